@@ -1,0 +1,24 @@
+/** How long to wait before the next try: pure functions of the number of failures so far. */
+import type { Random } from "./random.ts";
+
+/** Bounds of an exponential back-off in ms; both at least 0, `maxMs` wins where they contradict. */
+export interface BackOffBounds {
+	readonly minMs: number;
+	readonly maxMs: number;
+}
+
+/** `minMs` doubled with each failure, at most `maxMs`. `failures` counts from 1; 0 means no wait. */
+export function exponentialBackOff(failures: number, { minMs, maxMs }: BackOffBounds): number {
+	if (failures <= 0) return 0;
+	return Math.min(maxMs, minMs * 2 ** Math.min(failures - 1, 40));
+}
+
+/** Full jitter: uniform between 0 and the exponential wait, so that many clients don't return in step. For shared servers. */
+export function fullJitter(failures: number, bounds: BackOffBounds, random: Random): number {
+	return exponentialBackOff(failures, bounds) * random();
+}
+
+/** Equal jitter: between half and the whole of the exponential wait. For restarts, which must not be immediate. */
+export function equalJitter(failures: number, bounds: BackOffBounds, random: Random): number {
+	return exponentialBackOff(failures, bounds) * (0.5 + random() / 2);
+}

@@ -1,0 +1,31 @@
+/**
+ * The words for where a message comes from. Kafka's own terms; everyone uses them, nothing here imports anything of ours.
+ */
+
+/** A topic's partition. */
+export interface TopicPartition {
+	readonly topic: string;
+	readonly partition: number;
+}
+
+/** A position in a partition: `offset` is the next message's offset, never the last one's. */
+export interface TopicPartitionOffset extends TopicPartition {
+	readonly offset: number;
+}
+
+/** The spelling of a partition in logs, keys and metrics of ours: `topic/3`. */
+export function partitionName({ topic, partition }: TopicPartition): string {
+	return `${topic}/${partition}`;
+}
+
+/** A header as the handler sees it: name and value in the order of the record, duplicates kept. */
+export type Header = [name: string, value: Buffer | null];
+
+/** What a Kafka client hands over, before it is packed for a worker thread. `timestamp` is in ms, -1 where the record has none. */
+export interface ReceivedMessage extends TopicPartition {
+	readonly offset: number;
+	readonly timestamp: number;
+	readonly key: Buffer | null;
+	readonly value: Buffer | null;
+	readonly headers: readonly Header[];
+}

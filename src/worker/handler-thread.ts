@@ -1,0 +1,109 @@
+/**
+ * What a partition worker needs of the thread that runs the user's handler, and the words the two exchange.
+ * Declared beside its user: the real thread is worker-thread.ts (piscina), the tests and the simulation bring their own.
+ */
+import type { TopicPartition } from "../core/message.ts";
+import type { PackedBatch } from "../core/packed-batch.ts";
+import type { RowBlock, RowFault } from "../core/rows.ts";
+
+/** What went wrong in the thread while it stayed alive. `message` and `stack` are the user's, without values of messages. */
+export interface HandlerFailure {
+	/**
+	 * `load`: module missing, does not parse, a dependency missing, no handler exported. `init`: init threw.
+	 * `exception`: the handler threw or rejected. `bad_outcome`: what it returned breaks the contract.
+	 */
+	readonly kind: "load" | "init" | "exception" | "bad_outcome";
+	readonly name: string;
+	readonly message: string;
+	readonly stack: string | null;
+}
+
+/** What the handler made of messages `from` (included) to `to` (excluded) of a batch. Indexes are those of the whole batch. */
+export interface BatchOutcome {
+	readonly from: number;
+	readonly to: number;
+	/** One block per table that got rows. */
+	readonly blocks: readonly RowBlock[];
+	/** Rows that can't go to their table, found before they were sent. */
+	readonly faults: readonly { readonly message: number; readonly fault: RowFault }[];
+	/** Messages the handler rejected, with its words. */
+	readonly rejected: readonly { readonly message: number; readonly why: string }[];
+	/** Counts for metrics, per message: `row` at least one upsert and no delete, `delete` at least one delete, `none` no row. */
+	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
+	/** Duration of each handler call in ms, for the histogram: one entry per call (per message, or one for handleMessages). */
+	readonly durationsMs: Float64Array;
+	/** handleMessages returned `finishedTo`: the offset up to which messages are finished, null for none. undefined: all are. */
+	readonly finishedTo?: number | null;
+	/** Warnings to log once, e.g. fields that no column takes. */
+	readonly warnings: readonly string[];
+}
+
+/** The answer to `start` and `renew`. */
+export type StartReply =
+	| { readonly ok: true; readonly handles: "message" | "batch" }
+	| { readonly ok: false; readonly failure: HandlerFailure };
+
+/** The answer to `run`. On failure `outcome` holds what was handled before, and `failedFrom..failedTo` is the call that failed. */
+export type RunReply =
+	| { readonly ok: true; readonly outcome: BatchOutcome }
+	| {
+			readonly ok: false;
+			readonly outcome: BatchOutcome;
+			readonly failedFrom: number;
+			readonly failedTo: number;
+			readonly failure: HandlerFailure;
+	  };
+
+/** How a thread died; the value of the metric's `reason` label. */
+export type ThreadDeath = {
+	readonly reason: "exception" | "exit" | "out_of_memory" | "timeout";
+	readonly message: string;
+	readonly stack: string | null;
+};
+
+/** `start`, `renew`, `run` and `terminate` reject with this when the thread died before it answered. */
+export class ThreadDiedError extends Error {
+	readonly death: ThreadDeath;
+	constructor(death: ThreadDeath) {
+		super(death.message);
+		this.name = "ThreadDiedError";
+		this.death = death;
+	}
+}
+
+/** Why a worker ends; what `terminate(reason, state)` of the handler gets. */
+export type ExitReason = "shutdown" | "revoked" | "failed" | "restart";
+
+/** Where the thread is right now; read from shared memory without asking the thread. */
+export interface ThreadProgress {
+	/** Raised by one at the start and at the end of every call into the user's code. Same number later: the same call still runs. */
+	readonly calls: number;
+	/** What runs now. `running` is the count of messages given to the call (1 for handleMessage), 0 while none is in the handler. */
+	readonly phase: "idle" | "load" | "init" | "handle" | "terminate";
+	/** Index in the batch of the first message of the running call; only meaningful in phase `handle`. */
+	readonly message: number;
+	readonly running: number;
+}
+
+/**
+ * One thread with one handler in it. At most one of start, renew, run and terminate is outstanding at a time.
+ * After a death every call rejects with ThreadDiedError; a new thread is made by the factory.
+ */
+export interface HandlerThread {
+	/** Loads the module and calls its init. */
+	start(): Promise<StartReply>;
+	/** Fresh state in the same thread: terminate(reason `failed`) with the old state, then init. */
+	renew(): Promise<StartReply>;
+	/** Hands messages `from` (included) to `to` (excluded) of `batch` to the handler. The batch stays the caller's (bytes are copied). */
+	run(batch: PackedBatch, from: number, to: number): Promise<RunReply>;
+	/** Calls the handler's terminate, if the thread is alive. Never rejects for what terminate throws; resolves to its failure. */
+	terminate(reason: ExitReason): Promise<HandlerFailure | null>;
+	progress(): ThreadProgress;
+	/** Ends the thread at once, whatever it does; a pending call rejects with ThreadDiedError(`death`). Idempotent. */
+	kill(death?: ThreadDeath): Promise<void>;
+	/** Called when the thread dies while no call is outstanding (an uncaught exception between batches). */
+	onIdleDeath(listener: (death: ThreadDeath) => void): void;
+}
+
+/** Makes the thread for a partition; called for each (re)start. */
+export type HandlerThreadFactory = (partition: TopicPartition) => HandlerThread;

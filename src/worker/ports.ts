@@ -1,0 +1,31 @@
+/**
+ * What a partition worker needs of the rest of the house; the daemon hands the real parts in (brod hands its workers a commit
+ * function in the same way), the tests and the simulation their own.
+ */
+import type { DeadLetter } from "../core/dead-letter.ts";
+import type { TopicPartition } from "../core/message.ts";
+import type { PackedBatch } from "../core/packed-batch.ts";
+import type { RowBlock, RowFault } from "../core/rows.ts";
+
+/** Rows of one handled batch, and the way back for their fate. `batch` gives offsets and timestamps by message index. */
+export interface RowSubmission extends TopicPartition {
+	readonly batch: PackedBatch;
+	readonly blocks: readonly RowBlock[];
+	/** The row is durable, stale, or coalesced behind a survivor that is. Called once per row. `message` is its message's index. */
+	settled(message: number): void;
+	/** The row can't be written, now or ever. Called instead of settled, once per row. */
+	refused(message: number, fault: RowFault): void;
+}
+
+/** Where rows go. Never refuses work: the caller's queue limits bound what is outstanding. */
+export interface RowSink {
+	write(submission: RowSubmission): void;
+	/** Cuts what lingers now, without waiting for more rows (drain). */
+	flush(): void;
+}
+
+/** Where dead letters go. */
+export interface DeadLetterSink {
+	/** Resolves once the letter is durable; while the target is away it waits and tries again, until `signal` is aborted. */
+	store(letter: DeadLetter, signal: AbortSignal): Promise<void>;
+}
