@@ -1,0 +1,236 @@
+/**
+ * node-rdkafka's consumer as promises: one call, one answer, errors with Kafka's codes. Owns the traps of the client (asynchronous
+ * commit results, a close that can hang); decides nothing. The group consumer on top of it knows groups and assignments.
+ */
+import { EventEmitter } from "eventemitter3";
+import rdkafka, { type LibrdKafkaError, type Message, type KafkaConsumer as RawConsumer, type TopicPartition as RawPartition, type TopicPartitionOffset as RawPartitionOffset } from "node-rdkafka";
+import type { Clock } from "../core/clock.ts";
+import { PocKaffeError } from "../core/errors.ts";
+import type { Header, ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+
+/** librdkafka's codes that are branched on. */
+export const kafkaErrors = {
+	assignPartitions: -175,
+	revokePartitions: -174,
+	maxPollExceeded: -147,
+	autoOffsetReset: -140,
+	notImplemented: -170,
+	fatal: -150,
+	unknownTopicOrPartition: 3,
+	topicAuthorizationFailed: 29,
+	groupAuthorizationFailed: 30,
+	fencedInstanceId: 82,
+} as const;
+
+/** An error of Kafka or its client; `kafkaCode` as librdkafka numbers it. */
+export class KafkaError extends PocKaffeError {
+	readonly kafkaCode: number;
+	constructor(message: string, kafkaCode: number, options?: ErrorOptions) {
+		super(`kafka_${kafkaCode}`, message, options);
+		this.kafkaCode = kafkaCode;
+	}
+}
+
+/** What the consumer says by itself. Codes are librdkafka's; -1 where it gives none. */
+export interface ConsumerClientEvents {
+	rebalance: (fact: { code: number; partitions: TopicPartition[] }) => void;
+	"broker:error": (fact: { message: string; code: number }) => void;
+	stats: (fact: { json: string }) => void;
+	endOfPartition: (position: TopicPartitionOffset) => void;
+}
+
+const COMMIT_TIMEOUT_MS = 30_000;
+const QUERY_TIMEOUT_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 10_000;
+
+interface PendingCommit {
+	readonly offsets: string;
+	settle(error: KafkaError | null): void;
+}
+
+/** One connected consumer; after `close` it is gone. */
+export class ConsumerClient extends EventEmitter<ConsumerClientEvents> {
+	readonly #raw: RawConsumer;
+	readonly #clock: Clock;
+	#pendingCommit: PendingCommit | null = null;
+	#closing = false;
+
+	constructor(settings: Record<string, unknown>, topicSettings: Record<string, unknown>, clock: Clock) {
+		super();
+		this.#clock = clock;
+		const rebalance = (error: LibrdKafkaError, partitions: RawPartition[]) =>
+			this.emit("rebalance", { code: error.code, partitions: partitions.map(({ topic, partition }) => ({ topic, partition })) });
+		const settingsWithCallbacks = { ...settings, rebalance_cb: rebalance, offset_commit_cb: true };
+		this.#raw = new rdkafka.KafkaConsumer(settingsWithCallbacks as never, topicSettings as never);
+		this.#raw.on("event.error", ({ message, code }) => this.emit("broker:error", { message, code }));
+		this.#raw.on("event.stats", ({ message }: { message: string }) => this.emit("stats", { json: message }));
+		this.#raw.on("offset.commit", (error, offsets) => this.#committed(error, offsets));
+		this.#raw.on("partition.eof", ({ topic, partition, offset }) => this.emit("endOfPartition", { topic, partition, offset }));
+	}
+
+	/** Connects and waits for the first metadata; on failure the client is unusable. */
+	connect(timeoutMs: number): Promise<void> {
+		return new Promise((resolve, reject) => {
+			this.#raw.connect({ timeout: timeoutMs }, (error) => (error ? reject(kafkaError(error)) : resolve()));
+		});
+	}
+
+	subscribe(topics: readonly string[]): void {
+		this.#raw.subscribe(topics.map((topic) => (topic.startsWith("^") ? new RegExp(topic) : topic)));
+	}
+
+	/** Up to `count` messages; waits up to `timeoutMs` for each (librdkafka's timeout is per message). */
+	consume(count: number, timeoutMs: number): Promise<ReceivedMessage[]> {
+		this.#raw.setDefaultConsumeTimeout(timeoutMs);
+		return new Promise((resolve, reject) => {
+			this.#raw.consume(count, (error, messages) => (error ? reject(kafkaError(error)) : resolve(messages.map(received))));
+		});
+	}
+
+	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
+		const list = partitions.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
+		if (incremental) this.#raw.incrementalAssign(list);
+		else this.#raw.assign(list);
+	}
+
+	/** Answers a revocation. While closing the client may have forgotten its protocol: the other call is tried too (node-rdkafka#1144). */
+	unassign(partitions: readonly TopicPartition[], incremental: boolean): void {
+		const list = partitions.map(({ topic, partition }) => ({ topic, partition }));
+		const calls = [() => this.#raw.incrementalUnassign(list as RawPartition[]), () => this.#raw.unassign()];
+		if (!incremental) calls.reverse();
+		try {
+			calls[0]?.();
+		} catch {
+			calls[1]?.();
+		}
+	}
+
+	pause(partitions: readonly TopicPartition[]): void {
+		if (!this.#closing) this.#raw.pause(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
+	}
+
+	resume(partitions: readonly TopicPartition[]): void {
+		if (!this.#closing) this.#raw.resume(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
+	}
+
+	/**
+	 * Commits offsets; one commit at a time. Its result comes as an event while polling goes on; when none comes the outcome is
+	 * unknown and the promise rejects. Every partition must carry its offset: node-rdkafka commits 0 for a missing one.
+	 */
+	commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+		const list = offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
+		return new Promise((resolve, reject) => {
+			const timer = this.#clock.after(COMMIT_TIMEOUT_MS, () =>
+				this.#pendingCommit?.settle(new KafkaError(`no answer to the commit within ${COMMIT_TIMEOUT_MS} ms`, -1)),
+			);
+			this.#pendingCommit = {
+				offsets: commitIdentity(list),
+				settle: (error) => {
+					timer.cancel();
+					this.#pendingCommit = null;
+					if (error) reject(error);
+					else resolve();
+				},
+			};
+			try {
+				this.#raw.commit(list);
+			} catch (error) {
+				this.#pendingCommit.settle(kafkaError(error as LibrdKafkaError));
+			}
+		});
+	}
+
+	/** Committed offsets of the group; null where none is. */
+	committed(partitions: readonly TopicPartition[]): Promise<(TopicPartition & { offset: number | null })[]> {
+		const list = partitions.map(({ topic, partition }) => ({ topic, partition }));
+		return new Promise((resolve, reject) => {
+			this.#raw.committed(list as RawPartition[], QUERY_TIMEOUT_MS, (error, found) => {
+				if (error) reject(kafkaError(error));
+				else resolve((found as RawPartitionOffset[]).map(({ topic, partition, offset }) => ({ topic, partition, offset: offset ?? null })));
+			});
+		});
+	}
+
+	/** First and next offset of a partition, asked of the broker. */
+	watermarks({ topic, partition }: TopicPartition): Promise<{ low: number; high: number }> {
+		return new Promise((resolve, reject) => {
+			this.#raw.queryWatermarkOffsets(topic, partition, QUERY_TIMEOUT_MS, (error, offsets) => {
+				if (error) reject(kafkaError(error));
+				else resolve({ low: offsets.lowOffset, high: offsets.highOffset });
+			});
+		});
+	}
+
+	/** What the last fetch said of the high watermark; null where it said nothing yet. */
+	cachedHighWatermark({ topic, partition }: TopicPartition): number | null {
+		if (this.#closing) return null;
+		try {
+			const { highOffset } = this.#raw.getWatermarkOffsets(topic, partition);
+			return highOffset >= 0 ? highOffset : null;
+		} catch {
+			return null;
+		}
+	}
+
+	offsetForTime({ topic, partition }: TopicPartition, timestampMs: number): Promise<number | null> {
+		return new Promise((resolve, reject) => {
+			this.#raw.offsetsForTimes([{ topic, partition, offset: timestampMs }], QUERY_TIMEOUT_MS, (error, [found] = []) => {
+				if (error) reject(kafkaError(error));
+				else resolve(found?.offset !== undefined && found.offset >= 0 ? found.offset : null);
+			});
+		});
+	}
+
+	/** Names and partition counts of the topics that exist, all of them or the one asked for. */
+	metadata(topic?: string): Promise<Map<string, number>> {
+		const what = topic === undefined ? { allTopics: true } : { topic };
+		return new Promise((resolve, reject) => {
+			this.#raw.getMetadata({ ...what, timeout: QUERY_TIMEOUT_MS }, (error, { topics } = { topics: [] } as never) => {
+				if (error) reject(kafkaError(error));
+				else resolve(new Map(topics.map(({ name, partitions }) => [name, partitions.length])));
+			});
+		});
+	}
+
+	/** Leaves the group and disconnects; true when the client said so in time. An unanswered revocation would hang it for ever. */
+	close(): Promise<boolean> {
+		this.#closing = true;
+		return new Promise((resolve) => {
+			const timer = this.#clock.after(CLOSE_TIMEOUT_MS, () => resolve(false));
+			this.#raw.disconnect(() => {
+				timer.cancel();
+				resolve(true);
+			});
+		});
+	}
+
+	#committed(error: LibrdKafkaError | null, offsets: RawPartition[]): void {
+		const pending = this.#pendingCommit;
+		if (!pending || pending.offsets !== commitIdentity(offsets as TopicPartitionOffset[])) return;
+		pending.settle(error ? kafkaError(error) : null);
+	}
+}
+
+const noHeaders: readonly Header[] = [];
+
+/** The client's message in our words, in place: an object per message is dear enough. */
+function received(raw: Message): ReceivedMessage {
+	const headers = raw.headers ? raw.headers.flatMap((header) => Object.entries(header).map(([name, value]): Header => [name, toBuffer(value)])) : noHeaders;
+	return Object.assign(raw as unknown as ReceivedMessage, { headers });
+}
+
+function toBuffer(value: unknown): Buffer | null {
+	if (value === null || value === undefined) return null;
+	return Buffer.isBuffer(value) ? value : Buffer.from(String(value));
+}
+
+function commitIdentity(offsets: readonly TopicPartitionOffset[]): string {
+	return offsets
+		.map(({ topic, partition, offset }) => `${topic}/${partition}@${offset}`)
+		.sort()
+		.join();
+}
+
+function kafkaError(error: LibrdKafkaError): KafkaError {
+	return error instanceof KafkaError ? error : new KafkaError(error.message, error.code ?? -1, { cause: error });
+}

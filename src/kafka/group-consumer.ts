@@ -1,0 +1,243 @@
+/**
+ * A member of the consumer group: polls without a pause, resolves start positions, and puts every change of the assignment to its
+ * member (brod's `assignments_received` and `assignments_revoked`), answering Kafka only when the member is done.
+ *
+ *   connecting -> looking (what existed before we joined) -> polling <-> rebalancing -> closing -> closed
+ *
+ * Knows nothing of workers and rows. Librdkafka waits for each answer, and polling goes on meanwhile, because every callback and
+ * every commit's result arrives through it.
+ */
+import { EventEmitter } from "eventemitter3";
+import { exponentialBackOff } from "../core/back-off.ts";
+import type { Clock } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
+import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import { ConsumerClient, KafkaError, kafkaErrors } from "./consumer-client.ts";
+import { groupMessages, PollSize } from "./poll-size.ts";
+import { FirstStart, resolveStartPositions, type StartFrom, type StartPosition } from "./start-position.ts";
+
+/** Who handles assignments and messages; the group supervisor. */
+export interface GroupMember {
+	assignmentsReceived(partitions: readonly StartPosition[]): void;
+	/** Resolves when the partitions may be given away; must resolve by its own deadline. */
+	assignmentsRevoked(partitions: readonly TopicPartition[]): Promise<unknown>;
+	assignmentsLost(partitions: readonly TopicPartition[]): void;
+	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void;
+	endOfPartition(partition: TopicPartition, offset: number): void;
+}
+
+/** Past facts of the consumer. */
+export interface GroupConsumerEvents {
+	"connect:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
+	"group:joined": (fact: { partitions: number }) => void;
+	rebalanced: (fact: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }) => void;
+	"start:resolved": (fact: StartPosition) => void;
+	"broker:error": (fact: { message: string; code: number }) => void;
+	"consume:failed": (fact: { message: string; code: number }) => void;
+	/** Fenced or unauthorised: the daemon can't go on. */
+	fatal: (fact: { message: string; code: number }) => void;
+	stats: (fact: { json: string }) => void;
+	polled: (fact: { messages: number; busyMs: number }) => void;
+}
+
+/** What the consumer is made of. `incremental`: cooperative and KIP-848 assignments come as differences. */
+export interface GroupConsumerParts {
+	readonly createClient: () => ConsumerClient;
+	readonly member: GroupMember;
+	readonly clock: Clock;
+	readonly topics: readonly string[];
+	readonly startFrom: StartFrom;
+	readonly incremental: boolean;
+	/** Commits resolved start positions; rejects when that failed. */
+	readonly commitStart: (offsets: readonly TopicPartitionOffset[]) => Promise<void>;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const RETRY = { minMs: 200, maxMs: 5_000 };
+const FATAL_CODES: readonly number[] = [kafkaErrors.fatal, kafkaErrors.groupAuthorizationFailed, kafkaErrors.fencedInstanceId];
+
+/** See the file's header. */
+export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
+	readonly #parts: GroupConsumerParts;
+	readonly #firstStart = new FirstStart();
+	readonly #stopped = new AbortController();
+	readonly #ends: TopicPartitionOffset[] = [];
+	#client: ConsumerClient | null = null;
+	#polling: Promise<void> = Promise.resolve();
+	/** Raised by every assignment change: an answer prepared for an older one is not given (a late unassign would strand the member). */
+	#rebalance = 0;
+	#rebalancing: Promise<void> = Promise.resolve();
+	#assigned: TopicPartition[] = [];
+	#sessionLost = false;
+
+	constructor(parts: GroupConsumerParts) {
+		super();
+		this.#parts = parts;
+	}
+
+	/** The partitions this member has. */
+	get assigned(): readonly TopicPartition[] {
+		return this.#assigned;
+	}
+
+	/** The connected client; null before that. For positions and commits. */
+	get client(): ConsumerClient | null {
+		return this.#client;
+	}
+
+	/** Connects (trying for ever), looks at what exists, joins. Resolves when subscribed, or when `close` came first. */
+	async start(): Promise<void> {
+		for (let failures = 1; !this.#stopped.signal.aborted; failures++) {
+			try {
+				await this.#connect();
+				break;
+			} catch (error) {
+				const retryInMs = exponentialBackOff(failures, RETRY);
+				this.emit("connect:failed", { message: messageOf(error), failures, retryInMs });
+				if (error instanceof KafkaError && FATAL_CODES.includes(error.kafkaCode)) {
+					this.emit("fatal", { message: error.message, code: error.kafkaCode });
+					return;
+				}
+				await this.#parts.clock.sleep(retryInMs, this.#stopped.signal).catch(() => {});
+			}
+		}
+		if (this.#stopped.signal.aborted) return;
+		this.#client?.subscribe(this.#parts.topics);
+		this.#polling = this.#poll();
+	}
+
+	pause(partitions: readonly TopicPartition[]): void {
+		this.#client?.pause(partitions);
+	}
+
+	resume(partitions: readonly TopicPartition[]): void {
+		this.#client?.resume(partitions);
+	}
+
+	/**
+	 * Leaves the group: the member has been drained by its owner, what the closing client still revokes is answered at once.
+	 * False when the client didn't close in time (the process has to be ended). Idempotent.
+	 */
+	async close(): Promise<boolean> {
+		if (this.#stopped.signal.aborted) return true;
+		this.#stopped.abort(new Error("closing"));
+		const client = this.#client;
+		if (!client) return true;
+		await this.#polling;
+		return client.close();
+	}
+
+	async #connect(): Promise<void> {
+		const client = this.#parts.createClient();
+		client.on("broker:error", (fact) => this.emit("broker:error", fact));
+		let lastError: string | null = null;
+		client.on("broker:error", ({ message }) => {
+			lastError = message;
+		});
+		try {
+			await client.connect(CONNECT_TIMEOUT_MS);
+			await this.#lookBeforeJoining(client);
+		} catch (error) {
+			void client.close();
+			if (lastError === null || !(error instanceof KafkaError)) throw error;
+			throw new KafkaError(`${error.message} (${lastError})`, error.kafkaCode, { cause: error });
+		}
+		client.on("stats", (fact) => this.emit("stats", fact));
+		client.on("endOfPartition", (end) => this.#ends.push(end));
+		client.on("rebalance", ({ code, partitions }) => this.#rebalanced(code, partitions));
+		this.#client = client;
+	}
+
+	/** See FirstStart: which partitions exist, and whether the group has committed anything for their topic. */
+	async #lookBeforeJoining(client: ConsumerClient): Promise<void> {
+		const patterns = this.#parts.topics.map((topic) => (topic.startsWith("^") ? new RegExp(topic) : topic));
+		const existing = await client.metadata();
+		for (const [topic, count] of existing) {
+			if (!patterns.some((pattern) => (typeof pattern === "string" ? pattern === topic : pattern.test(topic)))) continue;
+			const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }));
+			if (count > 0) this.#firstStart.seen(await client.committed(partitions));
+		}
+	}
+
+	async #poll(): Promise<void> {
+		const client = this.#client as ConsumerClient;
+		const size = new PollSize();
+		while (!this.#stopped.signal.aborted) {
+			const startedAt = this.#parts.clock.monotonic();
+			try {
+				const messages = await client.consume(size.count, size.timeoutMs);
+				const receivedAt = this.#parts.clock.monotonic();
+				size.received(messages);
+				this.#deliver(messages);
+				this.emit("polled", { messages: messages.length, busyMs: this.#parts.clock.monotonic() - receivedAt });
+			} catch (error) {
+				await this.#consumeFailed(error, startedAt);
+			}
+		}
+	}
+
+	#deliver(messages: readonly ReceivedMessage[]): void {
+		for (const [partition, group] of groupMessages(messages)) this.#parts.member.messagesReceived(partition, group);
+		// node-rdkafka tells the ends it met before it hands over the messages that lie in front of them.
+		for (const { topic, partition, offset } of this.#ends.splice(0)) this.#parts.member.endOfPartition({ topic, partition }, offset);
+	}
+
+	async #consumeFailed(error: unknown, startedAt: number): Promise<void> {
+		this.#deliver([]);
+		const code = error instanceof KafkaError ? error.kafkaCode : -1;
+		const fact = { message: messageOf(error), code };
+		if (code === kafkaErrors.maxPollExceeded) this.#sessionLost = true;
+		this.emit(FATAL_CODES.includes(code) ? "fatal" : "consume:failed", fact);
+		// An error that comes back at once must not become a busy loop; one that took its time needs no wait.
+		if (this.#parts.clock.monotonic() - startedAt < 100) await this.#parts.clock.sleep(100, this.#stopped.signal).catch(() => {});
+	}
+
+	#rebalanced(code: number, partitions: TopicPartition[]): void {
+		const rebalance = ++this.#rebalance;
+		const change = () => (code === kafkaErrors.assignPartitions ? this.#assign(partitions, rebalance) : this.#revoke(partitions, rebalance));
+		this.#rebalancing = this.#rebalancing.then(change).catch((error) => {
+			this.emit("consume:failed", { message: `the assignment could not be answered: ${messageOf(error)}`, code: -1 });
+		});
+	}
+
+	async #assign(partitions: TopicPartition[], rebalance: number): Promise<void> {
+		this.#sessionLost = false;
+		const starts = await this.#resolveStarts(partitions, rebalance);
+		if (starts === null || this.#stopped.signal.aborted) return;
+		this.#client?.assign(starts, this.#parts.incremental);
+		this.#assigned = this.#parts.incremental ? [...this.#assigned, ...partitions] : partitions;
+		this.emit("rebalanced", { kind: "assign", partitions });
+		for (const start of starts) this.emit("start:resolved", start);
+		this.#parts.member.assignmentsReceived(starts);
+		this.emit("group:joined", { partitions: this.#assigned.length });
+	}
+
+	/** Tries until the broker answered and the new positions are committed; null when a newer change came first. */
+	async #resolveStarts(partitions: TopicPartition[], rebalance: number): Promise<StartPosition[] | null> {
+		const client = this.#client as ConsumerClient;
+		for (let failures = 1; ; failures++) {
+			try {
+				const starts = await resolveStartPositions(partitions, this.#parts.startFrom, this.#firstStart, client);
+				const uncommitted = starts.filter(({ committed }) => committed === null);
+				if (uncommitted.length > 0) await this.#parts.commitStart(uncommitted);
+				return starts.map((start) => ({ ...start, committed: start.offset }));
+			} catch (error) {
+				if (rebalance !== this.#rebalance || this.#stopped.signal.aborted) return null;
+				const message = `start positions can't be resolved yet: ${messageOf(error)}`;
+				this.emit("consume:failed", { message, code: error instanceof KafkaError ? error.kafkaCode : -1 });
+				await this.#parts.clock.sleep(exponentialBackOff(failures, RETRY), this.#stopped.signal).catch(() => {});
+			}
+		}
+	}
+
+	async #revoke(partitions: TopicPartition[], rebalance: number): Promise<void> {
+		const gone = this.#parts.incremental ? partitions : this.#assigned;
+		const kind = this.#sessionLost ? "lost" : "revoke";
+		this.emit("rebalanced", { kind, partitions: gone });
+		if (this.#sessionLost) this.#parts.member.assignmentsLost(gone);
+		else await this.#parts.member.assignmentsRevoked(gone);
+		const names = new Set(gone.map(({ topic, partition }) => `${topic}/${partition}`));
+		this.#assigned = this.#assigned.filter(({ topic, partition }) => !names.has(`${topic}/${partition}`));
+		if (rebalance === this.#rebalance) this.#client?.unassign(partitions, this.#parts.incremental);
+	}
+}

@@ -1,0 +1,60 @@
+/**
+ * How many messages to ask librdkafka for, and sorting what came by partition. Pure.
+ * `consume(n)` waits its timeout for each message, so a lone message of a quiet topic would wait; therefore one is asked for while
+ * it is quiet and a thousand, without waiting, while there is a backlog.
+ */
+import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
+
+const BACKLOG_COUNT = 1000;
+/** A call that waits holds one of libuv's pool threads, and a shutdown waits for it. */
+const QUIET_TIMEOUT_MS = 100;
+/** Large messages are asked for in smaller numbers, so that one poll brings at most about this much. */
+const POLL_BYTES = 8 * 1024 * 1024;
+
+/** The next poll's size, adapted to what the last ones brought. */
+export class PollSize {
+	#quiet = true;
+	#averageBytes = 0;
+
+	get count(): number {
+		if (this.#quiet) return 1;
+		return Math.max(1, Math.min(BACKLOG_COUNT, Math.floor(POLL_BYTES / Math.max(1, this.#averageBytes))));
+	}
+
+	get timeoutMs(): number {
+		return this.#quiet ? QUIET_TIMEOUT_MS : 0;
+	}
+
+	received(messages: readonly ReceivedMessage[]): void {
+		this.#quiet = messages.length < (this.#quiet ? 1 : this.count);
+		if (messages.length === 0) return;
+		let bytes = 0;
+		for (const { key, value } of messages) bytes += (key?.length ?? 0) + (value?.length ?? 0);
+		this.#averageBytes = bytes / messages.length;
+	}
+}
+
+/** Messages by partition, each partition's in the order received. */
+export function groupMessages(messages: readonly ReceivedMessage[]): [TopicPartition, ReceivedMessage[]][] {
+	const groups = new Map<string, Map<number, ReceivedMessage[]>>();
+	const result: [TopicPartition, ReceivedMessage[]][] = [];
+	let last: ReceivedMessage[] = [];
+	for (const message of messages) {
+		const [previous] = last;
+		if (previous && previous.partition === message.partition && previous.topic === message.topic) {
+			last.push(message);
+			continue;
+		}
+		let partitions = groups.get(message.topic);
+		if (!partitions) groups.set(message.topic, (partitions = new Map()));
+		let group = partitions.get(message.partition);
+		if (!group) {
+			group = [];
+			partitions.set(message.partition, group);
+			result.push([{ topic: message.topic, partition: message.partition }, group]);
+		}
+		group.push(message);
+		last = group;
+	}
+	return result;
+}

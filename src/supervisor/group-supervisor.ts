@@ -1,0 +1,263 @@
+/**
+ * The supervisor of one member of the group, modelled on brod_group_subscriber_v2: one child per assigned partition, started on
+ * assignment, drained and ended on revocation. One-for-one: brod stops the whole subscriber when a worker exits, here a child
+ * restarts its own thread and the others don't notice.
+ *
+ *   group supervisor -> partition worker (one per assigned partition) -> its worker thread
+ *
+ * Owns who is alive, the fair share of the queues, and the drain. Knows neither Kafka nor Postgres: what it needs of them is below.
+ */
+import type { Clock } from "../core/clock.ts";
+import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
+
+/** What the supervisor needs of a child; a PartitionWorker is one. */
+export interface Child<Batch> {
+	readonly queue: { readonly queued: number; readonly handed: number; readonly bytes: number };
+	deliver(batch: Batch): void;
+	handlerChanged(): void;
+	drain(reason: "shutdown" | "revoked", rowsBlocked: () => boolean): Promise<void>;
+	nudge(): void;
+	stop(reason: "shutdown" | "revoked"): Promise<void>;
+	kill(): Promise<void>;
+}
+
+/** What the supervisor needs of the consumer. */
+export interface Valve {
+	pause(partitions: readonly TopicPartition[]): void;
+	resume(partitions: readonly TopicPartition[]): void;
+}
+
+/** What the supervisor needs of the offsets; an OffsetLedger is one. */
+export interface Offsets {
+	assign(partition: TopicPartition, offset: number, committed: number | null): number;
+	release(partition: TopicPartition): void;
+	received(partition: TopicPartition, epoch: number, offsets: ArrayLike<number>): boolean;
+	endOfPartition(partition: TopicPartition, offset: number): void;
+	finished(partition: TopicPartition, epoch: number, offset: number): boolean;
+	of(partition: TopicPartition): { readonly position: number; readonly committable: number; readonly unfinished: number } | undefined;
+}
+
+/** A partition that was assigned, where to start, and what the group has committed. */
+export interface Assigned extends TopicPartition {
+	readonly offset: number;
+	readonly committed: number | null;
+}
+
+/** What a child is made for. */
+export interface ChildSpec {
+	readonly partition: TopicPartition;
+	readonly epoch: number;
+	readonly finished: (offset: number) => void;
+	readonly queueShare: () => number;
+}
+
+/** What the supervisor is made of. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
+export interface SupervisorParts<Batch extends { readonly offsets: ArrayLike<number>; readonly bytes: Uint8Array }> {
+	readonly offsets: Offsets;
+	readonly createChild: (spec: ChildSpec) => Child<Batch>;
+	readonly pack: (messages: readonly ReceivedMessage[]) => Batch;
+	readonly valve: Valve;
+	/** Commits what is finished of these partitions; never rejects. */
+	readonly commit: (partitions: readonly TopicPartition[]) => Promise<boolean>;
+	/** True while the database keeps rows from being written: a drain doesn't wait for it. */
+	readonly rowsBlocked: () => boolean;
+	readonly clock: Clock;
+	readonly limits: { readonly maxQueuedMessages: number; readonly maxQueuedBytes: number; readonly drainTimeoutMs: number };
+	readonly listener: {
+		received(fact: TopicPartition & { count: number; bytes: number; timestampRegressions: number }): void;
+		/** The log went back below what was committable (`from`); the partition goes on from `offset`. */
+		rewound(fact: TopicPartition & { offset: number; from: number }): void;
+		drained(fact: { partitions: readonly TopicPartition[]; durationMs: number; timedOut: boolean }): void;
+	};
+}
+
+interface Supervised<Batch> extends TopicPartition {
+	readonly child: Child<Batch>;
+	readonly epoch: number;
+	paused: boolean;
+	draining: boolean;
+	lastTimestamp: number;
+}
+
+/** See the file's header. It is the group consumer's member: the four `assignments…`/`messages…` calls come from there. */
+export class GroupSupervisor<Batch extends { readonly offsets: ArrayLike<number>; readonly bytes: Uint8Array }> {
+	readonly #parts: SupervisorParts<Batch>;
+	readonly #children = new Map<string, Supervised<Batch>>();
+
+	constructor(parts: SupervisorParts<Batch>) {
+		this.#parts = parts;
+	}
+
+	/** The children alive, with their epoch and whether their partition is paused. */
+	get children(): ReadonlyMap<string, Readonly<Supervised<Batch>>> {
+		return this.#children;
+	}
+
+	/** Starts a child for each partition; pauses are applied again, because an assignment resumes everything. */
+	assignmentsReceived(partitions: readonly Assigned[]): void {
+		for (const { topic, partition, offset, committed } of partitions) this.#startChild({ topic, partition }, offset, committed);
+		const paused = [...this.#children.values()].filter((supervised) => supervised.paused);
+		if (paused.length > 0) this.#parts.valve.pause(paused);
+	}
+
+	/** Drains, commits and ends the children of these partitions; resolves when they may be given away, at the deadline at the latest. */
+	async assignmentsRevoked(partitions: readonly TopicPartition[], reason: "shutdown" | "revoked" = "revoked"): Promise<boolean> {
+		const released = partitions.flatMap((partition) => this.#children.get(partitionName(partition)) ?? []);
+		if (released.length === 0) return true;
+		const startedAt = this.#parts.clock.monotonic();
+		for (const supervised of released) supervised.draining = true;
+		const timedOut = !(await this.#drain(released, reason));
+		await this.#parts.commit(released);
+		this.#forget(released);
+		if (timedOut) for (const { child } of released) void child.kill();
+		const durationMs = this.#parts.clock.monotonic() - startedAt;
+		this.#parts.listener.drained({ partitions: released.map(({ topic, partition }) => ({ topic, partition })), durationMs, timedOut });
+		return !timedOut;
+	}
+
+	/** The partitions already belong to somebody else: their children end at once and nothing is committed. */
+	assignmentsLost(partitions: readonly TopicPartition[]): void {
+		const lost = partitions.flatMap((partition) => this.#children.get(partitionName(partition)) ?? []);
+		this.#forget(lost);
+		for (const { child } of lost) void child.kill();
+	}
+
+	/** Takes what the consumer received of one partition, in offset order. */
+	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
+		const name = partitionName(partition);
+		if (this.#children.get(name)?.draining) return;
+		this.#beginAnewIfRewound(partition, messages);
+		const supervised = this.#children.get(name);
+		if (!supervised) return;
+		const fresh = this.#withoutRepeats(partition, messages);
+		if (fresh.length === 0) return;
+		const batch = this.#parts.pack(fresh);
+		this.#parts.offsets.received(partition, supervised.epoch, batch.offsets);
+		supervised.child.deliver(batch);
+		let timestampRegressions = 0;
+		for (const { timestamp } of fresh) {
+			if (timestamp < supervised.lastTimestamp) timestampRegressions++;
+			else supervised.lastTimestamp = timestamp;
+		}
+		this.#parts.listener.received({ ...partition, count: fresh.length, bytes: batch.bytes.byteLength, timestampRegressions });
+		this.#pauseWhenFull(supervised);
+	}
+
+	/** The consumer has read a partition to its end; `offset` is the next that will be written. */
+	endOfPartition(partition: TopicPartition, offset: number): void {
+		const supervised = this.#children.get(partitionName(partition));
+		if (supervised && !supervised.draining) this.#parts.offsets.endOfPartition(partition, offset);
+	}
+
+	/** The handler's file changed. */
+	handlerChanged(): void {
+		for (const { child } of this.#children.values()) child.handlerChanged();
+	}
+
+	/** Drains and ends all children (shutdown). False where the deadline passed. */
+	shutdown(): Promise<boolean> {
+		return this.assignmentsRevoked([...this.#children.values()], "shutdown");
+	}
+
+	/** Something changed that a drain may wait for: the database became blocked. */
+	nudge(): void {
+		for (const { child } of this.#children.values()) child.nudge();
+	}
+
+	#startChild(partition: TopicPartition, offset: number, committed: number | null): void {
+		const name = partitionName(partition);
+		const former = this.#children.get(name);
+		if (former) {
+			this.#forget([former]);
+			void former.child.kill();
+		}
+		const epoch = this.#parts.offsets.assign(partition, offset, committed);
+		const finished = (finishedOffset: number) => this.#finished(name, partition, epoch, finishedOffset);
+		const queueShare = () => this.#share(this.#parts.limits.maxQueuedMessages);
+		const child = this.#parts.createChild({ partition, epoch, finished, queueShare });
+		this.#children.set(name, { ...partition, child, epoch, paused: false, draining: false, lastTimestamp: -1 });
+	}
+
+	/** True when all drained in time. */
+	async #drain(released: readonly Supervised<Batch>[], reason: "shutdown" | "revoked"): Promise<boolean> {
+		const ended = Promise.all(
+			released.map(async ({ child }) => {
+				await child.drain(reason, () => this.#parts.rowsBlocked());
+				// What is durable by now is committed by our caller; the handler's own terminate runs before the partition is given away.
+				await child.stop(reason);
+			}),
+		);
+		return new Promise<boolean>((resolve, reject) => {
+			const timer = this.#parts.clock.after(this.#parts.limits.drainTimeoutMs, () => resolve(false));
+			ended.then(
+				() => {
+					timer.cancel();
+					resolve(true);
+				},
+				(error) => {
+					timer.cancel();
+					reject(error);
+				},
+			);
+		});
+	}
+
+	#forget(released: readonly Supervised<Batch>[]): void {
+		for (const supervised of released) {
+			const name = partitionName(supervised);
+			if (this.#children.get(name) !== supervised) continue;
+			this.#parts.offsets.release(supervised);
+			this.#children.delete(name);
+		}
+	}
+
+	#finished(name: string, partition: TopicPartition, epoch: number, offset: number): void {
+		this.#parts.offsets.finished(partition, epoch, offset);
+		const supervised = this.#children.get(name);
+		if (supervised?.paused) this.#resumeWhenDrained(supervised);
+	}
+
+	/**
+	 * Offsets below everything we hold: the log itself went back (topic made again, out-of-range policy `earliest`). The partition
+	 * begins anew there with an epoch of its own, so that acknowledgements of the old log can't be taken for the new one's.
+	 */
+	#beginAnewIfRewound(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
+		const committable = this.#parts.offsets.of(partition)?.committable;
+		const last = messages.at(-1);
+		if (committable === undefined || !last || last.offset >= committable) return;
+		const offset = (messages[0] as ReceivedMessage).offset;
+		this.#startChild(partition, offset, null);
+		this.#parts.listener.rewound({ ...partition, offset, from: committable });
+	}
+
+	/** A redelivery of what is still here (a pause purges librdkafka's buffer and refetches) is dropped: it is on its way already. */
+	#withoutRepeats(partition: TopicPartition, messages: readonly ReceivedMessage[]): readonly ReceivedMessage[] {
+		const position = this.#parts.offsets.of(partition)?.position ?? 0;
+		const [first] = messages;
+		if (!first || first.offset >= position) return messages;
+		return messages.filter(({ offset }) => offset >= position);
+	}
+
+	#share(limit: number): number {
+		return Math.max(1, Math.floor(limit / Math.max(1, this.#children.size)));
+	}
+
+	#load(supervised: Supervised<Batch>): number {
+		const { maxQueuedMessages, maxQueuedBytes } = this.#parts.limits;
+		const unfinished = this.#parts.offsets.of(supervised)?.unfinished ?? 0;
+		return Math.max(unfinished / this.#share(maxQueuedMessages), supervised.child.queue.bytes / this.#share(maxQueuedBytes));
+	}
+
+	#pauseWhenFull(supervised: Supervised<Batch>): void {
+		if (supervised.paused || this.#load(supervised) < 1) return;
+		supervised.paused = true;
+		this.#parts.valve.pause([supervised]);
+	}
+
+	/** Hysteresis: resumed below half of the share, so that a partition doesn't flap (River's completer does the same). */
+	#resumeWhenDrained(supervised: Supervised<Batch>): void {
+		if (supervised.draining || this.#load(supervised) >= 0.5) return;
+		supervised.paused = false;
+		this.#parts.valve.resume([supervised]);
+	}
+}

@@ -1,0 +1,68 @@
+/**
+ * Which messages of a failed run may be the offender, how large the next run may be, and how often the offender has failed. Pure.
+ * A batch handler's failed run is halved (the logarithm of its size in extra runs); a run whose thread died with several or none
+ * running is repeated one by one; a message alone in its run is charged an attempt.
+ */
+import type { HeldBatch, Run } from "./message-queue.ts";
+
+/** Messages of one run at most: large enough that a crossing costs little per message, small enough that a repeat repeats little. */
+export const MAX_RUN = 2000;
+
+interface Range {
+	readonly held: HeldBatch;
+	/** First message that is no suspect. */
+	readonly to: number;
+	readonly oneByOne: boolean;
+}
+
+/** See the file's header. */
+export class Suspects {
+	#range: Range | null = null;
+	#attempts = 0;
+	#offset = -1;
+
+	/** Failed attempts of the message in question; 0 while there is none. */
+	get attempts(): number {
+		return this.#attempts;
+	}
+
+	/** `run`, cut to what may be handed over next. */
+	cut(run: Run): Run {
+		const range = this.#range;
+		if (!range || range.held !== run.held || run.from >= range.to) {
+			this.#range = null;
+			return run;
+		}
+		const size = range.oneByOne ? 1 : Math.ceil((Math.min(range.to, run.to) - run.from) / 2);
+		return { ...run, to: run.from + size };
+	}
+
+	/** A run of several failed in a live thread: its first half comes next. */
+	halve(run: Run): void {
+		this.#range = { held: run.held, to: run.to, oneByOne: false };
+	}
+
+	/** The thread died and nobody can be blamed: the run is repeated one by one. */
+	repeatOneByOne(run: Run): void {
+		this.#range = { held: run.held, to: run.to, oneByOne: true };
+	}
+
+	/** The message at `run.from` failed alone; returns its failed attempts, this one included. */
+	charge(run: Run): number {
+		const offset = run.held.batch.offsets[run.from] as number;
+		if (this.#offset !== offset) this.#attempts = 0;
+		this.#offset = offset;
+		this.#attempts++;
+		const range = this.#range;
+		const inRange = range !== null && range.held === run.held && run.from < range.to;
+		if (!inRange || !range.oneByOne) this.#range = { held: run.held, to: run.from + 1, oneByOne: true };
+		return this.#attempts;
+	}
+
+	/** Messages up to `offset` were handled or given up: the attempts of the one in question are over if it was among them. */
+	progressed(offset: number): void {
+		if (offset < this.#offset) return;
+		this.#attempts = 0;
+		this.#offset = -1;
+	}
+}
