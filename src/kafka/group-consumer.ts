@@ -203,6 +203,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	async #assign(partitions: TopicPartition[], rebalance: number): Promise<void> {
 		this.#sessionLost = false;
 		const starts = await this.#resolveStarts(partitions, rebalance);
+		if (this.#stopped.signal.aborted) this.#client?.unassign(partitions, this.#parts.incremental);
 		if (starts === null || this.#stopped.signal.aborted) return;
 		this.#client?.assign(starts, this.#parts.incremental);
 		this.#assigned = this.#parts.incremental ? [...this.#assigned, ...partitions] : partitions;

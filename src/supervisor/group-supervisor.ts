@@ -51,6 +51,15 @@ export interface ChildSpec {
 	readonly queueShare: () => number;
 }
 
+/** One delivery: how much came, how often a timestamp went back, and where it ends. */
+export interface ReceivedFact {
+	readonly count: number;
+	readonly bytes: number;
+	readonly timestampRegressions: number;
+	readonly nextOffset: number;
+	readonly lastTimestamp: number;
+}
+
 /** What the supervisor is made of. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
 export interface SupervisorParts<Batch extends { readonly offsets: ArrayLike<number>; readonly bytes: Uint8Array }> {
 	readonly offsets: Offsets;
@@ -64,7 +73,7 @@ export interface SupervisorParts<Batch extends { readonly offsets: ArrayLike<num
 	readonly clock: Clock;
 	readonly limits: { readonly maxQueuedMessages: number; readonly maxQueuedBytes: number; readonly drainTimeoutMs: number };
 	readonly listener: {
-		received(fact: TopicPartition & { count: number; bytes: number; timestampRegressions: number }): void;
+		received(fact: TopicPartition & ReceivedFact): void;
 		/** The log went back below what was committable (`from`); the partition goes on from `offset`. */
 		rewound(fact: TopicPartition & { offset: number; from: number }): void;
 		drained(fact: { partitions: readonly TopicPartition[]; durationMs: number; timedOut: boolean }): void;
@@ -83,6 +92,7 @@ interface Supervised<Batch> extends TopicPartition {
 export class GroupSupervisor<Batch extends { readonly offsets: ArrayLike<number>; readonly bytes: Uint8Array }> {
 	readonly #parts: SupervisorParts<Batch>;
 	readonly #children = new Map<string, Supervised<Batch>>();
+	#stopping = false;
 
 	constructor(parts: SupervisorParts<Batch>) {
 		this.#parts = parts;
@@ -95,6 +105,7 @@ export class GroupSupervisor<Batch extends { readonly offsets: ArrayLike<number>
 
 	/** Starts a child for each partition; pauses are applied again, because an assignment resumes everything. */
 	assignmentsReceived(partitions: readonly Assigned[]): void {
+		if (this.#stopping) return;
 		for (const { topic, partition, offset, committed } of partitions) this.#startChild({ topic, partition }, offset, committed);
 		const paused = [...this.#children.values()].filter((supervised) => supervised.paused);
 		if (paused.length > 0) this.#parts.valve.pause(paused);
@@ -139,7 +150,9 @@ export class GroupSupervisor<Batch extends { readonly offsets: ArrayLike<number>
 			if (timestamp < supervised.lastTimestamp) timestampRegressions++;
 			else supervised.lastTimestamp = timestamp;
 		}
-		this.#parts.listener.received({ ...partition, count: fresh.length, bytes: batch.bytes.byteLength, timestampRegressions });
+		const { offset, timestamp: lastTimestamp } = fresh.at(-1) as ReceivedMessage;
+		const size = { count: fresh.length, bytes: batch.bytes.byteLength };
+		this.#parts.listener.received({ ...partition, ...size, timestampRegressions, nextOffset: offset + 1, lastTimestamp });
 		this.#pauseWhenFull(supervised);
 	}
 
@@ -156,6 +169,7 @@ export class GroupSupervisor<Batch extends { readonly offsets: ArrayLike<number>
 
 	/** Drains and ends all children (shutdown). False where the deadline passed. */
 	shutdown(): Promise<boolean> {
+		this.#stopping = true;
 		return this.assignmentsRevoked([...this.#children.values()], "shutdown");
 	}
 

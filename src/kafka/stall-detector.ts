@@ -1,0 +1,91 @@
+/**
+ * Finds partitions that stand still although their log goes on: a codec that is missing, a position outside the log. Neither comes
+ * with the partition's name in an error of the client, so position and watermarks are compared by time. Decides nothing but that.
+ */
+import type { Clock, Timer } from "../core/clock.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
+
+/** A partition and where it stands; `idle` is true when nothing of it is queued and it is not paused. */
+export interface Position extends TopicPartition {
+	readonly position: number;
+	readonly idle: boolean;
+}
+
+/** What the detector asks and tells. `lastError` is the client's last consume error, for the reason. */
+export interface StallDetectorParts {
+	readonly clock: Clock;
+	readonly positions: () => readonly Position[];
+	readonly watermarks: (partition: TopicPartition) => Promise<{ low: number; high: number }>;
+	readonly lastError: () => string | null;
+	readonly stalled: (partition: TopicPartition, reason: string) => void;
+	readonly moving: (partition: TopicPartition) => void;
+}
+
+const LOOK_EVERY_MS = 5_000;
+/** Looks at which a partition may stand at one position, with messages before it, until it counts as stalled. */
+const PATIENCE = 2;
+
+interface Watched {
+	position: number;
+	looks: number;
+	stalled: boolean;
+}
+
+/** See the file's header. Idempotent to dispose. */
+export class StallDetector {
+	readonly #parts: StallDetectorParts;
+	readonly #watched = new Map<string, Watched>();
+	#timer: Timer | null = null;
+	#disposed = false;
+
+	constructor(parts: StallDetectorParts) {
+		this.#parts = parts;
+	}
+
+	start(): void {
+		if (this.#disposed) return;
+		this.#timer = this.#parts.clock.after(LOOK_EVERY_MS, () => {
+			void this.look().finally(() => this.start());
+		});
+	}
+
+	dispose(): void {
+		this.#disposed = true;
+		this.#timer?.cancel();
+	}
+
+	/** Compares once; called by the interval. */
+	async look(): Promise<void> {
+		const positions = this.#parts.positions();
+		const names = new Set(positions.map(partitionName));
+		for (const name of this.#watched.keys()) if (!names.has(name)) this.#watched.delete(name);
+		for (const position of positions) await this.#lookAt(position).catch(() => {});
+	}
+
+	async #lookAt({ topic, partition, position, idle }: Position): Promise<void> {
+		const name = partitionName({ topic, partition });
+		const watched = this.#watched.get(name);
+		if (!watched || watched.position !== position || !idle) {
+			if (watched?.stalled) this.#parts.moving({ topic, partition });
+			this.#watched.set(name, { position, looks: 0, stalled: false });
+			return;
+		}
+		const { low, high } = await this.#parts.watermarks({ topic, partition });
+		if (position === high) {
+			watched.looks = 0;
+			return;
+		}
+		watched.looks++;
+		if (watched.looks < PATIENCE || watched.stalled) return;
+		watched.stalled = true;
+		this.#parts.stalled({ topic, partition }, this.#reason(position, low, high));
+	}
+
+	#reason(position: number, low: number, high: number): string {
+		if (position < low || position > high) {
+			return `offset ${position} is out of range (the log has ${low} to ${high}): kafka.onOffsetOutOfRange says what to do, or set the group's offset`;
+		}
+		const last = this.#parts.lastError();
+		return `stands still at offset ${position} while the log goes on to ${high}${last ? ` (last error of the client: ${last})` : ""}`;
+	}
+}
