@@ -1,6 +1,6 @@
 /**
- * How far behind a partition is in time: the timestamp of the last committed message, remembered at the grain of received batches.
- * Pure; a few entries per partition.
+ * How old the oldest unfinished message of a partition is, at the grain of what was received together. Pure; an entry per delivery
+ * that isn't finished yet.
  */
 import { partitionName, type TopicPartition } from "../core/message.ts";
 
@@ -9,12 +9,11 @@ interface Mark {
 	readonly timestamp: number;
 }
 
-/** See the file's header. Timestamps in ms. */
+/** See the file's header. Timestamps in ms, -1 where messages have none. */
 export class LagClock {
 	readonly #marks = new Map<string, Mark[]>();
-	readonly #reached = new Map<string, number>();
 
-	/** Messages up to `nextOffset` (excluded) were received, the last one made at `timestamp`. */
+	/** A delivery was received: its first message was made at `timestamp`, `nextOffset` is one past its last. */
 	received(partition: TopicPartition, nextOffset: number, timestamp: number): void {
 		const name = partitionName(partition);
 		const marks = this.#marks.get(name);
@@ -22,26 +21,16 @@ export class LagClock {
 		else this.#marks.set(name, [{ nextOffset, timestamp }]);
 	}
 
-	/** The group's offset moved to `offset`. */
-	committed(partition: TopicPartition, offset: number): void {
-		const name = partitionName(partition);
-		const marks = this.#marks.get(name) ?? [];
+	/** The timestamp of the oldest delivery that isn't wholly below `committable`; null where there is none. */
+	oldest(partition: TopicPartition, committable: number): number | null {
+		const marks = this.#marks.get(partitionName(partition)) ?? [];
 		let passed = 0;
-		while (passed < marks.length && (marks[passed] as Mark).nextOffset <= offset) passed++;
-		if (passed === 0) return;
-		this.#reached.set(name, (marks[passed - 1] as Mark).timestamp);
-		marks.splice(0, passed);
-	}
-
-	/** Seconds between the last committed message's timestamp and `nowMs`; null where none was committed here. */
-	seconds(partition: TopicPartition, nowMs: number): number | null {
-		const reached = this.#reached.get(partitionName(partition));
-		return reached === undefined || reached < 0 ? null : Math.max(0, (nowMs - reached) / 1000);
+		while (passed < marks.length && (marks[passed] as Mark).nextOffset <= committable) passed++;
+		if (passed > 0) marks.splice(0, passed);
+		return marks[0]?.timestamp ?? null;
 	}
 
 	forget(partition: TopicPartition): void {
-		const name = partitionName(partition);
-		this.#marks.delete(name);
-		this.#reached.delete(name);
+		this.#marks.delete(partitionName(partition));
 	}
 }

@@ -51,13 +51,13 @@ export interface ChildSpec {
 	readonly queueShare: () => number;
 }
 
-/** One delivery: how much came, how often a timestamp went back, and where it ends. */
+/** One delivery: how much came, how often a timestamp went back, where it ends, and when its first message was made (ms). */
 export interface ReceivedFact {
 	readonly count: number;
 	readonly bytes: number;
 	readonly timestampRegressions: number;
 	readonly nextOffset: number;
-	readonly lastTimestamp: number;
+	readonly firstTimestamp: number;
 }
 
 /** What the supervisor is made of. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
@@ -150,9 +150,10 @@ export class GroupSupervisor<Batch extends { readonly offsets: ArrayLike<number>
 			if (timestamp < supervised.lastTimestamp) timestampRegressions++;
 			else supervised.lastTimestamp = timestamp;
 		}
-		const { offset, timestamp: lastTimestamp } = fresh.at(-1) as ReceivedMessage;
+		const nextOffset = (fresh.at(-1) as ReceivedMessage).offset + 1;
+		const firstTimestamp = (fresh[0] as ReceivedMessage).timestamp;
 		const size = { count: fresh.length, bytes: batch.bytes.byteLength };
-		this.#parts.listener.received({ ...partition, ...size, timestampRegressions, nextOffset: offset + 1, lastTimestamp });
+		this.#parts.listener.received({ ...partition, ...size, timestampRegressions, nextOffset, firstTimestamp });
 		this.#pauseWhenFull(supervised);
 	}
 
