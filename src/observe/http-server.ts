@@ -1,0 +1,158 @@
+/**
+ * The daemon's HTTP face: `/metrics`, `/healthz`, `/readyz`, `/status`. Read only; answers come from functions handed in, so it knows
+ * nothing of the daemon. On loopback a request must name a loopback host: a web page in somebody's browser, whose name was made to
+ * point here, gets nothing.
+ */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createAdaptorServer } from "@hono/node-server";
+import { type Context, Hono } from "hono";
+import type { Clock } from "../core/clock.ts";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { isLoopbackName } from "./loopback.ts";
+import type { RenderedMetrics } from "./metrics.ts";
+import type { ReadinessReport } from "./readiness.ts";
+import type { Status } from "./status.ts";
+
+/** Where to listen and what to answer. */
+export interface HttpServerOptions {
+	readonly host: string;
+	/** 0: any free one. */
+	readonly port: number;
+	readonly metrics: () => Promise<RenderedMetrics>;
+	readonly readiness: () => ReadinessReport;
+	readonly status: () => Status;
+	readonly clock: Clock;
+	/** Told of an answer that could not be made; the client sees a bare 500. */
+	readonly onError?: (path: string, error: unknown) => void;
+}
+
+/** A server that listens. */
+export interface HttpServer extends AsyncDisposable {
+	readonly host: string;
+	readonly port: number;
+	/** `http://host:port`, without a path. */
+	readonly url: string;
+	/** Takes no new connections, waits for requests in flight at most `graceMs` (default 1000), then cuts them off. Idempotent. */
+	close(graceMs?: number): Promise<void>;
+}
+
+const paths = ["/metrics", "/healthz", "/readyz", "/status"];
+const GRACE_MS = 1000;
+/** No request has a body worth waiting for. */
+const timeouts = { headersTimeout: 5000, requestTimeout: 5000, connectionsCheckingInterval: 1000, keepAliveTimeout: 5000 };
+
+/**
+ * Listens, and resolves once it does. Rejects with ExitError (usage): `port_in_use` where the port is taken, `port_forbidden` where it
+ * needs a privilege, `http_host` where the address is not this machine's.
+ */
+export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+	const app = buildApp(options);
+	const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions: timeouts }) as Server;
+	await listen(server, options);
+	// A connection that could not be accepted (no descriptors left) must not end the daemon.
+	server.on("error", (error) => options.onError?.("", error));
+	server.on("request", (_, response) => response.on("close", () => closeIdleAfter(server)));
+	const { address: host, port, family } = server.address() as AddressInfo;
+	const url = `http://${family === "IPv6" ? `[${host}]` : host}:${port}`;
+	let closing: Promise<void> | undefined;
+	const close = (graceMs = GRACE_MS) => {
+		closing ??= closeServer(server, graceMs, options.clock);
+		return closing;
+	};
+	return { host, port, url, close, [Symbol.asyncDispose]: () => close() };
+}
+
+function buildApp({ host, metrics, readiness, status, onError }: HttpServerOptions): Hono {
+	const app = new Hono();
+	app.use(async (context, next) => {
+		if (isLoopbackName(host) && !isLoopbackName(hostOf(context))) {
+			return refuse(context, 403, "forbidden_host", "the Host header must name this machine's loopback address");
+		}
+		if (!["GET", "HEAD"].includes(context.req.method)) {
+			context.header("Allow", "GET, HEAD");
+			return refuse(context, 405, "method_not_allowed", "only GET and HEAD are answered here");
+		}
+		context.header("Cache-Control", "no-store");
+		context.header("X-Content-Type-Options", "nosniff");
+		return next();
+	});
+	app.get("/metrics", async (context) => {
+		const { contentType, body } = await metrics();
+		return context.body(body, 200, { "Content-Type": contentType });
+	});
+	app.get("/healthz", (context) => context.json({ ok: true }));
+	app.get("/readyz", (context) => {
+		const report = readiness();
+		return context.json(report, report.ready ? 200 : 503);
+	});
+	app.get("/status", (context) => context.json(status()));
+	app.notFound((context) => context.json({ error: { code: "not_found", message: "no such path" }, paths }, 404));
+	app.onError((error, context) => {
+		onError?.(context.req.path, error);
+		return refuse(context, 500, "internal_error", "the answer could not be made; the log says why");
+	});
+	return app;
+}
+
+function refuse(context: Context, status: 403 | 405 | 500, code: string, message: string): Response {
+	return context.json({ error: { code, message } }, status);
+}
+
+/** The name in the Host header, without the port. */
+function hostOf(context: Context): string {
+	return (context.req.header("host") ?? "").replace(/:\d*$/, "");
+}
+
+function listen(server: Server, { host, port }: HttpServerOptions): Promise<void> {
+	return new Promise((resolve, reject) => {
+		server.once("error", (error) => reject(listenError(error, host, port)));
+		server.listen({ host, port }, resolve);
+	});
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
+	const options = { cause: error };
+	switch (error.code) {
+		case "EADDRINUSE":
+			return new ExitError(
+				exitCodes.usage,
+				"port_in_use",
+				`http.port: port ${port} on ${host} is in use; take another one, or 0 for any`,
+				options,
+			);
+		case "EACCES":
+			return new ExitError(
+				exitCodes.usage,
+				"port_forbidden",
+				`http.port: port ${port} on ${host} needs a privilege; take one above 1023`,
+				options,
+			);
+		case "EADDRNOTAVAIL":
+		case "ENOTFOUND":
+		case "EAI_AGAIN":
+			return new ExitError(exitCodes.usage, "http_host", `http.host: ${host} is not an address of this machine (${error.code})`, options);
+		default:
+			return new ExitError(
+				exitCodes.usage,
+				"http_listen",
+				`http.host, http.port: can't listen on ${host}:${port}: ${messageOf(error)}`,
+				options,
+			);
+	}
+}
+
+function closeServer(server: Server, graceMs: number, clock: Clock): Promise<void> {
+	return new Promise((resolve) => {
+		const timer = clock.after(graceMs, () => server.closeAllConnections());
+		server.close(() => {
+			timer.cancel();
+			resolve();
+		});
+	});
+}
+
+/** While closing: a connection that is kept alive becomes idle only when its answer is out, and nobody else closes it then. */
+function closeIdleAfter(server: Server): void {
+	if (!server.listening) setImmediate(() => server.closeIdleConnections());
+}

@@ -1,0 +1,62 @@
+/**
+ * The last metre of a log line: a stream that may be closed, full or slow. Never throws, never waits; drops and counts. A regular file
+ * is written with its descriptor, because Node's stream for one ends at the first full disk and would stay silent when there is room again.
+ */
+import { fstatSync, writeSync } from "node:fs";
+
+/** What is needed of `process.stdout`. */
+export interface OutputStream {
+	readonly isTTY?: boolean;
+	readonly fd?: number;
+	readonly writable?: boolean;
+	readonly writableLength?: number;
+	write(text: string, done: (error?: Error | null) => void): boolean;
+	on(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** A reader that is this far behind gets no more until it catches up; beyond it the daemon's memory would pay. */
+const MOST_BUFFERED_BYTES = 4 * 1024 * 1024;
+
+/** See the file's header. */
+export class LogOutput {
+	readonly #stream: OutputStream;
+	readonly #file: number | null;
+	readonly #onDropped: () => void;
+	#dropped = 0;
+
+	constructor(stream: OutputStream, onDropped: () => void) {
+		this.#stream = stream;
+		this.#file = fileOf(stream);
+		this.#onDropped = onDropped;
+		// An 'error' event that nobody listens to ends the process; the write's callback has counted it.
+		stream.on("error", () => {});
+	}
+
+	get dropped(): number {
+		return this.#dropped;
+	}
+
+	write(line: string): void {
+		try {
+			if (this.#file !== null) writeSync(this.#file, line);
+			else if (this.#stream.writable === false || (this.#stream.writableLength ?? 0) > MOST_BUFFERED_BYTES) this.#drop();
+			else this.#stream.write(line, (error) => error && this.#drop());
+		} catch {
+			this.#drop();
+		}
+	}
+
+	#drop(): void {
+		this.#dropped++;
+		this.#onDropped();
+	}
+}
+
+/** The descriptor where the stream is a regular file. */
+function fileOf({ fd }: OutputStream): number | null {
+	try {
+		return fd !== undefined && fstatSync(fd).isFile() ? fd : null;
+	} catch {
+		return null;
+	}
+}

@@ -1,0 +1,73 @@
+/**
+ * Structured logs: JSON on a pipe, readable on a terminal. Written in order from the caller's thread, without a transport thread that a
+ * crash would cut off. Whatever becomes of the output, the daemon lives on: what can't be written is dropped and counted.
+ */
+import { pino } from "pino";
+import { prettyFactory } from "pino-pretty";
+import type { Logger } from "../core/logger.ts";
+import { LogOutput, type OutputStream } from "./log-output.ts";
+
+/** `log` of the configuration. `auto` is `text` on a terminal, else `json`. */
+export interface LogConfig {
+	readonly level: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+	readonly format: "auto" | "json" | "text";
+}
+
+/** What besides the configuration a log is made with. */
+export interface LogOptions {
+	/** Values that never appear in a record, wherever they come from: passwords, tokens. Shorter than 4 characters are ignored. */
+	readonly secrets?: readonly string[];
+	/** Told once per record that could not be written. */
+	readonly onDropped?: () => void;
+}
+
+/** The daemon's logger. `dropped` counts the records that could not be written. */
+export interface DaemonLogger extends Logger {
+	readonly dropped: number;
+}
+
+/** Below this length a secret would blank out words of every sentence. */
+const SHORTEST_SECRET = 4;
+const MASK = "***";
+const secretKeys = ["password", "secret", "token", "sasl"];
+
+/** A logger that writes to `stream`, usually `process.stdout`. */
+export function createLogger(config: LogConfig, stream: OutputStream, { secrets = [], onDropped }: LogOptions = {}): DaemonLogger {
+	const asText = config.format === "text" || (config.format === "auto" && stream.isTTY === true);
+	const output = new LogOutput(stream, onDropped ?? (() => {}));
+	const pretty = asText
+		? prettyFactory({ colorize: stream.isTTY === true, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname" })
+		: null;
+	const mask = maskOf(secrets);
+	const write = (line: string) => output.write(mask(pretty ? pretty(line) : line));
+	const options = {
+		level: config.level,
+		base: null,
+		timestamp: pino.stdTimeFunctions.isoTime,
+		formatters: { level: (label: string) => ({ level: label }) },
+		redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: MASK },
+	};
+	const log = pino(options, { write });
+	return {
+		debug: (fields, message) => log.debug(fields, message),
+		info: (fields, message) => log.info(fields, message),
+		warn: (fields, message) => log.warn(fields, message),
+		error: (fields, message) => log.error(fields, message),
+		get dropped() {
+			return output.dropped;
+		},
+	};
+}
+
+/** Blanks out the secrets and the password of any URL, in the finished line: so that no way of making a record can leak them. */
+function maskOf(secrets: readonly string[]): (line: string) => string {
+	const spellings = secrets
+		.filter((secret) => secret.length >= SHORTEST_SECRET)
+		.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]);
+	const known = [...new Set(spellings)].sort((left, right) => right.length - left.length);
+	return (line) => {
+		let masked = line.replaceAll(/(:\/\/[^\s:/@"]*):[^\s/@"]+@/g, `$1:${MASK}@`);
+		for (const secret of known) masked = masked.replaceAll(secret, MASK);
+		return masked;
+	};
+}

@@ -1,0 +1,81 @@
+/** Gauges that are a view of the daemon's present state: set anew from a snapshot at every scrape, so nothing released stays behind. */
+import { partitionStates } from "./metric-catalogue.ts";
+import type { Metrics } from "./metrics.ts";
+import { lagOf, type PartitionSnapshot, partitionState, type StatusSnapshot } from "./status.ts";
+
+/** Sets the gauges of partitions, workers, lag and the writer's queue. */
+export function setSnapshotGauges(metrics: Metrics, snapshot: StatusSnapshot): void {
+	const { partitions, writer, now } = snapshot;
+	metrics.set("ready", [[{}, snapshot.ready ? 1 : 0]]);
+	metrics.set("partitions_assigned", [[{}, partitions.length]]);
+	setStateGauges(metrics, partitions);
+	setOffsetGauges(metrics, snapshot);
+	metrics.set("write_queue_rows", [[{}, writer.queuedRows]]);
+	metrics.set("write_queue_bytes", [[{}, writer.queuedBytes]]);
+	metrics.set("write_queue_oldest_seconds", [[{}, writer.oldestSince === null ? 0 : secondsBetween(writer.oldestSince, now)]]);
+}
+
+/** `restart intensity exceeded: …` becomes `restart_intensity_exceeded`: the words before the colon are from a short list, the rest is not. */
+export function reasonLabel(reason: string | null | undefined): string {
+	const words = /^([a-z][a-z_ -]{0,40})(?:$|:)/.exec(reason ?? "")?.[1];
+	return words?.trim().replaceAll(/[ -]+/g, "_") ?? "other";
+}
+
+function setStateGauges(metrics: Metrics, partitions: readonly PartitionSnapshot[]): void {
+	const states = countBy(partitions.map(partitionState));
+	metrics.set(
+		"workers",
+		partitionStates.map((state) => [{ state }, states.get(state) ?? 0]),
+	);
+	const paused = partitions.filter((each) => partitionState(each) === "paused").map(({ pauseReason }) => reasonLabel(pauseReason));
+	metrics.set(
+		"partitions_paused",
+		[...countBy(paused)].map(([reason, count]) => [{ reason }, count]),
+	);
+	const parked = partitions.filter((each) => partitionState(each) === "parked").map(({ worker }) => reasonLabel(worker.reason));
+	metrics.set(
+		"partitions_parked",
+		[...countBy(parked)].map(([reason, count]) => [{ reason }, count]),
+	);
+}
+
+function setOffsetGauges(metrics: Metrics, { partitions, group: consumergroup, now }: StatusSnapshot): void {
+	const labelled = partitions.map((snapshot) => ({ snapshot, labels: { topic: snapshot.topic, partition: snapshot.partition } }));
+	metrics.set(
+		"committed_offset",
+		labelled.map(({ snapshot, labels }) => [labels, snapshot.committed]),
+	);
+	metrics.set(
+		"high_watermark",
+		labelled.map(({ snapshot, labels }) => [labels, snapshot.highWatermark]),
+	);
+	metrics.set(
+		"breaker_open",
+		labelled.map(({ snapshot, labels }) => [labels, snapshot.breakerOpen ? 1 : 0]),
+	);
+	metrics.set(
+		"consumer_lag_messages",
+		labelled.map(({ snapshot, labels }) => [{ consumergroup, ...labels }, lagOf(snapshot)]),
+	);
+	metrics.set(
+		"consumer_lag_seconds",
+		labelled.map(({ snapshot, labels }) => [{ consumergroup, ...labels }, lagSeconds(snapshot, now)]),
+	);
+}
+
+/** 0 without lag; null where there is lag but the waiting message's timestamp is not known (nothing received yet, or it has none). */
+function lagSeconds(snapshot: PartitionSnapshot, now: number): number | null {
+	if (lagOf(snapshot) === 0) return 0;
+	const oldest = snapshot.oldestUnfinishedTimestamp;
+	return oldest === null || oldest < 0 ? null : secondsBetween(oldest, now);
+}
+
+function secondsBetween(earlier: number, later: number): number {
+	return Math.max(0, later - earlier) / 1000;
+}
+
+function countBy<T>(values: readonly T[]): Map<T, number> {
+	const counts = new Map<T, number>();
+	for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+	return counts;
+}

@@ -1,0 +1,217 @@
+/**
+ * The document of `/status`: the supervision tree for people and scripts, built from a snapshot that the daemon takes of its parts.
+ * Pure. Keys are API.
+ */
+import type { TopicPartition } from "../core/message.ts";
+import type { partitionStates } from "./metric-catalogue.ts";
+
+/** What a partition is doing, for people. */
+export type PartitionState = (typeof partitionStates)[number];
+
+/** What the daemon is doing. */
+export type DaemonState = "starting" | "running" | "draining" | "stopped";
+
+/** A failure as a worker reports it; `time` is the wall clock in ms. */
+export interface FailureSnapshot {
+	readonly time: number;
+	readonly kind: string;
+	readonly coordinates: { readonly offset: number; readonly key: string | null } | null;
+	readonly error: { readonly name: string; readonly message: string };
+	readonly next: { readonly action: string; readonly delayMs: number };
+}
+
+/** One assigned partition, as its parts know it. */
+export interface PartitionSnapshot extends TopicPartition {
+	/** The worker's own state; `reason` only for `parked`, as `words: detail`. */
+	readonly worker: {
+		readonly name: "waiting" | "starting" | "running" | "backing-off" | "parked" | "draining" | "stopped";
+		readonly reason?: string;
+	};
+	/** Why fetching is paused, null while it is not: `queue_full`, `database`, `dead_letter_target`, `admin`. */
+	readonly pauseReason: string | null;
+	readonly assignmentEpoch: number;
+	/** The next offset to be received. */
+	readonly position: number | null;
+	readonly committed: number | null;
+	readonly highWatermark: number | null;
+	/** Record timestamp (ms) of the oldest message not yet finished; null where there is none or it is not known. */
+	readonly oldestUnfinishedTimestamp: number | null;
+	readonly queued: number;
+	readonly inFlight: number;
+	readonly restarts: number;
+	readonly attempts: number;
+	readonly breakerOpen: boolean;
+	readonly lastFailure: FailureSnapshot | null;
+}
+
+/** A connection to the outside; `target` without credentials. */
+export interface ConnectionSnapshot {
+	readonly name: string;
+	readonly target: string;
+	readonly state: "connecting" | "connected" | "away";
+	readonly message: string | null;
+}
+
+/** Everything `/status` and the gauges of `/metrics` are made from. Times in ms of the wall clock. */
+export interface StatusSnapshot {
+	readonly version: string;
+	readonly now: number;
+	readonly startedAt: number;
+	readonly state: DaemonState;
+	readonly ready: boolean;
+	readonly group: string;
+	readonly protocol: string;
+	/** What the member is to its group: `joining`, `member`, `away`, … */
+	readonly memberState: string;
+	readonly rebalances: number;
+	readonly partitions: readonly PartitionSnapshot[];
+	readonly writer: {
+		readonly queuedRows: number;
+		readonly queuedBytes: number;
+		/** When the oldest row came in, null when there is none. */
+		readonly oldestSince: number | null;
+		/** Batches sent to the database and not yet answered. */
+		readonly inFlight: number;
+		readonly lastError: {
+			readonly time: number;
+			readonly table: string | null;
+			readonly sqlstate: string | null;
+			readonly message: string;
+		} | null;
+	};
+	readonly connections: readonly ConnectionSnapshot[];
+}
+
+/** A partition in the document. */
+export interface PartitionStatus extends TopicPartition {
+	readonly state: PartitionState;
+	readonly reason: string | null;
+	readonly assignmentEpoch: number;
+	readonly position: number | null;
+	readonly committed: number | null;
+	readonly highWatermark: number | null;
+	readonly lag: number | null;
+	readonly queued: number;
+	readonly inFlight: number;
+	readonly restarts: number;
+	readonly attempts: number;
+	readonly lastFailure: {
+		readonly time: string;
+		readonly kind: string;
+		readonly coordinates: {
+			readonly topic: string;
+			readonly partition: number;
+			readonly offset: number;
+			readonly key: string | null;
+		} | null;
+		readonly message: string;
+		readonly next: string;
+	} | null;
+}
+
+/** The document. `uptime` in seconds; times as ISO text; `writer.queue` in rows. */
+export interface Status {
+	readonly version: string;
+	readonly uptime: number;
+	readonly state: DaemonState;
+	readonly ready: boolean;
+	readonly group: string;
+	readonly protocol: string;
+	readonly memberState: string;
+	readonly rebalances: number;
+	readonly partitions: readonly PartitionStatus[];
+	readonly writer: {
+		readonly queue: number;
+		readonly queueBytes: number;
+		readonly inFlight: number;
+		readonly lastError: {
+			readonly time: string;
+			readonly table: string | null;
+			readonly sqlstate: string | null;
+			readonly message: string;
+		} | null;
+	};
+	readonly connections: readonly ConnectionSnapshot[];
+}
+
+/** Builds the document; partitions by topic and number. */
+export function buildStatus(snapshot: StatusSnapshot): Status {
+	const { version, now, startedAt, state, ready, group, protocol, memberState, rebalances, writer, connections } = snapshot;
+	const partitions = snapshot.partitions.map(partitionStatus).sort(byName);
+	const lastError = writer.lastError && { ...writer.lastError, time: isoTime(writer.lastError.time) };
+	return {
+		version,
+		uptime: Math.max(0, Math.round(now - startedAt) / 1000),
+		state,
+		ready,
+		group,
+		protocol,
+		memberState,
+		rebalances,
+		partitions,
+		writer: { queue: writer.queuedRows, queueBytes: writer.queuedBytes, inFlight: writer.inFlight, lastError },
+		connections,
+	};
+}
+
+/** One word for a partition: a drain hides everything, then what the worker can't leave by itself, then a pause. */
+export function partitionState({ worker, pauseReason }: Pick<PartitionSnapshot, "worker" | "pauseReason">): PartitionState {
+	switch (worker.name) {
+		case "draining":
+		case "stopped":
+			return "draining";
+		case "parked":
+		case "backing-off":
+			return worker.name;
+		default:
+			if (pauseReason !== null) return "paused";
+			// A worker that waits for its first message has no thread yet and is as it should be.
+			return worker.name === "starting" ? "starting" : "running";
+	}
+}
+
+/** High watermark minus committed offset, never negative; null where one of them is not known. */
+export function lagOf({ highWatermark, committed }: Pick<PartitionSnapshot, "highWatermark" | "committed">): number | null {
+	return highWatermark === null || committed === null ? null : Math.max(0, highWatermark - committed);
+}
+
+function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
+	const { topic, partition, assignmentEpoch, position, committed, highWatermark, queued, inFlight, restarts, attempts } = snapshot;
+	const state = partitionState(snapshot);
+	const reason = state === "parked" ? (snapshot.worker.reason ?? null) : state === "paused" ? snapshot.pauseReason : null;
+	const lag = lagOf(snapshot);
+	const lastFailure = failureStatus(snapshot);
+	return {
+		topic,
+		partition,
+		state,
+		reason,
+		assignmentEpoch,
+		position,
+		committed,
+		highWatermark,
+		lag,
+		queued,
+		inFlight,
+		restarts,
+		attempts,
+		lastFailure,
+	};
+}
+
+function failureStatus({ topic, partition, lastFailure }: PartitionSnapshot): PartitionStatus["lastFailure"] {
+	if (!lastFailure) return null;
+	const { time, kind, coordinates, error, next } = lastFailure;
+	const at = coordinates && { topic, partition, offset: coordinates.offset, key: coordinates.key };
+	const message = error.name && !error.message.startsWith(error.name) ? `${error.name}: ${error.message}` : error.message;
+	return { time: isoTime(time), kind, coordinates: at, message, next: next.action };
+}
+
+function byName(left: TopicPartition, right: TopicPartition): number {
+	if (left.topic !== right.topic) return left.topic < right.topic ? -1 : 1;
+	return left.partition - right.partition;
+}
+
+function isoTime(ms: number): string {
+	return new Date(ms).toISOString();
+}
