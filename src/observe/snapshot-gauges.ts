@@ -15,10 +15,24 @@ export function setSnapshotGauges(metrics: Metrics, snapshot: StatusSnapshot): v
 	metrics.set("write_queue_oldest_seconds", [[{}, writer.oldestSince === null ? 0 : secondsBetween(writer.oldestSince, now)]]);
 }
 
-/** `restart intensity exceeded: …` becomes `restart_intensity_exceeded`: the words before the colon are from a short list, the rest is not. */
+/** Reasons are sentences with details; a label has few values. First match wins. */
+const reasonLabels: readonly (readonly [RegExp, string])[] = [
+	[/^(queue_full|database|dead_letter_target|admin)$/, "$1"],
+	[/^poison\b/, "poison"],
+	[/^restart intensity/, "restart_intensity"],
+	[/dead.?letter|breaker/, "breaker"],
+	[/out of range/, "out_of_range"],
+	[/^stands still/, "standstill"],
+];
+
+/** The label for a reason of a pause or of parking; `other` where it is none of the known ones. */
 export function reasonLabel(reason: string | null | undefined): string {
-	const words = /^([a-z][a-z_ -]{0,40})(?:$|:)/.exec(reason ?? "")?.[1];
-	return words?.trim().replaceAll(/[ -]+/g, "_") ?? "other";
+	if (!reason) return "other";
+	for (const [pattern, label] of reasonLabels) {
+		const match = pattern.exec(reason);
+		if (match) return label.replace("$1", match[1] ?? "");
+	}
+	return "other";
 }
 
 function setStateGauges(metrics: Metrics, partitions: readonly PartitionSnapshot[]): void {

@@ -1,0 +1,105 @@
+/** What is counted and said of the way from Kafka and of the offsets back to it. Listeners; they decide nothing. */
+import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import { partitionName } from "../core/message.ts";
+import { readClientStatistics } from "./client-statistics.ts";
+import { LogLimiter } from "./log-limiter.ts";
+import type { ObserverParts } from "./observer-parts.ts";
+
+/** Errors of the client come in volleys, one per broker and attempt. */
+const SAME_ERROR_EVERY_MS = 10_000;
+
+/** Listeners for the group consumer's events, by event. */
+export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
+	const errors = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
+	const logError = (fields: { message: string; code?: number }, prefix: string) => {
+		const held = errors.admit(`${prefix} ${fields.code ?? fields.message}`);
+		if (held !== null) logger.warn({ code: fields.code, held }, `${prefix}: ${fields.message}`);
+	};
+	return {
+		"connect:failed"({ message, failures, retryInMs }: { message: string; failures: number; retryInMs: number }): void {
+			logger.warn({ failures, retryInMs }, `Kafka can't be reached: ${message}; tried again in ${Math.round(retryInMs)} ms`);
+		},
+		"group:joined"({ partitions }: { partitions: number }): void {
+			logger.info({ partitions }, `member of the group with ${partitions} partitions`);
+		},
+		rebalanced({ kind, partitions }: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }): void {
+			metrics.count("rebalances_total", { kind });
+			const names = partitions.map(partitionName);
+			if (kind === "assign") for (const partition of partitions) startPartition(metrics, partition);
+			else for (const partition of partitions) metrics.forgetPartition(partition);
+			if (kind === "lost") logger.warn({ partitions: names }, "partitions lost: another member has them, nothing of them is committed");
+			else logger.info({ partitions: names }, kind === "assign" ? "partitions assigned" : "partitions revoked");
+		},
+		"start:resolved"({ topic, partition, offset, from }: TopicPartitionOffset & { from: string }): void {
+			const why = from === "committed" ? "the committed offset" : `${from}, nothing was committed`;
+			logger.info({ topic, partition, offset, from }, `${partitionName({ topic, partition })} starts at offset ${offset}: ${why}`);
+		},
+		"broker:error": (fact: { message: string; code: number }): void => logError(fact, "Kafka"),
+		"consume:failed": (fact: { message: string; code: number }): void => logError(fact, "consuming failed"),
+		fatal({ message, code }: { message: string; code: number }): void {
+			logger.error({ code }, `Kafka refuses this member for good: ${message}`);
+		},
+		stats({ json }: { json: string }): void {
+			setClientGauges(metrics, json);
+		},
+		polled({ busyMs }: { messages: number; busyMs: number }): void {
+			metrics.count("stage_busy_seconds_total", { stage: "consume" }, busyMs / 1000);
+		},
+	};
+}
+
+/** Listeners for the offset committer's events, by event. */
+export function observeCommitter({ metrics, logger, clock }: ObserverParts) {
+	const failures = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
+	return {
+		"offsets:committed"({ durationMs = 0 }: { offsets: readonly TopicPartitionOffset[]; durationMs?: number }): void {
+			metrics.count("offset_commits_total", { result: "committed" });
+			metrics.count("stage_busy_seconds_total", { stage: "commit" }, durationMs / 1000);
+		},
+		"offsets:commit_failed"({ message, code }: { message: string; code: string | number | null }): void {
+			metrics.count("offset_commits_total", { result: "failed" });
+			const held = failures.admit(String(code));
+			if (held !== null) logger.warn({ code, held }, `offsets could not be committed: ${message}; the next commit takes them along`);
+		},
+	};
+}
+
+function startPartition(metrics: ObserverParts["metrics"], { topic, partition }: TopicPartition): void {
+	metrics.start("messages_consumed_total", { topic, partition });
+	metrics.start("message_bytes_total", { topic });
+	metrics.start("timestamp_regressions_total", { topic, partition });
+	metrics.start("worker_restarts_total", { topic, partition });
+	metrics.start("handler_outcomes_total", { topic });
+	metrics.start("dead_letters_total", { topic });
+}
+
+function setClientGauges(metrics: ObserverParts["metrics"], json: string): void {
+	const statistics = readClientStatistics(json);
+	if (!statistics) return;
+	const { partitions, brokers } = statistics;
+	metrics.set("kafka_reply_queue_operations", [[{}, statistics.replyQueueOperations]]);
+	metrics.set(
+		"kafka_fetch_queue_messages",
+		partitions.map(({ topic, partition, fetchQueueMessages }) => [{ topic, partition }, fetchQueueMessages]),
+	);
+	metrics.set(
+		"kafka_fetch_queue_bytes",
+		partitions.map(({ topic, partition, fetchQueueBytes }) => [{ topic, partition }, fetchQueueBytes]),
+	);
+	metrics.set(
+		"kafka_broker_queue_requests",
+		brokers.map(({ broker, queuedRequests }) => [{ broker }, queuedRequests]),
+	);
+	metrics.set(
+		"kafka_broker_round_trip_p50_seconds",
+		brokers.map(({ broker, roundTripP50 }) => [{ broker }, roundTripP50]),
+	);
+	metrics.set(
+		"kafka_broker_round_trip_p99_seconds",
+		brokers.map(({ broker, roundTripP99 }) => [{ broker }, roundTripP99]),
+	);
+	metrics.set(
+		"kafka_broker_throttle_p99_seconds",
+		brokers.map(({ broker, throttleP99 }) => [{ broker }, throttleP99]),
+	);
+}

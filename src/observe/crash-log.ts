@@ -1,0 +1,142 @@
+/**
+ * The record of a failure: who, which message, what happened, what happens next. One per failure; the first of a kind with its stack,
+ * the same one again without. Pure but for the memory of what was seen. Never a message's value.
+ */
+import type { TopicPartition } from "../core/message.ts";
+import { partitionName } from "../core/message.ts";
+
+/** A failure as a worker reports it. */
+export interface CrashFact extends TopicPartition {
+	readonly kind: string;
+	readonly coordinates: { readonly offset: number; readonly key: string | null } | null;
+	/** Failed attempts of the message, 0 where nothing was charged to it. */
+	readonly attempt: number;
+	readonly maxAttempts: number;
+	readonly restarts: number;
+	readonly error: { readonly name: string; readonly message: string; readonly stack: string | null };
+	readonly next: { readonly action: string; readonly delayMs: number };
+}
+
+/** Fields and sentence of a log record. */
+export interface LogRecord {
+	readonly fields: object;
+	readonly message: string;
+}
+
+/** Kinds remembered; more means that messages differ each time, and then the memory begins anew. */
+const MOST_KINDS = 200;
+const LONGEST_MESSAGE = 2000;
+
+/** Turns reports into records. `module` is `handler.module` as configured. */
+export class CrashLog {
+	readonly #module: string;
+	readonly #seen = new Map<string, number>();
+
+	constructor(module: string) {
+		this.#module = module;
+	}
+
+	record(fact: CrashFact): LogRecord {
+		const { topic, partition, kind, coordinates, attempt, restarts, next } = fact;
+		const error = { name: fact.error.name, message: withoutValues(fact.error.message), stack: fact.error.stack };
+		const times = this.#timesSeen(fact);
+		const stack = times === 1 && error.stack ? { stack: withoutValues(error.stack) } : {};
+		const fields = {
+			module: this.#module,
+			function: functionOf(kind),
+			topic,
+			partition,
+			offset: coordinates?.offset ?? null,
+			key: coordinates?.key ?? null,
+			kind,
+			error: { name: error.name, message: error.message, ...stack },
+			attempt,
+			restarts,
+			next: next.action,
+			delayMs: Math.round(next.delayMs),
+			seen: times,
+		};
+		const message = `${this.#module}: ${functionOf(kind)} ${whatOf(kind)} at ${placeOf(fact)}: ${sentenceOf(error)}; ${nextOf(fact)}`;
+		return { fields, message };
+	}
+
+	#timesSeen({ kind, error }: CrashFact): number {
+		const place = error.stack?.split("\n").find((line) => /^\s+at /.test(line)) ?? error.message;
+		const key = `${kind} ${error.name} ${place}`;
+		const times = (this.#seen.get(key) ?? 0) + 1;
+		if (this.#seen.size >= MOST_KINDS) this.#seen.clear();
+		this.#seen.set(key, times);
+		return times;
+	}
+}
+
+/** `JSON.parse` quotes what it could not read; that is a piece of the message's value. */
+function withoutValues(text: string): string {
+	const shown = text.replaceAll(/(?:\.{3})?"(?:[^\n]*)"(?:\.{3})? is not valid JSON/g, "the text is not valid JSON");
+	return shown.length > LONGEST_MESSAGE ? `${shown.slice(0, LONGEST_MESSAGE)}…` : shown;
+}
+
+function functionOf(kind: string): string {
+	switch (kind) {
+		case "load":
+			return "handleMessage or handleMessages";
+		case "init":
+			return "init";
+		default:
+			return "the handler";
+	}
+}
+
+function whatOf(kind: string): string {
+	switch (kind) {
+		case "load":
+			return "could not be loaded";
+		case "init":
+			return "failed";
+		case "bad_outcome":
+			return "returned what is no outcome";
+		case "timeout":
+			return "did not answer in time";
+		case "exit":
+			return "ended its thread";
+		case "out_of_memory":
+			return "ran out of memory";
+		default:
+			return "threw";
+	}
+}
+
+function placeOf({ coordinates, attempt, maxAttempts, ...partition }: CrashFact): string {
+	if (!coordinates) return partitionName(partition);
+	const key = coordinates.key === null ? "no key" : `key ${JSON.stringify(coordinates.key)}`;
+	const count = attempt > 0 ? `, attempt ${attempt} of ${maxAttempts}` : "";
+	return `${partitionName(partition)} offset ${coordinates.offset} (${key}${count})`;
+}
+
+function sentenceOf({ name, message }: { name: string; message: string }): string {
+	const plain = name === "Error" || name === "ThreadDied" || message.startsWith(name);
+	return plain ? message : `${name}: ${message}`;
+}
+
+function nextOf({ next: { action, delayMs }, coordinates }: CrashFact): string {
+	const wait = delayMs > 0 ? `in ${Math.round(delayMs)} ms` : "at once";
+	const what = coordinates ? `offset ${coordinates.offset}` : "the partition";
+	switch (action) {
+		case "retry":
+			return `${what} is tried again ${wait}`;
+		case "halve":
+			return "the batch is halved to find the message";
+		case "restart":
+			return `a new thread goes on from ${what} ${wait}`;
+		case "park":
+			return `the partition is parked at ${what}; it is tried again ${wait} and as soon as the handler's file changes`;
+		case "stop":
+			return "the daemon stops, as configured";
+		case "dead-letter":
+			return `${what} becomes a dead letter`;
+		case "skip":
+			return `${what} is skipped, as configured`;
+		default:
+			return action;
+	}
+}

@@ -1,0 +1,67 @@
+/**
+ * Everything that listens to the daemon's parts and turns past facts into metrics and log records. Wired by the daemon; the parts know
+ * neither metrics nor logs, and nothing here decides anything.
+ */
+import { observeCommitter, observeConsumer } from "./consumer-observer.ts";
+import type { LabelsOf } from "./metric-catalogue.ts";
+import type { ObserverParts } from "./observer-parts.ts";
+import { setSnapshotGauges } from "./snapshot-gauges.ts";
+import type { StatusSnapshot } from "./status.ts";
+import { observeSupervisor, observeWorkers } from "./worker-observer.ts";
+import { observeWriter } from "./writer-observer.ts";
+
+/** What is known when the daemon starts. */
+export interface BuildFacts {
+	readonly version: string;
+	/** Version of librdkafka. */
+	readonly librdkafka: string;
+	/** Names of the configured tables: their counters start at 0. */
+	readonly tables: readonly string[];
+}
+
+/**
+ * Listeners by part: `consumer`, `committer` and `writer` by event name (see `listenTo`), `workers` and `supervisor` as the listener
+ * objects that those take at construction.
+ */
+export class DaemonObserver {
+	readonly consumer: ReturnType<typeof observeConsumer>;
+	readonly committer: ReturnType<typeof observeCommitter>;
+	readonly supervisor: ReturnType<typeof observeSupervisor>;
+	readonly workers: ReturnType<typeof observeWorkers>;
+	readonly writer: ReturnType<typeof observeWriter>;
+	readonly #parts: ObserverParts;
+
+	constructor(parts: ObserverParts) {
+		this.#parts = parts;
+		this.consumer = observeConsumer(parts);
+		this.committer = observeCommitter(parts);
+		this.supervisor = observeSupervisor(parts);
+		this.workers = observeWorkers(parts);
+		this.writer = observeWriter(parts);
+	}
+
+	/** The daemon begins: `build_info`, counters of the tables, and the gauges that are read from `snapshot` at every scrape. */
+	started({ version, librdkafka, tables }: BuildFacts, snapshot: () => StatusSnapshot): void {
+		const { metrics } = this.#parts;
+		metrics.set("build_info", [[{ version, node: process.versions.node, librdkafka }, 1]]);
+		for (const table of tables) {
+			metrics.start("cas_rows_total", { table });
+			metrics.start("stale_rows_total", { table });
+		}
+		metrics.onScrape(() => setSnapshotGauges(metrics, snapshot()));
+	}
+
+	/** Somebody asked for it over HTTP. */
+	adminAction(action: LabelsOf<"admin_actions_total">["action"], target: string): void {
+		this.#parts.metrics.count("admin_actions_total", { action });
+		this.#parts.logger.info({ action, target }, `${action} asked for over HTTP: ${target}`);
+	}
+}
+
+/** Puts listeners, by event name, on an emitter whose events carry those facts. */
+export function listenTo<Listeners extends object>(
+	emitter: { on<Event extends keyof Listeners>(event: Event, listener: Listeners[Event]): unknown },
+	listeners: Listeners,
+): void {
+	for (const [event, listener] of Object.entries(listeners)) emitter.on(event as keyof Listeners, listener as Listeners[keyof Listeners]);
+}

@@ -1,0 +1,123 @@
+/** What is counted and said of partition workers and of their supervisor. Listeners; they decide nothing. */
+import type { DeadLetter } from "../core/dead-letter.ts";
+import type { TopicPartition } from "../core/message.ts";
+import { partitionName } from "../core/message.ts";
+import { type CrashFact, CrashLog } from "./crash-log.ts";
+import { LogLimiter } from "./log-limiter.ts";
+import type { LabelsOf } from "./metric-catalogue.ts";
+import type { ObserverParts } from "./observer-parts.ts";
+
+/** A topic full of bad messages must not fill the disk with its dead letters' records: the letters themselves are kept. */
+const SAME_LETTER_EVERY_MS = 1000;
+
+/** What the handler made of a run. */
+interface HandledFact {
+	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
+	readonly durationsMs: ArrayLike<number>;
+	readonly warnings: readonly string[];
+}
+
+/** What the partition worker tells, call by call. */
+export function observeWorkers({ metrics, logger, clock, module }: ObserverParts) {
+	const crashes = new CrashLog(module);
+	const letters = new LogLimiter(() => clock.monotonic(), SAME_LETTER_EVERY_MS);
+	const warned = new Set<string>();
+	return {
+		started({ topic, partition }: TopicPartition): void {
+			logger.debug({ topic, partition }, `worker thread of ${partitionName({ topic, partition })} started`);
+		},
+		handled({ topic }: TopicPartition, { counts, durationsMs, warnings }: HandledFact): void {
+			for (const outcome of ["row", "delete", "none", "rejected"] as const) {
+				metrics.count("handler_outcomes_total", { topic, outcome }, counts[outcome]);
+			}
+			metrics.observe("handler_duration_seconds", { topic }, durationsMs, 0.001);
+			metrics.count("stage_busy_seconds_total", { stage: "handle" }, sumOf(durationsMs) / 1000);
+			for (const warning of warnings) {
+				if (warned.has(warning)) continue;
+				warned.add(warning);
+				logger.warn({ module, topic }, warning);
+			}
+		},
+		crashed(fact: CrashFact): void {
+			const { topic, kind, attempt } = fact;
+			if (attempt > 0) metrics.count("handler_outcomes_total", { topic, outcome: kind === "timeout" ? "timeout" : "failed" });
+			const { fields, message } = crashes.record(fact);
+			logger.error(fields, message);
+		},
+		restarted({ topic, partition }: TopicPartition, reason: LabelsOf<"worker_restarts_total">["reason"]): void {
+			metrics.count("worker_restarts_total", { topic, partition, reason });
+		},
+		parked({ topic, partition }: TopicPartition, reason: string): void {
+			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} is parked: ${reason}`);
+		},
+		resumed({ topic, partition }: TopicPartition): void {
+			logger.info({ topic, partition }, `${partitionName({ topic, partition })} goes on`);
+		},
+		deadLettered({ topic, partition, offset, reason, sqlstate, table, attempts }: DeadLetter): void {
+			metrics.count("dead_letters_total", { topic, reason });
+			const held = letters.admit(`${topic} ${reason} ${sqlstate}`);
+			if (held === null) return;
+			const fields = { topic, partition, offset, reason, sqlstate, table, attempts, held };
+			const code = sqlstate ? ` (SQLSTATE ${sqlstate})` : "";
+			logger.warn(fields, `${partitionName({ topic, partition })} offset ${offset} is a dead letter: ${reason}${code}`);
+		},
+		skipped({ topic, partition }: TopicPartition, offset: number): void {
+			metrics.count("handler_outcomes_total", { topic, outcome: "skipped" });
+			logger.warn(
+				{ topic, partition, offset },
+				`${partitionName({ topic, partition })} offset ${offset} is skipped, as handler.onPoison says`,
+			);
+		},
+		stopRequested({ topic, partition }: TopicPartition, reason: string): void {
+			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} stops the daemon: ${reason}`);
+		},
+	};
+}
+
+/** A delivery as the supervisor took it. */
+interface ReceivedFact extends TopicPartition {
+	readonly count: number;
+	readonly bytes: number;
+	readonly timestampRegressions: number;
+}
+
+/** What the group supervisor tells, call by call. */
+export function observeSupervisor({ metrics, logger }: ObserverParts) {
+	const regressed = new Set<string>();
+	return {
+		received({ topic, partition, count, bytes, timestampRegressions }: ReceivedFact): void {
+			metrics.count("messages_consumed_total", { topic, partition }, count);
+			metrics.count("message_bytes_total", { topic }, bytes);
+			metrics.count("timestamp_regressions_total", { topic, partition }, timestampRegressions);
+			const name = partitionName({ topic, partition });
+			if (timestampRegressions === 0 || regressed.has(name)) return;
+			regressed.add(name);
+			const advice = "under cas.version timestamp such an update loses against the older offset; cas.version offset or field avoids it";
+			logger.warn({ topic, partition }, `${name} holds messages whose timestamp is older than one before them: ${advice}`);
+		},
+		drained(fact: { partitions: readonly TopicPartition[]; durationMs: number; timedOut: boolean }): void {
+			const { durationMs, timedOut } = fact;
+			const partitions = fact.partitions.map(partitionName);
+			metrics.observe("drain_duration_seconds", {}, [durationMs], 0.001);
+			if (!timedOut) {
+				logger.info({ partitions, durationMs: Math.round(durationMs) }, "drained");
+				return;
+			}
+			metrics.count("drain_timeouts_total", {});
+			logger.warn({ partitions }, "drain.timeoutMs passed before all was finished: what was left is handled again by the next member");
+		},
+		rewound({ topic, partition, offset, from }: TopicPartition & { offset: number; from: number }): void {
+			const name = partitionName({ topic, partition });
+			logger.warn(
+				{ topic, partition, offset, from },
+				`${name} went back from offset ${from} to ${offset}: the topic was made anew or reset`,
+			);
+		},
+	};
+}
+
+function sumOf(values: ArrayLike<number>): number {
+	let sum = 0;
+	for (let index = 0; index < values.length; index++) sum += values[index] as number;
+	return sum;
+}

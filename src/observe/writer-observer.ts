@@ -1,0 +1,69 @@
+/** What is counted and said of the batch writer. Listeners; they decide nothing. Codes and names of the database only, never values. */
+import { LogLimiter } from "./log-limiter.ts";
+import type { LabelsOf } from "./metric-catalogue.ts";
+import type { ObserverParts } from "./observer-parts.ts";
+
+/** A batch whose rows are all settled or refused. Counts are rows. */
+export interface WrittenFact {
+	readonly table: string;
+	readonly rows: number;
+	readonly bytes: number;
+	readonly trigger: LabelsOf<"write_batches_total">["trigger"];
+	readonly inserted: number;
+	readonly updated: number;
+	readonly deleted: number;
+	readonly stale: { readonly replay: number; readonly older: number; readonly other_partition: number };
+	readonly coalesced: number;
+	readonly refused: number;
+	readonly durationMs: number;
+	/** Timestamps (ms, -1 unknown) of messages that are durable now, by topic. */
+	readonly samples?: readonly { readonly topic: string; readonly timestamps: ArrayLike<number> }[];
+}
+
+const SAME_RETRY_EVERY_MS = 10_000;
+
+/** Listeners for the batch writer's events, by event. */
+export function observeWriter({ metrics, logger, clock }: ObserverParts) {
+	const retries = new LogLimiter(() => clock.monotonic(), SAME_RETRY_EVERY_MS);
+	return {
+		"batch:written"(fact: WrittenFact): void {
+			countRows(metrics, fact);
+			metrics.observe("write_batch_rows", {}, [fact.rows]);
+			metrics.observe("write_batch_bytes", {}, [fact.bytes]);
+			metrics.count("write_batches_total", { trigger: fact.trigger });
+			metrics.observe("write_duration_seconds", { table: fact.table }, [fact.durationMs], 0.001);
+			metrics.count("stage_busy_seconds_total", { stage: "write" }, fact.durationMs / 1000);
+			for (const { topic, timestamps } of fact.samples ?? []) {
+				metrics.observe("end_to_end_latency_seconds", { topic }, agesOf(timestamps, clock.now()), 0.001);
+			}
+		},
+		"write:retried"({ table, sqlstate, delayMs }: { table: string; sqlstate: string; delayMs: number }): void {
+			metrics.count("write_retries_total", { sqlstate });
+			const held = retries.admit(`${table} ${sqlstate}`);
+			if (held === null) return;
+			logger.warn(
+				{ table, sqlstate, delayMs: Math.round(delayMs), held },
+				`a batch for ${table} was not written (${sqlstate}); the same batch is sent again in ${Math.round(delayMs)} ms`,
+			);
+		},
+		"table:blocked"({ table, sqlstate, message, hint }: { table: string; sqlstate: string; message: string; hint?: string | null }): void {
+			logger.error({ table, sqlstate, hint: hint ?? null }, `${table} can't be written: ${message}${hint ? `; ${hint}` : ""}`);
+		},
+		"table:unblocked"({ table }: { table: string }): void {
+			logger.info({ table }, `${table} can be written again`);
+		},
+	};
+}
+
+function countRows(metrics: ObserverParts["metrics"], { table, stale, ...counts }: WrittenFact): void {
+	for (const result of ["inserted", "updated", "deleted", "coalesced", "refused"] as const) {
+		metrics.count("cas_rows_total", { table, result }, counts[result]);
+	}
+	metrics.count("cas_rows_total", { table, result: "stale" }, stale.replay + stale.older + stale.other_partition);
+	for (const cause of ["replay", "older", "other_partition"] as const) metrics.count("stale_rows_total", { table, cause }, stale[cause]);
+}
+
+/** Ages in ms; NaN, which no histogram takes, where a message has no timestamp. */
+function agesOf(timestamps: ArrayLike<number>, now: number): Float64Array {
+	return Float64Array.from(timestamps, (timestamp) => (timestamp < 0 ? Number.NaN : now - timestamp));
+}
