@@ -21,6 +21,9 @@ export const exitCodes = {
 	killed: 137,
 } as const;
 
+/** One of them. */
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
 /** An error that ends the process with a code of its own: `main` prints the message as one line and exits. */
 export class ExitError extends PocKaffeError {
 	readonly exitCode: number;

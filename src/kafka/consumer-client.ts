@@ -39,6 +39,9 @@ export interface ConsumerClientEvents {
 	endOfPartition: (position: TopicPartitionOffset) => void;
 }
 
+/** The version of librdkafka that node-rdkafka was built with. */
+export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
+
 const COMMIT_TIMEOUT_MS = 30_000;
 const QUERY_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 10_000;

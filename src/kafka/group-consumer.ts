@@ -37,6 +37,8 @@ export interface GroupConsumerEvents {
 	/** Fenced or unauthorised: the daemon can't go on. */
 	fatal: (fact: { message: string; code: number }) => void;
 	stats: (fact: { json: string }) => void;
+	/** Whether the client, by its own statistics, is in touch with the group's coordinator. */
+	membership: (fact: { member: boolean; message: string }) => void;
 	polled: (fact: { messages: number; busyMs: number }) => void;
 }
 
@@ -69,6 +71,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	#rebalancing: Promise<void> = Promise.resolve();
 	#assigned: TopicPartition[] = [];
 	#sessionLost = false;
+	#rebalances = 0;
+	#memberState = "connecting";
 
 	constructor(parts: GroupConsumerParts) {
 		super();
@@ -78,6 +82,20 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	/** The partitions this member has. */
 	get assigned(): readonly TopicPartition[] {
 		return this.#assigned;
+	}
+
+	get connected(): boolean {
+		return this.#client !== null;
+	}
+
+	/** Changes of the assignment so far. */
+	get rebalances(): number {
+		return this.#rebalances;
+	}
+
+	/** What the member is to its group, in librdkafka's words once it has joined: `connecting`, `up/steady`, `wait-coord/init`, … */
+	get memberState(): string {
+		return this.#memberState;
 	}
 
 	/** The connected client; null before that. For positions and commits. */
@@ -142,7 +160,10 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			if (lastError === null || !(error instanceof KafkaError)) throw error;
 			throw new KafkaError(`${error.message} (${lastError})`, error.kafkaCode, { cause: error });
 		}
-		client.on("stats", (fact) => this.emit("stats", fact));
+		client.on("stats", (fact) => {
+			this.#readMembership(fact.json);
+			this.emit("stats", fact);
+		});
 		client.on("endOfPartition", (end) => this.#ends.push(end));
 		client.on("rebalance", ({ code, partitions }) => this.#rebalanced(code, partitions));
 		this.#client = client;
@@ -192,8 +213,19 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (this.#parts.clock.monotonic() - startedAt < 100) await this.#parts.clock.sleep(100, this.#stopped.signal).catch(() => {});
 	}
 
+	/** The coordinator's state comes only with the statistics; a group whose coordinator is away gets no callback. */
+	#readMembership(json: string): void {
+		const { cgrp } = JSON.parse(json) as { cgrp?: { state: string; join_state: string } };
+		if (!cgrp) return;
+		this.#memberState = `${cgrp.state}/${cgrp.join_state}`;
+		if (this.#rebalances === 0) return;
+		const member = cgrp.state === "up";
+		this.emit("membership", { member, message: `the group's coordinator is away (${this.#memberState})` });
+	}
+
 	#rebalanced(code: number, partitions: TopicPartition[]): void {
 		const rebalance = ++this.#rebalance;
+		this.#rebalances++;
 		const change = () => (code === kafkaErrors.assignPartitions ? this.#assign(partitions, rebalance) : this.#revoke(partitions, rebalance));
 		this.#rebalancing = this.#rebalancing.then(change).catch((error) => {
 			this.emit("consume:failed", { message: `the assignment could not be answered: ${messageOf(error)}`, code: -1 });

@@ -1,0 +1,76 @@
+/** The daemon's state of the moment as plain data, read from its parts for `/status`, the gauges and the summary line. Changes nothing. */
+import type { Daemon } from "./daemon.ts";
+import type { PartitionSnapshot, StatusSnapshot } from "./observe/status.ts";
+
+/** Reads every part once. */
+export function buildSnapshot(daemon: Daemon): StatusSnapshot {
+	const { parts, writer, consumer } = daemon;
+	const { config, clock, version } = parts;
+	const now = clock.now();
+	return {
+		version,
+		now,
+		startedAt: daemon.startedAt,
+		state: daemon.state,
+		ready: daemon.readiness.ready,
+		group: config.kafka.group,
+		protocol: config.kafka.protocol,
+		memberState: consumer.memberState,
+		rebalances: consumer.rebalances,
+		partitions: partitionsOf(daemon),
+		writer: {
+			queuedRows: writer.queueRows,
+			queuedBytes: writer.queueBytes,
+			oldestSince: writer.oldestAgeMs === null ? null : now - writer.oldestAgeMs,
+			inFlight: writer.inFlight,
+			lastError: writer.lastError,
+		},
+		connections: [
+			{ name: "kafka", target: config.kafka.brokers.join(","), state: consumer.connected ? "connected" : "connecting", message: null },
+			{
+				name: "database",
+				target: withoutCredentials(config.database.url),
+				state: daemon.databaseProblem ? "away" : "connected",
+				message: daemon.databaseProblem,
+			},
+		],
+	};
+}
+
+function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
+	const { supervisor, ledger, workers, lagClock, consumer, writer } = daemon;
+	return [...supervisor.children].flatMap(([name, { topic, partition, epoch, paused }]) => {
+		const offsets = ledger.of({ topic, partition });
+		const worker = workers.get(name);
+		if (!offsets || !worker) return [];
+		const { state, queue, restarts, attempts, lastFailure } = worker;
+		return [
+			{
+				topic,
+				partition,
+				worker: state,
+				pauseReason: paused ? (writer.blocked ? "database" : "queue_full") : null,
+				assignmentEpoch: epoch,
+				position: offsets.position,
+				committed: offsets.committed,
+				highWatermark: consumer.client?.cachedHighWatermark({ topic, partition }) ?? null,
+				oldestUnfinishedTimestamp: lagClock.oldest({ topic, partition }, offsets.committable),
+				queued: queue.queued,
+				inFlight: queue.handed,
+				restarts,
+				attempts,
+				breakerOpen: false,
+				lastFailure,
+			},
+		];
+	});
+}
+
+function withoutCredentials(url: string): string {
+	try {
+		const { protocol, host, pathname } = new URL(url);
+		return `${protocol}//${host}${pathname}`;
+	} catch {
+		return "";
+	}
+}

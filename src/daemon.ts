@@ -1,0 +1,421 @@
+/**
+ * The one place that knows every part: builds, wires, starts, drains, stops.
+ *
+ *   daemon
+ *   ├── group consumer ............ polls Kafka, puts assignments and messages to the
+ *   ├── group supervisor .......... one-for-one
+ *   │     └── partition worker .... one per assigned partition; attempts, back-off, restarts
+ *   │           └── worker thread . one-thread pool with the user's handler
+ *   ├── batch writer .............. CAS statements, dead letters
+ *   ├── offset committer .......... what is finished, behind durable rows
+ *   └── observer, HTTP server ..... metrics, logs, readiness, status
+ *
+ * States: starting -> running -> draining -> stopped. A stop is always the same walk: take no more, drain, flush, commit, leave, end
+ * threads, close the database, close HTTP last.
+ */
+import type { Config } from "./config/config.ts";
+import { tableLayouts } from "./config/table-layouts.ts";
+import type { Clock } from "./core/clock.ts";
+import { type ExitCode, exitCodes, messageOf } from "./core/errors.ts";
+import type { Logger } from "./core/logger.ts";
+import { partitionName } from "./core/message.ts";
+import type { PackedBatch } from "./core/packed-batch.ts";
+import type { Random } from "./core/random.ts";
+import type { TableLayout } from "./core/rows.ts";
+import { buildSnapshot } from "./daemon-snapshot.ts";
+import { ConsumerClient, librdkafkaVersion } from "./kafka/consumer-client.ts";
+import { consumerSettings, isIncremental } from "./kafka/consumer-settings.ts";
+import { GroupConsumer } from "./kafka/group-consumer.ts";
+import { LagClock } from "./kafka/lag-clock.ts";
+import { OffsetCommitter } from "./kafka/offset-committer.ts";
+import { OffsetLedger } from "./kafka/offset-ledger.ts";
+import { StallDetector } from "./kafka/stall-detector.ts";
+import { DaemonObserver, listenTo } from "./observe/daemon-observer.ts";
+import { createHttpServer, type HttpServer } from "./observe/http-server.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { Readiness } from "./observe/readiness.ts";
+import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
+import { BatchWriter } from "./sink/batch-writer.ts";
+import { connectDatabase, type Database } from "./sink/database.ts";
+import { DeadLetterTable } from "./sink/dead-letters.ts";
+import { createTables } from "./sink/schema.ts";
+import { type ChildSpec, GroupSupervisor } from "./supervisor/group-supervisor.ts";
+import { RestartIntensity } from "./supervisor/restart-intensity.ts";
+import type { HandlerThreadFactory } from "./worker/handler-thread.ts";
+import { HandlerWatcher } from "./worker/handler-watcher.ts";
+import { PartitionWorker, type WorkerListener, type WorkerSettings } from "./worker/partition-worker.ts";
+import { packMessages } from "./worker/thread-codec.ts";
+import { createHandlerThreadFactory } from "./worker/worker-thread.ts";
+
+/** What a daemon is given: a validated configuration with brokers and a database in it, and the outside world. */
+export interface DaemonParts {
+	readonly config: Config;
+	readonly logger: Logger;
+	readonly clock: Clock;
+	readonly random: Random;
+	readonly version: string;
+}
+
+/** Why the daemon ends, with the exit code it means. */
+export interface StopCause {
+	readonly reason: string;
+	readonly exitCode: ExitCode;
+}
+
+const SCHEMA_RETRY_MS = 2_000;
+/** A retry is a hiccup; the same batch refused twice is a database that is away. */
+const RETRIES_UNTIL_AWAY = 2;
+
+/** See the file's header. One run per instance. */
+export class Daemon {
+	readonly parts: DaemonParts;
+	readonly layouts: readonly TableLayout[];
+	readonly metrics = new Metrics({ nodeMetrics: true });
+	readonly readiness: Readiness;
+	readonly ledger = new OffsetLedger();
+	readonly lagClock = new LagClock();
+	readonly workers = new Map<string, PartitionWorker>();
+	readonly startedAt: number;
+	readonly consumer: GroupConsumer;
+	readonly supervisor: GroupSupervisor<PackedBatch>;
+	readonly writer: BatchWriter;
+	readonly database: Database;
+	readonly #deadLetters: DeadLetterTable;
+	readonly #committer: OffsetCommitter;
+	readonly #stallDetector: StallDetector;
+	readonly #observer: DaemonObserver;
+	readonly #createThread: HandlerThreadFactory;
+	readonly #stopping = new AbortController();
+	#state: DaemonState = "starting";
+	#http: HttpServer | null = null;
+	#watcher: HandlerWatcher | null = null;
+	#lastConsumeError: string | null = null;
+	#resolveStopCause: (cause: StopCause) => void = () => {};
+
+	/** Resolves when policy or Kafka says that the daemon has to stop; `stop` is then up to the owner. */
+	readonly stopRequested: Promise<StopCause>;
+
+	constructor(parts: DaemonParts) {
+		const { config, clock } = parts;
+		this.parts = parts;
+		this.startedAt = clock.now();
+		this.layouts = tableLayouts(config);
+		this.readiness = new Readiness(clock);
+		this.readiness.set("starting", "the daemon is starting");
+		this.stopRequested = new Promise((resolve) => {
+			this.#resolveStopCause = resolve;
+		});
+		this.#observer = new DaemonObserver({ metrics: this.metrics, logger: parts.logger, clock, module: config.handler.module });
+		this.database = connectDatabase({ url: config.database.url, connections: config.database.connections, clock });
+		this.writer = this.#buildWriter();
+		this.#deadLetters = this.#buildDeadLetters();
+		this.#createThread = createHandlerThreadFactory({
+			handler: config.handler,
+			tables: this.layouts,
+			maxHeapMb: config.workers.maxHeapMb,
+			timestampType: config.kafka.timestampType,
+		});
+		this.supervisor = this.#buildSupervisor();
+		this.consumer = this.#buildConsumer();
+		this.#committer = new OffsetCommitter({
+			ledger: this.ledger,
+			store: { commit: (offsets) => this.#commit(offsets) },
+			clock,
+			intervalMs: config.offsets.commitIntervalMs,
+		});
+		listenTo(this.#committer, this.#observer.committer);
+		this.#stallDetector = this.#buildStallDetector();
+	}
+
+	get state(): DaemonState {
+		return this.#state;
+	}
+
+	/** Where HTTP listens; null before it does. */
+	get url(): string | null {
+		return this.#http?.url ?? null;
+	}
+
+	/** Why rows can't be written at the moment, null while they can. */
+	get databaseProblem(): string | null {
+		const report = this.readiness.report();
+		return report.ready ? null : (report.reasons.find(({ code }) => code === "database")?.message ?? null);
+	}
+
+	/** Everything of the moment, for `/status`, the gauges and the summary line. */
+	snapshot(): StatusSnapshot {
+		return buildSnapshot(this);
+	}
+
+	/** Listens, prepares the tables, joins the group. Resolves when the member has subscribed; rejects (ExitError) for a port in use. */
+	async start(): Promise<void> {
+		const { config, clock, logger } = this.parts;
+		this.#http = await createHttpServer({
+			host: config.http.host,
+			port: config.http.port,
+			clock,
+			metrics: () => this.metrics.render(),
+			readiness: () => this.readiness.report(),
+			status: () => buildStatus(this.snapshot()),
+			onError: (path, error) => logger.error({ path }, `HTTP: ${messageOf(error)}`),
+		});
+		const { version } = this.parts;
+		const facts = { version, librdkafka: librdkafkaVersion, tables: this.layouts.map(({ name }) => name) };
+		this.#observer.started(facts, () => this.snapshot());
+		logger.info({ version, pid: process.pid, group: config.kafka.group, topics: config.kafka.topics, url: this.#http.url }, `PocKaffe ${version} listens at ${this.#http.url}`);
+		this.#watchHandler();
+		await this.#prepareTables();
+		await this.consumer.start();
+		this.#committer.start();
+		this.#stallDetector.start();
+	}
+
+	/**
+	 * The walk of every stop: not ready, take no more, drain, flush, commit, leave the group, end threads, close the database, close
+	 * HTTP last. Resolves with false where the drain's deadline passed. Idempotent by its owner.
+	 */
+	async stop(reason: string): Promise<{ drained: boolean; left: boolean }> {
+		const { logger } = this.parts;
+		this.#state = "draining";
+		this.readiness.set("draining", reason);
+		logger.info({ reason }, `stopping: ${reason}`);
+		this.#stopping.abort(new Error(reason));
+		this.#stallDetector.dispose();
+		await this.#watcher?.[Symbol.asyncDispose]();
+		const drained = await this.supervisor.shutdown();
+		this.#committer.dispose();
+		const left = await this.consumer.close();
+		await this.writer.dispose();
+		await this.#deadLetters.dispose();
+		await this.database.close();
+		this.#state = "stopped";
+		logger.info({ drained, left }, drained ? "stopped: everything in hand was finished and committed" : "stopped at the drain's deadline");
+		await this.#http?.close();
+		return { drained, left };
+	}
+
+	#buildWriter(): BatchWriter {
+		const { config, clock, random } = this.parts;
+		const writer = new BatchWriter({
+			layouts: this.layouts,
+			database: this.database,
+			connections: config.database.connections,
+			batch: config.batch,
+			clock,
+			random,
+		});
+		listenTo(writer, this.#observer.writer);
+		writer.on("batch:written", ({ table }) => this.#databaseAnswered(table));
+		writer.on("write:retried", ({ failures, message }) => {
+			if (failures < RETRIES_UNTIL_AWAY) return;
+			this.readiness.set("database", `rows can't be written: ${message}`);
+		});
+		writer.on("table:blocked", ({ message, hint }) => {
+			this.readiness.set("database", hint ? `${message}; ${hint}` : message);
+			this.supervisor.nudge();
+		});
+		writer.on("table:unblocked", ({ table }) => this.#databaseAnswered(table));
+		return writer;
+	}
+
+	#databaseAnswered(_table: string): void {
+		if (!this.writer.blocked) this.readiness.clear("database");
+	}
+
+	#buildDeadLetters(): DeadLetterTable {
+		const { config, clock, random, version } = this.parts;
+		const letters = new DeadLetterTable({
+			database: this.database,
+			table: config.deadLetters.table,
+			consumerGroup: config.kafka.group,
+			version,
+			clock,
+			random,
+		});
+		letters.on("target:blocked", ({ message }) => this.readiness.set("dead_letter_target", message));
+		letters.on("target:unblocked", () => this.readiness.clear("dead_letter_target"));
+		return letters;
+	}
+
+	#buildSupervisor(): GroupSupervisor<PackedBatch> {
+		const { config, clock } = this.parts;
+		return new GroupSupervisor<PackedBatch>({
+			offsets: this.ledger,
+			createChild: (spec) => this.#createWorker(spec),
+			pack: packMessages,
+			valve: {
+				pause: (partitions) => this.consumer.pause(partitions),
+				resume: (partitions) => this.consumer.resume(partitions),
+			},
+			commit: (partitions) => this.#committer.commit(partitions),
+			rowsBlocked: () => this.writer.blocked,
+			clock,
+			limits: { ...config.workers, drainTimeoutMs: config.drain.timeoutMs },
+			listener: {
+				...this.#observer.supervisor,
+				received: (fact) => {
+					this.#observer.supervisor.received(fact);
+					this.lagClock.received(fact, fact.nextOffset, fact.firstTimestamp);
+					// Asked at once so that it forgets what is finished, whether or not anybody scrapes.
+					this.lagClock.oldest(fact, this.ledger.of(fact)?.committable ?? 0);
+				},
+			},
+		});
+	}
+
+	#createWorker({ partition, finished, queueShare }: ChildSpec): PartitionWorker {
+		const { config, clock, random } = this.parts;
+		const worker = new PartitionWorker({
+			partition,
+			settings: this.#workerSettings(),
+			createThread: this.#createThread,
+			rows: this.writer,
+			deadLetters: this.#deadLetters,
+			intensity: new RestartIntensity(config.supervisor),
+			clock,
+			random,
+			listener: this.#workerListener(),
+			finished,
+			queueShare,
+		});
+		this.workers.set(partitionName(partition), worker);
+		return worker;
+	}
+
+	#workerSettings(): WorkerSettings {
+		const { handler, supervisor } = this.parts.config;
+		const byTimestamp = this.layouts.filter(({ version }) => version.kind === "timestamp");
+		const futureLimits = new Map(byTimestamp.map(({ name, maxFutureMs }) => [name, maxFutureMs]));
+		return { ...handler, ...supervisor, futureLimits };
+	}
+
+	#workerListener(): WorkerListener {
+		const told = this.#observer.workers;
+		const { readiness } = this;
+		return {
+			...told,
+			handled: (partition, outcome) => {
+				told.handled(partition, outcome);
+				readiness.clearPartition(partition);
+			},
+			crashed: (report) => {
+				told.crashed(report);
+				const failures = this.workers.get(partitionName(report))?.failuresInARow ?? 0;
+				if (failures >= 2) readiness.set("crash_loop", `${failures} failures in a row: ${report.error.message}`, report);
+			},
+			parked: (partition, reason) => {
+				told.parked(partition, reason);
+				readiness.set("parked", reason, partition);
+			},
+			stopRequested: (partition, reason) => {
+				told.stopRequested(partition, reason);
+				this.#requestStop({ reason: `${partitionName(partition)}: ${reason}`, exitCode: exitCodes.stoppedByPolicy });
+			},
+		};
+	}
+
+	#buildConsumer(): GroupConsumer {
+		const { config, clock } = this.parts;
+		const { settings, topicSettings } = consumerSettings(config);
+		const consumer = new GroupConsumer({
+			createClient: () => new ConsumerClient(settings, topicSettings, clock),
+			member: this.supervisor,
+			clock,
+			topics: config.kafka.topics,
+			startFrom: config.kafka.startFrom,
+			incremental: isIncremental(config.kafka.protocol),
+			commitStart: (offsets) => this.#commit(offsets),
+		});
+		listenTo(consumer, this.#observer.consumer);
+		consumer.on("connect:failed", ({ message }) => this.readiness.set("not_in_group", `Kafka can't be reached: ${message}`));
+		consumer.on("group:joined", () => this.#joined());
+		consumer.on("rebalanced", ({ kind, partitions }) => {
+			if (kind !== "assign") for (const partition of partitions) this.readiness.clearPartition(partition);
+		});
+		consumer.on("consume:failed", ({ message }) => {
+			this.#lastConsumeError = message;
+		});
+		consumer.on("membership", ({ member, message }) => {
+			if (member) this.readiness.clear("not_in_group");
+			else this.readiness.set("not_in_group", message);
+		});
+		consumer.on("fatal", ({ message }) => this.#requestStop({ reason: message, exitCode: exitCodes.fatalKafka }));
+		return consumer;
+	}
+
+	#joined(): void {
+		if (this.#state === "starting") this.#state = "running";
+		this.readiness.clear("starting");
+		this.readiness.clear("not_in_group");
+	}
+
+	#buildStallDetector(): StallDetector {
+		return new StallDetector({
+			clock: this.parts.clock,
+			positions: () =>
+				[...this.supervisor.children.values()].map(({ topic, partition, child, paused }) => ({
+					topic,
+					partition,
+					position: this.ledger.of({ topic, partition })?.position ?? 0,
+					idle: !paused && child.queue.queued === 0 && child.queue.handed === 0,
+				})),
+			watermarks: (partition) => (this.consumer.client as ConsumerClient).watermarks(partition),
+			lastError: () => this.#lastConsumeError,
+			stalled: (partition, reason) => {
+				this.readiness.set("parked", reason, partition);
+				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);
+			},
+			moving: (partition) => {
+				this.readiness.clear("parked", partition);
+				this.parts.logger.info(partition, `${partitionName(partition)} goes on`);
+			},
+		});
+	}
+
+	#watchHandler(): void {
+		const { config, clock, logger } = this.parts;
+		if (config.handler.module.startsWith("pockaffe:")) return;
+		this.#watcher = new HandlerWatcher(config.handler.module, clock, (file) => {
+			logger.debug({ file }, `${file} changed beside the handler: failing partitions begin anew`);
+			this.supervisor.handlerChanged();
+		});
+	}
+
+	/** Creates what is to be created; a database that is away is tried again beside the running daemon, for the rows wait for it too. */
+	async #prepareTables(): Promise<void> {
+		try {
+			await createTables(this.database, this.layouts);
+			await this.#deadLetters.create();
+		} catch (error) {
+			if (this.#stopping.signal.aborted) return;
+			this.readiness.set("database", `tables can't be prepared: ${messageOf(error)}`);
+			this.parts.logger.warn({}, `tables can't be prepared yet: ${messageOf(error)}; tried again every ${SCHEMA_RETRY_MS} ms`);
+			void this.#keepPreparingTables();
+		}
+	}
+
+	async #keepPreparingTables(): Promise<void> {
+		for (;;) {
+			try {
+				await this.parts.clock.sleep(SCHEMA_RETRY_MS, this.#stopping.signal);
+				await createTables(this.database, this.layouts);
+				await this.#deadLetters.create();
+				this.parts.logger.info({}, "tables are prepared");
+				if (!this.writer.blocked) this.readiness.clear("database");
+				return;
+			} catch (error) {
+				if (this.#stopping.signal.aborted) return;
+				this.readiness.set("database", `tables can't be prepared: ${messageOf(error)}`);
+			}
+		}
+	}
+
+	#commit(offsets: Parameters<ConsumerClient["commit"]>[0]): Promise<void> {
+		const { client } = this.consumer;
+		return client ? client.commit(offsets) : Promise.reject(new Error("not connected to Kafka"));
+	}
+
+	#requestStop(cause: StopCause): void {
+		this.#resolveStopCause(cause);
+	}
+}
