@@ -1,0 +1,104 @@
+import { EventEmitter } from "node:events";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { createLogger } from "../../src/observe/log.ts";
+import type { OutputStream } from "../../src/observe/log-output.ts";
+
+/** A stream that takes lines, or fails as it is told. */
+class FakeOutput extends EventEmitter implements OutputStream {
+	readonly lines: string[] = [];
+	isTTY = false;
+	writable = true;
+	writableLength = 0;
+	failure: "none" | "callback" | "throw" = "none";
+
+	write(text: string, done: (error?: Error | null) => void): boolean {
+		if (this.failure === "throw") throw Object.assign(new Error("write after end"), { code: "ERR_STREAM_WRITE_AFTER_END" });
+		if (this.failure === "none") this.lines.push(text);
+		done(this.failure === "callback" ? Object.assign(new Error("write EPIPE"), { code: "EPIPE" }) : null);
+		return true;
+	}
+}
+
+describe("log", () => {
+	it("writes one JSON object per line on a pipe, with level name and ISO time", () => {
+		const output = new FakeOutput();
+		createLogger({ level: "info", format: "auto" }, output).warn({ topic: "orders", partition: 2 }, "parked");
+		expect(output.lines).toHaveLength(1);
+		const record = JSON.parse(output.lines[0] ?? "");
+		expect(record).toMatchObject({ level: "warn", topic: "orders", partition: 2, msg: "parked" });
+		expect(new Date(record.time).toISOString()).toBe(record.time);
+		expect(record).not.toHaveProperty("hostname");
+	});
+
+	it("is readable on a terminal", () => {
+		const output = new FakeOutput();
+		output.isTTY = true;
+		createLogger({ level: "info", format: "auto" }, output).info({ group: "group1" }, "joined");
+		expect(output.lines.join("")).toMatch(/INFO.*joined/s);
+		expect(output.lines.join("")).toContain("group1");
+		expect(output.lines.join("")).not.toContain('"msg"');
+	});
+
+	it("keeps to format and level as configured", () => {
+		const output = new FakeOutput();
+		output.isTTY = true;
+		const log = createLogger({ level: "warn", format: "json" }, output);
+		log.info({}, "not shown");
+		log.error({}, "shown");
+		expect(output.lines.map((line) => JSON.parse(line).msg)).toEqual(["shown"]);
+	});
+
+	it("never shows a secret, however it got into a record", () => {
+		const output = new FakeOutput();
+		const secrets = ['p"ss/word', "tok3n-value"];
+		const log = createLogger({ level: "info", format: "auto" }, output, { secrets });
+		log.info({ password: "other", sasl: { username: "u" }, nested: { token: "x" } }, "by key");
+		log.info({ error: { message: 'refused p"ss/word' } }, "token tok3n-value is wrong");
+		log.info({ url: "postgres://user:hunter2@db:5432/x" }, "connect postgres://user:hunter2@db:5432/x");
+		const text = output.lines.join("");
+		for (const secret of ['p\\"ss/word', "tok3n-value", "hunter2", '"other"', '"username"']) expect(text).not.toContain(secret);
+		expect(text).toContain("postgres://user:***@db:5432/x");
+		for (const line of output.lines) expect(() => JSON.parse(line)).not.toThrow();
+	});
+
+	it("drops and counts what a closed, broken or slow output does not take", () => {
+		const output = new FakeOutput();
+		let told = 0;
+		const log = createLogger({ level: "info", format: "json" }, output, { onDropped: () => told++ });
+		output.failure = "callback";
+		log.info({}, "reader is gone");
+		output.emit("error", new Error("write EPIPE"));
+		output.failure = "throw";
+		log.info({}, "closed");
+		output.failure = "none";
+		output.writableLength = 100_000_000;
+		log.info({}, "reader is slow");
+		output.writableLength = 0;
+		output.writable = false;
+		log.info({}, "ended");
+		expect([log.dropped, told, output.lines]).toEqual([4, 4, []]);
+		output.writable = true;
+		log.info({}, "there again");
+		expect(output.lines).toHaveLength(1);
+	});
+
+	it("writes a regular file by its descriptor and outlives its end", () => {
+		const directory = mkdtempSync(join(tmpdir(), "log-"));
+		const path = join(directory, "out.log");
+		const fd = openSync(path, "a");
+		try {
+			const output = Object.assign(new FakeOutput(), { fd });
+			const log = createLogger({ level: "info", format: "auto" }, output);
+			log.info({}, "kept");
+			closeSync(fd);
+			log.info({}, "lost");
+			expect(JSON.parse(readFileSync(path, "utf8"))).toMatchObject({ msg: "kept" });
+			expect([log.dropped, output.lines]).toEqual([1, []]);
+		} finally {
+			rmSync(directory, { recursive: true });
+		}
+	});
+});

@@ -1,0 +1,266 @@
+import { EventEmitter } from "eventemitter3";
+import { beforeEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import type { Logger } from "../../src/core/logger.ts";
+import type { GroupConsumerEvents } from "../../src/kafka/group-consumer.ts";
+import type { CommitterEvents } from "../../src/kafka/offset-committer.ts";
+import { readClientStatistics } from "../../src/observe/client-statistics.ts";
+import { type CrashFact, CrashLog } from "../../src/observe/crash-log.ts";
+import { DaemonObserver, listenTo } from "../../src/observe/daemon-observer.ts";
+import { LogLimiter } from "../../src/observe/log-limiter.ts";
+import { Metrics } from "../../src/observe/metrics.ts";
+import type { WrittenFact } from "../../src/observe/writer-observer.ts";
+import type { WorkerListener } from "../../src/worker/partition-worker.ts";
+
+interface Entry {
+	readonly level: string;
+	readonly fields: Record<string, unknown>;
+	readonly message: string;
+}
+
+const orders2 = { topic: "orders", partition: 2 };
+let log: Entry[];
+let metrics: Metrics;
+let observer: DaemonObserver;
+let monotonic: number;
+
+function listLogger(entries: Entry[]): Logger {
+	const at = (level: string) => (fields: object, message: string) =>
+		void entries.push({ level, fields: fields as Entry["fields"], message });
+	return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+function crash(overrides: Partial<CrashFact> = {}): CrashFact {
+	return {
+		...orders2,
+		kind: "exception",
+		coordinates: { offset: 7, key: "key1" },
+		attempt: 1,
+		maxAttempts: 5,
+		restarts: 0,
+		error: {
+			name: "TypeError",
+			message: "x is not a function",
+			stack: "TypeError: x is not a function\n    at handleMessage (file.mjs:3:1)",
+		},
+		next: { action: "retry", delayMs: 50 },
+		...overrides,
+	};
+}
+
+beforeEach(() => {
+	log = [];
+	monotonic = 0;
+	metrics = new Metrics();
+	const clock = { ...systemClock, now: () => 10_000, monotonic: () => monotonic };
+	observer = new DaemonObserver({ metrics, logger: listLogger(log), clock, module: "./handler.mjs" });
+});
+
+async function seriesValue(series: string): Promise<number | undefined> {
+	const line = (await metrics.render()).body.split("\n").find((each) => each.startsWith(`pockaffe_${series} `));
+	return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(" ")));
+}
+
+describe("observer of the consumer", () => {
+	it("listens to the consumer's and the committer's own events", async () => {
+		const consumer = new EventEmitter<GroupConsumerEvents>();
+		const committer = new EventEmitter<CommitterEvents>();
+		listenTo(consumer, observer.consumer);
+		listenTo(committer, observer.committer);
+		consumer.emit("rebalanced", { kind: "assign", partitions: [orders2] });
+		consumer.emit("polled", { messages: 10, busyMs: 500 });
+		committer.emit("offsets:committed", { offsets: [{ ...orders2, offset: 8 }], durationMs: 250 });
+		expect(await seriesValue('rebalances_total{kind="assign"}')).toBe(1);
+		expect(await seriesValue('stage_busy_seconds_total{stage="consume"}')).toBe(0.5);
+		expect(await seriesValue('stage_busy_seconds_total{stage="commit"}')).toBe(0.25);
+		expect(await seriesValue('messages_consumed_total{topic="orders",partition="2"}')).toBe(0);
+	});
+
+	it("removes a partition's series when it is released", async () => {
+		observer.consumer.rebalanced({ kind: "assign", partitions: [orders2] });
+		observer.supervisor.received({ ...orders2, count: 3, bytes: 30, timestampRegressions: 0 });
+		expect(await seriesValue('messages_consumed_total{topic="orders",partition="2"}')).toBe(3);
+		observer.consumer.rebalanced({ kind: "revoke", partitions: [orders2] });
+		expect(await seriesValue('messages_consumed_total{topic="orders",partition="2"}')).toBeUndefined();
+	});
+
+	it("says where a partition starts and why", () => {
+		observer.consumer["start:resolved"]({ ...orders2, offset: 40, from: "latest" });
+		expect(log[0]?.message).toBe("orders/2 starts at offset 40: latest, nothing was committed");
+	});
+
+	it("holds back the same error of the client and says how many there were", () => {
+		const away = { message: "connection refused", code: -195 };
+		for (let times = 0; times < 5; times++) observer.consumer["broker:error"](away);
+		expect(log).toHaveLength(1);
+		monotonic = 60_000;
+		observer.consumer["broker:error"](away);
+		expect(log[1]?.fields).toMatchObject({ held: 4 });
+	});
+});
+
+describe("observer of workers", () => {
+	it("is a listener as the partition worker wants it", () => {
+		const listener: WorkerListener = observer.workers;
+		expect(listener).toBe(observer.workers);
+	});
+
+	it("counts outcomes and durations of a run at once", async () => {
+		const counts = { row: 3, delete: 1, none: 2, rejected: 0 };
+		observer.workers.handled(orders2, { counts, durationsMs: Float64Array.of(1, 2, 3), warnings: ["field x has no column"] });
+		observer.workers.handled(orders2, { counts, durationsMs: Float64Array.of(4), warnings: ["field x has no column"] });
+		expect(await seriesValue('handler_outcomes_total{topic="orders",outcome="row"}')).toBe(6);
+		expect(await seriesValue('handler_duration_seconds_count{topic="orders"}')).toBe(4);
+		expect(await seriesValue('stage_busy_seconds_total{stage="handle"}')).toBeCloseTo(0.01);
+		expect(log.map(({ message }) => message)).toEqual(["field x has no column"]);
+	});
+
+	it("counts failed attempts and timeouts, and not what was charged to nobody", async () => {
+		observer.workers.crashed(crash());
+		observer.workers.crashed(crash({ kind: "timeout" }));
+		observer.workers.crashed(crash({ kind: "load", attempt: 0 }));
+		expect(await seriesValue('handler_outcomes_total{topic="orders",outcome="failed"}')).toBe(1);
+		expect(await seriesValue('handler_outcomes_total{topic="orders",outcome="timeout"}')).toBe(1);
+	});
+
+	it("warns of timestamps that go back once per partition and counts them all", async () => {
+		const fact = { ...orders2, count: 10, bytes: 100, timestampRegressions: 4 };
+		observer.supervisor.received(fact);
+		observer.supervisor.received(fact);
+		observer.supervisor.received({ ...fact, partition: 1, timestampRegressions: 0 });
+		expect(await seriesValue('timestamp_regressions_total{topic="orders",partition="2"}')).toBe(8);
+		expect(log.filter(({ level }) => level === "warn")).toHaveLength(1);
+	});
+
+	it("tells a drain that ran into its deadline from one that did not", async () => {
+		observer.supervisor.drained({ partitions: [orders2], durationMs: 120, timedOut: false });
+		observer.supervisor.drained({ partitions: [orders2], durationMs: 8000, timedOut: true });
+		expect(await seriesValue("drain_timeouts_total")).toBe(1);
+		expect(await seriesValue("drain_duration_seconds_count")).toBe(2);
+		expect(log.map(({ level }) => level)).toEqual(["info", "warn"]);
+	});
+});
+
+describe("crash log", () => {
+	it("names module, function, coordinates, attempt and what happens next", () => {
+		const { message, fields } = new CrashLog("./handler.mjs").record(crash());
+		expect(message).toBe(
+			'./handler.mjs: the handler threw at orders/2 offset 7 (key "key1", attempt 1 of 5): TypeError: x is not a function; offset 7 is tried again in 50 ms',
+		);
+		expect(fields).toMatchObject({ module: "./handler.mjs", topic: "orders", partition: 2, offset: 7, key: "key1", next: "retry" });
+	});
+
+	it("names the function that was looked for when a module does not load", () => {
+		const error = { name: "Error", message: "Cannot find module './missing.mjs'", stack: null };
+		const next = { action: "restart", delayMs: 50 };
+		const { message } = new CrashLog("./missing.mjs").record(crash({ kind: "load", attempt: 0, error, next }));
+		expect(message).toBe(
+			"./missing.mjs: handleMessage or handleMessages could not be loaded at orders/2 offset 7 (key \"key1\"): Cannot find module './missing.mjs'; a new thread goes on from offset 7 in 50 ms",
+		);
+	});
+
+	it("shows the stack of the first failure of a kind only", () => {
+		const crashLog = new CrashLog("./handler.mjs");
+		const stacks = [crash(), crash({ coordinates: { offset: 8, key: null } }), crash({ kind: "exit" })].map(
+			(fact) => (crashLog.record(fact).fields as { error: { stack?: string }; seen: number }).error.stack !== undefined,
+		);
+		expect(stacks).toEqual([true, false, true]);
+	});
+
+	it("leaves out the piece of the value that JSON.parse quotes", () => {
+		const thrown = (() => {
+			try {
+				return JSON.parse('hello secret "value"');
+			} catch (error) {
+				return error as Error;
+			}
+		})();
+		const error = { name: thrown.name, message: thrown.message, stack: thrown.stack ?? null };
+		const record = new CrashLog("./handler.mjs").record(crash({ error }));
+		expect(JSON.stringify(record)).not.toMatch(/hello|secret/);
+		expect(record.message).toContain("is not valid JSON");
+	});
+});
+
+describe("observer of the writer", () => {
+	const written: WrittenFact = {
+		table: "events",
+		rows: 10,
+		bytes: 1000,
+		trigger: "linger",
+		inserted: 3,
+		updated: 2,
+		deleted: 1,
+		stale: { replay: 1, older: 1, other_partition: 0 },
+		coalesced: 1,
+		refused: 1,
+		durationMs: 5,
+		samples: [{ topic: "orders", timestamps: [9000, -1, 9990] }],
+	};
+
+	it("sums the results to the rows that handlers returned", async () => {
+		observer.writer["batch:written"](written);
+		const { body } = await metrics.render();
+		const sum = [...body.matchAll(/pockaffe_cas_rows_total\{.*\} (\d+)/g)].reduce((total, [, count]) => total + Number(count), 0);
+		expect(sum).toBe(10);
+		expect(await seriesValue('stale_rows_total{table="events",cause="older"}')).toBe(1);
+		expect(await seriesValue('write_batches_total{trigger="linger"}')).toBe(1);
+		expect(await seriesValue('end_to_end_latency_seconds_count{topic="orders"}')).toBe(2);
+		expect(await seriesValue('end_to_end_latency_seconds_sum{topic="orders"}')).toBeCloseTo(1.01);
+	});
+
+	it("counts every retry and logs the same one seldom", async () => {
+		for (let times = 0; times < 3; times++) observer.writer["write:retried"]({ table: "events", sqlstate: "40P01", delayMs: 10 });
+		expect(await seriesValue('write_retries_total{sqlstate="40P01"}')).toBe(3);
+		expect(log).toHaveLength(1);
+	});
+});
+
+describe("client statistics", () => {
+	const statistics = {
+		replyq: 4,
+		brokers: {
+			"a:9092/1": { nodeid: 1, source: "learned", outbuf_cnt: 2, rtt: { cnt: 5, p50: 1500, p99: 20_000 }, throttle: { cnt: 1, p99: 250 } },
+			"a:9092/2": { nodeid: 2, source: "learned", outbuf_cnt: 0, rtt: { cnt: 0, p50: 0, p99: 0 }, throttle: { cnt: 0, p99: 0 } },
+			"a:9092/bootstrap": { nodeid: -1, source: "configured", outbuf_cnt: 0 },
+			GroupCoordinator: { nodeid: 1, source: "logical", outbuf_cnt: 9 },
+		},
+		topics: {
+			orders: {
+				topic: "orders",
+				partitions: {
+					"0": { partition: 0, desired: true, fetchq_cnt: 10, fetchq_size: 4096, hi_offset: -1001 },
+					"1": { partition: 1, desired: false, fetchq_cnt: 0, fetchq_size: 0, hi_offset: 5 },
+					"-1": { partition: -1, desired: false, fetchq_cnt: 0, fetchq_size: 0, hi_offset: -1001 },
+				},
+			},
+		},
+	};
+
+	it("come in base units, without sentinels and without what was not measured", () => {
+		expect(readClientStatistics(JSON.stringify(statistics))).toEqual({
+			replyQueueOperations: 4,
+			partitions: [{ topic: "orders", partition: 0, fetchQueueMessages: 10, fetchQueueBytes: 4096, highWatermark: null }],
+			brokers: [
+				{ broker: 1, queuedRequests: 2, roundTripP50: expect.closeTo(0.0015), roundTripP99: expect.closeTo(0.02), throttleP99: 0.25 },
+				{ broker: 2, queuedRequests: 0, roundTripP50: null, roundTripP99: null, throttleP99: null },
+			],
+		});
+		expect(readClientStatistics("not json")).toBeNull();
+		expect(readClientStatistics("{}")).toEqual({ replyQueueOperations: null, partitions: [], brokers: [] });
+	});
+
+	it("become gauges", async () => {
+		observer.consumer.stats({ json: JSON.stringify(statistics) });
+		expect(await seriesValue('kafka_fetch_queue_bytes{topic="orders",partition="0"}')).toBe(4096);
+		expect(await seriesValue('kafka_broker_round_trip_p99_seconds{broker="1"}')).toBeCloseTo(0.02);
+		expect(await seriesValue('kafka_broker_round_trip_p99_seconds{broker="2"}')).toBeUndefined();
+	});
+});
+
+describe("log limiter", () => {
+	it("lets the first of each kind through at once", () => {
+		const limiter = new LogLimiter(() => 0, 1000);
+		expect([limiter.admit("a"), limiter.admit("a"), limiter.admit("b")]).toEqual([0, null, 0]);
+	});
+});
