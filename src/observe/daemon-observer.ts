@@ -4,7 +4,7 @@
  */
 import { observeCommitter, observeConsumer } from "./consumer-observer.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";
-import type { ObserverParts } from "./observer-parts.ts";
+import type { DaemonObserverParts, ObserverParts, RunTotals } from "./observer-parts.ts";
 import { setSnapshotGauges } from "./snapshot-gauges.ts";
 import type { StatusSnapshot } from "./status.ts";
 import { observeSupervisor, observeWorkers } from "./worker-observer.ts";
@@ -29,10 +29,15 @@ export class DaemonObserver {
 	readonly supervisor: ReturnType<typeof observeSupervisor>;
 	readonly workers: ReturnType<typeof observeWorkers>;
 	readonly writer: ReturnType<typeof observeWriter>;
+	/** Sums since the start; live, to be read only. */
+	readonly totals: Readonly<RunTotals>;
 	readonly #parts: ObserverParts;
 
-	constructor(parts: ObserverParts) {
+	constructor(daemonParts: DaemonObserverParts) {
+		const totals = { messages: 0, inserted: 0, updated: 0, deleted: 0, stale: 0, restarts: 0, deadLetters: 0 };
+		const parts = { ...daemonParts, totals };
 		this.#parts = parts;
+		this.totals = totals;
 		this.consumer = observeConsumer(parts);
 		this.committer = observeCommitter(parts);
 		this.supervisor = observeSupervisor(parts);

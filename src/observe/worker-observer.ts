@@ -18,7 +18,7 @@ interface HandledFact {
 }
 
 /** What the partition worker tells, call by call. */
-export function observeWorkers({ metrics, logger, clock, module }: ObserverParts) {
+export function observeWorkers({ metrics, logger, clock, module, totals }: ObserverParts) {
 	const crashes = new CrashLog(module);
 	const letters = new LogLimiter(() => clock.monotonic(), SAME_LETTER_EVERY_MS);
 	const warned = new Set<string>();
@@ -45,6 +45,7 @@ export function observeWorkers({ metrics, logger, clock, module }: ObserverParts
 			logger.error(fields, message);
 		},
 		restarted({ topic, partition }: TopicPartition, reason: LabelsOf<"worker_restarts_total">["reason"]): void {
+			totals.restarts++;
 			metrics.count("worker_restarts_total", { topic, partition, reason });
 		},
 		parked({ topic, partition }: TopicPartition, reason: string): void {
@@ -54,6 +55,7 @@ export function observeWorkers({ metrics, logger, clock, module }: ObserverParts
 			logger.info({ topic, partition }, `${partitionName({ topic, partition })} goes on`);
 		},
 		deadLettered({ topic, partition, offset, reason, sqlstate, table, attempts }: DeadLetter): void {
+			totals.deadLetters++;
 			metrics.count("dead_letters_total", { topic, reason });
 			const held = letters.admit(`${topic} ${reason} ${sqlstate}`);
 			if (held === null) return;
@@ -82,10 +84,11 @@ interface ReceivedFact extends TopicPartition {
 }
 
 /** What the group supervisor tells, call by call. */
-export function observeSupervisor({ metrics, logger }: ObserverParts) {
+export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 	const regressed = new Set<string>();
 	return {
 		received({ topic, partition, count, bytes, timestampRegressions }: ReceivedFact): void {
+			totals.messages += count;
 			metrics.count("messages_consumed_total", { topic, partition }, count);
 			metrics.count("message_bytes_total", { topic }, bytes);
 			metrics.count("timestamp_regressions_total", { topic, partition }, timestampRegressions);

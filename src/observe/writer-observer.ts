@@ -1,7 +1,7 @@
 /** What is counted and said of the batch writer. Listeners; they decide nothing. Codes and names of the database only, never values. */
 import { LogLimiter } from "./log-limiter.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";
-import type { ObserverParts } from "./observer-parts.ts";
+import type { ObserverParts, RunTotals } from "./observer-parts.ts";
 
 /** A batch whose rows are all settled or refused. Counts are rows. */
 export interface WrittenFact {
@@ -23,11 +23,11 @@ export interface WrittenFact {
 const SAME_RETRY_EVERY_MS = 10_000;
 
 /** Listeners for the batch writer's events, by event. */
-export function observeWriter({ metrics, logger, clock }: ObserverParts) {
+export function observeWriter({ metrics, logger, clock, totals }: ObserverParts) {
 	const retries = new LogLimiter(() => clock.monotonic(), SAME_RETRY_EVERY_MS);
 	return {
 		"batch:written"(fact: WrittenFact): void {
-			countRows(metrics, fact);
+			countRows(metrics, totals, fact);
 			metrics.observe("write_batch_rows", {}, [fact.rows]);
 			metrics.observe("write_batch_bytes", {}, [fact.bytes]);
 			metrics.count("write_batches_total", { trigger: fact.trigger });
@@ -55,11 +55,14 @@ export function observeWriter({ metrics, logger, clock }: ObserverParts) {
 	};
 }
 
-function countRows(metrics: ObserverParts["metrics"], { table, stale, ...counts }: WrittenFact): void {
+function countRows(metrics: ObserverParts["metrics"], totals: RunTotals, { table, stale, ...counts }: WrittenFact): void {
 	for (const result of ["inserted", "updated", "deleted", "coalesced", "refused"] as const) {
 		metrics.count("cas_rows_total", { table, result }, counts[result]);
 	}
-	metrics.count("cas_rows_total", { table, result: "stale" }, stale.replay + stale.older + stale.other_partition);
+	const staleRows = stale.replay + stale.older + stale.other_partition;
+	metrics.count("cas_rows_total", { table, result: "stale" }, staleRows);
+	totals.stale += staleRows;
+	for (const result of ["inserted", "updated", "deleted"] as const) totals[result] += counts[result];
 	for (const cause of ["replay", "older", "other_partition"] as const) metrics.count("stale_rows_total", { table, cause }, stale[cause]);
 }
 

@@ -1,0 +1,58 @@
+/**
+ * The example's handler: a module as a user writes one, about sensors that report an amount. Also the place to see a crash: an event
+ * with `"crash": true` brings its thread down once, and the same event is handled by the next thread. Imports nothing.
+ *
+ * "Once" without a file or a database: a thread that is younger than the event was made to handle it again, so it goes through.
+ */
+
+/** What is read of a message. */
+interface Message {
+	readonly key: Buffer | null;
+	readonly value: Buffer | null;
+	/** Record timestamp in ms. */
+	readonly ts: number;
+}
+
+/** Lives as long as the worker; another one begins with every restart. */
+interface State {
+	handled: number;
+}
+
+interface SensorEvent {
+	readonly name?: unknown;
+	readonly amount?: unknown;
+	readonly crash?: unknown;
+}
+
+type Outcome =
+	| { readonly id: string; readonly fields: { readonly name: unknown; readonly amount: unknown; readonly note: string } }
+	| { readonly id: string; readonly delete: true }
+	| { readonly reject: string };
+
+const threadStartedAt = Date.now();
+
+/** Once per worker start. */
+export function init(): State {
+	return { handled: 0 };
+}
+
+/** One event becomes one row; an empty value deletes its sensor's row. */
+export function handleMessage(message: Message, state: State): Outcome | Promise<Outcome> {
+	const id = message.key?.toString("utf8");
+	if (!id) return { reject: "an event needs a key" };
+	if (message.value === null) return { id, delete: true };
+	const event = JSON.parse(message.value.toString("utf8")) as SensorEvent;
+	if (event.crash === true && message.ts >= threadStartedAt) return crash();
+	state.handled++;
+	const note = event.crash === true ? "handled after a crash" : `event ${state.handled} of its worker`;
+	return { id, fields: { name: event.name ?? null, amount: event.amount ?? null, note } };
+}
+
+/** An exception that no promise catches, as a faulty callback makes one: it ends the whole thread. */
+function crash(): Promise<Outcome> {
+	return new Promise(() => {
+		setImmediate(() => {
+			throw new Error("the example crashes on purpose, about every 20 s");
+		});
+	});
+}

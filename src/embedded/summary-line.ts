@@ -1,0 +1,58 @@
+/** One line per second for somebody who watches a terminal: what goes through, what is behind, whether all is well and why not. */
+import type { Clock, Timer } from "../core/clock.ts";
+
+/** Counts since the start, and what holds now. */
+export interface SummaryFigures {
+	readonly messages: number;
+	readonly inserted: number;
+	readonly updated: number;
+	readonly deleted: number;
+	readonly stale: number;
+	readonly restarts: number;
+	readonly deadLetters: number;
+	/** Of all partitions; null while not known. */
+	readonly lag: number | null;
+	/** Empty when ready; else why not, each as `code` or `code topic/3`. */
+	readonly notReady: readonly string[];
+}
+
+/** What is needed of `process.stdout`. */
+export interface Terminal {
+	readonly isTTY?: boolean;
+	write(text: string): unknown;
+}
+
+const EVERY_MS = 1000;
+
+/** The line for what happened between two readings, `seconds` apart. In the good case it fits 80 columns. */
+export function formatSummary(before: SummaryFigures, after: SummaryFigures, seconds: number): string {
+	const perSecond = Math.round((after.messages - before.messages) / Math.max(seconds, 0.001));
+	const rows = (["inserted", "updated", "deleted", "stale"] as const).map((name) => `${after[name] - before[name]} ${name}`);
+	const parts = [
+		`${perSecond} msg/s`,
+		rows.join(", "),
+		`lag ${after.lag ?? "?"}`,
+		`restarts ${after.restarts}`,
+		...(after.deadLetters > 0 ? [`dead letters ${after.deadLetters}`] : []),
+		after.notReady.length === 0 ? "ready" : `not ready: ${after.notReady.join(", ")}`,
+	];
+	return parts.join(" · ");
+}
+
+/** Writes a line per second until disposed; does nothing where `terminal` is none (a pipe, a file). */
+export function startSummary({ terminal, clock, read }: { terminal: Terminal; clock: Clock; read: () => SummaryFigures }): Disposable {
+	if (terminal.isTTY !== true) return { [Symbol.dispose]() {} };
+	let before = read();
+	let readAt = clock.monotonic();
+	let timer: Timer;
+	const tick = () => {
+		const after = read();
+		const now = clock.monotonic();
+		terminal.write(`${formatSummary(before, after, (now - readAt) / 1000)}\n`);
+		before = after;
+		readAt = now;
+		timer = clock.after(EVERY_MS, tick);
+	};
+	timer = clock.after(EVERY_MS, tick);
+	return { [Symbol.dispose]: () => timer.cancel() };
+}
