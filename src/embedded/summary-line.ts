@@ -27,7 +27,9 @@ const EVERY_MS = 1000;
 /** The line for what happened between two readings, `seconds` apart. In the good case it fits 80 columns. */
 export function formatSummary(before: SummaryFigures, after: SummaryFigures, seconds: number): string {
 	const perSecond = Math.round((after.messages - before.messages) / Math.max(seconds, 0.001));
-	const rows = (["inserted", "updated", "deleted", "stale"] as const).map((name) => `${after[name] - before[name]} ${name}`);
+	const gained = (name: "inserted" | "updated" | "deleted" | "stale") => after[name] - before[name];
+	const shown = (["inserted", "updated", "deleted", "stale"] as const).filter((name) => name !== "deleted" || gained(name) > 0);
+	const rows = shown.map((name) => `${gained(name)} ${name}`);
 	const parts = [
 		`${perSecond} msg/s`,
 		rows.join(", "),
