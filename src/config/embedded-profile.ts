@@ -1,0 +1,35 @@
+/** What an embedded run adds to an unconfigured daemon: the built-in example. The user's own settings win. Pure. */
+import type { Config } from "./config.ts";
+
+/** The mock cluster keeps 5 MiB a partition, so a start may be out of range and must not park. */
+const profile = {
+	group: "pockaffe-example",
+	topics: ["events"],
+	module: "pockaffe:example",
+	tables: {
+		events: {
+			id: { column: "id", type: "text" },
+			columns: { name: "text", amount: "bigint", note: "text" },
+			create: true,
+			cas: {},
+		},
+	},
+} as const;
+
+/** `config` for an embedded run at these addresses. */
+export function withEmbeddedProfile(config: Config, addresses: { brokers: readonly string[]; databaseUrl: string }): Config {
+	const { kafka, handler, tables, database } = config;
+	return {
+		...config,
+		kafka: {
+			...kafka,
+			brokers: addresses.brokers,
+			group: kafka.group || profile.group,
+			topics: kafka.topics.length > 0 ? kafka.topics : profile.topics,
+			onOffsetOutOfRange: "earliest",
+		},
+		handler: { ...handler, module: handler.module || profile.module },
+		tables: Object.keys(tables).length > 0 ? tables : profile.tables,
+		database: { ...database, url: addresses.databaseUrl },
+	};
+}

@@ -1,0 +1,98 @@
+/**
+ * The environment's two ways into the configuration: `${NAME}` in the file's texts, and `POCKAFFE_…` variables over its keys. Pure.
+ * Substitution happens in parsed scalars, never in YAML text, so that no value can change the file's structure.
+ */
+import type { Problem } from "./problems.ts";
+import { nearest } from "./problems.ts";
+import { configSchema } from "./schema.ts";
+import { type Leaf, leaves } from "./schema-leaves.ts";
+
+/** The process's variables. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const PREFIX = "POCKAFFE_";
+const notOptions = new Set(["POCKAFFE_CONFIG"]);
+const reference = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
+
+/** `kafka.startFrom` → `POCKAFFE_KAFKA_START_FROM`. */
+export function variableOf(path: readonly string[]): string {
+	return PREFIX + path.map((key) => key.replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2").toUpperCase()).join("_");
+}
+
+/** `value` with `${NAME}` and `${NAME:-default}` replaced everywhere in it. A scalar that is only a reference to a number or a boolean becomes one. */
+export function substitute(value: unknown, environment: Environment, path: (string | number)[], problems: Problem[]): unknown {
+	if (typeof value === "string") return substituteText(value, environment, path, problems);
+	if (Array.isArray(value)) return value.map((item, index) => substitute(item, environment, [...path, index], problems));
+	if (typeof value !== "object" || value === null) return value;
+	return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, substitute(item, environment, [...path, key], problems)]));
+}
+
+/** `value` with the POCKAFFE_ variables over it; where each came from is noted in `origins` by key. */
+export function override(value: Record<string, unknown>, environment: Environment, origins: Map<string, string>, problems: Problem[]): void {
+	const known = new Map(leaves(configSchema).map((leaf) => [variableOf(leaf.path), leaf]));
+	for (const [name, text] of Object.entries(environment)) {
+		if (!name.startsWith(PREFIX) || notOptions.has(name) || text === undefined) continue;
+		const leaf = known.get(name);
+		if (!leaf) {
+			problems.push({ path: [name], rule: `is no variable of PocKaffe's${nearest(name, [...known.keys(), ...notOptions])}` });
+			continue;
+		}
+		const parsed = parseVariable(text, leaf);
+		if (parsed === undefined) problems.push({ path: leaf.path, rule: "must be JSON", from: name });
+		else setAt(value, leaf.path, parsed);
+		origins.set(leaf.path.join("."), name);
+	}
+}
+
+function substituteText(text: string, environment: Environment, path: (string | number)[], problems: Problem[]): unknown {
+	let replaced = false;
+	const result = text.replaceAll(reference, (whole, name: string, fallback: string | undefined) => {
+		const found = environment[name];
+		if (found !== undefined && (found !== "" || fallback === undefined)) {
+			replaced = true;
+			return found;
+		}
+		if (fallback !== undefined) {
+			replaced = true;
+			return fallback;
+		}
+		problems.push({ path, rule: `\${${name}} is not set; set it, or write \${${name}:-default}` });
+		return whole;
+	});
+	return replaced && /^\$\{[^}]*\}$/.test(text.trim()) ? scalar(result) : result;
+}
+
+function scalar(text: string): unknown {
+	if (text === "true" || text === "false") return text === "true";
+	return /^-?(0|[1-9]\d{0,14})(\.\d{1,9})?$/.test(text) ? Number(text) : text;
+}
+
+function parseVariable(text: string, { kind }: Leaf): unknown {
+	switch (kind) {
+		case "list":
+			return text
+				.split(",")
+				.map((item) => item.trim())
+				.filter((item) => item !== "");
+		case "map":
+			try {
+				return JSON.parse(text);
+			} catch {
+				return undefined;
+			}
+		case "text":
+			return text;
+		default:
+			return scalar(text);
+	}
+}
+
+function setAt(root: Record<string, unknown>, path: readonly string[], value: unknown): void {
+	let at = root;
+	for (const key of path.slice(0, -1)) {
+		const next = at[key];
+		if (typeof next !== "object" || next === null) at[key] = {};
+		at = at[key] as Record<string, unknown>;
+	}
+	at[path.at(-1) as string] = value;
+}

@@ -1,0 +1,127 @@
+/**
+ * File and environment become one frozen, validated configuration, or one error that tells everything that is wrong. Reads one file
+ * and nothing else.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, isAbsolute, resolve } from "node:path";
+import { LineCounter, parseDocument } from "yaml";
+import type { z } from "zod";
+import { builtInHandlers } from "../core/built-in-handlers.ts";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import type { Config } from "./config.ts";
+import { type Environment, override, substitute } from "./environment.ts";
+import { configError, nearest, type Problem } from "./problems.ts";
+import { brokenRules } from "./rules.ts";
+import { configSchema } from "./schema.ts";
+import { keysAt } from "./schema-leaves.ts";
+
+/** Where to look. `file` is `--config`. */
+export interface LoadOptions {
+	readonly file?: string | undefined;
+	readonly environment: Environment;
+	readonly cwd: string;
+}
+
+/** A configuration and where it came from: a path, or `environment and defaults`. */
+export interface LoadedConfig {
+	readonly config: Config;
+	readonly source: string;
+}
+
+const DEFAULT_FILE = "pockaffe.yaml";
+
+/**
+ * Loads `file`, else the file POCKAFFE_CONFIG names, else ./pockaffe.yaml where there is one, else nothing; puts the environment over
+ * it and validates the whole. Throws ExitError (usage) `config_unreadable`, `config_not_yaml` or `config_invalid`.
+ */
+export function loadConfig(options: LoadOptions): LoadedConfig {
+	const path = configPath(options);
+	const source = path ?? "environment and defaults";
+	const problems: Problem[] = [];
+	const origins = new Map<string, string>();
+	const written = substitute(path === null ? {} : readYaml(path), options.environment, [], problems) as Record<string, unknown>;
+	override(written, options.environment, origins, problems);
+	const result = configSchema.safeParse(written);
+	if (!result.success) problems.push(...result.error.issues.flatMap((issue) => problemsOf(issue, written)));
+	else problems.push(...brokenRules(result.data as Config), ...moduleProblems(result.data as Config));
+	if (problems.length > 0) throw configError(source, problems.map((problem) => withOrigin(problem, origins)));
+	const data = result.data as z.output<typeof configSchema>;
+	data.handler.module = resolveModule(data.handler.module, path === null ? options.cwd : dirname(path));
+	return { config: deepFreeze(data) as Config, source };
+}
+
+function configPath({ file, environment, cwd }: LoadOptions): string | null {
+	const named = file ?? environment.POCKAFFE_CONFIG;
+	if (named) return resolve(cwd, named);
+	const byDefault = resolve(cwd, DEFAULT_FILE);
+	return existsSync(byDefault) ? byDefault : null;
+}
+
+function readYaml(path: string): Record<string, unknown> {
+	let text: string;
+	try {
+		text = readFileSync(path, "utf8");
+	} catch (cause) {
+		throw new ExitError(exitCodes.usage, "config_unreadable", `the configuration can't be read: ${messageOf(cause)}`, { cause });
+	}
+	const lines = new LineCounter();
+	const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+	if (document.errors.length > 0) {
+		const where = document.errors.map(({ message, pos }) => {
+			const { line, col } = lines.linePos(pos[0]);
+			return `  line ${line}, column ${col}: ${message}`;
+		});
+		throw new ExitError(exitCodes.usage, "config_not_yaml", `${path} is not YAML:\n${where.join("\n")}`);
+	}
+	const value: unknown = document.toJS() ?? {};
+	if (typeof value === "object" && !Array.isArray(value)) return value as Record<string, unknown>;
+	throw new ExitError(exitCodes.usage, "config_not_yaml", `${path}: a configuration is a map of keys, e.g. \`kafka:\``);
+}
+
+function problemsOf(issue: z.core.$ZodIssue, written: unknown): Problem[] {
+	const path = issue.path as (string | number)[];
+	if (issue.code === "unrecognized_keys") {
+		const known = keysAt(configSchema, path) ?? [];
+		return issue.keys.map((key) => ({ path: [...path, key], rule: `is no known key${nearest(key, known)}` }));
+	}
+	if (issue.code === "invalid_union") {
+		// The members of a union that got further than the type say more than the union.
+		const deeper = issue.errors.flat().filter((inner) => inner.path.length > 0 || inner.code === "custom" || inner.code === "unrecognized_keys");
+		if (deeper.length > 0) return deeper.flatMap((inner) => problemsOf({ ...inner, path: [...path, ...inner.path] } as z.core.$ZodIssue, written));
+	}
+	if (issue.code === "invalid_key") return [{ path, rule: issue.issues[0]?.message ?? issue.message }];
+	return [{ path, value: valueAt(written, path), rule: ruleOf(issue) }];
+}
+
+function ruleOf(issue: z.core.$ZodIssue): string {
+	return issue.code === "invalid_type" && issue.message.startsWith("Invalid input") ? `must be ${issue.expected === "record" ? "a map" : issue.expected === "object" ? "a map of keys" : issue.expected}` : issue.message;
+}
+
+function valueAt(root: unknown, path: readonly (string | number)[]): unknown {
+	return path.reduce<unknown>((at, key) => (typeof at === "object" && at !== null ? (at as Record<string | number, unknown>)[key] : undefined), root);
+}
+
+function withOrigin(problem: Problem, origins: ReadonlyMap<string, string>): Problem {
+	for (let length = problem.path.length; length > 0; length--) {
+		const from = origins.get(problem.path.slice(0, length).join("."));
+		if (from) return { ...problem, from };
+	}
+	return problem;
+}
+
+function moduleProblems({ handler: { module } }: Config): Problem[] {
+	if (!module.startsWith("pockaffe:") || builtInHandlers.includes(module)) return [];
+	return [{ path: ["handler", "module"], value: module, rule: `is no built-in handler${nearest(module, builtInHandlers)}` }];
+}
+
+function resolveModule(module: string, folder: string): string {
+	return module === "" || module.startsWith("pockaffe:") || isAbsolute(module) ? module : resolve(folder, module);
+}
+
+function deepFreeze<T>(value: T): T {
+	if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+		Object.freeze(value);
+		for (const inner of Object.values(value)) deepFreeze(inner);
+	}
+	return value;
+}

@@ -1,0 +1,42 @@
+/** What a command needs of the configuration before it can begin: asked for by key, all at once. Pure. */
+import type { Config } from "./config.ts";
+import { configError, type Problem } from "./problems.ts";
+
+/** True where neither a broker nor a database is configured. */
+export function isUnconfigured({ kafka, database }: Config): boolean {
+	return kafka.brokers.length === 0 && database.url === "";
+}
+
+/** Throws ExitError (usage) with every key `run` needs and doesn't have: one of broker and database alone must not commit a real group's offsets. */
+export function requireForRun(config: Config, source: string): void {
+	const missing: Problem[] = [...kafkaKeys(config), ...databaseKeys(config)];
+	if (config.kafka.group === "") missing.push({ path: ["kafka", "group"], rule: "is needed: the consumer group" });
+	if (config.kafka.topics.length === 0) missing.push({ path: ["kafka", "topics"], rule: "is needed: the topics to read" });
+	if (config.handler.module === "") missing.push({ path: ["handler", "module"], rule: "is needed: your handler's file, or pockaffe:json, pockaffe:log" });
+	if (Object.keys(config.tables).length === 0 && config.handler.module !== "pockaffe:log") {
+		missing.push({ path: ["tables"], rule: "is needed: at least one table" });
+	}
+	if (missing.length > 0) throw configError(source, missing);
+}
+
+/** Throws ExitError (usage) where no broker is configured. */
+export function requireKafka(config: Config, source: string): void {
+	const missing = kafkaKeys(config);
+	if (missing.length > 0) throw configError(source, missing);
+}
+
+/** Throws ExitError (usage) where no database is configured. */
+export function requireDatabase(config: Config, source: string): void {
+	const missing = databaseKeys(config);
+	if (missing.length > 0) throw configError(source, missing);
+}
+
+function kafkaKeys({ kafka }: Config): Problem[] {
+	if (kafka.brokers.length > 0) return [];
+	return [{ path: ["kafka", "brokers"], rule: "is needed: set it in the file, or POCKAFFE_KAFKA_BROKERS=host:port" }];
+}
+
+function databaseKeys({ database }: Config): Problem[] {
+	if (database.url !== "") return [];
+	return [{ path: ["database", "url"], rule: "is needed: set it in the file, or POCKAFFE_DATABASE_URL=postgres://…" }];
+}

@@ -1,0 +1,91 @@
+/** Rules that concern several keys of a valid configuration: what schema.ts can't say of one value. Pure. */
+import type { Config } from "./config.ts";
+import type { Problem } from "./problems.ts";
+import { tableLayouts } from "./table-layouts.ts";
+
+/** librdkafka's default. */
+const DEFAULT_MAX_POLL_INTERVAL_MS = 300_000;
+
+/** Properties that are ours, and what to use instead. */
+const refusedProperties: Readonly<Record<string, string>> = {
+	"group.id": "kafka.group",
+	"group.instance.id": "kafka.instanceId",
+	"group.protocol": "kafka.protocol",
+	"partition.assignment.strategy": "kafka.protocol",
+	"enable.auto.commit": "nothing: offsets are committed only behind durable rows",
+	"auto.commit.enable": "nothing: offsets are committed only behind durable rows",
+	"enable.auto.offset.store": "nothing: offsets are committed only behind durable rows",
+	"auto.commit.interval.ms": "offsets.commitIntervalMs",
+	"auto.offset.reset": "kafka.startFrom and kafka.onOffsetOutOfRange",
+	"enable.partition.eof": "nothing: the end of a partition has to be told",
+	"bootstrap.servers": "kafka.brokers",
+	"metadata.broker.list": "kafka.brokers",
+	"security.protocol": "kafka.tls and kafka.sasl",
+	"sasl.mechanism": "kafka.sasl.mechanism",
+	"sasl.mechanisms": "kafka.sasl.mechanism",
+	"sasl.username": "kafka.sasl.username",
+	"sasl.password": "kafka.sasl.password",
+	rebalance_cb: "nothing: callbacks are the daemon's",
+	offset_commit_cb: "nothing: callbacks are the daemon's",
+	event_cb: "nothing: callbacks are the daemon's",
+};
+
+const systemColumns = new Set(["kafka_ts", "kafka_offset", "kafka_partition", "kafka_topic", "deleted"]);
+const fieldTypes = new Set(["bigint", "numeric", "timestamptz"]);
+
+/** Everything that is wrong between keys. */
+export function brokenRules(config: Config): Problem[] {
+	return [...kafkaRules(config), ...tableRules(config), ...limitRules(config), ...httpRules(config)];
+}
+
+function kafkaRules({ kafka }: Config): Problem[] {
+	const problems: Problem[] = Object.keys(kafka.properties)
+		.filter((name) => name in refusedProperties)
+		.map((name) => ({ path: ["kafka", "properties", name], rule: `is refused here; use ${refusedProperties[name]}` }));
+	const { mechanism, username, password } = kafka.sasl;
+	if (mechanism && !(username && password)) problems.push({ path: ["kafka", "sasl"], rule: "needs username and password beside mechanism" });
+	if (!mechanism && (username || password)) problems.push({ path: ["kafka", "sasl", "mechanism"], rule: "is needed beside username and password" });
+	if ((kafka.tls.cert && !kafka.tls.key) || (kafka.tls.key && !kafka.tls.cert)) {
+		problems.push({ path: ["kafka", "tls"], rule: "needs cert and key together" });
+	}
+	return problems;
+}
+
+function tableRules(config: Config): Problem[] {
+	return tableLayouts(config).flatMap((layout) => {
+		const problems: Problem[] = [];
+		const path = ["tables", layout.name];
+		for (const { name } of layout.columns) {
+			if (systemColumns.has(name)) problems.push({ path: [...path, "columns", name], rule: "is the name of a column of PocKaffe's own" });
+			if (name === layout.id.column) problems.push({ path: [...path, "columns", name], rule: "is the id column already" });
+		}
+		if (layout.version.kind === "field") {
+			const { column, type } = layout.version;
+			const rule = "cas.version field needs cas.field: one of the table's columns, of type bigint, numeric or timestamptz";
+			if (!fieldTypes.has(type)) problems.push({ path: [...path, "cas", "field"], value: column, rule });
+		}
+		return problems;
+	});
+}
+
+function limitRules({ drain, kafka, handler, supervisor }: Config): Problem[] {
+	const problems: Problem[] = [];
+	const maxPollMs = Number(kafka.properties["max.poll.interval.ms"] ?? DEFAULT_MAX_POLL_INTERVAL_MS);
+	if (drain.timeoutMs >= maxPollMs) {
+		problems.push({ path: ["drain", "timeoutMs"], value: drain.timeoutMs, rule: `below max.poll.interval.ms (${maxPollMs})` });
+	}
+	if (supervisor.minBackoffMs > supervisor.maxBackoffMs) {
+		problems.push({ path: ["supervisor", "minBackoffMs"], value: supervisor.minBackoffMs, rule: `at most maxBackoffMs (${supervisor.maxBackoffMs})` });
+	}
+	if (handler.retryBackoffMs > handler.maxRetryBackoffMs) {
+		const rule = `at most maxRetryBackoffMs (${handler.maxRetryBackoffMs})`;
+		problems.push({ path: ["handler", "retryBackoffMs"], value: handler.retryBackoffMs, rule });
+	}
+	return problems;
+}
+
+function httpRules({ http }: Config): Problem[] {
+	const loopback = /^(127\.|::1$|localhost$)/.test(http.host);
+	if (!http.admin || loopback || http.token) return [];
+	return [{ path: ["http", "admin"], value: true, rule: "needs http.token where http.host is not loopback" }];
+}

@@ -1,0 +1,216 @@
+/**
+ * The one schema of the configuration: validation, `--help`, the README's option table and config/example.yaml come from it.
+ * Keys, nesting and defaults are API. Rules that concern several keys are in rules.ts.
+ */
+import { z } from "zod";
+import { columnTypes, idTypes, parseColumnType } from "./column-types.ts";
+import { notBuiltYet } from "./not-built-yet.ts";
+
+const positive = (rule = "a whole number above 0") => z.int(rule).min(1, rule);
+const notNegative = (rule = "a whole number, 0 or more") => z.int(rule).min(0, rule);
+const milliseconds = () => notNegative("milliseconds: a whole number, 0 or more");
+const text = () => z.string("a text");
+const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) => z.enum(values, { error: `one of ${values.join(", ")}` });
+const broker = z.string("host:port").regex(/^(\[[0-9a-fA-F:]+\]|[^\s:/,]+):\d{1,5}$/, "host:port, e.g. 127.0.0.1:9092");
+
+const topic = z.string("a topic's name, or ^… for a regular expression").check((context) => {
+	const { value } = context;
+	const issue = (message: string) => context.issues.push({ code: "custom", input: value, message });
+	if (!value.startsWith("^")) {
+		if (!/^[a-zA-Z0-9._-]{1,249}$/.test(value)) issue("a topic's name (letters, digits, . _ -; at most 249), or ^… for a regular expression");
+		return;
+	}
+	try {
+		new RegExp(value);
+	} catch {
+		issue("a valid regular expression after ^");
+	}
+});
+
+/** A date or a number of ms becomes ms. */
+const startFrom = z
+	.union([oneOf("earliest", "latest"), z.number(), z.string()], { error: "earliest, latest, or a timestamp (ISO date or ms)" })
+	.transform((value, context) => {
+		if (value === "earliest" || value === "latest") return value;
+		const ms = typeof value === "number" ? value : /^\d{10,}$/.test(value) ? Number(value) : Date.parse(value);
+		if (Number.isSafeInteger(ms) && ms >= 0) return ms;
+		context.issues.push({ code: "custom", input: value, message: "earliest, latest, or a timestamp (ISO date or ms)" });
+		return z.NEVER;
+	});
+
+const kafka = z.strictObject({
+	brokers: z.array(broker, "a list of host:port").default([]).describe("Addresses to find the cluster by; none here and no database: embedded"),
+	group: text().default("").describe("Consumer group"),
+	topics: z.array(topic, "a list of topics").default([]).describe("Topics; `^…` is a regular expression"),
+	startFrom: startFrom.default("earliest").describe("Where a group without commits starts: earliest, latest, or a timestamp; committed at once"),
+	onOffsetOutOfRange: oneOf("park", "earliest", "latest").default("park").describe("What to do where the position is outside the log"),
+	protocol: oneOf("classic", "eager", "consumer").default("classic").describe("classic (cooperative-sticky), eager, or consumer (KIP-848)"),
+	instanceId: text().default("").describe("Static membership: a restart within the session timeout causes no rebalance"),
+	timestampType: oneOf("", "create", "append").default("").describe("What record timestamps are, if you know: the client can't tell"),
+	tls: z
+		.strictObject({
+			ca: text().optional().describe("CA certificates: a file, or PEM text"),
+			cert: text().optional().describe("Client certificate: a file, or PEM text"),
+			key: text().optional().describe("Client key: a file, or PEM text"),
+		})
+		.default({})
+		.describe("TLS; any key given turns it on, `{ca: \"\"}` uses the system's certificates"),
+	sasl: z
+		.strictObject({
+			mechanism: oneOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512").optional().describe("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+			username: text().optional().describe("User"),
+			password: text().optional().describe("Password; never printed"),
+		})
+		.default({})
+		.describe("SASL"),
+	properties: z
+		.record(z.string(), z.union([z.string(), z.number(), z.boolean()], "a text, number or boolean"))
+		.default({})
+		.describe("Any other librdkafka property; those that delivery depends on are refused"),
+});
+
+const handler = z.strictObject({
+	module: text().default("").describe("ES module with handleMessage or handleMessages, relative to this file; or pockaffe:json, pockaffe:log"),
+	options: z.record(z.string(), z.unknown()).default({}).describe("Handed to the handler's init; pockaffe:json takes `id`"),
+	concurrency: notBuiltYet(positive(), 1).default(1).describe("Messages of one partition that may overlap (different keys only)"),
+	timeoutMs: positive("milliseconds: a whole number above 0").default(30_000).describe("Longest a single call of the handler may take"),
+	maxAttempts: positive().default(5).describe("Failed attempts that make a message poison"),
+	retryBackoffMs: milliseconds().default(50).describe("Wait before the second attempt; doubles"),
+	maxRetryBackoffMs: milliseconds().default(5_000).describe("Longest wait between attempts"),
+	maxOutcomeBytes: positive("bytes: a whole number above 0").default(16_777_216).describe("Largest outcome of one call"),
+	onPoison: oneOf("dead-letter", "park", "skip", "stop").default("dead-letter").describe("What becomes of a poison message"),
+});
+
+const supervisor = z.strictObject({
+	maxRestarts: notNegative().default(10).describe("Restarts of a partition's thread, more of which are too many"),
+	withinMs: positive("milliseconds: a whole number above 0").default(60_000).describe("The period in which they are counted"),
+	onExceeded: oneOf("park", "stop").default("park").describe("Then: park the partition, or stop the daemon (exit 3)"),
+	minBackoffMs: milliseconds().default(50).describe("Wait before the first restart; doubles, with jitter"),
+	maxBackoffMs: milliseconds().default(30_000).describe("Longest wait; also how often a parked partition is tried again"),
+});
+
+const workers = z.strictObject({
+	maxThreads: notBuiltYet(notNegative(), 0).default(0).describe("Most threads; 0: one per assigned partition"),
+	maxQueuedMessages: positive().default(100_000).describe("Messages received and not yet committable, in the whole daemon"),
+	maxQueuedBytes: positive("bytes: a whole number above 0").default(67_108_864).describe("The same in bytes"),
+	maxHeapMb: positive("MiB: a whole number above 0").default(256).describe("Heap of a worker thread"),
+});
+
+const database = z.strictObject({
+	url: text().default("").describe("postgres://user:password@host:port/name?sslmode=…; never printed"),
+	connections: positive().default(2).describe("Connections, and so statements at a time"),
+});
+
+const version = {
+	version: oneOf("timestamp", "offset", "field").describe("What decides which of two rows is newer"),
+	field: text().describe("The column that decides, for `field`"),
+	maxFutureMs: milliseconds().describe("A timestamp further ahead than this is a dead letter (version timestamp)"),
+};
+
+const columnType = z
+	.string("a column type")
+	.check((context) => {
+		const problem = parseColumnType(context.value).problem;
+		if (problem) context.issues.push({ code: "custom", input: context.value, message: problem });
+	})
+	.transform((value) => parseColumnType(value).type);
+
+const column = z.union(
+	[
+		columnType,
+		z.strictObject({
+			type: columnType.describe(`One of ${columnTypes.join(", ")}`),
+			from: text().min(1, "a path, e.g. price.amount").optional().describe("Where the value is in `fields`, e.g. price.amount"),
+			null: z.boolean("true or false").optional().describe("false: a row without a value is refused"),
+		}),
+	],
+	{ error: "a column type, or {type, from, null}" },
+);
+
+const identifier = z
+	.string("a name")
+	.min(1, "a name")
+	.refine((name) => !name.includes("\0") && Buffer.byteLength(name) <= 63, "a name of at most 63 bytes");
+
+const table = z.strictObject({
+	id: z
+		.strictObject({
+			column: identifier.default("id").describe("Name of the id column, the primary key"),
+			type: oneOf(...idTypes).default("text").describe(`One of ${idTypes.join(", ")}`),
+		})
+		.prefault({})
+		.describe("The id column"),
+	columns: z.record(identifier, column).default({}).describe("Data columns by name: a type, or {type, from, null}"),
+	create: z.boolean("true or false").default(false).describe("Create the table at start where it is missing"),
+	cas: z
+		.strictObject({ version: version.version.optional(), field: version.field.optional(), maxFutureMs: version.maxFutureMs.optional() })
+		.default({})
+		.describe("Overrides `cas` for this table"),
+});
+
+const cas = z.strictObject({
+	version: version.version.default("timestamp"),
+	field: version.field.default(""),
+	maxFutureMs: version.maxFutureMs.default(86_400_000),
+});
+
+const batch = z.strictObject({
+	maxRows: positive().default(5_000).describe("Most rows of a statement"),
+	maxBytes: positive("bytes: a whole number above 0").default(4_194_304).describe("Most bytes of a statement"),
+	lingerMs: milliseconds().default(5).describe("How long the first row of a batch waits for more"),
+});
+
+const offsets = z.strictObject({
+	store: notBuiltYet(oneOf("kafka", "postgres"), "kafka").default("kafka").describe("Where offsets are kept"),
+	commitIntervalMs: positive("milliseconds: a whole number above 0").default(1_000).describe("How often finished offsets are committed"),
+	table: text().default("pockaffe_offsets").describe("The table, for `postgres`"),
+});
+
+const deadLetters = z.strictObject({
+	target: notBuiltYet(oneOf("table", "topic"), "table").default("table").describe("Where dead letters go"),
+	table: text().min(1, "a table's name").default("pockaffe_dead_letters").describe("The table, for `table`"),
+	topic: text().default("").describe("The topic, for `topic`"),
+	breaker: z
+		.strictObject({
+			share: notBuiltYet(z.number("a number above 0, at most 1").gt(0).max(1), 0.1).default(0.1).describe("Share of dead letters that parks a partition"),
+			minMessages: notBuiltYet(positive(), 100).default(100).describe("Messages from which the share counts"),
+			withinMs: notBuiltYet(positive(), 60_000).default(60_000).describe("Period of the share"),
+			consecutive: notBuiltYet(positive(), 20).default(20).describe("Dead letters in a row that park a partition"),
+		})
+		.prefault({})
+		.describe("Parks a partition with too many dead letters; not applied in this version"),
+});
+
+/** See the file's header. */
+export const configSchema = z.strictObject({
+	kafka: kafka.prefault({}).describe("Where messages come from"),
+	handler: handler.prefault({}).describe("What is done with them"),
+	supervisor: supervisor.prefault({}).describe("When a partition's thread is restarted, and when no more"),
+	workers: workers.prefault({}).describe("Threads and queues"),
+	database: database.prefault({}).describe("Where rows go"),
+	tables: z.record(identifier, table).default({}).describe("The tables by name"),
+	cas: cas.prefault({}).describe("Compare-and-set: which of two rows is newer"),
+	batch: batch.prefault({}).describe("How rows are batched"),
+	offsets: offsets.prefault({}).describe("How offsets are committed"),
+	deadLetters: deadLetters.prefault({}).describe("What can't be handled or written"),
+	drain: z
+		.strictObject({ timeoutMs: positive("milliseconds: a whole number above 0").default(8_000).describe("Longest a drain may take") })
+		.prefault({})
+		.describe("Stops and revocations"),
+	http: z
+		.strictObject({
+			host: text().min(1, "an address").default("127.0.0.1").describe("Address to listen at"),
+			port: z.int("0 to 65535").min(0, "0 to 65535").max(65_535, "0 to 65535").default(9464).describe("Port; 0: any free one"),
+			admin: notBuiltYet(z.boolean("true or false"), false).default(false).describe("Control over HTTP"),
+			token: text().default("").describe("Bearer token for control; never printed"),
+		})
+		.prefault({})
+		.describe("Metrics, health, status"),
+	log: z
+		.strictObject({
+			level: oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent").default("info").describe("Lowest level that is logged"),
+			format: oneOf("auto", "json", "text").default("auto").describe("auto: text on a terminal, JSON elsewhere"),
+		})
+		.prefault({})
+		.describe("Logs"),
+});

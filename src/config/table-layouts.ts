@@ -1,0 +1,36 @@
+/** The tables of a configuration as the writer and the worker threads use them. Pure. */
+import type { TableLayout, VersionStrategy } from "../core/rows.ts";
+import type { Config } from "./config.ts";
+
+/** A layout per configured table. Several topics (or a pattern) feed the tables: then `kafka_topic` is part of every version. */
+export function tableLayouts(config: Pick<Config, "tables" | "cas" | "kafka">): TableLayout[] {
+	const { topics } = config.kafka;
+	const withTopic = topics.length > 1 || topics.some((topic) => topic.startsWith("^"));
+	return Object.entries(config.tables).map(([name, table]) => {
+		const columns = Object.entries(table.columns).map(([column, written]) => {
+			const { type, from, null: nullable = true } = typeof written === "string" ? { type: written } : written;
+			return { name: column, type, path: from === undefined ? [column] : from.split("."), nullable };
+		});
+		const cas = { ...config.cas, ...definedOf(table.cas) };
+		const field = columns.find((column) => column.name === cas.field);
+		return {
+			name,
+			id: table.id,
+			columns,
+			version: strategyOf(cas.version, cas.field, field?.type ?? ""),
+			withTopic,
+			maxFutureMs: cas.maxFutureMs,
+			create: table.create,
+		};
+	});
+}
+
+function strategyOf(kind: Config["cas"]["version"], column: string, type: string): VersionStrategy {
+	if (kind !== "field") return { kind };
+	const base = type.replace(/\(.*/, "") as "bigint" | "numeric" | "timestamptz";
+	return { kind, column, type: base };
+}
+
+function definedOf<T extends object>(values: T): Partial<{ [Key in keyof T]: NonNullable<T[Key]> }> {
+	return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
+}
