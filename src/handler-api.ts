@@ -1,0 +1,77 @@
+/**
+ * The types of a handler, exported by the package: `import type { Message, Outcome } from "pockaffe"`.
+ * Stands alone: nothing of the daemon is imported here.
+ */
+
+/** A message as Kaffe's map has it. Keys and values are copies of the worker thread's own. */
+export interface Message {
+	readonly topic: string;
+	readonly partition: number;
+	readonly offset: number;
+	/** null: the record has no key. */
+	readonly key: Buffer | null;
+	/** null: the record has no value (a tombstone); the client gives null for an empty value as well. */
+	readonly value: Buffer | null;
+	/** Timestamp of the record in ms, -1 where it has none. */
+	readonly ts: number;
+	/** `undefined` unless `kafka.timestampType` says what it is. */
+	readonly tsType: "create" | "append" | "undefined";
+	/** In the order of the record, duplicates kept. */
+	readonly headers: readonly (readonly [name: string, value: Buffer | null])[];
+}
+
+/** The whole row: a column missing in `fields` becomes NULL. */
+export interface Row {
+	readonly id: string | number | bigint;
+	readonly fields: Readonly<Record<string, unknown>>;
+	/** Needed where several tables are configured. */
+	readonly table?: string;
+}
+
+/** Deletes the row; it stays as a tombstone so that an older row can't bring it back. */
+export interface Delete {
+	readonly id: string | number | bigint;
+	readonly delete: true;
+	/** The version column, where `cas.version` is `field`. */
+	readonly fields?: Readonly<Record<string, unknown>>;
+	readonly table?: string;
+}
+
+/** Bad data: a dead letter at once, without another attempt. */
+export interface Reject {
+	readonly reject: string;
+}
+
+/** What a handler makes of a message: nothing, a row, several, a delete, or a rejection. */
+export type Outcome = undefined | null | Row | Delete | Reject | readonly (Row | Delete)[];
+
+/**
+ * What `handleMessages` may return instead of a list: messages up to and including offset `finishedTo` are finished (null: none),
+ * the rest finish with a later `finishedTo`. Kaffe's `{:ok, offset}` and `{:ok, :no_commit}`.
+ */
+export interface Finished {
+	readonly outcomes?: readonly Outcome[];
+	readonly finishedTo: number | null;
+}
+
+/** What `init` is told. `purpose` is `verify` where the handler runs only to compare. */
+export interface PartitionInfo {
+	readonly topic: string;
+	readonly partition: number;
+	readonly purpose: "run" | "verify";
+	/** Names of the configured tables. */
+	readonly tables: readonly string[];
+}
+
+/** Why a worker ends. `failed`: an attempt failed and the state is renewed. */
+export type ExitReason = "shutdown" | "revoked" | "failed" | "restart";
+
+/** A handler module: exactly one of handleMessage and handleMessages. Every function may be async. */
+export interface Handler<State = unknown> {
+	/** Once per worker start and after each failed attempt; its result is the state. */
+	init?(partition: PartitionInfo, options: unknown): State | Promise<State>;
+	handleMessage?(message: Message, state: State): Outcome | Promise<Outcome>;
+	handleMessages?(batch: Message[], state: State): readonly Outcome[] | Finished | Promise<readonly Outcome[] | Finished>;
+	/** Where the thread is still alive. */
+	terminate?(reason: ExitReason, state: State): void | Promise<void>;
+}

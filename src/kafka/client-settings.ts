@@ -1,0 +1,33 @@
+/** librdkafka settings that every client of ours shares: where the cluster is and how to be let in. Pure but for reading nothing. */
+import type { Config } from "../config/config.ts";
+
+/** Global settings from `kafka`; the user's own `properties` lie over our defaults, never over addresses and credentials. */
+export function kafkaClientSettings(kafka: Config["kafka"]): Record<string, unknown> {
+	const { brokers, tls, sasl, properties } = kafka;
+	return {
+		"client.id": "pockaffe",
+		"socket.nagle.disable": true,
+		"socket.keepalive.enable": true,
+		"reconnect.backoff.max.ms": 5_000,
+		...properties,
+		"bootstrap.servers": brokers.join(","),
+		"security.protocol": securityProtocol(kafka),
+		...pemOrFile("ssl.ca", tls.ca),
+		...pemOrFile("ssl.certificate", tls.cert),
+		...pemOrFile("ssl.key", tls.key),
+		...(sasl.mechanism ? { "sasl.mechanisms": sasl.mechanism, "sasl.username": sasl.username, "sasl.password": sasl.password } : {}),
+	};
+}
+
+/** plaintext | ssl | sasl_plaintext | sasl_ssl: TLS is on where any of its keys is given. */
+export function securityProtocol({ tls, sasl }: Pick<Config["kafka"], "tls" | "sasl">): string {
+	const secure = Object.keys(tls).length > 0;
+	if (sasl.mechanism) return secure ? "sasl_ssl" : "sasl_plaintext";
+	return secure ? "ssl" : "plaintext";
+}
+
+/** PEM text goes as it is, anything else is a file's name; empty means the system's own. */
+function pemOrFile(property: string, value: string | undefined): Record<string, string> {
+	if (!value) return {};
+	return value.includes("-----BEGIN") ? { [`${property}.pem`]: value } : { [`${property}.location`]: value };
+}

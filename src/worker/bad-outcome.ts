@@ -1,0 +1,30 @@
+/** How the making of rows says that something is wrong: with the handler (an attempt failed), or with one row (a dead letter). */
+
+/** What the handler returned breaks the contract. The message says what it was, never a value. */
+export class BadOutcomeError extends Error {
+	constructor(message: string) {
+		super(message);
+		this.name = "BadOutcomeError";
+	}
+}
+
+/** This row can't go into its table, whoever tries: found before the server would find it, with the SQLSTATE it would give. */
+export class RowFaultError extends Error {
+	readonly sqlstate: string;
+	constructor(sqlstate: string, message: string) {
+		super(message);
+		this.name = "RowFaultError";
+		this.sqlstate = sqlstate;
+	}
+}
+
+/** What something is, for people: `a string`, `an object with keys a, b`, `a list of 3`. Never a value. */
+export function kindOf(value: unknown): string {
+	if (value === null) return "null";
+	if (Array.isArray(value)) return `a list of ${value.length}`;
+	if (value instanceof Date) return "a Date";
+	if (value instanceof Uint8Array) return "bytes";
+	if (typeof value !== "object") return value === undefined ? "undefined" : `a ${typeof value}`;
+	const keys = Object.keys(value).slice(0, 5);
+	return keys.length === 0 ? "an object without keys" : `an object with ${keys.join(", ")}`;
+}

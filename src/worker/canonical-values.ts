@@ -1,0 +1,79 @@
+/**
+ * Ids and versions in one spelling, so that they can be compared as text or number before the server sees them: two spellings of one
+ * uuid in a batch would be one row twice in a statement. Pure.
+ */
+import type { IdType } from "../core/rows.ts";
+import { BadOutcomeError, kindOf, RowFaultError } from "./bad-outcome.ts";
+import { sendableText } from "./column-values.ts";
+
+const integerBounds = {
+	smallint: [-(2n ** 15n), 2n ** 15n - 1n],
+	int: [-(2n ** 31n), 2n ** 31n - 1n],
+	bigint: [-(2n ** 63n), 2n ** 63n - 1n],
+} as const;
+
+const LONGEST_EXPONENT = 1000;
+
+/** An id's canonical text. Throws BadOutcomeError for what is no id, RowFaultError (22P02, 22003) for what its type can't hold. */
+export function canonicalId(value: unknown, type: IdType): string {
+	if (typeof value !== "string" && typeof value !== "number" && typeof value !== "bigint") {
+		throw new BadOutcomeError(`an id must be a string, number or bigint, not ${kindOf(value)}`);
+	}
+	switch (type) {
+		case "text":
+			return sendableText(String(value));
+		case "uuid":
+			return canonicalUuid(String(value));
+		default:
+			return canonicalInteger(String(value), type);
+	}
+}
+
+/** A version column's canonical text: plain decimal, or UTC with microseconds. */
+export function canonicalVersion(value: unknown, type: "bigint" | "numeric" | "timestamptz"): string {
+	const text = value instanceof Date ? (Number.isNaN(value.getTime()) ? "" : value.toISOString()) : String(value);
+	return type === "timestamptz" ? canonicalTimestamp(text) : canonicalDecimal(text, type);
+}
+
+function canonicalUuid(text: string): string {
+	const hex = text.trim().replace(/^\{(.*)\}$/, "$1").replaceAll("-", "").toLowerCase();
+	if (!/^[0-9a-f]{32}$/.test(hex)) throw new RowFaultError("22P02", "is no uuid");
+	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+function canonicalInteger(text: string, type: "smallint" | "int" | "bigint"): string {
+	const trimmed = text.trim();
+	if (!/^[+-]?\d+$/.test(trimmed)) throw new RowFaultError("22P02", `is no ${type}`);
+	const [lowest, highest] = integerBounds[type];
+	const value = BigInt(trimmed.replace(/^\+/, ""));
+	if (value < lowest || value > highest) throw new RowFaultError("22003", `is out of range for ${type}`);
+	return String(value);
+}
+
+function canonicalDecimal(text: string, type: "bigint" | "numeric"): string {
+	const match = /^\s*([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?\s*$/.exec(text);
+	const [, sign = "", whole = "", fraction = "", exponent = "0"] = match ?? [];
+	if (!match || whole + fraction === "") throw new RowFaultError("22P02", `is no ${type}`);
+	if (type === "bigint") {
+		if (!/^\s*[+-]?\d+\s*$/.test(text)) throw new RowFaultError("22P02", "is no bigint");
+		return canonicalInteger(text, "bigint");
+	}
+	const shift = Number(exponent);
+	if (Math.abs(shift) > LONGEST_EXPONENT) throw new RowFaultError("22003", "is out of range for numeric");
+	const digits = whole + fraction;
+	const point = whole.length + shift;
+	const left = (point <= 0 ? "" : digits.slice(0, point).padEnd(point, "0")).replace(/^0+/, "") || "0";
+	const right = (point >= digits.length ? "" : digits.slice(Math.max(0, point)).padStart(digits.length - point, "0")).replace(/0+$/, "");
+	const plain = right ? `${left}.${right}` : left;
+	return sign === "-" && plain !== "0" ? `-${plain}` : plain;
+}
+
+function canonicalTimestamp(text: string): string {
+	const match = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?\s*(Z|[+-]\d\d(?::?\d\d)?)$/i.exec(text.trim());
+	if (!match) throw new RowFaultError("22007", "is no ISO 8601 timestamp with a time zone and at most microseconds");
+	const [, year, month, day, hour, minute, second = "00", fraction = "", zone = "Z"] = match;
+	const offset = zone.toUpperCase() === "Z" ? "Z" : zone.length === 3 ? `${zone}:00` : zone.replace(/^(...):?(..)$/, "$1:$2");
+	const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}${offset}`);
+	if (Number.isNaN(ms)) throw new RowFaultError("22008", "is out of range for timestamptz");
+	return `${new Date(ms).toISOString().slice(0, 19)}.${fraction.padEnd(6, "0")}Z`;
+}

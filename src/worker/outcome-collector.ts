@@ -1,0 +1,153 @@
+/**
+ * What the handler made of a run of messages, gathered into one BatchOutcome: every kind of outcome of the contract, and an error
+ * that says what was returned where it is none of them. A message whose outcome is bad leaves nothing behind.
+ */
+import type { RowFault, TableLayout } from "../core/rows.ts";
+import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
+import type { BatchOutcome } from "./handler-thread.ts";
+import { type EncodedRow, fieldsOf, RowEncoder } from "./row-encoder.ts";
+
+/** How strict rows are read. `lenient` ignores fields that no column takes, with a warning (pockaffe:json). */
+export interface CollectorOptions {
+	readonly tables: readonly TableLayout[];
+	readonly maxOutcomeBytes: number;
+	readonly lenient: boolean;
+}
+
+/** See the file's header. One run after the other: `begin`, `add` per message, `finish`. */
+export class OutcomeCollector {
+	readonly #encoders: ReadonlyMap<string, RowEncoder>;
+	readonly #options: CollectorOptions;
+	readonly #warned = new Set<string>();
+	#from = 0;
+	#faults: { message: number; fault: RowFault }[] = [];
+	#rejected: { message: number; why: string }[] = [];
+	#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
+	#durations: number[] = [];
+	#warnings: string[] = [];
+
+	constructor(options: CollectorOptions) {
+		this.#options = options;
+		this.#encoders = new Map(options.tables.map((layout) => [layout.name, new RowEncoder(layout)]));
+	}
+
+	/** Begins a run at message `from`; what an unfinished one left is dropped. */
+	begin(from: number): void {
+		this.#from = from;
+		for (const encoder of this.#encoders.values()) encoder.rollBack(0);
+		this.#faults = [];
+		this.#rejected = [];
+		this.#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
+		this.#durations = [];
+		this.#warnings = [];
+	}
+
+	/** A call of the handler took so long. */
+	timed(durationMs: number): void {
+		this.#durations.push(durationMs);
+	}
+
+	/** Adds the outcome of a message. Throws BadOutcomeError (or what a getter throws) without a trace of the message. */
+	add(message: number, outcome: unknown): void {
+		if (outcome === undefined || outcome === null) {
+			this.#counts.none++;
+			return;
+		}
+		const marks = [...this.#encoders.values()].map((encoder) => [encoder, encoder.length] as const);
+		const faults = this.#faults.length;
+		try {
+			this.#addOutcome(message, outcome);
+		} catch (error) {
+			for (const [encoder, length] of marks) encoder.rollBack(length);
+			this.#faults.length = faults;
+			throw error;
+		}
+	}
+
+	/** The run as far as message `to` (excluded). */
+	finish(to: number, finishedTo?: number | null): BatchOutcome {
+		const blocks = [...this.#encoders.values()].flatMap((encoder) => encoder.take() ?? []);
+		return {
+			from: this.#from,
+			to,
+			blocks,
+			faults: this.#faults,
+			rejected: this.#rejected,
+			counts: this.#counts,
+			durationsMs: Float64Array.from(this.#durations),
+			...(finishedTo === undefined ? {} : { finishedTo }),
+			warnings: this.#warnings,
+		};
+	}
+
+	#addOutcome(message: number, outcome: unknown): void {
+		if (Array.isArray(outcome)) {
+			const rows = outcome.map((row) => this.#addRow(message, row));
+			this.#count(rows);
+			return;
+		}
+		if (typeof outcome === "object" && outcome !== null && "reject" in outcome) {
+			const { reject } = outcome;
+			if (typeof reject !== "string") throw new BadOutcomeError(`reject must be a string that says why, not ${kindOf(reject)}`);
+			this.#rejected.push({ message, why: reject.replaceAll("\0", "") });
+			this.#counts.rejected++;
+			return;
+		}
+		this.#count([this.#addRow(message, outcome)]);
+	}
+
+	#count(rows: readonly { readonly isDelete: boolean; readonly bytes: number }[]): void {
+		let bytes = 0;
+		for (const row of rows) bytes += row.bytes;
+		const { maxOutcomeBytes } = this.#options;
+		if (bytes > maxOutcomeBytes) throw new BadOutcomeError(`the outcome has ${bytes} bytes, more than handler.maxOutcomeBytes (${maxOutcomeBytes})`);
+		if (rows.length === 0) this.#counts.none++;
+		else if (rows.some(({ isDelete }) => isDelete)) this.#counts.delete++;
+		else this.#counts.row++;
+	}
+
+	#addRow(message: number, row: unknown): { isDelete: boolean; bytes: number } {
+		if (typeof row !== "object" || row === null || Array.isArray(row) || !("id" in row)) {
+			throw new BadOutcomeError(`an outcome is nothing, {id, fields}, {id, delete: true}, {reject} or a list of rows, not ${kindOf(row)}`);
+		}
+		const { id, fields, table, delete: isDelete, ...rest } = row as Record<string, unknown>;
+		const [stranger] = Object.keys(rest);
+		if (stranger !== undefined) throw new BadOutcomeError(`a row has id, fields, table and delete, but no ${stranger}`);
+		if (isDelete !== undefined && typeof isDelete !== "boolean") throw new BadOutcomeError(`delete must be true, not ${kindOf(isDelete)}`);
+		const encoder = this.#encoderOf(table);
+		const encoded = isDelete ? encoder.remove(message, id, fieldsOf(fields, false)) : this.#upsert(encoder, message, id, fields);
+		if ("bytes" in encoded) return { isDelete: isDelete === true, bytes: encoded.bytes };
+		this.#faults.push({ message, fault: encoded.fault });
+		return { isDelete: isDelete === true, bytes: 0 };
+	}
+
+	#upsert(encoder: RowEncoder, message: number, id: unknown, fields: unknown): EncodedRow {
+		const checked = fieldsOf(fields, true);
+		for (const name in checked) {
+			if (encoder.known.has(name) || !Object.hasOwn(checked, name)) continue;
+			const what = `${encoder.layout.name} has no column for the field ${JSON.stringify(name.slice(0, 80))}`;
+			if (!this.#options.lenient) throw new BadOutcomeError(`${what}${encoder.nearest(name)}`);
+			this.#warnOnce(encoder.layout.name, `${what} (and maybe others): ignored`);
+		}
+		return encoder.upsert(message, id, checked);
+	}
+
+	#warnOnce(table: string, warning: string): void {
+		if (this.#warned.has(table)) return;
+		this.#warned.add(table);
+		this.#warnings.push(warning);
+	}
+
+	#encoderOf(table: unknown): RowEncoder {
+		const names = [...this.#encoders.keys()];
+		if (table === undefined) {
+			const [only] = this.#encoders.values();
+			if (only && names.length === 1) return only;
+			throw new BadOutcomeError(names.length === 0 ? "no table is configured for rows" : `a row must name its table: ${names.join(", ")}`);
+		}
+		const encoder = typeof table === "string" ? this.#encoders.get(table) : undefined;
+		if (encoder) return encoder;
+		const what = typeof table === "string" ? JSON.stringify(table.slice(0, 80)) : kindOf(table);
+		throw new BadOutcomeError(`${what} is no configured table (${names.join(", ") || "there is none"})`);
+	}
+}

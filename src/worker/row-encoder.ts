@@ -1,0 +1,159 @@
+/**
+ * Rows of one table, gathered column by column while a batch is handled: a handler's row checked against the table's layout, its
+ * values made into text. Pure. Throws BadOutcomeError where the handler is wrong; a row that its table can't hold is a fault.
+ */
+import { closest } from "fastest-levenshtein";
+import type { RowBlock, RowFault, TableLayout } from "../core/rows.ts";
+import { BadOutcomeError, kindOf, RowFaultError } from "./bad-outcome.ts";
+import { canonicalId, canonicalVersion } from "./canonical-values.ts";
+import { encoderOf, type ValueEncoder } from "./column-values.ts";
+
+interface Column {
+	readonly name: string;
+	readonly path: readonly string[];
+	readonly nullable: boolean;
+	readonly encode: ValueEncoder;
+	readonly isVersion: boolean;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Bytes a row costs beside its values: offset, timestamp, partition. */
+const ROW_OVERHEAD = 40;
+
+/** What a row came to: its size in bytes, or the fault that keeps it out. */
+export type EncodedRow = { readonly bytes: number } | { readonly fault: RowFault };
+
+/** See the file's header. Reset by `take`. */
+export class RowEncoder {
+	readonly layout: TableLayout;
+	readonly #columns: readonly Column[];
+	readonly #known: ReadonlySet<string>;
+	#messages: number[] = [];
+	#ids: string[] = [];
+	#deletes: number[] = [];
+	#bytes: number[] = [];
+	#values: (string | null)[][];
+
+	constructor(layout: TableLayout) {
+		this.layout = layout;
+		const { version } = layout;
+		this.#columns = layout.columns.map(({ name, type, path, nullable }) => {
+			const isVersion = version.kind === "field" && version.column === name;
+			const encode = isVersion && version.kind === "field" ? (value: unknown) => canonicalVersion(value, version.type) : encoderOf(type);
+			return { name, path, nullable, encode, isVersion };
+		});
+		this.#known = new Set(layout.columns.flatMap(({ path }) => path[0] ?? []));
+		this.#values = layout.columns.map(() => []);
+	}
+
+	/** How many rows there are: a mark to roll back to. */
+	get length(): number {
+		return this.#ids.length;
+	}
+
+	/** Names that a row's fields may have. */
+	get known(): ReadonlySet<string> {
+		return this.#known;
+	}
+
+	/** Adds an upsert of message `message`. */
+	upsert(message: number, id: unknown, fields: Fields): EncodedRow {
+		return this.#add(message, id, fields, false);
+	}
+
+	/** Adds a delete; only a version column is read from `fields`. */
+	remove(message: number, id: unknown, fields: Fields): EncodedRow {
+		return this.#add(message, id, fields, true);
+	}
+
+	/** The nearest column to a field that is none. */
+	nearest(field: string): string {
+		return this.#known.size === 0 ? "" : `, the nearest is ${closest(field, [...this.#known])}`;
+	}
+
+	/** Drops the rows from `length` on: their message failed. */
+	rollBack(length: number): void {
+		this.#messages.length = length;
+		this.#ids.length = length;
+		this.#deletes.length = length;
+		this.#bytes.length = length;
+		for (const values of this.#values) values.length = length;
+	}
+
+	/** The rows as a block, null where there are none; the encoder is empty then. */
+	take(): RowBlock | null {
+		if (this.length === 0) return null;
+		const block: RowBlock = {
+			table: this.layout.name,
+			length: this.length,
+			messages: Int32Array.from(this.#messages),
+			ids: this.#ids,
+			deletes: Uint8Array.from(this.#deletes),
+			columns: this.#values,
+			bytes: Int32Array.from(this.#bytes),
+		};
+		this.#messages = [];
+		this.#ids = [];
+		this.#deletes = [];
+		this.#bytes = [];
+		this.#values = this.#columns.map(() => []);
+		return block;
+	}
+
+	#add(message: number, id: unknown, fields: Fields, isDelete: boolean): EncodedRow {
+		const before = this.length;
+		let where = this.layout.id.column;
+		let rowId = "";
+		try {
+			rowId = canonicalId(id, this.layout.id.type);
+			let bytes = ROW_OVERHEAD + rowId.length;
+			for (let i = 0; i < this.#columns.length; i++) {
+				const column = this.#columns[i] as Column;
+				where = column.name;
+				const text = this.#encode(column, fields, isDelete);
+				(this.#values[i] as (string | null)[]).push(text);
+				bytes += text === null ? 1 : text.length;
+			}
+			this.#messages.push(message);
+			this.#ids.push(rowId);
+			this.#deletes.push(isDelete ? 1 : 0);
+			this.#bytes.push(bytes);
+			return { bytes };
+		} catch (error) {
+			for (const values of this.#values) values.length = before;
+			if (error instanceof RowFaultError) {
+				const what = `column ${where} of ${this.layout.name}: the value ${error.message}`;
+				return { fault: { table: this.layout.name, rowId, sqlstate: error.sqlstate, message: what } };
+			}
+			if (error instanceof BadOutcomeError) throw new BadOutcomeError(`column ${where} of ${this.layout.name}: ${error.message}`);
+			throw error;
+		}
+	}
+
+	#encode(column: Column, fields: Fields, isDelete: boolean): string | null {
+		if (isDelete && !column.isVersion) return null;
+		const value = valueAt(fields, column.path);
+		if (value !== undefined && value !== null) return column.encode(value);
+		if (column.isVersion) throw new BadOutcomeError(`it is the row's version and must have a value${isDelete ? ", in a delete's fields too" : ""}`);
+		if (!column.nullable) throw new RowFaultError("23502", "is missing");
+		return null;
+	}
+}
+
+/** Own properties only: a field named `constructor` is no value. */
+function valueAt(fields: Fields, path: readonly string[]): unknown {
+	let at: unknown = fields;
+	for (const key of path) {
+		if (typeof at !== "object" || at === null || !Object.hasOwn(at, key)) return undefined;
+		at = (at as Fields)[key];
+	}
+	return at;
+}
+
+/** A row's `fields`, checked to be an object. */
+export function fieldsOf(fields: unknown, needed: boolean): Fields {
+	if (fields === undefined && !needed) return {};
+	if (typeof fields === "object" && fields !== null && !Array.isArray(fields)) return fields as Fields;
+	throw new BadOutcomeError(`a row's fields must be an object, not ${kindOf(fields)}`);
+}

@@ -1,0 +1,129 @@
+/**
+ * Messages as one buffer and back: what crosses to a worker thread, and what is read again for a dead letter. Pure.
+ * In `bytes` each message has its key, its value and its headers behind each other; headers are a count, then for each a length and
+ * a name, a length (-1 for null) and a value.
+ */
+import type { Header, ReceivedMessage } from "../core/message.ts";
+import type { PackedBatch } from "../core/packed-batch.ts";
+
+const KEY = 0;
+const VALUE = 1;
+const HEADERS = 2;
+const NULL = -1;
+
+/** What is read of one message: everything but where it comes from. */
+export interface UnpackedMessage {
+	readonly offset: number;
+	readonly timestamp: number;
+	readonly key: Buffer | null;
+	readonly value: Buffer | null;
+	readonly headers: Header[];
+}
+
+/** Packs messages of one partition, in the order given. */
+export function packMessages(messages: readonly ReceivedMessage[]): PackedBatch {
+	const length = messages.length;
+	const offsets = new Float64Array(length);
+	const timestamps = new Float64Array(length);
+	const starts = new Int32Array(length);
+	const lengths = new Int32Array(3 * length);
+	let size = 0;
+	for (let i = 0; i < length; i++) {
+		const { offset, timestamp, key, value, headers } = messages[i] as ReceivedMessage;
+		offsets[i] = offset;
+		timestamps[i] = timestamp;
+		starts[i] = size;
+		lengths[3 * i + KEY] = key === null ? NULL : key.length;
+		lengths[3 * i + VALUE] = value === null ? NULL : value.length;
+		const headersLength = headers.length === 0 ? 0 : sizeOfHeaders(headers);
+		lengths[3 * i + HEADERS] = headersLength;
+		size += (key?.length ?? 0) + (value?.length ?? 0) + headersLength;
+	}
+	const bytes = new Uint8Array(size);
+	const view = Buffer.from(bytes.buffer);
+	let at = 0;
+	for (let i = 0; i < length; i++) {
+		const { key, value, headers } = messages[i] as ReceivedMessage;
+		if (key !== null) at += copy(key, bytes, at);
+		if (value !== null) at += copy(value, bytes, at);
+		if (headers.length > 0) at = writeHeaders(headers, view, at);
+	}
+	return { length, offsets, timestamps, starts, lengths, bytes };
+}
+
+/** Messages `from` (included) to `to` (excluded) as a batch of their own, with bytes of its own. */
+export function sliceBatch(batch: PackedBatch, from: number, to: number): PackedBatch {
+	const start = batch.starts[from] ?? 0;
+	const end = to < batch.length ? (batch.starts[to] as number) : batch.bytes.byteLength;
+	return {
+		length: to - from,
+		offsets: batch.offsets.slice(from, to),
+		timestamps: batch.timestamps.slice(from, to),
+		starts: batch.starts.slice(from, to).map((at) => at - start),
+		lengths: batch.lengths.slice(3 * from, 3 * to),
+		bytes: batch.bytes.slice(start, end),
+	};
+}
+
+/** One message; key and value are views of the batch's bytes. */
+export function messageAt(batch: PackedBatch, index: number): UnpackedMessage {
+	const start = batch.starts[index] as number;
+	const keyLength = batch.lengths[3 * index + KEY] as number;
+	const valueLength = batch.lengths[3 * index + VALUE] as number;
+	const headersLength = batch.lengths[3 * index + HEADERS] as number;
+	const valueStart = start + Math.max(0, keyLength);
+	const headersStart = valueStart + Math.max(0, valueLength);
+	return {
+		offset: batch.offsets[index] as number,
+		timestamp: batch.timestamps[index] as number,
+		key: keyAt(batch, index),
+		value: valueLength === NULL ? null : viewOf(batch, valueStart, valueLength),
+		headers: headersLength === 0 ? [] : readHeaders(viewOf(batch, headersStart, headersLength)),
+	};
+}
+
+/** The key of one message, a view of the batch's bytes. */
+export function keyAt(batch: PackedBatch, index: number): Buffer | null {
+	const length = batch.lengths[3 * index + KEY] as number;
+	return length === NULL ? null : viewOf(batch, batch.starts[index] as number, length);
+}
+
+function viewOf({ bytes }: PackedBatch, start: number, length: number): Buffer {
+	return Buffer.from(bytes.buffer, bytes.byteOffset + start, length);
+}
+
+function copy(from: Uint8Array, to: Uint8Array, at: number): number {
+	to.set(from, at);
+	return from.length;
+}
+
+function sizeOfHeaders(headers: readonly Header[]): number {
+	let size = 4;
+	for (const [name, value] of headers) size += 8 + Buffer.byteLength(name) + (value?.length ?? 0);
+	return size;
+}
+
+function writeHeaders(headers: readonly Header[], view: Buffer, start: number): number {
+	let at = view.writeInt32LE(headers.length, start);
+	for (const [name, value] of headers) {
+		const nameLength = Buffer.byteLength(name);
+		at = view.writeInt32LE(nameLength, at);
+		at += view.write(name, at);
+		at = view.writeInt32LE(value === null ? NULL : value.length, at);
+		if (value !== null) at += copy(value, view, at);
+	}
+	return at;
+}
+
+function readHeaders(bytes: Buffer): Header[] {
+	const headers: Header[] = [];
+	let at = 4;
+	for (let left = bytes.readInt32LE(0); left > 0; left--) {
+		const nameEnd = at + 4 + bytes.readInt32LE(at);
+		const name = bytes.toString("utf8", at + 4, nameEnd);
+		const valueLength = bytes.readInt32LE(nameEnd);
+		at = nameEnd + 4 + Math.max(0, valueLength);
+		headers.push([name, valueLength === NULL ? null : bytes.subarray(nameEnd + 4, at)]);
+	}
+	return headers;
+}

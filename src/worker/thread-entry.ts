@@ -1,0 +1,155 @@
+/**
+ * The entry of a worker thread: runs the user's handler and nothing else. Each request of the main thread is one task of the pool;
+ * what goes wrong in the user's code is answered as data, only a death of the thread is not.
+ */
+import { performance } from "node:perf_hooks";
+import { workerData } from "piscina";
+import type { ExitReason, Message } from "../handler-api.ts";
+import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
+import { failureOf } from "./handler-failure.ts";
+import { type LoadedHandler, loadHandler } from "./handler-loader.ts";
+import type { HandlerFailure, RunReply, StartReply } from "./handler-thread.ts";
+import { OutcomeCollector } from "./outcome-collector.ts";
+import { messageAt } from "./thread-codec.ts";
+import { SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
+
+const data = workerData as ThreadData;
+const progress = new SharedProgress(data.progress);
+let loaded: LoadedHandler | null = null;
+let collector: OutcomeCollector | null = null;
+let state: unknown;
+
+/** Answers one request. */
+export default function answer(request: ThreadRequest): Promise<ThreadReply> {
+	switch (request.type) {
+		case "start":
+			return start();
+		case "renew":
+			return renew();
+		case "run":
+			return run(request);
+		case "terminate":
+			return terminate(request.reason).then((terminated) => ({ terminated }));
+	}
+}
+
+async function start(): Promise<StartReply> {
+	progress.enter("load");
+	const result = await loadHandler(data.module);
+	progress.leave();
+	if (!result.ok) return result;
+	loaded = result.loaded;
+	collector = new OutcomeCollector({ tables: data.tables, maxOutcomeBytes: data.maxOutcomeBytes, lenient: loaded.lenient });
+	return init(loaded);
+}
+
+async function renew(): Promise<StartReply> {
+	await terminate("failed");
+	return init(loaded as LoadedHandler);
+}
+
+async function init({ handler, handles }: LoadedHandler): Promise<StartReply> {
+	progress.enter("init");
+	try {
+		const info = { ...data.partition, purpose: "run" as const, tables: data.tables.map(({ name }) => name) };
+		state = await handler.init?.(info, data.options);
+		return { ok: true, handles };
+	} catch (error) {
+		return { ok: false, failure: failureOf("init", error) };
+	} finally {
+		progress.leave();
+	}
+}
+
+async function terminate(reason: ExitReason): Promise<HandlerFailure | null> {
+	progress.enter("terminate");
+	try {
+		await loaded?.handler.terminate?.(reason, state);
+		return null;
+	} catch (error) {
+		return failureOf("exception", error);
+	} finally {
+		progress.leave();
+	}
+}
+
+async function run(request: ThreadRequest & { type: "run" }): Promise<RunReply> {
+	const { handles } = loaded as LoadedHandler;
+	const results = collector as OutcomeCollector;
+	results.begin(request.from);
+	const reply = handles === "message" ? await runOneByOne(request, results) : await runBatch(request, results);
+	progress.leave();
+	return reply;
+}
+
+async function runOneByOne({ batch, from }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
+	const { handler } = loaded as LoadedHandler;
+	const handleMessage = handler.handleMessage as NonNullable<typeof handler.handleMessage>;
+	for (let i = 0; i < batch.length; i++) {
+		const index = from + i;
+		const message = messageOf(batch, i);
+		const startedAt = performance.now();
+		progress.enter("handle", index, 1);
+		try {
+			const outcome = handleMessage(message, state);
+			// An await costs a turn of the event loop: only for what is a promise.
+			results.add(index, isThenable(outcome) ? await outcome : outcome);
+		} catch (error) {
+			return { ok: false, outcome: results.finish(index), failedFrom: index, failedTo: index + 1, failure: failure(error) };
+		}
+		progress.leave("handle");
+		results.timed(performance.now() - startedAt);
+	}
+	return { ok: true, outcome: results.finish(from + batch.length) };
+}
+
+async function runBatch({ batch, from }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
+	const { handler } = loaded as LoadedHandler;
+	const to = from + batch.length;
+	const messages = Array.from({ length: batch.length }, (_, i) => messageOf(batch, i));
+	const startedAt = performance.now();
+	progress.enter("handle", from, batch.length);
+	try {
+		const returned: unknown = await handler.handleMessages?.(messages, state);
+		const { outcomes, finishedTo } = batchResult(returned, batch.length);
+		for (let i = 0; i < batch.length; i++) results.add(from + i, outcomes?.[i]);
+		progress.leave("handle");
+		results.timed(performance.now() - startedAt);
+		return { ok: true, outcome: results.finish(to, finishedTo) };
+	} catch (error) {
+		results.begin(from);
+		return { ok: false, outcome: results.finish(from), failedFrom: from, failedTo: to, failure: failure(error) };
+	}
+}
+
+function batchResult(returned: unknown, length: number): { outcomes: readonly unknown[] | undefined; finishedTo?: number | null } {
+	if (Array.isArray(returned)) return { outcomes: checkedLength(returned, length) };
+	if (typeof returned !== "object" || returned === null || !("finishedTo" in returned)) {
+		throw new BadOutcomeError(`handleMessages returns a list of ${length} outcomes, or {outcomes?, finishedTo}, not ${kindOf(returned)}`);
+	}
+	const { outcomes, finishedTo } = returned as { outcomes?: unknown; finishedTo: unknown };
+	if (finishedTo !== null && !Number.isSafeInteger(finishedTo)) {
+		throw new BadOutcomeError(`finishedTo must be an offset or null, not ${kindOf(finishedTo)}`);
+	}
+	if (outcomes !== undefined && !Array.isArray(outcomes)) throw new BadOutcomeError(`outcomes must be a list, not ${kindOf(outcomes)}`);
+	return { outcomes: outcomes === undefined ? undefined : checkedLength(outcomes, length), finishedTo: finishedTo as number | null };
+}
+
+function checkedLength(outcomes: readonly unknown[], length: number): readonly unknown[] {
+	if (outcomes.length === length) return outcomes;
+	throw new BadOutcomeError(`handleMessages got ${length} messages and returned ${outcomes.length} outcomes`);
+}
+
+function failure(error: unknown): HandlerFailure {
+	return failureOf(error instanceof BadOutcomeError ? "bad_outcome" : "exception", error);
+}
+
+function messageOf(batch: (ThreadRequest & { type: "run" })["batch"], index: number): Message {
+	const { offset, timestamp, key, value, headers } = messageAt(batch, index);
+	const { topic, partition } = data.partition;
+	return { topic, partition, offset, key, value, ts: timestamp, tsType: data.timestampType, headers };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+	return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}

@@ -1,0 +1,69 @@
+/** What the main thread and a worker thread say to each other, and the memory they share for progress. */
+import type { TopicPartition } from "../core/message.ts";
+import type { PackedBatch } from "../core/packed-batch.ts";
+import type { TableLayout } from "../core/rows.ts";
+import type { ExitReason, HandlerFailure, RunReply, StartReply, ThreadProgress } from "./handler-thread.ts";
+
+/** Given to the thread when it is made. */
+export interface ThreadData {
+	readonly module: string;
+	readonly options: unknown;
+	readonly partition: TopicPartition;
+	readonly tables: readonly TableLayout[];
+	readonly maxOutcomeBytes: number;
+	readonly timestampType: "create" | "append" | "undefined";
+	readonly progress: SharedArrayBuffer;
+}
+
+/** A request to the thread; one is outstanding at a time. */
+export type ThreadRequest =
+	| { readonly type: "start" | "renew" }
+	/** `batch` holds just the run; `from` is the index its first message has in the whole batch. */
+	| { readonly type: "run"; readonly batch: PackedBatch; readonly from: number }
+	| { readonly type: "terminate"; readonly reason: ExitReason };
+
+/** The answers, by request. */
+export type ThreadReply = StartReply | RunReply | { readonly terminated: HandlerFailure | null };
+
+const phases = ["idle", "load", "init", "handle", "terminate"] as const;
+const PHASE = 0;
+const CALLS = 1;
+const MESSAGE = 2;
+const RUNNING = 3;
+
+/** The four numbers of progress, written by the thread and read by the main thread at any time. */
+export class SharedProgress {
+	readonly #cells: Int32Array;
+
+	constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(16)) {
+		this.#cells = new Int32Array(memory);
+	}
+
+	get memory(): SharedArrayBuffer {
+		return this.#cells.buffer as SharedArrayBuffer;
+	}
+
+	/** A call into the user's code begins. */
+	enter(phase: "load" | "init" | "handle" | "terminate", message = 0, running = 0): void {
+		Atomics.store(this.#cells, MESSAGE, message);
+		Atomics.store(this.#cells, RUNNING, running);
+		Atomics.store(this.#cells, PHASE, phases.indexOf(phase));
+		Atomics.add(this.#cells, CALLS, 1);
+	}
+
+	/** The call ended; `phase` stays `handle` between the messages of a run, so that a death there is seen as one of the run. */
+	leave(phase: "idle" | "handle" = "idle"): void {
+		Atomics.store(this.#cells, RUNNING, 0);
+		Atomics.store(this.#cells, PHASE, phases.indexOf(phase));
+		Atomics.add(this.#cells, CALLS, 1);
+	}
+
+	read(): ThreadProgress {
+		return {
+			phase: phases[Atomics.load(this.#cells, PHASE)] ?? "idle",
+			calls: Atomics.load(this.#cells, CALLS),
+			message: Atomics.load(this.#cells, MESSAGE),
+			running: Atomics.load(this.#cells, RUNNING),
+		};
+	}
+}

@@ -1,0 +1,141 @@
+/**
+ * The thread of one partition: a one-thread piscina pool that lives as long as the thread. A death ends the pool: piscina would start
+ * another thread by itself, and a pool whose thread failed while starting never answers again. Only home of piscina.
+ */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Piscina } from "piscina";
+import type { TopicPartition } from "../core/message.ts";
+import type { PackedBatch } from "../core/packed-batch.ts";
+import type { TableLayout } from "../core/rows.ts";
+import {
+	type ExitReason,
+	type HandlerFailure,
+	type HandlerThread,
+	type HandlerThreadFactory,
+	type RunReply,
+	type StartReply,
+	type ThreadDeath,
+	ThreadDiedError,
+	type ThreadProgress,
+} from "./handler-thread.ts";
+import { sliceBatch } from "./thread-codec.ts";
+import { SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
+
+/** What all threads of a daemon are made with. */
+export interface WorkerThreadOptions {
+	readonly handler: { readonly module: string; readonly options: unknown; readonly maxOutcomeBytes: number };
+	readonly tables: readonly TableLayout[];
+	/** Heap of a thread in MiB. */
+	readonly maxHeapMb: number;
+	readonly timestampType: "" | "create" | "append";
+}
+
+/** A factory of real threads. */
+export function createHandlerThreadFactory(options: WorkerThreadOptions): HandlerThreadFactory {
+	return (partition) => new WorkerThread(options, partition);
+}
+
+/** The built entry: source files can't be loaded in a thread, so a worker-thread.ts that is run from source looks into dist/. */
+function entryFile(): string {
+	const beside = new URL("./thread-entry.js", import.meta.url);
+	return fileURLToPath(existsSync(beside) ? beside : new URL("../../dist/worker/thread-entry.js", import.meta.url));
+}
+
+class WorkerThread implements HandlerThread {
+	readonly #pool: Piscina;
+	readonly #progress = new SharedProgress();
+	#death: ThreadDeath | null = null;
+	#busy = false;
+	#idleDeath: (death: ThreadDeath) => void = () => {};
+	#ending: Promise<void> | null = null;
+
+	constructor({ handler, tables, maxHeapMb, timestampType }: WorkerThreadOptions, partition: TopicPartition) {
+		const workerData: ThreadData = {
+			module: handler.module,
+			options: handler.options,
+			partition,
+			tables,
+			maxOutcomeBytes: handler.maxOutcomeBytes,
+			timestampType: timestampType || "undefined",
+			progress: this.#progress.memory,
+		};
+		this.#pool = new Piscina({
+			filename: entryFile(),
+			minThreads: 1,
+			maxThreads: 1,
+			idleTimeout: Number.POSITIVE_INFINITY,
+			// Otherwise the thread's event loop stands still between tasks, and timers and sockets of handlers with it.
+			atomics: "disabled",
+			recordTiming: false,
+			resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
+			workerData,
+		});
+		this.#pool.on("error", (error: Error) => {
+			if (this.#busy || this.#death) return;
+			this.#death = deathBy(error);
+			void this.#end();
+			this.#idleDeath(this.#death);
+		});
+	}
+
+	start(): Promise<StartReply> {
+		return this.#ask({ type: "start" }) as Promise<StartReply>;
+	}
+
+	renew(): Promise<StartReply> {
+		return this.#ask({ type: "renew" }) as Promise<StartReply>;
+	}
+
+	run(batch: PackedBatch, from: number, to: number): Promise<RunReply> {
+		const part = sliceBatch(batch, from, to);
+		return this.#ask({ type: "run", batch: part, from }, [part.bytes.buffer]) as Promise<RunReply>;
+	}
+
+	async terminate(reason: ExitReason): Promise<HandlerFailure | null> {
+		const reply = (await this.#ask({ type: "terminate", reason })) as { terminated: HandlerFailure | null };
+		return reply.terminated;
+	}
+
+	progress(): ThreadProgress {
+		return this.#progress.read();
+	}
+
+	async kill(death?: ThreadDeath): Promise<void> {
+		this.#death ??= death ?? { reason: "exit", message: "the thread was ended", stack: null };
+		await this.#end();
+	}
+
+	onIdleDeath(listener: (death: ThreadDeath) => void): void {
+		this.#idleDeath = listener;
+	}
+
+	async #ask(request: ThreadRequest, transferList: ArrayBuffer[] = []): Promise<ThreadReply> {
+		if (this.#death) throw new ThreadDiedError(this.#death);
+		this.#busy = true;
+		try {
+			return (await this.#pool.run(request, { transferList })) as ThreadReply;
+		} catch (error) {
+			this.#death ??= deathBy(error);
+			void this.#end();
+			throw new ThreadDiedError(this.#death);
+		} finally {
+			this.#busy = false;
+		}
+	}
+
+	#end(): Promise<void> {
+		this.#ending ??= this.#pool.destroy().catch(() => {});
+		return this.#ending;
+	}
+}
+
+function deathBy(error: unknown): ThreadDeath {
+	const { code, message, stack } = error as { code?: string; message?: string; stack?: string };
+	if (code === "ERR_WORKER_OUT_OF_MEMORY") {
+		return { reason: "out_of_memory", message: "the thread ran out of memory (workers.maxHeapMb)", stack: null };
+	}
+	const exit = /exited with code:? (\d+)/.exec(message ?? "");
+	if (exit) return { reason: "exit", message: `the handler ended its thread: process.exit(${exit[1]})`, stack: null };
+	return { reason: "exception", message: `uncaught in the thread: ${message ?? String(error)}`, stack: stack ?? null };
+}
