@@ -1,0 +1,115 @@
+/**
+ * The connection pool: the only home of `postgres`. Adds what the library lacks: a deadline of our own per query (a half-open
+ * connection would wait for ever), and a pool that is built anew afterwards.
+ */
+import net from "node:net";
+import postgres from "postgres";
+import type { Clock } from "../core/clock.ts";
+import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
+
+/** A row as the library gives it. */
+export type DatabaseRow = Readonly<Record<string, unknown>>;
+
+/** What the sink needs of a database. */
+export interface Database {
+	/** Runs one statement; rejects with the driver's error, or `QUERY_DEADLINE`. Prepared unless it has no parameters. */
+	query(text: string, parameters?: readonly (string | null)[]): Promise<readonly DatabaseRow[]>;
+	/** Ends the connections; queries under way get a second. Idempotent. */
+	close(): Promise<void>;
+}
+
+/** What a database is reached with. */
+export interface DatabaseOptions {
+	readonly url: string;
+	/** Connections, and so statements at a time. */
+	readonly connections: number;
+	readonly clock: Clock;
+	/** Own deadline of a query in ms, default 45 s: above the server's statement timeout, so that only a dead connection meets it. */
+	readonly deadlineMs?: number;
+}
+
+const CONNECT_TIMEOUT_S = 5;
+const STATEMENT_TIMEOUT_MS = 30_000;
+const LOCK_TIMEOUT_MS = 10_000;
+const DEADLINE_MS = 45_000;
+/** The library's own back-off grows to 20 s, long after the server is back. */
+const RECONNECT_S = 0.25;
+
+/** Makes the pool; connects with the first query. Throws ExitError (usage) for a URL that is none. */
+export function connectDatabase({ url, connections, clock, deadlineMs = DEADLINE_MS }: DatabaseOptions): Database {
+	let pool = createPool(url, connections);
+	let closed = false;
+	const rebuild = (broken: postgres.Sql) => {
+		if (pool !== broken || closed) return;
+		pool = createPool(url, connections);
+		void broken.end({ timeout: 0 }).catch(() => {});
+	};
+	return {
+		query(text, parameters = []) {
+			const used = pool;
+			return new Promise((resolve, reject) => {
+				const timer = clock.after(deadlineMs, () => {
+					rebuild(used);
+					reject(new PocKaffeError("QUERY_DEADLINE", `no answer from the database within ${deadlineMs} ms`));
+				});
+				const settled = () => timer.cancel();
+				used
+					.unsafe(text, parameters as (string | null)[], { prepare: parameters.length > 0 })
+					.then((rows) => resolve(rows as unknown as DatabaseRow[]), reject)
+					.finally(settled);
+			});
+		},
+		async close() {
+			if (closed) return;
+			closed = true;
+			await pool.end({ timeout: 1 }).catch(() => {});
+		},
+	};
+}
+
+function createPool(url: string, connections: number): postgres.Sql {
+	const options = {
+		max: connections,
+		fetch_types: false,
+		connect_timeout: CONNECT_TIMEOUT_S,
+		backoff: () => RECONNECT_S,
+		onnotice: () => {},
+		connection: { application_name: "pockaffe", statement_timeout: STATEMENT_TIMEOUT_MS, lock_timeout: LOCK_TIMEOUT_MS },
+		socket: socketWithoutDelay,
+		...tlsOptions(url),
+	};
+	try {
+		return postgres(url, options as never);
+	} catch (cause) {
+		throw new ExitError(exitCodes.usage, "database_url", `database.url: *** – ${messageOf(cause)}`, { cause });
+	}
+}
+
+/** Nagle's algorithm costs a batch up to 45 ms. An unconnected socket is returned at once: a rejection here would leak the connection. */
+function socketWithoutDelay({ host, port, path }: { host: string[]; port: number[]; path?: string | false }): net.Socket {
+	const socket = new net.Socket();
+	socket.setNoDelay(true);
+	if (path) socket.connect(path);
+	else socket.connect(port[0] as number, host[0] as string);
+	return socket;
+}
+
+/** libpq's sslmode: `require` encrypts without looking at the certificate, `verify-ca` and `verify-full` look. */
+function tlsOptions(url: string): object {
+	const mode = /[?&]sslmode=([a-z-]+)/.exec(url)?.[1] ?? "disable";
+	switch (mode) {
+		case "disable":
+		case "allow":
+			return { ssl: false };
+		case "prefer":
+			return { ssl: "prefer" };
+		case "require":
+			return { ssl: { rejectUnauthorized: false } };
+		case "verify-ca":
+			return { ssl: { rejectUnauthorized: true, checkServerIdentity: () => undefined } };
+		case "verify-full":
+			return { ssl: { rejectUnauthorized: true } };
+		default:
+			throw new ExitError(exitCodes.usage, "database_url", `database.url: sslmode ${mode} – one of disable, prefer, require, verify-ca, verify-full`);
+	}
+}

@@ -1,0 +1,190 @@
+/**
+ * The dead-letter table: stores letters, durably, for ever trying; letters that wait together go in one statement. A redelivery of
+ * the same message updates its letter.
+ */
+import { EventEmitter } from "eventemitter3";
+import { fullJitter } from "../core/back-off.ts";
+import type { Clock } from "../core/clock.ts";
+import type { DeadLetter } from "../core/dead-letter.ts";
+import type { Random } from "../core/random.ts";
+import type { Database } from "./database.ts";
+import { deadLetterDdl, exists } from "./schema.ts";
+import { problemOf } from "./sql-faults.ts";
+import { quotedTable } from "./sql-names.ts";
+
+/** Past facts of the dead letters' target. */
+export interface DeadLetterEvents {
+	"target:blocked": (fact: { message: string }) => void;
+	"target:unblocked": () => void;
+}
+
+/** What the table is reached with. */
+export interface DeadLetterTableParts {
+	readonly database: Database;
+	/** Name, `schema.table` or `table`. */
+	readonly table: string;
+	readonly consumerGroup: string;
+	readonly version: string;
+	readonly clock: Clock;
+	readonly random: Random;
+}
+
+const RETRY = { minMs: 100, maxMs: 5_000 };
+/** Letters of one statement; a letter may be large. */
+const MAX_LETTERS = 200;
+
+interface Waiting {
+	readonly letter: DeadLetter;
+	readonly signal: AbortSignal;
+	readonly resolve: () => void;
+	readonly reject: (reason: unknown) => void;
+}
+
+/** See the file's header. */
+export class DeadLetterTable extends EventEmitter<DeadLetterEvents> {
+	readonly #parts: DeadLetterTableParts;
+	readonly #statement: string;
+	readonly #ended = new AbortController();
+	#waiting: Waiting[] = [];
+	#storing = false;
+	#blocked = false;
+
+	constructor(parts: DeadLetterTableParts) {
+		super();
+		this.#parts = parts;
+		this.#statement = storeStatement(parts.table);
+	}
+
+	/** Creates the table where it is missing. Rejects with the database's error. */
+	async create(): Promise<void> {
+		const { database, table } = this.#parts;
+		if (!(await exists(database, table))) await database.query(deadLetterDdl(table));
+	}
+
+	/** Resolves when the letter is durable; rejects only with the signal's reason. */
+	store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
+		return new Promise((resolve, reject) => {
+			this.#waiting.push({ letter, signal, resolve, reject });
+			if (!this.#storing) void this.#storeWaiting();
+		});
+	}
+
+	/** Gives up what is not stored. Idempotent. */
+	async dispose(): Promise<void> {
+		this.#ended.abort(new Error("the dead letters were ended"));
+	}
+
+	async #storeWaiting(): Promise<void> {
+		this.#storing = true;
+		// Letters of one turn go together.
+		await Promise.resolve();
+		for (let failures = 0; this.#dropAborted() && !this.#ended.signal.aborted; ) {
+			const batch = distinct(this.#waiting.slice(0, MAX_LETTERS));
+			try {
+				await this.#parts.database.query(this.#statement, [this.#toJson(batch)]);
+			} catch (error) {
+				failures++;
+				await this.#wait(error, failures);
+				continue;
+			}
+			failures = 0;
+			if (this.#blocked) this.emit("target:unblocked");
+			this.#blocked = false;
+			const stored = new Set(batch);
+			this.#waiting = this.#waiting.filter((waiting) => !stored.has(waiting));
+			for (const { resolve } of batch) resolve();
+		}
+		this.#storing = false;
+	}
+
+	/** Rejects those whose owner gave up; true while any is left. */
+	#dropAborted(): boolean {
+		for (const { signal, reject } of this.#waiting) if (signal.aborted) reject(signal.reason);
+		this.#waiting = this.#waiting.filter(({ signal }) => !signal.aborted);
+		return this.#waiting.length > 0;
+	}
+
+	async #wait(error: unknown, failures: number): Promise<void> {
+		const { clock, random, table } = this.#parts;
+		const { message } = problemOf(error);
+		if (failures >= 2 && !this.#blocked) {
+			this.#blocked = true;
+			this.emit("target:blocked", { message: `dead letters can't be stored in ${table}: ${message}` });
+		}
+		await this.create().catch(() => {});
+		await clock.sleep(fullJitter(failures, RETRY, random), this.#ended.signal).catch(() => {});
+	}
+
+	#toJson(batch: readonly Waiting[]): string {
+		const { consumerGroup, version, clock } = this.#parts;
+		const now = new Date(clock.now()).toISOString();
+		const hex = (bytes: Buffer | null) => (bytes === null ? null : `\\x${bytes.toString("hex")}`);
+		return JSON.stringify(
+			batch.map(({ letter }) => ({
+				consumer_group: consumerGroup,
+				topic: letter.topic,
+				partition: letter.partition,
+				offset: letter.offset,
+				kafka_ts: letter.timestamp,
+				key: hex(letter.key),
+				value: hex(letter.value),
+				headers: JSON.stringify(letter.headers.map(([name, value]) => [clean(name), value === null ? null : value.toString("base64")])),
+				reason: letter.reason,
+				sqlstate: letter.sqlstate,
+				table_name: clean(letter.table),
+				row_id: clean(letter.rowId),
+				error: clean(letter.error) ?? "",
+				stack: clean(letter.stack),
+				attempts: letter.attempts,
+				state: letter.state,
+				at: now,
+				pockaffe_version: version,
+			})),
+		);
+	}
+}
+
+const columns: readonly (readonly [name: string, type: string, from?: string])[] = [
+	["consumer_group", "text"],
+	["topic", "text"],
+	["partition", "int4"],
+	['"offset"', "bigint", "offset"],
+	["kafka_ts", "bigint"],
+	["key", "bytea"],
+	["value", "bytea"],
+	["headers", "jsonb"],
+	["reason", "text"],
+	["sqlstate", "text"],
+	["table_name", "text"],
+	["row_id", "text"],
+	["error", "text"],
+	["stack", "text"],
+	["attempts", "int4"],
+	["state", "text"],
+	["first_at", "timestamptz", "at"],
+	["last_at", "timestamptz", "at"],
+	["pockaffe_version", "text"],
+];
+
+function storeStatement(table: string): string {
+	const names = columns.map(([name]) => name);
+	const values = columns.map(([name, type, from = name]) => `(r.value->>'${from}')::${type}`);
+	const kept = new Set(["consumer_group", "topic", "partition", '"offset"', "first_at"]);
+	const updates = names.filter((name) => !kept.has(name)).map((name) => `${name} = excluded.${name}`);
+	return `insert into ${quotedTable(table)} (${names.join(", ")})
+select ${values.join(", ")} from json_array_elements($1::text::json) as r(value)
+on conflict (consumer_group, topic, partition, "offset") do update set ${updates.join(", ")}`;
+}
+
+/** One letter per message in a statement; a later one for the same message waits for the next. */
+function distinct(waiting: readonly Waiting[]): Waiting[] {
+	const seen = new Set<string>();
+	return waiting.filter(({ letter: { topic, partition, offset } }) => {
+		const name = `${topic}/${partition}@${offset}`;
+		return !seen.has(name) && seen.add(name);
+	});
+}
+
+function clean(text: string | null): string | null {
+	return text === null ? null : text.replaceAll("\0", "").toWellFormed();
+}

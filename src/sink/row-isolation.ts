@@ -1,0 +1,63 @@
+/**
+ * One batch to the server; where a row fault stops it, it is halved until the offenders stand alone, and everything else is written
+ * (a failed statement rolls back whole, and early). Decides nothing about waiting.
+ */
+import type { TableLayout } from "../core/rows.ts";
+import { countsOf, type UpsertCounts, upsertParameters } from "./cas-upsert.ts";
+import type { Database } from "./database.ts";
+import type { PendingRow } from "./pending-rows.ts";
+import { problemOf, type SqlProblem } from "./sql-faults.ts";
+
+/** What became of a batch. `left` was not written because of `problem`: the same rows again, later. */
+export interface WriteResult {
+	readonly written: PendingRow[];
+	readonly refused: { readonly row: PendingRow; readonly problem: SqlProblem }[];
+	readonly left: PendingRow[];
+	readonly problem: SqlProblem | null;
+	readonly counts: UpsertCounts;
+}
+
+const nothing: UpsertCounts = { inserted: 0, updated: 0, deleted: 0, stale: { replay: 0, older: 0, other_partition: 0 } };
+
+/** Writes rows (one per id, sorted). Never rejects. */
+export async function writeRows(database: Database, layout: TableLayout, statement: string, rows: PendingRow[]): Promise<WriteResult> {
+	try {
+		const [row] = await database.query(statement, upsertParameters(layout, rows));
+		return { written: rows, refused: [], left: [], problem: null, counts: countsOf(row ?? {}) };
+	} catch (error) {
+		const problem = problemOf(error);
+		const isolates = problem.fault === "row" || problem.fault === "split";
+		const [only] = rows;
+		if (isolates && rows.length > 1) return writeHalves(database, layout, statement, rows);
+		if (problem.fault === "row" && only) return { written: [], refused: [{ row: only, problem }], left: [], problem: null, counts: nothing };
+		return { written: [], refused: [], left: rows, problem, counts: nothing };
+	}
+}
+
+async function writeHalves(database: Database, layout: TableLayout, statement: string, rows: PendingRow[]): Promise<WriteResult> {
+	const middle = Math.ceil(rows.length / 2);
+	const first = await writeRows(database, layout, statement, rows.slice(0, middle));
+	// A fault that is not a row's would meet the other half as well.
+	if (first.problem) return { ...first, left: [...first.left, ...rows.slice(middle)] };
+	const second = await writeRows(database, layout, statement, rows.slice(middle));
+	return {
+		written: [...first.written, ...second.written],
+		refused: [...first.refused, ...second.refused],
+		left: [...first.left, ...second.left],
+		problem: second.problem,
+		counts: sumOf(first.counts, second.counts),
+	};
+}
+
+function sumOf(left: UpsertCounts, right: UpsertCounts): UpsertCounts {
+	return {
+		inserted: left.inserted + right.inserted,
+		updated: left.updated + right.updated,
+		deleted: left.deleted + right.deleted,
+		stale: {
+			replay: left.stale.replay + right.stale.replay,
+			older: left.stale.older + right.stale.older,
+			other_partition: left.stale.other_partition + right.stale.other_partition,
+		},
+	};
+}
