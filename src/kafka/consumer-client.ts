@@ -71,6 +71,11 @@ export class ConsumerClient extends EventEmitter<ConsumerClientEvents> {
 		this.#raw.on("partition.eof", ({ topic, partition, offset }) => this.emit("endOfPartition", { topic, partition, offset }));
 	}
 
+	/** The client itself, for `connectOrExplain`. */
+	get raw(): unknown {
+		return this.#raw;
+	}
+
 	/** Connects and waits for the first metadata; on failure the client is unusable. */
 	connect(timeoutMs: number): Promise<void> {
 		return new Promise((resolve, reject) => {
@@ -90,10 +95,23 @@ export class ConsumerClient extends EventEmitter<ConsumerClientEvents> {
 		});
 	}
 
+	/** Lets callbacks and commit results arrive while no message is wanted: every assigned partition is paused for the moment of a poll. */
+	async serveEvents(): Promise<void> {
+		const assigned = this.#raw.assignments();
+		this.#raw.pause(assigned);
+		await this.consume(1, 20).catch(() => []);
+		this.#raw.resume(assigned);
+	}
+
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
 		const list = partitions.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
 		if (incremental) this.#raw.incrementalAssign(list);
 		else this.#raw.assign(list);
+	}
+
+	/** Assigns with the committed offset, or `auto.offset.reset` where there is none. For readers without a start position of their own. */
+	assignStored(partitions: readonly TopicPartition[]): void {
+		this.#raw.assign(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
 	}
 
 	/** Answers a revocation. While closing the client may have forgotten its protocol: the other call is tried too (node-rdkafka#1144). */

@@ -1,0 +1,65 @@
+/** What a command is given of the outside, so that it can be run in a test's process as well as from the command line. */
+import type { Readable, Writable } from "node:stream";
+import type { Command } from "commander";
+import type { Config } from "../config/config.ts";
+import { type LoadedConfig, loadConfig } from "../config/load.ts";
+import type { Environment } from "../config/environment.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
+import { ExitError, type ExitCode, exitCodes } from "../core/errors.ts";
+import { readEmbeddedFile } from "../embedded/embedded-file.ts";
+
+/** Streams, environment, and how to end. A command resolves to its exit code by `exit`. */
+export interface CommandContext {
+	readonly environment: Environment;
+	readonly cwd: string;
+	readonly stdin: Readable;
+	readonly stdout: Writable & { readonly isTTY?: boolean };
+	readonly stderr: Writable;
+	readonly clock: Clock;
+	/** Aborted by SIGINT and SIGTERM; for commands that follow something. */
+	readonly interrupted: AbortSignal;
+	/** Says what the process is to exit with, unless something worse happens. */
+	exit(code: ExitCode): void;
+}
+
+/** The real outside; `interrupted` is wired by the commands that want it. */
+export function processContext(interrupted: AbortSignal, exit: (code: ExitCode) => void): CommandContext {
+	const { env: environment, stdin, stdout, stderr } = process;
+	return { environment, cwd: process.cwd(), stdin, stdout, stderr, clock: systemClock, interrupted, exit };
+}
+
+/** The configuration as the global options say. */
+export function configOf(command: Command, { environment, cwd }: CommandContext): LoadedConfig {
+	const { config: file } = command.optsWithGlobals<{ config?: string }>();
+	return loadConfig({ file, environment, cwd });
+}
+
+/** The Kafka to talk to: the configured one, else that of an embedded daemon running in this folder. `embedded` tells which. */
+export async function kafkaOf(command: Command, context: CommandContext): Promise<{ kafka: Config["kafka"]; embedded: boolean }> {
+	const { config } = configOf(command, context);
+	if (config.kafka.brokers.length > 0) return { kafka: config.kafka, embedded: false };
+	const addresses = await readEmbeddedFile(context.cwd);
+	if (!addresses) {
+		const rule = "kafka.brokers is needed: set POCKAFFE_KAFKA_BROKERS=host:port, or run an embedded daemon here (pockaffe run)";
+		throw new ExitError(exitCodes.usage, "no_brokers", rule);
+	}
+	if (!isAlive(addresses.pid)) {
+		const rule = `the embedded daemon of .pockaffe/embedded.json (pid ${addresses.pid}) is gone: start it (pockaffe run), or set kafka.brokers`;
+		throw new ExitError(exitCodes.usage, "embedded_gone", rule);
+	}
+	return { kafka: { ...config.kafka, brokers: addresses.brokers }, embedded: true };
+}
+
+/** One line. */
+export function print(stream: Writable, line: string): void {
+	stream.write(`${line}\n`);
+}
+
+function isAlive(pid: number): boolean {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch (error) {
+		return (error as { code?: string }).code === "EPERM";
+	}
+}

@@ -1,0 +1,130 @@
+/** `consume`: a JSON line per message, following until interrupted; commits exactly what it printed. */
+import { isUtf8 } from "node:buffer";
+import type { Command } from "commander";
+import { ExitError, exitCodes } from "../core/errors.ts";
+import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
+import { kafkaClientSettings } from "../kafka/client-settings.ts";
+import { ConsumerClient, KafkaError, kafkaErrors } from "../kafka/consumer-client.ts";
+import { connectOrExplain } from "../kafka/connect.ts";
+import { type CommandContext, kafkaOf, print } from "./command-context.ts";
+import { wholeNumber } from "./topic.ts";
+
+interface ConsumeOptions {
+	readonly group: string;
+	readonly number?: number;
+	readonly exitAtEnd?: boolean;
+}
+
+const TIMEOUT_MS = 10_000;
+const POLL = { count: 500, timeoutMs: 50 };
+const fatalCodes: readonly number[] = [kafkaErrors.groupAuthorizationFailed, kafkaErrors.topicAuthorizationFailed, kafkaErrors.unknownTopicOrPartition, kafkaErrors.fatal];
+
+export function registerConsume(program: Command, context: CommandContext): void {
+	program
+		.command("consume")
+		.description("print messages as JSON lines, and commit them")
+		.argument("<topic>", "name of the topic")
+		.requiredOption("-g, --group <group>", "consumer group; starts at the beginning where it has committed nothing")
+		.option("-n, --number <count>", "end after so many messages", wholeNumber)
+		.option("--exit-at-end", "end when every partition was read to its end")
+		.action(async (topic: string, options: ConsumeOptions, command: Command) => {
+			const { kafka } = await kafkaOf(command, context);
+			const settings = {
+				...kafkaClientSettings(kafka),
+				"group.id": options.group,
+				"enable.auto.commit": false,
+				"enable.auto.offset.store": false,
+				"enable.partition.eof": true,
+				"fetch.wait.max.ms": 100,
+			};
+			const client = new ConsumerClient(settings, { "auto.offset.reset": "earliest" }, context.clock);
+			const { topics } = await connectOrExplain(client.raw, kafka, TIMEOUT_MS);
+			try {
+				if (!topics.some(({ name, partitions }) => name === topic && partitions.length > 0)) {
+					throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}; create it: pockaffe topic create ${topic} -p 1`);
+				}
+				await new Follower(client, options, context).follow(topic);
+			} finally {
+				await client.close();
+			}
+		});
+}
+
+/** Prints until it is enough; answers assignments; commits what was printed. */
+class Follower {
+	readonly #client: ConsumerClient;
+	readonly #options: ConsumeOptions;
+	readonly #context: CommandContext;
+	readonly #printed = new Map<string, TopicPartition & { offset: number }>();
+	readonly #unread = new Set<string>();
+	#assigned = false;
+	#count = 0;
+
+	constructor(client: ConsumerClient, options: ConsumeOptions, context: CommandContext) {
+		this.#client = client;
+		this.#options = options;
+		this.#context = context;
+		client.on("endOfPartition", (end) => this.#unread.delete(partitionName(end)));
+		client.on("rebalance", ({ code, partitions }) => {
+			if (code !== kafkaErrors.assignPartitions) {
+				client.unassign(partitions, false);
+				return;
+			}
+			for (const partition of partitions) this.#unread.add(partitionName(partition));
+			this.#assigned = true;
+			client.assignStored(partitions);
+		});
+	}
+
+	async follow(topic: string): Promise<void> {
+		this.#client.subscribe([topic]);
+		while (!this.#isDone()) {
+			const left = this.#options.number === undefined ? POLL.count : Math.min(POLL.count, this.#options.number - this.#count);
+			let messages: ReceivedMessage[] = [];
+			try {
+				messages = await this.#client.consume(left, POLL.timeoutMs);
+			} catch (error) {
+				if (error instanceof KafkaError && fatalCodes.includes(error.kafkaCode)) throw new ExitError(exitCodes.fatalKafka, error.code, error.message, { cause: error });
+			}
+			this.#print(messages);
+			if (messages.length > 0) await this.#commit();
+		}
+	}
+
+	#isDone(): boolean {
+		const { number, exitAtEnd } = this.#options;
+		if (this.#context.interrupted.aborted || this.#context.stdout.destroyed) return true;
+		if (number !== undefined && this.#count >= number) return true;
+		return exitAtEnd === true && this.#assigned && this.#unread.size === 0;
+	}
+
+	#print(messages: readonly ReceivedMessage[]): void {
+		for (const { topic, partition, offset, timestamp, key, value, headers } of messages) {
+			const shown = { key: shownBytes(key), message: shownBytes(value), partition, offset, timestamp, headers: headers.map(([name, content]) => [name, shownBytes(content)]) };
+			print(this.#context.stdout, JSON.stringify(shown));
+			this.#printed.set(partitionName({ topic, partition }), { topic, partition, offset: offset + 1 });
+			this.#count++;
+		}
+	}
+
+	/** The result of a commit comes with polling: a few polls of nothing bring it, and what they bring is printed too. */
+	async #commit(): Promise<void> {
+		const offsets = [...this.#printed.values()];
+		this.#printed.clear();
+		let settled = false;
+		const commit = this.#client.commit(offsets).finally(() => {
+			settled = true;
+		});
+		while (!settled) {
+			// One at a time and without a wait, so that no message is taken that -n doesn't want.
+			await this.#client.serveEvents();
+		}
+		await commit;
+	}
+}
+
+/** UTF-8 as text, other bytes as {base64}, null as null. */
+function shownBytes(bytes: Buffer | null): string | null | { base64: string } {
+	if (bytes === null) return null;
+	return isUtf8(bytes) ? bytes.toString("utf8") : { base64: bytes.toString("base64") };
+}

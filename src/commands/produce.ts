@@ -1,0 +1,68 @@
+/** `produce`: a record per line of standard input, each awaited, so that what is printed is stored. */
+import { createInterface } from "node:readline";
+import { type Command, InvalidArgumentError } from "commander";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { Producer } from "../kafka/producer.ts";
+import { ClusterInspector } from "../kafka/topics.ts";
+import { type CommandContext, kafkaOf, print } from "./command-context.ts";
+
+interface ProduceOptions {
+	readonly key?: string;
+	readonly partition?: number;
+	readonly header: readonly (readonly [string, string])[];
+	readonly null?: boolean;
+	readonly json?: boolean;
+}
+
+export function registerProduce(program: Command, context: CommandContext): void {
+	program
+		.command("produce")
+		.description("produce a record per line of standard input")
+		.argument("<topic>", "name of the topic")
+		.option("-k, --key <key>", "key of every record; without one records have no key")
+		.option("-p, --partition <number>", "partition; without one the key decides, as for Java clients", partitionNumber)
+		.option("-H, --header <name=value>", "a header of every record; may be repeated", addHeader, [])
+		.option("--null", "an empty line is a null value (a delete), not an empty one")
+		.option("--json", "print a JSON line per record")
+		.action(async (topic: string, options: ProduceOptions, command: Command) => {
+			const { kafka, embedded } = await kafkaOf(command, context);
+			if (!embedded) await requireTopic(topic, kafka, context);
+			await using producer = await Producer.connect(kafka);
+			await produceLines(producer, topic, options, context);
+		});
+}
+
+async function produceLines(producer: Producer, topic: string, options: ProduceOptions, context: CommandContext): Promise<void> {
+	let line = 0;
+	for await (const text of createInterface({ input: context.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
+		line++;
+		const value = options.null && text === "" ? null : text;
+		const where = options.partition === undefined ? {} : { partition: options.partition };
+		try {
+			const { partition, offset, timestamp } = await producer.produce({ topic, ...where, key: options.key ?? null, value, headers: options.header });
+			const sentence = `Sent record to partition ${partition} at offset ${offset} with timestamp ${timestamp}.`;
+			print(context.stdout, options.json ? JSON.stringify({ topic, partition, offset, timestamp }) : sentence);
+		} catch (cause) {
+			const message = `line ${line} was not sent: ${messageOf(cause)}; the lines after it were not sent either`;
+			throw new ExitError(exitCodes.found, "not_sent", message, { cause });
+		}
+	}
+}
+
+async function requireTopic(topic: string, kafka: Parameters<typeof Producer.connect>[0], context: CommandContext): Promise<void> {
+	await using inspector = await ClusterInspector.connect(kafka, context.clock);
+	if (inspector.topics.includes(topic)) return;
+	throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}; create it: pockaffe topic create ${topic} -p 1`);
+}
+
+function partitionNumber(text: string): number {
+	const value = Number(text);
+	if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError("a partition's number, 0 or more.");
+	return value;
+}
+
+function addHeader(text: string, headers: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {
+	const at = text.indexOf("=");
+	if (at < 1) throw new InvalidArgumentError("name=value.");
+	return [...headers, [text.slice(0, at), text.slice(at + 1)]];
+}

@@ -1,0 +1,55 @@
+/** The command line's frame: the commands, the global options, and what becomes of errors. */
+import { Command, CommanderError } from "commander";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { registerCheck } from "./check.ts";
+import type { CommandContext } from "./command-context.ts";
+import { registerConsume } from "./consume.ts";
+import { registerOffsets } from "./offsets.ts";
+import { registerProduce } from "./produce.ts";
+import { registerRun } from "./run.ts";
+import { registerSchema } from "./schema.ts";
+import { registerTopic } from "./topic.ts";
+
+/** Runs the command line; resolves to the exit code. Never rejects. */
+export async function runProgram(args: readonly string[], context: CommandContext, version: string): Promise<number> {
+	const program = new Command("pockaffe")
+		.description("A Kafka consumer-group daemon: supervised handler threads, compare-and-set upserts into Postgres")
+		.version(version)
+		.option("-c, --config <file>", "configuration; else $POCKAFFE_CONFIG, else ./pockaffe.yaml; without any: embedded")
+		.showSuggestionAfterError()
+		.configureOutput({
+			writeOut: (text) => context.stdout.write(text),
+			writeErr: (text) => context.stderr.write(text),
+			// One line that says what to type.
+			outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, " ")}\n`),
+		});
+	const registrations = [registerRun, registerCheck, registerSchema, registerTopic, registerProduce, registerConsume, registerOffsets];
+	for (const register of registrations) register(program, context);
+	exitWithoutProcess(program);
+	try {
+		await program.parseAsync([...args], { from: "user" });
+		return exitCodes.done;
+	} catch (error) {
+		return codeOf(error, context);
+	}
+}
+
+/** Commander would call process.exit: every command throws instead. */
+function exitWithoutProcess(command: Command): void {
+	command.exitOverride();
+	for (const sub of command.commands) {
+		sub.copyInheritedSettings(command);
+		exitWithoutProcess(sub);
+	}
+}
+
+function codeOf(error: unknown, { stderr }: CommandContext): number {
+	if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+	if (error instanceof ExitError) {
+		stderr.write(`pockaffe: ${error.message}\n`);
+		return error.exitCode;
+	}
+	const expected = typeof (error as { code?: unknown }).code === "string" && (error as Error).name === "PocKaffeError";
+	stderr.write(`pockaffe: ${expected || !(error instanceof Error) ? messageOf(error) : (error.stack ?? error.message)}\n`);
+	return exitCodes.found;
+}

@@ -1,0 +1,18 @@
+/** `schema`: prints the DDL of the configured tables and of the dead letters. */
+import type { Command } from "commander";
+import { tableLayouts } from "../config/table-layouts.ts";
+import { deadLetterDdl, tableDdl } from "../sink/schema.ts";
+import { type CommandContext, configOf, print } from "./command-context.ts";
+
+export function registerSchema(program: Command, context: CommandContext): void {
+	program
+		.command("schema")
+		.description("print the SQL that creates the tables")
+		.option("--json", "as JSON: a list of {table, sql}")
+		.action(({ json }: { json?: boolean }, command: Command) => {
+			const { config } = configOf(command, context);
+			const statements = tableLayouts(config).map((layout) => ({ table: layout.name, sql: tableDdl(layout) }));
+			statements.push({ table: config.deadLetters.table, sql: deadLetterDdl(config.deadLetters.table) });
+			print(context.stdout, json ? JSON.stringify(statements) : statements.map(({ sql }) => sql).join("\n\n"));
+		});
+}

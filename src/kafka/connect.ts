@@ -1,0 +1,39 @@
+/** Connecting a client within a time, with an error that says what to look at: the client's own is only "broker transport failure". */
+import type { Client } from "node-rdkafka";
+import type { Config } from "../config/config.ts";
+import { PocKaffeError } from "../core/errors.ts";
+import { securityProtocol } from "./client-settings.ts";
+
+/** Metadata of the cluster as the client gives it. */
+export interface ClusterMetadata {
+	readonly brokers: readonly { readonly id: number; readonly host: string; readonly port: number }[];
+	readonly topics: readonly {
+		readonly name: string;
+		readonly partitions: readonly { readonly id: number; readonly leader: number; readonly replicas: readonly number[]; readonly isrs: readonly number[] }[];
+	}[];
+}
+
+/** Resolves with the first metadata; rejects with code `kafka_connect` at the latest after about `timeoutMs`. */
+export function connectOrExplain(client: Client<never> | unknown, kafka: Config["kafka"], timeoutMs: number): Promise<ClusterMetadata> {
+	const raw = client as {
+		on(event: "event.error", listener: (error: Error) => void): void;
+		connect(options: object, callback: (error: Error | null, metadata: ClusterMetadata) => void): void;
+	};
+	const said: string[] = [];
+	raw.on("event.error", ({ message }) => {
+		if (!said.includes(message)) said.push(message);
+	});
+	return new Promise((resolve, reject) => {
+		raw.connect({ timeout: timeoutMs }, (error, metadata) => {
+			if (!error) resolve(metadata);
+			else reject(new PocKaffeError("kafka_connect", explanation(error, said, kafka), { cause: error }));
+		});
+	});
+}
+
+function explanation(error: Error, said: readonly string[], kafka: Config["kafka"]): string {
+	const words = said.length > 0 ? said.join("; ") : error.message;
+	const protocol = securityProtocol(kafka);
+	const look = protocol === "plaintext" ? "is the address right, does the broker run, does it want TLS or SASL?" : "look at kafka.tls (ca, cert, key) and kafka.sasl";
+	return `no connection to ${kafka.brokers.join(",")} (${protocol}): ${words}; ${look}`;
+}

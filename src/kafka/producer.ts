@@ -1,0 +1,121 @@
+/**
+ * Produces records as Java clients would: murmur2 partitioning, all in-sync replicas, idempotent. For the commands, the embedded
+ * sample events and the tests; the daemon itself produces nothing.
+ */
+import rdkafka, { type LibrdKafkaError } from "node-rdkafka";
+import type { Config } from "../config/config.ts";
+import { PocKaffeError } from "../core/errors.ts";
+import { kafkaClientSettings } from "./client-settings.ts";
+import { connectOrExplain } from "./connect.ts";
+
+/** A record to produce. Without `partition` the key decides; without `timestamp` the client's clock. Header values can't hold NUL. */
+export interface ProducerRecord {
+	readonly topic: string;
+	readonly partition?: number;
+	readonly key: Buffer | string | null;
+	readonly value: Buffer | string | null;
+	readonly timestamp?: number;
+	readonly headers?: readonly (readonly [name: string, value: string | Buffer])[];
+}
+
+/** Where a record went. `timestamp` is in ms. */
+export interface Delivery {
+	readonly partition: number;
+	readonly offset: number;
+	readonly timestamp: number;
+}
+
+interface Report {
+	readonly partition: number;
+	readonly offset: number;
+	readonly timestamp?: number;
+	readonly opaque: { resolve(delivery: Delivery): void; reject(error: Error): void; timestamp: number };
+}
+
+const POLL_MS = 10;
+
+/** A connected producer. */
+export class Producer implements AsyncDisposable {
+	readonly #raw: rdkafka.Producer;
+
+	private constructor(raw: rdkafka.Producer) {
+		this.#raw = raw;
+	}
+
+	/** Connects, or rejects within `timeoutMs` (default 10 s) saying what to look at. */
+	static async connect(kafka: Config["kafka"], { timeoutMs = 10_000, lingerMs = 0 } = {}): Promise<Producer> {
+		const settings = {
+			"enable.idempotence": true,
+			acks: "all",
+			"linger.ms": lingerMs,
+			"compression.codec": "lz4",
+			"queue.buffering.max.messages": 200_000,
+			"message.max.bytes": 10_000_000,
+			...kafkaClientSettings(kafka),
+			dr_cb: true,
+		};
+		const raw = new rdkafka.Producer(settings as never, { partitioner: "murmur2_random" } as never);
+		raw.setPollInterval(POLL_MS);
+		raw.on("delivery-report", (error: LibrdKafkaError | null, report) => deliver(error, report as unknown as Report));
+		await connectOrExplain(raw, kafka, timeoutMs);
+		return new Producer(raw);
+	}
+
+	/** Resolves with the delivery report. */
+	produce(record: ProducerRecord): Promise<Delivery> {
+		const { topic, partition, key, value, timestamp = Date.now(), headers = [] } = record;
+		return new Promise((resolve, reject) => {
+			const nul = headers.find(([, content]) => Buffer.from(content as string).includes(0));
+			if (nul) throw new PocKaffeError("header_nul", `header ${nul[0]}: the client can't send a value with a NUL byte in it`);
+			const opaque = { resolve, reject, timestamp };
+			const rawHeaders = headers.map(([name, content]) => ({ [name]: content }));
+			try {
+				this.#raw.produce(topic, partition ?? null, bufferOf(value), bufferOf(key), timestamp, opaque, rawHeaders as never);
+			} catch (error) {
+				reject(new PocKaffeError("produce", (error as Error).message, { cause: error }));
+			}
+		});
+	}
+
+	/** Produces many with the queue kept full, in order; resolves with how many were delivered. */
+	async produceMany(records: Iterable<ProducerRecord>, inFlight = 50_000): Promise<number> {
+		let delivered = 0;
+		let failure: unknown;
+		let pending = 0;
+		let wake: () => void = () => {};
+		for (const record of records) {
+			pending++;
+			this.produce(record)
+				.then(
+					() => delivered++,
+					(error) => {
+						failure ??= error;
+					},
+				)
+				.finally(() => {
+					pending--;
+					wake();
+				});
+			if (failure) throw failure;
+			while (pending >= inFlight) await new Promise<void>((resolve) => (wake = resolve));
+		}
+		while (pending > 0) await new Promise<void>((resolve) => (wake = resolve));
+		if (failure) throw failure;
+		return delivered;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await new Promise<void>((resolve) => this.#raw.flush(5_000, () => resolve()));
+		await new Promise<void>((resolve) => this.#raw.disconnect(2_000, () => resolve()));
+	}
+}
+
+function deliver(error: LibrdKafkaError | null, { partition, offset, timestamp, opaque }: Report): void {
+	if (error) opaque.reject(new PocKaffeError(`kafka_${error.code}`, error.message, { cause: error }));
+	else opaque.resolve({ partition, offset, timestamp: timestamp ?? opaque.timestamp });
+}
+
+function bufferOf(content: Buffer | string | null): Buffer | null {
+	return typeof content === "string" ? Buffer.from(content) : content;
+}
+

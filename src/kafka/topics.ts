@@ -1,0 +1,119 @@
+/** Topics for people: create, describe, and the offsets of a group. What the admin client can't tell comes from metadata and watermarks. */
+import rdkafka from "node-rdkafka";
+import type { Config } from "../config/config.ts";
+import type { Clock } from "../core/clock.ts";
+import { PocKaffeError } from "../core/errors.ts";
+import { kafkaClientSettings } from "./client-settings.ts";
+import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
+import { ConsumerClient } from "./consumer-client.ts";
+import type { TopicPartition } from "../core/message.ts";
+
+/** A partition of a topic. */
+export interface PartitionDescription {
+	readonly partition: number;
+	readonly leader: number;
+	readonly replicas: readonly number[];
+	readonly inSyncReplicas: readonly number[];
+	readonly lowWatermark: number;
+	readonly highWatermark: number;
+}
+
+/** What a group has of a partition; `committed` and `lag` are null where nothing is committed. */
+export interface GroupOffset extends TopicPartition {
+	readonly committed: number | null;
+	readonly latest: number;
+	readonly lag: number | null;
+	/** Share of the log that is still to be read, 0 to 100. */
+	readonly lagPercent: number | null;
+}
+
+const TIMEOUT_MS = 10_000;
+const POLL_MS = 100;
+
+/** Asks a cluster; dispose it. */
+export class ClusterInspector implements AsyncDisposable {
+	readonly #client: ConsumerClient;
+	readonly metadata: ClusterMetadata;
+
+	private constructor(client: ConsumerClient, metadata: ClusterMetadata) {
+		this.#client = client;
+		this.metadata = metadata;
+	}
+
+	/** Connects without joining; `group` is whose offsets may be asked for. Rejects with `kafka_connect`. */
+	static async connect(kafka: Config["kafka"], clock: Clock, group = "pockaffe-inspector", timeoutMs = TIMEOUT_MS): Promise<ClusterInspector> {
+		const client = new ConsumerClient({ ...kafkaClientSettings(kafka), "group.id": group, "enable.auto.commit": false }, {}, clock);
+		const metadata = await connectOrExplain(client.raw, kafka, timeoutMs);
+		return new ClusterInspector(client, metadata);
+	}
+
+	/** Names of all topics but Kafka's own. */
+	get topics(): string[] {
+		return this.metadata.topics.map(({ name }) => name).filter((name) => !name.startsWith("__"));
+	}
+
+	/** Partitions of a topic; null where there is no such topic. */
+	async describe(topic: string): Promise<PartitionDescription[] | null> {
+		const found = this.metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
+		if (!found) return null;
+		const partitions = [...found.partitions].sort((left, right) => left.id - right.id);
+		return Promise.all(
+			partitions.map(async ({ id, leader, replicas, isrs }) => {
+				const { low, high } = await this.#client.watermarks({ topic, partition: id });
+				return { partition: id, leader, replicas, inSyncReplicas: isrs, lowWatermark: low, highWatermark: high };
+			}),
+		);
+	}
+
+	/** What the group has committed in these topics, partition by partition. */
+	async groupOffsets(topics: readonly string[]): Promise<GroupOffset[]> {
+		const wanted = this.metadata.topics.filter(({ name }) => topics.includes(name));
+		const partitions = wanted.flatMap(({ name, partitions: all }) => all.map(({ id }) => ({ topic: name, partition: id })));
+		if (partitions.length === 0) return [];
+		const committed = await this.#client.committed(partitions.sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition)));
+		return Promise.all(
+			committed.map(async ({ topic, partition, offset }) => {
+				const { low, high } = await this.#client.watermarks({ topic, partition });
+				const lag = offset === null ? null : Math.max(0, high - offset);
+				const lagPercent = lag === null ? null : high === low ? 0 : Math.min(100, (100 * lag) / (high - low));
+				return { topic, partition, committed: offset, latest: high, lag, lagPercent };
+			}),
+		);
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#client.close();
+	}
+}
+
+/** Creates a topic. Rejects with `topic_exists`, or the broker's words. */
+export async function createTopic(
+	kafka: Config["kafka"],
+	topic: { readonly name: string; readonly partitions: number; readonly replication: number },
+): Promise<void> {
+	const admin = rdkafka.AdminClient.create(kafkaClientSettings(kafka) as never);
+	try {
+		await new Promise<void>((resolve, reject) => {
+			const spec = { topic: topic.name, num_partitions: topic.partitions, replication_factor: topic.replication };
+			admin.createTopic(spec, TIMEOUT_MS, (error) => (error ? reject(error) : resolve()));
+		});
+	} catch (cause) {
+		const { code, message } = cause as { code: number; message: string };
+		if (code === 36) throw new PocKaffeError("topic_exists", `topic ${topic.name} is there already`, { cause });
+		throw new PocKaffeError(`kafka_${code}`, `topic ${topic.name} could not be created: ${message}`, { cause });
+	} finally {
+		admin.disconnect();
+	}
+}
+
+/** Waits until every partition of a new topic has a leader, so that the next command finds it. */
+export async function awaitTopic(kafka: Config["kafka"], clock: Clock, topic: string, partitions: number): Promise<void> {
+	const deadline = clock.monotonic() + TIMEOUT_MS;
+	for (;;) {
+		await using inspector = await ClusterInspector.connect(kafka, clock);
+		const found = inspector.metadata.topics.find(({ name }) => name === topic);
+		if (found && found.partitions.length >= partitions && found.partitions.every(({ leader }) => leader >= 0)) return;
+		if (clock.monotonic() > deadline) throw new PocKaffeError("topic_not_ready", `topic ${topic} was created but has no leaders yet`);
+		await clock.sleep(POLL_MS);
+	}
+}
