@@ -23,6 +23,7 @@ import type { PackedBatch } from "./core/packed-batch.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
 import { buildSnapshot } from "./daemon-snapshot.ts";
+import type { SummaryFigures } from "./embedded/summary-line.ts";
 import { ConsumerClient, librdkafkaVersion } from "./kafka/consumer-client.ts";
 import { consumerSettings, isIncremental } from "./kafka/consumer-settings.ts";
 import { GroupConsumer } from "./kafka/group-consumer.ts";
@@ -34,7 +35,7 @@ import { DaemonObserver, listenTo } from "./observe/daemon-observer.ts";
 import { createHttpServer, type HttpServer } from "./observe/http-server.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { Readiness } from "./observe/readiness.ts";
-import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
+import { buildStatus, type DaemonState, lagOf, type StatusSnapshot } from "./observe/status.ts";
 import { BatchWriter } from "./sink/batch-writer.ts";
 import { connectDatabase, type Database } from "./sink/database.ts";
 import { DeadLetterTable } from "./sink/dead-letters.ts";
@@ -168,6 +169,18 @@ export class Daemon {
 		await this.consumer.start();
 		this.#committer.start();
 		this.#stallDetector.start();
+	}
+
+	/** Figures for somebody who watches a terminal. */
+	summary(): SummaryFigures {
+		const { partitions } = this.snapshot();
+		const lags = partitions.map(lagOf);
+		const report = this.readiness.report();
+		return {
+			...this.#observer.totals,
+			lag: lags.includes(null) ? null : lags.reduce<number>((sum, lag) => sum + (lag ?? 0), 0),
+			notReady: report.ready ? [] : report.reasons.map(({ code, topic, partition }) => (topic === null ? code : `${code} ${topic}/${partition}`)),
+		};
 	}
 
 	/**

@@ -7,13 +7,17 @@ import { runProgram } from "./commands/program.ts";
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
 const interrupted = new AbortController();
 let exitCode = 0;
-const context = processContext(interrupted.signal, (code) => {
+const context = processContext(version, interrupted.signal, (code) => {
 	exitCode = code;
 });
 // The reader of a pipe may go (`| head`): not an error of ours.
 process.stdout.on("error", () => {});
-const interrupt = () => interrupted.abort(new Error("interrupted"));
-process.once("SIGINT", interrupt);
-process.once("SIGTERM", interrupt);
-const code = await runProgram(process.argv.slice(2), context, version);
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+	process.on(signal, () => {
+		// The second one doesn't ask: SIGKILL ends even a client that hangs while closing, with exit code 137.
+		if (interrupted.signal.aborted) process.kill(process.pid, "SIGKILL");
+		interrupted.abort(new Error(signal));
+	});
+}
+const code = await runProgram(process.argv.slice(2), context);
 process.exit(code === 0 ? exitCode : code);

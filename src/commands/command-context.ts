@@ -16,6 +16,8 @@ export interface CommandContext {
 	readonly stdout: Writable & { readonly isTTY?: boolean };
 	readonly stderr: Writable;
 	readonly clock: Clock;
+	/** Of PocKaffe, from package.json. */
+	readonly version: string;
 	/** Aborted by SIGINT and SIGTERM; for commands that follow something. */
 	readonly interrupted: AbortSignal;
 	/** Says what the process is to exit with, unless something worse happens. */
@@ -23,9 +25,9 @@ export interface CommandContext {
 }
 
 /** The real outside; `interrupted` is wired by the commands that want it. */
-export function processContext(interrupted: AbortSignal, exit: (code: ExitCode) => void): CommandContext {
+export function processContext(version: string, interrupted: AbortSignal, exit: (code: ExitCode) => void): CommandContext {
 	const { env: environment, stdin, stdout, stderr } = process;
-	return { environment, cwd: process.cwd(), stdin, stdout, stderr, clock: systemClock, interrupted, exit };
+	return { environment, cwd: process.cwd(), stdin, stdout, stderr, clock: systemClock, version, interrupted, exit };
 }
 
 /** The configuration as the global options say. */

@@ -11,10 +11,10 @@ import { registerSchema } from "./schema.ts";
 import { registerTopic } from "./topic.ts";
 
 /** Runs the command line; resolves to the exit code. Never rejects. */
-export async function runProgram(args: readonly string[], context: CommandContext, version: string): Promise<number> {
+export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
 	const program = new Command("pockaffe")
 		.description("A Kafka consumer-group daemon: supervised handler threads, compare-and-set upserts into Postgres")
-		.version(version)
+		.version(context.version)
 		.option("-c, --config <file>", "configuration; else $POCKAFFE_CONFIG, else ./pockaffe.yaml; without any: embedded")
 		.showSuggestionAfterError()
 		.configureOutput({

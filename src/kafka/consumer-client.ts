@@ -42,6 +42,9 @@ export interface ConsumerClientEvents {
 /** The version of librdkafka that node-rdkafka was built with. */
 export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
 
+/** What it was built with: `zstd`, `ssl`, `sasl_scram`, … */
+export const clientFeatures: readonly string[] = rdkafka.features;
+
 const COMMIT_TIMEOUT_MS = 30_000;
 const QUERY_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 10_000;

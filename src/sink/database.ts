@@ -113,3 +113,16 @@ function tlsOptions(url: string): object {
 			throw new ExitError(exitCodes.usage, "database_url", `database.url: sslmode ${mode} – one of disable, prefer, require, verify-ca, verify-full`);
 	}
 }
+
+/** True where a database answers at this URL, within two seconds or so. */
+export async function probeDatabase(url: string, clock: Clock): Promise<boolean> {
+	const database = connectDatabase({ url, connections: 1, clock, deadlineMs: 2_000 });
+	try {
+		await database.query("select 1");
+		return true;
+	} catch {
+		return false;
+	} finally {
+		await database.close();
+	}
+}

@@ -1,0 +1,143 @@
+/** `check`: everything that can be known before a start, a line each; exit 1 where one fails. Changes nothing. */
+import type { Command } from "commander";
+import type { Config } from "../config/config.ts";
+import { requireForRun } from "../config/requirements.ts";
+import { tableLayouts } from "../config/table-layouts.ts";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { clientFeatures } from "../kafka/consumer-client.ts";
+import { ClusterInspector } from "../kafka/topics.ts";
+import { connectDatabase } from "../sink/database.ts";
+import { checkTables } from "../sink/schema-check.ts";
+import { problemOf } from "../sink/sql-faults.ts";
+import { inspectHandler } from "../worker/inspect-handler.ts";
+import { type CommandContext, configOf, print } from "./command-context.ts";
+import { textTable } from "./text-table.ts";
+
+/** One line of the report. */
+interface Finding {
+	readonly item: string;
+	readonly result: "ok" | "warning" | "failed";
+	readonly detail: string;
+}
+
+const DEADLINE_MS = 10_000;
+
+export function registerCheck(program: Command, context: CommandContext): void {
+	program
+		.command("check")
+		.description("check configuration, handler, broker, topics, codecs, database and tables")
+		.option("--json", "as JSON")
+		.action(async ({ json }: { json?: boolean }, command: Command) => {
+			const findings = await allFindings(command, context);
+			if (json) print(context.stdout, JSON.stringify(findings));
+			else print(context.stdout, textTable(["RESULT", "ITEM", "DETAIL"], findings.map(({ item, result, detail }) => [result, item, detail])));
+			if (findings.some(({ result }) => result === "failed")) context.exit(exitCodes.found);
+		});
+}
+
+async function allFindings(command: Command, context: CommandContext): Promise<Finding[]> {
+	const { config, source } = configOf(command, context);
+	const findings: Finding[] = [];
+	try {
+		requireForRun(config, source);
+		findings.push(ok("configuration", source));
+	} catch (error) {
+		findings.push(failed("configuration", messageOf(error).replaceAll(/\s*\n\s*/g, " ")));
+	}
+	findings.push(...strategyFindings(config));
+	if (config.handler.module) findings.push(await handlerFinding(config, context));
+	findings.push(codecFinding());
+	if (config.kafka.brokers.length > 0) findings.push(...(await kafkaFindings(config, context)));
+	if (config.database.url) findings.push(...(await databaseFindings(config, context)));
+	return findings;
+}
+
+async function handlerFinding(config: Config, { clock }: CommandContext): Promise<Finding> {
+	const { handler, workers, kafka } = config;
+	const options = { handler, tables: tableLayouts(config), maxHeapMb: workers.maxHeapMb, timestampType: kafka.timestampType };
+	const reply = await inspectHandler(options, kafka.topics[0] ?? "", clock);
+	if (!reply.ok) return failed("handler", reply.failure.message);
+	return ok("handler", `${handler.module} exports ${reply.handles === "message" ? "handleMessage" : "handleMessages"}`);
+}
+
+function codecFinding(): Finding {
+	const missing = ["gzip", "snappy", "lz4", "zstd"].filter((codec) => !clientFeatures.includes(codec));
+	if (missing.length === 0) return ok("codecs", "gzip, snappy, lz4, zstd");
+	return { item: "codecs", result: "warning", detail: `${missing.join(", ")} can't be read: see binding.gyp-notes.md` };
+}
+
+async function kafkaFindings({ kafka }: Config, { clock }: CommandContext): Promise<Finding[]> {
+	let inspector: ClusterInspector;
+	try {
+		inspector = await ClusterInspector.connect(kafka, clock, kafka.group || undefined, DEADLINE_MS);
+	} catch (error) {
+		return [failed("broker", messageOf(error))];
+	}
+	try {
+		const names = inspector.metadata.brokers.map(({ host, port }) => `${host}:${port}`).join(", ");
+		const findings = [ok("broker", names)];
+		for (const topic of kafka.topics) findings.push(topicFinding(topic, inspector));
+		if (kafka.group) findings.push(await groupFinding(kafka, inspector));
+		return findings;
+	} finally {
+		await inspector[Symbol.asyncDispose]();
+	}
+}
+
+function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Finding {
+	if (topic.startsWith("^")) {
+		const matching = topics.filter((name) => new RegExp(topic).test(name));
+		const detail = matching.length > 0 ? matching.join(", ") : "no topic matches yet; one made later is found";
+		return { item: `topic ${topic}`, result: matching.length > 0 ? "ok" : "warning", detail };
+	}
+	const found = metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
+	if (!found) return failed(`topic ${topic}`, `is missing: pockaffe topic create ${topic} -p 1`);
+	return ok(`topic ${topic}`, `${found.partitions.length} partitions`);
+}
+
+async function groupFinding({ group, topics }: Config["kafka"], inspector: ClusterInspector): Promise<Finding> {
+	try {
+		const offsets = await inspector.groupOffsets(inspector.topics.filter((name) => topics.includes(name)));
+		const committed = offsets.filter((each) => each.committed !== null).length;
+		return ok(`group ${group}`, committed === 0 ? "has committed nothing yet" : `has committed offsets for ${committed} partitions`);
+	} catch (error) {
+		return failed(`group ${group}`, messageOf(error));
+	}
+}
+
+async function databaseFindings(config: Config, { clock }: CommandContext): Promise<Finding[]> {
+	const database = connectDatabase({ url: config.database.url, connections: 1, clock, deadlineMs: DEADLINE_MS });
+	try {
+		const [row] = await database.query("select current_setting('server_version') as version");
+		const findings = [ok("database", `version ${String(row?.version)}`)];
+		for (const { table, problems, warnings } of await checkTables(database, tableLayouts(config))) {
+			const item = `table ${table}`;
+			for (const problem of problems) findings.push(failed(item, problem));
+			for (const detail of warnings) findings.push({ item, result: "warning", detail });
+			if (problems.length + warnings.length === 0) findings.push(ok(item, "as configured"));
+		}
+		return findings;
+	} catch (error) {
+		return [failed("database", error instanceof ExitError ? error.message : problemOf(error).message)];
+	} finally {
+		await database.close();
+	}
+}
+
+/** Log order says nothing where an id may come from several topics. */
+function strategyFindings(config: Config): Finding[] {
+	const byOffset = tableLayouts(config).filter(({ version, withTopic }) => withTopic && version.kind === "offset");
+	return byOffset.map(({ name }) => ({
+		item: `table ${name}`,
+		result: "warning",
+		detail: "cas.version offset with several topics: offsets of different topics can't be compared; use timestamp or field",
+	}));
+}
+
+function ok(item: string, detail: string): Finding {
+	return { item, result: "ok", detail };
+}
+
+function failed(item: string, detail: string): Finding {
+	return { item, result: "failed", detail };
+}

@@ -1,0 +1,112 @@
+/** `run`: the daemon, until a signal, policy or Kafka ends it; embedded where nothing is configured. */
+import { join } from "node:path";
+import type { Command } from "commander";
+import type { Config } from "../config/config.ts";
+import { withEmbeddedProfile } from "../config/embedded-profile.ts";
+import { isUnconfigured, requireForRun } from "../config/requirements.ts";
+import { exitCodes, messageOf } from "../core/errors.ts";
+import type { Logger } from "../core/logger.ts";
+import { systemRandom } from "../core/random.ts";
+import { Daemon, type StopCause } from "../daemon.ts";
+import { embeddedFolder, removeEmbeddedFile, writeEmbeddedFile } from "../embedded/embedded-file.ts";
+import { EmbeddedPostgres } from "../embedded/embedded-postgres.ts";
+import { startSampleProducer } from "../embedded/sample-producer.ts";
+import { startSummary } from "../embedded/summary-line.ts";
+import { startMockCluster } from "../kafka/mock-cluster.ts";
+import { Producer } from "../kafka/producer.ts";
+import { createLogger } from "../observe/log.ts";
+import { probeDatabase } from "../sink/database.ts";
+import { type CommandContext, configOf, print } from "./command-context.ts";
+
+/** Longest the whole stop may take beyond the drain: a client that hangs while closing must not keep the process. */
+const STOP_GRACE_MS = 20_000;
+
+export function registerRun(program: Command, context: CommandContext): void {
+	program
+		.command("run", { isDefault: true })
+		.description("run the daemon; embedded broker and database where none is configured")
+		.option("--embedded", "use the embedded broker and database whatever is configured")
+		.action(async ({ embedded }: { embedded?: boolean }, command: Command) => {
+			const { config, source } = configOf(command, context);
+			const isEmbedded = embedded === true || isUnconfigured(config);
+			if (!isEmbedded) requireForRun(config, source);
+			const logger = createLogger(config.log, context.stdout, { secrets: secretsOf(config) });
+			if (isEmbedded) await runEmbedded(config, context, logger);
+			else await runDaemon(config, context, logger);
+		});
+}
+
+async function runEmbedded(config: Config, context: CommandContext, logger: Logger): Promise<void> {
+	const { cwd, clock } = context;
+	await using postgres = await EmbeddedPostgres.start({
+		folder: join(cwd, embeddedFolder, "postgres"),
+		clock,
+		probe: (url) => probeDatabase(url, clock),
+		log: (message) => logger.info({}, message),
+	});
+	const profiled = withEmbeddedProfile(config, { brokers: [], databaseUrl: postgres.url });
+	await using cluster = await startMockCluster({ topics: profiled.kafka.topics.filter((topic) => !topic.startsWith("^")) });
+	const complete = { ...profiled, kafka: { ...profiled.kafka, brokers: cluster.brokers } };
+	const isExample = complete.handler.module === "pockaffe:example";
+	await using producer = isExample ? await Producer.connect(complete.kafka) : null;
+	const started = async (daemon: Daemon) => {
+		const addresses = { brokers: cluster.brokers, databaseUrl: postgres.url, http: daemon.url, pid: process.pid };
+		await writeEmbeddedFile(cwd, { ...addresses, startedAt: new Date(clock.now()).toISOString() });
+		if (context.stdout.isTTY) printAddresses(context, addresses);
+	};
+	const [topic = ""] = complete.kafka.topics;
+	const sample =
+		producer && startSampleProducer({ topic, clock, random: systemRandom, produce: (record) => producer.produce(record), onError: (error) => logger.debug({}, messageOf(error)) });
+	try {
+		await runDaemon(complete, context, logger, started, async () => sample?.stop());
+	} finally {
+		await sample?.stop();
+		await removeEmbeddedFile(cwd);
+	}
+}
+
+function printAddresses({ stdout }: CommandContext, { brokers, databaseUrl, http }: { brokers: readonly string[]; databaseUrl: string; http: string | null }): void {
+	print(stdout, `\n  metrics   ${http}/metrics\n  status    ${http}/status\n  ready     ${http}/readyz\n  brokers   ${brokers.join(",")}\n  database  ${databaseUrl}\n\n  Ctrl-C drains and stops.\n`);
+}
+
+async function runDaemon(
+	config: Config,
+	context: CommandContext,
+	logger: Logger,
+	started: (daemon: Daemon) => Promise<void> = async () => {},
+	stopping: () => Promise<unknown> = async () => {},
+): Promise<void> {
+	const { clock, interrupted } = context;
+	const daemon = new Daemon({ config, logger, clock, random: systemRandom, version: context.version });
+	const signalled = untilInterrupted(interrupted);
+	const starting = daemon.start();
+	await Promise.race([starting, signalled]);
+	await started(daemon);
+	using _summary = startSummary({ terminal: context.stdout, clock, read: () => daemon.summary() });
+	const cause = await Promise.race([signalled, daemon.stopRequested]);
+	await stopping();
+	const killing = clock.after(config.drain.timeoutMs + STOP_GRACE_MS, () => {
+		logger.error({}, "the stop hangs: the process ends itself");
+		process.kill(process.pid, "SIGKILL");
+	});
+	const { drained, left } = await daemon.stop(cause.reason);
+	killing.cancel();
+	if (!left) {
+		// The client's close hangs in a pool thread that process.exit would wait for.
+		logger.error({}, "the Kafka client did not close: the process ends itself");
+		process.kill(process.pid, "SIGKILL");
+	}
+	context.exit(drained || cause.exitCode !== exitCodes.done ? cause.exitCode : exitCodes.drainDeadline);
+}
+
+function untilInterrupted(signal: AbortSignal): Promise<StopCause> {
+	const cause = () => ({ reason: messageOf(signal.reason), exitCode: exitCodes.done });
+	if (signal.aborted) return Promise.resolve(cause());
+	return new Promise((resolve) => signal.addEventListener("abort", () => resolve(cause()), { once: true }));
+}
+
+function secretsOf({ kafka, database, http }: Config): string[] {
+	const password = /:\/\/[^:/@]*:([^@]*)@/.exec(database.url)?.[1] ?? "";
+	const properties = Object.entries(kafka.properties).filter(([name]) => /password|secret|key/i.test(name));
+	return [kafka.sasl.password ?? "", kafka.tls.key ?? "", http.token, password, ...properties.map(([, value]) => String(value))].filter(Boolean);
+}

