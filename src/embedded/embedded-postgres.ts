@@ -29,7 +29,8 @@ export interface EmbeddedPostgresOptions {
 }
 
 const USER = "pockaffe";
-const DATABASE = "pockaffe";
+/** initdb makes this one; another would have to be created by a client. */
+const DATABASE = "postgres";
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 20_000;
 const POLL_MS = 25;
