@@ -4,7 +4,7 @@ export default defineConfig({
 	test: {
 		root: new URL("..", import.meta.url).pathname,
 		include: ["test/**/*.test.ts"],
-		globalSetup: [],
+		globalSetup: ["test/support/servers.ts"],
 		testTimeout: 60_000,
 		hookTimeout: 120_000,
 		// Two shared cores: threads, a broker and a database run beside the tests.

@@ -163,7 +163,10 @@ export class Daemon {
 		const { version } = this.parts;
 		const facts = { version, librdkafka: librdkafkaVersion, tables: this.layouts.map(({ name }) => name) };
 		this.#observer.started(facts, () => this.snapshot());
-		logger.info({ version, pid: process.pid, group: config.kafka.group, topics: config.kafka.topics, url: this.#http.url }, `PocKaffe ${version} listens at ${this.#http.url}`);
+		logger.info(
+			{ version, pid: process.pid, group: config.kafka.group, topics: config.kafka.topics, url: this.#http.url },
+			`PocKaffe ${version} listens at ${this.#http.url}`,
+		);
 		this.#watchHandler();
 		await this.#prepareTables();
 		await this.consumer.start();
@@ -179,7 +182,9 @@ export class Daemon {
 		return {
 			...this.#observer.totals,
 			lag: lags.includes(null) ? null : lags.reduce<number>((sum, lag) => sum + (lag ?? 0), 0),
-			notReady: report.ready ? [] : report.reasons.map(({ code, topic, partition }) => (topic === null ? code : `${code} ${topic}/${partition}`)),
+			notReady: report.ready
+				? []
+				: report.reasons.map(({ code, topic, partition }) => (topic === null ? code : `${code} ${topic}/${partition}`)),
 		};
 	}
 

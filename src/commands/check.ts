@@ -30,7 +30,14 @@ export function registerCheck(program: Command, context: CommandContext): void {
 		.action(async ({ json }: { json?: boolean }, command: Command) => {
 			const findings = await allFindings(command, context);
 			if (json) print(context.stdout, JSON.stringify(findings));
-			else print(context.stdout, textTable(["RESULT", "ITEM", "DETAIL"], findings.map(({ item, result, detail }) => [result, item, detail])));
+			else
+				print(
+					context.stdout,
+					textTable(
+						["RESULT", "ITEM", "DETAIL"],
+						findings.map(({ item, result, detail }) => [result, item, detail]),
+					),
+				);
 			if (findings.some(({ result }) => result === "failed")) context.exit(exitCodes.found);
 		});
 }

@@ -2,10 +2,10 @@
 import type { Readable, Writable } from "node:stream";
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
-import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import type { Environment } from "../config/environment.ts";
+import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
-import { ExitError, type ExitCode, exitCodes } from "../core/errors.ts";
+import { type ExitCode, ExitError, exitCodes } from "../core/errors.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 
 /** Streams, environment, and how to end. A command resolves to its exit code by `exit`. */

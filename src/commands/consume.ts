@@ -4,8 +4,8 @@ import type { Command } from "commander";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
 import { kafkaClientSettings } from "../kafka/client-settings.ts";
-import { ConsumerClient, KafkaError, kafkaErrors } from "../kafka/consumer-client.ts";
 import { connectOrExplain } from "../kafka/connect.ts";
+import { ConsumerClient, KafkaError, kafkaErrors } from "../kafka/consumer-client.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
 import { wholeNumber } from "./topic.ts";
 
@@ -17,7 +17,12 @@ interface ConsumeOptions {
 
 const TIMEOUT_MS = 10_000;
 const POLL = { count: 500, timeoutMs: 50 };
-const fatalCodes: readonly number[] = [kafkaErrors.groupAuthorizationFailed, kafkaErrors.topicAuthorizationFailed, kafkaErrors.unknownTopicOrPartition, kafkaErrors.fatal];
+const fatalCodes: readonly number[] = [
+	kafkaErrors.groupAuthorizationFailed,
+	kafkaErrors.topicAuthorizationFailed,
+	kafkaErrors.unknownTopicOrPartition,
+	kafkaErrors.fatal,
+];
 
 export function registerConsume(program: Command, context: CommandContext): void {
 	program
@@ -84,7 +89,8 @@ class Follower {
 			try {
 				messages = await this.#client.consume(left, POLL.timeoutMs);
 			} catch (error) {
-				if (error instanceof KafkaError && fatalCodes.includes(error.kafkaCode)) throw new ExitError(exitCodes.fatalKafka, error.code, error.message, { cause: error });
+				if (error instanceof KafkaError && fatalCodes.includes(error.kafkaCode))
+					throw new ExitError(exitCodes.fatalKafka, error.code, error.message, { cause: error });
 			}
 			this.#print(messages);
 			if (messages.length > 0) await this.#commit();
@@ -100,7 +106,14 @@ class Follower {
 
 	#print(messages: readonly ReceivedMessage[]): void {
 		for (const { topic, partition, offset, timestamp, key, value, headers } of messages) {
-			const shown = { key: shownBytes(key), message: shownBytes(value), partition, offset, timestamp, headers: headers.map(([name, content]) => [name, shownBytes(content)]) };
+			const shown = {
+				key: shownBytes(key),
+				message: shownBytes(value),
+				partition,
+				offset,
+				timestamp,
+				headers: headers.map(([name, content]) => [name, shownBytes(content)]),
+			};
 			print(this.#context.stdout, JSON.stringify(shown));
 			this.#printed.set(partitionName({ topic, partition }), { topic, partition, offset: offset + 1 });
 			this.#count++;

@@ -18,7 +18,14 @@ export function registerOffsets(program: Command, context: CommandContext): void
 			const used = new Set(all.filter(({ committed }) => committed !== null).map((each) => each.topic));
 			const shown = topic === undefined ? all.filter((each) => used.has(each.topic)) : all;
 			if (json) print(context.stdout, JSON.stringify(shown.map((each) => ({ group, ...each }))));
-			else print(context.stdout, textTable(["GROUP", "TOPIC", "PARTITION", "LAG", "LAG%", "COMMITTED", "LATEST"], shown.map((each) => row(group, each))));
+			else
+				print(
+					context.stdout,
+					textTable(
+						["GROUP", "TOPIC", "PARTITION", "LAG", "LAG%", "COMMITTED", "LATEST"],
+						shown.map((each) => row(group, each)),
+					),
+				);
 		});
 }
 

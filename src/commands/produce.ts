@@ -39,7 +39,13 @@ async function produceLines(producer: Producer, topic: string, options: ProduceO
 		const value = options.null && text === "" ? null : text;
 		const where = options.partition === undefined ? {} : { partition: options.partition };
 		try {
-			const { partition, offset, timestamp } = await producer.produce({ topic, ...where, key: options.key ?? null, value, headers: options.header });
+			const { partition, offset, timestamp } = await producer.produce({
+				topic,
+				...where,
+				key: options.key ?? null,
+				value,
+				headers: options.header,
+			});
 			const sentence = `Sent record to partition ${partition} at offset ${offset} with timestamp ${timestamp}.`;
 			print(context.stdout, options.json ? JSON.stringify({ topic, partition, offset, timestamp }) : sentence);
 		} catch (cause) {

@@ -56,7 +56,14 @@ async function runEmbedded(config: Config, context: CommandContext, logger: Logg
 	};
 	const [topic = ""] = complete.kafka.topics;
 	const sample =
-		producer && startSampleProducer({ topic, clock, random: systemRandom, produce: (record) => producer.produce(record), onError: (error) => logger.debug({}, messageOf(error)) });
+		producer &&
+		startSampleProducer({
+			topic,
+			clock,
+			random: systemRandom,
+			produce: (record) => producer.produce(record),
+			onError: (error) => logger.debug({}, messageOf(error)),
+		});
 	try {
 		await runDaemon(complete, context, logger, started, async () => sample?.stop());
 	} finally {
@@ -65,8 +72,14 @@ async function runEmbedded(config: Config, context: CommandContext, logger: Logg
 	}
 }
 
-function printAddresses({ stdout }: CommandContext, { brokers, databaseUrl, http }: { brokers: readonly string[]; databaseUrl: string; http: string | null }): void {
-	print(stdout, `\n  metrics   ${http}/metrics\n  status    ${http}/status\n  ready     ${http}/readyz\n  brokers   ${brokers.join(",")}\n  database  ${databaseUrl}\n\n  Ctrl-C drains and stops.\n`);
+function printAddresses(
+	{ stdout }: CommandContext,
+	{ brokers, databaseUrl, http }: { brokers: readonly string[]; databaseUrl: string; http: string | null },
+): void {
+	print(
+		stdout,
+		`\n  metrics   ${http}/metrics\n  status    ${http}/status\n  ready     ${http}/readyz\n  brokers   ${brokers.join(",")}\n  database  ${databaseUrl}\n\n  Ctrl-C drains and stops.\n`,
+	);
 }
 
 async function runDaemon(
@@ -108,5 +121,7 @@ function untilInterrupted(signal: AbortSignal): Promise<StopCause> {
 function secretsOf({ kafka, database, http }: Config): string[] {
 	const password = /:\/\/[^:/@]*:([^@]*)@/.exec(database.url)?.[1] ?? "";
 	const properties = Object.entries(kafka.properties).filter(([name]) => /password|secret|key/i.test(name));
-	return [kafka.sasl.password ?? "", kafka.tls.key ?? "", http.token, password, ...properties.map(([, value]) => String(value))].filter(Boolean);
+	return [kafka.sasl.password ?? "", kafka.tls.key ?? "", http.token, password, ...properties.map(([, value]) => String(value))].filter(
+		Boolean,
+	);
 }

@@ -18,7 +18,12 @@ export function registerTopic(program: Command, context: CommandContext): void {
 		.option("-r, --replication <count>", "replicas of each partition", wholeNumber, 1)
 		.action(async (name: string, { partitions, replication }: { partitions: number; replication: number }, command: Command) => {
 			const { kafka, embedded } = await kafkaOf(command, context);
-			if (embedded) throw new ExitError(exitCodes.found, "embedded_topics", `the embedded broker creates topics by itself, with ${EMBEDDED_PARTITIONS} partitions: produce to ${name}`);
+			if (embedded)
+				throw new ExitError(
+					exitCodes.found,
+					"embedded_topics",
+					`the embedded broker creates topics by itself, with ${EMBEDDED_PARTITIONS} partitions: produce to ${name}`,
+				);
 			await createTopic(kafka, { name, partitions, replication });
 			await awaitTopic(kafka, context.clock, name, partitions);
 			print(context.stdout, `Created topic ${name} with ${partitions} partitions.`);
@@ -32,13 +37,21 @@ export function registerTopic(program: Command, context: CommandContext): void {
 			const { kafka } = await kafkaOf(command, context);
 			await using inspector = await ClusterInspector.connect(kafka, context.clock);
 			const partitions = await inspector.describe(name);
-			if (!partitions) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${name}; create it: pockaffe topic create ${name} -p 1`);
+			if (!partitions)
+				throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${name}; create it: pockaffe topic create ${name} -p 1`);
 			if (json) {
 				print(context.stdout, JSON.stringify({ topic: name, partitions }));
 				return;
 			}
 			print(context.stdout, `NAME        ${name}\nPARTITIONS  ${partitions.length}\n`);
-			const rows = partitions.map((each) => [each.partition, each.leader, each.replicas.join(","), each.inSyncReplicas.join(","), each.lowWatermark, each.highWatermark]);
+			const rows = partitions.map((each) => [
+				each.partition,
+				each.leader,
+				each.replicas.join(","),
+				each.inSyncReplicas.join(","),
+				each.lowWatermark,
+				each.highWatermark,
+			]);
 			print(context.stdout, textTable(["PARTITION", "LEADER", "REPLICAS", "IN-SYNC", "LOW-WATERMARK", "HIGH-WATERMARK"], rows));
 		});
 }

@@ -35,7 +35,15 @@ const withArguments: Record<string, RegExp> = {
 };
 
 /** CockroachDB's int is int8: the sized name means the same everywhere. */
-const synonyms: Record<string, string> = { int: "int4", integer: "int4", int4: "int4", int2: "smallint", int8: "bigint", decimal: "numeric", bool: "boolean" };
+const synonyms: Record<string, string> = {
+	int: "int4",
+	integer: "int4",
+	int4: "int4",
+	int2: "smallint",
+	int8: "bigint",
+	decimal: "numeric",
+	bool: "boolean",
+};
 
 /** The type as the server is told it, or what is wrong with it. */
 export function parseColumnType(written: string): { type: string; problem: string | null } {

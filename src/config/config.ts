@@ -2,7 +2,11 @@
 import type { z } from "zod";
 import type { configSchema } from "./schema.ts";
 
-type DeepReadonly<T> = T extends (infer Item)[] ? readonly DeepReadonly<Item>[] : T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
+type DeepReadonly<T> = T extends (infer Item)[]
+	? readonly DeepReadonly<Item>[]
+	: T extends object
+		? { readonly [Key in keyof T]: DeepReadonly<T[Key]> }
+		: T;
 
 /** A whole, validated configuration: every default filled in, frozen. Empty strings and lists stand for "not given". */
 export type Config = DeepReadonly<z.output<typeof configSchema>>;

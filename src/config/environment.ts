@@ -28,7 +28,12 @@ export function substitute(value: unknown, environment: Environment, path: (stri
 }
 
 /** `value` with the POCKAFFE_ variables over it; where each came from is noted in `origins` by key. */
-export function override(value: Record<string, unknown>, environment: Environment, origins: Map<string, string>, problems: Problem[]): void {
+export function override(
+	value: Record<string, unknown>,
+	environment: Environment,
+	origins: Map<string, string>,
+	problems: Problem[],
+): void {
 	const known = new Map(leaves(configSchema).map((leaf) => [variableOf(leaf.path), leaf]));
 	for (const [name, text] of Object.entries(environment)) {
 		if (!name.startsWith(PREFIX) || notOptions.has(name) || text === undefined) continue;

@@ -44,7 +44,11 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
 	const result = configSchema.safeParse(written);
 	if (!result.success) problems.push(...result.error.issues.flatMap((issue) => problemsOf(issue, written)));
 	else problems.push(...brokenRules(result.data as Config), ...moduleProblems(result.data as Config));
-	if (problems.length > 0) throw configError(source, problems.map((problem) => withOrigin(problem, origins)));
+	if (problems.length > 0)
+		throw configError(
+			source,
+			problems.map((problem) => withOrigin(problem, origins)),
+		);
 	const data = result.data as z.output<typeof configSchema>;
 	data.handler.module = resolveModule(data.handler.module, path === null ? options.cwd : dirname(path));
 	return { config: deepFreeze(data) as Config, source };
@@ -86,19 +90,27 @@ function problemsOf(issue: z.core.$ZodIssue, written: unknown): Problem[] {
 	}
 	if (issue.code === "invalid_union") {
 		// The members of a union that got further than the type say more than the union.
-		const deeper = issue.errors.flat().filter((inner) => inner.path.length > 0 || inner.code === "custom" || inner.code === "unrecognized_keys");
-		if (deeper.length > 0) return deeper.flatMap((inner) => problemsOf({ ...inner, path: [...path, ...inner.path] } as z.core.$ZodIssue, written));
+		const deeper = issue.errors
+			.flat()
+			.filter((inner) => inner.path.length > 0 || inner.code === "custom" || inner.code === "unrecognized_keys");
+		if (deeper.length > 0)
+			return deeper.flatMap((inner) => problemsOf({ ...inner, path: [...path, ...inner.path] } as z.core.$ZodIssue, written));
 	}
 	if (issue.code === "invalid_key") return [{ path, rule: issue.issues[0]?.message ?? issue.message }];
 	return [{ path, value: valueAt(written, path), rule: ruleOf(issue) }];
 }
 
 function ruleOf(issue: z.core.$ZodIssue): string {
-	return issue.code === "invalid_type" && issue.message.startsWith("Invalid input") ? `must be ${issue.expected === "record" ? "a map" : issue.expected === "object" ? "a map of keys" : issue.expected}` : issue.message;
+	return issue.code === "invalid_type" && issue.message.startsWith("Invalid input")
+		? `must be ${issue.expected === "record" ? "a map" : issue.expected === "object" ? "a map of keys" : issue.expected}`
+		: issue.message;
 }
 
 function valueAt(root: unknown, path: readonly (string | number)[]): unknown {
-	return path.reduce<unknown>((at, key) => (typeof at === "object" && at !== null ? (at as Record<string | number, unknown>)[key] : undefined), root);
+	return path.reduce<unknown>(
+		(at, key) => (typeof at === "object" && at !== null ? (at as Record<string | number, unknown>)[key] : undefined),
+		root,
+	);
 }
 
 function withOrigin(problem: Problem, origins: ReadonlyMap<string, string>): Problem {

@@ -48,6 +48,9 @@ function lineOf({ path, rule, from, ...rest }: Problem): string {
 
 function shown(path: readonly (string | number)[], value: unknown): string {
 	if (isSecret(path)) return "***";
-	const text = value === undefined ? "nothing" : (JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part)) ?? String(value));
+	const text =
+		value === undefined
+			? "nothing"
+			: (JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part)) ?? String(value));
 	return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text;
 }

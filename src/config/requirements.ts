@@ -12,7 +12,8 @@ export function requireForRun(config: Config, source: string): void {
 	const missing: Problem[] = [...kafkaKeys(config), ...databaseKeys(config)];
 	if (config.kafka.group === "") missing.push({ path: ["kafka", "group"], rule: "is needed: the consumer group" });
 	if (config.kafka.topics.length === 0) missing.push({ path: ["kafka", "topics"], rule: "is needed: the topics to read" });
-	if (config.handler.module === "") missing.push({ path: ["handler", "module"], rule: "is needed: your handler's file, or pockaffe:json, pockaffe:log" });
+	if (config.handler.module === "")
+		missing.push({ path: ["handler", "module"], rule: "is needed: your handler's file, or pockaffe:json, pockaffe:log" });
 	if (Object.keys(config.tables).length === 0 && config.handler.module !== "pockaffe:log") {
 		missing.push({ path: ["tables"], rule: "is needed: at least one table" });
 	}

@@ -43,8 +43,10 @@ function kafkaRules({ kafka }: Config): Problem[] {
 		.filter((name) => name in refusedProperties)
 		.map((name) => ({ path: ["kafka", "properties", name], rule: `is refused here; use ${refusedProperties[name]}` }));
 	const { mechanism, username, password } = kafka.sasl;
-	if (mechanism && !(username && password)) problems.push({ path: ["kafka", "sasl"], rule: "needs username and password beside mechanism" });
-	if (!mechanism && (username || password)) problems.push({ path: ["kafka", "sasl", "mechanism"], rule: "is needed beside username and password" });
+	if (mechanism && !(username && password))
+		problems.push({ path: ["kafka", "sasl"], rule: "needs username and password beside mechanism" });
+	if (!mechanism && (username || password))
+		problems.push({ path: ["kafka", "sasl", "mechanism"], rule: "is needed beside username and password" });
 	if ((kafka.tls.cert && !kafka.tls.key) || (kafka.tls.key && !kafka.tls.cert)) {
 		problems.push({ path: ["kafka", "tls"], rule: "needs cert and key together" });
 	}
@@ -75,7 +77,11 @@ function limitRules({ drain, kafka, handler, supervisor }: Config): Problem[] {
 		problems.push({ path: ["drain", "timeoutMs"], value: drain.timeoutMs, rule: `below max.poll.interval.ms (${maxPollMs})` });
 	}
 	if (supervisor.minBackoffMs > supervisor.maxBackoffMs) {
-		problems.push({ path: ["supervisor", "minBackoffMs"], value: supervisor.minBackoffMs, rule: `at most maxBackoffMs (${supervisor.maxBackoffMs})` });
+		problems.push({
+			path: ["supervisor", "minBackoffMs"],
+			value: supervisor.minBackoffMs,
+			rule: `at most maxBackoffMs (${supervisor.maxBackoffMs})`,
+		});
 	}
 	if (handler.retryBackoffMs > handler.maxRetryBackoffMs) {
 		const rule = `at most maxRetryBackoffMs (${handler.maxRetryBackoffMs})`;

@@ -17,7 +17,8 @@ const topic = z.string("a topic's name, or ^… for a regular expression").check
 	const { value } = context;
 	const issue = (message: string) => context.issues.push({ code: "custom", input: value, message });
 	if (!value.startsWith("^")) {
-		if (!/^[a-zA-Z0-9._-]{1,249}$/.test(value)) issue("a topic's name (letters, digits, . _ -; at most 249), or ^… for a regular expression");
+		if (!/^[a-zA-Z0-9._-]{1,249}$/.test(value))
+			issue("a topic's name (letters, digits, . _ -; at most 249), or ^… for a regular expression");
 		return;
 	}
 	try {
@@ -39,10 +40,15 @@ const startFrom = z
 	});
 
 const kafka = z.strictObject({
-	brokers: z.array(broker, "a list of host:port").default([]).describe("Addresses to find the cluster by; none here and no database: embedded"),
+	brokers: z
+		.array(broker, "a list of host:port")
+		.default([])
+		.describe("Addresses to find the cluster by; none here and no database: embedded"),
 	group: text().default("").describe("Consumer group"),
 	topics: z.array(topic, "a list of topics").default([]).describe("Topics; `^…` is a regular expression"),
-	startFrom: startFrom.default("earliest").describe("Where a group without commits starts: earliest, latest, or a timestamp; committed at once"),
+	startFrom: startFrom
+		.default("earliest")
+		.describe("Where a group without commits starts: earliest, latest, or a timestamp; committed at once"),
 	onOffsetOutOfRange: oneOf("park", "earliest", "latest").default("park").describe("What to do where the position is outside the log"),
 	protocol: oneOf("classic", "eager", "consumer").default("classic").describe("classic (cooperative-sticky), eager, or consumer (KIP-848)"),
 	instanceId: text().default("").describe("Static membership: a restart within the session timeout causes no rebalance"),
@@ -54,7 +60,7 @@ const kafka = z.strictObject({
 			key: text().optional().describe("Client key: a file, or PEM text"),
 		})
 		.default({})
-		.describe("TLS; any key given turns it on, `{ca: \"\"}` uses the system's certificates"),
+		.describe('TLS; any key given turns it on, `{ca: ""}` uses the system\'s certificates'),
 	sasl: z
 		.strictObject({
 			mechanism: oneOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512").optional().describe("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
@@ -70,7 +76,9 @@ const kafka = z.strictObject({
 });
 
 const handler = z.strictObject({
-	module: text().default("").describe("ES module with handleMessage or handleMessages, relative to this file; or pockaffe:json, pockaffe:log"),
+	module: text()
+		.default("")
+		.describe("ES module with handleMessage or handleMessages, relative to this file; or pockaffe:json, pockaffe:log"),
 	options: z.record(z.string(), z.unknown()).default({}).describe("Handed to the handler's init; pockaffe:json takes `id`"),
 	concurrency: notBuiltYet(positive(), 1).default(1).describe("Messages of one partition that may overlap (different keys only)"),
 	timeoutMs: positive("milliseconds: a whole number above 0").default(30_000).describe("Longest a single call of the handler may take"),
@@ -136,7 +144,9 @@ const table = z.strictObject({
 	id: z
 		.strictObject({
 			column: identifier.default("id").describe("Name of the id column, the primary key"),
-			type: oneOf(...idTypes).default("text").describe(`One of ${idTypes.join(", ")}`),
+			type: oneOf(...idTypes)
+				.default("text")
+				.describe(`One of ${idTypes.join(", ")}`),
 		})
 		.prefault({})
 		.describe("The id column"),
@@ -172,7 +182,9 @@ const deadLetters = z.strictObject({
 	topic: text().default("").describe("The topic, for `topic`"),
 	breaker: z
 		.strictObject({
-			share: notBuiltYet(z.number("a number above 0, at most 1").gt(0).max(1), 0.1).default(0.1).describe("Share of dead letters that parks a partition"),
+			share: notBuiltYet(z.number("a number above 0, at most 1").gt(0).max(1), 0.1)
+				.default(0.1)
+				.describe("Share of dead letters that parks a partition"),
 			minMessages: notBuiltYet(positive(), 100).default(100).describe("Messages from which the share counts"),
 			withinMs: notBuiltYet(positive(), 60_000).default(60_000).describe("Period of the share"),
 			consecutive: notBuiltYet(positive(), 20).default(20).describe("Dead letters in a row that park a partition"),

@@ -16,7 +16,7 @@ import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
 import { type PostgresBinary, preparePostgres, type ServerUser } from "./postgres-binary.ts";
-import { isPostgresOf, readPostmasterPid, type Postmaster } from "./postmaster-pid.ts";
+import { isPostgresOf, type Postmaster, readPostmasterPid } from "./postmaster-pid.ts";
 
 /** What is needed to start. */
 export interface EmbeddedPostgresOptions {
@@ -142,7 +142,11 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		if (left && (await isPostgresOf(left, this.#data))) {
 			const owner = await readFile(join(folder, "owner.pid"), "utf8").catch(() => "");
 			if (Number(owner) !== process.pid && isAlive(Number(owner))) {
-				throw new ExitError(exitCodes.usage, "embedded_in_use", `another embedded daemon (pid ${owner.trim()}) uses ${folder}: stop it, or start in another folder`);
+				throw new ExitError(
+					exitCodes.usage,
+					"embedded_in_use",
+					`another embedded daemon (pid ${owner.trim()}) uses ${folder}: stop it, or start in another folder`,
+				);
 			}
 			if (await this.#adopt(left)) {
 				await writeFile(join(folder, "owner.pid"), String(process.pid));
@@ -196,7 +200,10 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		const deadline = this.#options.clock.monotonic() + START_TIMEOUT_MS;
 		while (!(await this.#options.probe(this.url))) {
 			if (ended || this.#options.clock.monotonic() > deadline) {
-				throw new PocKaffeError("embedded_postgres", `the embedded database did not start${failure ? `: ${messageOf(failure)}` : ""}; see ${logFile}`);
+				throw new PocKaffeError(
+					"embedded_postgres",
+					`the embedded database did not start${failure ? `: ${messageOf(failure)}` : ""}; see ${logFile}`,
+				);
 			}
 			await this.#options.clock.sleep(POLL_MS);
 		}
@@ -257,7 +264,11 @@ async function serverUser(): Promise<ServerUser | null> {
 	const lines = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
 	const found = lines.find(([name]) => name === "postgres") ?? lines.find(([name]) => name === "nobody");
 	if (found) return { uid: Number(found[2]), gid: Number(found[3]) };
-	throw new ExitError(exitCodes.usage, "no_server_user", "Postgres can't run as root, and there is no system user postgres or nobody: run as an ordinary user");
+	throw new ExitError(
+		exitCodes.usage,
+		"no_server_user",
+		"Postgres can't run as root, and there is no system user postgres or nobody: run as an ordinary user",
+	);
 }
 
 /** The folder, or one below the temporary folder where the server's user can't get at it. */

@@ -9,7 +9,12 @@ export interface ClusterMetadata {
 	readonly brokers: readonly { readonly id: number; readonly host: string; readonly port: number }[];
 	readonly topics: readonly {
 		readonly name: string;
-		readonly partitions: readonly { readonly id: number; readonly leader: number; readonly replicas: readonly number[]; readonly isrs: readonly number[] }[];
+		readonly partitions: readonly {
+			readonly id: number;
+			readonly leader: number;
+			readonly replicas: readonly number[];
+			readonly isrs: readonly number[];
+		}[];
 	}[];
 }
 
@@ -34,6 +39,9 @@ export function connectOrExplain(client: Client<never> | unknown, kafka: Config[
 function explanation(error: Error, said: readonly string[], kafka: Config["kafka"]): string {
 	const words = said.length > 0 ? said.join("; ") : error.message;
 	const protocol = securityProtocol(kafka);
-	const look = protocol === "plaintext" ? "is the address right, does the broker run, does it want TLS or SASL?" : "look at kafka.tls (ca, cert, key) and kafka.sasl";
+	const look =
+		protocol === "plaintext"
+			? "is the address right, does the broker run, does it want TLS or SASL?"
+			: "look at kafka.tls (ca, cert, key) and kafka.sasl";
 	return `no connection to ${kafka.brokers.join(",")} (${protocol}): ${words}; ${look}`;
 }

@@ -3,7 +3,13 @@
  * commit results, a close that can hang); decides nothing. The group consumer on top of it knows groups and assignments.
  */
 import { EventEmitter } from "eventemitter3";
-import rdkafka, { type LibrdKafkaError, type Message, type KafkaConsumer as RawConsumer, type TopicPartition as RawPartition, type TopicPartitionOffset as RawPartitionOffset } from "node-rdkafka";
+import rdkafka, {
+	type LibrdKafkaError,
+	type Message,
+	type KafkaConsumer as RawConsumer,
+	type TopicPartition as RawPartition,
+	type TopicPartitionOffset as RawPartitionOffset,
+} from "node-rdkafka";
 import type { Clock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import type { Header, ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
@@ -239,7 +245,9 @@ const noHeaders: readonly Header[] = [];
 
 /** The client's message in our words, in place: an object per message is dear enough. */
 function received(raw: Message): ReceivedMessage {
-	const headers = raw.headers ? raw.headers.flatMap((header) => Object.entries(header).map(([name, value]): Header => [name, toBuffer(value)])) : noHeaders;
+	const headers = raw.headers
+		? raw.headers.flatMap((header) => Object.entries(header).map(([name, value]): Header => [name, toBuffer(value)]))
+		: noHeaders;
 	return Object.assign(raw as unknown as ReceivedMessage, { headers });
 }
 

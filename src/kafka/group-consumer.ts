@@ -12,7 +12,7 @@ import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
-import { ConsumerClient, KafkaError, kafkaErrors } from "./consumer-client.ts";
+import { type ConsumerClient, KafkaError, kafkaErrors } from "./consumer-client.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
 import { FirstStart, resolveStartPositions, type StartFrom, type StartPosition } from "./start-position.ts";
 
@@ -226,7 +226,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	#rebalanced(code: number, partitions: TopicPartition[]): void {
 		const rebalance = ++this.#rebalance;
 		this.#rebalances++;
-		const change = () => (code === kafkaErrors.assignPartitions ? this.#assign(partitions, rebalance) : this.#revoke(partitions, rebalance));
+		const change = () =>
+			code === kafkaErrors.assignPartitions ? this.#assign(partitions, rebalance) : this.#revoke(partitions, rebalance);
 		this.#rebalancing = this.#rebalancing.then(change).catch((error) => {
 			this.emit("consume:failed", { message: `the assignment could not be answered: ${messageOf(error)}`, code: -1 });
 		});

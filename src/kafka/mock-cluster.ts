@@ -13,7 +13,7 @@ export interface MockCluster extends AsyncDisposable {
 
 /** Starts brokers (default 1) with these topics. Other processes reach them too. */
 export async function startMockCluster({ brokers = 1, topics }: { brokers?: number; topics: readonly string[] }): Promise<MockCluster> {
-	const owner = new rdkafka.Producer({ "test.mock.num.brokers": brokers, "bootstrap.servers": "mock", "log_level": 0 } as never, {});
+	const owner = new rdkafka.Producer({ "test.mock.num.brokers": brokers, "bootstrap.servers": "mock", log_level: 0 } as never, {});
 	const metadata = await new Promise<{ brokers: { host: string; port: number }[] }>((resolve, reject) => {
 		owner.connect({ timeout: 10_000 }, (error, found) => (error ? reject(error) : resolve(found as never)));
 	});

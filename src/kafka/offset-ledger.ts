@@ -73,7 +73,9 @@ export class OffsetLedger {
 
 	/** Offsets that moved past what is committed, of all partitions or of those given. */
 	due(partitions?: readonly TopicPartition[]): DueOffset[] {
-		const entries = partitions ? partitions.flatMap((partition) => this.#entries.get(partitionName(partition)) ?? []) : this.#entries.values();
+		const entries = partitions
+			? partitions.flatMap((partition) => this.#entries.get(partitionName(partition)) ?? [])
+			: this.#entries.values();
 		const due: DueOffset[] = [];
 		for (const { topic, partition, epoch, tracker, committed } of entries) {
 			const offset = tracker.committable;

@@ -45,8 +45,8 @@ export function groupMessages(messages: readonly ReceivedMessage[]): [TopicParti
 			last.push(message);
 			continue;
 		}
-		let partitions = groups.get(message.topic);
-		if (!partitions) groups.set(message.topic, (partitions = new Map()));
+		const partitions = groups.get(message.topic) ?? new Map<number, ReceivedMessage[]>();
+		groups.set(message.topic, partitions);
 		let group = partitions.get(message.partition);
 		if (!group) {
 			group = [];

@@ -118,4 +118,3 @@ function deliver(error: LibrdKafkaError | null, { partition, offset, timestamp, 
 function bufferOf(content: Buffer | string | null): Buffer | null {
 	return typeof content === "string" ? Buffer.from(content) : content;
 }
-

@@ -3,10 +3,10 @@ import rdkafka from "node-rdkafka";
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
+import type { TopicPartition } from "../core/message.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
-import type { TopicPartition } from "../core/message.ts";
 
 /** A partition of a topic. */
 export interface PartitionDescription {
@@ -41,7 +41,12 @@ export class ClusterInspector implements AsyncDisposable {
 	}
 
 	/** Connects without joining; `group` is whose offsets may be asked for. Rejects with `kafka_connect`. */
-	static async connect(kafka: Config["kafka"], clock: Clock, group = "pockaffe-inspector", timeoutMs = TIMEOUT_MS): Promise<ClusterInspector> {
+	static async connect(
+		kafka: Config["kafka"],
+		clock: Clock,
+		group = "pockaffe-inspector",
+		timeoutMs = TIMEOUT_MS,
+	): Promise<ClusterInspector> {
 		const client = new ConsumerClient({ ...kafkaClientSettings(kafka), "group.id": group, "enable.auto.commit": false }, {}, clock);
 		const metadata = await connectOrExplain(client.raw, kafka, timeoutMs);
 		return new ClusterInspector(client, metadata);
@@ -70,7 +75,9 @@ export class ClusterInspector implements AsyncDisposable {
 		const wanted = this.metadata.topics.filter(({ name }) => topics.includes(name));
 		const partitions = wanted.flatMap(({ name, partitions: all }) => all.map(({ id }) => ({ topic: name, partition: id })));
 		if (partitions.length === 0) return [];
-		const committed = await this.#client.committed(partitions.sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition)));
+		const committed = await this.#client.committed(
+			partitions.sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition)),
+		);
 		return Promise.all(
 			committed.map(async ({ topic, partition, offset }) => {
 				const { low, high } = await this.#client.watermarks({ topic, partition });

@@ -163,7 +163,8 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		if (!lanes) throw new Error(`rows for ${block.table}, which is no configured table`);
 		const { topic, partition, batch } = submission;
 		const [{ layout }] = lanes as [Lane];
-		const field = layout.version.kind === "field" ? layout.columns.findIndex(({ name }) => name === (layout.version as { column: string }).column) : -1;
+		const field =
+			layout.version.kind === "field" ? layout.columns.findIndex(({ name }) => name === (layout.version as { column: string }).column) : -1;
 		for (let row = 0; row < block.length; row++) {
 			const message = block.messages[row] as number;
 			const id = block.ids[row] as string;
@@ -255,7 +256,11 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	}
 
 	/** Tells every row's fate. A refused row's next older version goes back to the lane. */
-	#settle(lane: Lane, result: Awaited<ReturnType<typeof writeRows>>, context: { trigger: Trigger; durationMs: number; bytes: number }): void {
+	#settle(
+		lane: Lane,
+		result: Awaited<ReturnType<typeof writeRows>>,
+		context: { trigger: Trigger; durationMs: number; bytes: number },
+	): void {
 		let coalesced = 0;
 		const timestamps = new Map<string, number[]>();
 		for (const row of result.written) {
@@ -322,4 +327,3 @@ function hash(id: string): number {
 	for (let i = 0; i < id.length; i++) value = Math.imul(value ^ id.charCodeAt(i), 0x01000193);
 	return value >>> 0;
 }
-

@@ -50,7 +50,10 @@ export function upsertStatement(layout: TableLayout): string {
 ), written as (
   insert into ${table} as t (${targets.join(", ")})
   select ${targets.join(", ")} from incoming where not is_stale order by ${id}
-  on conflict (${id}) do update set ${targets.slice(1).map((name) => `${name} = excluded.${name}`).join(", ")}
+  on conflict (${id}) do update set ${targets
+		.slice(1)
+		.map((name) => `${name} = excluded.${name}`)
+		.join(", ")}
   where ${guard(layout, stored)}
   returning t.deleted
 )

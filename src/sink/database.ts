@@ -110,7 +110,11 @@ function tlsOptions(url: string): object {
 		case "verify-full":
 			return { ssl: { rejectUnauthorized: true } };
 		default:
-			throw new ExitError(exitCodes.usage, "database_url", `database.url: sslmode ${mode} – one of disable, prefer, require, verify-ca, verify-full`);
+			throw new ExitError(
+				exitCodes.usage,
+				"database_url",
+				`database.url: sslmode ${mode} – one of disable, prefer, require, verify-ca, verify-full`,
+			);
 	}
 }
 

@@ -29,7 +29,8 @@ export async function writeRows(database: Database, layout: TableLayout, stateme
 		const isolates = problem.fault === "row" || problem.fault === "split";
 		const [only] = rows;
 		if (isolates && rows.length > 1) return writeHalves(database, layout, statement, rows);
-		if (problem.fault === "row" && only) return { written: [], refused: [{ row: only, problem }], left: [], problem: null, counts: nothing };
+		if (problem.fault === "row" && only)
+			return { written: [], refused: [{ row: only, problem }], left: [], problem: null, counts: nothing };
 		return { written: [], refused: [], left: rows, problem, counts: nothing };
 	}
 }

@@ -15,7 +15,8 @@ export interface RowVersion {
 export function compareVersions(left: RowVersion, right: RowVersion, { kind, ...strategy }: VersionStrategy): number {
 	if (kind === "field") {
 		const { type } = strategy as { type: string };
-		const byField = type === "timestamptz" ? compareText(left.field ?? "", right.field ?? "") : compareDecimals(left.field ?? "0", right.field ?? "0");
+		const byField =
+			type === "timestamptz" ? compareText(left.field ?? "", right.field ?? "") : compareDecimals(left.field ?? "0", right.field ?? "0");
 		if (byField !== 0) return byField;
 	}
 	if (kind !== "offset" && left.timestamp !== right.timestamp) return left.timestamp - right.timestamp;

@@ -40,7 +40,9 @@ async function checkTable(database: Database, layout: TableLayout): Promise<Tabl
 	const table = layout.name;
 	if (!(await exists(database, table))) {
 		const missing = `is missing: run what \`pockaffe schema\` prints, or set tables.${table}.create: true`;
-		return layout.create ? { table, problems: [], warnings: ["is missing and will be created at start"] } : { table, problems: [missing], warnings: [] };
+		return layout.create
+			? { table, problems: [], warnings: ["is missing and will be created at start"] }
+			: { table, problems: [missing], warnings: [] };
 	}
 	const stored = await storedColumns(database, table);
 	const problems = [
@@ -82,15 +84,22 @@ function columnProblems(stored: StoredColumn | undefined, name: string, type: st
 	if (!stored) return [`column ${name} (${type}) is missing`];
 	const [, base = type, args = ""] = /^([a-z0-9 ]+)(\(.*\))?$/.exec(type) ?? [];
 	const expected = (spellings[base] ?? base) + args;
-	return stored.type === expected || stored.type.replace(/\(.*\)/, "") === expected ? [] : [`column ${name} is ${stored.type}, not ${expected}`];
+	return stored.type === expected || stored.type.replace(/\(.*\)/, "") === expected
+		? []
+		: [`column ${name} is ${stored.type}, not ${expected}`];
 }
 
 /** A delete nulls every data column, so each must allow it or have a default that a first insert of a tombstone overrides with null. */
 function tombstoneProblems(layout: TableLayout, stored: ReadonlyMap<string, StoredColumn>): string[] {
 	const known = new Set(expectedColumns(layout).map(([name]) => name));
-	const data = layout.columns.filter(({ name }) => stored.get(name)?.notNull).map(({ name }) => `column ${name} is not null, but a delete nulls it: drop not null`);
+	const data = layout.columns
+		.filter(({ name }) => stored.get(name)?.notNull)
+		.map(({ name }) => `column ${name} is not null, but a delete nulls it: drop not null`);
 	const strangers = [...stored.values()].filter(({ name, notNull, hasDefault }) => !known.has(name) && notNull && !hasDefault);
-	return [...data, ...strangers.map(({ name }) => `column ${name} is not configured, not null and without default: every insert would fail`)];
+	return [
+		...data,
+		...strangers.map(({ name }) => `column ${name} is not configured, not null and without default: every insert would fail`),
+	];
 }
 
 async function keyProblems(database: Database, { name, id }: TableLayout): Promise<string[]> {

@@ -64,7 +64,14 @@ const safeMessageClasses = new Set(["08", "28", "3D", "42", "53", "57", "25", "5
 
 /** Classifies whatever a query rejected with. */
 export function problemOf(error: unknown): SqlProblem {
-	const { code = "", table_name, column_name, constraint_name, message = "", routine } = (error ?? {}) as Record<string, string | undefined>;
+	const {
+		code = "",
+		table_name,
+		column_name,
+		constraint_name,
+		message = "",
+		routine,
+	} = (error ?? {}) as Record<string, string | undefined>;
 	const fault = faultOf(code, routine ?? "");
 	const names = [
 		table_name ? `table ${table_name}` : "",
@@ -72,8 +79,17 @@ export function problemOf(error: unknown): SqlProblem {
 		constraint_name ? `constraint ${constraint_name}` : "",
 	].filter(Boolean);
 	const safe = clientCodes.test(code) || safeMessageClasses.has(code.slice(0, 2)) ? message : "";
-	const what = [sqlstate.test(code) ? `SQLSTATE ${code}` : code || "an error without a code", names.join(", "), safe].filter(Boolean).join(": ");
-	return { code: code || "unknown", table: table_name ?? null, column: column_name ?? null, constraint: constraint_name ?? null, fault, message: what };
+	const what = [sqlstate.test(code) ? `SQLSTATE ${code}` : code || "an error without a code", names.join(", "), safe]
+		.filter(Boolean)
+		.join(": ");
+	return {
+		code: code || "unknown",
+		table: table_name ?? null,
+		column: column_name ?? null,
+		constraint: constraint_name ?? null,
+		fault,
+		message: what,
+	};
 }
 
 /** What mends a systemic fault; null where there is nothing better than the message. */

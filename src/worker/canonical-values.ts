@@ -36,7 +36,11 @@ export function canonicalVersion(value: unknown, type: "bigint" | "numeric" | "t
 }
 
 function canonicalUuid(text: string): string {
-	const hex = text.trim().replace(/^\{(.*)\}$/, "$1").replaceAll("-", "").toLowerCase();
+	const hex = text
+		.trim()
+		.replace(/^\{(.*)\}$/, "$1")
+		.replaceAll("-", "")
+		.toLowerCase();
 	if (!/^[0-9a-f]{32}$/.test(hex)) throw new RowFaultError("22P02", "is no uuid");
 	return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

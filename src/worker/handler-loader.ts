@@ -4,8 +4,8 @@
  */
 import { pathToFileURL } from "node:url";
 import type { Handler } from "../handler-api.ts";
-import type { HandlerFailure } from "./handler-thread.ts";
 import { failureOf } from "./handler-failure.ts";
+import type { HandlerFailure } from "./handler-thread.ts";
 
 /** A module that can be run. `lenient`: fields without a column are ignored (pockaffe:json). */
 export interface LoadedHandler {
@@ -39,7 +39,8 @@ export async function loadHandler(module: string): Promise<{ ok: true; loaded: L
 function problemOf(exported: Record<string, unknown>): string | null {
 	const { handleMessage, handleMessages } = exported;
 	const wanted = "export a function handleMessage(message, state) or handleMessages(batch, state)";
-	if (handleMessage !== undefined && handleMessages !== undefined) return "exports both handleMessage and handleMessages: export one of them";
+	if (handleMessage !== undefined && handleMessages !== undefined)
+		return "exports both handleMessage and handleMessages: export one of them";
 	for (const name of ["handleMessage", "handleMessages", "init", "terminate"]) {
 		const value = exported[name];
 		if (value !== undefined && typeof value !== "function") return `exports ${name} as ${typeof value}, not as a function`;
@@ -55,10 +56,16 @@ function loadFailure(module: string, error: unknown): HandlerFailure {
 	const failure = failureOf("load", error);
 	const code = (error as { code?: unknown } | null)?.code;
 	if (code === "ERR_MODULE_NOT_FOUND" && failure.message.includes(module)) {
-		return { ...failure, message: `${module}: there is no such file; the handler must be there and export handleMessage or handleMessages` };
+		return {
+			...failure,
+			message: `${module}: there is no such file; the handler must be there and export handleMessage or handleMessages`,
+		};
 	}
 	if (/Module did not self-register|node-librdkafka/.test(failure.message)) {
-		return { ...failure, message: `${module}: imports node-rdkafka, which can't be loaded in a worker thread: produce from a process of its own` };
+		return {
+			...failure,
+			message: `${module}: imports node-rdkafka, which can't be loaded in a worker thread: produce from a process of its own`,
+		};
 	}
 	// A syntax error's place is only in the first line of its stack.
 	const place = failure.name === "SyntaxError" ? (failure.stack?.split("\n")[0] ?? "") : "";

@@ -30,14 +30,18 @@ export function handleMessage({ key, value }: Message, { idField, table }: JsonS
 	const target = table === undefined ? {} : { table };
 	if (value === null || value.length === 0) {
 		const id = textOf(key);
-		return id === null ? { reject: "the value is null and there is no key that would say which row to delete" } : { id, delete: true, ...target };
+		return id === null
+			? { reject: "the value is null and there is no key that would say which row to delete" }
+			: { id, delete: true, ...target };
 	}
 	if (!isUtf8(value)) return { reject: "the value is not UTF-8" };
 	const fields = parseObject(value.toString("utf8"));
 	if (typeof fields === "string") return { reject: fields };
 	if (idField === null) {
 		const id = textOf(key);
-		return id === null ? { reject: "the message has no key (UTF-8 text) to be the id, and options.id names no field" } : { id, fields, ...target };
+		return id === null
+			? { reject: "the message has no key (UTF-8 text) to be the id, and options.id names no field" }
+			: { id, fields, ...target };
 	}
 	const { [idField]: id, ...others } = fields;
 	const idText = isLosslessNumber(id) ? id.value : id;

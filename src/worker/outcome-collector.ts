@@ -100,7 +100,8 @@ export class OutcomeCollector {
 		let bytes = 0;
 		for (const row of rows) bytes += row.bytes;
 		const { maxOutcomeBytes } = this.#options;
-		if (bytes > maxOutcomeBytes) throw new BadOutcomeError(`the outcome has ${bytes} bytes, more than handler.maxOutcomeBytes (${maxOutcomeBytes})`);
+		if (bytes > maxOutcomeBytes)
+			throw new BadOutcomeError(`the outcome has ${bytes} bytes, more than handler.maxOutcomeBytes (${maxOutcomeBytes})`);
 		if (rows.length === 0) this.#counts.none++;
 		else if (rows.some(({ isDelete }) => isDelete)) this.#counts.delete++;
 		else this.#counts.row++;

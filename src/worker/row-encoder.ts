@@ -135,7 +135,8 @@ export class RowEncoder {
 		if (isDelete && !column.isVersion) return null;
 		const value = valueAt(fields, column.path);
 		if (value !== undefined && value !== null) return column.encode(value);
-		if (column.isVersion) throw new BadOutcomeError(`it is the row's version and must have a value${isDelete ? ", in a delete's fields too" : ""}`);
+		if (column.isVersion)
+			throw new BadOutcomeError(`it is the row's version and must have a value${isDelete ? ", in a delete's fields too" : ""}`);
 		if (!column.nullable) throw new RowFaultError("23502", "is missing");
 		return null;
 	}

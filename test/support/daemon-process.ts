@@ -1,0 +1,80 @@
+/** The daemon as its users run it: a process, driven by configuration, signals, HTTP and its log alone. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { waitFor } from "./wait-for.ts";
+
+const main = new URL("../../dist/main.js", import.meta.url).pathname;
+
+/** A record of the JSON log. */
+export type LogRecord = Readonly<Record<string, unknown>> & { readonly msg: string; readonly level: string };
+
+/** A running daemon. */
+export class DaemonProcess {
+	readonly child: ChildProcess;
+	readonly records: LogRecord[] = [];
+	output = "";
+	readonly #exit: Promise<number>;
+
+	constructor(args: readonly string[], options: { cwd: string; env?: Record<string, string> }) {
+		const env = { ...process.env, ...options.env };
+		this.child = spawn(process.execPath, [main, ...args], { cwd: options.cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+		let rest = "";
+		this.child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+			this.output += chunk;
+			const lines = (rest + chunk).split("\n");
+			rest = lines.pop() ?? "";
+			for (const line of lines) if (line.startsWith("{")) this.records.push(JSON.parse(line));
+		});
+		this.child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+			this.output += chunk;
+		});
+		this.#exit = new Promise((resolve) => {
+			this.child.on("exit", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 128)));
+		});
+	}
+
+	/** The record that `matches`, waiting for it. */
+	record(what: string, matches: (record: LogRecord) => boolean, timeoutMs?: number): Promise<LogRecord> {
+		return waitFor(`a log record: ${what}\n${this.output.slice(-3000)}`, () => this.records.find(matches), timeoutMs);
+	}
+
+	/** Where its HTTP listens. */
+	async url(): Promise<string> {
+		return (await this.record("listens", ({ url }) => typeof url === "string")).url as string;
+	}
+
+	async json(path: string): Promise<any> {
+		return (await fetch((await this.url()) + path)).json();
+	}
+
+	/** A metric's sum over the series whose labels contain `labels`. */
+	async metric(name: string, labels = ""): Promise<number> {
+		const text = await (await fetch(`${await this.url()}/metrics`)).text();
+		const lines = text
+			.split("\n")
+			.filter((line) => line.startsWith(name) && /^[{ ]/.test(line.slice(name.length)) && line.includes(labels));
+		return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+	}
+
+	ready(timeoutMs?: number): Promise<boolean> {
+		return waitFor(`readiness\n${this.output.slice(-2000)}`, async () => (await this.json("/readyz")).ready === true, timeoutMs);
+	}
+
+	/** Sends a signal and gives the exit code. */
+	async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
+		this.child.kill(signal);
+		return this.#exit;
+	}
+
+	exited(): Promise<number> {
+		return this.#exit;
+	}
+}
+
+/** Writes a configuration (JSON is YAML) into `folder` and runs the daemon on it; HTTP at any free port. */
+export async function runDaemon(folder: string, config: Record<string, unknown>, env: Record<string, string> = {}): Promise<DaemonProcess> {
+	const file = join(folder, "pockaffe.yaml");
+	await writeFile(file, JSON.stringify({ http: { port: 0 }, ...config }, null, 1));
+	return new DaemonProcess(["run", "-c", file], { cwd: folder, env });
+}

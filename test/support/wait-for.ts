@@ -1,0 +1,19 @@
+/** Waiting for something observable, with a deadline and an error that says what did not come. */
+
+/** Polls until `check` gives a value that isn't undefined, null or false; a check that throws is asked again. */
+export async function waitFor<T>(what: string, check: () => Promise<T> | T, timeoutMs = 30_000): Promise<NonNullable<T>> {
+	const deadline = performance.now() + timeoutMs;
+	let last: unknown;
+	for (;;) {
+		try {
+			const value = await check();
+			if (value !== undefined && value !== null && value !== false) return value as NonNullable<T>;
+			last = value;
+		} catch (error) {
+			last = error;
+		}
+		if (performance.now() > deadline)
+			throw new Error(`waited ${timeoutMs} ms for ${what}; last: ${last instanceof Error ? last.stack : JSON.stringify(last)}`);
+		await new Promise((resolve) => setTimeout(resolve, 25));
+	}
+}
