@@ -1,0 +1,91 @@
+/** Everything arrives exactly once in the table, whatever happens to the daemon: the table is compared with the fold of the log. */
+import { expect, inject, it } from "vitest";
+import { connectDatabase } from "../../src/sink/database.ts";
+import { systemClock } from "../../src/core/clock.ts";
+import { ClusterInspector } from "../../src/kafka/topics.ts";
+import { type DaemonProcess, runDaemon } from "../support/daemon-process.ts";
+import { differences, eventLog, eventTable, foldEvents, readTable } from "../support/event-log.ts";
+import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { createTestDatabase } from "../support/test-database.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const PARTITIONS = 4;
+
+describeOnKafka("delivery", () => {
+	it("brings 1,000,000 messages of 100,000 ids into the table, each counted once", { timeout: 300_000 }, async () => {
+		await using run = await loadedRun({ count: 1_000_000, ids: 100_000, seed: 11 });
+		const daemon = await runDaemon(run.folder, run.config);
+		try {
+			await allCommitted(run, 240_000);
+			expect(await daemon.metric("pockaffe_cas_rows_total")).toBe(1_000_000);
+			expect(await daemon.metric("pockaffe_messages_consumed_total")).toBe(1_000_000);
+			expect(differences(await readTable(run.database, "events"), run.expected)).toEqual([]);
+		} finally {
+			expect(await daemon.stop()).toBe(0);
+		}
+	});
+
+	it("loses nothing when the daemon is killed again and again", { timeout: 300_000 }, async () => {
+		await using run = await loadedRun({ count: 400_000, ids: 50_000, seed: 12 });
+		for (const rows of [1, 10_000, 30_000]) {
+			const killed = await runDaemon(run.folder, run.config);
+			await waitFor(`${rows} rows`, async () => (await rowCount(run)) >= rows, 120_000);
+			expect(await killed.stop("SIGKILL")).toBe(137);
+		}
+		let daemon: DaemonProcess | undefined;
+		try {
+			daemon = await runDaemon(run.folder, run.config);
+			await allCommitted(run, 240_000);
+			expect(differences(await readTable(run.database, "events"), run.expected)).toEqual([]);
+		} finally {
+			expect(await daemon?.stop()).toBe(0);
+		}
+	});
+});
+
+interface LoadedRun extends AsyncDisposable {
+	readonly folder: string;
+	readonly topic: string;
+	readonly group: string;
+	readonly config: Record<string, unknown>;
+	readonly expected: ReturnType<typeof foldEvents>;
+	readonly database: ReturnType<typeof connectDatabase>;
+}
+
+/** A filled topic, an empty database, a configuration, and what must come of it. */
+async function loadedRun({ count, ids, seed }: { count: number; ids: number; seed: number }): Promise<LoadedRun> {
+	const folder = await temporaryFolder();
+	const db = await createTestDatabase();
+	const topic = uniqueName("events");
+	const group = uniqueName("delivery");
+	const log = { topic, count, ids, seed, partitions: PARTITIONS, wander: true, deletes: 0.02 };
+	expect(await loadTopic(inject("kafkaBrokers"), { name: topic, partitions: PARTITIONS }, eventLog(log))).toBe(count);
+	const config = {
+		kafka: { brokers: [inject("kafkaBrokers")], topics: [topic], group, properties: { "session.timeout.ms": 6000 } },
+		handler: { module: "pockaffe:json" },
+		database: { url: db.url },
+		tables: { events: eventTable },
+	};
+	const dispose = async () => {
+		await db[Symbol.asyncDispose]();
+		await folder[Symbol.asyncDispose]();
+	};
+	return { folder: folder.path, topic, group, config, expected: foldEvents(eventLog(log)), database: db.database, [Symbol.asyncDispose]: dispose };
+}
+
+async function rowCount({ database }: LoadedRun): Promise<number> {
+	const [row] = await database.query("select count(*)::int as rows from events");
+	return row?.rows as number;
+}
+
+/** Waits until the committed offsets equal the end of every partition. */
+async function allCommitted({ topic, group }: LoadedRun, timeoutMs: number): Promise<void> {
+	await using inspector = await ClusterInspector.connect(kafkaAt(inject("kafkaBrokers")), systemClock, group);
+	await waitFor(
+		"every offset to be committed",
+		async () => (await inspector.groupOffsets([topic])).every(({ committed, latest }) => committed === latest),
+		timeoutMs,
+	);
+}
