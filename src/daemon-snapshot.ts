@@ -38,17 +38,17 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 }
 
 function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
-	const { supervisor, ledger, workers, lagClock, consumer, writer } = daemon;
-	return [...supervisor.children].flatMap(([name, { topic, partition, epoch, paused }]) => {
+	const { supervisor, ledger, lagClock, consumer, writer, stallDetector } = daemon;
+	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, child }) => {
 		const offsets = ledger.of({ topic, partition });
-		const worker = workers.get(name);
-		if (!offsets || !worker) return [];
-		const { state, queue, restarts, attempts, lastFailure } = worker;
+		if (!offsets) return [];
+		const { state, queue, restarts, attempts, lastFailure } = child;
+		const stalled = stallDetector.reasonOf({ topic, partition });
 		return [
 			{
 				topic,
 				partition,
-				worker: state,
+				worker: stalled === null ? state : { name: "parked", reason: stalled },
 				pauseReason: paused ? (writer.blocked ? "database" : "queue_full") : null,
 				assignmentEpoch: epoch,
 				position: offsets.position,

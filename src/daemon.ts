@@ -17,7 +17,6 @@ import type { Config } from "./config/config.ts";
 import { tableLayouts } from "./config/table-layouts.ts";
 import type { Clock } from "./core/clock.ts";
 import { type ExitCode, exitCodes, messageOf } from "./core/errors.ts";
-import type { Logger } from "./core/logger.ts";
 import { partitionName } from "./core/message.ts";
 import type { PackedBatch } from "./core/packed-batch.ts";
 import type { Random } from "./core/random.ts";
@@ -33,6 +32,7 @@ import { OffsetLedger } from "./kafka/offset-ledger.ts";
 import { StallDetector } from "./kafka/stall-detector.ts";
 import { DaemonObserver, listenTo } from "./observe/daemon-observer.ts";
 import { createHttpServer, type HttpServer } from "./observe/http-server.ts";
+import type { DaemonLogger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { Readiness } from "./observe/readiness.ts";
 import { buildStatus, type DaemonState, lagOf, type StatusSnapshot } from "./observe/status.ts";
@@ -44,14 +44,15 @@ import { type ChildSpec, GroupSupervisor } from "./supervisor/group-supervisor.t
 import { RestartIntensity } from "./supervisor/restart-intensity.ts";
 import type { HandlerThreadFactory } from "./worker/handler-thread.ts";
 import { HandlerWatcher } from "./worker/handler-watcher.ts";
-import { PartitionWorker, type WorkerListener, type WorkerSettings } from "./worker/partition-worker.ts";
+import { PartitionWorker } from "./worker/partition-worker.ts";
 import { packMessages } from "./worker/thread-codec.ts";
+import type { WorkerListener, WorkerSettings } from "./worker/worker-parts.ts";
 import { createHandlerThreadFactory } from "./worker/worker-thread.ts";
 
 /** What a daemon is given: a validated configuration with brokers and a database in it, and the outside world. */
 export interface DaemonParts {
 	readonly config: Config;
-	readonly logger: Logger;
+	readonly logger: DaemonLogger;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly version: string;
@@ -75,15 +76,14 @@ export class Daemon {
 	readonly readiness: Readiness;
 	readonly ledger = new OffsetLedger();
 	readonly lagClock = new LagClock();
-	readonly workers = new Map<string, PartitionWorker>();
 	readonly startedAt: number;
 	readonly consumer: GroupConsumer;
-	readonly supervisor: GroupSupervisor<PackedBatch>;
+	readonly supervisor: GroupSupervisor<PackedBatch, PartitionWorker>;
 	readonly writer: BatchWriter;
 	readonly database: Database;
 	readonly #deadLetters: DeadLetterTable;
 	readonly #committer: OffsetCommitter;
-	readonly #stallDetector: StallDetector;
+	readonly stallDetector: StallDetector;
 	readonly #observer: DaemonObserver;
 	readonly #createThread: HandlerThreadFactory;
 	readonly #stopping = new AbortController();
@@ -91,6 +91,7 @@ export class Daemon {
 	#http: HttpServer | null = null;
 	#watcher: HandlerWatcher | null = null;
 	#lastConsumeError: string | null = null;
+	#droppedRecords = 0;
 	#resolveStopCause: (cause: StopCause) => void = () => {};
 
 	/** Resolves when policy or Kafka says that the daemon has to stop; `stop` is then up to the owner. */
@@ -125,7 +126,7 @@ export class Daemon {
 			intervalMs: config.offsets.commitIntervalMs,
 		});
 		listenTo(this.#committer, this.#observer.committer);
-		this.#stallDetector = this.#buildStallDetector();
+		this.stallDetector = this.#buildStallDetector();
 	}
 
 	get state(): DaemonState {
@@ -163,6 +164,7 @@ export class Daemon {
 		const { version } = this.parts;
 		const facts = { version, librdkafka: librdkafkaVersion, tables: this.layouts.map(({ name }) => name) };
 		this.#observer.started(facts, () => this.snapshot());
+		this.metrics.onScrape(() => this.#countDroppedRecords());
 		logger.info(
 			{ version, pid: process.pid, group: config.kafka.group, topics: config.kafka.topics, url: this.#http.url },
 			`PocKaffe ${version} listens at ${this.#http.url}`,
@@ -171,7 +173,7 @@ export class Daemon {
 		await this.#prepareTables();
 		await this.consumer.start();
 		this.#committer.start();
-		this.#stallDetector.start();
+		this.stallDetector.start();
 	}
 
 	/** Figures for somebody who watches a terminal. */
@@ -198,7 +200,7 @@ export class Daemon {
 		this.readiness.set("draining", reason);
 		logger.info({ reason }, `stopping: ${reason}`);
 		this.#stopping.abort(new Error(reason));
-		this.#stallDetector.dispose();
+		this.stallDetector.dispose();
 		await this.#watcher?.[Symbol.asyncDispose]();
 		const drained = await this.supervisor.shutdown();
 		this.#committer.dispose();
@@ -255,9 +257,9 @@ export class Daemon {
 		return letters;
 	}
 
-	#buildSupervisor(): GroupSupervisor<PackedBatch> {
+	#buildSupervisor(): GroupSupervisor<PackedBatch, PartitionWorker> {
 		const { config, clock } = this.parts;
-		return new GroupSupervisor<PackedBatch>({
+		return new GroupSupervisor<PackedBatch, PartitionWorker>({
 			offsets: this.ledger,
 			createChild: (spec) => this.#createWorker(spec),
 			pack: packMessages,
@@ -283,7 +285,7 @@ export class Daemon {
 
 	#createWorker({ partition, finished, queueShare }: ChildSpec): PartitionWorker {
 		const { config, clock, random } = this.parts;
-		const worker = new PartitionWorker({
+		return new PartitionWorker({
 			partition,
 			settings: this.#workerSettings(),
 			createThread: this.#createThread,
@@ -296,8 +298,6 @@ export class Daemon {
 			finished,
 			queueShare,
 		});
-		this.workers.set(partitionName(partition), worker);
-		return worker;
 	}
 
 	#workerSettings(): WorkerSettings {
@@ -318,7 +318,7 @@ export class Daemon {
 			},
 			crashed: (report) => {
 				told.crashed(report);
-				const failures = this.workers.get(partitionName(report))?.failuresInARow ?? 0;
+				const failures = this.supervisor.children.get(partitionName(report))?.child.failuresInARow ?? 0;
 				if (failures >= 2) readiness.set("crash_loop", `${failures} failures in a row: ${report.error.message}`, report);
 			},
 			parked: (partition, reason) => {
@@ -339,13 +339,12 @@ export class Daemon {
 			createClient: () => new ConsumerClient(settings, topicSettings, clock),
 			member: this.supervisor,
 			clock,
-			topics: config.kafka.topics,
-			startFrom: config.kafka.startFrom,
+			kafka: config.kafka,
 			incremental: isIncremental(config.kafka.protocol),
 			commitStart: (offsets) => this.#commit(offsets),
 		});
 		listenTo(consumer, this.#observer.consumer);
-		consumer.on("connect:failed", ({ message }) => this.readiness.set("not_in_group", `Kafka can't be reached: ${message}`));
+		consumer.on("connect:failed", ({ message }) => this.readiness.set("not_in_group", message));
 		consumer.on("group:joined", () => this.#joined());
 		consumer.on("rebalanced", ({ kind, partitions }) => {
 			if (kind !== "assign") for (const partition of partitions) this.readiness.clearPartition(partition);
@@ -388,6 +387,12 @@ export class Daemon {
 				this.parts.logger.info(partition, `${partitionName(partition)} goes on`);
 			},
 		});
+	}
+
+	#countDroppedRecords(): void {
+		const { dropped } = this.parts.logger;
+		this.metrics.count("log_records_dropped_total", {}, dropped - this.#droppedRecords);
+		this.#droppedRecords = dropped;
 	}
 
 	#watchHandler(): void {

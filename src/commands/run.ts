@@ -5,7 +5,6 @@ import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import { isUnconfigured, requireForRun } from "../config/requirements.ts";
 import { exitCodes, messageOf } from "../core/errors.ts";
-import type { Logger } from "../core/logger.ts";
 import { systemRandom } from "../core/random.ts";
 import { Daemon, type StopCause } from "../daemon.ts";
 import { embeddedFolder, removeEmbeddedFile, writeEmbeddedFile } from "../embedded/embedded-file.ts";
@@ -14,7 +13,7 @@ import { startSampleProducer } from "../embedded/sample-producer.ts";
 import { startSummary } from "../embedded/summary-line.ts";
 import { startMockCluster } from "../kafka/mock-cluster.ts";
 import { Producer } from "../kafka/producer.ts";
-import { createLogger } from "../observe/log.ts";
+import { createLogger, type DaemonLogger } from "../observe/log.ts";
 import { probeDatabase } from "../sink/database.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
 
@@ -36,7 +35,7 @@ export function registerRun(program: Command, context: CommandContext): void {
 		});
 }
 
-async function runEmbedded(config: Config, context: CommandContext, logger: Logger): Promise<void> {
+async function runEmbedded(config: Config, context: CommandContext, logger: DaemonLogger): Promise<void> {
 	const { cwd, clock } = context;
 	await using postgres = await EmbeddedPostgres.start({
 		folder: join(cwd, embeddedFolder, "postgres"),
@@ -85,7 +84,7 @@ function printAddresses(
 async function runDaemon(
 	config: Config,
 	context: CommandContext,
-	logger: Logger,
+	logger: DaemonLogger,
 	started: (daemon: Daemon) => Promise<void> = async () => {},
 	stopping: () => Promise<unknown> = async () => {},
 ): Promise<void> {
@@ -94,7 +93,7 @@ async function runDaemon(
 	const signalled = untilInterrupted(interrupted);
 	const starting = daemon.start();
 	await Promise.race([starting, signalled]);
-	await started(daemon);
+	if (!interrupted.aborted) await started(daemon);
 	using _summary = startSummary({ terminal: context.stdout, clock, read: () => daemon.summary() });
 	const cause = await Promise.race([signalled, daemon.stopRequested]);
 	await stopping();

@@ -55,6 +55,8 @@ export class EmbeddedPostgres implements AsyncDisposable {
 	readonly #password: string;
 	#port = 0;
 	#child: ChildProcess | null = null;
+	/** Those that answered once: their end is a crash, not a failed start. */
+	readonly #started = new WeakSet<ChildProcess>();
 	#pid = 0;
 	#stopping = false;
 	#adopted = false;
@@ -76,8 +78,14 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		const password = await keptSecret(join(folder, "password"));
 		const data = join(folder, "data");
 		const server = new EmbeddedPostgres(options, binary, user, data, password);
-		await server.#makeCluster(folder);
-		await server.#adoptOrStart(folder);
+		try {
+			await server.#makeCluster(folder);
+			await server.#adoptOrStart(folder);
+		} catch (error) {
+			// A server of ours that does not answer must not stay behind.
+			if (server.#child) await server[Symbol.asyncDispose]();
+			throw error;
+		}
 		return server;
 	}
 
@@ -209,8 +217,6 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		}
 		this.#started.add(child);
 	}
-
-	readonly #started = new WeakSet<ChildProcess>();
 
 	/** It died while it was needed: started again, for ever. */
 	async #restart(folder: string): Promise<void> {

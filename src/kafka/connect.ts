@@ -31,13 +31,13 @@ export function connectOrExplain(client: Client<never> | unknown, kafka: Config[
 	return new Promise((resolve, reject) => {
 		raw.connect({ timeout: timeoutMs }, (error, metadata) => {
 			if (!error) resolve(metadata);
-			else reject(new PocKaffeError("kafka_connect", explanation(error, said, kafka), { cause: error }));
+			else reject(new PocKaffeError("kafka_connect", explainUnreachable(kafka, said.join("; ") || error.message), { cause: error }));
 		});
 	});
 }
 
-function explanation(error: Error, said: readonly string[], kafka: Config["kafka"]): string {
-	const words = said.length > 0 ? said.join("; ") : error.message;
+/** A sentence with the addresses, the client's own `words`, and what to look at. */
+export function explainUnreachable(kafka: Config["kafka"], words: string): string {
 	const protocol = securityProtocol(kafka);
 	const look =
 		protocol === "plaintext"

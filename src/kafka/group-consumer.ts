@@ -8,13 +8,15 @@
  * every commit's result arrives through it.
  */
 import { EventEmitter } from "eventemitter3";
+import type { Config } from "../config/config.ts";
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import { explainUnreachable } from "./connect.ts";
 import { type ConsumerClient, KafkaError, kafkaErrors } from "./consumer-client.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
-import { FirstStart, resolveStartPositions, type StartFrom, type StartPosition } from "./start-position.ts";
+import { FirstStart, resolveStartPositions, type StartPosition } from "./start-position.ts";
 
 /** Who handles assignments and messages; the group supervisor. */
 export interface GroupMember {
@@ -47,8 +49,7 @@ export interface GroupConsumerParts {
 	readonly createClient: () => ConsumerClient;
 	readonly member: GroupMember;
 	readonly clock: Clock;
-	readonly topics: readonly string[];
-	readonly startFrom: StartFrom;
+	readonly kafka: Config["kafka"];
 	readonly incremental: boolean;
 	/** Commits resolved start positions; rejects when that failed. */
 	readonly commitStart: (offsets: readonly TopicPartitionOffset[]) => Promise<void>;
@@ -119,8 +120,12 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 				await this.#parts.clock.sleep(retryInMs, this.#stopped.signal).catch(() => {});
 			}
 		}
-		if (this.#stopped.signal.aborted) return;
-		this.#client?.subscribe(this.#parts.topics);
+		if (this.#stopped.signal.aborted) {
+			// Closed while it connected: it never joined, and nobody else will end it.
+			await this.#client?.close();
+			return;
+		}
+		this.#client?.subscribe(this.#parts.kafka.topics);
 		this.#polling = this.#poll();
 	}
 
@@ -157,8 +162,9 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			await this.#lookBeforeJoining(client);
 		} catch (error) {
 			void client.close();
-			if (lastError === null || !(error instanceof KafkaError)) throw error;
-			throw new KafkaError(`${error.message} (${lastError})`, error.kafkaCode, { cause: error });
+			if (!(error instanceof KafkaError)) throw error;
+			const words = explainUnreachable(this.#parts.kafka, lastError ?? error.message);
+			throw new KafkaError(words, error.kafkaCode, { cause: error });
 		}
 		client.on("stats", (fact) => {
 			this.#readMembership(fact.json);
@@ -171,7 +177,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	/** See FirstStart: which partitions exist, and whether the group has committed anything for their topic. */
 	async #lookBeforeJoining(client: ConsumerClient): Promise<void> {
-		const patterns = this.#parts.topics.map((topic) => (topic.startsWith("^") ? new RegExp(topic) : topic));
+		const patterns = this.#parts.kafka.topics.map((topic) => (topic.startsWith("^") ? new RegExp(topic) : topic));
 		const existing = await client.metadata();
 		for (const [topic, count] of existing) {
 			if (!patterns.some((pattern) => (typeof pattern === "string" ? pattern === topic : pattern.test(topic)))) continue;
@@ -251,7 +257,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		const client = this.#client as ConsumerClient;
 		for (let failures = 1; ; failures++) {
 			try {
-				const starts = await resolveStartPositions(partitions, this.#parts.startFrom, this.#firstStart, client);
+				const starts = await resolveStartPositions(partitions, this.#parts.kafka.startFrom, this.#firstStart, client);
 				const uncommitted = starts.filter(({ committed }) => committed === null);
 				if (uncommitted.length > 0) await this.#parts.commitStart(uncommitted);
 				return starts.map((start) => ({ ...start, committed: start.offset }));

@@ -28,7 +28,8 @@ const PATIENCE = 2;
 interface Watched {
 	position: number;
 	looks: number;
-	stalled: boolean;
+	/** Why it counts as stalled, null while it doesn't. */
+	reason: string | null;
 }
 
 /** See the file's header. Idempotent to dispose. */
@@ -54,6 +55,11 @@ export class StallDetector {
 		this.#timer?.cancel();
 	}
 
+	/** Why a partition counts as standing still; null where it doesn't. */
+	reasonOf(partition: TopicPartition): string | null {
+		return this.#watched.get(partitionName(partition))?.reason ?? null;
+	}
+
 	/** Compares once; called by the interval. */
 	async look(): Promise<void> {
 		const positions = this.#parts.positions();
@@ -66,19 +72,26 @@ export class StallDetector {
 		const name = partitionName({ topic, partition });
 		const watched = this.#watched.get(name);
 		if (!watched || watched.position !== position || !idle) {
-			if (watched?.stalled) this.#parts.moving({ topic, partition });
-			this.#watched.set(name, { position, looks: 0, stalled: false });
+			this.#moves({ topic, partition }, watched);
+			this.#watched.set(name, { position, looks: 0, reason: null });
 			return;
 		}
 		const { low, high } = await this.#parts.watermarks({ topic, partition });
 		if (position === high) {
+			this.#moves({ topic, partition }, watched);
 			watched.looks = 0;
 			return;
 		}
 		watched.looks++;
-		if (watched.looks < PATIENCE || watched.stalled) return;
-		watched.stalled = true;
-		this.#parts.stalled({ topic, partition }, this.#reason(position, low, high));
+		if (watched.looks < PATIENCE || watched.reason !== null) return;
+		watched.reason = this.#reason(position, low, high);
+		this.#parts.stalled({ topic, partition }, watched.reason);
+	}
+
+	#moves(partition: TopicPartition, watched: Watched | undefined): void {
+		if (!watched || watched.reason === null) return;
+		watched.reason = null;
+		this.#parts.moving(partition);
 	}
 
 	#reason(position: number, low: number, high: number): string {

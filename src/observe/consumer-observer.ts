@@ -17,7 +17,7 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 	};
 	return {
 		"connect:failed"({ message, failures, retryInMs }: { message: string; failures: number; retryInMs: number }): void {
-			logger.warn({ failures, retryInMs }, `Kafka can't be reached: ${message}; tried again in ${Math.round(retryInMs)} ms`);
+			logger.warn({ failures, retryInMs }, `Kafka: ${message}; tried again in ${Math.round(retryInMs)} ms`);
 		},
 		"group:joined"({ partitions }: { partitions: number }): void {
 			logger.info({ partitions }, `member of the group with ${partitions} partitions`);

@@ -60,10 +60,16 @@ export interface ReceivedFact {
 	readonly firstTimestamp: number;
 }
 
+/** What the supervisor knows of a packed batch. */
+export interface SupervisedBatch {
+	readonly offsets: ArrayLike<number>;
+	readonly bytes: Uint8Array;
+}
+
 /** What the supervisor is made of. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
-export interface SupervisorParts<Batch extends { readonly offsets: ArrayLike<number>; readonly bytes: Uint8Array }> {
+export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends Child<Batch>> {
 	readonly offsets: Offsets;
-	readonly createChild: (spec: ChildSpec) => Child<Batch>;
+	readonly createChild: (spec: ChildSpec) => AChild;
 	readonly pack: (messages: readonly ReceivedMessage[]) => Batch;
 	readonly valve: Valve;
 	/** Commits what is finished of these partitions; never rejects. */
@@ -80,8 +86,8 @@ export interface SupervisorParts<Batch extends { readonly offsets: ArrayLike<num
 	};
 }
 
-interface Supervised<Batch> extends TopicPartition {
-	readonly child: Child<Batch>;
+interface Supervised<AChild> extends TopicPartition {
+	readonly child: AChild;
 	readonly epoch: number;
 	paused: boolean;
 	draining: boolean;
@@ -89,17 +95,17 @@ interface Supervised<Batch> extends TopicPartition {
 }
 
 /** See the file's header. It is the group consumer's member: the four `assignments…`/`messages…` calls come from there. */
-export class GroupSupervisor<Batch extends { readonly offsets: ArrayLike<number>; readonly bytes: Uint8Array }> {
-	readonly #parts: SupervisorParts<Batch>;
-	readonly #children = new Map<string, Supervised<Batch>>();
+export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child<Batch>> {
+	readonly #parts: SupervisorParts<Batch, AChild>;
+	readonly #children = new Map<string, Supervised<AChild>>();
 	#stopping = false;
 
-	constructor(parts: SupervisorParts<Batch>) {
+	constructor(parts: SupervisorParts<Batch, AChild>) {
 		this.#parts = parts;
 	}
 
 	/** The children alive, with their epoch and whether their partition is paused. */
-	get children(): ReadonlyMap<string, Readonly<Supervised<Batch>>> {
+	get children(): ReadonlyMap<string, Readonly<Supervised<AChild>>> {
 		return this.#children;
 	}
 
@@ -194,7 +200,7 @@ export class GroupSupervisor<Batch extends { readonly offsets: ArrayLike<number>
 	}
 
 	/** True when all drained in time. */
-	async #drain(released: readonly Supervised<Batch>[], reason: "shutdown" | "revoked"): Promise<boolean> {
+	async #drain(released: readonly Supervised<AChild>[], reason: "shutdown" | "revoked"): Promise<boolean> {
 		const ended = Promise.all(
 			released.map(async ({ child }) => {
 				await child.drain(reason, () => this.#parts.rowsBlocked());
@@ -217,7 +223,7 @@ export class GroupSupervisor<Batch extends { readonly offsets: ArrayLike<number>
 		});
 	}
 
-	#forget(released: readonly Supervised<Batch>[]): void {
+	#forget(released: readonly Supervised<AChild>[]): void {
 		for (const supervised of released) {
 			const name = partitionName(supervised);
 			if (this.#children.get(name) !== supervised) continue;
@@ -257,20 +263,20 @@ export class GroupSupervisor<Batch extends { readonly offsets: ArrayLike<number>
 		return Math.max(1, Math.floor(limit / Math.max(1, this.#children.size)));
 	}
 
-	#load(supervised: Supervised<Batch>): number {
+	#load(supervised: Supervised<AChild>): number {
 		const { maxQueuedMessages, maxQueuedBytes } = this.#parts.limits;
 		const unfinished = this.#parts.offsets.of(supervised)?.unfinished ?? 0;
 		return Math.max(unfinished / this.#share(maxQueuedMessages), supervised.child.queue.bytes / this.#share(maxQueuedBytes));
 	}
 
-	#pauseWhenFull(supervised: Supervised<Batch>): void {
+	#pauseWhenFull(supervised: Supervised<AChild>): void {
 		if (supervised.paused || this.#load(supervised) < 1) return;
 		supervised.paused = true;
 		this.#parts.valve.pause([supervised]);
 	}
 
 	/** Hysteresis: resumed below half of the share, so that a partition doesn't flap (River's completer does the same). */
-	#resumeWhenDrained(supervised: Supervised<Batch>): void {
+	#resumeWhenDrained(supervised: Supervised<AChild>): void {
 		if (supervised.draining || this.#load(supervised) >= 0.5) return;
 		supervised.paused = false;
 		this.#parts.valve.resume([supervised]);

@@ -9,104 +9,32 @@
  * Knows nothing of Kafka, Postgres or piscina: the thread, the sinks and the way back for offsets are handed in.
  */
 import { equalJitter, exponentialBackOff } from "../core/back-off.ts";
-import type { Clock } from "../core/clock.ts";
-import type { DeadLetter } from "../core/dead-letter.ts";
-import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
-import type { Random } from "../core/random.ts";
-import { withCallDeadline } from "./call-deadline.ts";
 import { type CrashReport, type FailureKind, keyText, type NextStep } from "./crash-report.ts";
 import {
 	type BatchOutcome,
 	type ExitReason,
 	type HandlerFailure,
-	type HandlerThread,
-	type HandlerThreadFactory,
 	type RunReply,
 	type ThreadDeath,
 	ThreadDiedError,
 } from "./handler-thread.ts";
 import { MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcome-router.ts";
-import type { DeadLetterSink, RowSink } from "./ports.ts";
 import { MAX_RUN, Suspects } from "./suspects.ts";
+import { ThreadSlot } from "./thread-slot.ts";
 import { WakeUp } from "./wake-up.ts";
-
-/** The settings a worker lives by: `handler` and `supervisor` of the configuration. Times in ms. */
-export interface WorkerSettings {
-	readonly timeoutMs: number;
-	readonly maxAttempts: number;
-	readonly retryBackoffMs: number;
-	readonly maxRetryBackoffMs: number;
-	readonly onPoison: "dead-letter" | "park" | "skip" | "stop";
-	readonly onExceeded: "park" | "stop";
-	readonly minBackoffMs: number;
-	readonly maxBackoffMs: number;
-	/** Tables guarded by the timestamp, with their `maxFutureMs`. */
-	readonly futureLimits: ReadonlyMap<string, number>;
-}
-
-/** Counts restarts and failures; the worker asks it whether to go on. */
-export interface Intensity {
-	readonly failuresInARow: number;
-	restarted(nowMs: number): boolean;
-	failed(): void;
-	progressed(): void;
-	reset(): void;
-}
-
-/** Past facts of a worker, told per run and never per message. */
-export interface WorkerListener {
-	started(partition: TopicPartition): void;
-	handled(partition: TopicPartition, outcome: BatchOutcome): void;
-	crashed(report: CrashReport): void;
-	/** A thread was replaced; the value of `worker_restarts_total{reason}`. */
-	restarted(partition: TopicPartition, reason: RestartReason): void;
-	parked(partition: TopicPartition, reason: string): void;
-	resumed(partition: TopicPartition): void;
-	deadLettered(letter: DeadLetter): void;
-	skipped(partition: TopicPartition, offset: number): void;
-	/** Policy says that the daemon has to stop: drain the others, leave the group, exit 3. */
-	stopRequested(partition: TopicPartition, reason: string): void;
-}
-
-/** Why a thread was replaced. */
-export type RestartReason = "load" | "init" | "exception" | "exit" | "out_of_memory" | "timeout" | "file_changed";
-
-/** What a worker is made of. */
-export interface WorkerParts {
-	readonly partition: TopicPartition;
-	readonly settings: WorkerSettings;
-	readonly createThread: HandlerThreadFactory;
-	readonly rows: RowSink;
-	readonly deadLetters: DeadLetterSink;
-	readonly intensity: Intensity;
-	readonly clock: Clock;
-	readonly random: Random;
-	readonly listener: WorkerListener;
-	/** The message at `offset` is finished: durable, without rows, dead-lettered or skipped. */
-	readonly finished: (offset: number) => void;
-	/** How many messages may be unfinished here; more that a handler leaves open by `finishedTo` is a crash. */
-	readonly queueShare: () => number;
-}
-
-/** What a worker is doing. */
-export type WorkerState =
-	| { readonly name: "waiting" | "starting" | "running" | "draining" | "stopped" }
-	| { readonly name: "backing-off"; readonly untilMs: number }
-	| { readonly name: "parked"; readonly reason: string };
+import type { RestartReason, WorkerParts, WorkerState } from "./worker-parts.ts";
 
 /** See the file's header. */
 export class PartitionWorker {
 	readonly #parts: WorkerParts;
 	readonly #queue = new MessageQueue();
 	readonly #router: OutcomeRouter;
+	readonly #slot: ThreadSlot;
 	readonly #wake = new WakeUp();
 	readonly #life: Promise<void>;
 	#state: WorkerState = { name: "waiting" };
-	#thread: HandlerThread | null = null;
-	#threadReady = false;
-	#needsRenewal = false;
 	#idleDeath: ThreadDeath | null = null;
 	readonly #suspects = new Suspects();
 	#restarts = 0;
@@ -117,6 +45,16 @@ export class PartitionWorker {
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
 		this.#router = new OutcomeRouter(parts, this.#queue, () => this.#wake.wake());
+		this.#slot = new ThreadSlot({
+			create: () => parts.createThread(parts.partition),
+			timeoutMs: parts.settings.timeoutMs,
+			clock: parts.clock,
+			started: () => parts.listener.started(parts.partition),
+			diedIdle: (death) => {
+				this.#idleDeath = death;
+				this.#wake.wake();
+			},
+		});
 		this.#life = this.#live();
 	}
 
@@ -182,7 +120,7 @@ export class PartitionWorker {
 		this.#beginStop(reason);
 		this.#release();
 		await this.#life;
-		await this.#endThread(reason);
+		await this.#slot.end(reason);
 		this.#state = { name: "stopped" };
 	}
 
@@ -190,9 +128,7 @@ export class PartitionWorker {
 	async kill(): Promise<void> {
 		this.#beginStop("shutdown");
 		this.#release();
-		const thread = this.#thread;
-		this.#thread = null;
-		await thread?.kill();
+		await this.#slot.kill();
 		await this.#life;
 		this.#state = { name: "stopped" };
 	}
@@ -207,7 +143,7 @@ export class PartitionWorker {
 		this.#stopReason = reason;
 		this.#queue.dropQueued();
 		// A thread that is only starting has nothing in hand worth waiting for.
-		if (this.#state.name === "starting") void this.#thread?.kill();
+		if (this.#state.name === "starting") void this.#slot.kill();
 		this.#state = { name: "draining" };
 		this.#wake.wake();
 	}
@@ -222,7 +158,7 @@ export class PartitionWorker {
 			}
 			const run = this.#queue.next(MAX_RUN);
 			if (!run) {
-				this.#state = { name: this.#threadReady ? "running" : "waiting" };
+				this.#state = { name: this.#slot.ready ? "running" : "waiting" };
 				await this.#wake.next();
 				continue;
 			}
@@ -232,51 +168,30 @@ export class PartitionWorker {
 
 	/** A live thread with fresh enough state; false where it failed (and the wait for the next try is over). */
 	async #ensureStarted(run: Run): Promise<boolean> {
-		if (this.#thread && this.#threadReady && !this.#needsRenewal) return true;
+		if (this.#slot.ready) return true;
 		this.#state = { name: "starting" };
-		const renewing = this.#thread !== null && this.#threadReady;
-		const thread = this.#thread ?? this.#newThread();
 		try {
-			const call = renewing ? thread.renew() : thread.start();
-			const reply = await withCallDeadline(call, thread, this.#parts.settings.timeoutMs, this.#parts.clock);
-			if (!reply.ok) {
-				await this.#failedToStart(reply.failure, run);
+			const failure = await this.#slot.makeReady();
+			if (failure) {
+				await this.#failedToStart(failure, run);
 				return false;
 			}
 		} catch (error) {
 			await this.#died(deathOf(error), null);
 			return false;
 		}
-		this.#needsRenewal = false;
-		this.#threadReady = true;
-		if (!renewing) this.#parts.listener.started(this.#parts.partition);
 		return this.#stopReason === null;
 	}
 
-	#newThread(): HandlerThread {
-		const thread = this.#parts.createThread(this.#parts.partition);
-		this.#thread = thread;
-		this.#threadReady = false;
-		this.#needsRenewal = false;
-		thread.onIdleDeath((death) => {
-			if (this.#thread !== thread) return;
-			this.#idleDeath = death;
-			this.#wake.wake();
-		});
-		return thread;
-	}
-
 	async #hand(run: Run): Promise<void> {
-		const thread = this.#thread as HandlerThread;
 		this.#state = { name: this.#stopReason ? "draining" : "running" };
 		this.#queue.take(run);
 		let reply: RunReply;
 		try {
-			const call = thread.run(run.held.batch, run.from, run.to);
-			reply = await withCallDeadline(call, thread, this.#parts.settings.timeoutMs, this.#parts.clock);
+			reply = await this.#slot.run(run);
 		} catch (error) {
 			this.#queue.putBack(run);
-			await this.#diedWhileRunning(deathOf(error), thread, run);
+			await this.#diedWhileRunning(deathOf(error), run);
 			return;
 		}
 		if (!reply.ok) this.#queue.putBack({ ...run, from: reply.failedFrom });
@@ -301,7 +216,7 @@ export class PartitionWorker {
 
 	/** The handler threw, rejected or broke the contract in a live thread. */
 	async #failed(run: Run, failure: HandlerFailure): Promise<void> {
-		this.#needsRenewal = true;
+		this.#slot.needsRenewal();
 		if (run.to - run.from > 1) {
 			// A batch handler's offender is found by halving, without back-off and without charging anybody.
 			this.#suspects.halve(run);
@@ -352,12 +267,12 @@ export class PartitionWorker {
 
 	/** The module does not load, or its init failed: never the message's fault. */
 	async #failedToStart(failure: HandlerFailure, run: Run): Promise<void> {
-		await this.#discardThread();
+		await this.#slot.discard();
 		await this.#restart(failure.kind === "load" ? "load" : "init", failure.kind, failure, run, 0);
 	}
 
-	async #diedWhileRunning(death: ThreadDeath, thread: HandlerThread, run: Run): Promise<void> {
-		const progress = thread.progress();
+	async #diedWhileRunning(death: ThreadDeath, run: Run): Promise<void> {
+		const progress = this.#slot.progress();
 		const entered = progress.phase === "handle";
 		const single = run.to - run.from === 1;
 		if (entered && (progress.running === 1 || single)) {
@@ -373,7 +288,7 @@ export class PartitionWorker {
 	/** The thread is gone. `offender` is the one message that was running, if exactly one was. */
 	async #died(death: ThreadDeath, offender: Run | null): Promise<void> {
 		this.#idleDeath = null;
-		await this.#discardThread();
+		await this.#slot.discard();
 		if (this.#stopReason) return;
 		const error = { name: "ThreadDied", message: death.message, stack: death.stack };
 		const waiting = offender ?? this.#queue.next(1);
@@ -441,28 +356,11 @@ export class PartitionWorker {
 
 	async #replaceForChangedFile(): Promise<void> {
 		this.#handlerChanged = false;
-		if (!this.#thread) return;
-		await this.#endThread("restart");
+		if (!this.#slot.occupied) return;
+		await this.#slot.end("restart");
 		this.#restarts++;
 		this.#parts.listener.restarted(this.#parts.partition, "file_changed");
 		this.#queue.requeueUnconfirmed();
-	}
-
-	async #endThread(reason: ExitReason): Promise<void> {
-		const thread = this.#thread;
-		if (thread && this.#threadReady && !this.#idleDeath) {
-			const ended = thread.terminate(reason).catch(() => null);
-			await withCallDeadline(ended, thread, this.#parts.settings.timeoutMs, this.#parts.clock);
-		}
-		await this.#discardThread();
-	}
-
-	async #discardThread(): Promise<void> {
-		const thread = this.#thread;
-		this.#thread = null;
-		this.#threadReady = false;
-		this.#needsRenewal = false;
-		await thread?.kill();
 	}
 
 	#report(kind: FailureKind, run: Run | null, attempt: number, error: ReportedError, next: NextStep): void {

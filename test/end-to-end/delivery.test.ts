@@ -1,8 +1,8 @@
 /** Everything arrives exactly once in the table, whatever happens to the daemon: the table is compared with the fold of the log. */
 import { expect, inject, it } from "vitest";
-import { connectDatabase } from "../../src/sink/database.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { ClusterInspector } from "../../src/kafka/topics.ts";
+import type { connectDatabase } from "../../src/sink/database.ts";
 import { type DaemonProcess, runDaemon } from "../support/daemon-process.ts";
 import { differences, eventLog, eventTable, foldEvents, readTable } from "../support/event-log.ts";
 import { kafkaAt, loadTopic } from "../support/load-topic.ts";
@@ -72,7 +72,15 @@ async function loadedRun({ count, ids, seed }: { count: number; ids: number; see
 		await db[Symbol.asyncDispose]();
 		await folder[Symbol.asyncDispose]();
 	};
-	return { folder: folder.path, topic, group, config, expected: foldEvents(eventLog(log)), database: db.database, [Symbol.asyncDispose]: dispose };
+	return {
+		folder: folder.path,
+		topic,
+		group,
+		config,
+		expected: foldEvents(eventLog(log)),
+		database: db.database,
+		[Symbol.asyncDispose]: dispose,
+	};
 }
 
 async function rowCount({ database }: LoadedRun): Promise<number> {

@@ -28,7 +28,10 @@ describeOnKafka("the walk of the proof of concept", () => {
 		const run = (args: readonly string[], stdin?: string) =>
 			pockaffe(args, { cwd: folder.path, env, ...(stdin === undefined ? {} : { stdin }) });
 
-		expect(await run(["topic", "create", topic, "-p", "3"])).toMatchObject({ code: 0, stdout: `Created topic ${topic} with 3 partitions.\n` });
+		expect(await run(["topic", "create", topic, "-p", "3"])).toMatchObject({
+			code: 0,
+			stdout: `Created topic ${topic} with 3 partitions.\n`,
+		});
 		const described = await run(["topic", "describe", topic]);
 		expect(described.stdout).toMatch(new RegExp(`NAME\\s+${topic}\\nPARTITIONS\\s+3`));
 		expect(described.stdout).toMatch(/PARTITION\s+LEADER\s+REPLICAS\s+IN-SYNC\s+LOW-WATERMARK\s+HIGH-WATERMARK/);
@@ -63,15 +66,16 @@ describeOnKafka("the walk of the proof of concept", () => {
 			expect(report).toMatchObject({ topic, partition: 2, offset: 0, key: "key1", function: "handleMessage or handleMessages" });
 			expect(report.msg).toContain("handler.mjs");
 			expect(report.msg).toContain("there is no such file");
-			const reasons = () => daemon.json("/readyz").then((ready) => ready.reasons ?? []);
-			const loop = await waitFor("readyz to name the crash loop", async () => (await reasons()).find(({ code }: { code: string }) => code === "crash_loop"));
+			const loop = await waitFor("readyz to name the crash loop", async () =>
+				(await daemon.notReady()).find(({ code }) => code === "crash_loop"),
+			);
 			expect(loop).toMatchObject({ topic, partition: 2, message: expect.stringContaining("handler.mjs") });
 			await run(["produce", topic, "-k", "key1"], "three\n");
 			await consumedMessages(daemon, 3);
 			expect(await committedOf(run, group1, topic)).toEqual([0, 0, 0]);
 			expect(daemon.child.exitCode).toBeNull();
-			const { partitions: supervised } = await daemon.json("/status");
-			expect(supervised.filter(({ partition }: { partition: number }) => partition !== 2)).toMatchObject([{ restarts: 0 }, { restarts: 0 }]);
+			const others = (await daemon.status()).partitions.filter(({ partition }) => partition !== 2);
+			expect(others).toMatchObject([{ restarts: 0 }, { restarts: 0 }]);
 
 			// Put in place, it goes on from the very offset, without a restart of the daemon.
 			await writeFile(join(folder.path, "handler.mjs"), handler);
@@ -83,7 +87,14 @@ describeOnKafka("the walk of the proof of concept", () => {
 			expect(sum.inserted).toBe(1);
 			const third = jsonLines((await run(["consume", topic, "-g", uniqueName("look"), "--exit-at-end"])).stdout)[2];
 			const [row] = await db.database.query("select * from words");
-			expect(row).toMatchObject({ id: "key1", word: "three", kafka_offset: "2", kafka_partition: 2, kafka_ts: String(third?.timestamp), deleted: false });
+			expect(row).toMatchObject({
+				id: "key1",
+				word: "three",
+				kafka_offset: "2",
+				kafka_partition: 2,
+				kafka_ts: String(third?.timestamp),
+				deleted: false,
+			});
 
 			await run(["produce", topic, "-k", "key1"], "four\n");
 			await waitFor("the update", async () => (await db.database.query("select 1 from words where word = 'four'")).length === 1);

@@ -2,6 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { ReadinessReason, ReadinessReport } from "../../src/observe/readiness.ts";
+import type { Status } from "../../src/observe/status.ts";
 import { waitFor } from "./wait-for.ts";
 
 const main = new URL("../../dist/main.js", import.meta.url).pathname;
@@ -44,8 +46,15 @@ export class DaemonProcess {
 		return (await this.record("listens", ({ url }) => typeof url === "string")).url as string;
 	}
 
-	async json(path: string): Promise<any> {
-		return (await fetch((await this.url()) + path)).json();
+	/** The document of `/status`. */
+	async status(): Promise<Status> {
+		return (await (await fetch(`${await this.url()}/status`)).json()) as Status;
+	}
+
+	/** What `/readyz` says is missing; empty when ready. */
+	async notReady(): Promise<readonly ReadinessReason[]> {
+		const report = (await (await fetch(`${await this.url()}/readyz`)).json()) as ReadinessReport;
+		return report.ready ? [] : report.reasons;
 	}
 
 	/** A metric's sum over the series whose labels contain `labels`. */
@@ -58,7 +67,7 @@ export class DaemonProcess {
 	}
 
 	ready(timeoutMs?: number): Promise<boolean> {
-		return waitFor(`readiness\n${this.output.slice(-2000)}`, async () => (await this.json("/readyz")).ready === true, timeoutMs);
+		return waitFor(`readiness\n${this.output.slice(-2000)}`, async () => (await this.notReady()).length === 0, timeoutMs);
 	}
 
 	/** Sends a signal and gives the exit code. */

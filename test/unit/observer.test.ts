@@ -10,7 +10,7 @@ import { DaemonObserver, listenTo } from "../../src/observe/daemon-observer.ts";
 import { LogLimiter } from "../../src/observe/log-limiter.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import type { WrittenFact } from "../../src/observe/writer-observer.ts";
-import type { WorkerListener } from "../../src/worker/partition-worker.ts";
+import type { WorkerListener } from "../../src/worker/worker-parts.ts";
 
 interface Entry {
 	readonly level: string;

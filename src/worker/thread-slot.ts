@@ -1,0 +1,111 @@
+/**
+ * The thread that a partition worker has at the moment: made when it is needed, its state renewed after a failed attempt, every call
+ * of it under `handler.timeoutMs`. Decides nothing about failures; the worker does.
+ *
+ *   empty -> starting -> ready <-> to be renewed;  any -> empty
+ */
+import type { Clock } from "../core/clock.ts";
+import { withCallDeadline } from "./call-deadline.ts";
+import type { ExitReason, HandlerFailure, HandlerThread, RunReply, ThreadDeath, ThreadProgress } from "./handler-thread.ts";
+import type { Run } from "./message-queue.ts";
+
+/** What a slot is made with. */
+export interface ThreadSlotParts {
+	readonly create: () => HandlerThread;
+	/** `handler.timeoutMs`. */
+	readonly timeoutMs: number;
+	readonly clock: Clock;
+	/** A new thread is ready. */
+	readonly started: () => void;
+	/** The thread died while no call was under way. */
+	readonly diedIdle: (death: ThreadDeath) => void;
+}
+
+const idle: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
+
+/** See the file's header. Calls reject with ThreadDiedError where the thread died or was killed at its deadline. */
+export class ThreadSlot {
+	readonly #parts: ThreadSlotParts;
+	#thread: HandlerThread | null = null;
+	#started = false;
+	#stale = false;
+
+	constructor(parts: ThreadSlotParts) {
+		this.#parts = parts;
+	}
+
+	/** True where a run may be handed over. */
+	get ready(): boolean {
+		return this.#started && !this.#stale;
+	}
+
+	/** True where there is a thread, in whatever state. */
+	get occupied(): boolean {
+		return this.#thread !== null;
+	}
+
+	/** The handler's state is not to be trusted any more: `makeReady` gives it a new one. */
+	needsRenewal(): void {
+		this.#stale = true;
+	}
+
+	/** Starts a thread, or renews the state of the one there is; resolves to what the module or its init did wrong, null for ready. */
+	async makeReady(): Promise<HandlerFailure | null> {
+		const renewing = this.#started;
+		const thread = this.#thread ?? this.#make();
+		const reply = await this.#withDeadline(thread, renewing ? thread.renew() : thread.start());
+		if (!reply.ok) return reply.failure;
+		this.#started = true;
+		this.#stale = false;
+		if (!renewing) this.#parts.started();
+		return null;
+	}
+
+	/** Hands a run to the handler; only while `ready`. */
+	async run({ held, from, to }: Run): Promise<RunReply> {
+		const thread = this.#thread as HandlerThread;
+		return this.#withDeadline(thread, thread.run(held.batch, from, to));
+	}
+
+	/** Where the thread is, or was when it died. */
+	progress(): ThreadProgress {
+		return this.#thread?.progress() ?? idle;
+	}
+
+	/** Calls the handler's terminate where the thread is alive, and ends the thread. Never rejects. */
+	async end(reason: ExitReason): Promise<void> {
+		const thread = this.#thread;
+		if (thread && this.#started) {
+			const ended = thread.terminate(reason).catch(() => null);
+			await this.#withDeadline(thread, ended);
+		}
+		await this.discard();
+	}
+
+	/** Ends the thread without a word to the handler; the slot is empty. */
+	async discard(): Promise<void> {
+		const thread = this.#thread;
+		this.#thread = null;
+		this.#started = false;
+		this.#stale = false;
+		await thread?.kill();
+	}
+
+	/** Ends the thread at once; a call under way rejects. */
+	async kill(): Promise<void> {
+		await this.#thread?.kill();
+	}
+
+	#make(): HandlerThread {
+		const thread = this.#parts.create();
+		this.#thread = thread;
+		thread.onIdleDeath((death) => {
+			if (this.#thread === thread) this.#parts.diedIdle(death);
+		});
+		return thread;
+	}
+
+	#withDeadline<T>(thread: HandlerThread, call: Promise<T>): Promise<T> {
+		return withCallDeadline(call, thread, this.#parts.timeoutMs, this.#parts.clock);
+	}
+}

@@ -1,0 +1,72 @@
+/** What a partition worker is made of and what it tells: its settings, its listener, its states. */
+import type { Clock } from "../core/clock.ts";
+import type { DeadLetter } from "../core/dead-letter.ts";
+import type { TopicPartition } from "../core/message.ts";
+import type { Random } from "../core/random.ts";
+import type { CrashReport } from "./crash-report.ts";
+import type { BatchOutcome, HandlerThreadFactory } from "./handler-thread.ts";
+import type { DeadLetterSink, RowSink } from "./ports.ts";
+
+/** The settings a worker lives by: `handler` and `supervisor` of the configuration. Times in ms. */
+export interface WorkerSettings {
+	readonly timeoutMs: number;
+	readonly maxAttempts: number;
+	readonly retryBackoffMs: number;
+	readonly maxRetryBackoffMs: number;
+	readonly onPoison: "dead-letter" | "park" | "skip" | "stop";
+	readonly onExceeded: "park" | "stop";
+	readonly minBackoffMs: number;
+	readonly maxBackoffMs: number;
+	/** Tables guarded by the timestamp, with their `maxFutureMs`. */
+	readonly futureLimits: ReadonlyMap<string, number>;
+}
+
+/** Counts restarts and failures; the worker asks it whether to go on. */
+export interface Intensity {
+	readonly failuresInARow: number;
+	restarted(nowMs: number): boolean;
+	failed(): void;
+	progressed(): void;
+	reset(): void;
+}
+
+/** Past facts of a worker, told per run and never per message. */
+export interface WorkerListener {
+	started(partition: TopicPartition): void;
+	handled(partition: TopicPartition, outcome: BatchOutcome): void;
+	crashed(report: CrashReport): void;
+	/** A thread was replaced; the value of `worker_restarts_total{reason}`. */
+	restarted(partition: TopicPartition, reason: RestartReason): void;
+	parked(partition: TopicPartition, reason: string): void;
+	resumed(partition: TopicPartition): void;
+	deadLettered(letter: DeadLetter): void;
+	skipped(partition: TopicPartition, offset: number): void;
+	/** Policy says that the daemon has to stop: drain the others, leave the group, exit 3. */
+	stopRequested(partition: TopicPartition, reason: string): void;
+}
+
+/** Why a thread was replaced. */
+export type RestartReason = "load" | "init" | "exception" | "exit" | "out_of_memory" | "timeout" | "file_changed";
+
+/** What a worker is made of. */
+export interface WorkerParts {
+	readonly partition: TopicPartition;
+	readonly settings: WorkerSettings;
+	readonly createThread: HandlerThreadFactory;
+	readonly rows: RowSink;
+	readonly deadLetters: DeadLetterSink;
+	readonly intensity: Intensity;
+	readonly clock: Clock;
+	readonly random: Random;
+	readonly listener: WorkerListener;
+	/** The message at `offset` is finished: durable, without rows, dead-lettered or skipped. */
+	readonly finished: (offset: number) => void;
+	/** How many messages may be unfinished here; more that a handler leaves open by `finishedTo` is a crash. */
+	readonly queueShare: () => number;
+}
+
+/** What a worker is doing. */
+export type WorkerState =
+	| { readonly name: "waiting" | "starting" | "running" | "draining" | "stopped" }
+	| { readonly name: "backing-off"; readonly untilMs: number }
+	| { readonly name: "parked"; readonly reason: string };
