@@ -10,7 +10,7 @@ export interface Message {
 	readonly offset: number;
 	/** null: the record has no key. */
 	readonly key: Buffer | null;
-	/** null: the record has no value (a tombstone); the client gives null for an empty value as well. */
+	/** null: the record has no value (a tombstone); an empty value is an empty buffer. */
 	readonly value: Buffer | null;
 	/** Timestamp of the record in ms, -1 where it has none. */
 	readonly ts: number;

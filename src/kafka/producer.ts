@@ -115,6 +115,10 @@ function deliver(error: LibrdKafkaError | null, { partition, offset, timestamp, 
 	else opaque.resolve({ partition, offset, timestamp: timestamp ?? opaque.timestamp });
 }
 
+/** The client takes a buffer without memory behind it for null, and an empty value would arrive as a delete: this one has a byte behind. */
+const empty = Buffer.alloc(1).subarray(0, 0);
+
 function bufferOf(content: Buffer | string | null): Buffer | null {
-	return typeof content === "string" ? Buffer.from(content) : content;
+	if (content === null) return null;
+	return content.length === 0 ? empty : Buffer.from(content as string);
 }
