@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
+import { renderOptionHelp } from "../config/describe-options.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import { isUnconfigured, requireForRun } from "../config/requirements.ts";
 import { exitCodes, messageOf } from "../core/errors.ts";
@@ -25,6 +26,7 @@ export function registerRun(program: Command, context: CommandContext): void {
 		.command("run", { isDefault: true })
 		.description("run the daemon; embedded broker and database where none is configured")
 		.option("--embedded", "use the embedded broker and database whatever is configured")
+		.addHelpText("after", () => `\n${renderOptionHelp()}`)
 		.action(async ({ embedded }: { embedded?: boolean }, command: Command) => {
 			const { config, source } = configOf(command, context);
 			const isEmbedded = embedded === true || isUnconfigured(config);

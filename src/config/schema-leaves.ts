@@ -49,6 +49,18 @@ export function keysAt(schema: z.ZodType, path: readonly (string | number)[]): s
 	return null;
 }
 
+/** The schema of a map's values at `path`, where those are objects of fixed keys; null where they aren't. */
+export function valueSchemaAt(schema: z.ZodType, path: readonly string[]): z.ZodType | null {
+	const { definition } = unwrap(schema);
+	const [first, ...rest] = path;
+	if (first !== undefined) {
+		const inner = definition.shape?.[first];
+		return inner ? valueSchemaAt(inner, rest) : null;
+	}
+	const value = (definition as unknown as { valueType?: z.ZodType }).valueType;
+	return value && unwrap(value).definition.type === "object" ? value : null;
+}
+
 function unwrap(schema: z.ZodType): { definition: Definition; fallback: unknown; description: string } {
 	let definition = schema.def as unknown as Definition;
 	let description = schema.description ?? "";

@@ -80,7 +80,9 @@ const handler = z.strictObject({
 		.default("")
 		.describe("ES module with handleMessage or handleMessages, relative to this file; or pockaffe:json, pockaffe:log"),
 	options: z.record(z.string(), z.unknown()).default({}).describe("Handed to the handler's init; pockaffe:json takes `id`"),
-	concurrency: notBuiltYet(positive(), 1).default(1).describe("Messages of one partition that may overlap (different keys only)"),
+	concurrency: notBuiltYet(positive(), 1)
+		.default(1)
+		.describe("Messages of one partition that may overlap, different keys only; only 1 in this version"),
 	timeoutMs: positive("milliseconds: a whole number above 0").default(30_000).describe("Longest a single call of the handler may take"),
 	maxAttempts: positive().default(5).describe("Failed attempts that make a message poison"),
 	retryBackoffMs: milliseconds().default(50).describe("Wait before the second attempt; doubles"),
@@ -98,7 +100,9 @@ const supervisor = z.strictObject({
 });
 
 const workers = z.strictObject({
-	maxThreads: notBuiltYet(notNegative(), 0).default(0).describe("Most threads; 0: one per assigned partition"),
+	maxThreads: notBuiltYet(notNegative(), 0)
+		.default(0)
+		.describe("Most threads; 0, the only one in this version: one per assigned partition"),
 	maxQueuedMessages: positive().default(100_000).describe("Messages received and not yet committable, in the whole daemon"),
 	maxQueuedBytes: positive("bytes: a whole number above 0").default(67_108_864).describe("The same in bytes"),
 	maxHeapMb: positive("MiB: a whole number above 0").default(256).describe("Heap of a worker thread"),
@@ -171,13 +175,13 @@ const batch = z.strictObject({
 });
 
 const offsets = z.strictObject({
-	store: notBuiltYet(oneOf("kafka", "postgres"), "kafka").default("kafka").describe("Where offsets are kept"),
+	store: notBuiltYet(oneOf("kafka", "postgres"), "kafka").default("kafka").describe("Where offsets are kept; only kafka in this version"),
 	commitIntervalMs: positive("milliseconds: a whole number above 0").default(1_000).describe("How often finished offsets are committed"),
 	table: text().default("pockaffe_offsets").describe("The table, for `postgres`"),
 });
 
 const deadLetters = z.strictObject({
-	target: notBuiltYet(oneOf("table", "topic"), "table").default("table").describe("Where dead letters go"),
+	target: notBuiltYet(oneOf("table", "topic"), "table").default("table").describe("Where dead letters go; only table in this version"),
 	table: text().min(1, "a table's name").default("pockaffe_dead_letters").describe("The table, for `table`"),
 	topic: text().default("").describe("The topic, for `topic`"),
 	breaker: z
@@ -213,7 +217,7 @@ export const configSchema = z.strictObject({
 		.strictObject({
 			host: text().min(1, "an address").default("127.0.0.1").describe("Address to listen at"),
 			port: z.int("0 to 65535").min(0, "0 to 65535").max(65_535, "0 to 65535").default(9464).describe("Port; 0: any free one"),
-			admin: notBuiltYet(z.boolean("true or false"), false).default(false).describe("Control over HTTP"),
+			admin: notBuiltYet(z.boolean("true or false"), false).default(false).describe("Control over HTTP; only false in this version"),
 			token: text().default("").describe("Bearer token for control; never printed"),
 		})
 		.prefault({})
