@@ -2,7 +2,7 @@
 /** The command line: arguments to command to exit code. */
 import { readFileSync } from "node:fs";
 import { processContext } from "./commands/command-context.ts";
-import { runProgram } from "./commands/program.ts";
+import { exitCodes } from "./core/errors.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
 const interrupted = new AbortController();
@@ -19,5 +19,16 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 		interrupted.abort(new Error(signal));
 	});
 }
+// Loaded late, because the Kafka client's native part may not be there: an error that a person can act on, not a stack.
+const { runProgram } = await import("./commands/program.ts").catch(endWithoutClient);
 const code = await runProgram(process.argv.slice(2), context);
 process.exit(code === 0 ? exitCode : code);
+
+/** `bindings` gives its `tries` where nothing was built; ERR_DLOPEN_FAILED is a build for another Node. */
+function endWithoutClient(error: { code?: string; tries?: unknown }): never {
+	if (error.tries === undefined && error.code !== "ERR_DLOPEN_FAILED") throw error;
+	process.stderr.write(
+		"pockaffe: node-rdkafka is not built for this Node: run `npm rebuild node-rdkafka` (binding.gyp-notes.md says what it needs)\n",
+	);
+	process.exit(exitCodes.usage);
+}

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { BulkHistogram } from "../../src/observe/bulk-histogram.ts";
 import { metricCatalogue, metricNames, specOf } from "../../src/observe/metric-catalogue.ts";
@@ -49,9 +49,7 @@ describe("metric catalogue", () => {
 
 	// `UPDATE_README=1 npx vitest run --config config/vitest.config.ts test/unit/metrics.test.ts` writes the table.
 	it("equals the README's table", () => {
-		if (!existsSync(readme)) return;
 		const text = readFileSync(readme, "utf8");
-		if (metricTableIn(text) === null) return;
 		if (process.env.UPDATE_README) writeFileSync(readme, withMetricTable(text));
 		expect(metricTableIn(readFileSync(readme, "utf8"))).toBe(renderMetricTable());
 	});
