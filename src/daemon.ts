@@ -345,6 +345,9 @@ export class Daemon {
 		});
 		listenTo(consumer, this.#observer.consumer);
 		consumer.on("connect:failed", ({ message }) => this.readiness.set("not_in_group", message));
+		consumer.on("topics:missing", ({ topics }) => {
+			this.readiness.set("starting", `waiting for topic ${topics.join(", ")}: pockaffe topic create`);
+		});
 		consumer.on("group:joined", () => this.#joined());
 		consumer.on("rebalanced", ({ kind, partitions }) => {
 			if (kind !== "assign") for (const partition of partitions) this.readiness.clearPartition(partition);

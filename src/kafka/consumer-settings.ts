@@ -11,6 +11,8 @@ const LARGEST_PREFETCH_KBYTES = 32_768;
 /** librdkafka's default of a second makes the fetcher sleep each time its queue is full. */
 const FETCH_QUEUE_BACK_OFF_MS = 5;
 const STATISTICS_INTERVAL_MS = 5_000;
+/** How soon a topic or partition made later is found; librdkafka's default is five minutes. */
+const METADATA_REFRESH_MS = 10_000;
 
 /** Global and topic settings for `ConsumerClient`. */
 export function consumerSettings(config: Pick<Config, "kafka" | "workers">): {
@@ -24,6 +26,7 @@ export function consumerSettings(config: Pick<Config, "kafka" | "workers">): {
 		"queued.min.messages": Math.max(1, Math.min(PREFETCH_MESSAGES, workers.maxQueuedMessages)),
 		"queued.max.messages.kbytes": prefetchKbytes,
 		"statistics.interval.ms": STATISTICS_INTERVAL_MS,
+		"topic.metadata.refresh.interval.ms": METADATA_REFRESH_MS,
 		...kafkaClientSettings(kafka),
 		"group.id": kafka.group,
 		"enable.auto.commit": false,

@@ -31,6 +31,8 @@ export interface GroupMember {
 /** Past facts of the consumer. */
 export interface GroupConsumerEvents {
 	"connect:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
+	/** Configured topics that don't exist yet; the member joins, and gets them once they do. */
+	"topics:missing": (fact: { topics: readonly string[] }) => void;
 	"group:joined": (fact: { partitions: number }) => void;
 	rebalanced: (fact: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }) => void;
 	"start:resolved": (fact: StartPosition) => void;
@@ -184,6 +186,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }));
 			if (count > 0) this.#firstStart.seen(await client.committed(partitions));
 		}
+		const missing = this.#parts.kafka.topics.filter((topic) => !topic.startsWith("^") && !existing.get(topic));
+		if (missing.length > 0) this.emit("topics:missing", { topics: missing });
 	}
 
 	async #poll(): Promise<void> {

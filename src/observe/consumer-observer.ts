@@ -19,6 +19,9 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 		"connect:failed"({ message, failures, retryInMs }: { message: string; failures: number; retryInMs: number }): void {
 			logger.warn({ failures, retryInMs }, `Kafka: ${message}; tried again in ${Math.round(retryInMs)} ms`);
 		},
+		"topics:missing"({ topics }: { topics: readonly string[] }): void {
+			logger.warn({ topics }, `no such topic: ${topics.join(", ")}; create it (pockaffe topic create), it is found by itself`);
+		},
 		"group:joined"({ partitions }: { partitions: number }): void {
 			logger.info({ partitions }, `member of the group with ${partitions} partitions`);
 		},
