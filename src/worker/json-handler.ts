@@ -28,10 +28,10 @@ export function init({ topic, tables }: PartitionInfo, options: unknown): JsonSt
 /** One message to one row, a delete, or a rejection. */
 export function handleMessage({ key, value }: Message, { idField, table }: JsonState): Outcome {
 	const target = table === undefined ? {} : { table };
-	if (value === null || value.length === 0) {
+	if (value === null) {
 		const id = textOf(key);
 		return id === null
-			? { reject: "the value is null and there is no key that would say which row to delete" }
+			? { reject: "the value is null and there is no key (UTF-8 text) that would say which row to delete" }
 			: { id, delete: true, ...target };
 	}
 	if (!isUtf8(value)) return { reject: "the value is not UTF-8" };
@@ -62,5 +62,5 @@ function parseObject(text: string): Record<string, unknown> | string {
 }
 
 function textOf(key: Buffer | null): string | null {
-	return key === null || key.length === 0 || !isUtf8(key) ? null : key.toString("utf8");
+	return key === null || !isUtf8(key) ? null : key.toString("utf8");
 }
