@@ -350,7 +350,11 @@ export class Daemon {
 		});
 		consumer.on("group:joined", () => this.#joined());
 		consumer.on("rebalanced", ({ kind, partitions }) => {
-			if (kind !== "assign") for (const partition of partitions) this.readiness.clearPartition(partition);
+			if (kind === "assign") return;
+			for (const partition of partitions) {
+				this.readiness.clearPartition(partition);
+				this.lagClock.forget(partition);
+			}
 		});
 		consumer.on("consume:failed", ({ message }) => {
 			this.#lastConsumeError = message;

@@ -84,7 +84,8 @@ interface LastError {
 export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #parts: WriterParts;
 	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
-	readonly #blocked = new Set<string>();
+	/** Why each blocked table is blocked: another reason is told anew. */
+	readonly #blocked = new Map<string, string>();
 	readonly #ended = new AbortController();
 	#inFlight = 0;
 	#lastError: LastError | null = null;
@@ -296,8 +297,8 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		const table = lane.layout.name;
 		const { code, message } = problem;
 		this.#lastError = { time: clock.now(), table, sqlstate: code, message };
-		if ((problem.fault === "systemic" || problem.fault === "connection") && !this.#blocked.has(table)) {
-			this.#blocked.add(table);
+		if ((problem.fault === "systemic" || problem.fault === "connection") && this.#blocked.get(table) !== message) {
+			this.#blocked.set(table, message);
 			this.emit("table:blocked", { table, sqlstate: code, message, hint: hintFor(problem, table) });
 		}
 		const delayMs = fullJitter(failures, RETRY, random);

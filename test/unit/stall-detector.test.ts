@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { LagClock } from "../../src/kafka/lag-clock.ts";
+import { type Position, StallDetector } from "../../src/kafka/stall-detector.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+
+const partition = { topic: "t", partition: 0 };
+
+function watch(positions: () => readonly Position[], watermarks = { low: 0, high: 100 }) {
+	const told: string[] = [];
+	const detector = new StallDetector({
+		clock: new ManualClock(),
+		positions,
+		watermarks: async () => watermarks,
+		lastError: () => "Local: Not implemented",
+		stalled: (_, reason) => told.push(reason),
+		moving: () => told.push("moving"),
+	});
+	const look = async (times: number) => {
+		for (let i = 0; i < times; i++) await detector.look();
+	};
+	return { detector, told, look, watermarks };
+}
+
+describe("StallDetector", () => {
+	it("tells a partition that stands still while its log goes on, with the client's last error, and when it moves again", async () => {
+		let position = 7;
+		const { detector, told, look } = watch(() => [{ ...partition, position, idle: true }]);
+		await look(2);
+		expect(told).toEqual([]);
+		await look(5);
+		expect(told).toEqual(["stands still at offset 7 while the log goes on to 100 (last error of the client: Local: Not implemented)"]);
+		expect(detector.reasonOf(partition)).toBe(told[0]);
+		position = 8;
+		await look(1);
+		expect(told.at(-1)).toBe("moving");
+		expect(detector.reasonOf(partition)).toBeNull();
+	});
+
+	it("names a position outside the log", async () => {
+		const { told, look } = watch(() => [{ ...partition, position: 200, idle: true }]);
+		await look(4);
+		expect(told[0]).toContain("offset 200 is out of range (the log has 0 to 100)");
+	});
+
+	it.each([
+		["at the end of its log", { position: 100, idle: true }],
+		["with messages in hand", { position: 7, idle: false }],
+	])("leaves a partition alone %s", async (_, state) => {
+		const { told, look } = watch(() => [{ ...partition, ...state }]);
+		await look(6);
+		expect(told).toEqual([]);
+	});
+
+	it("forgets a partition that was released", async () => {
+		let assigned = true;
+		const { detector, look } = watch(() => (assigned ? [{ ...partition, position: 7, idle: true }] : []));
+		await look(4);
+		assigned = false;
+		await look(1);
+		expect(detector.reasonOf(partition)).toBeNull();
+	});
+});
+
+describe("LagClock", () => {
+	it("gives the time of the oldest delivery that isn't finished", () => {
+		const clock = new LagClock();
+		clock.received(partition, 10, 1_000);
+		clock.received(partition, 20, 2_000);
+		expect(clock.oldest(partition, 9)).toBe(1_000);
+		expect(clock.oldest(partition, 10)).toBe(2_000);
+		expect(clock.oldest(partition, 20)).toBeNull();
+		clock.received(partition, 30, 3_000);
+		clock.forget(partition);
+		expect(clock.oldest(partition, 0)).toBeNull();
+	});
+});
