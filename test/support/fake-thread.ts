@@ -1,0 +1,145 @@
+/**
+ * A handler's thread that the test plays: each call waits until the test answers it. The partition worker can't tell it from a real
+ * one; the thread tests hold the real one to the same contract.
+ */
+import type { PackedBatch } from "../../src/core/packed-batch.ts";
+import type { RowBlock } from "../../src/core/rows.ts";
+import {
+	type BatchOutcome,
+	type HandlerFailure,
+	type HandlerThread,
+	type RunReply,
+	type StartReply,
+	type ThreadDeath,
+	ThreadDiedError,
+	type ThreadProgress,
+} from "../../src/worker/handler-thread.ts";
+
+/** A call that the worker made and the test has not answered. */
+export interface PendingCall {
+	readonly type: "start" | "renew" | "run" | "terminate";
+	/** Offsets of a run. */
+	readonly offsets: readonly number[];
+	readonly from: number;
+	readonly to: number;
+	resolve(reply: never): void;
+	reject(error: Error): void;
+}
+
+/** One thread. `calls` are all calls so far by their type and offsets, in order. */
+export class FakeThread implements HandlerThread {
+	readonly calls: string[] = [];
+	pending: PendingCall | null = null;
+	state: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
+	killed: ThreadDeath | null = null;
+	#idleDeath: (death: ThreadDeath) => void = () => {};
+
+	start(): Promise<StartReply> {
+		return this.#call("start");
+	}
+
+	renew(): Promise<StartReply> {
+		return this.#call("renew");
+	}
+
+	run(batch: PackedBatch, from: number, to: number): Promise<RunReply> {
+		return this.#call("run", Array.from(batch.offsets.subarray(from, to)), from, to);
+	}
+
+	terminate(reason: string): Promise<HandlerFailure | null> {
+		this.calls.push(`terminate ${reason}`);
+		return this.killed ? Promise.reject(new ThreadDiedError(this.killed)) : Promise.resolve(null);
+	}
+
+	progress(): ThreadProgress {
+		return this.state;
+	}
+
+	async kill(death: ThreadDeath = { reason: "exit", message: "the thread was ended", stack: null }): Promise<void> {
+		if (this.killed) return;
+		this.killed = death;
+		this.#take()?.reject(new ThreadDiedError(death));
+	}
+
+	onIdleDeath(listener: (death: ThreadDeath) => void): void {
+		this.#idleDeath = listener;
+	}
+
+	/** Answers a start or a renewal. */
+	ready(): void {
+		this.#take()?.resolve({ ok: true, handles: "message" } as never);
+	}
+
+	failToStart(kind: "load" | "init", message = "no such file"): void {
+		this.#take()?.resolve({ ok: false, failure: failure(kind, message) } as never);
+	}
+
+	/** The run was handled; `outcome` over "no rows". */
+	handled(outcome: Partial<BatchOutcome> = {}): void {
+		const call = this.#take();
+		call?.resolve({ ok: true, outcome: { ...nothing(call.from, call.to), ...outcome } } as never);
+	}
+
+	/** The handler threw at the message with index `at` of the batch (the first of the run by default), all before it were handled. */
+	threw(message = "boom", at?: number, to?: number): void {
+		const call = this.#take();
+		if (!call) return;
+		const failedFrom = at ?? call.from;
+		const reply = {
+			ok: false,
+			outcome: nothing(call.from, failedFrom),
+			failedFrom,
+			failedTo: to ?? failedFrom + 1,
+			failure: failure("exception", message),
+		};
+		call.resolve(reply as never);
+	}
+
+	/** The thread dies with `running` messages in the handler, the first at index `at`. */
+	died(running: number, at = 0, reason: ThreadDeath["reason"] = "exception"): void {
+		this.state = { calls: this.state.calls + 1, phase: running > 0 ? "handle" : "idle", message: at, running };
+		void this.kill({ reason, message: "it died", stack: null });
+	}
+
+	diedIdle(): void {
+		this.killed = { reason: "exception", message: "it died between runs", stack: null };
+		this.#idleDeath(this.killed);
+	}
+
+	#call<T>(type: PendingCall["type"], offsets: readonly number[] = [], from = 0, to = 0): Promise<T> {
+		if (this.killed) return Promise.reject(new ThreadDiedError(this.killed));
+		if (this.pending) throw new Error(`${type} while ${this.pending.type} is outstanding`);
+		this.calls.push(type === "run" ? `run ${offsets.join(" ")}` : type);
+		return new Promise((resolve, reject) => {
+			this.pending = { type, offsets, from, to, resolve, reject };
+		});
+	}
+
+	#take(): PendingCall | null {
+		const call = this.pending;
+		this.pending = null;
+		return call;
+	}
+}
+
+/** A block of one upsert per message index, id `id-<index>`. */
+export function rowsFor(messages: readonly number[], table = "events"): RowBlock {
+	return {
+		table,
+		length: messages.length,
+		messages: Int32Array.from(messages),
+		ids: messages.map((message) => `id-${message}`),
+		deletes: new Uint8Array(messages.length),
+		columns: [messages.map(String)],
+		bytes: new Int32Array(messages.length).fill(10),
+	};
+}
+
+function nothing(from: number, to: number): BatchOutcome {
+	const counts = { row: 0, delete: 0, none: to - from, rejected: 0 };
+	return { from, to, blocks: [], faults: [], rejected: [], counts, durationsMs: new Float64Array(0), warnings: [] };
+}
+
+function failure(kind: HandlerFailure["kind"], message: string): HandlerFailure {
+	return { kind, name: "Error", message, stack: null };
+}

@@ -1,0 +1,115 @@
+/** A partition worker among fakes: threads the test plays, sinks that note what they get, a clock that stands still. */
+import type { DeadLetter } from "../../src/core/dead-letter.ts";
+import type { ReceivedMessage } from "../../src/core/message.ts";
+import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
+import type { CrashReport } from "../../src/worker/crash-report.ts";
+import { PartitionWorker } from "../../src/worker/partition-worker.ts";
+import type { RowSubmission } from "../../src/worker/ports.ts";
+import { packMessages } from "../../src/worker/thread-codec.ts";
+import type { WorkerSettings } from "../../src/worker/worker-parts.ts";
+import { FakeThread } from "./fake-thread.ts";
+import { ManualClock, settle } from "./manual-clock.ts";
+
+const partition = { topic: "orders", partition: 2 };
+
+const defaults: WorkerSettings = {
+	timeoutMs: 1_000,
+	maxAttempts: 3,
+	retryBackoffMs: 100,
+	maxRetryBackoffMs: 150,
+	onPoison: "dead-letter",
+	onExceeded: "park",
+	minBackoffMs: 50,
+	maxBackoffMs: 10_000,
+	futureLimits: new Map(),
+};
+
+export interface HarnessOptions extends Partial<WorkerSettings> {
+	readonly maxRestarts?: number;
+	readonly queueShare?: number;
+}
+
+/** See the file's header. */
+export class WorkerHarness {
+	readonly clock = new ManualClock();
+	readonly threads: FakeThread[] = [];
+	readonly finished: number[] = [];
+	readonly crashes: CrashReport[] = [];
+	readonly events: string[] = [];
+	readonly letters: DeadLetter[] = [];
+	readonly submissions: RowSubmission[] = [];
+	/** Resolves what `store` of a dead letter waits for; by default it is durable at once. */
+	storeLetter: () => Promise<void> = () => Promise.resolve();
+	flushes = 0;
+	readonly worker: PartitionWorker;
+	#nextOffset = 0;
+
+	constructor({ maxRestarts = 3, queueShare = 1_000, ...settings }: HarnessOptions = {}) {
+		this.worker = new PartitionWorker({
+			partition,
+			settings: { ...defaults, ...settings },
+			createThread: () => {
+				const thread = new FakeThread();
+				this.threads.push(thread);
+				return thread;
+			},
+			rows: { write: (submission) => this.submissions.push(submission), flush: () => this.flushes++ },
+			deadLetters: {
+				store: async (letter) => {
+					await this.storeLetter();
+					this.letters.push(letter);
+				},
+			},
+			intensity: new RestartIntensity({ maxRestarts, withinMs: 60_000 }),
+			clock: this.clock,
+			random: () => 0,
+			finished: (offset) => this.finished.push(offset),
+			queueShare: () => queueShare,
+			listener: {
+				started: () => this.events.push("started"),
+				handled: () => {},
+				crashed: (report) => this.crashes.push(report),
+				restarted: (_, reason) => this.events.push(`restarted ${reason}`),
+				parked: (_, reason) => this.events.push(`parked ${reason}`),
+				resumed: () => this.events.push("resumed"),
+				deadLettered: ({ offset, reason }) => this.events.push(`dead letter ${offset} ${reason}`),
+				skipped: (_, offset) => this.events.push(`skipped ${offset}`),
+				stopRequested: (_, reason) => this.events.push(`stop ${reason}`),
+			},
+		});
+	}
+
+	/** The newest thread. */
+	get thread(): FakeThread {
+		return this.threads.at(-1) as FakeThread;
+	}
+
+	/** The offsets of all runs of all threads, in order. */
+	get runs(): string[] {
+		return this.threads.flatMap(({ calls }) => calls.filter((call) => call.startsWith("run ")).map((call) => call.slice(4)));
+	}
+
+	/** Delivers the next `count` messages and lets the worker act. */
+	async deliver(count: number, over: Partial<ReceivedMessage> = {}): Promise<void> {
+		const messages = Array.from({ length: count }, (): ReceivedMessage => {
+			const offset = this.#nextOffset++;
+			const key = Buffer.from(`key-${offset}`);
+			return { ...partition, offset, timestamp: 1_000 + offset, key, value: Buffer.from(`value-${offset}`), headers: [], ...over };
+		});
+		this.worker.deliver(packMessages(messages));
+		await settle();
+	}
+
+	/** Delivers and lets the first thread be ready: the run is outstanding. */
+	async running(count: number): Promise<void> {
+		await this.deliver(count);
+		this.thread.ready();
+		await settle();
+	}
+
+	/** Does something and lets the worker act on it. */
+	async act(action: () => void): Promise<void> {
+		action();
+		await settle();
+	}
+}

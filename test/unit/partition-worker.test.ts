@@ -1,0 +1,392 @@
+import { describe, expect, it } from "vitest";
+import type { DeadLetter } from "../../src/core/dead-letter.ts";
+import { rowsFor } from "../support/fake-thread.ts";
+import { settle } from "../support/manual-clock.ts";
+import { WorkerHarness } from "../support/worker-harness.ts";
+
+describe("a partition worker at work", () => {
+	it("hands messages over in offset order, one run at a time, what came meanwhile with the next", async () => {
+		const h = new WorkerHarness();
+		await h.running(2);
+		await h.deliver(1);
+		await h.deliver(1);
+		expect(h.runs).toEqual(["0 1"]);
+		await h.act(() => h.thread.handled());
+		await h.act(() => h.thread.handled());
+		await h.act(() => h.thread.handled());
+		expect(h.runs).toEqual(["0 1", "2", "3"]);
+		expect(h.finished).toEqual([0, 1, 2, 3]);
+		expect(h.threads).toHaveLength(1);
+	});
+
+	it("starts no thread before there is something to do", async () => {
+		const h = new WorkerHarness();
+		await settle();
+		expect([h.threads.length, h.worker.state.name]).toEqual([0, "waiting"]);
+	});
+
+	it("finishes a message when its last row is settled, not before", async () => {
+		const h = new WorkerHarness();
+		await h.running(3);
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0, 1]), rowsFor([0], "audit")] }));
+		expect(h.finished).toEqual([2]);
+		const [submission] = h.submissions;
+		submission?.settled(0);
+		expect(h.finished).toEqual([2]);
+		submission?.settled(1);
+		submission?.settled(0);
+		expect(h.finished).toEqual([2, 1, 0]);
+	});
+
+	it("dead-letters the message of a refused row, and finishes it when letter and other rows are durable", async () => {
+		const h = new WorkerHarness();
+		let stored: () => void = () => {};
+		h.storeLetter = () => new Promise((resolve) => (stored = resolve));
+		await h.running(1);
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0]), rowsFor([0], "audit")] }));
+		const [submission] = h.submissions;
+		submission?.refused(0, { table: "audit", rowId: "id-0", sqlstate: "22003", message: "out of range" });
+		submission?.settled(0);
+		await settle();
+		expect(h.finished).toEqual([]);
+		await h.act(stored);
+		expect(h.finished).toEqual([0]);
+		expect(h.letters).toMatchObject([
+			{ offset: 0, reason: "row_fault", sqlstate: "22003", table: "audit", rowId: "id-0", state: "open" },
+		] satisfies Partial<DeadLetter>[]);
+		expect(h.letters[0]?.value?.toString()).toBe("value-0");
+	});
+
+	it("dead-letters what the handler rejects at once, without another attempt", async () => {
+		const h = new WorkerHarness({ onPoison: "stop" });
+		await h.running(2);
+		await h.act(() => h.thread.handled({ rejected: [{ message: 1, why: "no name" }] }));
+		expect(h.events).toEqual(["started", "dead letter 1 rejected"]);
+		expect(h.letters).toMatchObject([{ offset: 1, error: "no name", attempts: 1 }]);
+		expect(h.finished).toEqual([0, 1]);
+	});
+
+	it("dead-letters a timestamp from the future instead of writing a row that would win for ever", async () => {
+		const h = new WorkerHarness({ futureLimits: new Map([["events", 60_000]]) });
+		await h.deliver(1, { timestamp: h.clock.now() + 60_001 });
+		await h.deliver(1, { timestamp: h.clock.now() + 60_000 });
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0])] }));
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0])] }));
+		expect(h.letters).toMatchObject([{ offset: 0, reason: "future_timestamp" }]);
+		expect(
+			h.submissions.flatMap(({ batch, blocks }) => blocks.flatMap(({ messages }) => [...messages].map((at) => batch.offsets[at]))),
+		).toEqual([1]);
+	});
+});
+
+describe("failed attempts", () => {
+	it("renew the state and hand the same message over again after a back-off that doubles to its maximum", async () => {
+		const h = new WorkerHarness({ maxAttempts: 9 });
+		await h.running(1);
+		await h.act(() => h.thread.threw());
+		const waits: unknown[] = [];
+		for (let attempt = 0; attempt < 3; attempt++) {
+			waits.push(h.clock.pending[0]);
+			expect(h.worker.state.name).toBe("backing-off");
+			await h.clock.advance(h.clock.pending[0] ?? 0);
+			await h.act(() => h.thread.ready());
+			await h.act(() => h.thread.threw());
+		}
+		expect(waits).toEqual([100, 150, 150]);
+		expect(h.thread.calls).toEqual(["start", "run 0", "renew", "run 0", "renew", "run 0", "renew", "run 0"]);
+		expect(h.threads).toHaveLength(1);
+		expect(h.crashes.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4]);
+	});
+
+	it("finish what was handled before the failure, and go on from the message that failed", async () => {
+		const h = new WorkerHarness();
+		await h.running(5);
+		await h.act(() => h.thread.threw("boom", 3));
+		expect(h.finished).toEqual([0, 1, 2]);
+		expect(h.crashes).toMatchObject([
+			{ kind: "exception", coordinates: { offset: 3, key: "key-3" }, attempt: 1, next: { action: "retry" } },
+		]);
+		await h.clock.advance(100);
+		await h.act(() => h.thread.ready());
+		expect(h.runs.at(-1)).toBe("3");
+		await h.act(() => h.thread.handled());
+		expect(h.runs.at(-1)).toBe("4");
+	});
+
+	const poison = async (onPoison: "dead-letter" | "skip" | "park" | "stop") => {
+		const h = new WorkerHarness({ onPoison, maxAttempts: 2 });
+		await h.running(2);
+		await h.act(() => h.thread.threw());
+		await h.clock.advance(100);
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.threw());
+		return h;
+	};
+
+	it("make a message poison: a dead letter, and the next one is handled", async () => {
+		const h = await poison("dead-letter");
+		expect(h.letters).toMatchObject([{ offset: 0, reason: "poison", attempts: 2, error: "boom" }]);
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.handled());
+		expect(h.finished).toEqual([0, 1]);
+	});
+
+	it("make a message poison: skipped where configured", async () => {
+		const h = await poison("skip");
+		expect([h.letters, h.finished, h.events.at(-1)]).toEqual([[], [0], "skipped 0"]);
+	});
+
+	it("make a message poison: the partition parks at it, and begins anew when the file changes", async () => {
+		const h = await poison("park");
+		expect(h.worker.state).toMatchObject({ name: "parked", reason: expect.stringContaining("offset 0") });
+		expect(h.finished).toEqual([]);
+		await h.act(() => h.worker.handlerChanged());
+		await h.act(() => h.thread.ready());
+		// The message that failed goes alone.
+		await h.act(() => h.thread.handled());
+		await h.act(() => h.thread.handled());
+		expect(h.finished).toEqual([0, 1]);
+	});
+
+	it("make a message poison: the daemon is asked to stop", async () => {
+		const h = await poison("stop");
+		expect(h.events.at(-1)).toMatch(/^stop offset 0/);
+		expect(h.finished).toEqual([]);
+	});
+
+	it("of a batch halve it without back-off and charge nobody but a message that fails alone", async () => {
+		const h = new WorkerHarness();
+		await h.running(8);
+		const bad = 5;
+		for (let guard = 0; guard < 20 && h.worker.state.name !== "backing-off"; guard++) {
+			const call = h.thread.pending;
+			if (call?.type === "renew") await h.act(() => h.thread.ready());
+			else if (call && call.from <= bad && bad < call.to) await h.act(() => h.thread.threw("boom", call.from, call.to));
+			else await h.act(() => h.thread.handled());
+		}
+		expect(h.crashes.filter(({ attempt }) => attempt > 0)).toMatchObject([{ coordinates: { offset: bad }, attempt: 1 }]);
+		expect(h.finished).toEqual([0, 1, 2, 3, 4]);
+		expect(h.runs).toEqual(["0 1 2 3 4 5 6 7", "0 1 2 3", "4 5", "4", "5"]);
+	});
+});
+
+describe("a thread that dies", () => {
+	it("is replaced after a back-off and the same messages are handed to the new one, in order", async () => {
+		const h = new WorkerHarness();
+		await h.running(3);
+		await h.act(() => h.thread.died(1, 1));
+		expect(h.crashes).toMatchObject([{ kind: "exception", coordinates: { offset: 1 }, attempt: 1, next: { action: "restart" } }]);
+		expect(h.threads).toHaveLength(1);
+		await h.clock.advance(h.clock.pending[0] ?? 0);
+		expect(h.threads).toHaveLength(2);
+		await h.act(() => h.thread.ready());
+		for (let i = 0; i < 3; i++) await h.act(() => h.thread.handled());
+		expect(h.finished).toEqual([0, 1, 2]);
+		expect(h.runs).toEqual(["0 1 2", "0", "1", "2"].slice(0, h.runs.length));
+	});
+
+	it("charges nobody while several messages were running: they are run one by one first", async () => {
+		const h = new WorkerHarness();
+		await h.running(3);
+		await h.act(() => h.thread.died(3));
+		expect(h.crashes.map(({ attempt }) => attempt)).toEqual([0]);
+		await h.clock.advance(60);
+		await h.act(() => h.thread.ready());
+		expect(h.runs.at(-1)).toBe("0");
+		await h.act(() => h.thread.handled());
+		expect(h.runs.at(-1)).toBe("1");
+		await h.act(() => h.thread.died(1, 1));
+		expect(h.crashes.at(-1)).toMatchObject({ coordinates: { offset: 1 }, attempt: 1 });
+	});
+
+	it("makes a message poison that takes its thread along each time", async () => {
+		const h = new WorkerHarness({ maxAttempts: 2, maxRestarts: 100 });
+		await h.running(1);
+		await h.act(() => h.thread.died(1));
+		await h.clock.advance(1_000);
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.died(1));
+		expect(h.letters).toMatchObject([{ offset: 0, reason: "poison", attempts: 2 }]);
+	});
+
+	it("is replaced when it dies between runs, without charging anybody", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		await h.act(() => h.thread.handled());
+		await h.act(() => h.thread.diedIdle());
+		expect(h.crashes).toMatchObject([{ coordinates: null, attempt: 0, next: { action: "restart" } }]);
+		await h.clock.advance(1_000);
+		await h.deliver(1);
+		await h.act(() => h.thread.ready());
+		expect([h.threads.length, h.runs.at(-1)]).toEqual([2, "1"]);
+	});
+});
+
+describe("a call that takes too long", () => {
+	it("kills the thread at handler.timeoutMs and charges the message", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		h.thread.state = { calls: 1, phase: "handle", message: 0, running: 1 };
+		await h.clock.advance(900);
+		expect(h.thread.killed).toBeNull();
+		await h.clock.advance(400);
+		expect(h.threads[0]?.killed?.reason).toBe("timeout");
+		expect(h.crashes).toMatchObject([{ kind: "timeout", coordinates: { offset: 0 }, attempt: 1 }]);
+	});
+
+	it("is one call: many short ones of a packed batch may take longer together", async () => {
+		const h = new WorkerHarness();
+		await h.running(20);
+		for (let call = 0; call < 20; call++) {
+			h.thread.state = { calls: call + 1, phase: "handle", message: call, running: 1 };
+			await h.clock.advance(900);
+		}
+		expect(h.thread.killed).toBeNull();
+		await h.act(() => h.thread.handled());
+		expect(h.finished).toHaveLength(20);
+	});
+});
+
+describe("a handler that does not load", () => {
+	it("charges no message, restarts with a growing back-off, then parks with a reason", async () => {
+		const h = new WorkerHarness({ maxRestarts: 2 });
+		await h.deliver(1);
+		const waits: (number | undefined)[] = [];
+		for (let i = 0; i < 3; i++) {
+			await h.act(() => h.thread.failToStart("load"));
+			waits.push(h.clock.pending[0]);
+			await h.clock.advance(h.worker.state.name === "backing-off" ? (h.clock.pending[0] ?? 0) : 0);
+		}
+		expect(waits).toEqual([25, 50, 10_000]);
+		expect(h.crashes.map(({ kind, attempt, next }) => [kind, attempt, next.action])).toEqual([
+			["load", 0, "restart"],
+			["load", 0, "restart"],
+			["load", 0, "park"],
+		]);
+		expect(h.worker.state).toMatchObject({ name: "parked", reason: expect.stringContaining("no such file") });
+		expect([h.letters, h.finished]).toEqual([[], []]);
+	});
+
+	it("goes on from the very offset as soon as the file changes, without waiting", async () => {
+		const h = new WorkerHarness({ maxRestarts: 0 });
+		await h.deliver(2);
+		await h.act(() => h.thread.failToStart("init"));
+		expect(h.worker.state.name).toBe("parked");
+		await h.act(() => h.worker.handlerChanged());
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.handled());
+		expect([h.runs, h.finished]).toEqual([["0 1"], [0, 1]]);
+	});
+
+	it("is tried again by itself at the longest back-off", async () => {
+		const h = new WorkerHarness({ maxRestarts: 0 });
+		await h.deliver(1);
+		await h.act(() => h.thread.failToStart("load"));
+		await h.clock.advance(9_999);
+		expect(h.threads).toHaveLength(1);
+		await h.clock.advance(1);
+		expect(h.threads).toHaveLength(2);
+	});
+
+	it("asks for a stop of the daemon where configured", async () => {
+		const h = new WorkerHarness({ maxRestarts: 0, onExceeded: "stop" });
+		await h.deliver(1);
+		await h.act(() => h.thread.failToStart("load"));
+		expect(h.events.at(-1)).toMatch(/^stop restart intensity exceeded/);
+	});
+
+	it("leaves a healthy worker alone when the file changes", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		await h.act(() => h.worker.handlerChanged());
+		await h.act(() => h.thread.handled());
+		expect([h.threads.length, h.events]).toEqual([1, ["started"]]);
+	});
+});
+
+describe("finishedTo", () => {
+	it("leaves messages unfinished until a later one confirms them, and doesn't hand them over again", async () => {
+		const h = new WorkerHarness();
+		await h.running(3);
+		await h.act(() => h.thread.handled({ finishedTo: 0 }));
+		expect(h.finished).toEqual([0]);
+		await h.deliver(1);
+		expect(h.runs).toEqual(["0 1 2", "3"]);
+		await h.act(() => h.thread.handled({ finishedTo: 3 }));
+		expect(h.finished).toEqual([0, 1, 2, 3]);
+	});
+
+	it("hands them over again after a restart, before anything newer", async () => {
+		const h = new WorkerHarness();
+		await h.running(2);
+		await h.act(() => h.thread.handled({ finishedTo: null }));
+		await h.deliver(1);
+		await h.act(() => h.thread.died(1));
+		await h.clock.advance(1_000);
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.handled());
+		await h.act(() => h.thread.handled());
+		expect(h.runs.slice(2)).toEqual(["0 1", "2"]);
+		expect(h.finished).toEqual([0, 1, 2]);
+	});
+
+	it("crashes the worker when unfinished messages fill the queue", async () => {
+		const h = new WorkerHarness({ queueShare: 2 });
+		await h.running(2);
+		await h.act(() => h.thread.handled({ finishedTo: null }));
+		expect(h.crashes.at(-1)?.error.message).toContain("left 2 messages unfinished by finishedTo");
+	});
+});
+
+describe("a drain", () => {
+	it("waits for what was handed over, drops what was queued, and flushes the writer", async () => {
+		const h = new WorkerHarness();
+		await h.running(2);
+		await h.deliver(2);
+		let drained = false;
+		void h.worker.drain("revoked", () => false).then(() => (drained = true));
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([1])] }));
+		expect([drained, h.flushes, h.runs]).toEqual([false, 1, ["0 1"]]);
+		await h.act(() => h.submissions[0]?.settled(1));
+		expect(drained).toBe(true);
+		await h.worker.stop("revoked");
+		expect(h.thread.calls.at(-1)).toBe("terminate revoked");
+		expect(h.thread.killed).not.toBeNull();
+	});
+
+	it.each(["backing-off", "parked"])("does not wait for a worker that is %s", async (state) => {
+		const h = new WorkerHarness({ maxRestarts: state === "parked" ? 0 : 5 });
+		await h.deliver(1);
+		await h.act(() => h.thread.failToStart("load"));
+		expect(h.worker.state.name).toBe(state);
+		await h.worker.drain("shutdown", () => false);
+		await h.worker.stop("shutdown");
+		expect(h.finished).toEqual([]);
+	});
+
+	it("does not wait for rows that the database keeps from being written", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0])] }));
+		let blocked = false;
+		let drained = false;
+		void h.worker.drain("shutdown", () => blocked).then(() => (drained = true));
+		await settle();
+		expect(drained).toBe(false);
+		blocked = true;
+		await h.act(() => h.worker.nudge());
+		expect(drained).toBe(true);
+	});
+
+	it("is followed by silence: what comes back after the release is ignored", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0])] }));
+		await h.worker.kill();
+		h.submissions[0]?.settled(0);
+		expect(h.finished).toEqual([]);
+		await h.deliver(1);
+		expect(h.runs).toEqual(["0"]);
+	});
+});
