@@ -1,0 +1,241 @@
+import { describe, expect, it } from "vitest";
+import type { ReceivedMessage, TopicPartition } from "../../src/core/message.ts";
+import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
+import { type ChildSpec, GroupSupervisor } from "../../src/supervisor/group-supervisor.ts";
+import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
+import { ManualClock, settle } from "../support/manual-clock.ts";
+
+type Batch = { readonly offsets: readonly number[]; readonly bytes: Uint8Array };
+
+class FakeChild {
+	readonly queue = { queued: 0, handed: 0, bytes: 0 };
+	readonly delivered: number[] = [];
+	readonly calls: string[] = [];
+	drained: () => void = () => {};
+	readonly spec: ChildSpec;
+
+	constructor(spec: ChildSpec) {
+		this.spec = spec;
+	}
+
+	deliver({ offsets, bytes }: Batch): void {
+		this.delivered.push(...offsets);
+		this.queue.bytes += bytes.length;
+	}
+
+	handlerChanged(): void {
+		this.calls.push("handlerChanged");
+	}
+
+	drain(reason: string): Promise<void> {
+		this.calls.push(`drain ${reason}`);
+		return new Promise((resolve) => (this.drained = resolve));
+	}
+
+	nudge(): void {
+		this.calls.push("nudge");
+	}
+
+	async stop(reason: string): Promise<void> {
+		this.calls.push(`stop ${reason}`);
+	}
+
+	async kill(): Promise<void> {
+		this.calls.push("kill");
+	}
+}
+
+function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000 } = {}) {
+	const log: string[] = [];
+	const ledger = new OffsetLedger();
+	const clock = new ManualClock();
+	const name = (partitions: readonly TopicPartition[]) => partitions.map(({ partition }) => partition).join(" ");
+	const supervisor = new GroupSupervisor<Batch, FakeChild>({
+		offsets: ledger,
+		createChild: (spec) => new FakeChild(spec),
+		pack: (messages) => ({ offsets: messages.map(({ offset }) => offset), bytes: new Uint8Array(messages.length * 10) }),
+		valve: { pause: (partitions) => log.push(`pause ${name(partitions)}`), resume: (partitions) => log.push(`resume ${name(partitions)}`) },
+		commit: async (partitions) => {
+			log.push(`commit ${partitions.map((each) => `${each.partition}@${ledger.of(each)?.committable}`).join(" ")}`);
+			return true;
+		},
+		rowsBlocked: () => false,
+		clock,
+		limits: { maxQueuedMessages, maxQueuedBytes, drainTimeoutMs: 1_000 },
+		listener: {
+			received: () => {},
+			rewound: ({ partition, offset, from }) => log.push(`rewound ${partition} ${from}->${offset}`),
+			drained: ({ timedOut }) => log.push(`drained${timedOut ? " too late" : ""}`),
+		},
+	});
+	const child = (partition: number) => supervisor.children.get(`t/${partition}`)?.child as FakeChild;
+	return { supervisor, ledger, clock, log, child };
+}
+
+function messages(partition: number, from: number, count: number): ReceivedMessage[] {
+	return Array.from({ length: count }, (_, i) => ({
+		topic: "t",
+		partition,
+		offset: from + i,
+		timestamp: 0,
+		key: null,
+		value: null,
+		headers: [],
+	}));
+}
+
+const assigned = (partition: number, offset = 0) => ({ topic: "t", partition, offset, committed: offset });
+
+describe("the group supervisor", () => {
+	it("starts a child per assigned partition and gives each its own messages", () => {
+		const { supervisor, child } = supervise();
+		supervisor.assignmentsReceived([assigned(0), assigned(1, 5)]);
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 5, 2));
+		supervisor.messagesReceived({ topic: "t", partition: 9 }, messages(9, 0, 2));
+		expect([child(0).delivered, child(1).delivered]).toEqual([[], [5, 6]]);
+	});
+
+	it("on revocation drains, commits what is finished, and only then forgets; the others are not touched", async () => {
+		const { supervisor, child, log, ledger } = supervise();
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 3));
+		const [released, kept] = [child(0), child(1)];
+		const revoked = supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
+		await settle();
+		expect(log).toEqual([]);
+		released.spec.finished(0);
+		released.spec.finished(1);
+		released.drained();
+		expect(await revoked).toBe(true);
+		expect(log).toEqual(["commit 0@2", "drained"]);
+		expect(released.calls).toEqual(["drain revoked", "stop revoked"]);
+		expect(kept.calls).toEqual([]);
+		expect(ledger.of({ topic: "t", partition: 0 })).toBeUndefined();
+		expect(child(1)).toBe(kept);
+	});
+
+	it("hands a draining child nothing more", async () => {
+		const { supervisor, child } = supervise();
+		supervisor.assignmentsReceived([assigned(0)]);
+		const released = child(0);
+		void supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 1));
+		expect(released.delivered).toEqual([]);
+	});
+
+	it("gives the partitions away at the drain's deadline, kills what hangs, and commits what is finished all the same", async () => {
+		const { supervisor, child, log, clock } = supervise();
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 2));
+		const released = child(0);
+		released.spec.finished(0);
+		const revoked = supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
+		await clock.advance(1_000);
+		expect(await revoked).toBe(false);
+		expect(log).toEqual(["commit 0@1", "drained too late"]);
+		expect(released.calls).toEqual(["drain revoked", "kill"]);
+		// What still comes back belongs to an epoch that is over.
+		released.spec.finished(1);
+		supervisor.assignmentsReceived([assigned(0, 1)]);
+		expect(child(0)).not.toBe(released);
+	});
+
+	it("commits nothing of partitions that were lost", () => {
+		const { supervisor, child, log } = supervise();
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 2));
+		const lost = child(0);
+		lost.spec.finished(0);
+		supervisor.assignmentsLost([{ topic: "t", partition: 0 }]);
+		expect([lost.calls, log, supervisor.children.size]).toEqual([["kill"], [], 0]);
+	});
+
+	it("pauses a partition above its share of the queue and resumes it below half of that", () => {
+		const { supervisor, child, log } = supervise({ maxQueuedMessages: 20 });
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 9));
+		expect(log).toEqual([]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 9, 1));
+		expect(log).toEqual(["pause 0"]);
+		for (let offset = 0; offset < 5; offset++) child(0).spec.finished(offset);
+		expect(log).toEqual(["pause 0"]);
+		child(0).spec.finished(5);
+		expect(log).toEqual(["pause 0", "resume 0"]);
+	});
+
+	it("pauses by bytes too", () => {
+		const { supervisor, log } = supervise({ maxQueuedBytes: 50 });
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 5));
+		expect(log).toEqual(["pause 0"]);
+	});
+
+	it("pauses again after an assignment, which resumes everything", () => {
+		const { supervisor, log } = supervise({ maxQueuedMessages: 4 });
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 4));
+		supervisor.assignmentsReceived([assigned(1)]);
+		expect(log).toEqual(["pause 0", "pause 0"]);
+	});
+
+	it("drops a redelivery of what is still here", () => {
+		const { supervisor, child } = supervise();
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 4));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 2, 4));
+		expect(child(0).delivered).toEqual([0, 1, 2, 3, 4, 5]);
+	});
+
+	it("begins anew, with an epoch of its own, where the log itself went back", () => {
+		const { supervisor, child, log, ledger } = supervise();
+		supervisor.assignmentsReceived([assigned(0, 100)]);
+		const former = child(0);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 2));
+		expect(log).toEqual(["rewound 0 100->0"]);
+		expect([former.calls, child(0).delivered]).toEqual([["kill"], [0, 1]]);
+		former.spec.finished(0);
+		expect(ledger.of({ topic: "t", partition: 0 })?.committable).toBe(0);
+	});
+
+	it("drains everybody on shutdown and takes no assignment any more", async () => {
+		const { supervisor, child } = supervise();
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		const children = [child(0), child(1)];
+		const ended = supervisor.shutdown();
+		for (const each of children) each.drained();
+		expect(await ended).toBe(true);
+		expect(children.map(({ calls }) => calls)).toEqual([
+			["drain shutdown", "stop shutdown"],
+			["drain shutdown", "stop shutdown"],
+		]);
+		supervisor.assignmentsReceived([assigned(2)]);
+		expect(supervisor.children.size).toBe(0);
+	});
+});
+
+describe("restart intensity", () => {
+	it("is exceeded by more than maxRestarts within the period", () => {
+		const intensity = new RestartIntensity({ maxRestarts: 2, withinMs: 1_000 });
+		const restart = (at: number) => {
+			intensity.progressed();
+			return intensity.restarted(at);
+		};
+		expect([restart(0), restart(500), restart(999)]).toEqual([false, false, true]);
+		expect([restart(2_500), restart(2_600), restart(2_700)]).toEqual([false, false, true]);
+	});
+
+	it("is exceeded by as many in a row however slow they are", () => {
+		const intensity = new RestartIntensity({ maxRestarts: 2, withinMs: 1_000 });
+		expect([intensity.restarted(0), intensity.restarted(10_000), intensity.restarted(20_000)]).toEqual([false, false, true]);
+		intensity.progressed();
+		expect(intensity.restarted(30_000)).toBe(false);
+	});
+
+	it("begins anew when a person or a changed file asks for it", () => {
+		const intensity = new RestartIntensity({ maxRestarts: 0, withinMs: 1_000 });
+		expect(intensity.restarted(0)).toBe(true);
+		intensity.reset();
+		expect(intensity.failuresInARow).toBe(0);
+		expect(new RestartIntensity({ maxRestarts: 1, withinMs: 1_000 }).restarted(0)).toBe(false);
+	});
+});
