@@ -227,7 +227,8 @@ export class Daemon {
 		listenTo(writer, this.#observer.writer);
 		writer.on("batch:written", ({ table }) => this.#databaseAnswered(table));
 		writer.on("write:retried", ({ failures, message }) => {
-			if (failures < RETRIES_UNTIL_AWAY) return;
+			// A blocked table has said already what is to be mended.
+			if (failures < RETRIES_UNTIL_AWAY || this.writer.blocked) return;
 			this.readiness.set("database", `rows can't be written: ${message}`);
 		});
 		writer.on("table:blocked", ({ message, hint }) => {

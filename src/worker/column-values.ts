@@ -56,9 +56,18 @@ function encodeScalarObject(value: object): string {
 
 function encodeJson(value: unknown): string {
 	if (value instanceof Uint8Array) return utf8Text(value);
-	const text = holdsLosslessNumbers(value) ? losslessStringify(value) : JSON.stringify(value);
+	const text = jsonText(value);
 	if (text === undefined) throw new BadOutcomeError(`can't take ${kindOf(value)}`);
 	return sendableText(text);
+}
+
+/** Throws BadOutcomeError for what has no JSON: a cycle, a bigint in a plain object, a toJSON that throws. */
+function jsonText(value: unknown): string | undefined {
+	try {
+		return holdsLosslessNumbers(value) ? losslessStringify(value) : JSON.stringify(value);
+	} catch (error) {
+		throw new BadOutcomeError(`can't take what can't be made JSON (${error instanceof Error ? error.name : "it throws"})`);
+	}
 }
 
 function encodeBytes(value: unknown): string {

@@ -2,6 +2,7 @@
  * From `handler.module` to functions: imports the module, finds the one of handleMessage and handleMessages that it exports, and says
  * what was found instead where it doesn't. Runs in a worker thread (or a throw-away one, for `check`).
  */
+import { existsSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import type { Handler } from "../handler-api.ts";
 import { failureOf } from "./handler-failure.ts";
@@ -55,7 +56,8 @@ function problemOf(exported: Record<string, unknown>): string | null {
 function loadFailure(module: string, error: unknown): HandlerFailure {
 	const failure = failureOf("load", error);
 	const code = (error as { code?: unknown } | null)?.code;
-	if (code === "ERR_MODULE_NOT_FOUND" && failure.message.includes(module)) {
+	// The same code comes for a module that the handler imports: its message names both.
+	if (code === "ERR_MODULE_NOT_FOUND" && !existsSync(module)) {
 		return {
 			...failure,
 			message: `${module}: there is no such file; the handler must be there and export handleMessage or handleMessages`,

@@ -141,7 +141,16 @@ function checkedLength(outcomes: readonly unknown[], length: number): readonly u
 }
 
 function failure(error: unknown): HandlerFailure {
-	return failureOf(error instanceof BadOutcomeError ? "bad_outcome" : "exception", error);
+	return failureOf(isBadOutcome(error) ? "bad_outcome" : "exception", error);
+}
+
+/** What was thrown may be a proxy that throws when it is looked at. */
+function isBadOutcome(thrown: unknown): boolean {
+	try {
+		return thrown instanceof BadOutcomeError;
+	} catch {
+		return false;
+	}
 }
 
 function messageOf(batch: (ThreadRequest & { type: "run" })["batch"], index: number): Message {

@@ -1,0 +1,100 @@
+/** Every way a handler can fail, in a real thread: what the main thread is told of it, and that the next thread works. */
+import { describe, expect, it } from "vitest";
+import { received, runAll, threadFor } from "../support/real-thread.ts";
+
+async function failureOf(body: string, options = {}) {
+	await using real = await threadFor(`export function handleMessage({ offset }, state) { if (offset === 1) { ${body} } }`, options);
+	await real.thread.start();
+	return await runAll(real.thread, [received(0), received(1), received(2)]);
+}
+
+describe("a handler that fails in a live thread", () => {
+	it.each([
+		["throws an Error", 'throw new RangeError("boom")', "RangeError", "boom"],
+		["rejects", 'return Promise.reject(new RangeError("boom"))', "RangeError", "boom"],
+		["throws null", "throw null", "NonError", /^threw null/],
+		["throws undefined", "throw undefined", "NonError", /^threw undefined/],
+		["throws a string, which may hold a value", 'throw "secret value"', "NonError", "threw a string instead of an Error"],
+		[
+			"throws an object with hostile getters",
+			"throw new Proxy({}, { get() { throw 1 }, getPrototypeOf() { throw 2 } })",
+			"NonError",
+			/^threw/,
+		],
+		[
+			"throws an error with a cause",
+			'throw new Error("outer", { cause: new TypeError("inner") })',
+			"Error",
+			/^outer \(caused by TypeError: inner\)$/,
+		],
+	])("%s: the messages before it count, it is named, those behind it wait", async (_, body, name, message) => {
+		const reply = await failureOf(body);
+		expect(reply).toMatchObject({
+			ok: false,
+			failedFrom: 1,
+			failedTo: 2,
+			failure: { kind: "exception", name, message: expect.stringMatching(message) },
+		});
+		expect(reply.outcome).toMatchObject({ from: 0, to: 1 });
+	});
+
+	it.each([
+		["an unknown field", 'return { id: "1", fields: { nmae: 1 } }', /no column for the field "nmae".*name/],
+		["no id", "return { fields: {} }", /an outcome is nothing/],
+		["a number", "return 5", /an outcome is nothing/],
+		["a key it doesn't know", 'return { id: "1", fields: {}, upsert: true }', /no upsert/],
+		["an id that is an object", "return { id: {}, fields: {} }", /an id must be/],
+		["a function as a value", 'return { id: "1", fields: { name: () => {} } }', /function/],
+		["a symbol as a value", 'return { id: "1", fields: { name: Symbol("x") } }', /symbol/],
+		["a promise inside a row", 'return { id: "1", fields: { name: Promise.resolve(1) } }', /.+/],
+		["an unknown table", 'return { id: "1", fields: {}, table: "evnets" }', /"evnets" is no configured table \(events\)/],
+		["a reason that is no string", "return { reject: 5 }", /reject must be a string/],
+		["a cycle in a document", 'const a = {}; a.a = a; return { id: "1", fields: { doc: a } }', /.+/],
+		["too much", 'return { id: "1", fields: { name: "x".repeat(2000) } }', /more than handler.maxOutcomeBytes \(1000\)/],
+	])("returns %s: a bad outcome that says so", async (_, body, message) => {
+		const reply = await failureOf(body, { maxOutcomeBytes: 1_000 });
+		expect(reply).toMatchObject({ ok: false, failedFrom: 1, failure: { kind: "bad_outcome", message: expect.stringMatching(message) } });
+	});
+
+	it("returns a list of the wrong length from handleMessages", async () => {
+		await using real = await threadFor("export const handleMessages = () => [null];");
+		await real.thread.start();
+		const reply = await runAll(real.thread, [received(0), received(1)]);
+		expect(reply).toMatchObject({
+			ok: false,
+			failedFrom: 0,
+			failedTo: 2,
+			failure: { kind: "bad_outcome", message: expect.stringContaining("got 2 messages and returned 1") },
+		});
+	});
+});
+
+describe("a handler that takes its thread along", () => {
+	it.each([
+		["an uncaught exception in a timer", 'return new Promise(() => setTimeout(() => { throw new Error("later") }))', "exception", /later/],
+		["an unhandled rejection", 'Promise.reject(new Error("nobody waits")); return new Promise(() => {})', "exception", /nobody waits/],
+		["process.exit", "process.exit(7)", "exit", /process\.exit\(7\)/],
+		["out of memory", "const all = []; for (;;) all.push(new Array(100000).fill(Math.random()))", "out_of_memory", /workers\.maxHeapMb/],
+	])("%s is told with its reason", async (_, body, reason, message) => {
+		await expect(failureOf(body, { maxHeapMb: 32 })).rejects.toMatchObject({ death: { reason, message: expect.stringMatching(message) } });
+	});
+
+	it("by a busy loop: where it stands can be read, and it can be killed", async () => {
+		await using real = await threadFor("export function handleMessage({ offset }) { if (offset === 1) for (;;); }");
+		await real.thread.start();
+		const run = runAll(real.thread, [received(0), received(1)]);
+		await expect.poll(() => real.thread.progress(), { timeout: 10_000 }).toMatchObject({ phase: "handle", message: 1, running: 1 });
+		const died = expect(run).rejects.toMatchObject({ death: { reason: "timeout" } });
+		await real.thread.kill({ reason: "timeout", message: "took too long", stack: null });
+		await died;
+	});
+
+	it("between two runs is told without anybody asking", async () => {
+		await using real = await threadFor('export function handleMessage() { setTimeout(() => { throw new Error("between") }, 20); }');
+		await real.thread.start();
+		const death = new Promise((resolve) => real.thread.onIdleDeath(resolve));
+		await runAll(real.thread, [received(0)]);
+		expect(await death).toMatchObject({ reason: "exception", message: expect.stringContaining("between") });
+		await expect(runAll(real.thread, [received(1)])).rejects.toMatchObject({ death: { reason: "exception" } });
+	});
+});

@@ -1,0 +1,179 @@
+/** What a handler is given and what becomes of what it returns, in a real thread: also the handlers that need no code. */
+import { describe, expect, it } from "vitest";
+import type { ReceivedMessage } from "../../src/core/message.ts";
+import { events, received, runAll, type ThreadOptions, threadFor } from "../support/real-thread.ts";
+
+async function outcomeOf(source: string | null, messages: readonly ReceivedMessage[], options: ThreadOptions = {}) {
+	await using real = await threadFor(source, options);
+	const started = await real.thread.start();
+	if (!started.ok) throw new Error(started.failure.message);
+	const reply = await runAll(real.thread, messages);
+	if (!reply.ok) throw new Error(reply.failure.message);
+	return reply.outcome;
+}
+
+/** A handler that gives back what it was given, as JSON. */
+const echo = `
+	const shown = (bytes) => bytes === null ? null : Buffer.isBuffer(bytes) ? bytes.toString("hex") : "no buffer";
+	export function handleMessage({ topic, partition, offset, key, value, ts, tsType, headers }) {
+		const doc = { topic, partition, offset, key: shown(key), value: value?.length > 100 ? value.length : shown(value), ts, tsType,
+			headers: headers.map(([name, content]) => [name, shown(content)]) };
+		return { id: String(offset), fields: { doc } };
+	}`;
+
+describe("a message in the thread", () => {
+	it("is Kaffe's map, with null told from empty, and headers in order with duplicates", async () => {
+		const headers: [string, Buffer | null][] = [
+			["a", Buffer.from("1")],
+			["ä", null],
+			["a", Buffer.alloc(0)],
+		];
+		const messages = [
+			received(10, { key: null, value: null }),
+			received(11, { key: "", value: "" }),
+			received(12, { key: Buffer.from([0xff, 0x00]), value: Buffer.from([0]), headers }),
+			received(13, { key: "k", value: Buffer.alloc(1_000_000, 120) }),
+		];
+		const outcome = await outcomeOf(echo, messages);
+		const base = { topic: "orders", partition: 2, tsType: "undefined", headers: [] };
+		expect(outcome.blocks[0]?.columns[2]?.map((doc) => JSON.parse(doc ?? ""))).toEqual([
+			{ ...base, offset: 10, ts: 1_010, key: null, value: null },
+			{ ...base, offset: 11, ts: 1_011, key: "", value: "" },
+			{
+				...base,
+				offset: 12,
+				ts: 1_012,
+				key: "ff00",
+				value: "00",
+				headers: [
+					["a", "31"],
+					["ä", null],
+					["a", ""],
+				],
+			},
+			{ ...base, offset: 13, ts: 1_013, key: "6b", value: 1_000_000 },
+		]);
+	});
+
+	it("is handed over in order, and an async handler is awaited before the next", async () => {
+		const source = `
+			let running = 0;
+			export async function handleMessage({ offset }) {
+				if (++running > 1) throw new Error("two at once");
+				await new Promise((resolve) => setTimeout(resolve, offset % 2));
+				running--;
+				return { id: "one", fields: { name: String(offset) } };
+			}`;
+		const outcome = await outcomeOf(
+			source,
+			[0, 1, 2, 3, 4].map((offset) => received(offset)),
+		);
+		expect(outcome.blocks[0]?.columns[0]).toEqual(["0", "1", "2", "3", "4"]);
+	});
+});
+
+describe("an outcome", () => {
+	it("may be nothing, a row, a list of rows, a delete, or a rejection, each counted", async () => {
+		const source = `
+			export const handleMessages = async (batch) => [
+				undefined,
+				null,
+				{ id: 1, fields: { name: "a" } },
+				[{ id: 2n, fields: {} }, { id: "3", fields: { name: "c" } }],
+				{ id: "4", delete: true },
+				{ reject: "no" },
+				[],
+			].slice(0, batch.length);`;
+		const outcome = await outcomeOf(
+			source,
+			[0, 1, 2, 3, 4, 5, 6].map((offset) => received(offset)),
+		);
+		expect(outcome.counts).toEqual({ row: 2, delete: 1, none: 3, rejected: 1 });
+		expect(outcome.rejected).toEqual([{ message: 5, why: "no" }]);
+		const [block] = outcome.blocks;
+		expect([block?.ids, [...(block?.messages ?? [])], [...(block?.deletes ?? [])]]).toEqual([
+			["1", "2", "3", "4"],
+			[2, 3, 3, 4],
+			[0, 0, 0, 1],
+		]);
+		expect(block?.columns[0]).toEqual(["a", null, "c", null]);
+	});
+
+	it("may finish messages later", async () => {
+		const source = "export const handleMessages = (batch) => ({ finishedTo: batch[0].offset });";
+		expect(await outcomeOf(source, [received(5), received(6)])).toMatchObject({ finishedTo: 5, from: 0, to: 2 });
+		expect(await outcomeOf("export const handleMessages = () => ({ finishedTo: null });", [received(5)])).toMatchObject({
+			finishedTo: null,
+		});
+	});
+
+	it("that its table can't hold is that message's fault, and the others go", async () => {
+		const source = `
+			export const handleMessage = ({ offset }) => [
+				{ id: "a" + offset, fields: { name: offset === 1 ? "nul \\0" : "good" } },
+				{ id: "b" + offset, fields: { name: "good" } },
+			];`;
+		const outcome = await outcomeOf(source, [received(0), received(1), received(2)]);
+		expect(outcome.blocks[0]?.ids).toEqual(["a0", "b0", "b1", "a2", "b2"]);
+		expect(outcome.faults).toMatchObject([{ message: 1, fault: { table: "events", rowId: "a1", sqlstate: "22021" } }]);
+	});
+});
+
+describe("pockaffe:json", () => {
+	const json = (messages: readonly ReceivedMessage[], options: unknown = {}, tables = [events]) =>
+		outcomeOf(null, messages, { module: "pockaffe:json", options, tables });
+
+	it("takes fields as columns, paths too, and the key as the id", async () => {
+		const outcome = await json([received(0, { value: '{"name":"a","price":{"amount":5},"doc":{"x":[1]}}' })]);
+		expect(outcome.blocks[0]?.ids).toEqual(["key-0"]);
+		expect(outcome.blocks[0]?.columns).toEqual([["a"], ["5"], ['{"x":[1]}']]);
+	});
+
+	it("takes the field that options.id names as the id", async () => {
+		const values = ['{"order":"A-1"}', '{"order":12345678901234567890}', "{}", '{"order":{}}'];
+		const outcome = await json(
+			values.map((value, offset) => received(offset, { value })),
+			{ id: "order" },
+		);
+		expect(outcome.blocks[0]?.ids).toEqual(["A-1", "12345678901234567890"]);
+		expect(outcome.rejected.map(({ message }) => message)).toEqual([2, 3]);
+	});
+
+	it("never rounds a number", async () => {
+		const numbers = ["9007199254740993", "123456789012345678901234567890", "1e400", "0.1000000000000000055", "-0"];
+		const values = numbers.map((number) => `{"price":{"amount":${number}},"doc":{"n":${number}}}`);
+		const outcome = await json(values.map((value, offset) => received(offset, { value })));
+		expect(outcome.blocks[0]?.columns[1]).toEqual(numbers);
+		expect(outcome.blocks[0]?.columns[2]).toEqual(numbers.map((number) => `{"n":${number}}`));
+	});
+
+	it("ignores unknown fields with one warning", async () => {
+		const outcome = await json([0, 1, 2].map((offset) => received(offset, { value: '{"name":"a","colour":"red","size":3}' })));
+		expect(outcome.blocks[0]?.length).toBe(3);
+		expect(outcome.warnings).toEqual([expect.stringMatching(/colour.*ignored/)]);
+	});
+
+	it("deletes by a null value, and rejects what is no object without quoting it", async () => {
+		const values = [null, "", "secret", "[1]", '"secret"', "5", "null", Buffer.from([0xff])];
+		const outcome = await json(values.map((value, offset) => received(offset, { value })));
+		expect([...(outcome.blocks[0]?.deletes ?? [])]).toEqual([1]);
+		expect(outcome.rejected.map(({ message }) => message)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+		expect(JSON.stringify(outcome.rejected)).not.toContain("secret");
+	});
+
+	it("does not reach into prototypes", async () => {
+		const outcome = await json([received(0, { value: '{"__proto__":{"name":"x"},"constructor":1}' })]);
+		expect(outcome.blocks[0]?.columns[0]).toEqual([null]);
+	});
+
+	it("refuses options it doesn't know", async () => {
+		await expect(json([received(0)], { ids: "order" })).rejects.toThrow("there is no option ids");
+	});
+});
+
+describe("pockaffe:log", () => {
+	it("makes no row", async () => {
+		const outcome = await outcomeOf(null, [received(0)], { module: "pockaffe:log" });
+		expect([outcome.blocks, outcome.counts.none]).toEqual([[], 1]);
+	});
+});
