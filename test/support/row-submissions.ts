@@ -1,0 +1,82 @@
+/** Rows for the batch writer without threads: submissions with a memory of every message's fate. */
+import type { RowFault, TableLayout } from "../../src/core/rows.ts";
+import type { Submission } from "../../src/sink/batch-writer.ts";
+
+/** A row as a test writes it; `values` by the layout's columns. */
+export interface TestRow {
+	readonly id: string;
+	readonly offset: number;
+	readonly partition?: number;
+	readonly topic?: string;
+	readonly timestamp?: number;
+	readonly values?: readonly (string | null)[];
+	readonly isDelete?: boolean;
+}
+
+/** A submission and what became of its rows, by offset. */
+export interface TrackedSubmission extends Submission {
+	readonly settledOffsets: number[];
+	readonly refusedOffsets: Map<number, RowFault>;
+	/** Resolves when every row was told its fate. */
+	readonly done: Promise<void>;
+}
+
+/** Rows of one partition in one submission. A message per row. */
+export function submissionOf(layout: TableLayout, rows: readonly TestRow[]): TrackedSubmission {
+	const settledOffsets: number[] = [];
+	const refusedOffsets = new Map<number, RowFault>();
+	let finish: () => void = () => {};
+	const done = new Promise<void>((resolve) => (finish = resolve));
+	const told = () => {
+		if (settledOffsets.length + refusedOffsets.size === rows.length) finish();
+	};
+	const offsetOf = (message: number) => rows[message]?.offset as number;
+	return {
+		topic: rows[0]?.topic ?? "t",
+		partition: rows[0]?.partition ?? 0,
+		batch: {
+			offsets: Float64Array.from(rows, ({ offset }) => offset),
+			timestamps: Float64Array.from(rows, ({ timestamp, offset }) => timestamp ?? offset),
+		},
+		blocks: [
+			{
+				table: layout.name,
+				length: rows.length,
+				messages: Int32Array.from(rows, (_, index) => index),
+				ids: rows.map(({ id }) => id),
+				deletes: Uint8Array.from(rows, ({ isDelete }) => (isDelete ? 1 : 0)),
+				columns: layout.columns.map((_, column) => rows.map(({ values }) => values?.[column] ?? null)),
+				bytes: new Int32Array(rows.length).fill(50),
+			},
+		],
+		settledOffsets,
+		refusedOffsets,
+		done,
+		settled: (message) => {
+			settledOffsets.push(offsetOf(message));
+			told();
+		},
+		refused: (message, fault) => {
+			refusedOffsets.set(offsetOf(message), fault);
+			told();
+		},
+	};
+}
+
+/** A layout; by default `events(id text, name text, amount bigint)` under the timestamp strategy. */
+export function layoutOf(over: Partial<TableLayout> = {}): TableLayout {
+	return {
+		name: "events",
+		id: { column: "id", type: "text" },
+		columns: [columnOf("name", "text"), columnOf("amount", "bigint")],
+		version: { kind: "timestamp" },
+		withTopic: false,
+		maxFutureMs: 86_400_000,
+		create: true,
+		...over,
+	};
+}
+
+export function columnOf(name: string, type: string, nullable = true): TableLayout["columns"][number] {
+	return { name, type, path: [name], nullable };
+}

@@ -1,0 +1,77 @@
+/** The real batch writer on a database of the test's own, its tables made, everything it tells noted. */
+import { systemClock } from "../../src/core/clock.ts";
+import type { TableLayout } from "../../src/core/rows.ts";
+import { BatchWriter, type WriterEvents, type WrittenFact } from "../../src/sink/batch-writer.ts";
+import type { DatabaseRow } from "../../src/sink/database.ts";
+import { createTables } from "../../src/sink/schema.ts";
+import { submissionOf, type TestRow, type TrackedSubmission } from "./row-submissions.ts";
+import { createTestDatabase, type TestDatabase } from "./test-database.ts";
+
+/** See the file's header; use with `await using`. */
+export class TestWriter implements AsyncDisposable {
+	readonly writer: BatchWriter;
+	readonly db: TestDatabase;
+	readonly layouts: readonly TableLayout[];
+	readonly written: WrittenFact[] = [];
+	readonly blocked: Parameters<WriterEvents["table:blocked"]>[0][] = [];
+
+	private constructor(
+		db: TestDatabase,
+		layouts: readonly TableLayout[],
+		batch: { maxRows: number; maxBytes: number; lingerMs: number },
+		connections: number,
+	) {
+		this.db = db;
+		this.layouts = layouts;
+		this.writer = new BatchWriter({ layouts, database: db.database, connections, batch, clock: systemClock, random: () => 0.1 });
+		this.writer.on("batch:written", (fact) => this.written.push(fact));
+		this.writer.on("table:blocked", (fact) => this.blocked.push(fact));
+	}
+
+	static async on(
+		layouts: readonly TableLayout[],
+		{ maxRows = 5_000, maxBytes = 4_000_000, lingerMs = 1, connections = 2, db = null as TestDatabase | null } = {},
+	): Promise<TestWriter> {
+		const database = db ?? (await createTestDatabase());
+		await createTables(database.database, layouts);
+		return new TestWriter(database, layouts, { maxRows, maxBytes, lingerMs }, connections);
+	}
+
+	/** Submits rows of one partition for the first (or the named) table without waiting. */
+	submit(rows: readonly TestRow[], table?: string): TrackedSubmission {
+		const layout = this.layouts.find(({ name }) => name === table) ?? (this.layouts[0] as TableLayout);
+		const submission = submissionOf(layout, rows);
+		this.writer.write(submission);
+		return submission;
+	}
+
+	/** Submits and waits until every row was told its fate. */
+	async write(rows: readonly TestRow[], table?: string): Promise<TrackedSubmission> {
+		const submission = this.submit(rows, table);
+		await submission.done;
+		return submission;
+	}
+
+	/** Sums over all batches so far. */
+	get counts(): { inserted: number; updated: number; deleted: number; stale: number; coalesced: number; refused: number } {
+		const sum = { inserted: 0, updated: 0, deleted: 0, stale: 0, coalesced: 0, refused: 0 };
+		for (const { inserted, updated, deleted, stale, coalesced, refused } of this.written) {
+			sum.inserted += inserted;
+			sum.updated += updated;
+			sum.deleted += deleted;
+			sum.stale += stale.replay + stale.older + stale.other_partition;
+			sum.coalesced += coalesced;
+			sum.refused += refused;
+		}
+		return sum;
+	}
+
+	rows(text = "select * from events order by 1"): Promise<readonly DatabaseRow[]> {
+		return this.db.database.query(text);
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.writer.dispose();
+		await this.db[Symbol.asyncDispose]();
+	}
+}
