@@ -1,0 +1,140 @@
+import { describe, expect, it } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import type { DeadLetter } from "../../src/core/dead-letter.ts";
+import { DeadLetterTable } from "../../src/sink/dead-letters.ts";
+import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const never = new AbortController().signal;
+
+function tableOn({ database }: TestDatabase): DeadLetterTable {
+	return new DeadLetterTable({
+		database,
+		table: "letters",
+		consumerGroup: "group1",
+		version: "0.1.0",
+		clock: systemClock,
+		random: () => 0.1,
+	});
+}
+
+function letter(over: Partial<DeadLetter> = {}): DeadLetter {
+	return {
+		topic: "orders",
+		partition: 2,
+		offset: 7,
+		timestamp: 1_700_000_000_000,
+		key: Buffer.from("key"),
+		value: Buffer.from("value"),
+		headers: [],
+		reason: "row_fault",
+		error: "out of range",
+		stack: null,
+		sqlstate: "22003",
+		table: "events",
+		rowId: "id-7",
+		attempts: 1,
+		state: "open",
+		...over,
+	};
+}
+
+describe("the dead-letter table", () => {
+	it("keeps everything of the message: binary, null against empty, headers in order with duplicates", async () => {
+		await using db = await createTestDatabase();
+		const letters = tableOn(db);
+		await letters.create();
+		const headers: DeadLetter["headers"] = [
+			["a", Buffer.from([0xff, 0])],
+			["b", null],
+			["a", Buffer.alloc(0)],
+		];
+		await letters.store(letter({ key: Buffer.from([0, 0xff]), value: null, headers, error: "with \0 NUL", stack: "at \0 there" }), never);
+		await letters.store(
+			letter({ offset: 8, key: null, value: Buffer.alloc(0), sqlstate: null, table: null, rowId: null, reason: "poison", attempts: 5 }),
+			never,
+		);
+		const [first, second] = await db.database.query('select * from letters order by "offset"');
+		expect(first).toMatchObject({
+			consumer_group: "group1",
+			topic: "orders",
+			partition: 2,
+			offset: "7",
+			kafka_ts: "1700000000000",
+			key: Buffer.from([0, 0xff]),
+			value: null,
+			headers: [
+				["a", "/wA="],
+				["b", null],
+				["a", ""],
+			],
+			reason: "row_fault",
+			sqlstate: "22003",
+			table_name: "events",
+			row_id: "id-7",
+			attempts: 1,
+			state: "open",
+			pockaffe_version: "0.1.0",
+		});
+		expect([first?.error, first?.stack].join()).not.toContain("\0");
+		expect(second).toMatchObject({
+			key: null,
+			value: Buffer.alloc(0),
+			headers: [],
+			sqlstate: null,
+			table_name: null,
+			row_id: null,
+			attempts: 5,
+		});
+	});
+
+	it("is updated by a redelivery, which keeps when it first happened", async () => {
+		await using db = await createTestDatabase();
+		const letters = tableOn(db);
+		await letters.create();
+		await letters.store(letter({ error: "first" }), never);
+		const [before] = await db.database.query("select first_at, last_at from letters");
+		await db.database.query("update letters set state = 'replayed'");
+		await letters.store(letter({ error: "second" }), never);
+		const rows = await db.database.query("select error, state, first_at, last_at from letters");
+		expect(rows).toMatchObject([{ error: "second", state: "open", first_at: before?.first_at }]);
+		expect(Number(rows[0]?.last_at)).toBeGreaterThanOrEqual(Number(before?.last_at));
+	});
+
+	it("takes several letters at once, also two of one message", async () => {
+		await using db = await createTestDatabase();
+		const letters = tableOn(db);
+		await letters.create();
+		const many = Array.from({ length: 450 }, (_, i) => letters.store(letter({ offset: i }), never));
+		await Promise.all([...many, letters.store(letter({ offset: 3, error: "again" }), never)]);
+		expect(await db.database.query("select count(*)::int as letters from letters")).toEqual([{ letters: 450 }]);
+	});
+
+	it("waits while its table can't be written, says so, and goes on by itself", async () => {
+		await using db = await createTestDatabase();
+		await db.database.query("create view letters as select 1 as one");
+		const letters = tableOn(db);
+		const events: string[] = [];
+		letters.on("target:blocked", ({ message }) => events.push(message));
+		letters.on("target:unblocked", () => events.push("unblocked"));
+		const stored = letters.store(letter(), never);
+		await waitFor("the block", () => events.length > 0);
+		expect(events[0]).toMatch(/dead letters can't be stored in letters: SQLSTATE/);
+		await db.database.query("drop view letters");
+		await stored;
+		expect(events.at(-1)).toBe("unblocked");
+	});
+
+	it("gives a letter up only when its owner does", async () => {
+		await using db = await createTestDatabase();
+		await db.database.query("create view letters as select 1 as one");
+		const letters = tableOn(db);
+		const owner = new AbortController();
+		const stored = letters.store(letter(), owner.signal);
+		const failed = expect(stored).rejects.toThrow("released");
+		await waitFor("the block", () => new Promise((resolve) => letters.once("target:blocked", () => resolve(true))));
+		owner.abort(new Error("released"));
+		await failed;
+		await letters.dispose();
+	});
+});

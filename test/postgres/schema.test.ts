@@ -1,0 +1,79 @@
+import { describe, expect, it } from "vitest";
+import { createTables, tableDdl } from "../../src/sink/schema.ts";
+import { checkTables } from "../../src/sink/schema-check.ts";
+import { columnOf, layoutOf } from "../support/row-submissions.ts";
+import { createTestDatabase } from "../support/test-database.ts";
+
+const full = layoutOf({
+	name: 'app."Odd".events',
+	id: { column: "Id", type: "uuid" },
+	columns: [
+		columnOf("name", "text"),
+		columnOf("price", "numeric(10,2)"),
+		columnOf("doc", "jsonb"),
+		columnOf("at", "timestamptz"),
+		columnOf("code", "varchar(8)"),
+	],
+	withTopic: true,
+});
+
+describe("the tables", () => {
+	it.each([layoutOf(), { ...full, name: 'Odd "name' }])("are made as they are printed, and then are as configured", async (layout) => {
+		await using db = await createTestDatabase();
+		await createTables(db.database, [layout]);
+		await createTables(db.database, [layout]);
+		expect(await checkTables(db.database, [layout])).toEqual([{ table: layout.name, problems: [], warnings: [] }]);
+		await db.database.query(tableDdl(layout));
+	});
+
+	it("may be in a schema of their own", async () => {
+		await using db = await createTestDatabase();
+		await db.database.query("create schema app");
+		const layout = layoutOf({ name: "app.events" });
+		await createTables(db.database, [layout]);
+		expect(await db.database.query("select count(*)::int as rows from app.events")).toEqual([{ rows: 0 }]);
+		expect(await checkTables(db.database, [layout])).toMatchObject([{ problems: [] }]);
+	});
+
+	it("that belong to somebody else are not made", async () => {
+		await using db = await createTestDatabase();
+		const layout = layoutOf({ create: false });
+		await createTables(db.database, [layout]);
+		expect(await checkTables(db.database, [layout])).toMatchObject([{ problems: [expect.stringContaining("pockaffe schema")] }]);
+		expect(await checkTables(db.database, [layoutOf()])).toMatchObject([
+			{ problems: [], warnings: [expect.stringContaining("will be created")] },
+		]);
+	});
+
+	it.each([
+		["a column that is missing", "alter table events drop column name", "column name (text) is missing"],
+		[
+			"a column of PocKaffe's own that is missing",
+			"alter table events drop column kafka_offset",
+			"column kafka_offset (bigint) is missing",
+		],
+		["another type", "alter table events alter column amount type int4", "column amount is integer, not bigint"],
+		[
+			"a data column that a delete can't null",
+			"alter table events alter column name set not null",
+			"column name is not null, but a delete nulls it",
+		],
+		["somebody's column without default", "alter table events add column more text not null", "every insert would fail"],
+		["no key", "alter table events drop constraint events_pkey", "neither primary key nor unique"],
+	])("are compared: %s", async (_, change, problem) => {
+		await using db = await createTestDatabase();
+		await createTables(db.database, [layoutOf()]);
+		await db.database.query(change);
+		const [findings] = await checkTables(db.database, [layoutOf()]);
+		expect(findings?.problems).toEqual([expect.stringContaining(problem)]);
+	});
+
+	it("may have a unique index instead of a primary key, and more columns with defaults", async () => {
+		await using db = await createTestDatabase();
+		await createTables(db.database, [layoutOf()]);
+		await db.database.query("alter table events drop constraint events_pkey");
+		await db.database.query("create unique index on events (id)");
+		await db.database.query("alter table events add column more text not null default ''");
+		expect(await checkTables(db.database, [layoutOf()])).toMatchObject([{ problems: [] }]);
+	});
+});
