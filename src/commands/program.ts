@@ -17,6 +17,8 @@ export async function runProgram(args: readonly string[], context: CommandContex
 		.version(context.version)
 		.option("-c, --config <file>", "configuration; else $POCKAFFE_CONFIG, else ./pockaffe.yaml; without any: embedded")
 		.showSuggestionAfterError()
+		// Commander would call process.exit; commands made from here on inherit it.
+		.exitOverride()
 		.configureOutput({
 			writeOut: (text) => context.stdout.write(text),
 			writeErr: (text) => context.stderr.write(text),
@@ -25,21 +27,11 @@ export async function runProgram(args: readonly string[], context: CommandContex
 		});
 	const registrations = [registerRun, registerCheck, registerSchema, registerTopic, registerProduce, registerConsume, registerOffsets];
 	for (const register of registrations) register(program, context);
-	exitWithoutProcess(program);
 	try {
 		await program.parseAsync([...args], { from: "user" });
 		return exitCodes.done;
 	} catch (error) {
 		return codeOf(error, context);
-	}
-}
-
-/** Commander would call process.exit: every command throws instead. */
-function exitWithoutProcess(command: Command): void {
-	command.exitOverride();
-	for (const sub of command.commands) {
-		sub.copyInheritedSettings(command);
-		exitWithoutProcess(sub);
 	}
 }
 

@@ -4,8 +4,9 @@ import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { renderOptionHelp } from "../config/describe-options.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
+import { nearest } from "../config/problems.ts";
 import { isUnconfigured, requireForRun } from "../config/requirements.ts";
-import { exitCodes, messageOf } from "../core/errors.ts";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";
 import { Daemon, type StopCause } from "../daemon.ts";
 import { embeddedFolder, removeEmbeddedFile, writeEmbeddedFile } from "../embedded/embedded-file.ts";
@@ -27,7 +28,9 @@ export function registerRun(program: Command, context: CommandContext): void {
 		.description("run the daemon; embedded broker and database where none is configured")
 		.option("--embedded", "use the embedded broker and database whatever is configured")
 		.addHelpText("after", () => `\n${renderOptionHelp()}`)
+		.allowExcessArguments()
 		.action(async ({ embedded }: { embedded?: boolean }, command: Command) => {
+			refuseArguments(command, program);
 			const { config, source } = configOf(command, context);
 			const isEmbedded = embedded === true || isUnconfigured(config);
 			if (!isEmbedded) requireForRun(config, source);
@@ -35,6 +38,17 @@ export function registerRun(program: Command, context: CommandContext): void {
 			if (isEmbedded) await runEmbedded(config, context, logger);
 			else await runDaemon(config, context, logger);
 		});
+}
+
+/** `run` is the default: what is no command arrives here. */
+function refuseArguments({ args: [first] }: Command, { commands }: Command): void {
+	if (first === undefined) return;
+	const names = commands.map((command) => command.name());
+	throw new ExitError(
+		exitCodes.usage,
+		"unknown_command",
+		`there is no command ${first}${nearest(first, names)}; pockaffe --help lists them`,
+	);
 }
 
 async function runEmbedded(config: Config, context: CommandContext, logger: DaemonLogger): Promise<void> {

@@ -9,7 +9,17 @@ import { textTable } from "./text-table.ts";
 const EMBEDDED_PARTITIONS = 4;
 
 export function registerTopic(program: Command, context: CommandContext): void {
-	const topic = program.command("topic").description("create and describe topics");
+	const topic = program
+		.command("topic")
+		.description("create and describe topics")
+		.allowExcessArguments()
+		.action(() => {
+			throw new ExitError(
+				exitCodes.usage,
+				"no_topic_command",
+				"type: pockaffe topic create <topic> -p <partitions>, or pockaffe topic describe <topic>",
+			);
+		});
 	topic
 		.command("create")
 		.description("create a topic")

@@ -11,6 +11,7 @@ import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import type { Config } from "./config.ts";
 import { type Environment, override, substitute } from "./environment.ts";
 import { configError, nearest, type Problem } from "./problems.ts";
+import { remainingOf, touches } from "./remaining.ts";
 import { brokenRules } from "./rules.ts";
 import { configSchema } from "./schema.ts";
 import { keysAt } from "./schema-leaves.ts";
@@ -42,8 +43,8 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
 	const written = substitute(path === null ? {} : readYaml(path), options.environment, [], problems) as Record<string, unknown>;
 	override(written, options.environment, origins, problems);
 	const result = configSchema.safeParse(written);
-	if (!result.success) problems.push(...result.error.issues.flatMap((issue) => problemsOf(issue, written)));
-	else problems.push(...brokenRules(result.data as Config), ...moduleProblems(result.data as Config));
+	if (!result.success) problems.push(...result.error.issues.flatMap((issue) => problemsOf(issue, written)), ...rulesOfRemaining(written));
+	else problems.push(...rulesOf(result.data as Config));
 	if (problems.length > 0)
 		throw configError(
 			source,
@@ -111,6 +112,18 @@ function valueAt(root: unknown, path: readonly (string | number)[]): unknown {
 		(at, key) => (typeof at === "object" && at !== null ? (at as Record<string | number, unknown>)[key] : undefined),
 		root,
 	);
+}
+
+function rulesOf(config: Config): Problem[] {
+	return [...brokenRules(config), ...moduleProblems(config)];
+}
+
+/** The rules between keys that are broken whatever becomes of the values that are wrong in themselves. */
+function rulesOfRemaining(written: unknown): Problem[] {
+	const remaining = remainingOf(configSchema, written);
+	if (!remaining) return [];
+	const { data, removed } = remaining;
+	return rulesOf(data as Config).filter(({ path }) => !removed.some((gone) => touches(path, gone)));
 }
 
 function withOrigin(problem: Problem, origins: ReadonlyMap<string, string>): Problem {

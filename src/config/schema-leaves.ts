@@ -33,6 +33,8 @@ export function leaves(schema: z.ZodType, path: readonly string[] = []): Leaf[] 
 /** The object's keys at `path`, for telling the nearest known one; null where any key is allowed. */
 export function keysAt(schema: z.ZodType, path: readonly (string | number)[]): string[] | null {
 	const { definition } = unwrap(schema);
+	if (definition.type === "union")
+		return (definition.options ?? []).map((option) => keysAt(option, path)).find((keys) => keys !== null) ?? null;
 	const [first, ...rest] = path;
 	if (first === undefined) return definition.type === "object" ? Object.keys(definition.shape ?? {}) : null;
 	if (definition.type === "object") {
@@ -40,12 +42,6 @@ export function keysAt(schema: z.ZodType, path: readonly (string | number)[]): s
 		return inner ? keysAt(inner, rest) : null;
 	}
 	if (definition.type === "record") return keysAt((definition as unknown as { valueType: z.ZodType }).valueType, rest);
-	if (definition.type === "union") {
-		for (const option of definition.options ?? []) {
-			const keys = keysAt(option, path);
-			if (keys) return keys;
-		}
-	}
 	return null;
 }
 

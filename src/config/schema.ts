@@ -109,7 +109,10 @@ const workers = z.strictObject({
 });
 
 const database = z.strictObject({
-	url: text().default("").describe("postgres://user:password@host:port/name?sslmode=…; never printed"),
+	url: text()
+		.regex(/^(postgres(ql)?:\/\/.*)?$/s, "postgres://user:password@host:port/name")
+		.default("")
+		.describe("postgres://user:password@host:port/name?sslmode=…; never printed"),
 	connections: positive().default(2).describe("Connections, and so statements at a time"),
 });
 

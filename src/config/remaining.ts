@@ -1,0 +1,40 @@
+/**
+ * What remains of a configuration when the values that break the schema are taken out: so that the rules between keys can be told in
+ * the same go as the schema's. Pure.
+ */
+import type { z } from "zod";
+
+/** Each round takes out what the last one's issues name; a value may hide another that is wrong too. */
+const ROUNDS = 5;
+
+/** The parsed remainder and the paths that were taken out of it; null where nothing valid remains. */
+export function remainingOf<T>(schema: z.ZodType<T>, written: unknown): { data: T; removed: (string | number)[][] } | null {
+	const rest = structuredClone(written);
+	const removed: (string | number)[][] = [];
+	for (let round = 0; round < ROUNDS; round++) {
+		const result = schema.safeParse(rest);
+		if (result.success) return { data: result.data, removed };
+		for (const { code, path, ...issue } of result.error.issues) {
+			const keys = code === "unrecognized_keys" ? (issue as unknown as { keys: string[] }).keys.map((key) => [...path, key]) : [path];
+			for (const key of keys as (string | number)[][]) {
+				remove(rest, key);
+				removed.push(key);
+			}
+		}
+	}
+	return null;
+}
+
+/** True where one of the paths lies on the way to the other: what a rule says there may come from the removal alone. */
+export function touches(path: readonly (string | number)[], removed: readonly (string | number)[]): boolean {
+	const shared = Math.min(path.length, removed.length, 2);
+	return path.slice(0, shared).every((key, index) => removed[index] === key);
+}
+
+function remove(root: unknown, path: readonly (string | number)[]): void {
+	const owner = path.slice(0, -1).reduce<unknown>((at, key) => (at as Record<string | number, unknown> | undefined)?.[key], root);
+	const last = path.at(-1);
+	if (typeof owner !== "object" || owner === null || last === undefined) return;
+	if (Array.isArray(owner)) owner.length = 0;
+	else delete (owner as Record<string | number, unknown>)[last];
+}
