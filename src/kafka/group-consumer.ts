@@ -6,6 +6,8 @@
  *
  * Knows nothing of workers and rows. Librdkafka waits for each answer, and polling goes on meanwhile, because every callback and
  * every commit's result arrives through it.
+ *
+ * Step 1 of a message's way (README).
  */
 import { EventEmitter } from "eventemitter3";
 import type { Config } from "../config/config.ts";

@@ -1,6 +1,8 @@
 /**
  * Commits what the ledger says is due: by interval, and at once on drain and for start positions. One commit is under way at a time,
  * so that an older one can't land after a newer one. A failed commit changes nothing; the next one covers it.
+ *
+ * Step 10 of a message's way (README).
  */
 import { EventEmitter } from "eventemitter3";
 import type { Clock, Timer } from "../core/clock.ts";

@@ -2,6 +2,8 @@
  * The offsets of all assigned partitions, guarded by assignment epochs: every acknowledgement names the epoch it belongs to, one of
  * an older epoch is dropped (brod_group_coordinator: handle_ack drops older generations; node-rdkafka doesn't expose the generation,
  * so we count our own per partition). Pure; the committer asks it what is due.
+ *
+ * Step 2 of a message's way (README).
  */
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { OffsetTracker } from "./offset-tracker.ts";

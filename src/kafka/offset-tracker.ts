@@ -2,6 +2,8 @@
  * Which offset of a partition may be committed: pure bookkeeping of what was received and what is finished. Only received offsets
  * count, so gaps of compacted and transactional topics don't block (broadway_kafka's acknowledger works the same way).
  * Knows nothing of Kafka, epochs or time; offset-ledger.ts adds the epochs.
+ *
+ * Step 9 of a message's way (README).
  */
 
 const INITIAL_CAPACITY = 1024;

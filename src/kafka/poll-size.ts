@@ -2,6 +2,8 @@
  * How many messages to ask librdkafka for, and sorting what came by partition. Pure.
  * `consume(n)` waits its timeout for each message, so a lone message of a quiet topic would wait; therefore one is asked for while
  * it is quiet and a thousand, without waiting, while there is a backlog.
+ *
+ * Step 1 of a message's way (README).
  */
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
 

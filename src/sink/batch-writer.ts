@@ -4,6 +4,8 @@
  * Reports every row's fate exactly once to its owner.
  *
  *   a lane: empty -> lingering -> writing -> (backing off -> writing)* -> empty
+ *
+ * Step 7 of a message's way (README).
  */
 import { EventEmitter } from "eventemitter3";
 import { fullJitter } from "../core/back-off.ts";

@@ -4,6 +4,8 @@
  * What is stored is read first (`incoming`, a left join on the primary key), rows that are already as new are left out, the rest is
  * upserted under the guard (`written`), and one row of counts comes back. A row that another writer made newer in between is caught
  * by the guard and counted as stale. No system column is read, and everything stays inside what CockroachDB documents.
+ *
+ * Step 8 of a message's way (README).
  */
 import type { TableLayout } from "../core/rows.ts";
 import { joinColumn, separatorsFor } from "./separators.ts";

@@ -1,6 +1,8 @@
 /**
  * The dead-letter table: stores letters, durably, for ever trying; letters that wait together go in one statement. A redelivery of
  * the same message updates its letter.
+ *
+ * A side way of a message's way (README).
  */
 import { EventEmitter } from "eventemitter3";
 import { fullJitter } from "../core/back-off.ts";

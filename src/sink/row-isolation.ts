@@ -1,6 +1,8 @@
 /**
  * One batch to the server; where a row fault stops it, it is halved until the offenders stand alone, and everything else is written
  * (a failed statement rolls back whole, and early). Decides nothing about waiting.
+ *
+ * Step 8 of a message's way (README).
  */
 import type { TableLayout } from "../core/rows.ts";
 import { countsOf, type UpsertCounts, upsertParameters } from "./cas-upsert.ts";

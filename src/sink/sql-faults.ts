@@ -1,6 +1,8 @@
 /**
  * What an error of the database means: decided by SQLSTATE or the client's code, never by message. Pure.
  * Unknown codes are systemic: nothing is dead-lettered and nothing is lost by waiting for a person.
+ *
+ * Step 8 of a message's way (README).
  */
 
 /**

@@ -6,6 +6,8 @@
  *   group supervisor -> partition worker (one per assigned partition) -> its worker thread
  *
  * Owns who is alive, the fair share of the queues, and the drain. Knows neither Kafka nor Postgres: what it needs of them is below.
+ *
+ * Step 2 of a message's way (README).
  */
 import type { Clock } from "../core/clock.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";

@@ -2,6 +2,8 @@
  * How often a child may be restarted before its supervisor gives up: OTP's restart intensity (supervisor3 keeps the restarts of the
  * period and exceeds when there are more than the intensity), and beside it a bound on failures in a row whatever the time, because
  * a slow crash loop would never exceed a rate. Pure: asked with the time.
+ *
+ * A side way of a message's way (README).
  */
 
 /** See the file's header. */

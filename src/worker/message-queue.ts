@@ -2,6 +2,8 @@
  * The messages of one partition from receipt until they are finished: which is handed to the thread next, which are still open and
  * why. Pure bookkeeping; packed batches are kept whole until every message in them is finished, because a retry or a dead letter
  * needs the bytes again.
+ *
+ * Step 3 of a message's way (README).
  */
 import type { PackedBatch } from "../core/packed-batch.ts";
 

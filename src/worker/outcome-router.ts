@@ -1,6 +1,8 @@
 /**
  * What becomes of a handled batch: rows to the row sink, rejected and refused messages to the dead letters, and a message finished
  * when nothing of it is outstanding any more. Knows nothing of threads and attempts.
+ *
+ * Step 6 of a message's way (README).
  */
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter } from "../core/dead-letter.ts";

@@ -7,6 +7,8 @@
  *        any -> draining -> stopped            waiting: nothing to do yet, the thread starts with the first message
  *
  * Knows nothing of Kafka, Postgres or piscina: the thread, the sinks and the way back for offsets are handed in.
+ *
+ * Step 4 of a message's way (README).
  */
 import { equalJitter, exponentialBackOff } from "../core/back-off.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";

@@ -1,6 +1,8 @@
 /**
  * Rows of one table, gathered column by column while a batch is handled: a handler's row checked against the table's layout, its
  * values made into text. Pure. Throws BadOutcomeError where the handler is wrong; a row that its table can't hold is a fault.
+ *
+ * Step 5 of a message's way (README).
  */
 import { closest } from "fastest-levenshtein";
 import type { RowBlock, RowFault, TableLayout } from "../core/rows.ts";

@@ -2,6 +2,8 @@
  * Which messages of a failed run may be the offender, how large the next run may be, and how often the offender has failed. Pure.
  * A batch handler's failed run is halved (the logarithm of its size in extra runs); a run whose thread died with several or none
  * running is repeated one by one; a message alone in its run is charged an attempt.
+ *
+ * A side way of a message's way (README).
  */
 import type { HeldBatch, Run } from "./message-queue.ts";
 

@@ -2,6 +2,8 @@
  * Messages as one buffer and back: what crosses to a worker thread, and what is read again for a dead letter. Pure.
  * In `bytes` each message has its key, its value and its headers behind each other; headers are a count, then for each a length and
  * a name, a length (-1 for null) and a value.
+ *
+ * Step 3 of a message's way (README).
  */
 import type { Header, ReceivedMessage } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";

@@ -3,6 +3,8 @@
  * of it under `handler.timeoutMs`. Decides nothing about failures; the worker does.
  *
  *   empty -> starting -> ready <-> to be renewed;  any -> empty
+ *
+ * Step 4 of a message's way (README).
  */
 import type { Clock } from "../core/clock.ts";
 import { withCallDeadline } from "./call-deadline.ts";
