@@ -1,6 +1,8 @@
 /** The daemon's state of the moment as plain data, read from its parts for `/status`, the gauges and the summary line. Changes nothing. */
 import type { Daemon } from "./daemon.ts";
-import type { PartitionSnapshot, StatusSnapshot } from "./observe/status.ts";
+import type { SummaryFigures } from "./embedded/summary-line.ts";
+import type { ReadinessReport } from "./observe/readiness.ts";
+import { lagOf, type PartitionSnapshot, type StatusSnapshot } from "./observe/status.ts";
 
 /** Reads every part once. */
 export function buildSnapshot(daemon: Daemon): StatusSnapshot {
@@ -34,6 +36,21 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 				message: daemon.databaseProblem,
 			},
 		],
+	};
+}
+
+/** Figures of the moment and sums since the start (`totals`), for the summary line. */
+export function buildSummary(
+	{ partitions }: StatusSnapshot,
+	report: ReadinessReport,
+	totals: Omit<SummaryFigures, "lag" | "notReady">,
+): SummaryFigures {
+	const lags = partitions.map(lagOf);
+	const reasons = report.ready ? [] : report.reasons;
+	return {
+		...totals,
+		lag: lags.includes(null) ? null : lags.reduce<number>((sum, lag) => sum + (lag ?? 0), 0),
+		notReady: reasons.map(({ code, topic, partition }) => (topic === null ? code : `${code} ${topic}/${partition}`)),
 	};
 }
 

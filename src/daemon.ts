@@ -21,7 +21,7 @@ import { partitionName } from "./core/message.ts";
 import type { PackedBatch } from "./core/packed-batch.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
-import { buildSnapshot } from "./daemon-snapshot.ts";
+import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import type { SummaryFigures } from "./embedded/summary-line.ts";
 import { ConsumerClient, librdkafkaVersion } from "./kafka/consumer-client.ts";
 import { consumerSettings, isIncremental } from "./kafka/consumer-settings.ts";
@@ -35,11 +35,12 @@ import { createHttpServer, type HttpServer } from "./observe/http-server.ts";
 import type { DaemonLogger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { Readiness } from "./observe/readiness.ts";
-import { buildStatus, type DaemonState, lagOf, type StatusSnapshot } from "./observe/status.ts";
+import { observeReadiness } from "./observe/readiness-observer.ts";
+import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
 import { BatchWriter } from "./sink/batch-writer.ts";
 import { connectDatabase, type Database } from "./sink/database.ts";
 import { DeadLetterTable } from "./sink/dead-letters.ts";
-import { createTables } from "./sink/schema.ts";
+import { prepareTables } from "./sink/table-preparation.ts";
 import { type ChildSpec, GroupSupervisor } from "./supervisor/group-supervisor.ts";
 import { RestartIntensity } from "./supervisor/restart-intensity.ts";
 import type { HandlerThreadFactory } from "./worker/handler-thread.ts";
@@ -64,10 +65,6 @@ export interface StopCause {
 	readonly exitCode: ExitCode;
 }
 
-const SCHEMA_RETRY_MS = 2_000;
-/** A retry is a hiccup; the same batch refused twice is a database that is away. */
-const RETRIES_UNTIL_AWAY = 2;
-
 /** See the file's header. One run per instance. */
 export class Daemon {
 	readonly parts: DaemonParts;
@@ -85,6 +82,7 @@ export class Daemon {
 	readonly #committer: OffsetCommitter;
 	readonly stallDetector: StallDetector;
 	readonly #observer: DaemonObserver;
+	readonly #ready: ReturnType<typeof observeReadiness>;
 	readonly #createThread: HandlerThreadFactory;
 	readonly #stopping = new AbortController();
 	#state: DaemonState = "starting";
@@ -108,6 +106,11 @@ export class Daemon {
 			this.#resolveStopCause = resolve;
 		});
 		this.#observer = new DaemonObserver({ metrics: this.metrics, logger: parts.logger, clock, module: config.handler.module });
+		this.#ready = observeReadiness({
+			readiness: this.readiness,
+			rowsBlocked: () => this.writer.blocked,
+			failuresInARow: (partition) => this.supervisor.children.get(partitionName(partition))?.child.failuresInARow ?? 0,
+		});
 		this.database = connectDatabase({ url: config.database.url, connections: config.database.connections, clock });
 		this.writer = this.#buildWriter();
 		this.#deadLetters = this.#buildDeadLetters();
@@ -170,7 +173,21 @@ export class Daemon {
 			`PocKaffe ${version} listens at ${this.#http.url}`,
 		);
 		this.#watchHandler();
-		await this.#prepareTables();
+		await prepareTables({
+			database: this.database,
+			layouts: this.layouts,
+			deadLetters: this.#deadLetters,
+			clock,
+			signal: this.#stopping.signal,
+			failed: (message, retryInMs) => {
+				this.#ready.tables.failed(message);
+				logger.warn({}, `tables can't be prepared yet: ${message}; tried again in ${retryInMs} ms`);
+			},
+			prepared: () => {
+				this.#ready.tables.prepared();
+				logger.info({}, "tables are prepared");
+			},
+		});
 		await this.consumer.start();
 		this.#committer.start();
 		this.stallDetector.start();
@@ -178,16 +195,7 @@ export class Daemon {
 
 	/** Figures for somebody who watches a terminal. */
 	summary(): SummaryFigures {
-		const { partitions } = this.snapshot();
-		const lags = partitions.map(lagOf);
-		const report = this.readiness.report();
-		return {
-			...this.#observer.totals,
-			lag: lags.includes(null) ? null : lags.reduce<number>((sum, lag) => sum + (lag ?? 0), 0),
-			notReady: report.ready
-				? []
-				: report.reasons.map(({ code, topic, partition }) => (topic === null ? code : `${code} ${topic}/${partition}`)),
-		};
+		return buildSummary(this.snapshot(), this.readiness.report(), this.#observer.totals);
 	}
 
 	/**
@@ -225,22 +233,9 @@ export class Daemon {
 			random,
 		});
 		listenTo(writer, this.#observer.writer);
-		writer.on("batch:written", ({ table }) => this.#databaseAnswered(table));
-		writer.on("write:retried", ({ failures, message }) => {
-			// A blocked table has said already what is to be mended.
-			if (failures < RETRIES_UNTIL_AWAY || this.writer.blocked) return;
-			this.readiness.set("database", `rows can't be written: ${message}`);
-		});
-		writer.on("table:blocked", ({ message, hint }) => {
-			this.readiness.set("database", hint ? `${message}; ${hint}` : message);
-			this.supervisor.nudge();
-		});
-		writer.on("table:unblocked", ({ table }) => this.#databaseAnswered(table));
+		listenTo(writer, this.#ready.writer);
+		writer.on("table:blocked", () => this.supervisor.nudge());
 		return writer;
-	}
-
-	#databaseAnswered(_table: string): void {
-		if (!this.writer.blocked) this.readiness.clear("database");
 	}
 
 	#buildDeadLetters(): DeadLetterTable {
@@ -253,8 +248,7 @@ export class Daemon {
 			clock,
 			random,
 		});
-		letters.on("target:blocked", ({ message }) => this.readiness.set("dead_letter_target", message));
-		letters.on("target:unblocked", () => this.readiness.clear("dead_letter_target"));
+		listenTo(letters, this.#ready.deadLetters);
 		return letters;
 	}
 
@@ -310,21 +304,20 @@ export class Daemon {
 
 	#workerListener(): WorkerListener {
 		const told = this.#observer.workers;
-		const { readiness } = this;
+		const ready = this.#ready.workers;
 		return {
 			...told,
 			handled: (partition, outcome) => {
 				told.handled(partition, outcome);
-				readiness.clearPartition(partition);
+				ready.handled(partition);
 			},
 			crashed: (report) => {
 				told.crashed(report);
-				const failures = this.supervisor.children.get(partitionName(report))?.child.failuresInARow ?? 0;
-				if (failures >= 2) readiness.set("crash_loop", `${failures} failures in a row: ${report.error.message}`, report);
+				ready.crashed(report);
 			},
 			parked: (partition, reason) => {
 				told.parked(partition, reason);
-				readiness.set("parked", reason, partition);
+				ready.parked(partition, reason);
 			},
 			stopRequested: (partition, reason) => {
 				told.stopRequested(partition, reason);
@@ -345,33 +338,18 @@ export class Daemon {
 			commitStart: (offsets) => this.#commit(offsets),
 		});
 		listenTo(consumer, this.#observer.consumer);
-		consumer.on("connect:failed", ({ message }) => this.readiness.set("not_in_group", message));
-		consumer.on("topics:missing", ({ topics }) => {
-			this.readiness.set("starting", `waiting for topic ${topics.join(", ")}: pockaffe topic create`);
+		listenTo(consumer, this.#ready.consumer);
+		consumer.on("group:joined", () => {
+			if (this.#state === "starting") this.#state = "running";
 		});
-		consumer.on("group:joined", () => this.#joined());
 		consumer.on("rebalanced", ({ kind, partitions }) => {
-			if (kind === "assign") return;
-			for (const partition of partitions) {
-				this.readiness.clearPartition(partition);
-				this.lagClock.forget(partition);
-			}
+			if (kind !== "assign") for (const partition of partitions) this.lagClock.forget(partition);
 		});
 		consumer.on("consume:failed", ({ message }) => {
 			this.#lastConsumeError = message;
 		});
-		consumer.on("membership", ({ member, message }) => {
-			if (member) this.readiness.clear("not_in_group");
-			else this.readiness.set("not_in_group", message);
-		});
 		consumer.on("fatal", ({ message }) => this.#requestStop({ reason: message, exitCode: exitCodes.fatalKafka }));
 		return consumer;
-	}
-
-	#joined(): void {
-		if (this.#state === "starting") this.#state = "running";
-		this.readiness.clear("starting");
-		this.readiness.clear("not_in_group");
 	}
 
 	#buildStallDetector(): StallDetector {
@@ -387,11 +365,11 @@ export class Daemon {
 			watermarks: (partition) => (this.consumer.client as ConsumerClient).watermarks(partition),
 			lastError: () => this.#lastConsumeError,
 			stalled: (partition, reason) => {
-				this.readiness.set("parked", reason, partition);
+				this.#ready.stalls.stalled(partition, reason);
 				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);
 			},
 			moving: (partition) => {
-				this.readiness.clear("parked", partition);
+				this.#ready.stalls.moving(partition);
 				this.parts.logger.info(partition, `${partitionName(partition)} goes on`);
 			},
 		});
@@ -410,35 +388,6 @@ export class Daemon {
 			logger.debug({ file }, `${file} changed beside the handler: failing partitions begin anew`);
 			this.supervisor.handlerChanged();
 		});
-	}
-
-	/** Creates what is to be created; a database that is away is tried again beside the running daemon, for the rows wait for it too. */
-	async #prepareTables(): Promise<void> {
-		try {
-			await createTables(this.database, this.layouts);
-			await this.#deadLetters.create();
-		} catch (error) {
-			if (this.#stopping.signal.aborted) return;
-			this.readiness.set("database", `tables can't be prepared: ${messageOf(error)}`);
-			this.parts.logger.warn({}, `tables can't be prepared yet: ${messageOf(error)}; tried again every ${SCHEMA_RETRY_MS} ms`);
-			void this.#keepPreparingTables();
-		}
-	}
-
-	async #keepPreparingTables(): Promise<void> {
-		for (;;) {
-			try {
-				await this.parts.clock.sleep(SCHEMA_RETRY_MS, this.#stopping.signal);
-				await createTables(this.database, this.layouts);
-				await this.#deadLetters.create();
-				this.parts.logger.info({}, "tables are prepared");
-				if (!this.writer.blocked) this.readiness.clear("database");
-				return;
-			} catch (error) {
-				if (this.#stopping.signal.aborted) return;
-				this.readiness.set("database", `tables can't be prepared: ${messageOf(error)}`);
-			}
-		}
 	}
 
 	#commit(offsets: Parameters<ConsumerClient["commit"]>[0]): Promise<void> {

@@ -1,0 +1,51 @@
+/**
+ * Creates at start what is to be created. A database that is away doesn't hold the start up: it is tried again beside the running
+ * daemon, whose rows wait for it too.
+ */
+import type { Clock } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
+import type { TableLayout } from "../core/rows.ts";
+import type { Database } from "./database.ts";
+import { createTables } from "./schema.ts";
+
+/** What is needed; `signal` ends the trying. */
+export interface TablePreparationParts {
+	readonly database: Database;
+	readonly layouts: readonly TableLayout[];
+	readonly deadLetters: { create(): Promise<void> };
+	readonly clock: Clock;
+	readonly signal: AbortSignal;
+	/** Told for each try that failed, with the wait until the next in ms. */
+	readonly failed: (message: string, retryInMs: number) => void;
+	/** Told when it worked after it had failed. */
+	readonly prepared: () => void;
+}
+
+const RETRY_MS = 2_000;
+
+/** Resolves when the tables are there, or after the first try that failed: then it goes on by itself. Never rejects. */
+export async function prepareTables(parts: TablePreparationParts): Promise<void> {
+	if (!(await tryOnce(parts))) void keepTrying(parts);
+}
+
+async function tryOnce({ database, layouts, deadLetters, signal, failed }: TablePreparationParts): Promise<boolean> {
+	try {
+		await createTables(database, layouts);
+		await deadLetters.create();
+		return true;
+	} catch (error) {
+		if (!signal.aborted) failed(messageOf(error), RETRY_MS);
+		return false;
+	}
+}
+
+async function keepTrying(parts: TablePreparationParts): Promise<void> {
+	const { clock, signal, prepared } = parts;
+	while (!signal.aborted) {
+		await clock.sleep(RETRY_MS, signal).catch(() => {});
+		if (!signal.aborted && (await tryOnce(parts))) {
+			prepared();
+			return;
+		}
+	}
+}
