@@ -1,22 +1,20 @@
 /**
- * Where rows wait, are cut into batches and written: per table as many lanes as there are connections, an id always on the same lane,
- * one statement in flight per lane. While it is in flight rows gather and coalesce behind it (River's completer has this shape).
- * Reports every row's fate exactly once to its owner.
- *
- *   a lane: empty -> lingering -> writing -> (backing off -> writing)* -> empty
+ * Where rows are taken and written: per table as many lanes as there are connections, an id always on the same lane. Sends a batch
+ * again for as long as it takes, and reports every row's fate exactly once to its owner.
  *
  * Step 7 of a message's way (README).
  */
 import { EventEmitter } from "eventemitter3";
 import { fullJitter } from "../core/back-off.ts";
-import type { Clock, Timer } from "../core/clock.ts";
+import type { Clock } from "../core/clock.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { Random } from "../core/random.ts";
 import type { RowBlock, TableLayout } from "../core/rows.ts";
 import { type UpsertCounts, upsertStatement } from "./cas-upsert.ts";
 import type { Database } from "./database.ts";
-import { chainOf, type PendingRow, PendingRows, type RowOwner } from "./pending-rows.ts";
+import { type BatchLimits, Lane, type Trigger } from "./lane.ts";
+import { chainOf, type PendingRow, type RowOwner } from "./pending-rows.ts";
 import { writeRows } from "./row-isolation.ts";
 import { hintFor, type SqlProblem } from "./sql-faults.ts";
 
@@ -25,9 +23,6 @@ export interface Submission extends TopicPartition, RowOwner {
 	readonly batch: Pick<PackedBatch, "offsets" | "timestamps">;
 	readonly blocks: readonly RowBlock[];
 }
-
-/** Why a batch was sent. */
-export type Trigger = "rows" | "bytes" | "linger" | "drain";
 
 /** A batch whose rows are all settled or refused; counts are rows, and sum to those handed in. */
 export interface WrittenFact extends UpsertCounts {
@@ -55,7 +50,7 @@ export interface WriterParts {
 	readonly layouts: readonly TableLayout[];
 	readonly database: Database;
 	readonly connections: number;
-	readonly batch: { readonly maxRows: number; readonly maxBytes: number; readonly lingerMs: number };
+	readonly batch: BatchLimits;
 	readonly clock: Clock;
 	readonly random: Random;
 }
@@ -64,16 +59,6 @@ export interface WriterParts {
 const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Message timestamps per topic and batch that go to the latency histogram: enough for quantiles, cheap at any rate. */
 const SAMPLES = 20;
-
-interface Lane {
-	readonly layout: TableLayout;
-	readonly statement: string;
-	readonly pending: PendingRows;
-	since: number | null;
-	timer: Timer | null;
-	writing: boolean;
-	flushing: boolean;
-}
 
 interface LastError {
 	readonly time: number;
@@ -95,28 +80,22 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	constructor(parts: WriterParts) {
 		super();
 		this.#parts = parts;
+		const { clock, batch: limits, connections } = parts;
 		const lanesOf = (layout: TableLayout): Lane[] => {
 			const statement = upsertStatement(layout);
-			return Array.from({ length: parts.connections }, () => ({
-				layout,
-				statement,
-				pending: new PendingRows(layout),
-				since: null,
-				timer: null,
-				writing: false,
-				flushing: false,
-			}));
+			const write = (lane: Lane, rows: PendingRow[], trigger: Trigger) => this.#write(lane, statement, rows, trigger);
+			return Array.from({ length: connections }, () => new Lane({ layout, limits, clock, ended: this.#ended.signal, write }));
 		};
 		this.#lanes = new Map(parts.layouts.map((layout) => [layout.name, lanesOf(layout)]));
 	}
 
 	/** Rows that wait, coalesced ones included; those in flight not. */
 	get queueRows(): number {
-		return this.#sum(({ pending }) => pending.rows);
+		return this.#sum(({ rows }) => rows);
 	}
 
 	get queueBytes(): number {
-		return this.#sum(({ pending }) => pending.bytes);
+		return this.#sum(({ bytes }) => bytes);
 	}
 
 	/** How long the oldest waiting row has waited, in ms; null where none waits. */
@@ -143,22 +122,18 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	write(submission: Submission): void {
 		const touched = new Set<Lane>();
 		for (const block of submission.blocks) this.#addBlock(submission, block, touched);
-		for (const lane of touched) this.#cut(lane);
+		for (const lane of touched) lane.cut();
 	}
 
 	/** Sends what waits, without lingering. */
 	flush(): void {
-		for (const lane of this.#allLanes()) {
-			if (lane.pending.size === 0) continue;
-			lane.flushing = true;
-			this.#cut(lane);
-		}
+		for (const lane of this.#allLanes()) lane.flush();
 	}
 
 	/** Gives up what is not written: nothing more is told to anybody. Idempotent. */
 	async dispose(): Promise<void> {
 		this.#ended.abort(new Error("the writer was ended"));
-		for (const lane of this.#allLanes()) lane.timer?.cancel();
+		for (const lane of this.#allLanes()) lane.dispose();
 	}
 
 	#addBlock(submission: Submission, block: RowBlock, touched: Set<Lane>): void {
@@ -173,7 +148,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 			const id = block.ids[row] as string;
 			const values = block.columns.map((column) => column[row] as string | null);
 			const lane = lanes[lanes.length === 1 ? 0 : hash(id) % lanes.length] as Lane;
-			lane.pending.add({
+			lane.add({
 				id,
 				isDelete: block.deletes[row] === 1,
 				timestamp: Math.max(0, batch.timestamps[message] as number),
@@ -191,58 +166,21 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		}
 	}
 
-	/** Sends a lane's rows if it is time; otherwise sees to it that it will be. */
-	#cut(lane: Lane): void {
-		const { maxRows, maxBytes, lingerMs } = this.#parts.batch;
-		const { clock } = this.#parts;
-		if (lane.pending.size === 0) return;
-		lane.since ??= clock.monotonic();
-		if (lane.writing || this.#ended.signal.aborted) return;
-		const trigger = this.#trigger(lane, maxRows, maxBytes, lingerMs);
-		if (trigger) {
-			void this.#send(lane, trigger);
-			return;
-		}
-		lane.timer ??= clock.after(Math.max(0, lingerMs - (clock.monotonic() - lane.since)), () => {
-			lane.timer = null;
-			if (!lane.writing && lane.pending.size > 0) void this.#send(lane, "linger");
-		});
-	}
-
-	#trigger(lane: Lane, maxRows: number, maxBytes: number, lingerMs: number): Trigger | null {
-		if (lane.pending.size >= maxRows) return "rows";
-		if (lane.pending.bytes >= maxBytes) return "bytes";
-		if (lane.flushing) return "drain";
-		return this.#parts.clock.monotonic() - (lane.since as number) >= lingerMs ? "linger" : null;
-	}
-
-	async #send(lane: Lane, trigger: Trigger): Promise<void> {
-		const { maxRows, maxBytes } = this.#parts.batch;
-		lane.timer?.cancel();
-		lane.timer = null;
-		const rows = lane.pending.take(maxRows, maxBytes);
-		lane.since = lane.pending.size > 0 ? this.#parts.clock.monotonic() : null;
-		if (lane.pending.size === 0) lane.flushing = false;
-		lane.writing = true;
+	async #write(lane: Lane, statement: string, rows: PendingRow[], trigger: Trigger): Promise<void> {
 		this.#inFlight++;
-		try {
-			await this.#writeForSure(lane, rows, trigger);
-		} finally {
-			this.#inFlight--;
-			lane.writing = false;
-		}
-		this.#cut(lane);
+		await this.#writeForSure(lane, statement, rows, trigger);
+		this.#inFlight--;
 	}
 
 	/** Writes a batch however long it takes; returns early only where the writer was ended. */
-	async #writeForSure(lane: Lane, rows: PendingRow[], trigger: Trigger): Promise<void> {
+	async #writeForSure(lane: Lane, statement: string, rows: PendingRow[], trigger: Trigger): Promise<void> {
 		const { clock } = this.#parts;
 		const startedAt = clock.monotonic();
 		let left = rows;
 		let bytes = 0;
 		for (const row of rows) bytes += row.bytes;
 		for (let failures = 0; left.length > 0; ) {
-			const result = await writeRows(this.#parts.database, lane.layout, lane.statement, left);
+			const result = await writeRows(this.#parts.database, lane.layout, statement, left);
 			if (this.#ended.signal.aborted) return;
 			const durationMs = clock.monotonic() - startedAt;
 			if (result.written.length + result.refused.length > 0) {
@@ -280,7 +218,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 			row.older = null;
 			const fault = { table: lane.layout.name, rowId: row.id, sqlstate: problem.code, message: problem.message };
 			row.owner.refused(row.message, fault);
-			if (older) lane.pending.add(older);
+			if (older) lane.add(older);
 		}
 		this.emit("batch:written", {
 			table: lane.layout.name,

@@ -1,0 +1,118 @@
+/**
+ * Rows of one table and some of its ids on their way into statements: when a batch is cut (rows, bytes, linger, drain), one statement
+ * in flight at a time. While it is in flight rows gather and coalesce behind it (River's completer has this shape).
+ *
+ *   empty -> lingering -> writing -> empty
+ *
+ * Step 7 of a message's way (README).
+ */
+import type { Clock, Timer } from "../core/clock.ts";
+import type { TableLayout } from "../core/rows.ts";
+import { type PendingRow, PendingRows } from "./pending-rows.ts";
+
+/** Why a batch was sent. */
+export type Trigger = "rows" | "bytes" | "linger" | "drain";
+
+/** `batch` of the configuration. */
+export interface BatchLimits {
+	readonly maxRows: number;
+	readonly maxBytes: number;
+	readonly lingerMs: number;
+}
+
+/** What a lane is made of. `write` resolves when every row was told its fate, or when `ended` was aborted; it never rejects. */
+export interface LaneParts {
+	readonly layout: TableLayout;
+	readonly limits: BatchLimits;
+	readonly clock: Clock;
+	readonly ended: AbortSignal;
+	readonly write: (lane: Lane, rows: PendingRow[], trigger: Trigger) => Promise<void>;
+}
+
+/** See the file's header. */
+export class Lane {
+	readonly #parts: LaneParts;
+	readonly #pending: PendingRows;
+	#since: number | null = null;
+	#timer: Timer | null = null;
+	#writing = false;
+	#flushing = false;
+
+	constructor(parts: LaneParts) {
+		this.#parts = parts;
+		this.#pending = new PendingRows(parts.layout);
+	}
+
+	get layout(): TableLayout {
+		return this.#parts.layout;
+	}
+
+	/** Rows that wait, coalesced ones included; those in flight not. */
+	get rows(): number {
+		return this.#pending.rows;
+	}
+
+	get bytes(): number {
+		return this.#pending.bytes;
+	}
+
+	/** Monotonic time since when the oldest row waits; null where none does. */
+	get since(): number | null {
+		return this.#since;
+	}
+
+	/** Takes a row; `cut` follows when the caller has no more at hand. */
+	add(row: PendingRow): void {
+		this.#pending.add(row);
+	}
+
+	/** Sends what waits, without lingering. */
+	flush(): void {
+		if (this.#pending.size === 0) return;
+		this.#flushing = true;
+		this.cut();
+	}
+
+	/** Sends rows if it is time; otherwise sees to it that they will be. */
+	cut(): void {
+		const { limits, clock, ended } = this.#parts;
+		if (this.#pending.size === 0) return;
+		this.#since ??= clock.monotonic();
+		if (this.#writing || ended.aborted) return;
+		const trigger = this.#trigger();
+		if (trigger) {
+			void this.#send(trigger);
+			return;
+		}
+		this.#timer ??= clock.after(Math.max(0, limits.lingerMs - (clock.monotonic() - this.#since)), () => {
+			this.#timer = null;
+			if (!this.#writing && this.#pending.size > 0) void this.#send("linger");
+		});
+	}
+
+	/** Sends nothing more. Idempotent. */
+	dispose(): void {
+		this.#timer?.cancel();
+		this.#timer = null;
+	}
+
+	#trigger(): Trigger | null {
+		const { maxRows, maxBytes, lingerMs } = this.#parts.limits;
+		if (this.#pending.size >= maxRows) return "rows";
+		if (this.#pending.bytes >= maxBytes) return "bytes";
+		if (this.#flushing) return "drain";
+		return this.#parts.clock.monotonic() - (this.#since as number) >= lingerMs ? "linger" : null;
+	}
+
+	async #send(trigger: Trigger): Promise<void> {
+		const { limits, clock, write } = this.#parts;
+		this.dispose();
+		const rows = this.#pending.take(limits.maxRows, limits.maxBytes);
+		this.#since = this.#pending.size > 0 ? clock.monotonic() : null;
+		if (this.#pending.size === 0) this.#flushing = false;
+		this.#writing = true;
+		await write(this, rows, trigger);
+		this.#writing = false;
+		this.cut();
+	}
+}
