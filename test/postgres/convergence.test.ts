@@ -48,11 +48,12 @@ describe.each(strategies)("by $what", ({ layout, field }) => {
 			const isDelete = random() < 0.15;
 			const version = field?.(pick(10)) ?? null;
 			return {
-				id: `id-${pick(12)}`,
-				offset: i,
-				partition: pick(3),
-				topic: layout.withTopic ? `topic-${pick(2)}` : "t",
-				timestamp: 1_000 + pick(40),
+				id: `id-${pick(8)}`,
+				// The same offset in every partition and topic, so that each part of a version has to decide now and then.
+				offset: Math.floor(i / (layout.withTopic ? 6 : 3)),
+				partition: i % 3,
+				topic: layout.withTopic ? `topic-${Math.floor(i / 3) % 2}` : "t",
+				timestamp: 1_000 + pick(6),
 				isDelete,
 				values: isDelete ? [null, version] : [`name ${i}`, version ?? String(i)],
 			};
