@@ -66,11 +66,18 @@ export class OffsetLedger {
 		this.#entries.get(partitionName(partition))?.tracker.endOfPartition(offset);
 	}
 
-	/** One message is finished. False where the acknowledgement belongs to an older epoch and was dropped. */
-	finished(partition: TopicPartition, epoch: number, offset: number): boolean {
+	/**
+	 * Acknowledges messages of this epoch by offset: false where the epoch is over by then and the acknowledgement was dropped. Bound
+	 * once per assignment, because it is called for every message.
+	 */
+	acknowledger(partition: TopicPartition, epoch: number): (offset: number) => boolean {
+		const name = partitionName(partition);
 		const entry = this.#current(partition, epoch);
-		entry?.tracker.finished(offset);
-		return entry !== undefined;
+		return (offset) => {
+			if (entry === undefined || this.#entries.get(name) !== entry) return false;
+			entry.tracker.finished(offset);
+			return true;
+		};
 	}
 
 	/** Offsets that moved past what is committed, of all partitions or of those given. */

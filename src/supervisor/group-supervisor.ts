@@ -35,7 +35,7 @@ export interface Offsets {
 	release(partition: TopicPartition): void;
 	received(partition: TopicPartition, epoch: number, offsets: ArrayLike<number>): boolean;
 	endOfPartition(partition: TopicPartition, offset: number): void;
-	finished(partition: TopicPartition, epoch: number, offset: number): boolean;
+	acknowledger(partition: TopicPartition, epoch: number): (offset: number) => boolean;
 	of(partition: TopicPartition): { readonly position: number; readonly committable: number; readonly unfinished: number } | undefined;
 }
 
@@ -92,6 +92,8 @@ interface Supervised<AChild> extends TopicPartition {
 	readonly child: AChild;
 	readonly epoch: number;
 	paused: boolean;
+	/** It will be looked at whether it may be resumed. */
+	resuming: boolean;
 	draining: boolean;
 	lastTimestamp: number;
 }
@@ -195,10 +197,23 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 			void former.child.kill();
 		}
 		const epoch = this.#parts.offsets.assign(partition, offset, committed);
-		const finished = (finishedOffset: number) => this.#finished(name, partition, epoch, finishedOffset);
+		const acknowledge = this.#parts.offsets.acknowledger(partition, epoch);
+		const finished = (finishedOffset: number) => {
+			acknowledge(finishedOffset);
+			if (supervised.paused) this.#resumeSoon(supervised);
+		};
 		const queueShare = () => this.#share(this.#parts.limits.maxQueuedMessages);
 		const child = this.#parts.createChild({ partition, epoch, finished, queueShare });
-		this.#children.set(name, { ...partition, child, epoch, paused: false, draining: false, lastTimestamp: -1 });
+		const supervised: Supervised<AChild> = {
+			...partition,
+			child,
+			epoch,
+			paused: false,
+			resuming: false,
+			draining: false,
+			lastTimestamp: -1,
+		};
+		this.#children.set(name, supervised);
 	}
 
 	/** True when all drained in time. */
@@ -232,12 +247,6 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 			this.#parts.offsets.release(supervised);
 			this.#children.delete(name);
 		}
-	}
-
-	#finished(name: string, partition: TopicPartition, epoch: number, offset: number): void {
-		this.#parts.offsets.finished(partition, epoch, offset);
-		const supervised = this.#children.get(name);
-		if (supervised?.paused) this.#resumeWhenDrained(supervised);
 	}
 
 	/**
@@ -275,6 +284,17 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		if (supervised.paused || this.#load(supervised) < 1) return;
 		supervised.paused = true;
 		this.#parts.valve.pause([supervised]);
+	}
+
+	/** Messages finish by the thousand in one turn: the load is looked at once behind them. */
+	#resumeSoon(supervised: Supervised<AChild>): void {
+		if (supervised.resuming) return;
+		supervised.resuming = true;
+		queueMicrotask(() => {
+			supervised.resuming = false;
+			const isCurrent = this.#children.get(partitionName(supervised)) === supervised;
+			if (isCurrent && supervised.paused) this.#resumeWhenDrained(supervised);
+		});
 	}
 
 	/** Hysteresis: resumed below half of the share, so that a partition doesn't flap (River's completer does the same). */

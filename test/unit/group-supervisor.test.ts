@@ -150,7 +150,7 @@ describe("the group supervisor", () => {
 		expect([lost.calls, log, supervisor.children.size]).toEqual([["kill"], [], 0]);
 	});
 
-	it("pauses a partition above its share of the queue and resumes it below half of that", () => {
+	it("pauses a partition above its share of the queue and resumes it below half of that", async () => {
 		const { supervisor, child, log } = supervise({ maxQueuedMessages: 20 });
 		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
 		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 9));
@@ -158,8 +158,10 @@ describe("the group supervisor", () => {
 		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 9, 1));
 		expect(log).toEqual(["pause 0"]);
 		for (let offset = 0; offset < 5; offset++) child(0).spec.finished(offset);
+		await settle();
 		expect(log).toEqual(["pause 0"]);
 		child(0).spec.finished(5);
+		await settle();
 		expect(log).toEqual(["pause 0", "resume 0"]);
 	});
 

@@ -18,9 +18,9 @@ describe("OffsetLedger", () => {
 		ledger.release(partition);
 		const next = ledger.assign(partition, 0, 0);
 		ledger.received(partition, next, [0, 1, 2]);
-		expect(ledger.finished(partition, epoch, 0)).toBe(false);
+		expect(ledger.acknowledger(partition, epoch)(0)).toBe(false);
 		expect(ledger.of(partition)?.committable).toBe(0);
-		expect(ledger.finished(partition, next, 0)).toBe(true);
+		expect(ledger.acknowledger(partition, next)(0)).toBe(true);
 		expect(ledger.of(partition)?.committable).toBe(1);
 	});
 
@@ -33,7 +33,7 @@ describe("OffsetLedger", () => {
 
 	it("ignores a commit that was taken under an older epoch", () => {
 		const { ledger, epoch } = ledgerWith([5]);
-		ledger.finished(partition, epoch, 5);
+		ledger.acknowledger(partition, epoch)(5);
 		const [due] = ledger.due();
 		ledger.assign(partition, 2, 2);
 		ledger.committed(due ? [due] : []);
@@ -60,18 +60,18 @@ describe("OffsetCommitter", () => {
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
 		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
 		committer.start();
-		ledger.finished(partition, epoch, 0);
+		ledger.acknowledger(partition, epoch)(0);
 		await clock.advance(999);
 		expect(store.commits).toEqual([]);
 		await clock.advance(1);
 		expect(store.commits).toEqual([[1]]);
 		await clock.advance(5_000);
 		expect(store.commits).toEqual([[1]]);
-		ledger.finished(partition, epoch, 1);
+		ledger.acknowledger(partition, epoch)(1);
 		await clock.advance(1_000);
 		expect(store.commits).toEqual([[1], [2]]);
 		committer.dispose();
-		ledger.finished(partition, epoch, 2);
+		ledger.acknowledger(partition, epoch)(2);
 		await clock.advance(5_000);
 		expect(store.commits).toEqual([[1], [2]]);
 	});
@@ -82,10 +82,10 @@ describe("OffsetCommitter", () => {
 		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
 		let answer: () => void = () => {};
 		store.answers.push(() => new Promise((resolve) => (answer = resolve)));
-		ledger.finished(partition, epoch, 0);
+		ledger.acknowledger(partition, epoch)(0);
 		const first = committer.commit();
 		await settle();
-		ledger.finished(partition, epoch, 1);
+		ledger.acknowledger(partition, epoch)(1);
 		const second = committer.commit();
 		await settle();
 		expect(store.commits).toEqual([[1]]);
@@ -101,7 +101,7 @@ describe("OffsetCommitter", () => {
 		const failed: unknown[] = [];
 		committer.on("offsets:commit_failed", (fact) => failed.push(fact));
 		store.answers.push(() => Promise.reject(Object.assign(new Error("away"), { code: "kafka_-195" })));
-		ledger.finished(partition, epoch, 0);
+		ledger.acknowledger(partition, epoch)(0);
 		expect(await committer.commit()).toBe(false);
 		expect(failed).toMatchObject([{ message: "away", code: "kafka_-195" }]);
 		expect(ledger.of(partition)?.committed).toBe(0);
