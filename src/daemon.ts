@@ -181,7 +181,7 @@ export class Daemon {
 			signal: this.#stopping.signal,
 			failed: (message, retryInMs) => {
 				this.#ready.tables.failed(message);
-				logger.warn({}, `tables can't be prepared yet: ${message}; tried again in ${retryInMs} ms`);
+				logger.warn({}, `tables can't be prepared yet: ${message}; tried again every ${retryInMs} ms`);
 			},
 			prepared: () => {
 				this.#ready.tables.prepared();

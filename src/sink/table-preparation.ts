@@ -15,7 +15,7 @@ export interface TablePreparationParts {
 	readonly deadLetters: { create(): Promise<void> };
 	readonly clock: Clock;
 	readonly signal: AbortSignal;
-	/** Told for each try that failed, with the wait until the next in ms. */
+	/** Told when a try failed, and again when one fails for another reason; with the wait until the next in ms. */
 	readonly failed: (message: string, retryInMs: number) => void;
 	/** Told when it worked after it had failed. */
 	readonly prepared: () => void;
@@ -25,7 +25,12 @@ const RETRY_MS = 2_000;
 
 /** Resolves when the tables are there, or after the first try that failed: then it goes on by itself. Never rejects. */
 export async function prepareTables(parts: TablePreparationParts): Promise<void> {
-	if (!(await tryOnce(parts))) void keepTrying(parts);
+	let last: string | null = null;
+	const failed = (message: string, retryInMs: number) => {
+		if (message !== last) parts.failed(message, retryInMs);
+		last = message;
+	};
+	if (!(await tryOnce({ ...parts, failed }))) void keepTrying({ ...parts, failed });
 }
 
 async function tryOnce({ database, layouts, deadLetters, signal, failed }: TablePreparationParts): Promise<boolean> {
