@@ -6,16 +6,15 @@
  *   preparing -> (initdb) -> starting -> running <-> restarting -> stopped
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
-import { chmod, chown, lstat, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chown, lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
 import { type PostgresBinary, preparePostgres, type ServerUser } from "./postgres-binary.ts";
+import { keptSecret, reachableFolder, serverUser } from "./postgres-folder.ts";
 import { isPostgresOf, type Postmaster, readPostmasterPid } from "./postmaster-pid.ts";
 
 /** What is needed to start. */
@@ -73,7 +72,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 	static async start(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
 		const user = await serverUser();
 		const binary = await preparePostgres(user);
-		const folder = await reachableFolder(options, user);
+		const folder = await reachableFolder(options.folder, user, options.log);
 		await mkdir(folder, { recursive: true, mode: 0o755 });
 		const password = await keptSecret(join(folder, "password"));
 		const data = join(folder, "data");
@@ -262,41 +261,6 @@ export class EmbeddedPostgres implements AsyncDisposable {
 			});
 		});
 	}
-}
-
-/** Postgres refuses to run as root: then it is the system user `postgres`, or else `nobody`. */
-async function serverUser(): Promise<ServerUser | null> {
-	if (process.getuid?.() !== 0) return null;
-	const lines = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
-	const found = lines.find(([name]) => name === "postgres") ?? lines.find(([name]) => name === "nobody");
-	if (found) return { uid: Number(found[2]), gid: Number(found[3]) };
-	throw new ExitError(
-		exitCodes.usage,
-		"no_server_user",
-		"Postgres can't run as root, and there is no system user postgres or nobody: run as an ordinary user",
-	);
-}
-
-/** The folder, or one below the temporary folder where the server's user can't get at it. */
-async function reachableFolder({ folder, log }: EmbeddedPostgresOptions, user: ServerUser | null): Promise<string> {
-	if (user === null) return folder;
-	await mkdir(folder, { recursive: true, mode: 0o755 });
-	for (let at = folder; ; at = dirname(at)) {
-		if (((await stat(at)).mode & 0o001) === 0) break;
-		if (at === dirname(at)) return folder;
-	}
-	const elsewhere = join(tmpdir(), `pockaffe-${createHash("sha256").update(folder).digest("hex").slice(0, 12)}`);
-	log(`the system user that runs Postgres can't get at ${folder}: the data is kept in ${elsewhere}`);
-	return elsewhere;
-}
-
-async function keptSecret(file: string): Promise<string> {
-	const kept = await readFile(file, "utf8").catch(() => "");
-	if (kept) return kept;
-	const made = randomBytes(18).toString("base64url");
-	await writeFile(file, made, { mode: 0o600 });
-	await chmod(file, 0o600);
-	return made;
 }
 
 /** `wanted` if nobody listens there, else any. */

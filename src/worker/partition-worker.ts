@@ -1,7 +1,7 @@
 /**
  * The supervised child of one assigned partition: hands its messages to the handler's thread in offset order, one run at a time, and
- * is the only one who decides what a failure means here. Modelled on brod_group_subscriber_worker, which stops the whole subscriber
- * when its callback raises; here only this partition is disturbed.
+ * carries out what the failure policy decides. Modelled on brod_group_subscriber_worker, which stops the whole subscriber when its
+ * callback raises; here only this partition is disturbed.
  *
  *   starting -> running <-> backing-off        parked: may not go on by itself but for a rare retry or a changed file
  *        any -> draining -> stopped            waiting: nothing to do yet, the thread starts with the first message
@@ -10,36 +10,28 @@
  *
  * Step 4 of a message's way (README).
  */
-import { equalJitter, exponentialBackOff } from "../core/back-off.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
-import { type CrashReport, type FailureKind, keyText, type NextStep } from "./crash-report.ts";
-import {
-	type BatchOutcome,
-	type ExitReason,
-	type HandlerFailure,
-	type RunReply,
-	type ThreadDeath,
-	ThreadDiedError,
-} from "./handler-thread.ts";
+import { type CrashReport, keyText } from "./crash-report.ts";
+import { FailurePolicy, type Verdict } from "./failure-policy.ts";
+import { type BatchOutcome, type ExitReason, type RunReply, type ThreadDeath, ThreadDiedError } from "./handler-thread.ts";
 import { MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcome-router.ts";
-import { MAX_RUN, Suspects } from "./suspects.ts";
+import { MAX_RUN } from "./suspects.ts";
 import { ThreadSlot } from "./thread-slot.ts";
 import { WakeUp } from "./wake-up.ts";
-import type { RestartReason, WorkerParts, WorkerState } from "./worker-parts.ts";
+import type { WorkerParts, WorkerState } from "./worker-parts.ts";
 
 /** See the file's header. */
 export class PartitionWorker {
 	readonly #parts: WorkerParts;
 	readonly #queue = new MessageQueue();
 	readonly #router: OutcomeRouter;
+	readonly #policy: FailurePolicy;
 	readonly #slot: ThreadSlot;
 	readonly #wake = new WakeUp();
 	readonly #life: Promise<void>;
 	#state: WorkerState = { name: "waiting" };
 	#idleDeath: ThreadDeath | null = null;
-	readonly #suspects = new Suspects();
-	#restarts = 0;
 	#lastFailure: (CrashReport & { readonly time: number }) | null = null;
 	#stopReason: ExitReason | null = null;
 	#handlerChanged = false;
@@ -47,6 +39,7 @@ export class PartitionWorker {
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
 		this.#router = new OutcomeRouter(parts, this.#queue, () => this.#wake.wake());
+		this.#policy = new FailurePolicy(parts);
 		this.#slot = new ThreadSlot({
 			create: () => parts.createThread(parts.partition),
 			timeoutMs: parts.settings.timeoutMs,
@@ -69,16 +62,16 @@ export class PartitionWorker {
 	}
 
 	get restarts(): number {
-		return this.#restarts;
+		return this.#policy.restarts;
 	}
 
 	get attempts(): number {
-		return this.#suspects.attempts;
+		return this.#policy.attempts;
 	}
 
 	/** Failures since the last progress; two are a crash loop. */
 	get failuresInARow(): number {
-		return this.#parts.intensity.failuresInARow;
+		return this.#policy.failuresInARow;
 	}
 
 	/** The last failure, with the wall-clock time in ms. */
@@ -97,7 +90,7 @@ export class PartitionWorker {
 	handlerChanged(): void {
 		if (this.failuresInARow === 0 && this.#state.name !== "parked") return;
 		this.#handlerChanged = true;
-		this.#parts.intensity.reset();
+		this.#policy.fileChanged();
 		this.#wake.wake();
 	}
 
@@ -155,7 +148,8 @@ export class PartitionWorker {
 		while (!this.#stopReason) {
 			if (this.#handlerChanged) await this.#replaceForChangedFile();
 			if (this.#idleDeath) {
-				await this.#died(this.#idleDeath, null);
+				const death = this.#idleDeath;
+				await this.#died(() => this.#policy.threadDied(death, this.#queue.next(1)));
 				continue;
 			}
 			const run = this.#queue.next(MAX_RUN);
@@ -164,7 +158,7 @@ export class PartitionWorker {
 				await this.#wake.next();
 				continue;
 			}
-			if (await this.#ensureStarted(run)) await this.#hand(this.#suspects.cut(run));
+			if (await this.#ensureStarted(run)) await this.#hand(this.#policy.cut(run));
 		}
 	}
 
@@ -175,11 +169,12 @@ export class PartitionWorker {
 		try {
 			const failure = await this.#slot.makeReady();
 			if (failure) {
-				await this.#failedToStart(failure, run);
+				await this.#slot.discard();
+				await this.#carryOut(this.#policy.startFailed(run, failure));
 				return false;
 			}
 		} catch (error) {
-			await this.#died(deathOf(error), null);
+			await this.#died(() => this.#policy.threadDied(deathOf(error), run));
 			return false;
 		}
 		return this.#stopReason === null;
@@ -192,20 +187,22 @@ export class PartitionWorker {
 		try {
 			reply = await this.#slot.run(run);
 		} catch (error) {
+			const progress = this.#slot.progress();
 			this.#queue.putBack(run);
-			await this.#diedWhileRunning(deathOf(error), run);
+			await this.#died(() => this.#policy.threadDiedRunning(deathOf(error), run, progress));
 			return;
 		}
 		if (!reply.ok) this.#queue.putBack({ ...run, from: reply.failedFrom });
 		if (reply.ok || reply.failedFrom > run.from) this.#progressed(run, reply.outcome);
-		if (!reply.ok) await this.#failed({ ...run, from: reply.failedFrom, to: reply.failedTo }, reply.failure);
+		if (reply.ok) return;
+		this.#slot.needsRenewal();
+		await this.#carryOut(this.#policy.attemptFailed({ ...run, from: reply.failedFrom, to: reply.failedTo }, reply.failure));
 	}
 
 	#progressed(run: Run, outcome: BatchOutcome): void {
 		this.#router.route(run.held, outcome);
 		this.#parts.listener.handled(this.#parts.partition, outcome);
-		this.#parts.intensity.progressed();
-		this.#suspects.progressed(run.held.batch.offsets[outcome.to - 1] as number);
+		this.#policy.progressed(run.held.batch.offsets[outcome.to - 1] as number);
 		const share = this.#parts.queueShare();
 		if (this.#queue.unconfirmed >= share && this.#queue.queued === 0) {
 			this.#idleDeath = {
@@ -216,113 +213,43 @@ export class PartitionWorker {
 		}
 	}
 
-	/** The handler threw, rejected or broke the contract in a live thread. */
-	async #failed(run: Run, failure: HandlerFailure): Promise<void> {
-		this.#slot.needsRenewal();
-		if (run.to - run.from > 1) {
-			// A batch handler's offender is found by halving, without back-off and without charging anybody.
-			this.#suspects.halve(run);
-			this.#report(failure.kind, run, 0, failure, { action: "halve", delayMs: 0 });
-			return;
-		}
-		this.#parts.intensity.failed();
-		await this.#chargeAttempt(run, failure.kind, failure);
-	}
-
-	/** Charges one attempt to the message at `run.from`; then it is tried again after its back-off, or is poison. */
-	async #chargeAttempt(run: Run, kind: FailureKind, error: ReportedError): Promise<void> {
-		const { settings } = this.#parts;
-		const attempts = this.#suspects.charge(run);
-		if (attempts >= settings.maxAttempts) {
-			await this.#poison(run, kind, error);
-			return;
-		}
-		const bounds = { minMs: settings.retryBackoffMs, maxMs: settings.maxRetryBackoffMs };
-		const delayMs = exponentialBackOff(attempts, bounds);
-		this.#report(kind, run, attempts, error, { action: "retry", delayMs });
-		await this.#backOff(delayMs);
-	}
-
-	async #poison(run: Run, kind: FailureKind, error: ReportedError): Promise<void> {
-		const { onPoison } = this.#parts.settings;
-		const one = { ...run, to: run.from + 1 };
-		const attempts = this.#suspects.attempts;
-		const offset = run.held.batch.offsets[run.from] as number;
-		this.#report(kind, run, attempts, error, { action: onPoison, delayMs: 0 });
-		switch (onPoison) {
-			case "dead-letter":
-			case "skip":
-				this.#queue.take(one);
-				if (onPoison === "skip") this.#router.skip(one.held, one.from);
-				else this.#router.poison(one.held, one.from, { kind, error, attempts });
-				this.#parts.intensity.progressed();
-				this.#suspects.progressed(offset);
-				return;
-			case "park":
-				await this.#park(`poison: offset ${offset} failed ${attempts} times`, this.#parts.settings.maxBackoffMs);
-				return;
-			case "stop":
-				await this.#requestStop(`offset ${offset} failed ${attempts} times and handler.onPoison is stop`);
-				return;
-		}
-	}
-
-	/** The module does not load, or its init failed: never the message's fault. */
-	async #failedToStart(failure: HandlerFailure, run: Run): Promise<void> {
-		await this.#slot.discard();
-		await this.#restart(failure.kind === "load" ? "load" : "init", failure.kind, failure, run, 0);
-	}
-
-	async #diedWhileRunning(death: ThreadDeath, run: Run): Promise<void> {
-		const progress = this.#slot.progress();
-		const entered = progress.phase === "handle";
-		const single = run.to - run.from === 1;
-		if (entered && (progress.running === 1 || single)) {
-			const from = single ? run.from : progress.message;
-			await this.#died(death, { ...run, from, to: from + 1 });
-			return;
-		}
-		// Several were running, or none: nobody is charged before they were run one by one.
-		if (!single) this.#suspects.repeatOneByOne(run);
-		await this.#died(death, null);
-	}
-
-	/** The thread is gone. `offender` is the one message that was running, if exactly one was. */
-	async #died(death: ThreadDeath, offender: Run | null): Promise<void> {
+	/** The thread is gone: what was in its hands or only waits is judged, unless we are stopping anyway. */
+	async #died(judge: () => Verdict): Promise<void> {
 		this.#idleDeath = null;
 		await this.#slot.discard();
-		if (this.#stopReason) return;
-		const error = { name: "ThreadDied", message: death.message, stack: death.stack };
-		const waiting = offender ?? this.#queue.next(1);
-		if (offender && this.#suspects.charge(offender) >= this.#parts.settings.maxAttempts) {
-			this.#countRestart(death.reason);
-			await this.#poison(offender, death.reason, error);
-			return;
-		}
-		await this.#restart(death.reason, death.reason, error, waiting, offender ? this.#suspects.attempts : 0);
+		if (!this.#stopReason) await this.#carryOut(judge());
 	}
 
-	#countRestart(reason: RestartReason): boolean {
-		this.#restarts++;
-		this.#parts.listener.restarted(this.#parts.partition, reason);
-		return this.#parts.intensity.restarted(this.#parts.clock.monotonic());
+	/** Tells what happened and does what the policy decided; resolves when the worker may go on. */
+	async #carryOut(verdict: Verdict): Promise<void> {
+		const { next, run, reason } = verdict;
+		if (verdict.restarted) {
+			this.#parts.listener.restarted(this.#parts.partition, verdict.restarted);
+			this.#queue.requeueUnconfirmed();
+		}
+		this.#report(verdict);
+		switch (next.action) {
+			case "halve":
+				return;
+			case "retry":
+			case "restart":
+				return this.#backOff(next.delayMs);
+			case "park":
+				return this.#park(reason, next.delayMs);
+			case "stop":
+				return this.#requestStop(reason);
+			case "dead-letter":
+			case "skip":
+				return this.#giveUp(run as Run, verdict);
+		}
 	}
 
-	/** A new thread after the back-off; or the end of patience: parked, or the daemon stops. */
-	async #restart(reason: RestartReason, kind: FailureKind, error: ReportedError, waiting: Run | null, attempt: number): Promise<void> {
-		const { settings, intensity, random } = this.#parts;
-		const exceeded = this.#countRestart(reason);
-		this.#queue.requeueUnconfirmed();
-		if (!exceeded) {
-			const bounds = { minMs: settings.minBackoffMs, maxMs: settings.maxBackoffMs };
-			const delayMs = equalJitter(intensity.failuresInARow, bounds, random);
-			this.#report(kind, waiting, attempt, error, { action: "restart", delayMs });
-			await this.#backOff(delayMs);
-			return;
-		}
-		this.#report(kind, waiting, attempt, error, { action: settings.onExceeded, delayMs: settings.maxBackoffMs });
-		if (settings.onExceeded === "park") await this.#park(`restart intensity exceeded: ${error.message}`, settings.maxBackoffMs);
-		else await this.#requestStop(`restart intensity exceeded: ${error.message}`);
+	/** The message at `run.from` is poison: it leaves the queue, and the next one is handled. */
+	#giveUp({ held, from }: Run, { next, kind, error, attempt }: Verdict): void {
+		this.#queue.take({ held, from, to: from + 1 });
+		if (next.action === "skip") this.#router.skip(held, from);
+		else this.#router.poison(held, from, { kind, error, attempts: attempt });
+		this.#policy.progressed(held.batch.offsets[from] as number);
 	}
 
 	async #backOff(delayMs: number): Promise<void> {
@@ -360,34 +287,25 @@ export class PartitionWorker {
 		this.#handlerChanged = false;
 		if (!this.#slot.occupied) return;
 		await this.#slot.end("restart");
-		this.#restarts++;
+		this.#policy.replaced();
 		this.#parts.listener.restarted(this.#parts.partition, "file_changed");
 		this.#queue.requeueUnconfirmed();
 	}
 
-	#report(kind: FailureKind, run: Run | null, attempt: number, error: ReportedError, next: NextStep): void {
+	#report({ kind, error, run, attempt, next }: Verdict): void {
 		const { partition, settings, clock, listener } = this.#parts;
 		const coordinates = run && {
 			offset: run.held.batch.offsets[run.from] as number,
 			key: keyText(this.#router.keyOf(run.held, run.from)),
 		};
 		const { name, message, stack } = error;
-		const report: CrashReport = {
-			...partition,
-			kind,
-			coordinates,
-			attempt,
-			maxAttempts: settings.maxAttempts,
-			restarts: this.#restarts,
-			error: { name, message, stack },
-			next,
-		};
+		const { maxAttempts } = settings;
+		const restarts = this.#policy.restarts;
+		const report: CrashReport = { ...partition, kind, coordinates, attempt, maxAttempts, restarts, error: { name, message, stack }, next };
 		this.#lastFailure = { ...report, time: clock.now() };
 		listener.crashed(report);
 	}
 }
-
-type ReportedError = { readonly name: string; readonly message: string; readonly stack: string | null };
 
 function deathOf(error: unknown): ThreadDeath {
 	if (error instanceof ThreadDiedError) return error.death;

@@ -1,0 +1,162 @@
+/**
+ * What a failure of a partition's handler means: who is charged, and what is done about it. Two ledgers, as in the contract: attempts
+ * of a message (it fails alone in a live thread, or was the only one running when its thread died) and restarts of the thread.
+ * Decides and remembers; the partition worker carries out.
+ *
+ * A side way of a message's way (README).
+ */
+import { equalJitter, exponentialBackOff } from "../core/back-off.ts";
+import type { Clock } from "../core/clock.ts";
+import type { Random } from "../core/random.ts";
+import type { FailureKind, NextStep } from "./crash-report.ts";
+import type { HandlerFailure, ThreadDeath, ThreadProgress } from "./handler-thread.ts";
+import type { Run } from "./message-queue.ts";
+import { Suspects } from "./suspects.ts";
+import type { Intensity, RestartReason, WorkerSettings } from "./worker-parts.ts";
+
+/** An error as it is reported: the user's words, never a value of a message. */
+export interface ReportedError {
+	readonly name: string;
+	readonly message: string;
+	readonly stack: string | null;
+}
+
+/** A failure judged. */
+export interface Verdict {
+	readonly kind: FailureKind;
+	readonly error: ReportedError;
+	/** The message that was running, or that waits; null where none does. */
+	readonly run: Run | null;
+	/** Failed attempts of that message, this one included; 0 where nothing was charged to it. */
+	readonly attempt: number;
+	/** Set where the thread has to be replaced. */
+	readonly restarted: RestartReason | null;
+	readonly next: NextStep;
+	/** Why the partition parks or the daemon stops. */
+	readonly reason: string;
+}
+
+type Failure = Pick<Verdict, "kind" | "error" | "run" | "restarted">;
+
+/** See the file's header. One per partition worker. */
+export class FailurePolicy {
+	readonly #settings: WorkerSettings;
+	readonly #intensity: Intensity;
+	readonly #clock: Clock;
+	readonly #random: Random;
+	readonly #suspects = new Suspects();
+	#restarts = 0;
+
+	constructor(parts: { settings: WorkerSettings; intensity: Intensity; clock: Clock; random: Random }) {
+		this.#settings = parts.settings;
+		this.#intensity = parts.intensity;
+		this.#clock = parts.clock;
+		this.#random = parts.random;
+	}
+
+	/** Threads replaced since the partition was assigned. */
+	get restarts(): number {
+		return this.#restarts;
+	}
+
+	/** Failed attempts of the message in question; 0 while there is none. */
+	get attempts(): number {
+		return this.#suspects.attempts;
+	}
+
+	get failuresInARow(): number {
+		return this.#intensity.failuresInARow;
+	}
+
+	/** `run`, cut to what may be handed over next. */
+	cut(run: Run): Run {
+		return this.#suspects.cut(run);
+	}
+
+	/** Messages up to `offset` were handled or given up. */
+	progressed(offset: number): void {
+		this.#intensity.progressed();
+		this.#suspects.progressed(offset);
+	}
+
+	/** The handler's file changed: a new beginning for the intensity, not for the message's attempts. */
+	fileChanged(): void {
+		this.#intensity.reset();
+	}
+
+	/** A thread was replaced for a changed file. */
+	replaced(): void {
+		this.#restarts++;
+	}
+
+	/** The handler threw, rejected or broke the contract in a live thread, at `run`. */
+	attemptFailed(run: Run, error: HandlerFailure): Verdict {
+		const failure: Failure = { kind: error.kind, error, run, restarted: null };
+		if (run.to - run.from > 1) {
+			// A batch handler's offender is found by halving, without back-off and without charging anybody.
+			this.#suspects.halve(run);
+			return { ...failure, attempt: 0, next: { action: "halve", delayMs: 0 }, reason: "" };
+		}
+		this.#intensity.failed();
+		const attempt = this.#suspects.charge(run);
+		if (attempt >= this.#settings.maxAttempts) return this.#poison(failure, run, attempt);
+		const delayMs = exponentialBackOff(attempt, { minMs: this.#settings.retryBackoffMs, maxMs: this.#settings.maxRetryBackoffMs });
+		return { ...failure, attempt, next: { action: "retry", delayMs }, reason: "" };
+	}
+
+	/** The module does not load, or its init failed: never the fault of the message that waits (`run`). */
+	startFailed(run: Run, error: HandlerFailure): Verdict {
+		const restarted = error.kind === "load" ? "load" : "init";
+		return this.#restart({ kind: error.kind, error, run, restarted }, 0);
+	}
+
+	/** The thread died outside the handler: while it started, or between two runs. `waiting` is the message that comes next, if any. */
+	threadDied(death: ThreadDeath, waiting: Run | null): Verdict {
+		return this.#restart({ kind: death.reason, error: errorOf(death), run: waiting, restarted: death.reason }, 0);
+	}
+
+	/** The thread died with `run` handed over; `progress` is where it stood. */
+	threadDiedRunning(death: ThreadDeath, run: Run, progress: ThreadProgress): Verdict {
+		const failure = { kind: death.reason, error: errorOf(death), restarted: death.reason };
+		const isSingle = run.to - run.from === 1;
+		if (progress.phase === "handle" && (progress.running === 1 || isSingle)) {
+			const from = isSingle ? run.from : progress.message;
+			const offender = { ...run, from, to: from + 1 };
+			const attempt = this.#suspects.charge(offender);
+			if (attempt < this.#settings.maxAttempts) return this.#restart({ ...failure, run: offender }, attempt);
+			this.#countRestart();
+			return this.#poison({ ...failure, run: offender }, offender, attempt);
+		}
+		// Several were running, or none: nobody is charged before they were run one by one.
+		if (!isSingle) this.#suspects.repeatOneByOne(run);
+		return this.#restart({ ...failure, run }, 0);
+	}
+
+	#poison(failure: Failure, run: Run, attempt: number): Verdict {
+		const { onPoison, maxBackoffMs } = this.#settings;
+		const offset = run.held.batch.offsets[run.from] as number;
+		const reason = `poison: offset ${offset} failed ${attempt} times`;
+		return { ...failure, attempt, next: { action: onPoison, delayMs: onPoison === "park" ? maxBackoffMs : 0 }, reason };
+	}
+
+	/** A new thread after the back-off; or the end of patience: parked, or the daemon stops. */
+	#restart(failure: Failure, attempt: number): Verdict {
+		const { minBackoffMs, maxBackoffMs, onExceeded } = this.#settings;
+		if (this.#countRestart()) {
+			const reason = `restart intensity exceeded: ${failure.error.message}`;
+			return { ...failure, attempt, next: { action: onExceeded, delayMs: maxBackoffMs }, reason };
+		}
+		const delayMs = equalJitter(this.#intensity.failuresInARow, { minMs: minBackoffMs, maxMs: maxBackoffMs }, this.#random);
+		return { ...failure, attempt, next: { action: "restart", delayMs }, reason: "" };
+	}
+
+	/** True where the intensity is exceeded. */
+	#countRestart(): boolean {
+		this.#restarts++;
+		return this.#intensity.restarted(this.#clock.monotonic());
+	}
+}
+
+function errorOf({ message, stack }: ThreadDeath): ReportedError {
+	return { name: "ThreadDied", message, stack };
+}
