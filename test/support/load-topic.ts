@@ -11,13 +11,14 @@ export function kafkaAt(brokers: string): Config["kafka"] {
 	return loadConfig({ file: undefined, environment, cwd: "/" }).config.kafka;
 }
 
-/** Creates the topic and produces the records; resolves with how many. */
+/** Creates the topic and produces the records, with the producer's `properties`; resolves with how many. */
 export async function loadTopic(
 	brokers: string,
 	topic: { readonly name: string; readonly partitions: number },
 	records: Iterable<ProducerRecord>,
+	properties: Record<string, string> = {},
 ): Promise<number> {
-	const kafka = kafkaAt(brokers);
+	const kafka = { ...kafkaAt(brokers), properties };
 	await createTopic(kafka, { ...topic, replication: 1 });
 	await awaitTopic(kafka, systemClock, topic.name, topic.partitions);
 	await using producer = await Producer.connect(kafka, { lingerMs: 20 });
