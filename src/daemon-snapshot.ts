@@ -56,7 +56,7 @@ export function buildSummary(
 
 function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 	const { supervisor, ledger, lagClock, consumer, writer, stallDetector } = daemon;
-	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, child }) => {
+	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, held, child }) => {
 		const offsets = ledger.of({ topic, partition });
 		if (!offsets) return [];
 		const { state, queue, restarts, attempts, lastFailure } = child;
@@ -66,7 +66,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 				topic,
 				partition,
 				worker: stalled === null ? state : { name: "parked", reason: stalled },
-				pauseReason: paused ? (writer.blocked ? "database" : "queue_full") : null,
+				pauseReason: held ? "admin" : paused ? (writer.stuck ? "database" : "queue_full") : null,
 				assignmentEpoch: epoch,
 				position: offsets.position,
 				committed: offsets.committed,

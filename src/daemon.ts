@@ -31,6 +31,7 @@ import { OffsetCommitter } from "./kafka/offset-committer.ts";
 import { OffsetLedger } from "./kafka/offset-ledger.ts";
 import { StallDetector } from "./kafka/stall-detector.ts";
 import { DaemonObserver, listenTo } from "./observe/daemon-observer.ts";
+import type { HttpControl } from "./observe/http-control.ts";
 import { createHttpServer, type HttpServer } from "./observe/http-server.ts";
 import type { DaemonLogger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
@@ -162,6 +163,7 @@ export class Daemon {
 			metrics: () => this.metrics.render(),
 			readiness: () => this.readiness.report(),
 			status: () => buildStatus(this.snapshot()),
+			control: config.http.admin ? this.#control() : null,
 			onError: (path, error) => logger.error({ path }, `HTTP: ${messageOf(error)}`),
 		});
 		const { version } = this.parts;
@@ -222,6 +224,21 @@ export class Daemon {
 		return { drained, left };
 	}
 
+	#control(): HttpControl {
+		return {
+			token: this.parts.config.http.token,
+			control: (partition, action) => {
+				const isHere = this.supervisor.control(partition, action);
+				if (isHere) this.#observer.adminAction(action, partitionName(partition));
+				return isHere;
+			},
+			drain: () => {
+				this.#observer.adminAction("drain", "the daemon");
+				this.#requestStop({ reason: "a drain was asked for over HTTP", exitCode: exitCodes.done });
+			},
+		};
+	}
+
 	#buildWriter(): BatchWriter {
 		const { config, clock, random } = this.parts;
 		const writer = new BatchWriter({
@@ -234,7 +251,9 @@ export class Daemon {
 		});
 		listenTo(writer, this.#observer.writer);
 		listenTo(writer, this.#ready.writer);
+		// A drain that waits for rows looks again whether they can be written at all.
 		writer.on("table:blocked", () => this.supervisor.nudge());
+		writer.on("write:retried", () => this.supervisor.nudge());
 		return writer;
 	}
 
@@ -249,6 +268,7 @@ export class Daemon {
 			random,
 		});
 		listenTo(letters, this.#ready.deadLetters);
+		letters.on("target:blocked", () => this.supervisor.nudge());
 		return letters;
 	}
 
@@ -263,7 +283,7 @@ export class Daemon {
 				resume: (partitions) => this.consumer.resume(partitions),
 			},
 			commit: (partitions) => this.#committer.commit(partitions),
-			rowsBlocked: () => this.writer.blocked,
+			rowsBlocked: () => this.writer.stuck || this.#deadLetters.blocked,
 			clock,
 			limits: { ...config.workers, drainTimeoutMs: config.drain.timeoutMs },
 			listener: {
@@ -356,11 +376,11 @@ export class Daemon {
 		return new StallDetector({
 			clock: this.parts.clock,
 			positions: () =>
-				[...this.supervisor.children.values()].map(({ topic, partition, child, paused }) => ({
+				[...this.supervisor.children.values()].map(({ topic, partition, child, paused, held }) => ({
 					topic,
 					partition,
 					position: this.ledger.of({ topic, partition })?.position ?? 0,
-					idle: !paused && child.queue.queued === 0 && child.queue.handed === 0,
+					idle: !paused && !held && child.queue.queued === 0 && child.queue.handed === 0,
 				})),
 			watermarks: (partition) => (this.consumer.client as ConsumerClient).watermarks(partition),
 			lastError: () => this.#lastConsumeError,

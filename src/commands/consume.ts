@@ -7,7 +7,7 @@ import { kafkaClientSettings } from "../kafka/client-settings.ts";
 import { connectOrExplain } from "../kafka/connect.ts";
 import { ConsumerClient, KafkaError, kafkaErrors } from "../kafka/consumer-client.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
-import { wholeNumber } from "./topic.ts";
+import { wholeNumber } from "./option-values.ts";
 
 interface ConsumeOptions {
 	readonly group: string;

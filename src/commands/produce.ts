@@ -5,6 +5,7 @@ import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { Producer } from "../kafka/producer.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
+import { partitionNumber } from "./option-values.ts";
 
 interface ProduceOptions {
 	readonly key?: string;
@@ -59,12 +60,6 @@ async function requireTopic(topic: string, kafka: Parameters<typeof Producer.con
 	await using inspector = await ClusterInspector.connect(kafka, context.clock);
 	if (inspector.topics.includes(topic)) return;
 	throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}; create it: pockaffe topic create ${topic} -p 1`);
-}
-
-function partitionNumber(text: string): number {
-	const value = Number(text);
-	if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError("a partition's number, 0 or more.");
-	return value;
 }
 
 function addHeader(text: string, headers: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {

@@ -4,6 +4,7 @@ import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { registerCheck } from "./check.ts";
 import type { CommandContext } from "./command-context.ts";
 import { registerConsume } from "./consume.ts";
+import { registerControl } from "./control.ts";
 import { registerOffsets } from "./offsets.ts";
 import { registerProduce } from "./produce.ts";
 import { registerRun } from "./run.ts";
@@ -25,7 +26,16 @@ export async function runProgram(args: readonly string[], context: CommandContex
 			// One line that says what to type.
 			outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, " ")}\n`),
 		});
-	const registrations = [registerRun, registerCheck, registerSchema, registerTopic, registerProduce, registerConsume, registerOffsets];
+	const registrations = [
+		registerRun,
+		registerCheck,
+		registerSchema,
+		registerTopic,
+		registerProduce,
+		registerConsume,
+		registerOffsets,
+		registerControl,
+	];
 	for (const register of registrations) register(program, context);
 	try {
 		await program.parseAsync([...args], { from: "user" });

@@ -1,8 +1,9 @@
 /** `topic create` and `topic describe`. */
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { awaitTopic, ClusterInspector, createTopic } from "../kafka/topics.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
+import { wholeNumber } from "./option-values.ts";
 import { textTable } from "./text-table.ts";
 
 /** What the mock cluster gives every topic. */
@@ -64,11 +65,4 @@ export function registerTopic(program: Command, context: CommandContext): void {
 			]);
 			print(context.stdout, textTable(["PARTITION", "LEADER", "REPLICAS", "IN-SYNC", "LOW-WATERMARK", "HIGH-WATERMARK"], rows));
 		});
-}
-
-/** A whole number above 0, for options. */
-export function wholeNumber(text: string): number {
-	const value = Number(text);
-	if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("a whole number above 0.");
-	return value;
 }

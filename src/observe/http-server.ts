@@ -1,6 +1,6 @@
 /**
- * The daemon's HTTP face: `/metrics`, `/healthz`, `/readyz`, `/status`. Read only; answers come from functions handed in, so it knows
- * nothing of the daemon. On loopback a request must name a loopback host: a web page in somebody's browser, whose name was made to
+ * The daemon's HTTP face: `/metrics`, `/healthz`, `/readyz`, `/status`, and control where it is wanted (http-control.ts). Answers come
+ * from functions handed in, so it knows nothing of the daemon. On loopback a request must name a loopback host: a web page in somebody's browser, whose name was made to
  * point here, gets nothing.
  */
 import { createServer, type Server } from "node:http";
@@ -9,6 +9,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import type { Clock } from "../core/clock.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { addControl, type HttpControl } from "./http-control.ts";
 import { isLoopbackName } from "./loopback.ts";
 import type { RenderedMetrics } from "./metrics.ts";
 import type { ReadinessReport } from "./readiness.ts";
@@ -23,6 +24,8 @@ export interface HttpServerOptions {
 	readonly readiness: () => ReadinessReport;
 	readonly status: () => Status;
 	readonly clock: Clock;
+	/** Control; null: this face is read only. */
+	readonly control?: HttpControl | null;
 	/** Told of an answer that could not be made; the client sees a bare 500. */
 	readonly onError?: (path: string, error: unknown) => void;
 }
@@ -63,15 +66,17 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 	return { host, port, url, close, [Symbol.asyncDispose]: () => close() };
 }
 
-function buildApp({ host, metrics, readiness, status, onError }: HttpServerOptions): Hono {
+function buildApp({ host, metrics, readiness, status, control, onError }: HttpServerOptions): Hono {
 	const app = new Hono();
 	app.use(async (context, next) => {
 		if (isLoopbackName(host) && !isLoopbackName(hostOf(context))) {
 			return refuse(context, 403, "forbidden_host", "the Host header must name this machine's loopback address");
 		}
-		if (!["GET", "HEAD"].includes(context.req.method)) {
-			context.header("Allow", "GET, HEAD");
-			return refuse(context, 405, "method_not_allowed", "only GET and HEAD are answered here");
+		const isControl = control && (context.req.path === "/drain" || context.req.path.startsWith("/partitions/"));
+		const allowed = isControl ? ["POST"] : ["GET", "HEAD"];
+		if (!allowed.includes(context.req.method)) {
+			context.header("Allow", allowed.join(", "));
+			return refuse(context, 405, "method_not_allowed", `only ${allowed.join(" and ")} ${isControl ? "is" : "are"} answered here`);
 		}
 		context.header("Cache-Control", "no-store");
 		context.header("X-Content-Type-Options", "nosniff");
@@ -87,6 +92,7 @@ function buildApp({ host, metrics, readiness, status, onError }: HttpServerOptio
 		return context.json(report, report.ready ? 200 : 503);
 	});
 	app.get("/status", (context) => context.json(status()));
+	if (control) addControl(app, control);
 	app.notFound((context) => context.json({ error: { code: "not_found", message: "no such path" }, paths }, 404));
 	app.onError((error, context) => {
 		onError?.(context.req.path, error);

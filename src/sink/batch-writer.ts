@@ -57,6 +57,8 @@ export interface WriterParts {
 
 /** A database that is back must not wait long for its rows. */
 const RETRY = { minMs: 100, maxMs: 5_000 };
+/** A retry is a hiccup; the same batch refused twice is a database that is away. */
+const FAILURES_UNTIL_STUCK = 2;
 /** Message timestamps per topic and batch that go to the latency histogram: enough for quantiles, cheap at any rate. */
 const SAMPLES = 20;
 
@@ -73,6 +75,8 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
 	/** Why each blocked table is blocked: another reason is told anew. */
 	readonly #blocked = new Map<string, string>();
+	/** Tables whose batch failed twice or more in a row. */
+	readonly #failing = new Set<string>();
 	readonly #ended = new AbortController();
 	#inFlight = 0;
 	#lastError: LastError | null = null;
@@ -116,6 +120,11 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	/** True while a systemic fault keeps rows of some table from being written. */
 	get blocked(): boolean {
 		return this.#blocked.size > 0;
+	}
+
+	/** True while rows don't go in, for whatever reason: nothing that a drain should wait for. */
+	get stuck(): boolean {
+		return this.#blocked.size > 0 || this.#failing.size > 0;
 	}
 
 	/** Takes rows; their fate is told to the submission. */
@@ -241,6 +250,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 			this.#blocked.set(table, message);
 			this.emit("table:blocked", { table, sqlstate: code, message, hint: hintFor(problem, table) });
 		}
+		if (failures >= FAILURES_UNTIL_STUCK) this.#failing.add(table);
 		const delayMs = fullJitter(failures, RETRY, random);
 		this.emit("write:retried", { table, sqlstate: code, failures, delayMs, message });
 		await clock.sleep(delayMs, this.#ended.signal).catch(() => {});
@@ -248,6 +258,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	}
 
 	#unblock(table: string): void {
+		this.#failing.delete(table);
 		if (this.#blocked.delete(table)) this.emit("table:unblocked", { table });
 	}
 

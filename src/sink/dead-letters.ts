@@ -57,6 +57,11 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> {
 		this.#statement = storeStatement(parts.table);
 	}
 
+	/** True while letters can't be stored. */
+	get blocked(): boolean {
+		return this.#blocked;
+	}
+
 	/** Creates the table where it is missing. Rejects with the database's error. */
 	async create(): Promise<void> {
 		const { database, table } = this.#parts;

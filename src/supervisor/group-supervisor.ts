@@ -17,6 +17,9 @@ export interface Child<Batch> {
 	readonly queue: { readonly queued: number; readonly handed: number; readonly bytes: number };
 	deliver(batch: Batch): void;
 	handlerChanged(): void;
+	hold(): void;
+	resume(): void;
+	restart(): void;
 	drain(reason: "shutdown" | "revoked", rowsBlocked: () => boolean): Promise<void>;
 	nudge(): void;
 	stop(reason: "shutdown" | "revoked"): Promise<void>;
@@ -91,7 +94,10 @@ export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends C
 interface Supervised<AChild> extends TopicPartition {
 	readonly child: AChild;
 	readonly epoch: number;
+	/** Its queue is full. */
 	paused: boolean;
+	/** A person paused it; lasts as long as the assignment. */
+	held: boolean;
 	/** It will be looked at whether it may be resumed. */
 	resuming: boolean;
 	draining: boolean;
@@ -117,7 +123,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	assignmentsReceived(partitions: readonly Assigned[]): void {
 		if (this.#stopping) return;
 		for (const { topic, partition, offset, committed } of partitions) this.#startChild({ topic, partition }, offset, committed);
-		const paused = [...this.#children.values()].filter((supervised) => supervised.paused);
+		const paused = [...this.#children.values()].filter(({ paused: full, held }) => full || held);
 		if (paused.length > 0) this.#parts.valve.pause(paused);
 	}
 
@@ -178,6 +184,27 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		for (const { child } of this.#children.values()) child.handlerChanged();
 	}
 
+	/** A person pauses a partition, lets it go on, or wants its thread replaced. False where it isn't assigned here. */
+	control(partition: TopicPartition, action: "pause" | "resume" | "restart"): boolean {
+		const supervised = this.#children.get(partitionName(partition));
+		if (!supervised || supervised.draining) return false;
+		switch (action) {
+			case "pause":
+				supervised.held = true;
+				supervised.child.hold();
+				this.#parts.valve.pause([supervised]);
+				return true;
+			case "resume":
+				supervised.held = false;
+				supervised.child.resume();
+				if (!supervised.paused) this.#parts.valve.resume([supervised]);
+				return true;
+			case "restart":
+				supervised.child.restart();
+				return true;
+		}
+	}
+
 	/** Drains and ends all children (shutdown). False where the deadline passed. */
 	shutdown(): Promise<boolean> {
 		this.#stopping = true;
@@ -209,6 +236,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 			child,
 			epoch,
 			paused: false,
+			held: false,
 			resuming: false,
 			draining: false,
 			lastTimestamp: -1,
@@ -301,6 +329,6 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	#resumeWhenDrained(supervised: Supervised<AChild>): void {
 		if (supervised.draining || this.#load(supervised) >= 0.5) return;
 		supervised.paused = false;
-		this.#parts.valve.resume([supervised]);
+		if (!supervised.held) this.#parts.valve.resume([supervised]);
 	}
 }

@@ -79,12 +79,12 @@ export class FailurePolicy {
 		this.#suspects.progressed(offset);
 	}
 
-	/** The handler's file changed: a new beginning for the intensity, not for the message's attempts. */
-	fileChanged(): void {
+	/** A changed file or a person asks for a new beginning: for the intensity, not for the message's attempts. */
+	begunAnew(): void {
 		this.#intensity.reset();
 	}
 
-	/** A thread was replaced for a changed file. */
+	/** A thread was replaced without a failure. */
 	replaced(): void {
 		this.#restarts++;
 	}

@@ -34,7 +34,9 @@ export class PartitionWorker {
 	#idleDeath: ThreadDeath | null = null;
 	#lastFailure: (CrashReport & { readonly time: number }) | null = null;
 	#stopReason: ExitReason | null = null;
-	#handlerChanged = false;
+	#held = false;
+	/** Why the worker begins anew as soon as it can; null while nobody asked for it. */
+	#anew: "file_changed" | "admin" | "resumed" | null = null;
 
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
@@ -89,9 +91,24 @@ export class PartitionWorker {
 	/** The handler's file changed: a worker that failed begins anew at once, with the new code; a healthy one is left alone. */
 	handlerChanged(): void {
 		if (this.failuresInARow === 0 && this.#state.name !== "parked") return;
-		this.#handlerChanged = true;
-		this.#policy.fileChanged();
-		this.#wake.wake();
+		this.#beginAnew("file_changed");
+	}
+
+	/** A person holds the partition: what runs is finished, nothing more is handed over until `resume`. */
+	hold(): void {
+		this.#held = true;
+	}
+
+	/** A person lets it go on: also a parked or backing-off worker tries again at once. */
+	resume(): void {
+		this.#held = false;
+		this.#beginAnew("resumed");
+	}
+
+	/** A person wants a new thread now: a running call is cut off, its messages are handled again and nobody is charged. */
+	restart(): void {
+		this.#beginAnew("admin");
+		void this.#slot.kill();
 	}
 
 	/**
@@ -128,6 +145,12 @@ export class PartitionWorker {
 		this.#state = { name: "stopped" };
 	}
 
+	#beginAnew(why: "file_changed" | "admin" | "resumed"): void {
+		this.#anew = why;
+		this.#policy.begunAnew();
+		this.#wake.wake();
+	}
+
 	#release(): void {
 		this.#router.dispose();
 		this.#wake.wake();
@@ -146,7 +169,11 @@ export class PartitionWorker {
 	/** The worker's whole life: one run after the other until it is told to stop. */
 	async #live(): Promise<void> {
 		while (!this.#stopReason) {
-			if (this.#handlerChanged) await this.#replaceForChangedFile();
+			if (this.#anew) await this.#replaceThread(this.#anew);
+			if (this.#held) {
+				await this.#wake.next();
+				continue;
+			}
 			if (this.#idleDeath) {
 				const death = this.#idleDeath;
 				await this.#died(() => this.#policy.threadDied(death, this.#queue.next(1)));
@@ -174,7 +201,7 @@ export class PartitionWorker {
 				return false;
 			}
 		} catch (error) {
-			await this.#died(() => this.#policy.threadDied(deathOf(error), run));
+			if (this.#anew !== "admin") await this.#died(() => this.#policy.threadDied(deathOf(error), run));
 			return false;
 		}
 		return this.#stopReason === null;
@@ -189,6 +216,7 @@ export class PartitionWorker {
 		} catch (error) {
 			const progress = this.#slot.progress();
 			this.#queue.putBack(run);
+			if (this.#anew === "admin") return;
 			await this.#died(() => this.#policy.threadDiedRunning(deathOf(error), run, progress));
 			return;
 		}
@@ -267,7 +295,7 @@ export class PartitionWorker {
 			over = true;
 			this.#wake.wake();
 		});
-		while (!over && !this.#stopReason && !this.#handlerChanged) await this.#wake.next();
+		while (!over && !this.#stopReason && !this.#anew) await this.#wake.next();
 		timer.cancel();
 	}
 
@@ -283,12 +311,13 @@ export class PartitionWorker {
 		while (!this.#stopReason) await this.#wake.next();
 	}
 
-	async #replaceForChangedFile(): Promise<void> {
-		this.#handlerChanged = false;
-		if (!this.#slot.occupied) return;
+	/** Resumed by hand it goes on with the thread it has; otherwise it gets a new one. */
+	async #replaceThread(why: "file_changed" | "admin" | "resumed"): Promise<void> {
+		this.#anew = null;
+		if (why === "resumed" || !this.#slot.occupied) return;
 		await this.#slot.end("restart");
 		this.#policy.replaced();
-		this.#parts.listener.restarted(this.#parts.partition, "file_changed");
+		this.#parts.listener.restarted(this.#parts.partition, why);
 		this.#queue.requeueUnconfirmed();
 	}
 

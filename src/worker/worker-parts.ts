@@ -46,7 +46,7 @@ export interface WorkerListener {
 }
 
 /** Why a thread was replaced. */
-export type RestartReason = "load" | "init" | "exception" | "exit" | "out_of_memory" | "timeout" | "file_changed";
+export type RestartReason = "load" | "init" | "exception" | "exit" | "out_of_memory" | "timeout" | "file_changed" | "admin";
 
 /** What a worker is made of. */
 export interface WorkerParts {

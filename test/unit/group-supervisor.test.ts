@@ -27,6 +27,18 @@ class FakeChild {
 		this.calls.push("handlerChanged");
 	}
 
+	hold(): void {
+		this.calls.push("hold");
+	}
+
+	resume(): void {
+		this.calls.push("resume");
+	}
+
+	restart(): void {
+		this.calls.push("restart");
+	}
+
 	drain(reason: string): Promise<void> {
 		this.calls.push(`drain ${reason}`);
 		return new Promise((resolve) => (this.drained = resolve));
@@ -178,6 +190,22 @@ describe("the group supervisor", () => {
 		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 4));
 		supervisor.assignmentsReceived([assigned(1)]);
 		expect(log).toEqual(["pause 0", "pause 0"]);
+	});
+
+	it("keeps a partition that a person paused paused, whatever its queue and the next assignment", async () => {
+		const { supervisor, child, log } = supervise({ maxQueuedMessages: 8 });
+		supervisor.assignmentsReceived([assigned(0)]);
+		expect(supervisor.control({ topic: "t", partition: 0 }, "pause")).toBe(true);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 8));
+		for (let offset = 0; offset < 8; offset++) child(0).spec.finished(offset);
+		await settle();
+		supervisor.assignmentsReceived([assigned(1)]);
+		expect(log).toEqual(["pause 0", "pause 0", "pause 0"]);
+		supervisor.control({ topic: "t", partition: 0 }, "resume");
+		supervisor.control({ topic: "t", partition: 0 }, "restart");
+		expect(log.at(-1)).toBe("resume 0");
+		expect(child(0).calls).toEqual(["hold", "resume", "restart"]);
+		expect(supervisor.control({ topic: "t", partition: 7 }, "pause")).toBe(false);
 	});
 
 	it("drops a redelivery of what is still here", () => {

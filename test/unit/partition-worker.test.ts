@@ -390,3 +390,47 @@ describe("a drain", () => {
 		expect(h.runs).toEqual(["0"]);
 	});
 });
+
+describe("a person", () => {
+	it("holds a partition: what runs is finished, nothing more is handed over until it may go on", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		h.worker.hold();
+		await h.deliver(2);
+		await h.act(() => h.thread.handled());
+		expect([h.finished, h.runs]).toEqual([[0], ["0"]]);
+		await h.act(() => h.worker.resume());
+		expect(h.runs).toEqual(["0", "1 2"]);
+		expect(h.threads).toHaveLength(1);
+	});
+
+	it("lets a parked one try again at once", async () => {
+		const h = new WorkerHarness({ maxRestarts: 0 });
+		await h.deliver(1);
+		await h.act(() => h.thread.failToStart("load"));
+		expect(h.worker.state.name).toBe("parked");
+		await h.act(() => h.worker.resume());
+		await h.act(() => h.thread.ready());
+		expect(h.runs).toEqual(["0"]);
+	});
+
+	it("has a running thread replaced: its messages are handled again and nobody is charged", async () => {
+		const h = new WorkerHarness({ maxAttempts: 1 });
+		await h.running(2);
+		await h.act(() => h.worker.restart());
+		expect([h.crashes, h.events.at(-1)]).toEqual([[], "restarted admin"]);
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.handled());
+		expect([h.threads.length, h.runs, h.finished]).toEqual([2, ["0 1", "0 1"], [0, 1]]);
+	});
+
+	it("has an idle thread replaced, after its terminate", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		await h.act(() => h.thread.handled());
+		await h.act(() => h.worker.restart());
+		await h.deliver(1);
+		await h.act(() => h.thread.ready());
+		expect([h.threads.length, h.runs.at(-1)]).toEqual([2, "1"]);
+	});
+});

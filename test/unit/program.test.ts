@@ -47,14 +47,25 @@ describe("the command line", () => {
 		expect(stderr).toMatch(line);
 	});
 
-	it.each([["run"], ["check"], ["schema"], ["topic"], ["topic", "create"], ["topic", "describe"], ["produce"], ["consume"], ["offsets"]])(
-		"has help for %s %s",
-		async (...command) => {
-			const { code, stdout, stderr } = await run([...command, "--help"]);
-			expect([code, stderr]).toEqual([0, ""]);
-			expect(stdout).toContain(`Usage: pockaffe ${command.filter(Boolean).join(" ")}`);
-		},
-	);
+	it.each([
+		["run"],
+		["check"],
+		["schema"],
+		["topic"],
+		["topic", "create"],
+		["topic", "describe"],
+		["produce"],
+		["consume"],
+		["offsets"],
+		["status"],
+		["pause"],
+		["resume"],
+		["restart"],
+	])("has help for %s %s", async (...command) => {
+		const { code, stdout, stderr } = await run([...command, "--help"]);
+		expect([code, stderr]).toEqual([0, ""]);
+		expect(stdout).toContain(`Usage: pockaffe ${command.filter(Boolean).join(" ")}`);
+	});
 
 	it("lists every option in the help of run", async () => {
 		const { stdout } = await run(["run", "--help"]);

@@ -1,0 +1,46 @@
+/** How commands reach a running daemon: its HTTP address and token, and errors that say what to do. */
+import type { Command } from "commander";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { readEmbeddedFile } from "../embedded/embedded-file.ts";
+import { type CommandContext, configOf } from "./command-context.ts";
+
+const TIMEOUT_MS = 5_000;
+
+/** A running daemon. */
+export interface DaemonClient {
+	/** The parsed answer. Throws ExitError (found) with the daemon's own words where it refuses, or where it can't be reached. */
+	ask(method: "GET" | "POST", path: string): Promise<unknown>;
+}
+
+/** The daemon at `--url`, else the embedded one of this folder, else the one the configuration describes. */
+export async function daemonOf(command: Command, context: CommandContext): Promise<DaemonClient> {
+	const { config } = configOf(command, context);
+	const { url } = command.optsWithGlobals<{ url?: string }>();
+	const embedded = config.kafka.brokers.length === 0 ? await readEmbeddedFile(context.cwd) : null;
+	const { host, port, token } = config.http;
+	const base = url ?? embedded?.http ?? `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+	const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
+	return {
+		async ask(method, path) {
+			let answer: Response;
+			try {
+				answer = await fetch(new URL(path, base), { method, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+			} catch (cause) {
+				const why = messageOf((cause as { cause?: unknown }).cause ?? cause);
+				const message = `no daemon answers at ${base} (${why}): is it running? --url says where, or http.port of its configuration`;
+				throw new ExitError(exitCodes.found, "no_daemon", message, { cause });
+			}
+			const body = (await answer.json().catch(() => null)) as { error?: { message?: string } } | null;
+			if (answer.ok || (body && !body.error)) return body;
+			throw new ExitError(
+				exitCodes.found,
+				"refused",
+				`${base}${path}: ${body?.error?.message ?? `HTTP ${answer.status}`}${hintFor(answer.status)}`,
+			);
+		},
+	};
+}
+
+function hintFor(status: number): string {
+	return status === 405 ? " (control is off: set http.admin: true)" : "";
+}
