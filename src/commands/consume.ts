@@ -1,5 +1,4 @@
 /** `consume`: a JSON line per message, following until interrupted; commits exactly what it printed. */
-import { isUtf8 } from "node:buffer";
 import type { Command } from "commander";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
@@ -8,6 +7,7 @@ import { connectOrExplain } from "../kafka/connect.ts";
 import { ConsumerClient, KafkaError, kafkaErrors } from "../kafka/consumer-client.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
 import { wholeNumber } from "./option-values.ts";
+import { shownBytes } from "./shown-bytes.ts";
 
 interface ConsumeOptions {
 	readonly group: string;
@@ -134,10 +134,4 @@ class Follower {
 		}
 		await commit;
 	}
-}
-
-/** UTF-8 as text, other bytes as {base64}, null as null. */
-function shownBytes(bytes: Buffer | null): string | null | { base64: string } {
-	if (bytes === null) return null;
-	return isUtf8(bytes) ? bytes.toString("utf8") : { base64: bytes.toString("base64") };
 }

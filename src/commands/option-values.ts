@@ -14,3 +14,10 @@ export function partitionNumber(text: string): number {
 	if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError("a partition's number, 0 or more.");
 	return value;
 }
+
+/** An offset. */
+export function offsetNumber(text: string): number {
+	const value = Number(text);
+	if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError("an offset, 0 or more.");
+	return value;
+}

@@ -5,6 +5,7 @@ import { registerCheck } from "./check.ts";
 import type { CommandContext } from "./command-context.ts";
 import { registerConsume } from "./consume.ts";
 import { registerControl } from "./control.ts";
+import { registerDeadLetters } from "./dead-letters.ts";
 import { registerOffsets } from "./offsets.ts";
 import { registerProduce } from "./produce.ts";
 import { registerRun } from "./run.ts";
@@ -35,6 +36,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 		registerConsume,
 		registerOffsets,
 		registerControl,
+		registerDeadLetters,
 	];
 	for (const register of registrations) register(program, context);
 	try {

@@ -11,7 +11,7 @@ const QUEUED = 0;
 const HANDED = 1;
 const FINISHED = 2;
 
-/** A received batch and the state of its messages. `open[i]` counts what message i waits for: rows, a dead letter, a `finishedTo`. */
+/** A received batch and the state of its messages. `open[i]` counts what message i waits for: its hand-over, rows, a dead letter, a `finishedTo`. */
 export interface HeldBatch {
 	readonly batch: PackedBatch;
 	readonly state: Uint8Array;
@@ -79,9 +79,13 @@ export class MessageQueue {
 		}
 	}
 
-	/** The run is given to the thread; its messages finish when nothing of them is open any more. */
+	/**
+	 * The run is given to the thread. The hand-over itself is open until it is `closed` for each message: a row of an earlier hand-over
+	 * that settles meanwhile must not finish a message that is being handled again.
+	 */
 	take({ held, from, to }: Run): void {
 		held.state.fill(HANDED, from, to);
+		for (let message = from; message < to; message++) this.opened(held, message);
 		this.#queued -= to - from;
 		this.#handed += to - from;
 	}
@@ -89,6 +93,7 @@ export class MessageQueue {
 	/** The run, or what is left of it, was not handled: it comes next. */
 	putBack({ held, from, to }: Run): void {
 		held.state.fill(QUEUED, from, to);
+		for (let message = from; message < to; message++) held.open[message] = (held.open[message] as number) - 1;
 		this.#queued += to - from;
 		this.#handed -= to - from;
 		this.#lookFrom(held, from);
@@ -102,11 +107,6 @@ export class MessageQueue {
 	/** One thing fewer; true where it was the last and the message is now finished. */
 	closed(held: HeldBatch, message: number): boolean {
 		held.open[message] = (held.open[message] as number) - 1;
-		return this.finishIfClosed(held, message);
-	}
-
-	/** Finishes a handed message that waits for nothing; true where it became finished by this call. */
-	finishIfClosed(held: HeldBatch, message: number): boolean {
 		if (held.state[message] !== HANDED || held.open[message] !== 0) return false;
 		held.state[message] = FINISHED;
 		held.unfinished--;

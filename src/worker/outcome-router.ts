@@ -53,7 +53,7 @@ export class OutcomeRouter {
 		for (const { message, why } of outcome.rejected) this.#letter(held, message, { reason: "rejected", error: why });
 		if (blocks.some((block) => block.length > 0)) this.#parts.rows.write(this.#submission(held, blocks));
 		for (let message = outcome.from; message < outcome.to; message++) {
-			if (this.#queue.finishIfClosed(held, message)) this.#finished(held, message);
+			if (this.#queue.closed(held, message)) this.#finished(held, message);
 		}
 		this.#moved();
 	}
@@ -67,12 +67,13 @@ export class OutcomeRouter {
 		const { kind, error, attempts } = poison;
 		const reason = kind === "timeout" ? "timeout" : "poison";
 		this.#letter(held, message, { reason, error: error.message, stack: error.stack, attempts });
+		this.#close(held, message);
 	}
 
 	/** A poison message is passed over, as configured. */
 	skip(held: HeldBatch, message: number): void {
 		this.#parts.listener.skipped(this.#parts.partition, held.batch.offsets[message] as number);
-		if (this.#queue.finishIfClosed(held, message)) this.#finished(held, message);
+		if (this.#queue.closed(held, message)) this.#finished(held, message);
 		this.#moved();
 	}
 

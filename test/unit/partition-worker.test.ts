@@ -331,6 +331,24 @@ describe("finishedTo", () => {
 		expect(h.finished).toEqual([0, 1, 2]);
 	});
 
+	it("is not cut short by a row of the hand-over before the restart", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		await h.act(() => h.thread.handled({ finishedTo: null, blocks: [rowsFor([0])] }));
+		await h.deliver(1);
+		await h.act(() => h.thread.died(1));
+		await h.clock.advance(1_000);
+		await h.act(() => h.thread.ready());
+		// Handed over again, and only now the row of the first time is durable.
+		expect(h.runs.at(-1)).toBe("0");
+		await h.act(() => h.submissions[0]?.settled(0));
+		expect(h.finished).toEqual([]);
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0])] }));
+		expect(h.finished).toEqual([]);
+		await h.act(() => h.submissions[1]?.settled(0));
+		expect(h.finished).toEqual([0]);
+	});
+
 	it("crashes the worker when unfinished messages fill the queue", async () => {
 		const h = new WorkerHarness({ queueShare: 2 });
 		await h.running(2);

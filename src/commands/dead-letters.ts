@@ -1,0 +1,209 @@
+/** `dead-letters list | show | replay | discard`: what could not be handled or written, looked at and looked after. */
+import { type Command, Option } from "commander";
+import type { Config } from "../config/config.ts";
+import { withEmbeddedProfile } from "../config/embedded-profile.ts";
+import { ExitError, exitCodes } from "../core/errors.ts";
+import { partitionName } from "../core/message.ts";
+import { systemRandom } from "../core/random.ts";
+import { replayLetters } from "../dead-letter-replay.ts";
+import { readEmbeddedFile } from "../embedded/embedded-file.ts";
+import { connectDatabase, type Database } from "../sink/database.ts";
+import { DeadLetterStore, type LetterFilter, type StoredLetter } from "../sink/dead-letter-store.ts";
+import { problemOf } from "../sink/sql-faults.ts";
+import { type CommandContext, configOf, print } from "./command-context.ts";
+import { offsetNumber, partitionNumber, wholeNumber } from "./option-values.ts";
+import { shownBytes } from "./shown-bytes.ts";
+import { textTable } from "./text-table.ts";
+
+interface SelectOptions {
+	readonly topic?: string;
+	readonly partition?: number;
+	readonly offset?: number;
+	readonly reason?: string;
+	readonly state?: string;
+	readonly limit?: number;
+	readonly all?: boolean;
+	readonly purge?: boolean;
+	readonly json?: boolean;
+}
+
+const reasons = ["rejected", "poison", "timeout", "row_fault", "future_timestamp"];
+const states = ["open", "replayed", "discarded", "skipped"];
+const LONGEST_ERROR = 100;
+
+export function registerDeadLetters(program: Command, context: CommandContext): void {
+	const group = program
+		.command("dead-letters")
+		.description("list, show, replay and discard messages that could not be handled or written")
+		.allowExcessArguments()
+		.action(() => {
+			throw new ExitError(
+				exitCodes.usage,
+				"no_dead_letters_command",
+				"type: pockaffe dead-letters list | show <topic> <partition> <offset> | replay | discard",
+			);
+		});
+	withFilters(group.command("list").description("list letters; without --state the open ones"))
+		.option("--limit <count>", "at most so many", wholeNumber, 100)
+		.action((options: SelectOptions, command: Command) => withStore(command, context, ({ store }) => list(store, options, context)));
+	group
+		.command("show")
+		.description("show one letter in full")
+		.argument("<topic>", "topic of the message")
+		.argument("<partition>", "its partition", partitionNumber)
+		.argument("<offset>", "its offset", offsetNumber)
+		.option("--json", "as JSON")
+		.action((topic: string, partition: number, offset: number, { json }: SelectOptions, command: Command) =>
+			withStore(command, context, ({ store }) => show(store, { topic, partition, offset }, json === true, context)),
+		);
+	withFilters(group.command("replay").description("run open letters through the handler again; those that go through are marked replayed"))
+		.option("--all", "all open letters; otherwise a filter is needed")
+		.action((options: SelectOptions, command: Command) =>
+			withStore(command, context, ({ store, config, database }) => replay(store, config, database, options, context)),
+		);
+	withFilters(group.command("discard").description("mark open letters as looked after without a replay"))
+		.option("--all", "all of them; otherwise a filter is needed")
+		.option("--purge", "delete the letters instead of marking them")
+		.action((options: SelectOptions, command: Command) => withStore(command, context, ({ store }) => discard(store, options, context)));
+}
+
+function withFilters(command: Command): Command {
+	return command
+		.option("--topic <topic>", "of this topic")
+		.option("--partition <number>", "of this partition", partitionNumber)
+		.option("--offset <number>", "at this offset", offsetNumber)
+		.addOption(new Option("--reason <reason>", "with this reason").choices(reasons))
+		.addOption(new Option("--state <state>", "in this state").choices(states))
+		.option("--json", "a JSON line per letter");
+}
+
+async function list(store: DeadLetterStore, options: SelectOptions, { stdout }: CommandContext): Promise<void> {
+	const letters = await store.find({ ...filterOf(options), limit: options.limit });
+	if (options.json) {
+		for (const letter of letters) print(stdout, JSON.stringify(documentOf(letter)));
+		return;
+	}
+	const rows = letters.map(({ topic, partition, offset, reason, sqlstate, state, attempts, lastAt, error }) => [
+		topic,
+		partition,
+		offset,
+		reason,
+		sqlstate ?? "-",
+		state,
+		attempts,
+		lastAt,
+		oneLine(error),
+	]);
+	print(stdout, textTable(["TOPIC", "PARTITION", "OFFSET", "REASON", "SQLSTATE", "STATE", "ATTEMPTS", "LAST-AT", "ERROR"], rows));
+}
+
+async function show(
+	store: DeadLetterStore,
+	at: { topic: string; partition: number; offset: number },
+	json: boolean,
+	{ stdout }: CommandContext,
+): Promise<void> {
+	const [letter] = await store.find(at);
+	if (!letter) throw new ExitError(exitCodes.found, "no_letter", `there is no dead letter of ${partitionName(at)} at offset ${at.offset}`);
+	const document = documentOf(letter);
+	if (json) {
+		print(stdout, JSON.stringify(document));
+		return;
+	}
+	const width = Math.max(...Object.keys(document).map((name) => name.length));
+	for (const [name, value] of Object.entries(document)) {
+		print(stdout, `${name.padEnd(width)}  ${typeof value === "string" ? value : JSON.stringify(value)}`);
+	}
+}
+
+async function replay(
+	store: DeadLetterStore,
+	config: Config,
+	database: Database,
+	options: SelectOptions,
+	{ stdout, clock, interrupted, exit }: CommandContext,
+): Promise<void> {
+	if (config.handler.module === "")
+		throw new ExitError(exitCodes.usage, "no_handler", "handler.module is needed: the handler to replay with");
+	const letters = await store.find(selectionOf(options));
+	let failed = 0;
+	await replayLetters({ config, database, clock, random: systemRandom, signal: interrupted }, letters, async (letter) => {
+		if (letter.error !== null) failed++;
+		await store.mark(letter, letter.error === null ? "replayed" : "open", letter.error);
+		const { topic, partition, offset, error } = letter;
+		const line = `${partitionName(letter)} offset ${offset}: ${error === null ? "replayed" : `still fails: ${oneLine(error)}`}`;
+		print(stdout, options.json ? JSON.stringify({ topic, partition, offset, replayed: error === null, error }) : line);
+	});
+	if (!options.json) print(stdout, `${letters.length - failed} replayed, ${failed} still fail.`);
+	if (failed > 0) exit(exitCodes.found);
+}
+
+async function discard(store: DeadLetterStore, options: SelectOptions, { stdout }: CommandContext): Promise<void> {
+	const count = options.purge ? await store.purge(selectionOf(options)) : await store.discard(selectionOf(options));
+	const action = options.purge ? "deleted" : "discarded";
+	print(stdout, options.json ? JSON.stringify({ [action]: count }) : `${count} ${action}.`);
+}
+
+/** Open letters unless a state is asked for. */
+function filterOf({ topic, partition, offset, reason, state = "open" }: SelectOptions): LetterFilter {
+	return { topic, partition, offset, reason, state };
+}
+
+/** What changes letters has to be told which. */
+function selectionOf(options: SelectOptions): LetterFilter {
+	const { topic, partition, offset, reason, state, all } = options;
+	if (!all && [topic, partition, offset, reason, state].every((value) => value === undefined)) {
+		throw new ExitError(exitCodes.usage, "no_selection", "say which: --all, or --topic, --partition, --offset, --reason, --state");
+	}
+	return filterOf(options);
+}
+
+/** A letter for JSON; key, value and headers readable where they are text. */
+function documentOf({ key, value, headers, ...letter }: StoredLetter): Record<string, unknown> {
+	return {
+		...letter,
+		key: shownBytes(key),
+		value: shownBytes(value),
+		headers: headers.map(([name, content]) => [name, shownBytes(content)]),
+	};
+}
+
+function oneLine(error: string): string {
+	const line = error.replaceAll(/\s*\n\s*/g, " ");
+	return line.length > LONGEST_ERROR ? `${line.slice(0, LONGEST_ERROR)}…` : line;
+}
+
+/** The letters of the configured group and database, or of the embedded daemon of this folder. */
+async function withStore(
+	command: Command,
+	context: CommandContext,
+	use: (parts: { store: DeadLetterStore; config: Config; database: Database }) => Promise<void>,
+): Promise<void> {
+	const config = await databaseConfigOf(command, context);
+	const { database: options, kafka, deadLetters } = config;
+	const database = connectDatabase({ url: options.url, connections: options.connections, clock: context.clock });
+	try {
+		await use({ store: new DeadLetterStore(database, deadLetters.table, kafka.group), config, database });
+	} catch (error) {
+		if (error instanceof ExitError) throw error;
+		throw new ExitError(exitCodes.found, "database", `the dead letters can't be reached: ${problemOf(error).message}`, { cause: error });
+	} finally {
+		await database.close();
+	}
+}
+
+async function databaseConfigOf(command: Command, context: CommandContext): Promise<Config> {
+	const { config } = configOf(command, context);
+	const embedded = config.database.url === "" ? await readEmbeddedFile(context.cwd) : null;
+	if (embedded) return withEmbeddedProfile(config, embedded);
+	if (config.database.url === "") {
+		throw new ExitError(
+			exitCodes.usage,
+			"no_database",
+			"database.url is needed: set POCKAFFE_DATABASE_URL, or run an embedded daemon here (pockaffe run)",
+		);
+	}
+	if (config.kafka.group === "")
+		throw new ExitError(exitCodes.usage, "no_group", "kafka.group is needed: dead letters belong to a consumer group");
+	return config;
+}

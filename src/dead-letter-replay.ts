@@ -1,0 +1,130 @@
+/**
+ * Dead letters through the handler again, under their original coordinates: by the same partition worker and writer that the daemon
+ * has, so that order, isolation and CAS hold here too (a row that is newer by now is not moved back). One attempt per letter.
+ */
+import type { Config } from "./config/config.ts";
+import { tableLayouts } from "./config/table-layouts.ts";
+import type { Clock } from "./core/clock.ts";
+import type { DeadLetter } from "./core/dead-letter.ts";
+import { ExitError, exitCodes } from "./core/errors.ts";
+import { partitionName, type TopicPartition } from "./core/message.ts";
+import type { Random } from "./core/random.ts";
+import { BatchWriter } from "./sink/batch-writer.ts";
+import type { Database } from "./sink/database.ts";
+import type { StoredLetter } from "./sink/dead-letter-store.ts";
+import { RestartIntensity } from "./supervisor/restart-intensity.ts";
+import { PartitionWorker } from "./worker/partition-worker.ts";
+import { packMessages } from "./worker/thread-codec.ts";
+import { createHandlerThreadFactory } from "./worker/worker-thread.ts";
+
+/** What a replay is given. */
+export interface ReplayParts {
+	readonly config: Config;
+	readonly database: Database;
+	readonly clock: Clock;
+	readonly random: Random;
+	/** Ends the replay; what was not told yet stays as it is. */
+	readonly signal: AbortSignal;
+}
+
+/** What became of one letter: `error` is null where it went through. */
+export interface ReplayedLetter extends TopicPartition {
+	readonly offset: number;
+	readonly error: string | null;
+}
+
+/** A worker that kills its thread with every letter must not be given up: each letter has its one attempt. */
+const MAX_RESTARTS = 1_000_000;
+
+/** Replays letters (by topic, partition and offset, as the store gives them); calls back for each as its fate is known. Throws where the handler can't be loaded. */
+export async function replayLetters(
+	parts: ReplayParts,
+	letters: readonly StoredLetter[],
+	told: (letter: ReplayedLetter) => Promise<void>,
+): Promise<void> {
+	const { config, database, clock, random } = parts;
+	const layouts = tableLayouts(config);
+	const writer = new BatchWriter({ layouts, database, connections: config.database.connections, batch: config.batch, clock, random });
+	try {
+		for (const ofPartition of byPartition(letters)) await replayPartition(parts, writer, ofPartition, told);
+	} finally {
+		await writer.dispose();
+	}
+}
+
+async function replayPartition(
+	{ config, clock, random, signal }: ReplayParts,
+	writer: BatchWriter,
+	letters: readonly StoredLetter[],
+	told: (letter: ReplayedLetter) => Promise<void>,
+): Promise<void> {
+	const [{ topic, partition }] = letters as [StoredLetter];
+	const layouts = tableLayouts(config);
+	const errors = new Map<number, string>();
+	const fates: Promise<void>[] = [];
+	let finish: (error: Error | null) => void = () => {};
+	const ended = new Promise<Error | null>((resolve) => (finish = resolve));
+	const noticed = () => {};
+	const worker = new PartitionWorker({
+		partition: { topic, partition },
+		settings: {
+			...config.handler,
+			...config.supervisor,
+			maxAttempts: 1,
+			retryBackoffMs: 0,
+			minBackoffMs: 0,
+			onPoison: "dead-letter",
+			// A timestamp from the future stays one, and is refused again.
+			futureLimits: new Map(
+				layouts.filter(({ version }) => version.kind === "timestamp").map(({ name, maxFutureMs }) => [name, maxFutureMs]),
+			),
+		},
+		createThread: createHandlerThreadFactory({
+			handler: config.handler,
+			tables: layouts,
+			maxHeapMb: config.workers.maxHeapMb,
+			timestampType: config.kafka.timestampType,
+		}),
+		rows: writer,
+		deadLetters: { store: async ({ offset, error }: DeadLetter) => void errors.set(offset, error) },
+		intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
+		clock,
+		random,
+		finished: (offset) => {
+			fates.push(told({ topic, partition, offset, error: errors.get(offset) ?? null }));
+			if (fates.length === letters.length) finish(null);
+		},
+		queueShare: () => Number.POSITIVE_INFINITY,
+		listener: {
+			started: noticed,
+			handled: noticed,
+			restarted: noticed,
+			parked: noticed,
+			resumed: noticed,
+			deadLettered: noticed,
+			skipped: noticed,
+			stopRequested: noticed,
+			crashed: ({ kind, error }) => {
+				if (kind === "load" || kind === "init") finish(new ExitError(exitCodes.found, "handler", `nothing was replayed: ${error.message}`));
+			},
+		},
+	});
+	signal.addEventListener("abort", () => finish(new ExitError(exitCodes.found, "interrupted", "the replay was interrupted")), {
+		once: true,
+	});
+	worker.deliver(packMessages(letters));
+	const error = await ended;
+	await (error ? worker.kill() : worker.stop("shutdown"));
+	await Promise.all(fates);
+	if (error) throw error;
+}
+
+function byPartition(letters: readonly StoredLetter[]): StoredLetter[][] {
+	const groups = new Map<string, StoredLetter[]>();
+	for (const letter of letters) {
+		const group = groups.get(partitionName(letter));
+		if (group) group.push(letter);
+		else groups.set(partitionName(letter), [letter]);
+	}
+	return [...groups.values()];
+}

@@ -1,0 +1,108 @@
+/** From a message that fails to one that is mended: listed, shown, replayed under its own coordinates, or discarded. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, inject, it } from "vitest";
+import { Producer } from "../../src/kafka/producer.ts";
+import { jsonLines, pockaffe } from "../support/command-line.ts";
+import { runDaemon } from "../support/daemon-process.ts";
+import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { createTestDatabase } from "../support/test-database.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const broken = `
+	export function handleMessage({ key, value }) {
+		const text = value.toString();
+		if (text.startsWith("exit")) process.exit(1);
+		if (text.startsWith("bad")) throw new TypeError("can't be handled yet");
+		return { id: key?.toString() ?? "none", fields: { name: text, amount: text.startsWith("large") ? "9223372036854775808" : 1 } };
+	}`;
+const mended = `
+	export const handleMessage = ({ key, value }) => value.toString() === "bad for ever"
+		? Promise.reject(new Error("still \\u0000 bad"))
+		: { id: key?.toString() ?? "none", fields: { name: "mended " + value, amount: 2 } };`;
+
+describeOnKafka("dead letters", () => {
+	it("are listed, shown, replayed without moving newer rows back, discarded and purged", { timeout: 120_000 }, async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, brokers] = [uniqueName("letters"), inject("kafkaBrokers")];
+		await loadTopic(brokers, { name: topic, partitions: 1 }, []);
+		await using producer = await Producer.connect(kafkaAt(brokers));
+		await writeFile(join(folder.path, "handler.mjs"), broken);
+		const config = {
+			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
+			handler: { module: "./handler.mjs", maxAttempts: 2, retryBackoffMs: 1 },
+			supervisor: { minBackoffMs: 1, maxBackoffMs: 5 },
+			database: { url: db.url },
+			tables: { events: { columns: { name: "text", amount: "bigint" }, create: true } },
+			http: { port: 0 },
+		};
+		const daemon = await runDaemon(folder.path, config);
+		const values = [
+			["a", "bad a"],
+			["b", "good b"],
+			["c", "large c"],
+			["d", "exit d"],
+			["e", "bad e"],
+			["e", "good e"],
+			["f", "bad for ever"],
+		] as const;
+		for (const [key, value] of values) await producer.produce({ topic, key, value, headers: [["h", "ä"]] });
+		await producer.produce({ topic, key: null, value: Buffer.from([0x62, 0x61, 0x64, 0xff]) });
+		await waitFor("six letters", async () => (await daemon.metric("pockaffe_dead_letters_total")) === 6);
+		expect(await daemon.stop()).toBe(0);
+
+		const run = (...args: string[]) => pockaffe(["dead-letters", ...args, "-c", "pockaffe.yaml"], { cwd: folder.path });
+		const listed = await run("list", "--json");
+		expect(jsonLines(listed.stdout)).toMatchObject([
+			{
+				topic,
+				partition: 0,
+				offset: 0,
+				reason: "poison",
+				attempts: 2,
+				state: "open",
+				key: "a",
+				value: "bad a",
+				headers: [["h", "ä"]],
+				error: "can't be handled yet",
+			},
+			{ offset: 2, reason: "row_fault", sqlstate: "22003", table: "events", rowId: "c" },
+			{ offset: 3, reason: "poison", error: expect.stringContaining("process.exit(1)") },
+			{ offset: 4, reason: "poison" },
+			{ offset: 6, reason: "poison" },
+			{ offset: 7, key: null, value: { base64: "YmFk/w==" } },
+		]);
+		expect((await run("list", "--reason", "row_fault")).stdout).toMatch(
+			new RegExp(`^TOPIC.*\\n${topic}\\s+0\\s+2\\s+row_fault\\s+22003\\s+open`),
+		);
+		expect((await run("show", topic, "0", "0")).stdout).toMatch(/error\s+can't be handled yet[\s\S]*stack\s+TypeError[\s\S]*value\s+bad a/);
+		expect(await run("show", topic, "0", "1")).toMatchObject({ code: 1, stderr: expect.stringContaining("there is no dead letter") });
+		expect(await run("replay")).toMatchObject({ code: 2, stderr: expect.stringContaining("say which: --all") });
+
+		await writeFile(join(folder.path, "handler.mjs"), "export const nothing = 1;");
+		expect(await run("replay", "--all")).toMatchObject({ code: 1, stderr: expect.stringContaining("nothing was replayed") });
+		await writeFile(join(folder.path, "handler.mjs"), mended);
+		const replayed = await run("replay", "--all");
+		expect([replayed.code, replayed.stdout.trim().split("\n").at(-1)]).toEqual([1, "5 replayed, 1 still fail."]);
+		const rows = await db.database.query("select id, name, kafka_offset::int as offset from events order by id");
+		expect(rows).toEqual([
+			{ id: "a", name: "mended bad a", offset: 0 },
+			{ id: "b", name: "good b", offset: 1 },
+			{ id: "c", name: "mended large c", offset: 2 },
+			{ id: "d", name: "mended exit d", offset: 3 },
+			// The newer row of the same id stays.
+			{ id: "e", name: "good e", offset: 5 },
+			{ id: "none", name: expect.stringContaining("mended bad"), offset: 7 },
+		]);
+		expect(jsonLines((await run("list", "--json")).stdout)).toMatchObject([{ offset: 6, state: "open", error: "still  bad" }]);
+		expect(jsonLines((await run("list", "--json", "--state", "replayed")).stdout)).toHaveLength(5);
+
+		expect((await run("discard", "--offset", "6")).stdout).toBe("1 discarded.\n");
+		expect(jsonLines((await run("list", "--json")).stdout)).toEqual([]);
+		expect((await run("discard", "--state", "replayed", "--purge")).stdout).toBe("5 deleted.\n");
+		expect(await db.database.query("select state from pockaffe_dead_letters")).toEqual([{ state: "discarded" }]);
+	});
+});
