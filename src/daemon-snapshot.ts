@@ -76,7 +76,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 				inFlight: queue.handed,
 				restarts,
 				attempts,
-				breakerOpen: false,
+				breakerOpen: child.breakerOpen,
 				lastFailure,
 			},
 		];

@@ -319,7 +319,7 @@ export class Daemon {
 		const { handler, supervisor } = this.parts.config;
 		const byTimestamp = this.layouts.filter(({ version }) => version.kind === "timestamp");
 		const futureLimits = new Map(byTimestamp.map(({ name, maxFutureMs }) => [name, maxFutureMs]));
-		return { ...handler, ...supervisor, futureLimits };
+		return { ...handler, ...supervisor, futureLimits, breaker: this.parts.config.deadLetters.breaker };
 	}
 
 	#workerListener(): WorkerListener {

@@ -74,6 +74,8 @@ async function replayPartition(
 			retryBackoffMs: 0,
 			minBackoffMs: 0,
 			onPoison: "dead-letter",
+			// Every letter is one already.
+			breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
 			// A timestamp from the future stays one, and is refused again.
 			futureLimits: new Map(
 				layouts.filter(({ version }) => version.kind === "timestamp").map(({ name, maxFutureMs }) => [name, maxFutureMs]),

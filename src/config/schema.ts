@@ -189,15 +189,18 @@ const deadLetters = z.strictObject({
 	topic: text().default("").describe("The topic, for `topic`"),
 	breaker: z
 		.strictObject({
-			share: notBuiltYet(z.number("a number above 0, at most 1").gt(0).max(1), 0.1)
+			share: z
+				.number("a number above 0, at most 1")
+				.gt(0, "a number above 0, at most 1")
+				.max(1, "a number above 0, at most 1")
 				.default(0.1)
-				.describe("Share of dead letters that parks a partition"),
-			minMessages: notBuiltYet(positive(), 100).default(100).describe("Messages from which the share counts"),
-			withinMs: notBuiltYet(positive(), 60_000).default(60_000).describe("Period of the share"),
-			consecutive: notBuiltYet(positive(), 20).default(20).describe("Dead letters in a row that park a partition"),
+				.describe("More than this share of the messages of the period; 1: never by share"),
+			minMessages: positive().default(100).describe("Messages of the period from which the share counts"),
+			withinMs: positive("milliseconds: a whole number above 0").default(60_000).describe("The period"),
+			consecutive: notNegative().default(20).describe("So many dead letters in a row; 0: never by a row"),
 		})
 		.prefault({})
-		.describe("Parks a partition with too many dead letters; not applied in this version"),
+		.describe("Parks a partition before it makes too many dead letters; one message decides after a changed file, resume or restart"),
 });
 
 /** See the file's header. */

@@ -16,6 +16,8 @@ export interface HeldBatch {
 	readonly batch: PackedBatch;
 	readonly state: Uint8Array;
 	readonly open: Int32Array;
+	/** 1: a dead letter was made of the message. */
+	readonly lettered: Uint8Array;
 	unfinished: number;
 }
 
@@ -24,6 +26,11 @@ export interface Run {
 	readonly held: HeldBatch;
 	readonly from: number;
 	readonly to: number;
+}
+
+interface Held {
+	readonly held: HeldBatch;
+	readonly message: number;
 }
 
 /** See the file's header. */
@@ -36,7 +43,9 @@ export class MessageQueue {
 	#handed = 0;
 	#bytes = 0;
 	/** Messages that the handler left unfinished by `finishedTo`, in offset order. */
-	#unconfirmed: { held: HeldBatch; message: number }[] = [];
+	#unconfirmed: Held[] = [];
+	/** Messages whose dead letter may not be made for now. */
+	#withheld: Held[] = [];
 	#dropped = false;
 
 	/** Messages received and not yet given to the thread. */
@@ -59,8 +68,19 @@ export class MessageQueue {
 		return this.#unconfirmed.length;
 	}
 
+	/** Messages that wait for a person or a changed handler. */
+	get withheld(): number {
+		return this.#withheld.length;
+	}
+
 	push(batch: PackedBatch): void {
-		const held = { batch, state: new Uint8Array(batch.length), open: new Int32Array(batch.length), unfinished: batch.length };
+		const held = {
+			batch,
+			state: new Uint8Array(batch.length),
+			open: new Int32Array(batch.length),
+			lettered: new Uint8Array(batch.length),
+			unfinished: batch.length,
+		};
 		this.#batches.push(held);
 		this.#queued += batch.length;
 		this.#bytes += batch.bytes.byteLength;
@@ -130,21 +150,35 @@ export class MessageQueue {
 
 	/** The worker's life ended: what it had left unfinished is queued again, in order. */
 	requeueUnconfirmed(): void {
-		const [first] = this.#unconfirmed;
-		if (!first) return;
-		for (const { held, message } of this.#unconfirmed) {
-			held.open[message] = (held.open[message] as number) - 1;
-			held.state[message] = QUEUED;
-		}
-		this.#queued += this.#unconfirmed.length;
-		this.#handed -= this.#unconfirmed.length;
-		this.#unconfirmed = [];
-		this.#lookFrom(first.held, first.message);
+		this.#requeue(this.#unconfirmed.splice(0));
+	}
+
+	/** The message stays unfinished until `requeueWithheld`. */
+	withhold(held: HeldBatch, message: number): void {
+		this.opened(held, message);
+		this.#withheld.push({ held, message });
+	}
+
+	/** What was withheld is queued again, in order. */
+	requeueWithheld(): void {
+		const offsetOf = ({ held, message }: Held) => held.batch.offsets[message] as number;
+		this.#requeue(this.#withheld.splice(0).sort((left, right) => offsetOf(left) - offsetOf(right)));
 	}
 
 	/** Forgets everything that was not handed over (a drain). */
 	dropQueued(): void {
 		this.#dropped = true;
+	}
+
+	#requeue(messages: readonly Held[]): void {
+		for (const { held, message } of messages) {
+			held.open[message] = (held.open[message] as number) - 1;
+			held.state[message] = QUEUED;
+		}
+		this.#queued += messages.length;
+		this.#handed -= messages.length;
+		const [first] = messages;
+		if (first) this.#lookFrom(first.held, first.message);
 	}
 
 	/** `next` begins here; everything before is handed or finished. */

@@ -8,6 +8,7 @@ import type { Clock } from "../core/clock.ts";
 import type { DeadLetter } from "../core/dead-letter.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { RowBlock, RowFault } from "../core/rows.ts";
+import { Breaker, type BreakerLimits } from "./breaker.ts";
 import type { BatchOutcome } from "./handler-thread.ts";
 import type { HeldBatch, MessageQueue } from "./message-queue.ts";
 import type { DeadLetterSink, RowSink, RowSubmission } from "./ports.ts";
@@ -16,7 +17,7 @@ import { keyAt, messageAt } from "./thread-codec.ts";
 /** What the router needs of its worker's parts. */
 export interface RouterParts {
 	readonly partition: TopicPartition;
-	readonly settings: { readonly futureLimits: ReadonlyMap<string, number> };
+	readonly settings: { readonly futureLimits: ReadonlyMap<string, number>; readonly breaker: BreakerLimits };
 	readonly rows: RowSink;
 	readonly deadLetters: DeadLetterSink;
 	readonly clock: Clock;
@@ -34,6 +35,9 @@ export class OutcomeRouter {
 	readonly #parts: RouterParts;
 	readonly #queue: MessageQueue;
 	readonly #moved: () => void;
+	readonly #breaker: Breaker;
+	/** Messages that finished without a letter and of which the breaker was not told yet. */
+	#passed = 0;
 	readonly #ended = new AbortController();
 
 	/** `moved` is called whenever a message was finished. */
@@ -41,20 +45,21 @@ export class OutcomeRouter {
 		this.#parts = parts;
 		this.#queue = queue;
 		this.#moved = moved;
+		this.#breaker = new Breaker(parts.settings.breaker);
 	}
 
 	/** Routes what the handler made of messages `outcome.from` to `outcome.to` of `held`, which are taken from the queue. */
 	route(held: HeldBatch, outcome: BatchOutcome): void {
-		const dropped = this.#dropFuture(held, outcome.blocks);
-		const blocks = dropped.size === 0 ? outcome.blocks : outcome.blocks.map((block) => withoutMessages(block, dropped));
+		const future = this.#futureMessages(held, outcome.blocks);
+		const blocks = future.size === 0 ? outcome.blocks : outcome.blocks.map((block) => withoutMessages(block, future));
 		for (const block of blocks) for (const message of block.messages) this.#queue.opened(held, message);
 		this.#leaveUnconfirmed(held, outcome);
-		for (const { message, fault } of outcome.faults) if (!dropped.has(message)) this.#letter(held, message, refusal(fault));
-		for (const { message, why } of outcome.rejected) this.#letter(held, message, { reason: "rejected", error: why });
+		this.#letters(held, outcome, future);
 		if (blocks.some((block) => block.length > 0)) this.#parts.rows.write(this.#submission(held, blocks));
 		for (let message = outcome.from; message < outcome.to; message++) {
 			if (this.#queue.closed(held, message)) this.#finished(held, message);
 		}
+		this.#tellPassed();
 		this.#moved();
 	}
 
@@ -82,6 +87,22 @@ export class OutcomeRouter {
 		return keyAt(held.batch, message);
 	}
 
+	/** Why dead letters are withheld and the partition has to wait; null while they aren't. */
+	get breakerReason(): string | null {
+		return this.#breaker.reason;
+	}
+
+	/** True while the next message decides alone whether dead letters may be made again. */
+	get onTrial(): boolean {
+		return this.#breaker.onTrial;
+	}
+
+	/** What was withheld is queued again, and its first message decides. */
+	tryAgain(): void {
+		this.#queue.requeueWithheld();
+		this.#breaker.tryAgain();
+	}
+
 	get disposed(): boolean {
 		return this.#ended.signal.aborted;
 	}
@@ -102,6 +123,7 @@ export class OutcomeRouter {
 			refused: (message, fault) => {
 				this.#letter(held, message, refusal(fault));
 				this.#close(held, message);
+				if (this.#breaker.reason !== null) this.#moved();
 			},
 		};
 	}
@@ -115,29 +137,44 @@ export class OutcomeRouter {
 		}
 	}
 
+	/** Letters of a run in the order of its messages, so that the breaker sees them as they were. */
+	#letters(held: HeldBatch, { faults, rejected }: BatchOutcome, future: ReadonlyMap<number, LetterCause>): void {
+		const causes = new Map(future);
+		for (const { message, why } of rejected) causes.set(message, { reason: "rejected", error: why });
+		for (const { message, fault } of faults) if (!causes.has(message)) causes.set(message, refusal(fault));
+		for (const message of [...causes.keys()].sort((left, right) => left - right)) {
+			this.#letter(held, message, causes.get(message) as LetterCause);
+		}
+	}
+
 	/** Messages whose timestamp is too far ahead for a table guarded by it: dead letters, none of their rows is written. */
-	#dropFuture(held: HeldBatch, blocks: readonly RowBlock[]): ReadonlySet<number> {
-		const dropped = new Set<number>();
+	#futureMessages(held: HeldBatch, blocks: readonly RowBlock[]): ReadonlyMap<number, LetterCause> {
+		const future = new Map<number, LetterCause>();
 		const now = this.#parts.clock.now();
 		for (const { table, messages } of blocks) {
 			const maxFutureMs = this.#parts.settings.futureLimits.get(table);
 			if (maxFutureMs === undefined) continue;
 			const latest = now + maxFutureMs;
-			for (const message of messages) if ((held.batch.timestamps[message] as number) > latest) dropped.add(message);
+			for (const message of messages) {
+				const timestamp = held.batch.timestamps[message] as number;
+				if (timestamp <= latest || future.has(message)) continue;
+				const ahead = Math.round((timestamp - now) / 1000);
+				const error = `the message's timestamp is ${ahead} s ahead of this machine's clock, more than cas.maxFutureMs allows`;
+				future.set(message, { reason: "future_timestamp", error });
+			}
 		}
-		for (const message of dropped) {
-			const ahead = Math.round(((held.batch.timestamps[message] as number) - now) / 1000);
-			this.#letter(held, message, {
-				reason: "future_timestamp",
-				error: `the message's timestamp is ${ahead} s ahead of this machine's clock, more than cas.maxFutureMs allows`,
-			});
-		}
-		return dropped;
+		return future;
 	}
 
-	/** Stores a dead letter; the message stays open until it is durable. */
+	/** Stores a dead letter, and the message stays open until it is durable; or withholds it, and the message stays open until then. */
 	#letter(held: HeldBatch, message: number, cause: LetterCause): void {
 		if (this.#ended.signal.aborted) return;
+		this.#tellPassed();
+		if (!this.#breaker.admits(this.#parts.clock.monotonic())) {
+			this.#queue.withhold(held, message);
+			return;
+		}
+		held.lettered[message] = 1;
 		this.#queue.opened(held, message);
 		const letter: DeadLetter = {
 			...this.#parts.partition,
@@ -170,6 +207,18 @@ export class OutcomeRouter {
 
 	#finished(held: HeldBatch, message: number): void {
 		this.#parts.finished(held.batch.offsets[message] as number);
+		if (held.lettered[message] === 1) return;
+		this.#passed++;
+		// A message on trial has decided, and the worker waits for that.
+		if (!this.#breaker.onTrial) return;
+		this.#tellPassed();
+		this.#moved();
+	}
+
+	/** Counted one by one, told in bulk: it concerns every message. */
+	#tellPassed(): void {
+		this.#breaker.passed(this.#passed, this.#parts.clock.monotonic());
+		this.#passed = 0;
 	}
 }
 
@@ -177,7 +226,7 @@ function refusal(fault: RowFault): LetterCause {
 	return { reason: "row_fault", error: fault.message, sqlstate: fault.sqlstate, table: fault.table, rowId: fault.rowId };
 }
 
-function withoutMessages(block: RowBlock, dropped: ReadonlySet<number>): RowBlock {
+function withoutMessages(block: RowBlock, dropped: ReadonlyMap<number, unknown>): RowBlock {
 	const kept: number[] = [];
 	for (let row = 0; row < block.length; row++) if (!dropped.has(block.messages[row] as number)) kept.push(row);
 	return {

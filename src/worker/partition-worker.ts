@@ -76,6 +76,11 @@ export class PartitionWorker {
 		return this.#policy.failuresInARow;
 	}
 
+	/** True while too many dead letters keep the partition parked. */
+	get breakerOpen(): boolean {
+		return this.#router.breakerReason !== null;
+	}
+
 	/** The last failure, with the wall-clock time in ms. */
 	get lastFailure(): (CrashReport & { readonly time: number }) | null {
 		return this.#lastFailure;
@@ -119,7 +124,7 @@ export class PartitionWorker {
 		this.#beginStop(reason);
 		await this.#life;
 		this.#parts.rows.flush();
-		while (this.#queue.handed > 0 && !this.#router.disposed && !rowsBlocked()) await this.#wake.next();
+		while (this.#queue.handed > this.#queue.withheld && !this.#router.disposed && !rowsBlocked()) await this.#wake.next();
 	}
 
 	/** Something outside changed that a drain may wait for (the database is blocked, a deadline passed). */
@@ -174,6 +179,10 @@ export class PartitionWorker {
 				await this.#wake.next();
 				continue;
 			}
+			if (this.#router.breakerReason !== null) {
+				await this.#parkAtBreaker(this.#router.breakerReason);
+				continue;
+			}
 			if (this.#idleDeath) {
 				const death = this.#idleDeath;
 				await this.#died(() => this.#policy.threadDied(death, this.#queue.next(1)));
@@ -185,7 +194,7 @@ export class PartitionWorker {
 				await this.#wake.next();
 				continue;
 			}
-			if (await this.#ensureStarted(run)) await this.#hand(this.#policy.cut(run));
+			if (await this.#ensureStarted(run)) await this.#hand(this.#router.onTrial ? { ...run, to: run.from + 1 } : this.#policy.cut(run));
 		}
 	}
 
@@ -302,6 +311,16 @@ export class PartitionWorker {
 	async #park(reason: string, retryAfterMs: number): Promise<void> {
 		this.#parts.listener.parked(this.#parts.partition, reason);
 		await this.#waitUnlessChanged(retryAfterMs, { name: "parked", reason });
+		this.#parts.listener.resumed(this.#parts.partition);
+	}
+
+	/** Nothing but a changed file or a person ends this: a timer would only make more dead letters. */
+	async #parkAtBreaker(reason: string): Promise<void> {
+		this.#state = { name: "parked", reason };
+		this.#parts.listener.parked(this.#parts.partition, reason);
+		while (!this.#stopReason && !this.#anew) await this.#wake.next();
+		if (this.#stopReason) return;
+		this.#router.tryAgain();
 		this.#parts.listener.resumed(this.#parts.partition);
 	}
 

@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import type { DeadLetter } from "../core/dead-letter.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
+import type { BreakerLimits } from "./breaker.ts";
 import type { CrashReport } from "./crash-report.ts";
 import type { BatchOutcome, HandlerThreadFactory } from "./handler-thread.ts";
 import type { DeadLetterSink, RowSink } from "./ports.ts";
@@ -19,6 +20,8 @@ export interface WorkerSettings {
 	readonly maxBackoffMs: number;
 	/** Tables guarded by the timestamp, with their `maxFutureMs`. */
 	readonly futureLimits: ReadonlyMap<string, number>;
+	/** `deadLetters.breaker`. */
+	readonly breaker: BreakerLimits;
 }
 
 /** Counts restarts and failures; the worker asks it whether to go on. */

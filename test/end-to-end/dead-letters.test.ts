@@ -105,4 +105,39 @@ describeOnKafka("dead letters", () => {
 		expect((await run("discard", "--state", "replayed", "--purge")).stdout).toBe("5 deleted.\n");
 		expect(await db.database.query("select state from pockaffe_dead_letters")).toEqual([{ state: "discarded" }]);
 	});
+
+	it("stop at the breaker: the partition parks, says so, and a person lets one message decide", async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, brokers] = [uniqueName("breaker"), inject("kafkaBrokers")];
+		const records = Array.from({ length: 60 }, (_, i) => ({
+			topic,
+			partition: i % 2,
+			key: `k${i}`,
+			value: i % 2 === 0 ? "not JSON" : "{}",
+		}));
+		await loadTopic(brokers, { name: topic, partitions: 2 }, records);
+		const daemon = await runDaemon(folder.path, {
+			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
+			handler: { module: "pockaffe:json" },
+			database: { url: db.url },
+			tables: { events: { columns: { name: "text" }, create: true } },
+			http: { port: 0, admin: true },
+			offsets: { commitIntervalMs: 100 },
+		});
+		try {
+			const parked = await waitFor("the breaker", async () => (await daemon.notReady()).find(({ code }) => code === "parked"));
+			expect(parked).toMatchObject({ topic, partition: 0, message: "breaker: 20 dead letters in a row" });
+			const letters = async () => (await db.database.query("select count(*)::int as letters from pockaffe_dead_letters"))[0]?.letters;
+			await waitFor("the other partition", async () => (await db.database.query("select 1 from events")).length === 30);
+			const committed = async () => (await daemon.status()).partitions.map((each) => each.committed);
+			await waitFor("what is finished to be committed", async () => (await committed()).join() === "19,30");
+			expect([await letters(), await daemon.metric("pockaffe_breaker_open", 'partition="0"')]).toEqual([19, 1]);
+			await pockaffe(["resume", topic, "0", "--url", await daemon.url()], { cwd: "/" });
+			await waitFor("the decision", async () => (await daemon.status()).partitions[0]?.state === "parked");
+			expect([await letters(), (await committed()).join()]).toEqual([19, "19,30"]);
+		} finally {
+			expect(await daemon.stop()).toBe(0);
+		}
+	});
 });
