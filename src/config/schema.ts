@@ -80,9 +80,7 @@ const handler = z.strictObject({
 		.default("")
 		.describe("ES module with handleMessage or handleMessages, relative to this file; or pockaffe:json, pockaffe:log"),
 	options: z.record(z.string(), z.unknown()).default({}).describe("Handed to the handler's init; pockaffe:json takes `id`"),
-	concurrency: notBuiltYet(positive(), 1)
-		.default(1)
-		.describe("Messages of one partition that may overlap, different keys only; only 1 in this version"),
+	concurrency: positive().default(1).describe("Messages of one partition whose handleMessage may overlap; never two with one key"),
 	timeoutMs: positive("milliseconds: a whole number above 0").default(30_000).describe("Longest a single call of the handler may take"),
 	maxAttempts: positive().default(5).describe("Failed attempts that make a message poison"),
 	retryBackoffMs: milliseconds().default(50).describe("Wait before the second attempt; doubles"),

@@ -34,6 +34,8 @@ export interface BatchOutcome {
 	readonly durationsMs: Float64Array;
 	/** handleMessages returned `finishedTo`: the offset up to which messages are finished, null for none. undefined: all are. */
 	readonly finishedTo?: number | null;
+	/** Messages among them that were not handled (calls overlapped and one failed), ascending. */
+	readonly unhandled?: readonly number[];
 	/** Warnings to log once, e.g. fields that no column takes. */
 	readonly warnings: readonly string[];
 }
@@ -43,7 +45,10 @@ export type StartReply =
 	| { readonly ok: true; readonly handles: "message" | "batch" }
 	| { readonly ok: false; readonly failure: HandlerFailure };
 
-/** The answer to `run`. On failure `outcome` holds what was handled before, and `failedFrom..failedTo` is the call that failed. */
+/**
+ * The answer to `run`. On failure `outcome` holds what was handled, and `failedFrom..failedTo` is the call that failed: all before it was
+ * handled and nothing behind it, unless `outcome.unhandled` says otherwise.
+ */
 export type RunReply =
 	| { readonly ok: true; readonly outcome: BatchOutcome }
 	| {

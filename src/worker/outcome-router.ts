@@ -56,8 +56,9 @@ export class OutcomeRouter {
 		this.#leaveUnconfirmed(held, outcome);
 		this.#letters(held, outcome, future);
 		if (blocks.some((block) => block.length > 0)) this.#parts.rows.write(this.#submission(held, blocks));
+		const unhandled = new Set(outcome.unhandled);
 		for (let message = outcome.from; message < outcome.to; message++) {
-			if (this.#queue.closed(held, message)) this.#finished(held, message);
+			if (!unhandled.has(message) && this.#queue.closed(held, message)) this.#finished(held, message);
 		}
 		this.#tellPassed();
 		this.#moved();

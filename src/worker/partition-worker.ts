@@ -229,11 +229,19 @@ export class PartitionWorker {
 			await this.#died(() => this.#policy.threadDiedRunning(deathOf(error), run, progress));
 			return;
 		}
-		if (!reply.ok) this.#queue.putBack({ ...run, from: reply.failedFrom });
-		if (reply.ok || reply.failedFrom > run.from) this.#progressed(run, reply.outcome);
+		const { outcome } = reply;
+		if (outcome.unhandled) this.#putBackEach(run, outcome.unhandled);
+		else if (!reply.ok) this.#queue.putBack({ ...run, from: reply.failedFrom });
+		const handled = outcome.to - outcome.from - (outcome.unhandled?.length ?? 0);
+		if (reply.ok || handled > 0) this.#progressed(run, outcome);
 		if (reply.ok) return;
 		this.#slot.needsRenewal();
 		await this.#carryOut(this.#policy.attemptFailed({ ...run, from: reply.failedFrom, to: reply.failedTo }, reply.failure));
+	}
+
+	/** From behind, so that `next` looks from the first of them. */
+	#putBackEach({ held }: Run, messages: readonly number[]): void {
+		for (const message of messages.toReversed()) this.#queue.putBack({ held, from: message, to: message + 1 });
 	}
 
 	#progressed(run: Run, outcome: BatchOutcome): void {

@@ -12,7 +12,8 @@ import { failureOf } from "./handler-failure.ts";
 import { type LoadedHandler, loadHandler } from "./handler-loader.ts";
 import type { HandlerFailure, RunReply, StartReply } from "./handler-thread.ts";
 import { OutcomeCollector } from "./outcome-collector.ts";
-import { messageAt } from "./thread-codec.ts";
+import { isThenable, overlap } from "./overlapping-calls.ts";
+import { keyAt, messageAt } from "./thread-codec.ts";
 import { SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
 
 const data = workerData as ThreadData;
@@ -41,6 +42,10 @@ async function start(): Promise<StartReply> {
 	progress.leave();
 	if (!result.ok) return result;
 	loaded = result.loaded;
+	if (loaded.handles === "batch" && data.concurrency > 1) {
+		const message = `${data.module}: handler.concurrency is ${data.concurrency}, which is for handleMessage; it exports handleMessages`;
+		return { ok: false, failure: { kind: "load", name: "HandlerError", message, stack: null } };
+	}
 	collector = new OutcomeCollector({ tables: data.tables, maxOutcomeBytes: data.maxOutcomeBytes, lenient: loaded.lenient });
 	return init(loaded);
 }
@@ -79,7 +84,7 @@ async function run(request: ThreadRequest & { type: "run" }): Promise<RunReply> 
 	const { handles } = loaded as LoadedHandler;
 	const results = collector as OutcomeCollector;
 	results.begin(request.from);
-	const reply = handles === "message" ? await runOneByOne(request, results) : await runBatch(request, results);
+	const reply = await (handles === "batch" ? runBatch : data.concurrency > 1 ? runOverlapping : runOneByOne)(request, results);
 	progress.leave();
 	return reply;
 }
@@ -103,6 +108,33 @@ async function runOneByOne({ batch, from }: ThreadRequest & { type: "run" }, res
 		results.timed(performance.now() - startedAt);
 	}
 	return { ok: true, outcome: results.finish(from + batch.length) };
+}
+
+async function runOverlapping({ batch, from }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
+	const { handler } = loaded as LoadedHandler;
+	const handleMessage = handler.handleMessage as NonNullable<typeof handler.handleMessage>;
+	const to = from + batch.length;
+	const startedAt = new Float64Array(batch.length);
+	const { callBase } = progress;
+	const { failure: first, unhandled } = await overlap({
+		count: batch.length,
+		limit: data.concurrency,
+		keyOf: (index) => keyAt(batch, index)?.toString("latin1") ?? null,
+		call: (index) => {
+			startedAt[index] = performance.now();
+			return handleMessage(messageOf(batch, index), state);
+		},
+		done: (index, outcome) => {
+			results.add(from + index, outcome);
+			results.timed(performance.now() - (startedAt[index] as number));
+		},
+		running: (oldest, count) => progress.overlapping(callBase + (oldest?.call ?? batch.length + 1), from + (oldest?.index ?? 0), count),
+	});
+	if (first === null) return { ok: true, outcome: results.finish(to) };
+	const left = unhandled.map((index) => from + index);
+	const failedFrom = from + first.index;
+	const outcome = { ...results.finish(to), unhandled: left };
+	return { ok: false, outcome, failedFrom, failedTo: failedFrom + 1, failure: failure(first.error) };
 }
 
 async function runBatch({ batch, from }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
@@ -159,8 +191,4 @@ function messageOf(batch: (ThreadRequest & { type: "run" })["batch"], index: num
 	const { offset, timestamp, key, value, headers } = messageAt(batch, index);
 	const { topic, partition } = data.partition;
 	return { topic, partition, offset, key, value, ts: timestamp, tsType: data.timestampType, headers };
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-	return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }

@@ -11,6 +11,8 @@ export interface ThreadData {
 	readonly partition: TopicPartition;
 	readonly tables: readonly TableLayout[];
 	readonly maxOutcomeBytes: number;
+	/** `handler.concurrency`. */
+	readonly concurrency: number;
 	readonly timestampType: "create" | "append" | "undefined";
 	readonly progress: SharedArrayBuffer;
 }
@@ -49,6 +51,19 @@ export class SharedProgress {
 		Atomics.store(this.#cells, RUNNING, running);
 		Atomics.store(this.#cells, PHASE, phases.indexOf(phase));
 		Atomics.add(this.#cells, CALLS, 1);
+	}
+
+	/** Calls overlap: the one that has run longest, by a number no other call has (`callBase` + its own), and how many run. */
+	overlapping(call: number, message: number, running: number): void {
+		Atomics.store(this.#cells, MESSAGE, message);
+		Atomics.store(this.#cells, RUNNING, running);
+		Atomics.store(this.#cells, PHASE, phases.indexOf("handle"));
+		Atomics.store(this.#cells, CALLS, call);
+	}
+
+	/** The number of the last call; overlapping ones count on from it. */
+	get callBase(): number {
+		return Atomics.load(this.#cells, CALLS);
 	}
 
 	/** The call ended; `phase` stays `handle` between the messages of a run, so that a death there is seen as one of the run. */

@@ -26,7 +26,12 @@ import { SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest }
 
 /** What all threads of a daemon are made with. */
 export interface WorkerThreadOptions {
-	readonly handler: { readonly module: string; readonly options: unknown; readonly maxOutcomeBytes: number };
+	readonly handler: {
+		readonly module: string;
+		readonly options: unknown;
+		readonly maxOutcomeBytes: number;
+		readonly concurrency: number;
+	};
 	readonly tables: readonly TableLayout[];
 	/** Heap of a thread in MiB. */
 	readonly maxHeapMb: number;
@@ -59,6 +64,7 @@ class WorkerThread implements HandlerThread {
 			partition,
 			tables,
 			maxOutcomeBytes: handler.maxOutcomeBytes,
+			concurrency: handler.concurrency,
 			timestampType: timestampType || "undefined",
 			progress: this.#progress.memory,
 		};

@@ -95,6 +95,14 @@ export class FakeThread implements HandlerThread {
 		call.resolve(reply as never);
 	}
 
+	/** Calls overlapped: the one at index `at` threw, `unhandled` (it included) are left, everything else was handled. */
+	threwAmong(unhandled: readonly number[], at: number): void {
+		const call = this.#take();
+		if (!call) return;
+		const outcome = { ...nothing(call.from, call.to), unhandled };
+		call.resolve({ ok: false, outcome, failedFrom: at, failedTo: at + 1, failure: failure("exception", "boom") } as never);
+	}
+
 	/** The thread dies with `running` messages in the handler, the first at index `at`. */
 	died(running: number, at = 0, reason: ThreadDeath["reason"] = "exception"): void {
 		this.state = { calls: this.state.calls + 1, phase: running > 0 ? "handle" : "idle", message: at, running };

@@ -28,6 +28,7 @@ export interface ThreadOptions {
 	readonly options?: unknown;
 	readonly maxOutcomeBytes?: number;
 	readonly maxHeapMb?: number;
+	readonly concurrency?: number;
 	/** A module that isn't written: a path in the folder, or a built-in's name. */
 	readonly module?: string;
 	/** More files of the folder, by name. */
@@ -50,7 +51,12 @@ export async function threadFor(
 	for (const [name, text] of Object.entries(files)) await writeFile(join(folder.path, name), text);
 	if (source !== null) await writeFile(path, source);
 	const create = createHandlerThreadFactory({
-		handler: { module: path, options: options.options ?? {}, maxOutcomeBytes: options.maxOutcomeBytes ?? 1_000_000 },
+		handler: {
+			module: path,
+			options: options.options ?? {},
+			maxOutcomeBytes: options.maxOutcomeBytes ?? 1_000_000,
+			concurrency: options.concurrency ?? 1,
+		},
 		tables,
 		maxHeapMb: options.maxHeapMb ?? 64,
 		timestampType: "",

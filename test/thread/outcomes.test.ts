@@ -72,6 +72,62 @@ describe("a message in the thread", () => {
 	});
 });
 
+describe("handler.concurrency", () => {
+	const sleepy = `
+		const running = new Map();
+		let most = 0;
+		export async function handleMessage({ offset, key, value }) {
+			const name = key === null ? "none" : key.toString();
+			if (key !== null && running.has(name)) throw new Error("two of one key at once");
+			running.set(name, offset);
+			most = Math.max(most, running.size);
+			await new Promise((resolve) => setTimeout(resolve, Number(value)));
+			running.delete(name);
+			return { id: name, fields: { name: String(offset), doc: most } };
+		}`;
+
+	it("lets messages of different keys overlap, and never two of one", async () => {
+		const messages = Array.from({ length: 12 }, (_, i) => received(i, { key: `k${i % 3}`, value: String((i * 7) % 5) }));
+		const outcome = await outcomeOf(sleepy, messages, { concurrency: 8 });
+		const [block] = outcome.blocks;
+		expect(Math.max(...(block?.columns[2] ?? []).map(Number))).toBe(3);
+		for (const key of ["k0", "k1", "k2"]) {
+			const order = (block?.columns[0] ?? []).filter((_, row) => block?.ids[row] === key).map(Number);
+			expect(order).toEqual([...order].sort((left, right) => left - right));
+		}
+		expect([outcome.from, outcome.to, outcome.counts.row]).toEqual([0, 12, 12]);
+	});
+
+	it("tells what is left when one fails", async () => {
+		const source = `
+			export async function handleMessage({ offset }) {
+				await new Promise((resolve) => setTimeout(resolve, offset === 1 ? 5 : 20));
+				if (offset === 1) throw new Error("boom");
+			}`;
+		await using real = await threadFor(source, { concurrency: 3 });
+		await real.thread.start();
+		const reply = await runAll(
+			real.thread,
+			[0, 1, 2, 3, 4].map((offset) => received(offset)),
+		);
+		expect(reply).toMatchObject({
+			ok: false,
+			failedFrom: 1,
+			failedTo: 2,
+			failure: { message: "boom" },
+			outcome: { from: 0, to: 5, unhandled: [1, 3, 4] },
+		});
+	});
+
+	it("is refused for handleMessages", async () => {
+		await using real = await threadFor("export const handleMessages = () => [];", { concurrency: 2 });
+		expect(await real.thread.start()).toMatchObject({
+			ok: false,
+			failure: { message: expect.stringContaining("handler.concurrency is 2, which is for handleMessage") },
+		});
+	});
+});
+
 describe("an outcome", () => {
 	it("may be nothing, a row, a list of rows, a delete, or a rejection, each counted", async () => {
 		const source = `

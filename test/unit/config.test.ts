@@ -111,8 +111,8 @@ describe("the file", () => {
 		["a URL of another database", "database: {url: mysql://h/d}", /database\.url: \*\*\* – postgres:/],
 		[
 			"an option that is not built yet, instead of ignoring it",
-			"handler: {concurrency: 2}",
-			/handler\.concurrency: 2 – not built in this version/,
+			"workers: {maxThreads: 2}",
+			/workers\.maxThreads: 2 – not built in this version/,
 		],
 		["a regular expression that is none", "kafka: {topics: ['^(']}", /kafka\.topics\[0\]/],
 	])("is refused for %s", async (_, yaml, line) => {

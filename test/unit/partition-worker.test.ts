@@ -452,3 +452,18 @@ describe("a person", () => {
 		expect([h.threads.length, h.runs.at(-1)]).toEqual([2, "1"]);
 	});
 });
+
+describe("calls that overlap", () => {
+	it("fail without taking along what was handled: the failed one goes alone, then the rest in order", async () => {
+		const h = new WorkerHarness();
+		await h.running(6);
+		await h.act(() => h.thread.threwAmong([1, 3, 4], 3));
+		expect(h.finished).toEqual([0, 2, 5]);
+		expect(h.crashes).toMatchObject([{ coordinates: { offset: 3 }, attempt: 1, next: { action: "retry" } }]);
+		await h.clock.advance(100);
+		await h.act(() => h.thread.ready());
+		for (let i = 0; i < 3; i++) await h.act(() => h.thread.handled());
+		expect(h.runs).toEqual(["0 1 2 3 4 5", "1", "3", "4"]);
+		expect(h.finished).toEqual([0, 2, 5, 1, 3, 4]);
+	});
+});
