@@ -120,6 +120,7 @@ export class Daemon {
 			tables: this.layouts,
 			maxHeapMb: config.workers.maxHeapMb,
 			timestampType: config.kafka.timestampType,
+			printed: (partition, line) => this.#observer.workers.printed(partition, line),
 		});
 		this.supervisor = this.#buildSupervisor();
 		this.consumer = this.#buildConsumer();

@@ -70,6 +70,10 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 				`${partitionName({ topic, partition })} offset ${offset} is skipped, as handler.onPoison says`,
 			);
 		},
+		/** A line that the handler printed. */
+		printed({ topic, partition }: TopicPartition, { stream, line }: { stream: "stdout" | "stderr"; line: string }): void {
+			logger.info({ topic, partition, source: "handler", stream }, line);
+		},
 		stopRequested({ topic, partition }: TopicPartition, reason: string): void {
 			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} stops the daemon: ${reason}`);
 		},

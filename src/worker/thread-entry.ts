@@ -10,6 +10,7 @@ import type { ExitReason, Message } from "../handler-api.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 import { failureOf } from "./handler-failure.ts";
 import { type LoadedHandler, loadHandler } from "./handler-loader.ts";
+import { captureOutput } from "./handler-output.ts";
 import type { HandlerFailure, RunReply, StartReply } from "./handler-thread.ts";
 import { OutcomeCollector } from "./outcome-collector.ts";
 import { isThenable, overlap } from "./overlapping-calls.ts";
@@ -21,6 +22,8 @@ const progress = new SharedProgress(data.progress);
 let loaded: LoadedHandler | null = null;
 let collector: OutcomeCollector | null = null;
 let state: unknown;
+
+if (data.output !== null) captureOutput(data.output);
 
 /** Answers one request. */
 export default function answer(request: ThreadRequest): Promise<ThreadReply> {

@@ -15,6 +15,8 @@ export interface ThreadData {
 	readonly concurrency: number;
 	readonly timestampType: "create" | "append" | "undefined";
 	readonly progress: SharedArrayBuffer;
+	/** Where printed lines go; null: to the process's own output. */
+	readonly output: string | null;
 }
 
 /** A request to the thread; one is outstanding at a time. */

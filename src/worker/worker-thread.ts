@@ -10,6 +10,7 @@ import { Piscina } from "piscina";
 import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { TableLayout } from "../core/rows.ts";
+import { listenToOutput, type PrintedLine } from "./handler-output.ts";
 import {
 	type ExitReason,
 	type HandlerFailure,
@@ -36,6 +37,8 @@ export interface WorkerThreadOptions {
 	/** Heap of a thread in MiB. */
 	readonly maxHeapMb: number;
 	readonly timestampType: "" | "create" | "append";
+	/** Told each line that a handler prints; without it they go to the process's own output. Not for `pockaffe:log`, which prints to be read. */
+	readonly printed?: (partition: TopicPartition, line: PrintedLine) => void;
 }
 
 /** A factory of real threads. */
@@ -49,6 +52,9 @@ function entryFile(): string {
 	return fileURLToPath(existsSync(beside) ? beside : new URL("../../dist/worker/thread-entry.js", import.meta.url));
 }
 
+/** Threads made so far: each has an output of its own. */
+let threads = 0;
+
 class WorkerThread implements HandlerThread {
 	readonly #pool: Piscina;
 	readonly #progress = new SharedProgress();
@@ -56,8 +62,11 @@ class WorkerThread implements HandlerThread {
 	#busy = false;
 	#idleDeath: (death: ThreadDeath) => void = () => {};
 	#ending: Promise<void> | null = null;
+	#stopListening: () => void = () => {};
 
-	constructor({ handler, tables, maxHeapMb, timestampType }: WorkerThreadOptions, partition: TopicPartition) {
+	constructor({ handler, tables, maxHeapMb, timestampType, printed }: WorkerThreadOptions, partition: TopicPartition) {
+		const output = printed && handler.module !== "pockaffe:log" ? `pockaffe ${process.pid} ${++threads}` : null;
+		if (printed && output) this.#stopListening = listenToOutput(output, (line) => printed(partition, line));
 		const workerData: ThreadData = {
 			module: handler.module,
 			options: handler.options,
@@ -67,6 +76,7 @@ class WorkerThread implements HandlerThread {
 			concurrency: handler.concurrency,
 			timestampType: timestampType || "undefined",
 			progress: this.#progress.memory,
+			output,
 		};
 		this.#pool = new Piscina({
 			filename: entryFile(),
@@ -133,7 +143,11 @@ class WorkerThread implements HandlerThread {
 	}
 
 	#end(): Promise<void> {
-		this.#ending ??= this.#pool.destroy().catch(() => {});
+		// A turn later: lines that the thread printed last are still on their way.
+		this.#ending ??= this.#pool
+			.destroy()
+			.catch(() => {})
+			.then(() => void setImmediate(this.#stopListening));
 		return this.#ending;
 	}
 }

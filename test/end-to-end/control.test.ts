@@ -18,6 +18,7 @@ const source = `
 	const hung = new URL("./hung", import.meta.url);
 	export function handleMessage({ key, value }) {
 		const name = value.toString();
+		console.log("seen", name);
 		if (name === "hang" && !existsSync(hung)) { writeFileSync(hung, ""); for (;;); }
 		return { id: key.toString(), fields: { name } };
 	}`;
@@ -47,6 +48,8 @@ describeOnKafka("control", () => {
 		await producer.produce({ topic, partition: 0, key: "zero", value: "held" });
 		await producer.produce({ topic, partition: 1, key: "one", value: "free" });
 		await waitFor("the other partition's row", () => row("one"));
+		const printed = await daemon.record("what the handler printed", ({ source }) => source === "handler");
+		expect(printed).toMatchObject({ topic, partition: 1, stream: "stdout", msg: "seen free" });
 		expect([await row("zero"), await state(0)]).toMatchObject([false, { state: "paused", reason: "admin", committed: 0 }]);
 		expect((await run("status")).stdout).toMatch(new RegExp(`${topic}\\s+0\\s+paused`));
 		await run("resume", topic, "0");

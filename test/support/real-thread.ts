@@ -1,8 +1,9 @@
 /** A real worker thread for a handler's source, as the daemon makes it, and messages to hand to it. Runs the built entry in dist/. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Header, ReceivedMessage } from "../../src/core/message.ts";
+import type { Header, ReceivedMessage, TopicPartition } from "../../src/core/message.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
+import type { PrintedLine } from "../../src/worker/handler-output.ts";
 import type { HandlerThread } from "../../src/worker/handler-thread.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import { createHandlerThreadFactory } from "../../src/worker/worker-thread.ts";
@@ -29,6 +30,7 @@ export interface ThreadOptions {
 	readonly maxOutcomeBytes?: number;
 	readonly maxHeapMb?: number;
 	readonly concurrency?: number;
+	readonly printed?: (partition: TopicPartition, line: PrintedLine) => void;
 	/** A module that isn't written: a path in the folder, or a built-in's name. */
 	readonly module?: string;
 	/** More files of the folder, by name. */
@@ -60,6 +62,7 @@ export async function threadFor(
 		tables,
 		maxHeapMb: options.maxHeapMb ?? 64,
 		timestampType: "",
+		...(options.printed ? { printed: options.printed } : {}),
 	});
 	const thread = create({ topic: "orders", partition: 2 });
 	const dispose = async () => {

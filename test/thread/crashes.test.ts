@@ -12,6 +12,8 @@ describe("a handler that fails in a live thread", () => {
 	it.each([
 		["throws an Error", 'throw new RangeError("boom")', "RangeError", "boom"],
 		["rejects", 'return Promise.reject(new RangeError("boom"))', "RangeError", "boom"],
+		["overflows the stack", "(function f() { f(); })()", "RangeError", /call stack/],
+		["calls process.abort, which threads are refused", "process.abort()", "TypeError", /process\.abort\(\) is not supported in workers/],
 		["throws null", "throw null", "NonError", /^threw null/],
 		["throws undefined", "throw undefined", "NonError", /^threw undefined/],
 		["throws a string, which may hold a value", 'throw "secret value"', "NonError", "threw a string instead of an Error"],
@@ -96,5 +98,54 @@ describe("a handler that takes its thread along", () => {
 		await runAll(real.thread, [received(0)]);
 		expect(await death).toMatchObject({ reason: "exception", message: expect.stringContaining("between") });
 		await expect(runAll(real.thread, [received(1)])).rejects.toMatchObject({ death: { reason: "exception" } });
+	});
+});
+
+describe("what a handler prints", () => {
+	const printing = `
+		console.log("while loading");
+		export function handleMessage({ offset }) {
+			console.log("message %d", offset, { a: 1 });
+			console.error("an error");
+			process.stdout.write("half a ");
+			process.stdout.write(new TextEncoder().encode("line\\nand one more\\n"));
+			if (offset === 1) process.exit(3);
+		}`;
+
+	it("is told line by line with its partition, also what was printed last before a death", async () => {
+		const lines: string[] = [];
+		await using real = await threadFor(printing, {
+			printed: ({ topic, partition }, { stream, line }) => lines.push(`${topic}/${partition} ${stream} ${line}`),
+		});
+		await real.thread.start();
+		await expect(runAll(real.thread, [received(0), received(1)])).rejects.toMatchObject({ death: { reason: "exit" } });
+		const ofMessage = (offset: number) => [
+			`stdout message ${offset} { a: 1 }`,
+			"stderr an error",
+			"stdout half a line",
+			"stdout and one more",
+		];
+		const expected = ["stdout while loading", ...ofMessage(0), ...ofMessage(1)].map((line) => `orders/2 ${line}`);
+		await expect.poll(() => lines, { timeout: 10_000 }).toEqual(expected);
+	});
+
+	it("does not hurt anybody when it closes the output or patches what is global", async () => {
+		const source = `
+			export function handleMessage() {
+				process.stdout.end?.();
+				process.stdout.destroy?.();
+				console.log = () => { throw new Error("patched"); };
+				JSON.parse = () => { throw new Error("patched"); };
+				Array.prototype.push = () => { throw new Error("patched"); };
+				return null;
+			}`;
+		const lines: string[] = [];
+		await using real = await threadFor(source, { printed: (_, { line }) => lines.push(line) });
+		await real.thread.start();
+		await runAll(real.thread, [received(0)]).catch(() => {});
+		// Whatever became of that thread, this one is as it was.
+		expect([[1].concat(JSON.parse("[2]")), process.stdout.destroyed]).toEqual([[1, 2], false]);
+		await using other = await threadFor("export const handleMessage = () => {};");
+		expect(await other.thread.start()).toMatchObject({ ok: true });
 	});
 });
