@@ -80,7 +80,8 @@ class WorkerThread implements HandlerThread {
 		};
 		this.#pool = new Piscina({
 			filename: entryFile(),
-			minThreads: 1,
+			// The first task starts the thread. With a minimum of one piscina starts another when the dead one's exit arrives after destroy().
+			minThreads: 0,
 			maxThreads: 1,
 			idleTimeout: Number.POSITIVE_INFINITY,
 			// Otherwise the thread's event loop stands still between tasks, and timers and sockets of handlers with it.
