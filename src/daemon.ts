@@ -16,6 +16,7 @@
 import type { Config } from "./config/config.ts";
 import { tableLayouts } from "./config/table-layouts.ts";
 import type { Clock } from "./core/clock.ts";
+import type { DeadLetterTarget } from "./core/dead-letter.ts";
 import { type ExitCode, exitCodes, messageOf } from "./core/errors.ts";
 import { partitionName } from "./core/message.ts";
 import type { PackedBatch } from "./core/packed-batch.ts";
@@ -25,6 +26,7 @@ import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import type { SummaryFigures } from "./embedded/summary-line.ts";
 import { ConsumerClient, librdkafkaVersion } from "./kafka/consumer-client.ts";
 import { consumerSettings, isIncremental } from "./kafka/consumer-settings.ts";
+import { DeadLetterTopic } from "./kafka/dead-letter-topic.ts";
 import { GroupConsumer } from "./kafka/group-consumer.ts";
 import { LagClock } from "./kafka/lag-clock.ts";
 import { OffsetCommitter } from "./kafka/offset-committer.ts";
@@ -40,7 +42,7 @@ import { observeReadiness } from "./observe/readiness-observer.ts";
 import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
 import { BatchWriter } from "./sink/batch-writer.ts";
 import { connectDatabase, type Database } from "./sink/database.ts";
-import { DeadLetterTable } from "./sink/dead-letters.ts";
+import { DeadLetterTable } from "./sink/dead-letter-table.ts";
 import { prepareTables } from "./sink/table-preparation.ts";
 import { type ChildSpec, GroupSupervisor } from "./supervisor/group-supervisor.ts";
 import { RestartIntensity } from "./supervisor/restart-intensity.ts";
@@ -79,7 +81,7 @@ export class Daemon {
 	readonly supervisor: GroupSupervisor<PackedBatch, PartitionWorker>;
 	readonly writer: BatchWriter;
 	readonly database: Database;
-	readonly #deadLetters: DeadLetterTable;
+	readonly #deadLetters: DeadLetterTarget;
 	readonly #committer: OffsetCommitter;
 	readonly stallDetector: StallDetector;
 	readonly #observer: DaemonObserver;
@@ -258,16 +260,14 @@ export class Daemon {
 		return writer;
 	}
 
-	#buildDeadLetters(): DeadLetterTable {
+	#buildDeadLetters(): DeadLetterTarget {
 		const { config, clock, random, version } = this.parts;
-		const letters = new DeadLetterTable({
-			database: this.database,
-			table: config.deadLetters.table,
-			consumerGroup: config.kafka.group,
-			version,
-			clock,
-			random,
-		});
+		const { target, table, topic } = config.deadLetters;
+		const origin = { consumerGroup: config.kafka.group, version, clock, random };
+		const letters: DeadLetterTarget =
+			target === "topic"
+				? new DeadLetterTopic({ ...origin, kafka: config.kafka, topic })
+				: new DeadLetterTable({ ...origin, database: this.database, table });
 		listenTo(letters, this.#ready.deadLetters);
 		letters.on("target:blocked", () => this.supervisor.nudge());
 		return letters;

@@ -5,13 +5,12 @@
 import type { Config } from "./config/config.ts";
 import { tableLayouts } from "./config/table-layouts.ts";
 import type { Clock } from "./core/clock.ts";
-import type { DeadLetter } from "./core/dead-letter.ts";
+import type { DeadLetter, StoredLetter } from "./core/dead-letter.ts";
 import { ExitError, exitCodes } from "./core/errors.ts";
 import { partitionName, type TopicPartition } from "./core/message.ts";
 import type { Random } from "./core/random.ts";
 import { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
-import type { StoredLetter } from "./sink/dead-letter-store.ts";
 import { RestartIntensity } from "./supervisor/restart-intensity.ts";
 import { PartitionWorker } from "./worker/partition-worker.ts";
 import { packMessages } from "./worker/thread-codec.ts";

@@ -28,6 +28,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 // Loaded late, because the Kafka client's native part may not be there: an error that a person can act on, not a stack.
 const { runProgram } = await import("./commands/program.ts").catch(endWithoutClient);
+// The timers of clock, client and thread pool hold no process: Node would end one that waits for nothing else.
+setInterval(() => {}, 3_600_000);
 const code = await runProgram(process.argv.slice(2), context);
 process.exit(code === 0 ? exitCode : code);
 

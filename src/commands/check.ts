@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { requireForRun } from "../config/requirements.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { isTopicMeant } from "../core/message.ts";
 import { clientFeatures } from "../kafka/consumer-client.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { connectDatabase } from "../sink/database.ts";
@@ -73,7 +74,7 @@ function codecFinding(): Finding {
 	return { item: "codecs", result: "warning", detail: `${missing.join(", ")} can't be read: see binding.gyp-notes.md` };
 }
 
-async function kafkaFindings({ kafka }: Config, { clock }: CommandContext): Promise<Finding[]> {
+async function kafkaFindings({ kafka, deadLetters }: Config, { clock }: CommandContext): Promise<Finding[]> {
 	let inspector: ClusterInspector;
 	try {
 		inspector = await ClusterInspector.connect(kafka, clock, kafka.group || undefined, DEADLINE_MS);
@@ -84,6 +85,7 @@ async function kafkaFindings({ kafka }: Config, { clock }: CommandContext): Prom
 		const names = inspector.metadata.brokers.map(({ host, port }) => `${host}:${port}`).join(", ");
 		const findings = [ok("broker", names)];
 		for (const topic of kafka.topics) findings.push(topicFinding(topic, inspector));
+		if (deadLetters.target === "topic") findings.push(deadLetterFinding(deadLetters.topic, inspector));
 		if (kafka.group) findings.push(await groupFinding(kafka, inspector));
 		return findings;
 	} finally {
@@ -93,13 +95,18 @@ async function kafkaFindings({ kafka }: Config, { clock }: CommandContext): Prom
 
 function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Finding {
 	if (topic.startsWith("^")) {
-		const matching = topics.filter((name) => new RegExp(topic).test(name));
+		const matching = topics.filter((name) => isTopicMeant(topic, name));
 		const detail = matching.length > 0 ? matching.join(", ") : "no topic matches yet; one made later is found";
 		return { item: `topic ${topic}`, result: matching.length > 0 ? "ok" : "warning", detail };
 	}
 	const found = metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
 	if (!found) return failed(`topic ${topic}`, `is missing: pockaffe topic create ${topic} -p 1`);
 	return ok(`topic ${topic}`, `${found.partitions.length} partitions`);
+}
+
+function deadLetterFinding(topic: string, { topics }: ClusterInspector): Finding {
+	if (topics.includes(topic)) return ok(`dead letters ${topic}`, "the topic is there");
+	return { item: `dead letters ${topic}`, result: "warning", detail: "the topic is missing; the daemon creates it, if it may" };
 }
 
 async function groupFinding({ group, topics }: Config["kafka"], inspector: ClusterInspector): Promise<Finding> {

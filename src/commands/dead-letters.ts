@@ -2,13 +2,15 @@
 import { type Command, Option } from "commander";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
-import { ExitError, exitCodes } from "../core/errors.ts";
+import type { LetterFilter, LetterStore, StoredLetter } from "../core/dead-letter.ts";
+import { ExitError, exitCodes, PocKaffeError } from "../core/errors.ts";
 import { partitionName } from "../core/message.ts";
 import { systemRandom } from "../core/random.ts";
 import { replayLetters } from "../dead-letter-replay.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
+import { DeadLetterTopicStore } from "../kafka/dead-letter-topic-store.ts";
 import { connectDatabase, type Database } from "../sink/database.ts";
-import { DeadLetterStore, type LetterFilter, type StoredLetter } from "../sink/dead-letter-store.ts";
+import { DeadLetterTableStore } from "../sink/dead-letter-table-store.ts";
 import { problemOf } from "../sink/sql-faults.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
 import { offsetNumber, partitionNumber, wholeNumber } from "./option-values.ts";
@@ -77,7 +79,7 @@ function withFilters(command: Command): Command {
 		.option("--json", "a JSON line per letter");
 }
 
-async function list(store: DeadLetterStore, options: SelectOptions, { stdout }: CommandContext): Promise<void> {
+async function list(store: LetterStore, options: SelectOptions, { stdout }: CommandContext): Promise<void> {
 	const letters = await store.find({ ...filterOf(options), limit: options.limit });
 	if (options.json) {
 		for (const letter of letters) print(stdout, JSON.stringify(documentOf(letter)));
@@ -98,7 +100,7 @@ async function list(store: DeadLetterStore, options: SelectOptions, { stdout }: 
 }
 
 async function show(
-	store: DeadLetterStore,
+	store: LetterStore,
 	at: { topic: string; partition: number; offset: number },
 	json: boolean,
 	{ stdout }: CommandContext,
@@ -117,19 +119,18 @@ async function show(
 }
 
 async function replay(
-	store: DeadLetterStore,
+	store: LetterStore,
 	config: Config,
-	database: Database,
+	database: () => Database,
 	options: SelectOptions,
 	{ stdout, clock, interrupted, exit }: CommandContext,
 ): Promise<void> {
-	if (config.handler.module === "")
-		throw new ExitError(exitCodes.usage, "no_handler", "handler.module is needed: the handler to replay with");
+	if (config.handler.module === "") throw missing("handler.module is needed: the handler to replay with");
 	const letters = await store.find(selectionOf(options));
 	let failed = 0;
-	await replayLetters({ config, database, clock, random: systemRandom, signal: interrupted }, letters, async (letter) => {
+	await replayLetters({ config, database: database(), clock, random: systemRandom, signal: interrupted }, letters, async (letter) => {
 		if (letter.error !== null) failed++;
-		await store.mark(letter, letter.error === null ? "replayed" : "open", letter.error);
+		await store.replayed(letter, letter.error);
 		const { topic, partition, offset, error } = letter;
 		const line = `${partitionName(letter)} offset ${offset}: ${error === null ? "replayed" : `still fails: ${oneLine(error)}`}`;
 		print(stdout, options.json ? JSON.stringify({ topic, partition, offset, replayed: error === null, error }) : line);
@@ -138,7 +139,7 @@ async function replay(
 	if (failed > 0) exit(exitCodes.found);
 }
 
-async function discard(store: DeadLetterStore, options: SelectOptions, { stdout }: CommandContext): Promise<void> {
+async function discard(store: LetterStore, options: SelectOptions, { stdout }: CommandContext): Promise<void> {
 	const count = options.purge ? await store.purge(selectionOf(options)) : await store.discard(selectionOf(options));
 	const action = options.purge ? "deleted" : "discarded";
 	print(stdout, options.json ? JSON.stringify({ [action]: count }) : `${count} ${action}.`);
@@ -173,37 +174,56 @@ function oneLine(error: string): string {
 	return line.length > LONGEST_ERROR ? `${line.slice(0, LONGEST_ERROR)}…` : line;
 }
 
-/** The letters of the configured group and database, or of the embedded daemon of this folder. */
-async function withStore(
-	command: Command,
-	context: CommandContext,
-	use: (parts: { store: DeadLetterStore; config: Config; database: Database }) => Promise<void>,
-): Promise<void> {
-	const config = await databaseConfigOf(command, context);
-	const { database: options, kafka, deadLetters } = config;
-	const database = connectDatabase({ url: options.url, connections: options.connections, clock: context.clock });
+/** What the subcommands work with; the database is connected to by those that ask for it. */
+interface LetterTools {
+	readonly config: Config;
+	readonly store: LetterStore;
+	readonly database: () => Database;
+}
+
+/** The letters of the configured group, or of the embedded daemon of this folder. */
+async function withStore(command: Command, context: CommandContext, use: (tools: LetterTools) => Promise<void>): Promise<void> {
+	const config = await lettersConfigOf(command, context);
+	let opened: Database | null = null;
+	const database = () => {
+		const { url, connections } = config.database;
+		if (url === "") throw missing("database.url is needed: set POCKAFFE_DATABASE_URL=postgres://…");
+		opened ??= connectDatabase({ url, connections, clock: context.clock });
+		return opened;
+	};
 	try {
-		await use({ store: new DeadLetterStore(database, deadLetters.table, kafka.group), config, database });
+		await using store = storeOf(config, database, context);
+		await use({ store, config, database });
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
-		throw new ExitError(exitCodes.found, "database", `the dead letters can't be reached: ${problemOf(error).message}`, { cause: error });
+		const message = error instanceof PocKaffeError ? error.message : problemOf(error).message;
+		throw new ExitError(exitCodes.found, "dead_letters", `the dead letters can't be reached: ${message}`, { cause: error });
 	} finally {
-		await database.close();
+		await (opened as Database | null)?.close();
 	}
 }
 
-async function databaseConfigOf(command: Command, context: CommandContext): Promise<Config> {
+function storeOf({ deadLetters, kafka }: Config, database: () => Database, { clock, version }: CommandContext): LetterStore {
+	const { target, table, topic } = deadLetters;
+	if (target === "table") return new DeadLetterTableStore(database(), table, kafka.group);
+	return new DeadLetterTopicStore({ kafka, topic, clock, version, consumerGroup: kafka.group });
+}
+
+/** Asks for what the target needs, unless an embedded daemon has it. */
+async function lettersConfigOf(command: Command, context: CommandContext): Promise<Config> {
 	const { config } = configOf(command, context);
-	const embedded = config.database.url === "" ? await readEmbeddedFile(context.cwd) : null;
+	const inTopic = config.deadLetters.target === "topic";
+	const isThere = inTopic ? config.kafka.brokers.length > 0 : config.database.url !== "";
+	const embedded = isThere ? null : await readEmbeddedFile(context.cwd);
 	if (embedded) return withEmbeddedProfile(config, embedded);
-	if (config.database.url === "") {
-		throw new ExitError(
-			exitCodes.usage,
-			"no_database",
-			"database.url is needed: set POCKAFFE_DATABASE_URL, or run an embedded daemon here (pockaffe run)",
-		);
+	if (!isThere) {
+		const key = inTopic ? "kafka.brokers is needed: set POCKAFFE_KAFKA_BROKERS" : "database.url is needed: set POCKAFFE_DATABASE_URL";
+		throw missing(`${key}, or run an embedded daemon here (pockaffe run)`);
 	}
-	if (config.kafka.group === "")
-		throw new ExitError(exitCodes.usage, "no_group", "kafka.group is needed: dead letters belong to a consumer group");
+	if (config.kafka.group === "") throw missing("kafka.group is needed: dead letters belong to a consumer group");
 	return config;
+}
+
+function missing(rule: string): ExitError {
+	return new ExitError(exitCodes.usage, "config_missing", rule);
 }

@@ -12,7 +12,8 @@ export function registerSchema(program: Command, context: CommandContext): void 
 		.action(({ json }: { json?: boolean }, command: Command) => {
 			const { config } = configOf(command, context);
 			const statements = tableLayouts(config).map((layout) => ({ table: layout.name, sql: tableDdl(layout) }));
-			statements.push({ table: config.deadLetters.table, sql: deadLetterDdl(config.deadLetters.table) });
+			if (config.deadLetters.target === "table")
+				statements.push({ table: config.deadLetters.table, sql: deadLetterDdl(config.deadLetters.table) });
 			print(context.stdout, json ? JSON.stringify(statements) : statements.map(({ sql }) => sql).join("\n\n"));
 		});
 }

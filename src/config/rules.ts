@@ -1,4 +1,5 @@
 /** Rules that concern several keys of a valid configuration: what schema.ts can't say of one value. Pure. */
+import { isTopicMeant } from "../core/message.ts";
 import type { Config } from "./config.ts";
 import type { Problem } from "./problems.ts";
 import { tableLayouts } from "./table-layouts.ts";
@@ -35,7 +36,7 @@ const fieldTypes = new Set(["bigint", "numeric", "timestamptz"]);
 
 /** Everything that is wrong between keys. */
 export function brokenRules(config: Config): Problem[] {
-	return [...kafkaRules(config), ...tableRules(config), ...limitRules(config), ...httpRules(config)];
+	return [...kafkaRules(config), ...tableRules(config), ...limitRules(config), ...deadLetterRules(config), ...httpRules(config)];
 }
 
 function kafkaRules({ kafka }: Config): Problem[] {
@@ -88,6 +89,15 @@ function limitRules({ drain, kafka, handler, supervisor }: Config): Problem[] {
 		problems.push({ path: ["handler", "retryBackoffMs"], value: handler.retryBackoffMs, rule });
 	}
 	return problems;
+}
+
+function deadLetterRules({ deadLetters: { target, topic }, kafka }: Config): Problem[] {
+	if (target !== "topic") return [];
+	const path = ["deadLetters", "topic"];
+	if (topic === "") return [{ path, rule: "is needed where deadLetters.target is topic" }];
+	const reader = kafka.topics.find((entry) => isTopicMeant(entry, topic));
+	if (reader === undefined) return [];
+	return [{ path, value: topic, rule: `is read by kafka.topics (${reader}): letters would come back as messages` }];
 }
 
 function httpRules({ http }: Config): Problem[] {

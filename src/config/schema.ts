@@ -182,9 +182,9 @@ const offsets = z.strictObject({
 });
 
 const deadLetters = z.strictObject({
-	target: notBuiltYet(oneOf("table", "topic"), "table").default("table").describe("Where dead letters go; only table in this version"),
+	target: oneOf("table", "topic").default("table").describe("Where dead letters go"),
 	table: text().min(1, "a table's name").default("pockaffe_dead_letters").describe("The table, for `table`"),
-	topic: text().default("").describe("The topic, for `topic`"),
+	topic: text().default("").describe("The topic, for `topic`; created at start where it is missing"),
 	breaker: z
 		.strictObject({
 			share: z

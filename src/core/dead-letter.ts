@@ -1,4 +1,5 @@
 /** What is kept of a message that could not be handled or written: everything needed to look at it and to replay it. */
+import type { EventEmitter } from "eventemitter3";
 import type { Header, TopicPartition } from "./message.ts";
 
 /** Why a message became a dead letter; the `reason` column. */
@@ -23,4 +24,75 @@ export interface DeadLetter extends TopicPartition {
 	readonly attempts: number;
 	/** `skipped`: onPoison skip keeps no letter; reserved for stores that record it. */
 	readonly state: "open" | "skipped";
+}
+
+/** A letter as its target keeps it. Times as ISO text, `timestamp` in ms. */
+export interface StoredLetter extends TopicPartition {
+	readonly offset: number;
+	readonly timestamp: number;
+	readonly key: Buffer | null;
+	readonly value: Buffer | null;
+	readonly headers: Header[];
+	readonly reason: string;
+	readonly sqlstate: string | null;
+	readonly table: string | null;
+	readonly rowId: string | null;
+	readonly error: string;
+	readonly stack: string | null;
+	readonly attempts: number;
+	readonly state: string;
+	readonly firstAt: string;
+	readonly lastAt: string;
+	readonly pockaffeVersion: string;
+}
+
+/** Which letters of a group; what is left out matches everything. */
+export interface LetterFilter {
+	readonly topic?: string | undefined;
+	readonly partition?: number | undefined;
+	readonly offset?: number | undefined;
+	readonly reason?: string | undefined;
+	readonly state?: string | undefined;
+	/** At most so many, the first by topic, partition and offset. */
+	readonly limit?: number | undefined;
+}
+
+/** Past facts of the dead letters' target. */
+export interface DeadLetterEvents {
+	"target:blocked": (fact: { message: string }) => void;
+	"target:unblocked": () => void;
+}
+
+/** Where a daemon's dead letters go: a table or a topic. */
+export interface DeadLetterTarget extends EventEmitter<DeadLetterEvents> {
+	/** True while letters can't be stored. */
+	readonly blocked: boolean;
+	/** Makes the target where it is missing; rejects where the start should be tried again. */
+	prepare(): Promise<void>;
+	/** Resolves when the letter is durable, for ever trying; rejects only with the signal's reason. */
+	store(letter: DeadLetter, signal: AbortSignal): Promise<void>;
+	/** Gives up what is not stored. Idempotent. */
+	dispose(): Promise<void>;
+}
+
+/** The letters of one consumer group as people work with them. Calls reject with the database's or Kafka's error. */
+export interface LetterStore extends AsyncDisposable {
+	/** By topic, partition and offset. */
+	find(filter: LetterFilter): Promise<StoredLetter[]>;
+	/** Says what a replay made of a letter: `error` is null where it went through, else the letter stays open. */
+	replayed(letter: TopicPartition & { readonly offset: number }, error: string | null): Promise<void>;
+	/** Marks all that match as discarded; returns how many. A topic can't: ExitError (usage). */
+	discard(filter: LetterFilter): Promise<number>;
+	/** Deletes all that match; returns how many. A topic can't: ExitError (usage). */
+	purge(filter: LetterFilter): Promise<number>;
+}
+
+/** A letter's name within its group. */
+export function letterName({ topic, partition, offset }: TopicPartition & { readonly offset: number }): string {
+	return `${topic}/${partition}@${offset}`;
+}
+
+/** Text that every target can keep: without NUL, and well-formed. */
+export function storableText<T extends string | null>(text: T): T {
+	return (text === null ? null : text.replaceAll("\0", "").toWellFormed()) as T;
 }

@@ -18,6 +18,11 @@ export function partitionName({ topic, partition }: TopicPartition): string {
 	return `${topic}/${partition}`;
 }
 
+/** Whether an entry of `kafka.topics` means this topic: a name, or a regular expression where it begins with ^. */
+export function isTopicMeant(entry: string, topic: string): boolean {
+	return entry.startsWith("^") ? new RegExp(entry).test(topic) : entry === topic;
+}
+
 /** A header as the handler sees it: name and value in the order of the record, duplicates kept. */
 export type Header = [name: string, value: Buffer | null];
 

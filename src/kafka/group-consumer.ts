@@ -14,7 +14,7 @@ import type { Config } from "../config/config.ts";
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
-import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import { isTopicMeant, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { explainUnreachable } from "./connect.ts";
 import { type ConsumerClient, KafkaError, kafkaErrors } from "./consumer-client.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
@@ -181,10 +181,9 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	/** See FirstStart: which partitions exist, and whether the group has committed anything for their topic. */
 	async #lookBeforeJoining(client: ConsumerClient): Promise<void> {
-		const patterns = this.#parts.kafka.topics.map((topic) => (topic.startsWith("^") ? new RegExp(topic) : topic));
 		const existing = await client.metadata();
 		for (const [topic, count] of existing) {
-			if (!patterns.some((pattern) => (typeof pattern === "string" ? pattern === topic : pattern.test(topic)))) continue;
+			if (!this.#parts.kafka.topics.some((entry) => isTopicMeant(entry, topic))) continue;
 			const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }));
 			if (count > 0) this.#firstStart.seen(await client.committed(partitions));
 		}

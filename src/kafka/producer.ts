@@ -25,6 +25,13 @@ export interface Delivery {
 	readonly timestamp: number;
 }
 
+/** See `Producer.connect`. Times in ms. */
+export interface ProducerOptions {
+	readonly timeoutMs?: number;
+	readonly lingerMs?: number;
+	readonly deliveryTimeoutMs?: number;
+}
+
 interface Report {
 	readonly partition: number;
 	readonly offset: number;
@@ -33,6 +40,7 @@ interface Report {
 }
 
 const POLL_MS = 10;
+const QUERY_TIMEOUT_MS = 10_000;
 
 /** A connected producer. */
 export class Producer implements AsyncDisposable {
@@ -42,15 +50,21 @@ export class Producer implements AsyncDisposable {
 		this.#raw = raw;
 	}
 
-	/** Connects, or rejects within `timeoutMs` (default 10 s) saying what to look at. */
-	static async connect(kafka: Config["kafka"], { timeoutMs = 10_000, lingerMs = 0 } = {}): Promise<Producer> {
+	/**
+	 * Connects, or rejects within `timeoutMs` (default 10 s) saying what to look at. `deliveryTimeoutMs` bounds how long a record is
+	 * tried (librdkafka's own default of five minutes where it is left out).
+	 */
+	static async connect(kafka: Config["kafka"], options: ProducerOptions = {}): Promise<Producer> {
+		const { timeoutMs = 10_000, lingerMs = 0, deliveryTimeoutMs } = options;
 		const settings = {
 			"enable.idempotence": true,
 			acks: "all",
 			"linger.ms": lingerMs,
 			"compression.codec": "lz4",
 			"queue.buffering.max.messages": 200_000,
-			"message.max.bytes": 10_000_000,
+			// What is too large is for the broker and the topic to say.
+			"message.max.bytes": 1_000_000_000,
+			...(deliveryTimeoutMs === undefined ? {} : { "message.timeout.ms": deliveryTimeoutMs }),
 			...kafkaClientSettings(kafka),
 			dr_cb: true,
 		};
@@ -72,8 +86,23 @@ export class Producer implements AsyncDisposable {
 			try {
 				this.#raw.produce(topic, partition ?? null, bufferOf(value), bufferOf(key), timestamp, opaque, rawHeaders as never);
 			} catch (error) {
-				reject(new PocKaffeError("produce", (error as Error).message, { cause: error }));
+				reject(producerError(error as LibrdKafkaError));
 			}
+		});
+	}
+
+	/**
+	 * Partition counts by topic: of all topics there are, or of the one that is named, which a broker that creates topics by itself
+	 * then creates.
+	 */
+	topics(name?: string): Promise<Map<string, number>> {
+		const what = name === undefined ? { allTopics: true } : { topic: name };
+		return new Promise((resolve, reject) => {
+			this.#raw.getMetadata({ ...what, timeout: QUERY_TIMEOUT_MS } as never, (error, metadata) => {
+				if (error) return reject(producerError(error));
+				const present = metadata.topics.filter(({ partitions }) => partitions.length > 0);
+				resolve(new Map(present.map(({ name, partitions }) => [name, partitions.length])));
+			});
 		});
 	}
 
@@ -110,8 +139,20 @@ export class Producer implements AsyncDisposable {
 	}
 }
 
+/** Codes of the texts of delivery reports, which come without a number, as far as somebody asks for them. */
+const reportCodes = new Map([
+	["message size too large", 10],
+	["fatal error", -150],
+	["erroneous state", -172],
+]);
+
+function producerError(error: LibrdKafkaError): PocKaffeError {
+	const code = reportCodes.get(error.message.toLowerCase()) ?? error.code;
+	return new PocKaffeError(`kafka_${code}`, error.message, { cause: error });
+}
+
 function deliver(error: LibrdKafkaError | null, { partition, offset, timestamp, opaque }: Report): void {
-	if (error) opaque.reject(new PocKaffeError(`kafka_${error.code}`, error.message, { cause: error }));
+	if (error) opaque.reject(producerError(error));
 	else opaque.resolve({ partition, offset, timestamp: timestamp ?? opaque.timestamp });
 }
 

@@ -93,7 +93,7 @@ export class ClusterInspector implements AsyncDisposable {
 	}
 }
 
-/** Creates a topic. Rejects with `topic_exists`, or the broker's words. */
+/** Creates a topic; -1 leaves partitions or replication to the broker. Rejects with `topic_exists`, or the broker's words. */
 export async function createTopic(
 	kafka: Config["kafka"],
 	topic: { readonly name: string; readonly partitions: number; readonly replication: number },

@@ -12,7 +12,7 @@ import { createTables } from "./schema.ts";
 export interface TablePreparationParts {
 	readonly database: Database;
 	readonly layouts: readonly TableLayout[];
-	readonly deadLetters: { create(): Promise<void> };
+	readonly deadLetters: { prepare(): Promise<void> };
 	readonly clock: Clock;
 	readonly signal: AbortSignal;
 	/** Told when a try failed, and again when one fails for another reason; with the wait until the next in ms. */
@@ -36,7 +36,7 @@ export async function prepareTables(parts: TablePreparationParts): Promise<void>
 async function tryOnce({ database, layouts, deadLetters, signal, failed }: TablePreparationParts): Promise<boolean> {
 	try {
 		await createTables(database, layouts);
-		await deadLetters.create();
+		await deadLetters.prepare();
 		return true;
 	} catch (error) {
 		if (!signal.aborted) failed(messageOf(error), RETRY_MS);

@@ -1,11 +1,12 @@
 /** From a message that fails to one that is mended: listed, shown, replayed under its own coordinates, or discarded. */
+import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
 import { Producer } from "../../src/kafka/producer.ts";
 import { jsonLines, pockaffe } from "../support/command-line.ts";
 import { runDaemon } from "../support/daemon-process.ts";
-import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { createTopicWith, deleteTopic, kafkaAt, loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase } from "../support/test-database.ts";
@@ -139,5 +140,110 @@ describeOnKafka("dead letters", () => {
 		} finally {
 			expect(await daemon.stop()).toBe(0);
 		}
+	});
+
+	it("go to a topic: made where it is missing, readable by other tools, listed, shown, replayed there", { timeout: 120_000 }, async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, brokers, group] = [uniqueName("letters"), inject("kafkaBrokers"), uniqueName("g")];
+		await loadTopic(brokers, { name: topic, partitions: 3 }, []);
+		await using producer = await Producer.connect(kafkaAt(brokers));
+		await writeFile(join(folder.path, "handler.mjs"), broken);
+		const deadLetters = { target: "topic", topic: `${topic}.dead` };
+		const daemon = await runDaemon(folder.path, {
+			kafka: { brokers: [brokers], topics: [topic], group },
+			handler: { module: "./handler.mjs", maxAttempts: 2, retryBackoffMs: 1 },
+			database: { url: db.url },
+			tables: { events: { columns: { name: "text", amount: "bigint" }, create: true } },
+			deadLetters,
+		});
+		const produce = (partition: number, key: string | null, value: string | Buffer) =>
+			producer.produce({ topic, partition, key, value, headers: [["h", "ä"]] });
+		await produce(2, "a", "bad a");
+		await produce(2, "c", "large c");
+		await produce(2, "e", "bad e");
+		await produce(2, "e", "good e");
+		await produce(1, "f", "bad for ever");
+		await produce(0, null, Buffer.from([0x62, 0x61, 0x64, 0xff]));
+		await waitFor("five letters", async () => (await daemon.metric("pockaffe_dead_letters_total")) === 5);
+		expect(await daemon.stop()).toBe(0);
+
+		// The letters can be read without a database.
+		await writeFile(join(folder.path, "kafka.yaml"), JSON.stringify({ kafka: { brokers: [brokers], group }, deadLetters }));
+		const run = (...args: string[]) => pockaffe(args, { cwd: folder.path });
+		const letters = (...args: string[]) => run("dead-letters", ...args, "-c", "kafka.yaml");
+		const described = await run("topic", "describe", `${topic}.dead`, "--json", "-c", "kafka.yaml");
+		expect(JSON.parse(described.stdout).partitions).toHaveLength(3);
+		const consumed = await run("consume", `${topic}.dead`, "-g", uniqueName("other"), "--exit-at-end", "-c", "kafka.yaml");
+		const first = jsonLines(consumed.stdout).find(({ partition, offset }) => partition === 2 && offset === 0);
+		expect(first).toMatchObject({ key: "a", message: "bad a" });
+		expect(first?.headers).toEqual(
+			expect.arrayContaining([
+				["h", "ä"],
+				["__connect.errors.topic", topic],
+				["__connect.errors.partition", "2"],
+				["__connect.errors.offset", "0"],
+				["kafka_dlt-exception-fqcn", "TypeError"],
+				["pockaffe.attempts", "2"],
+			]),
+		);
+		const listed = await letters("list", "--json");
+		expect(jsonLines(listed.stdout)).toMatchObject([
+			{ topic, partition: 0, offset: 0, key: null, value: { base64: "YmFk/w==" } },
+			{ topic, partition: 1, offset: 0, reason: "poison", state: "open" },
+			{ topic, partition: 2, offset: 0, key: "a", value: "bad a", headers: [["h", "ä"]], error: "can't be handled yet" },
+			{ topic, partition: 2, offset: 1, reason: "row_fault", sqlstate: "22003", table: "events", rowId: "c" },
+			{ topic, partition: 2, offset: 2, reason: "poison" },
+		]);
+		expect((await letters("show", topic, "2", "0")).stdout).toMatch(/stack\s+TypeError[\s\S]*value\s+bad a/);
+		expect(await letters("discard", "--all")).toMatchObject({ code: 2, stderr: expect.stringContaining("retention.ms") });
+		expect(await letters("discard", "--all", "--purge")).toMatchObject({ code: 2 });
+
+		await writeFile(join(folder.path, "handler.mjs"), mended);
+		const replayed = await run("dead-letters", "replay", "--all", "-c", "pockaffe.yaml");
+		expect([replayed.code, replayed.stdout.trim().split("\n").at(-1)]).toEqual([1, "4 replayed, 1 still fail."]);
+		expect(await db.database.query("select id, name, kafka_offset::int as offset from events order by id")).toEqual([
+			{ id: "a", name: "mended bad a", offset: 0 },
+			{ id: "c", name: "mended large c", offset: 1 },
+			{ id: "e", name: "good e", offset: 3 },
+			{ id: "none", name: expect.stringContaining("mended bad"), offset: 0 },
+		]);
+		expect(jsonLines((await letters("list", "--json")).stdout)).toMatchObject([{ partition: 1, state: "open" }]);
+		expect(jsonLines((await letters("list", "--json", "--state", "replayed")).stdout)).toHaveLength(4);
+	});
+
+	it("too large for their topic block their partition, say so, and go on once the topic takes them", { timeout: 120_000 }, async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, brokers] = [uniqueName("letters"), inject("kafkaBrokers")];
+		const dead = { name: `${topic}.dead`, partitions: 2 };
+		await loadTopic(brokers, { name: topic, partitions: 2 }, [
+			{ topic, partition: 0, key: "a", value: `bad ${randomBytes(4_000).toString("hex")}` },
+			{ topic, partition: 0, key: "b", value: "good b" },
+			{ topic, partition: 1, key: "c", value: "bad c" },
+			{ topic, partition: 1, key: "d", value: "good d" },
+		]);
+		await createTopicWith(brokers, dead, { "max.message.bytes": "5000" });
+		await writeFile(join(folder.path, "handler.mjs"), broken);
+		const daemon = await runDaemon(folder.path, {
+			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
+			handler: { module: "./handler.mjs", maxAttempts: 1 },
+			database: { url: db.url },
+			tables: { events: { columns: { name: "text", amount: "bigint" }, create: true } },
+			deadLetters: { target: "topic", topic: dead.name },
+			offsets: { commitIntervalMs: 100 },
+		});
+		const reason = await waitFor("the reason", async () => (await daemon.notReady()).find(({ code }) => code === "dead_letter_target"));
+		expect(reason.message).toMatch(new RegExp(`topic ${dead.name}: .*max\\.message\\.bytes.*${topic}/0 offset 0`));
+		const committed = async () => (await daemon.status()).partitions.map((each) => each.committed).join();
+		await waitFor("the other partition", async () => (await committed()) === "0,2");
+		expect(await daemon.metric("pockaffe_dead_letters_total")).toBe(1);
+
+		await deleteTopic(brokers, dead.name);
+		await createTopicWith(brokers, dead, {});
+		await waitFor("both", async () => (await committed()) === "2,2");
+		await daemon.ready();
+		expect(await daemon.metric("pockaffe_dead_letters_total")).toBe(2);
+		expect(await daemon.stop()).toBe(0);
 	});
 });

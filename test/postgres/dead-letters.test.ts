@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
-import { DeadLetterTable } from "../../src/sink/dead-letters.ts";
+import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -43,7 +43,7 @@ describe("the dead-letter table", () => {
 	it("keeps everything of the message: binary, null against empty, headers in order with duplicates", async () => {
 		await using db = await createTestDatabase();
 		const letters = tableOn(db);
-		await letters.create();
+		await letters.prepare();
 		const headers: DeadLetter["headers"] = [
 			["a", Buffer.from([0xff, 0])],
 			["b", null],
@@ -91,7 +91,7 @@ describe("the dead-letter table", () => {
 	it("is updated by a redelivery, which keeps when it first happened", async () => {
 		await using db = await createTestDatabase();
 		const letters = tableOn(db);
-		await letters.create();
+		await letters.prepare();
 		await letters.store(letter({ error: "first" }), never);
 		const [before] = await db.database.query("select first_at, last_at from letters");
 		await db.database.query("update letters set state = 'replayed'");
@@ -104,7 +104,7 @@ describe("the dead-letter table", () => {
 	it("takes several letters at once, also two of one message", async () => {
 		await using db = await createTestDatabase();
 		const letters = tableOn(db);
-		await letters.create();
+		await letters.prepare();
 		const many = Array.from({ length: 450 }, (_, i) => letters.store(letter({ offset: i }), never));
 		await Promise.all([...many, letters.store(letter({ offset: 3, error: "again" }), never)]);
 		expect(await db.database.query("select count(*)::int as letters from letters")).toEqual([{ letters: 450 }]);
@@ -123,6 +123,34 @@ describe("the dead-letter table", () => {
 		await db.database.query("drop view letters");
 		await stored;
 		expect(events.at(-1)).toBe("unblocked");
+	});
+
+	it("lets the letters of others through while one can't be stored at all", async () => {
+		await using db = await createTestDatabase();
+		const letters = tableOn(db);
+		await letters.prepare();
+		await db.database.query(`alter table letters add constraint small check (length(value) < 1000)`);
+		const events: string[] = [];
+		letters.on("target:blocked", ({ message }) => events.push(message));
+		letters.on("target:unblocked", () => events.push("unblocked"));
+		const large = letters.store(letter({ partition: 0, value: Buffer.alloc(1000) }), never);
+		await Promise.all([1, 2, 3].map((partition) => letters.store(letter({ partition }), never)));
+		await waitFor("the block", () => events.length > 0);
+		expect(events[0]).toMatch(/check constraint.*\(orders\/0 offset 7\)|\(orders\/0 offset 7\)/);
+		await letters.store(letter({ partition: 4 }), never);
+		expect([events.length, letters.blocked]).toEqual([1, true]);
+		await db.database.query("alter table letters drop constraint small");
+		await large;
+		expect(events.at(-1)).toBe("unblocked");
+	});
+
+	it("takes letters that are too large for one statement together", async () => {
+		await using db = await createTestDatabase();
+		const letters = tableOn(db);
+		await letters.prepare();
+		const value = Buffer.alloc(3 * 2 ** 20, "x");
+		await Promise.all(Array.from({ length: 20 }, (_, i) => letters.store(letter({ offset: i, value }), never)));
+		expect(await db.database.query("select sum(length(value))::int as bytes from letters")).toEqual([{ bytes: 60 * 2 ** 20 }]);
 	});
 
 	it("gives a letter up only when its owner does", async () => {

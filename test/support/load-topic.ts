@@ -1,9 +1,11 @@
 /** A topic of a real Kafka, made and filled by one producer, in the events' order. */
+import rdkafka, { type IAdminClient } from "node-rdkafka";
 import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { Producer, type ProducerRecord } from "../../src/kafka/producer.ts";
 import { awaitTopic, createTopic } from "../../src/kafka/topics.ts";
+import { waitFor } from "./wait-for.ts";
 
 /** `kafka` of a configuration with nothing but brokers. */
 export function kafkaAt(brokers: string): Config["kafka"] {
@@ -23,4 +25,32 @@ export async function loadTopic(
 	await awaitTopic(kafka, systemClock, topic.name, topic.partitions);
 	await using producer = await Producer.connect(kafka, { lingerMs: 20 });
 	return await producer.produceMany(records);
+}
+
+/** Creates a topic with settings of its own (`max.message.bytes`, …). */
+export async function createTopicWith(
+	brokers: string,
+	topic: { readonly name: string; readonly partitions: number },
+	config: Record<string, string>,
+): Promise<void> {
+	await administer(brokers, (admin, done) => {
+		admin.createTopic({ topic: topic.name, num_partitions: topic.partitions, replication_factor: 1, config } as never, 30_000, done);
+	});
+	await awaitTopic(kafkaAt(brokers), systemClock, topic.name, topic.partitions);
+}
+
+/** Deletes a topic and waits until the broker knows it no longer. */
+export async function deleteTopic(brokers: string, name: string): Promise<void> {
+	await administer(brokers, (admin, done) => admin.deleteTopic(name, 30_000, done));
+	await using producer = await Producer.connect(kafkaAt(brokers));
+	await waitFor(`topic ${name} to be gone`, async () => !(await producer.topics()).has(name));
+}
+
+async function administer(brokers: string, act: (admin: IAdminClient, done: (error: unknown) => void) => void): Promise<void> {
+	const admin = rdkafka.AdminClient.create({ "bootstrap.servers": brokers });
+	try {
+		await new Promise<void>((resolve, reject) => act(admin, (error) => (error ? reject(error) : resolve())));
+	} finally {
+		admin.disconnect();
+	}
 }

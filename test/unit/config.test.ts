@@ -114,6 +114,17 @@ describe("the file", () => {
 			"workers: {maxThreads: 2}",
 			/workers\.maxThreads: 2 – not built in this version/,
 		],
+		["a dead-letter topic without name", "deadLetters: {target: topic}", /deadLetters\.topic – is needed where/],
+		[
+			"a dead-letter topic that is read",
+			"kafka: {topics: [a, ^b]}\ndeadLetters: {target: topic, topic: b.dead}",
+			/deadLetters\.topic: "b\.dead" – is read by kafka\.topics \(\^b\)/,
+		],
+		[
+			"a regular expression beside a dead-letter topic",
+			"kafka: {topics: ['^(']}\ndeadLetters: {target: topic, topic: d}",
+			/kafka\.topics\[0\]/,
+		],
 		["a regular expression that is none", "kafka: {topics: ['^(']}", /kafka\.topics\[0\]/],
 	])("is refused for %s", async (_, yaml, line) => {
 		const lines = await problems(yaml);

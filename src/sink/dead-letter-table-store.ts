@@ -1,44 +1,11 @@
 /** The dead-letter table as people work with it: which letters there are, one in full, and what has become of them. */
-import type { Header, TopicPartition } from "../core/message.ts";
+import { type LetterFilter, type LetterStore, type StoredLetter, storableText } from "../core/dead-letter.ts";
+import type { TopicPartition } from "../core/message.ts";
 import type { Database, DatabaseRow } from "./database.ts";
 import { quotedTable } from "./sql-names.ts";
 
-/** Which letters of a group; what is left out matches everything. */
-export interface LetterFilter {
-	readonly topic?: string | undefined;
-	readonly partition?: number | undefined;
-	readonly offset?: number | undefined;
-	readonly reason?: string | undefined;
-	readonly state?: string | undefined;
-	/** At most so many, the oldest first by topic, partition and offset. */
-	readonly limit?: number | undefined;
-}
-
-/** A stored letter. Times as ISO text, `timestamp` in ms. */
-export interface StoredLetter extends TopicPartition {
-	readonly offset: number;
-	readonly timestamp: number;
-	readonly key: Buffer | null;
-	readonly value: Buffer | null;
-	readonly headers: Header[];
-	readonly reason: string;
-	readonly sqlstate: string | null;
-	readonly table: string | null;
-	readonly rowId: string | null;
-	readonly error: string;
-	readonly stack: string | null;
-	readonly attempts: number;
-	readonly state: string;
-	readonly firstAt: string;
-	readonly lastAt: string;
-	readonly pockaffeVersion: string;
-}
-
-/** How a letter stands after somebody looked after it. */
-export type LetterState = "open" | "replayed" | "discarded";
-
-/** The letters of one consumer group. All calls reject with the database's error. */
-export class DeadLetterStore {
+/** See the file's header. The database is its owner's to close. */
+export class DeadLetterTableStore implements LetterStore {
 	readonly #database: Database;
 	readonly #table: string;
 	readonly #group: string;
@@ -60,21 +27,15 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 		return rows.map(letterOf);
 	}
 
-	/** Marks one letter; `error` takes the place of the former one where it is given. */
-	async mark(
-		{ topic, partition, offset }: TopicPartition & { offset: number },
-		state: LetterState,
-		error: string | null = null,
-	): Promise<void> {
+	async replayed({ topic, partition, offset }: TopicPartition & { offset: number }, error: string | null): Promise<void> {
 		const { where, parameters } = this.#where({ topic, partition, offset });
 		const next = parameters.length;
 		await this.#database.query(
 			`update ${this.#table} set state = $${next + 1}::text, error = coalesce($${next + 2}::text, error), last_at = now() where ${where}`,
-			[...parameters, state, error?.replaceAll("\0", "") ?? null],
+			[...parameters, error === null ? "replayed" : "open", storableText(error)],
 		);
 	}
 
-	/** Marks all that match as discarded; returns how many. */
 	async discard(filter: LetterFilter): Promise<number> {
 		const { where, parameters } = this.#where(filter);
 		const rows = await this.#database.query(
@@ -84,7 +45,6 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 		return Number(rows[0]?.count);
 	}
 
-	/** Deletes all that match; returns how many. */
 	async purge(filter: LetterFilter): Promise<number> {
 		const { where, parameters } = this.#where(filter);
 		const rows = await this.#database.query(
@@ -93,6 +53,8 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 		);
 		return Number(rows[0]?.count);
 	}
+
+	async [Symbol.asyncDispose](): Promise<void> {}
 
 	#where({ topic, partition, offset, reason, state }: LetterFilter): { where: string; parameters: string[] } {
 		const conditions: [column: string, type: string, value: string | number | undefined][] = [

@@ -7,18 +7,13 @@
 import { EventEmitter } from "eventemitter3";
 import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
-import type { DeadLetter } from "../core/dead-letter.ts";
+import { type DeadLetter, type DeadLetterEvents, type DeadLetterTarget, letterName, storableText } from "../core/dead-letter.ts";
+import { partitionName } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { Database } from "./database.ts";
 import { deadLetterDdl, exists } from "./schema.ts";
 import { problemOf } from "./sql-faults.ts";
 import { quotedTable } from "./sql-names.ts";
-
-/** Past facts of the dead letters' target. */
-export interface DeadLetterEvents {
-	"target:blocked": (fact: { message: string }) => void;
-	"target:unblocked": () => void;
-}
 
 /** What the table is reached with. */
 export interface DeadLetterTableParts {
@@ -32,10 +27,12 @@ export interface DeadLetterTableParts {
 }
 
 const RETRY = { minMs: 100, maxMs: 5_000 };
-/** Letters of one statement; a letter may be large. */
-const MAX_LETTERS = 200;
+/** Limits of one statement; a letter may be large by itself, and goes alone then. */
+const STATEMENT = { letters: 200, bytes: 4 * 2 ** 20 };
 
 interface Waiting {
+	/** How often a statement with it failed. */
+	failures: number;
 	readonly letter: DeadLetter;
 	readonly signal: AbortSignal;
 	readonly resolve: () => void;
@@ -43,7 +40,7 @@ interface Waiting {
 }
 
 /** See the file's header. */
-export class DeadLetterTable extends EventEmitter<DeadLetterEvents> {
+export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTableParts;
 	readonly #statement: string;
 	readonly #ended = new AbortController();
@@ -57,26 +54,23 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> {
 		this.#statement = storeStatement(parts.table);
 	}
 
-	/** True while letters can't be stored. */
 	get blocked(): boolean {
 		return this.#blocked;
 	}
 
-	/** Creates the table where it is missing. Rejects with the database's error. */
-	async create(): Promise<void> {
+	/** Rejects with the database's error. */
+	async prepare(): Promise<void> {
 		const { database, table } = this.#parts;
 		if (!(await exists(database, table))) await database.query(deadLetterDdl(table));
 	}
 
-	/** Resolves when the letter is durable; rejects only with the signal's reason. */
 	store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
 		return new Promise((resolve, reject) => {
-			this.#waiting.push({ letter, signal, resolve, reject });
+			this.#waiting.push({ failures: 0, letter, signal, resolve, reject });
 			if (!this.#storing) void this.#storeWaiting();
 		});
 	}
 
-	/** Gives up what is not stored. Idempotent. */
 	async dispose(): Promise<void> {
 		this.#ended.abort(new Error("the dead letters were ended"));
 	}
@@ -86,20 +80,25 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> {
 		// Letters of one turn go together.
 		await Promise.resolve();
 		for (let failures = 0; this.#dropAborted() && !this.#ended.signal.aborted; ) {
-			const batch = distinct(this.#waiting.slice(0, MAX_LETTERS));
+			const batch = distinct(nextBatch(this.#waiting));
+			const inBatch = new Set(batch);
+			const withoutBatch = () => this.#waiting.filter((waiting) => !inBatch.has(waiting));
 			try {
 				await this.#parts.database.query(this.#statement, [this.#toJson(batch)]);
 			} catch (error) {
 				failures++;
-				await this.#wait(error, failures);
+				for (const waiting of batch) waiting.failures++;
+				this.#waiting = [...withoutBatch(), ...batch];
+				await this.#wait(error, failures, batch);
 				continue;
 			}
 			failures = 0;
-			if (this.#blocked) this.emit("target:unblocked");
-			this.#blocked = false;
-			const stored = new Set(batch);
-			this.#waiting = this.#waiting.filter((waiting) => !stored.has(waiting));
+			this.#waiting = withoutBatch();
 			for (const { resolve } of batch) resolve();
+			if (this.#blocked && !this.#waiting.some(isHeldUp)) {
+				this.#blocked = false;
+				this.emit("target:unblocked");
+			}
 		}
 		this.#storing = false;
 	}
@@ -111,14 +110,16 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> {
 		return this.#waiting.length > 0;
 	}
 
-	async #wait(error: unknown, failures: number): Promise<void> {
+	async #wait(error: unknown, failures: number, batch: readonly Waiting[]): Promise<void> {
 		const { clock, random, table } = this.#parts;
 		const { message } = problemOf(error);
-		if (failures >= 2 && !this.#blocked) {
+		if (!this.#blocked && this.#waiting.some(isHeldUp)) {
 			this.#blocked = true;
-			this.emit("target:blocked", { message: `dead letters can't be stored in ${table}: ${message}` });
+			const [{ letter }] = batch as [Waiting];
+			const which = batch.length === 1 ? ` (${partitionName(letter)} offset ${letter.offset})` : "";
+			this.emit("target:blocked", { message: `dead letters can't be stored in ${table}: ${message}${which}` });
 		}
-		await this.create().catch(() => {});
+		await this.prepare().catch(() => {});
 		await clock.sleep(fullJitter(failures, RETRY, random), this.#ended.signal).catch(() => {});
 	}
 
@@ -135,13 +136,15 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> {
 				kafka_ts: letter.timestamp,
 				key: hex(letter.key),
 				value: hex(letter.value),
-				headers: JSON.stringify(letter.headers.map(([name, value]) => [clean(name), value === null ? null : value.toString("base64")])),
+				headers: JSON.stringify(
+					letter.headers.map(([name, value]) => [storableText(name), value === null ? null : value.toString("base64")]),
+				),
 				reason: letter.reason,
 				sqlstate: letter.sqlstate,
-				table_name: clean(letter.table),
-				row_id: clean(letter.rowId),
-				error: clean(letter.error) ?? "",
-				stack: clean(letter.stack),
+				table_name: storableText(letter.table),
+				row_id: storableText(letter.rowId),
+				error: storableText(letter.error) ?? "",
+				stack: storableText(letter.stack),
 				attempts: letter.attempts,
 				state: letter.state,
 				at: now,
@@ -183,15 +186,25 @@ select ${values.join(", ")} from json_array_elements($1::text::json) as r(value)
 on conflict (consumer_group, topic, partition, "offset") do update set ${updates.join(", ")}`;
 }
 
+function isHeldUp({ failures }: Waiting): boolean {
+	return failures >= 2;
+}
+
+/** The first letters that fit a statement; one that failed goes alone, so that it holds up nobody else if it can't be stored at all. */
+function nextBatch(waiting: readonly Waiting[]): readonly Waiting[] {
+	let bytes = 0;
+	const end = waiting.findIndex(({ failures, letter }, index) => {
+		bytes += (letter.key?.length ?? 0) + (letter.value?.length ?? 0) + (letter.stack?.length ?? 0) + letter.error.length;
+		return index > 0 && (failures > 0 || waiting[0]?.failures !== 0 || index >= STATEMENT.letters || bytes > STATEMENT.bytes);
+	});
+	return end < 0 ? waiting : waiting.slice(0, end);
+}
+
 /** One letter per message in a statement; a later one for the same message waits for the next. */
 function distinct(waiting: readonly Waiting[]): Waiting[] {
 	const seen = new Set<string>();
-	return waiting.filter(({ letter: { topic, partition, offset } }) => {
-		const name = `${topic}/${partition}@${offset}`;
+	return waiting.filter(({ letter }) => {
+		const name = letterName(letter);
 		return !seen.has(name) && seen.add(name);
 	});
-}
-
-function clean(text: string | null): string | null {
-	return text === null ? null : text.replaceAll("\0", "").toWellFormed();
 }

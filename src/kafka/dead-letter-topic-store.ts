@@ -1,0 +1,137 @@
+/**
+ * The dead-letter topic as people work with it: read from its beginning to its present end each time, without joining a group. The
+ * last record of a message decides; a replay appends a record that says so. What is discarded ends by the topic's retention.
+ */
+import type { Config } from "../config/config.ts";
+import type { Clock } from "../core/clock.ts";
+import { type LetterFilter, type LetterStore, letterName, type StoredLetter } from "../core/dead-letter.ts";
+import { ExitError, exitCodes } from "../core/errors.ts";
+import type { TopicPartition } from "../core/message.ts";
+import { kafkaClientSettings } from "./client-settings.ts";
+import { connectOrExplain } from "./connect.ts";
+import { ConsumerClient, KafkaError } from "./consumer-client.ts";
+import { type LetterOrigin, readLetterRecord, replayedHeaders } from "./dead-letter-record.ts";
+import { Producer } from "./producer.ts";
+
+/** What the topic is read with. */
+export interface DeadLetterTopicStoreParts extends LetterOrigin {
+	readonly kafka: Config["kafka"];
+	readonly topic: string;
+	readonly clock: Clock;
+}
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** No record for so long, and the rest of the topic can't be read. */
+const SILENCE_MS = 30_000;
+const POLL = { count: 1_000, timeoutMs: 50 };
+
+/** See the file's header. */
+export class DeadLetterTopicStore implements LetterStore {
+	readonly #parts: DeadLetterTopicStoreParts;
+	#producer: Promise<Producer> | null = null;
+	/** Keys of the letters found, for the records that mark them. */
+	readonly #keys = new Map<string, Buffer | null>();
+
+	constructor(parts: DeadLetterTopicStoreParts) {
+		this.#parts = parts;
+	}
+
+	async find({ topic, partition, offset, reason, state, limit }: LetterFilter): Promise<StoredLetter[]> {
+		const letters = new Map<string, StoredLetter>();
+		await this.#read(
+			(name, letter) => letters.set(name, letter),
+			(name) => letters.get(name),
+		);
+		const wanted = { topic, partition, offset, reason, state };
+		const names = (Object.keys(wanted) as (keyof typeof wanted)[]).filter((name) => wanted[name] !== undefined);
+		const found = [...letters.values()].filter((letter) => names.every((name) => letter[name] === wanted[name])).sort(byPosition);
+		for (const letter of found) this.#keys.set(letterName(letter), letter.key);
+		return found.slice(0, limit);
+	}
+
+	async replayed(letter: TopicPartition & { readonly offset: number }, error: string | null): Promise<void> {
+		// A letter that fails again stays as it is.
+		if (error !== null) return;
+		const { topic, kafka } = this.#parts;
+		this.#producer ??= Producer.connect(kafka);
+		const producer = await this.#producer;
+		const partitions = (await producer.topics(topic)).get(topic) ?? 1;
+		const key = this.#keys.get(letterName(letter)) ?? null;
+		await producer.produce({
+			topic,
+			partition: letter.partition % partitions,
+			key,
+			value: null,
+			headers: replayedHeaders(letter, this.#parts),
+		});
+	}
+
+	async discard(): Promise<never> {
+		throw this.#refusal("discarded");
+	}
+
+	async purge(): Promise<never> {
+		throw this.#refusal("deleted");
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		const producer = await this.#producer?.catch(() => null);
+		await producer?.[Symbol.asyncDispose]();
+	}
+
+	#refusal(what: string): ExitError {
+		const { topic } = this.#parts;
+		const rule = `the letters of topic ${topic} can't be ${what}: they end by the topic's retention (retention.ms)`;
+		return new ExitError(exitCodes.usage, "letters_in_topic", rule);
+	}
+
+	/** Reads all partitions up to where they end now. */
+	async #read(set: (name: string, letter: StoredLetter) => void, get: (name: string) => StoredLetter | undefined): Promise<void> {
+		const { kafka, topic, consumerGroup, clock } = this.#parts;
+		const settings = {
+			...kafkaClientSettings(kafka),
+			"group.id": `${consumerGroup}-dead-letters`,
+			"enable.auto.commit": false,
+			"enable.auto.offset.store": false,
+			"enable.partition.eof": true,
+			"fetch.wait.max.ms": 100,
+		};
+		const client = new ConsumerClient(settings, { "auto.offset.reset": "earliest" }, clock);
+		try {
+			await connectOrExplain(client.raw, kafka, CONNECT_TIMEOUT_MS);
+			const partitions = (await client.metadata()).get(topic);
+			if (!partitions) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}: no dead letter was written yet`);
+			const all = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }));
+			const starts = await Promise.all(all.map(async (each) => ({ ...each, offset: (await client.watermarks(each)).low })));
+			const unread = new Set(all.map(({ partition }) => partition));
+			client.on("endOfPartition", ({ partition }) => unread.delete(partition));
+			client.assign(starts, false);
+			for (let heardAt = clock.monotonic(); unread.size > 0; ) {
+				const before = unread.size;
+				const messages = await client.consume(POLL.count, POLL.timeoutMs);
+				if (messages.length > 0 || unread.size < before) heardAt = clock.monotonic();
+				if (clock.monotonic() - heardAt > SILENCE_MS)
+					throw new KafkaError(`topic ${topic} can't be read: nothing came for ${SILENCE_MS} ms`, -1);
+				for (const message of messages) {
+					const record = readLetterRecord(message);
+					if (record?.consumerGroup !== consumerGroup) continue;
+					if (record.type === "letter") {
+						const name = letterName(record.letter);
+						set(name, { ...record.letter, firstAt: get(name)?.firstAt ?? record.letter.firstAt });
+						continue;
+					}
+					const name = letterName(record.of);
+					const letter = get(name);
+					if (letter) set(name, { ...letter, state: "replayed", lastAt: record.at });
+				}
+			}
+		} finally {
+			await client.close();
+		}
+	}
+}
+
+function byPosition(left: StoredLetter, right: StoredLetter): number {
+	if (left.topic !== right.topic) return left.topic < right.topic ? -1 : 1;
+	return left.partition - right.partition || left.offset - right.offset;
+}

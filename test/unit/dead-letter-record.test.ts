@@ -1,0 +1,141 @@
+import { expect, it } from "vitest";
+import type { DeadLetter } from "../../src/core/dead-letter.ts";
+import type { Header, ReceivedMessage } from "../../src/core/message.ts";
+import { letterHeaders, readLetterRecord, replayedHeaders, type TextHeader } from "../../src/kafka/dead-letter-record.ts";
+
+const origin = { consumerGroup: "g", version: "1.2.3" };
+const AT = Date.parse("2026-01-02T03:04:05.000Z");
+
+function letterOf(changes: Partial<DeadLetter> = {}): DeadLetter {
+	return {
+		topic: "orders",
+		partition: 3,
+		offset: 17,
+		timestamp: 1_700_000_000_000,
+		key: Buffer.from("k"),
+		value: Buffer.from("v"),
+		headers: [],
+		reason: "poison",
+		error: "can't be read",
+		stack: "TypeError: can't be read\n    at handler.mjs:3:1",
+		sqlstate: null,
+		table: null,
+		rowId: null,
+		attempts: 5,
+		state: "open",
+		...changes,
+	};
+}
+
+/** What a consumer gives of a record that was produced with `headers`. */
+function received(headers: readonly TextHeader[], content: Pick<ReceivedMessage, "key" | "value">): ReceivedMessage {
+	const asBytes = headers.map(([name, value]): Header => [name, Buffer.from(value)]);
+	return { topic: "dlq", partition: 0, offset: 0, ...content, timestamp: AT, headers: asBytes };
+}
+
+function roundTrip(letter: DeadLetter) {
+	return readLetterRecord(received(letterHeaders(letter, origin), letter));
+}
+
+it("a letter comes back as it was", () => {
+	const letter = letterOf({ sqlstate: "22003", table: "events", rowId: "ä", headers: [["trace", Buffer.from("ünï")]] });
+	const at = "2026-01-02T03:04:05.000Z";
+	expect(roundTrip(letter)).toEqual({
+		type: "letter",
+		consumerGroup: "g",
+		letter: { ...letter, state: "open", firstAt: at, lastAt: at, pockaffeVersion: "1.2.3" },
+	});
+});
+
+it.each<[string, Partial<DeadLetter>]>([
+	["a null key and value", { key: null, value: null }],
+	["an empty key and value", { key: Buffer.alloc(0), value: Buffer.alloc(0) }],
+	["no timestamp", { timestamp: -1 }],
+	["no stack", { stack: null }],
+	[
+		"a null header beside an empty one",
+		{
+			headers: [
+				["n", null],
+				["n", Buffer.alloc(0)],
+			],
+		},
+	],
+	[
+		"headers of one name, in order",
+		{
+			headers: [
+				["n", Buffer.from("2")],
+				["m", Buffer.from("x")],
+				["n", Buffer.from("1")],
+			],
+		},
+	],
+	["a header with NUL", { headers: [["n", Buffer.from("a\0b")]] }],
+	["a header that isn't UTF-8", { headers: [["n", Buffer.from([0xff, 0xfe])]] }],
+	["a header whose name has NUL", { headers: [["a\0b", Buffer.from("x")]] }],
+	["a header named like one of ours", { headers: [["pockaffe.reason", Buffer.from("theirs")]] }],
+	[
+		"a letter's own record as message",
+		{ headers: letterHeaders(letterOf(), origin).map(([name, value]): Header => [name, Buffer.from(value)]) },
+	],
+])("%s comes back exactly", (_, changes) => {
+	const letter = letterOf(changes);
+	expect(roundTrip(letter)).toMatchObject({ type: "letter", letter: changes });
+});
+
+it("names that Kafka Connect's and Spring's tools read are there, as text", () => {
+	const headers = Object.fromEntries(letterHeaders(letterOf(), origin));
+	expect(headers).toMatchObject({
+		"__connect.errors.topic": "orders",
+		"__connect.errors.partition": "3",
+		"__connect.errors.offset": "17",
+		"__connect.errors.connector.name": "g",
+		"__connect.errors.stage": "TRANSFORMATION",
+		"__connect.errors.exception.class.name": "TypeError",
+		"__connect.errors.exception.message": "can't be read",
+		"__connect.errors.exception.stacktrace": expect.stringContaining("handler.mjs:3:1"),
+		"kafka_dlt-original-topic": "orders",
+		"kafka_dlt-original-consumer-group": "g",
+		"kafka_dlt-exception-fqcn": "TypeError",
+		"kafka_dlt-exception-message": "can't be read",
+	});
+	const refused = Object.fromEntries(letterHeaders(letterOf({ stack: null, sqlstate: "22003", table: "events" }), origin));
+	expect(refused).toMatchObject({ "__connect.errors.stage": "TASK_PUT", "kafka_dlt-exception-fqcn": "SQLSTATE 22003" });
+});
+
+it("texts are free of NUL and lone surrogates, and cut", () => {
+	const headers = Object.fromEntries(letterHeaders(letterOf({ error: `a\0b\ud800${"x".repeat(20_000)}` }), origin));
+	const message = headers["__connect.errors.exception.message"] as string;
+	expect([message.slice(0, 3), message.length, message.at(-1)]).toEqual(["ab\ufffd", 8_193, "…"]);
+});
+
+it("a replay's record tells of which letter", () => {
+	const of = { topic: "orders", partition: 3, offset: 17 };
+	const record = readLetterRecord(received(replayedHeaders(of, origin), { key: Buffer.from("k"), value: null }));
+	expect(record).toEqual({ type: "replayed", consumerGroup: "g", of, at: new Date(AT).toISOString() });
+});
+
+it.each<[string, TextHeader[]]>([
+	["without headers", []],
+	[
+		"of Kafka Connect",
+		[
+			["__connect.errors.topic", "t"],
+			["__connect.errors.partition", "0"],
+			["__connect.errors.offset", "1"],
+		],
+	],
+	[
+		"with a partition that is no number",
+		[
+			["__connect.errors.topic", "t"],
+			["pockaffe.consumer-group", "g"],
+			["__connect.errors.partition", "x"],
+		],
+	],
+	["with headers of ours that aren't JSON", [...letterHeaders(letterOf(), origin), ["pockaffe.headers", "{"]]],
+	["with headers of ours of another shape", [...letterHeaders(letterOf(), origin), ["pockaffe.headers", "[1]"]]],
+])("a record %s is none of ours", (_, headers) => {
+	expect(readLetterRecord(received(headers, { key: null, value: null }))).toBeNull();
+});
