@@ -59,7 +59,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, held, child }) => {
 		const offsets = ledger.of({ topic, partition });
 		if (!offsets) return [];
-		const { state, queue, restarts, attempts, lastFailure } = child;
+		const { state, queue, restarts, attempts, reports } = child;
 		const stalled = stallDetector.reasonOf({ topic, partition });
 		return [
 			{
@@ -77,7 +77,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 				restarts,
 				attempts,
 				breakerOpen: child.breakerOpen,
-				lastFailure,
+				failures: reports,
 			},
 		];
 	});

@@ -7,6 +7,7 @@ import { partitionName } from "../core/message.ts";
 
 /** A failure as a worker reports it. */
 export interface CrashFact extends TopicPartition {
+	readonly threadId: number | null;
 	readonly kind: string;
 	readonly coordinates: { readonly offset: number; readonly key: string | null } | null;
 	/** Failed attempts of the message, 0 where nothing was charged to it. */
@@ -38,14 +39,15 @@ export class CrashLog {
 
 	record(fact: CrashFact): LogRecord {
 		const { topic, partition, kind, coordinates, attempt, restarts, next } = fact;
-		const error = { name: fact.error.name, message: withoutValues(fact.error.message), stack: fact.error.stack };
+		const error = { ...fact.error, message: shortened(fact.error.message) };
 		const times = this.#timesSeen(fact);
-		const stack = times === 1 && error.stack ? { stack: withoutValues(error.stack) } : {};
+		const stack = times === 1 && error.stack ? { stack: shortened(error.stack) } : {};
 		const fields = {
 			module: this.#module,
 			function: functionOf(kind),
 			topic,
 			partition,
+			thread: fact.threadId,
 			offset: coordinates?.offset ?? null,
 			key: coordinates?.key ?? null,
 			kind,
@@ -60,9 +62,28 @@ export class CrashLog {
 		return { fields, message };
 	}
 
-	#timesSeen({ kind, error }: CrashFact): number {
-		const place = error.stack?.split("\n").find((line) => /^\s+at /.test(line)) ?? error.message;
-		const key = `${kind} ${error.name} ${place}`;
+	/** What was held back of a storm of failures of one kind; `fact` is the last of them. */
+	summary(fact: CrashFact, count: number, periodMs: number): LogRecord {
+		const { topic, partition, kind, coordinates, restarts } = fact;
+		const { name, message } = { ...fact.error, message: shortened(fact.error.message) };
+		const fields = {
+			module: this.#module,
+			function: functionOf(kind),
+			topic,
+			partition,
+			offset: coordinates?.offset ?? null,
+			kind,
+			error: { name, message },
+			restarts,
+			repeated: count,
+		};
+		const times = count === 1 ? "once more" : `${count} times more`;
+		const within = `within ${Math.round(periodMs / 1000)} s`;
+		return { fields, message: `${this.#module}: ${times} ${within}, last at ${placeOf(fact)}: ${sentenceOf({ name, message })}` };
+	}
+
+	#timesSeen(fact: CrashFact): number {
+		const key = failureName(fact);
 		const times = (this.#seen.get(key) ?? 0) + 1;
 		if (this.#seen.size >= MOST_KINDS) this.#seen.clear();
 		this.#seen.set(key, times);
@@ -70,10 +91,14 @@ export class CrashLog {
 	}
 }
 
-/** `JSON.parse` quotes what it could not read; that is a piece of the message's value. */
-function withoutValues(text: string): string {
-	const shown = text.replaceAll(/(?:\.{3})?"(?:[^\n]*)"(?:\.{3})? is not valid JSON/g, "the text is not valid JSON");
-	return shown.length > LONGEST_MESSAGE ? `${shown.slice(0, LONGEST_MESSAGE)}…` : shown;
+/** The same for failures of one kind at one place of the code. */
+export function failureName({ kind, error }: CrashFact): string {
+	const place = error.stack?.split("\n").find((line) => /^\s+at /.test(line)) ?? error.message;
+	return `${kind} ${error.name} ${place}`;
+}
+
+function shortened(text: string): string {
+	return text.length > LONGEST_MESSAGE ? `${text.slice(0, LONGEST_MESSAGE)}…` : text;
 }
 
 function functionOf(kind: string): string {

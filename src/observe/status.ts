@@ -14,9 +14,14 @@ export type DaemonState = "starting" | "running" | "draining" | "stopped";
 /** A failure as a worker reports it; `time` is the wall clock in ms. */
 export interface FailureSnapshot {
 	readonly time: number;
+	readonly threadId: number | null;
 	readonly kind: string;
 	readonly coordinates: { readonly offset: number; readonly key: string | null } | null;
-	readonly error: { readonly name: string; readonly message: string };
+	/** Failed attempts of that message, 0 where nothing was charged to it. */
+	readonly attempt: number;
+	/** Restarts of the worker so far. */
+	readonly restarts: number;
+	readonly error: { readonly name: string; readonly message: string; readonly stack: string | null };
 	readonly next: { readonly action: string; readonly delayMs: number };
 }
 
@@ -41,7 +46,8 @@ export interface PartitionSnapshot extends TopicPartition {
 	readonly restarts: number;
 	readonly attempts: number;
 	readonly breakerOpen: boolean;
-	readonly lastFailure: FailureSnapshot | null;
+	/** Newest first. */
+	readonly failures: readonly FailureSnapshot[];
 }
 
 /** A connection to the outside; `target` without credentials. */
@@ -82,6 +88,26 @@ export interface StatusSnapshot {
 	readonly connections: readonly ConnectionSnapshot[];
 }
 
+/** A failure as `/status` shows it. */
+export interface FailureStatus {
+	readonly time: string;
+	/** Node's id of the thread, null where none was alive. */
+	readonly thread: number | null;
+	readonly kind: string;
+	readonly coordinates: {
+		readonly topic: string;
+		readonly partition: number;
+		readonly offset: number;
+		readonly key: string | null;
+	} | null;
+	readonly message: string;
+	readonly stack: string | null;
+	readonly attempt: number;
+	readonly restarts: number;
+	readonly next: string;
+	readonly delayMs: number;
+}
+
 /** A partition in the document. */
 export interface PartitionStatus extends TopicPartition {
 	readonly state: PartitionState;
@@ -95,18 +121,9 @@ export interface PartitionStatus extends TopicPartition {
 	readonly inFlight: number;
 	readonly restarts: number;
 	readonly attempts: number;
-	readonly lastFailure: {
-		readonly time: string;
-		readonly kind: string;
-		readonly coordinates: {
-			readonly topic: string;
-			readonly partition: number;
-			readonly offset: number;
-			readonly key: string | null;
-		} | null;
-		readonly message: string;
-		readonly next: string;
-	} | null;
+	readonly lastFailure: FailureStatus | null;
+	/** The last failures, newest first. */
+	readonly failures: readonly FailureStatus[];
 }
 
 /** The document. `uptime` in seconds; times as ISO text; `writer.queue` in rows. */
@@ -180,7 +197,7 @@ function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
 	const state = partitionState(snapshot);
 	const reason = state === "parked" ? (snapshot.worker.reason ?? null) : state === "paused" ? snapshot.pauseReason : null;
 	const lag = lagOf(snapshot);
-	const lastFailure = failureStatus(snapshot);
+	const failures = snapshot.failures.map((failure) => failureStatus(snapshot, failure));
 	return {
 		topic,
 		partition,
@@ -195,16 +212,27 @@ function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
 		inFlight,
 		restarts,
 		attempts,
-		lastFailure,
+		lastFailure: failures[0] ?? null,
+		failures,
 	};
 }
 
-function failureStatus({ topic, partition, lastFailure }: PartitionSnapshot): PartitionStatus["lastFailure"] {
-	if (!lastFailure) return null;
-	const { time, kind, coordinates, error, next } = lastFailure;
+function failureStatus({ topic, partition }: TopicPartition, failure: FailureSnapshot): FailureStatus {
+	const { time, threadId, kind, coordinates, attempt, restarts, error, next } = failure;
 	const at = coordinates && { topic, partition, offset: coordinates.offset, key: coordinates.key };
 	const message = error.name && !error.message.startsWith(error.name) ? `${error.name}: ${error.message}` : error.message;
-	return { time: isoTime(time), kind, coordinates: at, message, next: next.action };
+	return {
+		time: isoTime(time),
+		thread: threadId,
+		kind,
+		coordinates: at,
+		message,
+		stack: error.stack,
+		attempt,
+		restarts,
+		next: next.action,
+		delayMs: Math.round(next.delayMs),
+	};
 }
 
 function byName(left: TopicPartition, right: TopicPartition): number {

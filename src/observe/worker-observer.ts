@@ -2,7 +2,8 @@
 import type { DeadLetter } from "../core/dead-letter.ts";
 import type { TopicPartition } from "../core/message.ts";
 import { partitionName } from "../core/message.ts";
-import { type CrashFact, CrashLog } from "./crash-log.ts";
+import { type CrashFact, CrashLog, failureName } from "./crash-log.ts";
+import { CrashStorm, PERIOD_MS } from "./crash-storm.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";
 import type { ObserverParts } from "./observer-parts.ts";
@@ -20,6 +21,10 @@ interface HandledFact {
 /** What the partition worker tells, call by call. */
 export function observeWorkers({ metrics, logger, clock, module, totals }: ObserverParts) {
 	const crashes = new CrashLog(module);
+	const storm = new CrashStorm<CrashFact>(clock, (last, held) => {
+		const { fields, message } = crashes.summary(last, held, PERIOD_MS);
+		logger.error(fields, message);
+	});
 	const letters = new LogLimiter(() => clock.monotonic(), SAME_LETTER_EVERY_MS);
 	const warned = new Set<string>();
 	return {
@@ -41,6 +46,7 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 		crashed(fact: CrashFact): void {
 			const { topic, kind, attempt } = fact;
 			if (attempt > 0) metrics.count("handler_outcomes_total", { topic, outcome: kind === "timeout" ? "timeout" : "failed" });
+			if (!storm.admit(`${partitionName(fact)} ${failureName(fact)}`, fact)) return;
 			const { fields, message } = crashes.record(fact);
 			logger.error(fields, message);
 		},

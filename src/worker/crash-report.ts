@@ -2,6 +2,9 @@
 import type { TopicPartition } from "../core/message.ts";
 import type { HandlerFailure, ThreadDeath } from "./handler-thread.ts";
 
+/** Reports kept per partition, for `/status`. */
+export const REPORTS_KEPT = 5;
+
 /** The kinds a failure can have: those of a live thread and those of a death. */
 export type FailureKind = HandlerFailure["kind"] | ThreadDeath["reason"];
 
@@ -13,6 +16,10 @@ export interface NextStep {
 
 /** One failure of one partition. */
 export interface CrashReport extends TopicPartition {
+	/** Wall clock in ms. */
+	readonly time: number;
+	/** Node's id of the thread it happened in, null where none was alive. */
+	readonly threadId: number | null;
 	readonly kind: FailureKind;
 	/** The message that was running, or that waits for the worker; null where none does. */
 	readonly coordinates: { readonly offset: number; readonly key: string | null } | null;
@@ -33,4 +40,15 @@ export function keyText(key: Buffer | null): string | null {
 	const text = key.toString("utf8");
 	const shown = Buffer.from(text, "utf8").equals(key) && !/\p{Cc}/u.test(text) ? text : `base64:${key.toString("base64")}`;
 	return shown.length > KEY_LENGTH ? `${shown.slice(0, KEY_LENGTH)}…` : shown;
+}
+
+/**
+ * An error's words without what the language itself quotes of the text it could not read: that is a piece of the message's value.
+ * The handler's own words stay as they are.
+ */
+export function withoutValues<T extends string | null>(text: T): T {
+	return (text
+		?.replaceAll(/Unexpected (?:token|non-whitespace character) [\s\S]*? is not valid JSON/g, "the text is not valid JSON")
+		.replaceAll(/(?:\.{3})?"[\s\S]*?"(?:\.{3})? is not valid JSON/g, "the text is not valid JSON")
+		.replaceAll(/Cannot convert [\s\S]*? to a BigInt/g, "the text is no BigInt") ?? null) as T;
 }

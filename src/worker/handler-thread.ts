@@ -95,6 +95,8 @@ export interface ThreadProgress {
  * After a death every call rejects with ThreadDiedError; a new thread is made by the factory.
  */
 export interface HandlerThread {
+	/** Node's id of the thread, as in its diagnostics; null before it runs. */
+	readonly id: number | null;
 	/** Loads the module and calls its init. */
 	start(): Promise<StartReply>;
 	/** Fresh state in the same thread: terminate(reason `failed`) with the old state, then init. */

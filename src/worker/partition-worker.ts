@@ -11,7 +11,7 @@
  * Step 4 of a message's way (README).
  */
 import type { PackedBatch } from "../core/packed-batch.ts";
-import { type CrashReport, keyText } from "./crash-report.ts";
+import { type CrashReport, keyText, REPORTS_KEPT, withoutValues } from "./crash-report.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
 import { type BatchOutcome, type ExitReason, type RunReply, type ThreadDeath, ThreadDiedError } from "./handler-thread.ts";
 import { MessageQueue, type Run } from "./message-queue.ts";
@@ -32,7 +32,7 @@ export class PartitionWorker {
 	readonly #life: Promise<void>;
 	#state: WorkerState = { name: "waiting" };
 	#idleDeath: ThreadDeath | null = null;
-	#lastFailure: (CrashReport & { readonly time: number }) | null = null;
+	readonly #reports: CrashReport[] = [];
 	#stopReason: ExitReason | null = null;
 	#held = false;
 	/** Why the worker begins anew as soon as it can; null while nobody asked for it. */
@@ -81,9 +81,9 @@ export class PartitionWorker {
 		return this.#router.breakerReason !== null;
 	}
 
-	/** The last failure, with the wall-clock time in ms. */
-	get lastFailure(): (CrashReport & { readonly time: number }) | null {
-		return this.#lastFailure;
+	/** The last failures, newest first. */
+	get reports(): readonly CrashReport[] {
+		return this.#reports;
 	}
 
 	/** Takes messages of this partition, in offset order behind those it has. */
@@ -354,11 +354,20 @@ export class PartitionWorker {
 			offset: run.held.batch.offsets[run.from] as number,
 			key: keyText(this.#router.keyOf(run.held, run.from)),
 		};
-		const { name, message, stack } = error;
-		const { maxAttempts } = settings;
-		const restarts = this.#policy.restarts;
-		const report: CrashReport = { ...partition, kind, coordinates, attempt, maxAttempts, restarts, error: { name, message, stack }, next };
-		this.#lastFailure = { ...report, time: clock.now() };
+		const report: CrashReport = {
+			...partition,
+			time: clock.now(),
+			threadId: this.#slot.threadId,
+			kind,
+			coordinates,
+			attempt,
+			maxAttempts: settings.maxAttempts,
+			restarts: this.#policy.restarts,
+			error: { name: error.name, message: withoutValues(error.message), stack: withoutValues(error.stack) },
+			next,
+		};
+		this.#reports.unshift(report);
+		this.#reports.splice(REPORTS_KEPT);
 		listener.crashed(report);
 	}
 }

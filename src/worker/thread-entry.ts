@@ -23,6 +23,8 @@ let loaded: LoadedHandler | null = null;
 let collector: OutcomeCollector | null = null;
 let state: unknown;
 
+// Stacks name the file and line that the user wrote, where the module brings a source map.
+process.setSourceMapsEnabled(true);
 if (data.output !== null) captureOutput(data.output);
 
 /** Answers one request. */

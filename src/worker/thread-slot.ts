@@ -31,6 +31,7 @@ export class ThreadSlot {
 	#thread: HandlerThread | null = null;
 	#started = false;
 	#stale = false;
+	#lastId: number | null = null;
 
 	constructor(parts: ThreadSlotParts) {
 		this.#parts = parts;
@@ -44,6 +45,11 @@ export class ThreadSlot {
 	/** True where there is a thread, in whatever state. */
 	get occupied(): boolean {
 		return this.#thread !== null;
+	}
+
+	/** Node's id of the thread, or of the last one there was; null before the first. */
+	get threadId(): number | null {
+		return this.#thread?.id ?? this.#lastId;
 	}
 
 	/** The handler's state is not to be trusted any more: `makeReady` gives it a new one. */
@@ -87,6 +93,7 @@ export class ThreadSlot {
 	/** Ends the thread without a word to the handler; the slot is empty. */
 	async discard(): Promise<void> {
 		const thread = this.#thread;
+		this.#lastId = thread?.id ?? this.#lastId;
 		this.#thread = null;
 		this.#started = false;
 		this.#stale = false;

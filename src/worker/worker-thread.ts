@@ -58,6 +58,7 @@ let threads = 0;
 class WorkerThread implements HandlerThread {
 	readonly #pool: Piscina;
 	readonly #progress = new SharedProgress();
+	#id: number | null = null;
 	#death: ThreadDeath | null = null;
 	#busy = false;
 	#idleDeath: (death: ThreadDeath) => void = () => {};
@@ -98,6 +99,10 @@ class WorkerThread implements HandlerThread {
 		});
 	}
 
+	get id(): number | null {
+		return this.#id;
+	}
+
 	start(): Promise<StartReply> {
 		return this.#ask({ type: "start" }) as Promise<StartReply>;
 	}
@@ -133,7 +138,9 @@ class WorkerThread implements HandlerThread {
 		if (this.#death) throw new ThreadDiedError(this.#death);
 		this.#busy = true;
 		try {
-			return (await this.#pool.run(request, { transferList })) as ThreadReply;
+			const answered = this.#pool.run(request, { transferList });
+			this.#id ??= this.#pool.threads[0]?.threadId ?? null;
+			return (await answered) as ThreadReply;
 		} catch (error) {
 			this.#death ??= deathBy(error);
 			void this.#end();

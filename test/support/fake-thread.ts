@@ -28,6 +28,7 @@ export interface PendingCall {
 
 /** One thread. `calls` are all calls so far by their type and offsets, in order. */
 export class FakeThread implements HandlerThread {
+	readonly id = 1;
 	readonly calls: string[] = [];
 	pending: PendingCall | null = null;
 	state: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };

@@ -71,6 +71,22 @@ describe("a handler that fails in a live thread", () => {
 	});
 });
 
+describe("a stack", () => {
+	it("names the file and the line that the user wrote, by the module's source map", async () => {
+		// What `tsc --inlineSourceMap` makes of a handler.ts whose line 4 throws.
+		const map = { version: 3, sources: ["handler.ts"], names: [], mappings: "AAAA;AAGA" };
+		const source = [
+			"export function handleMessage() {",
+			'throw new Error("boom"); }',
+			`//# sourceMappingURL=data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString("base64")}`,
+		].join("\n");
+		await using real = await threadFor(source);
+		await real.thread.start();
+		const reply = await runAll(real.thread, [received(0)]);
+		expect(reply).toMatchObject({ ok: false, failure: { stack: expect.stringMatching(/handler\.ts:4:/) } });
+	});
+});
+
 describe("a handler that takes its thread along", () => {
 	it.each([
 		["an uncaught exception in a timer", 'return new Promise(() => setTimeout(() => { throw new Error("later") }))', "exception", /later/],

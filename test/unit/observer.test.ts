@@ -6,11 +6,13 @@ import type { GroupConsumerEvents } from "../../src/kafka/group-consumer.ts";
 import type { CommitterEvents } from "../../src/kafka/offset-committer.ts";
 import { readClientStatistics } from "../../src/observe/client-statistics.ts";
 import { type CrashFact, CrashLog } from "../../src/observe/crash-log.ts";
+import { BURST, PERIOD_MS } from "../../src/observe/crash-storm.ts";
 import { DaemonObserver, listenTo } from "../../src/observe/daemon-observer.ts";
 import { LogLimiter } from "../../src/observe/log-limiter.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import type { WrittenFact } from "../../src/observe/writer-observer.ts";
 import type { WorkerListener } from "../../src/worker/worker-parts.ts";
+import { ManualClock } from "../support/manual-clock.ts";
 
 interface Entry {
 	readonly level: string;
@@ -33,6 +35,7 @@ function listLogger(entries: Entry[]): Logger {
 function crash(overrides: Partial<CrashFact> = {}): CrashFact {
 	return {
 		...orders2,
+		threadId: 4,
 		kind: "exception",
 		coordinates: { offset: 7, key: "key1" },
 		attempt: 1,
@@ -167,18 +170,21 @@ describe("crash log", () => {
 		expect(stacks).toEqual([true, false, true]);
 	});
 
-	it("leaves out the piece of the value that JSON.parse quotes", () => {
-		const thrown = (() => {
-			try {
-				return JSON.parse('hello secret "value"');
-			} catch (error) {
-				return error as Error;
-			}
-		})();
-		const error = { name: thrown.name, message: thrown.message, stack: thrown.stack ?? null };
-		const record = new CrashLog("./handler.mjs").record(crash({ error }));
-		expect(JSON.stringify(record)).not.toMatch(/hello|secret/);
-		expect(record.message).toContain("is not valid JSON");
+	it("tells a storm of one failure in a summary per period, and another failure by itself", async () => {
+		const clock = new ManualClock();
+		const { workers } = new DaemonObserver({ metrics, logger: listLogger(log), clock, module: "./handler.mjs" });
+		for (let offset = 0; offset < 25; offset++) workers.crashed(crash({ coordinates: { offset, key: null } }));
+		workers.crashed(crash({ kind: "exit" }));
+		workers.crashed(crash({ partition: 3 }));
+		expect(log).toHaveLength(BURST + 2);
+		await clock.advance(PERIOD_MS);
+		expect(log.slice(BURST + 2).map(({ fields, message }) => [fields.repeated, message])).toEqual([
+			[15, "./handler.mjs: 15 times more within 10 s, last at orders/2 offset 24 (no key, attempt 1 of 5): TypeError: x is not a function"],
+		]);
+		// A period without any ends the storm: the next one is told again.
+		await clock.advance(PERIOD_MS);
+		workers.crashed(crash());
+		expect(log).toHaveLength(BURST + 4);
 	});
 });
 

@@ -21,7 +21,7 @@ function partition(overrides: Partial<PartitionSnapshot> = {}): PartitionSnapsho
 		restarts: 0,
 		attempts: 0,
 		breakerOpen: false,
-		lastFailure: null,
+		failures: [],
 		...overrides,
 	};
 }
@@ -50,19 +50,31 @@ describe("status document", () => {
 		);
 		expect(status).toMatchObject({ version: "0.1.0", uptime: 61.5, state: "running", group: "group1", protocol: "classic", rebalances: 2 });
 		expect(status.partitions.map(({ topic, partition }) => `${topic}/${partition}`)).toEqual(["a/0", "orders/9", "orders/10"]);
-		expect(status.partitions[0]).toMatchObject({ state: "running", reason: null, lag: 15, queued: 4, inFlight: 6, lastFailure: null });
+		expect(status.partitions[0]).toMatchObject({
+			state: "running",
+			reason: null,
+			lag: 15,
+			queued: 4,
+			inFlight: 6,
+			lastFailure: null,
+			failures: [],
+		});
 		expect(status.writer).toEqual({ queue: 7, queueBytes: 900, inFlight: 1, lastError: null });
 	});
 
-	it("shows a failure with its coordinates, time and next step", () => {
-		const lastFailure = {
+	it("shows failures with coordinates, time and next step, the last one by itself", () => {
+		const failure = {
 			time: now,
+			threadId: 7,
 			kind: "exception",
 			coordinates: { offset: 2, key: "key1" },
-			error: { name: "TypeError", message: "x is not a function" },
-			next: { action: "retry", delayMs: 50 },
+			attempt: 1,
+			restarts: 3,
+			error: { name: "TypeError", message: "x is not a function", stack: "TypeError: …" },
+			next: { action: "retry", delayMs: 50.4 },
 		};
-		const status = buildStatus(snapshotOf([partition({ lastFailure, worker: { name: "parked", reason: "poison: offset 2" } })]));
+		const failures = [failure, { ...failure, coordinates: null, threadId: null }];
+		const status = buildStatus(snapshotOf([partition({ failures, worker: { name: "parked", reason: "poison: offset 2" } })]));
 		expect(status.partitions[0]).toMatchObject({
 			state: "parked",
 			reason: "poison: offset 2",
@@ -70,9 +82,15 @@ describe("status document", () => {
 				time: "2026-01-01T00:01:00.000Z",
 				kind: "exception",
 				coordinates: { topic: "orders", partition: 0, offset: 2, key: "key1" },
+				thread: 7,
 				message: "TypeError: x is not a function",
+				stack: "TypeError: …",
+				attempt: 1,
+				restarts: 3,
 				next: "retry",
+				delayMs: 50,
 			},
+			failures: [{ thread: 7 }, { thread: null, coordinates: null }],
 		});
 	});
 
