@@ -100,6 +100,7 @@ async function replayPartition(
 			started: noticed,
 			handled: noticed,
 			restarted: noticed,
+			terminateFailed: noticed,
 			parked: noticed,
 			resumed: noticed,
 			deadLettered: noticed,

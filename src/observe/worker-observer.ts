@@ -54,6 +54,10 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 			totals.restarts++;
 			metrics.count("worker_restarts_total", { topic, partition, reason });
 		},
+		terminateFailed({ topic, partition }: TopicPartition, error: { name: string; message: string; stack: string | null }): void {
+			const place = partitionName({ topic, partition });
+			logger.warn({ module, topic, partition, error }, `${module}: terminate failed at ${place}: ${error.name}: ${error.message}`);
+		},
 		parked({ topic, partition }: TopicPartition, reason: string): void {
 			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} is parked: ${reason}`);
 		},

@@ -5,12 +5,13 @@
  *
  * A side way of a message's way (README).
  */
-import { equalJitter, exponentialBackOff } from "../core/back-off.ts";
+import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
 import type { FailureKind, NextStep } from "./crash-report.ts";
 import type { HandlerFailure, ThreadDeath, ThreadProgress } from "./handler-thread.ts";
 import type { Run } from "./message-queue.ts";
+import { RestartBackOff } from "./restart-back-off.ts";
 import { Suspects } from "./suspects.ts";
 import type { Intensity, RestartReason, WorkerSettings } from "./worker-parts.ts";
 
@@ -43,7 +44,7 @@ export class FailurePolicy {
 	readonly #settings: WorkerSettings;
 	readonly #intensity: Intensity;
 	readonly #clock: Clock;
-	readonly #random: Random;
+	readonly #backOff: RestartBackOff;
 	readonly #suspects = new Suspects();
 	#restarts = 0;
 
@@ -51,7 +52,8 @@ export class FailurePolicy {
 		this.#settings = parts.settings;
 		this.#intensity = parts.intensity;
 		this.#clock = parts.clock;
-		this.#random = parts.random;
+		const { minBackoffMs, maxBackoffMs } = parts.settings;
+		this.#backOff = new RestartBackOff({ minMs: minBackoffMs, maxMs: maxBackoffMs }, parts.random);
 	}
 
 	/** Threads replaced since the partition was assigned. */
@@ -76,12 +78,14 @@ export class FailurePolicy {
 	/** Messages up to `offset` were handled or given up. */
 	progressed(offset: number): void {
 		this.#intensity.progressed();
+		this.#backOff.progressed();
 		this.#suspects.progressed(offset);
 	}
 
 	/** A changed file or a person asks for a new beginning: for the intensity, not for the message's attempts. */
 	begunAnew(): void {
 		this.#intensity.reset();
+		this.#backOff.reset();
 	}
 
 	/** A thread was replaced without a failure. */
@@ -141,12 +145,12 @@ export class FailurePolicy {
 
 	/** A new thread after the back-off; or the end of patience: parked, or the daemon stops. */
 	#restart(failure: Failure, attempt: number): Verdict {
-		const { minBackoffMs, maxBackoffMs, onExceeded } = this.#settings;
+		const { maxBackoffMs, onExceeded } = this.#settings;
+		const delayMs = this.#backOff.next(this.#clock.monotonic());
 		if (this.#countRestart()) {
 			const reason = `restart intensity exceeded: ${failure.error.message}`;
 			return { ...failure, attempt, next: { action: onExceeded, delayMs: maxBackoffMs }, reason };
 		}
-		const delayMs = equalJitter(this.#intensity.failuresInARow, { minMs: minBackoffMs, maxMs: maxBackoffMs }, this.#random);
 		return { ...failure, attempt, next: { action: "restart", delayMs }, reason: "" };
 	}
 

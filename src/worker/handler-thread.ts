@@ -40,9 +40,9 @@ export interface BatchOutcome {
 	readonly warnings: readonly string[];
 }
 
-/** The answer to `start` and `renew`. */
+/** The answer to `start` and `renew`. `terminated` is what the old state's terminate threw. */
 export type StartReply =
-	| { readonly ok: true; readonly handles: "message" | "batch" }
+	| { readonly ok: true; readonly handles: "message" | "batch"; readonly terminated?: HandlerFailure | null }
 	| { readonly ok: false; readonly failure: HandlerFailure };
 
 /**

@@ -47,6 +47,10 @@ export class PartitionWorker {
 			timeoutMs: parts.settings.timeoutMs,
 			clock: parts.clock,
 			started: () => parts.listener.started(parts.partition),
+			terminateFailed: (failure) => {
+				const { message, stack } = failure;
+				parts.listener.terminateFailed(parts.partition, { ...failure, message: withoutValues(message), stack: withoutValues(stack) });
+			},
 			diedIdle: (death) => {
 				this.#idleDeath = death;
 				this.#wake.wake();
@@ -113,7 +117,7 @@ export class PartitionWorker {
 	/** A person wants a new thread now: a running call is cut off, its messages are handled again and nobody is charged. */
 	restart(): void {
 		this.#beginAnew("admin");
-		void this.#slot.kill();
+		if (this.#slot.busy) void this.#slot.kill();
 	}
 
 	/**

@@ -56,8 +56,9 @@ async function start(): Promise<StartReply> {
 }
 
 async function renew(): Promise<StartReply> {
-	await terminate("failed");
-	return init(loaded as LoadedHandler);
+	const terminated = await terminate("failed");
+	const reply = await init(loaded as LoadedHandler);
+	return reply.ok ? { ...reply, terminated } : reply;
 }
 
 async function init({ handler, handles }: LoadedHandler): Promise<StartReply> {

@@ -19,6 +19,8 @@ export interface ThreadSlotParts {
 	readonly clock: Clock;
 	/** A new thread is ready. */
 	readonly started: () => void;
+	/** The handler's terminate failed or took too long; the thread goes its way all the same. */
+	readonly terminateFailed: (failure: HandlerFailure) => void;
 	/** The thread died while no call was under way. */
 	readonly diedIdle: (death: ThreadDeath) => void;
 }
@@ -31,6 +33,7 @@ export class ThreadSlot {
 	#thread: HandlerThread | null = null;
 	#started = false;
 	#stale = false;
+	#calls = 0;
 	#lastId: number | null = null;
 
 	constructor(parts: ThreadSlotParts) {
@@ -52,6 +55,11 @@ export class ThreadSlot {
 		return this.#thread?.id ?? this.#lastId;
 	}
 
+	/** True while a call into the thread is under way. */
+	get busy(): boolean {
+		return this.#calls > 0;
+	}
+
 	/** The handler's state is not to be trusted any more: `makeReady` gives it a new one. */
 	needsRenewal(): void {
 		this.#stale = true;
@@ -66,6 +74,7 @@ export class ThreadSlot {
 		this.#started = true;
 		this.#stale = false;
 		if (!renewing) this.#parts.started();
+		if (reply.terminated) this.#parts.terminateFailed(reply.terminated);
 		return null;
 	}
 
@@ -84,8 +93,9 @@ export class ThreadSlot {
 	async end(reason: ExitReason): Promise<void> {
 		const thread = this.#thread;
 		if (thread && this.#started) {
-			const ended = thread.terminate(reason).catch(() => null);
-			await this.#withDeadline(thread, ended);
+			const ended = thread.terminate(reason).catch(failureByDeath);
+			const failure = await this.#withDeadline(thread, ended);
+			if (failure) this.#parts.terminateFailed(failure);
 		}
 		await this.discard();
 	}
@@ -100,8 +110,9 @@ export class ThreadSlot {
 		await thread?.kill();
 	}
 
-	/** Ends the thread at once; a call under way rejects. */
+	/** Ends the thread at once, without a word to the handler; a call under way rejects. */
 	async kill(): Promise<void> {
+		this.#started = false;
 		await this.#thread?.kill();
 	}
 
@@ -114,7 +125,17 @@ export class ThreadSlot {
 		return thread;
 	}
 
-	#withDeadline<T>(thread: HandlerThread, call: Promise<T>): Promise<T> {
-		return withCallDeadline(call, thread, this.#parts.timeoutMs, this.#parts.clock);
+	async #withDeadline<T>(thread: HandlerThread, call: Promise<T>): Promise<T> {
+		this.#calls++;
+		try {
+			return await withCallDeadline(call, thread, this.#parts.timeoutMs, this.#parts.clock);
+		} finally {
+			this.#calls--;
+		}
 	}
+}
+
+/** A thread that died of its terminate, or was killed at its deadline. */
+function failureByDeath(error: Error): HandlerFailure {
+	return { kind: "exception", name: error.name, message: error.message, stack: null };
 }

@@ -5,7 +5,7 @@ import type { TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { BreakerLimits } from "./breaker.ts";
 import type { CrashReport } from "./crash-report.ts";
-import type { BatchOutcome, HandlerThreadFactory } from "./handler-thread.ts";
+import type { BatchOutcome, HandlerFailure, HandlerThreadFactory } from "./handler-thread.ts";
 import type { DeadLetterSink, RowSink } from "./ports.ts";
 
 /** The settings a worker lives by: `handler` and `supervisor` of the configuration. Times in ms. */
@@ -40,6 +40,8 @@ export interface WorkerListener {
 	crashed(report: CrashReport): void;
 	/** A thread was replaced; the value of `worker_restarts_total{reason}`. */
 	restarted(partition: TopicPartition, reason: RestartReason): void;
+	/** The handler's terminate threw or took too long. What it ended goes on or ends all the same. */
+	terminateFailed(partition: TopicPartition, failure: HandlerFailure): void;
 	parked(partition: TopicPartition, reason: string): void;
 	resumed(partition: TopicPartition): void;
 	deadLettered(letter: DeadLetter): void;

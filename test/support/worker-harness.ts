@@ -71,6 +71,7 @@ export class WorkerHarness {
 				handled: () => {},
 				crashed: (report) => this.crashes.push(report),
 				restarted: (_, reason) => this.events.push(`restarted ${reason}`),
+				terminateFailed: (_, { message }) => this.events.push(`terminate failed ${message}`),
 				parked: (_, reason) => this.events.push(`parked ${reason}`),
 				resumed: () => this.events.push("resumed"),
 				deadLettered: ({ offset, reason }) => this.events.push(`dead letter ${offset} ${reason}`),

@@ -1,0 +1,148 @@
+/** Partition workers with real threads of one handler, as the daemon makes them; sinks and listener note what they get. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { systemClock } from "../../src/core/clock.ts";
+import type { DeadLetter } from "../../src/core/dead-letter.ts";
+import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
+import type { CrashReport } from "../../src/worker/crash-report.ts";
+import { PartitionWorker } from "../../src/worker/partition-worker.ts";
+import { packMessages } from "../../src/worker/thread-codec.ts";
+import type { WorkerSettings } from "../../src/worker/worker-parts.ts";
+import { createHandlerThreadFactory } from "../../src/worker/worker-thread.ts";
+import { events } from "./real-thread.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+import { waitFor } from "./wait-for.ts";
+
+const TOPIC = "orders";
+
+/** One partition's worker and what became of its messages. */
+export interface RealWorker {
+	readonly worker: PartitionWorker;
+	readonly finished: number[];
+	readonly crashes: CrashReport[];
+	/** `started`, `restarted <reason>`, `parked`, `resumed`, `dead letter <offset>`, `terminate failed <message>`. */
+	readonly events: string[];
+	/** Hands over messages `from` to `to` (excluded). */
+	deliver(from: number, to: number): void;
+	/** All messages below `count` are finished. */
+	done(count: number): Promise<void>;
+	/** What the handler noted by its `note(…)`, in order, over all of its threads. */
+	notes(): Promise<string[]>;
+}
+
+/** Workers of partitions 0 and 1 over one handler file; use with `await using`. */
+export interface RealWorkers extends AsyncDisposable {
+	/** Partition 0, whose handler fails. */
+	readonly victim: RealWorker;
+	/** Partition 1, whose handler works. */
+	readonly sibling: RealWorker;
+	/** Puts another handler in place, as an editor would, and says that it changed. */
+	correct(source: string): Promise<void>;
+}
+
+export interface RealWorkersOptions extends Partial<WorkerSettings> {
+	/** Null: the module is missing. */
+	readonly source: string | null;
+	readonly maxRestarts?: number;
+}
+
+/**
+ * Source in front of every handler here: `note(text)` appends to the partition's notes, `once(name)` is true the first time in the
+ * life of the workers, whatever threads there were.
+ */
+function prelude(folder: string): string {
+	return `
+		import { appendFileSync, existsSync, writeFileSync } from "node:fs";
+		const __folder = ${JSON.stringify(folder)};
+		const note = (partition, text) => appendFileSync(__folder + "/notes-" + partition, text + "\\n");
+		const once = (name) => !existsSync(__folder + "/once-" + name) && (writeFileSync(__folder + "/once-" + name, ""), true);
+	`;
+}
+
+/** See RealWorkers. */
+export async function realWorkers({ source, maxRestarts = 10, ...settings }: RealWorkersOptions): Promise<RealWorkers> {
+	const folder = await temporaryFolder();
+	const module = join(folder.path, "handler.mjs");
+	const write = (text: string) => writeFile(module, prelude(folder.path) + text);
+	if (source !== null) await write(source);
+	const createThread = createHandlerThreadFactory({
+		handler: { module, options: {}, maxOutcomeBytes: 10_000, concurrency: 1 },
+		tables: [events],
+		maxHeapMb: 64,
+		timestampType: "",
+		printed: () => {},
+	});
+	const workers = [0, 1].map((partition): RealWorker => {
+		const [finished, crashes, log] = [[] as number[], [] as CrashReport[], [] as string[]];
+		const worker = new PartitionWorker({
+			partition: { topic: TOPIC, partition },
+			settings: {
+				timeoutMs: 30_000,
+				maxAttempts: 3,
+				retryBackoffMs: 1,
+				maxRetryBackoffMs: 5,
+				onPoison: "dead-letter",
+				onExceeded: "park",
+				minBackoffMs: 1,
+				maxBackoffMs: 5,
+				futureLimits: new Map(),
+				breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 0 },
+				...settings,
+			},
+			createThread,
+			rows: {
+				write: ({ blocks, settled }) => {
+					for (const { messages } of blocks) messages.forEach(settled);
+				},
+				flush: () => {},
+			},
+			deadLetters: { store: async (letter: DeadLetter) => void log.push(`dead letter ${letter.offset}`) },
+			intensity: new RestartIntensity({ maxRestarts, withinMs: 60_000 }),
+			clock: systemClock,
+			random: () => 0.5,
+			finished: (offset) => finished.push(offset),
+			queueShare: () => 10_000,
+			listener: {
+				started: () => log.push("started"),
+				handled: () => {},
+				crashed: (report) => crashes.push(report),
+				restarted: (_, reason) => log.push(`restarted ${reason}`),
+				terminateFailed: (_, { message }) => log.push(`terminate failed ${message}`),
+				parked: () => log.push("parked"),
+				resumed: () => log.push("resumed"),
+				deadLettered: () => {},
+				skipped: (_, offset) => log.push(`skipped ${offset}`),
+				stopRequested: () => log.push("stop"),
+			},
+		});
+		return {
+			worker,
+			finished,
+			crashes,
+			events: log,
+			deliver: (from, to) => worker.deliver(packMessages(messages(partition, from, to))),
+			done: (count) => waitFor(`${count} messages of ${partition}`, async () => finished.length >= count, 20_000).then(() => {}),
+			notes: async () => (await readFile(join(folder.path, `notes-${partition}`), "utf8").catch(() => "")).split("\n").filter(Boolean),
+		};
+	});
+	const [victim, sibling] = workers as [RealWorker, RealWorker];
+	return {
+		victim,
+		sibling,
+		async correct(text) {
+			await write(text);
+			victim.worker.handlerChanged();
+		},
+		async [Symbol.asyncDispose]() {
+			await Promise.all(workers.map(({ worker }) => worker.kill()));
+			await folder[Symbol.asyncDispose]();
+		},
+	};
+}
+
+function messages(partition: number, from: number, to: number) {
+	return Array.from({ length: to - from }, (_, index) => {
+		const offset = from + index;
+		return { topic: TOPIC, partition, offset, timestamp: offset, key: Buffer.from(`k${offset}`), value: Buffer.from("v"), headers: [] };
+	});
+}
