@@ -17,6 +17,8 @@ export class HandlerWatcher implements AsyncDisposable {
 	readonly #changed: (file: string) => void;
 	readonly #watcher: FSWatcher;
 	#timer: Timer | null = null;
+	/** Resolves once changes are seen. */
+	readonly ready: Promise<void>;
 
 	/** `modulePath` is the handler's absolute path; `changed` gets the name of the last file that changed. */
 	constructor(modulePath: string, clock: Clock, changed: (file: string) => void) {
@@ -24,6 +26,7 @@ export class HandlerWatcher implements AsyncDisposable {
 		this.#changed = changed;
 		this.#watcher = watch(dirname(modulePath), { depth: 0, ignoreInitial: true });
 		for (const event of ["add", "change", "unlink"] as const) this.#watcher.on(event, (path) => this.#saved(path));
+		this.ready = new Promise((resolve) => this.#watcher.once("ready", resolve));
 		// Without a watch a corrected handler is still found by the next restart.
 		this.#watcher.on("error", () => {});
 	}
