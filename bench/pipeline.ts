@@ -3,31 +3,22 @@
  * does that compare with a server that writes as many rows from numbers it makes itself, with the same statement form, rows per
  * statement and connections?
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { cpus, tmpdir } from "node:os";
-import { join } from "node:path";
+import { cpus } from "node:os";
 import type { Command } from "commander";
-import { textTable } from "../src/commands/text-table.ts";
 import { systemClock } from "../src/core/clock.ts";
-import { EmbeddedPostgres } from "../src/embedded/embedded-postgres.ts";
-import { startMockCluster } from "../src/kafka/mock-cluster.ts";
 import { Producer } from "../src/kafka/producer.ts";
-import { connectDatabase, type Database, probeDatabase } from "../src/sink/database.ts";
+import { connectDatabase, type Database } from "../src/sink/database.ts";
 import { type DaemonProcess, runDaemon } from "../test/support/daemon-process.ts";
 import { differences, type EventLogOptions, eventLog, eventTable, foldEvents, readTable } from "../test/support/event-log.ts";
-import { kafkaMissing, startKafka } from "../test/support/kafka-server.ts";
 import { kafkaAt, loadTopic } from "../test/support/load-topic.ts";
 import { waitFor } from "../test/support/wait-for.ts";
+import { printFigures, round, say } from "./report.ts";
+import { type Servers, startServers } from "./servers.ts";
 
 interface PipelineOptions {
 	readonly messages?: string;
 	readonly ids: string;
 	readonly embedded?: boolean;
-}
-
-interface Broker extends AsyncDisposable {
-	readonly kind: "real Kafka" | "mock cluster";
-	readonly addresses: string;
 }
 
 const TOPIC = "bench-events";
@@ -48,48 +39,29 @@ export function registerPipeline(program: Command): void {
 }
 
 async function measurePipeline(options: PipelineOptions): Promise<void> {
-	const folder = await mkdtemp(join(tmpdir(), "pockaffe-bench-"));
-	await using postgres = await EmbeddedPostgres.start({
-		folder: join(folder, "postgres"),
-		clock: systemClock,
-		probe: (url) => probeDatabase(url, systemClock),
-		log: () => {},
-	});
-	await using broker = await startBroker(options.embedded === true);
-	const count = Number(options.messages ?? MESSAGES[broker.kind]);
+	await using servers = await startServers([TOPIC], options.embedded);
+	const count = Number(options.messages ?? MESSAGES[servers.broker]);
 	const log = { topic: TOPIC, count, ids: Number(options.ids), partitions: PARTITIONS, seed: 1, wander: false, deletes: 0 };
-	say(`loading ${count} messages of ${log.ids} ids into ${PARTITIONS} partitions of a ${broker.kind}`);
-	await load(broker, log);
-	const database = connectDatabase({ url: postgres.url, connections: CONNECTIONS, clock: systemClock });
+	say(`loading ${count} messages of ${log.ids} ids into ${PARTITIONS} partitions of a ${servers.broker}`);
+	await load(servers, log);
+	const database = connectDatabase({ url: servers.databaseUrl, connections: CONNECTIONS, clock: systemClock });
 	try {
 		const ceilings = [await ceiling(database, log)];
-		const daemon = await measureDaemon(folder, broker, postgres.url, log);
+		const daemon = await measureDaemon(servers, log);
 		const wrong = differences(await readTable(database, "events"), foldEvents(eventLog(log)));
 		ceilings.push(await ceiling(database, log));
-		report({ broker: broker.kind, log, ceilings, wrong, ...daemon });
+		report({ broker: servers.broker, log, ceilings, wrong, ...daemon });
 	} finally {
 		await database.close();
-		await rm(folder, { recursive: true, force: true });
 	}
 }
 
-async function startBroker(embedded: boolean): Promise<Broker> {
-	const missing = embedded ? "--embedded" : await kafkaMissing();
-	if (missing === null) {
-		const kafka = await startKafka();
-		return { kind: "real Kafka", addresses: kafka.brokers, [Symbol.asyncDispose]: () => kafka.stop() };
-	}
-	say(`embedded broker: ${missing}`);
-	const cluster = await startMockCluster({ topics: [TOPIC] });
-	return { kind: "mock cluster", addresses: cluster.brokers.join(","), [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
-}
-
-async function load({ kind, addresses }: Broker, log: EventLogOptions): Promise<void> {
-	if (kind === "real Kafka") {
-		await loadTopic(addresses, { name: TOPIC, partitions: PARTITIONS }, eventLog(log));
+async function load({ broker, brokers }: Servers, log: EventLogOptions): Promise<void> {
+	if (broker === "real Kafka") {
+		await loadTopic(brokers, { name: TOPIC, partitions: PARTITIONS }, eventLog(log));
 		return;
 	}
-	await using producer = await Producer.connect(kafkaAt(addresses), { lingerMs: 20 });
+	await using producer = await Producer.connect(kafkaAt(brokers), { lingerMs: 20 });
 	await producer.produceMany(eventLog(log));
 }
 
@@ -129,9 +101,9 @@ interface DaemonFigures {
 }
 
 /** From the first message that the running daemon receives to the last committed offset. */
-async function measureDaemon(folder: string, broker: Broker, url: string, { count }: EventLogOptions): Promise<DaemonFigures> {
+async function measureDaemon({ folder, brokers, databaseUrl: url }: Servers, { count }: EventLogOptions): Promise<DaemonFigures> {
 	const daemon = await runDaemon(folder, {
-		kafka: { brokers: broker.addresses.split(","), topics: [TOPIC], group: "bench" },
+		kafka: { brokers: brokers.split(","), topics: [TOPIC], group: "bench" },
 		handler: { module: "pockaffe:json" },
 		database: { url, connections: CONNECTIONS },
 		tables: { events: eventTable },
@@ -181,16 +153,6 @@ function report(run: DaemonFigures & { broker: string; log: EventLogOptions; cei
 		ratio: round(perSecond / ceilingPerSecond, 2),
 		tableEqualsFold: wrong.length === 0,
 	};
-	const rows = Object.entries(figures).map(([name, value]) => [name, String(value)]);
-	process.stdout.write(`${textTable(["FIGURE", "VALUE"], rows)}\n`);
 	for (const line of wrong) say(line);
-	process.stdout.write(`${JSON.stringify(figures)}\n`);
-}
-
-function round(value: number, digits: number): number {
-	return Number(value.toFixed(digits));
-}
-
-function say(line: string): void {
-	process.stderr.write(`${line}\n`);
+	printFigures(figures);
 }

@@ -1,7 +1,8 @@
 /**
  * Which messages of a failed run may be the offender, how large the next run may be, and how often the offender has failed. Pure.
  * A batch handler's failed run is halved (the logarithm of its size in extra runs); a run whose thread died with several or none
- * running is repeated one by one; a message alone in its run is charged an attempt.
+ * running is repeated one by one; a message alone in its run is charged an attempt. Where bad messages come often, runs are shorter
+ * from then on (half of the one that failed, doubled with each that went through), so that each of them repeats little.
  *
  * A side way of a message's way (README).
  */
@@ -20,6 +21,9 @@ interface Range {
 /** See the file's header. */
 export class Suspects {
 	#range: Range | null = null;
+	#limit = MAX_RUN;
+	/** The last run handed over without a suspect in it. */
+	#unsuspected: Run | null = null;
 	#attempts = 0;
 	#offset = -1;
 
@@ -33,14 +37,18 @@ export class Suspects {
 		const range = this.#range;
 		if (!range || range.held !== run.held || run.from >= range.to) {
 			this.#range = null;
-			return run;
+			this.#unsuspected = { ...run, to: Math.min(run.to, run.from + this.#limit) };
+			return this.#unsuspected;
 		}
+		this.#unsuspected = null;
 		const size = range.oneByOne ? 1 : Math.ceil((Math.min(range.to, run.to) - run.from) / 2);
 		return { ...run, to: run.from + size };
 	}
 
 	/** A run of several failed in a live thread: its first half comes next. */
 	halve(run: Run): void {
+		if (this.#unsuspected) this.#limit = Math.ceil((run.to - run.from) / 2);
+		this.#unsuspected = null;
 		this.#range = { held: run.held, to: run.to, oneByOne: false };
 	}
 
@@ -63,6 +71,11 @@ export class Suspects {
 
 	/** Messages up to `offset` were handled or given up: the attempts of the one in question are over if it was among them. */
 	progressed(offset: number): void {
+		const went = this.#unsuspected;
+		if (went && offset >= (went.held.batch.offsets[went.to - 1] as number)) {
+			this.#limit = Math.min(MAX_RUN, this.#limit * 2);
+			this.#unsuspected = null;
+		}
 		if (offset < this.#offset) return;
 		this.#attempts = 0;
 		this.#offset = -1;
