@@ -122,6 +122,8 @@ export class FailurePolicy {
 	/** The thread died with `run` handed over; `progress` is where it stood. */
 	threadDiedRunning(death: ThreadDeath, run: Run, progress: ThreadProgress): Verdict {
 		const failure = { kind: death.reason, error: errorOf(death), restarted: death.reason };
+		// On the way to a new state: no message was in the handler.
+		if (progress.phase === "init" || progress.phase === "terminate") return this.threadDied(death, run);
 		const isSingle = run.to - run.from === 1;
 		if (progress.phase === "handle" && (progress.running === 1 || isSingle)) {
 			const from = isSingle ? run.from : progress.message;

@@ -40,24 +40,27 @@ export interface BatchOutcome {
 	readonly warnings: readonly string[];
 }
 
-/** The answer to `start` and `renew`. `terminated` is what the old state's terminate threw. */
+/** The answer to `start`. */
 export type StartReply =
-	| { readonly ok: true; readonly handles: "message" | "batch"; readonly terminated?: HandlerFailure | null }
+	| { readonly ok: true; readonly handles: "message" | "batch" }
 	| { readonly ok: false; readonly failure: HandlerFailure };
 
 /**
  * The answer to `run`. On failure `outcome` holds what was handled, and `failedFrom..failedTo` is the call that failed: all before it was
- * handled and nothing behind it, unless `outcome.unhandled` says otherwise.
+ * handled and nothing behind it, unless `outcome.unhandled` says otherwise. No outcome: the state could not be renewed, and no message
+ * was handed over. `terminated` is what the old state's terminate threw.
  */
-export type RunReply =
+export type RunReply = { readonly terminated?: HandlerFailure | null } & (
 	| { readonly ok: true; readonly outcome: BatchOutcome }
+	| { readonly ok: false; readonly outcome: null; readonly failure: HandlerFailure }
 	| {
 			readonly ok: false;
 			readonly outcome: BatchOutcome;
 			readonly failedFrom: number;
 			readonly failedTo: number;
 			readonly failure: HandlerFailure;
-	  };
+	  }
+);
 
 /** How a thread died; the value of the metric's `reason` label. */
 export type ThreadDeath = {
@@ -66,7 +69,7 @@ export type ThreadDeath = {
 	readonly stack: string | null;
 };
 
-/** `start`, `renew`, `run` and `terminate` reject with this when the thread died before it answered. */
+/** `start`, `run` and `terminate` reject with this when the thread died before it answered. */
 export class ThreadDiedError extends Error {
 	readonly death: ThreadDeath;
 	constructor(death: ThreadDeath) {
@@ -91,7 +94,7 @@ export interface ThreadProgress {
 }
 
 /**
- * One thread with one handler in it. At most one of start, renew, run and terminate is outstanding at a time.
+ * One thread with one handler in it. At most one of start, run and terminate is outstanding at a time.
  * After a death every call rejects with ThreadDiedError; a new thread is made by the factory.
  */
 export interface HandlerThread {
@@ -99,10 +102,11 @@ export interface HandlerThread {
 	readonly id: number | null;
 	/** Loads the module and calls its init. */
 	start(): Promise<StartReply>;
-	/** Fresh state in the same thread: terminate(reason `failed`) with the old state, then init. */
-	renew(): Promise<StartReply>;
-	/** Hands messages `from` (included) to `to` (excluded) of `batch` to the handler. The batch stays the caller's (bytes are copied). */
-	run(batch: PackedBatch, from: number, to: number): Promise<RunReply>;
+	/**
+	 * Hands messages `from` (included) to `to` (excluded) of `batch` to the handler. The batch stays the caller's (bytes are copied).
+	 * `renew`: with a fresh state, made before in the same thread by terminate(reason `failed`) with the old one and init.
+	 */
+	run(batch: PackedBatch, from: number, to: number, renew: boolean): Promise<RunReply>;
 	/** Calls the handler's terminate, if the thread is alive. Never rejects for what terminate throws; resolves to its failure. */
 	terminate(reason: ExitReason): Promise<HandlerFailure | null>;
 	progress(): ThreadProgress;

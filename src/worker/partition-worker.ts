@@ -169,8 +169,9 @@ export class PartitionWorker {
 		if (this.#stopReason) return;
 		this.#stopReason = reason;
 		this.#queue.dropQueued();
-		// A thread that is only starting has nothing in hand worth waiting for.
-		if (this.#state.name === "starting") void this.#slot.kill();
+		// A thread that is only starting, or making a new state, has nothing in hand worth waiting for.
+		const { phase } = this.#slot.progress();
+		if (this.#state.name === "starting" || phase === "init" || phase === "terminate") void this.#slot.kill();
 		this.#state = { name: "draining" };
 		this.#wake.wake();
 	}
@@ -202,7 +203,7 @@ export class PartitionWorker {
 		}
 	}
 
-	/** A live thread with fresh enough state; false where it failed (and the wait for the next try is over). */
+	/** A live thread; false where it failed (and the wait for the next try is over). */
 	async #ensureStarted(run: Run): Promise<boolean> {
 		if (this.#slot.ready) return true;
 		this.#state = { name: "starting" };
@@ -234,6 +235,12 @@ export class PartitionWorker {
 			return;
 		}
 		const { outcome } = reply;
+		if (outcome === null) {
+			this.#queue.putBack(run);
+			await this.#slot.discard();
+			await this.#carryOut(this.#policy.startFailed(run, reply.failure));
+			return;
+		}
 		if (outcome.unhandled) this.#putBackEach(run, outcome.unhandled);
 		else if (!reply.ok) this.#queue.putBack({ ...run, from: reply.failedFrom });
 		const handled = outcome.to - outcome.from - (outcome.unhandled?.length ?? 0);

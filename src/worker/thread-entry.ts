@@ -32,8 +32,6 @@ export default function answer(request: ThreadRequest): Promise<ThreadReply> {
 	switch (request.type) {
 		case "start":
 			return start();
-		case "renew":
-			return renew();
 		case "run":
 			return run(request);
 		case "terminate":
@@ -53,12 +51,6 @@ async function start(): Promise<StartReply> {
 	}
 	collector = new OutcomeCollector({ tables: data.tables, maxOutcomeBytes: data.maxOutcomeBytes, lenient: loaded.lenient });
 	return init(loaded);
-}
-
-async function renew(): Promise<StartReply> {
-	const terminated = await terminate("failed");
-	const reply = await init(loaded as LoadedHandler);
-	return reply.ok ? { ...reply, terminated } : reply;
 }
 
 async function init({ handler, handles }: LoadedHandler): Promise<StartReply> {
@@ -89,10 +81,16 @@ async function terminate(reason: ExitReason): Promise<HandlerFailure | null> {
 async function run(request: ThreadRequest & { type: "run" }): Promise<RunReply> {
 	const { handles } = loaded as LoadedHandler;
 	const results = collector as OutcomeCollector;
+	let terminated: HandlerFailure | null = null;
+	if (request.renew) {
+		terminated = await terminate("failed");
+		const reply = await init(loaded as LoadedHandler);
+		if (!reply.ok) return { ok: false, outcome: null, failure: reply.failure, terminated };
+	}
 	results.begin(request.from);
 	const reply = await (handles === "batch" ? runBatch : data.concurrency > 1 ? runOverlapping : runOneByOne)(request, results);
 	progress.leave();
-	return reply;
+	return { ...reply, terminated };
 }
 
 async function runOneByOne({ batch, from }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {

@@ -21,9 +21,9 @@ export interface ThreadData {
 
 /** A request to the thread; one is outstanding at a time. */
 export type ThreadRequest =
-	| { readonly type: "start" | "renew" }
+	| { readonly type: "start" }
 	/** `batch` holds just the run; `from` is the index its first message has in the whole batch. */
-	| { readonly type: "run"; readonly batch: PackedBatch; readonly from: number }
+	| { readonly type: "run"; readonly batch: PackedBatch; readonly from: number; readonly renew: boolean }
 	| { readonly type: "terminate"; readonly reason: ExitReason };
 
 /** The answers, by request. */

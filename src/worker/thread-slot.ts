@@ -42,7 +42,7 @@ export class ThreadSlot {
 
 	/** True where a run may be handed over. */
 	get ready(): boolean {
-		return this.#started && !this.#stale;
+		return this.#started;
 	}
 
 	/** True where there is a thread, in whatever state. */
@@ -60,28 +60,29 @@ export class ThreadSlot {
 		return this.#calls > 0;
 	}
 
-	/** The handler's state is not to be trusted any more: `makeReady` gives it a new one. */
+	/** The handler's state is not to be trusted any more: the next run begins with a new one. */
 	needsRenewal(): void {
 		this.#stale = true;
 	}
 
-	/** Starts a thread, or renews the state of the one there is; resolves to what the module or its init did wrong, null for ready. */
+	/** Starts a thread where there is none; resolves to what the module or its init did wrong, null for ready. */
 	async makeReady(): Promise<HandlerFailure | null> {
-		const renewing = this.#started;
 		const thread = this.#thread ?? this.#make();
-		const reply = await this.#withDeadline(thread, renewing ? thread.renew() : thread.start());
+		const reply = await this.#withDeadline(thread, thread.start());
 		if (!reply.ok) return reply.failure;
 		this.#started = true;
 		this.#stale = false;
-		if (!renewing) this.#parts.started();
-		if (reply.terminated) this.#parts.terminateFailed(reply.terminated);
+		this.#parts.started();
 		return null;
 	}
 
 	/** Hands a run to the handler; only while `ready`. */
 	async run({ held, from, to }: Run): Promise<RunReply> {
 		const thread = this.#thread as HandlerThread;
-		return this.#withDeadline(thread, thread.run(held.batch, from, to));
+		const reply = await this.#withDeadline(thread, thread.run(held.batch, from, to, this.#stale));
+		this.#stale = false;
+		if (reply.terminated) this.#parts.terminateFailed(reply.terminated);
+		return reply;
 	}
 
 	/** Where the thread is, or was when it died. */

@@ -107,13 +107,9 @@ class WorkerThread implements HandlerThread {
 		return this.#ask({ type: "start" }) as Promise<StartReply>;
 	}
 
-	renew(): Promise<StartReply> {
-		return this.#ask({ type: "renew" }) as Promise<StartReply>;
-	}
-
-	run(batch: PackedBatch, from: number, to: number): Promise<RunReply> {
+	run(batch: PackedBatch, from: number, to: number, renew: boolean): Promise<RunReply> {
 		const part = sliceBatch(batch, from, to);
-		return this.#ask({ type: "run", batch: part, from }, [part.bytes.buffer]) as Promise<RunReply>;
+		return this.#ask({ type: "run", batch: part, from, renew }, [part.bytes.buffer]) as Promise<RunReply>;
 	}
 
 	async terminate(reason: ExitReason): Promise<HandlerFailure | null> {

@@ -17,7 +17,7 @@ import {
 
 /** A call that the worker made and the test has not answered. */
 export interface PendingCall {
-	readonly type: "start" | "renew" | "run" | "terminate";
+	readonly type: "start" | "run" | "terminate";
 	/** Offsets of a run. */
 	readonly offsets: readonly number[];
 	readonly from: number;
@@ -39,11 +39,8 @@ export class FakeThread implements HandlerThread {
 		return this.#call("start");
 	}
 
-	renew(): Promise<StartReply> {
-		return this.#call("renew");
-	}
-
-	run(batch: PackedBatch, from: number, to: number): Promise<RunReply> {
+	run(batch: PackedBatch, from: number, to: number, renew: boolean): Promise<RunReply> {
+		if (renew) this.calls.push("renew");
 		return this.#call("run", Array.from(batch.offsets.subarray(from, to)), from, to);
 	}
 
@@ -66,9 +63,9 @@ export class FakeThread implements HandlerThread {
 		this.#idleDeath = listener;
 	}
 
-	/** Answers a start or a renewal. */
+	/** Answers a start. */
 	ready(): void {
-		this.#take()?.resolve({ ok: true, handles: "message" } as never);
+		if (this.pending?.type === "start") this.#take()?.resolve({ ok: true, handles: "message" } as never);
 	}
 
 	failToStart(kind: "load" | "init", message = "no such file"): void {

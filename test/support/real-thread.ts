@@ -82,7 +82,9 @@ export function received(
 	return { topic: "orders", partition: 2, offset, timestamp: 1_000 + offset, key: bytes(key), value: bytes(value), headers };
 }
 
-/** Hands messages over in one run. */
-export function runAll(thread: HandlerThread, messages: readonly ReceivedMessage[]): ReturnType<HandlerThread["run"]> {
-	return thread.run(packMessages(messages), 0, messages.length);
+/** Hands messages over in one run, with a new state where `renew` says so. */
+export async function runAll(thread: HandlerThread, messages: readonly ReceivedMessage[], renew = false) {
+	const reply = await thread.run(packMessages(messages), 0, messages.length, renew);
+	if (reply.outcome === null) throw new Error(`no new state: ${reply.failure.message}`);
+	return reply;
 }

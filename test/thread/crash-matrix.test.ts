@@ -227,6 +227,23 @@ describe("terminate", () => {
 		expect(workers.victim.events).toEqual(["started", event]);
 	});
 
+	it("followed by an init that fails costs the thread, and no message an attempt", async () => {
+		const source = failingOnce('throw new Error("boom")').replace(
+			"{ note(",
+			'{ if (!once("first") && once("second")) throw new Error("no state"); note(',
+		);
+		await using workers = await realWorkers({ source });
+		const { victim } = workers;
+		victim.deliver(0, COUNT);
+		await victim.done(COUNT);
+		expect(victim.crashes).toMatchObject([
+			{ kind: "exception", attempt: 1 },
+			{ kind: "init", attempt: 0, error: { message: "no state" }, next: { action: "restart" } },
+		]);
+		expect(victim.events).toEqual(["started", "restarted init", "started"]);
+		expect(await lastLife(victim)).toEqual(["3 0", "4 1", "5 2"]);
+	});
+
 	it("that hangs on the way to a new state costs the thread, and no message an attempt", async () => {
 		const more = 'export const terminate = () => (once("hung") ? new Promise(() => {}) : undefined);';
 		await using workers = await realWorkers({ source: failingOnce('throw new Error("boom")', more), timeoutMs: TIMEOUT_MS });

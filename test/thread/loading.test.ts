@@ -53,8 +53,7 @@ describe("loading a handler", () => {
 			export const handleMessage = () => ({ id: "1", fields: { doc: log } });`;
 		await using real = await threadFor(source);
 		await real.thread.start();
-		await real.thread.renew();
-		const reply = await runAll(real.thread, [received(0)]);
+		const reply = await runAll(real.thread, [received(0)], true);
 		expect(JSON.parse(reply.outcome.blocks[0]?.columns[2]?.[0] ?? "")).toEqual(["init", "terminate failed 1", "init"]);
 		expect(await real.thread.terminate("shutdown")).toBeNull();
 	});

@@ -161,8 +161,7 @@ describe("failed attempts", () => {
 		const bad = 5;
 		for (let guard = 0; guard < 20 && h.worker.state.name !== "backing-off"; guard++) {
 			const call = h.thread.pending;
-			if (call?.type === "renew") await h.act(() => h.thread.ready());
-			else if (call && call.from <= bad && bad < call.to) await h.act(() => h.thread.threw("boom", call.from, call.to));
+			if (call && call.from <= bad && bad < call.to) await h.act(() => h.thread.threw("boom", call.from, call.to));
 			else await h.act(() => h.thread.handled());
 		}
 		expect(h.crashes.filter(({ attempt }) => attempt > 0)).toMatchObject([{ coordinates: { offset: bad }, attempt: 1 }]);
