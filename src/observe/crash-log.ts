@@ -149,8 +149,6 @@ function nextOf({ next: { action, delayMs }, coordinates }: CrashFact): string {
 	switch (action) {
 		case "retry":
 			return `${what} is tried again ${wait}`;
-		case "halve":
-			return "the batch is halved to find the message";
 		case "restart":
 			return `a new thread goes on from ${what} ${wait}`;
 		case "park":

@@ -10,7 +10,7 @@ export type FailureKind = HandlerFailure["kind"] | ThreadDeath["reason"];
 
 /** What the worker does about it. `delayMs` is how long until then. */
 export interface NextStep {
-	readonly action: "retry" | "halve" | "restart" | "park" | "stop" | "dead-letter" | "skip";
+	readonly action: "retry" | "restart" | "park" | "stop" | "dead-letter" | "skip";
 	readonly delayMs: number;
 }
 

@@ -93,14 +93,13 @@ export class FailurePolicy {
 		this.#restarts++;
 	}
 
-	/** The handler threw, rejected or broke the contract in a live thread, at `run`. */
-	attemptFailed(run: Run, error: HandlerFailure): Verdict {
+	/**
+	 * The handler threw, rejected or broke the contract in a live thread, at the one message of `run`, which the thread found by halving
+	 * where the handler takes several at once: `batchSize` is then the size of the whole run.
+	 */
+	attemptFailed(run: Run, error: HandlerFailure, batchSize: number | null): Verdict {
 		const failure: Failure = { kind: error.kind, error, run, restarted: null };
-		if (run.to - run.from > 1) {
-			// A batch handler's offender is found by halving, without back-off and without charging anybody.
-			this.#suspects.halve(run);
-			return { ...failure, attempt: 0, next: { action: "halve", delayMs: 0 }, reason: "" };
-		}
+		if (batchSize !== null) this.#suspects.shorten(batchSize);
 		this.#intensity.failed();
 		const attempt = this.#suspects.charge(run);
 		if (attempt >= this.#settings.maxAttempts) return this.#poison(failure, run, attempt);

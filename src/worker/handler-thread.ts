@@ -32,8 +32,11 @@ export interface BatchOutcome {
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
 	/** Duration of each handler call in ms, for the histogram: one entry per call (per message, or one for handleMessages). */
 	readonly durationsMs: Float64Array;
-	/** handleMessages returned `finishedTo`: the offset up to which messages are finished, null for none. undefined: all are. */
-	readonly finishedTo?: number | null;
+	/**
+	 * handleMessages returned `finishedTo` (`to`; null: none) for the messages from index `from` on: those above it stay unfinished.
+	 * Absent: all are finished.
+	 */
+	readonly finished?: { readonly from: number; readonly to: number | null };
 	/** Messages among them that were not handled (calls overlapped and one failed), ascending. */
 	readonly unhandled?: readonly number[];
 	/** Warnings to log once, e.g. fields that no column takes. */
@@ -46,19 +49,18 @@ export type StartReply =
 	| { readonly ok: false; readonly failure: HandlerFailure };
 
 /**
- * The answer to `run`. On failure `outcome` holds what was handled, and `failedFrom..failedTo` is the call that failed: all before it was
- * handled and nothing behind it, unless `outcome.unhandled` says otherwise. No outcome: the state could not be renewed, and no message
- * was handed over. `terminated` is what the old state's terminate threw.
+ * The answer to `run`. `outcome` holds what was handled: the run as far as `outcome.to`, unless `outcome.unhandled` says otherwise. On
+ * failure `failed` is the index of the message that failed alone, or where kind `init` says that a new state could not be made, the one
+ * that comes next. `terminated` is what an old state's terminate threw.
  */
-export type RunReply = { readonly terminated?: HandlerFailure | null } & (
-	| { readonly ok: true; readonly outcome: BatchOutcome }
-	| { readonly ok: false; readonly outcome: null; readonly failure: HandlerFailure }
+export type RunReply = { readonly outcome: BatchOutcome; readonly terminated?: HandlerFailure | null } & (
+	| { readonly ok: true }
 	| {
 			readonly ok: false;
-			readonly outcome: BatchOutcome;
-			readonly failedFrom: number;
-			readonly failedTo: number;
+			readonly failed: number;
 			readonly failure: HandlerFailure;
+			/** The handler takes several messages at once: shorter runs repeat less. */
+			readonly batched: boolean;
 	  }
 );
 

@@ -16,6 +16,14 @@ export interface CollectorOptions {
 	readonly lenient: boolean;
 }
 
+/** A point of a run to go back to. */
+export interface CollectorMark {
+	readonly lengths: readonly number[];
+	readonly faults: number;
+	readonly rejected: number;
+	readonly counts: BatchOutcome["counts"];
+}
+
 /** See the file's header. One run after the other: `begin`, `add` per message, `finish`. */
 export class OutcomeCollector {
 	readonly #encoders: ReadonlyMap<string, RowEncoder>;
@@ -44,6 +52,25 @@ export class OutcomeCollector {
 		this.#warnings = [];
 	}
 
+	/** Where the run is, to go back to when what comes next fails. */
+	mark(): CollectorMark {
+		const lengths = [...this.#encoders.values()].map(({ length }) => length);
+		return { lengths, faults: this.#faults.length, rejected: this.#rejected.length, counts: { ...this.#counts } };
+	}
+
+	/** Takes back everything since the mark. */
+	rollBack({ lengths, faults, rejected, counts }: CollectorMark): void {
+		for (const [index, encoder] of [...this.#encoders.values()].entries()) encoder.rollBack(lengths[index] as number);
+		this.#faults.length = faults;
+		this.#rejected.length = rejected;
+		this.#counts = { ...counts };
+	}
+
+	/** Something to log once. */
+	warn(warning: string): void {
+		this.#warnings.push(warning);
+	}
+
 	/** A call of the handler took so long. */
 	timed(durationMs: number): void {
 		this.#durations.push(durationMs);
@@ -55,19 +82,17 @@ export class OutcomeCollector {
 			this.#counts.none++;
 			return;
 		}
-		const marks = [...this.#encoders.values()].map((encoder) => [encoder, encoder.length] as const);
-		const faults = this.#faults.length;
+		const mark = this.mark();
 		try {
 			this.#addOutcome(message, outcome);
 		} catch (error) {
-			for (const [encoder, length] of marks) encoder.rollBack(length);
-			this.#faults.length = faults;
+			this.rollBack(mark);
 			throw error;
 		}
 	}
 
-	/** The run as far as message `to` (excluded). */
-	finish(to: number, finishedTo?: number | null): BatchOutcome {
+	/** The run as far as message `to` (excluded); `finished` is what the handler said of the messages from `from` on. */
+	finish(to: number, finished?: { readonly from: number; readonly to: number | null }): BatchOutcome {
 		const blocks = [...this.#encoders.values()].flatMap((encoder) => encoder.take() ?? []);
 		return {
 			from: this.#from,
@@ -77,7 +102,7 @@ export class OutcomeCollector {
 			rejected: this.#rejected,
 			counts: this.#counts,
 			durationsMs: Float64Array.from(this.#durations),
-			...(finishedTo === undefined ? {} : { finishedTo }),
+			...(finished ? { finished } : {}),
 			warnings: this.#warnings,
 		};
 	}

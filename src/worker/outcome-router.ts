@@ -129,11 +129,11 @@ export class OutcomeRouter {
 		};
 	}
 
-	#leaveUnconfirmed(held: HeldBatch, { from, to, finishedTo }: BatchOutcome): void {
-		if (finishedTo === undefined) return;
-		const last = finishedTo ?? -1;
+	#leaveUnconfirmed(held: HeldBatch, { to, finished }: BatchOutcome): void {
+		if (!finished) return;
+		const last = finished.to ?? -1;
 		this.#queue.confirm(last, (earlier, message) => this.#close(earlier, message));
-		for (let message = from; message < to; message++) {
+		for (let message = finished.from; message < to; message++) {
 			if ((held.batch.offsets[message] as number) > last) this.#queue.leftUnconfirmed(held, message);
 		}
 	}

@@ -235,19 +235,19 @@ export class PartitionWorker {
 			return;
 		}
 		const { outcome } = reply;
-		if (outcome === null) {
-			this.#queue.putBack(run);
-			await this.#slot.discard();
-			await this.#carryOut(this.#policy.startFailed(run, reply.failure));
-			return;
-		}
 		if (outcome.unhandled) this.#putBackEach(run, outcome.unhandled);
-		else if (!reply.ok) this.#queue.putBack({ ...run, from: reply.failedFrom });
+		else if (outcome.to < run.to) this.#queue.putBack({ ...run, from: outcome.to });
 		const handled = outcome.to - outcome.from - (outcome.unhandled?.length ?? 0);
 		if (reply.ok || handled > 0) this.#progressed(run, outcome);
 		if (reply.ok) return;
+		const failed = { ...run, from: reply.failed, to: reply.failed + 1 };
+		if (reply.failure.kind === "init") {
+			await this.#slot.discard();
+			await this.#carryOut(this.#policy.startFailed(failed, reply.failure));
+			return;
+		}
 		this.#slot.needsRenewal();
-		await this.#carryOut(this.#policy.attemptFailed({ ...run, from: reply.failedFrom, to: reply.failedTo }, reply.failure));
+		await this.#carryOut(this.#policy.attemptFailed(failed, reply.failure, reply.batched ? run.to - run.from : null));
 	}
 
 	/** From behind, so that `next` looks from the first of them. */
@@ -285,8 +285,6 @@ export class PartitionWorker {
 		}
 		this.#report(verdict);
 		switch (next.action) {
-			case "halve":
-				return;
 			case "retry":
 			case "restart":
 				return this.#backOff(next.delayMs);

@@ -1,8 +1,8 @@
 /**
  * Which messages of a failed run may be the offender, how large the next run may be, and how often the offender has failed. Pure.
- * A batch handler's failed run is halved (the logarithm of its size in extra runs); a run whose thread died with several or none
- * running is repeated one by one; a message alone in its run is charged an attempt. Where bad messages come often, runs are shorter
- * from then on (half of the one that failed, doubled with each that went through), so that each of them repeats little.
+ * A run whose thread died with several or none running is repeated one by one; a message that failed alone is charged an attempt. Where
+ * bad messages come often, the runs of a batch handler are shorter from then on (half of the one that failed, doubled with each that
+ * went through), so that each of them repeats little.
  *
  * A side way of a message's way (README).
  */
@@ -11,11 +11,11 @@ import type { HeldBatch, Run } from "./message-queue.ts";
 /** Messages of one run at most: large enough that a crossing costs little per message, small enough that a repeat repeats little. */
 export const MAX_RUN = 2000;
 
+/** Messages that are run one by one. */
 interface Range {
 	readonly held: HeldBatch;
 	/** First message that is no suspect. */
 	readonly to: number;
-	readonly oneByOne: boolean;
 }
 
 /** See the file's header. */
@@ -41,20 +41,18 @@ export class Suspects {
 			return this.#unsuspected;
 		}
 		this.#unsuspected = null;
-		const size = range.oneByOne ? 1 : Math.ceil((Math.min(range.to, run.to) - run.from) / 2);
-		return { ...run, to: run.from + size };
+		return { ...run, to: run.from + 1 };
 	}
 
-	/** A run of several failed in a live thread: its first half comes next. */
-	halve(run: Run): void {
-		if (this.#unsuspected) this.#limit = Math.ceil((run.to - run.from) / 2);
+	/** A batch handler's run of `size` failed somewhere. */
+	shorten(size: number): void {
+		if (this.#unsuspected) this.#limit = Math.ceil(size / 2);
 		this.#unsuspected = null;
-		this.#range = { held: run.held, to: run.to, oneByOne: false };
 	}
 
 	/** The thread died and nobody can be blamed: the run is repeated one by one. */
 	repeatOneByOne(run: Run): void {
-		this.#range = { held: run.held, to: run.to, oneByOne: true };
+		this.#range = { held: run.held, to: run.to };
 	}
 
 	/** The message at `run.from` failed alone; returns its failed attempts, this one included. */
@@ -65,7 +63,7 @@ export class Suspects {
 		this.#attempts++;
 		const range = this.#range;
 		const inRange = range !== null && range.held === run.held && run.from < range.to;
-		if (!inRange || !range.oneByOne) this.#range = { held: run.held, to: run.from + 1, oneByOne: true };
+		if (!inRange) this.#range = { held: run.held, to: run.from + 1 };
 		return this.#attempts;
 	}
 

@@ -81,16 +81,20 @@ async function terminate(reason: ExitReason): Promise<HandlerFailure | null> {
 async function run(request: ThreadRequest & { type: "run" }): Promise<RunReply> {
 	const { handles } = loaded as LoadedHandler;
 	const results = collector as OutcomeCollector;
-	let terminated: HandlerFailure | null = null;
-	if (request.renew) {
-		terminated = await terminate("failed");
-		const reply = await init(loaded as LoadedHandler);
-		if (!reply.ok) return { ok: false, outcome: null, failure: reply.failure, terminated };
-	}
 	results.begin(request.from);
+	const renewed = request.renew ? await renew() : { failure: null, terminated: null };
+	const { failure, terminated } = renewed;
+	if (failure) return { ok: false, outcome: results.finish(request.from), failed: request.from, failure, terminated, batched: false };
 	const reply = await (handles === "batch" ? runBatch : data.concurrency > 1 ? runOverlapping : runOneByOne)(request, results);
 	progress.leave();
-	return { ...reply, terminated };
+	return terminated ? { ...reply, terminated } : reply;
+}
+
+/** A new state after a failure; `failure` where its init failed. */
+async function renew(): Promise<{ failure: HandlerFailure | null; terminated: HandlerFailure | null }> {
+	const terminated = await terminate("failed");
+	const reply = await init(loaded as LoadedHandler);
+	return { failure: reply.ok ? null : reply.failure, terminated };
 }
 
 async function runOneByOne({ batch, from }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
@@ -106,7 +110,7 @@ async function runOneByOne({ batch, from }: ThreadRequest & { type: "run" }, res
 			// An await costs a turn of the event loop: only for what is a promise.
 			results.add(index, isThenable(outcome) ? await outcome : outcome);
 		} catch (error) {
-			return { ok: false, outcome: results.finish(index), failedFrom: index, failedTo: index + 1, failure: failure(error) };
+			return { ok: false, outcome: results.finish(index), failed: index, failure: failureIn(error), batched: false };
 		}
 		progress.leave("handle");
 		results.timed(performance.now() - startedAt);
@@ -136,28 +140,63 @@ async function runOverlapping({ batch, from }: ThreadRequest & { type: "run" }, 
 	});
 	if (first === null) return { ok: true, outcome: results.finish(to) };
 	const left = unhandled.map((index) => from + index);
-	const failedFrom = from + first.index;
 	const outcome = { ...results.finish(to), unhandled: left };
-	return { ok: false, outcome, failedFrom, failedTo: failedFrom + 1, failure: failure(first.error) };
+	return { ok: false, outcome, failed: from + first.index, failure: failureIn(first.error), batched: false };
 }
 
-async function runBatch({ batch, from }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
-	const { handler } = loaded as LoadedHandler;
-	const to = from + batch.length;
-	const messages = Array.from({ length: batch.length }, (_, i) => messageOf(batch, i));
-	const startedAt = performance.now();
-	progress.enter("handle", from, batch.length);
-	try {
-		const returned: unknown = await handler.handleMessages?.(messages, state);
-		const { outcomes, finishedTo } = batchResult(returned, batch.length);
-		for (let i = 0; i < batch.length; i++) results.add(from + i, outcomes?.[i]);
-		progress.leave("handle");
-		results.timed(performance.now() - startedAt);
-		return { ok: true, outcome: results.finish(to, finishedTo) };
-	} catch (error) {
-		results.begin(from);
-		return { ok: false, outcome: results.finish(from), failedFrom: from, failedTo: to, failure: failure(error) };
+/**
+ * Hands the whole run over. Where it fails the offender is found by halving, each time with a new state: the messages before it are
+ * handled, it is answered as the one that failed alone, and those behind it wait for the next run.
+ */
+async function runBatch({ batch, from: first }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
+	const end = first + batch.length;
+	let [from, to, suspectsEnd] = [first, end, end];
+	let terminated: HandlerFailure | null = null;
+	let lastError: HandlerFailure | null = null;
+	while (from < end) {
+		const mark = results.mark();
+		try {
+			const finishedTo = await callBatch(batch, first, { from, to }, results);
+			// What it finishes later is one story per reply.
+			if (finishedTo !== undefined) return { ok: true, outcome: results.finish(to, { from, to: finishedTo }), terminated };
+		} catch (error) {
+			results.rollBack(mark);
+			lastError = failureIn(error);
+			if (to - from === 1) return { ok: false, outcome: results.finish(from), failed: from, failure: lastError, terminated, batched: true };
+			const renewed = await renew();
+			terminated ??= renewed.terminated;
+			if (renewed.failure)
+				return { ok: false, outcome: results.finish(from), failed: from, failure: renewed.failure, terminated, batched: true };
+			suspectsEnd = to;
+			to = from + Math.ceil((to - from) / 2);
+			continue;
+		}
+		from = to;
+		if (from === suspectsEnd) suspectsEnd = end;
+		to = suspectsEnd === end ? end : from + Math.ceil((suspectsEnd - from) / 2);
 	}
+	if (lastError) results.warn(`handleMessages failed with several messages and not with fewer: ${lastError.name}: ${lastError.message}`);
+	return { ok: true, outcome: results.finish(end), terminated };
+}
+
+/** One call of handleMessages with the messages `from` to `to`; resolves to its `finishedTo`, undefined for a list. */
+async function callBatch(
+	batch: (ThreadRequest & { type: "run" })["batch"],
+	first: number,
+	{ from, to }: { from: number; to: number },
+	results: OutcomeCollector,
+): Promise<number | null | undefined> {
+	const { handler } = loaded as LoadedHandler;
+	const count = to - from;
+	const messages = Array.from({ length: count }, (_, i) => messageOf(batch, from - first + i));
+	const startedAt = performance.now();
+	progress.enter("handle", from, count);
+	const returned: unknown = await handler.handleMessages?.(messages, state);
+	const { outcomes, finishedTo } = batchResult(returned, count);
+	for (let i = 0; i < count; i++) results.add(from + i, outcomes?.[i]);
+	progress.leave("handle");
+	results.timed(performance.now() - startedAt);
+	return finishedTo;
 }
 
 function batchResult(returned: unknown, length: number): { outcomes: readonly unknown[] | undefined; finishedTo?: number | null } {
@@ -178,7 +217,7 @@ function checkedLength(outcomes: readonly unknown[], length: number): readonly u
 	throw new BadOutcomeError(`handleMessages got ${length} messages and returned ${outcomes.length} outcomes`);
 }
 
-function failure(error: unknown): HandlerFailure {
+function failureIn(error: unknown): HandlerFailure {
 	return failureOf(isBadOutcome(error) ? "bad_outcome" : "exception", error);
 }
 

@@ -72,22 +72,24 @@ export class FakeThread implements HandlerThread {
 		this.#take()?.resolve({ ok: false, failure: failure(kind, message) } as never);
 	}
 
-	/** The run was handled; `outcome` over "no rows". */
-	handled(outcome: Partial<BatchOutcome> = {}): void {
+	/** The run was handled; `outcome` over "no rows". `finishedTo` as handleMessages returned it for the whole run. */
+	handled({ finishedTo, ...outcome }: Partial<BatchOutcome> & { finishedTo?: number | null } = {}): void {
 		const call = this.#take();
-		call?.resolve({ ok: true, outcome: { ...nothing(call.from, call.to), ...outcome } } as never);
+		if (!call) return;
+		const finished = finishedTo === undefined ? {} : { finished: { from: call.from, to: finishedTo } };
+		call.resolve({ ok: true, outcome: { ...nothing(call.from, call.to), ...finished, ...outcome } } as never);
 	}
 
 	/** The handler threw at the message with index `at` of the batch (the first of the run by default), all before it were handled. */
-	threw(message = "boom", at?: number, to?: number): void {
+	threw(message = "boom", at?: number, batched = false): void {
 		const call = this.#take();
 		if (!call) return;
-		const failedFrom = at ?? call.from;
+		const failed = at ?? call.from;
 		const reply = {
 			ok: false,
-			outcome: nothing(call.from, failedFrom),
-			failedFrom,
-			failedTo: to ?? failedFrom + 1,
+			outcome: nothing(call.from, failed),
+			failed,
+			batched,
 			failure: failure("exception", message),
 		};
 		call.resolve(reply as never);
@@ -98,7 +100,7 @@ export class FakeThread implements HandlerThread {
 		const call = this.#take();
 		if (!call) return;
 		const outcome = { ...nothing(call.from, call.to), unhandled };
-		call.resolve({ ok: false, outcome, failedFrom: at, failedTo: at + 1, failure: failure("exception", "boom") } as never);
+		call.resolve({ ok: false, outcome, failed: at, batched: false, failure: failure("exception", "boom") } as never);
 	}
 
 	/** The thread dies with `running` messages in the handler, the first at index `at`. */

@@ -24,6 +24,8 @@ export interface RealWorker {
 	readonly events: string[];
 	/** Hands over messages `from` to `to` (excluded). */
 	deliver(from: number, to: number): void;
+	/** Warnings of its runs. */
+	readonly warnings: string[];
 	/** All messages below `count` are finished. */
 	done(count: number): Promise<void>;
 	/** What the handler noted by its `note(…)`, in order, over all of its threads. */
@@ -74,6 +76,7 @@ export async function realWorkers({ source, maxRestarts = 10, ...settings }: Rea
 	});
 	const workers = [0, 1].map((partition): RealWorker => {
 		const [finished, crashes, log] = [[] as number[], [] as CrashReport[], [] as string[]];
+		const warnings: string[] = [];
 		const worker = new PartitionWorker({
 			partition: { topic: TOPIC, partition },
 			settings: {
@@ -104,7 +107,7 @@ export async function realWorkers({ source, maxRestarts = 10, ...settings }: Rea
 			queueShare: () => 10_000,
 			listener: {
 				started: () => log.push("started"),
-				handled: () => {},
+				handled: (_, outcome) => warnings.push(...outcome.warnings),
 				crashed: (report) => crashes.push(report),
 				restarted: (_, reason) => log.push(`restarted ${reason}`),
 				terminateFailed: (_, { message }) => log.push(`terminate failed ${message}`),
@@ -120,6 +123,7 @@ export async function realWorkers({ source, maxRestarts = 10, ...settings }: Rea
 			finished,
 			crashes,
 			events: log,
+			warnings,
 			deliver: (from, to) => worker.deliver(packMessages(messages(partition, from, to))),
 			done: (count) => waitFor(`${count} messages of ${partition}`, async () => finished.length >= count, 20_000).then(() => {}),
 			notes: async () => (await readFile(join(folder.path, `notes-${partition}`), "utf8").catch(() => "")).split("\n").filter(Boolean),

@@ -307,12 +307,55 @@ describe("handleMessages", () => {
 		await victim.done(64);
 		expect(victim.events).toEqual(["started", "dead letter 11"]);
 		expect(await done(victim)).toEqual(Array.from({ length: 64 }, (_, offset) => offset).filter((offset) => offset !== 11));
-		// Each halving has one failing run at most: log2(64), and then its attempts.
-		expect(victim.crashes.filter(({ next }) => next.action === "halve").length).toBeLessThanOrEqual(6);
-		expect(victim.crashes.filter(({ attempt }) => attempt > 0).map(({ attempt, coordinates }) => [attempt, coordinates?.offset])).toEqual([
+		// The whole run, at most log2(64) to find it, its second attempt, and what was behind it.
+		const runs = (await victim.notes()).filter((note) => note.startsWith("run"));
+		expect(runs.length).toBeLessThanOrEqual(1 + 6 + 1 + 3);
+		expect(victim.crashes.map(({ attempt, coordinates }) => [attempt, coordinates?.offset])).toEqual([
 			[1, 11],
 			[2, 11],
 		]);
+	});
+
+	it("that throws gets a new state for every run, and a failing init on the way charges nobody", async () => {
+		const source = `
+			export function init({ partition }) { note(partition, "init"); if (!once("1") && !once("2") && once("3")) throw new Error("no state"); }
+			${batchHandler('throw new Error("poison")')}`;
+		await using workers = await realWorkers({ source, maxAttempts: 2, retryBackoffMs: 0 });
+		const { victim } = workers;
+		victim.deliver(8, 16);
+		await victim.done(8);
+		expect(victim.crashes.map(({ kind, attempt }) => [kind, attempt])).toEqual([
+			["init", 0],
+			["exception", 1],
+			["exception", 2],
+		]);
+		const notes = (await victim.notes()).filter((note) => note === "init" || note.startsWith("run"));
+		expect(notes.slice(0, 7)).toEqual([
+			"init",
+			"run 8 9 10 11 12 13 14 15",
+			"init",
+			"run 8 9 10 11",
+			"init",
+			"init",
+			"run 8 9 10 11 12 13 14 15",
+		]);
+		expect(await done(victim)).toEqual([8, 9, 10, 12, 13, 14, 15]);
+	});
+
+	it("that finishes later while an offender is looked for keeps what it left open", async () => {
+		const source = `export function handleMessages(batch) {
+			const offsets = batch.map(({ offset }) => offset);
+			if (offsets.includes(3) && once("failed")) throw new Error("boom");
+			note(0, offsets.join(" "));
+			return { finishedTo: offsets[0] };
+		}`;
+		await using workers = await realWorkers({ source, retryBackoffMs: 0 });
+		const { victim } = workers;
+		victim.deliver(0, 6);
+		await victim.done(4);
+		expect(await victim.notes()).toEqual(["0 1 2", "3 4 5"]);
+		// 4 and 5 wait for a later finishedTo.
+		expect(victim.finished).toEqual([0, 1, 2, 3]);
 	});
 
 	it("that ends its thread with several in flight: nobody is charged before they were run one by one", async () => {
@@ -329,14 +372,14 @@ describe("handleMessages", () => {
 		expect(await done(victim)).toEqual(Array.from({ length: 16 }, (_, offset) => offset).filter((offset) => offset !== 11));
 	});
 
-	it("that returns a list of the wrong length is a failed attempt", async () => {
+	it("that fails with several messages and with none of them alone goes on, and it is told", async () => {
 		await using workers = await realWorkers({ source: batchHandler("return [null]"), maxAttempts: 2, retryBackoffMs: 0 });
 		const { victim } = workers;
 		victim.deliver(0, 13);
 		await victim.done(13);
-		expect(victim.crashes[0]).toMatchObject({ kind: "bad_outcome", next: { action: "halve" } });
 		// Alone it is one outcome for one message: right.
-		expect(victim.events).toEqual(["started"]);
+		expect([victim.events, victim.crashes]).toEqual([["started"], []]);
+		expect(victim.warnings).toEqual([expect.stringMatching(/failed with several messages and not with fewer: .*returned 1 outcomes/)]);
 	});
 });
 

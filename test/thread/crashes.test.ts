@@ -33,8 +33,7 @@ describe("a handler that fails in a live thread", () => {
 		const reply = await failureOf(body);
 		expect(reply).toMatchObject({
 			ok: false,
-			failedFrom: 1,
-			failedTo: 2,
+			failed: 1,
 			failure: { kind: "exception", name, message: expect.stringMatching(message) },
 		});
 		expect(reply.outcome).toMatchObject({ from: 0, to: 1 });
@@ -55,18 +54,18 @@ describe("a handler that fails in a live thread", () => {
 		["too much", 'return { id: "1", fields: { name: "x".repeat(2000) } }', /more than handler.maxOutcomeBytes \(1000\)/],
 	])("returns %s: a bad outcome that says so", async (_, body, message) => {
 		const reply = await failureOf(body, { maxOutcomeBytes: 1_000 });
-		expect(reply).toMatchObject({ ok: false, failedFrom: 1, failure: { kind: "bad_outcome", message: expect.stringMatching(message) } });
+		expect(reply).toMatchObject({ ok: false, failed: 1, failure: { kind: "bad_outcome", message: expect.stringMatching(message) } });
 	});
 
 	it("returns a list of the wrong length from handleMessages", async () => {
-		await using real = await threadFor("export const handleMessages = () => [null];");
+		await using real = await threadFor("export const handleMessages = () => [null, null, null];");
 		await real.thread.start();
 		const reply = await runAll(real.thread, [received(0), received(1)]);
 		expect(reply).toMatchObject({
 			ok: false,
-			failedFrom: 0,
-			failedTo: 2,
-			failure: { kind: "bad_outcome", message: expect.stringContaining("got 2 messages and returned 1") },
+			failed: 0,
+			batched: true,
+			failure: { kind: "bad_outcome", message: expect.stringContaining("got 1 messages and returned 3") },
 		});
 	});
 });

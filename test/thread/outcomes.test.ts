@@ -112,8 +112,7 @@ describe("handler.concurrency", () => {
 		);
 		expect(reply).toMatchObject({
 			ok: false,
-			failedFrom: 1,
-			failedTo: 2,
+			failed: 1,
 			failure: { message: "boom" },
 			outcome: { from: 0, to: 5, unhandled: [1, 3, 4] },
 		});
@@ -157,9 +156,9 @@ describe("an outcome", () => {
 
 	it("may finish messages later", async () => {
 		const source = "export const handleMessages = (batch) => ({ finishedTo: batch[0].offset });";
-		expect(await outcomeOf(source, [received(5), received(6)])).toMatchObject({ finishedTo: 5, from: 0, to: 2 });
+		expect(await outcomeOf(source, [received(5), received(6)])).toMatchObject({ finished: { from: 0, to: 5 }, from: 0, to: 2 });
 		expect(await outcomeOf("export const handleMessages = () => ({ finishedTo: null });", [received(5)])).toMatchObject({
-			finishedTo: null,
+			finished: { from: 0, to: null },
 		});
 	});
 

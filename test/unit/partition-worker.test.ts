@@ -155,18 +155,16 @@ describe("failed attempts", () => {
 		expect(h.finished).toEqual([]);
 	});
 
-	it("of a batch halve it without back-off and charge nobody but a message that fails alone", async () => {
-		const h = new WorkerHarness();
-		await h.running(8);
-		const bad = 5;
-		for (let guard = 0; guard < 20 && h.worker.state.name !== "backing-off"; guard++) {
-			const call = h.thread.pending;
-			if (call && call.from <= bad && bad < call.to) await h.act(() => h.thread.threw("boom", call.from, call.to));
-			else await h.act(() => h.thread.handled());
-		}
-		expect(h.crashes.filter(({ attempt }) => attempt > 0)).toMatchObject([{ coordinates: { offset: bad }, attempt: 1 }]);
-		expect(h.finished).toEqual([0, 1, 2, 3, 4]);
-		expect(h.runs).toEqual(["0 1 2 3 4 5 6 7", "0 1 2 3", "4 5", "4", "5"]);
+	it("of a batch handler make its next runs shorter, and longer again with each that goes through", async () => {
+		const h = new WorkerHarness({ maxAttempts: 1 });
+		await h.running(40);
+		// The thread found message 5 by halving.
+		await h.act(() => h.thread.threw("boom", 5, true));
+		await h.act(() => h.thread.threw("boom", 10, true));
+		for (let guard = 0; h.finished.length < 40 && guard < 10; guard++) await h.act(() => h.thread.handled());
+		expect(h.events).toEqual(["started", "dead letter 5 poison", "dead letter 10 poison"]);
+		expect(h.thread.calls.filter((call) => call.startsWith("run")).map((call) => call.split(" ").length - 1)).toEqual([40, 20, 10, 19]);
+		expect(h.finished.sort((left, right) => left - right)).toEqual(Array.from({ length: 40 }, (_, offset) => offset));
 	});
 });
 
