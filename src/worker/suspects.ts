@@ -11,9 +11,10 @@ import type { HeldBatch, Run } from "./message-queue.ts";
 /** Messages of one run at most: large enough that a crossing costs little per message, small enough that a repeat repeats little. */
 export const MAX_RUN = 2000;
 
-/** Messages that are run one by one. */
+/** Messages that are run one by one from `alone` on; those before it are known to be innocent and go together. */
 interface Range {
 	readonly held: HeldBatch;
+	readonly alone: number;
 	/** First message that is no suspect. */
 	readonly to: number;
 }
@@ -41,7 +42,7 @@ export class Suspects {
 			return this.#unsuspected;
 		}
 		this.#unsuspected = null;
-		return { ...run, to: run.from + 1 };
+		return { ...run, to: Math.min(run.to, Math.max(range.alone, run.from + 1)) };
 	}
 
 	/** A batch handler's run of `size` failed somewhere. */
@@ -52,7 +53,7 @@ export class Suspects {
 
 	/** The thread died and nobody can be blamed: the run is repeated one by one. */
 	repeatOneByOne(run: Run): void {
-		this.#range = { held: run.held, to: run.to };
+		this.#range = { held: run.held, alone: run.from, to: run.to };
 	}
 
 	/** The message at `run.from` failed alone; returns its failed attempts, this one included. */
@@ -63,7 +64,7 @@ export class Suspects {
 		this.#attempts++;
 		const range = this.#range;
 		const inRange = range !== null && range.held === run.held && run.from < range.to;
-		if (!inRange) this.#range = { held: run.held, to: run.from + 1 };
+		if (!inRange) this.#range = { held: run.held, alone: run.from, to: run.from + 1 };
 		return this.#attempts;
 	}
 

@@ -7,7 +7,8 @@
 import { performance } from "node:perf_hooks";
 import { workerData } from "piscina";
 import type { ExitReason, Message } from "../handler-api.ts";
-import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
+import { BadOutcomeError } from "./bad-outcome.ts";
+import { callBatches } from "./batch-calls.ts";
 import { failureOf } from "./handler-failure.ts";
 import { type LoadedHandler, loadHandler } from "./handler-loader.ts";
 import { captureOutput } from "./handler-output.ts";
@@ -144,77 +145,26 @@ async function runOverlapping({ batch, from }: ThreadRequest & { type: "run" }, 
 	return { ok: false, outcome, failed: from + first.index, failure: failureIn(first.error), batched: false };
 }
 
-/**
- * Hands the whole run over. Where it fails the offender is found by halving, each time with a new state: the messages before it are
- * handled, it is answered as the one that failed alone, and those behind it wait for the next run.
- */
-async function runBatch({ batch, from: first }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
-	const end = first + batch.length;
-	let [from, to, suspectsEnd] = [first, end, end];
+async function runBatch({ batch, from }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
+	const { handler } = loaded as LoadedHandler;
 	let terminated: HandlerFailure | null = null;
-	let lastError: HandlerFailure | null = null;
-	while (from < end) {
-		const mark = results.mark();
-		try {
-			const finishedTo = await callBatch(batch, first, { from, to }, results);
-			// What it finishes later is one story per reply.
-			if (finishedTo !== undefined) return { ok: true, outcome: results.finish(to, { from, to: finishedTo }), terminated };
-		} catch (error) {
-			results.rollBack(mark);
-			lastError = failureIn(error);
-			if (to - from === 1) return { ok: false, outcome: results.finish(from), failed: from, failure: lastError, terminated, batched: true };
+	const end = await callBatches(from, from + batch.length, results, {
+		async call(first, last) {
+			const messages = Array.from({ length: last - first }, (_, i) => messageOf(batch, first - from + i));
+			progress.enter("handle", first, messages.length);
+			const returned: unknown = await handler.handleMessages?.(messages, state);
+			progress.leave("handle");
+			return returned;
+		},
+		async renew() {
 			const renewed = await renew();
 			terminated ??= renewed.terminated;
-			if (renewed.failure)
-				return { ok: false, outcome: results.finish(from), failed: from, failure: renewed.failure, terminated, batched: true };
-			suspectsEnd = to;
-			to = from + Math.ceil((to - from) / 2);
-			continue;
-		}
-		from = to;
-		if (from === suspectsEnd) suspectsEnd = end;
-		to = suspectsEnd === end ? end : from + Math.ceil((suspectsEnd - from) / 2);
-	}
-	if (lastError) results.warn(`handleMessages failed with several messages and not with fewer: ${lastError.name}: ${lastError.message}`);
-	return { ok: true, outcome: results.finish(end), terminated };
-}
-
-/** One call of handleMessages with the messages `from` to `to`; resolves to its `finishedTo`, undefined for a list. */
-async function callBatch(
-	batch: (ThreadRequest & { type: "run" })["batch"],
-	first: number,
-	{ from, to }: { from: number; to: number },
-	results: OutcomeCollector,
-): Promise<number | null | undefined> {
-	const { handler } = loaded as LoadedHandler;
-	const count = to - from;
-	const messages = Array.from({ length: count }, (_, i) => messageOf(batch, from - first + i));
-	const startedAt = performance.now();
-	progress.enter("handle", from, count);
-	const returned: unknown = await handler.handleMessages?.(messages, state);
-	const { outcomes, finishedTo } = batchResult(returned, count);
-	for (let i = 0; i < count; i++) results.add(from + i, outcomes?.[i]);
-	progress.leave("handle");
-	results.timed(performance.now() - startedAt);
-	return finishedTo;
-}
-
-function batchResult(returned: unknown, length: number): { outcomes: readonly unknown[] | undefined; finishedTo?: number | null } {
-	if (Array.isArray(returned)) return { outcomes: checkedLength(returned, length) };
-	if (typeof returned !== "object" || returned === null || !("finishedTo" in returned)) {
-		throw new BadOutcomeError(`handleMessages returns a list of ${length} outcomes, or {outcomes?, finishedTo}, not ${kindOf(returned)}`);
-	}
-	const { outcomes, finishedTo } = returned as { outcomes?: unknown; finishedTo: unknown };
-	if (finishedTo !== null && !Number.isSafeInteger(finishedTo)) {
-		throw new BadOutcomeError(`finishedTo must be an offset or null, not ${kindOf(finishedTo)}`);
-	}
-	if (outcomes !== undefined && !Array.isArray(outcomes)) throw new BadOutcomeError(`outcomes must be a list, not ${kindOf(outcomes)}`);
-	return { outcomes: outcomes === undefined ? undefined : checkedLength(outcomes, length), finishedTo: finishedTo as number | null };
-}
-
-function checkedLength(outcomes: readonly unknown[], length: number): readonly unknown[] {
-	if (outcomes.length === length) return outcomes;
-	throw new BadOutcomeError(`handleMessages got ${length} messages and returned ${outcomes.length} outcomes`);
+			return renewed.failure;
+		},
+		failureIn,
+	});
+	if (end.failure) return { ok: false, outcome: results.finish(end.to), failed: end.to, failure: end.failure, terminated, batched: true };
+	return { ok: true, outcome: results.finish(end.to, end.finished), terminated };
 }
 
 function failureIn(error: unknown): HandlerFailure {

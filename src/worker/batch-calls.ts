@@ -1,0 +1,79 @@
+/**
+ * handleMessages with a run of messages: all at once, and where that fails by halves, each with a new state, until the offender is
+ * found (the logarithm of the run's size in extra calls). The messages before it are handled, those behind it are left. Pure but for
+ * the calls handed in.
+ *
+ * Step 5 of a message's way (README).
+ */
+import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
+import { withoutValues } from "./crash-report.ts";
+import type { HandlerFailure } from "./handler-thread.ts";
+import type { OutcomeCollector } from "./outcome-collector.ts";
+
+/** What the calls are made with. Indexes are those of the whole batch. */
+export interface BatchCalls {
+	/** Calls the handler with messages `from` (included) to `to` (excluded); resolves to what it returned, rejects with what it threw. */
+	call(from: number, to: number): Promise<unknown>;
+	/** A new state; resolves to what its init did wrong. */
+	renew(): Promise<HandlerFailure | null>;
+	failureIn(error: unknown): HandlerFailure;
+}
+
+/** How a run ended: handled as far as `to`. */
+export interface BatchEnd {
+	readonly to: number;
+	/** Message `to` failed alone; or no new state could be made (kind `init`). */
+	readonly failure: HandlerFailure | null;
+	/** What `finishedTo` said of the messages from `from` on. */
+	readonly finished?: { readonly from: number; readonly to: number | null };
+}
+
+/** Runs messages `first` to `end`, adding their outcomes to `results`. Never rejects for what the handler does. */
+export async function callBatches(first: number, end: number, results: OutcomeCollector, calls: BatchCalls): Promise<BatchEnd> {
+	let [from, to, suspectsEnd] = [first, end, end];
+	let failure: HandlerFailure | null = null;
+	while (from < end) {
+		const mark = results.mark();
+		try {
+			const startedAt = performance.now();
+			const { outcomes, finishedTo } = batchResult(await calls.call(from, to), to - from);
+			for (let index = from; index < to; index++) results.add(index, outcomes?.[index - from]);
+			results.timed(performance.now() - startedAt);
+			// One answer holds one finishedTo: what is behind waits for the next run.
+			if (finishedTo !== undefined) return { to, failure: null, finished: { from, to: finishedTo } };
+		} catch (error) {
+			results.rollBack(mark);
+			failure = calls.failureIn(error);
+			if (to - from === 1) return { to: from, failure };
+			const stateFailure = await calls.renew();
+			if (stateFailure) return { to: from, failure: stateFailure };
+			suspectsEnd = to;
+			to = from + Math.ceil((to - from) / 2);
+			continue;
+		}
+		from = to;
+		if (from === suspectsEnd) suspectsEnd = end;
+		to = suspectsEnd === end ? end : from + Math.ceil((suspectsEnd - from) / 2);
+	}
+	if (failure)
+		results.warn(`handleMessages failed with several messages and not with fewer: ${failure.name}: ${withoutValues(failure.message)}`);
+	return { to: end, failure: null };
+}
+
+function batchResult(returned: unknown, length: number): { outcomes: readonly unknown[] | undefined; finishedTo?: number | null } {
+	if (Array.isArray(returned)) return { outcomes: checkedLength(returned, length) };
+	if (typeof returned !== "object" || returned === null || !("finishedTo" in returned)) {
+		throw new BadOutcomeError(`handleMessages returns a list of ${length} outcomes, or {outcomes?, finishedTo}, not ${kindOf(returned)}`);
+	}
+	const { outcomes, finishedTo } = returned as { outcomes?: unknown; finishedTo: unknown };
+	if (finishedTo !== null && !Number.isSafeInteger(finishedTo)) {
+		throw new BadOutcomeError(`finishedTo must be an offset or null, not ${kindOf(finishedTo)}`);
+	}
+	if (outcomes !== undefined && !Array.isArray(outcomes)) throw new BadOutcomeError(`outcomes must be a list, not ${kindOf(outcomes)}`);
+	return { outcomes: outcomes === undefined ? undefined : checkedLength(outcomes, length), finishedTo: finishedTo as number | null };
+}
+
+function checkedLength(outcomes: readonly unknown[], length: number): readonly unknown[] {
+	if (outcomes.length === length) return outcomes;
+	throw new BadOutcomeError(`handleMessages got ${length} messages and returned ${outcomes.length} outcomes`);
+}
