@@ -22,7 +22,7 @@ export interface DeadLetter extends TopicPartition {
 	readonly rowId: string | null;
 	/** Attempts made, at least 1. */
 	readonly attempts: number;
-	/** `skipped`: onPoison skip keeps no letter; reserved for stores that record it. */
+	/** `skipped`: `handler.onPoison: skip` passed it over; kept so that it can be found and accounted for. */
 	readonly state: "open" | "skipped";
 }
 

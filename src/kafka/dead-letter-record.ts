@@ -60,6 +60,7 @@ export function letterHeaders(letter: DeadLetter, { consumerGroup, version }: Le
 		...given("pockaffe.row-id", letter.rowId),
 		["pockaffe.attempts", String(letter.attempts)],
 		["pockaffe.version", version],
+		...(letter.state === "open" ? [] : ([["pockaffe.state", letter.state]] satisfies TextHeader[])),
 		...(carried ? [] : ([["pockaffe.headers", headersAsJson(letter.headers)]] satisfies TextHeader[])),
 	];
 }
@@ -97,7 +98,7 @@ export function readLetterRecord({ key, value, timestamp, headers }: ReceivedMes
 		error: text.get("__connect.errors.exception.message") ?? "",
 		stack: text.get("__connect.errors.exception.stacktrace") ?? null,
 		attempts: Number(text.get("pockaffe.attempts") ?? 1),
-		state: "open",
+		state: text.get("pockaffe.state") ?? "open",
 		firstAt: at,
 		lastAt: at,
 		pockaffeVersion: text.get("pockaffe.version") ?? "",

@@ -10,7 +10,7 @@ import type { TopicPartition } from "../core/message.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { connectOrExplain } from "./connect.ts";
 import { ConsumerClient, KafkaError } from "./consumer-client.ts";
-import { type LetterOrigin, readLetterRecord, replayedHeaders } from "./dead-letter-record.ts";
+import { type LetterOrigin, type LetterRecord, readLetterRecord, replayedHeaders } from "./dead-letter-record.ts";
 import { Producer } from "./producer.ts";
 
 /** What the topic is read with. */
@@ -36,15 +36,20 @@ export class DeadLetterTopicStore implements LetterStore {
 		this.#parts = parts;
 	}
 
-	async find({ topic, partition, offset, reason, state, limit }: LetterFilter): Promise<StoredLetter[]> {
+	async find({ state, limit, ...wanted }: LetterFilter): Promise<StoredLetter[]> {
 		const letters = new Map<string, StoredLetter>();
-		await this.#read(
-			(name, letter) => letters.set(name, letter),
-			(name) => letters.get(name),
-		);
-		const wanted = { topic, partition, offset, reason, state };
-		const names = (Object.keys(wanted) as (keyof typeof wanted)[]).filter((name) => wanted[name] !== undefined);
-		const found = [...letters.values()].filter((letter) => names.every((name) => letter[name] === wanted[name])).sort(byPosition);
+		// What can't match is not kept: the state alone may still change.
+		const matches = (letter: StoredLetter) => matchesAll(letter, wanted);
+		await this.#read((record) => {
+			const name = letterName(record.type === "letter" ? record.letter : record.of);
+			const known = letters.get(name);
+			if (record.type === "replayed") {
+				if (known) letters.set(name, { ...known, state: "replayed", lastAt: record.at });
+			} else if (matches(record.letter)) {
+				letters.set(name, { ...record.letter, firstAt: known?.firstAt ?? record.letter.firstAt });
+			} else letters.delete(name);
+		});
+		const found = [...letters.values()].filter((letter) => matchesAll(letter, { state })).sort(byPosition);
 		for (const letter of found) this.#keys.set(letterName(letter), letter.key);
 		return found.slice(0, limit);
 	}
@@ -85,8 +90,8 @@ export class DeadLetterTopicStore implements LetterStore {
 		return new ExitError(exitCodes.usage, "letters_in_topic", rule);
 	}
 
-	/** Reads all partitions up to where they end now. */
-	async #read(set: (name: string, letter: StoredLetter) => void, get: (name: string) => StoredLetter | undefined): Promise<void> {
+	/** Reads all partitions up to where they end now, this group's records in each partition's order. */
+	async #read(take: (record: LetterRecord) => void): Promise<void> {
 		const { kafka, topic, consumerGroup, clock } = this.#parts;
 		const settings = {
 			...kafkaClientSettings(kafka),
@@ -114,21 +119,19 @@ export class DeadLetterTopicStore implements LetterStore {
 					throw new KafkaError(`topic ${topic} can't be read: nothing came for ${SILENCE_MS} ms`, -1);
 				for (const message of messages) {
 					const record = readLetterRecord(message);
-					if (record?.consumerGroup !== consumerGroup) continue;
-					if (record.type === "letter") {
-						const name = letterName(record.letter);
-						set(name, { ...record.letter, firstAt: get(name)?.firstAt ?? record.letter.firstAt });
-						continue;
-					}
-					const name = letterName(record.of);
-					const letter = get(name);
-					if (letter) set(name, { ...letter, state: "replayed", lastAt: record.at });
+					if (record?.consumerGroup === consumerGroup) take(record);
 				}
 			}
 		} finally {
 			await client.close();
 		}
 	}
+}
+
+/** What is undefined in `wanted` matches everything. */
+function matchesAll(letter: StoredLetter, wanted: Omit<LetterFilter, "limit">): boolean {
+	const names = Object.keys(wanted) as (keyof typeof wanted)[];
+	return names.every((name) => wanted[name] === undefined || letter[name] === wanted[name]);
 }
 
 function byPosition(left: StoredLetter, right: StoredLetter): number {

@@ -28,6 +28,13 @@ export interface RouterParts {
 	readonly finished: (offset: number) => void;
 }
 
+/** What made a message poison. */
+interface Poison {
+	readonly kind: string;
+	readonly error: { readonly message: string; readonly stack: string | null };
+	readonly attempts: number;
+}
+
 type LetterCause = Pick<DeadLetter, "reason" | "error"> & Partial<Pick<DeadLetter, "stack" | "sqlstate" | "table" | "rowId" | "attempts">>;
 
 /** See the file's header. */
@@ -65,22 +72,16 @@ export class OutcomeRouter {
 	}
 
 	/** A poison message is dead-lettered. */
-	poison(
-		held: HeldBatch,
-		message: number,
-		poison: { kind: string; error: { message: string; stack: string | null }; attempts: number },
-	): void {
-		const { kind, error, attempts } = poison;
-		const reason = kind === "timeout" ? "timeout" : "poison";
-		this.#letter(held, message, { reason, error: error.message, stack: error.stack, attempts });
+	poison(held: HeldBatch, message: number, poison: Poison): void {
+		this.#letter(held, message, causeOf(poison));
 		this.#close(held, message);
 	}
 
-	/** A poison message is passed over, as configured. */
-	skip(held: HeldBatch, message: number): void {
-		this.#parts.listener.skipped(this.#parts.partition, held.batch.offsets[message] as number);
-		if (this.#queue.closed(held, message)) this.#finished(held, message);
-		this.#moved();
+	/** A poison message is passed over, as configured: a letter that is not open, and none of the breaker's. */
+	skip(held: HeldBatch, message: number, poison: Poison): void {
+		const { partition, listener } = this.#parts;
+		this.#store(held, message, causeOf(poison), "skipped", ({ offset }) => listener.skipped(partition, offset));
+		this.#close(held, message);
 	}
 
 	/** The key of a message, for reports. */
@@ -175,6 +176,11 @@ export class OutcomeRouter {
 			this.#queue.withhold(held, message);
 			return;
 		}
+		this.#store(held, message, cause, "open", (letter) => this.#parts.listener.deadLettered(letter));
+	}
+
+	#store(held: HeldBatch, message: number, cause: LetterCause, state: DeadLetter["state"], stored: (letter: DeadLetter) => void): void {
+		if (this.#ended.signal.aborted) return;
 		held.lettered[message] = 1;
 		this.#queue.opened(held, message);
 		const letter: DeadLetter = {
@@ -185,12 +191,12 @@ export class OutcomeRouter {
 			table: null,
 			rowId: null,
 			attempts: 1,
-			state: "open",
+			state,
 			...cause,
 		};
 		this.#parts.deadLetters.store(letter, this.#ended.signal).then(
 			() => {
-				this.#parts.listener.deadLettered(letter);
+				stored(letter);
 				this.#close(held, message);
 			},
 			// Only the signal ends a store: the partition is released, and its next owner meets the message again.
@@ -221,6 +227,10 @@ export class OutcomeRouter {
 		this.#breaker.passed(this.#passed, this.#parts.clock.monotonic());
 		this.#passed = 0;
 	}
+}
+
+function causeOf({ kind, error, attempts }: Poison): LetterCause {
+	return { reason: kind === "timeout" ? "timeout" : "poison", error: error.message, stack: error.stack, attempts };
 }
 
 function refusal(fault: RowFault): LetterCause {

@@ -301,8 +301,9 @@ export class PartitionWorker {
 	/** The message at `run.from` is poison: it leaves the queue, and the next one is handled. */
 	#giveUp({ held, from }: Run, { next, kind, error, attempt }: Verdict): void {
 		this.#queue.take({ held, from, to: from + 1 });
-		if (next.action === "skip") this.#router.skip(held, from);
-		else this.#router.poison(held, from, { kind, error, attempts: attempt });
+		const poison = { kind, error, attempts: attempt };
+		if (next.action === "skip") this.#router.skip(held, from, poison);
+		else this.#router.poison(held, from, poison);
 		this.#policy.progressed(held.batch.offsets[from] as number);
 	}
 

@@ -52,6 +52,7 @@ it.each<[string, Partial<DeadLetter>]>([
 	["an empty key and value", { key: Buffer.alloc(0), value: Buffer.alloc(0) }],
 	["no timestamp", { timestamp: -1 }],
 	["no stack", { stack: null }],
+	["a skipped one", { state: "skipped" }],
 	[
 		"a null header beside an empty one",
 		{
