@@ -22,11 +22,11 @@ import { partitionName } from "./core/message.ts";
 import type { PackedBatch } from "./core/packed-batch.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
+import { buildDeadLetters, buildWriter, threadOptions, workerSettings } from "./daemon-parts.ts";
 import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import type { SummaryFigures } from "./embedded/summary-line.ts";
 import { ConsumerClient, librdkafkaVersion } from "./kafka/consumer-client.ts";
 import { consumerSettings, isIncremental } from "./kafka/consumer-settings.ts";
-import { DeadLetterTopic } from "./kafka/dead-letter-topic.ts";
 import { GroupConsumer } from "./kafka/group-consumer.ts";
 import { LagClock } from "./kafka/lag-clock.ts";
 import { OffsetCommitter } from "./kafka/offset-committer.ts";
@@ -40,9 +40,8 @@ import { Metrics } from "./observe/metrics.ts";
 import { Readiness } from "./observe/readiness.ts";
 import { observeReadiness } from "./observe/readiness-observer.ts";
 import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
-import { BatchWriter } from "./sink/batch-writer.ts";
+import type { BatchWriter } from "./sink/batch-writer.ts";
 import { connectDatabase, type Database } from "./sink/database.ts";
-import { DeadLetterTable } from "./sink/dead-letter-table.ts";
 import { prepareTables } from "./sink/table-preparation.ts";
 import { type ChildSpec, GroupSupervisor } from "./supervisor/group-supervisor.ts";
 import { RestartIntensity } from "./supervisor/restart-intensity.ts";
@@ -50,7 +49,7 @@ import type { HandlerThreadFactory } from "./worker/handler-thread.ts";
 import { HandlerWatcher } from "./worker/handler-watcher.ts";
 import { PartitionWorker } from "./worker/partition-worker.ts";
 import { packMessages } from "./worker/thread-codec.ts";
-import type { WorkerListener, WorkerSettings } from "./worker/worker-parts.ts";
+import type { WorkerListener } from "./worker/worker-parts.ts";
 import { createHandlerThreadFactory } from "./worker/worker-thread.ts";
 
 /** What a daemon is given: a validated configuration with brokers and a database in it, and the outside world. */
@@ -115,13 +114,12 @@ export class Daemon {
 			failuresInARow: (partition) => this.supervisor.children.get(partitionName(partition))?.child.failuresInARow ?? 0,
 		});
 		this.database = connectDatabase({ url: config.database.url, connections: config.database.connections, clock });
-		this.writer = this.#buildWriter();
-		this.#deadLetters = this.#buildDeadLetters();
+		const world = { config, database: this.database, clock, random: parts.random };
+		this.writer = buildWriter(world, this.layouts);
+		this.#deadLetters = buildDeadLetters(world, parts.version);
+		this.#listenToSinks();
 		this.#createThread = createHandlerThreadFactory({
-			handler: config.handler,
-			tables: this.layouts,
-			maxHeapMb: config.workers.maxHeapMb,
-			timestampType: config.kafka.timestampType,
+			...threadOptions(config, this.layouts),
 			printed: (partition, line) => this.#observer.workers.printed(partition, line),
 		});
 		this.supervisor = this.#buildSupervisor();
@@ -242,35 +240,14 @@ export class Daemon {
 		};
 	}
 
-	#buildWriter(): BatchWriter {
-		const { config, clock, random } = this.parts;
-		const writer = new BatchWriter({
-			layouts: this.layouts,
-			database: this.database,
-			connections: config.database.connections,
-			batch: config.batch,
-			clock,
-			random,
-		});
-		listenTo(writer, this.#observer.writer);
-		listenTo(writer, this.#ready.writer);
-		// A drain that waits for rows looks again whether they can be written at all.
-		writer.on("table:blocked", () => this.supervisor.nudge());
-		writer.on("write:retried", () => this.supervisor.nudge());
-		return writer;
-	}
-
-	#buildDeadLetters(): DeadLetterTarget {
-		const { config, clock, random, version } = this.parts;
-		const { target, table, topic } = config.deadLetters;
-		const origin = { consumerGroup: config.kafka.group, version, clock, random };
-		const letters: DeadLetterTarget =
-			target === "topic"
-				? new DeadLetterTopic({ ...origin, kafka: config.kafka, topic })
-				: new DeadLetterTable({ ...origin, database: this.database, table });
-		listenTo(letters, this.#ready.deadLetters);
-		letters.on("target:blocked", () => this.supervisor.nudge());
-		return letters;
+	#listenToSinks(): void {
+		listenTo(this.writer, this.#observer.writer);
+		listenTo(this.writer, this.#ready.writer);
+		listenTo(this.#deadLetters, this.#ready.deadLetters);
+		// A drain that waits for rows or letters looks again whether they can be written at all.
+		this.writer.on("table:blocked", () => this.supervisor.nudge());
+		this.writer.on("write:retried", () => this.supervisor.nudge());
+		this.#deadLetters.on("target:blocked", () => this.supervisor.nudge());
 	}
 
 	#buildSupervisor(): GroupSupervisor<PackedBatch, PartitionWorker> {
@@ -303,7 +280,7 @@ export class Daemon {
 		const { config, clock, random } = this.parts;
 		return new PartitionWorker({
 			partition,
-			settings: this.#workerSettings(),
+			settings: workerSettings(config, this.layouts),
 			createThread: this.#createThread,
 			rows: this.writer,
 			deadLetters: this.#deadLetters,
@@ -314,13 +291,6 @@ export class Daemon {
 			finished,
 			queueShare,
 		});
-	}
-
-	#workerSettings(): WorkerSettings {
-		const { handler, supervisor } = this.parts.config;
-		const byTimestamp = this.layouts.filter(({ version }) => version.kind === "timestamp");
-		const futureLimits = new Map(byTimestamp.map(({ name, maxFutureMs }) => [name, maxFutureMs]));
-		return { ...handler, ...supervisor, futureLimits, breaker: this.parts.config.deadLetters.breaker };
 	}
 
 	#workerListener(): WorkerListener {

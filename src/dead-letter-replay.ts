@@ -9,7 +9,8 @@ import type { DeadLetter, StoredLetter } from "./core/dead-letter.ts";
 import { ExitError, exitCodes } from "./core/errors.ts";
 import { partitionName, type TopicPartition } from "./core/message.ts";
 import type { Random } from "./core/random.ts";
-import { BatchWriter } from "./sink/batch-writer.ts";
+import { buildWriter, threadOptions, workerSettings } from "./daemon-parts.ts";
+import type { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
 import { RestartIntensity } from "./supervisor/restart-intensity.ts";
 import { PartitionWorker } from "./worker/partition-worker.ts";
@@ -41,9 +42,7 @@ export async function replayLetters(
 	letters: readonly StoredLetter[],
 	told: (letter: ReplayedLetter) => Promise<void>,
 ): Promise<void> {
-	const { config, database, clock, random } = parts;
-	const layouts = tableLayouts(config);
-	const writer = new BatchWriter({ layouts, database, connections: config.database.connections, batch: config.batch, clock, random });
+	const writer = buildWriter(parts, tableLayouts(parts.config));
 	try {
 		for (const ofPartition of byPartition(letters)) await replayPartition(parts, writer, ofPartition, told);
 	} finally {
@@ -67,25 +66,16 @@ async function replayPartition(
 	const worker = new PartitionWorker({
 		partition: { topic, partition },
 		settings: {
-			...config.handler,
-			...config.supervisor,
+			// A timestamp from the future stays one, and is refused again.
+			...workerSettings(config, layouts),
 			maxAttempts: 1,
 			retryBackoffMs: 0,
 			minBackoffMs: 0,
 			onPoison: "dead-letter",
 			// Every letter is one already.
 			breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
-			// A timestamp from the future stays one, and is refused again.
-			futureLimits: new Map(
-				layouts.filter(({ version }) => version.kind === "timestamp").map(({ name, maxFutureMs }) => [name, maxFutureMs]),
-			),
 		},
-		createThread: createHandlerThreadFactory({
-			handler: config.handler,
-			tables: layouts,
-			maxHeapMb: config.workers.maxHeapMb,
-			timestampType: config.kafka.timestampType,
-		}),
+		createThread: createHandlerThreadFactory(threadOptions(config, layouts)),
 		rows: writer,
 		deadLetters: { store: async ({ offset, error }: DeadLetter) => void errors.set(offset, error) },
 		intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),

@@ -169,7 +169,8 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		const connection = this.#connection;
 		this.#connection = null;
 		const { producer } = (await connection?.catch(() => null)) ?? {};
-		await producer?.[Symbol.asyncDispose]();
+		// Letters still under way are given up by their callers or tried again by the next connection.
+		await producer?.close(0);
 	}
 }
 

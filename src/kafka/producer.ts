@@ -133,9 +133,14 @@ export class Producer implements AsyncDisposable {
 		return delivered;
 	}
 
+	/** Waits at most `flushMs` for what is not delivered yet. */
+	async close(flushMs: number): Promise<void> {
+		if (flushMs > 0) await new Promise<void>((resolve) => this.#raw.flush(flushMs, () => resolve()));
+		await new Promise<void>((resolve) => this.#raw.disconnect(Math.min(flushMs, 2_000), () => resolve()));
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
-		await new Promise<void>((resolve) => this.#raw.flush(5_000, () => resolve()));
-		await new Promise<void>((resolve) => this.#raw.disconnect(2_000, () => resolve()));
+		await this.close(5_000);
 	}
 }
 

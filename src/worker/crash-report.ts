@@ -2,9 +2,6 @@
 import type { TopicPartition } from "../core/message.ts";
 import type { HandlerFailure, ThreadDeath } from "./handler-thread.ts";
 
-/** Reports kept per partition, for `/status`. */
-export const REPORTS_KEPT = 5;
-
 /** The kinds a failure can have: those of a live thread and those of a death. */
 export type FailureKind = HandlerFailure["kind"] | ThreadDeath["reason"];
 

@@ -11,7 +11,8 @@
  * Step 4 of a message's way (README).
  */
 import type { PackedBatch } from "../core/packed-batch.ts";
-import { type CrashReport, keyText, REPORTS_KEPT, withoutValues } from "./crash-report.ts";
+import { type CrashReport, keyText, withoutValues } from "./crash-report.ts";
+import { CrashReports } from "./crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
 import { type BatchOutcome, type ExitReason, type RunReply, type ThreadDeath, ThreadDiedError } from "./handler-thread.ts";
 import { MessageQueue, type Run } from "./message-queue.ts";
@@ -28,11 +29,11 @@ export class PartitionWorker {
 	readonly #router: OutcomeRouter;
 	readonly #policy: FailurePolicy;
 	readonly #slot: ThreadSlot;
+	readonly #reports: CrashReports;
 	readonly #wake = new WakeUp();
 	readonly #life: Promise<void>;
 	#state: WorkerState = { name: "waiting" };
 	#idleDeath: ThreadDeath | null = null;
-	readonly #reports: CrashReport[] = [];
 	#stopReason: ExitReason | null = null;
 	#held = false;
 	/** Why the worker begins anew as soon as it can; null while nobody asked for it. */
@@ -42,6 +43,7 @@ export class PartitionWorker {
 		this.#parts = parts;
 		this.#router = new OutcomeRouter(parts, this.#queue, () => this.#wake.wake());
 		this.#policy = new FailurePolicy(parts);
+		this.#reports = new CrashReports(parts);
 		this.#slot = new ThreadSlot({
 			create: () => parts.createThread(parts.partition),
 			timeoutMs: parts.settings.timeoutMs,
@@ -87,7 +89,7 @@ export class PartitionWorker {
 
 	/** The last failures, newest first. */
 	get reports(): readonly CrashReport[] {
-		return this.#reports;
+		return this.#reports.latest;
 	}
 
 	/** Takes messages of this partition, in offset order behind those it has. */
@@ -358,27 +360,10 @@ export class PartitionWorker {
 		this.#queue.requeueUnconfirmed();
 	}
 
-	#report({ kind, error, run, attempt, next }: Verdict): void {
-		const { partition, settings, clock, listener } = this.#parts;
-		const coordinates = run && {
-			offset: run.held.batch.offsets[run.from] as number,
-			key: keyText(this.#router.keyOf(run.held, run.from)),
-		};
-		const report: CrashReport = {
-			...partition,
-			time: clock.now(),
-			threadId: this.#slot.threadId,
-			kind,
-			coordinates,
-			attempt,
-			maxAttempts: settings.maxAttempts,
-			restarts: this.#policy.restarts,
-			error: { name: error.name, message: withoutValues(error.message), stack: withoutValues(error.stack) },
-			next,
-		};
-		this.#reports.unshift(report);
-		this.#reports.splice(REPORTS_KEPT);
-		listener.crashed(report);
+	#report(verdict: Verdict): void {
+		const { run } = verdict;
+		const key = run && keyText(this.#router.keyOf(run.held, run.from));
+		this.#reports.tell(verdict, { threadId: this.#slot.threadId, restarts: this.#policy.restarts, key });
 	}
 }
 

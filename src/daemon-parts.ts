@@ -1,0 +1,45 @@
+/** What a daemon and a replay of dead letters build alike from a configuration. Wires nothing. */
+import type { Config } from "./config/config.ts";
+import type { Clock } from "./core/clock.ts";
+import type { DeadLetterTarget } from "./core/dead-letter.ts";
+import type { Random } from "./core/random.ts";
+import type { TableLayout } from "./core/rows.ts";
+import { DeadLetterTopic } from "./kafka/dead-letter-topic.ts";
+import { BatchWriter } from "./sink/batch-writer.ts";
+import type { Database } from "./sink/database.ts";
+import { DeadLetterTable } from "./sink/dead-letter-table.ts";
+import type { WorkerSettings } from "./worker/worker-parts.ts";
+import type { WorkerThreadOptions } from "./worker/worker-thread.ts";
+
+/** The outside world of these parts. */
+interface World {
+	readonly config: Config;
+	readonly database: Database;
+	readonly clock: Clock;
+	readonly random: Random;
+}
+
+/** The one writer of a process. */
+export function buildWriter({ config, database, clock, random }: World, layouts: readonly TableLayout[]): BatchWriter {
+	return new BatchWriter({ layouts, database, connections: config.database.connections, batch: config.batch, clock, random });
+}
+
+/** Where `deadLetters.target` says. */
+export function buildDeadLetters({ config, database, clock, random }: World, version: string): DeadLetterTarget {
+	const { target, table, topic } = config.deadLetters;
+	const origin = { consumerGroup: config.kafka.group, version, clock, random };
+	if (target === "topic") return new DeadLetterTopic({ ...origin, kafka: config.kafka, topic });
+	return new DeadLetterTable({ ...origin, database, table });
+}
+
+/** What every worker lives by. */
+export function workerSettings({ handler, supervisor, deadLetters }: Config, layouts: readonly TableLayout[]): WorkerSettings {
+	const byTimestamp = layouts.filter(({ version }) => version.kind === "timestamp");
+	const futureLimits = new Map(byTimestamp.map(({ name, maxFutureMs }) => [name, maxFutureMs]));
+	return { ...handler, ...supervisor, futureLimits, breaker: deadLetters.breaker };
+}
+
+/** What every worker's thread is made with. */
+export function threadOptions({ handler, workers, kafka }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
+	return { handler, tables, maxHeapMb: workers.maxHeapMb, timestampType: kafka.timestampType };
+}
