@@ -29,7 +29,8 @@ export async function loadHandler(module: string): Promise<{ ok: true; loaded: L
 		const builtIn = builtIns[module];
 		exported = await import(builtIn === undefined ? pathToFileURL(module).href : new URL(builtIn, import.meta.url).href);
 	} catch (error) {
-		return { ok: false, failure: loadFailure(module, error) };
+		const code = (error as { code?: unknown } | null)?.code;
+		return { ok: false, failure: explainLoadFailure(module, failureOf("load", error), code) };
 	}
 	const problem = problemOf(exported);
 	if (problem) return { ok: false, failure: { kind: "load", name: "HandlerError", message: `${module}: ${problem}`, stack: null } };
@@ -53,9 +54,8 @@ function problemOf(exported: Record<string, unknown>): string | null {
 	return `exports ${names.join(", ")}: ${wanted}`;
 }
 
-function loadFailure(module: string, error: unknown): HandlerFailure {
-	const failure = failureOf("load", error);
-	const code = (error as { code?: unknown } | null)?.code;
+/** The failure of an import in words that say what to do; `code` is Node's. */
+export function explainLoadFailure(module: string, failure: HandlerFailure, code?: unknown): HandlerFailure {
 	// The same code comes for a module that the handler imports: its message names both.
 	if (code === "ERR_MODULE_NOT_FOUND" && !existsSync(module)) {
 		return {

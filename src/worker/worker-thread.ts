@@ -10,6 +10,7 @@ import { Piscina } from "piscina";
 import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { TableLayout } from "../core/rows.ts";
+import { explainLoadFailure } from "./handler-loader.ts";
 import { listenToOutput, type PrintedLine } from "./handler-output.ts";
 import {
 	type ExitReason,
@@ -58,6 +59,7 @@ let threads = 0;
 class WorkerThread implements HandlerThread {
 	readonly #pool: Piscina;
 	readonly #progress = new SharedProgress();
+	readonly #module: string;
 	#id: number | null = null;
 	#death: ThreadDeath | null = null;
 	#busy = false;
@@ -66,6 +68,7 @@ class WorkerThread implements HandlerThread {
 	#stopListening: () => void = () => {};
 
 	constructor({ handler, tables, maxHeapMb, timestampType, printed }: WorkerThreadOptions, partition: TopicPartition) {
+		this.#module = handler.module;
 		const output = printed && handler.module !== "pockaffe:log" ? `pockaffe ${process.pid} ${++threads}` : null;
 		if (printed && output) this.#stopListening = listenToOutput(output, (line) => printed(partition, line));
 		const workerData: ThreadData = {
@@ -103,8 +106,25 @@ class WorkerThread implements HandlerThread {
 		return this.#id;
 	}
 
-	start(): Promise<StartReply> {
-		return this.#ask({ type: "start" }) as Promise<StartReply>;
+	async start(): Promise<StartReply> {
+		try {
+			return (await this.#ask({ type: "start" })) as StartReply;
+		} catch (error) {
+			const failure = error instanceof ThreadDiedError ? this.#startFailure(error.death) : null;
+			if (!failure) throw error;
+			return { ok: false, failure };
+		}
+	}
+
+	/**
+	 * What was uncaught before the handler was ready is a failure of the module or of its init: Node now and then tells a failed import of a
+	 * CommonJS module as an unhandled rejection beside the import's own promise, and that ends the thread before it can answer.
+	 */
+	#startFailure({ reason, message, stack }: ThreadDeath): HandlerFailure | null {
+		if (reason !== "exception") return null;
+		const failure = { name: "Error", message, stack };
+		if (this.progress().phase === "init") return { ...failure, kind: "init" };
+		return explainLoadFailure(this.#module, { ...failure, kind: "load" });
 	}
 
 	run(batch: PackedBatch, from: number, to: number, renew: boolean): Promise<RunReply> {

@@ -175,6 +175,20 @@ describe("a handler that can't be entered: restarts, then parked, never poison; 
 			/init took longer/,
 		],
 		[
+			"a rejection that nobody handles while it loads",
+			'Promise.reject(new Error("at the top")); await new Promise(() => {}); export const handleMessage = () => {};',
+			"load",
+			"load",
+			/uncaught in the thread: at the top/,
+		],
+		[
+			"an uncaught exception while init runs",
+			'export const init = () => new Promise(() => setTimeout(() => { throw new Error("in init") })); export const handleMessage = () => {};',
+			"init",
+			"init",
+			/uncaught in the thread: in init/,
+		],
+		[
 			"init ends the thread",
 			"export const init = () => process.exit(3); export const handleMessage = () => {};",
 			"exit",
