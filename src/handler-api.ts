@@ -70,7 +70,12 @@ export type ExitReason = "shutdown" | "revoked" | "failed" | "restart";
 export interface Handler<State = unknown> {
 	/** Once per worker start and after each failed attempt; its result is the state. */
 	init?(partition: PartitionInfo, options: unknown): State | Promise<State>;
+	/** One message; a throw or rejection is a failed attempt, and the message comes again with a new state. */
 	handleMessage?(message: Message, state: State): Outcome | Promise<Outcome>;
+	/**
+	 * At most 2,000 messages, in offset order. A call that throws, rejects or returns what is no outcome is repeated with its first half, and so
+	 * on, each time with a new state, until the message that fails alone is found: what a call did outside of its result it may do again.
+	 */
 	handleMessages?(batch: Message[], state: State): readonly Outcome[] | Finished | Promise<readonly Outcome[] | Finished>;
 	/** Where the thread is still alive. */
 	terminate?(reason: ExitReason, state: State): void | Promise<void>;
