@@ -91,7 +91,7 @@ export interface StatusSnapshot {
 /** A failure as `/status` shows it. */
 export interface FailureStatus {
 	readonly time: string;
-	/** Node's id of the thread, null where none was alive. */
+	/** Node's id of the thread; null where none had run yet. */
 	readonly thread: number | null;
 	readonly kind: string;
 	readonly coordinates: {

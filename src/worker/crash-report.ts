@@ -15,7 +15,7 @@ export interface NextStep {
 export interface CrashReport extends TopicPartition {
 	/** Wall clock in ms. */
 	readonly time: number;
-	/** Node's id of the thread it happened in, null where none was alive. */
+	/** Node's id of the thread it happened in; null where none had run yet. */
 	readonly threadId: number | null;
 	readonly kind: FailureKind;
 	/** The message that was running, or that waits for the worker; null where none does. */

@@ -82,11 +82,11 @@ export class OutcomeCollector {
 			this.#counts.none++;
 			return;
 		}
-		const mark = this.mark();
 		try {
 			this.#addOutcome(message, outcome);
 		} catch (error) {
-			this.rollBack(mark);
+			for (const encoder of this.#encoders.values()) encoder.drop(message);
+			while (this.#faults.at(-1)?.message === message) this.#faults.pop();
 			throw error;
 		}
 	}

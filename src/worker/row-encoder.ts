@@ -83,6 +83,13 @@ export class RowEncoder {
 		for (const values of this.#values) values.length = length;
 	}
 
+	/** Drops the rows of the last message, if it is this one. */
+	drop(message: number): void {
+		let length = this.length;
+		while (length > 0 && this.#messages[length - 1] === message) length--;
+		this.rollBack(length);
+	}
+
 	/** The rows as a block, null where there are none; the encoder is empty then. */
 	take(): RowBlock | null {
 		if (this.length === 0) return null;

@@ -56,7 +56,7 @@ describeOnKafka("a broker with SASL and access lists", () => {
 			database: { url: db.url },
 			tables: { events: { create: true } },
 		};
-		const daemon = await runDaemon(folder.path, config);
+		await using daemon = await runDaemon(folder.path, config);
 		expect(await daemon.exited()).toBe(5);
 		expect(daemon.output).toMatch(/[Gg]roup authorization failed/);
 		expect(daemon.output).not.toContain("app-secret");
@@ -71,7 +71,7 @@ describeOnKafka("a broker with SASL and access lists", () => {
 			database: { url: db.url },
 			tables: { events: { create: true } },
 		};
-		const daemon = await runDaemon(folder.path, config);
+		await using daemon = await runDaemon(folder.path, config);
 		const reason = await waitFor("the reason", async () => (await daemon.notReady()).find(({ code }) => code === "not_in_group"));
 		expect(reason.message).toMatch(/no connection to .* \(sasl_plaintext\): .*kafka\.sasl/);
 		expect(daemon.output).not.toContain("wrong-secret");

@@ -42,7 +42,7 @@ describeOnKafka("bad input", () => {
 		const [topic, group] = [uniqueName("bad"), uniqueName("group")];
 		const records = cases.map(([, key, value]): ProducerRecord => ({ topic, partition: 0, key, value }));
 		await loadTopic(inject("kafkaBrokers"), { name: topic, partitions: 1 }, records);
-		const daemon = await runDaemon(folder.path, configFor(topic, group, db.url));
+		await using daemon = await runDaemon(folder.path, configFor(topic, group, db.url));
 		try {
 			await committed(topic, group, cases.length);
 			const rows = await db.database.query("select id, name, amount::text, deleted, kafka_offset::int from events");
@@ -79,7 +79,7 @@ describeOnKafka("bad input", () => {
 			(_, i): ProducerRecord => ({ topic, partition: 0, key: "one", value: `{"name":"${i}"}`, timestamp: 1_000 + i }),
 		);
 		await loadTopic(inject("kafkaBrokers"), { name: topic, partitions: 1 }, records);
-		const daemon = await runDaemon(folder.path, configFor(topic, group, db.url));
+		await using daemon = await runDaemon(folder.path, configFor(topic, group, db.url));
 		try {
 			await committed(topic, group, 10_000);
 			expect(await db.database.query("select name, kafka_offset::int from events")).toMatchObject([{ name: "9999", kafka_offset: 9999 }]);

@@ -87,7 +87,7 @@ describeOnKafka("chaos", () => {
 			offsets: { commitIntervalMs: 100 },
 			http: { port: 0 },
 		};
-		const daemon = await runDaemon(folder.path, config);
+		await using daemon = await runDaemon(folder.path, config);
 		try {
 			await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
 			const isDone = async () => (await inspector.groupOffsets([topic])).every(({ committed, latest }) => committed === latest);
@@ -100,7 +100,7 @@ describeOnKafka("chaos", () => {
 			const { partitions } = await daemon.status();
 			expect(partitions.reduce((sum, { restarts }) => sum + restarts, 0)).toBeGreaterThan(crashes.size / 3);
 			// As many threads and as much memory as after a start without crashes.
-			const quiet = await runDaemon(second.path, { ...config, kafka: { ...config.kafka, group: uniqueName("g") } });
+			await using quiet = await runDaemon(second.path, { ...config, kafka: { ...config.kafka, group: uniqueName("g") } });
 			await waitFor(
 				"its threads",
 				async () => (await quiet.metric("pockaffe_messages_consumed_total")) === MESSAGES && (await isIdle(quiet)),

@@ -32,7 +32,7 @@ describeOnKafka("control", () => {
 		await using producer = await Producer.connect(kafkaAt(brokers));
 		await writeFile(join(folder.path, "handler.mjs"), source);
 		const port = await freePort();
-		const daemon = await runDaemon(folder.path, {
+		await using daemon = await runDaemon(folder.path, {
 			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
 			handler: { module: "./handler.mjs" },
 			database: { url: db.url },

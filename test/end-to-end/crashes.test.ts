@@ -65,7 +65,7 @@ describeOnKafka("crashes through the daemon", () => {
 				return { id: key.toString(), fields: { name: value.toString() } };
 			}`;
 		await writeFile(join(folder.path, "handler.mjs"), source);
-		const daemon = await runDaemon(folder.path, {
+		await using daemon = await runDaemon(folder.path, {
 			kafka: { brokers: [brokers], topics: [topic], group },
 			handler: { module: "./handler.mjs", timeoutMs: 2_000, retryBackoffMs: 1, maxAttempts: 2 },
 			supervisor: { minBackoffMs: 1, maxBackoffMs: 10 },
@@ -116,14 +116,14 @@ describeOnKafka("crashes through the daemon", () => {
 			tables: { events: { columns: { name: "text" }, create: true } },
 			offsets: { commitIntervalMs: 20 },
 		};
-		const first = await runDaemon(folder.path, config);
+		await using first = await runDaemon(folder.path, config);
 		await first.exited();
 		expect(first.child.signalCode).toBe("SIGSEGV");
 		await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
 		const [crashed] = await inspector.groupOffsets([topic]);
 		expect(crashed?.committed ?? 0).toBeLessThanOrEqual(FAILS_AT);
 		await writeFile(join(folder.path, "handler.mjs"), source(false));
-		const second = await runDaemon(folder.path, config);
+		await using second = await runDaemon(folder.path, config);
 		try {
 			const isDone = async () => (await inspector.groupOffsets([topic])).every(({ committed }) => committed === COUNT);
 			await waitFor("every offset to be committed", isDone, 90_000);
@@ -147,7 +147,7 @@ describeOnKafka("crashes through the daemon", () => {
 			path("convert.mjs"),
 			`export function convert(partition, offset, value) { if (partition === 0 && offset === ${FAILS_AT}) throw new Error("not yet"); return value.toString(); }`,
 		);
-		const daemon = await runDaemon(folder.path, {
+		await using daemon = await runDaemon(folder.path, {
 			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
 			handler: { module: "./handler.mjs", maxAttempts: 2, retryBackoffMs: 1, onPoison: "park" },
 			// By itself it would be tried again in ten minutes.

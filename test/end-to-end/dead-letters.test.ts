@@ -40,7 +40,7 @@ describeOnKafka("dead letters", () => {
 			tables: { events: { columns: { name: "text", amount: "bigint" }, create: true } },
 			http: { port: 0 },
 		};
-		const daemon = await runDaemon(folder.path, config);
+		await using daemon = await runDaemon(folder.path, config);
 		const values = [
 			["a", "bad a"],
 			["b", "good b"],
@@ -118,7 +118,7 @@ describeOnKafka("dead letters", () => {
 			value: i % 2 === 0 ? "not JSON" : "{}",
 		}));
 		await loadTopic(brokers, { name: topic, partitions: 2 }, records);
-		const daemon = await runDaemon(folder.path, {
+		await using daemon = await runDaemon(folder.path, {
 			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
 			handler: { module: "pockaffe:json" },
 			database: { url: db.url },
@@ -150,7 +150,7 @@ describeOnKafka("dead letters", () => {
 		await using producer = await Producer.connect(kafkaAt(brokers));
 		await writeFile(join(folder.path, "handler.mjs"), broken);
 		const deadLetters = { target: "topic", topic: `${topic}.dead` };
-		const daemon = await runDaemon(folder.path, {
+		await using daemon = await runDaemon(folder.path, {
 			kafka: { brokers: [brokers], topics: [topic], group },
 			handler: { module: "./handler.mjs", maxAttempts: 2, retryBackoffMs: 1 },
 			database: { url: db.url },
@@ -225,7 +225,7 @@ describeOnKafka("dead letters", () => {
 		]);
 		await createTopicWith(brokers, dead, { "max.message.bytes": "5000" });
 		await writeFile(join(folder.path, "handler.mjs"), broken);
-		const daemon = await runDaemon(folder.path, {
+		await using daemon = await runDaemon(folder.path, {
 			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
 			handler: { module: "./handler.mjs", maxAttempts: 1 },
 			database: { url: db.url },

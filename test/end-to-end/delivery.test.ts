@@ -16,7 +16,7 @@ const PARTITIONS = 4;
 describeOnKafka("delivery", () => {
 	it("brings 1,000,000 messages of 100,000 ids into the table, each counted once", { timeout: 300_000 }, async () => {
 		await using run = await loadedRun({ count: 1_000_000, ids: 100_000, seed: 11 });
-		const daemon = await runDaemon(run.folder, run.config);
+		await using daemon = await runDaemon(run.folder, run.config);
 		try {
 			await allCommitted(run, 240_000);
 			expect(await daemon.metric("pockaffe_cas_rows_total")).toBe(1_000_000);

@@ -51,7 +51,7 @@ describeOnKafka("outages under load", () => {
 			const [topic, group] = [uniqueName("broker"), uniqueName("g")];
 			const log = logOf(topic, 300_000);
 			await loadTopic(kafka.brokers, { name: topic, partitions: PARTITIONS }, eventLog(log));
-			const daemon = await runDaemon(folder.path, configFor(kafka.brokers, topic, group, db.url));
+			await using daemon = await runDaemon(folder.path, configFor(kafka.brokers, topic, group, db.url));
 			await waitFor("some rows", async () => (await rows(db.database)) > 1_000);
 			await kafka.kill();
 			await kafka.restart();
@@ -76,7 +76,7 @@ describeOnKafka("outages under load", () => {
 		const log = logOf(topic, 300_000);
 		await loadTopic(inject("kafkaBrokers"), { name: topic, partitions: PARTITIONS }, eventLog(log));
 		const database = connectDatabase({ url: postgres.url, connections: 1, clock: systemClock });
-		const daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), topic, group, postgres.url));
+		await using daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), topic, group, postgres.url));
 		for (const enough of [1, 5_000, 12_000]) {
 			await waitFor(`${enough} rows`, async () => (await rows(database)) >= enough, 60_000);
 			const { pid } = postgres;
@@ -131,7 +131,7 @@ describeOnKafka("logs of every kind", () => {
 			{ keys: ["e"], commit: true },
 			{ keys: ["f"], commit: false },
 		]);
-		const daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), topic, group, db.url));
+		await using daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), topic, group, db.url));
 		await allCommitted(inject("kafkaBrokers"), topic, group);
 		expect((await db.database.query("select id from events order by id")).map(({ id }) => id)).toEqual(["a", "b", "e"]);
 		expect(await daemon.stop()).toBe(0);
@@ -143,7 +143,7 @@ describeOnKafka("logs of every kind", () => {
 		const [topic, group] = [uniqueName(codec), uniqueName("g")];
 		const records = Array.from({ length: 500 }, (_, i) => ({ topic, key: `k${i}`, value: JSON.stringify({ name: "x".repeat(200) }) }));
 		await loadTopic(inject("kafkaBrokers"), { name: topic, partitions: 1 }, records, { "compression.codec": codec });
-		const daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), topic, group, db.url));
+		await using daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), topic, group, db.url));
 		await allCommitted(inject("kafkaBrokers"), topic, group);
 		expect(await rows(db.database)).toBe(500);
 		expect(await daemon.stop()).toBe(0);
@@ -160,7 +160,7 @@ describeOnKafka("logs of every kind", () => {
 				{ topic, key: `only-${name}`, value: "{}", timestamp: 1_000 },
 			]);
 		}
-		const daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), `^${prefix}\\..*`, group, db.url));
+		await using daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), `^${prefix}\\..*`, group, db.url));
 		await waitFor("three rows", async () => (await rows(db.database)) === 3);
 		for (const name of ["a", "b"]) await allCommitted(inject("kafkaBrokers"), `${prefix}.${name}`, group);
 		const [row] = await db.database.query("select name, kafka_topic from events where id = 'same'");

@@ -60,7 +60,7 @@ describeOnKafka("the walk of the proof of concept", () => {
 
 		// The handler does not exist: the partition with messages fails alone, and says everything.
 		const config = configFor({ topic, group: group1, databaseUrl: db.url });
-		const daemon = await runDaemon(folder.path, config, env);
+		await using daemon = await runDaemon(folder.path, config, env);
 		try {
 			const report = await daemon.record("the crash report", ({ kind }) => kind === "load");
 			expect(report).toMatchObject({ topic, partition: 2, offset: 0, key: "key1", function: "handleMessage or handleMessages" });

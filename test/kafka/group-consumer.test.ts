@@ -54,7 +54,7 @@ describeOnKafka("the start position", () => {
 		await loadTopic(brokers, { name: topic, partitions: 1 }, records(topic));
 		// A handler that doesn't exist: nothing but the start itself can be committed.
 		const config = { ...configFor({ topics: [topic], group, startFrom }, db.url), handler: { module: "./nowhere.mjs" } };
-		const daemon = await runDaemon(folder.path, config);
+		await using daemon = await runDaemon(folder.path, config);
 		const resolved = await daemon.record("the start", ({ from }) => from !== undefined);
 		expect(resolved).toMatchObject({ topic, partition: 0, offset });
 		expect(await daemon.stop("SIGKILL")).toBe(137);
@@ -66,7 +66,7 @@ describeOnKafka("the start position", () => {
 		await using db = await createTestDatabase();
 		const [topic, later, group] = [uniqueName("a"), uniqueName("a"), uniqueName("g")];
 		await loadTopic(brokers, { name: topic, partitions: 1 }, records(topic));
-		const daemon = await runDaemon(folder.path, configFor({ topics: [topic, later], group, startFrom: "latest" }, db.url));
+		await using daemon = await runDaemon(folder.path, configFor({ topics: [topic, later], group, startFrom: "latest" }, db.url));
 		try {
 			await daemon.record("the first start", (record) => record.topic === topic && record.from === "latest");
 			await loadTopic(brokers, { name: later, partitions: 1 }, records(later));
@@ -135,7 +135,7 @@ describeOnKafka("partitions that change hands", () => {
 			export const handleMessage = () => {};`;
 		await writeFile(join(folder.path, "handler.mjs"), source);
 		const config = { ...configFor({ topics: [topic], group }, db.url), handler: { module: join(folder.path, "handler.mjs") } };
-		const daemon = await runDaemon(folder.path, config);
+		await using daemon = await runDaemon(folder.path, config);
 		await waitFor("four workers", async () => (await readFile(log, "utf8")).trim().split("\n").length === 4);
 		const other = await runDaemon(second.path, config);
 		await shared(daemon, other);

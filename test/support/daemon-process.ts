@@ -11,8 +11,8 @@ const main = new URL("../../dist/main.js", import.meta.url).pathname;
 /** A record of the JSON log. */
 export type LogRecord = Readonly<Record<string, unknown>> & { readonly msg: string; readonly level: string };
 
-/** A running daemon. */
-export class DaemonProcess {
+/** A running daemon; `await using` leaves none behind where a test fails before it stops it. */
+export class DaemonProcess implements AsyncDisposable {
 	readonly child: ChildProcess;
 	readonly records: LogRecord[] = [];
 	output = "";
@@ -78,6 +78,11 @@ export class DaemonProcess {
 
 	exited(): Promise<number> {
 		return this.#exit;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		this.child.kill("SIGKILL");
+		await this.#exit;
 	}
 }
 
