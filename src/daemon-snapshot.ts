@@ -6,7 +6,8 @@ import { lagOf, type PartitionSnapshot, type StatusSnapshot } from "./observe/st
 
 /** Reads every part once. */
 export function buildSnapshot(daemon: Daemon): StatusSnapshot {
-	const { parts, writer, consumer } = daemon;
+	const { parts } = daemon;
+	const { writer, consumer } = daemon.delivery;
 	const { config, clock, version } = parts;
 	const now = clock.now();
 	return {
@@ -55,7 +56,8 @@ export function buildSummary(
 }
 
 function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
-	const { supervisor, ledger, lagClock, consumer, writer, stallDetector } = daemon;
+	const { delivery, lagClock, stallDetector } = daemon;
+	const { supervisor, ledger, consumer, writer } = delivery;
 	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, held, child }) => {
 		const offsets = ledger.of({ topic, partition });
 		if (!offsets) return [];

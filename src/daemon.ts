@@ -2,13 +2,15 @@
  * The one place that knows every part: builds, wires, starts, drains, stops.
  *
  *   daemon
- *   ├── group consumer ............ polls Kafka, puts assignments and messages to the
- *   ├── group supervisor .......... one-for-one
- *   │     └── partition worker .... one per assigned partition; attempts, back-off, restarts
- *   │           └── worker thread . one-thread pool with the user's handler
- *   ├── batch writer .............. CAS statements, dead letters
- *   ├── offset committer .......... what is finished, behind durable rows
- *   └── observer, HTTP server ..... metrics, logs, readiness, status
+ *   ├── delivery (delivery.ts)
+ *   │     ├── group consumer ............ polls Kafka, puts assignments and messages to the
+ *   │     ├── group supervisor .......... one-for-one
+ *   │     │     └── partition worker .... one per assigned partition; attempts, back-off, restarts
+ *   │     │           └── worker thread . one-thread pool with the user's handler
+ *   │     ├── batch writer .............. CAS statements, dead letters
+ *   │     └── offset committer .......... what is finished, behind durable rows
+ *   ├── stall detector .................. partitions that stand still
+ *   └── observer, HTTP server ........... metrics, logs, readiness, status
  *
  * States: starting -> running -> draining -> stopped. A stop is always the same walk: take no more, drain, flush, commit, leave, end
  * threads, close the database, close HTTP last.
@@ -16,21 +18,19 @@
 import type { Config } from "./config/config.ts";
 import { tableLayouts } from "./config/table-layouts.ts";
 import type { Clock } from "./core/clock.ts";
-import type { DeadLetterTarget } from "./core/dead-letter.ts";
 import { type ExitCode, exitCodes, messageOf } from "./core/errors.ts";
 import { partitionName } from "./core/message.ts";
-import type { PackedBatch } from "./core/packed-batch.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
-import { buildDeadLetters, buildWriter, threadOptions, workerSettings } from "./daemon-parts.ts";
+import { buildDeadLetters, threadOptions } from "./daemon-parts.ts";
 import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
+import { Delivery } from "./delivery.ts";
 import type { SummaryFigures } from "./embedded/summary-line.ts";
 import { ConsumerClient, librdkafkaVersion } from "./kafka/consumer-client.ts";
-import { consumerSettings, isIncremental } from "./kafka/consumer-settings.ts";
-import { GroupConsumer } from "./kafka/group-consumer.ts";
+import { consumerSettings } from "./kafka/consumer-settings.ts";
+import type { GroupClient } from "./kafka/group-client.ts";
+import type { GroupConsumer } from "./kafka/group-consumer.ts";
 import { LagClock } from "./kafka/lag-clock.ts";
-import { OffsetCommitter } from "./kafka/offset-committer.ts";
-import { OffsetLedger } from "./kafka/offset-ledger.ts";
 import { StallDetector } from "./kafka/stall-detector.ts";
 import { DaemonObserver, listenTo } from "./observe/daemon-observer.ts";
 import type { HttpControl } from "./observe/http-control.ts";
@@ -40,15 +40,10 @@ import { Metrics } from "./observe/metrics.ts";
 import { Readiness } from "./observe/readiness.ts";
 import { observeReadiness } from "./observe/readiness-observer.ts";
 import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
-import type { BatchWriter } from "./sink/batch-writer.ts";
 import { connectDatabase, type Database } from "./sink/database.ts";
 import { prepareTables } from "./sink/table-preparation.ts";
-import { type ChildSpec, GroupSupervisor } from "./supervisor/group-supervisor.ts";
-import { RestartIntensity } from "./supervisor/restart-intensity.ts";
-import type { HandlerThreadFactory } from "./worker/handler-thread.ts";
+import type { SupervisorListener } from "./supervisor/group-supervisor.ts";
 import { HandlerWatcher } from "./worker/handler-watcher.ts";
-import { PartitionWorker } from "./worker/partition-worker.ts";
-import { packMessages } from "./worker/thread-codec.ts";
 import type { WorkerListener } from "./worker/worker-parts.ts";
 import { createHandlerThreadFactory } from "./worker/worker-thread.ts";
 
@@ -73,19 +68,13 @@ export class Daemon {
 	readonly layouts: readonly TableLayout[];
 	readonly metrics = new Metrics({ nodeMetrics: true });
 	readonly readiness: Readiness;
-	readonly ledger = new OffsetLedger();
 	readonly lagClock = new LagClock();
 	readonly startedAt: number;
-	readonly consumer: GroupConsumer;
-	readonly supervisor: GroupSupervisor<PackedBatch, PartitionWorker>;
-	readonly writer: BatchWriter;
+	readonly delivery: Delivery;
 	readonly database: Database;
-	readonly #deadLetters: DeadLetterTarget;
-	readonly #committer: OffsetCommitter;
 	readonly stallDetector: StallDetector;
 	readonly #observer: DaemonObserver;
 	readonly #ready: ReturnType<typeof observeReadiness>;
-	readonly #createThread: HandlerThreadFactory;
 	readonly #stopping = new AbortController();
 	#state: DaemonState = "starting";
 	#http: HttpServer | null = null;
@@ -110,27 +99,11 @@ export class Daemon {
 		this.#observer = new DaemonObserver({ metrics: this.metrics, logger: parts.logger, clock, module: config.handler.module });
 		this.#ready = observeReadiness({
 			readiness: this.readiness,
-			rowsBlocked: () => this.writer.blocked,
-			failuresInARow: (partition) => this.supervisor.children.get(partitionName(partition))?.child.failuresInARow ?? 0,
+			rowsBlocked: () => this.delivery.writer.blocked,
+			failuresInARow: (partition) => this.delivery.supervisor.children.get(partitionName(partition))?.child.failuresInARow ?? 0,
 		});
 		this.database = connectDatabase({ url: config.database.url, connections: config.database.connections, clock });
-		const world = { config, database: this.database, clock, random: parts.random };
-		this.writer = buildWriter(world, this.layouts);
-		this.#deadLetters = buildDeadLetters(world, parts.version);
-		this.#listenToSinks();
-		this.#createThread = createHandlerThreadFactory({
-			...threadOptions(config, this.layouts),
-			printed: (partition, line) => this.#observer.workers.printed(partition, line),
-		});
-		this.supervisor = this.#buildSupervisor();
-		this.consumer = this.#buildConsumer();
-		this.#committer = new OffsetCommitter({
-			ledger: this.ledger,
-			store: { commit: (offsets) => this.#commit(offsets) },
-			clock,
-			intervalMs: config.offsets.commitIntervalMs,
-		});
-		listenTo(this.#committer, this.#observer.committer);
+		this.delivery = this.#buildDelivery();
 		this.stallDetector = this.#buildStallDetector();
 	}
 
@@ -179,7 +152,7 @@ export class Daemon {
 		await prepareTables({
 			database: this.database,
 			layouts: this.layouts,
-			deadLetters: this.#deadLetters,
+			prepareOwn: () => this.delivery.prepare(),
 			clock,
 			signal: this.#stopping.signal,
 			failed: (message, retryInMs) => {
@@ -191,8 +164,7 @@ export class Daemon {
 				logger.info({}, "tables are prepared");
 			},
 		});
-		await this.consumer.start();
-		this.#committer.start();
+		await this.delivery.start();
 		this.stallDetector.start();
 	}
 
@@ -205,7 +177,7 @@ export class Daemon {
 	 * The walk of every stop: not ready, take no more, drain, flush, commit, leave the group, end threads, close the database, close
 	 * HTTP last. Resolves with false where the drain's deadline passed. Idempotent by its owner.
 	 */
-	async stop(reason: string): Promise<{ drained: boolean; left: boolean }> {
+	async stop(reason: string, { leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean }> {
 		const { logger } = this.parts;
 		this.#state = "draining";
 		this.readiness.set("draining", reason);
@@ -213,11 +185,7 @@ export class Daemon {
 		this.#stopping.abort(new Error(reason));
 		this.stallDetector.dispose();
 		await this.#watcher?.[Symbol.asyncDispose]();
-		const drained = await this.supervisor.shutdown();
-		this.#committer.dispose();
-		const left = await this.consumer.close();
-		await this.writer.dispose();
-		await this.#deadLetters.dispose();
+		const { drained, left } = await this.delivery.stop({ leave });
 		await this.database.close();
 		this.#state = "stopped";
 		logger.info({ drained, left }, drained ? "stopped: everything in hand was finished and committed" : "stopped at the drain's deadline");
@@ -229,7 +197,7 @@ export class Daemon {
 		return {
 			token: this.parts.config.http.token,
 			control: (partition, action) => {
-				const isHere = this.supervisor.control(partition, action);
+				const isHere = this.delivery.supervisor.control(partition, action);
 				if (isHere) this.#observer.adminAction(action, partitionName(partition));
 				return isHere;
 			},
@@ -240,57 +208,42 @@ export class Daemon {
 		};
 	}
 
-	#listenToSinks(): void {
-		listenTo(this.writer, this.#observer.writer);
-		listenTo(this.writer, this.#ready.writer);
-		listenTo(this.#deadLetters, this.#ready.deadLetters);
-		// A drain that waits for rows or letters looks again whether they can be written at all.
-		this.writer.on("table:blocked", () => this.supervisor.nudge());
-		this.writer.on("write:retried", () => this.supervisor.nudge());
-		this.#deadLetters.on("target:blocked", () => this.supervisor.nudge());
-	}
-
-	#buildSupervisor(): GroupSupervisor<PackedBatch, PartitionWorker> {
-		const { config, clock } = this.parts;
-		return new GroupSupervisor<PackedBatch, PartitionWorker>({
-			offsets: this.ledger,
-			createChild: (spec) => this.#createWorker(spec),
-			pack: packMessages,
-			valve: {
-				pause: (partitions) => this.consumer.pause(partitions),
-				resume: (partitions) => this.consumer.resume(partitions),
-			},
-			commit: (partitions) => this.#committer.commit(partitions),
-			rowsBlocked: () => this.writer.stuck || this.#deadLetters.blocked,
-			clock,
-			limits: { ...config.workers, drainTimeoutMs: config.drain.timeoutMs },
-			listener: {
-				...this.#observer.supervisor,
-				received: (fact) => {
-					this.#observer.supervisor.received(fact);
-					this.lagClock.received(fact, fact.nextOffset, fact.firstTimestamp);
-					// Asked at once so that it forgets what is finished, whether or not anybody scrapes.
-					this.lagClock.oldest(fact, this.ledger.of(fact)?.committable ?? 0);
-				},
-			},
-		});
-	}
-
-	#createWorker({ partition, finished, queueShare }: ChildSpec): PartitionWorker {
-		const { config, clock, random } = this.parts;
-		return new PartitionWorker({
-			partition,
-			settings: workerSettings(config, this.layouts),
-			createThread: this.#createThread,
-			rows: this.writer,
-			deadLetters: this.#deadLetters,
-			intensity: new RestartIntensity(config.supervisor),
+	#buildDelivery(): Delivery {
+		const { config, clock, random, version } = this.parts;
+		const { settings, topicSettings } = consumerSettings(config);
+		const deadLetters = buildDeadLetters({ config, database: this.database, clock, random }, version);
+		const delivery = new Delivery({
+			config,
+			layouts: this.layouts,
+			database: this.database,
+			deadLetters,
+			createClient: () => new ConsumerClient(settings, topicSettings, clock),
+			createThread: createHandlerThreadFactory({
+				...threadOptions(config, this.layouts),
+				printed: (partition, line) => this.#observer.workers.printed(partition, line),
+			}),
 			clock,
 			random,
-			listener: this.#workerListener(),
-			finished,
-			queueShare,
+			listener: { ...this.#observer.delivery, supervisor: this.#supervisorListener(), worker: this.#workerListener() },
 		});
+		listenTo(deadLetters, this.#ready.deadLetters);
+		listenTo(delivery.writer, this.#observer.writer);
+		listenTo(delivery.writer, this.#ready.writer);
+		listenTo(delivery.committer, this.#observer.committer);
+		this.#listenToConsumer(delivery.consumer);
+		return delivery;
+	}
+
+	#supervisorListener(): SupervisorListener {
+		return {
+			...this.#observer.supervisor,
+			received: (fact) => {
+				this.#observer.supervisor.received(fact);
+				this.lagClock.received(fact, fact.nextOffset, fact.firstTimestamp);
+				// Asked at once so that it forgets what is finished, whether or not anybody scrapes.
+				this.lagClock.oldest(fact, this.delivery.ledger.of(fact)?.committable ?? 0);
+			},
+		};
 	}
 
 	#workerListener(): WorkerListener {
@@ -317,17 +270,7 @@ export class Daemon {
 		};
 	}
 
-	#buildConsumer(): GroupConsumer {
-		const { config, clock } = this.parts;
-		const { settings, topicSettings } = consumerSettings(config);
-		const consumer = new GroupConsumer({
-			createClient: () => new ConsumerClient(settings, topicSettings, clock),
-			member: this.supervisor,
-			clock,
-			kafka: config.kafka,
-			incremental: isIncremental(config.kafka.protocol),
-			commitStart: (offsets) => this.#commit(offsets),
-		});
+	#listenToConsumer(consumer: GroupConsumer): void {
 		listenTo(consumer, this.#observer.consumer);
 		listenTo(consumer, this.#ready.consumer);
 		consumer.on("group:joined", () => {
@@ -340,20 +283,19 @@ export class Daemon {
 			this.#lastConsumeError = message;
 		});
 		consumer.on("fatal", ({ message }) => this.#requestStop({ reason: message, exitCode: exitCodes.fatalKafka }));
-		return consumer;
 	}
 
 	#buildStallDetector(): StallDetector {
 		return new StallDetector({
 			clock: this.parts.clock,
 			positions: () =>
-				[...this.supervisor.children.values()].map(({ topic, partition, child, paused, held }) => ({
+				[...this.delivery.supervisor.children.values()].map(({ topic, partition, child, paused, held }) => ({
 					topic,
 					partition,
-					position: this.ledger.of({ topic, partition })?.position ?? 0,
+					position: this.delivery.ledger.of({ topic, partition })?.position ?? 0,
 					idle: !paused && !held && child.queue.queued === 0 && child.queue.handed === 0,
 				})),
-			watermarks: (partition) => (this.consumer.client as ConsumerClient).watermarks(partition),
+			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
 			lastError: () => this.#lastConsumeError,
 			stalled: (partition, reason) => {
 				this.#ready.stalls.stalled(partition, reason);
@@ -377,13 +319,8 @@ export class Daemon {
 		if (config.handler.module.startsWith("pockaffe:")) return;
 		this.#watcher = new HandlerWatcher(config.handler.module, clock, (file) => {
 			logger.debug({ file }, `${file} changed beside the handler: failing partitions begin anew`);
-			this.supervisor.handlerChanged();
+			this.delivery.supervisor.handlerChanged();
 		});
-	}
-
-	#commit(offsets: Parameters<ConsumerClient["commit"]>[0]): Promise<void> {
-		const { client } = this.consumer;
-		return client ? client.commit(offsets) : Promise.reject(new Error("not connected to Kafka"));
 	}
 
 	#requestStop(cause: StopCause): void {

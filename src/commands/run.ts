@@ -27,16 +27,17 @@ export function registerRun(program: Command, context: CommandContext): void {
 		.command("run", { isDefault: true })
 		.description("run the daemon; embedded broker and database where none is configured")
 		.option("--embedded", "use the embedded broker and database whatever is configured")
+		.option("--leave", "leave the group at the stop also with kafka.instanceId, so that others take over at once")
 		.addHelpText("after", () => `\n${renderOptionHelp()}`)
 		.allowExcessArguments()
-		.action(async ({ embedded }: { embedded?: boolean }, command: Command) => {
+		.action(async ({ embedded, leave = false }: { embedded?: boolean; leave?: boolean }, command: Command) => {
 			refuseArguments(command, program);
 			const { config, source } = configOf(command, context);
 			const isEmbedded = embedded === true || isUnconfigured(config);
 			if (!isEmbedded) requireForRun(config, source);
 			const logger = createLogger(config.log, context.stdout, { secrets: secretsOf(config) });
 			if (isEmbedded) await runEmbedded(config, context, logger);
-			else await runDaemon(config, context, logger);
+			else await runDaemon(config, context, logger, { leave });
 		});
 }
 
@@ -80,7 +81,7 @@ async function runEmbedded(config: Config, context: CommandContext, logger: Daem
 			onError: (error) => logger.debug({}, messageOf(error)),
 		});
 	try {
-		await runDaemon(complete, context, logger, started, async () => sample?.stop());
+		await runDaemon(complete, context, logger, { started, stopping: async () => sample?.stop() });
 	} finally {
 		await sample?.stop();
 		await removeEmbeddedFile(cwd);
@@ -97,12 +98,18 @@ function printAddresses(
 	);
 }
 
+interface RunOptions {
+	/** `--leave`. */
+	readonly leave?: boolean;
+	readonly started?: (daemon: Daemon) => Promise<void>;
+	readonly stopping?: () => Promise<unknown>;
+}
+
 async function runDaemon(
 	config: Config,
 	context: CommandContext,
 	logger: DaemonLogger,
-	started: (daemon: Daemon) => Promise<void> = async () => {},
-	stopping: () => Promise<unknown> = async () => {},
+	{ leave = false, started = async () => {}, stopping = async () => {} }: RunOptions,
 ): Promise<void> {
 	const { clock, interrupted } = context;
 	const daemon = new Daemon({ config, logger, clock, random: systemRandom, version: context.version });
@@ -117,7 +124,7 @@ async function runDaemon(
 		logger.error({}, "the stop hangs: the process ends itself");
 		process.kill(process.pid, "SIGKILL");
 	});
-	const { drained, left } = await daemon.stop(cause.reason);
+	const { drained, left } = await daemon.stop(cause.reason, { leave });
 	killing.cancel();
 	if (!left) {
 		// The client's close hangs in a pool thread that process.exit would wait for.

@@ -1,7 +1,8 @@
-/** `schema`: prints the DDL of the configured tables and of the dead letters. */
+/** `schema`: prints the DDL of the configured tables and of our own. */
 import type { Command } from "commander";
 import { tableLayouts } from "../config/table-layouts.ts";
-import { deadLetterDdl, tableDdl } from "../sink/schema.ts";
+import { deadLetterDdl, offsetsDdl, tableDdl } from "../sink/schema.ts";
+import { startsDdl, startTableName } from "../sink/start-table.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
 
 export function registerSchema(program: Command, context: CommandContext): void {
@@ -14,6 +15,9 @@ export function registerSchema(program: Command, context: CommandContext): void 
 			const statements = tableLayouts(config).map((layout) => ({ table: layout.name, sql: tableDdl(layout) }));
 			if (config.deadLetters.target === "table")
 				statements.push({ table: config.deadLetters.table, sql: deadLetterDdl(config.deadLetters.table) });
+			const { store, table } = config.offsets;
+			if (store === "postgres") statements.push({ table, sql: offsetsDdl(table) });
+			if (config.kafka.startFrom !== "earliest") statements.push({ table: startTableName(table), sql: startsDdl(startTableName(table)) });
 			print(context.stdout, json ? JSON.stringify(statements) : statements.map(({ sql }) => sql).join("\n\n"));
 		});
 }

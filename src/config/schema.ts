@@ -176,9 +176,14 @@ const batch = z.strictObject({
 });
 
 const offsets = z.strictObject({
-	store: notBuiltYet(oneOf("kafka", "postgres"), "kafka").default("kafka").describe("Where offsets are kept; only kafka in this version"),
+	store: oneOf("kafka", "postgres")
+		.default("kafka")
+		.describe("Where offsets are kept; postgres: in the database, fenced, with Kafka's following"),
 	commitIntervalMs: positive("milliseconds: a whole number above 0").default(1_000).describe("How often finished offsets are committed"),
-	table: text().default("pockaffe_offsets").describe("The table, for `postgres`"),
+	table: text()
+		.min(1, "a table's name")
+		.default("pockaffe_offsets")
+		.describe("The table, for `postgres`; where a group began is in <table>_start"),
 });
 
 const deadLetters = z.strictObject({

@@ -11,39 +11,9 @@ import rdkafka, {
 	type TopicPartitionOffset as RawPartitionOffset,
 } from "node-rdkafka";
 import type { Clock } from "../core/clock.ts";
-import { PocKaffeError } from "../core/errors.ts";
 import type { Header, ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
-
-/** librdkafka's codes that are branched on. */
-export const kafkaErrors = {
-	assignPartitions: -175,
-	revokePartitions: -174,
-	maxPollExceeded: -147,
-	autoOffsetReset: -140,
-	notImplemented: -170,
-	fatal: -150,
-	unknownTopicOrPartition: 3,
-	topicAuthorizationFailed: 29,
-	groupAuthorizationFailed: 30,
-	fencedInstanceId: 82,
-} as const;
-
-/** An error of Kafka or its client; `kafkaCode` as librdkafka numbers it. */
-export class KafkaError extends PocKaffeError {
-	readonly kafkaCode: number;
-	constructor(message: string, kafkaCode: number, options?: ErrorOptions) {
-		super(`kafka_${kafkaCode}`, message, options);
-		this.kafkaCode = kafkaCode;
-	}
-}
-
-/** What the consumer says by itself. Codes are librdkafka's; -1 where it gives none. */
-export interface ConsumerClientEvents {
-	rebalance: (fact: { code: number; partitions: TopicPartition[] }) => void;
-	"broker:error": (fact: { message: string; code: number }) => void;
-	stats: (fact: { json: string }) => void;
-	endOfPartition: (position: TopicPartitionOffset) => void;
-}
+import type { GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
+import { KafkaError } from "./kafka-error.ts";
 
 /** The version of librdkafka that node-rdkafka was built with. */
 export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
@@ -61,7 +31,7 @@ interface PendingCommit {
 }
 
 /** One connected consumer; after `close` it is gone. */
-export class ConsumerClient extends EventEmitter<ConsumerClientEvents> {
+export class ConsumerClient extends EventEmitter<GroupClientEvents> implements GroupClient {
 	readonly #raw: RawConsumer;
 	readonly #clock: Clock;
 	#pendingCommit: PendingCommit | null = null;
@@ -94,6 +64,10 @@ export class ConsumerClient extends EventEmitter<ConsumerClientEvents> {
 
 	subscribe(topics: readonly string[]): void {
 		this.#raw.subscribe(topics.map((topic) => (topic.startsWith("^") ? new RegExp(topic) : topic)));
+	}
+
+	unsubscribe(): void {
+		if (!this.#closing) this.#raw.unsubscribe();
 	}
 
 	/** Up to `count` messages; waits up to `timeoutMs` for each (librdkafka's timeout is per message). */
@@ -171,7 +145,7 @@ export class ConsumerClient extends EventEmitter<ConsumerClientEvents> {
 	}
 
 	/** Committed offsets of the group; null where none is. */
-	committed(partitions: readonly TopicPartition[]): Promise<(TopicPartition & { offset: number | null })[]> {
+	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 		const list = partitions.map(({ topic, partition }) => ({ topic, partition }));
 		return new Promise((resolve, reject) => {
 			this.#raw.committed(list as RawPartition[], QUERY_TIMEOUT_MS, (error, found) => {

@@ -9,8 +9,9 @@ import { ExitError, exitCodes } from "../core/errors.ts";
 import type { TopicPartition } from "../core/message.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { connectOrExplain } from "./connect.ts";
-import { ConsumerClient, KafkaError } from "./consumer-client.ts";
+import { ConsumerClient } from "./consumer-client.ts";
 import { type LetterOrigin, type LetterRecord, readLetterRecord, replayedHeaders } from "./dead-letter-record.ts";
+import { KafkaError } from "./kafka-error.ts";
 import { Producer } from "./producer.ts";
 
 /** What the topic is read with. */

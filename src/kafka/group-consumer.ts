@@ -14,9 +14,11 @@ import type { Config } from "../config/config.ts";
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
-import { isTopicMeant, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
+import { isTopicMeant, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { explainUnreachable } from "./connect.ts";
-import { type ConsumerClient, KafkaError, kafkaErrors } from "./consumer-client.ts";
+import type { GroupClient } from "./group-client.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import type { OffsetStore } from "./offset-store.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
 import { FirstStart, resolveStartPositions, type StartPosition } from "./start-position.ts";
 
@@ -33,11 +35,15 @@ export interface GroupMember {
 /** Past facts of the consumer. */
 export interface GroupConsumerEvents {
 	"connect:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
+	/** What exists and what is stored could not be asked yet. */
+	"look:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
 	/** Configured topics that don't exist yet; the member joins, and gets them once they do. */
 	"topics:missing": (fact: { topics: readonly string[] }) => void;
 	"group:joined": (fact: { partitions: number }) => void;
 	rebalanced: (fact: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }) => void;
 	"start:resolved": (fact: StartPosition) => void;
+	/** A revocation was answered. */
+	unassigned: (fact: { partitions: readonly TopicPartition[] }) => void;
 	"broker:error": (fact: { message: string; code: number }) => void;
 	"consume:failed": (fact: { message: string; code: number }) => void;
 	/** Fenced or unauthorised: the daemon can't go on. */
@@ -50,17 +56,24 @@ export interface GroupConsumerEvents {
 
 /** What the consumer is made of. `incremental`: cooperative and KIP-848 assignments come as differences. */
 export interface GroupConsumerParts {
-	readonly createClient: () => ConsumerClient;
+	readonly createClient: () => GroupClient;
 	readonly member: GroupMember;
 	readonly clock: Clock;
 	readonly kafka: Config["kafka"];
 	readonly incremental: boolean;
-	/** Commits resolved start positions; rejects when that failed. */
-	readonly commitStart: (offsets: readonly TopicPartitionOffset[]) => Promise<void>;
+	/** Where the group's offsets are kept. */
+	readonly offsets: OffsetStore;
+	/** Told of starts that are not the log's beginning before they are stored; nothing starts until it resolves. */
+	readonly recordStarts: (starts: readonly StartPosition[]) => Promise<void>;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
+const LEAVE_TIMEOUT_MS = 5_000;
 const RETRY = { minMs: 200, maxMs: 5_000 };
+/** librdkafka's default of `session.timeout.ms`. */
+const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
+/** How soon after it woke up a frozen member hears from its coordinator that it was given up. */
+const VERDICT_WITHIN_MS = 15_000;
 const FATAL_CODES: readonly number[] = [kafkaErrors.fatal, kafkaErrors.groupAuthorizationFailed, kafkaErrors.fencedInstanceId];
 
 /** See the file's header. */
@@ -69,19 +82,24 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #firstStart = new FirstStart();
 	readonly #stopped = new AbortController();
 	readonly #ends: TopicPartitionOffset[] = [];
-	#client: ConsumerClient | null = null;
+	readonly #sessionTimeoutMs: number;
+	#client: GroupClient | null = null;
 	#polling: Promise<void> = Promise.resolve();
 	/** Raised by every assignment change: an answer prepared for an older one is not given (a late unassign would strand the member). */
 	#rebalance = 0;
 	#rebalancing: Promise<void> = Promise.resolve();
 	#assigned: TopicPartition[] = [];
 	#sessionLost = false;
+	/** Monotonic time of the last poll, and when it was last found that more than a session lay between two. */
+	#polledAt = Number.POSITIVE_INFINITY;
+	#outlivedAt = Number.NEGATIVE_INFINITY;
 	#rebalances = 0;
 	#memberState = "connecting";
 
 	constructor(parts: GroupConsumerParts) {
 		super();
 		this.#parts = parts;
+		this.#sessionTimeoutMs = Number(parts.kafka.properties["session.timeout.ms"] ?? DEFAULT_SESSION_TIMEOUT_MS);
 	}
 
 	/** The partitions this member has. */
@@ -104,33 +122,31 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	}
 
 	/** The connected client; null before that. For positions and commits. */
-	get client(): ConsumerClient | null {
+	get client(): GroupClient | null {
 		return this.#client;
 	}
 
 	/** Connects (trying for ever), looks at what exists, joins. Resolves when subscribed, or when `close` came first. */
 	async start(): Promise<void> {
-		for (let failures = 1; !this.#stopped.signal.aborted; failures++) {
-			try {
-				await this.#connect();
-				break;
-			} catch (error) {
-				const retryInMs = exponentialBackOff(failures, RETRY);
-				this.emit("connect:failed", { message: messageOf(error), failures, retryInMs });
-				if (error instanceof KafkaError && FATAL_CODES.includes(error.kafkaCode)) {
-					this.emit("fatal", { message: error.message, code: error.kafkaCode });
-					return;
-				}
-				await this.#parts.clock.sleep(retryInMs, this.#stopped.signal).catch(() => {});
-			}
-		}
-		if (this.#stopped.signal.aborted) {
-			// Closed while it connected: it never joined, and nobody else will end it.
-			await this.#client?.close();
-			return;
-		}
+		const isConnected = await this.#untilDone(
+			() => this.#connect(),
+			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
+		);
+		if (!isConnected) return;
+		const hasLooked = await this.#untilDone(
+			() => this.#lookBeforeJoining(),
+			(message, failures, retryInMs) => this.emit("look:failed", { message, failures, retryInMs }),
+		);
+		if (!hasLooked) return;
 		this.#client?.subscribe(this.#parts.kafka.topics);
 		this.#polling = this.#poll();
+	}
+
+	/** Gives up what it has and joins anew, so that the group decides who has what: for a member that found out that it is a zombie. */
+	rejoin(): void {
+		if (this.#stopped.signal.aborted) return;
+		this.#client?.unsubscribe();
+		this.#client?.subscribe(this.#parts.kafka.topics);
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {
@@ -142,16 +158,51 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	}
 
 	/**
-	 * Leaves the group: the member has been drained by its owner, what the closing client still revokes is answered at once.
-	 * False when the client didn't close in time (the process has to be ended). Idempotent.
+	 * Leaves the group, a static member only where `leave` says so: the member has been drained by its owner, what the closing client still
+	 * revokes is answered at once. False when the client didn't close in time (the process has to be ended). Idempotent.
 	 */
-	async close(): Promise<boolean> {
+	async close({ leave = false }: { leave?: boolean } = {}): Promise<boolean> {
 		if (this.#stopped.signal.aborted) return true;
+		if (leave && this.#assigned.length > 0) await this.#giveUpSubscription();
 		this.#stopped.abort(new Error("closing"));
 		const client = this.#client;
 		if (!client) return true;
 		await this.#polling;
 		return client.close();
+	}
+
+	/** A static member that closes stays in the group; one that gives its subscription up before leaves. */
+	#giveUpSubscription(): Promise<void> {
+		return new Promise((resolve) => {
+			const timer = this.#parts.clock.after(LEAVE_TIMEOUT_MS, resolve);
+			this.once("unassigned", () => {
+				timer.cancel();
+				resolve();
+			});
+			this.#client?.unsubscribe();
+		});
+	}
+
+	/** Tries until it works, is fatal (false), or `close` comes first (false). */
+	async #untilDone(attempt: () => Promise<void>, failed: (message: string, failures: number, retryInMs: number) => void): Promise<boolean> {
+		const { signal } = this.#stopped;
+		for (let failures = 1; !signal.aborted; failures++) {
+			try {
+				await attempt();
+				if (!signal.aborted) return true;
+				// Closed meanwhile: it never joined, and nobody else will end it.
+				await this.#client?.close();
+			} catch (error) {
+				const retryInMs = exponentialBackOff(failures, RETRY);
+				failed(messageOf(error), failures, retryInMs);
+				if (error instanceof KafkaError && FATAL_CODES.includes(error.kafkaCode)) {
+					this.emit("fatal", { message: error.message, code: error.kafkaCode });
+					return false;
+				}
+				await this.#parts.clock.sleep(retryInMs, signal).catch(() => {});
+			}
+		}
+		return false;
 	}
 
 	async #connect(): Promise<void> {
@@ -163,7 +214,6 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		});
 		try {
 			await client.connect(CONNECT_TIMEOUT_MS);
-			await this.#lookBeforeJoining(client);
 		} catch (error) {
 			void client.close();
 			if (!(error instanceof KafkaError)) throw error;
@@ -179,23 +229,26 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#client = client;
 	}
 
-	/** See FirstStart: which partitions exist, and whether the group has committed anything for their topic. */
-	async #lookBeforeJoining(client: ConsumerClient): Promise<void> {
+	/** See FirstStart: which partitions exist, and whether the group has stored anything for their topic. */
+	async #lookBeforeJoining(): Promise<void> {
+		const client = this.#client as GroupClient;
 		const existing = await client.metadata();
 		for (const [topic, count] of existing) {
 			if (!this.#parts.kafka.topics.some((entry) => isTopicMeant(entry, topic))) continue;
 			const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }));
-			if (count > 0) this.#firstStart.seen(await client.committed(partitions));
+			if (count > 0) this.#firstStart.seen(await this.#parts.offsets.stored(partitions));
 		}
 		const missing = this.#parts.kafka.topics.filter((topic) => !topic.startsWith("^") && !existing.get(topic));
 		if (missing.length > 0) this.emit("topics:missing", { topics: missing });
 	}
 
 	async #poll(): Promise<void> {
-		const client = this.#client as ConsumerClient;
+		const client = this.#client as GroupClient;
 		const size = new PollSize();
 		while (!this.#stopped.signal.aborted) {
 			const startedAt = this.#parts.clock.monotonic();
+			if (startedAt - this.#polledAt > this.#sessionTimeoutMs) this.#outlivedAt = startedAt;
+			this.#polledAt = startedAt;
 			try {
 				const messages = await client.consume(size.count, size.timeoutMs);
 				const receivedAt = this.#parts.clock.monotonic();
@@ -246,6 +299,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	async #assign(partitions: TopicPartition[], rebalance: number): Promise<void> {
 		this.#sessionLost = false;
+		this.#outlivedAt = Number.NEGATIVE_INFINITY;
 		const starts = await this.#resolveStarts(partitions, rebalance);
 		if (this.#stopped.signal.aborted) this.#client?.unassign(partitions, this.#parts.incremental);
 		if (starts === null || this.#stopped.signal.aborted) return;
@@ -259,13 +313,12 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	/** Tries until the broker answered and the new positions are committed; null when a newer change came first. */
 	async #resolveStarts(partitions: TopicPartition[], rebalance: number): Promise<StartPosition[] | null> {
-		const client = this.#client as ConsumerClient;
+		const client = this.#client as GroupClient;
+		const { kafka, offsets } = this.#parts;
 		for (let failures = 1; ; failures++) {
 			try {
-				const starts = await resolveStartPositions(partitions, this.#parts.kafka.startFrom, this.#firstStart, client);
-				const uncommitted = starts.filter(({ committed }) => committed === null);
-				if (uncommitted.length > 0) await this.#parts.commitStart(uncommitted);
-				return starts.map((start) => ({ ...start, committed: start.offset }));
+				const starts = await resolveStartPositions(partitions, kafka.startFrom, this.#firstStart, client, offsets);
+				return await this.#storeStarts(starts);
 			} catch (error) {
 				if (rebalance !== this.#rebalance || this.#stopped.signal.aborted) return null;
 				const message = `start positions can't be resolved yet: ${messageOf(error)}`;
@@ -275,14 +328,33 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		}
 	}
 
+	/** New positions are stored before the first message, so that a crash can't choose again. */
+	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
+		const fresh = starts.filter(({ committed }) => committed === null);
+		const chosen = fresh.filter(({ from }) => from === "latest" || from === "timestamp");
+		if (chosen.length > 0) await this.#parts.recordStarts(chosen);
+		const begun = fresh.length > 0 ? await this.#parts.offsets.begin(fresh) : [];
+		const offsets = new Map(begun.map((each) => [partitionName(each), each.offset]));
+		return starts.map((start) => {
+			const offset = offsets.get(partitionName(start)) ?? start.offset;
+			return { ...start, offset, committed: offset };
+		});
+	}
+
+	/** True where the group gave this member up: what it is told to give away belongs to somebody else already. */
+	get #isLost(): boolean {
+		return this.#sessionLost || this.#parts.clock.monotonic() - this.#outlivedAt < VERDICT_WITHIN_MS;
+	}
+
 	async #revoke(partitions: TopicPartition[], rebalance: number): Promise<void> {
 		const gone = this.#parts.incremental ? partitions : this.#assigned;
-		const kind = this.#sessionLost ? "lost" : "revoke";
-		this.emit("rebalanced", { kind, partitions: gone });
-		if (this.#sessionLost) this.#parts.member.assignmentsLost(gone);
+		const isLost = this.#isLost;
+		this.emit("rebalanced", { kind: isLost ? "lost" : "revoke", partitions: gone });
+		if (isLost) this.#parts.member.assignmentsLost(gone);
 		else await this.#parts.member.assignmentsRevoked(gone);
-		const names = new Set(gone.map(({ topic, partition }) => `${topic}/${partition}`));
-		this.#assigned = this.#assigned.filter(({ topic, partition }) => !names.has(`${topic}/${partition}`));
+		const names = new Set(gone.map(partitionName));
+		this.#assigned = this.#assigned.filter((each) => !names.has(partitionName(each)));
 		if (rebalance === this.#rebalance) this.#client?.unassign(partitions, this.#parts.incremental);
+		this.emit("unassigned", { partitions: gone });
 	}
 }

@@ -3,10 +3,11 @@
  * decisions over what the broker was asked; the asking is behind `StartQueries`.
  */
 import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { StoredOffset } from "./group-client.ts";
+import type { OffsetStore } from "./offset-store.ts";
 
 /** What has to be asked of the broker. All reject with the broker's error; offsets are numbers, null where there is none. */
 export interface StartQueries {
-	committed(partitions: readonly TopicPartition[]): Promise<(TopicPartition & { readonly offset: number | null })[]>;
 	watermarks(partition: TopicPartition): Promise<{ low: number; high: number }>;
 	/** The first offset with this timestamp (ms) or a later one; null where there is none. */
 	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null>;
@@ -19,7 +20,7 @@ export type StartFrom = "earliest" | "latest" | number;
 export interface StartPosition extends TopicPartition {
 	readonly offset: number;
 	readonly committed: number | null;
-	readonly from: "committed" | "earliest" | "latest" | "timestamp" | "beginning";
+	readonly from: "committed" | "kafka" | "earliest" | "latest" | "timestamp" | "beginning";
 }
 
 /**
@@ -31,7 +32,7 @@ export class FirstStart {
 	readonly #present = new Set<string>();
 
 	/** Notes a topic's partitions with what the group has committed for them, as seen before joining. */
-	seen(partitions: readonly (TopicPartition & { readonly offset: number | null })[]): void {
+	seen(partitions: readonly StoredOffset[]): void {
 		if (partitions.some(({ offset }) => offset !== null)) return;
 		for (const partition of partitions) this.#present.add(partitionName(partition));
 	}
@@ -41,19 +42,27 @@ export class FirstStart {
 	}
 }
 
-/** Resolves the start of each partition. Rejects when the broker can't be asked; then nothing may start. */
+/**
+ * Resolves the start of each partition, taking it over in the store. Rejects when store or broker can't be asked; then nothing may start.
+ * Where another store has an offset of this group the lower one counts: to repeat is harmless, a gap is not.
+ */
 export async function resolveStartPositions(
 	partitions: readonly TopicPartition[],
 	startFrom: StartFrom,
 	firstStart: FirstStart,
 	queries: StartQueries,
+	store: Pick<OffsetStore, "claim" | "elsewhere">,
 ): Promise<StartPosition[]> {
 	if (partitions.length === 0) return [];
-	const committed = await queries.committed(partitions);
+	const claimed = await store.claim(partitions);
+	const unknown = claimed.filter(({ offset }) => offset === null);
+	const others = unknown.length > 0 && store.elsewhere ? await store.elsewhere(unknown) : [];
+	const elsewhere = new Map(others.map((each) => [partitionName(each), each.offset]));
 	return Promise.all(
-		committed.map(async ({ topic, partition, offset }): Promise<StartPosition> => {
+		claimed.map(async ({ topic, partition, offset }): Promise<StartPosition> => {
 			if (offset !== null) return { topic, partition, offset, committed: offset, from: "committed" };
-			const start = await startWithoutCommit({ topic, partition }, startFrom, firstStart, queries);
+			const known = elsewhere.get(partitionName({ topic, partition })) ?? null;
+			const start = await startWithoutCommit({ topic, partition }, startFrom, firstStart, queries, known);
 			return { topic, partition, committed: null, ...start };
 		}),
 	);
@@ -64,10 +73,21 @@ async function startWithoutCommit(
 	startFrom: StartFrom,
 	firstStart: FirstStart,
 	queries: StartQueries,
+	elsewhere: number | null,
 ): Promise<Pick<StartPosition, "offset" | "from">> {
 	const { low, high } = await queries.watermarks(partition);
-	if (!firstStart.has(partition)) return { offset: low, from: "beginning" };
-	if (startFrom === "earliest") return { offset: low, from: "earliest" };
-	if (startFrom === "latest") return { offset: high, from: "latest" };
+	const chosen = await chosenStart(partition, firstStart.has(partition) ? startFrom : "beginning", { low, high }, queries);
+	if (elsewhere === null || elsewhere >= chosen.offset) return chosen;
+	return { offset: Math.max(low, elsewhere), from: "kafka" };
+}
+
+async function chosenStart(
+	partition: TopicPartition,
+	startFrom: StartFrom | "beginning",
+	{ low, high }: { low: number; high: number },
+	queries: StartQueries,
+): Promise<Pick<StartPosition, "offset" | "from">> {
+	if (startFrom === "beginning" || startFrom === "earliest") return { offset: low, from: startFrom };
+	if (startFrom === "latest") return { offset: high, from: startFrom };
 	return { offset: (await queries.offsetForTime(partition, startFrom)) ?? high, from: "timestamp" };
 }

@@ -8,6 +8,11 @@ import type { ObserverParts } from "./observer-parts.ts";
 /** Errors of the client come in volleys, one per broker and attempt. */
 const SAME_ERROR_EVERY_MS = 10_000;
 
+const reasons: Readonly<Record<string, string>> = {
+	committed: "the committed offset",
+	kafka: "Kafka's committed offset, which is lower than kafka.startFrom; the table of offsets has none",
+};
+
 /** Listeners for the group consumer's events, by event. */
 export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 	const errors = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
@@ -18,6 +23,12 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 	return {
 		"connect:failed"({ message, failures, retryInMs }: { message: string; failures: number; retryInMs: number }): void {
 			logger.warn({ failures, retryInMs }, `Kafka: ${message}; tried again in ${Math.round(retryInMs)} ms`);
+		},
+		"look:failed"({ message, failures, retryInMs }: { message: string; failures: number; retryInMs: number }): void {
+			logger.warn(
+				{ failures, retryInMs },
+				`the group's offsets can't be looked at yet: ${message}; tried again in ${Math.round(retryInMs)} ms`,
+			);
 		},
 		"topics:missing"({ topics }: { topics: readonly string[] }): void {
 			logger.warn({ topics }, `no such topic: ${topics.join(", ")}; create it (pockaffe topic create), it is found by itself`);
@@ -34,7 +45,7 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 			else logger.info({ partitions: names }, kind === "assign" ? "partitions assigned" : "partitions revoked");
 		},
 		"start:resolved"({ topic, partition, offset, from }: TopicPartitionOffset & { from: string }): void {
-			const why = from === "committed" ? "the committed offset" : `${from}, nothing was committed`;
+			const why = reasons[from] ?? `${from}, nothing was committed`;
 			logger.info({ topic, partition, offset, from }, `${partitionName({ topic, partition })} starts at offset ${offset}: ${why}`);
 		},
 		"broker:error": (fact: { message: string; code: number }): void => logError(fact, "Kafka"),
@@ -63,6 +74,28 @@ export function observeCommitter({ metrics, logger, clock }: ObserverParts) {
 			metrics.count("offset_commits_total", { result: "failed" });
 			const held = failures.admit(String(code));
 			if (held !== null) logger.warn({ code, held }, `offsets could not be committed: ${message}; the next commit takes them along`);
+		},
+	};
+}
+
+/** What the delivery tells of offsets that are kept in the database. */
+export function observeDelivery({ logger, clock }: ObserverParts) {
+	const failures = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
+	return {
+		offsetsTakenOver(partitions: readonly TopicPartition[]): void {
+			const names = partitions.map(partitionName);
+			logger.error(
+				{ partitions: names },
+				`${names.join(", ")}: another member took the offsets over (or the database was restored): nothing of them is stored from here, the group is joined anew`,
+			);
+		},
+		mirrorFailed(message: string): void {
+			const held = failures.admit("mirror");
+			if (held !== null)
+				logger.warn({ held }, `Kafka's copy of the offsets could not follow the table: ${message}; the next one covers it`);
+		},
+		startsNotRecorded(message: string): void {
+			logger.warn({}, `where the group begins could not be recorded, so verify will have to be told: ${message}`);
 		},
 	};
 }

@@ -2,7 +2,7 @@
  * Everything that listens to the daemon's parts and turns past facts into metrics and log records. Wired by the daemon; the parts know
  * neither metrics nor logs, and nothing here decides anything.
  */
-import { observeCommitter, observeConsumer } from "./consumer-observer.ts";
+import { observeCommitter, observeConsumer, observeDelivery } from "./consumer-observer.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";
 import type { DaemonObserverParts, ObserverParts, RunTotals } from "./observer-parts.ts";
 import { setSnapshotGauges } from "./snapshot-gauges.ts";
@@ -20,12 +20,13 @@ export interface BuildFacts {
 }
 
 /**
- * Listeners by part: `consumer`, `committer` and `writer` by event name (see `listenTo`), `workers` and `supervisor` as the listener
- * objects that those take at construction.
+ * Listeners by part: `consumer`, `committer` and `writer` by event name (see `listenTo`), `workers`, `supervisor` and `delivery` as the
+ * listener objects that those take at construction.
  */
 export class DaemonObserver {
 	readonly consumer: ReturnType<typeof observeConsumer>;
 	readonly committer: ReturnType<typeof observeCommitter>;
+	readonly delivery: ReturnType<typeof observeDelivery>;
 	readonly supervisor: ReturnType<typeof observeSupervisor>;
 	readonly workers: ReturnType<typeof observeWorkers>;
 	readonly writer: ReturnType<typeof observeWriter>;
@@ -40,6 +41,7 @@ export class DaemonObserver {
 		this.totals = totals;
 		this.consumer = observeConsumer(parts);
 		this.committer = observeCommitter(parts);
+		this.delivery = observeDelivery(parts);
 		this.supervisor = observeSupervisor(parts);
 		this.workers = observeWorkers(parts);
 		this.writer = observeWriter(parts);

@@ -27,6 +27,8 @@ export function observeReadiness({ readiness, rowsBlocked, failuresInARow }: Rea
 	return {
 		consumer: {
 			"connect:failed": ({ message }: { message: string }) => readiness.set("not_in_group", message),
+			"look:failed": ({ message }: { message: string }) =>
+				readiness.set("not_in_group", `the group's offsets can't be looked at yet: ${message}`),
 			"topics:missing": ({ topics }: { topics: readonly string[] }) =>
 				readiness.set("starting", `waiting for topic ${topics.join(", ")}: pockaffe topic create`),
 			"group:joined": () => {

@@ -45,6 +45,20 @@ export function deadLetterDdl(name: string): string {
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;
 }
 
+/** `create table if not exists` for `offsets.store: postgres`. */
+export function offsetsDdl(name: string): string {
+	const lines = [
+		"consumer_group text not null",
+		"topic text not null",
+		"partition int4 not null",
+		"next_offset bigint not null",
+		"epoch bigint not null",
+		"updated_at timestamptz not null",
+		"primary key (consumer_group, topic, partition)",
+	];
+	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;
+}
+
 /** Creates the tables that say `create: true`; the others are their owner's. Rejects with the database's error. */
 export async function createTables(database: Database, layouts: readonly TableLayout[]): Promise<void> {
 	for (const layout of layouts) {

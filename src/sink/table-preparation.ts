@@ -12,7 +12,8 @@ import { createTables } from "./schema.ts";
 export interface TablePreparationParts {
 	readonly database: Database;
 	readonly layouts: readonly TableLayout[];
-	readonly deadLetters: { prepare(): Promise<void> };
+	/** Makes tables that are not the user's: dead letters, offsets. */
+	readonly prepareOwn: () => Promise<void>;
 	readonly clock: Clock;
 	readonly signal: AbortSignal;
 	/** Told when a try failed, and again when one fails for another reason; with the wait until the next in ms. */
@@ -33,10 +34,10 @@ export async function prepareTables(parts: TablePreparationParts): Promise<void>
 	if (!(await tryOnce({ ...parts, failed }))) void keepTrying({ ...parts, failed });
 }
 
-async function tryOnce({ database, layouts, deadLetters, signal, failed }: TablePreparationParts): Promise<boolean> {
+async function tryOnce({ database, layouts, prepareOwn, signal, failed }: TablePreparationParts): Promise<boolean> {
 	try {
 		await createTables(database, layouts);
-		await deadLetters.prepare();
+		await prepareOwn();
 		return true;
 	} catch (error) {
 		if (!signal.aborted) failed(messageOf(error), RETRY_MS);

@@ -71,6 +71,14 @@ export interface SupervisedBatch {
 	readonly bytes: Uint8Array;
 }
 
+/** Past facts of the supervisor. */
+export interface SupervisorListener {
+	received(fact: TopicPartition & ReceivedFact): void;
+	/** The log went back below what was committable (`from`); the partition goes on from `offset`. */
+	rewound(fact: TopicPartition & { offset: number; from: number }): void;
+	drained(fact: { partitions: readonly TopicPartition[]; durationMs: number; timedOut: boolean }): void;
+}
+
 /** What the supervisor is made of. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
 export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends Child<Batch>> {
 	readonly offsets: Offsets;
@@ -83,12 +91,7 @@ export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends C
 	readonly rowsBlocked: () => boolean;
 	readonly clock: Clock;
 	readonly limits: { readonly maxQueuedMessages: number; readonly maxQueuedBytes: number; readonly drainTimeoutMs: number };
-	readonly listener: {
-		received(fact: TopicPartition & ReceivedFact): void;
-		/** The log went back below what was committable (`from`); the partition goes on from `offset`. */
-		rewound(fact: TopicPartition & { offset: number; from: number }): void;
-		drained(fact: { partitions: readonly TopicPartition[]; durationMs: number; timedOut: boolean }): void;
-	};
+	readonly listener: SupervisorListener;
 }
 
 interface Supervised<AChild> extends TopicPartition {

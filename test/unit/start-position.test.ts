@@ -1,11 +1,17 @@
 import { describe, expect, it } from "vitest";
+import type { TopicPartition } from "../../src/core/message.ts";
+import type { OffsetStore } from "../../src/kafka/offset-store.ts";
 import { FirstStart, resolveStartPositions, type StartFrom, type StartQueries } from "../../src/kafka/start-position.ts";
 
 const partition = { topic: "t", partition: 0 };
 
-function queries(committed: number | null, forTime: number | null = 42): StartQueries {
+function store(committed: number | null, elsewhere?: number): Pick<OffsetStore, "claim" | "elsewhere"> {
+	const all = (offset: number | null) => async (partitions: readonly TopicPartition[]) => partitions.map((each) => ({ ...each, offset }));
+	return { claim: all(committed), ...(elsewhere === undefined ? {} : { elsewhere: all(elsewhere) }) };
+}
+
+function queries(forTime: number | null = 42): StartQueries {
 	return {
-		committed: async (partitions) => partitions.map((each) => ({ ...each, offset: committed })),
 		watermarks: async () => ({ low: 5, high: 99 }),
 		offsetForTime: async () => forTime,
 	};
@@ -23,22 +29,22 @@ describe("the start position", () => {
 		["latest", 99, "latest"],
 		[1_700_000_000_000, 42, "timestamp"],
 	] as const)("is resolved to a number where nothing is committed: %s", async (startFrom: StartFrom, offset, from) => {
-		const [start] = await resolveStartPositions([partition], startFrom, firstStart(), queries(null));
+		const [start] = await resolveStartPositions([partition], startFrom, firstStart(), queries(), store(null));
 		expect(start).toEqual({ ...partition, offset, committed: null, from });
 	});
 
 	it("is the end where no message is as young as the timestamp", async () => {
-		const [start] = await resolveStartPositions([partition], 1_700_000_000_000, firstStart(), queries(null, null));
+		const [start] = await resolveStartPositions([partition], 1_700_000_000_000, firstStart(), queries(null), store(null));
 		expect(start).toMatchObject({ offset: 99, from: "timestamp" });
 	});
 
 	it("is the committed offset wherever there is one", async () => {
-		const [start] = await resolveStartPositions([partition], "latest", firstStart(), queries(17));
+		const [start] = await resolveStartPositions([partition], "latest", firstStart(), queries(), store(17));
 		expect(start).toEqual({ ...partition, offset: 17, committed: 17, from: "committed" });
 	});
 
 	it("is the beginning for a partition that appeared later", async () => {
-		const [start] = await resolveStartPositions([{ topic: "t", partition: 1 }], "latest", firstStart(), queries(null));
+		const [start] = await resolveStartPositions([{ topic: "t", partition: 1 }], "latest", firstStart(), queries(), store(null));
 		expect(start).toMatchObject({ offset: 5, from: "beginning" });
 	});
 
@@ -48,12 +54,22 @@ describe("the start position", () => {
 			{ topic: "t", partition: 0, offset: 3 },
 			{ topic: "t", partition: 1, offset: null },
 		]);
-		const [start] = await resolveStartPositions([{ topic: "t", partition: 1 }], "latest", first, queries(null));
+		const [start] = await resolveStartPositions([{ topic: "t", partition: 1 }], "latest", first, queries(), store(null));
 		expect(start).toMatchObject({ offset: 5, from: "beginning" });
 	});
 
+	it.each([
+		["latest", 20, 20, "kafka"],
+		["latest", 200, 99, "latest"],
+		["latest", 2, 5, "kafka"],
+		["earliest", 20, 5, "earliest"],
+	] as const)("under %s with %i in another store is the lower one, and in the log", async (startFrom, elsewhere, offset, from) => {
+		const [start] = await resolveStartPositions([partition], startFrom, firstStart(), queries(), store(null, elsewhere));
+		expect(start).toMatchObject({ offset, from, committed: null });
+	});
+
 	it("is not guessed when the broker can't be asked", async () => {
-		const broken = { ...queries(null), watermarks: () => Promise.reject(new Error("timed out")) };
-		await expect(resolveStartPositions([partition], "latest", firstStart(), broken)).rejects.toThrow("timed out");
+		const broken = { ...queries(), watermarks: () => Promise.reject(new Error("timed out")) };
+		await expect(resolveStartPositions([partition], "latest", firstStart(), broken, store(null))).rejects.toThrow("timed out");
 	});
 });

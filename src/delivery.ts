@@ -1,0 +1,184 @@
+/**
+ * Everything between a message in Kafka and its committed offset, wired: what is received goes to the supervisor's children, their rows
+ * to the writer, what is finished to the ledger, and from there to where offsets are kept.
+ *
+ *   group consumer -> group supervisor -> partition worker -> worker thread
+ *                                               └-> batch writer, dead letters -> offset ledger -> offset committer
+ *
+ * Client, threads, database, clock and chance are handed in: the daemon brings the real ones, the simulation its own. Knows neither
+ * metrics nor logs; `listener` and the parts' own events tell what happens.
+ */
+import type { Config } from "./config/config.ts";
+import type { Clock } from "./core/clock.ts";
+import type { DeadLetterTarget } from "./core/dead-letter.ts";
+import type { TopicPartition } from "./core/message.ts";
+import type { PackedBatch } from "./core/packed-batch.ts";
+import type { Random } from "./core/random.ts";
+import type { TableLayout } from "./core/rows.ts";
+import { buildWriter, workerSettings } from "./daemon-parts.ts";
+import { isIncremental } from "./kafka/consumer-settings.ts";
+import type { GroupClient } from "./kafka/group-client.ts";
+import { GroupConsumer } from "./kafka/group-consumer.ts";
+import { OffsetCommitter } from "./kafka/offset-committer.ts";
+import { OffsetLedger } from "./kafka/offset-ledger.ts";
+import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "./kafka/offset-store.ts";
+import type { StartPosition } from "./kafka/start-position.ts";
+import type { BatchWriter } from "./sink/batch-writer.ts";
+import type { Database } from "./sink/database.ts";
+import { OffsetTable } from "./sink/offset-table.ts";
+import { problemOf } from "./sink/sql-faults.ts";
+import { StartTable } from "./sink/start-table.ts";
+import { type ChildSpec, GroupSupervisor, type SupervisorListener } from "./supervisor/group-supervisor.ts";
+import { RestartIntensity } from "./supervisor/restart-intensity.ts";
+import type { HandlerThreadFactory } from "./worker/handler-thread.ts";
+import { PartitionWorker } from "./worker/partition-worker.ts";
+import { packMessages } from "./worker/thread-codec.ts";
+import type { WorkerListener } from "./worker/worker-parts.ts";
+
+/** What is told beside the events of consumer, writer and committer. */
+export interface DeliveryListener {
+	readonly supervisor: SupervisorListener;
+	readonly worker: WorkerListener;
+	/** The table of offsets says that these partitions are another member's; they are dropped, and the group is joined anew. */
+	offsetsTakenOver(partitions: readonly TopicPartition[]): void;
+	/** Kafka's copy of the offsets could not follow the table. */
+	mirrorFailed(message: string): void;
+	/** Where the group began can't be noted down; only `verify` would have read it. */
+	startsNotRecorded(message: string): void;
+}
+
+/** See the file's header. */
+export interface DeliveryParts {
+	readonly config: Config;
+	readonly layouts: readonly TableLayout[];
+	readonly database: Database;
+	readonly deadLetters: DeadLetterTarget;
+	readonly createClient: () => GroupClient;
+	readonly createThread: HandlerThreadFactory;
+	readonly clock: Clock;
+	readonly random: Random;
+	readonly listener: DeliveryListener;
+}
+
+/** See the file's header. One life: `start`, then `stop`. */
+export class Delivery {
+	readonly ledger = new OffsetLedger();
+	readonly writer: BatchWriter;
+	readonly supervisor: GroupSupervisor<PackedBatch, PartitionWorker>;
+	readonly consumer: GroupConsumer;
+	readonly committer: OffsetCommitter;
+	readonly #parts: DeliveryParts;
+	readonly #offsetTable: OffsetTable | null;
+	readonly #starts: StartTable;
+
+	constructor(parts: DeliveryParts) {
+		const { config, database, clock, deadLetters } = parts;
+		this.#parts = parts;
+		const { store, table } = config.offsets;
+		const consumerGroup = config.kafka.group;
+		this.#offsetTable = store === "postgres" ? new OffsetTable({ database, table, consumerGroup }) : null;
+		this.#starts = new StartTable({ database, offsetsTable: table, consumerGroup });
+		this.writer = buildWriter(parts, parts.layouts);
+		this.supervisor = this.#buildSupervisor();
+		const offsets = this.#buildOffsetStore();
+		this.consumer = new GroupConsumer({
+			createClient: parts.createClient,
+			member: this.supervisor,
+			clock,
+			kafka: config.kafka,
+			incremental: isIncremental(config.kafka.protocol),
+			offsets,
+			recordStarts: (starts) => this.#recordStarts(starts),
+		});
+		this.committer = new OffsetCommitter({ ledger: this.ledger, store: offsets, clock, intervalMs: config.offsets.commitIntervalMs });
+		// A drain that waits for rows or letters looks again whether they can be written at all.
+		this.writer.on("table:blocked", () => this.supervisor.nudge());
+		this.writer.on("write:retried", () => this.supervisor.nudge());
+		deadLetters.on("target:blocked", () => this.supervisor.nudge());
+	}
+
+	/** Makes the tables of its own that are missing; rejects where it should be tried again. */
+	async prepare(): Promise<void> {
+		await this.#parts.deadLetters.prepare();
+		await this.#offsetTable?.prepare();
+	}
+
+	/** Joins the group. Resolves when the member has subscribed. */
+	async start(): Promise<void> {
+		await this.consumer.start();
+		this.committer.start();
+	}
+
+	/**
+	 * Takes no more, drains, flushes, commits, leaves the group (a static member only with `leave`), ends the threads. `drained` is false
+	 * where the deadline passed, `left` where the client didn't close. Database and dead letters' target stay their owner's.
+	 */
+	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean }> {
+		const drained = await this.supervisor.shutdown();
+		this.committer.dispose();
+		const left = await this.consumer.close({ leave });
+		await this.writer.dispose();
+		await this.#parts.deadLetters.dispose();
+		return { drained, left };
+	}
+
+	#buildOffsetStore(): OffsetStore {
+		const { listener } = this.#parts;
+		const kafka = new KafkaOffsetStore(() => this.consumer.client);
+		if (!this.#offsetTable) return kafka;
+		return new MirroredOffsetStore(this.#offsetTable, kafka, {
+			lost: (partitions) => {
+				listener.offsetsTakenOver(partitions);
+				this.supervisor.assignmentsLost(partitions);
+				this.consumer.rejoin();
+			},
+			mirrorFailed: (message) => listener.mirrorFailed(message),
+		});
+	}
+
+	#buildSupervisor(): GroupSupervisor<PackedBatch, PartitionWorker> {
+		const { config, clock, deadLetters, listener } = this.#parts;
+		return new GroupSupervisor<PackedBatch, PartitionWorker>({
+			offsets: this.ledger,
+			createChild: (spec) => this.#createWorker(spec),
+			pack: packMessages,
+			valve: {
+				pause: (partitions) => this.consumer.pause(partitions),
+				resume: (partitions) => this.consumer.resume(partitions),
+			},
+			commit: (partitions) => this.committer.commit(partitions),
+			rowsBlocked: () => this.writer.stuck || deadLetters.blocked,
+			clock,
+			limits: { ...config.workers, drainTimeoutMs: config.drain.timeoutMs },
+			listener: listener.supervisor,
+		});
+	}
+
+	#createWorker({ partition, finished, queueShare }: ChildSpec): PartitionWorker {
+		const { config, layouts, clock, random, createThread, deadLetters, listener } = this.#parts;
+		return new PartitionWorker({
+			partition,
+			settings: workerSettings(config, layouts),
+			createThread,
+			rows: this.writer,
+			deadLetters,
+			intensity: new RestartIntensity(config.supervisor),
+			clock,
+			random,
+			listener: listener.worker,
+			finished,
+			queueShare,
+		});
+	}
+
+	/** A database that is away is waited for; one that refuses only costs the record. */
+	async #recordStarts(starts: readonly StartPosition[]): Promise<void> {
+		try {
+			await this.#starts.record(starts);
+		} catch (error) {
+			const { fault, message } = problemOf(error);
+			if (fault === "transient" || fault === "connection") throw error;
+			this.#parts.listener.startsNotRecorded(message);
+		}
+	}
+}

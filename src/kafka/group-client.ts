@@ -1,0 +1,37 @@
+/** What the group consumer needs of a Kafka client. ConsumerClient is the real one; the simulation brings its own. */
+import type { EventEmitter } from "eventemitter3";
+import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+
+/** What the client says by itself. Codes are librdkafka's; -1 where it gives none. */
+export interface GroupClientEvents {
+	rebalance: (fact: { code: number; partitions: TopicPartition[] }) => void;
+	"broker:error": (fact: { message: string; code: number }) => void;
+	stats: (fact: { json: string }) => void;
+	endOfPartition: (position: TopicPartitionOffset) => void;
+}
+
+/** A partition and the offset stored for it; null where none is. */
+export interface StoredOffset extends TopicPartition {
+	readonly offset: number | null;
+}
+
+/** See the file's header. Promises reject with KafkaError. */
+export interface GroupClient extends EventEmitter<GroupClientEvents> {
+	connect(timeoutMs: number): Promise<void>;
+	subscribe(topics: readonly string[]): void;
+	/** Gives the subscription up: what is assigned is revoked, and the member leaves, also a static one. */
+	unsubscribe(): void;
+	consume(count: number, timeoutMs: number): Promise<ReceivedMessage[]>;
+	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void;
+	unassign(partitions: readonly TopicPartition[], incremental: boolean): void;
+	pause(partitions: readonly TopicPartition[]): void;
+	resume(partitions: readonly TopicPartition[]): void;
+	commit(offsets: readonly TopicPartitionOffset[]): Promise<void>;
+	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]>;
+	watermarks(partition: TopicPartition): Promise<{ low: number; high: number }>;
+	cachedHighWatermark(partition: TopicPartition): number | null;
+	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null>;
+	metadata(topic?: string): Promise<Map<string, number>>;
+	/** True when the client closed in time. */
+	close(): Promise<boolean>;
+}

@@ -1,0 +1,25 @@
+/** Errors of Kafka and its client, and the codes of theirs that are branched on. Needs no client: the simulation throws them too. */
+import { PocKaffeError } from "../core/errors.ts";
+
+/** librdkafka's codes that are branched on. */
+export const kafkaErrors = {
+	assignPartitions: -175,
+	revokePartitions: -174,
+	maxPollExceeded: -147,
+	autoOffsetReset: -140,
+	notImplemented: -170,
+	fatal: -150,
+	unknownTopicOrPartition: 3,
+	topicAuthorizationFailed: 29,
+	groupAuthorizationFailed: 30,
+	fencedInstanceId: 82,
+} as const;
+
+/** An error of Kafka or its client; `kafkaCode` as librdkafka numbers it. */
+export class KafkaError extends PocKaffeError {
+	readonly kafkaCode: number;
+	constructor(message: string, kafkaCode: number, options?: ErrorOptions) {
+		super(`kafka_${kafkaCode}`, message, options);
+		this.kafkaCode = kafkaCode;
+	}
+}

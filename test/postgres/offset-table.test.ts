@@ -1,0 +1,114 @@
+/** Offsets in the database, on a real Postgres: taken over by epoch, never moved back by who lost them. */
+import { describe, expect, it } from "vitest";
+import { OffsetTable } from "../../src/sink/offset-table.ts";
+import { StartTable } from "../../src/sink/start-table.ts";
+import { createTestDatabase } from "../support/test-database.ts";
+
+const first = { topic: "orders", partition: 0 };
+const second = { topic: "orders", partition: 1 };
+
+async function open() {
+	const db = await createTestDatabase();
+	const member = (consumerGroup = "g") => new OffsetTable({ database: db.database, table: "pockaffe_offsets", consumerGroup });
+	await member().prepare();
+	return { db, member, [Symbol.asyncDispose]: () => db[Symbol.asyncDispose]() };
+}
+
+describe("offsets in the database", () => {
+	it("are begun, stored, and found by the next owner", async () => {
+		await using test = await open();
+		const one = test.member();
+		expect(await one.claim([first, second])).toEqual([
+			{ ...first, offset: null },
+			{ ...second, offset: null },
+		]);
+		expect(await one.begin([{ ...first, offset: 7 }])).toEqual([{ ...first, offset: 7 }]);
+		expect(await one.store([{ ...first, offset: 9 }])).toEqual([]);
+		const two = test.member();
+		expect(await two.stored([first, second])).toEqual([
+			{ ...first, offset: 9 },
+			{ ...second, offset: null },
+		]);
+		expect(await two.claim([first])).toEqual([{ ...first, offset: 9 }]);
+	});
+
+	it("can't be moved by a former owner, who is told what it lost", async () => {
+		await using test = await open();
+		const zombie = test.member();
+		await zombie.begin([
+			{ ...first, offset: 0 },
+			{ ...second, offset: 0 },
+		]);
+		const owner = test.member();
+		await owner.claim([first]);
+		await owner.store([{ ...first, offset: 50 }]);
+		const late = [
+			{ ...first, offset: 20 },
+			{ ...second, offset: 30 },
+		];
+		expect(await zombie.store(late)).toEqual([first]);
+		expect(await zombie.store([{ ...first, offset: 60 }])).toEqual([first]);
+		expect(await owner.stored([first, second])).toEqual([
+			{ ...first, offset: 50 },
+			{ ...second, offset: 30 },
+		]);
+	});
+
+	it("begun by two at once keep the first offset, and belong to the later one", async () => {
+		await using test = await open();
+		const [one, two] = [test.member(), test.member()];
+		await one.claim([first]);
+		await two.claim([first]);
+		expect(await one.begin([{ ...first, offset: 5 }])).toEqual([{ ...first, offset: 5 }]);
+		expect(await two.begin([{ ...first, offset: 8 }])).toEqual([{ ...first, offset: 5 }]);
+		expect(await one.store([{ ...first, offset: 6 }])).toEqual([first]);
+		expect(await two.store([{ ...first, offset: 6 }])).toEqual([]);
+	});
+
+	it("go back only where their owner says so: the log was made again", async () => {
+		await using test = await open();
+		const owner = test.member();
+		await owner.begin([{ ...first, offset: 100 }]);
+		await owner.store([{ ...first, offset: 200 }]);
+		await owner.store([{ ...first, offset: 3 }]);
+		expect(await owner.stored([first])).toEqual([{ ...first, offset: 3 }]);
+	});
+
+	it("of a table that was restored from a backup are lost to who held them, and begin from the backup", async () => {
+		await using test = await open();
+		const owner = test.member();
+		await owner.begin([{ ...first, offset: 10 }]);
+		await test.db.database.query("create table backup as select * from pockaffe_offsets");
+		await owner.claim([first]);
+		await owner.store([{ ...first, offset: 40 }]);
+		await test.db.database.query("delete from pockaffe_offsets");
+		await test.db.database.query("insert into pockaffe_offsets select * from backup");
+		expect(await owner.store([{ ...first, offset: 50 }])).toEqual([first]);
+		expect(await owner.claim([first])).toEqual([{ ...first, offset: 10 }]);
+	});
+
+	it("are kept apart by consumer group", async () => {
+		await using test = await open();
+		await test.member("a").begin([{ ...first, offset: 1 }]);
+		expect(await test.member("b").stored([first])).toEqual([{ ...first, offset: null }]);
+	});
+});
+
+describe("where a group began", () => {
+	it("is noted, replaced by a later beginning, and empty where nothing was noted", async () => {
+		await using test = await open();
+		const starts = new StartTable({ database: test.db.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
+		expect(await starts.read()).toEqual(new Map());
+		await starts.record([{ ...first, offset: 12 }]);
+		await starts.record([
+			{ ...first, offset: 15 },
+			{ ...second, offset: 3 },
+		]);
+		expect(await starts.read()).toEqual(
+			new Map([
+				["orders/0", 15],
+				["orders/1", 3],
+			]),
+		);
+	});
+});
