@@ -12,6 +12,8 @@ import type { Database, DatabaseRow } from "./database.ts";
 import { exists, offsetsDdl } from "./schema.ts";
 import { quotedTable } from "./sql-names.ts";
 
+const UNDEFINED_TABLE = "42P01";
+
 interface Claim {
 	readonly epoch: string;
 	/** The last offset that was stored under this epoch, or found. */
@@ -96,8 +98,14 @@ export class OffsetTable {
 		}
 	}
 
-	#query(statement: string, entries: readonly object[]): Promise<readonly DatabaseRow[]> {
-		return this.#database.query(statement, [this.#group, JSON.stringify(entries)]);
+	/** A table that was dropped under the daemon is made again; the call fails all the same, and what was in it is begun anew. */
+	async #query(statement: string, entries: readonly object[]): Promise<readonly DatabaseRow[]> {
+		try {
+			return await this.#database.query(statement, [this.#group, JSON.stringify(entries)]);
+		} catch (error) {
+			if ((error as { code?: string }).code === UNDEFINED_TABLE) await this.prepare().catch(() => {});
+			throw error;
+		}
 	}
 }
 

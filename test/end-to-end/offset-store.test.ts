@@ -1,0 +1,129 @@
+/** Offsets kept in the database (brod's consumer_managed): its own backup goes on from its own offsets, and Kafka's follow. */
+import { expect, inject, it } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import { Producer } from "../../src/kafka/producer.ts";
+import { ClusterInspector } from "../../src/kafka/topics.ts";
+import type { Database } from "../../src/sink/database.ts";
+import { runDaemon } from "../support/daemon-process.ts";
+import { eventTable } from "../support/event-log.ts";
+import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { createTestDatabase } from "../support/test-database.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const brokers = inject("kafkaBrokers");
+
+function configFor(
+	topic: string,
+	group: string,
+	url: string,
+	store: "kafka" | "postgres",
+	startFrom = "earliest",
+): Record<string, unknown> {
+	return {
+		kafka: { brokers: [brokers], topics: [topic], group, startFrom, properties: { "session.timeout.ms": 6_000 } },
+		handler: { module: "pockaffe:json" },
+		database: { url },
+		tables: { events: eventTable },
+		offsets: { store, commitIntervalMs: 50 },
+	};
+}
+
+function events(topic: string, from: number, to: number) {
+	return Array.from({ length: to - from }, (_, i) => ({
+		topic,
+		partition: 0,
+		key: `k${from + i}`,
+		value: '{"name":"x"}',
+		timestamp: 1_700_000_000_000 + i,
+	}));
+}
+
+async function produce(topic: string, from: number, to: number): Promise<void> {
+	await using producer = await Producer.connect(kafkaAt(brokers));
+	await producer.produceMany(events(topic, from, to));
+}
+
+async function inKafka(group: string, topic: string): Promise<number | null | undefined> {
+	await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
+	return (await inspector.groupOffsets([topic]))[0]?.committed;
+}
+
+async function inTable(database: Database): Promise<number> {
+	const [row] = await database.query("select next_offset::int4 as next_offset from pockaffe_offsets");
+	return row?.next_offset as number;
+}
+
+describeOnKafka("offsets in the database", () => {
+	it("go back with a restored backup, which so catches up by itself; Kafka's follow both ways", { timeout: 120_000 }, async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, group] = [uniqueName("backup"), uniqueName("g")];
+		const config = configFor(topic, group, db.url, "postgres");
+		await loadTopic(brokers, { name: topic, partitions: 1 }, events(topic, 0, 10));
+		const reaches = async (offset: number) => {
+			await waitFor(`offset ${offset} in the table`, async () => (await inTable(db.database)) === offset);
+			await waitFor(`offset ${offset} in Kafka`, async () => (await inKafka(group, topic)) === offset);
+		};
+		{
+			await using daemon = await runDaemon(folder.path, config);
+			await reaches(10);
+			for (const table of ["events", "pockaffe_offsets"]) await db.database.query(`create table backup_${table} as select * from ${table}`);
+			await produce(topic, 10, 30);
+			await reaches(30);
+			expect(await daemon.stop()).toBe(0);
+		}
+		for (const table of ["events", "pockaffe_offsets"]) {
+			await db.database.query(`delete from ${table}`);
+			await db.database.query(`insert into ${table} select * from backup_${table}`);
+		}
+		await using daemon = await runDaemon(folder.path, config);
+		const start = await daemon.record("the start", ({ from }) => from !== undefined);
+		expect(start).toMatchObject({ offset: 10, from: "committed" });
+		await reaches(30);
+		expect((await db.database.query("select 1 from events")).length).toBe(30);
+		// Restored under the running daemon: it finds out with its next store, and begins anew from there.
+		await db.database.query("delete from events where kafka_offset >= 10");
+		await db.database.query("delete from pockaffe_offsets");
+		await db.database.query("insert into pockaffe_offsets select * from backup_pockaffe_offsets");
+		await produce(topic, 30, 31);
+		await reaches(31);
+		expect((await db.database.query("select 1 from events")).length).toBe(31);
+		await daemon.record("it says so", ({ msg }) => msg.includes("took the offsets over"));
+		await daemon.ready();
+		expect(await daemon.stop()).toBe(0);
+	});
+
+	it("begin where Kafka's are when the store is changed and startFrom would skip messages", { timeout: 120_000 }, async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, group] = [uniqueName("moved"), uniqueName("g")];
+		await loadTopic(brokers, { name: topic, partitions: 1 }, events(topic, 0, 10));
+		{
+			await using daemon = await runDaemon(folder.path, configFor(topic, group, db.url, "kafka"));
+			await waitFor("the commit", async () => (await inKafka(group, topic)) === 10);
+			expect(await daemon.stop()).toBe(0);
+		}
+		await produce(topic, 10, 20);
+		await using daemon = await runDaemon(folder.path, configFor(topic, group, db.url, "postgres", "latest"));
+		expect(await daemon.record("the start", ({ from }) => from !== undefined)).toMatchObject({ offset: 10, from: "kafka" });
+		await waitFor("all rows", async () => (await db.database.query("select 1 from events")).length === 20);
+		expect(await daemon.stop()).toBe(0);
+	});
+
+	it("that can't be read hold the start up, not for good: nothing is skipped", { timeout: 120_000 }, async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, group] = [uniqueName("locked"), uniqueName("g")];
+		await loadTopic(brokers, { name: topic, partitions: 1 }, events(topic, 0, 10));
+		await db.database.query("create table pockaffe_offsets (nothing text)");
+		await using daemon = await runDaemon(folder.path, configFor(topic, group, db.url, "postgres"));
+		await daemon.record("the reason", ({ msg }) => msg.includes("offsets can't be looked at"));
+		await waitFor("a reason", async () => (await daemon.notReady()).some(({ code }) => code === "not_in_group"));
+		await db.database.query("drop table pockaffe_offsets");
+		await waitFor("all rows", async () => (await db.database.query("select 1 from events")).length === 10);
+		await daemon.ready();
+		expect(await daemon.stop()).toBe(0);
+	});
+});
