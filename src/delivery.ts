@@ -173,12 +173,21 @@ export class Delivery {
 
 	/** A database that is away is waited for; one that refuses only costs the record. */
 	async #recordStarts(starts: readonly StartPosition[]): Promise<void> {
+		const chosen = starts.filter(isChosen);
+		const others = starts.filter((start) => !isChosen(start));
+		if (others.length > 0) void this.#starts.forget(others).catch(() => {});
+		if (chosen.length === 0) return;
 		try {
-			await this.#starts.record(starts);
+			await this.#starts.record(chosen);
 		} catch (error) {
 			const { fault, message } = problemOf(error);
 			if (fault === "transient" || fault === "connection") throw error;
 			this.#parts.listener.startsNotRecorded(message);
 		}
 	}
+}
+
+/** Not the log's beginning: somebody wanted it so. */
+function isChosen({ from }: StartPosition): boolean {
+	return from === "latest" || from === "timestamp";
 }

@@ -1,12 +1,12 @@
 /** `dead-letters list | show | replay | discard`: what could not be handled or written, looked at and looked after. */
 import { type Command, Option } from "commander";
+import { replayLetters } from "../audit/dead-letter-replay.ts";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import type { LetterFilter, LetterStore, StoredLetter } from "../core/dead-letter.ts";
 import { ExitError, exitCodes, PocKaffeError } from "../core/errors.ts";
 import { partitionName } from "../core/message.ts";
 import { systemRandom } from "../core/random.ts";
-import { replayLetters } from "../dead-letter-replay.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 import { DeadLetterTopicStore } from "../kafka/dead-letter-topic-store.ts";
 import { connectDatabase, type Database } from "../sink/database.ts";

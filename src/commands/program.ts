@@ -11,6 +11,7 @@ import { registerProduce } from "./produce.ts";
 import { registerRun } from "./run.ts";
 import { registerSchema } from "./schema.ts";
 import { registerTopic } from "./topic.ts";
+import { registerVerify } from "./verify.ts";
 
 /** Runs the command line; resolves to the exit code. Never rejects. */
 export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
@@ -37,6 +38,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 		registerOffsets,
 		registerControl,
 		registerDeadLetters,
+		registerVerify,
 	];
 	for (const register of registrations) register(program, context);
 	try {

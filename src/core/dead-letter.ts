@@ -75,10 +75,19 @@ export interface DeadLetterTarget extends EventEmitter<DeadLetterEvents> {
 	dispose(): Promise<void>;
 }
 
+/** Where a letter's message is, and what it came to. */
+export interface LetterPosition extends TopicPartition {
+	readonly offset: number;
+	readonly reason: string;
+	readonly state: string;
+}
+
 /** The letters of one consumer group as people work with them. Calls reject with the database's or Kafka's error. */
 export interface LetterStore extends AsyncDisposable {
 	/** By topic, partition and offset. */
 	find(filter: LetterFilter): Promise<StoredLetter[]>;
+	/** All letters that were not replayed with success: open, discarded, skipped. In no order. */
+	unreplayed(): Promise<LetterPosition[]>;
 	/** Says what a replay made of a letter: `error` is null where it went through, else the letter stays open. */
 	replayed(letter: TopicPartition & { readonly offset: number }, error: string | null): Promise<void>;
 	/** Marks all that match as discarded; returns how many. A topic can't: ExitError (usage). */

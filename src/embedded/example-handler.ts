@@ -7,13 +7,14 @@
 
 /** What is read of a message. */
 interface Message {
+	readonly offset: number;
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;
 	/** Record timestamp in ms. */
 	readonly ts: number;
 }
 
-/** Lives as long as the worker; another one begins with every restart. */
+/** Lives as long as the worker; another one begins with every restart. Counts only: a row must be made of its message alone. */
 interface State {
 	handled: number;
 }
@@ -44,7 +45,7 @@ export function handleMessage(message: Message, state: State): Outcome | Promise
 	const event = JSON.parse(message.value.toString("utf8")) as SensorEvent;
 	if (event.crash === true && message.ts >= threadStartedAt) return crash();
 	state.handled++;
-	const note = event.crash === true ? "handled after a crash" : `event ${state.handled} of its worker`;
+	const note = event.crash === true ? "handled after a crash" : `event at offset ${message.offset}`;
 	return { id, fields: { name: event.name ?? null, amount: event.amount ?? null, note } };
 }
 

@@ -4,14 +4,11 @@
  */
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
-import { type LetterFilter, type LetterStore, letterName, type StoredLetter } from "../core/dead-letter.ts";
+import { type LetterFilter, type LetterPosition, type LetterStore, letterName, type StoredLetter } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import type { TopicPartition } from "../core/message.ts";
-import { kafkaClientSettings } from "./client-settings.ts";
-import { connectOrExplain } from "./connect.ts";
-import { ConsumerClient } from "./consumer-client.ts";
 import { type LetterOrigin, type LetterRecord, readLetterRecord, replayedHeaders } from "./dead-letter-record.ts";
-import { KafkaError } from "./kafka-error.ts";
+import { LogReader } from "./log-reader.ts";
 import { Producer } from "./producer.ts";
 
 /** What the topic is read with. */
@@ -20,11 +17,6 @@ export interface DeadLetterTopicStoreParts extends LetterOrigin {
 	readonly topic: string;
 	readonly clock: Clock;
 }
-
-const CONNECT_TIMEOUT_MS = 10_000;
-/** No record for so long, and the rest of the topic can't be read. */
-const SILENCE_MS = 30_000;
-const POLL = { count: 1_000, timeoutMs: 50 };
 
 /** See the file's header. */
 export class DeadLetterTopicStore implements LetterStore {
@@ -53,6 +45,13 @@ export class DeadLetterTopicStore implements LetterStore {
 		const found = [...letters.values()].filter((letter) => matchesAll(letter, { state })).sort(byPosition);
 		for (const letter of found) this.#keys.set(letterName(letter), letter.key);
 		return found.slice(0, limit);
+	}
+
+	async unreplayed(): Promise<LetterPosition[]> {
+		const letters = await this.find({});
+		return letters
+			.filter(({ state }) => state !== "replayed")
+			.map(({ topic, partition, offset, reason, state }) => ({ topic, partition, offset, reason, state }));
 	}
 
 	async replayed(letter: TopicPartition & { readonly offset: number }, error: string | null): Promise<void> {
@@ -94,37 +93,20 @@ export class DeadLetterTopicStore implements LetterStore {
 	/** Reads all partitions up to where they end now, this group's records in each partition's order. */
 	async #read(take: (record: LetterRecord) => void): Promise<void> {
 		const { kafka, topic, consumerGroup, clock } = this.#parts;
-		const settings = {
-			...kafkaClientSettings(kafka),
-			"group.id": `${consumerGroup}-dead-letters`,
-			"enable.auto.commit": false,
-			"enable.auto.offset.store": false,
-			"enable.partition.eof": true,
-			"fetch.wait.max.ms": 100,
-		};
-		const client = new ConsumerClient(settings, { "auto.offset.reset": "earliest" }, clock);
-		try {
-			await connectOrExplain(client.raw, kafka, CONNECT_TIMEOUT_MS);
-			const partitions = (await client.metadata()).get(topic);
-			if (!partitions) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}: no dead letter was written yet`);
-			const all = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }));
-			const starts = await Promise.all(all.map(async (each) => ({ ...each, offset: (await client.watermarks(each)).low })));
-			const unread = new Set(all.map(({ partition }) => partition));
-			client.on("endOfPartition", ({ partition }) => unread.delete(partition));
-			client.assign(starts, false);
-			for (let heardAt = clock.monotonic(); unread.size > 0; ) {
-				const before = unread.size;
-				const messages = await client.consume(POLL.count, POLL.timeoutMs);
-				if (messages.length > 0 || unread.size < before) heardAt = clock.monotonic();
-				if (clock.monotonic() - heardAt > SILENCE_MS)
-					throw new KafkaError(`topic ${topic} can't be read: nothing came for ${SILENCE_MS} ms`, -1);
-				for (const message of messages) {
-					const record = readLetterRecord(message);
-					if (record?.consumerGroup === consumerGroup) take(record);
-				}
+		await using reader = await LogReader.connect(kafka, clock, `${consumerGroup}-dead-letters`);
+		const found = reader.metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
+		if (!found) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}: no dead letter was written yet`);
+		const ranges = await Promise.all(
+			found.partitions.map(async ({ id: partition }) => {
+				const { low, high } = await reader.watermarks({ topic, partition });
+				return { topic, partition, from: low, to: high };
+			}),
+		);
+		for await (const [, messages] of reader.read(ranges)) {
+			for (const message of messages) {
+				const record = readLetterRecord(message);
+				if (record?.consumerGroup === consumerGroup) take(record);
 			}
-		} finally {
-			await client.close();
 		}
 	}
 }

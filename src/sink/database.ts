@@ -14,6 +14,8 @@ export type DatabaseRow = Readonly<Record<string, unknown>>;
 export interface Database {
 	/** Runs one statement; rejects with the driver's error, or `QUERY_DEADLINE`. Prepared unless it has no parameters. */
 	query(text: string, parameters?: readonly (string | null)[]): Promise<readonly DatabaseRow[]>;
+	/** The rows of a statement without parameters, `batchRows` at a time, as of its beginning; holds a connection until the last. */
+	stream(text: string, batchRows: number): AsyncIterable<readonly DatabaseRow[]>;
 	/** Ends the connections; queries under way get a second. Idempotent. */
 	close(): Promise<void>;
 }
@@ -26,6 +28,8 @@ export interface DatabaseOptions {
 	readonly clock: Clock;
 	/** Own deadline of a query in ms, default 45 s: above the server's statement timeout, so that only a dead connection meets it. */
 	readonly deadlineMs?: number;
+	/** The server's `statement_timeout` in ms, default 30 s; 0: none. */
+	readonly statementTimeoutMs?: number;
 }
 
 const CONNECT_TIMEOUT_S = 5;
@@ -36,12 +40,13 @@ const DEADLINE_MS = 45_000;
 const RECONNECT_S = 0.25;
 
 /** Makes the pool; connects with the first query. Throws ExitError (usage) for a URL that is none. */
-export function connectDatabase({ url, connections, clock, deadlineMs = DEADLINE_MS }: DatabaseOptions): Database {
-	let pool = createPool(url, connections);
+export function connectDatabase(options: DatabaseOptions): Database {
+	const { url, connections, clock, deadlineMs = DEADLINE_MS, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = options;
+	let pool = createPool(url, connections, statementTimeoutMs);
 	let closed = false;
 	const rebuild = (broken: postgres.Sql) => {
 		if (pool !== broken || closed) return;
-		pool = createPool(url, connections);
+		pool = createPool(url, connections, statementTimeoutMs);
 		void broken.end({ timeout: 0 }).catch(() => {});
 	};
 	return {
@@ -59,6 +64,9 @@ export function connectDatabase({ url, connections, clock, deadlineMs = DEADLINE
 					.finally(settled);
 			});
 		},
+		async *stream(text, batchRows) {
+			yield* pool.unsafe(text).cursor(batchRows) as unknown as AsyncIterable<DatabaseRow[]>;
+		},
 		async close() {
 			if (closed) return;
 			closed = true;
@@ -67,14 +75,14 @@ export function connectDatabase({ url, connections, clock, deadlineMs = DEADLINE
 	};
 }
 
-function createPool(url: string, connections: number): postgres.Sql {
+function createPool(url: string, connections: number, statementTimeoutMs: number): postgres.Sql {
 	const options = {
 		max: connections,
 		fetch_types: false,
 		connect_timeout: CONNECT_TIMEOUT_S,
 		backoff: () => RECONNECT_S,
 		onnotice: () => {},
-		connection: { application_name: "pockaffe", statement_timeout: STATEMENT_TIMEOUT_MS, lock_timeout: LOCK_TIMEOUT_MS },
+		connection: { application_name: "pockaffe", statement_timeout: statementTimeoutMs, lock_timeout: LOCK_TIMEOUT_MS },
 		socket: socketWithoutDelay,
 		...tlsOptions(url),
 	};

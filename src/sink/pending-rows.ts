@@ -5,7 +5,7 @@
  * Step 7 of a message's way (README).
  */
 import type { RowFault, TableLayout, VersionStrategy } from "../core/rows.ts";
-import type { UpsertRow } from "./cas-upsert.ts";
+import type { UpsertRow } from "./row-parameters.ts";
 import { compareVersions, type RowVersion } from "./row-version.ts";
 
 /** Who is told of a row's fate; a submission of a partition worker. */

@@ -5,9 +5,10 @@
  * Step 8 of a message's way (README).
  */
 import type { TableLayout } from "../core/rows.ts";
-import { countsOf, type UpsertCounts, upsertParameters } from "./cas-upsert.ts";
+import { countsOf, type UpsertCounts } from "./cas-upsert.ts";
 import type { Database } from "./database.ts";
 import type { PendingRow } from "./pending-rows.ts";
+import { rowParameters } from "./row-parameters.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
 
 /** What became of a batch. `left` was not written because of `problem`: the same rows again, later. */
@@ -24,7 +25,7 @@ const nothing: UpsertCounts = { inserted: 0, updated: 0, deleted: 0, stale: { re
 /** Writes rows (one per id, sorted). Never rejects. */
 export async function writeRows(database: Database, layout: TableLayout, statement: string, rows: PendingRow[]): Promise<WriteResult> {
 	try {
-		const [row] = await database.query(statement, upsertParameters(layout, rows));
+		const [row] = await database.query(statement, rowParameters(layout, rows));
 		return { written: rows, refused: [], left: [], problem: null, counts: countsOf(row ?? {}) };
 	} catch (error) {
 		const problem = problemOf(error);

@@ -40,12 +40,21 @@ export class StartTable {
 	/** Notes starts; a later one of the same partition replaces it. */
 	async record(starts: readonly TopicPartitionOffset[]): Promise<void> {
 		if (!(await exists(this.#database, this.#name))) await this.#database.query(startsDdl(this.#name));
-		const entries = starts.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
 		await this.#database.query(
 			`insert into ${quotedTable(this.#name)} (consumer_group, topic, partition, start_offset, recorded_at)
 select $1::text, e.value->>'topic', (e.value->>'partition')::int4, (e.value->>'offset')::bigint, now() from json_array_elements($2::text::json) as e(value)
 on conflict (consumer_group, topic, partition) do update set start_offset = excluded.start_offset, recorded_at = excluded.recorded_at`,
-			[this.#group, JSON.stringify(entries)],
+			[this.#group, entriesOf(starts)],
+		);
+	}
+
+	/** These partitions were begun at the log's beginning: what was noted of an earlier life of the group doesn't hold any more. */
+	async forget(partitions: readonly TopicPartitionOffset[]): Promise<void> {
+		if (!(await exists(this.#database, this.#name))) return;
+		await this.#database.query(
+			`delete from ${quotedTable(this.#name)} s using json_array_elements($2::text::json) as e(value)
+where s.consumer_group = $1::text and s.topic = e.value->>'topic' and s.partition = (e.value->>'partition')::int4`,
+			[this.#group, entriesOf(partitions)],
 		);
 	}
 
@@ -58,4 +67,8 @@ on conflict (consumer_group, topic, partition) do update set start_offset = excl
 		);
 		return new Map(rows.map((row) => [partitionName(row as unknown as TopicPartition), Number(row.start_offset)]));
 	}
+}
+
+function entriesOf(positions: readonly TopicPartitionOffset[]): string {
+	return JSON.stringify(positions.map(({ topic, partition, offset }) => ({ topic, partition, offset })));
 }

@@ -65,7 +65,7 @@ export class PartitionWorker {
 		return this.#state;
 	}
 
-	get queue(): Pick<MessageQueue, "queued" | "handed" | "bytes"> {
+	get queue(): Pick<MessageQueue, "queued" | "handed" | "bytes" | "unconfirmed"> {
 		return this.#queue;
 	}
 

@@ -57,7 +57,7 @@ async function start(): Promise<StartReply> {
 async function init({ handler, handles }: LoadedHandler): Promise<StartReply> {
 	progress.enter("init");
 	try {
-		const info = { ...data.partition, purpose: "run" as const, tables: data.tables.map(({ name }) => name) };
+		const info = { ...data.partition, purpose: data.purpose, tables: data.tables.map(({ name }) => name) };
 		state = await handler.init?.(info, data.options);
 		return { ok: true, handles };
 	} catch (error) {

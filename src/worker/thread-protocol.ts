@@ -9,6 +9,8 @@ export interface ThreadData {
 	readonly module: string;
 	readonly options: unknown;
 	readonly partition: TopicPartition;
+	/** Why the handler runs. */
+	readonly purpose: "run" | "verify";
 	readonly tables: readonly TableLayout[];
 	readonly maxOutcomeBytes: number;
 	/** `handler.concurrency`. */

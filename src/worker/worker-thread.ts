@@ -38,6 +38,8 @@ export interface WorkerThreadOptions {
 	/** Heap of a thread in MiB. */
 	readonly maxHeapMb: number;
 	readonly timestampType: "" | "create" | "append";
+	/** What init is told; `run` by default. */
+	readonly purpose?: "run" | "verify";
 	/** Told each line that a handler prints; without it they go to the process's own output. Not for `pockaffe:log`, which prints to be read. */
 	readonly printed?: (partition: TopicPartition, line: PrintedLine) => void;
 }
@@ -67,7 +69,7 @@ class WorkerThread implements HandlerThread {
 	#ending: Promise<void> | null = null;
 	#stopListening: () => void = () => {};
 
-	constructor({ handler, tables, maxHeapMb, timestampType, printed }: WorkerThreadOptions, partition: TopicPartition) {
+	constructor({ handler, tables, maxHeapMb, timestampType, purpose = "run", printed }: WorkerThreadOptions, partition: TopicPartition) {
 		this.#module = handler.module;
 		const output = printed && handler.module !== "pockaffe:log" ? `pockaffe ${process.pid} ${++threads}` : null;
 		if (printed && output) this.#stopListening = listenToOutput(output, (line) => printed(partition, line));
@@ -75,6 +77,7 @@ class WorkerThread implements HandlerThread {
 			module: handler.module,
 			options: handler.options,
 			partition,
+			purpose,
 			tables,
 			maxOutcomeBytes: handler.maxOutcomeBytes,
 			concurrency: handler.concurrency,

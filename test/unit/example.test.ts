@@ -5,7 +5,7 @@ import { handleMessage, init } from "../../src/embedded/example-handler.ts";
 import { type SampleRecord, sampleRecord, startSampleProducer } from "../../src/embedded/sample-producer.ts";
 
 function message(value: object | null, ts: number, key: string | null = "sensor-001") {
-	return { key: key === null ? null : Buffer.from(key), value: value && Buffer.from(JSON.stringify(value)), ts };
+	return { key: key === null ? null : Buffer.from(key), value: value && Buffer.from(JSON.stringify(value)), ts, offset: 12 };
 }
 
 /** Timers that fire when told to; one second is 1000 of `advance`. */
@@ -45,10 +45,10 @@ describe("example handler", () => {
 		const state = init();
 		expect(handleMessage(message({ name: "sensor-001", amount: 7 }, 1), state)).toEqual({
 			id: "sensor-001",
-			fields: { name: "sensor-001", amount: 7, note: "event 1 of its worker" },
+			fields: { name: "sensor-001", amount: 7, note: "event at offset 12" },
 		});
 		expect(handleMessage(message({ name: "sensor-001", amount: 8 }, 2), state)).toMatchObject({
-			fields: { note: "event 2 of its worker" },
+			fields: { note: "event at offset 12" },
 		});
 		expect(handleMessage(message(null, 3), state)).toEqual({ id: "sensor-001", delete: true });
 		expect(handleMessage(message({}, 3, null), state)).toEqual({ reject: "an event needs a key" });

@@ -2,20 +2,20 @@
  * Dead letters through the handler again, under their original coordinates: by the same partition worker and writer that the daemon
  * has, so that order, isolation and CAS hold here too (a row that is newer by now is not moved back). One attempt per letter.
  */
-import type { Config } from "./config/config.ts";
-import { tableLayouts } from "./config/table-layouts.ts";
-import type { Clock } from "./core/clock.ts";
-import type { DeadLetter, StoredLetter } from "./core/dead-letter.ts";
-import { ExitError, exitCodes } from "./core/errors.ts";
-import { partitionName, type TopicPartition } from "./core/message.ts";
-import type { Random } from "./core/random.ts";
-import { buildWriter, threadOptions, workerSettings } from "./daemon-parts.ts";
-import type { BatchWriter } from "./sink/batch-writer.ts";
-import type { Database } from "./sink/database.ts";
-import { RestartIntensity } from "./supervisor/restart-intensity.ts";
-import { PartitionWorker } from "./worker/partition-worker.ts";
-import { packMessages } from "./worker/thread-codec.ts";
-import { createHandlerThreadFactory } from "./worker/worker-thread.ts";
+import type { Config } from "../config/config.ts";
+import { tableLayouts } from "../config/table-layouts.ts";
+import type { Clock } from "../core/clock.ts";
+import type { DeadLetter, StoredLetter } from "../core/dead-letter.ts";
+import { ExitError, exitCodes } from "../core/errors.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { Random } from "../core/random.ts";
+import { buildWriter, threadOptions, workerSettings } from "../daemon-parts.ts";
+import type { BatchWriter } from "../sink/batch-writer.ts";
+import type { Database } from "../sink/database.ts";
+import { RestartIntensity } from "../supervisor/restart-intensity.ts";
+import { PartitionWorker } from "../worker/partition-worker.ts";
+import { packMessages } from "../worker/thread-codec.ts";
+import { createHandlerThreadFactory } from "../worker/worker-thread.ts";
 
 /** What a replay is given. */
 export interface ReplayParts {

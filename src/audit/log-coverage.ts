@@ -1,0 +1,110 @@
+/**
+ * What of the log was read, and what a row's origin says in the light of it: whether its message was to be expected, lies past the end,
+ * became a dead letter, or can't be known any more. Pure.
+ */
+import type { LetterPosition } from "../core/dead-letter.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
+
+/** The piece of a partition that is looked at: offsets `from` (included) to `to` (excluded). */
+export interface CoveredPartition extends TopicPartition {
+	/** Where the group began, 0 where nothing else was recorded. */
+	readonly start: number;
+	/** First offset that the log still holds. */
+	readonly low: number;
+	/** What the group has committed; null where nothing. */
+	readonly committed: number | null;
+	readonly from: number;
+	readonly to: number;
+}
+
+/**
+ * inside: the message is in the log, before the end, and no dead letter · ahead: at or past the end · lettered: a dead letter ·
+ * unchecked: the log doesn't hold it (any more), or the group began behind it.
+ */
+export type Standing = "inside" | "ahead" | "lettered" | "unchecked";
+
+interface Covered {
+	readonly range: CoveredPartition;
+	readonly letters: Map<number, LetterPosition>;
+	next: number;
+	/** Ends and beginnings of the gaps, ascending: [from, to, from, to, …]. */
+	readonly gaps: number[];
+}
+
+/** See the file's header. */
+export class LogCoverage {
+	readonly #partitions = new Map<string, Covered>();
+
+	constructor(ranges: readonly CoveredPartition[], letters: readonly LetterPosition[]) {
+		for (const range of ranges) this.#partitions.set(partitionName(range), { range, letters: new Map(), next: range.from, gaps: [] });
+		for (const letter of letters) {
+			const covered = this.#partitions.get(partitionName(letter));
+			if (covered && letter.offset < covered.range.to) covered.letters.set(letter.offset, letter);
+		}
+	}
+
+	/** The dead letter of a message; undefined where there is none. */
+	letterAt(partition: TopicPartition, offset: number): LetterPosition | undefined {
+		return this.#partitions.get(partitionName(partition))?.letters.get(offset);
+	}
+
+	/** Letters by state, of the piece looked at. */
+	get letters(): Readonly<Record<string, number>> {
+		const counts: Record<string, number> = { open: 0, discarded: 0, skipped: 0 };
+		for (const { letters } of this.#partitions.values()) {
+			for (const { state } of letters.values()) counts[state] = (counts[state] ?? 0) + 1;
+		}
+		return counts;
+	}
+
+	/** Messages were read; offsets between them don't exist (any more). */
+	read(partition: TopicPartition, offsets: Iterable<number>): void {
+		const covered = this.#partitions.get(partitionName(partition));
+		if (!covered) return;
+		for (const offset of offsets) {
+			if (offset > covered.next) covered.gaps.push(covered.next, offset);
+			covered.next = offset + 1;
+		}
+	}
+
+	/** Nothing more comes: what is missing up to the end is a gap too. */
+	finished(): void {
+		for (const covered of this.#partitions.values()) {
+			const { range, next } = covered;
+			if (next < range.to) covered.gaps.push(next, range.to);
+			covered.next = range.to;
+		}
+	}
+
+	/** What a row's origin means. */
+	standingOf(origin: TopicPartition & { readonly offset: number }): Standing {
+		const covered = this.#partitions.get(partitionName(origin));
+		if (!covered || origin.offset < 0) return "inside";
+		const { range, letters, gaps } = covered;
+		if (origin.offset >= (range.committed ?? range.to)) return "ahead";
+		if (letters.has(origin.offset)) return "lettered";
+		if (origin.offset < range.from || origin.offset >= range.to) return "unchecked";
+		return isInGap(gaps, origin.offset) ? "unchecked" : "inside";
+	}
+
+	/** Offsets that the log doesn't hold: removed by retention or compaction, aborted, or never messages at all (transaction marks). */
+	get absentOffsets(): number {
+		let absent = 0;
+		for (const { range, gaps } of this.#partitions.values()) {
+			absent += Math.max(0, Math.min(range.low, range.committed ?? 0) - range.start);
+			for (let i = 0; i < gaps.length; i += 2) absent += (gaps[i + 1] as number) - (gaps[i] as number);
+		}
+		return absent;
+	}
+}
+
+function isInGap(gaps: readonly number[], offset: number): boolean {
+	let [low, high] = [0, gaps.length / 2 - 1];
+	while (low <= high) {
+		const middle = (low + high) >>> 1;
+		if (offset < (gaps[2 * middle] as number)) high = middle - 1;
+		else if (offset >= (gaps[2 * middle + 1] as number)) low = middle + 1;
+		else return true;
+	}
+	return false;
+}

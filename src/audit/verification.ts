@@ -1,0 +1,312 @@
+/**
+ * Did everything arrive? Reads the log up to what the group has committed, runs the handler over it, folds its rows by version and
+ * compares them with the tables. Changes nothing in Kafka and nothing in the database.
+ *
+ * What can't be known is said and not guessed: messages that the log no longer holds, dead letters, rows of messages past the end.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Config } from "../config/config.ts";
+import { tableLayouts } from "../config/table-layouts.ts";
+import type { Clock } from "../core/clock.ts";
+import type { DeadLetter, LetterPosition } from "../core/dead-letter.ts";
+import { ExitError, exitCodes } from "../core/errors.ts";
+import { isTopicMeant, partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
+import type { Random } from "../core/random.ts";
+import type { RowBlock, TableLayout } from "../core/rows.ts";
+import { threadOptions } from "../daemon-parts.ts";
+import { LogReader } from "../kafka/log-reader.ts";
+import type { Database } from "../sink/database.ts";
+import { ExpectedRows } from "../sink/expected-rows.ts";
+import { OffsetTable } from "../sink/offset-table.ts";
+import { StartTable } from "../sink/start-table.ts";
+import { compareTable, type RowFinding } from "../sink/table-comparison.ts";
+import type { RowSubmission } from "../worker/ports.ts";
+import { createHandlerThreadFactory } from "../worker/worker-thread.ts";
+import { type CoveredPartition, LogCoverage } from "./log-coverage.ts";
+import { VerifyingWorker } from "./verifying-worker.ts";
+
+/** What a verification is given. */
+export interface VerificationParts {
+	readonly config: Config;
+	readonly database: Database;
+	/** All dead letters of the group that were not replayed. */
+	readonly letters: readonly LetterPosition[];
+	readonly clock: Clock;
+	readonly random: Random;
+	/** Ends it early; the promise rejects then. */
+	readonly signal: AbortSignal;
+	/** At most so many differences are kept; all are counted. */
+	readonly maxDifferences: number;
+	/** Told now and then; `table` is null while the log is read. */
+	readonly progress: (progress: { readonly read: number; readonly total: number; readonly table: string | null }) => void;
+}
+
+/** A message that the handler can't get through now, and that is no dead letter. */
+export interface FailedMessage extends TopicPartition {
+	readonly kind: "failed";
+	readonly offset: number;
+	readonly reason: DeadLetter["reason"];
+	readonly error: string;
+}
+
+/** Something that should not be. */
+export type Difference = RowFinding | FailedMessage;
+
+/** How many ids or messages of each kind. */
+export interface VerificationCounts {
+	/** Ids whose row is what the log says. */
+	matched: number;
+	/** Deletes whose tombstone is gone: as good as a match. */
+	purged: number;
+	/** Ids with a row of a message at or past the end: newer than what was looked at. */
+	ahead: number;
+	/** Ids with a row of a message that the log doesn't hold. */
+	unchecked: number;
+	/** Ids with a row of a message that is a dead letter (its other rows were good, or it went through another time). */
+	lettered: number;
+	missing: number;
+	older: number;
+	newer: number;
+	different: number;
+	extra: number;
+	unwritable: number;
+	failed: number;
+}
+
+/** The result. */
+export interface VerificationReport {
+	readonly group: string;
+	readonly partitions: readonly CoveredPartition[];
+	/** Messages read. */
+	readonly messages: number;
+	/** Offsets that the log doesn't hold, so that nothing can be said of them. */
+	readonly absentOffsets: number;
+	/** Dead letters by state, accounted for. */
+	readonly letters: Readonly<Record<string, number>>;
+	readonly counts: Readonly<VerificationCounts>;
+	/** The first differences. */
+	readonly differences: readonly Difference[];
+	/** True without any difference. */
+	readonly verified: boolean;
+}
+
+const differenceKinds = ["missing", "older", "newer", "different", "extra", "unwritable", "failed"] as const;
+/** Messages read and not handled yet, in all partitions. */
+const MAX_PENDING = 20_000;
+/** Threads at a time: more only share the processors. */
+const MAX_THREADS = Math.min(4, availableParallelism());
+
+/** See the file's header. Rejects (ExitError, KafkaError, the database's error) where it can't be carried through. */
+export async function verify(parts: VerificationParts): Promise<VerificationReport> {
+	const folder = await mkdtemp(join(tmpdir(), "pockaffe-verify-"));
+	try {
+		await using reader = await LogReader.connect(parts.config.kafka, parts.clock, parts.config.kafka.group);
+		const ranges = await coveredPartitions(parts, reader);
+		return await new Verification(parts, ranges, folder).run(reader);
+	} finally {
+		await rm(folder, { recursive: true, force: true });
+	}
+}
+
+class Verification {
+	readonly #parts: VerificationParts;
+	readonly #ranges: readonly CoveredPartition[];
+	readonly #coverage: LogCoverage;
+	readonly #layouts: readonly TableLayout[];
+	readonly #expected: ReadonlyMap<string, ExpectedRows>;
+	readonly #differences: Difference[] = [];
+	readonly #counts: VerificationCounts = {
+		matched: 0,
+		purged: 0,
+		ahead: 0,
+		unchecked: 0,
+		lettered: 0,
+		missing: 0,
+		older: 0,
+		newer: 0,
+		different: 0,
+		extra: 0,
+		unwritable: 0,
+		failed: 0,
+	};
+	readonly #total: number;
+	#messages = 0;
+	#wake: () => void = () => {};
+
+	constructor(parts: VerificationParts, ranges: readonly CoveredPartition[], folder: string) {
+		this.#parts = parts;
+		this.#ranges = ranges;
+		this.#coverage = new LogCoverage(ranges, parts.letters);
+		this.#layouts = tableLayouts(parts.config);
+		this.#expected = new Map(
+			this.#layouts.map((layout, index) => [layout.name, new ExpectedRows({ layout, folder, name: `table-${index}` })]),
+		);
+		parts.signal.addEventListener("abort", () => this.#wake(), { once: true });
+		this.#total = ranges.reduce((sum, { from, to }) => sum + Math.max(0, to - from), 0);
+	}
+
+	async run(reader: LogReader): Promise<VerificationReport> {
+		const open = this.#ranges.filter(({ from, to }) => from < to);
+		for (let at = 0; at < open.length; at += MAX_THREADS) await this.#handle(reader, open.slice(at, at + MAX_THREADS));
+		this.#coverage.finished();
+		for (const layout of this.#layouts) await this.#compare(layout);
+		return {
+			group: this.#parts.config.kafka.group,
+			partitions: this.#ranges,
+			messages: this.#messages,
+			absentOffsets: this.#coverage.absentOffsets,
+			letters: this.#coverage.letters,
+			counts: this.#counts,
+			differences: this.#differences,
+			verified: differenceKinds.every((kind) => this.#counts[kind] === 0),
+		};
+	}
+
+	/** Reads these partitions and runs the handler over them, each in a thread of its own. */
+	async #handle(reader: LogReader, ranges: readonly CoveredPartition[]): Promise<void> {
+		const workers = new Map(ranges.map((range) => [partitionName(range), this.#createWorker(range)]));
+		const pending = () => [...workers.values()].reduce((sum, worker) => sum + worker.pending, 0);
+		try {
+			for await (const [partition, messages] of reader.read(ranges)) {
+				this.#coverage.read(partition, offsetsOf(messages));
+				const wanted = messages.filter(({ offset }) => isHandled(this.#coverage.letterAt(partition, offset)));
+				if (wanted.length > 0) workers.get(partitionName(partition))?.deliver(wanted);
+				this.#messages += messages.length;
+				this.#parts.progress({ read: this.#messages, total: this.#total, table: null });
+				await this.#until(() => pending() < MAX_PENDING);
+				for (const rows of this.#expected.values()) await rows.relieve();
+			}
+			await this.#until(() => pending() === 0);
+		} finally {
+			await Promise.all([...workers.values()].map((worker) => worker.stop()));
+		}
+	}
+
+	#createWorker(partition: TopicPartition): VerifyingWorker {
+		const { config, clock, random } = this.#parts;
+		return new VerifyingWorker({
+			config,
+			layouts: this.#layouts,
+			partition: { topic: partition.topic, partition: partition.partition },
+			createThread: createHandlerThreadFactory({ ...threadOptions(config, this.#layouts), purpose: "verify", printed: () => {} }),
+			clock,
+			random,
+			rows: (submission) => this.#fold(submission),
+			failed: ({ topic, partition: number, offset, reason, error }) => {
+				if (this.#coverage.letterAt({ topic, partition: number }, offset)) return;
+				this.#differ({ kind: "failed", topic, partition: number, offset, reason, error });
+			},
+			moved: () => this.#wake(),
+		});
+	}
+
+	#fold(submission: RowSubmission): void {
+		for (const block of submission.blocks) {
+			const layout = this.#layouts.find(({ name }) => name === block.table) as TableLayout;
+			const rows = this.#expected.get(block.table) as ExpectedRows;
+			for (let row = 0; row < block.length; row++) rows.add(this.#rowOf(submission, block, row, layout));
+		}
+	}
+
+	#rowOf({ topic, partition, batch }: RowSubmission, block: RowBlock, row: number, { version, columns }: TableLayout) {
+		const message = block.messages[row] as number;
+		const offset = batch.offsets[message] as number;
+		const values = block.columns.map((column) => column[row] as string | null);
+		const field = version.kind === "field" ? (values[columns.findIndex(({ name }) => name === version.column)] ?? null) : null;
+		return {
+			id: block.ids[row] as string,
+			isDelete: block.deletes[row] === 1,
+			timestamp: Math.max(0, batch.timestamps[message] as number),
+			offset,
+			partition,
+			topic,
+			values,
+			field,
+			optional: this.#coverage.letterAt({ topic, partition }, offset) !== undefined,
+		};
+	}
+
+	async #compare(layout: TableLayout): Promise<void> {
+		this.#parts.signal.throwIfAborted();
+		this.#parts.progress({ read: this.#messages, total: this.#total, table: layout.name });
+		await compareTable(this.#parts.database, layout, this.#expected.get(layout.name) as ExpectedRows, {
+			matched: (count) => {
+				this.#counts.matched += count;
+			},
+			purged: (count) => {
+				this.#counts.purged += count;
+			},
+			found: (finding) => this.#judge(finding),
+		});
+	}
+
+	/** A row that is newer than expected, or not expected at all, may have an origin that explains it. */
+	#judge(finding: RowFinding): void {
+		const { kind, stored } = finding;
+		if (stored && (kind === "newer" || kind === "extra")) {
+			const standing = this.#coverage.standingOf({ ...stored, topic: stored.topic ?? this.#onlyTopic });
+			if (standing !== "inside") {
+				this.#counts[standing]++;
+				return;
+			}
+		}
+		this.#differ(finding);
+	}
+
+	get #onlyTopic(): string {
+		return this.#parts.config.kafka.topics[0] ?? "";
+	}
+
+	#differ(difference: Difference): void {
+		this.#counts[difference.kind]++;
+		if (this.#differences.length < this.#parts.maxDifferences) this.#differences.push(difference);
+	}
+
+	/** Waits for the workers; throws where one can't go on, or where somebody ended it. */
+	async #until(holds: () => boolean): Promise<void> {
+		const { signal } = this.#parts;
+		for (;;) {
+			if (signal.aborted) throw new ExitError(exitCodes.found, "interrupted", "the verification was interrupted");
+			if (holds()) return;
+			await new Promise<void>((resolve) => {
+				this.#wake = resolve;
+			});
+		}
+	}
+}
+
+/** Of a message whose row was refused the other rows were written; what else became a dead letter made no row. */
+function isHandled(letter: LetterPosition | undefined): boolean {
+	return letter === undefined || letter.reason === "row_fault";
+}
+
+function offsetsOf(messages: readonly ReceivedMessage[]): number[] {
+	return messages.map(({ offset }) => offset);
+}
+
+/** Every partition of the configured topics with what is to be read of it. */
+async function coveredPartitions({ config, database }: VerificationParts, reader: LogReader): Promise<CoveredPartition[]> {
+	const { kafka, offsets } = config;
+	const existing = reader.metadata.topics.filter(
+		({ name, partitions }) => partitions.length > 0 && kafka.topics.some((entry) => isTopicMeant(entry, name)),
+	);
+	const missing = kafka.topics.find((topic) => !topic.startsWith("^") && !existing.some(({ name }) => name === topic));
+	if (missing !== undefined) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${missing}: nothing can be verified`);
+	const all = existing.flatMap(({ name, partitions }) =>
+		partitions.map(({ id }) => ({ topic: name, partition: id })).sort((a, b) => a.partition - b.partition),
+	);
+	const consumerGroup = kafka.group;
+	const table = new OffsetTable({ database, table: offsets.table, consumerGroup });
+	const committed = offsets.store === "postgres" ? await table.stored(all) : await reader.committed(all);
+	const starts = await new StartTable({ database, offsetsTable: offsets.table, consumerGroup }).read();
+	return Promise.all(
+		committed.map(async ({ topic, partition, offset }): Promise<CoveredPartition> => {
+			const { low, high } = await reader.watermarks({ topic, partition });
+			const start = starts.get(partitionName({ topic, partition })) ?? 0;
+			const from = Math.max(start, low);
+			return { topic, partition, start, low, committed: offset, from, to: offset === null ? from : Math.max(from, Math.min(offset, high)) };
+		}),
+	);
+}

@@ -1,0 +1,105 @@
+/**
+ * The handler over one partition's log, by the same partition worker that the daemon has, so that what it makes of a message is what
+ * the daemon made of it: one attempt each, no dead letters, rows to whoever folds them.
+ */
+import type { Config } from "../config/config.ts";
+import type { Clock } from "../core/clock.ts";
+import type { DeadLetter } from "../core/dead-letter.ts";
+import { ExitError, exitCodes } from "../core/errors.ts";
+import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
+import type { Random } from "../core/random.ts";
+import type { TableLayout } from "../core/rows.ts";
+import { workerSettings } from "../daemon-parts.ts";
+import { RestartIntensity } from "../supervisor/restart-intensity.ts";
+import type { HandlerThreadFactory } from "../worker/handler-thread.ts";
+import { PartitionWorker } from "../worker/partition-worker.ts";
+import type { RowSubmission } from "../worker/ports.ts";
+import { packMessages } from "../worker/thread-codec.ts";
+
+/** What a verifying worker is made of. */
+export interface VerifyingWorkerParts {
+	readonly config: Config;
+	readonly layouts: readonly TableLayout[];
+	readonly partition: TopicPartition;
+	readonly createThread: HandlerThreadFactory;
+	readonly clock: Clock;
+	readonly random: Random;
+	/** Rows of handled messages, in the order of the log. */
+	readonly rows: (submission: RowSubmission) => void;
+	/** A message that the handler rejects, fails at, or makes an impossible row of. */
+	readonly failed: (letter: DeadLetter) => void;
+	/** Something happened that `pending` may have changed by. */
+	readonly moved: () => void;
+}
+
+/** A handler that kills its thread with every message must not be given up: each message has its one attempt. */
+const MAX_RESTARTS = 1_000_000_000;
+
+/** See the file's header. */
+export class VerifyingWorker {
+	readonly #worker: PartitionWorker;
+	#failure: Error | null = null;
+
+	constructor({ config, layouts, partition, createThread, clock, random, rows, failed, moved }: VerifyingWorkerParts) {
+		this.#worker = new PartitionWorker({
+			partition,
+			settings: {
+				...workerSettings(config, layouts),
+				maxAttempts: 1,
+				retryBackoffMs: 0,
+				minBackoffMs: 0,
+				onPoison: "dead-letter",
+				// What was in the future is a dead letter, or is not any more.
+				futureLimits: new Map(),
+				breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
+			},
+			createThread,
+			rows: {
+				write: (submission) => {
+					rows(submission);
+					for (const { messages } of submission.blocks) for (const message of messages) submission.settled(message);
+				},
+				flush: () => {},
+			},
+			deadLetters: { store: async (letter) => failed(letter) },
+			intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
+			clock,
+			random,
+			finished: moved,
+			queueShare: () => Number.POSITIVE_INFINITY,
+			listener: {
+				started: moved,
+				handled: moved,
+				restarted: moved,
+				terminateFailed: moved,
+				parked: moved,
+				resumed: moved,
+				deadLettered: moved,
+				skipped: moved,
+				stopRequested: moved,
+				crashed: ({ kind, error }) => {
+					if (kind === "load" || kind === "init") {
+						this.#failure = new ExitError(exitCodes.found, "handler", `nothing can be verified: ${error.message}`);
+					}
+					moved();
+				},
+			},
+		});
+	}
+
+	/** Messages that are not through the handler yet; those it leaves unfinished by `finishedTo` are. Throws where it can't be loaded. */
+	get pending(): number {
+		if (this.#failure) throw this.#failure;
+		const { queued, handed, unconfirmed } = this.#worker.queue;
+		return queued + handed - unconfirmed;
+	}
+
+	/** Takes messages of its partition, in offset order. */
+	deliver(messages: readonly ReceivedMessage[]): void {
+		this.#worker.deliver(packMessages(messages));
+	}
+
+	async stop(): Promise<void> {
+		await (this.#failure ? this.#worker.kill() : this.#worker.stop("shutdown"));
+	}
+}

@@ -1,0 +1,152 @@
+/** `verify`: did everything arrive? Compares the tables with the log up to the committed offsets; exit 1 where they differ. */
+import type { Command } from "commander";
+import { type Difference, type VerificationReport, verify } from "../audit/verification.ts";
+import type { Config } from "../config/config.ts";
+import { withEmbeddedProfile } from "../config/embedded-profile.ts";
+import { requireForRun } from "../config/requirements.ts";
+import type { LetterPosition, LetterStore } from "../core/dead-letter.ts";
+import { ExitError, exitCodes, PocKaffeError } from "../core/errors.ts";
+import { partitionName } from "../core/message.ts";
+import { systemRandom } from "../core/random.ts";
+import { readEmbeddedFile } from "../embedded/embedded-file.ts";
+import { DeadLetterTopicStore } from "../kafka/dead-letter-topic-store.ts";
+import { connectDatabase, type Database } from "../sink/database.ts";
+import { DeadLetterTableStore } from "../sink/dead-letter-table-store.ts";
+import { problemOf } from "../sink/sql-faults.ts";
+import type { RowOrigin } from "../sink/table-comparison.ts";
+import { type CommandContext, configOf, print } from "./command-context.ts";
+import { wholeNumber } from "./option-values.ts";
+import { ProgressLine } from "./progress-line.ts";
+
+interface VerifyOptions {
+	readonly limit: number;
+	readonly json?: boolean;
+}
+
+/** A sort of the whole table may take its time before the first row comes. */
+const DEADLINE_MS = 30 * 60_000;
+const CONNECTIONS = 2;
+
+export function registerVerify(program: Command, context: CommandContext): void {
+	program
+		.command("verify")
+		.description("compare the tables with the log up to the committed offsets: did everything arrive?")
+		.option("--limit <count>", "show at most so many differences", wholeNumber, 20)
+		.option("--json", "one JSON document")
+		.addHelpText(
+			"after",
+			`
+Runs the handler again over the log (init gets purpose "verify") and changes nothing. A handler with side effects, or whose rows
+depend on more than the message, can't be verified. What the log no longer holds is counted as unchecked; dead letters are accounted for.
+Exit code 1 where anything differs.`,
+		)
+		.action(async ({ limit, json }: VerifyOptions, command: Command) => {
+			const config = await verifiedConfig(command, context);
+			const report = await verifyWith(config, limit, context);
+			if (json) print(context.stdout, JSON.stringify(report));
+			else for (const line of reportLines(report)) print(context.stdout, line);
+			if (!report.verified) context.exit(exitCodes.found);
+		});
+}
+
+async function verifyWith(config: Config, maxDifferences: number, context: CommandContext): Promise<VerificationReport> {
+	const { clock, interrupted, stderr, version } = context;
+	const database = connectDatabase({
+		url: config.database.url,
+		connections: CONNECTIONS,
+		clock,
+		deadlineMs: DEADLINE_MS,
+		statementTimeoutMs: 0,
+	});
+	using line = new ProgressLine(stderr);
+	try {
+		await database.query("select 1");
+		return await verify({
+			config,
+			database,
+			letters: await unreplayedLetters(config, database, { clock, version }),
+			clock,
+			random: systemRandom,
+			signal: interrupted,
+			maxDifferences,
+			progress: ({ read, total, table }) => line.show(table === null ? "reading the log" : `comparing ${table}`, read, total),
+		});
+	} catch (error) {
+		if (error instanceof ExitError) throw error;
+		const message = error instanceof PocKaffeError ? error.message : problemOf(error).message;
+		throw new ExitError(exitCodes.found, "verify", `can't verify: ${message}`, { cause: error });
+	} finally {
+		await database.close();
+	}
+}
+
+/** None where their table or topic is missing: then there never was one. */
+async function unreplayedLetters(
+	{ deadLetters, kafka }: Config,
+	database: Database,
+	{ clock, version }: Pick<CommandContext, "clock" | "version">,
+): Promise<LetterPosition[]> {
+	await using store: LetterStore =
+		deadLetters.target === "topic"
+			? new DeadLetterTopicStore({ kafka, topic: deadLetters.topic, clock, version, consumerGroup: kafka.group })
+			: new DeadLetterTableStore(database, deadLetters.table, kafka.group);
+	try {
+		return await store.unreplayed();
+	} catch (error) {
+		const { code } = error as { code?: string };
+		if (code === "42P01" || code === "no_topic") return [];
+		throw error;
+	}
+}
+
+/** The configuration, or that of the embedded daemon of this folder. */
+async function verifiedConfig(command: Command, context: CommandContext): Promise<Config> {
+	const { config, source } = configOf(command, context);
+	const isConfigured = config.kafka.brokers.length > 0 || config.database.url !== "";
+	const embedded = isConfigured ? null : await readEmbeddedFile(context.cwd);
+	if (embedded) return withEmbeddedProfile(config, embedded);
+	requireForRun(config, source);
+	return config;
+}
+
+function* reportLines(report: VerificationReport): Generator<string> {
+	const { group, partitions, messages, absentOffsets, letters, counts, differences, verified } = report;
+	yield `group ${group}: ${messages} messages read, in ${partitions.length} partitions`;
+	for (const { topic, partition, from, to, low, start, committed } of partitions) {
+		const gone = committed !== null && low > start ? `; offsets ${start} to ${low - 1} are no longer in the log` : "";
+		const read = committed === null ? "nothing is committed" : `offsets ${from} to ${to}${gone}`;
+		yield `  ${partitionName({ topic, partition })}  ${read}`;
+	}
+	const { open = 0, discarded = 0, skipped = 0 } = letters;
+	yield `dead letters, left out: ${open} open, ${discarded} discarded, ${skipped} skipped`;
+	yield `rows: ${counts.matched} as the log says, ${counts.purged} deleted and purged, ${counts.ahead} ahead (newer than the committed offsets), ${counts.lettered} of dead letters`;
+	yield `unchecked: ${absentOffsets} offsets that the log doesn't hold, ${counts.unchecked} rows of such messages`;
+	const { missing, older, newer, different, extra, unwritable, failed } = counts;
+	yield `differences: ${missing} missing, ${older} older, ${newer} newer, ${different} different, ${extra} extra, ${unwritable} unwritable, ${failed} failed`;
+	for (const difference of differences) yield `  ${differenceLine(difference)}`;
+	const sum = missing + older + newer + different + extra + unwritable + failed;
+	if (sum > differences.length) yield `  … and ${sum - differences.length} more (--limit)`;
+	yield verified
+		? "verified: the tables are what the log says"
+		: "NOT verified. A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
+}
+
+function differenceLine(difference: Difference): string {
+	if (difference.kind === "failed") {
+		const { reason, error } = difference;
+		return `failed     ${partitionName(difference)}@${difference.offset}: ${reason}, and there is no dead letter of it: ${error.replaceAll(/\s+/g, " ").slice(0, 200)}`;
+	}
+	const { kind, table, id, expected, stored, columns, sqlstate } = difference;
+	const parts = [
+		`${kind.padEnd(10)} ${table} ${JSON.stringify(id)}`,
+		expected ? `expected ${originText(expected)}` : "",
+		stored ? `stored ${originText(stored)}` : "",
+		kind === "different" ? `columns ${columns.join(", ")}` : "",
+		sqlstate ? `SQLSTATE ${sqlstate}` : "",
+	];
+	return parts.filter(Boolean).join(" · ");
+}
+
+function originText({ topic, partition, offset, timestamp, deleted }: RowOrigin): string {
+	return `${topic ?? "partition "}${topic ? "/" : ""}${partition}@${offset} (timestamp ${timestamp}${deleted ? ", a delete" : ""})`;
+}

@@ -1,0 +1,137 @@
+/**
+ * The rows that a table must hold: of each id the newest version, folded from a log of any length in a bounded amount of memory. What
+ * doesn't fit is written to sorted runs on disk, which are merged when the rows are read.
+ */
+import { createReadStream, createWriteStream } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { finished } from "node:stream/promises";
+import type { TableLayout, VersionStrategy } from "../core/rows.ts";
+import type { UpsertRow } from "./row-parameters.ts";
+import { compareVersions, type RowVersion } from "./row-version.ts";
+
+/** A row of a message. `optional`: its message is a dead letter, so the row may or may not be there. */
+export interface ExpectedRow extends UpsertRow, RowVersion {
+	readonly optional: boolean;
+}
+
+/** What an id may hold: the newest row, behind optional ones that are newer. Newest first, never empty. */
+export type Candidates = readonly ExpectedRow[];
+
+/** When rows go to disk: about this many bytes, or ids, in memory. */
+export interface MemoryLimit {
+	readonly ids: number;
+	readonly bytes: number;
+}
+
+const DEFAULT_LIMIT: MemoryLimit = { ids: 200_000, bytes: 64 * 1024 * 1024 };
+/** Objects, keys and figures of a row beside its texts. */
+const ROW_OVERHEAD_BYTES = 200;
+
+/** See the file's header. `folder` is its owner's to remove. */
+export class ExpectedRows {
+	readonly #strategy: VersionStrategy;
+	readonly #folder: string;
+	readonly #name: string;
+	readonly #limit: MemoryLimit;
+	readonly #runs: string[] = [];
+	#rows = new Map<string, Candidates>();
+	#bytes = 0;
+
+	constructor({ layout, folder, name, limit = DEFAULT_LIMIT }: { layout: TableLayout; folder: string; name: string; limit?: MemoryLimit }) {
+		this.#strategy = layout.version;
+		this.#folder = folder;
+		this.#name = name;
+		this.#limit = limit;
+	}
+
+	/** Runs written to disk so far. */
+	get runs(): number {
+		return this.#runs.length;
+	}
+
+	/** Notes a row; of equal versions the later one counts. */
+	add(row: ExpectedRow): void {
+		const present = this.#rows.get(row.id);
+		this.#bytes += ROW_OVERHEAD_BYTES + row.values.reduce((sum, value) => sum + (value?.length ?? 0), 0);
+		this.#rows.set(row.id, present ? this.#merge([row], present) : [row]);
+	}
+
+	/** Writes what is in memory to disk where it is too much. To be awaited between two batches. */
+	async relieve(): Promise<void> {
+		if (this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes) await this.#spill();
+	}
+
+	/** All ids in the order of their UTF-8 bytes, each once. May be read several times; nothing may be added any more. */
+	async *sorted(): AsyncGenerator<Candidates> {
+		const sources = [...this.#runs.map(readRun), inOrder(this.#rows)];
+		const heads = await Promise.all(sources.map((source) => next(source)));
+		for (;;) {
+			let least: string | null = null;
+			for (const head of heads) if (head && (least === null || compareIds(idOf(head), least) < 0)) least = idOf(head);
+			if (least === null) return;
+			let merged: Candidates | null = null;
+			for (const [index, head] of heads.entries()) {
+				if (!head || idOf(head) !== least) continue;
+				// Later sources hold what was added later.
+				merged = merged ? this.#merge(head, merged) : head;
+				heads[index] = await next(sources[index] as AsyncIterator<Candidates> | Iterator<Candidates>);
+			}
+			yield merged as Candidates;
+		}
+	}
+
+	/** `later` goes before `earlier` where versions are equal; nothing is kept behind the first row that is not optional. */
+	#merge(later: Candidates, earlier: Candidates): Candidates {
+		const all = [...later, ...earlier].sort((left, right) => compareVersions(right, left, this.#strategy));
+		const last = all.findIndex(({ optional }) => !optional);
+		return last < 0 ? all : all.slice(0, last + 1);
+	}
+
+	async #spill(): Promise<void> {
+		const file = join(this.#folder, `${this.#name}-${this.#runs.length}.run`);
+		const stream = createWriteStream(file);
+		for (const candidates of inOrder(this.#rows)) {
+			if (!stream.write(`${JSON.stringify(candidates)}\n`)) await new Promise<void>((resolve) => stream.once("drain", resolve));
+		}
+		stream.end();
+		await finished(stream);
+		this.#runs.push(file);
+		this.#rows = new Map();
+		this.#bytes = 0;
+	}
+}
+
+/** Order of UTF-8 bytes, which is that of code points: surrogates sort above everything of the basic plane. */
+export function compareIds(left: string, right: string): number {
+	const length = Math.min(left.length, right.length);
+	for (let i = 0; i < length; i++) {
+		const [a, b] = [left.charCodeAt(i), right.charCodeAt(i)];
+		if (a !== b) return rank(a) - rank(b);
+	}
+	return left.length - right.length;
+}
+
+function rank(unit: number): number {
+	if (unit < 0xd800) return unit;
+	return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000;
+}
+
+function idOf(candidates: Candidates): string {
+	return (candidates[0] as ExpectedRow).id;
+}
+
+function* inOrder(rows: ReadonlyMap<string, Candidates>): Generator<Candidates> {
+	for (const id of [...rows.keys()].sort(compareIds)) yield rows.get(id) as Candidates;
+}
+
+async function* readRun(file: string): AsyncGenerator<Candidates> {
+	for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
+		yield JSON.parse(line) as Candidates;
+	}
+}
+
+async function next(source: AsyncIterator<Candidates> | Iterator<Candidates>): Promise<Candidates | null> {
+	const { done, value } = await source.next();
+	return done ? null : value;
+}

@@ -1,0 +1,85 @@
+/**
+ * Rows on their way into a statement: one text per column, split and cast by the server, and the columns that make a version. Shared by
+ * the statement that writes and the one that compares. Pure.
+ *
+ * Step 8 of a message's way (README).
+ */
+import type { TableLayout } from "../core/rows.ts";
+import { joinColumn, separatorsFor } from "./separators.ts";
+import { quoted } from "./sql-names.ts";
+
+/** One row to be written; `values` are the data columns' texts in the layout's order. */
+export interface UpsertRow {
+	readonly id: string;
+	readonly isDelete: boolean;
+	/** ms; at least 0. */
+	readonly timestamp: number;
+	readonly offset: number;
+	readonly partition: number;
+	readonly topic: string;
+	readonly values: readonly (string | null)[];
+}
+
+/** The rows as a table expression with the layout's columns, `kafka_…` and `deleted`, from the parameters of `rowParameters`. */
+export function rowsParameter(layout: TableLayout): string {
+	const inputs = inputColumns(layout);
+	return `(select ${inputs.map(({ name, cast }, index) => `${cast(`x.c${index}`)} as ${name}`).join(", ")}
+        from unnest(${inputs.map((_, index) => splitParameter(index + 3)).join(", ")}) as x(${inputs.map((_, index) => `c${index}`).join(", ")}))`;
+}
+
+/** The parameters of `rowsParameter`: separator, mark for NULL, then one text per input column. */
+export function rowParameters(layout: TableLayout, rows: readonly UpsertRow[]): string[] {
+	const values = layout.columns.map((_, column) => rows.map((row) => row.values[column] ?? null));
+	const columns: (readonly (string | null)[])[] = [
+		rows.map((row) => row.id),
+		...values,
+		rows.map((row) => String(row.timestamp)),
+		rows.map((row) => String(row.offset)),
+		rows.map((row) => String(row.partition)),
+		...(layout.withTopic ? [rows.map((row) => row.topic)] : []),
+		rows.map((row) => (row.isDelete ? "t" : "f")),
+	];
+	const separators = separatorsFor([columns[0] as readonly string[], ...values]);
+	return [separators.separator, separators.nullMark, ...columns.map((column) => joinColumn(column, separators))];
+}
+
+/** The columns a version is compared by, in order. */
+export function versionColumns({ version, withTopic }: TableLayout): string[] {
+	const position = ["kafka_offset", "kafka_partition", ...(withTopic ? ["kafka_topic"] : [])];
+	switch (version.kind) {
+		case "timestamp":
+			return ["kafka_ts", ...position];
+		case "offset":
+			return position;
+		case "field":
+			return [quoted(version.column), "kafka_ts", ...position];
+	}
+}
+
+/** Topic names are compared as bytes, as JavaScript does, whatever the database's collation. */
+export function tuple(columns: readonly string[], alias: string): string {
+	return columns.map((name) => (name === "kafka_topic" ? `convert_to(${alias}.${name}, 'UTF8')` : `${alias}.${name}`)).join(", ");
+}
+
+interface InputColumn {
+	readonly name: string;
+	readonly cast: (expression: string) => string;
+}
+
+function inputColumns(layout: TableLayout): InputColumn[] {
+	const as = (type: string) => (expression: string) => `${expression}::${type}`;
+	return [
+		{ name: quoted(layout.id.column), cast: as(layout.id.type === "int" ? "int4" : layout.id.type) },
+		...layout.columns.map(({ name, type }) => ({ name: quoted(name), cast: as(type) })),
+		{ name: "kafka_ts", cast: as("bigint") },
+		{ name: "kafka_offset", cast: as("bigint") },
+		{ name: "kafka_partition", cast: as("int4") },
+		...(layout.withTopic ? [{ name: "kafka_topic", cast: as("text") }] : []),
+		{ name: "deleted", cast: as("boolean") },
+	];
+}
+
+/** A list of one empty text is an empty string, which the server would split into no element at all. */
+function splitParameter(index: number): string {
+	return `case when $${index}::text = '' then array['']::text[] else string_to_array($${index}::text, $1::text, $2::text) end`;
+}

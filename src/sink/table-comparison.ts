@@ -1,0 +1,235 @@
+/**
+ * A table against the rows it must hold. Types are the server's business: it casts what is expected as the writer does, compares
+ * versions and contents, and answers only with what differs. Changes nothing.
+ */
+import type { TopicPartition } from "../core/message.ts";
+import type { TableLayout } from "../core/rows.ts";
+import type { Database, DatabaseRow } from "./database.ts";
+import { type Candidates, compareIds, type ExpectedRow, type ExpectedRows } from "./expected-rows.ts";
+import { rowParameters, rowsParameter, tuple, versionColumns } from "./row-parameters.ts";
+import { problemOf } from "./sql-faults.ts";
+import { quoted, quotedTable } from "./sql-names.ts";
+
+/** Where a row came from. `topic` is null where the table doesn't tell it. */
+export interface RowOrigin {
+	readonly topic: string | null;
+	readonly partition: number;
+	readonly offset: number;
+	/** ms. */
+	readonly timestamp: number;
+	readonly deleted: boolean;
+}
+
+/**
+ * What was found of one id.
+ * missing: no row is there · older, newer: another version is there · different: the version is there with other contents in `columns` ·
+ * extra: a row is there that no message made · unwritable: the server refuses the expected row, with `sqlstate`.
+ */
+export interface RowFinding {
+	readonly kind: "missing" | "older" | "newer" | "different" | "extra" | "unwritable";
+	readonly table: string;
+	readonly id: string;
+	readonly expected: (TopicPartition & RowOrigin & { readonly topic: string }) | null;
+	readonly stored: RowOrigin | null;
+	readonly columns: readonly string[];
+	readonly sqlstate: string | null;
+}
+
+/** What the comparison tells. */
+export interface ComparisonListener {
+	/** So many ids are as they must be (`matched`), or gone as deletes that were purged (`purged`). */
+	matched(count: number): void;
+	purged(count: number): void;
+	/** A difference, unless the stored row's origin explains it: its owner decides. */
+	found(finding: RowFinding): void;
+}
+
+const BATCH_IDS = 2_000;
+
+/** Compares every expected id, then looks for rows that nobody expects. Rejects with the database's error. */
+export async function compareTable(
+	database: Database,
+	layout: TableLayout,
+	expected: ExpectedRows,
+	listener: ComparisonListener,
+): Promise<void> {
+	const comparison = new Comparison(database, layout, listener);
+	let batch: Candidates[] = [];
+	for await (const candidates of expected.sorted()) {
+		batch.push(candidates);
+		if (batch.length >= BATCH_IDS) {
+			await comparison.compare(batch);
+			batch = [];
+		}
+	}
+	await comparison.compare(batch);
+	await findExtras(database, layout, expected, listener);
+}
+
+/** What the server said of one candidate; null for a match. */
+interface Mismatch {
+	readonly order: "absent" | "older" | "same" | "newer" | "unwritable";
+	readonly columns: readonly string[];
+	readonly stored: RowOrigin | null;
+	readonly sqlstate: string | null;
+}
+
+class Comparison {
+	readonly #database: Database;
+	readonly #layout: TableLayout;
+	readonly #listener: ComparisonListener;
+	readonly #statement: string;
+
+	constructor(database: Database, layout: TableLayout, listener: ComparisonListener) {
+		this.#database = database;
+		this.#layout = layout;
+		this.#listener = listener;
+		this.#statement = comparisonStatement(layout);
+	}
+
+	async compare(batch: readonly Candidates[]): Promise<void> {
+		if (batch.length === 0) return;
+		// Optional rows are few; each round asks for the next candidate of the ids that matched none so far.
+		let open = batch.map((candidates) => ({ candidates, mismatches: [] as Mismatch[] }));
+		let matched = 0;
+		for (let round = 0; open.length > 0; round++) {
+			const asked = open.map(({ candidates }) => candidates[round] as ExpectedRow);
+			const mismatches = await this.#mismatches(asked);
+			const left: typeof open = [];
+			for (const [index, entry] of open.entries()) {
+				const mismatch = mismatches[index] ?? null;
+				if (mismatch === null) {
+					matched++;
+					continue;
+				}
+				entry.mismatches.push(mismatch);
+				if (entry.candidates.length > round + 1) left.push(entry);
+				else this.#conclude(entry.candidates, entry.mismatches);
+			}
+			open = left;
+		}
+		this.#listener.matched(matched);
+	}
+
+	/** None of the candidates is there. */
+	#conclude(candidates: Candidates, mismatches: readonly Mismatch[]): void {
+		const row = candidates.at(-1) as ExpectedRow;
+		const { order, columns, stored, sqlstate } = mismatches.at(-1) as Mismatch;
+		// With optional rows alone nothing has to be there.
+		if (order === "absent" && (row.isDelete || row.optional)) {
+			if (row.optional) this.#listener.matched(1);
+			else this.#listener.purged(1);
+			return;
+		}
+		if (row.optional && order === "unwritable") {
+			this.#listener.matched(1);
+			return;
+		}
+		// The version of an optional row with other contents is a difference too.
+		const same = mismatches.find((each) => each.order === "same");
+		const kind = kindOf(same?.order ?? order);
+		const { id, topic, partition, offset, timestamp, isDelete: deleted } = row;
+		const expected = { topic, partition, offset, timestamp, deleted };
+		this.#listener.found({
+			kind,
+			table: this.#layout.name,
+			id,
+			expected,
+			stored: same?.stored ?? stored,
+			columns: same?.columns ?? columns,
+			sqlstate,
+		});
+	}
+
+	/** By row, null for a match. A row that the server refuses to cast is found by halving. */
+	async #mismatches(rows: readonly ExpectedRow[]): Promise<(Mismatch | null)[]> {
+		let answer: readonly DatabaseRow[];
+		try {
+			answer = await this.#database.query(this.#statement, rowParameters(this.#layout, rows));
+		} catch (error) {
+			const { fault, code } = problemOf(error);
+			if (fault !== "row") throw error;
+			if (rows.length === 1) return [{ order: "unwritable", columns: [], stored: null, sqlstate: code }];
+			const middle = Math.ceil(rows.length / 2);
+			return [...(await this.#mismatches(rows.slice(0, middle))), ...(await this.#mismatches(rows.slice(middle)))];
+		}
+		const byId = new Map(answer.map((row) => [String(row.id), row]));
+		return rows.map(({ id }) => {
+			const row = byId.get(id);
+			return row ? this.#mismatchOf(row) : null;
+		});
+	}
+
+	#mismatchOf(row: DatabaseRow): Mismatch {
+		if (row.found !== true) return { order: "absent", columns: [], stored: null, sqlstate: null };
+		const names = [...this.#layout.columns.map(({ name }) => name), "deleted"];
+		const columns = names.filter((_, index) => String(row.differs)[index] === "1");
+		const position = Number(row.position);
+		return { order: position < 0 ? "older" : position > 0 ? "newer" : "same", columns, stored: originOf(row), sqlstate: null };
+	}
+}
+
+function kindOf(order: Mismatch["order"]): RowFinding["kind"] {
+	if (order === "absent") return "missing";
+	return order === "same" ? "different" : order;
+}
+
+/** Rows in the table whose id is expected nowhere: both sides in the order of the ids' bytes. */
+async function findExtras(database: Database, layout: TableLayout, expected: ExpectedRows, listener: ComparisonListener): Promise<void> {
+	const ids = expected.sorted();
+	let head = await ids.next();
+	for await (const rows of database.stream(extrasStatement(layout), STREAM_ROWS)) {
+		for (const row of rows) {
+			const id = String(row.id);
+			while (!head.done && compareIds((head.value[0] as ExpectedRow).id, id) < 0) head = await ids.next();
+			if (!head.done && (head.value[0] as ExpectedRow).id === id) continue;
+			const finding = { kind: "extra" as const, table: layout.name, id, expected: null, columns: [], sqlstate: null };
+			listener.found({ ...finding, stored: originOf(row) });
+		}
+	}
+}
+
+const STREAM_ROWS = 5_000;
+
+/** A row for each id that is not exactly as expected: `position` is -1 where an older version is stored, 1 where a newer one. */
+function comparisonStatement(layout: TableLayout): string {
+	const id = quoted(layout.id.column);
+	const stored = versionColumns(layout);
+	const field =
+		layout.version.kind === "field"
+			? `t.${quoted(layout.version.column)} is null and n.${quoted(layout.version.column)} is not null`
+			: "false";
+	const order = `case when ${field} or (${tuple(stored, "t")}) < (${tuple(stored, "n")}) then -1 when (${tuple(stored, "t")}) > (${tuple(stored, "n")}) then 1 else 0 end`;
+	const differs = [
+		...layout.columns.map(({ name, type }) => {
+			// There is no equality for json.
+			const cast = type === "json" ? "::text" : "";
+			return `t.${quoted(name)}${cast} is distinct from n.${quoted(name)}${cast}`;
+		}),
+		"t.deleted is distinct from n.deleted",
+	].map((difference) => `case when ${difference} then '1' else '0' end`);
+	return `select * from (
+  select n.${id}::text as id, t.${id} is not null as found, ${order} as position, ${differs.join(" || ")} as differs, ${originColumns(layout)}
+  from ${rowsParameter(layout)} n left join ${quotedTable(layout.name)} t on t.${id} = n.${id}
+) compared where not found or position <> 0 or differs like '%1%'`;
+}
+
+function extrasStatement(layout: TableLayout): string {
+	const id = `t.${quoted(layout.id.column)}::text`;
+	return `select ${id} as id, ${originColumns(layout)} from ${quotedTable(layout.name)} t order by ${id} collate "C"`;
+}
+
+function originColumns({ withTopic }: TableLayout): string {
+	const numbers = ["kafka_ts", "kafka_offset", "kafka_partition"].map((name) => `t.${name}::text as ${name}`);
+	return [...numbers, "t.deleted", ...(withTopic ? ["t.kafka_topic"] : [])].join(", ");
+}
+
+function originOf(row: DatabaseRow): RowOrigin {
+	return {
+		topic: row.kafka_topic === undefined ? null : String(row.kafka_topic),
+		partition: Number(row.kafka_partition),
+		offset: Number(row.kafka_offset),
+		timestamp: Number(row.kafka_ts),
+		deleted: row.deleted === true,
+	};
+}
