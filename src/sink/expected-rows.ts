@@ -90,15 +90,17 @@ export class ExpectedRows {
 
 	async #spill(): Promise<void> {
 		const file = join(this.#folder, `${this.#name}-${this.#runs.length}.run`);
+		this.#runs.push(file);
+		// Rows may be added while these are written.
+		const rows = this.#rows;
+		this.#rows = new Map();
+		this.#bytes = 0;
 		const stream = createWriteStream(file);
-		for (const candidates of inOrder(this.#rows)) {
+		for (const candidates of inOrder(rows)) {
 			if (!stream.write(`${JSON.stringify(candidates)}\n`)) await new Promise<void>((resolve) => stream.once("drain", resolve));
 		}
 		stream.end();
 		await finished(stream);
-		this.#runs.push(file);
-		this.#rows = new Map();
-		this.#bytes = 0;
 	}
 }
 

@@ -116,13 +116,9 @@ class Comparison {
 		const row = candidates.at(-1) as ExpectedRow;
 		const { order, columns, stored, sqlstate } = mismatches.at(-1) as Mismatch;
 		// With optional rows alone nothing has to be there.
-		if (order === "absent" && (row.isDelete || row.optional)) {
-			if (row.optional) this.#listener.matched(1);
-			else this.#listener.purged(1);
-			return;
-		}
-		if (row.optional && order === "unwritable") {
-			this.#listener.matched(1);
+		if (row.optional && (order === "absent" || order === "unwritable")) return;
+		if (order === "absent" && row.isDelete) {
+			this.#listener.purged(1);
 			return;
 		}
 		// The version of an optional row with other contents is a difference too.

@@ -1,8 +1,11 @@
 /** Everything arrives exactly once in the table, whatever happens to the daemon: the table is compared with the fold of the log. */
 import { expect, inject, it } from "vitest";
+import type { VerificationReport } from "../../src/audit/verification.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { ClusterInspector } from "../../src/kafka/topics.ts";
 import type { connectDatabase } from "../../src/sink/database.ts";
+import type { RowFinding } from "../../src/sink/table-comparison.ts";
+import { pockaffe } from "../support/command-line.ts";
 import { type DaemonProcess, runDaemon } from "../support/daemon-process.ts";
 import { differences, eventLog, eventTable, foldEvents, readTable } from "../support/event-log.ts";
 import { kafkaAt, loadTopic } from "../support/load-topic.ts";
@@ -22,6 +25,7 @@ describeOnKafka("delivery", () => {
 			expect(await daemon.metric("pockaffe_cas_rows_total")).toBe(1_000_000);
 			expect(await daemon.metric("pockaffe_messages_consumed_total")).toBe(1_000_000);
 			expect(differences(await readTable(run.database, "events"), run.expected)).toEqual([]);
+			await verifyFindsWhatIsChanged(run);
 		} finally {
 			expect(await daemon.stop()).toBe(0);
 		}
@@ -81,6 +85,28 @@ async function loadedRun({ count, ids, seed }: { count: number; ids: number; see
 		database: db.database,
 		[Symbol.asyncDispose]: dispose,
 	};
+}
+
+/** `verify` beside the running daemon: nothing at first, then one row changed by hand, one deleted, one added, and nothing else. */
+async function verifyFindsWhatIsChanged({ folder, database, expected }: LoadedRun): Promise<void> {
+	const clean = await pockaffe(["verify", "--json"], { cwd: folder });
+	const before = JSON.parse(clean.stdout) as VerificationReport;
+	expect(before).toMatchObject({ verified: true, messages: 1_000_000, differences: [], counts: { matched: expected.size, unchecked: 0 } });
+	expect(clean.code).toBe(0);
+	const [changed, deleted] = [...expected].filter(([, row]) => !row.deleted).map(([id]) => id) as [string, string];
+	await database.query("update events set amount = amount + 1 where id = $1", [changed]);
+	await database.query("delete from events where id = $1", [deleted]);
+	await database.query(
+		"insert into events (id, name, kafka_ts, kafka_offset, kafka_partition) select 'by hand', 'x', kafka_ts, kafka_offset, kafka_partition from events limit 1",
+	);
+	const found = await pockaffe(["verify", "--json"], { cwd: folder });
+	expect(found.code).toBe(1);
+	const { verified, differences: all } = JSON.parse(found.stdout) as VerificationReport;
+	expect(verified).toBe(false);
+	expect((all as RowFinding[]).map(({ kind, id, columns }) => [kind, id, columns])).toEqual([
+		...[["different", changed, ["amount"]] as const, ["missing", deleted, []] as const].sort(([, a], [, b]) => (a < b ? -1 : 1)),
+		["extra", "by hand", []],
+	]);
 }
 
 async function rowCount({ database }: LoadedRun): Promise<number> {

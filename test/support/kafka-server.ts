@@ -61,6 +61,7 @@ export async function startKafka(properties: Record<string, string> = {}): Promi
 		"share.coordinator.state.topic.min.isr": "1",
 		"group.initial.rebalance.delay.ms": "0",
 		"auto.create.topics.enable": "false",
+		"log.cleaner.backoff.ms": "200",
 		// The tests make records of any age.
 		"log.retention.ms": "-1",
 		...properties,
