@@ -1,0 +1,25 @@
+/** `npm run chaos -- --minutes N --seed S [--rate R]`: see chaos.ts. Exit 1 where anything was found. */
+import { parseArgs } from "node:util";
+import { kafkaMissing } from "../support/kafka-server.ts";
+import { runChaos } from "./chaos.ts";
+
+const { values } = parseArgs({
+	options: {
+		minutes: { type: "string", default: "5" },
+		seed: { type: "string", default: String(Date.now() % 1_000_000) },
+		rate: { type: "string", default: "1000" },
+	},
+});
+const [minutes, seed, perSecond] = [Number(values.minutes), Number(values.seed), Number(values.rate)];
+if (![minutes, seed, perSecond].every((value) => Number.isFinite(value) && value >= 0)) {
+	console.error("type: npm run chaos -- --minutes 5 --seed 1 --rate 1000");
+	process.exit(2);
+}
+const missing = await kafkaMissing();
+if (missing) {
+	console.error(missing);
+	process.exit(2);
+}
+const result = await runChaos({ seconds: minutes * 60, seed, perSecond, say: (line) => console.error(line) });
+console.log(JSON.stringify(result, null, 1));
+process.exit(result.findings.length > 0 ? 1 : 0);
