@@ -35,6 +35,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	readonly #raw: RawConsumer;
 	readonly #clock: Clock;
 	#pendingCommit: PendingCommit | null = null;
+	#lastCommit: Promise<void> = Promise.resolve();
 	#closing = false;
 
 	constructor(settings: Record<string, unknown>, topicSettings: Record<string, unknown>, clock: Clock) {
@@ -118,10 +119,17 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	/**
-	 * Commits offsets; one commit at a time. Its result comes as an event while polling goes on; when none comes the outcome is
-	 * unknown and the promise rejects. Every partition must carry its offset: node-rdkafka commits 0 for a missing one.
+	 * Commits offsets, behind a commit that is under way: results are told apart by their offsets alone. A result comes as an event while
+	 * polling goes on; when none comes the outcome is unknown and the promise rejects. Every partition must carry its offset: node-rdkafka
+	 * commits 0 for a missing one.
 	 */
 	commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+		const commit = this.#lastCommit.then(() => this.#commit(offsets));
+		this.#lastCommit = commit.catch(() => {});
+		return commit;
+	}
+
+	#commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
 		const list = offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
 		return new Promise((resolve, reject) => {
 			const timer = this.#clock.after(COMMIT_TIMEOUT_MS, () =>

@@ -1,0 +1,232 @@
+/**
+ * The database, simulated: it reads the guards out of the writer's own statement, so that a wrong predicate there does wrong here. What
+ * is stored is read in one moment and written in a later one, as under read committed; statements fail before or after their effect.
+ */
+import type { TableLayout } from "../../src/core/rows.ts";
+import type { Database, DatabaseRow } from "../../src/sink/database.ts";
+import type { SimProcess, World } from "./world.ts";
+
+/** A stored row. */
+export interface SimRow {
+	readonly id: string;
+	readonly n: string | null;
+	readonly kafka_ts: number;
+	readonly kafka_offset: number;
+	readonly kafka_partition: number;
+	readonly deleted: boolean;
+}
+
+/** Chances of failures, changed by the scenario. */
+export interface DatabaseFaults {
+	latencyMs: number;
+	/** A statement fails without effect, with a code of `codes`. */
+	fails: number;
+	/** A statement takes effect, and the connection breaks before the answer. */
+	answerLost: number;
+	codes: readonly string[];
+}
+
+/** What is told for the invariants. */
+export interface DatabaseObserver {
+	/** A row is about to be replaced. */
+	replaced(before: SimRow, after: SimRow): void;
+	offsetStored(partition: number, offset: number): void;
+}
+
+/** What the server refuses: 23514, a check constraint. */
+export const BAD = "bad";
+
+interface StoredOffset {
+	next: number;
+	epoch: number;
+}
+
+/** One table of events and one of offsets. */
+export class SimServer {
+	readonly world: World;
+	readonly faults: DatabaseFaults;
+	readonly rows = new Map<string, SimRow>();
+	readonly offsets = new Map<number, StoredOffset>();
+	readonly #layout: TableLayout;
+	readonly #observer: DatabaseObserver;
+	readonly #statements = new Map<string, Upsert>();
+
+	constructor(world: World, layout: TableLayout, faults: DatabaseFaults, observer: DatabaseObserver) {
+		this.world = world;
+		this.#layout = layout;
+		this.faults = faults;
+		this.#observer = observer;
+	}
+
+	/** A connection pool of a process. */
+	connect(process: SimProcess): Database {
+		return {
+			query: (text, parameters = []) => this.#query(process, text, parameters as (string | null)[]),
+			async *stream() {},
+			close: async () => {},
+		};
+	}
+
+	async #query(process: SimProcess, text: string, parameters: readonly (string | null)[]): Promise<readonly DatabaseRow[]> {
+		const { faults, world } = this;
+		const latency = () => world.random() * faults.latencyMs;
+		if (!text.startsWith("with incoming")) {
+			return process.request(latency, () => this.#withFaults(() => this.#smallStatement(text, parameters)));
+		}
+		const statement = this.#statements.get(text) ?? new Upsert(text, this.#layout);
+		this.#statements.set(text, statement);
+		// Read in one moment, written in another: whoever writes in between must be caught by the guard.
+		return new Promise((resolve, reject) => {
+			const answer = (settle: () => void) => world.after(latency(), () => process.enter(settle));
+			world.after(latency(), () => {
+				const rows = statement.rows(parameters);
+				const snapshot = rows.map((row) => ({ row, stored: this.rows.get(row.id) }));
+				world.after(latency() / 2, () => {
+					try {
+						const result = this.#withFaults(() => this.#upsert(statement, snapshot));
+						answer(() => resolve([result]));
+					} catch (error) {
+						answer(() => reject(error));
+					}
+				});
+			});
+		});
+	}
+
+	#withFaults<T>(effect: () => T): T {
+		if (this.world.chance(this.faults.fails)) throw failure(this.world.pick(this.faults.codes));
+		const result = effect();
+		if (this.world.chance(this.faults.answerLost)) throw failure("CONNECTION_CLOSED");
+		return result;
+	}
+
+	#upsert(statement: Upsert, snapshot: readonly { row: SimRow; stored: SimRow | undefined }[]): DatabaseRow {
+		if (snapshot.some(({ row }) => row.n === BAD)) throw failure("23514");
+		const ids = new Set(snapshot.map(({ row }) => row.id));
+		if (ids.size < snapshot.length) throw failure("21000");
+		const counts = { written: 0, deleted: 0, candidates_new: 0, replay: 0, older: 0, total: snapshot.length };
+		for (const { row, stored } of snapshot) {
+			if (stored && statement.isStale(stored, row)) {
+				if (stored.kafka_partition === row.kafka_partition) counts[stored.kafka_offset >= row.kafka_offset ? "replay" : "older"]++;
+				continue;
+			}
+			if (!stored && !row.deleted) counts.candidates_new++;
+			const present = this.rows.get(row.id);
+			if (present && !statement.mayReplace(present, row)) continue;
+			if (present) this.#observer.replaced(present, row);
+			this.rows.set(row.id, row);
+			counts.written++;
+			if (row.deleted) counts.deleted++;
+		}
+		return counts;
+	}
+
+	/** The statements of offset-table.ts and start-table.ts. */
+	#smallStatement(text: string, [, json]: readonly (string | null)[]): readonly DatabaseRow[] {
+		if (text.includes("to_regclass")) return [{ found: true }];
+		if (text.startsWith("create") || text.includes("_start")) return [];
+		const entries = JSON.parse(json ?? "[]") as { topic: string; partition: number; next_offset: number; epoch: string; back: boolean }[];
+		if (text.startsWith("select")) return this.#offsetRows(entries);
+		for (const entry of entries) this.#changeOffset(text, entry);
+		const changed = entries.filter((entry) => !text.includes("set next_offset") || this.#isFencedBy(text, entry));
+		return this.#offsetRows(changed);
+	}
+
+	#changeOffset(text: string, entry: { partition: number; next_offset: number; epoch: string; back: boolean }): void {
+		const stored = this.offsets.get(entry.partition);
+		if (text.startsWith("insert")) {
+			if (stored) stored.epoch++;
+			else this.#store(entry.partition, { next: entry.next_offset, epoch: 1 });
+		} else if (text.includes("set epoch")) {
+			if (stored) stored.epoch++;
+		} else if (stored && this.#isFencedBy(text, entry)) {
+			const next = entry.back ? entry.next_offset : Math.max(stored.next, entry.next_offset);
+			this.#store(entry.partition, { ...stored, next });
+		}
+	}
+
+	#isFencedBy(text: string, { partition, epoch }: { partition: number; epoch: string }): boolean {
+		const stored = this.offsets.get(partition);
+		return stored !== undefined && (!text.includes("o.epoch = x.epoch") || String(stored.epoch) === epoch);
+	}
+
+	#store(partition: number, offset: StoredOffset): void {
+		this.offsets.set(partition, offset);
+		this.#observer.offsetStored(partition, offset.next);
+	}
+
+	#offsetRows(entries: readonly { topic: string; partition: number }[]): DatabaseRow[] {
+		return entries.flatMap(({ topic, partition }) => {
+			const stored = this.offsets.get(partition);
+			return stored ? [{ topic, partition, next_offset: String(stored.next), epoch: String(stored.epoch) }] : [];
+		});
+	}
+}
+
+type Column = "kafka_ts" | "kafka_offset" | "kafka_partition";
+
+/** The writer's statement, as far as it decides which row stays. */
+class Upsert {
+	readonly #layout: TableLayout;
+	readonly #stale: Comparison | null;
+	readonly #guard: Comparison | null;
+
+	constructor(text: string, layout: TableLayout) {
+		this.#layout = layout;
+		this.#stale = comparisonIn(text, /coalesce\(\(([^)]*)\) (<=|>=|<|>) \(([^)]*)\)/);
+		this.#guard = comparisonIn(text, /where \((t\.[^)]*)\) (<=|>=|<|>) \((excluded\.[^)]*)\)/);
+	}
+
+	/** The rows of the parameters: texts joined by a separator. */
+	rows([separator, nullMark, ...columns]: readonly (string | null)[]): SimRow[] {
+		const split = columns.map((column) => (column ?? "").split(separator as string));
+		const [ids = [], ns = []] = split;
+		const [timestamps = [], offsets = [], partitions = [], deletes = []] = split.slice(1 + this.#layout.columns.length);
+		return ids.map((id, index) => ({
+			id,
+			n: ns[index] === nullMark ? null : (ns[index] as string),
+			kafka_ts: Number(timestamps[index]),
+			kafka_offset: Number(offsets[index]),
+			kafka_partition: Number(partitions[index]),
+			deleted: deletes[index] === "t",
+		}));
+	}
+
+	isStale(stored: SimRow, row: SimRow): boolean {
+		return this.#stale !== null && holds(this.#stale, stored, row);
+	}
+
+	mayReplace(stored: SimRow, row: SimRow): boolean {
+		return this.#guard === null || holds(this.#guard, stored, row);
+	}
+}
+
+interface Comparison {
+	readonly columns: readonly Column[];
+	readonly operator: string;
+}
+
+function comparisonIn(text: string, pattern: RegExp): Comparison | null {
+	const match = pattern.exec(text);
+	if (!match) return null;
+	return { columns: (match[1] as string).split(", ").map((name) => name.replace("t.", "") as Column), operator: match[2] as string };
+}
+
+function holds({ columns, operator }: Comparison, stored: SimRow, row: SimRow): boolean {
+	let order = 0;
+	for (const column of columns) order ||= Math.sign(stored[column] - row[column]);
+	switch (operator) {
+		case "<":
+			return order < 0;
+		case "<=":
+			return order <= 0;
+		case ">":
+			return order > 0;
+		default:
+			return order >= 0;
+	}
+}
+
+function failure(code: string): Error {
+	return Object.assign(new Error(code), { code });
+}

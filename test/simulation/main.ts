@@ -1,0 +1,37 @@
+/** `npm run simulate -- --seeds N [--from S] | --seed S`: see simulation.ts. Prints the seeds that fail; exit 1 where one does. */
+import { parseArgs } from "node:util";
+import { messageOf } from "../../src/core/errors.ts";
+import { simulate } from "./simulation.ts";
+
+const { values } = parseArgs({
+	options: {
+		seeds: { type: "string", default: "1000" },
+		from: { type: "string", default: "1" },
+		seed: { type: "string" },
+		"keep-going": { type: "boolean", default: false },
+	},
+});
+const from = Number(values.seed ?? values.from);
+const count = values.seed === undefined ? Number(values.seeds) : 1;
+if (!Number.isInteger(from) || !Number.isInteger(count)) {
+	console.error("type: npm run simulate -- --seeds 1000 [--from 1] [--keep-going], or --seed 42");
+	process.exit(2);
+}
+const begunAt = performance.now();
+let failures = 0;
+let messages = 0;
+for (let seed = from; seed < from + count; seed++) {
+	try {
+		const summary = await simulate(seed);
+		messages += summary.messages;
+		if (values.seed !== undefined) console.log(JSON.stringify(summary));
+	} catch (error) {
+		failures++;
+		console.log(messageOf(error));
+		if (!values["keep-going"]) break;
+	}
+	if ((seed - from + 1) % 10_000 === 0) console.error(`${seed - from + 1} seeds`);
+}
+const seconds = (performance.now() - begunAt) / 1000;
+console.log(JSON.stringify({ from, seeds: count, failures, messages, seconds: Math.round(seconds) }));
+process.exit(failures > 0 ? 1 : 0);
