@@ -31,6 +31,9 @@ const refusedProperties: Readonly<Record<string, string>> = {
 	event_cb: "nothing: callbacks are the daemon's",
 };
 
+/** Properties that a client of a KIP-848 group may not have: librdkafka refuses to start with them. */
+const brokersProperties: readonly string[] = ["session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"];
+
 const systemColumns = new Set(["kafka_ts", "kafka_offset", "kafka_partition", "kafka_topic", "deleted"]);
 const fieldTypes = new Set(["bigint", "numeric", "timestamptz"]);
 
@@ -43,6 +46,11 @@ function kafkaRules({ kafka }: Config): Problem[] {
 	const problems: Problem[] = Object.keys(kafka.properties)
 		.filter((name) => name in refusedProperties)
 		.map((name) => ({ path: ["kafka", "properties", name], rule: `is refused here; use ${refusedProperties[name]}` }));
+	if (kafka.protocol === "consumer") {
+		for (const name of brokersProperties.filter((each) => each in kafka.properties)) {
+			problems.push({ path: ["kafka", "properties", name], rule: "is the broker's to say where kafka.protocol is consumer" });
+		}
+	}
 	const { mechanism, username, password } = kafka.sasl;
 	if (mechanism && !(username && password))
 		problems.push({ path: ["kafka", "sasl"], rule: "needs username and password beside mechanism" });

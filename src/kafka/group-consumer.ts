@@ -261,10 +261,20 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		}
 	}
 
+	/**
+	 * node-rdkafka tells the ends it met beside the messages: one that messages of the same poll lie behind was the end no more when they
+	 * came, and where offsets have gaps it would look as if the log had gone back.
+	 */
 	#deliver(messages: readonly ReceivedMessage[]): void {
-		for (const [partition, group] of groupMessages(messages)) this.#parts.member.messagesReceived(partition, group);
-		// node-rdkafka tells the ends it met before it hands over the messages that lie in front of them.
-		for (const { topic, partition, offset } of this.#ends.splice(0)) this.#parts.member.endOfPartition({ topic, partition }, offset);
+		const nextOffsets = new Map<string, number>();
+		for (const [partition, group] of groupMessages(messages)) {
+			nextOffsets.set(partitionName(partition), (group.at(-1) as ReceivedMessage).offset + 1);
+			this.#parts.member.messagesReceived(partition, group);
+		}
+		for (const { topic, partition, offset } of this.#ends.splice(0)) {
+			const nextOffset = nextOffsets.get(partitionName({ topic, partition })) ?? 0;
+			if (offset >= nextOffset) this.#parts.member.endOfPartition({ topic, partition }, offset);
+		}
 	}
 
 	async #consumeFailed(error: unknown, startedAt: number): Promise<void> {

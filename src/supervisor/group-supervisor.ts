@@ -176,10 +176,13 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		this.#pauseWhenFull(supervised);
 	}
 
-	/** The consumer has read a partition to its end; `offset` is the next that will be written. */
+	/** The consumer has read a partition to its end; `offset` is the next that will be written. Below what is committable: see #beginAnewIfRewound. */
 	endOfPartition(partition: TopicPartition, offset: number): void {
 		const supervised = this.#children.get(partitionName(partition));
-		if (supervised && !supervised.draining) this.#parts.offsets.endOfPartition(partition, offset);
+		if (!supervised || supervised.draining) return;
+		const committable = this.#parts.offsets.of(partition)?.committable ?? 0;
+		if (offset < committable) this.#beginAnew(partition, offset, committable);
+		else this.#parts.offsets.endOfPartition(partition, offset);
 	}
 
 	/** The handler's file changed. */
@@ -286,11 +289,15 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	 */
 	#beginAnewIfRewound(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
 		const committable = this.#parts.offsets.of(partition)?.committable;
-		const last = messages.at(-1);
-		if (committable === undefined || !last || last.offset >= committable) return;
-		const offset = (messages[0] as ReceivedMessage).offset;
+		const [first] = messages;
+		if (committable === undefined || !first || first.offset >= committable) return;
+		// Wherever a client goes back to, it goes on from there: what lies behind these messages comes again.
+		this.#beginAnew(partition, first.offset, committable);
+	}
+
+	#beginAnew(partition: TopicPartition, offset: number, from: number): void {
 		this.#startChild(partition, offset, null);
-		this.#parts.listener.rewound({ ...partition, offset, from: committable });
+		this.#parts.listener.rewound({ ...partition, offset, from });
 	}
 
 	/** A redelivery of what is still here (a pause purges librdkafka's buffer and refetches) is dropped: it is on its way already. */

@@ -16,6 +16,7 @@ export const topic = "chaos";
 export const group = "chaos";
 const PARTITIONS = 6;
 const IDS = 20_000;
+const SESSION_TIMEOUT_MS = 6_000;
 const main = new URL("../../dist/main.js", import.meta.url).pathname;
 
 /** Crashes by chance in every way; rejects, poisons and bad rows by what the message says, so that they are the same in every life. */
@@ -61,14 +62,11 @@ export class Scene implements AsyncDisposable {
 		this.kafka = kafka;
 		this.postgres = postgres;
 		this.#random = random;
+		const protocol = pick(random, ["classic", "eager", "consumer"]);
+		// Of KIP-848 groups the broker decides.
+		const properties = protocol === "consumer" ? {} : { "session.timeout.ms": SESSION_TIMEOUT_MS };
 		this.#config = {
-			kafka: {
-				brokers: [kafka.brokers],
-				topics: [topic],
-				group,
-				protocol: pick(random, ["classic", "eager", "consumer"]),
-				properties: { "session.timeout.ms": 6_000 },
-			},
+			kafka: { brokers: [kafka.brokers], topics: [topic], group, protocol, properties },
 			handler: { module: "./handler.mjs", timeoutMs: 2_000, maxAttempts: 3, retryBackoffMs: 5 },
 			supervisor: { maxRestarts: 100, maxBackoffMs: 1_000 },
 			database: { url: postgres.url },
@@ -82,7 +80,12 @@ export class Scene implements AsyncDisposable {
 	}
 
 	static async start(folder: string, random: Random): Promise<Scene> {
-		const kafka = await startKafka();
+		const kafka = await startKafka({
+			"group.consumer.min.session.timeout.ms": String(SESSION_TIMEOUT_MS),
+			"group.consumer.session.timeout.ms": String(SESSION_TIMEOUT_MS),
+			"group.consumer.min.heartbeat.interval.ms": "500",
+			"group.consumer.heartbeat.interval.ms": "1000",
+		});
 		const postgres = await EmbeddedPostgres.start({
 			folder: join(folder, "postgres"),
 			clock: systemClock,

@@ -41,6 +41,8 @@ export interface KafkaObserver {
 interface Log {
 	records: LogRecord[];
 	end: number;
+	/** How often it was made again. */
+	life: number;
 }
 
 interface Member {
@@ -72,7 +74,7 @@ export class SimKafka {
 		this.world = world;
 		this.faults = faults;
 		this.#observer = observer;
-		this.logs = Array.from({ length: partitions }, () => ({ records: [], end: 0 }));
+		this.logs = Array.from({ length: partitions }, () => ({ records: [], end: 0, life: 0 }));
 	}
 
 	get observer(): KafkaObserver {
@@ -88,12 +90,13 @@ export class SimKafka {
 		return produced;
 	}
 
-	/** The topic's partition is deleted and made again: it is empty and begins at 0. */
+	/** The topic's partition is deleted and made again: it is empty and begins at 0, and nothing is committed. */
 	recreate(partition: number): void {
 		const log = this.logs[partition] as Log;
 		log.records = [];
 		log.end = 0;
-		for (const { client } of this.#members.values()) client.logWasRecreated(partition);
+		log.life++;
+		this.committed.delete(partition);
 	}
 
 	/** Somebody joins, leaves, or a partition is moved by chance. */
@@ -150,10 +153,23 @@ export class SimKafka {
 		});
 	}
 
-	commit(client: SimClient, epoch: number, offsets: readonly TopicPartitionOffset[]): void {
+	/** The coordinator's view, for whoever looks into a seed. */
+	describe(): string {
+		const members = [...this.#members.values()].map(
+			({ client, owned, pending }) =>
+				`${client.process.name} has ${[...owned]}${pending ? `, to answer ${pending.kind} ${pending.partitions}` : ""}`,
+		);
+		return `members: ${members.join("; ")}`;
+	}
+
+	/** `lives`: which of each partition's logs the offsets belong to. */
+	commit(client: SimClient, epoch: number, lives: ReadonlyMap<number, number>, offsets: readonly TopicPartitionOffset[]): void {
 		const member = this.#members.get(client);
 		if (!member) throw new KafkaError("unknown member", UNKNOWN_MEMBER);
 		if (member.epoch !== epoch) throw new KafkaError("illegal generation", ILLEGAL_GENERATION);
+		if (offsets.some(({ partition }) => lives.get(partition) !== this.logs[partition]?.life)) {
+			throw new KafkaError("unknown topic or partition", kafkaErrors.unknownTopicOrPartition);
+		}
 		for (const { partition, offset } of offsets) {
 			this.committed.set(partition, offset);
 			this.#observer.committed(partition, offset);
@@ -211,6 +227,9 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	readonly #positions = new Map<number, number>();
 	readonly #paused = new Set<number>();
 	readonly #toldEnds = new Map<number, number>();
+	/** Which of each partition's logs the daemon's offsets belong to, and what the client has fetched from since. */
+	readonly #lives = new Map<number, number>();
+	readonly #fetchedLives = new Map<number, number>();
 	readonly #callbacks: (() => void)[] = [];
 	#unanswered = false;
 	#error: KafkaError | null = null;
@@ -263,10 +282,6 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		this.#callbacks.push(() => this.emit("rebalance", { code, partitions: list }));
 	}
 
-	logWasRecreated(partition: number): void {
-		this.#toldEnds.delete(partition);
-	}
-
 	async connect(): Promise<void> {
 		await this.#ask(() => {});
 	}
@@ -295,17 +310,30 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 						if (error) return reject(error);
 						const messages = this.#fetch(count);
 						const leftMs = deadline - this.#kafka.world.now;
-						if (messages.length > 0 || leftMs <= 0) resolve(messages);
-						else look(Math.min(leftMs, 50));
+						if (messages.length > 0 || leftMs <= 0) {
+							this.#learnLives();
+							resolve(messages);
+						} else look(Math.min(leftMs, 50));
 					}),
 				);
 			look(this.#kafka.world.between(0, 5));
 		});
 	}
 
+	/**
+	 * From here on commits are taken for those of the new log. In between the client knows of it and the daemon doesn't: a commit of that
+	 * moment would move the new log's offset, and nobody could tell; Kafka's commits don't name the topic's id.
+	 */
+	#learnLives(): void {
+		for (const [partition, life] of this.#fetchedLives) this.#lives.set(partition, life);
+		this.#fetchedLives.clear();
+	}
+
 	assign(partitions: readonly TopicPartitionOffset[]): void {
 		for (const { partition, offset } of partitions) {
 			this.#positions.set(partition, offset);
+			this.#fetchedLives.delete(partition);
+			if (!this.#lives.has(partition)) this.#lives.set(partition, this.#kafka.logs[partition]?.life ?? 0);
 			this.#paused.delete(partition);
 			this.#toldEnds.delete(partition);
 			this.#kafka.observer.assigned(this, partition, offset);
@@ -329,10 +357,11 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	}
 
 	commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+		const lives = new Map(this.#lives);
 		const commit = this.#lastCommit.then(() => {
 			const epoch = this.#kafka.epochOf(this);
 			return this.#ask(() => {
-				this.#kafka.commit(this, epoch, offsets);
+				this.#kafka.commit(this, epoch, lives, offsets);
 				if (this.#kafka.world.chance(this.#kafka.faults.answerLost)) throw new KafkaError("no answer to the commit", -1);
 			});
 		});
@@ -342,7 +371,10 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 		return this.#ask(() =>
-			partitions.map(({ topic, partition }) => ({ topic, partition, offset: this.#kafka.committed.get(partition) ?? null })),
+			partitions.map(({ topic, partition }) => {
+				this.#lives.set(partition, this.#kafka.logs[partition]?.life ?? 0);
+				return { topic, partition, offset: this.#kafka.committed.get(partition) ?? null };
+			}),
 		);
 	}
 
@@ -417,6 +449,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 			const left = this.#leaving;
 			this.#leaving = null;
 			this.#rejoins = false;
+			this.#expelled = false;
 			this.#kafka.remove(this);
 			if (this.#subscribed) this.#kafka.join(this);
 			left();
@@ -441,8 +474,13 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 			if (this.#paused.has(partition)) continue;
 			const log = logs[partition] as Log;
 			let position = this.#positions.get(partition) as number;
-			// auto.offset.reset: earliest.
-			if (position > log.end) position = 0;
+			// The log was made again: the position is out of range, and auto.offset.reset is earliest.
+			const life = this.#fetchedLives.get(partition) ?? this.#lives.get(partition);
+			if (life !== log.life || position > log.end) {
+				position = 0;
+				this.#fetchedLives.set(partition, log.life);
+				this.#toldEnds.delete(partition);
+			}
 			const wanted = world.between(1, Math.min(40, count - messages.length) + 1);
 			const found = recordsFrom(log.records, position, wanted);
 			for (const record of found) messages.push(messageOf(partition, record));
