@@ -12,7 +12,7 @@ export default defineConfig({
 		// Two shared cores: threads, a broker and a database run beside the tests.
 		maxWorkers: 2,
 		projects: [
-			{ test: { ...common, name: "alone", include: ["test/{unit,thread}/**/*.test.ts"] } },
+			{ test: { ...common, name: "alone", include: ["test/{unit,thread,simulation}/**/*.test.ts"] } },
 			{
 				test: {
 					...common,

@@ -74,7 +74,7 @@ export interface SupervisedBatch {
 /** Past facts of the supervisor. */
 export interface SupervisorListener {
 	received(fact: TopicPartition & ReceivedFact): void;
-	/** The log went back below what was committable (`from`); the partition goes on from `offset`. */
+	/** The log went back below what was received (up to `from`); the partition goes on from `offset`. */
 	rewound(fact: TopicPartition & { offset: number; from: number }): void;
 	drained(fact: { partitions: readonly TopicPartition[]; durationMs: number; timedOut: boolean }): void;
 }
@@ -156,33 +156,29 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
 		const name = partitionName(partition);
 		if (this.#children.get(name)?.draining) return;
-		this.#beginAnewIfRewound(partition, messages);
+		const [first] = messages;
+		if (first) this.#beginAnewIfRewound(partition, first.offset);
 		const supervised = this.#children.get(name);
-		if (!supervised) return;
-		const fresh = this.#withoutRepeats(partition, messages);
-		if (fresh.length === 0) return;
-		const batch = this.#parts.pack(fresh);
+		if (!supervised || !first) return;
+		const batch = this.#parts.pack(messages);
 		this.#parts.offsets.received(partition, supervised.epoch, batch.offsets);
 		supervised.child.deliver(batch);
 		let timestampRegressions = 0;
-		for (const { timestamp } of fresh) {
+		for (const { timestamp } of messages) {
 			if (timestamp < supervised.lastTimestamp) timestampRegressions++;
 			else supervised.lastTimestamp = timestamp;
 		}
-		const nextOffset = (fresh.at(-1) as ReceivedMessage).offset + 1;
-		const firstTimestamp = (fresh[0] as ReceivedMessage).timestamp;
-		const size = { count: fresh.length, bytes: batch.bytes.byteLength };
-		this.#parts.listener.received({ ...partition, ...size, timestampRegressions, nextOffset, firstTimestamp });
+		const nextOffset = (messages.at(-1) as ReceivedMessage).offset + 1;
+		const size = { count: messages.length, bytes: batch.bytes.byteLength };
+		this.#parts.listener.received({ ...partition, ...size, timestampRegressions, nextOffset, firstTimestamp: first.timestamp });
 		this.#pauseWhenFull(supervised);
 	}
 
-	/** The consumer has read a partition to its end; `offset` is the next that will be written. Below what is committable: see #beginAnewIfRewound. */
+	/** The consumer has read a partition to its end; `offset` is the next that will be written. Below what was received: the log went back. */
 	endOfPartition(partition: TopicPartition, offset: number): void {
 		const supervised = this.#children.get(partitionName(partition));
 		if (!supervised || supervised.draining) return;
-		const committable = this.#parts.offsets.of(partition)?.committable ?? 0;
-		if (offset < committable) this.#beginAnew(partition, offset, committable);
-		else this.#parts.offsets.endOfPartition(partition, offset);
+		if (!this.#beginAnewIfRewound(partition, offset)) this.#parts.offsets.endOfPartition(partition, offset);
 	}
 
 	/** The handler's file changed. */
@@ -284,28 +280,16 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	}
 
 	/**
-	 * Offsets below everything we hold: the log itself went back (topic made again, out-of-range policy `earliest`). The partition
-	 * begins anew there with an epoch of its own, so that acknowledgements of the old log can't be taken for the new one's.
+	 * Offsets below what was received: the log itself went back (topic made again, out-of-range policy `earliest`), and the client goes on
+	 * from there. A pause makes no repeats (100,000 messages under constant pauses: none). The partition begins anew with an epoch of its
+	 * own, so that acknowledgements of the old log can't be taken for the new one's. True where it did.
 	 */
-	#beginAnewIfRewound(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
-		const committable = this.#parts.offsets.of(partition)?.committable;
-		const [first] = messages;
-		if (committable === undefined || !first || first.offset >= committable) return;
-		// Wherever a client goes back to, it goes on from there: what lies behind these messages comes again.
-		this.#beginAnew(partition, first.offset, committable);
-	}
-
-	#beginAnew(partition: TopicPartition, offset: number, from: number): void {
+	#beginAnewIfRewound(partition: TopicPartition, offset: number): boolean {
+		const position = this.#parts.offsets.of(partition)?.position;
+		if (position === undefined || offset >= position) return false;
 		this.#startChild(partition, offset, null);
-		this.#parts.listener.rewound({ ...partition, offset, from });
-	}
-
-	/** A redelivery of what is still here (a pause purges librdkafka's buffer and refetches) is dropped: it is on its way already. */
-	#withoutRepeats(partition: TopicPartition, messages: readonly ReceivedMessage[]): readonly ReceivedMessage[] {
-		const position = this.#parts.offsets.of(partition)?.position ?? 0;
-		const [first] = messages;
-		if (!first || first.offset >= position) return messages;
-		return messages.filter(({ offset }) => offset >= position);
+		this.#parts.listener.rewound({ ...partition, offset, from: position });
+		return true;
 	}
 
 	#share(limit: number): number {

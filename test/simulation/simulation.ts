@@ -162,9 +162,8 @@ class Run {
 		this.#daemons.push(daemon);
 	}
 
-	#produce(): void {
+	#produce(partition = this.#world.between(0, this.#kafka.logs.length)): void {
 		const world = this.#world;
-		const partition = world.between(0, this.#kafka.logs.length);
 		const key = `id-${this.#lives.get(partition) ?? 0}-${world.between(0, 12)}`;
 		const timestamp = WALL_START + Math.floor(world.now) - world.between(0, world.chance(0.1) ? 5_000 : 3);
 		this.#messages++;
@@ -264,11 +263,18 @@ class Run {
 		if (daemon) daemon.process.wallOffset += this.#world.between(-3_600_000, 3_600_000);
 	}
 
+	/** While rows of the old log are still on their way, the new one has the old one's offsets again. */
 	#recreate(): void {
-		const partition = this.#world.between(0, this.#kafka.logs.length);
-		this.#lives.set(partition, (this.#lives.get(partition) ?? 0) + 1);
-		this.#invariants.logDeleted(partition);
-		this.#kafka.recreate(partition);
+		const world = this.#world;
+		const partition = world.between(0, this.#kafka.logs.length);
+		this.#for(() => Object.assign(this.#databaseFaults, { latencyMs: world.pick([300, 1_000, 4_000]) }));
+		for (let i = world.between(0, 20); i > 0; i--) this.#produce(partition);
+		world.after(world.random() * 600, () => {
+			this.#lives.set(partition, (this.#lives.get(partition) ?? 0) + 1);
+			this.#invariants.logDeleted(partition);
+			this.#kafka.recreate(partition);
+			for (let i = world.between(0, 20); i > 0; i--) this.#produce(partition);
+		});
 	}
 
 	#oneMore(): void {

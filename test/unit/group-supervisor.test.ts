@@ -208,12 +208,15 @@ describe("the group supervisor", () => {
 		expect(supervisor.control({ topic: "t", partition: 7 }, "pause")).toBe(false);
 	});
 
-	it("drops a redelivery of what is still here", () => {
-		const { supervisor, child } = supervise();
+	it("begins anew also below what is only received, and where an end tells that the log went back", () => {
+		const { supervisor, child, log } = supervise();
 		supervisor.assignmentsReceived([assigned(0)]);
 		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 4));
 		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 2, 4));
-		expect(child(0).delivered).toEqual([0, 1, 2, 3, 4, 5]);
+		expect(child(0).delivered).toEqual([2, 3, 4, 5]);
+		supervisor.endOfPartition({ topic: "t", partition: 0 }, 6);
+		supervisor.endOfPartition({ topic: "t", partition: 0 }, 0);
+		expect(log).toEqual(["rewound 0 4->2", "rewound 0 6->0"]);
 	});
 
 	it("begins anew, with an epoch of its own, where the log itself went back", () => {

@@ -1,0 +1,54 @@
+/** The simulation finds what is broken on purpose: a mutation each, in a copy of the source, within 1,000 seeds. */
+import { execFile } from "node:child_process";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { type Mutation, mutations } from "./mutations.ts";
+
+const project = new URL("../..", import.meta.url).pathname;
+const SEEDS = 1_000;
+
+/** Below the project's folder, so that packages are found. */
+async function mutant({ edits }: Mutation, name: string): Promise<string> {
+	const folder = join(project, ".cache", "mutants", `${process.pid}-${name}`);
+	await mkdir(folder, { recursive: true });
+	await cp(join(project, "src"), join(folder, "src"), { recursive: true });
+	await cp(join(project, "test", "simulation"), join(folder, "test", "simulation"), { recursive: true });
+	await cp(join(project, "package.json"), join(folder, "package.json"));
+	for (const { file, from, to } of edits) {
+		const path = join(folder, file);
+		const source = await readFile(path, "utf8");
+		expect(source.split(from).length, `${file} holds what is to be broken exactly once`).toBe(2);
+		await writeFile(
+			path,
+			source.replace(from, () => to),
+		);
+	}
+	return folder;
+}
+
+async function firstFailure(folder: string): Promise<string> {
+	try {
+		const main = join(folder, "test/simulation/main.ts");
+		const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", main, "--seeds", String(SEEDS)], { cwd: folder });
+		return `nothing was found: ${stdout}`;
+	} catch (error) {
+		return (error as { stdout: string }).stdout;
+	}
+}
+
+describe("the simulation finds that", () => {
+	it.each(mutations.map((mutation, index) => [mutation.what, mutation, String(index)] as const))(
+		"%s",
+		{ timeout: 120_000 },
+		async (_, mutation, name) => {
+			const folder = await mutant(mutation, name);
+			try {
+				expect(await firstFailure(folder)).toMatch(/^seed \d+ \(/);
+			} finally {
+				await rm(folder, { recursive: true, force: true });
+			}
+		},
+	);
+});

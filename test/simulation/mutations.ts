@@ -1,0 +1,99 @@
+/** What delivery depends on, each broken on purpose: the simulation must find every one of them. */
+
+/** A piece of source replaced by a wrong one. `from` stands in the file exactly once. */
+export interface Edit {
+	readonly file: string;
+	readonly from: string;
+	readonly to: string;
+}
+
+/** What is broken, and how; where two guards stand behind each other both have to go. */
+export interface Mutation {
+	readonly what: string;
+	readonly edits: readonly Edit[];
+}
+
+export const mutations: readonly Mutation[] = [
+	{
+		what: "the tracker commits past what is unfinished",
+		edits: [
+			{
+				file: "src/kafka/offset-tracker.ts",
+				from: "return this.#count === 0 ? this.#position : (this.#offsets[this.#head] as number);",
+				to: "return this.#position;",
+			},
+		],
+	},
+	{
+		what: "the CAS predicate lets an older row in",
+		edits: [
+			{
+				file: "src/sink/cas-upsert.ts",
+				from: '`(${tuple(stored, "t")}) < (${tuple(stored, "excluded")})`',
+				to: '`(${tuple(stored, "t")}) <> (${tuple(stored, "excluded")})`',
+			},
+		],
+	},
+	{
+		what: "a coalesced message doesn't wait for its survivor",
+		edits: [
+			{
+				file: "src/sink/pending-rows.ts",
+				from: "this.#newest.set(row.id, isNewer ? merge(row, present, this.#strategy) : merge(present, row, this.#strategy));",
+				to: `const [kept, dropped] = isNewer ? [row, present] : [present, row];
+		this.#newest.set(row.id, kept);
+		dropped.owner.settled(dropped.message);`,
+			},
+		],
+	},
+	{
+		what: "a refused row takes the older versions behind it along",
+		edits: [
+			{
+				file: "src/sink/batch-writer.ts",
+				from: "if (older) lane.add(older);",
+				to: "void older;",
+			},
+		],
+	},
+	{
+		what: "the start position is not committed before the first message",
+		edits: [
+			{
+				file: "src/kafka/group-consumer.ts",
+				from: "const begun = fresh.length > 0 ? await this.#parts.offsets.begin(fresh) : [];",
+				to: "const begun: readonly TopicPartitionOffset[] = [];",
+			},
+		],
+	},
+	{
+		what: "a revocation doesn't wait for what is in hand",
+		edits: [
+			{
+				file: "src/supervisor/group-supervisor.ts",
+				from: "await child.drain(reason, () => this.#parts.rowsBlocked());",
+				to: "void reason;",
+			},
+		],
+	},
+	{
+		what: "a revocation is answered without a commit",
+		edits: [
+			{
+				file: "src/supervisor/group-supervisor.ts",
+				from: "await this.#parts.commit(released);",
+				to: "void this.#parts.commit;",
+			},
+		],
+	},
+	{
+		what: "an end that messages lie behind is told",
+		edits: [
+			{
+				file: "src/kafka/group-consumer.ts",
+				from: "if (offset >= nextOffset) this.#parts",
+				to: "if (nextOffset >= 0) this.#parts",
+			},
+		],
+	},
+];

@@ -1,0 +1,18 @@
+/** A few hundred runs of the simulation; `npm run simulate -- --seeds 100000` is for the night. */
+import { describe, expect, it } from "vitest";
+import { simulate } from "./simulation.ts";
+
+const SEEDS = 300;
+const IN_A_TEST = 50;
+
+describe("the delivery, simulated", () => {
+	it.each(Array.from({ length: SEEDS / IN_A_TEST }, (_, i) => 1 + i * IN_A_TEST))("loses nothing, from seed %i on", async (from) => {
+		for (let seed = from; seed < from + IN_A_TEST; seed++) await simulate(seed);
+	});
+
+	it("is the same run each time for the same seed", async () => {
+		const [first, second] = [await simulate(7), await simulate(7)];
+		expect(second).toEqual(first);
+		expect(await simulate(8)).not.toEqual({ ...first, seed: 8 });
+	});
+});
