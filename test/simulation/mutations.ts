@@ -25,6 +25,23 @@ export const mutations: readonly Mutation[] = [
 		],
 	},
 	{
+		what: "an acknowledgement of an older epoch counts for the new one",
+		edits: [
+			{
+				file: "src/kafka/offset-ledger.ts",
+				from: `if (entry === undefined || this.#entries.get(name) !== entry) return false;
+			entry.tracker.finished(offset);`,
+				to: "this.#entries.get(name)?.tracker.finished(offset);",
+			},
+			{
+				file: "src/worker/outcome-router.ts",
+				from: `#close(held: HeldBatch, message: number): void {
+		if (this.#ended.signal.aborted) return;`,
+				to: "#close(held: HeldBatch, message: number): void {",
+			},
+		],
+	},
+	{
 		what: "the CAS predicate lets an older row in",
 		edits: [
 			{

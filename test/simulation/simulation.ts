@@ -263,18 +263,19 @@ class Run {
 		if (daemon) daemon.process.wallOffset += this.#world.between(-3_600_000, 3_600_000);
 	}
 
-	/** While rows of the old log are still on their way, the new one has the old one's offsets again. */
+	/** Twice, so that the second new log has the very offsets whose rows of the first are still on their way. */
 	#recreate(): void {
 		const world = this.#world;
 		const partition = world.between(0, this.#kafka.logs.length);
 		this.#for(() => Object.assign(this.#databaseFaults, { latencyMs: world.pick([300, 1_000, 4_000]) }));
-		for (let i = world.between(0, 20); i > 0; i--) this.#produce(partition);
-		world.after(world.random() * 600, () => {
+		const rebirth = () => {
 			this.#lives.set(partition, (this.#lives.get(partition) ?? 0) + 1);
 			this.#invariants.logDeleted(partition);
 			this.#kafka.recreate(partition);
 			for (let i = world.between(0, 20); i > 0; i--) this.#produce(partition);
-		});
+		};
+		rebirth();
+		world.after(world.random() * 600, rebirth);
 	}
 
 	#oneMore(): void {
