@@ -5,7 +5,7 @@ import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import { requireForRun } from "../config/requirements.ts";
 import type { LetterPosition, LetterStore } from "../core/dead-letter.ts";
-import { ExitError, exitCodes, PocKaffeError } from "../core/errors.ts";
+import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
 import { partitionName } from "../core/message.ts";
 import { systemRandom } from "../core/random.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
@@ -73,7 +73,9 @@ async function verifyWith(config: Config, maxDifferences: number, context: Comma
 		});
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
-		const message = error instanceof PocKaffeError ? error.message : problemOf(error).message;
+		// What has no code is no server's error but our own.
+		const isServers = !(error instanceof PocKaffeError) && (error as { code?: string }).code !== undefined;
+		const message = isServers ? problemOf(error).message : messageOf(error);
 		throw new ExitError(exitCodes.found, "verify", `can't verify: ${message}`, { cause: error });
 	} finally {
 		await database.close();

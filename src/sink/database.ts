@@ -60,12 +60,12 @@ export function connectDatabase(options: DatabaseOptions): Database {
 				const settled = () => timer.cancel();
 				used
 					.unsafe(text, parameters as (string | null)[], { prepare: parameters.length > 0 })
-					.then((rows) => resolve(rows as unknown as DatabaseRow[]), reject)
+					.then((rows) => resolve(withoutHoles(rows)), reject)
 					.finally(settled);
 			});
 		},
 		async *stream(text, batchRows) {
-			yield* pool.unsafe(text).cursor(batchRows) as unknown as AsyncIterable<DatabaseRow[]>;
+			for await (const rows of pool.unsafe(text).cursor(batchRows)) yield withoutHoles(rows);
 		},
 		async close() {
 			if (closed) return;
@@ -73,6 +73,14 @@ export function connectDatabase(options: DatabaseOptions): Database {
 			await pool.end({ timeout: 1 }).catch(() => {});
 		},
 	};
+}
+
+/**
+ * Behind a statement that failed after its first rows the library puts the next result's rows that many places too far
+ * (postgres.js#1181): the places before them are empty.
+ */
+function withoutHoles(rows: readonly unknown[]): DatabaseRow[] {
+	return (0 in rows || rows.length === 0 ? rows : rows.filter(() => true)) as DatabaseRow[];
 }
 
 function createPool(url: string, connections: number, statementTimeoutMs: number): postgres.Sql {

@@ -80,7 +80,8 @@ async function scene({ kafka = {}, handling = {} }: { kafka?: object; handling?:
 		async verify(...args) {
 			await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(config));
 			const result = await pockaffe(["verify", "--json", ...args], { cwd: folder.path });
-			return { ...result, report: result.stdout ? JSON.parse(result.stdout) : null };
+			// Without a report the words for it are what a failing test should show.
+			return { ...result, report: result.stdout ? JSON.parse(result.stdout) : result.stderr };
 		},
 		async [Symbol.asyncDispose]() {
 			await db[Symbol.asyncDispose]();

@@ -1,0 +1,19 @@
+/** The connection pool on a real server: what the library gets wrong is put right here. */
+import { expect, inject, it } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import { connectDatabase } from "../../src/sink/database.ts";
+
+it("gives a query all its rows and nothing else behind one that failed after its first rows", async () => {
+	const database = connectDatabase({ url: inject("postgresUrl"), connections: 1, clock: systemClock });
+	try {
+		const failsLate = "select 1 / (3000 - i) as one, repeat('x', 100) from generate_series(1, 4000) i";
+		await expect(database.query(failsLate)).rejects.toMatchObject({ code: "22012" });
+		expect(await database.query("select i from generate_series(1, $1::int) i", ["2"])).toEqual([{ i: 1 }, { i: 2 }]);
+		await expect(database.query(failsLate)).rejects.toMatchObject({ code: "22012" });
+		const streamed: unknown[] = [];
+		for await (const rows of database.stream("select i from generate_series(1, 3) i", 2)) streamed.push(...rows.map(({ i }) => i));
+		expect(streamed).toEqual([1, 2, 3]);
+	} finally {
+		await database.close();
+	}
+});
