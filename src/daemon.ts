@@ -297,6 +297,14 @@ export class Daemon {
 				})),
 			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
 			lastError: () => this.#lastConsumeError,
+			isAnotherLog: (partition) => this.delivery.isCommitGone(partition),
+			anotherLog: (partition) => {
+				this.parts.logger.warn(
+					partition,
+					`${partitionName(partition)} was deleted and made again: the group is joined anew to begin with the new log`,
+				);
+				this.delivery.giveUp([partition]);
+			},
 			stalled: (partition, reason) => {
 				this.#ready.stalls.stalled(partition, reason);
 				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);

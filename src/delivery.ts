@@ -69,6 +69,7 @@ export class Delivery {
 	readonly committer: OffsetCommitter;
 	readonly #parts: DeliveryParts;
 	readonly #offsetTable: OffsetTable | null;
+	readonly #offsets: OffsetStore;
 	readonly #starts: StartTable;
 
 	constructor(parts: DeliveryParts) {
@@ -80,17 +81,17 @@ export class Delivery {
 		this.#starts = new StartTable({ database, offsetsTable: table, consumerGroup });
 		this.writer = buildWriter(parts, parts.layouts);
 		this.supervisor = this.#buildSupervisor();
-		const offsets = this.#buildOffsetStore();
+		this.#offsets = this.#buildOffsetStore();
 		this.consumer = new GroupConsumer({
 			createClient: parts.createClient,
 			member: this.supervisor,
 			clock,
 			kafka: config.kafka,
 			incremental: isIncremental(config.kafka.protocol),
-			offsets,
+			offsets: this.#offsets,
 			recordStarts: (starts) => this.#recordStarts(starts),
 		});
-		this.committer = new OffsetCommitter({ ledger: this.ledger, store: offsets, clock, intervalMs: config.offsets.commitIntervalMs });
+		this.committer = new OffsetCommitter({ ledger: this.ledger, store: this.#offsets, clock, intervalMs: config.offsets.commitIntervalMs });
 		// A drain that waits for rows or letters looks again whether they can be written at all.
 		this.writer.on("table:blocked", () => this.supervisor.nudge());
 		this.writer.on("write:retried", () => this.supervisor.nudge());
@@ -122,6 +123,19 @@ export class Delivery {
 		return { drained, left };
 	}
 
+	/** True where the group had committed something of this partition and has nothing any more: Kafka forgets it with the topic. */
+	async isCommitGone(partition: TopicPartition): Promise<boolean> {
+		if ((this.ledger.of(partition)?.committed ?? null) === null) return false;
+		const [stored] = await this.#offsets.stored([partition]);
+		return stored?.offset === null;
+	}
+
+	/** These partitions are not what this member takes them for: dropped without a commit, and the group decides anew who has what. */
+	giveUp(partitions: readonly TopicPartition[]): void {
+		this.supervisor.assignmentsLost(partitions);
+		this.consumer.rejoin();
+	}
+
 	#buildOffsetStore(): OffsetStore {
 		const { listener } = this.#parts;
 		const kafka = new KafkaOffsetStore(() => this.consumer.client);
@@ -129,8 +143,7 @@ export class Delivery {
 		return new MirroredOffsetStore(this.#offsetTable, kafka, {
 			lost: (partitions) => {
 				listener.offsetsTakenOver(partitions);
-				this.supervisor.assignmentsLost(partitions);
-				this.consumer.rejoin();
+				this.giveUp(partitions);
 			},
 			mirrorFailed: (message) => listener.mirrorFailed(message),
 		});

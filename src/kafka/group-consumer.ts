@@ -12,7 +12,7 @@
 import { EventEmitter } from "eventemitter3";
 import type { Config } from "../config/config.ts";
 import { exponentialBackOff } from "../core/back-off.ts";
-import type { Clock } from "../core/clock.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { isTopicMeant, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { explainUnreachable } from "./connect.ts";
@@ -94,6 +94,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	#polledAt = Number.POSITIVE_INFINITY;
 	#outlivedAt = Number.NEGATIVE_INFINITY;
 	#rebalances = 0;
+	#firstStartEnds: Timer | null = null;
 	#memberState = "connecting";
 
 	constructor(parts: GroupConsumerParts) {
@@ -165,6 +166,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (this.#stopped.signal.aborted) return true;
 		if (leave && this.#assigned.length > 0) await this.#giveUpSubscription();
 		this.#stopped.abort(new Error("closing"));
+		this.#firstStartEnds?.cancel();
 		const client = this.#client;
 		if (!client) return true;
 		await this.#polling;
@@ -319,6 +321,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		for (const start of starts) this.emit("start:resolved", start);
 		this.#parts.member.assignmentsReceived(starts);
 		this.emit("group:joined", { partitions: this.#assigned.length });
+		// Whoever else began with us has stored its starts by then, or was given up, and others have stored them.
+		this.#firstStartEnds ??= this.#parts.clock.after(2 * this.#sessionTimeoutMs, () => this.#firstStart.end());
 	}
 
 	/** Tries until the broker answered and the new positions are committed; null when a newer change came first. */

@@ -26,10 +26,16 @@ export interface StartPosition extends TopicPartition {
 /**
  * The partitions `startFrom` applies to: those that existed, of topics without any committed offset, when this member looked before
  * it joined. What appears later starts at its beginning. Looking before joining makes this free of races between members that start
- * together: whoever joins the first generation looked before anybody could commit.
+ * together: whoever joins the first generation looked before anybody could commit. It is over when every first start must have been
+ * stored: a partition without a commit is then one of a topic that was deleted and made again.
  */
 export class FirstStart {
 	readonly #present = new Set<string>();
+
+	/** From here on every start is a later one. Idempotent. */
+	end(): void {
+		this.#present.clear();
+	}
 
 	/** Notes a topic's partitions with what the group has committed for them, as seen before joining. */
 	seen(partitions: readonly StoredOffset[]): void {

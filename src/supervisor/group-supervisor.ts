@@ -154,12 +154,11 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 
 	/** Takes what the consumer received of one partition, in offset order. */
 	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
-		const name = partitionName(partition);
-		if (this.#children.get(name)?.draining) return;
 		const [first] = messages;
-		if (first) this.#beginAnewIfRewound(partition, first.offset);
-		const supervised = this.#children.get(name);
-		if (!supervised || !first) return;
+		if (!first) return;
+		this.#beginAnewIfRewound(partition, first.offset);
+		const supervised = this.#children.get(partitionName(partition));
+		if (!supervised || supervised.draining) return;
 		const batch = this.#parts.pack(messages);
 		this.#parts.offsets.received(partition, supervised.epoch, batch.offsets);
 		supervised.child.deliver(batch);
@@ -176,9 +175,9 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 
 	/** The consumer has read a partition to its end; `offset` is the next that will be written. Below what was received: the log went back. */
 	endOfPartition(partition: TopicPartition, offset: number): void {
+		if (this.#beginAnewIfRewound(partition, offset)) return;
 		const supervised = this.#children.get(partitionName(partition));
-		if (!supervised || supervised.draining) return;
-		if (!this.#beginAnewIfRewound(partition, offset)) this.#parts.offsets.endOfPartition(partition, offset);
+		if (supervised && !supervised.draining) this.#parts.offsets.endOfPartition(partition, offset);
 	}
 
 	/** The handler's file changed. */
@@ -282,12 +281,15 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	/**
 	 * Offsets below what was received: the log itself went back (topic made again, out-of-range policy `earliest`), and the client goes on
 	 * from there. A pause makes no repeats (100,000 messages under constant pauses: none). The partition begins anew with an epoch of its
-	 * own, so that acknowledgements of the old log can't be taken for the new one's. True where it did.
+	 * own, so that acknowledgements of the old log can't be taken for the new one's. One that is being drained is only forgotten: its offsets
+	 * must not be committed for the new log. True where the log went back.
 	 */
 	#beginAnewIfRewound(partition: TopicPartition, offset: number): boolean {
 		const position = this.#parts.offsets.of(partition)?.position;
 		if (position === undefined || offset >= position) return false;
-		this.#startChild(partition, offset, null);
+		const supervised = this.#children.get(partitionName(partition));
+		if (supervised?.draining) this.#forget([supervised]);
+		else this.#startChild(partition, offset, null);
 		this.#parts.listener.rewound({ ...partition, offset, from: position });
 		return true;
 	}

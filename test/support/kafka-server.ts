@@ -62,8 +62,10 @@ export async function startKafka(properties: Record<string, string> = {}): Promi
 		"group.initial.rebalance.delay.ms": "0",
 		"auto.create.topics.enable": "false",
 		"log.cleaner.backoff.ms": "200",
-		// The tests make records of any age.
+		// The tests make records of any age; topics that ask for retention have it at once.
 		"log.retention.ms": "-1",
+		"log.retention.check.interval.ms": "300",
+		"log.initial.task.delay.ms": "300",
 		...properties,
 	};
 	const file = join(folder, "server.properties");

@@ -46,6 +46,12 @@ export async function deleteTopic(brokers: string, name: string): Promise<void> 
 	await waitFor(`topic ${name} to be gone`, async () => !(await producer.topics()).has(name));
 }
 
+/** Raises the number of a topic's partitions. */
+export async function raisePartitions(brokers: string, name: string, partitions: number): Promise<void> {
+	await administer(brokers, (admin, done) => admin.createPartitions(name, partitions, 30_000, done));
+	await awaitTopic(kafkaAt(brokers), systemClock, name, partitions);
+}
+
 async function administer(brokers: string, act: (admin: IAdminClient, done: (error: unknown) => void) => void): Promise<void> {
 	const admin = rdkafka.AdminClient.create({ "bootstrap.servers": brokers });
 	try {

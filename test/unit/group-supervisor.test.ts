@@ -230,6 +230,21 @@ describe("the group supervisor", () => {
 		expect(ledger.of({ topic: "t", partition: 0 })?.committable).toBe(0);
 	});
 
+	it("commits nothing of a partition whose log went back while it is drained", async () => {
+		const { supervisor, child, log, ledger } = supervise();
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		for (const partition of [0, 1]) supervisor.messagesReceived({ topic: "t", partition }, messages(partition, 0, 3));
+		const children = [child(0), child(1)];
+		const ended = supervisor.shutdown();
+		for (const each of children) for (const offset of [0, 1, 2]) each.spec.finished(offset);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 1));
+		supervisor.endOfPartition({ topic: "t", partition: 1 }, 9);
+		for (const each of children) each.drained();
+		expect(await ended).toBe(true);
+		expect(log).toEqual(["rewound 0 3->0", "commit 0@undefined 1@3", "drained"]);
+		expect(ledger.of({ topic: "t", partition: 0 })).toBeUndefined();
+	});
+
 	it("drains everybody on shutdown and takes no assignment any more", async () => {
 		const { supervisor, child } = supervise();
 		supervisor.assignmentsReceived([assigned(0), assigned(1)]);

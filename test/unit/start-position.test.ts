@@ -58,6 +58,13 @@ describe("the start position", () => {
 		expect(start).toMatchObject({ offset: 5, from: "beginning" });
 	});
 
+	it("is the beginning of a topic that was made again after every first start", async () => {
+		const first = firstStart();
+		first.end();
+		const [start] = await resolveStartPositions([partition], "latest", first, queries(), store(null));
+		expect(start).toMatchObject({ offset: 5, from: "beginning" });
+	});
+
 	it.each([
 		["latest", 20, 20, "kafka"],
 		["latest", 200, 99, "latest"],
