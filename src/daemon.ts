@@ -175,7 +175,7 @@ export class Daemon {
 
 	/**
 	 * The walk of every stop: not ready, take no more, drain, flush, commit, leave the group, end threads, close the database, close
-	 * HTTP last. Resolves with false where the drain's deadline passed. Idempotent by its owner.
+	 * HTTP last. `drained` is false where the drain's deadline passed or its offsets could not be committed.
 	 */
 	async stop(reason: string, { leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean }> {
 		const { logger } = this.parts;
@@ -188,7 +188,10 @@ export class Daemon {
 		const { drained, left } = await this.delivery.stop({ leave });
 		await this.database.close();
 		this.#state = "stopped";
-		logger.info({ drained, left }, drained ? "stopped: everything in hand was finished and committed" : "stopped at the drain's deadline");
+		const how = drained
+			? "stopped"
+			: "stopped before everything in hand was finished and committed: it is handled again by the next member";
+		logger.info({ drained, left }, how);
 		await this.#http?.close();
 		return { drained, left };
 	}

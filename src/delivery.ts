@@ -112,7 +112,7 @@ export class Delivery {
 
 	/**
 	 * Takes no more, drains, flushes, commits, leaves the group (a static member only with `leave`), ends the threads. `drained` is false
-	 * where the deadline passed, `left` where the client didn't close. Database and dead letters' target stay their owner's.
+	 * where the deadline passed or offsets could not be committed, `left` where the client didn't close. Database and dead letters' target stay their owner's.
 	 */
 	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean }> {
 		const drained = await this.supervisor.shutdown();
@@ -159,7 +159,7 @@ export class Delivery {
 				pause: (partitions) => this.consumer.pause(partitions),
 				resume: (partitions) => this.consumer.resume(partitions),
 			},
-			commit: (partitions) => this.committer.commit(partitions),
+			commit: (partitions, timeoutMs) => this.committer.commitWithin(timeoutMs, partitions),
 			rowsBlocked: () => this.writer.stuck || deadLetters.blocked,
 			clock,
 			limits: { ...config.workers, drainTimeoutMs: config.drain.timeoutMs },

@@ -8,6 +8,7 @@ import { EventEmitter } from "eventemitter3";
 import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import type { DueOffset, OffsetLedger } from "./offset-ledger.ts";
 
 /** Where offsets are kept. */
@@ -21,6 +22,22 @@ export interface CommitterEvents {
 	"offsets:committed": (fact: { offsets: readonly TopicPartitionOffset[]; durationMs: number }) => void;
 	"offsets:commit_failed": (fact: { offsets: readonly TopicPartitionOffset[]; message: string; code: string | number | null }) => void;
 }
+
+/** `refused`: nothing that the next moment changes. */
+type CommitResult = "stored" | "failed" | "refused";
+
+const RETRY_MS = 100;
+/**
+ * Refusals of Kafka that pass with the end of a rebalance or the coordinator's move. For a coordinator that is away the client has waited
+ * for six seconds itself, and its close waits for a commit under way.
+ */
+const MOMENTARY: readonly number[] = [
+	kafkaErrors.coordinatorLoadInProgress,
+	kafkaErrors.coordinatorNotAvailable,
+	kafkaErrors.notCoordinator,
+	kafkaErrors.illegalGeneration,
+	kafkaErrors.rebalanceInProgress,
+];
 
 /** See the file's header. `intervalMs` is `offsets.commitIntervalMs`. */
 export class OffsetCommitter extends EventEmitter<CommitterEvents> {
@@ -54,10 +71,21 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	 * Commits what is due now, of all partitions or of those given, after a commit that is under way.
 	 * Resolves to true when all of it is stored (or nothing was due), false when it failed; never rejects.
 	 */
-	commit(partitions?: readonly TopicPartition[]): Promise<boolean> {
-		const next = this.#last.then(() => this.#commitDue(this.#ledger.due(partitions)));
-		this.#last = next;
-		return next;
+	async commit(partitions?: readonly TopicPartition[]): Promise<boolean> {
+		return (await this.#commitNext(partitions)) === "stored";
+	}
+
+	/**
+	 * The same for partitions that are given away: tried again until it works, is refused for more than a moment, or `timeoutMs` have passed. A commit
+	 * that meets the end of a rebalance names the generation before it, and only the next one is taken.
+	 */
+	async commitWithin(timeoutMs: number, partitions: readonly TopicPartition[]): Promise<boolean> {
+		const over = new AbortController();
+		const timer = this.#clock.after(timeoutMs, () => over.abort(new Error("no time left")));
+		const timedOut = new Promise<false>((resolve) => over.signal.addEventListener("abort", () => resolve(false), { once: true }));
+		const isStored = await Promise.race([this.#commitUntil(over.signal, partitions), timedOut]);
+		timer.cancel();
+		return isStored;
 	}
 
 	/** Stops the interval; a commit under way goes on. Idempotent. */
@@ -67,18 +95,34 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 		this.#timer = null;
 	}
 
-	async #commitDue(due: readonly DueOffset[]): Promise<boolean> {
-		if (due.length === 0) return true;
+	async #commitUntil(signal: AbortSignal, partitions: readonly TopicPartition[]): Promise<boolean> {
+		for (;;) {
+			const result = await this.#commitNext(partitions);
+			if (result === "stored") return true;
+			if (result === "refused" || signal.aborted) return false;
+			await this.#clock.sleep(RETRY_MS, signal).catch(() => {});
+			if (signal.aborted) return false;
+		}
+	}
+
+	#commitNext(partitions?: readonly TopicPartition[]): Promise<CommitResult> {
+		const next = this.#last.then(() => this.#commitDue(this.#ledger.due(partitions)));
+		this.#last = next;
+		return next;
+	}
+
+	async #commitDue(due: readonly DueOffset[]): Promise<CommitResult> {
+		if (due.length === 0) return "stored";
 		const startedAt = this.#clock.monotonic();
 		try {
 			await this.#store.commit(due);
 		} catch (error) {
 			const code = (error as { code?: string | number }).code ?? null;
 			this.emit("offsets:commit_failed", { offsets: due, message: messageOf(error), code });
-			return false;
+			return error instanceof KafkaError && !MOMENTARY.includes(error.kafkaCode) ? "refused" : "failed";
 		}
 		this.#ledger.committed(due);
 		this.emit("offsets:committed", { offsets: due, durationMs: this.#clock.monotonic() - startedAt });
-		return true;
+		return "stored";
 	}
 }

@@ -97,6 +97,15 @@ interface ReceivedFact extends TopicPartition {
 	readonly timestampRegressions: number;
 }
 
+/** Partitions that were given away, as the supervisor tells it. */
+interface DrainedFact {
+	readonly partitions: readonly TopicPartition[];
+	readonly durationMs: number;
+	readonly timedOut: boolean;
+	readonly committed: boolean;
+	readonly unfinished: number;
+}
+
 /** What the group supervisor tells, call by call. */
 export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 	const regressed = new Set<string>();
@@ -112,16 +121,18 @@ export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 			const advice = "under cas.version timestamp such an update loses against the older offset; cas.version offset or field avoids it";
 			logger.warn({ topic, partition }, `${name} holds messages whose timestamp is older than one before them: ${advice}`);
 		},
-		drained(fact: { partitions: readonly TopicPartition[]; durationMs: number; timedOut: boolean }): void {
-			const { durationMs, timedOut } = fact;
+		drained({ durationMs, timedOut, committed, unfinished, ...fact }: DrainedFact): void {
 			const partitions = fact.partitions.map(partitionName);
 			metrics.observe("drain_duration_seconds", {}, [durationMs], 0.001);
-			if (!timedOut) {
-				logger.info({ partitions, durationMs: Math.round(durationMs) }, "drained");
-				return;
-			}
-			metrics.count("drain_timeouts_total", {});
-			logger.warn({ partitions }, "drain.timeoutMs passed before all was finished: what was left is handled again by the next member");
+			if (timedOut) metrics.count("drain_timeouts_total", {});
+			const again = "handled again by the next member";
+			if (timedOut) {
+				logger.warn({ partitions, unfinished }, `drain.timeoutMs passed before all was finished: what was left is ${again}`);
+			} else if (!committed) {
+				logger.warn({ partitions }, `drained, but the offsets could not be committed: what was finished is ${again}, and changes nothing`);
+			} else if (unfinished > 0) {
+				logger.warn({ partitions, unfinished }, `drained without ${unfinished} messages that can't be stored now: they are ${again}`);
+			} else logger.info({ partitions, durationMs: Math.round(durationMs) }, "drained");
 		},
 		rewound({ topic, partition, offset, from }: TopicPartition & { offset: number; from: number }): void {
 			const name = partitionName({ topic, partition });

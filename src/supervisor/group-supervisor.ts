@@ -71,12 +71,24 @@ export interface SupervisedBatch {
 	readonly bytes: Uint8Array;
 }
 
+/** Partitions are given away. */
+export interface DrainedFact {
+	readonly partitions: readonly TopicPartition[];
+	readonly durationMs: number;
+	/** The deadline passed. */
+	readonly timedOut: boolean;
+	/** What was finished is stored. */
+	readonly committed: boolean;
+	/** Messages that were handed to the handler and are not finished: their rows or letters can't be stored, or the deadline passed. */
+	readonly unfinished: number;
+}
+
 /** Past facts of the supervisor. */
 export interface SupervisorListener {
 	received(fact: TopicPartition & ReceivedFact): void;
 	/** The log went back below what was received (up to `from`); the partition goes on from `offset`. */
 	rewound(fact: TopicPartition & { offset: number; from: number }): void;
-	drained(fact: { partitions: readonly TopicPartition[]; durationMs: number; timedOut: boolean }): void;
+	drained(fact: DrainedFact): void;
 }
 
 /** What the supervisor is made of. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
@@ -85,14 +97,17 @@ export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends C
 	readonly createChild: (spec: ChildSpec) => AChild;
 	readonly pack: (messages: readonly ReceivedMessage[]) => Batch;
 	readonly valve: Valve;
-	/** Commits what is finished of these partitions; never rejects. */
-	readonly commit: (partitions: readonly TopicPartition[]) => Promise<boolean>;
+	/** Commits what is finished of these partitions, within the time given: false where it couldn't; never rejects. */
+	readonly commit: (partitions: readonly TopicPartition[], timeoutMs: number) => Promise<boolean>;
 	/** True while the database keeps rows from being written: a drain doesn't wait for it. */
 	readonly rowsBlocked: () => boolean;
 	readonly clock: Clock;
 	readonly limits: { readonly maxQueuedMessages: number; readonly maxQueuedBytes: number; readonly drainTimeoutMs: number };
 	readonly listener: SupervisorListener;
 }
+
+/** What was finished in a drain that took all its time is committed all the same; still inside a container's ten seconds. */
+const LEAST_COMMIT_MS = 1_000;
 
 interface Supervised<AChild> extends TopicPartition {
 	readonly child: AChild;
@@ -103,7 +118,8 @@ interface Supervised<AChild> extends TopicPartition {
 	held: boolean;
 	/** It will be looked at whether it may be resumed. */
 	resuming: boolean;
-	draining: boolean;
+	/** Resolves when it may be given away; null while nobody wants it. */
+	draining: Promise<boolean> | null;
 	lastTimestamp: number;
 }
 
@@ -130,19 +146,33 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		if (paused.length > 0) this.#parts.valve.pause(paused);
 	}
 
-	/** Drains, commits and ends the children of these partitions; resolves when they may be given away, at the deadline at the latest. */
+	/**
+	 * Drains, commits and ends the children of these partitions; resolves when they may be given away, a second behind the deadline at the
+	 * latest. False where the deadline passed or what was finished could not be committed.
+	 */
 	async assignmentsRevoked(partitions: readonly TopicPartition[], reason: "shutdown" | "revoked" = "revoked"): Promise<boolean> {
-		const released = partitions.flatMap((partition) => this.#children.get(partitionName(partition)) ?? []);
+		const named = partitions.flatMap((partition) => this.#children.get(partitionName(partition)) ?? []);
+		const released = named.filter(({ draining }) => draining === null);
+		const draining = this.#release(released, reason);
+		for (const supervised of released) supervised.draining = draining;
+		// A stop may meet a revocation, or a revocation a stop: nobody is drained twice.
+		const results = await Promise.all(named.map((supervised) => supervised.draining));
+		return results.every((isDrained) => isDrained !== false);
+	}
+
+	async #release(released: readonly Supervised<AChild>[], reason: "shutdown" | "revoked"): Promise<boolean> {
 		if (released.length === 0) return true;
-		const startedAt = this.#parts.clock.monotonic();
-		for (const supervised of released) supervised.draining = true;
+		const { clock, limits, listener } = this.#parts;
+		const startedAt = clock.monotonic();
 		const timedOut = !(await this.#drain(released, reason));
-		await this.#parts.commit(released);
+		const unfinished = released.reduce((sum, { child }) => sum + child.queue.handed, 0);
+		const leftMs = limits.drainTimeoutMs - (clock.monotonic() - startedAt);
+		const committed = await this.#parts.commit(released, Math.max(LEAST_COMMIT_MS, leftMs));
 		this.#forget(released);
 		if (timedOut) for (const { child } of released) void child.kill();
-		const durationMs = this.#parts.clock.monotonic() - startedAt;
-		this.#parts.listener.drained({ partitions: released.map(({ topic, partition }) => ({ topic, partition })), durationMs, timedOut });
-		return !timedOut;
+		const names = released.map(({ topic, partition }) => ({ topic, partition }));
+		listener.drained({ partitions: names, durationMs: clock.monotonic() - startedAt, timedOut, committed, unfinished });
+		return !timedOut && committed;
 	}
 
 	/** The partitions already belong to somebody else: their children end at once and nothing is committed. */
@@ -206,7 +236,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		}
 	}
 
-	/** Drains and ends all children (shutdown). False where the deadline passed. */
+	/** Drains and ends all children (shutdown). False as above. */
 	shutdown(): Promise<boolean> {
 		this.#stopping = true;
 		return this.assignmentsRevoked([...this.#children.values()], "shutdown");
@@ -239,7 +269,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 			paused: false,
 			held: false,
 			resuming: false,
-			draining: false,
+			draining: null,
 			lastTimestamp: -1,
 		};
 		this.#children.set(name, supervised);
@@ -256,16 +286,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		);
 		return new Promise<boolean>((resolve, reject) => {
 			const timer = this.#parts.clock.after(this.#parts.limits.drainTimeoutMs, () => resolve(false));
-			ended.then(
-				() => {
-					timer.cancel();
-					resolve(true);
-				},
-				(error) => {
-					timer.cancel();
-					reject(error);
-				},
-			);
+			ended.then(() => resolve(true), reject).finally(() => timer.cancel());
 		});
 	}
 

@@ -145,7 +145,9 @@ class Run {
 	}
 
 	#isAtRest(): boolean {
-		return this.#invariants.isAllCommitted() && this.#daemons.every((daemon) => daemon.isQuiet);
+		// A member that was given up and has not noticed yet would have to stop without its commits.
+		const isMember = ({ client }: SimDaemon) => client !== null && this.#kafka.isMember(client);
+		return this.#invariants.isAllCommitted() && this.#daemons.every((daemon) => daemon.isQuiet && isMember(daemon));
 	}
 
 	#start(): void {

@@ -5,6 +5,8 @@ import { type ChildSpec, GroupSupervisor } from "../../src/supervisor/group-supe
 import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
 import { ManualClock, settle } from "../support/manual-clock.ts";
 
+const DRAIN_TIMEOUT_MS = 5_000;
+
 type Batch = { readonly offsets: readonly number[]; readonly bytes: Uint8Array };
 
 class FakeChild {
@@ -57,7 +59,8 @@ class FakeChild {
 	}
 }
 
-function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000 } = {}) {
+function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000, commit = true } = {}) {
+	const given: number[] = [];
 	const log: string[] = [];
 	const ledger = new OffsetLedger();
 	const clock = new ManualClock();
@@ -67,21 +70,22 @@ function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000 } = {})
 		createChild: (spec) => new FakeChild(spec),
 		pack: (messages) => ({ offsets: messages.map(({ offset }) => offset), bytes: new Uint8Array(messages.length * 10) }),
 		valve: { pause: (partitions) => log.push(`pause ${name(partitions)}`), resume: (partitions) => log.push(`resume ${name(partitions)}`) },
-		commit: async (partitions) => {
+		commit: async (partitions, timeoutMs) => {
+			given.push(timeoutMs);
 			log.push(`commit ${partitions.map((each) => `${each.partition}@${ledger.of(each)?.committable}`).join(" ")}`);
-			return true;
+			return commit;
 		},
 		rowsBlocked: () => false,
 		clock,
-		limits: { maxQueuedMessages, maxQueuedBytes, drainTimeoutMs: 1_000 },
+		limits: { maxQueuedMessages, maxQueuedBytes, drainTimeoutMs: DRAIN_TIMEOUT_MS },
 		listener: {
 			received: () => {},
 			rewound: ({ partition, offset, from }) => log.push(`rewound ${partition} ${from}->${offset}`),
-			drained: ({ timedOut }) => log.push(`drained${timedOut ? " too late" : ""}`),
+			drained: ({ timedOut, committed }) => log.push(`drained${timedOut ? " too late" : ""}${committed ? "" : ", not committed"}`),
 		},
 	});
 	const child = (partition: number) => supervisor.children.get(`t/${partition}`)?.child as FakeChild;
-	return { supervisor, ledger, clock, log, child };
+	return { supervisor, ledger, clock, log, child, given };
 }
 
 function messages(partition: number, from: number, count: number): ReceivedMessage[] {
@@ -142,7 +146,7 @@ describe("the group supervisor", () => {
 		const released = child(0);
 		released.spec.finished(0);
 		const revoked = supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
-		await clock.advance(1_000);
+		await clock.advance(DRAIN_TIMEOUT_MS);
 		expect(await revoked).toBe(false);
 		expect(log).toEqual(["commit 0@1", "drained too late"]);
 		expect(released.calls).toEqual(["drain revoked", "kill"]);
@@ -228,6 +232,38 @@ describe("the group supervisor", () => {
 		expect([former.calls, child(0).delivered]).toEqual([["kill"], [0, 1]]);
 		former.spec.finished(0);
 		expect(ledger.of({ topic: "t", partition: 0 })?.committable).toBe(0);
+	});
+
+	it("says so where what is finished can't be committed, within what is left of the deadline, at least a second", async () => {
+		const { supervisor, child, log, clock, given } = supervise({ commit: false });
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		const children = [child(0), child(1)];
+		const first = supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
+		await clock.advance(100);
+		children[0]?.drained();
+		expect(await first).toBe(false);
+		const second = supervisor.assignmentsRevoked([{ topic: "t", partition: 1 }]);
+		await clock.advance(DRAIN_TIMEOUT_MS);
+		expect(await second).toBe(false);
+		expect(log).toEqual(["commit 0@0", "drained, not committed", "commit 1@0", "drained too late, not committed"]);
+		expect(given).toEqual([4_900, 1_000]);
+	});
+
+	it("drains nobody twice where a stop meets a revocation", async () => {
+		const { supervisor, child, log } = supervise();
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		const children = [child(0), child(1)];
+		const revoked = supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
+		const ended = supervisor.shutdown();
+		children[1]?.drained();
+		await settle();
+		expect(log).toEqual(["commit 1@0", "drained"]);
+		children[0]?.drained();
+		expect(await Promise.all([revoked, ended])).toEqual([true, true]);
+		expect(children.map(({ calls }) => calls)).toEqual([
+			["drain revoked", "stop revoked"],
+			["drain shutdown", "stop shutdown"],
+		]);
 	});
 
 	it("commits nothing of a partition whose log went back while it is drained", async () => {

@@ -136,8 +136,8 @@ describe("observer of workers", () => {
 	});
 
 	it("tells a drain that ran into its deadline from one that did not", async () => {
-		observer.supervisor.drained({ partitions: [orders2], durationMs: 120, timedOut: false });
-		observer.supervisor.drained({ partitions: [orders2], durationMs: 8000, timedOut: true });
+		observer.supervisor.drained({ partitions: [orders2], durationMs: 120, timedOut: false, committed: true, unfinished: 0 });
+		observer.supervisor.drained({ partitions: [orders2], durationMs: 8000, timedOut: true, committed: true, unfinished: 3 });
 		expect(await seriesValue("drain_timeouts_total")).toBe(1);
 		expect(await seriesValue("drain_duration_seconds_count")).toBe(2);
 		expect(log.map(({ level }) => level)).toEqual(["info", "warn"]);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { KafkaError } from "../../src/kafka/kafka-error.ts";
 import { OffsetCommitter, type OffsetStore } from "../../src/kafka/offset-committer.ts";
 import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
 import { ManualClock, settle } from "../support/manual-clock.ts";
@@ -107,5 +108,41 @@ describe("OffsetCommitter", () => {
 		expect(ledger.of(partition)?.committed).toBe(0);
 		expect(await committer.commit()).toBe(true);
 		expect(ledger.of(partition)?.committed).toBe(1);
+	});
+
+	describe("for partitions that are given away", () => {
+		function givingAway(...answers: (() => Promise<void>)[]) {
+			const { ledger, epoch } = ledgerWith([0]);
+			const [clock, store] = [new ManualClock(), new ScriptedStore()];
+			store.answers = answers;
+			ledger.acknowledger(partition, epoch)(0);
+			const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+			return { clock, store, committed: committer.commitWithin(1_000, [partition]) };
+		}
+		const fails = (code: number) => () => Promise.reject(new KafkaError("no", code));
+
+		it("tries again what failed for the moment", async () => {
+			const { clock, store, committed } = givingAway(fails(22), fails(27));
+			await clock.advance(200);
+			expect(await committed).toBe(true);
+			expect(store.commits).toEqual([[1], [1], [1]]);
+			expect(clock.pending).toEqual([]);
+		});
+
+		it.each([25, 82, 29, 30, 3, -180, -195])("gives up at once what is refused for more than a moment (%i)", async (code) => {
+			const { store, committed } = givingAway(fails(code));
+			expect(await committed).toBe(false);
+			expect(store.commits).toEqual([[1]]);
+		});
+
+		it.each([
+			["is not answered", () => new Promise<void>(() => {})],
+			["fails each time", fails(22)],
+		])("gives up when the time is over and a commit %s", async (_, answer) => {
+			const { clock, committed } = givingAway(...Array.from({ length: 20 }, () => answer));
+			await clock.advance(1_000);
+			expect(await committed).toBe(false);
+			expect(clock.pending).toEqual([]);
+		});
 	});
 });
