@@ -18,9 +18,11 @@ export class DaemonProcess implements AsyncDisposable {
 	output = "";
 	readonly #exit: Promise<number>;
 
-	constructor(args: readonly string[], options: { cwd: string; env?: Record<string, string> }) {
+	/** `stdout` may be a file's descriptor; then nothing of it is read here. */
+	constructor(args: readonly string[], options: { cwd: string; env?: Record<string, string>; stdout?: "pipe" | number }) {
 		const env = { ...process.env, ...options.env };
-		this.child = spawn(process.execPath, [main, ...args], { cwd: options.cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+		const { cwd, stdout = "pipe" } = options;
+		this.child = spawn(process.execPath, [main, ...args], { cwd, env, stdio: ["ignore", stdout, "pipe"] });
 		let rest = "";
 		this.child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
 			this.output += chunk;

@@ -1,0 +1,140 @@
+/** Static members (`kafka.instanceId`) on a real Kafka: who may come back within the session, who leaves, and who is fenced. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, inject, it } from "vitest";
+import { Producer } from "../../src/kafka/producer.ts";
+import { DaemonProcess } from "../support/daemon-process.ts";
+import { untilCommitted } from "../support/group-offsets.ts";
+import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const brokers = inject("kafkaBrokers");
+const PARTITIONS = 4;
+
+interface Scene extends AsyncDisposable {
+	readonly topic: string;
+	readonly group: string;
+	readonly db: TestDatabase;
+	start(instanceId: string, ...args: string[]): Promise<DaemonProcess>;
+}
+
+async function scene(sessionTimeoutMs: number): Promise<Scene> {
+	const folder = await temporaryFolder();
+	const db = await createTestDatabase();
+	const [topic, group] = [uniqueName("static"), uniqueName("g")];
+	await loadTopic(brokers, { name: topic, partitions: PARTITIONS }, []);
+	const started: DaemonProcess[] = [];
+	return {
+		topic,
+		group,
+		db,
+		async start(instanceId, ...args) {
+			const file = join(folder.path, `${instanceId}.yaml`);
+			const config = {
+				kafka: { brokers: [brokers], topics: [topic], group, instanceId, properties: { "session.timeout.ms": sessionTimeoutMs } },
+				handler: { module: "pockaffe:json" },
+				database: { url: db.url },
+				tables: { events: { columns: { name: "text" }, create: true } },
+				offsets: { commitIntervalMs: 50 },
+				http: { port: 0 },
+			};
+			await writeFile(file, JSON.stringify(config));
+			const daemon = new DaemonProcess(["run", "-c", file, ...args], { cwd: folder.path });
+			started.push(daemon);
+			return daemon;
+		},
+		async [Symbol.asyncDispose]() {
+			for (const daemon of started) await daemon[Symbol.asyncDispose]();
+			await db[Symbol.asyncDispose]();
+			await folder[Symbol.asyncDispose]();
+		},
+	};
+}
+
+async function produce({ topic }: Scene, prefix: string): Promise<void> {
+	await using producer = await Producer.connect(kafkaAt(brokers));
+	const record = (i: number) => ({ topic, partition: i % PARTITIONS, key: `${prefix}${i}`, value: '{"name":"x"}' });
+	await producer.produceMany(Array.from({ length: 40 }, (_, i) => record(i)));
+}
+
+async function untilRows({ db }: Scene, count: number): Promise<void> {
+	await waitFor(`${count} rows`, async () => (await db.database.query("select 1 from events")).length === count);
+}
+
+async function partitions(daemon: DaemonProcess): Promise<number[]> {
+	return (await daemon.status()).partitions.map(({ partition }) => partition);
+}
+
+function untilItHas(daemon: DaemonProcess, count: number): Promise<boolean> {
+	return waitFor(`${count} partitions\n${daemon.output.slice(-2000)}`, async () => (await partitions(daemon)).length === count, 60_000);
+}
+
+async function rebalances(daemon: DaemonProcess): Promise<number> {
+	return (await daemon.status()).rebalances;
+}
+
+describeOnKafka("static members", () => {
+	it.each(["SIGTERM", "SIGKILL"] as const)(
+		"come back within the session after %s: they get what they had, and nobody notices a rebalance",
+		{ timeout: 120_000 },
+		async (signal) => {
+			await using test = await scene(45_000);
+			const [first, other] = [await test.start("a"), await test.start("b")];
+			await untilItHas(first, 2);
+			await untilItHas(other, 2);
+			await produce(test, "before");
+			await untilRows(test, 40);
+			const [had, before] = [await partitions(first), await rebalances(other)];
+			await first.stop(signal);
+			await produce(test, "meanwhile");
+			const back = await test.start("a");
+			await untilItHas(back, 2);
+			await untilRows(test, 80);
+			await untilCommitted(brokers, test.group, test.topic);
+			expect(await partitions(back)).toEqual(had);
+			expect(await rebalances(other)).toBe(before);
+			expect([await back.stop(), await other.stop()]).toEqual([0, 0]);
+		},
+	);
+
+	it("leave at their stop where --leave says so: the others take over at once", { timeout: 120_000 }, async () => {
+		await using test = await scene(45_000);
+		const [leaves, stays] = [await test.start("a", "--leave"), await test.start("b")];
+		await untilItHas(leaves, 2);
+		await untilItHas(stays, 2);
+		expect(await leaves.stop()).toBe(0);
+		await waitFor("all partitions", async () => (await partitions(stays)).length === PARTITIONS, 20_000);
+		await produce(test, "after");
+		await untilRows(test, 40);
+		expect(await stays.stop()).toBe(0);
+	});
+
+	it("that don't come back within the session lose their partitions to the others", { timeout: 120_000 }, async () => {
+		await using test = await scene(6_000);
+		const [gone, stays] = [await test.start("a"), await test.start("b")];
+		await untilItHas(gone, 2);
+		await untilItHas(stays, 2);
+		expect(await gone.stop()).toBe(0);
+		await untilItHas(stays, PARTITIONS);
+		await produce(test, "after");
+		await untilRows(test, 40);
+		expect(await stays.stop()).toBe(0);
+	});
+
+	it("whose name somebody else takes are fenced: exit 5, and the other goes on", { timeout: 120_000 }, async () => {
+		await using test = await scene(45_000);
+		const first = await test.start("a");
+		await untilItHas(first, PARTITIONS);
+		await produce(test, "before");
+		await untilRows(test, 40);
+		const second = await test.start("a");
+		expect(await first.exited()).toBe(5);
+		await untilItHas(second, PARTITIONS);
+		await produce(test, "after");
+		await untilRows(test, 80);
+		expect(await second.stop()).toBe(0);
+	});
+});
