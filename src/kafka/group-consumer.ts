@@ -1,11 +1,10 @@
 /**
- * A member of the consumer group: polls without a pause, resolves start positions, and puts every change of the assignment to its
- * member (brod's `assignments_received` and `assignments_revoked`), answering Kafka only when the member is done.
+ * A member of the consumer group: connects, polls without a pause, and puts what comes to its member (brod's `assignments_received` and
+ * `assignments_revoked`). What it is given and gives away is assignment.ts's.
  *
- *   connecting -> looking (what existed before we joined) -> polling <-> rebalancing -> closing -> closed
+ *   connecting -> looking (what existed before we joined) -> polling -> closing -> closed
  *
- * Knows nothing of workers and rows. Librdkafka waits for each answer, and polling goes on meanwhile, because every callback and
- * every commit's result arrives through it.
+ * Knows nothing of workers and rows. Polling goes on whatever happens, because every callback and every commit's result arrives through it.
  *
  * Step 1 of a message's way (README).
  */
@@ -15,22 +14,14 @@ import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { isTopicMeant, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
+import { Assignment, type StartFailedFact } from "./assignment.ts";
 import { explainUnreachable } from "./connect.ts";
 import type { GroupClient } from "./group-client.ts";
+import type { GroupMember } from "./group-member.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import type { OffsetStore } from "./offset-store.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
-import { FirstStart, resolveStartPositions, type StartPosition } from "./start-position.ts";
-
-/** Who handles assignments and messages; the group supervisor. */
-export interface GroupMember {
-	assignmentsReceived(partitions: readonly StartPosition[]): void;
-	/** Resolves when the partitions may be given away; must resolve by its own deadline. */
-	assignmentsRevoked(partitions: readonly TopicPartition[]): Promise<unknown>;
-	assignmentsLost(partitions: readonly TopicPartition[]): void;
-	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void;
-	endOfPartition(partition: TopicPartition, offset: number): void;
-}
+import { FirstStart, type StartPosition } from "./start-position.ts";
 
 /** Past facts of the consumer. */
 export interface GroupConsumerEvents {
@@ -42,6 +33,8 @@ export interface GroupConsumerEvents {
 	"group:joined": (fact: { partitions: number }) => void;
 	rebalanced: (fact: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }) => void;
 	"start:resolved": (fact: StartPosition) => void;
+	/** A partition's start can't be resolved or stored yet; it is tried on, and the others don't wait for it. */
+	"start:failed": (fact: StartFailedFact) => void;
 	/** A revocation was answered. */
 	unassigned: (fact: { partitions: readonly TopicPartition[] }) => void;
 	"broker:error": (fact: { message: string; code: number }) => void;
@@ -69,6 +62,8 @@ export interface GroupConsumerParts {
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const LEAVE_TIMEOUT_MS = 5_000;
+/** Without partitions nothing says that the request to leave is out; it goes at once. */
+const LEAVE_WITHOUT_PARTITIONS_MS = 500;
 const RETRY = { minMs: 200, maxMs: 5_000 };
 /** librdkafka's default of `session.timeout.ms`. */
 const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
@@ -84,11 +79,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #ends: TopicPartitionOffset[] = [];
 	readonly #sessionTimeoutMs: number;
 	#client: GroupClient | null = null;
+	#assignment: Assignment | null = null;
 	#polling: Promise<void> = Promise.resolve();
-	/** Raised by every assignment change: an answer prepared for an older one is not given (a late unassign would strand the member). */
-	#rebalance = 0;
-	#rebalancing: Promise<void> = Promise.resolve();
-	#assigned: TopicPartition[] = [];
 	#sessionLost = false;
 	/** Monotonic time of the last poll, and when it was last found that more than a session lay between two. */
 	#polledAt = Number.POSITIVE_INFINITY;
@@ -105,7 +97,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	/** The partitions this member has. */
 	get assigned(): readonly TopicPartition[] {
-		return this.#assigned;
+		return this.#assignment?.partitions ?? [];
 	}
 
 	get connected(): boolean {
@@ -164,7 +156,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	 */
 	async close({ leave = false }: { leave?: boolean } = {}): Promise<boolean> {
 		if (this.#stopped.signal.aborted) return true;
-		if (leave && this.#assigned.length > 0) await this.#giveUpSubscription();
+		if (leave && this.#client) await this.#giveUpSubscription();
 		this.#stopped.abort(new Error("closing"));
 		this.#firstStartEnds?.cancel();
 		const client = this.#client;
@@ -176,7 +168,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	/** A static member that closes stays in the group; one that gives its subscription up before leaves. */
 	#giveUpSubscription(): Promise<void> {
 		return new Promise((resolve) => {
-			const timer = this.#parts.clock.after(LEAVE_TIMEOUT_MS, resolve);
+			const timer = this.#parts.clock.after(this.assigned.length > 0 ? LEAVE_TIMEOUT_MS : LEAVE_WITHOUT_PARTITIONS_MS, resolve);
 			this.once("unassigned", () => {
 				timer.cancel();
 				resolve();
@@ -227,7 +219,15 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			this.emit("stats", fact);
 		});
 		client.on("endOfPartition", (end) => this.#ends.push(end));
-		client.on("rebalance", ({ code, partitions }) => this.#rebalanced(code, partitions));
+		this.#assignment = this.#createAssignment(client);
+		client.on("rebalance", ({ code, partitions }) => {
+			this.#rebalances++;
+			if (code === kafkaErrors.assignPartitions) {
+				this.#sessionLost = false;
+				this.#outlivedAt = Number.NEGATIVE_INFINITY;
+			}
+			this.#assignment?.rebalanced(code, partitions);
+		});
 		this.#client = client;
 	}
 
@@ -299,75 +299,40 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.emit("membership", { member, message: `the group's coordinator is away (${this.#memberState})` });
 	}
 
-	#rebalanced(code: number, partitions: TopicPartition[]): void {
-		const rebalance = ++this.#rebalance;
-		this.#rebalances++;
-		const change = () =>
-			code === kafkaErrors.assignPartitions ? this.#assign(partitions, rebalance) : this.#revoke(partitions, rebalance);
-		this.#rebalancing = this.#rebalancing.then(change).catch((error) => {
-			this.emit("consume:failed", { message: `the assignment could not be answered: ${messageOf(error)}`, code: -1 });
-		});
-	}
-
-	async #assign(partitions: TopicPartition[], rebalance: number): Promise<void> {
-		this.#sessionLost = false;
-		this.#outlivedAt = Number.NEGATIVE_INFINITY;
-		const starts = await this.#resolveStarts(partitions, rebalance);
-		if (this.#stopped.signal.aborted) this.#client?.unassign(partitions, this.#parts.incremental);
-		if (starts === null || this.#stopped.signal.aborted) return;
-		this.#client?.assign(starts, this.#parts.incremental);
-		this.#assigned = this.#parts.incremental ? [...this.#assigned, ...partitions] : partitions;
-		this.emit("rebalanced", { kind: "assign", partitions });
-		for (const start of starts) this.emit("start:resolved", start);
-		this.#parts.member.assignmentsReceived(starts);
-		this.emit("group:joined", { partitions: this.#assigned.length });
-		// Whoever else began with us has stored its starts by then, or was given up, and others have stored them.
-		this.#firstStartEnds ??= this.#parts.clock.after(2 * this.#sessionTimeoutMs, () => this.#firstStart.end());
-	}
-
-	/** Tries until the broker answered and the new positions are committed; null when a newer change came first. */
-	async #resolveStarts(partitions: TopicPartition[], rebalance: number): Promise<StartPosition[] | null> {
-		const client = this.#client as GroupClient;
-		const { kafka, offsets } = this.#parts;
-		for (let failures = 1; ; failures++) {
-			try {
-				const starts = await resolveStartPositions(partitions, kafka.startFrom, this.#firstStart, client, offsets);
-				return await this.#storeStarts(starts);
-			} catch (error) {
-				if (rebalance !== this.#rebalance || this.#stopped.signal.aborted) return null;
-				const message = `start positions can't be resolved yet: ${messageOf(error)}`;
-				this.emit("consume:failed", { message, code: error instanceof KafkaError ? error.kafkaCode : -1 });
-				await this.#parts.clock.sleep(exponentialBackOff(failures, RETRY), this.#stopped.signal).catch(() => {});
-			}
-		}
-	}
-
-	/** New positions are stored before the first message, so that a crash can't choose again. */
-	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
-		const fresh = starts.filter(({ committed }) => committed === null);
-		if (fresh.length > 0) await this.#parts.recordStarts(fresh);
-		const begun = fresh.length > 0 ? await this.#parts.offsets.begin(fresh) : [];
-		const offsets = new Map(begun.map((each) => [partitionName(each), each.offset]));
-		return starts.map((start) => {
-			const offset = offsets.get(partitionName(start)) ?? start.offset;
-			return { ...start, offset, committed: offset };
+	#createAssignment(client: GroupClient): Assignment {
+		const { member, offsets, recordStarts, kafka, incremental, clock } = this.#parts;
+		return new Assignment({
+			client,
+			member,
+			offsets,
+			recordStarts,
+			firstStart: this.#firstStart,
+			startFrom: kafka.startFrom,
+			incremental,
+			isLost: () => this.#isLost,
+			clock,
+			stopped: this.#stopped.signal,
+			listener: {
+				rebalanced: (kind, partitions) => this.emit("rebalanced", { kind, partitions }),
+				joined: (partitions) => this.emit("group:joined", { partitions }),
+				startResolved: (start) => {
+					// Whoever else began with us has stored its starts by then, or was given up, and others have stored them.
+					this.#firstStartEnds ??= clock.after(2 * this.#sessionTimeoutMs, () => this.#firstStart.end());
+					this.emit("start:resolved", start);
+				},
+				startFailed: (fact) => this.emit("start:failed", fact),
+				unassigned: (partitions) => this.emit("unassigned", { partitions }),
+				answerRefused: (message) => {
+					this.emit("consume:failed", { message: `the assignment could not be answered, joining anew: ${message}`, code: -1 });
+					this.rejoin();
+				},
+				assignmentOutdated: () => this.rejoin(),
+			},
 		});
 	}
 
 	/** True where the group gave this member up: what it is told to give away belongs to somebody else already. */
 	get #isLost(): boolean {
 		return this.#sessionLost || this.#parts.clock.monotonic() - this.#outlivedAt < VERDICT_WITHIN_MS;
-	}
-
-	async #revoke(partitions: TopicPartition[], rebalance: number): Promise<void> {
-		const gone = this.#parts.incremental ? partitions : this.#assigned;
-		const isLost = this.#isLost;
-		this.emit("rebalanced", { kind: isLost ? "lost" : "revoke", partitions: gone });
-		if (isLost) this.#parts.member.assignmentsLost(gone);
-		else await this.#parts.member.assignmentsRevoked(gone);
-		const names = new Set(gone.map(partitionName));
-		this.#assigned = this.#assigned.filter((each) => !names.has(partitionName(each)));
-		if (rebalance === this.#rebalance) this.#client?.unassign(partitions, this.#parts.incremental);
-		this.emit("unassigned", { partitions: gone });
 	}
 }

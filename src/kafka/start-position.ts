@@ -48,8 +48,15 @@ export class FirstStart {
 	}
 }
 
+/** A partition whose start can't be resolved now. */
+export interface StartFailure {
+	readonly partition: TopicPartition;
+	readonly error: unknown;
+}
+
 /**
- * Resolves the start of each partition, taking it over in the store. Rejects when store or broker can't be asked; then nothing may start.
+ * Resolves the start of each partition, taking it over in the store. One that the broker can't be asked about fails alone; rejects when
+ * the store can't be asked. Then nothing may start.
  * Where another store has an offset of this group the lower one counts: to repeat is harmless, a gap is not.
  */
 export async function resolveStartPositions(
@@ -58,20 +65,29 @@ export async function resolveStartPositions(
 	firstStart: FirstStart,
 	queries: StartQueries,
 	store: Pick<OffsetStore, "claim" | "elsewhere">,
-): Promise<StartPosition[]> {
-	if (partitions.length === 0) return [];
-	const claimed = await store.claim(partitions);
+): Promise<{ starts: StartPosition[]; failed: StartFailure[] }> {
+	if (partitions.length === 0) return { starts: [], failed: [] };
+	const claimed = await store.claim(partitions.map(({ topic, partition }) => ({ topic, partition })));
 	const unknown = claimed.filter(({ offset }) => offset === null);
 	const others = unknown.length > 0 && store.elsewhere ? await store.elsewhere(unknown) : [];
 	const elsewhere = new Map(others.map((each) => [partitionName(each), each.offset]));
-	return Promise.all(
-		claimed.map(async ({ topic, partition, offset }): Promise<StartPosition> => {
-			if (offset !== null) return { topic, partition, offset, committed: offset, from: "committed" };
-			const known = elsewhere.get(partitionName({ topic, partition })) ?? null;
-			const start = await startWithoutCommit({ topic, partition }, startFrom, firstStart, queries, known);
-			return { topic, partition, committed: null, ...start };
+	const starts: StartPosition[] = [];
+	const failed: StartFailure[] = [];
+	await Promise.all(
+		claimed.map(async ({ topic, partition, offset }) => {
+			const where = { topic, partition };
+			try {
+				if (offset !== null) starts.push({ ...where, offset, committed: offset, from: "committed" });
+				else {
+					const known = elsewhere.get(partitionName(where)) ?? null;
+					starts.push({ ...where, committed: null, ...(await startWithoutCommit(where, startFrom, firstStart, queries, known)) });
+				}
+			} catch (error) {
+				failed.push({ partition: where, error });
+			}
 		}),
 	);
+	return { starts, failed };
 }
 
 async function startWithoutCommit(

@@ -13,6 +13,13 @@ const reasons: Readonly<Record<string, string>> = {
 	kafka: "Kafka's committed offset, which is lower than kafka.startFrom; the table of offsets has none",
 };
 
+/** Why a partition can't start yet. */
+interface StartFailedFact {
+	readonly message: string;
+	readonly failures: number;
+	readonly retryInMs: number;
+}
+
 /** Listeners for the group consumer's events, by event. */
 export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 	const errors = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
@@ -47,6 +54,13 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 		"start:resolved"({ topic, partition, offset, from }: TopicPartitionOffset & { from: string }): void {
 			const why = reasons[from] ?? `${from}, nothing was committed`;
 			logger.info({ topic, partition, offset, from }, `${partitionName({ topic, partition })} starts at offset ${offset}: ${why}`);
+		},
+		"start:failed"({ message, failures, retryInMs, ...partition }: TopicPartition & StartFailedFact): void {
+			const name = partitionName(partition);
+			const held = errors.admit(`start ${name} ${message}`);
+			if (held === null) return;
+			const when = `tried again in ${Math.round(retryInMs)} ms; the other partitions go on`;
+			logger.warn({ ...partition, failures, held }, `${name} can't start yet: ${message}; ${when}`);
 		},
 		"broker:error": (fact: { message: string; code: number }): void => logError(fact, "Kafka"),
 		"consume:failed": (fact: { message: string; code: number }): void => logError(fact, "consuming failed"),

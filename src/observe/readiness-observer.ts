@@ -38,6 +38,10 @@ export function observeReadiness({ readiness, rowsBlocked, failuresInARow }: Rea
 			rebalanced: ({ kind, partitions }: { kind: string; partitions: readonly TopicPartition[] }) => {
 				if (kind !== "assign") for (const partition of partitions) readiness.clearPartition(partition);
 			},
+			"start:failed": ({ topic, partition, message, failures }: TopicPartition & { message: string; failures: number }) => {
+				if (failures >= RETRIES_UNTIL_AWAY) readiness.set("starting", `its start can't be resolved yet: ${message}`, { topic, partition });
+			},
+			"start:resolved": ({ topic, partition }: TopicPartition) => readiness.clear("starting", { topic, partition }),
 			membership: ({ member, message }: { member: boolean; message: string }) =>
 				member ? readiness.clear("not_in_group") : readiness.set("not_in_group", message),
 		},

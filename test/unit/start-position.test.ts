@@ -29,22 +29,30 @@ describe("the start position", () => {
 		["latest", 99, "latest"],
 		[1_700_000_000_000, 42, "timestamp"],
 	] as const)("is resolved to a number where nothing is committed: %s", async (startFrom: StartFrom, offset, from) => {
-		const [start] = await resolveStartPositions([partition], startFrom, firstStart(), queries(), store(null));
+		const {
+			starts: [start],
+		} = await resolveStartPositions([partition], startFrom, firstStart(), queries(), store(null));
 		expect(start).toEqual({ ...partition, offset, committed: null, from });
 	});
 
 	it("is the end where no message is as young as the timestamp", async () => {
-		const [start] = await resolveStartPositions([partition], 1_700_000_000_000, firstStart(), queries(null), store(null));
+		const {
+			starts: [start],
+		} = await resolveStartPositions([partition], 1_700_000_000_000, firstStart(), queries(null), store(null));
 		expect(start).toMatchObject({ offset: 99, from: "timestamp" });
 	});
 
 	it("is the committed offset wherever there is one", async () => {
-		const [start] = await resolveStartPositions([partition], "latest", firstStart(), queries(), store(17));
+		const {
+			starts: [start],
+		} = await resolveStartPositions([partition], "latest", firstStart(), queries(), store(17));
 		expect(start).toEqual({ ...partition, offset: 17, committed: 17, from: "committed" });
 	});
 
 	it("is the beginning for a partition that appeared later", async () => {
-		const [start] = await resolveStartPositions([{ topic: "t", partition: 1 }], "latest", firstStart(), queries(), store(null));
+		const {
+			starts: [start],
+		} = await resolveStartPositions([{ topic: "t", partition: 1 }], "latest", firstStart(), queries(), store(null));
 		expect(start).toMatchObject({ offset: 5, from: "beginning" });
 	});
 
@@ -54,14 +62,18 @@ describe("the start position", () => {
 			{ topic: "t", partition: 0, offset: 3 },
 			{ topic: "t", partition: 1, offset: null },
 		]);
-		const [start] = await resolveStartPositions([{ topic: "t", partition: 1 }], "latest", first, queries(), store(null));
+		const {
+			starts: [start],
+		} = await resolveStartPositions([{ topic: "t", partition: 1 }], "latest", first, queries(), store(null));
 		expect(start).toMatchObject({ offset: 5, from: "beginning" });
 	});
 
 	it("is the beginning of a topic that was made again after every first start", async () => {
 		const first = firstStart();
 		first.end();
-		const [start] = await resolveStartPositions([partition], "latest", first, queries(), store(null));
+		const {
+			starts: [start],
+		} = await resolveStartPositions([partition], "latest", first, queries(), store(null));
 		expect(start).toMatchObject({ offset: 5, from: "beginning" });
 	});
 
@@ -71,12 +83,25 @@ describe("the start position", () => {
 		["latest", 2, 5, "kafka"],
 		["earliest", 20, 5, "earliest"],
 	] as const)("under %s with %i in another store is the lower one, and in the log", async (startFrom, elsewhere, offset, from) => {
-		const [start] = await resolveStartPositions([partition], startFrom, firstStart(), queries(), store(null, elsewhere));
+		const {
+			starts: [start],
+		} = await resolveStartPositions([partition], startFrom, firstStart(), queries(), store(null, elsewhere));
 		expect(start).toMatchObject({ offset, from, committed: null });
+	});
+
+	it("of one partition that the broker can't be asked about doesn't keep the others", async () => {
+		const watermarks = async ({ partition: number }: TopicPartition) => {
+			if (number === 1) throw new Error("no leader");
+			return { low: 5, high: 99 };
+		};
+		const both = [partition, { topic: "t", partition: 1 }];
+		const { starts, failed } = await resolveStartPositions(both, "earliest", firstStart(), { ...queries(), watermarks }, store(null));
+		expect([starts.map((each) => each.partition), failed.map((each) => each.partition.partition)]).toEqual([[0], [1]]);
 	});
 
 	it("is not guessed when the broker can't be asked", async () => {
 		const broken = { ...queries(), watermarks: () => Promise.reject(new Error("timed out")) };
-		await expect(resolveStartPositions([partition], "latest", firstStart(), broken, store(null))).rejects.toThrow("timed out");
+		const { starts, failed } = await resolveStartPositions([partition], "latest", firstStart(), broken, store(null));
+		expect([starts, failed]).toEqual([[], [{ partition, error: new Error("timed out") }]]);
 	});
 });

@@ -1,0 +1,237 @@
+/**
+ * The partitions that the group gave this member: each is answered for, resolved to a start, fetched, and given away again.
+ *
+ *   resolving (its start is looked up and stored) -> fetching -> leaving
+ *
+ * Librdkafka fetches nothing at all while a change is unanswered, and under KIP-848 the whole group waits. So an assignment is answered at
+ * once, and every partition is added when its own start is stored: one that can't be resolved (no leader, no right, topic deleted) holds
+ * up nobody else. Eager groups assign as a whole: what could not be resolved by then comes with a rebalance of its own.
+ *
+ * Every change is answered, in the order they came: librdkafka may put a revocation on top of an unanswered assignment (a topic was
+ * deleted), and a difference that is never answered leaves the member standing.
+ */
+import { exponentialBackOff } from "../core/back-off.ts";
+import type { Clock } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { GroupClient } from "./group-client.ts";
+import type { GroupMember } from "./group-member.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import type { OffsetStore } from "./offset-store.ts";
+import { type FirstStart, resolveStartPositions, type StartFailure, type StartFrom, type StartPosition } from "./start-position.ts";
+
+/** A start that can't be had yet. */
+export interface StartFailedFact extends TopicPartition {
+	readonly message: string;
+	readonly failures: number;
+	readonly retryInMs: number;
+}
+
+/** What is told of the assignment. */
+export interface AssignmentListener {
+	rebalanced(kind: "assign" | "revoke" | "lost", partitions: readonly TopicPartition[]): void;
+	/** An assignment was answered: the member has so many partitions. */
+	joined(partitions: number): void;
+	startResolved(start: StartPosition): void;
+	startFailed(fact: StartFailedFact): void;
+	/** A revocation was answered. */
+	unassigned(partitions: readonly TopicPartition[]): void;
+	/** The client refused an answer: only joining anew helps. */
+	answerRefused(message: string): void;
+	/** A partition that an eager assignment had to leave out can be had now. */
+	assignmentOutdated(): void;
+}
+
+/** What the assignment is made of. */
+export interface AssignmentParts {
+	readonly client: GroupClient;
+	readonly member: GroupMember;
+	readonly offsets: OffsetStore;
+	/** Told of new starts before they are stored; nothing starts until it resolves. */
+	readonly recordStarts: (starts: readonly StartPosition[]) => Promise<void>;
+	readonly firstStart: FirstStart;
+	readonly startFrom: StartFrom;
+	/** Cooperative and KIP-848 assignments come as differences. */
+	readonly incremental: boolean;
+	/** True where the group gave this member up: what it is told to give away belongs to somebody else already. */
+	readonly isLost: () => boolean;
+	readonly clock: Clock;
+	readonly stopped: AbortSignal;
+	readonly listener: AssignmentListener;
+}
+
+interface Held extends TopicPartition {
+	state: "resolving" | "fetching" | "leaving";
+	/** Its start is being stored: until that is over it can't be given away, or the start would land on its next owner's commits. */
+	storing: Promise<unknown> | null;
+}
+
+const RETRY = { minMs: 200, maxMs: 5_000 };
+
+/** See the file's header. */
+export class Assignment {
+	readonly #parts: AssignmentParts;
+	readonly #held = new Map<string, Held>();
+	#changes: Promise<void> = Promise.resolve();
+	/** Aborted by the next change. */
+	#newest = new AbortController();
+
+	constructor(parts: AssignmentParts) {
+		this.#parts = parts;
+	}
+
+	/** The partitions this member has, also those whose start is not resolved yet. */
+	get partitions(): readonly TopicPartition[] {
+		return [...this.#held.values()].map(({ topic, partition }) => ({ topic, partition }));
+	}
+
+	/** The client's callback. */
+	rebalanced(code: number, partitions: readonly TopicPartition[]): void {
+		this.#newest.abort();
+		this.#newest = new AbortController();
+		const { signal } = this.#newest;
+		this.#changes = this.#changes
+			.then(() => (code === kafkaErrors.assignPartitions ? this.#assign(partitions, signal) : this.#revoke(partitions)))
+			.catch((error) => this.#parts.listener.answerRefused(messageOf(error)));
+	}
+
+	async #assign(partitions: readonly TopicPartition[], superseded: AbortSignal): Promise<void> {
+		const { client, incremental, listener, stopped } = this.#parts;
+		const held = partitions.map(({ topic, partition }): Held => ({ topic, partition, state: "resolving", storing: null }));
+		for (const each of held) this.#held.set(partitionName(each), each);
+		listener.rebalanced("assign", partitions);
+		if (!incremental) return await this.#assignWhole(held, superseded);
+		if (stopped.aborted) client.unassign([], true);
+		else client.assign([], true);
+		listener.joined(this.#held.size);
+		void this.#resolve(held);
+	}
+
+	/** What is resolved at the first try is assigned; the rest is tried on, and has to come with another assignment. */
+	async #assignWhole(held: readonly Held[], superseded: AbortSignal): Promise<void> {
+		const { client, listener, stopped } = this.#parts;
+		const starts = (await unlessAborted(this.#attempt(held, 1), AbortSignal.any([stopped, superseded]))) ?? [];
+		if (stopped.aborted) return client.unassign(held, false);
+		client.assign(starts, false);
+		listener.joined(this.#held.size);
+		this.#begin(starts);
+		if (starts.length < held.length && !superseded.aborted) {
+			void this.#resolve(held, { failures: 2 }).then(() => {
+				if (!superseded.aborted && !stopped.aborted) listener.assignmentOutdated();
+			});
+		}
+	}
+
+	/** Until each has its start, or is given away. */
+	async #resolve(held: readonly Held[], { failures = 1 } = {}): Promise<void> {
+		const { client, clock, incremental, listener, stopped } = this.#parts;
+		for (let tries = failures; !stopped.aborted; tries++) {
+			const open = held.filter(isResolving);
+			if (open.length === 0) return;
+			if (tries > 1) await clock.sleep(exponentialBackOff(tries - 1, RETRY), stopped).catch(() => {});
+			const starts = (await unlessAborted(this.#attempt(open.filter(isResolving), tries), stopped)) ?? [];
+			if (!incremental) {
+				if (starts.length === open.length) return;
+				continue;
+			}
+			try {
+				if (starts.length > 0) client.assign(starts, true);
+			} catch (error) {
+				return listener.answerRefused(messageOf(error));
+			}
+			this.#begin(starts);
+		}
+	}
+
+	/** Looks up and stores the starts of these partitions, as far as they are not given away meanwhile; tells of those that can't be had yet. Never rejects. */
+	async #attempt(held: readonly Held[], tries: number): Promise<StartPosition[]> {
+		const { client, offsets, startFrom, firstStart } = this.#parts;
+		if (held.length === 0) return [];
+		try {
+			const { starts, failed } = await resolveStartPositions(held, startFrom, firstStart, client, offsets);
+			// What was given away meanwhile may be back already, but then it is resolved anew.
+			const open = new Map(held.filter(isResolving).map((each) => [partitionName(each), each]));
+			this.#tellFailures(
+				failed.filter(({ partition }) => open.has(partitionName(partition))),
+				tries,
+			);
+			const wanted = starts.filter((start) => open.has(partitionName(start)));
+			const storing = this.#storeStarts(wanted);
+			const settled = storing.catch(() => {});
+			for (const start of wanted) (open.get(partitionName(start)) as Held).storing = settled;
+			const stored = await storing;
+			return stored.filter((start) => isResolving(open.get(partitionName(start)) as Held));
+		} catch (error) {
+			const open = held.filter(isResolving);
+			this.#tellFailures(
+				open.map((partition) => ({ partition, error })),
+				tries,
+			);
+			return [];
+		}
+	}
+
+	/** New positions are stored before the first message, so that a crash can't choose again. */
+	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
+		const { offsets, recordStarts } = this.#parts;
+		const fresh = starts.filter(({ committed }) => committed === null);
+		if (fresh.length > 0) await recordStarts(fresh);
+		const begun = fresh.length > 0 ? await offsets.begin(fresh) : [];
+		const stored = new Map(begun.map((each) => [partitionName(each), each.offset]));
+		return starts.map((start) => {
+			const offset = stored.get(partitionName(start)) ?? start.offset;
+			return { ...start, offset, committed: offset };
+		});
+	}
+
+	/** These are fetched from here on. */
+	#begin(starts: readonly StartPosition[]): void {
+		if (starts.length === 0) return;
+		for (const start of starts) {
+			(this.#held.get(partitionName(start)) as Held).state = "fetching";
+			this.#parts.listener.startResolved(start);
+		}
+		this.#parts.member.assignmentsReceived(starts);
+	}
+
+	async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
+		const { client, member, incremental, isLost, listener } = this.#parts;
+		const gone = (
+			incremental ? partitions.flatMap((each) => this.#held.get(partitionName(each)) ?? []) : [...this.#held.values()]
+		) as Held[];
+		const fetched = gone.filter(({ state }) => state === "fetching");
+		for (const each of gone) each.state = "leaving";
+		await Promise.all(gone.map(({ storing }) => storing));
+		const lost = isLost();
+		const names = gone.map(({ topic, partition }) => ({ topic, partition }));
+		listener.rebalanced(lost ? "lost" : "revoke", names);
+		if (lost) member.assignmentsLost(names);
+		else await member.assignmentsRevoked(names);
+		for (const each of gone) this.#held.delete(partitionName(each));
+		client.unassign(fetched, incremental);
+		listener.unassigned(names);
+	}
+
+	#tellFailures(failed: readonly StartFailure[], failures: number): void {
+		const retryInMs = exponentialBackOff(failures, RETRY);
+		for (const { partition, error } of failed) {
+			const isGone = error instanceof KafkaError && error.kafkaCode === kafkaErrors.unknownTopicOrPartition;
+			const message = isGone ? `${messageOf(error)} (it was deleted?)` : messageOf(error);
+			this.#parts.listener.startFailed({ topic: partition.topic, partition: partition.partition, message, failures, retryInMs });
+		}
+	}
+}
+
+function isResolving({ state }: Held): boolean {
+	return state === "resolving";
+}
+
+/** The promise's value; undefined as soon as the signal is aborted. The promise must not reject. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+	if (signal.aborted) return Promise.resolve(undefined);
+	return new Promise((resolve) => {
+		const aborted = () => resolve(undefined);
+		signal.addEventListener("abort", aborted, { once: true });
+		void promise.then(resolve).finally(() => signal.removeEventListener("abort", aborted));
+	});
+}

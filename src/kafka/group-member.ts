@@ -1,0 +1,13 @@
+/** Who handles what a consumer is given: assignments and messages. The group supervisor is one. */
+import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
+import type { StartPosition } from "./start-position.ts";
+
+/** See the file's header. */
+export interface GroupMember {
+	assignmentsReceived(partitions: readonly StartPosition[]): void;
+	/** Resolves when the partitions may be given away; must resolve by its own deadline. */
+	assignmentsRevoked(partitions: readonly TopicPartition[]): Promise<unknown>;
+	assignmentsLost(partitions: readonly TopicPartition[]): void;
+	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void;
+	endOfPartition(partition: TopicPartition, offset: number): void;
+}
