@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { registerCrashes } from "./crashes.ts";
 import { registerPipeline } from "./pipeline.ts";
 import { registerPoison } from "./poison.ts";
+import { registerRolling } from "./rolling.ts";
 
 const program = new Command("bench")
 	.description("Measures, as ratios against a ceiling in the same run; asserts nothing")
@@ -10,6 +11,7 @@ const program = new Command("bench")
 registerPipeline(program);
 registerPoison(program);
 registerCrashes(program);
+registerRolling(program);
 await program.parseAsync();
 // Clients that were closed may still hold the process for a while.
 process.exit(0);
