@@ -49,6 +49,8 @@ interface Member {
 	readonly client: SimClient;
 	owned: Set<number>;
 	epoch: number;
+	/** The last generation of the group that it was told of. */
+	generation: number;
 	/** A callback that was given to the client and not answered. */
 	pending: { readonly kind: "assign" | "revoke"; readonly partitions: readonly number[] } | null;
 }
@@ -69,6 +71,8 @@ export class SimKafka {
 	readonly #owners = new Map<number, Member>();
 	/** Where a partition is to be, where chance moved it. */
 	readonly #wishes = new Map<number, SimClient>();
+	/** Raised by whatever makes the members join anew; each ends with an assignment for everybody, empty where nothing is added. */
+	#generation = 0;
 
 	constructor(world: World, partitions: number, faults: KafkaFaults, observer: KafkaObserver) {
 		this.world = world;
@@ -90,6 +94,13 @@ export class SimKafka {
 		return produced;
 	}
 
+	/** Offsets without a message at the log's end, as a transaction's mark or compaction leaves them; the next offset. */
+	leaveGap(partition: number, offsets: number): number {
+		const log = this.logs[partition] as Log;
+		log.end += offsets;
+		return log.end;
+	}
+
 	/** The topic's partition is deleted and made again: it is empty and begins at 0, and nothing is committed. */
 	recreate(partition: number): void {
 		const log = this.logs[partition] as Log;
@@ -104,11 +115,12 @@ export class SimKafka {
 		const clients = [...this.#members.keys()];
 		if (clients.length === 0) return;
 		this.#wishes.set(this.world.between(0, this.logs.length), this.world.pick(clients));
+		this.#generation++;
 		this.#reconcile();
 	}
 
 	join(client: SimClient): void {
-		this.#members.set(client, { client, owned: new Set(), epoch: 1, pending: null });
+		this.#members.set(client, { client, owned: new Set(), epoch: 1, generation: this.#generation++, pending: null });
 		this.#reconcile();
 	}
 
@@ -118,6 +130,7 @@ export class SimKafka {
 		if (!member) return false;
 		this.#members.delete(client);
 		for (const partition of member.owned) if (this.#owners.get(partition) === member) this.#owners.delete(partition);
+		this.#generation++;
 		this.#reconcile();
 		return true;
 	}
@@ -138,6 +151,7 @@ export class SimKafka {
 		member.pending = null;
 		member.epoch++;
 		if (kind === "revoke") {
+			this.#generation++;
 			for (const partition of partitions) {
 				member.owned.delete(partition);
 				if (this.#owners.get(partition) === member) this.#owners.delete(partition);
@@ -187,7 +201,8 @@ export class SimKafka {
 			if (revoked.length > 0) {
 				member.pending = { kind: "revoke", partitions: revoked };
 				member.client.rebalanced(kafkaErrors.revokePartitions, revoked);
-			} else if (granted.length > 0) {
+			} else if (granted.length > 0 || member.generation < this.#generation) {
+				member.generation = this.#generation;
 				for (const partition of granted) {
 					this.#owners.set(partition, member);
 					member.owned.add(partition);
@@ -230,8 +245,11 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	/** Which of each partition's logs the daemon's offsets belong to, and what the client has fetched from since. */
 	readonly #lives = new Map<number, number>();
 	readonly #fetchedLives = new Map<number, number>();
+	readonly #highWatermarks = new Map<number, number>();
 	readonly #callbacks: (() => void)[] = [];
-	#unanswered = false;
+	#unanswered: "assign" | "revoke" | null = null;
+	/** What comes behind the callback that is to be answered. */
+	readonly #behind: (() => void)[] = [];
 	#error: KafkaError | null = null;
 	#subscribed = false;
 	/** It was given up, and is to be told. */
@@ -273,12 +291,12 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	exceedMaxPoll(): void {
 		if (!this.#kafka.remove(this)) return;
 		this.#error = new KafkaError("application maximum poll interval exceeded", kafkaErrors.maxPollExceeded);
-		this.#expelled = true;
+		this.#lose();
 	}
 
 	rebalanced(code: number, partitions: readonly number[]): void {
 		const list = partitions.map((partition) => ({ topic: TOPIC, partition }));
-		this.#unanswered = true;
+		this.#unanswered = code === kafkaErrors.revokePartitions ? "revoke" : "assign";
 		this.#callbacks.push(() => this.emit("rebalance", { code, partitions: list }));
 	}
 
@@ -303,11 +321,11 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 			const look = (delayMs: number) =>
 				this.#kafka.world.after(delayMs, () =>
 					this.process.enter(() => {
-						this.#noticeExpulsion();
-						for (const callback of this.#callbacks.splice(0)) callback();
 						const error = this.#error;
 						this.#error = null;
 						if (error) return reject(error);
+						this.#noticeExpulsion();
+						for (const callback of this.#callbacks.splice(0)) callback();
 						const messages = this.#fetch(count);
 						const leftMs = deadline - this.#kafka.world.now;
 						if (messages.length > 0 || leftMs <= 0) {
@@ -382,8 +400,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		return this.#ask(() => ({ low: 0, high: this.#kafka.logs[partition]?.end ?? 0 }));
 	}
 
-	cachedHighWatermark(): number | null {
-		return null;
+	cachedHighWatermark({ partition }: TopicPartition): number | null {
+		return this.#highWatermarks.get(partition) ?? null;
 	}
 
 	offsetForTime({ partition }: TopicPartition, timestampMs: number): Promise<number | null> {
@@ -428,19 +446,36 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		if (!this.#unanswered) this.rebalanced(kafkaErrors.revokePartitions, owned);
 	}
 
-	/** What it lost is revoked as librdkafka does it: by a callback like any other. */
 	#noticeExpulsion(): void {
 		if (!this.#expelled || this.#cutOff) return;
 		this.#expelled = false;
-		this.#callbacks.length = 0;
+		this.#lose();
+	}
+
+	/**
+	 * What it lost is revoked as librdkafka does it: by a callback like any other, behind one that is to be answered yet. Behind a revocation
+	 * of before an assignment comes first, though the group it is of has gone on without this member.
+	 */
+	#lose(): void {
 		this.#rejoins = true;
+		if (this.#unanswered === "revoke") this.#behind.push(() => this.rebalanced(kafkaErrors.assignPartitions, []));
+		if (this.#unanswered) this.#behind.push(() => this.#revokeAll());
+		else this.#revokeAll();
+	}
+
+	#revokeAll(): void {
 		const owned = [...this.#positions.keys()];
 		if (owned.length > 0) this.rebalanced(kafkaErrors.revokePartitions, owned);
 		else this.#answer();
 	}
 
 	#answer(): void {
-		this.#unanswered = false;
+		this.#unanswered = null;
+		const behind = this.#behind.shift();
+		if (behind) {
+			behind();
+			return;
+		}
 		if (this.#leaving) {
 			if (this.#positions.size > 0) {
 				this.rebalanced(kafkaErrors.revokePartitions, [...this.#positions.keys()]);
@@ -473,6 +508,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 			const partition = partitions[(first + i) % partitions.length] as number;
 			if (this.#paused.has(partition)) continue;
 			const log = logs[partition] as Log;
+			this.#highWatermarks.set(partition, log.end);
 			let position = this.#positions.get(partition) as number;
 			// The log was made again: the position is out of range, and auto.offset.reset is earliest.
 			const life = this.#fetchedLives.get(partition) ?? this.#lives.get(partition);
