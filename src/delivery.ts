@@ -146,7 +146,7 @@ export class Delivery {
 				pause: (partitions) => this.consumer.pause(partitions),
 				resume: (partitions) => this.consumer.resume(partitions),
 			},
-			commit: (partitions) => this.committer.commit(partitions),
+			commit: (partitions) => this.committer.commitLast(partitions),
 			rowsBlocked: () => this.writer.stuck || deadLetters.blocked,
 			clock,
 			limits: { ...config.workers, drainTimeoutMs: config.drain.timeoutMs },

@@ -308,7 +308,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	}
 
 	async #assign(partitions: TopicPartition[], rebalance: number): Promise<void> {
-		this.#sessionLost = false;
+		// Behind a lost session an assignment of before may come, mostly an empty one, ahead of the revocation of what was lost.
+		if (this.#assigned.length === 0) this.#sessionLost = false;
 		this.#outlivedAt = Number.NEGATIVE_INFINITY;
 		const starts = await this.#resolveStarts(partitions, rebalance);
 		if (this.#stopped.signal.aborted) this.#client?.unassign(partitions, this.#parts.incremental);
@@ -325,17 +326,32 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	async #resolveStarts(partitions: TopicPartition[], rebalance: number): Promise<StartPosition[] | null> {
 		const client = this.#client as GroupClient;
 		const { kafka, offsets } = this.#parts;
+		let starts: StartPosition[] = [];
 		for (let failures = 1; ; failures++) {
 			try {
-				const starts = await resolveStartPositions(partitions, kafka.startFrom, this.#firstStart, client, offsets);
+				starts = await resolveStartPositions(partitions, kafka.startFrom, this.#firstStart, client, offsets);
 				return await this.#storeStarts(starts);
 			} catch (error) {
 				if (rebalance !== this.#rebalance || this.#stopped.signal.aborted) return null;
 				const message = `start positions can't be resolved yet: ${messageOf(error)}`;
 				this.emit("consume:failed", { message, code: error instanceof KafkaError ? error.kafkaCode : -1 });
+				if (error instanceof KafkaError && error.kafkaCode === kafkaErrors.unknownMember) {
+					this.#answerLostAssignment(partitions, starts);
+					return null;
+				}
 				await this.#parts.clock.sleep(exponentialBackOff(failures, RETRY), this.#stopped.signal).catch(() => {});
 			}
 		}
+	}
+
+	/**
+	 * The group gave this member up while it had this assignment to answer: librdkafka tells that, by a revocation, only when it is answered,
+	 * and nobody works on it until then.
+	 */
+	#answerLostAssignment(partitions: readonly TopicPartition[], starts: readonly StartPosition[]): void {
+		const positions = starts.length > 0 ? starts : partitions.map((each) => ({ ...each, offset: 0 }));
+		this.#client?.assign(positions, this.#parts.incremental);
+		this.#client?.pause(partitions);
 	}
 
 	/** New positions are stored before the first message, so that a crash can't choose again. */

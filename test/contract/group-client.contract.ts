@@ -294,6 +294,26 @@ export function groupClientContract(name: string, open: (partitions: number) => 
 				const told = first.told.slice(first.told.indexOf(`revoke ${given}`));
 				expect(told.slice(0, 4)).toEqual([`revoke ${given}`, `failed ${kafkaErrors.maxPollExceeded}`, "assign ", `revoke ${1 - given}`]);
 			});
+
+			it("while it has an assignment to answer is told nothing more before it answered; then that is revoked", {
+				timeout: LONG,
+			}, async () => {
+				await using scene = await open(2);
+				const first = await Member.join(scene, { answers: false });
+				const assignment = await first.unanswered("assign");
+				await first.stopPolling();
+				await scene.exceedMaxPoll(first.client);
+				const second = await Member.join(scene);
+				await second.untilAssigned([0, 1]);
+				first.poll();
+				expect(await first.commit(0, 2).catch((error) => error)).toMatchObject({ kafkaCode: kafkaErrors.unknownMember });
+				await first.pollTimes(QUIET_POLLS);
+				expect(first.told).toEqual(["assign 0 1"]);
+				first.answers = true;
+				assignment.answer();
+				await scene.until("a share", () => first.assigned.length === 1 && second.assigned.length === 1);
+				expect(first.told.slice(0, 2)).toEqual(["assign 0 1", "revoke 0 1"]);
+			});
 		});
 	});
 }

@@ -62,7 +62,7 @@ async function open(partitions: number): Promise<GroupScene> {
 	const next = Array.from({ length: partitions }, () => 0);
 	const append = (partition: number, timestamp: number, key: string) =>
 		producer.produce({ topic, partition, key, value: `value of ${key}`, timestamp });
-	return {
+	const scene: GroupScene = {
 		topic,
 		partitions,
 		async connect() {
@@ -86,7 +86,7 @@ async function open(partitions: number): Promise<GroupScene> {
 		},
 		async leaveGap(partition) {
 			await abortTransaction(topic, partition);
-			const client = clients[0]?.client ?? (await this.connect());
+			const client = clients[0]?.client ?? (await scene.connect());
 			return (await client.watermarks({ topic, partition })).high;
 		},
 		until: async (what, holds) => void (await waitFor(what, holds)),
@@ -99,6 +99,7 @@ async function open(partitions: number): Promise<GroupScene> {
 			await Promise.all(clients.filter(({ closed }) => !closed).map(({ client }) => client.close()));
 		},
 	};
+	return scene;
 }
 
 describeOnKafka("on a real Kafka", () => {

@@ -23,6 +23,8 @@ export interface MemberOptions {
 
 const POLL_COUNT = 50;
 const POLL_MS = 20;
+/** librdkafka's code of a client that was closed. */
+const DISCONNECTED = -172;
 
 /** See the file's header. */
 export class Member {
@@ -182,7 +184,9 @@ export class Member {
 		try {
 			this.messages.push(...(await this.client.consume(count, POLL_MS)));
 		} catch (error) {
-			this.told.push(`failed ${(error as KafkaError).kafkaCode}`);
+			const { kafkaCode } = error as KafkaError;
+			if (kafkaCode === DISCONNECTED) this.#isToPoll = false;
+			else this.told.push(`failed ${kafkaCode}`);
 		}
 		this.#polls++;
 	}

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import { OffsetCommitter, type OffsetStore } from "../../src/kafka/offset-committer.ts";
 import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
 import { ManualClock, settle } from "../support/manual-clock.ts";
@@ -107,5 +108,33 @@ describe("OffsetCommitter", () => {
 		expect(ledger.of(partition)?.committed).toBe(0);
 		expect(await committer.commit()).toBe(true);
 		expect(ledger.of(partition)?.committed).toBe(1);
+	});
+
+	it("tries the last commit again where the group is between generations, and nothing else", async () => {
+		const { ledger, epoch } = ledgerWith([0]);
+		const [clock, store] = [new ManualClock(), new ScriptedStore()];
+		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+		const refused = (code: number) => () => Promise.reject(new KafkaError("refused", code));
+		store.answers.push(refused(kafkaErrors.illegalGeneration), refused(kafkaErrors.rebalanceInProgress));
+		ledger.acknowledger(partition, epoch)(0);
+		const committed = committer.commitLast([partition]);
+		await clock.advance(1_000);
+		expect(await committed).toBe(true);
+		expect(store.commits).toEqual([[1], [1], [1]]);
+	});
+
+	it("gives the last commit up after five tries, and at once where the member was given up", async () => {
+		const { ledger, epoch } = ledgerWith([0]);
+		const [clock, store] = [new ManualClock(), new ScriptedStore()];
+		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+		const refused = (code: number) => () => Promise.reject(new KafkaError("refused", code));
+		ledger.acknowledger(partition, epoch)(0);
+		store.answers.push(refused(kafkaErrors.unknownMember));
+		expect(await committer.commitLast([partition])).toBe(false);
+		store.answers.push(...Array.from({ length: 9 }, () => refused(kafkaErrors.illegalGeneration)));
+		const committed = committer.commitLast([partition]);
+		await clock.advance(60_000);
+		expect(await committed).toBe(false);
+		expect(store.commits.length).toBe(6);
 	});
 });
