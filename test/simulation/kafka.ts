@@ -55,8 +55,6 @@ interface Member {
 	pending: { readonly kind: "assign" | "revoke"; readonly partitions: readonly number[] } | null;
 }
 
-const UNKNOWN_MEMBER = 25;
-const ILLEGAL_GENERATION = 22;
 const SESSION_MS = 6_000;
 
 /** One topic and one group. */
@@ -179,8 +177,8 @@ export class SimKafka {
 	/** `lives`: which of each partition's logs the offsets belong to. */
 	commit(client: SimClient, epoch: number, lives: ReadonlyMap<number, number>, offsets: readonly TopicPartitionOffset[]): void {
 		const member = this.#members.get(client);
-		if (!member) throw new KafkaError("unknown member", UNKNOWN_MEMBER);
-		if (member.epoch !== epoch) throw new KafkaError("illegal generation", ILLEGAL_GENERATION);
+		if (!member) throw new KafkaError("unknown member", kafkaErrors.unknownMember);
+		if (member.epoch !== epoch) throw new KafkaError("illegal generation", kafkaErrors.illegalGeneration);
 		if (offsets.some(({ partition }) => lives.get(partition) !== this.logs[partition]?.life)) {
 			throw new KafkaError("unknown topic or partition", kafkaErrors.unknownTopicOrPartition);
 		}
@@ -287,9 +285,16 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		this.#expelled = true;
 	}
 
-	/** It didn't poll for too long: it leaves by itself. */
+	/**
+	 * It didn't poll for too long, and leaves by itself. One that has an assignment to answer doesn't count; it is the coordinator that
+	 * waits for it as long, and gives it up.
+	 */
 	exceedMaxPoll(): void {
 		if (!this.#kafka.remove(this)) return;
+		if (this.#unanswered === "assign") {
+			this.wasExpelled();
+			return;
+		}
 		this.#error = new KafkaError("application maximum poll interval exceeded", kafkaErrors.maxPollExceeded);
 		this.#lose();
 	}
