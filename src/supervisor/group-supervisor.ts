@@ -155,8 +155,11 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	/** Takes what the consumer received of one partition, in offset order. */
 	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
 		const name = partitionName(partition);
-		if (this.#children.get(name)?.draining) return;
 		const [first] = messages;
+		if (this.#children.get(name)?.draining) {
+			if (first) this.#forgetIfRewound(partition, first.offset);
+			return;
+		}
 		if (first) this.#beginAnewIfRewound(partition, first.offset);
 		const supervised = this.#children.get(name);
 		if (!supervised || !first) return;
@@ -177,8 +180,9 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	/** The consumer has read a partition to its end; `offset` is the next that will be written. Below what was received: the log went back. */
 	endOfPartition(partition: TopicPartition, offset: number): void {
 		const supervised = this.#children.get(partitionName(partition));
-		if (!supervised || supervised.draining) return;
-		if (!this.#beginAnewIfRewound(partition, offset)) this.#parts.offsets.endOfPartition(partition, offset);
+		if (!supervised) return;
+		if (supervised.draining) this.#forgetIfRewound(partition, offset);
+		else if (!this.#beginAnewIfRewound(partition, offset)) this.#parts.offsets.endOfPartition(partition, offset);
 	}
 
 	/** The handler's file changed. */
@@ -290,6 +294,12 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		this.#startChild(partition, offset, null);
 		this.#parts.listener.rewound({ ...partition, offset, from: position });
 		return true;
+	}
+
+	/** The log went back while its partition is drained: what is finished was the old log's, and the new one's offset is not to be moved by it. */
+	#forgetIfRewound(partition: TopicPartition, offset: number): void {
+		const position = this.#parts.offsets.of(partition)?.position;
+		if (position !== undefined && offset < position) this.#parts.offsets.release(partition);
 	}
 
 	#share(limit: number): number {

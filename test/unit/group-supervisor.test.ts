@@ -219,6 +219,23 @@ describe("the group supervisor", () => {
 		expect(log).toEqual(["rewound 0 4->2", "rewound 0 6->0"]);
 	});
 
+	it.each<[by: string, told: (supervisor: ReturnType<typeof supervise>["supervisor"]) => void]>([
+		["its first message", (supervisor) => supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 2))],
+		["its end", (supervisor) => supervisor.endOfPartition({ topic: "t", partition: 0 }, 1)],
+	])("commits nothing of a partition whose log went back while it was drained, as told by %s", async (_, told) => {
+		const { supervisor, child, log, ledger } = supervise();
+		supervisor.assignmentsReceived([assigned(0, 100)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 100, 2));
+		const drained = child(0);
+		const stopped = supervisor.shutdown();
+		told(supervisor);
+		drained.spec.finished(100);
+		drained.drained();
+		expect(await stopped).toBe(true);
+		expect(ledger.due()).toEqual([]);
+		expect(log).toEqual(["commit 0@undefined", "drained"]);
+	});
+
 	it("begins anew, with an epoch of its own, where the log itself went back", () => {
 		const { supervisor, child, log, ledger } = supervise();
 		supervisor.assignmentsReceived([assigned(0, 100)]);
