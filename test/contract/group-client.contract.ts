@@ -8,7 +8,7 @@ import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import type { GroupScene } from "./group-scene.ts";
 import { Member } from "./polling-member.ts";
 
-/** Long enough for a member that exceeds its poll interval, which can't be shorter than the group's session. */
+/** Long enough for a member that exceeds its poll interval on a busy machine. */
 const LONG = 45_000;
 /** Polls in which what must not come would have come. */
 const QUIET_POLLS = 15;
@@ -73,6 +73,19 @@ export function groupClientContract(name: string, open: (partitions: number) => 
 				member.answers = true;
 				assignment.answer();
 				await scene.until("the message", () => member.messages.length === 1);
+			});
+
+			it("ends each change for everybody, with nothing in it where nothing is added", { timeout: LONG }, async () => {
+				await using scene = await open(1);
+				const first = await Member.join(scene);
+				await first.untilAssigned([0]);
+				const [second, third] = [await Member.join(scene), await Member.join(scene)];
+				await scene.until("assignments", () => [first, second, third].every(({ told }) => told.includes("assign ")));
+				expect([first.assigned, second.assigned, third.assigned]).toEqual([[0], [], []]);
+				expect(first.told[0]).toBe("assign 0");
+				expect([first, second, third].flatMap(({ revoked }) => revoked)).toEqual([]);
+				await scene.produce(0, ["a"]);
+				await scene.until("the message", () => first.messages.length === 1);
 			});
 
 			it("of a member that left goes to who stays", { timeout: LONG }, async () => {
