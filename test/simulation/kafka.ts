@@ -322,6 +322,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 
 	consume(count: number, timeoutMs: number): Promise<ReceivedMessage[]> {
 		const deadline = this.#kafka.world.now + timeoutMs;
+		let isFirstLook = true;
 		return new Promise((resolve, reject) => {
 			const look = (delayMs: number) =>
 				this.#kafka.world.after(delayMs, () =>
@@ -331,7 +332,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 						if (error) return reject(error);
 						this.#noticeExpulsion();
 						for (const callback of this.#callbacks.splice(0)) callback();
-						const messages = this.#fetch(count);
+						const messages = this.#fetch(count, isFirstLook);
+						isFirstLook = false;
 						const leftMs = deadline - this.#kafka.world.now;
 						if (messages.length > 0 || leftMs <= 0) {
 							this.#learnLives();
@@ -503,7 +505,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		this.#kafka.answered(this);
 	}
 
-	#fetch(count: number): ReceivedMessage[] {
+	/** `mayReset`: a position outside the log takes a query to reset, which no poll lives to see that told the old log's end. */
+	#fetch(count: number, mayReset: boolean): ReceivedMessage[] {
 		if (this.#unanswered || this.#cutOff || this.#closed) return [];
 		const { world, logs } = this.#kafka;
 		const messages: ReceivedMessage[] = [];
@@ -518,6 +521,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 			// The log was made again: the position is out of range, and auto.offset.reset is earliest.
 			const life = this.#fetchedLives.get(partition) ?? this.#lives.get(partition);
 			if (life !== log.life || position > log.end) {
+				if (!mayReset) continue;
 				position = 0;
 				this.#fetchedLives.set(partition, log.life);
 				this.#toldEnds.delete(partition);

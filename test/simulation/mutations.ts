@@ -104,6 +104,26 @@ export const mutations: readonly Mutation[] = [
 		],
 	},
 	{
+		what: "a last commit that a rebalance refuses is given up",
+		edits: [
+			{
+				file: "src/kafka/offset-committer.ts",
+				from: 'if (result !== "between generations" || tries >= LAST_COMMIT_TRIES) return result === "stored";',
+				to: 'if (tries > 0) return result === "stored";',
+			},
+		],
+	},
+	{
+		what: "a log that goes back during a drain gets the old one's offset",
+		edits: [
+			{
+				file: "src/supervisor/group-supervisor.ts",
+				from: "if (position !== undefined && offset < position) this.#parts.offsets.release(partition);",
+				to: "void position;",
+			},
+		],
+	},
+	{
 		what: "an end that messages lie behind is told",
 		edits: [
 			{

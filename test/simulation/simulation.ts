@@ -168,6 +168,8 @@ class Run {
 		const timestamp = WALL_START + Math.floor(world.now) - world.between(0, world.chance(0.1) ? 5_000 : 3);
 		this.#messages++;
 		this.#kafka.produce(partition, { key, timestamp, value: this.#value() }, world.chance(0.1) ? world.between(1, 4) : 0);
+		// A transaction's mark: the log ends behind it, and no message tells so.
+		if (world.chance(0.05)) this.#kafka.leaveGap(partition, world.between(1, 3));
 	}
 
 	#value(): string | null {
