@@ -11,6 +11,7 @@ import { Producer } from "../../src/kafka/producer.ts";
 import { kafkaAt, loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { expulsionContract } from "./expulsion.contract.ts";
 import { groupClientContract } from "./group-client.contract.ts";
 import type { GroupScene } from "./group-scene.ts";
 
@@ -108,4 +109,5 @@ describeOnKafka("on a real Kafka", () => {
 	});
 	afterAll(() => producer[Symbol.asyncDispose]());
 	groupClientContract("of librdkafka", open);
+	expulsionContract("of librdkafka", open);
 });

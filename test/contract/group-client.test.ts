@@ -1,12 +1,14 @@
 /** The group client's contract, held by the simulated client in virtual time. */
 import { SimClient, SimKafka, TOPIC } from "../simulation/kafka.ts";
 import { SimProcess, World } from "../simulation/world.ts";
+import { expulsionContract } from "./expulsion.contract.ts";
 import { groupClientContract } from "./group-client.contract.ts";
+import type { GroupScene } from "./group-scene.ts";
 
 const FIRST_TIMESTAMP = 1_700_000_000_000;
 const DEADLINE_MS = 120_000;
 
-groupClientContract("simulated", async (partitions) => {
+async function open(partitions: number): Promise<GroupScene> {
 	const world = new World(1);
 	const observer = { committed: () => {}, assigned: () => {}, released: () => {} };
 	const kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0 }, observer);
@@ -48,4 +50,7 @@ groupClientContract("simulated", async (partitions) => {
 		},
 		async [Symbol.asyncDispose]() {},
 	};
-});
+}
+
+groupClientContract("simulated", open);
+expulsionContract("simulated", open);
