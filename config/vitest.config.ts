@@ -7,17 +7,22 @@ const common = {
 	pool: "forks",
 } as const;
 
+/** A contract's suite runs against the fake without servers, and against the real thing where one is. */
+const contractsOnServers = "test/contract/*.{kafka,postgres}.test.ts";
+
 export default defineConfig({
 	test: {
 		// Two shared cores: threads, a broker and a database run beside the tests.
 		maxWorkers: 2,
 		projects: [
-			{ test: { ...common, name: "alone", include: ["test/{unit,thread,simulation}/**/*.test.ts"] } },
+			{
+				test: { ...common, name: "alone", include: ["test/{unit,thread,simulation,contract}/**/*.test.ts"], exclude: [contractsOnServers] },
+			},
 			{
 				test: {
 					...common,
 					name: "servers",
-					include: ["test/{postgres,kafka,end-to-end}/**/*.test.ts"],
+					include: ["test/{postgres,kafka,end-to-end}/**/*.test.ts", contractsOnServers],
 					globalSetup: ["test/support/servers.ts"],
 				},
 			},

@@ -101,8 +101,13 @@ export class Assignment {
 		for (const each of held) this.#held.set(partitionName(each), each);
 		listener.rebalanced("assign", partitions);
 		if (!incremental) return await this.#assignWhole(held, superseded);
-		if (stopped.aborted) client.unassign([], true);
-		else client.assign([], true);
+		try {
+			client.assign([], true);
+		} catch (error) {
+			// A client that closes takes any answer but this one.
+			if (!stopped.aborted) throw error;
+			client.unassign([], true);
+		}
 		listener.joined(this.#held.size);
 		void this.#resolve(held);
 	}

@@ -193,11 +193,10 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		});
 	}
 
-	/** Names and partition counts of the topics that exist, all of them or the one asked for. */
-	metadata(topic?: string): Promise<Map<string, number>> {
-		const what = topic === undefined ? { allTopics: true } : { topic };
+	/** Names and partition counts of all topics that exist. */
+	metadata(): Promise<Map<string, number>> {
 		return new Promise((resolve, reject) => {
-			this.#raw.getMetadata({ ...what, timeout: QUERY_TIMEOUT_MS }, (error, { topics } = { topics: [] } as never) => {
+			this.#raw.getMetadata({ allTopics: true, timeout: QUERY_TIMEOUT_MS }, (error, { topics } = { topics: [] } as never) => {
 				if (error) reject(kafkaError(error));
 				else resolve(new Map(topics.map(({ name, partitions }) => [name, partitions.length])));
 			});

@@ -31,7 +31,7 @@ export interface GroupClient extends EventEmitter<GroupClientEvents> {
 	watermarks(partition: TopicPartition): Promise<{ low: number; high: number }>;
 	cachedHighWatermark(partition: TopicPartition): number | null;
 	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null>;
-	metadata(topic?: string): Promise<Map<string, number>>;
+	metadata(): Promise<Map<string, number>>;
 	/** True when the client closed in time. */
 	close(): Promise<boolean>;
 }

@@ -222,7 +222,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#assignment = this.#createAssignment(client);
 		client.on("rebalance", ({ code, partitions }) => {
 			this.#rebalances++;
-			if (code === kafkaErrors.assignPartitions) {
+			// Behind a lost session an assignment of before may come, mostly an empty one, ahead of the revocation of what was lost.
+			if (code === kafkaErrors.assignPartitions && this.assigned.length === 0) {
 				this.#sessionLost = false;
 				this.#outlivedAt = Number.NEGATIVE_INFINITY;
 			}

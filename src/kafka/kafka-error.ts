@@ -14,6 +14,7 @@ export const kafkaErrors = {
 	coordinatorNotAvailable: 15,
 	notCoordinator: 16,
 	illegalGeneration: 22,
+	unknownMember: 25,
 	rebalanceInProgress: 27,
 	topicAuthorizationFailed: 29,
 	groupAuthorizationFailed: 30,

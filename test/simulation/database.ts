@@ -101,9 +101,10 @@ export class SimServer {
 	}
 
 	#upsert(statement: Upsert, snapshot: readonly { row: SimRow; stored: SimRow | undefined }[]): DatabaseRow {
-		if (snapshot.some(({ row }) => row.n === BAD)) throw failure("23514");
-		const ids = new Set(snapshot.map(({ row }) => row.id));
-		if (ids.size < snapshot.length) throw failure("21000");
+		// Rules are checked of what is to be inserted; rows that are left out before break none.
+		const candidates = snapshot.flatMap(({ row, stored }) => (stored && statement.isStale(stored, row) ? [] : row));
+		if (candidates.some(({ n }) => n === BAD)) throw failure("23514");
+		if (new Set(candidates.map(({ id }) => id)).size < candidates.length) throw failure("21000");
 		const counts = { written: 0, deleted: 0, candidates_new: 0, replay: 0, older: 0, total: snapshot.length };
 		for (const { row, stored } of snapshot) {
 			if (stored && statement.isStale(stored, row)) {

@@ -75,8 +75,10 @@ export class Invariants {
 		this.#letters.add(letterName(partition, { offset, timestamp, key: key?.toString() ?? "" }));
 	}
 
-	assigned({ process }: SimClient, partition: number, offset: number): void {
-		if (!this.#firstStarts.has(partition)) this.#firstStarts.set(partition, offset);
+	assigned(client: SimClient, partition: number, offset: number): void {
+		const { process } = client;
+		// Who was given up while it answered promises nothing: its start may not have been stored.
+		if (!this.#firstStarts.has(partition) && this.kafka.isMember(client)) this.#firstStarts.set(partition, offset);
 		const handings = this.#handings.get(process.name) ?? new Map<number, Handing>();
 		this.#handings.set(process.name, handings);
 		handings.set(partition, { start: offset, high: -1 });

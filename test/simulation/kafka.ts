@@ -49,13 +49,14 @@ interface Member {
 	readonly client: SimClient;
 	owned: Set<number>;
 	epoch: number;
+	/** The last generation of the group that it was told of. */
+	generation: number;
 	/** A callback that was given to the client and not answered. */
 	pending: { readonly kind: "assign" | "revoke"; readonly partitions: readonly number[] } | null;
 }
 
-const UNKNOWN_MEMBER = 25;
-const ILLEGAL_GENERATION = 22;
 const SESSION_MS = 6_000;
+const INVALID_ARGUMENT = -186;
 
 /** One topic and one group. */
 export class SimKafka {
@@ -69,6 +70,8 @@ export class SimKafka {
 	readonly #owners = new Map<number, Member>();
 	/** Where a partition is to be, where chance moved it. */
 	readonly #wishes = new Map<number, SimClient>();
+	/** Raised by whatever makes the members join anew; each ends with an assignment for everybody, empty where nothing is added. */
+	#generation = 0;
 
 	constructor(world: World, partitions: number, faults: KafkaFaults, observer: KafkaObserver) {
 		this.world = world;
@@ -90,6 +93,13 @@ export class SimKafka {
 		return produced;
 	}
 
+	/** Offsets without a message at the log's end, as a transaction's mark or compaction leaves them; the next offset. */
+	leaveGap(partition: number, offsets: number): number {
+		const log = this.logs[partition] as Log;
+		log.end += offsets;
+		return log.end;
+	}
+
 	/** The topic's partition is deleted and made again: it is empty and begins at 0, and nothing is committed. */
 	recreate(partition: number): void {
 		const log = this.logs[partition] as Log;
@@ -104,11 +114,12 @@ export class SimKafka {
 		const clients = [...this.#members.keys()];
 		if (clients.length === 0) return;
 		this.#wishes.set(this.world.between(0, this.logs.length), this.world.pick(clients));
+		this.#generation++;
 		this.#reconcile();
 	}
 
 	join(client: SimClient): void {
-		this.#members.set(client, { client, owned: new Set(), epoch: 1, pending: null });
+		this.#members.set(client, { client, owned: new Set(), epoch: 1, generation: this.#generation++, pending: null });
 		this.#reconcile();
 	}
 
@@ -118,6 +129,7 @@ export class SimKafka {
 		if (!member) return false;
 		this.#members.delete(client);
 		for (const partition of member.owned) if (this.#owners.get(partition) === member) this.#owners.delete(partition);
+		this.#generation++;
 		this.#reconcile();
 		return true;
 	}
@@ -138,6 +150,7 @@ export class SimKafka {
 		member.pending = null;
 		member.epoch++;
 		if (kind === "revoke") {
+			this.#generation++;
 			for (const partition of partitions) {
 				member.owned.delete(partition);
 				if (this.#owners.get(partition) === member) this.#owners.delete(partition);
@@ -165,8 +178,8 @@ export class SimKafka {
 	/** `lives`: which of each partition's logs the offsets belong to. */
 	commit(client: SimClient, epoch: number, lives: ReadonlyMap<number, number>, offsets: readonly TopicPartitionOffset[]): void {
 		const member = this.#members.get(client);
-		if (!member) throw new KafkaError("unknown member", UNKNOWN_MEMBER);
-		if (member.epoch !== epoch) throw new KafkaError("illegal generation", ILLEGAL_GENERATION);
+		if (!member) throw new KafkaError("unknown member", kafkaErrors.unknownMember);
+		if (member.epoch !== epoch) throw new KafkaError("illegal generation", kafkaErrors.illegalGeneration);
 		if (offsets.some(({ partition }) => lives.get(partition) !== this.logs[partition]?.life)) {
 			throw new KafkaError("unknown topic or partition", kafkaErrors.unknownTopicOrPartition);
 		}
@@ -187,7 +200,8 @@ export class SimKafka {
 			if (revoked.length > 0) {
 				member.pending = { kind: "revoke", partitions: revoked };
 				member.client.rebalanced(kafkaErrors.revokePartitions, revoked);
-			} else if (granted.length > 0) {
+			} else if (granted.length > 0 || member.generation < this.#generation) {
+				member.generation = this.#generation;
 				for (const partition of granted) {
 					this.#owners.set(partition, member);
 					member.owned.add(partition);
@@ -230,8 +244,14 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	/** Which of each partition's logs the daemon's offsets belong to, and what the client has fetched from since. */
 	readonly #lives = new Map<number, number>();
 	readonly #fetchedLives = new Map<number, number>();
+	readonly #highWatermarks = new Map<number, number>();
 	readonly #callbacks: (() => void)[] = [];
-	#unanswered = false;
+	#unanswered: "assign" | "revoke" | null = null;
+	/** What the group has given to it, also what it does not fetch yet; and what of it is being revoked. */
+	readonly #granted = new Set<number>();
+	#revoking: readonly number[] = [];
+	/** What comes behind the callback that is to be answered. */
+	readonly #behind: (() => void)[] = [];
 	#error: KafkaError | null = null;
 	#subscribed = false;
 	/** It was given up, and is to be told. */
@@ -269,16 +289,25 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		this.#expelled = true;
 	}
 
-	/** It didn't poll for too long: it leaves by itself. */
+	/**
+	 * It didn't poll for too long, and leaves by itself. One that has an assignment to answer doesn't count; it is the coordinator that
+	 * waits for it as long, and gives it up.
+	 */
 	exceedMaxPoll(): void {
 		if (!this.#kafka.remove(this)) return;
+		if (this.#unanswered === "assign") {
+			this.wasExpelled();
+			return;
+		}
 		this.#error = new KafkaError("application maximum poll interval exceeded", kafkaErrors.maxPollExceeded);
-		this.#expelled = true;
+		this.#lose();
 	}
 
 	rebalanced(code: number, partitions: readonly number[]): void {
 		const list = partitions.map((partition) => ({ topic: TOPIC, partition }));
-		this.#unanswered = true;
+		this.#unanswered = code === kafkaErrors.revokePartitions ? "revoke" : "assign";
+		if (this.#unanswered === "revoke") this.#revoking = partitions;
+		else for (const partition of partitions) this.#granted.add(partition);
 		this.#callbacks.push(() => this.emit("rebalance", { code, partitions: list }));
 	}
 
@@ -299,16 +328,18 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 
 	consume(count: number, timeoutMs: number): Promise<ReceivedMessage[]> {
 		const deadline = this.#kafka.world.now + timeoutMs;
+		let isFirstLook = true;
 		return new Promise((resolve, reject) => {
 			const look = (delayMs: number) =>
 				this.#kafka.world.after(delayMs, () =>
 					this.process.enter(() => {
-						this.#noticeExpulsion();
-						for (const callback of this.#callbacks.splice(0)) callback();
 						const error = this.#error;
 						this.#error = null;
 						if (error) return reject(error);
-						const messages = this.#fetch(count);
+						this.#noticeExpulsion();
+						for (const callback of this.#callbacks.splice(0)) callback();
+						const messages = this.#fetch(count, isFirstLook);
+						isFirstLook = false;
 						const leftMs = deadline - this.#kafka.world.now;
 						if (messages.length > 0 || leftMs <= 0) {
 							this.#learnLives();
@@ -329,7 +360,11 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		this.#fetchedLives.clear();
 	}
 
+	/** Answers an assignment, or adds to one that was answered; like the real one it takes a partition once. */
 	assign(partitions: readonly TopicPartitionOffset[]): void {
+		for (const { partition } of partitions) {
+			if (this.#positions.has(partition)) throw new KafkaError("already in the current assignment", INVALID_ARGUMENT);
+		}
 		for (const { partition, offset } of partitions) {
 			this.#positions.set(partition, offset);
 			this.#fetchedLives.delete(partition);
@@ -338,13 +373,21 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 			this.#toldEnds.delete(partition);
 			this.#kafka.observer.assigned(this, partition, offset);
 		}
-		this.#answer();
+		if (this.#unanswered === "assign") this.#answer();
 	}
 
+	/** Answers a revocation, or takes from an assignment; like the real one it gives away only what it has. */
 	unassign(partitions: readonly TopicPartition[]): void {
 		for (const { partition } of partitions) {
-			if (this.#positions.delete(partition)) this.#kafka.observer.released(this, partition, this.#rejoins);
+			if (!this.#positions.has(partition)) throw new KafkaError("not in the current assignment", INVALID_ARGUMENT);
 		}
+		for (const { partition } of partitions) {
+			this.#positions.delete(partition);
+			this.#kafka.observer.released(this, partition, this.#rejoins);
+		}
+		// A closing client takes every answer for that of its revocation.
+		if (this.#unanswered === null || (this.#unanswered === "assign" && !this.#closed)) return;
+		for (const partition of this.#revoking) this.#granted.delete(partition);
 		this.#answer();
 	}
 
@@ -382,8 +425,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		return this.#ask(() => ({ low: 0, high: this.#kafka.logs[partition]?.end ?? 0 }));
 	}
 
-	cachedHighWatermark(): number | null {
-		return null;
+	cachedHighWatermark({ partition }: TopicPartition): number | null {
+		return this.#highWatermarks.get(partition) ?? null;
 	}
 
 	offsetForTime({ partition }: TopicPartition, timestampMs: number): Promise<number | null> {
@@ -418,7 +461,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 
 	/** Gives up what it has, and then its membership. */
 	#leave(left: () => void): void {
-		const owned = [...this.#positions.keys()];
+		const owned = [...this.#granted];
 		if (owned.length === 0 && !this.#unanswered) {
 			this.#kafka.remove(this);
 			left();
@@ -428,22 +471,39 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		if (!this.#unanswered) this.rebalanced(kafkaErrors.revokePartitions, owned);
 	}
 
-	/** What it lost is revoked as librdkafka does it: by a callback like any other. */
 	#noticeExpulsion(): void {
 		if (!this.#expelled || this.#cutOff) return;
 		this.#expelled = false;
-		this.#callbacks.length = 0;
+		this.#lose();
+	}
+
+	/**
+	 * What it lost is revoked as librdkafka does it: by a callback like any other, behind one that is to be answered yet. Behind a revocation
+	 * of before an assignment comes first, though the group it is of has gone on without this member.
+	 */
+	#lose(): void {
 		this.#rejoins = true;
-		const owned = [...this.#positions.keys()];
+		if (this.#unanswered === "revoke") this.#behind.push(() => this.rebalanced(kafkaErrors.assignPartitions, []));
+		if (this.#unanswered) this.#behind.push(() => this.#revokeAll());
+		else this.#revokeAll();
+	}
+
+	#revokeAll(): void {
+		const owned = [...this.#granted];
 		if (owned.length > 0) this.rebalanced(kafkaErrors.revokePartitions, owned);
 		else this.#answer();
 	}
 
 	#answer(): void {
-		this.#unanswered = false;
+		this.#unanswered = null;
+		const behind = this.#behind.shift();
+		if (behind) {
+			behind();
+			return;
+		}
 		if (this.#leaving) {
-			if (this.#positions.size > 0) {
-				this.rebalanced(kafkaErrors.revokePartitions, [...this.#positions.keys()]);
+			if (this.#granted.size > 0) {
+				this.rebalanced(kafkaErrors.revokePartitions, [...this.#granted]);
 				return;
 			}
 			const left = this.#leaving;
@@ -463,7 +523,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		this.#kafka.answered(this);
 	}
 
-	#fetch(count: number): ReceivedMessage[] {
+	/** `mayReset`: a position outside the log takes a query to reset, which no poll lives to see that told the old log's end. */
+	#fetch(count: number, mayReset: boolean): ReceivedMessage[] {
 		if (this.#unanswered || this.#cutOff || this.#closed) return [];
 		const { world, logs } = this.#kafka;
 		const messages: ReceivedMessage[] = [];
@@ -473,10 +534,12 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 			const partition = partitions[(first + i) % partitions.length] as number;
 			if (this.#paused.has(partition)) continue;
 			const log = logs[partition] as Log;
+			this.#highWatermarks.set(partition, log.end);
 			let position = this.#positions.get(partition) as number;
 			// The log was made again: the position is out of range, and auto.offset.reset is earliest.
 			const life = this.#fetchedLives.get(partition) ?? this.#lives.get(partition);
 			if (life !== log.life || position > log.end) {
+				if (!mayReset) continue;
 				position = 0;
 				this.#fetchedLives.set(partition, log.life);
 				this.#toldEnds.delete(partition);

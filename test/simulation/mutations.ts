@@ -77,8 +77,8 @@ export const mutations: readonly Mutation[] = [
 		what: "the start position is not committed before the first message",
 		edits: [
 			{
-				file: "src/kafka/group-consumer.ts",
-				from: "const begun = fresh.length > 0 ? await this.#parts.offsets.begin(fresh) : [];",
+				file: "src/kafka/assignment.ts",
+				from: "const begun = fresh.length > 0 ? await offsets.begin(fresh) : [];",
 				to: "const begun: readonly TopicPartitionOffset[] = [];",
 			},
 		],
@@ -98,8 +98,28 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/supervisor/group-supervisor.ts",
-				from: "await this.#parts.commit(released);",
-				to: "void this.#parts.commit;",
+				from: "const committed = await this.#parts.commit(released, Math.max(LEAST_COMMIT_MS, leftMs));",
+				to: "const committed = leftMs > -1e9;",
+			},
+		],
+	},
+	{
+		what: "a last commit that a rebalance refuses is given up",
+		edits: [
+			{
+				file: "src/kafka/offset-committer.ts",
+				from: 'if (result === "refused" || signal.aborted) return false;',
+				to: "if (result !== null) return false;",
+			},
+		],
+	},
+	{
+		what: "a log that goes back during a drain gets the old one's offset",
+		edits: [
+			{
+				file: "src/supervisor/group-supervisor.ts",
+				from: "if (supervised?.draining) this.#forget([supervised]);",
+				to: "if (supervised?.draining) return false;",
 			},
 		],
 	},

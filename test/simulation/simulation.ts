@@ -170,6 +170,8 @@ class Run {
 		const timestamp = WALL_START + Math.floor(world.now) - world.between(0, world.chance(0.1) ? 5_000 : 3);
 		this.#messages++;
 		this.#kafka.produce(partition, { key, timestamp, value: this.#value() }, world.chance(0.1) ? world.between(1, 4) : 0);
+		// A transaction's mark: the log ends behind it, and no message tells so.
+		if (world.chance(0.05)) this.#kafka.leaveGap(partition, world.between(1, 3));
 	}
 
 	#value(): string | null {
@@ -276,6 +278,8 @@ class Run {
 			this.#kafka.recreate(partition);
 			for (let i = world.between(0, 20); i > 0; i--) this.#produce(partition);
 		};
+		// A log that goes back while its partition is drained is another case.
+		if (world.chance(0.5)) this.#replaceOne();
 		rebirth();
 		world.after(world.random() * 600, rebirth);
 	}

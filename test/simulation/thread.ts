@@ -86,6 +86,7 @@ export class SimThread implements HandlerThread {
 	async run(batch: PackedBatch, from: number, to: number, renew: boolean): Promise<RunReply> {
 		const { process, faults, handed } = this.#parts;
 		const { world } = process;
+		if (this.#death) throw new ThreadDiedError(this.#death);
 		this.#collector.begin(from);
 		if (renew) {
 			this.#enter("init");
@@ -97,6 +98,7 @@ export class SimThread implements HandlerThread {
 		}
 		for (let index = from; index < to; index++) {
 			const { offset, key, value } = messageAt(batch, index);
+			const startedAt = world.now;
 			this.#enter("handle", index, 1);
 			handed(this.#partition.partition, offset);
 			if (world.chance(faults.hangs)) await this.#pass(Number.POSITIVE_INFINITY);
@@ -107,6 +109,7 @@ export class SimThread implements HandlerThread {
 			try {
 				if (world.chance(faults.throws)) throw new Error("by chance");
 				this.#collector.add(index, handle(key?.toString() ?? "", value?.toString() ?? null));
+				this.#collector.timed(world.now - startedAt);
 			} catch (error) {
 				const failure: HandlerFailure = { kind: "exception", name: "Error", message: (error as Error).message, stack: null };
 				return this.#answer({ ok: false, outcome: this.#collector.finish(index), failed: index, failure, batched: false });

@@ -1,6 +1,6 @@
 /**
  * A handler's thread that the test plays: each call waits until the test answers it. The partition worker can't tell it from a real
- * one; the thread tests hold the real one to the same contract.
+ * one: how threads live and die is one contract for all of them (test/contract).
  */
 import type { PackedBatch } from "../../src/core/packed-batch.ts";
 import type { RowBlock } from "../../src/core/rows.ts";

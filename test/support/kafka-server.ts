@@ -60,6 +60,8 @@ export async function startKafka(properties: Record<string, string> = {}): Promi
 		"share.coordinator.state.topic.replication.factor": "1",
 		"share.coordinator.state.topic.min.isr": "1",
 		"group.initial.rebalance.delay.ms": "0",
+		// The tests wait for members to be given up.
+		"group.min.session.timeout.ms": "1000",
 		"auto.create.topics.enable": "false",
 		"log.cleaner.backoff.ms": "200",
 		// The tests make records of any age; topics that ask for retention have it at once.

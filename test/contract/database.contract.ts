@@ -1,0 +1,226 @@
+/**
+ * What the writer and the table of offsets depend on in a database: the writer's own statement with the counts it gives, its guard
+ * against who writes at the same time, what is refused whole, and offsets fenced by their epoch. Postgres and the simulated server
+ * pass the same assertions.
+ */
+import { describe, expect, it } from "vitest";
+import type { TableLayout } from "../../src/core/rows.ts";
+import { countsOf, type UpsertCounts, upsertStatement } from "../../src/sink/cas-upsert.ts";
+import type { Database } from "../../src/sink/database.ts";
+import { OffsetTable } from "../../src/sink/offset-table.ts";
+import { rowParameters, type UpsertRow } from "../../src/sink/row-parameters.ts";
+import { columnOf, layoutOf } from "../support/row-submissions.ts";
+
+/** A server with the layout's table, whose column `n` may not be `bad` (a check constraint), for one test. */
+export interface DatabaseScene extends AsyncDisposable {
+	readonly database: Database;
+	/** The rows by id. */
+	rows(): Promise<Map<string, { readonly n: string | null; readonly offset: number; readonly deleted: boolean }>>;
+	/** Lets time pass until the promise is settled. */
+	settled<T>(promise: Promise<T>): Promise<T>;
+	/** Runs `first` so that it reads before `second` has written, and writes after it. */
+	overtaken<T, U>(first: (database: Database) => Promise<T>, second: (database: Database) => Promise<U>): Promise<[T, U]>;
+}
+
+const none = { replay: 0, older: 0, other_partition: 0 };
+const zero = { topic: "orders", partition: 0 };
+const one = { topic: "orders", partition: 1 };
+
+/** A row; its timestamp goes with its offset unless it is given. */
+function row(id: string, offset: number, n: string | null, over: Partial<UpsertRow> = {}): UpsertRow {
+	return { id, offset, isDelete: false, timestamp: 1_000 + offset, partition: 0, topic: "orders", values: [n], ...over };
+}
+
+function tombstone(id: string, offset: number, over: Partial<UpsertRow> = {}): UpsertRow {
+	return row(id, offset, null, { isDelete: true, ...over });
+}
+
+/** Runs the suite; `open` makes a server per test. */
+export function databaseContract(name: string, open: (layout: TableLayout) => Promise<DatabaseScene>): void {
+	describe(`the database: ${name}`, () => {
+		describe.each(["timestamp", "offset"] as const)("the writer's statement, version %s", (kind) => {
+			const layout = layoutOf({ columns: [columnOf("n", "text")], version: { kind } });
+			const upsertOn = async (database: Database, rows: readonly UpsertRow[]): Promise<UpsertCounts> => {
+				const [counts] = await database.query(upsertStatement(layout), rowParameters(layout, rows));
+				return countsOf(counts as NonNullable<typeof counts>);
+			};
+			const openScene = async () => {
+				const scene = await open(layout);
+				const upsert = (...rows: UpsertRow[]) => scene.settled(upsertOn(scene.database, rows));
+				const refusal = (...rows: UpsertRow[]) =>
+					upsert(...rows).then(
+						() => "taken",
+						(error) => error.code,
+					);
+				return { ...scene, upsert, refusal, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
+			};
+
+			it("counts what is new, what is newer, and what is deleted", async () => {
+				await using scene = await openScene();
+				expect(await scene.upsert(row("a", 1, "1"), row("b", 2, "2"))).toEqual({ inserted: 2, updated: 0, deleted: 0, stale: none });
+				const counts = await scene.upsert(row("a", 3, "3"), tombstone("b", 4), row("c", 5, null), tombstone("d", 6));
+				expect(counts).toEqual({ inserted: 1, updated: 1, deleted: 2, stale: none });
+				expect(await scene.rows()).toEqual(
+					new Map([
+						["a", { n: "3", offset: 3, deleted: false }],
+						["b", { n: null, offset: 4, deleted: true }],
+						["c", { n: null, offset: 5, deleted: false }],
+						["d", { n: null, offset: 6, deleted: true }],
+					]),
+				);
+			});
+
+			it("leaves out what is not newer, by cause", async () => {
+				await using scene = await openScene();
+				await scene.upsert(row("a", 5, "5"), row("b", 5, "5"), row("c", 5, "5", { partition: 1 }));
+				expect(await scene.upsert(row("a", 5, "again"))).toMatchObject({ updated: 0, stale: { ...none, replay: 1 } });
+				expect(await scene.upsert(row("b", 4, "before"))).toMatchObject({ updated: 0, stale: { ...none, replay: 1 } });
+				expect(await scene.upsert(row("c", 4, "elsewhere"))).toMatchObject({ updated: 0, stale: { ...none, other_partition: 1 } });
+				const mixed = await scene.upsert(row("a", 4, "old"), row("b", 6, "6"), row("c", 1, "old"), row("d", 1, "1"));
+				expect(mixed).toEqual({ inserted: 1, updated: 1, deleted: 0, stale: { replay: 1, older: 0, other_partition: 1 } });
+				expect([...(await scene.rows())].map(([id, { n }]) => `${id} ${n}`).sort()).toEqual(["a 5", "b 6", "c 5", "d 1"]);
+			});
+
+			it("compares by its version first, and by the partition last", async () => {
+				await using scene = await openScene();
+				await scene.upsert(row("a", 5, "5", { timestamp: 100 }));
+				const behind = await scene.upsert(row("a", 6, "a clock that went back", { timestamp: 99 }));
+				expect(behind.stale.older).toBe(kind === "timestamp" ? 1 : 0);
+				expect(behind.updated).toBe(kind === "timestamp" ? 0 : 1);
+				await scene.upsert(row("b", 5, "0", { timestamp: 100 }));
+				expect(await scene.upsert(row("b", 5, "1", { timestamp: 100, partition: 1 }))).toMatchObject({ updated: 1, stale: none });
+				expect(await scene.upsert(row("b", 5, "0", { timestamp: 100 }))).toMatchObject({ updated: 0, stale: { other_partition: 1 } });
+			});
+
+			it("keeps a deleted row against older ones, and lets a newer one bring it back", async () => {
+				await using scene = await openScene();
+				await scene.upsert(tombstone("a", 5));
+				expect(await scene.upsert(row("a", 4, "4"))).toMatchObject({ inserted: 0, updated: 0, stale: { replay: 1 } });
+				expect((await scene.rows()).get("a")).toEqual({ n: null, offset: 5, deleted: true });
+				expect(await scene.upsert(row("a", 6, "6"))).toMatchObject({ inserted: 0, updated: 1, deleted: 0 });
+				expect(await scene.upsert(tombstone("a", 5))).toMatchObject({ deleted: 0, stale: { replay: 1 } });
+				expect((await scene.rows()).get("a")).toEqual({ n: "6", offset: 6, deleted: false });
+			});
+
+			it("tells null, an empty text and the separators' own characters apart", async () => {
+				await using scene = await openScene();
+				await scene.upsert(row("", 1, ""));
+				await scene.upsert(row("a", 1, null), row("b", 2, "\x1d"), row("c", 3, "1\x1e2"));
+				const found = [...(await scene.rows())].map(([id, { n }]) => [id, n]).sort();
+				expect(found).toEqual([
+					["", ""],
+					["a", null],
+					["b", "\x1d"],
+					["c", "1\x1e2"],
+				]);
+			});
+
+			it("lets nobody who read before overwrite what was written since", async () => {
+				await using scene = await openScene();
+				await scene.upsert(row("a", 1, "1"));
+				const [late, newer] = await scene.overtaken(
+					(database) => upsertOn(database, [row("a", 2, "2"), row("b", 2, "2")]),
+					(database) => upsertOn(database, [row("a", 3, "3")]),
+				);
+				expect(newer).toMatchObject({ updated: 1, stale: none });
+				// Nothing told why when it read: who loses against a writer of the same moment is counted apart.
+				expect(late).toEqual({ inserted: 1, updated: 0, deleted: 0, stale: { ...none, other_partition: 1 } });
+				expect((await scene.rows()).get("a")).toEqual({ n: "3", offset: 3, deleted: false });
+				const [newest] = await scene.overtaken(
+					(database) => upsertOn(database, [tombstone("a", 9)]),
+					(database) => upsertOn(database, [row("a", 8, "8")]),
+				);
+				expect(newest).toMatchObject({ deleted: 1, stale: none });
+				expect((await scene.rows()).get("a")).toEqual({ n: null, offset: 9, deleted: true });
+			});
+
+			it("refuses an id twice with 21000, and has no effect; of rows that are left out it doesn't know", async () => {
+				await using scene = await openScene();
+				expect(await scene.refusal(row("a", 1, "1"), row("b", 2, "2"), row("b", 3, "3"))).toBe("21000");
+				expect(await scene.rows()).toEqual(new Map());
+				await scene.upsert(row("b", 5, "5"));
+				expect(await scene.upsert(row("b", 2, "2"), row("b", 3, "3"))).toMatchObject({ stale: { ...none, replay: 2 } });
+				expect(await scene.upsert(row("b", 4, "4"), row("b", 6, "6"))).toMatchObject({ updated: 1, stale: { ...none, replay: 1 } });
+			});
+
+			it("refuses all for one row that breaks a rule, and has no effect; one that is left out breaks none", async () => {
+				await using scene = await openScene();
+				await scene.upsert(row("a", 5, "5"));
+				expect(await scene.refusal(row("a", 6, "6"), row("b", 7, "bad"))).toBe("23514");
+				expect(await scene.rows()).toEqual(new Map([["a", { n: "5", offset: 5, deleted: false }]]));
+				expect(await scene.upsert(row("a", 4, "bad"))).toMatchObject({ updated: 0, stale: { replay: 1 } });
+				expect(await scene.upsert(row("a", 6, "6"))).toMatchObject({ updated: 1 });
+			});
+		});
+
+		describe("the table of offsets", () => {
+			const openTable = async () => {
+				const scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
+				const member = () => {
+					const table = new OffsetTable({ database: scene.database, table: "pockaffe_offsets", consumerGroup: "g" });
+					return {
+						prepare: () => scene.settled(table.prepare()),
+						stored: async (...at: (typeof zero)[]) => (await scene.settled(table.stored(at))).map(({ offset }) => offset),
+						claim: async (...at: (typeof zero)[]) => (await scene.settled(table.claim(at))).map(({ offset }) => offset),
+						begin: async (at: typeof zero, offset: number) => (await scene.settled(table.begin([{ ...at, offset }])))[0]?.offset,
+						store: (...offsets: [at: typeof zero, offset: number][]) =>
+							scene.settled(table.store(offsets.map(([at, offset]) => ({ ...at, offset })))),
+						storeAtOnce: (at: typeof zero, ...offsets: number[]) =>
+							scene.settled(Promise.all(offsets.map((offset) => table.store([{ ...at, offset }])))),
+					};
+				};
+				await member().prepare();
+				return { member, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
+			};
+
+			it("has nothing to claim before it was begun, and then what was stored last", async () => {
+				await using scene = await openTable();
+				const first = scene.member();
+				expect(await first.claim(zero, one)).toEqual([null, null]);
+				expect(await first.store([zero, 3])).toEqual([zero]);
+				expect(await first.begin(zero, 7)).toBe(7);
+				expect(await first.store([zero, 9])).toEqual([]);
+				const second = scene.member();
+				expect(await second.stored(zero, one)).toEqual([9, null]);
+				expect(await second.claim(zero, one)).toEqual([9, null]);
+			});
+
+			it("takes nothing from who held a partition before it was claimed, and says which", async () => {
+				await using scene = await openTable();
+				const [zombie, owner] = [scene.member(), scene.member()];
+				await zombie.begin(zero, 0);
+				await zombie.begin(one, 0);
+				expect(await owner.stored(zero)).toEqual([0]);
+				expect(await zombie.store([zero, 10])).toEqual([]);
+				expect(await owner.claim(zero)).toEqual([10]);
+				expect(await owner.store([zero, 50])).toEqual([]);
+				expect(await zombie.store([zero, 60], [one, 30])).toEqual([zero]);
+				expect(await zombie.store([zero, 70])).toEqual([zero]);
+				expect(await owner.stored(zero, one)).toEqual([50, 30]);
+			});
+
+			it("begun by two keeps the first offset, and belongs to the later one", async () => {
+				await using scene = await openTable();
+				const [first, second] = [scene.member(), scene.member()];
+				expect([await first.claim(zero), await second.claim(zero)]).toEqual([[null], [null]]);
+				expect(await first.begin(zero, 5)).toBe(5);
+				expect(await second.begin(zero, 8)).toBe(5);
+				expect(await first.store([zero, 6])).toEqual([zero]);
+				expect(await second.store([zero, 6])).toEqual([]);
+			});
+
+			it("goes back only where its owner says so, in whatever order statements arrive", async () => {
+				await using scene = await openTable();
+				const owner = scene.member();
+				await owner.begin(zero, 5);
+				expect(await owner.storeAtOnce(zero, 9, 7, 8)).toEqual([[], [], []]);
+				expect(await owner.stored(zero)).toEqual([9]);
+				// What the owner holds for stored is the answer that came last.
+				expect(await owner.store([zero, 2])).toEqual([]);
+				expect(await owner.stored(zero)).toEqual([2]);
+				expect(await owner.store([zero, 3])).toEqual([]);
+				expect(await owner.stored(zero)).toEqual([3]);
+			});
+		});
+	});
+}

@@ -1,0 +1,43 @@
+/** The database's contract, held by the simulated server in virtual time. */
+import type { Database } from "../../src/sink/database.ts";
+import { BAD, SimServer } from "../simulation/database.ts";
+import { SimProcess, World } from "../simulation/world.ts";
+import { databaseContract } from "./database.contract.ts";
+
+const LATENCY_MS = 20;
+
+databaseContract("simulated", async (layout) => {
+	if (BAD !== "bad") throw new Error("the contract breaks another rule than the simulated one");
+	const world = new World(1);
+	const faults = { latencyMs: LATENCY_MS, fails: 0, answerLost: 0, codes: [] };
+	const server = new SimServer(world, layout, faults, { replaced: () => {}, offsetStored: () => {} });
+	const database = server.connect(new SimProcess(world, "writer"));
+	const settled = async <T>(promise: Promise<T>): Promise<T> => {
+		let isSettled = false;
+		const mark = () => {
+			isSettled = true;
+		};
+		promise.then(mark, mark);
+		if (!(await world.until(() => isSettled, 60_000))) throw new Error("no answer within a minute of virtual time");
+		return promise;
+	};
+	const overtaken = async <T, U>(first: (on: Database) => Promise<T>, second: (on: Database) => Promise<U>): Promise<[T, U]> => {
+		faults.latencyMs = 0;
+		const late = first(database);
+		faults.latencyMs = 100_000;
+		// It has read now, and will write a good while later.
+		await world.until(() => false, 0);
+		faults.latencyMs = 0;
+		const overtaker = await settled(second(database));
+		const result = await settled(late);
+		faults.latencyMs = LATENCY_MS;
+		return [result, overtaker];
+	};
+	return {
+		database,
+		rows: async () => new Map([...server.rows].map(([id, { n, kafka_offset, deleted }]) => [id, { n, offset: kafka_offset, deleted }])),
+		settled,
+		overtaken,
+		async [Symbol.asyncDispose]() {},
+	};
+});

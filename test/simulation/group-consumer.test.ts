@@ -1,0 +1,94 @@
+/** The group consumer alone on simulated Kafka: what the group may do to a member at the worst moment. */
+import { describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config/load.ts";
+import { GroupConsumer } from "../../src/kafka/group-consumer.ts";
+import { KafkaOffsetStore } from "../../src/kafka/offset-store.ts";
+import { SimClient, SimKafka, TOPIC } from "./kafka.ts";
+import { SimProcess, World } from "./world.ts";
+
+const { kafka: kafkaConfig } = loadConfig({
+	file: undefined,
+	cwd: "/",
+	environment: { POCKAFFE_KAFKA_BROKERS: "simulated:1", POCKAFFE_KAFKA_GROUP: "g", POCKAFFE_KAFKA_TOPICS: TOPIC },
+}).config;
+
+/** A consumer and what it tells its member; `answers` holds each revocation until it is set. */
+class Daemon {
+	readonly told: string[] = [];
+	readonly consumer: GroupConsumer;
+	client!: SimClient;
+	answers = true;
+
+	constructor(world: World, kafka: SimKafka, name: string) {
+		const process = new SimProcess(world, name);
+		const say = (what: string, partitions: readonly { partition: number }[]) =>
+			this.told.push(`${what} ${partitions.map(({ partition }) => partition).join(" ")}`);
+		this.consumer = new GroupConsumer({
+			createClient: () => {
+				this.client = new SimClient(kafka, process);
+				return this.client;
+			},
+			member: {
+				assignmentsReceived: (partitions) => void (partitions.length > 0 && say("received", partitions)),
+				assignmentsRevoked: async (partitions) => {
+					say("revoked", partitions);
+					while (!this.answers) await process.sleep(10);
+				},
+				assignmentsLost: (partitions) => void say("lost", partitions),
+				messagesReceived: () => {},
+				endOfPartition: () => {},
+			},
+			clock: process,
+			kafka: kafkaConfig,
+			incremental: true,
+			offsets: new KafkaOffsetStore(() => this.consumer.client),
+			recordStarts: async () => {},
+		});
+		void this.consumer.start();
+	}
+
+	get assigned(): string {
+		return this.consumer.assigned.map(({ partition }) => partition).join(" ");
+	}
+}
+
+function open(partitions: number) {
+	const world = new World(1);
+	const faults = { latencyMs: 5, fails: 0, answerLost: 0 };
+	const kafka = new SimKafka(world, partitions, faults, { committed: () => {}, assigned: () => {}, released: () => {} });
+	const until = async (what: string, holds: () => boolean) => {
+		if (!(await world.until(holds, 60_000))) throw new Error(`${what} did not come; ${kafka.describe()}`);
+	};
+	return { world, kafka, faults, until };
+}
+
+describe("a member that", () => {
+	it("missed its polls takes what is revoked behind an empty assignment for lost", async () => {
+		const { world, kafka, until } = open(2);
+		const first = new Daemon(world, kafka, "first");
+		await until("both", () => first.assigned === "0 1");
+		first.answers = false;
+		const second = new Daemon(world, kafka, "second");
+		await until("a revocation", () => first.told.length === 2);
+		first.client.exceedMaxPoll();
+		first.answers = true;
+		await until("a share for each", () => first.assigned.length === 1 && second.assigned.length === 1);
+		const [given, kept] = first.told[1] === "revoked 0" ? [0, 1] : [1, 0];
+		expect(first.told.slice(0, 3)).toEqual(["received 0 1", `revoked ${given}`, `lost ${kept}`]);
+	});
+
+	it("is given up before its start positions are stored joins again", async () => {
+		const { world, kafka, faults, until } = open(1);
+		const daemon = new Daemon(world, kafka, "daemon");
+		await until("the subscription", () => daemon.client !== undefined && kafka.isMember(daemon.client));
+		// It can't ask for positions, and meanwhile the coordinator gives it up.
+		faults.fails = 1;
+		await world.until(() => false, 1_000);
+		kafka.remove(daemon.client);
+		daemon.client.wasExpelled();
+		faults.fails = 0;
+		await until("the partition", () => daemon.told.includes("received 0"));
+		expect(daemon.told).toEqual(["revoked 0", "received 0"]);
+		expect(kafka.committed.get(0)).toBe(0);
+	});
+});
