@@ -18,6 +18,7 @@ import { isTopicMeant, partitionName, type ReceivedMessage, type TopicPartition,
 import { explainUnreachable } from "./connect.ts";
 import type { GroupClient } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import { type Membership, readMembership } from "./membership.ts";
 import type { OffsetStore } from "./offset-store.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
 import { FirstStart, resolveStartPositions, type StartPosition } from "./start-position.ts";
@@ -89,12 +90,15 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	#rebalance = 0;
 	#rebalancing: Promise<void> = Promise.resolve();
 	#assigned: TopicPartition[] = [];
+	/** The client gave its membership up by itself: what it revokes next may be another member's already. */
 	#sessionLost = false;
 	/** Monotonic time of the last poll, and when it was last found that more than a session lay between two. */
 	#polledAt = Number.POSITIVE_INFINITY;
 	#outlivedAt = Number.NEGATIVE_INFINITY;
 	#rebalances = 0;
-	#memberState = "connecting";
+	#membership: Membership = { state: "connecting", kind: "joining", message: "" };
+	/** Its coordinator was away, and it has not been seen steady since. */
+	#outOfTouch = false;
 
 	constructor(parts: GroupConsumerParts) {
 		super();
@@ -118,7 +122,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	/** What the member is to its group, in librdkafka's words once it has joined: `connecting`, `up/steady`, `wait-coord/init`, … */
 	get memberState(): string {
-		return this.#memberState;
+		return this.#membership.state;
 	}
 
 	/** The connected client; null before that. For positions and commits. */
@@ -133,13 +137,16 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
 		);
 		if (!isConnected) return;
+		// Before it has anything to poll: the statistics, which say why a look fails, come no other way.
+		this.#polling = this.#poll();
 		const hasLooked = await this.#untilDone(
 			() => this.#lookBeforeJoining(),
-			(message, failures, retryInMs) => this.emit("look:failed", { message, failures, retryInMs }),
+			(message, failures, retryInMs) => {
+				const { kind, message: why } = this.#membership;
+				this.emit("look:failed", { message: kind === "away" ? `${message}; ${why}` : message, failures, retryInMs });
+			},
 		);
-		if (!hasLooked) return;
-		this.#client?.subscribe(this.#parts.kafka.topics);
-		this.#polling = this.#poll();
+		if (hasLooked) this.#client?.subscribe(this.#parts.kafka.topics);
 	}
 
 	/** Gives up what it has and joins anew, so that the group decides who has what: for a member that found out that it is a zombie. */
@@ -220,6 +227,9 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			const words = explainUnreachable(this.#parts.kafka, lastError ?? error.message);
 			throw new KafkaError(words, error.kafkaCode, { cause: error });
 		}
+		client.on("session:lost", () => {
+			this.#sessionLost = true;
+		});
 		client.on("stats", (fact) => {
 			this.#readMembership(fact.json);
 			this.emit("stats", fact);
@@ -287,14 +297,16 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (this.#parts.clock.monotonic() - startedAt < 100) await this.#parts.clock.sleep(100, this.#stopped.signal).catch(() => {});
 	}
 
-	/** The coordinator's state comes only with the statistics; a group whose coordinator is away gets no callback. */
+	/** A rebalance alone is nothing to tell; one behind a coordinator that was away is the way back, and takes as long as a session. */
 	#readMembership(json: string): void {
-		const { cgrp } = JSON.parse(json) as { cgrp?: { state: string; join_state: string } };
-		if (!cgrp) return;
-		this.#memberState = `${cgrp.state}/${cgrp.join_state}`;
-		if (this.#rebalances === 0) return;
-		const member = cgrp.state === "up";
-		this.emit("membership", { member, message: `the group's coordinator is away (${this.#memberState})` });
+		const membership = readMembership(json);
+		if (!membership) return;
+		this.#membership = membership;
+		const { kind, message } = membership;
+		if (kind === "away") this.#outOfTouch = true;
+		if (kind === "steady") this.#outOfTouch = false;
+		if (this.#outOfTouch) this.emit("membership", { member: false, message });
+		else if (kind === "steady" && this.#rebalances > 0) this.emit("membership", { member: true, message });
 	}
 
 	#rebalanced(code: number, partitions: TopicPartition[]): void {
@@ -309,6 +321,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	async #assign(partitions: TopicPartition[], rebalance: number): Promise<void> {
 		this.#sessionLost = false;
+		this.#outOfTouch = false;
 		this.#outlivedAt = Number.NEGATIVE_INFINITY;
 		const starts = await this.#resolveStarts(partitions, rebalance);
 		if (this.#stopped.signal.aborted) this.#client?.unassign(partitions, this.#parts.incremental);

@@ -16,6 +16,8 @@ export interface KafkaCluster extends AsyncDisposable {
 	leader(topic: string, partition: number): Promise<number>;
 	/** The partition of `__consumer_offsets` whose leader is the group's coordinator. */
 	coordinator(group: string): Promise<number>;
+	/** Starts again whoever is dead. */
+	mend(): Promise<void>;
 	/** Resolves when every replica of the topic is in sync again. */
 	inSync(topic: string): Promise<void>;
 }
@@ -63,6 +65,9 @@ export async function startCluster(): Promise<KafkaCluster> {
 		broker: (id) => servers[id - 1] as KafkaServer,
 		leader: async (topic, partition) => (await partitionOf(brokers, topic, partition)).leader,
 		coordinator: async (group) => (await partitionOf(brokers, "__consumer_offsets", offsetsPartition(group))).leader,
+		async mend() {
+			await Promise.all(servers.filter(({ running }) => !running).map((server) => server.restart()));
+		},
 		async inSync(topic) {
 			await waitFor(
 				`all replicas of ${topic} in sync`,

@@ -20,6 +20,8 @@ const jars = join(project, ".cache", "kafka-4.4.0");
 export interface KafkaServer {
 	/** `127.0.0.1:port`. */
 	readonly brokers: string;
+	/** False after `kill`, until it is started again. */
+	readonly running: boolean;
 	/** SIGKILL, as a crash would. */
 	kill(): Promise<void>;
 	/** Starts it again on the same data and port; `changed` properties go over those it had. */
@@ -86,15 +88,19 @@ export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promis
 		child = spawn("java", [`-Xmx${heapMb}m`, "-cp", classPath, "kafka.Kafka", file], { detached: true, stdio: "ignore" });
 		await waitFor(`Kafka at port ${port}`, () => answers(port), 60_000);
 	};
+	const isRunning = () => child.exitCode === null && child.signalCode === null;
 	const end = (signal: NodeJS.Signals) =>
 		new Promise<void>((resolve) => {
-			if (child.exitCode !== null || child.signalCode !== null) return resolve();
+			if (!isRunning()) return resolve();
 			child.once("exit", () => resolve());
 			child.kill(signal);
 		});
 	await launch();
 	return {
 		brokers: `127.0.0.1:${port}`,
+		get running() {
+			return isRunning();
+		},
 		kill: () => end("SIGKILL"),
 		async restart(changed = {}) {
 			properties = { ...properties, ...changed };
