@@ -227,9 +227,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			const words = explainUnreachable(this.#parts.kafka, lastError ?? error.message);
 			throw new KafkaError(words, error.kafkaCode, { cause: error });
 		}
-		client.on("session:lost", () => {
-			this.#sessionLost = true;
-		});
+		client.on("session:lost", () => this.#loseSession());
 		client.on("stats", (fact) => {
 			this.#readMembership(fact.json);
 			this.emit("stats", fact);
@@ -297,9 +295,17 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (this.#parts.clock.monotonic() - startedAt < 100) await this.#parts.clock.sleep(100, this.#stopped.signal).catch(() => {});
 	}
 
+	/** A connection that is open and silent looks well in the statistics. */
+	#loseSession(): void {
+		this.#sessionLost = true;
+		this.#outOfTouch = true;
+		const message = `the group's coordinator did not answer for a session (${this.#sessionTimeoutMs} ms)`;
+		this.emit("membership", { member: false, message });
+	}
+
 	/** A rebalance alone is nothing to tell; one behind a coordinator that was away is the way back, and takes as long as a session. */
 	#readMembership(json: string): void {
-		const membership = readMembership(json);
+		const membership = readMembership(json, this.#parts.kafka.brokers);
 		if (!membership) return;
 		this.#membership = membership;
 		const { kind, message } = membership;

@@ -29,25 +29,23 @@ interface Statistics {
 /** Connections are made where they are needed: one in another state was never tried. */
 const TRIED: readonly string[] = ["DOWN", "TRY_CONNECT", "CONNECT", "SSL_HANDSHAKE", "AUTH_LEGACY", "AUTH_HANDSHAKE", "AUTH_REQ"];
 
-/** null where the statistics know of no group. */
-export function readMembership(json: string): Membership | null {
+/** null where the statistics know of no group. `configured` is `kafka.brokers`. */
+export function readMembership(json: string, configured: readonly string[]): Membership | null {
 	const { cgrp, brokers = {} } = JSON.parse(json) as Statistics;
 	if (!cgrp) return null;
 	const state = `${cgrp.state}/${cgrp.join_state}`;
 	if (cgrp.state === "up" && cgrp.join_state === "steady") return { state, kind: "steady", message: "" };
 	if (cgrp.state === "up") return { state, kind: "joining", message: `the group is being joined (${state})` };
-	return { state, kind: "away", message: `the group's coordinator is away (${state})${explain(Object.values(brokers))}` };
+	return { state, kind: "away", message: `the group's coordinator is away (${state})${explain(Object.values(brokers), configured)}` };
 }
 
-function explain(brokers: readonly BrokerStatistics[]): string {
+function explain(brokers: readonly BrokerStatistics[], configured: readonly string[]): string {
 	const coordinator = brokers.find(({ source, nodename, state }) => source === "logical" && nodename !== "" && state !== "UP");
-	const missing = brokers.filter(({ nodeid, source, state }) => nodeid >= 0 && source !== "logical" && TRIED.includes(state));
+	const known = brokers.filter(({ nodeid, source }) => nodeid >= 0 && source !== "logical");
+	const missing = known.filter(({ state }) => TRIED.includes(state));
 	const addresses = [...new Set([...(coordinator ? [coordinator] : []), ...missing].map(({ nodename }) => nodename))];
 	if (addresses.length === 0) return "";
 	const said = `: ${addresses.join(", ")} can't be reached`;
-	// An address of the configuration that is a broker's own has that broker's id; this one is only where the cluster was found.
-	const found = brokers.find(({ nodeid, source, state }) => nodeid < 0 && source === "configured" && state === "UP");
-	const others = brokers.some(({ nodeid, source, state }) => nodeid >= 0 && source !== "logical" && state === "UP");
-	if (!found || others) return said;
-	return `${said}, which is what the brokers found at ${found.nodename} tell clients to connect to: look at their advertised.listeners`;
+	if (known.some(({ state }) => state === "UP") || addresses.some((address) => configured.includes(address))) return said;
+	return `${said}, which is what the brokers found at ${configured.join(",")} tell clients to connect to: where those run, look at their advertised.listeners`;
 }
