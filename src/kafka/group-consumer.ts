@@ -85,6 +85,9 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #ends: TopicPartitionOffset[] = [];
 	readonly #sessionTimeoutMs: number;
 	#client: GroupClient | null = null;
+	/** Clients that were given up, on their way to be closed: true where that worked. */
+	readonly #formers: Promise<boolean>[] = [];
+	#hasJoined = false;
 	#polling: Promise<void> = Promise.resolve();
 	/** Raised by every assignment change: an answer prepared for an older one is not given (a late unassign would strand the member). */
 	#rebalance = 0;
@@ -96,7 +99,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	#polledAt = Number.POSITIVE_INFINITY;
 	#outlivedAt = Number.NEGATIVE_INFINITY;
 	#rebalances = 0;
-	#membership: Membership = { state: "connecting", kind: "joining", message: "" };
+	#membership: Membership = { state: "connecting", kind: "joining", message: "", stranded: false };
 	/** Its coordinator was away, and it has not been seen steady since. */
 	#outOfTouch = false;
 
@@ -140,13 +143,18 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		// Before it has anything to poll: the statistics, which say why a look fails, come no other way.
 		this.#polling = this.#poll();
 		const hasLooked = await this.#untilDone(
-			() => this.#lookBeforeJoining(),
+			async () => {
+				if (!this.#client || this.#membership.stranded) await this.#reconnect();
+				await this.#lookBeforeJoining();
+			},
 			(message, failures, retryInMs) => {
 				const { kind, message: why } = this.#membership;
 				this.emit("look:failed", { message: kind === "away" ? `${message}; ${why}` : message, failures, retryInMs });
 			},
 		);
-		if (hasLooked) this.#client?.subscribe(this.#parts.kafka.topics);
+		if (!hasLooked) return;
+		this.#client?.subscribe(this.#parts.kafka.topics);
+		this.#hasJoined = true;
 	}
 
 	/** Gives up what it has and joins anew, so that the group decides who has what: for a member that found out that it is a zombie. */
@@ -173,9 +181,9 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (leave && this.#assigned.length > 0) await this.#giveUpSubscription();
 		this.#stopped.abort(new Error("closing"));
 		const client = this.#client;
-		if (!client) return true;
 		await this.#polling;
-		return client.close();
+		const closed = await Promise.all([client?.close() ?? true, ...this.#formers]);
+		return closed.every(Boolean);
 	}
 
 	/** A static member that closes stays in the group; one that gives its subscription up before leaves. */
@@ -212,6 +220,32 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return false;
 	}
 
+	/** A client of its own beginning in place of one that is stranded. What that one had is another's business by then. */
+	async #startOver(): Promise<void> {
+		const isConnected = await this.#untilDone(
+			() => this.#reconnect(),
+			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
+		);
+		if (isConnected) this.#client?.subscribe(this.#parts.kafka.topics);
+	}
+
+	async #reconnect(): Promise<void> {
+		const former = this.#client;
+		this.#client = null;
+		this.#membership = { ...this.#membership, stranded: false };
+		if (former) {
+			this.#rebalance++;
+			const gone = this.#assigned;
+			this.#assigned = [];
+			if (gone.length > 0) this.emit("rebalanced", { kind: "lost", partitions: gone });
+			this.#parts.member.assignmentsLost(gone);
+			await this.#polling;
+			this.#formers.push(former.close());
+		}
+		await this.#connect();
+		this.#polling = this.#poll();
+	}
+
 	async #connect(): Promise<void> {
 		const client = this.#parts.createClient();
 		client.on("broker:error", (fact) => this.emit("broker:error", fact));
@@ -229,11 +263,17 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		}
 		client.on("session:lost", () => this.#loseSession());
 		client.on("stats", (fact) => {
-			this.#readMembership(fact.json);
+			if (this.#client === client) this.#readMembership(fact.json);
 			this.emit("stats", fact);
 		});
-		client.on("endOfPartition", (end) => this.#ends.push(end));
-		client.on("rebalance", ({ code, partitions }) => this.#rebalanced(code, partitions));
+		client.on("endOfPartition", (end) => {
+			if (this.#client === client) this.#ends.push(end);
+		});
+		client.on("rebalance", ({ code, partitions }) => {
+			if (this.#client === client) this.#rebalanced(code, partitions);
+			// The last revocation of a client that was given up has to be answered too, or it never closes.
+			else client.unassign(partitions, this.#parts.incremental);
+		});
 		this.#client = client;
 	}
 
@@ -253,7 +293,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	async #poll(): Promise<void> {
 		const client = this.#client as GroupClient;
 		const size = new PollSize();
-		while (!this.#stopped.signal.aborted) {
+		while (!this.#stopped.signal.aborted && this.#client === client) {
 			const startedAt = this.#parts.clock.monotonic();
 			if (startedAt - this.#polledAt > this.#sessionTimeoutMs) this.#outlivedAt = startedAt;
 			this.#polledAt = startedAt;
@@ -261,7 +301,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 				const messages = await client.consume(size.count, size.timeoutMs);
 				const receivedAt = this.#parts.clock.monotonic();
 				size.received(messages);
-				this.#deliver(messages);
+				if (this.#client === client) this.#deliver(messages);
 				this.emit("polled", { messages: messages.length, busyMs: this.#parts.clock.monotonic() - receivedAt });
 			} catch (error) {
 				await this.#consumeFailed(error, startedAt);
@@ -313,6 +353,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (kind === "steady") this.#outOfTouch = false;
 		if (this.#outOfTouch) this.emit("membership", { member: false, message });
 		else if (kind === "steady" && this.#rebalances > 0) this.emit("membership", { member: true, message });
+		if (membership.stranded && this.#hasJoined) void this.#startOver();
 	}
 
 	#rebalanced(code: number, partitions: TopicPartition[]): void {

@@ -5,12 +5,14 @@
 
 /**
  * What the statistics say; `state` in librdkafka's words. `away`: no way to the coordinator. `joining`: in touch, and between two
- * generations, as in any rebalance. `message` says so.
+ * generations, as in any rebalance. `message` says so. `stranded`: the client waits for its coordinator at an address that the cluster has
+ * left, and will for ever: librdkafka takes a coordinator's address over only together with another id.
  */
 export interface Membership {
 	readonly state: string;
 	readonly kind: "away" | "joining" | "steady";
 	readonly message: string;
+	readonly stranded: boolean;
 }
 
 interface BrokerStatistics {
@@ -34,14 +36,18 @@ export function readMembership(json: string, configured: readonly string[]): Mem
 	const { cgrp, brokers = {} } = JSON.parse(json) as Statistics;
 	if (!cgrp) return null;
 	const state = `${cgrp.state}/${cgrp.join_state}`;
-	if (cgrp.state === "up" && cgrp.join_state === "steady") return { state, kind: "steady", message: "" };
-	if (cgrp.state === "up") return { state, kind: "joining", message: `the group is being joined (${state})` };
-	return { state, kind: "away", message: `the group's coordinator is away (${state})${explain(Object.values(brokers), configured)}` };
+	const inTouch = { state, stranded: false };
+	if (cgrp.state === "up" && cgrp.join_state === "steady") return { ...inTouch, kind: "steady", message: "" };
+	if (cgrp.state === "up") return { ...inTouch, kind: "joining", message: `the group is being joined (${state})` };
+	const all = Object.values(brokers);
+	const known = all.filter(({ nodeid, source }) => nodeid >= 0 && source !== "logical");
+	const coordinator = all.find(({ source, nodename, state: of }) => source === "logical" && nodename !== "" && of !== "UP");
+	const isKnown = known.some(({ nodename }) => nodename === coordinator?.nodename);
+	const message = `the group's coordinator is away (${state})${explain(known, coordinator, configured)}`;
+	return { state, kind: "away", message, stranded: coordinator !== undefined && known.length > 0 && !isKnown };
 }
 
-function explain(brokers: readonly BrokerStatistics[], configured: readonly string[]): string {
-	const coordinator = brokers.find(({ source, nodename, state }) => source === "logical" && nodename !== "" && state !== "UP");
-	const known = brokers.filter(({ nodeid, source }) => nodeid >= 0 && source !== "logical");
+function explain(known: readonly BrokerStatistics[], coordinator: BrokerStatistics | undefined, configured: readonly string[]): string {
 	const missing = known.filter(({ state }) => TRIED.includes(state));
 	const addresses = [...new Set([...(coordinator ? [coordinator] : []), ...missing].map(({ nodename }) => nodename))];
 	if (addresses.length === 0) return "";
