@@ -175,7 +175,7 @@ export class Daemon {
 
 	/**
 	 * The walk of every stop: not ready, take no more, drain, flush, commit, leave the group, end threads, close the database, close
-	 * HTTP last. Resolves with false where the drain's deadline passed. Idempotent by its owner.
+	 * HTTP last. `drained` is false where the drain's deadline passed or its commit failed. Idempotent by its owner.
 	 */
 	async stop(reason: string, { leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean }> {
 		const { logger } = this.parts;
@@ -188,7 +188,12 @@ export class Daemon {
 		const { drained, left } = await this.delivery.stop({ leave });
 		await this.database.close();
 		this.#state = "stopped";
-		logger.info({ drained, left }, drained ? "stopped: everything in hand was finished and committed" : "stopped at the drain's deadline");
+		logger.info(
+			{ drained, left },
+			drained
+				? "stopped: everything in hand was finished and committed"
+				: "stopped: not everything in hand could be finished and committed, it comes again",
+		);
 		await this.#http?.close();
 		return { drained, left };
 	}

@@ -111,7 +111,7 @@ export class Delivery {
 
 	/**
 	 * Takes no more, drains, flushes, commits, leaves the group (a static member only with `leave`), ends the threads. `drained` is false
-	 * where the deadline passed, `left` where the client didn't close. Database and dead letters' target stay their owner's.
+	 * where the deadline passed or the commit failed, `left` where the client didn't close. Database and dead letters' target stay their owner's.
 	 */
 	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean }> {
 		const drained = await this.supervisor.shutdown();

@@ -107,6 +107,9 @@ interface Supervised<AChild> extends TopicPartition {
 	lastTimestamp: number;
 }
 
+/** A commit's time behind a drain that took all of its own. A broker that is away never answers, and the partitions must be given away. */
+const COMMIT_AT_LEAST_MS = 1_000;
+
 /** See the file's header. It is the group consumer's member: the four `assignments…`/`messages…` calls come from there. */
 export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child<Batch>> {
 	readonly #parts: SupervisorParts<Batch, AChild>;
@@ -130,19 +133,24 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		if (paused.length > 0) this.#parts.valve.pause(paused);
 	}
 
-	/** Drains, commits and ends the children of these partitions; resolves when they may be given away, at the deadline at the latest. */
+	/**
+	 * Drains, commits and ends the children of these partitions; resolves when they may be given away, at about the deadline at the latest:
+	 * true where all that was in hand is finished and committed.
+	 */
 	async assignmentsRevoked(partitions: readonly TopicPartition[], reason: "shutdown" | "revoked" = "revoked"): Promise<boolean> {
 		const released = partitions.flatMap((partition) => this.#children.get(partitionName(partition)) ?? []);
 		if (released.length === 0) return true;
 		const startedAt = this.#parts.clock.monotonic();
 		for (const supervised of released) supervised.draining = true;
-		const timedOut = !(await this.#drain(released, reason));
-		await this.#parts.commit(released);
+		const isDrained = await this.#within(this.#parts.limits.drainTimeoutMs, this.#drain(released, reason));
+		const leftMs = startedAt + this.#parts.limits.drainTimeoutMs - this.#parts.clock.monotonic();
+		const isCommitted = await this.#within(Math.max(leftMs, COMMIT_AT_LEAST_MS), this.#parts.commit(released));
+		const timedOut = isDrained === null || isCommitted === null;
 		this.#forget(released);
 		if (timedOut) for (const { child } of released) void child.kill();
 		const durationMs = this.#parts.clock.monotonic() - startedAt;
 		this.#parts.listener.drained({ partitions: released.map(({ topic, partition }) => ({ topic, partition })), durationMs, timedOut });
-		return !timedOut;
+		return !timedOut && isCommitted === true;
 	}
 
 	/** The partitions already belong to somebody else: their children end at once and nothing is committed. */
@@ -207,7 +215,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		}
 	}
 
-	/** Drains and ends all children (shutdown). False where the deadline passed. */
+	/** Drains and ends all children (shutdown). False where the deadline passed, or the commit failed. */
 	shutdown(): Promise<boolean> {
 		this.#stopping = true;
 		return this.assignmentsRevoked([...this.#children.values()], "shutdown");
@@ -246,27 +254,22 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		this.#children.set(name, supervised);
 	}
 
-	/** True when all drained in time. */
-	async #drain(released: readonly Supervised<AChild>[], reason: "shutdown" | "revoked"): Promise<boolean> {
-		const ended = Promise.all(
+	async #drain(released: readonly Supervised<AChild>[], reason: "shutdown" | "revoked"): Promise<true> {
+		await Promise.all(
 			released.map(async ({ child }) => {
 				await child.drain(reason, () => this.#parts.rowsBlocked());
 				// What is durable by now is committed by our caller; the handler's own terminate runs before the partition is given away.
 				await child.stop(reason);
 			}),
 		);
-		return new Promise<boolean>((resolve, reject) => {
-			const timer = this.#parts.clock.after(this.#parts.limits.drainTimeoutMs, () => resolve(false));
-			ended.then(
-				() => {
-					timer.cancel();
-					resolve(true);
-				},
-				(error) => {
-					timer.cancel();
-					reject(error);
-				},
-			);
+		return true;
+	}
+
+	/** What `work` comes to, or null where the time was over before. */
+	#within<T>(timeoutMs: number, work: Promise<T>): Promise<T | null> {
+		return new Promise((resolve, reject) => {
+			const timer = this.#parts.clock.after(timeoutMs, () => resolve(null));
+			work.then(resolve, reject).finally(() => timer.cancel());
 		});
 	}
 

@@ -41,15 +41,51 @@ function tell(daemon: DaemonProcess, name = "") {
 
 describeOnKafka("the network between daemon and broker", () => {
 	let kafka: ProxiedKafka;
+	let nowhere: string;
 
 	beforeAll(async () => {
-		kafka = await startProxiedKafka();
+		nowhere = `127.0.0.1:${await freePort()}`;
+		kafka = await startProxiedKafka({ advertised: nowhere });
 	});
 
 	afterEach(() => kafka.proxy.become({}));
 
 	afterAll(async () => {
 		await kafka?.[Symbol.asyncDispose]();
+	});
+
+	it("an advertised address where nobody listens is named by readiness and check, and the daemon goes on once it is right", {
+		timeout: 120_000,
+	}, async () => {
+		await using scene = await startScene();
+		const load = await scene.load(PER_SECOND);
+		const daemon = await scene.daemon(kafka.behind);
+		tell(daemon);
+		const said = new RegExp(
+			`${nowhere} can't be reached.*tell clients to connect to: where those run, look at their advertised\\.listeners`,
+		);
+		await notReadyFor(daemon, "not_in_group", said);
+		say("named");
+		await daemon.record("the look that failed", ({ msg }) => /can't be looked at yet/.test(msg) && said.test(msg));
+		say("logged");
+		await using folder = await temporaryFolder();
+		await writeFile(
+			join(folder.path, "pockaffe.yaml"),
+			JSON.stringify({ kafka: { brokers: [kafka.behind], topics: [scene.topic], group: scene.group } }),
+		);
+		const { stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
+		say(stdout);
+		const finding = (JSON.parse(stdout) as { item: string }[]).find(({ item }) => item === "broker");
+		expect(finding).toMatchObject({
+			result: "failed",
+			detail: expect.stringMatching(new RegExp(`${nowhere} of broker 1 can't be reached \\(ECONNREFUSED\\).*advertised\\.listeners`)),
+		});
+		await kafka.advertise();
+		say("mended");
+		await daemon.ready(60_000);
+		say("ready");
+		await scene.converged(await load.stop());
+		await endsWell(daemon);
 	});
 
 	it("slow", { timeout: 120_000 }, async () => {
@@ -113,35 +149,21 @@ describeOnKafka("the network between daemon and broker", () => {
 		await scene.converged(load.events);
 	});
 
-	it("an advertised address where nobody listens is named by readiness and check, and the daemon goes on once it is right", {
-		timeout: 120_000,
-	}, async () => {
-		const nowhere = `127.0.0.1:${await freePort()}`;
-		await kafka.advertise(nowhere);
+	it("stop while silent", { timeout: 120_000 }, async () => {
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
-		const daemon = await scene.daemon(kafka.behind);
+		const daemon = await scene.daemon(kafka.proxied, { "session.timeout.ms": 45_000 }, { drain: { timeoutMs: 2_000 } });
 		tell(daemon);
-		const said = new RegExp(
-			`${nowhere} can't be reached.*tell clients to connect to: where those run, look at their advertised\\.listeners`,
-		);
-		await notReadyFor(daemon, "not_in_group", said);
-		say("named");
-		await daemon.record("the look that failed", ({ msg }) => /can't be looked at yet/.test(msg) && said.test(msg));
-		say("logged");
-		await using folder = await temporaryFolder();
-		await writeFile(
-			join(folder.path, "pockaffe.yaml"),
-			JSON.stringify({ kafka: { brokers: [kafka.behind], topics: [scene.topic], group: scene.group } }),
-		);
-		const { stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
-		say(stdout);
-		await kafka.advertise();
-		say("mended");
-		await daemon.ready(60_000);
-		say("ready");
+		await scene.committedPast(PER_SECOND);
+		kafka.proxy.become({ silent: true });
+		say("silent");
+		const at = performance.now();
+		say("exit", await daemon.stop(), performance.now() - at);
+		kafka.proxy.become({});
+		await scene.nothingCommittedUnsettled(load.events);
+		const next = await scene.daemon(kafka.direct);
 		await scene.converged(await load.stop());
-		await endsWell(daemon);
+		await endsWell(next);
 	});
 
 	function startScene(): Promise<DeliveryScene> {

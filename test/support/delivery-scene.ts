@@ -70,7 +70,11 @@ export class DeliveryScene implements AsyncDisposable {
 	}
 
 	/** A daemon of the group that finds Kafka at `brokers`; `properties` are librdkafka's. */
-	async daemon(brokers: string, properties: Record<string, unknown> = shortSession): Promise<DaemonProcess> {
+	async daemon(
+		brokers: string,
+		properties: Record<string, unknown> = shortSession,
+		sections: Record<string, unknown> = {},
+	): Promise<DaemonProcess> {
 		const folder = this.#own(await temporaryFolder());
 		await writeFile(join(folder.path, "handler.mjs"), handler);
 		const { topic, group, db } = this;
@@ -80,6 +84,7 @@ export class DeliveryScene implements AsyncDisposable {
 			database: { url: db.url },
 			tables: { events: eventTable },
 			offsets: { commitIntervalMs: 100 },
+			...sections,
 		};
 		return this.#own(await runDaemon(folder.path, config));
 	}

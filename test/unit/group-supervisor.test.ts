@@ -57,7 +57,7 @@ class FakeChild {
 	}
 }
 
-function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000 } = {}) {
+function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000, committed = Promise.resolve(true) } = {}) {
 	const log: string[] = [];
 	const ledger = new OffsetLedger();
 	const clock = new ManualClock();
@@ -69,7 +69,7 @@ function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000 } = {})
 		valve: { pause: (partitions) => log.push(`pause ${name(partitions)}`), resume: (partitions) => log.push(`resume ${name(partitions)}`) },
 		commit: async (partitions) => {
 			log.push(`commit ${partitions.map((each) => `${each.partition}@${ledger.of(each)?.committable}`).join(" ")}`);
-			return true;
+			return committed;
 		},
 		rowsBlocked: () => false,
 		clock,
@@ -150,6 +150,27 @@ describe("the group supervisor", () => {
 		released.spec.finished(1);
 		supervisor.assignmentsReceived([assigned(0, 1)]);
 		expect(child(0)).not.toBe(released);
+	});
+
+	it("gives partitions away at the deadline although nobody answers the commit", async () => {
+		const { supervisor, ledger, clock, child } = supervise({ committed: new Promise(() => {}) });
+		supervisor.assignmentsReceived([assigned(0)]);
+		const revoked = supervisor.assignmentsRevoked([assigned(0)]);
+		child(0).drained();
+		await settle();
+		expect(ledger.of(assigned(0))).toBeDefined();
+		await clock.advance(1_000);
+		expect(await revoked).toBe(false);
+		expect([supervisor.children.size, ledger.of(assigned(0))]).toEqual([0, undefined]);
+	});
+
+	it("a drain whose commit failed has not gone well", async () => {
+		const { supervisor, log, child } = supervise({ committed: Promise.resolve(false) });
+		supervisor.assignmentsReceived([assigned(0)]);
+		const stopped = supervisor.shutdown();
+		child(0).drained();
+		expect(await stopped).toBe(false);
+		expect(log.at(-1)).toBe("drained");
 	});
 
 	it("commits nothing of partitions that were lost", () => {
