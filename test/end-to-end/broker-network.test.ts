@@ -1,13 +1,13 @@
 /**
  * The network between daemon and broker is wrong, slow or silent: an advertised address where nobody listens, latency, connections that
- * stay open and say nothing. The daemon says what to look at, and the table equals the fold of the log.
+ * stay open and say nothing. The daemon says what to look at, goes on by itself, and the table equals the fold of the log.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { pockaffe } from "../support/command-line.ts";
 import type { DaemonProcess } from "../support/daemon-process.ts";
-import { DeliveryScene, notReadyFor, SESSION_TIMEOUT_MS } from "../support/delivery-scene.ts";
+import { DeliveryScene, endsWell, notReadyFor, SESSION_TIMEOUT_MS } from "../support/delivery-scene.ts";
 import { freePort } from "../support/free-port.ts";
 import { type ProxiedKafka, startProxiedKafka } from "../support/proxied-kafka.ts";
 import { describeOnKafka } from "../support/real-kafka.ts";
@@ -16,28 +16,8 @@ import { waitFor } from "../support/wait-for.ts";
 
 const PER_SECOND = 400;
 const PARTITIONS = 4;
-
-const t0 = performance.now();
-const say = (...words: unknown[]) => process.env.SAY && console.log(((performance.now() - t0) / 1000).toFixed(1), ...words);
-function tell(daemon: DaemonProcess, name = "") {
-	if (!process.env.SAY) return;
-	let last = "";
-	const timer = setInterval(async () => {
-		if (daemon.child.exitCode !== null || daemon.child.signalCode !== null) return clearInterval(timer);
-		const now = JSON.stringify((await daemon.notReady().catch(() => [])).map(({ code, partition, message }) => [code, partition, message]));
-		if (now !== last) say(name, "READY", now);
-		last = now;
-	}, 100);
-	daemon.child.on("exit", () =>
-		say(
-			name,
-			daemon.output
-				.split("\n")
-				.filter((l) => !/timestamp is older|starts at offset/.test(l))
-				.join("\n"),
-		),
-	);
-}
+/** What `GroupConsumer` has for its way out, behind the drain. */
+const CLOSE_TIMEOUT_MS = 10_000;
 
 describeOnKafka("the network between daemon and broker", () => {
 	let kafka: ProxiedKafka;
@@ -54,131 +34,125 @@ describeOnKafka("the network between daemon and broker", () => {
 		await kafka?.[Symbol.asyncDispose]();
 	});
 
-	it("an advertised address where nobody listens is named by readiness and check, and the daemon goes on once it is right", {
+	it("an advertised address where nobody listens is named by readiness and check; once it is right the daemon goes on", {
 		timeout: 120_000,
 	}, async () => {
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
 		const daemon = await scene.daemon(kafka.behind);
-		tell(daemon);
-		const said = new RegExp(
-			`${nowhere} can't be reached.*tell clients to connect to: where those run, look at their advertised\\.listeners`,
-		);
+		const said = new RegExp(`${nowhere} can't be reached.* found at ${kafka.behind} .*look at their advertised\\.listeners`);
 		await notReadyFor(daemon, "not_in_group", said);
-		say("named");
-		await daemon.record("the look that failed", ({ msg }) => /can't be looked at yet/.test(msg) && said.test(msg));
-		say("logged");
-		await using folder = await temporaryFolder();
-		await writeFile(
-			join(folder.path, "pockaffe.yaml"),
-			JSON.stringify({ kafka: { brokers: [kafka.behind], topics: [scene.topic], group: scene.group } }),
+		await daemon.record(
+			"the failed connection",
+			({ msg }) => msg.startsWith("Kafka: ") && msg.includes(`${nowhere} failed: Connection refused`),
 		);
-		const { stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
-		say(stdout);
-		const finding = (JSON.parse(stdout) as { item: string }[]).find(({ item }) => item === "broker");
-		expect(finding).toMatchObject({
+		expect(await brokerFinding()).toMatchObject({
 			result: "failed",
-			detail: expect.stringMatching(new RegExp(`${nowhere} of broker 1 can't be reached \\(ECONNREFUSED\\).*advertised\\.listeners`)),
+			detail: expect.stringMatching(`${nowhere} of broker 1 can't be reached \\(ECONNREFUSED\\).*advertised\\.listeners`),
 		});
 		await kafka.advertise();
-		say("mended");
 		await daemon.ready(60_000);
-		say("ready");
 		await scene.converged(await load.stop());
 		await endsWell(daemon);
 	});
 
-	it("slow", { timeout: 120_000 }, async () => {
+	it("slow in both directions: no rebalance, and a stop drains", { timeout: 120_000 }, async () => {
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
 		const daemon = await scene.daemon(kafka.proxied);
-		tell(daemon);
 		await scene.committedPast(PER_SECOND);
 		kafka.proxy.become({ latencyMs: 400, bytesPerSecond: 128 * 1024 });
-		const before = load.delivered;
-		say("slow");
-		await scene.committedPast(before + 4 * PER_SECOND);
-		say("on");
-		await scene.nothingCommittedUnsettled(load.events);
-		await daemon.ready();
+		await scene.committedPast(load.delivered + 4 * PER_SECOND);
+		await scene.nothingCommittedUnsettled();
+		expect(await daemon.notReady()).toEqual([]);
 		expect(await daemon.metric("pockaffe_rebalances_total")).toBe(1);
-		say("stopping");
+		await waitFor("its round trips to be told", async () => (await daemon.metric("pockaffe_kafka_broker_round_trip_p99_seconds")) > 0.4);
 		await endsWell(daemon);
-		say("stopped");
-		await scene.nothingCommittedUnsettled(load.events);
+		const last = daemon.records.at(-1);
+		expect(last?.msg).toBe("stopped: everything in hand was finished and committed");
 		kafka.proxy.become({});
 		const next = await scene.daemon(kafka.proxied);
-		tell(next);
 		await scene.converged(await load.stop());
 		await endsWell(next);
 	});
 
-	it("black hole", { timeout: 120_000 }, async () => {
+	it("silent for longer than the session: another member takes over, and nothing of a lost partition is committed", {
+		timeout: 120_000,
+	}, async () => {
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
 		const daemon = await scene.daemon(kafka.proxied);
-		tell(daemon, "first");
 		await scene.committedPast(PER_SECOND);
 		await daemon.ready();
 		kafka.proxy.become({ silent: true });
-		const silentAt = performance.now();
 		const other = await scene.daemon(kafka.direct);
-		tell(other, "other");
-		say("silent");
-		await other.record(
-			"the partitions taken over",
-			({ msg, partitions }) => msg === "partitions assigned" && (partitions as string[]).length === PARTITIONS,
-		);
-		say("taken over");
-		const before = load.delivered;
-		await scene.committedPast(before + PER_SECOND);
-		say("on");
-		await daemon.record("lost", ({ msg }) => msg.startsWith("partitions lost"));
-		await waitFor("past session", () => performance.now() - silentAt > SESSION_TIMEOUT_MS);
-		say("lost; reopening");
+		await notReadyFor(daemon, "not_in_group", new RegExp(`did not answer for a session \\(${SESSION_TIMEOUT_MS} ms\\)|is being joined`));
+		await waitFor("all partitions at the other", async () => (await partitionsOf(other)) === PARTITIONS);
+		const before = await scene.committed();
+		await scene.committedPast(load.delivered + PER_SECOND);
+		await daemon.record("its loss", ({ msg }) => msg.startsWith("partitions lost"));
+		expect(await partitionsOf(daemon)).toBe(0);
 		kafka.proxy.become({});
-		await waitFor("a share for each", async () =>
-			(await Promise.all([daemon, other].map(async (each) => (await each.status()).partitions.length))).every((count) => count === 2),
-		);
-		say("shared");
+		await waitFor("a share for each", async () => (await partitionsOf(daemon)) === 2 && (await partitionsOf(other)) === 2);
 		await daemon.ready();
-		await scene.nothingCommittedUnsettled(load.events);
+		// What the first one had sent before is on its way no more: had it been taken, offsets would have gone back.
+		for (const [partition, offset] of (await scene.committed()).entries()) expect(offset).toBeGreaterThan(before[partition] as number);
+		await scene.nothingCommittedUnsettled();
 		await scene.converged(await load.stop());
-		await endsWell(daemon);
-		await endsWell(other);
+		expect(await daemon.metric("pockaffe_rebalances_total", 'kind="lost"')).toBe(1);
+		expect(await daemon.metric("pockaffe_rebalances_total", 'kind="revoke"')).toBe(0);
+		await Promise.all([endsWell(daemon), endsWell(other)]);
 		await scene.converged(load.events);
 	});
 
-	it("stop while silent", { timeout: 120_000 }, async () => {
+	it("silent at a stop: it ends by its deadline, says that something comes again, and it does", { timeout: 120_000 }, async () => {
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
-		const daemon = await scene.daemon(kafka.proxied, { "session.timeout.ms": 45_000 }, { drain: { timeoutMs: 2_000 } });
-		tell(daemon);
+		const drain = { timeoutMs: 2_000 };
+		const daemon = await scene.daemon(kafka.proxied, undefined, { drain });
 		await scene.committedPast(PER_SECOND);
 		kafka.proxy.become({ silent: true });
-		say("silent");
-		const at = performance.now();
-		say("exit", await daemon.stop(), performance.now() - at);
-		kafka.proxy.become({});
-		await scene.nothingCommittedUnsettled(load.events);
+		const stoppedAt = performance.now();
+		// 137 where the client's close hangs, as it does while nobody answers it.
+		expect([4, 137]).toContain(await daemon.stop());
+		expect(performance.now() - stoppedAt).toBeLessThan(drain.timeoutMs + CLOSE_TIMEOUT_MS + 5_000);
+		expect(daemon.output).toContain("stopped: not everything in hand could be finished and committed, it comes again");
+		await scene.nothingCommittedUnsettled();
 		const next = await scene.daemon(kafka.direct);
 		await scene.converged(await load.stop());
 		await endsWell(next);
 	});
 
+	it("a broker that comes back at another address is found there by a running member", { timeout: 120_000 }, async () => {
+		await using scene = await startScene();
+		const load = await scene.load(PER_SECOND);
+		const daemon = await scene.daemon(kafka.behind);
+		await scene.committedPast(PER_SECOND);
+		await daemon.ready();
+		// The old address is gone for good; the last of the tests, for the others need it.
+		await kafka.proxy[Symbol.asyncDispose]();
+		await kafka.advertise(kafka.behind);
+		await scene.committedPast(load.delivered + PER_SECOND, 60_000);
+		await daemon.ready();
+		await scene.nothingCommittedUnsettled();
+		await scene.converged(await load.stop());
+		await endsWell(daemon);
+	});
+
 	function startScene(): Promise<DeliveryScene> {
 		return DeliveryScene.start({ name: "network", brokers: kafka.direct, partitions: PARTITIONS, replication: 1 });
 	}
+
+	/** What `check` says of the broker. */
+	async function brokerFinding(): Promise<object | undefined> {
+		await using folder = await temporaryFolder();
+		await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify({ kafka: { brokers: [kafka.behind] } }));
+		const { code, stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
+		expect(code).toBe(1);
+		return (JSON.parse(stdout) as { item: string }[]).find(({ item }) => item === "broker");
+	}
 });
 
-/** A message out of order would be a letter; a stop drains. */
-async function endsWell(daemon: DaemonProcess): Promise<void> {
-	say(
-		"rebalances",
-		await daemon.metric("pockaffe_rebalances_total"),
-		"failed",
-		await daemon.metric("pockaffe_offset_commits_total", "failed"),
-	);
-	expect(await daemon.metric("pockaffe_dead_letters_total")).toBe(0);
-	expect(await daemon.stop()).toBe(0);
+async function partitionsOf(daemon: DaemonProcess): Promise<number> {
+	return (await daemon.status()).partitions.length;
 }

@@ -36,7 +36,9 @@ describe("membership by the client's statistics", () => {
 	});
 
 	it("is stranded where the coordinator's address is none that the cluster has", () => {
-		expect(read("wait-broker-transport", "init", broker("new:1", 1, "UP"), coordinator("old:1", "CONNECT"))).toMatchObject({ stranded: true });
+		expect(read("wait-broker-transport", "init", broker("new:1", 1, "UP"), coordinator("old:1", "CONNECT"))).toMatchObject({
+			stranded: true,
+		});
 		expect(read("wait-broker-transport", "init", broker("old:1", 1, "DOWN"), coordinator("old:1", "CONNECT"))).toMatchObject({
 			stranded: false,
 		});
