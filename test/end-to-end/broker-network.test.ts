@@ -52,7 +52,8 @@ describeOnKafka("the network between daemon and broker", () => {
 		});
 		await kafka.advertise();
 		await daemon.ready(60_000);
-		await scene.converged(await load.stop());
+		await load.stop();
+		await scene.converged();
 		await endsWell(daemon);
 	});
 
@@ -72,7 +73,8 @@ describeOnKafka("the network between daemon and broker", () => {
 		expect(last?.msg).toBe("stopped: everything in hand was finished and committed");
 		kafka.proxy.become({});
 		const next = await scene.daemon(kafka.proxied);
-		await scene.converged(await load.stop());
+		await load.stop();
+		await scene.converged();
 		await endsWell(next);
 	});
 
@@ -98,11 +100,12 @@ describeOnKafka("the network between daemon and broker", () => {
 		// What the first one had sent before is on its way no more: had it been taken, offsets would have gone back.
 		for (const [partition, offset] of (await scene.committed()).entries()) expect(offset).toBeGreaterThan(before[partition] as number);
 		await scene.nothingCommittedUnsettled();
-		await scene.converged(await load.stop());
+		await load.stop();
+		await scene.converged();
 		expect(await daemon.metric("pockaffe_rebalances_total", 'kind="lost"')).toBe(1);
 		expect(await daemon.metric("pockaffe_rebalances_total", 'kind="revoke"')).toBe(0);
 		await Promise.all([endsWell(daemon), endsWell(other)]);
-		await scene.converged(load.events);
+		await scene.converged();
 	});
 
 	it("silent at a stop: it ends by its deadline, says that something comes again, and it does", { timeout: 120_000 }, async () => {
@@ -119,7 +122,8 @@ describeOnKafka("the network between daemon and broker", () => {
 		expect(daemon.output).toContain("stopped: not everything in hand could be finished and committed, it comes again");
 		await scene.nothingCommittedUnsettled();
 		const next = await scene.daemon(kafka.direct);
-		await scene.converged(await load.stop());
+		await load.stop();
+		await scene.converged();
 		await endsWell(next);
 	});
 
@@ -135,7 +139,8 @@ describeOnKafka("the network between daemon and broker", () => {
 		await scene.committedPast(load.delivered + PER_SECOND, 60_000);
 		await daemon.ready();
 		await scene.nothingCommittedUnsettled();
-		await scene.converged(await load.stop());
+		await load.stop();
+		await scene.converged();
 		await endsWell(daemon);
 	});
 
