@@ -98,8 +98,8 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/supervisor/group-supervisor.ts",
-				from: "await this.#parts.commit(released);",
-				to: "void this.#parts.commit;",
+				from: "this.#parts.commit(released));",
+				to: "Promise.resolve(this.#parts.commit !== undefined));",
 			},
 		],
 	},
