@@ -6,6 +6,7 @@ import { tableLayouts } from "../config/table-layouts.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { isTopicMeant } from "../core/message.ts";
 import { clientFeatures } from "../kafka/consumer-client.ts";
+import { type UnreachableBroker, unreachableBrokers } from "../kafka/reachability.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { connectDatabase } from "../sink/database.ts";
 import { checkTables } from "../sink/schema-check.ts";
@@ -82,15 +83,23 @@ async function kafkaFindings({ kafka, deadLetters }: Config, { clock }: CommandC
 		return [failed("broker", messageOf(error))];
 	}
 	try {
-		const names = inspector.metadata.brokers.map(({ host, port }) => `${host}:${port}`).join(", ");
-		const findings = [ok("broker", names)];
+		const unreachable = await unreachableBrokers(inspector.metadata.brokers);
+		const findings = [brokerFinding(kafka, inspector, unreachable)];
 		for (const topic of kafka.topics) findings.push(topicFinding(topic, inspector));
 		if (deadLetters.target === "topic") findings.push(deadLetterFinding(deadLetters.topic, inspector));
-		if (kafka.group) findings.push(await groupFinding(kafka, inspector));
+		// Where no broker can be reached there is nobody to ask about the group.
+		if (kafka.group && unreachable.length < inspector.metadata.brokers.length) findings.push(await groupFinding(kafka, inspector));
 		return findings;
 	} finally {
 		await inspector[Symbol.asyncDispose]();
 	}
+}
+
+function brokerFinding({ brokers }: Config["kafka"], { metadata }: ClusterInspector, unreachable: readonly UnreachableBroker[]): Finding {
+	if (unreachable.length === 0) return ok("broker", metadata.brokers.map(({ host, port }) => `${host}:${port}`).join(", "));
+	const addresses = unreachable.map(({ id, address, why }) => `${address} of broker ${id} can't be reached (${why})`).join(", ");
+	const look = "that is what it tells clients to connect to: look at its advertised.listeners";
+	return failed("broker", `the cluster is found at ${brokers.join(",")}, but ${addresses}; ${look}`);
 }
 
 function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Finding {

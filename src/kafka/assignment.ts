@@ -62,6 +62,8 @@ export interface AssignmentParts {
 
 interface Held extends TopicPartition {
 	state: "resolving" | "fetching" | "leaving";
+	/** The client has it. */
+	isFetched: boolean;
 	/** Its start is being stored: until that is over it can't be given away, or the start would land on its next owner's commits. */
 	storing: Promise<unknown> | null;
 }
@@ -73,6 +75,7 @@ export class Assignment {
 	readonly #parts: AssignmentParts;
 	readonly #held = new Map<string, Held>();
 	#changes: Promise<void> = Promise.resolve();
+	#isAbandoned = false;
 	/** Aborted by the next change. */
 	#newest = new AbortController();
 
@@ -82,7 +85,17 @@ export class Assignment {
 
 	/** The partitions this member has, also those whose start is not resolved yet. */
 	get partitions(): readonly TopicPartition[] {
-		return [...this.#held.values()].map(({ topic, partition }) => ({ topic, partition }));
+		return this.#isAbandoned ? [] : namesOf(this.#held.values());
+	}
+
+	/** The client is given up: what it had is another member's business, and its last callbacks are only answered, or it never closes. */
+	abandon(): void {
+		if (this.#isAbandoned) return;
+		const gone = namesOf(this.#held.values());
+		this.#isAbandoned = true;
+		for (const each of this.#held.values()) each.state = "leaving";
+		if (gone.length > 0) this.#parts.listener.rebalanced("lost", gone);
+		this.#parts.member.assignmentsLost(gone);
 	}
 
 	/** The client's callback. */
@@ -97,7 +110,10 @@ export class Assignment {
 
 	async #assign(partitions: readonly TopicPartition[], superseded: AbortSignal): Promise<void> {
 		const { client, incremental, listener, stopped } = this.#parts;
-		const held = partitions.map(({ topic, partition }): Held => ({ topic, partition, state: "resolving", storing: null }));
+		if (this.#isAbandoned) return client.assign([], incremental);
+		const held = partitions.map(
+			({ topic, partition }): Held => ({ topic, partition, state: "resolving", isFetched: false, storing: null }),
+		);
 		for (const each of held) this.#held.set(partitionName(each), each);
 		listener.rebalanced("assign", partitions);
 		if (!incremental) return await this.#assignWhole(held, superseded);
@@ -193,28 +209,35 @@ export class Assignment {
 	#begin(starts: readonly StartPosition[]): void {
 		if (starts.length === 0) return;
 		for (const start of starts) {
-			(this.#held.get(partitionName(start)) as Held).state = "fetching";
+			Object.assign(this.#held.get(partitionName(start)) as Held, { state: "fetching", isFetched: true });
 			this.#parts.listener.startResolved(start);
 		}
 		this.#parts.member.assignmentsReceived(starts);
 	}
 
 	async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
-		const { client, member, incremental, isLost, listener } = this.#parts;
+		const { member, incremental, isLost, listener } = this.#parts;
 		const gone = (
 			incremental ? partitions.flatMap((each) => this.#held.get(partitionName(each)) ?? []) : [...this.#held.values()]
 		) as Held[];
-		const fetched = gone.filter(({ state }) => state === "fetching");
 		for (const each of gone) each.state = "leaving";
 		await Promise.all(gone.map(({ storing }) => storing));
+		if (this.#isAbandoned) return this.#giveAway(gone);
 		const lost = isLost();
-		const names = gone.map(({ topic, partition }) => ({ topic, partition }));
+		const names = namesOf(gone);
 		listener.rebalanced(lost ? "lost" : "revoke", names);
 		if (lost) member.assignmentsLost(names);
 		else await member.assignmentsRevoked(names);
-		for (const each of gone) this.#held.delete(partitionName(each));
-		client.unassign(fetched, incremental);
+		this.#giveAway(gone);
 		listener.unassigned(names);
+	}
+
+	#giveAway(gone: readonly Held[]): void {
+		for (const each of gone) this.#held.delete(partitionName(each));
+		this.#parts.client.unassign(
+			gone.filter(({ isFetched }) => isFetched),
+			this.#parts.incremental,
+		);
 	}
 
 	#tellFailures(failed: readonly StartFailure[], failures: number): void {
@@ -225,6 +248,10 @@ export class Assignment {
 			this.#parts.listener.startFailed({ topic: partition.topic, partition: partition.partition, message, failures, retryInMs });
 		}
 	}
+}
+
+function namesOf(held: Iterable<TopicPartition>): TopicPartition[] {
+	return Array.from(held, ({ topic, partition }) => ({ topic, partition }));
 }
 
 function isResolving({ state }: Held): boolean {

@@ -1,6 +1,12 @@
 /** librdkafka settings that every client of ours shares: where the cluster is and how to be let in. Pure but for reading nothing. */
 import type { Config } from "../config/config.ts";
 
+/**
+ * How long no known broker answers until the configured addresses are asked again: a cluster that came back at other addresses is found
+ * no other way. librdkafka's five minutes are longer than any repair that somebody waits for.
+ */
+const BOOTSTRAP_AGAIN_MS = 10_000;
+
 /** Global settings from `kafka`; the user's own `properties` lie over our defaults, never over addresses and credentials. */
 export function kafkaClientSettings(kafka: Config["kafka"]): Record<string, unknown> {
 	const { brokers, tls, sasl, properties } = kafka;
@@ -9,6 +15,7 @@ export function kafkaClientSettings(kafka: Config["kafka"]): Record<string, unkn
 		"socket.nagle.disable": true,
 		"socket.keepalive.enable": true,
 		"reconnect.backoff.max.ms": 5_000,
+		"metadata.recovery.rebootstrap.trigger.ms": BOOTSTRAP_AGAIN_MS,
 		...properties,
 		"bootstrap.servers": brokers.join(","),
 		"security.protocol": securityProtocol(kafka),

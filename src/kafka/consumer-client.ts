@@ -37,15 +37,21 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	#pendingCommit: PendingCommit | null = null;
 	#lastCommit: Promise<void> = Promise.resolve();
 	#closing = false;
+	/** The client's last words about a connection: which address, and what happened. */
+	#lastFailure: string | null = null;
 
 	constructor(settings: Record<string, unknown>, topicSettings: Record<string, unknown>, clock: Clock) {
 		super();
 		this.#clock = clock;
-		const rebalance = (error: LibrdKafkaError, partitions: RawPartition[]) =>
-			this.emit("rebalance", { code: error.code, partitions: partitions.map(({ topic, partition }) => ({ topic, partition })) });
+		const rebalance = (error: LibrdKafkaError, partitions: RawPartition[]) => {
+			const fact = { code: error.code, partitions: partitions.map(({ topic, partition }) => ({ topic, partition })) };
+			// Logs come by a way of their own: one that says why has to be heard before.
+			setImmediate(() => this.emit("rebalance", fact));
+		};
 		const settingsWithCallbacks = { ...settings, rebalance_cb: rebalance, offset_commit_cb: true };
 		this.#raw = new rdkafka.KafkaConsumer(settingsWithCallbacks as never, topicSettings as never);
-		this.#raw.on("event.error", ({ message, code }) => this.emit("broker:error", { message, code }));
+		this.#raw.on("event.error", ({ message, code }) => this.emit("broker:error", { message: this.#withFailure(message), code }));
+		this.#raw.on("event.log", (log: { fac: string; message: string }) => this.#logged(log));
 		this.#raw.on("event.stats", ({ message }: { message: string }) => this.emit("stats", { json: message }));
 		this.#raw.on("offset.commit", (error, offsets) => this.#committed(error, offsets));
 		this.#raw.on("partition.eof", ({ topic, partition, offset }) => this.emit("endOfPartition", { topic, partition, offset }));
@@ -59,7 +65,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	/** Connects and waits for the first metadata; on failure the client is unusable. */
 	connect(timeoutMs: number): Promise<void> {
 		return new Promise((resolve, reject) => {
-			this.#raw.connect({ timeout: timeoutMs }, (error) => (error ? reject(kafkaError(error)) : resolve()));
+			this.#raw.connect({ timeout: timeoutMs }, (error) => {
+				if (!error) return resolve();
+				const { message, kafkaCode } = kafkaError(error);
+				reject(new KafkaError(this.#withFailure(message), kafkaCode, { cause: error }));
+			});
 		});
 	}
 
@@ -213,6 +223,17 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 				resolve(true);
 			});
 		});
+	}
+
+	/** Of a lost session no callback of node-rdkafka tells; of a failed connection only that one failed, not where and why. */
+	#logged({ fac, message }: { fac: string; message: string }): void {
+		if (fac === "SESSTMOUT") this.emit("session:lost", { message });
+		// `[thrd:NAME]: ` is the client's own affair.
+		if (fac === "FAIL") this.#lastFailure = message.replace(/^\[thrd:[^\]]*\]: /, "");
+	}
+
+	#withFailure(message: string): string {
+		return this.#lastFailure === null ? message : `${message} (${this.#lastFailure})`;
 	}
 
 	#committed(error: LibrdKafkaError | null, offsets: RawPartition[]): void {

@@ -6,6 +6,8 @@ import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../c
 export interface GroupClientEvents {
 	rebalance: (fact: { code: number; partitions: TopicPartition[] }) => void;
 	"broker:error": (fact: { message: string; code: number }) => void;
+	/** No answer of the coordinator for a session: the client revokes what it has, as if it had been told to, and joins anew. */
+	"session:lost": (fact: { message: string }) => void;
 	stats: (fact: { json: string }) => void;
 	endOfPartition: (position: TopicPartitionOffset) => void;
 }

@@ -19,8 +19,10 @@ import { explainUnreachable } from "./connect.ts";
 import type { GroupClient } from "./group-client.ts";
 import type { GroupMember } from "./group-member.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import { type Membership, readMembership } from "./membership.ts";
 import type { OffsetStore } from "./offset-store.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
+import { SessionWatch } from "./session-watch.ts";
 import { FirstStart, type StartPosition } from "./start-position.ts";
 
 /** Past facts of the consumer. */
@@ -67,8 +69,6 @@ const LEAVE_WITHOUT_PARTITIONS_MS = 500;
 const RETRY = { minMs: 200, maxMs: 5_000 };
 /** librdkafka's default of `session.timeout.ms`. */
 const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
-/** How soon after it woke up a frozen member hears from its coordinator that it was given up. */
-const VERDICT_WITHIN_MS = 15_000;
 const FATAL_CODES: readonly number[] = [kafkaErrors.fatal, kafkaErrors.groupAuthorizationFailed, kafkaErrors.fencedInstanceId];
 
 /** See the file's header. */
@@ -77,22 +77,24 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #firstStart = new FirstStart();
 	readonly #stopped = new AbortController();
 	readonly #ends: TopicPartitionOffset[] = [];
-	readonly #sessionTimeoutMs: number;
+	readonly #session: SessionWatch;
 	#client: GroupClient | null = null;
 	#assignment: Assignment | null = null;
+	/** Clients that were given up, on their way to be closed: true where that worked. */
+	readonly #formers: Promise<boolean>[] = [];
+	#hasJoined = false;
 	#polling: Promise<void> = Promise.resolve();
-	#sessionLost = false;
-	/** Monotonic time of the last poll, and when it was last found that more than a session lay between two. */
-	#polledAt = Number.POSITIVE_INFINITY;
-	#outlivedAt = Number.NEGATIVE_INFINITY;
 	#rebalances = 0;
 	#firstStartEnds: Timer | null = null;
-	#memberState = "connecting";
+	#membership: Membership = { state: "connecting", kind: "joining", message: "", stranded: false };
+	/** Its coordinator was away, and it has not been seen steady since. */
+	#outOfTouch = false;
 
 	constructor(parts: GroupConsumerParts) {
 		super();
 		this.#parts = parts;
-		this.#sessionTimeoutMs = Number(parts.kafka.properties["session.timeout.ms"] ?? DEFAULT_SESSION_TIMEOUT_MS);
+		const timeoutMs = Number(parts.kafka.properties["session.timeout.ms"] ?? DEFAULT_SESSION_TIMEOUT_MS);
+		this.#session = new SessionWatch(parts.clock, timeoutMs);
 	}
 
 	/** The partitions this member has. */
@@ -111,7 +113,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	/** What the member is to its group, in librdkafka's words once it has joined: `connecting`, `up/steady`, `wait-coord/init`, … */
 	get memberState(): string {
-		return this.#memberState;
+		return this.#membership.state;
 	}
 
 	/** The connected client; null before that. For positions and commits. */
@@ -126,13 +128,21 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
 		);
 		if (!isConnected) return;
+		// Before it has anything to poll: the statistics, which say why a look fails, come no other way.
+		this.#polling = this.#poll();
 		const hasLooked = await this.#untilDone(
-			() => this.#lookBeforeJoining(),
-			(message, failures, retryInMs) => this.emit("look:failed", { message, failures, retryInMs }),
+			async () => {
+				if (!this.#client || this.#membership.stranded) await this.#reconnect();
+				await this.#lookBeforeJoining();
+			},
+			(message, failures, retryInMs) => {
+				const { kind, message: why } = this.#membership;
+				this.emit("look:failed", { message: kind === "away" ? `${message}; ${why}` : message, failures, retryInMs });
+			},
 		);
 		if (!hasLooked) return;
 		this.#client?.subscribe(this.#parts.kafka.topics);
-		this.#polling = this.#poll();
+		this.#hasJoined = true;
 	}
 
 	/** Gives up what it has and joins anew, so that the group decides who has what: for a member that found out that it is a zombie. */
@@ -160,9 +170,9 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#stopped.abort(new Error("closing"));
 		this.#firstStartEnds?.cancel();
 		const client = this.#client;
-		if (!client) return true;
 		await this.#polling;
-		return client.close();
+		const closed = await Promise.all([client?.close() ?? true, ...this.#formers]);
+		return closed.every(Boolean);
 	}
 
 	/** A static member that closes stays in the group; one that gives its subscription up before leaves. */
@@ -199,6 +209,28 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return false;
 	}
 
+	/** A client of its own beginning in place of one that is stranded. What that one had is another's business by then. */
+	async #startOver(): Promise<void> {
+		const isConnected = await this.#untilDone(
+			() => this.#reconnect(),
+			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
+		);
+		if (isConnected) this.#client?.subscribe(this.#parts.kafka.topics);
+	}
+
+	async #reconnect(): Promise<void> {
+		const former = this.#client;
+		this.#client = null;
+		this.#membership = { ...this.#membership, stranded: false };
+		if (former) {
+			this.#assignment?.abandon();
+			await this.#polling;
+			this.#formers.push(former.close());
+		}
+		await this.#connect();
+		this.#polling = this.#poll();
+	}
+
 	async #connect(): Promise<void> {
 		const client = this.#parts.createClient();
 		client.on("broker:error", (fact) => this.emit("broker:error", fact));
@@ -214,20 +246,24 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			const words = explainUnreachable(this.#parts.kafka, lastError ?? error.message);
 			throw new KafkaError(words, error.kafkaCode, { cause: error });
 		}
+		client.on("session:lost", () => this.#loseSession());
 		client.on("stats", (fact) => {
-			this.#readMembership(fact.json);
+			if (this.#client === client) this.#readMembership(fact.json);
 			this.emit("stats", fact);
 		});
-		client.on("endOfPartition", (end) => this.#ends.push(end));
-		this.#assignment = this.#createAssignment(client);
+		client.on("endOfPartition", (end) => {
+			if (this.#client === client) this.#ends.push(end);
+		});
+		const assignment = this.#createAssignment(client);
+		this.#assignment = assignment;
 		client.on("rebalance", ({ code, partitions }) => {
-			this.#rebalances++;
+			if (this.#client === client) this.#rebalances++;
 			// Behind a lost session an assignment of before may come, mostly an empty one, ahead of the revocation of what was lost.
-			if (code === kafkaErrors.assignPartitions && this.assigned.length === 0) {
-				this.#sessionLost = false;
-				this.#outlivedAt = Number.NEGATIVE_INFINITY;
+			if (code === kafkaErrors.assignPartitions && assignment.partitions.length === 0) {
+				this.#session.begun();
+				this.#outOfTouch = false;
 			}
-			this.#assignment?.rebalanced(code, partitions);
+			assignment.rebalanced(code, partitions);
 		});
 		this.#client = client;
 	}
@@ -248,15 +284,14 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	async #poll(): Promise<void> {
 		const client = this.#client as GroupClient;
 		const size = new PollSize();
-		while (!this.#stopped.signal.aborted) {
+		while (!this.#stopped.signal.aborted && this.#client === client) {
 			const startedAt = this.#parts.clock.monotonic();
-			if (startedAt - this.#polledAt > this.#sessionTimeoutMs) this.#outlivedAt = startedAt;
-			this.#polledAt = startedAt;
+			this.#session.polling();
 			try {
 				const messages = await client.consume(size.count, size.timeoutMs);
 				const receivedAt = this.#parts.clock.monotonic();
 				size.received(messages);
-				this.#deliver(messages);
+				if (this.#client === client) this.#deliver(messages);
 				this.emit("polled", { messages: messages.length, busyMs: this.#parts.clock.monotonic() - receivedAt });
 			} catch (error) {
 				await this.#consumeFailed(error, startedAt);
@@ -284,20 +319,31 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#deliver([]);
 		const code = error instanceof KafkaError ? error.kafkaCode : -1;
 		const fact = { message: messageOf(error), code };
-		if (code === kafkaErrors.maxPollExceeded) this.#sessionLost = true;
+		if (code === kafkaErrors.maxPollExceeded) this.#session.lost();
 		this.emit(FATAL_CODES.includes(code) ? "fatal" : "consume:failed", fact);
 		// An error that comes back at once must not become a busy loop; one that took its time needs no wait.
 		if (this.#parts.clock.monotonic() - startedAt < 100) await this.#parts.clock.sleep(100, this.#stopped.signal).catch(() => {});
 	}
 
-	/** The coordinator's state comes only with the statistics; a group whose coordinator is away gets no callback. */
+	/** A connection that is open and silent looks well in the statistics. */
+	#loseSession(): void {
+		this.#session.lost();
+		this.#outOfTouch = true;
+		const message = `the group's coordinator did not answer for a session (${this.#session.timeoutMs} ms)`;
+		this.emit("membership", { member: false, message });
+	}
+
+	/** A rebalance alone is nothing to tell; one behind a coordinator that was away is the way back, and takes as long as a session. */
 	#readMembership(json: string): void {
-		const { cgrp } = JSON.parse(json) as { cgrp?: { state: string; join_state: string } };
-		if (!cgrp) return;
-		this.#memberState = `${cgrp.state}/${cgrp.join_state}`;
-		if (this.#rebalances === 0) return;
-		const member = cgrp.state === "up";
-		this.emit("membership", { member, message: `the group's coordinator is away (${this.#memberState})` });
+		const membership = readMembership(json, this.#parts.kafka.brokers);
+		if (!membership) return;
+		this.#membership = membership;
+		const { kind, message } = membership;
+		if (kind === "away") this.#outOfTouch = true;
+		if (kind === "steady") this.#outOfTouch = false;
+		if (this.#outOfTouch) this.emit("membership", { member: false, message });
+		else if (kind === "steady" && this.#rebalances > 0) this.emit("membership", { member: true, message });
+		if (membership.stranded && this.#hasJoined) void this.#startOver();
 	}
 
 	#createAssignment(client: GroupClient): Assignment {
@@ -310,7 +356,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			firstStart: this.#firstStart,
 			startFrom: kafka.startFrom,
 			incremental,
-			isLost: () => this.#isLost,
+			isLost: () => this.#session.isLost,
 			clock,
 			stopped: this.#stopped.signal,
 			listener: {
@@ -318,7 +364,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 				joined: (partitions) => this.emit("group:joined", { partitions }),
 				startResolved: (start) => {
 					// Whoever else began with us has stored its starts by then, or was given up, and others have stored them.
-					this.#firstStartEnds ??= clock.after(2 * this.#sessionTimeoutMs, () => this.#firstStart.end());
+					this.#firstStartEnds ??= clock.after(2 * this.#session.timeoutMs, () => this.#firstStart.end());
 					this.emit("start:resolved", start);
 				},
 				startFailed: (fact) => this.emit("start:failed", fact),
@@ -330,10 +376,5 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 				assignmentOutdated: () => this.rejoin(),
 			},
 		});
-	}
-
-	/** True where the group gave this member up: what it is told to give away belongs to somebody else already. */
-	get #isLost(): boolean {
-		return this.#sessionLost || this.#parts.clock.monotonic() - this.#outlivedAt < VERDICT_WITHIN_MS;
 	}
 }

@@ -71,22 +71,19 @@ export async function resolveStartPositions(
 	const unknown = claimed.filter(({ offset }) => offset === null);
 	const others = unknown.length > 0 && store.elsewhere ? await store.elsewhere(unknown) : [];
 	const elsewhere = new Map(others.map((each) => [partitionName(each), each.offset]));
-	const starts: StartPosition[] = [];
-	const failed: StartFailure[] = [];
-	await Promise.all(
-		claimed.map(async ({ topic, partition, offset }) => {
+	const results = await Promise.allSettled(
+		claimed.map(async ({ topic, partition, offset }): Promise<StartPosition> => {
 			const where = { topic, partition };
-			try {
-				if (offset !== null) starts.push({ ...where, offset, committed: offset, from: "committed" });
-				else {
-					const known = elsewhere.get(partitionName(where)) ?? null;
-					starts.push({ ...where, committed: null, ...(await startWithoutCommit(where, startFrom, firstStart, queries, known)) });
-				}
-			} catch (error) {
-				failed.push({ partition: where, error });
-			}
+			if (offset !== null) return { ...where, offset, committed: offset, from: "committed" };
+			const known = elsewhere.get(partitionName(where)) ?? null;
+			return { ...where, committed: null, ...(await startWithoutCommit(where, startFrom, firstStart, queries, known)) };
 		}),
 	);
+	const starts = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+	const failed = results.flatMap((result, index) => {
+		const { topic, partition } = claimed[index] as StoredOffset;
+		return result.status === "rejected" ? { partition: { topic, partition }, error: result.reason as unknown } : [];
+	});
 	return { starts, failed };
 }
 

@@ -48,7 +48,11 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 			const names = partitions.map(partitionName);
 			if (kind === "assign") for (const partition of partitions) startPartition(metrics, partition);
 			else for (const partition of partitions) metrics.forgetPartition(partition);
-			if (kind === "lost") logger.warn({ partitions: names }, "partitions lost: another member has them, nothing of them is committed");
+			if (kind === "lost")
+				logger.warn(
+					{ partitions: names },
+					"partitions lost: the group gave this member up, another may have them; nothing more of them is committed",
+				);
 			else logger.info({ partitions: names }, kind === "assign" ? "partitions assigned" : "partitions revoked");
 		},
 		"start:resolved"({ topic, partition, offset, from }: TopicPartitionOffset & { from: string }): void {

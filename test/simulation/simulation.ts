@@ -279,7 +279,8 @@ class Run {
 			for (let i = world.between(0, 20); i > 0; i--) this.#produce(partition);
 		};
 		// A log that goes back while its partition is drained is another case.
-		if (world.chance(0.5)) this.#replaceOne();
+		const owner = this.#daemons.find(({ client }) => client?.position.has(partition));
+		if (owner && world.chance(0.5)) this.#stop(owner);
 		rebirth();
 		world.after(world.random() * 600, rebirth);
 	}
@@ -299,7 +300,11 @@ class Run {
 
 	#stopOne(): void {
 		const daemon = this.#any();
-		if (!daemon || daemon.process.frozen) return;
+		if (daemon) this.#stop(daemon);
+	}
+
+	#stop(daemon: SimDaemon): void {
+		if (daemon.process.frozen) return;
 		this.#daemons.splice(this.#daemons.indexOf(daemon), 1);
 		void daemon.stop();
 	}

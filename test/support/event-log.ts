@@ -96,6 +96,26 @@ export function differences(actual: ReadonlyMap<string, FoldedRow>, expected: Re
 	return different;
 }
 
+/** The first ids whose row is missing or older than `expected`: what must be durable by now and isn't. */
+export function behind(actual: ReadonlyMap<string, FoldedRow>, expected: ReadonlyMap<string, FoldedRow>): string[] {
+	const isBehind = ([id, row]: [string, FoldedRow]) => {
+		const present = actual.get(id);
+		return !present || isNewer(row, present);
+	};
+	const late = [...expected].filter(isBehind).slice(0, 5);
+	return late.map(([id, row]) => `${id}: is ${JSON.stringify(actual.get(id) ?? null)}, must be at least ${JSON.stringify(row)}`);
+}
+
+/** The events of each partition below an offset, by partition. */
+export function eventsBelow(events: Iterable<LogEvent>, offsets: readonly number[]): LogEvent[] {
+	const next = offsets.map(() => 0);
+	return [...events].filter(({ partition }) => {
+		const offset = next[partition] ?? 0;
+		next[partition] = offset + 1;
+		return offset < (offsets[partition] ?? 0);
+	});
+}
+
 function rowOf(value: string | null, version: { ts: number; offset: number; partition: number }): FoldedRow {
 	if (value === null) return { name: null, amount: null, note: null, ...version, deleted: true };
 	const { name, amount, note: text } = JSON.parse(value) as { name: string; amount: number; note: string };

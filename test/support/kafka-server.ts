@@ -2,7 +2,8 @@
  * A real Apache Kafka for the tests: its jars from Maven into .cache/ (once), a broker in KRaft mode with a data folder of its own in
  * a process group of its own.
  */
-import { execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, rename, rm, stat, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -19,11 +20,25 @@ const jars = join(project, ".cache", "kafka-4.4.0");
 export interface KafkaServer {
 	/** `127.0.0.1:port`. */
 	readonly brokers: string;
+	/** False after `kill`, until it is started again. */
+	readonly running: boolean;
 	/** SIGKILL, as a crash would. */
 	kill(): Promise<void>;
-	/** Starts it again on the same data and port. */
-	restart(): Promise<void>;
+	/** Starts it again on the same data and port; `changed` properties go over those it had. */
+	restart(changed?: Record<string, string>): Promise<void>;
 	stop(): Promise<void>;
+}
+
+/** Which broker of a cluster, and where. `voters` is `controller.quorum.voters`, every broker of the cluster by its controller's port. */
+export interface BrokerSpec {
+	readonly nodeId: number;
+	readonly port: number;
+	readonly controllerPort: number;
+	readonly voters: string;
+	readonly clusterId: string;
+	readonly heapMb: number;
+	/** Over the usual ones. */
+	readonly properties: Record<string, string>;
 }
 
 /** Why there is no Kafka here, null where there is one. In CI a missing one is a failure. */
@@ -39,20 +54,75 @@ export async function kafkaMissing(): Promise<string | null> {
 	}
 }
 
-/** Starts a broker; `properties` go over the usual ones. */
+/** Starts a cluster of one; `properties` go over the usual ones. */
 export async function startKafka(properties: Record<string, string> = {}): Promise<KafkaServer> {
+	const [port, controllerPort] = [await freePort(), await freePort()];
+	const voters = `1@127.0.0.1:${controllerPort}`;
+	return startBroker({ nodeId: 1, port, controllerPort, voters, clusterId: newClusterId(), heapMb: 512, properties });
+}
+
+/** 16 random bytes, as Kafka writes them. */
+export function newClusterId(): string {
+	// A leading dash would look like an option to the formatting tool.
+	return randomBytes(16).toString("base64url").replace(/^-/, "_");
+}
+
+/** Starts a broker on fresh data; resolves when it answers, which it does once most of its cluster's controllers run. */
+export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promise<KafkaServer> {
 	await fetchJars();
 	const folder = await mkdtemp(join(tmpdir(), "pockaffe-kafka-"));
-	const [port, controllerPort] = [await freePort(), await freePort()];
-	const config = {
+	let properties = { ...usualProperties({ port, ...spec }), "log.dirs": join(folder, "data"), ...spec.properties };
+	const file = join(folder, "server.properties");
+	const write = () =>
+		writeFile(
+			file,
+			Object.entries(properties)
+				.map((pair) => pair.join("="))
+				.join("\n"),
+		);
+	await write();
+	const classPath = join(jars, "*");
+	await run("java", ["-cp", classPath, "kafka.tools.StorageTool", "format", "-t", spec.clusterId, "-c", file]);
+	let child: ChildProcess;
+	const launch = async () => {
+		child = spawn("java", [`-Xmx${heapMb}m`, "-cp", classPath, "kafka.Kafka", file], { detached: true, stdio: "ignore" });
+		await waitFor(`Kafka at port ${port}`, () => answers(port), 60_000);
+	};
+	const isRunning = () => child.exitCode === null && child.signalCode === null;
+	const end = (signal: NodeJS.Signals) =>
+		new Promise<void>((resolve) => {
+			if (!isRunning()) return resolve();
+			child.once("exit", () => resolve());
+			child.kill(signal);
+		});
+	await launch();
+	return {
+		brokers: `127.0.0.1:${port}`,
+		get running() {
+			return isRunning();
+		},
+		kill: () => end("SIGKILL"),
+		async restart(changed = {}) {
+			properties = { ...properties, ...changed };
+			await write();
+			await launch();
+		},
+		async stop() {
+			await end("SIGKILL");
+			await rm(folder, { recursive: true, force: true });
+		},
+	};
+}
+
+function usualProperties({ nodeId, port, controllerPort, voters }: Omit<BrokerSpec, "heapMb">): Record<string, string> {
+	return {
 		"process.roles": "broker,controller",
-		"node.id": "1",
-		"controller.quorum.voters": `1@127.0.0.1:${controllerPort}`,
+		"node.id": String(nodeId),
+		"controller.quorum.voters": voters,
 		listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
 		"advertised.listeners": `PLAINTEXT://127.0.0.1:${port}`,
 		"controller.listener.names": "CONTROLLER",
 		"inter.broker.listener.name": "PLAINTEXT",
-		"log.dirs": join(folder, "data"),
 		"offsets.topic.replication.factor": "1",
 		"offsets.topic.num.partitions": "4",
 		"transaction.state.log.replication.factor": "1",
@@ -68,41 +138,6 @@ export async function startKafka(properties: Record<string, string> = {}): Promi
 		"log.retention.ms": "-1",
 		"log.retention.check.interval.ms": "300",
 		"log.initial.task.delay.ms": "300",
-		...properties,
-	};
-	const file = join(folder, "server.properties");
-	await writeFile(
-		file,
-		Object.entries(config)
-			.map(([key, value]) => `${key}=${value}`)
-			.join("\n"),
-	);
-	const classPath = join(jars, "*");
-	const { stdout } = await run("java", ["-cp", classPath, "kafka.tools.StorageTool", "random-uuid"]);
-	const id = stdout.trim().split("\n").at(-1) as string;
-	await run("java", ["-cp", classPath, "kafka.tools.StorageTool", "format", "-t", id, "-c", file]);
-	const launch = async () => {
-		const child = spawn("java", ["-Xmx512m", "-cp", classPath, "kafka.Kafka", file], { detached: true, stdio: "ignore" });
-		await waitFor(`Kafka at port ${port}`, () => answers(port), 60_000);
-		return child;
-	};
-	let child = await launch();
-	const end = (signal: NodeJS.Signals) =>
-		new Promise<void>((resolve) => {
-			if (child.exitCode !== null || child.signalCode !== null) return resolve();
-			child.once("exit", () => resolve());
-			child.kill(signal);
-		});
-	return {
-		brokers: `127.0.0.1:${port}`,
-		kill: () => end("SIGKILL"),
-		async restart() {
-			child = await launch();
-		},
-		async stop() {
-			await end("SIGKILL");
-			await rm(folder, { recursive: true, force: true });
-		},
 	};
 }
 

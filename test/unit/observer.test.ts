@@ -243,6 +243,12 @@ describe("client statistics", () => {
 		},
 	};
 
+	it("tell the longest round trip where the percentile lies beyond the client's histogram", () => {
+		const rtt = { cnt: 10, outofrange: 2, max: 750_000, p50: 1_000, p99: 0 };
+		const [broker] = readClientStatistics(JSON.stringify({ brokers: { a: { nodeid: 1, source: "learned", rtt } } }))?.brokers ?? [];
+		expect([broker?.roundTripP50, broker?.roundTripP99]).toEqual([0.001, 0.75]);
+	});
+
 	it("come in base units, without sentinels and without what was not measured", () => {
 		expect(readClientStatistics(JSON.stringify(statistics))).toEqual({
 			replyQueueOperations: 4,
