@@ -6,6 +6,7 @@ import net from "node:net";
 import postgres from "postgres";
 import type { Clock } from "../core/clock.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
+import { problemOf } from "./sql-faults.ts";
 
 /** A row as the library gives it. */
 export type DatabaseRow = Readonly<Record<string, unknown>>;
@@ -36,6 +37,8 @@ const CONNECT_TIMEOUT_S = 5;
 const STATEMENT_TIMEOUT_MS = 30_000;
 const LOCK_TIMEOUT_MS = 10_000;
 const DEADLINE_MS = 45_000;
+/** What runs on connections that are given up may finish. */
+const RECONNECT_GRACE_S = 5;
 /** The library's own back-off grows to 20 s, long after the server is back. */
 const RECONNECT_S = 0.25;
 
@@ -44,23 +47,28 @@ export function connectDatabase(options: DatabaseOptions): Database {
 	const { url, connections, clock, deadlineMs = DEADLINE_MS, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = options;
 	let pool = createPool(url, connections, statementTimeoutMs);
 	let closed = false;
-	const rebuild = (broken: postgres.Sql) => {
+	const rebuild = (broken: postgres.Sql, graceS: number) => {
 		if (pool !== broken || closed) return;
 		pool = createPool(url, connections, statementTimeoutMs);
-		void broken.end({ timeout: 0 }).catch(() => {});
+		void broken.end({ timeout: graceS }).catch(() => {});
 	};
 	return {
 		query(text, parameters = []) {
 			const used = pool;
 			return new Promise((resolve, reject) => {
 				const timer = clock.after(deadlineMs, () => {
-					rebuild(used);
+					rebuild(used, 0);
 					reject(new PocKaffeError("QUERY_DEADLINE", `no answer from the database within ${deadlineMs} ms`));
 				});
+				const failed = (error: unknown) => {
+					// A connection to a server that was demoted stays there for ever: a new one may lead to the primary.
+					if (problemOf(error).remedy === "reconnect") rebuild(used, RECONNECT_GRACE_S);
+					reject(error);
+				};
 				const settled = () => timer.cancel();
 				used
 					.unsafe(text, parameters as (string | null)[], { prepare: parameters.length > 0 })
-					.then((rows) => resolve(withoutHoles(rows)), reject)
+					.then((rows) => resolve(withoutHoles(rows)), failed)
 					.finally(settled);
 			});
 		},
@@ -101,10 +109,18 @@ function createPool(url: string, connections: number, statementTimeoutMs: number
 	}
 }
 
-/** Nagle's algorithm costs a batch up to 45 ms. An unconnected socket is returned at once: a rejection here would leak the connection. */
+/**
+ * Nagle's algorithm costs a batch up to 45 ms. An unconnected socket is returned at once: a rejection here would leak the connection.
+ * Where the other side hangs up before it said a word (a load balancer without a server) the library connects anew without a pause and
+ * without telling anybody, 700 times a second: made an error here.
+ */
 function socketWithoutDelay({ host, port, path }: { host: string[]; port: number[]; path?: string | false }): net.Socket {
 	const socket = new net.Socket();
 	socket.setNoDelay(true);
+	const hungUp = () =>
+		socket.destroy(Object.assign(new Error("the database's address hung up before it said anything"), { code: "ECONNRESET" }));
+	socket.once("end", hungUp);
+	socket.once("data", () => socket.off("end", hungUp));
 	if (path) socket.connect(path);
 	else socket.connect(port[0] as number, host[0] as string);
 	return socket;
