@@ -188,7 +188,7 @@ export class Daemon {
 		const { drained, left } = await this.delivery.stop({ leave });
 		await this.database.close();
 		this.#state = "stopped";
-		logger.info({ drained, left }, drained ? "stopped: everything in hand was finished and committed" : "stopped at the drain's deadline");
+		logger.info({ drained, left }, stopMessage(drained, this.delivery.writer.stuck));
 		await this.#http?.close();
 		return { drained, left };
 	}
@@ -326,4 +326,11 @@ export class Daemon {
 	#requestStop(cause: StopCause): void {
 		this.#resolveStopCause(cause);
 	}
+}
+
+function stopMessage(drained: boolean, rowsStuck: boolean): string {
+	if (!drained) return "stopped at the drain's deadline";
+	return rowsStuck
+		? "stopped: rows that could not be written were not committed either; the next start has them again"
+		: "stopped: everything in hand was finished and committed";
 }

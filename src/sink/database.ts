@@ -31,6 +31,8 @@ export interface DatabaseOptions {
 	readonly deadlineMs?: number;
 	/** The server's `statement_timeout` in ms, default 30 s; 0: none. */
 	readonly statementTimeoutMs?: number;
+	/** The server's `lock_timeout` in ms, default 10 s. */
+	readonly lockTimeoutMs?: number;
 }
 
 const CONNECT_TIMEOUT_S = 5;
@@ -44,12 +46,12 @@ const RECONNECT_S = 0.25;
 
 /** Makes the pool; connects with the first query. Throws ExitError (usage) for a URL that is none. */
 export function connectDatabase(options: DatabaseOptions): Database {
-	const { url, connections, clock, deadlineMs = DEADLINE_MS, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = options;
-	let pool = createPool(url, connections, statementTimeoutMs);
+	const { clock, deadlineMs = DEADLINE_MS } = options;
+	let pool = createPool(options);
 	let closed = false;
 	const rebuild = (broken: postgres.Sql, graceS: number) => {
 		if (pool !== broken || closed) return;
-		pool = createPool(url, connections, statementTimeoutMs);
+		pool = createPool(options);
 		void broken.end({ timeout: graceS }).catch(() => {});
 	};
 	return {
@@ -91,14 +93,19 @@ function withoutHoles(rows: readonly unknown[]): DatabaseRow[] {
 	return (0 in rows || rows.length === 0 ? rows : rows.filter(() => true)) as DatabaseRow[];
 }
 
-function createPool(url: string, connections: number, statementTimeoutMs: number): postgres.Sql {
+function createPool({
+	url,
+	connections,
+	statementTimeoutMs = STATEMENT_TIMEOUT_MS,
+	lockTimeoutMs = LOCK_TIMEOUT_MS,
+}: DatabaseOptions): postgres.Sql {
 	const options = {
 		max: connections,
 		fetch_types: false,
 		connect_timeout: CONNECT_TIMEOUT_S,
 		backoff: () => RECONNECT_S,
 		onnotice: () => {},
-		connection: { application_name: "pockaffe", statement_timeout: statementTimeoutMs, lock_timeout: LOCK_TIMEOUT_MS },
+		connection: { application_name: "pockaffe", statement_timeout: statementTimeoutMs, lock_timeout: lockTimeoutMs },
 		socket: socketWithoutDelay,
 		...tlsOptions(url),
 	};

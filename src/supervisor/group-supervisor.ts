@@ -94,6 +94,9 @@ export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends C
 	readonly listener: SupervisorListener;
 }
 
+/** What the last commit gets where the drain has used its time up: with the default of 8 s still within a container's ten. */
+const COMMIT_MS = 1_000;
+
 interface Supervised<AChild> extends TopicPartition {
 	readonly child: AChild;
 	readonly epoch: number;
@@ -136,8 +139,8 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		if (released.length === 0) return true;
 		const startedAt = this.#parts.clock.monotonic();
 		for (const supervised of released) supervised.draining = true;
-		const timedOut = !(await this.#drain(released, reason));
-		await this.#parts.commit(released);
+		const drained = await this.#drain(released, reason);
+		const timedOut = !(await this.#commitInTime(released, startedAt)) || !drained;
 		this.#forget(released);
 		if (timedOut) for (const { child } of released) void child.kill();
 		const durationMs = this.#parts.clock.monotonic() - startedAt;
@@ -267,6 +270,18 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 					reject(error);
 				},
 			);
+		});
+	}
+
+	/** The last commit of what is given away; false where the store doesn't answer in time: a half-open connection must hold nobody up. */
+	async #commitInTime(released: readonly Supervised<AChild>[], drainStartedAt: number): Promise<boolean> {
+		const { clock, limits, commit } = this.#parts;
+		const left = limits.drainTimeoutMs - (clock.monotonic() - drainStartedAt);
+		return new Promise((resolve, reject) => {
+			const timer = clock.after(Math.max(COMMIT_MS, left), () => resolve(false));
+			commit(released)
+				.then(() => resolve(true), reject)
+				.finally(() => timer.cancel());
 		});
 	}
 

@@ -80,7 +80,7 @@ export class DatabaseProxy implements AsyncDisposable {
 	#accept(client: Socket): void {
 		this.accepted++;
 		if (this.#mode === "hang-up") {
-			client.on("error", () => {}).end();
+			client.on("error", () => {}).destroy();
 			return;
 		}
 		const server = new Socket();
