@@ -44,7 +44,7 @@ export interface FaultEntry {
 
 /** See the file's header. */
 export const faultCatalogue: readonly FaultEntry[] = [
-	{ codes: ["08…"], fault: "transient", means: "connection lost or refused" },
+	{ codes: ["08…"], fault: "transient", remedy: "reconnect", means: "connection lost or refused" },
 	{
 		codes: ["0A000"],
 		only: ({ routine }) => /RevalidateCachedQuery|cached/i.test(routine ?? ""),
@@ -109,6 +109,7 @@ export const faultCatalogue: readonly FaultEntry[] = [
 	{
 		codes: ["CONNECTION_…", "CONNECT_TIMEOUT", "ECONN…", "EHOST…", "ENET…", "EADDR…", "EAI_AGAIN", "ENOTFOUND", "EPIPE", "ETIMEDOUT"],
 		fault: "transient",
+		remedy: "reconnect",
 		means: "no connection, or lost before the answer: whether the batch was written is unknown",
 	},
 	{ codes: ["CERT_…", "DEPTH_ZERO_…", "SELF_SIGNED_…", "UNABLE_TO_…", "ERR_TLS…", "ERR_SSL…"], fault: "connection", means: "TLS" },
