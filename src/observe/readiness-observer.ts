@@ -14,8 +14,6 @@ export interface ReadinessParts {
 	readonly failuresInARow: (partition: TopicPartition) => number;
 }
 
-/** A retry is a hiccup; the same batch refused twice is a database that is away. */
-const RETRIES_UNTIL_AWAY = 2;
 /** No table has an empty name. */
 const PREPARATION = "";
 /** Two failures of a partition in a row. */
@@ -51,9 +49,9 @@ export function observeReadiness({ readiness, rowsStuck, failuresInARow }: Readi
 				blocked.delete(fact.table);
 				rowsGoIn(fact);
 			},
-			"write:retried": ({ table, failures, message }: { table: string; failures: number; message: string }) => {
-				// A blocked table has said already what is to be mended.
-				if (failures >= RETRIES_UNTIL_AWAY && !blocked.has(table)) database.set(table, `rows can't be written: ${message}`);
+			"write:retried": ({ table, message }: { table: string; message: string }) => {
+				// A single retry is a hiccup, and a blocked table has said already what is to be mended.
+				if (rowsStuck(table) && !blocked.has(table)) database.set(table, `rows can't be written: ${message}`);
 			},
 			"table:blocked": ({ table, message, hint }: { table: string; message: string; hint: string | null }) => {
 				blocked.add(table);

@@ -7,12 +7,14 @@ import type { SqlProblem } from "./sql-faults.ts";
 
 /** A retry is a hiccup; the same batch refused twice is a database that is away. */
 const FAILURES_UNTIL_STUCK = 2;
+/** 45 s without an answer are no hiccup. */
+const NO_ANSWER = "QUERY_DEADLINE";
 
 /** See the file's header. */
 export class LaneTroubles {
 	/** Lanes that wait for somebody to mend something. */
 	readonly #blocked = new Set<Lane>();
-	/** Lanes whose batch failed twice or more in a row. */
+	/** Lanes whose batch failed twice or more in a row, or had no answer. */
 	readonly #failing = new Set<Lane>();
 	/** Why each blocked table is blocked, as it was told. */
 	readonly #told = new Map<string, string>();
@@ -33,8 +35,8 @@ export class LaneTroubles {
 	}
 
 	/** A batch of the lane failed, `failures` times in a row; true where that blocks the table for a reason that was not told yet. */
-	failed(lane: Lane, { fault, message }: SqlProblem, failures: number): boolean {
-		if (failures >= FAILURES_UNTIL_STUCK) this.#failing.add(lane);
+	failed(lane: Lane, { code, fault, message }: SqlProblem, failures: number): boolean {
+		if (failures >= FAILURES_UNTIL_STUCK || code === NO_ANSWER) this.#failing.add(lane);
 		if (fault !== "systemic" && fault !== "connection") return false;
 		this.#blocked.add(lane);
 		const { name } = lane.layout;

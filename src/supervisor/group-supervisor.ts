@@ -139,8 +139,10 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		if (released.length === 0) return true;
 		const startedAt = this.#parts.clock.monotonic();
 		for (const supervised of released) supervised.draining = true;
-		const drained = await this.#drain(released, reason);
-		const timedOut = !(await this.#commitInTime(released, startedAt)) || !drained;
+		let timedOut = !(await this.#drain(released, reason));
+		// A store that answers is waited for; where nothing goes in, a half-open connection must hold nobody up.
+		if (timedOut || this.#parts.rowsBlocked()) timedOut = !(await this.#commitInTime(released, startedAt)) || timedOut;
+		else await this.#parts.commit(released);
 		this.#forget(released);
 		if (timedOut) for (const { child } of released) void child.kill();
 		const durationMs = this.#parts.clock.monotonic() - startedAt;
@@ -273,7 +275,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		});
 	}
 
-	/** The last commit of what is given away; false where the store doesn't answer in time: a half-open connection must hold nobody up. */
+	/** The last commit of what is given away; false where the store doesn't answer in the drain's time, or a second. */
 	async #commitInTime(released: readonly Supervised<AChild>[], drainStartedAt: number): Promise<boolean> {
 		const { clock, limits, commit } = this.#parts;
 		const left = limits.drainTimeoutMs - (clock.monotonic() - drainStartedAt);
