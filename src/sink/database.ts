@@ -162,7 +162,8 @@ function createPool({
  * without telling anybody, 700 times a second: made an error here.
  */
 function socketWithoutDelay({ host, port, path }: { host: string[]; port: number[]; path?: string | false }): net.Socket {
-	const socket = new net.Socket();
+	// The library's own messages name the address by these.
+	const socket = Object.assign(new net.Socket(), { host: host[0], port: port[0] });
 	socket.setNoDelay(true);
 	const hungUp = () => socket.destroy(Object.assign(new Error("the database's address hung up"), { code: "ECONNRESET" }));
 	const look = (bytes: Buffer) => {

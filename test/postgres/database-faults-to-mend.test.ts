@@ -11,7 +11,7 @@ import { expectSettledOnce, rowsFrom } from "../support/settled-once.ts";
 import { TestWriter } from "../support/test-writer.ts";
 import { waitFor } from "../support/wait-for.ts";
 
-const SECRET = "name 7";
+const SECRET = "name 100";
 
 interface Fault {
 	readonly sqlstate: string;
