@@ -99,7 +99,7 @@ export class Daemon {
 		this.#observer = new DaemonObserver({ metrics: this.metrics, logger: parts.logger, clock, module: config.handler.module });
 		this.#ready = observeReadiness({
 			readiness: this.readiness,
-			rowsBlocked: () => this.delivery.writer.blocked,
+			rowsStuck: (table) => this.delivery.writer.isStuck(table),
 			failuresInARow: (partition) => this.delivery.supervisor.children.get(partitionName(partition))?.child.failuresInARow ?? 0,
 		});
 		this.database = connectDatabase({ url: config.database.url, connections: config.database.connections, clock });

@@ -8,21 +8,25 @@ import type { Readiness } from "./readiness.ts";
 /** What is asked of the parts. */
 export interface ReadinessParts {
 	readonly readiness: Readiness;
-	/** True while a systemic fault keeps rows from being written. */
-	readonly rowsBlocked: () => boolean;
+	/** True while rows of this table don't go in, for whatever reason. */
+	readonly rowsStuck: (table: string) => boolean;
 	/** Failures of a partition's worker since its last progress. */
 	readonly failuresInARow: (partition: TopicPartition) => number;
 }
 
-/** A retry is a hiccup; the same batch refused twice is a database that is away. */
-const RETRIES_UNTIL_AWAY = 2;
+/** No table has an empty name. */
+const PREPARATION = "";
+/** A second try is a hiccup too. */
+const START_TRIES_UNTIL_TOLD = 3;
 /** Two failures of a partition in a row. */
 const CRASH_LOOP = 2;
 
 /** Listeners by part; those of emitters by event name. */
-export function observeReadiness({ readiness, rowsBlocked, failuresInARow }: ReadinessParts) {
-	const rowsGoIn = () => {
-		if (!rowsBlocked()) readiness.clear("database");
+export function observeReadiness({ readiness, rowsStuck, failuresInARow }: ReadinessParts) {
+	const database = new DatabaseReasons(readiness);
+	const blocked = new Set<string>();
+	const rowsGoIn = ({ table }: { table: string }) => {
+		if (!rowsStuck(table)) database.clear(table);
 	};
 	return {
 		consumer: {
@@ -39,7 +43,8 @@ export function observeReadiness({ readiness, rowsBlocked, failuresInARow }: Rea
 				if (kind !== "assign") for (const partition of partitions) readiness.clearPartition(partition);
 			},
 			"start:failed": ({ topic, partition, message, failures }: TopicPartition & { message: string; failures: number }) => {
-				if (failures >= RETRIES_UNTIL_AWAY) readiness.set("starting", `its start can't be resolved yet: ${message}`, { topic, partition });
+				if (failures >= START_TRIES_UNTIL_TOLD)
+					readiness.set("starting", `its start can't be resolved yet: ${message}`, { topic, partition });
 			},
 			"start:resolved": ({ topic, partition }: TopicPartition) => readiness.clear("starting", { topic, partition }),
 			membership: ({ member, message }: { member: boolean; message: string }) =>
@@ -47,13 +52,18 @@ export function observeReadiness({ readiness, rowsBlocked, failuresInARow }: Rea
 		},
 		writer: {
 			"batch:written": rowsGoIn,
-			"table:unblocked": rowsGoIn,
-			"write:retried": ({ failures, message }: { failures: number; message: string }) => {
-				// A blocked table has said already what is to be mended.
-				if (failures >= RETRIES_UNTIL_AWAY && !rowsBlocked()) readiness.set("database", `rows can't be written: ${message}`);
+			"table:unblocked": (fact: { table: string }) => {
+				blocked.delete(fact.table);
+				rowsGoIn(fact);
 			},
-			"table:blocked": ({ message, hint }: { message: string; hint: string | null }) =>
-				readiness.set("database", hint ? `${message}; ${hint}` : message),
+			"write:retried": ({ table, message }: { table: string; message: string }) => {
+				// A single retry is a hiccup, and a blocked table has said already what is to be mended.
+				if (rowsStuck(table) && !blocked.has(table)) database.set(table, `rows can't be written: ${message}`);
+			},
+			"table:blocked": ({ table, message, hint }: { table: string; message: string; hint: string | null }) => {
+				blocked.add(table);
+				database.set(table, hint ? `${message}; ${hint}` : message);
+			},
 		},
 		deadLetters: {
 			"target:blocked": ({ message }: { message: string }) => readiness.set("dead_letter_target", message),
@@ -72,8 +82,35 @@ export function observeReadiness({ readiness, rowsBlocked, failuresInARow }: Rea
 			moving: (partition: TopicPartition) => readiness.clear("parked", partition),
 		},
 		tables: {
-			failed: (message: string) => readiness.set("database", `tables can't be prepared: ${message}`),
-			prepared: rowsGoIn,
+			failed: (message: string) => database.set(PREPARATION, `tables can't be prepared: ${message}`),
+			prepared: () => database.clear(PREPARATION),
 		},
 	};
+}
+
+/** What is wrong with the database, by table: one that goes on says nothing about another. */
+class DatabaseReasons {
+	readonly #readiness: Readiness;
+	readonly #messages = new Map<string, string>();
+
+	constructor(readiness: Readiness) {
+		this.#readiness = readiness;
+	}
+
+	set(table: string, message: string): void {
+		this.#messages.set(table, message);
+		this.#show();
+	}
+
+	/** Rows that go in show that the tables are there, prepared or not. */
+	clear(table: string): void {
+		const cleared = [table, PREPARATION].filter((each) => this.#messages.delete(each));
+		if (cleared.length > 0) this.#show();
+	}
+
+	#show(): void {
+		const messages = new Set(this.#messages.values());
+		if (messages.size === 0) this.#readiness.clear("database");
+		else this.#readiness.set("database", [...messages].join(" | "));
+	}
 }

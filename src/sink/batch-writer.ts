@@ -14,6 +14,7 @@ import type { RowBlock, TableLayout } from "../core/rows.ts";
 import { type UpsertCounts, upsertStatement } from "./cas-upsert.ts";
 import type { Database } from "./database.ts";
 import { type BatchLimits, Lane, type Trigger } from "./lane.ts";
+import { LaneTroubles } from "./lane-troubles.ts";
 import { chainOf, type PendingRow, type RowOwner } from "./pending-rows.ts";
 import { writeRows } from "./row-isolation.ts";
 import { hintFor, type SqlProblem } from "./sql-faults.ts";
@@ -57,8 +58,6 @@ export interface WriterParts {
 
 /** A database that is back must not wait long for its rows. */
 const RETRY = { minMs: 100, maxMs: 5_000 };
-/** A retry is a hiccup; the same batch refused twice is a database that is away. */
-const FAILURES_UNTIL_STUCK = 2;
 /** Message timestamps per topic and batch that go to the latency histogram: enough for quantiles, cheap at any rate. */
 const SAMPLES = 20;
 
@@ -73,10 +72,7 @@ interface LastError {
 export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #parts: WriterParts;
 	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
-	/** Why each blocked table is blocked: another reason is told anew. */
-	readonly #blocked = new Map<string, string>();
-	/** Tables whose batch failed twice or more in a row. */
-	readonly #failing = new Set<string>();
+	readonly #troubles = new LaneTroubles();
 	readonly #ended = new AbortController();
 	#inFlight = 0;
 	#lastError: LastError | null = null;
@@ -119,12 +115,17 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 
 	/** True while a systemic fault keeps rows of some table from being written. */
 	get blocked(): boolean {
-		return this.#blocked.size > 0;
+		return this.#troubles.blocked;
 	}
 
 	/** True while rows don't go in, for whatever reason: nothing that a drain should wait for. */
 	get stuck(): boolean {
-		return this.#blocked.size > 0 || this.#failing.size > 0;
+		return this.#troubles.stuck;
+	}
+
+	/** True while rows of this table don't go in. */
+	isStuck(table: string): boolean {
+		return this.#troubles.isStuck(table);
 	}
 
 	/** Takes rows; their fate is told to the submission. */
@@ -184,24 +185,32 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	/** Writes a batch however long it takes; returns early only where the writer was ended. */
 	async #writeForSure(lane: Lane, statement: string, rows: PendingRow[], trigger: Trigger): Promise<void> {
 		const { clock } = this.#parts;
-		const startedAt = clock.monotonic();
+		const size = lane.statementSize;
 		let left = rows;
-		let bytes = 0;
-		for (const row of rows) bytes += row.bytes;
 		for (let failures = 0; left.length > 0; ) {
-			const result = await writeRows(this.#parts.database, lane.layout, statement, left);
+			const sent = left.slice(0, size.rows);
+			const rest = left.slice(size.rows);
+			const startedAt = clock.monotonic();
+			const result = await writeRows(this.#parts.database, lane.layout, statement, sent);
 			if (this.#ended.signal.aborted) return;
 			const durationMs = clock.monotonic() - startedAt;
 			if (result.written.length + result.refused.length > 0) {
 				failures = 0;
-				this.#unblock(lane.layout.name);
-				this.#settle(lane, result, { trigger, durationMs, bytes });
+				this.#troubles.progressed(lane);
+				this.#settle(lane, result, { trigger, durationMs, bytes: bytesOf(sent) - bytesOf(result.left) });
 			}
-			left = result.left;
-			if (result.problem && left.length > 0) {
-				failures++;
-				if (!(await this.#waitAfter(result.problem, lane, failures))) return;
+			if (!result.problem) {
+				left = rest;
+				size.succeeded();
+				if (this.#troubles.mended(lane)) this.emit("table:unblocked", { table: lane.layout.name });
+				continue;
 			}
+			const isSlow = result.problem.remedy === "smaller";
+			if (isSlow) size.failed(sent.length);
+			// A row that is slow by itself must not hold up those behind it.
+			left = isSlow ? [...rest, ...result.left] : [...result.left, ...rest];
+			failures++;
+			if (!(await this.#waitAfter(result.problem, lane, failures))) return;
 		}
 	}
 
@@ -246,20 +255,13 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		const table = lane.layout.name;
 		const { code, message } = problem;
 		this.#lastError = { time: clock.now(), table, sqlstate: code, message };
-		if ((problem.fault === "systemic" || problem.fault === "connection") && this.#blocked.get(table) !== message) {
-			this.#blocked.set(table, message);
+		if (this.#troubles.failed(lane, problem, failures)) {
 			this.emit("table:blocked", { table, sqlstate: code, message, hint: hintFor(problem, table) });
 		}
-		if (failures >= FAILURES_UNTIL_STUCK) this.#failing.add(table);
 		const delayMs = fullJitter(failures, RETRY, random);
 		this.emit("write:retried", { table, sqlstate: code, failures, delayMs, message });
 		await clock.sleep(delayMs, this.#ended.signal).catch(() => {});
 		return !this.#ended.signal.aborted;
-	}
-
-	#unblock(table: string): void {
-		this.#failing.delete(table);
-		if (this.#blocked.delete(table)) this.emit("table:unblocked", { table });
 	}
 
 	#allLanes(): Lane[] {
@@ -271,6 +273,12 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		for (const lanes of this.#lanes.values()) for (const lane of lanes) sum += figure(lane);
 		return sum;
 	}
+}
+
+function bytesOf(rows: readonly PendingRow[]): number {
+	let bytes = 0;
+	for (const row of rows) bytes += row.bytes;
+	return bytes;
 }
 
 /** FNV-1a over the whole id: spreads ids that differ only at the end. */

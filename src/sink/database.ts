@@ -6,6 +6,7 @@ import net from "node:net";
 import postgres from "postgres";
 import type { Clock } from "../core/clock.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
+import { problemOf } from "./sql-faults.ts";
 
 /** A row as the library gives it. */
 export type DatabaseRow = Readonly<Record<string, unknown>>;
@@ -30,49 +31,98 @@ export interface DatabaseOptions {
 	readonly deadlineMs?: number;
 	/** The server's `statement_timeout` in ms, default 30 s; 0: none. */
 	readonly statementTimeoutMs?: number;
+	/** The server's `lock_timeout` in ms, default 10 s. */
+	readonly lockTimeoutMs?: number;
 }
 
 const CONNECT_TIMEOUT_S = 5;
 const STATEMENT_TIMEOUT_MS = 30_000;
 const LOCK_TIMEOUT_MS = 10_000;
 const DEADLINE_MS = 45_000;
+/** ReadyForQuery, idle: the end of the handshake. */
+const READY = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
 /** The library's own back-off grows to 20 s, long after the server is back. */
 const RECONNECT_S = 0.25;
 
-/** Makes the pool; connects with the first query. Throws ExitError (usage) for a URL that is none. */
+/**
+ * Makes the pool; connects with the first query. Where a connection was lost, or leads to a server that doesn't write any more, the next
+ * query gets a new pool, and what runs in the old one may finish: a session stays with a demoted server for ever, and the library's
+ * connection that lost its statement takes the server's next refusal (a wrong password) for that statement's, so that nobody hears of it.
+ * Throws ExitError (usage) for a URL that is none.
+ */
 export function connectDatabase(options: DatabaseOptions): Database {
-	const { url, connections, clock, deadlineMs = DEADLINE_MS, statementTimeoutMs = STATEMENT_TIMEOUT_MS } = options;
-	let pool = createPool(url, connections, statementTimeoutMs);
+	const { clock, deadlineMs = DEADLINE_MS } = options;
+	let pool = new Pool(options);
 	let closed = false;
-	const rebuild = (broken: postgres.Sql) => {
+	const replace = (broken: Pool) => {
 		if (pool !== broken || closed) return;
-		pool = createPool(url, connections, statementTimeoutMs);
-		void broken.end({ timeout: 0 }).catch(() => {});
+		pool = new Pool(options);
+		broken.retire();
 	};
 	return {
 		query(text, parameters = []) {
 			const used = pool;
 			return new Promise((resolve, reject) => {
 				const timer = clock.after(deadlineMs, () => {
-					rebuild(used);
+					replace(used);
+					used.destroy();
 					reject(new PocKaffeError("QUERY_DEADLINE", `no answer from the database within ${deadlineMs} ms`));
 				});
-				const settled = () => timer.cancel();
+				const failed = (error: unknown) => {
+					if (problemOf(error).remedy === "reconnect") replace(used);
+					reject(error);
+				};
 				used
-					.unsafe(text, parameters as (string | null)[], { prepare: parameters.length > 0 })
-					.then((rows) => resolve(withoutHoles(rows)), reject)
-					.finally(settled);
+					.run((sql) => sql.unsafe(text, parameters as (string | null)[], { prepare: parameters.length > 0 }))
+					.then((rows) => resolve(withoutHoles(rows)), failed)
+					.finally(() => timer.cancel());
 			});
 		},
 		async *stream(text, batchRows) {
-			for await (const rows of pool.unsafe(text).cursor(batchRows)) yield withoutHoles(rows);
+			for await (const rows of pool.sql.unsafe(text).cursor(batchRows)) yield withoutHoles(rows);
 		},
 		async close() {
 			if (closed) return;
 			closed = true;
-			await pool.end({ timeout: 1 }).catch(() => {});
+			await pool.sql.end({ timeout: 1 }).catch(() => {});
 		},
 	};
+}
+
+/** The library's pool, and how many statements are in it: one that is not used any more ends with its last. */
+class Pool {
+	readonly sql: postgres.Sql;
+	#running = 0;
+	#retired = false;
+
+	constructor(options: DatabaseOptions) {
+		this.sql = createPool(options);
+	}
+
+	async run<T>(statement: (sql: postgres.Sql) => PromiseLike<T>): Promise<T> {
+		this.#running++;
+		try {
+			return await statement(this.sql);
+		} finally {
+			this.#running--;
+			this.#endWhenIdle();
+		}
+	}
+
+	/** Nothing new comes; what runs may finish. */
+	retire(): void {
+		this.#retired = true;
+		this.#endWhenIdle();
+	}
+
+	/** What runs is given up. */
+	destroy(): void {
+		void this.sql.end({ timeout: 0 }).catch(() => {});
+	}
+
+	#endWhenIdle(): void {
+		if (this.#retired && this.#running === 0) this.destroy();
+	}
 }
 
 /**
@@ -83,14 +133,19 @@ function withoutHoles(rows: readonly unknown[]): DatabaseRow[] {
 	return (0 in rows || rows.length === 0 ? rows : rows.filter(() => true)) as DatabaseRow[];
 }
 
-function createPool(url: string, connections: number, statementTimeoutMs: number): postgres.Sql {
+function createPool({
+	url,
+	connections,
+	statementTimeoutMs = STATEMENT_TIMEOUT_MS,
+	lockTimeoutMs = LOCK_TIMEOUT_MS,
+}: DatabaseOptions): postgres.Sql {
 	const options = {
 		max: connections,
 		fetch_types: false,
 		connect_timeout: CONNECT_TIMEOUT_S,
 		backoff: () => RECONNECT_S,
 		onnotice: () => {},
-		connection: { application_name: "pockaffe", statement_timeout: statementTimeoutMs, lock_timeout: LOCK_TIMEOUT_MS },
+		connection: { application_name: "pockaffe", statement_timeout: statementTimeoutMs, lock_timeout: lockTimeoutMs },
 		socket: socketWithoutDelay,
 		...tlsOptions(url),
 	};
@@ -101,10 +156,20 @@ function createPool(url: string, connections: number, statementTimeoutMs: number
 	}
 }
 
-/** Nagle's algorithm costs a batch up to 45 ms. An unconnected socket is returned at once: a rejection here would leak the connection. */
+/**
+ * Nagle's algorithm costs a batch up to 45 ms. An unconnected socket is returned at once: a rejection here would leak the connection.
+ * Where the other side hangs up during the handshake (a load balancer without a server) the library connects anew without a pause and
+ * without telling anybody, 700 times a second: made an error here.
+ */
 function socketWithoutDelay({ host, port, path }: { host: string[]; port: number[]; path?: string | false }): net.Socket {
-	const socket = new net.Socket();
+	// The library's own messages name the address by these.
+	const socket = Object.assign(new net.Socket(), { host: host[0], port: port[0] });
 	socket.setNoDelay(true);
+	const hungUp = () => socket.destroy(Object.assign(new Error("the database's address hung up"), { code: "ECONNRESET" }));
+	const look = (bytes: Buffer) => {
+		if (bytes.includes(READY)) socket.off("end", hungUp).off("data", look);
+	};
+	socket.once("end", hungUp).on("data", look);
 	if (path) socket.connect(path);
 	else socket.connect(port[0] as number, host[0] as string);
 	return socket;

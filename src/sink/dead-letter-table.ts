@@ -12,7 +12,7 @@ import { partitionName } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { Database } from "./database.ts";
 import { deadLetterDdl, exists } from "./schema.ts";
-import { problemOf } from "./sql-faults.ts";
+import { hintFor, problemOf } from "./sql-faults.ts";
 import { quotedTable } from "./sql-names.ts";
 
 /** What the table is reached with. */
@@ -26,6 +26,7 @@ export interface DeadLetterTableParts {
 	readonly random: Random;
 }
 
+const UNDEFINED_TABLE = "42P01";
 const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Limits of one statement; a letter may be large by itself, and goes alone then. */
 const STATEMENT = { letters: 200, bytes: 4 * 2 ** 20 };
@@ -112,14 +113,17 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 
 	async #wait(error: unknown, failures: number, batch: readonly Waiting[]): Promise<void> {
 		const { clock, random, table } = this.#parts;
-		const { message } = problemOf(error);
+		const problem = problemOf(error);
+		const hint = hintFor(problem, table);
 		if (!this.#blocked && this.#waiting.some(isHeldUp)) {
 			this.#blocked = true;
 			const [{ letter }] = batch as [Waiting];
 			const which = batch.length === 1 ? ` (${partitionName(letter)} offset ${letter.offset})` : "";
-			this.emit("target:blocked", { message: `dead letters can't be stored in ${table}: ${message}${which}` });
+			this.emit("target:blocked", {
+				message: `dead letters can't be stored in ${table}: ${problem.message}${which}${hint ? `; ${hint}` : ""}`,
+			});
 		}
-		await this.prepare().catch(() => {});
+		if (problem.code === UNDEFINED_TABLE) await this.prepare().catch(() => {});
 		await clock.sleep(fullJitter(failures, RETRY, random), this.#ended.signal).catch(() => {});
 	}
 

@@ -9,6 +9,7 @@
 import type { Clock, Timer } from "../core/clock.ts";
 import type { TableLayout } from "../core/rows.ts";
 import { type PendingRow, PendingRows } from "./pending-rows.ts";
+import { StatementSize } from "./statement-size.ts";
 
 /** Why a batch was sent. */
 export type Trigger = "rows" | "bytes" | "linger" | "drain";
@@ -31,6 +32,8 @@ export interface LaneParts {
 
 /** See the file's header. */
 export class Lane {
+	/** How many rows of it go into a statement at the moment; never more than a batch has. */
+	readonly statementSize: StatementSize;
 	readonly #parts: LaneParts;
 	readonly #pending: PendingRows;
 	#since: number | null = null;
@@ -40,6 +43,7 @@ export class Lane {
 
 	constructor(parts: LaneParts) {
 		this.#parts = parts;
+		this.statementSize = new StatementSize(parts.limits.maxRows);
 		this.#pending = new PendingRows(parts.layout);
 	}
 

@@ -28,13 +28,15 @@ export async function writeRows(database: Database, layout: TableLayout, stateme
 		const [row] = await database.query(statement, rowParameters(layout, rows));
 		return { written: rows, refused: [], left: [], problem: null, counts: countsOf(row ?? {}) };
 	} catch (error) {
-		const problem = problemOf(error);
+		const problem = problemOf(error, writtenColumns(layout));
 		const isolates = problem.fault === "row" || problem.fault === "split";
 		const [only] = rows;
 		if (isolates && rows.length > 1) return writeHalves(database, layout, statement, rows);
 		if (problem.fault === "row" && only)
 			return { written: [], refused: [{ row: only, problem }], left: [], problem: null, counts: nothing };
-		return { written: [], refused: [], left: rows, problem, counts: nothing };
+		// One row can't be there twice: it is a trigger or a default that found several of something.
+		const fault = problem.fault === "split" ? "systemic" : problem.fault;
+		return { written: [], refused: [], left: rows, problem: { ...problem, fault }, counts: nothing };
 	}
 }
 
@@ -51,6 +53,11 @@ async function writeHalves(database: Database, layout: TableLayout, statement: s
 		problem: second.problem,
 		counts: sumOf(first.counts, second.counts),
 	};
+}
+
+/** The columns that hold what a message said; the others are ours, or their owner's. */
+function writtenColumns({ id, columns }: TableLayout): string[] {
+	return [id.column, ...columns.map(({ name }) => name)];
 }
 
 function sumOf(left: UpsertCounts, right: UpsertCounts): UpsertCounts {

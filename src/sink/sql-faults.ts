@@ -1,15 +1,10 @@
 /**
- * What an error of the database means: decided by SQLSTATE or the client's code, never by message. Pure.
+ * What an error of the database means: decided by SQLSTATE or the client's code (sql-fault-catalogue.ts), never by message. Pure.
  * Unknown codes are systemic: nothing is dead-lettered and nothing is lost by waiting for a person.
  *
  * Step 8 of a message's way (README).
  */
-
-/**
- * row: this row can't be written, whoever tries · split: the batch must be smaller · transient: the same batch again, it will pass ·
- * systemic: somebody has to mend the table (or, `connection`, the way to the database).
- */
-export type SqlFault = "row" | "split" | "transient" | "systemic" | "connection";
+import { entryFor, type ServerError, type SqlFault, type SqlRemedy } from "./sql-fault-catalogue.ts";
 
 /** An error of the database without any value in it. `code` is an SQLSTATE or a code of the client. */
 export interface SqlProblem {
@@ -18,70 +13,32 @@ export interface SqlProblem {
 	readonly column: string | null;
 	readonly constraint: string | null;
 	readonly fault: SqlFault;
+	readonly remedy: SqlRemedy | null;
 	/** For people: what happened, in the server's words only where those can't hold a value. */
 	readonly message: string;
 }
 
-const sqlstate = /^[0-9A-Z]{5}$/;
+/** No class begins with E, but Node's codes do. */
+const sqlstate = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
 
-const byCode: Readonly<Record<string, SqlFault>> = {
-	"21000": "split",
-	"40001": "transient",
-	"40003": "transient",
-	"40P01": "transient",
-	"55P03": "transient",
-	"55006": "transient",
-	"55000": "transient",
-	"57014": "transient",
-	"57P01": "transient",
-	"57P02": "transient",
-	"57P03": "transient",
-	"57P05": "transient",
-	"25006": "transient",
-	"25P03": "transient",
-	"26000": "transient",
-	XX000: "transient",
-	P0001: "row",
-	"28P01": "connection",
-	"28000": "connection",
-	"3D000": "connection",
-	"57P04": "connection",
-};
+/** Classes whose messages name objects only, never a value. */
+const safeMessageClasses = new Set(["08", "28", "3D", "42", "53", "55", "57", "25", "58", "0A", "26"]);
 
-const byClass: Readonly<Record<string, SqlFault>> = {
-	"08": "transient",
-	"22": "row",
-	"23": "row",
-	"28": "connection",
-	"53": "transient",
-	"54": "row",
-	"58": "transient",
-};
-
-/** Codes of postgres.js and Node for a connection that went away or never came. */
-const clientCodes = /^(CONNECTION_|CONNECT_TIMEOUT|E(CONN|PIPE|HOST|NET|TIMEDOUT|AI_AGAIN|NOTFOUND)|QUERY_DEADLINE|ERR_TLS|ERR_SSL)/;
-
-/** Codes whose message names objects only, never a value. */
-const safeMessageClasses = new Set(["08", "28", "3D", "42", "53", "57", "25", "58", "0A", "26"]);
-
-/** Classifies whatever a query rejected with. */
-export function problemOf(error: unknown): SqlProblem {
-	const {
-		code = "",
-		table_name,
-		column_name,
-		constraint_name,
-		message = "",
-		routine,
-	} = (error ?? {}) as Record<string, string | undefined>;
-	const fault = faultOf(code, routine ?? "");
+/** Classifies whatever a query rejected with. `written` are the columns that the statement writes, where it writes a table's rows. */
+export function problemOf(error: unknown, written: readonly string[] = []): SqlProblem {
+	const server = (error ?? {}) as ServerError;
+	const { code = "", table_name, column_name, constraint_name } = server;
+	const entry = entryFor(server, written);
 	const names = [
 		table_name ? `table ${table_name}` : "",
 		column_name ? `column ${column_name}` : "",
 		constraint_name ? `constraint ${constraint_name}` : "",
 	].filter(Boolean);
-	const safe = clientCodes.test(code) || safeMessageClasses.has(code.slice(0, 2)) ? message : "";
-	const what = [sqlstate.test(code) ? `SQLSTATE ${code}` : code || "an error without a code", names.join(", "), safe]
+	const what = [
+		sqlstate.test(code) ? `SQLSTATE ${code}` : code || "an error without a code",
+		names.join(", "),
+		entry ? safeMessage(server) : "",
+	]
 		.filter(Boolean)
 		.join(": ");
 	return {
@@ -89,16 +46,29 @@ export function problemOf(error: unknown): SqlProblem {
 		table: table_name ?? null,
 		column: column_name ?? null,
 		constraint: constraint_name ?? null,
-		fault,
+		fault: ofSession(server) && entry?.fault !== "transient" ? "connection" : (entry?.fault ?? "systemic"),
+		remedy: entry?.remedy ?? null,
 		message: what,
 	};
 }
 
+/** The session itself was refused or ended (a setting in the URL that the server doesn't know is of class 22): no row has met the table. */
+function ofSession({ severity, severity_local }: ServerError): boolean {
+	return /^(FATAL|PANIC)$/.test(severity ?? severity_local ?? "");
+}
+
+/** The words of server or client where they can't hold a value: what a function raises may say anything under any code. */
+function safeMessage(error: ServerError): string {
+	const { code = "", where, message = "" } = error;
+	if (!sqlstate.test(code) || ofSession(error)) return message;
+	return safeMessageClasses.has(code.slice(0, 2)) && !where ? message : "";
+}
+
 /** What mends a systemic fault; null where there is nothing better than the message. */
-export function hintFor({ code }: SqlProblem, table: string): string | null {
+export function hintFor({ code, fault, column }: SqlProblem, table: string): string | null {
 	switch (code) {
 		case "42P01":
-			return `create ${table} (pockaffe schema prints the statement) or set create: true; it goes on by itself`;
+			return `create ${table} (pockaffe schema prints the statement; with create: true a start does it); it goes on by itself`;
 		case "42703":
 			return `add the column, or take it out of tables.${table}.columns (pockaffe check compares); it goes on by itself`;
 		case "42804":
@@ -108,19 +78,31 @@ export function hintFor({ code }: SqlProblem, table: string): string | null {
 			return `grant select, insert, update on ${table} to the daemon's user; it goes on by itself`;
 		case "42P10":
 			return `${table} needs a primary key or unique constraint on its id column; it goes on by itself`;
+		case "3F000":
+			return `create the schema of ${table}; it goes on by itself`;
 		case "28P01":
 		case "28000":
-			return "look at user and password in database.url";
+			return "look at user and password in database.url, and at the server's pg_hba.conf; what is mended on the server goes on by itself";
 		case "3D000":
 			return "look at the database's name in database.url, or create it; it goes on by itself";
+		case "53100":
+			return "free space on the server's disk; it goes on by itself";
+		case "23502":
+			return fault === "systemic"
+				? `give column ${column} of ${table} a default, let it be null, or add it to tables.${table}.columns; it goes on by itself`
+				: null;
+		case "23514":
+			return fault === "systemic" ? `create the partition of ${table} that is missing; it goes on by itself` : null;
+		case "2200H":
+			return `let the sequence of ${table} go further; it goes on by itself`;
+		case "21000":
+			return `a trigger or default of ${table} asks for one row and finds several; it goes on by itself`;
 		default:
-			return null;
+			return functionFault.test(code)
+				? `mend the trigger or function that ${table} calls (raise exception, P0001, refuses a row); it goes on by itself`
+				: null;
 	}
 }
 
-function faultOf(code: string, routine: string): SqlFault {
-	if (clientCodes.test(code)) return "transient";
-	// After DDL a prepared statement's plan is stale: the statement itself is well, and works when prepared anew.
-	if (code === "0A000" && /RevalidateCachedQuery|cached/i.test(routine)) return "transient";
-	return byCode[code] ?? byClass[code.slice(0, 2)] ?? "systemic";
-}
+/** Classes that only functions and triggers raise. */
+const functionFault = /^(09|20|2F|38|39|P0)/;

@@ -3,10 +3,10 @@
  * daemon, whose rows wait for it too.
  */
 import type { Clock } from "../core/clock.ts";
-import { messageOf } from "../core/errors.ts";
 import type { TableLayout } from "../core/rows.ts";
 import type { Database } from "./database.ts";
 import { createTables } from "./schema.ts";
+import { problemOf } from "./sql-faults.ts";
 
 /** What is needed; `signal` ends the trying. */
 export interface TablePreparationParts {
@@ -40,7 +40,7 @@ async function tryOnce({ database, layouts, prepareOwn, signal, failed }: TableP
 		await prepareOwn();
 		return true;
 	} catch (error) {
-		if (!signal.aborted) failed(messageOf(error), RETRY_MS);
+		if (!signal.aborted) failed(problemOf(error).message, RETRY_MS);
 		return false;
 	}
 }

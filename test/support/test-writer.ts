@@ -2,7 +2,7 @@
 import { systemClock } from "../../src/core/clock.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import { BatchWriter, type WriterEvents, type WrittenFact } from "../../src/sink/batch-writer.ts";
-import type { DatabaseRow } from "../../src/sink/database.ts";
+import type { Database, DatabaseRow } from "../../src/sink/database.ts";
 import { createTables } from "../../src/sink/schema.ts";
 import { submissionOf, type TestRow, type TrackedSubmission } from "./row-submissions.ts";
 import { createTestDatabase, type TestDatabase } from "./test-database.ts";
@@ -14,27 +14,43 @@ export class TestWriter implements AsyncDisposable {
 	readonly layouts: readonly TableLayout[];
 	readonly written: WrittenFact[] = [];
 	readonly blocked: Parameters<WriterEvents["table:blocked"]>[0][] = [];
+	readonly retried: Parameters<WriterEvents["write:retried"]>[0][] = [];
+	unblocked = 0;
+	/** The writer's own connections where it has any; the test's are `db`. */
+	readonly #own: Database | null;
 
 	private constructor(
 		db: TestDatabase,
+		own: Database | null,
 		layouts: readonly TableLayout[],
 		batch: { maxRows: number; maxBytes: number; lingerMs: number },
 		connections: number,
 	) {
 		this.db = db;
+		this.#own = own;
 		this.layouts = layouts;
-		this.writer = new BatchWriter({ layouts, database: db.database, connections, batch, clock: systemClock, random: () => 0.1 });
+		this.writer = new BatchWriter({ layouts, database: own ?? db.database, connections, batch, clock: systemClock, random: () => 0.1 });
 		this.writer.on("batch:written", (fact) => this.written.push(fact));
 		this.writer.on("table:blocked", (fact) => this.blocked.push(fact));
+		this.writer.on("table:unblocked", () => this.unblocked++);
+		this.writer.on("write:retried", (fact) => this.retried.push(fact));
 	}
 
+	/** `own` makes connections for the writer alone, so that a fault meets nobody else. */
 	static async on(
 		layouts: readonly TableLayout[],
-		{ maxRows = 5_000, maxBytes = 4_000_000, lingerMs = 1, connections = 2, db = null as TestDatabase | null } = {},
+		{
+			maxRows = 5_000,
+			maxBytes = 4_000_000,
+			lingerMs = 1,
+			connections = 2,
+			db = null as TestDatabase | null,
+			own = null as ((url: string) => Database) | null,
+		} = {},
 	): Promise<TestWriter> {
 		const database = db ?? (await createTestDatabase());
 		await createTables(database.database, layouts);
-		return new TestWriter(database, layouts, { maxRows, maxBytes, lingerMs }, connections);
+		return new TestWriter(database, own?.(database.url) ?? null, layouts, { maxRows, maxBytes, lingerMs }, connections);
 	}
 
 	/** Submits rows of one partition for the first (or the named) table without waiting. */
@@ -72,6 +88,7 @@ export class TestWriter implements AsyncDisposable {
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.writer.dispose();
+		await this.#own?.close();
 		await this.db[Symbol.asyncDispose]();
 	}
 }

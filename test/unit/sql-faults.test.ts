@@ -1,6 +1,9 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { joinColumn, separatorsFor } from "../../src/sink/separators.ts";
-import { hintFor, problemOf, type SqlFault } from "../../src/sink/sql-faults.ts";
+import { faultCatalogue, renderFaultTable, type SqlFault } from "../../src/sink/sql-fault-catalogue.ts";
+import { hintFor, problemOf } from "../../src/sink/sql-faults.ts";
+import { StatementSize } from "../../src/sink/statement-size.ts";
 
 describe("what an error of the database means", () => {
 	it.each<[code: string, fault: SqlFault]>([
@@ -15,6 +18,9 @@ describe("what an error of the database means", () => {
 		["P0001", "row"],
 		["21000", "split"],
 		["40001", "transient"],
+		["40000", "transient"],
+		["40003", "transient"],
+		["40002", "systemic"],
 		["40P01", "transient"],
 		["57P01", "transient"],
 		["57P03", "transient"],
@@ -36,6 +42,38 @@ describe("what an error of the database means", () => {
 		["28P01", "connection"],
 		["3D000", "connection"],
 		["99999", "systemic"],
+		["2200H", "systemic"],
+		["22P05", "row"],
+		["23P01", "row"],
+		["25P02", "transient"],
+		["25P04", "transient"],
+		["25001", "systemic"],
+		["44000", "row"],
+		["42P05", "transient"],
+		["53100", "systemic"],
+		["53200", "transient"],
+		["53400", "systemic"],
+		["54001", "row"],
+		["54011", "systemic"],
+		["55000", "systemic"],
+		["55006", "transient"],
+		["55P04", "systemic"],
+		["57P04", "connection"],
+		["58030", "systemic"],
+		["58C00", "transient"],
+		["72000", "transient"],
+		["P0000", "systemic"],
+		["P0002", "systemic"],
+		["P0004", "systemic"],
+		["XX000", "transient"],
+		["XX001", "systemic"],
+		["XX002", "systemic"],
+		["XXUUU", "systemic"],
+		["EPIPE", "transient"],
+		["ENOTFOUND", "transient"],
+		["EADDRNOTAVAIL", "transient"],
+		["SELF_SIGNED_CERT_IN_CHAIN", "connection"],
+		["ERR_TLS_CERT_ALTNAME_INVALID", "connection"],
 		["", "systemic"],
 	])("%s is %s", (code, fault) => {
 		expect(problemOf(Object.assign(new Error("x"), { code })).fault).toBe(fault);
@@ -46,6 +84,87 @@ describe("what an error of the database means", () => {
 			"transient",
 		);
 		expect(problemOf({ code: "0A000", message: "not supported", routine: "other" }).fault).toBe("systemic");
+	});
+
+	it.each([
+		"00",
+		"01",
+		"02",
+		"03",
+		"09",
+		"0B",
+		"0F",
+		"0L",
+		"0P",
+		"0Z",
+		"20",
+		"24",
+		"27",
+		"2B",
+		"2D",
+		"2F",
+		"34",
+		"38",
+		"39",
+		"3B",
+		"3F",
+		"F0",
+		"HV",
+	])("of class %s is nobody's row: it waits for a person", (sqlClass) => {
+		expect(problemOf({ code: `${sqlClass}000` }).fault).toBe("systemic");
+	});
+
+	it("is no row's fault where the session itself was refused or ended", () => {
+		for (const code of ["22023", "23514", "P0001", "54000", "21000", "42704"]) {
+			expect(problemOf({ code, severity: "FATAL" }).fault, code).toBe("connection");
+			expect(problemOf({ code, severity_local: "PANIC" }).fault, code).toBe("connection");
+		}
+		expect(problemOf({ code: "57P01", severity: "FATAL" }).fault).toBe("transient");
+	});
+
+	it("is the table's where the column that must not be null is none that a message fills", () => {
+		const error = { code: "23502", table_name: "events", column_name: "region" };
+		expect(problemOf(error, ["id", "name"]).fault).toBe("systemic");
+		expect(hintFor(problemOf(error, ["id", "name"]), "events")).toContain("region");
+		expect(problemOf({ ...error, column_name: "name" }, ["id", "name"]).fault).toBe("row");
+		expect(hintFor(problemOf(error), "events")).toBeNull();
+	});
+
+	it("is the table's where a partition is missing, and the row's where a check fails", () => {
+		expect(problemOf({ code: "23514", routine: "ExecFindPartition" }).fault).toBe("systemic");
+		expect(problemOf({ code: "23514", routine: "ExecConstraints", constraint_name: "c" }).fault).toBe("row");
+	});
+
+	it("is told in the server's words only where they can't hold a value", () => {
+		expect(problemOf({ code: "53300", message: "too many connections" }).message).toBe("SQLSTATE 53300: too many connections");
+		// What a function raises may say anything, under any code.
+		expect(problemOf({ code: "53100", message: "secret", where: "PL/pgSQL function f() line 1 at RAISE" }).message).toBe("SQLSTATE 53100");
+		expect(problemOf({ code: "22P02", message: "secret" }).message).toBe("SQLSTATE 22P02");
+		expect(problemOf({ code: "ERR_INVALID_ARG_TYPE", message: "secret" }).message).toBe("ERR_INVALID_ARG_TYPE");
+		expect(problemOf({ code: "EPIPE", message: "write EPIPE" }).message).toBe("EPIPE: write EPIPE");
+	});
+
+	// `UPDATE_README=1 npx vitest run --config config/vitest.config.ts test/unit/sql-faults.test.ts` writes the table.
+	it("equals the README's table", () => {
+		const readme = new URL("../../README.md", import.meta.url);
+		const marked = /(<!-- sqlstates -->\n)([\s\S]*)(\n<!-- \/sqlstates -->)/;
+		const text = readFileSync(readme, "utf8");
+		if (process.env.UPDATE_README)
+			writeFileSync(
+				readme,
+				text.replace(marked, (_, before, __, after) => before + renderFaultTable() + after),
+			);
+		expect(marked.exec(readFileSync(readme, "utf8"))?.[2]).toBe(renderFaultTable());
+	});
+
+	it("is looked up from the particular to the general: no line of the table is hidden by one above it", () => {
+		const patterns = faultCatalogue.filter(({ only }) => !only).flatMap(({ codes }) => codes);
+		const prefixes = patterns.map((code, index) => [code, index] as const).filter(([code]) => code.endsWith("…"));
+		for (const [prefix, index] of prefixes) {
+			const hidden = patterns.slice(index + 1).filter((code) => code.startsWith(prefix.slice(0, -1)));
+			expect(hidden, `behind ${prefix}`).toEqual([]);
+		}
+		expect(new Set(patterns).size).toBe(patterns.length);
 	});
 
 	it("names table, column and constraint, never a value", () => {
@@ -66,6 +185,24 @@ describe("what an error of the database means", () => {
 
 	it("is told whatever was thrown", () => {
 		for (const thrown of [null, undefined, "text", 5, {}]) expect(problemOf(thrown).fault).toBe("systemic");
+	});
+});
+
+describe("the size of statements", () => {
+	it("is halved by a timeout down to one row, and doubles after ten that went well", () => {
+		const size = new StatementSize(1_000);
+		size.failed(1_000);
+		expect(size.rows).toBe(500);
+		size.failed(300);
+		expect(size.rows).toBe(150);
+		for (let i = 0; i < 9; i++) size.succeeded();
+		expect(size.rows).toBe(150);
+		size.succeeded();
+		expect(size.rows).toBe(300);
+		for (let i = 0; i < 100; i++) size.succeeded();
+		expect(size.rows).toBe(1_000);
+		for (let i = 0; i < 20; i++) size.failed(size.rows);
+		expect(size.rows).toBe(1);
 	});
 });
 

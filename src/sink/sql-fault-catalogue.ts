@@ -1,0 +1,145 @@
+/**
+ * Every SQLSTATE and client code that has an action of its own, in the order in which they are looked up: what it comes from, what it
+ * means for a batch. The README's table is rendered from here. Pure data.
+ *
+ * A row fault dead-letters a message, so only what the row's own contents are to blame for is one: what a person can mend without touching
+ * the message (a sequence at its end, a partition that is missing, a full disk) pauses and tells.
+ *
+ * Step 8 of a message's way (README).
+ */
+
+/**
+ * row: this row can't be written, whoever tries · split: the batch must be smaller · transient: the same batch again, it will pass ·
+ * systemic: somebody has to mend the table (or, `connection`, the way to the database).
+ */
+export type SqlFault = "row" | "split" | "transient" | "systemic" | "connection";
+
+/** What helps beside waiting. smaller: the rows in smaller statements · reconnect: connections made anew, they may lead elsewhere now. */
+export type SqlRemedy = "smaller" | "reconnect";
+
+/** The fields of a server's error that decide; the rest is for people. */
+export interface ServerError {
+	readonly code?: string;
+	readonly message?: string;
+	/** Set where the error comes from inside a function, or from parsing a value. */
+	readonly where?: string;
+	readonly severity?: string;
+	readonly severity_local?: string;
+	readonly routine?: string;
+	readonly table_name?: string;
+	readonly column_name?: string;
+	readonly constraint_name?: string;
+}
+
+/** One line of the catalogue. A code that ends with `…` is a prefix: an SQLSTATE class, or a family of client codes. */
+export interface FaultEntry {
+	readonly codes: readonly string[];
+	readonly fault: SqlFault;
+	readonly remedy?: SqlRemedy;
+	/** What it usually comes from. */
+	readonly means: string;
+	/** Holds only where this applies; `written` are the columns that PocKaffe writes, empty where that is not known. */
+	readonly only?: (error: ServerError, written: readonly string[]) => boolean;
+}
+
+/** See the file's header. */
+export const faultCatalogue: readonly FaultEntry[] = [
+	{ codes: ["08…"], fault: "transient", remedy: "reconnect", means: "connection lost or refused" },
+	{
+		codes: ["0A000"],
+		only: ({ routine }) => /RevalidateCachedQuery|cached/i.test(routine ?? ""),
+		fault: "transient",
+		means: "cached plan invalid after a change of the table; prepared anew",
+	},
+	{ codes: ["0A…"], fault: "systemic", means: "something the server can't do" },
+	{ codes: ["21000"], fault: "split", means: "one id twice in a statement, by the database's idea of equal" },
+	{ codes: ["2200H"], fault: "systemic", means: "a sequence of the table has reached its end" },
+	{ codes: ["22C01"], fault: "systemic", means: "CockroachDB: a function that can't run here" },
+	{ codes: ["22…"], fault: "row", means: "a value that the type refuses" },
+	{
+		codes: ["23502"],
+		only: ({ column_name }, written) => written.length > 0 && column_name !== undefined && !written.includes(column_name),
+		fault: "systemic",
+		means: "a `not null` column without a default that PocKaffe does not write",
+	},
+	{
+		codes: ["23514"],
+		only: ({ routine }) => routine === "ExecFindPartition",
+		fault: "systemic",
+		means: "no partition of the table takes the row",
+	},
+	{ codes: ["23…"], fault: "row", means: "a constraint: not null, unique, check, exclusion, or a foreign key whose row is not there yet" },
+	{ codes: ["25006"], fault: "transient", remedy: "reconnect", means: "read-only server after a fail-over, or a read-only setting" },
+	{ codes: ["25P02"], fault: "transient", remedy: "reconnect", means: "a pooler handed over a broken transaction" },
+	{ codes: ["25P03"], fault: "transient", means: "session ended by an idle timeout" },
+	{ codes: ["25P04"], fault: "transient", remedy: "smaller", means: "transaction timeout" },
+	{ codes: ["26000", "42P05"], fault: "transient", means: "prepared statement gone, or there already (poolers); prepared anew" },
+	{ codes: ["28…"], fault: "connection", means: "user, password, `pg_hba.conf`" },
+	{ codes: ["3D000"], fault: "connection", means: "the database does not exist" },
+	{ codes: ["40002"], fault: "systemic", means: "rolled back by a constraint" },
+	{ codes: ["40…"], fault: "transient", means: "deadlock, serialization failure, outcome unknown" },
+	{ codes: ["42501"], fault: "systemic", means: "no permission, row-level security included" },
+	{ codes: ["42…"], fault: "systemic", means: "table, column, type, constraint or function missing or different" },
+	// The view's condition speaks of the row's contents, as a check constraint does.
+	{ codes: ["44000"], fault: "row", means: "`with check option` of a view" },
+	{ codes: ["53100"], fault: "systemic", means: "disk full" },
+	{ codes: ["53400"], fault: "systemic", means: "a configured limit of the server" },
+	{ codes: ["53200"], fault: "transient", remedy: "smaller", means: "out of memory" },
+	{ codes: ["53…"], fault: "transient", means: "too many connections, other resources" },
+	{ codes: ["54011", "54023"], fault: "systemic", means: "too many columns or arguments" },
+	{ codes: ["54…"], fault: "row", means: "too large for an index or a page, nested too deep" },
+	{ codes: ["55006", "55P03"], fault: "transient", means: "in use, or locked by another session for longer than 10 s" },
+	{ codes: ["55…"], fault: "systemic", means: "not in the state for it: a database that takes no connections, no replica identity" },
+	{ codes: ["57014"], fault: "transient", remedy: "smaller", means: "statement timeout (30 s), or cancelled by somebody" },
+	{ codes: ["57P04"], fault: "connection", means: "the database was dropped" },
+	{ codes: ["57…"], fault: "transient", means: "shut down, starting, in recovery, session terminated" },
+	{ codes: ["58030", "58P01", "58P02"], fault: "systemic", means: "I/O error, a file of the server missing or there already" },
+	{ codes: ["58…"], fault: "transient", means: "system error; CockroachDB: range or node unavailable" },
+	{ codes: ["72…"], fault: "transient", means: "snapshot too old" },
+	{ codes: ["P0001"], fault: "row", means: "`raise exception` in a trigger: the way to refuse a row" },
+	{ codes: ["P0…"], fault: "systemic", means: "an error in a function or trigger itself" },
+	{ codes: ["XX000"], fault: "transient", means: "internal error, mostly of a race with a change of the table" },
+	{ codes: ["XX001", "XX002"], fault: "systemic", means: "corrupted table or index" },
+	{
+		codes: ["QUERY_DEADLINE"],
+		fault: "transient",
+		remedy: "smaller",
+		means: "no answer within 45 s, own deadline: a half-open connection",
+	},
+	{
+		codes: ["CONNECTION_…", "CONNECT_TIMEOUT", "ECONN…", "EHOST…", "ENET…", "EADDR…", "EAI_AGAIN", "ENOTFOUND", "EPIPE", "ETIMEDOUT"],
+		fault: "transient",
+		remedy: "reconnect",
+		means: "no connection, or lost before the answer: whether the batch was written is unknown",
+	},
+	{ codes: ["CERT_…", "DEPTH_ZERO_…", "SELF_SIGNED_…", "UNABLE_TO_…", "ERR_TLS…", "ERR_SSL…"], fault: "connection", means: "TLS" },
+];
+
+/** The first entry for an error; null for what is not listed. */
+export function entryFor(error: ServerError, written: readonly string[]): FaultEntry | null {
+	const code = error.code ?? "";
+	const names = (pattern: string) => (pattern.endsWith("…") ? code.startsWith(pattern.slice(0, -1)) : code === pattern);
+	return faultCatalogue.find(({ codes, only }) => codes.some(names) && (!only || only(error, written))) ?? null;
+}
+
+/** Markdown for the README: the catalogue, and what becomes of everything else. */
+export function renderFaultTable(): string {
+	const lines = ["| SQLSTATE or code | comes from | what PocKaffe does |", "| --- | --- | --- |"];
+	for (const { codes, means, fault, remedy } of faultCatalogue) {
+		lines.push(`| ${codes.map((code) => `\`${code}\``).join(" ")} | ${means} | ${remedy ? remedies[remedy] : actions[fault]} |`);
+	}
+	return [...lines, `| any other | | ${actions.systemic} |`].join("\n");
+}
+
+const actions: Readonly<Record<SqlFault, string>> = {
+	row: "**dead letter** of that message; the rest of the batch is written",
+	split: "the batch is halved; a single row that meets it **waits**",
+	transient: "the same batch **again**",
+	systemic: "the table's rows **wait**",
+	connection: "all rows **wait**",
+};
+
+const remedies: Readonly<Record<SqlRemedy, string>> = {
+	smaller: "**again** in statements half as large, and larger again with success",
+	reconnect: "**again**, on new connections",
+};
