@@ -133,7 +133,7 @@ export class OutcomeRouter {
 	#leaveUnconfirmed(held: HeldBatch, { to, finished }: BatchOutcome): void {
 		if (!finished) return;
 		const last = finished.to ?? -1;
-		this.#queue.confirm(last, (earlier, message) => this.#close(earlier, message));
+		for (const earlier of this.#queue.confirm(last)) this.#close(earlier.held, earlier.message);
 		for (let message = finished.from; message < to; message++) {
 			if ((held.batch.offsets[message] as number) > last) this.#queue.leftUnconfirmed(held, message);
 		}
@@ -206,10 +206,8 @@ export class OutcomeRouter {
 
 	#close(held: HeldBatch, message: number): void {
 		if (this.#ended.signal.aborted) return;
-		if (this.#queue.closed(held, message)) {
-			this.#finished(held, message);
-			if (this.#queue.handed === 0) this.#moved();
-		}
+		if (this.#queue.closed(held, message)) this.#finished(held, message);
+		if (this.#queue.underway === 0) this.#moved();
 	}
 
 	#finished(held: HeldBatch, message: number): void {

@@ -123,14 +123,15 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * Finishes what is in hand and takes no more: resolves when the running call ended and every message handed over is finished, or
-	 * at once where the worker is parked, backing off or `rowsBlocked`. What was not handed over is dropped. Then `stop` it.
+	 * Finishes what is in hand and takes no more: resolves when the running call ended and every message handed over is finished or waits for
+	 * a call that won't come (`finishedTo`, the breaker), or at once where the worker is parked, backing off or `rowsBlocked`. What was not
+	 * handed over is dropped. Then `stop` it.
 	 */
 	async drain(reason: ExitReason, rowsBlocked: () => boolean): Promise<void> {
 		this.#beginStop(reason);
 		await this.#life;
 		this.#parts.rows.flush();
-		while (this.#queue.handed > this.#queue.withheld && !this.#router.disposed && !rowsBlocked()) await this.#wake.next();
+		while (this.#queue.underway > 0 && !this.#router.disposed && !rowsBlocked()) await this.#wake.next();
 	}
 
 	/** Something outside changed that a drain may wait for (the database is blocked, a deadline passed). */
@@ -228,7 +229,7 @@ export class PartitionWorker {
 		this.#queue.take(run);
 		let reply: RunReply;
 		try {
-			reply = await this.#slot.run(run);
+			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0);
 		} catch (error) {
 			const progress = this.#slot.progress();
 			this.#queue.putBack(run);
@@ -242,13 +243,14 @@ export class PartitionWorker {
 		const handled = outcome.to - outcome.from - (outcome.unhandled?.length ?? 0);
 		if (reply.ok || handled > 0) this.#progressed(run, outcome);
 		if (reply.ok) return;
-		const failed = { ...run, from: reply.failed, to: reply.failed + 1 };
+		const failed = { ...run, from: reply.failed, to: reply.failed + (reply.together ?? 1) };
 		if (reply.failure.kind === "init") {
 			await this.#slot.discard();
 			await this.#carryOut(this.#policy.startFailed(failed, reply.failure));
 			return;
 		}
 		this.#slot.needsRenewal();
+		this.#stateEnded();
 		await this.#carryOut(this.#policy.attemptFailed(failed, reply.failure, reply.batched ? run.to - run.from : null));
 	}
 
@@ -283,7 +285,7 @@ export class PartitionWorker {
 		const { next, run, reason } = verdict;
 		if (verdict.restarted) {
 			this.#parts.listener.restarted(this.#parts.partition, verdict.restarted);
-			this.#queue.requeueUnconfirmed();
+			this.#stateEnded();
 		}
 		this.#report(verdict);
 		switch (next.action) {
@@ -306,7 +308,7 @@ export class PartitionWorker {
 		const poison = { kind, error, attempts: attempt };
 		if (next.action === "skip") this.#router.skip(held, from, poison);
 		else this.#router.poison(held, from, poison);
-		this.#policy.progressed(held.batch.offsets[from] as number);
+		this.#policy.gaveUp(held.batch.offsets[from] as number);
 	}
 
 	async #backOff(delayMs: number): Promise<void> {
@@ -357,7 +359,13 @@ export class PartitionWorker {
 		await this.#slot.end("restart");
 		this.#policy.replaced();
 		this.#parts.listener.restarted(this.#parts.partition, why);
-		this.#queue.requeueUnconfirmed();
+		this.#stateEnded();
+	}
+
+	/** Renewed or gone with its thread: what only the handler's state held has to be handled again, in front of everything else. */
+	#stateEnded(): void {
+		const last = this.#queue.requeueUnconfirmed();
+		if (last !== null) this.#policy.repeated(last);
 	}
 
 	#report(verdict: Verdict): void {

@@ -10,6 +10,7 @@ import {
 	type HandlerThread,
 	type RunReply,
 	type StartReply,
+	type StateRule,
 	type ThreadDeath,
 	ThreadDiedError,
 	type ThreadProgress,
@@ -83,11 +84,11 @@ export class SimThread implements HandlerThread {
 		return this.#answer({ ok: true, handles: "message" });
 	}
 
-	async run(batch: PackedBatch, from: number, to: number, renew: boolean): Promise<RunReply> {
+	async run(batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply> {
 		const { process, faults, handed } = this.#parts;
 		const { world } = process;
 		this.#collector.begin(from);
-		if (renew) {
+		if (state === "renew") {
 			this.#enter("init");
 			await this.#pass(world.random() * START_MS);
 			if (world.chance(faults.initFails)) {
