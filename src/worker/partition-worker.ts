@@ -65,7 +65,7 @@ export class PartitionWorker {
 		return this.#state;
 	}
 
-	get queue(): Pick<MessageQueue, "queued" | "handed" | "bytes" | "unconfirmed"> {
+	get queue(): Pick<MessageQueue, "queued" | "handed" | "underway" | "bytes" | "unconfirmed"> {
 		return this.#queue;
 	}
 
@@ -198,6 +198,8 @@ export class PartitionWorker {
 			}
 			const run = this.#queue.next(MAX_RUN);
 			if (!run) {
+				this.#idleDeath = this.#deathOfPlenty();
+				if (this.#idleDeath) continue;
 				this.#state = { name: this.#slot.ready ? "running" : "waiting" };
 				await this.#wake.next();
 				continue;
@@ -263,14 +265,15 @@ export class PartitionWorker {
 		this.#router.route(run.held, outcome);
 		this.#parts.listener.handled(this.#parts.partition, outcome);
 		this.#policy.progressed(run.held.batch.offsets[outcome.to - 1] as number);
-		const share = this.#parts.queueShare();
-		if (this.#queue.unconfirmed >= share && this.#queue.queued === 0) {
-			this.#idleDeath = {
-				reason: "exception",
-				message: `the handler left ${this.#queue.unconfirmed} messages unfinished by finishedTo, and they fill the queue (${share})`,
-				stack: null,
-			};
-		}
+	}
+
+	/** The handler waits for messages that have no room beside those it left open, and nothing in hand will make room: it would wait for ever. */
+	#deathOfPlenty(): ThreadDeath | null {
+		const { unconfirmed, underway } = this.#queue;
+		if (unconfirmed === 0 || underway > 0 || !this.#parts.isFull()) return null;
+		const limits = "workers.maxQueuedMessages, maxQueuedBytes";
+		const message = `the handler left ${unconfirmed} messages unfinished by finishedTo, and they fill the queue (${limits})`;
+		return { reason: "exception", message, stack: null };
 	}
 
 	/** The thread is gone: what was in its hands or only waits is judged, unless we are stopping anyway. */

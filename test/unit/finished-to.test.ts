@@ -1,7 +1,12 @@
 /** What handleMessages leaves unfinished by `finishedTo` is in the handler's state only: it must not be finished when that state is gone. */
 import { describe, expect, it } from "vitest";
-import { rowsFor } from "../support/fake-thread.ts";
-import { settle } from "../support/manual-clock.ts";
+import type { PackedBatch } from "../../src/core/packed-batch.ts";
+import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
+import { GroupSupervisor } from "../../src/supervisor/group-supervisor.ts";
+import { PartitionWorker } from "../../src/worker/partition-worker.ts";
+import { packMessages } from "../../src/worker/thread-codec.ts";
+import { FakeThread, rowsFor } from "../support/fake-thread.ts";
+import { ManualClock, settle } from "../support/manual-clock.ts";
 import { type HarnessOptions, WorkerHarness } from "../support/worker-harness.ts";
 
 /** Messages 0 to 3 are in the handler's state, `next` more are in its hands. */
@@ -255,3 +260,118 @@ describe("a drain with messages left unfinished", () => {
 		expect([drained.done, h.finished]).toEqual([true, [1]]);
 	});
 });
+
+describe("messages left unfinished that fill the queue", () => {
+	it("crash the worker, which says so and hands them over again", async () => {
+		const h = await buffered(0);
+		expect(h.crashes).toEqual([]);
+		h.full = true;
+		await h.deliver(1);
+		await h.act(() => h.thread.handled({ finishedTo: null }));
+		expect(h.crashes.map(({ error, next }) => [error.message, next.action])).toEqual([
+			[
+				expect.stringMatching(
+					/left 5 messages unfinished by finishedTo, and they fill the queue \(workers\.maxQueuedMessages, maxQueuedBytes\)/,
+				),
+				"restart",
+			],
+		]);
+		await goOn(h);
+		expect([h.threads.length, h.runs.at(-1), h.finished]).toEqual([2, "0 1 2 3", []]);
+	});
+
+	it("don't as long as rows are on their way that may make room", async () => {
+		const h = await buffered(1);
+		h.full = true;
+		await h.act(() => h.thread.handled({ finishedTo: null, blocks: [rowsFor([0])] }));
+		expect(h.crashes).toEqual([]);
+		await h.act(() => h.submissions[0]?.settled(0));
+		expect(h.crashes).toHaveLength(1);
+	});
+
+	it("park the partition where each new state does the same", async () => {
+		const h = await buffered(0, { maxRestarts: 2 });
+		h.full = true;
+		await h.act(() => h.worker.nudge());
+		for (let guard = 0; h.worker.state.name !== "parked" && guard < 10; guard++) {
+			await h.clock.advance(120_000);
+			await h.act(() => h.thread.ready());
+			await h.act(() => h.thread.handled({ finishedTo: null }));
+		}
+		expect([h.crashes.length, h.worker.state]).toEqual([
+			3,
+			{ name: "parked", reason: expect.stringContaining("unfinished by finishedTo") },
+		]);
+	});
+
+	it.each([
+		["by their bytes", { maxQueuedMessages: 1_000_000, maxQueuedBytes: 100_000 }, null],
+		["by their number", { maxQueuedMessages: 10, maxQueuedBytes: 1_000_000_000 }, null],
+		["by the first of them, which is open while all behind it are finished", { maxQueuedMessages: 10, maxQueuedBytes: 1_000_000_000 }, 0],
+	])("are noticed %s: a paused partition never stands still in silence", async (_, limits, open) => {
+		const { supervisor, crashes, log, answer } = supervised(limits);
+		for (let offset = 0; log.length === 0 && offset < 100; offset++) {
+			receive(supervisor, offset, 10_000);
+			await answer(open === null || offset === open ? { finishedTo: null } : {});
+		}
+		expect(log).toEqual(["pause"]);
+		expect(crashes).toEqual([expect.stringContaining("unfinished by finishedTo, and they fill the queue")]);
+	});
+
+	it("let more come where there is room again, though nothing was finished", async () => {
+		const { supervisor, crashes, log, answer, other } = supervised({ maxQueuedMessages: 8, maxQueuedBytes: 1_000_000_000 });
+		supervisor.assignmentsReceived([{ ...other, offset: 0, committed: 0 }]);
+		for (let offset = 0; offset < 4; offset++) receive(supervisor, offset, 10);
+		// Half of eight are for the other partition, which is then given away.
+		expect(log).toEqual(["pause"]);
+		supervisor.assignmentsLost([other]);
+		for (let run = 0; run < 4; run++) await answer({ finishedTo: null });
+		expect([log, crashes]).toEqual([["pause", "resume"], []]);
+	});
+});
+
+const partition = { topic: "orders", partition: 2 };
+
+function receive(supervisor: GroupSupervisor<PackedBatch, PartitionWorker>, offset: number, bytes: number): void {
+	supervisor.messagesReceived(partition, [{ ...partition, offset, timestamp: 1, key: null, value: Buffer.alloc(bytes), headers: [] }]);
+}
+
+/** The worker of one partition below the supervisor that pauses it. */
+function supervised(limits: { maxQueuedMessages: number; maxQueuedBytes: number }) {
+	const [crashes, log] = [[] as string[], [] as string[]];
+	const threads: FakeThread[] = [];
+	const clock = new ManualClock();
+	const nothing = () => {};
+	const supervisor = new GroupSupervisor<PackedBatch, PartitionWorker>({
+		offsets: new OffsetLedger(),
+		pack: packMessages,
+		commit: async () => true,
+		rowsBlocked: () => false,
+		clock,
+		valve: { pause: () => log.push("pause"), resume: () => log.push("resume") },
+		limits: { ...limits, drainTimeoutMs: 1_000 },
+		listener: { received: nothing, rewound: nothing, drained: nothing },
+		createChild: ({ partition: assigned, finished, isFull }) =>
+			new PartitionWorker({
+				...new WorkerHarness().parts,
+				partition: assigned,
+				finished,
+				isFull,
+				clock,
+				createThread: () => {
+					threads.push(new FakeThread());
+					return threads.at(-1) as FakeThread;
+				},
+				listener: { ...new WorkerHarness().parts.listener, crashed: ({ error }) => crashes.push(error.message) },
+			}),
+	});
+	supervisor.assignmentsReceived([{ ...partition, offset: 0, committed: 0 }]);
+	const answer = async (outcome: Parameters<FakeThread["handled"]>[0]) => {
+		await settle();
+		threads.at(-1)?.ready();
+		await settle();
+		threads.at(-1)?.handled(outcome);
+		await settle();
+	};
+	return { supervisor, crashes, log, answer, other: { ...partition, partition: 3 } };
+}
