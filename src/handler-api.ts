@@ -48,7 +48,8 @@ export type Outcome = undefined | null | Row | Delete | Reject | readonly (Row |
 /**
  * What `handleMessages` may return instead of a list: messages up to and including offset `finishedTo` are finished (null: none),
  * the rest finish with a later `finishedTo` and are not handed over again in this state's life. A new state (after a failed attempt, with a
- * new thread) is handed them again before anything newer. Kaffe's `{:ok, offset}` and `{:ok, :no_commit}`.
+ * new thread) is handed them again before anything newer. Rows made of them may come with a later message's outcome: what a `finishedTo`
+ * finishes is finished when the rows of the same answer are durable. Kaffe's `{:ok, offset}` and `{:ok, :no_commit}`.
  */
 export interface Finished {
 	readonly outcomes?: readonly Outcome[];

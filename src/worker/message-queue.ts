@@ -34,7 +34,8 @@ export interface Run {
 	readonly to: number;
 }
 
-interface Held {
+/** One message of a batch. */
+export interface HeldMessage {
 	readonly held: HeldBatch;
 	readonly message: number;
 }
@@ -51,9 +52,9 @@ export class MessageQueue {
 	/** Of #handed, those of which nothing comes by itself. */
 	#stuck = 0;
 	/** Messages that the handler left unfinished by `finishedTo`, in offset order. */
-	#unconfirmed: Held[] = [];
+	#unconfirmed: HeldMessage[] = [];
 	/** Messages whose dead letter may not be made for now. */
-	#withheld: Held[] = [];
+	#withheld: HeldMessage[] = [];
 	#dropped = false;
 
 	/** Messages received and not yet given to the thread. */
@@ -158,7 +159,7 @@ export class MessageQueue {
 	}
 
 	/** The handler finished what it had left, up to and including `offset`: each of them is to be `closed` once more. */
-	confirm(offset: number): readonly Held[] {
+	confirm(offset: number): readonly HeldMessage[] {
 		const later = this.#unconfirmed.findIndex((each) => offsetOf(each) > offset);
 		const confirmed = this.#unconfirmed.splice(0, later < 0 ? this.#unconfirmed.length : later);
 		for (const { held, message } of confirmed) {
@@ -207,7 +208,7 @@ export class MessageQueue {
 	}
 
 	/** In order. A message may wait for both, and its run may have been put back meanwhile. */
-	#requeue(messages: readonly Held[]): void {
+	#requeue(messages: readonly HeldMessage[]): void {
 		for (const { held, message } of messages) {
 			if (this.#isStuck(held, message)) this.#stuck--;
 			held.open[message] = (held.open[message] as number) - countOf(held.waits[message] as number);
@@ -220,7 +221,7 @@ export class MessageQueue {
 		const [first] = messages;
 		if (!first) return;
 		this.#lookFrom(first.held, first.message);
-		const waitsFor = (what: number) => (each: Held) => ((each.held.waits[each.message] as number) & what) !== 0;
+		const waitsFor = (what: number) => (each: HeldMessage) => ((each.held.waits[each.message] as number) & what) !== 0;
 		this.#unconfirmed = this.#unconfirmed.filter(waitsFor(UNCONFIRMED));
 		this.#withheld = this.#withheld.filter(waitsFor(WITHHELD));
 	}
@@ -250,7 +251,7 @@ export class MessageQueue {
 	}
 }
 
-function offsetOf({ held, message }: Held): number {
+function offsetOf({ held, message }: HeldMessage): number {
 	return held.batch.offsets[message] as number;
 }
 

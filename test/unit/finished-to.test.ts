@@ -226,9 +226,9 @@ describe("a drain with messages left unfinished", () => {
 		await h.act(() => h.thread.handled({ finishedTo: 1, blocks: [rowsFor([1, 3])] }));
 		const drained = drain(h);
 		await settle();
-		expect([drained.done, h.finished]).toEqual([false, [0]]);
+		expect([drained.done, h.finished]).toEqual([false, []]);
 		await h.act(() => h.submissions[0]?.settled(1));
-		expect([drained.done, h.finished]).toEqual([false, [0, 1]]);
+		expect([drained.done, h.finished]).toEqual([false, []]);
 		await h.act(() => h.submissions[0]?.settled(3));
 		expect([drained.done, h.finished]).toEqual([true, [0, 1]]);
 	});
@@ -258,6 +258,50 @@ describe("a drain with messages left unfinished", () => {
 		expect(drained.done).toBe(false);
 		await h.act(() => h.submissions[0]?.settled(1));
 		expect([drained.done, h.finished]).toEqual([true, [1]]);
+	});
+});
+
+describe("a finishedTo that comes with rows", () => {
+	it.each([
+		["of a message that it finishes", 5, [0, 1, 2, 3, 4, 5]],
+		["of a message that it leaves open", 4, [0, 1, 2, 3, 4]],
+	])("finishes what it had left when the rows are durable, %s", async (_, finishedTo, finished) => {
+		const h = await buffered(2);
+		await h.act(() => h.thread.handled({ finishedTo, blocks: [rowsFor([1, 1])] }));
+		await h.act(() => h.submissions[0]?.settled(1));
+		expect(h.finished).toEqual([]);
+		await h.act(() => h.submissions[0]?.settled(1));
+		expect(h.finished).toEqual(finished);
+	});
+
+	it("does not wait for what was handled in the same run before it", async () => {
+		const h = await buffered(3);
+		const finished = { from: 1, to: 6 };
+		await h.act(() => h.thread.handled({ finished, blocks: [rowsFor([0])] }));
+		expect(h.finished).toEqual([0, 1, 2, 3, 5, 6]);
+	});
+
+	it("is waited for by a drain", async () => {
+		const h = await buffered(1);
+		await h.act(() => h.thread.handled({ finishedTo: 4, blocks: [rowsFor([0])] }));
+		let drained = false;
+		void h.worker.drain("revoked", () => false).then(() => (drained = true));
+		await settle();
+		expect(drained).toBe(false);
+		await h.act(() => h.submissions[0]?.settled(0));
+		expect([drained, h.finished]).toEqual([true, [0, 1, 2, 3, 4]]);
+	});
+
+	it("keeps all of them behind the breaker where such a row is refused and no more dead letters may be made", async () => {
+		const h = await buffered(1, { breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 1 } });
+		await h.act(() => h.thread.handled({ finishedTo: 4, blocks: [rowsFor([0, 0])] }));
+		await h.act(() => h.submissions[0]?.refused(0, { table: "events", rowId: "id-0", sqlstate: "22003", message: "out of range" }));
+		await h.act(() => h.submissions[0]?.settled(0));
+		expect([h.finished, h.worker.state.name, h.worker.queue.underway]).toEqual([[], "parked", 0]);
+		await h.act(() => h.worker.handlerChanged());
+		await h.act(() => h.thread.ready());
+		for (let i = 0; i < 5; i++) await h.act(() => h.thread.handled());
+		expect([h.finished, h.worker.queue.handed]).toEqual([[0, 1, 2, 3, 4], 0]);
 	});
 });
 
