@@ -83,6 +83,13 @@ export class ThreadDiedError extends Error {
 	}
 }
 
+/** The death that a call rejected with. */
+export function deathOf(error: unknown): ThreadDeath {
+	if (error instanceof ThreadDiedError) return error.death;
+	const message = error instanceof Error ? error.message : String(error);
+	return { reason: "exception", message, stack: error instanceof Error ? (error.stack ?? null) : null };
+}
+
 /** Why a worker ends; what `terminate(reason, state)` of the handler gets. */
 export type ExitReason = "shutdown" | "revoked" | "failed" | "restart";
 

@@ -14,7 +14,7 @@ import type { PackedBatch } from "../core/packed-batch.ts";
 import { type CrashReport, keyText, withoutValues } from "./crash-report.ts";
 import { CrashReports } from "./crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
-import { type BatchOutcome, type ExitReason, type RunReply, type ThreadDeath, ThreadDiedError } from "./handler-thread.ts";
+import { type BatchOutcome, deathOf, type ExitReason, type RunReply, type ThreadDeath } from "./handler-thread.ts";
 import { MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcome-router.ts";
 import { MAX_RUN } from "./suspects.ts";
@@ -240,8 +240,8 @@ export class PartitionWorker {
 			return;
 		}
 		const { outcome } = reply;
-		if (outcome.unhandled) this.#putBackEach(run, outcome.unhandled);
-		else if (outcome.to < run.to) this.#queue.putBack({ ...run, from: outcome.to });
+		for (const message of outcome.unhandled ?? []) this.#queue.putBack({ ...run, from: message, to: message + 1 });
+		if (outcome.to < run.to) this.#queue.putBack({ ...run, from: outcome.to });
 		const handled = outcome.to - outcome.from - (outcome.unhandled?.length ?? 0);
 		if (reply.ok || handled > 0) this.#progressed(run, outcome);
 		if (reply.ok) return;
@@ -254,11 +254,6 @@ export class PartitionWorker {
 		this.#slot.needsRenewal();
 		this.#stateEnded();
 		await this.#carryOut(this.#policy.attemptFailed(failed, reply.failure, reply.batched ? run.to - run.from : null));
-	}
-
-	/** From behind, so that `next` looks from the first of them. */
-	#putBackEach({ held }: Run, messages: readonly number[]): void {
-		for (const message of messages.toReversed()) this.#queue.putBack({ held, from: message, to: message + 1 });
 	}
 
 	#progressed(run: Run, outcome: BatchOutcome): void {
@@ -376,10 +371,4 @@ export class PartitionWorker {
 		const key = run && keyText(this.#router.keyOf(run.held, run.from));
 		this.#reports.tell(verdict, { threadId: this.#slot.threadId, restarts: this.#policy.restarts, key });
 	}
-}
-
-function deathOf(error: unknown): ThreadDeath {
-	if (error instanceof ThreadDiedError) return error.death;
-	const message = error instanceof Error ? error.message : String(error);
-	return { reason: "exception", message, stack: error instanceof Error ? (error.stack ?? null) : null };
 }

@@ -98,8 +98,8 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/supervisor/group-supervisor.ts",
-				from: "await this.#parts.commit(released);",
-				to: "void this.#parts.commit;",
+				from: "await this.#parts.commit(released, Math.max(LEAST_COMMIT_MS, leftMs));",
+				to: "leftMs < LEAST_COMMIT_MS || true;",
 			},
 		],
 	},
@@ -110,6 +110,27 @@ export const mutations: readonly Mutation[] = [
 				file: "src/kafka/group-consumer.ts",
 				from: "if (offset >= nextOffset) this.#parts",
 				to: "if (nextOffset >= 0) this.#parts",
+			},
+		],
+	},
+	{
+		what: "a new state is not handed what the old one held",
+		edits: [
+			{
+				file: "src/worker/partition-worker.ts",
+				from: `this.#slot.needsRenewal();
+		this.#stateEnded();`,
+				to: "this.#slot.needsRenewal();",
+			},
+		],
+	},
+	{
+		what: "a thread renews a state that holds messages on its way to the offender",
+		edits: [
+			{
+				file: "src/worker/batch-calls.ts",
+				from: "if (to - from === 1 || !calls.mayRenew)",
+				to: "if (to - from === 1)",
 			},
 		],
 	},

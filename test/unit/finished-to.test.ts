@@ -362,6 +362,16 @@ describe("messages left unfinished that fill the queue", () => {
 		expect(crashes).toEqual([expect.stringContaining("unfinished by finishedTo, and they fill the queue")]);
 	});
 
+	it("are not committed where the partition is given away, and the drain ends by itself", async () => {
+		const { supervisor, answer, log } = supervised({ maxQueuedMessages: 100, maxQueuedBytes: 1_000_000_000 });
+		for (let offset = 0; offset < 3; offset++) {
+			receive(supervisor, offset, 10);
+			await answer({ finishedTo: Math.min(offset, 0) });
+		}
+		expect(await supervisor.assignmentsRevoked([partition])).toBe(true);
+		expect(log).toEqual(["commit 1"]);
+	});
+
 	it("let more come where there is room again, though nothing was finished", async () => {
 		const { supervisor, crashes, log, answer, other } = supervised({ maxQueuedMessages: 8, maxQueuedBytes: 1_000_000_000 });
 		supervisor.assignmentsReceived([{ ...other, offset: 0, committed: 0 }]);
@@ -384,12 +394,16 @@ function receive(supervisor: GroupSupervisor<PackedBatch, PartitionWorker>, offs
 function supervised(limits: { maxQueuedMessages: number; maxQueuedBytes: number }) {
 	const [crashes, log] = [[] as string[], [] as string[]];
 	const threads: FakeThread[] = [];
+	const ledger = new OffsetLedger();
 	const clock = new ManualClock();
 	const nothing = () => {};
 	const supervisor = new GroupSupervisor<PackedBatch, PartitionWorker>({
-		offsets: new OffsetLedger(),
+		offsets: ledger,
 		pack: packMessages,
-		commit: async () => true,
+		commit: async () => {
+			log.push(`commit ${ledger.of(partition)?.committable}`);
+			return true;
+		},
 		rowsBlocked: () => false,
 		clock,
 		valve: { pause: () => log.push("pause"), resume: () => log.push("resume") },
