@@ -296,7 +296,7 @@ export class Daemon {
 					topic,
 					partition,
 					position: this.delivery.ledger.of({ topic, partition })?.position ?? 0,
-					idle: !paused && !held && child.queue.queued === 0 && child.queue.handed === 0,
+					idle: !paused && !held && child.queue.queued === 0 && child.queue.underway === 0,
 				})),
 			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
 			lastError: () => this.#lastConsumeError,

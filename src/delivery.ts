@@ -167,7 +167,7 @@ export class Delivery {
 		});
 	}
 
-	#createWorker({ partition, finished, queueShare }: ChildSpec): PartitionWorker {
+	#createWorker({ partition, finished, isFull }: ChildSpec): PartitionWorker {
 		const { config, layouts, clock, random, createThread, deadLetters, listener } = this.#parts;
 		return new PartitionWorker({
 			partition,
@@ -180,7 +180,7 @@ export class Delivery {
 			random,
 			listener: listener.worker,
 			finished,
-			queueShare,
+			isFull,
 		});
 	}
 

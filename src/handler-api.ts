@@ -47,7 +47,9 @@ export type Outcome = undefined | null | Row | Delete | Reject | readonly (Row |
 
 /**
  * What `handleMessages` may return instead of a list: messages up to and including offset `finishedTo` are finished (null: none),
- * the rest finish with a later `finishedTo`. Kaffe's `{:ok, offset}` and `{:ok, :no_commit}`.
+ * the rest finish with a later `finishedTo` and are not handed over again in this state's life. A new state (after a failed attempt, with a
+ * new thread) is handed them again before anything newer. Rows made of them may come with a later message's outcome: what a `finishedTo`
+ * finishes is finished when the rows of the same answer are durable. Kaffe's `{:ok, offset}` and `{:ok, :no_commit}`.
  */
 export interface Finished {
 	readonly outcomes?: readonly Outcome[];
@@ -75,6 +77,7 @@ export interface Handler<State = unknown> {
 	/**
 	 * At most 2,000 messages, in offset order. A call that throws, rejects or returns what is no outcome is repeated with its first half, and so
 	 * on, each time with a new state, until the message that fails alone is found: what a call did outside of its result it may do again.
+	 * Messages that the old state had left unfinished come again first, in a call before.
 	 */
 	handleMessages?(batch: Message[], state: State): readonly Outcome[] | Finished | Promise<readonly Outcome[] | Finished>;
 	/** Where the thread is still alive. */

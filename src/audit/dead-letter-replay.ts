@@ -85,7 +85,12 @@ async function replayPartition(
 			fates.push(told({ topic, partition, offset, error: errors.get(offset) ?? null }));
 			if (fates.length === letters.length) finish(null);
 		},
-		queueShare: () => Number.POSITIVE_INFINITY,
+		// No letter comes behind those there are.
+		isFull: () => {
+			const why = "the handler left letters unfinished by finishedTo, and there are no more to finish them with";
+			finish(new ExitError(exitCodes.found, "handler", why));
+			return false;
+		},
 		listener: {
 			started: noticed,
 			handled: noticed,

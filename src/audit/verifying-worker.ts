@@ -66,7 +66,7 @@ export class VerifyingWorker {
 			clock,
 			random,
 			finished: moved,
-			queueShare: () => Number.POSITIVE_INFINITY,
+			isFull: () => false,
 			listener: {
 				started: moved,
 				handled: moved,

@@ -131,7 +131,8 @@ export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 			} else if (!committed) {
 				logger.warn({ partitions }, `drained, but the offsets could not be committed: what was finished is ${again}, and changes nothing`);
 			} else if (unfinished > 0) {
-				logger.warn({ partitions, unfinished }, `drained without ${unfinished} messages that can't be stored now: they are ${again}`);
+				const why = "that can't be stored now or were left unfinished by the handler";
+				logger.warn({ partitions, unfinished }, `drained without ${unfinished} messages ${why}: they are ${again}`);
 			} else logger.info({ partitions, durationMs: Math.round(durationMs) }, "drained");
 		},
 		rewound({ topic, partition, offset, from }: TopicPartition & { offset: number; from: number }): void {

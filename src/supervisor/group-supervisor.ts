@@ -53,7 +53,8 @@ export interface ChildSpec {
 	readonly partition: TopicPartition;
 	readonly epoch: number;
 	readonly finished: (offset: number) => void;
-	readonly queueShare: () => number;
+	/** Asked by a child that has nothing in hand and needs more messages: true where no more come, because its queue is full. */
+	readonly isFull: () => boolean;
 }
 
 /** One delivery: how much came, how often a timestamp went back, where it ends, and when its first message was made (ms). */
@@ -79,7 +80,7 @@ export interface DrainedFact {
 	readonly timedOut: boolean;
 	/** What was finished is stored. */
 	readonly committed: boolean;
-	/** Messages that were handed to the handler and are not finished: their rows or letters can't be stored, or the deadline passed. */
+	/** Messages that were handed to the handler and are not finished: by its `finishedTo`, or their rows or letters can't be stored, or the deadline passed. */
 	readonly unfinished: number;
 }
 
@@ -260,8 +261,8 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 			acknowledge(finishedOffset);
 			if (supervised.paused) this.#resumeSoon(supervised);
 		};
-		const queueShare = () => this.#share(this.#parts.limits.maxQueuedMessages);
-		const child = this.#parts.createChild({ partition, epoch, finished, queueShare });
+		const isFull = () => this.#isFull(supervised);
+		const child = this.#parts.createChild({ partition, epoch, finished, isFull });
 		const supervised: Supervised<AChild> = {
 			...partition,
 			child,
@@ -344,7 +345,16 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 
 	/** Hysteresis: resumed below half of the share, so that a partition doesn't flap (River's completer does the same). */
 	#resumeWhenDrained(supervised: Supervised<AChild>): void {
-		if (supervised.draining || this.#load(supervised) >= 0.5) return;
+		if (!supervised.draining && this.#load(supervised) < 0.5) this.#resume(supervised);
+	}
+
+	/** The hysteresis is for a queue that empties; where nothing is in hand any room is room. */
+	#isFull(supervised: Supervised<AChild>): boolean {
+		if (supervised.paused && this.#load(supervised) < 1) this.#resume(supervised);
+		return supervised.paused;
+	}
+
+	#resume(supervised: Supervised<AChild>): void {
 		supervised.paused = false;
 		if (!supervised.held) this.#parts.valve.resume([supervised]);
 	}

@@ -1,7 +1,8 @@
 /**
  * handleMessages with a run of messages: all at once, and where that fails by halves, each with a new state, until the offender is
- * found (the logarithm of the run's size in extra calls). The messages before it are handled, those behind it are left. Pure but for
- * the calls handed in.
+ * found (the logarithm of the run's size in extra calls). The messages before it are handled, those behind it are left. A state that
+ * holds messages of earlier runs, which are not finished, may not be renewed here: those would have to come again first, so the failure is
+ * told as it is and the worker halves. Pure but for the calls handed in.
  *
  * Step 5 of a message's way (README).
  */
@@ -16,14 +17,17 @@ export interface BatchCalls {
 	call(from: number, to: number): Promise<unknown>;
 	/** A new state; resolves to what its init did wrong. */
 	renew(): Promise<HandlerFailure | null>;
+	/** False where the state has to live to the end. */
+	readonly mayRenew: boolean;
 	failureIn(error: unknown): HandlerFailure;
 }
 
 /** How a run ended: handled as far as `to`. */
 export interface BatchEnd {
 	readonly to: number;
-	/** Message `to` failed alone; or no new state could be made (kind `init`). */
+	/** Message `to` failed alone, or `together` from there on in one call; or no new state could be made (kind `init`). */
 	readonly failure: HandlerFailure | null;
+	readonly together?: number;
 	/** What `finishedTo` said of the messages from `from` on. */
 	readonly finished?: { readonly from: number; readonly to: number | null };
 }
@@ -39,12 +43,12 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 			const { outcomes, finishedTo } = batchResult(await calls.call(from, to), to - from);
 			for (let index = from; index < to; index++) results.add(index, outcomes?.[index - from]);
 			results.timed(performance.now() - startedAt);
-			// One answer holds one finishedTo: what is behind waits for the next run.
+			// One answer holds one finishedTo, and what it leaves open ends with a renewal: what is behind waits for the next run.
 			if (finishedTo !== undefined) return { to, failure: null, finished: { from, to: finishedTo } };
 		} catch (error) {
 			results.rollBack(mark);
 			failure = calls.failureIn(error);
-			if (to - from === 1) return { to: from, failure };
+			if (to - from === 1 || !calls.mayRenew) return { to: from, failure, together: to - from };
 			const stateFailure = await calls.renew();
 			if (stateFailure) return { to: from, failure: stateFailure };
 			suspectsEnd = to;

@@ -47,6 +47,8 @@ export class FailurePolicy {
 	readonly #backOff: RestartBackOff;
 	readonly #suspects = new Suspects();
 	#restarts = 0;
+	/** Messages up to this offset come again because their state is gone: to handle them is no progress. */
+	#repeatedTo = -1;
 
 	constructor(parts: { settings: WorkerSettings; intensity: Intensity; clock: Clock; random: Random }) {
 		this.#settings = parts.settings;
@@ -75,11 +77,21 @@ export class FailurePolicy {
 		return this.#suspects.cut(run);
 	}
 
-	/** Messages up to `offset` were handled or given up. */
+	/** Messages up to `offset` were handled. */
 	progressed(offset: number): void {
-		this.#intensity.progressed();
-		this.#backOff.progressed();
 		this.#suspects.progressed(offset);
+		if (offset > this.#repeatedTo) this.#wentOn();
+	}
+
+	/** The message at `offset` was given up. */
+	gaveUp(offset: number): void {
+		this.#suspects.progressed(offset);
+		this.#wentOn();
+	}
+
+	/** Messages up to `offset` have to be handled again, none of them for a fault of its own. */
+	repeated(offset: number): void {
+		this.#repeatedTo = Math.max(this.#repeatedTo, offset);
 	}
 
 	/** A changed file or a person asks for a new beginning: for the intensity, not for the message's attempts. */
@@ -95,11 +107,16 @@ export class FailurePolicy {
 
 	/**
 	 * The handler threw, rejected or broke the contract in a live thread, at the one message of `run`, which the thread found by halving
-	 * where the handler takes several at once: `batchSize` is then the size of the whole run.
+	 * where the handler takes several at once: `batchSize` is then the size of the whole run. Where the thread could not halve, `run` is what
+	 * failed together: nobody is charged, and it comes again by halves, at once.
 	 */
 	attemptFailed(run: Run, error: HandlerFailure, batchSize: number | null): Verdict {
 		const failure: Failure = { kind: error.kind, error, run, restarted: null };
 		if (batchSize !== null) this.#suspects.shorten(batchSize);
+		if (run.to - run.from > 1) {
+			this.#suspects.repeatByHalves(run);
+			return { ...failure, attempt: 0, next: { action: "retry", delayMs: 0 }, reason: "" };
+		}
 		this.#intensity.failed();
 		const attempt = this.#suspects.charge(run);
 		if (attempt >= this.#settings.maxAttempts) return this.#poison(failure, run, attempt);
@@ -135,6 +152,11 @@ export class FailurePolicy {
 		// Several were running, or none: nobody is charged before they were run one by one.
 		if (!isSingle) this.#suspects.repeatOneByOne(run);
 		return this.#restart({ ...failure, run }, 0);
+	}
+
+	#wentOn(): void {
+		this.#intensity.progressed();
+		this.#backOff.progressed();
 	}
 
 	#poison(failure: Failure, run: Run, attempt: number): Verdict {

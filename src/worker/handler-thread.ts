@@ -59,6 +59,8 @@ export type RunReply = { readonly outcome: BatchOutcome; readonly terminated?: H
 			readonly ok: false;
 			readonly failed: number;
 			readonly failure: HandlerFailure;
+			/** So many messages from `failed` on failed in one call, and the rule kept the thread from halving them. Absent: it failed alone. */
+			readonly together?: number;
 			/** The handler takes several messages at once: shorter runs repeat less. */
 			readonly batched: boolean;
 	  }
@@ -81,8 +83,22 @@ export class ThreadDiedError extends Error {
 	}
 }
 
+/** The death that a call rejected with. */
+export function deathOf(error: unknown): ThreadDeath {
+	if (error instanceof ThreadDiedError) return error.death;
+	const message = error instanceof Error ? error.message : String(error);
+	return { reason: "exception", message, stack: error instanceof Error ? (error.stack ?? null) : null };
+}
+
 /** Why a worker ends; what `terminate(reason, state)` of the handler gets. */
 export type ExitReason = "shutdown" | "revoked" | "failed" | "restart";
+
+/**
+ * What becomes of the handler's state in a run. `renew`: the run begins with a new one, made in the same thread by terminate(reason
+ * `failed`) with the old one and init. `keep`: it holds messages that are not finished (`finishedTo`), and must live to the run's end.
+ * `free`: it may be renewed on the way.
+ */
+export type StateRule = "renew" | "keep" | "free";
 
 /** Where the thread is right now; read from shared memory without asking the thread. */
 export interface ThreadProgress {
@@ -104,11 +120,8 @@ export interface HandlerThread {
 	readonly id: number | null;
 	/** Loads the module and calls its init. */
 	start(): Promise<StartReply>;
-	/**
-	 * Hands messages `from` (included) to `to` (excluded) of `batch` to the handler. The batch stays the caller's (bytes are copied).
-	 * `renew`: with a fresh state, made before in the same thread by terminate(reason `failed`) with the old one and init.
-	 */
-	run(batch: PackedBatch, from: number, to: number, renew: boolean): Promise<RunReply>;
+	/** Hands messages `from` (included) to `to` (excluded) of `batch` to the handler. The batch stays the caller's (bytes are copied). */
+	run(batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply>;
 	/** Calls the handler's terminate, if the thread is alive. Never rejects for what terminate throws; resolves to its failure. */
 	terminate(reason: ExitReason): Promise<HandlerFailure | null>;
 	progress(): ThreadProgress;

@@ -11,11 +11,17 @@ const QUEUED = 0;
 const HANDED = 1;
 const FINISHED = 2;
 
+/** What a message waits for that doesn't come by itself (bits): a later `finishedTo`; a person or a changed handler, for its dead letter. */
+const UNCONFIRMED = 1;
+const WITHHELD = 2;
+
 /** A received batch and the state of its messages. `open[i]` counts what message i waits for: its hand-over, rows, a dead letter, a `finishedTo`. */
 export interface HeldBatch {
 	readonly batch: PackedBatch;
 	readonly state: Uint8Array;
 	readonly open: Int32Array;
+	/** Of `open`, what doesn't come by itself. */
+	readonly waits: Uint8Array;
 	/** 1: a dead letter was made of the message. */
 	readonly lettered: Uint8Array;
 	unfinished: number;
@@ -28,7 +34,8 @@ export interface Run {
 	readonly to: number;
 }
 
-interface Held {
+/** One message of a batch. */
+export interface HeldMessage {
 	readonly held: HeldBatch;
 	readonly message: number;
 }
@@ -42,10 +49,12 @@ export class MessageQueue {
 	#queued = 0;
 	#handed = 0;
 	#bytes = 0;
+	/** Of #handed, those of which nothing comes by itself. */
+	#stuck = 0;
 	/** Messages that the handler left unfinished by `finishedTo`, in offset order. */
-	#unconfirmed: Held[] = [];
+	#unconfirmed: HeldMessage[] = [];
 	/** Messages whose dead letter may not be made for now. */
-	#withheld: Held[] = [];
+	#withheld: HeldMessage[] = [];
 	#dropped = false;
 
 	/** Messages received and not yet given to the thread. */
@@ -68,9 +77,9 @@ export class MessageQueue {
 		return this.#unconfirmed.length;
 	}
 
-	/** Messages that wait for a person or a changed handler. */
-	get withheld(): number {
-		return this.#withheld.length;
+	/** Messages given to the thread of which something comes by itself: an answer, rows, a dead letter. */
+	get underway(): number {
+		return this.#handed - this.#stuck;
 	}
 
 	push(batch: PackedBatch): void {
@@ -78,6 +87,7 @@ export class MessageQueue {
 			batch,
 			state: new Uint8Array(batch.length),
 			open: new Int32Array(batch.length),
+			waits: new Uint8Array(batch.length),
 			lettered: new Uint8Array(batch.length),
 			unfinished: batch.length,
 		};
@@ -104,8 +114,8 @@ export class MessageQueue {
 	 * that settles meanwhile must not finish a message that is being handled again.
 	 */
 	take({ held, from, to }: Run): void {
-		held.state.fill(HANDED, from, to);
 		for (let message = from; message < to; message++) this.opened(held, message);
+		held.state.fill(HANDED, from, to);
 		this.#queued -= to - from;
 		this.#handed += to - from;
 	}
@@ -121,13 +131,18 @@ export class MessageQueue {
 
 	/** One more thing that the message waits for. */
 	opened(held: HeldBatch, message: number): void {
+		if (this.#isStuck(held, message)) this.#stuck--;
 		held.open[message] = (held.open[message] as number) + 1;
 	}
 
 	/** One thing fewer; true where it was the last and the message is now finished. */
 	closed(held: HeldBatch, message: number): boolean {
 		held.open[message] = (held.open[message] as number) - 1;
-		if (held.state[message] !== HANDED || held.open[message] !== 0) return false;
+		if (held.state[message] !== HANDED) return false;
+		if (held.open[message] !== 0) {
+			if (this.#isStuck(held, message)) this.#stuck++;
+			return false;
+		}
 		held.state[message] = FINISHED;
 		held.unfinished--;
 		this.#handed--;
@@ -137,31 +152,37 @@ export class MessageQueue {
 
 	/** The handler left this message unfinished (`finishedTo`). */
 	leftUnconfirmed(held: HeldBatch, message: number): void {
-		this.opened(held, message);
-		this.#unconfirmed.push({ held, message });
+		if (!this.#wait(held, message, UNCONFIRMED)) return;
+		const offset = offsetOf({ held, message });
+		const before = this.#unconfirmed.findLastIndex((each) => offsetOf(each) < offset);
+		this.#unconfirmed.splice(before + 1, 0, { held, message });
 	}
 
-	/** The handler finished what it had left, up to and including `offset`; calls back for each. */
-	confirm(offset: number, each: (held: HeldBatch, message: number) => void): void {
-		const later = this.#unconfirmed.findIndex(({ held, message }) => (held.batch.offsets[message] as number) > offset);
+	/** The handler finished what it had left, up to and including `offset`: each of them is to be `closed` once more. */
+	confirm(offset: number): readonly HeldMessage[] {
+		const later = this.#unconfirmed.findIndex((each) => offsetOf(each) > offset);
 		const confirmed = this.#unconfirmed.splice(0, later < 0 ? this.#unconfirmed.length : later);
-		for (const { held, message } of confirmed) each(held, message);
+		for (const { held, message } of confirmed) {
+			if (this.#isStuck(held, message)) this.#stuck--;
+			held.waits[message] = (held.waits[message] as number) & ~UNCONFIRMED;
+		}
+		return confirmed;
 	}
 
-	/** The worker's life ended: what it had left unfinished is queued again, in order. */
-	requeueUnconfirmed(): void {
+	/** The handler's state is gone, and with it what it had left unfinished: queued again, in order. The last offset of it, null for none. */
+	requeueUnconfirmed(): number | null {
+		const last = this.#unconfirmed.at(-1);
 		this.#requeue(this.#unconfirmed.splice(0));
+		return last ? offsetOf(last) : null;
 	}
 
 	/** The message stays unfinished until `requeueWithheld`. */
 	withhold(held: HeldBatch, message: number): void {
-		this.opened(held, message);
-		this.#withheld.push({ held, message });
+		if (this.#wait(held, message, WITHHELD)) this.#withheld.push({ held, message });
 	}
 
 	/** What was withheld is queued again, in order. */
 	requeueWithheld(): void {
-		const offsetOf = ({ held, message }: Held) => held.batch.offsets[message] as number;
 		this.#requeue(this.#withheld.splice(0).sort((left, right) => offsetOf(left) - offsetOf(right)));
 	}
 
@@ -170,20 +191,46 @@ export class MessageQueue {
 		this.#dropped = true;
 	}
 
-	#requeue(messages: readonly Held[]): void {
-		for (const { held, message } of messages) {
-			held.open[message] = (held.open[message] as number) - 1;
-			held.state[message] = QUEUED;
-		}
-		this.#queued += messages.length;
-		this.#handed -= messages.length;
-		const [first] = messages;
-		if (first) this.#lookFrom(first.held, first.message);
+	/** False where it waits for that already. */
+	#wait(held: HeldBatch, message: number, what: number): boolean {
+		const waits = held.waits[message] as number;
+		if ((waits & what) !== 0) return false;
+		this.opened(held, message);
+		held.waits[message] = waits | what;
+		if (this.#isStuck(held, message)) this.#stuck++;
+		return true;
 	}
 
-	/** `next` begins here; everything before is handed or finished. */
+	/** True where all that the message waits for doesn't come by itself. */
+	#isStuck(held: HeldBatch, message: number): boolean {
+		const waits = held.waits[message] as number;
+		return waits !== 0 && held.state[message] === HANDED && held.open[message] === countOf(waits);
+	}
+
+	/** In order. A message may wait for both, and its run may have been put back meanwhile. */
+	#requeue(messages: readonly HeldMessage[]): void {
+		for (const { held, message } of messages) {
+			if (this.#isStuck(held, message)) this.#stuck--;
+			held.open[message] = (held.open[message] as number) - countOf(held.waits[message] as number);
+			held.waits[message] = 0;
+			if (held.state[message] !== HANDED) continue;
+			held.state[message] = QUEUED;
+			this.#queued++;
+			this.#handed--;
+		}
+		const [first] = messages;
+		if (!first) return;
+		this.#lookFrom(first.held, first.message);
+		const waitsFor = (what: number) => (each: HeldMessage) => ((each.held.waits[each.message] as number) & what) !== 0;
+		this.#unconfirmed = this.#unconfirmed.filter(waitsFor(UNCONFIRMED));
+		this.#withheld = this.#withheld.filter(waitsFor(WITHHELD));
+	}
+
+	/** `next` begins here, or further in front; everything before is handed or finished. */
 	#lookFrom(held: HeldBatch, message: number): void {
-		this.#batchIndex = this.#batches.indexOf(held);
+		const index = this.#batches.indexOf(held);
+		if (index > this.#batchIndex || (index === this.#batchIndex && message >= this.#messageIndex)) return;
+		this.#batchIndex = index;
 		this.#messageIndex = message;
 	}
 
@@ -202,4 +249,13 @@ export class MessageQueue {
 		if (index < this.#batchIndex) this.#batchIndex--;
 		else if (index === this.#batchIndex) this.#messageIndex = 0;
 	}
+}
+
+function offsetOf({ held, message }: HeldMessage): number {
+	return held.batch.offsets[message] as number;
+}
+
+/** So many of `open` are these waits. */
+function countOf(waits: number): number {
+	return (waits & UNCONFIRMED) + (waits >> 1);
 }

@@ -9,8 +9,9 @@ import type { DeadLetter } from "../core/dead-letter.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { RowBlock, RowFault } from "../core/rows.ts";
 import { Breaker, type BreakerLimits } from "./breaker.ts";
+import { FinishedTogether } from "./finished-together.ts";
 import type { BatchOutcome } from "./handler-thread.ts";
-import type { HeldBatch, MessageQueue } from "./message-queue.ts";
+import type { HeldBatch, HeldMessage, MessageQueue } from "./message-queue.ts";
 import type { DeadLetterSink, RowSink, RowSubmission } from "./ports.ts";
 import { keyAt, messageAt } from "./thread-codec.ts";
 
@@ -60,9 +61,10 @@ export class OutcomeRouter {
 		const future = this.#futureMessages(held, outcome.blocks);
 		const blocks = future.size === 0 ? outcome.blocks : outcome.blocks.map((block) => withoutMessages(block, future));
 		for (const block of blocks) for (const message of block.messages) this.#queue.opened(held, message);
-		this.#leaveUnconfirmed(held, outcome);
-		this.#letters(held, outcome, future);
-		if (blocks.some((block) => block.length > 0)) this.#parts.rows.write(this.#submission(held, blocks));
+		const together = this.#finishTogether(held, outcome, blocks);
+		this.#letters(held, outcome, future, together);
+		if (blocks.some((block) => block.length > 0)) this.#parts.rows.write(this.#submission(held, blocks, together));
+		together?.routed();
 		const unhandled = new Set(outcome.unhandled);
 		for (let message = outcome.from; message < outcome.to; message++) {
 			if (!unhandled.has(message) && this.#queue.closed(held, message)) this.#finished(held, message);
@@ -114,38 +116,57 @@ export class OutcomeRouter {
 		this.#ended.abort(new Error("the partition was released"));
 	}
 
-	#submission(held: HeldBatch, blocks: readonly RowBlock[]): RowSubmission {
+	#submission(held: HeldBatch, blocks: readonly RowBlock[], together: FinishedTogether | null): RowSubmission {
 		const { topic, partition } = this.#parts.partition;
 		return {
 			topic,
 			partition,
 			batch: held.batch,
 			blocks,
-			settled: (message) => this.#close(held, message),
-			refused: (message, fault) => {
-				this.#letter(held, message, refusal(fault));
+			settled: (message) => {
 				this.#close(held, message);
+				together?.settled(message);
+			},
+			refused: (message, fault) => {
+				this.#letter(held, message, refusal(fault), together?.with(message));
+				this.#close(held, message);
+				together?.settled(message);
 				if (this.#breaker.reason !== null) this.#moved();
 			},
 		};
 	}
 
-	#leaveUnconfirmed(held: HeldBatch, { to, finished }: BatchOutcome): void {
-		if (!finished) return;
+	/** What `finishedTo` left before and finishes now, and what it finishes of the run; the rest is left. */
+	#finishTogether(held: HeldBatch, { to, finished }: BatchOutcome, blocks: readonly RowBlock[]): FinishedTogether | null {
+		if (!finished) return null;
 		const last = finished.to ?? -1;
-		this.#queue.confirm(last, (earlier, message) => this.#close(earlier, message));
+		const messages = [...this.#queue.confirm(last)];
 		for (let message = finished.from; message < to; message++) {
 			if ((held.batch.offsets[message] as number) > last) this.#queue.leftUnconfirmed(held, message);
+			else {
+				this.#queue.opened(held, message);
+				messages.push({ held, message });
+			}
 		}
+		let rows = 0;
+		for (const block of blocks) for (const message of block.messages) if (message >= finished.from) rows++;
+		return new FinishedTogether({ from: finished.from, rows, messages, close: (each) => this.#close(each.held, each.message) });
 	}
 
 	/** Letters of a run in the order of its messages, so that the breaker sees them as they were. */
-	#letters(held: HeldBatch, { faults, rejected }: BatchOutcome, future: ReadonlyMap<number, LetterCause>): void {
+	#letters(
+		held: HeldBatch,
+		{ faults, rejected }: BatchOutcome,
+		future: ReadonlyMap<number, LetterCause>,
+		together: FinishedTogether | null,
+	): void {
 		const causes = new Map(future);
 		for (const { message, why } of rejected) causes.set(message, { reason: "rejected", error: why });
 		for (const { message, fault } of faults) if (!causes.has(message)) causes.set(message, refusal(fault));
 		for (const message of [...causes.keys()].sort((left, right) => left - right)) {
-			this.#letter(held, message, causes.get(message) as LetterCause);
+			const cause = causes.get(message) as LetterCause;
+			// A rejected message has no rows that others could be in.
+			this.#letter(held, message, cause, cause.reason === "rejected" ? [] : together?.with(message));
 		}
 	}
 
@@ -168,12 +189,15 @@ export class OutcomeRouter {
 		return future;
 	}
 
-	/** Stores a dead letter, and the message stays open until it is durable; or withholds it, and the message stays open until then. */
-	#letter(held: HeldBatch, message: number, cause: LetterCause): void {
+	/**
+	 * Stores a dead letter, and the message stays open until it is durable; or withholds it, and the message stays open until then, `others`
+	 * too: what is to be made of them was in the message's rows.
+	 */
+	#letter(held: HeldBatch, message: number, cause: LetterCause, others: readonly HeldMessage[] = []): void {
 		if (this.#ended.signal.aborted) return;
 		this.#tellPassed();
 		if (!this.#breaker.admits(this.#parts.clock.monotonic())) {
-			this.#queue.withhold(held, message);
+			for (const each of [...others, { held, message }]) this.#queue.withhold(each.held, each.message);
 			return;
 		}
 		this.#store(held, message, cause, "open", (letter) => this.#parts.listener.deadLettered(letter));
@@ -206,10 +230,8 @@ export class OutcomeRouter {
 
 	#close(held: HeldBatch, message: number): void {
 		if (this.#ended.signal.aborted) return;
-		if (this.#queue.closed(held, message)) {
-			this.#finished(held, message);
-			if (this.#queue.handed === 0) this.#moved();
-		}
+		if (this.#queue.closed(held, message)) this.#finished(held, message);
+		if (this.#queue.underway === 0) this.#moved();
 	}
 
 	#finished(held: HeldBatch, message: number): void {

@@ -14,7 +14,7 @@ import type { PackedBatch } from "../core/packed-batch.ts";
 import { type CrashReport, keyText, withoutValues } from "./crash-report.ts";
 import { CrashReports } from "./crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
-import { type BatchOutcome, type ExitReason, type RunReply, type ThreadDeath, ThreadDiedError } from "./handler-thread.ts";
+import { type BatchOutcome, deathOf, type ExitReason, type RunReply, type ThreadDeath } from "./handler-thread.ts";
 import { MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcome-router.ts";
 import { MAX_RUN } from "./suspects.ts";
@@ -65,7 +65,7 @@ export class PartitionWorker {
 		return this.#state;
 	}
 
-	get queue(): Pick<MessageQueue, "queued" | "handed" | "bytes" | "unconfirmed"> {
+	get queue(): Pick<MessageQueue, "queued" | "handed" | "underway" | "bytes" | "unconfirmed"> {
 		return this.#queue;
 	}
 
@@ -123,14 +123,15 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * Finishes what is in hand and takes no more: resolves when the running call ended and every message handed over is finished, or
-	 * at once where the worker is parked, backing off or `rowsBlocked`. What was not handed over is dropped. Then `stop` it.
+	 * Finishes what is in hand and takes no more: resolves when the running call ended and every message handed over is finished or waits for
+	 * a call that won't come (`finishedTo`, the breaker), or at once where the worker is parked, backing off or `rowsBlocked`. What was not
+	 * handed over is dropped. Then `stop` it.
 	 */
 	async drain(reason: ExitReason, rowsBlocked: () => boolean): Promise<void> {
 		this.#beginStop(reason);
 		await this.#life;
 		this.#parts.rows.flush();
-		while (this.#queue.handed > this.#queue.withheld && !this.#router.disposed && !rowsBlocked()) await this.#wake.next();
+		while (this.#queue.underway > 0 && !this.#router.disposed && !rowsBlocked()) await this.#wake.next();
 	}
 
 	/** Something outside changed that a drain may wait for (the database is blocked, a deadline passed). */
@@ -197,6 +198,8 @@ export class PartitionWorker {
 			}
 			const run = this.#queue.next(MAX_RUN);
 			if (!run) {
+				this.#idleDeath = this.#deathOfPlenty();
+				if (this.#idleDeath) continue;
 				this.#state = { name: this.#slot.ready ? "running" : "waiting" };
 				await this.#wake.next();
 				continue;
@@ -228,7 +231,7 @@ export class PartitionWorker {
 		this.#queue.take(run);
 		let reply: RunReply;
 		try {
-			reply = await this.#slot.run(run);
+			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0);
 		} catch (error) {
 			const progress = this.#slot.progress();
 			this.#queue.putBack(run);
@@ -237,38 +240,35 @@ export class PartitionWorker {
 			return;
 		}
 		const { outcome } = reply;
-		if (outcome.unhandled) this.#putBackEach(run, outcome.unhandled);
-		else if (outcome.to < run.to) this.#queue.putBack({ ...run, from: outcome.to });
+		for (const message of outcome.unhandled ?? []) this.#queue.putBack({ ...run, from: message, to: message + 1 });
+		if (outcome.to < run.to) this.#queue.putBack({ ...run, from: outcome.to });
 		const handled = outcome.to - outcome.from - (outcome.unhandled?.length ?? 0);
 		if (reply.ok || handled > 0) this.#progressed(run, outcome);
 		if (reply.ok) return;
-		const failed = { ...run, from: reply.failed, to: reply.failed + 1 };
+		const failed = { ...run, from: reply.failed, to: reply.failed + (reply.together ?? 1) };
 		if (reply.failure.kind === "init") {
 			await this.#slot.discard();
 			await this.#carryOut(this.#policy.startFailed(failed, reply.failure));
 			return;
 		}
 		this.#slot.needsRenewal();
+		this.#stateEnded();
 		await this.#carryOut(this.#policy.attemptFailed(failed, reply.failure, reply.batched ? run.to - run.from : null));
-	}
-
-	/** From behind, so that `next` looks from the first of them. */
-	#putBackEach({ held }: Run, messages: readonly number[]): void {
-		for (const message of messages.toReversed()) this.#queue.putBack({ held, from: message, to: message + 1 });
 	}
 
 	#progressed(run: Run, outcome: BatchOutcome): void {
 		this.#router.route(run.held, outcome);
 		this.#parts.listener.handled(this.#parts.partition, outcome);
 		this.#policy.progressed(run.held.batch.offsets[outcome.to - 1] as number);
-		const share = this.#parts.queueShare();
-		if (this.#queue.unconfirmed >= share && this.#queue.queued === 0) {
-			this.#idleDeath = {
-				reason: "exception",
-				message: `the handler left ${this.#queue.unconfirmed} messages unfinished by finishedTo, and they fill the queue (${share})`,
-				stack: null,
-			};
-		}
+	}
+
+	/** The handler waits for messages that have no room beside those it left open, and nothing in hand will make room: it would wait for ever. */
+	#deathOfPlenty(): ThreadDeath | null {
+		const { unconfirmed, underway } = this.#queue;
+		if (unconfirmed === 0 || underway > 0 || !this.#parts.isFull()) return null;
+		const limits = "workers.maxQueuedMessages, maxQueuedBytes";
+		const message = `the handler left ${unconfirmed} messages unfinished by finishedTo, and they fill the queue (${limits})`;
+		return { reason: "exception", message, stack: null };
 	}
 
 	/** The thread is gone: what was in its hands or only waits is judged, unless we are stopping anyway. */
@@ -283,7 +283,7 @@ export class PartitionWorker {
 		const { next, run, reason } = verdict;
 		if (verdict.restarted) {
 			this.#parts.listener.restarted(this.#parts.partition, verdict.restarted);
-			this.#queue.requeueUnconfirmed();
+			this.#stateEnded();
 		}
 		this.#report(verdict);
 		switch (next.action) {
@@ -306,7 +306,7 @@ export class PartitionWorker {
 		const poison = { kind, error, attempts: attempt };
 		if (next.action === "skip") this.#router.skip(held, from, poison);
 		else this.#router.poison(held, from, poison);
-		this.#policy.progressed(held.batch.offsets[from] as number);
+		this.#policy.gaveUp(held.batch.offsets[from] as number);
 	}
 
 	async #backOff(delayMs: number): Promise<void> {
@@ -357,7 +357,13 @@ export class PartitionWorker {
 		await this.#slot.end("restart");
 		this.#policy.replaced();
 		this.#parts.listener.restarted(this.#parts.partition, why);
-		this.#queue.requeueUnconfirmed();
+		this.#stateEnded();
+	}
+
+	/** Renewed or gone with its thread: what only the handler's state held has to be handled again, in front of everything else. */
+	#stateEnded(): void {
+		const last = this.#queue.requeueUnconfirmed();
+		if (last !== null) this.#policy.repeated(last);
 	}
 
 	#report(verdict: Verdict): void {
@@ -365,10 +371,4 @@ export class PartitionWorker {
 		const key = run && keyText(this.#router.keyOf(run.held, run.from));
 		this.#reports.tell(verdict, { threadId: this.#slot.threadId, restarts: this.#policy.restarts, key });
 	}
-}
-
-function deathOf(error: unknown): ThreadDeath {
-	if (error instanceof ThreadDiedError) return error.death;
-	const message = error instanceof Error ? error.message : String(error);
-	return { reason: "exception", message, stack: error instanceof Error ? (error.stack ?? null) : null };
 }

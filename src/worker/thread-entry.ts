@@ -83,7 +83,7 @@ async function run(request: ThreadRequest & { type: "run" }): Promise<RunReply> 
 	const { handles } = loaded as LoadedHandler;
 	const results = collector as OutcomeCollector;
 	results.begin(request.from);
-	const renewed = request.renew ? await renew() : { failure: null, terminated: null };
+	const renewed = request.state === "renew" ? await renew() : { failure: null, terminated: null };
 	const { failure, terminated } = renewed;
 	if (failure) return { ok: false, outcome: results.finish(request.from), failed: request.from, failure, terminated, batched: false };
 	const reply = await (handles === "batch" ? runBatch : data.concurrency > 1 ? runOverlapping : runOneByOne)(request, results);
@@ -145,7 +145,7 @@ async function runOverlapping({ batch, from }: ThreadRequest & { type: "run" }, 
 	return { ok: false, outcome, failed: from + first.index, failure: failureIn(first.error), batched: false };
 }
 
-async function runBatch({ batch, from }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
+async function runBatch({ batch, from, state: rule }: ThreadRequest & { type: "run" }, results: OutcomeCollector): Promise<RunReply> {
 	const { handler } = loaded as LoadedHandler;
 	let terminated: HandlerFailure | null = null;
 	const end = await callBatches(from, from + batch.length, results, {
@@ -161,10 +161,12 @@ async function runBatch({ batch, from }: ThreadRequest & { type: "run" }, result
 			terminated ??= renewed.terminated;
 			return renewed.failure;
 		},
+		mayRenew: rule !== "keep",
 		failureIn,
 	});
-	if (end.failure) return { ok: false, outcome: results.finish(end.to), failed: end.to, failure: end.failure, terminated, batched: true };
-	return { ok: true, outcome: results.finish(end.to, end.finished), terminated };
+	const { to, failure, together = 1 } = end;
+	if (failure) return { ok: false, outcome: results.finish(to), failed: to, together, failure, terminated, batched: true };
+	return { ok: true, outcome: results.finish(to, end.finished), terminated };
 }
 
 function failureIn(error: unknown): HandlerFailure {

@@ -2,7 +2,7 @@
 import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { TableLayout } from "../core/rows.ts";
-import type { ExitReason, HandlerFailure, RunReply, StartReply, ThreadProgress } from "./handler-thread.ts";
+import type { ExitReason, HandlerFailure, RunReply, StartReply, StateRule, ThreadProgress } from "./handler-thread.ts";
 
 /** Given to the thread when it is made. */
 export interface ThreadData {
@@ -25,7 +25,7 @@ export interface ThreadData {
 export type ThreadRequest =
 	| { readonly type: "start" }
 	/** `batch` holds just the run; `from` is the index its first message has in the whole batch. */
-	| { readonly type: "run"; readonly batch: PackedBatch; readonly from: number; readonly renew: boolean }
+	| { readonly type: "run"; readonly batch: PackedBatch; readonly from: number; readonly state: StateRule }
 	| { readonly type: "terminate"; readonly reason: ExitReason };
 
 /** The answers, by request. */

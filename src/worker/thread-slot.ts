@@ -76,10 +76,11 @@ export class ThreadSlot {
 		return null;
 	}
 
-	/** Hands a run to the handler; only while `ready`. */
-	async run({ held, from, to }: Run): Promise<RunReply> {
+	/** Hands a run to the handler; only while `ready`. `keepState`: it holds messages that are not finished. */
+	async run({ held, from, to }: Run, keepState: boolean): Promise<RunReply> {
 		const thread = this.#thread as HandlerThread;
-		const reply = await this.#withDeadline(thread, thread.run(held.batch, from, to, this.#stale));
+		const rule = this.#stale ? "renew" : keepState ? "keep" : "free";
+		const reply = await this.#withDeadline(thread, thread.run(held.batch, from, to, rule));
 		this.#stale = false;
 		if (reply.terminated) this.#parts.terminateFailed(reply.terminated);
 		return reply;

@@ -66,8 +66,8 @@ export interface WorkerParts {
 	readonly listener: WorkerListener;
 	/** The message at `offset` is finished: durable, without rows, dead-lettered or skipped. */
 	readonly finished: (offset: number) => void;
-	/** How many messages may be unfinished here; more that a handler leaves open by `finishedTo` is a crash. */
-	readonly queueShare: () => number;
+	/** True where no more messages come before some are finished. That a handler then leaves all it has open by `finishedTo` is a crash. */
+	readonly isFull: () => boolean;
 }
 
 /** What a worker is doing. */

@@ -19,6 +19,7 @@ import {
 	type HandlerThreadFactory,
 	type RunReply,
 	type StartReply,
+	type StateRule,
 	type ThreadDeath,
 	ThreadDiedError,
 	type ThreadProgress,
@@ -130,9 +131,9 @@ class WorkerThread implements HandlerThread {
 		return explainLoadFailure(this.#module, { ...failure, kind: "load" });
 	}
 
-	run(batch: PackedBatch, from: number, to: number, renew: boolean): Promise<RunReply> {
+	run(batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply> {
 		const part = sliceBatch(batch, from, to);
-		return this.#ask({ type: "run", batch: part, from, renew }, [part.bytes.buffer]) as Promise<RunReply>;
+		return this.#ask({ type: "run", batch: part, from, state }, [part.bytes.buffer]) as Promise<RunReply>;
 	}
 
 	async terminate(reason: ExitReason): Promise<HandlerFailure | null> {

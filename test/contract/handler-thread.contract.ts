@@ -87,7 +87,7 @@ export function threadLifeContract(name: string, open: OpenThread): void {
 		it("ends by a kill that rejects the call that waits, with the death that was given", async () => {
 			await using scene = await open("ok");
 			await scene.settled(scene.thread.start());
-			const run = deathOf(scene.thread.run(batchOf(scene, ["hang"]), 0, 1, false));
+			const run = deathOf(scene.thread.run(batchOf(scene, ["hang"]), 0, 1, "free"));
 			await scene.settled(scene.thread.kill(timeout));
 			expect(await scene.settled(run)).toEqual(timeout);
 		});
@@ -105,8 +105,8 @@ export function threadLifeContract(name: string, open: OpenThread): void {
 			await scene.settled(scene.thread.kill(timeout));
 			await scene.settled(scene.thread.kill({ reason: "exit", message: "again", stack: null }));
 			const batch = batchOf(scene, ["row"]);
-			expect(await scene.settled(deathOf(scene.thread.run(batch, 0, 1, false)))).toEqual(timeout);
-			expect(await scene.settled(deathOf(scene.thread.run(batch, 0, 1, true)))).toEqual(timeout);
+			expect(await scene.settled(deathOf(scene.thread.run(batch, 0, 1, "free")))).toEqual(timeout);
+			expect(await scene.settled(deathOf(scene.thread.run(batch, 0, 1, "renew")))).toEqual(timeout);
 			expect(await scene.settled(deathOf(scene.thread.terminate("failed")))).toEqual(timeout);
 			expect(await scene.settled(deathOf(scene.thread.start()))).toEqual(timeout);
 		});
@@ -130,7 +130,7 @@ export function threadLifeContract(name: string, open: OpenThread): void {
 			await scene.dieIdle();
 			await scene.until("the death", () => told.length > 0);
 			expect(told).toMatchObject([{ reason: "exception" }]);
-			expect(await scene.settled(deathOf(scene.thread.run(batchOf(scene, ["row"]), 0, 1, false)))).toEqual(told[0]);
+			expect(await scene.settled(deathOf(scene.thread.run(batchOf(scene, ["row"]), 0, 1, "free")))).toEqual(told[0]);
 			expect(told.length).toBe(1);
 		});
 	});
@@ -143,7 +143,7 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 			const scene = await open("ok");
 			expect(await scene.settled(scene.thread.start())).toMatchObject({ ok: true });
 			const run = (ways: readonly Way[], from = 0, to = ways.length, renew = false) =>
-				scene.settled(scene.thread.run(batchOf(scene, ways), from, to, renew));
+				scene.settled(scene.thread.run(batchOf(scene, ways), from, to, renew ? "renew" : "free"));
 			return { ...scene, run, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
 		};
 
@@ -178,7 +178,7 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 				[3, 4],
 				[1, 3],
 			] as const) {
-				const { outcome } = await scene.settled(scene.thread.run(batch, from, to, false));
+				const { outcome } = await scene.settled(scene.thread.run(batch, from, to, "free"));
 				expect([outcome.from, outcome.to, outcome.counts.row]).toEqual([from, to, to - from]);
 				expect(Array.from(outcome.blocks[0]?.messages ?? [])).toEqual(Array.from({ length: to - from }, (_, index) => from + index));
 				expect(outcome.blocks[0]?.ids[0]).toBe(`k${from}`);
@@ -225,7 +225,7 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 			const between = scene.thread.progress();
 			expect(between).toMatchObject({ phase: "idle", running: 0 });
 			expect(between.calls).toBeGreaterThan(idle.calls);
-			const run = deathOf(scene.thread.run(batchOf(scene, ["row", "row", "row", "hang"]), 1, 4, false));
+			const run = deathOf(scene.thread.run(batchOf(scene, ["row", "row", "row", "hang"]), 1, 4, "free"));
 			const isHanging = () => scene.thread.progress().message === 3 && scene.thread.progress().running === 1;
 			await scene.until("the message that hangs", isHanging);
 			const hanging = scene.thread.progress();
@@ -241,7 +241,7 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 			await using scene = await openStarted();
 			let isToldIdle = false;
 			scene.thread.onIdleDeath(() => (isToldIdle = true));
-			const death = await scene.settled(deathOf(scene.thread.run(batchOf(scene, ["row", "row", "die", "row"]), 1, 4, false)));
+			const death = await scene.settled(deathOf(scene.thread.run(batchOf(scene, ["row", "row", "die", "row"]), 1, 4, "free")));
 			expect(death.reason).toBe("exception");
 			expect(scene.thread.progress()).toMatchObject({ phase: "handle", message: 2, running: 1 });
 			expect(await scene.settled(deathOf(scene.thread.terminate("failed")))).toEqual(death);

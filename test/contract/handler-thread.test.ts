@@ -42,7 +42,7 @@ const sources: Record<Start, string> = {
 async function openReal(start: Start): Promise<ThreadScene> {
 	const real = await threadFor(sources[start], { tables });
 	const { thread } = real;
-	const hand = (way: string) => thread.run(packMessages([received(0, { value: JSON.stringify({ way }) })]), 0, 1, false);
+	const hand = (way: string) => thread.run(packMessages([received(0, { value: JSON.stringify({ way }) })]), 0, 1, "free");
 	return {
 		thread,
 		announce: () => {},
@@ -56,7 +56,7 @@ async function openReal(start: Start): Promise<ThreadScene> {
 
 async function openSimulated(start: Start): Promise<ThreadScene> {
 	const world = new World(1);
-	const faults: ThreadFaults = { loadFails: 0, initFails: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, messageMs: 10 };
+	const faults: ThreadFaults = { loadFails: 0, initFails: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, keeps: 0, messageMs: 10 };
 	if (start === "load fails") faults.loadFails = 1;
 	if (start === "init fails") faults.initFails = 1;
 	const waysByOffset = new Map<number, Way>();
@@ -67,7 +67,7 @@ async function openSimulated(start: Start): Promise<ThreadScene> {
 		faults.dies = way === "die" ? 1 : 0;
 	};
 	const thread: HandlerThread = new SimThread(
-		{ process: new SimProcess(world, "daemon"), faults, tables, handed },
+		{ process: new SimProcess(world, "daemon"), faults, tables, handed, flushed: null },
 		{ topic: "t", partition: 2 },
 	);
 	const until = async (what: string, holds: () => boolean) => {
@@ -90,7 +90,7 @@ async function openSimulated(start: Start): Promise<ThreadScene> {
 		},
 		async dieIdle() {
 			faults.diesIdle = 1;
-			await settled(thread.run(packMessages([received(0, { value: '{"way":"none"}' })]), 0, 1, false));
+			await settled(thread.run(packMessages([received(0, { value: '{"way":"none"}' })]), 0, 1, "free"));
 		},
 		until,
 		settled,

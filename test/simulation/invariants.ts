@@ -5,7 +5,7 @@
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
 import { BAD, type SimRow, type SimServer } from "./database.ts";
 import type { LogRecord, SimClient, SimKafka } from "./kafka.ts";
-import { handle } from "./thread.ts";
+import { handle, type Kept } from "./thread.ts";
 import type { World } from "./world.ts";
 
 /** How versions are compared. */
@@ -35,6 +35,8 @@ export class Invariants {
 	/** True where offsets in the database decide, and Kafka's only follow. */
 	readonly #inDatabase: boolean;
 	readonly #letters = new Set<string>();
+	/** What left a handler's state; null where handlers keep nothing. */
+	readonly #flushed: Set<string> | null;
 	readonly #handings = new Map<string, Map<number, Handing>>();
 	readonly #handled = new Map<string, number>();
 	/** Where a partition was begun for the first time: everything from there on has to arrive. */
@@ -42,11 +44,12 @@ export class Invariants {
 	/** Ids of logs that were deleted: what became of them nobody can say. */
 	readonly #tainted = new Set<string>();
 
-	constructor(world: World, parts: { strategy: Strategy; calm: boolean; inDatabase: boolean }) {
+	constructor(world: World, parts: { strategy: Strategy; calm: boolean; inDatabase: boolean; keeps: boolean }) {
 		this.#world = world;
 		this.#strategy = parts.strategy;
 		this.#calm = parts.calm;
 		this.#inDatabase = parts.inDatabase;
+		this.#flushed = parts.keeps ? new Set() : null;
 	}
 
 	/** The committed offset that decides. */
@@ -73,6 +76,10 @@ export class Invariants {
 
 	letterStored({ partition, offset, timestamp, key }: DeadLetter): void {
 		this.#letters.add(letterName(partition, { offset, timestamp, key: key?.toString() ?? "" }));
+	}
+
+	flushed(partition: number, messages: readonly Kept[]): void {
+		for (const message of messages) this.#flushed?.add(letterName(partition, { ...message, key: message.key?.toString() ?? "" }));
 	}
 
 	assigned(client: SimClient, partition: number, offset: number): void {
@@ -152,6 +159,7 @@ export class Invariants {
 
 	#isSettled(partition: number, record: LogRecord): boolean {
 		if (this.#letters.has(letterName(partition, record))) return true;
+		if (this.#flushed?.has(letterName(partition, record)) === false) return false;
 		const outcome = outcomeOf(record);
 		if (outcome === null) return true;
 		if (outcome === "lettered") return false;

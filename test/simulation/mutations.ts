@@ -133,4 +133,25 @@ export const mutations: readonly Mutation[] = [
 			},
 		],
 	},
+	{
+		what: "a new state is not handed what the old one held",
+		edits: [
+			{
+				file: "src/worker/partition-worker.ts",
+				from: `this.#slot.needsRenewal();
+		this.#stateEnded();`,
+				to: "this.#slot.needsRenewal();",
+			},
+		],
+	},
+	{
+		what: "a thread renews a state that holds messages on its way to the offender",
+		edits: [
+			{
+				file: "src/worker/batch-calls.ts",
+				from: "if (to - from === 1 || !calls.mayRenew)",
+				to: "if (to - from === 1)",
+			},
+		],
+	},
 ];

@@ -1,21 +1,23 @@
 /**
  * Threads, simulated: the handler is a function of the message alone, what crosses the boundary is made by the real collector, and calls
- * take their time, throw, hang, or take the thread with them.
+ * take their time, throw, hang, or take the thread with them. Or it takes batches, notes each message in its state, and flushes them later.
  */
 import type { TopicPartition } from "../../src/core/message.ts";
 import type { PackedBatch } from "../../src/core/packed-batch.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
+import { callBatches } from "../../src/worker/batch-calls.ts";
 import {
 	type HandlerFailure,
 	type HandlerThread,
 	type RunReply,
 	type StartReply,
+	type StateRule,
 	type ThreadDeath,
 	ThreadDiedError,
 	type ThreadProgress,
 } from "../../src/worker/handler-thread.ts";
 import { OutcomeCollector } from "../../src/worker/outcome-collector.ts";
-import { messageAt } from "../../src/worker/thread-codec.ts";
+import { messageAt, type UnpackedMessage } from "../../src/worker/thread-codec.ts";
 import type { SimProcess } from "./world.ts";
 
 /** Chances per call. */
@@ -30,6 +32,8 @@ export interface ThreadFaults {
 	hangs: number;
 	/** It dies while nothing runs. */
 	diesIdle: number;
+	/** A handler that flushes doesn't, or not all. */
+	keeps: number;
 	/** Longest time a message takes, ms. */
 	messageMs: number;
 }
@@ -44,12 +48,16 @@ export function handle(key: string, value: string | null): unknown {
 	return { id: key, fields };
 }
 
-/** What threads are made with. `handed` is told each message that reaches the handler. */
+/** A message that a state holds. */
+export type Kept = Pick<UnpackedMessage, "offset" | "timestamp" | "key">;
+
+/** What threads are made with. `handed` is told each message that reaches the handler, `flushed` (null: it keeps none) what left its state. */
 export interface SimThreadParts {
 	readonly process: SimProcess;
 	readonly faults: ThreadFaults;
 	readonly tables: readonly TableLayout[];
 	readonly handed: (partition: number, offset: number) => void;
+	readonly flushed: ((partition: number, messages: readonly Kept[]) => void) | null;
 }
 
 const START_MS = 20;
@@ -60,6 +68,7 @@ export class SimThread implements HandlerThread {
 	readonly #parts: SimThreadParts;
 	readonly #partition: TopicPartition;
 	readonly #collector: OutcomeCollector;
+	#state: Kept[] = [];
 	#progress: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
 	#death: ThreadDeath | null = null;
 	#reject: ((error: Error) => void) | null = null;
@@ -83,40 +92,82 @@ export class SimThread implements HandlerThread {
 		return this.#answer({ ok: true, handles: "message" });
 	}
 
-	async run(batch: PackedBatch, from: number, to: number, renew: boolean): Promise<RunReply> {
-		const { process, faults, handed } = this.#parts;
+	async run(batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply> {
+		const { process, faults, flushed } = this.#parts;
 		const { world } = process;
 		if (this.#death) throw new ThreadDiedError(this.#death);
 		this.#collector.begin(from);
-		if (renew) {
-			this.#enter("init");
-			await this.#pass(world.random() * START_MS);
-			if (world.chance(faults.initFails)) {
-				const outcome = this.#collector.finish(from);
-				return this.#answer({ ok: false, outcome, failed: from, failure: failureOf("init"), batched: false });
-			}
-		}
+		const failure = state === "renew" ? await this.#renew() : null;
+		if (failure) return this.#answer({ ok: false, outcome: this.#collector.finish(from), failed: from, failure, batched: false });
+		const reply = flushed ? await this.#runBatch(batch, from, to, state) : await this.#runOneByOne(batch, from, to);
+		if (reply.ok && world.chance(faults.diesIdle)) world.after(world.random() * 100, () => process.enter(() => this.#dieIdle()));
+		return this.#answer(reply);
+	}
+
+	async #renew(): Promise<HandlerFailure | null> {
+		const { process, faults } = this.#parts;
+		this.#state = [];
+		this.#enter("init");
+		await this.#pass(process.world.random() * START_MS);
+		return process.world.chance(faults.initFails) ? failureOf("init") : null;
+	}
+
+	async #runOneByOne(batch: PackedBatch, from: number, to: number): Promise<RunReply> {
 		for (let index = from; index < to; index++) {
-			const { offset, key, value } = messageAt(batch, index);
-			const startedAt = world.now;
+			const startedAt = this.#parts.process.world.now;
 			this.#enter("handle", index, 1);
-			handed(this.#partition.partition, offset);
-			if (world.chance(faults.hangs)) await this.#pass(Number.POSITIVE_INFINITY);
-			// Time passes now and then: a batch is handled in a breath, or is caught in the middle.
-			if (world.chance(0.2)) await this.#pass(world.random() * faults.messageMs);
-			if (world.chance(faults.dies)) await this.kill({ reason: "exception", message: "by chance", stack: null });
-			if (this.#death) throw new ThreadDiedError(this.#death);
 			try {
-				if (world.chance(faults.throws)) throw new Error("by chance");
-				this.#collector.add(index, handle(key?.toString() ?? "", value?.toString() ?? null));
-				this.#collector.timed(world.now - startedAt);
+				this.#collector.add(index, await this.#handle(messageAt(batch, index)));
+				this.#collector.timed(this.#parts.process.world.now - startedAt);
 			} catch (error) {
-				const failure: HandlerFailure = { kind: "exception", name: "Error", message: (error as Error).message, stack: null };
-				return this.#answer({ ok: false, outcome: this.#collector.finish(index), failed: index, failure, batched: false });
+				if (this.#death) throw error;
+				return { ok: false, outcome: this.#collector.finish(index), failed: index, failure: exceptionOf(error), batched: false };
 			}
 		}
-		if (world.chance(faults.diesIdle)) world.after(world.random() * 100, () => process.enter(() => this.#dieIdle()));
-		return this.#answer({ ok: true, outcome: this.#collector.finish(to) });
+		return { ok: true, outcome: this.#collector.finish(to) };
+	}
+
+	async #runBatch(batch: PackedBatch, from: number, to: number, rule: StateRule): Promise<RunReply> {
+		const end = await callBatches(from, to, this.#collector, {
+			call: (first, last) => this.#handleMessages(batch, first, last),
+			renew: () => this.#renew(),
+			mayRenew: rule !== "keep",
+			failureIn: exceptionOf,
+		});
+		const outcome = this.#collector.finish(end.to, end.finished);
+		if (!end.failure) return { ok: true, outcome };
+		return { ok: false, outcome, failed: end.to, together: end.together ?? 1, failure: end.failure, batched: true };
+	}
+
+	async #handleMessages(batch: PackedBatch, from: number, to: number): Promise<unknown> {
+		const { process, faults, flushed } = this.#parts;
+		const state = this.#state;
+		const outcomes: unknown[] = [];
+		this.#enter("handle", from, to - from);
+		for (let index = from; index < to; index++) {
+			const message = messageAt(batch, index);
+			outcomes.push(await this.#handle(message));
+			state.push(message);
+		}
+		if (process.world.chance(faults.keeps)) return { outcomes, finishedTo: null };
+		const kept = process.world.chance(faults.keeps) ? process.world.between(0, state.length) : 0;
+		const flushing = state.splice(0, state.length - kept);
+		flushed?.(this.#partition.partition, flushing);
+		return { outcomes, finishedTo: flushing.at(-1)?.offset ?? null };
+	}
+
+	/** What the handler makes of one message, if it gets that far. */
+	async #handle({ offset, key, value }: UnpackedMessage): Promise<unknown> {
+		const { process, faults, handed } = this.#parts;
+		const { world } = process;
+		handed(this.#partition.partition, offset);
+		if (world.chance(faults.hangs)) await this.#pass(Number.POSITIVE_INFINITY);
+		// Time passes now and then: a batch is handled in a breath, or is caught in the middle.
+		if (world.chance(0.2)) await this.#pass(world.random() * faults.messageMs);
+		if (world.chance(faults.dies)) await this.kill({ reason: "exception", message: "by chance", stack: null });
+		if (this.#death) throw new ThreadDiedError(this.#death);
+		if (world.chance(faults.throws)) throw new Error("by chance");
+		return handle(key?.toString() ?? "", value?.toString() ?? null);
 	}
 
 	async terminate(): Promise<HandlerFailure | null> {
@@ -166,6 +217,10 @@ export class SimThread implements HandlerThread {
 			if (Number.isFinite(ms)) this.#parts.process.after(ms, () => settled(resolve));
 		});
 	}
+}
+
+function exceptionOf(error: unknown): HandlerFailure {
+	return { kind: "exception", name: "Error", message: (error as Error).message, stack: null };
 }
 
 function failureOf(kind: "load" | "init"): HandlerFailure {

@@ -10,6 +10,7 @@ import {
 	type HandlerThread,
 	type RunReply,
 	type StartReply,
+	type StateRule,
 	type ThreadDeath,
 	ThreadDiedError,
 	type ThreadProgress,
@@ -39,8 +40,8 @@ export class FakeThread implements HandlerThread {
 		return this.#call("start");
 	}
 
-	run(batch: PackedBatch, from: number, to: number, renew: boolean): Promise<RunReply> {
-		if (renew) this.calls.push("renew");
+	run(batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply> {
+		if (state !== "free") this.calls.push(state);
 		return this.#call("run", Array.from(batch.offsets.subarray(from, to)), from, to);
 	}
 
@@ -93,6 +94,15 @@ export class FakeThread implements HandlerThread {
 			failure: failure("exception", message),
 		};
 		call.resolve(reply as never);
+	}
+
+	/** The handler threw with all messages of the run, and the thread may not renew its state to halve them. */
+	threwTogether(message = "boom"): void {
+		const call = this.#take();
+		if (!call) return;
+		const { from, to } = call;
+		const reply = { ok: false, outcome: nothing(from, from), failed: from, together: to - from, batched: true };
+		call.resolve({ ...reply, failure: failure("exception", message) } as never);
 	}
 
 	/** Calls overlapped: the one at index `at` threw, `unhandled` (it included) are left, everything else was handled. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Header, ReceivedMessage, TopicPartition } from "../../src/core/message.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import type { PrintedLine } from "../../src/worker/handler-output.ts";
-import type { HandlerThread } from "../../src/worker/handler-thread.ts";
+import type { HandlerThread, StateRule } from "../../src/worker/handler-thread.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import { createHandlerThreadFactory } from "../../src/worker/worker-thread.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -82,7 +82,7 @@ export function received(
 	return { topic: "orders", partition: 2, offset, timestamp: 1_000 + offset, key: bytes(key), value: bytes(value), headers };
 }
 
-/** Hands messages over in one run, with a new state where `renew` says so. */
-export async function runAll(thread: HandlerThread, messages: readonly ReceivedMessage[], renew = false) {
-	return await thread.run(packMessages(messages), 0, messages.length, renew);
+/** Hands messages over in one run. */
+export async function runAll(thread: HandlerThread, messages: readonly ReceivedMessage[], state: StateRule = "free") {
+	return await thread.run(packMessages(messages), 0, messages.length, state);
 }

@@ -104,7 +104,7 @@ export async function realWorkers({ source, maxRestarts = 10, ...settings }: Rea
 			clock: systemClock,
 			random: () => 0.5,
 			finished: (offset) => finished.push(offset),
-			queueShare: () => 10_000,
+			isFull: () => false,
 			listener: {
 				started: () => log.push("started"),
 				handled: (_, outcome) => warnings.push(...outcome.warnings),

@@ -6,7 +6,7 @@ import type { CrashReport } from "../../src/worker/crash-report.ts";
 import { PartitionWorker } from "../../src/worker/partition-worker.ts";
 import type { RowSubmission } from "../../src/worker/ports.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
-import type { WorkerSettings } from "../../src/worker/worker-parts.ts";
+import type { WorkerParts, WorkerSettings } from "../../src/worker/worker-parts.ts";
 import { FakeThread } from "./fake-thread.ts";
 import { ManualClock, settle } from "./manual-clock.ts";
 
@@ -27,7 +27,6 @@ const defaults: WorkerSettings = {
 
 export interface HarnessOptions extends Partial<WorkerSettings> {
 	readonly maxRestarts?: number;
-	readonly queueShare?: number;
 }
 
 /** See the file's header. */
@@ -42,11 +41,15 @@ export class WorkerHarness {
 	/** Resolves what `store` of a dead letter waits for; by default it is durable at once. */
 	storeLetter: () => Promise<void> = () => Promise.resolve();
 	flushes = 0;
+	/** No more messages come. */
+	full = false;
 	readonly worker: PartitionWorker;
+	/** What the worker is made of. */
+	readonly parts: WorkerParts;
 	#nextOffset = 0;
 
-	constructor({ maxRestarts = 3, queueShare = 1_000, ...settings }: HarnessOptions = {}) {
-		this.worker = new PartitionWorker({
+	constructor({ maxRestarts = 3, ...settings }: HarnessOptions = {}) {
+		this.parts = {
 			partition,
 			settings: { ...defaults, ...settings },
 			createThread: () => {
@@ -65,7 +68,7 @@ export class WorkerHarness {
 			clock: this.clock,
 			random: () => 0,
 			finished: (offset) => this.finished.push(offset),
-			queueShare: () => queueShare,
+			isFull: () => this.full,
 			listener: {
 				started: () => this.events.push("started"),
 				handled: () => {},
@@ -78,7 +81,8 @@ export class WorkerHarness {
 				skipped: (_, offset) => this.events.push(`skipped ${offset}`),
 				stopRequested: (_, reason) => this.events.push(`stop ${reason}`),
 			},
-		});
+		};
+		this.worker = new PartitionWorker(this.parts);
 	}
 
 	/** The newest thread. */

@@ -53,7 +53,7 @@ describe("loading a handler", () => {
 			export const handleMessage = () => ({ id: "1", fields: { doc: log } });`;
 		await using real = await threadFor(source);
 		await real.thread.start();
-		const reply = await runAll(real.thread, [received(0)], true);
+		const reply = await runAll(real.thread, [received(0)], "renew");
 		expect(JSON.parse(reply.outcome.blocks[0]?.columns[2]?.[0] ?? "")).toEqual(["init", "terminate failed 1", "init"]);
 		expect(await real.thread.terminate("shutdown")).toBeNull();
 	});

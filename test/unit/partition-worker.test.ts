@@ -347,13 +347,6 @@ describe("finishedTo", () => {
 		await h.act(() => h.submissions[1]?.settled(0));
 		expect(h.finished).toEqual([0]);
 	});
-
-	it("crashes the worker when unfinished messages fill the queue", async () => {
-		const h = new WorkerHarness({ queueShare: 2 });
-		await h.running(2);
-		await h.act(() => h.thread.handled({ finishedTo: null }));
-		expect(h.crashes.at(-1)?.error.message).toContain("left 2 messages unfinished by finishedTo");
-	});
 });
 
 describe("a drain", () => {
