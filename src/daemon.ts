@@ -15,10 +15,12 @@
  * States: starting -> running -> draining -> stopped. A stop is always the same walk: take no more, drain, flush, commit, leave, end
  * threads, close the database, close HTTP last.
  */
+
 import type { Config } from "./config/config.ts";
 import { tableLayouts } from "./config/table-layouts.ts";
 import type { Clock } from "./core/clock.ts";
 import { type ExitCode, exitCodes, messageOf } from "./core/errors.ts";
+import { lifetime } from "./core/lifetime.ts";
 import { partitionName } from "./core/message.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
@@ -75,7 +77,7 @@ export class Daemon {
 	readonly stallDetector: StallDetector;
 	readonly #observer: DaemonObserver;
 	readonly #ready: ReturnType<typeof observeReadiness>;
-	readonly #stopping = new AbortController();
+	readonly #stopping = lifetime();
 	#state: DaemonState = "starting";
 	#http: HttpServer | null = null;
 	#watcher: HandlerWatcher | null = null;

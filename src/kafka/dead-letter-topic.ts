@@ -5,12 +5,14 @@
  *
  * A side way of a message's way (README).
  */
+
 import { EventEmitter } from "eventemitter3";
 import type { Config } from "../config/config.ts";
 import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, DeadLetterEvents, DeadLetterTarget } from "../core/dead-letter.ts";
 import { messageOf, PocKaffeError } from "../core/errors.ts";
+import { lifetime } from "../core/lifetime.ts";
 import { isTopicMeant, partitionName } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import { type LetterOrigin, letterHeaders } from "./dead-letter-record.ts";
@@ -41,7 +43,7 @@ interface Connection {
 /** See the file's header. */
 export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTopicParts;
-	readonly #ended = new AbortController();
+	readonly #ended = lifetime();
 	#connection: Promise<Connection> | null = null;
 	/** Letters whose last try failed. */
 	readonly #failing = new Set<DeadLetter>();

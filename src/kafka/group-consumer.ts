@@ -8,11 +8,13 @@
  *
  * Step 1 of a message's way (README).
  */
+
 import { EventEmitter } from "eventemitter3";
 import type { Config } from "../config/config.ts";
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
+import { lifetime } from "../core/lifetime.ts";
 import { isTopicMeant, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { Assignment, type StartFailedFact } from "./assignment.ts";
 import { explainUnreachable } from "./connect.ts";
@@ -75,7 +77,7 @@ const FATAL_CODES: readonly number[] = [kafkaErrors.fatal, kafkaErrors.groupAuth
 export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #parts: GroupConsumerParts;
 	readonly #firstStart = new FirstStart();
-	readonly #stopped = new AbortController();
+	readonly #stopped = lifetime();
 	readonly #ends: TopicPartitionOffset[] = [];
 	readonly #session: SessionWatch;
 	#client: GroupClient | null = null;

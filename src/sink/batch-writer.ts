@@ -4,9 +4,11 @@
  *
  * Step 7 of a message's way (README).
  */
+
 import { EventEmitter } from "eventemitter3";
 import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
+import { lifetime } from "../core/lifetime.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { Random } from "../core/random.ts";
@@ -73,7 +75,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #parts: WriterParts;
 	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
 	readonly #troubles = new LaneTroubles();
-	readonly #ended = new AbortController();
+	readonly #ended = lifetime();
 	#inFlight = 0;
 	#lastError: LastError | null = null;
 

@@ -4,10 +4,12 @@
  *
  * A side way of a message's way (README).
  */
+
 import { EventEmitter } from "eventemitter3";
 import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { type DeadLetter, type DeadLetterEvents, type DeadLetterTarget, letterName, storableText } from "../core/dead-letter.ts";
+import { lifetime } from "../core/lifetime.ts";
 import { partitionName } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { Database } from "./database.ts";
@@ -44,7 +46,7 @@ interface Waiting {
 export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTableParts;
 	readonly #statement: string;
-	readonly #ended = new AbortController();
+	readonly #ended = lifetime();
 	#waiting: Waiting[] = [];
 	#storing = false;
 	#blocked = false;

@@ -4,8 +4,10 @@
  *
  * Step 6 of a message's way (README).
  */
+
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter } from "../core/dead-letter.ts";
+import { lifetime } from "../core/lifetime.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { RowBlock, RowFault } from "../core/rows.ts";
 import { Breaker, type BreakerLimits } from "./breaker.ts";
@@ -46,7 +48,7 @@ export class OutcomeRouter {
 	readonly #breaker: Breaker;
 	/** Messages that finished without a letter and of which the breaker was not told yet. */
 	#passed = 0;
-	readonly #ended = new AbortController();
+	readonly #ended = lifetime();
 
 	/** `moved` is called whenever a message was finished. */
 	constructor(parts: RouterParts, queue: MessageQueue, moved: () => void) {
