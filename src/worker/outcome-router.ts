@@ -116,11 +116,15 @@ export class OutcomeRouter {
 
 	#submission(held: HeldBatch, blocks: readonly RowBlock[]): RowSubmission {
 		const { topic, partition } = this.#parts.partition;
+		const { signal } = this.#ended;
 		return {
 			topic,
 			partition,
 			batch: held.batch,
 			blocks,
+			get released() {
+				return signal.aborted;
+			},
 			settled: (message) => this.#close(held, message),
 			refused: (message, fault) => {
 				this.#letter(held, message, refusal(fault));
