@@ -3,10 +3,10 @@
  * versions and contents, and answers only with what differs. Changes nothing.
  */
 import type { TopicPartition } from "../core/message.ts";
-import type { TableLayout } from "../core/rows.ts";
+import type { ColumnLayout, TableLayout } from "../core/rows.ts";
 import type { Database, DatabaseRow } from "./database.ts";
 import { type Candidates, compareIds, type ExpectedRow, type ExpectedRows } from "./expected-rows.ts";
-import { rowParameters, rowsParameter, tuple, versionColumns } from "./row-parameters.ts";
+import { maxCharacters, rowParameters, rowsParameter, tuple, versionColumns } from "./row-parameters.ts";
 import { problemOf } from "./sql-faults.ts";
 import { quoted, quotedTable } from "./sql-names.ts";
 
@@ -157,6 +157,7 @@ class Comparison {
 	}
 
 	#mismatchOf(row: DatabaseRow): Mismatch {
+		if (row.too_long === true) return { order: "unwritable", columns: [], stored: null, sqlstate: "22001" };
 		if (row.found !== true) return { order: "absent", columns: [], stored: null, sqlstate: null };
 		const names = [...this.#layout.columns.map(({ name }) => name), "deleted"];
 		const columns = names.filter((_, index) => String(row.differs)[index] === "1");
@@ -196,18 +197,35 @@ function comparisonStatement(layout: TableLayout): string {
 			? `t.${quoted(layout.version.column)} is null and n.${quoted(layout.version.column)} is not null`
 			: "false";
 	const order = `case when ${field} or (${tuple(stored, "t")}) < (${tuple(stored, "n")}) then -1 when (${tuple(stored, "t")}) > (${tuple(stored, "n")}) then 1 else 0 end`;
-	const differs = [
-		...layout.columns.map(({ name, type }) => {
-			// There is no equality for json.
-			const cast = type === "json" ? "::text" : "";
-			return `t.${quoted(name)}${cast} is distinct from n.${quoted(name)}${cast}`;
-		}),
-		"t.deleted is distinct from n.deleted",
-	].map((difference) => `case when ${difference} then '1' else '0' end`);
+	const differs = [...layout.columns.map(differenceIn), "t.deleted is distinct from n.deleted"].map(
+		(difference) => `case when ${difference} then '1' else '0' end`,
+	);
+	const refused = layout.columns.filter(({ type }) => isBounded(type)).map(isRefused);
 	return `select * from (
-  select n.${id}::text as id, t.${id} is not null as found, ${order} as position, ${differs.join(" || ")} as differs, ${originColumns(layout)}
+  select n.${id}::text as id, ${refused.join(" or ") || "false"} as too_long, t.${id} is not null as found, ${order} as position, ${differs.join(" || ")} as differs,
+         ${originColumns(layout)}
   from ${rowsParameter(layout)} n left join ${quotedTable(layout.name)} t on t.${id} = n.${id}
-) compared where not found or position <> 0 or differs like '%1%'`;
+) compared where too_long or not found or position <> 0 or differs like '%1%'`;
+}
+
+function differenceIn({ name, type }: ColumnLayout): string {
+	const [stored, expected] = [`t.${quoted(name)}`, `n.${quoted(name)}`];
+	// There is no equality for json.
+	if (type === "json") return `${stored}::text is distinct from ${expected}::text`;
+	// An assignment takes the spaces off that are too many.
+	if (isBounded(type)) return `${stored} is distinct from ${expected}::${type} and ${stored}::text is distinct from ${expected}`;
+	return `${stored} is distinct from ${expected}`;
+}
+
+function isBounded(type: string): boolean {
+	return Number.isFinite(maxCharacters(type) ?? Number.POSITIVE_INFINITY);
+}
+
+/** Whether the column takes no such text: more than spaces is beyond its length. Where it is there all the same the column is wider than configured. */
+function isRefused({ name, type }: ColumnLayout): string {
+	const [stored, expected] = [`t.${quoted(name)}`, `n.${quoted(name)}`];
+	const isCut = `rtrim(${expected}, ' ') <> rtrim(${expected}::${type}::text, ' ')`;
+	return `coalesce(${isCut}, false) and rtrim(${stored}::text, ' ') is distinct from rtrim(${expected}, ' ')`;
 }
 
 function extrasStatement(layout: TableLayout): string {
