@@ -75,11 +75,16 @@ export interface DeadLetterTarget extends EventEmitter<DeadLetterEvents> {
 	dispose(): Promise<void>;
 }
 
+/** A row, by its table and its id. */
+export type RowName = readonly [table: string, id: string];
+
 /** Where a letter's message is, and what it came to. */
 export interface LetterPosition extends TopicPartition {
 	readonly offset: number;
 	readonly reason: string;
 	readonly state: string;
+	/** The rows that were refused, where that is the reason. */
+	readonly rows: readonly RowName[];
 }
 
 /** The letters of one consumer group as people work with them. Calls reject with the database's or Kafka's error. */
@@ -94,6 +99,11 @@ export interface LetterStore extends AsyncDisposable {
 	discard(filter: LetterFilter): Promise<number>;
 	/** Deletes all that match; returns how many. A topic can't: ExitError (usage). */
 	purge(filter: LetterFilter): Promise<number>;
+}
+
+/** The row a letter names, as a list. */
+export function rowsOf(table: string | null, rowId: string | null): RowName[] {
+	return table === null || rowId === null ? [] : [[table, rowId]];
 }
 
 /** A letter's name within its group. */

@@ -63,7 +63,7 @@ export interface GroupConsumerParts {
 	readonly incremental: boolean;
 	/** Where the group's offsets are kept. */
 	readonly offsets: OffsetStore;
-	/** Told of new starts before they are stored; nothing starts until it resolves. */
+	/** Told of starts before new ones are stored; nothing starts until it resolves. */
 	readonly recordStarts: (starts: readonly StartPosition[]) => Promise<void>;
 }
 
@@ -345,7 +345,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	/** New positions are stored before the first message, so that a crash can't choose again. */
 	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
 		const fresh = starts.filter(({ committed }) => committed === null);
-		if (fresh.length > 0) await this.#parts.recordStarts(fresh);
+		await this.#parts.recordStarts(starts);
 		const begun = fresh.length > 0 ? await this.#parts.offsets.begin(fresh) : [];
 		const offsets = new Map(begun.map((each) => [partitionName(each), each.offset]));
 		return starts.map((start) => {

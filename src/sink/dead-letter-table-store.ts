@@ -1,5 +1,5 @@
 /** The dead-letter table as people work with it: which letters there are, one in full, and what has become of them. */
-import { type LetterFilter, type LetterPosition, type LetterStore, type StoredLetter, storableText } from "../core/dead-letter.ts";
+import { type LetterFilter, type LetterPosition, type LetterStore, rowsOf, type StoredLetter, storableText } from "../core/dead-letter.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { Database, DatabaseRow } from "./database.ts";
 import { quotedTable } from "./sql-names.ts";
@@ -29,15 +29,16 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 
 	async unreplayed(): Promise<LetterPosition[]> {
 		const rows = await this.#database.query(
-			`select topic, partition, "offset"::text as "offset", reason, state from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
+			`select topic, partition, "offset"::text as "offset", reason, state, table_name, row_id from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
 			[this.#group],
 		);
-		return rows.map(({ topic, partition, offset, reason, state }) => ({
+		return rows.map(({ topic, partition, offset, reason, state, table_name, row_id }) => ({
 			topic: String(topic),
 			partition: Number(partition),
 			offset: Number(offset),
 			reason: String(reason),
 			state: String(state),
+			rows: rowsOf(table_name as string | null, row_id as string | null),
 		}));
 	}
 
