@@ -5,6 +5,9 @@ import type { Header, TopicPartition } from "./message.ts";
 /** Why a message became a dead letter; the `reason` column. */
 export type DeadLetterReason = "rejected" | "poison" | "timeout" | "row_fault" | "future_timestamp";
 
+/** A row, by its table and its id. */
+export type RowName = readonly [table: string, id: string];
+
 /** A dead letter; its primary key is the consumer group (known to the store) with topic, partition and offset. */
 export interface DeadLetter extends TopicPartition {
 	readonly offset: number;
@@ -20,6 +23,8 @@ export interface DeadLetter extends TopicPartition {
 	readonly sqlstate: string | null;
 	readonly table: string | null;
 	readonly rowId: string | null;
+	/** All rows of the message that were refused so far, where there are several; `table` and `rowId` name the last. */
+	readonly refusedRows: readonly RowName[];
 	/** Attempts made, at least 1. */
 	readonly attempts: number;
 	/** `skipped`: `handler.onPoison: skip` passed it over; kept so that it can be found and accounted for. */
@@ -37,6 +42,7 @@ export interface StoredLetter extends TopicPartition {
 	readonly sqlstate: string | null;
 	readonly table: string | null;
 	readonly rowId: string | null;
+	readonly refusedRows: readonly RowName[];
 	readonly error: string;
 	readonly stack: string | null;
 	readonly attempts: number;
@@ -75,9 +81,6 @@ export interface DeadLetterTarget extends EventEmitter<DeadLetterEvents> {
 	dispose(): Promise<void>;
 }
 
-/** A row, by its table and its id. */
-export type RowName = readonly [table: string, id: string];
-
 /** Where a letter's message is, and what it came to. */
 export interface LetterPosition extends TopicPartition {
 	readonly offset: number;
@@ -101,8 +104,9 @@ export interface LetterStore extends AsyncDisposable {
 	purge(filter: LetterFilter): Promise<number>;
 }
 
-/** The row a letter names, as a list. */
-export function rowsOf(table: string | null, rowId: string | null): RowName[] {
+/** The refused rows of a letter. */
+export function rowsOf({ table, rowId, refusedRows }: Pick<StoredLetter, "table" | "rowId" | "refusedRows">): readonly RowName[] {
+	if (refusedRows.length > 0) return refusedRows;
 	return table === null || rowId === null ? [] : [[table, rowId]];
 }
 

@@ -55,8 +55,8 @@ export class DeadLetterTopicStore implements LetterStore {
 				positions.delete(letterName(record.of));
 				return;
 			}
-			const { topic, partition, offset, reason, state, table, rowId } = record.letter;
-			positions.set(letterName(record.letter), { topic, partition, offset, reason, state, rows: rowsOf(table, rowId) });
+			const { topic, partition, offset, reason, state } = record.letter;
+			positions.set(letterName(record.letter), { topic, partition, offset, reason, state, rows: rowsOf(record.letter) });
 		});
 		return [...positions.values()];
 	}

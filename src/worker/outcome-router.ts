@@ -5,7 +5,7 @@
  * Step 6 of a message's way (README).
  */
 import type { Clock } from "../core/clock.ts";
-import type { DeadLetter } from "../core/dead-letter.ts";
+import type { DeadLetter, RowName } from "../core/dead-letter.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { RowBlock, RowFault } from "../core/rows.ts";
 import { Breaker, type BreakerLimits } from "./breaker.ts";
@@ -35,7 +35,8 @@ interface Poison {
 	readonly attempts: number;
 }
 
-type LetterCause = Pick<DeadLetter, "reason" | "error"> & Partial<Pick<DeadLetter, "stack" | "sqlstate" | "table" | "rowId" | "attempts">>;
+type LetterCause = Pick<DeadLetter, "reason" | "error"> &
+	Partial<Pick<DeadLetter, "stack" | "sqlstate" | "table" | "rowId" | "refusedRows" | "attempts">>;
 
 /** See the file's header. */
 export class OutcomeRouter {
@@ -117,6 +118,7 @@ export class OutcomeRouter {
 	#submission(held: HeldBatch, blocks: readonly RowBlock[]): RowSubmission {
 		const { topic, partition } = this.#parts.partition;
 		const { signal } = this.#ended;
+		const refused = new Map<number, RowName[]>();
 		return {
 			topic,
 			partition,
@@ -127,7 +129,11 @@ export class OutcomeRouter {
 			},
 			settled: (message) => this.#close(held, message),
 			refused: (message, fault) => {
-				this.#letter(held, message, refusal(fault));
+				// A message has one letter. The list is the same for all that are on their way: whichever is stored last has it whole.
+				const rows = refused.get(message) ?? [];
+				refused.set(message, rows);
+				rows.push([fault.table, fault.rowId]);
+				this.#letter(held, message, { ...refusal(fault), refusedRows: rows });
 				this.#close(held, message);
 				if (this.#breaker.reason !== null) this.#moved();
 			},
@@ -194,6 +200,7 @@ export class OutcomeRouter {
 			sqlstate: null,
 			table: null,
 			rowId: null,
+			refusedRows: [],
 			attempts: 1,
 			state,
 			...cause,
