@@ -314,7 +314,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#outlivedAt = Number.NEGATIVE_INFINITY;
 		const starts = await this.#resolveStarts(partitions, rebalance);
 		if (this.#stopped.signal.aborted) this.#client?.unassign(partitions, this.#parts.incremental);
-		if (starts === null || this.#stopped.signal.aborted) return;
+		if (starts === null || this.#stopped.signal.aborted || rebalance !== this.#rebalance) return;
 		this.#client?.assign(starts, this.#parts.incremental);
 		this.#assigned = this.#parts.incremental ? [...this.#assigned, ...partitions] : partitions;
 		this.emit("rebalanced", { kind: "assign", partitions });
