@@ -22,11 +22,10 @@ import { GroupConsumer } from "./kafka/group-consumer.ts";
 import { OffsetCommitter } from "./kafka/offset-committer.ts";
 import { OffsetLedger } from "./kafka/offset-ledger.ts";
 import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "./kafka/offset-store.ts";
-import type { StartPosition } from "./kafka/start-position.ts";
 import type { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
 import { OffsetTable } from "./sink/offset-table.ts";
-import { problemOf } from "./sink/sql-faults.ts";
+import { StartRecorder } from "./sink/start-recorder.ts";
 import { StartTable } from "./sink/start-table.ts";
 import { type ChildSpec, GroupSupervisor, type SupervisorListener } from "./supervisor/group-supervisor.ts";
 import { RestartIntensity } from "./supervisor/restart-intensity.ts";
@@ -70,7 +69,7 @@ export class Delivery {
 	readonly #parts: DeliveryParts;
 	readonly #offsetTable: OffsetTable | null;
 	readonly #offsets: OffsetStore;
-	readonly #starts: StartTable;
+	readonly #starts: StartRecorder;
 
 	constructor(parts: DeliveryParts) {
 		const { config, database, clock, deadLetters } = parts;
@@ -78,7 +77,11 @@ export class Delivery {
 		const { store, table } = config.offsets;
 		const consumerGroup = config.kafka.group;
 		this.#offsetTable = store === "postgres" ? new OffsetTable({ database, table, consumerGroup }) : null;
-		this.#starts = new StartTable({ database, offsetsTable: table, consumerGroup });
+		this.#starts = new StartRecorder({
+			table: new StartTable({ database, offsetsTable: table, consumerGroup }),
+			clock,
+			notRecorded: (message) => parts.listener.startsNotRecorded(message),
+		});
 		this.writer = buildWriter(parts, parts.layouts);
 		this.supervisor = this.#buildSupervisor();
 		this.#offsets = this.#buildOffsetStore();
@@ -89,7 +92,7 @@ export class Delivery {
 			kafka: config.kafka,
 			incremental: isIncremental(config.kafka.protocol),
 			offsets: this.#offsets,
-			recordStarts: (starts) => this.#recordStarts(starts),
+			recordStarts: (starts) => this.#starts.record(starts),
 		});
 		this.committer = new OffsetCommitter({ ledger: this.ledger, store: this.#offsets, clock, intervalMs: config.offsets.commitIntervalMs });
 		// A drain that waits for rows or letters looks again whether they can be written at all.
@@ -117,6 +120,7 @@ export class Delivery {
 	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean }> {
 		const drained = await this.supervisor.shutdown();
 		this.committer.dispose();
+		this.#starts.dispose();
 		const left = await this.consumer.close({ leave });
 		await this.writer.dispose();
 		await this.#parts.deadLetters.dispose();
@@ -183,24 +187,4 @@ export class Delivery {
 			isFull,
 		});
 	}
-
-	/** A database that is away is waited for; one that refuses only costs the record. */
-	async #recordStarts(starts: readonly StartPosition[]): Promise<void> {
-		const chosen = starts.filter(isChosen);
-		const others = starts.filter((start) => !isChosen(start));
-		if (others.length > 0) void this.#starts.forget(others).catch(() => {});
-		if (chosen.length === 0) return;
-		try {
-			await this.#starts.record(chosen);
-		} catch (error) {
-			const { fault, message } = problemOf(error);
-			if (fault === "transient" || fault === "connection") throw error;
-			this.#parts.listener.startsNotRecorded(message);
-		}
-	}
-}
-
-/** Not the log's beginning: somebody wanted it so. */
-function isChosen({ from }: StartPosition): boolean {
-	return from === "latest" || from === "timestamp";
 }

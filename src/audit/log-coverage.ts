@@ -7,8 +7,10 @@ import { partitionName, type TopicPartition } from "../core/message.ts";
 
 /** The piece of a partition that is looked at: offsets `from` (included) to `to` (excluded). */
 export interface CoveredPartition extends TopicPartition {
-	/** Where the group began, 0 where nothing else was recorded. */
+	/** Where the group began. */
 	readonly start: number;
+	/** How that is known. recorded: by its daemon · assumed: it had committed before, and was met there · unknown: nothing says so, taken for 0. */
+	readonly startIs: "recorded" | "assumed" | "unknown";
 	/** First offset that the log still holds. */
 	readonly low: number;
 	/** What the group has committed; null where nothing. */
@@ -19,7 +21,7 @@ export interface CoveredPartition extends TopicPartition {
 
 /**
  * inside: the message is in the log, before the end, and no dead letter · ahead: at or past the end · lettered: a dead letter ·
- * unchecked: the log doesn't hold it (any more), or the group began behind it.
+ * unchecked: the log doesn't hold it (any more), the group began behind it, or its topic is not looked at.
  */
 export type Standing = "inside" | "ahead" | "lettered" | "unchecked";
 
@@ -33,9 +35,13 @@ interface Covered {
 
 /** See the file's header. */
 export class LogCoverage {
+	readonly ranges: readonly CoveredPartition[];
 	readonly #partitions = new Map<string, Covered>();
+	readonly #topics: ReadonlySet<string>;
 
 	constructor(ranges: readonly CoveredPartition[], letters: readonly LetterPosition[]) {
+		this.ranges = ranges;
+		this.#topics = new Set(ranges.map(({ topic }) => topic));
 		for (const range of ranges) this.#partitions.set(partitionName(range), { range, letters: new Map(), next: range.from, gaps: [] });
 		for (const letter of letters) {
 			const covered = this.#partitions.get(partitionName(letter));
@@ -78,6 +84,8 @@ export class LogCoverage {
 
 	/** What a row's origin means. */
 	standingOf(origin: TopicPartition & { readonly offset: number }): Standing {
+		// A topic that was deleted, or is not read any more.
+		if (!this.#topics.has(origin.topic)) return "unchecked";
 		const covered = this.#partitions.get(partitionName(origin));
 		if (!covered || origin.offset < 0) return "inside";
 		const { range, letters, gaps } = covered;

@@ -12,18 +12,17 @@ import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, LetterPosition } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
-import { isTopicMeant, partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
+import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { RowBlock, TableLayout } from "../core/rows.ts";
 import { threadOptions } from "../daemon-parts.ts";
 import { LogReader } from "../kafka/log-reader.ts";
 import type { Database } from "../sink/database.ts";
 import { ExpectedRows } from "../sink/expected-rows.ts";
-import { OffsetTable } from "../sink/offset-table.ts";
-import { StartTable } from "../sink/start-table.ts";
 import { compareTable, type RowFinding } from "../sink/table-comparison.ts";
 import type { RowSubmission } from "../worker/ports.ts";
 import { createHandlerThreadFactory } from "../worker/worker-thread.ts";
+import { coveredPartitions } from "./covered-partitions.ts";
 import { type CoveredPartition, LogCoverage } from "./log-coverage.ts";
 import { VerifyingWorker } from "./verifying-worker.ts";
 
@@ -31,8 +30,8 @@ import { VerifyingWorker } from "./verifying-worker.ts";
 export interface VerificationParts {
 	readonly config: Config;
 	readonly database: Database;
-	/** All dead letters of the group that were not replayed. */
-	readonly letters: readonly LetterPosition[];
+	/** Reads all dead letters of the group that were not replayed. */
+	readonly letters: () => Promise<readonly LetterPosition[]>;
 	readonly clock: Clock;
 	readonly random: Random;
 	/** Ends it early; the promise rejects then. */
@@ -93,8 +92,8 @@ export interface VerificationReport {
 }
 
 const differenceKinds = ["missing", "older", "newer", "different", "extra", "unwritable", "failed"] as const;
-/** Messages read and not handled yet, in all partitions. */
-const MAX_PENDING = 20_000;
+/** Messages read and not handled yet, in all partitions, and their bytes. */
+const MAX_PENDING = { messages: 20_000, bytes: 64 * 1024 * 1024 };
 /** Threads at a time: more only share the processors. */
 const MAX_THREADS = Math.min(4, availableParallelism());
 
@@ -103,8 +102,10 @@ export async function verify(parts: VerificationParts): Promise<VerificationRepo
 	const folder = await mkdtemp(join(tmpdir(), "pockaffe-verify-"));
 	try {
 		await using reader = await LogReader.connect(parts.config.kafka, parts.clock, parts.config.kafka.group);
-		const ranges = await coveredPartitions(parts, reader);
-		return await new Verification(parts, ranges, folder).run(reader);
+		const ranges = await coveredPartitions(parts.config, parts.database, reader);
+		// Not before the ends are known: of what is committed up to there every letter is stored.
+		const letters = await parts.letters();
+		return await new Verification(parts, new LogCoverage(ranges, letters), folder).run(reader);
 	} finally {
 		await rm(folder, { recursive: true, force: true });
 	}
@@ -112,7 +113,6 @@ export async function verify(parts: VerificationParts): Promise<VerificationRepo
 
 class Verification {
 	readonly #parts: VerificationParts;
-	readonly #ranges: readonly CoveredPartition[];
 	readonly #coverage: LogCoverage;
 	readonly #layouts: readonly TableLayout[];
 	readonly #expected: ReadonlyMap<string, ExpectedRows>;
@@ -135,26 +135,25 @@ class Verification {
 	#messages = 0;
 	#wake: () => void = () => {};
 
-	constructor(parts: VerificationParts, ranges: readonly CoveredPartition[], folder: string) {
+	constructor(parts: VerificationParts, coverage: LogCoverage, folder: string) {
 		this.#parts = parts;
-		this.#ranges = ranges;
-		this.#coverage = new LogCoverage(ranges, parts.letters);
+		this.#coverage = coverage;
 		this.#layouts = tableLayouts(parts.config);
 		this.#expected = new Map(
 			this.#layouts.map((layout, index) => [layout.name, new ExpectedRows({ layout, folder, name: `table-${index}` })]),
 		);
 		parts.signal.addEventListener("abort", () => this.#wake(), { once: true });
-		this.#total = ranges.reduce((sum, { from, to }) => sum + Math.max(0, to - from), 0);
+		this.#total = coverage.ranges.reduce((sum, { from, to }) => sum + Math.max(0, to - from), 0);
 	}
 
 	async run(reader: LogReader): Promise<VerificationReport> {
-		const open = this.#ranges.filter(({ from, to }) => from < to);
+		const open = this.#coverage.ranges.filter(({ from, to }) => from < to);
 		for (let at = 0; at < open.length; at += MAX_THREADS) await this.#handle(reader, open.slice(at, at + MAX_THREADS));
 		this.#coverage.finished();
 		for (const layout of this.#layouts) await this.#compare(layout);
 		return {
 			group: this.#parts.config.kafka.group,
-			partitions: this.#ranges,
+			partitions: this.#coverage.ranges,
 			messages: this.#messages,
 			absentOffsets: this.#coverage.absentOffsets,
 			letters: this.#coverage.letters,
@@ -167,7 +166,9 @@ class Verification {
 	/** Reads these partitions and runs the handler over them, each in a thread of its own. */
 	async #handle(reader: LogReader, ranges: readonly CoveredPartition[]): Promise<void> {
 		const workers = new Map(ranges.map((range) => [partitionName(range), this.#createWorker(range)]));
-		const pending = () => [...workers.values()].reduce((sum, worker) => sum + worker.pending, 0);
+		const sum = (figure: (worker: VerifyingWorker) => number) => [...workers.values()].reduce((total, worker) => total + figure(worker), 0);
+		const pending = () => sum((worker) => worker.pending);
+		const bytes = () => sum((worker) => worker.bytes);
 		try {
 			for await (const [partition, messages] of reader.read(ranges)) {
 				this.#coverage.read(partition, offsetsOf(messages));
@@ -175,7 +176,7 @@ class Verification {
 				if (wanted.length > 0) workers.get(partitionName(partition))?.deliver(wanted);
 				this.#messages += messages.length;
 				this.#parts.progress({ read: this.#messages, total: this.#total, table: null });
-				await this.#until(() => pending() < MAX_PENDING);
+				await this.#until(() => pending() === 0 || (pending() < MAX_PENDING.messages && bytes() < MAX_PENDING.bytes));
 				for (const rows of this.#expected.values()) await rows.relieve();
 			}
 			await this.#until(() => pending() === 0);
@@ -224,7 +225,7 @@ class Verification {
 			topic,
 			values,
 			field,
-			optional: this.#coverage.letterAt({ topic, partition }, offset) !== undefined,
+			optional: isRefused(this.#coverage.letterAt({ topic, partition }, offset), block.table, block.ids[row] as string),
 		};
 	}
 
@@ -282,31 +283,11 @@ function isHandled(letter: LetterPosition | undefined): boolean {
 	return letter === undefined || letter.reason === "row_fault";
 }
 
-function offsetsOf(messages: readonly ReceivedMessage[]): number[] {
-	return messages.map(({ offset }) => offset);
+/** Whether the letter was made of this row: it may be there (it went through another time) or not. Its neighbours have to be. */
+function isRefused(letter: LetterPosition | undefined, table: string, id: string): boolean {
+	return letter?.rows.some(([refusedTable, refusedId]) => refusedTable === table && refusedId === id) ?? false;
 }
 
-/** Every partition of the configured topics with what is to be read of it. */
-async function coveredPartitions({ config, database }: VerificationParts, reader: LogReader): Promise<CoveredPartition[]> {
-	const { kafka, offsets } = config;
-	const existing = reader.metadata.topics.filter(
-		({ name, partitions }) => partitions.length > 0 && kafka.topics.some((entry) => isTopicMeant(entry, name)),
-	);
-	const missing = kafka.topics.find((topic) => !topic.startsWith("^") && !existing.some(({ name }) => name === topic));
-	if (missing !== undefined) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${missing}: nothing can be verified`);
-	const all = existing.flatMap(({ name, partitions }) =>
-		partitions.map(({ id }) => ({ topic: name, partition: id })).sort((a, b) => a.partition - b.partition),
-	);
-	const consumerGroup = kafka.group;
-	const table = new OffsetTable({ database, table: offsets.table, consumerGroup });
-	const committed = offsets.store === "postgres" ? await table.stored(all) : await reader.committed(all);
-	const starts = await new StartTable({ database, offsetsTable: offsets.table, consumerGroup }).read();
-	return Promise.all(
-		committed.map(async ({ topic, partition, offset }): Promise<CoveredPartition> => {
-			const { low, high } = await reader.watermarks({ topic, partition });
-			const start = starts.get(partitionName({ topic, partition })) ?? 0;
-			const from = Math.max(start, low);
-			return { topic, partition, start, low, committed: offset, from, to: offset === null ? from : Math.max(from, Math.min(offset, high)) };
-		}),
-	);
+function offsetsOf(messages: readonly ReceivedMessage[]): number[] {
+	return messages.map(({ offset }) => offset);
 }

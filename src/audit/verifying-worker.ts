@@ -94,6 +94,11 @@ export class VerifyingWorker {
 		return queued + handed - unconfirmed;
 	}
 
+	/** Bytes of the messages it holds. */
+	get bytes(): number {
+		return this.#worker.queue.bytes;
+	}
+
 	/** Takes messages of its partition, in offset order. */
 	deliver(messages: readonly ReceivedMessage[]): void {
 		this.#worker.deliver(packMessages(messages));

@@ -1,5 +1,6 @@
 /** `verify`: did everything arrive? Compares the tables with the log up to the committed offsets; exit 1 where they differ. */
 import type { Command } from "commander";
+import type { CoveredPartition } from "../audit/log-coverage.ts";
 import { type Difference, type VerificationReport, verify } from "../audit/verification.ts";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
@@ -64,7 +65,7 @@ async function verifyWith(config: Config, maxDifferences: number, context: Comma
 		return await verify({
 			config,
 			database,
-			letters: await unreplayedLetters(config, database, { clock, version }),
+			letters: () => unreplayedLetters(config, database, { clock, version }),
 			clock,
 			random: systemRandom,
 			signal: interrupted,
@@ -114,11 +115,7 @@ async function verifiedConfig(command: Command, context: CommandContext): Promis
 function* reportLines(report: VerificationReport): Generator<string> {
 	const { group, partitions, messages, absentOffsets, letters, counts, differences, verified } = report;
 	yield `group ${group}: ${messages} messages read, in ${partitions.length} partitions`;
-	for (const { topic, partition, from, to, low, start, committed } of partitions) {
-		const gone = committed !== null && low > start ? `; offsets ${start} to ${low - 1} are no longer in the log` : "";
-		const read = committed === null ? "nothing is committed" : `offsets ${from} to ${to}${gone}`;
-		yield `  ${partitionName({ topic, partition })}  ${read}`;
-	}
+	for (const range of partitions) yield `  ${partitionName(range)}  ${rangeText(range)}`;
 	const { open = 0, discarded = 0, skipped = 0 } = letters;
 	yield `dead letters, left out: ${open} open, ${discarded} discarded, ${skipped} skipped`;
 	yield `rows: ${counts.matched} as the log says, ${counts.purged} deleted and purged, ${counts.ahead} ahead (newer than the committed offsets), ${counts.lettered} of dead letters`;
@@ -131,6 +128,17 @@ function* reportLines(report: VerificationReport): Generator<string> {
 	yield verified
 		? "verified: the tables are what the log says"
 		: "NOT verified. A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
+}
+
+function rangeText({ from, to, low, start, startIs, committed }: CoveredPartition): string {
+	if (committed === null) return "nothing is committed";
+	const gone = low > start ? `; offsets ${start} to ${low - 1} are no longer in the log` : "";
+	const assumed = {
+		recorded: "",
+		assumed: `; the group had committed before: where it was met, at ${start}, is taken for its beginning`,
+		unknown: "; where the group began is not recorded: taken for 0",
+	};
+	return `offsets ${from} to ${to}${gone}${assumed[startIs]}`;
 }
 
 function differenceLine(difference: Difference): string {

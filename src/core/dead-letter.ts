@@ -5,6 +5,9 @@ import type { Header, TopicPartition } from "./message.ts";
 /** Why a message became a dead letter; the `reason` column. */
 export type DeadLetterReason = "rejected" | "poison" | "timeout" | "row_fault" | "future_timestamp";
 
+/** A row, by its table and its id. */
+export type RowName = readonly [table: string, id: string];
+
 /** A dead letter; its primary key is the consumer group (known to the store) with topic, partition and offset. */
 export interface DeadLetter extends TopicPartition {
 	readonly offset: number;
@@ -20,6 +23,8 @@ export interface DeadLetter extends TopicPartition {
 	readonly sqlstate: string | null;
 	readonly table: string | null;
 	readonly rowId: string | null;
+	/** All rows of the message that were refused so far, where there are several; `table` and `rowId` name the last. */
+	readonly refusedRows: readonly RowName[];
 	/** Attempts made, at least 1. */
 	readonly attempts: number;
 	/** `skipped`: `handler.onPoison: skip` passed it over; kept so that it can be found and accounted for. */
@@ -37,6 +42,7 @@ export interface StoredLetter extends TopicPartition {
 	readonly sqlstate: string | null;
 	readonly table: string | null;
 	readonly rowId: string | null;
+	readonly refusedRows: readonly RowName[];
 	readonly error: string;
 	readonly stack: string | null;
 	readonly attempts: number;
@@ -80,6 +86,8 @@ export interface LetterPosition extends TopicPartition {
 	readonly offset: number;
 	readonly reason: string;
 	readonly state: string;
+	/** The rows that were refused, where that is the reason. */
+	readonly rows: readonly RowName[];
 }
 
 /** The letters of one consumer group as people work with them. Calls reject with the database's or Kafka's error. */
@@ -94,6 +102,12 @@ export interface LetterStore extends AsyncDisposable {
 	discard(filter: LetterFilter): Promise<number>;
 	/** Deletes all that match; returns how many. A topic can't: ExitError (usage). */
 	purge(filter: LetterFilter): Promise<number>;
+}
+
+/** The refused rows of a letter. */
+export function rowsOf({ table, rowId, refusedRows }: Pick<StoredLetter, "table" | "rowId" | "refusedRows">): readonly RowName[] {
+	if (refusedRows.length > 0) return refusedRows;
+	return table === null || rowId === null ? [] : [[table, rowId]];
 }
 
 /** A letter's name within its group. */

@@ -47,7 +47,7 @@ export interface AssignmentParts {
 	readonly client: GroupClient;
 	readonly member: GroupMember;
 	readonly offsets: OffsetStore;
-	/** Told of new starts before they are stored; nothing starts until it resolves. */
+	/** Told of all starts before new ones are stored; nothing starts until it resolves. */
 	readonly recordStarts: (starts: readonly StartPosition[]) => Promise<void>;
 	readonly firstStart: FirstStart;
 	readonly startFrom: StartFrom;
@@ -196,7 +196,7 @@ export class Assignment {
 	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
 		const { offsets, recordStarts } = this.#parts;
 		const fresh = starts.filter(({ committed }) => committed === null);
-		if (fresh.length > 0) await recordStarts(fresh);
+		await recordStarts(starts);
 		const begun = fresh.length > 0 ? await offsets.begin(fresh) : [];
 		const stored = new Map(begun.map((each) => [partitionName(each), each.offset]));
 		return starts.map((start) => {

@@ -4,7 +4,7 @@
  * can't send a NUL byte in a header). Everything else is in `pockaffe.*`. Pure.
  */
 import { z } from "zod";
-import { type DeadLetter, type StoredLetter, storableText } from "../core/dead-letter.ts";
+import { type DeadLetter, type RowName, type StoredLetter, storableText } from "../core/dead-letter.ts";
 import type { Header, ReceivedMessage, TopicPartition } from "../core/message.ts";
 
 /** Headers as a producer sends them: text without NUL. */
@@ -27,9 +27,12 @@ export type LetterRecord =
 	  };
 
 const ours = /^(?:__connect\.errors\.|kafka_dlt-|pockaffe\.)/;
+const packedRows = z.array(z.tuple([z.string(), z.string()]));
 const packedHeaders = z.array(z.tuple([z.string(), z.base64().nullable()]));
 /** A record has to stay below the topic's max.message.bytes, so what only explains is cut. */
 const LONGEST_TEXT = 8_192;
+/** Of a message with very many refused rows only so many are named. */
+const MOST_ROWS = 200;
 
 /** Headers of a letter: the message's own, then what happened to it. */
 export function letterHeaders(letter: DeadLetter, { consumerGroup, version }: LetterOrigin): TextHeader[] {
@@ -58,6 +61,7 @@ export function letterHeaders(letter: DeadLetter, { consumerGroup, version }: Le
 		...given("pockaffe.sqlstate", letter.sqlstate),
 		...given("pockaffe.table", letter.table),
 		...given("pockaffe.row-id", letter.rowId),
+		...(letter.refusedRows.length < 2 ? [] : ([["pockaffe.refused-rows", rowsAsJson(letter.refusedRows)]] satisfies TextHeader[])),
 		["pockaffe.attempts", String(letter.attempts)],
 		["pockaffe.version", version],
 		...(letter.state === "open" ? [] : ([["pockaffe.state", letter.state]] satisfies TextHeader[])),
@@ -95,6 +99,7 @@ export function readLetterRecord({ key, value, timestamp, headers }: ReceivedMes
 		sqlstate: text.get("pockaffe.sqlstate") ?? null,
 		table: text.get("pockaffe.table") ?? null,
 		rowId: text.get("pockaffe.row-id") ?? null,
+		refusedRows: rowsFromJson(text.get("pockaffe.refused-rows")),
 		error: text.get("__connect.errors.exception.message") ?? "",
 		stack: text.get("__connect.errors.exception.stacktrace") ?? null,
 		attempts: Number(text.get("pockaffe.attempts") ?? 1),
@@ -140,6 +145,18 @@ function textHeader([name, value]: Header): TextHeader | null {
 
 function headersAsJson(headers: readonly Header[]): string {
 	return JSON.stringify(headers.map(([name, value]) => [name, value === null ? null : value.toString("base64")]));
+}
+
+function rowsAsJson(rows: readonly RowName[]): string {
+	return JSON.stringify(rows.slice(-MOST_ROWS));
+}
+
+function rowsFromJson(json: string | undefined): RowName[] {
+	try {
+		return json === undefined ? [] : packedRows.parse(JSON.parse(json));
+	} catch {
+		return [];
+	}
 }
 
 /** Null where it isn't what `headersAsJson` writes. */

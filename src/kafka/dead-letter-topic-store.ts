@@ -4,7 +4,7 @@
  */
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
-import { type LetterFilter, type LetterPosition, type LetterStore, letterName, type StoredLetter } from "../core/dead-letter.ts";
+import { type LetterFilter, type LetterPosition, type LetterStore, letterName, rowsOf, type StoredLetter } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import type { TopicPartition } from "../core/message.ts";
 import { type LetterOrigin, type LetterRecord, readLetterRecord, replayedHeaders } from "./dead-letter-record.ts";
@@ -47,11 +47,18 @@ export class DeadLetterTopicStore implements LetterStore {
 		return found.slice(0, limit);
 	}
 
+	/** Keeps positions only: the letters hold whole messages, and there may be many of them. */
 	async unreplayed(): Promise<LetterPosition[]> {
-		const letters = await this.find({});
-		return letters
-			.filter(({ state }) => state !== "replayed")
-			.map(({ topic, partition, offset, reason, state }) => ({ topic, partition, offset, reason, state }));
+		const positions = new Map<string, LetterPosition>();
+		await this.#read((record) => {
+			if (record.type === "replayed") {
+				positions.delete(letterName(record.of));
+				return;
+			}
+			const { topic, partition, offset, reason, state } = record.letter;
+			positions.set(letterName(record.letter), { topic, partition, offset, reason, state, rows: rowsOf(record.letter) });
+		});
+		return [...positions.values()];
 	}
 
 	async replayed(letter: TopicPartition & { readonly offset: number }, error: string | null): Promise<void> {

@@ -60,7 +60,7 @@ export interface GroupConsumerParts {
 	readonly incremental: boolean;
 	/** Where the group's offsets are kept. */
 	readonly offsets: OffsetStore;
-	/** Told of new starts before they are stored; nothing starts until it resolves. */
+	/** Told of starts before new ones are stored; nothing starts until it resolves. */
 	readonly recordStarts: (starts: readonly StartPosition[]) => Promise<void>;
 }
 

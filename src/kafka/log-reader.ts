@@ -2,14 +2,16 @@
  * Reads a piece of the log as it is, without joining a group and without committing: every message between two offsets of each partition,
  * in the partition's order.
  */
+import type { EventEmitter } from "eventemitter3";
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
-import { KafkaError } from "./kafka-error.ts";
-import { groupMessages } from "./poll-size.ts";
+import type { GroupClientEvents } from "./group-client.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import { groupMessages, PollSize } from "./poll-size.ts";
 
 /** Offsets `from` (included) to `to` (excluded) of a partition. */
 export interface LogRange extends TopicPartition {
@@ -17,23 +19,37 @@ export interface LogRange extends TopicPartition {
 	readonly to: number;
 }
 
+/** What the reader needs of a client. */
+export type LogClient = Pick<ConsumerClient, "assign" | "pause" | "consume" | "watermarks" | "committed" | "close"> &
+	Pick<EventEmitter<GroupClientEvents>, "on">;
+
 const CONNECT_TIMEOUT_MS = 10_000;
-/** No record for so long, and the rest can't be read. */
+/** No record or answer for so long, whatever the errors meanwhile, and it can't be had: a broker takes less to start again. */
 const SILENCE_MS = 30_000;
-const POLL = { count: 1_000, timeoutMs: 50 };
+const RETRY_MS = 250;
+/** Of each partition at most so much is fetched ahead; the client's default of 64 MiB is meant for one that keeps up. */
+const FETCH_AHEAD_KBYTES = 16_384;
+/** Errors that time doesn't mend. */
+const HOPELESS: readonly number[] = [kafkaErrors.fatal, kafkaErrors.topicAuthorizationFailed, kafkaErrors.groupAuthorizationFailed];
 
 /** See the file's header. */
 export class LogReader implements AsyncDisposable {
-	readonly #client: ConsumerClient;
+	readonly #client: LogClient;
 	readonly #clock: Clock;
 	readonly metadata: ClusterMetadata;
 	readonly #ends: (TopicPartition & { readonly offset: number })[] = [];
+	/** What the client last complained about since something was heard. */
+	#complaint: string | null = null;
 
-	private constructor(client: ConsumerClient, metadata: ClusterMetadata, clock: Clock) {
+	/** Over a client that is connected. */
+	constructor(client: LogClient, metadata: ClusterMetadata, clock: Clock) {
 		this.#client = client;
 		this.#clock = clock;
 		this.metadata = metadata;
 		client.on("endOfPartition", (end) => this.#ends.push(end));
+		client.on("broker:error", ({ message }) => {
+			this.#complaint = message;
+		});
 	}
 
 	/** Connects; `group` is only a name for quotas and access rights. Rejects with `kafka_connect`. */
@@ -46,6 +62,7 @@ export class LogReader implements AsyncDisposable {
 			"enable.partition.eof": true,
 			"fetch.wait.max.ms": 100,
 			"fetch.queue.backoff.ms": 5,
+			"queued.max.messages.kbytes": FETCH_AHEAD_KBYTES,
 		};
 		const client = new ConsumerClient(settings, { "auto.offset.reset": "earliest" }, clock);
 		try {
@@ -58,17 +75,17 @@ export class LogReader implements AsyncDisposable {
 
 	/** First and next offset of a partition. */
 	watermarks(partition: TopicPartition): Promise<{ low: number; high: number }> {
-		return this.#client.watermarks(partition);
+		return this.#insist(() => this.#client.watermarks(partition));
 	}
 
 	/** What the reader's own group has committed; null where nothing is. */
 	committed(partitions: readonly TopicPartition[]): Promise<(TopicPartition & { readonly offset: number | null })[]> {
-		return this.#client.committed(partitions);
+		return this.#insist(() => this.#client.committed(partitions));
 	}
 
 	/**
 	 * Messages by partition as they come; one reading at a time. What retention takes away meanwhile is left out. Rejects with KafkaError
-	 * where nothing comes for half a minute.
+	 * where nothing comes for half a minute; the time that the caller takes with what came doesn't count.
 	 */
 	async *read(ranges: readonly LogRange[]): AsyncGenerator<[TopicPartition, ReceivedMessage[]]> {
 		const open = new Map(ranges.filter(({ from, to }) => from < to).map((range) => [partitionName(range), range]));
@@ -78,22 +95,23 @@ export class LogReader implements AsyncDisposable {
 			[...open.values()].map(({ topic, partition, from }) => ({ topic, partition, offset: from })),
 			false,
 		);
+		const size = new PollSize();
 		for (let heardAt = this.#clock.monotonic(); open.size > 0; ) {
-			const messages = await this.#client.consume(POLL.count, POLL.timeoutMs);
+			const messages = await this.#poll(size);
 			for (const [partition, group] of groupMessages(messages)) {
-				const name = partitionName(partition);
-				const range = open.get(name);
+				const range = open.get(partitionName(partition));
 				if (!range) continue;
-				heardAt = this.#clock.monotonic();
 				const wanted = group.filter(({ offset }) => offset < range.to);
 				if (wanted.length > 0) yield [partition, wanted];
 				if ((group.at(-1) as ReceivedMessage).offset + 1 >= range.to) this.#finish(open, range);
+				heardAt = this.#clock.monotonic();
+				this.#complaint = null;
 			}
 			for (const end of this.#ends.splice(0)) {
 				const range = open.get(partitionName(end));
 				if (range && end.offset >= range.to) this.#finish(open, range);
 			}
-			if (this.#clock.monotonic() - heardAt > SILENCE_MS) throw silence([...open.values()]);
+			if (this.#clock.monotonic() - heardAt > SILENCE_MS) throw this.#silence([...open.values()]);
 		}
 	}
 
@@ -101,13 +119,46 @@ export class LogReader implements AsyncDisposable {
 		await this.#client.close();
 	}
 
+	/** What there is; nothing where the client fails, which tries again by itself. */
+	async #poll(size: PollSize): Promise<ReceivedMessage[]> {
+		try {
+			const messages = await this.#client.consume(size.count, size.timeoutMs);
+			size.received(messages);
+			return messages;
+		} catch (error) {
+			this.#complaint = complaintOf(error);
+			await this.#clock.sleep(RETRY_MS);
+			return [];
+		}
+	}
+
+	/** Asks until there is an answer, for half a minute. */
+	async #insist<T>(ask: () => Promise<T>): Promise<T> {
+		for (const startedAt = this.#clock.monotonic(); ; ) {
+			try {
+				return await ask();
+			} catch (error) {
+				complaintOf(error);
+				if (this.#clock.monotonic() - startedAt > SILENCE_MS) throw error;
+				await this.#clock.sleep(RETRY_MS);
+			}
+		}
+	}
+
 	#finish(open: Map<string, LogRange>, range: LogRange): void {
 		open.delete(partitionName(range));
 		this.#client.pause([range]);
 	}
+
+	#silence(left: readonly LogRange[]): KafkaError {
+		const [first] = left as [LogRange];
+		const last = this.#complaint === null ? "" : `; the last error: ${this.#complaint}`;
+		return new KafkaError(`${partitionName(first)} can't be read up to offset ${first.to}: nothing came for ${SILENCE_MS} ms${last}`, -1);
+	}
 }
 
-function silence(left: readonly LogRange[]): KafkaError {
-	const [first] = left as [LogRange];
-	return new KafkaError(`${partitionName(first)} can't be read up to offset ${first.to}: nothing came for ${SILENCE_MS} ms`, -1);
+/** The words of an error that may pass; throws what will not. */
+function complaintOf(error: unknown): string {
+	if (!(error instanceof KafkaError) || HOPELESS.includes(error.kafkaCode)) throw error;
+	return error.message;
 }

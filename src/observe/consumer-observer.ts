@@ -113,7 +113,7 @@ export function observeDelivery({ logger, clock }: ObserverParts) {
 				logger.warn({ held }, `Kafka's copy of the offsets could not follow the table: ${message}; the next one covers it`);
 		},
 		startsNotRecorded(message: string): void {
-			logger.warn({}, `where the group begins could not be recorded, so verify will have to be told: ${message}`);
+			logger.warn({}, `where the group begins could not be recorded, so verify has to assume it: ${message}`);
 		},
 	};
 }

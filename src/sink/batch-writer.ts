@@ -238,7 +238,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 			row.older = null;
 			const fault = { table: lane.layout.name, rowId: row.id, sqlstate: problem.code, message: problem.message };
 			row.owner.refused(row.message, fault);
-			if (older) lane.add(older);
+			if (older) lane.putBack(older);
 		}
 		this.emit("batch:written", {
 			table: lane.layout.name,

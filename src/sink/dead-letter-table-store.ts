@@ -1,5 +1,13 @@
 /** The dead-letter table as people work with it: which letters there are, one in full, and what has become of them. */
-import { type LetterFilter, type LetterPosition, type LetterStore, type StoredLetter, storableText } from "../core/dead-letter.ts";
+import {
+	type LetterFilter,
+	type LetterPosition,
+	type LetterStore,
+	type RowName,
+	rowsOf,
+	type StoredLetter,
+	storableText,
+} from "../core/dead-letter.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { Database, DatabaseRow } from "./database.ts";
 import { quotedTable } from "./sql-names.ts";
@@ -20,7 +28,7 @@ export class DeadLetterTableStore implements LetterStore {
 		const { where, parameters } = this.#where(filter);
 		const limit = filter.limit === undefined ? "" : ` limit ${filter.limit}`;
 		const rows = await this.#database.query(
-			`select topic, partition, "offset"::text as "offset", kafka_ts::text as kafka_ts, key, value, headers, reason, sqlstate, table_name, row_id, error, stack,
+			`select topic, partition, "offset"::text as "offset", kafka_ts::text as kafka_ts, key, value, headers, reason, sqlstate, table_name, row_id, refused_rows, error, stack,
 attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where ${where} order by topic, partition, "offset"${limit}`,
 			parameters,
 		);
@@ -29,15 +37,16 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 
 	async unreplayed(): Promise<LetterPosition[]> {
 		const rows = await this.#database.query(
-			`select topic, partition, "offset"::text as "offset", reason, state from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
+			`select topic, partition, "offset"::text as "offset", reason, state, table_name, row_id, refused_rows from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
 			[this.#group],
 		);
-		return rows.map(({ topic, partition, offset, reason, state }) => ({
+		return rows.map(({ topic, partition, offset, reason, state, ...row }) => ({
 			topic: String(topic),
 			partition: Number(partition),
 			offset: Number(offset),
 			reason: String(reason),
 			state: String(state),
+			rows: rowsOf(refusedOf(row)),
 		}));
 	}
 
@@ -85,6 +94,14 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 	}
 }
 
+function refusedOf(row: DatabaseRow): Pick<StoredLetter, "table" | "rowId" | "refusedRows"> {
+	return {
+		table: row.table_name as string | null,
+		rowId: row.row_id as string | null,
+		refusedRows: (row.refused_rows as RowName[] | null) ?? [],
+	};
+}
+
 function letterOf(row: DatabaseRow): StoredLetter {
 	const headers = row.headers as [string, string | null][];
 	const text = (name: string) => row[name] as string | null;
@@ -98,8 +115,7 @@ function letterOf(row: DatabaseRow): StoredLetter {
 		headers: headers.map(([name, value]) => [name, value === null ? null : Buffer.from(value, "base64")]),
 		reason: String(row.reason),
 		sqlstate: text("sqlstate"),
-		table: text("table_name"),
-		rowId: text("row_id"),
+		...refusedOf(row),
 		error: String(row.error),
 		stack: text("stack"),
 		attempts: Number(row.attempts),

@@ -8,6 +8,7 @@
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import type { TableLayout } from "../core/rows.ts";
+import type { OlderVersions } from "./older-versions.ts";
 import { type PendingRow, PendingRows } from "./pending-rows.ts";
 import { StatementSize } from "./statement-size.ts";
 
@@ -68,6 +69,11 @@ export class Lane {
 	/** Takes a row; `cut` follows when the caller has no more at hand. */
 	add(row: PendingRow): void {
 		this.#pending.add(row);
+	}
+
+	/** Takes what a refused row stood for; it goes with what comes next. */
+	putBack(older: OlderVersions): void {
+		this.#pending.putBack(older);
 	}
 
 	/** Sends what waits, without lingering. */

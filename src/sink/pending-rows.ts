@@ -5,21 +5,24 @@
  * Step 7 of a message's way (README).
  */
 import type { RowFault, TableLayout, VersionStrategy } from "../core/rows.ts";
+import { OlderVersions } from "./older-versions.ts";
 import type { UpsertRow } from "./row-parameters.ts";
 import { compareVersions, type RowVersion } from "./row-version.ts";
 
 /** Who is told of a row's fate; a submission of a partition worker. */
 export interface RowOwner {
+	/** True once nobody listens any more: the messages of what was not told by then are delivered again, to somebody else. */
+	readonly released: boolean;
 	settled(message: number): void;
 	refused(message: number, fault: RowFault): void;
 }
 
-/** A waiting row. `older` are the versions it stands for, newest first. */
+/** A waiting row. `older` are the versions it stands for; null where there are none. */
 export interface PendingRow extends UpsertRow, RowVersion {
 	readonly owner: RowOwner;
 	readonly message: number;
 	readonly bytes: number;
-	older: PendingRow | null;
+	older: OlderVersions | null;
 }
 
 /** See the file's header. */
@@ -47,19 +50,15 @@ export class PendingRows {
 		return this.#bytes;
 	}
 
-	/** Adds a row with what it already stands for. */
+	/** Adds a row. Of equal versions (several rows of one id in one message) the last counts. */
 	add(row: PendingRow): void {
-		const present = this.#newest.get(row.id);
-		this.#waiting += lengthOf(row);
-		this.#bytes += row.bytes;
-		if (!present) {
-			this.#newest.set(row.id, row);
-			return;
-		}
-		// Of equal versions (several rows of one id in one message) the last counts.
-		const isNewer = compareVersions(row, present, this.#strategy) >= 0;
-		this.#newest.set(row.id, isNewer ? merge(row, present, this.#strategy) : merge(present, row, this.#strategy));
-		this.#bytes -= isNewer ? present.bytes : row.bytes;
+		this.#place(row, (present) => compareVersions(row, present, this.#strategy) >= 0);
+	}
+
+	/** The newest of these older versions takes the place of a row that was refused; what came meanwhile counts as later. */
+	putBack(older: OlderVersions): void {
+		const row = older.takeNewest();
+		if (row) this.#place(row, (present) => compareVersions(row, present, this.#strategy) > 0);
 	}
 
 	/** Takes what came first, at most `maxRows` ids and about `maxBytes` (but at least one), sorted by id: lock order for everybody. */
@@ -71,37 +70,42 @@ export class PendingRows {
 			taken.push(row);
 			bytes += row.bytes;
 			this.#newest.delete(id);
-			this.#waiting -= lengthOf(row);
+			this.#waiting -= countOf(row);
 		}
 		this.#bytes -= bytes;
 		return taken.sort((left, right) => (left.id < right.id ? -1 : left.id > right.id ? 1 : 0));
 	}
-}
 
-/** A row and everything it stands for, newest first. */
-export function* chainOf(row: PendingRow): Generator<PendingRow> {
-	for (let at: PendingRow | null = row; at !== null; at = at.older) yield at;
-}
-
-function lengthOf(row: PendingRow): number {
-	let length = 0;
-	for (let at: PendingRow | null = row; at !== null; at = at.older) length++;
-	return length;
-}
-
-/** `newest` in front; both chains in one, newest first, so that each refusal falls back to the next older version. */
-function merge(newest: PendingRow, other: PendingRow, strategy: VersionStrategy): PendingRow {
-	let tail: PendingRow = newest;
-	let left = newest.older;
-	let right: PendingRow | null = other;
-	while (left !== null || right !== null) {
-		const takeLeft = right === null || (left !== null && compareVersions(left, right, strategy) >= 0);
-		const next = (takeLeft ? left : right) as PendingRow;
-		if (takeLeft) left = next.older;
-		else right = next.older;
-		tail.older = next;
-		tail = next;
+	#place(row: PendingRow, isNewerThan: (present: PendingRow) => boolean): void {
+		const present = this.#newest.get(row.id);
+		const before = countOf(present);
+		const newest = !present ? row : isNewerThan(present) ? this.#behind(row, present) : this.#behind(present, row);
+		if (newest !== present) this.#newest.set(row.id, newest);
+		this.#bytes += newest.bytes - (present?.bytes ?? 0);
+		// `row` is counted as part of what it was put into.
+		this.#waiting += countOf(newest) - before;
 	}
-	tail.older = null;
-	return newest;
+
+	/** `newest`, standing for `other` and what that stands for too. */
+	#behind(newest: PendingRow, other: PendingRow): PendingRow {
+		const [kept, added] = [newest.older, other.older];
+		other.older = null;
+		// The larger list takes the smaller one in.
+		const [into, from] = (kept?.length ?? 0) >= (added?.length ?? 0) ? [kept, added] : [added, kept];
+		const older = into ?? new OlderVersions(this.#strategy);
+		if (from) for (const row of from) older.push(row);
+		older.push(other);
+		newest.older = older.length > 0 ? older : null;
+		return newest;
+	}
+}
+
+/** A row and everything it stands for; the others in no order. */
+export function* chainOf(row: PendingRow): Generator<PendingRow> {
+	yield row;
+	if (row.older) yield* row.older;
+}
+
+function countOf(row: PendingRow | undefined): number {
+	return row ? 1 + (row.older?.length ?? 0) : 0;
 }

@@ -43,6 +43,17 @@ export function rowParameters(layout: TableLayout, rows: readonly UpsertRow[]): 
 	return [separators.separator, separators.nullMark, ...columns.map((column) => joinColumn(column, separators))];
 }
 
+/**
+ * How many characters a column holds; null where its type doesn't say. An explicit cast would cut what is longer without a word, so
+ * such values are sent as text: the assignment refuses them (22001).
+ */
+export function maxCharacters(type: string): number | null {
+	const [, name, length] = /^(varchar|char)(?:\((\d+)\))?$/.exec(type) ?? [];
+	if (name === undefined) return null;
+	if (length !== undefined) return Number(length);
+	return name === "char" ? 1 : Number.POSITIVE_INFINITY;
+}
+
 /** The columns a version is compared by, in order. */
 export function versionColumns({ version, withTopic }: TableLayout): string[] {
 	const position = ["kafka_offset", "kafka_partition", ...(withTopic ? ["kafka_topic"] : [])];
@@ -70,7 +81,7 @@ function inputColumns(layout: TableLayout): InputColumn[] {
 	const as = (type: string) => (expression: string) => `${expression}::${type}`;
 	return [
 		{ name: quoted(layout.id.column), cast: as(layout.id.type === "int" ? "int4" : layout.id.type) },
-		...layout.columns.map(({ name, type }) => ({ name: quoted(name), cast: as(type) })),
+		...layout.columns.map(({ name, type }) => ({ name: quoted(name), cast: as(maxCharacters(type) === null ? type : "text") })),
 		{ name: "kafka_ts", cast: as("bigint") },
 		{ name: "kafka_offset", cast: as("bigint") },
 		{ name: "kafka_partition", cast: as("int4") },

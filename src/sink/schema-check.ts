@@ -47,6 +47,7 @@ async function checkTable(database: Database, layout: TableLayout): Promise<Tabl
 	const stored = await storedColumns(database, table);
 	const problems = [
 		...expectedColumns(layout).flatMap(([name, type]) => columnProblems(stored.get(name), name, type)),
+		...versionProblems(layout, stored),
 		...tombstoneProblems(layout, stored),
 		...(await keyProblems(database, layout)),
 		...(await rightProblems(database, table)),
@@ -87,6 +88,14 @@ function columnProblems(stored: StoredColumn | undefined, name: string, type: st
 	return stored.type === expected || stored.type.replace(/\(.*\)/, "") === expected
 		? []
 		: [`column ${name} is ${stored.type}, not ${expected}`];
+}
+
+/** Versions are rounded as the configured type says before they are compared; a column that rounds more would make two of them equal. */
+function versionProblems({ version, columns }: TableLayout, stored: ReadonlyMap<string, StoredColumn>): string[] {
+	const column = version.kind === "field" ? columns.find(({ name }) => name === version.column) : undefined;
+	const found = column && stored.get(column.name)?.type;
+	if (!column || !found?.includes("(") || column.type.includes("(")) return [];
+	return [`column ${column.name} is ${found} and decides which version is newer: configure it as ${found}, or alter it to ${column.type}`];
 }
 
 /** A delete nulls every data column, so each must allow it or have a default that a first insert of a tombstone overrides with null. */

@@ -33,6 +33,7 @@ export function deadLetterDdl(name: string): string {
 		"sqlstate text",
 		"table_name text",
 		"row_id text",
+		"refused_rows jsonb",
 		"error text not null",
 		"stack text",
 		"attempts int4 not null",

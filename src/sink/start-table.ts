@@ -1,6 +1,7 @@
 /**
- * Where a group began in partitions that it did not begin at the log's beginning (`kafka.startFrom` latest or a timestamp): Kafka forgets
- * it with the next commit, and `verify` must know which messages were never meant to arrive. Made when it is first needed.
+ * Where a group began in each partition: Kafka forgets it with the next commit, and `verify` must know which messages were never meant to
+ * arrive. Of a group that had committed before PocKaffe came the beginning is only assumed: the first position it was met at. Made
+ * when it is first needed.
  */
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import type { Database } from "./database.ts";
@@ -19,10 +20,18 @@ export function startsDdl(name: string): string {
 		"topic text not null",
 		"partition int4 not null",
 		"start_offset bigint not null",
+		"assumed boolean not null",
 		"recorded_at timestamptz not null",
 		"primary key (consumer_group, topic, partition)",
 	];
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;
+}
+
+/** A noted start. */
+export interface NotedStart {
+	readonly offset: number;
+	/** True where the group had committed before: what lies before was somebody else's. */
+	readonly assumed: boolean;
 }
 
 /** See the file's header. Promises reject with the database's error. */
@@ -37,35 +46,56 @@ export class StartTable {
 		this.#group = consumerGroup;
 	}
 
-	/** Notes starts; a later one of the same partition replaces it. */
+	/** Notes where partitions were begun; a later beginning of the same partition replaces it. */
 	async record(starts: readonly TopicPartitionOffset[]): Promise<void> {
-		if (!(await exists(this.#database, this.#name))) await this.#database.query(startsDdl(this.#name));
+		await this.#insert(
+			starts,
+			false,
+			"start_offset = excluded.start_offset, assumed = excluded.assumed, recorded_at = excluded.recorded_at",
+		);
+	}
+
+	/**
+	 * Notes where partitions with a committed offset were met, of those of which nothing was noted. Where somebody set the group back
+	 * before its beginning, that is its beginning from then on.
+	 */
+	async assume(met: readonly TopicPartitionOffset[]): Promise<void> {
+		await this.#insert(met, true, "start_offset = excluded.start_offset where s.start_offset > excluded.start_offset");
+	}
+
+	/** What was noted, by partition name. */
+	async read(): Promise<ReadonlyMap<string, NotedStart>> {
+		if (!(await exists(this.#database, this.#name))) return new Map();
+		const rows = await this.#database.query(
+			`select topic, partition, start_offset::text as start_offset, assumed from ${quotedTable(this.#name)} where consumer_group = $1::text`,
+			[this.#group],
+		);
+		return new Map(
+			rows.map((row) => [
+				partitionName(row as unknown as TopicPartition),
+				{ offset: Number(row.start_offset), assumed: row.assumed === true },
+			]),
+		);
+	}
+
+	async #insert(starts: readonly TopicPartitionOffset[], assumed: boolean, onConflict: string): Promise<void> {
+		await this.#prepare();
 		await this.#database.query(
-			`insert into ${quotedTable(this.#name)} (consumer_group, topic, partition, start_offset, recorded_at)
-select $1::text, e.value->>'topic', (e.value->>'partition')::int4, (e.value->>'offset')::bigint, now() from json_array_elements($2::text::json) as e(value)
-on conflict (consumer_group, topic, partition) do update set start_offset = excluded.start_offset, recorded_at = excluded.recorded_at`,
+			`insert into ${quotedTable(this.#name)} as s (consumer_group, topic, partition, start_offset, assumed, recorded_at)
+select $1::text, e.value->>'topic', (e.value->>'partition')::int4, (e.value->>'offset')::bigint, ${assumed}, now() from json_array_elements($2::text::json) as e(value)
+on conflict (consumer_group, topic, partition) do update set ${onConflict}`,
 			[this.#group, entriesOf(starts)],
 		);
 	}
 
-	/** These partitions were begun at the log's beginning: what was noted of an earlier life of the group doesn't hold any more. */
-	async forget(partitions: readonly TopicPartitionOffset[]): Promise<void> {
-		if (!(await exists(this.#database, this.#name))) return;
-		await this.#database.query(
-			`delete from ${quotedTable(this.#name)} s using json_array_elements($2::text::json) as e(value)
-where s.consumer_group = $1::text and s.topic = e.value->>'topic' and s.partition = (e.value->>'partition')::int4`,
-			[this.#group, entriesOf(partitions)],
-		);
-	}
-
-	/** What was noted, by partition name. */
-	async read(): Promise<ReadonlyMap<string, number>> {
-		if (!(await exists(this.#database, this.#name))) return new Map();
-		const rows = await this.#database.query(
-			`select topic, partition, start_offset::text as start_offset from ${quotedTable(this.#name)} where consumer_group = $1::text`,
-			[this.#group],
-		);
-		return new Map(rows.map((row) => [partitionName(row as unknown as TopicPartition), Number(row.start_offset)]));
+	/** Two members that begin at once may both find it missing: `if not exists` doesn't keep one of them from an error. */
+	async #prepare(): Promise<void> {
+		if (await exists(this.#database, this.#name)) return;
+		try {
+			await this.#database.query(startsDdl(this.#name));
+		} catch (error) {
+			if (!(await exists(this.#database, this.#name))) throw error;
+		}
 	}
 }
 

@@ -3,10 +3,10 @@
  * versions and contents, and answers only with what differs. Changes nothing.
  */
 import type { TopicPartition } from "../core/message.ts";
-import type { TableLayout } from "../core/rows.ts";
+import type { ColumnLayout, TableLayout } from "../core/rows.ts";
 import type { Database, DatabaseRow } from "./database.ts";
 import { type Candidates, compareIds, type ExpectedRow, type ExpectedRows } from "./expected-rows.ts";
-import { rowParameters, rowsParameter, tuple, versionColumns } from "./row-parameters.ts";
+import { maxCharacters, rowParameters, rowsParameter, tuple, versionColumns } from "./row-parameters.ts";
 import { problemOf } from "./sql-faults.ts";
 import { quoted, quotedTable } from "./sql-names.ts";
 
@@ -44,7 +44,8 @@ export interface ComparisonListener {
 	found(finding: RowFinding): void;
 }
 
-const BATCH_IDS = 2_000;
+/** Ids of a statement, and about how many characters of their rows: a statement's text is one string per column. */
+const BATCH = { ids: 2_000, characters: 4_000_000 };
 
 /** Compares every expected id, then looks for rows that nobody expects. Rejects with the database's error. */
 export async function compareTable(
@@ -53,17 +54,33 @@ export async function compareTable(
 	expected: ExpectedRows,
 	listener: ComparisonListener,
 ): Promise<void> {
-	const comparison = new Comparison(database, layout, listener);
+	// A table that several topics fed once still tells them apart.
+	const tellsTopic = layout.withTopic || (await hasTopicColumn(database, layout));
+	const comparison = new Comparison(database, layout, listener, tellsTopic);
 	let batch: Candidates[] = [];
+	let characters = 0;
 	for await (const candidates of expected.sorted()) {
 		batch.push(candidates);
-		if (batch.length >= BATCH_IDS) {
-			await comparison.compare(batch);
-			batch = [];
-		}
+		for (const row of candidates) characters += charactersOf(row);
+		if (batch.length < BATCH.ids && characters < BATCH.characters) continue;
+		await comparison.compare(batch);
+		batch = [];
+		characters = 0;
 	}
 	await comparison.compare(batch);
-	await findExtras(database, layout, expected, listener);
+	await findExtras(database, extrasStatement(layout, tellsTopic), layout, expected, listener);
+}
+
+async function hasTopicColumn(database: Database, { name }: TableLayout): Promise<boolean> {
+	const [row] = await database.query(
+		"select count(*)::int4 as columns from pg_attribute where attrelid = to_regclass($1::text) and attname = 'kafka_topic' and not attisdropped",
+		[quotedTable(name)],
+	);
+	return row?.columns === 1;
+}
+
+function charactersOf({ id, values }: ExpectedRow): number {
+	return values.reduce((sum, value) => sum + (value?.length ?? 0), id.length);
 }
 
 /** What the server said of one candidate; null for a match. */
@@ -80,11 +97,11 @@ class Comparison {
 	readonly #listener: ComparisonListener;
 	readonly #statement: string;
 
-	constructor(database: Database, layout: TableLayout, listener: ComparisonListener) {
+	constructor(database: Database, layout: TableLayout, listener: ComparisonListener, tellsTopic: boolean) {
 		this.#database = database;
 		this.#layout = layout;
 		this.#listener = listener;
-		this.#statement = comparisonStatement(layout);
+		this.#statement = comparisonStatement(layout, tellsTopic);
 	}
 
 	async compare(batch: readonly Candidates[]): Promise<void> {
@@ -157,6 +174,7 @@ class Comparison {
 	}
 
 	#mismatchOf(row: DatabaseRow): Mismatch {
+		if (row.too_long === true) return { order: "unwritable", columns: [], stored: null, sqlstate: "22001" };
 		if (row.found !== true) return { order: "absent", columns: [], stored: null, sqlstate: null };
 		const names = [...this.#layout.columns.map(({ name }) => name), "deleted"];
 		const columns = names.filter((_, index) => String(row.differs)[index] === "1");
@@ -171,10 +189,16 @@ function kindOf(order: Mismatch["order"]): RowFinding["kind"] {
 }
 
 /** Rows in the table whose id is expected nowhere: both sides in the order of the ids' bytes. */
-async function findExtras(database: Database, layout: TableLayout, expected: ExpectedRows, listener: ComparisonListener): Promise<void> {
+async function findExtras(
+	database: Database,
+	statement: string,
+	layout: TableLayout,
+	expected: ExpectedRows,
+	listener: ComparisonListener,
+): Promise<void> {
 	const ids = expected.sorted();
 	let head = await ids.next();
-	for await (const rows of database.stream(extrasStatement(layout), STREAM_ROWS)) {
+	for await (const rows of database.stream(statement, STREAM_ROWS)) {
 		for (const row of rows) {
 			const id = String(row.id);
 			while (!head.done && compareIds((head.value[0] as ExpectedRow).id, id) < 0) head = await ids.next();
@@ -188,7 +212,7 @@ async function findExtras(database: Database, layout: TableLayout, expected: Exp
 const STREAM_ROWS = 5_000;
 
 /** A row for each id that is not exactly as expected: `position` is -1 where an older version is stored, 1 where a newer one. */
-function comparisonStatement(layout: TableLayout): string {
+function comparisonStatement(layout: TableLayout, tellsTopic: boolean): string {
 	const id = quoted(layout.id.column);
 	const stored = versionColumns(layout);
 	const field =
@@ -196,33 +220,50 @@ function comparisonStatement(layout: TableLayout): string {
 			? `t.${quoted(layout.version.column)} is null and n.${quoted(layout.version.column)} is not null`
 			: "false";
 	const order = `case when ${field} or (${tuple(stored, "t")}) < (${tuple(stored, "n")}) then -1 when (${tuple(stored, "t")}) > (${tuple(stored, "n")}) then 1 else 0 end`;
-	const differs = [
-		...layout.columns.map(({ name, type }) => {
-			// There is no equality for json.
-			const cast = type === "json" ? "::text" : "";
-			return `t.${quoted(name)}${cast} is distinct from n.${quoted(name)}${cast}`;
-		}),
-		"t.deleted is distinct from n.deleted",
-	].map((difference) => `case when ${difference} then '1' else '0' end`);
+	const differs = [...layout.columns.map(differenceIn), "t.deleted is distinct from n.deleted"].map(
+		(difference) => `case when ${difference} then '1' else '0' end`,
+	);
+	const refused = layout.columns.filter(({ type }) => isBounded(type)).map(isRefused);
 	return `select * from (
-  select n.${id}::text as id, t.${id} is not null as found, ${order} as position, ${differs.join(" || ")} as differs, ${originColumns(layout)}
+  select n.${id}::text as id, ${refused.join(" or ") || "false"} as too_long, t.${id} is not null as found, ${order} as position, ${differs.join(" || ")} as differs,
+         ${originColumns(tellsTopic)}
   from ${rowsParameter(layout)} n left join ${quotedTable(layout.name)} t on t.${id} = n.${id}
-) compared where not found or position <> 0 or differs like '%1%'`;
+) compared where too_long or not found or position <> 0 or differs like '%1%'`;
 }
 
-function extrasStatement(layout: TableLayout): string {
+function differenceIn({ name, type }: ColumnLayout): string {
+	const [stored, expected] = [`t.${quoted(name)}`, `n.${quoted(name)}`];
+	// There is no equality for json.
+	if (type === "json") return `${stored}::text is distinct from ${expected}::text`;
+	// An assignment takes the spaces off that are too many.
+	if (isBounded(type)) return `${stored} is distinct from ${expected}::${type} and ${stored}::text is distinct from ${expected}`;
+	return `${stored} is distinct from ${expected}`;
+}
+
+function isBounded(type: string): boolean {
+	return Number.isFinite(maxCharacters(type) ?? Number.POSITIVE_INFINITY);
+}
+
+/** Whether the column takes no such text: more than spaces is beyond its length. Where it is there all the same the column is wider than configured. */
+function isRefused({ name, type }: ColumnLayout): string {
+	const [stored, expected] = [`t.${quoted(name)}`, `n.${quoted(name)}`];
+	const isCut = `rtrim(${expected}, ' ') <> rtrim(${expected}::${type}::text, ' ')`;
+	return `coalesce(${isCut}, false) and rtrim(${stored}::text, ' ') is distinct from rtrim(${expected}, ' ')`;
+}
+
+function extrasStatement(layout: TableLayout, tellsTopic: boolean): string {
 	const id = `t.${quoted(layout.id.column)}::text`;
-	return `select ${id} as id, ${originColumns(layout)} from ${quotedTable(layout.name)} t order by ${id} collate "C"`;
+	return `select ${id} as id, ${originColumns(tellsTopic)} from ${quotedTable(layout.name)} t order by ${id} collate "C"`;
 }
 
-function originColumns({ withTopic }: TableLayout): string {
+function originColumns(tellsTopic: boolean): string {
 	const numbers = ["kafka_ts", "kafka_offset", "kafka_partition"].map((name) => `t.${name}::text as ${name}`);
-	return [...numbers, "t.deleted", ...(withTopic ? ["t.kafka_topic"] : [])].join(", ");
+	return [...numbers, "t.deleted", ...(tellsTopic ? ["t.kafka_topic"] : [])].join(", ");
 }
 
 function originOf(row: DatabaseRow): RowOrigin {
 	return {
-		topic: row.kafka_topic === undefined ? null : String(row.kafka_topic),
+		topic: (row.kafka_topic as string | null | undefined) ?? null,
 		partition: Number(row.kafka_partition),
 		offset: Number(row.kafka_offset),
 		timestamp: Number(row.kafka_ts),

@@ -29,10 +29,27 @@ export function canonicalId(value: unknown, type: IdType): string {
 	}
 }
 
-/** A version column's canonical text: plain decimal, or UTC with microseconds. */
-export function canonicalVersion(value: unknown, type: "bigint" | "numeric" | "timestamptz"): string {
+/**
+ * A version column's canonical text: plain decimal, or UTC with microseconds. `type` is the column's: what the server would round is
+ * rounded here, or two versions would be told apart while they wait and be equal once they are written.
+ */
+export function canonicalVersion(value: unknown, type: string): string {
 	const text = value instanceof Date ? (Number.isNaN(value.getTime()) ? "" : value.toISOString()) : String(value);
-	return type === "timestamptz" ? canonicalTimestamp(text) : canonicalDecimal(text, type);
+	switch (type) {
+		case "timestamptz":
+			return canonicalTimestamp(text);
+		case "bigint":
+			if (!/^\s*[+-]?\d+\s*$/.test(text)) throw new RowFaultError("22P02", "is no bigint");
+			return canonicalInteger(text, "bigint");
+		default:
+			return canonicalNumeric(text, scaleOf(type));
+	}
+}
+
+/** Places behind the point of a numeric column; null where it takes any number of them. */
+function scaleOf(type: string): number | null {
+	const [, precision, scale = "0"] = /^numeric\((\d+)(?:,(-?\d+))?\)$/.exec(type) ?? [];
+	return precision === undefined ? null : Number(scale);
 }
 
 function canonicalUuid(text: string): string {
@@ -54,30 +71,40 @@ function canonicalInteger(text: string, type: "smallint" | "int" | "bigint"): st
 	return String(value);
 }
 
-function canonicalDecimal(text: string, type: "bigint" | "numeric"): string {
+function canonicalNumeric(text: string, scale: number | null): string {
 	const match = /^\s*([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?\s*$/.exec(text);
 	const [, sign = "", whole = "", fraction = "", exponent = "0"] = match ?? [];
-	if (!match || whole + fraction === "") throw new RowFaultError("22P02", `is no ${type}`);
-	if (type === "bigint") {
-		if (!/^\s*[+-]?\d+\s*$/.test(text)) throw new RowFaultError("22P02", "is no bigint");
-		return canonicalInteger(text, "bigint");
-	}
+	if (!match || whole + fraction === "") throw new RowFaultError("22P02", "is no numeric");
 	const shift = Number(exponent);
 	if (Math.abs(shift) > LONGEST_EXPONENT) throw new RowFaultError("22003", "is out of range for numeric");
-	const digits = whole + fraction;
-	const point = whole.length + shift;
+	const { digits, point } = rounded(whole + fraction, whole.length + shift, scale);
 	const left = (point <= 0 ? "" : digits.slice(0, point).padEnd(point, "0")).replace(/^0+/, "") || "0";
 	const right = (point >= digits.length ? "" : digits.slice(Math.max(0, point)).padStart(digits.length - point, "0")).replace(/0+$/, "");
 	const plain = right ? `${left}.${right}` : left;
 	return sign === "-" && plain !== "0" ? `-${plain}` : plain;
 }
 
+/** Digits with their point, rounded to so many places as the server does: half away from zero. */
+function rounded(digits: string, point: number, scale: number | null): { digits: string; point: number } {
+	const kept = scale === null ? digits.length : point + scale;
+	if (kept >= digits.length) return { digits, point };
+	if (kept < 0) return { digits: "0", point: 1 };
+	const up = (digits[kept] as string) >= "5" ? 1n : 0n;
+	const whole = String(BigInt(digits.slice(0, kept) || "0") + up).padStart(kept, "0");
+	return { digits: whole, point: point + whole.length - kept };
+}
+
 function canonicalTimestamp(text: string): string {
-	const match = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?\s*(Z|[+-]\d\d(?::?\d\d)?)$/i.exec(text.trim());
-	if (!match) throw new RowFaultError("22007", "is no ISO 8601 timestamp with a time zone and at most microseconds");
-	const [, year, month, day, hour, minute, second = "00", fraction = "", zone = "Z"] = match;
+	const match = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?\s*(Z|[+-]\d\d(?::?\d\d)?)$/i.exec(text.trim());
+	if (!match) throw new RowFaultError("22007", "is no ISO 8601 timestamp with a time zone");
+	const [, year, month, day, hour, minute, second = "00", fraction = "0", zone = "Z"] = match;
 	const offset = zone.toUpperCase() === "Z" ? "Z" : zone.length === 3 ? `${zone}:00` : zone.replace(/^(...):?(..)$/, "$1:$2");
 	const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}${offset}`);
-	if (Number.isNaN(ms)) throw new RowFaultError("22008", "is out of range for timestamptz");
-	return `${new Date(ms).toISOString().slice(0, 19)}.${fraction.padEnd(6, "0")}Z`;
+	// Date takes the 30th of February for the 2nd of March.
+	const isDay = new Date(`${year}-${month}-${day}T00:00:00Z`).getUTCDate() === Number(day);
+	// Nanoseconds are rounded, as the server does.
+	const micros = Math.round(Number(`0.${fraction}`) * 1e6);
+	const seconds = isDay && !Number.isNaN(ms) ? new Date(ms + (micros === 1e6 ? 1_000 : 0)).toISOString() : "";
+	if (!/^\d{4}-/.test(seconds)) throw new RowFaultError("22008", "is out of range for timestamptz");
+	return `${seconds.slice(0, 19)}.${String(micros % 1e6).padStart(6, "0")}Z`;
 }

@@ -6,7 +6,7 @@
  */
 
 import type { Clock } from "../core/clock.ts";
-import type { DeadLetter } from "../core/dead-letter.ts";
+import type { DeadLetter, RowName } from "../core/dead-letter.ts";
 import { lifetime } from "../core/lifetime.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { RowBlock, RowFault } from "../core/rows.ts";
@@ -38,7 +38,8 @@ interface Poison {
 	readonly attempts: number;
 }
 
-type LetterCause = Pick<DeadLetter, "reason" | "error"> & Partial<Pick<DeadLetter, "stack" | "sqlstate" | "table" | "rowId" | "attempts">>;
+type LetterCause = Pick<DeadLetter, "reason" | "error"> &
+	Partial<Pick<DeadLetter, "stack" | "sqlstate" | "table" | "rowId" | "refusedRows" | "attempts">>;
 
 /** See the file's header. */
 export class OutcomeRouter {
@@ -120,17 +121,26 @@ export class OutcomeRouter {
 
 	#submission(held: HeldBatch, blocks: readonly RowBlock[], together: FinishedTogether | null): RowSubmission {
 		const { topic, partition } = this.#parts.partition;
+		const { signal } = this.#ended;
+		const refused = new Map<number, RowName[]>();
 		return {
 			topic,
 			partition,
 			batch: held.batch,
 			blocks,
+			get released() {
+				return signal.aborted;
+			},
 			settled: (message) => {
 				this.#close(held, message);
 				together?.settled(message);
 			},
 			refused: (message, fault) => {
-				this.#letter(held, message, refusal(fault), together?.with(message));
+				// A message has one letter. The list is the same for all that are on their way: whichever is stored last has it whole.
+				const rows = refused.get(message) ?? [];
+				refused.set(message, rows);
+				rows.push([fault.table, fault.rowId]);
+				this.#letter(held, message, { ...refusal(fault), refusedRows: rows }, together?.with(message));
 				this.#close(held, message);
 				together?.settled(message);
 				if (this.#breaker.reason !== null) this.#moved();
@@ -216,6 +226,7 @@ export class OutcomeRouter {
 			sqlstate: null,
 			table: null,
 			rowId: null,
+			refusedRows: [],
 			attempts: 1,
 			state,
 			...cause,

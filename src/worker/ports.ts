@@ -11,6 +11,8 @@ import type { RowBlock, RowFault } from "../core/rows.ts";
 export interface RowSubmission extends TopicPartition {
 	readonly batch: PackedBatch;
 	readonly blocks: readonly RowBlock[];
+	/** True once the partition was released: nothing that is told from here on counts. */
+	readonly released: boolean;
 	/** The row is durable, stale, or coalesced behind a survivor that is. Called once per row. `message` is its message's index. */
 	settled(message: number): void;
 	/** The row can't be written, now or ever. Called instead of settled, once per row. */

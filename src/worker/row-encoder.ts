@@ -42,7 +42,7 @@ export class RowEncoder {
 		const { version } = layout;
 		this.#columns = layout.columns.map(({ name, type, path, nullable }) => {
 			const isVersion = version.kind === "field" && version.column === name;
-			const encode = isVersion && version.kind === "field" ? (value: unknown) => canonicalVersion(value, version.type) : encoderOf(type);
+			const encode = isVersion ? (value: unknown) => canonicalVersion(value, type) : encoderOf(type);
 			return { name, path, nullable, encode, isVersion };
 		});
 		this.#known = new Set(layout.columns.flatMap(({ path }) => path[0] ?? []));

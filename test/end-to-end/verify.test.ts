@@ -2,12 +2,15 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
-import type { VerificationReport } from "../../src/audit/verification.ts";
+import { type VerificationReport, verify } from "../../src/audit/verification.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { Producer, type ProducerRecord } from "../../src/kafka/producer.ts";
 import { ClusterInspector } from "../../src/kafka/topics.ts";
+import { DeadLetterTableStore } from "../../src/sink/dead-letter-table-store.ts";
 import { type CommandResult, pockaffe } from "../support/command-line.ts";
 import { runDaemon } from "../support/daemon-process.ts";
+import { setOffsets, untilCommitted } from "../support/group-offsets.ts";
 import { createTopicWith, deleteTopic, kafkaAt, loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -25,6 +28,7 @@ const handler = `
 		if (way === "reject") return { reject: "no good" };
 		if (way === "throw") throw new Error("poison");
 		if (way === "verify-only" && purpose === "verify") throw new Error("not the same handler any more");
+		if (way === "bad twice") return ["x", "y", "z"].map((id) => ({ id, fields: { small: id === "z" ? 1 : -1 } }));
 		if (way === "two") return [{ id: key.toString(), fields }, { id: "bad", fields: { small: 1e9 } }];
 		return { id: key.toString(), fields };
 	}`;
@@ -34,7 +38,11 @@ interface Scene extends AsyncDisposable {
 	readonly topic: string;
 	readonly group: string;
 	readonly db: Awaited<ReturnType<typeof createTestDatabase>>;
-	readonly config: Record<string, unknown>;
+	/** May be changed between two runs. */
+	readonly config: { kafka: Record<string, unknown>; offsets: Record<string, unknown>; deadLetters: Record<string, unknown> } & Record<
+		string,
+		unknown
+	>;
 	/** Appends to partition 0, timestamps ascending with every call. */
 	produce(records: readonly (readonly [key: string, value: object | null])[]): Promise<void>;
 	/** A daemon until everything is committed. */
@@ -54,6 +62,7 @@ async function scene({ kafka = {}, handling = {} }: { kafka?: object; handling?:
 		database: { url: db.url },
 		tables: { events: { columns: { name: "text", amount: "numeric(12,2)", doc: "json", small: "smallint" }, create: true } },
 		offsets: { commitIntervalMs: 50 },
+		deadLetters: {},
 	};
 	let at = FIRST;
 	return {
@@ -209,10 +218,114 @@ describeOnKafka("verify", () => {
 		expect(cleaned).toMatchObject({ verified: true, counts: { matched: 2, unchecked: 1 } });
 	});
 
+	it("goes on from where the group began when its offsets move into the database", { timeout: 120_000 }, async () => {
+		await using test = await scene({ kafka: { startFrom: "latest" } });
+		await test.produce([["before", { name: "never meant to arrive" }]]);
+		await test.consume();
+		await test.produce([["after", { name: "x" }]]);
+		await test.consume();
+		test.config.offsets.store = "postgres";
+		await test.produce([["later", { name: "x" }]]);
+		await test.consume();
+		const { report } = await test.verify();
+		expect(report).toMatchObject({
+			verified: true,
+			partitions: [{ start: 1, startIs: "recorded", from: 1, to: 3 }],
+			counts: { matched: 2 },
+		});
+	});
+
+	it("assumes the beginning of a group that had committed before, and says so", { timeout: 120_000 }, async () => {
+		await using test = await scene();
+		await test.produce(["theirs", "theirs too", "ours"].map((id) => [id, { name: id }] as const));
+		await setOffsets(brokers, test.group, [{ topic: test.topic, partition: 0, offset: 2 }]);
+		await test.consume();
+		const { report } = await test.verify();
+		expect(report).toMatchObject({ verified: true, partitions: [{ start: 2, startIs: "assumed" }], counts: { matched: 1 } });
+		const text = await pockaffe(["verify"], { cwd: test.folder });
+		expect(text.stdout).toContain("offsets 2 to 3; the group had committed before: where it was met, at 2, is taken for its beginning");
+		await test.db.database.query("delete from pockaffe_offsets_start");
+		const unknown = await test.verify();
+		expect(unknown.report).toMatchObject({ verified: false, partitions: [{ start: 0, startIs: "unknown" }], counts: { missing: 2 } });
+	});
+
+	it("reads the letters of what it looks at, also of what was committed a moment ago", { timeout: 120_000 }, async () => {
+		await using test = await scene();
+		await test.produce([["a", { name: "a" }]]);
+		await test.consume();
+		await test.verify();
+		const { config } = loadConfig({ file: undefined, environment: {}, cwd: test.folder });
+		const report = await verify({
+			config,
+			database: test.db.database,
+			// Beside the running daemon: a message is lettered and committed while the verification begins.
+			async letters() {
+				const letters = await new DeadLetterTableStore(test.db.database, "pockaffe_dead_letters", test.group).unreplayed();
+				await test.produce([["b", { way: "reject" }]]);
+				await test.consume();
+				return letters;
+			},
+			clock: systemClock,
+			random: Math.random,
+			signal: new AbortController().signal,
+			maxDifferences: 10,
+			progress: () => {},
+		});
+		expect(report).toMatchObject({ verified: true, messages: 1, differences: [] });
+		expect((await test.verify()).report).toMatchObject({ verified: true, messages: 2, letters: { open: 1 } });
+	});
+
+	it("can't check rows of a topic that is gone", { timeout: 120_000 }, async () => {
+		await using test = await scene();
+		test.config.kafka.topics = [`^${test.topic}`];
+		const gone = `${test.topic}-gone`;
+		await loadTopic(brokers, { name: gone, partitions: 1 }, [{ topic: gone, partition: 0, key: "x", value: "{}" }]);
+		await test.produce([["a", { name: "a" }]]);
+		await test.consume();
+		await untilCommitted(brokers, test.group, gone);
+		expect((await test.verify()).report).toMatchObject({ verified: true, counts: { matched: 2, unchecked: 0 } });
+		await deleteTopic(brokers, gone);
+		expect((await test.verify()).report).toMatchObject({ verified: true, counts: { matched: 1, unchecked: 1, extra: 0 } });
+	});
+
+	it.each(["table", "topic"])("leaves out of a message just the rows its letter was made of (%s)", { timeout: 120_000 }, async (target) => {
+		await using test = await scene();
+		test.config.deadLetters = target === "topic" ? { target, topic: `${test.topic}-letters` } : { target };
+		await test.produce([["prepare", { name: "x" }]]);
+		await test.consume();
+		await test.db.database.query("alter table events add check (small >= 0)");
+		await test.produce([
+			["good", { way: "two", name: "good beside bad" }],
+			["many", { way: "bad twice" }],
+		]);
+		await test.consume();
+		expect((await test.verify()).report).toMatchObject({ verified: true, letters: { open: 2 }, counts: { matched: 3 } });
+		await test.db.database.query("delete from events where id in ('good', 'z')");
+		const lost = await test.verify();
+		expect(kinds(lost).sort()).toEqual([
+			["missing", "good"],
+			["missing", "z"],
+		]);
+	});
+
+	it("is no success where the group has committed nothing", { timeout: 120_000 }, async () => {
+		await using test = await scene();
+		await test.consume();
+		// An empty topic, all of which was read.
+		const empty = await test.verify();
+		expect([empty.code, empty.report]).toMatchObject([0, { verified: true, messages: 0, partitions: [{ committed: 0 }] }]);
+		const misspelt = await pockaffe(["verify"], { cwd: test.folder, env: { POCKAFFE_KAFKA_GROUP: "no-such-group" } });
+		expect([misspelt.code, misspelt.stdout, misspelt.stderr]).toEqual([
+			1,
+			"",
+			`pockaffe: group no-such-group has committed nothing of ${test.topic}: nothing was checked (is kafka.group the daemon's, and did it run?)\n`,
+		]);
+	});
+
 	it("says in one line what it can't work with", async () => {
 		await using test = await scene();
-		await writeFile(join(test.folder, "handler.mjs"), "export const nothing = 1;");
 		await test.produce([["a", {}]]);
+		await setOffsets(brokers, test.group, [{ topic: test.topic, partition: 0, offset: 1 }]);
 		const nothing = await test.verify();
 		expect(nothing.code).toBe(1);
 		expect(nothing.stderr).toMatch(/^pockaffe: can't verify: SQLSTATE 42P01: relation "events" does not exist\n$/);

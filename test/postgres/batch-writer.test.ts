@@ -115,6 +115,28 @@ describe("a bad row", () => {
 		expect(JSON.stringify([...submission.refusedOffsets.values()])).not.toContain("forbidden");
 	});
 
+	it.each([
+		["varchar(3)", "abcdef", "abc"],
+		["char(2)", "xyz", "xy"],
+		["char", "xy", "x"],
+	])("is one that its column would have to cut: %s", async (type, long, fits) => {
+		await using test = await TestWriter.on([layoutOf({ columns: [columnOf("v", type)] })]);
+		const submission = await test.write([
+			{ id: "a", offset: 1, values: [fits] },
+			{ id: "a", offset: 2, values: [long] },
+			{ id: "b", offset: 3, values: [long] },
+			{ id: "c", offset: 4, values: [`${fits}    `] },
+		]);
+		expect(await test.rows("select id, v::text as v from events order by id")).toEqual([
+			{ id: "a", v: fits },
+			{ id: "c", v: fits },
+		]);
+		expect([...submission.refusedOffsets].map(([offset, { sqlstate }]) => [offset, sqlstate]).sort()).toEqual([
+			[2, "22001"],
+			[3, "22001"],
+		]);
+	});
+
 	it("is found among many others", async () => {
 		await using test = await TestWriter.on([strict]);
 		const isBad = (i: number) => i % 97 === 0;

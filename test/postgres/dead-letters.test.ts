@@ -33,6 +33,7 @@ function letter(over: Partial<DeadLetter> = {}): DeadLetter {
 		sqlstate: "22003",
 		table: "events",
 		rowId: "id-7",
+		refusedRows: [],
 		attempts: 1,
 		state: "open",
 		...over,

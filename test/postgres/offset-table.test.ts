@@ -1,5 +1,7 @@
 /** Offsets in the database, on a real Postgres: taken over by epoch, never moved back by who lost them. */
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import { connectDatabase } from "../../src/sink/database.ts";
 import { OffsetTable } from "../../src/sink/offset-table.ts";
 import { StartTable } from "../../src/sink/start-table.ts";
 import { createTestDatabase } from "../support/test-database.ts";
@@ -95,6 +97,8 @@ describe("offsets in the database", () => {
 });
 
 describe("where a group began", () => {
+	const noted = (offset: number, assumed = false) => ({ offset, assumed });
+
 	it("is noted, replaced by a later beginning, and empty where nothing was noted", async () => {
 		await using test = await open();
 		const starts = new StartTable({ database: test.db.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
@@ -106,9 +110,39 @@ describe("where a group began", () => {
 		]);
 		expect(await starts.read()).toEqual(
 			new Map([
-				["orders/0", 15],
-				["orders/1", 3],
+				["orders/0", noted(15)],
+				["orders/1", noted(3)],
 			]),
 		);
+	});
+
+	it("is assumed where a group that had committed was met first, unless it is known; set back, it began there", async () => {
+		await using test = await open();
+		const starts = new StartTable({ database: test.db.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
+		await starts.record([{ ...first, offset: 12 }]);
+		const met = (offset: number) => starts.assume([first, second].map((each) => ({ ...each, offset })));
+		await met(500);
+		await met(900);
+		expect([...(await starts.read()).values()]).toEqual([noted(12), noted(500, true)]);
+		await met(7);
+		expect([...(await starts.read()).values()]).toEqual([noted(7), noted(7, true)]);
+		await starts.record([{ ...second, offset: 0 }]);
+		expect((await starts.read()).get("orders/1")).toEqual(noted(0));
+	});
+
+	it("is noted by members that begin at once, and all find no table yet", async () => {
+		await using test = await open();
+		const members = Array.from({ length: 8 }, (_, i) => ({
+			group: `g${i}`,
+			db: connectDatabase({ url: test.db.url, connections: 1, clock: systemClock }),
+		}));
+		const table = ({ group, db }: (typeof members)[number]) =>
+			new StartTable({ database: db, offsetsTable: "other", consumerGroup: group });
+		await Promise.all(members.map(({ db }) => db.query("select 1")));
+		await Promise.all(members.map((member) => table(member).record([{ ...first, offset: 1 }])));
+		for (const member of members) {
+			expect((await table(member).read()).size).toBe(1);
+			await member.db.close();
+		}
 	});
 });

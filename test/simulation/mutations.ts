@@ -56,10 +56,8 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/sink/pending-rows.ts",
-				from: "this.#newest.set(row.id, isNewer ? merge(row, present, this.#strategy) : merge(present, row, this.#strategy));",
-				to: `const [kept, dropped] = isNewer ? [row, present] : [present, row];
-		this.#newest.set(row.id, kept);
-		dropped.owner.settled(dropped.message);`,
+				from: "older.push(other);",
+				to: "other.owner.settled(other.message);",
 			},
 		],
 	},
@@ -68,7 +66,7 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/sink/batch-writer.ts",
-				from: "if (older) lane.add(older);",
+				from: "if (older) lane.putBack(older);",
 				to: "void older;",
 			},
 		],

@@ -19,6 +19,8 @@ export interface TrackedSubmission extends Submission {
 	readonly refusedOffsets: Map<number, RowFault>;
 	/** Resolves when every row was told its fate. */
 	readonly done: Promise<void>;
+	/** From here on nobody listens, as after a partition was given away. */
+	release(): void;
 }
 
 /** Rows of one partition in one submission. A message per row. */
@@ -26,6 +28,7 @@ export function submissionOf(layout: TableLayout, rows: readonly TestRow[]): Tra
 	const settledOffsets: number[] = [];
 	const refusedOffsets = new Map<number, RowFault>();
 	let finish: () => void = () => {};
+	let released = false;
 	const done = new Promise<void>((resolve) => (finish = resolve));
 	const told = () => {
 		if (settledOffsets.length + refusedOffsets.size === rows.length) finish();
@@ -52,6 +55,12 @@ export function submissionOf(layout: TableLayout, rows: readonly TestRow[]): Tra
 		settledOffsets,
 		refusedOffsets,
 		done,
+		get released() {
+			return released;
+		},
+		release: () => {
+			released = true;
+		},
 		settled: (message) => {
 			settledOffsets.push(offsetOf(message));
 			told();

@@ -21,6 +21,7 @@ function letterOf(changes: Partial<DeadLetter> = {}): DeadLetter {
 		sqlstate: null,
 		table: null,
 		rowId: null,
+		refusedRows: [],
 		attempts: 5,
 		state: "open",
 		...changes,
@@ -38,7 +39,16 @@ function roundTrip(letter: DeadLetter) {
 }
 
 it("a letter comes back as it was", () => {
-	const letter = letterOf({ sqlstate: "22003", table: "events", rowId: "ä", headers: [["trace", Buffer.from("ünï")]] });
+	const letter = letterOf({
+		sqlstate: "22003",
+		table: "events",
+		rowId: "ä",
+		refusedRows: [
+			["events", "a"],
+			["events", "ä"],
+		],
+		headers: [["trace", Buffer.from("ünï")]],
+	});
 	const at = "2026-01-02T03:04:05.000Z";
 	expect(roundTrip(letter)).toEqual({
 		type: "letter",

@@ -4,10 +4,10 @@ import { LogCoverage } from "../../src/audit/log-coverage.ts";
 const partition = { topic: "t", partition: 0 };
 
 function coverage(over: object = {}, letters: number[] = []): LogCoverage {
-	const range = { ...partition, start: 0, low: 10, committed: 50, from: 10, to: 50, ...over };
+	const range = { ...partition, start: 0, startIs: "recorded" as const, low: 10, committed: 50, from: 10, to: 50, ...over };
 	return new LogCoverage(
 		[range],
-		letters.map((offset) => ({ ...partition, offset, reason: "poison", state: offset % 2 ? "skipped" : "open" })),
+		letters.map((offset) => ({ ...partition, offset, reason: "poison", rows: [], state: offset % 2 ? "skipped" : "open" })),
 	);
 }
 
@@ -39,6 +39,10 @@ describe("what of the log was covered", () => {
 
 	it("knows nothing of partitions that are not covered: such a row is nobody's", () => {
 		expect(coverage().standingOf({ topic: "t", partition: 7, offset: 3 })).toBe("inside");
+	});
+
+	it("can't check rows of topics that are not looked at: deleted, or not configured any more", () => {
+		expect(coverage().standingOf({ topic: "gone", partition: 0, offset: 3 })).toBe("unchecked");
 	});
 
 	it("doesn't count what the group was never to read", () => {

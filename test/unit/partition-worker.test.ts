@@ -57,6 +57,28 @@ describe("a partition worker at work", () => {
 		expect(h.letters[0]?.value?.toString()).toBe("value-0");
 	});
 
+	it("names all refused rows of a message in its letter, whichever of them is stored last", async () => {
+		const h = new WorkerHarness();
+		await h.running(2);
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0, 1]), rowsFor([0, 1], "audit")] }));
+		const refuse = (message: number, table: string) =>
+			h.submissions[0]?.refused(message, { table, rowId: `id-${message}`, sqlstate: "23514", message: "no" });
+		await h.act(() => refuse(0, "events"));
+		await h.act(() => refuse(1, "events"));
+		await h.act(() => refuse(0, "audit"));
+		await h.act(() => h.submissions[0]?.settled(1));
+		expect(h.letters.map(({ offset, table, refusedRows }) => [offset, table, refusedRows.length])).toEqual([
+			[0, "events", 2],
+			[1, "events", 1],
+			[0, "audit", 2],
+		]);
+		expect(h.letters[0]?.refusedRows).toEqual([
+			["events", "id-0"],
+			["audit", "id-0"],
+		]);
+		expect([...h.finished].sort()).toEqual([0, 1]);
+	});
+
 	it("dead-letters what the handler rejects at once, without another attempt", async () => {
 		const h = new WorkerHarness({ onPoison: "stop" });
 		await h.running(2);

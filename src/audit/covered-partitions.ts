@@ -1,0 +1,55 @@
+/**
+ * What a verification looks at: every partition of the configured topics, from where the group began to what it has committed, as far
+ * as the log holds it. Asked once, before anything is read.
+ */
+import type { Config } from "../config/config.ts";
+import { ExitError, exitCodes } from "../core/errors.ts";
+import { isTopicMeant, partitionName, type TopicPartition } from "../core/message.ts";
+import type { LogReader } from "../kafka/log-reader.ts";
+import type { Database } from "../sink/database.ts";
+import { OffsetTable } from "../sink/offset-table.ts";
+import { type NotedStart, StartTable } from "../sink/start-table.ts";
+import type { CoveredPartition } from "./log-coverage.ts";
+
+/** Rejects (ExitError) where a topic is missing, or the group has committed nothing at all: then there is nothing to look at. */
+export async function coveredPartitions(config: Config, database: Database, reader: LogReader): Promise<CoveredPartition[]> {
+	const { kafka, offsets } = config;
+	const consumerGroup = kafka.group;
+	const all = existingPartitions(config, reader);
+	const table = new OffsetTable({ database, table: offsets.table, consumerGroup });
+	const committed = offsets.store === "postgres" ? await table.stored(all) : await reader.committed(all);
+	if (committed.every(({ offset }) => offset === null)) throw nothingCommitted(config);
+	const starts = await new StartTable({ database, offsetsTable: offsets.table, consumerGroup }).read();
+	return Promise.all(
+		committed.map(async ({ topic, partition, offset }): Promise<CoveredPartition> => {
+			const { low, high } = await reader.watermarks({ topic, partition });
+			const noted = starts.get(partitionName({ topic, partition }));
+			const start = noted?.offset ?? 0;
+			const from = Math.max(start, low);
+			const to = offset === null ? from : Math.max(from, Math.min(offset, high));
+			return { topic, partition, start, startIs: startIs(noted), low, committed: offset, from, to };
+		}),
+	);
+}
+
+function existingPartitions({ kafka }: Config, reader: LogReader): TopicPartition[] {
+	const existing = reader.metadata.topics.filter(
+		({ name, partitions }) => partitions.length > 0 && kafka.topics.some((entry) => isTopicMeant(entry, name)),
+	);
+	const missing = kafka.topics.find((topic) => !topic.startsWith("^") && !existing.some(({ name }) => name === topic));
+	if (missing !== undefined) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${missing}: nothing can be verified`);
+	return existing.flatMap(({ name, partitions }) =>
+		partitions.map(({ id }) => ({ topic: name, partition: id })).sort((a, b) => a.partition - b.partition),
+	);
+}
+
+function startIs(noted: NotedStart | undefined): CoveredPartition["startIs"] {
+	if (!noted) return "unknown";
+	return noted.assumed ? "assumed" : "recorded";
+}
+
+function nothingCommitted({ kafka, offsets }: Config): ExitError {
+	const where = offsets.store === "postgres" ? ` in ${offsets.table}` : "";
+	const what = `group ${kafka.group} has committed nothing of ${kafka.topics.join(", ")}${where}: nothing was checked`;
+	return new ExitError(exitCodes.found, "nothing_committed", `${what} (is kafka.group the daemon's, and did it run?)`);
+}

@@ -1,0 +1,113 @@
+import { describe, expect, it } from "vitest";
+import type { TableLayout } from "../../src/core/rows.ts";
+import type { Database } from "../../src/sink/database.ts";
+import { type ExpectedRow, ExpectedRows } from "../../src/sink/expected-rows.ts";
+import { compareTable, type RowFinding } from "../../src/sink/table-comparison.ts";
+import { columnOf, layoutOf, type TestRow } from "../support/row-submissions.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { createTestDatabase } from "../support/test-database.ts";
+import { TestWriter } from "../support/test-writer.ts";
+
+interface Comparison {
+	readonly matched: number;
+	readonly purged: number;
+	readonly found: readonly RowFinding[];
+}
+
+function expectedOf({ id, offset, partition = 0, topic = "t", timestamp = offset, values = [], isDelete = false }: TestRow): ExpectedRow {
+	return { id, offset, partition, topic, timestamp, values, isDelete, field: null, optional: false };
+}
+
+async function compared(test: TestWriter, rows: readonly TestRow[]): Promise<Comparison> {
+	await using folder = await temporaryFolder();
+	const layout = test.layouts[0] as TableLayout;
+	const expected = new ExpectedRows({ layout, folder: folder.path, name: "t" });
+	for (const row of rows) expected.add(expectedOf(row));
+	const result = { matched: 0, purged: 0, found: [] as RowFinding[] };
+	await compareTable(test.db.database, layout, expected, {
+		matched: (count) => {
+			result.matched += count;
+		},
+		purged: (count) => {
+			result.purged += count;
+		},
+		found: (finding) => result.found.push(finding),
+	});
+	return result;
+}
+
+const kinds = ({ found }: Comparison) => found.map(({ kind, id, sqlstate }) => [kind, id, sqlstate]);
+
+describe("a table against the rows it must hold", () => {
+	it("says of what a column would have to cut that it can't be written, as the writer found", async () => {
+		await using test = await TestWriter.on([layoutOf({ columns: [columnOf("v", "varchar(3)"), columnOf("c", "char(2)")] })]);
+		const rows: TestRow[] = [
+			{ id: "fits", offset: 1, values: ["abc", "x"] },
+			{ id: "spaces", offset: 2, values: ["ab     ", "xy    "] },
+			{ id: "long", offset: 3, values: ["abcd", "xy"] },
+			{ id: "long char", offset: 4, values: ["abc", "xyz"] },
+			{ id: "cut", offset: 5, values: ["abcd", "xy"] },
+		];
+		await test.write(rows);
+		// As it was once written: cut without a word.
+		await test.rows("insert into events (id, v, c, kafka_ts, kafka_offset, kafka_partition) values ('cut', 'abc', 'xy', 5, 5, 0)");
+		const result = await compared(test, rows);
+		expect(kinds(result)).toEqual([
+			["unwritable", "cut", "22001"],
+			["unwritable", "long", "22001"],
+			["unwritable", "long char", "22001"],
+		]);
+		expect(result.matched).toBe(2);
+		await test.rows("alter table events alter column v type varchar(9)");
+		await test.rows("update events set v = 'abcd' where id = 'cut'");
+		// A column that is wider than configured took it.
+		expect(kinds(await compared(test, rows))).toEqual([
+			["unwritable", "long", "22001"],
+			["unwritable", "long char", "22001"],
+		]);
+	});
+
+	it("takes rows that are large few at a time", { timeout: 120_000 }, async () => {
+		const layout = layoutOf({ columns: [columnOf("v", "text")] });
+		await using db = await createTestDatabase();
+		await using folder = await temporaryFolder();
+		const expected = new ExpectedRows({ layout, folder: folder.path, name: "t" });
+		// One string of them all would be longer than a string may be.
+		const value = "x".repeat(300_000);
+		for (let i = 0; i < 2_000; i++) {
+			expected.add(expectedOf({ id: `id-${i}`, offset: i, values: [value] }));
+			await expected.relieve();
+		}
+		let [asked, longest] = [0, 0];
+		const database: Database = {
+			...db.database,
+			query: async (text, parameters = []) => {
+				if (!text.includes("unnest")) return [];
+				asked += parameters[2]?.split(parameters[0] as string).length ?? 0;
+				longest = Math.max(
+					longest,
+					parameters.reduce((sum, parameter) => sum + (parameter?.length ?? 0), 0),
+				);
+				return [];
+			},
+			async *stream() {},
+		};
+		await compareTable(database, layout, expected, { matched() {}, purged() {}, found() {} });
+		expect(asked).toBe(2_000);
+		expect(longest).toBeLessThan(6_000_000);
+	});
+
+	it("tells the topic of a row also where only one is read by now", async () => {
+		const layout = layoutOf();
+		await using test = await TestWriter.on([layout]);
+		await test.rows("alter table events add column kafka_topic text");
+		await test.rows(
+			"insert into events (id, kafka_topic, kafka_ts, kafka_offset, kafka_partition) values ('a', 'gone', 1, 1, 0), ('b', null, 1, 2, 0)",
+		);
+		const { found } = await compared(test, []);
+		expect(found.map(({ kind, id, stored }) => [kind, id, stored?.topic])).toEqual([
+			["extra", "a", "gone"],
+			["extra", "b", null],
+		]);
+	});
+});

@@ -1,0 +1,125 @@
+import { EventEmitter } from "eventemitter3";
+import { describe, expect, it } from "vitest";
+import type { ReceivedMessage, TopicPartition } from "../../src/core/message.ts";
+import type { GroupClientEvents } from "../../src/kafka/group-client.ts";
+import { KafkaError } from "../../src/kafka/kafka-error.ts";
+import { type LogClient, LogReader } from "../../src/kafka/log-reader.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+
+const partition = { topic: "t", partition: 0 };
+const transport = () => new KafkaError("Local: Broker transport failure", -195);
+
+/** A client whose polls and answers the test plays; each poll takes its timeout. */
+class PlayedClient extends EventEmitter<GroupClientEvents> implements LogClient {
+	readonly clock = new ManualClock();
+	/** What the next polls come to; nothing when there is none left. */
+	polls: (ReceivedMessage[] | Error)[] = [];
+	failures: Error[] = [];
+	asked = 0;
+
+	assign(): void {}
+	pause(): void {}
+	async close(): Promise<boolean> {
+		return true;
+	}
+
+	async consume(_: number, timeoutMs: number): Promise<ReceivedMessage[]> {
+		const poll = this.polls.shift();
+		if (poll instanceof Error) throw poll;
+		if (!poll) await this.clock.sleep(timeoutMs || 1);
+		return poll ?? [];
+	}
+
+	async watermarks(): Promise<{ low: number; high: number }> {
+		this.#answer();
+		return { low: 1, high: 9 };
+	}
+
+	async committed(partitions: readonly TopicPartition[]): Promise<(TopicPartition & { offset: number })[]> {
+		this.#answer();
+		return partitions.map((each) => ({ ...each, offset: 7 }));
+	}
+
+	#answer(): void {
+		this.asked++;
+		const failure = this.failures.shift();
+		if (failure) throw failure;
+	}
+}
+
+function messages(from: number, to: number): ReceivedMessage[] {
+	return Array.from({ length: to - from }, (_, i) => ({
+		...partition,
+		offset: from + i,
+		timestamp: 1,
+		key: null,
+		value: null,
+		headers: [],
+	}));
+}
+
+/** Moves the clock while something waits for it. */
+async function played<T>(client: PlayedClient, work: Promise<T>): Promise<T> {
+	let done = false;
+	const settled = work.finally(() => {
+		done = true;
+	});
+	settled.catch(() => {});
+	while (!done) await client.clock.advance(100);
+	return settled;
+}
+
+async function offsetsRead(client: PlayedClient, to: number, each: () => Promise<void> = async () => {}): Promise<number[]> {
+	const reader = new LogReader(client, { brokers: [], topics: [] }, client.clock);
+	const offsets: number[] = [];
+	for await (const [, group] of reader.read([{ ...partition, from: 0, to }])) {
+		offsets.push(...group.map(({ offset }) => offset));
+		await each();
+	}
+	return offsets;
+}
+
+describe("reading the log", () => {
+	it("takes no offence at a caller who takes its time", async () => {
+		const client = new PlayedClient();
+		client.polls = [messages(0, 2), [], messages(2, 3), [], messages(3, 5)];
+		const read = offsetsRead(client, 5, () => client.clock.advance(40_000));
+		expect(await played(client, read)).toEqual([0, 1, 2, 3, 4]);
+	});
+
+	it("goes on behind errors that pass", async () => {
+		const client = new PlayedClient();
+		client.polls = [messages(0, 2), ...Array.from({ length: 20 }, transport), messages(2, 3)];
+		expect(await played(client, offsetsRead(client, 3))).toEqual([0, 1, 2]);
+	});
+
+	it("ends when nothing comes for half a minute, with what the client said last", async () => {
+		const client = new PlayedClient();
+		client.polls = [messages(0, 2), ...Array.from({ length: 1_000 }, transport)];
+		const silence = "t/0 can't be read up to offset 3: nothing came for 30000 ms";
+		await expect(played(client, offsetsRead(client, 3))).rejects.toThrow(`${silence}; the last error: Local: Broker transport failure`);
+		expect(client.clock.monotonic()).toBeGreaterThan(30_000);
+		const quiet = new PlayedClient();
+		await expect(played(quiet, offsetsRead(quiet, 3))).rejects.toThrow(new RegExp(`^${silence}$`));
+	});
+
+	it("ends at once at what time doesn't mend", async () => {
+		const client = new PlayedClient();
+		client.polls = [new KafkaError("Broker: Topic authorization failed", 29), messages(0, 3)];
+		await expect(offsetsRead(client, 3)).rejects.toThrow("Topic authorization failed");
+	});
+
+	it("asks again for ends and committed offsets, but not for ever", async () => {
+		const client = new PlayedClient();
+		const reader = new LogReader(client, { brokers: [], topics: [] }, client.clock);
+		client.failures = [transport(), transport()];
+		expect(await played(client, reader.watermarks(partition))).toEqual({ low: 1, high: 9 });
+		client.failures = [transport()];
+		expect(await played(client, reader.committed([partition]))).toEqual([{ ...partition, offset: 7 }]);
+		expect(client.asked).toBe(5);
+		client.failures = Array.from({ length: 1_000 }, transport);
+		await expect(played(client, reader.watermarks(partition))).rejects.toThrow("Broker transport failure");
+		client.failures = [new KafkaError("Broker: Group authorization failed", 30)];
+		await expect(reader.committed([partition])).rejects.toThrow("Group authorization failed");
+	});
+});
