@@ -5,6 +5,7 @@
  */
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
+import { lifetime } from "../core/lifetime.ts";
 import type { TopicPartitionOffset } from "../core/message.ts";
 import { problemOf } from "./sql-faults.ts";
 import type { StartTable } from "./start-table.ts";
@@ -27,7 +28,7 @@ const RETRY = { minMs: 200, maxMs: 5_000 };
 /** See the file's header. */
 export class StartRecorder {
 	readonly #parts: StartRecorderParts;
-	readonly #ended = new AbortController();
+	readonly #ended = lifetime();
 	/** One after the other: a later start of a partition must not be overtaken by an earlier one. */
 	#background: Promise<void> = Promise.resolve();
 

@@ -112,8 +112,9 @@ describeOnKafka("the network between daemon and broker", () => {
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
 		const drain = { timeoutMs: 2_000 };
-		const daemon = await scene.daemon(kafka.proxied, undefined, { drain });
-		await scene.committedPast(PER_SECOND);
+		// By itself it commits nothing: what is written has to be committed at the stop.
+		const daemon = await scene.daemon(kafka.proxied, undefined, { drain, offsets: { commitIntervalMs: 600_000 } });
+		await waitFor("rows", async () => (await scene.db.database.query("select 1 from events limit 1")).length > 0);
 		kafka.proxy.become({ silent: true });
 		const stoppedAt = performance.now();
 		// 137 where the client's close hangs, as it does while nobody answers it.

@@ -42,11 +42,15 @@ export class ManualClock implements Clock {
 	sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
 		return new Promise((resolve, reject) => {
 			if (signal?.aborted) return reject(signal.reason);
-			const timer = this.after(delayMs, resolve);
-			signal?.addEventListener("abort", () => {
+			const aborted = () => {
 				timer.cancel();
-				reject(signal.reason);
+				reject(signal?.reason);
+			};
+			const timer = this.after(delayMs, () => {
+				signal?.removeEventListener("abort", aborted);
+				resolve();
 			});
+			signal?.addEventListener("abort", aborted, { once: true });
 		});
 	}
 
