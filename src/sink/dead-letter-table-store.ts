@@ -10,16 +10,19 @@ import {
 } from "../core/dead-letter.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { Database, DatabaseRow } from "./database.ts";
+import { hasColumn } from "./schema.ts";
 import { quotedTable } from "./sql-names.ts";
 
 /** See the file's header. The database is its owner's to close. */
 export class DeadLetterTableStore implements LetterStore {
 	readonly #database: Database;
+	readonly #name: string;
 	readonly #table: string;
 	readonly #group: string;
 
 	constructor(database: Database, table: string, consumerGroup: string) {
 		this.#database = database;
+		this.#name = table;
 		this.#table = quotedTable(table);
 		this.#group = consumerGroup;
 	}
@@ -28,7 +31,7 @@ export class DeadLetterTableStore implements LetterStore {
 		const { where, parameters } = this.#where(filter);
 		const limit = filter.limit === undefined ? "" : ` limit ${filter.limit}`;
 		const rows = await this.#database.query(
-			`select topic, partition, "offset"::text as "offset", kafka_ts::text as kafka_ts, key, value, headers, reason, sqlstate, table_name, row_id, refused_rows, error, stack,
+			`select topic, partition, "offset"::text as "offset", kafka_ts::text as kafka_ts, key, value, headers, reason, sqlstate, table_name, row_id, ${await this.#refusedRows()}, error, stack,
 attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where ${where} order by topic, partition, "offset"${limit}`,
 			parameters,
 		);
@@ -37,7 +40,7 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 
 	async unreplayed(): Promise<LetterPosition[]> {
 		const rows = await this.#database.query(
-			`select topic, partition, "offset"::text as "offset", reason, state, table_name, row_id, refused_rows from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
+			`select topic, partition, "offset"::text as "offset", reason, state, table_name, row_id, ${await this.#refusedRows()} from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
 			[this.#group],
 		);
 		return rows.map(({ topic, partition, offset, reason, state, ...row }) => ({
@@ -48,6 +51,11 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 			state: String(state),
 			rows: rowsOf(refusedOf(row)),
 		}));
+	}
+
+	/** Tables that were made before this column came do without it. */
+	async #refusedRows(): Promise<string> {
+		return (await hasColumn(this.#database, this.#name, "refused_rows")) ? "refused_rows" : "null as refused_rows";
 	}
 
 	async replayed({ topic, partition, offset }: TopicPartition & { offset: number }, error: string | null): Promise<void> {

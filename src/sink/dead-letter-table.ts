@@ -13,7 +13,7 @@ import { lifetime } from "../core/lifetime.ts";
 import { partitionName } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { Database } from "./database.ts";
-import { deadLetterDdl, exists } from "./schema.ts";
+import { deadLetterDdl, exists, hasColumn } from "./schema.ts";
 import { hintFor, problemOf } from "./sql-faults.ts";
 import { quotedTable } from "./sql-names.ts";
 
@@ -28,7 +28,10 @@ export interface DeadLetterTableParts {
 	readonly random: Random;
 }
 
-const UNDEFINED_TABLE = "42P01";
+/** The table or a column of it is missing. */
+const OTHER_TABLE: readonly string[] = ["42P01", "42703"];
+/** Not in tables that were made before it came: letters do without it there. */
+const LATE_COLUMN = "refused_rows";
 const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Limits of one statement; a letter may be large by itself, and goes alone then. */
 const STATEMENT = { letters: 200, bytes: 4 * 2 ** 20 };
@@ -45,7 +48,7 @@ interface Waiting {
 /** See the file's header. */
 export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTableParts;
-	readonly #statement: string;
+	#statement: string;
 	readonly #ended = lifetime();
 	#waiting: Waiting[] = [];
 	#storing = false;
@@ -54,7 +57,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 	constructor(parts: DeadLetterTableParts) {
 		super();
 		this.#parts = parts;
-		this.#statement = storeStatement(parts.table);
+		this.#statement = storeStatement(parts.table, true);
 	}
 
 	get blocked(): boolean {
@@ -65,6 +68,11 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 	async prepare(): Promise<void> {
 		const { database, table } = this.#parts;
 		if (!(await exists(database, table))) await database.query(deadLetterDdl(table));
+		else if (!(await hasColumn(database, table, LATE_COLUMN))) {
+			// Who may not change the table may write to it all the same.
+			await database.query(`alter table ${quotedTable(table)} add column if not exists ${LATE_COLUMN} jsonb`).catch(() => {});
+		}
+		this.#statement = storeStatement(table, await hasColumn(database, table, LATE_COLUMN));
 	}
 
 	store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
@@ -125,7 +133,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 				message: `dead letters can't be stored in ${table}: ${problem.message}${which}${hint ? `; ${hint}` : ""}`,
 			});
 		}
-		if (problem.code === UNDEFINED_TABLE) await this.prepare().catch(() => {});
+		if (OTHER_TABLE.includes(problem.code)) await this.prepare().catch(() => {});
 		await clock.sleep(fullJitter(failures, RETRY, random), this.#ended.signal).catch(() => {});
 	}
 
@@ -174,7 +182,7 @@ const columns: readonly (readonly [name: string, type: string, from?: string])[]
 	["sqlstate", "text"],
 	["table_name", "text"],
 	["row_id", "text"],
-	["refused_rows", "jsonb"],
+	[LATE_COLUMN, "jsonb"],
 	["error", "text"],
 	["stack", "text"],
 	["attempts", "int4"],
@@ -184,9 +192,10 @@ const columns: readonly (readonly [name: string, type: string, from?: string])[]
 	["pockaffe_version", "text"],
 ];
 
-function storeStatement(table: string): string {
-	const names = columns.map(([name]) => name);
-	const values = columns.map(([name, type, from = name]) => `(r.value->>'${from}')::${type}`);
+function storeStatement(table: string, withLateColumn: boolean): string {
+	const stored = columns.filter(([name]) => withLateColumn || name !== LATE_COLUMN);
+	const names = stored.map(([name]) => name);
+	const values = stored.map(([name, type, from = name]) => `(r.value->>'${from}')::${type}`);
 	const kept = new Set(["consumer_group", "topic", "partition", '"offset"', "first_at"]);
 	const updates = names.filter((name) => !kept.has(name)).map((name) => `${name} = excluded.${name}`);
 	return `insert into ${quotedTable(table)} (${names.join(", ")})

@@ -72,3 +72,12 @@ export async function exists(database: Database, name: string): Promise<boolean>
 	const [row] = await database.query("select to_regclass($1::text) is not null as found", [quotedTable(name)]);
 	return row?.found === true;
 }
+
+/** True where the table has the column: one that was made by an earlier version, or by hand, may lack it. */
+export async function hasColumn(database: Database, name: string, column: string): Promise<boolean> {
+	const [row] = await database.query(
+		"select exists (select from pg_attribute where attrelid = to_regclass($1::text) and attname = $2::text and not attisdropped) as found",
+		[quotedTable(name), column],
+	);
+	return row?.found === true;
+}

@@ -2,15 +2,16 @@ import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
+import { DeadLetterTableStore } from "../../src/sink/dead-letter-table-store.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const never = new AbortController().signal;
 
-function tableOn({ database }: TestDatabase): DeadLetterTable {
+function tableOn({ database }: TestDatabase, table = "letters"): DeadLetterTable {
 	return new DeadLetterTable({
 		database,
-		table: "letters",
+		table,
 		consumerGroup: "group1",
 		version: "0.1.0",
 		clock: systemClock,
@@ -124,6 +125,34 @@ describe("the dead-letter table", () => {
 		await db.database.query("drop view letters");
 		await stored;
 		expect(events.at(-1)).toBe("unblocked");
+	});
+
+	it.each([
+		[
+			"is added where that may be done",
+			"letters",
+			[
+				["events", "a"],
+				["events", "b"],
+			],
+		],
+		["is done without elsewhere", "of_somebody_else", null],
+	])("made before one of its columns came: the column %s", async (_, table, refusedRows) => {
+		await using db = await createTestDatabase();
+		await tableOn(db).prepare();
+		await db.database.query("alter table letters drop column refused_rows");
+		// A view takes rows and no columns, as a table that belongs to another does.
+		await db.database.query("create view of_somebody_else as select * from letters");
+		const letters = tableOn(db, table);
+		await letters.prepare();
+		const rows = [
+			["events", "a"],
+			["events", "b"],
+		] as const;
+		await letters.store(letter({ refusedRows: rows, rowId: "b" }), never);
+		const store = new DeadLetterTableStore(db.database, table, "group1");
+		expect(await store.find({})).toMatchObject([{ rowId: "b", refusedRows: refusedRows ?? [] }]);
+		expect(await store.unreplayed()).toMatchObject([{ offset: 7, rows: refusedRows ?? [["events", "b"]] }]);
 	});
 
 	it("lets the letters of others through while one can't be stored at all", async () => {
