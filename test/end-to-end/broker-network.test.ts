@@ -25,7 +25,7 @@ describeOnKafka("the network between daemon and broker", () => {
 
 	beforeAll(async () => {
 		nowhere = `127.0.0.1:${await freePort()}`;
-		kafka = await startProxiedKafka({ advertised: nowhere });
+		kafka = await startProxiedKafka();
 	});
 
 	afterEach(() => kafka.proxy.become({}));
@@ -37,6 +37,7 @@ describeOnKafka("the network between daemon and broker", () => {
 	it("an advertised address where nobody listens is named by readiness and check; once it is right the daemon goes on", {
 		timeout: 120_000,
 	}, async () => {
+		await kafka.advertise(nowhere);
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
 		const daemon = await scene.daemon(kafka.behind);

@@ -22,8 +22,8 @@ export interface ProxiedKafka extends AsyncDisposable {
 
 const HEAP_MB = 300;
 
-/** `advertised`: what daemons are told at first, the proxy's address where it is left out. */
-export async function startProxiedKafka(options: { readonly advertised?: string } = {}): Promise<ProxiedKafka> {
+/** Daemons are told the proxy's address at first. */
+export async function startProxiedKafka(): Promise<ProxiedKafka> {
 	const [port, controllerPort, behind] = [await freePort(), await freePort(), await freePort()];
 	const proxy = await TcpProxy.start(behind);
 	const proxied = `127.0.0.1:${proxy.port}`;
@@ -31,7 +31,7 @@ export async function startProxiedKafka(options: { readonly advertised?: string 
 	const properties = {
 		listeners: `PLAINTEXT://127.0.0.1:${port},PROXIED://127.0.0.1:${behind},CONTROLLER://127.0.0.1:${controllerPort}`,
 		"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
-		...advertised(options.advertised ?? proxied),
+		...advertised(proxied),
 	};
 	const voters = `1@127.0.0.1:${controllerPort}`;
 	const server = await startBroker({ nodeId: 1, port, controllerPort, voters, clusterId: newClusterId(), heapMb: HEAP_MB, properties });
