@@ -4,9 +4,10 @@
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Producer } from "../../src/kafka/producer.ts";
 import { type DaemonProcess, runDaemon } from "./daemon-process.ts";
-import { kafkaAt, loadTopic } from "./load-topic.ts";
+import type { LogEvent } from "./event-log.ts";
+import { loadTopic } from "./load-topic.ts";
+import { SteadyLoad } from "./steady-load.ts";
 import { waitFor } from "./wait-for.ts";
 
 /** What is wanted. */
@@ -53,7 +54,7 @@ export async function rollingRestart(options: RollingRestartOptions): Promise<Ro
 	try {
 		for (let i = 0; i < options.daemons; i++) running.push(await runDaemon(folder, configOf(options)));
 		await untilShared(running, partitions);
-		const load = new SteadyLoad(options);
+		await using load = await SteadyLoad.start(brokers, messages(options), options.perSecond, TICK_MS);
 		await untilHandled(notes, options.perSecond);
 		marks.push(Date.now());
 		await untilHandled(notes, options.perSecond * 3);
@@ -66,10 +67,10 @@ export async function rollingRestart(options: RollingRestartOptions): Promise<Ro
 			say(`${restart + 1} of ${rounds * options.daemons} replaced`);
 		}
 		marks.push(Date.now());
-		const messages = await load.stop();
-		await untilHandled(notes, messages);
+		await load.stop();
+		await untilHandled(notes, load.delivered);
 		for (const daemon of running.splice(0)) exitCodes.push(await daemon.stop());
-		return { messages, exitCodes, ...judge(await readNotes(notes), marks) };
+		return { messages: load.delivered, exitCodes, ...judge(await readNotes(notes), marks) };
 	} finally {
 		for (const daemon of running) await daemon[Symbol.asyncDispose]();
 	}
@@ -105,35 +106,10 @@ async function untilShared(daemons: readonly DaemonProcess[], partitions: number
 	);
 }
 
-/** Produces at the rate, whatever the answers take, until `stop`. */
-class SteadyLoad {
-	#running = true;
-	readonly #done: Promise<number>;
-
-	constructor(options: RollingRestartOptions) {
-		this.#done = this.#produce(options);
-	}
-
-	/** Resolves with how many messages are in the log. */
-	stop(): Promise<number> {
-		this.#running = false;
-		return this.#done;
-	}
-
-	async #produce({ brokers, topic, partitions, perSecond }: RollingRestartOptions): Promise<number> {
-		await using producer = await Producer.connect(kafkaAt(brokers), { lingerMs: 2 });
-		const sent: Promise<unknown>[] = [];
-		const begunAt = performance.now();
-		while (this.#running) {
-			const due = Math.floor(((performance.now() - begunAt) / 1000) * perSecond);
-			while (sent.length < due) {
-				const number = sent.length;
-				sent.push(producer.produce({ topic, partition: number % partitions, key: `id-${number % IDS}`, value: "v" }));
-			}
-			await new Promise((resolve) => setTimeout(resolve, TICK_MS));
-		}
-		await Promise.all(sent);
-		return sent.length;
+/** Endless, every partition in turn. */
+function* messages({ topic, partitions }: RollingRestartOptions): Generator<LogEvent> {
+	for (let number = 0; ; number++) {
+		yield { topic, partition: number % partitions, key: `id-${number % IDS}`, value: "v", timestamp: Date.now() };
 	}
 }
 

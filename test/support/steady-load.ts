@@ -13,16 +13,17 @@ export class SteadyLoad implements AsyncDisposable {
 	readonly #running: Promise<void>;
 	#delivered = 0;
 
-	private constructor(producer: Producer, log: Iterator<LogEvent>, perSecond: number) {
+	private constructor(producer: Producer, log: Iterator<LogEvent>, perTick: number, tickMs: number) {
 		this.#producer = producer;
-		this.#running = this.#run(log, perSecond);
+		this.#running = this.#run(log, perTick, tickMs);
 		// Told by `stop`.
 		this.#running.catch(() => {});
 	}
 
-	static async start(brokers: string, log: Iterable<LogEvent>, perSecond: number): Promise<SteadyLoad> {
+	/** `tickMs`: so often some are sent at once. */
+	static async start(brokers: string, log: Iterable<LogEvent>, perSecond: number, tickMs = EVERY_MS): Promise<SteadyLoad> {
 		const kafka = { ...kafkaAt(brokers), properties: { "topic.metadata.refresh.interval.ms": "2000", "reconnect.backoff.max.ms": "500" } };
-		return new SteadyLoad(await Producer.connect(kafka, { lingerMs: 5 }), log[Symbol.iterator](), perSecond);
+		return new SteadyLoad(await Producer.connect(kafka, { lingerMs: 5 }), log[Symbol.iterator](), (perSecond * tickMs) / 1000, tickMs);
 	}
 
 	/** How many the brokers have acknowledged. */
@@ -41,15 +42,18 @@ export class SteadyLoad implements AsyncDisposable {
 		await this.#producer.close(0);
 	}
 
-	async #run(log: Iterator<LogEvent>, perSecond: number): Promise<void> {
+	async #run(log: Iterator<LogEvent>, perTick: number, tickMs: number): Promise<void> {
 		const sent: Promise<unknown>[] = [];
+		const startedAt = systemClock.monotonic();
 		while (!this.#ended.signal.aborted) {
-			for (let i = 0; i < (perSecond * EVERY_MS) / 1000; i++) {
+			// What a late tick missed comes with the next one.
+			const due = Math.ceil(((systemClock.monotonic() - startedAt) / tickMs + 1) * perTick);
+			while (sent.length < due) {
 				const { value, done } = log.next();
 				if (done) throw new Error("the log is too short for this test");
 				sent.push(this.#producer.produce(value).then(() => this.#delivered++));
 			}
-			await systemClock.sleep(EVERY_MS, this.#ended.signal).catch(() => {});
+			await systemClock.sleep(tickMs, this.#ended.signal).catch(() => {});
 		}
 		await Promise.all(sent);
 	}

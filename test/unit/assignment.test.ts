@@ -1,0 +1,222 @@
+import { EventEmitter } from "eventemitter3";
+import { describe, expect, it } from "vitest";
+import type { TopicPartition, TopicPartitionOffset } from "../../src/core/message.ts";
+import { Assignment } from "../../src/kafka/assignment.ts";
+import type { GroupClient } from "../../src/kafka/group-client.ts";
+import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
+import { FirstStart } from "../../src/kafka/start-position.ts";
+import { ManualClock, settle } from "../support/manual-clock.ts";
+
+const { assignPartitions, revokePartitions } = kafkaErrors;
+const at = (...partitions: number[]): TopicPartition[] => partitions.map((partition) => ({ topic: "t", partition }));
+const names = (partitions: readonly TopicPartition[]) => partitions.map(({ partition }) => partition).join(" ");
+
+/** Takes answers as librdkafka does: only the last callback's kind counts, and what it hasn't got can't be taken from it. */
+class StrictClient extends EventEmitter {
+	readonly assignment = new Set<number>();
+	state: "steady" | "wait-assign-call" | "wait-unassign-call" = "steady";
+	/** Partitions whose watermarks can't be asked for. */
+	readonly unknown = new Set<number>();
+
+	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
+		if (!incremental) this.assignment.clear();
+		for (const { partition } of partitions) {
+			if (this.assignment.has(partition)) throw new KafkaError("already in the current assignment", -186);
+			this.assignment.add(partition);
+		}
+		if (this.state === "wait-assign-call") this.state = "steady";
+	}
+
+	unassign(partitions: readonly TopicPartition[], incremental: boolean): void {
+		if (!incremental) this.assignment.clear();
+		else {
+			for (const { partition } of partitions) {
+				if (!this.assignment.delete(partition)) throw new KafkaError("not in the current assignment", -186);
+			}
+		}
+		if (this.state === "wait-unassign-call" || !incremental) this.state = "steady";
+	}
+
+	async watermarks({ partition }: TopicPartition): Promise<{ low: number; high: number }> {
+		if (this.unknown.has(partition)) throw new KafkaError("unknown topic or partition", kafkaErrors.unknownTopicOrPartition);
+		return { low: 0, high: 9 };
+	}
+
+	offsetForTime = async () => null;
+}
+
+function open({ incremental = true, committed = [] as number[] } = {}) {
+	const client = new StrictClient();
+	const clock = new ManualClock();
+	const stopped = new AbortController();
+	const told: string[] = [];
+	let drained: () => void = () => {};
+	let begun: () => void = () => {};
+	const holds = { drain: false, begin: false };
+	const stored: number[] = [];
+	const assignment = new Assignment({
+		client: client as unknown as GroupClient,
+		member: {
+			assignmentsReceived: (partitions) => void told.push(`received ${names(partitions)}`),
+			assignmentsRevoked: (partitions) => {
+				told.push(`revoked ${names(partitions)}`);
+				return holds.drain ? new Promise<void>((resolve) => (drained = resolve)) : Promise.resolve();
+			},
+			assignmentsLost: (partitions) => void told.push(`lost ${names(partitions)}`),
+			messagesReceived: () => {},
+			endOfPartition: () => {},
+		},
+		offsets: {
+			stored: async () => [],
+			claim: async (partitions) => partitions.map((each) => ({ ...each, offset: committed.includes(each.partition) ? 5 : null })),
+			begin: async (starts) => {
+				if (holds.begin) await new Promise<void>((resolve) => (begun = resolve));
+				stored.push(...starts.map(({ partition }) => partition));
+				return starts;
+			},
+			commit: async () => {},
+		},
+		recordStarts: async () => {},
+		firstStart: new FirstStart(),
+		startFrom: "earliest",
+		incremental,
+		isLost: () => false,
+		clock,
+		stopped: stopped.signal,
+		listener: {
+			rebalanced: () => {},
+			joined: () => {},
+			startResolved: () => {},
+			startFailed: ({ partition, failures }) => void told.push(`no start for ${partition} (${failures})`),
+			unassigned: (partitions) => void told.push(`gave ${names(partitions)} away`),
+			answerRefused: (message) => void told.push(`refused: ${message}`),
+			assignmentOutdated: () => void told.push("outdated"),
+		},
+	});
+	const change = async (code: number, ...partitions: number[]) => {
+		client.state = code === assignPartitions ? "wait-assign-call" : "wait-unassign-call";
+		assignment.rebalanced(code, at(...partitions));
+		await settle();
+	};
+	return { client, clock, stopped, told, holds, stored, assignment, change, drained: () => drained(), begun: () => begun() };
+}
+
+describe("an assignment", () => {
+	it("is answered at once; a partition is fetched when its start is stored", async () => {
+		const { client, change, told, holds, begun, stored } = open({ committed: [1] });
+		holds.begin = true;
+		await change(assignPartitions, 0, 1);
+		expect([client.state, [...client.assignment], told]).toEqual(["steady", [], []]);
+		begun();
+		await settle();
+		expect([[...client.assignment], told, stored]).toEqual([[0, 1], ["received 0 1"], [0]]);
+	});
+
+	it("goes on partition by partition: one that can't be resolved holds up nobody else, and comes when it can be", async () => {
+		const { client, clock, change, told, assignment } = open();
+		client.unknown.add(1);
+		await change(assignPartitions, 0, 1, 2);
+		expect([client.state, told]).toEqual(["steady", ["no start for 1 (1)", "received 0 2"]]);
+		expect(assignment.partitions).toEqual(at(0, 1, 2));
+		client.unknown.clear();
+		await clock.advance(200);
+		expect(told.slice(2)).toEqual(["received 1"]);
+		expect([...client.assignment]).toEqual([0, 2, 1]);
+	});
+
+	it("takes a revocation that comes before its start is resolved, also of a topic that was deleted", async () => {
+		const { client, clock, change, told, assignment } = open();
+		client.unknown.add(1);
+		await change(assignPartitions, 0, 1);
+		await change(revokePartitions, 1);
+		expect([client.state, assignment.partitions, [...client.assignment]]).toEqual(["steady", at(0), [0]]);
+		await clock.advance(60_000);
+		expect(told).toEqual(["no start for 1 (1)", "received 0", "revoked 1", "gave 1 away"]);
+	});
+
+	it("answers every revocation, also one that another came on top of while it was drained", async () => {
+		const { client, change, told, holds, drained, assignment } = open({ committed: [0, 1, 2] });
+		await change(assignPartitions, 0, 1, 2);
+		holds.drain = true;
+		await change(revokePartitions, 0);
+		await change(revokePartitions, 1);
+		expect([...client.assignment]).toEqual([0, 1, 2]);
+		drained();
+		await settle();
+		drained();
+		await settle();
+		expect([client.state, assignment.partitions, [...client.assignment]]).toEqual(["steady", at(2), [2]]);
+		await change(assignPartitions, 0);
+		expect(told).toEqual(["received 0 1 2", "revoked 0", "gave 0 away", "revoked 1", "gave 1 away", "received 0"]);
+	});
+
+	it("gives nothing away while its start is being stored: it would land on the next owner's commits", async () => {
+		const { client, change, told, holds, begun, stored } = open();
+		holds.begin = true;
+		await change(assignPartitions, 0);
+		await change(revokePartitions, 0);
+		expect([client.state, told]).toEqual(["wait-unassign-call", []]);
+		begun();
+		await settle();
+		expect([client.state, stored, told]).toEqual(["steady", [0], ["revoked 0", "gave 0 away"]]);
+	});
+
+	it("is resolved anew where it was given away and came back", async () => {
+		const { client, clock, change, told } = open();
+		client.unknown.add(0);
+		await change(assignPartitions, 0);
+		await change(revokePartitions, 0);
+		await change(assignPartitions, 0);
+		client.unknown.clear();
+		await clock.advance(10_000);
+		expect(told.filter((each) => each.startsWith("received"))).toEqual(["received 0"]);
+		expect([...client.assignment]).toEqual([0]);
+	});
+
+	it("is answered and resolved no more when the daemon stops", async () => {
+		const { client, clock, change, stopped, told, assignment } = open();
+		client.unknown.add(0);
+		await change(assignPartitions, 0);
+		stopped.abort(new Error("stopping"));
+		await change(revokePartitions, 0);
+		await clock.advance(60_000);
+		expect([client.state, assignment.partitions, told]).toEqual(["steady", [], ["no start for 0 (1)", "revoked 0", "gave 0 away"]]);
+		expect(clock.pending).toEqual([]);
+	});
+
+	it("of a client that is given up is lost, and its last callbacks are only answered", async () => {
+		const { client, change, told, assignment } = open({ committed: [0] });
+		await change(assignPartitions, 0);
+		assignment.abandon();
+		expect(assignment.partitions).toEqual([]);
+		await change(assignPartitions, 1);
+		await change(revokePartitions, 0);
+		expect([client.state, [...client.assignment]]).toEqual(["steady", []]);
+		expect(told).toEqual(["received 0", "lost 0"]);
+	});
+});
+
+describe("an eager assignment", () => {
+	it("is assigned as a whole, without what can't be resolved; that comes with another one", async () => {
+		const { client, clock, change, told } = open({ incremental: false });
+		client.unknown.add(1);
+		await change(assignPartitions, 0, 1);
+		expect([client.state, [...client.assignment], told]).toEqual(["steady", [0], ["no start for 1 (1)", "received 0"]]);
+		client.unknown.clear();
+		await clock.advance(400);
+		expect(told.at(-1)).toBe("outdated");
+		await change(revokePartitions, 0, 1);
+		await change(assignPartitions, 0, 1);
+		expect([[...client.assignment], told.at(-1)]).toEqual([[0, 1], "received 0 1"]);
+	});
+
+	it("is answered where a newer change comes while its starts are stored", async () => {
+		const { client, change, told, holds, begun } = open({ incremental: false });
+		holds.begin = true;
+		await change(assignPartitions, 0);
+		await change(revokePartitions, 0);
+		begun();
+		await settle();
+		expect([client.state, [...client.assignment], told]).toEqual(["steady", [], ["revoked 0", "gave 0 away"]]);
+	});
+});
