@@ -9,9 +9,8 @@ import type { VerificationReport } from "../../src/audit/verification.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { messageOf } from "../../src/core/errors.ts";
 import { seededRandom } from "../../src/core/random.ts";
-import { ClusterInspector } from "../../src/kafka/topics.ts";
 import { pockaffe } from "../support/command-line.ts";
-import { kafkaAt } from "../support/load-topic.ts";
+import { groupOffsets } from "../support/group-offsets.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { chooseFault } from "./faults.ts";
 import { group, Scene, topic } from "./scene.ts";
@@ -102,6 +101,5 @@ async function judgeTables(
 }
 
 async function isAllCommitted({ kafka }: Scene): Promise<boolean> {
-	await using inspector = await ClusterInspector.connect(kafkaAt(kafka.brokers), systemClock, group);
-	return (await inspector.groupOffsets([topic])).every(({ committed, latest }) => committed === latest);
+	return (await groupOffsets(kafka.brokers, group, topic)).every(({ committed, latest }) => committed === latest);
 }

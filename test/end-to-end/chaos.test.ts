@@ -2,12 +2,11 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
-import { systemClock } from "../../src/core/clock.ts";
 import { seededRandom } from "../../src/core/random.ts";
-import { ClusterInspector } from "../../src/kafka/topics.ts";
 import { type DaemonProcess, runDaemon } from "../support/daemon-process.ts";
 import { differences, eventLog, eventTable, foldEvents, readTable } from "../support/event-log.ts";
-import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { untilCommitted } from "../support/group-offsets.ts";
+import { loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase } from "../support/test-database.ts";
@@ -89,9 +88,7 @@ describeOnKafka("chaos", () => {
 		};
 		await using daemon = await runDaemon(folder.path, config);
 		try {
-			await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
-			const isDone = async () => (await inspector.groupOffsets([topic])).every(({ committed, latest }) => committed === latest);
-			await waitFor("every offset to be committed", isDone, 200_000);
+			await untilCommitted(brokers, group, topic, 200_000);
 			expect(differences(await readTable(db.database, "events"), foldEvents(eventLog(log)))).toEqual([]);
 			expect(await daemon.metric("pockaffe_dead_letters_total")).toBe(0);
 			const crashed = (await readdir(folder.path)).filter((name) => name.startsWith("crashed-"));

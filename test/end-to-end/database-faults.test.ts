@@ -1,10 +1,9 @@
 /** The database fails under the running daemon: it says what, commits nothing that is not written, and goes on by itself once mended. */
 import { expect, inject, it } from "vitest";
-import { systemClock } from "../../src/core/clock.ts";
 import { Producer } from "../../src/kafka/producer.ts";
-import { ClusterInspector } from "../../src/kafka/topics.ts";
 import { type DaemonProcess, runDaemon } from "../support/daemon-process.ts";
 import { DatabaseProxy } from "../support/database-proxy.ts";
+import { committedOffsets } from "../support/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -118,10 +117,7 @@ async function startedRun(sections: Record<string, unknown> = {}) {
 	};
 	let daemon: DaemonProcess = await runDaemon(folder.path, config);
 	let produced = 100;
-	const committed = async () => {
-		await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
-		return (await inspector.groupOffsets([topic]))[0]?.committed;
-	};
+	const committed = async () => (await committedOffsets(brokers, group, topic))[0];
 	const arrived = async (rows: number) => {
 		const count = async () => (await admin("select count(*)::int as rows from events"))[0]?.rows === rows;
 		await waitFor(`${rows} rows\n${daemon.output.slice(-2000)}`, count);

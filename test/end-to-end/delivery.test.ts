@@ -1,14 +1,13 @@
 /** Everything arrives exactly once in the table, whatever happens to the daemon: the table is compared with the fold of the log. */
 import { expect, inject, it } from "vitest";
 import type { VerificationReport } from "../../src/audit/verification.ts";
-import { systemClock } from "../../src/core/clock.ts";
-import { ClusterInspector } from "../../src/kafka/topics.ts";
 import type { connectDatabase } from "../../src/sink/database.ts";
 import type { RowFinding } from "../../src/sink/table-comparison.ts";
 import { pockaffe } from "../support/command-line.ts";
 import { type DaemonProcess, runDaemon } from "../support/daemon-process.ts";
 import { differences, eventLog, eventTable, foldEvents, readTable } from "../support/event-log.ts";
-import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { untilCommitted } from "../support/group-offsets.ts";
+import { loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase } from "../support/test-database.ts";
@@ -21,7 +20,7 @@ describeOnKafka("delivery", () => {
 		await using run = await loadedRun({ count: 1_000_000, ids: 100_000, seed: 11 });
 		await using daemon = await runDaemon(run.folder, run.config);
 		try {
-			await allCommitted(run, 240_000);
+			await untilCommitted(inject("kafkaBrokers"), run.group, run.topic, 240_000);
 			expect(await daemon.metric("pockaffe_cas_rows_total")).toBe(1_000_000);
 			expect(await daemon.metric("pockaffe_messages_consumed_total")).toBe(1_000_000);
 			expect(differences(await readTable(run.database, "events"), run.expected)).toEqual([]);
@@ -41,7 +40,7 @@ describeOnKafka("delivery", () => {
 		let daemon: DaemonProcess | undefined;
 		try {
 			daemon = await runDaemon(run.folder, run.config);
-			await allCommitted(run, 240_000);
+			await untilCommitted(inject("kafkaBrokers"), run.group, run.topic, 240_000);
 			expect(differences(await readTable(run.database, "events"), run.expected)).toEqual([]);
 		} finally {
 			expect(await daemon?.stop()).toBe(0);
@@ -112,14 +111,4 @@ async function verifyFindsWhatIsChanged({ folder, database, expected }: LoadedRu
 async function rowCount({ database }: LoadedRun): Promise<number> {
 	const [row] = await database.query("select count(*)::int as rows from events");
 	return row?.rows as number;
-}
-
-/** Waits until the committed offsets equal the end of every partition. */
-async function allCommitted({ topic, group }: LoadedRun, timeoutMs: number): Promise<void> {
-	await using inspector = await ClusterInspector.connect(kafkaAt(inject("kafkaBrokers")), systemClock, group);
-	await waitFor(
-		"every offset to be committed",
-		async () => (await inspector.groupOffsets([topic])).every(({ committed, latest }) => committed === latest),
-		timeoutMs,
-	);
 }

@@ -1,11 +1,10 @@
 /** Offsets kept in the database (brod's consumer_managed): its own backup goes on from its own offsets, and Kafka's follow. */
 import { expect, inject, it } from "vitest";
-import { systemClock } from "../../src/core/clock.ts";
 import { Producer } from "../../src/kafka/producer.ts";
-import { ClusterInspector } from "../../src/kafka/topics.ts";
 import type { Database } from "../../src/sink/database.ts";
 import { runDaemon } from "../support/daemon-process.ts";
 import { eventTable } from "../support/event-log.ts";
+import { committedOffsets } from "../support/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -46,8 +45,7 @@ async function produce(topic: string, from: number, to: number): Promise<void> {
 }
 
 async function inKafka(group: string, topic: string): Promise<number | null | undefined> {
-	await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
-	return (await inspector.groupOffsets([topic]))[0]?.committed;
+	return (await committedOffsets(brokers, group, topic))[0];
 }
 
 async function inTable(database: Database): Promise<number> {

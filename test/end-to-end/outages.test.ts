@@ -4,18 +4,19 @@ import rdkafka from "node-rdkafka";
 import { expect, inject, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { EmbeddedPostgres } from "../../src/embedded/embedded-postgres.ts";
-import { ClusterInspector } from "../../src/kafka/topics.ts";
 import { connectDatabase, type Database, probeDatabase } from "../../src/sink/database.ts";
 import { runDaemon } from "../support/daemon-process.ts";
 import { differences, eventLog, eventTable, foldEvents, readTable } from "../support/event-log.ts";
+import { untilCommitted } from "../support/group-offsets.ts";
 import { startKafka } from "../support/kafka-server.ts";
-import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const PARTITIONS = 4;
+const CATCH_UP_MS = 120_000;
 
 function logOf(topic: string, count: number) {
 	return { topic, count, ids: 20_000, partitions: PARTITIONS, seed: 31, wander: true, deletes: 0.02 };
@@ -29,12 +30,6 @@ function configFor(brokers: string, topic: string, group: string, url: string): 
 		tables: { events: eventTable },
 		offsets: { commitIntervalMs: 100 },
 	};
-}
-
-async function allCommitted(brokers: string, topic: string, group: string): Promise<void> {
-	await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
-	const isDone = async () => (await inspector.groupOffsets([topic])).every(({ committed, latest }) => committed === latest);
-	await waitFor("every offset to be committed", isDone, 120_000);
 }
 
 async function rows(database: Database): Promise<number> {
@@ -55,7 +50,7 @@ describeOnKafka("outages under load", () => {
 			await waitFor("some rows", async () => (await rows(db.database)) > 1_000);
 			await kafka.kill();
 			await kafka.restart();
-			await allCommitted(kafka.brokers, topic, group);
+			await untilCommitted(kafka.brokers, group, topic, CATCH_UP_MS);
 			expect(differences(await readTable(db.database, "events"), foldEvents(eventLog(log)))).toEqual([]);
 			await daemon.ready();
 			expect(await daemon.stop()).toBe(0);
@@ -83,7 +78,7 @@ describeOnKafka("outages under load", () => {
 			process.kill(pid, "SIGKILL");
 			await waitFor("another server", async () => postgres.pid !== pid && (await rows(database)) >= 0, 60_000);
 		}
-		await allCommitted(inject("kafkaBrokers"), topic, group);
+		await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
 		expect(differences(await readTable(database, "events"), foldEvents(eventLog(log)))).toEqual([]);
 		expect(await daemon.metric("pockaffe_dead_letters_total")).toBe(0);
 		await daemon.ready();
@@ -106,7 +101,7 @@ describeOnKafka("outages under load", () => {
 			await waitFor("some rows", async () => (await rows(db.database)) > 1_000);
 			frozen.child.kill("SIGSTOP");
 			await using other = await runDaemon(second.path, config);
-			await allCommitted(inject("kafkaBrokers"), topic, group);
+			await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
 			frozen.child.kill("SIGCONT");
 			await waitFor(
 				"a share for each",
@@ -117,7 +112,7 @@ describeOnKafka("outages under load", () => {
 				60_000,
 			);
 			expect(differences(await readTable(db.database, "events"), foldEvents(eventLog(log)))).toEqual([]);
-			await allCommitted(inject("kafkaBrokers"), topic, group);
+			await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
 			expect(frozen.records.filter(({ msg }) => /partitions lost|took the offsets over/.test(msg))).not.toEqual([]);
 			expect([await frozen.stop(), await other.stop()]).toEqual([0, 0]);
 		},
@@ -137,7 +132,7 @@ describeOnKafka("logs of every kind", () => {
 			{ keys: ["f"], commit: false },
 		]);
 		await using daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), topic, group, db.url));
-		await allCommitted(inject("kafkaBrokers"), topic, group);
+		await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
 		expect((await db.database.query("select id from events order by id")).map(({ id }) => id)).toEqual(["a", "b", "e"]);
 		expect(await daemon.stop()).toBe(0);
 	});
@@ -149,7 +144,7 @@ describeOnKafka("logs of every kind", () => {
 		const records = Array.from({ length: 500 }, (_, i) => ({ topic, key: `k${i}`, value: JSON.stringify({ name: "x".repeat(200) }) }));
 		await loadTopic(inject("kafkaBrokers"), { name: topic, partitions: 1 }, records, { "compression.codec": codec });
 		await using daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), topic, group, db.url));
-		await allCommitted(inject("kafkaBrokers"), topic, group);
+		await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
 		expect(await rows(db.database)).toBe(500);
 		expect(await daemon.stop()).toBe(0);
 	});
@@ -167,7 +162,7 @@ describeOnKafka("logs of every kind", () => {
 		}
 		await using daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), `^${prefix}\\..*`, group, db.url));
 		await waitFor("three rows", async () => (await rows(db.database)) === 3);
-		for (const name of ["a", "b"]) await allCommitted(inject("kafkaBrokers"), `${prefix}.${name}`, group);
+		for (const name of ["a", "b"]) await untilCommitted(inject("kafkaBrokers"), group, `${prefix}.${name}`, CATCH_UP_MS);
 		const [row] = await db.database.query("select name, kafka_topic from events where id = 'same'");
 		expect(row).toEqual({ name: "b", kafka_topic: `${prefix}.b` });
 		expect(await daemon.stop()).toBe(0);

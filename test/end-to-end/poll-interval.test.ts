@@ -20,7 +20,8 @@ import type { Database } from "../../src/sink/database.ts";
 import { createTables } from "../../src/sink/schema.ts";
 import { createHandlerThreadFactory } from "../../src/worker/worker-thread.ts";
 import { differences, eventLog, eventTable, foldEvents, readTable } from "../support/event-log.ts";
-import { committedOffsets, loadTopic } from "../support/load-topic.ts";
+import { groupOffsets } from "../support/group-offsets.ts";
+import { loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase } from "../support/test-database.ts";
@@ -80,7 +81,7 @@ describeOnKafka("a member that polls too seldom", () => {
 		} finally {
 			expect(await delivery.stop()).toEqual({ drained: true, left: true });
 		}
-		const offsets = await committedOffsets(inject("kafkaBrokers"), group, topic);
+		const offsets = await groupOffsets(inject("kafkaBrokers"), group, topic);
 		expect(offsets.map(({ committed }) => committed)).toEqual(offsets.map(({ latest }) => latest));
 		expect(differences(await readTable(db.database, "events"), foldEvents(events))).toEqual([]);
 	});

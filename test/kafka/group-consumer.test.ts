@@ -2,11 +2,10 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
-import { systemClock } from "../../src/core/clock.ts";
 import { Producer, type ProducerRecord } from "../../src/kafka/producer.ts";
-import { ClusterInspector } from "../../src/kafka/topics.ts";
 import { type DaemonProcess, runDaemon } from "../support/daemon-process.ts";
 import { differences, eventLog, eventTable, foldEvents, readTable } from "../support/event-log.ts";
+import { committedOffsets } from "../support/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -23,12 +22,6 @@ function configFor(kafka: Record<string, unknown>, url: string): Record<string, 
 		tables: { events: eventTable },
 		offsets: { commitIntervalMs: 100 },
 	};
-}
-
-async function committed(group: string, topic: string): Promise<(number | null)[]> {
-	await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
-	const offsets = await inspector.groupOffsets([topic]);
-	return offsets.map((each) => each.committed);
 }
 
 describeOnKafka("the start position", () => {
@@ -58,7 +51,7 @@ describeOnKafka("the start position", () => {
 		const resolved = await daemon.record("the start", ({ from }) => from !== undefined);
 		expect(resolved).toMatchObject({ topic, partition: 0, offset });
 		expect(await daemon.stop("SIGKILL")).toBe(137);
-		expect(await committed(group, topic)).toEqual([offset]);
+		expect(await committedOffsets(brokers, group, topic)).toEqual([offset]);
 	});
 
 	it("of a partition that appears later is its beginning, also under latest", { timeout: 90_000 }, async () => {
@@ -107,7 +100,7 @@ describeOnKafka("partitions that change hands", () => {
 			try {
 				await waitFor(
 					"the rest",
-					async () => (await committed(group, topic)).reduce<number>((sum, offset) => sum + (offset ?? 0), 0) === 60_000,
+					async () => (await committedOffsets(brokers, group, topic)).reduce<number>((sum, offset) => sum + (offset ?? 0), 0) === 60_000,
 					90_000,
 				);
 				expect(differences(await readTable(db.database, "events"), foldEvents(events))).toEqual([]);

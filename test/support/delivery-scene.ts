@@ -11,7 +11,8 @@ import { awaitTopic, createTopic } from "../../src/kafka/topics.ts";
 import type { ReadinessReason } from "../../src/observe/readiness.ts";
 import { type DaemonProcess, runDaemon } from "./daemon-process.ts";
 import { behind, differences, eventLog, eventsBelow, eventTable, foldEvents, type LogEvent, readTable } from "./event-log.ts";
-import { committedOffsets, kafkaAt } from "./load-topic.ts";
+import { groupOffsets } from "./group-offsets.ts";
+import { kafkaAt } from "./load-topic.ts";
 import { uniqueName } from "./real-kafka.ts";
 import { SteadyLoad } from "./steady-load.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -98,7 +99,7 @@ export class DeliveryScene implements AsyncDisposable {
 
 	/** The committed offset of each partition. */
 	async committed(): Promise<number[]> {
-		const offsets = await waitFor("an answer about offsets", () => committedOffsets(this.#brokers, this.group, this.topic));
+		const offsets = await waitFor("an answer about offsets", () => groupOffsets(this.#brokers, this.group, this.topic));
 		return offsets.map(({ committed }) => committed ?? 0);
 	}
 
@@ -120,7 +121,7 @@ export class DeliveryScene implements AsyncDisposable {
 	 */
 	async converged(): Promise<void> {
 		const isDone = async () => {
-			const offsets = await committedOffsets(this.#brokers, this.group, this.topic);
+			const offsets = await groupOffsets(this.#brokers, this.group, this.topic);
 			return offsets.every(({ committed, latest }) => committed === latest);
 		};
 		await waitFor("every offset to be committed", isDone, 60_000);

@@ -2,14 +2,19 @@
 import rdkafka from "node-rdkafka";
 import { systemClock } from "../../src/core/clock.ts";
 import type { TopicPartitionOffset } from "../../src/core/message.ts";
-import { ClusterInspector } from "../../src/kafka/topics.ts";
+import { ClusterInspector, type GroupOffset } from "../../src/kafka/topics.ts";
 import { kafkaAt } from "./load-topic.ts";
 import { waitFor } from "./wait-for.ts";
 
+/** What a group has committed in a topic, and the topic's ends, partition by partition. */
+export async function groupOffsets(brokers: string, group: string, topic: string): Promise<readonly GroupOffset[]> {
+	await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
+	return await inspector.groupOffsets([topic]);
+}
+
 /** Committed offsets by partition; null where none is. */
 export async function committedOffsets(brokers: string, group: string, topic: string): Promise<(number | null)[]> {
-	await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
-	return (await inspector.groupOffsets([topic])).map(({ committed }) => committed);
+	return (await groupOffsets(brokers, group, topic)).map(({ committed }) => committed);
 }
 
 /** Waits until every partition of the topic has at least one commit and no lag. */

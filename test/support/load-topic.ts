@@ -4,7 +4,7 @@ import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { Producer, type ProducerRecord } from "../../src/kafka/producer.ts";
-import { awaitTopic, ClusterInspector, createTopic, type GroupOffset } from "../../src/kafka/topics.ts";
+import { awaitTopic, createTopic } from "../../src/kafka/topics.ts";
 import { waitFor } from "./wait-for.ts";
 
 /** `kafka` of a configuration with nothing but brokers. */
@@ -25,12 +25,6 @@ export async function loadTopic(
 	await awaitTopic(kafka, systemClock, topic.name, topic.partitions);
 	await using producer = await Producer.connect(kafka, { lingerMs: 20 });
 	return await producer.produceMany(records);
-}
-
-/** What a group has committed in a topic, partition by partition. */
-export async function committedOffsets(brokers: string, group: string, topic: string): Promise<readonly GroupOffset[]> {
-	await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
-	return await inspector.groupOffsets([topic]);
 }
 
 /** Creates a topic with settings of its own (`max.message.bytes`, …). */
