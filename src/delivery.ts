@@ -164,7 +164,7 @@ export class Delivery {
 				resume: (partitions) => this.consumer.resume(partitions),
 			},
 			commit: (partitions, timeoutMs) => this.committer.commitWithin(timeoutMs, partitions),
-			rowsBlocked: () => this.writer.stuck || deadLetters.blocked,
+			rowsBlocked: (partition) => !this.writer.isMoving(partition) && !deadLetters.isMoving(partition),
 			clock,
 			limits: { ...config.workers, drainTimeoutMs: config.drain.timeoutMs },
 			listener: listener.supervisor,

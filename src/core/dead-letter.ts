@@ -73,6 +73,8 @@ export interface DeadLetterEvents {
 export interface DeadLetterTarget extends EventEmitter<DeadLetterEvents> {
 	/** True while letters can't be stored. */
 	readonly blocked: boolean;
+	/** True while letters of this partition are on their way and none of their tries has shown that they can't be stored now. */
+	isMoving(partition: TopicPartition): boolean;
 	/** Makes the target where it is missing; rejects where the start should be tried again. */
 	prepare(): Promise<void>;
 	/** Resolves when the letter is durable, for ever trying; rejects only with the signal's reason. */

@@ -221,7 +221,8 @@ export class Assignment {
 			incremental ? partitions.flatMap((each) => this.#held.get(partitionName(each)) ?? []) : [...this.#held.values()]
 		) as Held[];
 		for (const each of gone) each.state = "leaving";
-		await Promise.all(gone.map(({ storing }) => storing));
+		// A daemon that stops must not wait for a store that doesn't answer.
+		await unlessAborted(Promise.all(gone.map(({ storing }) => storing)), this.#parts.stopped);
 		if (this.#isAbandoned) return this.#giveAway(gone);
 		const lost = isLost();
 		const names = namesOf(gone);

@@ -36,7 +36,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	readonly #clock: Clock;
 	#pendingCommit: PendingCommit | null = null;
 	#lastCommit: Promise<void> = Promise.resolve();
-	#closing = false;
+	/** Resolves when the client has closed; null while nobody wanted it. */
+	#closing: Promise<true> | null = null;
 	/** The client's last words about a connection: which address, and what happened. */
 	#lastFailure: string | null = null;
 
@@ -213,12 +214,16 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		});
 	}
 
-	/** Leaves the group and disconnects; true when the client said so in time. An unanswered revocation would hang it for ever. */
+	/**
+	 * Leaves the group and disconnects; true when the client said so in time. An unanswered revocation would hang it for ever. Called again
+	 * it waits again, and is true where the client has closed since.
+	 */
 	close(): Promise<boolean> {
-		this.#closing = true;
+		this.#closing ??= new Promise((resolve) => this.#raw.disconnect(() => resolve(true)));
+		const closed = this.#closing;
 		return new Promise((resolve) => {
 			const timer = this.#clock.after(CLOSE_TIMEOUT_MS, () => resolve(false));
-			this.#raw.disconnect(() => {
+			void closed.then(() => {
 				timer.cancel();
 				resolve(true);
 			});

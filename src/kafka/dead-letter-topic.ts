@@ -13,7 +13,7 @@ import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, DeadLetterEvents, DeadLetterTarget } from "../core/dead-letter.ts";
 import { messageOf, PocKaffeError } from "../core/errors.ts";
 import { lifetime } from "../core/lifetime.ts";
-import { isTopicMeant, partitionName } from "../core/message.ts";
+import { isTopicMeant, partitionName, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import { type LetterOrigin, letterHeaders } from "./dead-letter-record.ts";
 import { Producer } from "./producer.ts";
@@ -45,6 +45,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	readonly #parts: DeadLetterTopicParts;
 	readonly #ended = lifetime();
 	#connection: Promise<Connection> | null = null;
+	readonly #storing = new Set<DeadLetter>();
 	/** Letters whose last try failed. */
 	readonly #failing = new Set<DeadLetter>();
 	/** The topic could not be reached when it was last tried without a letter. */
@@ -59,6 +60,11 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		return this.#failing.size > 0 || this.#unreachable;
 	}
 
+	isMoving({ topic, partition }: TopicPartition): boolean {
+		const isIts = (letter: DeadLetter) => letter.topic === topic && letter.partition === partition;
+		return !this.#unreachable && [...this.#storing].some((letter) => isIts(letter) && !this.#failing.has(letter));
+	}
+
 	/** Begins to connect and doesn't wait: what the broker refuses is told as soon as it is known, not with the first letter. */
 	async prepare(): Promise<void> {
 		void this.#prepareInBackground();
@@ -66,6 +72,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 
 	async store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
 		const ended = AbortSignal.any([signal, this.#ended.signal]);
+		this.#storing.add(letter);
 		try {
 			for (let failures = 1; ; failures++) {
 				ended.throwIfAborted();
@@ -78,6 +85,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 				await this.#parts.clock.sleep(fullJitter(failures, RETRY, this.#parts.random), ended);
 			}
 		} finally {
+			this.#storing.delete(letter);
 			this.#changed(() => this.#failing.delete(letter));
 		}
 	}

@@ -82,8 +82,9 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #session: SessionWatch;
 	#client: GroupClient | null = null;
 	#assignment: Assignment | null = null;
-	/** Clients that were given up, on their way to be closed: true where that worked. */
-	readonly #formers: Promise<boolean>[] = [];
+	/** Clients that were given up and are not closed yet. */
+	readonly #formers = new Set<GroupClient>();
+	#startingOver: Promise<void> = Promise.resolve();
 	#hasJoined = false;
 	#polling: Promise<void> = Promise.resolve();
 	#rebalances = 0;
@@ -171,9 +172,10 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (leave && this.#client) await this.#giveUpSubscription();
 		this.#stopped.abort(new Error("closing"));
 		this.#firstStartEnds?.cancel();
+		await this.#startingOver;
 		const client = this.#client;
 		await this.#polling;
-		const closed = await Promise.all([client?.close() ?? true, ...this.#formers]);
+		const closed = await Promise.all([client, ...this.#formers].map((each) => each?.close() ?? true));
 		return closed.every(Boolean);
 	}
 
@@ -227,7 +229,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (former) {
 			this.#assignment?.abandon();
 			await this.#polling;
-			this.#formers.push(former.close());
+			this.#formers.add(former);
+			void former.close().then((isClosed) => isClosed && this.#formers.delete(former));
 		}
 		await this.#connect();
 		this.#polling = this.#poll();
@@ -345,7 +348,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (kind === "steady") this.#outOfTouch = false;
 		if (this.#outOfTouch) this.emit("membership", { member: false, message });
 		else if (kind === "steady" && this.#rebalances > 0) this.emit("membership", { member: true, message });
-		if (membership.stranded && this.#hasJoined) void this.#startOver();
+		if (membership.stranded && this.#hasJoined) this.#startingOver = this.#startOver();
 	}
 
 	#createAssignment(client: GroupClient): Assignment {

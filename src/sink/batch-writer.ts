@@ -130,6 +130,11 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		return this.#troubles.isStuck(table);
 	}
 
+	/** True while rows of this partition are on their way through lanes that are not stuck: what a drain waits for. */
+	isMoving(partition: TopicPartition): boolean {
+		return this.#allLanes().some((lane) => !this.#troubles.isLaneStuck(lane) && lane.holds(partition));
+	}
+
 	/** Takes rows; their fate is told to the submission. */
 	write(submission: Submission): void {
 		const touched = new Set<Lane>();
@@ -193,9 +198,11 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 			const sent = left.slice(0, size.rows);
 			const rest = left.slice(size.rows);
 			const startedAt = clock.monotonic();
+			lane.unsettled = left;
 			const result = await writeRows(this.#parts.database, lane.layout, statement, sent);
 			if (this.#ended.signal.aborted) return;
 			const durationMs = clock.monotonic() - startedAt;
+			lane.unsettled = [...result.left, ...rest];
 			if (result.written.length + result.refused.length > 0) {
 				failures = 0;
 				this.#troubles.progressed(lane);

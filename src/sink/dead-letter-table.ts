@@ -10,7 +10,7 @@ import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { type DeadLetter, type DeadLetterEvents, type DeadLetterTarget, letterName, storableText } from "../core/dead-letter.ts";
 import { lifetime } from "../core/lifetime.ts";
-import { partitionName } from "../core/message.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { Database } from "./database.ts";
 import { deadLetterDdl, exists, hasColumn } from "./schema.ts";
@@ -64,6 +64,11 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		return this.#blocked;
 	}
 
+	isMoving({ topic, partition }: TopicPartition): boolean {
+		const isIts = ({ letter, signal }: Waiting) => letter.topic === topic && letter.partition === partition && !signal.aborted;
+		return this.#waiting.some((waiting) => isIts(waiting) && !isHeldUp(waiting));
+	}
+
 	/** Rejects with the database's error. */
 	async prepare(): Promise<void> {
 		const { database, table } = this.#parts;
@@ -106,10 +111,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 			failures = 0;
 			this.#waiting = withoutBatch();
 			for (const { resolve } of batch) resolve();
-			if (this.#blocked && !this.#waiting.some(isHeldUp)) {
-				this.#blocked = false;
-				this.emit("target:unblocked");
-			}
+			this.#tellUnblocked();
 		}
 		this.#storing = false;
 	}
@@ -118,7 +120,15 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 	#dropAborted(): boolean {
 		for (const { signal, reject } of this.#waiting) if (signal.aborted) reject(signal.reason);
 		this.#waiting = this.#waiting.filter(({ signal }) => !signal.aborted);
+		this.#tellUnblocked();
 		return this.#waiting.length > 0;
+	}
+
+	/** No letter is held up any more: they are stored, or their partitions are another member's. */
+	#tellUnblocked(): void {
+		if (!this.#blocked || this.#waiting.some(isHeldUp)) return;
+		this.#blocked = false;
+		this.emit("target:unblocked");
 	}
 
 	async #wait(error: unknown, failures: number, batch: readonly Waiting[]): Promise<void> {

@@ -29,6 +29,11 @@ export class LaneTroubles {
 		return this.blocked || this.#failing.size > 0;
 	}
 
+	/** The same of one lane. */
+	isLaneStuck(lane: Lane): boolean {
+		return this.#blocked.has(lane) || this.#failing.has(lane);
+	}
+
 	/** The same of one table. */
 	isStuck(table: string): boolean {
 		return [...this.#blocked, ...this.#failing].some(({ layout }) => layout.name === table);

@@ -7,9 +7,10 @@
  * Step 7 of a message's way (README).
  */
 import type { Clock, Timer } from "../core/clock.ts";
+import type { TopicPartition } from "../core/message.ts";
 import type { TableLayout } from "../core/rows.ts";
 import type { OlderVersions } from "./older-versions.ts";
-import { type PendingRow, PendingRows } from "./pending-rows.ts";
+import { isAnyOf, type PendingRow, PendingRows } from "./pending-rows.ts";
 import { StatementSize } from "./statement-size.ts";
 
 /** Why a batch was sent. */
@@ -35,6 +36,8 @@ export interface LaneParts {
 export class Lane {
 	/** How many rows of it go into a statement at the moment; never more than a batch has. */
 	readonly statementSize: StatementSize;
+	/** Rows of the batch that is being written whose fate was not told yet; `write` keeps it so. */
+	unsettled: readonly PendingRow[] = [];
 	readonly #parts: LaneParts;
 	readonly #pending: PendingRows;
 	#since: number | null = null;
@@ -64,6 +67,12 @@ export class Lane {
 	/** Monotonic time since when the oldest row waits; null where none does. */
 	get since(): number | null {
 		return this.#since;
+	}
+
+	/** True while it has rows of this partition that their owner waits for. */
+	holds({ topic, partition }: TopicPartition): boolean {
+		const isIts = (row: PendingRow) => row.partition === partition && row.topic === topic && !row.owner.released;
+		return this.#pending.some(isIts) || this.unsettled.some((row) => isAnyOf(row, isIts));
 	}
 
 	/** Takes a row; `cut` follows when the caller has no more at hand. */

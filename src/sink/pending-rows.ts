@@ -76,6 +76,12 @@ export class PendingRows {
 		return taken.sort((left, right) => (left.id < right.id ? -1 : left.id > right.id ? 1 : 0));
 	}
 
+	/** True where a row, or one that it stands for, is as asked. */
+	some(asked: (row: PendingRow) => boolean): boolean {
+		for (const newest of this.#newest.values()) if (isAnyOf(newest, asked)) return true;
+		return false;
+	}
+
 	#place(row: PendingRow, isNewerThan: (present: PendingRow) => boolean): void {
 		const present = this.#newest.get(row.id);
 		const before = countOf(present);
@@ -104,6 +110,12 @@ export class PendingRows {
 export function* chainOf(row: PendingRow): Generator<PendingRow> {
 	yield row;
 	if (row.older) yield* row.older;
+}
+
+/** True where a row, or one that it stands for, is as asked. */
+export function isAnyOf(newest: PendingRow, asked: (row: PendingRow) => boolean): boolean {
+	for (const row of chainOf(newest)) if (asked(row)) return true;
+	return false;
 }
 
 function countOf(row: PendingRow | undefined): number {

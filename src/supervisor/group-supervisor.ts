@@ -101,7 +101,7 @@ export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends C
 	/** Commits what is finished of these partitions, within the time given: false where it couldn't; never rejects. */
 	readonly commit: (partitions: readonly TopicPartition[], timeoutMs: number) => Promise<boolean>;
 	/** True while the database keeps rows from being written: a drain doesn't wait for it. */
-	readonly rowsBlocked: () => boolean;
+	readonly rowsBlocked: (partition: TopicPartition) => boolean;
 	readonly clock: Clock;
 	readonly limits: { readonly maxQueuedMessages: number; readonly maxQueuedBytes: number; readonly drainTimeoutMs: number };
 	readonly listener: SupervisorListener;
@@ -279,8 +279,8 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	/** True when all drained in time. */
 	async #drain(released: readonly Supervised<AChild>[], reason: "shutdown" | "revoked"): Promise<boolean> {
 		const ended = Promise.all(
-			released.map(async ({ child }) => {
-				await child.drain(reason, () => this.#parts.rowsBlocked());
+			released.map(async ({ child, topic, partition }) => {
+				await child.drain(reason, () => this.#parts.rowsBlocked({ topic, partition }));
 				// What is durable by now is committed by our caller; the handler's own terminate runs before the partition is given away.
 				await child.stop(reason);
 			}),

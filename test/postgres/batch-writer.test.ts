@@ -207,6 +207,23 @@ describe("faults of the database", () => {
 		expect([test.writer.blocked, submission.refusedOffsets.size]).toEqual([false, 0]);
 	});
 
+	it("keep a drain waiting for the rows that go in, and only for those", async () => {
+		const other = layoutOf({ name: "other" });
+		await using test = await TestWriter.on([layoutOf(), other], { lingerMs: 100_000 });
+		await test.rows("drop table events");
+		const stuck = test.submit([row(1, "a", "x")]);
+		const { topic, partition } = stuck;
+		expect(test.writer.isMoving({ topic, partition })).toBe(true);
+		test.writer.flush();
+		await waitFor("the block", () => test.blocked.length > 0);
+		expect(test.writer.isMoving({ topic, partition })).toBe(false);
+		const moving = test.submit([row(2, "b", "x")], "other");
+		expect([test.writer.isMoving({ topic, partition }), test.writer.isMoving({ topic, partition: partition + 1 })]).toEqual([true, false]);
+		test.writer.flush();
+		await moving.done;
+		expect(test.writer.isMoving({ topic, partition })).toBe(false);
+	});
+
 	it("a column that is dropped and added again under way is no data fault", async () => {
 		await using test = await TestWriter.on([layoutOf()]);
 		await test.write([row(1, "a", "x")]);

@@ -155,6 +155,23 @@ describe("the dead-letter table", () => {
 		expect(await store.unreplayed()).toMatchObject([{ offset: 7, rows: refusedRows ?? [["events", "b"]] }]);
 	});
 
+	it("is not blocked any more when the letters that were held up are given up: their partitions are somebody else's", async () => {
+		await using db = await createTestDatabase();
+		await db.database.query("create view letters as select 1 as one");
+		const letters = tableOn(db);
+		const told: string[] = [];
+		letters.on("target:blocked", () => told.push("blocked"));
+		letters.on("target:unblocked", () => told.push("unblocked"));
+		const owner = new AbortController();
+		const stored = letters.store(letter(), owner.signal).catch(() => "given up");
+		await waitFor("the block", () => letters.blocked);
+		expect(letters.isMoving({ topic: "orders", partition: 2 })).toBe(false);
+		owner.abort(new Error("released"));
+		expect(await stored).toBe("given up");
+		await waitFor("the end of the block", () => !letters.blocked);
+		expect(told).toEqual(["blocked", "unblocked"]);
+	});
+
 	it("lets the letters of others through while one can't be stored at all", async () => {
 		await using db = await createTestDatabase();
 		const letters = tableOn(db);

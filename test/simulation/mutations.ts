@@ -86,8 +86,8 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/supervisor/group-supervisor.ts",
-				from: "await child.drain(reason, () => this.#parts.rowsBlocked());",
-				to: "void reason;",
+				from: "await child.drain(reason, () => this.#parts.rowsBlocked({ topic, partition }));",
+				to: "void [reason, topic, partition];",
 			},
 		],
 	},

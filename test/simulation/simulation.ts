@@ -7,6 +7,7 @@ import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { tableLayouts } from "../../src/config/table-layouts.ts";
 import type { DeadLetter, DeadLetterEvents, DeadLetterTarget } from "../../src/core/dead-letter.ts";
+import type { TopicPartition } from "../../src/core/message.ts";
 import { Delivery } from "../../src/delivery.ts";
 import { BAD, type DatabaseFaults, SimServer } from "./database.ts";
 import { Invariants, type Strategy } from "./invariants.ts";
@@ -402,6 +403,7 @@ class SimDeadLetters extends EventEmitter<DeadLetterEvents> implements DeadLette
 	readonly #process: SimProcess;
 	readonly #faults: { readonly blocked: boolean };
 	readonly #stored: (letter: DeadLetter) => void;
+	readonly #storing = new Set<DeadLetter>();
 
 	constructor(process: SimProcess, faults: { readonly blocked: boolean }, stored: (letter: DeadLetter) => void) {
 		super();
@@ -414,9 +416,22 @@ class SimDeadLetters extends EventEmitter<DeadLetterEvents> implements DeadLette
 		return this.#faults.blocked;
 	}
 
+	isMoving({ partition }: TopicPartition): boolean {
+		return !this.#faults.blocked && [...this.#storing].some((letter) => letter.partition === partition);
+	}
+
 	async prepare(): Promise<void> {}
 
 	async store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
+		this.#storing.add(letter);
+		try {
+			await this.#store(letter, signal);
+		} finally {
+			this.#storing.delete(letter);
+		}
+	}
+
+	async #store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
 		const { world } = this.#process;
 		for (;;) {
 			signal.throwIfAborted();
