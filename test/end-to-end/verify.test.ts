@@ -314,6 +314,13 @@ describeOnKafka("verify", () => {
 		// An empty topic, all of which was read.
 		const empty = await test.verify();
 		expect([empty.code, empty.report]).toMatchObject([0, { verified: true, messages: 0, partitions: [{ committed: 0 }] }]);
+		const elsewhere = { POCKAFFE_OFFSETS_STORE: "postgres", POCKAFFE_OFFSETS_TABLE: "not_there" };
+		const noTable = await pockaffe(["verify"], { cwd: test.folder, env: elsewhere });
+		expect([noTable.code, noTable.stderr]).toEqual([
+			1,
+			expect.stringMatching(/^pockaffe: group \S+ has committed nothing of \S+: there is no table not_there: nothing was checked .*\n$/),
+		]);
+		expect(await test.db.database.query("select to_regclass('not_there') as made")).toEqual([{ made: null }]);
 		const misspelt = await pockaffe(["verify"], { cwd: test.folder, env: { POCKAFFE_KAFKA_GROUP: "no-such-group" } });
 		expect([misspelt.code, misspelt.stdout, misspelt.stderr]).toEqual([
 			1,
