@@ -10,7 +10,7 @@ import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, LetterPosition } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
-import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { RowBlock, TableLayout } from "../core/rows.ts";
 import { threadOptions } from "../daemon-parts.ts";
@@ -176,7 +176,8 @@ class Verification {
 		const bytes = () => sum((worker) => worker.bytes);
 		try {
 			for await (const [partition, messages] of reader.read(ranges)) {
-				this.#coverage.read(partition, offsetsOf(messages));
+				const offsets = messages.map(({ offset }) => offset);
+				this.#coverage.read(partition, offsets);
 				const wanted = messages.filter(({ offset }) => isHandled(this.#coverage.letterAt(partition, offset)));
 				if (wanted.length > 0) workers.get(partitionName(partition))?.deliver(wanted);
 				this.#messages += messages.length;
@@ -295,8 +296,4 @@ function isHandled(letter: LetterPosition | undefined): boolean {
 /** Whether the letter was made of this row: it may be there (it went through another time) or not. Its neighbours have to be. */
 function isRefused(letter: LetterPosition | undefined, table: string, id: string): boolean {
 	return letter?.rows.some(([refusedTable, refusedId]) => refusedTable === table && refusedId === id) ?? false;
-}
-
-function offsetsOf(messages: readonly ReceivedMessage[]): number[] {
-	return messages.map(({ offset }) => offset);
 }
