@@ -171,6 +171,7 @@ function letterAt(offset: number): DeadLetter {
 		sqlstate: null,
 		table: null,
 		rowId: null,
+		refusedRows: [],
 		attempts: 1,
 		state: "open",
 	} as unknown as DeadLetter;
