@@ -3,9 +3,10 @@
 import { readFileSync } from "node:fs";
 import { processContext } from "./commands/command-context.ts";
 import { exitCodes } from "./core/errors.ts";
+import { lifetime } from "./core/lifetime.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
-const interrupted = new AbortController();
+const interrupted = lifetime();
 /** Ctrl-C on `npm start` arrives twice at once: from the terminal and forwarded by npm. That is one signal. */
 const SAME_SIGNAL_MS = 500;
 let exitCode = 0;

@@ -5,9 +5,11 @@
 import type { Config } from "../config/config.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../core/message.ts";
+import type { StoredOffset } from "../kafka/group-client.ts";
 import type { LogReader } from "../kafka/log-reader.ts";
 import type { Database } from "../sink/database.ts";
 import { OffsetTable } from "../sink/offset-table.ts";
+import { exists } from "../sink/schema.ts";
 import { type NotedStart, StartTable } from "../sink/start-table.ts";
 import type { CoveredPartition } from "./log-coverage.ts";
 
@@ -16,8 +18,7 @@ export async function coveredPartitions(config: Config, database: Database, read
 	const { kafka, offsets } = config;
 	const consumerGroup = kafka.group;
 	const all = existingPartitions(config, reader);
-	const table = new OffsetTable({ database, table: offsets.table, consumerGroup });
-	const committed = offsets.store === "postgres" ? await table.stored(all) : await reader.committed(all);
+	const committed = offsets.store === "postgres" ? await storedInTable(config, database, all) : await reader.committed(all);
 	if (committed.every(({ offset }) => offset === null)) throw nothingCommitted(config);
 	const starts = await new StartTable({ database, offsetsTable: offsets.table, consumerGroup }).read();
 	return Promise.all(
@@ -30,6 +31,13 @@ export async function coveredPartitions(config: Config, database: Database, read
 			return { topic, partition, start, startIs: startIs(noted), low, committed: offset, from, to };
 		}),
 	);
+}
+
+async function storedInTable(config: Config, database: Database, partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
+	const { kafka, offsets } = config;
+	// Making it is the daemon's: who looks changes nothing.
+	if (!(await exists(database, offsets.table))) throw nothingCommitted(config, `: there is no table ${offsets.table}`);
+	return new OffsetTable({ database, table: offsets.table, consumerGroup: kafka.group, readOnly: true }).stored(partitions);
 }
 
 function existingPartitions({ kafka }: Config, reader: LogReader): TopicPartition[] {
@@ -48,8 +56,7 @@ function startIs(noted: NotedStart | undefined): CoveredPartition["startIs"] {
 	return noted.assumed ? "assumed" : "recorded";
 }
 
-function nothingCommitted({ kafka, offsets }: Config): ExitError {
-	const where = offsets.store === "postgres" ? ` in ${offsets.table}` : "";
-	const what = `group ${kafka.group} has committed nothing of ${kafka.topics.join(", ")}${where}: nothing was checked`;
+function nothingCommitted({ kafka, offsets }: Config, why = offsets.store === "postgres" ? ` in ${offsets.table}` : ""): ExitError {
+	const what = `group ${kafka.group} has committed nothing of ${kafka.topics.join(", ")}${why}: nothing was checked`;
 	return new ExitError(exitCodes.found, "nothing_committed", `${what} (is kafka.group the daemon's, and did it run?)`);
 }

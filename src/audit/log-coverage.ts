@@ -1,9 +1,12 @@
 /**
  * What of the log was read, and what a row's origin says in the light of it: whether its message was to be expected, lies past the end,
  * became a dead letter, or can't be known any more. Pure.
+ *
+ * What it holds is bounded for gaps (offset-gaps.ts), and not for dead letters: about 300 bytes each, for each may be told of a row.
  */
 import type { LetterPosition } from "../core/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
+import { GapMemory, OffsetGaps } from "./offset-gaps.ts";
 
 /** The piece of a partition that is looked at: offsets `from` (included) to `to` (excluded). */
 export interface CoveredPartition extends TopicPartition {
@@ -29,8 +32,7 @@ interface Covered {
 	readonly range: CoveredPartition;
 	readonly letters: Map<number, LetterPosition>;
 	next: number;
-	/** Ends and beginnings of the gaps, ascending: [from, to, from, to, …]. */
-	readonly gaps: number[];
+	readonly gaps: OffsetGaps;
 }
 
 /** See the file's header. */
@@ -39,10 +41,13 @@ export class LogCoverage {
 	readonly #partitions = new Map<string, Covered>();
 	readonly #topics: ReadonlySet<string>;
 
-	constructor(ranges: readonly CoveredPartition[], letters: readonly LetterPosition[]) {
+	constructor(ranges: readonly CoveredPartition[], letters: readonly LetterPosition[], memory = new GapMemory()) {
 		this.ranges = ranges;
 		this.#topics = new Set(ranges.map(({ topic }) => topic));
-		for (const range of ranges) this.#partitions.set(partitionName(range), { range, letters: new Map(), next: range.from, gaps: [] });
+		for (const range of ranges) {
+			const gaps = new OffsetGaps(memory);
+			this.#partitions.set(partitionName(range), { range, letters: new Map(), next: range.from, gaps });
+		}
 		for (const letter of letters) {
 			const covered = this.#partitions.get(partitionName(letter));
 			if (covered && letter.offset < covered.range.to) covered.letters.set(letter.offset, letter);
@@ -68,7 +73,7 @@ export class LogCoverage {
 		const covered = this.#partitions.get(partitionName(partition));
 		if (!covered) return;
 		for (const offset of offsets) {
-			if (offset > covered.next) covered.gaps.push(covered.next, offset);
+			if (offset > covered.next) covered.gaps.add(covered.next, offset);
 			covered.next = offset + 1;
 		}
 	}
@@ -77,7 +82,7 @@ export class LogCoverage {
 	finished(): void {
 		for (const covered of this.#partitions.values()) {
 			const { range, next } = covered;
-			if (next < range.to) covered.gaps.push(next, range.to);
+			if (next < range.to) covered.gaps.add(next, range.to);
 			covered.next = range.to;
 		}
 	}
@@ -92,27 +97,15 @@ export class LogCoverage {
 		if (origin.offset >= (range.committed ?? range.to)) return "ahead";
 		if (letters.has(origin.offset)) return "lettered";
 		if (origin.offset < range.from || origin.offset >= range.to) return "unchecked";
-		return isInGap(gaps, origin.offset) ? "unchecked" : "inside";
+		return gaps.has(origin.offset) ? "unchecked" : "inside";
 	}
 
 	/** Offsets that the log doesn't hold: removed by retention or compaction, aborted, or never messages at all (transaction marks). */
 	get absentOffsets(): number {
 		let absent = 0;
 		for (const { range, gaps } of this.#partitions.values()) {
-			absent += Math.max(0, Math.min(range.low, range.committed ?? 0) - range.start);
-			for (let i = 0; i < gaps.length; i += 2) absent += (gaps[i + 1] as number) - (gaps[i] as number);
+			absent += Math.max(0, Math.min(range.low, range.committed ?? 0) - range.start) + gaps.count;
 		}
 		return absent;
 	}
-}
-
-function isInGap(gaps: readonly number[], offset: number): boolean {
-	let [low, high] = [0, gaps.length / 2 - 1];
-	while (low <= high) {
-		const middle = (low + high) >>> 1;
-		if (offset < (gaps[2 * middle] as number)) high = middle - 1;
-		else if (offset >= (gaps[2 * middle + 1] as number)) low = middle + 1;
-		else return true;
-	}
-	return false;
 }

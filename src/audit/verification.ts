@@ -4,37 +4,37 @@
  *
  * What can't be known is said and not guessed: messages that the log no longer holds, dead letters, rows of messages past the end.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import { availableParallelism } from "node:os";
 import type { Config } from "../config/config.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, LetterPosition } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
-import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { RowBlock, TableLayout } from "../core/rows.ts";
 import { threadOptions } from "../daemon-parts.ts";
 import { LogReader } from "../kafka/log-reader.ts";
 import type { Database } from "../sink/database.ts";
 import { ExpectedRows } from "../sink/expected-rows.ts";
+import { interruptible } from "../sink/interruptible-database.ts";
 import { compareTable, type RowFinding } from "../sink/table-comparison.ts";
 import type { RowSubmission } from "../worker/ports.ts";
 import { createHandlerThreadFactory } from "../worker/worker-thread.ts";
 import { coveredPartitions } from "./covered-partitions.ts";
 import { type CoveredPartition, LogCoverage } from "./log-coverage.ts";
+import { spillFolder } from "./spill-folder.ts";
 import { VerifyingWorker } from "./verifying-worker.ts";
 
 /** What a verification is given. */
 export interface VerificationParts {
 	readonly config: Config;
 	readonly database: Database;
-	/** Reads all dead letters of the group that were not replayed. */
-	readonly letters: () => Promise<readonly LetterPosition[]>;
+	/** Reads all dead letters of the group that were not replayed, from this database where they are in one. */
+	readonly letters: (database: Database) => Promise<readonly LetterPosition[]>;
 	readonly clock: Clock;
 	readonly random: Random;
-	/** Ends it early; the promise rejects then. */
+	/** Ends it early, whatever it waits for; the promise rejects then. The database is its owner's to close. */
 	readonly signal: AbortSignal;
 	/** At most so many differences are kept; all are counted. */
 	readonly maxDifferences: number;
@@ -99,15 +99,20 @@ const MAX_THREADS = Math.min(4, availableParallelism());
 
 /** See the file's header. Rejects (ExitError, KafkaError, the database's error) where it can't be carried through. */
 export async function verify(parts: VerificationParts): Promise<VerificationReport> {
-	const folder = await mkdtemp(join(tmpdir(), "pockaffe-verify-"));
+	const { config, clock, signal } = parts;
+	const database = interruptible(parts.database, signal);
 	try {
-		await using reader = await LogReader.connect(parts.config.kafka, parts.clock, parts.config.kafka.group);
-		const ranges = await coveredPartitions(parts.config, parts.database, reader);
+		// Before Kafka is asked anything: a database that isn't there says so at once.
+		await database.query("select 1");
+		await using folder = await spillFolder();
+		await using reader = await LogReader.connect(config.kafka, clock, config.kafka.group, signal);
+		const ranges = await coveredPartitions(config, database, reader);
 		// Not before the ends are known: of what is committed up to there every letter is stored.
-		const letters = await parts.letters();
-		return await new Verification(parts, new LogCoverage(ranges, letters), folder).run(reader);
-	} finally {
-		await rm(folder, { recursive: true, force: true });
+		const letters = await parts.letters(database);
+		return await new Verification({ ...parts, database }, new LogCoverage(ranges, letters), folder.path).run(reader);
+	} catch (cause) {
+		if (!signal.aborted) throw cause;
+		throw new ExitError(exitCodes.found, "interrupted", "the verification was interrupted", { cause });
 	}
 }
 
@@ -171,18 +176,24 @@ class Verification {
 		const bytes = () => sum((worker) => worker.bytes);
 		try {
 			for await (const [partition, messages] of reader.read(ranges)) {
-				this.#coverage.read(partition, offsetsOf(messages));
+				const offsets = messages.map(({ offset }) => offset);
+				this.#coverage.read(partition, offsets);
 				const wanted = messages.filter(({ offset }) => isHandled(this.#coverage.letterAt(partition, offset)));
 				if (wanted.length > 0) workers.get(partitionName(partition))?.deliver(wanted);
 				this.#messages += messages.length;
 				this.#parts.progress({ read: this.#messages, total: this.#total, table: null });
 				await this.#until(() => pending() === 0 || (pending() < MAX_PENDING.messages && bytes() < MAX_PENDING.bytes));
-				for (const rows of this.#expected.values()) await rows.relieve();
+				await this.#relieve();
 			}
 			await this.#until(() => pending() === 0);
+			await this.#relieve();
 		} finally {
 			await Promise.all([...workers.values()].map((worker) => worker.stop()));
 		}
+	}
+
+	async #relieve(): Promise<void> {
+		for (const rows of this.#expected.values()) await rows.relieve();
 	}
 
 	#createWorker(partition: TopicPartition): VerifyingWorker {
@@ -230,7 +241,6 @@ class Verification {
 	}
 
 	async #compare(layout: TableLayout): Promise<void> {
-		this.#parts.signal.throwIfAborted();
 		this.#parts.progress({ read: this.#messages, total: this.#total, table: layout.name });
 		await compareTable(this.#parts.database, layout, this.#expected.get(layout.name) as ExpectedRows, {
 			matched: (count) => {
@@ -269,7 +279,7 @@ class Verification {
 	async #until(holds: () => boolean): Promise<void> {
 		const { signal } = this.#parts;
 		for (;;) {
-			if (signal.aborted) throw new ExitError(exitCodes.found, "interrupted", "the verification was interrupted");
+			signal.throwIfAborted();
 			if (holds()) return;
 			await new Promise<void>((resolve) => {
 				this.#wake = resolve;
@@ -286,8 +296,4 @@ function isHandled(letter: LetterPosition | undefined): boolean {
 /** Whether the letter was made of this row: it may be there (it went through another time) or not. Its neighbours have to be. */
 function isRefused(letter: LetterPosition | undefined, table: string, id: string): boolean {
 	return letter?.rows.some(([refusedTable, refusedId]) => refusedTable === table && refusedId === id) ?? false;
-}
-
-function offsetsOf(messages: readonly ReceivedMessage[]): number[] {
-	return messages.map(({ offset }) => offset);
 }

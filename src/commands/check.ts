@@ -9,8 +9,9 @@ import { clientFeatures } from "../kafka/consumer-client.ts";
 import { type UnreachableBroker, unreachableBrokers } from "../kafka/reachability.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { connectDatabase } from "../sink/database.ts";
-import { checkTables } from "../sink/schema-check.ts";
+import { checkOwnTables, checkTables, type OwnTable, type TableFindings } from "../sink/schema-check.ts";
 import { problemOf } from "../sink/sql-faults.ts";
+import { startTableName } from "../sink/start-table.ts";
 import { inspectHandler } from "../worker/inspect-handler.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
 import { textTable } from "./text-table.ts";
@@ -133,18 +134,29 @@ async function databaseFindings(config: Config, { clock }: CommandContext): Prom
 	try {
 		const [row] = await database.query("select current_setting('server_version') as version");
 		const findings = [ok("database", `version ${String(row?.version)}`)];
-		for (const { table, problems, warnings } of await checkTables(database, tableLayouts(config))) {
-			const item = `table ${table}`;
-			for (const problem of problems) findings.push(failed(item, problem));
-			for (const detail of warnings) findings.push({ item, result: "warning", detail });
-			if (problems.length + warnings.length === 0) findings.push(ok(item, "as configured"));
-		}
+		for (const table of await checkTables(database, tableLayouts(config))) findings.push(...tableFindings(table, "as configured"));
+		for (const table of await checkOwnTables(database, ownTables(config))) findings.push(...tableFindings(table, "the table is there"));
 		return findings;
 	} catch (error) {
 		return [failed("database", error instanceof ExitError ? error.message : problemOf(error).message)];
 	} finally {
 		await database.close();
 	}
+}
+
+/** Where a group began only `verify` reads. */
+function ownTables({ deadLetters, offsets }: Config): OwnTable[] {
+	return [
+		...(deadLetters.target === "table" ? [{ name: deadLetters.table, isNeeded: true }] : []),
+		...(offsets.store === "postgres" ? [{ name: offsets.table, isNeeded: true }] : []),
+		{ name: startTableName(offsets.table), isNeeded: false },
+	];
+}
+
+function tableFindings({ table, problems, warnings }: TableFindings, fine: string): Finding[] {
+	const item = `table ${table}`;
+	if (problems.length + warnings.length === 0) return [ok(item, fine)];
+	return [...problems.map((problem) => failed(item, problem)), ...warnings.map((detail) => ({ item, result: "warning" as const, detail }))];
 }
 
 /** Log order says nothing where an id may come from several topics. */

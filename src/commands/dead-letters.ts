@@ -196,6 +196,7 @@ async function withStore(command: Command, context: CommandContext, use: (tools:
 		await use({ store, config, database });
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
+		if (context.interrupted.aborted) throw new ExitError(exitCodes.found, "interrupted", "interrupted", { cause: error });
 		const message = error instanceof PocKaffeError ? error.message : problemOf(error).message;
 		throw new ExitError(exitCodes.found, "dead_letters", `the dead letters can't be reached: ${message}`, { cause: error });
 	} finally {
@@ -203,10 +204,11 @@ async function withStore(command: Command, context: CommandContext, use: (tools:
 	}
 }
 
-function storeOf({ deadLetters, kafka }: Config, database: () => Database, { clock, version }: CommandContext): LetterStore {
+function storeOf({ deadLetters, kafka }: Config, database: () => Database, context: CommandContext): LetterStore {
+	const { clock, version, interrupted: signal } = context;
 	const { target, table, topic } = deadLetters;
 	if (target === "table") return new DeadLetterTableStore(database(), table, kafka.group);
-	return new DeadLetterTopicStore({ kafka, topic, clock, version, consumerGroup: kafka.group });
+	return new DeadLetterTopicStore({ kafka, topic, clock, version, signal, consumerGroup: kafka.group });
 }
 
 /** Asks for what the target needs, unless an embedded daemon has it. */

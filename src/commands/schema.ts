@@ -17,7 +17,8 @@ export function registerSchema(program: Command, context: CommandContext): void 
 				statements.push({ table: config.deadLetters.table, sql: deadLetterDdl(config.deadLetters.table) });
 			const { store, table } = config.offsets;
 			if (store === "postgres") statements.push({ table, sql: offsetsDdl(table) });
-			if (config.kafka.startFrom !== "earliest") statements.push({ table: startTableName(table), sql: startsDdl(startTableName(table)) });
+			// Every partition's start is noted there, whatever kafka.startFrom says.
+			statements.push({ table: startTableName(table), sql: startsDdl(startTableName(table)) });
 			print(context.stdout, json ? JSON.stringify(statements) : statements.map(({ sql }) => sql).join("\n\n"));
 		});
 }

@@ -61,11 +61,10 @@ async function verifyWith(config: Config, maxDifferences: number, context: Comma
 	});
 	using line = new ProgressLine(stderr);
 	try {
-		await database.query("select 1");
 		return await verify({
 			config,
 			database,
-			letters: () => unreplayedLetters(config, database, { clock, version }),
+			letters: (reached) => unreplayedLetters(config, reached, { clock, version, interrupted }),
 			clock,
 			random: systemRandom,
 			signal: interrupted,
@@ -87,11 +86,11 @@ async function verifyWith(config: Config, maxDifferences: number, context: Comma
 async function unreplayedLetters(
 	{ deadLetters, kafka }: Config,
 	database: Database,
-	{ clock, version }: Pick<CommandContext, "clock" | "version">,
+	{ clock, version, interrupted: signal }: Pick<CommandContext, "clock" | "version" | "interrupted">,
 ): Promise<LetterPosition[]> {
 	await using store: LetterStore =
 		deadLetters.target === "topic"
-			? new DeadLetterTopicStore({ kafka, topic: deadLetters.topic, clock, version, consumerGroup: kafka.group })
+			? new DeadLetterTopicStore({ kafka, topic: deadLetters.topic, clock, version, signal, consumerGroup: kafka.group })
 			: new DeadLetterTableStore(database, deadLetters.table, kafka.group);
 	try {
 		return await store.unreplayed();

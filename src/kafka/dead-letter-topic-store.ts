@@ -16,6 +16,8 @@ export interface DeadLetterTopicStoreParts extends LetterOrigin {
 	readonly kafka: Config["kafka"];
 	readonly topic: string;
 	readonly clock: Clock;
+	/** Ends a reading. */
+	readonly signal: AbortSignal;
 }
 
 /** See the file's header. */
@@ -99,8 +101,8 @@ export class DeadLetterTopicStore implements LetterStore {
 
 	/** Reads all partitions up to where they end now, this group's records in each partition's order. */
 	async #read(take: (record: LetterRecord) => void): Promise<void> {
-		const { kafka, topic, consumerGroup, clock } = this.#parts;
-		await using reader = await LogReader.connect(kafka, clock, `${consumerGroup}-dead-letters`);
+		const { kafka, topic, consumerGroup, clock, signal } = this.#parts;
+		await using reader = await LogReader.connect(kafka, clock, `${consumerGroup}-dead-letters`, signal);
 		const found = reader.metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
 		if (!found) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}: no dead letter was written yet`);
 		const ranges = await Promise.all(

@@ -6,6 +6,7 @@ import type { EventEmitter } from "eventemitter3";
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
@@ -36,15 +37,17 @@ const HOPELESS: readonly number[] = [kafkaErrors.fatal, kafkaErrors.topicAuthori
 export class LogReader implements AsyncDisposable {
 	readonly #client: LogClient;
 	readonly #clock: Clock;
+	readonly #signal: AbortSignal;
 	readonly metadata: ClusterMetadata;
 	readonly #ends: (TopicPartition & { readonly offset: number })[] = [];
 	/** What the client last complained about since something was heard. */
 	#complaint: string | null = null;
 
-	/** Over a client that is connected. */
-	constructor(client: LogClient, metadata: ClusterMetadata, clock: Clock) {
+	/** Over a client that is connected. Where `signal` is aborted every wait rejects with its reason. */
+	constructor(client: LogClient, metadata: ClusterMetadata, clock: Clock, signal: AbortSignal) {
 		this.#client = client;
 		this.#clock = clock;
+		this.#signal = signal;
 		this.metadata = metadata;
 		client.on("endOfPartition", (end) => this.#ends.push(end));
 		client.on("broker:error", ({ message }) => {
@@ -52,8 +55,8 @@ export class LogReader implements AsyncDisposable {
 		});
 	}
 
-	/** Connects; `group` is only a name for quotas and access rights. Rejects with `kafka_connect`. */
-	static async connect(kafka: Config["kafka"], clock: Clock, group: string): Promise<LogReader> {
+	/** Connects; `group` is only a name for quotas and access rights. Rejects with `kafka_connect`, or the signal's reason. */
+	static async connect(kafka: Config["kafka"], clock: Clock, group: string, signal: AbortSignal): Promise<LogReader> {
 		const settings = {
 			...kafkaClientSettings(kafka),
 			"group.id": group,
@@ -66,7 +69,8 @@ export class LogReader implements AsyncDisposable {
 		};
 		const client = new ConsumerClient(settings, { "auto.offset.reset": "earliest" }, clock);
 		try {
-			return new LogReader(client, await connectOrExplain(client.raw, kafka, CONNECT_TIMEOUT_MS), clock);
+			const metadata = await unlessAborted(connectOrExplain(client.raw, kafka, CONNECT_TIMEOUT_MS), signal);
+			return new LogReader(client, metadata, clock, signal);
 		} catch (error) {
 			void client.close();
 			throw error;
@@ -97,6 +101,7 @@ export class LogReader implements AsyncDisposable {
 		);
 		const size = new PollSize();
 		for (let heardAt = this.#clock.monotonic(); open.size > 0; ) {
+			this.#signal.throwIfAborted();
 			const messages = await this.#poll(size);
 			for (const [partition, group] of groupMessages(messages)) {
 				const range = open.get(partitionName(partition));
@@ -127,7 +132,7 @@ export class LogReader implements AsyncDisposable {
 			return messages;
 		} catch (error) {
 			this.#complaint = complaintOf(error);
-			await this.#clock.sleep(RETRY_MS);
+			await this.#clock.sleep(RETRY_MS, this.#signal);
 			return [];
 		}
 	}
@@ -136,11 +141,11 @@ export class LogReader implements AsyncDisposable {
 	async #insist<T>(ask: () => Promise<T>): Promise<T> {
 		for (const startedAt = this.#clock.monotonic(); ; ) {
 			try {
-				return await ask();
+				return await unlessAborted(ask(), this.#signal);
 			} catch (error) {
 				complaintOf(error);
 				if (this.#clock.monotonic() - startedAt > SILENCE_MS) throw error;
-				await this.#clock.sleep(RETRY_MS);
+				await this.#clock.sleep(RETRY_MS, this.#signal);
 			}
 		}
 	}

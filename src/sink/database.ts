@@ -53,11 +53,14 @@ const RECONNECT_S = 0.25;
 export function connectDatabase(options: DatabaseOptions): Database {
 	const { clock, deadlineMs = DEADLINE_MS } = options;
 	let pool = new Pool(options);
+	/** Retired ones with statements under way: they end by themselves, or at the close. */
+	const retired = new Set<Pool>();
 	let closed = false;
 	const replace = (broken: Pool) => {
 		if (pool !== broken || closed) return;
 		pool = new Pool(options);
-		broken.retire();
+		retired.add(broken);
+		broken.retire(() => retired.delete(broken));
 	};
 	return {
 		query(text, parameters = []) {
@@ -84,7 +87,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
 		async close() {
 			if (closed) return;
 			closed = true;
-			await pool.sql.end({ timeout: 1 }).catch(() => {});
+			await Promise.all([pool, ...retired].map(({ sql }) => sql.end({ timeout: 1 }).catch(() => {})));
 		},
 	};
 }
@@ -93,7 +96,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
 class Pool {
 	readonly sql: postgres.Sql;
 	#running = 0;
-	#retired = false;
+	#whenIdle: (() => void) | null = null;
 
 	constructor(options: DatabaseOptions) {
 		this.sql = createPool(options);
@@ -109,9 +112,9 @@ class Pool {
 		}
 	}
 
-	/** Nothing new comes; what runs may finish. */
-	retire(): void {
-		this.#retired = true;
+	/** Nothing new comes; what runs may finish. `ended` is told when it has. */
+	retire(ended: () => void): void {
+		this.#whenIdle = ended;
 		this.#endWhenIdle();
 	}
 
@@ -121,7 +124,9 @@ class Pool {
 	}
 
 	#endWhenIdle(): void {
-		if (this.#retired && this.#running === 0) this.destroy();
+		if (!this.#whenIdle || this.#running > 0) return;
+		this.#whenIdle();
+		this.destroy();
 	}
 }
 

@@ -5,7 +5,8 @@
 import { createReadStream, createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { finished } from "node:stream/promises";
+import { pipeline } from "node:stream/promises";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import type { TableLayout, VersionStrategy } from "../core/rows.ts";
 import type { UpsertRow } from "./row-parameters.ts";
 import { compareVersions, type RowVersion } from "./row-version.ts";
@@ -27,6 +28,8 @@ export interface MemoryLimit {
 const DEFAULT_LIMIT: MemoryLimit = { ids: 200_000, bytes: 64 * 1024 * 1024 };
 /** Objects, keys and figures of a row beside its texts. */
 const ROW_OVERHEAD_BYTES = 200;
+/** Lines are written so many characters at a time: one by one they cost a turn each. */
+const WRITE_CHARACTERS = 65_536;
 
 /** See the file's header. `folder` is its owner's to remove. */
 export class ExpectedRows {
@@ -57,7 +60,7 @@ export class ExpectedRows {
 		this.#rows.set(row.id, present ? this.#merge([row], present) : [row]);
 	}
 
-	/** Writes what is in memory to disk where it is too much. To be awaited between two batches. */
+	/** Writes what is in memory to disk where it is too much. To be awaited between two batches. Rejects (ExitError) where it can't. */
 	async relieve(): Promise<void> {
 		if (this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes) await this.#spill();
 	}
@@ -95,12 +98,12 @@ export class ExpectedRows {
 		const rows = this.#rows;
 		this.#rows = new Map();
 		this.#bytes = 0;
-		const stream = createWriteStream(file);
-		for (const candidates of inOrder(rows)) {
-			if (!stream.write(`${JSON.stringify(candidates)}\n`)) await new Promise<void>((resolve) => stream.once("drain", resolve));
+		try {
+			await pipeline(linesOf(rows), createWriteStream(file));
+		} catch (cause) {
+			const what = `what doesn't fit into memory can't be written to ${this.#folder}: ${messageOf(cause)}`;
+			throw new ExitError(exitCodes.found, "spill", `${what} (TMPDIR names another place)`, { cause });
 		}
-		stream.end();
-		await finished(stream);
 	}
 }
 
@@ -125,6 +128,17 @@ function idOf(candidates: Candidates): string {
 
 function* inOrder(rows: ReadonlyMap<string, Candidates>): Generator<Candidates> {
 	for (const id of [...rows.keys()].sort(compareIds)) yield rows.get(id) as Candidates;
+}
+
+function* linesOf(rows: ReadonlyMap<string, Candidates>): Generator<string> {
+	let lines = "";
+	for (const candidates of inOrder(rows)) {
+		lines += `${JSON.stringify(candidates)}\n`;
+		if (lines.length < WRITE_CHARACTERS) continue;
+		yield lines;
+		lines = "";
+	}
+	if (lines !== "") yield lines;
 }
 
 async function* readRun(file: string): AsyncGenerator<Candidates> {

@@ -25,14 +25,26 @@ export class OffsetTable {
 	readonly #database: Database;
 	readonly #table: string;
 	readonly #group: string;
+	readonly #readOnly: boolean;
 	readonly #statements: { readonly stored: string; readonly claim: string; readonly begin: string; readonly store: string };
 	readonly #claims = new Map<string, Claim>();
 
-	/** `table` is `offsets.table`: a name or `schema.name`. */
-	constructor({ database, table, consumerGroup }: { database: Database; table: string; consumerGroup: string }) {
+	/** `table` is `offsets.table`: a name or `schema.name`. `readOnly` is for who only looks: then it is never made. */
+	constructor({
+		database,
+		table,
+		consumerGroup,
+		readOnly = false,
+	}: {
+		database: Database;
+		table: string;
+		consumerGroup: string;
+		readOnly?: boolean;
+	}) {
 		this.#database = database;
 		this.#table = table;
 		this.#group = consumerGroup;
+		this.#readOnly = readOnly;
 		this.#statements = statementsFor(table);
 	}
 
@@ -103,7 +115,7 @@ export class OffsetTable {
 		try {
 			return await this.#database.query(statement, [this.#group, JSON.stringify(entries)]);
 		} catch (error) {
-			if ((error as { code?: string }).code === UNDEFINED_TABLE) await this.prepare().catch(() => {});
+			if (!this.#readOnly && (error as { code?: string }).code === UNDEFINED_TABLE) await this.prepare().catch(() => {});
 			throw error;
 		}
 	}

@@ -2,7 +2,7 @@
 import type { TableLayout } from "../core/rows.ts";
 import type { Database } from "./database.ts";
 import { exists } from "./schema.ts";
-import { quotedTable } from "./sql-names.ts";
+import { quoted, quotedTable } from "./sql-names.ts";
 
 /** What is wrong with a table; `warnings` don't keep rows from being written. */
 export interface TableFindings {
@@ -34,6 +34,37 @@ export async function checkTables(database: Database, layouts: readonly TableLay
 	const findings: TableFindings[] = [];
 	for (const layout of layouts) findings.push(await checkTable(database, layout));
 	return findings;
+}
+
+/** A table of PocKaffe's own. `isNeeded`: nothing goes on without it. */
+export interface OwnTable {
+	readonly name: string;
+	readonly isNeeded: boolean;
+}
+
+/** Whether tables of our own are there, or can be made at start. Rejects with the database's error. */
+export async function checkOwnTables(database: Database, tables: readonly OwnTable[]): Promise<TableFindings[]> {
+	const findings: TableFindings[] = [];
+	for (const table of tables) findings.push(await checkOwnTable(database, table));
+	return findings;
+}
+
+async function checkOwnTable(database: Database, { name: table, isNeeded }: OwnTable): Promise<TableFindings> {
+	const found = (words: readonly string[]) =>
+		isNeeded ? { table, problems: words, warnings: [] } : { table, problems: [], warnings: words };
+	if (await exists(database, table)) return found(await rightProblems(database, table));
+	if (await mayCreateIn(database, table)) return { table, problems: [], warnings: ["is missing; the daemon creates it"] };
+	return found(["is missing and may not be created by this user: run what `pockaffe schema` prints"]);
+}
+
+/** In the table's schema, or the one that names without one go to. */
+async function mayCreateIn(database: Database, table: string): Promise<boolean> {
+	const schema = table.includes(".") ? quoted(table.split(".")[0] as string) : null;
+	const [row] = await database.query(
+		"select has_schema_privilege(coalesce(to_regnamespace($1::text), to_regnamespace(quote_ident(current_schema()))), 'create') as may, to_regnamespace($1::text) is not null as there",
+		[schema],
+	);
+	return row?.may === true && (schema === null || row.there === true);
 }
 
 async function checkTable(database: Database, layout: TableLayout): Promise<TableFindings> {

@@ -6,7 +6,7 @@
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { lifetime } from "../core/lifetime.ts";
-import type { TopicPartitionOffset } from "../core/message.ts";
+import { partitionName, type TopicPartitionOffset } from "../core/message.ts";
 import { problemOf } from "./sql-faults.ts";
 import type { StartTable } from "./start-table.ts";
 
@@ -31,6 +31,8 @@ export class StartRecorder {
 	readonly #ended = lifetime();
 	/** One after the other: a later start of a partition must not be overtaken by an earlier one. */
 	#background: Promise<void> = Promise.resolve();
+	/** The last start of a partition that waits there: a caller that tries again comes with the same ones each time. */
+	readonly #queued = new Map<string, ResolvedStart>();
 
 	constructor(parts: StartRecorderParts) {
 		this.#parts = parts;
@@ -39,8 +41,9 @@ export class StartRecorder {
 	/** Resolves when nothing has to be waited for. Rejects where the database is away and has to be. */
 	async record(starts: readonly ResolvedStart[]): Promise<void> {
 		const { table } = this.#parts;
-		const begun = starts.filter(({ from }) => from === "earliest" || from === "beginning");
-		const met = starts.filter(({ from }) => from === "committed" || from === "kafka");
+		const fresh = starts.filter((start) => !this.#isQueued(start));
+		const begun = fresh.filter(({ from }) => from === "earliest" || from === "beginning");
+		const met = fresh.filter(({ from }) => from === "committed" || from === "kafka");
 		const chosen = starts.filter(({ from }) => from === "latest" || from === "timestamp");
 		this.#inBackground(begun, () => table.record(begun));
 		this.#inBackground(met, () => table.assume(met));
@@ -52,18 +55,25 @@ export class StartRecorder {
 		this.#ended.abort(new Error("the recorder was ended"));
 	}
 
+	#isQueued(start: ResolvedStart): boolean {
+		const queued = this.#queued.get(partitionName(start));
+		return queued?.offset === start.offset && queued.from === start.from;
+	}
+
 	#inBackground(starts: readonly ResolvedStart[], note: () => Promise<void>): void {
 		if (starts.length === 0) return;
 		const { signal } = this.#ended;
+		for (const start of starts) this.#queued.set(partitionName(start), start);
 		this.#background = this.#background.then(async () => {
 			for (let failures = 1; !signal.aborted; failures++) {
 				const isAway = await this.#tried(note).then(
 					() => false,
 					() => true,
 				);
-				if (!isAway) return;
+				if (!isAway) break;
 				await this.#parts.clock.sleep(exponentialBackOff(failures, RETRY), signal).catch(() => {});
 			}
+			for (const start of starts) if (this.#queued.get(partitionName(start)) === start) this.#queued.delete(partitionName(start));
 		});
 	}
 

@@ -1,5 +1,5 @@
 /** `verify`: what it accounts for and what it finds, on a real Kafka and a real Postgres. */
-import { writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
 import { type VerificationReport, verify } from "../../src/audit/verification.ts";
@@ -9,7 +9,7 @@ import { Producer, type ProducerRecord } from "../../src/kafka/producer.ts";
 import { ClusterInspector } from "../../src/kafka/topics.ts";
 import { DeadLetterTableStore } from "../../src/sink/dead-letter-table-store.ts";
 import { type CommandResult, pockaffe } from "../support/command-line.ts";
-import { runDaemon } from "../support/daemon-process.ts";
+import { DaemonProcess, runDaemon } from "../support/daemon-process.ts";
 import { setOffsets, untilCommitted } from "../support/group-offsets.ts";
 import { createTopicWith, deleteTopic, kafkaAt, loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
@@ -308,12 +308,63 @@ describeOnKafka("verify", () => {
 		]);
 	});
 
+	it("ends in one line when interrupted, and leaves nothing behind", { timeout: 120_000 }, async () => {
+		await using test = await scene();
+		await test.produce([["a", { name: "a" }]]);
+		await test.consume();
+		const temporary = join(test.folder, "tmp");
+		await mkdir(temporary);
+		// The comparison waits for its table.
+		test.db.database.query("begin; lock table events in access exclusive mode; select pg_sleep(60)").catch(() => {});
+		await using verifying = new DaemonProcess(["verify"], { cwd: test.folder, env: { TMPDIR: temporary } });
+		const waits = "select 1 from pg_locks where relation = 'events'::regclass and not granted";
+		await waitFor("the comparison", async () => (await test.db.database.query(waits)).length > 0);
+		expect(await readdir(temporary)).toHaveLength(1);
+		const interruptedAt = performance.now();
+		expect(await verifying.stop("SIGINT")).toBe(1);
+		expect(performance.now() - interruptedAt).toBeLessThan(7_000);
+		expect(verifying.output).toBe("pockaffe: the verification was interrupted\n");
+		expect(await readdir(temporary)).toEqual([]);
+	});
+
+	it("ends in one line where the disk is full, and leaves nothing behind", { timeout: 120_000 }, async () => {
+		await using test = await scene({ handling: { module: "./large.mjs" } });
+		const temporary = join(test.folder, "tmp");
+		await mkdir(temporary);
+		// Its first file is a device that is always full; the rows are more than are kept in memory.
+		await writeFile(
+			join(test.folder, "large.mjs"),
+			`import { readdirSync, symlinkSync } from "node:fs";
+			export function init() {
+				const [folder] = readdirSync("${temporary}");
+				symlinkSync("/dev/full", "${temporary}/" + folder + "/table-0-0.run");
+			}
+			export const handleMessage = ({ key }) => ({ id: key.toString(), fields: { name: "x".repeat(4_000_000) } });`,
+		);
+		await test.produce(Array.from({ length: 40 }, (_, i) => [`id ${i}`, {}] as const));
+		await setOffsets(brokers, test.group, [{ topic: test.topic, partition: 0, offset: 40 }]);
+		await writeFile(join(test.folder, "pockaffe.yaml"), JSON.stringify(test.config));
+		const full = await pockaffe(["verify"], { cwd: test.folder, env: { TMPDIR: temporary } });
+		expect([full.code, full.stdout]).toEqual([1, ""]);
+		expect(full.stderr).toMatch(/^pockaffe: what doesn't fit into memory can't be written to \S+\/tmp\/pockaffe-verify-\S+: ENOSPC.*\n$/);
+		expect(await readdir(temporary)).toEqual([]);
+		const nowhere = await pockaffe(["verify"], { cwd: test.folder, env: { TMPDIR: "/nowhere" } });
+		expect([nowhere.code, nowhere.stderr]).toEqual([1, expect.stringMatching(/^pockaffe: can't make a folder in \/nowhere .*ENOENT.*\n$/)]);
+	});
+
 	it("is no success where the group has committed nothing", { timeout: 120_000 }, async () => {
 		await using test = await scene();
 		await test.consume();
 		// An empty topic, all of which was read.
 		const empty = await test.verify();
 		expect([empty.code, empty.report]).toMatchObject([0, { verified: true, messages: 0, partitions: [{ committed: 0 }] }]);
+		const elsewhere = { POCKAFFE_OFFSETS_STORE: "postgres", POCKAFFE_OFFSETS_TABLE: "not_there" };
+		const noTable = await pockaffe(["verify"], { cwd: test.folder, env: elsewhere });
+		expect([noTable.code, noTable.stderr]).toEqual([
+			1,
+			expect.stringMatching(/^pockaffe: group \S+ has committed nothing of \S+: there is no table not_there: nothing was checked .*\n$/),
+		]);
+		expect(await test.db.database.query("select to_regclass('not_there') as made")).toEqual([{ made: null }]);
 		const misspelt = await pockaffe(["verify"], { cwd: test.folder, env: { POCKAFFE_KAFKA_GROUP: "no-such-group" } });
 		expect([misspelt.code, misspelt.stdout, misspelt.stderr]).toEqual([
 			1,

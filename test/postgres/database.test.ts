@@ -2,6 +2,8 @@
 import { expect, inject, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { connectDatabase } from "../../src/sink/database.ts";
+import { DatabaseProxy } from "../support/database-proxy.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 it("gives a query all its rows and nothing else behind one that failed after its first rows", async () => {
 	const database = connectDatabase({ url: inject("postgresUrl"), connections: 1, clock: systemClock });
@@ -16,4 +18,16 @@ it("gives a query all its rows and nothing else behind one that failed after its
 	} finally {
 		await database.close();
 	}
+});
+
+it("closes the connections of a pool that was replaced, too", async () => {
+	await using proxy = await DatabaseProxy.to(inject("postgresUrl"));
+	const database = connectDatabase({ url: proxy.url, connections: 2, clock: systemClock });
+	const hanging = database.query("select pg_sleep(60) /* hangs */").catch((error: { code?: string }) => error.code);
+	await database.query("select pg_terminate_backend(pg_backend_pid())").catch(() => {});
+	expect(await database.query("select 1 as one")).toEqual([{ one: 1 }]);
+	expect(proxy.open).toBe(2);
+	await database.close();
+	await waitFor("no connection", () => proxy.open === 0, 5_000);
+	expect(await hanging).toMatch(/CONNECTION_(DESTROYED|CLOSED)/);
 });

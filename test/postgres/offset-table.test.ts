@@ -89,6 +89,17 @@ describe("offsets in the database", () => {
 		expect(await owner.claim([first])).toEqual([{ ...first, offset: 10 }]);
 	});
 
+	it("in a table that is missing are not there for who only looks, and it stays missing", async () => {
+		await using db = await createTestDatabase();
+		const table = (readOnly: boolean) =>
+			new OffsetTable({ database: db.database, table: "pockaffe_offsets", consumerGroup: "g", readOnly });
+		await expect(table(true).stored([first])).rejects.toMatchObject({ code: "42P01" });
+		await expect(table(true).stored([first])).rejects.toMatchObject({ code: "42P01" });
+		// The daemon looks before it joins, and would never get as far as a claim.
+		await expect(table(false).stored([first])).rejects.toMatchObject({ code: "42P01" });
+		expect(await table(true).stored([first])).toEqual([{ ...first, offset: null }]);
+	});
+
 	it("are kept apart by consumer group", async () => {
 		await using test = await open();
 		await test.member("a").begin([{ ...first, offset: 1 }]);

@@ -1,6 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import { connectDatabase } from "../../src/sink/database.ts";
 import { createTables, tableDdl } from "../../src/sink/schema.ts";
-import { checkTables } from "../../src/sink/schema-check.ts";
+import { checkOwnTables, checkTables } from "../../src/sink/schema-check.ts";
 import { columnOf, layoutOf } from "../support/row-submissions.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 
@@ -75,5 +78,37 @@ describe("the tables", () => {
 		await db.database.query("create unique index on events (id)");
 		await db.database.query("alter table events add column more text not null default ''");
 		expect(await checkTables(db.database, [layoutOf()])).toMatchObject([{ problems: [] }]);
+	});
+});
+
+describe("the tables of PocKaffe's own", () => {
+	it("are there, will be made, or are somebody's to make", async () => {
+		await using db = await createTestDatabase();
+		const role = `owner_${randomBytes(4).toString("hex")}`;
+		await db.database.query(`create role ${role} login password 'secret'`);
+		await db.database.query("revoke create on schema public from public");
+		const url = db.url.replace(/\/\/[^@]*@/, `//${role}:secret@`);
+		const ordinary = connectDatabase({ url, connections: 1, clock: systemClock });
+		const said = async (database: typeof ordinary, name: string, isNeeded = true) => {
+			const [{ problems, warnings } = { problems: ["nothing was found"], warnings: [] }] = await checkOwnTables(database, [
+				{ name, isNeeded },
+			]);
+			return [...problems.map((words) => `failed ${words}`), ...warnings.map((words) => `warning ${words}`)].join();
+		};
+		try {
+			const forbidden = /is missing and may not be created.*pockaffe schema/;
+			expect(await said(db.database, "offsets")).toBe("warning is missing; the daemon creates it");
+			expect(await said(db.database, "nowhere.offsets")).toMatch(forbidden);
+			expect(await said(ordinary, "offsets")).toMatch(forbidden);
+			expect(await said(ordinary, "offsets")).toMatch(/^failed/);
+			expect(await said(ordinary, "offsets_start", false)).toMatch(/^warning is missing and may not be created/);
+			await db.database.query(`create schema app authorization ${role}`);
+			expect(await said(ordinary, "app.offsets")).toBe("warning is missing; the daemon creates it");
+			await db.database.query("create table offsets (id int)");
+			expect(await said(db.database, "offsets")).toBe("");
+			expect(await said(ordinary, "offsets")).toMatch(/^failed the user lacks select, insert, update/);
+		} finally {
+			await ordinary.close();
+		}
 	});
 });

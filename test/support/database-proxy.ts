@@ -41,6 +41,11 @@ export class DatabaseProxy implements AsyncDisposable {
 		return url.href;
 	}
 
+	/** Connections of clients that are there. */
+	get open(): number {
+		return [...this.#sockets].filter((socket) => socket.localPort === (this.#server.address() as { port: number }).port).length;
+	}
+
 	/** New connections lead to this server; those that are there stay where they are. */
 	leadTo(url: string): void {
 		this.#target = new URL(url);

@@ -139,7 +139,7 @@ export class DeliveryScene implements AsyncDisposable {
 
 	/** The log as it is, each partition's part in its order. */
 	async #log(): Promise<LogEvent[]> {
-		await using reader = await LogReader.connect(kafkaAt(this.#brokers), systemClock, uniqueName("reader"));
+		await using reader = await LogReader.connect(kafkaAt(this.#brokers), systemClock, uniqueName("reader"), new AbortController().signal);
 		const partitions = Array.from({ length: this.#partitions }, (_, partition) => ({ topic: this.topic, partition }));
 		const ranges = await Promise.all(partitions.map(async (each) => ({ ...each, from: 0, to: (await reader.watermarks(each)).high })));
 		const log: LogEvent[] = [];

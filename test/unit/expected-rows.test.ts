@@ -1,3 +1,5 @@
+import { rm, symlink } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/core/random.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
@@ -65,6 +67,24 @@ describe("expected rows", () => {
 		const all: (readonly ExpectedRow[])[] = [];
 		for await (const candidates of expected.sorted()) all.push(candidates);
 		expect(all).toEqual([[row("id 0", 2, 3)], [row("id 1", 1, 1)], [row("id 2", 1, 2)]]);
+	});
+
+	it("say where they can't be written to, and why: a full disk, a folder that is gone", async () => {
+		await using folder = await temporaryFolder();
+		const spilling = async () => {
+			const expected = new ExpectedRows({ layout, folder: folder.path, name: "t", limit: { ids: 1, bytes: 1e9 } });
+			// More than a stream keeps to itself.
+			expected.add(row("id", 1, 0, { values: ["x".repeat(1_000_000)] }));
+			await expected.relieve();
+		};
+		const refusal = (reason: RegExp) => ({
+			exitCode: 1,
+			message: expect.stringMatching(new RegExp(`^what doesn't fit into memory can't be written to ${folder.path}: ${reason.source}`)),
+		});
+		await symlink("/dev/full", join(folder.path, "t-0.run"));
+		await expect(spilling()).rejects.toMatchObject(refusal(/ENOSPC/));
+		await rm(folder.path, { recursive: true });
+		await expect(spilling()).rejects.toMatchObject(refusal(/ENOENT/));
 	});
 
 	it("are ordered as the bytes of their ids are", () => {

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { LogCoverage } from "../../src/audit/log-coverage.ts";
+import { GapMemory, OffsetGaps } from "../../src/audit/offset-gaps.ts";
+import { seededRandom } from "../../src/core/random.ts";
 
 const partition = { topic: "t", partition: 0 };
 
@@ -63,5 +65,72 @@ describe("what of the log was covered", () => {
 
 	it("counts letters of what was looked at by state", () => {
 		expect(coverage({}, [11, 12, 14, 60]).letters).toEqual({ open: 2, discarded: 0, skipped: 1 });
+	});
+});
+
+describe("offsets that the log doesn't hold", () => {
+	/** Gaps of all lengths, and the offsets between them. */
+	function gapped(seed: number, gaps: OffsetGaps, shortOnes = 3_000): { absent: Set<number>; present: number[]; end: number } {
+		const random = seededRandom(seed);
+		const [absent, present] = [new Set<number>(), [] as number[]];
+		let at = 5_000_000_000;
+		for (let i = 0; i < shortOnes; i++) {
+			const messages = 1 + Math.floor(random() * 20);
+			for (let k = 0; k < messages; k++) present.push(at++);
+			const length = random() < 0.01 ? 15_000 + Math.floor(random() * 20_000) : 1 + Math.floor(random() * 5);
+			gaps.add(at, at + length);
+			for (let k = 0; k < length; k++) absent.add(at++);
+		}
+		return { absent, present, end: at };
+	}
+
+	it.each([1, 2, 3])("are known one by one (seed %i)", (seed) => {
+		const gaps = new OffsetGaps(new GapMemory());
+		const { absent, present, end } = gapped(seed, gaps);
+		expect([...absent].filter((offset) => !gaps.has(offset))).toEqual([]);
+		expect(present.filter((offset) => gaps.has(offset))).toEqual([]);
+		expect([gaps.count, gaps.has(end), gaps.has(4_999_999_999)]).toEqual([absent.size, false, false]);
+	});
+
+	it.each([1, 2, 3])(
+		"take no more memory than they may: what is beside them counts as one then, and none is forgotten (seed %i)",
+		(seed) => {
+			const gaps = new OffsetGaps(new GapMemory(2 * 2_048));
+			const { absent, present } = gapped(seed, gaps);
+			expect([...absent].filter((offset) => !gaps.has(offset))).toEqual([]);
+			expect(gaps.count).toBe(absent.size);
+			const known = present.filter((offset) => !gaps.has(offset)).length;
+			expect(known).toBeGreaterThan(100);
+			expect(known).toBeLessThan(present.length);
+		},
+	);
+
+	it("behind each of a million transactions take a bit each", () => {
+		const before = process.memoryUsage();
+		const gaps = new OffsetGaps(new GapMemory());
+		for (let i = 0; i < 1_000_000; i++) gaps.add(2 * i + 1, 2 * i + 2);
+		const after = process.memoryUsage();
+		expect([gaps.has(1_999_999), gaps.has(1_999_998)]).toEqual([true, false]);
+		expect(after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers).toBeLessThan(4_000_000);
+	});
+
+	it("leave rows unchecked where there was no memory for them", () => {
+		const range = { ...partition, start: 0, startIs: "recorded" as const, low: 0, committed: 40_000, from: 0, to: 40_000 };
+		const covered = new LogCoverage([range], [], new GapMemory(0));
+		covered.read(partition, [0, 1, 3]);
+		covered.read(
+			partition,
+			Array.from({ length: 39_996 }, (_, i) => i + 4),
+		);
+		covered.finished();
+		expect(standings(covered, [1, 2, 3, 16_383, 16_384, 39_999])).toEqual([
+			"unchecked",
+			"unchecked",
+			"unchecked",
+			"unchecked",
+			"inside",
+			"inside",
+		]);
+		expect(covered.absentOffsets).toBe(1);
 	});
 });

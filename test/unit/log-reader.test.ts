@@ -16,6 +16,7 @@ class PlayedClient extends EventEmitter<GroupClientEvents> implements LogClient 
 	polls: (ReceivedMessage[] | Error)[] = [];
 	failures: Error[] = [];
 	asked = 0;
+	readonly interrupt = new AbortController();
 
 	assign(): void {}
 	pause(): void {}
@@ -69,8 +70,12 @@ async function played<T>(client: PlayedClient, work: Promise<T>): Promise<T> {
 	return settled;
 }
 
+function readerOver(client: PlayedClient): LogReader {
+	return new LogReader(client, { brokers: [], topics: [] }, client.clock, client.interrupt.signal);
+}
+
 async function offsetsRead(client: PlayedClient, to: number, each: () => Promise<void> = async () => {}): Promise<number[]> {
-	const reader = new LogReader(client, { brokers: [], topics: [] }, client.clock);
+	const reader = readerOver(client);
 	const offsets: number[] = [];
 	for await (const [, group] of reader.read([{ ...partition, from: 0, to }])) {
 		offsets.push(...group.map(({ offset }) => offset));
@@ -111,7 +116,7 @@ describe("reading the log", () => {
 
 	it("asks again for ends and committed offsets, but not for ever", async () => {
 		const client = new PlayedClient();
-		const reader = new LogReader(client, { brokers: [], topics: [] }, client.clock);
+		const reader = readerOver(client);
 		client.failures = [transport(), transport()];
 		expect(await played(client, reader.watermarks(partition))).toEqual({ low: 1, high: 9 });
 		client.failures = [transport()];
@@ -121,5 +126,33 @@ describe("reading the log", () => {
 		await expect(played(client, reader.watermarks(partition))).rejects.toThrow("Broker transport failure");
 		client.failures = [new KafkaError("Broker: Group authorization failed", 30)];
 		await expect(reader.committed([partition])).rejects.toThrow("Group authorization failed");
+	});
+
+	it("ends as soon as it is interrupted, whatever it waits for", async () => {
+		const interrupted = new Error("SIGINT");
+		const waitingFor = async (prepare: (client: PlayedClient) => Promise<unknown>) => {
+			const client = new PlayedClient();
+			const waiting = prepare(client);
+			waiting.catch(() => {});
+			await client.clock.advance(1_000);
+			client.interrupt.abort(interrupted);
+			await client.clock.advance(100);
+			const came = await Promise.race([waiting.catch((error) => error), client.clock.advance(0).then(() => "still waiting")]);
+			expect(came).toBe(interrupted);
+		};
+		// A message that doesn't come; a broker that is away; an answer that doesn't come.
+		await waitingFor((client) => offsetsRead(client, 3));
+		await waitingFor((client) => {
+			client.polls = Array.from({ length: 1_000 }, transport);
+			return offsetsRead(client, 3);
+		});
+		await waitingFor((client) => {
+			client.failures = Array.from({ length: 1_000 }, transport);
+			return readerOver(client).watermarks(partition);
+		});
+		await waitingFor((client) => {
+			client.committed = () => new Promise(() => {});
+			return readerOver(client).committed([partition]);
+		});
 	});
 });

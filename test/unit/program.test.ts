@@ -84,7 +84,17 @@ describe("the command line", () => {
 		expect(stdout).toContain('create table if not exists "events"');
 		expect(stdout).toContain('create table if not exists "pockaffe_dead_letters"');
 		const json = await run(["schema", "--json"], { POCKAFFE_TABLES: tables });
-		expect(JSON.parse(json.stdout).map(({ table }: { table: string }) => table)).toEqual(["events", "pockaffe_dead_letters"]);
+		expect(JSON.parse(json.stdout).map(({ table }: { table: string }) => table)).toEqual([
+			"events",
+			"pockaffe_dead_letters",
+			"pockaffe_offsets_start",
+		]);
+		const postgres = await run(["schema", "--json"], { POCKAFFE_OFFSETS_STORE: "postgres", POCKAFFE_OFFSETS_TABLE: "kept.offsets" });
+		expect(JSON.parse(postgres.stdout).map(({ table }: { table: string }) => table)).toEqual([
+			"pockaffe_dead_letters",
+			"kept.offsets",
+			"kept.offsets_start",
+		]);
 	});
 
 	it("refuses to run with a broker and no database: a forgotten URL must not commit a real group's offsets", async () => {

@@ -62,6 +62,22 @@ describe("where a group begins", () => {
 		expect(noting.refusals).toEqual([]);
 	});
 
+	it("is noted once, however often a caller that has to wait for another one comes with it", async () => {
+		const noting = new Noting();
+		noting.failures = Array.from({ length: 40 }, () => "ECONNREFUSED");
+		const [kept, chosen] = [start("committed", 7), { ...start("latest", 5), partition: 1 }];
+		for (let i = 0; i < 10; i++) await noting.recorder.record([kept, chosen].map((each) => ({ ...each }))).catch(() => {});
+		// Another place in between, and back: the last one has to be the last.
+		await noting.recorder.record([start("committed", 3)]);
+		await noting.recorder.record([start("committed", 7)]);
+		noting.failures = [];
+		await noting.clock.advance(10_000);
+		expect(noting.notes).toEqual(["met 7", "met 3", "met 7"]);
+		await noting.recorder.record([kept]);
+		await settle();
+		expect(noting.notes).toHaveLength(4);
+	});
+
 	it("is told of where the database refuses it, and nothing waits for it", async () => {
 		const noting = new Noting();
 		noting.failures = ["42501", "42501"];

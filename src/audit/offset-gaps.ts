@@ -1,0 +1,87 @@
+/**
+ * Offsets of a partition that the log doesn't hold, noted in ascending order. A log of transactions has one behind each of them, and one
+ * that was compacted is full of them: short gaps are a bit per offset, by pages, and long ones a pair of numbers. Beyond what it may take,
+ * a whole page counts as a gap: of its rows nothing is said any more, which is never wrong.
+ */
+
+const PAGE_OFFSETS = 2 ** 14;
+const PAGE_BYTES = PAGE_OFFSETS / 8;
+
+/** What the pages of all partitions may take, together. Not shared between threads. */
+export class GapMemory {
+	#left: number;
+
+	/** `bytes`: default 256 MiB, for two thousand million offsets beside gaps. */
+	constructor(bytes = 256 * 1024 * 1024) {
+		this.#left = bytes;
+	}
+
+	/** A page, or null where there is no memory left for one. */
+	page(): Uint8Array | null {
+		if (this.#left < PAGE_BYTES) return null;
+		this.#left -= PAGE_BYTES;
+		return new Uint8Array(PAGE_BYTES);
+	}
+}
+
+/** See the file's header. */
+export class OffsetGaps {
+	readonly #memory: GapMemory;
+	readonly #pages = new Map<number, Uint8Array>();
+	/** Long gaps and pages without memory, ascending and apart: [from, to, from, to, …]. At most two numbers per page of the log. */
+	readonly #ranges: number[] = [];
+	#count = 0;
+
+	constructor(memory: GapMemory) {
+		this.#memory = memory;
+	}
+
+	/** How many offsets were noted. */
+	get count(): number {
+		return this.#count;
+	}
+
+	/** Notes offsets `from` (included) to `to` (excluded), behind all that were noted before. */
+	add(from: number, to: number): void {
+		this.#count += to - from;
+		if (to - from >= PAGE_OFFSETS) this.#addRange(from, to);
+		else for (let offset = from; offset < to; offset++) this.#addOffset(offset);
+	}
+
+	/** Whether the offset was noted, or may have been. */
+	has(offset: number): boolean {
+		const page = this.#pages.get(Math.floor(offset / PAGE_OFFSETS));
+		const bit = offset % PAGE_OFFSETS;
+		return (page !== undefined && ((page[bit >>> 3] as number) & (1 << (bit & 7))) !== 0) || isInRange(this.#ranges, offset);
+	}
+
+	#addOffset(offset: number): void {
+		if (offset < (this.#ranges.at(-1) ?? 0)) return;
+		const number = Math.floor(offset / PAGE_OFFSETS);
+		const page = this.#pages.get(number) ?? this.#memory.page();
+		if (!page) {
+			this.#addRange(number * PAGE_OFFSETS, (number + 1) * PAGE_OFFSETS);
+			return;
+		}
+		this.#pages.set(number, page);
+		const bit = offset % PAGE_OFFSETS;
+		page[bit >>> 3] = (page[bit >>> 3] as number) | (1 << (bit & 7));
+	}
+
+	#addRange(from: number, to: number): void {
+		const end = this.#ranges.at(-1);
+		if (end !== undefined && from <= end) this.#ranges[this.#ranges.length - 1] = Math.max(end, to);
+		else this.#ranges.push(from, to);
+	}
+}
+
+function isInRange(ranges: readonly number[], offset: number): boolean {
+	let [low, high] = [0, ranges.length / 2 - 1];
+	while (low <= high) {
+		const middle = (low + high) >>> 1;
+		if (offset < (ranges[2 * middle] as number)) high = middle - 1;
+		else if (offset >= (ranges[2 * middle + 1] as number)) low = middle + 1;
+		else return true;
+	}
+	return false;
+}
