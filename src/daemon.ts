@@ -82,6 +82,8 @@ export class Daemon {
 	#http: HttpServer | null = null;
 	#watcher: HandlerWatcher | null = null;
 	#lastConsumeError: string | null = null;
+	/** The client met an unknown topic or partition, and has not been replaced since. */
+	#topicWasUnknown = false;
 	#droppedRecords = 0;
 	#resolveStopCause: (cause: StopCause) => void = () => {};
 
@@ -287,6 +289,9 @@ export class Daemon {
 		consumer.on("consume:failed", ({ message }) => {
 			this.#lastConsumeError = message;
 		});
+		consumer.on("topic:unknown", () => {
+			this.#topicWasUnknown = true;
+		});
 		consumer.on("fatal", ({ message }) => this.#requestStop({ reason: message, exitCode: exitCodes.fatalKafka }));
 	}
 
@@ -302,17 +307,12 @@ export class Daemon {
 				})),
 			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
 			lastError: () => this.#lastConsumeError,
-			isAnotherLog: (partition) => this.delivery.isCommitGone(partition),
-			anotherLog: (partition) => {
-				this.parts.logger.warn(
-					partition,
-					`${partitionName(partition)} was deleted and made again: the group is joined anew to begin with the new log`,
-				);
-				this.delivery.giveUp([partition]);
-			},
 			stalled: (partition, reason) => {
 				this.#ready.stalls.stalled(partition, reason);
 				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);
+				// Behind a topic that was made again librdkafka may fetch the old one for ever.
+				if (this.#topicWasUnknown) this.delivery.consumer.replaceClient();
+				this.#topicWasUnknown = false;
 			},
 			moving: (partition) => {
 				this.#ready.stalls.moving(partition);

@@ -22,6 +22,7 @@ import { GroupConsumer } from "./kafka/group-consumer.ts";
 import { OffsetCommitter } from "./kafka/offset-committer.ts";
 import { OffsetLedger } from "./kafka/offset-ledger.ts";
 import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "./kafka/offset-store.ts";
+import { RemadeLogs } from "./kafka/remade-logs.ts";
 import type { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
 import { OffsetTable } from "./sink/offset-table.ts";
@@ -40,6 +41,8 @@ export interface DeliveryListener {
 	readonly worker: WorkerListener;
 	/** The table of offsets says that these partitions are another member's; they are dropped, and the group is joined anew. */
 	offsetsTakenOver(partitions: readonly TopicPartition[]): void;
+	/** These topics were deleted and made again; the group is joined anew. */
+	logsRemade(partitions: readonly TopicPartition[]): void;
 	/** Kafka's copy of the offsets could not follow the table. */
 	mirrorFailed(message: string): void;
 	/** Where the group began can't be noted down; only `verify` would have read it. */
@@ -70,6 +73,7 @@ export class Delivery {
 	readonly #offsetTable: OffsetTable | null;
 	readonly #offsets: OffsetStore;
 	readonly #starts: StartRecorder;
+	readonly #remadeLogs: RemadeLogs;
 
 	constructor(parts: DeliveryParts) {
 		const { config, database, clock, deadLetters } = parts;
@@ -95,6 +99,12 @@ export class Delivery {
 			recordStarts: (starts) => this.#starts.record(starts),
 		});
 		this.committer = new OffsetCommitter({ ledger: this.ledger, store: this.#offsets, clock, intervalMs: config.offsets.commitIntervalMs });
+		this.#remadeLogs = new RemadeLogs({
+			clock,
+			vanished: () => this.#offsets.vanished([...this.supervisor.children.values()]),
+			remade: (partitions) => this.#logsRemade(partitions),
+		});
+		this.consumer.on("topic:unknown", () => void this.#remadeLogs.look());
 		// A drain that waits for rows or letters looks again whether they can be written at all.
 		this.writer.on("table:blocked", () => this.supervisor.nudge());
 		this.writer.on("write:retried", () => this.supervisor.nudge());
@@ -111,6 +121,7 @@ export class Delivery {
 	async start(): Promise<void> {
 		await this.consumer.start();
 		this.committer.start();
+		this.#remadeLogs.start();
 	}
 
 	/**
@@ -118,6 +129,7 @@ export class Delivery {
 	 * where the deadline passed or offsets could not be committed, `left` where the client didn't close. Database and dead letters' target stay their owner's.
 	 */
 	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean }> {
+		this.#remadeLogs.dispose();
 		const drained = await this.supervisor.shutdown();
 		this.committer.dispose();
 		this.#starts.dispose();
@@ -127,11 +139,19 @@ export class Delivery {
 		return { drained, left };
 	}
 
-	/** True where the group had committed something of this partition and has nothing any more: Kafka forgets it with the topic. */
-	async isCommitGone(partition: TopicPartition): Promise<boolean> {
-		if ((this.ledger.of(partition)?.committed ?? null) === null) return false;
-		const [stored] = await this.#offsets.stored([partition]);
-		return stored?.offset === null;
+	/** Their topic was deleted and made again: the group is joined anew, to begin with the new log. */
+	async #logsRemade(partitions: readonly TopicPartition[]): Promise<void> {
+		this.#parts.listener.logsRemade(partitions);
+		const lows = partitions.map(async (partition) => {
+			// While the topic is gone nobody knows where the next one begins; that is at 0.
+			const watermarks = await this.consumer.client?.watermarks(partition).catch(() => null);
+			return { topic: partition.topic, partition: partition.partition, offset: watermarks?.low ?? 0 };
+		});
+		const starts = await Promise.all(lows);
+		this.supervisor.assignmentsLost(partitions);
+		// A topic that isn't there again yet takes no offset, and needs none.
+		await this.#offsets.begunAnew(starts).catch(() => {});
+		this.consumer.rejoin();
 	}
 
 	/** These partitions are not what this member takes them for: dropped without a commit, and the group decides anew who has what. */
@@ -142,7 +162,12 @@ export class Delivery {
 
 	#buildOffsetStore(): OffsetStore {
 		const { listener } = this.#parts;
-		const kafka = new KafkaOffsetStore(() => this.consumer.client);
+		const { clock } = this.#parts;
+		const kafka = new KafkaOffsetStore(
+			() => this.consumer.client,
+			clock,
+			() => void this.#remadeLogs.look(),
+		);
 		if (!this.#offsetTable) return kafka;
 		return new MirroredOffsetStore(this.#offsetTable, kafka, {
 			lost: (partitions) => {

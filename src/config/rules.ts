@@ -39,7 +39,31 @@ const fieldTypes = new Set(["bigint", "numeric", "timestamptz"]);
 
 /** Everything that is wrong between keys. */
 export function brokenRules(config: Config): Problem[] {
-	return [...kafkaRules(config), ...tableRules(config), ...limitRules(config), ...deadLetterRules(config), ...httpRules(config)];
+	return [
+		...kafkaRules(config),
+		...tableRules(config),
+		...ownTableRules(config),
+		...limitRules(config),
+		...deadLetterRules(config),
+		...httpRules(config),
+	];
+}
+
+/** A table has one use: what PocKaffe keeps for itself it also alters. */
+function ownTableRules({ tables, offsets, deadLetters }: Config): Problem[] {
+	const uses = new Map(Object.keys(tables).map((name) => [name, `tables.${name}`]));
+	const own: [path: string[], name: string][] = [
+		[["deadLetters", "table"], deadLetters.table],
+		[["offsets", "table"], offsets.table],
+		[["offsets", "table"], `${offsets.table}_start`],
+	];
+	const problems: Problem[] = [];
+	for (const [path, name] of own) {
+		const use = uses.get(name);
+		if (use !== undefined) problems.push({ path, rule: `is ${use} too (${name}): every table has one use` });
+		else uses.set(name, path.join("."));
+	}
+	return problems;
 }
 
 function kafkaRules({ kafka }: Config): Problem[] {

@@ -46,7 +46,7 @@ export interface AssignmentListener {
 export interface AssignmentParts {
 	readonly client: GroupClient;
 	readonly member: GroupMember;
-	readonly offsets: OffsetStore;
+	readonly offsets: Pick<OffsetStore, "claim" | "begin" | "elsewhere">;
 	/** Told of all starts before new ones are stored; nothing starts until it resolves. */
 	readonly recordStarts: (starts: readonly StartPosition[]) => Promise<void>;
 	readonly firstStart: FirstStart;

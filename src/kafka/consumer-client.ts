@@ -11,7 +11,7 @@ import rdkafka, {
 	type TopicPartitionOffset as RawPartitionOffset,
 } from "node-rdkafka";
 import type { Clock } from "../core/clock.ts";
-import type { Header, ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import { type Header, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import type { GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
 import { KafkaError } from "./kafka-error.ts";
 
@@ -168,7 +168,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		const list = partitions.map(({ topic, partition }) => ({ topic, partition }));
 		return new Promise((resolve, reject) => {
 			this.#raw.committed(list as RawPartition[], QUERY_TIMEOUT_MS, (error, found) => {
+				// Of a partition that can't be told there is an error in its place.
+				const failed = error ? -1 : (found as unknown[]).findIndex((each) => each instanceof Error);
 				if (error) reject(kafkaError(error));
+				else if (failed >= 0)
+					reject(new KafkaError(`${partitionName(list[failed] as TopicPartition)}: ${(found[failed] as unknown as Error).message}`, -1));
 				else resolve((found as RawPartitionOffset[]).map(({ topic, partition, offset }) => ({ topic, partition, offset: offset ?? null })));
 			});
 		});

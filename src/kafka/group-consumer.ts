@@ -43,6 +43,8 @@ export interface GroupConsumerEvents {
 	unassigned: (fact: { partitions: readonly TopicPartition[] }) => void;
 	"broker:error": (fact: { message: string; code: number }) => void;
 	"consume:failed": (fact: { message: string; code: number }) => void;
+	/** The client met a topic or partition that its broker doesn't know. */
+	"topic:unknown": () => void;
 	/** Fenced or unauthorised: the daemon can't go on. */
 	fatal: (fact: { message: string; code: number }) => void;
 	stats: (fact: { json: string }) => void;
@@ -155,6 +157,11 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#client?.subscribe(this.#parts.kafka.topics);
 	}
 
+	/** The client is stuck: another one takes its place, and joins anew. */
+	replaceClient(): void {
+		if (this.#hasJoined && this.#client && !this.#stopped.signal.aborted) this.#startingOver = this.#startOver();
+	}
+
 	pause(partitions: readonly TopicPartition[]): void {
 		this.#client?.pause(partitions);
 	}
@@ -238,7 +245,11 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	async #connect(): Promise<void> {
 		const client = this.#parts.createClient();
-		client.on("broker:error", (fact) => this.emit("broker:error", fact));
+		client.on("broker:error", (fact) => {
+			this.emit("broker:error", fact);
+			// Of these errors node-rdkafka passes only the words on.
+			if (/unknown (topic|partition)/i.test(fact.message)) this.emit("topic:unknown");
+		});
 		let lastError: string | null = null;
 		client.on("broker:error", ({ message }) => {
 			lastError = message;
@@ -325,6 +336,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		const code = error instanceof KafkaError ? error.kafkaCode : -1;
 		const fact = { message: messageOf(error), code };
 		if (code === kafkaErrors.maxPollExceeded) this.#session.lost();
+		if (code === kafkaErrors.unknownTopicOrPartition) this.emit("topic:unknown");
 		this.emit(FATAL_CODES.includes(code) ? "fatal" : "consume:failed", fact);
 		// An error that comes back at once must not become a busy loop; one that took its time needs no wait.
 		if (this.#parts.clock.monotonic() - startedAt < 100) await this.#parts.clock.sleep(100, this.#stopped.signal).catch(() => {});
@@ -348,7 +360,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (kind === "steady") this.#outOfTouch = false;
 		if (this.#outOfTouch) this.emit("membership", { member: false, message });
 		else if (kind === "steady" && this.#rebalances > 0) this.emit("membership", { member: true, message });
-		if (membership.stranded && this.#hasJoined) this.#startingOver = this.#startOver();
+		if (membership.stranded) this.replaceClient();
 	}
 
 	#createAssignment(client: GroupClient): Assignment {

@@ -9,13 +9,8 @@ import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import type { DueOffset, OffsetLedger } from "./offset-ledger.ts";
-
-/** Where offsets are kept. */
-export interface OffsetStore {
-	/** Resolves when the group's offsets are stored; rejects (with a `code` where Kafka gave one) when they are not, or may not be. */
-	commit(offsets: readonly TopicPartitionOffset[]): Promise<void>;
-}
+import type { OffsetLedger } from "./offset-ledger.ts";
+import type { OffsetStore } from "./offset-store.ts";
 
 /** Past facts of the committer. */
 export interface CommitterEvents {
@@ -42,14 +37,14 @@ const MOMENTARY: readonly number[] = [
 /** See the file's header. `intervalMs` is `offsets.commitIntervalMs`. */
 export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	readonly #ledger: OffsetLedger;
-	readonly #store: OffsetStore;
+	readonly #store: Pick<OffsetStore, "commit" | "refuseVanished">;
 	readonly #clock: Clock;
 	readonly #intervalMs: number;
 	#timer: Timer | null = null;
 	#last: Promise<unknown> = Promise.resolve();
 	#disposed = false;
 
-	constructor(parts: { ledger: OffsetLedger; store: OffsetStore; clock: Clock; intervalMs: number }) {
+	constructor(parts: { ledger: OffsetLedger; store: Pick<OffsetStore, "commit" | "refuseVanished">; clock: Clock; intervalMs: number }) {
 		super();
 		this.#ledger = parts.ledger;
 		this.#store = parts.store;
@@ -106,16 +101,20 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	}
 
 	#commitNext(partitions?: readonly TopicPartition[]): Promise<CommitResult> {
-		const next = this.#last.then(() => this.#commitDue(this.#ledger.due(partitions)));
+		const next = this.#last.then(() => this.#commitDue(partitions));
 		this.#last = next;
 		return next;
 	}
 
-	async #commitDue(due: readonly DueOffset[]): Promise<CommitResult> {
-		if (due.length === 0) return "stored";
+	async #commitDue(partitions?: readonly TopicPartition[]): Promise<CommitResult> {
 		const startedAt = this.#clock.monotonic();
+		let due = this.#ledger.due(partitions);
+		if (due.length === 0) return "stored";
 		try {
-			await this.#store.commit(due);
+			await this.#store.refuseVanished(due);
+			// What was lost meanwhile is not ours to commit any more.
+			due = this.#ledger.due(partitions);
+			if (due.length > 0) await this.#store.commit(due);
 		} catch (error) {
 			const code = (error as { code?: string | number }).code ?? null;
 			this.emit("offsets:commit_failed", { offsets: due, message: messageOf(error), code });

@@ -3,9 +3,14 @@
  *
  * Step 10 of a message's way (README).
  */
+import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import type { GroupClient, StoredOffset } from "./group-client.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+
+/** Longest a commit waits to hear whether its topic is still the same. */
+const ASK_MS = 1_000;
 
 /** A store. Promises reject with the store's error; then nothing may be taken for granted, and the call may be repeated. */
 export interface OffsetStore {
@@ -17,6 +22,15 @@ export interface OffsetStore {
 	begin(starts: readonly TopicPartitionOffset[]): Promise<readonly TopicPartitionOffset[]>;
 	/** Stores offsets; a partition is never in two calls at a time. */
 	commit(offsets: readonly TopicPartitionOffset[]): Promise<void>;
+	/**
+	 * Rejects where the topic of one of them was deleted: by its name alone Kafka would take a commit for the new topic's, whose messages up
+	 * to there would be skipped. To be asked before it is decided what is committed.
+	 */
+	refuseVanished(partitions: readonly TopicPartition[]): Promise<void>;
+	/** Those of which Kafka had an offset of this group, by this member's knowledge, and has none any more: their topic was deleted. */
+	vanished(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]>;
+	/** A partition's log is another one now: what is stored is set to its beginning, for whoever claims it next. */
+	begunAnew(starts: readonly TopicPartitionOffset[]): Promise<void>;
 	/** Where else offsets of this group may be, for partitions that this store has none of. */
 	elsewhere?(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 }
@@ -24,10 +38,17 @@ export interface OffsetStore {
 /** Offsets in Kafka's own `__consumer_offsets`. Fenced by the group's generation. */
 export class KafkaOffsetStore implements OffsetStore {
 	readonly #client: () => GroupClient | null;
+	/** Partitions of which Kafka has an offset, as far as this member knows. */
+	readonly #known = new Set<string>();
 
-	/** `client` is the connected one, null while there is none. */
-	constructor(client: () => GroupClient | null) {
+	readonly #clock: Clock;
+	readonly #foundVanished: () => void;
+
+	/** `client` is the connected one, null while there is none; `foundVanished` is told where a commit met a topic that was deleted. */
+	constructor(client: () => GroupClient | null, clock: Clock, foundVanished: () => void) {
 		this.#client = client;
+		this.#clock = clock;
+		this.#foundVanished = foundVanished;
 	}
 
 	async stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
@@ -35,16 +56,63 @@ export class KafkaOffsetStore implements OffsetStore {
 	}
 
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
-		return await this.#connected.committed(partitions);
+		const claimed = await this.#connected.committed(partitions);
+		for (const each of claimed) this.#note(each, each.offset !== null);
+		return claimed;
 	}
 
 	async begin(starts: readonly TopicPartitionOffset[]): Promise<readonly TopicPartitionOffset[]> {
-		await this.#connected.commit(starts);
+		await this.#store(starts);
 		return starts;
 	}
 
 	async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+		await this.#store(offsets);
+	}
+
+	/** Where Kafka doesn't answer in a moment nothing is known, and the commit may show. */
+	async refuseVanished(partitions: readonly TopicPartition[]): Promise<void> {
+		const [gone] = await this.#answerWithin(ASK_MS, this.#gone(partitions));
+		if (!gone) return;
+		this.#foundVanished();
+		throw new KafkaError(`${partitionName(gone)}: its topic was deleted`, kafkaErrors.unknownTopicOrPartition);
+	}
+
+	async vanished(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
+		const gone = await this.#gone(partitions);
+		for (const each of gone) this.#note(each, false);
+		return gone;
+	}
+
+	async #gone(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
+		const known = partitions.filter((each) => this.#known.has(partitionName(each)));
+		if (known.length === 0) return [];
+		return (await this.#connected.committed(known)).filter(({ offset }) => offset === null);
+	}
+
+	async #store(offsets: readonly TopicPartitionOffset[]): Promise<void> {
 		await this.#connected.commit(offsets);
+		for (const each of offsets) this.#note(each, true);
+	}
+
+	#answerWithin(timeoutMs: number, asked: Promise<readonly TopicPartition[]>): Promise<readonly TopicPartition[]> {
+		return new Promise((resolve) => {
+			const timer = this.#clock.after(timeoutMs, () => resolve([]));
+			asked
+				.catch(() => [])
+				.then(resolve)
+				.finally(() => timer.cancel());
+		});
+	}
+
+	/** Kafka has forgotten it by itself, but a commit of the old log may have been on its way: this one is behind it. */
+	begunAnew(starts: readonly TopicPartitionOffset[]): Promise<void> {
+		return this.#store(starts);
+	}
+
+	#note(partition: TopicPartition, isKnown: boolean): void {
+		if (isKnown) this.#known.add(partitionName(partition));
+		else this.#known.delete(partitionName(partition));
 	}
 
 	get #connected(): GroupClient {
@@ -107,6 +175,19 @@ export class MirroredOffsetStore implements OffsetStore {
 		const names = new Set(lost.map(partitionName));
 		await this.#mirror(offsets.filter((each) => !names.has(partitionName(each))));
 		if (lost.length > 0) this.#listener.lost(lost);
+	}
+
+	refuseVanished(partitions: readonly TopicPartition[]): Promise<void> {
+		return this.#kafka.refuseVanished(partitions);
+	}
+
+	vanished(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
+		return this.#kafka.vanished(partitions);
+	}
+
+	async begunAnew(starts: readonly TopicPartitionOffset[]): Promise<void> {
+		await this.#table.store(starts);
+		await this.#mirror(starts);
 	}
 
 	elsewhere(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {

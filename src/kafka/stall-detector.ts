@@ -17,10 +17,6 @@ export interface StallDetectorParts {
 	readonly positions: () => readonly Position[];
 	readonly watermarks: (partition: TopicPartition) => Promise<{ low: number; high: number }>;
 	readonly lastError: () => string | null;
-	/** True where what the group had committed of this partition is gone: its topic was deleted, and this log is another one. */
-	readonly isAnotherLog: (partition: TopicPartition) => Promise<boolean>;
-	/** Told instead of `stalled` where it is. */
-	readonly anotherLog: (partition: TopicPartition) => void;
 	readonly stalled: (partition: TopicPartition, reason: string) => void;
 	readonly moving: (partition: TopicPartition) => void;
 }
@@ -88,11 +84,6 @@ export class StallDetector {
 		}
 		watched.looks++;
 		if (watched.looks < PATIENCE || watched.reason !== null) return;
-		if (position > high && (await this.#parts.isAnotherLog({ topic, partition }))) {
-			watched.looks = 0;
-			this.#parts.anotherLog({ topic, partition });
-			return;
-		}
 		watched.reason = this.#reason(position, low, high);
 		this.#parts.stalled({ topic, partition }, watched.reason);
 	}

@@ -107,6 +107,11 @@ export function observeDelivery({ logger, clock }: ObserverParts) {
 				`${names.join(", ")}: another member took the offsets over (or the database was restored): nothing of them is stored from here, the group is joined anew`,
 			);
 		},
+		logsRemade(partitions: readonly TopicPartition[]): void {
+			const names = partitions.map(partitionName);
+			const what = "was deleted and made again: the group is joined anew to begin with the new log";
+			logger.warn({ partitions: names }, `${names.join(", ")} ${what}`);
+		},
 		mirrorFailed(message: string): void {
 			const held = failures.admit("mirror");
 			if (held !== null)

@@ -52,8 +52,8 @@ export function createHandlerThreadFactory(options: WorkerThreadOptions): Handle
 
 /** The built entry: source files can't be loaded in a thread, so a worker-thread.ts that is run from source looks into dist/. */
 function entryFile(): string {
-	const beside = new URL("./thread-entry.js", import.meta.url);
-	return fileURLToPath(existsSync(beside) ? beside : new URL("../../dist/worker/thread-entry.js", import.meta.url));
+	const beside = new URL("./thread-bridge.cjs", import.meta.url);
+	return fileURLToPath(existsSync(beside) ? beside : new URL("../../dist/worker/thread-bridge.cjs", import.meta.url));
 }
 
 /** Threads made so far: each has an output of its own. */

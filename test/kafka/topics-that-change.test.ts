@@ -21,7 +21,7 @@ interface Run extends AsyncDisposable {
 	readonly group: string;
 }
 
-async function start(kafka: Record<string, unknown>, group = uniqueName("g")): Promise<Run> {
+async function start(kafka: Record<string, unknown>, group = uniqueName("g"), store = "kafka"): Promise<Run> {
 	const folder = await temporaryFolder();
 	const db = await createTestDatabase();
 	const daemon = await runDaemon(folder.path, {
@@ -29,7 +29,7 @@ async function start(kafka: Record<string, unknown>, group = uniqueName("g")): P
 		handler: { module: "pockaffe:json" },
 		database: { url: db.url },
 		tables: { events: { columns: { name: "text" }, create: true } },
-		offsets: { commitIntervalMs: 50 },
+		offsets: { commitIntervalMs: 50, store },
 	});
 	const dispose = async () => {
 		await daemon[Symbol.asyncDispose]();
@@ -113,6 +113,24 @@ describeOnKafka("topics that change", () => {
 			expect(await run.daemon.stop()).toBe(0);
 		},
 	);
+});
+
+describeOnKafka("a topic that is made again at once, and longer than it was", () => {
+	it.each(["kafka", "postgres"])("is read from its beginning (offsets in %s)", { timeout: 150_000 }, async (store) => {
+		const topic = uniqueName("longer");
+		await loadTopic(brokers, { name: topic, partitions: 2 }, []);
+		await using run = await start({ topics: [topic], properties: { "session.timeout.ms": 6_000 } }, uniqueName("g"), store);
+		await run.daemon.record("the start", ({ from }) => from === "earliest");
+		await produce(topic, 20, { prefix: "old" });
+		await untilRows(run, 20);
+		await untilCommitted(brokers, run.group, topic);
+		await deleteTopic(brokers, topic);
+		await loadTopic(brokers, { name: topic, partitions: 2 }, records(topic, 500, { prefix: "new" }));
+		await untilRows(run, 520);
+		await untilCommitted(brokers, run.group, topic);
+		await run.daemon.ready();
+		expect(await run.daemon.stop()).toBe(0);
+	});
 });
 
 describeOnKafka("a position outside the log", () => {

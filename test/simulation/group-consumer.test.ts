@@ -41,7 +41,11 @@ class Daemon {
 			clock: process,
 			kafka: kafkaConfig,
 			incremental: true,
-			offsets: new KafkaOffsetStore(() => this.consumer.client),
+			offsets: new KafkaOffsetStore(
+				() => this.consumer.client,
+				process,
+				() => {},
+			),
 			recordStarts: async () => {},
 		});
 		void this.consumer.start();

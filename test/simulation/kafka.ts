@@ -415,7 +415,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 		return this.#ask(() =>
 			partitions.map(({ topic, partition }) => {
-				this.#lives.set(partition, this.#kafka.logs[partition]?.life ?? 0);
+				// Who asks for what it is fetching learns of no other log.
+				if (!this.#positions.has(partition)) this.#lives.set(partition, this.#kafka.logs[partition]?.life ?? 0);
 				return { topic, partition, offset: this.#kafka.committed.get(partition) ?? null };
 			}),
 		);

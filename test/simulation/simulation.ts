@@ -298,7 +298,8 @@ class Run {
 		const owner = this.#daemons.find(({ client }) => client?.position.has(partition));
 		if (owner && world.chance(0.5)) this.#stop(owner);
 		rebirth();
-		world.after(world.random() * 600, rebirth);
+		// Behind the end of the load everything may be at rest, and nobody looks for more.
+		world.after(world.random() * 600, () => world.now < PRODUCING_MS && rebirth());
 	}
 
 	#oneMore(): void {
@@ -473,6 +474,7 @@ const listener = {
 		stopRequested: nothing,
 	},
 	offsetsTakenOver: nothing,
+	logsRemade: nothing,
 	mirrorFailed: nothing,
 	startsNotRecorded: nothing,
 };

@@ -67,14 +67,12 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 			endOfPartition: () => {},
 		},
 		offsets: {
-			stored: async () => [],
 			claim: async (partitions) => partitions.map((each) => ({ ...each, offset: committed.includes(each.partition) ? 5 : null })),
 			begin: async (starts) => {
 				if (holds.begin) await new Promise<void>((resolve) => (begun = resolve));
 				stored.push(...starts.map(({ partition }) => partition));
 				return starts;
 			},
-			commit: async () => {},
 		},
 		recordStarts: async () => {},
 		firstStart: new FirstStart(),

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { KafkaError } from "../../src/kafka/kafka-error.ts";
-import { OffsetCommitter, type OffsetStore } from "../../src/kafka/offset-committer.ts";
+import { OffsetCommitter } from "../../src/kafka/offset-committer.ts";
 import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
+import type { OffsetStore } from "../../src/kafka/offset-store.ts";
 import { ManualClock, settle } from "../support/manual-clock.ts";
 
 const partition = { topic: "t", partition: 0 };
@@ -46,8 +47,14 @@ describe("OffsetLedger", () => {
 	});
 });
 
-class ScriptedStore implements OffsetStore {
+class ScriptedStore implements Pick<OffsetStore, "commit" | "refuseVanished"> {
 	readonly commits: number[][] = [];
+	asked: () => Promise<void> = async () => {};
+
+	refuseVanished(): Promise<void> {
+		return this.asked();
+	}
+
 	answers: (() => Promise<void>)[] = [];
 	commit(offsets: readonly { offset: number }[]): Promise<void> {
 		this.commits.push(offsets.map(({ offset }) => offset));
@@ -93,6 +100,26 @@ describe("OffsetCommitter", () => {
 		answer();
 		expect([await first, await second]).toEqual([true, true]);
 		expect(store.commits).toEqual([[1], [2]]);
+	});
+
+	it("commits nothing of what was lost while it was asked whether its topic is still there", async () => {
+		const { ledger, epoch } = ledgerWith([0]);
+		const [clock, store] = [new ManualClock(), new ScriptedStore()];
+		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+		ledger.acknowledger(partition, epoch)(0);
+		store.asked = async () => ledger.release(partition);
+		expect(await committer.commit()).toBe(true);
+		expect(store.commits).toEqual([]);
+	});
+
+	it("commits nothing of a topic that was deleted", async () => {
+		const { ledger, epoch } = ledgerWith([0]);
+		const [clock, store] = [new ManualClock(), new ScriptedStore()];
+		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+		ledger.acknowledger(partition, epoch)(0);
+		store.asked = () => Promise.reject(new KafkaError("deleted", 3));
+		expect(await committer.commitWithin(1_000, [partition])).toBe(false);
+		expect(store.commits).toEqual([]);
 	});
 
 	it("changes nothing when a commit fails, tells it, and takes the offset along with the next", async () => {

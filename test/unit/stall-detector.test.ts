@@ -5,15 +5,13 @@ import { ManualClock } from "../support/manual-clock.ts";
 
 const partition = { topic: "t", partition: 0 };
 
-function watch(positions: () => readonly Position[], watermarks = { low: 0, high: 100 }, isAnotherLog = false) {
+function watch(positions: () => readonly Position[], watermarks = { low: 0, high: 100 }) {
 	const told: string[] = [];
 	const detector = new StallDetector({
 		clock: new ManualClock(),
 		positions,
 		watermarks: async () => watermarks,
 		lastError: () => "Local: Not implemented",
-		isAnotherLog: async () => isAnotherLog,
-		anotherLog: () => told.push("another log"),
 		stalled: (_, reason) => told.push(reason),
 		moving: () => told.push("moving"),
 	});
@@ -42,19 +40,6 @@ describe("StallDetector", () => {
 		const { told, look } = watch(() => [{ ...partition, position: 200, idle: true }]);
 		await look(4);
 		expect(told[0]).toContain("offset 200 is out of range (the log has 0 to 100)");
-	});
-
-	it("tells a log that was made again from a position that is only out of range", async () => {
-		const { detector, told, look } = watch(() => [{ ...partition, position: 200, idle: true }], { low: 0, high: 100 }, true);
-		await look(3);
-		expect(told).toEqual(["another log"]);
-		expect(detector.reasonOf(partition)).toBeNull();
-	});
-
-	it("does not take a position before the log for one of another log", async () => {
-		const { told, look } = watch(() => [{ ...partition, position: 3, idle: true }], { low: 50, high: 100 }, true);
-		await look(3);
-		expect(told).toEqual([expect.stringContaining("offset 3 is out of range")]);
 	});
 
 	it.each([
