@@ -125,7 +125,7 @@ describe("offsets that the log doesn't hold", () => {
 	});
 
 	it("leave rows unchecked where there was no memory for them", () => {
-		const range = { ...partition, start: 0, startIs: "recorded" as const, low: 0, committed: 40_000, from: 0, to: 40_000 };
+		const range = { ...partition, start: 0, startIs: "recorded" as const, low: 0, high: 40_000, committed: 40_000, from: 0, to: 40_000 };
 		const covered = new LogCoverage([range], [], new GapMemory(0));
 		covered.read(partition, [0, 1, 3]);
 		covered.read(
