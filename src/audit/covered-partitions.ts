@@ -28,7 +28,7 @@ export async function coveredPartitions(config: Config, database: Database, read
 			const start = noted?.offset ?? 0;
 			const from = Math.max(start, low);
 			const to = offset === null ? from : Math.max(from, Math.min(offset, high));
-			return { topic, partition, start, startIs: startIs(noted), low, committed: offset, from, to };
+			return { topic, partition, start, startIs: startIs(noted), low, high, committed: offset, from, to };
 		}),
 	);
 }

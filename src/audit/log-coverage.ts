@@ -16,6 +16,8 @@ export interface CoveredPartition extends TopicPartition {
 	readonly startIs: "recorded" | "assumed" | "unknown";
 	/** First offset that the log still holds. */
 	readonly low: number;
+	/** The offset that the next message would get, as this began. */
+	readonly high: number;
 	/** What the group has committed; null where nothing. */
 	readonly committed: number | null;
 	readonly from: number;
@@ -23,10 +25,11 @@ export interface CoveredPartition extends TopicPartition {
 }
 
 /**
- * inside: the message is in the log, before the end, and no dead letter · ahead: at or past the end · lettered: a dead letter ·
+ * inside: the message is in the log, before the end, and no dead letter · ahead: at or past the end · past: at or past
+ * the log's own end, as it was at first: no message was there yet · lettered: a dead letter ·
  * unchecked: the log doesn't hold it (any more), the group began behind it, or its topic is not looked at.
  */
-export type Standing = "inside" | "ahead" | "lettered" | "unchecked";
+export type Standing = "inside" | "ahead" | "past" | "lettered" | "unchecked";
 
 interface Covered {
 	readonly range: CoveredPartition;
@@ -94,10 +97,16 @@ export class LogCoverage {
 		const covered = this.#partitions.get(partitionName(origin));
 		if (!covered || origin.offset < 0) return "inside";
 		const { range, letters, gaps } = covered;
+		if (origin.offset >= range.high) return "past";
 		if (origin.offset >= (range.committed ?? range.to)) return "ahead";
 		if (letters.has(origin.offset)) return "lettered";
 		if (origin.offset < range.from || origin.offset >= range.to) return "unchecked";
 		return gaps.has(origin.offset) ? "unchecked" : "inside";
+	}
+
+	/** Offsets of the log behind the committed ones, of the partitions that the group committed nothing of too. */
+	get behind(): number {
+		return this.ranges.reduce((sum, { high, committed, from }) => sum + Math.max(0, high - Math.max(committed ?? from, from)), 0);
 	}
 
 	/** Offsets that the log doesn't hold: removed by retention or compaction, aborted, or never messages at all (transaction marks). */

@@ -8,7 +8,7 @@ import { availableParallelism } from "node:os";
 import type { Config } from "../config/config.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
-import type { DeadLetter, LetterPosition } from "../core/dead-letter.ts";
+import type { LetterPosition } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
@@ -18,10 +18,11 @@ import { LogReader } from "../kafka/log-reader.ts";
 import type { Database } from "../sink/database.ts";
 import { ExpectedRows } from "../sink/expected-rows.ts";
 import { interruptible } from "../sink/interruptible-database.ts";
-import { compareTable, type RowFinding } from "../sink/table-comparison.ts";
+import { compareTable } from "../sink/table-comparison.ts";
 import type { RowSubmission } from "../worker/ports.ts";
 import { createHandlerThreadFactory } from "../worker/worker-thread.ts";
 import { coveredPartitions } from "./covered-partitions.ts";
+import { type Difference, Findings, type VerificationCounts } from "./findings.ts";
 import { type CoveredPartition, LogCoverage } from "./log-coverage.ts";
 import { spillFolder } from "./spill-folder.ts";
 import { VerifyingWorker } from "./verifying-worker.ts";
@@ -30,8 +31,8 @@ import { VerifyingWorker } from "./verifying-worker.ts";
 export interface VerificationParts {
 	readonly config: Config;
 	readonly database: Database;
-	/** Reads all dead letters of the group that were not replayed, from this database where they are in one. */
-	readonly letters: (database: Database) => Promise<readonly LetterPosition[]>;
+	/** Reads all dead letters of the group that were not replayed, from this database where they are in one; null where their table or topic is missing. */
+	readonly letters: (database: Database) => Promise<readonly LetterPosition[] | null>;
 	readonly clock: Clock;
 	readonly random: Random;
 	/** Ends it early, whatever it waits for; the promise rejects then. The database is its owner's to close. */
@@ -42,48 +43,20 @@ export interface VerificationParts {
 	readonly progress: (progress: { readonly read: number; readonly total: number; readonly table: string | null }) => void;
 }
 
-/** A message that the handler can't get through now, and that is no dead letter. */
-export interface FailedMessage extends TopicPartition {
-	readonly kind: "failed";
-	readonly offset: number;
-	readonly reason: DeadLetter["reason"];
-	readonly error: string;
-}
-
-/** Something that should not be. */
-export type Difference = RowFinding | FailedMessage;
-
-/** How many ids or messages of each kind. */
-export interface VerificationCounts {
-	/** Ids whose row is what the log says. */
-	matched: number;
-	/** Deletes whose tombstone is gone: as good as a match. */
-	purged: number;
-	/** Ids with a row of a message at or past the end: newer than what was looked at. */
-	ahead: number;
-	/** Ids with a row of a message that the log doesn't hold. */
-	unchecked: number;
-	/** Ids with a row of a message that is a dead letter (its other rows were good, or it went through another time). */
-	lettered: number;
-	missing: number;
-	older: number;
-	newer: number;
-	different: number;
-	extra: number;
-	unwritable: number;
-	failed: number;
-}
-
 /** The result. */
 export interface VerificationReport {
 	readonly group: string;
 	readonly partitions: readonly CoveredPartition[];
 	/** Messages read. */
 	readonly messages: number;
+	/** Offsets behind the committed ones, as the log was when this began: not looked at. */
+	readonly behind: number;
 	/** Offsets that the log doesn't hold, so that nothing can be said of them. */
 	readonly absentOffsets: number;
 	/** Dead letters by state, accounted for. */
 	readonly letters: Readonly<Record<string, number>>;
+	/** The table or topic that they should be in, where there is none: then no letter accounts for anything. */
+	readonly lettersMissing: string | null;
 	readonly counts: Readonly<VerificationCounts>;
 	/** The first differences. */
 	readonly differences: readonly Difference[];
@@ -91,7 +64,6 @@ export interface VerificationReport {
 	readonly verified: boolean;
 }
 
-const differenceKinds = ["missing", "older", "newer", "different", "extra", "unwritable", "failed"] as const;
 /** Messages read and not handled yet, in all partitions, and their bytes. */
 const MAX_PENDING = { messages: 20_000, bytes: 64 * 1024 * 1024 };
 /** Threads at a time: more only share the processors. */
@@ -109,7 +81,8 @@ export async function verify(parts: VerificationParts): Promise<VerificationRepo
 		const ranges = await coveredPartitions(config, database, reader);
 		// Not before the ends are known: of what is committed up to there every letter is stored.
 		const letters = await parts.letters(database);
-		return await new Verification({ ...parts, database }, new LogCoverage(ranges, letters), folder.path).run(reader);
+		const verification = new Verification({ ...parts, database }, new LogCoverage(ranges, letters ?? []), folder.path);
+		return await verification.run(reader, letters === null ? lettersTarget(config) : null);
 	} catch (cause) {
 		if (!signal.aborted) throw cause;
 		throw new ExitError(exitCodes.found, "interrupted", "the verification was interrupted", { cause });
@@ -121,21 +94,7 @@ class Verification {
 	readonly #coverage: LogCoverage;
 	readonly #layouts: readonly TableLayout[];
 	readonly #expected: ReadonlyMap<string, ExpectedRows>;
-	readonly #differences: Difference[] = [];
-	readonly #counts: VerificationCounts = {
-		matched: 0,
-		purged: 0,
-		ahead: 0,
-		unchecked: 0,
-		lettered: 0,
-		missing: 0,
-		older: 0,
-		newer: 0,
-		different: 0,
-		extra: 0,
-		unwritable: 0,
-		failed: 0,
-	};
+	readonly #findings: Findings;
 	readonly #total: number;
 	#messages = 0;
 	#wake: () => void = () => {};
@@ -143,7 +102,9 @@ class Verification {
 	constructor(parts: VerificationParts, coverage: LogCoverage, folder: string) {
 		this.#parts = parts;
 		this.#coverage = coverage;
-		this.#layouts = tableLayouts(parts.config);
+		const { config, maxDifferences } = parts;
+		this.#findings = new Findings({ coverage, onlyTopic: config.kafka.topics[0] ?? "", maxDifferences });
+		this.#layouts = tableLayouts(config);
 		this.#expected = new Map(
 			this.#layouts.map((layout, index) => [layout.name, new ExpectedRows({ layout, folder, name: `table-${index}` })]),
 		);
@@ -151,21 +112,31 @@ class Verification {
 		this.#total = coverage.ranges.reduce((sum, { from, to }) => sum + Math.max(0, to - from), 0);
 	}
 
-	async run(reader: LogReader): Promise<VerificationReport> {
+	async run(reader: LogReader, lettersMissing: string | null): Promise<VerificationReport> {
 		const open = this.#coverage.ranges.filter(({ from, to }) => from < to);
 		for (let at = 0; at < open.length; at += MAX_THREADS) await this.#handle(reader, open.slice(at, at + MAX_THREADS));
 		this.#coverage.finished();
+		if (this.#messages === 0 && this.#coverage.behind > 0) throw this.#nothingChecked();
 		for (const layout of this.#layouts) await this.#compare(layout);
+		await this.#findings.judgeHeld(async (partition) => (await reader.watermarks(partition)).high);
 		return {
 			group: this.#parts.config.kafka.group,
 			partitions: this.#coverage.ranges,
 			messages: this.#messages,
+			behind: this.#coverage.behind,
 			absentOffsets: this.#coverage.absentOffsets,
 			letters: this.#coverage.letters,
-			counts: this.#counts,
-			differences: this.#differences,
-			verified: differenceKinds.every((kind) => this.#counts[kind] === 0),
+			lettersMissing,
+			counts: this.#findings.counts,
+			differences: this.#findings.differences,
+			verified: this.#findings.verified,
 		};
+	}
+
+	#nothingChecked(): ExitError {
+		const { group } = this.#parts.config.kafka;
+		const what = `group ${group}: no message was read, and ${this.#coverage.behind} are behind the committed offsets: nothing was checked`;
+		return new ExitError(exitCodes.found, "nothing_checked", `${what} (did the daemon run?)`);
 	}
 
 	/** Reads these partitions and runs the handler over them, each in a thread of its own. */
@@ -208,7 +179,7 @@ class Verification {
 			rows: (submission) => this.#fold(submission),
 			failed: ({ topic, partition: number, offset, reason, error }) => {
 				if (this.#coverage.letterAt({ topic, partition: number }, offset)) return;
-				this.#differ({ kind: "failed", topic, partition: number, offset, reason, error });
+				this.#findings.failed({ kind: "failed", topic, partition: number, offset, reason, error });
 			},
 			moved: () => this.#wake(),
 		});
@@ -243,36 +214,10 @@ class Verification {
 	async #compare(layout: TableLayout): Promise<void> {
 		this.#parts.progress({ read: this.#messages, total: this.#total, table: layout.name });
 		await compareTable(this.#parts.database, layout, this.#expected.get(layout.name) as ExpectedRows, {
-			matched: (count) => {
-				this.#counts.matched += count;
-			},
-			purged: (count) => {
-				this.#counts.purged += count;
-			},
-			found: (finding) => this.#judge(finding),
+			matched: (count) => this.#findings.count("matched", count),
+			purged: (count) => this.#findings.count("purged", count),
+			found: (finding) => this.#findings.found(finding),
 		});
-	}
-
-	/** A row that is newer than expected, or not expected at all, may have an origin that explains it. */
-	#judge(finding: RowFinding): void {
-		const { kind, stored } = finding;
-		if (stored && (kind === "newer" || kind === "extra")) {
-			const standing = this.#coverage.standingOf({ ...stored, topic: stored.topic ?? this.#onlyTopic });
-			if (standing !== "inside") {
-				this.#counts[standing]++;
-				return;
-			}
-		}
-		this.#differ(finding);
-	}
-
-	get #onlyTopic(): string {
-		return this.#parts.config.kafka.topics[0] ?? "";
-	}
-
-	#differ(difference: Difference): void {
-		this.#counts[difference.kind]++;
-		if (this.#differences.length < this.#parts.maxDifferences) this.#differences.push(difference);
 	}
 
 	/** Waits for the workers; throws where one can't go on, or where somebody ended it. */
@@ -286,6 +231,10 @@ class Verification {
 			});
 		}
 	}
+}
+
+function lettersTarget({ deadLetters: { target, table, topic } }: Config): string {
+	return target === "topic" ? `topic ${topic}` : `table ${table}`;
 }
 
 /** Of a message whose row was refused the other rows were written; what else became a dead letter made no row. */

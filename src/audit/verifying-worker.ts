@@ -11,10 +11,12 @@ import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows.ts";
 import { workerSettings } from "../daemon-parts.ts";
 import { RestartIntensity } from "../supervisor/restart-intensity.ts";
+import type { FailureKind } from "../worker/crash-report.ts";
 import type { HandlerThreadFactory } from "../worker/handler-thread.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
 import type { RowSubmission } from "../worker/ports.ts";
 import { packMessages } from "../worker/thread-codec.ts";
+import type { RestartReason } from "../worker/worker-parts.ts";
 
 /** What a verifying worker is made of. */
 export interface VerifyingWorkerParts {
@@ -32,15 +34,20 @@ export interface VerifyingWorkerParts {
 	readonly moved: () => void;
 }
 
-/** A handler that kills its thread with every message must not be given up: each message has its one attempt. */
+/** The bound on deaths in a row is this file's own: the daemon's would park the partition, and nobody would look after it. */
 const MAX_RESTARTS = 1_000_000_000;
+/** Ends of a thread that no answer of the handler came before. */
+const deaths: ReadonlySet<RestartReason> = new Set(["exit", "timeout", "out_of_memory", "exception"]);
 
 /** See the file's header. */
 export class VerifyingWorker {
 	readonly #worker: PartitionWorker;
+	readonly #maxRestarts: number;
+	#deathsInARow = 0;
 	#failure: Error | null = null;
 
 	constructor({ config, layouts, partition, createThread, clock, random, rows, failed, moved }: VerifyingWorkerParts) {
+		this.#maxRestarts = config.supervisor.maxRestarts;
 		this.#worker = new PartitionWorker({
 			partition,
 			settings: {
@@ -69,8 +76,13 @@ export class VerifyingWorker {
 			isFull: () => false,
 			listener: {
 				started: moved,
-				handled: moved,
-				restarted: moved,
+				handled: (_, { from, to, unhandled }) => {
+					if (to - from > (unhandled?.length ?? 0)) this.#deathsInARow = 0;
+					moved();
+				},
+				restarted: (_, reason) => {
+					if (deaths.has(reason)) this.#deathsInARow++;
+				},
 				terminateFailed: moved,
 				parked: moved,
 				resumed: moved,
@@ -78,9 +90,7 @@ export class VerifyingWorker {
 				skipped: moved,
 				stopRequested: moved,
 				crashed: ({ kind, error }) => {
-					if (kind === "load" || kind === "init") {
-						this.#failure = new ExitError(exitCodes.found, "handler", `nothing can be verified: ${error.message}`);
-					}
+					this.#crashed(kind, error.message);
 					moved();
 				},
 			},
@@ -104,7 +114,19 @@ export class VerifyingWorker {
 		this.#worker.deliver(packMessages(messages));
 	}
 
+	/** A message that ends its thread is one that fails; a thread that always ends would take a timeout for each message of the log, or never begin. */
+	#crashed(kind: FailureKind, message: string): void {
+		if (kind === "load" || kind === "init") this.#failure ??= nothingVerified(message);
+		if (this.#deathsInARow <= this.#maxRestarts) return;
+		const what = `the handler's thread ended ${this.#deathsInARow} times in a row without handling a message (supervisor.maxRestarts)`;
+		this.#failure ??= nothingVerified(`${what}: ${message}`);
+	}
+
 	async stop(): Promise<void> {
 		await (this.#failure ? this.#worker.kill() : this.#worker.stop("shutdown"));
 	}
+}
+
+function nothingVerified(why: string): ExitError {
+	return new ExitError(exitCodes.found, "handler", `nothing can be verified: ${why.replaceAll(/\s+/g, " ")}`);
 }

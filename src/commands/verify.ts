@@ -1,7 +1,8 @@
 /** `verify`: did everything arrive? Compares the tables with the log up to the committed offsets; exit 1 where they differ. */
 import type { Command } from "commander";
+import type { Difference } from "../audit/findings.ts";
 import type { CoveredPartition } from "../audit/log-coverage.ts";
-import { type Difference, type VerificationReport, verify } from "../audit/verification.ts";
+import { type VerificationReport, verify } from "../audit/verification.ts";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import { requireForRun } from "../config/requirements.ts";
@@ -82,12 +83,12 @@ async function verifyWith(config: Config, maxDifferences: number, context: Comma
 	}
 }
 
-/** None where their table or topic is missing: then there never was one. */
+/** Null where their table or topic is missing. */
 async function unreplayedLetters(
 	{ deadLetters, kafka }: Config,
 	database: Database,
 	{ clock, version, interrupted: signal }: Pick<CommandContext, "clock" | "version" | "interrupted">,
-): Promise<LetterPosition[]> {
+): Promise<LetterPosition[] | null> {
 	await using store: LetterStore =
 		deadLetters.target === "topic"
 			? new DeadLetterTopicStore({ kafka, topic: deadLetters.topic, clock, version, signal, consumerGroup: kafka.group })
@@ -96,7 +97,7 @@ async function unreplayedLetters(
 		return await store.unreplayed();
 	} catch (error) {
 		const { code } = error as { code?: string };
-		if (code === "42P01" || code === "no_topic") return [];
+		if (code === "42P01" || code === "no_topic") return null;
 		throw error;
 	}
 }
@@ -112,11 +113,14 @@ async function verifiedConfig(command: Command, context: CommandContext): Promis
 }
 
 function* reportLines(report: VerificationReport): Generator<string> {
-	const { group, partitions, messages, absentOffsets, letters, counts, differences, verified } = report;
+	const { group, partitions, messages, behind, absentOffsets, letters, lettersMissing, counts, differences, verified } = report;
 	yield `group ${group}: ${messages} messages read, in ${partitions.length} partitions`;
 	for (const range of partitions) yield `  ${partitionName(range)}  ${rangeText(range)}`;
+	yield `not looked at: ${behind} messages behind the committed offsets`;
 	const { open = 0, discarded = 0, skipped = 0 } = letters;
 	yield `dead letters, left out: ${open} open, ${discarded} discarded, ${skipped} skipped`;
+	if (lettersMissing !== null)
+		yield `  there is no ${lettersMissing}: if letters were kept elsewhere, their messages are taken for lost (is deadLetters the daemon's?)`;
 	yield `rows: ${counts.matched} as the log says, ${counts.purged} deleted and purged, ${counts.ahead} ahead (newer than the committed offsets), ${counts.lettered} of dead letters`;
 	yield `unchecked: ${absentOffsets} offsets that the log doesn't hold, ${counts.unchecked} rows of such messages`;
 	const { missing, older, newer, different, extra, unwritable, failed } = counts;
@@ -124,9 +128,14 @@ function* reportLines(report: VerificationReport): Generator<string> {
 	for (const difference of differences) yield `  ${differenceLine(difference)}`;
 	const sum = missing + older + newer + different + extra + unwritable + failed;
 	if (sum > differences.length) yield `  … and ${sum - differences.length} more (--limit)`;
-	yield verified
-		? "verified: the tables are what the log says"
-		: "NOT verified. A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
+	yield verified ? "verified: the tables are what the log says" : `NOT verified.${mayBeHarmless(counts) ? HARMLESS : ""}`;
+}
+
+const HARMLESS = " A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
+
+/** Where every message arrived and only what was made of it differs. Rows that are missing or older are lost whatever the handler does. */
+function mayBeHarmless({ missing, older, newer, different, extra, failed }: VerificationReport["counts"]): boolean {
+	return missing + older === 0 && newer + different + extra + failed > 0;
 }
 
 function rangeText({ from, to, low, start, startIs, committed }: CoveredPartition): string {

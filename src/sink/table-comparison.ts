@@ -68,7 +68,7 @@ export async function compareTable(
 		characters = 0;
 	}
 	await comparison.compare(batch);
-	await findExtras(database, extrasStatement(layout, tellsTopic), layout, expected, listener);
+	await findExtras(database, extrasStatement(layout, tellsTopic), layout, expected, listener, comparison.unrequired);
 }
 
 async function hasTopicColumn(database: Database, { name }: TableLayout): Promise<boolean> {
@@ -96,6 +96,8 @@ class Comparison {
 	readonly #layout: TableLayout;
 	readonly #listener: ComparisonListener;
 	readonly #statement: string;
+	/** Ids of which nothing has to be there: a row that is there all the same was made by something else. As many as refused rows at most. */
+	readonly unrequired = new Set<string>();
 
 	constructor(database: Database, layout: TableLayout, listener: ComparisonListener, tellsTopic: boolean) {
 		this.#database = database;
@@ -133,7 +135,10 @@ class Comparison {
 		const row = candidates.at(-1) as ExpectedRow;
 		const { order, columns, stored, sqlstate } = mismatches.at(-1) as Mismatch;
 		// With optional rows alone nothing has to be there.
-		if (row.optional && (order === "absent" || order === "unwritable")) return;
+		if (row.optional && (order === "absent" || order === "unwritable")) {
+			this.unrequired.add(row.id);
+			return;
+		}
 		if (order === "absent" && row.isDelete) {
 			this.#listener.purged(1);
 			return;
@@ -188,13 +193,14 @@ function kindOf(order: Mismatch["order"]): RowFinding["kind"] {
 	return order === "same" ? "different" : order;
 }
 
-/** Rows in the table whose id is expected nowhere: both sides in the order of the ids' bytes. */
+/** Rows in the table whose id is expected nowhere, or by no row that could be written (`unrequired`): both sides in the order of the ids' bytes. */
 async function findExtras(
 	database: Database,
 	statement: string,
 	layout: TableLayout,
 	expected: ExpectedRows,
 	listener: ComparisonListener,
+	unrequired: ReadonlySet<string>,
 ): Promise<void> {
 	const ids = expected.sorted();
 	let head = await ids.next();
@@ -202,7 +208,7 @@ async function findExtras(
 		for (const row of rows) {
 			const id = String(row.id);
 			while (!head.done && compareIds((head.value[0] as ExpectedRow).id, id) < 0) head = await ids.next();
-			if (!head.done && (head.value[0] as ExpectedRow).id === id) continue;
+			if (!head.done && (head.value[0] as ExpectedRow).id === id && !unrequired.has(id)) continue;
 			const finding = { kind: "extra" as const, table: layout.name, id, expected: null, columns: [], sqlstate: null };
 			listener.found({ ...finding, stored: originOf(row) });
 		}

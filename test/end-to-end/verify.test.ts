@@ -125,11 +125,105 @@ describeOnKafka("verify", () => {
 		// Tombstones purged by hand; a letter looked after; the daemon goes on while we look.
 		await test.db.database.query("delete from events where deleted");
 		await test.db.database.query("update pockaffe_dead_letters set state = 'discarded' where reason = 'rejected'");
-		await test.db.database.query("update events set kafka_offset = 100, kafka_ts = kafka_ts + 1000, name = 'ahead' where id = 'b'");
-		await test.db.database.query("insert into events (id, kafka_ts, kafka_offset, kafka_partition) values ('new', 1700000100000, 101, 0)");
+		await test.produce(["b", "new"].map((id) => [id, { name: "ahead" }] as const));
+		await test.db.database.query("update events set kafka_offset = 9, kafka_ts = kafka_ts + 100000, name = 'ahead' where id = 'b'");
+		await test.db.database.query("insert into events (id, kafka_ts, kafka_offset, kafka_partition) values ('new', 1700000100000, 10, 0)");
 		const later = await test.verify();
-		expect(later.report).toMatchObject({ verified: true, letters: { open: 3, discarded: 1 } });
+		expect(later.report).toMatchObject({ verified: true, behind: 2, letters: { open: 3, discarded: 1 }, lettersMissing: null });
 		expect(later.report.counts).toMatchObject({ purged: 1, ahead: 2 });
+	});
+
+	it("finds rows of messages that the log never had, also under the id of a letter's row", { timeout: 120_000 }, async () => {
+		await using test = await scene();
+		await test.produce([
+			["a", { name: "a" }],
+			["refused", { small: 99_999 }],
+			["b", { name: "b" }],
+		]);
+		await test.consume();
+		const { database } = test.db;
+		await database.query("update events set kafka_offset = 999999, kafka_ts = kafka_ts + 100000 where id = 'b'");
+		await database.query(
+			"insert into events (id, kafka_ts, kafka_offset, kafka_partition) values ('past', 1700000100000, 3, 0), ('refused', 1, 0, 0)",
+		);
+		const forged = await test.verify();
+		expect(forged.code).toBe(1);
+		expect(kinds(forged).sort()).toEqual([
+			["extra", "past"],
+			["extra", "refused"],
+			["newer", "b"],
+		]);
+		expect(forged.report.counts).toMatchObject({ ahead: 0, lettered: 0 });
+		// The letter's message made it all the same, by a replay with another handler.
+		await database.query("update events set kafka_offset = 1 where id = 'refused'");
+		expect((await test.verify()).report.counts).toMatchObject({ extra: 1, lettered: 1 });
+	});
+
+	it("says what it didn't look at, and is no success where that is everything", { timeout: 120_000 }, async () => {
+		await using test = await scene({ kafka: { startFrom: "latest" } });
+		await test.produce([["before", { name: "never meant to arrive" }]]);
+		await test.consume();
+		await test.produce([
+			["lag", { name: "x" }],
+			["lag too", { name: "x" }],
+		]);
+		const nothing = await test.verify();
+		expect([nothing.code, nothing.stdout, nothing.stderr]).toEqual([
+			1,
+			"",
+			`pockaffe: group ${test.group}: no message was read, and 2 are behind the committed offsets: nothing was checked (did the daemon run?)\n`,
+		]);
+		await test.consume();
+		await test.produce([["more lag", { name: "x" }]]);
+		expect((await test.verify()).report).toMatchObject({ verified: true, messages: 2, behind: 1 });
+		const text = await pockaffe(["verify"], { cwd: test.folder });
+		expect(text.stdout).toContain("not looked at: 1 messages behind the committed offsets\n");
+	});
+
+	it.each([
+		["init ends the process", "export function init() { process.exit(3); } export const handleMessage = () => null;", {}],
+		["every message takes too long", "export function handleMessage() { for (;;); }", { timeoutMs: 200 }],
+	])("ends in one line where threads only die: %s", { timeout: 120_000 }, async (_, text, over) => {
+		await using test = await scene({ handling: { module: "./deadly.mjs", ...over } });
+		test.config.supervisor = { maxRestarts: 2 };
+		await writeFile(join(test.folder, "deadly.mjs"), text);
+		await test.produce(Array.from({ length: 9 }, (_, i) => [`id ${i}`, {}] as const));
+		await setOffsets(brokers, test.group, [{ topic: test.topic, partition: 0, offset: 9 }]);
+		const { code, stdout, stderr } = await test.verify();
+		expect([code, stdout]).toEqual([1, ""]);
+		expect(stderr).toMatch(
+			/^pockaffe: nothing can be verified: the handler's thread ended 3 times in a row without handling a message .*\n$/,
+		);
+	});
+
+	it("goes on behind a message that ends its thread", { timeout: 120_000 }, async () => {
+		await using test = await scene({ handling: { module: "./sometimes.mjs" } });
+		test.config.supervisor = { maxRestarts: 2 };
+		await test.produce(Array.from({ length: 12 }, (_, i) => [`id ${i}`, {}] as const));
+		await writeFile(join(test.folder, "sometimes.mjs"), "export const handleMessage = ({ key }) => ({ id: key.toString(), fields: {} });");
+		await test.consume();
+		await writeFile(
+			join(test.folder, "sometimes.mjs"),
+			"export const handleMessage = ({ key, offset }) => (offset % 3 ? { id: key.toString(), fields: {} } : process.exit(4));",
+		);
+		const { report } = await test.verify();
+		expect(report.counts).toMatchObject({ failed: 4, matched: 8, extra: 4 });
+	});
+
+	it("says that there is no table of letters", { timeout: 120_000 }, async () => {
+		await using test = await scene();
+		await test.produce([
+			["a", { name: "a" }],
+			["b", { way: "reject" }],
+		]);
+		await test.consume();
+		test.config.deadLetters.table = "not_there";
+		expect((await test.verify()).report).toMatchObject({ verified: false, lettersMissing: "table not_there", counts: { failed: 1 } });
+		const text = await pockaffe(["verify"], { cwd: test.folder });
+		expect(text.stdout).toContain("there is no table not_there: ");
+		expect(text.stdout).toMatch(/differs without anything being lost/);
+		await test.db.database.query("delete from events where id = 'a'");
+		expect((await pockaffe(["verify"], { cwd: test.folder })).stdout).toMatch(/^NOT verified\.$/m);
 	});
 
 	it("finds what is missing, older, newer, different, extra, and what the handler can't repeat", { timeout: 120_000 }, async () => {

@@ -18,11 +18,11 @@ function expectedOf({ id, offset, partition = 0, topic = "t", timestamp = offset
 	return { id, offset, partition, topic, timestamp, values, isDelete, field: null, optional: false };
 }
 
-async function compared(test: TestWriter, rows: readonly TestRow[]): Promise<Comparison> {
+async function compared(test: TestWriter, rows: readonly TestRow[], optional = false): Promise<Comparison> {
 	await using folder = await temporaryFolder();
 	const layout = test.layouts[0] as TableLayout;
 	const expected = new ExpectedRows({ layout, folder: folder.path, name: "t" });
-	for (const row of rows) expected.add(expectedOf(row));
+	for (const row of rows) expected.add({ ...expectedOf(row), optional });
 	const result = { matched: 0, purged: 0, found: [] as RowFinding[] };
 	await compareTable(test.db.database, layout, expected, {
 		matched: (count) => {
@@ -65,6 +65,20 @@ describe("a table against the rows it must hold", () => {
 			["unwritable", "long", "22001"],
 			["unwritable", "long char", "22001"],
 		]);
+	});
+
+	it("finds a row whose id is only expected of what could never be written", async () => {
+		await using test = await TestWriter.on([layoutOf({ columns: [columnOf("v", "smallint")] })]);
+		await test.rows("insert into events (id, v, kafka_ts, kafka_offset, kafka_partition) values ('forged', 1, 3, 3, 0)");
+		const rows: TestRow[] = [
+			{ id: "forged", offset: 5, values: ["99999"] },
+			{ id: "refused", offset: 6, values: ["99999"] },
+			{ id: "not there", offset: 7, values: ["1"] },
+		];
+		const result = await compared(test, rows, true);
+		expect(kinds(result)).toEqual([["extra", "forged", null]]);
+		expect(result.found[0]).toMatchObject({ expected: null, stored: { offset: 3 } });
+		expect(result.matched).toBe(0);
 	});
 
 	it("takes rows that are large few at a time", { timeout: 120_000 }, async () => {

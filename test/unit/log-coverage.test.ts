@@ -6,7 +6,7 @@ import { seededRandom } from "../../src/core/random.ts";
 const partition = { topic: "t", partition: 0 };
 
 function coverage(over: object = {}, letters: number[] = []): LogCoverage {
-	const range = { ...partition, start: 0, startIs: "recorded" as const, low: 10, committed: 50, from: 10, to: 50, ...over };
+	const range = { ...partition, start: 0, startIs: "recorded" as const, low: 10, high: 60, committed: 50, from: 10, to: 50, ...over };
 	return new LogCoverage(
 		[range],
 		letters.map((offset) => ({ ...partition, offset, reason: "poison", rows: [], state: offset % 2 ? "skipped" : "open" })),
@@ -22,7 +22,7 @@ describe("what of the log was covered", () => {
 		const covered = coverage({}, [30]);
 		covered.read(partition, [10, 11, 12, 20, 21, 30, 31]);
 		covered.finished();
-		expect(standings(covered, [-1, 5, 10, 13, 19, 20, 30, 31, 32, 49, 50, 99])).toEqual([
+		expect(standings(covered, [-1, 5, 10, 13, 19, 20, 30, 31, 32, 49, 50, 59, 60, 99])).toEqual([
 			"inside",
 			"unchecked",
 			"inside",
@@ -35,6 +35,8 @@ describe("what of the log was covered", () => {
 			"unchecked",
 			"ahead",
 			"ahead",
+			"past",
+			"past",
 		]);
 		expect(covered.absentOffsets).toBe(10 + 7 + 8 + 18);
 	});
@@ -61,6 +63,14 @@ describe("what of the log was covered", () => {
 	it("has nothing to say where nothing is committed", () => {
 		const covered = coverage({ committed: null, to: 10 });
 		expect(standings(covered, [3, 10, 11])).toEqual(["unchecked", "ahead", "ahead"]);
+	});
+
+	it("counts what lies behind the committed offsets, also where the log is a younger one or nothing is committed", () => {
+		expect(coverage().behind).toBe(10);
+		expect(coverage({ committed: null, to: 10 }).behind).toBe(50);
+		const younger = coverage({ low: 0, from: 0, high: 7, to: 7 });
+		expect(younger.behind).toBe(0);
+		expect(standings(younger, [6, 7, 40, 50])).toEqual(["inside", "past", "past", "past"]);
 	});
 
 	it("counts letters of what was looked at by state", () => {
@@ -115,7 +125,7 @@ describe("offsets that the log doesn't hold", () => {
 	});
 
 	it("leave rows unchecked where there was no memory for them", () => {
-		const range = { ...partition, start: 0, startIs: "recorded" as const, low: 0, committed: 40_000, from: 0, to: 40_000 };
+		const range = { ...partition, start: 0, startIs: "recorded" as const, low: 0, high: 40_000, committed: 40_000, from: 0, to: 40_000 };
 		const covered = new LogCoverage([range], [], new GapMemory(0));
 		covered.read(partition, [0, 1, 3]);
 		covered.read(
