@@ -1,7 +1,7 @@
 /** What chaos is done to: a broker, a database that notes every row moved back, a producer without rest, and daemons as processes. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, openSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../src/core/clock.ts";
 import type { Random } from "../../src/core/random.ts";
@@ -11,6 +11,7 @@ import { awaitTopic, createTopic } from "../../src/kafka/topics.ts";
 import { connectDatabase, type Database, probeDatabase } from "../../src/sink/database.ts";
 import { type KafkaServer, startKafka } from "../support/kafka-server.ts";
 import { kafkaAt } from "../support/load-topic.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 export const topic = "chaos";
 export const group = "chaos";
@@ -197,12 +198,25 @@ export class ChaosDaemon {
 	readonly name = `daemon-${++ChaosDaemon.#count}`;
 	readonly child: ChildProcess;
 	readonly #exit: Promise<number>;
+	readonly #log: string;
 
 	constructor(folder: string) {
 		mkdirSync(join(folder, "logs"), { recursive: true });
-		const log = openSync(join(folder, "logs", `${this.name}.log`), "a");
+		this.#log = join(folder, "logs", `${this.name}.log`);
+		const log = openSync(this.#log, "a");
 		this.child = spawn(process.execPath, [main, "run", "-c", join(folder, "pockaffe.yaml")], { cwd: folder, stdio: ["ignore", log, log] });
 		this.#exit = new Promise((resolve) => this.child.once("exit", (code, signal) => resolve(code ?? (signal === "SIGKILL" ? 137 : 128))));
+	}
+
+	/** True where its log has this text. */
+	async hasSaid(text: string): Promise<boolean> {
+		return (await readFile(this.#log, "utf8")).includes(text);
+	}
+
+	/** Resolves when its log has this text, or when it has ended. */
+	async said(text: string): Promise<void> {
+		const hasEnded = () => this.child.exitCode !== null || this.child.signalCode !== null;
+		await waitFor(`${this.name}: ${text}`, async () => hasEnded() || (await this.hasSaid(text)), 60_000);
 	}
 
 	/** Sends a signal and resolves with the exit code. */

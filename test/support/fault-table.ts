@@ -40,7 +40,10 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		[topics, "are found by their pattern when they are made later"],
 		[topics, "get more partitions while the daemon runs"],
 	],
-	"a topic is deleted and made again": [[topics, "are deleted and made again while the daemon runs"]],
+	"a topic is deleted and made again": [
+		[topics, "are deleted and made again while the daemon runs"],
+		[topics, "is read from its beginning (offsets in %s)"],
+	],
 	"a position outside the log": [
 		[topics, "parks the partition, says so, and goes on once the offset is set right"],
 		[topics, "goes to the %s offset where it is configured so"],
