@@ -12,7 +12,7 @@ const contractsOnServers = "test/contract/*.{kafka,postgres}.test.ts";
 
 export default defineConfig({
 	test: {
-		// Two shared cores: threads, a broker and a database run beside the tests.
+		// More would take the processors from each other: threads, a broker and a database run beside the tests.
 		maxWorkers: 2,
 		projects: [
 			{

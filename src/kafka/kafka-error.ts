@@ -6,8 +6,6 @@ export const kafkaErrors = {
 	assignPartitions: -175,
 	revokePartitions: -174,
 	maxPollExceeded: -147,
-	autoOffsetReset: -140,
-	notImplemented: -170,
 	fatal: -150,
 	unknownTopicOrPartition: 3,
 	coordinatorLoadInProgress: 14,

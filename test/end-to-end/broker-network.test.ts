@@ -130,14 +130,15 @@ describeOnKafka("the network between daemon and broker", () => {
 	});
 
 	it("a broker that comes back at another address is found there by a running member", { timeout: 120_000 }, async () => {
-		await using scene = await startScene();
+		// The old address is gone for good: the other tests need theirs.
+		await using moving = await startProxiedKafka();
+		await using scene = await startScene(moving);
 		const load = await scene.load(PER_SECOND);
-		const daemon = await scene.daemon(kafka.behind);
+		const daemon = await scene.daemon(moving.behind);
 		await scene.committedPast(PER_SECOND);
 		await daemon.ready();
-		// The old address is gone for good; the last of the tests, for the others need it.
-		await kafka.proxy[Symbol.asyncDispose]();
-		await kafka.advertise(kafka.behind);
+		await moving.proxy[Symbol.asyncDispose]();
+		await moving.advertise(moving.behind);
 		await scene.committedPast(load.delivered + PER_SECOND, 60_000);
 		await daemon.ready();
 		await scene.nothingCommittedUnsettled();
@@ -146,8 +147,8 @@ describeOnKafka("the network between daemon and broker", () => {
 		await endsWell(daemon);
 	});
 
-	function startScene(): Promise<DeliveryScene> {
-		return DeliveryScene.start({ name: "network", brokers: kafka.direct, partitions: PARTITIONS, replication: 1 });
+	function startScene({ direct } = kafka): Promise<DeliveryScene> {
+		return DeliveryScene.start({ name: "network", brokers: direct, partitions: PARTITIONS, replication: 1 });
 	}
 
 	/** What `check` says of the broker. */

@@ -93,7 +93,7 @@ class Run {
 		const store = world.chance(0.4) ? "postgres" : "kafka";
 		const startFrom = world.chance(0.3) ? "latest" : "earliest";
 		// A table of offsets can't know that a log is another one by now; and without a commit `latest` is chosen again.
-		this.#mayRecreate = !this.#calm && store === "kafka" && startFrom === "earliest" && world.chance(0.3);
+		this.#mayRecreate = !this.#calm && store === "kafka" && startFrom === "earliest" && world.chance(0.5);
 		// Nothing is drawn for it: the other seeds stay the runs they were. In a calm run nothing may be handled twice.
 		this.#keeps = !this.#calm && seed % 3 === 0;
 		if (this.#keeps) this.#threadFaults.keeps = 0.6;
@@ -223,7 +223,7 @@ class Run {
 			() => this.#for(() => Object.assign(this.#threadFaults, { messageMs: 300 })),
 			() => this.#for(() => Object.assign(this.#letterFaults, { blocked: true })),
 			() => this.#jump(),
-			...(this.#mayRecreate ? [() => this.#recreate(), () => this.#recreate()] : []),
+			...(this.#mayRecreate ? Array.from({ length: 6 }, () => () => this.#recreate()) : []),
 		];
 		this.#world.pick(this.#calm ? calm : rough)();
 	}
