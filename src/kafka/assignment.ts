@@ -64,7 +64,10 @@ interface Held extends TopicPartition {
 	state: "resolving" | "fetching" | "leaving";
 	/** The client has it. */
 	isFetched: boolean;
-	/** Its start is being stored: until that is over it can't be given away, or the start would land on its next owner's commits. */
+	/**
+	 * Its start is being claimed and stored: until that is over it can't be given away, or a late claim would fence its next owner, and a
+	 * late start land on that one's commits.
+	 */
 	storing: Promise<unknown> | null;
 }
 
@@ -165,7 +168,13 @@ export class Assignment {
 	}
 
 	/** Looks up and stores the starts of these partitions, as far as they are not given away meanwhile; tells of those that can't be had yet. Never rejects. */
-	async #attempt(held: readonly Held[], tries: number): Promise<StartPosition[]> {
+	#attempt(held: readonly Held[], tries: number): Promise<StartPosition[]> {
+		const attempt = this.#resolveAndStore(held, tries);
+		for (const each of held) each.storing = attempt;
+		return attempt;
+	}
+
+	async #resolveAndStore(held: readonly Held[], tries: number): Promise<StartPosition[]> {
 		const { client, offsets, startFrom, firstStart } = this.#parts;
 		if (held.length === 0) return [];
 		try {
@@ -177,10 +186,7 @@ export class Assignment {
 				tries,
 			);
 			const wanted = starts.filter((start) => open.has(partitionName(start)));
-			const storing = this.#storeStarts(wanted);
-			const settled = storing.catch(() => {});
-			for (const start of wanted) (open.get(partitionName(start)) as Held).storing = settled;
-			const stored = await storing;
+			const stored = await this.#storeStarts(wanted);
 			return stored.filter((start) => isResolving(open.get(partitionName(start)) as Held));
 		} catch (error) {
 			const open = held.filter(isResolving);
