@@ -155,8 +155,9 @@ function longestPauses(byPartition: ReadonlyMap<number, readonly Note[]>, from: 
 		let longest = 0;
 		for (let i = 1; i < notes.length; i++) {
 			const [before, at] = [(notes[i - 1] as Note).at, (notes[i] as Note).at];
-			// A pause belongs to the window in which it began.
-			if (before >= from && before < to) longest = Math.max(longest, at - before);
+			// A pause belongs to the window that holds its middle: one that a restart makes can begin with a message just before it.
+			const middle = (before + at) / 2;
+			if (middle >= from && middle < to) longest = Math.max(longest, at - before);
 		}
 		return longest;
 	});
