@@ -14,6 +14,7 @@ import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import type { GroupClient } from "./group-client.ts";
 import type { GroupMember } from "./group-member.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
@@ -134,7 +135,7 @@ export class Assignment {
 	/** What is resolved at the first try is assigned; the rest is tried on, and has to come with another assignment. */
 	async #assignWhole(held: readonly Held[], superseded: AbortSignal): Promise<void> {
 		const { client, listener, stopped } = this.#parts;
-		const starts = (await unlessAborted(this.#attempt(held, 1), AbortSignal.any([stopped, superseded]))) ?? [];
+		const starts = await unlessAborted(this.#attempt(held, 1), AbortSignal.any([stopped, superseded])).catch(() => []);
 		if (stopped.aborted) return client.unassign(held, false);
 		client.assign(starts, false);
 		listener.joined(this.#held.size);
@@ -153,7 +154,7 @@ export class Assignment {
 			const open = held.filter(isResolving);
 			if (open.length === 0) return;
 			if (tries > 1) await clock.sleep(exponentialBackOff(tries - 1, RETRY), stopped).catch(() => {});
-			const starts = (await unlessAborted(this.#attempt(open.filter(isResolving), tries), stopped)) ?? [];
+			const starts = await unlessAborted(this.#attempt(open.filter(isResolving), tries), stopped).catch(() => []);
 			if (!incremental) {
 				if (starts.length === open.length) return;
 				continue;
@@ -228,7 +229,7 @@ export class Assignment {
 		) as Held[];
 		for (const each of gone) each.state = "leaving";
 		// A daemon that stops must not wait for a store that doesn't answer.
-		await unlessAborted(Promise.all(gone.map(({ storing }) => storing)), this.#parts.stopped);
+		await unlessAborted(Promise.all(gone.map(({ storing }) => storing)), this.#parts.stopped).catch(() => {});
 		if (this.#isAbandoned) return this.#giveAway(gone);
 		const lost = isLost();
 		const names = namesOf(gone);
@@ -263,14 +264,4 @@ function namesOf(held: Iterable<TopicPartition>): TopicPartition[] {
 
 function isResolving({ state }: Held): boolean {
 	return state === "resolving";
-}
-
-/** The promise's value; undefined as soon as the signal is aborted. The promise must not reject. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-	if (signal.aborted) return Promise.resolve(undefined);
-	return new Promise((resolve) => {
-		const aborted = () => resolve(undefined);
-		signal.addEventListener("abort", aborted, { once: true });
-		void promise.then(resolve).finally(() => signal.removeEventListener("abort", aborted));
-	});
 }
