@@ -12,15 +12,7 @@ databaseContract("simulated", async (layout) => {
 	const faults = { latencyMs: LATENCY_MS, fails: 0, answerLost: 0, codes: [] };
 	const server = new SimServer(world, layout, faults, { replaced: () => {}, offsetStored: () => {} });
 	const database = server.connect(new SimProcess(world, "writer"));
-	const settled = async <T>(promise: Promise<T>): Promise<T> => {
-		let isSettled = false;
-		const mark = () => {
-			isSettled = true;
-		};
-		promise.then(mark, mark);
-		if (!(await world.until(() => isSettled, 60_000))) throw new Error("no answer within a minute of virtual time");
-		return promise;
-	};
+	const settled = <T>(promise: Promise<T>) => world.settled(promise, 60_000);
 	const overtaken = async <T, U>(first: (on: Database) => Promise<T>, second: (on: Database) => Promise<U>): Promise<[T, U]> => {
 		faults.latencyMs = 0;
 		const late = first(database);

@@ -17,15 +17,7 @@ async function open(partitions: number): Promise<GroupScene> {
 	const until = async (what: string, holds: () => boolean) => {
 		if (!(await world.until(holds, DEADLINE_MS))) throw new Error(`${what} did not come within ${DEADLINE_MS} ms; ${kafka.describe()}`);
 	};
-	const settled = async <T>(promise: Promise<T>): Promise<T> => {
-		let isSettled = false;
-		const mark = () => {
-			isSettled = true;
-		};
-		promise.then(mark, mark);
-		await until("an answer", () => isSettled);
-		return promise;
-	};
+	const settled = <T>(promise: Promise<T>) => world.settled(promise, DEADLINE_MS);
 	return {
 		topic: TOPIC,
 		partitions,

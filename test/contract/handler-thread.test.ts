@@ -73,15 +73,7 @@ async function openSimulated(start: Start): Promise<ThreadScene> {
 	const until = async (what: string, holds: () => boolean) => {
 		if (!(await world.until(holds, 60_000))) throw new Error(`${what} did not come within a minute of virtual time`);
 	};
-	const settled = async <T>(promise: Promise<T>): Promise<T> => {
-		let isSettled = false;
-		const mark = () => {
-			isSettled = true;
-		};
-		promise.then(mark, mark);
-		await until("an answer", () => isSettled);
-		return promise;
-	};
+	const settled = <T>(promise: Promise<T>) => world.settled(promise, 60_000);
 	return {
 		thread,
 		announce: (messages, ways) => {

@@ -81,6 +81,17 @@ export class World {
 		}
 	}
 
+	/** What the promise comes to, running events meanwhile. Rejects where it is open after `maxMs` of virtual time. */
+	async settled<T>(promise: Promise<T>, maxMs: number): Promise<T> {
+		let isSettled = false;
+		const mark = () => {
+			isSettled = true;
+		};
+		promise.then(mark, mark);
+		if (!(await this.until(() => isSettled, maxMs))) throw new Error(`no answer within ${maxMs} ms of virtual time`);
+		return promise;
+	}
+
 	#push(event: Event): void {
 		const heap = this.#heap;
 		let at = heap.push(event) - 1;
