@@ -74,6 +74,7 @@ export class Delivery {
 	readonly #offsets: OffsetStore;
 	readonly #starts: StartRecorder;
 	readonly #remadeLogs: RemadeLogs;
+	#stopping = false;
 
 	constructor(parts: DeliveryParts) {
 		const { config, database, clock, deadLetters } = parts;
@@ -129,8 +130,9 @@ export class Delivery {
 	 * where the deadline passed or offsets could not be committed, `left` where the client didn't close. Database and dead letters' target stay their owner's.
 	 */
 	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean }> {
-		this.#remadeLogs.dispose();
+		this.#stopping = true;
 		const drained = await this.supervisor.shutdown();
+		this.#remadeLogs.dispose();
 		this.committer.dispose();
 		this.#starts.dispose();
 		const left = await this.consumer.close({ leave });
@@ -151,13 +153,18 @@ export class Delivery {
 		this.supervisor.assignmentsLost(partitions);
 		// A topic that isn't there again yet takes no offset, and needs none.
 		await this.#offsets.begunAnew(starts).catch(() => {});
-		this.consumer.rejoin();
+		this.#rejoin();
 	}
 
 	/** These partitions are not what this member takes them for: dropped without a commit, and the group decides anew who has what. */
-	giveUp(partitions: readonly TopicPartition[]): void {
+	#giveUp(partitions: readonly TopicPartition[]): void {
 		this.supervisor.assignmentsLost(partitions);
-		this.consumer.rejoin();
+		this.#rejoin();
+	}
+
+	/** A member on its way out joins no more, whatever its drain still finds. */
+	#rejoin(): void {
+		if (!this.#stopping) this.consumer.rejoin();
 	}
 
 	#buildOffsetStore(): OffsetStore {
@@ -172,7 +179,7 @@ export class Delivery {
 		return new MirroredOffsetStore(this.#offsetTable, kafka, {
 			lost: (partitions) => {
 				listener.offsetsTakenOver(partitions);
-				this.giveUp(partitions);
+				this.#giveUp(partitions);
 			},
 			mirrorFailed: (message) => listener.mirrorFailed(message),
 		});

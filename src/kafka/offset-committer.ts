@@ -23,8 +23,9 @@ type CommitResult = "stored" | "failed" | "refused";
 
 const RETRY_MS = 100;
 /**
- * Refusals of Kafka that pass with the end of a rebalance or the coordinator's move. For a coordinator that is away the client has waited
- * for six seconds itself, and its close waits for a commit under way.
+ * Refusals of Kafka that pass: with the end of a rebalance, with the coordinator's move, and a deleted topic's when `RemadeLogs` has
+ * looked, behind which its offsets aren't due any more. For a coordinator that is away the client has waited for six seconds itself, and
+ * its close waits for a commit under way.
  */
 const MOMENTARY: readonly number[] = [
 	kafkaErrors.coordinatorLoadInProgress,
@@ -32,6 +33,7 @@ const MOMENTARY: readonly number[] = [
 	kafkaErrors.notCoordinator,
 	kafkaErrors.illegalGeneration,
 	kafkaErrors.rebalanceInProgress,
+	kafkaErrors.unknownTopicOrPartition,
 ];
 
 /** See the file's header. `intervalMs` is `offsets.commitIntervalMs`. */

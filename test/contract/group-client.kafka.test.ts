@@ -25,6 +25,9 @@ const FIRST_TIMESTAMP = 1_700_000_000_000;
 
 let producer: Producer;
 
+/** Offsets that an aborted transaction of one message takes. */
+const GAP = 2;
+
 /** A transaction that is aborted: a record that nobody sees, and the mark of its end. */
 async function abortTransaction(topic: string, partition: number): Promise<void> {
 	const settings = { "bootstrap.servers": brokers, "transactional.id": uniqueName("transaction") };
@@ -86,9 +89,15 @@ async function open(partitions: number): Promise<GroupScene> {
 			for (const timestamp of timestamps) await append(partition, timestamp, "k");
 		},
 		async leaveGap(partition) {
-			await abortTransaction(topic, partition);
 			const client = clients[0]?.client ?? (await scene.connect());
-			return (await client.watermarks({ topic, partition })).high;
+			const end = async () => (await client.watermarks({ topic, partition })).high;
+			const before = await end();
+			await abortTransaction(topic, partition);
+			// The broker answers before the mark of the end is written.
+			return waitFor("the end of the gap", async () => {
+				const now = await end();
+				return now === before + GAP ? now : null;
+			});
 		},
 		until: async (what, holds) => void (await waitFor(what, holds)),
 		settled: (promise) => promise,

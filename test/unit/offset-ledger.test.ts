@@ -118,7 +118,7 @@ describe("OffsetCommitter", () => {
 		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
 		ledger.acknowledger(partition, epoch)(0);
 		store.asked = () => Promise.reject(new KafkaError("deleted", 3));
-		expect(await committer.commitWithin(1_000, [partition])).toBe(false);
+		expect(await committer.commit()).toBe(false);
 		expect(store.commits).toEqual([]);
 	});
 
@@ -144,7 +144,7 @@ describe("OffsetCommitter", () => {
 			store.answers = answers;
 			ledger.acknowledger(partition, epoch)(0);
 			const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
-			return { clock, store, committed: committer.commitWithin(1_000, [partition]) };
+			return { clock, store, ledger, committed: committer.commitWithin(1_000, [partition]) };
 		}
 		const fails = (code: number) => () => Promise.reject(new KafkaError("no", code));
 
@@ -156,7 +156,17 @@ describe("OffsetCommitter", () => {
 			expect(clock.pending).toEqual([]);
 		});
 
-		it.each([25, 82, 29, 30, 3, -180, -195])("gives up at once what is refused for more than a moment (%i)", async (code) => {
+		it("has nothing left to commit when the look at a deleted topic has dropped what was its", async () => {
+			const { clock, store, ledger, committed } = givingAway(fails(3), fails(3));
+			await clock.advance(100);
+			ledger.release(partition);
+			await clock.advance(100);
+			expect(await committed).toBe(true);
+			expect(store.commits).toEqual([[1], [1]]);
+			expect(clock.pending).toEqual([]);
+		});
+
+		it.each([25, 82, 29, 30, -180, -195])("gives up at once what is refused for more than a moment (%i)", async (code) => {
 			const { store, committed } = givingAway(fails(code));
 			expect(await committed).toBe(false);
 			expect(store.commits).toEqual([[1]]);
