@@ -40,6 +40,6 @@ export function workerSettings({ handler, supervisor, deadLetters }: Config, lay
 }
 
 /** What every worker's thread is made with. */
-export function threadOptions({ handler, workers, kafka }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
-	return { handler, tables, maxHeapMb: workers.maxHeapMb, timestampType: kafka.timestampType };
+export function threadOptions({ handler, workers, kafka, database }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
+	return { handler, tables, lanes: database.connections, maxHeapMb: workers.maxHeapMb, timestampType: kafka.timestampType };
 }

@@ -14,6 +14,8 @@ export interface RowOwner {
 	/** True once nobody listens any more: the messages of what was not told by then are delivered again, to somebody else. */
 	readonly released: boolean;
 	settled(message: number): void;
+	/** The same of several rows, by their messages. */
+	settledAll(messages: ArrayLike<number>): void;
 	refused(message: number, fault: RowFault): void;
 }
 

@@ -50,7 +50,12 @@ async function start(): Promise<StartReply> {
 		const message = `${data.module}: handler.concurrency is ${data.concurrency}, which is for handleMessage; it exports handleMessages`;
 		return { ok: false, failure: { kind: "load", name: "HandlerError", message, stack: null } };
 	}
-	collector = new OutcomeCollector({ tables: data.tables, maxOutcomeBytes: data.maxOutcomeBytes, lenient: loaded.lenient });
+	collector = new OutcomeCollector({
+		tables: data.tables,
+		maxOutcomeBytes: data.maxOutcomeBytes,
+		lenient: loaded.lenient,
+		lanes: data.lanes,
+	});
 	return init(loaded);
 }
 
@@ -82,7 +87,7 @@ async function terminate(reason: ExitReason): Promise<HandlerFailure | null> {
 async function run(request: ThreadRequest & { type: "run" }): Promise<RunReply> {
 	const { handles } = loaded as LoadedHandler;
 	const results = collector as OutcomeCollector;
-	results.begin(request.from);
+	results.begin({ from: request.from, offsets: request.batch.offsets, timestamps: request.batch.timestamps });
 	const renewed = request.state === "renew" ? await renew() : { failure: null, terminated: null };
 	const { failure, terminated } = renewed;
 	if (failure) return { ok: false, outcome: results.finish(request.from), failed: request.from, failure, terminated, batched: false };

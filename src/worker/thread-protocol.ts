@@ -12,6 +12,8 @@ export interface ThreadData {
 	/** Why the handler runs. */
 	readonly purpose: "run" | "verify";
 	readonly tables: readonly TableLayout[];
+	/** Lanes of the writer, by which rows are parted. */
+	readonly lanes: number;
 	readonly maxOutcomeBytes: number;
 	/** `handler.concurrency`. */
 	readonly concurrency: number;

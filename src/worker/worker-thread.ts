@@ -36,6 +36,8 @@ export interface WorkerThreadOptions {
 		readonly concurrency: number;
 	};
 	readonly tables: readonly TableLayout[];
+	/** Lanes of the writer, by which rows are parted; default 1. */
+	readonly lanes?: number;
 	/** Heap of a thread in MiB. */
 	readonly maxHeapMb: number;
 	readonly timestampType: "" | "create" | "append";
@@ -70,7 +72,10 @@ class WorkerThread implements HandlerThread {
 	#ending: Promise<void> | null = null;
 	#stopListening: () => void = () => {};
 
-	constructor({ handler, tables, maxHeapMb, timestampType, purpose = "run", printed }: WorkerThreadOptions, partition: TopicPartition) {
+	constructor(
+		{ handler, tables, lanes = 1, maxHeapMb, timestampType, purpose = "run", printed }: WorkerThreadOptions,
+		partition: TopicPartition,
+	) {
 		this.#module = handler.module;
 		const output = printed && handler.module !== "pockaffe:log" ? `pockaffe ${process.pid} ${++threads}` : null;
 		if (printed && output) this.#stopListening = listenToOutput(output, (line) => printed(partition, line));
@@ -80,6 +85,7 @@ class WorkerThread implements HandlerThread {
 			partition,
 			purpose,
 			tables,
+			lanes,
 			maxOutcomeBytes: handler.maxOutcomeBytes,
 			concurrency: handler.concurrency,
 			timestampType: timestampType || "undefined",

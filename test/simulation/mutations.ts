@@ -55,9 +55,9 @@ export const mutations: readonly Mutation[] = [
 		what: "a coalesced message doesn't wait for its survivor",
 		edits: [
 			{
-				file: "src/sink/pending-rows.ts",
-				from: "older.push(other);",
-				to: "other.owner.settled(other.message);",
+				file: "src/sink/pending-blocks.ts",
+				from: "cut.superseded[row - (this.#starts[index] as number)] = 1;",
+				to: "cut.superseded[row - (this.#starts[index] as number)] = 1; cut.owner.settled(cut.block.messages[row - (this.#starts[index] as number)] as number);",
 			},
 		],
 	},
@@ -65,8 +65,8 @@ export const mutations: readonly Mutation[] = [
 		what: "a refused row takes the older versions behind it along",
 		edits: [
 			{
-				file: "src/sink/batch-writer.ts",
-				from: "if (older) lane.putBack(older);",
+				file: "src/sink/cut-writer.ts",
+				from: "if (older) pending.putBack(older);",
 				to: "void older;",
 			},
 		],

@@ -96,7 +96,7 @@ export class SimThread implements HandlerThread {
 		const { process, faults, flushed } = this.#parts;
 		const { world } = process;
 		if (this.#death) throw new ThreadDiedError(this.#death);
-		this.#collector.begin(from);
+		this.#collector.begin({ from, offsets: batch.offsets.subarray(from), timestamps: batch.timestamps.subarray(from) });
 		const failure = state === "renew" ? await this.#renew() : null;
 		if (failure) return this.#answer({ ok: false, outcome: this.#collector.finish(from), failed: from, failure, batched: false });
 		const reply = flushed ? await this.#runBatch(batch, from, to, state) : await this.#runOneByOne(batch, from, to);

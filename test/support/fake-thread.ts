@@ -15,6 +15,7 @@ import {
 	ThreadDiedError,
 	type ThreadProgress,
 } from "../../src/worker/handler-thread.ts";
+import { blockOf } from "./row-blocks.ts";
 
 /** A call that the worker made and the test has not answered. */
 export interface PendingCall {
@@ -142,15 +143,7 @@ export class FakeThread implements HandlerThread {
 
 /** A block of one upsert per message index, id `id-<index>`. */
 export function rowsFor(messages: readonly number[], table = "events"): RowBlock {
-	return {
-		table,
-		length: messages.length,
-		messages: Int32Array.from(messages),
-		ids: messages.map((message) => `id-${message}`),
-		deletes: new Uint8Array(messages.length),
-		columns: [messages.map(String)],
-		bytes: new Int32Array(messages.length).fill(10),
-	};
+	return blockOf({ table, messages, ids: messages.map((message) => `id-${message}`), columns: [messages.map(String)], bytes: 10 });
 }
 
 function nothing(from: number, to: number): BatchOutcome {

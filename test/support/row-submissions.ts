@@ -1,6 +1,7 @@
 /** Rows for the batch writer without threads: submissions with a memory of every message's fate. */
 import type { RowFault, TableLayout } from "../../src/core/rows.ts";
 import type { Submission } from "../../src/sink/batch-writer.ts";
+import { blockOf } from "./row-blocks.ts";
 
 /** A row as a test writes it; `values` by the layout's columns. */
 export interface TestRow {
@@ -42,15 +43,15 @@ export function submissionOf(layout: TableLayout, rows: readonly TestRow[]): Tra
 			timestamps: Float64Array.from(rows, ({ timestamp, offset }) => timestamp ?? offset),
 		},
 		blocks: [
-			{
+			blockOf({
 				table: layout.name,
-				length: rows.length,
-				messages: Int32Array.from(rows, (_, index) => index),
+				messages: rows.map((_, index) => index),
 				ids: rows.map(({ id }) => id),
-				deletes: Uint8Array.from(rows, ({ isDelete }) => (isDelete ? 1 : 0)),
+				deletes: rows.map(({ isDelete }) => isDelete === true),
 				columns: layout.columns.map((_, column) => rows.map(({ values }) => values?.[column] ?? null)),
-				bytes: new Int32Array(rows.length).fill(50),
-			},
+				offsets: rows.map(({ offset }) => offset),
+				timestamps: rows.map(({ timestamp, offset }) => timestamp ?? offset),
+			}),
 		],
 		settledOffsets,
 		refusedOffsets,
@@ -63,6 +64,10 @@ export function submissionOf(layout: TableLayout, rows: readonly TestRow[]): Tra
 		},
 		settled: (message) => {
 			settledOffsets.push(offsetOf(message));
+			told();
+		},
+		settledAll: (messages) => {
+			settledOffsets.push(...Array.from(messages, offsetOf));
 			told();
 		},
 		refused: (message, fault) => {

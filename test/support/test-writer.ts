@@ -1,7 +1,8 @@
 /** The real batch writer on a database of the test's own, its tables made, everything it tells noted. */
 import { systemClock } from "../../src/core/clock.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
-import { BatchWriter, type WriterEvents, type WrittenFact } from "../../src/sink/batch-writer.ts";
+import { BatchWriter, type WriterEvents } from "../../src/sink/batch-writer.ts";
+import type { WrittenFact } from "../../src/sink/cut-writer.ts";
 import type { Database, DatabaseRow } from "../../src/sink/database.ts";
 import { createTables } from "../../src/sink/schema.ts";
 import { submissionOf, type TestRow, type TrackedSubmission } from "./row-submissions.ts";

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { joinColumn, separatorsFor } from "../../src/sink/separators.ts";
+import { joinTexts, separatorsFor, splitTexts } from "../../src/core/joined-texts.ts";
 import { faultCatalogue, renderFaultTable, type SqlFault } from "../../src/sink/sql-fault-catalogue.ts";
 import { hintFor, problemOf } from "../../src/sink/sql-faults.ts";
 import { StatementSize } from "../../src/sink/statement-size.ts";
@@ -217,8 +217,8 @@ describe("separators", () => {
 			expect(value?.includes(separator)).not.toBe(true);
 			expect(value).not.toBe(nullMark);
 		}
-		const joined = joinColumn(columns[0] as (string | null)[], { separator, nullMark });
-		expect(joined.split(separator).map((part) => (part === nullMark ? null : part))).toEqual(columns[0]);
+		const joined = joinTexts(columns[0] as (string | null)[], { separator, nullMark });
+		expect(splitTexts(joined, 3, { separator, nullMark })).toEqual(columns[0]);
 	});
 
 	it("are the usual ones where nothing collides", () => {
