@@ -25,6 +25,7 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 			queuedRows: writer.queueRows,
 			queuedBytes: writer.queueBytes,
 			oldestSince: writer.oldestAgeMs === null ? null : now - writer.oldestAgeMs,
+			choices: writer.choices,
 			inFlight: writer.inFlight,
 			lastError: writer.lastError,
 		},

@@ -172,7 +172,9 @@ const cas = z.strictObject({
 const batch = z.strictObject({
 	maxRows: positive().default(5_000).describe("Most rows of a statement"),
 	maxBytes: positive("bytes: a whole number above 0").default(4_194_304).describe("Most bytes of a statement"),
-	lingerMs: milliseconds().default(5).describe("How long the first row of a batch waits for more"),
+	lingerMs: milliseconds().default(5).describe("Longest the first row of a batch waits for more; not at all where few would come"),
+	minRows: positive().default(100).describe("A slow database gets smaller statements, down to so many rows (or maxRows)"),
+	answerMs: positive().default(250).describe("Time in which the database should answer a statement: its rows are chosen by that"),
 });
 
 const offsets = z.strictObject({

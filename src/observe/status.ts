@@ -76,6 +76,13 @@ export interface StatusSnapshot {
 		readonly queuedBytes: number;
 		/** When the oldest row came in, null when there is none. */
 		readonly oldestSince: number | null;
+		/** What the writer chose, per table; linger in ms. */
+		readonly choices: readonly {
+			readonly table: string;
+			readonly statementRows: number;
+			readonly lanes: number;
+			readonly lingerMs: number;
+		}[];
 		/** Batches sent to the database and not yet answered. */
 		readonly inFlight: number;
 		readonly lastError: {

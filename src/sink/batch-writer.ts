@@ -1,6 +1,7 @@
 /**
- * Where rows are taken: per table as many lanes as there are connections, an id always on the same lane; each lane has one statement in
- * flight at a time.
+ * Where rows are taken: per table as many lanes as there are connections and as are worth it, an id on one of them; each lane has one
+ * statement in flight at a time. Where the number changes an id may be in two for a moment: the server decides by version, and locks in
+ * the order of ids.
  *
  * Step 7 of a message's way (README).
  */
@@ -15,6 +16,7 @@ import { CutWriter, type CutWriterParts, type WrittenFact } from "./cut-writer.t
 import type { Database } from "./database.ts";
 import { type BatchLimits, Lane, type Trigger } from "./lane.ts";
 import { LaneTroubles } from "./lane-troubles.ts";
+import { LanesInUse } from "./lanes-in-use.ts";
 import type { BlockOwner, RowCut } from "./pending-blocks.ts";
 import { hintFor, type SqlProblem } from "./sql-faults.ts";
 
@@ -52,6 +54,7 @@ interface LastError {
 export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #parts: WriterParts;
 	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
+	readonly #inUse: ReadonlyMap<string, LanesInUse>;
 	readonly #troubles = new LaneTroubles();
 	readonly #ended = lifetime();
 	#inFlight = 0;
@@ -69,6 +72,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 			return Array.from({ length: connections }, () => new Lane({ layout, limits, clock, ended, write }));
 		};
 		this.#lanes = new Map(parts.layouts.map((layout) => [layout.name, lanesOf(layout)]));
+		this.#inUse = new Map(parts.layouts.map(({ name }) => [name, new LanesInUse(connections)]));
 	}
 
 	/** Rows that wait, coalesced ones included; those in flight not. */
@@ -93,6 +97,19 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 
 	get lastError(): LastError | null {
 		return this.#lastError;
+	}
+
+	/** What was chosen by the database's answers and the rate of rows, per table: rows of a statement, lanes, and how long a row waits for others (ms). */
+	get choices(): readonly { readonly table: string; readonly statementRows: number; readonly lanes: number; readonly lingerMs: number }[] {
+		return [...this.#lanes].map(([table, lanes]) => {
+			const inUse = lanes.slice(0, this.#inUse.get(table)?.count);
+			return {
+				table,
+				statementRows: Math.min(...inUse.map(({ statementSize }) => statementSize.rows)),
+				lanes: inUse.length,
+				lingerMs: Math.max(...inUse.map(({ lingerMs }) => lingerMs)),
+			};
+		});
 	}
 
 	/** True while a systemic fault keeps rows of some table from being written. */
@@ -136,7 +153,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	#addBlock(submission: Submission, block: RowBlock, touched: Set<Lane>): void {
 		const lanes = this.#lanes.get(block.table);
 		if (!lanes) throw new Error(`rows for ${block.table}, which is no configured table`);
-		const lane = lanes[block.lane % lanes.length] as Lane;
+		const lane = lanes[block.lane % (this.#inUse.get(block.table) as LanesInUse).count] as Lane;
 		lane.add(block, submission);
 		touched.add(lane);
 	}
@@ -149,7 +166,11 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 
 	#listener(): CutWriterParts["listener"] {
 		return {
-			written: (_, fact) => this.emit("batch:written", fact),
+			written: (lane, fact) => {
+				const isBehind = lane.rows > fact.rows + fact.coalesced;
+				this.#inUse.get(fact.table)?.answered(fact.durationMs, isBehind, this.#parts.clock.monotonic());
+				this.emit("batch:written", fact);
+			},
 			progressed: (lane) => this.#troubles.progressed(lane),
 			mended: (lane) => {
 				if (this.#troubles.mended(lane)) this.emit("table:unblocked", { table: lane.layout.name });

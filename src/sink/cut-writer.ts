@@ -84,8 +84,9 @@ export class CutWriter {
 				const [row] = await database.query(this.#statement, blockParameters(this.#layout, cut.blocks));
 				if (ended.aborted) return null;
 				listener.progressed(lane);
-				this.#settleWhole(lane, cut, trigger, countsOf(row ?? {}), clock.monotonic() - startedAt);
-				size.succeeded();
+				const durationMs = clock.monotonic() - startedAt;
+				size.succeeded(cut.rows, durationMs);
+				this.#settleWhole(lane, cut, trigger, countsOf(row ?? {}), durationMs);
 				listener.mended(lane);
 				return null;
 			} catch (error) {
@@ -141,7 +142,7 @@ export class CutWriter {
 				this.#settle(lane, pending, result, { trigger, durationMs, bytes: bytesOf(sent) - bytesOf(result.left) });
 			}
 			if (!result.problem) {
-				size.succeeded();
+				size.succeeded(sent.length, durationMs);
 				listener.mended(lane);
 				continue;
 			}

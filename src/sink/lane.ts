@@ -2,22 +2,22 @@
  * Rows of one table and some of its ids on their way into statements: when a batch is cut (rows, bytes, linger, drain), one statement
  * in flight at a time. While it is in flight rows gather behind it, and coalesce when they are cut (River's completer has this shape).
  *
- *   empty -> lingering -> writing -> empty
+ *   empty -> lingering (while there is something to gain by it) -> writing -> empty
  *
  * Step 7 of a message's way (README).
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { RowBlock, TableLayout } from "../core/rows.ts";
+import { ArrivalRate } from "./arrival-rate.ts";
 import { type BlockOwner, PendingBlocks, type RowCut } from "./pending-blocks.ts";
-import { StatementSize } from "./statement-size.ts";
+import { type StatementLimits, StatementSize } from "./statement-size.ts";
 
 /** Why a batch was sent. */
 export type Trigger = "rows" | "bytes" | "linger" | "drain";
 
 /** `batch` of the configuration. */
-export interface BatchLimits {
-	readonly maxRows: number;
+export interface BatchLimits extends StatementLimits {
 	readonly maxBytes: number;
 	readonly lingerMs: number;
 }
@@ -45,6 +45,7 @@ export class Lane {
 	unsettled: Unsettled | null = null;
 	readonly #parts: LaneParts;
 	readonly #pending = new PendingBlocks();
+	readonly #rate: ArrivalRate;
 	#since: number | null = null;
 	#timer: Timer | null = null;
 	#writing = false;
@@ -52,7 +53,8 @@ export class Lane {
 
 	constructor(parts: LaneParts) {
 		this.#parts = parts;
-		this.statementSize = new StatementSize(parts.limits.maxRows);
+		this.statementSize = new StatementSize(parts.limits);
+		this.#rate = new ArrivalRate(parts.limits.lingerMs);
 	}
 
 	get layout(): TableLayout {
@@ -81,6 +83,12 @@ export class Lane {
 	/** Takes rows; `cut` follows when the caller has no more at hand. */
 	add(block: RowBlock, owner: BlockOwner): void {
 		this.#pending.add(block, owner);
+		this.#rate.came(block.length, this.#parts.clock.monotonic());
+	}
+
+	/** How long a row would wait for others if it came now, ms. */
+	get lingerMs(): number {
+		return this.#rate.lingerMs(this.#pending.rows, this.#parts.clock.monotonic());
 	}
 
 	/** Sends what waits, without lingering. */
@@ -92,7 +100,7 @@ export class Lane {
 
 	/** Sends rows if it is time; otherwise sees to it that they will be. */
 	cut(): void {
-		const { limits, clock, ended } = this.#parts;
+		const { clock, ended } = this.#parts;
 		if (this.#pending.rows === 0) return;
 		this.#since ??= clock.monotonic();
 		if (this.#writing || ended.aborted) return;
@@ -101,7 +109,7 @@ export class Lane {
 			void this.#send(trigger);
 			return;
 		}
-		this.#timer ??= clock.after(Math.max(0, limits.lingerMs - (clock.monotonic() - this.#since)), () => {
+		this.#timer ??= clock.after(Math.max(0, this.lingerMs - (clock.monotonic() - this.#since)), () => {
 			this.#timer = null;
 			if (!this.#writing && this.#pending.rows > 0) void this.#send("linger");
 		});
@@ -114,17 +122,16 @@ export class Lane {
 	}
 
 	#trigger(): Trigger | null {
-		const { maxRows, maxBytes, lingerMs } = this.#parts.limits;
-		if (this.#pending.rows >= maxRows) return "rows";
-		if (this.#pending.bytes >= maxBytes) return "bytes";
+		if (this.#pending.rows >= this.statementSize.rows) return "rows";
+		if (this.#pending.bytes >= this.#parts.limits.maxBytes) return "bytes";
 		if (this.#flushing) return "drain";
-		return this.#parts.clock.monotonic() - (this.#since as number) >= lingerMs ? "linger" : null;
+		return this.#parts.clock.monotonic() - (this.#since as number) >= this.lingerMs ? "linger" : null;
 	}
 
 	async #send(trigger: Trigger): Promise<void> {
 		const { limits, clock, write } = this.#parts;
 		this.dispose();
-		const cut = this.#pending.take(limits.maxRows, limits.maxBytes, this.#parts.layout) as RowCut;
+		const cut = this.#pending.take(this.statementSize.rows, limits.maxBytes, this.#parts.layout) as RowCut;
 		this.#since = this.#pending.rows > 0 ? clock.monotonic() : null;
 		if (this.#pending.rows === 0) this.#flushing = false;
 		this.#writing = true;

@@ -62,6 +62,16 @@ export const mutations: readonly Mutation[] = [
 		],
 	},
 	{
+		what: "of the rows of one id in a statement the older one is sent",
+		edits: [
+			{
+				file: "src/sink/pending-blocks.ts",
+				from: "this.#layout.version) >= 0;",
+				to: "this.#layout.version) < 0;",
+			},
+		],
+	},
+	{
 		what: "a refused row takes the older versions behind it along",
 		edits: [
 			{

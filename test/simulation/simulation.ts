@@ -102,7 +102,7 @@ class Run {
 			kafka: { ...base.kafka, startFrom },
 			cas: { ...base.cas, version: this.#strategy },
 			offsets: { ...base.offsets, store, commitIntervalMs: world.pick([50, 200, 1_000]) },
-			batch: { ...base.batch, maxRows: world.pick([2, 20, 5_000]), lingerMs: world.pick([0, 5, 50]) },
+			batch: { ...base.batch, maxRows: world.pick([2, 20, 5_000]), lingerMs: world.pick([0, 5, 50]), answerMs: world.pick([5, 250]) },
 			workers: { ...base.workers, maxQueuedMessages: world.pick([10, 100, 100_000]) },
 			database: { ...base.database, connections: world.pick([1, 2, 3]) },
 		};

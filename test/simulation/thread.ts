@@ -61,6 +61,8 @@ export interface SimThreadParts {
 }
 
 const START_MS = 20;
+/** As many as the database's connections by default. */
+const LANES = 2;
 
 /** See the file's header. */
 export class SimThread implements HandlerThread {
@@ -77,7 +79,7 @@ export class SimThread implements HandlerThread {
 	constructor(parts: SimThreadParts, partition: TopicPartition) {
 		this.#parts = parts;
 		this.#partition = partition;
-		this.#collector = new OutcomeCollector({ tables: parts.tables, maxOutcomeBytes: 1e9, lenient: false });
+		this.#collector = new OutcomeCollector({ tables: parts.tables, maxOutcomeBytes: 1e9, lenient: false, lanes: LANES });
 	}
 
 	async start(): Promise<StartReply> {

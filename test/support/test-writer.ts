@@ -4,6 +4,7 @@ import type { TableLayout } from "../../src/core/rows.ts";
 import { BatchWriter, type WriterEvents } from "../../src/sink/batch-writer.ts";
 import type { WrittenFact } from "../../src/sink/cut-writer.ts";
 import type { Database, DatabaseRow } from "../../src/sink/database.ts";
+import type { BatchLimits } from "../../src/sink/lane.ts";
 import { createTables } from "../../src/sink/schema.ts";
 import { submissionOf, type TestRow, type TrackedSubmission } from "./row-submissions.ts";
 import { createTestDatabase, type TestDatabase } from "./test-database.ts";
@@ -20,13 +21,7 @@ export class TestWriter implements AsyncDisposable {
 	/** The writer's own connections where it has any; the test's are `db`. */
 	readonly #own: Database | null;
 
-	private constructor(
-		db: TestDatabase,
-		own: Database | null,
-		layouts: readonly TableLayout[],
-		batch: { maxRows: number; maxBytes: number; lingerMs: number },
-		connections: number,
-	) {
+	private constructor(db: TestDatabase, own: Database | null, layouts: readonly TableLayout[], batch: BatchLimits, connections: number) {
 		this.db = db;
 		this.#own = own;
 		this.layouts = layouts;
@@ -44,6 +39,8 @@ export class TestWriter implements AsyncDisposable {
 			maxRows = 5_000,
 			maxBytes = 4_000_000,
 			lingerMs = 1,
+			minRows = 100,
+			answerMs = 250,
 			connections = 2,
 			db = null as TestDatabase | null,
 			own = null as ((url: string) => Database) | null,
@@ -51,7 +48,7 @@ export class TestWriter implements AsyncDisposable {
 	): Promise<TestWriter> {
 		const database = db ?? (await createTestDatabase());
 		await createTables(database.database, layouts);
-		return new TestWriter(database, own?.(database.url) ?? null, layouts, { maxRows, maxBytes, lingerMs }, connections);
+		return new TestWriter(database, own?.(database.url) ?? null, layouts, { maxRows, maxBytes, lingerMs, minRows, answerMs }, connections);
 	}
 
 	/** Submits rows of one partition for the first (or the named) table without waiting. */

@@ -61,7 +61,7 @@ describe("the defaults", () => {
 			database: { url: "", connections: 2 },
 			tables: {},
 			cas: { version: "timestamp", field: "", maxFutureMs: 86_400_000 },
-			batch: { maxRows: 5_000, maxBytes: 4_194_304, lingerMs: 5 },
+			batch: { maxRows: 5_000, maxBytes: 4_194_304, lingerMs: 5, minRows: 100, answerMs: 250 },
 			offsets: { store: "kafka", commitIntervalMs: 1_000, table: "pockaffe_offsets" },
 			deadLetters: {
 				target: "table",

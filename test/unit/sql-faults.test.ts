@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import { joinTexts, separatorsFor, splitTexts } from "../../src/core/joined-texts.ts";
 import { faultCatalogue, renderFaultTable, type SqlFault } from "../../src/sink/sql-fault-catalogue.ts";
 import { hintFor, problemOf } from "../../src/sink/sql-faults.ts";
-import { StatementSize } from "../../src/sink/statement-size.ts";
 
 describe("what an error of the database means", () => {
 	it.each<[code: string, fault: SqlFault]>([
@@ -185,24 +184,6 @@ describe("what an error of the database means", () => {
 
 	it("is told whatever was thrown", () => {
 		for (const thrown of [null, undefined, "text", 5, {}]) expect(problemOf(thrown).fault).toBe("systemic");
-	});
-});
-
-describe("the size of statements", () => {
-	it("is halved by a timeout down to one row, and doubles after ten that went well", () => {
-		const size = new StatementSize(1_000);
-		size.failed(1_000);
-		expect(size.rows).toBe(500);
-		size.failed(300);
-		expect(size.rows).toBe(150);
-		for (let i = 0; i < 9; i++) size.succeeded();
-		expect(size.rows).toBe(150);
-		size.succeeded();
-		expect(size.rows).toBe(300);
-		for (let i = 0; i < 100; i++) size.succeeded();
-		expect(size.rows).toBe(1_000);
-		for (let i = 0; i < 20; i++) size.failed(size.rows);
-		expect(size.rows).toBe(1);
 	});
 });
 
