@@ -7,7 +7,7 @@ import { handleMessage } from "../../src/worker/json-handler.ts";
 function textOf(number: string): string {
 	const value = Buffer.from(`{"n":${number}}`);
 	const message = { topic: "t", partition: 0, offset: 0, key: Buffer.from("k"), value, ts: 0, tsType: "create" as const, headers: [] };
-	const { fields } = handleMessage(message, { idField: null, table: undefined }) as { fields: { n: unknown } };
+	const { fields } = handleMessage(message, { idField: null, table: undefined }) as unknown as { fields: { n: unknown } };
 	return isLosslessNumber(fields.n) ? fields.n.value : String(fields.n);
 }
 
