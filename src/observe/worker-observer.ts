@@ -18,6 +18,20 @@ interface HandledFact {
 	readonly warnings: readonly string[];
 }
 
+/** A line as it was printed. */
+interface PrintedFact {
+	readonly partition: TopicPartition | null;
+	readonly stream: "stdout" | "stderr";
+	readonly line: string;
+}
+
+/** Whose call ended a shared thread (null: it was replaced), and for whom too. */
+interface SharedDeathFact {
+	readonly partition: TopicPartition | null;
+	readonly death: { readonly reason: string };
+	readonly others: readonly TopicPartition[];
+}
+
 /** What the partition worker tells, call by call. */
 export function observeWorkers({ metrics, logger, clock, module, totals }: ObserverParts) {
 	const crashes = new CrashLog(module);
@@ -80,9 +94,18 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 				`${partitionName({ topic, partition })} offset ${offset} is skipped, as handler.onPoison says`,
 			);
 		},
-		/** A line that the handler printed. */
-		printed({ topic, partition }: TopicPartition, { stream, line }: { stream: "stdout" | "stderr"; line: string }): void {
-			logger.info({ topic, partition, source: "handler", stream }, line);
+		/** A line that the handler printed; without partition where several share its thread and none of them was being handled. */
+		printed({ partition, stream, line }: PrintedFact): void {
+			logger.info({ ...partition, source: "handler", stream }, line);
+		},
+		/** A shared thread ended, and partitions that had no part in it begin anew. */
+		threadEndedForOthers({ partition, death, others }: SharedDeathFact): void {
+			const names = others.map(partitionName);
+			const why = partition ? `ended at ${partitionName(partition)} (${death.reason})` : "is replaced";
+			logger.warn(
+				{ ...partition, others: names },
+				`a shared thread ${why}: ${names.join(", ")} begin anew with it, and nothing is charged to them`,
+			);
 		},
 		stopRequested({ topic, partition }: TopicPartition, reason: string): void {
 			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} stops the daemon: ${reason}`);

@@ -1,5 +1,5 @@
 /** The contract of a handler's thread, held by the real one (its built entry in dist/), the simulated one, and the one unit tests play. */
-import type { HandlerThread } from "../../src/worker/handler-thread.ts";
+import { SharedThreads } from "../../src/worker/shared-threads.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import { SimThread, type ThreadFaults } from "../simulation/thread.ts";
 import { SimProcess, World } from "../simulation/world.ts";
@@ -66,10 +66,8 @@ async function openSimulated(start: Start): Promise<ThreadScene> {
 		faults.hangs = way === "hang" ? 1 : 0;
 		faults.dies = way === "die" ? 1 : 0;
 	};
-	const thread: HandlerThread = new SimThread(
-		{ process: new SimProcess(world, "daemon"), faults, tables, handed, flushed: null },
-		{ topic: "t", partition: 2 },
-	);
+	const createHost = () => new SimThread({ process: new SimProcess(world, "daemon"), faults, tables, handed, flushed: null });
+	const thread = new SharedThreads({ maxThreads: 0, createHost }).lease({ topic: "t", partition: 2 }).open();
 	const until = async (what: string, holds: () => boolean) => {
 		if (!(await world.until(holds, 60_000))) throw new Error(`${what} did not come within a minute of virtual time`);
 	};

@@ -13,6 +13,7 @@ import {
 	type StateRule,
 	type ThreadDeath,
 	ThreadDiedError,
+	type ThreadLease,
 	type ThreadProgress,
 } from "../../src/worker/handler-thread.ts";
 
@@ -34,6 +35,10 @@ export class FakeThread implements HandlerThread {
 	pending: PendingCall | null = null;
 	state: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
 	killed: ThreadDeath | null = null;
+	/** Calls wait for their turn on a shared thread. */
+	isQueued = false;
+	/** Other partitions would die with it. */
+	killEndsOthers = false;
 	#idleDeath: (death: ThreadDeath) => void = () => {};
 
 	start(): Promise<StartReply> {
@@ -52,6 +57,13 @@ export class FakeThread implements HandlerThread {
 
 	progress(): ThreadProgress {
 		return this.state;
+	}
+
+	/** As if the run waited for its turn. */
+	withdraw(): void {
+		if (!this.isQueued || this.pending?.type !== "run") return;
+		const { from } = this.pending;
+		this.#take()?.resolve({ ok: true, outcome: nothing(from, from) } as never);
 	}
 
 	async kill(death: ThreadDeath = { reason: "exit", message: "the thread was ended", stack: null }): Promise<void> {
@@ -119,8 +131,8 @@ export class FakeThread implements HandlerThread {
 		void this.kill({ reason, message: "it died", stack: null });
 	}
 
-	diedIdle(): void {
-		this.killed = { reason: "exception", message: "it died between runs", stack: null };
+	diedIdle(reason: ThreadDeath["reason"] = "exception"): void {
+		this.killed = { reason, message: "it died between runs", stack: null };
 		this.#idleDeath(this.killed);
 	}
 
@@ -138,6 +150,11 @@ export class FakeThread implements HandlerThread {
 		this.pending = null;
 		return call;
 	}
+}
+
+/** A lease that makes these threads; it notes nothing. */
+export function fakeLease(open: () => FakeThread): ThreadLease {
+	return { open, expire: () => {}, release: () => {} };
 }
 
 /** A block of one upsert per message index, id `id-<index>`. */

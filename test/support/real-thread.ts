@@ -1,12 +1,12 @@
 /** A real worker thread for a handler's source, as the daemon makes it, and messages to hand to it. Runs the built entry in dist/. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Header, ReceivedMessage, TopicPartition } from "../../src/core/message.ts";
+import type { Header, ReceivedMessage } from "../../src/core/message.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import type { PrintedLine } from "../../src/worker/handler-output.ts";
 import type { HandlerThread, StateRule } from "../../src/worker/handler-thread.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
-import { createHandlerThreadFactory } from "../../src/worker/worker-thread.ts";
+import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 /** A table with a column of each kind that matters here. */
@@ -30,7 +30,7 @@ export interface ThreadOptions {
 	readonly maxOutcomeBytes?: number;
 	readonly maxHeapMb?: number;
 	readonly concurrency?: number;
-	readonly printed?: (partition: TopicPartition, line: PrintedLine) => void;
+	readonly printed?: (line: PrintedLine) => void;
 	/** A module that isn't written: a path in the folder, or a built-in's name. */
 	readonly module?: string;
 	/** More files of the folder, by name. */
@@ -52,7 +52,7 @@ export async function threadFor(
 	const path = module?.startsWith("pockaffe:") ? module : join(folder.path, module ?? "handler.mjs");
 	for (const [name, text] of Object.entries(files)) await writeFile(join(folder.path, name), text);
 	if (source !== null) await writeFile(path, source);
-	const create = createHandlerThreadFactory({
+	const threads = createHandlerThreads({
 		handler: {
 			module: path,
 			options: options.options ?? {},
@@ -64,7 +64,7 @@ export async function threadFor(
 		timestampType: "",
 		...(options.printed ? { printed: options.printed } : {}),
 	});
-	const thread = create({ topic: "orders", partition: 2 });
+	const thread = threads.lease({ topic: "orders", partition: 2 }).open();
 	const dispose = async () => {
 		await thread.kill();
 		await folder[Symbol.asyncDispose]();

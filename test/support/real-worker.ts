@@ -8,7 +8,7 @@ import type { CrashReport } from "../../src/worker/crash-report.ts";
 import { PartitionWorker } from "../../src/worker/partition-worker.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import type { WorkerSettings } from "../../src/worker/worker-parts.ts";
-import { createHandlerThreadFactory } from "../../src/worker/worker-thread.ts";
+import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
 import { events } from "./real-thread.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { waitFor } from "./wait-for.ts";
@@ -67,7 +67,7 @@ export async function realWorkers({ source, maxRestarts = 10, ...settings }: Rea
 	const module = join(folder.path, "handler.mjs");
 	const write = (text: string) => writeFile(module, prelude(folder.path) + text);
 	if (source !== null) await write(source);
-	const createThread = createHandlerThreadFactory({
+	const threads = createHandlerThreads({
 		handler: { module, options: {}, maxOutcomeBytes: 10_000, concurrency: 1 },
 		tables: [events],
 		maxHeapMb: 64,
@@ -92,7 +92,7 @@ export async function realWorkers({ source, maxRestarts = 10, ...settings }: Rea
 				breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 0 },
 				...settings,
 			},
-			createThread,
+			threads: threads.lease({ topic: TOPIC, partition }),
 			rows: {
 				write: ({ blocks, settled }) => {
 					for (const { messages } of blocks) messages.forEach(settled);

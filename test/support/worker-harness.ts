@@ -7,7 +7,7 @@ import { PartitionWorker } from "../../src/worker/partition-worker.ts";
 import type { RowSubmission } from "../../src/worker/ports.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import type { WorkerParts, WorkerSettings } from "../../src/worker/worker-parts.ts";
-import { FakeThread } from "./fake-thread.ts";
+import { FakeThread, fakeLease } from "./fake-thread.ts";
 import { ManualClock, settle } from "./manual-clock.ts";
 
 const partition = { topic: "orders", partition: 2 };
@@ -52,11 +52,11 @@ export class WorkerHarness {
 		this.parts = {
 			partition,
 			settings: { ...defaults, ...settings },
-			createThread: () => {
+			threads: fakeLease(() => {
 				const thread = new FakeThread();
 				this.threads.push(thread);
 				return thread;
-			},
+			}),
 			rows: { write: (submission) => this.submissions.push(submission), flush: () => this.flushes++ },
 			deadLetters: {
 				store: async (letter) => {
