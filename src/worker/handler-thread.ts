@@ -131,8 +131,8 @@ export interface HandlerThread {
 	progress(): ThreadProgress;
 	/** A run that only waits for its turn is given back: it resolves with `ok` and nothing handled. No effect on what has begun. */
 	withdraw(): void;
-	/** True while a kill would end the thread for other partitions too: the call that runs in it is this one's. */
-	readonly killEndsOthers: boolean;
+	/** What was asked is of no use any more: killed, as soon as that costs no other partition its state. Until then the call goes on. */
+	abandon(): void;
 	/**
 	 * Ends the thread at once, whatever it does; a pending call rejects with ThreadDiedError(`death`). Idempotent. A share whose call isn't
 	 * the one that runs ends alone.

@@ -184,10 +184,9 @@ export class PartitionWorker {
 		if (this.#stopReason) return;
 		this.#stopReason = reason;
 		this.#queue.dropQueued();
-		// A thread that is only starting, or making a new state, has nothing in hand worth waiting for; others may have.
+		// A thread that is only starting, or making a new state, has nothing in hand worth waiting for.
 		const { phase } = this.#slot.progress();
-		const isOnlyStarting = this.#state.name === "starting" || phase === "init" || phase === "terminate";
-		if (isOnlyStarting && !this.#slot.killEndsOthers) void this.#slot.kill();
+		if (this.#state.name === "starting" || phase === "init" || phase === "terminate") this.#slot.abandon();
 		else this.#slot.withdraw();
 		this.#state = { name: "draining" };
 		this.#wake.wake();

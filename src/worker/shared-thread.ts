@@ -90,6 +90,8 @@ export class SharedThread {
 	readonly #shares = new Set<Share>();
 	/** Those that have a state in the thread, or may have. */
 	readonly #begun = new Set<Share>();
+	/** Those whose running call is of no use any more. */
+	readonly #abandoned = new Set<Share>();
 	#waiting: Turn[] = [];
 	#current: Turn | null = null;
 	#isEnded = false;
@@ -110,11 +112,6 @@ export class SharedThread {
 		return this.#host.id;
 	}
 
-	/** How many partitions are here. */
-	get size(): number {
-		return this.#shares.size;
-	}
-
 	/** The thread's progress while the share's call is the one that runs, else null. */
 	progressOf(share: Share): ThreadProgress | null {
 		return this.#current?.share === share ? this.#host.progress() : null;
@@ -133,6 +130,7 @@ export class SharedThread {
 			const firstOther = this.#waiting.findIndex((each) => each.type === "start" || each.type === "run");
 			if (isLast && firstOther >= 0) this.#waiting.splice(firstOther, 0, turn);
 			else this.#waiting.push(turn);
+			this.#tellAwaited();
 			this.#next();
 		});
 	}
@@ -160,6 +158,19 @@ export class SharedThread {
 		for (const turn of mine) turn.reject(new ThreadDiedError(death ?? wasEnded));
 		if (this.#shares.size === 0) return this.#end(wasEnded, share);
 		if (this.#begun.delete(share)) this.ask(share, "drop", (host) => host.drop(share.number)).catch(() => {});
+		this.#endIfAbandoned();
+	}
+
+	#endIfAbandoned(): void {
+		const share = this.#current?.share;
+		if (share && this.#abandoned.has(share) && [...this.#begun].every((each) => each === share)) void this.#end(wasEnded, share);
+	}
+
+	/** The share's call is of no use any more: it leaves, where others would lose their state with it not before the call has ended. */
+	abandon(share: Share): void {
+		if (this.#waiting.some((turn) => turn.share === share)) void this.leave(share, null);
+		this.#abandoned.add(share);
+		this.#endIfAbandoned();
 	}
 
 	/** Ends the thread for all, behind the call that runs. */
@@ -194,6 +205,7 @@ export class SharedThread {
 		if (this.#isEnded) return;
 		if (turn.type === "terminate") this.#begun.delete(turn.share);
 		turn.share.stoodAt(this.#host.progress());
+		this.#abandoned.delete(turn.share);
 		this.#current = null;
 		turn.resolve(reply as never);
 		if (turn.type === "start") this.#started(turn.share, reply as StartReply);

@@ -163,10 +163,6 @@ class ThreadShare implements HandlerThread, Share {
 		return this.#thread.id;
 	}
 
-	get killEndsOthers(): boolean {
-		return this.#thread.size > 1 && this.#thread.progressOf(this) !== null;
-	}
-
 	async start(): Promise<StartReply> {
 		return this.#ask("start", (host) => host.start(this.number, this.partition));
 	}
@@ -186,6 +182,10 @@ class ThreadShare implements HandlerThread, Share {
 
 	withdraw(): void {
 		this.#thread.withdraw(this, { ok: true, outcome: nothingHandled(this.#from) });
+	}
+
+	abandon(): void {
+		this.#thread.abandon(this);
 	}
 
 	kill(death?: ThreadDeath): Promise<void> {

@@ -68,11 +68,6 @@ export class ThreadSlot {
 		return this.#calls > 0;
 	}
 
-	/** True while a kill would end the thread for other partitions too. */
-	get killEndsOthers(): boolean {
-		return this.#thread?.killEndsOthers ?? false;
-	}
-
 	/** The handler's state is not to be trusted any more: the next run begins with a new one. */
 	needsRenewal(): void {
 		this.#stale = true;
@@ -102,6 +97,11 @@ export class ThreadSlot {
 	/** A run that only waits for its turn is given back. */
 	withdraw(): void {
 		this.#thread?.withdraw();
+	}
+
+	/** What was asked is of no use any more: cut off as soon as that harms nobody else. */
+	abandon(): void {
+		this.#thread?.abandon();
 	}
 
 	/** Where the thread is, or was when it died. */

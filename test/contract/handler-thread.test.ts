@@ -39,8 +39,8 @@ const sources: Record<Start, string> = {
 	"init fails": 'export const init = () => { throw new Error("no state"); }; export const handleMessage = () => {};',
 };
 
-async function openReal(start: Start): Promise<ThreadScene> {
-	const real = await threadFor(sources[start], { tables });
+async function openReal(start: Start, isShared = false): Promise<ThreadScene> {
+	const real = await threadFor(sources[start], { tables, isShared });
 	const { thread } = real;
 	const hand = (way: string) => thread.run(packMessages([received(0, { value: JSON.stringify({ way }) })]), 0, 1, "free");
 	return {
@@ -54,11 +54,9 @@ async function openReal(start: Start): Promise<ThreadScene> {
 	};
 }
 
-async function openSimulated(start: Start): Promise<ThreadScene> {
+async function openSimulated(start: Start, isShared = false): Promise<ThreadScene> {
 	const world = new World(1);
 	const faults: ThreadFaults = { loadFails: 0, initFails: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, keeps: 0, messageMs: 10 };
-	if (start === "load fails") faults.loadFails = 1;
-	if (start === "init fails") faults.initFails = 1;
 	const waysByOffset = new Map<number, Way>();
 	// The simulated handler hangs and dies by chance: here it is certain for one message, and out of the question for the others.
 	const handed = (_: number, offset: number) => {
@@ -67,7 +65,11 @@ async function openSimulated(start: Start): Promise<ThreadScene> {
 		faults.dies = way === "die" ? 1 : 0;
 	};
 	const createHost = () => new SimThread({ process: new SimProcess(world, "daemon"), faults, tables, handed, flushed: null });
-	const thread = new SharedThreads({ maxThreads: 0, createHost }).lease({ topic: "t", partition: 2 }).open();
+	const threads = new SharedThreads({ maxThreads: 1, createHost });
+	if (start === "load fails") faults.loadFails = 1;
+	if (isShared) await world.settled(threads.lease({ topic: "t", partition: 1 }).open().start(), 60_000);
+	if (start === "init fails") faults.initFails = 1;
+	const thread = threads.lease({ topic: "t", partition: 2 }).open();
 	const until = async (what: string, holds: () => boolean) => {
 		if (!(await world.until(holds, 60_000))) throw new Error(`${what} did not come within a minute of virtual time`);
 	};
@@ -114,7 +116,11 @@ async function openFake(start: Start): Promise<ThreadScene> {
 }
 
 threadLifeContract("real", openReal);
+threadLifeContract("a share of a real one", (start) => openReal(start, true));
 threadLifeContract("simulated", openSimulated);
+threadLifeContract("a share of a simulated one", (start) => openSimulated(start, true));
 threadLifeContract("played by a test", openFake);
 threadWorkContract("real", openReal);
+threadWorkContract("a share of a real one", (start) => openReal(start, true));
 threadWorkContract("simulated", openSimulated);
+threadWorkContract("a share of a simulated one", (start) => openSimulated(start, true));

@@ -37,8 +37,6 @@ export class FakeThread implements HandlerThread {
 	killed: ThreadDeath | null = null;
 	/** Calls wait for their turn on a shared thread. */
 	isQueued = false;
-	/** Other partitions would die with it. */
-	killEndsOthers = false;
 	#idleDeath: (death: ThreadDeath) => void = () => {};
 
 	start(): Promise<StartReply> {
@@ -64,6 +62,10 @@ export class FakeThread implements HandlerThread {
 		if (!this.isQueued || this.pending?.type !== "run") return;
 		const { from } = this.pending;
 		this.#take()?.resolve({ ok: true, outcome: nothing(from, from) } as never);
+	}
+
+	abandon(): void {
+		void this.kill();
 	}
 
 	async kill(death: ThreadDeath = { reason: "exit", message: "the thread was ended", stack: null }): Promise<void> {
@@ -152,9 +154,9 @@ export class FakeThread implements HandlerThread {
 	}
 }
 
-/** A lease that makes these threads; it notes nothing. */
-export function fakeLease(open: () => FakeThread): ThreadLease {
-	return { open, expire: () => {}, release: () => {} };
+/** A lease that makes these threads; `told` hears the rest. */
+export function fakeLease(open: () => FakeThread, told: (what: "expired" | "released") => void = () => {}): ThreadLease {
+	return { open, expire: () => told("expired"), release: () => told("released") };
 }
 
 /** A block of one upsert per message index, id `id-<index>`. */
@@ -170,7 +172,8 @@ export function rowsFor(messages: readonly number[], table = "events"): RowBlock
 	};
 }
 
-function nothing(from: number, to: number): BatchOutcome {
+/** An outcome without rows. */
+export function nothing(from: number, to: number): BatchOutcome {
 	const counts = { row: 0, delete: 0, none: to - from, rejected: 0 };
 	return { from, to, blocks: [], faults: [], rejected: [], counts, durationsMs: new Float64Array(0), warnings: [] };
 }

@@ -30,6 +30,8 @@ export interface ThreadOptions {
 	readonly maxOutcomeBytes?: number;
 	readonly maxHeapMb?: number;
 	readonly concurrency?: number;
+	/** Another partition has a share of the thread, and has been started there. */
+	readonly isShared?: boolean;
 	readonly printed?: (line: PrintedLine) => void;
 	/** A module that isn't written: a path in the folder, or a built-in's name. */
 	readonly module?: string;
@@ -62,10 +64,14 @@ export async function threadFor(
 		tables,
 		maxHeapMb: options.maxHeapMb ?? 64,
 		timestampType: "",
+		maxThreads: 1,
 		...(options.printed ? { printed: options.printed } : {}),
 	});
+	const other = options.isShared ? threads.lease({ topic: "orders", partition: 1 }).open() : null;
+	await other?.start();
 	const thread = threads.lease({ topic: "orders", partition: 2 }).open();
 	const dispose = async () => {
+		await other?.kill();
 		await thread.kill();
 		await folder[Symbol.asyncDispose]();
 	};

@@ -33,6 +33,8 @@ export interface HarnessOptions extends Partial<WorkerSettings> {
 export class WorkerHarness {
 	readonly clock = new ManualClock();
 	readonly threads: FakeThread[] = [];
+	/** `opened`, `expired`, `released`. */
+	readonly lease: string[] = [];
 	readonly finished: number[] = [];
 	readonly crashes: CrashReport[] = [];
 	readonly events: string[] = [];
@@ -52,11 +54,15 @@ export class WorkerHarness {
 		this.parts = {
 			partition,
 			settings: { ...defaults, ...settings },
-			threads: fakeLease(() => {
-				const thread = new FakeThread();
-				this.threads.push(thread);
-				return thread;
-			}),
+			threads: fakeLease(
+				() => {
+					const thread = new FakeThread();
+					this.threads.push(thread);
+					this.lease.push("opened");
+					return thread;
+				},
+				(what) => this.lease.push(what),
+			),
 			rows: { write: (submission) => this.submissions.push(submission), flush: () => this.flushes++ },
 			deadLetters: {
 				store: async (letter) => {
