@@ -34,32 +34,21 @@ export interface SharedThreadsParts {
 /** See the file's header. */
 export class SharedThreads implements HandlerThreads {
 	readonly #parts: SharedThreadsParts;
-	readonly #places = new Set<Place>();
+	readonly #places: Place[] = [];
 
 	constructor(parts: SharedThreadsParts) {
 		this.#parts = parts;
 	}
 
 	lease(partition: TopicPartition): ThreadLease {
-		return new Lease(
-			partition,
-			() => this.#choose(),
-			(place, lease) => this.#release(place, lease),
-		);
+		return new Lease(partition, () => this.#choose());
 	}
 
 	#choose(): Place {
 		const { maxThreads } = this.#parts;
-		const [least] = [...this.#places].sort((left, right) => left.leases.size - right.leases.size);
-		if (least && maxThreads > 0 && this.#places.size >= maxThreads) return least;
-		const place = new Place(this.#parts);
-		this.#places.add(place);
-		return place;
-	}
-
-	#release(place: Place, lease: Lease): void {
-		place.leases.delete(lease);
-		if (place.leases.size === 0) this.#places.delete(place);
+		if (maxThreads === 0) return new Place(this.#parts);
+		if (this.#places.length < maxThreads) this.#places.push(new Place(this.#parts));
+		return this.#places.reduce((least, place) => (place.leases.size < least.leases.size ? place : least));
 	}
 }
 
@@ -84,7 +73,7 @@ class Place {
 	}
 
 	expire(): void {
-		this.#isExpired = this.#thread !== null;
+		this.#isExpired = true;
 	}
 
 	#retire(): void {
@@ -114,13 +103,11 @@ class Place {
 class Lease implements ThreadLease {
 	readonly #partition: TopicPartition;
 	readonly #choose: () => Place;
-	readonly #release: (place: Place, lease: Lease) => void;
 	#place: Place | null = null;
 
-	constructor(partition: TopicPartition, choose: () => Place, release: (place: Place, lease: Lease) => void) {
+	constructor(partition: TopicPartition, choose: () => Place) {
 		this.#partition = partition;
 		this.#choose = choose;
-		this.#release = release;
 	}
 
 	open(): HandlerThread {
@@ -134,7 +121,7 @@ class Lease implements ThreadLease {
 	}
 
 	release(): void {
-		if (this.#place) this.#release(this.#place, this);
+		this.#place?.leases.delete(this);
 		this.#place = null;
 	}
 }
