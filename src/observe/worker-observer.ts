@@ -10,6 +10,8 @@ import type { ObserverParts } from "./observer-parts.ts";
 
 /** A topic full of bad messages must not fill the disk with its dead letters' records: the letters themselves are kept. */
 const SAME_LETTER_EVERY_MS = 1000;
+/** A handler that ends its thread with every other message must not either. */
+const SAME_DEATH_EVERY_MS = 10_000;
 
 /** What the handler made of a run. */
 interface HandledFact {
@@ -40,6 +42,7 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 		logger.error(fields, message);
 	});
 	const letters = new LogLimiter(() => clock.monotonic(), SAME_LETTER_EVERY_MS);
+	const deaths = new LogLimiter(() => clock.monotonic(), SAME_DEATH_EVERY_MS);
 	const warned = new Set<string>();
 	return {
 		started({ topic, partition }: TopicPartition): void {
@@ -100,12 +103,11 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 		},
 		/** A shared thread ended, and partitions that had no part in it begin anew. */
 		threadEndedForOthers({ partition, death, others }: SharedDeathFact): void {
-			const names = others.map(partitionName);
-			const why = partition ? `ended at ${partitionName(partition)} (${death.reason})` : "is replaced";
-			logger.warn(
-				{ ...partition, others: names },
-				`a shared thread ${why}: ${names.join(", ")} begin anew with it, and nothing is charged to them`,
-			);
+			const held = deaths.admit(partition ? partitionName(partition) : "");
+			if (held === null) return;
+			const why = partition ? `ended at ${partitionName(partition)} (${death.reason})` : "is replaced, its module is loaded anew";
+			const fields = { ...partition, reason: death.reason, others: others.map(partitionName), held };
+			logger.warn(fields, `a shared thread ${why}: ${others.length} other partitions begin anew, and nothing is charged to them`);
 		},
 		stopRequested({ topic, partition }: TopicPartition, reason: string): void {
 			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} stops the daemon: ${reason}`);

@@ -218,6 +218,21 @@ describe("what one partition does in a shared thread", () => {
 	});
 });
 
+describe("no more partitions than threads", () => {
+	it("share none: a death is one partition's matter, as by default", async () => {
+		await using workers = await realWorkers({ source: failingOnce("process.exit(1)"), maxThreads: 2 });
+		const { victim, sibling } = workers;
+		sibling.deliver(0, COUNT);
+		await sibling.done(COUNT);
+		victim.deliver(0, COUNT);
+		await victim.done(COUNT);
+		sibling.deliver(COUNT, 2 * COUNT);
+		await sibling.done(2 * COUNT);
+		expect(victim.crashes).toMatchObject([{ kind: "exit", attempt: 1, restarts: 1 }]);
+		expect([sibling.events, sibling.crashes, await lastLife(sibling)]).toEqual([["started"], [], inOrder(2 * COUNT)]);
+	});
+});
+
 describe("a shared module", () => {
 	it("that is corrected on disk is loaded anew for who failed, at the very offset, also where others are well with the old one", async () => {
 		const source = failingOnce("process.exit(1)").replace(' && once("failed")', "");
