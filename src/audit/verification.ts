@@ -20,7 +20,7 @@ import { ExpectedRows } from "../sink/expected-rows.ts";
 import { interruptible } from "../sink/interruptible-database.ts";
 import { compareTable } from "../sink/table-comparison.ts";
 import type { RowSubmission } from "../worker/ports.ts";
-import { createHandlerThreadFactory } from "../worker/worker-thread.ts";
+import { createHandlerThreads } from "../worker/worker-thread.ts";
 import { coveredPartitions } from "./covered-partitions.ts";
 import { type Difference, Findings, type VerificationCounts } from "./findings.ts";
 import { type CoveredPartition, LogCoverage } from "./log-coverage.ts";
@@ -173,7 +173,7 @@ class Verification {
 			config,
 			layouts: this.#layouts,
 			partition: { topic: partition.topic, partition: partition.partition },
-			createThread: createHandlerThreadFactory({ ...threadOptions(config, this.#layouts), purpose: "verify", printed: () => {} }),
+			threads: createHandlerThreads({ ...threadOptions(config, this.#layouts), purpose: "verify", printed: () => {} }).lease(partition),
 			clock,
 			random,
 			rows: (submission) => this.#fold(submission),

@@ -153,6 +153,17 @@ export const mutations: readonly Mutation[] = [
 		],
 	},
 	{
+		what: "a thread that ended for all who share it takes with it what their states held",
+		edits: [
+			{
+				file: "src/worker/partition-worker.ts",
+				from: `this.#parts.listener.restarted(this.#parts.partition, why);
+		this.#stateEnded();`,
+				to: "this.#parts.listener.restarted(this.#parts.partition, why);",
+			},
+		],
+	},
+	{
 		what: "a thread renews a state that holds messages on its way to the offender",
 		edits: [
 			{

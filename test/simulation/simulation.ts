@@ -9,6 +9,7 @@ import { tableLayouts } from "../../src/config/table-layouts.ts";
 import type { DeadLetter, DeadLetterEvents, DeadLetterTarget } from "../../src/core/dead-letter.ts";
 import type { TopicPartition } from "../../src/core/message.ts";
 import { Delivery } from "../../src/delivery.ts";
+import { SharedThreads } from "../../src/worker/shared-threads.ts";
 import { BAD, type DatabaseFaults, SimServer } from "./database.ts";
 import { Invariants, type Strategy } from "./invariants.ts";
 import { type KafkaFaults, SimClient, SimKafka, TOPIC } from "./kafka.ts";
@@ -97,13 +98,14 @@ class Run {
 		// Nothing is drawn for it: the other seeds stay the runs they were. In a calm run nothing may be handled twice.
 		this.#keeps = !this.#calm && seed % 3 === 0;
 		if (this.#keeps) this.#threadFaults.keeps = 0.6;
+		const maxThreads = seed % 5 < 2 ? (seed % 5) + 1 : 0;
 		this.#config = {
 			...base,
 			kafka: { ...base.kafka, startFrom },
 			cas: { ...base.cas, version: this.#strategy },
 			offsets: { ...base.offsets, store, commitIntervalMs: world.pick([50, 200, 1_000]) },
 			batch: { ...base.batch, maxRows: world.pick([2, 20, 5_000]), lingerMs: world.pick([0, 5, 50]), answerMs: world.pick([5, 250]) },
-			workers: { ...base.workers, maxQueuedMessages: world.pick([10, 100, 100_000]) },
+			workers: { ...base.workers, maxThreads, maxQueuedMessages: world.pick([10, 100, 100_000]) },
 			database: { ...base.database, connections: world.pick([1, 2, 3]) },
 		};
 		const [layout] = tableLayouts(this.#config);
@@ -128,10 +130,11 @@ class Run {
 	}
 
 	get settings(): string {
-		const { kafka, offsets } = this.#config;
+		const { kafka, offsets, workers } = this.#config;
 		const mood = this.#calm ? "calm" : this.#mayRecreate ? "with new logs" : "with failures";
 		const handler = this.#keeps ? ", a handler that keeps" : "";
-		return `${this.#kafka.logs.length} partitions, ${mood}${handler}, version ${this.#strategy}, offsets in ${offsets.store}, from ${kafka.startFrom}`;
+		const threads = workers.maxThreads > 0 ? ` on ${workers.maxThreads} threads` : "";
+		return `${this.#kafka.logs.length} partitions${threads}, ${mood}${handler}, version ${this.#strategy}, offsets in ${offsets.store}, from ${kafka.startFrom}`;
 	}
 
 	async play(): Promise<RunSummary> {
@@ -363,7 +366,11 @@ class SimDaemon {
 				this.client = new SimClient(kafka, process);
 				return this.client;
 			},
-			createThread: (partition) => new SimThread({ process, faults: threadFaults, tables: layouts, handed, flushed }, partition),
+			threads: new SharedThreads({
+				maxThreads: config.workers.maxThreads,
+				createHost: () =>
+					new SimThread({ process, faults: threadFaults, tables: layouts, lanes: config.database.connections, handed, flushed }),
+			}),
 			clock: process,
 			random: () => process.world.random(),
 			listener: process.world.trace ? { ...listener, supervisor: tracing(process) } : listener,

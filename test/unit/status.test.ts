@@ -18,6 +18,7 @@ function partition(overrides: Partial<PartitionSnapshot> = {}): PartitionSnapsho
 		oldestUnfinishedTimestamp: now - 2500,
 		queued: 4,
 		inFlight: 6,
+		thread: 4,
 		restarts: 0,
 		attempts: 0,
 		breakerOpen: false,
@@ -56,6 +57,7 @@ describe("status document", () => {
 			lag: 15,
 			queued: 4,
 			inFlight: 6,
+			thread: 4,
 			lastFailure: null,
 			failures: [],
 		});
