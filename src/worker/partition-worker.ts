@@ -195,7 +195,11 @@ export class PartitionWorker {
 	/** The worker's whole life: one run after the other until it is told to stop. */
 	async #live(): Promise<void> {
 		while (!this.#stopReason) {
-			if (this.#anew) await this.#replaceThread(this.#anew);
+			if (this.#anew) {
+				await this.#replaceThread(this.#anew);
+				// Whoever rang meanwhile was not heard: everything is looked at again.
+				continue;
+			}
 			if (this.#held) {
 				await this.#wake.next();
 				continue;

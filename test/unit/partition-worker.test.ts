@@ -465,6 +465,19 @@ describe("a person", () => {
 		await h.act(() => h.thread.ready());
 		expect([h.threads.length, h.runs.at(-1)]).toEqual([2, "1"]);
 	});
+
+	it("ends where it is stopped while its thread is replaced and nothing else is to do", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		await h.act(() => h.thread.handled());
+		let terminated: (failure: null) => void = () => {};
+		h.thread.terminate = () => new Promise((resolve) => (terminated = resolve));
+		await h.act(() => h.worker.restart());
+		let isEnded = false;
+		void h.worker.kill().then(() => (isEnded = true));
+		await h.act(() => terminated(null));
+		expect([isEnded, h.worker.state.name]).toEqual([true, "stopped"]);
+	});
 });
 
 describe("calls that overlap", () => {
