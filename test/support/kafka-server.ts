@@ -4,17 +4,18 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePort } from "./free-port.ts";
+import { fetchJars, jarsMissing } from "./maven-jars.ts";
 import { waitFor } from "./wait-for.ts";
 
 const run = promisify(execFile);
-const project = new URL("../..", import.meta.url).pathname;
-const jars = join(project, ".cache", "kafka-4.4.0");
+const JARS = "kafka-4.4.0";
+const pom = new URL("kafka/pom.xml", import.meta.url).pathname;
 
 /** A running broker. */
 export interface KafkaServer {
@@ -42,16 +43,8 @@ export interface BrokerSpec {
 }
 
 /** Why there is no Kafka here, null where there is one. In CI a missing one is a failure. */
-export async function kafkaMissing(): Promise<string | null> {
-	try {
-		await run("java", ["-version"]);
-		if (!(await exists(jars))) await run("mvn", ["-v"]);
-		return null;
-	} catch (cause) {
-		const reason = "java and mvn are needed for a real Kafka, and are not here";
-		if (process.env.CI) throw new Error(reason, { cause });
-		return reason;
-	}
+export function kafkaMissing(): Promise<string | null> {
+	return jarsMissing(JARS);
 }
 
 /** Starts a cluster of one; `properties` go over the usual ones. */
@@ -69,7 +62,7 @@ export function newClusterId(): string {
 
 /** Starts a broker on fresh data; resolves when it answers, which it does once most of its cluster's controllers run. */
 export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promise<KafkaServer> {
-	await fetchJars();
+	const jars = await fetchJars(JARS, pom);
 	const folder = await mkdtemp(join(tmpdir(), "pockaffe-kafka-"));
 	let properties = { ...usualProperties({ port, ...spec }), "log.dirs": join(folder, "data"), ...spec.properties };
 	const file = join(folder, "server.properties");
@@ -141,19 +134,6 @@ function usualProperties({ nodeId, port, controllerPort, voters }: Omit<BrokerSp
 	};
 }
 
-/** Into a folder of this process, renamed when whole: several runs may fetch at once. */
-async function fetchJars(): Promise<void> {
-	if (await exists(jars)) return;
-	const fresh = `${jars}.${process.pid}`;
-	await mkdir(fresh, { recursive: true });
-	const pom = join(project, "test/support/kafka/pom.xml");
-	await run("mvn", ["-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${fresh}`]);
-	await rename(fresh, jars).catch(async (error) => {
-		if (!(await exists(jars))) throw error;
-		await rm(fresh, { recursive: true, force: true });
-	});
-}
-
 function answers(port: number): Promise<boolean> {
 	return new Promise((resolve) => {
 		const socket = connect(port, "127.0.0.1");
@@ -163,11 +143,4 @@ function answers(port: number): Promise<boolean> {
 		});
 		socket.once("error", () => resolve(false));
 	});
-}
-
-function exists(path: string): Promise<boolean> {
-	return stat(path).then(
-		() => true,
-		() => false,
-	);
 }
