@@ -8,6 +8,7 @@ import { systemClock } from "../src/core/clock.ts";
 import { ExitError, exitCodes, messageOf } from "../src/core/errors.ts";
 import { EmbeddedPostgres } from "../src/embedded/embedded-postgres.ts";
 import { connectDatabase, type Database, probeDatabase } from "../src/sink/database.ts";
+import { endWithProcess, signalTo } from "./end-with-process.ts";
 import { cpuSecondsWithChildren, timesOfProcess } from "./process-cpu.ts";
 
 /** See the file's header; use with `await using`. */
@@ -31,6 +32,7 @@ export class BenchDatabase implements AsyncDisposable {
 	/** `given`: the URL of a server on which databases may be created; null: the embedded one, its data in `folder`. */
 	static async start(folder: string, given: string | null): Promise<BenchDatabase> {
 		const embedded = given === null ? await startEmbedded(join(folder, "postgres")) : null;
+		const takeBack = endWithProcess(() => embedded && signalTo(embedded.pid, "SIGQUIT"));
 		const serverUrl = given ?? (embedded as EmbeddedPostgres).url;
 		const name = `pockaffe_bench_${randomBytes(4).toString("hex")}`;
 		const admin = connectDatabase({ url: serverUrl, connections: 1, clock: systemClock });
@@ -50,6 +52,7 @@ export class BenchDatabase implements AsyncDisposable {
 			await database.close();
 			await admin.query(`drop database ${name} with (force)`).catch(() => {});
 			await admin.close();
+			takeBack();
 			await embedded?.[Symbol.asyncDispose]();
 		});
 	}

@@ -8,6 +8,7 @@ import { ConsumerClient } from "../src/kafka/consumer-client.ts";
 /** Often enough for a run of seconds; one request each. */
 const POLL_MS = 20;
 const CONNECT_TIMEOUT_MS = 10_000;
+const STALL_MS = 60_000;
 
 /** When how many messages of the group were committed, by `performance.now()`. */
 export interface Progress {
@@ -36,18 +37,22 @@ export class CommittedProgress implements AsyncDisposable {
 		return (await this.#client.committed(this.#partitions)).map(({ offset }) => offset ?? 0);
 	}
 
-	/** Resolves with the first look that shows at least `count` messages; rejects after `timeoutMs`, or with what `failed` gives. */
-	async reached(count: number, timeoutMs: number, failed: () => string | null = () => null): Promise<Progress> {
-		const deadline = performance.now() + timeoutMs;
-		for (let committed = 0; ; ) {
+	/**
+	 * Resolves with the first look that shows at least `count` messages, or that comes behind `until` (by `performance.now()`). Rejects where
+	 * nothing has moved for a minute, or with what `failed` gives.
+	 */
+	async reached(count: number, failed: () => string | null, until = Number.POSITIVE_INFINITY): Promise<Progress> {
+		let [committed, movedAt] = [0, performance.now()];
+		for (;;) {
 			// A coordinator that is not there yet answers with an error.
 			const offsets = await this.offsets().catch(() => []);
 			const at = performance.now();
-			if (offsets.length > 0) committed = offsets.reduce((sum, offset) => sum + offset, 0);
-			if (committed >= count) return { at, committed };
+			const now = offsets.reduce((sum, offset) => sum + offset, 0);
+			if (now > committed) [committed, movedAt] = [now, at];
+			if (committed >= count || at > until) return { at, committed };
 			const failure = failed();
 			if (failure !== null) throw new Error(`${failure}; committed: ${committed} of ${count}`);
-			if (at > deadline) throw new Error(`after ${timeoutMs} ms ${committed} of ${count} messages were committed`);
+			if (at - movedAt > STALL_MS) throw new Error(`nothing was committed for ${STALL_MS} ms; committed: ${committed} of ${count}`);
 			await systemClock.sleep(POLL_MS);
 		}
 	}

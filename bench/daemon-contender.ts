@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type DaemonProcess, runDaemon } from "../test/support/daemon-process.ts";
 import type { Contender, Running, Task } from "./contender.ts";
+import { endWithProcess, signalTo } from "./end-with-process.ts";
 import { daemonTable } from "./event-tables.ts";
 
 const handlerFolder = new URL("handlers/", import.meta.url).pathname;
@@ -26,13 +27,18 @@ export async function startDaemon(
 ): Promise<DaemonProcess> {
 	const folder = join(servers.folder, group);
 	await mkdir(folder, { recursive: true });
-	return runDaemon(folder, {
+	const daemon = await runDaemon(folder, {
 		kafka: { brokers: servers.brokers.split(","), topics: [topic], group },
 		database: { url: servers.databaseUrl, connections },
 		tables: { [table]: daemonTable },
 		offsets: { commitIntervalMs: COMMIT_INTERVAL_MS },
 		...sections,
 	});
+	daemon.child.once(
+		"exit",
+		endWithProcess(() => signalTo(daemon.child.pid as number, "SIGKILL")),
+	);
+	return daemon;
 }
 
 function runningDaemon(daemon: DaemonProcess): Running {

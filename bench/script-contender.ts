@@ -1,6 +1,7 @@
 /** A baseline in bench/baselines as a contender: a process of plain Node (not of tsx, which wraps functions) with the task as argument. */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Contender, Running, Task } from "./contender.ts";
+import { endWithProcess, signalTo } from "./end-with-process.ts";
 import { cpuSecondsOf } from "./process-cpu.ts";
 
 const baselineFolder = new URL("baselines/", import.meta.url).pathname;
@@ -34,6 +35,10 @@ export function runningProcess(name: string, child: ChildProcess): Running {
 	const exit = new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
 	const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
 	const pid = child.pid as number;
+	child.once(
+		"exit",
+		endWithProcess(() => signalTo(pid, "SIGKILL")),
+	);
 	return {
 		pid,
 		ended: () => (hasEnded() ? `${name} ended: ${said}` : null),

@@ -1,4 +1,5 @@
 /** Broker and database of a measurement, on this machine, gone with it. */
+import { rmSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { kafkaMissing, startKafka } from "../test/support/kafka-server.ts";
 import { kafkaAt, loadTopic } from "../test/support/load-topic.ts";
 import type { BenchSetting } from "./bench.ts";
 import { BenchDatabase } from "./bench-database.ts";
+import { endWithProcess } from "./end-with-process.ts";
 
 /** See the file's header; use with `await using`. */
 export interface Servers extends AsyncDisposable {
@@ -63,14 +65,26 @@ export async function loadLog({ broker, brokers }: Servers, log: EventLogOptions
 export async function benchFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
 	const path = await mkdtemp(join(tmpdir(), "pockaffe-bench-"));
 	await chmod(path, 0o755);
-	return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+	const takeBack = endWithProcess(() => rmSync(path, { recursive: true, force: true, maxRetries: 2 }));
+	return {
+		path,
+		async [Symbol.asyncDispose]() {
+			takeBack();
+			await rm(path, { recursive: true, force: true });
+		},
+	};
 }
 
 async function startBroker({ embedded, say }: BenchSetting, topics: readonly string[]) {
 	const missing = embedded ? "--embedded" : await kafkaMissing();
 	if (missing === null) {
 		const kafka = await startKafka();
-		return { broker: "real Kafka" as const, brokers: kafka.brokers, stop: () => kafka.stop() };
+		const takeBack = endWithProcess(() => void kafka.kill());
+		const stop = () => {
+			takeBack();
+			return kafka.stop();
+		};
+		return { broker: "real Kafka" as const, brokers: kafka.brokers, stop };
 	}
 	say(`embedded broker: ${missing}`);
 	const cluster = await startMockCluster({ topics: [...topics] });

@@ -9,9 +9,9 @@ const table = sql(task.table);
 function upsert(rows) {
 	// Two statements at a time would lock each other's rows in the other order, unless all are sorted.
 	rows.sort((left, right) => (left.id < right.id ? -1 : 1));
-	return sql`insert into ${table} as t ${sql(rows, "id", "name", "amount", "note", "kafka_offset")}
+	return sql`insert into ${table} ${sql(rows, "id", "name", "amount", "note", "kafka_offset")}
 		on conflict (id) do update set name = excluded.name, amount = excluded.amount, note = excluded.note, kafka_offset = excluded.kafka_offset
-		where t.kafka_offset < excluded.kafka_offset`;
+		where ${table}.kafka_offset < excluded.kafka_offset`;
 }
 
 await runKafkajs(

@@ -17,6 +17,10 @@ export async function runKafkajs(run, finish) {
 	const consumer = kafka.consumer({ groupId: task.group, maxBytesPerPartition: 4 * 1024 * 1024, maxWaitTimeInMs: 100 });
 	await consumer.connect();
 	await consumer.subscribe({ topic: task.topic, fromBeginning: true });
+	consumer.on(consumer.events.CRASH, ({ payload: { error } }) => {
+		console.error(error.stack);
+		process.exit(1);
+	});
 	process.once("SIGTERM", async () => {
 		await consumer.disconnect();
 		await finish();

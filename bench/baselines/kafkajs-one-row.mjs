@@ -10,10 +10,10 @@ await runKafkajs(
 		partitionsConsumedConcurrently: task.connections,
 		async eachMessage({ message: { key, value, offset } }) {
 			const { name, amount, note } = JSON.parse(value.toString());
-			await sql`insert into ${table} as t (id, name, amount, note, kafka_offset)
+			await sql`insert into ${table} (id, name, amount, note, kafka_offset)
 				values (${key.toString()}, ${name}, ${amount}, ${note}, ${offset})
 				on conflict (id) do update set name = excluded.name, amount = excluded.amount, note = excluded.note, kafka_offset = excluded.kafka_offset
-				where t.kafka_offset < excluded.kafka_offset`;
+				where ${table}.kafka_offset < excluded.kafka_offset`;
 		},
 		autoCommitInterval: 100,
 	},
