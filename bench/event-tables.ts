@@ -16,9 +16,9 @@ import {
 /** `tables.<name>` of the daemon's configuration. */
 export const daemonTable = { ...eventTable, create: false };
 
-/** The daemon's own columns have defaults, for writers that leave them out. */
+/** Unless it is there. The daemon's own columns have defaults, for writers that leave them out. */
 export async function createEventTable(database: Database, name: string): Promise<void> {
-	await database.query(`create table ${name} (
+	await database.query(`create table if not exists ${name} (
 		id text primary key, name text, amount bigint, note text,
 		kafka_ts bigint not null default 0, kafka_offset bigint not null default 0, kafka_partition int4 not null default 0,
 		deleted boolean not null default false)`);

@@ -4,7 +4,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { ExitError, exitCodes } from "../src/core/errors.ts";
-import { allBenches } from "./all-benches.ts";
+import { allBenches, benchGroups } from "./all-benches.ts";
 import type { Bench, BenchSetting } from "./bench.ts";
 import type { BenchResult } from "./figures.ts";
 import { declareOptions, readOptions, share, wholeNumber } from "./options.ts";
@@ -31,7 +31,7 @@ export async function runBenches(args: readonly string[]): Promise<number> {
 		.showSuggestionAfterError()
 		.exitOverride();
 	for (const bench of allBenches) addBench(program, bench, done);
-	addAll(program, done);
+	for (const name of Object.keys(benchGroups)) addGroup(program, name, done);
 	addReport(program, done);
 	try {
 		await program.parseAsync([...args], { from: "user" });
@@ -54,11 +54,13 @@ function addBench(program: Command, bench: Bench, done: (results: BenchResult[])
 	});
 }
 
-function addAll(program: Command, done: (results: BenchResult[]) => void): void {
-	const command = withCommonOptions(program.command("all").description("every bench, one after the other, each with its defaults"));
+function addGroup(program: Command, name: string, done: (results: BenchResult[]) => void): void {
+	const benches = benchesNamed(name);
+	const names = benches.map((bench) => bench.name).join(", ");
+	const command = withCommonOptions(program.command(name).description(`one after the other, each with its defaults: ${names}`));
 	command.action(async () => {
 		const common = command.opts<CommonOptions>();
-		done(await runEach(allBenches, common, (result) => printResult(result, common.json ?? false)));
+		done(await runEach(benches, common, (result) => printResult(result, common.json ?? false)));
 	});
 }
 
@@ -68,8 +70,8 @@ function addReport(program: Command, done: (results: BenchResult[]) => void): vo
 		.description("runs benches and writes one HTML page with plots, and a Markdown table beside it")
 		.option("--out <file>", "the page; the table is beside it, ending in .md", "bench-report.html");
 	command.action(async (names: string[], { out }: { out: string }) => {
-		const chosen = names.length === 0 ? allBenches : names.map(benchNamed);
-		const results = await runEach(chosen, command.opts<CommonOptions>(), (result) => printResult(result, false));
+		const chosen = new Set((names.length === 0 ? ["all"] : names).flatMap(benchesNamed));
+		const results = await runEach([...chosen], command.opts<CommonOptions>(), (result) => printResult(result, false));
 		for (const file of await writeReport(out, results)) say(`written: ${file}`);
 		done(results);
 	});
@@ -109,12 +111,9 @@ async function runBench(bench: Bench, options: Readonly<Record<string, unknown>>
 	return { bench: name, question, options: { ...options, repeats }, ...(await bench.run(options, setting)) };
 }
 
-function benchNamed(name: string): Bench {
-	const found = allBenches.find((bench) => bench.name === name);
-	if (found) return found;
-	throw new ExitError(
-		exitCodes.usage,
-		"bench_name",
-		`there is no bench ${name}; there are ${allBenches.map((each) => each.name).join(", ")}`,
-	);
+function benchesNamed(name: string): readonly Bench[] {
+	const found = benchGroups[name] ?? allBenches.filter((bench) => bench.name === name);
+	if (found.length > 0) return found;
+	const known = [...allBenches.map((bench) => bench.name), ...Object.keys(benchGroups)];
+	throw new ExitError(exitCodes.usage, "bench_name", `there is no bench ${name}; there are ${known.join(", ")}`);
 }

@@ -29,6 +29,8 @@ export interface RunOptions {
 	readonly connections: number;
 	/** Null where no rows are written. */
 	readonly check: TableCheck | null;
+	/** Kept from run to run; left out: a table of its own for each. */
+	readonly table?: string;
 }
 
 /** What came of it; figures that can't be known on this machine are null. */
@@ -47,10 +49,11 @@ export async function runContender(contender: Contender, options: RunOptions): P
 	const { servers, log, connections, check } = options;
 	const { topic, partitions, count } = log;
 	const name = `run_${++runs}`;
-	await createEventTable(servers.db.database, name);
+	const table = options.table ?? name;
+	await createEventTable(servers.db.database, table);
 	await servers.db.settle();
 	await using progress = await CommittedProgress.connect(servers.brokers, name, topic, partitions);
-	await using running = await contender.start({ servers, topic, group: name, table: name, connections });
+	await using running = await contender.start({ servers, topic, group: name, table, connections });
 	const warmUp = Math.min(Math.max(contender.warmUp ?? 0, Math.ceil(count * WARM_UP_SHARE)), Math.ceil(count / 2));
 	const ended = () => running.ended();
 	const isSlow = contender.secondsAtMost !== undefined;
@@ -61,8 +64,8 @@ export async function runContender(contender: Contender, options: RunOptions): P
 	if (!isSlow) await progress.reached(count, ended);
 	const memory = await peakRssMib(running.pid);
 	await running.stop();
-	const findings = check === null ? [] : await tableFindings(contender, options, check, name, await progress.offsets());
-	await servers.db.database.query(`drop table ${name}`);
+	const findings = check === null ? [] : await tableFindings(contender, options, check, table, await progress.offsets());
+	if (options.table === undefined) await servers.db.database.query(`drop table ${table}`);
 	const messages = last.committed - first.committed;
 	const micros = (before: number | null, after: number | null) =>
 		before === null || after === null ? null : ((after - before) * 1e6) / messages;
