@@ -5,16 +5,19 @@ import { consumeBench } from "./consume.ts";
 import { cpuHandlerBench } from "./cpu-handler.ts";
 import { crashesBench } from "./crashes.ts";
 import { latencyBench } from "./latency.ts";
+import { memoryBench } from "./memory.ts";
+import { partitionsBench } from "./partitions.ts";
 import { pipelineBench } from "./pipeline.ts";
 import { poisonBench } from "./poison.ts";
 import { replayBench } from "./replay.ts";
 import { rollingBench } from "./rolling.ts";
+import { scrapeBench } from "./scrape.ts";
 import { workersBench } from "./workers.ts";
 import { writerBench } from "./writer.ts";
 
 export const allBenches: readonly Bench[] = [
 	...[consumeBench, workersBench, writerBench, pipelineBench, baselinesBench, latencyBench, cpuHandlerBench],
-	...[replayBench, poisonBench, crashesBench, rollingBench],
+	...[replayBench, poisonBench, crashesBench, rollingBench, partitionsBench, scrapeBench, memoryBench],
 ];
 
 /** Names for several. */

@@ -41,7 +41,8 @@ export async function startDaemon(
 	return daemon;
 }
 
-function runningDaemon(daemon: DaemonProcess): Running {
+/** A started daemon, seen as a contender. */
+export function runningDaemon(daemon: DaemonProcess): Running {
 	const { child } = daemon;
 	return {
 		pid: child.pid as number,
