@@ -86,22 +86,29 @@ function withCommonOptions(command: Command): Command {
 		.option("--scale <share>", "this share of the usual messages and seconds, e.g. 0.02 to try", share, 1);
 }
 
-/** One bench cannot run here: said, and the others go on. */
+/** One that can't run here is said; of one that fails the error is its finding. The others go on: they may have taken an hour. */
 async function runEach(benches: readonly Bench[], common: CommonOptions, told: (result: BenchResult) => void): Promise<BenchResult[]> {
 	const results: BenchResult[] = [];
 	for (const bench of benches) {
 		const options = readOptions(new Command(), bench.options, common.scale);
 		say(`— ${bench.name}`);
 		try {
-			const result = await runBench(bench, options, common);
-			told(result);
-			results.push(result);
+			results.push(await runBench(bench, options, common));
 		} catch (error) {
-			if (!(error instanceof ExitError)) throw error;
-			say(`${bench.name} is left out: ${error.message}`);
+			if (error instanceof ExitError) {
+				say(`${bench.name} is left out: ${error.message}`);
+				continue;
+			}
+			results.push(failedResult(bench, options, error));
 		}
+		told(results.at(-1) as BenchResult);
 	}
 	return results;
+}
+
+function failedResult({ name, question }: Bench, options: Readonly<Record<string, unknown>>, error: unknown): BenchResult {
+	const findings = [`${name} failed: ${error instanceof Error ? error.stack : error}`];
+	return { bench: name, question, options, broker: null, database: null, figures: [], courses: [], notes: [], findings };
 }
 
 async function runBench(bench: Bench, options: Readonly<Record<string, unknown>>, common: CommonOptions): Promise<BenchResult> {

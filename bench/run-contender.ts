@@ -70,7 +70,8 @@ export async function runContender(contender: Contender, options: RunOptions): P
 	const micros = (before: number | null, after: number | null) =>
 		before === null || after === null ? null : ((after - before) * 1e6) / messages;
 	return {
-		messagesPerSecond: (messages / (last.at - first.at)) * 1000,
+		// Nothing between the looks: too few messages to say anything.
+		messagesPerSecond: messages > 0 ? (messages / (last.at - first.at)) * 1000 : Number.NaN,
 		cpuMicros: micros(first.cpu, last.cpu),
 		databaseMicros: micros(first.databaseCpu, last.databaseCpu),
 		peakRssMib: memory,

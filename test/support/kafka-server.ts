@@ -14,7 +14,9 @@ import { fetchJars, jarsMissing } from "./maven-jars.ts";
 import { waitFor } from "./wait-for.ts";
 
 const run = promisify(execFile);
-const JARS = "kafka-4.4.0";
+/** Of the broker; the pom's. */
+export const kafkaVersion = "4.4.0";
+const JARS = `kafka-${kafkaVersion}`;
 const pom = new URL("kafka/pom.xml", import.meta.url).pathname;
 
 /** A running broker. */
