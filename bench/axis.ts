@@ -6,10 +6,11 @@ export interface Axis {
 	readonly ticks: readonly number[];
 }
 
-/** From 0 up to at least `most`, ticks at 1, 2 or 5 times a power of ten. `from` and `to` are px; `to` may be the smaller. */
+/** Holds all from `least` to `most`, ticks at 1, 2 or 5 times a power of ten. `from` and `to` are px; `to` may be the smaller. */
 export function linearAxis(least: number, most: number, from: number, to: number, wanted = 5): Axis {
 	const step = niceStep((most - least || Math.abs(most) || 1) / wanted);
-	const [low, high] = [Math.floor(least / step) * step, Math.ceil(most / step) * step || step];
+	const low = Math.floor(least / step) * step;
+	const high = Math.max(Math.ceil(most / step) * step, low + step);
 	const ticks: number[] = [];
 	// Counted, not added up: sums of tenths drift.
 	for (let i = 0; low + i * step <= high + step / 2; i++) ticks.push(Number((low + i * step).toPrecision(12)));

@@ -12,7 +12,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h2 { margin: 2.5rem 0 0; } .question, .note { color: var(--soft); margin: .2rem 0; } .wrong { color: var(--c5); font-weight: 600; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } .plots { display: flex; flex-wrap: wrap; gap: 1rem; }
+th:first-child, td:first-child, .facts td { text-align: left; } .plots { display: flex; flex-wrap: wrap; gap: 1rem; }
 svg { max-width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg text { fill: var(--ink); }
 .title { font-weight: 600; } .name { text-anchor: end; } .tick { text-anchor: middle; } .value { fill: var(--soft); }
 .bar { fill: var(--bar); } .spread { stroke: var(--ink); stroke-width: 1.5; } .grid { stroke: var(--rule); } .line { fill: none; stroke-width: 1.8; }
@@ -26,7 +26,7 @@ export function htmlPage(results: readonly BenchResult[], machine: MachineFacts)
 <style>${style}</style></head><body>
 <h1>PocKaffe: how fast, on this machine</h1>
 <p class="question">Medians of the repeats, in brackets the least and the greatest; the lines on the bars show the same. Ratios are of the same round.</p>
-<div class="scroll"><table>${facts.join("\n")}</table></div>
+<div class="scroll"><table class="facts">${facts.join("\n")}</table></div>
 ${results.map(section).join("\n")}
 </body></html>
 `;

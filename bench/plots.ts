@@ -6,7 +6,9 @@ import { type Axis, linearAxis, powerAxis, shownTick } from "./axis.ts";
 import { type Course, type Figure, shownFigure } from "./figures.ts";
 
 const BARS = { width: 560, label: 210, value: 150, bar: 16, row: 26, top: 26 };
-const LINES = { width: 720, height: 300, left: 60, right: 190, top: 16, bottom: 40 };
+const LINES = { width: 720, height: 320, left: 60, right: 190, top: 32, bottom: 40 };
+/** So few points of a line are marked. */
+const MARKED_POINTS = 20;
 /** From how many times the least on values are shown by powers. */
 const POWERS_FROM = 30;
 
@@ -29,7 +31,7 @@ function bar(figure: Figure, axis: Axis, top: number): string {
 		text(BARS.label - 8, middle + 4, subject, "name"),
 		`<rect class="bar" x="${px(Math.min(zero, end))}" y="${px(top)}" width="${px(Math.abs(end - zero))}" height="${BARS.bar}"/>`,
 		`<line class="spread" x1="${px(left)}" x2="${px(right)}" y1="${px(middle)}" y2="${px(middle)}"/>`,
-		text(Math.max(right, end) + 6, middle + 4, shownFigure(figure), "value"),
+		text(Math.max(right, end, zero) + 6, middle + 4, shownFigure(figure), "value"),
 	].join("");
 }
 
@@ -52,9 +54,19 @@ export function linePlot({ title, x, y, lines }: Course): string {
 	const drawn = lines.map((line, index) => {
 		const path = line.points.map(([at, value]) => `${px(across.at(at))},${px(up.at(value))}`).join(" ");
 		const legend = text(width - right + 12, top + 12 + index * 18, line.name, `legend line-${index % 6}`);
-		return `<polyline class="line line-${index % 6}" points="${path}"/>${legend}`;
+		const dots = line.points.length > MARKED_POINTS ? [] : line.points;
+		const marked = dots.map(
+			([at, value]) => `<circle class="line line-${index % 6}" cx="${px(across.at(at))}" cy="${px(up.at(value))}" r="2.5"/>`,
+		);
+		return `<polyline class="line line-${index % 6}" points="${path}"/>${marked.join("")}${legend}`;
 	});
-	return svg(width, height, title, [...grid, ...marks, ...drawn, text((left + width - right) / 2, height - 6, `${x} → ${y}`, "tick")]);
+	return svg(width, height, title, [
+		text(0, 14, title, "title"),
+		...grid,
+		...marks,
+		...drawn,
+		text((left + width - right) / 2, height - 6, `${x} → ${y}`, "tick"),
+	]);
 }
 
 /** Text for HTML and SVG. */
