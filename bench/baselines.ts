@@ -21,6 +21,9 @@ const contenders = {
 	json: daemonContender("pockaffe:json", { handler: { module: "pockaffe:json" } }),
 	js: daemonContender("PocKaffe, handler in JavaScript", { handler: { module: handlerFile("json-row.mjs") } }),
 	"by-hand": scriptContender({ name: "node-rdkafka by hand", newestBy: "offset", script: "by-hand.mjs" }),
+	"by-hand-10000": scriptContender({
+		...{ name: "node-rdkafka by hand, 10,000 a statement", newestBy: "offset", script: "by-hand.mjs", given: { rowsPerStatement: 10_000 } },
+	}),
 	"kafkajs-batches": scriptContender({ name: "kafkajs, batches", newestBy: "offset", script: "kafkajs-batches.mjs" }),
 	"kafkajs-one-row": scriptContender({
 		...{ name: "kafkajs, a row a message", newestBy: "offset", script: "kafkajs-one-row.mjs", secondsAtMost: SLOW_SECONDS },
@@ -30,7 +33,7 @@ const contenders = {
 type Name = keyof typeof contenders;
 const names = Object.keys(contenders) as Name[];
 /** Those that a ratio is told to: the best of the hand-written ones, and Debezium. */
-const handWritten: readonly Name[] = ["by-hand", "kafkajs-batches", "kafkajs-one-row"];
+const handWritten: readonly Name[] = ["by-hand", "by-hand-10000", "kafkajs-batches", "kafkajs-one-row"];
 
 export const baselinesBench = defineBench({
 	name: "baselines",

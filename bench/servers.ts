@@ -79,12 +79,7 @@ async function startBroker({ embedded, say }: BenchSetting, topics: readonly str
 	const missing = embedded ? "--embedded" : await kafkaMissing();
 	if (missing === null) {
 		const kafka = await startKafka();
-		const takeBack = endWithProcess(() => void kafka.kill());
-		const stop = () => {
-			takeBack();
-			return kafka.stop();
-		};
-		return { broker: "real Kafka" as const, brokers: kafka.brokers, stop };
+		return { broker: "real Kafka" as const, brokers: kafka.brokers, stop: () => kafka.stop() };
 	}
 	say(`embedded broker: ${missing}`);
 	const cluster = await startMockCluster({ topics: [...topics] });

@@ -19,6 +19,12 @@ export const kafkaVersion = "4.4.0";
 const JARS = `kafka-${kafkaVersion}`;
 const pom = new URL("kafka/pom.xml", import.meta.url).pathname;
 
+/** In groups of their own, so that Ctrl-C does not reach them: they end with this process however it ends, but for SIGKILL. */
+const children = new Set<ChildProcess>();
+process.on("exit", () => {
+	for (const child of children) child.kill("SIGKILL");
+});
+
 /** A running broker. */
 export interface KafkaServer {
 	/** `127.0.0.1:port`. */
@@ -80,7 +86,10 @@ export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promis
 	await run("java", ["-cp", classPath, "kafka.tools.StorageTool", "format", "-t", spec.clusterId, "-c", file]);
 	let child: ChildProcess;
 	const launch = async () => {
-		child = spawn("java", [`-Xmx${heapMb}m`, "-cp", classPath, "kafka.Kafka", file], { detached: true, stdio: "ignore" });
+		const started = spawn("java", [`-Xmx${heapMb}m`, "-cp", classPath, "kafka.Kafka", file], { detached: true, stdio: "ignore" });
+		children.add(started);
+		started.once("exit", () => children.delete(started));
+		child = started;
 		await waitFor(`Kafka at port ${port}`, () => answers(port), 60_000);
 	};
 	const isRunning = () => child.exitCode === null && child.signalCode === null;
