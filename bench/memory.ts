@@ -1,10 +1,10 @@
 /**
- * Question: is memory bounded? A backlog that never ends, for minutes: messages are produced as fast as the daemon takes them, always
- * some hundred thousand ahead. RSS, heap and queued bytes every second, and their slope by a line of least squares, without the first
+ * Question: is memory bounded? A backlog that never ends, for minutes: a million messages before the daemon starts, and then as many as it
+ * takes. RSS, heap and queued bytes every second, and their slope by a line of least squares, without the first
  * quarter of the time. Once, whatever `--repeats` says.
  */
 import { systemClock } from "../src/core/clock.ts";
-import { Producer } from "../src/kafka/producer.ts";
+import { Producer, type ProducerRecord } from "../src/kafka/producer.ts";
 import type { DaemonProcess } from "../test/support/daemon-process.ts";
 import { differences, eventLog, type FoldedRow, foldingAlong, readTable } from "../test/support/event-log.ts";
 import { createTopicWith, kafkaAt } from "../test/support/load-topic.ts";
@@ -19,11 +19,11 @@ import { type Servers, startRealServers } from "./servers.ts";
 import { linearFit, median, type Point } from "./statistics.ts";
 
 const TOPIC = "bench-memory";
+const TABLE = "bench_memory";
 const EVERY_MS = 1_000;
-/** Messages ahead of the daemon: more than it may take at once, and far less than the topic keeps. */
-const AHEAD = 500_000;
-const PRODUCED_AT_ONCE = 20_000;
-/** Per partition, about two million messages: the log of minutes must not fill the disk. */
+const PRODUCED_AT_ONCE = 50_000;
+const IDLE_MS = 10;
+/** Per partition, some million messages: the log of minutes must not fill the disk. */
 const RETENTION = { "retention.bytes": String(256 * 2 ** 20), "segment.bytes": String(32 * 2 ** 20) };
 const SETTLING_SHARE = 0.25;
 const MEBI = 2 ** 20;
@@ -48,57 +48,85 @@ export const memoryBench = defineBench({
 	question: "RSS, heap and queues over minutes of backlog",
 	options: {
 		seconds: amount("--seconds <count>", "how long", 600),
+		ahead: amount("--ahead <count>", "messages that always wait, above what the daemon may take at once", 1_000_000),
 		ids: number("--ids <count>", "different ids", 100_000),
 		partitions: number("--partitions <count>", "partitions", 4),
 		connections: number("--connections <count>", "connections to the database", 2),
 	},
-	async run({ seconds, ids, partitions, connections }, setting) {
+	async run({ seconds, ahead, ids, partitions, connections }, setting) {
 		await using servers = await startRealServers(setting);
 		await createTopicWith(servers.brokers, { name: TOPIC, partitions }, RETENTION);
 		await createEventTable(servers.db.database, TABLE);
 		await using progress = await CommittedProgress.connect(servers.brokers, TABLE, TOPIC, partitions);
 		const task = { servers, topic: TOPIC, group: TABLE, table: TABLE, connections };
-		const daemon = await startDaemon(task, { handler: { module: "pockaffe:json" } });
-		await using running = runningDaemon(daemon);
 		const table = new Map<string, FoldedRow>();
 		const log = { topic: TOPIC, count: Number.POSITIVE_INFINITY, ids, partitions, seed: 1, wander: false, deletes: 0 };
+		await using backlog = await Backlog.start(servers, foldingAlong(eventLog(log), table), ahead);
+		const daemon = await startDaemon(task, { handler: { module: "pockaffe:json" } });
+		await using running = runningDaemon(daemon);
 		const time = new AbortController();
-		const producing = produceAhead(servers, foldingAlong(eventLog(log), table), progress, time.signal);
-		producing.catch(() => {});
+		const keeping = backlog.keep(progress, time.signal);
+		keeping.catch(() => {});
 		await progress.reached(1, running.ended);
 		const samples = await sample(daemon, seconds, setting);
 		time.abort(new Error("enough"));
-		const produced = await producing;
+		await keeping;
+		const { produced, leastAhead } = backlog;
 		await progress.reached(produced, running.ended);
 		await running.stop();
 		const findings = differences(await readTable(servers.db.database, TABLE), table).map((line) => `memory: ${line}`);
 		const figures = figuresOf(samples, seconds);
-		const notes = [`${produced.toLocaleString("en")} messages were produced in all. Slopes are of the last three quarters of the time.`];
+		const shown = (count: number) => count.toLocaleString("en");
+		const notes = [
+			`${shown(produced)} messages were produced in all; at least ${shown(leastAhead)} were waiting at any time.`,
+			"Slopes are of the last three quarters of the time.",
+		];
 		return { broker: servers.broker, database: servers.db.version, figures, courses: [courseOf(samples)], notes, findings };
 	},
 });
 
-const TABLE = "bench_memory";
+/** Messages that wait, and the producer that keeps them coming; use with `await using`. */
+class Backlog implements AsyncDisposable {
+	produced = 0;
+	/** The fewest that were seen waiting. */
+	leastAhead: number;
+	readonly #producer: Producer;
+	readonly #events: Generator<ProducerRecord>;
+	readonly #ahead: number;
 
-/** Keeps the topic ahead of the group until the time is over; resolves with how many were produced. */
-async function produceAhead(
-	{ brokers }: Servers,
-	events: Generator<Parameters<Producer["produce"]>[0]>,
-	progress: CommittedProgress,
-	ended: AbortSignal,
-): Promise<number> {
-	await using producer = await Producer.connect(kafkaAt(brokers), { lingerMs: 20 });
-	let produced = 0;
-	while (!ended.aborted) {
-		const committed = (await progress.offsets().catch(() => [])).reduce((sum, offset) => sum + offset, 0);
-		if (produced - committed >= AHEAD) {
-			await systemClock.sleep(10, ended).catch(() => {});
-			continue;
-		}
-		const some = Array.from({ length: PRODUCED_AT_ONCE }, () => events.next().value);
-		produced += await producer.produceMany(some);
+	private constructor(producer: Producer, events: Generator<ProducerRecord>, ahead: number) {
+		this.#producer = producer;
+		this.#events = events;
+		this.#ahead = ahead;
+		this.leastAhead = ahead;
 	}
-	return produced;
+
+	/** Resolves when the first `ahead` messages are there. */
+	static async start({ brokers }: Servers, events: Generator<ProducerRecord>, ahead: number): Promise<Backlog> {
+		const backlog = new Backlog(await Producer.connect(kafkaAt(brokers), { lingerMs: 20 }), events, ahead);
+		while (backlog.produced < ahead) await backlog.#produceSome();
+		return backlog;
+	}
+
+	/** Makes up for what the group has committed, until the time is over. */
+	async keep(progress: CommittedProgress, ended: AbortSignal): Promise<void> {
+		while (!ended.aborted) {
+			const committed = (await progress.offsets().catch(() => [])).reduce((sum, offset) => sum + offset, 0);
+			const ahead = this.produced - committed;
+			this.leastAhead = Math.min(this.leastAhead, ahead);
+			if (ahead < this.#ahead) await this.#produceSome();
+			else await systemClock.sleep(IDLE_MS, ended).catch(() => {});
+		}
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#producer[Symbol.asyncDispose]();
+	}
+
+	async #produceSome(): Promise<void> {
+		const some = Array.from({ length: PRODUCED_AT_ONCE }, () => this.#events.next().value as ProducerRecord);
+		this.produced += await this.#producer.produceMany(some);
+	}
 }
 
 async function sample(daemon: DaemonProcess, seconds: number, { say }: BenchSetting): Promise<Samples> {

@@ -51,7 +51,7 @@ export async function startRealServers(setting: BenchSetting): Promise<Servers> 
 	return startServers(setting, []);
 }
 
-/** Makes the log's topic and fills it; `properties` are the producer's. */
+/** Makes the topic of a log and fills it. */
 export async function loadLog({ broker, brokers }: Servers, log: EventLogOptions): Promise<void> {
 	if (broker === "real Kafka") {
 		await loadTopic(brokers, { name: log.topic, partitions: log.partitions }, eventLog(log));
