@@ -145,7 +145,7 @@ async function writeCase(
 	await db.settle();
 	const submissions: TrackedSubmission[] = [];
 	for (let from = 0; from < rows.length; from += SUBMISSION_ROWS) {
-		submissions.push(submissionOf(layout, rows.slice(from, from + SUBMISSION_ROWS)));
+		submissions.push(submissionOf(layout, rows.slice(from, from + SUBMISSION_ROWS), connections));
 	}
 	const pool = connectDatabase({ url: db.url, connections, clock: systemClock });
 	const writer = await builtWriter({ layouts: [layout], database: pool, connections });

@@ -226,7 +226,7 @@ class Run {
 			() => this.#for(() => Object.assign(this.#threadFaults, { messageMs: 300 })),
 			() => this.#for(() => Object.assign(this.#letterFaults, { blocked: true })),
 			() => this.#jump(),
-			...(this.#mayRecreate ? Array.from({ length: 6 }, () => () => this.#recreate()) : []),
+			...(this.#mayRecreate ? Array.from({ length: 15 }, () => () => this.#recreate()) : []),
 		];
 		this.#world.pick(this.#calm ? calm : rough)();
 	}
@@ -299,7 +299,7 @@ class Run {
 		};
 		// A log that goes back while its partition is drained is another case.
 		const owner = this.#daemons.find(({ client }) => client?.position.has(partition));
-		if (owner && world.chance(0.5)) this.#stop(owner);
+		if (owner && world.chance(0.7)) this.#stop(owner);
 		rebirth();
 		// Behind the end of the load everything may be at rest, and nobody looks for more.
 		world.after(world.random() * 600, () => world.now < PRODUCING_MS && rebirth());

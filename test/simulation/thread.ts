@@ -88,7 +88,7 @@ export class SimThread implements ThreadHost {
 
 	constructor(parts: SimThreadParts) {
 		this.#parts = parts;
-		this.#collector = new OutcomeCollector({ tables: parts.tables, maxOutcomeBytes: 1e9, lenient: false, lanes: parts.lanes });
+		this.#collector = new OutcomeCollector({ tables: parts.tables, maxOutcomeBytes: 1e9, lenient: false, lanes: parts.lanes ?? 1 });
 	}
 
 	get death(): ThreadDeath | null {

@@ -5,6 +5,7 @@ import type { RowBlock } from "../../src/core/rows.ts";
 /** Rows of a block; all lists have one entry per row, `columns` one list per data column. */
 export interface PlainBlock {
 	readonly table: string;
+	readonly lane?: number;
 	readonly messages: readonly number[];
 	readonly ids: readonly string[];
 	readonly columns: readonly (readonly (string | null)[])[];
@@ -15,14 +16,14 @@ export interface PlainBlock {
 }
 
 /** The block of these rows, all in one lane. */
-export function blockOf({ table, messages, ids, columns, deletes, offsets, timestamps, bytes = 50 }: PlainBlock): RowBlock {
+export function blockOf({ table, lane = 0, messages, ids, columns, deletes, offsets, timestamps, bytes = 50 }: PlainBlock): RowBlock {
 	const separators = separatorsFor([ids, ...columns]);
 	const joined = (values: readonly (string | null)[]) => joinTexts(values, separators);
 	const numbers = (values: readonly number[] | undefined) => joined((values ?? messages).map((value) => String(Math.max(0, value))));
 	return {
 		table,
 		length: ids.length,
-		lane: 0,
+		lane,
 		messages: Int32Array.from(messages),
 		deletes: Uint8Array.from(messages, (_, row) => (deletes?.[row] ? 1 : 0)),
 		bytes: new Int32Array(ids.length).fill(bytes),

@@ -21,8 +21,11 @@ export class TestWriter implements AsyncDisposable {
 	/** The writer's own connections where it has any; the test's are `db`. */
 	readonly #own: Database | null;
 
+	readonly #connections: number;
+
 	private constructor(db: TestDatabase, own: Database | null, layouts: readonly TableLayout[], batch: BatchLimits, connections: number) {
 		this.db = db;
+		this.#connections = connections;
 		this.#own = own;
 		this.layouts = layouts;
 		this.writer = new BatchWriter({ layouts, database: own ?? db.database, connections, batch, clock: systemClock, random: () => 0.1 });
@@ -54,7 +57,7 @@ export class TestWriter implements AsyncDisposable {
 	/** Submits rows of one partition for the first (or the named) table without waiting. */
 	submit(rows: readonly TestRow[], table?: string): TrackedSubmission {
 		const layout = this.layouts.find(({ name }) => name === table) ?? (this.layouts[0] as TableLayout);
-		const submission = submissionOf(layout, rows);
+		const submission = submissionOf(layout, rows, this.#connections);
 		this.writer.write(submission);
 		return submission;
 	}
