@@ -74,29 +74,36 @@ export class CutWriter {
 
 	/** Null where it was written (or the writer ended); otherwise it has to be done row by row, after so many failures. */
 	async #writeWhole(lane: Lane, cut: RowCut, trigger: Trigger): Promise<number | null> {
-		const { database, clock, ended, listener } = this.#parts;
+		const { clock, ended, listener } = this.#parts;
 		const size = lane.statementSize;
 		lane.unsettled = cut;
 		for (let failures = 0; ; ) {
 			if (!cut.isUsual || cut.rows > size.rows) return failures;
 			const startedAt = clock.monotonic();
-			try {
-				const [row] = await database.query(this.#statement, blockParameters(this.#layout, cut.blocks));
-				if (ended.aborted) return null;
-				listener.progressed(lane);
+			const answer = await this.#try(cut);
+			if (ended.aborted) return null;
+			if ("counts" in answer) {
 				const durationMs = clock.monotonic() - startedAt;
 				size.succeeded(cut.rows, durationMs);
-				this.#settleWhole(lane, cut, trigger, countsOf(row ?? {}), durationMs);
+				listener.progressed(lane);
+				this.#settleWhole(lane, cut, trigger, answer.counts, durationMs);
 				listener.mended(lane);
 				return null;
-			} catch (error) {
-				if (ended.aborted) return null;
-				const problem = problemOf(error, writtenColumns(this.#layout));
-				if (problem.fault === "row" || problem.fault === "split") return failures;
-				failures++;
-				if (problem.remedy === "smaller") size.failed(cut.rows);
-				if (!(await this.#waitAfter(problem, lane, failures))) return null;
 			}
+			const { problem } = answer;
+			if (problem.fault === "row" || problem.fault === "split") return failures;
+			failures++;
+			if (problem.remedy === "smaller") size.failed(cut.rows);
+			if (!(await this.#waitAfter(problem, lane, failures))) return null;
+		}
+	}
+
+	async #try(cut: RowCut): Promise<{ readonly counts: UpsertCounts } | { readonly problem: SqlProblem }> {
+		try {
+			const [row] = await this.#parts.database.query(this.#statement, blockParameters(this.#layout, cut.blocks));
+			return { counts: countsOf(row ?? {}) };
+		} catch (error) {
+			return { problem: problemOf(error, writtenColumns(this.#layout)) };
 		}
 	}
 
