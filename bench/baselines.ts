@@ -79,12 +79,12 @@ const reading = [
 
 function noteRound(tally: Tally, runs: ReadonlyMap<Name, ContenderRun>): void {
 	const rate = (name: Name) => runs.get(name)?.messagesPerSecond ?? Number.NaN;
-	const best = Math.max(...handWritten.map(rate).filter(Number.isFinite));
+	const byHand = handWritten.map(rate).filter(Number.isFinite);
 	for (const [name, run] of runs) {
 		const { name: subject } = contenders[name];
 		noteRun(tally, subject, run);
 		const note = (measure: Measure, of: number) => tally.note(subject, measure, run.messagesPerSecond / of);
-		note(timesOf("best by hand"), best);
+		if (byHand.length > 0) note(timesOf("best by hand"), Math.max(...byHand));
 		if (runs.has("debezium")) note(timesOf("Debezium"), rate("debezium"));
 	}
 }

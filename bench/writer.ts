@@ -6,6 +6,7 @@
 import { systemClock } from "../src/core/clock.ts";
 import { seededRandom } from "../src/core/random.ts";
 import { connectDatabase } from "../src/sink/database.ts";
+import { lanesFor } from "../src/sink/lanes-in-use.ts";
 import { createTables } from "../src/sink/schema.ts";
 import { submissionOf, type TestRow, type TrackedSubmission } from "../test/support/row-submissions.ts";
 import { zipfNumbers } from "../test/support/zipf.ts";
@@ -145,7 +146,7 @@ async function writeCase(
 	await db.settle();
 	const submissions: TrackedSubmission[] = [];
 	for (let from = 0; from < rows.length; from += SUBMISSION_ROWS) {
-		submissions.push(submissionOf(layout, rows.slice(from, from + SUBMISSION_ROWS), connections));
+		submissions.push(submissionOf(layout, rows.slice(from, from + SUBMISSION_ROWS), lanesFor(connections)));
 	}
 	const pool = connectDatabase({ url: db.url, connections, clock: systemClock });
 	const writer = await builtWriter({ layouts: [layout], database: pool, connections });

@@ -1,5 +1,5 @@
 /**
- * Where rows are taken: per table as many lanes as there are connections and as are worth it, an id on one of them; each lane has one
+ * Where rows are taken: per table as many lanes as keep the connections busy and as are worth it, an id on one of them; each lane has one
  * statement in flight at a time. Where the number changes an id may be in two for a moment: the server decides by version, and locks in
  * the order of ids.
  *
@@ -16,7 +16,7 @@ import { CutWriter, type CutWriterParts, type WrittenFact } from "./cut-writer.t
 import type { Database } from "./database.ts";
 import { type BatchLimits, Lane, type Trigger } from "./lane.ts";
 import { LaneTroubles } from "./lane-troubles.ts";
-import { LanesInUse } from "./lanes-in-use.ts";
+import { LanesInUse, lanesFor } from "./lanes-in-use.ts";
 import type { BlockOwner, RowCut } from "./pending-blocks.ts";
 import { hintFor, type SqlProblem } from "./sql-faults.ts";
 
@@ -69,10 +69,10 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		const lanesOf = (layout: TableLayout): Lane[] => {
 			const cutWriter = new CutWriter(layout, cuts);
 			const write = (lane: Lane, cut: RowCut, trigger: Trigger) => this.#write(cutWriter, lane, cut, trigger);
-			return Array.from({ length: connections }, () => new Lane({ layout, limits, clock, ended, write }));
+			return Array.from({ length: lanesFor(connections) }, () => new Lane({ layout, limits, clock, ended, write }));
 		};
 		this.#lanes = new Map(parts.layouts.map((layout) => [layout.name, lanesOf(layout)]));
-		this.#inUse = new Map(parts.layouts.map(({ name }) => [name, new LanesInUse(connections)]));
+		this.#inUse = new Map(parts.layouts.map(({ name }) => [name, new LanesInUse(lanesFor(connections))]));
 	}
 
 	/** Rows that wait, coalesced ones included; those in flight not. */

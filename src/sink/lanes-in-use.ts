@@ -1,7 +1,15 @@
 /**
- * How many of a table's lanes, and so of the database's connections, are used: one while it answers faster than rows come, because one
+ * How many of a table's lanes are used, two for each of the database's connections: one while it answers faster than rows come, because one
  * statement costs less than two half as large; more while statements leave rows behind or a lane is never idle. Pure.
  */
+
+/** While one lane's statement runs on a connection the next lane's is cut and sent behind it: the server never waits for us. */
+const LANES_PER_CONNECTION = 2;
+
+/** Lanes of a writer with so many connections. */
+export function lanesFor(connections: number): number {
+	return connections * LANES_PER_CONNECTION;
+}
 
 /** Time over which a lane's work is averaged, ms. */
 const PERIOD_MS = 1_000;
@@ -10,7 +18,7 @@ const BUSY = 0.8;
 /** One is given up where the others would have to be no busier than this. */
 const EASY = 0.6;
 
-/** See the file's header. `most` is `database.connections`. */
+/** See the file's header. `most` is what `lanesFor` gives. */
 export class LanesInUse {
 	readonly #most: number;
 	#count = 1;

@@ -9,6 +9,7 @@ import { tableLayouts } from "../../src/config/table-layouts.ts";
 import type { DeadLetter, DeadLetterEvents, DeadLetterTarget } from "../../src/core/dead-letter.ts";
 import type { TopicPartition } from "../../src/core/message.ts";
 import { Delivery } from "../../src/delivery.ts";
+import { lanesFor } from "../../src/sink/lanes-in-use.ts";
 import { SharedThreads } from "../../src/worker/shared-threads.ts";
 import { BAD, type DatabaseFaults, SimServer } from "./database.ts";
 import { Invariants, type Strategy } from "./invariants.ts";
@@ -369,7 +370,7 @@ class SimDaemon {
 			threads: new SharedThreads({
 				maxThreads: config.workers.maxThreads,
 				createHost: () =>
-					new SimThread({ process, faults: threadFaults, tables: layouts, lanes: config.database.connections, handed, flushed }),
+					new SimThread({ process, faults: threadFaults, tables: layouts, lanes: lanesFor(config.database.connections), handed, flushed }),
 			}),
 			clock: process,
 			random: () => process.world.random(),

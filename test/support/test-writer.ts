@@ -5,6 +5,7 @@ import { BatchWriter, type WriterEvents } from "../../src/sink/batch-writer.ts";
 import type { WrittenFact } from "../../src/sink/cut-writer.ts";
 import type { Database, DatabaseRow } from "../../src/sink/database.ts";
 import type { BatchLimits } from "../../src/sink/lane.ts";
+import { lanesFor } from "../../src/sink/lanes-in-use.ts";
 import { createTables } from "../../src/sink/schema.ts";
 import { submissionOf, type TestRow, type TrackedSubmission } from "./row-submissions.ts";
 import { createTestDatabase, type TestDatabase } from "./test-database.ts";
@@ -57,7 +58,7 @@ export class TestWriter implements AsyncDisposable {
 	/** Submits rows of one partition for the first (or the named) table without waiting. */
 	submit(rows: readonly TestRow[], table?: string): TrackedSubmission {
 		const layout = this.layouts.find(({ name }) => name === table) ?? (this.layouts[0] as TableLayout);
-		const submission = submissionOf(layout, rows, this.#connections);
+		const submission = submissionOf(layout, rows, lanesFor(this.#connections));
 		this.writer.write(submission);
 		return submission;
 	}
