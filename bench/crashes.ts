@@ -4,55 +4,49 @@
  */
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Command } from "commander";
 import { runDaemon } from "../test/support/daemon-process.ts";
 import { loadTopic } from "../test/support/load-topic.ts";
 import { waitFor } from "../test/support/wait-for.ts";
-import { printFigures, quantile, round, say } from "./report.ts";
-import { type Servers, startServers } from "./servers.ts";
-
-interface CrashOptions {
-	readonly crashes: string;
-	readonly saves: string;
-}
+import { defineBench } from "./bench.ts";
+import { Tally } from "./figures.ts";
+import { amount } from "./options.ts";
+import { type Servers, startRealServers } from "./servers.ts";
+import { quantile } from "./statistics.ts";
 
 const TOPIC = "bench-crashes";
 const SAVES_TOPIC = "bench-saves";
 
-export function registerCrashes(program: Command): void {
-	program
-		.command("crashes")
-		.description("how long a partition stands still after a death of its thread, and after a correction of its handler")
-		.option("--crashes <count>", "deaths", "50")
-		.option("--saves <count>", "corrections", "10")
-		.action(measureCrashes);
-}
+export const crashesBench = defineBench({
+	name: "crashes",
+	question: "how long a partition stands still after a death of its thread, and after a correction of its handler",
+	options: { crashes: amount("--crashes <count>", "deaths", 50), saves: amount("--saves <count>", "corrections", 10) },
+	async run({ crashes, saves }, setting) {
+		const tally = new Tally();
+		await using servers = await startRealServers(setting);
+		for (let round = 1; round <= setting.repeats; round++) {
+			setting.say(`round ${round}: ${crashes} deaths, ${saves} corrections`);
+			const deaths = await deathCosts(servers, crashes, round);
+			note(tally, "a death, beside the back-off", deaths);
+			note(tally, "a correction, from its save to the next message", await correctionTimes(servers, saves, round));
+		}
+		const notes = [`${crashes} deaths and ${saves} corrections a round.`];
+		return { broker: servers.broker, database: servers.db.version, figures: tally.figures(), courses: [], notes, findings: [] };
+	},
+});
 
-async function measureCrashes(options: CrashOptions): Promise<void> {
-	const [crashes, saves] = [Number(options.crashes), Number(options.saves)];
-	await using servers = await startServers([TOPIC, SAVES_TOPIC]);
-	const deaths = await deathCosts(servers, crashes);
-	const corrections = await correctionTimes(servers, saves);
-	const spread = (values: readonly number[]) => ({
-		medianMs: round(quantile(values, 0.5), 1),
-		p95Ms: round(quantile(values, 0.95), 1),
-		maxMs: round(Math.max(...values), 1),
-	});
-	printFigures({
-		question: "crashes",
-		broker: servers.broker,
-		crashes,
-		costOfADeathBesideTheBackOff: spread(deaths),
-		saves,
-		fromSaveToNextMessage: spread(corrections),
-	});
+function note(tally: Tally, subject: string, times: readonly number[]): void {
+	for (const [label, share] of [
+		["p50 ms", 0.5],
+		["p95 ms", 0.95],
+		["max ms", 1],
+	] as const)
+		tally.note(subject, { label, unit: "ms", digits: 1 }, quantile(times, share));
 }
 
 /** Every tenth message ends its thread the first time; the handler notes when it dies and when it handles. */
-async function deathCosts({ folder, brokers, databaseUrl }: Servers, crashes: number): Promise<number[]> {
-	say(`${crashes} deaths`);
-	const notes = join(folder, "deaths");
-	await loadTopic(brokers, { name: TOPIC, partitions: 1 }, records(TOPIC, crashes * 10 + 10));
+async function deathCosts({ folder, brokers, databaseUrl }: Servers, crashes: number, round: number): Promise<number[]> {
+	const notes = join(folder, `deaths-${round}`);
+	if (round === 1) await loadTopic(brokers, { name: TOPIC, partitions: 1 }, records(TOPIC, crashes * 10 + 10));
 	await writeFile(
 		join(folder, "handler.mjs"),
 		`import { appendFileSync, existsSync, readFileSync } from "node:fs";
@@ -70,7 +64,7 @@ async function deathCosts({ folder, brokers, databaseUrl }: Servers, crashes: nu
 		}`,
 	);
 	const daemon = await runDaemon(folder, {
-		kafka: { brokers: [brokers], topics: [TOPIC], group: "deaths" },
+		kafka: { brokers: [brokers], topics: [TOPIC], group: `deaths-${round}` },
 		handler: { module: "./handler.mjs" },
 		supervisor: { maxRestarts: 1_000_000, minBackoffMs: 5, maxBackoffMs: 5 },
 		database: { url: databaseUrl },
@@ -98,10 +92,9 @@ async function deathCosts({ folder, brokers, databaseUrl }: Servers, crashes: nu
 }
 
 /** A partition parks at every message until a save raises what the handler lets through. */
-async function correctionTimes({ folder, brokers, databaseUrl }: Servers, saves: number): Promise<number[]> {
-	say(`${saves} corrections`);
-	await loadTopic(brokers, { name: SAVES_TOPIC, partitions: 1 }, records(SAVES_TOPIC, saves + 1));
-	const notes = join(folder, "handled");
+async function correctionTimes({ folder, brokers, databaseUrl }: Servers, saves: number, round: number): Promise<number[]> {
+	if (round === 1) await loadTopic(brokers, { name: SAVES_TOPIC, partitions: 1 }, records(SAVES_TOPIC, saves + 1));
+	const notes = join(folder, `handled-${round}`);
 	const save = async (below: number) => {
 		await writeFile(
 			join(folder, "handler.new"),
@@ -115,7 +108,7 @@ async function correctionTimes({ folder, brokers, databaseUrl }: Servers, saves:
 	};
 	await save(0);
 	const daemon = await runDaemon(folder, {
-		kafka: { brokers: [brokers], topics: [SAVES_TOPIC], group: "saves" },
+		kafka: { brokers: [brokers], topics: [SAVES_TOPIC], group: `saves-${round}` },
 		handler: { module: "./saved.mjs", maxAttempts: 1, onPoison: "park" },
 		supervisor: { maxBackoffMs: 600_000 },
 		database: { url: databaseUrl },

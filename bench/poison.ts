@@ -5,17 +5,13 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Command } from "commander";
 import { runDaemon } from "../test/support/daemon-process.ts";
 import { loadTopic } from "../test/support/load-topic.ts";
 import { waitFor } from "../test/support/wait-for.ts";
-import { printFigures, quantile, round, say } from "./report.ts";
-import { type Servers, startServers } from "./servers.ts";
-
-interface PoisonOptions {
-	readonly messages: string;
-	readonly rounds: string;
-}
+import { defineBench } from "./bench.ts";
+import { type Measure, Tally } from "./figures.ts";
+import { amount } from "./options.ts";
+import { type Servers, startRealServers } from "./servers.ts";
 
 const TOPIC = "bench-poison";
 const PARTITIONS = 4;
@@ -29,48 +25,38 @@ interface Rates {
 	readonly poisoned: number;
 }
 
-export function registerPoison(program: Command): void {
-	program
-		.command("poison")
-		.description("1 % of the messages of half the partitions fail: the rate of the others, and of themselves")
-		.option("--messages <count>", "messages per partition", "100000")
-		.option("--rounds <count>", "each way so often; the medians count", "3")
-		.action(measurePoison);
-}
-
-async function measurePoison(options: PoisonOptions): Promise<void> {
-	const count = Number(options.messages);
-	await using servers = await startServers([TOPIC]);
-	if (servers.broker !== "real Kafka") throw new Error("a real Kafka is needed: the embedded one keeps too little");
-	say(`loading ${PARTITIONS} × ${count} messages`);
-	await loadTopic(servers.brokers, { name: TOPIC, partitions: PARTITIONS }, records(count));
-	const rates: Record<Way, Rates[]> = { none: [], throwing: [], rejecting: [] };
-	for (let turn = 1; turn <= Number(options.rounds); turn++) {
-		for (const way of Object.keys(rates) as Way[]) {
-			const rate = await measure(servers, count, way, turn);
-			rates[way].push(rate);
-			say(`round ${turn}, ${way}: clean ${Math.round(rate.clean)}, poisoned ${Math.round(rate.poisoned)} messages/s`);
+export const poisonBench = defineBench({
+	name: "poison",
+	question: "1 % of the messages of half the partitions fail: the rate of the others, and of themselves",
+	options: { messages: amount("--messages <count>", "messages per partition", 100_000) },
+	async run({ messages: count }, setting) {
+		await using servers = await startRealServers(setting);
+		setting.say(`loading ${PARTITIONS} × ${count} messages`);
+		await loadTopic(servers.brokers, { name: TOPIC, partitions: PARTITIONS }, records(count));
+		const tally = new Tally();
+		for (let round = 1; round <= setting.repeats; round++) {
+			const clean = await measure(servers, count, "none", round);
+			setting.say(`round ${round}, no failures: ${Math.round(clean.clean)} and ${Math.round(clean.poisoned)} messages/s`);
+			tally.note("clean partitions", withoutFailures, clean.clean);
+			tally.note("poisoned partitions", withoutFailures, clean.poisoned);
+			for (const way of ["throwing", "rejecting"] as const) {
+				const rates = await measure(servers, count, way, round);
+				setting.say(`round ${round}, ${way}: ${Math.round(rates.clean)} and ${Math.round(rates.poisoned)} messages/s`);
+				tally.note("clean partitions", timesWhile(way), rates.clean / clean.clean);
+				tally.note("poisoned partitions", timesWhile(way), rates.poisoned / clean.poisoned);
+			}
 		}
-	}
-	const median = (way: Way, group: keyof Rates) =>
-		quantile(
-			rates[way].map((rate) => rate[group]),
-			0.5,
-		);
-	const shares = (way: Way) => ({
-		clean: round(median(way, "clean") / median("none", "clean"), 2),
-		poisoned: round(median(way, "poisoned") / median("none", "poisoned"), 2),
-	});
-	printFigures({
-		question: "poison",
-		messagesPerPartition: count,
-		partitions: PARTITIONS,
-		poisonedPartitions: POISONED,
-		rounds: Number(options.rounds),
-		messagesPerSecondWithoutFailures: Math.round(median("none", "clean")),
-		throwing: shares("throwing"),
-		rejecting: shares("rejecting"),
-	});
+		const notes = [
+			`1 % of the messages of ${POISONED} of ${PARTITIONS} partitions; shares of the rate of the same partitions without failures.`,
+		];
+		return { broker: servers.broker, database: servers.db.version, figures: tally.figures(), courses: [], notes, findings: [] };
+	},
+});
+
+const withoutFailures: Measure = { label: "messages/s without failures", unit: "1/s", digits: 0 };
+
+function timesWhile(way: Way): Measure {
+	return { label: `× while ${way}`, unit: "×", digits: 2 };
 }
 
 function* records(count: number) {

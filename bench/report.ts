@@ -1,24 +1,18 @@
-/** What a measurement prints: a table for people, and as the last line of standard output JSON for machines. */
-import { textTable } from "../src/commands/text-table.ts";
+/** Writes results as files: the page, and the Markdown beside it. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, extname, resolve } from "node:path";
+import type { BenchResult } from "./figures.ts";
+import { htmlPage } from "./html-page.ts";
+import { describeMachine } from "./machine.ts";
+import { markdown } from "./markdown.ts";
 
-/** Figures by name. */
-export function printFigures(figures: Readonly<Record<string, unknown>>): void {
-	const rows = Object.entries(figures).map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : String(value)]);
-	process.stdout.write(`${textTable(["FIGURE", "VALUE"], rows)}\n`);
-	process.stdout.write(`${JSON.stringify(figures)}\n`);
-}
-
-export function round(value: number, digits: number): number {
-	return Number(value.toFixed(digits));
-}
-
-/** The value that `share` (0 to 1) of all are not above. */
-export function quantile(values: readonly number[], share: number): number {
-	const sorted = [...values].sort((left, right) => left - right);
-	return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] as number;
-}
-
-/** Progress, beside the figures. */
-export function say(line: string): void {
-	process.stderr.write(`${line}\n`);
+/** Resolves with the paths written: `out`, and the same ending in .md. */
+export async function writeReport(out: string, results: readonly BenchResult[]): Promise<string[]> {
+	const page = resolve(out);
+	const table = `${page.slice(0, page.length - extname(page).length)}.md`;
+	const machine = await describeMachine(results);
+	await mkdir(dirname(page), { recursive: true });
+	await writeFile(page, htmlPage(results, machine));
+	await writeFile(table, markdown(results, machine));
+	return [page, table];
 }

@@ -2,63 +2,63 @@
  * Question: how long does a partition stand still when all daemons of a group are replaced one after the other, and is anything handled
  * twice? Messages come at a steady rate; of each partition and each restart the longest time between two messages counts.
  */
-import type { Command } from "commander";
 import { rollingRestart } from "../test/support/rolling-restart.ts";
-import { printFigures, quantile, round, say } from "./report.ts";
-import { startServers } from "./servers.ts";
-
-interface RollingOptions {
-	readonly rate: string;
-	readonly daemons: string;
-	readonly partitions: string;
-	readonly rounds: string;
-	readonly protocol: "classic" | "eager" | "consumer";
-}
+import { defineBench } from "./bench.ts";
+import { Tally } from "./figures.ts";
+import { amount, number, word } from "./options.ts";
+import { startRealServers } from "./servers.ts";
+import { quantile } from "./statistics.ts";
 
 const TOPIC = "bench-rolling";
 
-export function registerRolling(program: Command): void {
-	program
-		.command("rolling")
-		.description("how long partitions stand still while all daemons are replaced under load, and what is handled twice")
-		.option("--rate <count>", "messages a second", "5000")
-		.option("--daemons <count>", "daemons", "3")
-		.option("--partitions <count>", "partitions", "6")
-		.option("--rounds <count>", "how often each daemon is replaced", "5")
-		.option("--protocol <name>", "classic, eager or consumer", "classic")
-		.action(measureRolling);
+export const rollingBench = defineBench({
+	name: "rolling",
+	question: "how long partitions stand still while all daemons are replaced under load, and what is handled twice",
+	options: {
+		rate: number("--rate <count>", "messages a second", 5_000),
+		daemons: number("--daemons <count>", "daemons", 3),
+		partitions: number("--partitions <count>", "partitions", 6),
+		rounds: amount("--rounds <count>", "how often each daemon is replaced", 5),
+		protocol: word("--protocol <name>", "the group's protocol", ["classic", "eager", "consumer"], "classic"),
+	},
+	async run({ rate: perSecond, daemons, partitions, rounds, protocol }, setting) {
+		await using servers = await startRealServers(setting);
+		const { brokers, databaseUrl, folder, db } = servers;
+		const { say } = setting;
+		const tally = new Tally();
+		const findings: string[] = [];
+		for (let round = 1; round <= setting.repeats; round++) {
+			const names = { topic: `${TOPIC}-${round}`, group: `rolling-${round}` };
+			const result = await rollingRestart({
+				brokers,
+				databaseUrl,
+				folder,
+				...names,
+				protocol,
+				partitions,
+				daemons,
+				perSecond,
+				rounds,
+				say,
+			});
+			await db.database.query("drop table events");
+			note(tally, "a restart", result.pausesMs);
+			note(tally, "before any restart", result.quietMs);
+			tally.note("a restart", { label: "handled twice", unit: "messages", digits: 0 }, result.handledTwice.length);
+			const failed = result.exitCodes.filter((code) => code !== 0);
+			if (failed.length > 0) findings.push(`rolling: daemons ended with ${failed.join(", ")}`);
+		}
+		const notes = ["The longest time between two messages of a partition, of each partition and restart."];
+		return { broker: servers.broker, database: db.version, figures: tally.figures(), courses: [], notes, findings };
+	},
+});
+
+function note(tally: Tally, subject: string, times: readonly number[]): void {
+	for (const [label, share] of shares) tally.note(subject, { label, unit: "ms", digits: 0 }, quantile(times, share));
 }
 
-async function measureRolling(options: RollingOptions): Promise<void> {
-	await using servers = await startServers([TOPIC]);
-	const [perSecond, daemons, partitions, rounds] = [options.rate, options.daemons, options.partitions, options.rounds].map(Number) as [
-		number,
-		number,
-		number,
-		number,
-	];
-	const { brokers, databaseUrl, folder } = servers;
-	const { protocol } = options;
-	const result = await rollingRestart({
-		...{ brokers, databaseUrl, folder, topic: TOPIC, group: "rolling", protocol, partitions, daemons, perSecond, rounds, say },
-	});
-	const spread = (values: readonly number[]) => ({
-		medianMs: round(quantile(values, 0.5), 0),
-		p99Ms: round(quantile(values, 0.99), 0),
-		maxMs: round(Math.max(...values), 0),
-	});
-	printFigures({
-		question: "rolling",
-		broker: servers.broker,
-		protocol,
-		daemons,
-		partitions,
-		perSecond,
-		restarts: rounds * daemons,
-		messages: result.messages,
-		handledTwice: result.handledTwice.length,
-		exitCodes: [...new Set(result.exitCodes)],
-		longestPauseOfAPartitionPerRestart: spread(result.pausesMs),
-		longestPauseOfAPartitionBeforeAnyRestart: spread(result.quietMs),
-	});
-}
+const shares = [
+	["p50 ms", 0.5],
+	["p99 ms", 0.99],
+	["max ms", 1],
+] as const;

@@ -8,6 +8,7 @@ import { DeadLetterTopic } from "./kafka/dead-letter-topic.ts";
 import { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
 import { DeadLetterTable } from "./sink/dead-letter-table.ts";
+import { lanesFor } from "./sink/lanes-in-use.ts";
 import type { WorkerSettings } from "./worker/worker-parts.ts";
 import type { WorkerThreadOptions } from "./worker/worker-thread.ts";
 
@@ -40,6 +41,6 @@ export function workerSettings({ handler, supervisor, deadLetters }: Config, lay
 }
 
 /** What every worker's thread is made with. */
-export function threadOptions({ handler, workers, kafka }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
-	return { handler, tables, maxHeapMb: workers.maxHeapMb, timestampType: kafka.timestampType };
+export function threadOptions({ handler, workers, kafka, database }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
+	return { handler, tables, lanes: lanesFor(database.connections), maxHeapMb: workers.maxHeapMb, timestampType: kafka.timestampType };
 }

@@ -25,6 +25,7 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 			queuedRows: writer.queueRows,
 			queuedBytes: writer.queueBytes,
 			oldestSince: writer.oldestAgeMs === null ? null : now - writer.oldestAgeMs,
+			choices: writer.choices,
 			inFlight: writer.inFlight,
 			lastError: writer.lastError,
 		},
@@ -61,7 +62,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, held, child }) => {
 		const offsets = ledger.of({ topic, partition });
 		if (!offsets) return [];
-		const { state, queue, restarts, attempts, reports } = child;
+		const { state, queue, threadId, restarts, attempts, reports } = child;
 		const stalled = stallDetector.reasonOf({ topic, partition });
 		return [
 			{
@@ -76,6 +77,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 				oldestUnfinishedTimestamp: lagClock.oldest({ topic, partition }, offsets.committable),
 				queued: queue.queued,
 				inFlight: queue.handed,
+				thread: threadId,
 				restarts,
 				attempts,
 				breakerOpen: child.breakerOpen,

@@ -6,7 +6,7 @@
  *   │     ├── group consumer ............ polls Kafka, puts assignments and messages to the
  *   │     ├── group supervisor .......... one-for-one
  *   │     │     └── partition worker .... one per assigned partition; attempts, back-off, restarts
- *   │     │           └── worker thread . one-thread pool with the user's handler
+ *   │     │           └── worker thread . one-thread pool with the user's handler; shared where `workers.maxThreads` are fewer
  *   │     ├── batch writer .............. CAS statements, dead letters
  *   │     └── offset committer .......... what is finished, behind durable rows
  *   ├── stall detector .................. partitions that stand still
@@ -47,7 +47,7 @@ import { prepareTables } from "./sink/table-preparation.ts";
 import type { SupervisorListener } from "./supervisor/group-supervisor.ts";
 import { HandlerWatcher } from "./worker/handler-watcher.ts";
 import type { WorkerListener } from "./worker/worker-parts.ts";
-import { createHandlerThreadFactory } from "./worker/worker-thread.ts";
+import { createHandlerThreads } from "./worker/worker-thread.ts";
 
 /** What a daemon is given: a validated configuration with brokers and a database in it, and the outside world. */
 export interface DaemonParts {
@@ -225,9 +225,11 @@ export class Daemon {
 			database: this.database,
 			deadLetters,
 			createClient: () => new ConsumerClient(settings, topicSettings, clock),
-			createThread: createHandlerThreadFactory({
+			threads: createHandlerThreads({
 				...threadOptions(config, this.layouts),
-				printed: (partition, line) => this.#observer.workers.printed(partition, line),
+				maxThreads: config.workers.maxThreads,
+				printed: (line) => this.#observer.workers.printed(line),
+				endedForOthers: (fact) => this.#observer.workers.threadEndedForOthers(fact),
 			}),
 			clock,
 			random,

@@ -30,7 +30,7 @@ import { StartRecorder } from "./sink/start-recorder.ts";
 import { StartTable } from "./sink/start-table.ts";
 import { type ChildSpec, GroupSupervisor, type SupervisorListener } from "./supervisor/group-supervisor.ts";
 import { RestartIntensity } from "./supervisor/restart-intensity.ts";
-import type { HandlerThreadFactory } from "./worker/handler-thread.ts";
+import type { HandlerThreads } from "./worker/handler-thread.ts";
 import { PartitionWorker } from "./worker/partition-worker.ts";
 import { packMessages } from "./worker/thread-codec.ts";
 import type { WorkerListener } from "./worker/worker-parts.ts";
@@ -56,7 +56,7 @@ export interface DeliveryParts {
 	readonly database: Database;
 	readonly deadLetters: DeadLetterTarget;
 	readonly createClient: () => GroupClient;
-	readonly createThread: HandlerThreadFactory;
+	readonly threads: HandlerThreads;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly listener: DeliveryListener;
@@ -204,11 +204,11 @@ export class Delivery {
 	}
 
 	#createWorker({ partition, finished, isFull }: ChildSpec): PartitionWorker {
-		const { config, layouts, clock, random, createThread, deadLetters, listener } = this.#parts;
+		const { config, layouts, clock, random, threads, deadLetters, listener } = this.#parts;
 		return new PartitionWorker({
 			partition,
 			settings: workerSettings(config, layouts),
-			createThread,
+			threads: threads.lease(partition),
 			rows: this.writer,
 			deadLetters,
 			intensity: new RestartIntensity(config.supervisor),

@@ -15,7 +15,7 @@ import type { Database } from "../sink/database.ts";
 import { RestartIntensity } from "../supervisor/restart-intensity.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
 import { packMessages } from "../worker/thread-codec.ts";
-import { createHandlerThreadFactory } from "../worker/worker-thread.ts";
+import { createHandlerThreads } from "../worker/worker-thread.ts";
 
 /** What a replay is given. */
 export interface ReplayParts {
@@ -75,7 +75,7 @@ async function replayPartition(
 			// Every letter is one already.
 			breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
 		},
-		createThread: createHandlerThreadFactory(threadOptions(config, layouts)),
+		threads: createHandlerThreads(threadOptions(config, layouts)).lease({ topic, partition }),
 		rows: writer,
 		deadLetters: { store: async ({ offset, error }: DeadLetter) => void errors.set(offset, error) },
 		intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),

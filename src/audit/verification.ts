@@ -12,7 +12,7 @@ import type { LetterPosition } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
-import type { RowBlock, TableLayout } from "../core/rows.ts";
+import { type BlockRow, rowsOf, type TableLayout } from "../core/rows.ts";
 import { threadOptions } from "../daemon-parts.ts";
 import { LogReader } from "../kafka/log-reader.ts";
 import type { Database } from "../sink/database.ts";
@@ -20,7 +20,7 @@ import { ExpectedRows } from "../sink/expected-rows.ts";
 import { interruptible } from "../sink/interruptible-database.ts";
 import { compareTable } from "../sink/table-comparison.ts";
 import type { RowSubmission } from "../worker/ports.ts";
-import { createHandlerThreadFactory } from "../worker/worker-thread.ts";
+import { createHandlerThreads } from "../worker/worker-thread.ts";
 import { coveredPartitions } from "./covered-partitions.ts";
 import { type Difference, Findings, type VerificationCounts } from "./findings.ts";
 import { type CoveredPartition, LogCoverage } from "./log-coverage.ts";
@@ -173,7 +173,7 @@ class Verification {
 			config,
 			layouts: this.#layouts,
 			partition: { topic: partition.topic, partition: partition.partition },
-			createThread: createHandlerThreadFactory({ ...threadOptions(config, this.#layouts), purpose: "verify", printed: () => {} }),
+			threads: createHandlerThreads({ ...threadOptions(config, this.#layouts), purpose: "verify", printed: () => {} }).lease(partition),
 			clock,
 			random,
 			rows: (submission) => this.#fold(submission),
@@ -189,25 +189,24 @@ class Verification {
 		for (const block of submission.blocks) {
 			const layout = this.#layouts.find(({ name }) => name === block.table) as TableLayout;
 			const rows = this.#expected.get(block.table) as ExpectedRows;
-			for (let row = 0; row < block.length; row++) rows.add(this.#rowOf(submission, block, row, layout));
+			for (const row of rowsOf(block)) rows.add(this.#rowOf(submission, block.table, row, layout));
 		}
 	}
 
-	#rowOf({ topic, partition, batch }: RowSubmission, block: RowBlock, row: number, { version, columns }: TableLayout) {
-		const message = block.messages[row] as number;
+	#rowOf({ topic, partition, batch }: RowSubmission, table: string, row: BlockRow, { version, columns }: TableLayout) {
+		const { message, id, isDelete, values } = row;
 		const offset = batch.offsets[message] as number;
-		const values = block.columns.map((column) => column[row] as string | null);
 		const field = version.kind === "field" ? (values[columns.findIndex(({ name }) => name === version.column)] ?? null) : null;
 		return {
-			id: block.ids[row] as string,
-			isDelete: block.deletes[row] === 1,
+			id,
+			isDelete,
 			timestamp: Math.max(0, batch.timestamps[message] as number),
 			offset,
 			partition,
 			topic,
 			values,
 			field,
-			optional: isRefused(this.#coverage.letterAt({ topic, partition }, offset), block.table, block.ids[row] as string),
+			optional: isRefused(this.#coverage.letterAt({ topic, partition }, offset), table, id),
 		};
 	}
 

@@ -12,7 +12,7 @@ import type { TableLayout } from "../core/rows.ts";
 import { workerSettings } from "../daemon-parts.ts";
 import { RestartIntensity } from "../supervisor/restart-intensity.ts";
 import type { FailureKind } from "../worker/crash-report.ts";
-import type { HandlerThreadFactory } from "../worker/handler-thread.ts";
+import type { ThreadLease } from "../worker/handler-thread.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
 import type { RowSubmission } from "../worker/ports.ts";
 import { packMessages } from "../worker/thread-codec.ts";
@@ -23,7 +23,7 @@ export interface VerifyingWorkerParts {
 	readonly config: Config;
 	readonly layouts: readonly TableLayout[];
 	readonly partition: TopicPartition;
-	readonly createThread: HandlerThreadFactory;
+	readonly threads: ThreadLease;
 	readonly clock: Clock;
 	readonly random: Random;
 	/** Rows of handled messages, in the order of the log. */
@@ -46,7 +46,7 @@ export class VerifyingWorker {
 	#deathsInARow = 0;
 	#failure: Error | null = null;
 
-	constructor({ config, layouts, partition, createThread, clock, random, rows, failed, moved }: VerifyingWorkerParts) {
+	constructor({ config, layouts, partition, threads, clock, random, rows, failed, moved }: VerifyingWorkerParts) {
 		this.#maxRestarts = config.supervisor.maxRestarts;
 		this.#worker = new PartitionWorker({
 			partition,
@@ -60,7 +60,7 @@ export class VerifyingWorker {
 				futureLimits: new Map(),
 				breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
 			},
-			createThread,
+			threads,
 			rows: {
 				write: (submission) => {
 					rows(submission);

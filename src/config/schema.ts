@@ -4,7 +4,6 @@
  */
 import { z } from "zod";
 import { columnTypes, idTypes, parseColumnType } from "./column-types.ts";
-import { notBuiltYet } from "./not-built-yet.ts";
 
 const positive = (rule = "a whole number above 0") => z.int(rule).min(1, rule);
 const notNegative = (rule = "a whole number, 0 or more") => z.int(rule).min(0, rule);
@@ -98,9 +97,7 @@ const supervisor = z.strictObject({
 });
 
 const workers = z.strictObject({
-	maxThreads: notBuiltYet(notNegative(), 0)
-		.default(0)
-		.describe("Most threads; 0, the only one in this version: one per assigned partition"),
+	maxThreads: notNegative().default(0).describe("Most threads, which partitions then share; 0: one per assigned partition"),
 	maxQueuedMessages: positive().default(100_000).describe("Messages received and not yet committable, in the whole daemon"),
 	maxQueuedBytes: positive("bytes: a whole number above 0").default(67_108_864).describe("The same in bytes"),
 	maxHeapMb: positive("MiB: a whole number above 0").default(256).describe("Heap of a worker thread"),
@@ -172,7 +169,9 @@ const cas = z.strictObject({
 const batch = z.strictObject({
 	maxRows: positive().default(5_000).describe("Most rows of a statement"),
 	maxBytes: positive("bytes: a whole number above 0").default(4_194_304).describe("Most bytes of a statement"),
-	lingerMs: milliseconds().default(5).describe("How long the first row of a batch waits for more"),
+	lingerMs: milliseconds().default(5).describe("Longest the first row of a batch waits for more; not at all where few would come"),
+	minRows: positive().default(100).describe("A slow database gets smaller statements, down to so many rows (or maxRows)"),
+	answerMs: positive().default(250).describe("Time in which the database should answer a statement: its rows are chosen by that"),
 });
 
 const offsets = z.strictObject({

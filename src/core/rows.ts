@@ -2,6 +2,7 @@
  * Rows on their way from a handler to a table: what a table looks like, what a batch of messages came to.
  * Plain data that crosses the thread boundary by structured clone; columns, not objects, because a batch has thousands of rows.
  */
+import { joinTexts, type Separators, splitTexts } from "./joined-texts.ts";
 
 /** Types an id column may have; ids are compared in their canonical text. */
 export type IdType = "text" | "uuid" | "smallint" | "int" | "bigint";
@@ -47,18 +48,83 @@ export interface RowFault {
 	readonly message: string;
 }
 
-/** The rows of one batch for one table, column by column; every array has `length` entries, in message order. */
+/**
+ * The rows of one batch for one table and one of the writer's lanes, packed: `length` rows in message order. What is `Joined` is one text
+ * per column (joined-texts.ts), made in the thread and handed to the server as it is.
+ */
 export interface RowBlock {
 	readonly table: string;
 	readonly length: number;
+	/** Rows of one id are always in the same lane (`laneOf`), of as many as the thread was told of. */
+	readonly lane: number;
 	/** Index of the row's message in the batch that was handed over. */
 	readonly messages: Int32Array;
-	/** Canonical text of the id. */
-	readonly ids: readonly string[];
 	/** 1: a delete (all data columns null but a version field), 0: an upsert. */
 	readonly deletes: Uint8Array;
-	/** Per data column of the layout, in its order: the value as the text that Postgres casts from, or null. */
-	readonly columns: readonly (readonly (string | null)[])[];
 	/** Rough size of a row in bytes, for cutting batches. */
 	readonly bytes: Int32Array;
+	readonly separators: Separators;
+	/** Joined: canonical text of the ids. */
+	readonly ids: string;
+	/** Joined, per data column of the layout, in its order: the value as the text that Postgres casts from, or null. */
+	readonly columns: readonly string[];
+	/** Joined: the message's timestamp in ms, at least 0. */
+	readonly timestamps: string;
+	/** Joined: the message's offset. */
+	readonly offsets: string;
+}
+
+/** A row of a block by itself. `values` are the data columns' texts in the layout's order. */
+export interface BlockRow {
+	readonly message: number;
+	readonly id: string;
+	readonly isDelete: boolean;
+	readonly values: readonly (string | null)[];
+	readonly bytes: number;
+}
+
+/** The rows of a block, one by one: for the few that need it. */
+export function rowsOf({ length, messages, deletes, bytes, separators, ids, columns }: RowBlock): BlockRow[] {
+	const texts = splitTexts(ids, length, separators) as string[];
+	const values = columns.map((column) => splitTexts(column, length, separators));
+	return texts.map((id, row) => ({
+		message: messages[row] as number,
+		id,
+		isDelete: deletes[row] === 1,
+		values: values.map((column) => column[row] ?? null),
+		bytes: bytes[row] as number,
+	}));
+}
+
+/** The block without the rows of these messages. */
+export function withoutMessages(block: RowBlock, dropped: ReadonlyMap<number, unknown>): RowBlock {
+	const kept: number[] = [];
+	for (let row = 0; row < block.length; row++) if (!dropped.has(block.messages[row] as number)) kept.push(row);
+	const { separators, length } = block;
+	const filtered = (joined: string) => {
+		const values = splitTexts(joined, length, separators);
+		return joinTexts(
+			kept.map((row) => values[row] ?? null),
+			separators,
+		);
+	};
+	return {
+		...block,
+		length: kept.length,
+		messages: Int32Array.from(kept, (row) => block.messages[row] as number),
+		deletes: Uint8Array.from(kept, (row) => block.deletes[row] as number),
+		bytes: Int32Array.from(kept, (row) => block.bytes[row] as number),
+		ids: filtered(block.ids),
+		columns: block.columns.map(filtered),
+		timestamps: filtered(block.timestamps),
+		offsets: filtered(block.offsets),
+	};
+}
+
+/** The lane of an id, of so many (1 or more). FNV-1a over the whole id: spreads ids that differ only at the end. */
+export function laneOf(id: string, lanes: number): number {
+	if (lanes === 1) return 0;
+	let value = 0x811c9dc5;
+	for (let i = 0; i < id.length; i++) value = Math.imul(value ^ id.charCodeAt(i), 0x01000193);
+	return (value >>> 0) % lanes;
 }

@@ -256,10 +256,11 @@ const noHeaders: readonly Header[] = [];
 
 /** The client's message in our words, in place: an object per message is dear enough. */
 function received(raw: Message): ReceivedMessage {
-	const headers = raw.headers
+	const message = raw as unknown as { headers: readonly Header[] };
+	message.headers = raw.headers
 		? raw.headers.flatMap((header) => Object.entries(header).map(([name, value]): Header => [name, toBuffer(value)]))
 		: noHeaders;
-	return Object.assign(raw as unknown as ReceivedMessage, { headers });
+	return message as ReceivedMessage;
 }
 
 function toBuffer(value: unknown): Buffer | null {

@@ -8,6 +8,12 @@ import { kafkaClientSettings } from "./client-settings.ts";
  */
 const PREFETCH_MESSAGES = 20_000;
 const LARGEST_PREFETCH_KBYTES = 32_768;
+/**
+ * Most bytes of one partition in a fetch, as they come: compressed. librdkafka hands over all of it before it comes to the next partition,
+ * and its megabyte of small compressible messages fills a partition's share of the queue alone: the others' threads had nothing to do
+ * meanwhile, and the pause threw away what was fetched ahead (measured: 1.9 messages fetched for each one handled).
+ */
+const FETCH_BYTES = 262_144;
 /** librdkafka's default of a second makes the fetcher sleep each time its queue is full. */
 const FETCH_QUEUE_BACK_OFF_MS = 5;
 const STATISTICS_INTERVAL_MS = 5_000;
@@ -23,6 +29,7 @@ export function consumerSettings(config: Pick<Config, "kafka" | "workers">): {
 	const prefetchKbytes = Math.max(1, Math.min(LARGEST_PREFETCH_KBYTES, Math.floor(workers.maxQueuedBytes / 2 / 1024)));
 	const settings = {
 		"fetch.queue.backoff.ms": FETCH_QUEUE_BACK_OFF_MS,
+		"fetch.message.max.bytes": FETCH_BYTES,
 		"queued.min.messages": Math.max(1, Math.min(PREFETCH_MESSAGES, workers.maxQueuedMessages)),
 		"queued.max.messages.kbytes": prefetchKbytes,
 		"statistics.interval.ms": STATISTICS_INTERVAL_MS,

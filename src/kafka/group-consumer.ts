@@ -23,6 +23,7 @@ import type { GroupMember } from "./group-member.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { type Membership, readMembership } from "./membership.ts";
 import type { OffsetStore } from "./offset-store.ts";
+import { waitForRoom } from "./poll-pace.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
 import { SessionWatch } from "./session-watch.ts";
 import { FirstStart, type StartPosition } from "./start-position.ts";
@@ -304,9 +305,10 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			const startedAt = this.#parts.clock.monotonic();
 			this.#session.polling();
 			try {
-				const messages = await client.consume(size.count, size.timeoutMs);
+				const isCrowded = await waitForRoom(() => this.#parts.member.isCrowded, this.#parts.clock, this.#stopped.signal);
+				const messages = await (isCrowded ? client.consume(1, 0) : client.consume(size.count, size.timeoutMs));
 				const receivedAt = this.#parts.clock.monotonic();
-				size.received(messages);
+				if (!isCrowded) size.received(messages);
 				if (this.#client === client) this.#deliver(messages);
 				this.emit("polled", { messages: messages.length, busyMs: this.#parts.clock.monotonic() - receivedAt });
 			} catch (error) {

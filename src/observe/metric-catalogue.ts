@@ -39,7 +39,7 @@ const byteCounts = [1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216
 export const partitionStates = ["starting", "running", "backing-off", "paused", "parked", "draining"] as const;
 
 /** Why a worker thread was replaced or a worker started again. */
-export const restartReasons = ["load", "init", "exception", "exit", "out_of_memory", "timeout", "file_changed", "admin"] as const;
+export const restartReasons = ["load", "init", "exception", "exit", "out_of_memory", "timeout", "shared", "file_changed", "admin"] as const;
 
 function counter<const L extends Readonly<Record<string, LabelValues>>>(labels: L, help: string) {
 	return { type: "counter", help, labels } as const;
@@ -88,6 +88,9 @@ export const metricCatalogue = {
 	write_queue_rows: gauge(none, "Rows handed to the writer and not yet durable"),
 	write_queue_bytes: gauge(none, "Bytes handed to the writer and not yet durable"),
 	write_queue_oldest_seconds: gauge(none, "Age of the oldest row in the writer, 0 when empty"),
+	write_statement_rows: gauge({ table: open }, "Most rows of a statement, as chosen by the database's answer times"),
+	write_lanes: gauge({ table: open }, "Connections in use for a table, as chosen by their load"),
+	write_linger_seconds: gauge({ table: open }, "How long a row waits for others, as chosen by the rate at which they come"),
 	stage_busy_seconds_total: counter(
 		{ stage: ["consume", "handle", "write", "commit"] },
 		"Time spent per stage; handle and write may exceed the wall clock, they run in parallel",

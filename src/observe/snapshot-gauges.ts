@@ -13,6 +13,20 @@ export function setSnapshotGauges(metrics: Metrics, snapshot: StatusSnapshot): v
 	metrics.set("write_queue_rows", [[{}, writer.queuedRows]]);
 	metrics.set("write_queue_bytes", [[{}, writer.queuedBytes]]);
 	metrics.set("write_queue_oldest_seconds", [[{}, writer.oldestSince === null ? 0 : secondsBetween(writer.oldestSince, now)]]);
+	const chosen = (figure: (choice: (typeof writer.choices)[number]) => number) =>
+		writer.choices.map((choice) => [{ table: choice.table }, figure(choice)] as const);
+	metrics.set(
+		"write_statement_rows",
+		chosen(({ statementRows }) => statementRows),
+	);
+	metrics.set(
+		"write_lanes",
+		chosen(({ lanes }) => lanes),
+	);
+	metrics.set(
+		"write_linger_seconds",
+		chosen(({ lingerMs }) => lingerMs / 1000),
+	);
 }
 
 /** Reasons are sentences with details; a label has few values. First match wins. */

@@ -43,6 +43,8 @@ export interface PartitionSnapshot extends TopicPartition {
 	readonly oldestUnfinishedTimestamp: number | null;
 	readonly queued: number;
 	readonly inFlight: number;
+	/** Node's id of its worker thread, the same for all that share one; null while it has none. */
+	readonly thread: number | null;
 	readonly restarts: number;
 	readonly attempts: number;
 	readonly breakerOpen: boolean;
@@ -76,6 +78,13 @@ export interface StatusSnapshot {
 		readonly queuedBytes: number;
 		/** When the oldest row came in, null when there is none. */
 		readonly oldestSince: number | null;
+		/** What the writer chose, per table; linger in ms. */
+		readonly choices: readonly {
+			readonly table: string;
+			readonly statementRows: number;
+			readonly lanes: number;
+			readonly lingerMs: number;
+		}[];
 		/** Batches sent to the database and not yet answered. */
 		readonly inFlight: number;
 		readonly lastError: {
@@ -119,6 +128,8 @@ export interface PartitionStatus extends TopicPartition {
 	readonly lag: number | null;
 	readonly queued: number;
 	readonly inFlight: number;
+	/** Node's id of its worker thread, the same for all that share one; null while it has none. */
+	readonly thread: number | null;
 	readonly restarts: number;
 	readonly attempts: number;
 	readonly lastFailure: FailureStatus | null;
@@ -193,7 +204,7 @@ export function lagOf({ highWatermark, committed }: Pick<PartitionSnapshot, "hig
 }
 
 function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
-	const { topic, partition, assignmentEpoch, position, committed, highWatermark, queued, inFlight, restarts, attempts } = snapshot;
+	const { topic, partition, assignmentEpoch, position, committed, highWatermark, queued, inFlight, thread, restarts, attempts } = snapshot;
 	const state = partitionState(snapshot);
 	const reason = state === "parked" ? (snapshot.worker.reason ?? null) : state === "paused" ? snapshot.pauseReason : null;
 	const lag = lagOf(snapshot);
@@ -210,6 +221,7 @@ function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
 		lag,
 		queued,
 		inFlight,
+		thread,
 		restarts,
 		attempts,
 		lastFailure: failures[0] ?? null,

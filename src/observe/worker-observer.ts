@@ -10,12 +10,28 @@ import type { ObserverParts } from "./observer-parts.ts";
 
 /** A topic full of bad messages must not fill the disk with its dead letters' records: the letters themselves are kept. */
 const SAME_LETTER_EVERY_MS = 1000;
+/** A handler that ends its thread with every other message must not either. */
+const SAME_DEATH_EVERY_MS = 10_000;
 
 /** What the handler made of a run. */
 interface HandledFact {
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
 	readonly durationsMs: ArrayLike<number>;
 	readonly warnings: readonly string[];
+}
+
+/** A line as it was printed. */
+interface PrintedFact {
+	readonly partition: TopicPartition | null;
+	readonly stream: "stdout" | "stderr";
+	readonly line: string;
+}
+
+/** Whose call ended a shared thread (null: it was replaced), and for whom too. */
+interface SharedDeathFact {
+	readonly partition: TopicPartition | null;
+	readonly death: { readonly reason: string };
+	readonly others: readonly TopicPartition[];
 }
 
 /** What the partition worker tells, call by call. */
@@ -26,6 +42,7 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 		logger.error(fields, message);
 	});
 	const letters = new LogLimiter(() => clock.monotonic(), SAME_LETTER_EVERY_MS);
+	const deaths = new LogLimiter(() => clock.monotonic(), SAME_DEATH_EVERY_MS);
 	const warned = new Set<string>();
 	return {
 		started({ topic, partition }: TopicPartition): void {
@@ -80,9 +97,17 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 				`${partitionName({ topic, partition })} offset ${offset} is skipped, as handler.onPoison says`,
 			);
 		},
-		/** A line that the handler printed. */
-		printed({ topic, partition }: TopicPartition, { stream, line }: { stream: "stdout" | "stderr"; line: string }): void {
-			logger.info({ topic, partition, source: "handler", stream }, line);
+		/** A line that the handler printed; without partition where several share its thread and none of them was being handled. */
+		printed({ partition, stream, line }: PrintedFact): void {
+			logger.info({ ...partition, source: "handler", stream }, line);
+		},
+		/** A shared thread ended, and partitions that had no part in it begin anew. */
+		threadEndedForOthers({ partition, death, others }: SharedDeathFact): void {
+			const held = deaths.admit(partition ? partitionName(partition) : "");
+			if (held === null) return;
+			const why = partition ? `ended at ${partitionName(partition)} (${death.reason})` : "is replaced, its module is loaded anew";
+			const fields = { ...partition, reason: death.reason, others: others.map(partitionName), held };
+			logger.warn(fields, `a shared thread ${why}: ${others.length} other partitions begin anew, and nothing is charged to them`);
 		},
 		stopRequested({ topic, partition }: TopicPartition, reason: string): void {
 			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} stops the daemon: ${reason}`);

@@ -1,24 +1,23 @@
 /**
  * Rows of one table and some of its ids on their way into statements: when a batch is cut (rows, bytes, linger, drain), one statement
- * in flight at a time. While it is in flight rows gather and coalesce behind it (River's completer has this shape).
+ * in flight at a time. While it is in flight rows gather behind it, and coalesce when they are cut (River's completer has this shape).
  *
- *   empty -> lingering -> writing -> empty
+ *   empty -> lingering (while there is something to gain by it) -> writing -> empty
  *
  * Step 7 of a message's way (README).
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import type { TopicPartition } from "../core/message.ts";
-import type { TableLayout } from "../core/rows.ts";
-import type { OlderVersions } from "./older-versions.ts";
-import { isAnyOf, type PendingRow, PendingRows } from "./pending-rows.ts";
-import { StatementSize } from "./statement-size.ts";
+import type { RowBlock, TableLayout } from "../core/rows.ts";
+import { ArrivalRate } from "./arrival-rate.ts";
+import { type BlockOwner, PendingBlocks, type RowCut } from "./pending-blocks.ts";
+import { type StatementLimits, StatementSize } from "./statement-size.ts";
 
 /** Why a batch was sent. */
 export type Trigger = "rows" | "bytes" | "linger" | "drain";
 
 /** `batch` of the configuration. */
-export interface BatchLimits {
-	readonly maxRows: number;
+export interface BatchLimits extends StatementLimits {
 	readonly maxBytes: number;
 	readonly lingerMs: number;
 }
@@ -29,17 +28,24 @@ export interface LaneParts {
 	readonly limits: BatchLimits;
 	readonly clock: Clock;
 	readonly ended: AbortSignal;
-	readonly write: (lane: Lane, rows: PendingRow[], trigger: Trigger) => Promise<void>;
+	readonly write: (lane: Lane, cut: RowCut, trigger: Trigger) => Promise<void>;
+}
+
+/** Rows under way. */
+export interface Unsettled {
+	/** True while it holds rows of this partition that their owner waits for. */
+	holds(partition: TopicPartition): boolean;
 }
 
 /** See the file's header. */
 export class Lane {
 	/** How many rows of it go into a statement at the moment; never more than a batch has. */
 	readonly statementSize: StatementSize;
-	/** Rows of the batch that is being written whose fate was not told yet; `write` keeps it so. */
-	unsettled: readonly PendingRow[] = [];
+	/** What is being written and whose fate was not told yet; `write` keeps it so. */
+	unsettled: Unsettled | null = null;
 	readonly #parts: LaneParts;
-	readonly #pending: PendingRows;
+	readonly #pending = new PendingBlocks();
+	readonly #rate: ArrivalRate;
 	#since: number | null = null;
 	#timer: Timer | null = null;
 	#writing = false;
@@ -47,8 +53,8 @@ export class Lane {
 
 	constructor(parts: LaneParts) {
 		this.#parts = parts;
-		this.statementSize = new StatementSize(parts.limits.maxRows);
-		this.#pending = new PendingRows(parts.layout);
+		this.statementSize = new StatementSize(parts.limits);
+		this.#rate = new ArrivalRate(parts.limits.lingerMs);
 	}
 
 	get layout(): TableLayout {
@@ -70,32 +76,32 @@ export class Lane {
 	}
 
 	/** True while it has rows of this partition that their owner waits for. */
-	holds({ topic, partition }: TopicPartition): boolean {
-		const isIts = (row: PendingRow) => row.partition === partition && row.topic === topic && !row.owner.released;
-		return this.#pending.some(isIts) || this.unsettled.some((row) => isAnyOf(row, isIts));
+	holds(partition: TopicPartition): boolean {
+		return this.#pending.holds(partition) || this.unsettled?.holds(partition) === true;
 	}
 
-	/** Takes a row; `cut` follows when the caller has no more at hand. */
-	add(row: PendingRow): void {
-		this.#pending.add(row);
+	/** Takes rows; `cut` follows when the caller has no more at hand. */
+	add(block: RowBlock, owner: BlockOwner): void {
+		this.#pending.add(block, owner);
+		this.#rate.came(block.length, this.#parts.clock.monotonic());
 	}
 
-	/** Takes what a refused row stood for; it goes with what comes next. */
-	putBack(older: OlderVersions): void {
-		this.#pending.putBack(older);
+	/** How long a row would wait for others if it came now, ms. */
+	get lingerMs(): number {
+		return this.#rate.lingerMs(this.#pending.rows, this.#parts.clock.monotonic());
 	}
 
 	/** Sends what waits, without lingering. */
 	flush(): void {
-		if (this.#pending.size === 0) return;
+		if (this.#pending.rows === 0) return;
 		this.#flushing = true;
 		this.cut();
 	}
 
 	/** Sends rows if it is time; otherwise sees to it that they will be. */
 	cut(): void {
-		const { limits, clock, ended } = this.#parts;
-		if (this.#pending.size === 0) return;
+		const { clock, ended } = this.#parts;
+		if (this.#pending.rows === 0) return;
 		this.#since ??= clock.monotonic();
 		if (this.#writing || ended.aborted) return;
 		const trigger = this.#trigger();
@@ -103,9 +109,9 @@ export class Lane {
 			void this.#send(trigger);
 			return;
 		}
-		this.#timer ??= clock.after(Math.max(0, limits.lingerMs - (clock.monotonic() - this.#since)), () => {
+		this.#timer ??= clock.after(Math.max(0, this.lingerMs - (clock.monotonic() - this.#since)), () => {
 			this.#timer = null;
-			if (!this.#writing && this.#pending.size > 0) void this.#send("linger");
+			if (!this.#writing && this.#pending.rows > 0) void this.#send("linger");
 		});
 	}
 
@@ -116,21 +122,21 @@ export class Lane {
 	}
 
 	#trigger(): Trigger | null {
-		const { maxRows, maxBytes, lingerMs } = this.#parts.limits;
-		if (this.#pending.size >= maxRows) return "rows";
-		if (this.#pending.bytes >= maxBytes) return "bytes";
+		if (this.#pending.rows >= this.statementSize.rows) return "rows";
+		if (this.#pending.bytes >= this.#parts.limits.maxBytes) return "bytes";
 		if (this.#flushing) return "drain";
-		return this.#parts.clock.monotonic() - (this.#since as number) >= lingerMs ? "linger" : null;
+		return this.#parts.clock.monotonic() - (this.#since as number) >= this.lingerMs ? "linger" : null;
 	}
 
 	async #send(trigger: Trigger): Promise<void> {
 		const { limits, clock, write } = this.#parts;
 		this.dispose();
-		const rows = this.#pending.take(limits.maxRows, limits.maxBytes);
-		this.#since = this.#pending.size > 0 ? clock.monotonic() : null;
-		if (this.#pending.size === 0) this.#flushing = false;
+		const cut = this.#pending.take(this.statementSize.rows, limits.maxBytes, this.#parts.layout) as RowCut;
+		this.#since = this.#pending.rows > 0 ? clock.monotonic() : null;
+		if (this.#pending.rows === 0) this.#flushing = false;
 		this.#writing = true;
-		await write(this, rows, trigger);
+		await write(this, cut, trigger);
+		this.unsettled = null;
 		this.#writing = false;
 		this.cut();
 	}

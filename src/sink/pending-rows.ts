@@ -1,8 +1,8 @@
 /**
- * The rows of one lane that wait to be written: of each id only the newest version goes to the server, older ones wait behind it and
- * are settled with it; where it is refused, the next older one goes. Pure.
+ * The rows of a cut that can't be written as a whole, one by one: of each id only the newest version goes to the server, older ones wait
+ * behind it and are settled with it; where it is refused, the next older one goes. Pure.
  *
- * Step 7 of a message's way (README).
+ * Step 8 of a message's way (README).
  */
 import type { RowFault, TableLayout, VersionStrategy } from "../core/rows.ts";
 import { OlderVersions } from "./older-versions.ts";
@@ -14,6 +14,8 @@ export interface RowOwner {
 	/** True once nobody listens any more: the messages of what was not told by then are delivered again, to somebody else. */
 	readonly released: boolean;
 	settled(message: number): void;
+	/** The same of several rows, by their messages. */
+	settledAll(messages: ArrayLike<number>): void;
 	refused(message: number, fault: RowFault): void;
 }
 

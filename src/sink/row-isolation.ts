@@ -56,7 +56,7 @@ async function writeHalves(database: Database, layout: TableLayout, statement: s
 }
 
 /** The columns that hold what a message said; the others are ours, or their owner's. */
-function writtenColumns({ id, columns }: TableLayout): string[] {
+export function writtenColumns({ id, columns }: TableLayout): string[] {
 	return [id.column, ...columns.map(({ name }) => name)];
 }
 

@@ -4,8 +4,9 @@
  *
  * Step 8 of a message's way (README).
  */
+import { joinTexts, repeatText, separatorsFor, usualSeparators } from "../core/joined-texts.ts";
 import type { TableLayout } from "../core/rows.ts";
-import { joinColumn, separatorsFor } from "./separators.ts";
+import type { CutBlock } from "./pending-blocks.ts";
 import { quoted } from "./sql-names.ts";
 
 /** One row to be written; `values` are the data columns' texts in the layout's order. */
@@ -20,11 +21,21 @@ export interface UpsertRow {
 	readonly values: readonly (string | null)[];
 }
 
-/** The rows as a table expression with the layout's columns, `kafka_…` and `deleted`, from the parameters of `rowParameters`. */
+/** What a row is, as it is sent. */
+const UPSERT = "f";
+const DELETE = "t";
+const SUPERSEDED = "x";
+
+/**
+ * The rows as a table expression with the layout's columns, `kafka_…` and `deleted`, from the parameters of `rowParameters` or
+ * `blockParameters`.
+ */
 export function rowsParameter(layout: TableLayout): string {
 	const inputs = inputColumns(layout);
+	const kind = `x.c${inputs.length - 1}`;
 	return `(select ${inputs.map(({ name, cast }, index) => `${cast(`x.c${index}`)} as ${name}`).join(", ")}
-        from unnest(${inputs.map((_, index) => splitParameter(index + 3)).join(", ")}) as x(${inputs.map((_, index) => `c${index}`).join(", ")}))`;
+        from unnest(${inputs.map((_, index) => splitParameter(index + 3)).join(", ")}) as x(${inputs.map((_, index) => `c${index}`).join(", ")})
+        where ${kind} <> '${SUPERSEDED}')`;
 }
 
 /** The parameters of `rowsParameter`: separator, mark for NULL, then one text per input column. */
@@ -37,10 +48,40 @@ export function rowParameters(layout: TableLayout, rows: readonly UpsertRow[]): 
 		rows.map((row) => String(row.offset)),
 		rows.map((row) => String(row.partition)),
 		...(layout.withTopic ? [rows.map((row) => row.topic)] : []),
-		rows.map((row) => (row.isDelete ? "t" : "f")),
+		rows.map((row) => (row.isDelete ? DELETE : UPSERT)),
 	];
 	const separators = separatorsFor([columns[0] as readonly string[], ...values]);
-	return [separators.separator, separators.nullMark, ...columns.map((column) => joinColumn(column, separators))];
+	return [separators.separator, separators.nullMark, ...columns.map((column) => joinTexts(column, separators))];
+}
+
+/** The same of blocks as they came from the threads, joined with the usual separators. */
+export function blockParameters(layout: TableLayout, blocks: readonly CutBlock[]): string[] {
+	const { separator, nullMark } = usualSeparators;
+	const joined = (text: (cut: CutBlock) => string) =>
+		blocks.length === 1 ? text(blocks[0] as CutBlock) : blocks.map(text).join(separator);
+	const repeated = (text: (cut: CutBlock) => string) => joined((cut) => repeatText(text(cut), cut.block.length, usualSeparators));
+	return [
+		separator,
+		nullMark,
+		joined(({ block }) => block.ids),
+		...layout.columns.map((_, column) => joined(({ block }) => block.columns[column] as string)),
+		joined(({ block }) => block.timestamps),
+		joined(({ block }) => block.offsets),
+		repeated(({ owner }) => String(owner.partition)),
+		...(layout.withTopic ? [repeated(({ owner }) => owner.topic)] : []),
+		joined(kindsOf),
+	];
+}
+
+function kindsOf({ block, superseded }: CutBlock): string {
+	const { deletes, length } = block;
+	if (superseded === null && !deletes.includes(1)) return repeatText(UPSERT, length, usualSeparators);
+	let joined = "";
+	for (let row = 0; row < length; row++) {
+		if (row > 0) joined += usualSeparators.separator;
+		joined += superseded?.[row] === 1 ? SUPERSEDED : deletes[row] === 1 ? DELETE : UPSERT;
+	}
+	return joined;
 }
 
 /**
@@ -86,7 +127,7 @@ function inputColumns(layout: TableLayout): InputColumn[] {
 		{ name: "kafka_offset", cast: as("bigint") },
 		{ name: "kafka_partition", cast: as("int4") },
 		...(layout.withTopic ? [{ name: "kafka_topic", cast: as("text") }] : []),
-		{ name: "deleted", cast: as("boolean") },
+		{ name: "deleted", cast: (expression) => `${expression} = '${DELETE}'` },
 	];
 }
 

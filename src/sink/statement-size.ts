@@ -1,20 +1,32 @@
 /**
- * How many rows go into a statement. One that ran into a timeout is not sent again as it was, for it would do so for ever on a server
- * that is slow: half as many, and more again once that goes well. Pure.
+ * How many rows go into a statement, by what the server's answers take: as many as it answers for in `answerMs`, between `minRows` and
+ * `maxRows`. One that ran into a timeout is not sent again as it was, for it would do so for ever: half as many, if need be a single row,
+ * and more again once that goes well. Pure.
  */
 
 /** So many statements have to go well before one is twice as large: of a server that stays slow at most a tenth of them is in vain. */
 const SUCCESSES_UNTIL_LARGER = 10;
+/** A statement that holds this share of what it may hold says what a full one takes. */
+const NEARLY_FULL = 0.8;
+/** At most this much more at a time: answer times of a shared machine jump. */
+const GROWTH = 1.5;
+
+/** `batch.minRows`, `maxRows` and `answerMs` of the configuration. */
+export interface StatementLimits {
+	readonly minRows: number;
+	readonly maxRows: number;
+	readonly answerMs: number;
+}
 
 /** See the file's header. */
 export class StatementSize {
-	readonly #maxRows: number;
+	readonly #limits: StatementLimits;
 	#rows: number;
 	#successes = 0;
 
-	constructor(maxRows: number) {
-		this.#maxRows = maxRows;
-		this.#rows = maxRows;
+	constructor(limits: StatementLimits) {
+		this.#limits = limits;
+		this.#rows = limits.maxRows;
 	}
 
 	/** Most rows of the next statement, at least 1. */
@@ -28,9 +40,21 @@ export class StatementSize {
 		this.#successes = 0;
 	}
 
-	succeeded(): void {
-		if (this.#rows === this.#maxRows || ++this.#successes < SUCCESSES_UNTIL_LARGER) return;
+	/** A statement of so many rows was answered in `durationMs`. */
+	succeeded(rows: number, durationMs: number): void {
+		const { minRows, maxRows, answerMs } = this.#limits;
+		if (this.#rows < Math.min(minRows, maxRows)) {
+			this.#growAfterTimeout();
+			return;
+		}
+		if (rows < this.#rows * NEARLY_FULL) return;
+		const fitting = Math.floor((rows * answerMs) / Math.max(1, durationMs));
+		this.#rows = Math.max(Math.min(minRows, maxRows), Math.min(maxRows, fitting, Math.ceil(this.#rows * GROWTH)));
+	}
+
+	#growAfterTimeout(): void {
+		if (++this.#successes < SUCCESSES_UNTIL_LARGER) return;
 		this.#successes = 0;
-		this.#rows = Math.min(this.#maxRows, this.#rows * 2);
+		this.#rows = Math.min(this.#limits.maxRows, this.#rows * 2);
 	}
 }

@@ -107,6 +107,11 @@ export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends C
 	readonly listener: SupervisorListener;
 }
 
+/**
+ * Share of what partitions may have in hand at which more should come slowly. librdkafka hands over a megabyte of one partition before it
+ * comes to the next: a partition may be so much above the average.
+ */
+const CROWDED = 0.5;
 /** What was finished in a drain that took all its time is committed all the same; still inside a container's ten seconds. */
 const LEAST_COMMIT_MS = 1_000;
 
@@ -137,6 +142,23 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	/** The children alive, with their epoch and whether their partition is paused. */
 	get children(): ReadonlyMap<string, Readonly<Supervised<AChild>>> {
 		return this.#children;
+	}
+
+	/**
+	 * True while the partitions that are not paused have half of what they may have in hand, on the average. Each is paused at its own
+	 * share, but of a backlog that is the same everywhere this comes first; one that stands still alone is paused, and doesn't count any
+	 * more. A drain waits for results that come by polls.
+	 */
+	get isCrowded(): boolean {
+		if (this.#stopping) return false;
+		let [load, flowing] = [0, 0];
+		for (const supervised of this.#children.values()) {
+			if (supervised.draining) return false;
+			if (supervised.paused || supervised.held) continue;
+			load += this.#load(supervised);
+			flowing++;
+		}
+		return flowing > 0 && load / flowing >= CROWDED;
 	}
 
 	/** Starts a child for each partition; pauses are applied again, because an assignment resumes everything. */

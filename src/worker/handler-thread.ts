@@ -66,9 +66,9 @@ export type RunReply = { readonly outcome: BatchOutcome; readonly terminated?: H
 	  }
 );
 
-/** How a thread died; the value of the metric's `reason` label. */
+/** How a thread died; the value of the metric's `reason` label. `shared`: at another partition that it is shared with; nobody here is to blame. */
 export type ThreadDeath = {
-	readonly reason: "exception" | "exit" | "out_of_memory" | "timeout";
+	readonly reason: "exception" | "exit" | "out_of_memory" | "timeout" | "shared";
 	readonly message: string;
 	readonly stack: string | null;
 };
@@ -112,24 +112,47 @@ export interface ThreadProgress {
 }
 
 /**
- * One thread with one handler in it. At most one of start, run and terminate is outstanding at a time.
- * After a death every call rejects with ThreadDiedError; a new thread is made by the factory.
+ * One thread with one handler in it, or a partition's share of one. At most one of start, run and terminate is outstanding at a time.
+ * After a death every call rejects with ThreadDiedError; the lease opens another.
  */
 export interface HandlerThread {
 	/** Node's id of the thread, as in its diagnostics; null before it runs. */
 	readonly id: number | null;
 	/** Loads the module and calls its init. */
 	start(): Promise<StartReply>;
-	/** Hands messages `from` (included) to `to` (excluded) of `batch` to the handler. The batch stays the caller's (bytes are copied). */
+	/**
+	 * Hands messages `from` (included) to `to` (excluded) of `batch` to the handler. The batch stays the caller's (bytes are copied).
+	 * Where others wait for the thread the run may end early, with `ok` and what was handled until then.
+	 */
 	run(batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply>;
 	/** Calls the handler's terminate, if the thread is alive. Never rejects for what terminate throws; resolves to its failure. */
 	terminate(reason: ExitReason): Promise<HandlerFailure | null>;
+	/** `idle` while a call only waits for its turn. */
 	progress(): ThreadProgress;
-	/** Ends the thread at once, whatever it does; a pending call rejects with ThreadDiedError(`death`). Idempotent. */
+	/** A run that only waits for its turn is given back: it resolves with `ok` and nothing handled. No effect on what has begun. */
+	withdraw(): void;
+	/** What was asked is of no use any more: killed, as soon as that costs no other partition its state. Until then the call goes on. */
+	abandon(): void;
+	/**
+	 * Ends the thread at once, whatever it does; a pending call rejects with ThreadDiedError(`death`). Idempotent. A share whose call isn't
+	 * the one that runs ends alone.
+	 */
 	kill(death?: ThreadDeath): Promise<void>;
 	/** Called when the thread dies while no call is outstanding (an uncaught exception between batches). */
 	onIdleDeath(listener: (death: ThreadDeath) => void): void;
 }
 
-/** Makes the thread for a partition; called for each (re)start. */
-export type HandlerThreadFactory = (partition: TopicPartition) => HandlerThread;
+/** A partition's claim on threads, from its assignment to its release. */
+export interface ThreadLease {
+	/** The thread to start, called for each (re)start; where threads are shared always a share of the same. */
+	open(): HandlerThread;
+	/** What `open` gives next has to load the module anew: a thread of this moment ends then, for all who share it, behind the call that runs. */
+	expire(): void;
+	/** The partition was given away, and its last thread killed. */
+	release(): void;
+}
+
+/** Where threads come from. */
+export interface HandlerThreads {
+	lease(partition: TopicPartition): ThreadLease;
+}

@@ -2,7 +2,7 @@
 import type { Clock } from "../core/clock.ts";
 import { withCallDeadline } from "./call-deadline.ts";
 import { type HandlerFailure, ThreadDiedError } from "./handler-thread.ts";
-import { createHandlerThreadFactory, type WorkerThreadOptions } from "./worker-thread.ts";
+import { createHandlerThreads, type WorkerThreadOptions } from "./worker-thread.ts";
 
 const TIMEOUT_MS = 10_000;
 
@@ -12,7 +12,7 @@ export async function inspectHandler(
 	topic: string,
 	clock: Clock,
 ): Promise<{ ok: true; handles: "message" | "batch" } | { ok: false; failure: HandlerFailure }> {
-	const thread = createHandlerThreadFactory(options)({ topic, partition: 0 });
+	const thread = createHandlerThreads(options).lease({ topic, partition: 0 }).open();
 	try {
 		const reply = await withCallDeadline(thread.start(), thread, TIMEOUT_MS, clock);
 		if (reply.ok) await withCallDeadline(thread.terminate("shutdown"), thread, TIMEOUT_MS, clock);

@@ -12,8 +12,11 @@ interface JsonState {
 	readonly table: string | undefined;
 }
 
-/** A fraction, an exponent, minus zero, more than 15 digits: there JSON.parse may change the number's text. In strings it costs time only. */
-const delicateNumber = /\d[.eE]|-0|\d{16}/;
+/**
+ * An exponent, minus zero, more than 15 digits, a fraction that ends in 0 or is smaller than a millionth: there JSON.parse may change the
+ * number's text. In strings it costs time only.
+ */
+const delicateNumber = /\d[eE]|-0(?!\.)|(?:\d\.?){16}|\.\d*0(?!\d)|0\.0{6}/;
 
 /** Reads `options.id` and chooses the table. Throws where the options are wrong. */
 export function init({ topic, tables }: PartitionInfo, options: unknown): JsonState {

@@ -7,13 +7,15 @@
 import type { RowFault, TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 import type { BatchOutcome } from "./handler-thread.ts";
-import { type EncodedRow, fieldsOf, RowEncoder } from "./row-encoder.ts";
+import { type EncodedRow, fieldsOf, RowEncoder, type RunPositions } from "./row-encoder.ts";
 
 /** How strict rows are read. `lenient` ignores fields that no column takes, with a warning (pockaffe:json). */
 export interface CollectorOptions {
 	readonly tables: readonly TableLayout[];
 	readonly maxOutcomeBytes: number;
 	readonly lenient: boolean;
+	/** Lanes of the writer; default 1. */
+	readonly lanes?: number;
 }
 
 /** A point of a run to go back to. */
@@ -24,12 +26,16 @@ export interface CollectorMark {
 	readonly counts: BatchOutcome["counts"];
 }
 
+const rowKeys: ReadonlySet<string> = new Set(["id", "fields", "table", "delete"]);
+
 /** See the file's header. One run after the other: `begin`, `add` per message, `finish`. */
 export class OutcomeCollector {
 	readonly #encoders: ReadonlyMap<string, RowEncoder>;
+	/** The one that rows without a table's name are for; null where there are none or several. */
+	readonly #only: RowEncoder | null;
 	readonly #options: CollectorOptions;
 	readonly #warned = new Set<string>();
-	#from = 0;
+	#positions: RunPositions = { from: 0, offsets: [], timestamps: [] };
 	#faults: { message: number; fault: RowFault }[] = [];
 	#rejected: { message: number; why: string }[] = [];
 	#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
@@ -38,12 +44,14 @@ export class OutcomeCollector {
 
 	constructor(options: CollectorOptions) {
 		this.#options = options;
-		this.#encoders = new Map(options.tables.map((layout) => [layout.name, new RowEncoder(layout)]));
+		this.#encoders = new Map(options.tables.map((layout) => [layout.name, new RowEncoder(layout, options.lanes)]));
+		const [only] = this.#encoders.values();
+		this.#only = only && this.#encoders.size === 1 ? only : null;
 	}
 
-	/** Begins a run at message `from`; what an unfinished one left is dropped. */
-	begin(from: number): void {
-		this.#from = from;
+	/** Begins a run; what an unfinished one left is dropped. */
+	begin(positions: RunPositions): void {
+		this.#positions = positions;
 		for (const encoder of this.#encoders.values()) encoder.rollBack(0);
 		this.#faults = [];
 		this.#rejected = [];
@@ -93,9 +101,9 @@ export class OutcomeCollector {
 
 	/** The run as far as message `to` (excluded); `finished` is what the handler said of the messages from `from` on. */
 	finish(to: number, finished?: { readonly from: number; readonly to: number | null }): BatchOutcome {
-		const blocks = [...this.#encoders.values()].flatMap((encoder) => encoder.take() ?? []);
+		const blocks = [...this.#encoders.values()].flatMap((encoder) => encoder.take(this.#positions));
 		return {
-			from: this.#from,
+			from: this.#positions.from,
 			to,
 			blocks,
 			faults: this.#faults,
@@ -138,9 +146,10 @@ export class OutcomeCollector {
 		if (typeof row !== "object" || row === null || Array.isArray(row) || !("id" in row)) {
 			throw new BadOutcomeError(`an outcome is nothing, {id, fields}, {id, delete: true}, {reject} or a list of rows, not ${kindOf(row)}`);
 		}
-		const { id, fields, table, delete: isDelete, ...rest } = row as Record<string, unknown>;
-		const [stranger] = Object.keys(rest);
-		if (stranger !== undefined) throw new BadOutcomeError(`a row has id, fields, table and delete, but no ${stranger}`);
+		for (const name of Object.keys(row)) {
+			if (!rowKeys.has(name)) throw new BadOutcomeError(`a row has id, fields, table and delete, but no ${name}`);
+		}
+		const { id, fields, table, delete: isDelete } = row as Record<string, unknown>;
 		if (isDelete !== undefined && typeof isDelete !== "boolean") throw new BadOutcomeError(`delete must be true, not ${kindOf(isDelete)}`);
 		const encoder = this.#encoderOf(table);
 		const encoded = isDelete ? encoder.remove(message, id, fieldsOf(fields, false)) : this.#upsert(encoder, message, id, fields);
@@ -167,10 +176,9 @@ export class OutcomeCollector {
 	}
 
 	#encoderOf(table: unknown): RowEncoder {
+		if (table === undefined && this.#only) return this.#only;
 		const names = [...this.#encoders.keys()];
 		if (table === undefined) {
-			const [only] = this.#encoders.values();
-			if (only && names.length === 1) return only;
 			throw new BadOutcomeError(names.length === 0 ? "no table is configured for rows" : `a row must name its table: ${names.join(", ")}`);
 		}
 		const encoder = typeof table === "string" ? this.#encoders.get(table) : undefined;

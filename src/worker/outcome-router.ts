@@ -9,7 +9,7 @@ import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, RowName } from "../core/dead-letter.ts";
 import { lifetime } from "../core/lifetime.ts";
 import type { TopicPartition } from "../core/message.ts";
-import type { RowBlock, RowFault } from "../core/rows.ts";
+import { type RowBlock, type RowFault, withoutMessages } from "../core/rows.ts";
 import { Breaker, type BreakerLimits } from "./breaker.ts";
 import { FinishedTogether } from "./finished-together.ts";
 import type { BatchOutcome } from "./handler-thread.ts";
@@ -134,6 +134,15 @@ export class OutcomeRouter {
 			settled: (message) => {
 				this.#close(held, message);
 				together?.settled(message);
+			},
+			settledAll: (messages) => {
+				if (signal.aborted) return;
+				for (let row = 0; row < messages.length; row++) {
+					const message = messages[row] as number;
+					if (this.#queue.closed(held, message)) this.#finished(held, message);
+					together?.settled(message);
+				}
+				if (this.#queue.underway === 0) this.#moved();
 			},
 			refused: (message, fault) => {
 				// A message has one letter. The list is the same for all that are on their way: whichever is stored last has it whole.
@@ -270,18 +279,4 @@ function causeOf({ kind, error, attempts }: Poison): LetterCause {
 
 function refusal(fault: RowFault): LetterCause {
 	return { reason: "row_fault", error: fault.message, sqlstate: fault.sqlstate, table: fault.table, rowId: fault.rowId };
-}
-
-function withoutMessages(block: RowBlock, dropped: ReadonlyMap<number, unknown>): RowBlock {
-	const kept: number[] = [];
-	for (let row = 0; row < block.length; row++) if (!dropped.has(block.messages[row] as number)) kept.push(row);
-	return {
-		table: block.table,
-		length: kept.length,
-		messages: Int32Array.from(kept, (row) => block.messages[row] as number),
-		ids: kept.map((row) => block.ids[row] as string),
-		deletes: Uint8Array.from(kept, (row) => block.deletes[row] as number),
-		columns: block.columns.map((column) => kept.map((row) => column[row] as string | null)),
-		bytes: Int32Array.from(kept, (row) => block.bytes[row] as number),
-	};
 }

@@ -10,6 +10,8 @@ export interface OverlappingCalls {
 	readonly count: number;
 	/** Calls at a time, 1 or more. */
 	readonly limit: number;
+	/** Asked before a message is taken that is not the first: true ends the run with those taken so far. */
+	readonly isEnough: () => boolean;
 	/** null: the message has no key. */
 	readonly keyOf: (index: number) => string | null;
 	/** Calls the handler; what is no promise is done at once. May throw. */
@@ -20,8 +22,9 @@ export interface OverlappingCalls {
 	readonly running: (oldest: { readonly index: number; readonly call: number } | null, count: number) => void;
 }
 
-/** The first failure, and everything that has yet to be handled, the failed one included, ascending. */
+/** The first failure, and what of the first `taken` messages has yet to be handled, the failed one included, ascending. */
 export interface OverlappingResult {
+	readonly taken: number;
 	readonly failure: { readonly index: number; readonly error: unknown } | null;
 	readonly unhandled: number[];
 }
@@ -40,12 +43,15 @@ class Overlap {
 	readonly #waiting = new Map<string, number[]>();
 	readonly #failed: number[] = [];
 	#ready: number[] = [];
+	/** The run's length, as far as it goes. */
+	#count: number;
 	#next = 0;
 	#begun = 0;
 	#failure: OverlappingResult["failure"] = null;
 
 	constructor(calls: OverlappingCalls, resolve: (result: OverlappingResult) => void) {
 		this.#calls = calls;
+		this.#count = calls.count;
 		this.#resolve = resolve;
 	}
 
@@ -57,12 +63,14 @@ class Overlap {
 		}
 		if (this.#inFlight.size > 0) return;
 		// Without a call in flight nothing waits for a key either, unless a failure ended it all.
-		this.#resolve({ failure: this.#failure, unhandled: this.#unhandled() });
+		this.#resolve({ taken: this.#count, failure: this.#failure, unhandled: this.#unhandled() });
 	}
 
 	/** The next message that may begin; those whose key is busy are put aside. */
 	#take(): number | null {
-		while (this.#next < this.#calls.count) {
+		while (this.#next < this.#count) {
+			if (this.#next > 0 && this.#calls.isEnough()) this.#count = this.#next;
+			if (this.#next === this.#count) return null;
 			const index = this.#next++;
 			const key = this.#calls.keyOf(index);
 			const waiting = key === null ? undefined : this.#waiting.get(key);
@@ -128,7 +136,7 @@ class Overlap {
 	}
 
 	#unhandled(): number[] {
-		const rest = Array.from({ length: this.#calls.count - this.#next }, (_, offset) => this.#next + offset);
+		const rest = Array.from({ length: this.#count - this.#next }, (_, offset) => this.#next + offset);
 		return [...this.#failed, ...this.#ready, ...[...this.#waiting.values()].flat(), ...rest].sort((left, right) => left - right);
 	}
 

@@ -20,7 +20,7 @@ import { OutcomeRouter } from "./outcome-router.ts";
 import { MAX_RUN } from "./suspects.ts";
 import { ThreadSlot } from "./thread-slot.ts";
 import { WakeUp } from "./wake-up.ts";
-import type { WorkerParts, WorkerState } from "./worker-parts.ts";
+import type { RestartReason, WorkerParts, WorkerState } from "./worker-parts.ts";
 
 /** See the file's header. */
 export class PartitionWorker {
@@ -45,7 +45,7 @@ export class PartitionWorker {
 		this.#policy = new FailurePolicy(parts);
 		this.#reports = new CrashReports(parts);
 		this.#slot = new ThreadSlot({
-			create: () => parts.createThread(parts.partition),
+			create: () => parts.threads.open(),
 			timeoutMs: parts.settings.timeoutMs,
 			clock: parts.clock,
 			started: () => parts.listener.started(parts.partition),
@@ -67,6 +67,11 @@ export class PartitionWorker {
 
 	get queue(): Pick<MessageQueue, "queued" | "handed" | "underway" | "bytes" | "unconfirmed"> {
 		return this.#queue;
+	}
+
+	/** Node's id of the thread it has at the moment, the same for all that share one; null while it has none. */
+	get threadId(): number | null {
+		return this.#slot.occupied ? this.#slot.threadId : null;
 	}
 
 	get restarts(): number {
@@ -108,6 +113,7 @@ export class PartitionWorker {
 	/** A person holds the partition: what runs is finished, nothing more is handed over until `resume`. */
 	hold(): void {
 		this.#held = true;
+		this.#slot.withdraw();
 	}
 
 	/** A person lets it go on: also a parked or backing-off worker tries again at once. */
@@ -145,7 +151,7 @@ export class PartitionWorker {
 		this.#release();
 		await this.#life;
 		await this.#slot.end(reason);
-		this.#state = { name: "stopped" };
+		this.#stopped();
 	}
 
 	/** Ends the thread at once, whatever it does. */
@@ -154,11 +160,17 @@ export class PartitionWorker {
 		this.#release();
 		await this.#slot.kill();
 		await this.#life;
+		this.#stopped();
+	}
+
+	#stopped(): void {
 		this.#state = { name: "stopped" };
+		this.#parts.threads.release();
 	}
 
 	#beginAnew(why: "file_changed" | "admin" | "resumed"): void {
 		this.#anew = why;
+		if (why !== "resumed") this.#parts.threads.expire();
 		this.#policy.begunAnew();
 		this.#wake.wake();
 	}
@@ -174,7 +186,8 @@ export class PartitionWorker {
 		this.#queue.dropQueued();
 		// A thread that is only starting, or making a new state, has nothing in hand worth waiting for.
 		const { phase } = this.#slot.progress();
-		if (this.#state.name === "starting" || phase === "init" || phase === "terminate") void this.#slot.kill();
+		if (this.#state.name === "starting" || phase === "init" || phase === "terminate") this.#slot.abandon();
+		else this.#slot.withdraw();
 		this.#state = { name: "draining" };
 		this.#wake.wake();
 	}
@@ -197,7 +210,7 @@ export class PartitionWorker {
 			}
 			if (this.#idleDeath) {
 				const death = this.#idleDeath;
-				await this.#died(() => this.#policy.threadDied(death, this.#queue.next(1)));
+				await this.#died(death, () => this.#policy.threadDied(death, this.#queue.next(1)));
 				continue;
 			}
 			const run = this.#queue.next(MAX_RUN);
@@ -224,7 +237,10 @@ export class PartitionWorker {
 				return false;
 			}
 		} catch (error) {
-			if (this.#anew !== "admin") await this.#died(() => this.#policy.threadDied(deathOf(error), run));
+			const death = deathOf(error);
+			// Where it only waited for its turn to start it had nothing to lose yet.
+			if (death.reason === "shared") await this.#slot.discard();
+			else if (this.#anew !== "admin") await this.#died(death, () => this.#policy.threadDied(death, run));
 			return false;
 		}
 		return this.#stopReason === null;
@@ -240,14 +256,15 @@ export class PartitionWorker {
 			const progress = this.#slot.progress();
 			this.#queue.putBack(run);
 			if (this.#anew === "admin") return;
-			await this.#died(() => this.#policy.threadDiedRunning(deathOf(error), run, progress));
+			const death = deathOf(error);
+			await this.#died(death, () => this.#policy.threadDiedRunning(death, run, progress));
 			return;
 		}
 		const { outcome } = reply;
 		for (const message of outcome.unhandled ?? []) this.#queue.putBack({ ...run, from: message, to: message + 1 });
 		if (outcome.to < run.to) this.#queue.putBack({ ...run, from: outcome.to });
 		const handled = outcome.to - outcome.from - (outcome.unhandled?.length ?? 0);
-		if (reply.ok || handled > 0) this.#progressed(run, outcome);
+		if (handled > 0) this.#progressed(run, outcome);
 		if (reply.ok) return;
 		const failed = { ...run, from: reply.failed, to: reply.failed + (reply.together ?? 1) };
 		if (reply.failure.kind === "init") {
@@ -276,10 +293,19 @@ export class PartitionWorker {
 	}
 
 	/** The thread is gone: what was in its hands or only waits is judged, unless we are stopping anyway. */
-	async #died(judge: () => Verdict): Promise<void> {
+	async #died(death: ThreadDeath, judge: () => Verdict): Promise<void> {
 		this.#idleDeath = null;
 		await this.#slot.discard();
-		if (!this.#stopReason) await this.#carryOut(judge());
+		if (this.#stopReason) return;
+		if (death.reason === "shared") this.#replaced("shared");
+		else await this.#carryOut(judge());
+	}
+
+	/** The thread was replaced, for nobody's fault here. */
+	#replaced(why: RestartReason): void {
+		this.#policy.replaced();
+		this.#parts.listener.restarted(this.#parts.partition, why);
+		this.#stateEnded();
 	}
 
 	/** Tells what happened and does what the policy decided; resolves when the worker may go on. */
@@ -359,9 +385,7 @@ export class PartitionWorker {
 		this.#anew = null;
 		if (why === "resumed" || !this.#slot.occupied) return;
 		await this.#slot.end("restart");
-		this.#policy.replaced();
-		this.#parts.listener.restarted(this.#parts.partition, why);
-		this.#stateEnded();
+		this.#replaced(why);
 	}
 
 	/** Renewed or gone with its thread: what only the handler's state held has to be handled again, in front of everything else. */

@@ -15,6 +15,8 @@ export interface RowSubmission extends TopicPartition {
 	readonly released: boolean;
 	/** The row is durable, stale, or coalesced behind a survivor that is. Called once per row. `message` is its message's index. */
 	settled(message: number): void;
+	/** The same of several rows, by their messages. */
+	settledAll(messages: ArrayLike<number>): void;
 	/** The row can't be written, now or ever. Called instead of settled, once per row. */
 	refused(message: number, fault: RowFault): void;
 }

@@ -5,7 +5,8 @@
  * Step 5 of a message's way (README).
  */
 import { closest } from "fastest-levenshtein";
-import type { RowBlock, RowFault, TableLayout } from "../core/rows.ts";
+import { collides, joinTexts, type Separators, separatorsFor, usualSeparators } from "../core/joined-texts.ts";
+import { laneOf, type RowBlock, type RowFault, type TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, kindOf, RowFaultError } from "./bad-outcome.ts";
 import { canonicalId, canonicalVersion } from "./canonical-values.ts";
 import { encoderOf, type ValueEncoder } from "./column-values.ts";
@@ -23,6 +24,14 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Bytes a row costs beside its values: offset, timestamp, partition. */
 const ROW_OVERHEAD = 40;
 
+/** Where the messages of a run lie: message `from` is the first entry. */
+export interface RunPositions {
+	readonly from: number;
+	readonly offsets: ArrayLike<number>;
+	/** ms, -1 where there is none. */
+	readonly timestamps: ArrayLike<number>;
+}
+
 /** What a row came to: its size in bytes, or the fault that keeps it out. */
 export type EncodedRow = { readonly bytes: number } | { readonly fault: RowFault };
 
@@ -36,9 +45,14 @@ export class RowEncoder {
 	#deletes: number[] = [];
 	#bytes: number[] = [];
 	#values: (string | null)[][];
+	/** Some value holds what texts are usually joined with. */
+	#isUnusual = false;
+	readonly #lanes: number;
 
-	constructor(layout: TableLayout) {
+	/** `lanes`: how many the writer has. */
+	constructor(layout: TableLayout, lanes = 1) {
 		this.layout = layout;
+		this.#lanes = lanes;
 		const { version } = layout;
 		this.#columns = layout.columns.map(({ name, type, path, nullable }) => {
 			const isVersion = version.kind === "field" && version.column === name;
@@ -90,24 +104,51 @@ export class RowEncoder {
 		this.rollBack(length);
 	}
 
-	/** The rows as a block, null where there are none; the encoder is empty then. */
-	take(): RowBlock | null {
-		if (this.length === 0) return null;
-		const block: RowBlock = {
-			table: this.layout.name,
-			length: this.length,
-			messages: Int32Array.from(this.#messages),
-			ids: this.#ids,
-			deletes: Uint8Array.from(this.#deletes),
-			columns: this.#values,
-			bytes: Int32Array.from(this.#bytes),
-		};
+	/** The rows as blocks, one per lane that has any; the encoder is empty then. */
+	take(positions: RunPositions): RowBlock[] {
+		if (this.length === 0) return [];
+		const separators = this.#isUnusual ? separatorsFor([this.#ids, ...this.#values]) : usualSeparators;
+		const blocks = this.#byLane().map(([lane, rows]) => this.#block(lane, rows, positions, separators));
 		this.#messages = [];
 		this.#ids = [];
 		this.#deletes = [];
 		this.#bytes = [];
 		this.#values = this.#columns.map(() => []);
-		return block;
+		this.#isUnusual = false;
+		return blocks;
+	}
+
+	/** Lanes and their rows; null where all rows are one lane's. */
+	#byLane(): (readonly [number, readonly number[] | null])[] {
+		if (this.#lanes === 1) return [[0, null]];
+		const lanes: number[][] = Array.from({ length: this.#lanes }, () => []);
+		for (let row = 0; row < this.#ids.length; row++) lanes[laneOf(this.#ids[row] as string, this.#lanes)]?.push(row);
+		return [...lanes.entries()].filter(([, rows]) => rows.length > 0);
+	}
+
+	#block(lane: number, rows: readonly number[] | null, { from, offsets, timestamps }: RunPositions, separators: Separators): RowBlock {
+		const of = <T>(values: readonly T[]): readonly T[] => (rows === null ? values : rows.map((row) => values[row] as T));
+		const messages = Int32Array.from(of(this.#messages));
+		const joinOf = (values: readonly (string | null)[]) => joinTexts(of(values), separators);
+		const positions = (values: ArrayLike<number>) => {
+			let joined = "";
+			for (let i = 0; i < messages.length; i++)
+				joined += (i === 0 ? "" : separators.separator) + Math.max(0, values[(messages[i] as number) - from] as number);
+			return joined;
+		};
+		return {
+			table: this.layout.name,
+			length: messages.length,
+			lane,
+			messages,
+			deletes: Uint8Array.from(of(this.#deletes)),
+			bytes: Int32Array.from(of(this.#bytes)),
+			separators,
+			ids: joinOf(this.#ids),
+			columns: this.#values.map(joinOf),
+			timestamps: positions(timestamps),
+			offsets: positions(offsets),
+		};
 	}
 
 	#add(message: number, id: unknown, fields: Fields, isDelete: boolean): EncodedRow {
@@ -123,7 +164,9 @@ export class RowEncoder {
 				const text = this.#encode(column, fields, isDelete);
 				(this.#values[i] as (string | null)[]).push(text);
 				bytes += text === null ? 1 : text.length;
+				if (text !== null && collides(text, usualSeparators)) this.#isUnusual = true;
 			}
+			if (collides(rowId, usualSeparators)) this.#isUnusual = true;
 			this.#messages.push(message);
 			this.#ids.push(rowId);
 			this.#deletes.push(isDelete ? 1 : 0);

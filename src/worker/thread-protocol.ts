@@ -8,10 +8,11 @@ import type { ExitReason, HandlerFailure, RunReply, StartReply, StateRule, Threa
 export interface ThreadData {
 	readonly module: string;
 	readonly options: unknown;
-	readonly partition: TopicPartition;
 	/** Why the handler runs. */
 	readonly purpose: "run" | "verify";
 	readonly tables: readonly TableLayout[];
+	/** Lanes of the writer, by which rows are parted. */
+	readonly lanes: number;
 	readonly maxOutcomeBytes: number;
 	/** `handler.concurrency`. */
 	readonly concurrency: number;
@@ -21,27 +22,34 @@ export interface ThreadData {
 	readonly output: string | null;
 }
 
-/** A request to the thread; one is outstanding at a time. */
-export type ThreadRequest =
-	| { readonly type: "start" }
+/**
+ * A request to the thread; one is outstanding at a time. `share` numbers the partitions' shares of the thread: each has a state of its
+ * own, from `start` to `terminate` or `drop` (without a word to the handler).
+ */
+export type ThreadRequest = { readonly share: number } & (
+	| { readonly type: "start"; readonly partition: TopicPartition }
 	/** `batch` holds just the run; `from` is the index its first message has in the whole batch. */
 	| { readonly type: "run"; readonly batch: PackedBatch; readonly from: number; readonly state: StateRule }
-	| { readonly type: "terminate"; readonly reason: ExitReason };
+	| { readonly type: "terminate"; readonly reason: ExitReason }
+	| { readonly type: "drop" }
+);
 
 /** The answers, by request. */
-export type ThreadReply = StartReply | RunReply | { readonly terminated: HandlerFailure | null };
+export type ThreadReply = StartReply | RunReply | { readonly terminated: HandlerFailure | null } | null;
 
 const phases = ["idle", "load", "init", "handle", "terminate"] as const;
 const PHASE = 0;
 const CALLS = 1;
 const MESSAGE = 2;
 const RUNNING = 3;
+const AWAITED = 4;
+const CELLS = 5;
 
-/** The four numbers of progress, written by the thread and read by the main thread at any time. */
+/** The four numbers of progress, written by the thread and read by the main thread at any time; and one the other way. */
 export class SharedProgress {
 	readonly #cells: Int32Array;
 
-	constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(16)) {
+	constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(CELLS * Int32Array.BYTES_PER_ELEMENT)) {
 		this.#cells = new Int32Array(memory);
 	}
 
@@ -75,6 +83,15 @@ export class SharedProgress {
 		Atomics.store(this.#cells, RUNNING, 0);
 		Atomics.store(this.#cells, PHASE, phases.indexOf(phase));
 		Atomics.add(this.#cells, CALLS, 1);
+	}
+
+	/** Others wait for the thread: a long run should end early. Written by the main thread. */
+	get awaited(): boolean {
+		return Atomics.load(this.#cells, AWAITED) === 1;
+	}
+
+	set awaited(isAwaited: boolean) {
+		Atomics.store(this.#cells, AWAITED, isAwaited ? 1 : 0);
 	}
 
 	read(): ThreadProgress {

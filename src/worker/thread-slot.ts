@@ -8,7 +8,15 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { withCallDeadline } from "./call-deadline.ts";
-import type { ExitReason, HandlerFailure, HandlerThread, RunReply, ThreadDeath, ThreadProgress } from "./handler-thread.ts";
+import {
+	deathOf,
+	type ExitReason,
+	type HandlerFailure,
+	type HandlerThread,
+	type RunReply,
+	type ThreadDeath,
+	type ThreadProgress,
+} from "./handler-thread.ts";
 import type { Run } from "./message-queue.ts";
 
 /** What a slot is made with. */
@@ -76,14 +84,24 @@ export class ThreadSlot {
 		return null;
 	}
 
-	/** Hands a run to the handler; only while `ready`. `keepState`: it holds messages that are not finished. */
+	/** Hands a run to the handler; only while `ready`. `keepState`: it holds messages that are not finished. Withdrawn it is `ok`, with nothing handled. */
 	async run({ held, from, to }: Run, keepState: boolean): Promise<RunReply> {
 		const thread = this.#thread as HandlerThread;
 		const rule = this.#stale ? "renew" : keepState ? "keep" : "free";
 		const reply = await this.#withDeadline(thread, thread.run(held.batch, from, to, rule));
-		this.#stale = false;
+		if (!reply.ok || reply.outcome.to > from) this.#stale = false;
 		if (reply.terminated) this.#parts.terminateFailed(reply.terminated);
 		return reply;
+	}
+
+	/** A run that only waits for its turn is given back. */
+	withdraw(): void {
+		this.#thread?.withdraw();
+	}
+
+	/** What was asked is of no use any more: cut off as soon as that harms nobody else. */
+	abandon(): void {
+		this.#thread?.abandon();
 	}
 
 	/** Where the thread is, or was when it died. */
@@ -137,7 +155,8 @@ export class ThreadSlot {
 	}
 }
 
-/** A thread that died of its terminate, or was killed at its deadline. */
-function failureByDeath(error: Error): HandlerFailure {
+/** A thread that died of its terminate, or was killed at its deadline; null where it died before, of another partition's call. */
+function failureByDeath(error: Error): HandlerFailure | null {
+	if (deathOf(error).reason === "shared") return null;
 	return { kind: "exception", name: error.name, message: error.message, stack: null };
 }

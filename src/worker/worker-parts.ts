@@ -5,7 +5,7 @@ import type { TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { BreakerLimits } from "./breaker.ts";
 import type { CrashReport } from "./crash-report.ts";
-import type { BatchOutcome, HandlerFailure, HandlerThreadFactory } from "./handler-thread.ts";
+import type { BatchOutcome, HandlerFailure, ThreadLease } from "./handler-thread.ts";
 import type { DeadLetterSink, RowSink } from "./ports.ts";
 
 /** The settings a worker lives by: `handler` and `supervisor` of the configuration. Times in ms. */
@@ -50,14 +50,14 @@ export interface WorkerListener {
 	stopRequested(partition: TopicPartition, reason: string): void;
 }
 
-/** Why a thread was replaced. */
-export type RestartReason = "load" | "init" | "exception" | "exit" | "out_of_memory" | "timeout" | "file_changed" | "admin";
+/** Why a thread was replaced. `shared`: it ended at another partition that it is shared with. */
+export type RestartReason = "load" | "init" | "exception" | "exit" | "out_of_memory" | "timeout" | "shared" | "file_changed" | "admin";
 
 /** What a worker is made of. */
 export interface WorkerParts {
 	readonly partition: TopicPartition;
 	readonly settings: WorkerSettings;
-	readonly createThread: HandlerThreadFactory;
+	readonly threads: ThreadLease;
 	readonly rows: RowSink;
 	readonly deadLetters: DeadLetterSink;
 	readonly intensity: Intensity;

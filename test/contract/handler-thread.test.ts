@@ -1,5 +1,5 @@
 /** The contract of a handler's thread, held by the real one (its built entry in dist/), the simulated one, and the one unit tests play. */
-import type { HandlerThread } from "../../src/worker/handler-thread.ts";
+import { SharedThreads } from "../../src/worker/shared-threads.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import { SimThread, type ThreadFaults } from "../simulation/thread.ts";
 import { SimProcess, World } from "../simulation/world.ts";
@@ -39,8 +39,8 @@ const sources: Record<Start, string> = {
 	"init fails": 'export const init = () => { throw new Error("no state"); }; export const handleMessage = () => {};',
 };
 
-async function openReal(start: Start): Promise<ThreadScene> {
-	const real = await threadFor(sources[start], { tables });
+async function openReal(start: Start, isShared = false): Promise<ThreadScene> {
+	const real = await threadFor(sources[start], { tables, isShared });
 	const { thread } = real;
 	const hand = (way: string) => thread.run(packMessages([received(0, { value: JSON.stringify({ way }) })]), 0, 1, "free");
 	return {
@@ -54,11 +54,9 @@ async function openReal(start: Start): Promise<ThreadScene> {
 	};
 }
 
-async function openSimulated(start: Start): Promise<ThreadScene> {
+async function openSimulated(start: Start, isShared = false): Promise<ThreadScene> {
 	const world = new World(1);
 	const faults: ThreadFaults = { loadFails: 0, initFails: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, keeps: 0, messageMs: 10 };
-	if (start === "load fails") faults.loadFails = 1;
-	if (start === "init fails") faults.initFails = 1;
 	const waysByOffset = new Map<number, Way>();
 	// The simulated handler hangs and dies by chance: here it is certain for one message, and out of the question for the others.
 	const handed = (_: number, offset: number) => {
@@ -66,10 +64,12 @@ async function openSimulated(start: Start): Promise<ThreadScene> {
 		faults.hangs = way === "hang" ? 1 : 0;
 		faults.dies = way === "die" ? 1 : 0;
 	};
-	const thread: HandlerThread = new SimThread(
-		{ process: new SimProcess(world, "daemon"), faults, tables, handed, flushed: null },
-		{ topic: "t", partition: 2 },
-	);
+	const createHost = () => new SimThread({ process: new SimProcess(world, "daemon"), faults, tables, handed, flushed: null });
+	const threads = new SharedThreads({ maxThreads: 1, createHost });
+	if (start === "load fails") faults.loadFails = 1;
+	if (isShared) await world.settled(threads.lease({ topic: "t", partition: 1 }).open().start(), 60_000);
+	if (start === "init fails") faults.initFails = 1;
+	const thread = threads.lease({ topic: "t", partition: 2 }).open();
 	const until = async (what: string, holds: () => boolean) => {
 		if (!(await world.until(holds, 60_000))) throw new Error(`${what} did not come within a minute of virtual time`);
 	};
@@ -116,7 +116,11 @@ async function openFake(start: Start): Promise<ThreadScene> {
 }
 
 threadLifeContract("real", openReal);
+threadLifeContract("a share of a real one", (start) => openReal(start, true));
 threadLifeContract("simulated", openSimulated);
+threadLifeContract("a share of a simulated one", (start) => openSimulated(start, true));
 threadLifeContract("played by a test", openFake);
 threadWorkContract("real", openReal);
+threadWorkContract("a share of a real one", (start) => openReal(start, true));
 threadWorkContract("simulated", openSimulated);
+threadWorkContract("a share of a simulated one", (start) => openSimulated(start, true));

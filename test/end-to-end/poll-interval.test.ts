@@ -18,7 +18,7 @@ import { consumerSettings } from "../../src/kafka/consumer-settings.ts";
 import { kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import type { Database } from "../../src/sink/database.ts";
 import { createTables } from "../../src/sink/schema.ts";
-import { createHandlerThreadFactory } from "../../src/worker/worker-thread.ts";
+import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
 import { differences, eventLog, eventTable, foldEvents, readTable } from "../support/event-log.ts";
 import { groupOffsets } from "../support/group-offsets.ts";
 import { loadTopic } from "../support/load-topic.ts";
@@ -123,7 +123,7 @@ async function build(config: Config, database: Database, clients: HeldClient[]):
 			clients.push(client);
 			return client;
 		},
-		createThread: createHandlerThreadFactory({ ...threadOptions(config, layouts), printed: () => {} }),
+		threads: createHandlerThreads({ ...threadOptions(config, layouts), printed: () => {} }),
 		clock: systemClock,
 		random: systemRandom,
 		listener: silent,

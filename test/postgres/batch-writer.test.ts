@@ -280,9 +280,14 @@ describe("faults of the database", () => {
 
 	it("sends at once what a drain flushes", async () => {
 		await using test = await TestWriter.on([layoutOf()], { lingerMs: 60_000 });
-		const submission = test.submit([row(1, "a", "x")]);
+		// Behind many others it is worth a row's while to wait for more.
+		await test.write(Array.from({ length: 100 }, (_, offset) => row(offset, `id-${offset}`, "x")));
+		const submission = test.submit([row(100, "a", "x")]);
 		test.writer.flush();
 		await submission.done;
-		expect(test.written).toMatchObject([{ trigger: "drain", rows: 1 }]);
+		expect(test.written.map(({ trigger, rows }) => [trigger, rows])).toEqual([
+			["linger", 100],
+			["drain", 1],
+		]);
 	});
 });

@@ -3,13 +3,14 @@ import { describe, expect, it } from "vitest";
 import type { TableLayout } from "../../src/core/rows.ts";
 import { checkTables } from "../../src/sink/schema-check.ts";
 import { RowEncoder } from "../../src/worker/row-encoder.ts";
-import { columnOf, layoutOf, submissionOf } from "../support/row-submissions.ts";
+import { columnOf } from "../support/row-blocks.ts";
+import { columnOf as column, layoutOf, submissionOf } from "../support/row-submissions.ts";
 import { TestWriter } from "../support/test-writer.ts";
 
 function versionedBy(type: string): TableLayout {
 	const [base = ""] = type.split("(");
 	return layoutOf({
-		columns: [columnOf("v", type), columnOf("name", "text")],
+		columns: [column("v", type), column("name", "text")],
 		version: { kind: "field", column: "v", type: base as "numeric" },
 	});
 }
@@ -26,8 +27,7 @@ async function lastOf(type: string, batches: readonly (readonly unknown[])[]): P
 			layout,
 			values.map(() => ({ id: "a", offset: offset++ })),
 		);
-		const block = encoder.take() as NonNullable<ReturnType<RowEncoder["take"]>>;
-		const encoded = Object.assign(submission, { blocks: [block] });
+		const encoded = Object.assign(submission, { blocks: encoder.take({ from: 0, ...submission.batch }) });
 		test.writer.write(encoded);
 		await encoded.done;
 	}
@@ -66,7 +66,7 @@ describe("a version column", () => {
 		for (const value of values.split(" ")) {
 			const encoder = new RowEncoder(versionedBy(type));
 			encoder.upsert(0, "a", { v: value, name: "x" });
-			const sent = encoder.take()?.columns[0]?.[0];
+			const sent = columnOf(encoder.take({ from: 0, offsets: [0], timestamps: [0] })[0], 0)[0];
 			const [row] = await test.db.database.query(
 				`select $1::text::${type} = $2::text::${type} as same, $2::text::${type} = $2::text::${type.split("(")[0]} as exact`,
 				[value, sent ?? ""],

@@ -29,6 +29,7 @@ class Daemon {
 				return this.client;
 			},
 			member: {
+				isCrowded: false,
 				assignmentsReceived: (partitions) => void (partitions.length > 0 && say("received", partitions)),
 				assignmentsRevoked: async (partitions) => {
 					say("revoked", partitions);

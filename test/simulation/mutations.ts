@@ -55,9 +55,19 @@ export const mutations: readonly Mutation[] = [
 		what: "a coalesced message doesn't wait for its survivor",
 		edits: [
 			{
-				file: "src/sink/pending-rows.ts",
-				from: "older.push(other);",
-				to: "other.owner.settled(other.message);",
+				file: "src/sink/pending-blocks.ts",
+				from: "cut.superseded[row - (this.#starts[index] as number)] = 1;",
+				to: "cut.superseded[row - (this.#starts[index] as number)] = 1; cut.owner.settled(cut.block.messages[row - (this.#starts[index] as number)] as number);",
+			},
+		],
+	},
+	{
+		what: "of the rows of one id in a statement the older one is sent",
+		edits: [
+			{
+				file: "src/sink/pending-blocks.ts",
+				from: "this.#layout.version) >= 0;",
+				to: "this.#layout.version) < 0;",
 			},
 		],
 	},
@@ -65,8 +75,8 @@ export const mutations: readonly Mutation[] = [
 		what: "a refused row takes the older versions behind it along",
 		edits: [
 			{
-				file: "src/sink/batch-writer.ts",
-				from: "if (older) lane.putBack(older);",
+				file: "src/sink/cut-writer.ts",
+				from: "if (older) pending.putBack(older);",
 				to: "void older;",
 			},
 		],
@@ -139,6 +149,17 @@ export const mutations: readonly Mutation[] = [
 				from: `this.#slot.needsRenewal();
 		this.#stateEnded();`,
 				to: "this.#slot.needsRenewal();",
+			},
+		],
+	},
+	{
+		what: "a thread that ended for all who share it takes with it what their states held",
+		edits: [
+			{
+				file: "src/worker/partition-worker.ts",
+				from: `this.#parts.listener.restarted(this.#parts.partition, why);
+		this.#stateEnded();`,
+				to: "this.#parts.listener.restarted(this.#parts.partition, why);",
 			},
 		],
 	},

@@ -9,6 +9,8 @@ import { tableLayouts } from "../../src/config/table-layouts.ts";
 import type { DeadLetter, DeadLetterEvents, DeadLetterTarget } from "../../src/core/dead-letter.ts";
 import type { TopicPartition } from "../../src/core/message.ts";
 import { Delivery } from "../../src/delivery.ts";
+import { lanesFor } from "../../src/sink/lanes-in-use.ts";
+import { SharedThreads } from "../../src/worker/shared-threads.ts";
 import { BAD, type DatabaseFaults, SimServer } from "./database.ts";
 import { Invariants, type Strategy } from "./invariants.ts";
 import { type KafkaFaults, SimClient, SimKafka, TOPIC } from "./kafka.ts";
@@ -97,13 +99,14 @@ class Run {
 		// Nothing is drawn for it: the other seeds stay the runs they were. In a calm run nothing may be handled twice.
 		this.#keeps = !this.#calm && seed % 3 === 0;
 		if (this.#keeps) this.#threadFaults.keeps = 0.6;
+		const maxThreads = seed % 5 < 2 ? (seed % 5) + 1 : 0;
 		this.#config = {
 			...base,
 			kafka: { ...base.kafka, startFrom },
 			cas: { ...base.cas, version: this.#strategy },
 			offsets: { ...base.offsets, store, commitIntervalMs: world.pick([50, 200, 1_000]) },
-			batch: { ...base.batch, maxRows: world.pick([2, 20, 5_000]), lingerMs: world.pick([0, 5, 50]) },
-			workers: { ...base.workers, maxQueuedMessages: world.pick([10, 100, 100_000]) },
+			batch: { ...base.batch, maxRows: world.pick([2, 20, 5_000]), lingerMs: world.pick([0, 5, 50]), answerMs: world.pick([5, 250]) },
+			workers: { ...base.workers, maxThreads, maxQueuedMessages: world.pick([10, 100, 100_000]) },
 			database: { ...base.database, connections: world.pick([1, 2, 3]) },
 		};
 		const [layout] = tableLayouts(this.#config);
@@ -128,10 +131,11 @@ class Run {
 	}
 
 	get settings(): string {
-		const { kafka, offsets } = this.#config;
+		const { kafka, offsets, workers } = this.#config;
 		const mood = this.#calm ? "calm" : this.#mayRecreate ? "with new logs" : "with failures";
 		const handler = this.#keeps ? ", a handler that keeps" : "";
-		return `${this.#kafka.logs.length} partitions, ${mood}${handler}, version ${this.#strategy}, offsets in ${offsets.store}, from ${kafka.startFrom}`;
+		const threads = workers.maxThreads > 0 ? ` on ${workers.maxThreads} threads` : "";
+		return `${this.#kafka.logs.length} partitions${threads}, ${mood}${handler}, version ${this.#strategy}, offsets in ${offsets.store}, from ${kafka.startFrom}`;
 	}
 
 	async play(): Promise<RunSummary> {
@@ -223,7 +227,7 @@ class Run {
 			() => this.#for(() => Object.assign(this.#threadFaults, { messageMs: 300 })),
 			() => this.#for(() => Object.assign(this.#letterFaults, { blocked: true })),
 			() => this.#jump(),
-			...(this.#mayRecreate ? Array.from({ length: 6 }, () => () => this.#recreate()) : []),
+			...(this.#mayRecreate ? Array.from({ length: 15 }, () => () => this.#recreate()) : []),
 		];
 		this.#world.pick(this.#calm ? calm : rough)();
 	}
@@ -296,7 +300,7 @@ class Run {
 		};
 		// A log that goes back while its partition is drained is another case.
 		const owner = this.#daemons.find(({ client }) => client?.position.has(partition));
-		if (owner && world.chance(0.5)) this.#stop(owner);
+		if (owner && world.chance(0.7)) this.#stop(owner);
 		rebirth();
 		// Behind the end of the load everything may be at rest, and nobody looks for more.
 		world.after(world.random() * 600, () => world.now < PRODUCING_MS && rebirth());
@@ -363,7 +367,11 @@ class SimDaemon {
 				this.client = new SimClient(kafka, process);
 				return this.client;
 			},
-			createThread: (partition) => new SimThread({ process, faults: threadFaults, tables: layouts, handed, flushed }, partition),
+			threads: new SharedThreads({
+				maxThreads: config.workers.maxThreads,
+				createHost: () =>
+					new SimThread({ process, faults: threadFaults, tables: layouts, lanes: lanesFor(config.database.connections), handed, flushed }),
+			}),
 			clock: process,
 			random: () => process.world.random(),
 			listener: process.world.trace ? { ...listener, supervisor: tracing(process) } : listener,

@@ -8,7 +8,6 @@ import type { TableLayout } from "../../src/core/rows.ts";
 import { callBatches } from "../../src/worker/batch-calls.ts";
 import {
 	type HandlerFailure,
-	type HandlerThread,
 	type RunReply,
 	type StartReply,
 	type StateRule,
@@ -17,6 +16,7 @@ import {
 	type ThreadProgress,
 } from "../../src/worker/handler-thread.ts";
 import { OutcomeCollector } from "../../src/worker/outcome-collector.ts";
+import type { ThreadHost } from "../../src/worker/shared-thread.ts";
 import { messageAt, type UnpackedMessage } from "../../src/worker/thread-codec.ts";
 import type { SimProcess } from "./world.ts";
 
@@ -56,81 +56,104 @@ export interface SimThreadParts {
 	readonly process: SimProcess;
 	readonly faults: ThreadFaults;
 	readonly tables: readonly TableLayout[];
+	/** Lanes of the writer; default 1. */
+	readonly lanes?: number;
 	readonly handed: (partition: number, offset: number) => void;
 	readonly flushed: ((partition: number, messages: readonly Kept[]) => void) | null;
 }
 
 const START_MS = 20;
+/** As in the real thread. */
+const TURN_MS = 20;
+
+/** A partition in a thread. */
+interface SimShare {
+	readonly partition: number;
+	state: Kept[];
+}
 
 /** See the file's header. */
-export class SimThread implements HandlerThread {
+export class SimThread implements ThreadHost {
 	readonly id = 1;
 	readonly #parts: SimThreadParts;
-	readonly #partition: TopicPartition;
 	readonly #collector: OutcomeCollector;
-	#state: Kept[] = [];
+	readonly #shares = new Map<number, SimShare>();
+	#isLoaded = false;
+	/** Others wait for the thread. */
+	#isAwaited = false;
 	#progress: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
 	#death: ThreadDeath | null = null;
 	#reject: ((error: Error) => void) | null = null;
 	#idleDeath: (death: ThreadDeath) => void = () => {};
 
-	constructor(parts: SimThreadParts, partition: TopicPartition) {
+	constructor(parts: SimThreadParts) {
 		this.#parts = parts;
-		this.#partition = partition;
-		this.#collector = new OutcomeCollector({ tables: parts.tables, maxOutcomeBytes: 1e9, lenient: false });
+		this.#collector = new OutcomeCollector({ tables: parts.tables, maxOutcomeBytes: 1e9, lenient: false, lanes: parts.lanes ?? 1 });
 	}
 
-	async start(): Promise<StartReply> {
+	get death(): ThreadDeath | null {
+		return this.#death;
+	}
+
+	async start(share: number, { partition }: TopicPartition): Promise<StartReply> {
 		const { process, faults } = this.#parts;
 		const { world } = process;
-		this.#enter("load");
-		await this.#pass(world.random() * START_MS);
-		if (world.chance(faults.loadFails)) return this.#answer({ ok: false, failure: failureOf("load") });
+		if (!this.#isLoaded) {
+			this.#enter("load");
+			await this.#pass(world.random() * START_MS);
+			if (world.chance(faults.loadFails)) return this.#answer({ ok: false, failure: failureOf("load") });
+			this.#isLoaded = true;
+		}
+		this.#shares.set(share, { partition, state: [] });
 		this.#enter("init");
 		await this.#pass(world.random() * START_MS);
 		if (world.chance(faults.initFails)) return this.#answer({ ok: false, failure: failureOf("init") });
 		return this.#answer({ ok: true, handles: "message" });
 	}
 
-	async run(batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply> {
+	async run(number: number, batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply> {
 		const { process, faults, flushed } = this.#parts;
 		const { world } = process;
 		if (this.#death) throw new ThreadDiedError(this.#death);
-		this.#collector.begin(from);
-		const failure = state === "renew" ? await this.#renew() : null;
+		const share = this.#shares.get(number) as SimShare;
+		this.#collector.begin({ from, offsets: batch.offsets.subarray(from), timestamps: batch.timestamps.subarray(from) });
+		const failure = state === "renew" ? await this.#renew(share) : null;
 		if (failure) return this.#answer({ ok: false, outcome: this.#collector.finish(from), failed: from, failure, batched: false });
-		const reply = flushed ? await this.#runBatch(batch, from, to, state) : await this.#runOneByOne(batch, from, to);
+		const reply = flushed ? await this.#runBatch(share, batch, from, to, state) : await this.#runOneByOne(share, batch, from, to);
 		if (reply.ok && world.chance(faults.diesIdle)) world.after(world.random() * 100, () => process.enter(() => this.#dieIdle()));
 		return this.#answer(reply);
 	}
 
-	async #renew(): Promise<HandlerFailure | null> {
+	async #renew(share: SimShare): Promise<HandlerFailure | null> {
 		const { process, faults } = this.#parts;
-		this.#state = [];
+		share.state = [];
 		this.#enter("init");
 		await this.#pass(process.world.random() * START_MS);
 		return process.world.chance(faults.initFails) ? failureOf("init") : null;
 	}
 
-	async #runOneByOne(batch: PackedBatch, from: number, to: number): Promise<RunReply> {
+	async #runOneByOne(share: SimShare, batch: PackedBatch, from: number, to: number): Promise<RunReply> {
+		const { world } = this.#parts.process;
+		const endOfTurn = world.now + TURN_MS;
 		for (let index = from; index < to; index++) {
-			const startedAt = this.#parts.process.world.now;
+			const startedAt = world.now;
 			this.#enter("handle", index, 1);
 			try {
-				this.#collector.add(index, await this.#handle(messageAt(batch, index)));
-				this.#collector.timed(this.#parts.process.world.now - startedAt);
+				this.#collector.add(index, await this.#handle(share, messageAt(batch, index)));
+				this.#collector.timed(world.now - startedAt);
 			} catch (error) {
 				if (this.#death) throw error;
 				return { ok: false, outcome: this.#collector.finish(index), failed: index, failure: exceptionOf(error), batched: false };
 			}
+			if (this.#isAwaited && world.now >= endOfTurn) return { ok: true, outcome: this.#collector.finish(index + 1) };
 		}
 		return { ok: true, outcome: this.#collector.finish(to) };
 	}
 
-	async #runBatch(batch: PackedBatch, from: number, to: number, rule: StateRule): Promise<RunReply> {
+	async #runBatch(share: SimShare, batch: PackedBatch, from: number, to: number, rule: StateRule): Promise<RunReply> {
 		const end = await callBatches(from, to, this.#collector, {
-			call: (first, last) => this.#handleMessages(batch, first, last),
-			renew: () => this.#renew(),
+			call: (first, last) => this.#handleMessages(share, batch, first, last),
+			renew: () => this.#renew(share),
 			mayRenew: rule !== "keep",
 			failureIn: exceptionOf,
 		});
@@ -139,28 +162,28 @@ export class SimThread implements HandlerThread {
 		return { ok: false, outcome, failed: end.to, together: end.together ?? 1, failure: end.failure, batched: true };
 	}
 
-	async #handleMessages(batch: PackedBatch, from: number, to: number): Promise<unknown> {
+	async #handleMessages(share: SimShare, batch: PackedBatch, from: number, to: number): Promise<unknown> {
 		const { process, faults, flushed } = this.#parts;
-		const state = this.#state;
+		const { state } = share;
 		const outcomes: unknown[] = [];
 		this.#enter("handle", from, to - from);
 		for (let index = from; index < to; index++) {
 			const message = messageAt(batch, index);
-			outcomes.push(await this.#handle(message));
+			outcomes.push(await this.#handle(share, message));
 			state.push(message);
 		}
 		if (process.world.chance(faults.keeps)) return { outcomes, finishedTo: null };
 		const kept = process.world.chance(faults.keeps) ? process.world.between(0, state.length) : 0;
 		const flushing = state.splice(0, state.length - kept);
-		flushed?.(this.#partition.partition, flushing);
+		flushed?.(share.partition, flushing);
 		return { outcomes, finishedTo: flushing.at(-1)?.offset ?? null };
 	}
 
 	/** What the handler makes of one message, if it gets that far. */
-	async #handle({ offset, key, value }: UnpackedMessage): Promise<unknown> {
+	async #handle({ partition }: SimShare, { offset, key, value }: UnpackedMessage): Promise<unknown> {
 		const { process, faults, handed } = this.#parts;
 		const { world } = process;
-		handed(this.#partition.partition, offset);
+		handed(partition, offset);
 		if (world.chance(faults.hangs)) await this.#pass(Number.POSITIVE_INFINITY);
 		// Time passes now and then: a batch is handled in a breath, or is caught in the middle.
 		if (world.chance(0.2)) await this.#pass(world.random() * faults.messageMs);
@@ -170,10 +193,19 @@ export class SimThread implements HandlerThread {
 		return handle(key?.toString() ?? "", value?.toString() ?? null);
 	}
 
-	async terminate(): Promise<HandlerFailure | null> {
+	async terminate(share: number): Promise<HandlerFailure | null> {
 		this.#enter("terminate");
 		await this.#pass(this.#parts.process.world.random() * START_MS);
+		this.#shares.delete(share);
 		return this.#answer(null);
+	}
+
+	async drop(share: number): Promise<void> {
+		this.#shares.delete(share);
+	}
+
+	othersWait(doWait: boolean): void {
+		this.#isAwaited = doWait;
 	}
 
 	progress(): ThreadProgress {

@@ -4,6 +4,7 @@
  */
 import { seededRandom } from "../../src/core/random.ts";
 import type { Database } from "../../src/sink/database.ts";
+import { zipfNumbers } from "./zipf.ts";
 
 /** How the log is made. `wander`: an id may land on any partition, else it stays on one. */
 export interface EventLogOptions {
@@ -15,6 +16,8 @@ export interface EventLogOptions {
 	readonly wander: boolean;
 	/** Share of deletes, 0 to 1. */
 	readonly deletes: number;
+	/** Hot ids: the k-th most frequent has a share of 1/k^zipf. Left out: every id is as frequent as any other. */
+	readonly zipf?: number;
 }
 
 /** One event; a null value is a delete. */
@@ -42,10 +45,11 @@ const FIRST_TIMESTAMP = 1_767_225_600_000;
 const note = "x".repeat(90);
 
 /** The events in the order in which they are to be produced, by one producer, into an empty topic. */
-export function* eventLog({ topic, count, ids, partitions, seed, wander, deletes }: EventLogOptions): Generator<LogEvent> {
+export function* eventLog({ topic, count, ids, partitions, seed, wander, deletes, zipf }: EventLogOptions): Generator<LogEvent> {
 	const random = seededRandom(seed);
+	const nextId = zipf === undefined ? () => Math.floor(random() * ids) : zipfNumbers(ids, zipf, random);
 	for (let i = 0; i < count; i++) {
-		const number = Math.floor(random() * ids);
+		const number = nextId();
 		const partition = wander ? Math.floor(random() * partitions) : number % partitions;
 		const timestamp = FIRST_TIMESTAMP + Math.floor(i / 3) - Math.floor(random() * 50);
 		const isDelete = deletes > 0 && random() < deletes;
@@ -56,16 +60,23 @@ export function* eventLog({ topic, count, ids, partitions, seed, wander, deletes
 
 /** What the table must hold: of each id the newest event by (timestamp, offset, partition). */
 export function foldEvents(events: Iterable<LogEvent>): Map<string, FoldedRow> {
-	const next = new Map<number, number>();
 	const table = new Map<string, FoldedRow>();
-	for (const { key, value, partition, timestamp } of events) {
+	for (const _ of foldingAlong(events, table));
+	return table;
+}
+
+/** The same while the events are on their way somewhere: `table` is the fold of those that were taken. */
+export function* foldingAlong(events: Iterable<LogEvent>, table: Map<string, FoldedRow>): Generator<LogEvent> {
+	const next = new Map<number, number>();
+	for (const event of events) {
+		const { key, value, partition, timestamp } = event;
 		const offset = next.get(partition) ?? 0;
 		next.set(partition, offset + 1);
 		const row = rowOf(value, { ts: timestamp, offset, partition });
 		const present = table.get(key);
 		if (!present || isNewer(row, present)) table.set(key, row);
+		yield event;
 	}
-	return table;
 }
 
 /** The SQL of the columns that `eventLog` fills: `tables.<name>` of a configuration. */

@@ -13,8 +13,10 @@ import {
 	type StateRule,
 	type ThreadDeath,
 	ThreadDiedError,
+	type ThreadLease,
 	type ThreadProgress,
 } from "../../src/worker/handler-thread.ts";
+import { blockOf } from "./row-blocks.ts";
 
 /** A call that the worker made and the test has not answered. */
 export interface PendingCall {
@@ -34,6 +36,8 @@ export class FakeThread implements HandlerThread {
 	pending: PendingCall | null = null;
 	state: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
 	killed: ThreadDeath | null = null;
+	/** Calls wait for their turn on a shared thread. */
+	isQueued = false;
 	#idleDeath: (death: ThreadDeath) => void = () => {};
 
 	start(): Promise<StartReply> {
@@ -52,6 +56,17 @@ export class FakeThread implements HandlerThread {
 
 	progress(): ThreadProgress {
 		return this.state;
+	}
+
+	/** As if the run waited for its turn. */
+	withdraw(): void {
+		if (!this.isQueued || this.pending?.type !== "run") return;
+		const { from } = this.pending;
+		this.#take()?.resolve({ ok: true, outcome: nothing(from, from) } as never);
+	}
+
+	abandon(): void {
+		void this.kill();
 	}
 
 	async kill(death: ThreadDeath = { reason: "exit", message: "the thread was ended", stack: null }): Promise<void> {
@@ -119,8 +134,8 @@ export class FakeThread implements HandlerThread {
 		void this.kill({ reason, message: "it died", stack: null });
 	}
 
-	diedIdle(): void {
-		this.killed = { reason: "exception", message: "it died between runs", stack: null };
+	diedIdle(reason: ThreadDeath["reason"] = "exception"): void {
+		this.killed = { reason, message: "it died between runs", stack: null };
 		this.#idleDeath(this.killed);
 	}
 
@@ -140,20 +155,18 @@ export class FakeThread implements HandlerThread {
 	}
 }
 
-/** A block of one upsert per message index, id `id-<index>`. */
-export function rowsFor(messages: readonly number[], table = "events"): RowBlock {
-	return {
-		table,
-		length: messages.length,
-		messages: Int32Array.from(messages),
-		ids: messages.map((message) => `id-${message}`),
-		deletes: new Uint8Array(messages.length),
-		columns: [messages.map(String)],
-		bytes: new Int32Array(messages.length).fill(10),
-	};
+/** A lease that makes these threads; `told` hears the rest. */
+export function fakeLease(open: () => FakeThread, told: (what: "expired" | "released") => void = () => {}): ThreadLease {
+	return { open, expire: () => told("expired"), release: () => told("released") };
 }
 
-function nothing(from: number, to: number): BatchOutcome {
+/** A block of one upsert per message index, id `id-<index>`. */
+export function rowsFor(messages: readonly number[], table = "events"): RowBlock {
+	return blockOf({ table, messages, ids: messages.map((message) => `id-${message}`), columns: [messages.map(String)], bytes: 10 });
+}
+
+/** An outcome without rows. */
+export function nothing(from: number, to: number): BatchOutcome {
 	const counts = { row: 0, delete: 0, none: to - from, rejected: 0 };
 	return { from, to, blocks: [], faults: [], rejected: [], counts, durationsMs: new Float64Array(0), warnings: [] };
 }

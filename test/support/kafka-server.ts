@@ -4,17 +4,26 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePort } from "./free-port.ts";
+import { fetchJars, jarsMissing } from "./maven-jars.ts";
 import { waitFor } from "./wait-for.ts";
 
 const run = promisify(execFile);
-const project = new URL("../..", import.meta.url).pathname;
-const jars = join(project, ".cache", "kafka-4.4.0");
+/** Of the broker; the pom's. */
+export const kafkaVersion = "4.4.0";
+const JARS = `kafka-${kafkaVersion}`;
+const pom = new URL("kafka/pom.xml", import.meta.url).pathname;
+
+/** In groups of their own, so that Ctrl-C does not reach them: they end with this process however it ends, but for SIGKILL. */
+const children = new Set<ChildProcess>();
+process.on("exit", () => {
+	for (const child of children) child.kill("SIGKILL");
+});
 
 /** A running broker. */
 export interface KafkaServer {
@@ -42,16 +51,8 @@ export interface BrokerSpec {
 }
 
 /** Why there is no Kafka here, null where there is one. In CI a missing one is a failure. */
-export async function kafkaMissing(): Promise<string | null> {
-	try {
-		await run("java", ["-version"]);
-		if (!(await exists(jars))) await run("mvn", ["-v"]);
-		return null;
-	} catch (cause) {
-		const reason = "java and mvn are needed for a real Kafka, and are not here";
-		if (process.env.CI) throw new Error(reason, { cause });
-		return reason;
-	}
+export function kafkaMissing(): Promise<string | null> {
+	return jarsMissing(JARS);
 }
 
 /** Starts a cluster of one; `properties` go over the usual ones. */
@@ -69,7 +70,7 @@ export function newClusterId(): string {
 
 /** Starts a broker on fresh data; resolves when it answers, which it does once most of its cluster's controllers run. */
 export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promise<KafkaServer> {
-	await fetchJars();
+	const jars = await fetchJars(JARS, pom);
 	const folder = await mkdtemp(join(tmpdir(), "pockaffe-kafka-"));
 	let properties = { ...usualProperties({ port, ...spec }), "log.dirs": join(folder, "data"), ...spec.properties };
 	const file = join(folder, "server.properties");
@@ -85,7 +86,10 @@ export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promis
 	await run("java", ["-cp", classPath, "kafka.tools.StorageTool", "format", "-t", spec.clusterId, "-c", file]);
 	let child: ChildProcess;
 	const launch = async () => {
-		child = spawn("java", [`-Xmx${heapMb}m`, "-cp", classPath, "kafka.Kafka", file], { detached: true, stdio: "ignore" });
+		const started = spawn("java", [`-Xmx${heapMb}m`, "-cp", classPath, "kafka.Kafka", file], { detached: true, stdio: "ignore" });
+		children.add(started);
+		started.once("exit", () => children.delete(started));
+		child = started;
 		await waitFor(`Kafka at port ${port}`, () => answers(port), 60_000);
 	};
 	const isRunning = () => child.exitCode === null && child.signalCode === null;
@@ -141,19 +145,6 @@ function usualProperties({ nodeId, port, controllerPort, voters }: Omit<BrokerSp
 	};
 }
 
-/** Into a folder of this process, renamed when whole: several runs may fetch at once. */
-async function fetchJars(): Promise<void> {
-	if (await exists(jars)) return;
-	const fresh = `${jars}.${process.pid}`;
-	await mkdir(fresh, { recursive: true });
-	const pom = join(project, "test/support/kafka/pom.xml");
-	await run("mvn", ["-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${fresh}`]);
-	await rename(fresh, jars).catch(async (error) => {
-		if (!(await exists(jars))) throw error;
-		await rm(fresh, { recursive: true, force: true });
-	});
-}
-
 function answers(port: number): Promise<boolean> {
 	return new Promise((resolve) => {
 		const socket = connect(port, "127.0.0.1");
@@ -163,11 +154,4 @@ function answers(port: number): Promise<boolean> {
 		});
 		socket.once("error", () => resolve(false));
 	});
-}
-
-function exists(path: string): Promise<boolean> {
-	return stat(path).then(
-		() => true,
-		() => false,
-	);
 }

@@ -1,12 +1,12 @@
 /** A real worker thread for a handler's source, as the daemon makes it, and messages to hand to it. Runs the built entry in dist/. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Header, ReceivedMessage, TopicPartition } from "../../src/core/message.ts";
+import type { Header, ReceivedMessage } from "../../src/core/message.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import type { PrintedLine } from "../../src/worker/handler-output.ts";
 import type { HandlerThread, StateRule } from "../../src/worker/handler-thread.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
-import { createHandlerThreadFactory } from "../../src/worker/worker-thread.ts";
+import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 /** A table with a column of each kind that matters here. */
@@ -30,7 +30,9 @@ export interface ThreadOptions {
 	readonly maxOutcomeBytes?: number;
 	readonly maxHeapMb?: number;
 	readonly concurrency?: number;
-	readonly printed?: (partition: TopicPartition, line: PrintedLine) => void;
+	/** Another partition has a share of the thread, and has been started there. */
+	readonly isShared?: boolean;
+	readonly printed?: (line: PrintedLine) => void;
 	/** A module that isn't written: a path in the folder, or a built-in's name. */
 	readonly module?: string;
 	/** More files of the folder, by name. */
@@ -52,7 +54,7 @@ export async function threadFor(
 	const path = module?.startsWith("pockaffe:") ? module : join(folder.path, module ?? "handler.mjs");
 	for (const [name, text] of Object.entries(files)) await writeFile(join(folder.path, name), text);
 	if (source !== null) await writeFile(path, source);
-	const create = createHandlerThreadFactory({
+	const threads = createHandlerThreads({
 		handler: {
 			module: path,
 			options: options.options ?? {},
@@ -62,10 +64,14 @@ export async function threadFor(
 		tables,
 		maxHeapMb: options.maxHeapMb ?? 64,
 		timestampType: "",
+		maxThreads: 1,
 		...(options.printed ? { printed: options.printed } : {}),
 	});
-	const thread = create({ topic: "orders", partition: 2 });
+	const other = options.isShared ? threads.lease({ topic: "orders", partition: 1 }).open() : null;
+	await other?.start();
+	const thread = threads.lease({ topic: "orders", partition: 2 }).open();
 	const dispose = async () => {
+		await other?.kill();
 		await thread.kill();
 		await folder[Symbol.asyncDispose]();
 	};

@@ -8,7 +8,7 @@ import type { CrashReport } from "../../src/worker/crash-report.ts";
 import { PartitionWorker } from "../../src/worker/partition-worker.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import type { WorkerSettings } from "../../src/worker/worker-parts.ts";
-import { createHandlerThreadFactory } from "../../src/worker/worker-thread.ts";
+import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
 import { events } from "./real-thread.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { waitFor } from "./wait-for.ts";
@@ -38,6 +38,8 @@ export interface RealWorkers extends AsyncDisposable {
 	readonly victim: RealWorker;
 	/** Partition 1, whose handler works. */
 	readonly sibling: RealWorker;
+	/** What the handler noted under another name than a partition's. */
+	notes(name: string): Promise<string[]>;
 	/** Puts another handler in place, as an editor would, and says that it changed. */
 	correct(source: string): Promise<void>;
 }
@@ -46,6 +48,9 @@ export interface RealWorkersOptions extends Partial<WorkerSettings> {
 	/** Null: the module is missing. */
 	readonly source: string | null;
 	readonly maxRestarts?: number;
+	/** 1: the two share a thread. */
+	readonly maxThreads?: number;
+	readonly concurrency?: number;
 }
 
 /**
@@ -62,16 +67,20 @@ function prelude(folder: string): string {
 }
 
 /** See RealWorkers. */
-export async function realWorkers({ source, maxRestarts = 10, ...settings }: RealWorkersOptions): Promise<RealWorkers> {
+export async function realWorkers(options: RealWorkersOptions): Promise<RealWorkers> {
+	const { source, maxRestarts = 10, maxThreads = 0, concurrency = 1, ...settings } = options;
 	const folder = await temporaryFolder();
 	const module = join(folder.path, "handler.mjs");
+	const notes = async (name: string) =>
+		(await readFile(join(folder.path, `notes-${name}`), "utf8").catch(() => "")).split("\n").filter(Boolean);
 	const write = (text: string) => writeFile(module, prelude(folder.path) + text);
 	if (source !== null) await write(source);
-	const createThread = createHandlerThreadFactory({
-		handler: { module, options: {}, maxOutcomeBytes: 10_000, concurrency: 1 },
+	const threads = createHandlerThreads({
+		handler: { module, options: {}, maxOutcomeBytes: 10_000, concurrency },
 		tables: [events],
 		maxHeapMb: 64,
 		timestampType: "",
+		maxThreads,
 		printed: () => {},
 	});
 	const workers = [0, 1].map((partition): RealWorker => {
@@ -92,7 +101,7 @@ export async function realWorkers({ source, maxRestarts = 10, ...settings }: Rea
 				breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 0 },
 				...settings,
 			},
-			createThread,
+			threads: threads.lease({ topic: TOPIC, partition }),
 			rows: {
 				write: ({ blocks, settled }) => {
 					for (const { messages } of blocks) messages.forEach(settled);
@@ -126,13 +135,14 @@ export async function realWorkers({ source, maxRestarts = 10, ...settings }: Rea
 			warnings,
 			deliver: (from, to) => worker.deliver(packMessages(messages(partition, from, to))),
 			done: (count) => waitFor(`${count} messages of ${partition}`, async () => finished.length >= count, 20_000).then(() => {}),
-			notes: async () => (await readFile(join(folder.path, `notes-${partition}`), "utf8").catch(() => "")).split("\n").filter(Boolean),
+			notes: () => notes(String(partition)),
 		};
 	});
 	const [victim, sibling] = workers as [RealWorker, RealWorker];
 	return {
 		victim,
 		sibling,
+		notes,
 		async correct(text) {
 			await write(text);
 			victim.worker.handlerChanged();

@@ -1,6 +1,7 @@
 /** Rows for the batch writer without threads: submissions with a memory of every message's fate. */
-import type { RowFault, TableLayout } from "../../src/core/rows.ts";
+import { laneOf, type RowFault, type TableLayout } from "../../src/core/rows.ts";
 import type { Submission } from "../../src/sink/batch-writer.ts";
+import { blockOf } from "./row-blocks.ts";
 
 /** A row as a test writes it; `values` by the layout's columns. */
 export interface TestRow {
@@ -23,8 +24,8 @@ export interface TrackedSubmission extends Submission {
 	release(): void;
 }
 
-/** Rows of one partition in one submission. A message per row. */
-export function submissionOf(layout: TableLayout, rows: readonly TestRow[]): TrackedSubmission {
+/** Rows of one partition in one submission, parted by so many lanes as a thread does it. A message per row. */
+export function submissionOf(layout: TableLayout, rows: readonly TestRow[], lanes = 1): TrackedSubmission {
 	const settledOffsets: number[] = [];
 	const refusedOffsets = new Map<number, RowFault>();
 	let finish: () => void = () => {};
@@ -41,17 +42,19 @@ export function submissionOf(layout: TableLayout, rows: readonly TestRow[]): Tra
 			offsets: Float64Array.from(rows, ({ offset }) => offset),
 			timestamps: Float64Array.from(rows, ({ timestamp, offset }) => timestamp ?? offset),
 		},
-		blocks: [
-			{
+		blocks: byLane(rows, lanes).map(([lane, messages]) => {
+			const its = messages.map((message) => rows[message] as TestRow);
+			return blockOf({
 				table: layout.name,
-				length: rows.length,
-				messages: Int32Array.from(rows, (_, index) => index),
-				ids: rows.map(({ id }) => id),
-				deletes: Uint8Array.from(rows, ({ isDelete }) => (isDelete ? 1 : 0)),
-				columns: layout.columns.map((_, column) => rows.map(({ values }) => values?.[column] ?? null)),
-				bytes: new Int32Array(rows.length).fill(50),
-			},
-		],
+				lane,
+				messages,
+				ids: its.map(({ id }) => id),
+				deletes: its.map(({ isDelete }) => isDelete === true),
+				columns: layout.columns.map((_, column) => its.map(({ values }) => values?.[column] ?? null)),
+				offsets: its.map(({ offset }) => offset),
+				timestamps: its.map(({ timestamp, offset }) => timestamp ?? offset),
+			});
+		}),
 		settledOffsets,
 		refusedOffsets,
 		done,
@@ -65,11 +68,21 @@ export function submissionOf(layout: TableLayout, rows: readonly TestRow[]): Tra
 			settledOffsets.push(offsetOf(message));
 			told();
 		},
+		settledAll: (messages) => {
+			settledOffsets.push(...Array.from(messages, offsetOf));
+			told();
+		},
 		refused: (message, fault) => {
 			refusedOffsets.set(offsetOf(message), fault);
 			told();
 		},
 	};
+}
+
+function byLane(rows: readonly TestRow[], lanes: number): [lane: number, messages: number[]][] {
+	const messages: number[][] = Array.from({ length: lanes }, () => []);
+	for (const [message, { id }] of rows.entries()) messages[laneOf(id, lanes)]?.push(message);
+	return [...messages.entries()].filter(([, its]) => its.length > 0);
 }
 
 /** A layout; by default `events(id text, name text, amount bigint)` under the timestamp strategy. */

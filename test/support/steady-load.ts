@@ -20,10 +20,10 @@ export class SteadyLoad implements AsyncDisposable {
 		this.#running.catch(() => {});
 	}
 
-	/** `tickMs`: so often some are sent at once. */
-	static async start(brokers: string, log: Iterable<LogEvent>, perSecond: number, tickMs = EVERY_MS): Promise<SteadyLoad> {
+	/** `tickMs`: so often some are sent at once; `lingerMs`: so long the client may gather them. */
+	static async start(brokers: string, log: Iterable<LogEvent>, perSecond: number, tickMs = EVERY_MS, lingerMs = 5): Promise<SteadyLoad> {
 		const kafka = { ...kafkaAt(brokers), properties: { "topic.metadata.refresh.interval.ms": "2000", "reconnect.backoff.max.ms": "500" } };
-		return new SteadyLoad(await Producer.connect(kafka, { lingerMs: 5 }), log[Symbol.iterator](), (perSecond * tickMs) / 1000, tickMs);
+		return new SteadyLoad(await Producer.connect(kafka, { lingerMs }), log[Symbol.iterator](), (perSecond * tickMs) / 1000, tickMs);
 	}
 
 	/** How many the brokers have acknowledged. */

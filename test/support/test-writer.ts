@@ -1,8 +1,11 @@
 /** The real batch writer on a database of the test's own, its tables made, everything it tells noted. */
 import { systemClock } from "../../src/core/clock.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
-import { BatchWriter, type WriterEvents, type WrittenFact } from "../../src/sink/batch-writer.ts";
+import { BatchWriter, type WriterEvents } from "../../src/sink/batch-writer.ts";
+import type { WrittenFact } from "../../src/sink/cut-writer.ts";
 import type { Database, DatabaseRow } from "../../src/sink/database.ts";
+import type { BatchLimits } from "../../src/sink/lane.ts";
+import { lanesFor } from "../../src/sink/lanes-in-use.ts";
 import { createTables } from "../../src/sink/schema.ts";
 import { submissionOf, type TestRow, type TrackedSubmission } from "./row-submissions.ts";
 import { createTestDatabase, type TestDatabase } from "./test-database.ts";
@@ -19,14 +22,11 @@ export class TestWriter implements AsyncDisposable {
 	/** The writer's own connections where it has any; the test's are `db`. */
 	readonly #own: Database | null;
 
-	private constructor(
-		db: TestDatabase,
-		own: Database | null,
-		layouts: readonly TableLayout[],
-		batch: { maxRows: number; maxBytes: number; lingerMs: number },
-		connections: number,
-	) {
+	readonly #connections: number;
+
+	private constructor(db: TestDatabase, own: Database | null, layouts: readonly TableLayout[], batch: BatchLimits, connections: number) {
 		this.db = db;
+		this.#connections = connections;
 		this.#own = own;
 		this.layouts = layouts;
 		this.writer = new BatchWriter({ layouts, database: own ?? db.database, connections, batch, clock: systemClock, random: () => 0.1 });
@@ -43,6 +43,8 @@ export class TestWriter implements AsyncDisposable {
 			maxRows = 5_000,
 			maxBytes = 4_000_000,
 			lingerMs = 1,
+			minRows = 100,
+			answerMs = 250,
 			connections = 2,
 			db = null as TestDatabase | null,
 			own = null as ((url: string) => Database) | null,
@@ -50,13 +52,13 @@ export class TestWriter implements AsyncDisposable {
 	): Promise<TestWriter> {
 		const database = db ?? (await createTestDatabase());
 		await createTables(database.database, layouts);
-		return new TestWriter(database, own?.(database.url) ?? null, layouts, { maxRows, maxBytes, lingerMs }, connections);
+		return new TestWriter(database, own?.(database.url) ?? null, layouts, { maxRows, maxBytes, lingerMs, minRows, answerMs }, connections);
 	}
 
 	/** Submits rows of one partition for the first (or the named) table without waiting. */
 	submit(rows: readonly TestRow[], table?: string): TrackedSubmission {
 		const layout = this.layouts.find(({ name }) => name === table) ?? (this.layouts[0] as TableLayout);
-		const submission = submissionOf(layout, rows);
+		const submission = submissionOf(layout, rows, lanesFor(this.#connections));
 		this.writer.write(submission);
 		return submission;
 	}

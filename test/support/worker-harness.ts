@@ -7,7 +7,7 @@ import { PartitionWorker } from "../../src/worker/partition-worker.ts";
 import type { RowSubmission } from "../../src/worker/ports.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import type { WorkerParts, WorkerSettings } from "../../src/worker/worker-parts.ts";
-import { FakeThread } from "./fake-thread.ts";
+import { FakeThread, fakeLease } from "./fake-thread.ts";
 import { ManualClock, settle } from "./manual-clock.ts";
 
 const partition = { topic: "orders", partition: 2 };
@@ -33,6 +33,8 @@ export interface HarnessOptions extends Partial<WorkerSettings> {
 export class WorkerHarness {
 	readonly clock = new ManualClock();
 	readonly threads: FakeThread[] = [];
+	/** `opened`, `expired`, `released`. */
+	readonly lease: string[] = [];
 	readonly finished: number[] = [];
 	readonly crashes: CrashReport[] = [];
 	readonly events: string[] = [];
@@ -52,11 +54,15 @@ export class WorkerHarness {
 		this.parts = {
 			partition,
 			settings: { ...defaults, ...settings },
-			createThread: () => {
-				const thread = new FakeThread();
-				this.threads.push(thread);
-				return thread;
-			},
+			threads: fakeLease(
+				() => {
+					const thread = new FakeThread();
+					this.threads.push(thread);
+					this.lease.push("opened");
+					return thread;
+				},
+				(what) => this.lease.push(what),
+			),
 			rows: { write: (submission) => this.submissions.push(submission), flush: () => this.flushes++ },
 			deadLetters: {
 				store: async (letter) => {

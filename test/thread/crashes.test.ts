@@ -130,7 +130,7 @@ describe("what a handler prints", () => {
 	it("is told line by line with its partition, also what was printed last before a death", async () => {
 		const lines: string[] = [];
 		await using real = await threadFor(printing, {
-			printed: ({ topic, partition }, { stream, line }) => lines.push(`${topic}/${partition} ${stream} ${line}`),
+			printed: ({ partition, stream, line }) => lines.push(`${partition?.topic}/${partition?.partition} ${stream} ${line}`),
 		});
 		await real.thread.start();
 		await expect(runAll(real.thread, [received(0), received(1)])).rejects.toMatchObject({ death: { reason: "exit" } });
@@ -155,7 +155,7 @@ describe("what a handler prints", () => {
 				return null;
 			}`;
 		const lines: string[] = [];
-		await using real = await threadFor(source, { printed: (_, { line }) => lines.push(line) });
+		await using real = await threadFor(source, { printed: ({ line }) => lines.push(line) });
 		await real.thread.start();
 		await runAll(real.thread, [received(0)]).catch(() => {});
 		// Whatever became of that thread, this one is as it was.

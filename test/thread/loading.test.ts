@@ -1,6 +1,7 @@
 /** What a module may be, and what is said where it can't be run: in a real thread. */
 import { describe, expect, it } from "vitest";
 import { received, runAll, threadFor } from "../support/real-thread.ts";
+import { columnOf, idsOf } from "../support/row-blocks.ts";
 
 describe("loading a handler", () => {
 	it.each<[what: string, source: string | null, message: RegExp]>([
@@ -37,8 +38,8 @@ describe("loading a handler", () => {
 		await runAll(real.thread, [received(0)]);
 		const reply = await runAll(real.thread, [received(1), received(2)]);
 		const [block] = reply.outcome.blocks;
-		expect(block?.ids).toEqual(["2", "3"]);
-		expect(JSON.parse(block?.columns[2]?.[0] ?? "")).toEqual({
+		expect(idsOf(block)).toEqual(["2", "3"]);
+		expect(JSON.parse(columnOf(block, 2)[0] ?? "")).toEqual({
 			partition: { topic: "orders", partition: 2, purpose: "run", tables: ["events"] },
 			options: { region: "eu" },
 			calls: 2,
@@ -54,7 +55,7 @@ describe("loading a handler", () => {
 		await using real = await threadFor(source);
 		await real.thread.start();
 		const reply = await runAll(real.thread, [received(0)], "renew");
-		expect(JSON.parse(reply.outcome.blocks[0]?.columns[2]?.[0] ?? "")).toEqual(["init", "terminate failed 1", "init"]);
+		expect(JSON.parse(columnOf(reply.outcome.blocks[0], 2)[0] ?? "")).toEqual(["init", "terminate failed 1", "init"]);
 		expect(await real.thread.terminate("shutdown")).toBeNull();
 	});
 

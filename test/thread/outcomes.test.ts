@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { ReceivedMessage } from "../../src/core/message.ts";
 import { events, received, runAll, type ThreadOptions, threadFor } from "../support/real-thread.ts";
+import { columnOf, columnsOf, idsOf } from "../support/row-blocks.ts";
 
 async function outcomeOf(source: string | null, messages: readonly ReceivedMessage[], options: ThreadOptions = {}) {
 	await using real = await threadFor(source, options);
@@ -36,7 +37,7 @@ describe("a message in the thread", () => {
 		];
 		const outcome = await outcomeOf(echo, messages);
 		const base = { topic: "orders", partition: 2, tsType: "undefined", headers: [] };
-		expect(outcome.blocks[0]?.columns[2]?.map((doc) => JSON.parse(doc ?? ""))).toEqual([
+		expect(columnOf(outcome.blocks[0], 2).map((doc) => JSON.parse(doc ?? ""))).toEqual([
 			{ ...base, offset: 10, ts: 1_010, key: null, value: null },
 			{ ...base, offset: 11, ts: 1_011, key: "", value: "" },
 			{
@@ -68,7 +69,7 @@ describe("a message in the thread", () => {
 			source,
 			[0, 1, 2, 3, 4].map((offset) => received(offset)),
 		);
-		expect(outcome.blocks[0]?.columns[0]).toEqual(["0", "1", "2", "3", "4"]);
+		expect(columnOf(outcome.blocks[0], 0)).toEqual(["0", "1", "2", "3", "4"]);
 	});
 });
 
@@ -90,9 +91,11 @@ describe("handler.concurrency", () => {
 		const messages = Array.from({ length: 12 }, (_, i) => received(i, { key: `k${i % 3}`, value: String((i * 7) % 5) }));
 		const outcome = await outcomeOf(sleepy, messages, { concurrency: 8 });
 		const [block] = outcome.blocks;
-		expect(Math.max(...(block?.columns[2] ?? []).map(Number))).toBe(3);
+		expect(Math.max(...columnOf(block, 2).map(Number))).toBe(3);
 		for (const key of ["k0", "k1", "k2"]) {
-			const order = (block?.columns[0] ?? []).filter((_, row) => block?.ids[row] === key).map(Number);
+			const order = columnOf(block, 0)
+				.filter((_, row) => idsOf(block)[row] === key)
+				.map(Number);
 			expect(order).toEqual([...order].sort((left, right) => left - right));
 		}
 		expect([outcome.from, outcome.to, outcome.counts.row]).toEqual([0, 12, 12]);
@@ -146,12 +149,12 @@ describe("an outcome", () => {
 		expect(outcome.counts).toEqual({ row: 2, delete: 1, none: 3, rejected: 1 });
 		expect(outcome.rejected).toEqual([{ message: 5, why: "no" }]);
 		const [block] = outcome.blocks;
-		expect([block?.ids, [...(block?.messages ?? [])], [...(block?.deletes ?? [])]]).toEqual([
+		expect([idsOf(block), [...(block?.messages ?? [])], [...(block?.deletes ?? [])]]).toEqual([
 			["1", "2", "3", "4"],
 			[2, 3, 3, 4],
 			[0, 0, 0, 1],
 		]);
-		expect(block?.columns[0]).toEqual(["a", null, "c", null]);
+		expect(columnOf(block, 0)).toEqual(["a", null, "c", null]);
 	});
 
 	it("may finish messages later", async () => {
@@ -169,7 +172,7 @@ describe("an outcome", () => {
 				{ id: "b" + offset, fields: { name: "good" } },
 			];`;
 		const outcome = await outcomeOf(source, [received(0), received(1), received(2)]);
-		expect(outcome.blocks[0]?.ids).toEqual(["a0", "b0", "b1", "a2", "b2"]);
+		expect(idsOf(outcome.blocks[0])).toEqual(["a0", "b0", "b1", "a2", "b2"]);
 		expect(outcome.faults).toMatchObject([{ message: 1, fault: { table: "events", rowId: "a1", sqlstate: "22021" } }]);
 	});
 });
@@ -180,8 +183,8 @@ describe("pockaffe:json", () => {
 
 	it("takes fields as columns, paths too, and the key as the id", async () => {
 		const outcome = await json([received(0, { value: '{"name":"a","price":{"amount":5},"doc":{"x":[1]}}' })]);
-		expect(outcome.blocks[0]?.ids).toEqual(["key-0"]);
-		expect(outcome.blocks[0]?.columns).toEqual([["a"], ["5"], ['{"x":[1]}']]);
+		expect(idsOf(outcome.blocks[0])).toEqual(["key-0"]);
+		expect(columnsOf(outcome.blocks[0])).toEqual([["a"], ["5"], ['{"x":[1]}']]);
 	});
 
 	it("takes the field that options.id names as the id", async () => {
@@ -190,7 +193,7 @@ describe("pockaffe:json", () => {
 			values.map((value, offset) => received(offset, { value })),
 			{ id: "order" },
 		);
-		expect(outcome.blocks[0]?.ids).toEqual(["A-1", "12345678901234567890"]);
+		expect(idsOf(outcome.blocks[0])).toEqual(["A-1", "12345678901234567890"]);
 		expect(outcome.rejected.map(({ message }) => message)).toEqual([2, 3]);
 	});
 
@@ -198,8 +201,8 @@ describe("pockaffe:json", () => {
 		const numbers = ["9007199254740993", "123456789012345678901234567890", "1e400", "0.1000000000000000055", "-0"];
 		const values = numbers.map((number) => `{"price":{"amount":${number}},"doc":{"n":${number}}}`);
 		const outcome = await json(values.map((value, offset) => received(offset, { value })));
-		expect(outcome.blocks[0]?.columns[1]).toEqual(numbers);
-		expect(outcome.blocks[0]?.columns[2]).toEqual(numbers.map((number) => `{"n":${number}}`));
+		expect(columnOf(outcome.blocks[0], 1)).toEqual(numbers);
+		expect(columnOf(outcome.blocks[0], 2)).toEqual(numbers.map((number) => `{"n":${number}}`));
 	});
 
 	it("ignores unknown fields with one warning", async () => {
@@ -218,7 +221,7 @@ describe("pockaffe:json", () => {
 
 	it("does not reach into prototypes", async () => {
 		const outcome = await json([received(0, { value: '{"__proto__":{"name":"x"},"constructor":1}' })]);
-		expect(outcome.blocks[0]?.columns[0]).toEqual([null]);
+		expect(columnOf(outcome.blocks[0], 0)).toEqual([null]);
 	});
 
 	it("refuses options it doesn't know", async () => {

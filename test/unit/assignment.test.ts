@@ -57,6 +57,7 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 	const assignment = new Assignment({
 		client: client as unknown as GroupClient,
 		member: {
+			isCrowded: false,
 			assignmentsReceived: (partitions) => void told.push(`received ${names(partitions)}`),
 			assignmentsRevoked: (partitions) => {
 				told.push(`revoked ${names(partitions)}`);

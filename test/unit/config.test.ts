@@ -61,7 +61,7 @@ describe("the defaults", () => {
 			database: { url: "", connections: 2 },
 			tables: {},
 			cas: { version: "timestamp", field: "", maxFutureMs: 86_400_000 },
-			batch: { maxRows: 5_000, maxBytes: 4_194_304, lingerMs: 5 },
+			batch: { maxRows: 5_000, maxBytes: 4_194_304, lingerMs: 5, minRows: 100, answerMs: 250 },
 			offsets: { store: "kafka", commitIntervalMs: 1_000, table: "pockaffe_offsets" },
 			deadLetters: {
 				target: "table",
@@ -109,11 +109,7 @@ describe("the file", () => {
 		["user without mechanism", "kafka: {sasl: {username: a, password: b}}", /kafka\.sasl\.mechanism – is needed/],
 		["a built-in handler that isn't one", "handler: {module: pockaffe:jsn}", /pockaffe:jsn.*did you mean pockaffe:json/],
 		["a URL of another database", "database: {url: mysql://h/d}", /database\.url: \*\*\* – postgres:/],
-		[
-			"an option that is not built yet, instead of ignoring it",
-			"workers: {maxThreads: 2}",
-			/workers\.maxThreads: 2 – not built in this version/,
-		],
+		["a negative number of threads", "workers: {maxThreads: -1}", /workers\.maxThreads: -1 – a whole number, 0 or more/],
 		["a dead-letter topic without name", "deadLetters: {target: topic}", /deadLetters\.topic – is needed where/],
 		[
 			"a dead-letter topic that is read",

@@ -5,7 +5,7 @@ import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
 import { GroupSupervisor } from "../../src/supervisor/group-supervisor.ts";
 import { PartitionWorker } from "../../src/worker/partition-worker.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
-import { FakeThread, rowsFor } from "../support/fake-thread.ts";
+import { FakeThread, fakeLease, rowsFor } from "../support/fake-thread.ts";
 import { ManualClock, settle } from "../support/manual-clock.ts";
 import { type HarnessOptions, WorkerHarness } from "../support/worker-harness.ts";
 
@@ -416,10 +416,10 @@ function supervised(limits: { maxQueuedMessages: number; maxQueuedBytes: number 
 				finished,
 				isFull,
 				clock,
-				createThread: () => {
+				threads: fakeLease(() => {
 					threads.push(new FakeThread());
 					return threads.at(-1) as FakeThread;
-				},
+				}),
 				listener: { ...new WorkerHarness().parts.listener, crashed: ({ error }) => crashes.push(error.message) },
 			}),
 	});

@@ -325,3 +325,44 @@ describe("restart intensity", () => {
 		expect(new RestartIntensity({ maxRestarts: 1, withinMs: 1_000 }).restarted(0)).toBe(false);
 	});
 });
+
+describe("a crowded supervisor", () => {
+	it("is one whose flowing partitions have half of what they may in hand, on the average", () => {
+		const { supervisor, child } = supervise({ maxQueuedMessages: 100 });
+		expect(supervisor.isCrowded).toBe(false);
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 40));
+		expect(supervisor.isCrowded).toBe(false);
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 0, 10));
+		expect(supervisor.isCrowded).toBe(true);
+		child(0).spec.finished(0);
+		expect(supervisor.isCrowded).toBe(false);
+	});
+
+	it("doesn't count partitions that are paused: one that stands still holds up nobody", () => {
+		const { supervisor, log } = supervise({ maxQueuedMessages: 100 });
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 60));
+		expect([log, supervisor.isCrowded]).toEqual([["pause 0"], false]);
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 0, 25));
+		expect(supervisor.isCrowded).toBe(true);
+		supervisor.control({ topic: "t", partition: 1 }, "pause");
+		expect(supervisor.isCrowded).toBe(false);
+	});
+
+	it("counts bytes as well as messages", () => {
+		const { supervisor } = supervise({ maxQueuedBytes: 100 });
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 5));
+		expect(supervisor.isCrowded).toBe(true);
+	});
+
+	it("is none while partitions are given away: their results come by polls", () => {
+		const { supervisor } = supervise({ maxQueuedMessages: 10 });
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 8));
+		expect(supervisor.isCrowded).toBe(true);
+		void supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
+		expect(supervisor.isCrowded).toBe(false);
+	});
+});

@@ -64,6 +64,35 @@ async function seriesValue(series: string): Promise<number | undefined> {
 	return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(" ")));
 }
 
+describe("observer of shared threads", () => {
+	const death = { reason: "out_of_memory" };
+	const others = [3, 4].map((partition) => ({ topic: "orders", partition }));
+
+	it("says whose thread ended and for whom, and does not repeat it with every death there", () => {
+		observer.workers.threadEndedForOthers({ partition: orders2, death, others });
+		observer.workers.threadEndedForOthers({ partition: orders2, death, others });
+		observer.workers.threadEndedForOthers({ partition: null, death: { reason: "shared" }, others });
+		monotonic = 10_000;
+		observer.workers.threadEndedForOthers({ partition: orders2, death, others });
+		expect(log.map(({ fields: { held }, message }) => [held, message.slice(0, message.indexOf(":"))])).toEqual([
+			[0, "a shared thread ended at orders/2 (out_of_memory)"],
+			[0, "a shared thread is replaced, its module is loaded anew"],
+			[1, "a shared thread ended at orders/2 (out_of_memory)"],
+		]);
+		expect(log[0]).toMatchObject({ level: "warn", fields: { ...orders2, others: ["orders/3", "orders/4"] } });
+	});
+
+	it("logs a printed line without partition where it can be anybody's", () => {
+		observer.workers.printed({ partition: null, stream: "stderr", line: "later" });
+		observer.workers.printed({ partition: orders2, stream: "stdout", line: "now" });
+		expect(log).toMatchObject([
+			{ fields: { source: "handler", stream: "stderr" }, message: "later" },
+			{ fields: { ...orders2, stream: "stdout" }, message: "now" },
+		]);
+		expect(log[0]?.fields).not.toHaveProperty("partition");
+	});
+});
+
 describe("observer of the consumer", () => {
 	it("listens to the consumer's and the committer's own events", async () => {
 		const consumer = new EventEmitter<GroupConsumerEvents>();

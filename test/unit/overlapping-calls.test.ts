@@ -4,7 +4,7 @@ import { type OverlappingResult, overlap } from "../../src/worker/overlapping-ca
 import { settle } from "../support/manual-clock.ts";
 
 /** Calls that the test answers one by one. */
-function start(keys: readonly (string | null)[], limit: number) {
+function start(keys: readonly (string | null)[], limit: number, isEnough = () => false) {
 	const began: number[] = [];
 	const done: number[] = [];
 	const pending = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
@@ -13,6 +13,7 @@ function start(keys: readonly (string | null)[], limit: number) {
 	void overlap({
 		count: keys.length,
 		limit,
+		isEnough,
 		keyOf: (index) => keys[index] ?? null,
 		call: (index) => {
 			began.push(index);
@@ -51,11 +52,29 @@ describe("overlapping calls", () => {
 		expect(calls.began).toEqual([0, 2, 4, 1, 3]);
 		await calls.answer(4);
 		await calls.answer(3);
-		expect(calls.result()).toEqual({ failure: null, unhandled: [] });
+		expect(calls.result()).toEqual({ taken: 5, failure: null, unhandled: [] });
 	});
 
 	it("are unordered without a key", () => {
 		expect(start([null, null, null], 2).began).toEqual([0, 1]);
+	});
+
+	it("take nothing more where it is enough, and finish what was taken, what waits for its key included", async () => {
+		let isEnough = false;
+		const calls = start(["a", "a", "b", "c", "d"], 2, () => isEnough);
+		expect(calls.began).toEqual([0, 2]);
+		isEnough = true;
+		await calls.answer(2);
+		await calls.answer(0);
+		expect([calls.began, calls.result()]).toEqual([[0, 2, 1], null]);
+		await calls.answer(1);
+		expect(calls.result()).toEqual({ taken: 3, failure: null, unhandled: [] });
+	});
+
+	it("take one message at least", async () => {
+		const calls = start(["a", "b"], 2, () => true);
+		await calls.answer(0);
+		expect(calls.result()).toEqual({ taken: 1, failure: null, unhandled: [] });
 	});
 
 	it("begin nothing after a failure, finish what runs, and tell what is left", async () => {
@@ -65,7 +84,7 @@ describe("overlapping calls", () => {
 		expect([calls.began, calls.result()]).toEqual([[0, 1, 2], null]);
 		await calls.answer(2);
 		await calls.answer(0);
-		expect(calls.result()).toEqual({ failure: { index: 1, error }, unhandled: [1, 3, 4] });
+		expect(calls.result()).toEqual({ taken: 5, failure: { index: 1, error }, unhandled: [1, 3, 4] });
 		expect(calls.done).toEqual([2, 0]);
 	});
 

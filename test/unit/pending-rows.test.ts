@@ -8,11 +8,12 @@ const layout = layoutOf({ version: { kind: "offset" } });
 interface Owner {
 	released: boolean;
 	settled(): void;
+	settledAll(): void;
 	refused(): void;
 }
 
 function owner(): Owner {
-	return { released: false, settled() {}, refused() {} };
+	return { released: false, settled() {}, settledAll() {}, refused() {} };
 }
 
 const somebody = owner();

@@ -1,9 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { joinColumn, separatorsFor } from "../../src/sink/separators.ts";
+import { joinTexts, separatorsFor, splitTexts } from "../../src/core/joined-texts.ts";
 import { faultCatalogue, renderFaultTable, type SqlFault } from "../../src/sink/sql-fault-catalogue.ts";
 import { hintFor, problemOf } from "../../src/sink/sql-faults.ts";
-import { StatementSize } from "../../src/sink/statement-size.ts";
 
 describe("what an error of the database means", () => {
 	it.each<[code: string, fault: SqlFault]>([
@@ -188,24 +187,6 @@ describe("what an error of the database means", () => {
 	});
 });
 
-describe("the size of statements", () => {
-	it("is halved by a timeout down to one row, and doubles after ten that went well", () => {
-		const size = new StatementSize(1_000);
-		size.failed(1_000);
-		expect(size.rows).toBe(500);
-		size.failed(300);
-		expect(size.rows).toBe(150);
-		for (let i = 0; i < 9; i++) size.succeeded();
-		expect(size.rows).toBe(150);
-		size.succeeded();
-		expect(size.rows).toBe(300);
-		for (let i = 0; i < 100; i++) size.succeeded();
-		expect(size.rows).toBe(1_000);
-		for (let i = 0; i < 20; i++) size.failed(size.rows);
-		expect(size.rows).toBe(1);
-	});
-});
-
 describe("separators", () => {
 	it("are chosen so that no value holds them", () => {
 		const columns = [
@@ -217,8 +198,8 @@ describe("separators", () => {
 			expect(value?.includes(separator)).not.toBe(true);
 			expect(value).not.toBe(nullMark);
 		}
-		const joined = joinColumn(columns[0] as (string | null)[], { separator, nullMark });
-		expect(joined.split(separator).map((part) => (part === nullMark ? null : part))).toEqual(columns[0]);
+		const joined = joinTexts(columns[0] as (string | null)[], { separator, nullMark });
+		expect(splitTexts(joined, 3, { separator, nullMark })).toEqual(columns[0]);
 	});
 
 	it("are the usual ones where nothing collides", () => {

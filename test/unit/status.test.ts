@@ -18,6 +18,7 @@ function partition(overrides: Partial<PartitionSnapshot> = {}): PartitionSnapsho
 		oldestUnfinishedTimestamp: now - 2500,
 		queued: 4,
 		inFlight: 6,
+		thread: 4,
 		restarts: 0,
 		attempts: 0,
 		breakerOpen: false,
@@ -38,7 +39,7 @@ function snapshotOf(partitions: readonly PartitionSnapshot[]): StatusSnapshot {
 		memberState: "member",
 		rebalances: 2,
 		partitions,
-		writer: { queuedRows: 7, queuedBytes: 900, oldestSince: now - 20, inFlight: 1, lastError: null },
+		writer: { queuedRows: 7, queuedBytes: 900, oldestSince: now - 20, choices: [], inFlight: 1, lastError: null },
 		connections: [{ name: "kafka", target: "127.0.0.1:9092", state: "connected", message: null }],
 	};
 }
@@ -56,6 +57,7 @@ describe("status document", () => {
 			lag: 15,
 			queued: 4,
 			inFlight: 6,
+			thread: 4,
 			lastFailure: null,
 			failures: [],
 		});

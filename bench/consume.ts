@@ -1,0 +1,37 @@
+/**
+ * Question: how many messages a second can one process receive with node-rdkafka, at what CPU per message, if it does nothing with
+ * them? The limit of everything behind it. Asked adaptively, as the daemon asks: one message while it is quiet, a thousand under a
+ * backlog.
+ */
+import { defineBench } from "./bench.ts";
+import { Tally } from "./figures.ts";
+import { amount, number } from "./options.ts";
+import { noteRun, runContender } from "./run-contender.ts";
+import { scriptContender } from "./script-contender.ts";
+import { loadLog, startServers } from "./servers.ts";
+
+const TOPIC = "bench-consume";
+
+/** Receives and does nothing. */
+export const rawConsumer = scriptContender({ name: "node-rdkafka alone", newestBy: "offset", script: "raw-consumer.mjs" });
+
+export const consumeBench = defineBench({
+	name: "consume",
+	question: "what node-rdkafka delivers where nothing is done with it",
+	options: {
+		messages: amount("--messages <count>", "messages in the topic", 2_000_000),
+		partitions: number("--partitions <count>", "partitions", 4),
+	},
+	async run({ messages: count, partitions }, setting) {
+		await using servers = await startServers(setting, [TOPIC]);
+		const log = { topic: TOPIC, count, ids: 100_000, partitions, seed: 1, wander: false, deletes: 0 };
+		setting.say(`loading ${count} messages`);
+		await loadLog(servers, log);
+		const tally = new Tally();
+		for (let round = 1; round <= setting.repeats; round++) {
+			noteRun(tally, rawConsumer.name, await runContender(rawConsumer, { servers, log, connections: 1, check: null }));
+			setting.say(`round ${round} of ${setting.repeats}`);
+		}
+		return { broker: servers.broker, database: null, figures: tally.figures(), courses: [], notes: [], findings: [] };
+	},
+});

@@ -1,0 +1,38 @@
+/**
+ * How fast rows come to a lane, and whether it pays to wait for more of them: on a quiet topic nothing would come in time, and of a
+ * backlog there is enough at hand. Pure.
+ */
+
+/** How far back the rate looks, in lingers: long enough to tell steady from lone, short enough to follow a change. */
+const LINGERS_LOOKED_BACK = 10;
+/** Fewer rows than these in a linger are worth no wait, however few are at hand. */
+const LEAST_GAIN = 2;
+
+/** See the file's header. Times in ms of a monotonic clock; `lingerMs` is `batch.lingerMs`. */
+export class ArrivalRate {
+	readonly #lingerMs: number;
+	readonly #periodMs: number;
+	/** Rows of about one period, decaying. */
+	#recent = 0;
+	#at = Number.NEGATIVE_INFINITY;
+
+	constructor(lingerMs: number) {
+		this.#lingerMs = lingerMs;
+		this.#periodMs = Math.max(1, lingerMs) * LINGERS_LOOKED_BACK;
+	}
+
+	came(rows: number, now: number): void {
+		this.#recent = this.#decayed(now) + rows;
+		this.#at = now;
+	}
+
+	/** How long to wait with so many rows at hand, in ms: `lingerMs` where at least as many again are to be expected, else 0. */
+	lingerMs(atHand: number, now: number): number {
+		const expected = (this.#decayed(now) / this.#periodMs) * this.#lingerMs;
+		return expected >= Math.max(LEAST_GAIN, atHand) ? this.#lingerMs : 0;
+	}
+
+	#decayed(now: number): number {
+		return this.#recent * Math.exp((this.#at - now) / this.#periodMs);
+	}
+}

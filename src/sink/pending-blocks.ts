@@ -1,0 +1,220 @@
+/**
+ * The blocks of one lane that wait to be written, and what is cut from them: blocks whole, of each id only the newest row alive. The
+ * rows it supersedes go along, marked: they are settled with it, and nothing has to be taken apart. Pure.
+ *
+ * Step 7 of a message's way (README).
+ */
+import { splitTexts, usualSeparators } from "../core/joined-texts.ts";
+import type { TopicPartition } from "../core/message.ts";
+import { type RowBlock, rowsOf, type TableLayout } from "../core/rows.ts";
+import { type PendingRow, PendingRows, type RowOwner } from "./pending-rows.ts";
+import { compareVersions, type RowVersion } from "./row-version.ts";
+
+/** Who handed a block in, and where its messages lie. */
+export interface BlockOwner extends TopicPartition, RowOwner {
+	readonly batch: { readonly offsets: ArrayLike<number>; readonly timestamps: ArrayLike<number> };
+}
+
+/** A block and its owner. */
+export interface PendingBlock {
+	readonly block: RowBlock;
+	readonly owner: BlockOwner;
+	readonly bytes: number;
+}
+
+/** A block of a cut. `superseded[row]` is 1 where a newer row of its id is in the same cut; null where none is. */
+export interface CutBlock extends PendingBlock {
+	superseded: Uint8Array | null;
+}
+
+/** Below this many blocks none of a released owner is worth looking for. */
+const FEW = 64;
+
+/** See the file's header. */
+export class PendingBlocks {
+	#blocks: PendingBlock[] = [];
+	#rows = 0;
+	#bytes = 0;
+	/** Number of blocks at which those of released owners are looked for; twice what was left the last time. */
+	#lookAt = FEW;
+
+	/** Superseded rows included. */
+	get rows(): number {
+		return this.#rows;
+	}
+
+	get bytes(): number {
+		return this.#bytes;
+	}
+
+	add(block: RowBlock, owner: BlockOwner): void {
+		let bytes = 0;
+		for (let row = 0; row < block.length; row++) bytes += block.bytes[row] as number;
+		this.#blocks.push({ block, owner, bytes });
+		this.#rows += block.length;
+		this.#bytes += bytes;
+		if (this.#blocks.length >= this.#lookAt) this.#dropReleased();
+	}
+
+	/** Takes what came first: blocks with at most `maxRows` ids and about `maxBytes`, but at least one; null where there is none. */
+	take(maxRows: number, maxBytes: number, layout: TableLayout): RowCut | null {
+		if (this.#blocks.length === 0) return null;
+		const cut = new RowCut(layout);
+		let taken = 0;
+		for (const pending of this.#blocks) {
+			const isFull = cut.rows + pending.block.length > maxRows || cut.bytes + pending.bytes > maxBytes;
+			if (taken > 0 && isFull) break;
+			cut.add(pending);
+			taken++;
+		}
+		this.#blocks.splice(0, taken);
+		this.#rows -= cut.rows + cut.coalesced;
+		this.#bytes -= cut.bytes;
+		return cut;
+	}
+
+	/** True while a block of this partition waits that somebody waits for. */
+	holds(partition: TopicPartition): boolean {
+		return this.#blocks.some(({ owner }) => isOf(owner, partition));
+	}
+
+	/** While the database is away every new assignment brings the same rows again: nobody waits for those of former ones. */
+	#dropReleased(): void {
+		this.#blocks = this.#blocks.filter(({ block, owner, bytes }) => {
+			if (!owner.released) return true;
+			this.#rows -= block.length;
+			this.#bytes -= bytes;
+			return false;
+		});
+		this.#lookAt = Math.max(FEW, 2 * this.#blocks.length);
+	}
+}
+
+/** What goes to the server in one statement, if it can. */
+export class RowCut {
+	readonly blocks: CutBlock[] = [];
+	readonly #layout: TableLayout;
+	/** Of each id the newest row so far, counted over all blocks. */
+	readonly #newest = new Map<string, number>();
+	/** Per block: the number of its first row, and the version field's texts where the layout has one. */
+	readonly #starts: number[] = [];
+	readonly #fields: (readonly (string | null)[] | null)[] = [];
+	readonly #field: number;
+	#bytes = 0;
+	#all = 0;
+
+	constructor(layout: TableLayout) {
+		this.#layout = layout;
+		this.#field = versionField(layout);
+	}
+
+	/** Rows that go to the server: one per id. */
+	get rows(): number {
+		return this.#newest.size;
+	}
+
+	/** Rows that a newer one of their id stands for. */
+	get coalesced(): number {
+		return this.#all - this.#newest.size;
+	}
+
+	get bytes(): number {
+		return this.#bytes;
+	}
+
+	/** False where some value holds what texts are usually joined with: such rows are sent one by one in a statement of their own making. */
+	get isUsual(): boolean {
+		return this.blocks.every(({ block }) => block.separators.separator === usualSeparators.separator);
+	}
+
+	add({ block, owner, bytes }: PendingBlock): void {
+		const first = this.#all;
+		this.blocks.push({ block, owner, bytes, superseded: null });
+		this.#starts.push(first);
+		this.#fields.push(this.#field < 0 ? null : splitTexts(block.columns[this.#field] as string, block.length, block.separators));
+		this.#bytes += bytes;
+		this.#all += block.length;
+		const ids = splitTexts(block.ids, block.length, block.separators) as string[];
+		for (let row = 0; row < ids.length; row++) this.#place(ids[row] as string, first + row);
+	}
+
+	/** True while it holds rows of this partition that their owner waits for. */
+	holds(partition: TopicPartition): boolean {
+		return this.blocks.some(({ owner }) => isOf(owner, partition));
+	}
+
+	/** The rows one by one: for what can't be written as a whole. */
+	toPendingRows(): PendingRows {
+		const pending = new PendingRows(this.#layout);
+		for (const { block, owner } of this.blocks) for (const row of pendingRowsOf(block, owner, this.#field)) pending.add(row);
+		return pending;
+	}
+
+	/** Of equal versions (several rows of one id in one message) the last counts. */
+	#place(id: string, row: number): void {
+		const present = this.#newest.get(id);
+		if (present === undefined) {
+			this.#newest.set(id, row);
+			return;
+		}
+		const isNewer = compareVersions(this.#versionOf(row), this.#versionOf(present), this.#layout.version) >= 0;
+		if (isNewer) this.#newest.set(id, row);
+		this.#supersede(isNewer ? present : row);
+	}
+
+	#supersede(row: number): void {
+		const index = this.#blockOf(row);
+		const cut = this.blocks[index] as CutBlock;
+		cut.superseded ??= new Uint8Array(cut.block.length);
+		cut.superseded[row - (this.#starts[index] as number)] = 1;
+	}
+
+	#versionOf(row: number): RowVersion {
+		const index = this.#blockOf(row);
+		const { block, owner } = this.blocks[index] as CutBlock;
+		const at = row - (this.#starts[index] as number);
+		const message = block.messages[at] as number;
+		return {
+			field: this.#fields[index]?.[at] ?? null,
+			timestamp: Math.max(0, owner.batch.timestamps[message] as number),
+			offset: owner.batch.offsets[message] as number,
+			partition: owner.partition,
+			topic: owner.topic,
+		};
+	}
+
+	#blockOf(row: number): number {
+		let low = 0;
+		let high = this.#starts.length - 1;
+		while (low < high) {
+			const middle = (low + high + 1) >> 1;
+			if ((this.#starts[middle] as number) <= row) low = middle;
+			else high = middle - 1;
+		}
+		return low;
+	}
+}
+
+function* pendingRowsOf(block: RowBlock, owner: BlockOwner, field: number): Generator<PendingRow> {
+	for (const row of rowsOf(block)) {
+		yield {
+			...row,
+			timestamp: Math.max(0, owner.batch.timestamps[row.message] as number),
+			offset: owner.batch.offsets[row.message] as number,
+			partition: owner.partition,
+			topic: owner.topic,
+			field: field < 0 ? null : (row.values[field] ?? null),
+			owner,
+			older: null,
+		};
+	}
+}
+
+/** Which data column is the version; -1 where none is. */
+function versionField({ version, columns }: TableLayout): number {
+	return version.kind === "field" ? columns.findIndex(({ name }) => name === version.column) : -1;
+}
+
+function isOf(owner: BlockOwner, { topic, partition }: TopicPartition): boolean {
+	return owner.partition === partition && owner.topic === topic && !owner.released;
+}

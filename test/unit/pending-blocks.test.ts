@@ -1,0 +1,111 @@
+import { describe, expect, it } from "vitest";
+import { splitTexts, usualSeparators } from "../../src/core/joined-texts.ts";
+import { PendingBlocks, type RowCut } from "../../src/sink/pending-blocks.ts";
+import { blockParameters, rowParameters } from "../../src/sink/row-parameters.ts";
+import { layoutOf, submissionOf, type TestRow } from "../support/row-submissions.ts";
+
+const layout = layoutOf();
+const LARGE = 1e9;
+
+function pendingOf(...submissions: readonly TestRow[][]): PendingBlocks {
+	const pending = new PendingBlocks();
+	for (const rows of submissions) {
+		const submission = submissionOf(layout, rows);
+		for (const block of submission.blocks) pending.add(block, submission);
+	}
+	return pending;
+}
+
+function take(pending: PendingBlocks, maxRows = LARGE, maxBytes = LARGE): RowCut {
+	return pending.take(maxRows, maxBytes, layout) as RowCut;
+}
+
+/** Per row sent: id, name, timestamp, offset, partition, and what it is; as the server splits it. */
+function sent(cut: RowCut): (string | null)[][] {
+	const parameters = blockParameters(layout, cut.blocks);
+	const columns = parameters.slice(2).map((joined) => splitTexts(joined, cut.rows + cut.coalesced, usualSeparators));
+	const [ids = [], names, , ...system] = columns;
+	return ids.map((id, row) => [id, names?.[row] ?? null, ...system.map((column) => column[row] ?? null)]);
+}
+
+const row = (id: string, offset: number, over: Partial<TestRow> = {}): TestRow => ({
+	id,
+	offset,
+	values: [`${id} ${offset}`, null],
+	...over,
+});
+
+describe("a cut of pending blocks", () => {
+	it("sends of each id the newest of all blocks, by version and not by arrival", () => {
+		const cut = take(pendingOf([row("a", 5), row("b", 6), row("a", 7)], [row("a", 4, { partition: 1 }), row("b", 9, { partition: 1 })]));
+		expect(sent(cut)).toEqual([
+			["a", "a 5", "5", "5", "0", "x"],
+			["b", "b 6", "6", "6", "0", "x"],
+			["a", "a 7", "7", "7", "0", "f"],
+			["a", "a 4", "4", "4", "1", "x"],
+			["b", "b 9", "9", "9", "1", "f"],
+		]);
+		expect([cut.rows, cut.coalesced]).toEqual([2, 3]);
+	});
+
+	it("takes the last of equal versions, and marks deletes", () => {
+		const cut = take(pendingOf([row("a", 1, { isDelete: true }), row("a", 1), row("b", 2, { isDelete: true, timestamp: -1 })]));
+		expect(sent(cut).map(([id, , timestamp, , , kind]) => [id, timestamp, kind])).toEqual([
+			["a", "1", "x"],
+			["a", "1", "f"],
+			["b", "0", "t"],
+		]);
+	});
+
+	it("has no more ids than asked for, in whole blocks; a larger block is cut alone", () => {
+		const pending = pendingOf([row("a", 1), row("b", 2)], [row("a", 3), row("c", 4)], [row("d", 5)]);
+		expect(pending.rows).toBe(5);
+		const first = take(pending, 3);
+		expect([first.rows, first.coalesced, pending.rows]).toEqual([2, 0, 3]);
+		expect(take(pending, 1).rows).toBe(2);
+		expect(take(pending, 1).rows).toBe(1);
+		expect(pending.take(1, 1, layout)).toBeNull();
+		expect([pending.rows, pending.bytes]).toEqual([0, 0]);
+	});
+
+	it("has as many blocks as their bytes allow, and as many rows of few ids as wait", () => {
+		const pending = pendingOf(...Array.from({ length: 50 }, (_, i) => [row("hot", 2 * i), row("hot", 2 * i + 1)]));
+		expect(take(pending, 3, 300).coalesced).toBe(5);
+		const rest = take(pending, 3);
+		expect([rest.rows, rest.coalesced]).toEqual([1, 93]);
+	});
+
+	it("gives the same rows one by one, the older ones behind the newest", () => {
+		const cut = take(pendingOf([row("b", 1), row("a", 2)], [row("a", 3), row("c", 4, { values: [null, "5"] })]));
+		const rows = cut.toPendingRows().take(10, LARGE);
+		expect(rows.map(({ id, offset, older }) => [id, offset, older?.length ?? 0])).toEqual([
+			["a", 3, 1],
+			["b", 1, 0],
+			["c", 4, 0],
+		]);
+		expect(rowParameters(layout, rows).slice(3, 5)).toEqual(["a 3\x1eb 1\x1e\x1d", "\x1d\x1e\x1d\x1e5"]);
+	});
+
+	it("is unusual where a value holds a separator", () => {
+		expect(take(pendingOf([row("a", 1)], [row("b", 2, { values: ["x\x1ey", null] })])).isUsual).toBe(false);
+		expect(take(pendingOf([row("a", 1)], [row("b", 2, { values: ["\x1d", null] })])).isUsual).toBe(false);
+		expect(take(pendingOf([row("a", 1)], [row("b", 2, { values: ["x\x1dy", null] })])).isUsual).toBe(true);
+	});
+});
+
+describe("pending blocks", () => {
+	it("don't pile up for owners that were released while the database is away", () => {
+		const pending = new PendingBlocks();
+		const kept = submissionOf(layout, [row("kept", 0)]);
+		for (const block of kept.blocks) pending.add(block, kept);
+		for (let i = 0; i < 10_000; i++) {
+			const submission = submissionOf(layout, [row("again", i)]);
+			for (const block of submission.blocks) pending.add(block, submission);
+			submission.release();
+		}
+		expect(pending.rows).toBeLessThan(200);
+		expect(pending.holds(kept)).toBe(true);
+		kept.release();
+		expect(pending.holds(kept)).toBe(false);
+	});
+});
