@@ -109,6 +109,7 @@ export class Delivery {
 		// A drain that waits for rows or letters looks again whether they can be written at all.
 		this.writer.on("table:blocked", () => this.supervisor.nudge());
 		this.writer.on("write:retried", () => this.supervisor.nudge());
+		this.writer.on("batch:written", () => this.supervisor.nudge());
 		deadLetters.on("target:blocked", () => this.supervisor.nudge());
 	}
 

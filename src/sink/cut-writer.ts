@@ -74,11 +74,12 @@ export class CutWriter {
 
 	/** Null where it was written (or the writer ended); otherwise it has to be done row by row, after so many failures. */
 	async #writeWhole(lane: Lane, cut: RowCut, trigger: Trigger): Promise<number | null> {
-		const { clock, ended, listener } = this.#parts;
+		const { clock, ended, listener, limits } = this.#parts;
 		const size = lane.statementSize;
 		lane.unsettled = cut;
 		for (let failures = 0; ; ) {
-			if (!cut.isUsual || cut.rows > size.rows) return failures;
+			const isTooLarge = cut.rows > size.rows || (cut.rows > 1 && cut.bytes > limits.maxBytes);
+			if (!cut.isUsual || isTooLarge) return failures;
 			const startedAt = clock.monotonic();
 			const answer = await this.#try(cut);
 			if (ended.aborted) return null;

@@ -27,16 +27,17 @@ export interface CutBlock extends PendingBlock {
 	superseded: Uint8Array | null;
 }
 
-/** Below this many blocks none of a released owner is worth looking for. */
+/** Below so many blocks and bytes none of a released owner is worth looking for. */
 const FEW = 64;
+const LITTLE = 16 * 1024 * 1024;
 
 /** See the file's header. */
 export class PendingBlocks {
 	#blocks: PendingBlock[] = [];
 	#rows = 0;
 	#bytes = 0;
-	/** Number of blocks at which those of released owners are looked for; twice what was left the last time. */
-	#lookAt = FEW;
+	/** Number of blocks, and of bytes, at which those of released owners are looked for; twice what was left the last time. */
+	#lookAt = { blocks: FEW, bytes: LITTLE };
 
 	/** Superseded rows included. */
 	get rows(): number {
@@ -48,12 +49,13 @@ export class PendingBlocks {
 	}
 
 	add(block: RowBlock, owner: BlockOwner): void {
+		if (block.length === 0) return;
 		let bytes = 0;
 		for (let row = 0; row < block.length; row++) bytes += block.bytes[row] as number;
 		this.#blocks.push({ block, owner, bytes });
 		this.#rows += block.length;
 		this.#bytes += bytes;
-		if (this.#blocks.length >= this.#lookAt) this.#dropReleased();
+		if (this.#blocks.length >= this.#lookAt.blocks || this.#bytes >= this.#lookAt.bytes) this.#dropReleased();
 	}
 
 	/** Takes what came first: blocks with at most `maxRows` ids and about `maxBytes`, but at least one; null where there is none. */
@@ -70,6 +72,8 @@ export class PendingBlocks {
 		this.#blocks.splice(0, taken);
 		this.#rows -= cut.rows + cut.coalesced;
 		this.#bytes -= cut.bytes;
+		const { blocks, bytes } = this.#lookAt;
+		this.#lookNext(Math.min(blocks, 2 * this.#blocks.length), Math.min(bytes, 2 * this.#bytes));
 		return cut;
 	}
 
@@ -86,7 +90,11 @@ export class PendingBlocks {
 			this.#bytes -= bytes;
 			return false;
 		});
-		this.#lookAt = Math.max(FEW, 2 * this.#blocks.length);
+		this.#lookNext(2 * this.#blocks.length, 2 * this.#bytes);
+	}
+
+	#lookNext(blocks: number, bytes: number): void {
+		this.#lookAt = { blocks: Math.max(FEW, blocks), bytes: Math.max(LITTLE, bytes) };
 	}
 }
 

@@ -14,7 +14,8 @@ import { partitionName, type ReceivedMessage, type TopicPartition } from "../cor
 
 /** What the supervisor needs of a child; a PartitionWorker is one. */
 export interface Child<Batch> {
-	readonly queue: { readonly queued: number; readonly handed: number; readonly bytes: number };
+	/** `underway`: of those handed, what comes back by itself. */
+	readonly queue: { readonly queued: number; readonly handed: number; readonly underway: number; readonly bytes: number };
 	deliver(batch: Batch): void;
 	handlerChanged(): void;
 	hold(): void;
@@ -145,20 +146,22 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	}
 
 	/**
-	 * True while the partitions that are not paused have half of what they may have in hand, on the average. Each is paused at its own
-	 * share, but of a backlog that is the same everywhere this comes first; one that stands still alone is paused, and doesn't count any
-	 * more. A drain waits for results that come by polls.
+	 * True while each partition that isn't paused has half of what it may have in hand, or more. Each is paused at its own share, but of a
+	 * backlog that is the same everywhere this comes first. One that stands still holds up nobody: the others fall below half, it goes on to
+	 * its share and is paused. Where nothing in hand makes room by itself (a handler that keeps all, by `finishedTo`) waiting is in vain; a drain waits
+	 * for results that come by polls.
 	 */
 	get isCrowded(): boolean {
 		if (this.#stopping) return false;
-		let [load, flowing] = [0, 0];
+		let isFlowing = false;
 		for (const supervised of this.#children.values()) {
 			if (supervised.draining) return false;
 			if (supervised.paused || supervised.held) continue;
-			load += this.#load(supervised);
-			flowing++;
+			const { queued, underway } = supervised.child.queue;
+			if (queued + underway === 0 || this.#load(supervised) < CROWDED) return false;
+			isFlowing = true;
 		}
-		return flowing > 0 && load / flowing >= CROWDED;
+		return isFlowing;
 	}
 
 	/** Starts a child for each partition; pauses are applied again, because an assignment resumes everything. */
@@ -265,9 +268,9 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		return this.assignmentsRevoked([...this.#children.values()], "shutdown");
 	}
 
-	/** Something changed that a drain may wait for: the database became blocked. */
+	/** Something changed that a drain may wait for: rows went in, or the database became blocked. */
 	nudge(): void {
-		for (const { child } of this.#children.values()) child.nudge();
+		for (const { child, draining } of this.#children.values()) if (draining) child.nudge();
 	}
 
 	#startChild(partition: TopicPartition, offset: number, committed: number | null): void {

@@ -62,7 +62,7 @@ export class OutcomeRouter {
 	/** Routes what the handler made of messages `outcome.from` to `outcome.to` of `held`, which are taken from the queue. */
 	route(held: HeldBatch, outcome: BatchOutcome): void {
 		const future = this.#futureMessages(held, outcome.blocks);
-		const blocks = future.size === 0 ? outcome.blocks : outcome.blocks.map((block) => withoutMessages(block, future));
+		const blocks = future.size === 0 ? outcome.blocks : withoutFuture(outcome.blocks, future);
 		for (const block of blocks) for (const message of block.messages) this.#queue.opened(held, message);
 		const together = this.#finishTogether(held, outcome, blocks);
 		this.#letters(held, outcome, future, together);
@@ -271,6 +271,10 @@ export class OutcomeRouter {
 		this.#breaker.passed(this.#passed, this.#parts.clock.monotonic());
 		this.#passed = 0;
 	}
+}
+
+function withoutFuture(blocks: readonly RowBlock[], future: ReadonlyMap<number, unknown>): RowBlock[] {
+	return blocks.map((block) => withoutMessages(block, future)).filter(({ length }) => length > 0);
 }
 
 function causeOf({ kind, error, attempts }: Poison): LetterCause {

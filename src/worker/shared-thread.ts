@@ -150,7 +150,7 @@ export class SharedThread {
 	 */
 	async leave(share: Share, death: ThreadDeath | null): Promise<void> {
 		if (this.#isEnded) return this.gone;
-		if (this.#current?.share === share) return this.#end(death ?? wasEnded, share, death !== null);
+		if (this.#current?.share === share && this.#shares.has(share)) return this.#end(death ?? wasEnded, share, death !== null);
 		if (!this.#shares.delete(share)) return;
 		const mine = this.#waiting.filter((turn) => turn.share === share);
 		this.#waiting = this.#waiting.filter((turn) => turn.share !== share);
@@ -169,7 +169,7 @@ export class SharedThread {
 	/** The share's call is of no use any more: it leaves, where others would lose their state with it not before the call has ended. */
 	abandon(share: Share): void {
 		if (this.#waiting.some((turn) => turn.share === share)) void this.leave(share, null);
-		this.#abandoned.add(share);
+		if (this.#current?.share === share) this.#abandoned.add(share);
 		this.#endIfAbandoned();
 	}
 

@@ -83,7 +83,7 @@ class Place {
 			},
 			endedForOthers: (fact) => endedForOthers?.(fact),
 		});
-		this.#gone = Promise.all([this.#gone, thread.gone]);
+		this.#gone = Promise.all([this.#gone, thread.gone]).then(() => {});
 		return thread;
 	}
 }

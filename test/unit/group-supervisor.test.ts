@@ -10,7 +10,7 @@ const DRAIN_TIMEOUT_MS = 5_000;
 type Batch = { readonly offsets: readonly number[]; readonly bytes: Uint8Array };
 
 class FakeChild {
-	readonly queue = { queued: 0, handed: 0, bytes: 0 };
+	readonly queue = { queued: 0, handed: 0, underway: 0, bytes: 0 };
 	readonly delivered: number[] = [];
 	readonly calls: string[] = [];
 	drained: () => void = () => {};
@@ -22,6 +22,7 @@ class FakeChild {
 
 	deliver({ offsets, bytes }: Batch): void {
 		this.delivered.push(...offsets);
+		this.queue.queued += offsets.length;
 		this.queue.bytes += bytes.length;
 	}
 
@@ -327,15 +328,34 @@ describe("restart intensity", () => {
 });
 
 describe("a crowded supervisor", () => {
-	it("is one whose flowing partitions have half of what they may in hand, on the average", () => {
+	it("is one whose flowing partitions each have half of what they may in hand", () => {
 		const { supervisor, child } = supervise({ maxQueuedMessages: 100 });
 		expect(supervisor.isCrowded).toBe(false);
 		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
 		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 40));
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 0, 24));
 		expect(supervisor.isCrowded).toBe(false);
-		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 0, 10));
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 24, 1));
 		expect(supervisor.isCrowded).toBe(true);
-		child(0).spec.finished(0);
+		child(1).spec.finished(0);
+		expect(supervisor.isCrowded).toBe(false);
+	});
+
+	it("is none while one has room, however many others stand still", () => {
+		const { supervisor } = supervise({ maxQueuedMessages: 100 });
+		supervisor.assignmentsReceived([0, 1, 2, 3].map((partition) => assigned(partition)));
+		for (const partition of [0, 1, 2]) supervisor.messagesReceived({ topic: "t", partition }, messages(partition, 0, 20));
+		expect(supervisor.isCrowded).toBe(false);
+		supervisor.messagesReceived({ topic: "t", partition: 3 }, messages(3, 0, 5));
+		expect(supervisor.isCrowded).toBe(false);
+	});
+
+	it("is none where what is in hand waits for more messages", () => {
+		const { supervisor, child } = supervise({ maxQueuedMessages: 100 });
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 60));
+		expect(supervisor.isCrowded).toBe(true);
+		Object.assign(child(0).queue, { queued: 0, handed: 60, underway: 0 });
 		expect(supervisor.isCrowded).toBe(false);
 	});
 

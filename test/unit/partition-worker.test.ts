@@ -100,6 +100,13 @@ describe("a partition worker at work", () => {
 			h.submissions.flatMap(({ batch, blocks }) => blocks.flatMap(({ messages }) => [...messages].map((at) => batch.offsets[at]))),
 		).toEqual([1]);
 	});
+
+	it("hands no block to the writer in which nothing is left but timestamps from the future", async () => {
+		const h = new WorkerHarness({ futureLimits: new Map([["audit", Number.NEGATIVE_INFINITY]]) });
+		await h.running(2);
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0], "audit"), rowsFor([1])] }));
+		expect(h.submissions.map(({ blocks }) => blocks.map(({ length }) => length))).toEqual([[1]]);
+	});
 });
 
 describe("failed attempts", () => {

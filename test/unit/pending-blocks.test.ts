@@ -108,4 +108,31 @@ describe("pending blocks", () => {
 		kept.release();
 		expect(pending.holds(kept)).toBe(false);
 	});
+
+	it("don't pile up in a second outage either, nor by bytes", () => {
+		const pending = new PendingBlocks();
+		const add = (rows: TestRow[]) => {
+			const submission = submissionOf(layout, rows);
+			for (const block of submission.blocks) pending.add(block, submission);
+			return submission;
+		};
+		for (let i = 0; i < 5_000; i++) add([row("first", i)]);
+		while (pending.rows > 0) take(pending);
+		for (let i = 0; i < 500; i++) add([row("second", i)]).release();
+		expect(pending.rows).toBeLessThan(200);
+		const large = { length: 1, bytes: Int32Array.of(8 * 1024 * 1024) };
+		for (let i = 0; i < 40; i++) {
+			const submission = submissionOf(layout, [row("large", i)]);
+			for (const block of submission.blocks) pending.add({ ...block, ...large }, submission);
+			submission.release();
+		}
+		expect(pending.bytes).toBeLessThan(64 * 1024 * 1024);
+	});
+
+	it("are none of a block without rows", () => {
+		const pending = new PendingBlocks();
+		const empty = submissionOf(layout, [row("a", 1)]);
+		for (const block of empty.blocks) pending.add({ ...block, length: 0 }, empty);
+		expect([pending.holds(empty), pending.take(1, 1, layout)]).toEqual([false, null]);
+	});
 });
