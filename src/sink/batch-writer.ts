@@ -1,7 +1,7 @@
 /**
  * Where rows are taken: per table as many lanes as keep the connections busy and as are worth it, an id on one of them; each lane has one
- * statement in flight at a time. Where the number changes an id may be in two for a moment: the server decides by version, and locks in
- * the order of ids.
+ * cut in hand at a time. Where the number changes an id may be in two for a moment: the server decides by version, and locks in the order
+ * of ids.
  *
  * Step 7 of a message's way (README).
  */
@@ -19,6 +19,7 @@ import { LaneTroubles } from "./lane-troubles.ts";
 import { LanesInUse, lanesFor } from "./lanes-in-use.ts";
 import type { BlockOwner, RowCut } from "./pending-blocks.ts";
 import { hintFor, type SqlProblem } from "./sql-faults.ts";
+import { StatementSlots } from "./statement-slots.ts";
 
 /** Rows of a handled batch, and the way back. A partition worker's RowSubmission. */
 export interface Submission extends BlockOwner {
@@ -65,7 +66,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		this.#parts = parts;
 		const { clock, random, database, batch: limits, connections } = parts;
 		const ended = this.#ended.signal;
-		const cuts = { database, clock, random, ended, limits, listener: this.#listener() };
+		const cuts = { database, slots: new StatementSlots(connections), clock, random, ended, limits, listener: this.#listener() };
 		const lanesOf = (layout: TableLayout): Lane[] => {
 			const cutWriter = new CutWriter(layout, cuts);
 			const write = (lane: Lane, cut: RowCut, trigger: Trigger) => this.#write(cutWriter, lane, cut, trigger);

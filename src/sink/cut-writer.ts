@@ -16,6 +16,7 @@ import { chainOf, isAnyOf, type PendingRow, type PendingRows } from "./pending-r
 import { type WriteResult, writeRows, writtenColumns } from "./row-isolation.ts";
 import { blockParameters } from "./row-parameters.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
+import type { StatementSlots } from "./statement-slots.ts";
 
 /** Rows that are settled or refused; counts are rows, and sum to those handed in. */
 export interface WrittenFact extends UpsertCounts {
@@ -33,6 +34,8 @@ export interface WrittenFact extends UpsertCounts {
 /** What it needs, and whom it tells. */
 export interface CutWriterParts {
 	readonly database: Database;
+	/** The connections, shared by all lanes of all tables. */
+	readonly slots: StatementSlots;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly ended: AbortSignal;
@@ -74,17 +77,16 @@ export class CutWriter {
 
 	/** Null where it was written (or the writer ended); otherwise it has to be done row by row, after so many failures. */
 	async #writeWhole(lane: Lane, cut: RowCut, trigger: Trigger): Promise<number | null> {
-		const { clock, ended, listener, limits } = this.#parts;
+		const { ended, listener, limits } = this.#parts;
 		const size = lane.statementSize;
 		lane.unsettled = cut;
 		for (let failures = 0; ; ) {
 			const isTooLarge = cut.rows > size.rows || (cut.rows > 1 && cut.bytes > limits.maxBytes);
 			if (!cut.isUsual || isTooLarge) return failures;
-			const startedAt = clock.monotonic();
 			const answer = await this.#try(cut);
 			if (ended.aborted) return null;
 			if ("counts" in answer) {
-				const durationMs = clock.monotonic() - startedAt;
+				const { durationMs } = answer;
 				size.succeeded(cut.rows, durationMs);
 				listener.progressed(lane);
 				this.#settleWhole(lane, cut, trigger, answer.counts, durationMs);
@@ -99,13 +101,23 @@ export class CutWriter {
 		}
 	}
 
-	async #try(cut: RowCut): Promise<{ readonly counts: UpsertCounts } | { readonly problem: SqlProblem }> {
+	async #try(cut: RowCut): Promise<{ readonly counts: UpsertCounts; readonly durationMs: number } | { readonly problem: SqlProblem }> {
+		const parameters = blockParameters(this.#layout, cut.blocks);
 		try {
-			const [row] = await this.#parts.database.query(this.#statement, blockParameters(this.#layout, cut.blocks));
-			return { counts: countsOf(row ?? {}) };
+			const { answer, durationMs } = await this.#timed(() => this.#parts.database.query(this.#statement, parameters));
+			return { counts: countsOf(answer[0] ?? {}), durationMs };
 		} catch (error) {
 			return { problem: problemOf(error, writtenColumns(this.#layout)) };
 		}
+	}
+
+	/** What the database made of it, and in which time, without the wait for a connection. */
+	#timed<T>(statement: () => Promise<T>): Promise<{ answer: T; durationMs: number }> {
+		const { clock, slots } = this.#parts;
+		return slots.run(async () => {
+			const startedAt = clock.monotonic();
+			return { answer: await statement(), durationMs: clock.monotonic() - startedAt };
+		});
 	}
 
 	#settleWhole(lane: Lane, cut: RowCut, trigger: Trigger, counts: UpsertCounts, durationMs: number): void {
@@ -125,7 +137,7 @@ export class CutWriter {
 	}
 
 	async #writeRows(lane: Lane, pending: PendingRows, trigger: Trigger, failuresBefore: number): Promise<void> {
-		const { database, clock, ended, listener, limits } = this.#parts;
+		const { database, ended, listener, limits } = this.#parts;
 		const size = lane.statementSize;
 		let left: PendingRow[] = [];
 		lane.unsettled = {
@@ -139,10 +151,8 @@ export class CutWriter {
 			if (left.length === 0) return;
 			const sent = left.slice(0, size.rows);
 			const rest = left.slice(size.rows);
-			const startedAt = clock.monotonic();
-			const result = await writeRows(database, this.#layout, this.#statement, sent);
+			const { answer: result, durationMs } = await this.#timed(() => writeRows(database, this.#layout, this.#statement, sent));
 			if (ended.aborted) return;
-			const durationMs = clock.monotonic() - startedAt;
 			left = [...result.left, ...rest];
 			if (result.written.length + result.refused.length > 0) {
 				failures = 0;

@@ -3,7 +3,7 @@
  * statement costs less than two half as large; more while statements leave rows behind or a lane is never idle. Pure.
  */
 
-/** While one lane's statement runs on a connection the next lane's is cut and sent behind it: the server never waits for us. */
+/** While one lane's statement runs on a connection the next lane's is cut and joined: the server never waits for us. */
 const LANES_PER_CONNECTION = 2;
 
 /** Lanes of a writer with so many connections. */
