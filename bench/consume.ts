@@ -8,7 +8,7 @@ import { Tally } from "./figures.ts";
 import { amount, number } from "./options.ts";
 import { noteRun, runContender } from "./run-contender.ts";
 import { scriptContender } from "./script-contender.ts";
-import { loadLog, startServers } from "./servers.ts";
+import { loadPlainLog, startServers } from "./servers.ts";
 
 const TOPIC = "bench-consume";
 
@@ -24,9 +24,8 @@ export const consumeBench = defineBench({
 	},
 	async run({ messages: count, partitions }, setting) {
 		await using servers = await startServers(setting, [TOPIC]);
-		const log = { topic: TOPIC, count, ids: 100_000, partitions, seed: 1, wander: false, deletes: 0 };
 		setting.say(`loading ${count} messages`);
-		await loadLog(servers, log);
+		const log = await loadPlainLog(servers, { topic: TOPIC, count, partitions });
 		const tally = new Tally();
 		for (let round = 1; round <= setting.repeats; round++) {
 			noteRun(tally, rawConsumer.name, await runContender(rawConsumer, { servers, log, connections: 1, check: null }));

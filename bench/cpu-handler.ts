@@ -10,7 +10,7 @@ import { Tally, timesOf } from "./figures.ts";
 import { amount, number } from "./options.ts";
 import { noteRun, runContender } from "./run-contender.ts";
 import { scriptContender } from "./script-contender.ts";
-import { loadLog, startServers } from "./servers.ts";
+import { loadPlainLog, startServers } from "./servers.ts";
 import { median } from "./statistics.ts";
 
 const TOPIC = "bench-cpu-handler";
@@ -28,9 +28,8 @@ export const cpuHandlerBench = defineBench({
 	},
 	async run({ messages: count, micros, partitions, connections }, setting) {
 		await using servers = await startServers(setting, [TOPIC]);
-		const log = { topic: TOPIC, count, ids: 100_000, partitions, seed: 1, wander: false, deletes: 0 };
 		setting.say(`loading ${count} messages`);
-		await loadLog(servers, log);
+		const log = await loadPlainLog(servers, { topic: TOPIC, count, partitions });
 		const work = await roundsOf(micros);
 		const daemon = daemonContender("daemon, a thread per partition", {
 			handler: { module: handlerFile("busy-row.mjs"), options: { work } },

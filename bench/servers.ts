@@ -61,6 +61,16 @@ export async function loadLog({ broker, brokers }: Servers, log: EventLogOptions
 	await producer.produceMany(eventLog(log));
 }
 
+/** Loads so many events of 100,000 ids, each id on one partition, none deleted; what a bench takes that asks about something else. */
+export async function loadPlainLog(
+	servers: Servers,
+	{ topic, count, partitions }: { readonly topic: string; readonly count: number; readonly partitions: number },
+): Promise<EventLogOptions> {
+	const log = { topic, count, ids: 100_000, partitions, seed: 1, wander: false, deletes: 0 };
+	await loadLog(servers, log);
+	return log;
+}
+
 /** A folder of a bench's own, which the user that Postgres runs as can reach; use with `await using`. */
 export async function benchFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
 	const path = await mkdtemp(join(tmpdir(), "pockaffe-bench-"));

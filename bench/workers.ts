@@ -8,7 +8,7 @@ import { daemonContender, handlerFile } from "./daemon-contender.ts";
 import { Tally, timesOf } from "./figures.ts";
 import { amount, number } from "./options.ts";
 import { noteRun, runContender } from "./run-contender.ts";
-import { loadLog, startServers } from "./servers.ts";
+import { loadPlainLog, startServers } from "./servers.ts";
 
 const TOPIC = "bench-workers";
 const daemon = daemonContender("daemon, outcome nothing", { handler: { module: handlerFile("nothing.mjs") } });
@@ -22,9 +22,8 @@ export const workersBench = defineBench({
 	},
 	async run({ messages: count, partitions }, setting) {
 		await using servers = await startServers(setting, [TOPIC]);
-		const log = { topic: TOPIC, count, ids: 100_000, partitions, seed: 1, wander: false, deletes: 0 };
 		setting.say(`loading ${count} messages`);
-		await loadLog(servers, log);
+		const log = await loadPlainLog(servers, { topic: TOPIC, count, partitions });
 		const tally = new Tally();
 		const options = { servers, log, connections: 1, check: null };
 		for (let round = 1; round <= setting.repeats; round++) {

@@ -44,7 +44,7 @@ import { observeReadiness } from "./observe/readiness-observer.ts";
 import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
 import { connectDatabase, type Database } from "./sink/database.ts";
 import { prepareTables } from "./sink/table-preparation.ts";
-import type { SupervisorListener } from "./supervisor/group-supervisor.ts";
+import type { SupervisorListener } from "./supervisor/supervisor-parts.ts";
 import { HandlerWatcher } from "./worker/handler-watcher.ts";
 import type { WorkerListener } from "./worker/worker-parts.ts";
 import { createHandlerThreads } from "./worker/worker-thread.ts";

@@ -1,10 +1,10 @@
 /**
- * A member of the consumer group: connects, polls without a pause, and puts what comes to its member (brod's `assignments_received` and
- * `assignments_revoked`). What it is given and gives away is assignment.ts's.
+ * A member of the consumer group: connects, joins, takes another client where one is stranded, leaves. What it is given and gives away
+ * (brod's `assignments_received` and `assignments_revoked`) is assignment.ts's, what it receives poller.ts's.
  *
  *   connecting -> looking (what existed before we joined) -> polling -> closing -> closed
  *
- * Knows nothing of workers and rows. Polling goes on whatever happens, because every callback and every commit's result arrives through it.
+ * Knows nothing of workers and rows.
  *
  * Step 1 of a message's way (README).
  */
@@ -15,7 +15,7 @@ import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { lifetime } from "../core/lifetime.ts";
-import { isTopicMeant, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
+import { isTopicMeant, type TopicPartition } from "../core/message.ts";
 import { Assignment, type StartFailedFact } from "./assignment.ts";
 import { explainUnreachable } from "./connect.ts";
 import type { GroupClient } from "./group-client.ts";
@@ -23,8 +23,7 @@ import type { GroupMember } from "./group-member.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { type Membership, readMembership } from "./membership.ts";
 import type { OffsetStore } from "./offset-store.ts";
-import { waitForRoom } from "./poll-pace.ts";
-import { groupMessages, PollSize } from "./poll-size.ts";
+import { Poller } from "./poller.ts";
 import { SessionWatch } from "./session-watch.ts";
 import { FirstStart, type StartPosition } from "./start-position.ts";
 
@@ -81,7 +80,6 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #parts: GroupConsumerParts;
 	readonly #firstStart = new FirstStart();
 	readonly #stopped = lifetime();
-	readonly #ends: TopicPartitionOffset[] = [];
 	readonly #session: SessionWatch;
 	#client: GroupClient | null = null;
 	#assignment: Assignment | null = null;
@@ -89,6 +87,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #formers = new Set<GroupClient>();
 	#startingOver: Promise<void> = Promise.resolve();
 	#hasJoined = false;
+	#poller: Poller | null = null;
 	#polling: Promise<void> = Promise.resolve();
 	#rebalances = 0;
 	#firstStartEnds: Timer | null = null;
@@ -135,7 +134,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		);
 		if (!isConnected) return;
 		// Before it has anything to poll: the statistics, which say why a look fails, come no other way.
-		this.#polling = this.#poll();
+		this.#polling = (this.#poller as Poller).run();
 		const hasLooked = await this.#untilDone(
 			async () => {
 				if (!this.#client || this.#membership.stranded) await this.#reconnect();
@@ -241,7 +240,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			void former.close().then((isClosed) => isClosed && this.#formers.delete(former));
 		}
 		await this.#connect();
-		this.#polling = this.#poll();
+		this.#polling = (this.#poller as Poller).run();
 	}
 
 	async #connect(): Promise<void> {
@@ -268,9 +267,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			if (this.#client === client) this.#readMembership(fact.json);
 			this.emit("stats", fact);
 		});
-		client.on("endOfPartition", (end) => {
-			if (this.#client === client) this.#ends.push(end);
-		});
+		this.#poller = this.#createPoller(client);
 		const assignment = this.#createAssignment(client);
 		this.#assignment = assignment;
 		client.on("rebalance", ({ code, partitions }) => {
@@ -298,50 +295,25 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (missing.length > 0) this.emit("topics:missing", { topics: missing });
 	}
 
-	async #poll(): Promise<void> {
-		const client = this.#client as GroupClient;
-		const size = new PollSize();
-		while (!this.#stopped.signal.aborted && this.#client === client) {
-			const startedAt = this.#parts.clock.monotonic();
-			this.#session.polling();
-			try {
-				const isCrowded = await waitForRoom(() => this.#parts.member.isCrowded, this.#parts.clock, this.#stopped.signal);
-				const messages = await (isCrowded ? client.consume(1, 0) : client.consume(size.count, size.timeoutMs));
-				const receivedAt = this.#parts.clock.monotonic();
-				if (!isCrowded) size.received(messages);
-				if (this.#client === client) this.#deliver(messages);
-				this.emit("polled", { messages: messages.length, busyMs: this.#parts.clock.monotonic() - receivedAt });
-			} catch (error) {
-				await this.#consumeFailed(error, startedAt);
-			}
-		}
+	#createPoller(client: GroupClient): Poller {
+		return new Poller({
+			client,
+			member: this.#parts.member,
+			clock: this.#parts.clock,
+			ended: this.#stopped.signal,
+			isCurrent: () => this.#client === client,
+			listener: {
+				polling: () => this.#session.polling(),
+				polled: (fact) => this.emit("polled", fact),
+				failed: (fact) => this.#pollFailed(fact),
+			},
+		});
 	}
 
-	/**
-	 * node-rdkafka tells the ends it met beside the messages: one that messages of the same poll lie behind was the end no more when they
-	 * came, and where offsets have gaps it would look as if the log had gone back.
-	 */
-	#deliver(messages: readonly ReceivedMessage[]): void {
-		const nextOffsets = new Map<string, number>();
-		for (const [partition, group] of groupMessages(messages)) {
-			nextOffsets.set(partitionName(partition), (group.at(-1) as ReceivedMessage).offset + 1);
-			this.#parts.member.messagesReceived(partition, group);
-		}
-		for (const { topic, partition, offset } of this.#ends.splice(0)) {
-			const nextOffset = nextOffsets.get(partitionName({ topic, partition })) ?? 0;
-			if (offset >= nextOffset) this.#parts.member.endOfPartition({ topic, partition }, offset);
-		}
-	}
-
-	async #consumeFailed(error: unknown, startedAt: number): Promise<void> {
-		this.#deliver([]);
-		const code = error instanceof KafkaError ? error.kafkaCode : -1;
-		const fact = { message: messageOf(error), code };
-		if (code === kafkaErrors.maxPollExceeded) this.#session.lost();
-		if (code === kafkaErrors.unknownTopicOrPartition) this.emit("topic:unknown");
-		this.emit(FATAL_CODES.includes(code) ? "fatal" : "consume:failed", fact);
-		// An error that comes back at once must not become a busy loop; one that took its time needs no wait.
-		if (this.#parts.clock.monotonic() - startedAt < 100) await this.#parts.clock.sleep(100, this.#stopped.signal).catch(() => {});
+	#pollFailed(fact: { message: string; code: number }): void {
+		if (fact.code === kafkaErrors.maxPollExceeded) this.#session.lost();
+		if (fact.code === kafkaErrors.unknownTopicOrPartition) this.emit("topic:unknown");
+		this.emit(FATAL_CODES.includes(fact.code) ? "fatal" : "consume:failed", fact);
 	}
 
 	/** A connection that is open and silent looks well in the statistics. */

@@ -5,112 +5,16 @@
  *
  *   group supervisor -> partition worker (one per assigned partition) -> its worker thread
  *
- * Owns who is alive, the fair share of the queues, and the drain. Knows neither Kafka nor Postgres: what it needs of them is below.
+ * Owns who is alive, the fair share of the queues, and the drain. Knows neither Kafka nor Postgres: what it needs of them is in supervisor-parts.ts.
  *
  * Step 2 of a message's way (README).
  */
-import type { Clock } from "../core/clock.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
-
-/** What the supervisor needs of a child; a PartitionWorker is one. */
-export interface Child<Batch> {
-	/** `underway`: of those handed, what comes back by itself. */
-	readonly queue: { readonly queued: number; readonly handed: number; readonly underway: number; readonly bytes: number };
-	deliver(batch: Batch): void;
-	handlerChanged(): void;
-	hold(): void;
-	resume(): void;
-	restart(): void;
-	drain(reason: "shutdown" | "revoked", rowsBlocked: () => boolean): Promise<void>;
-	nudge(): void;
-	stop(reason: "shutdown" | "revoked"): Promise<void>;
-	kill(): Promise<void>;
-}
-
-/** What the supervisor needs of the consumer. */
-export interface Valve {
-	pause(partitions: readonly TopicPartition[]): void;
-	resume(partitions: readonly TopicPartition[]): void;
-}
-
-/** What the supervisor needs of the offsets; an OffsetLedger is one. */
-export interface Offsets {
-	assign(partition: TopicPartition, offset: number, committed: number | null): number;
-	release(partition: TopicPartition): void;
-	received(partition: TopicPartition, epoch: number, offsets: ArrayLike<number>): boolean;
-	endOfPartition(partition: TopicPartition, offset: number): void;
-	acknowledger(partition: TopicPartition, epoch: number): (offset: number) => boolean;
-	of(partition: TopicPartition): { readonly position: number; readonly committable: number; readonly unfinished: number } | undefined;
-}
-
-/** A partition that was assigned, where to start, and what the group has committed. */
-export interface Assigned extends TopicPartition {
-	readonly offset: number;
-	readonly committed: number | null;
-}
-
-/** What a child is made for. */
-export interface ChildSpec {
-	readonly partition: TopicPartition;
-	readonly epoch: number;
-	readonly finished: (offset: number) => void;
-	/** Asked by a child that has nothing in hand and needs more messages: true where no more come, because its queue is full. */
-	readonly isFull: () => boolean;
-}
-
-/** One delivery: how much came, how often a timestamp went back, where it ends, and when its first message was made (ms). */
-export interface ReceivedFact {
-	readonly count: number;
-	readonly bytes: number;
-	readonly timestampRegressions: number;
-	readonly nextOffset: number;
-	readonly firstTimestamp: number;
-}
-
-/** What the supervisor knows of a packed batch. */
-export interface SupervisedBatch {
-	readonly offsets: ArrayLike<number>;
-	readonly bytes: Uint8Array;
-}
-
-/** Partitions are given away. */
-export interface DrainedFact {
-	readonly partitions: readonly TopicPartition[];
-	readonly durationMs: number;
-	/** The deadline passed. */
-	readonly timedOut: boolean;
-	/** What was finished is stored. */
-	readonly committed: boolean;
-	/** Messages that were handed to the handler and are not finished: by its `finishedTo`, or their rows or letters can't be stored, or the deadline passed. */
-	readonly unfinished: number;
-}
-
-/** Past facts of the supervisor. */
-export interface SupervisorListener {
-	received(fact: TopicPartition & ReceivedFact): void;
-	/** The log went back below what was received (up to `from`); the partition goes on from `offset`. */
-	rewound(fact: TopicPartition & { offset: number; from: number }): void;
-	drained(fact: DrainedFact): void;
-}
-
-/** What the supervisor is made of. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
-export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends Child<Batch>> {
-	readonly offsets: Offsets;
-	readonly createChild: (spec: ChildSpec) => AChild;
-	readonly pack: (messages: readonly ReceivedMessage[]) => Batch;
-	readonly valve: Valve;
-	/** Commits what is finished of these partitions, within the time given: false where it couldn't; never rejects. */
-	readonly commit: (partitions: readonly TopicPartition[], timeoutMs: number) => Promise<boolean>;
-	/** True while the database keeps rows from being written: a drain doesn't wait for it. */
-	readonly rowsBlocked: (partition: TopicPartition) => boolean;
-	readonly clock: Clock;
-	readonly limits: { readonly maxQueuedMessages: number; readonly maxQueuedBytes: number; readonly drainTimeoutMs: number };
-	readonly listener: SupervisorListener;
-}
+import type { Assigned, Child, SupervisedBatch, SupervisorParts } from "./supervisor-parts.ts";
 
 /**
- * Share of what partitions may have in hand at which more should come slowly. librdkafka hands over a megabyte of one partition before it
- * comes to the next: a partition may be so much above the average.
+ * Share of what partitions may have in hand at which more should come slowly. librdkafka hands over a whole fetch of one partition before
+ * it comes to the next: one may get far above the others before they are where polls slow down.
  */
 const CROWDED = 0.5;
 /** What was finished in a drain that took all its time is committed all the same; still inside a container's ten seconds. */

@@ -135,9 +135,9 @@ export const mutations: readonly Mutation[] = [
 		what: "an end that messages lie behind is told",
 		edits: [
 			{
-				file: "src/kafka/group-consumer.ts",
-				from: "if (offset >= nextOffset) this.#parts",
-				to: "if (nextOffset >= 0) this.#parts",
+				file: "src/kafka/poller.ts",
+				from: "if (offset >= nextOffset) member",
+				to: "if (nextOffset >= 0) member",
 			},
 		],
 	},

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { ReceivedMessage, TopicPartition } from "../../src/core/message.ts";
 import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
-import { type ChildSpec, GroupSupervisor } from "../../src/supervisor/group-supervisor.ts";
+import { GroupSupervisor } from "../../src/supervisor/group-supervisor.ts";
 import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
+import type { ChildSpec } from "../../src/supervisor/supervisor-parts.ts";
 import { ManualClock, settle } from "../support/manual-clock.ts";
 
 const DRAIN_TIMEOUT_MS = 5_000;
