@@ -6,7 +6,7 @@ import { systemClock } from "../src/core/clock.ts";
 import { connectDatabase } from "../src/sink/database.ts";
 import { createTables } from "../src/sink/schema.ts";
 import type { BenchDatabase } from "./bench-database.ts";
-import { idNumber, layoutFor, narrowRow, type RowShape } from "./row-shapes.ts";
+import { layoutFor, narrowRow, type RowShape } from "./row-shapes.ts";
 
 /** What is to be written: `count` rows of `ids` ids, `rows` a statement. */
 export interface ServerUpserts {
@@ -67,9 +67,4 @@ function upsertOfOwnRows({ columns, expressions }: RowShape, ids: number): strin
 		from generate_series($1::bigint, $2::bigint) as i order by 1
 		on conflict (id) do update set ${names.map((name) => `${name} = excluded.${name}`).join(", ")}
 		where ${version("t")} < ${version("excluded")}`;
-}
-
-/** The id that row `i` has there. */
-export function idOf(i: number, ids: number): string {
-	return `id-${idNumber(i, ids)}`;
 }

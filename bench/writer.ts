@@ -5,18 +5,19 @@
  */
 import { systemClock } from "../src/core/clock.ts";
 import { seededRandom } from "../src/core/random.ts";
+import type { TableLayout } from "../src/core/rows.ts";
 import { connectDatabase } from "../src/sink/database.ts";
 import { lanesFor } from "../src/sink/lanes-in-use.ts";
 import { createTables } from "../src/sink/schema.ts";
-import { submissionOf, type TestRow, type TrackedSubmission } from "../test/support/row-submissions.ts";
 import { zipfNumbers } from "../test/support/zipf.ts";
 import { defineBench } from "./bench.ts";
 import { BenchDatabase } from "./bench-database.ts";
 import { builtWriter } from "./built-writer.ts";
 import { type Measure, measures, Tally, timesOf } from "./figures.ts";
 import { amount, number, words } from "./options.ts";
+import { type BenchRow, type PackedSubmission, packRows } from "./packed-rows.ts";
 import { idNumber, layoutFor, narrowRow, type RowShape, wideRow } from "./row-shapes.ts";
-import { idOf, serverUpserts } from "./server-upserts.ts";
+import { serverUpserts } from "./server-upserts.ts";
 import { benchFolder } from "./servers.ts";
 
 const cases = ["distinct", "hot", "stale", "wide"] as const;
@@ -32,6 +33,8 @@ const OUTSTANDING_ROWS = 100_000;
 /** A wide row costs about as much as so many narrow ones. */
 const WIDE_COSTS = 5;
 const PARTITIONS = 4;
+/** Of each kind so many are told. */
+const FINDINGS = 3;
 const TABLE = "writer_rows";
 
 const clientMicros: Measure = { label: "CPU µs/row", unit: "µs", digits: 2 };
@@ -75,29 +78,35 @@ export const writerBench = defineBench({
 async function measureRound(db: BenchDatabase, options: Options, tally: Tally, findings: string[]): Promise<void> {
 	const narrow = await serversBest(db, options, narrowRow, "server's own rows", tally);
 	const chosen = (name: Case) => options.cases.includes(name);
-	if (chosen("distinct") || chosen("stale")) {
-		const rows = distinctRows(narrowRow, options);
-		const first = await writeCase(db, options, narrowRow, rows, false);
-		if (chosen("distinct")) noteRun(tally, "distinct ids", first, narrow);
-		findings.push(...first.findings);
-		if (chosen("stale")) {
-			const again = await writeCase(db, options, narrowRow, rows, true);
-			noteRun(tally, "all stale", again, narrow);
-			findings.push(...again.findings);
-		}
+	const runCase = async (subject: string, written: WrittenCase, limit: number) => {
+		const run = await writeCase(db, options, written);
+		noteRun(tally, subject, run, limit);
+		findings.push(...run.findings);
+	};
+	const distinct = { shape: narrowRow, rows: options.rows, idOf: (i: number) => idNumber(i, options.ids) };
+	if (chosen("distinct")) await runCase("distinct ids", distinct, narrow);
+	if (chosen("stale")) {
+		if (!chosen("distinct")) await writeCase(db, options, distinct);
+		await runCase("all stale", { ...distinct, again: true }, narrow);
 	}
 	if (chosen("hot")) {
-		const run = await writeCase(db, options, narrowRow, hotRows(options), false);
-		noteRun(tally, "hot ids", run, narrow);
-		findings.push(...run.findings);
+		const next = zipfNumbers(HOT_IDS, 1, seededRandom(1));
+		const ids = Int32Array.from({ length: options.rows }, next);
+		await runCase("hot ids", { shape: narrowRow, rows: options.rows, idOf: (i) => ids[i] as number }, narrow);
 	}
 	if (chosen("wide")) {
 		const fewer = { ...options, rows: Math.ceil(options.rows / WIDE_COSTS) };
 		const wide = await serversBest(db, fewer, wideRow, "server's own wide rows", tally);
-		const run = await writeCase(db, fewer, wideRow, distinctRows(wideRow, fewer), false);
-		noteRun(tally, "wide rows", run, wide);
-		findings.push(...run.findings);
+		await runCase("wide rows", { ...distinct, shape: wideRow, rows: fewer.rows }, wide);
 	}
+}
+
+/** What is written: `rows` rows, row `i` of id `idOf(i)`; `again`: into the table of the case before. */
+interface WrittenCase {
+	readonly shape: RowShape;
+	readonly rows: number;
+	readonly idOf: (i: number) => number;
+	readonly again?: boolean;
 }
 
 /** Rows a second of the server alone, the better of the two statement sizes. */
@@ -132,22 +141,14 @@ function noteRun(tally: Tally, subject: string, run: WriterRun, limit: number): 
 	tally.note(subject, perServer, run.rowsPerSecond / limit);
 }
 
-/** Writes the rows into a fresh table (`again`: into that of the case before), and compares the table with what they must come to. */
-async function writeCase(
-	db: BenchDatabase,
-	{ connections, ids }: Options,
-	shape: RowShape,
-	rows: readonly TestRow[],
-	again: boolean,
-): Promise<WriterRun> {
+/** Writes the rows, and compares the table with what they must come to. */
+async function writeCase(db: BenchDatabase, { connections, ids }: Options, written: WrittenCase): Promise<WriterRun> {
+	const { shape, rows, again = false } = written;
 	const layout = layoutFor(TABLE, shape);
 	if (!again) await db.database.query(`drop table if exists ${TABLE}`);
 	await createTables(db.database, [layout]);
 	await db.settle();
-	const submissions: TrackedSubmission[] = [];
-	for (let from = 0; from < rows.length; from += SUBMISSION_ROWS) {
-		submissions.push(submissionOf(layout, rows.slice(from, from + SUBMISSION_ROWS), lanesFor(connections)));
-	}
+	const submissions = submissionsOf(layout, written, lanesFor(connections));
 	const pool = connectDatabase({ url: db.url, connections, clock: systemClock });
 	const writer = await builtWriter({ layouts: [layout], database: pool, connections });
 	try {
@@ -160,13 +161,12 @@ async function writeCase(
 		const seconds = (performance.now() - startedAt) / 1000;
 		const { user, system } = process.cpuUsage(before);
 		const databaseAfter = await db.cpuSeconds();
-		const refused = submissions.flatMap(({ refusedOffsets }) => [...refusedOffsets.values()]);
-		const findings = refused.slice(0, 3).map(({ rowId, message }) => `writer: row ${rowId} was refused: ${message}`);
+		const refusals = submissions.flatMap((submission) => submission.refusals.map((refusal) => `writer: ${refusal}`));
 		return {
-			rowsPerSecond: rows.length / seconds,
-			clientMicros: (user + system) / rows.length,
-			databaseMicros: databaseBefore === null || databaseAfter === null ? null : ((databaseAfter - databaseBefore) * 1e6) / rows.length,
-			findings: [...findings, ...(await tableFindings(db, rows))],
+			rowsPerSecond: rows / seconds,
+			clientMicros: (user + system) / rows,
+			databaseMicros: databaseBefore === null || databaseAfter === null ? null : ((databaseAfter - databaseBefore) * 1e6) / rows,
+			findings: [...refusals.slice(0, FINDINGS), ...(await tableFindings(db, written))],
 		};
 	} finally {
 		await writer.dispose();
@@ -174,10 +174,18 @@ async function writeCase(
 	}
 }
 
+function submissionsOf(layout: TableLayout, { shape, rows, idOf }: WrittenCase, lanes: number): PackedSubmission[] {
+	const rowAt = (i: number): BenchRow => ({ id: `id-${idOf(i)}`, values: shape.values(i) });
+	return Array.from({ length: Math.ceil(rows / SUBMISSION_ROWS) }, (_, index) => {
+		const first = index * SUBMISSION_ROWS;
+		return packRows(layout, { first, count: Math.min(SUBMISSION_ROWS, rows - first), partition: index % PARTITIONS, lanes }, rowAt);
+	});
+}
+
 /** Hands rows over as long as not too many are outstanding. */
 async function writeAll(
-	writer: { write(submission: TrackedSubmission): void },
-	submissions: readonly TrackedSubmission[],
+	writer: { write(submission: PackedSubmission): void },
+	submissions: readonly PackedSubmission[],
 	outstanding: number,
 ): Promise<void> {
 	const ahead = Math.max(1, Math.floor(outstanding / SUBMISSION_ROWS) - 1);
@@ -189,27 +197,14 @@ async function writeAll(
 }
 
 /** The offset is part of the version and newest last: of each id the last row must be there. */
-async function tableFindings(db: BenchDatabase, rows: readonly TestRow[]): Promise<string[]> {
-	const last = new Map(rows.map(({ id, offset }) => [id, offset]));
+async function tableFindings(db: BenchDatabase, { rows, idOf }: WrittenCase): Promise<string[]> {
+	const last = new Map<string, number>();
+	for (let i = 0; i < rows; i++) last.set(`id-${idOf(i)}`, i);
 	const stored = await db.database.query(`select id, kafka_offset::text as "offset" from ${TABLE}`);
 	const wrong = stored.filter(({ id, offset }) => last.get(id as string) !== Number(offset));
-	const findings = wrong.slice(0, 3).map(({ id, offset }) => `writer: ${id} is of offset ${offset}, must be of ${last.get(id as string)}`);
+	const findings = wrong
+		.slice(0, FINDINGS)
+		.map(({ id, offset }) => `writer: ${id} is of offset ${offset}, must be of ${last.get(id as string)}`);
 	if (stored.length !== last.size) findings.push(`writer: ${stored.length} rows in the table, must be ${last.size}`);
 	return findings;
-}
-
-function distinctRows(shape: RowShape, { rows, ids }: Options): TestRow[] {
-	return Array.from({ length: rows }, (_, i) => rowOf(shape, i, idOf(i, ids), idNumber(i, ids)));
-}
-
-function hotRows({ rows }: Options): TestRow[] {
-	const next = zipfNumbers(HOT_IDS, 1, seededRandom(1));
-	return Array.from({ length: rows }, (_, i) => {
-		const id = next();
-		return rowOf(narrowRow, i, `id-${id}`, id);
-	});
-}
-
-function rowOf(shape: RowShape, i: number, id: string, idNumber: number): TestRow {
-	return { id, offset: i, partition: idNumber % PARTITIONS, values: shape.values(i) };
 }

@@ -8,7 +8,7 @@ import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows.ts";
-import { countsOf, type UpsertCounts, upsertStatement } from "./cas-upsert.ts";
+import { countsOf, readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "./cas-upsert.ts";
 import type { Database } from "./database.ts";
 import type { Lane, Trigger } from "./lane.ts";
 import type { RowCut } from "./pending-blocks.ts";
@@ -17,6 +17,7 @@ import { type WriteResult, writeRows, writtenColumns } from "./row-isolation.ts"
 import { blockParameters } from "./row-parameters.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
 import type { StatementSlots } from "./statement-slots.ts";
+import { UpsertForm } from "./upsert-form.ts";
 
 /** Rows that are settled or refused; counts are rows, and sum to those handed in. */
 export interface WrittenFact extends UpsertCounts {
@@ -61,12 +62,15 @@ const SAMPLES = 20;
 export class CutWriter {
 	readonly #parts: CutWriterParts;
 	readonly #layout: TableLayout;
-	readonly #statement: string;
+	readonly #readFirst: string;
+	readonly #writeFirst: string;
+	readonly #form = new UpsertForm();
 
 	constructor(layout: TableLayout, parts: CutWriterParts) {
 		this.#parts = parts;
 		this.#layout = layout;
-		this.#statement = upsertStatement(layout);
+		this.#readFirst = readFirstUpsert(layout);
+		this.#writeFirst = writeFirstUpsert(layout);
 	}
 
 	/** Resolves when every row was told its fate, or early where the writer was ended; never rejects. */
@@ -103,11 +107,21 @@ export class CutWriter {
 
 	async #try(cut: RowCut): Promise<{ readonly counts: UpsertCounts; readonly durationMs: number } | { readonly problem: SqlProblem }> {
 		const parameters = blockParameters(this.#layout, cut.blocks);
-		try {
-			const { answer, durationMs } = await this.#timed(() => this.#parts.database.query(this.#statement, parameters));
-			return { counts: countsOf(answer[0] ?? {}), durationMs };
-		} catch (error) {
-			return { problem: problemOf(error, writtenColumns(this.#layout)) };
+		for (;;) {
+			const { writesFirst } = this.#form;
+			try {
+				const { answer, durationMs } = await this.#timed(() =>
+					writesFirst
+						? this.#parts.database.query(this.#writeFirst, [...parameters, String(cut.rows)])
+						: this.#parts.database.query(this.#readFirst, parameters),
+				);
+				const counts = countsOf(answer[0] ?? {});
+				this.#form.answered(counts);
+				return { counts, durationMs };
+			} catch (error) {
+				const problem = problemOf(error, writtenColumns(this.#layout));
+				if (!writesFirst || !this.#form.failed(problem.code)) return { problem };
+			}
 		}
 	}
 
@@ -151,7 +165,7 @@ export class CutWriter {
 			if (left.length === 0) return;
 			const sent = left.slice(0, size.rows);
 			const rest = left.slice(size.rows);
-			const { answer: result, durationMs } = await this.#timed(() => writeRows(database, this.#layout, this.#statement, sent));
+			const { answer: result, durationMs } = await this.#timed(() => writeRows(database, this.#layout, this.#readFirst, sent));
 			if (ended.aborted) return;
 			left = [...result.left, ...rest];
 			if (result.written.length + result.refused.length > 0) {

@@ -38,6 +38,11 @@ export function rowsParameter(layout: TableLayout): string {
         where ${kind} <> '${SUPERSEDED}')`;
 }
 
+/** The parameter behind those of `rowsParameter`. */
+export function parameterAfterRows(layout: TableLayout): string {
+	return `$${inputColumns(layout).length + 3}`;
+}
+
 /** The parameters of `rowsParameter`: separator, mark for NULL, then one text per input column. */
 export function rowParameters(layout: TableLayout, rows: readonly UpsertRow[]): string[] {
 	const values = layout.columns.map((_, column) => rows.map((row) => row.values[column] ?? null));

@@ -5,7 +5,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { TableLayout } from "../../src/core/rows.ts";
-import { countsOf, type UpsertCounts, upsertStatement } from "../../src/sink/cas-upsert.ts";
+import { countsOf, readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "../../src/sink/cas-upsert.ts";
 import type { Database } from "../../src/sink/database.ts";
 import { OffsetTable } from "../../src/sink/offset-table.ts";
 import { rowParameters, type UpsertRow } from "../../src/sink/row-parameters.ts";
@@ -38,10 +38,19 @@ function tombstone(id: string, offset: number, over: Partial<UpsertRow> = {}): U
 /** Runs the suite; `open` makes a server per test. */
 export function databaseContract(name: string, open: (layout: TableLayout) => Promise<DatabaseScene>): void {
 	describe(`the database: ${name}`, () => {
-		describe.each(["timestamp", "offset"] as const)("the writer's statement, version %s", (kind) => {
+		describe.each([
+			["timestamp", "reads"],
+			["timestamp", "writes"],
+			["offset", "reads"],
+			["offset", "writes"],
+		] as const)("the writer's statement, version %s, that %s first", (kind, first) => {
 			const layout = layoutOf({ columns: [columnOf("n", "text")], version: { kind } });
 			const upsertOn = async (database: Database, rows: readonly UpsertRow[]): Promise<UpsertCounts> => {
-				const [counts] = await database.query(upsertStatement(layout), rowParameters(layout, rows));
+				const parameters = rowParameters(layout, rows);
+				const [counts] =
+					first === "reads"
+						? await database.query(readFirstUpsert(layout), parameters)
+						: await database.query(writeFirstUpsert(layout), [...parameters, String(rows.length)]);
 				return countsOf(counts as NonNullable<typeof counts>);
 			};
 			const openScene = async () => {
@@ -143,12 +152,13 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 				expect(await scene.upsert(row("b", 4, "4"), row("b", 6, "6"))).toMatchObject({ updated: 1, stale: { ...none, replay: 1 } });
 			});
 
-			it("refuses all for one row that breaks a rule, and has no effect; one that is left out breaks none", async () => {
+			it("refuses all for one row that breaks a rule, and has no effect; one that is left out before breaks none", async () => {
 				await using scene = await openScene();
 				await scene.upsert(row("a", 5, "5"));
 				expect(await scene.refusal(row("a", 6, "6"), row("b", 7, "bad"))).toBe("23514");
 				expect(await scene.rows()).toEqual(new Map([["a", { n: "5", offset: 5, deleted: false }]]));
-				expect(await scene.upsert(row("a", 4, "bad"))).toMatchObject({ updated: 0, stale: { replay: 1 } });
+				if (first === "reads") expect(await scene.upsert(row("a", 4, "bad"))).toMatchObject({ updated: 0, stale: { replay: 1 } });
+				else expect(await scene.refusal(row("a", 4, "bad"))).toBe("23514");
 				expect(await scene.upsert(row("a", 6, "6"))).toMatchObject({ updated: 1 });
 			});
 		});

@@ -70,7 +70,7 @@ export class SimServer {
 	async #query(process: SimProcess, text: string, parameters: readonly (string | null)[]): Promise<readonly DatabaseRow[]> {
 		const { faults, world } = this;
 		const latency = () => world.random() * faults.latencyMs;
-		if (!text.startsWith("with incoming")) {
+		if (!/^with (incoming|written) as/.test(text)) {
 			return process.request(latency, () => this.#withFaults(() => this.#smallStatement(text, parameters)));
 		}
 		const statement = this.#statements.get(text) ?? new Upsert(text, this.#layout);
@@ -101,23 +101,29 @@ export class SimServer {
 	}
 
 	#upsert(statement: Upsert, snapshot: readonly { row: SimRow; stored: SimRow | undefined }[]): DatabaseRow {
-		// Rules are checked of what is to be inserted; rows that are left out before break none.
-		const candidates = snapshot.flatMap(({ row, stored }) => (stored && statement.isStale(stored, row) ? [] : row));
-		if (candidates.some(({ n }) => n === BAD)) throw failure("23514");
-		if (new Set(candidates.map(({ id }) => id)).size < candidates.length) throw failure("21000");
 		const counts = { written: 0, deleted: 0, candidates_new: 0, replay: 0, older: 0, total: snapshot.length };
+		const leaveOut = ({ kafka_partition, kafka_offset }: SimRow, stored: SimRow) => {
+			if (stored.kafka_partition === kafka_partition) counts[stored.kafka_offset >= kafka_offset ? "replay" : "older"]++;
+		};
+		const written = new Map<string, SimRow>();
 		for (const { row, stored } of snapshot) {
-			if (stored && statement.isStale(stored, row)) {
-				if (stored.kafka_partition === row.kafka_partition) counts[stored.kafka_offset >= row.kafka_offset ? "replay" : "older"]++;
-				continue;
-			}
-			if (!stored && !row.deleted) counts.candidates_new++;
+			const isStale = stored !== undefined && statement.isStale(stored, row);
+			if (isStale) leaveOut(row, stored);
+			if (isStale && statement.readsFirst) continue;
+			// Rules are checked of what is to be inserted, whether or not it will be; rows that are left out before break none.
+			if (row.n === BAD) throw failure("23514");
+			if (written.has(row.id)) throw failure("21000");
 			const present = this.rows.get(row.id);
+			if (!row.deleted && !(statement.readsFirst ? stored : present)) counts.candidates_new++;
 			if (present && !statement.mayReplace(present, row)) continue;
-			if (present) this.#observer.replaced(present, row);
-			this.rows.set(row.id, row);
+			written.set(row.id, row);
 			counts.written++;
 			if (row.deleted) counts.deleted++;
+		}
+		for (const [id, row] of written) {
+			const present = this.rows.get(id);
+			if (present) this.#observer.replaced(present, row);
+			this.rows.set(id, row);
 		}
 		return counts;
 	}
@@ -168,12 +174,15 @@ type Column = "kafka_ts" | "kafka_offset" | "kafka_partition";
 
 /** The writer's statement, as far as it decides which row stays. */
 class Upsert {
+	/** What is stale when it begins is left out; otherwise only the guard decides. */
+	readonly readsFirst: boolean;
 	readonly #layout: TableLayout;
 	readonly #stale: Comparison | null;
 	readonly #guard: Comparison | null;
 
 	constructor(text: string, layout: TableLayout) {
 		this.#layout = layout;
+		this.readsFirst = text.startsWith("with incoming");
 		this.#stale = comparisonIn(text, /coalesce\(\(([^)]*)\) (<=|>=|<|>) \(([^)]*)\)/);
 		this.#guard = comparisonIn(text, /where \((t\.[^)]*)\) (<=|>=|<|>) \((excluded\.[^)]*)\)/);
 	}
