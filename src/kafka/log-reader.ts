@@ -128,7 +128,8 @@ export class LogReader implements AsyncDisposable {
 	async #poll(size: PollSize): Promise<ReceivedMessage[]> {
 		try {
 			const messages = await this.#client.consume(size.count, size.timeoutMs);
-			size.received(messages);
+			// Nobody waits for a single one: as many as there are, however long it takes.
+			size.received(messages, 0);
 			return messages;
 		} catch (error) {
 			this.#complaint = complaintOf(error);

@@ -1,13 +1,22 @@
 /**
  * How many messages to ask librdkafka for, and sorting what came by partition. Pure.
  * `consume(n)` waits its timeout for each message, so a lone message of a quiet topic would wait; therefore one is asked for while
- * it is quiet and a thousand, without waiting, while there is a backlog.
+ * it is quiet and up to a thousand, without waiting, while there is a backlog.
+ * Without waiting is not to be had: once a poll met the end of a partition behind messages, node-rdkafka waits a millisecond for each
+ * further one (`KafkaConsumerConsumeNum::Execute`), and where they are produced faster than that it goes on until it has as many as were
+ * asked for: 10,000 a second were 10 ms late. So no more are asked for than come in two milliseconds.
  *
  * Step 1 of a message's way (README).
  */
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
 
 const BACKLOG_COUNT = 1000;
+/** A backlog comes faster than this, messages per ms; what is slower is being produced meanwhile. */
+const BACKLOG_PER_MS = 50;
+/** How long a poll may go on while messages are being produced, ms. */
+const PRODUCED_MS = 2;
+/** Fewer are not worth a poll. */
+const LEAST_COUNT = 16;
 /** A call that waits holds one of libuv's pool threads, and a shutdown waits for it. */
 const QUIET_TIMEOUT_MS = 100;
 /** Large messages are asked for in smaller numbers, so that one poll brings at most about this much. */
@@ -17,23 +26,32 @@ const POLL_BYTES = 8 * 1024 * 1024;
 export class PollSize {
 	#quiet = true;
 	#averageBytes = 0;
+	#fitting = BACKLOG_COUNT;
 
 	get count(): number {
 		if (this.#quiet) return 1;
-		return Math.max(1, Math.min(BACKLOG_COUNT, Math.floor(POLL_BYTES / Math.max(1, this.#averageBytes))));
+		return Math.max(1, Math.min(this.#fitting, Math.floor(POLL_BYTES / Math.max(1, this.#averageBytes))));
 	}
 
 	get timeoutMs(): number {
 		return this.#quiet ? QUIET_TIMEOUT_MS : 0;
 	}
 
-	received(messages: readonly ReceivedMessage[]): void {
-		this.#quiet = messages.length < (this.#quiet ? 1 : this.count);
+	/** The poll of this size brought these, in so many ms. */
+	received(messages: readonly ReceivedMessage[], tookMs: number): void {
+		const isFull = messages.length >= this.count;
+		if (!this.#quiet && messages.length > 0) this.#fitting = fittingCount(messages.length / tookMs);
+		this.#quiet = !isFull;
 		if (messages.length === 0) return;
 		let bytes = 0;
 		for (const { key, value } of messages) bytes += (key?.length ?? 0) + (value?.length ?? 0);
 		this.#averageBytes = bytes / messages.length;
 	}
+}
+
+function fittingCount(perMs: number): number {
+	if (perMs >= BACKLOG_PER_MS) return BACKLOG_COUNT;
+	return Math.max(LEAST_COUNT, Math.ceil(perMs * PRODUCED_MS));
 }
 
 /** Messages by partition, each partition's in the order received. */

@@ -65,9 +65,10 @@ export class Poller {
 	async #poll(): Promise<void> {
 		const { client, member, clock, ended, isCurrent, listener } = this.#parts;
 		const isCrowded = await waitForRoom(() => member.isCrowded, clock, ended);
+		const askedAt = clock.monotonic();
 		const messages = await (isCrowded ? client.consume(1, 0) : client.consume(this.#size.count, this.#size.timeoutMs));
 		const receivedAt = clock.monotonic();
-		if (!isCrowded) this.#size.received(messages);
+		if (!isCrowded) this.#size.received(messages, receivedAt - askedAt);
 		if (isCurrent()) this.#deliver(messages);
 		listener.polled({ messages: messages.length, busyMs: clock.monotonic() - receivedAt });
 	}

@@ -11,24 +11,47 @@ describe("PollSize", () => {
 		const size = new PollSize();
 		expect(size.count).toBe(1);
 		expect(size.timeoutMs).toBeGreaterThan(0);
-		size.received([message(0, 0)]);
+		size.received([message(0, 0)], 50);
 		expect([size.count, size.timeoutMs]).toEqual([1000, 0]);
 	});
 
 	it("is quiet again when fewer came than it asked for", () => {
 		const size = new PollSize();
-		size.received([message(0, 0)]);
-		size.received(Array.from({ length: 1000 }, (_, i) => message(0, i)));
+		size.received([message(0, 0)], 50);
+		size.received(
+			Array.from({ length: 1000 }, (_, i) => message(0, i)),
+			5,
+		);
 		expect(size.timeoutMs).toBe(0);
-		size.received([message(0, 1000)]);
+		size.received([message(0, 1000)], 1);
 		expect(size.count).toBe(1);
+	});
+
+	it("asks for no more than come in two milliseconds where they are being produced, and for a thousand again of a backlog", () => {
+		const size = new PollSize();
+		const polled = (count: number, tookMs: number) =>
+			size.received(
+				Array.from({ length: count }, (_, i) => message(0, i)),
+				tookMs,
+			);
+		polled(1, 50);
+		polled(1000, 100);
+		expect([size.count, size.timeoutMs]).toEqual([20, 0]);
+		polled(20, 10);
+		expect(size.count).toBe(16);
+		polled(16, 0.4);
+		expect(size.count).toBe(80);
+		polled(80, 1);
+		expect(size.count).toBe(1000);
+		polled(1000, 0);
+		expect(size.count).toBe(1000);
 	});
 
 	it("asks for fewer where messages are large", () => {
 		const size = new PollSize();
-		size.received([message(0, 0, 1024 * 1024)]);
+		size.received([message(0, 0, 1024 * 1024)], 5);
 		expect(size.count).toBe(8);
-		size.received([message(0, 0, 100 * 1024 * 1024)]);
+		size.received([message(0, 0, 100 * 1024 * 1024)], 5);
 		expect(size.count).toBe(1);
 	});
 });
