@@ -2,6 +2,8 @@
  * Which form of the statement a table's next batch gets: the one that reads first while stale rows are to be expected (at the start, where
  * a predecessor's rows may come again, and as long as they do), the one that writes first otherwise. Where the server has no such form,
  * the other one for ever. Pure.
+ *
+ * Step 8 of a message's way (README).
  */
 import type { UpsertCounts } from "./cas-upsert.ts";
 
