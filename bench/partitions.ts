@@ -3,6 +3,7 @@
  * assigned, and until each of them has a commit of its own; throughput after that; memory. Above `--max-threads` partitions they share
  * that many threads (`workers.maxThreads`).
  */
+import { availableParallelism } from "node:os";
 import { systemClock } from "../src/core/clock.ts";
 import type { EventLogOptions } from "../test/support/event-log.ts";
 import { waitFor } from "../test/support/wait-for.ts";
@@ -16,6 +17,8 @@ import { peakRssMib } from "./process-cpu.ts";
 import { loadLog, type Servers, startRealServers } from "./servers.ts";
 
 const ASSIGNED_TIMEOUT_MS = 120_000;
+/** As the README says how to size: about one for each processor. Not fewer than the partitions that the others are compared with. */
+const DEFAULT_THREADS = Math.max(4, availableParallelism());
 const WARM_UP_SHARE = 0.1;
 const TAIL_SHARE = 0.15;
 const assigned: Measure = { label: "s to assigned", unit: "s", digits: 2 };
@@ -37,7 +40,7 @@ export const partitionsBench = defineBench({
 		partitions: numbers("--partitions <counts>", "numbers of partitions", [1, 4, 16, 64, 256]),
 		messages: amount("--messages <count>", "messages in each topic", 1_000_000),
 		ids: number("--ids <count>", "different ids", 100_000),
-		maxThreads: number("--max-threads <count>", "most threads", 16),
+		maxThreads: number("--max-threads <count>", "most threads; by default one for each processor, and at least 4", DEFAULT_THREADS),
 		connections: number("--connections <count>", "connections to the database", 2),
 	},
 	async run({ partitions: counts, messages: count, ids, maxThreads, connections }, setting) {
