@@ -86,7 +86,7 @@ async function measureRound(db: BenchDatabase, options: Options, tally: Tally, f
 	const distinct = { shape: narrowRow, rows: options.rows, idOf: (i: number) => idNumber(i, options.ids) };
 	if (chosen("distinct")) await runCase("distinct ids", distinct, narrow);
 	if (chosen("stale")) {
-		if (!chosen("distinct")) await writeCase(db, options, distinct);
+		if (!chosen("distinct")) findings.push(...(await writeCase(db, options, distinct)).findings);
 		await runCase("all stale", { ...distinct, again: true }, narrow);
 	}
 	if (chosen("hot")) {

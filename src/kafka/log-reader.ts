@@ -129,7 +129,7 @@ export class LogReader implements AsyncDisposable {
 		try {
 			const messages = await this.#client.consume(size.count, size.timeoutMs);
 			// Nobody waits for a single one: as many as there are, however long it takes.
-			size.received(messages, 0);
+			size.received(messages, { tookMs: 0, metEnd: false });
 			return messages;
 		} catch (error) {
 			this.#complaint = complaintOf(error);

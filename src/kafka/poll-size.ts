@@ -4,7 +4,8 @@
  * it is quiet and up to a thousand, without waiting, while there is a backlog.
  * Without waiting is not to be had: once a poll met the end of a partition behind messages, node-rdkafka waits a millisecond for each
  * further one (`KafkaConsumerConsumeNum::Execute`), and where they are produced faster than that it goes on until it has as many as were
- * asked for: 10,000 a second were 10 ms late. So no more are asked for than come in two milliseconds.
+ * asked for: 10,000 a second were 10 ms late. So after such a poll no more are asked for than come in two milliseconds, and twice as many
+ * after each that was full without an end: those wait for nothing.
  *
  * Step 1 of a message's way (README).
  */
@@ -37,21 +38,22 @@ export class PollSize {
 		return this.#quiet ? QUIET_TIMEOUT_MS : 0;
 	}
 
-	/** The poll of this size brought these, in so many ms. */
-	received(messages: readonly ReceivedMessage[], tookMs: number): void {
+	/** The poll of this size brought these, in so many ms; `metEnd`: and a partition's end beside them. */
+	received(messages: readonly ReceivedMessage[], { tookMs, metEnd }: { tookMs: number; metEnd: boolean }): void {
 		const isFull = messages.length >= this.count;
-		if (!this.#quiet && messages.length > 0) this.#fitting = fittingCount(messages.length / tookMs);
+		if (!this.#quiet && messages.length > 0) this.#adapt(messages.length / tookMs, isFull, metEnd);
 		this.#quiet = !isFull;
 		if (messages.length === 0) return;
 		let bytes = 0;
 		for (const { key, value } of messages) bytes += (key?.length ?? 0) + (value?.length ?? 0);
 		this.#averageBytes = bytes / messages.length;
 	}
-}
 
-function fittingCount(perMs: number): number {
-	if (perMs >= BACKLOG_PER_MS) return BACKLOG_COUNT;
-	return Math.max(LEAST_COUNT, Math.ceil(perMs * PRODUCED_MS));
+	#adapt(perMs: number, isFull: boolean, metEnd: boolean): void {
+		if (metEnd && perMs < BACKLOG_PER_MS) {
+			this.#fitting = Math.max(LEAST_COUNT, Math.min(this.#fitting, Math.ceil(perMs * PRODUCED_MS)));
+		} else if (isFull && !metEnd) this.#fitting = Math.min(BACKLOG_COUNT, 2 * this.#fitting);
+	}
 }
 
 /** Messages by partition, each partition's in the order received. */

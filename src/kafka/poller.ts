@@ -68,7 +68,7 @@ export class Poller {
 		const askedAt = clock.monotonic();
 		const messages = await (isCrowded ? client.consume(1, 0) : client.consume(this.#size.count, this.#size.timeoutMs));
 		const receivedAt = clock.monotonic();
-		if (!isCrowded) this.#size.received(messages, receivedAt - askedAt);
+		if (!isCrowded) this.#size.received(messages, { tookMs: receivedAt - askedAt, metEnd: this.#ends.length > 0 });
 		if (isCurrent()) this.#deliver(messages);
 		listener.polled({ messages: messages.length, busyMs: clock.monotonic() - receivedAt });
 	}

@@ -65,15 +65,18 @@ from counts c, lateral (
 ) s`;
 }
 
-/** Counts from the statement's row. What lost against a concurrent writer was stale after all. */
+/**
+ * Counts from the statement's row. What lost against a concurrent writer was stale after all; what was stale when the statement began and
+ * went in after all (its newer row was deleted meanwhile) was not.
+ */
 export function countsOf(row: Readonly<Record<string, unknown>>): UpsertCounts {
 	const number = (name: string) => Number(row[name]);
 	const deleted = number("deleted");
 	const upserted = number("written") - deleted;
 	const inserted = Math.min(number("candidates_new"), upserted);
-	const replay = number("replay");
-	const older = number("older");
 	const stale = number("total") - number("written");
+	const replay = Math.min(number("replay"), stale);
+	const older = Math.min(number("older"), stale - replay);
 	return { inserted, updated: upserted - inserted, deleted, stale: { replay, older, other_partition: stale - replay - older } };
 }
 

@@ -107,20 +107,23 @@ export class CutWriter {
 
 	async #try(cut: RowCut): Promise<{ readonly counts: UpsertCounts; readonly durationMs: number } | { readonly problem: SqlProblem }> {
 		const parameters = blockParameters(this.#layout, cut.blocks);
-		for (;;) {
-			const { writesFirst } = this.#form;
+		const { database } = this.#parts;
+		const readFirst = () => database.query(this.#readFirst, parameters);
+		const writeFirst = () => database.query(this.#writeFirst, [...parameters, String(cut.rows)]);
+		let { writesFirst } = this.#form;
+		for (let isDoubtful = false; ; isDoubtful = true) {
 			try {
-				const { answer, durationMs } = await this.#timed(() =>
-					writesFirst
-						? this.#parts.database.query(this.#writeFirst, [...parameters, String(cut.rows)])
-						: this.#parts.database.query(this.#readFirst, parameters),
-				);
+				const { answer, durationMs } = await this.#timed(writesFirst ? writeFirst : readFirst);
 				const counts = countsOf(answer[0] ?? {});
+				if (isDoubtful) this.#form.isUnfit();
 				this.#form.answered(counts);
 				return { counts, durationMs };
 			} catch (error) {
 				const problem = problemOf(error, writtenColumns(this.#layout));
-				if (!writesFirst || !this.#form.failed(problem.code)) return { problem };
+				if (!writesFirst) return { problem };
+				this.#form.failed();
+				if (problem.fault !== "systemic") return { problem };
+				writesFirst = false;
 			}
 		}
 	}

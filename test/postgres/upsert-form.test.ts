@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
+import { countsOf } from "../../src/sink/cas-upsert.ts";
 import { connectDatabase, type Database } from "../../src/sink/database.ts";
 import { layoutOf, type TestRow } from "../support/row-submissions.ts";
 import { createTestDatabase } from "../support/test-database.ts";
@@ -26,6 +27,13 @@ async function openWriter(...tables: string[]) {
 	const test = await TestWriter.on([layoutOf({ create: tables.length === 0 })], { db, own });
 	return { test, forms, [Symbol.asyncDispose]: () => test[Symbol.asyncDispose]() };
 }
+
+describe("the counts of a statement", () => {
+	it("never sum to more than there were, where a stale row went in after all because its newer one was deleted meanwhile", () => {
+		const counts = countsOf({ written: 1, deleted: 0, candidates_new: 1, replay: 2, older: 0, total: 2 });
+		expect(counts).toEqual({ inserted: 1, updated: 0, deleted: 0, stale: { replay: 1, older: 0, other_partition: 0 } });
+	});
+});
 
 describe("the form of the statement", () => {
 	it("reads first at the start and behind stale rows, and writes first as long as there are none", async () => {

@@ -6,52 +6,69 @@ function message(partition: number, offset: number, bytes = 10, topic = "t"): Re
 	return { topic, partition, offset, timestamp: 0, key: null, value: Buffer.alloc(bytes), headers: [] };
 }
 
+const soon = { tookMs: 1, metEnd: false };
+
 describe("PollSize", () => {
 	it("asks for one message while it is quiet, and for many without waiting once one came", () => {
 		const size = new PollSize();
 		expect(size.count).toBe(1);
 		expect(size.timeoutMs).toBeGreaterThan(0);
-		size.received([message(0, 0)], 50);
+		size.received([message(0, 0)], soon);
 		expect([size.count, size.timeoutMs]).toEqual([1000, 0]);
 	});
 
 	it("is quiet again when fewer came than it asked for", () => {
 		const size = new PollSize();
-		size.received([message(0, 0)], 50);
+		size.received([message(0, 0)], soon);
 		size.received(
 			Array.from({ length: 1000 }, (_, i) => message(0, i)),
-			5,
+			soon,
 		);
 		expect(size.timeoutMs).toBe(0);
-		size.received([message(0, 1000)], 1);
+		size.received([message(0, 1000)], soon);
 		expect(size.count).toBe(1);
 	});
 
-	it("asks for no more than come in two milliseconds where they are being produced, and for a thousand again of a backlog", () => {
-		const size = new PollSize();
-		const polled = (count: number, tookMs: number) =>
-			size.received(
-				Array.from({ length: count }, (_, i) => message(0, i)),
-				tookMs,
-			);
-		polled(1, 50);
-		polled(1000, 100);
-		expect([size.count, size.timeoutMs]).toEqual([20, 0]);
-		polled(20, 10);
-		expect(size.count).toBe(16);
-		polled(16, 0.4);
-		expect(size.count).toBe(80);
-		polled(80, 1);
-		expect(size.count).toBe(1000);
-		polled(1000, 0);
-		expect(size.count).toBe(1000);
+	describe("where messages are produced meanwhile", () => {
+		const busySize = () => {
+			const size = new PollSize();
+			const polled = (count: number, tookMs: number, metEnd: boolean) =>
+				size.received(
+					Array.from({ length: count }, (_, i) => message(0, i)),
+					{ tookMs, metEnd },
+				);
+			polled(1, 50, true);
+			return { size, polled };
+		};
+
+		it("asks for no more than come in two milliseconds, and for no fewer than are worth a poll", () => {
+			const { size, polled } = busySize();
+			polled(1000, 100, true);
+			expect([size.count, size.timeoutMs]).toEqual([20, 0]);
+			polled(20, 10, true);
+			expect(size.count).toBe(16);
+			polled(16, 0.1, true);
+			expect(size.count).toBe(16);
+		});
+
+		it("asks for twice as many after each poll that was full without an end, however long it took", () => {
+			const { size, polled } = busySize();
+			polled(1000, 1000, true);
+			for (const count of [16, 32, 64, 128, 256, 512]) {
+				expect(size.count).toBe(count);
+				polled(count, 5, false);
+			}
+			expect(size.count).toBe(1000);
+			polled(1000, 500, false);
+			expect(size.count).toBe(1000);
+		});
 	});
 
 	it("asks for fewer where messages are large", () => {
 		const size = new PollSize();
-		size.received([message(0, 0, 1024 * 1024)], 5);
+		size.received([message(0, 0, 1024 * 1024)], soon);
 		expect(size.count).toBe(8);
-		size.received([message(0, 0, 100 * 1024 * 1024)], 5);
+		size.received([message(0, 0, 100 * 1024 * 1024)], soon);
 		expect(size.count).toBe(1);
 	});
 });
