@@ -100,8 +100,16 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
 		const list = partitions.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
-		if (incremental) this.#raw.incrementalAssign(list);
-		else this.#raw.assign(list);
+		this.#unlessClosing(() => (incremental ? this.#raw.incrementalAssign(list) : this.#raw.assign(list)));
+	}
+
+	/** A change may be told while the client closes; once it is disconnected it takes no answer, and owes none. */
+	#unlessClosing(answer: () => void): void {
+		try {
+			answer();
+		} catch (error) {
+			if (!this.#closing) throw error;
+		}
 	}
 
 	/** Assigns with the committed offset, or `auto.offset.reset` where there is none. For readers without a start position of their own. */
@@ -117,7 +125,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		try {
 			calls[0]?.();
 		} catch {
-			calls[1]?.();
+			this.#unlessClosing(() => calls[1]?.());
 		}
 	}
 
