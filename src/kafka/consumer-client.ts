@@ -100,16 +100,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
 		const list = partitions.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
-		this.#unlessClosing(() => (incremental ? this.#raw.incrementalAssign(list) : this.#raw.assign(list)));
-	}
-
-	/** A change may be told while the client closes; once it is disconnected it takes no answer, and owes none. */
-	#unlessClosing(answer: () => void): void {
-		try {
-			answer();
-		} catch (error) {
-			if (!this.#closing) throw error;
-		}
+		if (incremental) this.#raw.incrementalAssign(list);
+		else this.#raw.assign(list);
 	}
 
 	/** Assigns with the committed offset, or `auto.offset.reset` where there is none. For readers without a start position of their own. */
@@ -125,7 +117,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		try {
 			calls[0]?.();
 		} catch {
-			this.#unlessClosing(() => calls[1]?.());
+			calls[1]?.();
 		}
 	}
 

@@ -256,6 +256,17 @@ export function groupClientContract(name: string, open: (partitions: number) => 
 				expect([member.revoked.sort(), member.assigned]).toEqual([[0, 1], []]);
 			});
 
+			it("closing with an assignment to answer closes, taken or given back, and leaves nothing assigned", { timeout: LONG }, async () => {
+				await using scene = await open(2);
+				const member = await Member.join(scene, { answers: false });
+				const assignment = await member.unanswered("assign");
+				member.answers = true;
+				const closed = member.client.close();
+				assignment.answer();
+				expect(await scene.settled(closed)).toBe(true);
+				expect(member.assigned).toEqual([]);
+			});
+
 			it("closing before it joined revokes nothing", { timeout: LONG }, async () => {
 				await using scene = await open(1);
 				const member = await Member.connect(scene);

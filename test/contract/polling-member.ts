@@ -28,7 +28,7 @@ export const QUIET_POLLS = 15;
 
 const POLL_COUNT = 50;
 const POLL_MS = 20;
-/** librdkafka's code of a client that was closed. */
+/** librdkafka's code of a client that closes or was closed. */
 const DISCONNECTED = -172;
 
 /** See the file's header. */
@@ -196,21 +196,32 @@ export class Member {
 		this.#polls++;
 	}
 
+	/** False where the client closes: it takes any answer but this one, also where the scene's end closes it and not the member. */
+	#takes(partitions: readonly TopicPartition[]): boolean {
+		if (this.#isClosing) return false;
+		try {
+			this.client.assign(
+				partitions.map((each) => ({ ...each, offset: this.#startAt(each.partition) })),
+				true,
+			);
+			return true;
+		} catch (error) {
+			if ((error as { code?: number }).code !== DISCONNECTED) throw error;
+			return false;
+		}
+	}
+
 	#rebalanced(kind: Unanswered["kind"], partitions: readonly TopicPartition[]): void {
 		const numbers = partitions.map(({ partition }) => partition).sort();
 		this.told.push(`${kind} ${numbers.join(" ")}`);
 		const answer = () => {
 			this.#unanswered = null;
-			if (kind === "assign" && !this.#isClosing) {
-				this.client.assign(
-					partitions.map((each) => ({ ...each, offset: this.#startAt(each.partition) })),
-					true,
-				);
-				for (const number of numbers) this.#assigned.add(number);
-			} else {
+			if (kind === "revoke") {
 				this.client.unassign(partitions, true);
 				for (const number of numbers) if (this.#assigned.delete(number)) this.#revoked.push(number);
-			}
+			} else if (this.#takes(partitions)) {
+				for (const number of numbers) this.#assigned.add(number);
+			} else this.client.unassign([], true);
 		};
 		if (this.answers) answer();
 		else this.#unanswered = { kind, partitions: numbers, answer };
