@@ -87,7 +87,6 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #formers = new Set<GroupClient>();
 	#startingOver: Promise<void> = Promise.resolve();
 	#hasJoined = false;
-	#poller: Poller | null = null;
 	#polling: Promise<void> = Promise.resolve();
 	#rebalances = 0;
 	#firstStartEnds: Timer | null = null;
@@ -133,8 +132,6 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
 		);
 		if (!isConnected) return;
-		// Before it has anything to poll: the statistics, which say why a look fails, come no other way.
-		this.#polling = (this.#poller as Poller).run();
 		const hasLooked = await this.#untilDone(
 			async () => {
 				if (!this.#client || this.#membership.stranded) await this.#reconnect();
@@ -240,7 +237,6 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			void former.close().then((isClosed) => isClosed && this.#formers.delete(former));
 		}
 		await this.#connect();
-		this.#polling = (this.#poller as Poller).run();
 	}
 
 	async #connect(): Promise<void> {
@@ -267,7 +263,6 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			if (this.#client === client) this.#readMembership(fact.json);
 			this.emit("stats", fact);
 		});
-		this.#poller = this.#createPoller(client);
 		const assignment = this.#createAssignment(client);
 		this.#assignment = assignment;
 		client.on("rebalance", ({ code, partitions }) => {
@@ -280,6 +275,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			assignment.rebalanced(code, partitions);
 		});
 		this.#client = client;
+		// Before it has anything to poll: the statistics, which say why a look fails, come no other way.
+		this.#polling = this.#createPoller(client).run();
 	}
 
 	/** See FirstStart: which partitions exist, and whether the group has stored anything for their topic. */

@@ -115,7 +115,7 @@ export class CutWriter {
 			try {
 				const { answer, durationMs } = await this.#timed(writesFirst ? writeFirst : readFirst);
 				const counts = countsOf(answer[0] ?? {});
-				if (isDoubtful) this.#form.isUnfit();
+				if (isDoubtful) this.#form.foundUnfit();
 				this.#form.answered(counts);
 				return { counts, durationMs };
 			} catch (error) {

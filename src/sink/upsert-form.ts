@@ -29,7 +29,7 @@ export class UpsertForm {
 	}
 
 	/** Rows went in by reading first that writing first was refused. */
-	isUnfit(): void {
+	foundUnfit(): void {
 		this.#isFit = false;
 	}
 }
