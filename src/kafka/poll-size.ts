@@ -5,7 +5,8 @@
  * Without waiting is not to be had: once a poll met the end of a partition behind messages, node-rdkafka waits a millisecond for each
  * further one (`KafkaConsumerConsumeNum::Execute`), and where they are produced faster than that it goes on until it has as many as were
  * asked for (a bare client saw 10,000 a second after 11 ms in place of 1, medians). So after such a poll no more are asked for than come
- * in two milliseconds, and twice as many after each that was full without an end: those wait for nothing.
+ * in two milliseconds. Polls that were full without an end waited for nothing: after some in a row it is a backlog, and each gets twice as
+ * many; not after one, for what gathered in a moment's pause ends in a poll that would go on.
  *
  * Step 1 of a message's way (README).
  */
@@ -17,7 +18,9 @@ const BACKLOG_PER_MS = 50;
 /** How long a poll may go on while messages are being produced, ms. */
 const PRODUCED_MS = 2;
 /** Fewer are not worth a poll. */
-const LEAST_COUNT = 16;
+const LEAST_COUNT = 32;
+/** So many full polls in a row without an end are a backlog. */
+const BACKLOG_POLLS = 4;
 /** A call that waits holds one of libuv's pool threads, and a shutdown waits for it. */
 const QUIET_TIMEOUT_MS = 100;
 /** Large messages are asked for in smaller numbers, so that one poll brings at most about this much. */
@@ -28,6 +31,8 @@ export class PollSize {
 	#quiet = true;
 	#averageBytes = 0;
 	#fitting = BACKLOG_COUNT;
+	/** Full polls in a row without an end, since the size last changed. */
+	#full = 0;
 
 	get count(): number {
 		if (this.#quiet) return 1;
@@ -52,7 +57,12 @@ export class PollSize {
 	#adapt(perMs: number, isFull: boolean, metEnd: boolean): void {
 		if (metEnd && perMs < BACKLOG_PER_MS) {
 			this.#fitting = Math.max(LEAST_COUNT, Math.min(this.#fitting, Math.ceil(perMs * PRODUCED_MS)));
-		} else if (isFull && !metEnd) this.#fitting = Math.min(BACKLOG_COUNT, 2 * this.#fitting);
+			this.#full = 0;
+		} else if (!isFull) this.#full = 0;
+		else if (!metEnd && ++this.#full === BACKLOG_POLLS) {
+			this.#fitting = Math.min(BACKLOG_COUNT, 2 * this.#fitting);
+			this.#full = 0;
+		}
 	}
 }
 

@@ -43,24 +43,34 @@ describe("PollSize", () => {
 
 		it("asks for no more than come in two milliseconds, and for no fewer than are worth a poll", () => {
 			const { size, polled } = busySize();
-			polled(1000, 100, true);
-			expect([size.count, size.timeoutMs]).toEqual([20, 0]);
-			polled(20, 10, true);
-			expect(size.count).toBe(16);
-			polled(16, 0.1, true);
-			expect(size.count).toBe(16);
+			polled(1000, 50, true);
+			expect([size.count, size.timeoutMs]).toEqual([40, 0]);
+			polled(40, 10, true);
+			expect(size.count).toBe(32);
+			polled(32, 0.1, true);
+			expect(size.count).toBe(32);
 		});
 
-		it("asks for twice as many after each poll that was full without an end, however long it took", () => {
+		it("asks for twice as many after four in a row that were full without an end, however long they took", () => {
 			const { size, polled } = busySize();
 			polled(1000, 1000, true);
-			for (const count of [16, 32, 64, 128, 256, 512]) {
-				expect(size.count).toBe(count);
-				polled(count, 5, false);
+			for (const count of [32, 64, 128, 256, 512, 1000]) {
+				for (let poll = 0; poll < 4; poll++) {
+					expect(size.count).toBe(count);
+					polled(count, 5, false);
+				}
 			}
 			expect(size.count).toBe(1000);
-			polled(1000, 500, false);
-			expect(size.count).toBe(1000);
+		});
+
+		it("asks for no more where what gathered in a pause came to its end", () => {
+			const { size, polled } = busySize();
+			polled(1000, 1000, true);
+			for (let pause = 0; pause < 5; pause++) {
+				for (let poll = 0; poll < 3; poll++) polled(32, 0.3, false);
+				polled(32, 3, true);
+			}
+			expect(size.count).toBe(32);
 		});
 	});
 
