@@ -48,30 +48,34 @@ export interface RowFault {
 	readonly message: string;
 }
 
-/**
- * The rows of one batch for one table and one of the writer's lanes, packed: `length` rows in message order. What is `Joined` is one text
- * per column (joined-texts.ts), made in the thread and handed to the server as it is.
- */
-export interface RowBlock {
+/** Rows as one text per column (joined-texts.ts), made in the thread and handed to the server as it is. */
+export interface RowTexts {
+	/** Canonical text of the ids. */
+	readonly ids: string;
+	/** Per data column of the layout, in its order: the value as the text that Postgres casts from, or null. */
+	readonly columns: readonly string[];
+	/** The message's timestamp in ms, at least 0. */
+	readonly timestamps: string;
+	/** The message's offset. */
+	readonly offsets: string;
+}
+
+/** The rows of one batch for one table and one of the writer's lanes, packed. Its own texts are those of the first `length` rows. */
+export interface RowBlock extends RowTexts {
 	readonly table: string;
+	/** Rows to be sent: all, or of each id the newest; in message order. */
 	readonly length: number;
 	/** Rows of one id are always in the same lane (`laneOf`), of as many as the thread was told of. */
 	readonly lane: number;
-	/** Index of the row's message in the batch that was handed over. */
+	/** Index of the row's message in the batch that was handed over: of the rows to be sent, then of those in `older`. */
 	readonly messages: Int32Array;
-	/** 1: a delete (all data columns null but a version field), 0: an upsert. */
+	/** By row as in `messages`. 1: a delete (all data columns null but a version field), 0: an upsert. */
 	readonly deletes: Uint8Array;
-	/** Rough size of a row in bytes, for cutting batches. */
+	/** By row as in `messages`: its rough size in bytes, for cutting batches. */
 	readonly bytes: Int32Array;
 	readonly separators: Separators;
-	/** Joined: canonical text of the ids. */
-	readonly ids: string;
-	/** Joined, per data column of the layout, in its order: the value as the text that Postgres casts from, or null. */
-	readonly columns: readonly string[];
-	/** Joined: the message's timestamp in ms, at least 0. */
-	readonly timestamps: string;
-	/** Joined: the message's offset. */
-	readonly offsets: string;
+	/** The others, which newer rows of the block stand for: written only where one of those can't be. Null where there are none. */
+	readonly older: RowTexts | null;
 }
 
 /** A row of a block by itself. `values` are the data columns' texts in the layout's order. */
@@ -83,24 +87,31 @@ export interface BlockRow {
 	readonly bytes: number;
 }
 
-/** The rows of a block, one by one: for the few that need it. */
-export function rowsOf({ length, messages, deletes, bytes, separators, ids, columns }: RowBlock): BlockRow[] {
-	const texts = splitTexts(ids, length, separators) as string[];
-	const values = columns.map((column) => splitTexts(column, length, separators));
-	return texts.map((id, row) => ({
-		message: messages[row] as number,
+/** All rows of a block, one by one: for the few that need it. Of two rows of one message the later comes later. */
+export function rowsOf(block: RowBlock): BlockRow[] {
+	const { length, messages, older } = block;
+	const rows = rowsIn(block, block, 0, length);
+	return older ? [...rowsIn(block, older, length, messages.length - length), ...rows] : rows;
+}
+
+function rowsIn({ messages, deletes, bytes, separators }: RowBlock, texts: RowTexts, first: number, count: number): BlockRow[] {
+	const ids = splitTexts(texts.ids, count, separators) as string[];
+	const values = texts.columns.map((column) => splitTexts(column, count, separators));
+	return ids.map((id, index) => ({
+		message: messages[first + index] as number,
 		id,
-		isDelete: deletes[row] === 1,
-		values: values.map((column) => column[row] ?? null),
-		bytes: bytes[row] as number,
+		isDelete: deletes[first + index] === 1,
+		values: values.map((column) => column[index] ?? null),
+		bytes: bytes[first + index] as number,
 	}));
 }
 
-/** The block without the rows of these messages. */
+/** The block without the rows of these messages: what they stood for is to be sent then. */
 export function withoutMessages(block: RowBlock, dropped: ReadonlyMap<number, unknown>): RowBlock {
+	const whole = withOlder(block);
+	const { separators, length } = whole;
 	const kept: number[] = [];
-	for (let row = 0; row < block.length; row++) if (!dropped.has(block.messages[row] as number)) kept.push(row);
-	const { separators, length } = block;
+	for (let row = 0; row < length; row++) if (!dropped.has(whole.messages[row] as number)) kept.push(row);
 	const filtered = (joined: string) => {
 		const values = splitTexts(joined, length, separators);
 		return joinTexts(
@@ -109,15 +120,35 @@ export function withoutMessages(block: RowBlock, dropped: ReadonlyMap<number, un
 		);
 	};
 	return {
-		...block,
+		...whole,
 		length: kept.length,
-		messages: Int32Array.from(kept, (row) => block.messages[row] as number),
-		deletes: Uint8Array.from(kept, (row) => block.deletes[row] as number),
-		bytes: Int32Array.from(kept, (row) => block.bytes[row] as number),
-		ids: filtered(block.ids),
-		columns: block.columns.map(filtered),
-		timestamps: filtered(block.timestamps),
-		offsets: filtered(block.offsets),
+		messages: Int32Array.from(kept, (row) => whole.messages[row] as number),
+		deletes: Uint8Array.from(kept, (row) => whole.deletes[row] as number),
+		bytes: Int32Array.from(kept, (row) => whole.bytes[row] as number),
+		ids: filtered(whole.ids),
+		columns: whole.columns.map(filtered),
+		timestamps: filtered(whole.timestamps),
+		offsets: filtered(whole.offsets),
+	};
+}
+
+/** The same rows, all to be sent, older ones first. */
+function withOlder(block: RowBlock): RowBlock {
+	const { length, messages, deletes, bytes, older, separators } = block;
+	if (older === null) return block;
+	const both = (first: string, second: string) => first + separators.separator + second;
+	const order = Int32Array.from(messages, (_, row) => (row + length) % messages.length);
+	return {
+		...block,
+		length: messages.length,
+		messages: order.map((row) => messages[row] as number),
+		deletes: Uint8Array.from(order, (row) => deletes[row] as number),
+		bytes: order.map((row) => bytes[row] as number),
+		ids: both(older.ids, block.ids),
+		columns: older.columns.map((column, index) => both(column, block.columns[index] as string)),
+		timestamps: both(older.timestamps, block.timestamps),
+		offsets: both(older.offsets, block.offsets),
+		older: null,
 	};
 }
 

@@ -51,9 +51,9 @@ export class PendingBlocks {
 	add(block: RowBlock, owner: BlockOwner): void {
 		if (block.length === 0) return;
 		let bytes = 0;
-		for (let row = 0; row < block.length; row++) bytes += block.bytes[row] as number;
+		for (let row = 0; row < block.bytes.length; row++) bytes += block.bytes[row] as number;
 		this.#blocks.push({ block, owner, bytes });
-		this.#rows += block.length;
+		this.#rows += block.messages.length;
 		this.#bytes += bytes;
 		if (this.#blocks.length >= this.#lookAt.blocks || this.#bytes >= this.#lookAt.bytes) this.#dropReleased();
 	}
@@ -86,7 +86,7 @@ export class PendingBlocks {
 	#dropReleased(): void {
 		this.#blocks = this.#blocks.filter(({ block, owner, bytes }) => {
 			if (!owner.released) return true;
-			this.#rows -= block.length;
+			this.#rows -= block.messages.length;
 			this.#bytes -= bytes;
 			return false;
 		});
@@ -109,6 +109,7 @@ export class RowCut {
 	readonly #fields: (readonly (string | null)[] | null)[] = [];
 	readonly #field: number;
 	#bytes = 0;
+	#sent = 0;
 	#all = 0;
 
 	constructor(layout: TableLayout) {
@@ -136,12 +137,13 @@ export class RowCut {
 	}
 
 	add({ block, owner, bytes }: PendingBlock): void {
-		const first = this.#all;
+		const first = this.#sent;
 		this.blocks.push({ block, owner, bytes, superseded: null });
 		this.#starts.push(first);
 		this.#fields.push(this.#field < 0 ? null : splitTexts(block.columns[this.#field] as string, block.length, block.separators));
 		this.#bytes += bytes;
-		this.#all += block.length;
+		this.#sent += block.length;
+		this.#all += block.messages.length;
 		const ids = splitTexts(block.ids, block.length, block.separators) as string[];
 		for (let row = 0; row < ids.length; row++) this.#place(ids[row] as string, first + row);
 	}

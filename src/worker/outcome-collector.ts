@@ -7,7 +7,8 @@
 import type { RowFault, TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 import type { BatchOutcome } from "./handler-thread.ts";
-import { type EncodedRow, fieldsOf, RowEncoder, type RunPositions } from "./row-encoder.ts";
+import { type EncodedRow, fieldsOf, RowEncoder } from "./row-encoder.ts";
+import type { RunPositions } from "./row-packer.ts";
 
 /** How strict rows are read. `lenient` ignores fields that no column takes, with a warning (pockaffe:json). */
 export interface CollectorOptions {
@@ -117,8 +118,7 @@ export class OutcomeCollector {
 
 	#addOutcome(message: number, outcome: unknown): void {
 		if (Array.isArray(outcome)) {
-			const rows = outcome.map((row) => this.#addRow(message, row));
-			this.#count(rows);
+			this.#count(outcome.map((row) => this.#addRow(message, row)));
 			return;
 		}
 		if (typeof outcome === "object" && outcome !== null && "reject" in outcome) {
@@ -146,8 +146,9 @@ export class OutcomeCollector {
 		if (typeof row !== "object" || row === null || Array.isArray(row) || !("id" in row)) {
 			throw new BadOutcomeError(`an outcome is nothing, {id, fields}, {id, delete: true}, {reject} or a list of rows, not ${kindOf(row)}`);
 		}
-		for (const name of Object.keys(row)) {
-			if (!rowKeys.has(name)) throw new BadOutcomeError(`a row has id, fields, table and delete, but no ${name}`);
+		for (const name in row) {
+			if (!rowKeys.has(name) && Object.hasOwn(row, name))
+				throw new BadOutcomeError(`a row has id, fields, table and delete, but no ${name}`);
 		}
 		const { id, fields, table, delete: isDelete } = row as Record<string, unknown>;
 		if (isDelete !== undefined && typeof isDelete !== "boolean") throw new BadOutcomeError(`delete must be true, not ${kindOf(isDelete)}`);

@@ -1,15 +1,16 @@
 /**
  * Rows of one table, gathered column by column while a batch is handled: a handler's row checked against the table's layout, its
- * values made into text. Pure. Throws BadOutcomeError where the handler is wrong; a row that its table can't hold is a fault.
+ * values made into text. Knows nothing of lanes and versions (row-packer.ts). Pure. Throws BadOutcomeError where the handler is wrong; a row that its table can't hold is a fault.
  *
  * Step 5 of a message's way (README).
  */
 import { closest } from "fastest-levenshtein";
-import { collides, joinTexts, type Separators, separatorsFor, usualSeparators } from "../core/joined-texts.ts";
-import { laneOf, type RowBlock, type RowFault, type TableLayout } from "../core/rows.ts";
+import { collides, separatorsFor, usualSeparators } from "../core/joined-texts.ts";
+import type { RowBlock, RowFault, TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, kindOf, RowFaultError } from "./bad-outcome.ts";
 import { canonicalId, canonicalVersion } from "./canonical-values.ts";
 import { encoderOf, type ValueEncoder } from "./column-values.ts";
+import { RowPacker, type RunPositions } from "./row-packer.ts";
 
 interface Column {
 	readonly name: string;
@@ -23,14 +24,6 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Bytes a row costs beside its values: offset, timestamp, partition. */
 const ROW_OVERHEAD = 40;
-
-/** Where the messages of a run lie: message `from` is the first entry. */
-export interface RunPositions {
-	readonly from: number;
-	readonly offsets: ArrayLike<number>;
-	/** ms, -1 where there is none. */
-	readonly timestamps: ArrayLike<number>;
-}
 
 /** What a row came to: its size in bytes, or the fault that keeps it out. */
 export type EncodedRow = { readonly bytes: number } | { readonly fault: RowFault };
@@ -47,12 +40,12 @@ export class RowEncoder {
 	#values: (string | null)[][];
 	/** Some value holds what texts are usually joined with. */
 	#isUnusual = false;
-	readonly #lanes: number;
+	readonly #packer: RowPacker;
 
 	/** `lanes`: how many the writer has. */
 	constructor(layout: TableLayout, lanes = 1) {
 		this.layout = layout;
-		this.#lanes = lanes;
+		this.#packer = new RowPacker(layout, lanes);
 		const { version } = layout;
 		this.#columns = layout.columns.map(({ name, type, path, nullable }) => {
 			const isVersion = version.kind === "field" && version.column === name;
@@ -108,7 +101,8 @@ export class RowEncoder {
 	take(positions: RunPositions): RowBlock[] {
 		if (this.length === 0) return [];
 		const separators = this.#isUnusual ? separatorsFor([this.#ids, ...this.#values]) : usualSeparators;
-		const blocks = this.#byLane().map(([lane, rows]) => this.#block(lane, rows, positions, separators));
+		const rows = { messages: this.#messages, ids: this.#ids, deletes: this.#deletes, bytes: this.#bytes, values: this.#values };
+		const blocks = this.#packer.pack(rows, positions, separators);
 		this.#messages = [];
 		this.#ids = [];
 		this.#deletes = [];
@@ -116,39 +110,6 @@ export class RowEncoder {
 		this.#values = this.#columns.map(() => []);
 		this.#isUnusual = false;
 		return blocks;
-	}
-
-	/** Lanes and their rows; null where all rows are one lane's. */
-	#byLane(): (readonly [number, readonly number[] | null])[] {
-		if (this.#lanes === 1) return [[0, null]];
-		const lanes: number[][] = Array.from({ length: this.#lanes }, () => []);
-		for (let row = 0; row < this.#ids.length; row++) lanes[laneOf(this.#ids[row] as string, this.#lanes)]?.push(row);
-		return [...lanes.entries()].filter(([, rows]) => rows.length > 0);
-	}
-
-	#block(lane: number, rows: readonly number[] | null, { from, offsets, timestamps }: RunPositions, separators: Separators): RowBlock {
-		const of = <T>(values: readonly T[]): readonly T[] => (rows === null ? values : rows.map((row) => values[row] as T));
-		const messages = Int32Array.from(of(this.#messages));
-		const joinOf = (values: readonly (string | null)[]) => joinTexts(of(values), separators);
-		const positions = (values: ArrayLike<number>) => {
-			let joined = "";
-			for (let i = 0; i < messages.length; i++)
-				joined += (i === 0 ? "" : separators.separator) + Math.max(0, values[(messages[i] as number) - from] as number);
-			return joined;
-		};
-		return {
-			table: this.layout.name,
-			length: messages.length,
-			lane,
-			messages,
-			deletes: Uint8Array.from(of(this.#deletes)),
-			bytes: Int32Array.from(of(this.#bytes)),
-			separators,
-			ids: joinOf(this.#ids),
-			columns: this.#values.map(joinOf),
-			timestamps: positions(timestamps),
-			offsets: positions(offsets),
-		};
 	}
 
 	#add(message: number, id: unknown, fields: Fields, isDelete: boolean): EncodedRow {

@@ -1,6 +1,6 @@
 /** Packed rows as tests write and read them. */
-import { joinTexts, separatorsFor, splitTexts } from "../../src/core/joined-texts.ts";
-import type { RowBlock } from "../../src/core/rows.ts";
+import { joinTexts, separatorsFor } from "../../src/core/joined-texts.ts";
+import { type RowBlock, rowsOf } from "../../src/core/rows.ts";
 
 /** Rows of a block; all lists have one entry per row, `columns` one list per data column. */
 export interface PlainBlock {
@@ -32,17 +32,18 @@ export function blockOf({ table, lane = 0, messages, ids, columns, deletes, offs
 		columns: columns.map(joined),
 		timestamps: numbers(timestamps),
 		offsets: numbers(offsets),
+		older: null,
 	};
 }
 
-/** A block's ids; none where there is no block. */
-export function idsOf(block: RowBlock | undefined): (string | null)[] {
-	return block ? splitTexts(block.ids, block.length, block.separators) : [];
+/** A block's ids, of older rows first; none where there is no block. */
+export function idsOf(block: RowBlock | undefined): string[] {
+	return block ? rowsOf(block).map(({ id }) => id) : [];
 }
 
-/** A data column's values, by its place in the layout. */
+/** A data column's values, by its place in the layout; those of older rows first. */
 export function columnOf(block: RowBlock | undefined, column: number): (string | null)[] {
-	return block ? splitTexts(block.columns[column] as string, block.length, block.separators) : [];
+	return block ? rowsOf(block).map(({ values }) => values[column] ?? null) : [];
 }
 
 /** All data columns' values. */

@@ -1,7 +1,10 @@
 /** Rows for the batch writer without threads: submissions with a memory of every message's fate. */
-import { laneOf, type RowFault, type TableLayout } from "../../src/core/rows.ts";
+import { separatorsFor } from "../../src/core/joined-texts.ts";
+import type { RowFault, TableLayout } from "../../src/core/rows.ts";
 import type { Submission } from "../../src/sink/batch-writer.ts";
-import { blockOf } from "./row-blocks.ts";
+import { RowPacker } from "../../src/worker/row-packer.ts";
+
+const ROW_BYTES = 50;
 
 /** A row as a test writes it; `values` by the layout's columns. */
 export interface TestRow {
@@ -24,7 +27,7 @@ export interface TrackedSubmission extends Submission {
 	release(): void;
 }
 
-/** Rows of one partition in one submission, parted by so many lanes as a thread does it. A message per row. */
+/** Rows of one partition in one submission, packed for so many lanes as a thread does it. A message per row. */
 export function submissionOf(layout: TableLayout, rows: readonly TestRow[], lanes = 1): TrackedSubmission {
 	const settledOffsets: number[] = [];
 	const refusedOffsets = new Map<number, RowFault>();
@@ -35,26 +38,25 @@ export function submissionOf(layout: TableLayout, rows: readonly TestRow[], lane
 		if (settledOffsets.length + refusedOffsets.size === rows.length) finish();
 	};
 	const offsetOf = (message: number) => rows[message]?.offset as number;
+	const batch = {
+		offsets: Float64Array.from(rows, ({ offset }) => offset),
+		timestamps: Float64Array.from(rows, ({ timestamp, offset }) => timestamp ?? offset),
+	};
+	const ids = rows.map(({ id }) => id);
+	const values = layout.columns.map((_, column) => rows.map((row) => row.values?.[column] ?? null));
+	const gathered = {
+		messages: rows.map((_, message) => message),
+		ids,
+		deletes: rows.map(({ isDelete }) => (isDelete ? 1 : 0)),
+		bytes: rows.map(() => ROW_BYTES),
+		values,
+	};
+	const blocks = new RowPacker(layout, lanes).pack(gathered, { from: 0, ...batch }, separatorsFor([ids, ...values]));
 	return {
 		topic: rows[0]?.topic ?? "t",
 		partition: rows[0]?.partition ?? 0,
-		batch: {
-			offsets: Float64Array.from(rows, ({ offset }) => offset),
-			timestamps: Float64Array.from(rows, ({ timestamp, offset }) => timestamp ?? offset),
-		},
-		blocks: byLane(rows, lanes).map(([lane, messages]) => {
-			const its = messages.map((message) => rows[message] as TestRow);
-			return blockOf({
-				table: layout.name,
-				lane,
-				messages,
-				ids: its.map(({ id }) => id),
-				deletes: its.map(({ isDelete }) => isDelete === true),
-				columns: layout.columns.map((_, column) => its.map(({ values }) => values?.[column] ?? null)),
-				offsets: its.map(({ offset }) => offset),
-				timestamps: its.map(({ timestamp, offset }) => timestamp ?? offset),
-			});
-		}),
+		batch,
+		blocks,
 		settledOffsets,
 		refusedOffsets,
 		done,
@@ -77,12 +79,6 @@ export function submissionOf(layout: TableLayout, rows: readonly TestRow[], lane
 			told();
 		},
 	};
-}
-
-function byLane(rows: readonly TestRow[], lanes: number): [lane: number, messages: number[]][] {
-	const messages: number[][] = Array.from({ length: lanes }, () => []);
-	for (const [message, { id }] of rows.entries()) messages[laneOf(id, lanes)]?.push(message);
-	return [...messages.entries()].filter(([, its]) => its.length > 0);
 }
 
 /** A layout; by default `events(id text, name text, amount bigint)` under the timestamp strategy. */

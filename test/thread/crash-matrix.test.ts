@@ -77,7 +77,9 @@ describe("a failed attempt in a live thread: new state, the same message again, 
 });
 
 it("a handler that patches what its thread itself needs costs the thread, and nobody an attempt", async () => {
-	const patch = 'Map.prototype.get = () => { throw new Error("patched"); }; throw new Error("after the patch");';
+	// What is asked first of the next request: whose share it is for.
+	const patched = 'function (key) { if (typeof key === "number") throw new Error("patched"); return get.call(this, key); }';
+	const patch = `const { get } = Map.prototype; Map.prototype.get = ${patched}; throw new Error("after the patch");`;
 	await using workers = await realWorkers({ source: failingOnce(patch) });
 	await runToEnd(workers);
 	expect(workers.victim.crashes).toMatchObject([

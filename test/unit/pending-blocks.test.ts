@@ -23,7 +23,8 @@ function take(pending: PendingBlocks, maxRows = LARGE, maxBytes = LARGE): RowCut
 /** Per row sent: id, name, timestamp, offset, partition, and what it is; as the server splits it. */
 function sent(cut: RowCut): (string | null)[][] {
 	const parameters = blockParameters(layout, cut.blocks);
-	const columns = parameters.slice(2).map((joined) => splitTexts(joined, cut.rows + cut.coalesced, usualSeparators));
+	const count = cut.blocks.reduce((sum, { block }) => sum + block.length, 0);
+	const columns = parameters.slice(2).map((joined) => splitTexts(joined, count, usualSeparators));
 	const [ids = [], names, , ...system] = columns;
 	return ids.map((id, row) => [id, names?.[row] ?? null, ...system.map((column) => column[row] ?? null)]);
 }
@@ -37,19 +38,29 @@ const row = (id: string, offset: number, over: Partial<TestRow> = {}): TestRow =
 
 describe("a cut of pending blocks", () => {
 	it("sends of each id the newest of all blocks, by version and not by arrival", () => {
-		const cut = take(pendingOf([row("a", 5), row("b", 6), row("a", 7)], [row("a", 4, { partition: 1 }), row("b", 9, { partition: 1 })]));
+		const cut = take(pendingOf([row("b", 6), row("a", 7)], [row("a", 4, { partition: 1 }), row("b", 9, { partition: 1 })]));
 		expect(sent(cut)).toEqual([
-			["a", "a 5", "5", "5", "0", "x"],
 			["b", "b 6", "6", "6", "0", "x"],
 			["a", "a 7", "7", "7", "0", "f"],
 			["a", "a 4", "4", "4", "1", "x"],
 			["b", "b 9", "9", "9", "1", "f"],
 		]);
-		expect([cut.rows, cut.coalesced]).toEqual([2, 3]);
+		expect([cut.rows, cut.coalesced]).toEqual([2, 2]);
+	});
+
+	it("doesn't send what newer rows of the same block stand for, and counts it", () => {
+		const pending = pendingOf([row("a", 5), row("b", 6), row("a", 7)], [row("a", 4, { partition: 1 })]);
+		expect([pending.rows, pending.bytes]).toEqual([4, 200]);
+		const cut = take(pending, 2);
+		expect(sent(cut)).toEqual([
+			["b", "b 6", "6", "6", "0", "f"],
+			["a", "a 7", "7", "7", "0", "f"],
+		]);
+		expect([cut.rows, cut.coalesced, cut.bytes, pending.rows, pending.bytes]).toEqual([2, 1, 150, 1, 50]);
 	});
 
 	it("takes the last of equal versions, and marks deletes", () => {
-		const cut = take(pendingOf([row("a", 1, { isDelete: true }), row("a", 1), row("b", 2, { isDelete: true, timestamp: -1 })]));
+		const cut = take(pendingOf([row("a", 1, { isDelete: true })], [row("a", 1), row("b", 2, { isDelete: true, timestamp: -1 })]));
 		expect(sent(cut).map(([id, , timestamp, , , kind]) => [id, timestamp, kind])).toEqual([
 			["a", "1", "x"],
 			["a", "1", "f"],

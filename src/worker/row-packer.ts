@@ -1,0 +1,131 @@
+/**
+ * The rows of a run as blocks: parted by lane, of each id the newest apart from those it stands for, each column one text. Pure.
+ *
+ * Step 5 of a message's way (README).
+ */
+import { joinTexts, type Separators } from "../core/joined-texts.ts";
+import { laneOf, type RowBlock, type RowTexts, type TableLayout } from "../core/rows.ts";
+
+/** Rows of one table by column; all lists have an entry per row, `values` one list per data column. */
+export interface GatheredRows {
+	/** Index of the message in its batch. */
+	readonly messages: readonly number[];
+	readonly ids: readonly string[];
+	/** 1: a delete. */
+	readonly deletes: readonly number[];
+	readonly bytes: readonly number[];
+	readonly values: readonly (readonly (string | null)[])[];
+}
+
+/** Where the messages of a run lie: message `from` is the first entry. */
+export interface RunPositions {
+	readonly from: number;
+	readonly offsets: ArrayLike<number>;
+	/** ms, -1 where there is none. */
+	readonly timestamps: ArrayLike<number>;
+}
+
+/** Below one older row in so many it isn't worth the look. */
+const WORTH = 16;
+/** Runs after a look that found little, until the next. */
+const RUNS_BETWEEN_LOOKS = 16;
+
+/** Packs the rows of run after run of one table. */
+export class RowPacker {
+	readonly #layout: TableLayout;
+	readonly #lanes: number;
+	/** Runs that are packed without a look for older rows. */
+	#runsToPass = 0;
+
+	/** `lanes`: how many the writer has. */
+	constructor(layout: TableLayout, lanes: number) {
+		this.#layout = layout;
+		this.#lanes = lanes;
+	}
+
+	/** One block per lane that has rows. */
+	pack(rows: GatheredRows, positions: RunPositions, separators: Separators): RowBlock[] {
+		const isOlder = this.#olderRows(rows, positions);
+		const lanes = Array.from({ length: this.#lanes }, () => ({ sent: [] as number[], older: [] as number[] }));
+		for (let row = 0; row < rows.ids.length; row++) {
+			const lane = lanes[laneOf(rows.ids[row] as string, this.#lanes)];
+			lane?.[isOlder?.[row] === 1 ? "older" : "sent"].push(row);
+		}
+		return [...lanes.entries()]
+			.filter(([, { sent }]) => sent.length > 0)
+			.map(([lane, { sent, older }]) => {
+				const both = older.length === 0 ? sent : [...sent, ...older];
+				return {
+					table: this.#layout.name,
+					length: sent.length,
+					lane,
+					messages: Int32Array.from(chosen(rows.messages, both)),
+					deletes: Uint8Array.from(chosen(rows.deletes, both)),
+					bytes: Int32Array.from(chosen(rows.bytes, both)),
+					separators,
+					...textsOf(rows, sent, positions, separators),
+					older: older.length === 0 ? null : textsOf(rows, older, positions, separators),
+				};
+			});
+	}
+
+	/**
+	 * 1 by row where a newer one of its id is in the run; null where none was found or looked for. Versions are compared by what all rows of a
+	 * run differ in: timestamp and offset. Whoever writes compares again, across runs; a version field is compared only there.
+	 */
+	#olderRows({ ids, messages }: GatheredRows, { from, offsets, timestamps }: RunPositions): Uint8Array | null {
+		const { kind } = this.#layout.version;
+		if (kind === "field" || this.#runsToPass-- > 0) return null;
+		const placeOf = (row: number) => (messages[row] as number) - from;
+		const timeOf = (row: number) => (kind === "offset" ? 0 : Math.max(0, timestamps[placeOf(row)] as number));
+		const offsetOf = (row: number) => offsets[placeOf(row)] as number;
+		const newest = new Map<string, number>();
+		const isOlder = new Uint8Array(ids.length);
+		for (let row = 0; row < ids.length; row++) {
+			const id = ids[row] as string;
+			const present = newest.get(id);
+			if (present === undefined) {
+				newest.set(id, row);
+				continue;
+			}
+			// Calls that overlap end in any order; of one message's rows the later counts.
+			const later = timeOf(row) - timeOf(present) || offsetOf(row) - offsetOf(present);
+			isOlder[later >= 0 ? present : row] = 1;
+			if (later >= 0) newest.set(id, row);
+		}
+		const found = ids.length - newest.size;
+		this.#runsToPass = found * WORTH < ids.length ? RUNS_BETWEEN_LOOKS : 0;
+		return found === 0 ? null : isOlder;
+	}
+}
+
+function textsOf(rows: GatheredRows, those: readonly number[], { from, offsets, timestamps }: RunPositions, by: Separators): RowTexts {
+	const messages = chosen(rows.messages, those);
+	const positions = (values: ArrayLike<number>) => joinPositions(messages, values, from, by.separator);
+	return {
+		ids: joinTexts(chosen(rows.ids, those), by),
+		columns: rows.values.map((values) => joinTexts(chosen(values, those), by)),
+		timestamps: positions(timestamps),
+		offsets: positions(offsets),
+	};
+}
+
+function chosen<T>(values: readonly T[], rows: readonly number[]): readonly T[] {
+	const those = new Array<T>(rows.length);
+	for (let i = 0; i < rows.length; i++) those[i] = values[rows[i] as number] as T;
+	return those;
+}
+
+/** Numbers, at least 0, as one text. Neighbours often have the same timestamp, whose text is made once. */
+function joinPositions(messages: readonly number[], values: ArrayLike<number>, from: number, separator: string): string {
+	let joined = "";
+	let last = Number.NaN;
+	let text = "";
+	for (let i = 0; i < messages.length; i++) {
+		const value = values[(messages[i] as number) - from] as number;
+		if (value !== last) text = String(Math.max(0, value));
+		last = value;
+		joined += i === 0 ? text : separator + text;
+	}
+	return joined;
+}
