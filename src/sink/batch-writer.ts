@@ -168,8 +168,12 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	#listener(): CutWriterParts["listener"] {
 		return {
 			written: (lane, fact) => {
-				const isBehind = lane.rows > fact.rows + fact.coalesced;
-				this.#inUse.get(fact.table)?.answered(fact.durationMs, isBehind, this.#parts.clock.monotonic());
+				const { durationMs, rows, bytes } = fact;
+				const { rows: maxRows } = lane.statementSize;
+				const { maxBytes } = this.#parts.batch;
+				const fill = Math.max(rows / maxRows, bytes / maxBytes);
+				const isBehind = lane.rows > maxRows || lane.bytes > maxBytes;
+				this.#inUse.get(fact.table)?.answered({ durationMs, fill, isBehind }, this.#parts.clock.monotonic());
 				this.emit("batch:written", fact);
 			},
 			progressed: (lane) => this.#troubles.progressed(lane),
