@@ -87,7 +87,7 @@ export interface BlockRow {
 	readonly bytes: number;
 }
 
-/** All rows of a block, one by one: for the few that need it. Of two rows of one message the later comes later. */
+/** All rows of a block, one by one: for the few that need it. Older ones first, so that of equal versions of an id the one that counts is last. */
 export function rowsOf(block: RowBlock): BlockRow[] {
 	const { length, messages, older } = block;
 	const rows = rowsIn(block, block, 0, length);

@@ -73,7 +73,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 			return Array.from({ length: lanesFor(connections) }, () => new Lane({ layout, limits, clock, ended, write }));
 		};
 		this.#lanes = new Map(parts.layouts.map((layout) => [layout.name, lanesOf(layout)]));
-		this.#inUse = new Map(parts.layouts.map(({ name }) => [name, new LanesInUse(lanesFor(connections))]));
+		this.#inUse = new Map(parts.layouts.map(({ name }) => [name, new LanesInUse(lanesFor(connections), limits)]));
 	}
 
 	/** Rows that wait, coalesced ones included; those in flight not. */
@@ -168,12 +168,9 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	#listener(): CutWriterParts["listener"] {
 		return {
 			written: (lane, fact) => {
-				const { durationMs, rows, bytes } = fact;
-				const { rows: maxRows } = lane.statementSize;
-				const { maxBytes } = this.#parts.batch;
-				const fill = Math.max(rows / maxRows, bytes / maxBytes);
-				const isBehind = lane.rows > maxRows || lane.bytes > maxBytes;
-				this.#inUse.get(fact.table)?.answered({ durationMs, fill, isBehind }, this.#parts.clock.monotonic());
+				const { table, rows, refused, durationMs } = fact;
+				const answered = { rows: rows + refused, durationMs, isBehind: lane.isBehind };
+				this.#inUse.get(table)?.answered(answered, this.#parts.clock.monotonic());
 				this.emit("batch:written", fact);
 			},
 			progressed: (lane) => this.#troubles.progressed(lane),

@@ -70,6 +70,12 @@ export class Lane {
 		return this.#pending.bytes;
 	}
 
+	/** More would be sent than the next statement may have. */
+	get isBehind(): boolean {
+		const { rows, bytes } = this.#pending.toSend;
+		return rows > this.statementSize.rows || bytes > this.#parts.limits.maxBytes;
+	}
+
 	/** Monotonic time since when the oldest row waits; null where none does. */
 	get since(): number | null {
 		return this.#since;
@@ -88,7 +94,7 @@ export class Lane {
 
 	/** How long a row would wait for others if it came now, ms. */
 	get lingerMs(): number {
-		return this.#rate.lingerMs(this.#pending.rows, this.#parts.clock.monotonic());
+		return this.#rate.lingerMs(this.#pending.toSend.rows, this.#parts.clock.monotonic());
 	}
 
 	/** Sends what waits, without lingering. */
@@ -122,8 +128,9 @@ export class Lane {
 	}
 
 	#trigger(): Trigger | null {
-		if (this.#pending.rows >= this.statementSize.rows) return "rows";
-		if (this.#pending.bytes >= this.#parts.limits.maxBytes) return "bytes";
+		const { rows, bytes } = this.#pending.toSend;
+		if (rows >= this.statementSize.rows) return "rows";
+		if (bytes >= this.#parts.limits.maxBytes) return "bytes";
 		if (this.#flushing) return "drain";
 		return this.#parts.clock.monotonic() - (this.#since as number) >= this.lingerMs ? "linger" : null;
 	}

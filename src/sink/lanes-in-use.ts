@@ -1,8 +1,12 @@
 /**
- * How many of a table's lanes are used, two for each of the database's connections: as few as take the rows that come, because one
- * statement costs less than two half as large, and rows of one id meet more of their like in it. A lane that is never idle is no reason for
- * another, for it takes more rows at a time; one whose statements are half full as well is. Pure.
+ * How many of a table's lanes are used, two for each of the database's connections: as few as take the rows that come in statements of a
+ * fair duration, because one statement costs less than two half as large, and rows of one id meet more of their like in it. That a lane is
+ * never idle is no reason for another: it takes more rows at a time. Pure.
+ *
+ * Step 7 of a message's way (README).
  */
+import { StatementCost } from "./statement-cost.ts";
+import type { StatementLimits } from "./statement-size.ts";
 
 /** While one lane's statement runs on a connection the next lane's is cut and joined: the server never waits for us. */
 const LANES_PER_CONNECTION = 2;
@@ -12,58 +16,71 @@ export function lanesFor(connections: number): number {
 	return connections * LANES_PER_CONNECTION;
 }
 
-/** Time over which a lane's work is averaged, ms. */
+/** Time over which the rate of rows is averaged, and for which no lane is given up after one was behind; ms. */
 const PERIOD_MS = 1_000;
-/** A lane is added where those in use are busier than this, on the average, and their statements fuller. */
-const BUSY = 0.8;
-const FULL = 0.5;
-/** One is given up where the others would be no busier than this, or their statements no fuller. */
-const EASY = 0.6;
-const SPARSE = 0.3;
-/** Weight of a statement in how full they are on the average. */
-const STATEMENT_WEIGHT = 0.1;
+/** What a statement may take of `batch.answerMs` before its rows are shared with another lane. */
+const FAIR_SHARE = 1 / 6;
+/** A fair duration is at least so many times what a statement without rows takes. */
+const FAIR_BASES = 2;
+/** Share of `batch.maxRows` that a lane's statements have at most, for the next rows to find room. */
+const FAIR_FILL = 0.5;
+/** Lanes are added above the first share of what those in use can take, and given up below the second of what fewer could. */
+const TIGHT = 0.9;
+const LOOSE = 0.7;
 
 /** What a statement's answer says. */
 export interface Answered {
+	readonly rows: number;
 	readonly durationMs: number;
-	/** Share of the rows or bytes that a statement may have, whichever is larger. */
-	readonly fill: number;
 	/** More waits for the lane than its next statement may have. */
 	readonly isBehind: boolean;
 }
 
 /** See the file's header. `most` is what `lanesFor` gives. */
 export class LanesInUse {
+	/** Numbers of lanes by which ids are parted evenly: a statement of half of all ids would take as long as those of the others together. */
+	readonly #counts: readonly number[];
 	readonly #most: number;
-	#count = 1;
-	/** Share of the time that statements were under way, summed over lanes, decaying. */
-	#load = 0;
-	/** How full statements are, on the average. */
-	#fill = 0;
+	readonly #limits: Pick<StatementLimits, "maxRows" | "answerMs">;
+	readonly #cost = new StatementCost();
+	#chosen = 0;
+	/** Rows of about one period, decaying. */
+	#recent = 0;
 	#at: number | null = null;
+	#behindAt = Number.NEGATIVE_INFINITY;
 
-	constructor(most: number) {
+	constructor(most: number, limits: Pick<StatementLimits, "maxRows" | "answerMs">) {
+		this.#counts = Array.from({ length: most }, (_, index) => index + 1).filter((count) => most % count === 0);
 		this.#most = most;
+		this.#limits = limits;
 	}
 
 	/** 1 to `most`. */
 	get count(): number {
-		return this.#count;
+		return this.#counts[this.#chosen] as number;
 	}
 
 	/** A statement ended now. */
-	answered({ durationMs, fill, isBehind }: Answered, now: number): void {
+	answered({ rows, durationMs, isBehind }: Answered, now: number): void {
 		const kept = this.#at === null ? 0 : Math.exp((this.#at - now) / PERIOD_MS);
-		this.#load = this.#load * kept + durationMs / PERIOD_MS;
-		this.#fill += (fill - this.#fill) * STATEMENT_WEIGHT;
+		this.#recent = this.#recent * kept + rows;
 		this.#at = now;
-		if (isBehind || (this.#load > BUSY * this.#count && this.#fill > FULL)) this.#use(this.#count + 1);
-		else if (this.#load < EASY * (this.#count - 1) || this.#fill * this.#count < SPARSE * (this.#count - 1)) this.#use(this.#count - 1);
+		this.#cost.answered(rows, durationMs);
+		const needed = this.#recent / PERIOD_MS / this.#rowsPerMs();
+		if (isBehind) this.#behindAt = now;
+		const fewer = this.#counts[this.#chosen - 1] ?? 0;
+		// More than one a connection only spare the server our own part: worth it where rows are left behind.
+		const isShort = needed > TIGHT * this.count && this.count * LANES_PER_CONNECTION < this.#most;
+		if (isBehind || isShort) this.#chosen = Math.min(this.#counts.length - 1, this.#chosen + 1);
+		else if (needed < LOOSE * fewer && now - this.#behindAt > PERIOD_MS) this.#chosen--;
 	}
 
-	#use(count: number): void {
-		const next = Math.max(1, Math.min(this.#most, count));
-		this.#fill *= this.#count / next;
-		this.#count = next;
+	/** Rows that one lane takes in statements of a fair duration. */
+	#rowsPerMs(): number {
+		const { maxRows, answerMs } = this.#limits;
+		const { baseMs, rowMs } = this.#cost.get();
+		const fairMs = Math.max(FAIR_SHARE * answerMs, FAIR_BASES * baseMs);
+		const rows = Math.max(1, Math.min(FAIR_FILL * maxRows, (fairMs - baseMs) / rowMs));
+		return rows / (baseMs + rows * rowMs);
 	}
 }

@@ -1,6 +1,7 @@
 /**
  * The blocks of one lane that wait to be written, and what is cut from them: blocks whole, of each id only the newest row alive. The
- * rows it supersedes go along, marked: they are settled with it, and nothing has to be taken apart. Pure.
+ * rows of other blocks that it supersedes go along, marked; those of its own block, which the thread set apart, are not sent. All are settled
+ * with it, and nothing has to be taken apart. Pure.
  *
  * Step 7 of a message's way (README).
  */
@@ -19,7 +20,9 @@ export interface BlockOwner extends TopicPartition, RowOwner {
 export interface PendingBlock {
 	readonly block: RowBlock;
 	readonly owner: BlockOwner;
+	/** Of all rows, and of those to be sent. */
 	readonly bytes: number;
+	readonly sentBytes: number;
 }
 
 /** A block of a cut. `superseded[row]` is 1 where a newer row of its id is in the same cut; null where none is. */
@@ -36,6 +39,8 @@ export class PendingBlocks {
 	#blocks: PendingBlock[] = [];
 	#rows = 0;
 	#bytes = 0;
+	/** The part of both that would be sent. */
+	#toSend = { rows: 0, bytes: 0 };
 	/** Number of blocks, and of bytes, at which those of released owners are looked for; twice what was left the last time. */
 	#lookAt = { blocks: FEW, bytes: LITTLE };
 
@@ -48,30 +53,38 @@ export class PendingBlocks {
 		return this.#bytes;
 	}
 
+	/** Rows that would be sent, as far as their blocks tell, and their bytes. */
+	get toSend(): { readonly rows: number; readonly bytes: number } {
+		return this.#toSend;
+	}
+
 	add(block: RowBlock, owner: BlockOwner): void {
 		if (block.length === 0) return;
 		let bytes = 0;
-		for (let row = 0; row < block.bytes.length; row++) bytes += block.bytes[row] as number;
-		this.#blocks.push({ block, owner, bytes });
-		this.#rows += block.messages.length;
-		this.#bytes += bytes;
+		let sentBytes = 0;
+		for (let row = 0; row < block.bytes.length; row++) {
+			bytes += block.bytes[row] as number;
+			if (row < block.length) sentBytes = bytes;
+		}
+		const pending = { block, owner, bytes, sentBytes };
+		this.#blocks.push(pending);
+		this.#count(pending, 1);
 		if (this.#blocks.length >= this.#lookAt.blocks || this.#bytes >= this.#lookAt.bytes) this.#dropReleased();
 	}
 
-	/** Takes what came first: blocks with at most `maxRows` ids and about `maxBytes`, but at least one; null where there is none. */
+	/** Takes what came first: blocks with at most `maxRows` ids and about `maxBytes` to be sent, but at least one; null where there is none. */
 	take(maxRows: number, maxBytes: number, layout: TableLayout): RowCut | null {
 		if (this.#blocks.length === 0) return null;
 		const cut = new RowCut(layout);
 		let taken = 0;
 		for (const pending of this.#blocks) {
-			const isFull = cut.rows + pending.block.length > maxRows || cut.bytes + pending.bytes > maxBytes;
+			const isFull = cut.rows + pending.block.length > maxRows || cut.bytes + pending.sentBytes > maxBytes;
 			if (taken > 0 && isFull) break;
 			cut.add(pending);
+			this.#count(pending, -1);
 			taken++;
 		}
 		this.#blocks.splice(0, taken);
-		this.#rows -= cut.rows + cut.coalesced;
-		this.#bytes -= cut.bytes;
 		const { blocks, bytes } = this.#lookAt;
 		this.#lookNext(Math.min(blocks, 2 * this.#blocks.length), Math.min(bytes, 2 * this.#bytes));
 		return cut;
@@ -84,13 +97,18 @@ export class PendingBlocks {
 
 	/** While the database is away every new assignment brings the same rows again: nobody waits for those of former ones. */
 	#dropReleased(): void {
-		this.#blocks = this.#blocks.filter(({ block, owner, bytes }) => {
-			if (!owner.released) return true;
-			this.#rows -= block.messages.length;
-			this.#bytes -= bytes;
+		this.#blocks = this.#blocks.filter((pending) => {
+			if (!pending.owner.released) return true;
+			this.#count(pending, -1);
 			return false;
 		});
 		this.#lookNext(2 * this.#blocks.length, 2 * this.#bytes);
+	}
+
+	#count({ block, bytes, sentBytes }: PendingBlock, sign: 1 | -1): void {
+		this.#rows += sign * block.messages.length;
+		this.#bytes += sign * bytes;
+		this.#toSend = { rows: this.#toSend.rows + sign * block.length, bytes: this.#toSend.bytes + sign * sentBytes };
 	}
 
 	#lookNext(blocks: number, bytes: number): void {
@@ -122,11 +140,12 @@ export class RowCut {
 		return this.#newest.size;
 	}
 
-	/** Rows that a newer one of their id stands for. */
+	/** Rows that a newer one of their id stands for, in their block or in another. */
 	get coalesced(): number {
 		return this.#all - this.#newest.size;
 	}
 
+	/** Of what is sent. */
 	get bytes(): number {
 		return this.#bytes;
 	}
@@ -136,12 +155,13 @@ export class RowCut {
 		return this.blocks.every(({ block }) => block.separators.separator === usualSeparators.separator);
 	}
 
-	add({ block, owner, bytes }: PendingBlock): void {
+	add(pending: PendingBlock): void {
+		const { block } = pending;
 		const first = this.#sent;
-		this.blocks.push({ block, owner, bytes, superseded: null });
+		this.blocks.push({ ...pending, superseded: null });
 		this.#starts.push(first);
 		this.#fields.push(this.#field < 0 ? null : splitTexts(block.columns[this.#field] as string, block.length, block.separators));
-		this.#bytes += bytes;
+		this.#bytes += pending.sentBytes;
 		this.#sent += block.length;
 		this.#all += block.messages.length;
 		const ids = splitTexts(block.ids, block.length, block.separators) as string[];

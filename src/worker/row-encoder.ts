@@ -1,6 +1,7 @@
 /**
  * Rows of one table, gathered column by column while a batch is handled: a handler's row checked against the table's layout, its
- * values made into text. Knows nothing of lanes and versions (row-packer.ts). Pure. Throws BadOutcomeError where the handler is wrong; a row that its table can't hold is a fault.
+ * values made into text. Throws BadOutcomeError where the handler is wrong; a row that its table can't hold is a fault. Knows nothing of
+ * lanes and versions (row-packer.ts). Pure.
  *
  * Step 5 of a message's way (README).
  */

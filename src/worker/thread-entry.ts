@@ -141,11 +141,11 @@ async function renew(share: Share): Promise<{ failure: HandlerFailure | null; te
 async function runOneByOne({ partition, state }: Share, { batch, from }: RunRequest, results: OutcomeCollector): Promise<RunReply> {
 	const { handler } = loaded as LoadedHandler;
 	const handleMessage = handler.handleMessage as NonNullable<typeof handler.handleMessage>;
-	let startedAt = performance.now();
-	const endOfTurn = startedAt + TURN_MS;
+	const endOfTurn = performance.now() + TURN_MS;
 	for (let i = 0; i < batch.length; i++) {
 		const index = from + i;
 		const message = messageOf(partition, batch, i);
+		const startedAt = performance.now();
 		progress.enter("handle", index, 1);
 		try {
 			const outcome = handleMessage(message, state);
@@ -157,7 +157,6 @@ async function runOneByOne({ partition, state }: Share, { batch, from }: RunRequ
 		progress.leave("handle");
 		const endedAt = performance.now();
 		results.timed(endedAt - startedAt);
-		startedAt = endedAt;
 		if (endedAt >= endOfTurn && progress.awaited) return { ok: true, outcome: results.finish(index + 1) };
 	}
 	return { ok: true, outcome: results.finish(from + batch.length) };

@@ -75,6 +75,17 @@ describe("a state that holds messages", () => {
 		expect(new Set(await written(victim))).toEqual(new Set([0, 1, 2, 3, 4, 5, 7, 8, 9]));
 	});
 
+	it("makes several rows of one id: each is told, and its message is finished", async () => {
+		const source = `export function handleMessages(batch) {
+			note(batch[0].partition, "written " + batch.map(({ offset }) => offset).join(" "));
+			return { outcomes: batch.map(() => ({ id: "same", fields: {} })), finishedTo: batch.at(-1).offset };
+		}`;
+		await using workers = await realWorkers({ source });
+		workers.victim.deliver(0, 10);
+		await workers.victim.done(10);
+		expect(workers.victim.events).toEqual(["started"]);
+	});
+
 	it("is stopped: the drain ends without a finishedTo, and terminate is called", async () => {
 		const source = `${buffering("")} export const terminate = (reason, { buffer }) => note(0, reason + " " + buffer.join(" "));`;
 		await using workers = await buffered({ source }, 0);

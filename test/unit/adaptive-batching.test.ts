@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ArrivalRate } from "../../src/sink/arrival-rate.ts";
 import { Lane } from "../../src/sink/lane.ts";
-import { type Answered, LanesInUse } from "../../src/sink/lanes-in-use.ts";
 import { StatementSize } from "../../src/sink/statement-size.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { layoutOf, submissionOf } from "../support/row-submissions.ts";
@@ -56,62 +55,6 @@ describe("the size of statements", () => {
 		const size = new StatementSize({ minRows: 100, maxRows: 10, answerMs: 250 });
 		size.succeeded(10, 10_000);
 		expect(size.rows).toBe(10);
-	});
-});
-
-describe("the lanes in use", () => {
-	/** Statements of this kind, one every 100 ms. */
-	function answer(
-		lanes: LanesInUse,
-		times: number,
-		{ durationMs, fill, isBehind = false }: Partial<Answered> & Omit<Answered, "isBehind">,
-	) {
-		for (let i = 0; i < times; i++, now += 100) lanes.answered({ durationMs, fill, isBehind }, now);
-	}
-	let now = 0;
-
-	it("are one while it has time to spare, however full its statements are", () => {
-		const lanes = new LanesInUse(4);
-		answer(lanes, 200, { durationMs: 40, fill: 1 });
-		expect(lanes.count).toBe(1);
-	});
-
-	it("are one while its statements have room to spare, however long the database takes", () => {
-		const lanes = new LanesInUse(4);
-		answer(lanes, 200, { durationMs: 99, fill: 0.4 });
-		expect(lanes.count).toBe(1);
-	});
-
-	it("become more while statements leave a backlog behind, and no more than there are", () => {
-		const lanes = new LanesInUse(3);
-		answer(lanes, 10, { durationMs: 50, fill: 1, isBehind: true });
-		expect(lanes.count).toBe(3);
-	});
-
-	it("become more while none is ever idle and statements are full, and one again when there is little to do", () => {
-		const lanes = new LanesInUse(2);
-		answer(lanes, 50, { durationMs: 98, fill: 0.9 });
-		expect(lanes.count).toBe(2);
-		answer(lanes, 100, { durationMs: 5, fill: 0.9 });
-		expect(lanes.count).toBe(1);
-	});
-
-	it("become fewer where statements have become small, busy as they are", () => {
-		const lanes = new LanesInUse(2);
-		answer(lanes, 50, { durationMs: 98, fill: 0.9 });
-		answer(lanes, 50, { durationMs: 98, fill: 0.1 });
-		expect(lanes.count).toBe(1);
-	});
-
-	it("stay as they are where one less would have to be given back at once", () => {
-		const lanes = new LanesInUse(2);
-		answer(lanes, 50, { durationMs: 98, fill: 0.9 });
-		const counts = new Set<number>();
-		for (let i = 0; i < 100; i++) {
-			answer(lanes, 1, { durationMs: 98, fill: 0.26 });
-			counts.add(lanes.count);
-		}
-		expect(counts).toEqual(new Set([2]));
 	});
 });
 
