@@ -168,9 +168,10 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	#listener(): CutWriterParts["listener"] {
 		return {
 			written: (lane, fact) => {
-				const { table, rows, refused, durationMs } = fact;
-				const answered = { rows: rows + refused, durationMs, isBehind: lane.isBehind };
-				this.#inUse.get(table)?.answered(answered, this.#parts.clock.monotonic());
+				const { table, rows, durationMs } = fact;
+				// Where rows were refused it took several statements.
+				if (fact.refused === 0)
+					this.#inUse.get(table)?.answered({ rows, durationMs, isBehind: lane.isBehind }, this.#parts.clock.monotonic());
 				this.emit("batch:written", fact);
 			},
 			progressed: (lane) => this.#troubles.progressed(lane),

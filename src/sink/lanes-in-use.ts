@@ -18,11 +18,11 @@ export function lanesFor(connections: number): number {
 
 /** Time over which the rate of rows is averaged, and for which no lane is given up after one was behind; ms. */
 const PERIOD_MS = 1_000;
-/** What a statement may take of `batch.answerMs` before its rows are shared with another lane. */
+/** What a statement may take of `batch.answerMs` before its rows are shared with another lane: a row waits for the one before its own, too. */
 const FAIR_SHARE = 1 / 6;
-/** A fair duration is at least so many times what a statement without rows takes. */
+/** A fair duration is at least so many times what a statement without rows takes, up to `batch.answerMs`. */
 const FAIR_BASES = 2;
-/** Share of `batch.maxRows` that a lane's statements have at most, for the next rows to find room. */
+/** Share of `batch.maxRows` up to which a lane is counted on. */
 const FAIR_FILL = 0.5;
 /** Lanes are added above the first share of what those in use can take, and given up below the second of what fewer could. */
 const TIGHT = 0.9;
@@ -69,17 +69,18 @@ export class LanesInUse {
 		const needed = this.#recent / PERIOD_MS / this.#rowsPerMs();
 		if (isBehind) this.#behindAt = now;
 		const fewer = this.#counts[this.#chosen - 1] ?? 0;
-		// More than one a connection only spare the server our own part: worth it where rows are left behind.
+		// More than one a connection only spare the server our own part: worth it where rows are left behind, and as long as they are.
 		const isShort = needed > TIGHT * this.count && this.count * LANES_PER_CONNECTION < this.#most;
+		const isIdle = needed < LOOSE * fewer || this.count * LANES_PER_CONNECTION > this.#most;
 		if (isBehind || isShort) this.#chosen = Math.min(this.#counts.length - 1, this.#chosen + 1);
-		else if (needed < LOOSE * fewer && now - this.#behindAt > PERIOD_MS) this.#chosen--;
+		else if (isIdle && this.#chosen > 0 && now - this.#behindAt > PERIOD_MS) this.#chosen--;
 	}
 
 	/** Rows that one lane takes in statements of a fair duration. */
 	#rowsPerMs(): number {
 		const { maxRows, answerMs } = this.#limits;
 		const { baseMs, rowMs } = this.#cost.get();
-		const fairMs = Math.max(FAIR_SHARE * answerMs, FAIR_BASES * baseMs);
+		const fairMs = Math.min(answerMs, Math.max(FAIR_SHARE * answerMs, FAIR_BASES * baseMs));
 		const rows = Math.max(1, Math.min(FAIR_FILL * maxRows, (fairMs - baseMs) / rowMs));
 		return rows / (baseMs + rows * rowMs);
 	}

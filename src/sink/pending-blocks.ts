@@ -34,6 +34,9 @@ export interface CutBlock extends PendingBlock {
 const FEW = 64;
 const LITTLE = 16 * 1024 * 1024;
 
+/** Bytes of a cut with those of rows that are not sent, as a multiple of the most that is: where it can't be written all are taken apart. */
+const MOST_OLDER = 8;
+
 /** See the file's header. */
 export class PendingBlocks {
 	#blocks: PendingBlock[] = [];
@@ -79,7 +82,8 @@ export class PendingBlocks {
 		let taken = 0;
 		for (const pending of this.#blocks) {
 			const isFull = cut.rows + pending.block.length > maxRows || cut.bytes + pending.sentBytes > maxBytes;
-			if (taken > 0 && isFull) break;
+			const isHeavy = cut.allBytes + pending.bytes > MOST_OLDER * maxBytes;
+			if (taken > 0 && (isFull || isHeavy)) break;
 			cut.add(pending);
 			this.#count(pending, -1);
 			taken++;
@@ -127,6 +131,7 @@ export class RowCut {
 	readonly #fields: (readonly (string | null)[] | null)[] = [];
 	readonly #field: number;
 	#bytes = 0;
+	#allBytes = 0;
 	#sent = 0;
 	#all = 0;
 
@@ -135,7 +140,7 @@ export class RowCut {
 		this.#field = versionField(layout);
 	}
 
-	/** Rows that go to the server: one per id. */
+	/** Rows that are to be written: one per id. */
 	get rows(): number {
 		return this.#newest.size;
 	}
@@ -150,6 +155,10 @@ export class RowCut {
 		return this.#bytes;
 	}
 
+	get allBytes(): number {
+		return this.#allBytes;
+	}
+
 	/** False where some value holds what texts are usually joined with: such rows are sent one by one in a statement of their own making. */
 	get isUsual(): boolean {
 		return this.blocks.every(({ block }) => block.separators.separator === usualSeparators.separator);
@@ -162,6 +171,7 @@ export class RowCut {
 		this.#starts.push(first);
 		this.#fields.push(this.#field < 0 ? null : splitTexts(block.columns[this.#field] as string, block.length, block.separators));
 		this.#bytes += pending.sentBytes;
+		this.#allBytes += pending.bytes;
 		this.#sent += block.length;
 		this.#all += block.messages.length;
 		const ids = splitTexts(block.ids, block.length, block.separators) as string[];

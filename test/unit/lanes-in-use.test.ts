@@ -104,6 +104,7 @@ describe("the lanes in use", () => {
 		["7,000 rows/s, dear", { rowsPerMs: 7, baseMs: 5, rowMs: 0.2 }],
 		["900 rows/s, very dear", { rowsPerMs: 0.9, baseMs: 10, rowMs: 1 }],
 		["900 rows/s, very dear and far away", { rowsPerMs: 0.9, baseMs: 50, rowMs: 1 }],
+		["2,500 rows/s where any statement takes nearly as long as it may", { rowsPerMs: 2.5, baseMs: 200, rowMs: 0.1 }],
 		["100 rows/s", { rowsPerMs: 0.1, baseMs: 5, rowMs: 0.1 }],
 	])("%s: keep up, with or without a backlog before, in about the time of the best fixed number, and stay", (_, load) => {
 		const bestMs = Math.min(...[1, 2, 4].map((count) => course(load, { count, answered: () => {} }).p99Ms));
@@ -119,6 +120,10 @@ describe("the lanes in use", () => {
 	it("are one where any statement takes long and few rows come: two would be half as large", () => {
 		expect(course({ rowsPerMs: 30, baseMs: 15, rowMs: 0.01, backlog: 20_000 })).toMatchObject({ lanes: 1 });
 		expect(course({ rowsPerMs: 0.1, baseMs: 5, rowMs: 0.1 })).toMatchObject({ lanes: 1 });
+	});
+
+	it("are no more than connections where none is behind any more", () => {
+		expect(course({ rowsPerMs: 72, baseMs: 5, rowMs: 0.02, backlog: 40_000 }).lanes).toBeLessThanOrEqual(CONNECTIONS);
 	});
 
 	it("part ids evenly", () => {

@@ -87,6 +87,13 @@ describe("a cut of pending blocks", () => {
 		expect([rest.rows, rest.coalesced]).toEqual([1, 87]);
 	});
 
+	it("has so many rows that are not sent, and no more: where it can't be written they are taken apart", () => {
+		const pending = pendingOf(...Array.from({ length: 50 }, (_, i) => Array.from({ length: 20 }, (_, k) => row("hot", 20 * i + k))));
+		// 1,000 bytes a block, 50 of them sent.
+		const cut = take(pending, LARGE, 1_000);
+		expect([cut.blocks.length, cut.rows, cut.bytes, pending.rows]).toEqual([8, 1, 400, 42 * 20]);
+	});
+
 	it("gives the same rows one by one, the older ones behind the newest", () => {
 		const cut = take(pendingOf([row("b", 1), row("a", 2)], [row("a", 3), row("c", 4, { values: [null, "5"] })]));
 		const rows = cut.toPendingRows().take(10, LARGE);
