@@ -5,11 +5,12 @@ const endings = new Set<() => void>();
 process.on("exit", () => {
 	for (const end of endings) end();
 });
+// Not once: npm and the terminal may both send it, and the second would end the process before its servers.
 for (const [signal, code] of [
 	["SIGINT", 130],
 	["SIGTERM", 143],
 ] as const)
-	process.once(signal, () => process.exit(code));
+	process.on(signal, () => process.exit(code));
 
 /** Calls `end` when the process ends; it can't wait for anything. Returns how to take that back. */
 export function endWithProcess(end: () => void): () => void {
