@@ -130,13 +130,12 @@ class Backlog implements AsyncDisposable {
 }
 
 async function sample(daemon: DaemonProcess, seconds: number, { say }: BenchSetting): Promise<Samples> {
-	const url = await daemon.url();
 	const lines: Record<string, Point[]> = Object.fromEntries(Object.keys(sampled).map((name) => [name, []]));
 	const consumedAt = (text: string) => metricOf(text, "pockaffe_messages_consumed_total") ?? 0;
 	const startedAt = performance.now();
 	let [before, text] = [0, ""];
 	for (let at = 0; at < seconds; ) {
-		text = await (await fetch(`${url}/metrics`)).text();
+		text = await daemon.metrics();
 		at = (performance.now() - startedAt) / 1000;
 		if (before === 0) before = consumedAt(text);
 		for (const [name, metric] of Object.entries(sampled)) {

@@ -60,9 +60,9 @@ export const scrapeBench = defineBench({
 			asked.abort(new Error("enough"));
 			const answers = await asking;
 			// Each scrape tells of the time since the one before.
-			await scrape(daemon);
+			await daemon.metrics();
 			await progress.reached(Math.floor(count * (1 - TAIL_SHARE)), running.ended);
-			noteDelays(tally, await scrape(daemon));
+			noteDelays(tally, await daemon.metrics());
 			await progress.reached(count, running.ended);
 			await running.stop();
 			findings.push(...(await check.findings(servers.db.database, name, log, "version", "scrape")));
@@ -91,10 +91,6 @@ async function askInTurns(daemon: DaemonProcess, ended: AbortSignal): Promise<Re
 		await systemClock.sleep(EVERY_MS, ended).catch(() => {});
 	}
 	return times;
-}
-
-async function scrape(daemon: DaemonProcess): Promise<string> {
-	return (await fetch(`${await daemon.url()}/metrics`)).text();
 }
 
 function noteDelays(tally: Tally, metrics: string): void {

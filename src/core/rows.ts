@@ -63,7 +63,7 @@ export interface RowTexts {
 /** The rows of one batch for one table and one of the writer's lanes, packed. Its own texts are those of the first `length` rows. */
 export interface RowBlock extends RowTexts {
 	readonly table: string;
-	/** Rows to be sent: all, or of each id the newest; in message order. */
+	/** Rows to be sent: all, or of each id the newest; those of one message in its order. */
 	readonly length: number;
 	/** Rows of one id are always in the same lane (`laneOf`), of as many as the thread was told of. */
 	readonly lane: number;

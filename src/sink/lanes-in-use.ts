@@ -40,7 +40,7 @@ export interface Answered {
 export class LanesInUse {
 	/** Numbers of lanes by which ids are parted evenly: a statement of half of all ids would take as long as those of the others together. */
 	readonly #counts: readonly number[];
-	readonly #most: number;
+	readonly #connections: number;
 	readonly #limits: Pick<StatementLimits, "maxRows" | "answerMs">;
 	readonly #cost = new StatementCost();
 	#chosen = 0;
@@ -51,7 +51,7 @@ export class LanesInUse {
 
 	constructor(most: number, limits: Pick<StatementLimits, "maxRows" | "answerMs">) {
 		this.#counts = Array.from({ length: most }, (_, index) => index + 1).filter((count) => most % count === 0);
-		this.#most = most;
+		this.#connections = most / LANES_PER_CONNECTION;
 		this.#limits = limits;
 	}
 
@@ -70,10 +70,10 @@ export class LanesInUse {
 		if (isBehind) this.#behindAt = now;
 		const fewer = this.#counts[this.#chosen - 1] ?? 0;
 		// More than one a connection only spare the server our own part: worth it where rows are left behind, and as long as they are.
-		const isShort = needed > TIGHT * this.count && this.count * LANES_PER_CONNECTION < this.#most;
-		const isIdle = needed < LOOSE * fewer || this.count * LANES_PER_CONNECTION > this.#most;
+		const isShort = needed > TIGHT * this.count && this.count < this.#connections;
+		const isSpare = needed < LOOSE * fewer || this.count > this.#connections;
 		if (isBehind || isShort) this.#chosen = Math.min(this.#counts.length - 1, this.#chosen + 1);
-		else if (isIdle && this.#chosen > 0 && now - this.#behindAt > PERIOD_MS) this.#chosen--;
+		else if (isSpare && this.#chosen > 0 && now - this.#behindAt > PERIOD_MS) this.#chosen--;
 	}
 
 	/** Rows that one lane takes in statements of a fair duration. */

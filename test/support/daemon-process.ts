@@ -59,9 +59,14 @@ export class DaemonProcess implements AsyncDisposable {
 		return report.ready ? [] : report.reasons;
 	}
 
+	/** What Prometheus would get. */
+	async metrics(): Promise<string> {
+		return (await fetch(`${await this.url()}/metrics`)).text();
+	}
+
 	/** A metric's sum over the series whose labels contain `labels`. */
 	async metric(name: string, labels = ""): Promise<number> {
-		const text = await (await fetch(`${await this.url()}/metrics`)).text();
+		const text = await this.metrics();
 		const lines = text
 			.split("\n")
 			.filter((line) => line.startsWith(name) && /^[{ ]/.test(line.slice(name.length)) && line.includes(labels));
