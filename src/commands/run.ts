@@ -18,6 +18,7 @@ import { Producer } from "../kafka/producer.ts";
 import { createLogger, type DaemonLogger } from "../observe/log.ts";
 import { probeDatabase } from "../sink/database.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
+import { onIgnoredSignals } from "./signals.ts";
 
 /** Longest the whole stop may take beyond the drain: a client that hangs while closing must not keep the process. */
 const STOP_GRACE_MS = 20_000;
@@ -114,6 +115,9 @@ async function runDaemon(
 	const { clock, interrupted } = context;
 	const daemon = new Daemon({ config, logger, clock, random: systemRandom, version: context.version });
 	const signalled = untilInterrupted(interrupted);
+	onIgnoredSignals(process, (signal) =>
+		logger.info({ signal }, `${signal} does nothing here; SIGTERM, SIGINT, SIGHUP or SIGQUIT drains and stops`),
+	);
 	const starting = daemon.start();
 	await Promise.race([starting, signalled]);
 	if (!interrupted.aborted) await started(daemon);

@@ -1,0 +1,72 @@
+/**
+ * What each signal does to a process of ours, decided in one table: the README's is held against it by a test. A signal that Node would
+ * answer in its own way (an end without a drain, the inspector's port) is answered here instead.
+ */
+
+/** What a signal does. `drain`: stops in order, as `run` describes; `ignore`: one line of the log and nothing else. */
+export interface SignalAction {
+	readonly action: "drain" | "ignore";
+	/** True where it also ends a process that is draining already: somebody is in a hurry. */
+	readonly hurries: boolean;
+}
+
+const drain = { action: "drain", hurries: true } as const;
+/** These may come twice without anybody asking twice: from a terminal that closed and its shell, or every second of a limit. */
+const drainOnce = { action: "drain", hurries: false } as const;
+const ignore = { action: "ignore", hurries: false } as const;
+
+/**
+ * Every signal that would end a process and may be caught. SIGPIPE is left out: Node ignores it, and a listener that logs would write to the
+ * pipe that broke. Node's own answer to SIGUSR1 would be an open inspector.
+ */
+export const signalActions = {
+	SIGTERM: drain,
+	SIGINT: drain,
+	SIGQUIT: drain,
+	SIGHUP: drainOnce,
+	SIGPWR: drainOnce,
+	SIGXCPU: drainOnce,
+	SIGUSR1: ignore,
+	SIGUSR2: ignore,
+	SIGALRM: ignore,
+	SIGVTALRM: ignore,
+	SIGIO: ignore,
+} as const satisfies Partial<Record<NodeJS.Signals, SignalAction>>;
+
+type HandledSignal = keyof typeof signalActions;
+
+/** The process as far as signals are concerned. */
+export interface SignalTarget {
+	readonly pid: number;
+	on(signal: HandledSignal, listener: () => void): unknown;
+	kill(pid: number, signal: "SIGKILL"): unknown;
+}
+
+/** Ctrl-C on `npm start` arrives twice at once: from the terminal and forwarded by npm. That is one signal. */
+const SAME_SIGNAL_MS = 500;
+
+/** Listens to all of them. The first that drains aborts `interrupted`; a later one that hurries ends the process by SIGKILL (exit code 137). */
+export function listenToSignals(target: SignalTarget, interrupted: AbortController, now: () => number): void {
+	let interruptedAt = 0;
+	for (const [signal, { action, hurries }] of entries()) {
+		target.on(signal, () => {
+			if (action === "ignore") return;
+			if (!interrupted.signal.aborted) {
+				interruptedAt = now();
+				interrupted.abort(new Error(signal));
+			} else if (hurries && now() - interruptedAt > SAME_SIGNAL_MS) {
+				// SIGKILL ends even a client that hangs while closing.
+				target.kill(target.pid, "SIGKILL");
+			}
+		});
+	}
+}
+
+/** Calls `ignored` for each signal that does nothing, so that whoever sent it finds out. */
+export function onIgnoredSignals(target: Pick<SignalTarget, "on">, ignored: (signal: HandledSignal) => void): void {
+	for (const [signal, { action }] of entries()) if (action === "ignore") target.on(signal, () => ignored(signal));
+}
+
+function entries(): [HandledSignal, SignalAction][] {
+	return Object.entries(signalActions) as [HandledSignal, SignalAction][];
+}
