@@ -228,7 +228,7 @@ export class Daemon {
 			threads: createHandlerThreads({
 				...threadOptions(config, this.layouts),
 				maxThreads: config.workers.maxThreads,
-				printed: (line) => this.#observer.workers.printed(line),
+				printed: (printed) => this.#observer.workers.printed(printed),
 				endedForOthers: (fact) => this.#observer.workers.threadEndedForOthers(fact),
 			}),
 			clock,

@@ -124,6 +124,10 @@ export const metricCatalogue = {
 	kafka_broker_round_trip_p50_seconds: gauge(perBroker, "Median round trip of requests, over the client's statistics window"),
 	kafka_broker_round_trip_p99_seconds: gauge(perBroker, "99th percentile of the round trip, over the client's statistics window"),
 	kafka_broker_throttle_p99_seconds: gauge(perBroker, "99th percentile of the broker's throttling, over the client's statistics window"),
+	output_dropped_total: counter(
+		perPartition,
+		"Lines that a handler printed beyond what goes to the log; topic and partition are empty where several share the thread",
+	),
 	log_records_dropped_total: counter(none, "Log records lost because the output was closed, full or too slow"),
 } satisfies Record<string, MetricSpec>;
 

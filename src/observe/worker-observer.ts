@@ -7,6 +7,7 @@ import { CrashStorm, PERIOD_MS } from "./crash-storm.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";
 import type { ObserverParts } from "./observer-parts.ts";
+import { observeOutput } from "./printed-output.ts";
 
 /** A topic full of bad messages must not fill the disk with its dead letters' records: the letters themselves are kept. */
 const SAME_LETTER_EVERY_MS = 1000;
@@ -18,13 +19,6 @@ interface HandledFact {
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
 	readonly durationsMs: ArrayLike<number>;
 	readonly warnings: readonly string[];
-}
-
-/** A line as it was printed. */
-interface PrintedFact {
-	readonly partition: TopicPartition | null;
-	readonly stream: "stdout" | "stderr";
-	readonly line: string;
 }
 
 /** Whose call ended a shared thread (null: it was replaced), and for whom too. */
@@ -45,6 +39,7 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 	const deaths = new LogLimiter(() => clock.monotonic(), SAME_DEATH_EVERY_MS);
 	const warned = new Set<string>();
 	return {
+		...observeOutput({ metrics, logger, clock }),
 		started({ topic, partition }: TopicPartition): void {
 			logger.debug({ topic, partition }, `worker thread of ${partitionName({ topic, partition })} started`);
 		},
@@ -96,10 +91,6 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 				{ topic, partition, offset },
 				`${partitionName({ topic, partition })} offset ${offset} is skipped, as handler.onPoison says`,
 			);
-		},
-		/** A line that the handler printed; without partition where several share its thread and none of them was being handled. */
-		printed({ partition, stream, line }: PrintedFact): void {
-			logger.info({ ...partition, source: "handler", stream }, line);
 		},
 		/** A shared thread ended, and partitions that had no part in it begin anew. */
 		threadEndedForOthers({ partition, death, others }: SharedDeathFact): void {

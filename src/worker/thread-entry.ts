@@ -41,7 +41,7 @@ let current: Share | null = null;
 
 // Stacks name the file and line that the user wrote, where the module brings a source map.
 process.setSourceMapsEnabled(true);
-if (data.output !== null) captureOutput(data.output, speaker);
+const flushOutput = data.output === null ? () => {} : captureOutput(data.output, speaker);
 
 /** Answers one request. */
 export default async function answer(request: ThreadRequest): Promise<ThreadReply> {
@@ -50,6 +50,7 @@ export default async function answer(request: ThreadRequest): Promise<ThreadRepl
 	try {
 		return await answerFor(share, request);
 	} finally {
+		flushOutput();
 		current = null;
 	}
 }

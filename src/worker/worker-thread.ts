@@ -11,7 +11,7 @@ import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { TableLayout } from "../core/rows.ts";
 import { explainLoadFailure } from "./handler-loader.ts";
-import { listenToOutput, type PrintedLine } from "./handler-output.ts";
+import { listenToOutput } from "./handler-output.ts";
 import {
 	type ExitReason,
 	type HandlerFailure,
@@ -23,6 +23,7 @@ import {
 	ThreadDiedError,
 	type ThreadProgress,
 } from "./handler-thread.ts";
+import type { Printed } from "./output-quota.ts";
 import type { SharedDeath, ThreadHost } from "./shared-thread.ts";
 import { SharedThreads } from "./shared-threads.ts";
 import { sliceBatch } from "./thread-codec.ts";
@@ -44,8 +45,8 @@ export interface WorkerThreadOptions {
 	readonly timestampType: "" | "create" | "append";
 	/** What init is told; `run` by default. */
 	readonly purpose?: "run" | "verify";
-	/** Told each line that a handler prints; without it they go to the process's own output. Not for `pockaffe:log`, which prints to be read. */
-	readonly printed?: (line: PrintedLine) => void;
+	/** Told the lines that a handler prints; without it they go to the process's own output. Not for `pockaffe:log`, which prints to be read. */
+	readonly printed?: (printed: Printed) => void;
 }
 
 /** Where real threads come from: at most `maxThreads` at a time, or one for each partition (0). */

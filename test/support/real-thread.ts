@@ -3,8 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Header, ReceivedMessage } from "../../src/core/message.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
-import type { PrintedLine } from "../../src/worker/handler-output.ts";
 import type { HandlerThread, StateRule } from "../../src/worker/handler-thread.ts";
+import type { LeftOut, PrintedLine } from "../../src/worker/output-quota.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -33,6 +33,7 @@ export interface ThreadOptions {
 	/** Another partition has a share of the thread, and has been started there. */
 	readonly isShared?: boolean;
 	readonly printed?: (line: PrintedLine) => void;
+	readonly leftOut?: (leftOut: LeftOut) => void;
 	/** A module that isn't written: a path in the folder, or a built-in's name. */
 	readonly module?: string;
 	/** More files of the folder, by name. */
@@ -65,7 +66,14 @@ export async function threadFor(
 		maxHeapMb: options.maxHeapMb ?? 64,
 		timestampType: "",
 		maxThreads: 1,
-		...(options.printed ? { printed: options.printed } : {}),
+		...(options.printed
+			? {
+					printed: ({ lines, leftOut }) => {
+						for (const line of lines) options.printed?.(line);
+						for (const each of leftOut) options.leftOut?.(each);
+					},
+				}
+			: {}),
 	});
 	const other = options.isShared ? threads.lease({ topic: "orders", partition: 1 }).open() : null;
 	await other?.start();

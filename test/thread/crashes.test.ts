@@ -144,6 +144,53 @@ describe("what a handler prints", () => {
 		await expect.poll(() => lines, { timeout: 10_000 }).toEqual(expected);
 	});
 
+	it("is told to the last line where the handler ends its thread behind many", async () => {
+		const lines: string[] = [];
+		const source = "export function handleMessage() { for (let i = 0; i < 150; i++) console.log(i); process.exit(3); }";
+		await using real = await threadFor(source, { printed: ({ line }) => lines.push(line) });
+		await real.thread.start();
+		await expect(runAll(real.thread, [received(0)])).rejects.toMatchObject({ death: { reason: "exit" } });
+		await expect.poll(() => lines, { timeout: 10_000 }).toEqual(Array.from({ length: 150 }, (_, index) => String(index)));
+	});
+
+	it.each([
+		["a line at a time", 'for (let i = 0; i < 100_000; i++) console.log("x");', 100_000],
+		["in one call", 'process.stdout.write("x\\n".repeat(50_000_000));', 50_000_000],
+		["as bytes", 'process.stdout.write(Buffer.alloc(50_000_000, "x\\n"));', 25_000_000],
+	])("is counted beyond a quota (%s), every line of it", async (_, body, printed) => {
+		let lines = 0;
+		let leftOut = 0;
+		await using real = await threadFor(`export function handleMessage() { ${body} }`, {
+			printed: () => lines++,
+			leftOut: (each) => {
+				expect(each.partition).toEqual({ topic: "orders", partition: 2 });
+				leftOut += each.lines;
+			},
+		});
+		await real.thread.start();
+		await runAll(real.thread, [received(0)]);
+		await expect.poll(() => lines + leftOut, { timeout: 20_000 }).toBe(printed);
+		expect(lines).toBeGreaterThanOrEqual(500);
+		expect(leftOut).toBeGreaterThan(lines);
+	});
+
+	it("is not taken for printed where a handler writes something else to the channel", async () => {
+		const lines: string[] = [];
+		const source = `
+			import { BroadcastChannel, workerData } from "node:worker_threads";
+			export function handleMessage() {
+				const { output } = Array.isArray(workerData) ? workerData.find((each) => each?.output) : workerData;
+				const channel = new BroadcastChannel(output);
+				for (const odd of [null, 5, "x", {}, { lines: [null], leftOut: [] }, { lines: [], leftOut: [null] }, { lines: [{}], leftOut: [] }]) channel.postMessage(odd);
+				channel.close();
+				console.log("a line");
+			}`;
+		await using real = await threadFor(source, { printed: ({ line }) => lines.push(line) });
+		await real.thread.start();
+		await runAll(real.thread, [received(0)]);
+		await expect.poll(() => lines, { timeout: 10_000 }).toEqual(["a line"]);
+	});
+
 	it("does not hurt anybody when it closes the output or patches what is global", async () => {
 		const source = `
 			export function handleMessage() {

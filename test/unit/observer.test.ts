@@ -83,8 +83,13 @@ describe("observer of shared threads", () => {
 	});
 
 	it("logs a printed line without partition where it can be anybody's", () => {
-		observer.workers.printed({ partition: null, stream: "stderr", line: "later" });
-		observer.workers.printed({ partition: orders2, stream: "stdout", line: "now" });
+		observer.workers.printed({
+			lines: [
+				{ partition: null, stream: "stderr", line: "later" },
+				{ partition: orders2, stream: "stdout", line: "now" },
+			],
+			leftOut: [],
+		});
 		expect(log).toMatchObject([
 			{ fields: { source: "handler", stream: "stderr" }, message: "later" },
 			{ fields: { ...orders2, stream: "stdout" }, message: "now" },
