@@ -1,5 +1,5 @@
 /** When a handler counts as changed: real files, and a clock that the test moves. */
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { HandlerWatcher } from "../../src/worker/handler-watcher.ts";
@@ -57,6 +57,34 @@ describe("a handler's file", () => {
 		await run.seen();
 		await run.clock.advance(100);
 		expect(run.told).toEqual(["handler.mjs"]);
+	});
+
+	it("that another file takes the place of behind a symlink is told, as in a Kubernetes volume", async () => {
+		await using folder = await temporaryFolder();
+		const path = (name: string) => join(folder.path, name);
+		const publish = async (version: string) => {
+			await mkdir(path(version));
+			await writeFile(join(path(version), "handler.mjs"), version);
+			await symlink(version, path("..data_tmp"));
+			await rename(path("..data_tmp"), path("..data"));
+		};
+		await publish("..1");
+		await symlink("..data/handler.mjs", path("handler.mjs"));
+		const clock = new ManualClock();
+		const told: string[] = [];
+		await using watcher = new HandlerWatcher(path("handler.mjs"), clock, (file) => told.push(file));
+		await watcher.ready;
+		await publish("..2");
+		await clock.advance(2_000);
+		await waitFor("the new file to be seen", async () => clock.pending[0] === 100);
+		await clock.advance(100);
+		expect(told).toEqual(["handler.mjs"]);
+		// Told once: the next looks find what is known.
+		for (let look = 0; look < 3; look++) {
+			await waitFor("the next look to be due", async () => clock.pending.length === 1);
+			await clock.advance(2_000);
+		}
+		expect(told).toEqual(["handler.mjs"]);
 	});
 
 	it("that is saved with others in a row is told once, when all have settled", async () => {
