@@ -9,6 +9,8 @@ import { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
 import { DeadLetterTable } from "./sink/dead-letter-table.ts";
 import { lanesFor } from "./sink/lanes-in-use.ts";
+import type { OwnTable } from "./sink/schema-check.ts";
+import { startTableName } from "./sink/start-table.ts";
 import type { WorkerSettings } from "./worker/worker-parts.ts";
 import type { WorkerThreadOptions } from "./worker/worker-thread.ts";
 
@@ -31,6 +33,15 @@ export function buildDeadLetters({ config, database, clock, random }: World, ver
 	const origin = { consumerGroup: config.kafka.group, version, clock, random };
 	if (target === "topic") return new DeadLetterTopic({ ...origin, kafka: config.kafka, topic });
 	return new DeadLetterTable({ ...origin, database, table });
+}
+
+/** PocKaffe's own tables. Where a group began only `verify` reads. */
+export function ownTables({ deadLetters, offsets }: Config): OwnTable[] {
+	return [
+		...(deadLetters.target === "table" ? [{ name: deadLetters.table, isNeeded: true }] : []),
+		...(offsets.store === "postgres" ? [{ name: offsets.table, isNeeded: true }] : []),
+		{ name: startTableName(offsets.table), isNeeded: false },
+	];
 }
 
 /** What every worker lives by. */

@@ -24,7 +24,7 @@ import { lifetime } from "./core/lifetime.ts";
 import { partitionName } from "./core/message.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
-import { buildDeadLetters, threadOptions } from "./daemon-parts.ts";
+import { buildDeadLetters, ownTables, threadOptions } from "./daemon-parts.ts";
 import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import { Delivery } from "./delivery.ts";
 import type { SummaryFigures } from "./embedded/summary-line.ts";
@@ -157,6 +157,8 @@ export class Daemon {
 			database: this.database,
 			layouts: this.layouts,
 			prepareOwn: () => this.delivery.prepare(),
+			names: [...this.layouts, ...ownTables(config)].map(({ name }) => name),
+			unsafe: (message) => logger.warn({}, message),
 			clock,
 			signal: this.#stopping.signal,
 			failed: (message, retryInMs) => {

@@ -5,13 +5,14 @@ import { requireForRun } from "../config/requirements.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { isTopicMeant } from "../core/message.ts";
+import { ownTables } from "../daemon-parts.ts";
 import { clientFeatures } from "../kafka/consumer-client.ts";
 import { type UnreachableBroker, unreachableBrokers } from "../kafka/reachability.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
+import { type CrashSafety, crashSafetyOf } from "../sink/crash-safety.ts";
 import { connectDatabase } from "../sink/database.ts";
-import { checkOwnTables, checkTables, type OwnTable, type TableFindings } from "../sink/schema-check.ts";
+import { checkOwnTables, checkTables, type TableFindings } from "../sink/schema-check.ts";
 import { problemOf } from "../sink/sql-faults.ts";
-import { startTableName } from "../sink/start-table.ts";
 import { inspectHandler } from "../worker/inspect-handler.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
 import { textTable } from "./text-table.ts";
@@ -133,10 +134,18 @@ async function databaseFindings(config: Config, { clock }: CommandContext): Prom
 	const database = connectDatabase({ url: config.database.url, connections: 1, clock, deadlineMs: DEADLINE_MS });
 	try {
 		const [row] = await database.query("select current_setting('server_version') as version");
-		const findings = [ok("database", `version ${String(row?.version)}`)];
-		for (const table of await checkTables(database, tableLayouts(config))) findings.push(...tableFindings(table, "as configured"));
-		for (const table of await checkOwnTables(database, ownTables(config))) findings.push(...tableFindings(table, "the table is there"));
-		return findings;
+		const users = await checkTables(database, tableLayouts(config));
+		const own = await checkOwnTables(database, ownTables(config));
+		const safety = await crashSafetyOf(
+			database,
+			[...users, ...own].map(({ table }) => table),
+		);
+		return [
+			ok("database", `version ${String(row?.version)}`),
+			...safety.server.map((detail) => ({ item: "database", result: "warning" as const, detail })),
+			...users.flatMap((table) => tableFindings(withUnlogged(table, safety), "as configured")),
+			...own.flatMap((table) => tableFindings(withUnlogged(table, safety), "the table is there")),
+		];
 	} catch (error) {
 		return [failed("database", error instanceof ExitError ? error.message : problemOf(error).message)];
 	} finally {
@@ -144,13 +153,9 @@ async function databaseFindings(config: Config, { clock }: CommandContext): Prom
 	}
 }
 
-/** Where a group began only `verify` reads. */
-function ownTables({ deadLetters, offsets }: Config): OwnTable[] {
-	return [
-		...(deadLetters.target === "table" ? [{ name: deadLetters.table, isNeeded: true }] : []),
-		...(offsets.store === "postgres" ? [{ name: offsets.table, isNeeded: true }] : []),
-		{ name: startTableName(offsets.table), isNeeded: false },
-	];
+function withUnlogged(found: TableFindings, { tables }: CrashSafety): TableFindings {
+	const words = tables.get(found.table);
+	return words === undefined ? found : { ...found, problems: [...found.problems, words] };
 }
 
 function tableFindings({ table, problems, warnings }: TableFindings, fine: string): Finding[] {

@@ -159,10 +159,16 @@ function differenceLine(difference: Difference): string {
 		`${kind.padEnd(10)} ${table} ${JSON.stringify(id)}`,
 		expected ? `expected ${originText(expected)}` : "",
 		stored ? `stored ${originText(stored)}` : "",
+		stored === null && isThere(kind) ? "stored without coordinates" : "",
 		kind === "different" ? `columns ${columns.join(", ")}` : "",
 		sqlstate ? `SQLSTATE ${sqlstate}` : "",
 	];
 	return parts.filter(Boolean).join(" · ");
+}
+
+/** A row is in the table; whose it is may be unknown. */
+function isThere(kind: Difference["kind"]): boolean {
+	return kind === "older" || kind === "newer" || kind === "different" || kind === "extra";
 }
 
 function originText({ topic, partition, offset, timestamp, deleted }: RowOrigin): string {

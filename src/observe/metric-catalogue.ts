@@ -72,8 +72,8 @@ export const metricCatalogue = {
 	partitions_parked: gauge({ reason: open }, "Partitions whose worker may not go on by itself, by reason"),
 
 	cas_rows_total: counter(
-		{ table: open, result: ["inserted", "updated", "deleted", "stale", "coalesced", "refused"] },
-		"Rows that handlers returned, by what became of them",
+		{ table: open, result: ["inserted", "updated", "deleted", "stale", "suppressed", "coalesced", "refused"] },
+		"Rows that handlers returned, by what became of them; suppressed: a trigger or rule of the table kept them out",
 	),
 	stale_rows_total: counter(
 		{ table: open, cause: ["replay", "older", "other_partition"] },

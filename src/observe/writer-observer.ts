@@ -12,6 +12,8 @@ export interface WrittenFact {
 	readonly inserted: number;
 	readonly updated: number;
 	readonly deleted: number;
+	/** Kept out by a trigger or rule of the table. */
+	readonly suppressed: number;
 	readonly stale: { readonly replay: number; readonly older: number; readonly other_partition: number };
 	readonly coalesced: number;
 	readonly refused: number;
@@ -25,9 +27,14 @@ const SAME_RETRY_EVERY_MS = 10_000;
 /** Listeners for the batch writer's events, by event. */
 export function observeWriter({ metrics, logger, clock, totals }: ObserverParts) {
 	const retries = new LogLimiter(() => clock.monotonic(), SAME_RETRY_EVERY_MS);
+	const suppressing = new Set<string>();
 	return {
 		"batch:written"(fact: WrittenFact): void {
 			countRows(metrics, totals, fact);
+			if (fact.suppressed > 0 && !suppressing.has(fact.table)) {
+				suppressing.add(fact.table);
+				logger.warn({ table: fact.table, rows: fact.suppressed }, suppressedWords(fact));
+			}
 			metrics.observe("write_batch_rows", {}, [fact.rows]);
 			metrics.observe("write_batch_bytes", {}, [fact.bytes]);
 			metrics.count("write_batches_total", { trigger: fact.trigger });
@@ -55,8 +62,15 @@ export function observeWriter({ metrics, logger, clock, totals }: ObserverParts)
 	};
 }
 
+/** Told once per table: the counter says how many there are. */
+function suppressedWords({ table, suppressed }: WrittenFact): string {
+	const what = `${table} did not take ${suppressed} rows, without an error and with nothing as new stored`;
+	const why = "a trigger that returns null, or a rule, keeps them out";
+	return `${what}: ${why}. Their messages count as finished; verify reports such rows as missing or older`;
+}
+
 function countRows(metrics: ObserverParts["metrics"], totals: RunTotals, { table, stale, ...counts }: WrittenFact): void {
-	for (const result of ["inserted", "updated", "deleted", "coalesced", "refused"] as const) {
+	for (const result of ["inserted", "updated", "deleted", "suppressed", "coalesced", "refused"] as const) {
 		metrics.count("cas_rows_total", { table, result }, counts[result]);
 	}
 	const staleRows = stale.replay + stale.older + stale.other_partition;

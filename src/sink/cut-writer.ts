@@ -8,13 +8,14 @@ import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows.ts";
-import { countsOf, readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "./cas-upsert.ts";
+import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "./cas-upsert.ts";
 import type { Database } from "./database.ts";
 import type { Lane, Trigger } from "./lane.ts";
 import type { RowCut } from "./pending-blocks.ts";
 import { chainOf, isAnyOf, type PendingRow, type PendingRows } from "./pending-rows.ts";
 import { type WriteResult, writeRows, writtenColumns } from "./row-isolation.ts";
 import { blockParameters } from "./row-parameters.ts";
+import { runUpsert } from "./run-upsert.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
 import type { StatementSlots } from "./statement-slots.ts";
 import { UpsertForm } from "./upsert-form.ts";
@@ -108,13 +109,12 @@ export class CutWriter {
 	async #try(cut: RowCut): Promise<{ readonly counts: UpsertCounts; readonly durationMs: number } | { readonly problem: SqlProblem }> {
 		const parameters = blockParameters(this.#layout, cut.blocks);
 		const { database } = this.#parts;
-		const readFirst = () => database.query(this.#readFirst, parameters);
-		const writeFirst = () => database.query(this.#writeFirst, [...parameters, String(cut.rows)]);
+		const readFirst = () => runUpsert(database, this.#layout, this.#readFirst, parameters);
+		const writeFirst = () => runUpsert(database, this.#layout, this.#writeFirst, parameters, String(cut.rows));
 		let { writesFirst } = this.#form;
 		for (let isDoubtful = false; ; isDoubtful = true) {
 			try {
-				const { answer, durationMs } = await this.#timed(writesFirst ? writeFirst : readFirst);
-				const counts = countsOf(answer[0] ?? {});
+				const { answer: counts, durationMs } = await this.#timed(writesFirst ? writeFirst : readFirst);
 				if (isDoubtful) this.#form.foundUnfit();
 				this.#form.answered(counts);
 				return { counts, durationMs };

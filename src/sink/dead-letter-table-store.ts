@@ -10,6 +10,7 @@ import {
 } from "../core/dead-letter.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { Database, DatabaseRow } from "./database.ts";
+import { durably } from "./durable-commit.ts";
 import { hasColumn } from "./schema.ts";
 import { quotedTable } from "./sql-names.ts";
 
@@ -62,7 +63,7 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 		const { where, parameters } = this.#where({ topic, partition, offset });
 		const next = parameters.length;
 		await this.#database.query(
-			`update ${this.#table} set state = $${next + 1}::text, error = coalesce($${next + 2}::text, error), last_at = now() where ${where}`,
+			`update ${this.#table} set state = $${next + 1}::text, error = coalesce($${next + 2}::text, error), last_at = now() where ${where} returning ${durably}`,
 			[...parameters, error === null ? "replayed" : "open", storableText(error)],
 		);
 	}
@@ -70,7 +71,7 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 	async discard(filter: LetterFilter): Promise<number> {
 		const { where, parameters } = this.#where(filter);
 		const rows = await this.#database.query(
-			`with changed as (update ${this.#table} set state = 'discarded', last_at = now() where ${where} returning 1) select count(*)::int4 as count from changed`,
+			`with changed as (update ${this.#table} set state = 'discarded', last_at = now() where ${where} returning 1) select count(*)::int4 as count, ${durably} from changed`,
 			parameters,
 		);
 		return Number(rows[0]?.count);

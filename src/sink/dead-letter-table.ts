@@ -13,6 +13,7 @@ import { lifetime } from "../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { Database } from "./database.ts";
+import { durably } from "./durable-commit.ts";
 import { deadLetterDdl, exists, hasColumn } from "./schema.ts";
 import { hintFor, problemOf } from "./sql-faults.ts";
 import { quotedTable } from "./sql-names.ts";
@@ -210,7 +211,7 @@ function storeStatement(table: string, withLateColumn: boolean): string {
 	const updates = names.filter((name) => !kept.has(name)).map((name) => `${name} = excluded.${name}`);
 	return `insert into ${quotedTable(table)} (${names.join(", ")})
 select ${values.join(", ")} from json_array_elements($1::text::json) as r(value)
-on conflict (consumer_group, topic, partition, "offset") do update set ${updates.join(", ")}`;
+on conflict (consumer_group, topic, partition, "offset") do update set ${updates.join(", ")} returning ${durably}`;
 }
 
 function isHeldUp({ failures }: Waiting): boolean {

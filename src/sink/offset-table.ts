@@ -9,6 +9,7 @@
  */
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import type { Database, DatabaseRow } from "./database.ts";
+import { durably } from "./durable-commit.ts";
 import { exists, offsetsDdl } from "./schema.ts";
 import { quotedTable } from "./sql-names.ts";
 
@@ -127,15 +128,16 @@ function statementsFor(name: string): { stored: string; claim: string; begin: st
 		`(select ${columns.map((column) => `(e.value->>'${column.split("::")[0]}')::${column.split("::")[1]} as ${column.split("::")[0]}`).join(", ")} from json_array_elements($2::text::json) as e(value)) x`;
 	const mine = "o.consumer_group = $1::text and o.topic = x.topic and o.partition = x.partition";
 	const claimed = "o.topic, o.partition, o.next_offset::text as next_offset, o.epoch::text as epoch";
+	const written = `${claimed}, ${durably}`;
 	const key = ["topic::text", "partition::int4"];
 	return {
 		stored: `select ${claimed} from ${table} o join ${entries(...key)} on ${mine}`,
-		claim: `update ${table} as o set epoch = o.epoch + 1, updated_at = now() from ${entries(...key)} where ${mine} returning ${claimed}`,
+		claim: `update ${table} as o set epoch = o.epoch + 1, updated_at = now() from ${entries(...key)} where ${mine} returning ${written}`,
 		begin: `insert into ${table} as o (consumer_group, topic, partition, next_offset, epoch, updated_at)
 select $1::text, x.topic, x.partition, x.next_offset, 1, now() from ${entries(...key, "next_offset::bigint")}
-on conflict (consumer_group, topic, partition) do update set epoch = o.epoch + 1, updated_at = now() returning ${claimed}`,
+on conflict (consumer_group, topic, partition) do update set epoch = o.epoch + 1, updated_at = now() returning ${written}`,
 		store: `update ${table} as o set next_offset = case when x.back then x.next_offset else greatest(o.next_offset, x.next_offset) end, updated_at = now()
-from ${entries(...key, "next_offset::bigint", "epoch::bigint", "back::boolean")} where ${mine} and o.epoch = x.epoch returning ${claimed}`,
+from ${entries(...key, "next_offset::bigint", "epoch::bigint", "back::boolean")} where ${mine} and o.epoch = x.epoch returning ${written}`,
 	};
 }
 

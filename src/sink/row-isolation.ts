@@ -5,10 +5,11 @@
  * Step 8 of a message's way (README).
  */
 import type { TableLayout } from "../core/rows.ts";
-import { countsOf, type UpsertCounts } from "./cas-upsert.ts";
+import type { UpsertCounts } from "./cas-upsert.ts";
 import type { Database } from "./database.ts";
 import type { PendingRow } from "./pending-rows.ts";
 import { rowParameters } from "./row-parameters.ts";
+import { runUpsert } from "./run-upsert.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
 
 /** What became of a batch. `left` was not written because of `problem`: the same rows again, later. */
@@ -20,13 +21,13 @@ export interface WriteResult {
 	readonly counts: UpsertCounts;
 }
 
-const nothing: UpsertCounts = { inserted: 0, updated: 0, deleted: 0, stale: { replay: 0, older: 0, other_partition: 0 } };
+const nothing: UpsertCounts = { inserted: 0, updated: 0, deleted: 0, suppressed: 0, stale: { replay: 0, older: 0, other_partition: 0 } };
 
 /** Writes rows (one per id, sorted). Never rejects. */
 export async function writeRows(database: Database, layout: TableLayout, statement: string, rows: PendingRow[]): Promise<WriteResult> {
 	try {
-		const [row] = await database.query(statement, rowParameters(layout, rows));
-		return { written: rows, refused: [], left: [], problem: null, counts: countsOf(row ?? {}) };
+		const counts = await runUpsert(database, layout, statement, rowParameters(layout, rows));
+		return { written: rows, refused: [], left: [], problem: null, counts };
 	} catch (error) {
 		const problem = problemOf(error, writtenColumns(layout));
 		const isolates = problem.fault === "row" || problem.fault === "split";
@@ -65,6 +66,7 @@ function sumOf(left: UpsertCounts, right: UpsertCounts): UpsertCounts {
 		inserted: left.inserted + right.inserted,
 		updated: left.updated + right.updated,
 		deleted: left.deleted + right.deleted,
+		suppressed: left.suppressed + right.suppressed,
 		stale: {
 			replay: left.stale.replay + right.stale.replay,
 			older: left.stale.older + right.stale.older,

@@ -1,4 +1,4 @@
-/** Compares the database's tables with the configured ones, for `check`. Reads catalogues only. */
+/** Compares the database's tables with the configured ones, for `check`. Reads catalogues, and rows only where they may lack coordinates. */
 import type { TableLayout } from "../core/rows.ts";
 import type { Database } from "./database.ts";
 import { exists } from "./schema.ts";
@@ -83,7 +83,40 @@ async function checkTable(database: Database, layout: TableLayout): Promise<Tabl
 		...(await keyProblems(database, layout)),
 		...(await rightProblems(database, table)),
 	];
-	return { table, problems, warnings: [] };
+	return { table, problems, warnings: await coordinateWarnings(database, layout, stored) };
+}
+
+/** More are not counted. */
+const COUNTED_ROWS = 100_000;
+
+/** Columns of a view always may be null, as far as it says: there only rows count. */
+async function coordinateWarnings(database: Database, layout: TableLayout, stored: ReadonlyMap<string, StoredColumn>): Promise<string[]> {
+	const coordinates = ["kafka_ts", "kafka_offset", "kafka_partition", ...(layout.withTopic ? ["kafka_topic"] : [])];
+	const columns = coordinates.filter((name) => stored.get(name)?.notNull === false);
+	if (columns.length === 0) return [];
+	const { rows, isView } = await rowsWithout(database, layout.name, columns);
+	if (isView && !rows) return [];
+	const counted = rows !== null && rows > COUNTED_ROWS ? `more than ${COUNTED_ROWS}` : rows;
+	const found = counted ? `${counted} rows have a null there and count` : "a row with a null there counts";
+	const mended = columns.map((name) => `alter column ${name} set not null`).join(", ");
+	return [
+		`${columns.join(", ")} may be null: ${found} as older than every message (alter table ${quotedTable(layout.name)} ${mended}, once none has)`,
+	];
+}
+
+/** How many rows have a null in one of these columns; null where that can't be counted in time. */
+async function rowsWithout(
+	database: Database,
+	table: string,
+	columns: readonly string[],
+): Promise<{ rows: number | null; isView: boolean }> {
+	const [relation] = await database.query("select relkind = 'v' as is_view from pg_class where oid = to_regclass($1::text)", [
+		quotedTable(table),
+	]);
+	const condition = columns.map((name) => `${name} is null`).join(" or ");
+	const counted = `select count(*)::int4 as rows from (select 1 from ${quotedTable(table)} where ${condition} limit ${COUNTED_ROWS + 1}) found`;
+	const [count] = await database.query(counted).catch(() => []);
+	return { rows: count ? Number(count.rows) : null, isView: relation?.is_view === true };
 }
 
 async function storedColumns(database: Database, table: string): Promise<Map<string, StoredColumn>> {

@@ -5,6 +5,7 @@
  */
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import type { Database } from "./database.ts";
+import { durably } from "./durable-commit.ts";
 import { exists } from "./schema.ts";
 import { quotedTable } from "./sql-names.ts";
 
@@ -83,7 +84,7 @@ export class StartTable {
 		await this.#database.query(
 			`insert into ${quotedTable(this.#name)} as s (consumer_group, topic, partition, start_offset, assumed, recorded_at)
 select $1::text, e.value->>'topic', (e.value->>'partition')::int4, (e.value->>'offset')::bigint, ${assumed}, now() from json_array_elements($2::text::json) as e(value)
-on conflict (consumer_group, topic, partition) do update set ${onConflict}`,
+on conflict (consumer_group, topic, partition) do update set ${onConflict} returning ${durably}`,
 			[this.#group, entriesOf(starts)],
 		);
 	}

@@ -221,11 +221,9 @@ const STREAM_ROWS = 5_000;
 function comparisonStatement(layout: TableLayout, tellsTopic: boolean): string {
 	const id = quoted(layout.id.column);
 	const stored = versionColumns(layout);
-	const field =
-		layout.version.kind === "field"
-			? `t.${quoted(layout.version.column)} is null and n.${quoted(layout.version.column)} is not null`
-			: "false";
-	const order = `case when ${field} or (${tuple(stored, "t")}) < (${tuple(stored, "n")}) then -1 when (${tuple(stored, "t")}) > (${tuple(stored, "n")}) then 1 else 0 end`;
+	const compared = (operator: string) => `((${tuple(stored, "t")}) ${operator} (${tuple(stored, "n")}))`;
+	// As the guard of the statement that writes: a stored NULL is below every value.
+	const order = `case when ${compared("<")} is not false then -1 when ${compared(">")} then 1 else 0 end`;
 	const differs = [...layout.columns.map(differenceIn), "t.deleted is distinct from n.deleted"].map(
 		(difference) => `case when ${difference} then '1' else '0' end`,
 	);
@@ -267,7 +265,9 @@ function originColumns(tellsTopic: boolean): string {
 	return [...numbers, "t.deleted", ...(tellsTopic ? ["t.kafka_topic"] : [])].join(", ");
 }
 
-function originOf(row: DatabaseRow): RowOrigin {
+/** Null where it can't be known: the row was put there by something else. */
+function originOf(row: DatabaseRow): RowOrigin | null {
+	if (row.kafka_partition === null || row.kafka_offset === null || row.kafka_ts === null) return null;
 	return {
 		topic: (row.kafka_topic as string | null | undefined) ?? null,
 		partition: Number(row.kafka_partition),

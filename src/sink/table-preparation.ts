@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import type { TableLayout } from "../core/rows.ts";
+import { crashSafetyOf } from "./crash-safety.ts";
 import type { Database } from "./database.ts";
 import { createTables } from "./schema.ts";
 import { problemOf } from "./sql-faults.ts";
@@ -16,6 +17,10 @@ export interface TablePreparationParts {
 	readonly prepareOwn: () => Promise<void>;
 	readonly clock: Clock;
 	readonly signal: AbortSignal;
+	/** The tables of both kinds, by name. */
+	readonly names: readonly string[];
+	/** Told of what a crash of the server would take, in words; rows are written all the same. */
+	readonly unsafe: (message: string) => void;
 	/** Told when a try failed, and again when one fails for another reason; with the wait until the next in ms. */
 	readonly failed: (message: string, retryInMs: number) => void;
 	/** Told when it worked after it had failed. */
@@ -34,15 +39,22 @@ export async function prepareTables(parts: TablePreparationParts): Promise<void>
 	if (!(await tryOnce({ ...parts, failed }))) void keepTrying({ ...parts, failed });
 }
 
-async function tryOnce({ database, layouts, prepareOwn, signal, failed }: TablePreparationParts): Promise<boolean> {
+async function tryOnce(parts: TablePreparationParts): Promise<boolean> {
+	const { database, layouts, prepareOwn, signal, failed } = parts;
 	try {
 		await createTables(database, layouts);
 		await prepareOwn();
-		return true;
 	} catch (error) {
 		if (!signal.aborted) failed(problemOf(error).message, RETRY_MS);
 		return false;
 	}
+	await tellUnsafe(parts).catch(() => {});
+	return true;
+}
+
+async function tellUnsafe({ database, names, unsafe }: TablePreparationParts): Promise<void> {
+	const { server, tables } = await crashSafetyOf(database, names);
+	for (const words of [...server, ...tables.values()]) unsafe(words);
 }
 
 async function keepTrying(parts: TablePreparationParts): Promise<void> {

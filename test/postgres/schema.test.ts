@@ -71,6 +71,30 @@ describe("the tables", () => {
 		expect(findings?.problems).toEqual([expect.stringContaining(problem)]);
 	});
 
+	it("whose coordinates may be null are told, with the rows that have none", async () => {
+		await using db = await createTestDatabase();
+		const layout = layoutOf({ withTopic: true });
+		await db.database.query("create table events (id text primary key, name text, amount bigint)");
+		await db.database.query("insert into events select i from generate_series(1, 3) i");
+		const columns = "add kafka_ts bigint, add kafka_offset bigint not null default 0, add kafka_partition int4, add kafka_topic text";
+		await db.database.query(`alter table events ${columns}, add deleted boolean not null default false`);
+		const said = async () => (await checkTables(db.database, [layout]))[0];
+		expect(await said()).toMatchObject({
+			problems: [],
+			warnings: [
+				expect.stringMatching(
+					/^kafka_ts, kafka_partition, kafka_topic may be null: 3 rows have a null there and count as older than every/,
+				),
+			],
+		});
+		await db.database.query("update events set kafka_ts = 1, kafka_partition = 0, kafka_topic = 't'");
+		expect(await said()).toMatchObject({ problems: [], warnings: [expect.stringMatching(/may be null: a row with a null there counts/)] });
+		await db.database.query(
+			"alter table events alter kafka_ts set not null, alter kafka_partition set not null, alter kafka_topic set not null",
+		);
+		expect(await said()).toMatchObject({ problems: [], warnings: [] });
+	});
+
 	it("may have a unique index instead of a primary key, and more columns with defaults", async () => {
 		await using db = await createTestDatabase();
 		await createTables(db.database, [layoutOf()]);

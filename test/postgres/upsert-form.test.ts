@@ -31,7 +31,7 @@ async function openWriter(...tables: string[]) {
 describe("the counts of a statement", () => {
 	it("never sum to more than there were, where a stale row went in after all because its newer one was deleted meanwhile", () => {
 		const counts = countsOf({ written: 1, deleted: 0, candidates_new: 1, replay: 2, older: 0, total: 2 });
-		expect(counts).toEqual({ inserted: 1, updated: 0, deleted: 0, stale: { replay: 1, older: 0, other_partition: 0 } });
+		expect(counts).toEqual({ inserted: 1, updated: 0, deleted: 0, suppressed: 0, stale: { replay: 1, older: 0, other_partition: 0 } });
 	});
 });
 

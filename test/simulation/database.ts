@@ -75,6 +75,9 @@ export class SimServer {
 		}
 		const statement = this.#statements.get(text) ?? new Upsert(text, this.#layout);
 		this.#statements.set(text, statement);
+		if (!text.includes("insert into")) {
+			return process.request(latency, () => this.#withFaults(() => [this.#look(statement, parameters)]));
+		}
 		// Read in one moment, written in another: whoever writes in between must be caught by the guard.
 		return new Promise((resolve, reject) => {
 			const answer = (settle: () => void) => world.after(latency(), () => process.enter(settle));
@@ -101,14 +104,11 @@ export class SimServer {
 	}
 
 	#upsert(statement: Upsert, snapshot: readonly { row: SimRow; stored: SimRow | undefined }[]): DatabaseRow {
-		const counts = { written: 0, deleted: 0, candidates_new: 0, replay: 0, older: 0, total: snapshot.length };
-		const leaveOut = ({ kafka_partition, kafka_offset }: SimRow, stored: SimRow) => {
-			if (stored.kafka_partition === kafka_partition) counts[stored.kafka_offset >= kafka_offset ? "replay" : "older"]++;
-		};
+		const counts = { written: 0, deleted: 0, candidates_new: 0, fresh: 0, replay: 0, older: 0, other_partition: 0, total: snapshot.length };
 		const written = new Map<string, SimRow>();
 		for (const { row, stored } of snapshot) {
 			const isStale = stored !== undefined && statement.isStale(stored, row);
-			if (isStale) leaveOut(row, stored);
+			counts[isStale ? causeOf(row, stored) : "fresh"]++;
 			if (isStale && statement.readsFirst) continue;
 			// Rules are checked of what is to be inserted, whether or not it will be; rows that are left out before break none.
 			if (row.n === BAD) throw failure("23514");
@@ -124,6 +124,17 @@ export class SimServer {
 			const present = this.rows.get(id);
 			if (present) this.#observer.replaced(present, row);
 			this.rows.set(id, row);
+		}
+		return counts;
+	}
+
+	/** What cas-upsert.ts asks where rows were neither written nor stale. */
+	#look(statement: Upsert, parameters: readonly (string | null)[]): DatabaseRow {
+		const counts = { suppressed: 0, suppressed_new: 0, replay: 0, older: 0, other_partition: 0 };
+		for (const row of statement.rows(parameters)) {
+			const stored = this.rows.get(row.id);
+			if (stored && statement.isStale(stored, row)) counts[causeOf(row, stored)]++;
+			else counts.suppressed++;
 		}
 		return counts;
 	}
@@ -170,6 +181,11 @@ export class SimServer {
 	}
 }
 
+function causeOf({ kafka_partition, kafka_offset }: SimRow, stored: SimRow): "replay" | "older" | "other_partition" {
+	if (stored.kafka_partition !== kafka_partition) return "other_partition";
+	return stored.kafka_offset >= kafka_offset ? "replay" : "older";
+}
+
 type Column = "kafka_ts" | "kafka_offset" | "kafka_partition";
 
 /** The writer's statement, as far as it decides which row stays. */
@@ -183,8 +199,8 @@ class Upsert {
 	constructor(text: string, layout: TableLayout) {
 		this.#layout = layout;
 		this.readsFirst = text.startsWith("with incoming");
-		this.#stale = comparisonIn(text, /coalesce\(\(([^)]*)\) (<=|>=|<|>) \(([^)]*)\)/);
-		this.#guard = comparisonIn(text, /where \((t\.[^)]*)\) (<=|>=|<|>) \((excluded\.[^)]*)\)/);
+		this.#stale = comparisonIn(text, /\(\((t\.[^)]*)\) (<=|>=|<|>) \((n\.[^)]*)\)\) is true/);
+		this.#guard = comparisonIn(text, /where \(\((t\.[^)]*)\) (<=|>=|<|>) \((excluded\.[^)]*)\)\) is not false/);
 	}
 
 	/** The rows of the parameters: texts joined by a separator. */

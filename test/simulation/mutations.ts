@@ -46,8 +46,8 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/sink/cas-upsert.ts",
-				from: '`(${tuple(columns, "t")}) < (${tuple(columns, "excluded")})`',
-				to: '`(${tuple(columns, "t")}) <> (${tuple(columns, "excluded")})`',
+				from: '((${tuple(columns, "t")}) < (${tuple(columns, "excluded")}))',
+				to: '((${tuple(columns, "t")}) <> (${tuple(columns, "excluded")}))',
 			},
 		],
 	},

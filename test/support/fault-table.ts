@@ -66,6 +66,10 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		[network, "silent at a stop"],
 	],
 	"the database is killed": [[outages, "the database is killed three times and comes back"]],
+	"the database is killed where server, database or role say `synchronous_commit = off`": [
+		["test/postgres/durable-commit.test.ts", "is there after the server was killed"],
+		["test/postgres/durable-commit.test.ts", "commits durably where the database says synchronous_commit = %s"],
+	],
 	"connection reset, its answer lost": [
 		[statements, "that is reset when the work is done and the answer on its way"],
 		[statements, "whose session is terminated in the middle of a statement"],

@@ -34,7 +34,15 @@ describe("metric catalogue", () => {
 			drain_timeouts_total dead_letters_total breaker_open admin_actions_total`;
 		expect(contract.split(/\s+/).filter((name) => !(name in metricCatalogue))).toEqual([]);
 		expect(metricCatalogue.consumer_lag_messages.labels).toEqual({ consumergroup: null, topic: null, partition: null });
-		expect(metricCatalogue.cas_rows_total.labels.result).toEqual(["inserted", "updated", "deleted", "stale", "coalesced", "refused"]);
+		expect(metricCatalogue.cas_rows_total.labels.result).toEqual([
+			"inserted",
+			"updated",
+			"deleted",
+			"stale",
+			"suppressed",
+			"coalesced",
+			"refused",
+		]);
 	});
 
 	it("replaces the table between the markers and leaves the rest alone", () => {

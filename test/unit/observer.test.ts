@@ -231,6 +231,7 @@ describe("observer of the writer", () => {
 		inserted: 3,
 		updated: 2,
 		deleted: 1,
+		suppressed: 0,
 		stale: { replay: 1, older: 1, other_partition: 0 },
 		coalesced: 1,
 		refused: 1,
@@ -247,6 +248,12 @@ describe("observer of the writer", () => {
 		expect(await seriesValue('write_batches_total{trigger="linger"}')).toBe(1);
 		expect(await seriesValue('end_to_end_latency_seconds_count{topic="orders"}')).toBe(2);
 		expect(await seriesValue('end_to_end_latency_seconds_sum{topic="orders"}')).toBeCloseTo(1.01);
+	});
+
+	it("tells once per table that a trigger or rule keeps rows out", async () => {
+		for (let times = 0; times < 2; times++) observer.writer["batch:written"]({ ...written, suppressed: 4 });
+		expect(await seriesValue('cas_rows_total{table="events",result="suppressed"}')).toBe(8);
+		expect(log.map(({ message }) => message)).toEqual([expect.stringMatching(/^events did not take 4 rows.*trigger.*verify/)]);
 	});
 
 	it("counts every retry and logs the same one seldom", async () => {
