@@ -26,14 +26,19 @@ export function compareVersions(left: RowVersion, right: RowVersion, { kind, ...
 	return compareText(left.topic, right.topic);
 }
 
-/** Compares canonical decimals (no exponent, no leading zeros) of any length exactly. */
+/** Compares canonical decimals (no exponent, no leading zeros, no -0) of any length exactly; zeros at the end say nothing. */
 export function compareDecimals(left: string, right: string): number {
 	const leftNegative = left.startsWith("-");
 	if (leftNegative !== right.startsWith("-")) return leftNegative ? -1 : 1;
 	const [a, b] = leftNegative ? [right.slice(1), left.slice(1)] : [left, right];
 	const [aWhole = "", aFraction = ""] = a.split(".");
 	const [bWhole = "", bFraction = ""] = b.split(".");
-	return aWhole.length - bWhole.length || compareText(aWhole, bWhole) || compareText(aFraction, bFraction);
+	return aWhole.length - bWhole.length || compareText(aWhole, bWhole) || compareFractions(aFraction, bFraction);
+}
+
+function compareFractions(left: string, right: string): number {
+	const length = Math.max(left.length, right.length);
+	return compareText(left.padEnd(length, "0"), right.padEnd(length, "0"));
 }
 
 function compareText(left: string, right: string): number {

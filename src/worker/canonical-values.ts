@@ -30,8 +30,8 @@ export function canonicalId(value: unknown, type: IdType): string {
 }
 
 /**
- * A version column's canonical text: plain decimal, or UTC with microseconds. `type` is the column's: what the server would round is
- * rounded here, or two versions would be told apart while they wait and be equal once they are written.
+ * A version column's canonical text: plain decimal with the zeros it was written with, or UTC with microseconds. `type` is the column's: what
+ * the server would round is rounded here, or two versions would be told apart while they wait and be equal once they are written.
  */
 export function canonicalVersion(value: unknown, type: string): string {
 	const text = value instanceof Date ? (Number.isNaN(value.getTime()) ? "" : value.toISOString()) : String(value);
@@ -79,9 +79,9 @@ function canonicalNumeric(text: string, scale: number | null): string {
 	if (Math.abs(shift) > LONGEST_EXPONENT) throw new RowFaultError("22003", "is out of range for numeric");
 	const { digits, point } = rounded(whole + fraction, whole.length + shift, scale);
 	const left = (point <= 0 ? "" : digits.slice(0, point).padEnd(point, "0")).replace(/^0+/, "") || "0";
-	const right = (point >= digits.length ? "" : digits.slice(Math.max(0, point)).padStart(digits.length - point, "0")).replace(/0+$/, "");
+	const right = point >= digits.length ? "" : digits.slice(Math.max(0, point)).padStart(digits.length - point, "0");
 	const plain = right ? `${left}.${right}` : left;
-	return sign === "-" && plain !== "0" ? `-${plain}` : plain;
+	return sign === "-" && /[1-9]/.test(plain) ? `-${plain}` : plain;
 }
 
 /** Digits with their point, rounded to so many places as the server does: half away from zero. */
@@ -95,16 +95,21 @@ function rounded(digits: string, point: number, scale: number | null): { digits:
 }
 
 function canonicalTimestamp(text: string): string {
+	const endless = /^\s*(-?infinity)\s*$/i.exec(text)?.[1];
+	if (endless) return endless.toLowerCase();
 	const match = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?\s*(Z|[+-]\d\d(?::?\d\d)?)$/i.exec(text.trim());
 	if (!match) throw new RowFaultError("22007", "is no ISO 8601 timestamp with a time zone");
 	const [, year, month, day, hour, minute, second = "00", fraction = "0", zone = "Z"] = match;
 	const offset = zone.toUpperCase() === "Z" ? "Z" : zone.length === 3 ? `${zone}:00` : zone.replace(/^(...):?(..)$/, "$1:$2");
-	const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}${offset}`);
+	// A second 60 is the next minute's first, as the server has it; Date takes none.
+	const isLeap = second === "60";
+	const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${isLeap ? "59" : second}${offset}`);
 	// Date takes the 30th of February for the 2nd of March.
 	const isDay = new Date(`${year}-${month}-${day}T00:00:00Z`).getUTCDate() === Number(day);
 	// Nanoseconds are rounded, as the server does.
 	const micros = Math.round(Number(`0.${fraction}`) * 1e6);
-	const seconds = isDay && !Number.isNaN(ms) ? new Date(ms + (micros === 1e6 ? 1_000 : 0)).toISOString() : "";
+	const carried = Number(micros === 1e6) + Number(isLeap);
+	const seconds = isDay && !Number.isNaN(ms) && carried < 2 ? new Date(ms + carried * 1_000).toISOString() : "";
 	if (!/^\d{4}-/.test(seconds)) throw new RowFaultError("22008", "is out of range for timestamptz");
 	return `${seconds.slice(0, 19)}.${String(micros % 1e6).padStart(6, "0")}Z`;
 }

@@ -60,6 +60,7 @@ describe("a version column", () => {
 		["numeric(2,4)", "0.00005 0.00004 0.0099"],
 		["numeric", "1.50 1e3 -0.0"],
 		["timestamptz", "2026-12-31T23:59:59.9999996Z 2026-01-01T00:00:00.1234564999+02 2024-02-29T24:00:00Z 2026-01-01T00:00Z"],
+		["timestamptz", "2016-12-31T23:59:60Z 2026-01-01T00:00:60.5+01 infinity -Infinity"],
 	])("of type %s is rounded as the server does", async (type, values) => {
 		await using test = await TestWriter.on([]);
 		await test.rows("set timezone to 'UTC'");
@@ -75,9 +76,29 @@ describe("a version column", () => {
 		}
 	});
 
+	it("of type numeric is stored with the zeros it was written with", async () => {
+		await using test = await TestWriter.on([]);
+		for (const value of ["1.50", "1.0", "0.00", "-0.0", "-1.500", "1.50e1", "100e-2", "1e3", "0.00e5", "2.", "00.10"]) {
+			const encoder = new RowEncoder(versionedBy("numeric"));
+			encoder.upsert(0, "a", { v: value, name: "x" });
+			const sent = columnOf(encoder.take({ from: 0, offsets: [0], timestamps: [0] })[0], 0)[0];
+			const [row] = await test.db.database.query("select $1::text::numeric::text as stored", [value]);
+			expect([value, sent]).toEqual([value, row?.stored]);
+		}
+		expect(await lastOf("numeric", [["1.5", "1.50"]])).toBe("1.50");
+		expect(await lastOf("numeric", [["1.50", "1.5"], ["1.500"], ["1.49"]])).toBe("1.500");
+	});
+
 	it("doesn't take a day that is none for another", () => {
 		const encoder = new RowEncoder(versionedBy("timestamptz"));
-		for (const v of ["2026-02-30T00:00:00Z", "2026-04-31T00:00:00Z", "9999-12-31T23:59:59-05:00"]) {
+		for (const v of [
+			"2026-02-30T00:00:00Z",
+			"2026-04-31T00:00:00Z",
+			"9999-12-31T23:59:59-05:00",
+			"2026-01-01T24:00:60Z",
+			"2026-01-01T00:00:61Z",
+			"2026-01-01T00:00:60.9999999Z",
+		]) {
 			expect(encoder.upsert(0, "a", { v, name: "x" })).toMatchObject({ fault: { sqlstate: "22008" } });
 		}
 	});

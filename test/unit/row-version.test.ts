@@ -35,16 +35,18 @@ describe("compareDecimals", () => {
 		const digits = (count: number) => Array.from({ length: count }, () => Math.floor(random() * 10)).join("");
 		const decimal = () => {
 			const whole = String(BigInt(digits(1 + Math.floor(random() * 25))));
-			const fraction = random() < 0.5 ? digits(1 + Math.floor(random() * 6)).replace(/0+$/, "") : "";
+			const fraction = random() < 0.5 ? digits(1 + Math.floor(random() * 6)) : "";
 			const text = fraction ? `${whole}.${fraction}` : whole;
-			return random() < 0.4 && text !== "0" ? `-${text}` : text;
+			return random() < 0.4 && /[1-9]/.test(text) ? `-${text}` : text;
 		};
 		const exact = (text: string) => {
 			const [whole = "", fraction = ""] = text.replace("-", "").split(".");
-			return BigInt(whole + fraction.padEnd(6, "0")) * (text.startsWith("-") ? -1n : 1n);
+			return BigInt(whole + fraction.padEnd(7, "0")) * (text.startsWith("-") ? -1n : 1n);
 		};
+		const withZeros = (text: string) => `${text}${text.includes(".") ? "" : "."}0`;
 		for (let i = 0; i < 500; i++) {
-			const [left, right] = [decimal(), random() < 0.1 ? "0" : decimal()];
+			const left = decimal();
+			const right = random() < 0.1 ? "0" : random() < 0.2 ? withZeros(left) : decimal();
 			const difference = exact(left) - exact(right);
 			expect([left, right, Math.sign(compareDecimals(left, right))]).toEqual([left, right, difference > 0n ? 1 : difference < 0n ? -1 : 0]);
 		}
