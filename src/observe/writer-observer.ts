@@ -44,13 +44,13 @@ export function observeWriter({ metrics, logger, clock, totals }: ObserverParts)
 				metrics.observe("end_to_end_latency_seconds", { topic }, agesOf(timestamps, clock.now()), 0.001);
 			}
 		},
-		"write:retried"({ table, sqlstate, delayMs }: { table: string; sqlstate: string; delayMs: number }): void {
+		"write:retried"({ table, sqlstate, delayMs, message }: { table: string; sqlstate: string; delayMs: number; message: string }): void {
 			metrics.count("write_retries_total", { sqlstate });
 			const held = retries.admit(`${table} ${sqlstate}`);
 			if (held === null) return;
 			logger.warn(
 				{ table, sqlstate, delayMs: Math.round(delayMs), held },
-				`a batch for ${table} was not written (${sqlstate}); the same batch is sent again in ${Math.round(delayMs)} ms`,
+				`a batch for ${table} was not written: ${message}; the same rows are sent again in ${Math.round(delayMs)} ms`,
 			);
 		},
 		"table:blocked"({ table, sqlstate, message, hint }: { table: string; sqlstate: string; message: string; hint?: string | null }): void {

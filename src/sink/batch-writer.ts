@@ -76,7 +76,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		this.#inUse = new Map(parts.layouts.map(({ name }) => [name, new LanesInUse(lanesFor(connections), limits)]));
 	}
 
-	/** Rows that wait, coalesced ones included; those in flight not. */
+	/** Rows that are not settled yet, superseded ones and those in flight included. */
 	get queueRows(): number {
 		return this.#sum(({ rows }) => rows);
 	}
@@ -85,7 +85,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		return this.#sum(({ bytes }) => bytes);
 	}
 
-	/** How long the oldest waiting row has waited, in ms; null where none waits. */
+	/** How long ago the oldest row came that is not settled yet, in ms; null where there is none. */
 	get oldestAgeMs(): number | null {
 		const sinces = this.#allLanes().flatMap(({ since }) => since ?? []);
 		return sinces.length === 0 ? null : this.#parts.clock.monotonic() - Math.min(...sinces);

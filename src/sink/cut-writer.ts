@@ -77,7 +77,7 @@ export class CutWriter {
 	/** Resolves when every row was told its fate, or early where the writer was ended; never rejects. */
 	async write(lane: Lane, cut: RowCut, trigger: Trigger): Promise<void> {
 		const failures = await this.#writeWhole(lane, cut, trigger);
-		if (failures !== null) await this.#writeRows(lane, cut.toPendingRows(), trigger, failures);
+		if (failures !== null) await this.#writeRows(lane, cut, trigger, failures);
 	}
 
 	/** Null where it was written (or the writer ended); otherwise it has to be done row by row, after so many failures. */
@@ -153,11 +153,20 @@ export class CutWriter {
 		this.#tell(lane, { ...counts, rows, bytes, coalesced, refused: 0, trigger, durationMs }, samples);
 	}
 
-	async #writeRows(lane: Lane, pending: PendingRows, trigger: Trigger, failuresBefore: number): Promise<void> {
+	async #writeRows(lane: Lane, cut: RowCut, trigger: Trigger, failuresBefore: number): Promise<void> {
 		const { database, ended, listener, limits } = this.#parts;
 		const size = lane.statementSize;
+		const pending = cut.toPendingRows();
 		let left: PendingRow[] = [];
+		const rows = () => [...pending, ...left.flatMap((row) => [...chainOf(row)])];
 		lane.unsettled = {
+			get allRows() {
+				return rows().length;
+			},
+			get allBytes() {
+				return bytesOf(rows());
+			},
+			since: cut.since,
 			holds: ({ topic, partition }) => {
 				const isIts = (row: PendingRow) => row.partition === partition && row.topic === topic && !row.owner.released;
 				return pending.some(isIts) || left.some((row) => isAnyOf(row, isIts));

@@ -33,6 +33,11 @@ export interface LaneParts {
 
 /** Rows under way. */
 export interface Unsettled {
+	/** Superseded ones included. */
+	readonly allRows: number;
+	readonly allBytes: number;
+	/** Monotonic time at which the oldest of them came. */
+	readonly since: number;
 	/** True while it holds rows of this partition that their owner waits for. */
 	holds(partition: TopicPartition): boolean;
 }
@@ -46,7 +51,8 @@ export class Lane {
 	readonly #parts: LaneParts;
 	readonly #pending = new PendingBlocks();
 	readonly #rate: ArrivalRate;
-	#since: number | null = null;
+	/** Monotonic time since when it could have been cut. */
+	#lingersSince: number | null = null;
 	#timer: Timer | null = null;
 	#writing = false;
 	#flushing = false;
@@ -61,13 +67,13 @@ export class Lane {
 		return this.#parts.layout;
 	}
 
-	/** Rows that wait, coalesced ones included; those in flight not. */
+	/** Rows that are not settled yet, superseded ones and those in flight included. */
 	get rows(): number {
-		return this.#pending.rows;
+		return this.#pending.rows + (this.unsettled?.allRows ?? 0);
 	}
 
 	get bytes(): number {
-		return this.#pending.bytes;
+		return this.#pending.bytes + (this.unsettled?.allBytes ?? 0);
 	}
 
 	/** More would be sent than the next statement may have. */
@@ -76,9 +82,9 @@ export class Lane {
 		return rows > this.statementSize.rows || bytes > this.#parts.limits.maxBytes;
 	}
 
-	/** Monotonic time since when the oldest row waits; null where none does. */
+	/** Monotonic time at which the oldest row came that is not settled yet; null where there is none. */
 	get since(): number | null {
-		return this.#since;
+		return this.unsettled?.since ?? this.#pending.since;
 	}
 
 	/** True while it has rows of this partition that their owner waits for. */
@@ -88,8 +94,9 @@ export class Lane {
 
 	/** Takes rows; `cut` follows when the caller has no more at hand. */
 	add(block: RowBlock, owner: BlockOwner): void {
-		this.#pending.add(block, owner);
-		this.#rate.came(block.length, this.#parts.clock.monotonic());
+		const now = this.#parts.clock.monotonic();
+		this.#pending.add(block, owner, now);
+		this.#rate.came(block.length, now);
 	}
 
 	/** How long a row would wait for others if it came now, ms. */
@@ -108,14 +115,14 @@ export class Lane {
 	cut(): void {
 		const { clock, ended } = this.#parts;
 		if (this.#pending.rows === 0) return;
-		this.#since ??= clock.monotonic();
+		this.#lingersSince ??= clock.monotonic();
 		if (this.#writing || ended.aborted) return;
 		const trigger = this.#trigger();
 		if (trigger) {
 			void this.#send(trigger);
 			return;
 		}
-		this.#timer ??= clock.after(Math.max(0, this.lingerMs - (clock.monotonic() - this.#since)), () => {
+		this.#timer ??= clock.after(Math.max(0, this.lingerMs - (clock.monotonic() - this.#lingersSince)), () => {
 			this.#timer = null;
 			if (!this.#writing && this.#pending.rows > 0) void this.#send("linger");
 		});
@@ -132,14 +139,14 @@ export class Lane {
 		if (rows >= this.statementSize.rows) return "rows";
 		if (bytes >= this.#parts.limits.maxBytes) return "bytes";
 		if (this.#flushing) return "drain";
-		return this.#parts.clock.monotonic() - (this.#since as number) >= this.lingerMs ? "linger" : null;
+		return this.#parts.clock.monotonic() - (this.#lingersSince as number) >= this.lingerMs ? "linger" : null;
 	}
 
 	async #send(trigger: Trigger): Promise<void> {
 		const { limits, clock, write } = this.#parts;
 		this.dispose();
 		const cut = this.#pending.take(this.statementSize.rows, limits.maxBytes, this.#parts.layout) as RowCut;
-		this.#since = this.#pending.rows > 0 ? clock.monotonic() : null;
+		this.#lingersSince = this.#pending.rows > 0 ? clock.monotonic() : null;
 		if (this.#pending.rows === 0) this.#flushing = false;
 		this.#writing = true;
 		await write(this, cut, trigger);

@@ -23,6 +23,8 @@ export interface PendingBlock {
 	/** Of all rows, and of those to be sent. */
 	readonly bytes: number;
 	readonly sentBytes: number;
+	/** Monotonic time at which it came. */
+	readonly since: number;
 }
 
 /** A block of a cut. `superseded[row]` is 1 where a newer row of its id is in the same cut; null where none is. */
@@ -56,12 +58,18 @@ export class PendingBlocks {
 		return this.#bytes;
 	}
 
+	/** Monotonic time at which the oldest block came; null where there is none. */
+	get since(): number | null {
+		return this.#blocks[0]?.since ?? null;
+	}
+
 	/** Rows that would be sent, as far as their blocks tell, and their bytes. */
 	get toSend(): { readonly rows: number; readonly bytes: number } {
 		return this.#toSend;
 	}
 
-	add(block: RowBlock, owner: BlockOwner): void {
+	/** `now`: monotonic time. */
+	add(block: RowBlock, owner: BlockOwner, now: number): void {
 		if (block.length === 0) return;
 		let bytes = 0;
 		let sentBytes = 0;
@@ -69,7 +77,7 @@ export class PendingBlocks {
 			bytes += block.bytes[row] as number;
 			if (row < block.length) sentBytes = bytes;
 		}
-		const pending = { block, owner, bytes, sentBytes };
+		const pending = { block, owner, bytes, sentBytes, since: now };
 		this.#blocks.push(pending);
 		this.#count(pending, 1);
 		if (this.#blocks.length >= this.#lookAt.blocks || this.#bytes >= this.#lookAt.bytes) this.#dropReleased();
@@ -157,6 +165,16 @@ export class RowCut {
 
 	get allBytes(): number {
 		return this.#allBytes;
+	}
+
+	/** Superseded rows included. */
+	get allRows(): number {
+		return this.#all;
+	}
+
+	/** Monotonic time at which the oldest of its rows came. */
+	get since(): number {
+		return (this.blocks[0] as CutBlock).since;
 	}
 
 	/** False where some value holds what texts are usually joined with: such rows are sent one by one in a statement of their own making. */

@@ -78,6 +78,11 @@ export class PendingRows {
 		return taken.sort((left, right) => (left.id < right.id ? -1 : left.id > right.id ? 1 : 0));
 	}
 
+	/** All rows, in no order. */
+	*[Symbol.iterator](): Iterator<PendingRow> {
+		for (const newest of this.#newest.values()) yield* chainOf(newest);
+	}
+
 	/** True where a row, or one that it stands for, is as asked. */
 	some(asked: (row: PendingRow) => boolean): boolean {
 		for (const newest of this.#newest.values()) if (isAnyOf(newest, asked)) return true;

@@ -5,6 +5,7 @@
  * Step 8 of a message's way (README).
  */
 import { entryFor, type ServerError, type SqlFault, type SqlRemedy } from "./sql-fault-catalogue.ts";
+import { conditionName } from "./sqlstate-names.ts";
 
 /** An error of the database without any value in it. `code` is an SQLSTATE or a code of the client. */
 export interface SqlProblem {
@@ -14,7 +15,7 @@ export interface SqlProblem {
 	readonly constraint: string | null;
 	readonly fault: SqlFault;
 	readonly remedy: SqlRemedy | null;
-	/** For people: what happened, in the server's words only where those can't hold a value. */
+	/** For people: what happened, by the code's own name always, in the server's words only where those can't hold a value. */
 	readonly message: string;
 }
 
@@ -22,7 +23,11 @@ export interface SqlProblem {
 const sqlstate = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
 
 /** Classes whose messages name objects only, never a value. */
-const safeMessageClasses = new Set(["08", "28", "3D", "42", "53", "55", "57", "25", "58", "0A", "26"]);
+const safeMessageClasses = new Set(["08", "28", "3D", "40", "42", "53", "55", "57", "25", "58", "0A", "26"]);
+/** The server's own routines that end a statement for a timeout or a deadlock: always in the same words, wherever the statement was. */
+const ownRoutines = new Set(["ProcessInterrupts", "DeadLockReport"]);
+/** A line of an error's context that names a function and its line, and nothing else. */
+const insideFunction = /^(PL\/\w+) function ([\w."]+)\([\w\s.,"[\]]*\) line (\d+)\b/m;
 
 /** Classifies whatever a query rejected with. `written` are the columns that the statement writes, where it writes a table's rows. */
 export function problemOf(error: unknown, written: readonly string[] = []): SqlProblem {
@@ -41,6 +46,7 @@ export function problemOf(error: unknown, written: readonly string[] = []): SqlP
 	]
 		.filter(Boolean)
 		.join(": ");
+	const name = sqlstate.test(code) ? conditionName(code) : null;
 	return {
 		code: code || "unknown",
 		table: table_name ?? null,
@@ -48,8 +54,14 @@ export function problemOf(error: unknown, written: readonly string[] = []): SqlP
 		constraint: constraint_name ?? null,
 		fault: ofSession(server) && entry?.fault !== "transient" ? "connection" : (entry?.fault ?? "systemic"),
 		remedy: entry?.remedy ?? null,
-		message: what,
+		message: what + (name ? ` (${name})` : "") + functionOf(server),
 	};
+}
+
+/** Which function raised it, where one did. */
+function functionOf({ where = "" }: ServerError): string {
+	const [, language, name, line] = insideFunction.exec(where) ?? [];
+	return language === undefined ? "" : `, in the ${language} function ${name}, line ${line}`;
 }
 
 /** The session itself was refused or ended (a setting in the URL that the server doesn't know is of class 22): no row has met the table. */
@@ -59,9 +71,9 @@ function ofSession({ severity, severity_local }: ServerError): boolean {
 
 /** The words of server or client where they can't hold a value: what a function raises may say anything under any code. */
 function safeMessage(error: ServerError): string {
-	const { code = "", where, message = "" } = error;
+	const { code = "", where, message = "", routine = "" } = error;
 	if (!sqlstate.test(code) || ofSession(error)) return message;
-	return safeMessageClasses.has(code.slice(0, 2)) && !where ? message : "";
+	return safeMessageClasses.has(code.slice(0, 2)) && (!where || ownRoutines.has(routine)) ? message : "";
 }
 
 /** What mends a systemic fault; null where there is nothing better than the message. */

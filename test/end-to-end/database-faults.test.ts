@@ -42,7 +42,9 @@ describeOnKafka("while the daemon runs", () => {
 		)) as [{ ddl: string }];
 		await run.admin("drop table events");
 		await run.produce(100);
-		await run.notReady(/SQLSTATE 42P01: relation "events" does not exist; create events \(pockaffe schema prints the statement/);
+		await run.notReady(
+			/SQLSTATE 42P01: relation "events" does not exist \(undefined_table\); create events \(pockaffe schema prints the statement/,
+		);
 		await run.admin(ddl, "grant select, insert, update on events to USER");
 		await run.arrived(100);
 		expect(await run.admin("select min(kafka_offset)::int as first from events")).toEqual([{ first: 100 }]);

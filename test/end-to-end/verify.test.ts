@@ -473,7 +473,7 @@ describeOnKafka("verify", () => {
 		await setOffsets(brokers, test.group, [{ topic: test.topic, partition: 0, offset: 1 }]);
 		const nothing = await test.verify();
 		expect(nothing.code).toBe(1);
-		expect(nothing.stderr).toMatch(/^pockaffe: can't verify: SQLSTATE 42P01: relation "events" does not exist\n$/);
+		expect(nothing.stderr).toMatch(/^pockaffe: can't verify: SQLSTATE 42P01: relation "events" does not exist \(undefined_table\)\n$/);
 		const wrong = await pockaffe(["verify"], { cwd: test.folder, env: { POCKAFFE_KAFKA_TOPICS: "no-such-topic" } });
 		expect([wrong.code, wrong.stderr]).toEqual([1, "pockaffe: there is no topic no-such-topic: nothing can be verified\n"]);
 		const bare = await pockaffe(["verify"], { cwd: "/" });

@@ -11,7 +11,7 @@ function pendingOf(...submissions: readonly TestRow[][]): PendingBlocks {
 	const pending = new PendingBlocks();
 	for (const rows of submissions) {
 		const submission = submissionOf(layout, rows);
-		for (const block of submission.blocks) pending.add(block, submission);
+		for (const block of submission.blocks) pending.add(block, submission, 0);
 	}
 	return pending;
 }
@@ -116,10 +116,10 @@ describe("pending blocks", () => {
 	it("don't pile up for owners that were released while the database is away", () => {
 		const pending = new PendingBlocks();
 		const kept = submissionOf(layout, [row("kept", 0)]);
-		for (const block of kept.blocks) pending.add(block, kept);
+		for (const block of kept.blocks) pending.add(block, kept, 0);
 		for (let i = 0; i < 10_000; i++) {
 			const submission = submissionOf(layout, [row("again", i)]);
-			for (const block of submission.blocks) pending.add(block, submission);
+			for (const block of submission.blocks) pending.add(block, submission, 0);
 			submission.release();
 		}
 		expect(pending.rows).toBeLessThan(200);
@@ -132,7 +132,7 @@ describe("pending blocks", () => {
 		const pending = new PendingBlocks();
 		const add = (rows: TestRow[]) => {
 			const submission = submissionOf(layout, rows);
-			for (const block of submission.blocks) pending.add(block, submission);
+			for (const block of submission.blocks) pending.add(block, submission, 0);
 			return submission;
 		};
 		for (let i = 0; i < 5_000; i++) add([row("first", i)]);
@@ -142,7 +142,7 @@ describe("pending blocks", () => {
 		const large = { length: 1, bytes: Int32Array.of(8 * 1024 * 1024) };
 		for (let i = 0; i < 40; i++) {
 			const submission = submissionOf(layout, [row("large", i)]);
-			for (const block of submission.blocks) pending.add({ ...block, ...large }, submission);
+			for (const block of submission.blocks) pending.add({ ...block, ...large }, submission, 0);
 			submission.release();
 		}
 		expect(pending.bytes).toBeLessThan(64 * 1024 * 1024);
@@ -151,7 +151,7 @@ describe("pending blocks", () => {
 	it("are none of a block without rows", () => {
 		const pending = new PendingBlocks();
 		const empty = submissionOf(layout, [row("a", 1)]);
-		for (const block of empty.blocks) pending.add({ ...block, length: 0 }, empty);
+		for (const block of empty.blocks) pending.add({ ...block, length: 0 }, empty, 0);
 		expect([pending.holds(empty), pending.take(1, 1, layout)]).toEqual([false, null]);
 	});
 });

@@ -135,12 +135,40 @@ describe("what an error of the database means", () => {
 	});
 
 	it("is told in the server's words only where they can't hold a value", () => {
-		expect(problemOf({ code: "53300", message: "too many connections" }).message).toBe("SQLSTATE 53300: too many connections");
+		expect(problemOf({ code: "53300", message: "too many connections" }).message).toBe(
+			"SQLSTATE 53300: too many connections (too_many_connections)",
+		);
 		// What a function raises may say anything, under any code.
-		expect(problemOf({ code: "53100", message: "secret", where: "PL/pgSQL function f() line 1 at RAISE" }).message).toBe("SQLSTATE 53100");
-		expect(problemOf({ code: "22P02", message: "secret" }).message).toBe("SQLSTATE 22P02");
+		expect(problemOf({ code: "53100", message: "secret", where: "PL/pgSQL function f() line 1 at RAISE" }).message).toBe(
+			"SQLSTATE 53100 (disk_full), in the PL/pgSQL function f, line 1",
+		);
+		expect(problemOf({ code: "22P02", message: "secret" }).message).toBe("SQLSTATE 22P02 (invalid_text_representation)");
 		expect(problemOf({ code: "ERR_INVALID_ARG_TYPE", message: "secret" }).message).toBe("ERR_INVALID_ARG_TYPE");
 		expect(problemOf({ code: "EPIPE", message: "write EPIPE" }).message).toBe("EPIPE: write EPIPE");
+	});
+
+	it.each([
+		["55P03", "ProcessInterrupts", "canceling statement due to lock timeout", "lock_not_available"],
+		["57014", "ProcessInterrupts", "canceling statement due to statement timeout", "query_canceled"],
+		["40P01", "DeadLockReport", "deadlock detected", "deadlock_detected"],
+	])(
+		"is told in the server's words for %s wherever the statement was, and by the code's name where a function raised it",
+		(code, routine, message, name) => {
+			const where = 'while updating tuple (0,7) in relation "events"';
+			expect(problemOf({ code, message, where, routine }).message).toBe(`SQLSTATE ${code}: ${message} (${name})`);
+			const raised = { code, message: "secret", where: "PL/pgSQL function s.f(text,integer) line 3 at RAISE", routine: "exec_stmt_raise" };
+			expect(problemOf(raised).message).toBe(`SQLSTATE ${code} (${name}), in the PL/pgSQL function s.f, line 3`);
+		},
+	);
+
+	it("never tells what a function's context holds beside its name and line", () => {
+		const where = 'SQL statement "select secret"\nPL/pgSQL function f() line 2 at EXECUTE';
+		expect(problemOf({ code: "XX000", message: "secret", where }).message).toBe(
+			"SQLSTATE XX000 (internal_error), in the PL/pgSQL function f, line 2",
+		);
+		expect(problemOf({ code: "XX000", message: "secret", where: "PL/pgSQL function f('secret') line 2" }).message).toBe(
+			"SQLSTATE XX000 (internal_error)",
+		);
 	});
 
 	// `UPDATE_README=1 npx vitest run --config config/vitest.config.ts test/unit/sql-faults.test.ts` writes the table.
@@ -174,7 +202,7 @@ describe("what an error of the database means", () => {
 			message: 'Failing row contains ("secret")',
 			detail: "secret",
 		};
-		expect(problemOf(error).message).toBe("SQLSTATE 23514: table events, constraint positive");
+		expect(problemOf(error).message).toBe("SQLSTATE 23514: table events, constraint positive (check_violation)");
 	});
 
 	it("comes with what mends it, for the usual ones", () => {
