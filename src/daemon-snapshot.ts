@@ -10,12 +10,13 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 	const { writer, consumer } = daemon.delivery;
 	const { config, clock, version } = parts;
 	const now = clock.now();
+	const report = daemon.readiness.report();
 	return {
 		version,
 		now,
 		startedAt: daemon.startedAt,
 		state: daemon.state,
-		ready: daemon.readiness.ready,
+		notReady: report.ready ? [] : report.reasons,
 		group: config.kafka.group,
 		protocol: config.kafka.protocol,
 		memberState: consumer.memberState,

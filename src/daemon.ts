@@ -39,7 +39,7 @@ import type { HttpControl } from "./observe/http-control.ts";
 import { createHttpServer, type HttpServer } from "./observe/http-server.ts";
 import type { DaemonLogger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
-import { Readiness } from "./observe/readiness.ts";
+import { type Problem, Readiness } from "./observe/readiness.ts";
 import { observeReadiness } from "./observe/readiness-observer.ts";
 import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
 import { connectDatabase, type Database } from "./sink/database.ts";
@@ -95,7 +95,7 @@ export class Daemon {
 		this.parts = parts;
 		this.startedAt = clock.now();
 		this.layouts = tableLayouts(config);
-		this.readiness = new Readiness(clock);
+		this.readiness = new Readiness(clock, () => this.#problems());
 		this.readiness.set("starting", "the daemon is starting");
 		this.stopRequested = new Promise((resolve) => {
 			this.#resolveStopCause = resolve;
@@ -104,7 +104,6 @@ export class Daemon {
 		this.#ready = observeReadiness({
 			readiness: this.readiness,
 			rowsStuck: (table) => this.delivery.writer.isStuck(table),
-			failuresInARow: (partition) => this.delivery.supervisor.children.get(partitionName(partition))?.child.failuresInARow ?? 0,
 		});
 		this.database = connectDatabase({ url: config.database.url, connections: config.database.connections, clock });
 		this.delivery = this.#buildDelivery();
@@ -259,21 +258,8 @@ export class Daemon {
 
 	#workerListener(): WorkerListener {
 		const told = this.#observer.workers;
-		const ready = this.#ready.workers;
 		return {
 			...told,
-			handled: (partition, outcome) => {
-				told.handled(partition, outcome);
-				ready.handled(partition);
-			},
-			crashed: (report) => {
-				told.crashed(report);
-				ready.crashed(report);
-			},
-			parked: (partition, reason) => {
-				told.parked(partition, reason);
-				ready.parked(partition, reason);
-			},
 			stopRequested: (partition, reason) => {
 				told.stopRequested(partition, reason);
 				this.#requestStop({ reason: `${partitionName(partition)}: ${reason}`, exitCode: exitCodes.stoppedByPolicy });
@@ -312,17 +298,23 @@ export class Daemon {
 			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
 			lastError: () => this.#lastConsumeError,
 			stalled: (partition, reason) => {
-				this.#ready.stalls.stalled(partition, reason);
 				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);
 				// Behind a topic that was made again librdkafka may fetch the old one for ever.
 				if (this.#topicWasUnknown) this.delivery.consumer.replaceClient();
 				this.#topicWasUnknown = false;
 			},
 			moving: (partition) => {
-				this.#ready.stalls.moving(partition);
 				this.parts.logger.info(partition, `${partitionName(partition)} goes on`);
 			},
 		});
+	}
+
+	/** What the parts show to be wrong at the moment. */
+	#problems(): Problem[] {
+		const workers = [...this.delivery.supervisor.children.values()].flatMap(({ topic, partition, child }) =>
+			child.troubles.map((trouble): Problem => ({ ...trouble, where: { topic, partition } })),
+		);
+		return [...workers, ...this.stallDetector.stalls];
 	}
 
 	#countDroppedRecords(): void {

@@ -26,10 +26,19 @@ const LOOK_EVERY_MS = 5_000;
 const PATIENCE = 2;
 
 interface Watched {
-	position: number;
+	readonly position: number;
 	looks: number;
 	/** Why it counts as stalled, null while it doesn't. */
 	reason: string | null;
+	sinceMs: number;
+}
+
+/** A partition that stands still. */
+export interface Stall {
+	readonly code: "parked";
+	readonly where: TopicPartition;
+	readonly message: string;
+	readonly sinceMs: number;
 }
 
 /** See the file's header. Idempotent to dispose. */
@@ -60,6 +69,15 @@ export class StallDetector {
 		return this.#watched.get(partitionName(partition))?.reason ?? null;
 	}
 
+	/** Those that stand still. One that moved, or was given away, since the last look is none. */
+	get stalls(): Stall[] {
+		return this.#parts.positions().flatMap(({ topic, partition, position }): Stall[] => {
+			const watched = this.#watched.get(partitionName({ topic, partition }));
+			if (!watched || watched.reason === null || watched.position !== position) return [];
+			return [{ code: "parked", where: { topic, partition }, message: watched.reason, sinceMs: watched.sinceMs }];
+		});
+	}
+
 	/** Compares once; called by the interval. */
 	async look(): Promise<void> {
 		const positions = this.#parts.positions();
@@ -73,7 +91,7 @@ export class StallDetector {
 		const watched = this.#watched.get(name);
 		if (!watched || watched.position !== position || !idle) {
 			this.#moves({ topic, partition }, watched);
-			this.#watched.set(name, { position, looks: 0, reason: null });
+			this.#watched.set(name, { position, looks: 0, reason: null, sinceMs: 0 });
 			return;
 		}
 		const { low, high } = await this.#parts.watermarks({ topic, partition });
@@ -85,6 +103,7 @@ export class StallDetector {
 		watched.looks++;
 		if (watched.looks < PATIENCE || watched.reason !== null) return;
 		watched.reason = this.#reason(position, low, high);
+		watched.sinceMs = this.#parts.clock.now();
 		this.#parts.stalled({ topic, partition }, watched.reason);
 	}
 

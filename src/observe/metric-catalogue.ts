@@ -3,6 +3,8 @@
  * is rendered from here and held against it by a test. Knows no values: metrics.ts keeps them.
  */
 
+import { readinessCodeNames } from "./readiness-codes.ts";
+
 /** Values a label may have, or `null` where the configuration or the cluster decides (topics, partitions, tables, brokers). */
 type LabelValues = readonly string[] | null;
 
@@ -57,6 +59,7 @@ function histogram<const L extends Readonly<Record<string, LabelValues>>>(labels
 export const metricCatalogue = {
 	build_info: gauge({ version: open, node: open, librdkafka: open }, "Always 1; the labels say what runs"),
 	ready: gauge(none, "1 when /readyz answers 200, else 0"),
+	not_ready_reasons: gauge({ code: readinessCodeNames }, "Reasons that /readyz gives, by code; 0 where it gives none of it"),
 
 	messages_consumed_total: counter(perPartition, "Messages received from Kafka"),
 	message_bytes_total: counter(topic, "Bytes of keys and values received"),

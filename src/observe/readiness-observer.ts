@@ -1,6 +1,6 @@
 /**
- * What makes the daemon not ready, and what ends it: listeners of the parts' facts, by part, that set and clear reasons. Decides
- * nothing but when a reason holds.
+ * What makes the daemon not ready where only facts tell of it, and what ends it: listeners of the parts' facts, by part, that set and clear
+ * reasons. What a part shows in its own state is read from there (readiness.ts). Decides nothing but when a reason holds.
  */
 import type { TopicPartition } from "../core/message.ts";
 import type { Readiness } from "./readiness.ts";
@@ -10,19 +10,15 @@ export interface ReadinessParts {
 	readonly readiness: Readiness;
 	/** True while rows of this table don't go in, for whatever reason. */
 	readonly rowsStuck: (table: string) => boolean;
-	/** Failures of a partition's worker since its last progress. */
-	readonly failuresInARow: (partition: TopicPartition) => number;
 }
 
 /** No table has an empty name. */
 const PREPARATION = "";
 /** A second try is a hiccup too. */
 const START_TRIES_UNTIL_TOLD = 3;
-/** Two failures of a partition in a row. */
-const CRASH_LOOP = 2;
 
 /** Listeners by part; those of emitters by event name. */
-export function observeReadiness({ readiness, rowsStuck, failuresInARow }: ReadinessParts) {
+export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
 	const database = new DatabaseReasons(readiness);
 	const blocked = new Set<string>();
 	const rowsGoIn = ({ table }: { table: string }) => {
@@ -68,18 +64,6 @@ export function observeReadiness({ readiness, rowsStuck, failuresInARow }: Readi
 		deadLetters: {
 			"target:blocked": ({ message }: { message: string }) => readiness.set("dead_letter_target", message),
 			"target:unblocked": () => readiness.clear("dead_letter_target"),
-		},
-		workers: {
-			handled: (partition: TopicPartition) => readiness.clearPartition(partition),
-			crashed: (report: TopicPartition & { error: { message: string } }) => {
-				const failures = failuresInARow(report);
-				if (failures >= CRASH_LOOP) readiness.set("crash_loop", `${failures} failures in a row: ${report.error.message}`, report);
-			},
-			parked: (partition: TopicPartition, reason: string) => readiness.set("parked", reason, partition),
-		},
-		stalls: {
-			stalled: (partition: TopicPartition, reason: string) => readiness.set("parked", reason, partition),
-			moving: (partition: TopicPartition) => readiness.clear("parked", partition),
 		},
 		tables: {
 			failed: (message: string) => database.set(PREPARATION, `tables can't be prepared: ${message}`),

@@ -1,11 +1,10 @@
 /**
- * Why the daemon is not ready, if it isn't: what `/readyz` answers. Pure bookkeeping; who sets and clears a reason decides when it
- * holds. A rebalance alone sets nothing, and a member without partitions is ready.
+ * Why the daemon is not ready, if it isn't: what `/readyz` answers. Two kinds of reasons: those that a part shows in its own state are read
+ * from there each time (`Problem`), so that none stays behind when its cause has ended in a way nobody thought of; those that are known from
+ * facts alone are set and cleared by a listener. A rebalance alone sets nothing, and a member without partitions is ready.
  */
 import type { TopicPartition } from "../core/message.ts";
-
-/** The codes of the contract. A broker that is away is `not_in_group`, with a message that says so. */
-export type ReadinessCode = "starting" | "not_in_group" | "database" | "crash_loop" | "parked" | "dead_letter_target" | "draining";
+import type { ReadinessCode } from "./readiness-codes.ts";
 
 /** One reason; `topic` and `partition` are null where it concerns the whole daemon. */
 export interface ReadinessReason {
@@ -18,17 +17,28 @@ export interface ReadinessReason {
 	readonly since: string;
 }
 
+/** A reason as the part that it concerns shows it, for as long as it holds; without partition where it concerns the whole daemon. */
+export interface Problem {
+	readonly code: ReadinessCode;
+	readonly where: TopicPartition | null;
+	readonly message: string;
+	/** When it began, by the wall clock. */
+	readonly sinceMs: number;
+}
+
 /** The body of `/readyz`. */
 export type ReadinessReport = { readonly ready: true } | { readonly ready: false; readonly reasons: readonly ReadinessReason[] };
 
-/** Reasons by code, topic and partition, in the order in which they began. */
+/** Reasons in the order in which they began; those that are set are held by code, topic and partition. */
 export class Readiness {
 	readonly #reasons = new Map<string, ReadinessReason>();
 	readonly #now: () => number;
+	readonly #problems: () => readonly Problem[];
 
-	/** `now` is the wall clock in ms. */
-	constructor({ now }: { now(): number }) {
+	/** `now` is the wall clock in ms; `problems` reads what the parts show. */
+	constructor({ now }: { now(): number }, problems: () => readonly Problem[] = () => []) {
 		this.#now = now;
+		this.#problems = problems;
 	}
 
 	/** Holds until cleared. Set again it keeps its `since` and takes the new message; true where it is a new reason. */
@@ -53,12 +63,24 @@ export class Readiness {
 	}
 
 	get ready(): boolean {
-		return this.#reasons.size === 0;
+		return this.report().ready;
 	}
 
 	report(): ReadinessReport {
-		return this.ready ? { ready: true } : { ready: false, reasons: [...this.#reasons.values()] };
+		const reasons = [...this.#reasons.values(), ...this.#problems().map(reasonOf)];
+		if (reasons.length === 0) return { ready: true };
+		return { ready: false, reasons: reasons.sort((left, right) => compare(left.since, right.since)) };
 	}
+}
+
+function reasonOf({ code, where, message, sinceMs }: Problem): ReadinessReason {
+	const { topic, partition } = where ?? { topic: null, partition: null };
+	return { code, topic, partition, message, since: new Date(sinceMs).toISOString() };
+}
+
+function compare(left: string, right: string): number {
+	if (left === right) return 0;
+	return left < right ? -1 : 1;
 }
 
 function keyOf(code: ReadinessCode, where: TopicPartition | null): string {

@@ -1,12 +1,18 @@
 /** Gauges that are a view of the daemon's present state: set anew from a snapshot at every scrape, so nothing released stays behind. */
 import { partitionStates } from "./metric-catalogue.ts";
 import type { Metrics } from "./metrics.ts";
+import { readinessCodeNames } from "./readiness-codes.ts";
 import { lagOf, type PartitionSnapshot, partitionState, type StatusSnapshot } from "./status.ts";
 
 /** Sets the gauges of partitions, workers, lag and the writer's queue. */
 export function setSnapshotGauges(metrics: Metrics, snapshot: StatusSnapshot): void {
 	const { partitions, writer, now } = snapshot;
-	metrics.set("ready", [[{}, snapshot.ready ? 1 : 0]]);
+	metrics.set("ready", [[{}, snapshot.notReady.length === 0 ? 1 : 0]]);
+	const reasons = countBy(snapshot.notReady.map(({ code }) => code));
+	metrics.set(
+		"not_ready_reasons",
+		readinessCodeNames.map((code) => [{ code }, reasons.get(code) ?? 0]),
+	);
 	metrics.set("partitions_assigned", [[{}, partitions.length]]);
 	setStateGauges(metrics, partitions);
 	setOffsetGauges(metrics, snapshot);

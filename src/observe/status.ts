@@ -4,6 +4,7 @@
  */
 import type { TopicPartition } from "../core/message.ts";
 import type { partitionStates } from "./metric-catalogue.ts";
+import type { ReadinessReason } from "./readiness.ts";
 
 /** What a partition is doing, for people. */
 export type PartitionState = (typeof partitionStates)[number];
@@ -66,7 +67,8 @@ export interface StatusSnapshot {
 	readonly now: number;
 	readonly startedAt: number;
 	readonly state: DaemonState;
-	readonly ready: boolean;
+	/** Why it is not ready; empty where it is. */
+	readonly notReady: readonly Pick<ReadinessReason, "code">[];
 	readonly group: string;
 	readonly protocol: string;
 	/** What the member is to its group: `joining`, `member`, `away`, … */
@@ -164,14 +166,14 @@ export interface Status {
 
 /** Builds the document; partitions by topic and number. */
 export function buildStatus(snapshot: StatusSnapshot): Status {
-	const { version, now, startedAt, state, ready, group, protocol, memberState, rebalances, writer, connections } = snapshot;
+	const { version, now, startedAt, state, notReady, group, protocol, memberState, rebalances, writer, connections } = snapshot;
 	const partitions = snapshot.partitions.map(partitionStatus).sort(byName);
 	const lastError = writer.lastError && { ...writer.lastError, time: isoTime(writer.lastError.time) };
 	return {
 		version,
 		uptime: Math.max(0, Math.round(now - startedAt) / 1000),
 		state,
-		ready,
+		ready: notReady.length === 0,
 		group,
 		protocol,
 		memberState,

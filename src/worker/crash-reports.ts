@@ -15,6 +15,8 @@ export interface Circumstances {
 	readonly threadId: number | null;
 	/** Restarts so far. */
 	readonly restarts: number;
+	/** Failures since the last progress, this one included. */
+	readonly failuresInARow: number;
 	/** Key of the verdict's message as people read it. */
 	readonly key: string | null;
 }
@@ -23,6 +25,7 @@ export interface Circumstances {
 export class CrashReports {
 	readonly #parts: WorkerParts;
 	readonly #latest: CrashReport[] = [];
+	#repeatedSinceMs: number | null = null;
 
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
@@ -33,7 +36,12 @@ export class CrashReports {
 		return this.#latest;
 	}
 
-	tell({ kind, error, run, attempt, next }: Verdict, { threadId, restarts, key }: Circumstances): void {
+	/** When the second failure in a row came (wall clock); now where there was none. */
+	get repeatedSinceMs(): number {
+		return this.#repeatedSinceMs ?? this.#parts.clock.now();
+	}
+
+	tell({ kind, error, run, attempt, next }: Verdict, { threadId, restarts, failuresInARow, key }: Circumstances): void {
 		const { partition, settings, clock, listener } = this.#parts;
 		const report: CrashReport = {
 			...partition,
@@ -47,6 +55,8 @@ export class CrashReports {
 			error: { name: error.name, message: withoutValues(error.message), stack: withoutValues(error.stack) },
 			next,
 		};
+		if (failuresInARow < 2) this.#repeatedSinceMs = null;
+		else this.#repeatedSinceMs ??= report.time;
 		this.#latest.unshift(report);
 		this.#latest.splice(KEPT);
 		listener.crashed(report);

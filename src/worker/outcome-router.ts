@@ -8,9 +8,10 @@
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, RowName } from "../core/dead-letter.ts";
 import { lifetime } from "../core/lifetime.ts";
-import type { TopicPartition } from "../core/message.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
 import { type RowBlock, type RowFault, withoutMessages } from "../core/rows.ts";
 import { Breaker, type BreakerLimits } from "./breaker.ts";
+import { withoutValues } from "./crash-report.ts";
 import { FinishedTogether } from "./finished-together.ts";
 import type { BatchOutcome } from "./handler-thread.ts";
 import type { HeldBatch, HeldMessage, MessageQueue } from "./message-queue.ts";
@@ -20,7 +21,7 @@ import { keyAt, messageAt } from "./thread-codec.ts";
 /** What the router needs of its worker's parts. */
 export interface RouterParts {
 	readonly partition: TopicPartition;
-	readonly settings: { readonly futureLimits: ReadonlyMap<string, number>; readonly breaker: BreakerLimits };
+	readonly settings: { readonly futureLimits: ReadonlyMap<string, number>; readonly breaker: BreakerLimits; readonly module: string };
 	readonly rows: RowSink;
 	readonly deadLetters: DeadLetterSink;
 	readonly clock: Clock;
@@ -49,6 +50,8 @@ export class OutcomeRouter {
 	readonly #breaker: Breaker;
 	/** Messages that finished without a letter and of which the breaker was not told yet. */
 	#passed = 0;
+	/** The letter that the breaker withheld first: where it is and why it would have been made. Of the handler's own words none. */
+	#withheldFirst = "";
 	readonly #ended = lifetime();
 
 	/** `moved` is called whenever a message was finished. */
@@ -94,9 +97,13 @@ export class OutcomeRouter {
 		return keyAt(held.batch, message);
 	}
 
-	/** Why dead letters are withheld and the partition has to wait; null while they aren't. */
+	/** Why dead letters are withheld and the partition has to wait, and what ends that; null while they aren't. */
 	get breakerReason(): string | null {
-		return this.#breaker.reason;
+		const { reason } = this.#breaker;
+		if (reason === null) return null;
+		const { topic, partition } = this.#parts.partition;
+		const resume = `pockaffe resume ${topic} ${partition}`;
+		return `${reason}, the last ${this.#withheldFirst}; mend what makes them, then save the handler's file or \`${resume}\`: one message decides`;
 	}
 
 	/** True while the next message decides alone whether dead letters may be made again. */
@@ -217,11 +224,21 @@ export class OutcomeRouter {
 	#letter(held: HeldBatch, message: number, cause: LetterCause, others: readonly HeldMessage[] = []): void {
 		if (this.#ended.signal.aborted) return;
 		this.#tellPassed();
+		const wasOpen = this.#breaker.reason !== null;
 		if (!this.#breaker.admits(this.#parts.clock.monotonic())) {
+			if (!wasOpen) this.#withheldFirst = this.#nameOf(held.batch.offsets[message] as number, cause);
 			for (const each of [...others, { held, message }]) this.#queue.withhold(each.held, each.message);
 			return;
 		}
 		this.#store(held, message, cause, "open", (letter) => this.#parts.listener.deadLettered(letter));
+	}
+
+	#nameOf(offset: number, { reason, sqlstate, table, error }: LetterCause): string {
+		const { partition, settings } = this.#parts;
+		const at = `at ${partitionName(partition)} offset ${offset}: ${reason}`;
+		if (reason === "row_fault") return `${at}, ${table} refuses its row with SQLSTATE ${sqlstate}`;
+		if (reason === "rejected") return `${at} by ${settings.module}`;
+		return reason === "future_timestamp" ? `${at}: ${error}` : `${at}, ${settings.module}: ${withoutValues(error)}`;
 	}
 
 	#store(held: HeldBatch, message: number, cause: LetterCause, state: DeadLetter["state"], stored: (letter: DeadLetter) => void): void {

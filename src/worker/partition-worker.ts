@@ -20,7 +20,8 @@ import { OutcomeRouter } from "./outcome-router.ts";
 import { MAX_RUN } from "./suspects.ts";
 import { ThreadSlot } from "./thread-slot.ts";
 import { WakeUp } from "./wake-up.ts";
-import type { RestartReason, WorkerParts, WorkerState } from "./worker-parts.ts";
+import type { RestartReason, WorkerParts, WorkerState, WorkerTrouble } from "./worker-parts.ts";
+import { troublesOf } from "./worker-trouble.ts";
 
 /** See the file's header. */
 export class PartitionWorker {
@@ -85,6 +86,13 @@ export class PartitionWorker {
 	/** Failures since the last progress; two are a crash loop. */
 	get failuresInARow(): number {
 		return this.#policy.failuresInARow;
+	}
+
+	/** Why the partition is not as it should be; empty where it is. */
+	get troubles(): readonly WorkerTrouble[] {
+		const { failuresInARow } = this.#policy;
+		const { repeatedSinceMs: failingSinceMs, latest } = this.#reports;
+		return troublesOf({ state: this.#state, queue: this.#queue, failuresInARow, failingSinceMs, lastReport: latest[0] });
 	}
 
 	/** True while too many dead letters keep the partition parked. */
@@ -360,13 +368,13 @@ export class PartitionWorker {
 
 	async #park(reason: string, retryAfterMs: number): Promise<void> {
 		this.#parts.listener.parked(this.#parts.partition, reason);
-		await this.#waitUnlessChanged(retryAfterMs, { name: "parked", reason });
+		await this.#waitUnlessChanged(retryAfterMs, this.#parked(reason));
 		this.#parts.listener.resumed(this.#parts.partition);
 	}
 
 	/** Nothing but a changed file or a person ends this: a timer would only make more dead letters. */
 	async #parkAtBreaker(reason: string): Promise<void> {
-		this.#state = { name: "parked", reason };
+		this.#state = this.#parked(reason);
 		this.#parts.listener.parked(this.#parts.partition, reason);
 		while (!this.#stopReason && !this.#anew) await this.#wake.next();
 		if (this.#stopReason) return;
@@ -376,8 +384,12 @@ export class PartitionWorker {
 
 	async #requestStop(reason: string): Promise<void> {
 		this.#parts.listener.stopRequested(this.#parts.partition, reason);
-		this.#state = { name: "parked", reason };
+		this.#state = this.#parked(reason);
 		while (!this.#stopReason) await this.#wake.next();
+	}
+
+	#parked(reason: string): WorkerState {
+		return { name: "parked", reason, sinceMs: this.#parts.clock.now() };
 	}
 
 	/** Resumed by hand it goes on with the thread it has; otherwise it gets a new one. */
@@ -397,6 +409,7 @@ export class PartitionWorker {
 	#report(verdict: Verdict): void {
 		const { run } = verdict;
 		const key = run && keyText(this.#router.keyOf(run.held, run.from));
-		this.#reports.tell(verdict, { threadId: this.#slot.threadId, restarts: this.#policy.restarts, key });
+		const { restarts, failuresInARow } = this.#policy;
+		this.#reports.tell(verdict, { threadId: this.#slot.threadId, restarts, failuresInARow, key });
 	}
 }

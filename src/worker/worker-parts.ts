@@ -14,6 +14,8 @@ export interface WorkerSettings {
 	readonly maxAttempts: number;
 	readonly retryBackoffMs: number;
 	readonly maxRetryBackoffMs: number;
+	/** `handler.module`, for what is said. */
+	readonly module: string;
 	readonly onPoison: "dead-letter" | "park" | "skip" | "stop";
 	readonly onExceeded: "park" | "stop";
 	readonly minBackoffMs: number;
@@ -74,4 +76,11 @@ export interface WorkerParts {
 export type WorkerState =
 	| { readonly name: "waiting" | "starting" | "running" | "draining" | "stopped" }
 	| { readonly name: "backing-off"; readonly untilMs: number }
-	| { readonly name: "parked"; readonly reason: string };
+	| { readonly name: "parked"; readonly reason: string; readonly sinceMs: number };
+
+/** Why a partition is not as it should be. Times are the wall clock's. */
+export interface WorkerTrouble {
+	readonly code: "crash_loop" | "parked";
+	readonly message: string;
+	readonly sinceMs: number;
+}

@@ -97,6 +97,27 @@ describeOnKafka("crashes through the daemon", () => {
 		}
 	});
 
+	it.each(["dead-letter", "skip"])("of one message end with it (%s): ready again, though no other message comes", async (onPoison) => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, brokers] = [uniqueName("poison"), inject("kafkaBrokers")];
+		await loadTopic(brokers, { name: topic, partitions: 1 }, [{ topic, key: "a", value: "poison" }]);
+		await writeFile(join(folder.path, "handler.mjs"), 'export const handleMessage = () => { throw new Error("always"); };');
+		await using daemon = await runDaemon(folder.path, {
+			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
+			handler: { module: "./handler.mjs", maxAttempts: 4, retryBackoffMs: 300, onPoison },
+			database: { url: db.url },
+			tables: { events: { columns: { name: "text" }, create: true } },
+			offsets: { commitIntervalMs: 20 },
+		});
+		const loop = await waitFor("the crash loop", async () => (await daemon.notReady()).find(({ code }) => code === "crash_loop"));
+		expect(loop).toMatchObject({ topic, partition: 0, message: expect.stringMatching(/^[234] failures in a row: always/) });
+		await waitFor("the commit", async () => (await daemon.status()).partitions[0]?.committed === 1);
+		expect(await daemon.notReady()).toEqual([]);
+		expect(await daemon.metric("pockaffe_not_ready_reasons")).toBe(0);
+		expect(await daemon.stop()).toBe(0);
+	});
+
 	it("that take the whole process commit nothing wrong: the next start ends in the same table", { timeout: 120_000 }, async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();

@@ -93,6 +93,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 				maxAttempts: 3,
 				retryBackoffMs: 1,
 				maxRetryBackoffMs: 5,
+				module: "./handler.mjs",
 				onPoison: "dead-letter",
 				onExceeded: "park",
 				minBackoffMs: 1,

@@ -17,6 +17,7 @@ const defaults: WorkerSettings = {
 	maxAttempts: 3,
 	retryBackoffMs: 100,
 	maxRetryBackoffMs: 150,
+	module: "./handler.mjs",
 	onPoison: "dead-letter",
 	onExceeded: "park",
 	minBackoffMs: 50,

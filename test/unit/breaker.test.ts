@@ -71,9 +71,42 @@ describe("a partition with too many dead letters", () => {
 		await h.act(() => h.thread.handled(rejected([0, 1, 2, 3, 5])));
 		expect(h.letters.map(({ offset }) => offset)).toEqual([0, 1]);
 		expect(h.finished).toEqual([4, 0, 1]);
-		expect([h.worker.state, h.worker.breakerOpen]).toMatchObject([{ name: "parked", reason: "breaker: 3 dead letters in a row" }, true]);
+		expect([h.worker.state, h.worker.breakerOpen]).toMatchObject([
+			{ name: "parked", reason: expect.stringMatching(/^breaker: 3 dead letters in a row, the last at/) },
+			true,
+		]);
 		await h.clock.advance(3_600_000);
 		expect(h.runs).toEqual(["0 1 2 3 4 5"]);
+	});
+
+	it("says which letter would have been the last and why, of the handler's own words none, and what ends it", async () => {
+		const reasons: string[] = [];
+		const told = async (h: WorkerHarness) => {
+			expect(h.worker.troubles).toMatchObject([{ code: "parked" }]);
+			reasons.push(h.worker.troubles[0]?.message ?? "");
+		};
+		const rejects = new WorkerHarness({ breaker });
+		await rejects.running(3);
+		await rejects.act(() => rejects.thread.handled({ rejected: [0, 1, 2].map((message) => ({ message, why: "Mrs Smith" })) }));
+		await told(rejects);
+		const refused = new WorkerHarness({ breaker });
+		await refused.running(3);
+		await refused.act(() => refused.thread.handled({ blocks: [rowsFor([0, 1, 2])] }));
+		const fault = { table: "events", rowId: "Mrs Smith", sqlstate: "23514", message: "SQLSTATE 23514: constraint adults" };
+		await refused.act(() => {
+			for (const message of [0, 1, 2]) refused.submissions[0]?.refused(message, fault);
+		});
+		await told(refused);
+		const poison = new WorkerHarness({ breaker: { ...breaker, consecutive: 1 }, maxAttempts: 1 });
+		await poison.running(1);
+		await poison.act(() => poison.thread.threw("x is not a function"));
+		await told(poison);
+		const ends = "; mend what makes them, then save the handler's file or `pockaffe resume orders 2`: one message decides";
+		expect(reasons).toEqual([
+			`breaker: 3 dead letters in a row, the last at orders/2 offset 2: rejected by ./handler.mjs${ends}`,
+			`breaker: 3 dead letters in a row, the last at orders/2 offset 2: row_fault, events refuses its row with SQLSTATE 23514${ends}`,
+			`breaker: 1 dead letters in a row, the last at orders/2 offset 0: poison, ./handler.mjs: x is not a function${ends}`,
+		]);
 	});
 
 	it("lets one message decide when the file changes, then goes on in order", async () => {

@@ -344,7 +344,7 @@ describe("messages left unfinished that fill the queue", () => {
 		}
 		expect([h.crashes.length, h.worker.state]).toEqual([
 			3,
-			{ name: "parked", reason: expect.stringContaining("unfinished by finishedTo") },
+			{ name: "parked", reason: expect.stringContaining("unfinished by finishedTo"), sinceMs: h.clock.now() },
 		]);
 	});
 

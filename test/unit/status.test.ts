@@ -33,7 +33,7 @@ function snapshotOf(partitions: readonly PartitionSnapshot[]): StatusSnapshot {
 		now,
 		startedAt: now - 61_500,
 		state: "running",
-		ready: true,
+		notReady: [],
 		group: "group1",
 		protocol: "classic",
 		memberState: "member",

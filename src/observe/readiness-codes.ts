@@ -1,0 +1,76 @@
+/**
+ * Every code that `/readyz` may give: what it means, what ends it, what to do. Codes are API; the README's table is rendered from here and
+ * held against it by a test. Knows no reasons: readiness.ts collects them.
+ */
+
+/** One code. Texts are Markdown, sentences without full stop. */
+export interface CodeSpec {
+	readonly means: string;
+	/** When it goes by itself. */
+	readonly ends: string;
+	readonly remedy: string;
+}
+
+/** The codes, in the order in which a daemon may meet them. */
+export const readinessCodes = {
+	starting: {
+		means: "the daemon has no place in its group yet, or, with a partition, that partition's start is not known or not stored yet",
+		ends: "with the first assignment, or with the partition's start",
+		remedy: "nothing; after a minute look at the message: it says what the daemon waits for",
+	},
+	not_in_group: {
+		means: "no way to Kafka or to the group's coordinator; the message names the address",
+		ends: "when the coordinator answers again",
+		remedy: "bring the broker back, or mend address, listeners, TLS or credentials as the message says",
+	},
+	database: {
+		means: "rows of a table can't be written; the message has the SQLSTATE and, where it is known, what to mend",
+		ends: "with the first batch that is written",
+		remedy: "mend what the message says; nothing has to be restarted",
+	},
+	crash_loop: {
+		means: "the partition's handler failed at least twice in a row",
+		ends: "when the message is settled in whatever way: handled, dead-lettered, skipped; when nothing is left in hand; or when the partition goes to another member",
+		remedy: "mend the handler's module and save it; the failing partition begins anew at once",
+	},
+	parked: {
+		means:
+			"the partition's worker may not go on by itself: too many restarts, a poison message under `onPoison: park`, the breaker; or its log goes on while it stands still",
+		ends: "too many restarts and poison: tried again every `supervisor.maxBackoffMs`; a standstill: with the next message; the breaker: never",
+		remedy: "mend what the message names, then save the handler's file or `pockaffe resume TOPIC PARTITION`",
+	},
+	dead_letter_target: {
+		means: "dead letters can't be stored; their partitions wait",
+		ends: "when the letters are stored, or their partitions go to another member",
+		remedy: "mend the table or the topic as the message says",
+	},
+	draining: {
+		means: "the daemon stops",
+		ends: "with the process",
+		remedy: "nothing",
+	},
+} as const satisfies Record<string, CodeSpec>;
+
+/** One of them. */
+export type ReadinessCode = keyof typeof readinessCodes;
+
+/** All of them. */
+export const readinessCodeNames = Object.keys(readinessCodes) as ReadinessCode[];
+
+const markers = { opening: "<!-- readiness -->", closing: "<!-- /readiness -->" } as const;
+
+/** Markdown: code, meaning, end, remedy. */
+export function renderReadinessTable(): string {
+	const rows = Object.entries<CodeSpec>(readinessCodes).map(
+		([code, { means, ends, remedy }]) => `| \`${code}\` | ${means} | ${ends} | ${remedy} |`,
+	);
+	return ["| code | means | ends by itself | what to do |", "| --- | --- | --- | --- |", ...rows].join("\n");
+}
+
+/** The README with the table between its markers replaced; unchanged where they are missing. */
+export function withReadinessTable(readme: string): string {
+	const from = readme.indexOf(markers.opening);
+	const to = readme.indexOf(markers.closing, from);
+	if (from < 0 || to < 0) return readme;
+	return `${readme.slice(0, from + markers.opening.length)}\n${renderReadinessTable()}\n${readme.slice(to)}`;
+}

@@ -1,0 +1,35 @@
+/**
+ * Why a partition is not as it should be, read from its worker's state of the moment: a reason ends with its cause, whichever way that ends
+ * (handled, dead-lettered, skipped, resumed, given away), because nobody has to remember to take it back. Pure.
+ *
+ * A side way of a message's way (README).
+ */
+import type { CrashReport } from "./crash-report.ts";
+import type { WorkerState, WorkerTrouble } from "./worker-parts.ts";
+
+/** Failures of a partition in a row that are told; one is a hiccup. */
+const CRASH_LOOP = 2;
+
+/** What is read of the worker. `failingSinceMs`: when its failures in a row became a loop. */
+export interface TroubledWorker {
+	readonly state: WorkerState;
+	readonly queue: { readonly queued: number; readonly underway: number };
+	readonly failuresInARow: number;
+	readonly failingSinceMs: number;
+	/** The last failure; undefined where there was none. */
+	readonly lastReport: Pick<CrashReport, "error"> | undefined;
+}
+
+/** See the file's header. */
+export function troublesOf({ state, queue, failuresInARow, failingSinceMs, lastReport }: TroubledWorker): WorkerTrouble[] {
+	const troubles: WorkerTrouble[] = [];
+	if (state.name === "draining" || state.name === "stopped") return troubles;
+	// A thread that died behind its last message has nothing left to fail at.
+	const isAtRest = (state.name === "waiting" || state.name === "running") && queue.queued + queue.underway === 0;
+	if (failuresInARow >= CRASH_LOOP && lastReport && !isAtRest) {
+		const message = `${failuresInARow} failures in a row: ${lastReport.error.message}`;
+		troubles.push({ code: "crash_loop", message, sinceMs: failingSinceMs });
+	}
+	if (state.name === "parked") troubles.push({ code: "parked", message: state.reason, sinceMs: state.sinceMs });
+	return troubles;
+}

@@ -1,0 +1,310 @@
+/**
+ * Every reason of `/readyz`, each way its cause can end: a reason that outlives its cause is an alert that nobody can silence. A code of
+ * the catalogue without a walk here fails.
+ */
+import { describe, expect, it } from "vitest";
+import type { TopicPartition } from "../../src/core/message.ts";
+import { StallDetector } from "../../src/kafka/stall-detector.ts";
+import { Readiness } from "../../src/observe/readiness.ts";
+import { type ReadinessCode, readinessCodeNames } from "../../src/observe/readiness-codes.ts";
+import { observeReadiness } from "../../src/observe/readiness-observer.ts";
+import { rowsFor } from "../support/fake-thread.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { WorkerHarness } from "../support/worker-harness.ts";
+
+const orders2: TopicPartition = { topic: "orders", partition: 2 };
+
+/** The daemon's listeners without the daemon. */
+class Listeners {
+	readonly readiness = new Readiness({ now: () => 0 });
+	readonly stuck = new Set<string>();
+	readonly on = observeReadiness({ readiness: this.readiness, rowsStuck: (table) => this.stuck.has(table) });
+
+	get codes(): string[] {
+		const report = this.readiness.report();
+		return report.ready ? [] : report.reasons.map(({ code }) => code);
+	}
+}
+
+/** A worker whose troubles are the reasons. */
+class Worker extends WorkerHarness {
+	get codes(): string[] {
+		return this.worker.troubles.map(({ code }) => code);
+	}
+
+	/** One message, failing again and again. */
+	async crashLoop(): Promise<void> {
+		await this.running(1);
+		await this.act(() => this.thread.threw());
+		await this.clock.advance(100);
+		await this.act(() => this.thread.threw());
+	}
+
+	async parkedByBreaker(): Promise<void> {
+		await this.running(2);
+		await this.act(() => this.thread.handled({ rejected: [0, 1].map((message) => ({ message, why: "no" })) }));
+	}
+}
+
+interface Suite<Scene extends { readonly codes: readonly string[] }> {
+	readonly code: ReadinessCode;
+	readonly cause: string;
+	readonly start: () => Promise<Scene> | Scene;
+	readonly ends: Readonly<Record<string, (scene: Scene) => Promise<unknown> | unknown>>;
+}
+
+function listening(
+	code: ReadinessCode,
+	cause: string,
+	set: (on: Listeners["on"], scene: Listeners) => unknown,
+	ends: Record<string, (on: Listeners["on"], scene: Listeners) => unknown>,
+): Suite<Listeners> {
+	return {
+		code,
+		cause,
+		start() {
+			const scene = new Listeners();
+			set(scene.on, scene);
+			return scene;
+		},
+		ends: Object.fromEntries(Object.entries(ends).map(([how, end]) => [how, (scene: Listeners) => end(scene.on, scene)])),
+	};
+}
+
+function working(
+	code: ReadinessCode,
+	cause: string,
+	options: ConstructorParameters<typeof Worker>[0],
+	set: (worker: Worker) => Promise<unknown>,
+	ends: Record<string, (worker: Worker) => Promise<unknown>>,
+): Suite<Worker> {
+	return {
+		code,
+		cause,
+		async start() {
+			const worker = new Worker(options);
+			await set(worker);
+			return worker;
+		},
+		ends,
+	};
+}
+
+const given = { kind: "revoke", partitions: [orders2] };
+const lost = { kind: "lost", partitions: [orders2] };
+
+const retried = async (h: Worker, then: () => void) => {
+	await h.clock.advance(150);
+	await h.act(then);
+};
+const givenAway: Record<string, (worker: Worker) => Promise<unknown>> = {
+	"the partition is given away": (h) => Promise.race([h.worker.drain("revoked", () => false), h.act(() => {})]),
+	"the partition is lost": (h) => h.worker.kill(),
+};
+
+const suites: readonly Suite<never>[] = [
+	listening("starting", "topics are missing", (on) => on.consumer["topics:missing"]({ topics: ["t"] }), {
+		"the first assignment": (on) => on.consumer["group:joined"](),
+	}),
+	listening(
+		"starting",
+		"a start can't be resolved",
+		(on) => on.consumer["start:failed"]({ ...orders2, message: "no leader", failures: 3 }),
+		{
+			"it is resolved": (on) => on.consumer["start:resolved"](orders2),
+			"the partition is given away": (on) => on.consumer.rebalanced(given),
+			"the partition is lost": (on) => on.consumer.rebalanced(lost),
+		},
+	),
+	listening("not_in_group", "no connection", (on) => on.consumer["connect:failed"]({ message: "refused" }), {
+		"the first assignment": (on) => on.consumer["group:joined"](),
+		"another client is a member": (on) => on.consumer.membership({ member: true, message: "" }),
+	}),
+	listening("not_in_group", "the coordinator is away", (on) => on.consumer.membership({ member: false, message: "away" }), {
+		"it answers": (on) => on.consumer.membership({ member: true, message: "" }),
+		"an assignment": (on) => on.consumer["group:joined"](),
+	}),
+	listening(
+		"database",
+		"a table is blocked",
+		(on, { stuck }) => {
+			stuck.add("events");
+			on.writer["table:blocked"]({ table: "events", message: "SQLSTATE 42P01", hint: null });
+		},
+		{
+			"it is unblocked": (on, { stuck }) => {
+				stuck.clear();
+				on.writer["table:unblocked"]({ table: "events" });
+			},
+			"a batch is written": (on, { stuck }) => {
+				stuck.clear();
+				on.writer["batch:written"]({ table: "events" });
+			},
+		},
+	),
+	listening(
+		"database",
+		"a batch is tried again",
+		(on, { stuck }) => {
+			stuck.add("events");
+			on.writer["write:retried"]({ table: "events", message: "SQLSTATE 40001" });
+		},
+		{
+			"a batch is written": (on, { stuck }) => {
+				stuck.clear();
+				on.writer["batch:written"]({ table: "events" });
+			},
+		},
+	),
+	listening("database", "tables can't be prepared", (on) => on.tables.failed("no permission"), {
+		"they are prepared": (on) => on.tables.prepared(),
+		"rows go in": (on) => on.writer["batch:written"]({ table: "events" }),
+	}),
+	listening("dead_letter_target", "letters can't be stored", (on) => on.deadLetters["target:blocked"]({ message: "42501" }), {
+		"they are stored, or nobody's any more": (on) => on.deadLetters["target:unblocked"](),
+	}),
+	working("crash_loop", "a message fails twice", { maxAttempts: 3 }, (h) => h.crashLoop(), {
+		...givenAway,
+		"it is handled": (h) => retried(h, () => h.thread.handled()),
+		"it is dead-lettered": (h) => retried(h, () => h.thread.threw()),
+		"it is dead-lettered, and the next one fails for the first time": async (h) => {
+			await h.deliver(1);
+			await retried(h, () => h.thread.threw());
+			await h.act(() => h.thread.threw());
+		},
+	}),
+	working("crash_loop", "a message fails twice, and poison is skipped", { maxAttempts: 3, onPoison: "skip" }, (h) => h.crashLoop(), {
+		"it is skipped": (h) => retried(h, () => h.thread.threw()),
+	}),
+	working(
+		"crash_loop",
+		"a thread dies twice between runs, and what its state held comes again",
+		{},
+		async (h) => {
+			await h.running(1);
+			for (let deaths = 0; deaths < 2; deaths++) {
+				await h.act(() => h.thread.handled({ finishedTo: null }));
+				await h.act(() => h.thread.diedIdle());
+				if (deaths === 0) await h.clock.advance(200);
+				await h.act(() => h.thread.ready());
+			}
+		},
+		{
+			"nothing is left to do": async (h) => {
+				await h.clock.advance(200);
+				await h.act(() => h.thread.ready());
+				await h.act(() => h.thread.handled({ finishedTo: null }));
+			},
+		},
+	),
+	working(
+		"parked",
+		"poison under onPoison: park",
+		{ maxAttempts: 2, onPoison: "park" },
+		async (h) => {
+			await h.running(1);
+			await h.act(() => h.thread.threw());
+			await retried(h, () => h.thread.threw());
+		},
+		{
+			...givenAway,
+			"it is tried again and handled": async (h) => {
+				await h.clock.advance(10_000);
+				await h.act(() => h.thread.handled());
+			},
+			"a person resumes it": async (h) => {
+				await h.act(() => h.worker.resume());
+				await h.act(() => h.thread.handled());
+			},
+		},
+	),
+	working(
+		"parked",
+		"the breaker is open",
+		{ breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 2 } },
+		(h) => h.parkedByBreaker(),
+		{
+			...givenAway,
+			"a person resumes it and the message goes through": async (h) => {
+				await h.act(() => h.worker.resume());
+				await h.act(() => h.thread.handled());
+			},
+			"a person resumes it and its row goes in": async (h) => {
+				await h.act(() => h.worker.resume());
+				await h.act(() => h.thread.handled({ blocks: [rowsFor([1])] }));
+				await h.act(() => h.submissions[0]?.settled(1));
+			},
+		},
+	),
+	working(
+		"parked",
+		"restarts exceed their intensity",
+		{ maxRestarts: 0 },
+		async (h) => {
+			await h.deliver(1);
+			await h.act(() => h.thread.failToStart("load"));
+		},
+		{
+			...givenAway,
+			"the file is saved and the module loads": async (h) => {
+				await h.act(() => h.worker.handlerChanged());
+				await h.act(() => h.thread.ready());
+				await h.act(() => h.thread.handled());
+			},
+		},
+	),
+	{
+		code: "parked",
+		cause: "a partition stands still",
+		async start() {
+			const positions = [{ ...orders2, position: 7, idle: true }];
+			const watermarks = { low: 0, high: 100 };
+			const detector = new StallDetector({
+				clock: new ManualClock(),
+				positions: () => positions,
+				watermarks: async () => watermarks,
+				lastError: () => null,
+				stalled: () => {},
+				moving: () => {},
+			});
+			for (let looks = 0; looks < 3; looks++) await detector.look();
+			return {
+				positions,
+				watermarks,
+				detector,
+				get codes() {
+					return detector.stalls.map(({ code }) => code);
+				},
+			};
+		},
+		ends: {
+			"it goes on": ({ positions }) => positions.splice(0, 1, { ...orders2, position: 8, idle: true }),
+			"it is given away": ({ positions }) => positions.splice(0),
+			"its log ends there": async ({ watermarks, detector }) => {
+				watermarks.high = 7;
+				await detector.look();
+			},
+		},
+	} satisfies Suite<{
+		readonly positions: (TopicPartition & { position: number; idle: boolean })[];
+		readonly watermarks: { low: number; high: number };
+		readonly detector: StallDetector;
+		readonly codes: readonly string[];
+	}>,
+] as never;
+
+/** Ends with the process. */
+const forGood: readonly ReadinessCode[] = ["draining"];
+
+describe.each(suites.map((suite) => [suite.code, suite.cause, suite] as const))("%s: %s", (code, _, suite) => {
+	it.each(Object.entries(suite.ends))("ends when %s", async (_how, end) => {
+		const scene = (await suite.start()) as { readonly codes: readonly string[] };
+		expect(scene.codes).toContain(code);
+		await (end as (scene: unknown) => unknown)(scene);
+		expect(scene.codes).toEqual([]);
+	});
+});
+
+it("every code has its walks", () => {
+	expect(new Set([...suites.map(({ code }) => code), ...forGood])).toEqual(new Set(readinessCodeNames));
+});
