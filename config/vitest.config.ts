@@ -22,7 +22,7 @@ export default defineConfig({
 				test: {
 					...common,
 					name: "servers",
-					include: ["test/{postgres,kafka,end-to-end}/**/*.test.ts", contractsOnServers],
+					include: ["test/{postgres,kafka,end-to-end,hostile}/**/*.test.ts", contractsOnServers],
 					globalSetup: ["test/support/servers.ts"],
 				},
 			},
