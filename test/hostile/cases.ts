@@ -157,7 +157,6 @@ const builtIns: readonly HostileCase[] = [
 	what: `puts ${name} out of order`,
 	act: act as string,
 	culprit: "row or letter" as const,
-	...(name === "Array.prototype.map" ? { short: true as const } : {}),
 }));
 
 /** What is inherited is not said. */

@@ -1,4 +1,4 @@
-/** Whatever a handler does to its thread: the row arrives, the culprit is named, nobody else notices. The short form; all of it with POCKAFFE_TEST_HOSTILE=all. */
+/** Whatever a handler does to its thread: the row arrives, the culprit is named, nobody else notices. The short form; all of it with TEST_HOSTILE=all. */
 import { it } from "vitest";
 import { describeOnKafka } from "../support/real-kafka.ts";
 import { hostileCases } from "./cases.ts";
