@@ -64,6 +64,7 @@ async function runEmbedded(config: Config, context: CommandContext, logger: Daem
 	const profiled = withEmbeddedProfile(config, { brokers: [], databaseUrl: postgres.url });
 	await using cluster = await startMockCluster({ topics: profiled.kafka.topics.filter((topic) => !topic.startsWith("^")) });
 	const complete = { ...profiled, kafka: { ...profiled.kafka, brokers: cluster.brokers } };
+	logger.info({}, "the embedded broker listens on 127.0.0.1 without accounts: every user of this machine can read and write its topics");
 	const isExample = complete.handler.module === "pockaffe:example";
 	await using producer = isExample ? await Producer.connect(complete.kafka) : null;
 	const started = async (daemon: Daemon) => {

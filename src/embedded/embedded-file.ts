@@ -1,6 +1,7 @@
 /** `.pockaffe/embedded.json`: where an embedded daemon can be reached, so that the other commands work beside it. */
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { ownFolder, readOwnFile, writeOwnFile } from "./private-files.ts";
 
 /** The folder, below the working directory, that holds everything embedded. */
 export const embeddedFolder = ".pockaffe";
@@ -16,9 +17,8 @@ export interface EmbeddedAddresses {
 
 /** Writes the file for its owner only: the database's URL has a password in it. */
 export async function writeEmbeddedFile(cwd: string, addresses: EmbeddedAddresses): Promise<void> {
-	const path = embeddedFile(cwd);
-	await mkdir(dirname(path), { recursive: true });
-	await writeFile(path, `${JSON.stringify(addresses, null, "\t")}\n`, { mode: 0o600 });
+	await ownFolder(join(cwd, embeddedFolder), 0o700);
+	await writeOwnFile(embeddedFile(cwd), `${JSON.stringify(addresses, null, "\t")}\n`);
 }
 
 /** Removes the file, if it is there. */
@@ -26,10 +26,10 @@ export async function removeEmbeddedFile(cwd: string): Promise<void> {
 	await rm(embeddedFile(cwd), { force: true });
 }
 
-/** The addresses of an embedded daemon in this folder; null where there is no file, or one that can't be read. */
+/** The addresses of an embedded daemon in this folder; null where there is no file, or one that can't be read or is not ours: its database may be anybody's. */
 export async function readEmbeddedFile(cwd: string): Promise<EmbeddedAddresses | null> {
 	try {
-		return JSON.parse(await readFile(embeddedFile(cwd), "utf8")) as EmbeddedAddresses;
+		return JSON.parse((await readOwnFile(embeddedFile(cwd))) ?? "null") as EmbeddedAddresses | null;
 	} catch {
 		return null;
 	}

@@ -6,16 +6,16 @@
  *   preparing -> (initdb) -> starting -> running <-> restarting -> stopped
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
-import { chown, lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chown, lchown, lstat, mkdir, readFile, rename, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
 import { type PostgresBinary, preparePostgres, type ServerUser } from "./postgres-binary.ts";
-import { keptSecret, reachableFolder, serverUser } from "./postgres-folder.ts";
+import { dataPlace, keptFolder, keptSecret, serverUser } from "./postgres-folder.ts";
 import { isPostgresOf, type Postmaster, readPostmasterPid } from "./postmaster-pid.ts";
+import { checkFolder, openOwnLog, readOwnFile, writeOwnFile } from "./private-files.ts";
 
 /** What is needed to start. */
 export interface EmbeddedPostgresOptions {
@@ -71,14 +71,16 @@ export class EmbeddedPostgres implements AsyncDisposable {
 	/** Makes, adopts or starts the server of `folder`; resolves when it answers. */
 	static async start(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
 		const user = await serverUser();
-		const binary = await preparePostgres(user);
-		const folder = await reachableFolder(options.folder, user, options.log);
-		await mkdir(folder, { recursive: true, mode: 0o755 });
+		const { folder } = options;
+		await keptFolder(folder, user);
+		const place = await dataPlace(folder, user, options.log);
+		const binary = await preparePostgres(user, place);
 		const password = await keptSecret(join(folder, "password"));
-		const data = join(folder, "data");
+		const data = join(place, "data");
 		const server = new EmbeddedPostgres(options, binary, user, data, password);
 		try {
-			await server.#makeCluster(folder);
+			await server.#makeCluster(place);
+			await checkFolder(data, user?.uid ?? process.getuid?.());
 			await server.#adoptOrStart(folder);
 		} catch (error) {
 			// A server of ours that does not answer must not stay behind.
@@ -113,18 +115,20 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		await this.#end(this.#pid);
 	}
 
-	async #makeCluster(folder: string): Promise<void> {
+	/** `place` belongs to us: what is made in it can't be swapped for a link before it is given to the server's user. */
+	async #makeCluster(place: string): Promise<void> {
 		if (await exists(join(this.#data, "PG_VERSION"))) {
 			await this.#checkVersion();
 			return;
 		}
 		this.#options.log("making the embedded database (once)");
-		const fresh = join(folder, `data.${process.pid}.new`);
+		const fresh = join(place, `data.${process.pid}.new`);
 		await rm(fresh, { recursive: true, force: true });
 		await mkdir(fresh, { mode: 0o700 });
-		if (this.#user) await chown(fresh, this.#user.uid, this.#user.gid);
-		const passwordFile = join(fresh, "..", `.pwfile.${process.pid}`);
-		await writeFile(passwordFile, this.#password, { mode: 0o600 });
+		if (this.#user) await lchown(fresh, this.#user.uid, this.#user.gid);
+		const passwordFile = join(place, `.pwfile.${process.pid}`);
+		await rm(passwordFile, { force: true });
+		await writeOwnFile(passwordFile, this.#password);
 		if (this.#user) await chown(passwordFile, this.#user.uid, this.#user.gid);
 		try {
 			const args = ["-D", fresh, "-U", USER, `--pwfile=${passwordFile}`, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C"];
@@ -146,8 +150,8 @@ export class EmbeddedPostgres implements AsyncDisposable {
 
 	async #adoptOrStart(folder: string): Promise<void> {
 		const left = await readPostmasterPid(this.#data);
-		if (left && (await isPostgresOf(left, this.#data))) {
-			const owner = await readFile(join(folder, "owner.pid"), "utf8").catch(() => "");
+		if (left && (await isPostgresOf(left, this.#data, this.#user))) {
+			const owner = (await readOwnFile(join(folder, "owner.pid"))) ?? "";
 			if (Number(owner) !== process.pid && isAlive(Number(owner))) {
 				throw new ExitError(
 					exitCodes.usage,
@@ -156,7 +160,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 				);
 			}
 			if (await this.#adopt(left)) {
-				await writeFile(join(folder, "owner.pid"), String(process.pid));
+				await writeOwnFile(join(folder, "owner.pid"), String(process.pid));
 				return;
 			}
 			await this.#end(left.pid);
@@ -164,10 +168,10 @@ export class EmbeddedPostgres implements AsyncDisposable {
 			// Left by a server that was killed; its number may be somebody else's by now.
 			await rm(join(this.#data, "postmaster.pid"), { force: true });
 		}
-		this.#port = await freePort(Number(await readFile(join(folder, "port"), "utf8").catch(() => "0")));
-		await writeFile(join(folder, "port"), String(this.#port));
+		this.#port = await freePort(Number((await readOwnFile(join(folder, "port"))) ?? "0"));
+		await writeOwnFile(join(folder, "port"), String(this.#port));
 		await this.#launch(folder);
-		await writeFile(join(folder, "owner.pid"), String(process.pid));
+		await writeOwnFile(join(folder, "owner.pid"), String(process.pid));
 	}
 
 	async #adopt({ pid, port }: Postmaster): Promise<boolean> {
@@ -181,16 +185,16 @@ export class EmbeddedPostgres implements AsyncDisposable {
 
 	async #launch(folder: string): Promise<void> {
 		const logFile = join(folder, "server.log");
-		const log = openSync(logFile, "a", 0o644);
+		const log = await openOwnLog(logFile);
 		const options = Object.entries({ ...settings, port: String(this.#port) }).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 		const child = spawn(this.#binary.postgres, ["-D", this.#data, ...options], {
 			detached: true,
-			stdio: ["ignore", log, log],
+			stdio: ["ignore", log.fd, log.fd],
 			env: { ...this.#binary.environment, PATH: process.env.PATH ?? "", TZ: "UTC" },
 			cwd: this.#data,
 			...this.#user,
 		});
-		closeSync(log);
+		await log.close();
 		child.unref();
 		this.#child = child;
 		this.#pid = child.pid ?? 0;
@@ -224,7 +228,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 			await this.#options.clock.sleep(exponentialBackOff(failures, RESTART));
 			try {
 				const left = await readPostmasterPid(this.#data);
-				if (left && !(await isPostgresOf(left, this.#data))) await rm(join(this.#data, "postmaster.pid"), { force: true });
+				if (left && !(await isPostgresOf(left, this.#data, this.#user))) await rm(join(this.#data, "postmaster.pid"), { force: true });
 				await this.#launch(folder);
 				return;
 			} catch (error) {
@@ -238,7 +242,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		const { clock } = this.#options;
 		const deadline = clock.monotonic() + STOP_TIMEOUT_MS;
 		signal(pid, "SIGINT");
-		while (isAlive(pid) && (await isPostgresOf({ pid, port: this.#port }, this.#data))) {
+		while (isAlive(pid) && (await isPostgresOf({ pid, port: this.#port }, this.#data, this.#user))) {
 			if (clock.monotonic() > deadline) {
 				signal(pid, "SIGQUIT");
 				return;

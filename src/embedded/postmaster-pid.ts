@@ -1,5 +1,5 @@
 /** `postmaster.pid`: which server a data folder says it has, and whether that is so. A killed server leaves the file behind. */
-import { readFile, realpath } from "node:fs/promises";
+import { readFile, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 /** What the file says. */
@@ -17,10 +17,10 @@ export async function readPostmasterPid(data: string): Promise<Postmaster | null
 }
 
 /**
- * True where that process is a living Postgres of this folder. A zombie counts as gone (where nobody reaps it, it stays one for ever),
+ * True where that process is a living Postgres of this folder, run by the server's user (null: by us). A zombie counts as gone (where nobody reaps it, it stays one for ever),
  * and so does another program that has the number by now. Without /proc a living process is believed.
  */
-export async function isPostgresOf({ pid }: Postmaster, data: string): Promise<boolean> {
+export async function isPostgresOf({ pid }: Postmaster, data: string, user: { readonly uid: number } | null): Promise<boolean> {
 	try {
 		process.kill(pid, 0);
 	} catch (error) {
@@ -29,8 +29,10 @@ export async function isPostgresOf({ pid }: Postmaster, data: string): Promise<b
 	let commandLine: string;
 	try {
 		commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8");
-		const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-		if (stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3) === "Z") return false;
+		const fields = await readFile(`/proc/${pid}/stat`, "utf8");
+		if (fields.slice(fields.lastIndexOf(")") + 2, fields.lastIndexOf(")") + 3) === "Z") return false;
+		// Anybody can run something that calls itself so.
+		if ((await stat(`/proc/${pid}`)).uid !== (user?.uid ?? process.getuid?.())) return false;
 	} catch {
 		return process.platform !== "linux";
 	}
