@@ -11,6 +11,7 @@
 import type { Config } from "./config/config.ts";
 import type { Clock } from "./core/clock.ts";
 import type { DeadLetterTarget } from "./core/dead-letter.ts";
+import type { DisplacedOffset } from "./core/displaced-offset.ts";
 import type { TopicPartition } from "./core/message.ts";
 import type { PackedBatch } from "./core/packed-batch.ts";
 import type { Random } from "./core/random.ts";
@@ -22,6 +23,7 @@ import { GroupConsumer } from "./kafka/group-consumer.ts";
 import { OffsetCommitter } from "./kafka/offset-committer.ts";
 import { OffsetLedger } from "./kafka/offset-ledger.ts";
 import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "./kafka/offset-store.ts";
+import { OffsetWatch } from "./kafka/offset-watch.ts";
 import { RemadeLogs } from "./kafka/remade-logs.ts";
 import type { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
@@ -40,8 +42,8 @@ import type { WorkerListener } from "./worker/worker-parts.ts";
 export interface DeliveryListener {
 	readonly supervisor: SupervisorListener;
 	readonly worker: WorkerListener;
-	/** The table of offsets says that these partitions are another member's; they are dropped, and the group is joined anew. */
-	offsetsTakenOver(partitions: readonly TopicPartition[]): void;
+	/** The table of offsets doesn't hold what was stored of these partitions; they are dropped, and the group is joined anew. */
+	offsetsDisplaced(partitions: readonly DisplacedOffset[]): void;
 	/** These topics were deleted and made again; the group is joined anew. */
 	logsRemade(partitions: readonly TopicPartition[]): void;
 	/** Kafka's copy of the offsets could not follow the table. */
@@ -75,6 +77,7 @@ export class Delivery {
 	readonly #offsets: OffsetStore;
 	readonly #starts: StartRecorder;
 	readonly #remadeLogs: RemadeLogs;
+	readonly #offsetWatch: OffsetWatch;
 	#stopping = false;
 
 	constructor(parts: DeliveryParts) {
@@ -106,6 +109,7 @@ export class Delivery {
 			vanished: () => this.#offsets.vanished([...this.supervisor.children.values()]),
 			remade: (partitions) => this.#logsRemade(partitions),
 		});
+		this.#offsetWatch = new OffsetWatch(clock, () => this.#offsets.look(() => [...this.supervisor.children.values()]));
 		this.consumer.on("topic:unknown", () => void this.#remadeLogs.look());
 		// A drain that waits for rows or letters looks again whether they can be written at all.
 		this.writer.on("table:blocked", () => this.supervisor.nudge());
@@ -125,6 +129,7 @@ export class Delivery {
 		await this.consumer.start();
 		this.committer.start();
 		this.#remadeLogs.start();
+		this.#offsetWatch.start();
 	}
 
 	/**
@@ -135,6 +140,7 @@ export class Delivery {
 		this.#stopping = true;
 		const drained = await this.supervisor.shutdown();
 		this.#remadeLogs.dispose();
+		this.#offsetWatch.dispose();
 		this.committer.dispose();
 		this.#starts.dispose();
 		const left = await this.consumer.close({ leave });
@@ -179,8 +185,8 @@ export class Delivery {
 		);
 		if (!this.#offsetTable) return kafka;
 		return new MirroredOffsetStore(this.#offsetTable, kafka, {
-			lost: (partitions) => {
-				listener.offsetsTakenOver(partitions);
+			displaced: (partitions) => {
+				listener.offsetsDisplaced(partitions);
 				this.#giveUp(partitions);
 			},
 			mirrorFailed: (message) => listener.mirrorFailed(message),

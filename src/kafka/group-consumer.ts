@@ -353,6 +353,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 				startResolved: (start) => {
 					// Whoever else began with us has stored its starts by then, or was given up, and others have stored them.
 					this.#firstStartEnds ??= clock.after(2 * this.#session.timeoutMs, () => this.#firstStart.end());
+					this.#firstStart.begun(start);
 					this.emit("start:resolved", start);
 				},
 				startFailed: (fact) => this.emit("start:failed", fact),

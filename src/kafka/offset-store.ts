@@ -4,6 +4,7 @@
  * Step 10 of a message's way (README).
  */
 import type { Clock } from "../core/clock.ts";
+import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import { messageOf } from "../core/errors.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import type { GroupClient, StoredOffset } from "./group-client.ts";
@@ -29,6 +30,8 @@ export interface OffsetStore {
 	refuseVanished(partitions: readonly TopicPartition[]): Promise<void>;
 	/** Those of which Kafka had an offset of this group, by this member's knowledge, and has none any more: their topic was deleted. */
 	vanished(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]>;
+	/** Looks whether what is stored of the assigned partitions is still what this member stored last, and tells where it is not. */
+	look(assigned: () => readonly TopicPartition[]): Promise<void>;
 	/** A partition's log is another one now: what is stored is set to its beginning, for whoever claims it next. */
 	begunAnew(starts: readonly TopicPartitionOffset[]): Promise<void>;
 	/** Where else offsets of this group may be, for partitions that this store has none of. */
@@ -84,6 +87,9 @@ export class KafkaOffsetStore implements OffsetStore {
 		return gone;
 	}
 
+	/** Kafka fences by the group's generation. */
+	async look(): Promise<void> {}
+
 	async #gone(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
 		const known = partitions.filter((each) => this.#known.has(partitionName(each)));
 		if (known.length === 0) return [];
@@ -122,19 +128,21 @@ export class KafkaOffsetStore implements OffsetStore {
 	}
 }
 
-/** What the database's store needs of its table; sink/offset-table.ts is one. Fenced by an epoch per partition. */
+/** What the database's store needs of its table; sink/offset-table.ts is one. Fenced by an epoch per partition, and by what was stored last. */
 export interface FencedOffsets {
 	stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 	claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 	begin(starts: readonly TopicPartitionOffset[]): Promise<readonly TopicPartitionOffset[]>;
-	/** Stores what is still this member's; returns the partitions that are somebody else's by now. */
-	store(offsets: readonly TopicPartitionOffset[]): Promise<readonly TopicPartition[]>;
+	/** Stores where that is there which this member stored last; returns the other partitions. */
+	store(offsets: readonly TopicPartitionOffset[]): Promise<readonly DisplacedOffset[]>;
+	/** Those of these partitions where it is not. Changes nothing. */
+	look(partitions: readonly TopicPartition[]): Promise<readonly DisplacedOffset[]>;
 }
 
 /** What the mirrored store tells. */
 export interface MirrorListener {
-	/** These partitions were taken over by another member, or the table was restored from a backup. */
-	lost(partitions: readonly TopicPartition[]): void;
+	/** These partitions are another member's, or their offsets were put back or set by somebody: nothing more is stored of them under this claim. */
+	displaced(partitions: readonly DisplacedOffset[]): void;
 	/** Kafka's copy could not follow; nothing depends on it, and the next one covers it. */
 	mirrorFailed(message: string): void;
 }
@@ -171,10 +179,19 @@ export class MirroredOffsetStore implements OffsetStore {
 	}
 
 	async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
-		const lost = await this.#table.store(offsets);
-		const names = new Set(lost.map(partitionName));
+		const displaced = await this.#table.store(offsets);
+		const names = new Set(displaced.map(partitionName));
 		await this.#mirror(offsets.filter((each) => !names.has(partitionName(each))));
-		if (lost.length > 0) this.#listener.lost(lost);
+		if (displaced.length > 0) this.#listener.displaced(displaced);
+	}
+
+	/** Of a partition without messages nothing is stored that would find out. */
+	async look(assigned: () => readonly TopicPartition[]): Promise<void> {
+		const found = await this.#table.look(assigned());
+		// What was given away meanwhile is another member's by right.
+		const still = new Set(assigned().map(partitionName));
+		const displaced = found.filter((each) => still.has(partitionName(each)));
+		if (displaced.length > 0) this.#listener.displaced(displaced);
 	}
 
 	refuseVanished(partitions: readonly TopicPartition[]): Promise<void> {

@@ -43,6 +43,11 @@ export class FirstStart {
 		for (const partition of partitions) this.#present.add(partitionName(partition));
 	}
 
+	/** It has begun: without an offset it is later one of another log, or of a table that was put back, and not to begin as `startFrom` says. */
+	begun(partition: TopicPartition): void {
+		this.#present.delete(partitionName(partition));
+	}
+
 	has(partition: TopicPartition): boolean {
 		return this.#present.has(partitionName(partition));
 	}

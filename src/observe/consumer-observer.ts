@@ -1,4 +1,6 @@
 /** What is counted and said of the way from Kafka and of the offsets back to it. Listeners; they decide nothing. */
+import type { DisplacedOffset } from "../core/displaced-offset.ts";
+import { assertNever } from "../core/errors.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
 import { partitionName } from "../core/message.ts";
 import { readClientStatistics } from "./client-statistics.ts";
@@ -97,15 +99,15 @@ export function observeCommitter({ metrics, logger, clock }: ObserverParts) {
 }
 
 /** What the delivery tells of offsets that are kept in the database. */
-export function observeDelivery({ logger, clock }: ObserverParts) {
+export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 	const failures = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
 	return {
-		offsetsTakenOver(partitions: readonly TopicPartition[]): void {
-			const names = partitions.map(partitionName);
-			logger.error(
-				{ partitions: names },
-				`${names.join(", ")}: another member took the offsets over (or the database was restored): nothing of them is stored from here, the group is joined anew`,
-			);
+		offsetsDisplaced(partitions: readonly DisplacedOffset[]): void {
+			for (const each of partitions) {
+				const { topic, partition, kind, expected, found } = each;
+				metrics.count("offsets_displaced_total", { kind });
+				logger.error({ topic, partition, kind, expected, found }, `${partitionName(each)}: ${displacedWords(each)}`);
+			}
 		},
 		logsRemade(partitions: readonly TopicPartition[]): void {
 			const names = partitions.map(partitionName);
@@ -121,6 +123,19 @@ export function observeDelivery({ logger, clock }: ObserverParts) {
 			logger.warn({}, `where the group begins could not be recorded, so verify has to assume it: ${message}`);
 		},
 	};
+}
+
+function displacedWords({ kind, expected, found }: DisplacedOffset): string {
+	switch (kind) {
+		case "taken_over":
+			return "another member took the offsets over: nothing of them is stored from here, the group is joined anew";
+		case "changed":
+			return `the table of offsets says ${found}, and this daemon had stored ${expected}: it was put back to another time (a backup, a fail-over to a server that was behind), or somebody set it. The group is joined anew, and the partition is read from ${found} on`;
+		case "gone":
+			return `its row in the table of offsets is gone, and this daemon had stored ${expected}: the table was put back to another time, or somebody emptied it. The group is joined anew, and the partition is read again`;
+		default:
+			return assertNever(kind);
+	}
 }
 
 function startPartition(metrics: ObserverParts["metrics"], { topic, partition }: TopicPartition): void {

@@ -103,6 +103,10 @@ export const metricCatalogue = {
 	),
 
 	offset_commits_total: counter({ result: ["committed", "failed"] }, "Offset commits by result"),
+	offsets_displaced_total: counter(
+		{ kind: ["taken_over", "changed", "gone"] },
+		"Partitions whose stored offset was not what this member had stored last; changed: put back to another time, or set by somebody",
+	),
 	committed_offset: gauge(perPartition, "Committed offset: the next message after a restart"),
 	high_watermark: gauge(perPartition, "Offset that the next produced message gets"),
 	consumer_lag_messages: gauge(perGroupPartition, "High watermark minus committed offset"),

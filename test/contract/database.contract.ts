@@ -4,6 +4,7 @@
  * pass the same assertions.
  */
 import { describe, expect, it } from "vitest";
+import type { TopicPartition } from "../../src/core/message.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "../../src/sink/cas-upsert.ts";
 import type { Database } from "../../src/sink/database.ts";
@@ -17,6 +18,8 @@ export interface DatabaseScene extends AsyncDisposable {
 	readonly database: Database;
 	/** The rows by id. */
 	rows(): Promise<Map<string, { readonly n: string | null; readonly offset: number; readonly deleted: boolean }>>;
+	/** Sets a stored offset behind everybody's back, its epoch as it was; null takes the row away. */
+	putBack(partition: TopicPartition, offset: number | null): Promise<void>;
 	/** Lets time pass until the promise is settled. */
 	settled<T>(promise: Promise<T>): Promise<T>;
 	/** Runs `first` so that it reads before `second` has written, and writes after it. */
@@ -166,21 +169,24 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 		describe("the table of offsets", () => {
 			const openTable = async () => {
 				const scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
-				const member = () => {
-					const table = new OffsetTable({ database: scene.database, table: "pockaffe_offsets", consumerGroup: "g" });
+				const member = (on: (database: Database) => Database = (database) => database) => {
+					const table = new OffsetTable({ database: on(scene.database), table: "pockaffe_offsets", consumerGroup: "g" });
+					const entries = (offsets: readonly [at: typeof zero, offset: number][]) => offsets.map(([at, offset]) => ({ ...at, offset }));
 					return {
 						prepare: () => scene.settled(table.prepare()),
 						stored: async (...at: (typeof zero)[]) => (await scene.settled(table.stored(at))).map(({ offset }) => offset),
 						claim: async (...at: (typeof zero)[]) => (await scene.settled(table.claim(at))).map(({ offset }) => offset),
 						begin: async (at: typeof zero, offset: number) => (await scene.settled(table.begin([{ ...at, offset }])))[0]?.offset,
-						store: (...offsets: [at: typeof zero, offset: number][]) =>
-							scene.settled(table.store(offsets.map(([at, offset]) => ({ ...at, offset })))),
-						storeAtOnce: (at: typeof zero, ...offsets: number[]) =>
-							scene.settled(Promise.all(offsets.map((offset) => table.store([{ ...at, offset }])))),
+						/** The partitions that could not be stored. */
+						store: async (...offsets: [at: typeof zero, offset: number][]) =>
+							(await scene.settled(table.store(entries(offsets)))).map(({ topic, partition }) => ({ topic, partition })),
+						storeWords: (...offsets: [at: typeof zero, offset: number][]) => scene.settled(table.store(entries(offsets))),
+						look: (...at: (typeof zero)[]) => scene.settled(table.look(at)),
 					};
 				};
 				await member().prepare();
-				return { member, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
+				const { settled, putBack } = scene;
+				return { member, settled, putBack, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
 			};
 
 			it("has nothing to claim before it was begun, and then what was stored last", async () => {
@@ -219,17 +225,76 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 				expect(await second.store([zero, 6])).toEqual([]);
 			});
 
-			it("goes back only where its owner says so, in whatever order statements arrive", async () => {
+			it("takes what its owner stores, forward and back", async () => {
 				await using scene = await openTable();
 				const owner = scene.member();
 				await owner.begin(zero, 5);
-				expect(await owner.storeAtOnce(zero, 9, 7, 8)).toEqual([[], [], []]);
-				expect(await owner.stored(zero)).toEqual([9]);
-				// What the owner holds for stored is the answer that came last.
-				expect(await owner.store([zero, 2])).toEqual([]);
-				expect(await owner.stored(zero)).toEqual([2]);
-				expect(await owner.store([zero, 3])).toEqual([]);
-				expect(await owner.stored(zero)).toEqual([3]);
+				for (const offset of [9, 2, 3]) {
+					expect(await owner.store([zero, offset])).toEqual([]);
+					expect(await owner.stored(zero)).toEqual([offset]);
+				}
+			});
+
+			it("takes a statement whose answer was lost for stored or not, whichever it was, and nothing of one that arrives late", async () => {
+				await using scene = await openTable();
+				const held: (() => Promise<unknown>)[] = [];
+				const lost = { now: false, effect: true };
+				const owner = scene.member((database) => ({
+					...database,
+					query: async (text, parameters) => {
+						if (!lost.now || !text.startsWith("update")) return database.query(text, parameters);
+						if (lost.effect) await database.query(text, parameters);
+						else held.push(() => database.query(text, parameters));
+						throw Object.assign(new Error("the answer was lost"), { code: "CONNECTION_CLOSED" });
+					},
+				}));
+				await owner.begin(zero, 5);
+				for (const [offset, effect] of [
+					[10, true],
+					[20, false],
+					[30, true],
+					[30, false],
+				] as const) {
+					Object.assign(lost, { now: true, effect });
+					await expect(owner.store([zero, offset])).rejects.toThrow("the answer was lost");
+					expect(await owner.look(zero)).toEqual([]);
+				}
+				lost.now = false;
+				expect(await owner.store([zero, 40])).toEqual([]);
+				expect(await owner.look(zero)).toEqual([]);
+				for (const late of held) await scene.settled(late());
+				expect(await owner.stored(zero)).toEqual([40]);
+				expect(await owner.store([zero, 50])).toEqual([]);
+			});
+
+			it("tells its owner what is there in place of what it stored, when it stores and when it looks", async () => {
+				await using scene = await openTable();
+				const owner = scene.member();
+				const other = scene.member();
+				await owner.begin(zero, 5);
+				await owner.begin(one, 5);
+				await owner.store([zero, 9]);
+				expect(await owner.look(zero, one)).toEqual([]);
+				await other.claim(zero);
+				await other.store([zero, 12]);
+				const taken = { ...zero, kind: "taken_over", expected: 9, found: 12 };
+				expect(await owner.look(zero, one)).toEqual([taken]);
+				expect(await owner.storeWords([zero, 10], [one, 6])).toEqual([taken]);
+				// What nobody else has claimed and is not as it was stored was put back, or set.
+				await scene.putBack(one, 3);
+				const changed = { ...one, kind: "changed", expected: 6, found: 3 };
+				expect(await owner.look(one)).toEqual([changed]);
+				expect(await owner.storeWords([one, 7])).toEqual([changed]);
+				expect([await owner.stored(one), await owner.claim(one)]).toEqual([[3], [3]]);
+				expect(await owner.store([one, 8])).toEqual([]);
+				await scene.putBack(one, 100);
+				expect(await owner.storeWords([one, 9])).toEqual([{ ...one, kind: "changed", expected: 8, found: 100 }]);
+				expect(await owner.claim(one)).toEqual([100]);
+				await scene.putBack(one, null);
+				const gone = { ...one, kind: "gone", expected: 100, found: null };
+				expect(await owner.look(one)).toEqual([gone]);
+				expect(await owner.storeWords([one, 101])).toEqual([gone]);
+				expect(await owner.claim(one)).toEqual([null]);
 			});
 		});
 	});

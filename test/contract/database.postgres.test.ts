@@ -18,6 +18,11 @@ databaseContract("Postgres", async (layout) => {
 			const rows = await database.query(`select id, n, kafka_offset::int4 as "offset", deleted from events order by id`);
 			return new Map(rows.map(({ id, ...rest }) => [id as string, rest as never]));
 		},
+		async putBack({ topic, partition }, offset) {
+			const where = `where topic = '${topic}' and partition = ${partition}`;
+			if (offset === null) await alone.query(`delete from pockaffe_offsets ${where}`);
+			else await alone.query(`update pockaffe_offsets set next_offset = ${offset} ${where}`);
+		},
 		settled: (promise) => promise,
 		async overtaken(first, second) {
 			await alone.query("begin");

@@ -28,6 +28,11 @@ databaseContract("simulated", async (layout) => {
 	return {
 		database,
 		rows: async () => new Map([...server.rows].map(([id, { n, kafka_offset, deleted }]) => [id, { n, offset: kafka_offset, deleted }])),
+		async putBack({ partition }, offset) {
+			const stored = server.offsets.get(partition);
+			if (offset === null) server.offsets.delete(partition);
+			else if (stored) stored.next = offset;
+		},
 		settled,
 		overtaken,
 		async [Symbol.asyncDispose]() {},

@@ -88,9 +88,64 @@ describeOnKafka("offsets in the database", () => {
 		await produce(topic, 30, 31);
 		await reaches(31);
 		expect((await db.database.query("select 1 from events")).length).toBe(31);
-		await daemon.record("it says so", ({ msg }) => msg.includes("took the offsets over"));
+		await daemon.record("it says so", ({ msg }) => msg.includes("put back to another time"));
 		await daemon.ready();
 		expect(await daemon.stop()).toBe(0);
+	});
+
+	it("are put back under running daemons: told, and read again from there, with messages and without", { timeout: 180_000 }, async () => {
+		await using one = await temporaryFolder();
+		await using two = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, group] = [uniqueName("put-back"), uniqueName("g")];
+		const config = configFor(topic, group, db.url, "postgres");
+		const over = (from: number, to: number) => events(topic, from, to).map((event, i) => ({ ...event, partition: (from + i) % 4 }));
+		const add = async (from: number, to: number) => {
+			await using producer = await Producer.connect(kafkaAt(brokers));
+			await producer.produceMany(over(from, to));
+		};
+		await loadTopic(brokers, { name: topic, partitions: 4 }, over(0, 40));
+		await using first = await runDaemon(one.path, config);
+		await using second = await runDaemon(two.path, config);
+		const arrived = (count: number) =>
+			waitFor(`${count} rows and their offsets`, async () => {
+				const [row] = await db.database.query(
+					"select (select count(*) from events)::int4 as rows, (select sum(next_offset) from pockaffe_offsets)::int4 as stored",
+				);
+				return row?.rows === count && row.stored === count;
+			});
+		const holds = async (daemon: typeof first) => (await daemon.status()).partitions.length;
+		await waitFor("both daemons to have partitions", async () => (await holds(first)) === 2 && (await holds(second)) === 2);
+		await arrived(40);
+		const tables = ["events", "pockaffe_offsets"];
+		for (const table of tables) await db.database.query(`create table backup_${table} as select * from ${table}`);
+		// Statements of one query are one transaction.
+		const putBack = () =>
+			db.database.query(
+				tables.flatMap((table) => [`delete from ${table}`, `insert into ${table} select * from backup_${table}`]).join(";"),
+			);
+		await add(40, 80);
+		await arrived(80);
+		// While messages come.
+		const adding = add(80, 400);
+		await putBack();
+		await adding;
+		await arrived(400);
+		// And where none does.
+		await putBack();
+		await arrived(400);
+		// Somebody sets them, and then empties the table.
+		await db.database.query("delete from events; update pockaffe_offsets set next_offset = 0");
+		await arrived(400);
+		await db.database.query("delete from events; delete from pockaffe_offsets");
+		await arrived(400);
+		const told = [...first.records, ...second.records].filter(({ kind }) => kind === "changed" || kind === "gone");
+		const bySort = (kind: string) => new Set(told.filter((each) => each.kind === kind).map(({ partition }) => partition)).size;
+		expect([bySort("changed"), bySort("gone")]).toEqual([4, 4]);
+		expect(
+			(await first.metric("pockaffe_offsets_displaced_total")) + (await second.metric("pockaffe_offsets_displaced_total")),
+		).toBeGreaterThan(15);
+		expect([await first.stop(), await second.stop()]).toEqual([0, 0]);
 	});
 
 	it("begin where Kafka's are when the store is changed and startFrom would skip messages", { timeout: 120_000 }, async () => {

@@ -48,8 +48,8 @@ describe("offsets in the database", () => {
 			{ ...first, offset: 20 },
 			{ ...second, offset: 30 },
 		];
-		expect(await zombie.store(late)).toEqual([first]);
-		expect(await zombie.store([{ ...first, offset: 60 }])).toEqual([first]);
+		expect(await zombie.store(late)).toEqual([{ ...first, kind: "taken_over", expected: 0, found: 50 }]);
+		expect(await zombie.store([{ ...first, offset: 60 }])).toMatchObject([{ ...first, kind: "taken_over" }]);
 		expect(await owner.stored([first, second])).toEqual([
 			{ ...first, offset: 50 },
 			{ ...second, offset: 30 },
@@ -63,7 +63,7 @@ describe("offsets in the database", () => {
 		await two.claim([first]);
 		expect(await one.begin([{ ...first, offset: 5 }])).toEqual([{ ...first, offset: 5 }]);
 		expect(await two.begin([{ ...first, offset: 8 }])).toEqual([{ ...first, offset: 5 }]);
-		expect(await one.store([{ ...first, offset: 6 }])).toEqual([first]);
+		expect(await one.store([{ ...first, offset: 6 }])).toMatchObject([{ ...first, kind: "taken_over" }]);
 		expect(await two.store([{ ...first, offset: 6 }])).toEqual([]);
 	});
 
@@ -76,17 +76,41 @@ describe("offsets in the database", () => {
 		expect(await owner.stored([first])).toEqual([{ ...first, offset: 3 }]);
 	});
 
-	it("of a table that was restored from a backup are lost to who held them, and begin from the backup", async () => {
+	it.each([
+		["of the same claim", false],
+		["of an earlier claim", true],
+	])(
+		"of a table that is put back under their owner, to a time %s, are told with the next store, and begin from there",
+		async (_, isEarlier) => {
+			await using test = await open();
+			const owner = test.member();
+			await owner.begin([{ ...first, offset: 10 }]);
+			await test.db.database.query("create table backup as select * from pockaffe_offsets");
+			if (isEarlier) await owner.claim([first]);
+			await owner.store([{ ...first, offset: 40 }]);
+			await test.db.database.query("delete from pockaffe_offsets");
+			await test.db.database.query("insert into pockaffe_offsets select * from backup");
+			const changed = { ...first, kind: "changed", expected: 40, found: 10 };
+			expect(await owner.look([first])).toEqual([changed]);
+			expect(await owner.store([{ ...first, offset: 50 }])).toEqual([changed]);
+			expect(await owner.stored([first])).toEqual([{ ...first, offset: 10 }]);
+			expect(await owner.claim([first])).toEqual([{ ...first, offset: 10 }]);
+			expect(await owner.store([{ ...first, offset: 50 }])).toEqual([]);
+		},
+	);
+
+	it("of a table that is put back have no owner of before, whoever claims them since", async () => {
 		await using test = await open();
-		const owner = test.member();
-		await owner.begin([{ ...first, offset: 10 }]);
+		const [zombie, owner] = [test.member(), test.member()];
+		await zombie.begin([{ ...first, offset: 10 }]);
 		await test.db.database.query("create table backup as select * from pockaffe_offsets");
-		await owner.claim([first]);
-		await owner.store([{ ...first, offset: 40 }]);
+		// Claimed once more since the backup was made: counted up from there, the next claim would be of the same number.
+		await zombie.claim([first]);
 		await test.db.database.query("delete from pockaffe_offsets");
 		await test.db.database.query("insert into pockaffe_offsets select * from backup");
-		expect(await owner.store([{ ...first, offset: 50 }])).toEqual([first]);
-		expect(await owner.claim([first])).toEqual([{ ...first, offset: 10 }]);
+		await owner.claim([first]);
+		expect(await zombie.store([{ ...first, offset: 20 }])).toMatchObject([{ kind: "taken_over" }]);
+		expect(await owner.store([{ ...first, offset: 20 }])).toEqual([]);
 	});
 
 	it("in a table that is missing are not there for who only looks, and it stays missing", async () => {

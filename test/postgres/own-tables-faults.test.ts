@@ -113,7 +113,7 @@ describe("offsets", () => {
 		await test.offsets.store([{ ...orders, offset: 5 }]);
 		await test.admin("drop table pockaffe_offsets");
 		await expect(test.offsets.store([{ ...orders, offset: 6 }])).rejects.toMatchObject({ code: "42P01" });
-		expect(await test.offsets.store([{ ...orders, offset: 6 }])).toEqual([orders]);
+		expect(await test.offsets.store([{ ...orders, offset: 6 }])).toEqual([{ ...orders, kind: "gone", expected: 5, found: null }]);
 		expect(await test.offsets.claim([orders])).toEqual([{ ...orders, offset: null }]);
 		expect(await test.offsets.begin([{ ...orders, offset: 3 }])).toEqual([{ ...orders, offset: 3 }]);
 	});

@@ -143,29 +143,24 @@ export class SimServer {
 	#smallStatement(text: string, [, json]: readonly (string | null)[]): readonly DatabaseRow[] {
 		if (text.includes("to_regclass")) return [{ found: true }];
 		if (text.startsWith("create") || text.includes("_start")) return [];
-		const entries = JSON.parse(json ?? "[]") as { topic: string; partition: number; next_offset: number; epoch: string; back: boolean }[];
+		const entries = JSON.parse(json ?? "[]") as OffsetEntry[];
 		if (text.startsWith("select")) return this.#offsetRows(entries);
-		for (const entry of entries) this.#changeOffset(text, entry);
-		const changed = entries.filter((entry) => !text.includes("set next_offset") || this.#isFencedBy(text, entry));
-		return this.#offsetRows(changed);
+		return this.#offsetRows(entries.filter((entry) => this.#changeOffset(text, entry)));
 	}
 
-	#changeOffset(text: string, entry: { partition: number; next_offset: number; epoch: string; back: boolean }): void {
+	/** False where the statement doesn't find the row. */
+	#changeOffset(text: string, entry: OffsetEntry): boolean {
 		const stored = this.offsets.get(entry.partition);
 		if (text.startsWith("insert")) {
 			if (stored) stored.epoch++;
 			else this.#store(entry.partition, { next: entry.next_offset, epoch: 1 });
 		} else if (text.includes("set epoch")) {
 			if (stored) stored.epoch++;
-		} else if (stored && this.#isFencedBy(text, entry)) {
-			const next = entry.back ? entry.next_offset : Math.max(stored.next, entry.next_offset);
-			this.#store(entry.partition, { ...stored, next });
+		} else {
+			if (!stored || !isFencedBy(text, stored, entry)) return false;
+			this.#store(entry.partition, { ...stored, next: entry.next_offset });
 		}
-	}
-
-	#isFencedBy(text: string, { partition, epoch }: { partition: number; epoch: string }): boolean {
-		const stored = this.offsets.get(partition);
-		return stored !== undefined && (!text.includes("o.epoch = x.epoch") || String(stored.epoch) === epoch);
+		return true;
 	}
 
 	#store(partition: number, offset: StoredOffset): void {
@@ -179,6 +174,22 @@ export class SimServer {
 			return stored ? [{ topic, partition, next_offset: String(stored.next), epoch: String(stored.epoch) }] : [];
 		});
 	}
+}
+
+/** An entry of offset-table.ts's statements; each has what it needs. */
+interface OffsetEntry {
+	readonly topic: string;
+	readonly partition: number;
+	readonly next_offset: number;
+	readonly epoch: string;
+	readonly lowest: number;
+	readonly highest: number;
+}
+
+/** The fence as the statement has it. */
+function isFencedBy(text: string, stored: StoredOffset, { epoch, lowest, highest }: OffsetEntry): boolean {
+	const isMine = !text.includes("o.epoch = x.epoch") || String(stored.epoch) === epoch;
+	return isMine && (!text.includes("between x.lowest and x.highest") || (stored.next >= lowest && stored.next <= highest));
 }
 
 function causeOf({ kafka_partition, kafka_offset }: SimRow, stored: SimRow): "replay" | "older" | "other_partition" {

@@ -374,7 +374,15 @@ class SimDaemon {
 			}),
 			clock: process,
 			random: () => process.world.random(),
-			listener: process.world.trace ? { ...listener, supervisor: tracing(process) } : listener,
+			listener: {
+				...listener,
+				...(process.world.trace ? { supervisor: tracing(process) } : {}),
+				offsetsDisplaced: (partitions) => {
+					// Nobody puts a table back here: what else is found is a false alarm.
+					const wrong = partitions.find(({ kind }) => kind !== "taken_over");
+					if (wrong) process.world.fail(`offsets of partition ${wrong.partition} are said to be another time's: ${JSON.stringify(wrong)}`);
+				},
+			},
 		});
 		if (process.world.trace) {
 			const say = (what: string) => (fact: object) =>
@@ -481,7 +489,7 @@ const listener = {
 		skipped: nothing,
 		stopRequested: nothing,
 	},
-	offsetsTakenOver: nothing,
+	offsetsDisplaced: nothing,
 	logsRemade: nothing,
 	mirrorFailed: nothing,
 	startsNotRecorded: nothing,

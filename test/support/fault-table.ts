@@ -129,5 +129,8 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 	],
 	"SIGSTOP past the session, then SIGCONT": [[outages, "a member is frozen past its session and wakes up as a zombie"]],
 	"the log's disk full, its reader gone": [[processes, "costs log records, which are counted, and nothing else"]],
-	"a backup of the database is restored": [[offsets, "go back with a restored backup, which so catches up by itself"]],
+	"a backup of the database is restored, or a fail-over to a server that lagged loses commits": [
+		[offsets, "are put back under running daemons: told, and read again from there"],
+		[offsets, "go back with a restored backup, which so catches up by itself"],
+	],
 };

@@ -35,6 +35,13 @@ describe("the start position", () => {
 		expect(start).toEqual({ ...partition, offset, committed: null, from });
 	});
 
+	it("of a partition that has begun and of which nothing is stored any more is the beginning, whatever it was at first", async () => {
+		const first = firstStart();
+		first.begun(partition);
+		const { starts } = await resolveStartPositions([partition], "latest", first, queries(), store(null, 80));
+		expect(starts).toEqual([{ ...partition, offset: 5, committed: null, from: "beginning" }]);
+	});
+
 	it("is the end where no message is as young as the timestamp", async () => {
 		const {
 			starts: [start],
