@@ -1,16 +1,21 @@
 /**
- * What the writer and the table of offsets depend on in a database: the writer's own statement with the counts it gives, its guard
- * against who writes at the same time, what is refused whole, and offsets fenced by their epoch. Postgres and the simulated server
- * pass the same assertions.
+ * What the sink depends on in a database: the writer's own statement with the counts it gives, its guard against who writes at the same
+ * time, what is refused whole, rules between rows, offsets fenced by their epoch, notes and dead letters. Postgres and the simulated
+ * server pass the same assertions.
  */
 import { describe, expect, it } from "vitest";
+import type { DeadLetter } from "../../src/core/dead-letter.ts";
 import type { TopicPartition } from "../../src/core/message.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "../../src/sink/cas-upsert.ts";
 import type { Database } from "../../src/sink/database.ts";
+import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
+import { DeadLetterTableStore } from "../../src/sink/dead-letter-table-store.ts";
 import { OffsetTable } from "../../src/sink/offset-table.ts";
 import { rowParameters, type UpsertRow } from "../../src/sink/row-parameters.ts";
 import { runUpsert } from "../../src/sink/run-upsert.ts";
+import { StartTable } from "../../src/sink/start-table.ts";
+import { ManualClock } from "../support/manual-clock.ts";
 import { columnOf, layoutOf } from "../support/row-submissions.ts";
 
 /** A server with the layout's table, whose column `n` may not be `bad` (a check constraint), for one test. */
@@ -297,5 +302,116 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 				expect(await owner.claim(one)).toEqual([null]);
 			});
 		});
+
+		describe("rules between rows", () => {
+			const openTables = async () => {
+				const scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
+				const query = (text: string, ...parameters: string[]) => scene.settled(scene.database.query(text, parameters));
+				const code = (text: string) =>
+					query(text).then(
+						() => "taken",
+						(error) => error.code,
+					);
+				await query("create table if not exists people (id text primary key, address text unique)");
+				await query(
+					"create table if not exists letters (id text primary key, of text references people, seen boolean not null default false)",
+				);
+				return { query, code, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
+			};
+			const ids = (rows: readonly object[]) => rows.map((each) => Object.values(each).join(" "));
+
+			it("a column that may be there once is looked at row by row, in the order of the statement", async () => {
+				await using scene = await openTables();
+				const upsert = (values: string) =>
+					`insert into people as p (id, address) select v.id, v.address from (values ${values}) v (id, address) on conflict (id) do update set address = excluded.address`;
+				expect(await scene.code(upsert("('z', 'x')"))).toBe("taken");
+				expect(await scene.code(upsert("('a', 'x'), ('z', null)"))).toBe("23505");
+				expect(await scene.code(upsert("('z', null), ('a', 'x')"))).toBe("taken");
+				expect(ids(await scene.query("select id, address from people order by id"))).toEqual(["a x", "z "]);
+			});
+
+			it("a reference is looked at when the statement is through, and has no effect where it leads nowhere", async () => {
+				await using scene = await openTables();
+				expect(await scene.code("insert into letters (id, of) values ('1', 'nobody')")).toBe("23503");
+				const both = `with p as (insert into people (id) values ('a') returning id), l as (insert into letters (id, of) select '1', 'a' returning id)
+select count(*)::int4 as count from p, l`;
+				expect(ids(await scene.query(both))).toEqual(["1"]);
+				expect(await scene.code("delete from people where id = 'a'")).toBe("23503");
+				expect(ids(await scene.query("select id, of, seen from letters"))).toEqual(["1 a false"]);
+			});
+
+			it("a comparison with NULL is no answer, and no answer is no", async () => {
+				await using scene = await openTables();
+				const [row] = await scene.query(
+					"select (null::int, 1) < (1, 2) as a, (1, null::int) < (2, 1) as b, (1, null::int) = (2, 1) as c, null::int is distinct from 1 as d, coalesce(null < 1, false) as e, not (null::int = 1) as f",
+				);
+				expect(row).toEqual({ a: null, b: true, c: false, d: true, e: false, f: null });
+				await scene.query("insert into people (id, address) values ('a', null), ('b', 'x')");
+				expect(ids(await scene.query("select id from people where address <> 'y'"))).toEqual(["b"]);
+			});
+
+			it("an order by name means the column of the result", async () => {
+				await using scene = await openTables();
+				await scene.query("insert into people (id) select x::text from generate_series(9, 11) x");
+				expect(ids(await scene.query("select id from people p order by p.id::int"))).toEqual(["9", "10", "11"]);
+				expect(ids(await scene.query("select id::int as n, id::text as id from people order by id"))).toEqual(["10 10", "11 11", "9 9"]);
+			});
+		});
+
+		describe("the notes of where a group began", () => {
+			it("keep the first that was assumed, and the last that was chosen", async () => {
+				await using scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
+				const table = new StartTable({ database: scene.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
+				const offsets = async () => [...(await scene.settled(table.read())).values()].map(({ offset, assumed }) => [offset, assumed]);
+				expect(await offsets()).toEqual([]);
+				await scene.settled(table.assume([{ ...zero, offset: 7 }]));
+				await scene.settled(table.assume([{ ...zero, offset: 9 }]));
+				expect(await offsets()).toEqual([[7, true]]);
+				await scene.settled(table.assume([{ ...zero, offset: 3 }]));
+				expect(await offsets()).toEqual([[3, true]]);
+				await scene.settled(table.record([{ ...zero, offset: 5 }]));
+				expect(await offsets()).toEqual([[5, false]]);
+			});
+		});
+
+		describe("the dead letters", () => {
+			it("are stored together, and a redelivery renews its letter", async () => {
+				await using scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
+				const clock = new ManualClock();
+				const parts = { database: scene.database, table: "letters", consumerGroup: "g", version: "1", clock, random: () => 0 };
+				const letters = new DeadLetterTable(parts);
+				await scene.settled(letters.prepare());
+				const never = new AbortController().signal;
+				const store = (...made: readonly DeadLetter[]) => scene.settled(Promise.all(made.map((each) => letters.store(each, never))));
+				await store(letterOf(9, "first"), letterOf(10, "first"));
+				await store(letterOf(10, "second"));
+				const found = await scene.settled(new DeadLetterTableStore(scene.database, "letters", "g").find({ state: "open" }));
+				const facts = found.map(({ offset, error, key, value, headers }) => [offset, error, String(key), value, headers.length]);
+				expect(facts.sort(([a], [b]) => Number(a) - Number(b))).toEqual([
+					[9, "first", "k\0é", null, 1],
+					[10, "second", "k\0é", null, 1],
+				]);
+			});
+		});
 	});
+}
+
+function letterOf(offset: number, error: string): DeadLetter {
+	return {
+		...zero,
+		offset,
+		timestamp: 1_000,
+		key: Buffer.from("k\0é"),
+		value: null,
+		headers: [["h", Buffer.from([0, 255])]],
+		reason: "rejected",
+		error,
+		stack: null,
+		sqlstate: null,
+		table: null,
+		rowId: null,
+		refusedRows: [],
+		attempts: 1,
+		state: "open",
+	};
 }

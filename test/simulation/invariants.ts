@@ -1,20 +1,24 @@
 /**
  * What must hold at every moment of every run: every committed offset is settled, no row ever moves back, messages reach the handler in
- * order and none is left out, and at the end the table is the fold of the log. Knows the log and the table, nothing of the code.
+ * order and none is left out, and at the end the tables are the fold of the log. Knows the log and the tables, nothing of the code.
  */
-import type { DeadLetter } from "../../src/core/dead-letter.ts";
-import { BAD, type SimRow, type SimServer } from "./database.ts";
-import type { LogRecord, SimClient, SimKafka } from "./kafka.ts";
-import { handle, type Kept } from "./thread.ts";
+import type { DisplacedOffset } from "../../src/core/displaced-offset.ts";
+import type { SimRow, SimServer } from "./database.ts";
+import { type HandledRow, isRefused, rowsOf } from "./handler.ts";
+import type { SimClient, SimKafka } from "./kafka.ts";
+import type { LogRecord } from "./log.ts";
+import type { Change, Row } from "./sql/tables.ts";
+import type { Kept } from "./thread.ts";
 import type { World } from "./world.ts";
 
 /** How versions are compared. */
 export type Strategy = "timestamp" | "offset";
 
 interface Version {
-	readonly kafka_ts: number;
-	readonly kafka_offset: number;
-	readonly kafka_partition: number;
+	/** NULL in rows that were there before: below everything. */
+	readonly kafka_ts: number | null;
+	readonly kafka_offset: number | null;
+	readonly kafka_partition: number | null;
 }
 
 /** A partition in the hands of a process. */
@@ -24,16 +28,30 @@ interface Handing {
 	high: number;
 }
 
+/** What the run is like. */
+export interface InvariantParts {
+	readonly strategy: Strategy;
+	/** No failures: then nothing may be handled twice either. */
+	readonly calm: boolean;
+	/** True where offsets in the database decide, and Kafka's only follow. */
+	readonly inDatabase: boolean;
+	/** Handlers keep messages in their state. */
+	readonly keeps: boolean;
+	/** Most dead letters in a row that the breaker lets pass; null where nothing opens it. */
+	readonly breaker: number | null;
+}
+
+/** Tables that handlers write to. */
+export const TABLES: readonly string[] = ["events", "lines", "contacts"];
+const LETTERS = "pockaffe_dead_letters";
+const OFFSETS = "pockaffe_offsets";
+
 /** See the file's header. Tells `world.fail`. */
 export class Invariants {
 	kafka!: SimKafka;
 	server!: SimServer;
 	readonly #world: World;
-	readonly #strategy: Strategy;
-	/** No failures: then nothing may be handled twice either. */
-	readonly #calm: boolean;
-	/** True where offsets in the database decide, and Kafka's only follow. */
-	readonly #inDatabase: boolean;
+	readonly #parts: InvariantParts;
 	readonly #letters = new Set<string>();
 	/** What left a handler's state; null where handlers keep nothing. */
 	readonly #flushed: Set<string> | null;
@@ -41,77 +59,106 @@ export class Invariants {
 	readonly #handled = new Map<string, number>();
 	/** Where a partition was begun for the first time: everything from there on has to arrive. */
 	readonly #firstStarts = new Map<number, number>();
+	/** Everything below was found settled. */
+	readonly #settledTo = new Map<number, number>();
 	/** Ids of logs that were deleted: what became of them nobody can say. */
 	readonly #tainted = new Set<string>();
 
-	constructor(world: World, parts: { strategy: Strategy; calm: boolean; inDatabase: boolean; keeps: boolean }) {
+	#wasRestored = false;
+
+	constructor(world: World, parts: InvariantParts) {
 		this.#world = world;
-		this.#strategy = parts.strategy;
-		this.#calm = parts.calm;
-		this.#inDatabase = parts.inDatabase;
+		this.#parts = parts;
 		this.#flushed = parts.keeps ? new Set() : null;
 	}
 
 	/** The committed offset that decides. */
 	committed(partition: number): number | null {
-		if (this.#inDatabase) return this.server.offsets.get(partition)?.next ?? null;
+		if (this.#parts.inDatabase) return this.server.storedOffset(this.kafka.topic, partition);
 		return this.kafka.committed.get(partition) ?? null;
 	}
 
+	/** An offset was committed, in Kafka or in the database. */
 	offsetCommitted(partition: number, offset: number): void {
-		const start = this.#firstStarts.get(partition) ?? offset;
-		for (const record of this.kafka.logs[partition]?.records ?? []) {
-			if (record.offset < start || record.offset >= offset || this.#isSettled(partition, record)) continue;
+		const open = this.#firstUnsettled(partition, offset);
+		if (open)
 			this.#world.fail(
-				`offset ${offset} of partition ${partition} was committed, but ${record.offset} is not settled (${describe(record)})`,
+				"committed-unsettled",
+				`offset ${offset} of partition ${partition} was committed, but ${describe(open)} is not settled`,
 			);
-			return;
-		}
 	}
 
-	rowReplaced(before: SimRow, after: SimRow): void {
-		if (this.#compare(after, before) <= 0)
-			this.#world.fail(`row ${after.id} moved back from ${JSON.stringify(before)} to ${JSON.stringify(after)}`);
+	/** A row of some table was written. */
+	changed({ table, before, after }: Change): void {
+		if (TABLES.includes(table)) {
+			if (before && after && this.#compare(after as SimRow, before as SimRow) <= 0)
+				this.#world.fail(
+					"row-moved-back",
+					`row ${after.id} of ${table} moved back from ${JSON.stringify(before)} to ${JSON.stringify(after)}`,
+				);
+		} else if (table === LETTERS) this.#letterChanged(before, after);
+		else if (table === OFFSETS && after) this.offsetCommitted(after.partition as number, after.next_offset as number);
 	}
 
-	letterStored({ partition, offset, timestamp, key }: DeadLetter): void {
-		this.#letters.add(letterName(partition, { offset, timestamp, key: key?.toString() ?? "" }));
+	/** All tables are those of an earlier moment. */
+	restored(): void {
+		this.#wasRestored = true;
+		this.#settledTo.clear();
+		this.#letters.clear();
+		for (const letter of this.server.rows(LETTERS).values()) this.#letters.add(letterName(letter));
 	}
 
 	flushed(partition: number, messages: readonly Kept[]): void {
-		for (const message of messages) this.#flushed?.add(letterName(partition, { ...message, key: message.key?.toString() ?? "" }));
+		for (const message of messages) this.#flushed?.add(recordName(partition, { ...message, key: message.key?.toString() ?? "" }));
 	}
 
+	/** A daemon found others than its own offsets in the table. */
+	offsetsDisplaced(partitions: readonly DisplacedOffset[]): void {
+		const wrong = partitions.find(({ kind }) => kind !== "taken_over");
+		if (wrong && !this.#wasRestored)
+			this.#world.fail("told-for-nothing", `offsets of partition ${wrong.partition} are said to be another time's: ${JSON.stringify(wrong)}`);
+	}
+
+	/** A client was told to fetch a partition from here. */
 	assigned(client: SimClient, partition: number, offset: number): void {
 		const { process } = client;
+		const isMember = this.kafka.isMember(client);
 		// Who was given up while it answered promises nothing: its start may not have been stored.
-		if (!this.#firstStarts.has(partition) && this.kafka.isMember(client)) this.#firstStarts.set(partition, offset);
+		if (!this.#firstStarts.has(partition) && isMember) this.#firstStarts.set(partition, offset);
+		const open = isMember ? this.#firstUnsettled(partition, offset) : null;
+		if (open) this.#world.fail("begun-past-unsettled", `partition ${partition} begins at ${offset}, but ${describe(open)} is not settled`);
 		const handings = this.#handings.get(process.name) ?? new Map<number, Handing>();
 		this.#handings.set(process.name, handings);
 		handings.set(partition, { start: offset, high: -1 });
 	}
 
+	/** A client gave a partition away; `lost`: it had been taken from it before. */
 	released({ process }: SimClient, partition: number, lost: boolean): void {
 		const handing = this.#handings.get(process.name)?.get(partition);
 		this.#handings.get(process.name)?.delete(partition);
-		if (!handing || lost || !this.#calm || handing.high < 0) return;
+		if (!handing || lost || !this.#parts.calm || handing.high < 0) return;
 		const committed = this.committed(partition);
 		if (committed === null || committed <= handing.high) {
-			this.#world.fail(`partition ${partition} was given away at ${handing.high}, with only ${committed} committed`);
+			this.#world.fail(
+				"given-away-uncommitted",
+				`partition ${partition} was given away at ${handing.high}, with only ${committed} committed`,
+			);
 		}
 	}
 
+	/** A message reached the handler. */
 	handed(process: string, partition: number, offset: number): void {
-		const record = this.kafka.logs[partition]?.records.find((each) => each.offset === offset);
-		const name = record ? letterName(partition, record) : "";
+		const log = this.kafka.logs[partition];
+		const record = log?.at(offset);
+		const name = record ? recordName(partition, record) : "";
 		const times = (this.#handled.get(name) ?? 0) + 1;
 		this.#handled.set(name, times);
-		if (this.#calm && times > 1) this.#world.fail(`${name} was handled ${times} times, and nothing had failed`);
+		if (this.#parts.calm && times > 1) this.#world.fail("handled-twice", `${name} was handled ${times} times, and nothing had failed`);
 		const handing = this.#handings.get(process)?.get(partition);
 		if (!handing || offset <= handing.high) return;
-		const from = handing.high < 0 ? handing.start : handing.high + 1;
-		const skipped = this.kafka.logs[partition]?.records.find((each) => each.offset >= from && each.offset < offset);
-		if (skipped) this.#world.fail(`offset ${offset} of partition ${partition} was handled before ${skipped.offset}`);
+		const [skipped] = log?.from(handing.high < 0 ? handing.start : handing.high + 1, 1) ?? [];
+		if (skipped && skipped.offset < offset)
+			this.#world.fail("out-of-order", `offset ${offset} of partition ${partition} was handled before ${skipped.offset}`);
 		handing.high = offset;
 	}
 
@@ -119,6 +166,7 @@ export class Invariants {
 	logDeleted(partition: number): void {
 		for (const { key } of this.kafka.logs[partition]?.records ?? []) this.#tainted.add(key);
 		this.#firstStarts.set(partition, 0);
+		this.#settledTo.delete(partition);
 		for (const handings of this.#handings.values()) handings.delete(partition);
 	}
 
@@ -127,75 +175,128 @@ export class Invariants {
 		return this.kafka.logs.every(({ end }, partition) => (this.committed(partition) ?? 0) === end);
 	}
 
-	/** The table is the fold of the log. */
+	/** The tables are the fold of the log. */
 	judge(): void {
+		const expected = this.#fold();
+		for (const [name, row] of expected) {
+			const [table, id] = name.split(" ", 2) as [string, string];
+			const stored = this.server.rows(table).get(id);
+			if (!isSame(stored, row)) this.#world.fail("wrong-row", `row ${name} is ${JSON.stringify(stored)}, not ${JSON.stringify(row)}`);
+		}
+		for (const table of TABLES) {
+			for (const id of this.server.rows(table).keys()) {
+				if (!expected.has(`${table} ${id}`) && !this.#isTainted(id) && !this.#isOfBefore(table, id))
+					this.#world.fail("row-of-nothing", `row ${table} ${id} was made of nothing`);
+			}
+		}
+	}
+
+	/** The newest version of each row, of all that has to be there; tells of what never arrived. */
+	#fold(): Map<string, SimRow> {
 		const expected = new Map<string, SimRow>();
 		for (const [partition, { records }] of this.kafka.logs.entries()) {
 			// Where nobody began yet nothing was promised.
 			const start = this.#firstStarts.get(partition) ?? Number.POSITIVE_INFINITY;
 			for (const record of records) {
-				if (record.offset < start || this.#tainted.has(record.key)) continue;
-				if (!this.#isSettled(partition, record)) this.#world.fail(`${describe(record)} of partition ${partition} never arrived`);
-				const row = rowOf(partition, record);
-				if (!row || this.#letters.has(letterName(partition, record))) continue;
-				const present = expected.get(row.id);
-				if (!present || this.#compare(row, present) > 0) expected.set(row.id, row);
+				if (record.offset < start || this.#isTainted(record.key)) continue;
+				if (!this.#isSettled(partition, record))
+					this.#world.fail("never-arrived", `${describe(record)} of partition ${partition} never arrived`);
+				const rows = rowsOf(record.key, record.value);
+				if (typeof rows === "string" || isRefused(rows) || this.#isLettered(partition, record)) continue;
+				for (const row of rows) {
+					const name = `${row.table} ${row.id}`;
+					const present = expected.get(name);
+					const made = storedRow(row, record, partition);
+					// Of several rows of one id in a message the last counts.
+					if (!present || this.#compare(made, present) >= 0) expected.set(name, made);
+				}
 			}
 		}
-		for (const [id, row] of expected) {
-			const stored = JSON.stringify(this.server.rows.get(id));
-			if (stored !== JSON.stringify(row)) this.#world.fail(`row ${id} is ${stored}, not ${JSON.stringify(row)}`);
+		return expected;
+	}
+
+	/** An id begins with the key of the message that its family began with. */
+	#isTainted(id: string): boolean {
+		return this.#tainted.has(id.split("+", 1)[0] as string);
+	}
+
+	/** A row that was there before PocKaffe came, as it was. */
+	#isOfBefore(table: string, id: string): boolean {
+		const row = this.server.rows(table).get(id) as Row;
+		return row.kafka_offset === null && (row.n ?? null) === null;
+	}
+
+	#letterChanged(before: Row | null, after: Row | null): void {
+		const [gone, stored] = [before && letterName(before), after && letterName(after)];
+		if (gone !== null && gone !== stored) this.#letters.delete(gone);
+		if (!after || stored === null) return;
+		this.#letters.add(stored);
+		const { partition, offset } = after as unknown as { partition: number; offset: number };
+		const record = this.kafka.logs[partition]?.at(offset);
+		// One of a log that is gone by now is that log's business.
+		if (record && recordName(partition, record) === stored && !isBad(record))
+			this.#world.fail("wrong-letter", `${describe(record)} of partition ${partition} is a dead letter: ${after.reason} ${after.error}`);
+	}
+
+	#isLettered(partition: number, record: LogRecord): boolean {
+		return this.#letters.has(recordName(partition, record));
+	}
+
+	/** The first message below the offset, of those that have to arrive, that is not settled. */
+	#firstUnsettled(partition: number, offset: number): LogRecord | null {
+		const log = this.kafka.logs[partition];
+		const start = Math.max(this.#firstStarts.get(partition) ?? offset, this.#settledTo.get(partition) ?? 0);
+		if (!log || start >= offset) return null;
+		for (let index = log.indexOf(start); index < log.records.length; index++) {
+			const record = log.records[index] as LogRecord;
+			if (record.offset >= offset) break;
+			if (!this.#isSettled(partition, record)) return record;
+			this.#settledTo.set(partition, record.offset + 1);
 		}
-		for (const id of this.server.rows.keys()) {
-			if (!expected.has(id) && !this.#tainted.has(id)) this.#world.fail(`row ${id} was made of nothing`);
-		}
-		for (const [partition, { records }] of this.kafka.logs.entries()) {
-			for (const record of records) {
-				const isBad = rowOf(partition, record) === null && outcomeOf(record) !== null;
-				if (this.#letters.has(letterName(partition, record)) && !isBad) this.#world.fail(`${describe(record)} is a dead letter`);
-			}
-		}
+		return null;
 	}
 
 	#isSettled(partition: number, record: LogRecord): boolean {
-		if (this.#letters.has(letterName(partition, record))) return true;
-		if (this.#flushed?.has(letterName(partition, record)) === false) return false;
-		const outcome = outcomeOf(record);
-		if (outcome === null) return true;
-		if (outcome === "lettered") return false;
-		const stored = this.server.rows.get(record.key);
+		if (this.#isLettered(partition, record)) return true;
+		if (this.#flushed?.has(recordName(partition, record)) === false) return false;
+		const rows = rowsOf(record.key, record.value);
+		if (typeof rows === "string") return rows === "none";
 		const version = { kafka_ts: record.timestamp, kafka_offset: record.offset, kafka_partition: partition };
-		return stored !== undefined && this.#compare(stored, version) >= 0;
+		return rows.every(({ table, id }) => {
+			const stored = this.server.rows(table).get(id) as SimRow | undefined;
+			return stored !== undefined && this.#compare(stored, version) >= 0;
+		});
 	}
 
 	#compare(left: Version, right: Version): number {
-		const byTime = this.#strategy === "timestamp" ? left.kafka_ts - right.kafka_ts : 0;
-		return byTime || left.kafka_offset - right.kafka_offset || left.kafka_partition - right.kafka_partition;
+		const order = (part: keyof Version) => (left[part] ?? -1) - (right[part] ?? -1);
+		return (this.#parts.strategy === "timestamp" && order("kafka_ts")) || order("kafka_offset") || order("kafka_partition");
 	}
 }
 
-/** null: no row; `lettered`: has to become a dead letter; else a row. */
-function outcomeOf({ key, value }: LogRecord): "lettered" | "row" | null {
-	try {
-		const outcome = handle(key, value);
-		if (outcome === null) return null;
-		return typeof outcome === "object" && outcome !== null && "reject" in outcome ? "lettered" : "row";
-	} catch {
-		return "lettered";
-	}
+/** True where the message can only become a dead letter. */
+function isBad({ key, value }: LogRecord): boolean {
+	const rows = rowsOf(key, value);
+	return rows === "lettered" || (rows !== "none" && isRefused(rows));
 }
 
-/** The row of a record; null where it has none, or one that the server refuses. */
-function rowOf(partition: number, record: LogRecord): SimRow | null {
-	if (outcomeOf(record) !== "row") return null;
-	const { n = null } = record.value === null ? {} : (JSON.parse(record.value) as { n?: string });
-	if (n === BAD) return null;
+function storedRow({ id, fields, isDelete }: HandledRow, record: LogRecord, partition: number): SimRow {
 	const version = { kafka_ts: record.timestamp, kafka_offset: record.offset, kafka_partition: partition };
-	return { id: record.key, n, ...version, deleted: record.value === null };
+	return { id, ...fields, ...version, deleted: isDelete };
 }
 
-function letterName(partition: number, { offset, timestamp, key }: Pick<LogRecord, "offset" | "timestamp" | "key">): string {
+/** Columns that the handler left out are NULL. */
+function isSame(stored: Row | undefined, expected: Row): boolean {
+	if (!stored) return false;
+	return [...Object.keys(stored), ...Object.keys(expected)].every((column) => (stored[column] ?? null) === (expected[column] ?? null));
+}
+
+function recordName(partition: number, { offset, timestamp, key }: Pick<LogRecord, "offset" | "timestamp" | "key">): string {
 	return `${partition}@${offset} ${timestamp} ${key}`;
+}
+
+function letterName({ partition, offset, kafka_ts, key }: Row): string {
+	return recordName(partition as number, { offset: offset as number, timestamp: kafka_ts as number, key: String(key ?? "") });
 }
 
 function describe({ offset, timestamp, key, value }: LogRecord): string {

@@ -7,17 +7,10 @@ import { EventEmitter } from "eventemitter3";
 import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../../src/core/message.ts";
 import type { GroupClient, GroupClientEvents, StoredOffset } from "../../src/kafka/group-client.ts";
 import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
+import { type LogRecord, SimLog } from "./log.ts";
 import type { SimProcess, World } from "./world.ts";
 
 export const TOPIC = "orders";
-
-/** A record of the simulated log. */
-export interface LogRecord {
-	readonly offset: number;
-	readonly timestamp: number;
-	readonly key: string;
-	readonly value: string | null;
-}
 
 /** Chances of failures, changed by the scenario. */
 export interface KafkaFaults {
@@ -38,13 +31,6 @@ export interface KafkaObserver {
 	released(client: SimClient, partition: number, lost: boolean): void;
 }
 
-interface Log {
-	records: LogRecord[];
-	end: number;
-	/** How often it was made again. */
-	life: number;
-}
-
 interface Member {
 	readonly client: SimClient;
 	owned: Set<number>;
@@ -62,7 +48,8 @@ const INVALID_ARGUMENT = -186;
 export class SimKafka {
 	readonly world: World;
 	readonly faults: KafkaFaults;
-	readonly logs: Log[];
+	readonly topic = TOPIC;
+	readonly logs: SimLog[];
 	readonly committed = new Map<number, number>();
 	readonly #observer: KafkaObserver;
 	readonly #members = new Map<SimClient, Member>();
@@ -77,7 +64,7 @@ export class SimKafka {
 		this.world = world;
 		this.faults = faults;
 		this.#observer = observer;
-		this.logs = Array.from({ length: partitions }, () => ({ records: [], end: 0, life: 0 }));
+		this.logs = Array.from({ length: partitions }, () => new SimLog(0));
 	}
 
 	get observer(): KafkaObserver {
@@ -86,26 +73,19 @@ export class SimKafka {
 
 	/** Appends a record, behind a gap of some offsets. */
 	produce(partition: number, record: Omit<LogRecord, "offset">, gap = 0): LogRecord {
-		const log = this.logs[partition] as Log;
-		const produced = { ...record, offset: log.end + gap };
-		log.records.push(produced);
-		log.end = produced.offset + 1;
-		return produced;
+		return (this.logs[partition] as SimLog).append(record, gap);
 	}
 
 	/** Offsets without a message at the log's end, as a transaction's mark or compaction leaves them; the next offset. */
 	leaveGap(partition: number, offsets: number): number {
-		const log = this.logs[partition] as Log;
+		const log = this.logs[partition] as SimLog;
 		log.end += offsets;
 		return log.end;
 	}
 
 	/** The topic's partition is deleted and made again: it is empty and begins at 0, and nothing is committed. */
 	recreate(partition: number): void {
-		const log = this.logs[partition] as Log;
-		log.records = [];
-		log.end = 0;
-		log.life++;
+		this.logs[partition] = new SimLog((this.logs[partition] as SimLog).life + 1);
 		this.committed.delete(partition);
 	}
 
@@ -534,7 +514,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		for (let i = 0; i < partitions.length && messages.length < count; i++) {
 			const partition = partitions[(first + i) % partitions.length] as number;
 			if (this.#paused.has(partition)) continue;
-			const log = logs[partition] as Log;
+			const log = logs[partition] as SimLog;
 			this.#highWatermarks.set(partition, log.end);
 			let position = this.#positions.get(partition) as number;
 			// The log was made again: the position is out of range, and auto.offset.reset is earliest.
@@ -546,7 +526,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 				this.#toldEnds.delete(partition);
 			}
 			const wanted = world.between(1, Math.min(40, count - messages.length) + 1);
-			const found = recordsFrom(log.records, position, wanted);
+			const found = log.from(position, wanted);
 			for (const record of found) messages.push(messageOf(partition, record));
 			position = found.length > 0 ? (found.at(-1) as LogRecord).offset + 1 : log.end;
 			this.#positions.set(partition, position);
@@ -568,16 +548,6 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 			},
 		);
 	}
-}
-
-function recordsFrom(records: readonly LogRecord[], offset: number, count: number): readonly LogRecord[] {
-	let [low, high] = [0, records.length];
-	while (low < high) {
-		const middle = (low + high) >>> 1;
-		if ((records[middle] as LogRecord).offset < offset) low = middle + 1;
-		else high = middle;
-	}
-	return records.slice(low, low + count);
 }
 
 function messageOf(partition: number, { offset, timestamp, key, value }: LogRecord): ReceivedMessage {

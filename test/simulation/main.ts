@@ -1,13 +1,19 @@
-/** `npm run simulate -- --seeds N [--from S] | --seed S`: see simulation.ts. Prints the seeds that fail; exit 1 where one does. */
+/**
+ * `npm run simulate -- --seeds N [--from S] | --seed S`: see simulation.ts. Prints the seeds that fail; exit 1 where one does. `--kinds a,b`
+ * forces kinds (kinds.ts); `--until CODE` goes on to the first seed that breaks this invariant.
+ */
 import { parseArgs } from "node:util";
 import { messageOf } from "../../src/core/errors.ts";
 import { simulate } from "./simulation.ts";
+import { Violation } from "./world.ts";
 
 const { values } = parseArgs({
 	options: {
 		seeds: { type: "string", default: "1000" },
 		from: { type: "string", default: "1" },
 		seed: { type: "string" },
+		kinds: { type: "string", default: "" },
+		until: { type: "string" },
 		"keep-going": { type: "boolean", default: false },
 	},
 });
@@ -17,21 +23,23 @@ if (!Number.isInteger(from) || !Number.isInteger(count)) {
 	console.error("type: npm run simulate -- --seeds 1000 [--from 1] [--keep-going], or --seed 42");
 	process.exit(2);
 }
+const kinds = values.kinds.split(",").filter(Boolean);
 const begunAt = performance.now();
-let failures = 0;
+const failures: Record<string, number> = {};
 let messages = 0;
 for (let seed = from; seed < from + count; seed++) {
 	try {
-		const summary = await simulate(seed);
+		const summary = await simulate(seed, kinds);
 		messages += summary.messages;
 		if (values.seed !== undefined) console.log(JSON.stringify(summary));
 	} catch (error) {
-		failures++;
+		const code = error instanceof Violation ? error.code : "crash";
+		failures[code] = (failures[code] ?? 0) + 1;
 		console.log(messageOf(error));
-		if (!values["keep-going"]) break;
+		if (values.until === undefined ? !values["keep-going"] : code === values.until) break;
 	}
 	if ((seed - from + 1) % 10_000 === 0) console.error(`${seed - from + 1} seeds`);
 }
 const seconds = (performance.now() - begunAt) / 1000;
 console.log(JSON.stringify({ from, seeds: count, failures, messages, seconds: Math.round(seconds) }));
-process.exit(failures > 0 ? 1 : 0);
+process.exit(Object.keys(failures).length > 0 ? 1 : 0);

@@ -1,10 +1,11 @@
-/** The simulation finds what is broken on purpose: a mutation each, in a copy of the source, within 1,000 seeds. */
+/** The simulation finds what is broken on purpose, by the invariant that it breaks: a mutation each, in a copy of the source, within 1,000 seeds. */
 import { execFile } from "node:child_process";
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { type Mutation, mutations } from "./mutations.ts";
+import type { InvariantCode } from "./world.ts";
 
 const project = new URL("../..", import.meta.url).pathname;
 const SEEDS = 1_000;
@@ -28,10 +29,12 @@ async function mutant({ edits }: Mutation, name: string): Promise<string> {
 	return folder;
 }
 
-async function firstFailure(folder: string): Promise<string> {
+/** What was found until a seed broke the invariant. */
+async function findings(folder: string, invariant: InvariantCode): Promise<string> {
+	const main = join(folder, "test/simulation/main.ts");
+	const command = ["--import", "tsx", main, "--seeds", String(SEEDS), "--until", invariant];
 	try {
-		const main = join(folder, "test/simulation/main.ts");
-		const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", main, "--seeds", String(SEEDS)], { cwd: folder });
+		const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: folder });
 		return `nothing was found: ${stdout}`;
 	} catch (error) {
 		return (error as { stdout: string }).stdout;
@@ -45,7 +48,7 @@ describe("the simulation finds that", () => {
 		async (_, mutation, name) => {
 			const folder = await mutant(mutation, name);
 			try {
-				expect(await firstFailure(folder)).toMatch(/^seed \d+ \(/);
+				expect(await findings(folder, mutation.breaks)).toMatch(new RegExp(`^seed \\d+ \\(.*\\): ${mutation.breaks}: `, "m"));
 			} finally {
 				await rm(folder, { recursive: true, force: true });
 			}

@@ -1,4 +1,5 @@
-/** What delivery depends on, each broken on purpose: the simulation must find every one of them. */
+/** What delivery depends on, each broken on purpose: the simulation must find every one of them, by the invariant that stands for it. */
+import type { InvariantCode } from "./world.ts";
 
 /** A piece of source replaced by a wrong one. `from` stands in the file exactly once. */
 export interface Edit {
@@ -10,12 +11,15 @@ export interface Edit {
 /** What is broken, and how; where two guards stand behind each other both have to go. */
 export interface Mutation {
 	readonly what: string;
+	/** The invariant that some seed must find broken. */
+	readonly breaks: InvariantCode;
 	readonly edits: readonly Edit[];
 }
 
 export const mutations: readonly Mutation[] = [
 	{
 		what: "the tracker commits past what is unfinished",
+		breaks: "committed-unsettled",
 		edits: [
 			{
 				file: "src/kafka/offset-tracker.ts",
@@ -26,6 +30,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "an acknowledgement of an older epoch counts for the new one",
+		breaks: "committed-unsettled",
 		edits: [
 			{
 				file: "src/kafka/offset-ledger.ts",
@@ -43,6 +48,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "the CAS predicate lets an older row in",
+		breaks: "row-moved-back",
 		edits: [
 			{
 				file: "src/sink/cas-upsert.ts",
@@ -53,6 +59,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a coalesced message doesn't wait for its survivor",
+		breaks: "committed-unsettled",
 		edits: [
 			{
 				file: "src/sink/pending-blocks.ts",
@@ -63,6 +70,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "of the rows of one id in a statement the older one is sent",
+		breaks: "committed-unsettled",
 		edits: [
 			{
 				file: "src/sink/pending-blocks.ts",
@@ -73,6 +81,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a refused row takes the older versions behind it along",
+		breaks: "stands-still",
 		edits: [
 			{
 				file: "src/sink/cut-writer.ts",
@@ -83,6 +92,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "the start position is not committed before the first message",
+		breaks: "begun-past-unsettled",
 		edits: [
 			{
 				file: "src/kafka/assignment.ts",
@@ -93,6 +103,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a revocation doesn't wait for what is in hand",
+		breaks: "given-away-uncommitted",
 		edits: [
 			{
 				file: "src/supervisor/group-supervisor.ts",
@@ -103,6 +114,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a revocation is answered without a commit",
+		breaks: "given-away-uncommitted",
 		edits: [
 			{
 				file: "src/supervisor/group-supervisor.ts",
@@ -113,6 +125,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a last commit that a rebalance refuses is given up",
+		breaks: "given-away-uncommitted",
 		edits: [
 			{
 				file: "src/kafka/offset-committer.ts",
@@ -123,6 +136,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a log that goes back during a drain gets the old one's offset",
+		breaks: "committed-unsettled",
 		edits: [
 			{
 				file: "src/supervisor/group-supervisor.ts",
@@ -133,6 +147,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "an end that messages lie behind is told",
+		breaks: "out-of-order",
 		edits: [
 			{
 				file: "src/kafka/poller.ts",
@@ -143,6 +158,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a new state is not handed what the old one held",
+		breaks: "committed-unsettled",
 		edits: [
 			{
 				file: "src/worker/partition-worker.ts",
@@ -154,6 +170,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a thread that ended for all who share it takes with it what their states held",
+		breaks: "committed-unsettled",
 		edits: [
 			{
 				file: "src/worker/partition-worker.ts",
@@ -165,6 +182,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a thread renews a state that holds messages on its way to the offender",
+		breaks: "committed-unsettled",
 		edits: [
 			{
 				file: "src/worker/batch-calls.ts",
@@ -172,5 +190,31 @@ export const mutations: readonly Mutation[] = [
 				to: "if (to - from === 1)",
 			},
 		],
+	},
+	{
+		what: "a row without coordinates is newer than every message",
+		breaks: "stands-still",
+		edits: [{ file: "src/sink/cas-upsert.ts", from: ") is not false`;", to: ") is true`;" }],
+	},
+	{
+		what: "a commit is as durable as the server's setting says",
+		breaks: "never-arrived",
+		edits: [{ file: "src/sink/durable-commit.ts", from: "('on', 'remote_apply')", to: "('on', 'remote_apply', 'off')" }],
+	},
+	{
+		what: "a message's rows that were packed before it failed stay in the batch",
+		breaks: "wrong-row",
+		edits: [
+			{
+				file: "src/worker/outcome-collector.ts",
+				from: "for (const encoder of this.#encoders.values()) encoder.drop(message);",
+				to: "void message;",
+			},
+		],
+	},
+	{
+		what: "the row behind a failed message's delete becomes a delete",
+		breaks: "wrong-row",
+		edits: [{ file: "src/worker/row-encoder.ts", from: "this.#deletes.length = length;", to: "void length;" }],
 	},
 ];

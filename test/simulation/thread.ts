@@ -18,6 +18,7 @@ import {
 import { OutcomeCollector } from "../../src/worker/outcome-collector.ts";
 import type { ThreadHost } from "../../src/worker/shared-thread.ts";
 import { messageAt, type UnpackedMessage } from "../../src/worker/thread-codec.ts";
+import { handle } from "./handler.ts";
 import type { SimProcess } from "./world.ts";
 
 /** Chances per call. */
@@ -36,16 +37,6 @@ export interface ThreadFaults {
 	keeps: number;
 	/** Longest time a message takes, ms. */
 	messageMs: number;
-}
-
-/** What the handler makes of a message; throws for poison. */
-export function handle(key: string, value: string | null): unknown {
-	if (value === null) return { id: key, delete: true };
-	const { way, ...fields } = JSON.parse(value) as { way?: string; n?: string };
-	if (way === "poison") throw new Error("poison");
-	if (way === "reject") return { reject: "no good" };
-	if (way === "none") return null;
-	return { id: key, fields };
 }
 
 /** A message that a state holds. */

@@ -5,6 +5,45 @@
 import type { Clock, Timer } from "../../src/core/clock.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
 
+/** What must hold, each by a name of its own. */
+export type InvariantCode =
+	/** The simulation itself, or the code, threw what nobody expected. */
+	| "crash"
+	/** A statement that the simulated database doesn't know. */
+	| "unknown-sql"
+	/** An offset was committed before everything below it was settled. */
+	| "committed-unsettled"
+	/** A partition was begun behind messages that are not settled. */
+	| "begun-past-unsettled"
+	/** A row was replaced by an older one. */
+	| "row-moved-back"
+	/** A message reached the handler before one that comes before it in its partition. */
+	| "out-of-order"
+	/** A message was handled twice where nothing had failed. */
+	| "handled-twice"
+	/** A partition was given away in peace with less committed than was handled. */
+	| "given-away-uncommitted"
+	/** A message is in no row and no letter at the end. */
+	| "never-arrived"
+	/** A row is not what the log says at the end. */
+	| "wrong-row"
+	/** A row that the log knows nothing of. */
+	| "row-of-nothing"
+	/** A message that nothing is wrong with became a dead letter. */
+	| "wrong-letter"
+	/** A dead letter is another record than its message, or took another one's place. */
+	| "letter-lost"
+	/** More dead letters in a row than the breaker lets pass. */
+	| "breaker-passed"
+	/** Everything is healed, and something does not move. */
+	| "stands-still"
+	/** A stop that doesn't end, or ends without everything in hand committed. */
+	| "stop"
+	/** Messages are gone, and nobody was told. */
+	| "loss-not-told"
+	/** Somebody was told of a loss that is none. */
+	| "told-for-nothing";
+
 interface Event {
 	readonly at: number;
 	readonly order: number;
@@ -13,7 +52,15 @@ interface Event {
 }
 
 /** Thrown by `fail`: the run ends, and the seed is told. */
-export class Violation extends Error {}
+export class Violation extends Error {
+	/** Which invariant doesn't hold. */
+	readonly code: InvariantCode;
+
+	constructor(code: InvariantCode, message: string) {
+		super(message);
+		this.code = code;
+	}
+}
 
 /** See the file's header. Times in ms. */
 export class World {
@@ -47,8 +94,8 @@ export class World {
 	}
 
 	/** An invariant doesn't hold. The first one ends the run. */
-	fail(message: string): void {
-		this.#violation ??= new Violation(`at ${Math.round(this.#now)} ms: ${message}`);
+	fail(code: InvariantCode, message: string): void {
+		this.#violation ??= new Violation(code, `at ${Math.round(this.#now)} ms: ${message}`);
 	}
 
 	after(delayMs: number, run: () => void): Timer {

@@ -1,0 +1,140 @@
+/** A daemon's delivery in a simulated process, with its own letters' table, as the daemon builds and starts it. */
+import type { Config } from "../../src/config/config.ts";
+import { tableLayouts } from "../../src/config/table-layouts.ts";
+import { Delivery } from "../../src/delivery.ts";
+import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
+import { lanesFor } from "../../src/sink/lanes-in-use.ts";
+import { SharedThreads } from "../../src/worker/shared-threads.ts";
+import type { SimServer } from "./database.ts";
+import type { Invariants } from "./invariants.ts";
+import { SimClient, type SimKafka } from "./kafka.ts";
+import { type Kept, SimThread, type ThreadFaults } from "./thread.ts";
+import type { SimProcess } from "./world.ts";
+
+/** What it is made of. */
+export interface SimDaemonParts {
+	readonly process: SimProcess;
+	readonly config: Config;
+	readonly kafka: SimKafka;
+	readonly server: SimServer;
+	readonly threadFaults: ThreadFaults;
+	/** The handler keeps messages in its state. */
+	readonly keeps: boolean;
+	readonly invariants: Invariants;
+}
+
+const PREPARE_EVERY_MS = 500;
+
+/** See the file's header. It starts by itself. */
+export class SimDaemon {
+	readonly process: SimProcess;
+	readonly #delivery: Delivery;
+	#isStopping = false;
+	client: SimClient | null = null;
+
+	constructor({ process, config, kafka, server, threadFaults, keeps, invariants }: SimDaemonParts) {
+		this.process = process;
+		const layouts = tableLayouts(config);
+		const handed = (partition: number, offset: number) => invariants.handed(process.name, partition, offset);
+		const flushed = keeps ? (partition: number, messages: readonly Kept[]) => invariants.flushed(partition, messages) : null;
+		const lanes = lanesFor(config.database.connections);
+		const database = server.connect(process);
+		const random = () => process.world.random();
+		const letters = { database, table: config.deadLetters.table, consumerGroup: config.kafka.group, version: "0.0.0" };
+		this.#delivery = new Delivery({
+			config,
+			layouts,
+			database,
+			deadLetters: new DeadLetterTable({ ...letters, clock: process, random }),
+			createClient: () => {
+				this.client = new SimClient(kafka, process);
+				return this.client;
+			},
+			threads: new SharedThreads({
+				maxThreads: config.workers.maxThreads,
+				createHost: () => new SimThread({ process, faults: threadFaults, tables: layouts, lanes, handed, flushed }),
+			}),
+			clock: process,
+			random,
+			listener: {
+				...listener,
+				...(process.world.trace ? { supervisor: tracing(process) } : {}),
+				offsetsDisplaced: (partitions) => invariants.offsetsDisplaced(partitions),
+			},
+		});
+		if (process.world.trace) this.#trace();
+		void this.#start();
+	}
+
+	/** Nothing is in its hands. */
+	get isQuiet(): boolean {
+		return [...this.#delivery.supervisor.children.values()].every(({ child }) => child.queue.queued === 0 && child.queue.handed === 0);
+	}
+
+	/** A partition of it is parked. */
+	get isParked(): boolean {
+		return [...this.#delivery.supervisor.children.values()].some(({ child }) => child.state.name === "parked");
+	}
+
+	async stop(): Promise<boolean> {
+		this.#isStopping = true;
+		const { drained } = await this.#delivery.stop();
+		return drained;
+	}
+
+	describe(): string {
+		const children = [...this.#delivery.supervisor.children.values()].map(
+			({ partition, child, paused }) =>
+				`${partition} ${child.state.name} ${child.queue.queued}+${child.queue.handed}${paused ? " paused" : ""}`,
+		);
+		return `${this.process.name}: ${children.join(", ") || "no partitions"} (positions ${JSON.stringify([...(this.client?.position ?? [])])})`;
+	}
+
+	async #start(): Promise<void> {
+		while (!this.#isStopping) {
+			const isPrepared = await this.#delivery.prepare().then(
+				() => true,
+				() => false,
+			);
+			if (isPrepared) break;
+			await this.process.sleep(PREPARE_EVERY_MS);
+		}
+		if (!this.#isStopping) await this.#delivery.start();
+	}
+
+	#trace(): void {
+		const { process } = this;
+		const { consumer, committer, writer } = this.#delivery;
+		const say = (what: string) => (fact: object) =>
+			console.log(Math.round(process.world.now), process.name, what, JSON.stringify(fact).slice(0, 300));
+		for (const event of ["rebalanced", "start:resolved", "unassigned", "consume:failed", "look:failed", "connect:failed"] as const)
+			consumer.on(event, say(event) as never);
+		for (const event of ["offsets:committed", "offsets:commit_failed"] as const) committer.on(event, say(event) as never);
+		for (const event of ["batch:written", "write:retried", "table:blocked"] as const) writer.on(event, say(event) as never);
+	}
+}
+
+function tracing(process: SimProcess) {
+	const say = (what: string) => (fact: object) => console.log(Math.round(process.world.now), process.name, what, JSON.stringify(fact));
+	return { received: say("received"), rewound: say("rewound"), drained: say("drained") };
+}
+
+const nothing = () => {};
+const listener = {
+	supervisor: { received: nothing, rewound: nothing, drained: nothing },
+	worker: {
+		started: nothing,
+		handled: nothing,
+		crashed: nothing,
+		restarted: nothing,
+		terminateFailed: nothing,
+		parked: nothing,
+		resumed: nothing,
+		deadLettered: nothing,
+		skipped: nothing,
+		stopRequested: nothing,
+	},
+	logsRemade: nothing,
+	mirrorFailed: nothing,
+	startsNotRecorded: nothing,
+};

@@ -1,0 +1,201 @@
+/** What happens to a run by chance: daemons come, go, freeze, are cut off and killed, servers and threads fail, logs are made again. */
+
+import type { SimDaemon } from "./daemon.ts";
+import type { SimServer } from "./database.ts";
+import type { Invariants } from "./invariants.ts";
+import type { SimKafka } from "./kafka.ts";
+import type { SimProducer } from "./producer.ts";
+import type { Scenario } from "./scenario.ts";
+import type { ThreadFaults } from "./thread.ts";
+import type { World } from "./world.ts";
+
+const MOST_DAEMONS = 3;
+/** Codes of failures that pass, and of such that somebody has to mend. */
+export const TRANSIENT: readonly string[] = ["40P01", "57P01", "CONNECTION_CLOSED", "53300", "25006", "08006", "57014", "55P03"];
+const SYSTEMIC = ["42P01", "42501", "28P01"];
+
+/** What they work on. */
+export interface DisturbedRun {
+	readonly world: World;
+	readonly scenario: Scenario;
+	readonly kafka: SimKafka;
+	readonly server: SimServer;
+	readonly threadFaults: ThreadFaults;
+	readonly producer: SimProducer;
+	readonly invariants: Invariants;
+	readonly daemons: SimDaemon[];
+	/** Starts one more daemon. */
+	start(): void;
+	/** From then on nothing more is produced by chance. */
+	readonly producingMs: number;
+}
+
+/** See the file's header. */
+export class Disturbances {
+	readonly #run: DisturbedRun;
+
+	constructor(run: DisturbedRun) {
+		this.#run = run;
+	}
+
+	/** One of them. */
+	any(): void {
+		const { scenario, world } = this.#run;
+		const calm = [() => this.#rebalances(), () => this.#replaceOne(), () => this.#oneMore(), () => this.#oneLess()];
+		world.pick(scenario.calm ? calm : [...calm, ...this.#failures(), ...this.#histories()])();
+	}
+
+	/** All failures end; who is frozen or cut off comes back. */
+	heal(): void {
+		const { daemons, threadFaults } = this.#run;
+		this.#resetFaults();
+		threadFaults.keeps = 0;
+		for (const daemon of daemons) {
+			daemon.process.thaw();
+			daemon.client?.cutOff(false);
+		}
+		if (daemons.length === 0) this.#run.start();
+	}
+
+	/** All daemons are stopped, and others take their place. */
+	replaceAll(): void {
+		const stopped = [...this.#run.daemons];
+		for (const daemon of stopped) this.#stop(daemon);
+		this.#run.start();
+	}
+
+	/** One alone, or the next before everybody has answered the last. */
+	#rebalances(): void {
+		const { kafka, world } = this.#run;
+		for (let i = world.pick([1, 1, 2, 4]); i > 0; i--) world.after(world.random() * 300, () => kafka.rebalance());
+	}
+
+	#failures(): (() => void)[] {
+		const { world, threadFaults } = this.#run;
+		const { faults: database } = this.#run.server;
+		const { faults: kafka } = this.#run.kafka;
+		return [
+			() => this.#kill(),
+			() => this.#kill(),
+			() => this.#freeze(),
+			() => this.#freeze(),
+			() => this.#cutOff(),
+			() => this.#cutOff(),
+			() => this.#one()?.client?.exceedMaxPoll(),
+			() => this.#for(() => Object.assign(database, { fails: world.pick([0.1, 0.5, 1]), codes: TRANSIENT })),
+			() => this.#for(() => Object.assign(database, { fails: world.pick([0.5, 1]), codes: SYSTEMIC })),
+			() => this.#for(() => Object.assign(database, { answerLost: world.pick([0.2, 0.7]) })),
+			() => this.#for(() => Object.assign(database, { latencyMs: world.pick([500, 5_000]) })),
+			() => this.#for(() => Object.assign(database, { denied: ["pockaffe_dead_letters"] })),
+			() => this.#for(() => Object.assign(kafka, { fails: world.pick([0.2, 1]) })),
+			() => this.#for(() => Object.assign(kafka, { answerLost: 0.5 })),
+			() => this.#for(() => Object.assign(kafka, { latencyMs: 2_000 })),
+			() => this.#for(() => Object.assign(threadFaults, { throws: 0.05, dies: 0.02, diesIdle: 0.05, hangs: 0.002 })),
+			() => this.#for(() => Object.assign(threadFaults, { loadFails: 0.6, initFails: 0.3, dies: 0.05 })),
+			() => this.#for(() => Object.assign(threadFaults, { messageMs: 300 })),
+			() => this.#jump(),
+			...(this.#run.scenario.extras.has("commits that don't wait") ? Array.from({ length: 5 }, () => () => this.#run.server.crash()) : []),
+		];
+	}
+
+	#histories(): (() => void)[] {
+		switch (this.#run.scenario.history) {
+			case "remade":
+				return Array.from({ length: 15 }, () => () => this.#recreate());
+			case null:
+				return [];
+		}
+	}
+
+	/** Does something, and undoes it after a while. */
+	#for(harm: () => void): void {
+		harm();
+		this.#run.world.after(this.#run.world.random() * 6_000, () => this.#resetFaults());
+	}
+
+	#resetFaults(): void {
+		const { kafka, server, threadFaults } = this.#run;
+		Object.assign(kafka.faults, { latencyMs: 20, fails: 0, answerLost: 0 });
+		Object.assign(server.faults, { latencyMs: 30, fails: 0, answerLost: 0, denied: [] });
+		Object.assign(threadFaults, { loadFails: 0, initFails: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, messageMs: 10 });
+	}
+
+	#one(): SimDaemon | undefined {
+		const { daemons, world } = this.#run;
+		return daemons.length > 0 ? world.pick(daemons) : undefined;
+	}
+
+	#kill(): void {
+		const { daemons, kafka, world } = this.#run;
+		const daemon = this.#one();
+		if (!daemon) return;
+		daemons.splice(daemons.indexOf(daemon), 1);
+		daemon.process.kill();
+		if (daemon.client) kafka.watchSession(daemon.client);
+		if (world.chance(0.8)) world.after(world.random() * 2_000, () => this.#run.start());
+	}
+
+	#freeze(): void {
+		const { kafka, world } = this.#run;
+		const daemon = this.#one();
+		if (!daemon || daemon.process.frozen) return;
+		daemon.process.freeze();
+		if (daemon.client) kafka.watchSession(daemon.client);
+		world.after(world.random() * 12_000, () => daemon.process.thaw());
+	}
+
+	#cutOff(): void {
+		const { world } = this.#run;
+		const daemon = this.#one();
+		daemon?.client?.cutOff(true);
+		world.after(world.random() * 12_000, () => daemon?.client?.cutOff(false));
+	}
+
+	#jump(): void {
+		const daemon = this.#one();
+		if (daemon) daemon.process.wallOffset += this.#run.world.between(-3_600_000, 3_600_000);
+	}
+
+	/** Twice, so that the second new log has the very offsets whose rows of the first are still on their way. */
+	#recreate(): void {
+		const { daemons, invariants, kafka, producer, producingMs, server, world } = this.#run;
+		const partition = world.between(0, kafka.logs.length);
+		this.#for(() => Object.assign(server.faults, { latencyMs: world.pick([300, 1_000, 4_000]) }));
+		const rebirth = () => {
+			invariants.logDeleted(partition);
+			kafka.recreate(partition);
+			for (let i = world.between(0, 20); i > 0; i--) producer.produce(partition);
+		};
+		// A log that goes back while its partition is drained is another case.
+		const owner = daemons.find(({ client }) => client?.position.has(partition));
+		if (owner && world.chance(0.7)) this.#stop(owner);
+		rebirth();
+		// Behind the end of the load everything may be at rest, and nobody looks for more.
+		world.after(world.random() * 600, () => world.now < producingMs && rebirth());
+	}
+
+	#oneMore(): void {
+		if (this.#run.daemons.length < MOST_DAEMONS) this.#run.start();
+	}
+
+	#oneLess(): void {
+		if (this.#run.daemons.length > 1) this.#stopOne();
+	}
+
+	#replaceOne(): void {
+		this.#stopOne();
+		this.#run.start();
+	}
+
+	#stopOne(): void {
+		const daemon = this.#one();
+		if (daemon) this.#stop(daemon);
+	}
+
+	#stop(daemon: SimDaemon): void {
+		const { daemons } = this.#run;
+		if (daemon.process.frozen) return;
+		daemons.splice(daemons.indexOf(daemon), 1);
+		void daemon.stop();
+	}
+}

@@ -1,0 +1,58 @@
+/**
+ * What may happen in a run beside failures that come and go. Each kind is drawn by its own chance, also one that is off, so that the other
+ * seeds stay the runs they are when it is switched on; off are those that the daemon does not stand yet.
+ */
+import type { World } from "./world.ts";
+
+/** What becomes of a log, of offsets or of the database; one of them in a run, for each has its own idea of what must be there. */
+export const histories = {
+	/** The topic is deleted and made again. */
+	remade: { isOn: true, share: 0.4 },
+} as const;
+
+/** What may be there beside each other. */
+export const extras = {
+	/** Rows that refer to rows of another table (a foreign key), in one message and in several. */
+	references: { isOn: false, share: 0.25 },
+	/** Addresses that only one row may have (a unique column), given up and taken over. */
+	addresses: { isOn: false, share: 0.25 },
+	/** More dead letters, and a breaker that opens at a few in a row. */
+	breaker: { isOn: false, share: 0.15 },
+	/** The server answers commits before they are on disk, and crashes. */
+	"commits that don't wait": { isOn: true, share: 0.2 },
+	/** Rows that were there before PocKaffe, without coordinates. */
+	"rows of before": { isOn: true, share: 0.2 },
+	/** Room for a few messages' bytes. */
+	"tight bytes": { isOn: true, share: 0.25 },
+} as const;
+
+/** The name of a kind. */
+export type History = keyof typeof histories;
+export type Extra = keyof typeof extras;
+
+/** Kinds of a run. */
+export interface Kinds {
+	readonly history: History | null;
+	readonly extras: ReadonlySet<Extra>;
+}
+
+/** Draws the kinds of a run. `forced` are on in any case; a calm run has no history. */
+export function drawKinds(world: World, calm: boolean, forced: readonly string[]): Kinds {
+	const share = world.random();
+	const drawn = Object.entries(extras).filter((each) => world.chance(each[1].share) && each[1].isOn);
+	const names = [...drawn.map(([name]) => name), ...forced.filter((name) => name in extras)] as Extra[];
+	return { history: calm ? null : (forcedHistory(forced) ?? historyAt(share)), extras: new Set(names) };
+}
+
+function forcedHistory(forced: readonly string[]): History | null {
+	return (forced.find((name) => name in histories) as History | undefined) ?? null;
+}
+
+function historyAt(share: number): History | null {
+	let sum = 0;
+	for (const [name, kind] of Object.entries(histories)) {
+		sum += kind.share;
+		if (share < sum) return kind.isOn ? (name as History) : null;
+	}
+	return null;
+}

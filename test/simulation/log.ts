@@ -1,0 +1,53 @@
+/** A partition's log, simulated: records with gaps between them. */
+
+/** A record of the simulated log. */
+export interface LogRecord {
+	readonly offset: number;
+	readonly timestamp: number;
+	readonly key: string;
+	readonly value: string | null;
+}
+
+/** See the file's header. */
+export class SimLog {
+	readonly records: LogRecord[] = [];
+	/** The next offset. */
+	end = 0;
+	/** How often the topic was made before. */
+	readonly life: number;
+
+	constructor(life: number) {
+		this.life = life;
+	}
+
+	/** Appends a record, behind a gap of some offsets. */
+	append(record: Omit<LogRecord, "offset">, gap: number): LogRecord {
+		const appended = { ...record, offset: this.end + gap };
+		this.records.push(appended);
+		this.end = appended.offset + 1;
+		return appended;
+	}
+
+	/** At most so many records from an offset on. */
+	from(offset: number, count: number): readonly LogRecord[] {
+		const first = this.indexOf(offset);
+		return this.records.slice(first, first + count);
+	}
+
+	/** The record at an offset; undefined where there is none. */
+	at(offset: number): LogRecord | undefined {
+		const record = this.records[this.indexOf(offset)];
+		return record?.offset === offset ? record : undefined;
+	}
+
+	/** The index of the first record at an offset or behind it. */
+	indexOf(offset: number): number {
+		let [low, high] = [0, this.records.length];
+		while (low < high) {
+			const middle = (low + high) >>> 1;
+			if ((this.records[middle] as LogRecord).offset < offset) low = middle + 1;
+			else high = middle;
+		}
+		return low;
+	}
+}

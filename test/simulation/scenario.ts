@@ -1,0 +1,106 @@
+/** What a seed chooses before anything happens: the configuration, the mood, and what may happen beside failures. */
+import type { Config } from "../../src/config/config.ts";
+import { loadConfig } from "../../src/config/load.ts";
+import type { Strategy } from "./invariants.ts";
+import { TOPIC } from "./kafka.ts";
+import { drawKinds, type Kinds } from "./kinds.ts";
+import type { World } from "./world.ts";
+
+/** See the file's header. */
+export interface Scenario extends Kinds {
+	readonly config: Config;
+	readonly partitions: number;
+	readonly strategy: Strategy;
+	/** Nothing fails: then nothing may be handled twice either. */
+	readonly calm: boolean;
+	/** The handler keeps messages in its state and finishes them later. */
+	readonly keeps: boolean;
+}
+
+/** Dead letters in a row at which the breaker opens, in runs where it may. */
+export const BREAKER = 3;
+
+const base: Config = loadConfig({
+	file: undefined,
+	cwd: "/",
+	environment: {
+		POCKAFFE_KAFKA_BROKERS: "simulated:1",
+		POCKAFFE_KAFKA_GROUP: "simulation",
+		POCKAFFE_KAFKA_TOPICS: TOPIC,
+		POCKAFFE_KAFKA_PROPERTIES: '{"session.timeout.ms":6000}',
+		POCKAFFE_HANDLER_MODULE: "pockaffe:json",
+		POCKAFFE_HANDLER_TIMEOUT_MS: "1000",
+		POCKAFFE_HANDLER_MAX_ATTEMPTS: "40",
+		POCKAFFE_HANDLER_RETRY_BACKOFF_MS: "5",
+		POCKAFFE_HANDLER_MAX_RETRY_BACKOFF_MS: "100",
+		POCKAFFE_SUPERVISOR_MAX_BACKOFF_MS: "1000",
+		POCKAFFE_DATABASE_URL: "postgres://simulated",
+		POCKAFFE_TABLES:
+			'{"events":{"columns":{"n":"text"}},"lines":{"columns":{"n":"text","event":"text"}},"contacts":{"columns":{"address":"text"}}}',
+		POCKAFFE_CAS_MAX_FUTURE_MS: "1000000000000",
+		POCKAFFE_DEAD_LETTERS_BREAKER_SHARE: "1",
+		POCKAFFE_DEAD_LETTERS_BREAKER_CONSECUTIVE: "0",
+		POCKAFFE_DRAIN_TIMEOUT_MS: "4000",
+	},
+}).config;
+
+/** What columns of the simulated tables must keep beside what PocKaffe would make. */
+export const RULES: Readonly<Record<string, string>> = { "lines.event": "references events", "contacts.address": "unique" };
+
+/** Draws it. `forced` are kinds that are there in any case. */
+export function drawScenario(world: World, forced: readonly string[]): Scenario {
+	const calm = world.chance(0.25);
+	const strategy = world.chance(0.7) ? "timestamp" : "offset";
+	const kinds = drawKinds(world, calm, forced);
+	const store = world.chance(0.4) ? "postgres" : "kafka";
+	const startFrom = world.chance(0.3) ? "latest" : "earliest";
+	const { extras } = kinds;
+	const config = {
+		...base,
+		kafka: { ...base.kafka, startFrom },
+		cas: { ...base.cas, version: strategy },
+		offsets: { ...base.offsets, store, commitIntervalMs: world.pick([50, 200, 1_000]) },
+		batch: { ...base.batch, maxRows: world.pick([2, 20, 5_000]), lingerMs: world.pick([0, 5, 50]), answerMs: world.pick([5, 250]) },
+		workers: {
+			...base.workers,
+			maxThreads: world.pick([0, 0, 0, 1, 2]),
+			maxQueuedMessages: world.pick([10, 100, 100_000]),
+			...(extras.has("tight bytes") ? { maxQueuedBytes: world.pick([100, 400, 2_000]) } : {}),
+		},
+		database: { ...base.database, connections: world.pick([1, 2, 3]) },
+		deadLetters: {
+			...base.deadLetters,
+			breaker: { ...base.deadLetters.breaker, consecutive: extras.has("breaker") ? BREAKER : 0 },
+		},
+	} as Config;
+	return {
+		...kinds,
+		...withoutUnmended(kinds, config),
+		partitions: world.between(1, 5),
+		strategy,
+		calm,
+		keeps: !calm && world.chance(0.33),
+	};
+}
+
+/** A table of offsets can't know that a log is another one by now, and without a commit `latest` is chosen again. */
+function withoutUnmended({ history }: Kinds, config: Config): { readonly history: Kinds["history"]; readonly config: Config } {
+	const isSafe = config.offsets.store === "kafka" && config.kafka.startFrom === "earliest";
+	return { history: history === "remade" && !isSafe ? null : history, config };
+}
+
+/** For whoever reads of a seed. */
+export function describeScenario({ config, partitions, strategy, calm, keeps, history, extras }: Scenario): string {
+	const { kafka, offsets, workers } = config;
+	const threads = workers.maxThreads > 0 ? ` on ${workers.maxThreads} threads` : "";
+	return [
+		`${partitions} partitions${threads}`,
+		calm ? "calm" : "with failures",
+		...(history ? [history] : []),
+		...extras,
+		...(keeps ? ["a handler that keeps"] : []),
+		`version ${strategy}`,
+		`offsets in ${offsets.store}`,
+		`from ${kafka.startFrom}`,
+	].join(", ");
+}
