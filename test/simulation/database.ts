@@ -51,6 +51,8 @@ export class SimServer {
 	readonly world: World;
 	readonly faults: DatabaseFaults;
 	readonly #observer: DatabaseObserver;
+	/** How many rows were written or deleted so far. */
+	changes = 0;
 	#state: State = new Map();
 	/** What would be left of it by a crash; null where that is all of it. */
 	#durable: State | null = null;
@@ -171,6 +173,7 @@ export class SimServer {
 			const { rows, state, changes } = execute(text, parameters, { snapshot, present: this.#state, now, settings });
 			if (changes.length > 0) this.#commit(settings.get("synchronous_commit") !== "off");
 			this.#state = state;
+			this.changes += changes.length;
 			for (const change of changes) this.#observer.changed(change);
 			return rows;
 		} catch (error) {
