@@ -116,7 +116,10 @@ export class Invariants {
 	offsetsDisplaced(partitions: readonly DisplacedOffset[]): void {
 		const wrong = partitions.find(({ kind }) => kind !== "taken_over");
 		if (wrong && !this.#wasRestored)
-			this.#world.fail("told-for-nothing", `offsets of partition ${wrong.partition} are said to be another time's: ${JSON.stringify(wrong)}`);
+			this.#world.fail(
+				"told-for-nothing",
+				`offsets of partition ${wrong.partition} are said to be another time's: ${JSON.stringify(wrong)}`,
+			);
 	}
 
 	/** A client was told to fetch a partition from here. */

@@ -176,6 +176,13 @@ export class ExpressionParser {
 			reader.expect("]");
 			return { kind: "array", items };
 		}
+		if (reader.accept("extract", "(")) {
+			const part = reader.name();
+			reader.expect("from");
+			const moment = this.parse();
+			reader.expect(")");
+			return { kind: "call", name: `extract_${part}`, args: [moment], filter: null };
+		}
 		if (reader.accept("row")) return { kind: "row", items: reader.inBrackets(() => this.parse()) };
 		return reader.peek(1).text === "(" && reader.peek(1).kind === "symbol" ? this.#call() : this.#column();
 	}
