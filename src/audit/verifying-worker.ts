@@ -12,7 +12,7 @@ import type { TableLayout } from "../core/rows.ts";
 import { workerSettings } from "../daemon-parts.ts";
 import { RestartIntensity } from "../supervisor/restart-intensity.ts";
 import type { FailureKind } from "../worker/crash-report.ts";
-import type { ThreadLease } from "../worker/handler-thread.ts";
+import { countHandled, type ThreadLease } from "../worker/handler-thread.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
 import type { RowSubmission } from "../worker/ports.ts";
 import { packMessages } from "../worker/thread-codec.ts";
@@ -76,8 +76,8 @@ export class VerifyingWorker {
 			isFull: () => false,
 			listener: {
 				started: moved,
-				handled: (_, { from, to, unhandled }) => {
-					if (to - from > (unhandled?.length ?? 0)) this.#deathsInARow = 0;
+				handled: (_, outcome) => {
+					if (countHandled(outcome) > 0) this.#deathsInARow = 0;
 					moved();
 				},
 				restarted: (_, reason) => {

@@ -15,10 +15,14 @@ import type { OutcomeCollector } from "./outcome-collector.ts";
 export interface BatchCalls {
 	/** Calls the handler with messages `from` (included) to `to` (excluded); resolves to what it returned, rejects with what it threw. */
 	call(from: number, to: number): Promise<unknown>;
+	/** The run is handled as far as `to`, and there is more of it. */
+	handled?(to: number): Promise<void>;
 	/** A new state; resolves to what its init did wrong. */
 	renew(): Promise<HandlerFailure | null>;
 	/** False where the state has to live to the end. */
 	readonly mayRenew: boolean;
+	/** True where no more calls should begin. */
+	mustEnd(): boolean;
 	failureIn(error: unknown): HandlerFailure;
 }
 
@@ -37,6 +41,7 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 	let [from, to, suspectsEnd] = [first, end, end];
 	let failure: HandlerFailure | null = null;
 	while (from < end) {
+		if (calls.mustEnd()) return { to: from, failure: null };
 		const mark = results.mark();
 		try {
 			const startedAt = performance.now();
@@ -48,7 +53,7 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 		} catch (error) {
 			results.rollBack(mark);
 			failure = calls.failureIn(error);
-			if (to - from === 1 || !calls.mayRenew) return { to: from, failure, together: to - from };
+			if (to - from === 1 || !calls.mayRenew || calls.mustEnd()) return { to: from, failure, together: to - from };
 			const stateFailure = await calls.renew();
 			if (stateFailure) return { to: from, failure: stateFailure };
 			suspectsEnd = to;
@@ -56,6 +61,7 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 			continue;
 		}
 		from = to;
+		if (from < end) await calls.handled?.(from);
 		if (from === suspectsEnd) suspectsEnd = end;
 		to = suspectsEnd === end ? end : from + Math.ceil((suspectsEnd - from) / 2);
 	}

@@ -22,6 +22,8 @@ export interface HandlerFailure {
 export interface BatchOutcome {
 	readonly from: number;
 	readonly to: number;
+	/** Just these of them, ascending (calls overlap and end in any order). Absent: all of them. */
+	readonly handled?: ArrayLike<number>;
 	/** One block per table that got rows. */
 	readonly blocks: readonly RowBlock[];
 	/** Rows that can't go to their table, found before they were sent. */
@@ -37,8 +39,6 @@ export interface BatchOutcome {
 	 * Absent: all are finished.
 	 */
 	readonly finished?: { readonly from: number; readonly to: number | null };
-	/** Messages among them that were not handled (calls overlapped and one failed), ascending. */
-	readonly unhandled?: readonly number[];
 	/** Warnings to log once, e.g. fields that no column takes. */
 	readonly warnings: readonly string[];
 }
@@ -48,8 +48,13 @@ export type StartReply =
 	| { readonly ok: true; readonly handles: "message" | "batch" }
 	| { readonly ok: false; readonly failure: HandlerFailure };
 
+/** How many messages an outcome is of. */
+export function countHandled({ from, to, handled }: BatchOutcome): number {
+	return handled?.length ?? to - from;
+}
+
 /**
- * The answer to `run`. `outcome` holds what was handled: the run as far as `outcome.to`, unless `outcome.unhandled` says otherwise. On
+ * The answer to `run`. `outcome` holds what was handled and not told before; of what the run came to nowhere nothing was handled. On
  * failure `failed` is the index of the message that failed alone, or where kind `init` says that a new state could not be made, the one
  * that comes next. `terminated` is what an old state's terminate threw.
  */
@@ -106,9 +111,11 @@ export interface ThreadProgress {
 	readonly calls: number;
 	/** What runs now. `running` is the count of messages given to the call (1 for handleMessage), 0 while none is in the handler. */
 	readonly phase: "idle" | "load" | "init" | "handle" | "terminate";
-	/** Index in the batch of the first message of the running call; only meaningful in phase `handle`. */
+	/** Index in the batch of the first message of the running call, of several calls the one begun first; only meaningful in phase `handle`. */
 	readonly message: number;
 	readonly running: number;
+	/** Where calls overlap: those that run, each by a number that no other call of the thread has. */
+	readonly overlapping?: readonly number[];
 }
 
 /**
@@ -122,15 +129,16 @@ export interface HandlerThread {
 	start(): Promise<StartReply>;
 	/**
 	 * Hands messages `from` (included) to `to` (excluded) of `batch` to the handler. The batch stays the caller's (bytes are copied).
-	 * Where others wait for the thread the run may end early, with `ok` and what was handled until then.
+	 * A run that takes long tells on its way what was `handled` so far. It may end early, with `ok`, where others wait for the thread or
+	 * it is cut short.
 	 */
-	run(batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply>;
+	run(batch: PackedBatch, from: number, to: number, state: StateRule, handled: (part: BatchOutcome) => void): Promise<RunReply>;
 	/** Calls the handler's terminate, if the thread is alive. Never rejects for what terminate throws; resolves to its failure. */
 	terminate(reason: ExitReason): Promise<HandlerFailure | null>;
 	/** `idle` while a call only waits for its turn. */
 	progress(): ThreadProgress;
-	/** A run that only waits for its turn is given back: it resolves with `ok` and nothing handled. No effect on what has begun. */
-	withdraw(): void;
+	/** A run that only waits for its turn resolves with `ok` and nothing handled; one that has begun ends behind the calls under way. */
+	cutShort(): void;
 	/** What was asked is of no use any more: killed, as soon as that costs no other partition its state. Until then the call goes on. */
 	abandon(): void;
 	/**

@@ -8,8 +8,11 @@
 import type { PackedBatch } from "../core/packed-batch.ts";
 
 const QUEUED = 0;
+/** In the thread: no answer has named it yet. */
 const HANDED = 1;
-const FINISHED = 2;
+/** Handled, or given up; something that came of it is still open. */
+const ANSWERED = 2;
+const FINISHED = 3;
 
 /** What a message waits for that doesn't come by itself (bits): a later `finishedTo`; a person or a changed handler, for its dead letter. */
 const UNCONFIRMED = 1;
@@ -110,8 +113,8 @@ export class MessageQueue {
 	}
 
 	/**
-	 * The run is given to the thread. The hand-over itself is open until it is `closed` for each message: a row of an earlier hand-over
-	 * that settles meanwhile must not finish a message that is being handled again.
+	 * The run is given to the thread. The hand-over itself is open until the message is `answered` or given back: a row of an earlier
+	 * hand-over that settles meanwhile must not finish a message that is being handled again.
 	 */
 	take({ held, from, to }: Run): void {
 		for (let message = from; message < to; message++) this.opened(held, message);
@@ -120,13 +123,24 @@ export class MessageQueue {
 		this.#handed += to - from;
 	}
 
-	/** The run, or what is left of it, was not handled: it comes next. */
-	putBack({ held, from, to }: Run): void {
-		held.state.fill(QUEUED, from, to);
-		for (let message = from; message < to; message++) held.open[message] = (held.open[message] as number) - 1;
-		this.#queued += to - from;
-		this.#handed -= to - from;
-		this.#lookFrom(held, from);
+	/** What of the run has no answer was not handled: it comes next. */
+	giveBack({ held, from, to }: Run): void {
+		let first = -1;
+		for (let message = from; message < to; message++) {
+			if (held.state[message] !== HANDED) continue;
+			if (first < 0) first = message;
+			held.state[message] = QUEUED;
+			held.open[message] = (held.open[message] as number) - 1;
+			this.#queued++;
+			this.#handed--;
+		}
+		if (first >= 0) this.#lookFrom(held, first);
+	}
+
+	/** The message was handled, or is given up: its hand-over is over. True where nothing is open and the message is now finished. */
+	answered(held: HeldBatch, message: number): boolean {
+		held.state[message] = ANSWERED;
+		return this.closed(held, message);
 	}
 
 	/** One more thing that the message waits for. */
@@ -138,7 +152,7 @@ export class MessageQueue {
 	/** One thing fewer; true where it was the last and the message is now finished. */
 	closed(held: HeldBatch, message: number): boolean {
 		held.open[message] = (held.open[message] as number) - 1;
-		if (held.state[message] !== HANDED) return false;
+		if (held.state[message] !== ANSWERED) return false;
 		if (held.open[message] !== 0) {
 			if (this.#isStuck(held, message)) this.#stuck++;
 			return false;
@@ -204,7 +218,7 @@ export class MessageQueue {
 	/** True where all that the message waits for doesn't come by itself. */
 	#isStuck(held: HeldBatch, message: number): boolean {
 		const waits = held.waits[message] as number;
-		return waits !== 0 && held.state[message] === HANDED && held.open[message] === countOf(waits);
+		return waits !== 0 && held.state[message] === ANSWERED && held.open[message] === countOf(waits);
 	}
 
 	/** In order. A message may wait for both, and its run may have been put back meanwhile. */
@@ -213,7 +227,7 @@ export class MessageQueue {
 			if (this.#isStuck(held, message)) this.#stuck--;
 			held.open[message] = (held.open[message] as number) - countOf(held.waits[message] as number);
 			held.waits[message] = 0;
-			if (held.state[message] !== HANDED) continue;
+			if (held.state[message] !== ANSWERED) continue;
 			held.state[message] = QUEUED;
 			this.#queued++;
 			this.#handed--;

@@ -29,7 +29,7 @@ export interface CollectorMark {
 
 const rowKeys: ReadonlySet<string> = new Set(["id", "fields", "table", "delete"]);
 
-/** See the file's header. One run after the other: `begin`, `add` per message, `finish`. */
+/** See the file's header. One run after the other: `begin`, `add` per message, `take` now and then. */
 export class OutcomeCollector {
 	readonly #encoders: ReadonlyMap<string, RowEncoder>;
 	/** The one that rows without a table's name are for; null where there are none or several. */
@@ -37,6 +37,8 @@ export class OutcomeCollector {
 	readonly #options: CollectorOptions;
 	readonly #warned = new Set<string>();
 	#positions: RunPositions = { from: 0, offsets: [], timestamps: [] };
+	/** What comes before was taken. */
+	#from = 0;
 	#faults: { message: number; fault: RowFault }[] = [];
 	#rejected: { message: number; why: string }[] = [];
 	#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
@@ -53,7 +55,12 @@ export class OutcomeCollector {
 	/** Begins a run; what an unfinished one left is dropped. */
 	begin(positions: RunPositions): void {
 		this.#positions = positions;
+		this.#from = positions.from;
 		for (const encoder of this.#encoders.values()) encoder.rollBack(0);
+		this.#reset();
+	}
+
+	#reset(): void {
 		this.#faults = [];
 		this.#rejected = [];
 		this.#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
@@ -100,20 +107,22 @@ export class OutcomeCollector {
 		}
 	}
 
-	/** The run as far as message `to` (excluded); `finished` is what the handler said of the messages from `from` on. */
-	finish(to: number, finished?: { readonly from: number; readonly to: number | null }): BatchOutcome {
-		const blocks = [...this.#encoders.values()].flatMap((encoder) => encoder.take(this.#positions));
-		return {
-			from: this.#positions.from,
+	/** What was added since the run began or the last `take`: messages up to `to` (excluded), or just those of them that `over` names. */
+	take(to: number, over: Pick<BatchOutcome, "handled" | "finished"> = {}): BatchOutcome {
+		const outcome: BatchOutcome = {
+			from: over.handled?.[0] ?? this.#from,
 			to,
-			blocks,
+			...over,
+			blocks: [...this.#encoders.values()].flatMap((encoder) => encoder.take(this.#positions)),
 			faults: this.#faults,
 			rejected: this.#rejected,
 			counts: this.#counts,
 			durationsMs: Float64Array.from(this.#durations),
-			...(finished ? { finished } : {}),
 			warnings: this.#warnings,
 		};
+		this.#from = to;
+		this.#reset();
+		return outcome;
 	}
 
 	#addOutcome(message: number, outcome: unknown): void {

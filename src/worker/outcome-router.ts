@@ -13,7 +13,7 @@ import { type RowBlock, type RowFault, withoutMessages } from "../core/rows.ts";
 import { Breaker, type BreakerLimits } from "./breaker.ts";
 import { withoutValues } from "./crash-report.ts";
 import { FinishedTogether } from "./finished-together.ts";
-import type { BatchOutcome } from "./handler-thread.ts";
+import { type BatchOutcome, countHandled } from "./handler-thread.ts";
 import type { HeldBatch, HeldMessage, MessageQueue } from "./message-queue.ts";
 import type { DeadLetterSink, RowSink, RowSubmission } from "./ports.ts";
 import { keyAt, messageAt } from "./thread-codec.ts";
@@ -71,10 +71,8 @@ export class OutcomeRouter {
 		this.#letters(held, outcome, future, together);
 		if (blocks.some((block) => block.length > 0)) this.#parts.rows.write(this.#submission(held, blocks, together));
 		together?.routed();
-		const unhandled = new Set(outcome.unhandled);
-		for (let message = outcome.from; message < outcome.to; message++) {
-			if (!unhandled.has(message) && this.#queue.closed(held, message)) this.#finished(held, message);
-		}
+		const count = countHandled(outcome);
+		for (let i = 0; i < count; i++) this.#answered(held, outcome.handled?.[i] ?? outcome.from + i);
 		this.#tellPassed();
 		this.#moved();
 	}
@@ -82,14 +80,14 @@ export class OutcomeRouter {
 	/** A poison message is dead-lettered. */
 	poison(held: HeldBatch, message: number, poison: Poison): void {
 		this.#letter(held, message, causeOf(poison));
-		this.#close(held, message);
+		this.#givenUp(held, message);
 	}
 
 	/** A poison message is passed over, as configured: a letter that is not open, and none of the breaker's. */
 	skip(held: HeldBatch, message: number, poison: Poison): void {
 		const { partition, listener } = this.#parts;
 		this.#store(held, message, causeOf(poison), "skipped", ({ offset }) => listener.skipped(partition, offset));
-		this.#close(held, message);
+		this.#givenUp(held, message);
 	}
 
 	/** The key of a message, for reports. */
@@ -270,6 +268,21 @@ export class OutcomeRouter {
 	#close(held: HeldBatch, message: number): void {
 		if (this.#ended.signal.aborted) return;
 		if (this.#queue.closed(held, message)) this.#finished(held, message);
+		this.#movedIfDone();
+	}
+
+	/** The hand-over itself is over. */
+	#answered(held: HeldBatch, message: number): void {
+		if (this.#queue.answered(held, message)) this.#finished(held, message);
+	}
+
+	#givenUp(held: HeldBatch, message: number): void {
+		if (this.#ended.signal.aborted) return;
+		this.#answered(held, message);
+		this.#movedIfDone();
+	}
+
+	#movedIfDone(): void {
 		if (this.#queue.underway === 0) this.#moved();
 	}
 

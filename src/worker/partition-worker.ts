@@ -14,7 +14,7 @@ import type { PackedBatch } from "../core/packed-batch.ts";
 import { type CrashReport, keyText, withoutValues } from "./crash-report.ts";
 import { CrashReports } from "./crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
-import { type BatchOutcome, deathOf, type ExitReason, type RunReply, type ThreadDeath } from "./handler-thread.ts";
+import { type BatchOutcome, countHandled, deathOf, type ExitReason, type RunReply, type ThreadDeath } from "./handler-thread.ts";
 import { MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcome-router.ts";
 import { MAX_RUN } from "./suspects.ts";
@@ -121,7 +121,7 @@ export class PartitionWorker {
 	/** A person holds the partition: what runs is finished, nothing more is handed over until `resume`. */
 	hold(): void {
 		this.#held = true;
-		this.#slot.withdraw();
+		this.#slot.cutShort();
 	}
 
 	/** A person lets it go on: also a parked or backing-off worker tries again at once. */
@@ -195,7 +195,7 @@ export class PartitionWorker {
 		// A thread that is only starting, or making a new state, has nothing in hand worth waiting for.
 		const { phase } = this.#slot.progress();
 		if (this.#state.name === "starting" || phase === "init" || phase === "terminate") this.#slot.abandon();
-		else this.#slot.withdraw();
+		else this.#slot.cutShort();
 		this.#state = { name: "draining" };
 		this.#wake.wake();
 	}
@@ -229,7 +229,8 @@ export class PartitionWorker {
 				await this.#wake.next();
 				continue;
 			}
-			if (await this.#ensureStarted(run)) await this.#hand(this.#router.onTrial ? { ...run, to: run.from + 1 } : this.#policy.cut(run));
+			if ((await this.#ensureStarted(run)) && !this.#held)
+				await this.#hand(this.#router.onTrial ? { ...run, to: run.from + 1 } : this.#policy.cut(run));
 		}
 	}
 
@@ -259,20 +260,17 @@ export class PartitionWorker {
 		this.#queue.take(run);
 		let reply: RunReply;
 		try {
-			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0);
+			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0, (part) => this.#handled(run, part));
 		} catch (error) {
 			const progress = this.#slot.progress();
-			this.#queue.putBack(run);
+			this.#queue.giveBack(run);
 			if (this.#anew === "admin") return;
 			const death = deathOf(error);
 			await this.#died(death, () => this.#policy.threadDiedRunning(death, run, progress));
 			return;
 		}
-		const { outcome } = reply;
-		for (const message of outcome.unhandled ?? []) this.#queue.putBack({ ...run, from: message, to: message + 1 });
-		if (outcome.to < run.to) this.#queue.putBack({ ...run, from: outcome.to });
-		const handled = outcome.to - outcome.from - (outcome.unhandled?.length ?? 0);
-		if (handled > 0) this.#progressed(run, outcome);
+		this.#handled(run, reply.outcome);
+		this.#queue.giveBack(run);
 		if (reply.ok) return;
 		const failed = { ...run, from: reply.failed, to: reply.failed + (reply.together ?? 1) };
 		if (reply.failure.kind === "init") {
@@ -285,7 +283,9 @@ export class PartitionWorker {
 		await this.#carryOut(this.#policy.attemptFailed(failed, reply.failure, reply.batched ? run.to - run.from : null));
 	}
 
-	#progressed(run: Run, outcome: BatchOutcome): void {
+	/** Part of a run, or what is left of it. */
+	#handled(run: Run, outcome: BatchOutcome): void {
+		if (countHandled(outcome) === 0) return;
 		this.#router.route(run.held, outcome);
 		this.#parts.listener.handled(this.#parts.partition, outcome);
 		this.#policy.progressed(run.held.batch.offsets[outcome.to - 1] as number);

@@ -13,6 +13,7 @@
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import {
+	type BatchOutcome,
 	deathOf,
 	type ExitReason,
 	type HandlerFailure,
@@ -32,12 +33,21 @@ export interface ThreadHost {
 	readonly death: ThreadDeath | null;
 	/** As HandlerThread has them, each for one of the shares, by number. */
 	start(share: number, partition: TopicPartition): Promise<StartReply>;
-	run(share: number, batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply>;
+	run(
+		share: number,
+		batch: PackedBatch,
+		from: number,
+		to: number,
+		state: StateRule,
+		handled: (part: BatchOutcome) => void,
+	): Promise<RunReply>;
 	terminate(share: number, reason: ExitReason): Promise<HandlerFailure | null>;
 	/** The share's state is forgotten without a word to the handler. */
 	drop(share: number): Promise<void>;
 	/** Others wait, or not any more: while they do a long run ends early. */
 	othersWait(doWait: boolean): void;
+	/** The run that is under way begins no more calls. */
+	cutShort(): void;
 	progress(): ThreadProgress;
 	kill(death?: ThreadDeath): Promise<void>;
 	onIdleDeath(listener: (death: ThreadDeath) => void): void;
@@ -58,6 +68,8 @@ interface Turn {
 	readonly share: Share;
 	readonly type: "start" | "run" | "terminate" | "drop";
 	readonly call: (host: ThreadHost) => Promise<unknown>;
+	/** Set where it is not to begin, or as little as possible: what a run that never began is answered with. */
+	insteadOf: RunReply | null;
 	readonly resolve: (reply: never) => void;
 	readonly reject: (error: Error) => void;
 }
@@ -125,7 +137,7 @@ export class SharedThread {
 	/** Makes the call when it is the share's turn. Rejects with ThreadDiedError. */
 	ask<T>(share: Share, type: Turn["type"], call: (host: ThreadHost) => Promise<T>): Promise<T> {
 		return new Promise((resolve, reject) => {
-			const turn: Turn = { share, type, call, resolve, reject };
+			const turn: Turn = { share, type, call, insteadOf: null, resolve, reject };
 			const isLast = type === "terminate" || type === "drop";
 			const firstOther = this.#waiting.findIndex((each) => each.type === "start" || each.type === "run");
 			if (isLast && firstOther >= 0) this.#waiting.splice(firstOther, 0, turn);
@@ -135,10 +147,15 @@ export class SharedThread {
 		});
 	}
 
-	/** Where a run of the share only waits, it is answered with `reply` and doesn't begin. */
-	withdraw(share: Share, reply: RunReply): void {
+	/** Where a run of the share only waits, it is answered with `reply` and doesn't begin; one that has begun ends behind the calls under way. */
+	cutShort(share: Share, reply: RunReply): void {
 		const turn = this.#waiting.find((each) => each.share === share && each.type === "run");
-		if (!turn) return;
+		if (!turn) {
+			if (this.#current?.share !== share || this.#current.type !== "run") return;
+			this.#current.insteadOf = reply;
+			this.#host.cutShort();
+			return;
+		}
 		this.#waiting = this.#waiting.filter((each) => each !== turn);
 		this.#tellAwaited();
 		turn.resolve(reply as never);
@@ -196,7 +213,7 @@ export class SharedThread {
 		if (turn.type === "start") this.#begun.add(turn.share);
 		try {
 			await this.#before;
-			reply = await turn.call(this.#host);
+			reply = turn.insteadOf ?? (await turn.call(this.#host));
 		} catch (error) {
 			const ran = this.#host.progress().phase !== "idle" && turn.type !== "drop";
 			void this.#end(deathOf(error), ran ? turn.share : null, true);

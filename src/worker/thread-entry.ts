@@ -5,20 +5,17 @@
  *
  * Step 5 of a message's way (README).
  */
-import { performance } from "node:perf_hooks";
 import { workerData } from "piscina";
 import type { TopicPartition } from "../core/message.ts";
-import type { ExitReason, Message } from "../handler-api.ts";
-import { BadOutcomeError } from "./bad-outcome.ts";
-import { callBatches } from "./batch-calls.ts";
+import type { ExitReason } from "../handler-api.ts";
 import { failureOf } from "./handler-failure.ts";
 import { type LoadedHandler, loadHandler } from "./handler-loader.ts";
 import { captureOutput } from "./handler-output.ts";
+import { beginRun } from "./handler-runs.ts";
 import type { HandlerFailure, RunReply, StartReply } from "./handler-thread.ts";
 import { OutcomeCollector } from "./outcome-collector.ts";
-import { isThenable, overlap } from "./overlapping-calls.ts";
-import { keyAt, messageAt } from "./thread-codec.ts";
-import { SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
+import type { RunParts } from "./run-parts.ts";
+import { type PartReply, SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
 
 /** A partition in this thread. */
 interface Share {
@@ -28,9 +25,6 @@ interface Share {
 
 type RunRequest = ThreadRequest & { readonly type: "run" };
 
-/** Messages handled one by one give the thread away after so long, ms, if others wait for it: a crossing costs about 0.1 ms. */
-const TURN_MS = 20;
-
 const data = workerData as ThreadData;
 const progress = new SharedProgress(data.progress);
 const shares = new Map<number, Share>();
@@ -38,6 +32,8 @@ let loaded: LoadedHandler | null = null;
 let collector: OutcomeCollector | null = null;
 /** Whose request is being answered. */
 let current: Share | null = null;
+/** The run that is answered in parts. */
+let goingOn: RunParts | null = null;
 
 // Stacks name the file and line that the user wrote, where the module brings a source map.
 process.setSourceMapsEnabled(true);
@@ -47,11 +43,18 @@ const flushOutput = data.output === null ? () => {} : captureOutput(data.output,
 export default async function answer(request: ThreadRequest): Promise<ThreadReply> {
 	const share = request.type === "start" ? { partition: request.partition, state: undefined } : (shares.get(request.share) as Share);
 	current = share;
+	let isOver = true;
 	try {
-		return await answerFor(share, request);
+		const reply = await answerFor(share, request);
+		if (reply && "goesOn" in reply) isOver = false;
+		return reply;
 	} finally {
 		flushOutput();
-		current = null;
+		if (isOver) {
+			if (request.type === "run" || request.type === "more") progress.leave();
+			goingOn = null;
+			current = null;
+		}
 	}
 }
 
@@ -61,6 +64,8 @@ async function answerFor(share: Share, request: ThreadRequest): Promise<ThreadRe
 			return start(request.share, share);
 		case "run":
 			return run(share, request);
+		case "more":
+			return (goingOn as RunParts).ask();
 		case "terminate": {
 			const terminated = await terminate(share, request.reason);
 			shares.delete(request.share);
@@ -120,16 +125,15 @@ async function terminate(share: Share, reason: ExitReason): Promise<HandlerFailu
 	}
 }
 
-async function run(share: Share, request: RunRequest): Promise<RunReply> {
-	const { handles } = loaded as LoadedHandler;
+function run(share: Share, { batch, from, state: rule }: RunRequest): Promise<RunReply | PartReply> {
+	const { handler } = loaded as LoadedHandler;
 	const results = collector as OutcomeCollector;
-	results.begin({ from: request.from, offsets: request.batch.offsets, timestamps: request.batch.timestamps });
-	const renewed = request.state === "renew" ? await renew(share) : { failure: null, terminated: null };
-	const { failure, terminated } = renewed;
-	if (failure) return { ok: false, outcome: results.finish(request.from), failed: request.from, failure, terminated, batched: false };
-	const reply = await (handles === "batch" ? runBatch : data.concurrency > 1 ? runOverlapping : runOneByOne)(share, request, results);
-	progress.leave();
-	return terminated ? { ...reply, terminated } : reply;
+	results.begin({ from, offsets: batch.offsets, timestamps: batch.timestamps });
+	const { concurrency, timestampType } = data;
+	const run = { handler, partition: share.partition, state: () => share.state, batch, from, rule, concurrency, timestampType, results };
+	const { parts, first } = beginRun({ ...run, progress, renew: () => renew(share) });
+	goingOn = parts;
+	return first;
 }
 
 /** A new state after a failure; `failure` where its init failed. */
@@ -139,106 +143,8 @@ async function renew(share: Share): Promise<{ failure: HandlerFailure | null; te
 	return { failure: reply.ok ? null : reply.failure, terminated };
 }
 
-async function runOneByOne({ partition, state }: Share, { batch, from }: RunRequest, results: OutcomeCollector): Promise<RunReply> {
-	const { handler } = loaded as LoadedHandler;
-	const handleMessage = handler.handleMessage as NonNullable<typeof handler.handleMessage>;
-	const endOfTurn = performance.now() + TURN_MS;
-	for (let i = 0; i < batch.length; i++) {
-		const index = from + i;
-		const message = messageOf(partition, batch, i);
-		const startedAt = performance.now();
-		progress.enter("handle", index, 1);
-		try {
-			const outcome = handleMessage(message, state);
-			// An await costs a turn of the event loop: only for what is a promise.
-			results.add(index, isThenable(outcome) ? await outcome : outcome);
-		} catch (error) {
-			return { ok: false, outcome: results.finish(index), failed: index, failure: failureIn(error), batched: false };
-		}
-		progress.leave("handle");
-		const endedAt = performance.now();
-		results.timed(endedAt - startedAt);
-		if (endedAt >= endOfTurn && progress.awaited) return { ok: true, outcome: results.finish(index + 1) };
-	}
-	return { ok: true, outcome: results.finish(from + batch.length) };
-}
-
-async function runOverlapping({ partition, state }: Share, { batch, from }: RunRequest, results: OutcomeCollector): Promise<RunReply> {
-	const { handler } = loaded as LoadedHandler;
-	const handleMessage = handler.handleMessage as NonNullable<typeof handler.handleMessage>;
-	const endOfTurn = performance.now() + TURN_MS;
-	const startedAt = new Float64Array(batch.length);
-	const { callBase } = progress;
-	const {
-		failure: first,
-		taken,
-		unhandled,
-	} = await overlap({
-		count: batch.length,
-		limit: data.concurrency,
-		isEnough: () => progress.awaited && performance.now() >= endOfTurn,
-		keyOf: (index) => keyAt(batch, index)?.toString("latin1") ?? null,
-		call: (index) => {
-			startedAt[index] = performance.now();
-			return handleMessage(messageOf(partition, batch, index), state);
-		},
-		done: (index, outcome) => {
-			results.add(from + index, outcome);
-			results.timed(performance.now() - (startedAt[index] as number));
-		},
-		running: (oldest, count) => progress.overlapping(callBase + (oldest?.call ?? batch.length + 1), from + (oldest?.index ?? 0), count),
-	});
-	const to = from + taken;
-	if (first === null) return { ok: true, outcome: results.finish(to) };
-	const left = unhandled.map((index) => from + index);
-	const outcome = { ...results.finish(to), unhandled: left };
-	return { ok: false, outcome, failed: from + first.index, failure: failureIn(first.error), batched: false };
-}
-
-async function runBatch(share: Share, { batch, from, state: rule }: RunRequest, results: OutcomeCollector): Promise<RunReply> {
-	const { handler } = loaded as LoadedHandler;
-	let terminated: HandlerFailure | null = null;
-	const end = await callBatches(from, from + batch.length, results, {
-		async call(first, last) {
-			const messages = Array.from({ length: last - first }, (_, i) => messageOf(share.partition, batch, first - from + i));
-			progress.enter("handle", first, messages.length);
-			const returned: unknown = await handler.handleMessages?.(messages, share.state);
-			progress.leave("handle");
-			return returned;
-		},
-		async renew() {
-			const renewed = await renew(share);
-			terminated ??= renewed.terminated;
-			return renewed.failure;
-		},
-		mayRenew: rule !== "keep",
-		failureIn,
-	});
-	const { to, failure, together = 1 } = end;
-	if (failure) return { ok: false, outcome: results.finish(to), failed: to, together, failure, terminated, batched: true };
-	return { ok: true, outcome: results.finish(to, end.finished), terminated };
-}
-
-function failureIn(error: unknown): HandlerFailure {
-	return failureOf(isBadOutcome(error) ? "bad_outcome" : "exception", error);
-}
-
-/** What was thrown may be a proxy that throws when it is looked at. */
-function isBadOutcome(thrown: unknown): boolean {
-	try {
-		return thrown instanceof BadOutcomeError;
-	} catch {
-		return false;
-	}
-}
-
 /** Whom a printed line comes from: who is being answered, or the only one there is; null where it can't be known. */
 function speaker(): TopicPartition | null {
 	const [only] = shares.values();
 	return current?.partition ?? (shares.size === 1 ? (only as Share).partition : null);
-}
-
-function messageOf({ topic, partition }: TopicPartition, batch: RunRequest["batch"], index: number): Message {
-	const { offset, timestamp, key, value, headers } = messageAt(batch, index);
-	return { topic, partition, offset, key, value, ts: timestamp, tsType: data.timestampType, headers };
 }

@@ -2,7 +2,7 @@
 import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { TableLayout } from "../core/rows.ts";
-import type { ExitReason, HandlerFailure, RunReply, StartReply, StateRule, ThreadProgress } from "./handler-thread.ts";
+import type { BatchOutcome, ExitReason, HandlerFailure, RunReply, StartReply, StateRule, ThreadProgress } from "./handler-thread.ts";
 
 /** Given to the thread when it is made. */
 export interface ThreadData {
@@ -30,27 +30,48 @@ export type ThreadRequest = { readonly share: number } & (
 	| { readonly type: "start"; readonly partition: TopicPartition }
 	/** `batch` holds just the run; `from` is the index its first message has in the whole batch. */
 	| { readonly type: "run"; readonly batch: PackedBatch; readonly from: number; readonly state: StateRule }
+	/** Asks for the next part of the run that goes on. */
+	| { readonly type: "more" }
 	| { readonly type: "terminate"; readonly reason: ExitReason }
 	| { readonly type: "drop" }
 );
 
+/** What a run came to so far; it goes on, and waits to be asked for more. */
+export interface PartReply {
+	readonly goesOn: true;
+	readonly outcome: BatchOutcome;
+}
+
 /** The answers, by request. */
-export type ThreadReply = StartReply | RunReply | { readonly terminated: HandlerFailure | null } | null;
+export type ThreadReply = StartReply | RunReply | PartReply | { readonly terminated: HandlerFailure | null } | null;
 
 const phases = ["idle", "load", "init", "handle", "terminate"] as const;
+const phaseNumbers = { idle: 0, load: 1, init: 2, handle: 3, terminate: 4 } as const;
 const PHASE = 0;
 const CALLS = 1;
 const MESSAGE = 2;
 const RUNNING = 3;
-const AWAITED = 4;
-const CELLS = 5;
+const WANTED = 4;
+const SLOTS = 5;
+/** Cells of a call that overlaps others: its number (0: none), its message. */
+const SLOT_CELLS = 2;
 
-/** The four numbers of progress, written by the thread and read by the main thread at any time; and one the other way. */
+/** What the main thread may want of a run (bits): to make room for others soon; to begin no more calls. */
+const OTHERS_WAIT = 1;
+const CUT_SHORT = 2;
+
+/** The numbers of progress, written by the thread and read by the main thread at any time; and one the other way. */
 export class SharedProgress {
 	readonly #cells: Int32Array;
 
-	constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(CELLS * Int32Array.BYTES_PER_ELEMENT)) {
+	constructor(memory: SharedArrayBuffer) {
 		this.#cells = new Int32Array(memory);
+	}
+
+	/** For a thread that makes so many calls at a time. */
+	static forCalls(atATime: number): SharedProgress {
+		const cells = SLOTS + (atATime === 1 ? 0 : SLOT_CELLS * atATime);
+		return new SharedProgress(new SharedArrayBuffer(cells * Int32Array.BYTES_PER_ELEMENT));
 	}
 
 	get memory(): SharedArrayBuffer {
@@ -61,45 +82,85 @@ export class SharedProgress {
 	enter(phase: "load" | "init" | "handle" | "terminate", message = 0, running = 0): void {
 		Atomics.store(this.#cells, MESSAGE, message);
 		Atomics.store(this.#cells, RUNNING, running);
-		Atomics.store(this.#cells, PHASE, phases.indexOf(phase));
+		Atomics.store(this.#cells, PHASE, phaseNumbers[phase]);
 		Atomics.add(this.#cells, CALLS, 1);
 	}
 
-	/** Calls overlap: the one that has run longest, by a number no other call has (`callBase` + its own), and how many run. */
-	overlapping(call: number, message: number, running: number): void {
-		Atomics.store(this.#cells, MESSAGE, message);
-		Atomics.store(this.#cells, RUNNING, running);
-		Atomics.store(this.#cells, PHASE, phases.indexOf("handle"));
-		Atomics.store(this.#cells, CALLS, call);
+	/** Calls overlap from here to `leave`. */
+	overlap(): void {
+		Atomics.store(this.#cells, PHASE, phaseNumbers.handle);
+		Atomics.add(this.#cells, CALLS, 1);
 	}
 
-	/** The number of the last call; overlapping ones count on from it. */
-	get callBase(): number {
-		return Atomics.load(this.#cells, CALLS);
+	/** A call that may overlap others begins, in a slot that no other has. */
+	begin(slot: number, message: number): void {
+		const at = SLOTS + SLOT_CELLS * slot;
+		Atomics.store(this.#cells, at + 1, message);
+		Atomics.store(this.#cells, at, Atomics.add(this.#cells, CALLS, 1) + 1);
+	}
+
+	/** The call of the slot ended. */
+	end(slot: number): void {
+		Atomics.store(this.#cells, SLOTS + SLOT_CELLS * slot, 0);
+		Atomics.add(this.#cells, CALLS, 1);
 	}
 
 	/** The call ended; `phase` stays `handle` between the messages of a run, so that a death there is seen as one of the run. */
 	leave(phase: "idle" | "handle" = "idle"): void {
 		Atomics.store(this.#cells, RUNNING, 0);
-		Atomics.store(this.#cells, PHASE, phases.indexOf(phase));
+		Atomics.store(this.#cells, PHASE, phaseNumbers[phase]);
 		Atomics.add(this.#cells, CALLS, 1);
 	}
 
-	/** Others wait for the thread: a long run should end early. Written by the main thread. */
-	get awaited(): boolean {
-		return Atomics.load(this.#cells, AWAITED) === 1;
+	/** Written by the main thread; 0: nothing is wanted, and the other two needn't be asked. */
+	get wanted(): number {
+		return Atomics.load(this.#cells, WANTED);
 	}
 
-	set awaited(isAwaited: boolean) {
-		Atomics.store(this.#cells, AWAITED, isAwaited ? 1 : 0);
+	/** Others wait for the thread: a long run should end early. */
+	get othersWait(): boolean {
+		return (this.wanted & OTHERS_WAIT) !== 0;
+	}
+
+	set othersWait(doWait: boolean) {
+		this.#want(OTHERS_WAIT, doWait);
+	}
+
+	/** The run should begin no more calls. */
+	get isCutShort(): boolean {
+		return (this.wanted & CUT_SHORT) !== 0;
+	}
+
+	set isCutShort(isCut: boolean) {
+		this.#want(CUT_SHORT, isCut);
 	}
 
 	read(): ThreadProgress {
-		return {
+		const progress = {
 			phase: phases[Atomics.load(this.#cells, PHASE)] ?? "idle",
 			calls: Atomics.load(this.#cells, CALLS),
 			message: Atomics.load(this.#cells, MESSAGE),
 			running: Atomics.load(this.#cells, RUNNING),
 		};
+		return this.#cells.length > SLOTS && progress.phase === "handle" ? { ...progress, ...this.#readSlots() } : progress;
+	}
+
+	#readSlots(): Pick<ThreadProgress, "message" | "running" | "overlapping"> {
+		const overlapping: number[] = [];
+		let [first, message] = [Number.POSITIVE_INFINITY, 0];
+		for (let at = SLOTS; at < this.#cells.length; at += SLOT_CELLS) {
+			const call = Atomics.load(this.#cells, at);
+			if (call === 0) continue;
+			overlapping.push(call);
+			if (call > first) continue;
+			first = call;
+			message = Atomics.load(this.#cells, at + 1);
+		}
+		return { message, running: overlapping.length, overlapping };
+	}
+
+	#want(what: number, isWanted: boolean): void {
+		if (isWanted) Atomics.or(this.#cells, WANTED, what);
+		else Atomics.and(this.#cells, WANTED, ~what);
 	}
 }

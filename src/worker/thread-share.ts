@@ -7,6 +7,7 @@
 import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import {
+	type BatchOutcome,
 	type ExitReason,
 	type HandlerFailure,
 	type HandlerThread,
@@ -47,9 +48,12 @@ export class ThreadShare implements HandlerThread, Share {
 		return this.#ask("start", (host) => host.start(this.number, this.partition));
 	}
 
-	async run(batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply> {
+	async run(batch: PackedBatch, from: number, to: number, state: StateRule, handled: (part: BatchOutcome) => void): Promise<RunReply> {
 		this.#from = from;
-		return this.#ask("run", (host) => host.run(this.number, batch, from, to, state));
+		const told = (part: BatchOutcome) => {
+			if (!this.#death) handled(part);
+		};
+		return this.#ask("run", (host) => host.run(this.number, batch, from, to, state, told));
 	}
 
 	async terminate(reason: ExitReason): Promise<HandlerFailure | null> {
@@ -60,8 +64,8 @@ export class ThreadShare implements HandlerThread, Share {
 		return this.#thread.progressOf(this) ?? this.#progress;
 	}
 
-	withdraw(): void {
-		this.#thread.withdraw(this, { ok: true, outcome: nothingHandled(this.#from) });
+	cutShort(): void {
+		this.#thread.cutShort(this, { ok: true, outcome: nothingHandled(this.#from) });
 	}
 
 	abandon(): void {

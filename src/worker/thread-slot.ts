@@ -9,6 +9,8 @@
 import type { Clock } from "../core/clock.ts";
 import { withCallDeadline } from "./call-deadline.ts";
 import {
+	type BatchOutcome,
+	countHandled,
 	deathOf,
 	type ExitReason,
 	type HandlerFailure,
@@ -84,19 +86,26 @@ export class ThreadSlot {
 		return null;
 	}
 
-	/** Hands a run to the handler; only while `ready`. `keepState`: it holds messages that are not finished. Withdrawn it is `ok`, with nothing handled. */
-	async run({ held, from, to }: Run, keepState: boolean): Promise<RunReply> {
+	/**
+	 * Hands a run to the handler; only while `ready`. `keepState`: it holds messages that are not finished. `handled` is told what a long run
+	 * came to on its way.
+	 */
+	async run({ held, from, to }: Run, keepState: boolean, handled: (part: BatchOutcome) => void): Promise<RunReply> {
 		const thread = this.#thread as HandlerThread;
 		const rule = this.#stale ? "renew" : keepState ? "keep" : "free";
-		const reply = await this.#withDeadline(thread, thread.run(held.batch, from, to, rule));
-		if (!reply.ok || reply.outcome.to > from) this.#stale = false;
+		const told = (part: BatchOutcome) => {
+			this.#stale = false;
+			handled(part);
+		};
+		const reply = await this.#withDeadline(thread, thread.run(held.batch, from, to, rule, told));
+		if (!reply.ok || countHandled(reply.outcome) > 0) this.#stale = false;
 		if (reply.terminated) this.#parts.terminateFailed(reply.terminated);
 		return reply;
 	}
 
-	/** A run that only waits for its turn is given back. */
-	withdraw(): void {
-		this.#thread?.withdraw();
+	/** A run that only waits for its turn is given back, one that has begun ends behind the calls under way. */
+	cutShort(): void {
+		this.#thread?.cutShort();
 	}
 
 	/** What was asked is of no use any more: cut off as soon as that harms nobody else. */

@@ -13,6 +13,7 @@ import type { TableLayout } from "../core/rows.ts";
 import { explainLoadFailure } from "./handler-loader.ts";
 import { listenToOutput } from "./handler-output.ts";
 import {
+	type BatchOutcome,
 	type ExitReason,
 	type HandlerFailure,
 	type HandlerThreads,
@@ -27,7 +28,7 @@ import type { Printed } from "./output-quota.ts";
 import type { SharedDeath, ThreadHost } from "./shared-thread.ts";
 import { SharedThreads } from "./shared-threads.ts";
 import { sliceBatch } from "./thread-codec.ts";
-import { SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
+import { type PartReply, SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
 
 /** What all threads of a daemon are made with. */
 export interface WorkerThreadOptions {
@@ -74,7 +75,7 @@ let threads = 0;
 
 class WorkerThread implements ThreadHost {
 	readonly #pool: Piscina;
-	readonly #progress = new SharedProgress();
+	readonly #progress: SharedProgress;
 	readonly #module: string;
 	#id: number | null = null;
 	#death: ThreadDeath | null = null;
@@ -86,6 +87,7 @@ class WorkerThread implements ThreadHost {
 
 	constructor({ handler, tables, lanes = 1, maxHeapMb, timestampType, purpose = "run", printed }: WorkerThreadOptions) {
 		this.#module = handler.module;
+		this.#progress = SharedProgress.forCalls(handler.concurrency);
 		const output = printed && handler.module !== "pockaffe:log" ? `pockaffe ${process.pid} ${++threads}` : null;
 		if (printed && output) this.#stopListening = listenToOutput(output, printed);
 		const workerData: ThreadData = {
@@ -152,9 +154,26 @@ class WorkerThread implements ThreadHost {
 		return explainLoadFailure(this.#module, { ...failure, kind: "load" });
 	}
 
-	run(share: number, batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply> {
-		const part = sliceBatch(batch, from, to);
-		return this.#ask({ type: "run", share, batch: part, from, state }, [part.bytes.buffer]) as Promise<RunReply>;
+	async run(
+		share: number,
+		batch: PackedBatch,
+		from: number,
+		to: number,
+		state: StateRule,
+		handled: (part: BatchOutcome) => void,
+	): Promise<RunReply> {
+		this.#progress.isCutShort = false;
+		const messages = sliceBatch(batch, from, to);
+		let reply = (await this.#ask({ type: "run", share, batch: messages, from, state }, [messages.bytes.buffer])) as RunReply | PartReply;
+		while ("goesOn" in reply) {
+			handled(reply.outcome);
+			reply = (await this.#ask({ type: "more", share })) as RunReply | PartReply;
+		}
+		return reply;
+	}
+
+	cutShort(): void {
+		this.#progress.isCutShort = true;
 	}
 
 	async terminate(share: number, reason: ExitReason): Promise<HandlerFailure | null> {
@@ -167,7 +186,7 @@ class WorkerThread implements ThreadHost {
 	}
 
 	othersWait(doWait: boolean): void {
-		this.#progress.awaited = doWait;
+		this.#progress.othersWait = doWait;
 	}
 
 	progress(): ThreadProgress {

@@ -28,6 +28,9 @@ export interface ThreadScene extends AsyncDisposable {
 /** Makes a thread whose start goes like this. */
 export type OpenThread = (start: "ok" | "load fails" | "init fails") => Promise<ThreadScene>;
 
+/** Where a run tells nothing on its way. */
+const nobody = () => {};
+
 const timeout: ThreadDeath = { reason: "timeout", message: "it took too long", stack: null };
 
 /** Messages with these ways, keys `k0`, `k1`, …, offsets from 100 on. */
@@ -88,7 +91,7 @@ export function threadLifeContract(name: string, open: OpenThread): void {
 		it("ends by a kill that rejects the call that waits, with the death that was given", async () => {
 			await using scene = await open("ok");
 			await scene.settled(scene.thread.start());
-			const run = deathOf(scene.thread.run(batchOf(scene, ["hang"]), 0, 1, "free"));
+			const run = deathOf(scene.thread.run(batchOf(scene, ["hang"]), 0, 1, "free", nobody));
 			await scene.settled(scene.thread.kill(timeout));
 			expect(await scene.settled(run)).toEqual(timeout);
 		});
@@ -106,8 +109,8 @@ export function threadLifeContract(name: string, open: OpenThread): void {
 			await scene.settled(scene.thread.kill(timeout));
 			await scene.settled(scene.thread.kill({ reason: "exit", message: "again", stack: null }));
 			const batch = batchOf(scene, ["row"]);
-			expect(await scene.settled(deathOf(scene.thread.run(batch, 0, 1, "free")))).toEqual(timeout);
-			expect(await scene.settled(deathOf(scene.thread.run(batch, 0, 1, "renew")))).toEqual(timeout);
+			expect(await scene.settled(deathOf(scene.thread.run(batch, 0, 1, "free", nobody)))).toEqual(timeout);
+			expect(await scene.settled(deathOf(scene.thread.run(batch, 0, 1, "renew", nobody)))).toEqual(timeout);
 			expect(await scene.settled(deathOf(scene.thread.terminate("failed")))).toEqual(timeout);
 			expect(await scene.settled(deathOf(scene.thread.start()))).toEqual(timeout);
 		});
@@ -131,7 +134,7 @@ export function threadLifeContract(name: string, open: OpenThread): void {
 			await scene.dieIdle();
 			await scene.until("the death", () => told.length > 0);
 			expect(told).toMatchObject([{ reason: "exception" }]);
-			expect(await scene.settled(deathOf(scene.thread.run(batchOf(scene, ["row"]), 0, 1, "free")))).toEqual(told[0]);
+			expect(await scene.settled(deathOf(scene.thread.run(batchOf(scene, ["row"]), 0, 1, "free", nobody)))).toEqual(told[0]);
 			expect(told.length).toBe(1);
 		});
 	});
@@ -144,7 +147,7 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 			const scene = await open("ok");
 			expect(await scene.settled(scene.thread.start())).toMatchObject({ ok: true });
 			const run = (ways: readonly Way[], from = 0, to = ways.length, renew = false) =>
-				scene.settled(scene.thread.run(batchOf(scene, ways), from, to, renew ? "renew" : "free"));
+				scene.settled(scene.thread.run(batchOf(scene, ways), from, to, renew ? "renew" : "free", nobody));
 			return { ...scene, run, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
 		};
 
@@ -160,7 +163,7 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 				counts: { row: 2, delete: 1, none: 1, rejected: 1 },
 				warnings: [],
 			});
-			expect(reply.outcome.unhandled).toBe(undefined);
+			expect(reply.outcome.handled).toBe(undefined);
 			expect(reply.outcome.durationsMs.length).toBe(5);
 			const [block, ...others] = reply.outcome.blocks;
 			expect(others).toEqual([]);
@@ -180,7 +183,7 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 				[3, 4],
 				[1, 3],
 			] as const) {
-				const { outcome } = await scene.settled(scene.thread.run(batch, from, to, "free"));
+				const { outcome } = await scene.settled(scene.thread.run(batch, from, to, "free", nobody));
 				expect([outcome.from, outcome.to, outcome.counts.row]).toEqual([from, to, to - from]);
 				expect(Array.from(outcome.blocks[0]?.messages ?? [])).toEqual(Array.from({ length: to - from }, (_, index) => from + index));
 				expect(idsOf(outcome.blocks[0])[0]).toBe(`k${from}`);
@@ -227,7 +230,7 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 			const between = scene.thread.progress();
 			expect(between).toMatchObject({ phase: "idle", running: 0 });
 			expect(between.calls).toBeGreaterThan(idle.calls);
-			const run = deathOf(scene.thread.run(batchOf(scene, ["row", "row", "row", "hang"]), 1, 4, "free"));
+			const run = deathOf(scene.thread.run(batchOf(scene, ["row", "row", "row", "hang"]), 1, 4, "free", nobody));
 			const isHanging = () => scene.thread.progress().message === 3 && scene.thread.progress().running === 1;
 			await scene.until("the message that hangs", isHanging);
 			const hanging = scene.thread.progress();
@@ -243,7 +246,7 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 			await using scene = await openStarted();
 			let isToldIdle = false;
 			scene.thread.onIdleDeath(() => (isToldIdle = true));
-			const death = await scene.settled(deathOf(scene.thread.run(batchOf(scene, ["row", "row", "die", "row"]), 1, 4, "free")));
+			const death = await scene.settled(deathOf(scene.thread.run(batchOf(scene, ["row", "row", "die", "row"]), 1, 4, "free", nobody)));
 			expect(death.reason).toBe("exception");
 			expect(scene.thread.progress()).toMatchObject({ phase: "handle", message: 2, running: 1 });
 			expect(await scene.settled(deathOf(scene.thread.terminate("failed")))).toEqual(death);

@@ -42,7 +42,7 @@ const sources: Record<Start, string> = {
 async function openReal(start: Start, isShared = false): Promise<ThreadScene> {
 	const real = await threadFor(sources[start], { tables, isShared });
 	const { thread } = real;
-	const hand = (way: string) => thread.run(packMessages([received(0, { value: JSON.stringify({ way }) })]), 0, 1, "free");
+	const hand = (way: string) => thread.run(packMessages([received(0, { value: JSON.stringify({ way }) })]), 0, 1, "free", () => {});
 	return {
 		thread,
 		announce: () => {},
@@ -82,7 +82,7 @@ async function openSimulated(start: Start, isShared = false): Promise<ThreadScen
 		},
 		async dieIdle() {
 			faults.diesIdle = 1;
-			await settled(thread.run(packMessages([received(0, { value: '{"way":"none"}' })]), 0, 1, "free"));
+			await settled(thread.run(packMessages([received(0, { value: '{"way":"none"}' })]), 0, 1, "free", () => {}));
 		},
 		until,
 		settled,

@@ -7,6 +7,7 @@ import type { PackedBatch } from "../../src/core/packed-batch.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import { callBatches } from "../../src/worker/batch-calls.ts";
 import {
+	type BatchOutcome,
 	type HandlerFailure,
 	type RunReply,
 	type StartReply,
@@ -56,6 +57,8 @@ export interface SimThreadParts {
 const START_MS = 20;
 /** As in the real thread. */
 const TURN_MS = 20;
+/** Sooner than in the real thread: runs are short here, and death should meet some that told a part. */
+const PART_MS = 30;
 
 /** A partition in a thread. */
 interface SimShare {
@@ -72,6 +75,7 @@ export class SimThread implements ThreadHost {
 	#isLoaded = false;
 	/** Others wait for the thread. */
 	#isAwaited = false;
+	#isCutShort = false;
 	#progress: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
 	#death: ThreadDeath | null = null;
 	#reject: ((error: Error) => void) | null = null;
@@ -102,15 +106,23 @@ export class SimThread implements ThreadHost {
 		return this.#answer({ ok: true, handles: "message" });
 	}
 
-	async run(number: number, batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply> {
+	async run(
+		number: number,
+		batch: PackedBatch,
+		from: number,
+		to: number,
+		state: StateRule,
+		handled: (part: BatchOutcome) => void,
+	): Promise<RunReply> {
 		const { process, faults, flushed } = this.#parts;
 		const { world } = process;
 		if (this.#death) throw new ThreadDiedError(this.#death);
+		this.#isCutShort = false;
 		const share = this.#shares.get(number) as SimShare;
 		this.#collector.begin({ from, offsets: batch.offsets.subarray(from), timestamps: batch.timestamps.subarray(from) });
 		const failure = state === "renew" ? await this.#renew(share) : null;
-		if (failure) return this.#answer({ ok: false, outcome: this.#collector.finish(from), failed: from, failure, batched: false });
-		const reply = flushed ? await this.#runBatch(share, batch, from, to, state) : await this.#runOneByOne(share, batch, from, to);
+		if (failure) return this.#answer({ ok: false, outcome: this.#collector.take(from), failed: from, failure, batched: false });
+		const reply = flushed ? await this.#runBatch(share, batch, from, to, state) : await this.#runOneByOne(share, batch, from, to, handled);
 		if (reply.ok && world.chance(faults.diesIdle)) world.after(world.random() * 100, () => process.enter(() => this.#dieIdle()));
 		return this.#answer(reply);
 	}
@@ -123,10 +135,18 @@ export class SimThread implements ThreadHost {
 		return process.world.chance(faults.initFails) ? failureOf("init") : null;
 	}
 
-	async #runOneByOne(share: SimShare, batch: PackedBatch, from: number, to: number): Promise<RunReply> {
+	async #runOneByOne(
+		share: SimShare,
+		batch: PackedBatch,
+		from: number,
+		to: number,
+		handled: (part: BatchOutcome) => void,
+	): Promise<RunReply> {
 		const { world } = this.#parts.process;
 		const endOfTurn = world.now + TURN_MS;
+		let partDueAt = world.now + PART_MS;
 		for (let index = from; index < to; index++) {
+			if (this.#isCutShort) return { ok: true, outcome: this.#collector.take(index) };
 			const startedAt = world.now;
 			this.#enter("handle", index, 1);
 			try {
@@ -134,11 +154,14 @@ export class SimThread implements ThreadHost {
 				this.#collector.timed(world.now - startedAt);
 			} catch (error) {
 				if (this.#death) throw error;
-				return { ok: false, outcome: this.#collector.finish(index), failed: index, failure: exceptionOf(error), batched: false };
+				return { ok: false, outcome: this.#collector.take(index), failed: index, failure: exceptionOf(error), batched: false };
 			}
-			if (this.#isAwaited && world.now >= endOfTurn) return { ok: true, outcome: this.#collector.finish(index + 1) };
+			if (this.#isAwaited && world.now >= endOfTurn) return { ok: true, outcome: this.#collector.take(index + 1) };
+			if (world.now < partDueAt) continue;
+			handled(this.#collector.take(index + 1));
+			partDueAt = world.now + PART_MS;
 		}
-		return { ok: true, outcome: this.#collector.finish(to) };
+		return { ok: true, outcome: this.#collector.take(to) };
 	}
 
 	async #runBatch(share: SimShare, batch: PackedBatch, from: number, to: number, rule: StateRule): Promise<RunReply> {
@@ -146,9 +169,10 @@ export class SimThread implements ThreadHost {
 			call: (first, last) => this.#handleMessages(share, batch, first, last),
 			renew: () => this.#renew(share),
 			mayRenew: rule !== "keep",
+			mustEnd: () => this.#isCutShort,
 			failureIn: exceptionOf,
 		});
-		const outcome = this.#collector.finish(end.to, end.finished);
+		const outcome = this.#collector.take(end.to, end.finished ? { finished: end.finished } : {});
 		if (!end.failure) return { ok: true, outcome };
 		return { ok: false, outcome, failed: end.to, together: end.together ?? 1, failure: end.failure, batched: true };
 	}
@@ -197,6 +221,10 @@ export class SimThread implements ThreadHost {
 
 	othersWait(doWait: boolean): void {
 		this.#isAwaited = doWait;
+	}
+
+	cutShort(): void {
+		this.#isCutShort = true;
 	}
 
 	progress(): ThreadProgress {

@@ -60,6 +60,10 @@ export class FakeHost implements ThreadHost {
 		this.isAwaited = doWait;
 	}
 
+	cutShort(): void {
+		this.calls.push("cut short");
+	}
+
 	progress(): ThreadProgress {
 		return this.#progress;
 	}

@@ -39,13 +39,15 @@ export class FakeThread implements HandlerThread {
 	/** Calls wait for their turn on a shared thread. */
 	isQueued = false;
 	#idleDeath: (death: ThreadDeath) => void = () => {};
+	#tellPart: (part: BatchOutcome) => void = () => {};
 
 	start(): Promise<StartReply> {
 		return this.#call("start");
 	}
 
-	run(batch: PackedBatch, from: number, to: number, state: StateRule): Promise<RunReply> {
+	run(batch: PackedBatch, from: number, to: number, state: StateRule, handled: (part: BatchOutcome) => void): Promise<RunReply> {
 		if (state !== "free") this.calls.push(state);
+		this.#tellPart = handled;
 		return this.#call("run", Array.from(batch.offsets.subarray(from, to)), from, to);
 	}
 
@@ -58,8 +60,9 @@ export class FakeThread implements HandlerThread {
 		return this.state;
 	}
 
-	/** As if the run waited for its turn. */
-	withdraw(): void {
+	/** As if the run waited for its turn, or a note that it is cut short. */
+	cutShort(): void {
+		this.calls.push("cut short");
 		if (!this.isQueued || this.pending?.type !== "run") return;
 		const { from } = this.pending;
 		this.#take()?.resolve({ ok: true, outcome: nothing(from, from) } as never);
@@ -96,6 +99,17 @@ export class FakeThread implements HandlerThread {
 		call.resolve({ ok: true, outcome: { ...nothing(call.from, call.to), ...finished, ...outcome } } as never);
 	}
 
+	/** The run goes on, and these messages of it (by index in the batch) were handled; `outcome` over "no rows". */
+	handledSoFar(messages: readonly number[], outcome: Partial<BatchOutcome> = {}): void {
+		const [from, to] = [messages[0] as number, (messages.at(-1) as number) + 1];
+		this.#tellPart({ ...nothing(from, to), handled: messages, ...outcome });
+	}
+
+	/** What is left of the run from index `from` on was handled as far as index `to`, and no more of it will be. */
+	handledTo(to: number, from = this.pending?.from ?? 0): void {
+		this.#take()?.resolve({ ok: true, outcome: nothing(from, to) } as never);
+	}
+
 	/** The handler threw at the message with index `at` of the batch (the first of the run by default), all before it were handled. */
 	threw(message = "boom", at?: number, batched = false): void {
 		const call = this.#take();
@@ -124,7 +138,8 @@ export class FakeThread implements HandlerThread {
 	threwAmong(unhandled: readonly number[], at: number): void {
 		const call = this.#take();
 		if (!call) return;
-		const outcome = { ...nothing(call.from, call.to), unhandled };
+		const all = Array.from({ length: call.to - call.from }, (_, index) => call.from + index);
+		const outcome = { ...nothing(call.from, call.to), handled: all.filter((index) => !unhandled.includes(index)) };
 		call.resolve({ ok: false, outcome, failed: at, batched: false, failure: failure("exception", "boom") } as never);
 	}
 

@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Header, ReceivedMessage } from "../../src/core/message.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
-import type { HandlerThread, StateRule } from "../../src/worker/handler-thread.ts";
+import type { BatchOutcome, HandlerThread, StateRule } from "../../src/worker/handler-thread.ts";
 import type { LeftOut, PrintedLine } from "../../src/worker/output-quota.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
@@ -96,7 +96,12 @@ export function received(
 	return { topic: "orders", partition: 2, offset, timestamp: 1_000 + offset, key: bytes(key), value: bytes(value), headers };
 }
 
-/** Hands messages over in one run. */
-export async function runAll(thread: HandlerThread, messages: readonly ReceivedMessage[], state: StateRule = "free") {
-	return await thread.run(packMessages(messages), 0, messages.length, state);
+/** Hands messages over in one run; `handled` is told what it came to on its way. */
+export async function runAll(
+	thread: HandlerThread,
+	messages: readonly ReceivedMessage[],
+	state: StateRule = "free",
+	handled: (part: BatchOutcome) => void = () => {},
+) {
+	return await thread.run(packMessages(messages), 0, messages.length, state, handled);
 }

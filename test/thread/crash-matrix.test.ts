@@ -97,7 +97,7 @@ describe("a death of the thread: a new one, the same messages in order, charged 
 		["out of memory", "const all = []; for (;;) all.push(new Array(100000).fill(Math.random()))", "out_of_memory"],
 		["a busy loop", "for (;;);", "timeout"],
 		["a promise that never settles", "return new Promise(() => {})", "timeout"],
-	])("%s", async (_, body, reason) => {
+	])("%s", async (what, body, reason) => {
 		await using workers = await realWorkers({ source: failingOnce(body), timeoutMs: reason === "timeout" ? TIMEOUT_MS : 30_000 });
 		await runToEnd(workers);
 		const { crashes, events } = workers.victim;
@@ -105,8 +105,9 @@ describe("a death of the thread: a new one, the same messages in order, charged 
 			{ kind: reason, attempt: 1, restarts: 1, coordinates: { offset: FAILS_AT }, next: { action: "restart" } },
 		]);
 		expect(events).toEqual(["started", `restarted ${reason}`, "started"]);
-		// The outcome of the messages before it was lost with the thread: they are handled again.
-		expect(await lastLife(workers.victim)).toEqual(["0 0", "1 1", "2 2", "3 3", "4 4", "5 5"]);
+		// The outcome of the messages before it was lost with the thread, and they are handled again, unless it had left the thread by then.
+		const hasLeft = what === "a promise that never settles";
+		expect(await lastLife(workers.victim)).toEqual(hasLeft ? ["3 0", "4 1", "5 2"] : ["0 0", "1 1", "2 2", "3 3", "4 4", "5 5"]);
 	});
 
 	it("between two runs: nobody is charged", async () => {

@@ -1,5 +1,6 @@
 /** A handler that buffers messages in its state and finishes them later (`finishedTo`), in real threads: none is finished before its rows. */
 import { describe, expect, it } from "vitest";
+import type { BatchOutcome } from "../../src/worker/handler-thread.ts";
 import { received, runAll, threadFor } from "../support/real-thread.ts";
 import { type RealWorker, type RealWorkersOptions, realWorkers } from "../support/real-worker.ts";
 import { idsOf } from "../support/row-blocks.ts";
@@ -119,7 +120,8 @@ describe("a run whose state must be kept", () => {
 		});
 		const two = await runAll(real.thread, messages.slice(0, 2), "keep");
 		expect([two.ok, idsOf(two.outcome.blocks[0])]).toEqual([true, ["1", "1"]]);
-		const halved = await runAll(real.thread, messages, "free");
-		expect([halved.ok, idsOf(halved.outcome.blocks[0])]).toEqual([true, ["2", "2", "2", "2"]]);
+		const parts: BatchOutcome[] = [];
+		const halved = await runAll(real.thread, messages, "free", (part) => parts.push(part));
+		expect([halved.ok, ...[...parts, halved.outcome].map(({ blocks }) => idsOf(blocks[0]))]).toEqual([true, ["2", "2"], ["2", "2"]]);
 	});
 });

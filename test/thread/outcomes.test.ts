@@ -117,7 +117,7 @@ describe("handler.concurrency", () => {
 			ok: false,
 			failed: 1,
 			failure: { message: "boom" },
-			outcome: { from: 0, to: 5, unhandled: [1, 3, 4] },
+			outcome: { from: 0, to: 3, handled: [0, 2] },
 		});
 	});
 

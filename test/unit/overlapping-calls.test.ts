@@ -1,27 +1,34 @@
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/core/random.ts";
-import { type OverlappingResult, overlap } from "../../src/worker/overlapping-calls.ts";
+import { type OverlappingFailure, overlap } from "../../src/worker/overlapping-calls.ts";
 import { settle } from "../support/manual-clock.ts";
 
+type May = (begun: number) => boolean | Promise<void>;
+
 /** Calls that the test answers one by one. */
-function start(keys: readonly (string | null)[], limit: number, isEnough = () => false) {
+function start(keys: readonly (string | null)[], limit: number, mayBegin: May = () => true) {
 	const began: number[] = [];
 	const done: number[] = [];
 	const pending = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
-	let running: [number | null, number] = [null, 0];
-	let result: OverlappingResult | null = null;
+	/** Slot to message. */
+	const slots = new Map<number, number>();
+	let result: OverlappingFailure | undefined;
 	void overlap({
 		count: keys.length,
 		limit,
-		isEnough,
+		mayBegin,
 		keyOf: (index) => keys[index] ?? null,
 		call: (index) => {
 			began.push(index);
 			return new Promise<void>((resolve, reject) => pending.set(index, { resolve, reject }));
 		},
 		done: (index) => done.push(index),
-		running: (oldest, count) => (running = [oldest?.index ?? null, count]),
-	}).then((ended) => (result = ended));
+		begins: (slot, index) => {
+			if (slots.has(slot) || slot >= limit) throw new Error(`slot ${slot} is not free`);
+			slots.set(slot, index);
+		},
+		ended: (slot) => slots.delete(slot),
+	}).then((failure) => (result = failure));
 	const answer = async (index: number, error?: Error) => {
 		const call = pending.get(index);
 		pending.delete(index);
@@ -29,7 +36,7 @@ function start(keys: readonly (string | null)[], limit: number, isEnough = () =>
 		else call?.resolve();
 		await settle();
 	};
-	return { began, done, answer, pending, running: () => running, result: () => result };
+	return { began, done, answer, pending, slots, running: () => [...slots.values()].sort(), result: () => result };
 }
 
 describe("overlapping calls", () => {
@@ -37,7 +44,7 @@ describe("overlapping calls", () => {
 		const calls = start(["a", "b", "c", "d"], 3);
 		expect([calls.began, calls.running()]).toEqual([
 			[0, 1, 2],
-			[0, 3],
+			[0, 1, 2],
 		]);
 	});
 
@@ -52,46 +59,102 @@ describe("overlapping calls", () => {
 		expect(calls.began).toEqual([0, 2, 4, 1, 3]);
 		await calls.answer(4);
 		await calls.answer(3);
-		expect(calls.result()).toEqual({ taken: 5, failure: null, unhandled: [] });
+		expect(calls.result()).toBe(null);
 	});
 
 	it("are unordered without a key", () => {
 		expect(start([null, null, null], 2).began).toEqual([0, 1]);
 	});
 
-	it("take nothing more where it is enough, and finish what was taken, what waits for its key included", async () => {
+	it("begin no more where they may not, and finish what runs; what waits for its key is left", async () => {
 		let isEnough = false;
-		const calls = start(["a", "a", "b", "c", "d"], 2, () => isEnough);
+		const calls = start(["a", "a", "b", "c", "d"], 2, () => !isEnough);
 		expect(calls.began).toEqual([0, 2]);
 		isEnough = true;
 		await calls.answer(2);
+		expect(calls.result()).toBe(undefined);
 		await calls.answer(0);
-		expect([calls.began, calls.result()]).toEqual([[0, 2, 1], null]);
+		expect([calls.began, calls.done, calls.result()]).toEqual([[0, 2], [2, 0], null]);
+	});
+
+	it("ask before each call how many were begun", async () => {
+		const calls = start(["a", "b", "c"], 3, (begun) => begun < 2);
+		expect(calls.began).toEqual([0, 1]);
+	});
+
+	it("are held up, with those that run, until they may go on, and keep their order", async () => {
+		let goOn: () => void = () => {};
+		let isHeldUp = false;
+		const calls = start(["a", "b", "a", "c"], 2, () => !isHeldUp || new Promise<void>((resolve) => (goOn = resolve)));
+		isHeldUp = true;
+		await calls.answer(0);
 		await calls.answer(1);
-		expect(calls.result()).toEqual({ taken: 3, failure: null, unhandled: [] });
+		expect([calls.began, calls.result()]).toEqual([[0, 1], undefined]);
+		isHeldUp = false;
+		goOn();
+		await settle();
+		expect(calls.began).toEqual([0, 1, 2, 3]);
+		await calls.answer(3);
+		await calls.answer(2);
+		expect(calls.result()).toBe(null);
 	});
 
-	it("take one message at least", async () => {
-		const calls = start(["a", "b"], 2, () => true);
-		await calls.answer(0);
-		expect(calls.result()).toEqual({ taken: 1, failure: null, unhandled: [] });
-	});
-
-	it("begin nothing after a failure, finish what runs, and tell what is left", async () => {
+	it("begin nothing after a failure, and finish what runs", async () => {
 		const calls = start(["a", "b", "c", "a", "d"], 3);
 		const error = new Error("boom");
 		await calls.answer(1, error);
-		expect([calls.began, calls.result()]).toEqual([[0, 1, 2], null]);
+		expect([calls.began, calls.result()]).toEqual([[0, 1, 2], undefined]);
 		await calls.answer(2);
 		await calls.answer(0);
-		expect(calls.result()).toEqual({ taken: 5, failure: { index: 1, error }, unhandled: [1, 3, 4] });
+		expect(calls.result()).toEqual({ index: 1, error });
 		expect(calls.done).toEqual([2, 0]);
 	});
 
-	it("name the one that has run longest", async () => {
+	it("have a slot of their own while they run", async () => {
 		const calls = start(["a", "b", "c"], 2);
+		const slotOfB = [...calls.slots].find(([, index]) => index === 1)?.[0];
 		await calls.answer(0);
 		expect(calls.running()).toEqual([1, 2]);
+		expect([...calls.slots].find(([, index]) => index === 1)?.[0]).toBe(slotOfB);
+	});
+
+	it("count a throw of what was returned, when it is looked at, as the message's own", async () => {
+		const name = "then";
+		const strange = {
+			get [name]() {
+				throw new Error("no then");
+			},
+		};
+		const failure = await overlap({
+			count: 1,
+			limit: 2,
+			mayBegin: () => true,
+			keyOf: () => null,
+			call: () => strange,
+			done: () => {},
+			begins: () => {},
+			ended: () => {},
+		});
+		expect(failure).toMatchObject({ index: 0, error: { message: "no then" } });
+	});
+
+	it("go by the key that a message had when it was taken", async () => {
+		const keys = ["a", "a", "b"];
+		const began: number[] = [];
+		const failure = await overlap({
+			count: 3,
+			limit: 2,
+			mayBegin: () => true,
+			keyOf: (index) => keys[index] as string,
+			call: async (index) => {
+				began.push(index);
+				keys[index] = `changed ${index}`;
+			},
+			done: () => {},
+			begins: () => {},
+			ended: () => {},
+		});
+		expect([failure, began]).toEqual([null, [0, 2, 1]]);
 	});
 
 	it.each([1, 2, 3])("keep every key's order under any timing (seed %i)", async (seed) => {
@@ -99,7 +162,7 @@ describe("overlapping calls", () => {
 		const keys = Array.from({ length: 300 }, () => (random() < 0.1 ? null : `k${Math.floor(random() * 8)}`));
 		const calls = start(keys, 5);
 		const lastOf = new Map<string, number>();
-		for (let guard = 0; calls.result() === null && guard < 1_000; guard++) {
+		for (let guard = 0; calls.result() === undefined && guard < 1_000; guard++) {
 			const waiting = [...calls.pending.keys()];
 			expect(waiting.length).toBeLessThanOrEqual(5);
 			const busy = waiting.map((index) => keys[index]).filter((key) => key !== null);

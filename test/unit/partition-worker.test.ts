@@ -501,3 +501,76 @@ describe("calls that overlap", () => {
 		expect(h.finished).toEqual([0, 2, 5, 1, 3, 4]);
 	});
 });
+
+describe("a run that goes on", () => {
+	it("finishes what it came to on its way, in whatever order, and the rest with its end", async () => {
+		const h = new WorkerHarness();
+		await h.running(6);
+		await h.act(() => h.thread.handledSoFar([1, 4]));
+		expect([h.finished, h.worker.queue.handed]).toEqual([[1, 4], 4]);
+		await h.act(() => h.thread.handledSoFar([0]));
+		await h.act(() => h.thread.handled({ handled: [2, 3, 5] }));
+		expect([h.finished, h.worker.queue.queued, h.worker.queue.handed]).toEqual([[1, 4, 0, 2, 3, 5], 0, 0]);
+	});
+
+	it("and dies: only what it had not told is handed over again, and the one that ran is charged", async () => {
+		const h = new WorkerHarness();
+		await h.running(6);
+		await h.act(() => h.thread.handledSoFar([0, 2], { blocks: [rowsFor([0, 2])] }));
+		await h.act(() => h.thread.died(1, 3));
+		expect(h.crashes).toMatchObject([{ coordinates: { offset: 3 }, attempt: 1 }]);
+		await h.clock.advance(100);
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.handled());
+		await h.act(() => h.thread.handled());
+		await h.act(() => h.thread.handled());
+		expect(h.runs).toEqual(["0 1 2 3 4 5", "1", "3", "4 5"]);
+		expect(h.finished).toEqual([1, 3, 4, 5]);
+		for (const message of [0, 2]) h.submissions[0]?.settled(message);
+		expect(h.finished).toEqual([1, 3, 4, 5, 0, 2]);
+	});
+
+	it("is cut short by a drain, which waits for what it still tells and hands nothing more over", async () => {
+		const h = new WorkerHarness();
+		await h.running(4);
+		await h.act(() => h.thread.handledSoFar([0]));
+		let isDrained = false;
+		void h.worker.drain("revoked", () => false).then(() => (isDrained = true));
+		await settle();
+		expect([isDrained, h.thread.calls.at(-1)]).toEqual([false, "cut short"]);
+		await h.act(() => h.thread.handledTo(2, 1));
+		expect([isDrained, h.finished, h.runs]).toEqual([true, [0, 1], ["0 1 2 3"]]);
+		expect(h.worker.queue.handed).toBe(0);
+	});
+
+	it("is cut short by a pause, and goes on behind what was handled", async () => {
+		const h = new WorkerHarness();
+		await h.running(4);
+		await h.act(() => h.worker.hold());
+		expect(h.thread.calls.at(-1)).toBe("cut short");
+		await h.act(() => h.thread.handledTo(1));
+		expect([h.finished, h.runs]).toEqual([[0], ["0 1 2 3"]]);
+		await h.act(() => h.worker.resume());
+		expect(h.runs).toEqual(["0 1 2 3", "1 2 3"]);
+	});
+
+	it("does not begin where a pause comes while its thread starts", async () => {
+		const h = new WorkerHarness();
+		await h.deliver(2);
+		await h.act(() => h.worker.hold());
+		await h.act(() => h.thread.ready());
+		expect(h.runs).toEqual([]);
+		await h.act(() => h.worker.resume());
+		expect(h.runs).toEqual(["0 1"]);
+	});
+
+	it("ends the row of failures with what it tells", async () => {
+		const h = new WorkerHarness();
+		await h.running(3);
+		await h.act(() => h.thread.threw());
+		await h.clock.advance(100);
+		expect(h.worker.failuresInARow).toBe(1);
+		await h.act(() => h.thread.handled());
+		expect([h.worker.failuresInARow, h.runs.at(-1)]).toEqual([0, "1 2"]);
+	});
+});

@@ -31,7 +31,7 @@ class Partition {
 	}
 
 	run(from = 0, to = 3): void {
-		this.#note(this.thread.run(batch, from, to, "free"));
+		this.#note(this.thread.run(batch, from, to, "free", (part) => this.settled.push(part)));
 	}
 
 	terminate(): void {
@@ -190,26 +190,37 @@ describe("partitions that share a thread", () => {
 		expect(host().isAwaited).toBe(false);
 		partitions[1].run();
 		expect(host().isAwaited).toBe(true);
-		partitions[1].thread.withdraw();
+		partitions[1].thread.cutShort();
 		expect(host().isAwaited).toBe(false);
 	});
 
-	it("get a run back that has not begun, and leave alone what has", async () => {
+	it("get a run back that has not begun, and end one that has behind its call", async () => {
 		const { partitions, host } = await ready(2);
 		const [first, second] = partitions;
 		first.run();
 		second.run(1, 3);
 		await settle();
-		first.thread.withdraw();
-		second.thread.withdraw();
+		second.thread.cutShort();
 		await settle();
 		expect([first.settled, second.settled]).toMatchObject([[], [{ ok: true, outcome: { from: 1, to: 1, blocks: [] } }]]);
-		host().handled(3);
+		expect(host().calls).toEqual(["run 0 0-3"]);
+		first.thread.cutShort();
+		expect(host().calls).toEqual(["run 0 0-3", "cut short"]);
+		host().handled(1);
 		await settle();
-		expect([first.settled.length, host().calls]).toEqual([1, ["run 0 0-3"]]);
+		expect(first.settled).toMatchObject([{ ok: true, outcome: { from: 0, to: 1 } }]);
 		second.run();
 		await settle();
 		expect(host().calls.at(-1)).toBe("run 1 0-3");
+	});
+
+	it("get a run back whose turn has just come", async () => {
+		const { partitions, host } = await ready(1);
+		partitions[0].run(1, 3);
+		partitions[0].thread.cutShort();
+		await settle();
+		expect(partitions[0].settled).toMatchObject([{ ok: true, outcome: { from: 1, to: 1 } }]);
+		expect(host().calls).not.toContain("run 0 1-3");
 	});
 });
 

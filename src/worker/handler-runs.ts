@@ -1,0 +1,202 @@
+/**
+ * The three ways a run of messages goes through the user's handler: one by one, with calls that overlap, or all in one call. What goes wrong
+ * in the user's code is data here.
+ *
+ * Step 5 of a message's way (README).
+ */
+import { performance } from "node:perf_hooks";
+import type { TopicPartition } from "../core/message.ts";
+import type { PackedBatch } from "../core/packed-batch.ts";
+import type { Handler, Message } from "../handler-api.ts";
+import { BadOutcomeError } from "./bad-outcome.ts";
+import { callBatches } from "./batch-calls.ts";
+import { failureOf } from "./handler-failure.ts";
+import type { BatchOutcome, HandlerFailure, RunReply, StateRule } from "./handler-thread.ts";
+import type { OutcomeCollector } from "./outcome-collector.ts";
+import { isThenable, overlap } from "./overlapping-calls.ts";
+import { RunParts } from "./run-parts.ts";
+import { keyAt, messageAt } from "./thread-codec.ts";
+import type { PartReply, SharedProgress, ThreadData } from "./thread-protocol.ts";
+
+/** A run and what it is made with. `batch` holds just the run; its first message has index `from` in the whole batch. */
+export interface HandlerRun {
+	readonly handler: Handler;
+	readonly partition: TopicPartition;
+	/** The handler's state of the moment. */
+	readonly state: () => unknown;
+	readonly batch: PackedBatch;
+	readonly from: number;
+	readonly rule: StateRule;
+	readonly timestampType: ThreadData["timestampType"];
+	readonly concurrency: number;
+	/** Begun for this run. */
+	readonly results: OutcomeCollector;
+	readonly progress: SharedProgress;
+	/** A new state after a failure; `failure` where its init failed, `terminated` what the old one's terminate threw. */
+	readonly renew: () => Promise<{ failure: HandlerFailure | null; terminated: HandlerFailure | null }>;
+}
+
+/** From before the user's module is loaded, which may put its own in its place. */
+const now = performance.now.bind(performance);
+
+type HandleMessage = NonNullable<Handler["handleMessage"]>;
+
+/** How a run goes: as it is told, and what makes the calls. */
+type Way = readonly [parts: RunParts, go: () => Promise<RunReply>];
+
+/** Begins a run and answers with its first part; `parts` is asked for the others. */
+export function beginRun(run: HandlerRun): { readonly parts: RunParts; readonly first: Promise<RunReply | PartReply> } {
+	const way = run.handler.handleMessage === undefined ? inOneCall : run.concurrency > 1 ? overlapping : oneByOne;
+	const [parts, go] = way(run);
+	const first = parts.begin(async () => {
+		if (run.rule !== "renew") return go();
+		const { failure, terminated } = await run.renew();
+		if (failure) return { ok: false, outcome: run.results.take(run.from), failed: run.from, failure, terminated, batched: false };
+		const reply = await go();
+		return terminated ? { ...reply, terminated } : reply;
+	});
+	return { parts, first };
+}
+
+function oneByOne(run: HandlerRun): Way {
+	const { results } = run;
+	let told = run.from;
+	const loop = new OneByOne(run);
+	const parts = new RunParts(run.progress, () => {
+		if (loop.handledTo === told) return null;
+		told = loop.handledTo;
+		return results.take(told);
+	});
+	return [parts, () => loop.go(parts)];
+}
+
+class OneByOne {
+	/** All before are handled. */
+	handledTo: number;
+	readonly #run: HandlerRun;
+
+	constructor(run: HandlerRun) {
+		this.#run = run;
+		this.handledTo = run.from;
+	}
+
+	async go(parts: RunParts): Promise<RunReply> {
+		const { handler, batch, from, results, progress } = this.#run;
+		const handleMessage = handler.handleMessage as HandleMessage;
+		const state = this.#run.state();
+		let endedAt = 0;
+		for (let i = 0; i < batch.length && !parts.mustEnd(i, endedAt); i++) {
+			const message = messageOf(this.#run, i);
+			const startedAt = now();
+			progress.enter("handle", from + i, 1);
+			try {
+				const outcome = handleMessage(message, state);
+				// An await costs a turn of the event loop: only for what is a promise.
+				results.add(from + i, isThenable(outcome) ? await outcome : outcome);
+			} catch (error) {
+				return { ok: false, outcome: results.take(from + i), failed: from + i, failure: failureIn(error), batched: false };
+			}
+			progress.leave("handle");
+			endedAt = now();
+			results.timed(endedAt - startedAt);
+			this.handledTo = from + i + 1;
+			if (parts.isDue(endedAt)) await parts.passOn();
+		}
+		return { ok: true, outcome: results.take(this.handledTo) };
+	}
+}
+
+function overlapping(run: HandlerRun): Way {
+	const { handler, batch, from, results, progress } = run;
+	const handleMessage = handler.handleMessage as HandleMessage;
+	let handled: number[] = [];
+	const take = (): BatchOutcome => {
+		const those = handled.sort((left, right) => left - right);
+		handled = [];
+		const to = those.length === 0 ? from : (those[those.length - 1] as number) + 1;
+		return results.take(to, { handled: those });
+	};
+	const parts = new RunParts(progress, () => (handled.length === 0 ? null : take()));
+	const startedAt = new Float64Array(batch.length);
+	const go = async (): Promise<RunReply> => {
+		const state = run.state();
+		progress.overlap();
+		const failure = await overlap({
+			count: batch.length,
+			limit: run.concurrency,
+			mayBegin: (begun) => {
+				const nowMs = now();
+				return !parts.mustEnd(begun, nowMs) && (!parts.isDue(nowMs) || parts.passOn());
+			},
+			keyOf: (index) => keyAt(batch, index)?.toString("latin1") ?? null,
+			call: (index) => {
+				startedAt[index] = now();
+				return handleMessage(messageOf(run, index), state);
+			},
+			done: (index, outcome) => {
+				results.add(from + index, outcome);
+				handled.push(from + index);
+				results.timed(now() - (startedAt[index] as number));
+			},
+			begins: (slot, index) => progress.begin(slot, from + index),
+			ended: (slot) => progress.end(slot),
+		});
+		if (failure === null) return { ok: true, outcome: take() };
+		return { ok: false, outcome: take(), failed: from + failure.index, failure: failureIn(failure.error), batched: false };
+	};
+	return [parts, go];
+}
+
+function inOneCall(run: HandlerRun): Way {
+	const { handler, batch, from, results, progress } = run;
+	/** Between two calls: as far as the run is handled. */
+	let handledTo: number | null = null;
+	const parts = new RunParts(progress, () => (handledTo === null ? null : results.take(handledTo)));
+	const go = async (): Promise<RunReply> => {
+		let terminated: HandlerFailure | null = null;
+		const end = await callBatches(from, from + batch.length, results, {
+			async call(first, last) {
+				const messages = Array.from({ length: last - first }, (_, i) => messageOf(run, first - from + i));
+				progress.enter("handle", first, messages.length);
+				const returned: unknown = await handler.handleMessages?.(messages, run.state());
+				progress.leave("handle");
+				return returned;
+			},
+			async handled(to) {
+				handledTo = to;
+				await parts.passOn();
+				handledTo = null;
+			},
+			async renew() {
+				const renewed = await run.renew();
+				terminated ??= renewed.terminated;
+				return renewed.failure;
+			},
+			mayRenew: run.rule !== "keep",
+			mustEnd: () => progress.isCutShort,
+			failureIn,
+		});
+		const { to, failure, together = 1 } = end;
+		if (failure) return { ok: false, outcome: results.take(to), failed: to, together, failure, terminated, batched: true };
+		return { ok: true, outcome: results.take(to, end.finished ? { finished: end.finished } : {}), terminated };
+	};
+	return [parts, go];
+}
+
+function failureIn(error: unknown): HandlerFailure {
+	return failureOf(isBadOutcome(error) ? "bad_outcome" : "exception", error);
+}
+
+/** What was thrown may be a proxy that throws when it is looked at. */
+function isBadOutcome(thrown: unknown): boolean {
+	try {
+		return thrown instanceof BadOutcomeError;
+	} catch {
+		return false;
+	}
+}
+
+function messageOf({ partition: { topic, partition }, timestampType, batch }: HandlerRun, index: number): Message {
+	const { offset, timestamp, key, value, headers } = messageAt(batch, index);
+	return { topic, partition, offset, key, value, ts: timestamp, tsType: timestampType, headers };
+}

@@ -1,0 +1,100 @@
+/**
+ * The answer to a run, in parts: what a slow handler came to leaves the thread on the way, so that it is written and committed while the run
+ * goes on. A part is due some time after the main thread asked; it is told by a timer while calls wait for something, or by the loop that
+ * makes them.
+ *
+ *   asked -> (told -> asked) … -> ended
+ *
+ * Step 5 of a message's way (README).
+ */
+import { performance } from "node:perf_hooks";
+import type { BatchOutcome, RunReply } from "./handler-thread.ts";
+import type { PartReply, SharedProgress } from "./thread-protocol.ts";
+
+/** What was handled leaves the thread after so long, ms: a crossing costs about 0.1 ms. */
+const PART_MS = 200;
+/** A run gives the thread away after so long, ms, if others wait for it. */
+const TURN_MS = 20;
+
+/** From before the user's module is loaded, which may put its own in their place. */
+const { setTimeout, clearTimeout } = globalThis;
+const now = performance.now.bind(performance);
+
+/** See the file's header. One per run. */
+export class RunParts {
+	readonly #progress: SharedProgress;
+	readonly #take: () => BatchOutcome | null;
+	readonly #endOfTurn = now() + TURN_MS;
+	#dueAt = 0;
+	#timer: NodeJS.Timeout | undefined;
+	#asked: ((reply: RunReply | PartReply | Promise<RunReply>) => void) | null = null;
+	#goOn: () => void = () => {};
+	#ended: Promise<RunReply> | null = null;
+
+	/** `take` gives what was handled and not told yet; null for nothing. */
+	constructor(progress: SharedProgress, take: () => BatchOutcome | null) {
+		this.#progress = progress;
+		this.#take = take;
+	}
+
+	/** Runs it, and answers with the first part. The run's own answer is the last. */
+	begin(run: () => Promise<RunReply>): Promise<RunReply | PartReply> {
+		const first = this.ask();
+		const last = run();
+		const ended = () => {
+			clearTimeout(this.#timer);
+			this.#ended = last;
+			this.#asked?.(last);
+		};
+		last.then(ended, ended);
+		return first;
+	}
+
+	/** The next part. */
+	ask(): Promise<RunReply | PartReply> {
+		return new Promise((resolve) => {
+			if (this.#ended) return resolve(this.#ended);
+			this.#asked = resolve;
+			this.#dueAt = now() + PART_MS;
+			this.#waitUntilDue();
+			this.#goOn();
+		});
+	}
+
+	/** True where no more calls should begin; `begun` of the run's have, and `nowMs` is the time by `performance.now`. */
+	mustEnd(begun: number, nowMs: number): boolean {
+		if (this.#progress.wanted === 0) return false;
+		return this.#progress.isCutShort || (begun > 0 && nowMs >= this.#endOfTurn);
+	}
+
+	isDue(nowMs: number): boolean {
+		return nowMs >= this.#dueAt;
+	}
+
+	/** Tells what was handled, and resolves when the next part was asked for: a loop that never waits would keep its answers in the thread. */
+	passOn(): Promise<void> {
+		if (this.#asked) this.#tell();
+		if (this.#asked) return Promise.resolve();
+		return new Promise((resolve) => {
+			this.#goOn = resolve;
+		});
+	}
+
+	#waitUntilDue(): void {
+		clearTimeout(this.#timer);
+		this.#timer = setTimeout(() => this.#tell(), PART_MS);
+	}
+
+	#tell(): void {
+		const asked = this.#asked;
+		if (!asked) return;
+		const outcome = this.#take();
+		if (!outcome) {
+			this.#dueAt = now() + PART_MS;
+			this.#waitUntilDue();
+			return;
+		}
+		this.#asked = null;
+		asked({ goesOn: true, outcome });
+	}
+}
