@@ -62,9 +62,12 @@ export class FakeThread implements HandlerThread {
 
 	/** As if the run waited for its turn, or a note that it is cut short. */
 	cutShort(): void {
-		this.calls.push("cut short");
-		if (!this.isQueued || this.pending?.type !== "run") return;
+		if (this.pending?.type !== "run") return;
 		const { from } = this.pending;
+		if (!this.isQueued) {
+			this.calls.push("cut short");
+			return;
+		}
 		this.#take()?.resolve({ ok: true, outcome: nothing(from, from) } as never);
 	}
 
