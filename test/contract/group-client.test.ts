@@ -1,5 +1,6 @@
 /** The group client's contract, held by the simulated client in virtual time. */
-import { SimClient, SimKafka, TOPIC } from "../simulation/kafka.ts";
+import { SimClient } from "../simulation/client.ts";
+import { SimKafka, TOPIC } from "../simulation/kafka.ts";
 import { SimProcess, World } from "../simulation/world.ts";
 import { expulsionContract } from "./expulsion.contract.ts";
 import { groupClientContract } from "./group-client.contract.ts";
@@ -11,7 +12,7 @@ const DEADLINE_MS = 120_000;
 async function open(partitions: number): Promise<GroupScene> {
 	const world = new World(1);
 	const observer = { committed: () => {}, assigned: () => {}, released: () => {} };
-	const kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0 }, observer);
+	const kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0 }, observer, { forgives: true, hasIds: true });
 	const next = Array.from({ length: partitions }, () => 0);
 	let processes = 0;
 	const until = async (what: string, holds: () => boolean) => {

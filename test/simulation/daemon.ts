@@ -5,9 +5,10 @@ import { Delivery } from "../../src/delivery.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
 import { lanesFor } from "../../src/sink/lanes-in-use.ts";
 import { SharedThreads } from "../../src/worker/shared-threads.ts";
+import { SimClient } from "./client.ts";
 import type { SimServer } from "./database.ts";
 import type { Invariants } from "./invariants.ts";
-import { SimClient, type SimKafka } from "./kafka.ts";
+import type { SimKafka } from "./kafka.ts";
 import { type Kept, SimThread, type ThreadFaults } from "./thread.ts";
 import type { SimProcess } from "./world.ts";
 

@@ -77,14 +77,6 @@ export class SimServer {
 		return this.#state.get(table)?.rows ?? new Map();
 	}
 
-	/** The offset stored for a partition by `offsets.store: postgres`; null where none is. */
-	storedOffset(topic: string, partition: number): number | null {
-		for (const row of this.rows("pockaffe_offsets").values()) {
-			if (row.topic === topic && row.partition === partition) return row.next_offset as number;
-		}
-		return null;
-	}
-
 	/** Rows of a table that got the coordinates' columns later: they have none. */
 	addRowsOfBefore(table: string, ids: readonly string[]): void {
 		const { definition, rows } = this.#state.get(table) as TableState;

@@ -101,7 +101,7 @@ export class Disturbances {
 	#histories(): (() => void)[] {
 		switch (this.#run.scenario.history) {
 			case "remade":
-				return Array.from({ length: 15 }, () => () => this.#recreate());
+				return Array.from({ length: 8 }, () => () => this.#recreate());
 			case null:
 				return [];
 		}
@@ -159,17 +159,18 @@ export class Disturbances {
 	/** Twice, so that the second new log has the very offsets whose rows of the first are still on their way. */
 	#recreate(): void {
 		const { daemons, invariants, kafka, producer, producingMs, server, world } = this.#run;
-		const partition = world.between(0, kafka.logs.length);
 		this.#for(() => Object.assign(server.faults, { latencyMs: world.pick([300, 1_000, 4_000]) }));
 		const rebirth = () => {
-			invariants.logDeleted(partition);
-			kafka.recreate(partition);
-			for (let i = world.between(0, 20); i > 0; i--) producer.produce(partition);
+			invariants.logsDeleted();
+			kafka.recreate();
+			for (let i = world.between(0, 20 * kafka.logs.length); i > 0; i--) producer.produce();
 		};
-		// A log that goes back while its partition is drained is another case.
-		const owner = daemons.find(({ client }) => client?.position.has(partition));
-		if (owner && world.chance(0.7)) this.#stop(owner);
+		// A log that goes back while its partitions are drained is another case, and so is one that nobody looks at.
+		const one = this.#one();
+		if (one && world.chance(0.7)) this.#stop(one);
+		if (world.chance(0.2)) for (const daemon of [...daemons]) this.#stop(daemon);
 		rebirth();
+		if (daemons.length === 0) world.after(world.random() * 3_000, () => this.#run.start());
 		// Behind the end of the load everything may be at rest, and nobody looks for more.
 		world.after(world.random() * 600, () => world.now < producingMs && rebirth());
 	}
@@ -184,17 +185,22 @@ export class Disturbances {
 
 	#replaceOne(): void {
 		this.#stopOne();
-		this.#run.start();
+		this.#run.world.after(50, () => this.#run.start());
 	}
 
+	/** Alone, or while the group rebalances. */
 	#stopOne(): void {
+		const { kafka, world } = this.#run;
 		const daemon = this.#one();
-		if (daemon) this.#stop(daemon);
+		if (!daemon) return;
+		if (world.chance(0.5)) world.after(world.random() * 40, () => kafka.rebalance());
+		if (world.chance(0.5)) kafka.rebalance();
+		world.after(world.random() * 40, () => this.#stop(daemon));
 	}
 
 	#stop(daemon: SimDaemon): void {
 		const { daemons } = this.#run;
-		if (daemon.process.frozen) return;
+		if (daemon.process.frozen || !daemons.includes(daemon)) return;
 		daemons.splice(daemons.indexOf(daemon), 1);
 		void daemon.stop();
 	}

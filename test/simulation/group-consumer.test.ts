@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { GroupConsumer } from "../../src/kafka/group-consumer.ts";
 import { KafkaOffsetStore } from "../../src/kafka/offset-store.ts";
-import { SimClient, SimKafka, TOPIC } from "./kafka.ts";
+import { SimClient } from "./client.ts";
+import { SimKafka, TOPIC } from "./kafka.ts";
 import { SimProcess, World } from "./world.ts";
 
 const { kafka: kafkaConfig } = loadConfig({

@@ -3,9 +3,10 @@
  * order and none is left out, and at the end the tables are the fold of the log. Knows the log and the tables, nothing of the code.
  */
 import type { DisplacedOffset } from "../../src/core/displaced-offset.ts";
+import type { SimClient } from "./client.ts";
 import type { SimRow, SimServer } from "./database.ts";
 import { type HandledRow, isRefused, rowsOf } from "./handler.ts";
-import type { SimClient, SimKafka } from "./kafka.ts";
+import type { SimKafka } from "./kafka.ts";
 import type { LogRecord } from "./log.ts";
 import type { Change, Row } from "./sql/tables.ts";
 import type { Kept } from "./thread.ts";
@@ -43,8 +44,11 @@ export interface InvariantParts {
 
 /** Tables that handlers write to. */
 export const TABLES: readonly string[] = ["events", "lines", "contacts"];
+/** Longest that a member may not know that a topic was made again. */
+const FINDS_OUT_MS = 15_000;
 const LETTERS = "pockaffe_dead_letters";
 const OFFSETS = "pockaffe_offsets";
+const NOTES = "pockaffe_offsets_start";
 
 /** See the file's header. Tells `world.fail`. */
 export class Invariants {
@@ -65,6 +69,7 @@ export class Invariants {
 	readonly #tainted = new Set<string>();
 
 	#wasRestored = false;
+	#logsDeletedAt = Number.NEGATIVE_INFINITY;
 
 	constructor(world: World, parts: InvariantParts) {
 		this.#world = world;
@@ -72,9 +77,12 @@ export class Invariants {
 		this.#flushed = parts.keeps ? new Set() : null;
 	}
 
-	/** The committed offset that decides. */
+	/** The committed offset that decides; null too where it is known to be another log's. */
 	committed(partition: number): number | null {
-		if (this.#parts.inDatabase) return this.server.storedOffset(this.kafka.topic, partition);
+		const table = this.#parts.inDatabase ? OFFSETS : NOTES;
+		const row = [...this.server.rows(table).values()].find((each) => each.partition === partition);
+		if (row && this.#isOfAnotherLog(row)) return null;
+		if (this.#parts.inDatabase) return (row?.next_offset as number | undefined) ?? null;
 		return this.kafka.committed.get(partition) ?? null;
 	}
 
@@ -97,7 +105,8 @@ export class Invariants {
 					`row ${after.id} of ${table} moved back from ${JSON.stringify(before)} to ${JSON.stringify(after)}`,
 				);
 		} else if (table === LETTERS) this.#letterChanged(before, after);
-		else if (table === OFFSETS && after) this.offsetCommitted(after.partition as number, after.next_offset as number);
+		else if (table === OFFSETS && after && !this.#isOfAnotherLog(after))
+			this.offsetCommitted(after.partition as number, after.next_offset as number);
 	}
 
 	/** All tables are those of an earlier moment. */
@@ -128,7 +137,9 @@ export class Invariants {
 		const isMember = this.kafka.isMember(client);
 		// Who was given up while it answered promises nothing: its start may not have been stored.
 		if (!this.#firstStarts.has(partition) && isMember) this.#firstStarts.set(partition, offset);
-		const open = isMember ? this.#firstUnsettled(partition, offset) : null;
+		// A start may have been looked up in the log before: whoever has it finds that out.
+		const isOfThisLog = this.#world.now - this.#logsDeletedAt > FINDS_OUT_MS;
+		const open = isMember && isOfThisLog ? this.#firstUnsettled(partition, offset) : null;
 		if (open) this.#world.fail("begun-past-unsettled", `partition ${partition} begins at ${offset}, but ${describe(open)} is not settled`);
 		const handings = this.#handings.get(process.name) ?? new Map<number, Handing>();
 		this.#handings.set(process.name, handings);
@@ -165,12 +176,16 @@ export class Invariants {
 		handing.high = offset;
 	}
 
-	/** The partition's log is gone; another begins at 0. To be told before. */
-	logDeleted(partition: number): void {
-		for (const { key } of this.kafka.logs[partition]?.records ?? []) this.#tainted.add(key);
-		this.#firstStarts.set(partition, 0);
-		this.#settledTo.delete(partition);
-		for (const handings of this.#handings.values()) handings.delete(partition);
+	/** The topic's logs are gone; others begin at 0. To be told before. */
+	logsDeleted(): void {
+		for (const [partition, { records }] of this.kafka.logs.entries()) {
+			for (const { key } of records) this.#tainted.add(key);
+			// Of a log that nobody had begun nothing was promised, nor is of the one in its place.
+			if (this.#firstStarts.has(partition)) this.#firstStarts.set(partition, 0);
+		}
+		this.#logsDeletedAt = this.#world.now;
+		this.#settledTo.clear();
+		this.#handings.clear();
 	}
 
 	/** Everything was produced, and all is quiet. */
@@ -239,6 +254,12 @@ export class Invariants {
 		// One of a log that is gone by now is that log's business.
 		if (record && recordName(partition, record) === stored && !isBad(record))
 			this.#world.fail("wrong-letter", `${describe(record)} of partition ${partition} is a dead letter: ${after.reason} ${after.error}`);
+	}
+
+	/** A kept position that names its log, where that is not the one there is. */
+	#isOfAnotherLog({ topic_id = null }: Row): boolean {
+		const { topicId } = this.kafka;
+		return topic_id !== null && topicId !== null && topic_id !== topicId;
 	}
 
 	#isLettered(partition: number, record: LogRecord): boolean {

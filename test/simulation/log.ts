@@ -11,6 +11,8 @@ export interface LogRecord {
 /** See the file's header. */
 export class SimLog {
 	readonly records: LogRecord[] = [];
+	/** The first offset that it still has. */
+	low = 0;
 	/** The next offset. */
 	end = 0;
 	/** How often the topic was made before. */

@@ -45,7 +45,7 @@ export class SimProducer {
 	/** Appends a message, or a few that belong together. */
 	produce(partition = this.#world.between(0, this.#kafka.logs.length)): void {
 		const world = this.#world;
-		const life = this.#kafka.logs[partition]?.life ?? 0;
+		const { life } = this.#kafka;
 		const kind = this.#extras.size > 0 ? world.random() : 1;
 		if (kind < 0.3 && this.#extras.has("references")) this.#produceOrder(partition, life);
 		else if (kind > 0.3 && kind < 0.6 && this.#extras.has("addresses")) this.#produceMove(partition, life);

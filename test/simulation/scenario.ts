@@ -3,7 +3,7 @@ import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import type { Strategy } from "./invariants.ts";
 import { TOPIC } from "./kafka.ts";
-import { drawKinds, type Kinds } from "./kinds.ts";
+import { drawKinds, KAFKA_FORGIVES, type Kinds } from "./kinds.ts";
 import type { World } from "./world.ts";
 
 /** See the file's header. */
@@ -15,6 +15,8 @@ export interface Scenario extends Kinds {
 	readonly calm: boolean;
 	/** The handler keeps messages in its state and finishes them later. */
 	readonly keeps: boolean;
+	/** Topics have ids. */
+	readonly hasIds: boolean;
 }
 
 /** Dead letters in a row at which the breaker opens, in runs where it may. */
@@ -80,17 +82,18 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 		strategy,
 		calm,
 		keeps: !calm && world.chance(0.33),
+		hasIds: world.chance(0.6),
 	};
 }
 
 /** A table of offsets can't know that a log is another one by now, and without a commit `latest` is chosen again. */
 function withoutUnmended({ history }: Kinds, config: Config): { readonly history: Kinds["history"]; readonly config: Config } {
-	const isSafe = config.offsets.store === "kafka" && config.kafka.startFrom === "earliest";
+	const isSafe = !KAFKA_FORGIVES || (config.offsets.store === "kafka" && config.kafka.startFrom === "earliest");
 	return { history: history === "remade" && !isSafe ? null : history, config };
 }
 
 /** For whoever reads of a seed. */
-export function describeScenario({ config, partitions, strategy, calm, keeps, history, extras }: Scenario): string {
+export function describeScenario({ config, partitions, strategy, calm, keeps, hasIds, history, extras }: Scenario): string {
 	const { kafka, offsets, workers } = config;
 	const threads = workers.maxThreads > 0 ? ` on ${workers.maxThreads} threads` : "";
 	return [
@@ -99,6 +102,7 @@ export function describeScenario({ config, partitions, strategy, calm, keeps, hi
 		...(history ? [history] : []),
 		...extras,
 		...(keeps ? ["a handler that keeps"] : []),
+		...(hasIds ? [] : ["topics without ids"]),
 		`version ${strategy}`,
 		`offsets in ${offsets.store}`,
 		`from ${kafka.startFrom}`,

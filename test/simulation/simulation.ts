@@ -3,11 +3,13 @@
  * are cut off and killed while messages arrive; then everything heals, and all of it must be there.
  */
 import { tableLayouts } from "../../src/config/table-layouts.ts";
+import type { SimClient } from "./client.ts";
 import { SimDaemon } from "./daemon.ts";
 import { SimServer } from "./database.ts";
 import { Disturbances, TRANSIENT } from "./disturbances.ts";
 import { Invariants } from "./invariants.ts";
 import { SimKafka } from "./kafka.ts";
+import { KAFKA_FORGIVES } from "./kinds.ts";
 import { SimProducer } from "./producer.ts";
 import { BREAKER, describeScenario, drawScenario, RULES, type Scenario } from "./scenario.ts";
 import type { Change } from "./sql/tables.ts";
@@ -60,22 +62,19 @@ class Run {
 		this.#world = world;
 		const scenario = drawScenario(world, forced);
 		this.#scenario = scenario;
-		const { calm, config, extras, keeps, partitions, strategy } = scenario;
+		const { calm, config, extras, hasIds, keeps, partitions, strategy } = scenario;
 		if (keeps) this.#threadFaults.keeps = 0.6;
 		const inDatabase = config.offsets.store === "postgres";
 		const breaker = extras.has("breaker") ? BREAKER : null;
 		const invariants = new Invariants(world, { strategy, calm, inDatabase, keeps, breaker });
 		this.#invariants = invariants;
-		this.#kafka = new SimKafka(
-			world,
-			partitions,
-			{ latencyMs: 20, fails: 0, answerLost: 0 },
-			{
-				committed: (partition, offset) => invariants.offsetCommitted(partition, offset),
-				assigned: (client, partition, offset) => invariants.assigned(client, partition, offset),
-				released: (client, partition, lost) => invariants.released(client, partition, lost),
-			},
-		);
+		const kafkaObserver = {
+			committed: (partition: number, offset: number) => invariants.offsetCommitted(partition, offset),
+			assigned: (client: SimClient, partition: number, offset: number) => invariants.assigned(client, partition, offset),
+			released: (client: SimClient, partition: number, lost: boolean) => invariants.released(client, partition, lost),
+		};
+		const traits = { forgives: KAFKA_FORGIVES, hasIds };
+		this.#kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0 }, kafkaObserver, traits);
 		const faults = { latencyMs: 30, fails: 0, answerLost: 0, codes: TRANSIENT, denied: [] };
 		const observer = { changed: (change: Change) => invariants.changed(change), restored: () => invariants.restored() };
 		this.#server = new SimServer(world, tableLayouts(config), faults, observer, RULES);
