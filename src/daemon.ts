@@ -33,6 +33,7 @@ import { consumerSettings } from "./kafka/consumer-settings.ts";
 import type { GroupClient } from "./kafka/group-client.ts";
 import type { GroupConsumer } from "./kafka/group-consumer.ts";
 import { LagClock } from "./kafka/lag-clock.ts";
+import { nativeMissing, withoutAddon } from "./kafka/native.ts";
 import { StallDetector } from "./kafka/stall-detector.ts";
 import { DaemonObserver, listenTo } from "./observe/daemon-observer.ts";
 import type { HttpControl } from "./observe/http-control.ts";
@@ -144,8 +145,10 @@ export class Daemon {
 			onError: (path, error) => logger.error({ path }, `HTTP: ${messageOf(error)}`),
 		});
 		const { version } = this.parts;
-		const facts = { version, librdkafka: librdkafkaVersion, tables: this.layouts.map(({ name }) => name) };
+		const addon = nativeMissing === null ? ("yes" as const) : ("no" as const);
+		const facts = { version, librdkafka: librdkafkaVersion, addon, tables: this.layouts.map(({ name }) => name) };
 		this.#observer.started(facts, () => this.snapshot());
+		if (nativeMissing !== null) logger.warn({}, `${nativeMissing}: ${withoutAddon}`);
 		this.metrics.onScrape(() => this.#countDroppedRecords());
 		logger.info(
 			{ version, pid: process.pid, group: config.kafka.group, topics: config.kafka.topics, url: this.#http.url },

@@ -7,6 +7,7 @@ import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { isTopicMeant } from "../core/message.ts";
 import { ownTables } from "../daemon-parts.ts";
 import { clientFeatures } from "../kafka/consumer-client.ts";
+import { nativeMissing, withoutAddon } from "../kafka/native.ts";
 import { type UnreachableBroker, unreachableBrokers } from "../kafka/reachability.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { type CrashSafety, crashSafetyOf } from "../sink/crash-safety.ts";
@@ -57,7 +58,7 @@ async function allFindings(command: Command, context: CommandContext): Promise<F
 	}
 	findings.push(...strategyFindings(config));
 	if (config.handler.module) findings.push(await handlerFinding(config, context));
-	findings.push(codecFinding());
+	findings.push(codecFinding(), addonFinding());
 	if (config.kafka.brokers.length > 0) findings.push(...(await kafkaFindings(config, context)));
 	if (config.database.url) findings.push(...(await databaseFindings(config, context)));
 	return findings;
@@ -75,6 +76,11 @@ function codecFinding(): Finding {
 	const missing = ["gzip", "snappy", "lz4", "zstd"].filter((codec) => !clientFeatures.includes(codec));
 	if (missing.length === 0) return ok("codecs", "gzip, snappy, lz4, zstd");
 	return { item: "codecs", result: "warning", detail: `${missing.join(", ")} can't be read: see binding.gyp-notes.md` };
+}
+
+function addonFinding(): Finding {
+	if (nativeMissing === null) return ok("addon", "loaded: topics are known by Kafka's ids");
+	return { item: "addon", result: "warning", detail: `${nativeMissing}: ${withoutAddon}` };
 }
 
 async function kafkaFindings({ kafka, deadLetters }: Config, { clock }: CommandContext): Promise<Finding[]> {

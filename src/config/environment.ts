@@ -11,7 +11,8 @@ import { type Leaf, leaves } from "./schema-leaves.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = "POCKAFFE_";
-const notOptions = new Set(["POCKAFFE_CONFIG"]);
+/** `POCKAFFE_NATIVE=off` leaves the addon out (kafka/native.ts). */
+const notOptions = new Set(["POCKAFFE_CONFIG", "POCKAFFE_NATIVE"]);
 const reference = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
 
 /** `kafka.startFrom` → `POCKAFFE_KAFKA_START_FROM`. */

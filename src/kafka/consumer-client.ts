@@ -13,7 +13,8 @@ import rdkafka, {
 import type { Clock } from "../core/clock.ts";
 import { type Header, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import type { GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
-import { KafkaError } from "./kafka-error.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import { askTopicIds, withNative } from "./native.ts";
 
 /** The version of librdkafka that node-rdkafka was built with. */
 export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
@@ -23,6 +24,8 @@ export const clientFeatures: readonly string[] = rdkafka.features;
 
 const COMMIT_TIMEOUT_MS = 30_000;
 const QUERY_TIMEOUT_MS = 10_000;
+/** Short: then another broker is asked. */
+const ID_TIMEOUT_MS = 3_000;
 const CLOSE_TIMEOUT_MS = 10_000;
 
 interface PendingCommit {
@@ -40,6 +43,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	#closing: Promise<true> | null = null;
 	/** The client's last words about a connection: which address, and what happened. */
 	#lastFailure: string | null = null;
+	/** The broker that answered last. */
+	#broker: number | null = null;
 
 	constructor(settings: Record<string, unknown>, topicSettings: Record<string, unknown>, clock: Clock) {
 		super();
@@ -49,7 +54,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 			// Logs come by a way of their own: one that says why has to be heard before.
 			setImmediate(() => this.emit("rebalance", fact));
 		};
-		const settingsWithCallbacks = { ...settings, rebalance_cb: rebalance, offset_commit_cb: true };
+		const settingsWithCallbacks = { ...withNative(settings), rebalance_cb: rebalance, offset_commit_cb: true };
 		this.#raw = new rdkafka.KafkaConsumer(settingsWithCallbacks as never, topicSettings as never);
 		this.#raw.on("event.error", ({ message, code }) => this.emit("broker:error", { message: this.#withFailure(message), code }));
 		this.#raw.on("event.log", (log: { fac: string; message: string }) => this.#logged(log));
@@ -211,11 +216,38 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	/** Names and partition counts of all topics that exist. */
 	metadata(): Promise<Map<string, number>> {
 		return new Promise((resolve, reject) => {
-			this.#raw.getMetadata({ allTopics: true, timeout: QUERY_TIMEOUT_MS }, (error, { topics } = { topics: [] } as never) => {
-				if (error) reject(kafkaError(error));
-				else resolve(new Map(topics.map(({ name, partitions }) => [name, partitions.length])));
+			this.#raw.getMetadata({ allTopics: true, timeout: QUERY_TIMEOUT_MS }, (error, metadata) => {
+				if (error) return reject(kafkaError(error));
+				this.#broker = metadata.orig_broker_id;
+				resolve(new Map(metadata.topics.map(({ name, partitions }) => [name, partitions.length])));
 			});
 		});
+	}
+
+	/**
+	 * Kafka's ids of those of these topics that exist; null where an id can't be known: the broker has none, or the addon is missing. Asked of
+	 * a broker that answered before; where that one is gone, of another.
+	 */
+	async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string | null>> {
+		if (topics.length === 0) return new Map();
+		const known = this.#broker;
+		try {
+			if (known === null) throw new KafkaError("no broker has answered yet", kafkaErrors.timedOut);
+			return (await this.#askIds(known, topics)) ?? (await this.#withoutIds(topics));
+		} catch (error) {
+			if (!(error instanceof KafkaError) || error.kafkaCode !== kafkaErrors.timedOut) throw error;
+			const existing = await this.#withoutIds(topics);
+			return (await this.#askIds(this.#broker as number, topics)) ?? existing;
+		}
+	}
+
+	#askIds(broker: number, topics: readonly string[]): Promise<ReadonlyMap<string, string | null> | null> {
+		return askTopicIds((this.#raw as unknown as { name: string }).name, broker, topics, ID_TIMEOUT_MS);
+	}
+
+	async #withoutIds(topics: readonly string[]): Promise<ReadonlyMap<string, string | null>> {
+		const existing = await this.metadata();
+		return new Map(topics.filter((topic) => existing.has(topic)).map((topic) => [topic, null]));
 	}
 
 	/**

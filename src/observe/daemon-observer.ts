@@ -15,6 +15,8 @@ export interface BuildFacts {
 	readonly version: string;
 	/** Version of librdkafka. */
 	readonly librdkafka: string;
+	/** Whether PocKaffe's own addon is there. */
+	readonly addon: "yes" | "no";
 	/** Names of the configured tables: their counters start at 0. */
 	readonly tables: readonly string[];
 }
@@ -48,9 +50,9 @@ export class DaemonObserver {
 	}
 
 	/** The daemon begins: `build_info`, counters of the tables, and the gauges that are read from `snapshot` at every scrape. */
-	started({ version, librdkafka, tables }: BuildFacts, snapshot: () => StatusSnapshot): void {
+	started({ version, librdkafka, addon, tables }: BuildFacts, snapshot: () => StatusSnapshot): void {
 		const { metrics } = this.#parts;
-		metrics.set("build_info", [[{ version, node: process.versions.node, librdkafka }, 1]]);
+		metrics.set("build_info", [[{ version, node: process.versions.node, librdkafka, addon }, 1]]);
 		for (const table of tables) {
 			metrics.start("cas_rows_total", { table });
 			metrics.start("stale_rows_total", { table });
