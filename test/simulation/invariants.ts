@@ -38,8 +38,6 @@ export interface InvariantParts {
 	readonly inDatabase: boolean;
 	/** Handlers keep messages in their state. */
 	readonly keeps: boolean;
-	/** Most dead letters in a row that the breaker lets pass; null where nothing opens it. */
-	readonly breaker: number | null;
 }
 
 /** Tables that handlers write to. */

@@ -19,8 +19,8 @@ export const extras = {
 	references: { isOn: false, share: 0.25 },
 	/** Addresses that only one row may have (a unique column), given up and taken over. */
 	addresses: { isOn: false, share: 0.25 },
-	/** More dead letters, and a breaker that opens at a few in a row. */
-	breaker: { isOn: false, share: 0.15 },
+	/** More dead letters, and a breaker that opens at a few in a row; what it stops is given away unfinished. */
+	breaker: { isOn: true, share: 0.15, onlyRough: true },
 	/** The server answers commits before they are on disk, and crashes. */
 	"commits that don't wait": { isOn: true, share: 0.2 },
 	/** Rows that were there before PocKaffe, without coordinates. */
@@ -43,7 +43,8 @@ export interface Kinds {
 export function drawKinds(world: World, calm: boolean, forced: readonly string[]): Kinds {
 	const share = world.random();
 	const drawn = Object.entries(extras).filter((each) => world.chance(each[1].share) && each[1].isOn);
-	const names = [...drawn.map(([name]) => name), ...forced.filter((name) => name in extras)] as Extra[];
+	const all = [...drawn.map(([name]) => name), ...forced.filter((name) => name in extras)] as Extra[];
+	const names = all.filter((name) => !calm || !("onlyRough" in extras[name]));
 	return { history: calm ? null : (forcedHistory(forced) ?? historyAt(share)), extras: new Set(names) };
 }
 

@@ -2,6 +2,7 @@
  * One run by one seed: the delivery of the daemon, unchanged, on simulated Kafka, threads, database and clocks. Daemons come, go, freeze,
  * are cut off and killed while messages arrive; then everything heals, and all of it must be there.
  */
+import type { Config } from "../../src/config/config.ts";
 import { tableLayouts } from "../../src/config/table-layouts.ts";
 import type { SimClient } from "./client.ts";
 import { SimDaemon } from "./daemon.ts";
@@ -11,7 +12,7 @@ import { Invariants } from "./invariants.ts";
 import { SimKafka } from "./kafka.ts";
 import { KAFKA_FORGIVES } from "./kinds.ts";
 import { SimProducer } from "./producer.ts";
-import { BREAKER, describeScenario, drawScenario, RULES, type Scenario } from "./scenario.ts";
+import { describeScenario, drawScenario, RULES, type Scenario, withoutBreaker } from "./scenario.ts";
 import type { Change } from "./sql/tables.ts";
 import type { ThreadFaults } from "./thread.ts";
 import { type InvariantCode, SimProcess, Violation, World } from "./world.ts";
@@ -54,6 +55,8 @@ class Run {
 	readonly #daemons: SimDaemon[] = [];
 	readonly #producer: SimProducer;
 	readonly #disturbances: Disturbances;
+	/** What daemons are started with. */
+	#config: Config;
 	#daemonCount = 0;
 
 	constructor(seed: number, forced: readonly string[]) {
@@ -64,9 +67,9 @@ class Run {
 		this.#scenario = scenario;
 		const { calm, config, extras, hasIds, keeps, partitions, strategy } = scenario;
 		if (keeps) this.#threadFaults.keeps = 0.6;
+		this.#config = config;
 		const inDatabase = config.offsets.store === "postgres";
-		const breaker = extras.has("breaker") ? BREAKER : null;
-		const invariants = new Invariants(world, { strategy, calm, inDatabase, keeps, breaker });
+		const invariants = new Invariants(world, { strategy, calm, inDatabase, keeps });
 		this.#invariants = invariants;
 		const kafkaObserver = {
 			committed: (partition: number, offset: number) => invariants.offsetCommitted(partition, offset),
@@ -140,10 +143,11 @@ class Run {
 		return this.#kafka.logs.map((_, partition) => this.#invariants.committed(partition));
 	}
 
-	/** A person looks at what parks: a restart lets the breaker begin to count anew. */
+	/** A person looks at what is parked, finds that the letters are right, and lets them be made. */
 	#attend(): void {
 		if (!this.#scenario.extras.has("breaker")) return;
 		this.#world.after(LOOK_EVERY_MS, () => {
+			this.#config = withoutBreaker(this.#config);
 			if (this.#daemons.some(({ isParked }) => isParked)) this.#disturbances.replaceAll();
 			this.#attend();
 		});
@@ -167,10 +171,10 @@ class Run {
 
 	#start(): void {
 		const process = new SimProcess(this.#world, `daemon-${++this.#daemonCount}`);
-		const { config, keeps } = this.#scenario;
+		const { keeps } = this.#scenario;
 		const daemon = new SimDaemon({
 			process,
-			config,
+			config: this.#config,
 			kafka: this.#kafka,
 			server: this.#server,
 			threadFaults: this.#threadFaults,

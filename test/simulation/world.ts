@@ -33,8 +33,6 @@ export type InvariantCode =
 	| "wrong-letter"
 	/** A dead letter is another record than its message, or took another one's place. */
 	| "letter-lost"
-	/** More dead letters in a row than the breaker lets pass. */
-	| "breaker-passed"
 	/** Everything is healed, and something does not move. */
 	| "stands-still"
 	/** A stop that doesn't end, or ends without everything in hand committed. */
