@@ -33,6 +33,8 @@ export interface GroupClient extends EventEmitter<GroupClientEvents> {
 	watermarks(partition: TopicPartition): Promise<{ low: number; high: number }>;
 	cachedHighWatermark(partition: TopicPartition): number | null;
 	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null>;
+	/** Kafka's ids of those of these topics that exist; null where an id can't be known. */
+	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string | null>>;
 	metadata(): Promise<Map<string, number>>;
 	/** True when the client closed in time. */
 	close(): Promise<boolean>;
