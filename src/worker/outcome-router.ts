@@ -14,7 +14,7 @@ import { Breaker, type BreakerLimits } from "./breaker.ts";
 import { withoutValues } from "./crash-report.ts";
 import { FinishedTogether } from "./finished-together.ts";
 import { type BatchOutcome, countHandled } from "./handler-thread.ts";
-import type { HeldBatch, HeldMessage, MessageQueue } from "./message-queue.ts";
+import type { HeldBatch, HeldMessage, MessageQueue, Run } from "./message-queue.ts";
 import type { DeadLetterSink, RowSink, RowSubmission } from "./ports.ts";
 import { keyAt, messageAt } from "./thread-codec.ts";
 
@@ -50,6 +50,8 @@ export class OutcomeRouter {
 	readonly #breaker: Breaker;
 	/** Messages that finished without a letter and of which the breaker was not told yet. */
 	#passed = 0;
+	/** Offsets handed over on trial: only these decide it. What was handed before may still come back, with a row that is refused or one that goes in. */
+	readonly #trial = new Set<number>();
 	/** The letter that the breaker withheld first: where it is and why it would have been made. Of the handler's own words none. */
 	#withheldFirst = "";
 	readonly #ended = lifetime();
@@ -111,8 +113,16 @@ export class OutcomeRouter {
 
 	/** What was withheld is queued again, and its first message decides. */
 	tryAgain(): void {
+		this.#tellPassed();
+		this.#trial.clear();
 		this.#queue.requeueWithheld();
 		this.#breaker.tryAgain();
+	}
+
+	/** On trial one message at a time is handed over: the first of `run`. */
+	onTrialNext({ held, from }: Run): Run {
+		this.#trial.add(held.batch.offsets[from] as number);
+		return { held, from, to: from + 1 };
 	}
 
 	get disposed(): boolean {
@@ -222,9 +232,10 @@ export class OutcomeRouter {
 	#letter(held: HeldBatch, message: number, cause: LetterCause, others: readonly HeldMessage[] = []): void {
 		if (this.#ended.signal.aborted) return;
 		this.#tellPassed();
+		const offset = held.batch.offsets[message] as number;
 		const wasOpen = this.#breaker.reason !== null;
-		if (!this.#breaker.admits(this.#parts.clock.monotonic())) {
-			if (!wasOpen) this.#withheldFirst = this.#nameOf(held.batch.offsets[message] as number, cause);
+		if (!this.#decides(offset) || !this.#breaker.admits(this.#parts.clock.monotonic())) {
+			if (!wasOpen && this.#breaker.reason !== null) this.#withheldFirst = this.#nameOf(offset, cause);
 			for (const each of [...others, { held, message }]) this.#queue.withhold(each.held, each.message);
 			return;
 		}
@@ -287,12 +298,22 @@ export class OutcomeRouter {
 	}
 
 	#finished(held: HeldBatch, message: number): void {
-		this.#parts.finished(held.batch.offsets[message] as number);
-		if (held.lettered[message] === 1) return;
+		const offset = held.batch.offsets[message] as number;
+		this.#parts.finished(offset);
+		if (held.lettered[message] === 1 || !this.#decides(offset)) return;
 		this.#passed++;
-		// A message on trial has decided, and the worker waits for that.
-		if (!this.#breaker.onTrial) return;
+		if (this.#breaker.onTrial) this.#pass();
+	}
+
+	/** False where a trial is under way and this message is none of it. */
+	#decides(offset: number): boolean {
+		return !this.#breaker.onTrial || this.#trial.has(offset);
+	}
+
+	/** A message on trial went through. Letters that came meanwhile of messages from before were withheld: they are handled again. */
+	#pass(): void {
 		this.#tellPassed();
+		this.#queue.requeueWithheld();
 		this.#moved();
 	}
 

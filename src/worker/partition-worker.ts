@@ -37,8 +37,12 @@ export class PartitionWorker {
 	#idleDeath: ThreadDeath | null = null;
 	#stopReason: ExitReason | null = null;
 	#held = false;
-	/** Why the worker begins anew as soon as it can; null while nobody asked for it. */
-	#anew: "file_changed" | "admin" | "resumed" | null = null;
+	/** Why the worker begins anew as soon as it can; none takes back another. */
+	readonly #anew = new Set<"file_changed" | "admin" | "resumed">();
+	/** The thread runs code that is no longer on disk. */
+	#isCodeOld = false;
+	/** The message whose last attempt did not count because of that. */
+	#sparedOffset = -1;
 
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
@@ -112,10 +116,14 @@ export class PartitionWorker {
 		this.#wake.wake();
 	}
 
-	/** The handler's file changed: a worker that failed begins anew at once, with the new code; a healthy one is left alone. */
+	/**
+	 * The handler's file changed: a worker that failed begins anew at once, with the new code; a healthy one is left alone until it fails, is
+	 * resumed, or gets another thread.
+	 */
 	handlerChanged(): void {
-		if (this.failuresInARow === 0 && this.#state.name !== "parked") return;
-		this.#beginAnew("file_changed");
+		this.#isCodeOld = this.#slot.occupied;
+		if (this.failuresInARow > 0 || this.#state.name === "parked") this.#beginAnew("file_changed");
+		else this.#parts.threads.expire();
 	}
 
 	/** A person holds the partition: what runs is finished, nothing more is handed over until `resume`. */
@@ -124,10 +132,10 @@ export class PartitionWorker {
 		this.#slot.cutShort();
 	}
 
-	/** A person lets it go on: also a parked or backing-off worker tries again at once. */
+	/** A person lets it go on, with the code that is on disk: also a parked or backing-off worker tries again at once. */
 	resume(): void {
 		this.#held = false;
-		this.#beginAnew("resumed");
+		this.#beginAnew(this.#isCodeOld ? "file_changed" : "resumed");
 	}
 
 	/** A person wants a new thread now: a running call is cut off, its messages are handled again and nobody is charged. */
@@ -177,7 +185,7 @@ export class PartitionWorker {
 	}
 
 	#beginAnew(why: "file_changed" | "admin" | "resumed"): void {
-		this.#anew = why;
+		this.#anew.add(why);
 		if (why !== "resumed") this.#parts.threads.expire();
 		this.#policy.begunAnew();
 		this.#wake.wake();
@@ -203,8 +211,8 @@ export class PartitionWorker {
 	/** The worker's whole life: one run after the other until it is told to stop. */
 	async #live(): Promise<void> {
 		while (!this.#stopReason) {
-			if (this.#anew) {
-				await this.#replaceThread(this.#anew);
+			if (this.#anew.size > 0) {
+				await this.#replaceThread();
 				// Whoever rang meanwhile was not heard: everything is looked at again.
 				continue;
 			}
@@ -229,8 +237,8 @@ export class PartitionWorker {
 				await this.#wake.next();
 				continue;
 			}
-			if ((await this.#ensureStarted(run)) && !this.#held)
-				await this.#hand(this.#router.onTrial ? { ...run, to: run.from + 1 } : this.#policy.cut(run));
+			if (!(await this.#ensureStarted(run)) || this.#held) continue;
+			await this.#hand(this.#router.onTrial ? this.#router.onTrialNext(run) : this.#policy.cut(run));
 		}
 	}
 
@@ -238,6 +246,7 @@ export class PartitionWorker {
 	async #ensureStarted(run: Run): Promise<boolean> {
 		if (this.#slot.ready) return true;
 		this.#state = { name: "starting" };
+		if (!this.#slot.occupied) this.#isCodeOld = false;
 		try {
 			const failure = await this.#slot.makeReady();
 			if (failure) {
@@ -249,7 +258,7 @@ export class PartitionWorker {
 			const death = deathOf(error);
 			// Where it only waited for its turn to start it had nothing to lose yet.
 			if (death.reason === "shared") await this.#slot.discard();
-			else if (this.#anew !== "admin") await this.#died(death, () => this.#policy.threadDied(death, run));
+			else if (!this.#anew.has("admin")) await this.#died(death, () => this.#policy.threadDied(death, run));
 			return false;
 		}
 		return this.#stopReason === null;
@@ -264,7 +273,7 @@ export class PartitionWorker {
 		} catch (error) {
 			const progress = this.#slot.progress();
 			this.#queue.giveBack(run);
-			if (this.#anew === "admin") return;
+			if (this.#anew.has("admin")) return;
 			const death = deathOf(error);
 			await this.#died(death, () => this.#policy.threadDiedRunning(death, run, progress));
 			return;
@@ -317,7 +326,8 @@ export class PartitionWorker {
 	}
 
 	/** Tells what happened and does what the policy decided; resolves when the worker may go on. */
-	async #carryOut(verdict: Verdict): Promise<void> {
+	async #carryOut(judged: Verdict): Promise<void> {
+		const verdict = this.#isCodeOld ? this.#withNewCode(judged) : judged;
 		const { next, run, reason } = verdict;
 		if (verdict.restarted) {
 			this.#parts.listener.restarted(this.#parts.partition, verdict.restarted);
@@ -336,6 +346,20 @@ export class PartitionWorker {
 			case "skip":
 				return this.#giveUp(run as Run, verdict);
 		}
+	}
+
+	/**
+	 * It failed with code that is no longer on disk: tried again at once with what is there now. That also where it would be the end of the
+	 * message or of the partition, but for one message only once, or a handler that writes beside itself would never be done with one.
+	 */
+	#withNewCode(verdict: Verdict): Verdict {
+		const { run, attempt, next } = verdict;
+		this.#beginAnew("file_changed");
+		const offset = run ? (run.held.batch.offsets[run.from] as number) : -1;
+		const isPoison = attempt > 0 && next.action !== "retry" && next.action !== "restart";
+		if (isPoison && offset === this.#sparedOffset) return verdict;
+		if (isPoison) this.#sparedOffset = offset;
+		return { ...verdict, next: { action: "restart", delayMs: 0 } };
 	}
 
 	/** The message at `run.from` is poison: it leaves the queue, and the next one is handled. */
@@ -362,7 +386,7 @@ export class PartitionWorker {
 			over = true;
 			this.#wake.wake();
 		});
-		while (!over && !this.#stopReason && !this.#anew) await this.#wake.next();
+		while (!over && !this.#stopReason && this.#anew.size === 0) await this.#wake.next();
 		timer.cancel();
 	}
 
@@ -374,9 +398,14 @@ export class PartitionWorker {
 
 	/** Nothing but a changed file or a person ends this: a timer would only make more dead letters. */
 	async #parkAtBreaker(reason: string): Promise<void> {
+		if (this.#isCodeOld) {
+			this.#beginAnew("file_changed");
+			this.#router.tryAgain();
+			return;
+		}
 		this.#state = this.#parked(reason);
 		this.#parts.listener.parked(this.#parts.partition, reason);
-		while (!this.#stopReason && !this.#anew) await this.#wake.next();
+		while (!this.#stopReason && this.#anew.size === 0) await this.#wake.next();
 		if (this.#stopReason) return;
 		this.#router.tryAgain();
 		this.#parts.listener.resumed(this.#parts.partition);
@@ -393,9 +422,10 @@ export class PartitionWorker {
 	}
 
 	/** Resumed by hand it goes on with the thread it has; otherwise it gets a new one. */
-	async #replaceThread(why: "file_changed" | "admin" | "resumed"): Promise<void> {
-		this.#anew = null;
-		if (why === "resumed" || !this.#slot.occupied) return;
+	async #replaceThread(): Promise<void> {
+		const why = this.#anew.has("admin") ? "admin" : this.#anew.has("file_changed") ? "file_changed" : null;
+		this.#anew.clear();
+		if (!why || !this.#slot.occupied) return;
 		await this.#slot.end("restart");
 		this.#replaced(why);
 	}

@@ -147,6 +147,52 @@ describe("a partition with too many dead letters", () => {
 		expect(h.runs.at(-1)).toBe("3");
 	});
 
+	describe("on trial, with rows of before still in flight", () => {
+		const fault = { table: "events", rowId: "x", sqlstate: "22003", message: "out of range" };
+		const onTrial = async () => {
+			const h = new WorkerHarness({ breaker });
+			await h.running(7);
+			await h.act(() => h.thread.handled({ ...rejected([0, 1, 2]), blocks: [rowsFor([3, 4, 5])] }));
+			expect([h.worker.state.name, h.letters.length, h.finished]).toEqual(["parked", 2, [6, 0, 1]]);
+			await h.act(() => h.worker.resume());
+			expect(h.runs.at(-1)).toBe("2");
+			return h;
+		};
+
+		it("is not decided by one of them that goes in", async () => {
+			const h = await onTrial();
+			await h.act(() => h.submissions[0]?.settledAll([3, 4]));
+			await h.act(() => h.submissions[0]?.settled(5));
+			await h.act(() => h.thread.handled(rejected([2])));
+			expect([h.worker.state.name, h.letters.length, h.worker.breakerOpen]).toEqual(["parked", 2, true]);
+		});
+
+		it("is not decided by one of them that is refused: it waits, and is handled again when the trial went well", async () => {
+			const h = await onTrial();
+			await h.act(() => h.submissions[0]?.refused(4, fault));
+			expect([h.worker.state.name, h.worker.breakerOpen]).toEqual(["running", false]);
+			await h.act(() => h.thread.handled());
+			expect([h.worker.breakerOpen, h.finished, h.runs.at(-1)]).toEqual([false, [6, 0, 1, 2], "4"]);
+			await h.act(() => h.thread.handled({ blocks: [rowsFor([4])] }));
+			await h.act(() => h.submissions[1]?.refused(4, fault));
+			expect(h.letters.map(({ offset }) => offset)).toEqual([0, 1, 4]);
+		});
+
+		it("waits for a person again, with what was refused meanwhile, when the one message fails", async () => {
+			const h = await onTrial();
+			await h.act(() => h.submissions[0]?.refused(4, fault));
+			await h.act(() => h.thread.handled(rejected([2])));
+			expect([h.worker.state.name, h.letters.length]).toEqual(["parked", 2]);
+			await h.act(() => h.worker.resume());
+			await h.act(() => h.thread.handled());
+			await h.act(() => h.thread.handled());
+			expect([h.runs.slice(-2), h.finished]).toEqual([
+				["2", "4"],
+				[6, 0, 1, 2, 4],
+			]);
+		});
+	});
+
 	it("counts poison, and is not waited for by a drain", async () => {
 		const h = new WorkerHarness({ breaker: { ...breaker, consecutive: 1 }, maxAttempts: 1 });
 		await h.running(1);
