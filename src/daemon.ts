@@ -239,6 +239,7 @@ export class Daemon {
 			random,
 			listener: { ...this.#observer.delivery, supervisor: this.#supervisorListener(), worker: this.#workerListener() },
 		});
+		listenTo(deadLetters, this.#observer.deadLetters);
 		listenTo(deadLetters, this.#ready.deadLetters);
 		listenTo(delivery.writer, this.#observer.writer);
 		listenTo(delivery.writer, this.#ready.writer);

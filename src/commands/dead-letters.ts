@@ -1,11 +1,12 @@
 /** `dead-letters list | show | replay | discard`: what could not be handled or written, looked at and looked after. */
 import { type Command, Option } from "commander";
-import { replayLetters } from "../audit/dead-letter-replay.ts";
+import { type ReplayedLetter, replayLetters } from "../audit/dead-letter-replay.ts";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import type { LetterFilter, LetterStore, StoredLetter } from "../core/dead-letter.ts";
 import { ExitError, exitCodes, PocKaffeError } from "../core/errors.ts";
 import { partitionName } from "../core/message.ts";
+import { omittedText } from "../core/omitted-parts.ts";
 import { systemRandom } from "../core/random.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 import { DeadLetterTopicStore } from "../kafka/dead-letter-topic-store.ts";
@@ -128,12 +129,20 @@ async function replay(
 	if (config.handler.module === "") throw missing("handler.module is needed: the handler to replay with");
 	const letters = await store.find(selectionOf(options));
 	let failed = 0;
-	await replayLetters({ config, database: database(), clock, random: systemRandom, signal: interrupted }, letters, async (letter) => {
-		if (letter.error !== null) failed++;
-		await store.replayed(letter, letter.error);
-		const { topic, partition, offset, error } = letter;
-		const line = `${partitionName(letter)} offset ${offset}: ${error === null ? "replayed" : `still fails: ${oneLine(error)}`}`;
+	const told = ({ topic, partition, offset, error }: ReplayedLetter) => {
+		if (error !== null) failed++;
+		const line = `${partitionName({ topic, partition })} offset ${offset}: ${error === null ? "replayed" : `still fails: ${oneLine(error)}`}`;
 		print(stdout, options.json ? JSON.stringify({ topic, partition, offset, replayed: error === null, error }) : line);
+	};
+	const isWhole = ({ omitted }: StoredLetter) => Object.keys(omitted).length === 0;
+	// A handler takes a message without a value for a delete.
+	for (const letter of letters.filter((each) => !isWhole(each))) {
+		told({ ...letter, error: `it was too large for deadLetters, which has it without its ${omittedText(letter.omitted)}` });
+	}
+	const parts = { config, database: database(), clock, random: systemRandom, signal: interrupted };
+	await replayLetters(parts, letters.filter(isWhole), async (letter) => {
+		await store.replayed(letter, letter.error);
+		told(letter);
 	});
 	if (!options.json) print(stdout, `${letters.length - failed} replayed, ${failed} still fail.`);
 	if (failed > 0) exit(exitCodes.found);

@@ -1,6 +1,7 @@
 /** What is kept of a message that could not be handled or written: everything needed to look at it and to replay it. */
 import type { EventEmitter } from "eventemitter3";
 import type { Header, TopicPartition } from "./message.ts";
+import type { OmittedParts } from "./omitted-parts.ts";
 
 /** Why a message became a dead letter; the `reason` column. */
 export type DeadLetterReason = "rejected" | "poison" | "timeout" | "row_fault" | "future_timestamp";
@@ -16,6 +17,8 @@ export interface DeadLetter extends TopicPartition {
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;
 	readonly headers: readonly Header[];
+	/** What of the message is not in the letter, for it was too large for the target. */
+	readonly omitted: OmittedParts;
 	readonly reason: DeadLetterReason;
 	/** Says what was wrong; may be the handler's own words. */
 	readonly error: string;
@@ -38,6 +41,7 @@ export interface StoredLetter extends TopicPartition {
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;
 	readonly headers: Header[];
+	readonly omitted: OmittedParts;
 	readonly reason: string;
 	readonly sqlstate: string | null;
 	readonly table: string | null;
@@ -67,6 +71,8 @@ export interface LetterFilter {
 export interface DeadLetterEvents {
 	"target:blocked": (fact: { message: string }) => void;
 	"target:unblocked": () => void;
+	/** A letter was stored without a part of its message: it is too large for the target. `why` is the target's answer. */
+	"letter:cut": (fact: { letter: DeadLetter; why: string }) => void;
 }
 
 /** Where a daemon's dead letters go: a table or a topic. */

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { type DeadLetter, type RowName, type StoredLetter, storableText } from "../core/dead-letter.ts";
 import type { Header, ReceivedMessage, TopicPartition } from "../core/message.ts";
+import type { OmittedParts } from "../core/omitted-parts.ts";
 
 /** Headers as a producer sends them: text without NUL. */
 export type TextHeader = readonly [name: string, value: string];
@@ -29,17 +30,19 @@ export type LetterRecord =
 const ours = /^(?:__connect\.errors\.|kafka_dlt-|pockaffe\.)/;
 const packedRows = z.array(z.tuple([z.string(), z.string()]));
 const packedHeaders = z.array(z.tuple([z.string(), z.base64().nullable()]));
+const omittedPart = z.object({ bytes: z.number(), sha256: z.string() });
+const omittedParts = z.object({ key: omittedPart, value: omittedPart, headers: omittedPart }).partial();
 /** A record has to stay below the topic's max.message.bytes, so what only explains is cut. */
-const LONGEST_TEXT = 8_192;
+const LONGEST_TEXT = { usual: 8_192, brief: 200 };
 /** Of a message with very many refused rows only so many are named. */
 const MOST_ROWS = 200;
 
-/** Headers of a letter: the message's own, then what happened to it. */
-export function letterHeaders(letter: DeadLetter, { consumerGroup, version }: LetterOrigin): TextHeader[] {
+/** Headers of a letter: the message's own, then what happened to it; in few words where `isBrief`. */
+export function letterHeaders(letter: DeadLetter, { consumerGroup, version }: LetterOrigin, isBrief = false): TextHeader[] {
 	const own = letter.headers.map(textHeader);
 	// All of them in one header of ours as soon as one can't travel as it is, or could be taken for one of ours.
 	const carried = own.every((header) => header !== null && !ours.test(header[0]));
-	const failure = exceptionOf(letter);
+	const failure = exceptionOf(letter, isBrief ? LONGEST_TEXT.brief : LONGEST_TEXT.usual);
 	return [
 		...own.filter((header): header is TextHeader => header !== null && !ours.test(header[0])),
 		...coordinateHeaders(letter, consumerGroup),
@@ -65,6 +68,7 @@ export function letterHeaders(letter: DeadLetter, { consumerGroup, version }: Le
 		["pockaffe.attempts", String(letter.attempts)],
 		["pockaffe.version", version],
 		...(letter.state === "open" ? [] : ([["pockaffe.state", letter.state]] satisfies TextHeader[])),
+		...(Object.keys(letter.omitted).length === 0 ? [] : ([["pockaffe.omitted", JSON.stringify(letter.omitted)]] satisfies TextHeader[])),
 		...(carried ? [] : ([["pockaffe.headers", headersAsJson(letter.headers)]] satisfies TextHeader[])),
 	];
 }
@@ -86,7 +90,8 @@ export function readLetterRecord({ key, value, timestamp, headers }: ReceivedMes
 	if (text.get("pockaffe.state") === "replayed") return { type: "replayed", consumerGroup, of: { topic, partition, offset }, at };
 	const packed = text.get("pockaffe.headers");
 	const own = packed === undefined ? headers.filter(([name]) => !ours.test(name)) : headersFromJson(packed);
-	if (own === null) return null;
+	const omitted = omittedFromJson(text.get("pockaffe.omitted"));
+	if (own === null || omitted === null) return null;
 	const letter: StoredLetter = {
 		topic,
 		partition,
@@ -95,6 +100,7 @@ export function readLetterRecord({ key, value, timestamp, headers }: ReceivedMes
 		key,
 		value,
 		headers: own,
+		omitted,
 		reason: text.get("pockaffe.reason") ?? "",
 		sqlstate: text.get("pockaffe.sqlstate") ?? null,
 		table: text.get("pockaffe.table") ?? null,
@@ -122,14 +128,17 @@ function coordinateHeaders({ topic, partition, offset }: TopicPartition & { offs
 }
 
 /** Connect and Spring name an exception's class: the error's own name where the stack begins with it, else the reason or SQLSTATE. */
-function exceptionOf({ error, stack, reason, sqlstate }: DeadLetter): { name: string; message: string; stack: string | null } {
-	const name = /^([A-Za-z_$][\w$]*)(?::|\n|$)/.exec(stack ?? "")?.[1] ?? (sqlstate === null ? reason : `SQLSTATE ${sqlstate}`);
-	return { name, message: shortened(error), stack: stack === null ? null : shortened(stack) };
+function exceptionOf(
+	{ error, stack, reason, sqlstate }: DeadLetter,
+	longest: number,
+): { name: string; message: string; stack: string | null } {
+	const name = /^([A-Za-z_$][\w$]{0,99})(?::|\n|$)/.exec(stack ?? "")?.[1] ?? (sqlstate === null ? reason : `SQLSTATE ${sqlstate}`);
+	return { name, message: shortened(error, longest), stack: stack === null ? null : shortened(stack, longest) };
 }
 
-function shortened(text: string): string {
+function shortened(text: string, longest = LONGEST_TEXT.usual): string {
 	const clean = storableText(text);
-	return clean.length > LONGEST_TEXT ? `${clean.slice(0, LONGEST_TEXT)}…`.toWellFormed() : clean;
+	return clean.length > longest ? `${clean.slice(0, longest)}…`.toWellFormed() : clean;
 }
 
 function given(name: string, value: string | null): TextHeader[] {
@@ -156,6 +165,15 @@ function rowsFromJson(json: string | undefined): RowName[] {
 		return json === undefined ? [] : packedRows.parse(JSON.parse(json));
 	} catch {
 		return [];
+	}
+}
+
+/** Null where it says nothing that can be read: a letter without its value must not pass for a whole one. */
+function omittedFromJson(json: string | undefined): OmittedParts | null {
+	try {
+		return json === undefined ? {} : (omittedParts.parse(JSON.parse(json)) as OmittedParts);
+	} catch {
+		return null;
 	}
 }
 

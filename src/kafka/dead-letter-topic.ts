@@ -1,7 +1,7 @@
 /**
  * The dead-letter topic: produces letters, for ever trying, each for itself. A letter goes to the partition of its message's number,
  * so that the letters of a partition stay in order. A redelivery of the same message appends another letter, which takes the place of
- * the first for whoever reads.
+ * the first for whoever reads. One that is too large for the topic goes in without what makes it so.
  *
  * A side way of a message's way (README).
  */
@@ -11,13 +11,17 @@ import type { Config } from "../config/config.ts";
 import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, DeadLetterEvents, DeadLetterTarget } from "../core/dead-letter.ts";
+import { eitherSignal } from "../core/either-signal.ts";
 import { messageOf, PocKaffeError } from "../core/errors.ts";
+import { LetterTrial } from "../core/letter-trial.ts";
 import { lifetime } from "../core/lifetime.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../core/message.ts";
+import { contentBytes } from "../core/omitted-parts.ts";
 import type { Random } from "../core/random.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import { type LetterOrigin, letterHeaders } from "./dead-letter-record.ts";
 import { Producer } from "./producer.ts";
-import { awaitTopic, createTopic } from "./topics.ts";
+import { awaitTopic, createTopic, type NewTopic } from "./topics.ts";
 
 /** What the topic is reached with. */
 export interface DeadLetterTopicParts extends LetterOrigin {
@@ -31,8 +35,16 @@ const RETRY = { minMs: 100, maxMs: 5_000 };
 const CONNECT_TIMEOUT_MS = 5_000;
 /** Then the record is given back and tried anew, and the target counts as blocked. */
 const DELIVERY_TIMEOUT_MS = 5_000;
-/** librdkafka's codes after which a producer is of no use any more, and that of a record that is too large. */
-const codes = { fatal: "kafka_-150", state: "kafka_-172", tooLarge: "kafka_10" };
+/** The same for a large one. */
+const LARGE_DELIVERY_TIMEOUT_MS = 120_000;
+/** A request above 100 MiB no broker takes by default, and it hangs up instead of saying so; compressed such a record may be smaller. */
+const HUGE_BYTES = 64 * 2 ** 20;
+/** Of a topic that we make: a request of 100 MiB is the most that brokers take by default. */
+const MAX_MESSAGE_BYTES = 100_000_000;
+/** Invalid configuration, refused by the cluster's policy. */
+const refusedConfig = new Set(["kafka_40", "kafka_44"]);
+/** librdkafka's codes after which a producer is of no use any more, that of a record that is too large, and of one that was not taken in time. */
+const codes = { fatal: "kafka_-150", state: "kafka_-172", tooLarge: "kafka_10", timedOut: "kafka_-192" };
 
 interface Connection {
 	readonly producer: Producer;
@@ -44,7 +56,8 @@ interface Connection {
 export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTopicParts;
 	readonly #ended = lifetime();
-	#connection: Promise<Connection> | null = null;
+	/** By whether it is the one for large records. */
+	readonly #connections = new Map<boolean, Promise<Connection>>();
 	readonly #storing = new Set<DeadLetter>();
 	/** Letters whose last try failed. */
 	readonly #failing = new Set<DeadLetter>();
@@ -71,15 +84,26 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	}
 
 	async store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
-		const ended = AbortSignal.any([signal, this.#ended.signal]);
+		using either = eitherSignal(signal, this.#ended.signal);
+		const ended = either.signal;
+		const trial = new LetterTrial(letter);
 		this.#storing.add(letter);
 		try {
-			for (let failures = 1; ; failures++) {
+			for (let failures = 1, why = "", isBrief = false; ; failures++) {
 				ended.throwIfAborted();
 				try {
-					return await abortable(this.#produce(letter), ended);
+					await unlessAborted(this.#produce(trial, isBrief), ended);
+					if (trial.isCut) this.emit("letter:cut", { letter: trial.next, why });
+					return;
 				} catch (error) {
 					ended.throwIfAborted();
+					why = messageOf(error);
+					const verdict = verdictOn(trial, codeOf(error));
+					if (verdict === "lighter") continue;
+					if (verdict === "brief" && !isBrief) {
+						isBrief = true;
+						continue;
+					}
 					this.#failed(letter, error);
 				}
 				await this.#parts.clock.sleep(fullJitter(failures, RETRY, this.#parts.random), ended);
@@ -109,19 +133,24 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		}
 	}
 
-	async #produce(letter: DeadLetter): Promise<void> {
+	async #produce({ next, isLarge }: LetterTrial, isBrief: boolean): Promise<void> {
 		const { topic } = this.#parts;
-		const { producer, partitions } = await this.#connected();
-		const partition = letter.partition % partitions;
-		await producer.produce({ topic, partition, key: letter.key, value: letter.value, headers: letterHeaders(letter, this.#parts) });
+		const { producer, partitions } = await this.#connected(isLarge);
+		const { key, value } = next;
+		await producer.produce({
+			topic,
+			partition: next.partition % partitions,
+			key,
+			value,
+			headers: letterHeaders(next, this.#parts, isBrief),
+		});
 	}
 
 	#failed(letter: DeadLetter, error: unknown): void {
-		const code = error instanceof PocKaffeError ? error.code : "";
+		const code = codeOf(error);
 		if (code === codes.fatal || code === codes.state) void this.#disconnect();
-		const bytes = (letter.key?.length ?? 0) + (letter.value?.length ?? 0);
 		const hint =
-			code === codes.tooLarge ? `; raise the topic's max.message.bytes (key and value have ${bytes} bytes, headers come on top)` : "";
+			code === codes.tooLarge ? "; raise the topic's max.message.bytes: what happened to the message does not fit by itself" : "";
 		this.#changed(() => this.#failing.add(letter), `${messageOf(error)}${hint} (${partitionName(letter)} offset ${letter.offset})`);
 	}
 
@@ -134,16 +163,20 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		else this.emit("target:unblocked");
 	}
 
-	#connected(): Promise<Connection> {
-		this.#connection ??= this.#connect().catch((error) => {
-			this.#connection = null;
+	/** Large records have a client of their own: how long a record is tried is a setting of the client. */
+	#connected(forLarge = false): Promise<Connection> {
+		const known = this.#connections.get(forLarge);
+		if (known) return known;
+		const connecting = this.#connect(forLarge ? LARGE_DELIVERY_TIMEOUT_MS : DELIVERY_TIMEOUT_MS).catch((error) => {
+			this.#connections.delete(forLarge);
 			throw error;
 		});
-		return this.#connection;
+		this.#connections.set(forLarge, connecting);
+		return connecting;
 	}
 
-	async #connect(): Promise<Connection> {
-		const producer = await Producer.connect(this.#parts.kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs: DELIVERY_TIMEOUT_MS });
+	async #connect(deliveryTimeoutMs: number): Promise<Connection> {
+		const producer = await Producer.connect(this.#parts.kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs });
 		try {
 			return { producer, partitions: await this.#existing(producer) };
 		} catch (error) {
@@ -163,7 +196,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 			.map(([, partitions]) => partitions);
 		const partitions = sources.length > 0 ? Math.max(...sources) : -1;
 		try {
-			await createTopic(kafka, { name: topic, partitions, replication: -1 });
+			await createLetterTopic(kafka, { name: topic, partitions, replication: -1 });
 			await awaitTopic(kafka, clock, topic, Math.max(1, partitions));
 		} catch (error) {
 			// Who may not create topics may still be served by a broker that does; another daemon may have been faster.
@@ -176,19 +209,37 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	}
 
 	async #disconnect(): Promise<void> {
-		const connection = this.#connection;
-		this.#connection = null;
-		const { producer } = (await connection?.catch(() => null)) ?? {};
-		// Letters still under way are given up by their callers or tried again by the next connection.
-		await producer?.close(0);
+		const connections = [...this.#connections.values()];
+		this.#connections.clear();
+		for (const connection of connections) {
+			const { producer } = (await connection.catch(() => null)) ?? {};
+			// Letters still under way are given up by their callers or tried again by the next connection.
+			await producer?.close(0);
+		}
 	}
 }
 
-/** The promise's end, or the signal's if that is sooner. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-	return new Promise((resolve, reject) => {
-		const onAbort = () => reject(signal.reason);
-		signal.addEventListener("abort", onAbort, { once: true });
-		promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-	});
+/** Letters live until somebody looks after them, and are as large as messages are: as much as a broker takes in one request. */
+async function createLetterTopic(kafka: Config["kafka"], topic: NewTopic): Promise<void> {
+	const keep = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1" };
+	try {
+		await createTopic(kafka, { ...topic, config: { ...keep, "max.message.bytes": String(MAX_MESSAGE_BYTES) } });
+	} catch (error) {
+		// A cluster may have limits of its own; what is too large goes in without its value then.
+		if (!refusedConfig.has(codeOf(error))) throw error;
+		await createTopic(kafka, { ...topic, config: keep });
+	}
+}
+
+/** What to try next at once: with less of the message, with less of what is said of it; null: the same again, later. */
+function verdictOn(trial: LetterTrial, code: string): "lighter" | "brief" | null {
+	const before = trial.next;
+	if (code === codes.tooLarge) return trial.tooLarge(true) ? "lighter" : "brief";
+	if (code === codes.timedOut && contentBytes(trial.letter) > HUGE_BYTES) trial.tooLarge(false);
+	else trial.failed();
+	return trial.isCut && trial.next !== before ? "lighter" : null;
+}
+
+function codeOf(error: unknown): string {
+	return error instanceof PocKaffeError ? error.code : "";
 }

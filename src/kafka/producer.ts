@@ -149,6 +149,7 @@ const reportCodes = new Map([
 	["message size too large", 10],
 	["fatal error", -150],
 	["erroneous state", -172],
+	["message timed out", -192],
 ]);
 
 function producerError(error: LibrdKafkaError): PocKaffeError {

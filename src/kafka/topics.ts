@@ -93,15 +93,21 @@ export class ClusterInspector implements AsyncDisposable {
 	}
 }
 
-/** Creates a topic; -1 leaves partitions or replication to the broker. Rejects with `topic_exists`, or the broker's words. */
-export async function createTopic(
-	kafka: Config["kafka"],
-	topic: { readonly name: string; readonly partitions: number; readonly replication: number },
-): Promise<void> {
+/** A topic to be created; -1 leaves partitions or replication to the broker, and so does what `config` doesn't say. */
+export interface NewTopic {
+	readonly name: string;
+	readonly partitions: number;
+	readonly replication: number;
+	readonly config?: Readonly<Record<string, string>>;
+}
+
+/** Creates a topic. Rejects with `topic_exists`, or the broker's words. */
+export async function createTopic(kafka: Config["kafka"], topic: NewTopic): Promise<void> {
 	const admin = rdkafka.AdminClient.create(kafkaClientSettings(kafka) as never);
 	try {
 		await new Promise<void>((resolve, reject) => {
-			const spec = { topic: topic.name, num_partitions: topic.partitions, replication_factor: topic.replication };
+			const { name, partitions, replication, config = {} } = topic;
+			const spec = { topic: name, num_partitions: partitions, replication_factor: replication, config };
 			admin.createTopic(spec, TIMEOUT_MS, (error) => (error ? reject(error) : resolve()));
 		});
 	} catch (cause) {

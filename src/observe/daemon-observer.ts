@@ -3,6 +3,7 @@
  * neither metrics nor logs, and nothing here decides anything.
  */
 import { observeCommitter, observeConsumer, observeDelivery } from "./consumer-observer.ts";
+import { observeDeadLetters } from "./dead-letter-observer.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";
 import type { DaemonObserverParts, ObserverParts, RunTotals } from "./observer-parts.ts";
 import { setSnapshotGauges } from "./snapshot-gauges.ts";
@@ -22,12 +23,13 @@ export interface BuildFacts {
 }
 
 /**
- * Listeners by part: `consumer`, `committer` and `writer` by event name (see `listenTo`), `workers`, `supervisor` and `delivery` as the
+ * Listeners by part: `consumer`, `committer`, `deadLetters` and `writer` by event name (see `listenTo`), `workers`, `supervisor` and `delivery` as the
  * listener objects that those take at construction.
  */
 export class DaemonObserver {
 	readonly consumer: ReturnType<typeof observeConsumer>;
 	readonly committer: ReturnType<typeof observeCommitter>;
+	readonly deadLetters: ReturnType<typeof observeDeadLetters>;
 	readonly delivery: ReturnType<typeof observeDelivery>;
 	readonly supervisor: ReturnType<typeof observeSupervisor>;
 	readonly workers: ReturnType<typeof observeWorkers>;
@@ -43,6 +45,7 @@ export class DaemonObserver {
 		this.totals = totals;
 		this.consumer = observeConsumer(parts);
 		this.committer = observeCommitter(parts);
+		this.deadLetters = observeDeadLetters(parts);
 		this.delivery = observeDelivery(parts);
 		this.supervisor = observeSupervisor(parts);
 		this.workers = observeWorkers(parts);

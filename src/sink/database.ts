@@ -11,10 +11,18 @@ import { problemOf } from "./sql-faults.ts";
 /** A row as the library gives it. */
 export type DatabaseRow = Readonly<Record<string, unknown>>;
 
+/** What a statement may take, where that is more than usual. */
+export interface StatementLimits {
+	readonly statementTimeoutMs: number;
+}
+
 /** What the sink needs of a database. */
 export interface Database {
-	/** Runs one statement; rejects with the driver's error, or `QUERY_DEADLINE`. Prepared unless it has no parameters. */
-	query(text: string, parameters?: readonly (string | null)[]): Promise<readonly DatabaseRow[]>;
+	/**
+	 * Runs one statement; rejects with the driver's error, or `QUERY_DEADLINE`. Prepared unless it has no parameters. With `limits` it has
+	 * its own time instead of the session's.
+	 */
+	query(text: string, parameters?: readonly (string | null)[], limits?: StatementLimits): Promise<readonly DatabaseRow[]>;
 	/** The rows of a statement without parameters, `batchRows` at a time, as of its beginning; holds a connection until the last. */
 	stream(text: string, batchRows: number): AsyncIterable<readonly DatabaseRow[]>;
 	/** Ends the connections; queries under way get a second. Idempotent. */
@@ -63,20 +71,21 @@ export function connectDatabase(options: DatabaseOptions): Database {
 		broken.retire(() => retired.delete(broken));
 	};
 	return {
-		query(text, parameters = []) {
+		query(text, parameters = [], limits) {
 			const used = pool;
+			const withinMs = limits ? limits.statementTimeoutMs + DEADLINE_MS - STATEMENT_TIMEOUT_MS : deadlineMs;
 			return new Promise((resolve, reject) => {
-				const timer = clock.after(deadlineMs, () => {
+				const timer = clock.after(withinMs, () => {
 					replace(used);
 					used.destroy();
-					reject(new PocKaffeError("QUERY_DEADLINE", `no answer from the database within ${deadlineMs} ms`));
+					reject(new PocKaffeError("QUERY_DEADLINE", `no answer from the database within ${withinMs} ms`));
 				});
 				const failed = (error: unknown) => {
 					if (problemOf(error).remedy === "reconnect") replace(used);
 					reject(error);
 				};
 				used
-					.run((sql) => sql.unsafe(text, parameters as (string | null)[], { prepare: parameters.length > 0 }))
+					.run((sql) => runWithin(sql, text, parameters as (string | null)[], limits))
 					.then((rows) => resolve(withoutHoles(rows)), failed)
 					.finally(() => timer.cancel());
 			});
@@ -90,6 +99,21 @@ export function connectDatabase(options: DatabaseOptions): Database {
 			await Promise.all([pool, ...retired].map(({ sql }) => sql.end({ timeout: 1 }).catch(() => {})));
 		},
 	};
+}
+
+/** In a transaction where it has limits of its own: set for that alone they reach no other statement, not behind a pooler either. */
+function runWithin(
+	sql: postgres.Sql,
+	text: string,
+	parameters: (string | null)[],
+	limits: StatementLimits | undefined,
+): Promise<readonly unknown[]> {
+	const options = { prepare: parameters.length > 0 };
+	if (!limits) return sql.unsafe(text, parameters, options);
+	return sql.begin(async (transaction) => {
+		await transaction.unsafe(`set local statement_timeout = ${Math.ceil(limits.statementTimeoutMs)}`);
+		return transaction.unsafe(text, parameters, options);
+	}) as Promise<readonly unknown[]>;
 }
 
 /** The library's pool, and how many statements are in it: one that is not used any more ends with its last. */

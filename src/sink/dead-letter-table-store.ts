@@ -9,7 +9,9 @@ import {
 	storableText,
 } from "../core/dead-letter.ts";
 import type { TopicPartition } from "../core/message.ts";
+import type { OmittedParts } from "../core/omitted-parts.ts";
 import type { Database, DatabaseRow } from "./database.ts";
+import type { LateColumn } from "./dead-letter-statement.ts";
 import { durably } from "./durable-commit.ts";
 import { hasColumn } from "./schema.ts";
 import { quotedTable } from "./sql-names.ts";
@@ -32,7 +34,7 @@ export class DeadLetterTableStore implements LetterStore {
 		const { where, parameters } = this.#where(filter);
 		const limit = filter.limit === undefined ? "" : ` limit ${filter.limit}`;
 		const rows = await this.#database.query(
-			`select topic, partition, "offset"::text as "offset", kafka_ts::text as kafka_ts, key, value, headers, reason, sqlstate, table_name, row_id, ${await this.#refusedRows()}, error, stack,
+			`select topic, partition, "offset"::text as "offset", kafka_ts::text as kafka_ts, key, value, headers, ${await this.#late("omitted")}, reason, sqlstate, table_name, row_id, ${await this.#late("refused_rows")}, error, stack,
 attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where ${where} order by topic, partition, "offset"${limit}`,
 			parameters,
 		);
@@ -41,7 +43,7 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 
 	async unreplayed(): Promise<LetterPosition[]> {
 		const rows = await this.#database.query(
-			`select topic, partition, "offset"::text as "offset", reason, state, table_name, row_id, ${await this.#refusedRows()} from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
+			`select topic, partition, "offset"::text as "offset", reason, state, table_name, row_id, ${await this.#late("refused_rows")} from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
 			[this.#group],
 		);
 		return rows.map(({ topic, partition, offset, reason, state, ...row }) => ({
@@ -54,9 +56,9 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 		}));
 	}
 
-	/** Tables that were made before this column came do without it. */
-	async #refusedRows(): Promise<string> {
-		return (await hasColumn(this.#database, this.#name, "refused_rows")) ? "refused_rows" : "null as refused_rows";
+	/** Tables that were made before a column came do without it. */
+	async #late(column: LateColumn): Promise<string> {
+		return (await hasColumn(this.#database, this.#name, column)) ? column : `null as ${column}`;
 	}
 
 	async replayed({ topic, partition, offset }: TopicPartition & { offset: number }, error: string | null): Promise<void> {
@@ -122,6 +124,7 @@ function letterOf(row: DatabaseRow): StoredLetter {
 		key: row.key as Buffer | null,
 		value: row.value as Buffer | null,
 		headers: headers.map(([name, value]) => [name, value === null ? null : Buffer.from(value, "base64")]),
+		omitted: (row.omitted as OmittedParts | null) ?? {},
 		reason: String(row.reason),
 		sqlstate: text("sqlstate"),
 		...refusedOf(row),

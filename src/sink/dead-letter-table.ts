@@ -1,6 +1,6 @@
 /**
  * The dead-letter table: stores letters, durably, for ever trying; letters that wait together go in one statement. A redelivery of
- * the same message updates its letter.
+ * the same message updates its letter. One that the server doesn't take for its size goes in without what makes it so large.
  *
  * A side way of a message's way (README).
  */
@@ -8,14 +8,16 @@
 import { EventEmitter } from "eventemitter3";
 import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
-import { type DeadLetter, type DeadLetterEvents, type DeadLetterTarget, letterName, storableText } from "../core/dead-letter.ts";
+import { type DeadLetter, type DeadLetterEvents, type DeadLetterTarget, letterName } from "../core/dead-letter.ts";
+import { LetterTrial } from "../core/letter-trial.ts";
 import { lifetime } from "../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
+import { contentBytes } from "../core/omitted-parts.ts";
 import type { Random } from "../core/random.ts";
 import type { Database } from "./database.ts";
-import { durably } from "./durable-commit.ts";
+import { type LateColumn, lateColumns, storeParameters, storeStatement } from "./dead-letter-statement.ts";
 import { deadLetterDdl, exists, hasColumn } from "./schema.ts";
-import { hintFor, problemOf } from "./sql-faults.ts";
+import { hintFor, problemOf, type SqlProblem } from "./sql-faults.ts";
 import { quotedTable } from "./sql-names.ts";
 
 /** What the table is reached with. */
@@ -31,15 +33,25 @@ export interface DeadLetterTableParts {
 
 /** The table or a column of it is missing. */
 const OTHER_TABLE: readonly string[] = ["42P01", "42703"];
-/** Not in tables that were made before it came: letters do without it there. */
-const LATE_COLUMN = "refused_rows";
 const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Limits of one statement; a letter may be large by itself, and goes alone then. */
 const STATEMENT = { letters: 200, bytes: 4 * 2 ** 20 };
+/** The time of a large letter's statement: slower than `bytesPerMs` no network and no disk is. */
+const LARGE = { timeoutMs: 30_000, bytesPerMs: 2 ** 10 };
+/** What server and client say where something is too large for them, and for other reasons, too; or the server dies of it. */
+const perhapsTooLarge = new Set([
+	...["08P01", "25P04", "53200", "54000", "57014", "57P02", "XX000"],
+	...["QUERY_DEADLINE", "CONNECTION_CLOSED", "CONNECTION_DESTROYED", "ECONNRESET", "EPIPE"],
+]);
+/** The client can't make a text or buffer so large. */
+const certainlyTooLarge = new Set(["ERR_STRING_TOO_LONG", "ERR_BUFFER_TOO_LARGE", "ERR_OUT_OF_RANGE", "ERR_MEMORY_ALLOCATION_FAILED"]);
 
 interface Waiting {
 	/** How often a statement with it failed. */
 	failures: number;
+	/** What the server said of it alone. */
+	why: string;
+	readonly trial: LetterTrial;
 	readonly letter: DeadLetter;
 	readonly signal: AbortSignal;
 	readonly resolve: () => void;
@@ -49,6 +61,7 @@ interface Waiting {
 /** See the file's header. */
 export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTableParts;
+	#late: ReadonlySet<LateColumn> = new Set(lateColumns);
 	#statement: string;
 	readonly #ended = lifetime();
 	#waiting: Waiting[] = [];
@@ -58,7 +71,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 	constructor(parts: DeadLetterTableParts) {
 		super();
 		this.#parts = parts;
-		this.#statement = storeStatement(parts.table, true);
+		this.#statement = storeStatement(parts.table, this.#late);
 	}
 
 	get blocked(): boolean {
@@ -74,16 +87,20 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 	async prepare(): Promise<void> {
 		const { database, table } = this.#parts;
 		if (!(await exists(database, table))) await database.query(deadLetterDdl(table));
-		else if (!(await hasColumn(database, table, LATE_COLUMN))) {
+		const found = new Set<LateColumn>();
+		for (const column of lateColumns) {
 			// Who may not change the table may write to it all the same.
-			await database.query(`alter table ${quotedTable(table)} add column if not exists ${LATE_COLUMN} jsonb`).catch(() => {});
+			const add = () => database.query(`alter table ${quotedTable(table)} add column if not exists ${column} jsonb`).catch(() => {});
+			if (!(await hasColumn(database, table, column))) await add();
+			if (await hasColumn(database, table, column)) found.add(column);
 		}
-		this.#statement = storeStatement(table, await hasColumn(database, table, LATE_COLUMN));
+		this.#late = found;
+		this.#statement = storeStatement(table, found);
 	}
 
 	store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
 		return new Promise((resolve, reject) => {
-			this.#waiting.push({ failures: 0, letter, signal, resolve, reject });
+			this.#waiting.push({ failures: 0, why: "", trial: new LetterTrial(letter), letter, signal, resolve, reject });
 			if (!this.#storing) void this.#storeWaiting();
 		});
 	}
@@ -101,12 +118,12 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 			const inBatch = new Set(batch);
 			const withoutBatch = () => this.#waiting.filter((waiting) => !inBatch.has(waiting));
 			try {
-				await this.#parts.database.query(this.#statement, [this.#toJson(batch)]);
+				await this.#send(batch);
 			} catch (error) {
 				failures++;
 				for (const waiting of batch) waiting.failures++;
 				this.#waiting = [...withoutBatch(), ...batch];
-				await this.#wait(error, failures, batch);
+				await this.#wait(problemOf(error), failures, batch);
 				continue;
 			}
 			failures = 0;
@@ -115,6 +132,32 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 			this.#tellUnblocked();
 		}
 		this.#storing = false;
+	}
+
+	async #send(batch: readonly Waiting[]): Promise<void> {
+		const { database } = this.#parts;
+		const [first] = batch as [Waiting];
+		const { trial, letter } = first;
+		const isLarge = batch.length === 1 && trial.isLarge;
+		// A database that answers nothing says nothing about a letter.
+		if (isLarge && first.failures > 0) await database.query("select 1");
+		const limits = isLarge ? { statementTimeoutMs: LARGE.timeoutMs + Math.ceil(contentBytes(letter) / LARGE.bytesPerMs) } : undefined;
+		const letters = batch.map((each) => each.trial.next);
+		try {
+			await database.query(this.#statement, storeParameters(letters, this.#parts, isLarge), limits);
+		} catch (error) {
+			if (batch.length === 1) this.#refused(first, problemOf(error));
+			throw error;
+		}
+		if (trial.isCut) this.emit("letter:cut", { letter: trial.next, why: first.why });
+	}
+
+	#refused(waiting: Waiting, { code, message }: SqlProblem): void {
+		waiting.why = message;
+		const isCertain = certainlyTooLarge.has(code);
+		// A table that can't say what is missing would pass a letter without its value off for a delete.
+		if (this.#late.has("omitted") && (isCertain || perhapsTooLarge.has(code))) waiting.trial.tooLarge(isCertain);
+		else waiting.trial.failed();
 	}
 
 	/** Rejects those whose owner gave up; true while any is left. */
@@ -132,9 +175,8 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		this.emit("target:unblocked");
 	}
 
-	async #wait(error: unknown, failures: number, batch: readonly Waiting[]): Promise<void> {
+	async #wait(problem: SqlProblem, failures: number, batch: readonly Waiting[]): Promise<void> {
 		const { clock, random, table } = this.#parts;
-		const problem = problemOf(error);
 		const hint = hintFor(problem, table);
 		if (!this.#blocked && this.#waiting.some(isHeldUp)) {
 			this.#blocked = true;
@@ -147,71 +189,6 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		if (OTHER_TABLE.includes(problem.code)) await this.prepare().catch(() => {});
 		await clock.sleep(fullJitter(failures, RETRY, random), this.#ended.signal).catch(() => {});
 	}
-
-	#toJson(batch: readonly Waiting[]): string {
-		const { consumerGroup, version, clock } = this.#parts;
-		const now = new Date(clock.now()).toISOString();
-		const hex = (bytes: Buffer | null) => (bytes === null ? null : `\\x${bytes.toString("hex")}`);
-		return JSON.stringify(
-			batch.map(({ letter }) => ({
-				consumer_group: consumerGroup,
-				topic: letter.topic,
-				partition: letter.partition,
-				offset: letter.offset,
-				kafka_ts: letter.timestamp,
-				key: hex(letter.key),
-				value: hex(letter.value),
-				headers: JSON.stringify(
-					letter.headers.map(([name, value]) => [storableText(name), value === null ? null : value.toString("base64")]),
-				),
-				reason: letter.reason,
-				sqlstate: letter.sqlstate,
-				table_name: storableText(letter.table),
-				row_id: storableText(letter.rowId),
-				refused_rows: letter.refusedRows.length > 1 ? JSON.stringify(letter.refusedRows) : null,
-				error: storableText(letter.error) ?? "",
-				stack: storableText(letter.stack),
-				attempts: letter.attempts,
-				state: letter.state,
-				at: now,
-				pockaffe_version: version,
-			})),
-		);
-	}
-}
-
-const columns: readonly (readonly [name: string, type: string, from?: string])[] = [
-	["consumer_group", "text"],
-	["topic", "text"],
-	["partition", "int4"],
-	['"offset"', "bigint", "offset"],
-	["kafka_ts", "bigint"],
-	["key", "bytea"],
-	["value", "bytea"],
-	["headers", "jsonb"],
-	["reason", "text"],
-	["sqlstate", "text"],
-	["table_name", "text"],
-	["row_id", "text"],
-	[LATE_COLUMN, "jsonb"],
-	["error", "text"],
-	["stack", "text"],
-	["attempts", "int4"],
-	["state", "text"],
-	["first_at", "timestamptz", "at"],
-	["last_at", "timestamptz", "at"],
-	["pockaffe_version", "text"],
-];
-
-function storeStatement(table: string, withLateColumn: boolean): string {
-	const stored = columns.filter(([name]) => withLateColumn || name !== LATE_COLUMN);
-	const names = stored.map(([name]) => name);
-	const values = stored.map(([name, type, from = name]) => `(r.value->>'${from}')::${type}`);
-	const kept = new Set(["consumer_group", "topic", "partition", '"offset"', "first_at"]);
-	const updates = names.filter((name) => !kept.has(name)).map((name) => `${name} = excluded.${name}`);
-	return `insert into ${quotedTable(table)} (${names.join(", ")})
-select ${values.join(", ")} from json_array_elements($1::text::json) as r(value)
-on conflict (consumer_group, topic, partition, "offset") do update set ${updates.join(", ")} returning ${durably}`;
 }
 
 function isHeldUp({ failures }: Waiting): boolean {
@@ -222,7 +199,7 @@ function isHeldUp({ failures }: Waiting): boolean {
 function nextBatch(waiting: readonly Waiting[]): readonly Waiting[] {
 	let bytes = 0;
 	const end = waiting.findIndex(({ failures, letter }, index) => {
-		bytes += (letter.key?.length ?? 0) + (letter.value?.length ?? 0) + (letter.stack?.length ?? 0) + letter.error.length;
+		bytes += contentBytes(letter) + (letter.stack?.length ?? 0) + letter.error.length;
 		return index > 0 && (failures > 0 || waiting[0]?.failures !== 0 || index >= STATEMENT.letters || bytes > STATEMENT.bytes);
 	});
 	return end < 0 ? waiting : waiting.slice(0, end);

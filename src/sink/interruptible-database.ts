@@ -8,9 +8,9 @@ import type { Database } from "./database.ts";
 /** `database`, whose calls and pages reject with the signal's reason as soon as it is aborted. */
 export function interruptible(database: Database, signal: AbortSignal): Database {
 	return {
-		async query(text, parameters) {
+		async query(text, parameters, limits) {
 			signal.throwIfAborted();
-			return await unlessAborted(database.query(text, parameters), signal);
+			return await unlessAborted(database.query(text, parameters, limits), signal);
 		},
 		async *stream(text, batchRows) {
 			signal.throwIfAborted();

@@ -29,6 +29,7 @@ export function deadLetterDdl(name: string): string {
 		"key bytea",
 		"value bytea",
 		"headers jsonb not null",
+		"omitted jsonb",
 		"reason text not null",
 		"sqlstate text",
 		"table_name text",

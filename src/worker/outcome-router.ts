@@ -257,6 +257,7 @@ export class OutcomeRouter {
 		const letter: DeadLetter = {
 			...this.#parts.partition,
 			...messageAt(held.batch, message),
+			omitted: {},
 			stack: null,
 			sqlstate: null,
 			table: null,

@@ -15,6 +15,7 @@ import { OffsetTable } from "../../src/sink/offset-table.ts";
 import { rowParameters, type UpsertRow } from "../../src/sink/row-parameters.ts";
 import { runUpsert } from "../../src/sink/run-upsert.ts";
 import { StartTable } from "../../src/sink/start-table.ts";
+import { deadLetter } from "../support/dead-letters.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { columnOf, layoutOf } from "../support/row-submissions.ts";
 
@@ -397,21 +398,5 @@ select count(*)::int4 as count from p, l`;
 }
 
 function letterOf(offset: number, error: string): DeadLetter {
-	return {
-		...zero,
-		offset,
-		timestamp: 1_000,
-		key: Buffer.from("k\0é"),
-		value: null,
-		headers: [["h", Buffer.from([0, 255])]],
-		reason: "rejected",
-		error,
-		stack: null,
-		sqlstate: null,
-		table: null,
-		rowId: null,
-		refusedRows: [],
-		attempts: 1,
-		state: "open",
-	};
+	return deadLetter({ ...zero, offset, key: Buffer.from("k\0é"), value: null, headers: [["h", Buffer.from([0, 255])]], error });
 }

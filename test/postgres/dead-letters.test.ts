@@ -1,8 +1,11 @@
+import { createHash, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
+import { connectDatabase } from "../../src/sink/database.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
 import { DeadLetterTableStore } from "../../src/sink/dead-letter-table-store.ts";
+import { deadLetter } from "../support/dead-letters.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -19,27 +22,8 @@ function tableOn({ database }: TestDatabase, table = "letters"): DeadLetterTable
 	});
 }
 
-function letter(over: Partial<DeadLetter> = {}): DeadLetter {
-	return {
-		topic: "orders",
-		partition: 2,
-		offset: 7,
-		timestamp: 1_700_000_000_000,
-		key: Buffer.from("key"),
-		value: Buffer.from("value"),
-		headers: [],
-		reason: "row_fault",
-		error: "out of range",
-		stack: null,
-		sqlstate: "22003",
-		table: "events",
-		rowId: "id-7",
-		refusedRows: [],
-		attempts: 1,
-		state: "open",
-		...over,
-	};
-}
+const refused = { reason: "row_fault", error: "out of range", sqlstate: "22003", table: "events", rowId: "id-7" } as const;
+const letter = (over: Partial<DeadLetter> = {}) => deadLetter({ ...refused, ...over });
 
 describe("the dead-letter table", () => {
 	it("keeps everything of the message: binary, null against empty, headers in order with duplicates", async () => {
@@ -198,6 +182,39 @@ describe("the dead-letter table", () => {
 		const value = Buffer.alloc(3 * 2 ** 20, "x");
 		await Promise.all(Array.from({ length: 20 }, (_, i) => letters.store(letter({ offset: i, value }), never)));
 		expect(await db.database.query("select sum(length(value))::int as bytes from letters")).toEqual([{ bytes: 60 * 2 ** 20 }]);
+	});
+
+	it("takes letters of 20 and 60 MB, whatever time other statements have", async () => {
+		await using db = await createTestDatabase();
+		const database = connectDatabase({ url: db.url, connections: 1, clock: systemClock, statementTimeoutMs: 150 });
+		const letters = tableOn({ ...db, database });
+		await letters.prepare();
+		const values = [20, 60].map((megabytes) => randomBytes(megabytes * 2 ** 20));
+		await Promise.all(
+			values.map((value, offset) => letters.store(letter({ offset, value, state: offset === 0 ? "open" : "skipped" }), never)),
+		);
+		const rows = await db.database.query('select sha256(value) as hash, omitted from letters order by letters."offset"');
+		const hashes = values.map((value) => createHash("sha256").update(value).digest());
+		expect(rows).toEqual(hashes.map((hash) => ({ hash, omitted: null })));
+		await database.close();
+	});
+
+	it("takes a letter that is too large for the server without its value", async () => {
+		await using db = await createTestDatabase();
+		const letters = tableOn(db);
+		await letters.prepare();
+		await db.database.query(`create function small() returns trigger language plpgsql as $$ begin
+			if length(new.value) > 2000000 then raise exception using errcode = '54000'; end if; return new; end $$`);
+		await db.database.query("create trigger small before insert on letters for each row execute function small()");
+		const cut: DeadLetter[] = [];
+		letters.on("letter:cut", (fact) => cut.push(fact.letter));
+		const value = randomBytes(3_000_000);
+		await letters.store(letter({ value }), never);
+		const omitted = { value: { bytes: 3_000_000, sha256: createHash("sha256").update(value).digest("hex") } };
+		expect(await new DeadLetterTableStore(db.database, "letters", "group1").find({})).toMatchObject([
+			{ key: Buffer.from("key"), value: null, omitted },
+		]);
+		expect(cut.map((each) => each.omitted)).toEqual([omitted]);
 	});
 
 	it("gives a letter up only when its owner does", async () => {

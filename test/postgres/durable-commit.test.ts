@@ -31,7 +31,7 @@ const letter = {
 	sqlstate: null,
 	table: null,
 } as const;
-const toldLater = { rowId: null, refusedRows: [], error: "why", stack: null, attempts: 0, state: "open" } as const;
+const toldLater = { omitted: {}, rowId: null, refusedRows: [], error: "why", stack: null, attempts: 0, state: "open" } as const;
 
 /** Every statement that writes, on tables that look at the setting when the transaction commits. */
 async function writeEverything(database: Database, url: string): Promise<string[]> {

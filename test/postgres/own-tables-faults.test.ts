@@ -7,6 +7,7 @@ import { connectDatabase, type DatabaseOptions } from "../../src/sink/database.t
 import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
 import { OffsetTable } from "../../src/sink/offset-table.ts";
 import { DatabaseProxy } from "../support/database-proxy.ts";
+import { deadLetter } from "../support/dead-letters.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -157,22 +158,5 @@ async function opened(over: Partial<DatabaseOptions> = {}, ordinary = false) {
 }
 
 function letterAt(offset: number): DeadLetter {
-	return {
-		...orders,
-		offset,
-		timestamp: 1,
-		timestampType: "create",
-		key: Buffer.from("k"),
-		value: Buffer.from("v"),
-		headers: [],
-		reason: "rejected",
-		error: "no",
-		stack: null,
-		sqlstate: null,
-		table: null,
-		rowId: null,
-		refusedRows: [],
-		attempts: 1,
-		state: "open",
-	} as unknown as DeadLetter;
+	return deadLetter({ ...orders, offset, reason: "rejected" });
 }

@@ -2,31 +2,13 @@ import { expect, it } from "vitest";
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
 import type { Header, ReceivedMessage } from "../../src/core/message.ts";
 import { letterHeaders, readLetterRecord, replayedHeaders, type TextHeader } from "../../src/kafka/dead-letter-record.ts";
+import { deadLetter } from "../support/dead-letters.ts";
 
 const origin = { consumerGroup: "g", version: "1.2.3" };
 const AT = Date.parse("2026-01-02T03:04:05.000Z");
 
-function letterOf(changes: Partial<DeadLetter> = {}): DeadLetter {
-	return {
-		topic: "orders",
-		partition: 3,
-		offset: 17,
-		timestamp: 1_700_000_000_000,
-		key: Buffer.from("k"),
-		value: Buffer.from("v"),
-		headers: [],
-		reason: "poison",
-		error: "can't be read",
-		stack: "TypeError: can't be read\n    at handler.mjs:3:1",
-		sqlstate: null,
-		table: null,
-		rowId: null,
-		refusedRows: [],
-		attempts: 5,
-		state: "open",
-		...changes,
-	};
-}
+const poison = { partition: 3, offset: 17, stack: "TypeError: can't be read\n    at handler.mjs:3:1", attempts: 5 };
+const letterOf = (over: Partial<DeadLetter> = {}) => deadLetter({ ...poison, key: Buffer.from("k"), value: Buffer.from("v"), ...over });
 
 /** What a consumer gives of a record that was produced with `headers`. */
 function received(headers: readonly TextHeader[], content: Pick<ReceivedMessage, "key" | "value">): ReceivedMessage {
@@ -63,6 +45,7 @@ it.each<[string, Partial<DeadLetter>]>([
 	["no timestamp", { timestamp: -1 }],
 	["no stack", { stack: null }],
 	["a skipped one", { state: "skipped" }],
+	["one without its value", { value: null, omitted: { value: { bytes: 20_971_520, sha256: "ab12" } } }],
 	[
 		"a null header beside an empty one",
 		{
@@ -121,6 +104,11 @@ it("texts are free of NUL and lone surrogates, and cut", () => {
 	expect([message.slice(0, 3), message.length, message.at(-1)]).toEqual(["ab\ufffd", 8_193, "…"]);
 });
 
+it("texts are shorter still where they alone are too large for the topic", () => {
+	const headers = Object.fromEntries(letterHeaders(letterOf({ error: "x".repeat(20_000), stack: "y".repeat(20_000) }), origin, true));
+	expect(JSON.stringify(headers).length).toBeLessThan(2_000);
+});
+
 it("a replay's record tells of which letter", () => {
 	const of = { topic: "orders", partition: 3, offset: 17 };
 	const record = readLetterRecord(received(replayedHeaders(of, origin), { key: Buffer.from("k"), value: null }));
@@ -146,6 +134,7 @@ it.each<[string, TextHeader[]]>([
 		],
 	],
 	["with headers of ours that aren't JSON", [...letterHeaders(letterOf(), origin), ["pockaffe.headers", "{"]]],
+	["that says of what is left out what can't be read", [...letterHeaders(letterOf(), origin), ["pockaffe.omitted", "{"]]],
 	["with headers of ours of another shape", [...letterHeaders(letterOf(), origin), ["pockaffe.headers", "[1]"]]],
 ])("a record %s is none of ours", (_, headers) => {
 	expect(readLetterRecord(received(headers, { key: null, value: null }))).toBeNull();

@@ -1,0 +1,22 @@
+/** Waiting that more than one may end. */
+import { lifetime } from "./lifetime.ts";
+
+/**
+ * A signal that is aborted with the first of these, for its reason, and lets go of them when it is disposed: `AbortSignal.any` leaves 90 bytes
+ * behind in each of them on Node 20, for as long as they live.
+ */
+export function eitherSignal(...signals: readonly AbortSignal[]): Disposable & { readonly signal: AbortSignal } {
+	const either = lifetime();
+	const letGo = signals.map((signal) => {
+		const aborted = () => either.abort(signal.reason);
+		if (signal.aborted) aborted();
+		signal.addEventListener("abort", aborted, { once: true });
+		return () => signal.removeEventListener("abort", aborted);
+	});
+	return {
+		signal: either.signal,
+		[Symbol.dispose]() {
+			for (const each of letGo) each();
+		},
+	};
+}

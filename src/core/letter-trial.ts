@@ -1,0 +1,53 @@
+/**
+ * A letter on its way into a target that may not take it for its size: tried whole, then without its largest part, and so on; whole again
+ * where it turns out not to be that. Pure.
+ */
+import type { DeadLetter } from "./dead-letter.ts";
+import { contentBytes, withoutLargestPart } from "./omitted-parts.ts";
+
+/** Of messages from this size on a refusal may mean that they are too large where it says something else: a time that is up, no memory. */
+const LARGE_BYTES = 2 ** 20;
+/** Parts up to this size stay. */
+const SMALL_BYTES = 256;
+/** So often in a row a target that answers otherwise may fail at a large letter. */
+const REFUSALS = 3;
+
+/** See the file's header. */
+export class LetterTrial {
+	readonly letter: DeadLetter;
+	readonly isLarge: boolean;
+	#next: DeadLetter;
+	#refusals = 0;
+
+	constructor(letter: DeadLetter) {
+		this.letter = letter;
+		this.isLarge = contentBytes(letter) > LARGE_BYTES;
+		this.#next = letter;
+	}
+
+	/** What to try next. */
+	get next(): DeadLetter {
+		return this.#next;
+	}
+
+	/** True while a part of the message is left out. */
+	get isCut(): boolean {
+		return this.#next !== this.letter;
+	}
+
+	/** The target said, or may have meant, that it is too large; false where nothing is left to be left out. */
+	tooLarge(isCertain: boolean): boolean {
+		this.#refusals++;
+		if (!isCertain && (!this.isLarge || this.#refusals < REFUSALS)) return true;
+		const lighter = withoutLargestPart(this.#next, isCertain ? SMALL_BYTES : LARGE_BYTES);
+		if (lighter) this.#next = lighter;
+		else this.failed();
+		return lighter !== null;
+	}
+
+	/** It failed for another reason: all of it again. */
+	failed(): void {
+		this.#refusals = 0;
+		this.#next = this.letter;
+	}
+}

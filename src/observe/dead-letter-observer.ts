@@ -1,0 +1,17 @@
+/** What the dead letters' target tells, as log records. */
+import type { DeadLetter } from "../core/dead-letter.ts";
+import { partitionName } from "../core/message.ts";
+import { omittedText } from "../core/omitted-parts.ts";
+import type { ObserverParts } from "./observer-parts.ts";
+
+/** By event name. */
+export function observeDeadLetters({ logger }: Pick<ObserverParts, "logger">) {
+	return {
+		"letter:cut": ({ letter, why }: { letter: DeadLetter; why: string }) => {
+			const { topic, partition, offset, omitted } = letter;
+			const what = `the dead letter of ${partitionName(letter)} offset ${offset} is stored without its ${omittedText(omitted)}`;
+			const rest = "the message itself is in its topic as long as retention keeps it there";
+			logger.warn({ topic, partition, offset, omitted, why }, `${what}: too large for deadLetters (${why}); ${rest}`);
+		},
+	};
+}
