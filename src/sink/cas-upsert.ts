@@ -86,7 +86,8 @@ export function lookAgain(layout: TableLayout): string {
 )
 select (count(*) filter (where not i.is_stale))::int4 as suppressed,
        (count(*) filter (where not i.is_stale and not i.found and not i.deleted))::int4 as suppressed_new,
-       ${causes(layout)}
+       ${causes(layout)},
+       ${counted(`${samePartition(layout)} is not true`)} as other_partition
 from incoming i`;
 }
 
@@ -143,12 +144,18 @@ function withStored(layout: TableLayout): string {
 }
 
 /** Of the rows `i` of `withStored`, how many are stale by which cause. A stored offset that is NULL is below every other. */
-function causes({ withTopic }: TableLayout): string {
-	const samePartition = `(i.stored_partition = i.kafka_partition${withTopic ? " and i.stored_topic = i.kafka_topic" : ""})`;
-	const isReplay = `${samePartition} and (i.stored_offset >= i.kafka_offset) is true`;
-	const isOlder = `${samePartition} and (i.stored_offset >= i.kafka_offset) is not true`;
-	const counted = (condition: string) => `(count(*) filter (where i.is_stale and ${condition}))::int4`;
-	return `${counted(isReplay)} as replay, ${counted(isOlder)} as older, ${counted(`${samePartition} is not true`)} as other_partition`;
+function causes(layout: TableLayout): string {
+	const isReplay = `${samePartition(layout)} and i.stored_offset >= i.kafka_offset`;
+	const isOlder = `${samePartition(layout)} and (i.stored_offset >= i.kafka_offset) is not true`;
+	return `${counted(isReplay)} as replay, ${counted(isOlder)} as older`;
+}
+
+function samePartition({ withTopic }: TableLayout): string {
+	return `(i.stored_partition = i.kafka_partition${withTopic ? " and i.stored_topic = i.kafka_topic" : ""})`;
+}
+
+function counted(condition: string): string {
+	return `(count(*) filter (where i.is_stale and ${condition}))::int4`;
 }
 
 function onConflict(layout: TableLayout): string {
