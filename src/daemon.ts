@@ -183,9 +183,9 @@ export class Daemon {
 
 	/**
 	 * The walk of every stop: not ready, take no more, drain, flush, commit, leave the group, end threads, close the database, close
-	 * HTTP last. `drained` is false where the drain's deadline passed or its offsets could not be committed.
+	 * HTTP last. `drained` is false where the drain's deadline passed or its offsets could not be committed; `left` and `hangs` as in `Delivery.stop`.
 	 */
-	async stop(reason: string, { leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean }> {
+	async stop(reason: string, { leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; hangs: boolean }> {
 		const { logger } = this.parts;
 		this.#state = "draining";
 		this.readiness.set("draining", reason);
@@ -193,15 +193,16 @@ export class Daemon {
 		this.#stopping.abort(new Error(reason));
 		this.stallDetector.dispose();
 		await this.#watcher?.[Symbol.asyncDispose]();
-		const { drained, left } = await this.delivery.stop({ leave });
+		const { drained, left, hangs } = await this.delivery.stop({ leave });
 		await this.database.close();
 		this.#state = "stopped";
 		const how = drained
 			? "stopped"
 			: "stopped before everything in hand was finished and committed: it is handled again by the next member";
-		logger.info({ drained, left }, how);
+		const goodbye = left ? "" : "; the group's coordinator did not answer: it gives this member up after its session";
+		logger.info({ drained, left }, `${how}${goodbye}`);
 		await this.#http?.close();
-		return { drained, left };
+		return { drained, hangs };
 	}
 
 	#control(): HttpControl {

@@ -129,9 +129,9 @@ async function runDaemon(
 		logger.error({}, "the stop hangs: the process ends itself");
 		process.kill(process.pid, "SIGKILL");
 	});
-	const { drained, left } = await daemon.stop(cause.reason, { leave });
+	const { drained, hangs } = await daemon.stop(cause.reason, { leave });
 	killing.cancel();
-	if (!left) {
+	if (hangs) {
 		// The client's close hangs in a pool thread that process.exit would wait for.
 		logger.error({}, "the Kafka client did not close: the process ends itself");
 		process.kill(process.pid, "SIGKILL");

@@ -8,11 +8,11 @@ import rdkafka, {
 	type Message,
 	type KafkaConsumer as RawConsumer,
 	type TopicPartition as RawPartition,
-	type TopicPartitionOffset as RawPartitionOffset,
 } from "node-rdkafka";
 import type { Clock } from "../core/clock.ts";
-import { type Header, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
-import type { GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
+import type { Header, ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import { ClientQueries, kafkaErrorOf } from "./client-queries.ts";
+import type { CloseOptions, GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { askTopicIds, withNative } from "./native.ts";
 
@@ -23,7 +23,6 @@ export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
 export const clientFeatures: readonly string[] = rdkafka.features;
 
 const COMMIT_TIMEOUT_MS = 30_000;
-const QUERY_TIMEOUT_MS = 10_000;
 /** Short: then another broker is asked. */
 const ID_TIMEOUT_MS = 3_000;
 const CLOSE_TIMEOUT_MS = 10_000;
@@ -36,11 +35,18 @@ interface PendingCommit {
 /** One connected consumer; after `close` it is gone. */
 export class ConsumerClient extends EventEmitter<GroupClientEvents> implements GroupClient {
 	readonly #raw: RawConsumer;
+	readonly #queries: ClientQueries;
 	readonly #clock: Clock;
 	#pendingCommit: PendingCommit | null = null;
 	#lastCommit: Promise<void> = Promise.resolve();
-	/** Resolves when the client has closed; null while nobody wanted it. */
-	#closing: Promise<true> | null = null;
+	/** Commits that librdkafka has, and of which it has told no result. */
+	#unansweredCommits = 0;
+	#subscription: readonly string[] = [];
+	/** Somebody wants it closed: it takes no more calls. */
+	#isEnding = false;
+	/** Resolves when the client has closed; null while it was not told to. */
+	#closing: Promise<void> | null = null;
+	#isClosed = false;
 	/** The client's last words about a connection: which address, and what happened. */
 	#lastFailure: string | null = null;
 	/** The broker that answered last. */
@@ -56,6 +62,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		};
 		const settingsWithCallbacks = { ...withNative(settings), rebalance_cb: rebalance, offset_commit_cb: true };
 		this.#raw = new rdkafka.KafkaConsumer(settingsWithCallbacks as never, topicSettings as never);
+		this.#queries = new ClientQueries(this.#raw, clock);
 		this.#raw.on("event.error", ({ message, code }) => this.emit("broker:error", { message: this.#withFailure(message), code }));
 		this.#raw.on("event.log", (log: { fac: string; message: string }) => this.#logged(log));
 		this.#raw.on("event.stats", ({ message }: { message: string }) => this.emit("stats", { json: message }));
@@ -73,25 +80,26 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return new Promise((resolve, reject) => {
 			this.#raw.connect({ timeout: timeoutMs }, (error) => {
 				if (!error) return resolve();
-				const { message, kafkaCode } = kafkaError(error);
+				const { message, kafkaCode } = kafkaErrorOf(error);
 				reject(new KafkaError(this.#withFailure(message), kafkaCode, { cause: error }));
 			});
 		});
 	}
 
 	subscribe(topics: readonly string[]): void {
+		this.#subscription = topics;
 		this.#raw.subscribe(topics.map((topic) => (topic.startsWith("^") ? new RegExp(topic) : topic)));
 	}
 
 	unsubscribe(): void {
-		if (!this.#closing) this.#raw.unsubscribe();
+		if (!this.#isEnding) this.#raw.unsubscribe();
 	}
 
 	/** Up to `count` messages; waits up to `timeoutMs` for each (librdkafka's timeout is per message). */
 	consume(count: number, timeoutMs: number): Promise<ReceivedMessage[]> {
 		this.#raw.setDefaultConsumeTimeout(timeoutMs);
 		return new Promise((resolve, reject) => {
-			this.#raw.consume(count, (error, messages) => (error ? reject(kafkaError(error)) : resolve(messages.map(received))));
+			this.#raw.consume(count, (error, messages) => (error ? reject(kafkaErrorOf(error)) : resolve(messages.map(received))));
 		});
 	}
 
@@ -100,7 +108,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		const assigned = this.#raw.assignments();
 		this.#raw.pause(assigned);
 		await this.consume(1, 20).catch(() => []);
-		this.#raw.resume(assigned);
+		if (!this.#isEnding) this.#raw.resume(assigned);
 	}
 
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
@@ -127,11 +135,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {
-		if (!this.#closing) this.#raw.pause(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
+		if (!this.#isEnding) this.#raw.pause(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
 	}
 
 	resume(partitions: readonly TopicPartition[]): void {
-		if (!this.#closing) this.#raw.resume(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
+		if (!this.#isEnding) this.#raw.resume(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
 	}
 
 	/**
@@ -162,40 +170,26 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 			};
 			try {
 				this.#raw.commit(list);
+				this.#unansweredCommits++;
 			} catch (error) {
-				this.#pendingCommit.settle(kafkaError(error as LibrdKafkaError));
+				this.#pendingCommit.settle(kafkaErrorOf(error as LibrdKafkaError));
 			}
 		});
 	}
 
 	/** Committed offsets of the group; null where none is. */
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
-		const list = partitions.map(({ topic, partition }) => ({ topic, partition }));
-		return new Promise((resolve, reject) => {
-			this.#raw.committed(list as RawPartition[], QUERY_TIMEOUT_MS, (error, found) => {
-				// Of a partition that can't be told there is an error in its place.
-				const failed = error ? -1 : (found as unknown[]).findIndex((each) => each instanceof Error);
-				if (error) reject(kafkaError(error));
-				else if (failed >= 0)
-					reject(new KafkaError(`${partitionName(list[failed] as TopicPartition)}: ${(found[failed] as unknown as Error).message}`, -1));
-				else resolve((found as RawPartitionOffset[]).map(({ topic, partition, offset }) => ({ topic, partition, offset: offset ?? null })));
-			});
-		});
+		return this.#queries.committed(partitions);
 	}
 
 	/** First and next offset of a partition, asked of the broker. */
-	watermarks({ topic, partition }: TopicPartition): Promise<{ low: number; high: number }> {
-		return new Promise((resolve, reject) => {
-			this.#raw.queryWatermarkOffsets(topic, partition, QUERY_TIMEOUT_MS, (error, offsets) => {
-				if (error) reject(kafkaError(error));
-				else resolve({ low: offsets.lowOffset, high: offsets.highOffset });
-			});
-		});
+	watermarks(partition: TopicPartition): Promise<{ low: number; high: number }> {
+		return this.#queries.watermarks(partition);
 	}
 
 	/** What the last fetch said of the high watermark; null where it said nothing yet. */
 	cachedHighWatermark({ topic, partition }: TopicPartition): number | null {
-		if (this.#closing) return null;
+		if (this.#isEnding) return null;
 		try {
 			const { highOffset } = this.#raw.getWatermarkOffsets(topic, partition);
 			return highOffset >= 0 ? highOffset : null;
@@ -204,24 +198,15 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		}
 	}
 
-	offsetForTime({ topic, partition }: TopicPartition, timestampMs: number): Promise<number | null> {
-		return new Promise((resolve, reject) => {
-			this.#raw.offsetsForTimes([{ topic, partition, offset: timestampMs }], QUERY_TIMEOUT_MS, (error, [found] = []) => {
-				if (error) reject(kafkaError(error));
-				else resolve(found?.offset !== undefined && found.offset >= 0 ? found.offset : null);
-			});
-		});
+	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null> {
+		return this.#queries.offsetForTime(partition, timestampMs);
 	}
 
 	/** Names and partition counts of all topics that exist. */
-	metadata(): Promise<Map<string, number>> {
-		return new Promise((resolve, reject) => {
-			this.#raw.getMetadata({ allTopics: true, timeout: QUERY_TIMEOUT_MS }, (error, metadata) => {
-				if (error) return reject(kafkaError(error));
-				this.#broker = metadata.orig_broker_id;
-				resolve(new Map(metadata.topics.map(({ name, partitions }) => [name, partitions.length])));
-			});
-		});
+	async metadata(): Promise<Map<string, number>> {
+		const { topics, broker } = await this.#queries.metadata();
+		this.#broker = broker;
+		return topics;
 	}
 
 	/**
@@ -250,20 +235,62 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return new Map(topics.filter((topic) => existing.has(topic)).map((topic) => [topic, null]));
 	}
 
+	endQueriesBy(deadline: number): void {
+		this.#queries.endBy(deadline);
+	}
+
+	/** True while a close is under way, and the process can't end by itself before it is over. */
+	get hangs(): boolean {
+		return this.#closing !== null && !this.#isClosed;
+	}
+
 	/**
-	 * Leaves the group and disconnects; true when the client said so in time. An unanswered revocation would hang it for ever. Called again
-	 * it waits again, and is true where the client has closed since.
+	 * Leaves the group and disconnects; true when the client said so in time. An unanswered revocation would hang it for ever, and an unanswered
+	 * commit for a session: with `onlyIfAnswered` it is not closed at all where the coordinator owes an answer until then, and doesn't hang. Called
+	 * again it waits again, and is true where the client has closed since.
 	 */
-	close(): Promise<boolean> {
-		this.#closing ??= new Promise((resolve) => this.#raw.disconnect(() => resolve(true)));
+	async close({ withinMs = CLOSE_TIMEOUT_MS, onlyIfAnswered = false }: CloseOptions = {}): Promise<boolean> {
+		this.#isEnding = true;
+		const deadline = this.#clock.monotonic() + withinMs;
+		if (onlyIfAnswered && !this.#closing && !(await this.#isAnswered(deadline))) return false;
+		this.#closing ??= this.#disconnect();
 		const closed = this.#closing;
 		return new Promise((resolve) => {
-			const timer = this.#clock.after(CLOSE_TIMEOUT_MS, () => resolve(false));
+			const timer = this.#clock.after(Math.max(0, deadline - this.#clock.monotonic()), () => resolve(false));
 			void closed.then(() => {
 				timer.cancel();
 				resolve(true);
 			});
 		});
+	}
+
+	async #disconnect(): Promise<void> {
+		// A question under way would still use the client while it is destroyed.
+		await this.#queries.end();
+		await new Promise<void>((resolve) => this.#raw.disconnect(() => resolve()));
+		this.#isClosed = true;
+	}
+
+	/** Whether all commits were answered and the coordinator answers, as it has to for a close; asks until `deadline`. */
+	async #isAnswered(deadline: number): Promise<boolean> {
+		const [topic] = this.#subscription;
+		if (topic === undefined) return true;
+		this.#queries.endBy(deadline);
+		while (this.#clock.monotonic() < deadline) {
+			if (this.#unansweredCommits > 0) await this.serveEvents();
+			else if (await this.#coordinatorAnswers(topic)) return true;
+		}
+		return false;
+	}
+
+	/** Anything that the coordinator says is an answer. */
+	async #coordinatorAnswers(topic: string): Promise<boolean> {
+		try {
+			await this.#queries.committed([{ topic, partition: 0 }], 1);
+		} catch (error) {
+			return error instanceof KafkaError && error.kafkaCode > 0;
+		}
+		return true;
 	}
 
 	/** Of a lost session no callback of node-rdkafka tells; of a failed connection only that one failed, not where and why. */
@@ -278,9 +305,10 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	#committed(error: LibrdKafkaError | null, offsets: RawPartition[]): void {
+		this.#unansweredCommits = Math.max(0, this.#unansweredCommits - 1);
 		const pending = this.#pendingCommit;
 		if (!pending || pending.offsets !== commitIdentity(offsets as TopicPartitionOffset[])) return;
-		pending.settle(error ? kafkaError(error) : null);
+		pending.settle(error ? kafkaErrorOf(error) : null);
 	}
 }
 
@@ -305,8 +333,4 @@ function commitIdentity(offsets: readonly TopicPartitionOffset[]): string {
 		.map(({ topic, partition, offset }) => `${topic}/${partition}@${offset}`)
 		.sort()
 		.join();
-}
-
-function kafkaError(error: LibrdKafkaError): KafkaError {
-	return error instanceof KafkaError ? error : new KafkaError(error.message, error.code ?? -1, { cause: error });
 }

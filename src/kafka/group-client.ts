@@ -17,6 +17,14 @@ export interface StoredOffset extends TopicPartition {
 	readonly offset: number | null;
 }
 
+/** How a client is closed. */
+export interface CloseOptions {
+	/** Longest wait. */
+	readonly withinMs?: number;
+	/** Not closed, and false, where the coordinator doesn't answer in that time: a close would hang until it does. */
+	readonly onlyIfAnswered?: boolean;
+}
+
 /** See the file's header. Promises reject with KafkaError. */
 export interface GroupClient extends EventEmitter<GroupClientEvents> {
 	connect(timeoutMs: number): Promise<void>;
@@ -36,6 +44,10 @@ export interface GroupClient extends EventEmitter<GroupClientEvents> {
 	/** Kafka's ids of those of these topics that exist; null where an id can't be known. */
 	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string | null>>;
 	metadata(): Promise<Map<string, number>>;
+	/** Questions that are asked from here on are over by then (monotonic), answered or not: the end of the process waits for them. */
+	endQueriesBy(deadline: number): void;
+	/** True while a close is under way, and the process can't end by itself before it is over. */
+	readonly hangs: boolean;
 	/** True when the client closed in time. */
-	close(): Promise<boolean>;
+	close(options?: CloseOptions): Promise<boolean>;
 }

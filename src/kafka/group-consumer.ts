@@ -110,6 +110,11 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return this.#client !== null;
 	}
 
+	/** True while a client's close is under way, and the process can't end by itself before it is over. */
+	get hangs(): boolean {
+		return [this.#client, ...this.#formers].some((each) => each?.hangs === true);
+	}
+
 	/** Changes of the assignment so far. */
 	get rebalances(): number {
 		return this.#rebalances;
@@ -167,11 +172,17 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#client?.resume(partitions);
 	}
 
+	/** The owner begins to stop, and wants to be done by then (monotonic). */
+	stopsBy(deadline: number): void {
+		this.#client?.endQueriesBy(deadline);
+	}
+
 	/**
 	 * Leaves the group, a static member only where `leave` says so: the member has been drained by its owner, what the closing client still
-	 * revokes is answered at once. False when the client didn't close in time (the process has to be ended). Idempotent.
+	 * revokes is answered at once. False when the client didn't close within `withinMs`: the coordinator didn't answer, and gives the member up
+	 * after its session. Idempotent.
 	 */
-	async close({ leave = false }: { leave?: boolean } = {}): Promise<boolean> {
+	async close({ leave = false, withinMs }: { leave?: boolean; withinMs: number }): Promise<boolean> {
 		if (this.#stopped.signal.aborted) return true;
 		if (leave && this.#client) await this.#giveUpSubscription();
 		this.#stopped.abort(new Error("closing"));
@@ -179,7 +190,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		await this.#startingOver;
 		const client = this.#client;
 		await this.#polling;
-		const closed = await Promise.all([client, ...this.#formers].map((each) => each?.close() ?? true));
+		const formers = [...this.#formers].map((each) => each.close({ withinMs }));
+		const closed = await Promise.all([client?.close({ withinMs, onlyIfAnswered: true }) ?? true, ...formers]);
 		return closed.every(Boolean);
 	}
 

@@ -7,6 +7,7 @@ export const kafkaErrors = {
 	revokePartitions: -174,
 	maxPollExceeded: -147,
 	fatal: -150,
+	state: -172,
 	timedOut: -185,
 	unknownTopicOrPartition: 3,
 	coordinatorLoadInProgress: 14,

@@ -247,6 +247,10 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		return this.#ask(() => new Map([[TOPIC, this.#kafka.logs.length]]));
 	}
 
+	readonly hangs = false;
+
+	endQueriesBy(): void {}
+
 	async close(): Promise<boolean> {
 		this.#closed = true;
 		this.#subscribed = false;

@@ -116,6 +116,8 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 	],
 	"SIGTERM while Kafka or the database is away": [
 		[processes, "exits 4 and says why where Kafka is away"],
+		["test/end-to-end/broker-dies-at-stop.test.ts", "under load (round %i): exit 4 by the deadline"],
+		["test/end-to-end/broker-dies-at-stop.test.ts", "with nothing left to commit: exit 0 by the deadline"],
 		[daemons, "a SIGTERM while the database"],
 	],
 	"a second signal, a drain that takes too long": [

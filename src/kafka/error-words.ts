@@ -1,0 +1,36 @@
+/** The codes of errors of which node-rdkafka passes only the words on, found in librdkafka's own list of words. */
+import { createRequire } from "node:module";
+import rdkafka from "node-rdkafka";
+
+const { err2str } = createRequire(import.meta.url)("node-rdkafka/librdkafka.js") as { err2str(code: number): string };
+
+const codes = Object.values(rdkafka.CODES.ERRORS as unknown as Record<string, number>);
+const byWords = new Map(codes.map((code) => [err2str(code), code]));
+/** `event.error` has lost its `Broker: ` or `Local: ` and its capitals. Where both have the same words nobody can tell. */
+const byBareWords = new Map<string, number | null>();
+for (const [words, code] of byWords) {
+	const bare = bareWords(words);
+	byBareWords.set(bare, byBareWords.has(bare) ? null : code);
+}
+
+/** librdkafka's words for a code. */
+export function wordsOf(code: number): string {
+	return err2str(code);
+}
+
+/** The code of an error by its words, as a partition's or as `event.error` has them; -1 where they are nobody's. */
+export function codeOfWords(words: string): number {
+	return byWords.get(words) ?? byBareWords.get(words) ?? -1;
+}
+
+/** The code that a line of the client's log begins with, behind `prefix`; -1 where it begins with none. */
+export function codeOfLine(line: string, prefix: string): number {
+	const rest = line.startsWith(prefix) ? line.slice(prefix.length) : "";
+	let found = "";
+	for (const words of byWords.keys()) if (rest.startsWith(words) && words.length > found.length) found = words;
+	return byWords.get(found) ?? -1;
+}
+
+function bareWords(words: string): string {
+	return (words.split(": ")[1] ?? words).toLowerCase();
+}
