@@ -61,7 +61,7 @@ export function renderOptionHelp(): string {
 }
 
 /** The options of the schema, those of a table as `tables.<name>.…`. */
-function allOptions(): Leaf[] {
+export function allOptions(): Leaf[] {
 	return leaves(configSchema).flatMap((leaf) => {
 		const inner = leaf.path.join(".") === "tables" ? valueSchemaAt(configSchema, leaf.path) : null;
 		return inner ? [leaf, ...leaves(inner as z.ZodType, ["tables", "<name>"])] : [leaf];

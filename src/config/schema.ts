@@ -7,7 +7,17 @@ import { columnTypes, idTypes, parseColumnType } from "./column-types.ts";
 
 const positive = (rule = "a whole number above 0") => z.int(rule).min(1, rule);
 const notNegative = (rule = "a whole number, 0 or more") => z.int(rule).min(0, rule);
-const milliseconds = () => notNegative("milliseconds: a whole number, 0 or more");
+/** A duration, bounded by what it is for: what is longer is a slip of the pen, and more than a timer can hold. */
+const duration = (least: 0 | 1, most: keyof typeof durations) => {
+	const rule = `milliseconds: a whole number from ${least} to ${durations[most]} (${most})`;
+	return z.int(rule).min(least, rule).max(durations[most], rule);
+};
+const durations = {
+	"a minute": 60_000,
+	"a day": 86_400_000,
+	"a week": 604_800_000,
+	"a hundred years": 3_155_760_000_000,
+} as const;
 const text = () => z.string("a text");
 const oneOf = <const V extends readonly [string, ...string[]]>(...values: V) => z.enum(values, { error: `one of ${values.join(", ")}` });
 const broker = z.string("host:port").regex(/^(\[[0-9a-fA-F:]+\]|[^\s:/,]+):\d{1,5}$/, "host:port, e.g. 127.0.0.1:9092");
@@ -80,20 +90,20 @@ const handler = z.strictObject({
 		.describe("ES module with handleMessage or handleMessages, relative to this file; or pockaffe:json, pockaffe:log"),
 	options: z.record(z.string(), z.unknown()).default({}).describe("Handed to the handler's init; pockaffe:json takes `id`"),
 	concurrency: positive().default(1).describe("Messages of one partition whose handleMessage may overlap; never two with one key"),
-	timeoutMs: positive("milliseconds: a whole number above 0").default(30_000).describe("Longest a single call of the handler may take"),
+	timeoutMs: duration(1, "a day").default(30_000).describe("Longest a single call of the handler may take"),
 	maxAttempts: positive().default(5).describe("Failed attempts that make a message poison"),
-	retryBackoffMs: milliseconds().default(50).describe("Wait before the second attempt; doubles"),
-	maxRetryBackoffMs: milliseconds().default(5_000).describe("Longest wait between attempts"),
+	retryBackoffMs: duration(0, "a day").default(50).describe("Wait before the second attempt; doubles"),
+	maxRetryBackoffMs: duration(0, "a day").default(5_000).describe("Longest wait between attempts"),
 	maxOutcomeBytes: positive("bytes: a whole number above 0").default(16_777_216).describe("Largest outcome of one call"),
 	onPoison: oneOf("dead-letter", "park", "skip", "stop").default("dead-letter").describe("What becomes of a poison message"),
 });
 
 const supervisor = z.strictObject({
 	maxRestarts: notNegative().default(10).describe("Restarts of a partition's thread, more of which are too many"),
-	withinMs: positive("milliseconds: a whole number above 0").default(60_000).describe("The period in which they are counted"),
+	withinMs: duration(1, "a week").default(60_000).describe("The period in which they are counted"),
 	onExceeded: oneOf("park", "stop").default("park").describe("Then: park the partition, or stop the daemon (exit 3)"),
-	minBackoffMs: milliseconds().default(50).describe("Wait before the first restart; doubles, with jitter"),
-	maxBackoffMs: milliseconds().default(30_000).describe("Longest wait; also how often a parked partition is tried again"),
+	minBackoffMs: duration(0, "a day").default(50).describe("Wait before the first restart; doubles, with jitter"),
+	maxBackoffMs: duration(0, "a day").default(30_000).describe("Longest wait; also how often a parked partition is tried again"),
 });
 
 const workers = z.strictObject({
@@ -114,7 +124,7 @@ const database = z.strictObject({
 const version = {
 	version: oneOf("timestamp", "offset", "field").describe("What decides which of two rows is newer"),
 	field: text().describe("The column that decides, for `field`"),
-	maxFutureMs: milliseconds().describe("A timestamp further ahead than this is a dead letter (version timestamp)"),
+	maxFutureMs: duration(0, "a hundred years").describe("A timestamp further ahead than this is a dead letter (version timestamp)"),
 };
 
 const columnType = z
@@ -169,16 +179,18 @@ const cas = z.strictObject({
 const batch = z.strictObject({
 	maxRows: positive().default(5_000).describe("Most rows of a statement"),
 	maxBytes: positive("bytes: a whole number above 0").default(4_194_304).describe("Most bytes of a statement"),
-	lingerMs: milliseconds().default(5).describe("Longest the first row of a batch waits for more; not at all where few would come"),
+	lingerMs: duration(0, "a minute").default(5).describe("Longest the first row of a batch waits for more; not at all where few would come"),
 	minRows: positive().default(100).describe("A slow database gets smaller statements, down to so many rows (or maxRows)"),
-	answerMs: positive().default(250).describe("Time in which the database should answer a statement: its rows are chosen by that"),
+	answerMs: duration(1, "a minute")
+		.default(250)
+		.describe("Time in which the database should answer a statement: its rows are chosen by that"),
 });
 
 const offsets = z.strictObject({
 	store: oneOf("kafka", "postgres")
 		.default("kafka")
 		.describe("Where offsets are kept; postgres: in the database, fenced, with Kafka's following"),
-	commitIntervalMs: positive("milliseconds: a whole number above 0").default(1_000).describe("How often finished offsets are committed"),
+	commitIntervalMs: duration(1, "a day").default(1_000).describe("How often finished offsets are committed"),
 	table: text()
 		.min(1, "a table's name")
 		.default("pockaffe_offsets")
@@ -198,7 +210,7 @@ const deadLetters = z.strictObject({
 				.default(0.1)
 				.describe("More than this share of the messages of the period; 1: never by share"),
 			minMessages: positive().default(100).describe("Messages of the period from which the share counts"),
-			withinMs: positive("milliseconds: a whole number above 0").default(60_000).describe("The period"),
+			withinMs: duration(1, "a week").default(60_000).describe("The period"),
 			consecutive: notNegative().default(20).describe("So many dead letters in a row; 0: never by a row"),
 		})
 		.prefault({})
@@ -218,7 +230,7 @@ export const configSchema = z.strictObject({
 	offsets: offsets.prefault({}).describe("How offsets are committed"),
 	deadLetters: deadLetters.prefault({}).describe("What can't be handled or written"),
 	drain: z
-		.strictObject({ timeoutMs: positive("milliseconds: a whole number above 0").default(8_000).describe("Longest a drain may take") })
+		.strictObject({ timeoutMs: duration(1, "a day").default(8_000).describe("Longest a drain may take") })
 		.prefault({})
 		.describe("Stops and revocations"),
 	http: z

@@ -21,18 +21,28 @@ export interface Clock {
 	sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** A longer timer of Node's fires after a millisecond: longer waits are made of several. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** The machine's clock. */
 export const systemClock: Clock = {
 	now: () => Date.now(),
 	monotonic: () => performance.now(),
 	after(delayMs, callback) {
-		const timeout = setTimeout(callback, delayMs);
-		timeout.unref();
+		let timeout: NodeJS.Timeout;
+		const wait = (leftMs: number) => {
+			const isLast = !(leftMs > LONGEST_TIMER_MS);
+			timeout = setTimeout(isLast ? callback : () => wait(leftMs - LONGEST_TIMER_MS), Math.min(leftMs, LONGEST_TIMER_MS));
+			timeout.unref();
+		};
+		wait(delayMs);
 		return { cancel: () => clearTimeout(timeout) };
 	},
 	async sleep(delayMs, signal) {
 		try {
-			await delay(delayMs, undefined, signal ? { signal } : {});
+			let leftMs = delayMs;
+			for (; leftMs > LONGEST_TIMER_MS; leftMs -= LONGEST_TIMER_MS) await delay(LONGEST_TIMER_MS, undefined, signal ? { signal } : {});
+			await delay(leftMs, undefined, signal ? { signal } : {});
 		} catch (cause) {
 			throw signal?.aborted ? signal.reason : cause;
 		}

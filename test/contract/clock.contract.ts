@@ -59,6 +59,28 @@ export function clockContract(name: string, open: () => ClockHarness): void {
 			expect(called).toEqual(["first", "second"]);
 		});
 
+		it.each([2 ** 31, 2 ** 33, Number.MAX_SAFE_INTEGER])("holds a wait of %i ms, and ends it when it is told to", async (longMs) => {
+			const { clock, until } = open();
+			const called: string[] = [];
+			const timer = clock.after(longMs, () => called.push("timer"));
+			const stop = new AbortController();
+			let ended: unknown = null;
+			clock.sleep(longMs, stop.signal).then(
+				() => (ended = "slept"),
+				(error) => (ended = error),
+			);
+			let isLater = false;
+			clock.after(40, () => (isLater = true));
+			await until("a timer of 40 ms", () => isLater);
+			expect([called, ended]).toEqual([[], null]);
+			timer.cancel();
+			const reason = new Error("closing");
+			stop.abort(reason);
+			clock.after(40, () => {});
+			await until("the sleeper", () => ended !== null);
+			expect([called, ended]).toEqual([[], reason]);
+		});
+
 		it("never calls a cancelled timer, and may be told twice, or when it is too late", async () => {
 			const { clock, until } = open();
 			const called: string[] = [];
