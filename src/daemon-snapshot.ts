@@ -60,7 +60,7 @@ export function buildSummary(
 function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 	const { delivery, lagClock, stallDetector } = daemon;
 	const { supervisor, ledger, consumer, writer } = delivery;
-	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, held, child }) => {
+	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, held, parked, child }) => {
 		const offsets = ledger.of({ topic, partition });
 		if (!offsets) return [];
 		const { state, queue, threadId, restarts, attempts, reports } = child;
@@ -69,7 +69,11 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 			{
 				topic,
 				partition,
-				worker: stalled === null ? state : { name: "parked", reason: stalled },
+				worker: parked
+					? { name: "parked", reason: parked.message, code: parked.code }
+					: stalled === null
+						? state
+						: { name: "parked", reason: stalled },
 				pauseReason: held ? "admin" : paused ? (writer.stuck ? "database" : "queue_full") : null,
 				assignmentEpoch: epoch,
 				position: offsets.position,

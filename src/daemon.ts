@@ -209,7 +209,7 @@ export class Daemon {
 		return {
 			token: this.parts.config.http.token,
 			control: (partition, action) => {
-				const isHere = this.delivery.supervisor.control(partition, action);
+				const isHere = this.delivery.control(partition, action);
 				if (isHere) this.#observer.adminAction(action, partitionName(partition));
 				return isHere;
 			},
@@ -294,13 +294,14 @@ export class Daemon {
 		return new StallDetector({
 			clock: this.parts.clock,
 			positions: () =>
-				[...this.delivery.supervisor.children.values()].map(({ topic, partition, child, paused, held }) => ({
+				[...this.delivery.supervisor.children.values()].map(({ topic, partition, child, paused, held, parked }) => ({
 					topic,
 					partition,
 					position: this.delivery.ledger.of({ topic, partition })?.position ?? 0,
-					idle: !paused && !held && child.queue.queued === 0 && child.queue.underway === 0,
+					idle: !paused && !held && !parked && child.queue.queued === 0 && child.queue.underway === 0,
 				})),
 			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
+			outOfRange: (partition) => this.delivery.lookAtPosition(partition),
 			lastError: () => this.#lastConsumeError,
 			stalled: (partition, reason) => {
 				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);
@@ -316,9 +317,11 @@ export class Daemon {
 
 	/** What the parts show to be wrong at the moment. */
 	#problems(): Problem[] {
-		const workers = [...this.delivery.supervisor.children.values()].flatMap(({ topic, partition, child }) =>
-			child.troubles.map((trouble): Problem => ({ ...trouble, where: { topic, partition } })),
-		);
+		const workers = [...this.delivery.supervisor.children.values()].flatMap(({ topic, partition, child, parked }) => {
+			const where = { topic, partition };
+			const troubles = child.troubles.map((trouble): Problem => ({ ...trouble, where }));
+			return parked ? [...troubles, { code: "parked" as const, where, message: parked.message, sinceMs: parked.sinceMs }] : troubles;
+		});
 		return [...workers, ...this.stallDetector.stalls];
 	}
 

@@ -9,9 +9,12 @@
  * metrics nor logs; `listener` and the parts' own events tell what happens.
  */
 import type { Config } from "./config/config.ts";
+import { exponentialBackOff } from "./core/back-off.ts";
 import type { Clock } from "./core/clock.ts";
 import type { DeadLetterTarget } from "./core/dead-letter.ts";
 import type { DisplacedOffset } from "./core/displaced-offset.ts";
+import { messageOf } from "./core/errors.ts";
+import { lifetime } from "./core/lifetime.ts";
 import type { TopicPartition } from "./core/message.ts";
 import type { PackedBatch } from "./core/packed-batch.ts";
 import type { Random } from "./core/random.ts";
@@ -20,11 +23,12 @@ import { buildWriter, workerSettings } from "./daemon-parts.ts";
 import { isIncremental } from "./kafka/consumer-settings.ts";
 import type { GroupClient } from "./kafka/group-client.ts";
 import { GroupConsumer } from "./kafka/group-consumer.ts";
+import { LogWatch } from "./kafka/log-watch.ts";
 import { OffsetCommitter } from "./kafka/offset-committer.ts";
-import { OffsetLedger } from "./kafka/offset-ledger.ts";
+import { type AssignedLog, OffsetLedger } from "./kafka/offset-ledger.ts";
 import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "./kafka/offset-store.ts";
 import { OffsetWatch } from "./kafka/offset-watch.ts";
-import { RemadeLogs } from "./kafka/remade-logs.ts";
+import { type JumpFact, PositionGuard } from "./kafka/position-guard.ts";
 import type { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
 import { OffsetTable } from "./sink/offset-table.ts";
@@ -48,8 +52,12 @@ export interface DeliveryListener {
 	logsRemade(partitions: readonly TopicPartition[]): void;
 	/** Kafka's copy of the offsets could not follow the table. */
 	mirrorFailed(message: string): void;
-	/** Where the group began can't be noted down; only `verify` would have read it. */
+	/** Positions can't be noted, or only in part: the daemon goes on without. */
 	startsNotRecorded(message: string): void;
+	/** That a log was deleted can't be stored yet; it is tried on, and its partitions wait. */
+	logsNotForgotten(message: string): void;
+	/** A position was outside its log, and the partition went on elsewhere. */
+	jumped(fact: JumpFact): void;
 }
 
 /** See the file's header. */
@@ -65,6 +73,7 @@ export interface DeliveryParts {
 	readonly listener: DeliveryListener;
 }
 
+const RETRY = { minMs: 200, maxMs: 5_000 };
 /** A drain that took all its time leaves the group all the same where its offsets went in; still inside a container's ten seconds. */
 const LEAST_LEAVE_MS = 500;
 
@@ -78,10 +87,11 @@ export class Delivery {
 	readonly #parts: DeliveryParts;
 	readonly #offsetTable: OffsetTable | null;
 	readonly #offsets: OffsetStore;
-	readonly #starts: StartRecorder;
-	readonly #remadeLogs: RemadeLogs;
+	readonly #notes: StartRecorder;
+	readonly #logs: LogWatch;
+	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
-	#stopping = false;
+	readonly #stopping = lifetime();
 
 	constructor(parts: DeliveryParts) {
 		const { config, database, clock, deadLetters } = parts;
@@ -89,9 +99,8 @@ export class Delivery {
 		const { store, table } = config.offsets;
 		const consumerGroup = config.kafka.group;
 		this.#offsetTable = store === "postgres" ? new OffsetTable({ database, table, consumerGroup }) : null;
-		this.#starts = new StartRecorder({
+		this.#notes = new StartRecorder({
 			table: new StartTable({ database, offsetsTable: table, consumerGroup }),
-			clock,
 			notRecorded: (message) => parts.listener.startsNotRecorded(message),
 		});
 		this.writer = buildWriter(parts, parts.layouts);
@@ -104,16 +113,29 @@ export class Delivery {
 			kafka: config.kafka,
 			incremental: isIncremental(config.kafka.protocol),
 			offsets: this.#offsets,
-			recordStarts: (starts) => this.#starts.record(starts),
+			notes: this.#notes,
 		});
-		this.committer = new OffsetCommitter({ ledger: this.ledger, store: this.#offsets, clock, intervalMs: config.offsets.commitIntervalMs });
-		this.#remadeLogs = new RemadeLogs({
+		this.#logs = new LogWatch({
 			clock,
-			vanished: () => this.#offsets.vanished([...this.supervisor.children.values()]),
+			assigned: () => this.ledger.assigned,
+			topicIds: (topics) => this.#client.topicIds(topics),
+			forgotten: (partitions) => this.#offsets.forgotten(partitions),
 			remade: (partitions) => this.#logsRemade(partitions),
 		});
 		this.#offsetWatch = new OffsetWatch(clock, () => this.#offsets.look(() => [...this.supervisor.children.values()]));
-		this.consumer.on("topic:unknown", () => void this.#remadeLogs.look());
+		this.committer = new OffsetCommitter({
+			ledger: this.ledger,
+			store: this.#offsets,
+			logs: this.#logs,
+			clock,
+			intervalMs: config.offsets.commitIntervalMs,
+		});
+		this.#guard = this.#buildGuard();
+		this.consumer.on("topic:unknown", () => void this.#logs.look());
+		this.consumer.on("position:out_of_range", () => void this.#guard.lookAtAll());
+		this.consumer.on("start:resolved", (start) => {
+			if (start.from === "committed") void this.#guard.look([start]);
+		});
 		// A drain that waits for rows or letters looks again whether they can be written at all.
 		this.writer.on("table:blocked", () => this.supervisor.nudge());
 		this.writer.on("write:retried", () => this.supervisor.nudge());
@@ -125,14 +147,27 @@ export class Delivery {
 	async prepare(): Promise<void> {
 		await this.#parts.deadLetters.prepare();
 		await this.#offsetTable?.prepare();
+		await this.#notes.prepare();
 	}
 
 	/** Joins the group. Resolves when the member has subscribed. */
 	async start(): Promise<void> {
 		await this.consumer.start();
 		this.committer.start();
-		this.#remadeLogs.start();
+		this.#logs.start();
 		this.#offsetWatch.start();
+	}
+
+	/** Somebody steers a partition. False where it isn't assigned here. */
+	control(partition: TopicPartition, action: "pause" | "resume" | "restart"): boolean {
+		const isHere = this.supervisor.control(partition, action);
+		if (isHere && action === "resume") void this.#guard.decideAgain(partition);
+		return isHere;
+	}
+
+	/** A partition stands still: is its position outside the log? */
+	lookAtPosition(partition: TopicPartition): void {
+		void this.#guard.look([partition]);
 	}
 
 	/**
@@ -143,32 +178,42 @@ export class Delivery {
 	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean; hangs: boolean }> {
 		const { clock, config } = this.#parts;
 		const deadline = clock.monotonic() + config.drain.timeoutMs;
-		this.#stopping = true;
+		this.#stopping.abort(new Error("stopping"));
 		this.consumer.stopsBy(deadline);
 		const drained = await this.supervisor.shutdown();
-		this.#remadeLogs.dispose();
+		this.#logs.dispose();
 		this.#offsetWatch.dispose();
 		this.committer.dispose();
-		this.#starts.dispose();
 		const left = await this.consumer.close({ leave, withinMs: Math.max(drained ? LEAST_LEAVE_MS : 0, deadline - clock.monotonic()) });
 		await this.writer.dispose();
 		await this.#parts.deadLetters.dispose();
 		return { drained, left, hangs: this.consumer.hangs };
 	}
 
-	/** Their topic was deleted and made again: the group is joined anew, to begin with the new log. */
-	async #logsRemade(partitions: readonly TopicPartition[]): Promise<void> {
-		this.#parts.listener.logsRemade(partitions);
-		const lows = partitions.map(async (partition) => {
-			// While the topic is gone nobody knows where the next one begins; that is at 0.
-			const watermarks = await this.consumer.client?.watermarks(partition).catch(() => null);
-			return { topic: partition.topic, partition: partition.partition, offset: watermarks?.low ?? 0 };
-		});
-		const starts = await Promise.all(lows);
-		this.supervisor.assignmentsLost(partitions);
-		// A topic that isn't there again yet takes no offset, and needs none.
-		await this.#offsets.begunAnew(starts).catch(() => {});
-		this.#rejoin();
+	/**
+	 * Their topic was deleted and made again: what this member has of them is dropped before anything else, for it must not be committed for
+	 * the new log. Joined anew it begins as its notes say. Where no id tells the logs apart, they have to be told first.
+	 */
+	#logsRemade(found: readonly AssignedLog[]): void {
+		const remade = this.ledger.current(found);
+		if (remade.length === 0) return;
+		this.#parts.listener.logsRemade(remade);
+		this.supervisor.assignmentsLost(remade);
+		void this.#forget(remade.filter(({ logId }) => logId === null)).then(() => this.#rejoin());
+	}
+
+	/** Until it is stored, or the daemon stops. */
+	async #forget(partitions: readonly TopicPartition[]): Promise<void> {
+		const { clock, listener } = this.#parts;
+		const { signal } = this.#stopping;
+		for (let failures = 1; partitions.length > 0 && !signal.aborted; failures++) {
+			try {
+				return await this.#offsets.forget(partitions);
+			} catch (error) {
+				listener.logsNotForgotten(messageOf(error));
+				await clock.sleep(exponentialBackOff(failures, RETRY), signal).catch(() => {});
+			}
+		}
 	}
 
 	/** These partitions are not what this member takes them for: dropped without a commit, and the group decides anew who has what. */
@@ -179,17 +224,39 @@ export class Delivery {
 
 	/** A member on its way out joins no more, whatever its drain still finds. */
 	#rejoin(): void {
-		if (!this.#stopping) this.consumer.rejoin();
+		if (!this.#stopping.signal.aborted) this.consumer.rejoin();
+	}
+
+	get #client(): GroupClient {
+		const { client } = this.consumer;
+		if (!client) throw new Error("not connected to Kafka");
+		return client;
+	}
+
+	#buildGuard(): PositionGuard {
+		const { config, clock, listener } = this.#parts;
+		return new PositionGuard({
+			clock,
+			stopped: this.#stopping.signal,
+			policy: config.kafka.onOffsetOutOfRange,
+			positions: () =>
+				[...this.supervisor.children.values()].flatMap(({ topic, partition, epoch, parked }) => {
+					const offsets = this.ledger.of({ topic, partition });
+					return offsets ? [{ topic, partition, epoch, position: offsets.position, parked: parked !== null }] : [];
+				}),
+			dropOtherLogs: () => this.#logs.look(),
+			watermarks: async (partition) => this.#client.watermarks(partition),
+			notes: this.#notes,
+			goOn: (position, offset) => this.supervisor.goOn(position, offset),
+			refetch: ({ topic, partition }, offset) => this.consumer.refetch({ topic, partition, offset }),
+			park: (position, reason) => void this.supervisor.park(position, reason),
+			jumped: (fact) => listener.jumped(fact),
+		});
 	}
 
 	#buildOffsetStore(): OffsetStore {
 		const { listener } = this.#parts;
-		const { clock } = this.#parts;
-		const kafka = new KafkaOffsetStore(
-			() => this.consumer.client,
-			clock,
-			() => void this.#remadeLogs.look(),
-		);
+		const kafka = new KafkaOffsetStore(() => this.consumer.client, this.#notes);
 		if (!this.#offsetTable) return kafka;
 		return new MirroredOffsetStore(this.#offsetTable, kafka, {
 			displaced: (partitions) => {

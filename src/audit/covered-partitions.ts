@@ -5,12 +5,13 @@
 import type { Config } from "../config/config.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../core/message.ts";
+import type { PositionNote } from "../core/position-note.ts";
 import type { StoredOffset } from "../kafka/group-client.ts";
 import type { LogReader } from "../kafka/log-reader.ts";
 import type { Database } from "../sink/database.ts";
 import { OffsetTable } from "../sink/offset-table.ts";
 import { exists } from "../sink/schema.ts";
-import { type NotedStart, StartTable } from "../sink/start-table.ts";
+import { StartTable } from "../sink/start-table.ts";
 import type { CoveredPartition } from "./log-coverage.ts";
 
 /** Rejects (ExitError) where a topic is missing, or the group has committed nothing at all: then there is nothing to look at. */
@@ -24,8 +25,8 @@ export async function coveredPartitions(config: Config, database: Database, read
 	return Promise.all(
 		committed.map(async ({ topic, partition, offset }): Promise<CoveredPartition> => {
 			const { low, high } = await reader.watermarks({ topic, partition });
-			const noted = starts.get(partitionName({ topic, partition }));
-			const start = noted?.offset ?? 0;
+			const noted = starts.get(partitionName({ topic, partition }))?.note;
+			const start = noted?.start ?? 0;
 			const from = Math.max(start, low);
 			const to = offset === null ? from : Math.max(from, Math.min(offset, high));
 			return { topic, partition, start, startIs: startIs(noted), low, high, committed: offset, from, to };
@@ -51,7 +52,7 @@ function existingPartitions({ kafka }: Config, reader: LogReader): TopicPartitio
 	);
 }
 
-function startIs(noted: NotedStart | undefined): CoveredPartition["startIs"] {
+function startIs(noted: PositionNote | undefined): CoveredPartition["startIs"] {
 	if (!noted) return "unknown";
 	return noted.assumed ? "assumed" : "recorded";
 }

@@ -13,12 +13,15 @@
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
-import { partitionName, type TopicPartition } from "../core/message.ts";
+import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
+import type { ReachedPosition } from "../core/position-note.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
 import type { GroupClient } from "./group-client.ts";
-import type { GroupMember } from "./group-member.ts";
+import type { BegunPartition, GroupMember } from "./group-member.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import type { OffsetStore } from "./offset-store.ts";
+import type { PositionNotes } from "./position-notes.ts";
+import { type OutOfRangePolicy, outOfRangeWords } from "./start-decision.ts";
 import { type FirstStart, resolveStartPositions, type StartFailure, type StartFrom, type StartPosition } from "./start-position.ts";
 
 /** A start that can't be had yet. */
@@ -47,11 +50,11 @@ export interface AssignmentListener {
 export interface AssignmentParts {
 	readonly client: GroupClient;
 	readonly member: GroupMember;
-	readonly offsets: Pick<OffsetStore, "claim" | "begin" | "elsewhere">;
-	/** Told of all starts before new ones are stored; nothing starts until it resolves. */
-	readonly recordStarts: (starts: readonly StartPosition[]) => Promise<void>;
+	readonly offsets: Pick<OffsetStore, "claim" | "begin" | "goOn" | "elsewhere" | "keptIn">;
+	readonly notes: Pick<PositionNotes, "read" | "begin">;
 	readonly firstStart: FirstStart;
 	readonly startFrom: StartFrom;
+	readonly onOffsetOutOfRange: OutOfRangePolicy;
 	/** Cooperative and KIP-848 assignments come as differences. */
 	readonly incremental: boolean;
 	/** True where the group gave this member up: what it is told to give away belongs to somebody else already. */
@@ -176,10 +179,11 @@ export class Assignment {
 	}
 
 	async #resolveAndStore(held: readonly Held[], tries: number): Promise<StartPosition[]> {
-		const { client, offsets, startFrom, firstStart } = this.#parts;
+		const { client: queries, offsets: store, notes, startFrom, onOffsetOutOfRange, firstStart } = this.#parts;
 		if (held.length === 0) return [];
 		try {
-			const { starts, failed } = await resolveStartPositions(held, startFrom, firstStart, client, offsets);
+			const resolution = { startFrom, onOffsetOutOfRange, firstStart, queries, store, notes };
+			const { starts, failed } = await resolveStartPositions(held, resolution);
 			// What was given away meanwhile may be back already, but then it is resolved anew.
 			const open = new Map(held.filter(isResolving).map((each) => [partitionName(each), each]));
 			this.#tellFailures(
@@ -199,17 +203,51 @@ export class Assignment {
 		}
 	}
 
-	/** New positions are stored before the first message, so that a crash can't choose again. */
+	/**
+	 * New positions are stored before the first message, so that a crash can't choose again. They are noted before, but for a log that takes
+	 * another's place: its note says that what Kafka has is of this log, and a late commit of the old one may lie there until ours is behind it.
+	 */
 	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
-		const { offsets, recordStarts } = this.#parts;
-		const fresh = starts.filter(({ committed }) => committed === null);
-		await recordStarts(starts);
-		const begun = fresh.length > 0 ? await offsets.begin(fresh) : [];
-		const stored = new Map(begun.map((each) => [partitionName(each), each.offset]));
-		return starts.map((start) => {
-			const offset = stored.get(partitionName(start)) ?? start.offset;
+		const { offsets, notes } = this.#parts;
+		const noteThose = (isNew: boolean) => notes.begin(starts.filter(({ from }) => (from === "new_log") === isNew).map(({ note }) => note));
+		await noteThose(false);
+		const begun = new Map((await this.#beginThere(starts)).map((each) => [partitionName(each), each.offset]));
+		const lost = starts.find((start) => !begun.has(partitionName(start)));
+		if (lost) throw new Error(`the offset of ${partitionName(lost)} was taken over by another member meanwhile`);
+		await noteThose(true);
+		const stored = starts.map((start) => {
+			const offset = begun.get(partitionName(start)) as number;
 			return { ...start, offset, committed: offset };
 		});
+		await offsets.goOn(stored.map(reached));
+		return stored;
+	}
+
+	/** Where they begin: stored already, or from here on. */
+	async #beginThere(starts: readonly StartPosition[]): Promise<readonly TopicPartitionOffset[]> {
+		const fresh = starts.filter(({ committed }) => committed === null);
+		const kept = starts.filter(({ committed }) => committed !== null);
+		return fresh.length > 0 ? [...kept, ...(await this.#parts.offsets.begin(fresh.map(reached)))] : kept;
+	}
+
+	/**
+	 * A partition that is fetched goes on at another offset; between two changes, for in one the client would take it for the answer. Eager
+	 * groups assign as a whole, by joining anew.
+	 */
+	refetch(position: TopicPartitionOffset): Promise<void> {
+		const { client, member, incremental, listener, stopped } = this.#parts;
+		if (!incremental) {
+			listener.assignmentOutdated();
+			return Promise.resolve();
+		}
+		const refetched = this.#changes.then(() => {
+			const held = this.#held.get(partitionName(position));
+			if (this.#isAbandoned || stopped.aborted || held?.state !== "fetching") return;
+			client.seek(position);
+			member.refetched([position]);
+		});
+		this.#changes = refetched.catch((error) => listener.answerRefused(messageOf(error)));
+		return this.#changes;
 	}
 
 	/** These are fetched from here on. */
@@ -219,7 +257,7 @@ export class Assignment {
 			Object.assign(this.#held.get(partitionName(start)) as Held, { state: "fetching", isFetched: true });
 			this.#parts.listener.startResolved(start);
 		}
-		this.#parts.member.assignmentsReceived(starts);
+		this.#parts.member.assignmentsReceived(starts.map((start) => ({ ...start, parked: parkedAt(start) })));
 	}
 
 	async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
@@ -256,6 +294,17 @@ export class Assignment {
 			this.#parts.listener.startFailed({ topic: partition.topic, partition: partition.partition, message, failures, retryInMs });
 		}
 	}
+}
+
+/** Why a start has to wait for somebody's decision. */
+function parkedAt({ topic, partition, outOfRange }: StartPosition): BegunPartition["parked"] {
+	if (outOfRange?.kind !== "park") return null;
+	return { code: "out_of_range", message: outOfRangeWords({ topic, partition, position: outOfRange.position }, outOfRange.log) };
+}
+
+/** What a store is told of a start. */
+function reached({ topic, partition, offset, logId, note }: StartPosition): ReachedPosition {
+	return { topic, partition, offset, logId, witness: note.note.log.witness };
 }
 
 function namesOf(held: Iterable<TopicPartition>): TopicPartition[] {

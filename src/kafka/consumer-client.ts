@@ -10,7 +10,8 @@ import rdkafka, {
 	type TopicPartition as RawPartition,
 } from "node-rdkafka";
 import type { Clock } from "../core/clock.ts";
-import type { Header, ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import type { LogId, Witness } from "../core/log-identity.ts";
+import { type Header, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { ClientQueries, kafkaErrorOf } from "./client-queries.ts";
 import type { CloseOptions, GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
@@ -26,6 +27,10 @@ const COMMIT_TIMEOUT_MS = 30_000;
 /** Short: then another broker is asked. */
 const ID_TIMEOUT_MS = 3_000;
 const CLOSE_TIMEOUT_MS = 10_000;
+const READ_TIMEOUT_MS = 10_000;
+const READ_POLL_MS = 100;
+/** What makes a client a member of its group. */
+const MEMBERSHIP: readonly string[] = ["group.instance.id", "group.protocol", "partition.assignment.strategy"];
 
 interface PendingCommit {
 	readonly offsets: string;
@@ -36,6 +41,7 @@ interface PendingCommit {
 export class ConsumerClient extends EventEmitter<GroupClientEvents> implements GroupClient {
 	readonly #raw: RawConsumer;
 	readonly #queries: ClientQueries;
+	readonly #settings: Record<string, unknown>;
 	readonly #clock: Clock;
 	#pendingCommit: PendingCommit | null = null;
 	#lastCommit: Promise<void> = Promise.resolve();
@@ -54,6 +60,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 
 	constructor(settings: Record<string, unknown>, topicSettings: Record<string, unknown>, clock: Clock) {
 		super();
+		this.#settings = settings;
 		this.#clock = clock;
 		const rebalance = (error: LibrdKafkaError, partitions: RawPartition[]) => {
 			const fact = { code: error.code, partitions: partitions.map(({ topic, partition }) => ({ topic, partition })) };
@@ -134,6 +141,12 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		}
 	}
 
+	/** A real seek is refused where fetching has stopped, so the partition is taken away and given back. */
+	seek({ topic, partition, offset }: TopicPartitionOffset): void {
+		this.#raw.incrementalUnassign([{ topic, partition }] as RawPartition[]);
+		this.#raw.incrementalAssign([{ topic, partition, offset }]);
+	}
+
 	pause(partitions: readonly TopicPartition[]): void {
 		if (!this.#isEnding) this.#raw.pause(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
 	}
@@ -202,6 +215,27 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return this.#queries.offsetForTime(partition, timestampMs);
 	}
 
+	/** By a client of its own, which joins nothing: what this one fetches is not disturbed. */
+	async recordAt(position: TopicPartitionOffset): Promise<Witness | null> {
+		const reader = new ConsumerClient(readerSettings(this.#settings), { "auto.offset.reset": "error" }, this.#clock);
+		let isAtEnd = false;
+		reader.on("endOfPartition", () => {
+			isAtEnd = true;
+		});
+		try {
+			await reader.connect(READ_TIMEOUT_MS);
+			reader.assign([position], false);
+			for (const startedAt = this.#clock.monotonic(); this.#clock.monotonic() - startedAt < READ_TIMEOUT_MS; ) {
+				const [message] = await reader.consume(1, READ_POLL_MS);
+				if (message) return { offset: message.offset, timestamp: message.timestamp };
+				if (isAtEnd) return null;
+			}
+		} finally {
+			void reader.close();
+		}
+		throw new KafkaError(`${partitionName(position)}: no record at offset ${position.offset} within ${READ_TIMEOUT_MS} ms`, -1);
+	}
+
 	/** Names and partition counts of all topics that exist. */
 	async metadata(): Promise<Map<string, number>> {
 		const { topics, broker } = await this.#queries.metadata();
@@ -213,7 +247,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	 * Kafka's ids of those of these topics that exist; null where an id can't be known: the broker has none, or the addon is missing. Asked of
 	 * a broker that answered before; where that one is gone, of another.
 	 */
-	async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string | null>> {
+	async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
 		if (topics.length === 0) return new Map();
 		const known = this.#broker;
 		try {
@@ -310,6 +344,10 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		if (!pending || pending.offsets !== commitIdentity(offsets as TopicPartitionOffset[])) return;
 		pending.settle(error ? kafkaErrorOf(error) : null);
 	}
+}
+
+function readerSettings(settings: Record<string, unknown>): Record<string, unknown> {
+	return Object.fromEntries(Object.entries(settings).filter(([name]) => !MEMBERSHIP.includes(name)));
 }
 
 const noHeaders: readonly Header[] = [];

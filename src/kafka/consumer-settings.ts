@@ -42,7 +42,8 @@ export function consumerSettings(config: Pick<Config, "kafka" | "workers">): {
 		...protocolSettings(kafka.protocol),
 		...(kafka.instanceId ? { "group.instance.id": kafka.instanceId } : {}),
 	};
-	return { settings, topicSettings: { "auto.offset.reset": kafka.onOffsetOutOfRange === "park" ? "error" : kafka.onOffsetOutOfRange } };
+	// What becomes of a position outside its log is decided here, and told (position-guard.ts): the client would jump without a word.
+	return { settings, topicSettings: { "auto.offset.reset": "error" } };
 }
 
 /** Cooperative and KIP-848 assignments come as differences, eager ones as a whole. */

@@ -1,5 +1,6 @@
 /** What the group consumer needs of a Kafka client. ConsumerClient is the real one; the simulation brings its own. */
 import type { EventEmitter } from "eventemitter3";
+import type { LogId, LogIdentity, Witness } from "../core/log-identity.ts";
 import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
 
 /** What the client says by itself. Codes are librdkafka's; -1 where it gives none. */
@@ -15,6 +16,8 @@ export interface GroupClientEvents {
 /** A partition and the offset stored for it; null where none is. */
 export interface StoredOffset extends TopicPartition {
 	readonly offset: number | null;
+	/** The log that it is an offset of, where the store knows. */
+	readonly log?: LogIdentity;
 }
 
 /** How a client is closed. */
@@ -34,6 +37,11 @@ export interface GroupClient extends EventEmitter<GroupClientEvents> {
 	consume(count: number, timeoutMs: number): Promise<ReceivedMessage[]>;
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void;
 	unassign(partitions: readonly TopicPartition[], incremental: boolean): void;
+	/**
+	 * A partition of an incremental assignment goes on at this offset, also one that is not fetched any more because its position was outside
+	 * the log. What was polled before may still come.
+	 */
+	seek(position: TopicPartitionOffset): void;
 	pause(partitions: readonly TopicPartition[]): void;
 	resume(partitions: readonly TopicPartition[]): void;
 	commit(offsets: readonly TopicPartitionOffset[]): Promise<void>;
@@ -42,7 +50,9 @@ export interface GroupClient extends EventEmitter<GroupClientEvents> {
 	cachedHighWatermark(partition: TopicPartition): number | null;
 	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null>;
 	/** Kafka's ids of those of these topics that exist; null where an id can't be known. */
-	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string | null>>;
+	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>>;
+	/** The first record at or behind this offset, read apart from what is assigned; null where there is none. */
+	recordAt(position: TopicPartitionOffset): Promise<Witness | null>;
 	metadata(): Promise<Map<string, number>>;
 	/** Questions that are asked from here on are over by then (monotonic), answered or not: the end of the process waits for them. */
 	endQueriesBy(deadline: number): void;

@@ -15,7 +15,7 @@ import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { lifetime } from "../core/lifetime.ts";
-import { isTopicMeant, type TopicPartition } from "../core/message.ts";
+import { isTopicMeant, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { Assignment, type StartFailedFact } from "./assignment.ts";
 import { explainUnreachable } from "./connect.ts";
 import type { GroupClient } from "./group-client.ts";
@@ -24,6 +24,7 @@ import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { type Membership, readMembership } from "./membership.ts";
 import type { OffsetStore } from "./offset-store.ts";
 import { Poller } from "./poller.ts";
+import type { PositionNotes } from "./position-notes.ts";
 import { SessionWatch } from "./session-watch.ts";
 import { FirstStart, type StartPosition } from "./start-position.ts";
 
@@ -45,6 +46,8 @@ export interface GroupConsumerEvents {
 	"consume:failed": (fact: { message: string; code: number }) => void;
 	/** The client met a topic or partition that its broker doesn't know. */
 	"topic:unknown": () => void;
+	/** The position of some partition is outside its log; the client doesn't say whose. */
+	"position:out_of_range": () => void;
 	/** Fenced or unauthorised: the daemon can't go on. */
 	fatal: (fact: { message: string; code: number }) => void;
 	stats: (fact: { json: string }) => void;
@@ -62,8 +65,8 @@ export interface GroupConsumerParts {
 	readonly incremental: boolean;
 	/** Where the group's offsets are kept. */
 	readonly offsets: OffsetStore;
-	/** Told of starts before new ones are stored; nothing starts until it resolves. */
-	readonly recordStarts: (starts: readonly StartPosition[]) => Promise<void>;
+	/** What is noted of its positions. */
+	readonly notes: Pick<PositionNotes, "read" | "begin">;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -73,6 +76,7 @@ const LEAVE_WITHOUT_PARTITIONS_MS = 500;
 const RETRY = { minMs: 200, maxMs: 5_000 };
 /** librdkafka's default of `session.timeout.ms`. */
 const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
+const OUT_OF_RANGE_CODES: readonly number[] = [kafkaErrors.autoOffsetReset, kafkaErrors.offsetOutOfRange];
 const FATAL_CODES: readonly number[] = [kafkaErrors.fatal, kafkaErrors.groupAuthorizationFailed, kafkaErrors.fencedInstanceId];
 
 /** See the file's header. */
@@ -162,6 +166,11 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	/** The client is stuck: another one takes its place, and joins anew. */
 	replaceClient(): void {
 		if (this.#hasJoined && this.#client && !this.#stopped.signal.aborted) this.#startingOver = this.#startOver();
+	}
+
+	/** A partition goes on at another offset. */
+	async refetch(position: TopicPartitionOffset): Promise<void> {
+		await this.#assignment?.refetch(position);
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {
@@ -295,10 +304,11 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	async #lookBeforeJoining(): Promise<void> {
 		const client = this.#client as GroupClient;
 		const existing = await client.metadata();
+		const noted = await this.#parts.notes.read();
 		for (const [topic, count] of existing) {
 			if (!this.#parts.kafka.topics.some((entry) => isTopicMeant(entry, topic))) continue;
 			const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }));
-			if (count > 0) this.#firstStart.seen(await this.#parts.offsets.stored(partitions));
+			if (count > 0) this.#firstStart.seen(await this.#parts.offsets.stored(partitions), noted);
 		}
 		const missing = this.#parts.kafka.topics.filter((topic) => !topic.startsWith("^") && !existing.get(topic));
 		if (missing.length > 0) this.emit("topics:missing", { topics: missing });
@@ -322,6 +332,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	#pollFailed(fact: { message: string; code: number }): void {
 		if (fact.code === kafkaErrors.maxPollExceeded) this.#session.lost();
 		if (fact.code === kafkaErrors.unknownTopicOrPartition) this.emit("topic:unknown");
+		if (OUT_OF_RANGE_CODES.includes(fact.code)) this.emit("position:out_of_range");
 		this.emit(FATAL_CODES.includes(fact.code) ? "fatal" : "consume:failed", fact);
 	}
 
@@ -347,14 +358,15 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	}
 
 	#createAssignment(client: GroupClient): Assignment {
-		const { member, offsets, recordStarts, kafka, incremental, clock } = this.#parts;
+		const { member, offsets, notes, kafka, incremental, clock } = this.#parts;
 		return new Assignment({
 			client,
 			member,
 			offsets,
-			recordStarts,
+			notes,
 			firstStart: this.#firstStart,
 			startFrom: kafka.startFrom,
+			onOffsetOutOfRange: kafka.onOffsetOutOfRange,
 			incremental,
 			isLost: () => this.#session.isLost,
 			clock,

@@ -1,12 +1,24 @@
 /** Who handles what a consumer is given: assignments and messages. The group supervisor is one. */
+import type { LogId } from "../core/log-identity.ts";
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
-import type { StartPosition } from "./start-position.ts";
+
+/** A partition that begins. */
+export interface BegunPartition extends TopicPartition {
+	readonly offset: number;
+	readonly committed: number | null;
+	/** The log that the offsets are of. */
+	readonly logId: LogId;
+	/** Why nothing of it is to be handled yet; null where it may be. */
+	readonly parked: { readonly code: string; readonly message: string } | null;
+}
 
 /** See the file's header. */
 export interface GroupMember {
 	/** It has so much in hand that more should come slowly. */
 	readonly isCrowded: boolean;
-	assignmentsReceived(partitions: readonly StartPosition[]): void;
+	assignmentsReceived(partitions: readonly BegunPartition[]): void;
+	/** The client fetches these anew, and all that was paused of them has to be paused again. */
+	refetched(partitions: readonly TopicPartition[]): void;
 	/** Resolves when the partitions may be given away; must resolve by its own deadline. */
 	assignmentsRevoked(partitions: readonly TopicPartition[]): Promise<unknown>;
 	assignmentsLost(partitions: readonly TopicPartition[]): void;

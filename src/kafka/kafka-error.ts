@@ -9,6 +9,9 @@ export const kafkaErrors = {
 	fatal: -150,
 	state: -172,
 	timedOut: -185,
+	/** A position is outside its log, and `auto.offset.reset` is `error`. */
+	autoOffsetReset: -140,
+	offsetOutOfRange: 1,
 	unknownTopicOrPartition: 3,
 	coordinatorLoadInProgress: 14,
 	coordinatorNotAvailable: 15,

@@ -1,15 +1,19 @@
 /**
- * Commits what the ledger says is due: by interval, and at once on drain and for start positions. One commit is under way at a time,
- * so that an older one can't land after a newer one. A failed commit changes nothing; the next one covers it.
+ * Commits what the ledger says is due: by interval, and at once on drain. One commit is under way at a time, so that an older one can't
+ * land after a newer one. A failed commit changes nothing; the next one covers it.
+ *
+ *   is it still the same log? -> note how far it came, durably -> commit
  *
  * Step 10 of a message's way (README).
  */
 import { EventEmitter } from "eventemitter3";
 import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
-import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
+import { NOTES_REFUSED } from "../core/position-note.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import type { OffsetLedger } from "./offset-ledger.ts";
+import type { LogWatch } from "./log-watch.ts";
+import type { DueOffset, OffsetLedger } from "./offset-ledger.ts";
 import type { OffsetStore } from "./offset-store.ts";
 
 /** Past facts of the committer. */
@@ -18,12 +22,24 @@ export interface CommitterEvents {
 	"offsets:commit_failed": (fact: { offsets: readonly TopicPartitionOffset[]; message: string; code: string | number | null }) => void;
 }
 
+/** What the committer is made of. `intervalMs` is `offsets.commitIntervalMs`. */
+export interface OffsetCommitterParts {
+	readonly ledger: OffsetLedger;
+	readonly store: Pick<OffsetStore, "note" | "commit">;
+	/** Drops from the ledger what is of another log by now. */
+	readonly logs: Pick<LogWatch, "check">;
+	readonly clock: Clock;
+	readonly intervalMs: number;
+}
+
 /** `refused`: nothing that the next moment changes. */
 type CommitResult = "stored" | "failed" | "refused";
 
 const RETRY_MS = 100;
+/** A note that took so long is no moment: the log may be another one by then. */
+const LONG_NOTE_MS = 1_000;
 /**
- * Refusals of Kafka that pass: with the end of a rebalance, with the coordinator's move, and a deleted topic's when `RemadeLogs` has
+ * Refusals of Kafka that pass: with the end of a rebalance, with the coordinator's move, and a deleted topic's when `LogWatch` has
  * looked, behind which its offsets aren't due any more. For a coordinator that is away the client has waited for six seconds itself, and
  * its close waits for a commit under way.
  */
@@ -36,27 +52,21 @@ const MOMENTARY: readonly number[] = [
 	kafkaErrors.unknownTopicOrPartition,
 ];
 
-/** See the file's header. `intervalMs` is `offsets.commitIntervalMs`. */
+/** See the file's header. */
 export class OffsetCommitter extends EventEmitter<CommitterEvents> {
-	readonly #ledger: OffsetLedger;
-	readonly #store: Pick<OffsetStore, "commit" | "refuseVanished">;
-	readonly #clock: Clock;
-	readonly #intervalMs: number;
+	readonly #parts: OffsetCommitterParts;
 	#timer: Timer | null = null;
 	#last: Promise<unknown> = Promise.resolve();
 	#disposed = false;
 
-	constructor(parts: { ledger: OffsetLedger; store: Pick<OffsetStore, "commit" | "refuseVanished">; clock: Clock; intervalMs: number }) {
+	constructor(parts: OffsetCommitterParts) {
 		super();
-		this.#ledger = parts.ledger;
-		this.#store = parts.store;
-		this.#clock = parts.clock;
-		this.#intervalMs = parts.intervalMs;
+		this.#parts = parts;
 	}
 
 	/** Begins to commit by interval. */
 	start(): void {
-		this.#timer ??= this.#clock.after(this.#intervalMs, () => {
+		this.#timer ??= this.#parts.clock.after(this.#parts.intervalMs, () => {
 			this.#timer = null;
 			void this.commit().finally(() => {
 				if (!this.#disposed) this.start();
@@ -78,7 +88,7 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	 */
 	async commitWithin(timeoutMs: number, partitions: readonly TopicPartition[]): Promise<boolean> {
 		const over = new AbortController();
-		const timer = this.#clock.after(timeoutMs, () => over.abort(new Error("no time left")));
+		const timer = this.#parts.clock.after(timeoutMs, () => over.abort(new Error("no time left")));
 		const timedOut = new Promise<false>((resolve) => over.signal.addEventListener("abort", () => resolve(false), { once: true }));
 		const isStored = await Promise.race([this.#commitUntil(over.signal, partitions), timedOut]);
 		timer.cancel();
@@ -97,7 +107,7 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 			const result = await this.#commitNext(partitions);
 			if (result === "stored") return true;
 			if (result === "refused" || signal.aborted) return false;
-			await this.#clock.sleep(RETRY_MS, signal).catch(() => {});
+			await this.#parts.clock.sleep(RETRY_MS, signal).catch(() => {});
 			if (signal.aborted) return false;
 		}
 	}
@@ -109,21 +119,39 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	}
 
 	async #commitDue(partitions?: readonly TopicPartition[]): Promise<CommitResult> {
-		const startedAt = this.#clock.monotonic();
-		let due = this.#ledger.due(partitions);
+		const { ledger, store, clock } = this.#parts;
+		const startedAt = clock.monotonic();
+		let due = ledger.due(partitions);
 		if (due.length === 0) return "stored";
 		try {
-			await this.#store.refuseVanished(due);
-			// What was lost meanwhile is not ours to commit any more.
-			due = this.#ledger.due(partitions);
-			if (due.length > 0) await this.#store.commit(due);
+			due = await this.#prepared(due);
+			if (due.length > 0) await store.commit(due);
 		} catch (error) {
 			const code = (error as { code?: string | number }).code ?? null;
 			this.emit("offsets:commit_failed", { offsets: due, message: messageOf(error), code });
-			return error instanceof KafkaError && !MOMENTARY.includes(error.kafkaCode) ? "refused" : "failed";
+			return isRefused(error) ? "refused" : "failed";
 		}
-		this.#ledger.committed(due);
-		this.emit("offsets:committed", { offsets: due, durationMs: this.#clock.monotonic() - startedAt });
+		ledger.committed(due);
+		if (due.length > 0) this.emit("offsets:committed", { offsets: due, durationMs: clock.monotonic() - startedAt });
 		return "stored";
 	}
+
+	/** Looked at and noted. What was lost meanwhile, or is of another log, is not ours to commit any more. */
+	async #prepared(due: readonly DueOffset[]): Promise<DueOffset[]> {
+		const { ledger, store, logs, clock } = this.#parts;
+		await logs.check(due);
+		const left = ledger.current(due);
+		if (left.length === 0) return [];
+		const askedAt = clock.monotonic();
+		const others = new Set((await store.note(left)).map(partitionName));
+		const noted = ledger.current(left).filter((each) => !others.has(partitionName(each)));
+		if (clock.monotonic() - askedAt < LONG_NOTE_MS) return noted;
+		await logs.check(noted);
+		return ledger.current(noted);
+	}
+}
+
+function isRefused(error: unknown): boolean {
+	if (error instanceof KafkaError) return !MOMENTARY.includes(error.kafkaCode);
+	return (error as { code?: unknown }).code === NOTES_REFUSED;
 }

@@ -5,28 +5,42 @@
  *
  * Step 2 of a message's way (README).
  */
-import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
+import type { LogId, Witness } from "../core/log-identity.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
 import { OffsetTracker } from "./offset-tracker.ts";
 
 interface Entry extends TopicPartition {
 	readonly epoch: number;
 	readonly tracker: OffsetTracker;
+	/** The log that the offsets are of. */
+	readonly logId: LogId;
 	/** Last offset known to be committed; null where none is. */
 	committed: number | null;
+	/** The last record received that has a timestamp: a witness of the log. -1 before. */
+	witnessOffset: number;
+	witnessTimestamp: number;
 }
 
 /** Positions of one partition, for status and metrics. */
 export interface PartitionOffsets {
 	readonly epoch: number;
+	readonly logId: LogId;
 	readonly position: number;
 	readonly committable: number;
 	readonly committed: number | null;
 	readonly unfinished: number;
 }
 
-/** An offset that is due for commit, with the epoch it was taken under. */
-export interface DueOffset extends TopicPartitionOffset {
+/** An offset that is due for commit, with the epoch it was taken under and what is known of its log. */
+export interface DueOffset extends AssignedLog {
+	readonly offset: number;
+	readonly witness: Witness | null;
+}
+
+/** An assigned partition, and the log its offsets are of. */
+export interface AssignedLog extends TopicPartition {
 	readonly epoch: number;
+	readonly logId: LogId;
 }
 
 /** Offset bookkeeping of this member. */
@@ -34,8 +48,11 @@ export class OffsetLedger {
 	readonly #entries = new Map<string, Entry>();
 	readonly #epochs = new Map<string, number>();
 
-	/** A partition was assigned, to start at `offset`; returns the new epoch. `committed` is what the group has committed, if anything. */
-	assign(partition: TopicPartition, offset: number, committed: number | null): number {
+	/**
+	 * A partition was assigned, to start at `offset`; returns the new epoch. `committed` is what the group has committed, if anything,
+	 * `logId` the log that these are offsets of.
+	 */
+	assign(partition: TopicPartition, offset: number, committed: number | null, logId: LogId = null): number {
 		const name = partitionName(partition);
 		const epoch = this.#raise(name);
 		this.#entries.set(name, {
@@ -43,7 +60,10 @@ export class OffsetLedger {
 			partition: partition.partition,
 			epoch,
 			tracker: new OffsetTracker(offset),
+			logId,
 			committed,
+			witnessOffset: -1,
+			witnessTimestamp: -1,
 		});
 		return epoch;
 	}
@@ -54,14 +74,19 @@ export class OffsetLedger {
 		if (this.#entries.delete(name)) this.#raise(name);
 	}
 
-	/** Notes received offsets (ascending, at or past the position). False where the epoch is over. */
-	received(partition: TopicPartition, epoch: number, offsets: ArrayLike<number>): boolean {
+	/** Notes received offsets (ascending, at or past the position), with the last one's timestamp in ms (-1: none). False where the epoch is over. */
+	received(partition: TopicPartition, epoch: number, offsets: ArrayLike<number>, lastTimestamp = -1): boolean {
 		const entry = this.#current(partition, epoch);
-		entry?.tracker.received(offsets);
-		return entry !== undefined;
+		if (!entry) return false;
+		entry.tracker.received(offsets);
+		if (offsets.length > 0 && lastTimestamp >= 0) {
+			entry.witnessOffset = offsets[offsets.length - 1] as number;
+			entry.witnessTimestamp = lastTimestamp;
+		}
+		return true;
 	}
 
-	/** Notes the end of a partition, the next offset that will be written. */
+	/** Notes where a partition goes on, the next offset that may come: its end, or behind what was passed over. */
 	endOfPartition(partition: TopicPartition, offset: number): void {
 		this.#entries.get(partitionName(partition))?.tracker.endOfPartition(offset);
 	}
@@ -86,18 +111,30 @@ export class OffsetLedger {
 			? partitions.flatMap((partition) => this.#entries.get(partitionName(partition)) ?? [])
 			: this.#entries.values();
 		const due: DueOffset[] = [];
-		for (const { topic, partition, epoch, tracker, committed } of entries) {
+		for (const { topic, partition, epoch, tracker, committed, logId, witnessOffset, witnessTimestamp } of entries) {
 			const offset = tracker.committable;
-			if (committed === null || offset > committed) due.push({ topic, partition, offset, epoch });
+			if (committed !== null && offset <= committed) continue;
+			const witness = witnessTimestamp < 0 ? null : { offset: witnessOffset, timestamp: witnessTimestamp };
+			due.push({ topic, partition, offset, epoch, logId, witness });
 		}
 		return due;
 	}
 
+	/** Those of these whose epoch is not over. */
+	current<Position extends TopicPartition & { readonly epoch: number }>(positions: readonly Position[]): Position[] {
+		return positions.filter((position) => this.#current(position, position.epoch) !== undefined);
+	}
+
+	/** All assigned partitions. */
+	get assigned(): AssignedLog[] {
+		return Array.from(this.#entries.values(), ({ topic, partition, epoch, logId }) => ({ topic, partition, epoch, logId }));
+	}
+
 	/** Offsets were committed; those of an older epoch are ignored. */
 	committed(offsets: readonly DueOffset[]): void {
-		for (const { epoch, offset, ...partition } of offsets) {
-			const entry = this.#current(partition, epoch);
-			if (entry && (entry.committed === null || offset > entry.committed)) entry.committed = offset;
+		for (const due of offsets) {
+			const entry = this.#current(due, due.epoch);
+			if (entry && (entry.committed === null || due.offset > entry.committed)) entry.committed = due.offset;
 		}
 	}
 
@@ -105,8 +142,8 @@ export class OffsetLedger {
 	of(partition: TopicPartition): PartitionOffsets | undefined {
 		const entry = this.#entries.get(partitionName(partition));
 		if (!entry) return undefined;
-		const { epoch, tracker, committed } = entry;
-		return { epoch, committed, position: tracker.position, committable: tracker.committable, unfinished: tracker.unfinished };
+		const { epoch, tracker, committed, logId } = entry;
+		return { epoch, logId, committed, position: tracker.position, committable: tracker.committable, unfinished: tracker.unfinished };
 	}
 
 	#current(partition: TopicPartition, epoch: number): Entry | undefined {

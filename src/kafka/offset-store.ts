@@ -3,55 +3,54 @@
  *
  * Step 10 of a message's way (README).
  */
-import type { Clock } from "../core/clock.ts";
 import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import { messageOf } from "../core/errors.ts";
-import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { ReachedPosition } from "../core/position-note.ts";
 import type { GroupClient, StoredOffset } from "./group-client.ts";
-import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-
-/** Longest a commit waits to hear whether its topic is still the same. */
-const ASK_MS = 1_000;
+import type { PositionNotes } from "./position-notes.ts";
 
 /** A store. Promises reject with the store's error; then nothing may be taken for granted, and the call may be repeated. */
 export interface OffsetStore {
+	/** Whose offsets decide where a partition begins. */
+	readonly keptIn: "kafka" | "table";
 	/** What is stored, changing nothing. */
 	stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 	/** Takes over partitions that were assigned, and says what is stored: from here on a former owner can store nothing where the store fences. */
 	claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
-	/** Stores the first offset of claimed partitions; returns what holds (another member may have begun in the same moment). */
-	begin(starts: readonly TopicPartitionOffset[]): Promise<readonly TopicPartitionOffset[]>;
-	/** Stores offsets; a partition is never in two calls at a time. */
-	commit(offsets: readonly TopicPartitionOffset[]): Promise<void>;
 	/**
-	 * Rejects where the topic of one of them was deleted: by its name alone Kafka would take a commit for the new topic's, whose messages up
-	 * to there would be skipped. To be asked before it is decided what is committed.
+	 * Stores where claimed partitions begin, whatever was stored; returns what holds (another member may have begun in the same moment), and
+	 * leaves out what is not this member's any more.
 	 */
-	refuseVanished(partitions: readonly TopicPartition[]): Promise<void>;
+	begin(starts: readonly ReachedPosition[]): Promise<readonly ReachedPosition[]>;
+	/** Partitions go on where they are kept: what follows the store does too. Not before it is known that they are of this log. */
+	goOn(starts: readonly ReachedPosition[]): Promise<void>;
+	/** What has to be durable before a commit; returns those that must not be committed. A partition is never in two calls at a time. */
+	note(positions: readonly ReachedPosition[]): Promise<readonly TopicPartition[]>;
+	/** Stores offsets; a partition is never in two calls at a time. */
+	commit(offsets: readonly ReachedPosition[]): Promise<void>;
 	/** Those of which Kafka had an offset of this group, by this member's knowledge, and has none any more: their topic was deleted. */
-	vanished(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]>;
 	/** Looks whether what is stored of the assigned partitions is still what this member stored last, and tells where it is not. */
 	look(assigned: () => readonly TopicPartition[]): Promise<void>;
-	/** A partition's log is another one now: what is stored is set to its beginning, for whoever claims it next. */
-	begunAnew(starts: readonly TopicPartitionOffset[]): Promise<void>;
+	forgotten(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]>;
+	/** What is kept of these belongs to a log that was deleted, and no id says so: from here on it does, to whoever claims them next. */
+	forget(partitions: readonly TopicPartition[]): Promise<void>;
 	/** Where else offsets of this group may be, for partitions that this store has none of. */
 	elsewhere?(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 }
 
-/** Offsets in Kafka's own `__consumer_offsets`. Fenced by the group's generation. */
+/** Offsets in Kafka's own `__consumer_offsets`. Fenced by the group's generation. Which log they are of the notes say. */
 export class KafkaOffsetStore implements OffsetStore {
+	readonly keptIn = "kafka";
 	readonly #client: () => GroupClient | null;
+	readonly #notes: Pick<PositionNotes, "reach" | "forget">;
 	/** Partitions of which Kafka has an offset, as far as this member knows. */
 	readonly #known = new Set<string>();
 
-	readonly #clock: Clock;
-	readonly #foundVanished: () => void;
-
-	/** `client` is the connected one, null while there is none; `foundVanished` is told where a commit met a topic that was deleted. */
-	constructor(client: () => GroupClient | null, clock: Clock, foundVanished: () => void) {
+	/** `client` is the connected one, null while there is none. */
+	constructor(client: () => GroupClient | null, notes: Pick<PositionNotes, "reach" | "forget">) {
 		this.#client = client;
-		this.#clock = clock;
-		this.#foundVanished = foundVanished;
+		this.#notes = notes;
 	}
 
 	async stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
@@ -60,65 +59,40 @@ export class KafkaOffsetStore implements OffsetStore {
 
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
 		const claimed = await this.#connected.committed(partitions);
-		for (const each of claimed) this.#note(each, each.offset !== null);
+		for (const each of claimed) {
+			if (each.offset === null) this.#known.delete(partitionName(each));
+			else this.#known.add(partitionName(each));
+		}
 		return claimed;
 	}
 
-	async begin(starts: readonly TopicPartitionOffset[]): Promise<readonly TopicPartitionOffset[]> {
-		await this.#store(starts);
+	async begin(starts: readonly ReachedPosition[]): Promise<readonly ReachedPosition[]> {
+		await this.commit(starts);
 		return starts;
 	}
 
-	async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
-		await this.#store(offsets);
+	async goOn(): Promise<void> {}
+
+	note(positions: readonly ReachedPosition[]): Promise<readonly TopicPartition[]> {
+		return this.#notes.reach(positions);
 	}
 
-	/** Where Kafka doesn't answer in a moment nothing is known, and the commit may show. */
-	async refuseVanished(partitions: readonly TopicPartition[]): Promise<void> {
-		const [gone] = await this.#answerWithin(ASK_MS, this.#gone(partitions));
-		if (!gone) return;
-		this.#foundVanished();
-		throw new KafkaError(`${partitionName(gone)}: its topic was deleted`, kafkaErrors.unknownTopicOrPartition);
-	}
-
-	async vanished(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
-		const gone = await this.#gone(partitions);
-		for (const each of gone) this.#note(each, false);
-		return gone;
+	async commit(offsets: readonly ReachedPosition[]): Promise<void> {
+		await this.#connected.commit(offsets);
+		for (const each of offsets) this.#known.add(partitionName(each));
 	}
 
 	/** Kafka fences by the group's generation. */
 	async look(): Promise<void> {}
 
-	async #gone(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
+	async forgotten(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
 		const known = partitions.filter((each) => this.#known.has(partitionName(each)));
 		if (known.length === 0) return [];
 		return (await this.#connected.committed(known)).filter(({ offset }) => offset === null);
 	}
 
-	async #store(offsets: readonly TopicPartitionOffset[]): Promise<void> {
-		await this.#connected.commit(offsets);
-		for (const each of offsets) this.#note(each, true);
-	}
-
-	#answerWithin(timeoutMs: number, asked: Promise<readonly TopicPartition[]>): Promise<readonly TopicPartition[]> {
-		return new Promise((resolve) => {
-			const timer = this.#clock.after(timeoutMs, () => resolve([]));
-			asked
-				.catch(() => [])
-				.then(resolve)
-				.finally(() => timer.cancel());
-		});
-	}
-
-	/** Kafka has forgotten it by itself, but a commit of the old log may have been on its way: this one is behind it. */
-	begunAnew(starts: readonly TopicPartitionOffset[]): Promise<void> {
-		return this.#store(starts);
-	}
-
-	#note(partition: TopicPartition, isKnown: boolean): void {
-		if (isKnown) this.#known.add(partitionName(partition));
-		else this.#known.delete(partitionName(partition));
+	forget(partitions: readonly TopicPartition[]): Promise<void> {
+		return this.#notes.forget(partitions);
 	}
 
 	get #connected(): GroupClient {
@@ -132,11 +106,13 @@ export class KafkaOffsetStore implements OffsetStore {
 export interface FencedOffsets {
 	stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 	claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
-	begin(starts: readonly TopicPartitionOffset[]): Promise<readonly TopicPartitionOffset[]>;
+	begin(starts: readonly ReachedPosition[]): Promise<readonly ReachedPosition[]>;
 	/** Stores where that is there which this member stored last; returns the other partitions. */
-	store(offsets: readonly TopicPartitionOffset[]): Promise<readonly DisplacedOffset[]>;
+	store(offsets: readonly ReachedPosition[]): Promise<readonly DisplacedOffset[]>;
 	/** Those of these partitions where it is not. Changes nothing. */
 	look(partitions: readonly TopicPartition[]): Promise<readonly DisplacedOffset[]>;
+	/** What is stored of these claimed partitions belongs to a log that was deleted. */
+	forget(partitions: readonly TopicPartition[]): Promise<void>;
 }
 
 /** What the mirrored store tells. */
@@ -152,6 +128,7 @@ export interface MirrorListener {
  * follow it, also back.
  */
 export class MirroredOffsetStore implements OffsetStore {
+	readonly keptIn = "table";
 	readonly #table: FencedOffsets;
 	readonly #kafka: KafkaOffsetStore;
 	readonly #listener: MirrorListener;
@@ -167,18 +144,25 @@ export class MirroredOffsetStore implements OffsetStore {
 	}
 
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
-		const claimed = await this.#table.claim(partitions);
-		await this.#mirror(claimed.filter((each): each is TopicPartitionOffset => each.offset !== null));
-		return claimed;
+		return await this.#table.claim(partitions);
 	}
 
-	async begin(starts: readonly TopicPartitionOffset[]): Promise<readonly TopicPartitionOffset[]> {
+	async begin(starts: readonly ReachedPosition[]): Promise<readonly ReachedPosition[]> {
 		const begun = await this.#table.begin(starts);
 		await this.#mirror(begun);
 		return begun;
 	}
 
-	async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+	goOn(starts: readonly ReachedPosition[]): Promise<void> {
+		return this.#mirror(starts);
+	}
+
+	/** The table is the note. */
+	async note(): Promise<readonly TopicPartition[]> {
+		return [];
+	}
+
+	async commit(offsets: readonly ReachedPosition[]): Promise<void> {
 		const displaced = await this.#table.store(offsets);
 		const names = new Set(displaced.map(partitionName));
 		await this.#mirror(offsets.filter((each) => !names.has(partitionName(each))));
@@ -194,24 +178,19 @@ export class MirroredOffsetStore implements OffsetStore {
 		if (displaced.length > 0) this.#listener.displaced(displaced);
 	}
 
-	refuseVanished(partitions: readonly TopicPartition[]): Promise<void> {
-		return this.#kafka.refuseVanished(partitions);
+	forgotten(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
+		return this.#kafka.forgotten(partitions);
 	}
 
-	vanished(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
-		return this.#kafka.vanished(partitions);
-	}
-
-	async begunAnew(starts: readonly TopicPartitionOffset[]): Promise<void> {
-		await this.#table.store(starts);
-		await this.#mirror(starts);
+	forget(partitions: readonly TopicPartition[]): Promise<void> {
+		return this.#table.forget(partitions);
 	}
 
 	elsewhere(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
 		return this.#kafka.stored(partitions);
 	}
 
-	async #mirror(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+	async #mirror(offsets: readonly ReachedPosition[]): Promise<void> {
 		if (offsets.length === 0) return;
 		try {
 			await this.#kafka.commit(offsets);

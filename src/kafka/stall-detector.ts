@@ -1,11 +1,11 @@
 /**
- * Finds partitions that stand still although their log goes on: a codec that is missing, a position outside the log. Neither comes
- * with the partition's name in an error of the client, so position and watermarks are compared by time. Decides nothing but that.
+ * Finds partitions that stand still although their log goes on: a codec that is missing, say. It does not come with the partition's name in
+ * an error of the client, so position and watermarks are compared by time. Decides nothing but that.
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 
-/** A partition and where it stands; `idle` is true when nothing of it is queued and it is not paused. */
+/** A partition and where it stands; `idle` is true when nothing of it is queued and it is neither paused nor parked. */
 export interface Position extends TopicPartition {
 	readonly position: number;
 	readonly idle: boolean;
@@ -16,6 +16,8 @@ export interface StallDetectorParts {
 	readonly clock: Clock;
 	readonly positions: () => readonly Position[];
 	readonly watermarks: (partition: TopicPartition) => Promise<{ low: number; high: number }>;
+	/** A position outside the log is no standstill: who looks after those is told. */
+	readonly outOfRange: (partition: TopicPartition) => void;
 	readonly lastError: () => string | null;
 	readonly stalled: (partition: TopicPartition, reason: string) => void;
 	readonly moving: (partition: TopicPartition) => void;
@@ -100,9 +102,10 @@ export class StallDetector {
 			watched.looks = 0;
 			return;
 		}
+		if (position < low || position > high) return this.#parts.outOfRange({ topic, partition });
 		watched.looks++;
 		if (watched.looks < PATIENCE || watched.reason !== null) return;
-		watched.reason = this.#reason(position, low, high);
+		watched.reason = this.#reason(position, high);
 		watched.sinceMs = this.#parts.clock.now();
 		this.#parts.stalled({ topic, partition }, watched.reason);
 	}
@@ -113,10 +116,7 @@ export class StallDetector {
 		this.#parts.moving(partition);
 	}
 
-	#reason(position: number, low: number, high: number): string {
-		if (position < low || position > high) {
-			return `offset ${position} is out of range (the log has ${low} to ${high}): kafka.onOffsetOutOfRange says what to do, or set the group's offset`;
-		}
+	#reason(position: number, high: number): string {
 		const last = this.#parts.lastError();
 		return `stands still at offset ${position} while the log goes on to ${high}${last ? ` (last error of the client: ${last})` : ""}`;
 	}

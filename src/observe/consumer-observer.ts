@@ -13,7 +13,26 @@ const SAME_ERROR_EVERY_MS = 10_000;
 const reasons: Readonly<Record<string, string>> = {
 	committed: "the committed offset",
 	kafka: "Kafka's committed offset, which is lower than kafka.startFrom; the table of offsets has none",
+	noted: "Kafka has no offset of this group any more (expired or deleted?), and the group had come so far",
+	new_log: "the topic was deleted and made again, and this is the beginning of the new log",
 };
+/** Starts that somebody should know of. */
+const remarkable: readonly string[] = ["noted", "new_log"];
+
+/** Where a partition starts, and why. */
+interface StartFact extends TopicPartitionOffset {
+	readonly from: string;
+	readonly kept: number | null;
+	readonly outOfRange:
+		| (OutOfRangeFact & { readonly kind: "jump" | "park"; readonly log: { readonly low: number; readonly high: number } })
+		| null;
+}
+
+interface OutOfRangeFact {
+	readonly position: number;
+	readonly offset: number;
+	readonly reason: string;
+}
 
 /** Why a partition can't start yet. */
 interface StartFailedFact {
@@ -57,9 +76,16 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 				);
 			else logger.info({ partitions: names }, kind === "assign" ? "partitions assigned" : "partitions revoked");
 		},
-		"start:resolved"({ topic, partition, offset, from }: TopicPartitionOffset & { from: string }): void {
-			const why = reasons[from] ?? `${from}, nothing was committed`;
-			logger.info({ topic, partition, offset, from }, `${partitionName({ topic, partition })} starts at offset ${offset}: ${why}`);
+		"start:resolved"({ topic, partition, offset, from, kept, outOfRange }: StartFact): void {
+			const name = partitionName({ topic, partition });
+			if (outOfRange?.kind === "jump") {
+				tellJump({ metrics, logger }, { topic, partition, ...outOfRange, ...outOfRange.log });
+			} else if (!outOfRange) {
+				const why = reasons[from] ?? `${from}, nothing was committed`;
+				const instead = kept === null ? "" : ` (kept was ${kept})`;
+				const fields = { topic, partition, offset, from, kept: kept ?? undefined };
+				logger[remarkable.includes(from) ? "warn" : "info"](fields, `${name} starts at offset ${offset}: ${why}${instead}`);
+			}
 		},
 		"start:failed"({ message, failures, retryInMs, ...partition }: TopicPartition & StartFailedFact): void {
 			const name = partitionName(partition);
@@ -114,13 +140,22 @@ export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 			const what = "was deleted and made again: the group is joined anew to begin with the new log";
 			logger.warn({ partitions: names }, `${names.join(", ")} ${what}`);
 		},
+		jumped(fact: TopicPartition & OutOfRangeFact & { low: number; high: number }): void {
+			tellJump({ metrics, logger }, fact);
+		},
+		logsNotForgotten(message: string): void {
+			const held = failures.admit("forget");
+			if (held !== null)
+				logger.warn({ held }, `that a topic was made again could not be stored yet, its partitions wait for it: ${message}`);
+		},
 		mirrorFailed(message: string): void {
 			const held = failures.admit("mirror");
 			if (held !== null)
 				logger.warn({ held }, `Kafka's copy of the offsets could not follow the table: ${message}; the next one covers it`);
 		},
 		startsNotRecorded(message: string): void {
-			logger.warn({}, `where the group begins could not be recorded, so verify has to assume it: ${message}`);
+			const what = "a group that Kafka forgets begins as if it were new, and verify has to assume where it began";
+			logger.warn({}, `positions can't be noted: ${what}; ${message}`);
 		},
 	};
 }
@@ -138,11 +173,27 @@ function displacedWords({ kind, expected, found }: DisplacedOffset): string {
 	}
 }
 
+/** A partition went on elsewhere, because its position was outside the log. */
+function tellJump(
+	{ metrics, logger }: Pick<ObserverParts, "metrics" | "logger">,
+	{ topic, partition, position, offset, reason, low, high }: TopicPartition & OutOfRangeFact & { low: number; high: number },
+): void {
+	const skipped = Math.max(0, offset - position);
+	metrics.count("offsets_skipped_total", { topic, partition, reason: reason as "log_begins_after" }, skipped);
+	const what =
+		reason === "log_begins_after"
+			? `${low - position} offsets were removed from the log before they were read`
+			: `the log lost its last ${position - high} offsets`;
+	const where = `${partitionName({ topic, partition })} goes on at offset ${offset} instead of ${position}, as kafka.onOffsetOutOfRange says`;
+	logger.warn({ topic, partition, position, offset, reason, skipped, low, high }, `${where}: ${what} (it has ${low} to ${high})`);
+}
+
 function startPartition(metrics: ObserverParts["metrics"], { topic, partition }: TopicPartition): void {
 	metrics.start("messages_consumed_total", { topic, partition });
 	metrics.start("message_bytes_total", { topic });
 	metrics.start("timestamp_regressions_total", { topic, partition });
 	metrics.start("worker_restarts_total", { topic, partition });
+	metrics.start("offsets_skipped_total", { topic, partition });
 	metrics.start("handler_outcomes_total", { topic });
 	metrics.start("dead_letters_total", { topic });
 }

@@ -110,6 +110,10 @@ export const metricCatalogue = {
 		{ kind: ["taken_over", "changed", "gone"] },
 		"Partitions whose stored offset was not what this member had stored last; changed: put back to another time, or set by somebody",
 	),
+	offsets_skipped_total: counter(
+		{ ...perPartition, reason: ["log_begins_after", "log_ends_before"] },
+		"Offsets passed over unread because the position was outside the log, as kafka.onOffsetOutOfRange says",
+	),
 	committed_offset: gauge(perPartition, "Committed offset: the next message after a restart"),
 	high_watermark: gauge(perPartition, "Offset that the next produced message gets"),
 	consumer_lag_messages: gauge(perGroupPartition, "High watermark minus committed offset"),

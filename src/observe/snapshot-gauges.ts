@@ -41,7 +41,6 @@ const reasonLabels: readonly (readonly [RegExp, string])[] = [
 	[/^poison\b/, "poison"],
 	[/^restart intensity/, "restart_intensity"],
 	[/dead.?letter|breaker/, "breaker"],
-	[/out of range/, "out_of_range"],
 	[/^stands still/, "standstill"],
 ];
 
@@ -66,7 +65,9 @@ function setStateGauges(metrics: Metrics, partitions: readonly PartitionSnapshot
 		"partitions_paused",
 		[...countBy(paused)].map(([reason, count]) => [{ reason }, count]),
 	);
-	const parked = partitions.filter((each) => partitionState(each) === "parked").map(({ worker }) => reasonLabel(worker.reason));
+	const parked = partitions
+		.filter((each) => partitionState(each) === "parked")
+		.map(({ worker }) => worker.code ?? reasonLabel(worker.reason));
 	metrics.set(
 		"partitions_parked",
 		[...countBy(parked)].map(([reason, count]) => [{ reason }, count]),

@@ -32,6 +32,8 @@ export interface PartitionSnapshot extends TopicPartition {
 	readonly worker: {
 		readonly name: "waiting" | "starting" | "running" | "backing-off" | "parked" | "draining" | "stopped";
 		readonly reason?: string;
+		/** A word for the reason, where it has one. */
+		readonly code?: string;
 	};
 	/** Why fetching is paused, null while it is not: `queue_full`, `database`, `dead_letter_target`, `admin`. */
 	readonly pauseReason: string | null;

@@ -151,6 +151,9 @@ export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 				logger.warn({ partitions, unfinished }, `drained without ${unfinished} messages ${why}: they are ${again}`);
 			} else logger.info({ partitions, durationMs: Math.round(durationMs) }, "drained");
 		},
+		positionParked({ topic, partition, code, message }: TopicPartition & { code: string; message: string }): void {
+			logger.error({ topic, partition, code }, `${partitionName({ topic, partition })} is parked: ${message}`);
+		},
 		rewound({ topic, partition, offset, from }: TopicPartition & { offset: number; from: number }): void {
 			const name = partitionName({ topic, partition });
 			logger.warn(

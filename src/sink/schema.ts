@@ -47,6 +47,9 @@ export function deadLetterDdl(name: string): string {
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;
 }
 
+/** Columns of the offsets' table that one of an earlier version lacks: which log an offset is of. The last one stands for all. */
+export const offsetsLateColumns = ["topic_id text", "reached_ts bigint", "reached_ts_offset bigint"] as const;
+
 /** `create table if not exists` for `offsets.store: postgres`. */
 export function offsetsDdl(name: string): string {
 	const lines = [
@@ -56,6 +59,7 @@ export function offsetsDdl(name: string): string {
 		"next_offset bigint not null",
 		"epoch bigint not null",
 		"updated_at timestamptz not null",
+		...offsetsLateColumns,
 		"primary key (consumer_group, topic, partition)",
 	];
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;

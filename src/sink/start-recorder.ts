@@ -1,90 +1,102 @@
 /**
- * Notes where partitions were begun, for `verify` alone. What somebody chose (latest, a timestamp) is noted before the first message, or
- * `verify` would miss what was never meant to arrive. The rest is noted beside the work, for however long the database is away: nothing
- * is finished without it.
+ * Keeps the group's notes (start-table.ts) for a running daemon: what a failure of the database means for whoever notes something.
+ *
+ * Away: the caller waits and tries again. A table that is missing and can't be made, or that lacks the columns and can't be given them,
+ * holds nothing that could go stale: the daemon works without notes and says so once. A table that holds notes must not be left behind by
+ * what Kafka is told, or a later start would take it for one that was restored: where it refuses a note, the caller waits too.
  */
-import { exponentialBackOff } from "../core/back-off.ts";
-import type { Clock } from "../core/clock.ts";
-import { lifetime } from "../core/lifetime.ts";
-import { partitionName, type TopicPartitionOffset } from "../core/message.ts";
-import { problemOf } from "./sql-faults.ts";
+import { PocKaffeError } from "../core/errors.ts";
+import type { TopicPartition } from "../core/message.ts";
+import { NOTES_REFUSED, type NoteChange, type ReachedPosition, type StoredNote } from "../core/position-note.ts";
+import { hintFor, problemOf } from "./sql-faults.ts";
 import type { StartTable } from "./start-table.ts";
-
-/** Where a partition starts, and why there: kafka/start-position.ts has the words. */
-export interface ResolvedStart extends TopicPartitionOffset {
-	readonly from: "committed" | "kafka" | "earliest" | "latest" | "timestamp" | "beginning";
-}
 
 /** What the recorder is made of. */
 export interface StartRecorderParts {
-	readonly table: Pick<StartTable, "record" | "assume">;
-	readonly clock: Clock;
-	/** The database refuses; only `verify` would have read it. */
+	readonly table: Pick<StartTable, "name" | "prepare" | "read" | "change" | "reach" | "forget">;
+	/** Positions can't be noted, or only in part; told once. */
 	readonly notRecorded: (message: string) => void;
 }
-
-const RETRY = { minMs: 200, maxMs: 5_000 };
 
 /** See the file's header. */
 export class StartRecorder {
 	readonly #parts: StartRecorderParts;
-	readonly #ended = lifetime();
-	/** One after the other: a later start of a partition must not be overtaken by an earlier one. */
-	#background: Promise<void> = Promise.resolve();
-	/** The last start of a partition that waits there: a caller that tries again comes with the same ones each time. */
-	readonly #queued = new Map<string, ResolvedStart>();
+	#isTold = false;
 
 	constructor(parts: StartRecorderParts) {
 		this.#parts = parts;
 	}
 
-	/** Resolves when nothing has to be waited for. Rejects where the database is away and has to be. */
-	async record(starts: readonly ResolvedStart[]): Promise<void> {
+	/** Makes the table where it is missing. Rejects only where the database can't be asked. */
+	async prepare(): Promise<void> {
 		const { table } = this.#parts;
-		const fresh = starts.filter((start) => !this.#isQueued(start));
-		const begun = fresh.filter(({ from }) => from === "earliest" || from === "beginning");
-		const met = fresh.filter(({ from }) => from === "committed" || from === "kafka");
-		const chosen = starts.filter(({ from }) => from === "latest" || from === "timestamp");
-		this.#inBackground(begun, () => table.record(begun));
-		this.#inBackground(met, () => table.assume(met));
-		if (chosen.length > 0) await this.#tried(() => table.record(chosen));
+		if ((await table.prepare()) !== "notes") this.#tellOnce(`${table.name} can't be made, or lacks columns (pockaffe schema prints it)`);
 	}
 
-	/** Gives up what is not noted. Idempotent. */
-	dispose(): void {
-		this.#ended.abort(new Error("the recorder was ended"));
+	/** All notes of the group, by partition name; none where they can't be kept. */
+	read(): Promise<ReadonlyMap<string, StoredNote>> {
+		return this.#insist(() => this.#parts.table.read(), new Map());
 	}
 
-	#isQueued(start: ResolvedStart): boolean {
-		const queued = this.#queued.get(partitionName(start));
-		return queued?.offset === start.offset && queued.from === start.from;
+	/** Stores notes of partitions that begin. Rejects too where somebody else changed one since it was read. */
+	async begin(changes: readonly NoteChange[]): Promise<void> {
+		if (changes.length === 0) return;
+		const [stale] = await this.#insist(() => this.#parts.table.change(changes), []);
+		if (!stale) return;
+		throw new PocKaffeError("note_changed", `the note of ${stale.topic}/${stale.partition} was changed by another member meanwhile`);
 	}
 
-	#inBackground(starts: readonly ResolvedStart[], note: () => Promise<void>): void {
-		if (starts.length === 0) return;
-		const { signal } = this.#ended;
-		for (const start of starts) this.#queued.set(partitionName(start), start);
-		this.#background = this.#background.then(async () => {
-			for (let failures = 1; !signal.aborted; failures++) {
-				const isAway = await this.#tried(note).then(
-					() => false,
-					() => true,
-				);
-				if (!isAway) break;
-				await this.#parts.clock.sleep(exponentialBackOff(failures, RETRY), signal).catch(() => {});
-			}
-			for (const start of starts) if (this.#queued.get(partitionName(start)) === start) this.#queued.delete(partitionName(start));
-		});
+	/** Notes how far partitions came, durably. Returns those whose note is of another log by now: nothing more is to be committed of them. */
+	async reach(positions: readonly ReachedPosition[]): Promise<readonly TopicPartition[]> {
+		return positions.length === 0 ? [] : await this.#insist(() => this.#parts.table.reach(positions), []);
 	}
 
-	/** Rejects where it should be tried again. */
-	async #tried(note: () => Promise<void>): Promise<void> {
+	/** The notes of these partitions belong to a log that was deleted. */
+	async forget(partitions: readonly TopicPartition[]): Promise<void> {
+		if (partitions.length > 0) await this.#insist(() => this.#parts.table.forget(partitions), undefined);
+	}
+
+	/** The table may be missing, an older one, or another one by now: looked at again before anything is said. */
+	async #insist<T>(call: () => Promise<T>, without: T): Promise<T> {
+		const { table } = this.#parts;
 		try {
-			await note();
+			return await call();
 		} catch (error) {
-			const { fault, message } = problemOf(error);
-			if (fault === "transient" || fault === "connection") throw error;
-			this.#parts.notRecorded(message);
+			if (mayPass(error)) throw error;
+			if ((await table.prepare()) === "notes") return await this.#orRefused(call);
+			const problem = problemOf(error);
+			this.#tellOnce(`${table.name}: ${problem.message}`);
+		}
+		try {
+			return await call();
+		} catch (error) {
+			if (mayPass(error)) throw error;
+			return without;
 		}
 	}
+
+	async #orRefused<T>(call: () => Promise<T>): Promise<T> {
+		try {
+			return await call();
+		} catch (error) {
+			if (mayPass(error)) throw error;
+			const { name } = this.#parts.table;
+			const problem = problemOf(error);
+			const hint = hintFor(problem, name);
+			throw new PocKaffeError(NOTES_REFUSED, `positions can't be noted in ${name}: ${problem.message}${hint ? `; ${hint}` : ""}`, {
+				cause: error,
+			});
+		}
+	}
+
+	#tellOnce(message: string): void {
+		if (this.#isTold) return;
+		this.#isTold = true;
+		this.#parts.notRecorded(message);
+	}
+}
+
+function mayPass(error: unknown): boolean {
+	const { fault } = problemOf(error);
+	return fault === "transient" || fault === "connection";
 }

@@ -1,12 +1,17 @@
 /**
- * Where a group began in each partition: Kafka forgets it with the next commit, and `verify` must know which messages were never meant to
- * arrive. Of a group that had committed before PocKaffe came the beginning is only assumed: the first position it was met at. Made
- * when it is first needed.
+ * The group's notes, one per partition: where it began, how far it came, in which log. Kafka forgets the first with the next commit, the
+ * rest when the group's offsets expire, and can't tell a topic from another of its name. A start decides by it, and `verify` reads it.
+ *
+ * Who writes a start names the row as it read it: a member that was frozen meanwhile changes nothing. A table of an earlier version gets
+ * the columns it lacks where that may be done; where not it holds the starts alone.
  */
-import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
-import type { Database } from "./database.ts";
+import { deletedLog, type LogId } from "../core/log-identity.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { NoteChange, ReachedPosition, SkippedStretch, StoredNote } from "../core/position-note.ts";
+import type { Database, DatabaseRow } from "./database.ts";
 import { durably } from "./durable-commit.ts";
-import { exists } from "./schema.ts";
+import { jsonEntries } from "./json-entries.ts";
+import { exists, hasColumn } from "./schema.ts";
 import { quotedTable } from "./sql-names.ts";
 
 /** The table's name beside that of the offsets' table. */
@@ -14,7 +19,18 @@ export function startTableName(offsetsTable: string): string {
 	return `${offsetsTable}_start`;
 }
 
-/** `create table if not exists` for the starts. */
+/** Columns that tables of an earlier version lack; the last one stands for all. */
+const lateColumns = [
+	"topic_id text",
+	"reached_offset bigint",
+	"reached_ts bigint",
+	"reached_ts_offset bigint",
+	"skipped jsonb",
+	"updated_at timestamptz",
+];
+const LAST_COLUMN = "updated_at";
+
+/** `create table if not exists` for the notes. */
 export function startsDdl(name: string): string {
 	const lines = [
 		"consumer_group text not null",
@@ -23,23 +39,21 @@ export function startsDdl(name: string): string {
 		"start_offset bigint not null",
 		"assumed boolean not null",
 		"recorded_at timestamptz not null",
+		...lateColumns,
 		"primary key (consumer_group, topic, partition)",
 	];
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;
 }
 
-/** A noted start. */
-export interface NotedStart {
-	readonly offset: number;
-	/** True where the group had committed before: what lies before was somebody else's. */
-	readonly assumed: boolean;
-}
+/** What a table can hold: nothing (it is missing and can't be made), starts alone, or whole notes. */
+export type NotesKept = "none" | "starts" | "notes";
 
 /** See the file's header. Promises reject with the database's error. */
 export class StartTable {
 	readonly #database: Database;
 	readonly #name: string;
 	readonly #group: string;
+	#kept: NotesKept | null = null;
 
 	constructor({ database, offsetsTable, consumerGroup }: { database: Database; offsetsTable: string; consumerGroup: string }) {
 		this.#database = database;
@@ -47,59 +61,181 @@ export class StartTable {
 		this.#group = consumerGroup;
 	}
 
-	/** Notes where partitions were begun; a later beginning of the same partition replaces it. */
-	async record(starts: readonly TopicPartitionOffset[]): Promise<void> {
-		await this.#insert(
-			starts,
-			false,
-			"start_offset = excluded.start_offset, assumed = excluded.assumed, recorded_at = excluded.recorded_at",
+	get name(): string {
+		return this.#name;
+	}
+
+	/** Makes the table, or the columns that it lacks; rejects only where the database can't be asked. */
+	async prepare(): Promise<NotesKept> {
+		if (!(await exists(this.#database, this.#name))) {
+			// Two members that begin at once may both find it missing: `if not exists` doesn't keep one of them from an error.
+			await this.#database.query(startsDdl(this.#name)).catch(() => {});
+		} else if (!(await hasColumn(this.#database, this.#name, LAST_COLUMN))) {
+			const added = lateColumns.map((column) => `add column if not exists ${column}`).join(", ");
+			// Who may not change the table may write to it all the same.
+			await this.#database.query(`alter table ${quotedTable(this.#name)} ${added}`).catch(() => {});
+		}
+		return this.look();
+	}
+
+	/** What the table can hold, changing nothing. */
+	async look(): Promise<NotesKept> {
+		const kept = await this.#look();
+		this.#kept = kept;
+		return kept;
+	}
+
+	/** All notes of the group, by partition name. */
+	async read(): Promise<ReadonlyMap<string, StoredNote>> {
+		const kept = this.#kept ?? (await this.look());
+		if (kept === "none") return new Map();
+		const late =
+			kept === "notes"
+				? ", topic_id, reached_offset::text as reached_offset, reached_ts::text as reached_ts, reached_ts_offset::text as reached_ts_offset, skipped::text as skipped, updated_at::text as version"
+				: "";
+		const rows = await this.#database.query(
+			`select topic, partition, start_offset::text as start_offset, assumed${late} from ${quotedTable(this.#name)} where consumer_group = $1::text`,
+			[this.#group],
 		);
+		return new Map(rows.map((row) => [nameOf(row), storedNote(row)]));
+	}
+
+	/** Stores notes in place of what was read; returns those that were changed by somebody else meanwhile. */
+	async change(changes: readonly NoteChange[]): Promise<TopicPartition[]> {
+		if ((this.#kept ?? (await this.look())) === "none") return [];
+		const known = changes.filter(({ replaces }) => replaces !== null);
+		const fresh = changes.filter(({ replaces }) => replaces === null);
+		const done = new Set([...(await this.#write(this.#update(), known)), ...(await this.#write(this.#insert(), fresh))].map(nameOf));
+		return changes.filter((change) => !done.has(partitionName(change)));
 	}
 
 	/**
-	 * Notes where partitions with a committed offset were met, of those of which nothing was noted. Where somebody set the group back
-	 * before its beginning, that is its beginning from then on.
+	 * Notes how far partitions came; never back. Returns those whose note is of another log by now. Where a row is missing (the table was
+	 * made again) the partition is taken for begun here.
 	 */
-	async assume(met: readonly TopicPartitionOffset[]): Promise<void> {
-		await this.#insert(met, true, "start_offset = excluded.start_offset where s.start_offset > excluded.start_offset");
+	async reach(positions: readonly ReachedPosition[]): Promise<TopicPartition[]> {
+		if ((this.#kept ?? (await this.look())) !== "notes") return [];
+		const entries = positions.map(({ topic, partition, offset, logId, witness }) => ({
+			topic,
+			partition,
+			topic_id: logId ?? null,
+			reached: offset,
+			ts: witness?.timestamp ?? null,
+			ts_offset: witness?.offset ?? null,
+		}));
+		const rows = await this.#database.query(this.#reach(), [this.#group, JSON.stringify(entries)]);
+		const noted = new Set(rows.map(nameOf));
+		return positions.filter((position) => !noted.has(partitionName(position)));
 	}
 
-	/** What was noted, by partition name. */
-	async read(): Promise<ReadonlyMap<string, NotedStart>> {
-		if (!(await exists(this.#database, this.#name))) return new Map();
-		const rows = await this.#database.query(
-			`select topic, partition, start_offset::text as start_offset, assumed from ${quotedTable(this.#name)} where consumer_group = $1::text`,
-			[this.#group],
-		);
-		return new Map(
-			rows.map((row) => [
-				partitionName(row as unknown as TopicPartition),
-				{ offset: Number(row.start_offset), assumed: row.assumed === true },
-			]),
-		);
+	/** What these partitions' notes say belongs to a log that was deleted. Only where no id says which log they are of. */
+	async forget(partitions: readonly TopicPartition[]): Promise<void> {
+		if ((this.#kept ?? (await this.look())) !== "notes") return;
+		await this.#database.query(this.#forget(), [
+			this.#group,
+			JSON.stringify(partitions.map(({ topic, partition }) => ({ topic, partition }))),
+		]);
 	}
 
-	async #insert(starts: readonly TopicPartitionOffset[], assumed: boolean, onConflict: string): Promise<void> {
-		await this.#prepare();
-		await this.#database.query(
-			`insert into ${quotedTable(this.#name)} as s (consumer_group, topic, partition, start_offset, assumed, recorded_at)
-select $1::text, e.value->>'topic', (e.value->>'partition')::int4, (e.value->>'offset')::bigint, ${assumed}, now() from json_array_elements($2::text::json) as e(value)
-on conflict (consumer_group, topic, partition) do update set ${onConflict} returning ${durably}`,
-			[this.#group, entriesOf(starts)],
-		);
+	async #look(): Promise<NotesKept> {
+		if (!(await exists(this.#database, this.#name))) return "none";
+		return (await hasColumn(this.#database, this.#name, LAST_COLUMN)) ? "notes" : "starts";
 	}
 
-	/** Two members that begin at once may both find it missing: `if not exists` doesn't keep one of them from an error. */
-	async #prepare(): Promise<void> {
-		if (await exists(this.#database, this.#name)) return;
-		try {
-			await this.#database.query(startsDdl(this.#name));
-		} catch (error) {
-			if (!(await exists(this.#database, this.#name))) throw error;
-		}
+	async #write(statement: string, changes: readonly NoteChange[]): Promise<readonly DatabaseRow[]> {
+		if (changes.length === 0) return [];
+		return this.#database.query(statement, [this.#group, JSON.stringify(changes.map(entryOf))]);
+	}
+
+	/** The columns of a whole note, with the keys of an entry. */
+	get #columns(): [column: string, entry: string][] {
+		const starts: [string, string][] = [
+			["start_offset", "start_offset::bigint"],
+			["assumed", "assumed::boolean"],
+		];
+		if (this.#kept !== "notes") return starts;
+		return [
+			...starts,
+			["topic_id", "topic_id::text"],
+			["reached_offset", "reached::bigint"],
+			["reached_ts", "ts::bigint"],
+			["reached_ts_offset", "ts_offset::bigint"],
+			["skipped", "skipped::jsonb"],
+		];
+	}
+
+	#update(): string {
+		const isWhole = this.#kept === "notes";
+		const set = this.#columns.map(([column, entry]) => `${column} = x.${entry.split("::")[0]}`);
+		const entries = jsonEntries(2, [...KEY, ...this.#columns.map(([, entry]) => entry), "version::timestamptz"]);
+		return `update ${quotedTable(this.#name)} as s set ${set.join(", ")}, recorded_at = case when s.start_offset = x.start_offset then s.recorded_at else now() end${isWhole ? ", updated_at = now()" : ""}
+from ${entries} where s.consumer_group = $1::text and s.topic = x.topic and s.partition = x.partition${isWhole ? " and s.updated_at is not distinct from x.version" : ""}
+returning s.topic, s.partition, ${durably}`;
+	}
+
+	#insert(): string {
+		const columns = this.#columns;
+		const late = this.#kept === "notes" ? ["updated_at", "now()"] : null;
+		return `insert into ${quotedTable(this.#name)} as s (consumer_group, topic, partition, recorded_at, ${columns.map(([column]) => column).join(", ")}${late ? `, ${late[0]}` : ""})
+select $1::text, x.topic, x.partition, now(), ${columns.map(([, entry]) => `x.${entry.split("::")[0]}`).join(", ")}${late ? `, ${late[1]}` : ""}
+from ${jsonEntries(2, [...KEY, ...columns.map(([, entry]) => entry)])}
+on conflict (consumer_group, topic, partition) do nothing returning s.topic, s.partition, ${durably}`;
+	}
+
+	#forget(): string {
+		return `update ${quotedTable(this.#name)} as s set topic_id = '${deletedLog}', updated_at = now() from ${jsonEntries(2, KEY)}
+where s.consumer_group = $1::text and s.topic = x.topic and s.partition = x.partition and s.topic_id is null returning s.topic, s.partition, ${durably}`;
+	}
+
+	#reach(): string {
+		const entries = jsonEntries(2, [...KEY, "topic_id::text", "reached::bigint", "ts::bigint", "ts_offset::bigint"]);
+		return `insert into ${quotedTable(this.#name)} as s (consumer_group, topic, partition, start_offset, assumed, recorded_at, topic_id, reached_offset, reached_ts, reached_ts_offset, updated_at)
+select $1::text, x.topic, x.partition, x.reached, true, now(), x.topic_id, x.reached, x.ts, x.ts_offset, now() from ${entries}
+on conflict (consumer_group, topic, partition) do update set
+	reached_offset = greatest(coalesce(s.reached_offset, excluded.reached_offset), excluded.reached_offset),
+	topic_id = coalesce(s.topic_id, excluded.topic_id),
+	reached_ts = coalesce(excluded.reached_ts, s.reached_ts),
+	reached_ts_offset = coalesce(excluded.reached_ts_offset, s.reached_ts_offset),
+	updated_at = now()
+where s.topic_id is null or excluded.topic_id is null or s.topic_id = excluded.topic_id
+returning s.topic, s.partition, ${durably}`;
 	}
 }
 
-function entriesOf(positions: readonly TopicPartitionOffset[]): string {
-	return JSON.stringify(positions.map(({ topic, partition, offset }) => ({ topic, partition, offset })));
+const KEY = ["topic::text", "partition::int4"];
+
+function entryOf({ topic, partition, note, replaces }: NoteChange): object {
+	const { start, assumed, log, reached, skipped } = note;
+	return {
+		topic,
+		partition,
+		start_offset: start,
+		assumed,
+		topic_id: log.id,
+		reached,
+		ts: log.witness?.timestamp ?? null,
+		ts_offset: log.witness?.offset ?? null,
+		skipped: skipped.length > 0 ? JSON.stringify(skipped) : null,
+		version: replaces?.version ?? null,
+	};
+}
+
+function storedNote(row: DatabaseRow): StoredNote {
+	const { topic_id = null, reached_offset = null, reached_ts = null, reached_ts_offset = null, skipped = null, version = null } = row;
+	const witness =
+		reached_ts === null || reached_ts_offset === null ? null : { offset: Number(reached_ts_offset), timestamp: Number(reached_ts) };
+	return {
+		note: {
+			start: Number(row.start_offset),
+			assumed: row.assumed === true,
+			log: { id: topic_id as LogId, witness },
+			reached: reached_offset === null ? null : Number(reached_offset),
+			skipped: skipped === null ? [] : (JSON.parse(String(skipped)) as SkippedStretch[]),
+		},
+		version: version as string | null,
+	};
+}
+
+function nameOf(row: DatabaseRow): string {
+	return partitionName({ topic: String(row.topic), partition: Number(row.partition) });
 }

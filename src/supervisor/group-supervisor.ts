@@ -10,7 +10,7 @@
  * Step 2 of a message's way (README).
  */
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
-import type { Assigned, Child, SupervisedBatch, SupervisorParts } from "./supervisor-parts.ts";
+import type { Assigned, Child, ParkedPosition, SupervisedBatch, SupervisorParts } from "./supervisor-parts.ts";
 
 /**
  * Share of what partitions may have in hand at which more should come slowly. librdkafka hands over a whole fetch of one partition before
@@ -27,6 +27,8 @@ interface Supervised<AChild> extends TopicPartition {
 	paused: boolean;
 	/** A person paused it; lasts as long as the assignment. */
 	held: boolean;
+	/** It may not go on from where it stands: what comes is dropped. What it has in hand is finished. */
+	parked: (ParkedPosition & { readonly sinceMs: number }) | null;
 	/** It will be looked at whether it may be resumed. */
 	resuming: boolean;
 	/** Resolves when it may be given away; null while nobody wants it. */
@@ -60,7 +62,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		let isFlowing = false;
 		for (const supervised of this.#children.values()) {
 			if (supervised.draining) return false;
-			if (supervised.paused || supervised.held) continue;
+			if (isShut(supervised)) continue;
 			const { queued, underway } = supervised.child.queue;
 			if (queued + underway === 0 || this.#load(supervised) < CROWDED) return false;
 			isFlowing = true;
@@ -71,8 +73,11 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	/** Starts a child for each partition; pauses are applied again, because an assignment resumes everything. */
 	assignmentsReceived(partitions: readonly Assigned[]): void {
 		if (this.#stopping) return;
-		for (const { topic, partition, offset, committed } of partitions) this.#startChild({ topic, partition }, offset, committed);
-		const paused = [...this.#children.values()].filter(({ paused: full, held }) => full || held);
+		for (const assigned of partitions) {
+			const supervised = this.#startChild(assigned);
+			if (assigned.parked) this.#park(supervised, assigned.parked);
+		}
+		const paused = [...this.#children.values()].filter(isShut);
 		if (paused.length > 0) this.#parts.valve.pause(paused);
 	}
 
@@ -116,18 +121,20 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
 		const [first] = messages;
 		if (!first) return;
+		if (this.#children.get(partitionName(partition))?.parked) return;
 		this.#beginAnewIfRewound(partition, first.offset);
 		const supervised = this.#children.get(partitionName(partition));
 		if (!supervised || supervised.draining) return;
 		const batch = this.#parts.pack(messages);
-		this.#parts.offsets.received(partition, supervised.epoch, batch.offsets);
+		const last = messages.at(-1) as ReceivedMessage;
+		this.#parts.offsets.received(partition, supervised.epoch, batch.offsets, last.timestamp);
 		supervised.child.deliver(batch);
 		let timestampRegressions = 0;
 		for (const { timestamp } of messages) {
 			if (timestamp < supervised.lastTimestamp) timestampRegressions++;
 			else supervised.lastTimestamp = timestamp;
 		}
-		const nextOffset = (messages.at(-1) as ReceivedMessage).offset + 1;
+		const nextOffset = last.offset + 1;
 		const size = { count: messages.length, bytes: batch.bytes.byteLength };
 		this.#parts.listener.received({ ...partition, ...size, timestampRegressions, nextOffset, firstTimestamp: first.timestamp });
 		this.#pauseWhenFull(supervised);
@@ -135,6 +142,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 
 	/** The consumer has read a partition to its end; `offset` is the next that will be written. Below what was received: the log went back. */
 	endOfPartition(partition: TopicPartition, offset: number): void {
+		if (this.#children.get(partitionName(partition))?.parked) return;
 		if (this.#beginAnewIfRewound(partition, offset)) return;
 		const supervised = this.#children.get(partitionName(partition));
 		if (supervised && !supervised.draining) this.#parts.offsets.endOfPartition(partition, offset);
@@ -158,11 +166,48 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 			case "resume":
 				supervised.held = false;
 				supervised.child.resume();
-				if (!supervised.paused) this.#parts.valve.resume([supervised]);
+				if (!isShut(supervised)) this.#parts.valve.resume([supervised]);
 				return true;
 			case "restart":
 				supervised.child.restart();
 				return true;
+		}
+	}
+
+	/** Where it stands a partition may not go on: what it has in hand is finished, nothing more is taken. False where the epoch is over. */
+	park(position: TopicPartition & { readonly epoch: number }, parked: ParkedPosition): boolean {
+		const supervised = this.#current(position);
+		if (!supervised) return false;
+		this.#park(supervised, parked);
+		this.#parts.valve.pause([supervised]);
+		return true;
+	}
+
+	/**
+	 * A partition goes on at another offset of its log, parked or not; returns where it has to be fetched from. Forward, what was received
+	 * before is finished as ever. Back, it begins anew at its first unfinished message, where that is lower. Null where the epoch is over.
+	 */
+	goOn(position: TopicPartition & { readonly epoch: number }, offset: number): number | null {
+		const supervised = this.#current(position);
+		const offsets = this.#parts.offsets.of(position);
+		if (!supervised || !offsets) return null;
+		supervised.parked = null;
+		if (offset >= offsets.position) {
+			this.#parts.offsets.endOfPartition(position, offset);
+			return offset;
+		}
+		const { topic, partition } = position;
+		const from = Math.min(offset, offsets.committable);
+		const { held } = supervised;
+		this.#startChild({ topic, partition, offset: from, committed: null, logId: offsets.logId }).held = held;
+		return from;
+	}
+
+	/** The client fetches these anew: paused is what has to be, and nothing else. */
+	refetched(partitions: readonly TopicPartition[]): void {
+		for (const supervised of partitions.flatMap((each) => this.#children.get(partitionName(each)) ?? [])) {
+			if (isShut(supervised)) this.#parts.valve.pause([supervised]);
+			else this.#parts.valve.resume([supervised]);
 		}
 	}
 
@@ -177,32 +222,45 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		for (const { child, draining } of this.#children.values()) if (draining) child.nudge();
 	}
 
-	#startChild(partition: TopicPartition, offset: number, committed: number | null): void {
+	#current(position: TopicPartition & { readonly epoch: number }): Supervised<AChild> | null {
+		const supervised = this.#children.get(partitionName(position));
+		return supervised && supervised.epoch === position.epoch && !supervised.draining ? supervised : null;
+	}
+
+	#park(supervised: Supervised<AChild>, parked: ParkedPosition): void {
+		supervised.parked = { ...parked, sinceMs: supervised.parked?.sinceMs ?? this.#parts.clock.now() };
+		this.#parts.listener.positionParked({ topic: supervised.topic, partition: supervised.partition, ...parked });
+	}
+
+	#startChild({ topic, partition: number, offset, committed, logId = null }: Assigned): Supervised<AChild> {
+		const partition = { topic, partition: number };
 		const name = partitionName(partition);
 		const former = this.#children.get(name);
 		if (former) {
 			this.#forget([former]);
 			void former.child.kill();
 		}
-		const epoch = this.#parts.offsets.assign(partition, offset, committed);
+		const epoch = this.#parts.offsets.assign(partition, offset, committed, logId);
 		const acknowledge = this.#parts.offsets.acknowledger(partition, epoch);
 		const finished = (finishedOffset: number) => {
 			acknowledge(finishedOffset);
 			if (supervised.paused) this.#resumeSoon(supervised);
 		};
 		const isFull = () => this.#isFull(supervised);
-		const child = this.#parts.createChild({ partition, epoch, finished, isFull });
+		const child = this.#parts.createChild({ partition, logId, epoch, finished, isFull });
 		const supervised: Supervised<AChild> = {
 			...partition,
 			child,
 			epoch,
 			paused: false,
 			held: false,
+			parked: null,
 			resuming: false,
 			draining: null,
 			lastTimestamp: -1,
 		};
 		this.#children.set(name, supervised);
+		return supervised;
 	}
 
 	/** True when all drained in time. */
@@ -236,11 +294,12 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	 * must not be committed for the new log. True where the log went back.
 	 */
 	#beginAnewIfRewound(partition: TopicPartition, offset: number): boolean {
-		const position = this.#parts.offsets.of(partition)?.position;
-		if (position === undefined || offset >= position) return false;
+		const offsets = this.#parts.offsets.of(partition);
+		if (offsets === undefined || offset >= offsets.position) return false;
+		const { position, logId } = offsets;
 		const supervised = this.#children.get(partitionName(partition));
 		if (supervised?.draining) this.#forget([supervised]);
-		else this.#startChild(partition, offset, null);
+		else this.#startChild({ ...partition, offset, committed: null, logId });
 		this.#parts.listener.rewound({ ...partition, offset, from: position });
 		return true;
 	}
@@ -285,6 +344,11 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 
 	#resume(supervised: Supervised<AChild>): void {
 		supervised.paused = false;
-		if (!supervised.held) this.#parts.valve.resume([supervised]);
+		if (!isShut(supervised)) this.#parts.valve.resume([supervised]);
 	}
+}
+
+/** Nothing of it is to be fetched. */
+function isShut({ paused, held, parked }: Pick<Supervised<unknown>, "paused" | "held" | "parked">): boolean {
+	return paused || held || parked !== null;
 }

@@ -1,5 +1,6 @@
 /** What a group supervisor is made of and what it tells: its children, its neighbours, its listener. */
 import type { Clock } from "../core/clock.ts";
+import type { LogId } from "../core/log-identity.ts";
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
 
 /** What the supervisor needs of a child; a PartitionWorker is one. */
@@ -25,23 +26,43 @@ export interface Valve {
 
 /** What the supervisor needs of the offsets; an OffsetLedger is one. */
 export interface Offsets {
-	assign(partition: TopicPartition, offset: number, committed: number | null): number;
+	assign(partition: TopicPartition, offset: number, committed: number | null, logId: LogId): number;
 	release(partition: TopicPartition): void;
-	received(partition: TopicPartition, epoch: number, offsets: ArrayLike<number>): boolean;
+	received(partition: TopicPartition, epoch: number, offsets: ArrayLike<number>, lastTimestamp: number): boolean;
 	endOfPartition(partition: TopicPartition, offset: number): void;
 	acknowledger(partition: TopicPartition, epoch: number): (offset: number) => boolean;
-	of(partition: TopicPartition): { readonly position: number; readonly committable: number; readonly unfinished: number } | undefined;
+	of(partition: TopicPartition): OffsetsOf | undefined;
 }
 
-/** A partition that was assigned, where to start, and what the group has committed. */
+/** Where a partition stands. */
+export interface OffsetsOf {
+	readonly logId: LogId;
+	readonly position: number;
+	readonly committable: number;
+	readonly unfinished: number;
+}
+
+/** A partition that was assigned, where to start in which log, and what the group has committed. */
 export interface Assigned extends TopicPartition {
 	readonly offset: number;
 	readonly committed: number | null;
+	readonly logId?: LogId;
+	/** Why nothing is to be handled before somebody decides; null or left out where it may begin. */
+	readonly parked?: ParkedPosition | null;
 }
 
-/** What a child is made for. */
+/** A partition that may not go on from where it stands. */
+export interface ParkedPosition {
+	/** A word for metrics: `out_of_range`, … */
+	readonly code: string;
+	/** What is wrong, and what there is to choose from. */
+	readonly message: string;
+}
+
+/** What a child is made for. `logId`: the log whose messages it gets. */
 export interface ChildSpec {
 	readonly partition: TopicPartition;
+	readonly logId: LogId;
 	readonly epoch: number;
 	readonly finished: (offset: number) => void;
 	/** Asked by a child that has nothing in hand and needs more messages: true where no more come, because its queue is full. */
@@ -80,6 +101,8 @@ export interface SupervisorListener {
 	received(fact: TopicPartition & ReceivedFact): void;
 	/** The log went back below what was received (up to `from`); the partition goes on from `offset`. */
 	rewound(fact: TopicPartition & { offset: number; from: number }): void;
+	/** The partition stands until somebody decides. */
+	positionParked(fact: TopicPartition & ParkedPosition): void;
 	drained(fact: DrainedFact): void;
 }
 

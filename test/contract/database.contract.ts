@@ -5,7 +5,9 @@
  */
 import { describe, expect, it } from "vitest";
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
-import type { TopicPartition } from "../../src/core/message.ts";
+import { deletedLog, type Witness } from "../../src/core/log-identity.ts";
+import { partitionName, type TopicPartition } from "../../src/core/message.ts";
+import type { PositionNote, StoredNote } from "../../src/core/position-note.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "../../src/sink/cas-upsert.ts";
 import type { Database } from "../../src/sink/database.ts";
@@ -359,19 +361,101 @@ select count(*)::int4 as count from p, l`;
 			});
 		});
 
-		describe("the notes of where a group began", () => {
-			it("keep the first that was assumed, and the last that was chosen", async () => {
-				await using scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
-				const table = new StartTable({ database: scene.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
-				const offsets = async () => [...(await scene.settled(table.read())).values()].map(({ offset, assumed }) => [offset, assumed]);
-				expect(await offsets()).toEqual([]);
-				await scene.settled(table.assume([{ ...zero, offset: 7 }]));
-				await scene.settled(table.assume([{ ...zero, offset: 9 }]));
-				expect(await offsets()).toEqual([[7, true]]);
-				await scene.settled(table.assume([{ ...zero, offset: 3 }]));
-				expect(await offsets()).toEqual([[3, true]]);
-				await scene.settled(table.record([{ ...zero, offset: 5 }]));
-				expect(await offsets()).toEqual([[5, false]]);
+		describe("the notes of positions", () => {
+			const noted = (start: number, over: Partial<PositionNote> = {}): PositionNote => ({
+				start,
+				assumed: false,
+				log: { id: "log", witness: null },
+				reached: start,
+				skipped: [],
+				...over,
+			});
+			const openNotes = async () => {
+				const scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
+				const member = () => {
+					const table = new StartTable({ database: scene.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
+					const read = async () => (await scene.settled(table.read())).get("orders/0") ?? null;
+					const replace = async (replaces: StoredNote | null, note: PositionNote) =>
+						(await scene.settled(table.change([{ ...zero, note, replaces }]))).map(partitionName);
+					return {
+						prepare: () => scene.settled(table.prepare()),
+						read,
+						note: async () => (await read())?.note ?? null,
+						replace,
+						change: async (note: PositionNote) => replace(await read(), note),
+						reach: async (offset: number, logId: string | null = "log", witness: Witness | null = null) =>
+							(await scene.settled(table.reach([{ ...zero, offset, logId, witness }]))).map(partitionName),
+						forget: () => scene.settled(table.forget([zero])),
+					};
+				};
+				return { member, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
+			};
+
+			it("are made with a table of their own, and there is none before", async () => {
+				await using scene = await openNotes();
+				const member = scene.member();
+				expect(await member.note()).toBe(null);
+				expect(await member.prepare()).toBe("notes");
+				expect(await member.change(noted(12))).toEqual([]);
+				expect(await member.note()).toEqual(noted(12));
+				const stretch = { from: 3, to: 9, reason: "log_begins_after" as const };
+				const whole = noted(3, {
+					assumed: true,
+					log: { id: null, witness: { offset: 8, timestamp: 1_700 } },
+					reached: null,
+					skipped: [stretch],
+				});
+				expect(await member.change(whole)).toEqual([]);
+				expect(await member.note()).toEqual(whole);
+			});
+
+			it("change only for who read what is there: a member that was frozen meanwhile changes nothing", async () => {
+				await using scene = await openNotes();
+				const [one, two] = [scene.member(), scene.member()];
+				await one.prepare();
+				await two.prepare();
+				const nothing = await two.read();
+				await one.change(noted(5));
+				expect(await two.replace(nothing, noted(9))).toEqual(["orders/0"]);
+				const before = await two.read();
+				await one.reach(7);
+				expect(await two.replace(before, noted(9))).toEqual(["orders/0"]);
+				expect(await one.note()).toEqual(noted(5, { reached: 7 }));
+				expect(await two.replace(await two.read(), noted(9))).toEqual([]);
+			});
+
+			it("keep the furthest that was reached in their log, and the last record of it", async () => {
+				await using scene = await openNotes();
+				const member = scene.member();
+				await member.prepare();
+				await member.change(noted(5));
+				expect(await member.reach(9, "log", { offset: 8, timestamp: 1_700 })).toEqual([]);
+				expect(await member.reach(7)).toEqual([]);
+				const log = { id: "log", witness: { offset: 8, timestamp: 1_700 } };
+				expect(await member.note()).toEqual(noted(5, { reached: 9, log }));
+				expect(await member.reach(50, "another")).toEqual(["orders/0"]);
+				expect(await member.reach(10, null)).toEqual([]);
+				expect(await member.note()).toEqual(noted(5, { reached: 10, log }));
+			});
+
+			it("are begun by what was reached where nothing was noted", async () => {
+				await using scene = await openNotes();
+				const member = scene.member();
+				await member.prepare();
+				expect(await member.reach(9, null)).toEqual([]);
+				expect(await member.note()).toEqual(noted(9, { assumed: true, log: { id: null, witness: null } }));
+			});
+
+			it("without an id are told that their log was deleted, and no other", async () => {
+				await using scene = await openNotes();
+				const member = scene.member();
+				await member.prepare();
+				await member.change(noted(5));
+				await member.forget();
+				expect((await member.note())?.log.id).toBe("log");
+				await member.change(noted(5, { log: { id: null, witness: null } }));
+				await member.forget();
+				expect((await member.note())?.log.id).toBe(deletedLog);
 			});
 		});
 

@@ -109,12 +109,46 @@ export function groupClientContract(name: string, open: (partitions: number) => 
 				expect([message?.key?.toString(), message?.value?.toString()]).toEqual(["b", "value of b"]);
 			});
 
-			it("begin at the log's beginning where the position lies behind its end", { timeout: LONG }, async () => {
+			it("are not fetched where the position lies outside the log: an error says so once, and a seek goes on", {
+				timeout: LONG,
+			}, async () => {
 				await using scene = await open(1);
 				await scene.produce(0, ["a", "b"]);
 				const member = await Member.join(scene, { startAt: () => 100 });
-				await scene.until("both", () => member.messages.length === 2);
-				expect(member.offsets(0)).toEqual([0, 1]);
+				await scene.until("the error", () => member.told.includes("failed -140"));
+				await member.pollTimes(QUIET_POLLS);
+				await scene.produce(0, ["c"]);
+				await member.pollTimes(QUIET_POLLS);
+				expect([member.messages, member.told]).toEqual([[], ["assign 0", "failed -140"]]);
+				member.seek(0, 1);
+				await scene.until("two messages", () => member.messages.length === 2);
+				expect([member.offsets(0), member.assigned]).toEqual([[1, 2], [0]]);
+				await scene.until("the end", () => member.endsOf(0).includes(3));
+			});
+
+			it("come from where a seek says, back and forth, and those of other partitions go on", { timeout: LONG }, async () => {
+				await using scene = await open(2);
+				const keys = ["a", "b", "c", "d", "e"];
+				await scene.produce(0, keys);
+				const member = await Member.join(scene);
+				await scene.until("five messages", () => member.messages.length === 5);
+				member.seek(0, 3);
+				await scene.produce(1, keys);
+				await scene.until("two again, and five", () => member.messages.length === 12);
+				expect([member.offsets(0), member.offsets(1)]).toEqual([
+					[0, 1, 2, 3, 4, 3, 4],
+					[0, 1, 2, 3, 4],
+				]);
+				member.pause(0);
+				member.seek(0, 1);
+				member.pause(0);
+				await member.pollTimes(QUIET_POLLS);
+				expect(member.messages.length).toBe(12);
+				member.resume(0);
+				await scene.until("four again", () => member.messages.length === 16);
+				expect(member.offsets(0).slice(7)).toEqual([1, 2, 3, 4]);
+				await member.commit(0, 5);
+				expect(await member.committed()).toEqual([5, null]);
 			});
 
 			it("of a paused partition don't come, others do; resumed it goes on without loss or repeat", { timeout: LONG }, async () => {
@@ -210,6 +244,20 @@ export function groupClientContract(name: string, open: (partitions: number) => 
 				expect(await member.offsetForTime(1, 0)).toBe(null);
 				expect((await member.metadata()).get(scene.topic)).toBe(2);
 				expect((await member.metadata()).get("no such topic") ?? 0).toBe(0);
+			});
+
+			it("have a record, or the next one behind a gap, or none", { timeout: LONG }, async () => {
+				await using scene = await open(1);
+				await scene.produce(0, ["a", "b"]);
+				const gapTo = await scene.leaveGap(0);
+				await scene.produce(0, ["c"]);
+				const member = await Member.join(scene);
+				await scene.until("three messages", () => member.messages.length === 3);
+				expect(await member.recordAt(0, 1)).toEqual({ offset: 1, timestamp: 1_700_000_000_001 });
+				expect(await member.recordAt(0, 2)).toEqual({ offset: gapTo, timestamp: 1_700_000_000_002 });
+				expect(await member.recordAt(0, gapTo + 1)).toBe(null);
+				// What is fetched is not disturbed by that.
+				expect([member.assigned, member.messages.length]).toEqual([[0], 3]);
 			});
 
 			it("of the log's end are known without asking once something was fetched", { timeout: LONG }, async () => {

@@ -52,7 +52,6 @@ async function open(partitions: number): Promise<GroupScene> {
 		POCKAFFE_KAFKA_GROUP: group,
 		POCKAFFE_KAFKA_TOPICS: topic,
 		POCKAFFE_DRAIN_TIMEOUT_MS: "2000",
-		POCKAFFE_KAFKA_ON_OFFSET_OUT_OF_RANGE: "earliest",
 		POCKAFFE_KAFKA_PROPERTIES: JSON.stringify({
 			"session.timeout.ms": SESSION_MS,
 			"max.poll.interval.ms": SESSION_MS,

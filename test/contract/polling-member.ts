@@ -145,6 +145,15 @@ export class Member {
 		this.client.resume([this.#at(partition)]);
 	}
 
+	seek(partition: number, offset: number): void {
+		this.client.seek({ ...this.#at(partition), offset });
+	}
+
+	async recordAt(partition: number, offset: number): Promise<{ offset: number; timestamp: number } | null> {
+		const record = await this.#scene.settled(this.client.recordAt({ ...this.#at(partition), offset }));
+		return record && { offset: record.offset, timestamp: record.timestamp };
+	}
+
 	commit(partition: number, offset: number): Promise<void> {
 		return this.#scene.settled(this.client.commit([{ ...this.#at(partition), offset }]));
 	}

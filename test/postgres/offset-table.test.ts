@@ -1,9 +1,8 @@
 /** Offsets in the database, on a real Postgres: taken over by epoch, never moved back by who lost them. */
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../src/core/clock.ts";
-import { connectDatabase } from "../../src/sink/database.ts";
+import { deletedLog } from "../../src/core/log-identity.ts";
 import { OffsetTable } from "../../src/sink/offset-table.ts";
-import { StartTable } from "../../src/sink/start-table.ts";
+import { ordinaryUser } from "../support/ordinary-user.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 
 const first = { topic: "orders", partition: 0 };
@@ -131,53 +130,57 @@ describe("offsets in the database", () => {
 	});
 });
 
-describe("where a group began", () => {
-	const noted = (offset: number, assumed = false) => ({ offset, assumed });
+describe("offsets of a log", () => {
+	const witness = { offset: 8, timestamp: 1_700 };
 
-	it("is noted, replaced by a later beginning, and empty where nothing was noted", async () => {
+	it("name it, with a record of it, until they begin anew in another one", async () => {
 		await using test = await open();
-		const starts = new StartTable({ database: test.db.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
-		expect(await starts.read()).toEqual(new Map());
-		await starts.record([{ ...first, offset: 12 }]);
-		await starts.record([
-			{ ...first, offset: 15 },
-			{ ...second, offset: 3 },
+		const owner = test.member();
+		await owner.begin([{ ...first, offset: 5, logId: "old" }]);
+		await owner.store([{ ...first, offset: 9, logId: "old", witness }]);
+		await owner.store([{ ...first, offset: 12, logId: "old" }]);
+		expect(await owner.claim([first])).toEqual([{ ...first, offset: 12, log: { id: "old", witness } }]);
+		expect(await owner.begin([{ ...first, offset: 0, logId: "new" }])).toMatchObject([{ ...first, offset: 0 }]);
+		expect(await owner.stored([first])).toEqual([{ ...first, offset: 0, log: { id: "new", witness: null } }]);
+		expect(await owner.store([{ ...first, offset: 3, logId: "new" }])).toEqual([]);
+	});
+
+	it("without an id can be told that it was deleted", async () => {
+		await using test = await open();
+		const owner = test.member();
+		await owner.begin([
+			{ ...first, offset: 5 },
+			{ ...second, offset: 6, logId: "known" },
 		]);
-		expect(await starts.read()).toEqual(
-			new Map([
-				["orders/0", noted(15)],
-				["orders/1", noted(3)],
-			]),
+		await owner.forget([first, second]);
+		expect((await owner.stored([first, second])).map(({ log }) => log?.id)).toEqual([deletedLog, "known"]);
+	});
+
+	it("are another member's by the time they would begin", async () => {
+		await using test = await open();
+		const [one, two] = [test.member(), test.member()];
+		await one.begin([{ ...first, offset: 5 }]);
+		await one.claim([first]);
+		await two.claim([first]);
+		expect(await one.begin([{ ...first, offset: 0 }])).toEqual([]);
+		expect(await two.stored([first])).toEqual([{ ...first, offset: 5 }]);
+	});
+
+	it.each([
+		["gets the columns", true],
+		["that may not be changed is used as it is", false],
+	])("in a table of an earlier version, which %s", async (_, mayChange) => {
+		await using db = await createTestDatabase();
+		await db.database.query(
+			"create table pockaffe_offsets (consumer_group text, topic text, partition int4, next_offset bigint not null, epoch bigint not null, updated_at timestamptz not null, primary key (consumer_group, topic, partition))",
 		);
-	});
-
-	it("is assumed where a group that had committed was met first, unless it is known; set back, it began there", async () => {
-		await using test = await open();
-		const starts = new StartTable({ database: test.db.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
-		await starts.record([{ ...first, offset: 12 }]);
-		const met = (offset: number) => starts.assume([first, second].map((each) => ({ ...each, offset })));
-		await met(500);
-		await met(900);
-		expect([...(await starts.read()).values()]).toEqual([noted(12), noted(500, true)]);
-		await met(7);
-		expect([...(await starts.read()).values()]).toEqual([noted(7), noted(7, true)]);
-		await starts.record([{ ...second, offset: 0 }]);
-		expect((await starts.read()).get("orders/1")).toEqual(noted(0));
-	});
-
-	it("is noted by members that begin at once, and all find no table yet", async () => {
-		await using test = await open();
-		const members = Array.from({ length: 8 }, (_, i) => ({
-			group: `g${i}`,
-			db: connectDatabase({ url: test.db.url, connections: 1, clock: systemClock }),
-		}));
-		const table = ({ group, db }: (typeof members)[number]) =>
-			new StartTable({ database: db, offsetsTable: "other", consumerGroup: group });
-		await Promise.all(members.map(({ db }) => db.query("select 1")));
-		await Promise.all(members.map((member) => table(member).record([{ ...first, offset: 1 }])));
-		for (const member of members) {
-			expect((await table(member).read()).size).toBe(1);
-			await member.db.close();
-		}
+		await db.database.query("insert into pockaffe_offsets values ('g', 'orders', 0, 7, 1, now())");
+		await using user = await ordinaryUser(db, mayChange ? "own" : "use", "pockaffe_offsets");
+		const table = new OffsetTable({ database: user.database, table: "pockaffe_offsets", consumerGroup: "g" });
+		await table.prepare();
+		expect(await table.claim([first])).toEqual([{ ...first, offset: 7 }]);
+		expect(await table.store([{ ...first, offset: 9, logId: "id", witness }])).toEqual([]);
+		const log = { id: "id", witness };
+		expect(await table.stored([first])).toEqual([{ ...first, offset: 9, ...(mayChange ? { log } : {}) }]);
 	});
 });

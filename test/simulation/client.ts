@@ -170,6 +170,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		}
 		for (const { partition } of partitions) {
 			this.#positions.delete(partition);
+			if (!this.#kafka.forgives) this.#lives.delete(partition);
 			this.#kafka.observer.released(this, partition, this.#rejoins);
 		}
 		// A closing client takes every answer for that of its revocation.

@@ -117,12 +117,12 @@ export class SimDaemon {
 
 function tracing(process: SimProcess) {
 	const say = (what: string) => (fact: object) => console.log(Math.round(process.world.now), process.name, what, JSON.stringify(fact));
-	return { received: say("received"), rewound: say("rewound"), drained: say("drained") };
+	return { received: say("received"), rewound: say("rewound"), drained: say("drained"), positionParked: say("parked") };
 }
 
 const nothing = () => {};
 const listener = {
-	supervisor: { received: nothing, rewound: nothing, drained: nothing },
+	supervisor: { received: nothing, rewound: nothing, drained: nothing, positionParked: nothing },
 	worker: {
 		started: nothing,
 		handled: nothing,
@@ -138,4 +138,6 @@ const listener = {
 	logsRemade: nothing,
 	mirrorFailed: nothing,
 	startsNotRecorded: nothing,
+	logsNotForgotten: nothing,
+	jumped: nothing,
 };

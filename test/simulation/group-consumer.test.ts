@@ -13,6 +13,8 @@ const { kafka: kafkaConfig } = loadConfig({
 	environment: { POCKAFFE_KAFKA_BROKERS: "simulated:1", POCKAFFE_KAFKA_GROUP: "g", POCKAFFE_KAFKA_TOPICS: TOPIC },
 }).config;
 
+const noNotes = { read: async () => new Map(), begin: async () => {}, reach: async () => [], forget: async () => {} };
+
 /** A consumer and what it tells its member; `answers` holds each revocation until it is set. */
 class Daemon {
 	readonly told: string[] = [];
@@ -39,16 +41,13 @@ class Daemon {
 				assignmentsLost: (partitions) => void say("lost", partitions),
 				messagesReceived: () => {},
 				endOfPartition: () => {},
+				refetched: () => {},
 			},
 			clock: process,
 			kafka: kafkaConfig,
 			incremental: true,
-			offsets: new KafkaOffsetStore(
-				() => this.consumer.client,
-				process,
-				() => {},
-			),
-			recordStarts: async () => {},
+			offsets: new KafkaOffsetStore(() => this.consumer.client, noNotes),
+			notes: noNotes,
 		});
 		void this.consumer.start();
 	}

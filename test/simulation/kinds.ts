@@ -5,7 +5,7 @@
 import type { World } from "./world.ts";
 
 /** While the daemon has to be spared: see KafkaTraits. */
-export const KAFKA_FORGIVES: boolean = true;
+export const KAFKA_FORGIVES: boolean = false;
 
 /** What becomes of a log, of offsets or of the database; one of them in a run, for each has its own idea of what must be there. */
 export const histories = {

@@ -91,15 +91,21 @@ export const mutations: readonly Mutation[] = [
 		],
 	},
 	{
-		what: "the start position is not committed before the first message",
+		what: "the start position is neither noted nor stored before the first message",
 		breaks: "begun-past-unsettled",
 		edits: [
+			{ file: "src/kafka/assignment.ts", from: "await noteThose(false);", to: "" },
 			{
 				file: "src/kafka/assignment.ts",
-				from: "const begun = fresh.length > 0 ? await offsets.begin(fresh) : [];",
-				to: "const begun: readonly TopicPartitionOffset[] = [];",
+				from: "return fresh.length > 0 ? [...kept, ...(await this.#parts.offsets.begin(fresh.map(reached)))] : kept;",
+				to: "return [...kept, ...fresh];",
 			},
 		],
+	},
+	{
+		what: "what is kept is believed whichever log is there",
+		breaks: "begun-past-unsettled",
+		edits: [{ file: "src/core/log-identity.ts", from: 'return kept === current ? "same" : "other";', to: 'return "same";' }],
 	},
 	{
 		what: "a revocation doesn't wait for what is in hand",
@@ -131,17 +137,6 @@ export const mutations: readonly Mutation[] = [
 				file: "src/kafka/offset-committer.ts",
 				from: 'if (result === "refused" || signal.aborted) return false;',
 				to: "if (result !== null) return false;",
-			},
-		],
-	},
-	{
-		what: "a log that goes back during a drain gets the old one's offset",
-		breaks: "committed-unsettled",
-		edits: [
-			{
-				file: "src/supervisor/group-supervisor.ts",
-				from: "if (supervised?.draining) this.#forget([supervised]);",
-				to: "if (supervised?.draining) return false;",
 			},
 		],
 	},

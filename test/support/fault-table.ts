@@ -14,6 +14,7 @@ const own = "test/postgres/own-tables-faults.test.ts";
 const members = "test/kafka/group-consumer.test.ts";
 const statics = "test/kafka/static-membership.test.ts";
 const topics = "test/kafka/topics-that-change.test.ts";
+const kept = "test/kafka/kept-positions.test.ts";
 const offsets = "test/end-to-end/offset-store.test.ts";
 const ends = "test/end-to-end/faults.test.ts";
 
@@ -40,13 +41,17 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		[topics, "are found by their pattern when they are made later"],
 		[topics, "get more partitions while the daemon runs"],
 	],
-	"a topic is deleted and made again": [
+	"a topic is deleted and made again, while a daemon runs or while none does": [
 		[topics, "are deleted and made again while the daemon runs"],
 		[topics, "is read from its beginning (offsets in %s)"],
+		[kept, "is read from its beginning (offsets in %s, startFrom %s)"],
 	],
+	"Kafka forgets the group's offsets (expired, deleted)": [[kept, "goes on from where it had come (startFrom %s)"]],
 	"a position outside the log": [
 		[topics, "parks the partition, says so, and goes on once the offset is set right"],
 		[topics, "goes to the %s offset where it is configured so"],
+		[kept, "under a running daemon are told at once, and it goes on (%s)"],
+		[kept, "park the partition at once where nobody chose"],
 	],
 	"gaps: compaction, aborted transactions": [
 		[outages, "aborted transactions are not seen, and the lag reaches 0"],

@@ -43,6 +43,7 @@ class StrictClient extends EventEmitter {
 	}
 
 	offsetForTime = async () => null;
+	topicIds = async (topics: readonly string[]) => new Map(topics.map((topic) => [topic, "id"]));
 }
 
 function open({ incremental = true, committed = [] as number[] } = {}) {
@@ -66,8 +67,11 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 			assignmentsLost: (partitions) => void told.push(`lost ${names(partitions)}`),
 			messagesReceived: () => {},
 			endOfPartition: () => {},
+			refetched: () => {},
 		},
 		offsets: {
+			keptIn: "kafka",
+			goOn: async () => {},
 			claim: async (partitions) => partitions.map((each) => ({ ...each, offset: committed.includes(each.partition) ? 5 : null })),
 			begin: async (starts) => {
 				if (holds.begin) await new Promise<void>((resolve) => (begun = resolve));
@@ -75,9 +79,10 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 				return starts;
 			},
 		},
-		recordStarts: async () => {},
+		notes: { read: async () => new Map(), begin: async () => {} },
 		firstStart: new FirstStart(),
 		startFrom: "earliest",
+		onOffsetOutOfRange: "park",
 		incremental,
 		isLost: () => false,
 		clock,

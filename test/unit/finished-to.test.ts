@@ -408,7 +408,7 @@ function supervised(limits: { maxQueuedMessages: number; maxQueuedBytes: number 
 		clock,
 		valve: { pause: () => log.push("pause"), resume: () => log.push("resume") },
 		limits: { ...limits, drainTimeoutMs: 1_000 },
-		listener: { received: nothing, rewound: nothing, drained: nothing },
+		listener: { received: nothing, rewound: nothing, drained: nothing, positionParked: nothing },
 		createChild: ({ partition: assigned, finished, isFull }) =>
 			new PartitionWorker({
 				...new WorkerHarness().parts,

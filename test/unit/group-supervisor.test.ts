@@ -83,6 +83,7 @@ function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000, commit
 		listener: {
 			received: () => {},
 			rewound: ({ partition, offset, from }) => log.push(`rewound ${partition} ${from}->${offset}`),
+			positionParked: ({ partition, code }) => log.push(`parked ${partition} ${code}`),
 			drained: ({ timedOut, committed }) => log.push(`drained${timedOut ? " too late" : ""}${committed ? "" : ", not committed"}`),
 		},
 	});

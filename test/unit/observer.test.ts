@@ -122,8 +122,39 @@ describe("observer of the consumer", () => {
 	});
 
 	it("says where a partition starts and why", () => {
-		observer.consumer["start:resolved"]({ ...orders2, offset: 40, from: "latest" });
+		observer.consumer["start:resolved"]({ ...orders2, offset: 40, from: "latest", kept: null, outOfRange: null });
 		expect(log[0]?.message).toBe("orders/2 starts at offset 40: latest, nothing was committed");
+	});
+
+	it.each([
+		["noted", 40, null, "orders/2 starts at offset 40: Kafka has no offset of this group any more"],
+		[
+			"new_log",
+			0,
+			500,
+			"orders/2 starts at offset 0: the topic was deleted and made again, and this is the beginning of the new log (kept was 500)",
+		],
+	])("warns of a start that somebody should know of: %s", (from, offset, kept, words) => {
+		observer.consumer["start:resolved"]({ ...orders2, offset, from, kept, outOfRange: null });
+		expect(log).toMatchObject([{ level: "warn", message: expect.stringContaining(words) }]);
+	});
+
+	it("tells each jump once, at a start as later, with how many offsets are gone, and counts them", async () => {
+		observer.consumer.rebalanced({ kind: "assign", partitions: [orders2] });
+		expect(await seriesValue('offsets_skipped_total{topic="orders",partition="2",reason="log_begins_after"}')).toBe(0);
+		log.length = 0;
+		const jump = { position: 3, offset: 10, reason: "log_begins_after" };
+		const bounds = { low: 10, high: 15 };
+		const outOfRange = { ...jump, kind: "jump" as const, log: bounds };
+		observer.consumer["start:resolved"]({ ...orders2, offset: 10, from: "out_of_range", kept: 3, outOfRange });
+		observer.delivery.jumped({ ...orders2, ...jump, ...bounds });
+		const words =
+			"orders/2 goes on at offset 10 instead of 3, as kafka.onOffsetOutOfRange says: 7 offsets were removed from the log before they were read (it has 10 to 15)";
+		expect(log.map(({ level, message }) => [level, message])).toEqual([
+			["warn", words],
+			["warn", words],
+		]);
+		expect(await seriesValue('offsets_skipped_total{topic="orders",partition="2",reason="log_begins_after"}')).toBe(14);
 	});
 
 	it("holds back the same error of the client and says how many there were", () => {

@@ -1,4 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { PocKaffeError } from "../../src/core/errors.ts";
+import type { TopicPartition } from "../../src/core/message.ts";
+import { NOTES_REFUSED } from "../../src/core/position-note.ts";
 import { KafkaError } from "../../src/kafka/kafka-error.ts";
 import { OffsetCommitter } from "../../src/kafka/offset-committer.ts";
 import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
@@ -42,21 +45,43 @@ describe("OffsetLedger", () => {
 		expect(ledger.of(partition)?.committed).toBe(2);
 	});
 
+	it("knows which log its offsets are of, and a record of it", () => {
+		const ledger = new OffsetLedger();
+		const epoch = ledger.assign(partition, 0, null, "id");
+		expect(ledger.due()).toEqual([{ ...partition, epoch, offset: 0, logId: "id", witness: null }]);
+		ledger.received(partition, epoch, [0, 4], 1_700);
+		ledger.received(partition, epoch, [5], -1);
+		expect(ledger.due()[0]?.witness).toEqual({ offset: 4, timestamp: 1_700 });
+		expect(ledger.assigned).toEqual([{ ...partition, epoch, logId: "id" }]);
+		expect(ledger.current([{ ...partition, epoch: epoch + 1 }])).toEqual([]);
+	});
+
 	it("has nothing due before anything moved", () => {
 		expect(ledgerWith([3, 4]).ledger.due()).toEqual([]);
 	});
 });
 
-class ScriptedStore implements Pick<OffsetStore, "commit" | "refuseVanished"> {
+class ScriptedStore implements Pick<OffsetStore, "commit" | "note"> {
 	readonly commits: number[][] = [];
+	/** What was asked and noted before, in order. */
+	readonly steps: string[] = [];
 	asked: () => Promise<void> = async () => {};
+	noted: () => Promise<readonly TopicPartition[]> = async () => [];
 
-	refuseVanished(): Promise<void> {
+	/** The look whether it is still the same log. */
+	check(): Promise<void> {
+		this.steps.push("looked");
 		return this.asked();
+	}
+
+	note(positions: readonly { offset: number }[]): Promise<readonly TopicPartition[]> {
+		this.steps.push(`noted ${positions.map(({ offset }) => offset)}`);
+		return this.noted();
 	}
 
 	answers: (() => Promise<void>)[] = [];
 	commit(offsets: readonly { offset: number }[]): Promise<void> {
+		this.steps.push(`committed ${offsets.map(({ offset }) => offset)}`);
 		this.commits.push(offsets.map(({ offset }) => offset));
 		return (this.answers.shift() ?? (() => Promise.resolve()))();
 	}
@@ -66,7 +91,7 @@ describe("OffsetCommitter", () => {
 	it("commits by interval, and only what moved", async () => {
 		const { ledger, epoch } = ledgerWith([0, 1, 2]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
 		committer.start();
 		ledger.acknowledger(partition, epoch)(0);
 		await clock.advance(999);
@@ -87,7 +112,7 @@ describe("OffsetCommitter", () => {
 	it("has one commit under way at a time, so that an older one can't land after a newer one", async () => {
 		const { ledger, epoch } = ledgerWith([0, 1]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
 		let answer: () => void = () => {};
 		store.answers.push(() => new Promise((resolve) => (answer = resolve)));
 		ledger.acknowledger(partition, epoch)(0);
@@ -105,27 +130,74 @@ describe("OffsetCommitter", () => {
 	it("commits nothing of what was lost while it was asked whether its topic is still there", async () => {
 		const { ledger, epoch } = ledgerWith([0]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
 		ledger.acknowledger(partition, epoch)(0);
 		store.asked = async () => ledger.release(partition);
 		expect(await committer.commit()).toBe(true);
 		expect(store.commits).toEqual([]);
 	});
 
-	it("commits nothing of a topic that was deleted", async () => {
+	it("notes how far it came before Kafka hears of it, and looks again where that took long", async () => {
+		const { ledger, epoch } = ledgerWith([0, 1]);
+		const [clock, store] = [new ManualClock(), new ScriptedStore()];
+		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		ledger.acknowledger(partition, epoch)(0);
+		await committer.commit();
+		expect(store.steps.splice(0)).toEqual(["looked", "noted 1", "committed 1"]);
+		store.noted = async () => {
+			await clock.sleep(1_000);
+			// What was finished meanwhile is not noted yet.
+			return [];
+		};
+		ledger.acknowledger(partition, epoch)(1);
+		const committed = committer.commit();
+		await clock.advance(1_000);
+		await committed;
+		expect(store.steps).toEqual(["looked", "noted 2", "looked", "committed 2"]);
+	});
+
+	it("commits what was noted and no more, whatever is finished meanwhile", async () => {
+		const { ledger, epoch } = ledgerWith([0, 1]);
+		const [clock, store] = [new ManualClock(), new ScriptedStore()];
+		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		ledger.acknowledger(partition, epoch)(0);
+		store.noted = async () => {
+			ledger.acknowledger(partition, epoch)(1);
+			return [];
+		};
+		await committer.commit();
+		expect(store.commits).toEqual([[1]]);
+	});
+
+	it("commits nothing that can't be noted, and takes it along with the next", async () => {
 		const { ledger, epoch } = ledgerWith([0]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		const failed: unknown[] = [];
+		committer.on("offsets:commit_failed", (fact) => failed.push(fact));
 		ledger.acknowledger(partition, epoch)(0);
-		store.asked = () => Promise.reject(new KafkaError("deleted", 3));
+		store.noted = () => Promise.reject(Object.assign(new Error("away"), { code: "ECONNREFUSED" }));
 		expect(await committer.commit()).toBe(false);
+		expect([store.commits, failed]).toMatchObject([[], [{ message: "away", code: "ECONNREFUSED" }]]);
+		store.noted = async () => [];
+		expect(await committer.commit()).toBe(true);
+		expect(store.commits).toEqual([[1]]);
+	});
+
+	it("commits nothing of a partition whose note is of another log by now", async () => {
+		const { ledger, epoch } = ledgerWith([0]);
+		const [clock, store] = [new ManualClock(), new ScriptedStore()];
+		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		ledger.acknowledger(partition, epoch)(0);
+		store.noted = async () => [partition];
+		await committer.commit();
 		expect(store.commits).toEqual([]);
 	});
 
 	it("changes nothing when a commit fails, tells it, and takes the offset along with the next", async () => {
 		const { ledger, epoch } = ledgerWith([0]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
 		const failed: unknown[] = [];
 		committer.on("offsets:commit_failed", (fact) => failed.push(fact));
 		store.answers.push(() => Promise.reject(Object.assign(new Error("away"), { code: "kafka_-195" })));
@@ -143,7 +215,7 @@ describe("OffsetCommitter", () => {
 			const [clock, store] = [new ManualClock(), new ScriptedStore()];
 			store.answers = answers;
 			ledger.acknowledger(partition, epoch)(0);
-			const committer = new OffsetCommitter({ ledger, store, clock, intervalMs: 1_000 });
+			const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
 			return { clock, store, ledger, committed: committer.commitWithin(1_000, [partition]) };
 		}
 		const fails = (code: number) => () => Promise.reject(new KafkaError("no", code));
@@ -164,6 +236,16 @@ describe("OffsetCommitter", () => {
 			expect(await committed).toBe(true);
 			expect(store.commits).toEqual([[1], [1]]);
 			expect(clock.pending).toEqual([]);
+		});
+
+		it("gives up at once where the notes' table refuses: a person has to mend that", async () => {
+			const { ledger, epoch } = ledgerWith([0]);
+			const [clock, store] = [new ManualClock(), new ScriptedStore()];
+			ledger.acknowledger(partition, epoch)(0);
+			store.noted = () => Promise.reject(new PocKaffeError(NOTES_REFUSED, "no right"));
+			const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+			expect(await committer.commitWithin(1_000, [partition])).toBe(false);
+			expect(store.commits).toEqual([]);
 		});
 
 		it.each([25, 82, 29, 30, -180, -195])("gives up at once what is refused for more than a moment (%i)", async (code) => {

@@ -263,6 +263,7 @@ const suites: readonly Suite<never>[] = [
 				clock: new ManualClock(),
 				positions: () => positions,
 				watermarks: async () => watermarks,
+				outOfRange: () => {},
 				lastError: () => null,
 				stalled: () => {},
 				moving: () => {},

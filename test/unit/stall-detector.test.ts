@@ -11,6 +11,7 @@ function watch(positions: () => readonly Position[], watermarks = { low: 0, high
 		clock: new ManualClock(),
 		positions,
 		watermarks: async () => watermarks,
+		outOfRange: () => told.push("out of range"),
 		lastError: () => "Local: Not implemented",
 		stalled: (_, reason) => told.push(reason),
 		moving: () => told.push("moving"),
@@ -36,10 +37,10 @@ describe("StallDetector", () => {
 		expect(detector.reasonOf(partition)).toBeNull();
 	});
 
-	it("names a position outside the log", async () => {
-		const { told, look } = watch(() => [{ ...partition, position: 200, idle: true }]);
-		await look(4);
-		expect(told[0]).toContain("offset 200 is out of range (the log has 0 to 100)");
+	it("leaves a position outside the log to who looks after those, at the first look at which it stands", async () => {
+		const { detector, told, look } = watch(() => [{ ...partition, position: 200, idle: true }]);
+		await look(2);
+		expect([told, detector.reasonOf(partition)]).toEqual([["out of range"], null]);
 	});
 
 	it.each([

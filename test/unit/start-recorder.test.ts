@@ -1,100 +1,90 @@
 import { describe, expect, it } from "vitest";
-import type { TopicPartitionOffset } from "../../src/core/message.ts";
-import { type ResolvedStart, StartRecorder } from "../../src/sink/start-recorder.ts";
-import { ManualClock, settle } from "../support/manual-clock.ts";
+import { NOTES_REFUSED, type ReachedPosition } from "../../src/core/position-note.ts";
+import { StartRecorder } from "../../src/sink/start-recorder.ts";
+import type { NotesKept } from "../../src/sink/start-table.ts";
 
-class Noting {
-	readonly clock = new ManualClock();
-	readonly notes: string[] = [];
-	readonly refusals: string[] = [];
-	/** What the next calls fail with. */
-	failures: string[] = [];
-	readonly recorder = new StartRecorder({
-		table: { record: (starts) => this.#note("begun", starts), assume: (starts) => this.#note("met", starts) },
-		clock: this.clock,
-		notRecorded: (message) => this.refusals.push(message),
-	});
+const partition = { topic: "t", partition: 0 };
+const position = { ...partition, offset: 5 };
 
-	async #note(what: string, starts: readonly TopicPartitionOffset[]): Promise<void> {
-		const code = this.failures.shift();
+/** A table that holds so much, and what its next calls fail with. */
+function recording(kept: NotesKept, ...failures: string[]) {
+	const calls: string[] = [];
+	const told: string[] = [];
+	const call = async (what: string) => {
+		calls.push(what);
+		const code = failures.shift();
 		if (code !== undefined) throw Object.assign(new Error("no"), { code });
-		this.notes.push(`${what} ${starts.map(({ offset }) => offset).join()}`);
-	}
+	};
+	const recorder = new StartRecorder({
+		table: {
+			name: "pockaffe_offsets_start",
+			prepare: async () => {
+				calls.push("prepare");
+				return kept;
+			},
+			read: () => call("read").then(() => new Map()),
+			change: () => call("change").then(() => []),
+			reach: (positions: readonly ReachedPosition[]) => call(`reach ${positions.map(({ offset }) => offset)}`).then(() => []),
+			forget: () => call("forget"),
+		},
+		notRecorded: (message) => told.push(message),
+	});
+	return { recorder, calls, told };
 }
 
-function start(from: ResolvedStart["from"], offset: number): ResolvedStart {
-	return { topic: "t", partition: 0, offset, from };
-}
-
-describe("where a group begins", () => {
-	it.each([
-		["earliest", "begun 5"],
-		["beginning", "begun 5"],
-		["latest", "begun 5"],
-		["timestamp", "begun 5"],
-		["committed", "met 5"],
-		// Its table of offsets is new, the group is not: what was noted of its beginning still holds.
-		["kafka", "met 5"],
-	] as const)("is noted by what was resolved: %s", async (from, note) => {
-		const noting = new Noting();
-		await noting.recorder.record([start(from, 5)]);
-		await settle();
-		expect(noting.notes).toEqual([note]);
+describe("what is noted of positions", () => {
+	it.each(["ECONNREFUSED", "57P01", "40001", "25006"])("is waited for while the database is away (%s)", async (code) => {
+		const { recorder, calls, told } = recording("notes", code);
+		await expect(recorder.reach([position])).rejects.toMatchObject({ code });
+		expect(await recorder.reach([position])).toEqual([]);
+		expect([calls, told]).toEqual([["reach 5", "reach 5"], []]);
 	});
 
-	it("is waited for where it was chosen: the caller tries again while the database is away", async () => {
-		const noting = new Noting();
-		noting.failures = ["ECONNREFUSED"];
-		await expect(noting.recorder.record([start("latest", 5)])).rejects.toMatchObject({ code: "ECONNREFUSED" });
-		await noting.recorder.record([start("latest", 5)]);
-		expect(noting.notes).toEqual(["begun 5"]);
+	it("is waited for where a table that holds notes refuses one: left behind it would look as if it had been restored", async () => {
+		const { recorder, told } = recording("notes", "42501", "42501");
+		await expect(recorder.reach([position])).rejects.toMatchObject({
+			code: NOTES_REFUSED,
+			message: expect.stringMatching(/42501.*grant select, insert, update on pockaffe_offsets_start/),
+		});
+		expect(told).toEqual([]);
 	});
 
-	it("is noted beside the work where it was not, however long that takes, in the order of the starts", async () => {
-		const noting = new Noting();
-		noting.failures = Array.from({ length: 30 }, () => "57P03");
-		await noting.recorder.record([start("beginning", 0), start("committed", 7)]);
-		await noting.recorder.record([start("committed", 9)]);
-		await settle();
-		expect(noting.notes).toEqual([]);
-		await noting.clock.advance(200_000);
-		expect(noting.notes).toEqual(["begun 0", "met 7", "met 9"]);
-		expect(noting.refusals).toEqual([]);
+	it("goes into a table that was dropped and is made again", async () => {
+		const { recorder, calls, told } = recording("notes", "42P01");
+		expect(await recorder.reach([position])).toEqual([]);
+		expect([calls, told]).toEqual([["reach 5", "prepare", "reach 5"], []]);
 	});
 
-	it("is noted once, however often a caller that has to wait for another one comes with it", async () => {
-		const noting = new Noting();
-		noting.failures = Array.from({ length: 40 }, () => "ECONNREFUSED");
-		const [kept, chosen] = [start("committed", 7), { ...start("latest", 5), partition: 1 }];
-		for (let i = 0; i < 10; i++) await noting.recorder.record([kept, chosen].map((each) => ({ ...each }))).catch(() => {});
-		// Another place in between, and back: the last one has to be the last.
-		await noting.recorder.record([start("committed", 3)]);
-		await noting.recorder.record([start("committed", 7)]);
-		noting.failures = [];
-		await noting.clock.advance(10_000);
-		expect(noting.notes).toEqual(["met 7", "met 3", "met 7"]);
-		await noting.recorder.record([kept]);
-		await settle();
-		expect(noting.notes).toHaveLength(4);
+	it.each<[NotesKept, string]>([
+		["none", "42P01"],
+		["starts", "42703"],
+	])("is done without where the table can hold none (%s), and that is told once", async (kept, code) => {
+		const { recorder, told } = recording(kept, code, code, code, code);
+		expect(await recorder.reach([position])).toEqual([]);
+		expect(await recorder.read()).toEqual(new Map());
+		expect(told).toEqual([expect.stringContaining("pockaffe_offsets_start")]);
 	});
 
-	it("is told of where the database refuses it, and nothing waits for it", async () => {
-		const noting = new Noting();
-		noting.failures = ["42501", "42501"];
-		await noting.recorder.record([start("latest", 5), start("committed", 5)]);
-		await settle();
-		expect(noting.refusals).toHaveLength(2);
-		expect(noting.clock.pending).toEqual([]);
+	it("is refused where somebody else changed it since it was read: the start is resolved anew", async () => {
+		const { recorder } = recording("notes");
+		const note = { start: 0, assumed: false, log: { id: null, witness: null }, reached: 0, skipped: [] };
+		const table = {
+			name: "n",
+			prepare: async () => "notes" as const,
+			read: async () => new Map(),
+			reach: async () => [],
+			forget: async () => {},
+		};
+		const late = new StartRecorder({ table: { ...table, change: async () => [partition] }, notRecorded: () => {} });
+		await recorder.begin([{ ...partition, note, replaces: null }]);
+		await expect(late.begin([{ ...partition, note, replaces: null }])).rejects.toMatchObject({ code: "note_changed" });
 	});
 
-	it("is given up when the daemon stops", async () => {
-		const noting = new Noting();
-		noting.failures = Array.from({ length: 100 }, () => "ECONNREFUSED");
-		await noting.recorder.record([start("earliest", 5)]);
-		await noting.clock.advance(1_000);
-		noting.recorder.dispose();
-		await settle();
-		expect(noting.clock.pending).toEqual([]);
-		expect(noting.notes).toEqual([]);
+	it("of nothing asks nobody", async () => {
+		const { recorder, calls } = recording("notes");
+		await recorder.begin([]);
+		await recorder.reach([]);
+		await recorder.forget([]);
+		expect(calls).toEqual([]);
 	});
 });

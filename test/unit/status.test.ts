@@ -145,7 +145,6 @@ describe("gauges of a snapshot", () => {
 
 	it("makes a few labels of many reasons", () => {
 		expect(reasonLabel("poison: offset 7 failed 5 times")).toBe("poison");
-		expect(reasonLabel("offset 7 is out of range (the log has 9 to 12): …")).toBe("out_of_range");
 		expect(reasonLabel("stands still at offset 7 while the log goes on to 9")).toBe("standstill");
 		expect(reasonLabel("database")).toBe("database");
 		expect(reasonLabel("something else 12345")).toBe("other");
