@@ -3,7 +3,7 @@
  * else of them stays in memory, as in the daemon.
  */
 import type { RowBlock, TableLayout } from "../src/core/rows.ts";
-import type { Submission } from "../src/sink/batch-writer.ts";
+import type { Submission } from "../src/sink/pending-blocks.ts";
 import { RowEncoder } from "../src/worker/row-encoder.ts";
 
 /** A row to be written; `values` by the layout's columns. */

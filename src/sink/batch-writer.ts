@@ -12,19 +12,17 @@ import { lifetime } from "../core/lifetime.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { RowBlock, TableLayout } from "../core/rows.ts";
-import { CutWriter, type CutWriterParts, type WrittenFact } from "./cut-writer.ts";
+import { CutWriter, type CutWriterParts } from "./cut-writer.ts";
 import type { Database } from "./database.ts";
-import { type BatchLimits, Lane, type Trigger } from "./lane.ts";
+import { HeldRows } from "./held-rows.ts";
+import { type BatchLimits, Lane, type Trigger, type WritingPlace } from "./lane.ts";
 import { LaneTroubles } from "./lane-troubles.ts";
 import { LanesInUse, lanesFor } from "./lanes-in-use.ts";
-import type { BlockOwner, RowCut } from "./pending-blocks.ts";
+import type { RowCut, Submission } from "./pending-blocks.ts";
+import { RowWriter } from "./row-writer.ts";
 import { hintFor, type SqlProblem } from "./sql-faults.ts";
 import { StatementSlots } from "./statement-slots.ts";
-
-/** Rows of a handled batch, and the way back. A partition worker's RowSubmission. */
-export interface Submission extends BlockOwner {
-	readonly blocks: readonly RowBlock[];
-}
+import { Writing, type WritingListener, type WrittenFact } from "./writing.ts";
 
 /** Past facts of the writer. */
 export interface WriterEvents {
@@ -56,6 +54,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #parts: WriterParts;
 	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
 	readonly #inUse: ReadonlyMap<string, LanesInUse>;
+	readonly #held: HeldRows;
 	readonly #troubles = new LaneTroubles();
 	readonly #ended = lifetime();
 	#inFlight = 0;
@@ -66,9 +65,24 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		this.#parts = parts;
 		const { clock, random, database, batch: limits, connections } = parts;
 		const ended = this.#ended.signal;
-		const cuts = { database, slots: new StatementSlots(connections), clock, random, ended, limits, listener: this.#listener() };
+		const common = { database, slots: new StatementSlots(connections), clock, random, ended, limits, listener: this.#listener() };
+		const writings = new Map(parts.layouts.map((layout) => [layout.name, new Writing(layout, common)]));
+		const rowWriters = new Map([...writings].map(([table, writing]) => [table, new RowWriter(writing)]));
+		this.#held = new HeldRows({
+			writers: rowWriters,
+			isInLanes: (partition) => this.#allLanes().some((lane) => lane.holds(partition)),
+			isMovingInLanes: (partition) => this.#isMovingInLanes(partition),
+			goOn: (submission) => this.#intoLanes(submission, (lane) => lane.flush()),
+			limits,
+			monotonic: () => clock.monotonic(),
+			ended,
+		});
+		const hold: CutWriterParts["hold"] = (row, problem, from) => this.#held.hold(row, problem, from);
+		const answered = (lane: Lane, rows: number, durationMs: number) =>
+			this.#inUse.get(lane.layout.name)?.answered({ rows, durationMs, isBehind: lane.isBehind }, clock.monotonic());
 		const lanesOf = (layout: TableLayout): Lane[] => {
-			const cutWriter = new CutWriter(layout, cuts);
+			const rows = rowWriters.get(layout.name) as RowWriter;
+			const cutWriter = new CutWriter(writings.get(layout.name) as Writing, { rows, hold, answered });
 			const write = (lane: Lane, cut: RowCut, trigger: Trigger) => this.#write(cutWriter, lane, cut, trigger);
 			return Array.from({ length: lanesFor(connections) }, () => new Lane({ layout, limits, clock, ended, write }));
 		};
@@ -78,16 +92,16 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 
 	/** Rows that are not settled yet, superseded ones and those in flight included. */
 	get queueRows(): number {
-		return this.#sum(({ rows }) => rows);
+		return this.#sum(({ rows }) => rows) + this.#held.figures.rows;
 	}
 
 	get queueBytes(): number {
-		return this.#sum(({ bytes }) => bytes);
+		return this.#sum(({ bytes }) => bytes) + this.#held.figures.bytes;
 	}
 
 	/** How long ago the oldest row came that is not settled yet, in ms; null where there is none. */
 	get oldestAgeMs(): number | null {
-		const sinces = this.#allLanes().flatMap(({ since }) => since ?? []);
+		const sinces = [...this.#allLanes(), this.#held.figures].flatMap(({ since }) => since ?? []);
 		return sinces.length === 0 ? null : this.#parts.clock.monotonic() - Math.min(...sinces);
 	}
 
@@ -130,14 +144,12 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 
 	/** True while rows of this partition are on their way through lanes that are not stuck: what a drain waits for. */
 	isMoving(partition: TopicPartition): boolean {
-		return this.#allLanes().some((lane) => !this.#troubles.isLaneStuck(lane) && lane.holds(partition));
+		return this.#isMovingInLanes(partition) || this.#held.isMoving(partition, (place) => this.#troubles.isLaneStuck(place));
 	}
 
 	/** Takes rows; their fate is told to the submission. */
 	write(submission: Submission): void {
-		const touched = new Set<Lane>();
-		for (const block of submission.blocks) this.#addBlock(submission, block, touched);
-		for (const lane of touched) lane.cut();
+		if (!this.#held.takes(submission)) this.#intoLanes(submission, (lane) => lane.cut());
 	}
 
 	/** Sends what waits, without lingering. */
@@ -149,6 +161,16 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	async dispose(): Promise<void> {
 		this.#ended.abort(new Error("the writer was ended"));
 		for (const lane of this.#allLanes()) lane.dispose();
+	}
+
+	#intoLanes(submission: Submission, cut: (lane: Lane) => void): void {
+		const touched = new Set<Lane>();
+		for (const block of submission.blocks) this.#addBlock(submission, block, touched);
+		for (const lane of touched) cut(lane);
+	}
+
+	#isMovingInLanes(partition: TopicPartition): boolean {
+		return this.#allLanes().some((lane) => !this.#troubles.isLaneStuck(lane) && lane.holds(partition));
 	}
 
 	#addBlock(submission: Submission, block: RowBlock, touched: Set<Lane>): void {
@@ -163,26 +185,22 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		this.#inFlight++;
 		await cuts.write(lane, cut, trigger);
 		this.#inFlight--;
+		lane.unsettled = null;
+		this.#held.moved();
 	}
 
-	#listener(): CutWriterParts["listener"] {
+	#listener(): WritingListener {
 		return {
-			written: (lane, fact) => {
-				const { table, rows, durationMs } = fact;
-				// Where rows were refused it took several statements.
-				if (fact.refused === 0)
-					this.#inUse.get(table)?.answered({ rows, durationMs, isBehind: lane.isBehind }, this.#parts.clock.monotonic());
-				this.emit("batch:written", fact);
+			written: (fact) => this.emit("batch:written", fact),
+			progressed: (place) => this.#troubles.progressed(place),
+			mended: (place) => {
+				if (this.#troubles.mended(place)) this.emit("table:unblocked", { table: place.layout.name });
 			},
-			progressed: (lane) => this.#troubles.progressed(lane),
-			mended: (lane) => {
-				if (this.#troubles.mended(lane)) this.emit("table:unblocked", { table: lane.layout.name });
-			},
-			failed: (lane, problem, failures, delayMs) => this.#failed(lane, problem, failures, delayMs),
+			failed: (place, problem, failures, delayMs) => this.#failed(place, problem, failures, delayMs),
 		};
 	}
 
-	#failed(lane: Lane, problem: SqlProblem, failures: number, delayMs: number): void {
+	#failed(lane: WritingPlace, problem: SqlProblem, failures: number, delayMs: number): void {
 		const table = lane.layout.name;
 		const { code, message } = problem;
 		this.#lastError = { time: this.#parts.clock.now(), table, sqlstate: code, message };
@@ -190,6 +208,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 			this.emit("table:blocked", { table, sqlstate: code, message, hint: hintFor(problem, table) });
 		}
 		this.emit("write:retried", { table, sqlstate: code, failures, delayMs, message });
+		this.#held.moved();
 	}
 
 	#allLanes(): Lane[] {

@@ -17,7 +17,7 @@
  */
 import type { TableLayout } from "../core/rows.ts";
 import { durably } from "./durable-commit.ts";
-import { parameterAfterRows, rowsParameter, tuple, versionColumns } from "./row-parameters.ts";
+import { orderColumn, parameterAfterRows, rowsParameter, tuple, versionColumns } from "./row-parameters.ts";
 import { quoted, quotedTable } from "./sql-names.ts";
 
 /**
@@ -32,14 +32,17 @@ export interface UpsertCounts {
 	readonly stale: { readonly replay: number; readonly older: number; readonly other_partition: number };
 }
 
-/** A prepared statement's text for a layout; parameters by `rowParameters`. */
-export function readFirstUpsert(layout: TableLayout): string {
+/**
+ * A prepared statement's text for a layout; parameters by `rowParameters`. `inGivenOrder`: the rows are written one after the other as they
+ * are given, so that a later one may take a unique value that an earlier one gives up; otherwise by id, the order of locks for everybody.
+ */
+export function readFirstUpsert(layout: TableLayout, { inGivenOrder = false } = {}): string {
 	const { id, targets } = namesOf(layout);
 	return `with incoming as materialized (
-  ${withStored(layout)}
+  ${withStored(layout, inGivenOrder)}
 ), written as (
   insert into ${quotedTable(layout.name)} as t (${targets.join(", ")})
-  select ${targets.join(", ")} from incoming where not is_stale order by ${id}
+  select ${targets.join(", ")} from incoming where not is_stale order by ${inGivenOrder ? orderColumn(layout) : id}
   ${onConflict(layout)}
   returning t.deleted
 )
@@ -134,12 +137,12 @@ function namesOf(layout: TableLayout): { readonly id: string; readonly targets: 
 }
 
 /** The rows, each beside what was stored of its id when the statement began. */
-function withStored(layout: TableLayout): string {
+function withStored(layout: TableLayout, numbered = false): string {
 	const id = quoted(layout.id.column);
 	const stored = versionColumns(layout);
 	return `select n.*, t.${id} is not null as found, ((${tuple(stored, "t")}) >= (${tuple(stored, "n")})) is true as is_stale,
          t.kafka_partition as stored_partition, t.kafka_offset as stored_offset${layout.withTopic ? ", t.kafka_topic as stored_topic" : ""}
-  from ${rowsParameter(layout)} n
+  from ${rowsParameter(layout, { numbered })} n
   left join ${quotedTable(layout.name)} t on t.${id} = n.${id}`;
 }
 

@@ -2,7 +2,7 @@
  * Which lanes don't get their rows in, and what was told of it. By lane, because a fault may meet some rows of a table only (a lock, a
  * trigger): the others' success says nothing about it. Pure bookkeeping.
  */
-import type { Lane } from "./lane.ts";
+import type { WritingPlace } from "./lane.ts";
 import type { SqlProblem } from "./sql-faults.ts";
 
 /** A retry is a hiccup; the same batch refused twice is a database that is away. */
@@ -13,9 +13,9 @@ const NO_ANSWER = "QUERY_DEADLINE";
 /** See the file's header. */
 export class LaneTroubles {
 	/** Lanes that wait for somebody to mend something. */
-	readonly #blocked = new Set<Lane>();
+	readonly #blocked = new Set<WritingPlace>();
 	/** Lanes whose batch failed twice or more in a row, or had no answer. */
-	readonly #failing = new Set<Lane>();
+	readonly #failing = new Set<WritingPlace>();
 	/** Why each blocked table is blocked, as it was told. */
 	readonly #told = new Map<string, string>();
 
@@ -30,7 +30,7 @@ export class LaneTroubles {
 	}
 
 	/** The same of one lane. */
-	isLaneStuck(lane: Lane): boolean {
+	isLaneStuck(lane: WritingPlace): boolean {
 		return this.#blocked.has(lane) || this.#failing.has(lane);
 	}
 
@@ -40,7 +40,7 @@ export class LaneTroubles {
 	}
 
 	/** A batch of the lane failed, `failures` times in a row; true where that blocks the table for a reason that was not told yet. */
-	failed(lane: Lane, { code, fault, message }: SqlProblem, failures: number): boolean {
+	failed(lane: WritingPlace, { code, fault, message }: SqlProblem, failures: number): boolean {
 		if (failures >= FAILURES_UNTIL_STUCK || code === NO_ANSWER) this.#failing.add(lane);
 		if (fault !== "systemic" && fault !== "connection") return false;
 		this.#blocked.add(lane);
@@ -51,12 +51,12 @@ export class LaneTroubles {
 	}
 
 	/** Some rows of the lane's batch went in. */
-	progressed(lane: Lane): void {
+	progressed(lane: WritingPlace): void {
 		this.#failing.delete(lane);
 	}
 
 	/** The lane's rows go in; true where its table was blocked and no lane of it is any more. */
-	mended(lane: Lane): boolean {
+	mended(lane: WritingPlace): boolean {
 		this.#failing.delete(lane);
 		const { name } = lane.layout;
 		if (!this.#blocked.delete(lane) || [...this.#blocked].some(({ layout }) => layout.name === name)) return false;

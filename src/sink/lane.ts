@@ -36,17 +36,24 @@ export interface Unsettled {
 	/** Superseded ones included. */
 	readonly allRows: number;
 	readonly allBytes: number;
-	/** Monotonic time at which the oldest of them came. */
-	readonly since: number;
+	/** Monotonic time at which the oldest of them came; null where there are none any more. */
+	readonly since: number | null;
 	/** True while it holds rows of this partition that their owner waits for. */
 	holds(partition: TopicPartition): boolean;
 }
 
-/** See the file's header. */
-export class Lane {
-	/** How many rows of it go into a statement at the moment; never more than a batch has. */
+/** Where rows are written from, one statement at a time. */
+export interface WritingPlace {
+	readonly layout: TableLayout;
+	/** How many rows go into a statement at the moment; never more than a batch has. */
 	readonly statementSize: StatementSize;
-	/** What is being written and whose fate was not told yet; `write` keeps it so. */
+	/** What is being written and whose fate was not told yet; whoever writes keeps it so. */
+	unsettled: Unsettled | null;
+}
+
+/** See the file's header. */
+export class Lane implements WritingPlace {
+	readonly statementSize: StatementSize;
 	unsettled: Unsettled | null = null;
 	readonly #parts: LaneParts;
 	readonly #pending = new PendingBlocks();

@@ -16,6 +16,11 @@ export interface BlockOwner extends TopicPartition, RowOwner {
 	readonly batch: { readonly offsets: ArrayLike<number>; readonly timestamps: ArrayLike<number> };
 }
 
+/** Rows of a handled batch, and the way back. A partition worker's RowSubmission. */
+export interface Submission extends BlockOwner {
+	readonly blocks: readonly RowBlock[];
+}
+
 /** A block and its owner. */
 export interface PendingBlock {
 	readonly block: RowBlock;
@@ -204,7 +209,11 @@ export class RowCut {
 	/** The rows one by one: for what can't be written as a whole. */
 	toPendingRows(): PendingRows {
 		const pending = new PendingRows(this.#layout);
-		for (const { block, owner } of this.blocks) for (const row of pendingRowsOf(block, owner, this.#field)) pending.add(row);
+		let order = 0;
+		for (const { block, owner } of this.blocks) {
+			for (const row of pendingRowsOf(block, owner, this.#field, order)) pending.add(row);
+			order += block.messages.length;
+		}
 		return pending;
 	}
 
@@ -253,8 +262,10 @@ export class RowCut {
 	}
 }
 
-function* pendingRowsOf(block: RowBlock, owner: BlockOwner, field: number): Generator<PendingRow> {
-	for (const row of rowsOf(block)) {
+/** In the order of their messages, which calls that overlap don't keep. */
+function* pendingRowsOf(block: RowBlock, owner: BlockOwner, field: number, firstOrder: number): Generator<PendingRow> {
+	let order = firstOrder;
+	for (const row of rowsOf(block).sort((left, right) => left.message - right.message)) {
 		yield {
 			...row,
 			timestamp: Math.max(0, owner.batch.timestamps[row.message] as number),
@@ -263,6 +274,7 @@ function* pendingRowsOf(block: RowBlock, owner: BlockOwner, field: number): Gene
 			topic: owner.topic,
 			field: field < 0 ? null : (row.values[field] ?? null),
 			owner,
+			order: order++,
 			older: null,
 		};
 	}

@@ -24,6 +24,8 @@ export interface PendingRow extends UpsertRow, RowVersion {
 	readonly owner: RowOwner;
 	readonly message: number;
 	readonly bytes: number;
+	/** Its place among the rows that it came with: a partition's rows in the log's order. */
+	readonly order: number;
 	older: OlderVersions | null;
 }
 
@@ -63,7 +65,7 @@ export class PendingRows {
 		if (row) this.#place(row, (present) => compareVersions(row, present, this.#strategy) > 0);
 	}
 
-	/** Takes what came first, at most `maxRows` ids and about `maxBytes` (but at least one), sorted by id: lock order for everybody. */
+	/** Takes what came first, at most `maxRows` ids and about `maxBytes` (but at least one), in the order in which the rows came. */
 	take(maxRows: number, maxBytes: number): PendingRow[] {
 		const taken: PendingRow[] = [];
 		let bytes = 0;
@@ -75,18 +77,12 @@ export class PendingRows {
 			this.#waiting -= countOf(row);
 		}
 		this.#bytes -= bytes;
-		return taken.sort((left, right) => (left.id < right.id ? -1 : left.id > right.id ? 1 : 0));
+		return taken.sort((left, right) => left.order - right.order);
 	}
 
 	/** All rows, in no order. */
 	*[Symbol.iterator](): Iterator<PendingRow> {
 		for (const newest of this.#newest.values()) yield* chainOf(newest);
-	}
-
-	/** True where a row, or one that it stands for, is as asked. */
-	some(asked: (row: PendingRow) => boolean): boolean {
-		for (const newest of this.#newest.values()) if (isAnyOf(newest, asked)) return true;
-		return false;
 	}
 
 	#place(row: PendingRow, isNewerThan: (present: PendingRow) => boolean): void {
@@ -117,12 +113,6 @@ export class PendingRows {
 export function* chainOf(row: PendingRow): Generator<PendingRow> {
 	yield row;
 	if (row.older) yield* row.older;
-}
-
-/** True where a row, or one that it stands for, is as asked. */
-export function isAnyOf(newest: PendingRow, asked: (row: PendingRow) => boolean): boolean {
-	for (const row of chainOf(newest)) if (asked(row)) return true;
-	return false;
 }
 
 function countOf(row: PendingRow | undefined): number {

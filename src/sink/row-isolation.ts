@@ -10,46 +10,86 @@ import type { Database } from "./database.ts";
 import type { PendingRow } from "./pending-rows.ts";
 import { rowParameters } from "./row-parameters.ts";
 import { runUpsert } from "./run-upsert.ts";
+import type { SqlFault } from "./sql-fault-catalogue.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
 
-/** What became of a batch. `left` was not written because of `problem`: the same rows again, later. */
+/** What became of a batch. `held`: only other rows stand in their way. `left` was not written because of `problem`: the same rows again, later. */
 export interface WriteResult {
 	readonly written: PendingRow[];
-	readonly refused: { readonly row: PendingRow; readonly problem: SqlProblem }[];
+	readonly refused: RefusedRow[];
+	readonly held: RefusedRow[];
 	readonly left: PendingRow[];
 	readonly problem: SqlProblem | null;
 	readonly counts: UpsertCounts;
 }
 
-const nothing: UpsertCounts = { inserted: 0, updated: 0, deleted: 0, suppressed: 0, stale: { replay: 0, older: 0, other_partition: 0 } };
+/** A row that was not taken, and why. */
+export interface RefusedRow {
+	readonly row: PendingRow;
+	readonly problem: SqlProblem;
+}
 
-/** Writes rows (one per id, sorted). Never rejects. */
-export async function writeRows(database: Database, layout: TableLayout, statement: string, rows: PendingRow[]): Promise<WriteResult> {
+/** Where rows go: a table, and its statement in the order of ids and in the order in which rows are given. */
+export interface RowTarget {
+	readonly database: Database;
+	readonly layout: TableLayout;
+	readonly statements: { readonly byId: string; readonly inOrder: string };
+	/** How many more may be held before the rest is held untried: where most of a batch waits for another's, there is no use in looking for each. */
+	readonly budget: { held: number };
+}
+
+/** Of no rows. */
+export const noCounts: UpsertCounts = {
+	inserted: 0,
+	updated: 0,
+	deleted: 0,
+	suppressed: 0,
+	stale: { replay: 0, older: 0, other_partition: 0 },
+};
+
+/** Writes rows (one per id, in the log's order); `inOrder`: they are known to depend on each other. Never rejects. */
+export async function writeRows(target: RowTarget, rows: PendingRow[], inOrder: boolean): Promise<WriteResult> {
+	const { database, layout, statements, budget } = target;
+	const nothing = { written: [], refused: [], held: [], left: [], problem: null, counts: noCounts };
 	try {
-		const counts = await runUpsert(database, layout, statement, rowParameters(layout, rows));
-		return { written: rows, refused: [], left: [], problem: null, counts };
+		const counts = await runUpsert(database, layout, inOrder ? statements.inOrder : statements.byId, rowParameters(layout, rows));
+		return { ...nothing, written: rows, counts };
 	} catch (error) {
 		const problem = problemOf(error, writtenColumns(layout));
-		const isolates = problem.fault === "row" || problem.fault === "split";
 		const [only] = rows;
-		if (isolates && rows.length > 1) return writeHalves(database, layout, statement, rows);
-		if (problem.fault === "row" && only)
-			return { written: [], refused: [{ row: only, problem }], left: [], problem: null, counts: nothing };
+		if (rows.length > 1) {
+			// By id `a` comes before the `z` that made room for it.
+			if (problem.fault === "order" && !inOrder) return writeRows(target, rows, true);
+			if (isolated.has(problem.fault)) return writeHalves(target, rows, inOrder);
+		} else if (only) {
+			if (problem.fault === "row") return { ...nothing, refused: [{ row: only, problem }] };
+			if (problem.fault === "order") {
+				budget.held--;
+				return { ...nothing, held: [{ row: only, problem }] };
+			}
+		}
 		// One row can't be there twice: it is a trigger or a default that found several of something.
 		const fault = problem.fault === "split" ? "systemic" : problem.fault;
-		return { written: [], refused: [], left: rows, problem: { ...problem, fault }, counts: nothing };
+		return { ...nothing, left: rows, problem: { ...problem, fault } };
 	}
 }
 
-async function writeHalves(database: Database, layout: TableLayout, statement: string, rows: PendingRow[]): Promise<WriteResult> {
+/** Faults of some of a batch's rows. */
+const isolated: ReadonlySet<SqlFault> = new Set(["row", "order", "split"]);
+
+async function writeHalves(target: RowTarget, rows: PendingRow[], inOrder: boolean): Promise<WriteResult> {
 	const middle = Math.ceil(rows.length / 2);
-	const first = await writeRows(database, layout, statement, rows.slice(0, middle));
+	const first = await writeRows(target, rows.slice(0, middle), inOrder);
+	const others = rows.slice(middle);
 	// A fault that is not a row's would meet the other half as well.
-	if (first.problem) return { ...first, left: [...first.left, ...rows.slice(middle)] };
-	const second = await writeRows(database, layout, statement, rows.slice(middle));
+	if (first.problem) return { ...first, left: [...first.left, ...others] };
+	const [why] = first.held;
+	if (why && target.budget.held <= 0) return { ...first, held: [...first.held, ...others.map((row) => ({ ...why, row }))] };
+	const second = await writeRows(target, others, inOrder);
 	return {
 		written: [...first.written, ...second.written],
 		refused: [...first.refused, ...second.refused],
+		held: [...first.held, ...second.held],
 		left: [...first.left, ...second.left],
 		problem: second.problem,
 		counts: sumOf(first.counts, second.counts),

@@ -26,15 +26,26 @@ const UPSERT = "f";
 const DELETE = "t";
 const SUPERSEDED = "x";
 
+/** The column of `rowsParameter` that numbers the rows as they are given; none of the layout's own. */
+export function orderColumn({ id, columns }: TableLayout): string {
+	const taken = new Set([id.column, ...columns.map(({ name }) => name)]);
+	let name = "kafka_order";
+	while (taken.has(name)) name += "_";
+	return name;
+}
+
 /**
  * The rows as a table expression with the layout's columns, `kafka_…` and `deleted`, from the parameters of `rowParameters` or
- * `blockParameters`.
+ * `blockParameters`; `numbered`: and `orderColumn`.
  */
-export function rowsParameter(layout: TableLayout): string {
+export function rowsParameter(layout: TableLayout, { numbered = false } = {}): string {
 	const inputs = inputColumns(layout);
 	const kind = `x.c${inputs.length - 1}`;
-	return `(select ${inputs.map(({ name, cast }, index) => `${cast(`x.c${index}`)} as ${name}`).join(", ")}
-        from unnest(${inputs.map((_, index) => splitParameter(index + 3)).join(", ")}) as x(${inputs.map((_, index) => `c${index}`).join(", ")})
+	const order = numbered ? [orderColumn(layout)] : [];
+	const selected = [...inputs.map(({ name, cast }, index) => `${cast(`x.c${index}`)} as ${name}`), ...order.map((name) => `x.${name}`)];
+	const texts = `unnest(${inputs.map((_, index) => splitParameter(index + 3)).join(", ")})${numbered ? " with ordinality" : ""}`;
+	return `(select ${selected.join(", ")}
+        from ${texts} as x(${[...inputs.map((_, index) => `c${index}`), ...order].join(", ")})
         where ${kind} <> '${SUPERSEDED}')`;
 }
 

@@ -9,10 +9,10 @@
  */
 
 /**
- * row: this row can't be written, whoever tries · split: the batch must be smaller · transient: the same batch again, it will pass ·
+ * row: this row can't be written, whoever tries · order: other rows stand in its way, or are not there yet · split: the batch must be smaller · transient: the same batch again, it will pass ·
  * systemic: somebody has to mend the table (or, `connection`, the way to the database).
  */
-export type SqlFault = "row" | "split" | "transient" | "systemic" | "connection";
+export type SqlFault = "row" | "order" | "split" | "transient" | "systemic" | "connection";
 
 /** What helps beside waiting. smaller: the rows in smaller statements · reconnect: connections made anew, they may lead elsewhere now. */
 export type SqlRemedy = "smaller" | "reconnect";
@@ -68,7 +68,12 @@ export const faultCatalogue: readonly FaultEntry[] = [
 		fault: "systemic",
 		means: "no partition of the table takes the row",
 	},
-	{ codes: ["23…"], fault: "row", means: "a constraint: not null, unique, check, exclusion, or a foreign key whose row is not there yet" },
+	{
+		codes: ["23001", "23503", "23505", "23P01"],
+		fault: "order",
+		means: "a foreign key whose row is not there yet or still in use; a unique value, or an excluded one, that another row still has",
+	},
+	{ codes: ["23…"], fault: "row", means: "a constraint: not null, check" },
 	{ codes: ["25006"], fault: "transient", remedy: "reconnect", means: "read-only server after a fail-over, or a read-only setting" },
 	{ codes: ["25P02"], fault: "transient", remedy: "reconnect", means: "a pooler handed over a broken transaction" },
 	{ codes: ["25P03"], fault: "transient", means: "session ended by an idle timeout" },
@@ -133,6 +138,7 @@ export function renderFaultTable(): string {
 
 const actions: Readonly<Record<SqlFault, string>> = {
 	row: "**dead letter** of that message; the rest of the batch is written",
+	order: "**again** behind everything earlier of its partition; **dead letter** of that message where that doesn't help",
 	split: "the batch is halved; a single row that meets it **waits**",
 	transient: "the same batch **again**",
 	systemic: "the table's rows **wait**",

@@ -84,8 +84,8 @@ export const mutations: readonly Mutation[] = [
 		breaks: "stands-still",
 		edits: [
 			{
-				file: "src/sink/cut-writer.ts",
-				from: "if (older) pending.putBack(older);",
+				file: "src/sink/row-writer.ts",
+				from: "if (older) pending?.putBack(older);",
 				to: "void older;",
 			},
 		],

@@ -1,7 +1,7 @@
 /** Rows for the batch writer without threads: submissions with a memory of every message's fate. */
 import { separatorsFor } from "../../src/core/joined-texts.ts";
 import type { RowFault, TableLayout } from "../../src/core/rows.ts";
-import type { Submission } from "../../src/sink/batch-writer.ts";
+import type { Submission } from "../../src/sink/pending-blocks.ts";
 import { RowPacker } from "../../src/worker/row-packer.ts";
 
 const ROW_BYTES = 50;

@@ -2,11 +2,12 @@
 import { systemClock } from "../../src/core/clock.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import { BatchWriter, type WriterEvents } from "../../src/sink/batch-writer.ts";
-import type { WrittenFact } from "../../src/sink/cut-writer.ts";
 import type { Database, DatabaseRow } from "../../src/sink/database.ts";
 import type { BatchLimits } from "../../src/sink/lane.ts";
 import { lanesFor } from "../../src/sink/lanes-in-use.ts";
 import { createTables } from "../../src/sink/schema.ts";
+import type { WrittenFact } from "../../src/sink/writing.ts";
+import { messagesOf, type RowMessage, type TrackedMessages } from "./message-submissions.ts";
 import { submissionOf, type TestRow, type TrackedSubmission } from "./row-submissions.ts";
 import { createTestDatabase, type TestDatabase } from "./test-database.ts";
 
@@ -59,6 +60,13 @@ export class TestWriter implements AsyncDisposable {
 	submit(rows: readonly TestRow[], table?: string): TrackedSubmission {
 		const layout = this.layouts.find(({ name }) => name === table) ?? (this.layouts[0] as TableLayout);
 		const submission = submissionOf(layout, rows, lanesFor(this.#connections));
+		this.writer.write(submission);
+		return submission;
+	}
+
+	/** Submits a run of messages with rows for several tables, without waiting. */
+	submitMessages(messages: readonly RowMessage[], partition = 0): TrackedMessages {
+		const submission = messagesOf(this.layouts, messages, { partition, lanes: lanesFor(this.#connections) });
 		this.writer.write(submission);
 		return submission;
 	}

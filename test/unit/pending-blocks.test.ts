@@ -98,11 +98,11 @@ describe("a cut of pending blocks", () => {
 		const cut = take(pendingOf([row("b", 1), row("a", 2)], [row("a", 3), row("c", 4, { values: [null, "5"] })]));
 		const rows = cut.toPendingRows().take(10, LARGE);
 		expect(rows.map(({ id, offset, older }) => [id, offset, older?.length ?? 0])).toEqual([
-			["a", 3, 1],
 			["b", 1, 0],
+			["a", 3, 1],
 			["c", 4, 0],
 		]);
-		expect(rowParameters(layout, rows).slice(3, 5)).toEqual(["a 3\x1eb 1\x1e\x1d", "\x1d\x1e\x1d\x1e5"]);
+		expect(rowParameters(layout, rows).slice(3, 5)).toEqual(["b 1\x1ea 3\x1e\x1d", "\x1d\x1e\x1d\x1e5"]);
 	});
 
 	it("is unusual where a value holds a separator", () => {

@@ -31,6 +31,7 @@ function row(offset: number, over: Partial<PendingRow> = {}): PendingRow {
 		owner: somebody,
 		message: offset,
 		bytes: 10,
+		order: 0,
 		older: null,
 		...over,
 	};

@@ -1,0 +1,207 @@
+/**
+ * Rows that only other rows stand in the way of: a parent that is not there yet, a unique value that another row still has. A batch goes in by
+ * ids and tables side by side, so a log that is right may be refused. Such rows leave their lane and are tried again by partition and in the
+ * log's order, once nothing of their partition is under way any more; pass by pass, until one moves nothing. What is left then is refused.
+ * What comes of the partition meanwhile waits behind them, or it could take what they ask for.
+ *
+ *   held -> (the partition's rows in the lanes are settled) -> passing -> written | refused
+ *
+ * Lanes never wait for them, so nothing can lock up; the limits of the partition's queue bound how many there are.
+ *
+ * Step 8 of a message's way (README).
+ */
+import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { HeldFrom } from "./cut-writer.ts";
+import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
+import type { WritingPlace } from "./lane.ts";
+import type { Submission } from "./pending-blocks.ts";
+import { type PendingRow, PendingRows } from "./pending-rows.ts";
+import type { RowWriter } from "./row-writer.ts";
+import type { SqlProblem } from "./sql-faults.ts";
+import { type StatementLimits, StatementSize } from "./statement-size.ts";
+
+/** What it needs of the writer. */
+export interface HeldRowsParts {
+	/** By table. */
+	readonly writers: ReadonlyMap<string, RowWriter>;
+	/** True while rows of a partition are in the lanes that somebody waits for; and of lanes that are not stuck. */
+	readonly isInLanes: (partition: TopicPartition) => boolean;
+	readonly isMovingInLanes: (partition: TopicPartition) => boolean;
+	/** Puts what waited behind held rows into the lanes. */
+	readonly goOn: (submission: Submission) => void;
+	readonly limits: StatementLimits & { readonly maxBytes: number };
+	readonly monotonic: () => number;
+	readonly ended: AbortSignal;
+}
+
+interface Waiting {
+	readonly partition: TopicPartition;
+	readonly held: HeldPartition;
+	/** What came behind them. */
+	readonly behind: { readonly submission: Submission; readonly since: number }[];
+	/** Where its rows are written from, by table, and at the moment. */
+	readonly places: Map<string, WritingPlace>;
+	place: WritingPlace | null;
+	isPassing: boolean;
+}
+
+/** See the file's header. One per writer. */
+export class HeldRows {
+	readonly #parts: HeldRowsParts;
+	readonly #waiting = new Map<string, Waiting>();
+
+	constructor(parts: HeldRowsParts) {
+		this.#parts = parts;
+	}
+
+	/** What waits, with the older versions that it stands for. */
+	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
+		const all = [...this.#waiting.values()];
+		let { rows, bytes, since } = figuresOf(all.flatMap((waiting) => waiting.held.rows));
+		for (const { place } of all) {
+			rows += place?.unsettled?.allRows ?? 0;
+			bytes += place?.unsettled?.allBytes ?? 0;
+			since = earlier(since, place?.unsettled?.since ?? null);
+		}
+		for (const behind of all.flatMap((waiting) => waiting.behind)) {
+			since = earlier(since, behind.since);
+			for (const block of behind.submission.blocks) {
+				rows += block.messages.length;
+				bytes += block.bytes.reduce((sum, each) => sum + each, 0);
+			}
+		}
+		return { rows, bytes, since };
+	}
+
+	/** True while rows of this partition are being tried, and what they are tried at is not stuck. */
+	isMoving(partition: TopicPartition, isStuck: (place: WritingPlace) => boolean): boolean {
+		const waiting = this.#waiting.get(partitionName(partition));
+		if (!waiting?.isPassing || (waiting.place && isStuck(waiting.place))) return false;
+		return waiting.held.rows.length + waiting.behind.length > 0 || waiting.place?.unsettled?.holds(partition) === true;
+	}
+
+	/** True where the submission was taken because rows of its partition are held: it goes on behind them. */
+	takes(submission: Submission): boolean {
+		if (this.#waiting.size === 0) return false;
+		const waiting = this.#waiting.get(partitionName(submission));
+		if (!waiting || !this.#isInTheWay(waiting)) return false;
+		waiting.behind.push({ submission, since: this.#parts.monotonic() });
+		return true;
+	}
+
+	/** `moved` is to follow. */
+	hold(row: PendingRow, problem: SqlProblem, { table, trigger, since }: HeldFrom): void {
+		this.#waitingOf(row).held.add({ table, row, trigger, since, problem });
+	}
+
+	/** Something in the lanes was settled, or held, or is stuck: what waited for it may go. */
+	moved(): void {
+		for (const waiting of this.#waiting.values()) {
+			if (waiting.isPassing) continue;
+			if (!this.#parts.isInLanes(waiting.partition)) void this.#work(waiting);
+			else if (!this.#isInTheWay(waiting)) this.#letGo(waiting);
+		}
+	}
+
+	#waitingOf({ topic, partition }: TopicPartition): Waiting {
+		const name = partitionName({ topic, partition });
+		const known = this.#waiting.get(name);
+		if (known) return known;
+		const parts = { partition: { topic, partition }, held: new HeldPartition(), behind: [], places: new Map(), place: null };
+		const waiting = { ...parts, isPassing: false };
+		this.#waiting.set(name, waiting);
+		return waiting;
+	}
+
+	/** Behind rows that are stuck nobody else's wait. */
+	#isInTheWay({ isPassing, partition, held }: Waiting): boolean {
+		return isPassing || (held.rows.length > 0 && this.#parts.isMovingInLanes(partition));
+	}
+
+	#letGo(waiting: Waiting): void {
+		for (const { submission } of waiting.behind.splice(0)) if (!submission.released) this.#parts.goOn(submission);
+	}
+
+	/** Nothing else of the partition is under way: pass by pass, until nothing is held any more. */
+	async #work(waiting: Waiting): Promise<void> {
+		const { held } = waiting;
+		const { ended } = this.#parts;
+		waiting.isPassing = true;
+		while (held.rows.length > 0) {
+			const hasMoved = await this.#pass(waiting);
+			if (ended.aborted) return;
+			if (!hasMoved) this.#refuse(held);
+		}
+		waiting.isPassing = false;
+		this.#waiting.delete(partitionName(waiting.partition));
+		this.#letGo(waiting);
+	}
+
+	/** Tries all of them, in the log's order; true where that moved something. */
+	async #pass(waiting: Waiting): Promise<boolean> {
+		const { held } = waiting;
+		let hasMoved = false;
+		for (const run of runsOf(held.rows, this.#parts.limits)) {
+			for (const each of run) held.remove(each);
+			const refused = await this.#write(waiting, run);
+			if (this.#parts.ended.aborted) return false;
+			for (const each of run) {
+				const problem = refused.get(each.row);
+				if (!problem || held.addAgain({ ...each, problem })) hasMoved = true;
+			}
+		}
+		return hasMoved;
+	}
+
+	/** Writes a run; returns the rows of it that others still stand in the way of. */
+	async #write(waiting: Waiting, run: readonly HeldRow[]): Promise<ReadonlyMap<PendingRow, SqlProblem>> {
+		const [{ table, trigger, since }] = run as [HeldRow];
+		const writer = this.#parts.writers.get(table) as RowWriter;
+		const refused = new Map<PendingRow, SqlProblem>();
+		const given = new Set(run.map(({ row }) => row));
+		const held = (row: PendingRow, problem: SqlProblem) => {
+			refused.set(row, problem);
+			// An older version, in the place of one that can't be written whatever others do.
+			if (!given.has(row)) this.hold(row, problem, { table, trigger, since });
+		};
+		const pending = new PendingRows(writer.layout);
+		const rows = run.map(({ row }) => row);
+		const place = this.#placeOf(waiting, table, writer);
+		waiting.place = place;
+		const mostHeld = Number.POSITIVE_INFINITY;
+		await writer.write(place, { rows, pending, trigger, since, failures: 0, inOrder: true, mostHeld, held });
+		place.unsettled = null;
+		waiting.place = null;
+		return refused;
+	}
+
+	#refuse(held: HeldPartition): void {
+		const refused = held.rows;
+		for (const each of refused) {
+			held.remove(each);
+			const problem = { ...each.problem, message: refusalOf(each, refused) };
+			this.#parts.writers.get(each.table)?.refuse([{ row: each.row, problem }], each.trigger);
+		}
+	}
+
+	#placeOf(waiting: Waiting, table: string, { layout }: RowWriter): WritingPlace {
+		const place = waiting.places.get(table) ?? { layout, statementSize: new StatementSize(this.#parts.limits), unsettled: null };
+		waiting.places.set(table, place);
+		return place;
+	}
+}
+
+function earlier(left: number | null, right: number | null): number | null {
+	return left === null || right === null ? (left ?? right) : Math.min(left, right);
+}
+
+const UNIQUE = new Set(["23505", "23P01"]);
+
+/** Why a row is refused that was tried again behind everything earlier of its partition. */
+function refusalOf({ table, problem }: HeldRow, refused: readonly HeldRow[]): string {
+	const { message, constraint, code } = problem;
+	const tried = `${message}; so too behind everything earlier of its partition`;
+	const others = refused.filter((each) => each.table === table && each.problem.constraint === constraint).length - 1;
+	if (!UNIQUE.has(code) || others === 0) return tried;
+	return `${tried}, with ${others} more rows: where they exchange their values the constraint must be deferrable`;
+}
