@@ -6,9 +6,9 @@
   "targets": [
     {
       "target_name": "pockaffe_native",
-      "sources": ["src/kafka/native/clients.cc", "src/kafka/native/topic_ids.cc"],
+      "sources": ["src/kafka/native/addon.cc", "src/kafka/native/clients.cc", "src/kafka/native/topic_ids_request.cc"],
       "defines": ["NAPI_VERSION=8"],
-      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-fvisibility=hidden", "-isystem", "<(node_rdkafka)/deps/librdkafka/src"],
+      "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-fvisibility=hidden", "-isystem", "<(node_rdkafka)/build/deps/include"],
       "conditions": [
         ["OS=='linux'", {
           "libraries": ["<(node_rdkafka)/build/deps/librdkafka.so", "-Wl,-rpath,<(node_rdkafka)/build/deps"]
@@ -19,7 +19,7 @@
             "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
             "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
             "MACOSX_DEPLOYMENT_TARGET": "11.0",
-            "OTHER_CFLAGS": ["-Wall", "-Wextra", "-isystem", "<(node_rdkafka)/deps/librdkafka/src"]
+            "OTHER_CFLAGS": ["-Wall", "-Wextra", "-isystem", "<(node_rdkafka)/build/deps/include"]
           }
         }]
       ]

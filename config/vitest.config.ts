@@ -7,6 +7,9 @@ const common = {
 	pool: "forks",
 } as const;
 
+/** Both projects: the contract of the group client's real side needs it too. */
+const addon = "test/support/addon.ts";
+
 /** A contract's suite runs against the fake without servers, and against the real thing where one is. */
 const contractsOnServers = "test/contract/*.{kafka,postgres}.test.ts";
 
@@ -16,14 +19,20 @@ export default defineConfig({
 		maxWorkers: 2,
 		projects: [
 			{
-				test: { ...common, name: "alone", include: ["test/{unit,thread,simulation,contract}/**/*.test.ts"], exclude: [contractsOnServers] },
+				test: {
+					...common,
+					name: "alone",
+					include: ["test/{unit,thread,native,simulation,contract}/**/*.test.ts"],
+					exclude: [contractsOnServers],
+					globalSetup: [addon],
+				},
 			},
 			{
 				test: {
 					...common,
 					name: "servers",
 					include: ["test/{postgres,kafka,end-to-end,hostile}/**/*.test.ts", contractsOnServers],
-					globalSetup: ["test/support/servers.ts"],
+					globalSetup: [addon, "test/support/servers.ts"],
 				},
 			},
 		],

@@ -145,7 +145,7 @@ export class Daemon {
 			onError: (path, error) => logger.error({ path }, `HTTP: ${messageOf(error)}`),
 		});
 		const { version } = this.parts;
-		const addon = nativeMissing === null ? ("yes" as const) : ("no" as const);
+		const addon = nativeMissing === null ? ("topic_ids" as const) : ("none" as const);
 		const facts = { version, librdkafka: librdkafkaVersion, addon, tables: this.layouts.map(({ name }) => name) };
 		this.#observer.started(facts, () => this.snapshot());
 		if (nativeMissing !== null) logger.warn({}, `${nativeMissing}: ${withoutAddon}`);

@@ -11,8 +11,9 @@ import { type Leaf, leaves } from "./schema-leaves.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = "POCKAFFE_";
-/** `POCKAFFE_NATIVE=off` leaves the addon out (kafka/native.ts). */
-const notOptions = new Set(["POCKAFFE_CONFIG", "POCKAFFE_NATIVE"]);
+/** Leaves the addon out (kafka/native.ts); no option of the file, for it has to be known before the file is read. */
+const NATIVE = "POCKAFFE_NATIVE";
+const notOptions = new Set(["POCKAFFE_CONFIG", NATIVE]);
 const reference = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
 
 /** `kafka.startFrom` → `POCKAFFE_KAFKA_START_FROM`. */
@@ -35,6 +36,8 @@ export function override(
 	origins: Map<string, string>,
 	problems: Problem[],
 ): void {
+	const native = environment[NATIVE] ?? "on";
+	if (native !== "on" && native !== "off") problems.push({ path: [NATIVE], rule: `must be on or off, not ${JSON.stringify(native)}` });
 	const known = new Map(leaves(configSchema).map((leaf) => [variableOf(leaf.path), leaf]));
 	for (const [name, text] of Object.entries(environment)) {
 		if (!name.startsWith(PREFIX) || notOptions.has(name) || text === undefined) continue;

@@ -10,10 +10,13 @@ import type {
 	TopicPartitionOffset,
 } from "node-rdkafka";
 import type { Clock } from "../core/clock.ts";
+import type { LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import { codeOfWords } from "./error-words.ts";
 import type { StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import { askTopicIds } from "./native.ts";
+import { topicIdsFrom } from "./topic-ids.ts";
 
 /** A slow network's round trip, and some. */
 const ATTEMPT_MS = 2_000;
@@ -30,10 +33,15 @@ export class ClientQueries {
 	readonly #clock: Clock;
 	#isEnded = false;
 	#deadline = Number.POSITIVE_INFINITY;
+	/** The broker that gave the last metadata; -1 before. */
+	#broker = -1;
 
 	constructor(raw: RawConsumer, clock: Clock) {
 		this.#raw = raw;
 		this.#clock = clock;
+		raw.on("ready", (_, { orig_broker_id }) => {
+			this.#broker = orig_broker_id;
+		});
 	}
 
 	/** What is asked from here on is over by then (monotonic), answered or not. */
@@ -77,12 +85,20 @@ export class ClientQueries {
 		return found?.offset !== undefined && found.offset >= 0 ? found.offset : null;
 	}
 
-	/** Names and partition counts of all topics that may be seen, and the broker that said so. */
-	async metadata(): Promise<{ topics: Map<string, number>; broker: number }> {
-		const { topics, orig_broker_id: broker } = await this.#ask<Metadata>((timeout, done) =>
+	/** Names and partition counts of all topics that may be seen. */
+	async metadata(): Promise<Map<string, number>> {
+		const { topics, orig_broker_id } = await this.#ask<Metadata>((timeout, done) =>
 			this.#raw.getMetadata({ allTopics: true, timeout } as never, done as never),
 		);
-		return { topics: new Map(topics.map(({ name, partitions }) => [name, partitions.length])), broker };
+		this.#broker = orig_broker_id;
+		return new Map(topics.map(({ name, partitions }) => [name, partitions.length]));
+	}
+
+	/** Asked of the broker that gave the last metadata. It holds no thread, and ends with the client. */
+	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		const ask = async (wanted: readonly string[]) => askTopicIds({ name, broker: this.#broker }, wanted, this.#timeoutMs());
+		return topicIdsFrom({ ask, metadata: () => this.metadata() }, topics);
 	}
 
 	#ask<T>(start: Question<T>, attempts = ATTEMPTS): Promise<T> {
@@ -91,10 +107,16 @@ export class ClientQueries {
 		return asked.finally(() => this.#underWay.delete(asked));
 	}
 
+	/** Of one attempt. Throws where there is no time left. */
+	#timeoutMs(): number {
+		const timeoutMs = Math.floor(Math.min(ATTEMPT_MS, this.#deadline - this.#clock.monotonic()));
+		if (this.#isEnded || timeoutMs < LEAST_MS) throw new KafkaError("the client is closing", kafkaErrors.state);
+		return timeoutMs;
+	}
+
 	async #attempt<T>(start: Question<T>, attempts: number): Promise<T> {
 		for (let attempt = 1; ; attempt++) {
-			const timeoutMs = Math.floor(Math.min(ATTEMPT_MS, this.#deadline - this.#clock.monotonic()));
-			if (this.#isEnded || timeoutMs < LEAST_MS) throw new KafkaError("the client is closing", kafkaErrors.state);
+			const timeoutMs = this.#timeoutMs();
 			try {
 				return await new Promise<T>((resolve, reject) => {
 					start(timeoutMs, (error, result) => (error ? reject(kafkaErrorOf(error)) : resolve(result)));

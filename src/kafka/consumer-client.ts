@@ -14,8 +14,8 @@ import type { LogId, Witness } from "../core/log-identity.ts";
 import { type Header, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { ClientQueries, kafkaErrorOf } from "./client-queries.ts";
 import type { CloseOptions, GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
-import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import { askTopicIds, withNative } from "./native.ts";
+import { KafkaError } from "./kafka-error.ts";
+import { withNative } from "./native.ts";
 
 /** The version of librdkafka that node-rdkafka was built with. */
 export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
@@ -24,8 +24,6 @@ export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
 export const clientFeatures: readonly string[] = rdkafka.features;
 
 const COMMIT_TIMEOUT_MS = 30_000;
-/** Short: then another broker is asked. */
-const ID_TIMEOUT_MS = 3_000;
 const CLOSE_TIMEOUT_MS = 10_000;
 const READ_TIMEOUT_MS = 10_000;
 const READ_POLL_MS = 100;
@@ -55,8 +53,6 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	#isClosed = false;
 	/** The client's last words about a connection: which address, and what happened. */
 	#lastFailure: string | null = null;
-	/** The broker that answered last. */
-	#broker: number | null = null;
 
 	constructor(settings: Record<string, unknown>, topicSettings: Record<string, unknown>, clock: Clock) {
 		super();
@@ -237,36 +233,12 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	/** Names and partition counts of all topics that exist. */
-	async metadata(): Promise<Map<string, number>> {
-		const { topics, broker } = await this.#queries.metadata();
-		this.#broker = broker;
-		return topics;
+	metadata(): Promise<Map<string, number>> {
+		return this.#queries.metadata();
 	}
 
-	/**
-	 * Kafka's ids of those of these topics that exist; null where an id can't be known: the broker has none, or the addon is missing. Asked of
-	 * a broker that answered before; where that one is gone, of another.
-	 */
-	async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
-		if (topics.length === 0) return new Map();
-		const known = this.#broker;
-		try {
-			if (known === null) throw new KafkaError("no broker has answered yet", kafkaErrors.timedOut);
-			return (await this.#askIds(known, topics)) ?? (await this.#withoutIds(topics));
-		} catch (error) {
-			if (!(error instanceof KafkaError) || error.kafkaCode !== kafkaErrors.timedOut) throw error;
-			const existing = await this.#withoutIds(topics);
-			return (await this.#askIds(this.#broker as number, topics)) ?? existing;
-		}
-	}
-
-	#askIds(broker: number, topics: readonly string[]): Promise<ReadonlyMap<string, string | null> | null> {
-		return askTopicIds((this.#raw as unknown as { name: string }).name, broker, topics, ID_TIMEOUT_MS);
-	}
-
-	async #withoutIds(topics: readonly string[]): Promise<ReadonlyMap<string, string | null>> {
-		const existing = await this.metadata();
-		return new Map(topics.filter((topic) => existing.has(topic)).map((topic) => [topic, null]));
+	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
+		return this.#queries.topicIds(topics);
 	}
 
 	endQueriesBy(deadline: number): void {

@@ -9,6 +9,7 @@ export const kafkaErrors = {
 	fatal: -150,
 	state: -172,
 	timedOut: -185,
+	transport: -195,
 	/** A position is outside its log, and `auto.offset.reset` is `error`. */
 	autoOffsetReset: -140,
 	offsetOutOfRange: 1,
@@ -16,6 +17,7 @@ export const kafkaErrors = {
 	coordinatorLoadInProgress: 14,
 	coordinatorNotAvailable: 15,
 	notCoordinator: 16,
+	invalidTopic: 17,
 	illegalGeneration: 22,
 	unknownMember: 25,
 	rebalanceInProgress: 27,

@@ -5,6 +5,7 @@
 import type { EventEmitter } from "eventemitter3";
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
+import type { LogId } from "../core/log-identity.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
@@ -21,7 +22,7 @@ export interface LogRange extends TopicPartition {
 }
 
 /** What the reader needs of a client. */
-export type LogClient = Pick<ConsumerClient, "assign" | "pause" | "consume" | "watermarks" | "committed" | "close"> &
+export type LogClient = Pick<ConsumerClient, "assign" | "pause" | "consume" | "watermarks" | "topicIds" | "committed" | "close"> &
 	Pick<EventEmitter<GroupClientEvents>, "on">;
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -80,6 +81,11 @@ export class LogReader implements AsyncDisposable {
 	/** First and next offset of a partition. */
 	watermarks(partition: TopicPartition): Promise<{ low: number; high: number }> {
 		return this.#insist(() => this.#client.watermarks(partition));
+	}
+
+	/** Kafka's ids of those of these topics that exist; null where an id can't be known. */
+	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
+		return this.#insist(() => this.#client.topicIds(topics));
 	}
 
 	/** What the reader's own group has committed; null where nothing is. */

@@ -10,15 +10,18 @@ import { fileURLToPath } from "node:url";
 // Loaded before the addon, which is linked against the librdkafka that is in the process by then.
 import "node-rdkafka";
 import { messageOf } from "../core/errors.ts";
+import type { LogId } from "../core/log-identity.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 
 interface FoundTopic {
-	readonly name: string;
+	readonly topic: string;
 	/** Empty where the broker has none. */
 	readonly id: string;
 	readonly error: number;
+	readonly message: string;
 }
 
+/** src/kafka/native/addon.cc */
 interface Addon {
 	/** Null where no living client has that name. */
 	topicIds(
@@ -26,10 +29,13 @@ interface Addon {
 		broker: number,
 		topics: readonly string[],
 		timeoutMs: number,
-	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundTopic[] }> | null;
+	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundTopic[] } | null>;
 	/** Clients that live and requests under way. */
 	living(): { readonly clients: number; readonly requests: number };
 }
+
+/** A name that no topic can have is one of a topic that doesn't exist. */
+const NO_SUCH_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.invalidTopic];
 
 const file = fileURLToPath(new URL("../../build/Release/pockaffe_native.node", import.meta.url));
 const loaded = load();
@@ -53,31 +59,43 @@ export function withNative(settings: Record<string, unknown>): Record<string, un
 	return { "plugin.library.paths": others ? `${String(others)};${file}` : file, ...rest };
 }
 
+/** A connected client, and the broker that is asked. */
+export interface AskedClient {
+	/** As node-rdkafka shows it once the client is connected; undefined before. */
+	readonly name: string | undefined;
+	/** -1: the controller. */
+	readonly broker: number;
+}
+
 /**
- * Kafka's ids of those of these topics that exist, asked of the broker with this id, as Kafka's own tools print them; null for a topic of a broker that has none. The answer
- * itself is null where the addon can't be asked. Rejects with KafkaError: the client's, or the first topic's (no right to see it).
+ * Kafka's ids of those of these topics that exist, as Kafka's own tools print them; null for each where the broker has none. The answer
+ * itself is null where the addon can't ask. Rejects with KafkaError: the client's, or the first topic's (no right to see it).
  */
 export async function askTopicIds(
-	client: string,
-	broker: number,
+	{ name, broker }: AskedClient,
 	topics: readonly string[],
 	timeoutMs: number,
-): Promise<ReadonlyMap<string, string | null> | null> {
-	const answer = await loaded.addon?.topicIds(client, broker, topics, timeoutMs);
+): Promise<ReadonlyMap<string, LogId> | null> {
+	// librdkafka refuses a name twice, and an empty one.
+	const wanted = [...new Set(topics)].filter((topic) => topic !== "");
+	if (!loaded.addon || name === undefined) return null;
+	const answer = await loaded.addon.topicIds(name, broker, wanted, timeoutMs);
 	if (!answer) return null;
 	if (answer.error !== 0) throw new KafkaError(`the ids of topics can't be had: ${answer.message}`, answer.error);
-	const ids = new Map<string, string | null>();
-	for (const { name, id, error } of answer.topics) {
-		if (error === kafkaErrors.unknownTopicOrPartition) continue;
-		if (error !== 0) throw new KafkaError(`the id of topic ${name} can't be had (Kafka's error ${error})`, error);
+	const ids = new Map<string, LogId>();
+	for (const { topic, id, error, message } of answer.topics) {
+		if (NO_SUCH_TOPIC.includes(error)) continue;
+		if (error !== 0) throw new KafkaError(`the id of topic ${topic} can't be had: ${message}`, error);
 		// librdkafka writes base64, Kafka's tools base64url.
-		ids.set(name, id.replaceAll("+", "-").replaceAll("/", "_") || null);
+		ids.set(topic, id.replaceAll("+", "-").replaceAll("/", "_") || null);
 	}
 	return ids;
 }
 
 function load(): { readonly addon: Addon | null; readonly missing: string | null } {
 	if (process.env.POCKAFFE_NATIVE === "off") return { addon: null, missing: "POCKAFFE_NATIVE is off" };
+	// librdkafka reads a list of plugins.
+	if (file.includes(";")) return { addon: null, missing: `the addon can't be used from a folder with a semicolon in its name (${file})` };
 	try {
 		return { addon: createRequire(import.meta.url)(file) as Addon, missing: null };
 	} catch (error) {

@@ -3,6 +3,7 @@ import rdkafka from "node-rdkafka";
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
+import type { LogId } from "../core/log-identity.ts";
 import type { TopicPartition } from "../core/message.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
@@ -68,6 +69,11 @@ export class ClusterInspector implements AsyncDisposable {
 				return { partition: id, leader, replicas, inSyncReplicas: isrs, lowWatermark: low, highWatermark: high };
 			}),
 		);
+	}
+
+	/** Kafka's ids of those of these topics that exist; null where an id can't be known. Rejects with KafkaError. */
+	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
+		return this.#client.topicIds(topics);
 	}
 
 	/** What the group has committed in these topics, partition by partition. */

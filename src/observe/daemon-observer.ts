@@ -16,8 +16,8 @@ export interface BuildFacts {
 	readonly version: string;
 	/** Version of librdkafka. */
 	readonly librdkafka: string;
-	/** Whether PocKaffe's own addon is there. */
-	readonly addon: "yes" | "no";
+	/** What PocKaffe's own addon does. */
+	readonly addon: "topic_ids" | "none";
 	/** Names of the configured tables: their counters start at 0. */
 	readonly tables: readonly string[];
 }

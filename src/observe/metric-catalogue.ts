@@ -58,8 +58,8 @@ function histogram<const L extends Readonly<Record<string, LabelValues>>>(labels
 /** The catalogue, in the order of a message's route. Keys are names without the prefix. */
 export const metricCatalogue = {
 	build_info: gauge(
-		{ version: open, node: open, librdkafka: open, addon: ["yes", "no"] },
-		"Always 1; the labels say what runs; addon: whether PocKaffe's own addon is there",
+		{ version: open, node: open, librdkafka: open, addon: ["topic_ids", "none"] },
+		"Always 1; the labels say what runs; `addon`: what PocKaffe's own addon does, `none` where it is missing",
 	),
 	ready: gauge(none, "1 when /readyz answers 200, else 0"),
 	not_ready_reasons: gauge({ code: readinessCodeNames }, "Reasons that /readyz gives, by code; 0 where it gives none of it"),

@@ -7,8 +7,12 @@ import { describe, expect, it } from "vitest";
 import type { GroupScene } from "./group-scene.ts";
 import { LONG, Member, QUIET_POLLS } from "./polling-member.ts";
 
-/** Runs the suite; `open` makes a topic with so many partitions and a group. */
-export function groupClientContract(name: string, open: (partitions: number) => Promise<GroupScene>): void {
+/** Runs the suite; `open` makes a topic with so many partitions and a group. `ids`: options of the tests of topic ids. */
+export function groupClientContract(
+	name: string,
+	open: (partitions: number) => Promise<GroupScene>,
+	ids: { readonly skip?: boolean } = {},
+): void {
 	describe(`the group client: ${name}`, () => {
 		describe("assignment", () => {
 			it("is told by polling only, and asked for by joining", { timeout: LONG }, async () => {
@@ -268,6 +272,32 @@ export function groupClientContract(name: string, open: (partitions: number) => 
 				member.poll();
 				await scene.until("the end", () => member.endsOf(0).length === 1);
 				expect(member.cachedHighWatermark(0)).toBe(3);
+			});
+		});
+
+		describe("the id of a topic", ids, () => {
+			it("is the same for every client and over time; a topic that isn't there has none", { timeout: LONG }, async () => {
+				await using scene = await open(1);
+				const [first, second] = [await Member.connect(scene), await Member.join(scene)];
+				const ids = await first.topicIds([scene.topic, "no such topic", "no-such-topic", scene.topic]);
+				expect([...ids.keys()]).toEqual([scene.topic]);
+				expect(ids.get(scene.topic)).toEqual(expect.any(String));
+				await scene.produce(0, ["a"]);
+				await scene.until("the message", () => second.messages.length === 1);
+				expect(await second.topicIds()).toEqual(ids);
+				expect(await first.topicIds()).toEqual(ids);
+				expect(await first.topicIds([])).toEqual(new Map());
+			});
+
+			it("is another one where the topic was made again", { timeout: LONG }, async () => {
+				await using scene = await open(2);
+				const member = await Member.connect(scene);
+				const before = (await member.topicIds()).get(scene.topic);
+				await scene.recreate();
+				const after = (await member.topicIds()).get(scene.topic);
+				expect(after).toEqual(expect.any(String));
+				expect(after).not.toBe(before);
+				expect((await (await Member.connect(scene)).topicIds()).get(scene.topic)).toBe(after);
 			});
 		});
 

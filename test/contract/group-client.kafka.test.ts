@@ -8,9 +8,10 @@ import { ConsumerClient } from "../../src/kafka/consumer-client.ts";
 import { consumerSettings } from "../../src/kafka/consumer-settings.ts";
 import type { GroupClient } from "../../src/kafka/group-client.ts";
 import { Producer } from "../../src/kafka/producer.ts";
-import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { deleteTopic, kafkaAt, loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { withAddon } from "../support/with-addon.ts";
 import { expulsionContract } from "./expulsion.contract.ts";
 import { groupClientContract } from "./group-client.contract.ts";
 import type { GroupScene } from "./group-scene.ts";
@@ -100,6 +101,10 @@ async function open(partitions: number): Promise<GroupScene> {
 		},
 		until: async (what, holds) => void (await waitFor(what, holds)),
 		settled: (promise) => promise,
+		async recreate() {
+			await deleteTopic(brokers, topic);
+			await loadTopic(brokers, { name: topic, partitions }, []);
+		},
 		async exceedMaxPoll() {
 			const exceededAt = performance.now() + SESSION_MS + CHECKED_WITHIN_MS;
 			await waitFor("the longest poll interval to pass", () => performance.now() > exceededAt);
@@ -116,6 +121,6 @@ describeOnKafka("on a real Kafka", () => {
 		producer = await Producer.connect(kafkaAt(brokers));
 	});
 	afterAll(() => producer[Symbol.asyncDispose]());
-	groupClientContract("of librdkafka", open);
+	groupClientContract("of librdkafka", open, withAddon);
 	expulsionContract("of librdkafka", open);
 });

@@ -38,6 +38,7 @@ async function open(partitions: number): Promise<GroupScene> {
 		leaveGap: async (partition) => kafka.leaveGap(partition, 2),
 		until,
 		settled,
+		recreate: async () => kafka.recreate(),
 		async exceedMaxPoll(client) {
 			(client as SimClient).exceedMaxPoll();
 		},

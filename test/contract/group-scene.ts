@@ -18,6 +18,8 @@ export interface GroupScene extends AsyncDisposable {
 	until(what: string, holds: () => boolean): Promise<void>;
 	/** Lets time pass until the promise is settled. */
 	settled<T>(promise: Promise<T>): Promise<T>;
+	/** Deletes the topic and makes it again. Its clients have nothing of it assigned. */
+	recreate(): Promise<void>;
 	/** The client, which nobody polls, goes beyond `max.poll.interval.ms`. */
 	exceedMaxPoll(client: GroupClient): Promise<void>;
 }

@@ -180,6 +180,10 @@ export class Member {
 		return this.#scene.settled(this.client.metadata());
 	}
 
+	topicIds(topics: readonly string[] = [this.#scene.topic]): Promise<ReadonlyMap<string, string | null>> {
+		return this.#scene.settled(this.client.topicIds(topics));
+	}
+
 	async close(): Promise<boolean> {
 		this.#isClosing = true;
 		await this.stopPolling();

@@ -149,6 +149,12 @@ describe("the file", () => {
 		expect(() => loadConfig({ environment: { POCKAFFE_CONFIG: "/gone.yaml" }, cwd: "/" })).toThrow(/can't be read/);
 	});
 
+	it("takes POCKAFFE_NATIVE for a switch", () => {
+		const load = (POCKAFFE_NATIVE: string) => () => loadConfig({ file: undefined, environment: { POCKAFFE_NATIVE }, cwd: "/" });
+		for (const value of ["on", "off"]) expect(load(value)).not.toThrow();
+		expect(load("no")).toThrow(/POCKAFFE_NATIVE.*must be on or off, not "no"/);
+	});
+
 	it("never has its secrets printed", async () => {
 		const secrets = ["hunter22", "sasl-secret", "key-secret", "token-secret", "tls-secret"];
 		const yaml = `

@@ -41,6 +41,11 @@ class PlayedClient extends EventEmitter<GroupClientEvents> implements LogClient 
 		return partitions.map((each) => ({ ...each, offset: 7 }));
 	}
 
+	async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string | null>> {
+		this.#answer();
+		return new Map(topics.map((topic) => [topic, `id of ${topic}`]));
+	}
+
 	#answer(): void {
 		this.asked++;
 		const failure = this.failures.shift();
@@ -114,14 +119,16 @@ describe("reading the log", () => {
 		await expect(offsetsRead(client, 3)).rejects.toThrow("Topic authorization failed");
 	});
 
-	it("asks again for ends and committed offsets, but not for ever", async () => {
+	it("asks again for ends, committed offsets and ids, but not for ever", async () => {
 		const client = new PlayedClient();
 		const reader = readerOver(client);
 		client.failures = [transport(), transport()];
 		expect(await played(client, reader.watermarks(partition))).toEqual({ low: 1, high: 9 });
 		client.failures = [transport()];
 		expect(await played(client, reader.committed([partition]))).toEqual([{ ...partition, offset: 7 }]);
-		expect(client.asked).toBe(5);
+		client.failures = [transport()];
+		expect(await played(client, reader.topicIds(["t"]))).toEqual(new Map([["t", "id of t"]]));
+		expect(client.asked).toBe(7);
 		client.failures = Array.from({ length: 1_000 }, transport);
 		await expect(played(client, reader.watermarks(partition))).rejects.toThrow("Broker transport failure");
 		client.failures = [new KafkaError("Broker: Group authorization failed", 30)];

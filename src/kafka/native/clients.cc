@@ -1,7 +1,8 @@
 #include "clients.h"
 
 #include <algorithm>
-#include <cstring>
+#include <list>
+#include <utility>
 #include <vector>
 
 namespace pockaffe {
@@ -9,6 +10,7 @@ namespace {
 
 struct Client {
   rd_kafka_t* handle;
+  std::string name;  // empty while the client is being made
   std::vector<Dependent*> dependents;
 };
 
@@ -20,21 +22,35 @@ std::list<Client>::iterator find(rd_kafka_t* handle) {
   return std::find_if(clients.begin(), clients.end(), [&](const Client& each) { return each.handle == handle; });
 }
 
-// Called last of all, when the client's threads have ended and just before it is freed.
+// On the client's own main thread, at the beginning of `rd_kafka_destroy`; or where `rd_kafka_new` failed.
 rd_kafka_resp_err_t on_destroy(rd_kafka_t* handle, void*) {
   std::lock_guard<std::mutex> lock(mutex);
   const auto client = find(handle);
   if (client == clients.end()) return RD_KAFKA_RESP_ERR_NO_ERROR;
-  for (Dependent* each : client->dependents) each->client_gone();
+  const std::vector<Dependent*> dependents = std::move(client->dependents);
   clients.erase(client);
+  for (Dependent* each : dependents) each->client_gone();
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-// The client has no name yet, so it is looked up by the name it will have.
+// By now the client has its name. `rd_kafka_new` waits for this thread, so whoever was told the name finds it.
+rd_kafka_resp_err_t on_thread_start(rd_kafka_t* handle, rd_kafka_thread_type_t type, const char*, void*) {
+  if (type != RD_KAFKA_THREAD_MAIN) return RD_KAFKA_RESP_ERR_NO_ERROR;
+  std::lock_guard<std::mutex> lock(mutex);
+  const auto client = find(handle);
+  if (client != clients.end()) client->name = rd_kafka_name(handle);
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 rd_kafka_resp_err_t on_new(rd_kafka_t* handle, const rd_kafka_conf_t*, void*, char*, size_t) {
   std::lock_guard<std::mutex> lock(mutex);
-  clients.push_back({handle, {}});
-  return rd_kafka_interceptor_add_on_destroy(handle, "pockaffe", on_destroy, nullptr);
+  clients.push_back({handle, {}, {}});
+  const rd_kafka_resp_err_t error = rd_kafka_interceptor_add_on_destroy(handle, "pockaffe", on_destroy, nullptr);
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+    return rd_kafka_interceptor_add_on_thread_start(handle, "pockaffe", on_thread_start, nullptr);
+  // Nobody would tell of its end.
+  clients.pop_back();
+  return error;
 }
 
 }  // namespace
@@ -42,13 +58,17 @@ rd_kafka_resp_err_t on_new(rd_kafka_t* handle, const rd_kafka_conf_t*, void*, ch
 std::mutex& clients_mutex() { return mutex; }
 
 rd_kafka_t* find_client(const std::string& name) {
+  rd_kafka_t* found = nullptr;
+  if (name.empty()) return found;
   for (const Client& each : clients) {
-    if (name == rd_kafka_name(each.handle)) return each.handle;
+    if (each.name != name) continue;
+    if (found != nullptr) return nullptr;
+    found = each.handle;
   }
-  return nullptr;
+  return found;
 }
 
-void add_dependent(rd_kafka_t* handle, Dependent* dependent) { find(handle)->dependents.push_back(dependent); }
+void add_dependent(rd_kafka_t* client, Dependent* dependent) { find(client)->dependents.push_back(dependent); }
 
 void remove_dependent(Dependent* dependent) {
   for (Client& each : clients) {
@@ -66,6 +86,7 @@ Counts counts() {
 }  // namespace pockaffe
 
 // librdkafka's entry into a plugin.
-extern "C" __attribute__((visibility("default"))) rd_kafka_resp_err_t conf_init(rd_kafka_conf_t* conf, void**, char*, size_t) {
+extern "C" __attribute__((visibility("default"))) rd_kafka_resp_err_t conf_init(rd_kafka_conf_t* conf, void**, char*,
+                                                                               size_t) {
   return rd_kafka_conf_interceptor_add_on_new(conf, "pockaffe", pockaffe::on_new, nullptr);
 }
