@@ -96,6 +96,7 @@ async function replayPartition(
 			handled: noticed,
 			restarted: noticed,
 			terminateFailed: noticed,
+			heldTooMuch: noticed,
 			parked: noticed,
 			resumed: noticed,
 			deadLettered: noticed,

@@ -84,6 +84,7 @@ export class VerifyingWorker {
 					if (deaths.has(reason)) this.#deathsInARow++;
 				},
 				terminateFailed: moved,
+				heldTooMuch: moved,
 				parked: moved,
 				resumed: moved,
 				deadLettered: moved,

@@ -110,7 +110,7 @@ const workers = z.strictObject({
 	maxThreads: notNegative().default(0).describe("Most threads, which partitions then share; 0: one per assigned partition"),
 	maxQueuedMessages: positive().default(100_000).describe("Messages received and not yet committable, in the whole daemon"),
 	maxQueuedBytes: positive("bytes: a whole number above 0").default(67_108_864).describe("The same in bytes"),
-	maxHeapMb: positive("MiB: a whole number above 0").default(256).describe("Heap of a worker thread"),
+	maxHeapMb: positive("MiB: a whole number above 0").default(256).describe("Memory of a worker thread: its heap, and its Buffers"),
 });
 
 const database = z.strictObject({

@@ -13,6 +13,8 @@ import { observeOutput } from "./printed-output.ts";
 const SAME_LETTER_EVERY_MS = 1000;
 /** A handler that ends its thread with every other message must not either. */
 const SAME_DEATH_EVERY_MS = 10_000;
+/** Many partitions may leak alike. */
+const SAME_GROWTH_EVERY_MS = 10_000;
 
 /** What the handler made of a run. */
 interface HandledFact {
@@ -37,6 +39,7 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 	});
 	const letters = new LogLimiter(() => clock.monotonic(), SAME_LETTER_EVERY_MS);
 	const deaths = new LogLimiter(() => clock.monotonic(), SAME_DEATH_EVERY_MS);
+	const growths = new LogLimiter(() => clock.monotonic(), SAME_GROWTH_EVERY_MS);
 	const warned = new Set<string>();
 	return {
 		...observeOutput({ metrics, logger, clock }),
@@ -69,6 +72,16 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 		terminateFailed({ topic, partition }: TopicPartition, error: { name: string; message: string; stack: string | null }): void {
 			const place = partitionName({ topic, partition });
 			logger.warn({ module, topic, partition, error }, `${module}: terminate failed at ${place}: ${error.name}: ${error.message}`);
+		},
+		heldTooMuch({ topic, partition }: TopicPartition, heldMb: number): void {
+			const held = growths.admit("");
+			if (held === null) return;
+			const place = partitionName({ topic, partition });
+			const advice = "does it keep what it has handled? Else raise workers.maxHeapMb";
+			logger.warn(
+				{ module, topic, partition, heldMb, held },
+				`${module} holds ${heldMb} MiB at ${place}: its thread is replaced; ${advice}`,
+			);
 		},
 		parked({ topic, partition }: TopicPartition, reason: string): void {
 			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} is parked: ${reason}`);

@@ -58,7 +58,12 @@ export function countHandled({ from, to, handled }: BatchOutcome): number {
  * failure `failed` is the index of the message that failed alone, or where kind `init` says that a new state could not be made, the one
  * that comes next. `terminated` is what an old state's terminate threw.
  */
-export type RunReply = { readonly outcome: BatchOutcome; readonly terminated?: HandlerFailure | null } & (
+export type RunReply = {
+	readonly outcome: BatchOutcome;
+	readonly terminated?: HandlerFailure | null;
+	/** MiB that the thread holds, where that is too much: it should be replaced. */
+	readonly heldMb?: number;
+} & (
 	| { readonly ok: true }
 	| {
 			readonly ok: false;

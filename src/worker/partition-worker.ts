@@ -38,7 +38,7 @@ export class PartitionWorker {
 	#stopReason: ExitReason | null = null;
 	#held = false;
 	/** Why the worker begins anew as soon as it can; none takes back another. */
-	readonly #anew = new Set<"file_changed" | "admin" | "resumed">();
+	readonly #anew = new Set<"file_changed" | "admin" | "out_of_memory" | "resumed">();
 	/** The thread runs code that is no longer on disk. */
 	#isCodeOld = false;
 	/** The message whose last attempt did not count because of that. */
@@ -280,7 +280,10 @@ export class PartitionWorker {
 		}
 		this.#handled(run, reply.outcome);
 		this.#queue.giveBack(run);
-		if (reply.ok) return;
+		if (reply.ok) {
+			if (reply.heldMb !== undefined) this.#holdsTooMuch(reply.heldMb);
+			return;
+		}
 		const failed = { ...run, from: reply.failed, to: reply.failed + (reply.together ?? 1) };
 		if (reply.failure.kind === "init") {
 			await this.#slot.discard();
@@ -290,6 +293,13 @@ export class PartitionWorker {
 		this.#slot.needsRenewal();
 		this.#stateEnded();
 		await this.#carryOut(this.#policy.attemptFailed(failed, reply.failure, reply.batched ? run.to - run.from : null));
+	}
+
+	/** Nobody's failure: the thread is replaced between two runs, before V8 ends the process for it. */
+	#holdsTooMuch(heldMb: number): void {
+		this.#parts.listener.heldTooMuch(this.#parts.partition, heldMb);
+		this.#anew.add("out_of_memory");
+		this.#parts.threads.expire();
 	}
 
 	/** Part of a run, or what is left of it. */
@@ -423,7 +433,7 @@ export class PartitionWorker {
 
 	/** Resumed by hand it goes on with the thread it has; otherwise it gets a new one. */
 	async #replaceThread(): Promise<void> {
-		const why = this.#anew.has("admin") ? "admin" : this.#anew.has("file_changed") ? "file_changed" : null;
+		const why = (["admin", "file_changed", "out_of_memory"] as const).find((each) => this.#anew.has(each)) ?? null;
 		this.#anew.clear();
 		if (!why || !this.#slot.occupied) return;
 		await this.#slot.end("restart");

@@ -13,6 +13,7 @@ import { type LoadedHandler, loadHandler } from "./handler-loader.ts";
 import { captureOutput } from "./handler-output.ts";
 import { beginRun } from "./handler-runs.ts";
 import type { HandlerFailure, RunReply, StartReply } from "./handler-thread.ts";
+import { HeapLimit } from "./heap-limit.ts";
 import { OutcomeCollector } from "./outcome-collector.ts";
 import type { RunParts } from "./run-parts.ts";
 import { type PartReply, SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
@@ -28,6 +29,7 @@ type RunRequest = ThreadRequest & { readonly type: "run" };
 const data = workerData as ThreadData;
 const progress = new SharedProgress(data.progress);
 const shares = new Map<number, Share>();
+const heap = new HeapLimit(data.maxHeapMb);
 let loaded: LoadedHandler | null = null;
 let collector: OutcomeCollector | null = null;
 /** Whose request is being answered. */
@@ -47,7 +49,7 @@ export default async function answer(request: ThreadRequest): Promise<ThreadRepl
 	try {
 		const reply = await answerFor(share, request);
 		if (reply && "goesOn" in reply) isOver = false;
-		return reply;
+		return await withHeld(reply);
 	} finally {
 		flushOutput();
 		if (isOver) {
@@ -75,6 +77,13 @@ async function answerFor(share: Share, request: ThreadRequest): Promise<ThreadRe
 			shares.delete(request.share);
 			return null;
 	}
+}
+
+/** A run's answer says where its thread has come to hold too much. */
+async function withHeld(reply: ThreadReply): Promise<ThreadReply> {
+	if (!reply || !("outcome" in reply) || "goesOn" in reply || !reply.ok || !heap.looksFull) return reply;
+	const heldMb = await heap.tooMuch();
+	return heldMb === null ? reply : { ...reply, heldMb };
 }
 
 async function start(number: number, share: Share): Promise<StartReply> {
@@ -105,6 +114,7 @@ async function init(share: Share): Promise<StartReply> {
 	try {
 		const info = { ...share.partition, purpose: data.purpose, tables: data.tables.map(({ name }) => name) };
 		share.state = await handler.init?.(info, data.options);
+		heap.begun();
 		return { ok: true, handles };
 	} catch (error) {
 		return { ok: false, failure: failureOf("init", error) };

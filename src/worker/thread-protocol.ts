@@ -14,6 +14,8 @@ export interface ThreadData {
 	/** Lanes of the writer, by which rows are parted. */
 	readonly lanes: number;
 	readonly maxOutcomeBytes: number;
+	/** `workers.maxHeapMb`. */
+	readonly maxHeapMb: number;
 	/** `handler.concurrency`. */
 	readonly concurrency: number;
 	readonly timestampType: "create" | "append" | "undefined";

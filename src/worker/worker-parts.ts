@@ -44,6 +44,8 @@ export interface WorkerListener {
 	restarted(partition: TopicPartition, reason: RestartReason): void;
 	/** The handler's terminate threw or took too long. What it ended goes on or ends all the same. */
 	terminateFailed(partition: TopicPartition, failure: HandlerFailure): void;
+	/** Its thread holds so many MiB, garbage aside, and is replaced. */
+	heldTooMuch(partition: TopicPartition, heldMb: number): void;
 	parked(partition: TopicPartition, reason: string): void;
 	resumed(partition: TopicPartition): void;
 	deadLettered(letter: DeadLetter): void;

@@ -97,6 +97,7 @@ class WorkerThread implements ThreadHost {
 			tables,
 			lanes,
 			maxOutcomeBytes: handler.maxOutcomeBytes,
+			maxHeapMb,
 			concurrency: handler.concurrency,
 			timestampType: timestampType || "undefined",
 			progress: this.#progress.memory,

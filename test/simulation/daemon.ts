@@ -129,6 +129,7 @@ const listener = {
 		crashed: nothing,
 		restarted: nothing,
 		terminateFailed: nothing,
+		heldTooMuch: nothing,
 		parked: nothing,
 		resumed: nothing,
 		deadLettered: nothing,

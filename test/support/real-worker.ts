@@ -120,6 +120,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 				handled: (_, outcome) => warnings.push(...outcome.warnings),
 				crashed: (report) => crashes.push(report),
 				restarted: (_, reason) => log.push(`restarted ${reason}`),
+				heldTooMuch: () => log.push("held too much"),
 				terminateFailed: (_, { message }) => log.push(`terminate failed ${message}`),
 				parked: () => log.push("parked"),
 				resumed: () => log.push("resumed"),

@@ -81,6 +81,7 @@ export class WorkerHarness {
 				handled: () => {},
 				crashed: (report) => this.crashes.push(report),
 				restarted: (_, reason) => this.events.push(`restarted ${reason}`),
+				heldTooMuch: (_, heldMb) => this.events.push(`held ${heldMb} MiB`),
 				terminateFailed: (_, { message }) => this.events.push(`terminate failed ${message}`),
 				parked: (_, reason) => this.events.push(`parked ${reason}`),
 				resumed: () => this.events.push("resumed"),
