@@ -2,6 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import { ConsumerClient } from "../../src/kafka/consumer-client.ts";
 import { pockaffe } from "../support/command-line.ts";
 import { runDaemon } from "../support/daemon-process.ts";
 import { type KafkaServer, startKafka } from "../support/kafka-server.ts";
@@ -9,6 +11,7 @@ import { describeOnKafka } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { withAddon } from "../support/with-addon.ts";
 
 const login = "org.apache.kafka.common.security.plain.PlainLoginModule required";
 
@@ -45,6 +48,24 @@ describeOnKafka("a broker with SASL and access lists", () => {
 		expect(await pockaffe(["topic", "create", "secret-topic", "-p", "1"], { cwd: folder.path })).toMatchObject({ code: 0 });
 		const { stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
 		expect(JSON.parse(stdout)).toEqual(expect.arrayContaining([{ item: "topic secret-topic", result: "ok", detail: "1 partitions" }]));
+	});
+
+	it("tells the id of a topic only to who may see it", withAddon, async () => {
+		const clientAs = async (username: string, password: string) => {
+			const sasl = {
+				"security.protocol": "sasl_plaintext",
+				"sasl.mechanisms": "PLAIN",
+				"sasl.username": username,
+				"sasl.password": password,
+			};
+			const client = new ConsumerClient({ "bootstrap.servers": kafka.brokers, "group.id": "g", ...sasl }, {}, systemClock);
+			await client.connect(10_000);
+			return client;
+		};
+		const [admin, app] = [await clientAs("admin", "admin-secret"), await clientAs("app", "app-secret")];
+		expect([...(await admin.topicIds(["secret-topic", "nope"])).keys()]).toEqual(["secret-topic"]);
+		await expect(app.topicIds(["secret-topic"])).rejects.toMatchObject({ kafkaCode: 29, message: expect.stringContaining("secret-topic") });
+		expect(await Promise.all([admin.close(), app.close()])).toEqual([true, true]);
 	});
 
 	it("ends the daemon of who may not join, with the broker's words", async () => {

@@ -33,7 +33,7 @@ async function open(kafka: Record<string, unknown> = {}, store = "kafka") {
 		group,
 		db,
 		ids,
-		start: () => runDaemon(folder.path, config),
+		start: (env: Record<string, string> = {}) => runDaemon(folder.path, config, env),
 		/** Records with these names for keys; each later than the one before, also in a topic made again. */
 		async produce(prefix: string, count: number) {
 			await using producer = await Producer.connect(kafkaAt(brokers));
@@ -87,6 +87,31 @@ describeOnKafka("a topic that is made again while no daemon runs", () => {
 		await scene.untilCommitted();
 		expect(await scene.committed()).toEqual([8]);
 		await daemon.ready();
+		expect(await daemon.stop()).toBe(0);
+	});
+
+	it("is read from its beginning also without the addon, by the timestamp of a record; the daemon says that it is missing", {
+		timeout: 150_000,
+	}, async () => {
+		await using scene = await open({}, "postgres");
+		const withoutAddon = { POCKAFFE_NATIVE: "off" };
+		{
+			await using daemon = await scene.start(withoutAddon);
+			await scene.produce("old", 5);
+			await scene.untilRows(daemon, 5);
+			await scene.untilCommitted();
+			expect(daemon.records.filter(({ msg }) => msg.startsWith("POCKAFFE_NATIVE is off: Kafka's ids of topics can't be had"))).toHaveLength(
+				1,
+			);
+			expect(await daemon.metric("pockaffe_build_info", 'addon="none"')).toBe(1);
+			expect(await daemon.stop()).toBe(0);
+		}
+		await deleteTopic(brokers, scene.topic);
+		await loadTopic(brokers, { name: scene.topic, partitions: 1 }, []);
+		await scene.produce("new", 8);
+		await using daemon = await scene.start(withoutAddon);
+		expect(await daemon.record("the start", ({ from }) => from !== undefined)).toMatchObject({ offset: 0, from: "new_log", kept: 5 });
+		await scene.untilRows(daemon, 13);
 		expect(await daemon.stop()).toBe(0);
 	});
 });

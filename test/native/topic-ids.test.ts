@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { ConsumerClient } from "../../src/kafka/consumer-client.ts";
 import { type MockCluster, startMockCluster } from "../../src/kafka/mock-cluster.ts";
-import { askTopicIds, livingClients, withNative } from "../../src/kafka/native.ts";
+import { askTopicIds, livingClients, nativeMissing, withNative } from "../../src/kafka/native.ts";
+import { pockaffe } from "../support/command-line.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { withAddon } from "../support/with-addon.ts";
 
@@ -189,6 +190,15 @@ describe("a process with requests for topic ids", withAddon, () => {
 });
 
 describe("without the addon", () => {
+	it("check warns, and says what follows", async () => {
+		const check = async (POCKAFFE_NATIVE: string) => {
+			const { stdout } = await pockaffe(["check", "--json"], { cwd: "/", env: { POCKAFFE_NATIVE } });
+			return (JSON.parse(stdout) as { item: string }[]).find(({ item }) => item === "addon");
+		};
+		expect(await check("off")).toMatchObject({ result: "warning", detail: expect.stringMatching(/^POCKAFFE_NATIVE is off: .*timestamps/) });
+		if (nativeMissing === null) expect(await check("on")).toMatchObject({ result: "ok" });
+	});
+
 	it("topics that exist have no id", async () => {
 		const body = `const { ConsumerClient } = await import(${JSON.stringify(new URL("dist/kafka/consumer-client.js", root).href)});
 			const { systemClock } = await import(${JSON.stringify(new URL("dist/core/clock.js", root).href)});
