@@ -126,6 +126,12 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		const supervised = this.#children.get(partitionName(partition));
 		if (!supervised || supervised.draining) return;
 		const batch = this.#parts.pack(messages);
+		const back = wentBackAt(batch.offsets);
+		if (back > 0) {
+			this.messagesReceived(partition, messages.slice(0, back));
+			this.messagesReceived(partition, messages.slice(back));
+			return;
+		}
 		const last = messages.at(-1) as ReceivedMessage;
 		this.#parts.offsets.received(partition, supervised.epoch, batch.offsets, last.timestamp);
 		supervised.child.deliver(batch);
@@ -351,4 +357,10 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 /** Nothing of it is to be fetched. */
 function isShut({ paused, held, parked }: Pick<Supervised<unknown>, "paused" | "held" | "parked">): boolean {
 	return paused || held || parked !== null;
+}
+
+/** The first index whose offset is not above the one before it; 0 where all are. A log that was made again may begin within a poll. */
+function wentBackAt(offsets: ArrayLike<number>): number {
+	for (let i = 1; i < offsets.length; i++) if ((offsets[i] as number) <= (offsets[i - 1] as number)) return i;
+	return 0;
 }

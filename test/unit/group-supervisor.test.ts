@@ -254,6 +254,19 @@ describe("the group supervisor", () => {
 		expect(ledger.of({ topic: "t", partition: 0 })?.committable).toBe(0);
 	});
 
+	it("begins anew, told, where the log goes back within what one poll brought: what is finished is committed again", () => {
+		const { supervisor, ledger, child, log } = supervise();
+		supervisor.assignmentsReceived([assigned(0, 10)]);
+		const before = child(0);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, [...messages(0, 10, 3), ...messages(0, 2, 2), ...messages(0, 3, 3)]);
+		expect([before.delivered, before.calls]).toEqual([[10, 11, 12], ["kill"]]);
+		expect(log).toEqual(["rewound 0 13->2", "rewound 0 4->3"]);
+		expect(child(0).delivered).toEqual([3, 4, 5]);
+		for (const offset of [3, 4, 5]) child(0).spec.finished(offset);
+		before.spec.finished(12);
+		expect(ledger.of({ topic: "t", partition: 0 })).toMatchObject({ position: 6, committable: 6, unfinished: 0 });
+	});
+
 	it("says so where what is finished can't be committed, within what is left of the deadline, at least a second", async () => {
 		const { supervisor, child, log, clock, given } = supervise({ commit: false });
 		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
