@@ -57,6 +57,11 @@ export interface AssignmentParts {
 	readonly onOffsetOutOfRange: OutOfRangePolicy;
 	/** Cooperative and KIP-848 assignments come as differences. */
 	readonly incremental: boolean;
+	/**
+	 * Calls it while no poll is under way. A poll may bring messages of an assignment that is over, and then of the new one: those of the new one
+	 * must be what comes with a poll that began behind it, or nobody could tell the two apart.
+	 */
+	readonly betweenPolls: <T>(act: () => T) => Promise<T>;
 	/** True where the group gave this member up: what it is told to give away belongs to somebody else already. */
 	readonly isLost: () => boolean;
 	readonly clock: Clock;
@@ -139,10 +144,14 @@ export class Assignment {
 	async #assignWhole(held: readonly Held[], superseded: AbortSignal): Promise<void> {
 		const { client, listener, stopped } = this.#parts;
 		const starts = await unlessAborted(this.#attempt(held, 1), AbortSignal.any([stopped, superseded])).catch(() => []);
-		if (stopped.aborted) return client.unassign(held, false);
-		client.assign(starts, false);
-		listener.joined(this.#held.size);
-		this.#begin(starts);
+		const isAnswered = await this.#parts.betweenPolls(() => {
+			if (stopped.aborted || this.#isAbandoned) return false;
+			client.assign(starts, false);
+			listener.joined(this.#held.size);
+			this.#begin(starts);
+			return true;
+		});
+		if (!isAnswered) return client.unassign(held, false);
 		if (starts.length < held.length && !superseded.aborted) {
 			void this.#resolve(held, { failures: 2 }).then(() => {
 				if (!superseded.aborted && !stopped.aborted) listener.assignmentOutdated();
@@ -152,7 +161,7 @@ export class Assignment {
 
 	/** Until each has its start, or is given away. */
 	async #resolve(held: readonly Held[], { failures = 1 } = {}): Promise<void> {
-		const { client, clock, incremental, listener, stopped } = this.#parts;
+		const { clock, incremental, listener, stopped } = this.#parts;
 		for (let tries = failures; !stopped.aborted; tries++) {
 			const open = held.filter(isResolving);
 			if (open.length === 0) return;
@@ -162,12 +171,12 @@ export class Assignment {
 				if (starts.length === open.length) return;
 				continue;
 			}
+			if (starts.length === 0) continue;
 			try {
-				if (starts.length > 0) client.assign(starts, true);
+				await this.#parts.betweenPolls(() => this.#take(starts, open));
 			} catch (error) {
 				return listener.answerRefused(messageOf(error));
 			}
-			this.#begin(starts);
 		}
 	}
 
@@ -248,6 +257,15 @@ export class Assignment {
 		});
 		this.#changes = refetched.catch((error) => listener.answerRefused(messageOf(error)));
 		return this.#changes;
+	}
+
+	/** Those of them that were not given away while a poll was waited for. */
+	#take(starts: readonly StartPosition[], open: readonly Held[]): void {
+		const names = new Set(open.filter(isResolving).map(partitionName));
+		const wanted = starts.filter((start) => names.has(partitionName(start)));
+		if (wanted.length === 0 || this.#parts.stopped.aborted) return;
+		this.#parts.client.assign(wanted, true);
+		this.#begin(wanted);
 	}
 
 	/** These are fetched from here on. */

@@ -284,7 +284,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			if (this.#client === client) this.#readMembership(fact.json);
 			this.emit("stats", fact);
 		});
-		const assignment = this.#createAssignment(client);
+		const poller = this.#createPoller(client);
+		const assignment = this.#createAssignment(client, poller);
 		this.#assignment = assignment;
 		client.on("rebalance", ({ code, partitions }) => {
 			if (this.#client === client) this.#rebalances++;
@@ -297,7 +298,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		});
 		this.#client = client;
 		// Before it has anything to poll: the statistics, which say why a look fails, come no other way.
-		this.#polling = this.#createPoller(client).run();
+		this.#polling = poller.run();
 	}
 
 	/** See FirstStart: which partitions exist, and whether the group has stored anything for their topic. */
@@ -357,7 +358,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (membership.stranded) this.replaceClient();
 	}
 
-	#createAssignment(client: GroupClient): Assignment {
+	#createAssignment(client: GroupClient, poller: Poller): Assignment {
 		const { member, offsets, notes, kafka, incremental, clock } = this.#parts;
 		return new Assignment({
 			client,
@@ -368,6 +369,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			startFrom: kafka.startFrom,
 			onOffsetOutOfRange: kafka.onOffsetOutOfRange,
 			incremental,
+			betweenPolls: (act) => poller.betweenPolls(act),
 			isLost: () => this.#session.isLost,
 			clock,
 			stopped: this.#stopped.signal,

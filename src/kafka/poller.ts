@@ -38,11 +38,29 @@ export class Poller {
 	readonly #parts: PollerParts;
 	readonly #size = new PollSize();
 	readonly #ends: TopicPartitionOffset[] = [];
+	#isPolling = false;
+	/** What is to happen behind the poll that is under way, and before the next. */
+	#between: (() => void)[] = [];
 
 	constructor(parts: PollerParts) {
 		this.#parts = parts;
 		parts.client.on("endOfPartition", (end) => {
 			if (parts.isCurrent()) this.#ends.push(end);
+		});
+	}
+
+	/** Calls it while no poll is under way: at once, or when what the one that is brought has been handed on. */
+	betweenPolls<T>(act: () => T): Promise<T> {
+		return new Promise((resolve, reject) => {
+			const call = () => {
+				try {
+					resolve(act());
+				} catch (error) {
+					reject(error);
+				}
+			};
+			if (this.#isPolling) this.#between.push(call);
+			else call();
 		});
 	}
 
@@ -54,18 +72,26 @@ export class Poller {
 			listener.polling();
 			try {
 				await this.#poll();
+				this.#polled();
 			} catch (error) {
 				this.#deliver([]);
+				this.#polled();
 				listener.failed({ message: messageOf(error), code: error instanceof KafkaError ? error.kafkaCode : -1 });
 				if (clock.monotonic() - startedAt < LEAST_MS) await clock.sleep(LEAST_MS, ended).catch(() => {});
 			}
 		}
 	}
 
+	#polled(): void {
+		this.#isPolling = false;
+		for (const act of this.#between.splice(0)) act();
+	}
+
 	async #poll(): Promise<void> {
 		const { client, member, clock, ended, isCurrent, listener } = this.#parts;
 		const isCrowded = await waitForRoom(() => member.isCrowded, clock, ended);
 		const askedAt = clock.monotonic();
+		this.#isPolling = true;
 		const messages = await (isCrowded ? client.consume(1, 0) : client.consume(this.#size.count, this.#size.timeoutMs));
 		const receivedAt = clock.monotonic();
 		if (!isCrowded) this.#size.received(messages, { tookMs: receivedAt - askedAt, metEnd: this.#ends.length > 0 });

@@ -55,6 +55,8 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 	let begun: () => void = () => {};
 	const holds = { drain: false, begin: false };
 	const stored: number[] = [];
+	/** A poll is under way: what waits for its end. */
+	let poll: (() => void)[] | null = null;
 	const assignment = new Assignment({
 		client: client as unknown as GroupClient,
 		member: {
@@ -84,6 +86,10 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 		startFrom: "earliest",
 		onOffsetOutOfRange: "park",
 		incremental,
+		betweenPolls: async (act) => {
+			if (poll) await new Promise<void>((resolve) => poll?.push(resolve));
+			return act();
+		},
 		isLost: () => false,
 		clock,
 		stopped: stopped.signal,
@@ -102,7 +108,18 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 		assignment.rebalanced(code, at(...partitions));
 		await settle();
 	};
-	return { client, clock, stopped, told, holds, stored, assignment, change, drained: () => drained(), begun: () => begun() };
+	const polls = {
+		begin: () => {
+			poll = [];
+		},
+		end: async () => {
+			const waiting = poll ?? [];
+			poll = null;
+			for (const resolve of waiting) resolve();
+			await settle();
+		},
+	};
+	return { client, clock, stopped, told, holds, stored, assignment, change, polls, drained: () => drained(), begun: () => begun() };
 }
 
 describe("an assignment", () => {
@@ -114,6 +131,34 @@ describe("an assignment", () => {
 		begun();
 		await settle();
 		expect([[...client.assignment], told, stored]).toEqual([[0, 1], ["received 0 1"], [0]]);
+	});
+
+	it("is begun behind the poll that is under way: what that brings is of before", async () => {
+		const { client, change, told, polls } = open();
+		polls.begin();
+		await change(assignPartitions, 0, 1);
+		expect([client.state, [...client.assignment], told]).toEqual(["steady", [], []]);
+		await polls.end();
+		expect([[...client.assignment], told]).toEqual([[0, 1], ["received 0 1"]]);
+	});
+
+	it("is not begun where it was given away while a poll was waited for", async () => {
+		const { client, change, told, polls, assignment } = open();
+		polls.begin();
+		await change(assignPartitions, 0, 1);
+		await change(revokePartitions, 1);
+		await polls.end();
+		expect([[...client.assignment], told]).toEqual([[0], ["revoked 1", "gave 1 away", "received 0"]]);
+		expect(assignment.partitions).toEqual(at(0));
+	});
+
+	it("as a whole is answered behind the poll that is under way", async () => {
+		const { client, change, told, polls } = open({ incremental: false });
+		polls.begin();
+		await change(assignPartitions, 0, 1);
+		expect([client.state, told]).toEqual(["wait-assign-call", []]);
+		await polls.end();
+		expect([client.state, [...client.assignment], told]).toEqual(["steady", [0, 1], ["received 0 1"]]);
 	});
 
 	it("goes on partition by partition: one that can't be resolved holds up nobody else, and comes when it can be", async () => {
