@@ -278,6 +278,7 @@ export class Delivery {
 				resume: (partitions) => this.consumer.resume(partitions),
 			},
 			commit: (partitions, timeoutMs) => this.committer.commitWithin(timeoutMs, partitions),
+			decideAgain: (partition) => void this.#guard.decideAgain(partition),
 			rowsBlocked: (partition) => !this.writer.isMoving(partition) && !deadLetters.isMoving(partition),
 			clock,
 			limits: { ...config.workers, drainTimeoutMs: config.drain.timeoutMs },

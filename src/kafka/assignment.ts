@@ -249,12 +249,13 @@ export class Assignment {
 			listener.assignmentOutdated();
 			return Promise.resolve();
 		}
-		const refetched = this.#changes.then(() => {
+		const seek = () => {
 			const held = this.#held.get(partitionName(position));
 			if (this.#isAbandoned || stopped.aborted || held?.state !== "fetching") return;
 			client.seek(position);
 			member.refetched([position]);
-		});
+		};
+		const refetched = this.#changes.then(() => this.#parts.betweenPolls(seek));
 		this.#changes = refetched.catch((error) => listener.answerRefused(messageOf(error)));
 		return this.#changes;
 	}

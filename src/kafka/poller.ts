@@ -108,11 +108,20 @@ export class Poller {
 		const nextOffsets = new Map<string, number>();
 		for (const [partition, group] of groupMessages(messages)) {
 			nextOffsets.set(partitionName(partition), (group.at(-1) as ReceivedMessage).offset + 1);
-			member.messagesReceived(partition, group);
+			this.#handOn(() => member.messagesReceived(partition, group));
 		}
 		for (const { topic, partition, offset } of this.#ends.splice(0)) {
 			const nextOffset = nextOffsets.get(partitionName({ topic, partition })) ?? 0;
-			if (offset >= nextOffset) member.endOfPartition({ topic, partition }, offset);
+			if (offset >= nextOffset) this.#handOn(() => member.endOfPartition({ topic, partition }, offset));
+		}
+	}
+
+	/** What one partition comes to grief with is none of the others' business: what the poll brought of them would be gone. */
+	#handOn(take: () => void): void {
+		try {
+			take();
+		} catch (error) {
+			this.#parts.listener.failed({ message: messageOf(error), code: -1 });
 		}
 	}
 }

@@ -9,6 +9,7 @@
  *
  * Step 2 of a message's way (README).
  */
+import { messageOf } from "../core/errors.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
 import type { Assigned, Child, ParkedPosition, SupervisedBatch, SupervisorParts } from "./supervisor-parts.ts";
 
@@ -17,6 +18,8 @@ import type { Assigned, Child, ParkedPosition, SupervisedBatch, SupervisorParts 
  * it comes to the next: one may get far above the others before they are where polls slow down.
  */
 const CROWDED = 0.5;
+/** Messages that could not be taken in are fetched again after so long: what keeps them out may be passing, and must not become a busy loop. */
+const TAKE_AGAIN_MS = 10_000;
 /** What was finished in a drain that took all its time is committed all the same; still inside a container's ten seconds. */
 const LEAST_COMMIT_MS = 1_000;
 
@@ -117,8 +120,16 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		for (const { child } of lost) void child.kill();
 	}
 
-	/** Takes what the consumer received of one partition, in offset order. */
+	/** Takes what the consumer received of one partition. Never throws: where it can't be taken this partition alone begins anew. */
 	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
+		try {
+			this.#take(partition, messages);
+		} catch (error) {
+			this.#couldNotTake(partition, messages[0]?.offset, error);
+		}
+	}
+
+	#take(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
 		const [first] = messages;
 		if (!first) return;
 		if (this.#children.get(partitionName(partition))?.parked) return;
@@ -128,8 +139,8 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		const batch = this.#parts.pack(messages);
 		const back = wentBackAt(batch.offsets);
 		if (back > 0) {
-			this.messagesReceived(partition, messages.slice(0, back));
-			this.messagesReceived(partition, messages.slice(back));
+			this.#take(partition, messages.slice(0, back));
+			this.#take(partition, messages.slice(back));
 			return;
 		}
 		const last = messages.at(-1) as ReceivedMessage;
@@ -144,6 +155,24 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		const size = { count: messages.length, bytes: batch.bytes.byteLength };
 		this.#parts.listener.received({ ...partition, ...size, timestampRegressions, nextOffset, firstTimestamp: first.timestamp });
 		this.#pauseWhenFull(supervised);
+	}
+
+	/**
+	 * No memory for them, or a fault of ours: nothing says how much was noted, and what comes next would go past them. So the partition stands,
+	 * and is fetched again from what is not finished.
+	 */
+	#couldNotTake(partition: TopicPartition, offset: number | undefined, error: unknown): void {
+		const former = this.#children.get(partitionName(partition));
+		const offsets = this.#parts.offsets.of(partition);
+		if (!former || former.draining || !offsets) return;
+		const supervised = this.#startChild({ ...partition, offset: offsets.committable, committed: null, logId: offsets.logId });
+		supervised.held = former.held;
+		const message = `messages from offset ${offset} on can't be taken in: ${messageOf(error)}; they are fetched again in ${TAKE_AGAIN_MS} ms`;
+		this.#park(supervised, { code: "not_taken", message });
+		this.#parts.valve.pause([supervised]);
+		this.#parts.clock.after(TAKE_AGAIN_MS, () => {
+			if (this.#children.get(partitionName(partition)) === supervised) this.#parts.decideAgain(partition);
+		});
 	}
 
 	/** The consumer has read a partition to its end; `offset` is the next that will be written. Below what was received: the log went back. */

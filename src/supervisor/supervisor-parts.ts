@@ -53,7 +53,7 @@ export interface Assigned extends TopicPartition {
 
 /** A partition that may not go on from where it stands. */
 export interface ParkedPosition {
-	/** A word for metrics: `out_of_range`, … */
+	/** A word for metrics: `out_of_range`, `not_taken`. */
 	readonly code: string;
 	/** What is wrong, and what there is to choose from. */
 	readonly message: string;
@@ -114,6 +114,8 @@ export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends C
 	readonly valve: Valve;
 	/** Commits what is finished of these partitions, within the time given: false where it couldn't; never rejects. */
 	readonly commit: (partitions: readonly TopicPartition[], timeoutMs: number) => Promise<boolean>;
+	/** A parked partition may go on, from its position, where nothing else is in its way. */
+	readonly decideAgain: (partition: TopicPartition) => void;
 	/** True while the database keeps rows from being written: a drain doesn't wait for it. */
 	readonly rowsBlocked: (partition: TopicPartition) => boolean;
 	readonly clock: Clock;

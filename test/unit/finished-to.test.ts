@@ -404,6 +404,7 @@ function supervised(limits: { maxQueuedMessages: number; maxQueuedBytes: number 
 			log.push(`commit ${ledger.of(partition)?.committable}`);
 			return true;
 		},
+		decideAgain: () => {},
 		rowsBlocked: () => false,
 		clock,
 		valve: { pause: () => log.push("pause"), resume: () => log.push("resume") },

@@ -77,6 +77,7 @@ function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000, commit
 			log.push(`commit ${partitions.map((each) => `${each.partition}@${ledger.of(each)?.committable}`).join(" ")}`);
 			return commit;
 		},
+		decideAgain: ({ partition }) => log.push(`decide again ${partition}`),
 		rowsBlocked: () => false,
 		clock,
 		limits: { maxQueuedMessages, maxQueuedBytes, drainTimeoutMs: DRAIN_TIMEOUT_MS },
@@ -265,6 +266,45 @@ describe("the group supervisor", () => {
 		for (const offset of [3, 4, 5]) child(0).spec.finished(offset);
 		before.spec.finished(12);
 		expect(ledger.of({ topic: "t", partition: 0 })).toMatchObject({ position: 6, committable: 6, unfinished: 0 });
+	});
+
+	it("begins one partition anew, from what is not finished, where its messages can't be taken in; the others don't notice", async () => {
+		const { supervisor, ledger, clock, child, log } = supervise();
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		const [broken, other] = [child(0), child(1)];
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 3));
+		broken.spec.finished(0);
+		broken.deliver = () => {
+			throw new RangeError("Array buffer allocation failed");
+		};
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 3, 2));
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 0, 2));
+		expect([other.delivered, other.calls, broken.calls]).toEqual([[0, 1], [], ["kill"]]);
+		expect(log).toEqual(["parked 0 not_taken", "pause 0"]);
+		const { parked } = supervisor.children.get("t/0") as { parked: { message: string } };
+		expect(parked.message).toContain("messages from offset 3 on can't be taken in: Array buffer allocation failed");
+		// What was fetched behind them comes to nothing, and is no position to commit.
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 5, 2));
+		broken.spec.finished(2);
+		expect(ledger.of({ topic: "t", partition: 0 })).toMatchObject({ position: 1, committable: 1, unfinished: 0 });
+		await clock.advance(10_000);
+		expect(log.at(-1)).toBe("decide again 0");
+		const { epoch } = supervisor.children.get("t/0") as { epoch: number };
+		expect(supervisor.goOn({ topic: "t", partition: 0, epoch }, 1)).toBe(1);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 1, 4));
+		expect(child(0).delivered).toEqual([1, 2, 3, 4]);
+	});
+
+	it("does not look again after a partition that has gone meanwhile", async () => {
+		const { supervisor, clock, child, log } = supervise();
+		supervisor.assignmentsReceived([assigned(0)]);
+		child(0).deliver = () => {
+			throw new Error("no");
+		};
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 1));
+		supervisor.assignmentsLost([{ topic: "t", partition: 0 }]);
+		await clock.advance(60_000);
+		expect(log).toEqual(["parked 0 not_taken", "pause 0"]);
 	});
 
 	it("says so where what is finished can't be committed, within what is left of the deadline, at least a second", async () => {

@@ -87,21 +87,46 @@ describe("what happens between polls", () => {
 	});
 });
 
+describe("what a poll brought", () => {
+	it("of one partition is handed on whatever another's comes to grief with", async () => {
+		const { client, told, member } = await open();
+		const take = member.messagesReceived;
+		member.messagesReceived = (partition, received) => {
+			if (partition.partition === 1) throw new Error("no room");
+			take(partition, received);
+		};
+		await client.answer([...messages(0, 1), ...messages(1, 1), ...messages(2, 1)]);
+		expect(told).toEqual(["0: 1", "failed: no room", "2: 1"]);
+	});
+});
+
 describe("messages that a poll gathered under an assignment that is over", () => {
 	it("come before the partition is assigned again, when nobody has it", async () => {
 		const { client, clock, ended, told, poller, member } = await open();
 		const assignment = new Assignment({
-			client: Object.assign(client, { assign: () => {}, unassign: () => {}, watermarks: async () => ({ low: 0, high: 99 }) }) as never,
+			client: Object.assign(client, {
+				assign: () => {},
+				unassign: () => {},
+				watermarks: async () => ({ low: 0, high: 99 }),
+				topicIds: async () => new Map([["t", "id"]]),
+			}) as never,
 			member: {
 				...member,
 				assignmentsReceived: (partitions) => void told.push(`has ${partitions.map(({ partition, offset }) => `${partition}@${offset}`)}`),
 				assignmentsRevoked: async () => void told.push("gave away"),
 				assignmentsLost: () => {},
+				refetched: () => {},
 			},
-			offsets: { claim: async (partitions) => partitions.map((each) => ({ ...each, offset: 5 })), begin: async (starts) => starts },
-			recordStarts: async () => {},
+			offsets: {
+				keptIn: "kafka",
+				claim: async (partitions) => partitions.map((each) => ({ ...each, offset: 5 })),
+				begin: async (starts) => starts,
+				goOn: async () => {},
+			},
+			notes: { read: async () => new Map(), begin: async () => {} },
 			firstStart: new FirstStart(),
 			startFrom: "earliest",
+			onOffsetOutOfRange: "park",
 			incremental: true,
 			betweenPolls: (act) => poller.betweenPolls(act),
 			isLost: () => false,
