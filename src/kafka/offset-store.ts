@@ -132,6 +132,8 @@ export class MirroredOffsetStore implements OffsetStore {
 	readonly #table: FencedOffsets;
 	readonly #kafka: KafkaOffsetStore;
 	readonly #listener: MirrorListener;
+	/** How often each partition was claimed. */
+	readonly #claims = new Map<string, number>();
 
 	constructor(table: FencedOffsets, kafka: KafkaOffsetStore, listener: MirrorListener) {
 		this.#table = table;
@@ -144,6 +146,7 @@ export class MirroredOffsetStore implements OffsetStore {
 	}
 
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
+		for (const name of partitions.map(partitionName)) this.#claims.set(name, (this.#claims.get(name) ?? 0) + 1);
 		return await this.#table.claim(partitions);
 	}
 
@@ -163,9 +166,12 @@ export class MirroredOffsetStore implements OffsetStore {
 	}
 
 	async commit(offsets: readonly ReachedPosition[]): Promise<void> {
+		const claims = new Map(this.#claims);
 		const displaced = await this.#table.store(offsets);
 		const names = new Set(displaced.map(partitionName));
-		await this.#mirror(offsets.filter((each) => !names.has(partitionName(each))));
+		// What the table took long to answer for may have begun anew meanwhile, with another log: Kafka takes an offset by name.
+		const isCurrent = (name: string) => !names.has(name) && this.#claims.get(name) === claims.get(name);
+		await this.#mirror(offsets.filter((each) => isCurrent(partitionName(each))));
 		if (displaced.length > 0) this.#listener.displaced(displaced);
 	}
 

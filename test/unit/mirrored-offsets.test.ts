@@ -1,0 +1,50 @@
+/** Offsets kept in a table, with Kafka's copy behind them: what the copy must not be told. */
+import { describe, expect, it } from "vitest";
+import type { ReachedPosition } from "../../src/core/position-note.ts";
+import { type FencedOffsets, type KafkaOffsetStore, MirroredOffsetStore } from "../../src/kafka/offset-store.ts";
+import { settle } from "../support/manual-clock.ts";
+
+const at = (partition: number, offset: number): ReachedPosition => ({ topic: "t", partition, offset, logId: null, witness: null });
+
+function open() {
+	const mirrored: string[] = [];
+	const stores: (() => void)[] = [];
+	const table = {
+		claim: async () => [],
+		begin: async (starts: readonly ReachedPosition[]) => starts,
+		store: () => new Promise<readonly []>((resolve) => stores.push(() => resolve([]))),
+	};
+	const kafka = {
+		commit: async (offsets: readonly ReachedPosition[]) =>
+			void mirrored.push(offsets.map(({ partition, offset }) => `${partition}@${offset}`).join(" ")),
+	};
+	const store = new MirroredOffsetStore(table as unknown as FencedOffsets, kafka as unknown as KafkaOffsetStore, {
+		displaced: () => {},
+		mirrorFailed: () => {},
+	});
+	return { store, mirrored, stores };
+}
+
+describe("Kafka's copy of the offsets", () => {
+	it("follows the table", async () => {
+		const { store, mirrored, stores } = open();
+		void store.commit([at(0, 5), at(1, 7)]);
+		await settle();
+		expect(mirrored).toEqual([]);
+		stores[0]?.();
+		await settle();
+		expect(mirrored).toEqual(["0@5 1@7"]);
+	});
+
+	it("is not told what a partition came to before it began anew: the table may take long to answer, and Kafka takes an offset by name", async () => {
+		const { store, mirrored, stores } = open();
+		void store.commit([at(0, 28), at(1, 7)]);
+		await settle();
+		const [partition] = [{ topic: "t", partition: 0 }];
+		await store.claim([partition]);
+		await store.begin([at(0, 0)]);
+		stores[0]?.();
+		await settle();
+		expect(mirrored).toEqual(["0@0", "1@7"]);
+	});
+});
