@@ -139,6 +139,7 @@ describe("a broker that can't be reached", () => {
 			{ item: "configuration", result: "ok" },
 			{ item: "handler", result: "ok" },
 			{ item: "codecs" },
+			{ item: "addon" },
 			{ item: "broker", result: "failed", detail: expect.stringContaining(broker) },
 			{ item: "database", result: "ok" },
 			{ item: "table nowhere", result: "failed", detail: expect.stringContaining("pockaffe schema") },
