@@ -142,6 +142,8 @@ export interface HandlerThread {
 	terminate(reason: ExitReason): Promise<HandlerFailure | null>;
 	/** `idle` while a call only waits for its turn. */
 	progress(): ThreadProgress;
+	/** Others have the thread: nothing of this one runs there. */
+	readonly waits: boolean;
 	/** A run that only waits for its turn resolves with `ok` and nothing handled; one that has begun ends behind the calls under way. */
 	cutShort(): void;
 	/** What was asked is of no use any more: killed, as soon as that costs no other partition its state. Until then the call goes on. */

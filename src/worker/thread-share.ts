@@ -64,6 +64,10 @@ export class ThreadShare implements HandlerThread, Share {
 		return this.#thread.progressOf(this) ?? this.#progress;
 	}
 
+	get waits(): boolean {
+		return this.#thread.progressOf(this) === null;
+	}
+
 	cutShort(): void {
 		this.#thread.cutShort(this, { ok: true, outcome: nothingHandled(this.#from) });
 	}

@@ -60,6 +60,10 @@ export class FakeThread implements HandlerThread {
 		return this.state;
 	}
 
+	get waits(): boolean {
+		return this.isQueued;
+	}
+
 	/** As if the run waited for its turn, or a note that it is cut short. */
 	cutShort(): void {
 		if (this.pending?.type !== "run") return;

@@ -85,4 +85,44 @@ describe("handler.timeoutMs", () => {
 		expect(thread.killed?.message).toContain("the handler's init took longer");
 		await done();
 	});
+
+	it("ends a thread that is handed something and never begins: a timer or work that is not awaited keeps it", async () => {
+		const { thread, clock, done } = scene();
+		thread.state = { calls: 7, phase: "idle", message: 0, running: 0 };
+		await clock.advance(LIMIT_MS);
+		expect(thread.killed).toBe(null);
+		await clock.advance(LIMIT_MS * 0.4);
+		expect(thread.killed).toMatchObject({
+			reason: "timeout",
+			message: expect.stringContaining("did not answer for longer than handler.timeoutMs (2000 ms), with no call under way"),
+		});
+		await done();
+	});
+
+	it("ends a thread that stands between two calls of a run, or behind the last", async () => {
+		const { thread, clock, done } = scene();
+		thread.state = { calls: 8, phase: "handle", message: 3, running: 0 };
+		await clock.advance(LIMIT_MS * 1.4);
+		expect(thread.killed?.message).toContain("with no call under way");
+		await done();
+	});
+
+	it("leaves a thread alone that has another's call to make first, however long that takes", async () => {
+		const { thread, clock, done } = scene();
+		thread.isQueued = true;
+		await clock.advance(LIMIT_MS * 10);
+		thread.isQueued = false;
+		await clock.advance(LIMIT_MS * 0.8);
+		expect(thread.killed).toBe(null);
+		await done();
+	});
+
+	it("gives a thread that only begins half a minute", async () => {
+		const { thread, clock, done } = scene();
+		await clock.advance(29_000);
+		expect(thread.killed).toBe(null);
+		await clock.advance(3_000);
+		expect(thread.killed?.reason).toBe("timeout");
+		await done();
+	});
 });

@@ -338,7 +338,7 @@ describe("messages left unfinished that fill the queue", () => {
 		h.full = true;
 		await h.act(() => h.worker.nudge());
 		for (let guard = 0; h.worker.state.name !== "parked" && guard < 10; guard++) {
-			await h.clock.advance(120_000);
+			await h.clock.advance(20_000);
 			await h.act(() => h.thread.ready());
 			await h.act(() => h.thread.handled({ finishedTo: null }));
 		}

@@ -1,0 +1,38 @@
+/** What keeps a thread between two calls, or behind the last: no call is under way, and the deadline ends it all the same. Real threads. */
+import { describe, expect, it } from "vitest";
+import { realWorkers } from "../support/real-worker.ts";
+
+const COUNT = 6;
+
+/** At message 2, once, the handler does something that no call waits for. */
+const doing = (act: string) => `
+	export async function handleMessage({ partition, offset }) {
+		if (partition === 0 && offset === 2 && once("act")) { ${act} }
+		return { id: offset, fields: {} };
+	}`;
+
+describe("a thread that stands between calls", () => {
+	it.each([
+		["a timer that loops", "setTimeout(() => { for (;;); });"],
+		["a microtask that loops", "queueMicrotask(() => { for (;;); });"],
+		["endless microtasks", "const spin = () => void Promise.resolve().then(spin); spin();"],
+		["endless ticks", "const spin = () => process.nextTick(spin); spin();"],
+		["work that is not awaited", "(async () => { await null; for (;;); })();"],
+		["promises out of order", "Promise.prototype.then = () => new Promise(() => {});"],
+	])("by %s is replaced at handler.timeoutMs, told; every message is handled", async (_, act) => {
+		await using workers = await realWorkers({ source: doing(act), timeoutMs: 1_000 });
+		const { victim, sibling } = workers;
+		victim.deliver(0, COUNT);
+		sibling.deliver(0, COUNT);
+		await sibling.done(COUNT);
+		await victim.done(COUNT);
+		victim.deliver(COUNT, COUNT + 1);
+		await victim.done(COUNT + 1);
+		expect([...victim.finished].sort()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+		expect(victim.events).toEqual(["started", "restarted timeout", "started"]);
+		expect(victim.crashes.map(({ kind, error }) => [kind, error.message])).toEqual([
+			["timeout", expect.stringMatching(/took longer than handler\.timeoutMs|did not answer for longer than handler\.timeoutMs/)],
+		]);
+		expect([sibling.events, sibling.crashes]).toEqual([["started"], []]);
+	});
+});
