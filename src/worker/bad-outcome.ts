@@ -1,4 +1,5 @@
 /** How the making of rows says that something is wrong: with the handler (an attempt failed), or with one row (a dead letter). */
+import { types } from "node:util";
 
 /** What the handler returned breaks the contract. The message says what it was, never a value. */
 export class BadOutcomeError extends Error {
@@ -25,6 +26,13 @@ export function kindOf(value: unknown): string {
 	if (value instanceof Date) return "a Date";
 	if (value instanceof Uint8Array) return "bytes";
 	if (typeof value !== "object") return value === undefined ? "undefined" : `a ${typeof value}`;
+	if (types.isPromise(value)) return "a Promise: is an await missing?";
+	if (isContainer(value)) return `a ${Object.prototype.toString.call(value).slice(8, -1)}`;
 	const keys = Object.keys(value).slice(0, 5);
 	return keys.length === 0 ? "an object without keys" : `an object with ${keys.join(", ")}`;
+}
+
+/** What holds its values elsewhere than in properties: as an object of them it would be empty. */
+export function isContainer(value: object): boolean {
+	return types.isPromise(value) || types.isMap(value) || types.isSet(value) || types.isAnyArrayBuffer(value) || ArrayBuffer.isView(value);
 }

@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { isLosslessNumber, stringify as losslessStringify } from "lossless-json";
-import { BadOutcomeError, kindOf, RowFaultError } from "./bad-outcome.ts";
+import { BadOutcomeError, isContainer, kindOf, RowFaultError } from "./bad-outcome.ts";
 
 /** Makes a value that is not null or undefined into text. Throws BadOutcomeError or RowFaultError, whose message the caller completes. */
 export type ValueEncoder = (value: unknown) => string;
@@ -66,6 +66,7 @@ function jsonText(value: unknown): string | undefined {
 	try {
 		return holdsLosslessNumbers(value) ? losslessStringify(value) : JSON.stringify(value);
 	} catch (error) {
+		if (error instanceof BadOutcomeError) throw error;
 		throw new BadOutcomeError(`can't take what can't be made JSON (${error instanceof Error ? error.name : "it throws"})`);
 	}
 }
@@ -81,7 +82,14 @@ function utf8Text(bytes: Uint8Array): string {
 	return sendableText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
 }
 
+/** Looked through to its end, for what JSON would make `{}` of without a word. */
 function holdsLosslessNumbers(value: unknown): boolean {
 	if (typeof value !== "object" || value === null) return false;
-	return isLosslessNumber(value) || Object.values(value).some(holdsLosslessNumbers);
+	if (isLosslessNumber(value)) return true;
+	const isPlain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+	if (!isPlain && isContainer(value) && typeof (value as { toJSON?: unknown }).toJSON !== "function")
+		throw new BadOutcomeError(`can't take ${kindOf(value)}`);
+	let holds = false;
+	for (const each of Object.values(value)) if (holdsLosslessNumbers(each)) holds = true;
+	return holds;
 }

@@ -7,7 +7,7 @@
 import type { RowFault, TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 import type { BatchOutcome } from "./handler-thread.ts";
-import { type EncodedRow, fieldsOf, RowEncoder } from "./row-encoder.ts";
+import { type EncodedRow, fieldsOf, ROW_OVERHEAD, RowEncoder } from "./row-encoder.ts";
 import type { RunPositions } from "./row-packer.ts";
 
 /** How strict rows are read. `lenient` ignores fields that no column takes, with a warning (pockaffe:json). */
@@ -26,6 +26,9 @@ export interface CollectorMark {
 	readonly rejected: number;
 	readonly counts: BatchOutcome["counts"];
 }
+
+/** A reason is for people, and goes to the dead letter and the log. */
+const LONGEST_REASON = 8_000;
 
 const rowKeys: ReadonlySet<string> = new Set(["id", "fields", "table", "delete"]);
 
@@ -127,17 +130,29 @@ export class OutcomeCollector {
 
 	#addOutcome(message: number, outcome: unknown): void {
 		if (Array.isArray(outcome)) {
-			this.#count(outcome.map((row) => this.#addRow(message, row)));
+			this.#count(this.#addRows(message, outcome));
 			return;
 		}
-		if (typeof outcome === "object" && outcome !== null && "reject" in outcome) {
-			const { reject } = outcome;
+		const { reject } = outcome as { reject?: unknown };
+		if (reject !== undefined && Object.hasOwn(outcome as object, "reject")) {
 			if (typeof reject !== "string") throw new BadOutcomeError(`reject must be a string that says why, not ${kindOf(reject)}`);
-			this.#rejected.push({ message, why: reject.replaceAll("\0", "") });
+			const why = reject.length > LONGEST_REASON ? `${reject.slice(0, LONGEST_REASON)}…` : reject;
+			this.#rejected.push({ message, why: why.replaceAll("\0", "") });
 			this.#counts.rejected++;
 			return;
 		}
 		this.#count([this.#addRow(message, outcome)]);
+	}
+
+	/** By index, over a length that is read once and can hold no more than an outcome may: a list with holes has no end in sight. */
+	#addRows(message: number, rows: readonly unknown[]): { isDelete: boolean; bytes: number }[] {
+		const { length } = rows;
+		const { maxOutcomeBytes } = this.#options;
+		if (length * ROW_OVERHEAD > maxOutcomeBytes)
+			throw new BadOutcomeError(`a list of ${length} rows is more than handler.maxOutcomeBytes (${maxOutcomeBytes}) can be`);
+		const added: { isDelete: boolean; bytes: number }[] = [];
+		for (let i = 0; i < length; i++) added.push(this.#addRow(message, rows[i]));
+		return added;
 	}
 
 	#count(rows: readonly { readonly isDelete: boolean; readonly bytes: number }[]): void {
@@ -152,24 +167,33 @@ export class OutcomeCollector {
 	}
 
 	#addRow(message: number, row: unknown): { isDelete: boolean; bytes: number } {
-		if (typeof row !== "object" || row === null || Array.isArray(row) || !("id" in row)) {
-			throw new BadOutcomeError(`an outcome is nothing, {id, fields}, {id, delete: true}, {reject} or a list of rows, not ${kindOf(row)}`);
-		}
+		if (typeof row !== "object" || row === null || Array.isArray(row)) throw notARow(row);
 		for (const name in row) {
-			if (!rowKeys.has(name) && Object.hasOwn(row, name))
-				throw new BadOutcomeError(`a row has id, fields, table and delete, but no ${name}`);
+			if (!rowKeys.has(name) && Object.hasOwn(row, name) && (row as Record<string, unknown>)[name] !== undefined)
+				throw Object.hasOwn(row, "id") ? new BadOutcomeError(`a row has id, fields, table and delete, but no ${name}`) : notARow(row);
 		}
-		const { id, fields, table, delete: isDelete } = row as Record<string, unknown>;
+		if (!("id" in row)) throw notARow(row);
+		let { fields, table, delete: isDelete } = row as Record<string, unknown>;
+		const { id } = row as { id: unknown };
+		if (mayInherit(row)) {
+			// What is inherited is not said: a careless merge of one message into every object's prototype must not decide about the others.
+			if (!Object.hasOwn(row, "id")) throw notARow(row);
+			if (!Object.hasOwn(row, "fields")) fields = undefined;
+			if (!Object.hasOwn(row, "table")) table = undefined;
+			if (!Object.hasOwn(row, "delete")) isDelete = undefined;
+		}
 		if (isDelete !== undefined && typeof isDelete !== "boolean") throw new BadOutcomeError(`delete must be true, not ${kindOf(isDelete)}`);
 		const encoder = this.#encoderOf(table);
-		const encoded = isDelete ? encoder.remove(message, id, fieldsOf(fields, false)) : this.#upsert(encoder, message, id, fields);
+		const encoded = isDelete
+			? encoder.remove(message, id, fieldsOf(fields, false, encoder.known))
+			: this.#upsert(encoder, message, id, fields);
 		if ("bytes" in encoded) return { isDelete: isDelete === true, bytes: encoded.bytes };
 		this.#faults.push({ message, fault: encoded.fault });
 		return { isDelete: isDelete === true, bytes: 0 };
 	}
 
 	#upsert(encoder: RowEncoder, message: number, id: unknown, fields: unknown): EncodedRow {
-		const checked = fieldsOf(fields, true);
+		const checked = fieldsOf(fields, true, encoder.known);
 		for (const name in checked) {
 			if (encoder.known.has(name) || !Object.hasOwn(checked, name)) continue;
 			const what = `${encoder.layout.name} has no column for the field ${JSON.stringify(name.slice(0, 80))}`;
@@ -196,4 +220,17 @@ export class OutcomeCollector {
 		const what = typeof table === "string" ? JSON.stringify(table.slice(0, 80)) : kindOf(table);
 		throw new BadOutcomeError(`${what} is no configured table (${names.join(", ") || "there is none"})`);
 	}
+}
+
+function notARow(what: unknown): BadOutcomeError {
+	return new BadOutcomeError(`an outcome is nothing, {id, fields}, {id, delete: true}, {reject} or a list of rows, not ${kindOf(what)}`);
+}
+
+const nothing: Readonly<Record<string, unknown>> = {};
+
+/** False for a plain object while no object inherits a name that rows have: looked at anew for each row, and cheaper than to ask for each name. */
+function mayInherit(row: object): boolean {
+	const prototype: unknown = Object.getPrototypeOf(row);
+	if (prototype !== Object.prototype) return prototype !== null;
+	return nothing.id !== undefined || nothing.fields !== undefined || nothing.table !== undefined || nothing.delete !== undefined;
 }

@@ -8,7 +8,7 @@
 import { closest } from "fastest-levenshtein";
 import { collides, separatorsFor, usualSeparators } from "../core/joined-texts.ts";
 import type { RowBlock, RowFault, TableLayout } from "../core/rows.ts";
-import { BadOutcomeError, kindOf, RowFaultError } from "./bad-outcome.ts";
+import { BadOutcomeError, isContainer, kindOf, RowFaultError } from "./bad-outcome.ts";
 import { canonicalId, canonicalVersion } from "./canonical-values.ts";
 import { encoderOf, type ValueEncoder } from "./column-values.ts";
 import { RowPacker, type RunPositions } from "./row-packer.ts";
@@ -24,7 +24,7 @@ interface Column {
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Bytes a row costs beside its values: offset, timestamp, partition. */
-const ROW_OVERHEAD = 40;
+export const ROW_OVERHEAD = 40;
 
 /** What a row came to: its size in bytes, or the fault that keeps it out. */
 export type EncodedRow = { readonly bytes: number } | { readonly fault: RowFault };
@@ -159,16 +159,37 @@ export class RowEncoder {
 /** Own properties only: a field named `constructor` is no value. */
 function valueAt(fields: Fields, path: readonly string[]): unknown {
 	let at: unknown = fields;
-	for (const key of path) {
-		if (typeof at !== "object" || at === null || !Object.hasOwn(at, key)) return undefined;
+	for (let i = 0; i < path.length; i++) {
+		const key = path[i] as string;
+		if (typeof at !== "object" || at === null) return undefined;
+		if (!Object.hasOwn(at, key)) {
+			if (i > 0) checkPlain(at, `${path.slice(0, i).join(".")} in a row's fields`, key);
+			return undefined;
+		}
 		at = (at as Fields)[key];
 	}
 	return at;
 }
 
-/** A row's `fields`, checked to be an object. */
-export function fieldsOf(fields: unknown, needed: boolean): Fields {
+/** A row's `fields`, checked to be an object whose own properties are meant. `known`: names that columns take. */
+export function fieldsOf(fields: unknown, needed: boolean, known: ReadonlySet<string>): Fields {
 	if (fields === undefined && !needed) return {};
-	if (typeof fields === "object" && fields !== null && !Array.isArray(fields)) return fields as Fields;
-	throw new BadOutcomeError(`a row's fields must be an object, not ${kindOf(fields)}`);
+	if (typeof fields !== "object" || fields === null || Array.isArray(fields))
+		throw new BadOutcomeError(`a row's fields must be an object, not ${kindOf(fields)}`);
+	const prototype: unknown = Object.getPrototypeOf(fields);
+	if (prototype !== Object.prototype && prototype !== null) {
+		checkPlain(fields, "a row's fields");
+		for (const name of known) if (!Object.hasOwn(fields, name)) checkPlain(fields, "a row's fields", name);
+	}
+	return fields as Fields;
+}
+
+/** Where `name`, or anything, would be read of what has no such property of its own: a NULL by accident. */
+function checkPlain(value: object, what: string, name?: string): void {
+	if (isContainer(value)) throw new BadOutcomeError(`${what} must be a plain object, not ${kindOf(value)}`);
+	const prototype: unknown = Object.getPrototypeOf(value);
+	if (name === undefined || prototype === Object.prototype || prototype === null || !(name in value)) return;
+	throw new BadOutcomeError(
+		`${what}: ${name} is inherited or a getter of a class, and only own properties count; write {${name}: it.${name}}`,
+	);
 }
