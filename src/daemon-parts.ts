@@ -9,8 +9,9 @@ import { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
 import { DeadLetterTable } from "./sink/dead-letter-table.ts";
 import { lanesFor } from "./sink/lanes-in-use.ts";
+import { offsetsLateColumns } from "./sink/schema.ts";
 import type { OwnTable } from "./sink/schema-check.ts";
-import { startTableName } from "./sink/start-table.ts";
+import { startsLateColumns, startTableName } from "./sink/start-table.ts";
 import type { WorkerSettings } from "./worker/worker-parts.ts";
 import type { WorkerThreadOptions } from "./worker/worker-thread.ts";
 
@@ -35,12 +36,12 @@ export function buildDeadLetters({ config, database, clock, random }: World, ver
 	return new DeadLetterTable({ ...origin, database, table });
 }
 
-/** PocKaffe's own tables. Where a group began only `verify` reads. */
+/** PocKaffe's own tables. Without notes the daemon works, but not beside notes that it can't renew. */
 export function ownTables({ deadLetters, offsets }: Config): OwnTable[] {
 	return [
 		...(deadLetters.target === "table" ? [{ name: deadLetters.table, isNeeded: true }] : []),
-		...(offsets.store === "postgres" ? [{ name: offsets.table, isNeeded: true }] : []),
-		{ name: startTableName(offsets.table), isNeeded: false },
+		...(offsets.store === "postgres" ? [{ name: offsets.table, isNeeded: true, lateColumns: offsetsLateColumns }] : []),
+		{ name: startTableName(offsets.table), isNeeded: false, lateColumns: startsLateColumns },
 	];
 }
 

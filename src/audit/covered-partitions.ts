@@ -4,8 +4,9 @@
  */
 import type { Config } from "../config/config.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
+import { compareIds } from "../core/log-identity.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../core/message.ts";
-import type { PositionNote } from "../core/position-note.ts";
+import { type PositionNote, stretchesBefore } from "../core/position-note.ts";
 import type { StoredOffset } from "../kafka/group-client.ts";
 import type { LogReader } from "../kafka/log-reader.ts";
 import type { Database } from "../sink/database.ts";
@@ -21,15 +22,20 @@ export async function coveredPartitions(config: Config, database: Database, read
 	const all = existingPartitions(config, reader);
 	const committed = offsets.store === "postgres" ? await storedInTable(config, database, all) : await reader.committed(all);
 	if (committed.every(({ offset }) => offset === null)) throw nothingCommitted(config);
+	const ids = await reader.topicIds([...new Set(all.map(({ topic }) => topic))]);
 	const starts = await new StartTable({ database, offsetsTable: offsets.table, consumerGroup }).read();
 	return Promise.all(
-		committed.map(async ({ topic, partition, offset }): Promise<CoveredPartition> => {
+		committed.map(async ({ topic, partition, offset, log }): Promise<CoveredPartition> => {
 			const { low, high } = await reader.watermarks({ topic, partition });
 			const noted = starts.get(partitionName({ topic, partition }))?.note;
-			const start = noted?.start ?? 0;
+			const isOtherLog = compareIds(log?.id ?? noted?.log.id ?? null, ids.get(topic) ?? null) === "other";
+			// What is kept says nothing of a log that took the other's place.
+			const committed = isOtherLog ? null : offset;
+			const start = isOtherLog ? low : (noted?.start ?? 0);
 			const from = Math.max(start, low);
-			const to = offset === null ? from : Math.max(from, Math.min(offset, high));
-			return { topic, partition, start, startIs: startIs(noted), low, high, committed: offset, from, to };
+			const to = committed === null ? from : Math.max(from, Math.min(committed, high));
+			const skipped = isOtherLog ? [] : stretchesBefore(noted?.skipped ?? [], to);
+			return { topic, partition, start, startIs: isOtherLog ? "new_log" : startIs(noted), low, high, committed, from, to, skipped };
 		}),
 	);
 }

@@ -6,14 +6,18 @@
  */
 import type { LetterPosition } from "../core/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { SkippedStretch } from "../core/position-note.ts";
 import { GapMemory, OffsetGaps } from "./offset-gaps.ts";
 
 /** The piece of a partition that is looked at: offsets `from` (included) to `to` (excluded). */
 export interface CoveredPartition extends TopicPartition {
 	/** Where the group began. */
 	readonly start: number;
-	/** How that is known. recorded: by its daemon · assumed: it had committed before, and was met there · unknown: nothing says so, taken for 0. */
-	readonly startIs: "recorded" | "assumed" | "unknown";
+	/**
+	 * How that is known. recorded: by its daemon · assumed: it had committed before, and was met there · unknown: nothing says so, taken for 0 ·
+	 * new_log: what is kept is of a log that was deleted, and nobody has begun the one in its place.
+	 */
+	readonly startIs: "recorded" | "assumed" | "unknown" | "new_log";
 	/** First offset that the log still holds. */
 	readonly low: number;
 	/** The offset that the next message would get, as this began. */
@@ -22,12 +26,14 @@ export interface CoveredPartition extends TopicPartition {
 	readonly committed: number | null;
 	readonly from: number;
 	readonly to: number;
+	/** What the group passed over unread, before `to`: nothing is expected of it, and nothing found wrong. */
+	readonly skipped: readonly SkippedStretch[];
 }
 
 /**
  * inside: the message is in the log, before the end, and no dead letter · ahead: at or past the end · past: at or past
  * the log's own end, as it was at first: no message was there yet · lettered: a dead letter ·
- * unchecked: the log doesn't hold it (any more), the group began behind it, or its topic is not looked at.
+ * unchecked: the log doesn't hold it (any more), the group began behind it or passed it over, or its topic is not looked at.
  */
 export type Standing = "inside" | "ahead" | "past" | "lettered" | "unchecked";
 
@@ -55,6 +61,17 @@ export class LogCoverage {
 			const covered = this.#partitions.get(partitionName(letter));
 			if (covered && letter.offset < covered.range.to) covered.letters.set(letter.offset, letter);
 		}
+	}
+
+	/** True of a message that the group passed over. */
+	isPassedOver(partition: TopicPartition, offset: number): boolean {
+		const skipped = this.#partitions.get(partitionName(partition))?.range.skipped ?? [];
+		return skipped.some(({ from, to }) => offset >= from && offset < to);
+	}
+
+	/** Offsets that the group passed over unread. */
+	get passedOver(): number {
+		return this.ranges.reduce((sum, { skipped }) => sum + skipped.reduce((all, { from, to }) => all + to - from, 0), 0);
 	}
 
 	/** The dead letter of a message; undefined where there is none. */
@@ -100,7 +117,7 @@ export class LogCoverage {
 		if (origin.offset >= range.high) return "past";
 		if (origin.offset >= (range.committed ?? range.to)) return "ahead";
 		if (letters.has(origin.offset)) return "lettered";
-		if (origin.offset < range.from || origin.offset >= range.to) return "unchecked";
+		if (origin.offset < range.from || origin.offset >= range.to || this.isPassedOver(origin, origin.offset)) return "unchecked";
 		return gaps.has(origin.offset) ? "unchecked" : "inside";
 	}
 

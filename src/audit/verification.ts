@@ -53,6 +53,8 @@ export interface VerificationReport {
 	readonly behind: number;
 	/** Offsets that the log doesn't hold, so that nothing can be said of them. */
 	readonly absentOffsets: number;
+	/** Offsets that the group passed over unread: where its position was outside the log, or somebody set it on. */
+	readonly passedOver: number;
 	/** Dead letters by state, accounted for. */
 	readonly letters: Readonly<Record<string, number>>;
 	/** The table or topic that they should be in, where there is none: then no letter accounts for anything. */
@@ -125,6 +127,7 @@ class Verification {
 			messages: this.#messages,
 			behind: this.#coverage.behind,
 			absentOffsets: this.#coverage.absentOffsets,
+			passedOver: this.#coverage.passedOver,
 			letters: this.#coverage.letters,
 			lettersMissing,
 			counts: this.#findings.counts,
@@ -149,7 +152,9 @@ class Verification {
 			for await (const [partition, messages] of reader.read(ranges)) {
 				const offsets = messages.map(({ offset }) => offset);
 				this.#coverage.read(partition, offsets);
-				const wanted = messages.filter(({ offset }) => isHandled(this.#coverage.letterAt(partition, offset)));
+				const wanted = messages.filter(
+					({ offset }) => isHandled(this.#coverage.letterAt(partition, offset)) && !this.#coverage.isPassedOver(partition, offset),
+				);
 				if (wanted.length > 0) workers.get(partitionName(partition))?.deliver(wanted);
 				this.#messages += messages.length;
 				this.#parts.progress({ read: this.#messages, total: this.#total, table: null });

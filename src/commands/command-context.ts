@@ -2,8 +2,10 @@
 import type { Readable, Writable } from "node:stream";
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
+import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import type { Environment } from "../config/environment.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
+import { isUnconfigured, requireForRun } from "../config/requirements.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type ExitCode, ExitError, exitCodes } from "../core/errors.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
@@ -34,6 +36,15 @@ export function processContext(version: string, interrupted: AbortSignal, exit: 
 export function configOf(command: Command, { environment, cwd }: CommandContext): LoadedConfig {
 	const { config: file } = command.optsWithGlobals<{ config?: string }>();
 	return loadConfig({ file, environment, cwd });
+}
+
+/** The daemon's whole configuration, or that of the embedded daemon of this folder. Throws ExitError (usage) where something is missing. */
+export async function daemonConfig(command: Command, context: CommandContext): Promise<LoadedConfig> {
+	const { config, source } = configOf(command, context);
+	const embedded = isUnconfigured(config) ? await readEmbeddedFile(context.cwd) : null;
+	if (embedded) return { config: withEmbeddedProfile(config, embedded), source };
+	requireForRun(config, source);
+	return { config, source };
 }
 
 /** The Kafka to talk to: the configured one, else that of an embedded daemon running in this folder. `embedded` tells which. */

@@ -79,7 +79,20 @@ class Follower {
 			for (const partition of partitions) this.#unread.add(partitionName(partition));
 			this.#assigned = true;
 			client.assignStored(partitions);
+			// A guess less is no harm here.
+			void this.#tellJumps(partitions).catch(() => {});
 		});
+	}
+
+	/** Where the group's offset lies outside the log, what is printed begins at the log's beginning. */
+	async #tellJumps(partitions: readonly TopicPartition[]): Promise<void> {
+		for (const { topic, partition, offset } of await this.#client.committed(partitions)) {
+			if (offset === null) continue;
+			const { low, high } = await this.#client.watermarks({ topic, partition });
+			if (offset >= low && offset <= high) continue;
+			const words = `the group's offset ${offset} is out of range (the log has ${low} to ${high}): goes on at ${low}`;
+			print(this.#context.stderr, `${partitionName({ topic, partition })}: ${words}`);
+		}
 	}
 
 	async follow(topic: string): Promise<void> {
@@ -129,6 +142,8 @@ class Follower {
 		const commit = this.#client.commit(offsets).finally(() => {
 			settled = true;
 		});
+		// A failure is told behind the last poll.
+		commit.catch(() => {});
 		while (!settled) {
 			// One at a time and without a wait, so that no message is taken that -n doesn't want.
 			await this.#client.serveEvents();

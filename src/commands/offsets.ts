@@ -1,13 +1,14 @@
-/** `offsets`: what a group has committed, and how far it is behind. */
+/** `offsets`: what a group has committed, and how far it is behind. `offsets set` is offsets-set.ts. */
 import type { Command } from "commander";
 import { ClusterInspector, type GroupOffset } from "../kafka/topics.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
+import { registerOffsetsSet } from "./offsets-set.ts";
 import { textTable } from "./text-table.ts";
 
 export function registerOffsets(program: Command, context: CommandContext): void {
-	program
+	const offsets = program
 		.command("offsets")
-		.description("show a group's committed offsets and lag")
+		.description("show a group's committed offsets and lag; set them")
 		.argument("<group>", "consumer group")
 		.option("--topic <topic>", "only this topic, also where nothing is committed")
 		.option("--json", "as JSON")
@@ -27,6 +28,7 @@ export function registerOffsets(program: Command, context: CommandContext): void
 					),
 				);
 		});
+	registerOffsetsSet(offsets, context);
 }
 
 function row(group: string, { topic, partition, lag, lagPercent, committed, latest }: GroupOffset): (string | number)[] {

@@ -4,19 +4,16 @@ import type { Difference } from "../audit/findings.ts";
 import type { CoveredPartition } from "../audit/log-coverage.ts";
 import { type VerificationReport, verify } from "../audit/verification.ts";
 import type { Config } from "../config/config.ts";
-import { withEmbeddedProfile } from "../config/embedded-profile.ts";
-import { requireForRun } from "../config/requirements.ts";
 import type { LetterPosition, LetterStore } from "../core/dead-letter.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
 import { partitionName } from "../core/message.ts";
 import { systemRandom } from "../core/random.ts";
-import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 import { DeadLetterTopicStore } from "../kafka/dead-letter-topic-store.ts";
 import { connectDatabase, type Database } from "../sink/database.ts";
 import { DeadLetterTableStore } from "../sink/dead-letter-table-store.ts";
 import { problemOf } from "../sink/sql-faults.ts";
 import type { RowOrigin } from "../sink/table-comparison.ts";
-import { type CommandContext, configOf, print } from "./command-context.ts";
+import { type CommandContext, daemonConfig, print } from "./command-context.ts";
 import { wholeNumber } from "./option-values.ts";
 import { ProgressLine } from "./progress-line.ts";
 
@@ -43,7 +40,7 @@ depend on more than the message, can't be verified. What the log no longer holds
 Exit code 1 where anything differs.`,
 		)
 		.action(async ({ limit, json }: VerifyOptions, command: Command) => {
-			const config = await verifiedConfig(command, context);
+			const { config } = await daemonConfig(command, context);
 			const report = await verifyWith(config, limit, context);
 			if (json) print(context.stdout, JSON.stringify(report));
 			else for (const line of reportLines(report)) print(context.stdout, line);
@@ -102,18 +99,8 @@ async function unreplayedLetters(
 	}
 }
 
-/** The configuration, or that of the embedded daemon of this folder. */
-async function verifiedConfig(command: Command, context: CommandContext): Promise<Config> {
-	const { config, source } = configOf(command, context);
-	const isConfigured = config.kafka.brokers.length > 0 || config.database.url !== "";
-	const embedded = isConfigured ? null : await readEmbeddedFile(context.cwd);
-	if (embedded) return withEmbeddedProfile(config, embedded);
-	requireForRun(config, source);
-	return config;
-}
-
 function* reportLines(report: VerificationReport): Generator<string> {
-	const { group, partitions, messages, behind, absentOffsets, letters, lettersMissing, counts, differences, verified } = report;
+	const { group, partitions, messages, behind, absentOffsets, passedOver, letters, lettersMissing, counts, differences, verified } = report;
 	yield `group ${group}: ${messages} messages read, in ${partitions.length} partitions`;
 	for (const range of partitions) yield `  ${partitionName(range)}  ${rangeText(range)}`;
 	yield `not looked at: ${behind} messages behind the committed offsets`;
@@ -122,13 +109,15 @@ function* reportLines(report: VerificationReport): Generator<string> {
 	if (lettersMissing !== null)
 		yield `  there is no ${lettersMissing}: if letters were kept elsewhere, their messages are taken for lost (is deadLetters the daemon's?)`;
 	yield `rows: ${counts.matched} as the log says, ${counts.purged} deleted and purged, ${counts.ahead} ahead (newer than the committed offsets), ${counts.lettered} of dead letters`;
+	if (passedOver > 0) yield `passed over unread: ${passedOver} offsets; what they would have made is not looked at`;
 	yield `unchecked: ${absentOffsets} offsets that the log doesn't hold, ${counts.unchecked} rows of such messages`;
 	const { missing, older, newer, different, extra, unwritable, failed } = counts;
 	yield `differences: ${missing} missing, ${older} older, ${newer} newer, ${different} different, ${extra} extra, ${unwritable} unwritable, ${failed} failed`;
 	for (const difference of differences) yield `  ${differenceLine(difference)}`;
 	const sum = missing + older + newer + different + extra + unwritable + failed;
 	if (sum > differences.length) yield `  … and ${sum - differences.length} more (--limit)`;
-	yield verified ? "verified: the tables are what the log says" : `NOT verified.${mayBeHarmless(counts) ? HARMLESS : ""}`;
+	const butFor = passedOver > 0 ? `, but for ${passedOver} offsets that were passed over` : "";
+	yield verified ? `verified: the tables are what the log says${butFor}` : `NOT verified.${mayBeHarmless(counts) ? HARMLESS : ""}`;
 }
 
 const HARMLESS = " A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
@@ -138,7 +127,8 @@ function mayBeHarmless({ missing, older, newer, different, extra, failed }: Veri
 	return missing + older === 0 && newer + different + extra + failed > 0;
 }
 
-function rangeText({ from, to, low, start, startIs, committed }: CoveredPartition): string {
+function rangeText({ from, to, low, start, startIs, committed, skipped }: CoveredPartition): string {
+	if (startIs === "new_log") return "the topic was made again, and what is committed is of the log before: nothing of this one";
 	if (committed === null) return "nothing is committed";
 	const gone = low > start ? `; offsets ${start} to ${low - 1} are no longer in the log` : "";
 	const assumed = {
@@ -146,7 +136,8 @@ function rangeText({ from, to, low, start, startIs, committed }: CoveredPartitio
 		assumed: `; the group had committed before: where it was met, at ${start}, is taken for its beginning`,
 		unknown: "; where the group began is not recorded: taken for 0",
 	};
-	return `offsets ${from} to ${to}${gone}${assumed[startIs]}`;
+	const stretches = skipped.map((stretch) => `; ${stretch.from} to ${stretch.to - 1} were passed over (${stretch.reason})`).join("");
+	return `offsets ${from} to ${to}${gone}${assumed[startIs]}${stretches}`;
 }
 
 function differenceLine(difference: Difference): string {

@@ -11,7 +11,7 @@ import { unlessAborted } from "../core/unless-aborted.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
-import type { GroupClientEvents } from "./group-client.ts";
+import type { GroupClientEvents, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
 
@@ -22,7 +22,7 @@ export interface LogRange extends TopicPartition {
 }
 
 /** What the reader needs of a client. */
-export type LogClient = Pick<ConsumerClient, "assign" | "pause" | "consume" | "watermarks" | "topicIds" | "committed" | "close"> &
+export type LogClient = Pick<ConsumerClient, "assign" | "pause" | "consume" | "watermarks" | "committed" | "topicIds" | "close"> &
 	Pick<EventEmitter<GroupClientEvents>, "on">;
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -89,18 +89,19 @@ export class LogReader implements AsyncDisposable {
 	}
 
 	/** What the reader's own group has committed; null where nothing is. */
-	committed(partitions: readonly TopicPartition[]): Promise<(TopicPartition & { readonly offset: number | null })[]> {
+	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 		return this.#insist(() => this.#client.committed(partitions));
 	}
 
 	/**
 	 * Messages by partition as they come; one reading at a time. What retention takes away meanwhile is left out. Rejects with KafkaError
-	 * where nothing comes for half a minute; the time that the caller takes with what came doesn't count.
+	 * where a log goes back, for it is another one by then, or where nothing comes for half a minute; the time that the caller takes with what came doesn't count.
 	 */
 	async *read(ranges: readonly LogRange[]): AsyncGenerator<[TopicPartition, ReceivedMessage[]]> {
 		const open = new Map(ranges.filter(({ from, to }) => from < to).map((range) => [partitionName(range), range]));
 		if (open.size === 0) return;
 		this.#ends.length = 0;
+		const next = new Map([...open].map(([name, { from }]) => [name, from]));
 		this.#client.assign(
 			[...open.values()].map(({ topic, partition, from }) => ({ topic, partition, offset: from })),
 			false,
@@ -112,9 +113,12 @@ export class LogReader implements AsyncDisposable {
 			for (const [partition, group] of groupMessages(messages)) {
 				const range = open.get(partitionName(partition));
 				if (!range) continue;
+				const [first, last] = [group[0], group.at(-1)] as [ReceivedMessage, ReceivedMessage];
+				if (first.offset < (next.get(partitionName(partition)) as number)) throw wentBack(partition, first.offset);
+				next.set(partitionName(partition), last.offset + 1);
 				const wanted = group.filter(({ offset }) => offset < range.to);
 				if (wanted.length > 0) yield [partition, wanted];
-				if ((group.at(-1) as ReceivedMessage).offset + 1 >= range.to) this.#finish(open, range);
+				if (last.offset + 1 >= range.to) this.#finish(open, range);
 				heardAt = this.#clock.monotonic();
 				this.#complaint = null;
 			}
@@ -167,6 +171,14 @@ export class LogReader implements AsyncDisposable {
 		const last = this.#complaint === null ? "" : `; the last error: ${this.#complaint}`;
 		return new KafkaError(`${partitionName(first)} can't be read up to offset ${first.to}: nothing came for ${SILENCE_MS} ms${last}`, -1);
 	}
+}
+
+/** What comes from here on is not what was asked for. */
+function wentBack(partition: TopicPartition, offset: number): KafkaError {
+	return new KafkaError(
+		`${partitionName(partition)} went back to offset ${offset} while it was read: the topic was made again, or lost its end`,
+		-1,
+	);
 }
 
 /** The words of an error that may pass; throws what will not. */

@@ -60,8 +60,8 @@ export class LogWatch {
 			const timer = this.#parts.clock.after(ASK_MS, resolve);
 			this.#check(positions)
 				.catch(() => {})
-				.then(resolve)
-				.finally(() => timer.cancel());
+				.finally(() => timer.cancel())
+				.then(resolve);
 		});
 	}
 

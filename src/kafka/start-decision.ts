@@ -77,13 +77,15 @@ function isOtherLog({ keptIn, inKafka, noted, sameLog, hasId, log }: PartitionFa
 
 /** Tells people what a position outside its log is, and what there is to choose from. */
 export function outOfRangeWords(
-	{ position }: { readonly topic: string; readonly partition: number; readonly position: number },
+	{ topic, partition, position }: { readonly topic: string; readonly partition: number; readonly position: number },
 	{ low, high }: LogBounds,
 ): string {
 	const gone =
 		position < low ? `${low - position} offsets were removed before they were read` : `its last ${position - high} offsets are gone`;
+	const command = (to: string) => `pockaffe offsets set --topic ${topic} --partition ${partition} --to ${to}`;
 	return (
 		`offset ${position} is out of range (the log has ${low} to ${high}): ${gone}. ` +
-		`Set the group's offset to ${low} or ${high} while none of its daemons runs, or let kafka.onOffsetOutOfRange decide`
+		`Choose where it goes on: \`${command("earliest")}\` (${low}) or \`${command("latest")}\` (${high}), ` +
+		"with offsets.store kafka while none of the group's daemons runs; kafka.onOffsetOutOfRange decides it beforehand"
 	);
 }

@@ -4,10 +4,11 @@ import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import type { LogId } from "../core/log-identity.ts";
-import type { TopicPartition } from "../core/message.ts";
+import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
+import type { StoredOffset } from "./group-client.ts";
 
 /** A partition of a topic. */
 export interface PartitionDescription {
@@ -71,9 +72,43 @@ export class ClusterInspector implements AsyncDisposable {
 		);
 	}
 
-	/** Kafka's ids of those of these topics that exist; null where an id can't be known. Rejects with KafkaError. */
+	/** Numbers of a topic's partitions, in order; none where there is no such topic. */
+	partitionsOf(topic: string): number[] {
+		const found = this.metadata.topics.find(({ name }) => name === topic);
+		return (found?.partitions ?? []).map(({ id }) => id).sort((left, right) => left - right);
+	}
+
+	/** What the group has committed; null where nothing is. */
+	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
+		return this.#client.committed(partitions);
+	}
+
+	/** Kafka's ids of those of these topics that exist; null where an id can't be known. */
 	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
 		return this.#client.topicIds(topics);
+	}
+
+	/** First and next offset. */
+	watermarks(partition: TopicPartition): Promise<{ low: number; high: number }> {
+		return this.#client.watermarks(partition);
+	}
+
+	/** The first offset with this timestamp (ms) or a later one; null where there is none. */
+	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null> {
+		return this.#client.offsetForTime(partition, timestampMs);
+	}
+
+	/** Sets offsets of the group, which must have no members. */
+	async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+		let isSettled = false;
+		const commit = this.#client.commit(offsets).finally(() => {
+			isSettled = true;
+		});
+		// A failure is told behind the last poll.
+		commit.catch(() => {});
+		// Its answer comes by polling.
+		while (!isSettled) await this.#client.serveEvents();
+		await commit;
 	}
 
 	/** What the group has committed in these topics, partition by partition. */

@@ -13,7 +13,7 @@ const SAME_ERROR_EVERY_MS = 10_000;
 const reasons: Readonly<Record<string, string>> = {
 	committed: "the committed offset",
 	kafka: "Kafka's committed offset, which is lower than kafka.startFrom; the table of offsets has none",
-	noted: "Kafka has no offset of this group any more (expired or deleted?), and the group had come so far",
+	noted: "no offset is kept of it any more (expired, deleted, or the store was changed), and the group is noted to have come so far",
 	new_log: "the topic was deleted and made again, and this is the beginning of the new log",
 };
 /** Starts that somebody should know of. */

@@ -189,6 +189,11 @@ export class OffsetTable {
 		});
 	}
 
+	/** Sets offsets whoever has the partitions: their owner finds that out, gives them up, and the next one begins there. */
+	async set(offsets: readonly ReachedPosition[]): Promise<void> {
+		if (offsets.length > 0) await this.#query(({ set }) => set, offsets.map(entryOf));
+	}
+
 	/** What is stored of these claimed partitions belongs to a log that was deleted. Only where no id says which log it is of. */
 	async forget(partitions: readonly TopicPartition[]): Promise<void> {
 		const held = partitions.flatMap(({ topic, partition }) => {
@@ -228,6 +233,7 @@ interface Statements {
 	readonly claim: string;
 	readonly begin: string;
 	readonly store: string;
+	readonly set: string;
 	readonly forget: string;
 }
 
@@ -249,12 +255,17 @@ function statementsFor(name: string, namesLogs: boolean): Statements {
 	// By the clock, never back: in a table that was put back to another time no epoch comes a second time.
 	const now = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
 	const raised = `greatest(o.epoch + 1, ${now})`;
+	const setAnew = namesLogs
+		? ", topic_id = excluded.topic_id, reached_ts = excluded.reached_ts, reached_ts_offset = excluded.reached_ts_offset"
+		: "";
+	const inserted = `insert into ${table} as o (consumer_group, topic, partition, next_offset, epoch, updated_at${logColumns})
+select $1::text, x.topic, x.partition, x.next_offset, ${now}, now()${logValues} from ${entries(...position)}
+on conflict (consumer_group, topic, partition) do update set epoch = ${raised}, updated_at = now()`;
 	return {
 		stored: `select ${claimed} from ${table} o join ${entries()} on ${mine}`,
 		claim: `update ${table} as o set epoch = ${raised}, updated_at = now() from ${entries()} where ${mine} returning ${written}`,
-		begin: `insert into ${table} as o (consumer_group, topic, partition, next_offset, epoch, updated_at${logColumns})
-select $1::text, x.topic, x.partition, x.next_offset, ${now}, now()${logValues} from ${entries(...position)}
-on conflict (consumer_group, topic, partition) do update set epoch = ${raised}, updated_at = now() returning ${written}`,
+		begin: `${inserted} returning ${written}`,
+		set: `${inserted}, next_offset = excluded.next_offset${setAnew} returning ${written}`,
 		store: `update ${table} as o set next_offset = x.next_offset, updated_at = now()${setLog}
 from ${entries(...position, "epoch::bigint", "lowest::bigint", "highest::bigint", "anew::boolean")}
 where ${mine} and o.epoch = x.epoch and o.next_offset between x.lowest and x.highest returning ${written}`,

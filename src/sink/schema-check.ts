@@ -40,6 +40,8 @@ export async function checkTables(database: Database, layouts: readonly TableLay
 export interface OwnTable {
 	readonly name: string;
 	readonly isNeeded: boolean;
+	/** Columns that a table of an earlier version lacks, with their types. One that has them has to take rows, needed or not. */
+	readonly lateColumns?: readonly string[];
 }
 
 /** Whether tables of our own are there, or can be made at start. Rejects with the database's error. */
@@ -49,12 +51,31 @@ export async function checkOwnTables(database: Database, tables: readonly OwnTab
 	return findings;
 }
 
-async function checkOwnTable(database: Database, { name: table, isNeeded }: OwnTable): Promise<TableFindings> {
-	const found = (words: readonly string[]) =>
-		isNeeded ? { table, problems: words, warnings: [] } : { table, problems: [], warnings: words };
-	if (await exists(database, table)) return found(await rightProblems(database, table));
+async function checkOwnTable(database: Database, { name: table, isNeeded, lateColumns = [] }: OwnTable): Promise<TableFindings> {
+	const found = (words: readonly string[], isWrong = isNeeded) =>
+		isWrong ? { table, problems: words, warnings: [] } : { table, problems: [], warnings: words };
+	if (await exists(database, table)) {
+		const stored = await storedColumns(database, table);
+		const missing = lateColumns.filter((column) => !stored.has(column.split(" ")[0] as string));
+		const { problems, warnings } = found(
+			await rightProblems(database, table),
+			isNeeded || (lateColumns.length > 0 && missing.length === 0),
+		);
+		return { table, problems, warnings: [...warnings, ...(await missingColumns(database, table, missing))] };
+	}
 	if (await mayCreateIn(database, table)) return { table, problems: [], warnings: ["is missing; the daemon creates it"] };
 	return found(["is missing and may not be created by this user: run what `pockaffe schema` prints"]);
+}
+
+async function missingColumns(database: Database, table: string, missing: readonly string[]): Promise<string[]> {
+	if (missing.length === 0) return [];
+	const [row] = await database.query("select pg_has_role(c.relowner, 'usage') as may from pg_class c where c.oid = to_regclass($1::text)", [
+		quotedTable(table),
+	]);
+	const names = missing.map((column) => column.split(" ")[0]).join(", ");
+	if (row?.may === true) return [`lacks ${names}; the daemon adds them`];
+	const added = missing.map((column) => `add column ${column}`).join(", ");
+	return [`lacks ${names}, and this user may not add them: alter table ${quotedTable(table)} ${added}`];
 }
 
 /** In the table's schema, or the one that names without one go to. */

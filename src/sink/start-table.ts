@@ -20,7 +20,7 @@ export function startTableName(offsetsTable: string): string {
 }
 
 /** Columns that tables of an earlier version lack; the last one stands for all. */
-const lateColumns = [
+export const startsLateColumns = [
 	"topic_id text",
 	"reached_offset bigint",
 	"reached_ts bigint",
@@ -39,7 +39,7 @@ export function startsDdl(name: string): string {
 		"start_offset bigint not null",
 		"assumed boolean not null",
 		"recorded_at timestamptz not null",
-		...lateColumns,
+		...startsLateColumns,
 		"primary key (consumer_group, topic, partition)",
 	];
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;
@@ -71,7 +71,7 @@ export class StartTable {
 			// Two members that begin at once may both find it missing: `if not exists` doesn't keep one of them from an error.
 			await this.#database.query(startsDdl(this.#name)).catch(() => {});
 		} else if (!(await hasColumn(this.#database, this.#name, LAST_COLUMN))) {
-			const added = lateColumns.map((column) => `add column if not exists ${column}`).join(", ");
+			const added = startsLateColumns.map((column) => `add column if not exists ${column}`).join(", ");
 			// Who may not change the table may write to it all the same.
 			await this.#database.query(`alter table ${quotedTable(this.#name)} ${added}`).catch(() => {});
 		}

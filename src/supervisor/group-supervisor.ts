@@ -5,48 +5,30 @@
  *
  *   group supervisor -> partition worker (one per assigned partition) -> its worker thread
  *
- * Owns who is alive, the fair share of the queues, and the drain. Knows neither Kafka nor Postgres: what it needs of them is in supervisor-parts.ts.
+ * Owns who is alive, and the drain. Knows neither Kafka nor Postgres: what it needs of them is in supervisor-parts.ts.
  *
  * Step 2 of a message's way (README).
  */
 import { messageOf } from "../core/errors.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
-import type { Assigned, Child, ParkedPosition, SupervisedBatch, SupervisorParts } from "./supervisor-parts.ts";
+import { BackPressure, isShut } from "./back-pressure.ts";
+import type { Assigned, Child, ParkedPosition, Supervised, SupervisedBatch, SupervisorParts } from "./supervisor-parts.ts";
 
-/**
- * Share of what partitions may have in hand at which more should come slowly. librdkafka hands over a whole fetch of one partition before
- * it comes to the next: one may get far above the others before they are where polls slow down.
- */
-const CROWDED = 0.5;
 /** Messages that could not be taken in are fetched again after so long: what keeps them out may be passing, and must not become a busy loop. */
 const TAKE_AGAIN_MS = 10_000;
 /** What was finished in a drain that took all its time is committed all the same; still inside a container's ten seconds. */
 const LEAST_COMMIT_MS = 1_000;
 
-interface Supervised<AChild> extends TopicPartition {
-	readonly child: AChild;
-	readonly epoch: number;
-	/** Its queue is full. */
-	paused: boolean;
-	/** A person paused it; lasts as long as the assignment. */
-	held: boolean;
-	/** It may not go on from where it stands: what comes is dropped. What it has in hand is finished. */
-	parked: (ParkedPosition & { readonly sinceMs: number }) | null;
-	/** It will be looked at whether it may be resumed. */
-	resuming: boolean;
-	/** Resolves when it may be given away; null while nobody wants it. */
-	draining: Promise<boolean> | null;
-	lastTimestamp: number;
-}
-
 /** See the file's header. It is the group consumer's member: the four `assignments…`/`messages…` calls come from there. */
 export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child<Batch>> {
 	readonly #parts: SupervisorParts<Batch, AChild>;
 	readonly #children = new Map<string, Supervised<AChild>>();
+	readonly #pressure: BackPressure<AChild>;
 	#stopping = false;
 
 	constructor(parts: SupervisorParts<Batch, AChild>) {
 		this.#parts = parts;
+		this.#pressure = new BackPressure({ ...parts, children: this.#children });
 	}
 
 	/** The children alive, with their epoch and whether their partition is paused. */
@@ -54,23 +36,9 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		return this.#children;
 	}
 
-	/**
-	 * True while each partition that isn't paused has half of what it may have in hand, or more. Each is paused at its own share, but of a
-	 * backlog that is the same everywhere this comes first. One that stands still holds up nobody: the others fall below half, it goes on to
-	 * its share and is paused. Where nothing in hand makes room by itself (a handler that keeps all, by `finishedTo`) waiting is in vain; a drain waits
-	 * for results that come by polls.
-	 */
+	/** True where more should come slowly. */
 	get isCrowded(): boolean {
-		if (this.#stopping) return false;
-		let isFlowing = false;
-		for (const supervised of this.#children.values()) {
-			if (supervised.draining) return false;
-			if (isShut(supervised)) continue;
-			const { queued, underway } = supervised.child.queue;
-			if (queued + underway === 0 || this.#load(supervised) < CROWDED) return false;
-			isFlowing = true;
-		}
-		return isFlowing;
+		return !this.#stopping && this.#pressure.isCrowded;
 	}
 
 	/** Starts a child for each partition; pauses are applied again, because an assignment resumes everything. */
@@ -154,7 +122,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		const nextOffset = last.offset + 1;
 		const size = { count: messages.length, bytes: batch.bytes.byteLength };
 		this.#parts.listener.received({ ...partition, ...size, timestampRegressions, nextOffset, firstTimestamp: first.timestamp });
-		this.#pauseWhenFull(supervised);
+		this.#pressure.received(supervised);
 	}
 
 	/**
@@ -279,9 +247,9 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		const acknowledge = this.#parts.offsets.acknowledger(partition, epoch);
 		const finished = (finishedOffset: number) => {
 			acknowledge(finishedOffset);
-			if (supervised.paused) this.#resumeSoon(supervised);
+			this.#pressure.finished(supervised);
 		};
-		const isFull = () => this.#isFull(supervised);
+		const isFull = () => this.#pressure.isFull(supervised);
 		const child = this.#parts.createChild({ partition, logId, epoch, finished, isFull });
 		const supervised: Supervised<AChild> = {
 			...partition,
@@ -338,54 +306,6 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		this.#parts.listener.rewound({ ...partition, offset, from: position });
 		return true;
 	}
-
-	#share(limit: number): number {
-		return Math.max(1, Math.floor(limit / Math.max(1, this.#children.size)));
-	}
-
-	#load(supervised: Supervised<AChild>): number {
-		const { maxQueuedMessages, maxQueuedBytes } = this.#parts.limits;
-		const unfinished = this.#parts.offsets.of(supervised)?.unfinished ?? 0;
-		return Math.max(unfinished / this.#share(maxQueuedMessages), supervised.child.queue.bytes / this.#share(maxQueuedBytes));
-	}
-
-	#pauseWhenFull(supervised: Supervised<AChild>): void {
-		if (supervised.paused || this.#load(supervised) < 1) return;
-		supervised.paused = true;
-		this.#parts.valve.pause([supervised]);
-	}
-
-	/** Messages finish by the thousand in one turn: the load is looked at once behind them. */
-	#resumeSoon(supervised: Supervised<AChild>): void {
-		if (supervised.resuming) return;
-		supervised.resuming = true;
-		queueMicrotask(() => {
-			supervised.resuming = false;
-			const isCurrent = this.#children.get(partitionName(supervised)) === supervised;
-			if (isCurrent && supervised.paused) this.#resumeWhenDrained(supervised);
-		});
-	}
-
-	/** Hysteresis: resumed below half of the share, so that a partition doesn't flap (River's completer does the same). */
-	#resumeWhenDrained(supervised: Supervised<AChild>): void {
-		if (!supervised.draining && this.#load(supervised) < 0.5) this.#resume(supervised);
-	}
-
-	/** The hysteresis is for a queue that empties; where nothing is in hand any room is room. */
-	#isFull(supervised: Supervised<AChild>): boolean {
-		if (supervised.paused && this.#load(supervised) < 1) this.#resume(supervised);
-		return supervised.paused;
-	}
-
-	#resume(supervised: Supervised<AChild>): void {
-		supervised.paused = false;
-		if (!isShut(supervised)) this.#parts.valve.resume([supervised]);
-	}
-}
-
-/** Nothing of it is to be fetched. */
-function isShut({ paused, held, parked }: Pick<Supervised<unknown>, "paused" | "held" | "parked">): boolean {
-	return paused || held || parked !== null;
 }
 
 /** The first index whose offset is not above the one before it; 0 where all are. A log that was made again may begin within a poll. */

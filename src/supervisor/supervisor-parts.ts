@@ -59,6 +59,23 @@ export interface ParkedPosition {
 	readonly message: string;
 }
 
+/** A child and what goes with its partition. */
+export interface Supervised<AChild> extends TopicPartition {
+	readonly child: AChild;
+	readonly epoch: number;
+	/** Its queue is full. */
+	paused: boolean;
+	/** A person paused it; lasts as long as the assignment. */
+	held: boolean;
+	/** It may not go on from where it stands: what comes is dropped. What it has in hand is finished. */
+	parked: (ParkedPosition & { readonly sinceMs: number }) | null;
+	/** It will be looked at whether it may be resumed. */
+	resuming: boolean;
+	/** Resolves when it may be given away; null while nobody wants it. */
+	draining: Promise<boolean> | null;
+	lastTimestamp: number;
+}
+
 /** What a child is made for. `logId`: the log whose messages it gets. */
 export interface ChildSpec {
 	readonly partition: TopicPartition;
@@ -106,6 +123,12 @@ export interface SupervisorListener {
 	drained(fact: DrainedFact): void;
 }
 
+/** Most messages received and not finished, and their bytes. */
+export interface QueueLimits {
+	readonly maxQueuedMessages: number;
+	readonly maxQueuedBytes: number;
+}
+
 /** What the supervisor is made of. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
 export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends Child<Batch>> {
 	readonly offsets: Offsets;
@@ -119,6 +142,6 @@ export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends C
 	/** True while the database keeps rows from being written: a drain doesn't wait for it. */
 	readonly rowsBlocked: (partition: TopicPartition) => boolean;
 	readonly clock: Clock;
-	readonly limits: { readonly maxQueuedMessages: number; readonly maxQueuedBytes: number; readonly drainTimeoutMs: number };
+	readonly limits: QueueLimits & { readonly drainTimeoutMs: number };
 	readonly listener: SupervisorListener;
 }

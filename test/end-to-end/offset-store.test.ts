@@ -148,7 +148,9 @@ describeOnKafka("offsets in the database", () => {
 		expect([await first.stop(), await second.stop()]).toEqual([0, 0]);
 	});
 
-	it("begin where Kafka's are when the store is changed and startFrom would skip messages", { timeout: 120_000 }, async () => {
+	it("begin where the group is noted to have come when the store is changed and startFrom would skip messages", {
+		timeout: 120_000,
+	}, async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, group] = [uniqueName("moved"), uniqueName("g")];
@@ -160,7 +162,7 @@ describeOnKafka("offsets in the database", () => {
 		}
 		await produce(topic, 10, 20);
 		await using daemon = await runDaemon(folder.path, configFor(topic, group, db.url, "postgres", "latest"));
-		expect(await daemon.record("the start", ({ from }) => from !== undefined)).toMatchObject({ offset: 10, from: "kafka" });
+		expect(await daemon.record("the start", ({ from }) => from !== undefined)).toMatchObject({ offset: 10, from: "noted" });
 		await waitFor("all rows", async () => (await db.database.query("select 1 from events")).length === 20);
 		expect(await daemon.stop()).toBe(0);
 	});

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
-import { connectDatabase } from "../../src/sink/database.ts";
+import { connectDatabase, type Database } from "../../src/sink/database.ts";
 import { createTables, tableDdl } from "../../src/sink/schema.ts";
 import { checkOwnTables, checkTables } from "../../src/sink/schema-check.ts";
+import { ordinaryUser } from "../support/ordinary-user.ts";
 import { columnOf, layoutOf } from "../support/row-submissions.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 
@@ -134,5 +135,24 @@ describe("the tables of PocKaffe's own", () => {
 		} finally {
 			await ordinary.close();
 		}
+	});
+
+	it("of an earlier version lack columns; one that has them has to take rows, needed or not", async () => {
+		await using db = await createTestDatabase();
+		await db.database.query("create table notes (id text primary key)");
+		await using user = await ordinaryUser(db, "use", "notes");
+		const said = async (database: Database) =>
+			(await checkOwnTables(database, [{ name: "notes", isNeeded: false, lateColumns: ["one text", "two bigint"] }]))[0];
+		expect(await said(db.database)).toMatchObject({ problems: [], warnings: ["lacks one, two; the daemon adds them"] });
+		expect(await said(user.database)).toMatchObject({
+			problems: [],
+			warnings: ['lacks one, two, and this user may not add them: alter table "notes" add column one text, add column two bigint'],
+		});
+		await user.admin("revoke update on notes from USER");
+		expect(await said(user.database)).toMatchObject({ problems: [], warnings: [expect.stringMatching(/lacks update/), expect.anything()] });
+		await db.database.query("alter table notes add column one text, add column two bigint");
+		expect(await said(user.database)).toMatchObject({ problems: [expect.stringMatching(/lacks update: grant update/)], warnings: [] });
+		await user.admin("grant update on notes to USER");
+		expect(await said(user.database)).toMatchObject({ problems: [], warnings: [] });
 	});
 });

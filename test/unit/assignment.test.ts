@@ -1,6 +1,7 @@
 import { EventEmitter } from "eventemitter3";
 import { describe, expect, it } from "vitest";
 import type { TopicPartition, TopicPartitionOffset } from "../../src/core/message.ts";
+import type { StoredNote } from "../../src/core/position-note.ts";
 import { Assignment } from "../../src/kafka/assignment.ts";
 import type { GroupClient } from "../../src/kafka/group-client.ts";
 import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
@@ -42,6 +43,8 @@ class StrictClient extends EventEmitter {
 		return { low: 0, high: 9 };
 	}
 
+	seek: (position: TopicPartitionOffset) => void = () => {};
+
 	offsetForTime = async () => null;
 	topicIds = async (topics: readonly string[]) => new Map(topics.map((topic) => [topic, "id"]));
 }
@@ -57,6 +60,10 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 	const stored: number[] = [];
 	/** A poll is under way: what waits for its end. */
 	let poll: (() => void)[] | null = null;
+	/** What was noted and stored, in order; and what had been noted before. */
+	const steps: string[] = [];
+	const noted = new Map<string, StoredNote>();
+	client.seek = ({ offset }) => void told.push(`fetched from ${offset}`);
 	const assignment = new Assignment({
 		client: client as unknown as GroupClient,
 		member: {
@@ -69,19 +76,25 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 			assignmentsLost: (partitions) => void told.push(`lost ${names(partitions)}`),
 			messagesReceived: () => {},
 			endOfPartition: () => {},
-			refetched: () => {},
+			refetched: (partitions) => void told.push(`refetched ${names(partitions)}`),
 		},
 		offsets: {
 			keptIn: "kafka",
-			goOn: async () => {},
+			goOn: async (starts) => void steps.push(`copied ${names(starts)}`),
 			claim: async (partitions) => partitions.map((each) => ({ ...each, offset: committed.includes(each.partition) ? 5 : null })),
 			begin: async (starts) => {
 				if (holds.begin) await new Promise<void>((resolve) => (begun = resolve));
 				stored.push(...starts.map(({ partition }) => partition));
+				steps.push(`stored ${names(starts)}`);
 				return starts;
 			},
 		},
-		notes: { read: async () => new Map(), begin: async () => {} },
+		notes: {
+			read: async () => noted,
+			begin: async (changes) => {
+				if (changes.length > 0) steps.push(`noted ${names(changes)} in ${changes[0]?.note.log.id}`);
+			},
+		},
 		firstStart: new FirstStart(),
 		startFrom: "earliest",
 		onOffsetOutOfRange: "park",
@@ -119,7 +132,21 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 			await settle();
 		},
 	};
-	return { client, clock, stopped, told, holds, stored, assignment, change, polls, drained: () => drained(), begun: () => begun() };
+	return {
+		client,
+		clock,
+		stopped,
+		told,
+		holds,
+		stored,
+		steps,
+		noted,
+		assignment,
+		change,
+		polls,
+		drained: () => drained(),
+		begun: () => begun(),
+	};
 }
 
 describe("an assignment", () => {
@@ -242,6 +269,57 @@ describe("an assignment", () => {
 		await change(revokePartitions, 0);
 		expect([client.state, [...client.assignment]]).toEqual(["steady", []]);
 		expect(told).toEqual(["received 0", "lost 0"]);
+	});
+});
+
+describe("a start", () => {
+	const note = { start: 5, assumed: false, log: { id: "then", witness: null }, reached: 5, skipped: [] };
+
+	it("is noted before it is stored, so that a crash in between can't choose again", async () => {
+		const { change, steps } = open();
+		await change(assignPartitions, 0);
+		expect(steps).toEqual(["noted 0 in id", "stored 0", "copied 0"]);
+	});
+
+	it("in a log that took another's place is stored before it is noted: a late commit of the old one may lie there until then", async () => {
+		const { change, steps, noted } = open({ committed: [0] });
+		noted.set("t/0", { note, version: "1" });
+		await change(assignPartitions, 0);
+		expect(steps).toEqual(["stored 0", "noted 0 in id", "copied 0"]);
+	});
+
+	it("that is kept is noted, and copied not before it is known to be of this log", async () => {
+		const { change, steps, noted } = open({ committed: [0] });
+		noted.set("t/0", { note: { ...note, log: { id: "id", witness: null } }, version: "1" });
+		await change(assignPartitions, 0);
+		expect(steps).toEqual(["noted 0 in id", "copied 0"]);
+	});
+});
+
+describe("a partition that goes on elsewhere", () => {
+	it("is fetched from there, and paused as before", async () => {
+		const { change, assignment, told } = open({ committed: [0] });
+		await change(assignPartitions, 0);
+		await assignment.refetch({ topic: "t", partition: 0, offset: 9 });
+		expect(told).toEqual(["received 0", "fetched from 9", "refetched 0"]);
+	});
+
+	it("waits for a change that is not answered yet, and is left alone where that takes it away", async () => {
+		const { change, assignment, told, holds, drained } = open({ committed: [0] });
+		await change(assignPartitions, 0);
+		holds.drain = true;
+		await change(revokePartitions, 0);
+		const refetched = assignment.refetch({ topic: "t", partition: 0, offset: 9 });
+		drained();
+		await refetched;
+		expect(told).toEqual(["received 0", "revoked 0", "gave 0 away"]);
+	});
+
+	it("of an eager group joins anew", async () => {
+		const { change, assignment, told } = open({ incremental: false, committed: [0] });
+		await change(assignPartitions, 0);
+		await assignment.refetch({ topic: "t", partition: 0, offset: 9 });
+		expect(told).toEqual(["received 0", "outdated"]);
 	});
 });
 

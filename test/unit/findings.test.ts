@@ -3,7 +3,18 @@ import { Findings } from "../../src/audit/findings.ts";
 import { LogCoverage } from "../../src/audit/log-coverage.ts";
 import type { RowFinding } from "../../src/sink/table-comparison.ts";
 
-const range = { topic: "t", partition: 0, start: 0, startIs: "recorded" as const, low: 0, high: 60, committed: 50, from: 0, to: 50 };
+const range = {
+	topic: "t",
+	partition: 0,
+	start: 0,
+	startIs: "recorded" as const,
+	low: 0,
+	high: 60,
+	committed: 50,
+	from: 0,
+	to: 50,
+	skipped: [],
+};
 
 function findings(maxHeld = 10): Findings {
 	return new Findings({ coverage: new LogCoverage([range], []), onlyTopic: "t", maxDifferences: 10, maxHeld });

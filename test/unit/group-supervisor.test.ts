@@ -440,4 +440,82 @@ describe("a crowded supervisor", () => {
 		void supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
 		expect(supervisor.isCrowded).toBe(false);
 	});
+
+	describe("whose partition may not go on from where it stands", () => {
+		const reason = { code: "out_of_range", message: "offset 7 is out of range" };
+
+		it("takes nothing of it, whatever comes, and finishes what it has in hand", () => {
+			const { supervisor, ledger, child, log } = supervise();
+			supervisor.assignmentsReceived([assigned(0)]);
+			supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 3));
+			expect(supervisor.park({ topic: "t", partition: 0, epoch: 1 }, reason)).toBe(true);
+			supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 3, 3));
+			supervisor.endOfPartition({ topic: "t", partition: 0 }, 90);
+			child(0).spec.finished(0);
+			expect([child(0).delivered, ledger.of({ topic: "t", partition: 0 })]).toMatchObject([[0, 1, 2], { position: 3, committable: 1 }]);
+			expect(log).toEqual(["parked 0 out_of_range", "pause 0"]);
+			// Nothing but a decision lets it go on.
+			supervisor.control({ topic: "t", partition: 0 }, "resume");
+			expect(log).toHaveLength(2);
+			expect(supervisor.children.get("t/0")?.parked).toMatchObject(reason);
+		});
+
+		it("begins so where its start is such", () => {
+			const { supervisor, child, log } = supervise();
+			supervisor.assignmentsReceived([{ ...assigned(0, 7), parked: reason }, assigned(1)]);
+			supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 7, 1));
+			expect([log, child(0).delivered]).toEqual([["parked 0 out_of_range", "pause 0"], []]);
+		});
+
+		it("goes on behind what was passed over, and commits it once all before is finished", () => {
+			const { supervisor, ledger, child } = supervise();
+			const partition = { topic: "t", partition: 0 };
+			supervisor.assignmentsReceived([assigned(0)]);
+			supervisor.messagesReceived(partition, messages(0, 0, 2));
+			supervisor.park({ ...partition, epoch: 1 }, reason);
+			expect(supervisor.goOn({ ...partition, epoch: 1 }, 50)).toBe(50);
+			expect(ledger.of(partition)).toMatchObject({ epoch: 1, position: 50, committable: 0 });
+			supervisor.messagesReceived(partition, messages(0, 50, 1));
+			child(0).spec.finished(0);
+			child(0).spec.finished(1);
+			expect(ledger.of(partition)?.committable).toBe(50);
+			expect(child(0).delivered).toEqual([0, 1, 50]);
+		});
+
+		it("goes back to its first unfinished message at the latest, in a child of its own, and to the same log", () => {
+			const { supervisor, ledger, child } = supervise();
+			const partition = { topic: "t", partition: 0 };
+			supervisor.assignmentsReceived([{ ...assigned(0, 60), logId: "id" }]);
+			supervisor.messagesReceived(partition, messages(0, 60, 40));
+			const former = child(0);
+			expect(supervisor.goOn({ ...partition, epoch: 1 }, 80)).toBe(60);
+			expect(former.calls).toEqual(["kill"]);
+			expect(ledger.of(partition)).toMatchObject({ position: 60, committed: null, logId: "id" });
+			supervisor.messagesReceived(partition, messages(0, 60, 2));
+			expect(child(0).delivered).toEqual([60, 61]);
+		});
+
+		it("is nobody's business once it was given away", () => {
+			const { supervisor } = supervise();
+			const partition = { topic: "t", partition: 0 };
+			supervisor.assignmentsReceived([assigned(0)]);
+			supervisor.assignmentsReceived([assigned(0)]);
+			expect(supervisor.park({ ...partition, epoch: 1 }, reason)).toBe(false);
+			expect(supervisor.goOn({ ...partition, epoch: 1 }, 50)).toBe(null);
+			void supervisor.assignmentsRevoked([partition]);
+			expect(supervisor.goOn({ ...partition, epoch: 2 }, 50)).toBe(null);
+		});
+
+		it("is paused or not as it is meant to be when it is fetched anew", () => {
+			const { supervisor, log } = supervise();
+			supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+			supervisor.control({ topic: "t", partition: 1 }, "pause");
+			log.length = 0;
+			supervisor.refetched([
+				{ topic: "t", partition: 0 },
+				{ topic: "t", partition: 1 },
+			]);
+			expect(log).toEqual(["resume 0", "pause 1"]);
+		});
+	});
 });

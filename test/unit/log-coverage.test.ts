@@ -14,7 +14,18 @@ function collectGarbage(): void {
 const partition = { topic: "t", partition: 0 };
 
 function coverage(over: object = {}, letters: number[] = []): LogCoverage {
-	const range = { ...partition, start: 0, startIs: "recorded" as const, low: 10, high: 60, committed: 50, from: 10, to: 50, ...over };
+	const range = {
+		...partition,
+		start: 0,
+		startIs: "recorded" as const,
+		low: 10,
+		high: 60,
+		committed: 50,
+		from: 10,
+		to: 50,
+		skipped: [],
+		...over,
+	};
 	return new LogCoverage(
 		[range],
 		letters.map((offset) => ({ ...partition, offset, reason: "poison", rows: [], state: offset % 2 ? "skipped" : "open" })),
@@ -47,6 +58,31 @@ describe("what of the log was covered", () => {
 			"past",
 		]);
 		expect(covered.absentOffsets).toBe(10 + 7 + 8 + 18);
+	});
+
+	it("expects nothing of what the group passed over, and says how much that is", () => {
+		const covered = coverage({
+			skipped: [
+				{ from: 0, to: 12, reason: "log_begins_after" },
+				{ from: 20, to: 25, reason: "offsets_set" },
+			],
+		});
+		covered.read(
+			partition,
+			Array.from({ length: 40 }, (_, index) => 10 + index),
+		);
+		covered.finished();
+		expect(standings(covered, [10, 11, 12, 19, 20, 24, 25])).toEqual([
+			"unchecked",
+			"unchecked",
+			"inside",
+			"inside",
+			"unchecked",
+			"unchecked",
+			"inside",
+		]);
+		expect([11, 12, 20, 25].map((offset) => covered.isPassedOver(partition, offset))).toEqual([true, false, true, false]);
+		expect(covered.passedOver).toBe(17);
 	});
 
 	it("knows nothing of partitions that are not covered: such a row is nobody's", () => {
@@ -135,7 +171,17 @@ describe("offsets that the log doesn't hold", () => {
 	});
 
 	it("leave rows unchecked where there was no memory for them", () => {
-		const range = { ...partition, start: 0, startIs: "recorded" as const, low: 0, high: 40_000, committed: 40_000, from: 0, to: 40_000 };
+		const range = {
+			...partition,
+			start: 0,
+			startIs: "recorded" as const,
+			low: 0,
+			high: 40_000,
+			committed: 40_000,
+			from: 0,
+			to: 40_000,
+			skipped: [],
+		};
 		const covered = new LogCoverage([range], [], new GapMemory(0));
 		covered.read(partition, [0, 1, 3]);
 		covered.read(

@@ -103,6 +103,19 @@ describe("reading the log", () => {
 		expect(await played(client, offsetsRead(client, 3))).toEqual([0, 1, 2]);
 	});
 
+	it.each([
+		["between polls", [messages(0, 4), messages(1, 3)]],
+		["before the first message", [messages(0, 4)]],
+	])("ends where a log goes back %s: it is another one by then", async (_, polls) => {
+		const client = new PlayedClient();
+		client.polls = polls;
+		const reader = readerOver(client);
+		const read = async () => {
+			for await (const _group of reader.read([{ ...partition, from: polls.length === 1 ? 2 : 0, to: 9 }]));
+		};
+		await expect(played(client, read())).rejects.toThrow(/t\/0 went back to offset \d while it was read: the topic was made again/);
+	});
+
 	it("ends when nothing comes for half a minute, with what the client said last", async () => {
 		const client = new PlayedClient();
 		client.polls = [messages(0, 2), ...Array.from({ length: 1_000 }, transport)];

@@ -127,7 +127,7 @@ describe("observer of the consumer", () => {
 	});
 
 	it.each([
-		["noted", 40, null, "orders/2 starts at offset 40: Kafka has no offset of this group any more"],
+		["noted", 40, null, "orders/2 starts at offset 40: no offset is kept of it any more"],
 		[
 			"new_log",
 			0,

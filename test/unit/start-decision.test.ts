@@ -89,10 +89,11 @@ describe("what is told of a position outside its log", () => {
 	it.each([
 		[3, "offset 3 is out of range (the log has 10 to 90): 7 offsets were removed before they were read"],
 		[100, "offset 100 is out of range (the log has 10 to 90): its last 10 offsets are gone"],
-	])("names offset, bounds, loss and both ways (%i)", (position, words) => {
+	])("names offset, bounds, loss and both commands (%i)", (position, words) => {
 		const told = outOfRangeWords({ topic: "t", partition: 2, position }, log);
 		expect(told).toContain(words);
-		expect(told).toContain("to 10 or 90 while none of its daemons runs, or let kafka.onOffsetOutOfRange decide");
+		expect(told).toContain("`pockaffe offsets set --topic t --partition 2 --to earliest` (10)");
+		expect(told).toContain("`pockaffe offsets set --topic t --partition 2 --to latest` (90)");
 	});
 });
 

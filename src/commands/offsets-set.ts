@@ -1,0 +1,232 @@
+/**
+ * `offsets set`: where a group goes on. With offsets in Kafka only while the group has no members, which Kafka sees to; with offsets in the
+ * database also under a running daemon, which finds that out within some seconds and begins there.
+ */
+import { type Command, InvalidArgumentError } from "commander";
+import type { Config } from "../config/config.ts";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { isTopicMeant, partitionName, type TopicPartition } from "../core/message.ts";
+import type { StoredNote } from "../core/position-note.ts";
+import { KafkaError, kafkaErrors } from "../kafka/kafka-error.ts";
+import { type OffsetPlan, planOffset, type SetTo } from "../kafka/offset-plan.ts";
+import { ClusterInspector } from "../kafka/topics.ts";
+import { connectDatabase, type Database } from "../sink/database.ts";
+import { OffsetTable } from "../sink/offset-table.ts";
+import { problemOf } from "../sink/sql-faults.ts";
+import { StartRecorder } from "../sink/start-recorder.ts";
+import { StartTable } from "../sink/start-table.ts";
+import { type CommandContext, daemonConfig, print } from "./command-context.ts";
+import { partitionNumber } from "./option-values.ts";
+import { textTable } from "./text-table.ts";
+
+interface SetOptions {
+	readonly to: SetTo;
+	readonly topic?: string;
+	readonly partition?: number;
+	readonly dryRun?: boolean;
+	readonly json?: boolean;
+}
+
+const DEADLINE_MS = 10_000;
+/** A daemon that begins may note something in the same moment. */
+const NOTE_TRIES = 5;
+
+export function registerOffsetsSet(offsets: Command, context: CommandContext): void {
+	offsets
+		.command("set")
+		.description("set where a group goes on: back to read again, on to pass over")
+		.argument("[group]", "consumer group; else kafka.group")
+		.requiredOption("--to <where>", "earliest, latest, a time (2024-05-01T12:00:00Z), or an offset", whereTo)
+		.option("--topic <topic>", "only this topic")
+		.option("--partition <number>", "only this partition", partitionNumber)
+		.option("--dry-run", "only say what would be set, read again or passed over")
+		.option("--json", "as JSON")
+		.addHelpText(
+			"after",
+			`
+With offsets.store kafka the group's daemons have to be stopped first: Kafka sets offsets only of a group without members. With postgres a
+running daemon finds it out within some seconds, and begins there. What is passed over is noted: verify tells it. What is read again is
+handled again; rows that are there already are stale and change nothing.`,
+		)
+		.action(async (group: string | undefined, _: unknown, command: Command) => {
+			// `offsets` has --topic and --json too, and takes them where they stand behind `set`.
+			const options = command.optsWithGlobals<SetOptions>();
+			const { config: base } = await daemonConfig(command, context);
+			const config = group === undefined ? base : { ...base, kafka: { ...base.kafka, group } };
+			const plans = await setOffsets(config, options, context);
+			if (options.json) print(context.stdout, JSON.stringify(plans.map((plan) => shown(plan))));
+			else for (const line of planLines(config, plans, options.dryRun === true)) print(context.stdout, line);
+		});
+}
+
+async function setOffsets(config: Config, options: SetOptions, { clock, stderr }: CommandContext): Promise<readonly OffsetPlan[]> {
+	const {
+		database: { url },
+		kafka,
+	} = config;
+	const database = connectDatabase({ url, connections: 1, clock, deadlineMs: DEADLINE_MS });
+	try {
+		await using inspector = await ClusterInspector.connect(kafka, clock, kafka.group);
+		const setting = new OffsetSetting(config, database, inspector, (message) => print(stderr, message));
+		const plans = await setting.plan(options);
+		if (!options.dryRun) await setting.carryOut(plans);
+		return plans;
+	} catch (error) {
+		if (error instanceof ExitError) throw error;
+		const isDatabases = !(error instanceof KafkaError) && !(error as { name?: string }).name?.startsWith("PocKaffe");
+		throw new ExitError(exitCodes.found, "offsets_set", `can't set offsets: ${isDatabases ? problemOf(error).message : messageOf(error)}`, {
+			cause: error,
+		});
+	} finally {
+		await database.close();
+	}
+}
+
+/** What is asked and stored, in the order that a crash in between can't hurt. */
+class OffsetSetting {
+	readonly #config: Config;
+	readonly #inspector: ClusterInspector;
+	readonly #table: OffsetTable | null;
+	readonly #notes: StartRecorder;
+
+	constructor(config: Config, database: Database, inspector: ClusterInspector, warn: (message: string) => void) {
+		const { table, store } = config.offsets;
+		const consumerGroup = config.kafka.group;
+		this.#config = config;
+		this.#inspector = inspector;
+		this.#table = store === "postgres" ? new OffsetTable({ database, table, consumerGroup }) : null;
+		this.#notes = new StartRecorder({
+			table: new StartTable({ database, offsetsTable: table, consumerGroup }),
+			notRecorded: (message) => warn(`what is passed over can't be noted, verify would miss it: ${message}`),
+		});
+	}
+
+	/** Changes nothing. */
+	async plan(options: SetOptions): Promise<OffsetPlan[]> {
+		const partitions = chosenPartitions(this.#config, this.#inspector, options);
+		const kept = this.#table ? await this.#table.stored(partitions) : await this.#inspector.committed(partitions);
+		const noted = await this.#notes.read();
+		const ids = await this.#inspector.topicIds([...new Set(partitions.map(({ topic }) => topic))]);
+		return Promise.all(
+			kept.map(async ({ topic, partition, offset }) => {
+				const log = await this.#inspector.watermarks({ topic, partition });
+				const to = await this.#target(options.to, { topic, partition }, log);
+				const note = noted.get(partitionName({ topic, partition }))?.note ?? null;
+				const keptIn = this.#table ? "table" : "kafka";
+				return planOffset({ topic, partition, kept: offset, keptIn, noted: note, logId: ids.get(topic) ?? null, log }, to);
+			}),
+		);
+	}
+
+	/**
+	 * A note that is behind what Kafka has would look like a restored table, and Kafka may refuse: there it comes after. In the database a
+	 * daemon may begin at once, and has to find the note.
+	 */
+	async carryOut(plans: readonly OffsetPlan[]): Promise<void> {
+		const positions = plans.map(({ topic, partition, to, note }) => ({
+			topic,
+			partition,
+			offset: to,
+			logId: note.log.id,
+			witness: note.log.witness,
+		}));
+		await this.#notes.prepare();
+		if (!this.#table) await this.#commit(positions);
+		await this.#note(plans);
+		await this.#table?.set(positions);
+	}
+
+	async #commit(positions: readonly (TopicPartition & { readonly offset: number })[]): Promise<void> {
+		try {
+			await this.#inspector.commit(positions);
+		} catch (error) {
+			if (!(error instanceof KafkaError) || !HAS_MEMBERS.includes(error.kafkaCode)) throw error;
+			const { group } = this.#config.kafka;
+			const words = `group ${group} has members: stop its daemons first (one that was killed counts until its session is over); nothing was changed`;
+			throw new ExitError(exitCodes.found, "has_members", words, { cause: error });
+		}
+	}
+
+	async #note(plans: readonly OffsetPlan[]): Promise<void> {
+		for (let tries = 1; ; tries++) {
+			const before = await this.#notes.read();
+			const replaces = (plan: TopicPartition): StoredNote | null => before.get(partitionName(plan)) ?? null;
+			try {
+				return await this.#notes.begin(
+					plans.map((plan) => ({ topic: plan.topic, partition: plan.partition, note: plan.note, replaces: replaces(plan) })),
+				);
+			} catch (error) {
+				if (tries >= NOTE_TRIES || (error as { code?: unknown }).code !== "note_changed") throw error;
+			}
+		}
+	}
+
+	async #target(to: SetTo, partition: TopicPartition, { low, high }: { low: number; high: number }): Promise<number> {
+		switch (to.kind) {
+			case "earliest":
+				return low;
+			case "latest":
+				return high;
+			case "time":
+				return (await this.#inspector.offsetForTime(partition, to.timestampMs)) ?? high;
+			case "offset":
+				if (to.offset >= low && to.offset <= high) return to.offset;
+				throw new ExitError(
+					exitCodes.usage,
+					"outside",
+					`offset ${to.offset} is outside the log of ${partitionName(partition)}, which has ${low} to ${high}`,
+				);
+		}
+	}
+}
+
+/** Of a group with members Kafka says that it doesn't know this one. */
+const HAS_MEMBERS: readonly number[] = [kafkaErrors.unknownMember, kafkaErrors.illegalGeneration, kafkaErrors.rebalanceInProgress];
+
+function chosenPartitions({ kafka }: Config, inspector: ClusterInspector, { to, topic, partition }: SetOptions): TopicPartition[] {
+	const topics = topic === undefined ? inspector.topics.filter((name) => kafka.topics.some((entry) => isTopicMeant(entry, name))) : [topic];
+	const all = topics.flatMap((name) => inspector.partitionsOf(name).map((number) => ({ topic: name, partition: number })));
+	if (all.length === 0) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic ?? kafka.topics.join(", ")}`);
+	if (partition !== undefined && topics.length > 1)
+		throw new ExitError(exitCodes.usage, "topic", `--partition ${partition} of which topic? Add --topic: ${topics.join(", ")}`);
+	const chosen = all.filter((each) => partition === undefined || each.partition === partition);
+	if (chosen.length === 0)
+		throw new ExitError(exitCodes.usage, "partition", `${topics[0]} has no partition ${partition}: 0 to ${all.length - 1}`);
+	if (to.kind === "offset" && chosen.length > 1)
+		throw new ExitError(exitCodes.usage, "partition", `--to ${to.offset} is an offset of one partition: add --topic and --partition`);
+	return chosen;
+}
+
+/** Digits are an offset: a time is written as a date. */
+function whereTo(text: string): SetTo {
+	if (text === "earliest" || text === "latest") return { kind: text };
+	if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return { kind: "offset", offset: Number(text) };
+	const timestampMs = Date.parse(text);
+	if (Number.isNaN(timestampMs) || !/^\d{4}-/.test(text))
+		throw new InvalidArgumentError("earliest, latest, a time such as 2024-05-01T12:00:00Z, or an offset.");
+	return { kind: "time", timestampMs };
+}
+
+function shown({ topic, partition, log, kept, to, again, passedOver }: OffsetPlan) {
+	return { topic, partition, low: log.low, high: log.high, committed: kept, to, again, passedOver };
+}
+
+function* planLines({ kafka, offsets }: Config, plans: readonly OffsetPlan[], isDryRun: boolean): Generator<string> {
+	yield textTable(
+		["TOPIC", "PARTITION", "LOG", "COMMITTED", "TO", "AGAIN", "PASSED-OVER"],
+		plans.map(({ topic, partition, log, kept, to, again, passedOver }) => [
+			topic,
+			partition,
+			`${log.low}-${log.high}`,
+			kept ?? "-",
+			to,
+			again,
+			passedOver,
+		]),
+	);
+	const [again, passedOver] = [plans.reduce((sum, plan) => sum + plan.again, 0), plans.reduce((sum, plan) => sum + plan.passedOver, 0)];
+	const counts = `${again} messages at most are read again, ${passedOver} are passed over`;
+	if (isDryRun) yield `Nothing was changed (--dry-run). Set so, ${counts}.`;
+	else
+		yield `The offsets of group ${kafka.group} are set${offsets.store === "postgres" ? " in the database; a running daemon begins there within some seconds" : ""}: ${counts}.`;
+}

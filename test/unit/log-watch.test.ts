@@ -1,0 +1,104 @@
+import { describe, expect, it } from "vitest";
+import type { TopicPartition } from "../../src/core/message.ts";
+import { LogWatch } from "../../src/kafka/log-watch.ts";
+import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
+import { ManualClock, settle } from "../support/manual-clock.ts";
+
+const at = (partition: number, topic = "t") => ({ topic, partition });
+
+/** A watch over partitions that were assigned in the logs with these ids. */
+function watching(...logs: readonly (readonly [partition: TopicPartition, logId: string | null])[]) {
+	const clock = new ManualClock();
+	const ledger = new OffsetLedger();
+	for (const [partition, logId] of logs) ledger.assign(partition, 0, 0, logId);
+	const kafka = { ids: new Map<string, string | null>(), forgotten: [] as TopicPartition[], answers: () => Promise.resolve() };
+	const remade: string[] = [];
+	const watch = new LogWatch({
+		clock,
+		assigned: () => ledger.assigned,
+		topicIds: async () => {
+			await kafka.answers();
+			return kafka.ids;
+		},
+		forgotten: async () => kafka.forgotten,
+		remade: (found) => {
+			for (const each of ledger.current(found)) {
+				remade.push(`${each.topic}/${each.partition}`);
+				ledger.release(each);
+			}
+		},
+	});
+	return { clock, ledger, kafka, remade, watch };
+}
+
+describe("a log that takes another's place", () => {
+	it("is told by the topic's id, for all partitions of that topic and no other", async () => {
+		const { watch, kafka, remade } = watching([at(0), "old"], [at(1), "old"], [at(0, "u"), "u"]);
+		kafka.ids = new Map([
+			["t", "old"],
+			["u", "u"],
+		]);
+		await watch.look();
+		expect(remade).toEqual([]);
+		kafka.ids.set("t", "new");
+		await watch.look();
+		expect(remade).toEqual(["t/0", "t/1"]);
+		// What was dropped is told once.
+		await watch.look();
+		expect(remade).toHaveLength(2);
+	});
+
+	it.each([
+		["there is no id", null, new Map([["t", null]])],
+		["the id was not known when it was assigned", null, new Map([["t", "now"]])],
+		["the topic isn't there", "old", new Map()],
+	])("is told by Kafka's having forgotten the group's offset where %s", async (_, logId, ids) => {
+		const { watch, kafka, remade } = watching([at(0), logId], [at(1), logId]);
+		kafka.ids = ids as Map<string, string | null>;
+		await watch.look();
+		expect(remade).toEqual([]);
+		kafka.forgotten = [at(1)];
+		await watch.look();
+		expect(remade).toEqual(["t/1"]);
+	});
+
+	it("is looked for every two seconds, and no more once it is disposed", async () => {
+		const { watch, clock, kafka, remade } = watching([at(0), "old"]);
+		kafka.ids = new Map([["t", "new"]]);
+		watch.start();
+		await clock.advance(1_999);
+		expect(remade).toEqual([]);
+		await clock.advance(1);
+		expect(remade).toEqual(["t/0"]);
+		watch.dispose();
+		await clock.advance(10_000);
+		expect(clock.pending).toEqual([]);
+	});
+
+	it("is dropped before a commit that looks goes on; one that gets no answer goes on after a second", async () => {
+		const { watch, clock, ledger, kafka } = watching([at(0), "old"]);
+		kafka.ids = new Map([["t", "new"]]);
+		kafka.answers = () => new Promise(() => {});
+		let isThrough = false;
+		const due = ledger.assigned;
+		void watch.check(due).then(() => {
+			isThrough = true;
+		});
+		await clock.advance(999);
+		expect(isThrough).toBe(false);
+		await clock.advance(1);
+		expect([isThrough, ledger.current(due)]).toEqual([true, due]);
+		kafka.answers = () => Promise.resolve();
+		await watch.check(due);
+		expect([ledger.current(due), clock.pending]).toEqual([[], []]);
+	});
+
+	it("is not guessed where Kafka can't be asked", async () => {
+		const { watch, kafka, remade } = watching([at(0), "old"]);
+		kafka.answers = () => Promise.reject(new Error("away"));
+		await watch.look();
+		await watch.check([{ ...at(0), epoch: 1, logId: "old" }]);
+		await settle();
+		expect(remade).toEqual([]);
+	});
+});
