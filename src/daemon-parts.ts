@@ -7,6 +7,7 @@ import type { TableLayout } from "./core/rows.ts";
 import { DeadLetterTopic } from "./kafka/dead-letter-topic.ts";
 import { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
+import { outdatedLetterTable } from "./sink/dead-letter-preparation.ts";
 import { DeadLetterTable } from "./sink/dead-letter-table.ts";
 import { lanesFor } from "./sink/lanes-in-use.ts";
 import { offsetsLateColumns } from "./sink/schema.ts";
@@ -39,7 +40,7 @@ export function buildDeadLetters({ config, database, clock, random }: World, ver
 /** PocKaffe's own tables. Without notes the daemon works, but not beside notes that it can't renew. */
 export function ownTables({ deadLetters, offsets }: Config): OwnTable[] {
 	return [
-		...(deadLetters.target === "table" ? [{ name: deadLetters.table, isNeeded: true }] : []),
+		...(deadLetters.target === "table" ? [{ name: deadLetters.table, isNeeded: true, outdated: outdatedLetterTable }] : []),
 		...(offsets.store === "postgres" ? [{ name: offsets.table, isNeeded: true, lateColumns: offsetsLateColumns }] : []),
 		{ name: startTableName(offsets.table), isNeeded: false, lateColumns: startsLateColumns },
 	];

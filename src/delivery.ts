@@ -286,10 +286,11 @@ export class Delivery {
 		});
 	}
 
-	#createWorker({ partition, finished, isFull }: ChildSpec): PartitionWorker {
+	#createWorker({ partition, logId, finished, isFull }: ChildSpec): PartitionWorker {
 		const { config, layouts, clock, random, threads, deadLetters, listener } = this.#parts;
 		return new PartitionWorker({
 			partition,
+			logId,
 			settings: workerSettings(config, layouts),
 			threads: threads.lease(partition),
 			rows: this.writer,

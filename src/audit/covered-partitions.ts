@@ -35,7 +35,8 @@ export async function coveredPartitions(config: Config, database: Database, read
 			const from = Math.max(start, low);
 			const to = committed === null ? from : Math.max(from, Math.min(committed, high));
 			const skipped = isOtherLog ? [] : stretchesBefore(noted?.skipped ?? [], to);
-			return { topic, partition, start, startIs: isOtherLog ? "new_log" : startIs(noted), low, high, committed, from, to, skipped };
+			const known = { startIs: isOtherLog ? ("new_log" as const) : startIs(noted), topicId: ids.get(topic) ?? null };
+			return { topic, partition, ...known, start, low, high, committed, from, to, skipped };
 		}),
 	);
 }

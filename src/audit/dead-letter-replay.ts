@@ -7,7 +7,7 @@ import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, StoredLetter } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
-import { partitionName, type TopicPartition } from "../core/message.ts";
+import { partitionName } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import { buildWriter, threadOptions, workerSettings } from "../daemon-parts.ts";
 import type { BatchWriter } from "../sink/batch-writer.ts";
@@ -28,15 +28,18 @@ export interface ReplayParts {
 }
 
 /** What became of one letter: `error` is null where it went through. */
-export interface ReplayedLetter extends TopicPartition {
-	readonly offset: number;
+export interface ReplayedLetter {
+	readonly letter: StoredLetter;
 	readonly error: string | null;
 }
 
 /** A worker that kills its thread with every letter must not be given up: each letter has its one attempt. */
 const MAX_RESTARTS = 1_000_000;
 
-/** Replays letters (by topic, partition and offset, as the store gives them); calls back for each as its fate is known. Throws where the handler can't be loaded. */
+/**
+ * Replays letters (by topic, partition and offset, as the store gives them); calls back for each as its fate is known. Throws where the
+ * handler can't be loaded, and what a call back throws.
+ */
 export async function replayLetters(
 	parts: ReplayParts,
 	letters: readonly StoredLetter[],
@@ -44,27 +47,30 @@ export async function replayLetters(
 ): Promise<void> {
 	const writer = buildWriter(parts, tableLayouts(parts.config));
 	try {
-		for (const ofPartition of byPartition(letters)) await replayPartition(parts, writer, ofPartition, told);
+		for (const ofLog of byLog(letters)) await replayLog(parts, writer, ofLog, told);
 	} finally {
 		await writer.dispose();
 	}
 }
 
-async function replayPartition(
+async function replayLog(
 	{ config, clock, random, signal }: ReplayParts,
 	writer: BatchWriter,
 	letters: readonly StoredLetter[],
 	told: (letter: ReplayedLetter) => Promise<void>,
 ): Promise<void> {
-	const [{ topic, partition }] = letters as [StoredLetter];
+	const [{ topic, partition, topicId }] = letters as [StoredLetter];
 	const layouts = tableLayouts(config);
+	const byOffset = new Map(letters.map((letter) => [letter.offset, letter]));
 	const errors = new Map<number, string>();
 	const fates: Promise<void>[] = [];
-	let finish: (error: Error | null) => void = () => {};
-	const ended = new Promise<Error | null>((resolve) => (finish = resolve));
+	let failure: unknown = null;
+	let finish: (error: unknown) => void = () => {};
+	const ended = new Promise<unknown>((resolve) => (finish = resolve));
 	const noticed = () => {};
 	const worker = new PartitionWorker({
 		partition: { topic, partition },
+		logId: topicId,
 		settings: {
 			// A timestamp from the future stays one, and is refused again.
 			...workerSettings(config, layouts),
@@ -82,7 +88,13 @@ async function replayPartition(
 		clock,
 		random,
 		finished: (offset) => {
-			fates.push(told({ topic, partition, offset, error: errors.get(offset) ?? null }));
+			const letter = byOffset.get(offset) as StoredLetter;
+			// What can't be told ends the replay: letters are not handled for nothing.
+			const failed = (why: unknown) => {
+				failure ??= why;
+				finish(failure);
+			};
+			fates.push(told({ letter, error: errors.get(offset) ?? null }).catch(failed));
 			if (fates.length === letters.length) finish(null);
 		},
 		// No letter comes behind those there are.
@@ -114,15 +126,18 @@ async function replayPartition(
 	const error = await ended;
 	await (error ? worker.kill() : worker.stop("shutdown"));
 	await Promise.all(fates);
-	if (error) throw error;
+	if (error ?? failure) throw error ?? failure;
 }
 
-function byPartition(letters: readonly StoredLetter[]): StoredLetter[][] {
+/** A worker handles one log's messages, in offset order. Where no topic id tells two logs apart, offsets come twice: one after the other. */
+function byLog(letters: readonly StoredLetter[]): StoredLetter[][] {
 	const groups = new Map<string, StoredLetter[]>();
 	for (const letter of letters) {
-		const group = groups.get(partitionName(letter));
+		let name = `${partitionName(letter)} ${letter.topicId ?? ""}`;
+		while ((groups.get(name)?.at(-1)?.offset ?? -1) >= letter.offset) name += "+";
+		const group = groups.get(name);
 		if (group) group.push(letter);
-		else groups.set(partitionName(letter), [letter]);
+		else groups.set(name, [letter]);
 	}
 	return [...groups.values()];
 }

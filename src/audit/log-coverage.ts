@@ -5,12 +5,15 @@
  * What it holds is bounded for gaps (offset-gaps.ts), and not for dead letters: about 300 bytes each, for each may be told of a row.
  */
 import type { LetterPosition } from "../core/dead-letter.ts";
+import { compareIds, type LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { SkippedStretch } from "../core/position-note.ts";
 import { GapMemory, OffsetGaps } from "./offset-gaps.ts";
 
 /** The piece of a partition that is looked at: offsets `from` (included) to `to` (excluded). */
 export interface CoveredPartition extends TopicPartition {
+	/** Kafka's id of the topic; null where it is not known. */
+	readonly topicId: LogId;
 	/** Where the group began. */
 	readonly start: number;
 	/**
@@ -37,9 +40,16 @@ export interface CoveredPartition extends TopicPartition {
  */
 export type Standing = "inside" | "ahead" | "past" | "lettered" | "unchecked";
 
+/** A message by its place, and the timestamp that tells it from one that was there in an earlier log of the topic. */
+export interface MessagePlace extends TopicPartition {
+	readonly offset: number;
+	readonly timestamp: number;
+}
+
 interface Covered {
 	readonly range: CoveredPartition;
-	readonly letters: Map<number, LetterPosition>;
+	/** By offset: one, or where ids don't tell logs apart one of each. */
+	readonly letters: Map<number, readonly LetterPosition[]>;
 	next: number;
 	readonly gaps: OffsetGaps;
 }
@@ -49,6 +59,7 @@ export class LogCoverage {
 	readonly ranges: readonly CoveredPartition[];
 	readonly #partitions = new Map<string, Covered>();
 	readonly #topics: ReadonlySet<string>;
+	#lettersOfOtherLogs = 0;
 
 	constructor(ranges: readonly CoveredPartition[], letters: readonly LetterPosition[], memory = new GapMemory()) {
 		this.ranges = ranges;
@@ -57,10 +68,7 @@ export class LogCoverage {
 			const gaps = new OffsetGaps(memory);
 			this.#partitions.set(partitionName(range), { range, letters: new Map(), next: range.from, gaps });
 		}
-		for (const letter of letters) {
-			const covered = this.#partitions.get(partitionName(letter));
-			if (covered && letter.offset < covered.range.to) covered.letters.set(letter.offset, letter);
-		}
+		for (const letter of letters) this.#addLetter(letter);
 	}
 
 	/** True of a message that the group passed over. */
@@ -75,17 +83,31 @@ export class LogCoverage {
 	}
 
 	/** The dead letter of a message; undefined where there is none. */
-	letterAt(partition: TopicPartition, offset: number): LetterPosition | undefined {
-		return this.#partitions.get(partitionName(partition))?.letters.get(offset);
+	letterAt({ topic, partition, offset, timestamp }: MessagePlace): LetterPosition | undefined {
+		const there = this.#partitions.get(partitionName({ topic, partition }))?.letters.get(offset);
+		return there?.find((letter) => Math.max(0, letter.timestamp) === Math.max(0, timestamp));
 	}
 
 	/** Letters by state, of the piece looked at. */
 	get letters(): Readonly<Record<string, number>> {
 		const counts: Record<string, number> = { open: 0, discarded: 0, skipped: 0 };
 		for (const { letters } of this.#partitions.values()) {
-			for (const { state } of letters.values()) counts[state] = (counts[state] ?? 0) + 1;
+			for (const { state } of [...letters.values()].flat()) counts[state] = (counts[state] ?? 0) + 1;
 		}
 		return counts;
+	}
+
+	/** Letters of logs that had the name of one of the topics before: they account for nothing in this one. */
+	get lettersOfOtherLogs(): number {
+		return this.#lettersOfOtherLogs;
+	}
+
+	#addLetter(letter: LetterPosition): void {
+		const covered = this.#partitions.get(partitionName(letter));
+		if (!covered) return;
+		const { range, letters } = covered;
+		if (compareIds(letter.topicId, range.topicId) === "other") this.#lettersOfOtherLogs++;
+		else if (letter.offset < range.to) letters.set(letter.offset, [...(letters.get(letter.offset) ?? []), letter]);
 	}
 
 	/** Messages were read; offsets between them don't exist (any more). */
@@ -108,15 +130,15 @@ export class LogCoverage {
 	}
 
 	/** What a row's origin means. */
-	standingOf(origin: TopicPartition & { readonly offset: number }): Standing {
+	standingOf(origin: MessagePlace): Standing {
 		// A topic that was deleted, or is not read any more.
 		if (!this.#topics.has(origin.topic)) return "unchecked";
 		const covered = this.#partitions.get(partitionName(origin));
 		if (!covered || origin.offset < 0) return "inside";
-		const { range, letters, gaps } = covered;
+		const { range, gaps } = covered;
 		if (origin.offset >= range.high) return "past";
 		if (origin.offset >= (range.committed ?? range.to)) return "ahead";
-		if (letters.has(origin.offset)) return "lettered";
+		if (this.letterAt(origin)) return "lettered";
 		if (origin.offset < range.from || origin.offset >= range.to || this.isPassedOver(origin, origin.offset)) return "unchecked";
 		return gaps.has(origin.offset) ? "unchecked" : "inside";
 	}

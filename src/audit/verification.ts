@@ -57,6 +57,8 @@ export interface VerificationReport {
 	readonly passedOver: number;
 	/** Dead letters by state, accounted for. */
 	readonly letters: Readonly<Record<string, number>>;
+	/** Dead letters of logs that had the name of a topic before it was made again: they account for nothing. */
+	readonly lettersOfOtherLogs: number;
 	/** The table or topic that they should be in, where there is none: then no letter accounts for anything. */
 	readonly lettersMissing: string | null;
 	readonly counts: Readonly<VerificationCounts>;
@@ -129,6 +131,7 @@ class Verification {
 			absentOffsets: this.#coverage.absentOffsets,
 			passedOver: this.#coverage.passedOver,
 			letters: this.#coverage.letters,
+			lettersOfOtherLogs: this.#coverage.lettersOfOtherLogs,
 			lettersMissing,
 			counts: this.#findings.counts,
 			differences: this.#findings.differences,
@@ -153,7 +156,7 @@ class Verification {
 				const offsets = messages.map(({ offset }) => offset);
 				this.#coverage.read(partition, offsets);
 				const wanted = messages.filter(
-					({ offset }) => isHandled(this.#coverage.letterAt(partition, offset)) && !this.#coverage.isPassedOver(partition, offset),
+					(message) => isHandled(this.#coverage.letterAt(message)) && !this.#coverage.isPassedOver(partition, message.offset),
 				);
 				if (wanted.length > 0) workers.get(partitionName(partition))?.deliver(wanted);
 				this.#messages += messages.length;
@@ -182,8 +185,9 @@ class Verification {
 			clock,
 			random,
 			rows: (submission) => this.#fold(submission),
-			failed: ({ topic, partition: number, offset, reason, error }) => {
-				if (this.#coverage.letterAt({ topic, partition: number }, offset)) return;
+			failed: (letter) => {
+				if (this.#coverage.letterAt(letter)) return;
+				const { topic, partition: number, offset, reason, error } = letter;
 				this.#findings.failed({ kind: "failed", topic, partition: number, offset, reason, error });
 			},
 			moved: () => this.#wake(),
@@ -201,17 +205,18 @@ class Verification {
 	#rowOf({ topic, partition, batch }: RowSubmission, table: string, row: BlockRow, { version, columns }: TableLayout) {
 		const { message, id, isDelete, values } = row;
 		const offset = batch.offsets[message] as number;
+		const timestamp = Math.max(0, batch.timestamps[message] as number);
 		const field = version.kind === "field" ? (values[columns.findIndex(({ name }) => name === version.column)] ?? null) : null;
 		return {
 			id,
 			isDelete,
-			timestamp: Math.max(0, batch.timestamps[message] as number),
+			timestamp,
 			offset,
 			partition,
 			topic,
 			values,
 			field,
-			optional: isRefused(this.#coverage.letterAt({ topic, partition }, offset), table, id),
+			optional: isRefused(this.#coverage.letterAt({ topic, partition, offset, timestamp }), table, id),
 		};
 	}
 

@@ -50,6 +50,7 @@ export class VerifyingWorker {
 		this.#maxRestarts = config.supervisor.maxRestarts;
 		this.#worker = new PartitionWorker({
 			partition,
+			logId: null,
 			settings: {
 				...workerSettings(config, layouts),
 				maxAttempts: 1,

@@ -100,12 +100,15 @@ async function unreplayedLetters(
 }
 
 function* reportLines(report: VerificationReport): Generator<string> {
-	const { group, partitions, messages, behind, absentOffsets, passedOver, letters, lettersMissing, counts, differences, verified } = report;
+	const { group, partitions, messages, behind, absentOffsets, passedOver, letters, lettersOfOtherLogs, lettersMissing } = report;
+	const { counts, differences, verified } = report;
 	yield `group ${group}: ${messages} messages read, in ${partitions.length} partitions`;
 	for (const range of partitions) yield `  ${partitionName(range)}  ${rangeText(range)}`;
 	yield `not looked at: ${behind} messages behind the committed offsets`;
 	const { open = 0, discarded = 0, skipped = 0 } = letters;
 	yield `dead letters, left out: ${open} open, ${discarded} discarded, ${skipped} skipped`;
+	if (lettersOfOtherLogs > 0)
+		yield `  and ${lettersOfOtherLogs} of earlier logs of these topics, which were deleted and made again: they account for nothing here`;
 	if (lettersMissing !== null)
 		yield `  there is no ${lettersMissing}: if letters were kept elsewhere, their messages are taken for lost (is deadLetters the daemon's?)`;
 	yield `rows: ${counts.matched} as the log says, ${counts.purged} deleted and purged, ${counts.ahead} ahead (newer than the committed offsets), ${counts.lettered} of dead letters`;

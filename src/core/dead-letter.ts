@@ -1,5 +1,6 @@
 /** What is kept of a message that could not be handled or written: everything needed to look at it and to replay it. */
 import type { EventEmitter } from "eventemitter3";
+import { compareIds, type LogId } from "./log-identity.ts";
 import type { Header, TopicPartition } from "./message.ts";
 import type { OmittedParts } from "./omitted-parts.ts";
 
@@ -9,11 +10,22 @@ export type DeadLetterReason = "rejected" | "poison" | "timeout" | "row_fault" |
 /** A row, by its table and its id. */
 export type RowName = readonly [table: string, id: string];
 
-/** A dead letter; its primary key is the consumer group (known to the store) with topic, partition and offset. */
-export interface DeadLetter extends TopicPartition {
+/**
+ * What tells one letter of a consumer group from another: a message, by its place and its log. A topic that was deleted and made again has
+ * other messages at the same offsets; where its id is not known the records' timestamps tell them apart.
+ */
+export interface LetterIdentity extends TopicPartition {
 	readonly offset: number;
+	/** Kafka's id of the topic; null where it could not be known. */
+	readonly topicId: LogId;
 	/** Record timestamp in ms, -1 where there is none. */
 	readonly timestamp: number;
+}
+
+/** A dead letter. */
+export interface DeadLetter extends LetterIdentity {
+	/** When this member received the message, by its monotonic clock, in ms. */
+	readonly receivedAtMs: number;
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;
 	readonly headers: readonly Header[];
@@ -34,10 +46,8 @@ export interface DeadLetter extends TopicPartition {
 	readonly state: "open" | "skipped";
 }
 
-/** A letter as its target keeps it. Times as ISO text, `timestamp` in ms. */
-export interface StoredLetter extends TopicPartition {
-	readonly offset: number;
-	readonly timestamp: number;
+/** A letter as its target keeps it. Times as ISO text: when the message was received that first became it, and when it last changed. */
+export interface StoredLetter extends LetterIdentity {
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;
 	readonly headers: Header[];
@@ -61,9 +71,11 @@ export interface LetterFilter {
 	readonly topic?: string | undefined;
 	readonly partition?: number | undefined;
 	readonly offset?: number | undefined;
+	/** Kafka's id of the topic; null: letters without one. */
+	readonly topicId?: string | null | undefined;
 	readonly reason?: string | undefined;
 	readonly state?: string | undefined;
-	/** At most so many, the first by topic, partition and offset. */
+	/** At most so many, the first by topic, partition and offset, the logs of a topic one after the other. */
 	readonly limit?: number | undefined;
 }
 
@@ -90,8 +102,7 @@ export interface DeadLetterTarget extends EventEmitter<DeadLetterEvents> {
 }
 
 /** Where a letter's message is, and what it came to. */
-export interface LetterPosition extends TopicPartition {
-	readonly offset: number;
+export interface LetterPosition extends LetterIdentity {
 	readonly reason: string;
 	readonly state: string;
 	/** The rows that were refused, where that is the reason. */
@@ -100,12 +111,12 @@ export interface LetterPosition extends TopicPartition {
 
 /** The letters of one consumer group as people work with them. Calls reject with the database's or Kafka's error. */
 export interface LetterStore extends AsyncDisposable {
-	/** By topic, partition and offset. */
+	/** By topic, partition and offset, the logs of a topic one after the other. */
 	find(filter: LetterFilter): Promise<StoredLetter[]>;
 	/** All letters that were not replayed with success: open, discarded, skipped. In no order. */
 	unreplayed(): Promise<LetterPosition[]>;
 	/** Says what a replay made of a letter: `error` is null where it went through, else the letter stays open. */
-	replayed(letter: TopicPartition & { readonly offset: number }, error: string | null): Promise<void>;
+	replayed(letter: LetterIdentity, error: string | null): Promise<void>;
 	/** Marks all that match as discarded; returns how many. A topic can't: ExitError (usage). */
 	discard(filter: LetterFilter): Promise<number>;
 	/** Deletes all that match; returns how many. A topic can't: ExitError (usage). */
@@ -118,9 +129,15 @@ export function rowsOf({ table, rowId, refusedRows }: Pick<StoredLetter, "table"
 	return table === null || rowId === null ? [] : [[table, rowId]];
 }
 
-/** A letter's name within its group. */
-export function letterName({ topic, partition, offset }: TopicPartition & { readonly offset: number }): string {
-	return `${topic}/${partition}@${offset}`;
+/** A letter's name within its group, for maps. */
+export function letterName({ topic, partition, offset, topicId, timestamp }: LetterIdentity): string {
+	return `${topic}/${partition}@${offset} ${topicId ?? ""} ${timestamp}`;
+}
+
+/** True where both are of one message, as far as can be known. */
+export function isSameMessage(one: LetterIdentity, other: LetterIdentity): boolean {
+	const isSamePlace = one.topic === other.topic && one.partition === other.partition && one.offset === other.offset;
+	return isSamePlace && compareIds(one.topicId, other.topicId) !== "other" && Math.max(0, one.timestamp) === Math.max(0, other.timestamp);
 }
 
 /** Text that every target can keep: without NUL, and well-formed. */

@@ -4,8 +4,8 @@
  * can't send a NUL byte in a header). Everything else is in `pockaffe.*`. Pure.
  */
 import { z } from "zod";
-import { type DeadLetter, type RowName, type StoredLetter, storableText } from "../core/dead-letter.ts";
-import type { Header, ReceivedMessage, TopicPartition } from "../core/message.ts";
+import { type DeadLetter, type LetterIdentity, type RowName, type StoredLetter, storableText } from "../core/dead-letter.ts";
+import type { Header, ReceivedMessage } from "../core/message.ts";
 import type { OmittedParts } from "../core/omitted-parts.ts";
 
 /** Headers as a producer sends them: text without NUL. */
@@ -17,15 +17,29 @@ export interface LetterOrigin {
 	readonly version: string;
 }
 
-/** What a record of the topic says: a letter, or that one was replayed. `consumerGroup` tells whose. */
-export type LetterRecord =
-	| { readonly type: "letter"; readonly consumerGroup: string; readonly letter: StoredLetter }
-	| {
-			readonly type: "replayed";
-			readonly consumerGroup: string;
-			readonly of: TopicPartition & { readonly offset: number };
-			readonly at: string;
-	  };
+/** What a record of the topic says. */
+export type LetterRecord = RecordOrigin & (LetterContent | LetterMark);
+
+/** Whose it is, and where it is in the letters' topic. */
+export interface RecordOrigin {
+	readonly consumerGroup: string;
+	readonly partition: number;
+	readonly recordedAtMs: number;
+}
+
+/** A letter. `receivedAtMs`: when the message was received that became it, by the clock that made `recordedAtMs`. */
+export interface LetterContent {
+	readonly type: "letter";
+	readonly letter: StoredLetter;
+	readonly receivedAtMs: number;
+}
+
+/** What became of one. `timestamp` is null in records of an earlier version, which tell the place alone. */
+export interface LetterMark {
+	readonly type: "mark";
+	readonly of: Omit<LetterIdentity, "timestamp"> & { readonly timestamp: number | null };
+	readonly state: "replayed" | "discarded";
+}
 
 const ours = /^(?:__connect\.errors\.|kafka_dlt-|pockaffe\.)/;
 const packedRows = z.array(z.tuple([z.string(), z.string()]));
@@ -37,8 +51,18 @@ const LONGEST_TEXT = { usual: 8_192, brief: 200 };
 /** Of a message with very many refused rows only so many are named. */
 const MOST_ROWS = 200;
 
-/** Headers of a letter: the message's own, then what happened to it; in few words where `isBrief`. */
-export function letterHeaders(letter: DeadLetter, { consumerGroup, version }: LetterOrigin, isBrief = false): TextHeader[] {
+/** What else is known of a letter as it is written: how long ago its message was received, and whether few words have to do. */
+export interface LetterWriting {
+	readonly ageMs: number;
+	readonly isBrief: boolean;
+}
+
+/** Headers of a letter: the message's own, then what happened to it. */
+export function letterHeaders(
+	letter: DeadLetter,
+	{ consumerGroup, version }: LetterOrigin,
+	{ ageMs, isBrief }: LetterWriting = { ageMs: 0, isBrief: false },
+): TextHeader[] {
 	const own = letter.headers.map(textHeader);
 	// All of them in one header of ours as soon as one can't travel as it is, or could be taken for one of ours.
 	const carried = own.every((header) => header !== null && !ours.test(header[0]));
@@ -46,6 +70,7 @@ export function letterHeaders(letter: DeadLetter, { consumerGroup, version }: Le
 	return [
 		...own.filter((header): header is TextHeader => header !== null && !ours.test(header[0])),
 		...coordinateHeaders(letter, consumerGroup),
+		["pockaffe.age-ms", String(Math.round(ageMs))],
 		["__connect.errors.stage", letter.table === null ? "TRANSFORMATION" : "TASK_PUT"],
 		["__connect.errors.exception.class.name", failure.name],
 		["__connect.errors.exception.message", failure.message],
@@ -59,7 +84,6 @@ export function letterHeaders(letter: DeadLetter, { consumerGroup, version }: Le
 					["__connect.errors.exception.stacktrace", failure.stack],
 					["kafka_dlt-exception-stacktrace", failure.stack],
 				] satisfies TextHeader[])),
-		["pockaffe.timestamp", String(letter.timestamp)],
 		["pockaffe.reason", letter.reason],
 		...given("pockaffe.sqlstate", letter.sqlstate),
 		...given("pockaffe.table", letter.table),
@@ -73,30 +97,38 @@ export function letterHeaders(letter: DeadLetter, { consumerGroup, version }: Le
 	];
 }
 
-/** Headers of the record that says that a letter was replayed; its value is null. */
-export function replayedHeaders(of: TopicPartition & { readonly offset: number }, { consumerGroup, version }: LetterOrigin): TextHeader[] {
-	return [...coordinateHeaders(of, consumerGroup), ["pockaffe.state", "replayed"], ["pockaffe.version", version]];
+/** Headers of the record that says what became of a letter; its value is null. */
+export function markHeaders(of: LetterIdentity, state: LetterMark["state"], { consumerGroup, version }: LetterOrigin): TextHeader[] {
+	return [...coordinateHeaders(of, consumerGroup), ["pockaffe.state", state], ["pockaffe.version", version]];
 }
 
 /** What a record of the topic says; null for one that is none of ours. */
-export function readLetterRecord({ key, value, timestamp, headers }: ReceivedMessage): LetterRecord | null {
+export function readLetterRecord({ partition: place, key, value, timestamp: recordedAtMs, headers }: ReceivedMessage): LetterRecord | null {
 	const text = new Map(headers.filter(([name]) => ours.test(name)).map(([name, content]) => [name, content?.toString() ?? ""]));
 	const topic = text.get("__connect.errors.topic");
 	const consumerGroup = text.get("pockaffe.consumer-group");
 	const partition = Number(text.get("__connect.errors.partition"));
 	const offset = Number(text.get("__connect.errors.offset"));
 	if (topic === undefined || consumerGroup === undefined || !Number.isInteger(partition) || !Number.isInteger(offset)) return null;
-	const at = new Date(timestamp).toISOString();
-	if (text.get("pockaffe.state") === "replayed") return { type: "replayed", consumerGroup, of: { topic, partition, offset }, at };
+	const origin = { consumerGroup, partition: place, recordedAtMs };
+	const topicId = text.get("pockaffe.topic-id") ?? null;
+	const timestamp = text.get("pockaffe.timestamp");
+	const state = text.get("pockaffe.state") ?? "open";
+	if (state === "replayed" || state === "discarded") {
+		const of = { topic, partition, offset, topicId, timestamp: timestamp === undefined ? null : Number(timestamp) };
+		return { ...origin, type: "mark", of, state };
+	}
 	const packed = text.get("pockaffe.headers");
 	const own = packed === undefined ? headers.filter(([name]) => !ours.test(name)) : headersFromJson(packed);
 	const omitted = omittedFromJson(text.get("pockaffe.omitted"));
 	if (own === null || omitted === null) return null;
+	const receivedAtMs = recordedAtMs - Number(text.get("pockaffe.age-ms") ?? 0);
 	const letter: StoredLetter = {
 		topic,
 		partition,
 		offset,
-		timestamp: Number(text.get("pockaffe.timestamp") ?? -1),
+		topicId,
+		timestamp: Number(timestamp ?? -1),
 		key,
 		value,
 		headers: own,
@@ -109,21 +141,23 @@ export function readLetterRecord({ key, value, timestamp, headers }: ReceivedMes
 		error: text.get("__connect.errors.exception.message") ?? "",
 		stack: text.get("__connect.errors.exception.stacktrace") ?? null,
 		attempts: Number(text.get("pockaffe.attempts") ?? 1),
-		state: text.get("pockaffe.state") ?? "open",
-		firstAt: at,
-		lastAt: at,
+		state,
+		firstAt: new Date(receivedAtMs).toISOString(),
+		lastAt: new Date(recordedAtMs).toISOString(),
 		pockaffeVersion: text.get("pockaffe.version") ?? "",
 	};
-	return { type: "letter", consumerGroup, letter };
+	return { ...origin, type: "letter", letter, receivedAtMs };
 }
 
-function coordinateHeaders({ topic, partition, offset }: TopicPartition & { offset: number }, consumerGroup: string): TextHeader[] {
+function coordinateHeaders({ topic, partition, offset, topicId, timestamp }: LetterIdentity, consumerGroup: string): TextHeader[] {
 	return [
 		["__connect.errors.topic", topic],
 		["__connect.errors.partition", String(partition)],
 		["__connect.errors.offset", String(offset)],
 		["__connect.errors.connector.name", storableText(consumerGroup)],
 		["pockaffe.consumer-group", storableText(consumerGroup)],
+		...given("pockaffe.topic-id", topicId),
+		["pockaffe.timestamp", String(timestamp)],
 	];
 }
 

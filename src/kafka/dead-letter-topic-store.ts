@@ -1,13 +1,21 @@
 /**
  * The dead-letter topic as people work with it: read from its beginning to its present end each time, without joining a group. The
- * last record of a message decides; a replay appends a record that says so. What is discarded ends by the topic's retention.
+ * records of a letter are folded (letter-fold.ts); a replay appends one that says so. What is discarded ends by the topic's retention.
  */
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
-import { type LetterFilter, type LetterPosition, type LetterStore, letterName, rowsOf, type StoredLetter } from "../core/dead-letter.ts";
+import {
+	type LetterFilter,
+	type LetterIdentity,
+	type LetterPosition,
+	type LetterStore,
+	letterName,
+	rowsOf,
+	type StoredLetter,
+} from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
-import type { TopicPartition } from "../core/message.ts";
-import { type LetterOrigin, type LetterRecord, readLetterRecord, replayedHeaders } from "./dead-letter-record.ts";
+import { type LetterOrigin, type LetterRecord, markHeaders, readLetterRecord } from "./dead-letter-record.ts";
+import { type Home, LetterFold } from "./letter-fold.ts";
 import { LogReader } from "./log-reader.ts";
 import { Producer } from "./producer.ts";
 
@@ -24,60 +32,50 @@ export interface DeadLetterTopicStoreParts extends LetterOrigin {
 export class DeadLetterTopicStore implements LetterStore {
 	readonly #parts: DeadLetterTopicStoreParts;
 	#producer: Promise<Producer> | null = null;
-	/** Keys of the letters found, for the records that mark them. */
-	readonly #keys = new Map<string, Buffer | null>();
+	/** Of the letters found what the records that mark them need. */
+	readonly #found = new Map<string, { readonly key: Buffer | null; readonly homes: readonly Home[] }>();
 
 	constructor(parts: DeadLetterTopicStoreParts) {
 		this.#parts = parts;
 	}
 
 	async find({ state, limit, ...wanted }: LetterFilter): Promise<StoredLetter[]> {
-		const letters = new Map<string, StoredLetter>();
 		// What can't match is not kept: the state alone may still change.
-		const matches = (letter: StoredLetter) => matchesAll(letter, wanted);
-		await this.#read((record) => {
-			const name = letterName(record.type === "letter" ? record.letter : record.of);
-			const known = letters.get(name);
-			if (record.type === "replayed") {
-				if (known) letters.set(name, { ...known, state: "replayed", lastAt: record.at });
-			} else if (matches(record.letter)) {
-				letters.set(name, { ...record.letter, firstAt: known?.firstAt ?? record.letter.firstAt });
-			} else letters.delete(name);
-		});
-		const found = [...letters.values()].filter((letter) => matchesAll(letter, { state })).sort(byPosition);
-		for (const letter of found) this.#keys.set(letterName(letter), letter.key);
-		return found.slice(0, limit);
+		const fold = await this.#fold((letter) => (matchesAll(letter, wanted) ? letter : null));
+		const found: StoredLetter[] = [];
+		for (const { content, homes, firstAtMs, lastAtMs, ...folded } of fold.letters()) {
+			if (content === null || (state !== undefined && folded.state !== state)) continue;
+			const times = { firstAt: new Date(firstAtMs).toISOString(), lastAt: new Date(lastAtMs).toISOString() };
+			found.push({ ...content, ...folded, ...times });
+			this.#found.set(letterName(folded), { key: content.key, homes });
+		}
+		return found.sort(byPosition).slice(0, limit);
 	}
 
 	/** Keeps positions only: the letters hold whole messages, and there may be many of them. */
 	async unreplayed(): Promise<LetterPosition[]> {
-		const positions = new Map<string, LetterPosition>();
-		await this.#read((record) => {
-			if (record.type === "replayed") {
-				positions.delete(letterName(record.of));
-				return;
-			}
-			const { topic, partition, offset, reason, state } = record.letter;
-			positions.set(letterName(record.letter), { topic, partition, offset, reason, state, rows: rowsOf(record.letter) });
-		});
-		return [...positions.values()];
+		const fold = await this.#fold((letter) => ({ reason: letter.reason, rows: rowsOf(letter) }));
+		const positions: LetterPosition[] = [];
+		for (const { topic, partition, offset, topicId, timestamp, state, content } of fold.letters()) {
+			if (state !== "replayed") positions.push({ topic, partition, offset, topicId, timestamp, state, ...content });
+		}
+		return positions;
 	}
 
-	async replayed(letter: TopicPartition & { readonly offset: number }, error: string | null): Promise<void> {
+	/** The letter has to be one that was found. */
+	async replayed(letter: LetterIdentity, error: string | null): Promise<void> {
 		// A letter that fails again stays as it is.
 		if (error !== null) return;
+		const found = this.#found.get(letterName(letter));
+		if (!found) return;
 		const { topic, kafka } = this.#parts;
 		this.#producer ??= Producer.connect(kafka);
 		const producer = await this.#producer;
-		const partitions = (await producer.topics(topic)).get(topic) ?? 1;
-		const key = this.#keys.get(letterName(letter)) ?? null;
-		await producer.produce({
-			topic,
-			partition: letter.partition % partitions,
-			key,
-			value: null,
-			headers: replayedHeaders(letter, this.#parts),
-		});
+		const headers = markHeaders(letter, "replayed", this.#parts);
+		// Where its records are, so that it comes behind them: the topic may have got more partitions since.
+		for (const { partition, state } of found.homes) {
+			if (state !== "replayed") await producer.produce({ topic, partition, key: found.key, value: null, headers });
+		}
 	}
 
 	async discard(): Promise<never> {
@@ -100,6 +98,12 @@ export class DeadLetterTopicStore implements LetterStore {
 	}
 
 	/** Reads all partitions up to where they end now, this group's records in each partition's order. */
+	async #fold<T>(keep: (letter: StoredLetter) => T): Promise<LetterFold<T>> {
+		const fold = new LetterFold(keep);
+		await this.#read((record) => fold.take(record));
+		return fold;
+	}
+
 	async #read(take: (record: LetterRecord) => void): Promise<void> {
 		const { kafka, topic, consumerGroup, clock, signal } = this.#parts;
 		await using reader = await LogReader.connect(kafka, clock, `${consumerGroup}-dead-letters`, signal);
@@ -127,6 +131,10 @@ function matchesAll(letter: StoredLetter, wanted: Omit<LetterFilter, "limit">): 
 }
 
 function byPosition(left: StoredLetter, right: StoredLetter): number {
-	if (left.topic !== right.topic) return left.topic < right.topic ? -1 : 1;
-	return left.partition - right.partition || left.offset - right.offset;
+	const logs = compareTexts(left.topicId ?? "", right.topicId ?? "") || left.offset - right.offset || left.timestamp - right.timestamp;
+	return compareTexts(left.topic, right.topic) || left.partition - right.partition || logs;
+}
+
+function compareTexts(left: string, right: string): number {
+	return left < right ? -1 : Number(left > right);
 }

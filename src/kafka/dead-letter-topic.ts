@@ -137,13 +137,8 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		const { topic } = this.#parts;
 		const { producer, partitions } = await this.#connected(isLarge);
 		const { key, value } = next;
-		await producer.produce({
-			topic,
-			partition: next.partition % partitions,
-			key,
-			value,
-			headers: letterHeaders(next, this.#parts, isBrief),
-		});
+		const headers = letterHeaders(next, this.#parts, { ageMs: Math.max(0, this.#parts.clock.monotonic() - next.receivedAtMs), isBrief });
+		await producer.produce({ topic, partition: next.partition % partitions, key, value, headers });
 	}
 
 	#failed(letter: DeadLetter, error: unknown): void {

@@ -1,6 +1,7 @@
 /** The dead-letter table as people work with it: which letters there are, one in full, and what has become of them. */
 import {
 	type LetterFilter,
+	type LetterIdentity,
 	type LetterPosition,
 	type LetterStore,
 	type RowName,
@@ -8,7 +9,6 @@ import {
 	type StoredLetter,
 	storableText,
 } from "../core/dead-letter.ts";
-import type { TopicPartition } from "../core/message.ts";
 import type { OmittedParts } from "../core/omitted-parts.ts";
 import type { Database, DatabaseRow } from "./database.ts";
 import type { LateColumn } from "./dead-letter-statement.ts";
@@ -34,8 +34,8 @@ export class DeadLetterTableStore implements LetterStore {
 		const { where, parameters } = this.#where(filter);
 		const limit = filter.limit === undefined ? "" : ` limit ${filter.limit}`;
 		const rows = await this.#database.query(
-			`select topic, partition, "offset"::text as "offset", kafka_ts::text as kafka_ts, key, value, headers, ${await this.#late("omitted")}, reason, sqlstate, table_name, row_id, ${await this.#late("refused_rows")}, error, stack,
-attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where ${where} order by topic, partition, "offset"${limit}`,
+			`select topic, partition, "offset"::text as "offset", ${await this.#late("topic_id")}, kafka_ts::text as kafka_ts, key, value, headers, ${await this.#late("omitted")}, reason, sqlstate, table_name, row_id, ${await this.#late("refused_rows")}, error, stack,
+attempts, state, first_at, last_at, pockaffe_version from ${this.#table} l where ${where} order by l.topic, l.partition, ${await this.#logFirst()} l."offset", l.kafka_ts${limit}`,
 			parameters,
 		);
 		return rows.map(letterOf);
@@ -43,17 +43,10 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 
 	async unreplayed(): Promise<LetterPosition[]> {
 		const rows = await this.#database.query(
-			`select topic, partition, "offset"::text as "offset", reason, state, table_name, row_id, ${await this.#late("refused_rows")} from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
+			`select topic, partition, "offset"::text as "offset", ${await this.#late("topic_id")}, kafka_ts::text as kafka_ts, reason, state, table_name, row_id, ${await this.#late("refused_rows")} from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
 			[this.#group],
 		);
-		return rows.map(({ topic, partition, offset, reason, state, ...row }) => ({
-			topic: String(topic),
-			partition: Number(partition),
-			offset: Number(offset),
-			reason: String(reason),
-			state: String(state),
-			rows: rowsOf(refusedOf(row)),
-		}));
+		return rows.map((row) => ({ ...identityOf(row), reason: String(row.reason), state: String(row.state), rows: rowsOf(refusedOf(row)) }));
 	}
 
 	/** Tables that were made before a column came do without it. */
@@ -61,8 +54,14 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 		return (await hasColumn(this.#database, this.#name, column)) ? column : `null as ${column}`;
 	}
 
-	async replayed({ topic, partition, offset }: TopicPartition & { offset: number }, error: string | null): Promise<void> {
-		const { where, parameters } = this.#where({ topic, partition, offset });
+	/** The logs of a topic one after the other. */
+	async #logFirst(): Promise<string> {
+		return (await hasColumn(this.#database, this.#name, "topic_id")) ? "l.topic_id," : "";
+	}
+
+	async replayed({ topic, partition, offset, topicId, timestamp }: LetterIdentity, error: string | null): Promise<void> {
+		const log = (await hasColumn(this.#database, this.#name, "topic_id")) ? { topicId } : {};
+		const { where, parameters } = this.#where({ topic, partition, offset, timestamp, ...log });
 		const next = parameters.length;
 		await this.#database.query(
 			`update ${this.#table} set state = $${next + 1}::text, error = coalesce($${next + 2}::text, error), last_at = now() where ${where} returning ${durably}`,
@@ -90,12 +89,17 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 
 	async [Symbol.asyncDispose](): Promise<void> {}
 
-	#where({ topic, partition, offset, reason, state }: LetterFilter): { where: string; parameters: string[] } {
+	#where({ topic, partition, offset, topicId, timestamp, reason, state }: LetterFilter & { timestamp?: number }): {
+		where: string;
+		parameters: string[];
+	} {
 		const conditions: [column: string, type: string, value: string | number | undefined][] = [
 			["consumer_group", "text", this.#group],
 			["topic", "text", topic],
 			["partition", "int4", partition],
 			['"offset"', "bigint", offset],
+			["topic_id", "text", topicId === null ? "" : topicId],
+			["kafka_ts", "bigint", timestamp],
 			["reason", "text", reason],
 			["state", "text", state],
 		];
@@ -103,6 +107,11 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} where $
 		const where = given.map(([column, type], index) => `${column} = $${index + 1}::text::${type}`).join(" and ");
 		return { where, parameters: given.map(([, , value]) => String(value)) };
 	}
+}
+
+function identityOf({ topic, partition, offset, topic_id, kafka_ts }: DatabaseRow): LetterIdentity {
+	const place = { topic: String(topic), partition: Number(partition), offset: Number(offset) };
+	return { ...place, topicId: (topic_id as string | null) || null, timestamp: Number(kafka_ts) };
 }
 
 function refusedOf(row: DatabaseRow): Pick<StoredLetter, "table" | "rowId" | "refusedRows"> {
@@ -117,10 +126,7 @@ function letterOf(row: DatabaseRow): StoredLetter {
 	const headers = row.headers as [string, string | null][];
 	const text = (name: string) => row[name] as string | null;
 	return {
-		topic: String(row.topic),
-		partition: Number(row.partition),
-		offset: Number(row.offset),
-		timestamp: Number(row.kafka_ts),
+		...identityOf(row),
 		key: row.key as Buffer | null,
 		value: row.value as Buffer | null,
 		headers: headers.map(([name, value]) => [name, value === null ? null : Buffer.from(value, "base64")]),

@@ -9,16 +9,23 @@ import { EventEmitter } from "eventemitter3";
 import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { type DeadLetter, type DeadLetterEvents, type DeadLetterTarget, letterName } from "../core/dead-letter.ts";
+import { PocKaffeError } from "../core/errors.ts";
 import { LetterTrial } from "../core/letter-trial.ts";
 import { lifetime } from "../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import { contentBytes } from "../core/omitted-parts.ts";
 import type { Random } from "../core/random.ts";
 import type { Database } from "./database.ts";
-import { type LateColumn, lateColumns, storeParameters, storeStatement } from "./dead-letter-statement.ts";
-import { deadLetterDdl, exists, hasColumn } from "./schema.ts";
+import { earlierKeyOf, prepareLetterTable, renewKeyStatement } from "./dead-letter-preparation.ts";
+import {
+	adoptStatement,
+	type LetterTableForm,
+	namelessQuery,
+	storeParameters,
+	storeStatement,
+	usualForm,
+} from "./dead-letter-statement.ts";
 import { hintFor, problemOf, type SqlProblem } from "./sql-faults.ts";
-import { quotedTable } from "./sql-names.ts";
 
 /** What the table is reached with. */
 export interface DeadLetterTableParts {
@@ -33,6 +40,8 @@ export interface DeadLetterTableParts {
 
 /** The table or a column of it is missing. */
 const OTHER_TABLE: readonly string[] = ["42P01", "42703"];
+/** No unique constraint is what `on conflict` says. */
+const NO_SUCH_KEY = "42P10";
 const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Limits of one statement; a letter may be large by itself, and goes alone then. */
 const STATEMENT = { letters: 200, bytes: 4 * 2 ** 20 };
@@ -61,7 +70,9 @@ interface Waiting {
 /** See the file's header. */
 export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTableParts;
-	#late: ReadonlySet<LateColumn> = new Set(lateColumns);
+	#form: LetterTableForm = usualForm;
+	/** There are letters of this group that were stored without their topic's id. */
+	#hasNameless = false;
 	#statement: string;
 	readonly #ended = lifetime();
 	#waiting: Waiting[] = [];
@@ -71,7 +82,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 	constructor(parts: DeadLetterTableParts) {
 		super();
 		this.#parts = parts;
-		this.#statement = storeStatement(parts.table, this.#late);
+		this.#statement = storeStatement(parts.table, usualForm);
 	}
 
 	get blocked(): boolean {
@@ -86,16 +97,10 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 	/** Rejects with the database's error. */
 	async prepare(): Promise<void> {
 		const { database, table } = this.#parts;
-		if (!(await exists(database, table))) await database.query(deadLetterDdl(table));
-		const found = new Set<LateColumn>();
-		for (const column of lateColumns) {
-			// Who may not change the table may write to it all the same.
-			const add = () => database.query(`alter table ${quotedTable(table)} add column if not exists ${column} jsonb`).catch(() => {});
-			if (!(await hasColumn(database, table, column))) await add();
-			if (await hasColumn(database, table, column)) found.add(column);
-		}
-		this.#late = found;
-		this.#statement = storeStatement(table, found);
+		this.#use(await prepareLetterTable(database, table));
+		if (this.#form.key !== "own") return;
+		const [row] = await database.query(namelessQuery(table), [this.#parts.consumerGroup]);
+		this.#hasNameless = row?.found === true;
 	}
 
 	store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
@@ -107,6 +112,12 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 
 	async dispose(): Promise<void> {
 		this.#ended.abort(new Error("the dead letters were ended"));
+	}
+
+	#use(form: LetterTableForm): void {
+		this.#form = form;
+		this.#hasNameless = false;
+		this.#statement = storeStatement(this.#parts.table, form);
 	}
 
 	async #storeWaiting(): Promise<void> {
@@ -123,7 +134,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 				failures++;
 				for (const waiting of batch) waiting.failures++;
 				this.#waiting = [...withoutBatch(), ...batch];
-				await this.#wait(problemOf(error), failures, batch);
+				await this.#wait(error, failures, batch);
 				continue;
 			}
 			failures = 0;
@@ -135,7 +146,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 	}
 
 	async #send(batch: readonly Waiting[]): Promise<void> {
-		const { database } = this.#parts;
+		const { database, table, clock } = this.#parts;
 		const [first] = batch as [Waiting];
 		const { trial, letter } = first;
 		const isLarge = batch.length === 1 && trial.isLarge;
@@ -144,7 +155,10 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		const limits = isLarge ? { statementTimeoutMs: LARGE.timeoutMs + Math.ceil(contentBytes(letter) / LARGE.bytesPerMs) } : undefined;
 		const letters = batch.map((each) => each.trial.next);
 		try {
-			await database.query(this.#statement, storeParameters(letters, this.#parts, isLarge), limits);
+			const parameters = storeParameters(letters, this.#parts, clock.monotonic(), isLarge);
+			if (this.#hasNameless) await database.query(adoptStatement(table), parameters.slice(0, 1));
+			const stored = await database.query(this.#statement, parameters, limits);
+			if (stored.length < batch.length) throw await this.#inTheWay(letter);
 		} catch (error) {
 			if (batch.length === 1) this.#refused(first, problemOf(error));
 			throw error;
@@ -156,7 +170,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		waiting.why = message;
 		const isCertain = certainlyTooLarge.has(code);
 		// A table that can't say what is missing would pass a letter without its value off for a delete.
-		if (this.#late.has("omitted") && (isCertain || perhapsTooLarge.has(code))) waiting.trial.tooLarge(isCertain);
+		if (this.#form.late.has("omitted") && (isCertain || perhapsTooLarge.has(code))) waiting.trial.tooLarge(isCertain);
 		else waiting.trial.failed();
 	}
 
@@ -175,19 +189,43 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		this.emit("target:unblocked");
 	}
 
-	async #wait(problem: SqlProblem, failures: number, batch: readonly Waiting[]): Promise<void> {
+	async #wait(error: unknown, failures: number, batch: readonly Waiting[]): Promise<void> {
 		const { clock, random, table } = this.#parts;
-		const hint = hintFor(problem, table);
+		const { code, message, hint } = this.#problem(error);
 		if (!this.#blocked && this.#waiting.some(isHeldUp)) {
 			this.#blocked = true;
 			const [{ letter }] = batch as [Waiting];
 			const which = batch.length === 1 ? ` (${partitionName(letter)} offset ${letter.offset})` : "";
-			this.emit("target:blocked", {
-				message: `dead letters can't be stored in ${table}: ${problem.message}${which}${hint ? `; ${hint}` : ""}`,
-			});
+			const todo = hint ? `; ${hint}` : "";
+			this.emit("target:blocked", { message: `dead letters can't be stored in ${table}: ${message}${which}${todo}` });
 		}
-		if (OTHER_TABLE.includes(problem.code)) await this.prepare().catch(() => {});
+		if (OTHER_TABLE.includes(code)) await this.prepare().catch(() => {});
+		// It has a column for the topic's id, and the key of before.
+		if (code === NO_SUCH_KEY) this.#use({ ...this.#form, key: this.#form.key === "own" ? "earlier" : "own" });
 		await clock.sleep(fullJitter(failures, RETRY, random), this.#ended.signal).catch(() => {});
+	}
+
+	#problem(error: unknown): { readonly code: string; readonly message: string; readonly hint: string | null } {
+		if (error instanceof LetterInTheWay) return error;
+		const problem = problemOf(error);
+		return { code: problem.code, message: problem.message, hint: hintFor(problem, this.#parts.table) };
+	}
+
+	/** The letter's place is another's, which is open, and the only copy of a message. */
+	async #inTheWay({ topic, partition, offset }: DeadLetter): Promise<LetterInTheWay> {
+		const { database, table } = this.#parts;
+		const key = this.#form.key === "own" ? null : await earlierKeyOf(database, table).catch(() => null);
+		const look = `pockaffe dead-letters replay --topic ${topic} --partition ${partition} --offset ${offset}`;
+		const renew = key === null ? "" : `, or let the table's owner run: ${renewKeyStatement(table, key)}`;
+		return new LetterInTheWay(`look after that one (${look}, or discard)${renew}`);
+	}
+}
+
+class LetterInTheWay extends PocKaffeError {
+	readonly hint: string;
+	constructor(hint: string) {
+		super("letter_in_the_way", "an open letter of another log of the topic is in its place");
+		this.hint = hint;
 	}
 }
 

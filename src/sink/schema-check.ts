@@ -42,6 +42,8 @@ export interface OwnTable {
 	readonly isNeeded: boolean;
 	/** Columns that a table of an earlier version lacks, with their types. One that has them has to take rows, needed or not. */
 	readonly lateColumns?: readonly string[];
+	/** What to say of one that is there, and is not what it would be made as. */
+	readonly outdated?: (database: Database, table: string) => Promise<string | null>;
 }
 
 /** Whether tables of our own are there, or can be made at start. Rejects with the database's error. */
@@ -51,7 +53,8 @@ export async function checkOwnTables(database: Database, tables: readonly OwnTab
 	return findings;
 }
 
-async function checkOwnTable(database: Database, { name: table, isNeeded, lateColumns = [] }: OwnTable): Promise<TableFindings> {
+async function checkOwnTable(database: Database, own: OwnTable): Promise<TableFindings> {
+	const { name: table, isNeeded, lateColumns = [], outdated } = own;
 	const found = (words: readonly string[], isWrong = isNeeded) =>
 		isWrong ? { table, problems: words, warnings: [] } : { table, problems: [], warnings: words };
 	if (await exists(database, table)) {
@@ -61,7 +64,9 @@ async function checkOwnTable(database: Database, { name: table, isNeeded, lateCo
 			await rightProblems(database, table),
 			isNeeded || (lateColumns.length > 0 && missing.length === 0),
 		);
-		return { table, problems, warnings: [...warnings, ...(await missingColumns(database, table, missing))] };
+		const outdatedIn = (await outdated?.(database, table)) ?? null;
+		const older = outdatedIn === null ? [] : [outdatedIn];
+		return { table, problems, warnings: [...warnings, ...older, ...(await missingColumns(database, table, missing))] };
 	}
 	if (await mayCreateIn(database, table)) return { table, problems: [], warnings: ["is missing; the daemon creates it"] };
 	return found(["is missing and may not be created by this user: run what `pockaffe schema` prints"]);

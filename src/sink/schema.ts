@@ -1,6 +1,7 @@
 /** The tables' DDL: printed by `pockaffe schema`, run at start where `create: true`. Pure but for `createTables`. */
 import type { TableLayout } from "../core/rows.ts";
 import type { Database } from "./database.ts";
+import { letterKeys } from "./dead-letter-statement.ts";
 import { quoted, quotedTable } from "./sql-names.ts";
 
 /** `create table if not exists` for a layout. Data columns are nullable: a delete nulls them and keeps the row. */
@@ -25,6 +26,7 @@ export function deadLetterDdl(name: string): string {
 		"topic text not null",
 		"partition int4 not null",
 		'"offset" bigint not null',
+		"topic_id text not null default ''",
 		"kafka_ts bigint not null",
 		"key bytea",
 		"value bytea",
@@ -42,7 +44,7 @@ export function deadLetterDdl(name: string): string {
 		"first_at timestamptz not null",
 		"last_at timestamptz not null",
 		"pockaffe_version text not null",
-		'primary key (consumer_group, topic, partition, "offset")',
+		`primary key (${letterKeys.own.join(", ")})`,
 	];
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;
 }

@@ -21,6 +21,8 @@ const WITHHELD = 2;
 /** A received batch and the state of its messages. `open[i]` counts what message i waits for: its hand-over, rows, a dead letter, a `finishedTo`. */
 export interface HeldBatch {
 	readonly batch: PackedBatch;
+	/** By the monotonic clock. */
+	readonly receivedAtMs: number;
 	readonly state: Uint8Array;
 	readonly open: Int32Array;
 	/** Of `open`, what doesn't come by itself. */
@@ -85,9 +87,10 @@ export class MessageQueue {
 		return this.#handed - this.#stuck;
 	}
 
-	push(batch: PackedBatch): void {
+	push(batch: PackedBatch, receivedAtMs: number): void {
 		const held = {
 			batch,
+			receivedAtMs,
 			state: new Uint8Array(batch.length),
 			open: new Int32Array(batch.length),
 			waits: new Uint8Array(batch.length),

@@ -8,6 +8,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, RowName } from "../core/dead-letter.ts";
 import { lifetime } from "../core/lifetime.ts";
+import type { LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import { type RowBlock, type RowFault, withoutMessages } from "../core/rows.ts";
 import { Breaker, type BreakerLimits } from "./breaker.ts";
@@ -21,6 +22,8 @@ import { keyAt, messageAt } from "./thread-codec.ts";
 /** What the router needs of its worker's parts. */
 export interface RouterParts {
 	readonly partition: TopicPartition;
+	/** The log whose messages it gets: Kafka's id of the topic, null where it is not known. */
+	readonly logId: LogId;
 	readonly settings: { readonly futureLimits: ReadonlyMap<string, number>; readonly breaker: BreakerLimits; readonly module: string };
 	readonly rows: RowSink;
 	readonly deadLetters: DeadLetterSink;
@@ -257,6 +260,8 @@ export class OutcomeRouter {
 		const letter: DeadLetter = {
 			...this.#parts.partition,
 			...messageAt(held.batch, message),
+			topicId: this.#parts.logId,
+			receivedAtMs: held.receivedAtMs,
 			omitted: {},
 			stack: null,
 			sqlstate: null,

@@ -112,7 +112,7 @@ export class PartitionWorker {
 	/** Takes messages of this partition, in offset order behind those it has. */
 	deliver(batch: PackedBatch): void {
 		if (this.#stopReason) return;
-		this.#queue.push(batch);
+		this.#queue.push(batch, this.#parts.clock.monotonic());
 		this.#wake.wake();
 	}
 

@@ -1,6 +1,7 @@
 /** What a partition worker is made of and what it tells: its settings, its listener, its states. */
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter } from "../core/dead-letter.ts";
+import type { LogId } from "../core/log-identity.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { BreakerLimits } from "./breaker.ts";
@@ -60,6 +61,8 @@ export type RestartReason = "load" | "init" | "exception" | "exit" | "out_of_mem
 /** What a worker is made of. */
 export interface WorkerParts {
 	readonly partition: TopicPartition;
+	/** The log whose messages it gets: Kafka's id of the topic, null where it is not known. */
+	readonly logId: LogId;
 	readonly settings: WorkerSettings;
 	readonly threads: ThreadLease;
 	readonly rows: RowSink;

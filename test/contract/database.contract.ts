@@ -4,22 +4,18 @@
  * server pass the same assertions.
  */
 import { describe, expect, it } from "vitest";
-import type { DeadLetter } from "../../src/core/dead-letter.ts";
 import { deletedLog, type Witness } from "../../src/core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../../src/core/message.ts";
 import type { PositionNote, StoredNote } from "../../src/core/position-note.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "../../src/sink/cas-upsert.ts";
 import type { Database } from "../../src/sink/database.ts";
-import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
-import { DeadLetterTableStore } from "../../src/sink/dead-letter-table-store.ts";
 import { OffsetTable } from "../../src/sink/offset-table.ts";
 import { rowParameters, type UpsertRow } from "../../src/sink/row-parameters.ts";
 import { runUpsert } from "../../src/sink/run-upsert.ts";
 import { StartTable } from "../../src/sink/start-table.ts";
-import { deadLetter } from "../support/dead-letters.ts";
-import { ManualClock } from "../support/manual-clock.ts";
 import { columnOf, layoutOf } from "../support/row-submissions.ts";
+import { deadLettersContract } from "./dead-letters.contract.ts";
 
 /** A server with the layout's table, whose column `n` may not be `bad` (a check constraint), for one test. */
 export interface DatabaseScene extends AsyncDisposable {
@@ -459,28 +455,6 @@ select count(*)::int4 as count from p, l`;
 			});
 		});
 
-		describe("the dead letters", () => {
-			it("are stored together, and a redelivery renews its letter", async () => {
-				await using scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
-				const clock = new ManualClock();
-				const parts = { database: scene.database, table: "letters", consumerGroup: "g", version: "1", clock, random: () => 0 };
-				const letters = new DeadLetterTable(parts);
-				await scene.settled(letters.prepare());
-				const never = new AbortController().signal;
-				const store = (...made: readonly DeadLetter[]) => scene.settled(Promise.all(made.map((each) => letters.store(each, never))));
-				await store(letterOf(9, "first"), letterOf(10, "first"));
-				await store(letterOf(10, "second"));
-				const found = await scene.settled(new DeadLetterTableStore(scene.database, "letters", "g").find({ state: "open" }));
-				const facts = found.map(({ offset, error, key, value, headers }) => [offset, error, String(key), value, headers.length]);
-				expect(facts.sort(([a], [b]) => Number(a) - Number(b))).toEqual([
-					[9, "first", "k\0é", null, 1],
-					[10, "second", "k\0é", null, 1],
-				]);
-			});
-		});
+		deadLettersContract(() => open(layoutOf({ columns: [columnOf("n", "text")] })));
 	});
-}
-
-function letterOf(offset: number, error: string): DeadLetter {
-	return deadLetter({ ...zero, offset, key: Buffer.from("k\0é"), value: null, headers: [["h", Buffer.from([0, 255])]], error });
 }

@@ -25,6 +25,16 @@ function tableOn({ database }: TestDatabase, table = "letters"): DeadLetterTable
 const refused = { reason: "row_fault", error: "out of range", sqlstate: "22003", table: "events", rowId: "id-7" } as const;
 const letter = (over: Partial<DeadLetter> = {}) => deadLetter({ ...refused, ...over });
 
+/** As version 0.1.0 made it at first, with an open letter of another log at offset 7. */
+async function earlierTable({ database }: TestDatabase): Promise<void> {
+	await database.query(`create table letters (consumer_group text not null, topic text not null, partition int4 not null, "offset" bigint not null,
+		kafka_ts bigint not null, key bytea, value bytea, headers jsonb not null, reason text not null, sqlstate text, table_name text, row_id text,
+		error text not null, stack text, attempts int4 not null, state text not null, first_at timestamptz not null, last_at timestamptz not null,
+		pockaffe_version text not null, primary key (consumer_group, topic, partition, "offset"))`);
+	await database.query(`insert into letters values ('group1', 'orders', 2, 7, 1, '\\x61', '\\x62', '[]', 'poison', null, null, null, 'before', null, 1,
+		'open', now(), now(), '0.0.9')`);
+}
+
 describe("the dead-letter table", () => {
 	it("keeps everything of the message: binary, null against empty, headers in order with duplicates", async () => {
 		await using db = await createTestDatabase();
@@ -111,32 +121,86 @@ describe("the dead-letter table", () => {
 		expect(events.at(-1)).toBe("unblocked");
 	});
 
-	it.each([
-		[
-			"is added where that may be done",
-			"letters",
-			[
-				["events", "a"],
-				["events", "b"],
-			],
-		],
-		["is done without elsewhere", "of_somebody_else", null],
-	])("made before one of its columns came: the column %s", async (_, table, refusedRows) => {
+	it("made by an earlier version gets columns and key where that may be done", async () => {
 		await using db = await createTestDatabase();
+		await earlierTable(db);
 		await tableOn(db).prepare();
-		await db.database.query("alter table letters drop column refused_rows");
-		// A view takes rows and no columns, as a table that belongs to another does.
-		await db.database.query("create view of_somebody_else as select * from letters");
-		const letters = tableOn(db, table);
+		const letters = tableOn(db);
 		await letters.prepare();
-		const rows = [
+		const refusedRows = [
 			["events", "a"],
 			["events", "b"],
 		] as const;
-		await letters.store(letter({ refusedRows: rows, rowId: "b" }), never);
+		await letters.store(letter({ topicId: "new", refusedRows, rowId: "b" }), never);
+		const store = new DeadLetterTableStore(db.database, "letters", "group1");
+		expect(await store.find({})).toMatchObject([
+			{ topicId: null, timestamp: 1, error: "before", state: "open" },
+			{ topicId: "new", rowId: "b", refusedRows },
+		]);
+		expect(await store.unreplayed()).toMatchObject([{ timestamp: 1 }, { offset: 7, topicId: "new", rows: refusedRows }]);
+	});
+
+	it.each([
+		["of another, as a view of it is", "of_somebody_else", "select 1"],
+		["of another, as a table that this user doesn't own is", "letters", "set role writer_of_letters"],
+	])("made by an earlier version, %s: it is done without, and no open letter of another log is overwritten", async (_, table, become) => {
+		await using db = await createTestDatabase();
+		await earlierTable(db);
+		// A view takes rows and no columns.
+		await db.database.query("create view of_somebody_else as select * from letters");
+		await db.database.query(
+			"do $$ begin create role writer_of_letters; exception when duplicate_object then null; end $$; grant select, insert, update on letters to writer_of_letters",
+		);
+		const database = connectDatabase({ url: db.url, connections: 1, clock: systemClock });
+		await database.query(become);
+		const letters = tableOn({ ...db, database }, table);
+		await letters.prepare();
+		const blocked: string[] = [];
+		letters.on("target:blocked", ({ message }) => blocked.push(message));
+		await letters.store(letter({ offset: 8, topicId: "new", rowId: "b" }), never);
+		// The same message again.
+		await letters.store(letter({ offset: 8, topicId: "new", error: "again" }), never);
+		const stored = letters.store(letter({ topicId: "new" }), never);
+		await waitFor("the block", () => blocked.length > 0);
+		expect(blocked.join()).toMatch(
+			/an open letter of another log .*orders\/2 offset 7.*pockaffe dead-letters replay --topic orders --partition 2 --offset 7/,
+		);
+		if (table === "letters") expect(blocked.join()).toMatch(/alter table "letters" .*drop constraint "letters_pkey", add primary key/);
+		await letters.store(letter({ offset: 9 }), never);
 		const store = new DeadLetterTableStore(db.database, table, "group1");
-		expect(await store.find({})).toMatchObject([{ rowId: "b", refusedRows: refusedRows ?? [] }]);
-		expect(await store.unreplayed()).toMatchObject([{ offset: 7, rows: refusedRows ?? [["events", "b"]] }]);
+		expect((await store.find({})).map(({ offset, error }) => [offset, error])).toEqual([
+			[7, "before"],
+			[8, "again"],
+			[9, "out of range"],
+		]);
+		await store.discard({ offset: 7 });
+		await stored;
+		expect(await store.find({ offset: 7 })).toMatchObject([{ state: "open", error: "out of range", timestamp: letter().timestamp }]);
+		await database.close();
+	});
+
+	it("with a column for the topic's id and the key of before is written all the same", async () => {
+		await using db = await createTestDatabase();
+		await earlierTable(db);
+		await db.database.query("alter table letters add column topic_id text not null default ''");
+		const letters = tableOn(db);
+		await letters.prepare();
+		await letters.store(letter({ offset: 8, topicId: "new" }), never);
+		await letters.store(letter({ offset: 8, topicId: "new", error: "again" }), never);
+		expect(await db.database.query('select topic_id, error from letters where "offset" = 8')).toEqual([
+			{ topic_id: "new", error: "again" },
+		]);
+	});
+
+	it("hands letters over in the order of their offsets, not of their digits", async () => {
+		await using db = await createTestDatabase();
+		const letters = tableOn(db);
+		await letters.prepare();
+		const offsets = [100, 11, 10, 9, 1, 0];
+		await Promise.all(offsets.map((offset) => letters.store(letter({ offset }), never)));
+		const store = new DeadLetterTableStore(db.database, "letters", "group1");
+		expect((await store.find({})).map(({ offset }) => offset)).toEqual([0, 1, 9, 10, 11, 100]);
+		expect((await store.find({ limit: 3 })).map(({ offset }) => offset)).toEqual([0, 1, 9]);
 	});
 
 	it("is not blocked any more when the letters that were held up are given up: their partitions are somebody else's", async () => {

@@ -15,25 +15,14 @@ import { DeadLetterTableStore } from "../../src/sink/dead-letter-table-store.ts"
 import { OffsetTable } from "../../src/sink/offset-table.ts";
 import { createTables } from "../../src/sink/schema.ts";
 import { StartTable } from "../../src/sink/start-table.ts";
+import { deadLetter } from "../support/dead-letters.ts";
 import { layoutOf } from "../support/row-submissions.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 import { TestWriter } from "../support/test-writer.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const at = { topic: "orders", partition: 0 };
-const letter = {
-	...at,
-	offset: 7,
-	timestamp: 1,
-	key: null,
-	value: null,
-	headers: [],
-	reason: "rejected",
-	sqlstate: null,
-	table: null,
-} as const;
-const toldLater = { omitted: {}, rowId: null, refusedRows: [], error: "why", stack: null, attempts: 0, state: "open" } as const;
-
+const letter = deadLetter(at);
 /** Every statement that writes, on tables that look at the setting when the transaction commits. */
 async function writeEverything(database: Database, url: string): Promise<string[]> {
 	const origin = { consumerGroup: "g", version: "1", clock: systemClock, random: () => 0.5 };
@@ -56,9 +45,9 @@ async function writeEverything(database: Database, url: string): Promise<string[
 	await using writer = await TestWriter.on([layoutOf()], { db: { url, database, async [Symbol.asyncDispose]() {} } });
 	await writer.write([{ id: "a", offset: 1 }]);
 	await writer.write([{ id: "a", offset: 2 }]);
-	await letters.store({ ...letter, ...toldLater }, new AbortController().signal);
+	await letters.store(letter, new AbortController().signal);
 	const store = new DeadLetterTableStore(database, "letters", "g");
-	await store.replayed({ ...at, offset: 7 }, null);
+	await store.replayed(letter, null);
 	await store.discard({});
 	await offsets.begin([{ ...at, offset: 1 }]);
 	await offsets.claim([at]);

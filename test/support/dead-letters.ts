@@ -1,12 +1,14 @@
 /** A dead letter for tests; whoever cares for a part of it says so. */
-import type { DeadLetter } from "../../src/core/dead-letter.ts";
+import type { DeadLetter, StoredLetter } from "../../src/core/dead-letter.ts";
 
 export function deadLetter(over: Partial<DeadLetter> = {}): DeadLetter {
 	return {
 		topic: "orders",
 		partition: 2,
 		offset: 7,
+		topicId: null,
 		timestamp: 1_700_000_000_000,
+		receivedAtMs: Number.POSITIVE_INFINITY,
 		key: Buffer.from("key"),
 		value: Buffer.from("value"),
 		headers: [],
@@ -22,4 +24,11 @@ export function deadLetter(over: Partial<DeadLetter> = {}): DeadLetter {
 		state: "open",
 		...over,
 	};
+}
+
+/** One as its target keeps it. */
+export function storedLetter(over: Partial<StoredLetter> = {}): StoredLetter {
+	const { receivedAtMs: _, ...letter } = deadLetter();
+	const at = new Date(letter.timestamp).toISOString();
+	return { ...letter, headers: [], firstAt: at, lastAt: at, pockaffeVersion: "0.0.0", ...over };
 }

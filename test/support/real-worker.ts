@@ -88,6 +88,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 		const warnings: string[] = [];
 		const worker = new PartitionWorker({
 			partition: { topic: TOPIC, partition },
+			logId: null,
 			settings: {
 				timeoutMs: 30_000,
 				maxAttempts: 3,

@@ -54,6 +54,7 @@ export class WorkerHarness {
 	constructor({ maxRestarts = 3, ...settings }: HarnessOptions = {}) {
 		this.parts = {
 			partition,
+			logId: null,
 			settings: { ...defaults, ...settings },
 			threads: fakeLease(
 				() => {

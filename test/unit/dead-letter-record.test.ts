@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
 import type { Header, ReceivedMessage } from "../../src/core/message.ts";
-import { letterHeaders, readLetterRecord, replayedHeaders, type TextHeader } from "../../src/kafka/dead-letter-record.ts";
+import { letterHeaders, markHeaders, readLetterRecord, type TextHeader } from "../../src/kafka/dead-letter-record.ts";
 import { deadLetter } from "../support/dead-letters.ts";
 
 const origin = { consumerGroup: "g", version: "1.2.3" };
@@ -13,7 +13,8 @@ const letterOf = (over: Partial<DeadLetter> = {}) => deadLetter({ ...poison, key
 /** What a consumer gives of a record that was produced with `headers`. */
 function received(headers: readonly TextHeader[], content: Pick<ReceivedMessage, "key" | "value">): ReceivedMessage {
 	const asBytes = headers.map(([name, value]): Header => [name, Buffer.from(value)]);
-	return { topic: "dlq", partition: 0, offset: 0, ...content, timestamp: AT, headers: asBytes };
+	const { key, value } = content;
+	return { topic: "dlq", partition: 0, offset: 0, key, value, timestamp: AT, headers: asBytes };
 }
 
 function roundTrip(letter: DeadLetter) {
@@ -22,6 +23,7 @@ function roundTrip(letter: DeadLetter) {
 
 it("a letter comes back as it was", () => {
 	const letter = letterOf({
+		topicId: "Xy_1",
 		sqlstate: "22003",
 		table: "events",
 		rowId: "ä",
@@ -32,10 +34,14 @@ it("a letter comes back as it was", () => {
 		headers: [["trace", Buffer.from("ünï")]],
 	});
 	const at = "2026-01-02T03:04:05.000Z";
+	const { receivedAtMs, ...kept } = letter;
 	expect(roundTrip(letter)).toEqual({
 		type: "letter",
 		consumerGroup: "g",
-		letter: { ...letter, state: "open", firstAt: at, lastAt: at, pockaffeVersion: "1.2.3" },
+		partition: 0,
+		recordedAtMs: AT,
+		receivedAtMs: AT,
+		letter: { ...kept, state: "open", firstAt: at, lastAt: at, pockaffeVersion: "1.2.3" },
 	});
 });
 
@@ -105,14 +111,27 @@ it("texts are free of NUL and lone surrogates, and cut", () => {
 });
 
 it("texts are shorter still where they alone are too large for the topic", () => {
-	const headers = Object.fromEntries(letterHeaders(letterOf({ error: "x".repeat(20_000), stack: "y".repeat(20_000) }), origin, true));
+	const headers = Object.fromEntries(
+		letterHeaders(letterOf({ error: "x".repeat(20_000), stack: "y".repeat(20_000) }), origin, { ageMs: 0, isBrief: true }),
+	);
 	expect(JSON.stringify(headers).length).toBeLessThan(2_000);
 });
 
-it("a replay's record tells of which letter", () => {
-	const of = { topic: "orders", partition: 3, offset: 17 };
-	const record = readLetterRecord(received(replayedHeaders(of, origin), { key: Buffer.from("k"), value: null }));
-	expect(record).toEqual({ type: "replayed", consumerGroup: "g", of, at: new Date(AT).toISOString() });
+it.each(["replayed", "discarded"] as const)("a record tells that a letter was %s, and which", (state) => {
+	const of = { topic: "orders", partition: 3, offset: 17, topicId: "Xy_1", timestamp: 1_700 };
+	const content = { key: Buffer.from("k"), value: null };
+	const said = { type: "mark", consumerGroup: "g", partition: 0, recordedAtMs: AT, state };
+	expect(readLetterRecord(received(markHeaders(of, state, origin), content))).toEqual({ ...said, of });
+	const ofBefore = markHeaders(of, state, origin).filter(([name]) => name !== "pockaffe.timestamp" && name !== "pockaffe.topic-id");
+	expect(readLetterRecord(received(ofBefore, content))).toEqual({ ...said, of: { ...of, topicId: null, timestamp: null } });
+});
+
+it("a letter tells when its message was received", () => {
+	const record = readLetterRecord(received(letterHeaders(letterOf(), origin, { ageMs: 1_500, isBrief: false }), letterOf()));
+	expect(record).toMatchObject({
+		receivedAtMs: AT - 1_500,
+		letter: { firstAt: "2026-01-02T03:04:03.500Z", lastAt: "2026-01-02T03:04:05.000Z" },
+	});
 });
 
 it.each<[string, TextHeader[]]>([

@@ -26,13 +26,14 @@ async function tableWith(
 	let attempts = 0;
 	const query = async (text: string, parameters: readonly (string | null)[] = [], limit?: StatementLimits) => {
 		if (text.includes("pg_attribute")) return [{ found: columns.includes(parameters[1] as string) }];
-		if (!text.startsWith("insert")) return [{ found: true }];
+		if (!text.startsWith("insert")) return [{ found: text.includes("to_regclass") }];
 		limits.push(limit);
 		const [document, value] = parameters as [string, string | null];
 		const code = refuse(document.length + (value?.length ?? 0), ++attempts);
 		if (code) throw Object.assign(new Error(code), { code });
-		for (const letter of JSON.parse(document)) stored.push({ ...letter, value: value ?? letter.value });
-		return [];
+		const letters: Stored[] = JSON.parse(document);
+		for (const letter of letters) stored.push({ ...letter, value: value ?? letter.value });
+		return letters.map(() => ({ stored: 1 }));
 	};
 	const database = { query } as unknown as Database;
 	const table = new DeadLetterTable({ database, table: "letters", consumerGroup: "g", version: "1", clock, random: () => 1 });

@@ -6,6 +6,7 @@ import type { RowFinding } from "../../src/sink/table-comparison.ts";
 const range = {
 	topic: "t",
 	partition: 0,
+	topicId: null,
 	start: 0,
 	startIs: "recorded" as const,
 	low: 0,

@@ -16,6 +16,7 @@ const partition = { topic: "t", partition: 0 };
 function coverage(over: object = {}, letters: number[] = []): LogCoverage {
 	const range = {
 		...partition,
+		topicId: null,
 		start: 0,
 		startIs: "recorded" as const,
 		low: 10,
@@ -28,12 +29,20 @@ function coverage(over: object = {}, letters: number[] = []): LogCoverage {
 	};
 	return new LogCoverage(
 		[range],
-		letters.map((offset) => ({ ...partition, offset, reason: "poison", rows: [], state: offset % 2 ? "skipped" : "open" })),
+		letters.map((offset) => ({
+			...partition,
+			offset,
+			topicId: null,
+			timestamp: 1,
+			reason: "poison",
+			rows: [],
+			state: offset % 2 ? "skipped" : "open",
+		})),
 	);
 }
 
 function standings(covered: LogCoverage, offsets: number[]): string[] {
-	return offsets.map((offset) => covered.standingOf({ ...partition, offset }));
+	return offsets.map((offset) => covered.standingOf({ ...partition, offset, timestamp: 1 }));
 }
 
 describe("what of the log was covered", () => {
@@ -86,11 +95,11 @@ describe("what of the log was covered", () => {
 	});
 
 	it("knows nothing of partitions that are not covered: such a row is nobody's", () => {
-		expect(coverage().standingOf({ topic: "t", partition: 7, offset: 3 })).toBe("inside");
+		expect(coverage().standingOf({ topic: "t", partition: 7, offset: 3, timestamp: 1 })).toBe("inside");
 	});
 
 	it("can't check rows of topics that are not looked at: deleted, or not configured any more", () => {
-		expect(coverage().standingOf({ topic: "gone", partition: 0, offset: 3 })).toBe("unchecked");
+		expect(coverage().standingOf({ topic: "gone", partition: 0, offset: 3, timestamp: 1 })).toBe("unchecked");
 	});
 
 	it("doesn't count what the group was never to read", () => {
@@ -115,6 +124,37 @@ describe("what of the log was covered", () => {
 		const younger = coverage({ low: 0, from: 0, high: 7, to: 7 });
 		expect(younger.behind).toBe(0);
 		expect(standings(younger, [6, 7, 40, 50])).toEqual(["inside", "past", "past", "past"]);
+	});
+
+	it("a letter of an earlier log of the topic accounts for nothing in this one", () => {
+		const range = {
+			...partition,
+			topicId: "new",
+			start: 0,
+			startIs: "recorded" as const,
+			low: 0,
+			high: 60,
+			committed: 50,
+			from: 0,
+			to: 50,
+			skipped: [],
+		};
+		const said = { ...partition, reason: "poison", rows: [], state: "open" };
+		const letters = [
+			{ ...said, offset: 3, topicId: "old", timestamp: 1 },
+			{ ...said, offset: 4, topicId: "new", timestamp: 1 },
+			// Of whoever did not know the id the timestamp tells.
+			{ ...said, offset: 5, topicId: null, timestamp: 1 },
+			{ ...said, offset: 6, topicId: null, timestamp: 999 },
+			{ ...said, offset: 6, topicId: "new", timestamp: 1 },
+		];
+		const covered = new LogCoverage([range], letters);
+		covered.read(partition, [3, 4, 5, 6, 7]);
+		const at = (offset: number, timestamp: number) => covered.letterAt({ ...partition, offset, timestamp });
+		expect([at(3, 1), at(4, 1)?.topicId, at(5, 1)?.offset, at(5, 2), at(6, 1)?.topicId]).toEqual([undefined, "new", 5, undefined, "new"]);
+		expect(covered.standingOf({ ...partition, offset: 3, timestamp: 1 })).toBe("inside");
+		expect(covered.standingOf({ ...partition, offset: 4, timestamp: 1 })).toBe("lettered");
+		expect([covered.lettersOfOtherLogs, covered.letters.open]).toEqual([1, 4]);
 	});
 
 	it("counts letters of what was looked at by state", () => {
@@ -173,6 +213,7 @@ describe("offsets that the log doesn't hold", () => {
 	it("leave rows unchecked where there was no memory for them", () => {
 		const range = {
 			...partition,
+			topicId: null,
 			start: 0,
 			startIs: "recorded" as const,
 			low: 0,

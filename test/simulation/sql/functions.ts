@@ -25,6 +25,7 @@ const strict: Readonly<Record<string, ScalarFunction>> = {
 	octet_length: ([value]) => (Buffer.isBuffer(value) ? value.length : Buffer.byteLength(text(value))),
 	lower: ([value]) => text(value).toLowerCase(),
 	upper: ([value]) => text(value).toUpperCase(),
+	to_timestamp: ([seconds]) => new Date((seconds as number) * 1_000),
 	extract_epoch: ([moment]) => (moment as Date).getTime() / 1_000,
 	current_setting: ([name], { settings }) => {
 		const value = settings.get(text(name));
