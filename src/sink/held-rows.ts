@@ -73,11 +73,12 @@ export class HeldRows {
 		return { rows, bytes, since };
 	}
 
-	/** True while rows of this partition are being tried, and what they are tried at is not stuck. */
+	/** True while rows of this partition are being tried, or will be in this turn, and what they are tried at is not stuck. */
 	isMoving(partition: TopicPartition, isStuck: (place: WritingPlace) => boolean): boolean {
 		const waiting = this.#waiting.get(partitionName(partition));
-		if (!waiting?.isPassing || (waiting.place && isStuck(waiting.place))) return false;
-		return waiting.held.rows.length + waiting.behind.length > 0 || waiting.place?.unsettled?.holds(partition) === true;
+		if (!waiting) return false;
+		if (!waiting.isPassing) return waiting.held.rows.length > 0 && !this.#parts.isInLanes(partition);
+		return !waiting.place || !isStuck(waiting.place);
 	}
 
 	/** True where the submission was taken because rows of its partition are held: it goes on behind them. */

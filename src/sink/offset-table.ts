@@ -120,7 +120,8 @@ export class OffsetTable {
 			return claim ? [{ ...each, claim }] : [];
 		});
 		const rows = held.length === 0 ? [] : await this.#storeHeld(held, anew);
-		for (const row of rows) this.#answered(nameOf(row), Number(row.next_offset));
+		const claims = new Map(held.map((each) => [partitionName(each), each.claim]));
+		for (const row of rows) answered(claims.get(nameOf(row)) as Claim, Number(row.next_offset));
 		const stored = new Set(rows.map(nameOf));
 		const left = offsets.filter((each) => !stored.has(partitionName(each)));
 		if (left.length === 0) return [];
@@ -162,14 +163,6 @@ export class OffsetTable {
 		} finally {
 			for (const { claim } of held) claim.underway--;
 		}
-	}
-
-	/** What is stored is known, unless another statement is under way. */
-	#answered(name: string, offset: number): void {
-		const claim = this.#claims.get(name);
-		if (!claim) return;
-		claim.offset = offset;
-		if (claim.underway === 0) Object.assign(claim, { lowest: offset, highest: offset });
 	}
 
 	async #displaced(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
@@ -271,6 +264,12 @@ from ${entries(...position, "epoch::bigint", "lowest::bigint", "highest::bigint"
 where ${mine} and o.epoch = x.epoch and o.next_offset between x.lowest and x.highest returning ${written}`,
 		forget: `update ${table} as o set updated_at = now()${setDeleted} from ${entries("epoch::bigint")} where ${mine} and o.epoch = x.epoch returning ${written}`,
 	};
+}
+
+/** What is stored under this claim is known, unless another statement is under way. A later claim of the partition knows nothing by it. */
+function answered(claim: Claim, offset: number): void {
+	claim.offset = offset;
+	if (claim.underway === 0) Object.assign(claim, { lowest: offset, highest: offset });
 }
 
 function keyOf({ topic, partition }: TopicPartition): TopicPartition {

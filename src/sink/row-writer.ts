@@ -65,8 +65,9 @@ export class RowWriter {
 				failures = 0;
 				listener.progressed(place);
 				const bytes = bytesOf(result.written) + bytesOf(result.refused.map(({ row }) => row));
-				this.#settle(pending, result, { trigger: task.trigger, durationMs, bytes });
+				// A drain that is woken by what is settled asks what is still under way.
 				for (const { row, problem } of result.held) task.held(row, problem);
+				this.#settle(pending, result, { trigger: task.trigger, durationMs, bytes });
 			}
 			if (!result.problem) {
 				size.succeeded(sent.length, durationMs);

@@ -184,6 +184,8 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 						/** The partitions that could not be stored. */
 						store: async (...offsets: [at: typeof zero, offset: number][]) =>
 							(await scene.settled(table.store(entries(offsets)))).map(({ topic, partition }) => ({ topic, partition })),
+						/** The same, while nobody lets time pass. */
+						storing: (...offsets: [at: typeof zero, offset: number][]) => table.store(entries(offsets)),
 						storeWords: (...offsets: [at: typeof zero, offset: number][]) => scene.settled(table.store(entries(offsets))),
 						look: (...at: (typeof zero)[]) => scene.settled(table.look(at)),
 					};
@@ -269,6 +271,36 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 				for (const late of held) await scene.settled(late());
 				expect(await owner.stored(zero)).toEqual([40]);
 				expect(await owner.store([zero, 50])).toEqual([]);
+			});
+
+			it("learns nothing of a new claim by an answer to the one before that comes late", async () => {
+				await using scene = await openTable();
+				let answer = () => {};
+				let hasEffect = () => {};
+				const effect = new Promise<void>((resolve) => {
+					hasEffect = resolve;
+				});
+				const owner = scene.member((database) => ({
+					...database,
+					query: async (text, parameters) => {
+						const rows = await database.query(text, parameters);
+						if (parameters?.[1]?.includes('"next_offset":55')) {
+							hasEffect();
+							await new Promise<void>((resolve) => {
+								answer = resolve;
+							});
+						}
+						return rows;
+					},
+				}));
+				await owner.begin(zero, 5);
+				const late = owner.storing([zero, 55]);
+				await scene.settled(effect);
+				expect(await owner.claim(zero)).toEqual([55]);
+				expect(await owner.begin(zero, 0)).toBe(0);
+				answer();
+				expect(await late).toEqual([]);
+				expect(await owner.storeWords([zero, 3])).toEqual([]);
 			});
 
 			it("tells its owner what is there in place of what it stored, when it stores and when it looks", async () => {

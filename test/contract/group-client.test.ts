@@ -11,7 +11,7 @@ const DEADLINE_MS = 120_000;
 
 async function open(partitions: number): Promise<GroupScene> {
 	const world = new World(1);
-	const observer = { committed: () => {}, assigned: () => {}, released: () => {} };
+	const observer = { committed: () => {}, assigned: () => {}, sought: () => {}, released: () => {} };
 	const kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0 }, observer, { forgives: false, hasIds: true });
 	const next = Array.from({ length: partitions }, () => 0);
 	let processes = 0;

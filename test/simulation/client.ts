@@ -186,7 +186,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		this.#lives.set(partition, this.#kafka.life);
 		this.#outside.delete(partition);
 		this.#toldEnds.delete(partition);
-		this.#kafka.observer.assigned(this, partition, offset);
+		this.#kafka.observer.sought(this, partition, offset);
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {

@@ -1,7 +1,8 @@
-/** A daemon's delivery in a simulated process, with its own letters' table, as the daemon builds and starts it. */
+/** A daemon's delivery in a simulated process, with its letters' table and its stall detector, as the daemon builds and starts them. */
 import type { Config } from "../../src/config/config.ts";
 import { tableLayouts } from "../../src/config/table-layouts.ts";
 import { Delivery } from "../../src/delivery.ts";
+import { type Position, StallDetector } from "../../src/kafka/stall-detector.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
 import { lanesFor } from "../../src/sink/lanes-in-use.ts";
 import { SharedThreads } from "../../src/worker/shared-threads.ts";
@@ -30,6 +31,7 @@ const PREPARE_EVERY_MS = 500;
 export class SimDaemon {
 	readonly process: SimProcess;
 	readonly #delivery: Delivery;
+	readonly #stallDetector: StallDetector;
 	#isStopping = false;
 	client: SimClient | null = null;
 
@@ -63,6 +65,15 @@ export class SimDaemon {
 				offsetsDisplaced: (partitions) => invariants.offsetsDisplaced(partitions),
 			},
 		});
+		this.#stallDetector = new StallDetector({
+			clock: process,
+			positions: () => this.#positions(),
+			watermarks: (partition) => (this.client as SimClient).watermarks(partition),
+			outOfRange: (partition) => this.#delivery.lookAtPosition(partition),
+			lastError: () => null,
+			stalled: nothing,
+			moving: nothing,
+		});
 		if (process.world.trace) this.#trace();
 		void this.#start();
 	}
@@ -79,6 +90,7 @@ export class SimDaemon {
 
 	async stop(): Promise<boolean> {
 		this.#isStopping = true;
+		this.#stallDetector.dispose();
 		const { drained } = await this.#delivery.stop();
 		return drained;
 	}
@@ -100,7 +112,18 @@ export class SimDaemon {
 			if (isPrepared) break;
 			await this.process.sleep(PREPARE_EVERY_MS);
 		}
-		if (!this.#isStopping) await this.#delivery.start();
+		if (this.#isStopping) return;
+		await this.#delivery.start();
+		this.#stallDetector.start();
+	}
+
+	#positions(): Position[] {
+		return [...this.#delivery.supervisor.children.values()].map(({ topic, partition, child, paused, held, parked }) => ({
+			topic,
+			partition,
+			position: this.#delivery.ledger.of({ topic, partition })?.position ?? 0,
+			idle: !paused && !held && !parked && child.queue.queued === 0 && child.queue.underway === 0,
+		}));
 	}
 
 	#trace(): void {

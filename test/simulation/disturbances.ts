@@ -4,8 +4,10 @@ import type { SimDaemon } from "./daemon.ts";
 import type { SimServer } from "./database.ts";
 import type { Invariants } from "./invariants.ts";
 import type { SimKafka } from "./kafka.ts";
+import type { SimLog } from "./log.ts";
 import type { SimProducer } from "./producer.ts";
 import type { Scenario } from "./scenario.ts";
+import type { State } from "./sql/tables.ts";
 import type { ThreadFaults } from "./thread.ts";
 import type { World } from "./world.ts";
 
@@ -102,6 +104,14 @@ export class Disturbances {
 		switch (this.#run.scenario.history) {
 			case "remade":
 				return Array.from({ length: 8 }, () => () => this.#recreate());
+			case "forgotten":
+				return Array.from({ length: 8 }, () => () => this.#forget());
+			case "records deleted":
+				return Array.from({ length: 8 }, () => () => this.#deleteRecords());
+			case "truncated":
+				return Array.from({ length: 5 }, () => () => this.#loseEnd());
+			case "restored":
+				return Array.from({ length: 5 }, () => () => this.#restore());
 			case null:
 				return [];
 		}
@@ -173,6 +183,77 @@ export class Disturbances {
 		if (daemons.length === 0) world.after(world.random() * 3_000, () => this.#run.start());
 		// Behind the end of the load everything may be at rest, and nobody looks for more.
 		world.after(world.random() * 600, () => world.now < producingMs && rebirth());
+	}
+
+	/** All are away until Kafka has forgotten the group; what comes meanwhile is to be read all the same. */
+	#forget(): void {
+		const { daemons, kafka, producer, world } = this.#run;
+		this.#allAway(() => {
+			if (daemons.length > 0) return;
+			if (!kafka.isEmpty) return this.#forget();
+			kafka.forget();
+			for (let i = world.between(0, 20); i > 0; i--) producer.produce();
+		});
+	}
+
+	#deleteRecords(): void {
+		const { kafka, world } = this.#run;
+		const partition = world.between(0, kafka.logs.length);
+		const remove = () => {
+			const { low, end } = kafka.logs[partition] as SimLog;
+			if (end > low) kafka.deleteRecords(partition, world.between(low + 1, end + 1));
+		};
+		if (world.chance(0.4)) this.#allAway(remove);
+		else remove();
+	}
+
+	/** Nothing more comes behind what is left: a log that has grown past a position again looks like one that never lost anything. */
+	#loseEnd(): void {
+		const { invariants, kafka, producer, world } = this.#run;
+		const partition = world.between(0, kafka.logs.length);
+		const lose = () => {
+			const log = kafka.logs[partition] as SimLog;
+			if (log.losses > 0 || log.end - log.low < 3) return;
+			producer.hold(partition);
+			invariants.endLost(partition, log.truncate(world.between(Math.max(log.low, log.end - 12), log.end - 1)));
+		};
+		if (world.chance(0.4)) this.#allAway(lose);
+		else lose();
+	}
+
+	#restore(): void {
+		const { server, world } = this.#run;
+		const backup = server.backUp();
+		if (world.trace) console.log(Math.round(world.now), "a backup is made");
+		const restore = () => {
+			if (world.trace) console.log(Math.round(world.now), "the backup is put back");
+			if (this.#isTellable(backup)) server.restore(backup);
+		};
+		world.after(200 + world.random() * 4_000, () => (world.chance(0.4) ? this.#allAway(restore) : restore()));
+	}
+
+	/**
+	 * A backup of before the group began says nothing, and Kafka's copy of the offsets counts. A daemon that runs finds out by the offsets in
+	 * the table: one of the same offsets looks like what it stored last.
+	 */
+	#isTellable(backup: State): boolean {
+		if (backup.get("pockaffe_offsets")?.rows.size !== this.#run.kafka.logs.length) return false;
+		if (this.#run.daemons.length === 0) return true;
+		const now = this.#run.server.rows("pockaffe_offsets");
+		return [...now].every(([key, row]) => backup.get("pockaffe_offsets")?.rows.get(key)?.next_offset !== row.next_offset);
+	}
+
+	/** Does something while no daemon is there, and starts one some time after. */
+	#allAway(act: () => void): void {
+		const { daemons, world } = this.#run;
+		for (const daemon of [...daemons]) {
+			daemon.process.thaw();
+			this.#stop(daemon);
+		}
+		world.after(500 + world.random() * 1_500, () => {
+			act();
+			world.after(world.random() * 1_000, () => daemons.length === 0 && this.#run.start());
+		});
 	}
 
 	#oneMore(): void {

@@ -3,14 +3,16 @@
  * order and none is left out, and at the end the tables are the fold of the log. Knows the log and the tables, nothing of the code.
  */
 import type { DisplacedOffset } from "../../src/core/displaced-offset.ts";
+import type { SkippedStretch } from "../../src/core/position-note.ts";
 import type { SimClient } from "./client.ts";
 import type { SimRow, SimServer } from "./database.ts";
 import { type HandledRow, isRefused, rowsOf } from "./handler.ts";
 import type { SimKafka } from "./kafka.ts";
+import { LETTERS_NAME_LOGS } from "./kinds.ts";
 import type { LogRecord } from "./log.ts";
 import type { Change, Row } from "./sql/tables.ts";
 import type { Kept } from "./thread.ts";
-import type { World } from "./world.ts";
+import type { InvariantCode, World } from "./world.ts";
 
 /** How versions are compared. */
 export type Strategy = "timestamp" | "offset";
@@ -38,6 +40,8 @@ export interface InvariantParts {
 	readonly inDatabase: boolean;
 	/** Handlers keep messages in their state. */
 	readonly keeps: boolean;
+	/** A position outside the log may go on at its end: messages that are there are passed over. */
+	readonly mayPassOver: boolean;
 }
 
 /** Tables that handlers write to. */
@@ -67,6 +71,7 @@ export class Invariants {
 	readonly #tainted = new Set<string>();
 
 	#wasRestored = false;
+	#hasJumped = false;
 	#logsDeletedAt = Number.NEGATIVE_INFINITY;
 
 	constructor(world: World, parts: InvariantParts) {
@@ -84,6 +89,11 @@ export class Invariants {
 		return this.kafka.committed.get(partition) ?? null;
 	}
 
+	/** An offset was committed in Kafka. Where it only follows it may come behind a database that was put back. */
+	committedInKafka(partition: number, offset: number): void {
+		if (!this.#parts.inDatabase || !this.#wasRestored) this.offsetCommitted(partition, offset);
+	}
+
 	/** An offset was committed, in Kafka or in the database. */
 	offsetCommitted(partition: number, offset: number): void {
 		// Without ids nobody can say of which log an offset is that comes before its owner finds out.
@@ -91,7 +101,7 @@ export class Invariants {
 		const open = isOfThisLog ? this.#firstUnsettled(partition, offset) : null;
 		if (open)
 			this.#world.fail(
-				"committed-unsettled",
+				this.#lossOr("committed-unsettled", partition, open),
 				`offset ${offset} of partition ${partition} was committed, but ${describe(open)} is not settled`,
 			);
 	}
@@ -133,14 +143,28 @@ export class Invariants {
 
 	/** A client was told to fetch a partition from here. */
 	assigned(client: SimClient, partition: number, offset: number): void {
-		const { process } = client;
 		const isMember = this.kafka.isMember(client);
 		// Who was given up while it answered promises nothing: its start may not have been stored.
 		if (!this.#firstStarts.has(partition) && isMember) this.#firstStarts.set(partition, offset);
 		// A start may have been looked up in the log before: whoever has it finds that out.
 		const isOfThisLog = this.#world.now - this.#logsDeletedAt > FINDS_OUT_MS;
 		const open = isMember && isOfThisLog ? this.#firstUnsettled(partition, offset) : null;
-		if (open) this.#world.fail("begun-past-unsettled", `partition ${partition} begins at ${offset}, but ${describe(open)} is not settled`);
+		if (open)
+			this.#world.fail(
+				this.#lossOr("begun-past-unsettled", partition, open),
+				`partition ${partition} begins at ${offset}, but ${describe(open)} is not settled`,
+			);
+		if (offset < (this.#firstStarts.get(partition) ?? offset)) this.#hasJumped = true;
+		this.#begins(client, partition, offset);
+	}
+
+	/** A client goes on elsewhere with a partition that it has: what is in hand stays in hand. */
+	sought(client: SimClient, partition: number, offset: number): void {
+		this.#hasJumped = true;
+		this.#begins(client, partition, offset);
+	}
+
+	#begins({ process }: SimClient, partition: number, offset: number): void {
 		const handings = this.#handings.get(process.name) ?? new Map<number, Handing>();
 		this.#handings.set(process.name, handings);
 		handings.set(partition, { start: offset, high: -1 });
@@ -170,9 +194,10 @@ export class Invariants {
 		if (this.#parts.calm && times > 1) this.#world.fail("handled-twice", `${name} was handled ${times} times, and nothing had failed`);
 		const handing = this.#handings.get(process)?.get(partition);
 		if (!handing || offset <= handing.high) return;
-		const [skipped] = log?.from(handing.high < 0 ? handing.start : handing.high + 1, 1) ?? [];
-		if (skipped && skipped.offset < offset)
-			this.#world.fail("out-of-order", `offset ${offset} of partition ${partition} was handled before ${skipped.offset}`);
+		const next = handing.high < 0 ? handing.start : handing.high + 1;
+		const between = log?.from(Math.max(next, log.low), offset - next) ?? [];
+		const skipped = between.find((each) => each.offset < offset && !this.#isToldLost(partition, each.offset));
+		if (skipped) this.#world.fail("out-of-order", `offset ${offset} of partition ${partition} was handled before ${skipped.offset}`);
 		handing.high = offset;
 	}
 
@@ -188,6 +213,12 @@ export class Invariants {
 		this.#handings.clear();
 	}
 
+	/** A partition's log has lost its end: these records never were. */
+	endLost(partition: number, lost: readonly LogRecord[]): void {
+		for (const { key } of lost) this.#tainted.add(key);
+		this.#settledTo.delete(partition);
+	}
+
 	/** Everything was produced, and all is quiet. */
 	isAllCommitted(): boolean {
 		return this.kafka.logs.every(({ end }, partition) => (this.committed(partition) ?? 0) === end);
@@ -195,16 +226,32 @@ export class Invariants {
 
 	/** The tables are the fold of the log. */
 	judge(): void {
+		this.#judgeLosses();
 		const expected = this.#fold();
+		// A jump back reads what lies before the beginning too, and what was in hand at a jump forward may have arrived all the same.
+		const hasJumped = this.#hasJumped || [...this.kafka.logs.keys()].some((partition) => this.#stretches(partition).length > 0);
+		const possible = hasJumped ? this.#foldOfAll() : expected;
 		for (const [name, row] of expected) {
 			const [table, id] = name.split(" ", 2) as [string, string];
 			const stored = this.server.rows(table).get(id);
-			if (!isSame(stored, row)) this.#world.fail("wrong-row", `row ${name} is ${JSON.stringify(stored)}, not ${JSON.stringify(row)}`);
+			if (!isSame(stored, row) && !isSame(stored, possible.get(name) as Row))
+				this.#world.fail("wrong-row", `row ${name} is ${JSON.stringify(stored)}, not ${JSON.stringify(row)}`);
 		}
 		for (const table of TABLES) {
 			for (const id of this.server.rows(table).keys()) {
-				if (!expected.has(`${table} ${id}`) && !this.#isTainted(id) && !this.#isOfBefore(table, id))
+				if (!possible.has(`${table} ${id}`) && !this.#isTainted(id) && !this.#isOfBefore(table, id))
 					this.#world.fail("row-of-nothing", `row ${table} ${id} was made of nothing`);
+			}
+		}
+	}
+
+	/** Nothing is said to be lost that is there and was to be read. */
+	#judgeLosses(): void {
+		for (const [partition, log] of this.kafka.logs.entries()) {
+			for (const { from, to } of this.#stretches(partition)) {
+				const [there] = log.from(Math.max(from, log.low), 1);
+				if (there && there.offset < to && !this.#parts.mayPassOver)
+					this.#world.fail("told-for-nothing", `${describe(there)} of partition ${partition} is said to be lost, and is there`);
 			}
 		}
 	}
@@ -217,20 +264,32 @@ export class Invariants {
 			const start = this.#firstStarts.get(partition) ?? Number.POSITIVE_INFINITY;
 			for (const record of records) {
 				if (record.offset < start || this.#isTainted(record.key)) continue;
+				if (this.#isToldLost(partition, record.offset) && !this.#isSettled(partition, record)) continue;
 				if (!this.#isSettled(partition, record))
-					this.#world.fail("never-arrived", `${describe(record)} of partition ${partition} never arrived`);
-				const rows = rowsOf(record.key, record.value);
-				if (typeof rows === "string" || isRefused(rows) || this.#isLettered(partition, record)) continue;
-				for (const row of rows) {
-					const name = `${row.table} ${row.id}`;
-					const present = expected.get(name);
-					const made = storedRow(row, record, partition);
-					// Of several rows of one id in a message the last counts.
-					if (!present || this.#compare(made, present) >= 0) expected.set(name, made);
-				}
+					this.#world.fail(this.#lossOr("never-arrived", partition, record), `${describe(record)} of partition ${partition} never arrived`);
+				this.#foldIn(expected, partition, record);
 			}
 		}
 		return expected;
+	}
+
+	/** The same of all there is, whether or not it was to be read. */
+	#foldOfAll(): Map<string, SimRow> {
+		const folded = new Map<string, SimRow>();
+		for (const [partition, { records }] of this.kafka.logs.entries()) for (const record of records) this.#foldIn(folded, partition, record);
+		return folded;
+	}
+
+	#foldIn(folded: Map<string, SimRow>, partition: number, record: LogRecord): void {
+		const rows = rowsOf(record.key, record.value);
+		if (typeof rows === "string" || isRefused(rows) || this.#isLettered(partition, record)) return;
+		for (const row of rows) {
+			const name = `${row.table} ${row.id}`;
+			const present = folded.get(name);
+			const made = storedRow(row, record, partition);
+			// Of several rows of one id in a message the last counts.
+			if (!present || this.#compare(made, present) >= 0) folded.set(name, made);
+		}
 	}
 
 	/** An id begins with the key of the message that its family began with. */
@@ -246,7 +305,13 @@ export class Invariants {
 
 	#letterChanged(before: Row | null, after: Row | null): void {
 		const [gone, stored] = [before && letterName(before), after && letterName(after)];
-		if (gone !== null && gone !== stored) this.#letters.delete(gone);
+		if (gone !== null && gone !== stored) {
+			this.#letters.delete(gone);
+			// By its offset alone one log's letter can't be told from another's, where logs have no ids or lose their ends.
+			const isTold = LETTERS_NAME_LOGS && this.kafka.topicId !== null && this.kafka.logs.every(({ losses }) => losses === 0);
+			if (isTold)
+				this.#world.fail("letter-lost", `the letter of ${gone} was ${stored === null ? "deleted" : `replaced by that of ${stored}`}`);
+		}
 		if (!after || stored === null) return;
 		this.#letters.add(stored);
 		const { partition, offset } = after as unknown as { partition: number; offset: number };
@@ -254,6 +319,23 @@ export class Invariants {
 		// One of a log that is gone by now is that log's business.
 		if (record && recordName(partition, record) === stored && !isBad(record))
 			this.#world.fail("wrong-letter", `${describe(record)} of partition ${partition} is a dead letter: ${after.reason} ${after.error}`);
+	}
+
+	/** What is said of a message that is not settled where it should be: it may be gone, and then somebody should have been told. */
+	#lossOr(code: InvariantCode, partition: number, { offset }: LogRecord): InvariantCode {
+		return offset < (this.kafka.logs[partition]?.low ?? 0) ? "loss-not-told" : code;
+	}
+
+	/** The notes that `verify` reads say that the group went past it unread. */
+	#isToldLost(partition: number, offset: number): boolean {
+		return this.#stretches(partition).some(({ from, to }) => offset >= from && offset < to);
+	}
+
+	#stretches(partition: number): readonly SkippedStretch[] {
+		for (const row of this.server.rows(NOTES).values()) {
+			if (row.partition === partition && !this.#isOfAnotherLog(row)) return (row.skipped ?? []) as unknown as readonly SkippedStretch[];
+		}
+		return [];
 	}
 
 	/** A kept position that names its log, where that is not the one there is. */
@@ -274,8 +356,8 @@ export class Invariants {
 		for (let index = log.indexOf(start); index < log.records.length; index++) {
 			const record = log.records[index] as LogRecord;
 			if (record.offset >= offset) break;
-			if (!this.#isSettled(partition, record)) return record;
-			this.#settledTo.set(partition, record.offset + 1);
+			if (this.#isSettled(partition, record)) this.#settledTo.set(partition, record.offset + 1);
+			else if (!this.#isToldLost(partition, record.offset)) return record;
 		}
 		return null;
 	}

@@ -25,6 +25,8 @@ export interface KafkaObserver {
 	committed(partition: number, offset: number): void;
 	/** A client was told to fetch a partition from here. */
 	assigned(client: SimClient, partition: number, offset: number): void;
+	/** A client goes on at this offset with a partition that it has. */
+	sought(client: SimClient, partition: number, offset: number): void;
 	/** A client gave a partition away; `lost`: it had been taken from it before. */
 	released(client: SimClient, partition: number, lost: boolean): void;
 }
@@ -114,6 +116,21 @@ export class SimKafka {
 	recreate(): void {
 		this.life++;
 		for (const partition of this.logs.keys()) this.logs[partition] = new SimLog(this.life);
+		this.committed.clear();
+	}
+
+	/** Retention, or somebody: what lies before the offset is gone. */
+	deleteRecords(partition: number, offset: number): void {
+		(this.logs[partition] as SimLog).low = offset;
+	}
+
+	/** True while nobody is in the group. */
+	get isEmpty(): boolean {
+		return this.#members.size === 0;
+	}
+
+	/** The group's offsets are over, as they are some time after it became empty. */
+	forget(): void {
 		this.committed.clear();
 	}
 

@@ -7,18 +7,29 @@ import type { World } from "./world.ts";
 /** While the daemon has to be spared: see KafkaTraits. */
 export const KAFKA_FORGIVES: boolean = false;
 
+/** While a letter is known by its offset alone, the same offset of a topic that was made again takes its place. */
+export const LETTERS_NAME_LOGS: boolean = false;
+
 /** What becomes of a log, of offsets or of the database; one of them in a run, for each has its own idea of what must be there. */
 export const histories = {
 	/** The topic is deleted and made again. */
-	remade: { isOn: true, share: 0.4 },
+	remade: { isOn: true, share: 0.3 },
+	/** Kafka forgets the group's offsets while nobody is in it. */
+	forgotten: { isOn: true, share: 0.12 },
+	/** The log's beginning moves past what was not read yet. */
+	"records deleted": { isOn: true, share: 0.15 },
+	/** The log loses its end, as by an unclean election of its leader. */
+	truncated: { isOn: true, share: 0.1 },
+	/** The whole database is put back to an earlier state. */
+	restored: { isOn: true, share: 0.15 },
 } as const;
 
-/** What may be there beside each other. */
+/** What may be there beside each other. `needsAll`: not where a message may be lost, for others build on it. */
 export const extras = {
 	/** Rows that refer to rows of another table (a foreign key), in one message and in several. */
-	references: { isOn: false, share: 0.25 },
+	references: { isOn: true, share: 0.25, needsAll: true },
 	/** Addresses that only one row may have (a unique column), given up and taken over. */
-	addresses: { isOn: false, share: 0.25 },
+	addresses: { isOn: true, share: 0.25, needsAll: true },
 	/** More dead letters, and a breaker that opens at a few in a row; what it stops is given away unfinished. */
 	breaker: { isOn: true, share: 0.15, onlyRough: true },
 	/** The server answers commits before they are on disk, and crashes. */
@@ -44,8 +55,10 @@ export function drawKinds(world: World, calm: boolean, forced: readonly string[]
 	const share = world.random();
 	const drawn = Object.entries(extras).filter((each) => world.chance(each[1].share) && each[1].isOn);
 	const all = [...drawn.map(([name]) => name), ...forced.filter((name) => name in extras)] as Extra[];
-	const names = all.filter((name) => !calm || !("onlyRough" in extras[name]));
-	return { history: calm ? null : (forcedHistory(forced) ?? historyAt(share)), extras: new Set(names) };
+	const history = calm ? null : (forcedHistory(forced) ?? historyAt(share));
+	const isWhole = history === null || history === "remade" || history === "forgotten";
+	const names = all.filter((name) => !(calm && "onlyRough" in extras[name]) && !(!isWhole && "needsAll" in extras[name]));
+	return { history, extras: new Set(names) };
 }
 
 function forcedHistory(forced: readonly string[]): History | null {

@@ -1,4 +1,4 @@
-/** A partition's log, simulated: records with gaps between them. */
+/** A partition's log, simulated: records with gaps between them, a beginning that moves on, an end that may be lost. */
 
 /** A record of the simulated log. */
 export interface LogRecord {
@@ -10,9 +10,12 @@ export interface LogRecord {
 
 /** See the file's header. */
 export class SimLog {
+	/** All there ever were, also what lies before `low`: what became of those is still to be judged. */
 	readonly records: LogRecord[] = [];
 	/** The first offset that it still has. */
 	low = 0;
+	/** How often its end was lost. */
+	losses = 0;
 	/** The next offset. */
 	end = 0;
 	/** How often the topic was made before. */
@@ -28,6 +31,14 @@ export class SimLog {
 		this.records.push(appended);
 		this.end = appended.offset + 1;
 		return appended;
+	}
+
+	/** Its end is lost: it goes on at `end`. */
+	truncate(end: number): readonly LogRecord[] {
+		const lost = this.records.splice(this.indexOf(end));
+		this.end = end;
+		this.losses++;
+		return lost;
 	}
 
 	/** At most so many records from an offset on. */

@@ -28,6 +28,7 @@ export class SimProducer {
 	readonly #calm: boolean;
 	readonly #extras: ReadonlySet<Extra>;
 	readonly #said = new Map<string, Said>();
+	readonly #held = new Set<number>();
 	#produced = 0;
 
 	constructor(world: World, kafka: SimKafka, { calm, extras }: { calm: boolean; extras: ReadonlySet<Extra> }) {
@@ -42,10 +43,16 @@ export class SimProducer {
 		return this.#produced;
 	}
 
+	/** Nothing more comes to this partition. */
+	hold(partition: number): void {
+		this.#held.add(partition);
+	}
+
 	/** Appends a message, or a few that belong together. */
 	produce(partition = this.#world.between(0, this.#kafka.logs.length)): void {
+		if (this.#held.has(partition)) return;
 		const world = this.#world;
-		const { life } = this.#kafka;
+		const life = this.#tag(partition);
 		const kind = this.#extras.size > 0 ? world.random() : 1;
 		if (kind < 0.3 && this.#extras.has("references")) this.#produceOrder(partition, life);
 		else if (kind > 0.3 && kind < 0.6 && this.#extras.has("addresses")) this.#produceMove(partition, life);
@@ -80,7 +87,7 @@ export class SimProducer {
 	}
 
 	/** An order with its lines, an order alone, or one more line of an order before. */
-	#produceOrder(partition: number, life: number): void {
+	#produceOrder(partition: number, life: string): void {
 		const world = this.#world;
 		const said = this.#of(partition, life);
 		const known = said.orders.length > 0 && world.chance(0.4) ? world.pick(said.orders) : null;
@@ -95,7 +102,7 @@ export class SimProducer {
 	}
 
 	/** An address changes hands: its owner gives it up, in the same message or in one before. */
-	#produceMove(partition: number, life: number): void {
+	#produceMove(partition: number, life: string): void {
 		const world = this.#world;
 		const said = this.#of(partition, life);
 		const family = `contact-${partition}-${life}`;
@@ -116,7 +123,14 @@ export class SimProducer {
 		this.#append(partition, key, json({ addresses }), said.lastTimestamp);
 	}
 
-	#of(partition: number, life: number): Said {
+	/** Ids of a log that is gone, or of an end that was lost, are used no more. */
+	#tag(partition: number): string {
+		const { life } = this.#kafka;
+		const losses = this.#kafka.logs[partition]?.losses ?? 0;
+		return losses > 0 ? `${life}x${losses}` : String(life);
+	}
+
+	#of(partition: number, life: string): Said {
 		const name = `${partition}-${life}`;
 		const said = this.#said.get(name) ?? { orders: [], owners: new Map(), lastTimestamp: 0, lines: 0 };
 		this.#said.set(name, said);

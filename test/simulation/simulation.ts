@@ -68,12 +68,14 @@ class Run {
 		const { calm, config, extras, hasIds, keeps, partitions, strategy } = scenario;
 		if (keeps) this.#threadFaults.keeps = 0.6;
 		this.#config = config;
+		const mayPassOver = config.kafka.onOffsetOutOfRange === "latest";
 		const inDatabase = config.offsets.store === "postgres";
-		const invariants = new Invariants(world, { strategy, calm, inDatabase, keeps });
+		const invariants = new Invariants(world, { strategy, calm, inDatabase, keeps, mayPassOver });
 		this.#invariants = invariants;
 		const kafkaObserver = {
-			committed: (partition: number, offset: number) => invariants.offsetCommitted(partition, offset),
+			committed: (partition: number, offset: number) => invariants.committedInKafka(partition, offset),
 			assigned: (client: SimClient, partition: number, offset: number) => invariants.assigned(client, partition, offset),
+			sought: (client: SimClient, partition: number, offset: number) => invariants.sought(client, partition, offset),
 			released: (client: SimClient, partition: number, lost: boolean) => invariants.released(client, partition, lost),
 		};
 		const traits = { forgives: KAFKA_FORGIVES, hasIds };

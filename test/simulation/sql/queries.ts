@@ -141,7 +141,7 @@ export class QueryCompiler {
 							args.map((arg) => arg(run)),
 							columns,
 							item.types,
-						),
+						).map((row, index) => (source.numbered ? [...row, index + 1] : row)),
 						columns,
 					);
 				return { columns, rows, varies: true };

@@ -170,7 +170,8 @@ class StatementParser {
 		}
 		const name = reader.tableName();
 		if (!reader.sees("(")) return { kind: "table", name };
-		return { kind: "function", name, args: reader.inBrackets(() => this.#expression()) };
+		const args = reader.inBrackets(() => this.#expression());
+		return { kind: "function", name, args, numbered: reader.accept("with", "ordinality") };
 	}
 
 	#insert(): Insert {

@@ -20,11 +20,11 @@ export type Expression =
 	| { readonly kind: "exists"; readonly query: Select }
 	| { readonly kind: "query"; readonly query: Select };
 
-/** What a row comes from. */
+/** What a row comes from. `numbered`: with ordinality. */
 export type Source =
 	| { readonly kind: "table"; readonly name: string }
 	| { readonly kind: "query"; readonly query: Select }
-	| { readonly kind: "function"; readonly name: string; readonly args: readonly Expression[] };
+	| { readonly kind: "function"; readonly name: string; readonly args: readonly Expression[]; readonly numbered: boolean };
 
 /** A source in `from`. `columns` names a function's; `types` where they are declared. */
 export interface FromItem {
