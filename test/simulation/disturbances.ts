@@ -73,8 +73,10 @@ export class Disturbances {
 	}
 
 	#failures(): (() => void)[] {
-		const { world, threadFaults } = this.#run;
-		const { faults: database } = this.#run.server;
+		const { scenario, world, threadFaults } = this.#run;
+		const { faults } = this.#run.server;
+		// What was stored and not answered makes a backup look like it.
+		const database = scenario.history === "restored" ? {} : faults;
 		const { faults: kafka } = this.#run.kafka;
 		return [
 			() => this.#kill(),
@@ -234,13 +236,13 @@ export class Disturbances {
 
 	/**
 	 * A backup of before the group began says nothing, and Kafka's copy of the offsets counts. A daemon that runs finds out by the offsets in
-	 * the table: one of the same offsets looks like what it stored last.
+	 * the table: one of the same offsets, or of one that it has not heard of, looks like what it stored last.
 	 */
 	#isTellable(backup: State): boolean {
 		if (backup.get("pockaffe_offsets")?.rows.size !== this.#run.kafka.logs.length) return false;
-		if (this.#run.daemons.length === 0) return true;
-		const now = this.#run.server.rows("pockaffe_offsets");
-		return [...now].every(([key, row]) => backup.get("pockaffe_offsets")?.rows.get(key)?.next_offset !== row.next_offset);
+		const { invariants } = this.#run;
+		const kept = backup.get("pockaffe_offsets")?.rows.values() ?? [];
+		return [...kept].every(({ partition, next_offset }) => !invariants.isAsStored(partition as number, next_offset as number));
 	}
 
 	/** Does something while no daemon is there, and starts one some time after. */

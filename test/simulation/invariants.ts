@@ -46,7 +46,7 @@ export interface InvariantParts {
 
 /** Tables that handlers write to. */
 export const TABLES: readonly string[] = ["events", "lines", "contacts"];
-/** Longest that a member may not know that a topic was made again. */
+/** Longest that a member may not know that a topic was made again, or the database put back. */
 const FINDS_OUT_MS = 15_000;
 const LETTERS = "pockaffe_dead_letters";
 const OFFSETS = "pockaffe_offsets";
@@ -70,9 +70,12 @@ export class Invariants {
 	/** Ids of logs that were deleted: what became of them nobody can say. */
 	readonly #tainted = new Set<string>();
 
+	/** What the table of offsets had before its last change, which its owner may not have heard of yet. */
+	readonly #formerlyStored = new Map<number, number>();
 	#wasRestored = false;
 	#hasJumped = false;
-	#logsDeletedAt = Number.NEGATIVE_INFINITY;
+	/** When the topic was made again, or the database put back. */
+	#otherSince = Number.NEGATIVE_INFINITY;
 
 	constructor(world: World, parts: InvariantParts) {
 		this.#world = world;
@@ -97,7 +100,7 @@ export class Invariants {
 	/** An offset was committed, in Kafka or in the database. */
 	offsetCommitted(partition: number, offset: number): void {
 		// Without ids nobody can say of which log an offset is that comes before its owner finds out.
-		const isOfThisLog = this.kafka.topicId !== null || this.#world.now - this.#logsDeletedAt > FINDS_OUT_MS;
+		const isOfThisLog = this.kafka.topicId !== null || this.#world.now - this.#otherSince > FINDS_OUT_MS;
 		const open = isOfThisLog ? this.#firstUnsettled(partition, offset) : null;
 		if (open)
 			this.#world.fail(
@@ -115,13 +118,22 @@ export class Invariants {
 					`row ${after.id} of ${table} moved back from ${JSON.stringify(before)} to ${JSON.stringify(after)}`,
 				);
 		} else if (table === LETTERS) this.#letterChanged(before, after);
-		else if (table === OFFSETS && after && !this.#isOfAnotherLog(after))
+		else if (table === OFFSETS && before && before.next_offset !== after?.next_offset)
+			this.#formerlyStored.set(before.partition as number, before.next_offset as number);
+		if (table === OFFSETS && after && !this.#isOfAnotherLog(after))
 			this.offsetCommitted(after.partition as number, after.next_offset as number);
+	}
+
+	/** Of this offset a daemon can't tell whether it stored it last. */
+	isAsStored(partition: number, offset: number): boolean {
+		const row = [...this.server.rows(OFFSETS).values()].find((each) => each.partition === partition);
+		return row?.next_offset === offset || this.#formerlyStored.get(partition) === offset;
 	}
 
 	/** All tables are those of an earlier moment. */
 	restored(): void {
 		this.#wasRestored = true;
+		this.#otherSince = this.#world.now;
 		this.#settledTo.clear();
 		this.#letters.clear();
 		for (const letter of this.server.rows(LETTERS).values()) this.#letters.add(letterName(letter));
@@ -146,8 +158,8 @@ export class Invariants {
 		const isMember = this.kafka.isMember(client);
 		// Who was given up while it answered promises nothing: its start may not have been stored.
 		if (!this.#firstStarts.has(partition) && isMember) this.#firstStarts.set(partition, offset);
-		// A start may have been looked up in the log before: whoever has it finds that out.
-		const isOfThisLog = this.#world.now - this.#logsDeletedAt > FINDS_OUT_MS;
+		// A start may have been looked up in the log before, or in the table before: whoever has it finds that out.
+		const isOfThisLog = this.#world.now - this.#otherSince > FINDS_OUT_MS;
 		const open = isMember && isOfThisLog ? this.#firstUnsettled(partition, offset) : null;
 		if (open)
 			this.#world.fail(
@@ -208,7 +220,7 @@ export class Invariants {
 			// Of a log that nobody had begun nothing was promised, nor is of the one in its place.
 			if (this.#firstStarts.has(partition)) this.#firstStarts.set(partition, 0);
 		}
-		this.#logsDeletedAt = this.#world.now;
+		this.#otherSince = this.#world.now;
 		this.#settledTo.clear();
 		this.#handings.clear();
 	}
