@@ -7,8 +7,8 @@ import type { OmittedParts } from "./omitted-parts.ts";
 /** Why a message became a dead letter; the `reason` column. */
 export type DeadLetterReason = "rejected" | "poison" | "timeout" | "row_fault" | "future_timestamp";
 
-/** A row, by its table and its id. */
-export type RowName = readonly [table: string, id: string];
+/** A row that was refused, by its table and its id, and why; null where an earlier version stored it. */
+export type RefusedRow = readonly [table: string, id: string, sqlstate: string | null];
 
 /**
  * What tells one letter of a consumer group from another: a message, by its place and its log. A topic that was deleted and made again has
@@ -38,8 +38,10 @@ export interface DeadLetter extends LetterIdentity {
 	readonly sqlstate: string | null;
 	readonly table: string | null;
 	readonly rowId: string | null;
-	/** All rows of the message that were refused so far, where there are several; `table` and `rowId` name the last. */
-	readonly refusedRows: readonly RowName[];
+	/** All rows of the message that were refused so far; `table`, `rowId` and `sqlstate` are those of the last. */
+	readonly refusedRows: readonly RefusedRow[];
+	/** How many more there are, where the target has no room for their names. */
+	readonly rowsLeftOut: number;
 	/** Attempts made, at least 1. */
 	readonly attempts: number;
 	/** `skipped`: `handler.onPoison: skip` passed it over; kept so that it can be found and accounted for. */
@@ -56,7 +58,8 @@ export interface StoredLetter extends LetterIdentity {
 	readonly sqlstate: string | null;
 	readonly table: string | null;
 	readonly rowId: string | null;
-	readonly refusedRows: readonly RowName[];
+	readonly refusedRows: readonly RefusedRow[];
+	readonly rowsLeftOut: number;
 	readonly error: string;
 	readonly stack: string | null;
 	readonly attempts: number;
@@ -106,7 +109,9 @@ export interface LetterPosition extends LetterIdentity {
 	readonly reason: string;
 	readonly state: string;
 	/** The rows that were refused, where that is the reason. */
-	readonly rows: readonly RowName[];
+	readonly rows: readonly RefusedRow[];
+	/** How many more there are: which is not known. */
+	readonly rowsLeftOut: number;
 }
 
 /** The letters of one consumer group as people work with them. Calls reject with the database's or Kafka's error. */
@@ -124,9 +129,10 @@ export interface LetterStore extends AsyncDisposable {
 }
 
 /** The refused rows of a letter. */
-export function rowsOf({ table, rowId, refusedRows }: Pick<StoredLetter, "table" | "rowId" | "refusedRows">): readonly RowName[] {
+export function rowsOf(letter: Pick<StoredLetter, "table" | "rowId" | "sqlstate" | "refusedRows">): readonly RefusedRow[] {
+	const { table, rowId, sqlstate, refusedRows } = letter;
 	if (refusedRows.length > 0) return refusedRows;
-	return table === null || rowId === null ? [] : [[table, rowId]];
+	return table === null || rowId === null ? [] : [[table, rowId, sqlstate]];
 }
 
 /** A letter's name within its group, for maps. */

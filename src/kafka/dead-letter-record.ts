@@ -4,7 +4,7 @@
  * can't send a NUL byte in a header). Everything else is in `pockaffe.*`. Pure.
  */
 import { z } from "zod";
-import { type DeadLetter, type LetterIdentity, type RowName, type StoredLetter, storableText } from "../core/dead-letter.ts";
+import { type DeadLetter, type LetterIdentity, type RefusedRow, type StoredLetter, storableText } from "../core/dead-letter.ts";
 import type { Header, ReceivedMessage } from "../core/message.ts";
 import type { OmittedParts } from "../core/omitted-parts.ts";
 
@@ -42,14 +42,15 @@ export interface LetterMark {
 }
 
 const ours = /^(?:__connect\.errors\.|kafka_dlt-|pockaffe\.)/;
-const packedRows = z.array(z.tuple([z.string(), z.string()]));
+/** Table, id, SQLSTATE; an earlier version's records have no SQLSTATE. */
+const packedRows = z.array(z.tuple([z.string(), z.string()]).rest(z.string().nullable()));
 const packedHeaders = z.array(z.tuple([z.string(), z.base64().nullable()]));
 const omittedPart = z.object({ bytes: z.number(), sha256: z.string() });
 const omittedParts = z.object({ key: omittedPart, value: omittedPart, headers: omittedPart }).partial();
 /** A record has to stay below the topic's max.message.bytes, so what only explains is cut. */
 const LONGEST_TEXT = { usual: 8_192, brief: 200 };
-/** Of a message with very many refused rows only so many are named. */
-const MOST_ROWS = 200;
+/** Of a message with very many refused rows only as many are named as this JSON holds; for `verify` it may then be any row of the message. */
+const MOST_ROWS = { usualBytes: 65_536, briefBytes: 0 };
 
 /** What else is known of a letter as it is written: how long ago its message was received, and whether few words have to do. */
 export interface LetterWriting {
@@ -88,7 +89,7 @@ export function letterHeaders(
 		...given("pockaffe.sqlstate", letter.sqlstate),
 		...given("pockaffe.table", letter.table),
 		...given("pockaffe.row-id", letter.rowId),
-		...(letter.refusedRows.length < 2 ? [] : ([["pockaffe.refused-rows", rowsAsJson(letter.refusedRows)]] satisfies TextHeader[])),
+		...refusedRowHeaders(letter, isBrief ? MOST_ROWS.briefBytes : MOST_ROWS.usualBytes),
 		["pockaffe.attempts", String(letter.attempts)],
 		["pockaffe.version", version],
 		...(letter.state === "open" ? [] : ([["pockaffe.state", letter.state]] satisfies TextHeader[])),
@@ -138,6 +139,7 @@ export function readLetterRecord({ partition: place, key, value, timestamp: reco
 		table: text.get("pockaffe.table") ?? null,
 		rowId: text.get("pockaffe.row-id") ?? null,
 		refusedRows: rowsFromJson(text.get("pockaffe.refused-rows")),
+		rowsLeftOut: Number(text.get("pockaffe.refused-rows-left-out") ?? 0),
 		error: text.get("__connect.errors.exception.message") ?? "",
 		stack: text.get("__connect.errors.exception.stacktrace") ?? null,
 		attempts: Number(text.get("pockaffe.attempts") ?? 1),
@@ -190,13 +192,26 @@ function headersAsJson(headers: readonly Header[]): string {
 	return JSON.stringify(headers.map(([name, value]) => [name, value === null ? null : value.toString("base64")]));
 }
 
-function rowsAsJson(rows: readonly RowName[]): string {
-	return JSON.stringify(rows.slice(-MOST_ROWS));
+function refusedRowHeaders({ refusedRows }: DeadLetter, mostBytes: number): TextHeader[] {
+	if (refusedRows.length < 2) return [];
+	const named: string[] = [];
+	let bytes = 0;
+	for (const row of refusedRows) {
+		const json = JSON.stringify(row.map(storableText));
+		bytes += json.length + 1;
+		if (bytes > mostBytes) break;
+		named.push(json);
+	}
+	const leftOut = refusedRows.length - named.length;
+	return [
+		["pockaffe.refused-rows", `[${named.join()}]`],
+		...(leftOut === 0 ? [] : ([["pockaffe.refused-rows-left-out", String(leftOut)]] satisfies TextHeader[])),
+	];
 }
 
-function rowsFromJson(json: string | undefined): RowName[] {
+function rowsFromJson(json: string | undefined): RefusedRow[] {
 	try {
-		return json === undefined ? [] : packedRows.parse(JSON.parse(json));
+		return json === undefined ? [] : packedRows.parse(JSON.parse(json)).map(([table, id, sqlstate = null]) => [table, id, sqlstate]);
 	} catch {
 		return [];
 	}

@@ -54,7 +54,7 @@ export class DeadLetterTopicStore implements LetterStore {
 
 	/** Keeps positions only: the letters hold whole messages, and there may be many of them. */
 	async unreplayed(): Promise<LetterPosition[]> {
-		const fold = await this.#fold((letter) => ({ reason: letter.reason, rows: rowsOf(letter) }));
+		const fold = await this.#fold((letter) => ({ reason: letter.reason, rows: rowsOf(letter), rowsLeftOut: letter.rowsLeftOut }));
 		const positions: LetterPosition[] = [];
 		for (const { topic, partition, offset, topicId, timestamp, state, content } of fold.letters()) {
 			if (state !== "replayed") positions.push({ topic, partition, offset, topicId, timestamp, state, ...content });

@@ -4,7 +4,7 @@ import {
 	type LetterIdentity,
 	type LetterPosition,
 	type LetterStore,
-	type RowName,
+	type RefusedRow,
 	rowsOf,
 	type StoredLetter,
 	storableText,
@@ -43,10 +43,16 @@ attempts, state, first_at, last_at, pockaffe_version from ${this.#table} l where
 
 	async unreplayed(): Promise<LetterPosition[]> {
 		const rows = await this.#database.query(
-			`select topic, partition, "offset"::text as "offset", ${await this.#late("topic_id")}, kafka_ts::text as kafka_ts, reason, state, table_name, row_id, ${await this.#late("refused_rows")} from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
+			`select topic, partition, "offset"::text as "offset", ${await this.#late("topic_id")}, kafka_ts::text as kafka_ts, reason, sqlstate, state, table_name, row_id, ${await this.#late("refused_rows")} from ${this.#table} where consumer_group = $1::text and state <> 'replayed'`,
 			[this.#group],
 		);
-		return rows.map((row) => ({ ...identityOf(row), reason: String(row.reason), state: String(row.state), rows: rowsOf(refusedOf(row)) }));
+		return rows.map((row) => ({
+			...identityOf(row),
+			reason: String(row.reason),
+			state: String(row.state),
+			rows: rowsOf(refusedOf(row)),
+			rowsLeftOut: 0,
+		}));
 	}
 
 	/** Tables that were made before a column came do without it. */
@@ -114,11 +120,13 @@ function identityOf({ topic, partition, offset, topic_id, kafka_ts }: DatabaseRo
 	return { ...place, topicId: (topic_id as string | null) || null, timestamp: Number(kafka_ts) };
 }
 
-function refusedOf(row: DatabaseRow): Pick<StoredLetter, "table" | "rowId" | "refusedRows"> {
+function refusedOf(row: DatabaseRow): Pick<StoredLetter, "table" | "rowId" | "sqlstate" | "refusedRows"> {
+	const rows = (row.refused_rows as [string, string, string?][] | null) ?? [];
 	return {
 		table: row.table_name as string | null,
 		rowId: row.row_id as string | null,
-		refusedRows: (row.refused_rows as RowName[] | null) ?? [],
+		sqlstate: row.sqlstate as string | null,
+		refusedRows: rows.map(([table, id, sqlstate = null]): RefusedRow => [table, id, sqlstate]),
 	};
 }
 
@@ -132,8 +140,8 @@ function letterOf(row: DatabaseRow): StoredLetter {
 		headers: headers.map(([name, value]) => [name, value === null ? null : Buffer.from(value, "base64")]),
 		omitted: (row.omitted as OmittedParts | null) ?? {},
 		reason: String(row.reason),
-		sqlstate: text("sqlstate"),
 		...refusedOf(row),
+		rowsLeftOut: 0,
 		error: String(row.error),
 		stack: text("stack"),
 		attempts: Number(row.attempts),

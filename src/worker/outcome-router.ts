@@ -6,18 +6,19 @@
  */
 
 import type { Clock } from "../core/clock.ts";
-import type { DeadLetter, RowName } from "../core/dead-letter.ts";
+import type { DeadLetter } from "../core/dead-letter.ts";
 import { lifetime } from "../core/lifetime.ts";
 import type { LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
-import { type RowBlock, type RowFault, withoutMessages } from "../core/rows.ts";
+import { type RowBlock, withoutMessages } from "../core/rows.ts";
 import { Breaker, type BreakerLimits } from "./breaker.ts";
 import { withoutValues } from "./crash-report.ts";
 import { FinishedTogether } from "./finished-together.ts";
 import { type BatchOutcome, countHandled } from "./handler-thread.ts";
+import { type LetterCause, MessageLetters, refusal } from "./message-letters.ts";
 import type { HeldBatch, HeldMessage, MessageQueue, Run } from "./message-queue.ts";
 import type { DeadLetterSink, RowSink, RowSubmission } from "./ports.ts";
-import { keyAt, messageAt } from "./thread-codec.ts";
+import { keyAt } from "./thread-codec.ts";
 
 /** What the router needs of its worker's parts. */
 export interface RouterParts {
@@ -42,15 +43,13 @@ interface Poison {
 	readonly attempts: number;
 }
 
-type LetterCause = Pick<DeadLetter, "reason" | "error"> &
-	Partial<Pick<DeadLetter, "stack" | "sqlstate" | "table" | "rowId" | "refusedRows" | "attempts">>;
-
 /** See the file's header. */
 export class OutcomeRouter {
 	readonly #parts: RouterParts;
 	readonly #queue: MessageQueue;
 	readonly #moved: () => void;
 	readonly #breaker: Breaker;
+	readonly #letters: MessageLetters;
 	/** Messages that finished without a letter and of which the breaker was not told yet. */
 	#passed = 0;
 	/** Offsets handed over on trial: only these decide it. What was handed before may still come back, with a row that is refused or one that goes in. */
@@ -65,15 +64,24 @@ export class OutcomeRouter {
 		this.#queue = queue;
 		this.#moved = moved;
 		this.#breaker = new Breaker(parts.settings.breaker);
+		this.#letters = new MessageLetters({
+			...parts,
+			signal: this.#ended.signal,
+			opened: ({ held, message }) => queue.opened(held, message),
+			closed: ({ held, message }) => this.#close(held, message),
+		});
 	}
 
 	/** Routes what the handler made of messages `outcome.from` to `outcome.to` of `held`, which are taken from the queue. */
 	route(held: HeldBatch, outcome: BatchOutcome): void {
 		const future = this.#futureMessages(held, outcome.blocks);
 		const blocks = future.size === 0 ? outcome.blocks : withoutFuture(outcome.blocks, future);
-		for (const block of blocks) for (const message of block.messages) this.#queue.opened(held, message);
+		for (const { messages } of blocks) {
+			this.#letters.begin(held, messages);
+			for (const message of messages) this.#queue.opened(held, message);
+		}
 		const together = this.#finishTogether(held, outcome, blocks);
-		this.#letters(held, outcome, future, together);
+		this.#makeLetters(held, outcome, future, together);
 		if (blocks.some((block) => block.length > 0)) this.#parts.rows.write(this.#submission(held, blocks, together));
 		together?.routed();
 		const count = countHandled(outcome);
@@ -84,6 +92,7 @@ export class OutcomeRouter {
 
 	/** A poison message is dead-lettered. */
 	poison(held: HeldBatch, message: number, poison: Poison): void {
+		this.#letters.begin(held, [message]);
 		this.#letter(held, message, causeOf(poison));
 		this.#givenUp(held, message);
 	}
@@ -91,7 +100,9 @@ export class OutcomeRouter {
 	/** A poison message is passed over, as configured: a letter that is not open, and none of the breaker's. */
 	skip(held: HeldBatch, message: number, poison: Poison): void {
 		const { partition, listener } = this.#parts;
-		this.#store(held, message, causeOf(poison), "skipped", ({ offset }) => listener.skipped(partition, offset));
+		held.lettered[message] = 1;
+		this.#letters.begin(held, [message]);
+		this.#letters.make(held, message, causeOf(poison), "skipped", ({ offset }) => listener.skipped(partition, offset));
 		this.#givenUp(held, message);
 	}
 
@@ -140,7 +151,6 @@ export class OutcomeRouter {
 	#submission(held: HeldBatch, blocks: readonly RowBlock[], together: FinishedTogether | null): RowSubmission {
 		const { topic, partition } = this.#parts.partition;
 		const { signal } = this.#ended;
-		const refused = new Map<number, RowName[]>();
 		return {
 			topic,
 			partition,
@@ -163,11 +173,10 @@ export class OutcomeRouter {
 				if (this.#queue.underway === 0) this.#moved();
 			},
 			refused: (message, fault) => {
-				// A message has one letter. The list is the same for all that are on their way: whichever is stored last has it whole.
-				const rows = refused.get(message) ?? [];
-				refused.set(message, rows);
-				rows.push([fault.table, fault.rowId]);
-				this.#letter(held, message, { ...refusal(fault), refusedRows: rows }, together?.with(message));
+				if (signal.aborted) return;
+				// A message has one letter, and counts once.
+				const isRenewed = this.#letters.refuse(held, message, fault);
+				if (!isRenewed) this.#letter(held, message, refusal(fault), together?.with(message));
 				this.#close(held, message);
 				together?.settled(message);
 				if (this.#breaker.reason !== null) this.#moved();
@@ -193,7 +202,7 @@ export class OutcomeRouter {
 	}
 
 	/** Letters of a run in the order of its messages, so that the breaker sees them as they were. */
-	#letters(
+	#makeLetters(
 		held: HeldBatch,
 		{ faults, rejected }: BatchOutcome,
 		future: ReadonlyMap<number, LetterCause>,
@@ -202,6 +211,8 @@ export class OutcomeRouter {
 		const causes = new Map(future);
 		for (const { message, why } of rejected) causes.set(message, { reason: "rejected", error: why });
 		for (const { message, fault } of faults) if (!causes.has(message)) causes.set(message, refusal(fault));
+		this.#letters.begin(held, causes.keys());
+		for (const { message, fault } of faults) if (causes.get(message)?.reason === "row_fault") this.#letters.refuse(held, message, fault);
 		for (const message of [...causes.keys()].sort((left, right) => left - right)) {
 			const cause = causes.get(message) as LetterCause;
 			// A rejected message has no rows that others could be in.
@@ -242,7 +253,8 @@ export class OutcomeRouter {
 			for (const each of [...others, { held, message }]) this.#queue.withhold(each.held, each.message);
 			return;
 		}
-		this.#store(held, message, cause, "open", (letter) => this.#parts.listener.deadLettered(letter));
+		held.lettered[message] = 1;
+		this.#letters.make(held, message, cause, "open", (letter) => this.#parts.listener.deadLettered(letter));
 	}
 
 	#nameOf(offset: number, { reason, sqlstate, table, error }: LetterCause): string {
@@ -251,35 +263,6 @@ export class OutcomeRouter {
 		if (reason === "row_fault") return `${at}, ${table} refuses its row with SQLSTATE ${sqlstate}`;
 		if (reason === "rejected") return `${at} by ${settings.module}`;
 		return reason === "future_timestamp" ? `${at}: ${error}` : `${at}, ${settings.module}: ${withoutValues(error)}`;
-	}
-
-	#store(held: HeldBatch, message: number, cause: LetterCause, state: DeadLetter["state"], stored: (letter: DeadLetter) => void): void {
-		if (this.#ended.signal.aborted) return;
-		held.lettered[message] = 1;
-		this.#queue.opened(held, message);
-		const letter: DeadLetter = {
-			...this.#parts.partition,
-			...messageAt(held.batch, message),
-			topicId: this.#parts.logId,
-			receivedAtMs: held.receivedAtMs,
-			omitted: {},
-			stack: null,
-			sqlstate: null,
-			table: null,
-			rowId: null,
-			refusedRows: [],
-			attempts: 1,
-			state,
-			...cause,
-		};
-		this.#parts.deadLetters.store(letter, this.#ended.signal).then(
-			() => {
-				stored(letter);
-				this.#close(held, message);
-			},
-			// Only the signal ends a store: the partition is released, and its next owner meets the message again.
-			() => {},
-		);
 	}
 
 	#close(held: HeldBatch, message: number): void {
@@ -336,8 +319,4 @@ function withoutFuture(blocks: readonly RowBlock[], future: ReadonlyMap<number, 
 
 function causeOf({ kind, error, attempts }: Poison): LetterCause {
 	return { reason: kind === "timeout" ? "timeout" : "poison", error: error.message, stack: error.stack, attempts };
-}
-
-function refusal(fault: RowFault): LetterCause {
-	return { reason: "row_fault", error: fault.message, sqlstate: fault.sqlstate, table: fault.table, rowId: fault.rowId };
 }

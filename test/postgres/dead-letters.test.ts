@@ -128,8 +128,8 @@ describe("the dead-letter table", () => {
 		const letters = tableOn(db);
 		await letters.prepare();
 		const refusedRows = [
-			["events", "a"],
-			["events", "b"],
+			["events", "a", "23514"],
+			["events", "b", "22003"],
 		] as const;
 		await letters.store(letter({ topicId: "new", refusedRows, rowId: "b" }), never);
 		const store = new DeadLetterTableStore(db.database, "letters", "group1");

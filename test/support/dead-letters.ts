@@ -20,6 +20,7 @@ export function deadLetter(over: Partial<DeadLetter> = {}): DeadLetter {
 		table: null,
 		rowId: null,
 		refusedRows: [],
+		rowsLeftOut: 0,
 		attempts: 1,
 		state: "open",
 		...over,

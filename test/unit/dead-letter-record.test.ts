@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { DeadLetter } from "../../src/core/dead-letter.ts";
+import type { DeadLetter, StoredLetter } from "../../src/core/dead-letter.ts";
 import type { Header, ReceivedMessage } from "../../src/core/message.ts";
 import { letterHeaders, markHeaders, readLetterRecord, type TextHeader } from "../../src/kafka/dead-letter-record.ts";
 import { deadLetter } from "../support/dead-letters.ts";
@@ -28,8 +28,8 @@ it("a letter comes back as it was", () => {
 		table: "events",
 		rowId: "ä",
 		refusedRows: [
-			["events", "a"],
-			["events", "ä"],
+			["events", "a", "23514"],
+			["events", "ä", "22003"],
 		],
 		headers: [["trace", Buffer.from("ünï")]],
 	});
@@ -115,6 +115,25 @@ it("texts are shorter still where they alone are too large for the topic", () =>
 		letterHeaders(letterOf({ error: "x".repeat(20_000), stack: "y".repeat(20_000) }), origin, { ageMs: 0, isBrief: true }),
 	);
 	expect(JSON.stringify(headers).length).toBeLessThan(2_000);
+});
+
+it("rows that were refused are named as far as there is room, and how many more there are is told", () => {
+	const refusedRows = Array.from({ length: 5_000 }, (_, row) => ["events", `id-${row}`, "23514"] as const);
+	const record = roundTrip(letterOf({ refusedRows }));
+	const { letter } = record as { letter: StoredLetter };
+	expect([letter.refusedRows.length > 1_000, letter.refusedRows.length + letter.rowsLeftOut]).toEqual([true, 5_000]);
+	const few = roundTrip(letterOf({ refusedRows: refusedRows.slice(0, 300) })) as { letter: StoredLetter };
+	expect([few.letter.refusedRows.length, few.letter.rowsLeftOut]).toEqual([300, 0]);
+	// An earlier version's names.
+	const before: TextHeader[] = [...letterHeaders(letterOf(), origin), ["pockaffe.refused-rows", '[["events","a"],["events","b"]]']];
+	expect(readLetterRecord(received(before, letterOf()))).toMatchObject({
+		letter: {
+			refusedRows: [
+				["events", "a", null],
+				["events", "b", null],
+			],
+		},
+	});
 });
 
 it.each(["replayed", "discarded"] as const)("a record tells that a letter was %s, and which", (state) => {

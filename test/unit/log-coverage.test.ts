@@ -36,6 +36,7 @@ function coverage(over: object = {}, letters: number[] = []): LogCoverage {
 			timestamp: 1,
 			reason: "poison",
 			rows: [],
+			rowsLeftOut: 0,
 			state: offset % 2 ? "skipped" : "open",
 		})),
 	);
@@ -139,7 +140,7 @@ describe("what of the log was covered", () => {
 			to: 50,
 			skipped: [],
 		};
-		const said = { ...partition, reason: "poison", rows: [], state: "open" };
+		const said = { ...partition, reason: "poison", rows: [], rowsLeftOut: 0, state: "open" };
 		const letters = [
 			{ ...said, offset: 3, topicId: "old", timestamp: 1 },
 			{ ...said, offset: 4, topicId: "new", timestamp: 1 },

@@ -61,11 +61,11 @@ describe("a partition worker at work", () => {
 		const h = new WorkerHarness();
 		await h.running(2);
 		await h.act(() => h.thread.handled({ blocks: [rowsFor([0, 1]), rowsFor([0, 1], "audit")] }));
-		const refuse = (message: number, table: string) =>
-			h.submissions[0]?.refused(message, { table, rowId: `id-${message}`, sqlstate: "23514", message: "no" });
+		const refuse = (message: number, table: string, sqlstate = "23514") =>
+			h.submissions[0]?.refused(message, { table, rowId: `id-${message}`, sqlstate, message: "no" });
 		await h.act(() => refuse(0, "events"));
 		await h.act(() => refuse(1, "events"));
-		await h.act(() => refuse(0, "audit"));
+		await h.act(() => refuse(0, "audit", "22003"));
 		await h.act(() => h.submissions[0]?.settled(1));
 		expect(h.letters.map(({ offset, table, refusedRows }) => [offset, table, refusedRows.length])).toEqual([
 			[0, "events", 2],
@@ -73,10 +73,43 @@ describe("a partition worker at work", () => {
 			[0, "audit", 2],
 		]);
 		expect(h.letters[0]?.refusedRows).toEqual([
-			["events", "id-0"],
-			["audit", "id-0"],
+			["events", "id-0", "23514"],
+			["audit", "id-0", "22003"],
 		]);
 		expect([...h.finished].sort()).toEqual([0, 1]);
+		// It is one letter, whatever else is refused of its message.
+		expect(h.events.filter((event) => event.startsWith("dead letter"))).toEqual(["dead letter 0 row_fault", "dead letter 1 row_fault"]);
+	});
+
+	it("stores the letter of a message with thousands of refused rows a few times, counts it once, and finishes behind the last", async () => {
+		const h = new WorkerHarness({ breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 20 } });
+		let stored = () => {};
+		h.storeLetter = () => new Promise((resolve) => (stored = resolve));
+		await h.running(1);
+		await h.act(() => h.thread.handled({ blocks: [rowsFor(Array.from({ length: 5_000 }, () => 0))] }));
+		for (let row = 0; row < 5_000; row++) {
+			h.submissions[0]?.refused(0, { table: "events", rowId: `id-${row}`, sqlstate: "23514", message: "no" });
+		}
+		await settle();
+		await h.act(() => stored());
+		expect(h.finished).toEqual([]);
+		await h.act(() => stored());
+		expect([h.finished, h.letters.length, h.letters[1]?.refusedRows.length]).toEqual([[0], 2, 5_000]);
+		expect([h.events, h.worker.breakerOpen]).toEqual([["started", "dead letter 0 row_fault"], false]);
+	});
+
+	it("names rows that the thread refused beside those that the database refused", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		const fault = (rowId: string) => ({ message: 0, fault: { table: "events", rowId, sqlstate: "22P02", message: "no number" } });
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0])], faults: [fault("a"), fault("b")] }));
+		await h.act(() => h.submissions[0]?.refused(0, { table: "events", rowId: "c", sqlstate: "23514", message: "no" }));
+		expect(h.letters.at(-1)?.refusedRows).toEqual([
+			["events", "a", "22P02"],
+			["events", "b", "22P02"],
+			["events", "c", "23514"],
+		]);
+		expect(h.letters.at(-1)).toMatchObject({ sqlstate: "23514", rowId: "c" });
 	});
 
 	it("dead-letters what the handler rejects at once, without another attempt", async () => {
