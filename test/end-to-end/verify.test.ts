@@ -155,7 +155,9 @@ describeOnKafka("verify", () => {
 		]);
 		expect(forged.report.counts).toMatchObject({ ahead: 0, lettered: 0 });
 		// The letter's message made it all the same, by a replay with another handler: then the row has its timestamp too.
-		await database.query("update events set kafka_offset = 1, kafka_ts = (select kafka_ts from pockaffe_dead_letters) where id = 'refused'");
+		await database.query(
+			"update events set kafka_offset = 1, kafka_ts = (select kafka_ts from pockaffe_dead_letters) where id = 'refused'",
+		);
 		expect((await test.verify()).report.counts).toMatchObject({ extra: 1, lettered: 1 });
 	});
 

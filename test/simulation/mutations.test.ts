@@ -44,7 +44,8 @@ async function findings(folder: string, invariant: InvariantCode): Promise<strin
 describe("the simulation finds that", () => {
 	it.each(mutations.map((mutation, index) => [mutation.what, mutation, String(index)] as const))(
 		"%s",
-		{ timeout: 120_000 },
+		// Up to 1,000 runs: half a minute of a free processor, minutes of a shared one.
+		{ timeout: 600_000 },
 		async (_, mutation, name) => {
 			const folder = await mutant(mutation, name);
 			try {

@@ -146,8 +146,8 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/kafka/poller.ts",
-				from: "if (offset >= nextOffset) member",
-				to: "if (nextOffset >= 0) member",
+				from: "if (offset >= nextOffset) this",
+				to: "if (nextOffset >= 0) this",
 			},
 		],
 	},
@@ -181,8 +181,8 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/worker/batch-calls.ts",
-				from: "if (to - from === 1 || !calls.mayRenew)",
-				to: "if (to - from === 1)",
+				from: "if (to - from === 1 || !calls.mayRenew || calls.mustEnd())",
+				to: "if (to - from === 1 || calls.mustEnd())",
 			},
 		],
 	},
