@@ -74,7 +74,7 @@ export interface DeliveryParts {
 }
 
 const RETRY = { minMs: 200, maxMs: 5_000 };
-/** A drain that took all its time leaves the group all the same where its offsets went in; still inside a container's ten seconds. */
+/** A drain that took all its time leaves the group all the same, or its partitions wait for a session; still inside a container's ten seconds. */
 const LEAST_LEAVE_MS = 500;
 
 /** See the file's header. One life: `start`, then `stop`. */
@@ -184,7 +184,7 @@ export class Delivery {
 		this.#logs.dispose();
 		this.#offsetWatch.dispose();
 		this.committer.dispose();
-		const left = await this.consumer.close({ leave, withinMs: Math.max(drained ? LEAST_LEAVE_MS : 0, deadline - clock.monotonic()) });
+		const left = await this.consumer.close({ leave, withinMs: Math.max(LEAST_LEAVE_MS, deadline - clock.monotonic()) });
 		await this.writer.dispose();
 		await this.#parts.deadLetters.dispose();
 		return { drained, left, hangs: this.consumer.hangs };
