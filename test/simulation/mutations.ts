@@ -29,24 +29,6 @@ export const mutations: readonly Mutation[] = [
 		],
 	},
 	{
-		what: "an acknowledgement of an older epoch counts for the new one",
-		breaks: "committed-unsettled",
-		edits: [
-			{
-				file: "src/kafka/offset-ledger.ts",
-				from: `if (entry === undefined || this.#entries.get(name) !== entry) return false;
-			entry.tracker.finished(offset);`,
-				to: "this.#entries.get(name)?.tracker.finished(offset);",
-			},
-			{
-				file: "src/worker/outcome-router.ts",
-				from: `#close(held: HeldBatch, message: number): void {
-		if (this.#ended.signal.aborted) return;`,
-				to: "#close(held: HeldBatch, message: number): void {",
-			},
-		],
-	},
-	{
 		what: "the CAS predicate lets an older row in",
 		breaks: "row-moved-back",
 		edits: [
@@ -101,11 +83,6 @@ export const mutations: readonly Mutation[] = [
 				to: "return [...kept, ...fresh];",
 			},
 		],
-	},
-	{
-		what: "what is kept is believed whichever log is there",
-		breaks: "begun-past-unsettled",
-		edits: [{ file: "src/core/log-identity.ts", from: 'return kept === current ? "same" : "other";', to: 'return "same";' }],
 	},
 	{
 		what: "a revocation doesn't wait for what is in hand",
