@@ -17,6 +17,8 @@ export default defineConfig({
 	test: {
 		// More would take the processors from each other: threads, a broker and a database run beside the tests.
 		maxWorkers: 2,
+		// The default one last: a run ends with its summary.
+		reporters: [new URL("../test/support/promise-reporter.ts", import.meta.url).pathname, "default"],
 		projects: [
 			{
 				test: {

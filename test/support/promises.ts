@@ -1,0 +1,157 @@
+/** Which tests hold which promise of the README: a promise without a test would be a wish. The fault table's are in fault-table.ts. */
+import type { TestName } from "./fault-table.ts";
+
+const matrix = "test/thread/crash-matrix.test.ts";
+const crashes = "test/thread/crashes.test.ts";
+const worker = "test/unit/partition-worker.test.ts";
+const intensity = "test/unit/restart-intensity.test.ts";
+const breaker = "test/unit/breaker.test.ts";
+const connections = "test/postgres/database-faults.test.ts";
+const writer = "test/postgres/batch-writer.test.ts";
+const mended = "test/postgres/database-faults-to-mend.test.ts";
+const own = "test/postgres/own-tables-faults.test.ts";
+const commands = "test/kafka/commands.test.ts";
+const outages = "test/end-to-end/outages.test.ts";
+const daemons = "test/end-to-end/database-faults.test.ts";
+const topics = "test/kafka/topics-that-change.test.ts";
+
+/** By the words in bold at the top of the README, in their order. */
+export const leadingPromises: Readonly<Record<string, readonly TestName[]>> = {
+	Order: [
+		["test/end-to-end/proof-of-concept.test.ts", "keeps the order"],
+		[worker, "hands messages over in offset order, one run at a time"],
+		[commands, "puts keys where Java clients put them (murmur2)"],
+	],
+	"Nothing lost": [
+		["test/unit/offset-tracker.test.ts", "holds the committable offset at the first unfinished message"],
+		["test/simulation/simulation.test.ts", "loses nothing, from seed"],
+		["test/end-to-end/delivery.test.ts", "loses nothing when the daemon is killed again and again"],
+		["test/end-to-end/chaos-of-servers.test.ts", "leaves the table as the log says"],
+	],
+	"Rows only move forward": [
+		["test/postgres/convergence.test.ts", "converges to the newest row of each id"],
+		["test/contract/database.postgres.test.ts", "lets nobody who read before overwrite what was written since"],
+	],
+	"A crash stays where it happened": [
+		["test/end-to-end/crashes.test.ts", "each with its reason, its attempt and its partition alone"],
+		["test/end-to-end/crashes.test.ts", "go on from the failing offset once what the handler imports is replaced"],
+	],
+	"One bad row is one bad row": [
+		["test/end-to-end/bad-input.test.ts", "dead-letters what can't be handled or written, and writes everything else"],
+	],
+};
+
+/** By the first column of the table of what goes wrong, in its order. */
+export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
+	"the handler's module is missing, does not parse, misses a dependency, exports no handler or not a function, imports node-rdkafka": [
+		[matrix, "module missing"],
+		[matrix, "syntax error"],
+		[matrix, "a dependency missing"],
+		[matrix, "no handler exported"],
+		[matrix, "handler not a function"],
+		[matrix, "node-rdkafka"],
+		[worker, "restarts with a growing back-off, then parks with a reason"],
+	],
+	"`init` throws, rejects, ends the thread, or takes longer than `handler.timeoutMs`": [[matrix, "init"]],
+	"the handler throws or rejects, an Error or anything else; overflows the stack; calls `process.abort` (threads are refused it)": [
+		[matrix, "throws a string"],
+		[matrix, "overflows the stack"],
+		[matrix, "calls process.abort"],
+		[worker, "renew the state and hand the same message over again after a back-off that doubles to its maximum"],
+	],
+	"it returns what is no outcome, an unknown field, what can't cross the thread's boundary, a list of the wrong length, more than `handler.maxOutcomeBytes`":
+		[
+			[matrix, "returns what is no outcome"],
+			[matrix, "returns an unknown field"],
+			[matrix, "returns what can't be cloned"],
+			[matrix, "returns a giant"],
+			[crashes, "returns a list of the wrong length from handleMessages"],
+		],
+	"`handleMessages` fails with several messages": [
+		[matrix, "that throws at one message: found by halving, its neighbours handled in order and once"],
+		[matrix, "that fails with several messages and with none of them alone goes on, and it is told"],
+	],
+	"a message fails `handler.maxAttempts` times": [
+		[matrix, "that a message makes poison are maxAttempts"],
+		[worker, "make a message poison: a dead letter, and the next one is handled"],
+		[worker, "make a message poison: skipped where configured"],
+		[worker, "make a message poison: the partition parks at it"],
+		[worker, "make a message poison: the daemon is asked to stop"],
+	],
+	"an uncaught exception, an unhandled rejection, `process.exit`, out of memory (`workers.maxHeapMb`)": [
+		[matrix, "an uncaught exception in a timer"],
+		[matrix, "an unhandled rejection"],
+		[matrix, "process.exit"],
+		[matrix, "out of memory"],
+		[worker, "charges nobody while several messages were running"],
+	],
+	"a call longer than `handler.timeoutMs` (a busy loop, a promise that never settles), or a thread that does not answer for so long with no call under way (a timer that loops, work that is not awaited)":
+		[
+			["test/unit/call-deadline.test.ts", "ends a thread that stands between two calls of a run, or behind the last"],
+			[matrix, "a busy loop"],
+			[matrix, "a promise that never settles"],
+			[worker, "kills the thread at handler.timeoutMs and charges the message"],
+		],
+	"`terminate` throws": [
+		[matrix, "terminate"],
+		[matrix, "that hangs on the way to a new state costs the thread, and no message an attempt"],
+	],
+	"the handler patches globals or closes its output": [
+		[matrix, "patches globals"],
+		[crashes, "does not hurt anybody when it closes the output or patches what is global"],
+	],
+	"a thread gathers more than three quarters of `workers.maxHeapMb` (heap and Buffers, garbage aside)": [
+		["test/unit/heap-limit.test.ts", "is too much above three quarters of the limit"],
+	],
+	"restarts exceed `supervisor.maxRestarts`": [
+		[intensity, "is exceeded by more than maxRestarts within withinMs"],
+		[worker, "is tried again by itself at the longest back-off"],
+		[worker, "goes on from the very offset as soon as the file changes"],
+		["test/end-to-end/faults.test.ts", "exits 3 by policy, after the drain"],
+	],
+	"a native crash, `kill -9`, power": [
+		["test/end-to-end/delivery.test.ts", "loses nothing when the daemon is killed again and again"],
+		["test/end-to-end/crashes.test.ts", "that take the whole process commit nothing wrong"],
+	],
+	"the database refuses a row (SQLSTATE class 22, 23, 44, 54, P0001, but for the exceptions below)": [
+		[writer, "is found among many others"],
+		["test/end-to-end/bad-input.test.ts", "writes everything else"],
+	],
+	"the database refuses a row because of other rows: its parent is not there yet (foreign key), another row still has its unique value": [
+		["test/postgres/dependent-rows.test.ts", "loses no line: %s"],
+		["test/postgres/dependent-rows.test.ts", "whose parent never comes loses that line alone, and says so"],
+		["test/unit/legal-logs.test.ts", "goes in whole"],
+	],
+	"table or column missing, no permission, password changed, disk full, any SQLSTATE not listed below": [
+		[mended, "a table that is dropped, and made again"],
+		[mended, "a disk that is full"],
+		["test/end-to-end/faults.test.ts", "waits for a table that is missing, then for its columns, and dead-letters nothing meanwhile"],
+	],
+	"the database is away, fails over to a read-only server, deadlocks, locks, resets the connection before its answer": [
+		[connections, "that is reset when the work is done and the answer on its way"],
+		[connections, "to a server that became read-only is made anew"],
+		[connections, "that meets a deadlock with another session (40P01)"],
+		[connections, "that waits for another session's lock too long (55P03)"],
+	],
+	"a batch is too large for the statement timeout or the server's memory": [
+		[connections, "too large for its timeout is sent in smaller ones"],
+		[connections, "with one row that is too slow by itself holds up no other row of its batch"],
+	],
+	"the database's connection is half open": [[connections, "that is half open ends by an own deadline"]],
+	"SIGTERM while the database is away": [[daemons, "a SIGTERM while the database"]],
+	"dead letters can't be stored": [[own, "wait while the server is read-only"]],
+	"too many dead letters (`deadLetters.breaker`: a share of the period, or so many in a row)": [
+		[breaker, "parks before the message that opened the breaker is dead-lettered; no timer tries it again"],
+		[breaker, "lets one message decide when the file changes, then goes on in order"],
+		["test/end-to-end/dead-letters.test.ts", "stop at the breaker: the partition parks, says so, and a person lets one message decide"],
+	],
+	"the broker is away": [
+		[outages, "the broker is killed and comes back"],
+		["test/end-to-end/broker-faults.test.ts", "all of them, for longer than the session"],
+	],
+	"a position outside the log": [
+		[topics, "a position outside the log"],
+		[topics, "goes to the %s offset where it is configured so"],
+	],
+	"a codec that is not built in": [["test/unit/stall-detector.test.ts", "tells a partition that stands still while its log goes on"]],
+};
