@@ -65,6 +65,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 		if (!offsets) return [];
 		const { state, queue, threadId, restarts, attempts, reports } = child;
 		const stalled = stallDetector.reasonOf({ topic, partition });
+		const highWatermark = consumer.client?.cachedHighWatermark({ topic, partition }) ?? null;
 		return [
 			{
 				topic,
@@ -78,8 +79,8 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 				assignmentEpoch: epoch,
 				position: offsets.position,
 				committed: offsets.committed,
-				highWatermark: consumer.client?.cachedHighWatermark({ topic, partition }) ?? null,
-				oldestUnfinishedTimestamp: lagClock.oldest({ topic, partition }, offsets.committable),
+				highWatermark,
+				oldestUnfinishedTimestamp: lagClock.oldestKnown({ topic, partition }, { ...offsets, highWatermark }, daemon.parts.clock.now()),
 				queued: queue.queued,
 				inFlight: queue.handed,
 				thread: threadId,

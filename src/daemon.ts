@@ -22,6 +22,7 @@ import type { Clock } from "./core/clock.ts";
 import { type ExitCode, exitCodes, messageOf } from "./core/errors.ts";
 import { lifetime } from "./core/lifetime.ts";
 import { partitionName } from "./core/message.ts";
+import type { Problem } from "./core/problem.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
 import { buildDeadLetters, ownTables, threadOptions } from "./daemon-parts.ts";
@@ -40,7 +41,9 @@ import type { HttpControl } from "./observe/http-control.ts";
 import { createHttpServer, type HttpServer } from "./observe/http-server.ts";
 import type { DaemonLogger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
-import { type Problem, Readiness } from "./observe/readiness.ts";
+import { ProblemLog } from "./observe/problem-log.ts";
+import { Readiness } from "./observe/readiness.ts";
+import type { ReadinessCode } from "./observe/readiness-codes.ts";
 import { observeReadiness } from "./observe/readiness-observer.ts";
 import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
 import { connectDatabase, type Database } from "./sink/database.ts";
@@ -77,6 +80,7 @@ export class Daemon {
 	readonly database: Database;
 	readonly stallDetector: StallDetector;
 	readonly #observer: DaemonObserver;
+	readonly #problemLog: ProblemLog;
 	readonly #ready: ReturnType<typeof observeReadiness>;
 	readonly #stopping = lifetime();
 	#state: DaemonState = "starting";
@@ -109,6 +113,7 @@ export class Daemon {
 		this.database = connectDatabase({ url: config.database.url, connections: config.database.connections, clock });
 		this.delivery = this.#buildDelivery();
 		this.stallDetector = this.#buildStallDetector();
+		this.#problemLog = new ProblemLog({ clock, logger: parts.logger, problems: () => this.delivery.problems });
 	}
 
 	get state(): DaemonState {
@@ -154,6 +159,7 @@ export class Daemon {
 			{ version, pid: process.pid, group: config.kafka.group, topics: config.kafka.topics, url: this.#http.url },
 			`PocKaffe ${version} listens at ${this.#http.url}`,
 		);
+		this.#problemLog.start();
 		this.#watchHandler();
 		await prepareTables({
 			database: this.database,
@@ -192,6 +198,7 @@ export class Daemon {
 		logger.info({ reason }, `stopping: ${reason}`);
 		this.#stopping.abort(new Error(reason));
 		this.stallDetector.dispose();
+		this.#problemLog.dispose();
 		await this.#watcher?.[Symbol.asyncDispose]();
 		const { drained, left, hangs } = await this.delivery.stop({ leave });
 		await this.database.close();
@@ -301,6 +308,7 @@ export class Daemon {
 					idle: !paused && !held && !parked && child.queue.queued === 0 && child.queue.underway === 0,
 				})),
 			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
+			isWaiting: (partition) => this.delivery.transactions.isWaiting(partition),
 			outOfRange: (partition) => this.delivery.lookAtPosition(partition),
 			lastError: () => this.#lastConsumeError,
 			stalled: (partition, reason) => {
@@ -316,13 +324,14 @@ export class Daemon {
 	}
 
 	/** What the parts show to be wrong at the moment. */
-	#problems(): Problem[] {
-		const workers = [...this.delivery.supervisor.children.values()].flatMap(({ topic, partition, child, parked }) => {
+	#problems(): Problem<ReadinessCode>[] {
+		const { supervisor, problems } = this.delivery;
+		const workers = [...supervisor.children.values()].flatMap(({ topic, partition, child, parked }) => {
 			const where = { topic, partition };
-			const troubles = child.troubles.map((trouble): Problem => ({ ...trouble, where }));
+			const troubles = child.troubles.map((trouble): Problem<ReadinessCode> => ({ ...trouble, where }));
 			return parked ? [...troubles, { code: "parked" as const, where, message: parked.message, sinceMs: parked.sinceMs }] : troubles;
 		});
-		return [...workers, ...this.stallDetector.stalls];
+		return [...problems, ...workers, ...this.stallDetector.stalls];
 	}
 
 	#countDroppedRecords(): void {

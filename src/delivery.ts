@@ -17,9 +17,11 @@ import { messageOf } from "./core/errors.ts";
 import { lifetime } from "./core/lifetime.ts";
 import type { TopicPartition } from "./core/message.ts";
 import type { PackedBatch } from "./core/packed-batch.ts";
+import type { Problem } from "./core/problem.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
 import { buildWriter, workerSettings } from "./daemon-parts.ts";
+import { AccessWatch } from "./kafka/access-watch.ts";
 import { isIncremental } from "./kafka/consumer-settings.ts";
 import type { GroupClient } from "./kafka/group-client.ts";
 import { GroupConsumer } from "./kafka/group-consumer.ts";
@@ -29,6 +31,8 @@ import { type AssignedLog, OffsetLedger } from "./kafka/offset-ledger.ts";
 import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "./kafka/offset-store.ts";
 import { OffsetWatch } from "./kafka/offset-watch.ts";
 import { type JumpFact, PositionGuard } from "./kafka/position-guard.ts";
+import { isRefusal } from "./kafka/rights.ts";
+import { StandingTransactions } from "./kafka/standing-transactions.ts";
 import type { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
 import { OffsetTable } from "./sink/offset-table.ts";
@@ -48,8 +52,8 @@ export interface DeliveryListener {
 	readonly worker: WorkerListener;
 	/** The table of offsets doesn't hold what was stored of these partitions; they are dropped, and the group is joined anew. */
 	offsetsDisplaced(partitions: readonly DisplacedOffset[]): void;
-	/** These topics were deleted and made again; the group is joined anew. */
-	logsRemade(partitions: readonly TopicPartition[]): void;
+	/** These topics were deleted, and made again or not; the group is joined anew. */
+	logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void;
 	/** Kafka's copy of the offsets could not follow the table. */
 	mirrorFailed(message: string): void;
 	/** Positions can't be noted, or only in part: the daemon goes on without. */
@@ -74,6 +78,10 @@ export interface DeliveryParts {
 }
 
 const RETRY = { minMs: 200, maxMs: 5_000 };
+/** Rights are tried out on a topic that nothing was committed of for so long. */
+const ACCESS_IDLE_MS = 5_000;
+type KafkaProblemCode = "cannot_join" | "not_authorized" | "topic_missing" | "commits_failing" | "standing_transaction";
+
 /** A drain that took all its time leaves the group all the same, or its partitions wait for a session; still inside a container's ten seconds. */
 const LEAST_LEAVE_MS = 500;
 
@@ -91,6 +99,8 @@ export class Delivery {
 	readonly #logs: LogWatch;
 	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
+	readonly #access: AccessWatch;
+	readonly transactions: StandingTransactions;
 	readonly #stopping = lifetime();
 
 	constructor(parts: DeliveryParts) {
@@ -120,16 +130,24 @@ export class Delivery {
 			assigned: () => this.ledger.assigned,
 			topicIds: (topics) => this.#client.topicIds(topics),
 			forgotten: (partitions) => this.#offsets.forgotten(partitions),
-			remade: (partitions) => this.#logsRemade(partitions),
+			remade: (partitions, what) => this.#logsRemade(partitions, what),
 		});
 		this.#offsetWatch = new OffsetWatch(clock, () => this.#offsets.look(() => [...this.supervisor.children.values()]));
 		this.committer = new OffsetCommitter({
 			ledger: this.ledger,
 			store: this.#offsets,
 			logs: this.#logs,
+			client: () => this.consumer.client,
 			clock,
 			intervalMs: config.offsets.commitIntervalMs,
 		});
+		this.#access = this.#buildAccessWatch();
+		this.transactions = new StandingTransactions({
+			clock,
+			brokers: config.kafka.brokers,
+			position: (partition) => this.ledger.of(partition)?.position ?? null,
+		});
+		this.consumer.on("stats", ({ json }) => this.transactions.stats(json));
 		this.#guard = this.#buildGuard();
 		this.consumer.on("topic:unknown", () => void this.#logs.look());
 		this.consumer.on("position:out_of_range", () => void this.#guard.lookAtAll());
@@ -156,6 +174,12 @@ export class Delivery {
 		this.committer.start();
 		this.#logs.start();
 		this.#offsetWatch.start();
+		this.#access.start();
+	}
+
+	/** What is not as it should be between Kafka and the ledger, for as long as it is so. */
+	get problems(): readonly Problem<KafkaProblemCode>[] {
+		return [...this.consumer.problems, ...this.#access.problems, ...this.committer.problems, ...this.transactions.problems];
 	}
 
 	/** Somebody steers a partition. False where it isn't assigned here. */
@@ -183,6 +207,7 @@ export class Delivery {
 		const drained = await this.supervisor.shutdown();
 		this.#logs.dispose();
 		this.#offsetWatch.dispose();
+		this.#access.dispose();
 		this.committer.dispose();
 		const left = await this.consumer.close({ leave, withinMs: Math.max(LEAST_LEAVE_MS, deadline - clock.monotonic()) });
 		await this.writer.dispose();
@@ -194,10 +219,10 @@ export class Delivery {
 	 * Their topic was deleted and made again: what this member has of them is dropped before anything else, for it must not be committed for
 	 * the new log. Joined anew it begins as its notes say. Where no id tells the logs apart, they have to be told first.
 	 */
-	#logsRemade(found: readonly AssignedLog[]): void {
+	#logsRemade(found: readonly AssignedLog[], what: "made_again" | "deleted"): void {
 		const remade = this.ledger.current(found);
 		if (remade.length === 0) return;
-		this.#parts.listener.logsRemade(remade);
+		this.#parts.listener.logsRemade(remade, what);
 		this.supervisor.assignmentsLost(remade);
 		void this.#forget(remade.filter(({ logId }) => logId === null)).then(() => this.#rejoin());
 	}
@@ -252,6 +277,22 @@ export class Delivery {
 			park: (position, reason) => void this.supervisor.park(position, reason),
 			jumped: (fact) => listener.jumped(fact),
 		});
+	}
+
+	/** Looks at once where an error says that something may be wrong with a topic or a right. */
+	#buildAccessWatch(): AccessWatch {
+		const { clock, config } = this.#parts;
+		const access = new AccessWatch({
+			clock,
+			kafka: config.kafka,
+			client: () => this.consumer.client,
+			idle: () => this.committer.idleFor(ACCESS_IDLE_MS),
+			commitAgain: (offsets) => this.committer.commitAgain(offsets),
+		});
+		this.consumer.on("topic:unknown", () => void access.look());
+		this.consumer.on("consume:failed", ({ code }) => isRefusal(code) && void access.look());
+		this.committer.on("offsets:commit_failed", () => void access.look());
+		return access;
 	}
 
 	#buildOffsetStore(): OffsetStore {

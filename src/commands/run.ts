@@ -120,7 +120,7 @@ async function runDaemon(
 		logger.info({ signal }, `${signal} does nothing here; SIGTERM, SIGINT, SIGHUP or SIGQUIT drains and stops`),
 	);
 	const starting = daemon.start();
-	await Promise.race([starting, signalled]);
+	await Promise.race([starting, signalled, daemon.stopRequested]);
 	if (!interrupted.aborted) await started(daemon);
 	using _summary = startSummary({ terminal: context.stdout, clock, read: () => daemon.summary() });
 	const cause = await Promise.race([signalled, daemon.stopRequested]);

@@ -13,8 +13,9 @@ import type { Clock } from "../core/clock.ts";
 import type { LogId, Witness } from "../core/log-identity.ts";
 import { type Header, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { ClientQueries, kafkaErrorOf } from "./client-queries.ts";
+import { codeOfLine, codeOfWords, wordsOf } from "./error-words.ts";
 import type { CloseOptions, GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
-import { KafkaError } from "./kafka-error.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { withNative } from "./native.ts";
 
 /** The version of librdkafka that node-rdkafka was built with. */
@@ -29,6 +30,9 @@ const READ_TIMEOUT_MS = 10_000;
 const READ_POLL_MS = 100;
 /** What makes a client a member of its group. */
 const MEMBERSHIP: readonly string[] = ["group.instance.id", "group.protocol", "partition.assignment.strategy"];
+/** How the client's log begins where it gives itself up, and how soon behind the error that line comes. */
+const FATAL_LINE = "Fatal error: ";
+const LOG_WITHIN_MS = 1_000;
 
 interface PendingCommit {
 	readonly offsets: string;
@@ -51,6 +55,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	/** Resolves when the client has closed; null while it was not told to. */
 	#closing: Promise<void> | null = null;
 	#isClosed = false;
+	/** Why it gave itself up; null where it did not. */
+	#fatal: KafkaError | null = null;
 	/** The client's last words about a connection: which address, and what happened. */
 	#lastFailure: string | null = null;
 
@@ -66,7 +72,9 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		const settingsWithCallbacks = { ...withNative(settings), rebalance_cb: rebalance, offset_commit_cb: true };
 		this.#raw = new rdkafka.KafkaConsumer(settingsWithCallbacks as never, topicSettings as never);
 		this.#queries = new ClientQueries(this.#raw, clock);
-		this.#raw.on("event.error", ({ message, code }) => this.emit("broker:error", { message: this.#withFailure(message), code }));
+		this.#raw.on("event.error", ({ message }) => {
+			this.emit("broker:error", { message: this.#withFailure(message), code: codeOfWords(message) });
+		});
 		this.#raw.on("event.log", (log: { fac: string; message: string }) => this.#logged(log));
 		this.#raw.on("event.stats", ({ message }: { message: string }) => this.emit("stats", { json: message }));
 		this.#raw.on("offset.commit", (error, offsets) => this.#committed(error, offsets));
@@ -102,7 +110,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	consume(count: number, timeoutMs: number): Promise<ReceivedMessage[]> {
 		this.#raw.setDefaultConsumeTimeout(timeoutMs);
 		return new Promise((resolve, reject) => {
-			this.#raw.consume(count, (error, messages) => (error ? reject(kafkaErrorOf(error)) : resolve(messages.map(received))));
+			this.#raw.consume(count, (error, messages) => (error ? reject(this.#errorOf(error)) : resolve(messages.map(received))));
 		});
 	}
 
@@ -181,7 +189,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 				this.#raw.commit(list);
 				this.#unansweredCommits++;
 			} catch (error) {
-				this.#pendingCommit.settle(kafkaErrorOf(error as LibrdKafkaError));
+				this.#pendingCommit.settle(this.#errorOf(error as LibrdKafkaError));
 			}
 		});
 	}
@@ -299,11 +307,35 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return true;
 	}
 
-	/** Of a lost session no callback of node-rdkafka tells; of a failed connection only that one failed, not where and why. */
+	/**
+	 * Of a lost session no callback of node-rdkafka tells; of a failed connection only that one failed, not where and why. Errors come by polls,
+	 * but one behind messages of the same poll is dropped, and of a fatal one no poll says the reason.
+	 */
 	#logged({ fac, message }: { fac: string; message: string }): void {
-		if (fac === "SESSTMOUT") this.emit("session:lost", { message });
 		// `[thrd:NAME]: ` is the client's own affair.
-		if (fac === "FAIL") this.#lastFailure = message.replace(/^\[thrd:[^\]]*\]: /, "");
+		const line = message.replace(/^\[thrd:[^\]]*\]: /, "");
+		if (fac === "SESSTMOUT") this.emit("session:lost", { message });
+		else if (fac === "MAXPOLL") this.emit("poll:late");
+		else if (fac === "FAIL") this.#lastFailure = line;
+		else if (fac === "FATAL") {
+			const code = codeOfLine(line, FATAL_LINE);
+			this.#gaveUp(code, code === -1 ? line : wordsOf(code));
+		}
+	}
+
+	#gaveUp(code: number, message: string): void {
+		if (this.#fatal) return;
+		this.#fatal = new KafkaError(message, code);
+		this.emit("fatal", { message, code });
+	}
+
+	/** The client's error as ours: one that is fatal with its reason, which the log has told or is about to tell. */
+	#errorOf(error: LibrdKafkaError): KafkaError {
+		const failed = kafkaErrorOf(error);
+		if (failed.kafkaCode === kafkaErrors.fencedInstanceId) this.#gaveUp(failed.kafkaCode, failed.message);
+		if (failed.kafkaCode !== kafkaErrors.fatal) return failed;
+		this.#clock.after(LOG_WITHIN_MS, () => this.#gaveUp(failed.kafkaCode, failed.message));
+		return this.#fatal ?? failed;
 	}
 
 	#withFailure(message: string): string {
@@ -312,9 +344,10 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 
 	#committed(error: LibrdKafkaError | null, offsets: RawPartition[]): void {
 		this.#unansweredCommits = Math.max(0, this.#unansweredCommits - 1);
+		const failed = error ? this.#errorOf(error) : null;
 		const pending = this.#pendingCommit;
 		if (!pending || pending.offsets !== commitIdentity(offsets as TopicPartitionOffset[])) return;
-		pending.settle(error ? kafkaErrorOf(error) : null);
+		pending.settle(failed);
 	}
 }
 

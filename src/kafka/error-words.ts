@@ -6,12 +6,8 @@ const { err2str } = createRequire(import.meta.url)("node-rdkafka/librdkafka.js")
 
 const codes = Object.values(rdkafka.CODES.ERRORS as unknown as Record<string, number>);
 const byWords = new Map(codes.map((code) => [err2str(code), code]));
-/** `event.error` has lost its `Broker: ` or `Local: ` and its capitals. Where both have the same words nobody can tell. */
-const byBareWords = new Map<string, number | null>();
-for (const [words, code] of byWords) {
-	const bare = bareWords(words);
-	byBareWords.set(bare, byBareWords.has(bare) ? null : code);
-}
+/** `event.error` has lost its `Broker: ` or `Local: ` and its capitals; no two codes have the same words even so. */
+const byBareWords = new Map([...byWords].map(([words, code]) => [(words.split(": ")[1] ?? words).toLowerCase(), code]));
 
 /** librdkafka's words for a code. */
 export function wordsOf(code: number): string {
@@ -29,8 +25,4 @@ export function codeOfLine(line: string, prefix: string): number {
 	let found = "";
 	for (const words of byWords.keys()) if (rest.startsWith(words) && words.length > found.length) found = words;
 	return byWords.get(found) ?? -1;
-}
-
-function bareWords(words: string): string {
-	return (words.split(": ")[1] ?? words).toLowerCase();
 }

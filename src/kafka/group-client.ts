@@ -9,6 +9,13 @@ export interface GroupClientEvents {
 	"broker:error": (fact: { message: string; code: number }) => void;
 	/** No answer of the coordinator for a session: the client revokes what it has, as if it had been told to, and joins anew. */
 	"session:lost": (fact: { message: string }) => void;
+	/** It did not poll for longer than `max.poll.interval.ms`, and left the group by itself. */
+	"poll:late": () => void;
+	/**
+	 * It gave itself up, for this reason, and can do no more: told once, whichever way it shows (a poll, a commit, its log). What it had is lost:
+	 * it neither commits nor keeps the group's answer.
+	 */
+	fatal: (fact: { message: string; code: number }) => void;
 	stats: (fact: { json: string }) => void;
 	endOfPartition: (position: TopicPartitionOffset) => void;
 }

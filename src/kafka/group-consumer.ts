@@ -16,10 +16,13 @@ import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { lifetime } from "../core/lifetime.ts";
 import { isTopicMeant, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
+import type { Problem } from "../core/problem.ts";
+import { existingTopics } from "./access-watch.ts";
 import { Assignment, type StartFailedFact } from "./assignment.ts";
 import { explainUnreachable } from "./connect.ts";
 import type { GroupClient } from "./group-client.ts";
 import type { GroupMember } from "./group-member.ts";
+import { JoinRefusal } from "./join-refusal.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { type Membership, readMembership } from "./membership.ts";
 import type { OffsetStore } from "./offset-store.ts";
@@ -35,6 +38,8 @@ export interface GroupConsumerEvents {
 	"look:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
 	/** Configured topics that don't exist yet; the member joins, and gets them once they do. */
 	"topics:missing": (fact: { topics: readonly string[] }) => void;
+	/** A configured topic that this user may not see; it is got once it may be. */
+	"topic:refused": (fact: { topic: string; message: string }) => void;
 	"group:joined": (fact: { partitions: number }) => void;
 	rebalanced: (fact: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }) => void;
 	"start:resolved": (fact: StartPosition) => void;
@@ -48,7 +53,7 @@ export interface GroupConsumerEvents {
 	"topic:unknown": () => void;
 	/** The position of some partition is outside its log; the client doesn't say whose. */
 	"position:out_of_range": () => void;
-	/** Fenced or unauthorised: the daemon can't go on. */
+	/** The member can't go on, and nothing outside mends it: it was fenced, or the client gave itself up for a reason of its own. */
 	fatal: (fact: { message: string; code: number }) => void;
 	stats: (fact: { json: string }) => void;
 	/** Whether the client, by its own statistics, is in touch with the group's coordinator. */
@@ -77,7 +82,9 @@ const RETRY = { minMs: 200, maxMs: 5_000 };
 /** librdkafka's default of `session.timeout.ms`. */
 const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
 const OUT_OF_RANGE_CODES: readonly number[] = [kafkaErrors.autoOffsetReset, kafkaErrors.offsetOutOfRange];
-const FATAL_CODES: readonly number[] = [kafkaErrors.fatal, kafkaErrors.groupAuthorizationFailed, kafkaErrors.fencedInstanceId];
+const UNKNOWN_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.unknownTopic, kafkaErrors.unknownPartition];
+/** How long a client that gave itself up is missed until another one tries what it was refused. */
+const REFUSED = { minMs: 2_000, maxMs: 30_000 };
 
 /** See the file's header. */
 export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
@@ -90,6 +97,10 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	/** Clients that were given up and are not closed yet. */
 	readonly #formers = new Set<GroupClient>();
 	#startingOver: Promise<void> = Promise.resolve();
+	#isStartingOver = false;
+	readonly #refusal: JoinRefusal;
+	/** Clients in a row that gave themselves up because the group refused them. */
+	#refusedClients = 0;
 	#hasJoined = false;
 	#polling: Promise<void> = Promise.resolve();
 	#rebalances = 0;
@@ -103,6 +114,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#parts = parts;
 		const timeoutMs = Number(parts.kafka.properties["session.timeout.ms"] ?? DEFAULT_SESSION_TIMEOUT_MS);
 		this.#session = new SessionWatch(parts.clock, timeoutMs);
+		this.#refusal = new JoinRefusal(parts.clock, parts.kafka);
 	}
 
 	/** The partitions this member has. */
@@ -117,6 +129,11 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	/** True while a client's close is under way, and the process can't end by itself before it is over. */
 	get hangs(): boolean {
 		return [this.#client, ...this.#formers].some((each) => each?.hangs === true);
+	}
+
+	/** Why it is no member of its group, where the group said so. */
+	get problems(): readonly Problem<"cannot_join" | "not_authorized">[] {
+		return this.#refusal.problems;
 	}
 
 	/** Changes of the assignment so far. */
@@ -165,7 +182,20 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	/** The client is stuck: another one takes its place, and joins anew. */
 	replaceClient(): void {
-		if (this.#hasJoined && this.#client && !this.#stopped.signal.aborted) this.#startingOver = this.#startOver();
+		if (this.#hasJoined && this.#client) this.#startOverIn(0);
+	}
+
+	#startOverIn(delayMs: number): void {
+		const { signal } = this.#stopped;
+		if (this.#isStartingOver || signal.aborted) return;
+		this.#isStartingOver = true;
+		const waited = delayMs > 0 ? this.#parts.clock.sleep(delayMs, signal) : Promise.resolve();
+		this.#startingOver = waited
+			.then(() => this.#startOver())
+			.catch(() => {})
+			.finally(() => {
+				this.#isStartingOver = false;
+			});
 	}
 
 	/** A partition goes on at another offset. */
@@ -228,10 +258,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			} catch (error) {
 				const retryInMs = exponentialBackOff(failures, RETRY);
 				failed(messageOf(error), failures, retryInMs);
-				if (error instanceof KafkaError && FATAL_CODES.includes(error.kafkaCode)) {
-					this.emit("fatal", { message: error.message, code: error.kafkaCode });
-					return false;
-				}
+				if (error instanceof KafkaError && JoinRefusal.isOne(error.kafkaCode)) this.#refusal.refused(error.kafkaCode, error.message);
 				await this.#parts.clock.sleep(retryInMs, signal).catch(() => {});
 			}
 		}
@@ -264,8 +291,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		const client = this.#parts.createClient();
 		client.on("broker:error", (fact) => {
 			this.emit("broker:error", fact);
-			// Of these errors node-rdkafka passes only the words on.
-			if (/unknown (topic|partition)/i.test(fact.message)) this.emit("topic:unknown");
+			if (UNKNOWN_TOPIC.includes(fact.code)) this.emit("topic:unknown");
 		});
 		let lastError: string | null = null;
 		client.on("broker:error", ({ message }) => {
@@ -280,6 +306,10 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			throw new KafkaError(words, error.kafkaCode, { cause: error });
 		}
 		client.on("session:lost", () => this.#loseSession());
+		client.on("poll:late", () => this.#session.lost());
+		client.on("fatal", (fact) => {
+			if (this.#client === client) this.#clientGaveUp(fact);
+		});
 		client.on("stats", (fact) => {
 			if (this.#client === client) this.#readMembership(fact.json);
 			this.emit("stats", fact);
@@ -311,8 +341,19 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }));
 			if (count > 0) this.#firstStart.seen(await this.#parts.offsets.stored(partitions), noted);
 		}
-		const missing = this.#parts.kafka.topics.filter((topic) => !topic.startsWith("^") && !existing.get(topic));
+		await this.#lookForMissing(this.#parts.kafka.topics.filter((topic) => !topic.startsWith("^") && !existing.get(topic)));
+	}
+
+	async #lookForMissing(topics: readonly string[]): Promise<void> {
+		if (topics.length === 0) return;
+		const found = await existingTopics(this.#client as GroupClient, topics);
+		const missing = topics.filter((topic) => !found.has(topic));
 		if (missing.length > 0) this.emit("topics:missing", { topics: missing });
+		for (const [topic, refusal] of found) {
+			if (!refusal) continue;
+			this.#firstStart.unseen(topic);
+			this.emit("topic:refused", { topic, message: refusal.message });
+		}
 	}
 
 	#createPoller(client: GroupClient): Poller {
@@ -332,9 +373,30 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	#pollFailed(fact: { message: string; code: number }): void {
 		if (fact.code === kafkaErrors.maxPollExceeded) this.#session.lost();
-		if (fact.code === kafkaErrors.unknownTopicOrPartition) this.emit("topic:unknown");
+		if (UNKNOWN_TOPIC.includes(fact.code)) this.emit("topic:unknown");
 		if (OUT_OF_RANGE_CODES.includes(fact.code)) this.emit("position:out_of_range");
-		this.emit(FATAL_CODES.includes(fact.code) ? "fatal" : "consume:failed", fact);
+		if (JoinRefusal.isOne(fact.code)) this.#refusal.refused(fact.code, fact.message);
+		this.emit("consume:failed", fact);
+	}
+
+	/**
+	 * Its partitions are lost: nothing is committed by it any more, and another member may have them. Where the group refused the member (KIP-848)
+	 * another client asks again, for that can be mended; a member that was fenced has a successor by its name, and must end.
+	 */
+	#clientGaveUp(fact: { message: string; code: number }): void {
+		this.#assignment?.abandon();
+		if (!JoinRefusal.isOne(fact.code)) {
+			this.emit("fatal", fact);
+			return;
+		}
+		this.#refusal.refused(fact.code, fact.message);
+		this.emit("consume:failed", fact);
+		this.#startOverIn(exponentialBackOff(++this.#refusedClients, REFUSED));
+	}
+
+	#hasJoinedGroup(): void {
+		this.#refusal.joined();
+		this.#refusedClients = 0;
 	}
 
 	/** A connection that is open and silent looks well in the statistics. */
@@ -352,7 +414,10 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#membership = membership;
 		const { kind, message } = membership;
 		if (kind === "away") this.#outOfTouch = true;
-		if (kind === "steady") this.#outOfTouch = false;
+		if (kind === "steady") {
+			this.#outOfTouch = false;
+			if (this.#rebalances > 0) this.#hasJoinedGroup();
+		}
 		if (this.#outOfTouch) this.emit("membership", { member: false, message });
 		else if (kind === "steady" && this.#rebalances > 0) this.emit("membership", { member: true, message });
 		if (membership.stranded) this.replaceClient();
@@ -375,11 +440,15 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			stopped: this.#stopped.signal,
 			listener: {
 				rebalanced: (kind, partitions) => this.emit("rebalanced", { kind, partitions }),
-				joined: (partitions) => this.emit("group:joined", { partitions }),
+				joined: (partitions) => {
+					this.#hasJoinedGroup();
+					this.emit("group:joined", { partitions });
+				},
 				startResolved: (start) => {
 					// Whoever else began with us has stored its starts by then, or was given up, and others have stored them.
 					this.#firstStartEnds ??= clock.after(2 * this.#session.timeoutMs, () => this.#firstStart.end());
-					this.#firstStart.begun(start);
+					const wasUnseen = this.#firstStart.begun(start);
+					if (wasUnseen) clock.after(2 * this.#session.timeoutMs, () => this.#firstStart.seenBy(start.topic));
 					this.emit("start:resolved", start);
 				},
 				startFailed: (fact) => this.emit("start:failed", fact),

@@ -1,6 +1,6 @@
 /**
- * How old the oldest unfinished message of a partition is, at the grain of what was received together. Pure; an entry per delivery
- * that isn't finished yet.
+ * How old the oldest unfinished message of a partition is, at the grain of what was received together; where none was received yet, how
+ * long it has waited at least. Pure; an entry per delivery that isn't finished yet.
  */
 import { partitionName, type TopicPartition } from "../core/message.ts";
 
@@ -12,6 +12,8 @@ interface Mark {
 /** See the file's header. Timestamps in ms, -1 where messages have none. */
 export class LagClock {
 	readonly #marks = new Map<string, Mark[]>();
+	/** Where partitions wait for what nobody here knows the age of, and since when. */
+	readonly #waiting = new Map<string, { readonly at: number; readonly since: number }>();
 
 	/** A delivery was received: its first message was made at `timestamp`, `nextOffset` is one past its last. */
 	received(partition: TopicPartition, nextOffset: number, timestamp: number): void {
@@ -30,7 +32,33 @@ export class LagClock {
 		return marks[0]?.timestamp ?? null;
 	}
 
+	/**
+	 * The same; and where there is none, or it has no timestamp, since when (ms) the partition is seen to wait at this place: what it waits for is as
+	 * old at least. Null where everything up to the high watermark is finished, or that is not known.
+	 */
+	oldestKnown(
+		partition: TopicPartition,
+		{ committable, highWatermark }: { readonly committable: number; readonly highWatermark: number | null },
+		now: number,
+	): number | null {
+		const oldest = this.oldest(partition, committable);
+		const name = partitionName(partition);
+		if (oldest !== null && oldest >= 0) {
+			this.#waiting.delete(name);
+			return oldest;
+		}
+		if (oldest === null && (highWatermark === null || committable >= highWatermark)) {
+			this.#waiting.delete(name);
+			return null;
+		}
+		const known = this.#waiting.get(name);
+		if (known?.at === committable) return known.since;
+		this.#waiting.set(name, { at: committable, since: now });
+		return now;
+	}
+
 	forget(partition: TopicPartition): void {
 		this.#marks.delete(partitionName(partition));
+		this.#waiting.delete(partitionName(partition));
 	}
 }

@@ -1,5 +1,5 @@
 /**
- * Finds partitions whose topic was deleted and made again under the member: what it holds of them are offsets of another log. Told by the
+ * Finds partitions whose topic was deleted under the member, and mostly made again: what it holds of them are offsets of another log. Told by the
  * topic's id; where there is none, by Kafka's having forgotten the group's offset, which goes with the topic.
  *
  * Looked at all the time, at once when the client says that a topic or partition is unknown, and before each commit: Kafka takes a commit
@@ -20,8 +20,8 @@ export interface LogWatchParts {
 	readonly topicIds: (topics: readonly string[]) => Promise<ReadonlyMap<string, LogId>>;
 	/** Those of which Kafka had an offset of this group, by this member's knowledge, and has none any more. */
 	readonly forgotten: (partitions: readonly TopicPartition[]) => Promise<readonly TopicPartition[]>;
-	/** To be dropped before this returns. */
-	readonly remade: (partitions: readonly AssignedLog[]) => void;
+	/** To be dropped before this returns. deleted: there is no topic of that name now. */
+	readonly remade: (partitions: readonly AssignedLog[], what: "made_again" | "deleted") => void;
 }
 
 const LOOK_EVERY_MS = 2_000;
@@ -75,14 +75,22 @@ export class LogWatch {
 		const ids = await this.#parts.topicIds([...new Set(positions.map(({ topic }) => topic))]);
 		const standing = (position: AssignedLog) => compareIds(position.logId, ids.get(position.topic) ?? null);
 		const others = positions.filter((position) => standing(position) === "other");
-		this.#tell(others);
+		this.#tell(others, "made_again");
 		const unsure = positions.filter((position) => standing(position) === "unknown");
 		if (unsure.length === 0) return;
 		const forgotten = new Set((await this.#parts.forgotten(unsure)).map(partitionName));
-		this.#tell(unsure.filter((position) => forgotten.has(partitionName(position))));
+		const gone = unsure.filter((position) => forgotten.has(partitionName(position)));
+		this.#tell(
+			gone.filter(({ topic }) => ids.has(topic)),
+			"made_again",
+		);
+		this.#tell(
+			gone.filter(({ topic }) => !ids.has(topic)),
+			"deleted",
+		);
 	}
 
-	#tell(remade: readonly AssignedLog[]): void {
-		if (remade.length > 0 && !this.#disposed) this.#parts.remade(remade);
+	#tell(remade: readonly AssignedLog[], what: "made_again" | "deleted"): void {
+		if (remade.length > 0 && !this.#disposed) this.#parts.remade(remade, what);
 	}
 }

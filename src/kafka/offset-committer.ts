@@ -11,6 +11,9 @@ import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { NOTES_REFUSED } from "../core/position-note.ts";
+import type { Problem } from "../core/problem.ts";
+import { FailingCommits } from "./failing-commits.ts";
+import type { GroupClient } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import type { LogWatch } from "./log-watch.ts";
 import type { DueOffset, OffsetLedger } from "./offset-ledger.ts";
@@ -28,12 +31,17 @@ export interface OffsetCommitterParts {
 	readonly store: Pick<OffsetStore, "note" | "commit">;
 	/** Drops from the ledger what is of another log by now. */
 	readonly logs: Pick<LogWatch, "check">;
+	/** The connected client; null while there is none. */
+	readonly client: () => Pick<GroupClient, "commit"> | null;
 	readonly clock: Clock;
 	readonly intervalMs: number;
 }
 
 /** `refused`: nothing that the next moment changes. */
 type CommitResult = "stored" | "failed" | "refused";
+
+/** From good to bad, so that of several the worst counts. */
+const RESULTS: readonly CommitResult[] = ["stored", "failed", "refused"];
 
 const RETRY_MS = 100;
 /** A note that took so long is no moment: the log may be another one by then. */
@@ -52,16 +60,49 @@ const MOMENTARY: readonly number[] = [
 	kafkaErrors.unknownTopicOrPartition,
 ];
 
+/** Of these one topic alone is the cause, and the offsets of others go in without it. */
+const OF_ONE_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.topicAuthorizationFailed];
+
 /** See the file's header. */
 export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	readonly #parts: OffsetCommitterParts;
 	#timer: Timer | null = null;
 	#last: Promise<unknown> = Promise.resolve();
 	#disposed = false;
+	readonly #failing: FailingCommits;
+	/** When a topic's offsets were last committed (monotonic). */
+	readonly #committedAt = new Map<string, number>();
 
 	constructor(parts: OffsetCommitterParts) {
 		super();
 		this.#parts = parts;
+		this.#failing = new FailingCommits(parts.clock, (partition) => parts.ledger.of(partition) !== undefined);
+	}
+
+	/** Offsets that can't be committed for longer than a hiccup. */
+	get problems(): readonly Problem<"commits_failing">[] {
+		return this.#failing.problems;
+	}
+
+	/** A partition of each assigned topic that nothing was committed of for so long. */
+	idleFor(idleMs: number): TopicPartition[] {
+		const { ledger, clock } = this.#parts;
+		const found = new Map<string, TopicPartition>();
+		for (const { topic, partition } of ledger.assigned) {
+			const at = this.#committedAt.get(topic) ?? Number.NEGATIVE_INFINITY;
+			if (clock.monotonic() - at >= idleMs) found.set(topic, { topic, partition });
+		}
+		return [...found.values()];
+	}
+
+	/**
+	 * Commits what is committed already once more, to see whether Kafka takes it; never an offset that another commit has passed meanwhile. Rejects
+	 * with Kafka's error.
+	 */
+	async commitAgain(partitions: readonly TopicPartition[]): Promise<void> {
+		const again = this.#last.then(() => this.#again(partitions));
+		this.#last = again.catch(() => {});
+		await again;
 	}
 
 	/** Begins to commit by interval. */
@@ -119,21 +160,67 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	}
 
 	async #commitDue(partitions?: readonly TopicPartition[]): Promise<CommitResult> {
-		const { ledger, store, clock } = this.#parts;
+		const { ledger, clock } = this.#parts;
 		const startedAt = clock.monotonic();
 		let due = ledger.due(partitions);
 		if (due.length === 0) return "stored";
 		try {
 			due = await this.#prepared(due);
-			if (due.length > 0) await store.commit(due);
 		} catch (error) {
-			const code = (error as { code?: string | number }).code ?? null;
-			this.emit("offsets:commit_failed", { offsets: due, message: messageOf(error), code });
-			return isRefused(error) ? "refused" : "failed";
+			return this.#failed(due, error, startedAt);
+		}
+		const error = await this.#commitPrepared(due, startedAt);
+		if (error === null) return "stored";
+		// Of a commit only one error is known, and no partition with it: topic by topic each has its own.
+		const topics = new Set(due.map(({ topic }) => topic));
+		if (topics.size === 1 || !(error instanceof KafkaError) || !OF_ONE_TOPIC.includes(error.kafkaCode)) {
+			return this.#failed(due, error, startedAt);
+		}
+		let worst: CommitResult = "stored";
+		for (const topic of topics) {
+			const ofTopic = ledger.current(due.filter((each) => each.topic === topic));
+			const refused = await this.#commitPrepared(ofTopic, startedAt);
+			const result = refused === null ? "stored" : this.#failed(ofTopic, refused, startedAt);
+			if (RESULTS.indexOf(result) > RESULTS.indexOf(worst)) worst = result;
+		}
+		return worst;
+	}
+
+	/** The error that it was refused with; null where it went in. */
+	async #commitPrepared(due: readonly DueOffset[], startedAt: number): Promise<unknown> {
+		const { ledger, store, clock } = this.#parts;
+		if (due.length === 0) return null;
+		try {
+			await store.commit(due);
+		} catch (error) {
+			return error ?? new Error("refused without a word");
 		}
 		ledger.committed(due);
-		if (due.length > 0) this.emit("offsets:committed", { offsets: due, durationMs: clock.monotonic() - startedAt });
-		return "stored";
+		const now = clock.monotonic();
+		for (const { topic } of due) this.#committedAt.set(topic, now);
+		this.#failing.committed(due);
+		this.emit("offsets:committed", { offsets: due, durationMs: now - startedAt });
+		return null;
+	}
+
+	#failed(due: readonly DueOffset[], error: unknown, startedAt: number): CommitResult {
+		const code = (error as { code?: string | number }).code ?? null;
+		const message = messageOf(error);
+		this.#failing.failed(due, message, this.#parts.clock.monotonic() - startedAt);
+		this.emit("offsets:commit_failed", { offsets: due, message, code });
+		return isRefused(error) ? "refused" : "failed";
+	}
+
+	async #again(partitions: readonly TopicPartition[]): Promise<void> {
+		const { ledger, logs, client } = this.#parts;
+		const names = new Set(partitions.map(partitionName));
+		const meant = ledger.assigned.filter((each) => names.has(partitionName(each)));
+		await logs.check(meant);
+		const offsets = ledger.current(meant).flatMap(({ topic, partition }) => {
+			const { committed = null } = ledger.of({ topic, partition }) ?? {};
+			return committed === null ? [] : [{ topic, partition, offset: committed }];
+		});
+		if (offsets.length > 0) await client()?.commit(offsets);
 	}
 
 	/** Looked at and noted. What was lost meanwhile, or is of another log, is not ours to commit any more. */

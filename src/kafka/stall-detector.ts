@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { Problem } from "../core/problem.ts";
 
 /** A partition and where it stands; `idle` is true when nothing of it is queued and it is neither paused nor parked. */
 export interface Position extends TopicPartition {
@@ -16,6 +17,8 @@ export interface StallDetectorParts {
 	readonly clock: Clock;
 	readonly positions: () => readonly Position[];
 	readonly watermarks: (partition: TopicPartition) => Promise<{ low: number; high: number }>;
+	/** One that waits for the end of a transaction is no standstill: who looks after those tells. */
+	readonly isWaiting: (partition: TopicPartition) => boolean;
 	/** A position outside the log is no standstill: who looks after those is told. */
 	readonly outOfRange: (partition: TopicPartition) => void;
 	readonly lastError: () => string | null;
@@ -33,14 +36,6 @@ interface Watched {
 	/** Why it counts as stalled, null while it doesn't. */
 	reason: string | null;
 	sinceMs: number;
-}
-
-/** A partition that stands still. */
-export interface Stall {
-	readonly code: "parked";
-	readonly where: TopicPartition;
-	readonly message: string;
-	readonly sinceMs: number;
 }
 
 /** See the file's header. Idempotent to dispose. */
@@ -72,8 +67,8 @@ export class StallDetector {
 	}
 
 	/** Those that stand still. One that moved, or was given away, since the last look is none. */
-	get stalls(): Stall[] {
-		return this.#parts.positions().flatMap(({ topic, partition, position }): Stall[] => {
+	get stalls(): Problem<"parked">[] {
+		return this.#parts.positions().flatMap(({ topic, partition, position }): Problem<"parked">[] => {
 			const watched = this.#watched.get(partitionName({ topic, partition }));
 			if (!watched || watched.reason === null || watched.position !== position) return [];
 			return [{ code: "parked", where: { topic, partition }, message: watched.reason, sinceMs: watched.sinceMs }];
@@ -85,7 +80,7 @@ export class StallDetector {
 		const positions = this.#parts.positions();
 		const names = new Set(positions.map(partitionName));
 		for (const name of this.#watched.keys()) if (!names.has(name)) this.#watched.delete(name);
-		for (const position of positions) await this.#lookAt(position).catch(() => {});
+		for (const position of positions) if (!this.#disposed) await this.#lookAt(position).catch(() => {});
 	}
 
 	async #lookAt({ topic, partition, position, idle }: Position): Promise<void> {
@@ -97,7 +92,7 @@ export class StallDetector {
 			return;
 		}
 		const { low, high } = await this.#parts.watermarks({ topic, partition });
-		if (position === high) {
+		if (position === high || this.#parts.isWaiting({ topic, partition })) {
 			this.#moves({ topic, partition }, watched);
 			watched.looks = 0;
 			return;

@@ -69,9 +69,19 @@ export interface StartResolution {
 export class FirstStart {
 	readonly #present = new Set<string>();
 
-	/** From here on every start is a later one. Idempotent. */
+	/** Topics that this user may not see: whether they exist nobody can tell. */
+	readonly #unseen = new Set<string>();
+	/** Their partitions that have begun since. */
+	readonly #begun = new Set<string>();
+
+	/** From here on every start is a later one, but for topics that were not seen yet. Idempotent. */
 	end(): void {
 		this.#present.clear();
+	}
+
+	/** A topic that may not be seen is not one that does not exist: when it may be, it starts as if it had been there. */
+	unseen(topic: string): void {
+		this.#unseen.add(topic);
 	}
 
 	/** Notes a topic's partitions with what the group has committed for them, as seen before joining; `noted` are names of partitions. */
@@ -80,13 +90,23 @@ export class FirstStart {
 		for (const partition of partitions) this.#present.add(partitionName(partition));
 	}
 
-	/** It has begun: without an offset it is later one of another log, or of a table that was put back, and not to begin as `startFrom` says. */
-	begun(partition: TopicPartition): void {
-		this.#present.delete(partitionName(partition));
+	/** It has begun: without an offset it is later one of another log, or of a table that was put back, and not to begin as `startFrom` says. True where its topic was unseen. */
+	begun(partition: TopicPartition): boolean {
+		const name = partitionName(partition);
+		this.#present.delete(name);
+		const wasUnseen = this.#unseen.has(partition.topic);
+		if (wasUnseen) this.#begun.add(name);
+		return wasUnseen;
+	}
+
+	/** A topic that was unseen has begun everywhere by now: a partition that is added to it later is a later one. */
+	seenBy(topic: string): void {
+		this.#unseen.delete(topic);
 	}
 
 	has(partition: TopicPartition): boolean {
-		return this.#present.has(partitionName(partition));
+		const name = partitionName(partition);
+		return this.#present.has(name) || (this.#unseen.has(partition.topic) && !this.#begun.has(name));
 	}
 }
 

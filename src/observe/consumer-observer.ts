@@ -61,6 +61,9 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 		"topics:missing"({ topics }: { topics: readonly string[] }): void {
 			logger.warn({ topics }, `no such topic: ${topics.join(", ")}; create it (pockaffe topic create), it is found by itself`);
 		},
+		"topic:refused"({ topic, message }: { topic: string; message: string }): void {
+			logger.warn({ topic }, `topic ${topic} may not be seen by this user: ${message}; it is found by itself once it may be`);
+		},
 		"group:joined"({ partitions }: { partitions: number }): void {
 			logger.info({ partitions }, `member of the group with ${partitions} partitions`);
 		},
@@ -135,10 +138,11 @@ export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 				logger.error({ topic, partition, kind, expected, found }, `${partitionName(each)}: ${displacedWords(each)}`);
 			}
 		},
-		logsRemade(partitions: readonly TopicPartition[]): void {
+		logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void {
 			const names = partitions.map(partitionName);
-			const what = "was deleted and made again: the group is joined anew to begin with the new log";
-			logger.warn({ partitions: names }, `${names.join(", ")} ${what}`);
+			const again = "was deleted and made again: the group is joined anew to begin with the new log";
+			const gone = "was deleted: what was not read yet is gone; a topic that is made by this name is found and read from its beginning";
+			logger.warn({ partitions: names }, `${names.join(", ")} ${what === "deleted" ? gone : again}`);
 		},
 		jumped(fact: TopicPartition & OutOfRangeFact & { low: number; high: number }): void {
 			tellJump({ metrics, logger }, fact);

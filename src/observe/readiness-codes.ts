@@ -23,6 +23,32 @@ export const readinessCodes = {
 		ends: "when the coordinator answers again",
 		remedy: "bring the broker back, or mend address, listeners, TLS or credentials as the message says",
 	},
+	cannot_join: {
+		means:
+			"the group refuses this member: another protocol, too many members, a name that is taken, no KIP-848; the message has Kafka's words",
+		ends: "when the group takes it; asked again every few seconds",
+		remedy: "mend what the message says; nothing has to be restarted, unless the configuration is what has to change",
+	},
+	not_authorized: {
+		means: "Kafka refuses this user the right to the group or to a topic",
+		ends: "when the right is given, within half a minute",
+		remedy: "give it: the message has the command",
+	},
+	topic_missing: {
+		means: "a topic of `kafka.topics` does not exist, or was deleted",
+		ends: "when it is made: found within ten seconds or so and read from its beginning",
+		remedy: "`pockaffe topic create TOPIC -p N`, or take it out of `kafka.topics`",
+	},
+	commits_failing: {
+		means: "offsets can't be committed for half a minute or longer; rows are written all the same",
+		ends: "with the next commit that goes in",
+		remedy: "mend what the message says: the coordinator, the right, or the table of offsets",
+	},
+	standing_transaction: {
+		means: "a producer's transaction is open for half a minute or longer, and nothing behind its first record comes",
+		ends: "when the transaction ends",
+		remedy: "end its producer or the transaction: the message has both commands",
+	},
 	database: {
 		means: "rows of a table can't be written; the message has the SQLSTATE and, where it is known, what to mend",
 		ends: "with the first batch that is written",

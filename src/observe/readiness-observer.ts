@@ -29,8 +29,6 @@ export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
 			"connect:failed": ({ message }: { message: string }) => readiness.set("not_in_group", message),
 			"look:failed": ({ message }: { message: string }) =>
 				readiness.set("not_in_group", `the group's offsets can't be looked at yet: ${message}`),
-			"topics:missing": ({ topics }: { topics: readonly string[] }) =>
-				readiness.set("starting", `waiting for topic ${topics.join(", ")}: pockaffe topic create`),
 			"group:joined": () => {
 				readiness.clear("starting");
 				readiness.clear("not_in_group");

@@ -4,6 +4,7 @@
  * facts alone are set and cleared by a listener. A rebalance alone sets nothing, and a member without partitions is ready.
  */
 import type { TopicPartition } from "../core/message.ts";
+import type { Problem } from "../core/problem.ts";
 import type { ReadinessCode } from "./readiness-codes.ts";
 
 /** One reason; `topic` and `partition` are null where it concerns the whole daemon. */
@@ -17,15 +18,6 @@ export interface ReadinessReason {
 	readonly since: string;
 }
 
-/** A reason as the part that it concerns shows it, for as long as it holds; without partition where it concerns the whole daemon. */
-export interface Problem {
-	readonly code: ReadinessCode;
-	readonly where: TopicPartition | null;
-	readonly message: string;
-	/** When it began, by the wall clock. */
-	readonly sinceMs: number;
-}
-
 /** The body of `/readyz`. */
 export type ReadinessReport = { readonly ready: true } | { readonly ready: false; readonly reasons: readonly ReadinessReason[] };
 
@@ -33,10 +25,10 @@ export type ReadinessReport = { readonly ready: true } | { readonly ready: false
 export class Readiness {
 	readonly #reasons = new Map<string, ReadinessReason>();
 	readonly #now: () => number;
-	readonly #problems: () => readonly Problem[];
+	readonly #problems: () => readonly Problem<ReadinessCode>[];
 
 	/** `now` is the wall clock in ms; `problems` reads what the parts show. */
-	constructor({ now }: { now(): number }, problems: () => readonly Problem[] = () => []) {
+	constructor({ now }: { now(): number }, problems: () => readonly Problem<ReadinessCode>[] = () => []) {
 		this.#now = now;
 		this.#problems = problems;
 	}
@@ -73,7 +65,7 @@ export class Readiness {
 	}
 }
 
-function reasonOf({ code, where, message, sinceMs }: Problem): ReadinessReason {
+function reasonOf({ code, where, message, sinceMs }: Problem<ReadinessCode>): ReadinessReason {
 	const { topic, partition } = where ?? { topic: null, partition: null };
 	return { code, topic, partition, message, since: new Date(sinceMs).toISOString() };
 }

@@ -98,9 +98,11 @@ function setOffsetGauges(metrics: Metrics, { partitions, group: consumergroup, n
 	);
 }
 
-/** 0 without lag; null where there is lag but the waiting message's timestamp is not known (nothing received yet, or it has none). */
+/** 0 without lag, and where all that lags is the commit; null where it is not known. */
 function lagSeconds(snapshot: PartitionSnapshot, now: number): number | null {
+	const { position, highWatermark, queued, inFlight } = snapshot;
 	if (lagOf(snapshot) === 0) return 0;
+	if (position !== null && highWatermark !== null && position >= highWatermark && queued + inFlight === 0) return 0;
 	const oldest = snapshot.oldestUnfinishedTimestamp;
 	return oldest === null || oldest < 0 ? null : secondsBetween(oldest, now);
 }

@@ -3,6 +3,7 @@ import { expect, inject, it } from "vitest";
 import { Producer } from "../../src/kafka/producer.ts";
 import type { Database } from "../../src/sink/database.ts";
 import { runDaemon } from "../support/daemon-process.ts";
+import { notReadyFor } from "../support/delivery-scene.ts";
 import { eventTable } from "../support/event-log.ts";
 import { committedOffsets } from "../support/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../support/load-topic.ts";
@@ -178,6 +179,32 @@ describeOnKafka("offsets in the database", () => {
 		await waitFor("a reason", async () => (await daemon.notReady()).some(({ code }) => code === "not_in_group"));
 		await db.database.query("drop table pockaffe_offsets");
 		await waitFor("all rows", async () => (await db.database.query("select 1 from events")).length === 10);
+		await daemon.ready();
+		expect(await daemon.stop()).toBe(0);
+	});
+
+	it("can't be stored are told after half a minute, in the server's words; rows go on; it ends with the right", {
+		timeout: 150_000,
+	}, async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, group, role] = [uniqueName("refused"), uniqueName("g"), `app_${Date.now()}`];
+		await loadTopic(brokers, { name: topic, partitions: 1 }, events(topic, 0, 20));
+		await db.database.query(`create role ${role} login password 'secret'; grant all on schema public to ${role}`);
+		const url = Object.assign(new URL(db.url), { username: role, password: "secret" }).toString();
+		const config = configFor(topic, group, url, "postgres");
+		await using daemon = await runDaemon(folder.path, config);
+		await waitFor("the offset", async () => (await inTable(db.database)) === 20);
+		await daemon.ready();
+		await db.database.query(`alter table pockaffe_offsets owner to current_user; grant select, insert on pockaffe_offsets to ${role}`);
+		await produce(topic, 20, 40);
+		const reason = await notReadyFor(daemon, "commits_failing", /permission denied for table pockaffe_offsets/, 60_000);
+		expect(reason.message).toContain(`the offsets of ${topic}/0 can't be committed: `);
+		expect((await db.database.query("select 1 from events")).length).toBe(40);
+		expect(await inTable(db.database)).toBe(20);
+		expect(await daemon.metric("pockaffe_offset_commits_total", 'result="failed"')).toBeGreaterThan(10);
+		await db.database.query(`grant update on pockaffe_offsets to ${role}`);
+		await waitFor("the offset", async () => (await inTable(db.database)) === 40);
 		await daemon.ready();
 		expect(await daemon.stop()).toBe(0);
 	});

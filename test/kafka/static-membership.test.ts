@@ -4,15 +4,20 @@ import { join } from "node:path";
 import { expect, inject, it } from "vitest";
 import { Producer } from "../../src/kafka/producer.ts";
 import { DaemonProcess } from "../support/daemon-process.ts";
+import { notReadyFor } from "../support/delivery-scene.ts";
+import { eventLog } from "../support/event-log.ts";
 import { untilCommitted } from "../support/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { SteadyLoad } from "../support/steady-load.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const brokers = inject("kafkaBrokers");
 const PARTITIONS = 4;
+const PER_SECOND = 1_000;
+const ROUNDS = 8;
 
 interface Scene extends AsyncDisposable {
 	readonly topic: string;
@@ -21,7 +26,10 @@ interface Scene extends AsyncDisposable {
 	start(instanceId: string, ...args: string[]): Promise<DaemonProcess>;
 }
 
+/** Without a session timeout by KIP-848, where the broker decides. */
 async function scene(sessionTimeoutMs: number): Promise<Scene> {
+	const classic = { properties: { "session.timeout.ms": sessionTimeoutMs } };
+	const protocol = sessionTimeoutMs === 0 ? { protocol: "consumer" } : classic;
 	const folder = await temporaryFolder();
 	const db = await createTestDatabase();
 	const [topic, group] = [uniqueName("static"), uniqueName("g")];
@@ -34,7 +42,7 @@ async function scene(sessionTimeoutMs: number): Promise<Scene> {
 		async start(instanceId, ...args) {
 			const file = join(folder.path, `${instanceId}.yaml`);
 			const config = {
-				kafka: { brokers: [brokers], topics: [topic], group, instanceId, properties: { "session.timeout.ms": sessionTimeoutMs } },
+				kafka: { brokers: [brokers], topics: [topic], group, instanceId, ...protocol },
 				handler: { module: "pockaffe:json" },
 				database: { url: db.url },
 				tables: { events: { columns: { name: "text" }, create: true } },
@@ -135,6 +143,45 @@ describeOnKafka("static members", () => {
 		await untilItHas(second, PARTITIONS);
 		await produce(test, "after");
 		await untilRows(test, 80);
+		expect(await second.stop()).toBe(0);
+	});
+
+	it("whose name is taken under load end with 5 within seconds, every time, and write and commit nothing more", {
+		timeout: 240_000,
+	}, async () => {
+		await using test = await scene(45_000);
+		const log = { topic: test.topic, count: 1_000_000, ids: 500, partitions: PARTITIONS, seed: 8, wander: false, deletes: 0 };
+		await using load = await SteadyLoad.start(brokers, eventLog(log), PER_SECOND);
+		let holder = await test.start("a");
+		await untilItHas(holder, PARTITIONS);
+		const took: number[] = [];
+		for (let round = 1; round <= ROUNDS; round++) {
+			await waitFor("rows", async () => (await holder.metric("pockaffe_messages_consumed_total")) > PER_SECOND);
+			const next = await test.start("a");
+			await untilItHas(next, PARTITIONS);
+			const joinedAt = performance.now();
+			expect(await holder.exited(), holder.output.slice(-2_000)).toBe(5);
+			took.push(performance.now() - joinedAt);
+			const last = await holder.record("the reason", ({ msg }) => msg.startsWith("Kafka refuses this member for good"));
+			expect(last.msg).toContain("Static consumer fenced by other consumer with same group.instance.id");
+			holder = next;
+		}
+		expect(Math.max(...took)).toBeLessThan(10_000);
+		await load.stop();
+		await untilCommitted(brokers, test.group, test.topic);
+		expect(await holder.stop()).toBe(0);
+	});
+
+	it("by KIP-848: the newcomer says whose name it has, waits, and joins when the other has left", { timeout: 120_000 }, async () => {
+		await using test = await scene(0);
+		const first = await test.start("a", "--leave");
+		await untilItHas(first, PARTITIONS);
+		const second = await test.start("a");
+		const reason = await notReadyFor(second, "cannot_join", /another member has kafka.instanceId a: stop it/);
+		expect(reason.message).toContain("Broker: The instance ID is still used by another member in the consumer group");
+		expect(await first.stop()).toBe(0);
+		await untilItHas(second, PARTITIONS);
+		await second.ready();
 		expect(await second.stop()).toBe(0);
 	});
 });

@@ -195,6 +195,37 @@ describeOnKafka("a position outside the log", () => {
 			expect(await run.daemon.stop()).toBe(0);
 		},
 	);
+
+	it("are deleted: said as such, ready no more, and read from their beginning when they are made again", { timeout: 150_000 }, async () => {
+		const topic = uniqueName("deleted");
+		await loadTopic(brokers, { name: topic, partitions: 1 }, records(topic, 10));
+		await using run = await start({ topics: [topic] });
+		await waitFor("ten rows", async () => (await ids(run)).length === 10);
+		await untilCommitted(brokers, run.group, topic);
+		await deleteTopic(brokers, topic);
+		const reason = await waitFor(
+			"the reason",
+			async () => (await run.daemon.notReady()).find(({ code }) => code === "topic_missing"),
+			HEARD_OF_MS,
+		);
+		expect(reason).toMatchObject({ topic, partition: null, message: expect.stringMatching(`^topic ${topic} was deleted: create it`) });
+		expect(run.daemon.output).not.toContain("made again");
+		await loadTopic(brokers, { name: topic, partitions: 1 }, records(topic, 5, { prefix: "n" }));
+		await waitFor("the new log's rows", async () => (await ids(run)).length === 15, HEARD_OF_MS);
+		await run.daemon.ready(HEARD_OF_MS);
+		expect(await run.daemon.stop()).toBe(0);
+	});
+
+	it("are missing at the start: told by name, and found when they are made", { timeout: 90_000 }, async () => {
+		const topic = uniqueName("missing");
+		await using run = await start({ topics: [topic] });
+		const reason = await waitFor("the reason", async () => (await run.daemon.notReady()).find(({ code }) => code === "topic_missing"));
+		expect(reason).toMatchObject({ topic, message: expect.stringMatching(`^topic ${topic} does not exist: create it`) });
+		await loadTopic(brokers, { name: topic, partitions: 1 }, records(topic, 5));
+		await waitFor("its rows", async () => (await ids(run)).length === 5, HEARD_OF_MS);
+		await run.daemon.ready(HEARD_OF_MS);
+		expect(await run.daemon.stop()).toBe(0);
+	});
 });
 
 async function lowWatermark(topic: string): Promise<number | undefined> {

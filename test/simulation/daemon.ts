@@ -69,6 +69,7 @@ export class SimDaemon {
 			clock: process,
 			positions: () => this.#positions(),
 			watermarks: (partition) => (this.client as SimClient).watermarks(partition),
+			isWaiting: (partition) => this.#delivery.transactions.isWaiting(partition),
 			outOfRange: (partition) => this.#delivery.lookAtPosition(partition),
 			lastError: () => null,
 			stalled: nothing,

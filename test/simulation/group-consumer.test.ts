@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { GroupConsumer } from "../../src/kafka/group-consumer.ts";
+import { kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import { KafkaOffsetStore } from "../../src/kafka/offset-store.ts";
 import { SimClient } from "./client.ts";
 import { SimKafka, TOPIC } from "./kafka.ts";
@@ -95,5 +96,42 @@ describe("a member that", () => {
 		await until("the partition", () => daemon.told.includes("received 0"));
 		expect(daemon.told).toEqual(["revoked 0", "received 0"]);
 		expect(kafka.committed.get(0)).toBe(0);
+	});
+
+	it("is fenced loses what it has at once, without a commit, and says that it must end", async () => {
+		const { world, kafka, until } = open(2);
+		const daemon = new Daemon(world, kafka, "daemon");
+		const fatal: object[] = [];
+		daemon.consumer.on("fatal", (fact) => fatal.push(fact));
+		await until("both", () => daemon.assigned === "0 1");
+		const { client } = daemon;
+		client.emit("fatal", { message: "fenced", code: kafkaErrors.fencedInstanceId });
+		expect([daemon.told.at(-1), daemon.assigned, fatal]).toEqual([
+			"lost 0 1",
+			"",
+			[{ message: "fenced", code: kafkaErrors.fencedInstanceId }],
+		]);
+		await world.until(() => false, 60_000);
+		expect(daemon.client).toBe(client);
+	});
+
+	it("is refused by its group for good (KIP-848) asks again by another client, says why, and no more once it is taken", async () => {
+		const { world, kafka, until } = open(1);
+		const daemon = new Daemon(world, kafka, "daemon");
+		const fatal: object[] = [];
+		daemon.consumer.on("fatal", (fact) => fatal.push(fact));
+		await until("the partition", () => daemon.assigned === "0");
+		const first = daemon.client;
+		first.emit("fatal", { message: "Broker: Consumer group has reached maximum size", code: kafkaErrors.groupMaxSizeReached });
+		expect([daemon.told.at(-1), daemon.assigned]).toEqual(["lost 0", ""]);
+		expect(daemon.consumer.problems).toMatchObject(
+			[{ code: "cannot_join", message: /reached maximum size; .*group.max.size/ }].map(({ message, ...rest }) => ({
+				...rest,
+				message: expect.stringMatching(message),
+			})),
+		);
+		await until("another client", () => daemon.client !== first);
+		await until("the partition again", () => daemon.assigned === "0");
+		expect([daemon.consumer.problems, fatal]).toEqual([[], []]);
 	});
 });

@@ -31,6 +31,7 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		[statics, "lose their partitions to the others"],
 		[statics, "leave at their stop where --leave says so"],
 		[statics, "are fenced: exit 5"],
+		[statics, "whose name is taken under load end with 5 within seconds"],
 	],
 	"`max.poll.interval.ms` exceeded": [["test/end-to-end/poll-interval.test.ts", "drops its partitions without a commit, joins anew"]],
 	"a partition's start can't be looked up or stored": [
@@ -46,6 +47,23 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		[topics, "is read from its beginning (offsets in %s)"],
 		[kept, "is read from its beginning (offsets in %s, startFrom %s)"],
 	],
+	"a topic is deleted and not made again, or was never there": [
+		[topics, "are deleted: said as such, ready no more"],
+		[topics, "are missing at the start"],
+	],
+	"a producer's transaction hangs": [["test/kafka/standing-transaction.test.ts", "is told with both offsets and what ends it"]],
+	"the group refuses the member (another protocol, too many members, a name that is taken under KIP-848)": [
+		["test/kafka/cannot-join.test.ts", "for its protocol: told as such"],
+		["test/kafka/cannot-join.test.ts", "of members (%s): told, and in when there is room"],
+		["test/kafka/cannot-join.test.ts", "is told where kafka.protocol is consumer"],
+		[statics, "by KIP-848: the newcomer says whose name it has"],
+	],
+	"a right to read a topic or to work in the group is taken away, or given later": [
+		["test/end-to-end/rights.test.ts", "to read a topic is taken away"],
+		["test/end-to-end/rights.test.ts", "to the group are taken away"],
+		["test/end-to-end/rights.test.ts", "come after the start, under startFrom latest"],
+	],
+	"offsets can't be committed": [[offsets, "can't be stored are told after half a minute"]],
 	"Kafka forgets the group's offsets (expired, deleted)": [[kept, "goes on from where it had come (startFrom %s)"]],
 	"a position outside the log": [
 		[topics, "parks the partition, says so, and goes on once the offset is set right"],

@@ -13,6 +13,7 @@ function watching(...logs: readonly (readonly [partition: TopicPartition, logId:
 	for (const [partition, logId] of logs) ledger.assign(partition, 0, 0, logId);
 	const kafka = { ids: new Map<string, string | null>(), forgotten: [] as TopicPartition[], answers: () => Promise.resolve() };
 	const remade: string[] = [];
+	const what: string[] = [];
 	const watch = new LogWatch({
 		clock,
 		assigned: () => ledger.assigned,
@@ -21,14 +22,15 @@ function watching(...logs: readonly (readonly [partition: TopicPartition, logId:
 			return kafka.ids;
 		},
 		forgotten: async () => kafka.forgotten,
-		remade: (found) => {
+		remade: (found, told) => {
+			what.push(told);
 			for (const each of ledger.current(found)) {
 				remade.push(`${each.topic}/${each.partition}`);
 				ledger.release(each);
 			}
 		},
 	});
-	return { clock, ledger, kafka, remade, watch };
+	return { clock, ledger, kafka, remade, what, watch };
 }
 
 describe("a log that takes another's place", () => {
@@ -60,6 +62,17 @@ describe("a log that takes another's place", () => {
 		kafka.forgotten = [at(1)];
 		await watch.look();
 		expect(remade).toEqual(["t/1"]);
+	});
+
+	it.each([
+		["there is another one by its name", new Map([["t", null]]), "made_again"],
+		["there is none", new Map(), "deleted"],
+	])("is told as what it is where %s", async (_, ids, told) => {
+		const { watch, kafka, what } = watching([at(0), "old"]);
+		kafka.ids = ids as Map<string, string | null>;
+		kafka.forgotten = [at(0)];
+		await watch.look();
+		expect(what).toEqual([told]);
 	});
 
 	it("is looked for every two seconds, and no more once it is disposed", async () => {

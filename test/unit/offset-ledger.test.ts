@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { PocKaffeError } from "../../src/core/errors.ts";
 import type { TopicPartition } from "../../src/core/message.ts";
 import { NOTES_REFUSED } from "../../src/core/position-note.ts";
-import { KafkaError } from "../../src/kafka/kafka-error.ts";
+import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import { OffsetCommitter } from "../../src/kafka/offset-committer.ts";
 import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
 import type { OffsetStore } from "../../src/kafka/offset-store.ts";
@@ -91,7 +91,7 @@ describe("OffsetCommitter", () => {
 	it("commits by interval, and only what moved", async () => {
 		const { ledger, epoch } = ledgerWith([0, 1, 2]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, client: () => null, clock, intervalMs: 1_000 });
 		committer.start();
 		ledger.acknowledger(partition, epoch)(0);
 		await clock.advance(999);
@@ -112,7 +112,7 @@ describe("OffsetCommitter", () => {
 	it("has one commit under way at a time, so that an older one can't land after a newer one", async () => {
 		const { ledger, epoch } = ledgerWith([0, 1]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, client: () => null, clock, intervalMs: 1_000 });
 		let answer: () => void = () => {};
 		store.answers.push(() => new Promise((resolve) => (answer = resolve)));
 		ledger.acknowledger(partition, epoch)(0);
@@ -130,7 +130,7 @@ describe("OffsetCommitter", () => {
 	it("commits nothing of what was lost while it was asked whether its topic is still there", async () => {
 		const { ledger, epoch } = ledgerWith([0]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, client: () => null, clock, intervalMs: 1_000 });
 		ledger.acknowledger(partition, epoch)(0);
 		store.asked = async () => ledger.release(partition);
 		expect(await committer.commit()).toBe(true);
@@ -140,7 +140,7 @@ describe("OffsetCommitter", () => {
 	it("notes how far it came before Kafka hears of it, and looks again where that took long", async () => {
 		const { ledger, epoch } = ledgerWith([0, 1]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, client: () => null, clock, intervalMs: 1_000 });
 		ledger.acknowledger(partition, epoch)(0);
 		await committer.commit();
 		expect(store.steps.splice(0)).toEqual(["looked", "noted 1", "committed 1"]);
@@ -159,7 +159,7 @@ describe("OffsetCommitter", () => {
 	it("commits what was noted and no more, whatever is finished meanwhile", async () => {
 		const { ledger, epoch } = ledgerWith([0, 1]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, client: () => null, clock, intervalMs: 1_000 });
 		ledger.acknowledger(partition, epoch)(0);
 		store.noted = async () => {
 			ledger.acknowledger(partition, epoch)(1);
@@ -172,7 +172,7 @@ describe("OffsetCommitter", () => {
 	it("commits nothing that can't be noted, and takes it along with the next", async () => {
 		const { ledger, epoch } = ledgerWith([0]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, client: () => null, clock, intervalMs: 1_000 });
 		const failed: unknown[] = [];
 		committer.on("offsets:commit_failed", (fact) => failed.push(fact));
 		ledger.acknowledger(partition, epoch)(0);
@@ -187,7 +187,7 @@ describe("OffsetCommitter", () => {
 	it("commits nothing of a partition whose note is of another log by now", async () => {
 		const { ledger, epoch } = ledgerWith([0]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, client: () => null, clock, intervalMs: 1_000 });
 		ledger.acknowledger(partition, epoch)(0);
 		store.noted = async () => [partition];
 		await committer.commit();
@@ -197,7 +197,7 @@ describe("OffsetCommitter", () => {
 	it("changes nothing when a commit fails, tells it, and takes the offset along with the next", async () => {
 		const { ledger, epoch } = ledgerWith([0]);
 		const [clock, store] = [new ManualClock(), new ScriptedStore()];
-		const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+		const committer = new OffsetCommitter({ ledger, store, logs: store, client: () => null, clock, intervalMs: 1_000 });
 		const failed: unknown[] = [];
 		committer.on("offsets:commit_failed", (fact) => failed.push(fact));
 		store.answers.push(() => Promise.reject(Object.assign(new Error("away"), { code: "kafka_-195" })));
@@ -215,7 +215,7 @@ describe("OffsetCommitter", () => {
 			const [clock, store] = [new ManualClock(), new ScriptedStore()];
 			store.answers = answers;
 			ledger.acknowledger(partition, epoch)(0);
-			const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+			const committer = new OffsetCommitter({ ledger, store, logs: store, client: () => null, clock, intervalMs: 1_000 });
 			return { clock, store, ledger, committed: committer.commitWithin(1_000, [partition]) };
 		}
 		const fails = (code: number) => () => Promise.reject(new KafkaError("no", code));
@@ -243,7 +243,7 @@ describe("OffsetCommitter", () => {
 			const [clock, store] = [new ManualClock(), new ScriptedStore()];
 			ledger.acknowledger(partition, epoch)(0);
 			store.noted = () => Promise.reject(new PocKaffeError(NOTES_REFUSED, "no right"));
-			const committer = new OffsetCommitter({ ledger, store, logs: store, clock, intervalMs: 1_000 });
+			const committer = new OffsetCommitter({ ledger, store, logs: store, client: () => null, clock, intervalMs: 1_000 });
 			expect(await committer.commitWithin(1_000, [partition])).toBe(false);
 			expect(store.commits).toEqual([]);
 		});
@@ -263,5 +263,90 @@ describe("OffsetCommitter", () => {
 			expect(await committed).toBe(false);
 			expect(clock.pending).toEqual([]);
 		});
+	});
+});
+
+describe("OffsetCommitter with several topics", () => {
+	const topics = ["a", "b", "c"];
+	const { topicAuthorizationFailed, groupAuthorizationFailed, unknownTopicOrPartition } = kafkaErrors;
+
+	/** A topic each, with one message finished; commits that hold one of `refused` are refused with its code. */
+	function scene(refused: Readonly<Record<string, number>>) {
+		const [clock, ledger] = [new ManualClock(), new OffsetLedger()];
+		for (const topic of topics) {
+			const epoch = ledger.assign({ topic, partition: 0 }, 0, 0);
+			ledger.received({ topic, partition: 0 }, epoch, [0]);
+			ledger.acknowledger({ topic, partition: 0 }, epoch)(0);
+		}
+		const commits: string[] = [];
+		const take = async (offsets: readonly (TopicPartition & { offset: number })[]) => {
+			commits.push(offsets.map(({ topic, offset }) => `${topic}@${offset}`).join());
+			const code = offsets.map(({ topic }) => refused[topic]).find(Boolean);
+			if (code !== undefined) throw new KafkaError(`Kafka's ${code}`, code);
+		};
+		const committer = new OffsetCommitter({
+			ledger,
+			store: { note: async () => [], commit: take },
+			logs: { check: async () => {} },
+			client: () => ({ commit: take }),
+			clock,
+			intervalMs: 1_000,
+		});
+		const told: string[] = [];
+		committer.on("offsets:committed", ({ offsets }) => told.push(`committed ${offsets.map(({ topic }) => topic)}`));
+		committer.on("offsets:commit_failed", ({ offsets, message }) => told.push(`failed ${offsets.map(({ topic }) => topic)}: ${message}`));
+		const committed = () => topics.map((topic) => ledger.of({ topic, partition: 0 })?.committed);
+		return { clock, ledger, committer, commits, told, committed };
+	}
+
+	it.each([topicAuthorizationFailed, unknownTopicOrPartition])(
+		"commits them one by one where one of them is refused (%i): the others go in",
+		async (code) => {
+			const { committer, commits, told, committed } = scene({ b: code });
+			expect(await committer.commit()).toBe(false);
+			expect(commits).toEqual(["a@1,b@1,c@1", "a@1", "b@1", "c@1"]);
+			expect(told).toEqual(["committed a", `failed b: Kafka's ${code}`, "committed c"]);
+			expect(committed()).toEqual([1, 0, 1]);
+		},
+	);
+
+	it("does not take apart what the whole group is refused", async () => {
+		const { committer, commits, committed } = scene({ b: groupAuthorizationFailed });
+		expect(await committer.commit()).toBe(false);
+		expect([commits.length, committed()]).toEqual([1, [0, 0, 0]]);
+	});
+
+	it("says after half a minute which partitions can't be committed, until they can", async () => {
+		const refused: Record<string, number> = { b: topicAuthorizationFailed };
+		const { clock, committer } = scene(refused);
+		committer.start();
+		await clock.advance(31_500);
+		expect(committer.problems).toMatchObject([
+			{ code: "commits_failing", message: expect.stringMatching(/^the offsets of b\/0 can't be committed: Kafka's 29;/) },
+		]);
+		delete refused.b;
+		await clock.advance(1_000);
+		expect(committer.problems).toEqual([]);
+		committer.dispose();
+	});
+
+	it("knows which topics nothing was committed of lately, and commits those once more where they are", async () => {
+		const { clock, committer, commits } = scene({});
+		await committer.commit();
+		expect(committer.idleFor(5_000)).toEqual([]);
+		await clock.advance(5_000);
+		expect(committer.idleFor(5_000)).toEqual(topics.map((topic) => ({ topic, partition: 0 })));
+		await committer.commitAgain([{ topic: "b", partition: 0 }]);
+		expect(commits.at(-1)).toBe("b@1");
+	});
+
+	it("once more never means an offset that another commit has passed", async () => {
+		const { ledger, committer, commits } = scene({});
+		const [first, again] = [committer.commit(), committer.commitAgain([{ topic: "a", partition: 0 }])];
+		await Promise.all([first, again]);
+		expect(commits).toEqual(["a@1,b@1,c@1", "a@1"]);
+		ledger.release({ topic: "a", partition: 0 });
+		await committer.commitAgain([{ topic: "a", partition: 0 }]);
+		expect(commits).toHaveLength(2);
 	});
 });

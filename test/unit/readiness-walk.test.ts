@@ -4,7 +4,12 @@
  */
 import { describe, expect, it } from "vitest";
 import type { TopicPartition } from "../../src/core/message.ts";
+import { AccessWatch } from "../../src/kafka/access-watch.ts";
+import { FailingCommits } from "../../src/kafka/failing-commits.ts";
+import { JoinRefusal } from "../../src/kafka/join-refusal.ts";
+import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import { StallDetector } from "../../src/kafka/stall-detector.ts";
+import { StandingTransactions } from "../../src/kafka/standing-transactions.ts";
 import { Readiness } from "../../src/observe/readiness.ts";
 import { type ReadinessCode, readinessCodeNames } from "../../src/observe/readiness-codes.ts";
 import { observeReadiness } from "../../src/observe/readiness-observer.ts";
@@ -90,6 +95,58 @@ function working(
 	};
 }
 
+interface Access {
+	/** `exists`, `read`; `idle`: nothing is assigned. */
+	readonly rights: Set<string>;
+	readonly codes: readonly string[];
+	look(): Promise<void>;
+}
+
+function accessing(
+	code: ReadinessCode,
+	cause: string,
+	take: (scene: Access) => unknown,
+	ends: Record<string, (scene: Access) => unknown>,
+): Suite<Access> {
+	return {
+		code,
+		cause,
+		async start() {
+			const rights = new Set(["exists", "read"]);
+			const refused = new KafkaError("words", kafkaErrors.topicAuthorizationFailed);
+			const watch = new AccessWatch({
+				clock: new ManualClock(),
+				kafka: { brokers: ["a:1"], group: "g", topics: ["orders"], sasl: {} },
+				client: () => ({
+					topicIds: async () => new Map(rights.has("exists") ? [["orders", null]] : []),
+					watermarks: async () => Promise.reject(new KafkaError("unknown", kafkaErrors.unknownTopicOrPartition)),
+				}),
+				idle: () => (rights.has("idle") || !rights.has("exists") ? [] : [orders2]),
+				commitAgain: async () => (rights.has("read") ? undefined : Promise.reject(refused)),
+			});
+			const scene: Access = {
+				rights,
+				get codes() {
+					return watch.problems.map((problem) => problem.code);
+				},
+				look: () => watch.look(),
+			};
+			take(scene);
+			await scene.look();
+			return scene;
+		},
+		ends: Object.fromEntries(
+			Object.entries(ends).map(([how, end]) => [
+				how,
+				async (scene: Access) => {
+					end(scene);
+					await scene.look();
+				},
+			]),
+		),
+	};
+}
+
 const given = { kind: "revoke", partitions: [orders2] };
 const lost = { kind: "lost", partitions: [orders2] };
 
@@ -103,7 +160,7 @@ const givenAway: Record<string, (worker: Worker) => Promise<unknown>> = {
 };
 
 const suites: readonly Suite<never>[] = [
-	listening("starting", "topics are missing", (on) => on.consumer["topics:missing"]({ topics: ["t"] }), {
+	listening("starting", "the daemon starts", (_, { readiness }) => readiness.set("starting", "the daemon is starting"), {
 		"the first assignment": (on) => on.consumer["group:joined"](),
 	}),
 	listening(
@@ -253,6 +310,83 @@ const suites: readonly Suite<never>[] = [
 			},
 		},
 	),
+	...(["cannot_join", "not_authorized"] as const).map((code) => ({
+		code,
+		cause: "the group refuses the member",
+		start() {
+			const clock = new ManualClock();
+			const refusal = new JoinRefusal(clock, { brokers: ["a:1"], group: "g", instanceId: "", protocol: "classic", sasl: {} });
+			refusal.refused(code === "cannot_join" ? kafkaErrors.groupMaxSizeReached : kafkaErrors.groupAuthorizationFailed, "words");
+			return {
+				clock,
+				refusal,
+				get codes() {
+					return refusal.problems.map((problem) => problem.code);
+				},
+			};
+		},
+		ends: {
+			"the group takes it": ({ refusal }: { refusal: JoinRefusal }) => refusal.joined(),
+			// A missing right the client says once, and then asks on in silence.
+			...(code === "cannot_join" ? { "nobody says so any more": ({ clock }: { clock: ManualClock }) => clock.advance(60_000) } : {}),
+		},
+	})),
+	accessing("not_authorized", "a topic may not be read", ({ rights }) => rights.delete("read"), {
+		"the right is given": ({ rights }) => rights.add("read"),
+		"the partition is given away": ({ rights }) => rights.add("idle"),
+	}),
+	accessing("topic_missing", "a topic was deleted", ({ rights }) => rights.delete("exists"), {
+		"it is made again": ({ rights }) => rights.add("exists"),
+	}),
+	{
+		code: "commits_failing",
+		cause: "the store refuses",
+		start() {
+			const assigned = new Set([orders2.partition]);
+			const failing = new FailingCommits(new ManualClock(), ({ partition }) => assigned.has(partition));
+			failing.failed([orders2], "words", 30_000);
+			return {
+				assigned,
+				failing,
+				get codes() {
+					return failing.problems.map(({ code }) => code);
+				},
+			};
+		},
+		ends: {
+			"a commit goes in": ({ failing }: { failing: FailingCommits }) => failing.committed([orders2]),
+			"the partition is given away": ({ assigned }: { assigned: Set<number> }) => assigned.clear(),
+		},
+	},
+	{
+		code: "standing_transaction",
+		cause: "a producer hangs",
+		async start() {
+			const [clock, positions] = [new ManualClock(), new Map([[orders2.partition, 51]])];
+			const transactions = new StandingTransactions({
+				clock,
+				brokers: ["a:1"],
+				position: ({ partition }) => positions.get(partition) ?? null,
+			});
+			const stats = (lastStable: number) =>
+				transactions.stats(
+					JSON.stringify({ topics: { orders: { partitions: { 2: { partition: 2, ls_offset: lastStable, hi_offset: 102 } } } } }),
+				);
+			stats(51);
+			await clock.advance(30_000);
+			return {
+				positions,
+				stats,
+				get codes() {
+					return transactions.problems.map(({ code }) => code);
+				},
+			};
+		},
+		ends: {
+			"the transaction ends": ({ stats }: { stats: (lastStable: number) => void }) => stats(102),
+			"the partition is given away": ({ positions }: { positions: Map<number, number> }) => positions.clear(),
+		},
+	},
 	{
 		code: "parked",
 		cause: "a partition stands still",
@@ -264,6 +398,7 @@ const suites: readonly Suite<never>[] = [
 				positions: () => positions,
 				watermarks: async () => watermarks,
 				outOfRange: () => {},
+				isWaiting: () => false,
 				lastError: () => null,
 				stalled: () => {},
 				moving: () => {},

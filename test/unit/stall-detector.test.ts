@@ -5,13 +5,14 @@ import { ManualClock } from "../support/manual-clock.ts";
 
 const partition = { topic: "t", partition: 0 };
 
-function watch(positions: () => readonly Position[], watermarks = { low: 0, high: 100 }) {
+function watch(positions: () => readonly Position[], watermarks = { low: 0, high: 100 }, isWaiting = () => false) {
 	const told: string[] = [];
 	const detector = new StallDetector({
 		clock: new ManualClock(),
 		positions,
 		watermarks: async () => watermarks,
 		outOfRange: () => told.push("out of range"),
+		isWaiting,
 		lastError: () => "Local: Not implemented",
 		stalled: (_, reason) => told.push(reason),
 		moving: () => told.push("moving"),
@@ -35,6 +36,20 @@ describe("StallDetector", () => {
 		await look(1);
 		expect(told.at(-1)).toBe("moving");
 		expect(detector.reasonOf(partition)).toBeNull();
+	});
+
+	it("takes one that waits for the end of a transaction for no standstill", async () => {
+		let isWaiting = true;
+		const { told, look } = watch(
+			() => [{ ...partition, position: 7, idle: true }],
+			{ low: 0, high: 100 },
+			() => isWaiting,
+		);
+		await look(10);
+		expect(told).toEqual([]);
+		isWaiting = false;
+		await look(3);
+		expect(told).toEqual([expect.stringContaining("stands still at offset 7")]);
 	});
 
 	it("leaves a position outside the log to who looks after those, at the first look at which it stands", async () => {
@@ -73,5 +88,23 @@ describe("LagClock", () => {
 		clock.received(partition, 30, 3_000);
 		clock.forget(partition);
 		expect(clock.oldest(partition, 0)).toBeNull();
+	});
+
+	it("gives since when a partition is seen to wait where nobody here knows the age of what it waits for", () => {
+		const clock = new LagClock();
+		const at = (committable: number, highWatermark: number | null, now: number) =>
+			clock.oldestKnown(partition, { committable, highWatermark }, now);
+		expect([at(5, 5, 100), at(5, null, 200)]).toEqual([null, null]);
+		expect([at(5, 9, 300), at(5, 20, 400)]).toEqual([300, 300]);
+		// It came a bit further, and waits at another place.
+		expect([at(7, 20, 500), at(7, 20, 600)]).toEqual([500, 500]);
+		clock.received(partition, 10, 450);
+		expect(at(7, 20, 700)).toBe(450);
+		expect([at(20, 20, 800), at(20, 25, 900)]).toEqual([null, 900]);
+		// A message without a timestamp has an age all the same.
+		clock.received(partition, 25, -1);
+		expect(at(20, 25, 1_000)).toBe(900);
+		clock.forget(partition);
+		expect(at(20, 25, 1_100)).toBe(1_100);
 	});
 });

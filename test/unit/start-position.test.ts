@@ -127,6 +127,19 @@ describe("the start position", () => {
 		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 5, from: "beginning" });
 	});
 
+	it("of a topic that could not be seen before is as configured, once for each partition; of one that is added later its beginning", async () => {
+		const firstStart = new FirstStart();
+		firstStart.unseen(partition.topic);
+		firstStart.end();
+		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 99, from: "latest" });
+		expect(firstStart.begun(partition)).toBe(true);
+		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 5, from: "beginning" });
+		expect(firstStart.has({ ...partition, partition: 7 })).toBe(true);
+		firstStart.seenBy(partition.topic);
+		expect(firstStart.has({ ...partition, partition: 7 })).toBe(false);
+		expect(firstStart.begun({ ...partition, partition: 7 })).toBe(false);
+	});
+
 	it("is the beginning of a topic that was made again after every first start", async () => {
 		const firstStart = present();
 		firstStart.end();

@@ -137,6 +137,13 @@ describe("gauges of a snapshot", () => {
 		expect(later).toContain("pockaffe_partitions_assigned 1");
 	});
 
+	it("has no lag in seconds where all is finished and only the commit is missing", async () => {
+		const metrics = new Metrics();
+		const finished = { position: 25, queued: 0, inFlight: 0, oldestUnfinishedTimestamp: null };
+		setSnapshotGauges(metrics, snapshotOf([partition(finished)]));
+		expect((await metrics.render()).body).toMatch(/pockaffe_consumer_lag_seconds\{[^}]*\} 0\n/);
+	});
+
 	it("leaves out the lag in seconds where the waiting message's timestamp is not known", async () => {
 		const metrics = new Metrics();
 		setSnapshotGauges(metrics, snapshotOf([partition({ oldestUnfinishedTimestamp: null })]));

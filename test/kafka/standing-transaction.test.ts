@@ -1,0 +1,83 @@
+/** A producer whose transaction hangs, on a real Kafka: the daemon says which partition waits for it, and takes it for nothing else. */
+import { once } from "node:events";
+import rdkafka from "node-rdkafka";
+import { expect, inject, it } from "vitest";
+import { Producer } from "../../src/kafka/producer.ts";
+import { runDaemon } from "../support/daemon-process.ts";
+import { notReadyFor } from "../support/delivery-scene.ts";
+import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { createTestDatabase } from "../support/test-database.ts";
+import { waitFor } from "../support/wait-for.ts";
+
+const brokers = inject("kafkaBrokers");
+const CONNECT_MS = 10_000;
+
+/** A transaction with one record in it, which stays open until it is ended. */
+async function openTransaction(topic: string): Promise<{ end(): Promise<void> }> {
+	const raw = new rdkafka.Producer({ "bootstrap.servers": brokers, "transactional.id": uniqueName("transaction") } as never);
+	const done = (call: (callback: (error: unknown) => void) => void) =>
+		new Promise<void>((resolve, reject) => call((error) => (error ? reject(error) : resolve())));
+	raw.connect();
+	await once(raw, "ready");
+	await done((callback) => raw.initTransactions(CONNECT_MS, callback));
+	await done((callback) => raw.beginTransaction(callback));
+	raw.produce(topic, 0, Buffer.from('{"name":"aborted"}'), "aborted");
+	await done((callback) => raw.flush(CONNECT_MS, callback));
+	return {
+		async end() {
+			await done((callback) => raw.abortTransaction(CONNECT_MS, callback));
+			await done((callback) => raw.disconnect(callback));
+		},
+	};
+}
+
+describeOnKafka("a transaction that hangs", () => {
+	it("is told with both offsets and what ends it; nothing is parked, the lag has its age, and it ends by itself", {
+		timeout: 150_000,
+	}, async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const topic = uniqueName("hanging");
+		const records = (from: number, to: number) =>
+			Array.from({ length: to - from }, (_, i) => ({ topic, partition: 0, key: `k${from + i}`, value: '{"name":"x"}' }));
+		await loadTopic(brokers, { name: topic, partitions: 1 }, records(0, 10));
+		await using daemon = await runDaemon(folder.path, {
+			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g"), properties: { "statistics.interval.ms": 500 } },
+			handler: { module: "pockaffe:json" },
+			database: { url: db.url },
+			tables: { events: { columns: { name: "text" }, create: true } },
+			offsets: { commitIntervalMs: 50 },
+		});
+		const rows = async () => (await db.database.query("select 1 from events")).length;
+		await waitFor("ten rows", async () => (await rows()) === 10);
+		const transaction = await openTransaction(topic);
+		await using producer = await Producer.connect(kafkaAt(brokers));
+		await producer.produceMany(records(10, 30));
+		await waitFor("the lag", async () => (await daemon.metric("pockaffe_consumer_lag_messages")) === 21);
+		// A series of its own although nobody here has seen the age of what waits.
+		expect(await daemon.metrics()).toMatch(/pockaffe_consumer_lag_seconds\{[^}]*partition="0"\} /);
+		const reason = await notReadyFor(
+			daemon,
+			"standing_transaction",
+			/the last stable offset stands at 10 while the log goes on to 31/,
+			60_000,
+		);
+		expect(reason).toMatchObject({ topic, partition: 0 });
+		expect(reason.message).toContain(
+			`kafka-transactions.sh --bootstrap-server ${brokers} abort --topic ${topic} --partition 0 --start-offset 10`,
+		);
+		expect((await daemon.notReady()).map(({ code }) => code)).toEqual(["standing_transaction"]);
+		expect((await daemon.status()).partitions[0]).toMatchObject({ state: "running", lag: 21 });
+		expect(await daemon.metric("pockaffe_consumer_lag_seconds")).toBeGreaterThan(25);
+		expect(await daemon.metric("pockaffe_not_ready_reasons", 'code="standing_transaction"')).toBe(1);
+		expect(daemon.output).not.toContain("stands still");
+		await daemon.record("it in the log", ({ level, msg }) => level === "error" && msg.includes("the last stable offset stands at 10"));
+		await transaction.end();
+		await waitFor("the rest", async () => (await rows()) === 30);
+		await daemon.ready();
+		await daemon.record("its end", ({ msg }) => msg.endsWith("standing_transaction is over"));
+		expect(await daemon.stop()).toBe(0);
+	});
+});
