@@ -136,6 +136,8 @@ export class Producer implements AsyncDisposable {
 	/** Waits at most `flushMs` for what is not delivered yet. */
 	async close(flushMs: number): Promise<void> {
 		if (flushMs > 0) await new Promise<void>((resolve) => this.#raw.flush(flushMs, () => resolve()));
+		// The client is freed on another thread, and node-rdkafka's polling doesn't look: the process would crash.
+		this.#raw.setPollInterval(0);
 		await new Promise<void>((resolve) => this.#raw.disconnect(Math.min(flushMs, 2_000), () => resolve()));
 	}
 

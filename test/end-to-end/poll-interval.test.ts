@@ -75,6 +75,7 @@ describeOnKafka("a member that polls too seldom", () => {
 			clients[0]?.hold();
 			await waitFor("another assignment", () => told.filter((kind) => kind === "assign").length === 2, 60_000);
 			expect(told).toEqual(["assign", "poll interval exceeded", "lost", "assign"]);
+			await waitFor("every start", () => starts.length === 2 * PARTITIONS);
 			// All of it was durable and due: only a commit on the way out could have moved these.
 			expect(starts).toEqual([0, 0, 0, 0, 0, 0]);
 			await waitFor("all of it again", () => delivery.supervisor.children.size === PARTITIONS && finished(delivery, topic) === COUNT);
