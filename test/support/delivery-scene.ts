@@ -161,10 +161,17 @@ export class DeliveryScene implements AsyncDisposable {
 	}
 }
 
-/** The reason of this code that `/readyz` gives, waiting for one whose message fits. */
-export function notReadyFor(daemon: DaemonProcess, code: string, message: RegExp, timeoutMs?: number): Promise<ReadinessReason> {
-	const fits = (reason: ReadinessReason) => reason.code === code && message.test(reason.message);
-	return waitFor(`not ready for ${code}: ${message}`, async () => (await daemon.notReady()).find(fits), timeoutMs);
+/** The reason of this code that `/readyz` gives, waiting for one whose message fits; rejects with all that it gave meanwhile. */
+export async function notReadyFor(daemon: DaemonProcess, code: string, message: RegExp, timeoutMs?: number): Promise<ReadinessReason> {
+	const given = new Set<string>();
+	const look = async () => {
+		const reasons = await daemon.notReady();
+		for (const reason of reasons) given.add(`${reason.code}: ${reason.message}`);
+		return reasons.find((reason) => reason.code === code && message.test(reason.message));
+	};
+	return waitFor(`not ready for ${code}: ${message}`, look, timeoutMs).catch((cause) => {
+		throw new Error(`/readyz gave ${given.size === 0 ? "no reason" : [...given].join(" | ")}`, { cause });
+	});
 }
 
 /** No message came out of order, for that would have been a letter; and the stop drains. */

@@ -36,8 +36,8 @@ const properties = {
 	"share.coordinator.state.topic.min.isr": "2",
 	"default.replication.factor": "3",
 	"min.insync.replicas": "2",
-	// How soon a dead broker's partitions get another leader; Kafka's own nine seconds are only time.
-	"broker.session.timeout.ms": "4000",
+	// How soon a dead broker's partitions get another leader; a shorter one also takes them from a broker that only waits for a processor.
+	"broker.session.timeout.ms": "6000",
 	"broker.heartbeat.interval.ms": "500",
 };
 
