@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { crashSafetyOf } from "../../src/sink/crash-safety.ts";
 import { prepareTables } from "../../src/sink/table-preparation.ts";
+import { pockaffe } from "../support/command-line.ts";
 import { layoutOf } from "../support/row-submissions.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 
@@ -39,6 +40,28 @@ describe("what a crash would take", () => {
 		const { tables } = await crashSafetyOf(db.database, ["events"]);
 		expect(tables.get("events")).toBe(
 			`${name} is UNLOGGED: a crash of the server empties it, and the rows don't come again (alter table ${name} set logged)`,
+		);
+	});
+
+	it("fails the check where a table is UNLOGGED, with the command that mends it; rows without coordinates are a warning", async () => {
+		await using db = await createTestDatabase();
+		await db.database.query("create unlogged table pockaffe_dead_letters (id text)");
+		await db.database.query(
+			"create table events (id text primary key, name text, kafka_ts bigint, kafka_offset bigint, kafka_partition int4)",
+		);
+		await db.database.query("alter table events add deleted boolean not null default false");
+		await db.database.query("insert into events (id) values ('a'), ('b')");
+		const tables = JSON.stringify({ events: { columns: { name: "text" } } });
+		const env = { POCKAFFE_DATABASE_URL: db.url, POCKAFFE_TABLES: tables, POCKAFFE_HANDLER_MODULE: "pockaffe:json" };
+		const { code, stdout } = await pockaffe(["check", "--json"], { cwd: "/", env });
+		const found = JSON.parse(stdout) as { item: string; result: string; detail: string }[];
+		const said = found.map(({ item, result, detail }) => `${result} ${item}: ${detail}`);
+		expect(code).toBe(1);
+		expect(said).toContainEqual(
+			expect.stringMatching(/^failed table pockaffe_dead_letters: pockaffe_dead_letters is UNLOGGED.*set logged/),
+		);
+		expect(said).toContainEqual(
+			expect.stringMatching(/^warning table events: kafka_ts, kafka_offset, kafka_partition may be null: 2 rows/),
 		);
 	});
 
