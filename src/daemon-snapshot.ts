@@ -1,4 +1,5 @@
 /** The daemon's state of the moment as plain data, read from its parts for `/status`, the gauges and the summary line. Changes nothing. */
+import { partitionName } from "./core/message.ts";
 import type { Daemon } from "./daemon.ts";
 import type { SummaryFigures } from "./embedded/summary-line.ts";
 import type { ReadinessReport } from "./observe/readiness.ts";
@@ -60,6 +61,7 @@ export function buildSummary(
 function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 	const { delivery, lagClock, stallDetector } = daemon;
 	const { supervisor, ledger, consumer, writer } = delivery;
+	const restored = new Map(delivery.restored.all.map((each) => [partitionName(each), each.to - each.from]));
 	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, held, parked, child }) => {
 		const offsets = ledger.of({ topic, partition });
 		if (!offsets) return [];
@@ -87,6 +89,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 				restarts,
 				attempts,
 				breakerOpen: child.breakerOpen,
+				restoredOffsets: restored.get(partitionName({ topic, partition })) ?? 0,
 				failures: reports,
 			},
 		];

@@ -22,6 +22,7 @@ import type { Clock } from "./core/clock.ts";
 import { type ExitCode, exitCodes, messageOf } from "./core/errors.ts";
 import { lifetime } from "./core/lifetime.ts";
 import { partitionName } from "./core/message.ts";
+import { restoredWords } from "./core/position-note.ts";
 import type { Problem } from "./core/problem.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
@@ -331,7 +332,11 @@ export class Daemon {
 			const troubles = child.troubles.map((trouble): Problem<ReadinessCode> => ({ ...trouble, where }));
 			return parked ? [...troubles, { code: "parked" as const, where, message: parked.message, sinceMs: parked.sinceMs }] : troubles;
 		});
-		return [...problems, ...workers, ...this.stallDetector.stalls];
+		const restored = this.delivery.restored.all.map(({ sinceMs, ...each }): Problem<ReadinessCode> => {
+			const where = { topic: each.topic, partition: each.partition };
+			return { code: "table_restored", where, message: restoredWords(where, each), sinceMs };
+		});
+		return [...problems, ...workers, ...this.stallDetector.stalls, ...restored];
 	}
 
 	#countDroppedRecords(): void {

@@ -31,10 +31,12 @@ import { type AssignedLog, OffsetLedger } from "./kafka/offset-ledger.ts";
 import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "./kafka/offset-store.ts";
 import { OffsetWatch } from "./kafka/offset-watch.ts";
 import { type JumpFact, PositionGuard } from "./kafka/position-guard.ts";
+import { RestoredPartitions } from "./kafka/restored-partitions.ts";
 import { isRefusal } from "./kafka/rights.ts";
 import { StandingTransactions } from "./kafka/standing-transactions.ts";
 import type { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
+import { NoteFence } from "./sink/note-fence.ts";
 import { OffsetTable } from "./sink/offset-table.ts";
 import { StartRecorder } from "./sink/start-recorder.ts";
 import { StartTable } from "./sink/start-table.ts";
@@ -52,6 +54,11 @@ export interface DeliveryListener {
 	readonly worker: WorkerListener;
 	/** The table of offsets doesn't hold what was stored of these partitions; they are dropped, and the group is joined anew. */
 	offsetsDisplaced(partitions: readonly DisplacedOffset[]): void;
+	/**
+	 * The notes of these partitions are not what was noted last: another member has them, or the database was put back to another time. They
+	 * are dropped, and the group is joined anew: their start tells which it was.
+	 */
+	notesDisplaced(partitions: readonly DisplacedOffset[]): void;
 	/** These topics were deleted, and made again or not; the group is joined anew. */
 	logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void;
 	/** Kafka's copy of the offsets could not follow the table. */
@@ -92,6 +99,7 @@ export class Delivery {
 	readonly supervisor: GroupSupervisor<PackedBatch, PartitionWorker>;
 	readonly consumer: GroupConsumer;
 	readonly committer: OffsetCommitter;
+	readonly restored: RestoredPartitions;
 	readonly #parts: DeliveryParts;
 	readonly #offsetTable: OffsetTable | null;
 	readonly #offsets: OffsetStore;
@@ -110,7 +118,7 @@ export class Delivery {
 		const consumerGroup = config.kafka.group;
 		this.#offsetTable = store === "postgres" ? new OffsetTable({ database, table, consumerGroup }) : null;
 		this.#notes = new StartRecorder({
-			table: new StartTable({ database, offsetsTable: table, consumerGroup }),
+			table: new NoteFence(new StartTable({ database, offsetsTable: table, consumerGroup })),
 			notRecorded: (message) => parts.listener.startsNotRecorded(message),
 		});
 		this.writer = buildWriter(parts, parts.layouts);
@@ -132,7 +140,15 @@ export class Delivery {
 			forgotten: (partitions) => this.#offsets.forgotten(partitions),
 			remade: (partitions, what) => this.#logsRemade(partitions, what),
 		});
-		this.#offsetWatch = new OffsetWatch(clock, () => this.#offsets.look(() => [...this.supervisor.children.values()]));
+		this.restored = new RestoredPartitions({
+			clock,
+			notes: this.#notes,
+			isAssigned: (name) => this.supervisor.children.has(name),
+		});
+		this.#offsetWatch = new OffsetWatch(clock, async () => {
+			await this.#offsets.look(() => [...this.supervisor.children.values()]);
+			await this.restored.look();
+		});
 		this.committer = new OffsetCommitter({
 			ledger: this.ledger,
 			store: this.#offsets,
@@ -152,6 +168,7 @@ export class Delivery {
 		this.consumer.on("topic:unknown", () => void this.#logs.look());
 		this.consumer.on("position:out_of_range", () => void this.#guard.lookAtAll());
 		this.consumer.on("start:resolved", (start) => {
+			this.restored.started(start);
 			if (start.from === "committed") void this.#guard.look([start]);
 		});
 		// A drain that waits for rows or letters looks again whether they can be written at all.
@@ -297,7 +314,14 @@ export class Delivery {
 
 	#buildOffsetStore(): OffsetStore {
 		const { listener } = this.#parts;
-		const kafka = new KafkaOffsetStore(() => this.consumer.client, this.#notes);
+		const kafka = new KafkaOffsetStore(
+			() => this.consumer.client,
+			this.#notes,
+			(partitions) => {
+				listener.notesDisplaced(partitions);
+				this.#giveUp(partitions);
+			},
+		);
 		if (!this.#offsetTable) return kafka;
 		return new MirroredOffsetStore(this.#offsetTable, kafka, {
 			displaced: (partitions) => {

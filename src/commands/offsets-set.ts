@@ -11,6 +11,7 @@ import { KafkaError, kafkaErrors } from "../kafka/kafka-error.ts";
 import { type OffsetPlan, planOffset, type SetTo } from "../kafka/offset-plan.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { connectDatabase, type Database } from "../sink/database.ts";
+import { NoteFence } from "../sink/note-fence.ts";
 import { OffsetTable } from "../sink/offset-table.ts";
 import { problemOf } from "../sink/sql-faults.ts";
 import { StartRecorder } from "../sink/start-recorder.ts";
@@ -96,7 +97,7 @@ class OffsetSetting {
 		this.#inspector = inspector;
 		this.#table = store === "postgres" ? new OffsetTable({ database, table, consumerGroup }) : null;
 		this.#notes = new StartRecorder({
-			table: new StartTable({ database, offsetsTable: table, consumerGroup }),
+			table: new NoteFence(new StartTable({ database, offsetsTable: table, consumerGroup })),
 			notRecorded: (message) => warn(`what is passed over can't be noted, verify would miss it: ${message}`),
 		});
 	}

@@ -1,4 +1,4 @@
-/** A stored offset that is not what its owner stored last. */
+/** An offset or note in the database that is not what its owner stored last. */
 import type { TopicPartition } from "./message.ts";
 
 /**

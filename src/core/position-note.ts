@@ -15,6 +15,15 @@ export interface SkippedStretch {
 	readonly reason: SkipReason;
 }
 
+/**
+ * A database that is older than the group's offset: when a start was resolved the note said `from`, and the group had committed `to`. Rows of
+ * the messages between may be missing.
+ */
+export interface RestoredStretch {
+	readonly from: number;
+	readonly to: number;
+}
+
 /** What is noted of a partition in the database, whatever store the offsets are in. */
 export interface PositionNote {
 	/** Where the group began in this log. */
@@ -26,6 +35,8 @@ export interface PositionNote {
 	readonly reached: number | null;
 	/** In ascending order, apart from each other. */
 	readonly skipped: readonly SkippedStretch[];
+	/** Absent where nothing is missing, as far as is known. Until the group's offset is set back, or set by `pockaffe offsets set`. */
+	readonly restored?: RestoredStretch;
 }
 
 /** The code of an error that no time mends: what keeps the notes refuses. */
@@ -48,6 +59,29 @@ export interface ReachedPosition extends TopicPartition {
 	readonly offset: number;
 	readonly logId?: LogId;
 	readonly witness?: Witness | null;
+}
+
+/**
+ * What is missing where the group goes on at `offset`, which it had committed: what was noted as missing and is not read again from there,
+ * and what was committed though the note doesn't know it.
+ */
+export function restoredAt(former: PositionNote | null, offset: number): { readonly restored?: RestoredStretch } {
+	const known = former?.restored;
+	const left = known && known.from < offset ? { from: known.from, to: Math.min(known.to, offset) } : undefined;
+	const reached = former?.reached ?? null;
+	if (reached === null || reached >= offset) return left ? { restored: left } : {};
+	return { restored: { from: Math.min(reached, left?.from ?? reached), to: offset } };
+}
+
+/** Tells people what a database that is older than the group's offset means, and what there is to do. */
+export function restoredWords({ topic, partition }: TopicPartition, { from, to }: RestoredStretch): string {
+	const command = (offset: number) => `\`pockaffe offsets set --topic ${topic} --partition ${partition} --to ${offset}\``;
+	return (
+		`the database is older than the group's offset: it knows what was done up to offset ${from}, and the group had committed ${to}. ` +
+		"It was put back to another time (a backup, a fail-over to a server that was behind), or another tool set the group's offset forward. " +
+		`Rows of offsets ${from} to ${to - 1} may be missing. To have them read again stop the group's daemons, run ${command(from)}, ` +
+		`and start them; where nothing is missing, ${command(to)}`
+	);
 }
 
 /** The stretches with one more. Those that meet become one, by the later reason. */

@@ -29,9 +29,9 @@ export interface OffsetStore {
 	note(positions: readonly ReachedPosition[]): Promise<readonly TopicPartition[]>;
 	/** Stores offsets; a partition is never in two calls at a time. */
 	commit(offsets: readonly ReachedPosition[]): Promise<void>;
-	/** Those of which Kafka had an offset of this group, by this member's knowledge, and has none any more: their topic was deleted. */
 	/** Looks whether what is stored of the assigned partitions is still what this member stored last, and tells where it is not. */
 	look(assigned: () => readonly TopicPartition[]): Promise<void>;
+	/** Those of which Kafka had an offset of this group, by this member's knowledge, and has none any more: their topic was deleted. */
 	forgotten(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]>;
 	/** What is kept of these belongs to a log that was deleted, and no id says so: from here on it does, to whoever claims them next. */
 	forget(partitions: readonly TopicPartition[]): Promise<void>;
@@ -39,18 +39,27 @@ export interface OffsetStore {
 	elsewhere?(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 }
 
-/** Offsets in Kafka's own `__consumer_offsets`. Fenced by the group's generation. Which log they are of the notes say. */
+/**
+ * Offsets in Kafka's own `__consumer_offsets`. Fenced by the group's generation. Which log they are of the notes say, and whether the database
+ * is as old as they are.
+ */
 export class KafkaOffsetStore implements OffsetStore {
 	readonly keptIn = "kafka";
 	readonly #client: () => GroupClient | null;
-	readonly #notes: Pick<PositionNotes, "reach" | "forget">;
+	readonly #notes: Pick<PositionNotes, "reach" | "compare" | "forget">;
+	readonly #displaced: (partitions: readonly DisplacedOffset[]) => void;
 	/** Partitions of which Kafka has an offset, as far as this member knows. */
 	readonly #known = new Set<string>();
 
-	/** `client` is the connected one, null while there is none. */
-	constructor(client: () => GroupClient | null, notes: Pick<PositionNotes, "reach" | "forget">) {
+	/** `client` is the connected one, null while there is none; `displaced` is told of partitions whose note was put back to another time. */
+	constructor(
+		client: () => GroupClient | null,
+		notes: Pick<PositionNotes, "reach" | "compare" | "forget">,
+		displaced: (partitions: readonly DisplacedOffset[]) => void,
+	) {
 		this.#client = client;
 		this.#notes = notes;
+		this.#displaced = displaced;
 	}
 
 	async stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
@@ -73,8 +82,10 @@ export class KafkaOffsetStore implements OffsetStore {
 
 	async goOn(): Promise<void> {}
 
-	note(positions: readonly ReachedPosition[]): Promise<readonly TopicPartition[]> {
-		return this.#notes.reach(positions);
+	async note(positions: readonly ReachedPosition[]): Promise<readonly TopicPartition[]> {
+		const { others, displaced } = await this.#notes.reach(positions);
+		if (displaced.length > 0) this.#displaced(displaced);
+		return [...others, ...displaced];
 	}
 
 	async commit(offsets: readonly ReachedPosition[]): Promise<void> {
@@ -82,8 +93,11 @@ export class KafkaOffsetStore implements OffsetStore {
 		for (const each of offsets) this.#known.add(partitionName(each));
 	}
 
-	/** Kafka fences by the group's generation. */
-	async look(): Promise<void> {}
+	/** Of a partition without messages nothing is noted that would find out. */
+	async look(assigned: () => readonly TopicPartition[]): Promise<void> {
+		const displaced = stillAssigned(await this.#notes.compare(assigned()), assigned);
+		if (displaced.length > 0) this.#displaced(displaced);
+	}
 
 	async forgotten(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
 		const known = partitions.filter((each) => this.#known.has(partitionName(each)));
@@ -177,10 +191,7 @@ export class MirroredOffsetStore implements OffsetStore {
 
 	/** Of a partition without messages nothing is stored that would find out. */
 	async look(assigned: () => readonly TopicPartition[]): Promise<void> {
-		const found = await this.#table.look(assigned());
-		// What was given away meanwhile is another member's by right.
-		const still = new Set(assigned().map(partitionName));
-		const displaced = found.filter((each) => still.has(partitionName(each)));
+		const displaced = stillAssigned(await this.#table.look(assigned()), assigned);
 		if (displaced.length > 0) this.#listener.displaced(displaced);
 	}
 
@@ -204,4 +215,10 @@ export class MirroredOffsetStore implements OffsetStore {
 			this.#listener.mirrorFailed(messageOf(error));
 		}
 	}
+}
+
+/** What was given away meanwhile is another member's by right. */
+function stillAssigned(found: readonly DisplacedOffset[], assigned: () => readonly TopicPartition[]): DisplacedOffset[] {
+	const names = new Set(assigned().map(partitionName));
+	return found.filter((each) => names.has(partitionName(each)));
 }

@@ -9,7 +9,7 @@
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
-import { type PositionNote, stretchesBefore, withStretch } from "../core/position-note.ts";
+import { type PositionNote, restoredAt, stretchesBefore, withStretch } from "../core/position-note.ts";
 import type { PositionNotes } from "./position-notes.ts";
 import { decidePosition, type LogBounds, type OutOfRange, type OutOfRangePolicy, outOfRangeWords } from "./start-decision.ts";
 
@@ -159,10 +159,12 @@ function noteOfJump(former: PositionNote | null, { position, offset, reason }: O
 		skipped: [],
 	};
 	const skipped = stretchesBefore(known.skipped, Math.min(position, offset));
+	const { restored: _, ...unmoved } = known;
 	return {
-		...known,
+		...unmoved,
 		start: Math.min(known.start, offset),
 		reached: known.reached === null ? null : Math.min(known.reached, offset),
 		skipped: withStretch(skipped, { from: position, to: offset, reason }),
+		...restoredAt(former && { ...former, reached: null }, Math.min(position, offset)),
 	};
 }

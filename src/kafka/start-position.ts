@@ -7,7 +7,7 @@
  */
 import { compareIds, type LogId, type LogIdentity, unknownLog, type Witness } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
-import { type NoteChange, type PositionNote, type StoredNote, stretchesBefore, withStretch } from "../core/position-note.ts";
+import { type NoteChange, type PositionNote, restoredAt, type StoredNote, stretchesBefore, withStretch } from "../core/position-note.ts";
 import type { StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import type { OffsetStore } from "./offset-store.ts";
@@ -182,8 +182,7 @@ class StartOfOne {
 		// The offset of another log may be the same number, and is another position.
 		const isStored = this.#stored.offset === offset && from !== "new_log";
 		const noted = noteOf(resolved, logId, this.#identity, this.#noted?.note ?? null);
-		// A table of offsets is its own note, and is believed where somebody empties it.
-		const note = this.#resolution.store.keptIn === "table" ? { ...noted, reached: null } : noted;
+		const note = this.#resolution.store.keptIn === "table" ? besideTable(noted) : noted;
 		return {
 			...this.#where,
 			...resolved,
@@ -270,6 +269,11 @@ class StartOfOne {
 	}
 }
 
+/** A table of offsets is its own note, and is believed where somebody empties it or puts it back. */
+function besideTable({ restored: _, ...note }: PositionNote): PositionNote {
+	return { ...note, reached: null };
+}
+
 /** What is noted of a start in the log with this id, in place of what was noted before. `kept`: the log that what was kept belongs to. */
 function noteOf({ offset, from, outOfRange }: Resolved, logId: LogId, kept: LogIdentity, former: PositionNote | null): PositionNote {
 	switch (from) {
@@ -286,6 +290,7 @@ function noteOf({ offset, from, outOfRange }: Resolved, logId: LogId, kept: LogI
 				log: { id: logId ?? kept.id, witness: kept.witness },
 				reached: offset,
 				skipped: outOfRange ? withStretch(skipped, { from: position, to: offset, reason: outOfRange.reason }) : skipped,
+				...restoredAt(former, position),
 			};
 		}
 		default:

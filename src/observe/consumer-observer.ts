@@ -3,6 +3,7 @@ import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import { assertNever } from "../core/errors.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
 import { partitionName } from "../core/message.ts";
+import { type RestoredStretch, restoredWords } from "../core/position-note.ts";
 import { readClientStatistics } from "./client-statistics.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import type { ObserverParts } from "./observer-parts.ts";
@@ -23,6 +24,7 @@ const remarkable: readonly string[] = ["noted", "new_log"];
 interface StartFact extends TopicPartitionOffset {
 	readonly from: string;
 	readonly kept: number | null;
+	readonly note: { readonly note: { readonly restored?: RestoredStretch } };
 	readonly outOfRange:
 		| (OutOfRangeFact & { readonly kind: "jump" | "park"; readonly log: { readonly low: number; readonly high: number } })
 		| null;
@@ -79,8 +81,10 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 				);
 			else logger.info({ partitions: names }, kind === "assign" ? "partitions assigned" : "partitions revoked");
 		},
-		"start:resolved"({ topic, partition, offset, from, kept, outOfRange }: StartFact): void {
+		"start:resolved"({ topic, partition, offset, from, kept, outOfRange, note }: StartFact): void {
 			const name = partitionName({ topic, partition });
+			const { restored } = note.note;
+			if (restored) logger.error({ topic, partition, ...restored }, `${name}: ${restoredWords({ topic, partition }, restored)}`);
 			if (outOfRange?.kind === "jump") {
 				tellJump({ metrics, logger }, { topic, partition, ...outOfRange, ...outOfRange.log });
 			} else if (!outOfRange) {
@@ -136,6 +140,16 @@ export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 				const { topic, partition, kind, expected, found } = each;
 				metrics.count("offsets_displaced_total", { kind });
 				logger.error({ topic, partition, kind, expected, found }, `${partitionName(each)}: ${displacedWords(each)}`);
+			}
+		},
+		notesDisplaced(partitions: readonly DisplacedOffset[]): void {
+			for (const each of partitions) {
+				const { topic, partition, expected, found } = each;
+				const now = found === null ? "is gone" : `says ${found}`;
+				const what = `its note in the database ${now}, and this daemon had noted ${expected}`;
+				const why = "another member took it over, or the database was put back to another time";
+				const next = "the group is joined anew, and the partition's start tells which";
+				logger.warn({ topic, partition, expected, found }, `${partitionName(each)}: ${what}: ${why}; ${next}`);
 			}
 		},
 		logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void {

@@ -114,6 +114,10 @@ export const metricCatalogue = {
 		{ ...perPartition, reason: ["log_begins_after", "log_ends_before"] },
 		"Offsets passed over unread because the position was outside the log, as kafka.onOffsetOutOfRange says",
 	),
+	restored_offsets: gauge(
+		perPartition,
+		"Offsets that the group has committed and that the database, put back to another time, does not know of; 0 where nothing is missing",
+	),
 	committed_offset: gauge(perPartition, "Committed offset: the next message after a restart"),
 	high_watermark: gauge(perPartition, "Offset that the next produced message gets"),
 	consumer_lag_messages: gauge(perGroupPartition, "High watermark minus committed offset"),

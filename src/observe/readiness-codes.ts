@@ -70,6 +70,12 @@ export const readinessCodes = {
 		ends: "when the letters are stored, or their partitions go to another member",
 		remedy: "mend the table or the topic as the message says",
 	},
+	table_restored: {
+		means:
+			"`offsets.store: kafka`: the database is older than the group's offset of the partition: it was put back to another time (a backup, a fail-over to a server that was behind), or another tool set the offset forward. Rows of the offsets between may be missing",
+		ends: "when the group's offset was set back, or set by `pockaffe offsets set`",
+		remedy: "stop the group's daemons, run the command of the message, start them",
+	},
 	draining: {
 		means: "the daemon stops",
 		ends: "with the process",

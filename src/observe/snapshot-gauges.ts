@@ -85,6 +85,10 @@ function setOffsetGauges(metrics: Metrics, { partitions, group: consumergroup, n
 		labelled.map(({ snapshot, labels }) => [labels, snapshot.highWatermark]),
 	);
 	metrics.set(
+		"restored_offsets",
+		labelled.map(({ snapshot, labels }) => [labels, snapshot.restoredOffsets]),
+	);
+	metrics.set(
 		"breaker_open",
 		labelled.map(({ snapshot, labels }) => [labels, snapshot.breakerOpen ? 1 : 0]),
 	);

@@ -51,6 +51,8 @@ export interface PartitionSnapshot extends TopicPartition {
 	readonly restarts: number;
 	readonly attempts: number;
 	readonly breakerOpen: boolean;
+	/** Offsets that the group has committed and the database does not know of. */
+	readonly restoredOffsets: number;
 	/** Newest first. */
 	readonly failures: readonly FailureSnapshot[];
 }

@@ -1,19 +1,20 @@
 /**
- * Keeps the group's notes (start-table.ts) for a running daemon: what a failure of the database means for whoever notes something.
+ * Keeps the group's notes (note-fence.ts) for a running daemon: what a failure of the database means for whoever notes something.
  *
  * Away: the caller waits and tries again. A table that is missing and can't be made, or that lacks the columns and can't be given them,
  * holds nothing that could go stale: the daemon works without notes and says so once. A table that holds notes must not be left behind by
  * what Kafka is told, or a later start would take it for one that was restored: where it refuses a note, the caller waits too.
  */
+import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import type { TopicPartition } from "../core/message.ts";
 import { NOTES_REFUSED, type NoteChange, type ReachedPosition, type StoredNote } from "../core/position-note.ts";
+import type { NoteFence, NotReached } from "./note-fence.ts";
 import { hintFor, problemOf } from "./sql-faults.ts";
-import type { StartTable } from "./start-table.ts";
 
 /** What the recorder is made of. */
 export interface StartRecorderParts {
-	readonly table: Pick<StartTable, "name" | "prepare" | "read" | "change" | "reach" | "forget">;
+	readonly table: Pick<NoteFence, "name" | "prepare" | "read" | "change" | "reach" | "compare" | "forget">;
 	/** Positions can't be noted, or only in part; told once. */
 	readonly notRecorded: (message: string) => void;
 }
@@ -46,9 +47,15 @@ export class StartRecorder {
 		throw new PocKaffeError("note_changed", `the note of ${stale.topic}/${stale.partition} was changed by another member meanwhile`);
 	}
 
-	/** Notes how far partitions came, durably. Returns those whose note is of another log by now: nothing more is to be committed of them. */
-	async reach(positions: readonly ReachedPosition[]): Promise<readonly TopicPartition[]> {
-		return positions.length === 0 ? [] : await this.#insist(() => this.#parts.table.reach(positions), []);
+	/** Notes how far partitions came, durably. Returns those that could not be noted: nothing more is to be committed of them. */
+	async reach(positions: readonly ReachedPosition[]): Promise<NotReached> {
+		const nothing = { others: [], displaced: [] };
+		return positions.length === 0 ? nothing : await this.#insist(() => this.#parts.table.reach(positions), nothing);
+	}
+
+	/** Those of these partitions whose note is not what was noted last. */
+	compare(partitions: readonly TopicPartition[]): Promise<readonly DisplacedOffset[]> {
+		return this.#insist(() => this.#parts.table.compare(partitions), []);
 	}
 
 	/** The notes of these partitions belong to a log that was deleted. */

@@ -27,8 +27,10 @@ export const startsLateColumns = [
 	"reached_ts_offset bigint",
 	"skipped jsonb",
 	"updated_at timestamptz",
+	"restored_from bigint",
+	"restored_to bigint",
 ];
-const LAST_COLUMN = "updated_at";
+const LAST_COLUMN = "restored_to";
 
 /** `create table if not exists` for the notes. */
 export function startsDdl(name: string): string {
@@ -47,6 +49,11 @@ export function startsDdl(name: string): string {
 
 /** What a table can hold: nothing (it is missing and can't be made), starts alone, or whole notes. */
 export type NotesKept = "none" | "starts" | "notes";
+
+/** A position, and what at least has to be noted of its partition; null where nothing is known of that. */
+export interface LeastReached extends ReachedPosition {
+	readonly least: number | null;
+}
 
 /** See the file's header. Promises reject with the database's error. */
 export class StartTable {
@@ -91,7 +98,7 @@ export class StartTable {
 		if (kept === "none") return new Map();
 		const late =
 			kept === "notes"
-				? ", topic_id, reached_offset::text as reached_offset, reached_ts::text as reached_ts, reached_ts_offset::text as reached_ts_offset, skipped::text as skipped, updated_at::text as version"
+				? ", topic_id, reached_offset::text as reached_offset, reached_ts::text as reached_ts, reached_ts_offset::text as reached_ts_offset, skipped::text as skipped, restored_from::text as restored_from, restored_to::text as restored_to, updated_at::text as version"
 				: "";
 		const rows = await this.#database.query(
 			`select topic, partition, start_offset::text as start_offset, assumed${late} from ${quotedTable(this.#name)} where consumer_group = $1::text`,
@@ -110,22 +117,27 @@ export class StartTable {
 	}
 
 	/**
-	 * Notes how far partitions came; never back. Returns those whose note is of another log by now. Where a row is missing (the table was
-	 * made again) the partition is taken for begun here.
+	 * Notes how far partitions came, never back; where a note says less than `least`, or is of another log, nothing. Returns what is noted by
+	 * now, by partition name, of those that the statement found.
 	 */
-	async reach(positions: readonly ReachedPosition[]): Promise<TopicPartition[]> {
-		if ((this.#kept ?? (await this.look())) !== "notes") return [];
-		const entries = positions.map(({ topic, partition, offset, logId, witness }) => ({
+	async reach(positions: readonly LeastReached[]): Promise<ReadonlyMap<string, number>> {
+		if (positions.length === 0 || !(await this.keepsNotes())) return new Map();
+		const entries = positions.map(({ topic, partition, offset, logId = null, witness, least }) => ({
 			topic,
 			partition,
-			topic_id: logId ?? null,
+			topic_id: logId,
 			reached: offset,
 			ts: witness?.timestamp ?? null,
 			ts_offset: witness?.offset ?? null,
+			least,
 		}));
 		const rows = await this.#database.query(this.#reach(), [this.#group, JSON.stringify(entries)]);
-		const noted = new Set(rows.map(nameOf));
-		return positions.filter((position) => !noted.has(partitionName(position)));
+		return new Map(rows.map((row) => [nameOf(row), Number(row.reached_offset)]));
+	}
+
+	/** True where the table can hold whole notes. */
+	async keepsNotes(): Promise<boolean> {
+		return (this.#kept ?? (await this.look())) === "notes";
 	}
 
 	/** What these partitions' notes say belongs to a log that was deleted. Only where no id says which log they are of. */
@@ -161,6 +173,8 @@ export class StartTable {
 			["reached_ts", "ts::bigint"],
 			["reached_ts_offset", "ts_offset::bigint"],
 			["skipped", "skipped::jsonb"],
+			["restored_from", "restored_from::bigint"],
+			["restored_to", "restored_to::bigint"],
 		];
 	}
 
@@ -188,24 +202,24 @@ where s.consumer_group = $1::text and s.topic = x.topic and s.partition = x.part
 	}
 
 	#reach(): string {
-		const entries = jsonEntries(2, [...KEY, "topic_id::text", "reached::bigint", "ts::bigint", "ts_offset::bigint"]);
-		return `insert into ${quotedTable(this.#name)} as s (consumer_group, topic, partition, start_offset, assumed, recorded_at, topic_id, reached_offset, reached_ts, reached_ts_offset, updated_at)
-select $1::text, x.topic, x.partition, x.reached, true, now(), x.topic_id, x.reached, x.ts, x.ts_offset, now() from ${entries}
-on conflict (consumer_group, topic, partition) do update set
-	reached_offset = greatest(coalesce(s.reached_offset, excluded.reached_offset), excluded.reached_offset),
-	topic_id = coalesce(s.topic_id, excluded.topic_id),
-	reached_ts = coalesce(excluded.reached_ts, s.reached_ts),
-	reached_ts_offset = coalesce(excluded.reached_ts_offset, s.reached_ts_offset),
+		const entries = jsonEntries(2, [...KEY, "topic_id::text", "reached::bigint", "ts::bigint", "ts_offset::bigint", "least::bigint"]);
+		return `update ${quotedTable(this.#name)} as s set
+	reached_offset = greatest(coalesce(s.reached_offset, x.reached), x.reached),
+	topic_id = coalesce(s.topic_id, x.topic_id),
+	reached_ts = coalesce(x.ts, s.reached_ts),
+	reached_ts_offset = coalesce(x.ts_offset, s.reached_ts_offset),
 	updated_at = now()
-where s.topic_id is null or excluded.topic_id is null or s.topic_id = excluded.topic_id
-returning s.topic, s.partition, ${durably}`;
+from ${entries} where s.consumer_group = $1::text and s.topic = x.topic and s.partition = x.partition
+and (s.topic_id is null or x.topic_id is null or s.topic_id = x.topic_id)
+and (x.least is null or s.reached_offset is null or s.reached_offset >= x.least)
+returning s.topic, s.partition, s.reached_offset::text as reached_offset, ${durably}`;
 	}
 }
 
 const KEY = ["topic::text", "partition::int4"];
 
 function entryOf({ topic, partition, note, replaces }: NoteChange): object {
-	const { start, assumed, log, reached, skipped } = note;
+	const { start, assumed, log, reached, skipped, restored } = note;
 	return {
 		topic,
 		partition,
@@ -216,12 +230,15 @@ function entryOf({ topic, partition, note, replaces }: NoteChange): object {
 		ts: log.witness?.timestamp ?? null,
 		ts_offset: log.witness?.offset ?? null,
 		skipped: skipped.length > 0 ? JSON.stringify(skipped) : null,
+		restored_from: restored?.from ?? null,
+		restored_to: restored?.to ?? null,
 		version: replaces?.version ?? null,
 	};
 }
 
 function storedNote(row: DatabaseRow): StoredNote {
 	const { topic_id = null, reached_offset = null, reached_ts = null, reached_ts_offset = null, skipped = null, version = null } = row;
+	const { restored_from = null, restored_to = null } = row;
 	const witness =
 		reached_ts === null || reached_ts_offset === null ? null : { offset: Number(reached_ts_offset), timestamp: Number(reached_ts) };
 	return {
@@ -231,6 +248,7 @@ function storedNote(row: DatabaseRow): StoredNote {
 			log: { id: topic_id as LogId, witness },
 			reached: reached_offset === null ? null : Number(reached_offset),
 			skipped: skipped === null ? [] : (JSON.parse(String(skipped)) as SkippedStretch[]),
+			...(restored_from === null || restored_to === null ? {} : { restored: { from: Number(restored_from), to: Number(restored_to) } }),
 		},
 		version: version as string | null,
 	};

@@ -10,6 +10,7 @@ import type { PositionNote, StoredNote } from "../../src/core/position-note.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "../../src/sink/cas-upsert.ts";
 import type { Database } from "../../src/sink/database.ts";
+import { NoteFence } from "../../src/sink/note-fence.ts";
 import { OffsetTable } from "../../src/sink/offset-table.ts";
 import { rowParameters, type UpsertRow } from "../../src/sink/row-parameters.ts";
 import { runUpsert } from "../../src/sink/run-upsert.ts";
@@ -401,7 +402,8 @@ select count(*)::int4 as count from p, l`;
 			const openNotes = async () => {
 				const scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
 				const member = () => {
-					const table = new StartTable({ database: scene.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
+					const starts = new StartTable({ database: scene.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
+					const table = new NoteFence(starts);
 					const read = async () => (await scene.settled(table.read())).get("orders/0") ?? null;
 					const replace = async (replaces: StoredNote | null, note: PositionNote) =>
 						(await scene.settled(table.change([{ ...zero, note, replaces }]))).map(partitionName);
@@ -412,11 +414,14 @@ select count(*)::int4 as count from p, l`;
 						replace,
 						change: async (note: PositionNote) => replace(await read(), note),
 						reach: async (offset: number, logId: string | null = "log", witness: Witness | null = null) =>
-							(await scene.settled(table.reach([{ ...zero, offset, logId, witness }]))).map(partitionName),
+							(await scene.settled(table.reach([{ ...zero, offset, logId, witness }]))).others.map(partitionName),
+						displaced: async (offset: number, logId = "log") => (await scene.settled(table.reach([{ ...zero, offset, logId }]))).displaced,
+						compare: () => scene.settled(table.compare([zero])),
 						forget: () => scene.settled(table.forget([zero])),
 					};
 				};
-				return { member, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
+				const query = (text: string) => scene.settled(scene.database.query(text));
+				return { member, query, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
 			};
 
 			it("are made with a table of their own, and there is none before", async () => {
@@ -472,6 +477,43 @@ select count(*)::int4 as count from p, l`;
 				await member.prepare();
 				expect(await member.reach(9, null)).toEqual([]);
 				expect(await member.note()).toEqual(noted(9, { assumed: true, log: { id: null, witness: null } }));
+			});
+
+			it("that say less than was noted last are not raised, and that is told: the database was put back", async () => {
+				await using scene = await openNotes();
+				const [member, hand] = [scene.member(), scene.member()];
+				await member.prepare();
+				await hand.prepare();
+				await member.change(noted(5));
+				expect(await member.displaced(20)).toEqual([]);
+				expect(await member.compare()).toEqual([]);
+				await hand.change(noted(5, { reached: 12 }));
+				const changed = { ...zero, kind: "changed", expected: 20, found: 12 };
+				expect(await member.compare()).toEqual([changed]);
+				expect(await member.displaced(30)).toEqual([changed]);
+				expect((await member.note())?.reached).toBe(12);
+				// Whoever begins there knows.
+				await member.change(noted(5, { reached: 20, restored: { from: 12, to: 20 } }));
+				expect(await member.note()).toEqual(noted(5, { reached: 20, restored: { from: 12, to: 20 } }));
+				expect([await member.displaced(30), await member.compare()]).toEqual([[], []]);
+				expect((await member.note())?.restored).toEqual({ from: 12, to: 20 });
+				// What another member noted since is no less.
+				await hand.change(noted(5, { reached: 40 }));
+				expect([await member.compare(), await member.displaced(35)]).toEqual([[], []]);
+			});
+
+			it("that are gone are told too, and their beginning is noted again, with nothing behind it for certain", async () => {
+				await using scene = await openNotes();
+				const member = scene.member();
+				await member.prepare();
+				await member.change(noted(5));
+				await member.displaced(20);
+				await scene.query("delete from pockaffe_offsets_start");
+				expect(await member.displaced(30)).toEqual([{ ...zero, kind: "gone", expected: 20, found: null }]);
+				expect(await member.note()).toEqual(noted(5));
+				await scene.query("delete from pockaffe_offsets_start");
+				expect(await member.compare()).toEqual([{ ...zero, kind: "gone", expected: 20, found: null }]);
+				expect(await member.note()).toEqual(noted(5));
 			});
 
 			it("without an id are told that their log was deleted, and no other", async () => {

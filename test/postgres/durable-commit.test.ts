@@ -12,6 +12,7 @@ import { EmbeddedPostgres } from "../../src/embedded/embedded-postgres.ts";
 import { connectDatabase, type Database, probeDatabase } from "../../src/sink/database.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
 import { DeadLetterTableStore } from "../../src/sink/dead-letter-table-store.ts";
+import { NoteFence } from "../../src/sink/note-fence.ts";
 import { OffsetTable } from "../../src/sink/offset-table.ts";
 import { createTables } from "../../src/sink/schema.ts";
 import { StartTable } from "../../src/sink/start-table.ts";
@@ -28,7 +29,7 @@ async function writeEverything(database: Database, url: string): Promise<string[
 	const origin = { consumerGroup: "g", version: "1", clock: systemClock, random: () => 0.5 };
 	const letters = new DeadLetterTable({ ...origin, database, table: "letters" });
 	const offsets = new OffsetTable({ database, table: "offsets", consumerGroup: "g" });
-	const starts = new StartTable({ database, offsetsTable: "offsets", consumerGroup: "g" });
+	const starts = new NoteFence(new StartTable({ database, offsetsTable: "offsets", consumerGroup: "g" }));
 	await createTables(database, [layoutOf()]);
 	await letters.prepare();
 	await offsets.prepare();

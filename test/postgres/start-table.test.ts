@@ -4,6 +4,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import type { PositionNote } from "../../src/core/position-note.ts";
 import { NOTES_REFUSED } from "../../src/core/position-note.ts";
 import { connectDatabase } from "../../src/sink/database.ts";
+import { NoteFence } from "../../src/sink/note-fence.ts";
 import { StartRecorder } from "../../src/sink/start-recorder.ts";
 import { StartTable } from "../../src/sink/start-table.ts";
 import { ordinaryUser } from "../support/ordinary-user.ts";
@@ -13,6 +14,7 @@ const partition = { topic: "orders", partition: 0 };
 const name = "pockaffe_offsets_start";
 const earlier = `create table ${name} (consumer_group text, topic text, partition int4, start_offset bigint not null, assumed boolean not null, recorded_at timestamptz not null, primary key (consumer_group, topic, partition))`;
 
+const all = { others: [], displaced: [] };
 const noted = (start: number, over: Partial<PositionNote> = {}): PositionNote => ({
 	start,
 	assumed: false,
@@ -48,7 +50,7 @@ describe("a table of notes", () => {
 		const before = noted(12, { assumed: true, log: { id: null, witness: null }, reached: null });
 		expect((await read())?.note).toEqual(before);
 		expect(await table.change([{ ...partition, note: noted(12, { assumed: true }), replaces: await read() }])).toEqual([]);
-		expect(await table.reach([{ ...partition, offset: 20, logId: "log" }])).toEqual([]);
+		expect(await new NoteFence(table).reach([{ ...partition, offset: 20, logId: "log" }])).toEqual(all);
 		expect((await read())?.note).toEqual(noted(12, { assumed: true, reached: 20 }));
 	});
 
@@ -58,10 +60,10 @@ describe("a table of notes", () => {
 		await using user = await ordinaryUser(db, "use", name);
 		const told: string[] = [];
 		const table = new StartTable({ database: user.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
-		const recorder = new StartRecorder({ table, notRecorded: (message) => told.push(message) });
+		const recorder = new StartRecorder({ table: new NoteFence(table), notRecorded: (message) => told.push(message) });
 		await recorder.prepare();
 		await recorder.begin([{ ...partition, note: noted(12), replaces: null }]);
-		expect(await recorder.reach([{ ...partition, offset: 20, logId: "log" }])).toEqual([]);
+		expect(await recorder.reach([{ ...partition, offset: 20, logId: "log" }])).toEqual(all);
 		const read = async () => (await recorder.read()).get("orders/0") ?? null;
 		expect((await read())?.note).toEqual(noted(12, { log: { id: null, witness: null }, reached: null }));
 		await recorder.begin([{ ...partition, note: noted(3), replaces: await read() }]);
@@ -75,6 +77,8 @@ describe("a table of notes", () => {
 			"reached_ts_offset bigint",
 			"skipped jsonb",
 			"updated_at timestamptz",
+			"restored_from bigint",
+			"restored_to bigint",
 		])
 			await db.database.query(`alter table ${name} add column ${column}`);
 		await recorder.prepare();
@@ -87,10 +91,10 @@ describe("a table of notes", () => {
 		await using user = await ordinaryUser(db, "none");
 		const told: string[] = [];
 		const table = new StartTable({ database: user.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
-		const recorder = new StartRecorder({ table, notRecorded: (message) => told.push(message) });
+		const recorder = new StartRecorder({ table: new NoteFence(table), notRecorded: (message) => told.push(message) });
 		await recorder.prepare();
 		await recorder.begin([{ ...partition, note: noted(12), replaces: null }]);
-		expect(await recorder.reach([{ ...partition, offset: 20 }])).toEqual([]);
+		expect(await recorder.reach([{ ...partition, offset: 20 }])).toEqual(all);
 		expect(await recorder.read()).toEqual(new Map());
 		expect(told).toHaveLength(1);
 	});
@@ -98,12 +102,14 @@ describe("a table of notes", () => {
 	it("that is dropped under the daemon is made again", async () => {
 		await using db = await createTestDatabase();
 		const table = new StartTable({ database: db.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
-		const recorder = new StartRecorder({ table, notRecorded: () => {} });
+		const recorder = new StartRecorder({ table: new NoteFence(table), notRecorded: () => {} });
 		await recorder.prepare();
 		await recorder.begin([{ ...partition, note: noted(12), replaces: null }]);
 		await db.database.query(`drop table ${name}`);
-		expect(await recorder.reach([{ ...partition, offset: 20, logId: "log" }])).toEqual([]);
-		expect((await recorder.read()).get("orders/0")?.note).toEqual(noted(20, { assumed: true }));
+		// What was in it is gone, and maybe the rows beside it: the next start sees it by the beginning that is noted again.
+		const { displaced } = await recorder.reach([{ ...partition, offset: 20, logId: "log" }]);
+		expect(displaced).toEqual([{ ...partition, kind: "gone", expected: 12, found: null }]);
+		expect((await recorder.read()).get("orders/0")?.note).toEqual(noted(12));
 	});
 
 	it("that refuses what it has taken before holds commits up until it takes it again", async () => {
@@ -111,7 +117,7 @@ describe("a table of notes", () => {
 		await new StartTable({ database: db.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" }).prepare();
 		await using user = await ordinaryUser(db, "use", name);
 		const table = new StartTable({ database: user.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
-		const recorder = new StartRecorder({ table, notRecorded: () => {} });
+		const recorder = new StartRecorder({ table: new NoteFence(table), notRecorded: () => {} });
 		await recorder.prepare();
 		await recorder.begin([{ ...partition, note: noted(12), replaces: null }]);
 		await user.admin(`revoke update on ${name} from USER`);
@@ -120,7 +126,7 @@ describe("a table of notes", () => {
 			message: expect.stringMatching(/42501.*grant select, insert, update on pockaffe_offsets_start/),
 		});
 		await user.admin(`grant update on ${name} to USER`);
-		expect(await recorder.reach([{ ...partition, offset: 20, logId: "log" }])).toEqual([]);
+		expect(await recorder.reach([{ ...partition, offset: 20, logId: "log" }])).toEqual(all);
 		expect((await recorder.read()).get("orders/0")?.note.reached).toBe(20);
 	});
 });

@@ -75,6 +75,7 @@ export class SimDaemon {
 			stalled: nothing,
 			moving: nothing,
 		});
+		this.#delivery.consumer.on("start:resolved", ({ partition, note }) => invariants.begun(partition, note.note));
 		if (process.world.trace) this.#trace();
 		void this.#start();
 	}
@@ -161,6 +162,7 @@ const listener = {
 		stopRequested: nothing,
 	},
 	logsRemade: nothing,
+	notesDisplaced: nothing,
 	mirrorFailed: nothing,
 	startsNotRecorded: nothing,
 	logsNotForgotten: nothing,

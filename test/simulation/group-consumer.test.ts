@@ -14,7 +14,13 @@ const { kafka: kafkaConfig } = loadConfig({
 	environment: { POCKAFFE_KAFKA_BROKERS: "simulated:1", POCKAFFE_KAFKA_GROUP: "g", POCKAFFE_KAFKA_TOPICS: TOPIC },
 }).config;
 
-const noNotes = { read: async () => new Map(), begin: async () => {}, reach: async () => [], forget: async () => {} };
+const noNotes = {
+	read: async () => new Map(),
+	begin: async () => {},
+	reach: async () => ({ others: [], displaced: [] }),
+	compare: async () => [],
+	forget: async () => {},
+};
 
 /** A consumer and what it tells its member; `answers` holds each revocation until it is set. */
 class Daemon {
@@ -47,7 +53,11 @@ class Daemon {
 			clock: process,
 			kafka: kafkaConfig,
 			incremental: true,
-			offsets: new KafkaOffsetStore(() => this.consumer.client, noNotes),
+			offsets: new KafkaOffsetStore(
+				() => this.consumer.client,
+				noNotes,
+				() => {},
+			),
 			notes: noNotes,
 		});
 		void this.consumer.start();

@@ -3,7 +3,7 @@
  * order and none is left out, and at the end the tables are the fold of the log. Knows the log and the tables, nothing of the code.
  */
 import type { DisplacedOffset } from "../../src/core/displaced-offset.ts";
-import type { SkippedStretch } from "../../src/core/position-note.ts";
+import type { PositionNote, SkippedStretch } from "../../src/core/position-note.ts";
 import type { SimClient } from "./client.ts";
 import type { SimRow, SimServer } from "./database.ts";
 import { type HandledRow, isRefused, rowsOf } from "./handler.ts";
@@ -150,6 +150,17 @@ export class Invariants {
 			this.#world.fail(
 				"told-for-nothing",
 				`offsets of partition ${wrong.partition} are said to be another time's: ${JSON.stringify(wrong)}`,
+			);
+	}
+
+	/** A partition begins, with this noted of it. */
+	begun(partition: number, { restored }: PositionNote): void {
+		// A log without its end is read again from somewhere, and until Kafka hears of that its offset is further than what is noted.
+		const isWhole = this.kafka.logs[partition]?.losses === 0;
+		if (restored && isWhole && !this.#wasRestored)
+			this.#world.fail(
+				"told-for-nothing",
+				`rows of partition ${partition} are said to be missing behind a restored backup: ${JSON.stringify(restored)}`,
 			);
 	}
 

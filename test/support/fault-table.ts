@@ -156,6 +156,8 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 	"the log's disk full, its reader gone": [[processes, "costs log records, which are counted, and nothing else"]],
 	"a backup of the database is restored, or a fail-over to a server that lagged loses commits": [
 		[offsets, "are put back under running daemons: told, and read again from there"],
+		["test/end-to-end/restored-backup.test.ts", "under a running daemon is told within a minute"],
+		["test/end-to-end/restored-backup.test.ts", "while no daemon runs is told at the start"],
 		[offsets, "go back with a restored backup, which so catches up by itself"],
 	],
 };

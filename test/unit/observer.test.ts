@@ -121,8 +121,10 @@ describe("observer of the consumer", () => {
 		expect(await seriesValue('messages_consumed_total{topic="orders",partition="2"}')).toBeUndefined();
 	});
 
+	const note = { note: {} };
+
 	it("says where a partition starts and why", () => {
-		observer.consumer["start:resolved"]({ ...orders2, offset: 40, from: "latest", kept: null, outOfRange: null });
+		observer.consumer["start:resolved"]({ ...orders2, offset: 40, from: "latest", kept: null, outOfRange: null, note });
 		expect(log[0]?.message).toBe("orders/2 starts at offset 40: latest, nothing was committed");
 	});
 
@@ -135,8 +137,17 @@ describe("observer of the consumer", () => {
 			"orders/2 starts at offset 0: the topic was deleted and made again, and this is the beginning of the new log (kept was 500)",
 		],
 	])("warns of a start that somebody should know of: %s", (from, offset, kept, words) => {
-		observer.consumer["start:resolved"]({ ...orders2, offset, from, kept, outOfRange: null });
+		observer.consumer["start:resolved"]({ ...orders2, offset, from, kept, outOfRange: null, note });
 		expect(log).toMatchObject([{ level: "warn", message: expect.stringContaining(words) }]);
+	});
+
+	it("tells that the database is older than the group's offset, with the commands to choose from", () => {
+		const restored = { note: { restored: { from: 30, to: 40 } } };
+		observer.consumer["start:resolved"]({ ...orders2, offset: 40, from: "committed", kept: null, outOfRange: null, note: restored });
+		expect(log[0]).toMatchObject({ level: "error", fields: { topic: "orders", partition: 2, from: 30, to: 40 } });
+		expect(log[0]?.message).toMatch(
+			/^orders\/2: the database is older.*Rows of offsets 30 to 39.*stop.*--topic orders --partition 2 --to 30`.*--to 40`$/,
+		);
 	});
 
 	it("tells each jump once, at a start as later, with how many offsets are gone, and counts them", async () => {
@@ -146,7 +157,7 @@ describe("observer of the consumer", () => {
 		const jump = { position: 3, offset: 10, reason: "log_begins_after" };
 		const bounds = { low: 10, high: 15 };
 		const outOfRange = { ...jump, kind: "jump" as const, log: bounds };
-		observer.consumer["start:resolved"]({ ...orders2, offset: 10, from: "out_of_range", kept: 3, outOfRange });
+		observer.consumer["start:resolved"]({ ...orders2, offset: 10, from: "out_of_range", kept: 3, outOfRange, note });
 		observer.delivery.jumped({ ...orders2, ...jump, ...bounds });
 		const words =
 			"orders/2 goes on at offset 10 instead of 3, as kafka.onOffsetOutOfRange says: 7 offsets were removed from the log before they were read (it has 10 to 15)";

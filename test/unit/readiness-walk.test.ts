@@ -3,11 +3,13 @@
  * the catalogue without a walk here fails.
  */
 import { describe, expect, it } from "vitest";
-import type { TopicPartition } from "../../src/core/message.ts";
+import { partitionName, type TopicPartition } from "../../src/core/message.ts";
+import type { RestoredStretch, StoredNote } from "../../src/core/position-note.ts";
 import { AccessWatch } from "../../src/kafka/access-watch.ts";
 import { FailingCommits } from "../../src/kafka/failing-commits.ts";
 import { JoinRefusal } from "../../src/kafka/join-refusal.ts";
 import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
+import { RestoredPartitions } from "../../src/kafka/restored-partitions.ts";
 import { StallDetector } from "../../src/kafka/stall-detector.ts";
 import { StandingTransactions } from "../../src/kafka/standing-transactions.ts";
 import { Readiness } from "../../src/observe/readiness.ts";
@@ -49,6 +51,40 @@ class Worker extends WorkerHarness {
 		await this.running(2);
 		await this.act(() => this.thread.handled({ rejected: [0, 1].map((message) => ({ message, why: "no" })) }));
 	}
+}
+
+/** A partition that begins with this noted as missing. */
+class RestoredScene {
+	readonly assigned = new Set([partitionName(orders2)]);
+	#stored: StoredNote = noteWith(null);
+	readonly #partitions = new RestoredPartitions({
+		clock: new ManualClock(),
+		notes: { read: async () => new Map([[partitionName(orders2), this.#stored]]) },
+		isAssigned: (name) => this.assigned.has(name),
+	});
+
+	constructor(restored: RestoredStretch) {
+		this.begins(restored);
+	}
+
+	get codes(): string[] {
+		return this.#partitions.all.map(() => "table_restored");
+	}
+
+	begins(restored: RestoredStretch | null): void {
+		this.#stored = noteWith(restored);
+		this.#partitions.started({ ...orders2, note: { ...orders2, note: this.#stored.note, replaces: null } });
+	}
+
+	async noteSays(restored: RestoredStretch | null): Promise<void> {
+		this.#stored = noteWith(restored);
+		await this.#partitions.look();
+	}
+}
+
+function noteWith(restored: RestoredStretch | null): StoredNote {
+	const note = { start: 0, assumed: false, log: { id: null, witness: null }, reached: 30, skipped: [] };
+	return { note: restored ? { ...note, restored } : note, version: "1" };
 }
 
 interface Suite<Scene extends { readonly codes: readonly string[] }> {
@@ -427,6 +463,16 @@ const suites: readonly Suite<never>[] = [
 		readonly detector: StallDetector;
 		readonly codes: readonly string[];
 	}>,
+	{
+		code: "table_restored",
+		cause: "the database is older than the group's offset",
+		start: () => new RestoredScene({ from: 10, to: 30 }),
+		ends: {
+			"the offset is set back, and the partition begins there": (scene) => scene.begins(null),
+			"somebody takes it off the note": (scene) => scene.noteSays(null),
+			"the partition is given away": (scene) => scene.assigned.clear(),
+		},
+	} satisfies Suite<RestoredScene>,
 ] as never;
 
 /** Ends with the process. */

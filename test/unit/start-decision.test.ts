@@ -1,7 +1,7 @@
 /** Where a partition begins: a row for each case of the README's table. */
 import { describe, expect, it } from "vitest";
 import { compareIds, deletedLog } from "../../src/core/log-identity.ts";
-import { type PositionNote, stretchesBefore, withStretch } from "../../src/core/position-note.ts";
+import { type PositionNote, restoredAt, stretchesBefore, withStretch } from "../../src/core/position-note.ts";
 import {
 	decidePosition,
 	decideStart,
@@ -82,6 +82,24 @@ describe("a start, where", () => {
 
 	it.each(["park", "earliest", "latest"] as OutOfRangePolicy[])("the log has the position nothing is decided (%s)", (policy) => {
 		for (const position of [10, 50, 90]) expect(decidePosition(position, log, policy)).toBe(null);
+	});
+});
+
+describe("what is missing in a database that is older than the group's offset", () => {
+	const stretch = (from: number, to: number) => ({ from, to });
+	it.each<[what: string, former: PositionNote | null, offset: number, missing: object | undefined]>([
+		["is nothing where nothing was noted", null, 50, undefined],
+		["is nothing where it was not noted how far the group came", noted(null), 50, undefined],
+		["is nothing where just that was noted", noted(50), 50, undefined],
+		["is nothing where more was noted (a commit that was lost)", noted(60), 50, undefined],
+		["is what was committed and is not noted", noted(30), 50, stretch(30, 50)],
+		["stays so where the group has gone on since", { ...noted(90), restored: stretch(30, 50) }, 90, stretch(30, 50)],
+		["is what is left where it was set back in between", { ...noted(90), restored: stretch(30, 50) }, 40, stretch(30, 40)],
+		["is nothing any more where it was set back before it", { ...noted(90), restored: stretch(30, 50) }, 30, undefined],
+		["is all of it where it was put back twice", { ...noted(70), restored: stretch(30, 50) }, 90, stretch(30, 90)],
+		["is all of it where it was put back further the second time", { ...noted(20), restored: stretch(30, 50) }, 90, stretch(20, 90)],
+	])("%s", (_, former, offset, missing) => {
+		expect(restoredAt(former, offset).restored).toEqual(missing);
 	});
 });
 

@@ -5,6 +5,7 @@ import type { NotesKept } from "../../src/sink/start-table.ts";
 
 const partition = { topic: "t", partition: 0 };
 const position = { ...partition, offset: 5 };
+const all = { others: [], displaced: [] };
 
 /** A table that holds so much, and what its next calls fail with. */
 function recording(kept: NotesKept, ...failures: string[]) {
@@ -24,7 +25,8 @@ function recording(kept: NotesKept, ...failures: string[]) {
 			},
 			read: () => call("read").then(() => new Map()),
 			change: () => call("change").then(() => []),
-			reach: (positions: readonly ReachedPosition[]) => call(`reach ${positions.map(({ offset }) => offset)}`).then(() => []),
+			reach: (positions: readonly ReachedPosition[]) => call(`reach ${positions.map(({ offset }) => offset)}`).then(() => all),
+			compare: async () => [],
 			forget: () => call("forget"),
 		},
 		notRecorded: (message) => told.push(message),
@@ -36,7 +38,7 @@ describe("what is noted of positions", () => {
 	it.each(["ECONNREFUSED", "57P01", "40001", "25006"])("is waited for while the database is away (%s)", async (code) => {
 		const { recorder, calls, told } = recording("notes", code);
 		await expect(recorder.reach([position])).rejects.toMatchObject({ code });
-		expect(await recorder.reach([position])).toEqual([]);
+		expect(await recorder.reach([position])).toEqual(all);
 		expect([calls, told]).toEqual([["reach 5", "reach 5"], []]);
 	});
 
@@ -51,7 +53,7 @@ describe("what is noted of positions", () => {
 
 	it("goes into a table that was dropped and is made again", async () => {
 		const { recorder, calls, told } = recording("notes", "42P01");
-		expect(await recorder.reach([position])).toEqual([]);
+		expect(await recorder.reach([position])).toEqual(all);
 		expect([calls, told]).toEqual([["reach 5", "prepare", "reach 5"], []]);
 	});
 
@@ -60,7 +62,7 @@ describe("what is noted of positions", () => {
 		["starts", "42703"],
 	])("is done without where the table can hold none (%s), and that is told once", async (kept, code) => {
 		const { recorder, told } = recording(kept, code, code, code, code);
-		expect(await recorder.reach([position])).toEqual([]);
+		expect(await recorder.reach([position])).toEqual(all);
 		expect(await recorder.read()).toEqual(new Map());
 		expect(told).toEqual([expect.stringContaining("pockaffe_offsets_start")]);
 	});
@@ -72,7 +74,8 @@ describe("what is noted of positions", () => {
 			name: "n",
 			prepare: async () => "notes" as const,
 			read: async () => new Map(),
-			reach: async () => [],
+			reach: async () => all,
+			compare: async () => [],
 			forget: async () => {},
 		};
 		const late = new StartRecorder({ table: { ...table, change: async () => [partition] }, notRecorded: () => {} });

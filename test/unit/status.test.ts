@@ -22,6 +22,7 @@ function partition(overrides: Partial<PartitionSnapshot> = {}): PartitionSnapsho
 		restarts: 0,
 		attempts: 0,
 		breakerOpen: false,
+		restoredOffsets: 0,
 		failures: [],
 		...overrides,
 	};

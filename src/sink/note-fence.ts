@@ -1,0 +1,134 @@
+/**
+ * The group's notes (start-table.ts) as one member writes them: it knows what it noted last, and that a note says less than that only where
+ * the database was put back to another time, with the rows beside it (a backup, a fail-over to a server that was behind). Notes of such a
+ * partition are not raised: the next start compares them with the group's offset.
+ */
+import type { DisplacedOffset } from "../core/displaced-offset.ts";
+import { compareIds, type LogId } from "../core/log-identity.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { NoteChange, PositionNote, ReachedPosition, StoredNote } from "../core/position-note.ts";
+import type { NotesKept, StartTable } from "./start-table.ts";
+
+/** Positions that could not be noted. */
+export interface NotReached {
+	/** Their notes are of another log by now. */
+	readonly others: readonly TopicPartition[];
+	/** Their notes are not what this member noted last. */
+	readonly displaced: readonly DisplacedOffset[];
+}
+
+type Notes = ReadonlyMap<string, StoredNote>;
+
+/** See the file's header. Promises reject with the database's error. */
+export class NoteFence {
+	readonly #table: StartTable;
+	/** What was noted last of a partition, and answered. */
+	readonly #noted = new Map<string, PositionNote & { readonly reached: number }>();
+
+	constructor(table: StartTable) {
+		this.#table = table;
+	}
+
+	get name(): string {
+		return this.#table.name;
+	}
+
+	prepare(): Promise<NotesKept> {
+		return this.#table.prepare();
+	}
+
+	read(): Promise<Notes> {
+		return this.#table.read();
+	}
+
+	forget(partitions: readonly TopicPartition[]): Promise<void> {
+		return this.#table.forget(partitions);
+	}
+
+	/** Stores notes in place of what was read; returns those that were changed by somebody else meanwhile. */
+	async change(changes: readonly NoteChange[]): Promise<TopicPartition[]> {
+		const stale = await this.#table.change(changes);
+		const names = new Set(stale.map(partitionName));
+		const isWhole = await this.#table.keepsNotes();
+		for (const { note, ...partition } of changes) {
+			const name = partitionName(partition);
+			if (names.has(name)) continue;
+			if (isWhole && note.reached !== null) this.#noted.set(name, { ...note, reached: note.reached });
+			else this.#noted.delete(name);
+		}
+		return stale;
+	}
+
+	/** Notes how far partitions came; never back. A partition of which nothing was noted is taken for begun here. */
+	async reach(positions: readonly ReachedPosition[]): Promise<NotReached> {
+		const left = await this.#raise(positions);
+		if (left.length === 0 || !(await this.#table.keepsNotes())) return { others: [], displaced: [] };
+		const notes = await this.read();
+		const isOther = (position: ReachedPosition) => isOfOtherLog(notes.get(partitionName(position)), position.logId ?? null);
+		const displaced = await this.#displaced(
+			left.filter((position) => !isOther(position)),
+			notes,
+			this.#least(),
+		);
+		const names = new Set(displaced.map(partitionName));
+		const fresh = left.filter((position) => !isOther(position) && !names.has(partitionName(position)));
+		await this.change(fresh.filter((position) => !notes.has(partitionName(position))).map(beginningAt));
+		return { others: [...left.filter(isOther), ...(await this.#raise(fresh))], displaced };
+	}
+
+	/** Those of these partitions whose note is not what this member noted last. */
+	async compare(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
+		const least = this.#least();
+		const known = partitions.filter((each) => least.has(partitionName(each)));
+		if (known.length === 0 || !(await this.#table.keepsNotes())) return [];
+		const notes = await this.read();
+		const logOf = (partition: TopicPartition) => this.#noted.get(partitionName(partition))?.log.id ?? null;
+		const ofThisLog = known.filter((each) => !isOfOtherLog(notes.get(partitionName(each)), logOf(each)));
+		return this.#displaced(ofThisLog, notes, least);
+	}
+
+	/** Returns those that can't be raised, or have no note. */
+	async #raise(positions: readonly ReachedPosition[]): Promise<ReachedPosition[]> {
+		const least = this.#least();
+		const reached = await this.#table.reach(positions.map((each) => ({ ...each, least: least.get(partitionName(each)) ?? null })));
+		for (const position of positions) {
+			const name = partitionName(position);
+			const offset = reached.get(name);
+			if (offset !== undefined) this.#noted.set(name, { ...(this.#noted.get(name) ?? beginningAt(position).note), reached: offset });
+		}
+		return positions.filter((position) => !reached.has(partitionName(position)));
+	}
+
+	/**
+	 * Of a note that is gone the beginning is noted again, and nothing behind it for certain: so the next start sees what is missing. `least`: what had
+	 * been noted before `notes` were asked for.
+	 */
+	async #displaced(partitions: readonly TopicPartition[], notes: Notes, least: ReadonlyMap<string, number>): Promise<DisplacedOffset[]> {
+		const displaced: DisplacedOffset[] = [];
+		for (const { topic, partition } of partitions) {
+			const name = partitionName({ topic, partition });
+			const [noted, expected, stored] = [this.#noted.get(name), least.get(name), notes.get(name)];
+			if (noted === undefined || expected === undefined) continue;
+			const found = stored ? stored.note.reached : null;
+			if (!stored) {
+				displaced.push({ topic, partition, kind: "gone", expected, found });
+				const { restored: _, ...note } = { ...noted, reached: noted.start, skipped: [] };
+				await this.#table.change([{ topic, partition, note, replaces: null }]);
+			} else if (found !== null && found < expected) displaced.push({ topic, partition, kind: "changed", expected, found });
+		}
+		return displaced;
+	}
+
+	#least(): ReadonlyMap<string, number> {
+		return new Map(Array.from(this.#noted, ([name, { reached }]) => [name, reached]));
+	}
+}
+
+function beginningAt({ topic, partition, offset, logId = null, witness = null }: ReachedPosition): NoteChange {
+	const note = { start: offset, assumed: true, log: { id: logId, witness }, reached: offset, skipped: [] };
+	return { topic, partition, note, replaces: null };
+}
+
+function isOfOtherLog(stored: StoredNote | undefined, logId: LogId): boolean {
+	return stored !== undefined && logId !== null && compareIds(stored.note.log.id, logId) === "other";
+}
