@@ -10,6 +10,7 @@ import type { Database } from "./sink/database.ts";
 import { outdatedLetterTable } from "./sink/dead-letter-preparation.ts";
 import { DeadLetterTable } from "./sink/dead-letter-table.ts";
 import { lanesFor } from "./sink/lanes-in-use.ts";
+import type { AskLockHolders } from "./sink/lock-holders.ts";
 import { offsetsLateColumns } from "./sink/schema.ts";
 import type { OwnTable } from "./sink/schema-check.ts";
 import { startsLateColumns, startTableName } from "./sink/start-table.ts";
@@ -25,8 +26,12 @@ interface World {
 }
 
 /** The one writer of a process. */
-export function buildWriter({ config, database, clock, random }: World, layouts: readonly TableLayout[]): BatchWriter {
-	return new BatchWriter({ layouts, database, connections: config.database.connections, batch: config.batch, clock, random });
+export function buildWriter(
+	{ config, database, clock, random, lockHolders }: World & { readonly lockHolders?: AskLockHolders },
+	layouts: readonly TableLayout[],
+): BatchWriter {
+	const parts = { layouts, database, connections: config.database.connections, batch: config.batch, clock, random };
+	return new BatchWriter(lockHolders ? { ...parts, lockHolders } : parts);
 }
 
 /** Where `deadLetters.target` says. */

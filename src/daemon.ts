@@ -47,7 +47,9 @@ import { Readiness } from "./observe/readiness.ts";
 import type { ReadinessCode } from "./observe/readiness-codes.ts";
 import { observeReadiness } from "./observe/readiness-observer.ts";
 import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
+import { stuckWords } from "./observe/stuck-words.ts";
 import { connectDatabase, type Database } from "./sink/database.ts";
+import { lockHoldersAt } from "./sink/lock-holders.ts";
 import { prepareTables } from "./sink/table-preparation.ts";
 import type { SupervisorListener } from "./supervisor/supervisor-parts.ts";
 import { HandlerWatcher } from "./worker/handler-watcher.ts";
@@ -237,6 +239,7 @@ export class Daemon {
 			layouts: this.layouts,
 			database: this.database,
 			deadLetters,
+			lockHolders: lockHoldersAt(config.database.url, clock),
 			createClient: () => new ConsumerClient(settings, topicSettings, clock),
 			threads: createHandlerThreads({
 				...threadOptions(config, this.layouts),
@@ -336,7 +339,11 @@ export class Daemon {
 			const where = { topic: each.topic, partition: each.partition };
 			return { code: "table_restored", where, message: restoredWords(where, each), sinceMs };
 		});
-		return [...problems, ...workers, ...this.stallDetector.stalls, ...restored];
+		const rows = this.delivery.writer.stuckRows.map((fact): Problem<ReadinessCode> => {
+			const where = { topic: fact.topic, partition: fact.partition };
+			return { code: "row_stuck", where, message: stuckWords(fact), sinceMs: fact.sinceMs };
+		});
+		return [...problems, ...workers, ...rows, ...this.stallDetector.stalls, ...restored];
 	}
 
 	#countDroppedRecords(): void {

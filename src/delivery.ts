@@ -36,6 +36,7 @@ import { isRefusal } from "./kafka/rights.ts";
 import { StandingTransactions } from "./kafka/standing-transactions.ts";
 import type { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
+import type { AskLockHolders } from "./sink/lock-holders.ts";
 import { NoteFence } from "./sink/note-fence.ts";
 import { OffsetTable } from "./sink/offset-table.ts";
 import { StartRecorder } from "./sink/start-recorder.ts";
@@ -77,6 +78,8 @@ export interface DeliveryParts {
 	readonly layouts: readonly TableLayout[];
 	readonly database: Database;
 	readonly deadLetters: DeadLetterTarget;
+	/** Asks who holds the locks that rows wait for; nobody is asked without. */
+	readonly lockHolders?: AskLockHolders;
 	readonly createClient: () => GroupClient;
 	readonly threads: HandlerThreads;
 	readonly clock: Clock;
@@ -175,6 +178,8 @@ export class Delivery {
 		this.writer.on("table:blocked", () => this.supervisor.nudge());
 		this.writer.on("write:retried", () => this.supervisor.nudge());
 		this.writer.on("batch:written", () => this.supervisor.nudge());
+		this.writer.on("rows:rested", () => this.supervisor.nudge());
+		this.writer.on("rows:stuck", () => this.supervisor.nudge());
 		deadLetters.on("target:blocked", () => this.supervisor.nudge());
 	}
 

@@ -54,6 +54,12 @@ export const readinessCodes = {
 		ends: "with the first batch that is written",
 		remedy: "mend what the message says; nothing has to be restarted",
 	},
+	row_stuck: {
+		means:
+			"a row of the partition does not go in though others of its table do: another session keeps it locked, or a trigger or an extension fails at it; the message has its id and offset, the server's words, and who holds the lock",
+		ends: "when the row goes in, is refused, or its partition goes to another member",
+		remedy: "end the transaction that is named (`select pg_terminate_backend(pid)`), or mend the trigger; nothing has to be restarted",
+	},
 	crash_loop: {
 		means: "the partition's handler failed at least twice in a row",
 		ends: "when the message is settled in whatever way: handled, dead-lettered, skipped; when nothing is left in hand; or when the partition goes to another member",

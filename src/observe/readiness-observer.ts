@@ -50,9 +50,10 @@ export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
 				blocked.delete(fact.table);
 				rowsGoIn(fact);
 			},
-			"write:retried": ({ table, message }: { table: string; message: string }) => {
+			"write:retried": ({ table, message, hint }: { table: string; message: string; hint: string | null }) => {
 				// A single retry is a hiccup, and a blocked table has said already what is to be mended.
-				if (rowsStuck(table) && !blocked.has(table)) database.set(table, `rows can't be written: ${message}`);
+				const isToBeTold = rowsStuck(table) && !blocked.has(table);
+				if (isToBeTold) database.set(table, `rows can't be written: ${hint ? `${message}; ${hint}` : message}`);
 			},
 			"table:blocked": ({ table, message, hint }: { table: string; message: string; hint: string | null }) => {
 				blocked.add(table);

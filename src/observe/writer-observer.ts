@@ -1,7 +1,9 @@
 /** What is counted and said of the batch writer. Listeners; they decide nothing. Codes and names of the database only, never values. */
+import { partitionName } from "../core/message.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";
 import type { ObserverParts, RunTotals } from "./observer-parts.ts";
+import { type StuckFact, stuckWords } from "./stuck-words.ts";
 
 /** A batch whose rows are all settled or refused. Counts are rows. */
 export interface WrittenFact {
@@ -22,11 +24,24 @@ export interface WrittenFact {
 	readonly samples?: readonly { readonly topic: string; readonly timestamps: ArrayLike<number> }[];
 }
 
+/** A statement failed as a whole; its rows are sent again. */
+interface RetriedFact {
+	readonly table: string;
+	readonly sqlstate: string;
+	readonly delayMs: number;
+	readonly message: string;
+	/** What to do, where that is known. */
+	readonly hint: string | null;
+}
+
 const SAME_RETRY_EVERY_MS = 10_000;
+/** The server's words for a stuck row may change with every try. */
+const SAME_ROWS_EVERY_MS = 60_000;
 
 /** Listeners for the batch writer's events, by event. */
 export function observeWriter({ metrics, logger, clock, totals }: ObserverParts) {
 	const retries = new LogLimiter(() => clock.monotonic(), SAME_RETRY_EVERY_MS);
+	const stuck = new LogLimiter(() => clock.monotonic(), SAME_ROWS_EVERY_MS);
 	const suppressing = new Set<string>();
 	return {
 		"batch:written"(fact: WrittenFact): void {
@@ -44,14 +59,22 @@ export function observeWriter({ metrics, logger, clock, totals }: ObserverParts)
 				metrics.observe("end_to_end_latency_seconds", { topic }, agesOf(timestamps, clock.now()), 0.001);
 			}
 		},
-		"write:retried"({ table, sqlstate, delayMs, message }: { table: string; sqlstate: string; delayMs: number; message: string }): void {
+		"write:retried"({ table, sqlstate, delayMs, message, hint }: RetriedFact): void {
 			metrics.count("write_retries_total", { sqlstate });
 			const held = retries.admit(`${table} ${sqlstate}`);
 			if (held === null) return;
 			logger.warn(
 				{ table, sqlstate, delayMs: Math.round(delayMs), held },
-				`a batch for ${table} was not written: ${message}; the same rows are sent again in ${Math.round(delayMs)} ms`,
+				`a batch for ${table} was not written: ${message}; the same rows are sent again in ${Math.round(delayMs)} ms${hint ? `; ${hint}` : ""}`,
 			);
+		},
+		"rows:stuck"(fact: StuckFact): void {
+			const { topic, partition, offset, table, id, rows, sqlstate } = fact;
+			if (stuck.admit(`${table} ${partition} ${topic} ${id} ${sqlstate}`) === null) return;
+			logger.error({ topic, partition, offset, table, id, rows, sqlstate }, stuckWords(fact));
+		},
+		"rows:unstuck"({ topic, partition, table }: StuckFact): void {
+			logger.info({ topic, partition, table }, `${partitionName({ topic, partition })}: no row of ${table} is stuck any more`);
 		},
 		"table:blocked"({ table, sqlstate, message, hint }: { table: string; sqlstate: string; message: string; hint?: string | null }): void {
 			logger.error({ table, sqlstate, hint: hint ?? null }, `${table} can't be written: ${message}${hint ? `; ${hint}` : ""}`);

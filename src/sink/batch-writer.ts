@@ -18,16 +18,31 @@ import { HeldRows } from "./held-rows.ts";
 import { type BatchLimits, Lane, type Trigger, type WritingPlace } from "./lane.ts";
 import { LaneTroubles } from "./lane-troubles.ts";
 import { LanesInUse, lanesFor } from "./lanes-in-use.ts";
+import type { AskLockHolders } from "./lock-holders.ts";
 import type { RowCut, Submission } from "./pending-blocks.ts";
 import { RowWriter } from "./row-writer.ts";
 import { hintFor, type SqlProblem } from "./sql-faults.ts";
 import { StatementSlots } from "./statement-slots.ts";
+import { type StuckFact, StuckRows } from "./stuck-rows.ts";
+import { TogetherWriter } from "./together-writer.ts";
 import { Writing, type WritingListener, type WrittenFact } from "./writing.ts";
 
 /** Past facts of the writer. */
 export interface WriterEvents {
 	"batch:written": (fact: WrittenFact) => void;
-	"write:retried": (fact: { table: string; sqlstate: string; failures: number; delayMs: number; message: string }) => void;
+	"write:retried": (fact: {
+		table: string;
+		sqlstate: string;
+		failures: number;
+		delayMs: number;
+		message: string;
+		hint: string | null;
+	}) => void;
+	/** Rows of a partition don't go in, though others of their table do; told anew where it is for another reason. */
+	"rows:stuck": (fact: StuckFact) => void;
+	"rows:unstuck": (fact: StuckFact) => void;
+	/** Rows that wait for others are not being tried any more: a drain may look again. */
+	"rows:rested": () => void;
 	"table:blocked": (fact: { table: string; sqlstate: string; message: string; hint: string | null }) => void;
 	"table:unblocked": (fact: { table: string }) => void;
 }
@@ -38,6 +53,8 @@ export interface WriterParts {
 	readonly database: Database;
 	readonly connections: number;
 	readonly batch: BatchLimits;
+	/** Asks who holds the locks that are waited for; nobody is asked without. */
+	readonly lockHolders?: AskLockHolders;
 	readonly clock: Clock;
 	readonly random: Random;
 }
@@ -55,6 +72,9 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
 	readonly #inUse: ReadonlyMap<string, LanesInUse>;
 	readonly #held: HeldRows;
+	readonly #stuckRows: StuckRows;
+	/** What was told of stuck rows, by table and partition. */
+	readonly #toldStuck = new Map<string, StuckFact>();
 	readonly #troubles = new LaneTroubles();
 	readonly #ended = lifetime();
 	#inFlight = 0;
@@ -65,24 +85,33 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		this.#parts = parts;
 		const { clock, random, database, batch: limits, connections } = parts;
 		const ended = this.#ended.signal;
-		const common = { database, slots: new StatementSlots(connections), clock, random, ended, limits, listener: this.#listener() };
+		const { lockHolders = null } = parts;
+		const slots = new StatementSlots(connections);
+		const common = { database, slots, clock, random, ended, limits, lockHolders, listener: this.#listener() };
 		const writings = new Map(parts.layouts.map((layout) => [layout.name, new Writing(layout, common)]));
-		const rowWriters = new Map([...writings].map(([table, writing]) => [table, new RowWriter(writing)]));
+		const writers = new Map([...writings].map(([table, writing]) => [table, new RowWriter(writing)]));
+		const hold: CutWriterParts["hold"] = (row, problem, from) => this.#held.hold(row, problem, from);
+		const stick: CutWriterParts["stick"] = (row, problem, from) => this.#stuckRows.add(row, problem, from);
+		this.#stuckRows = new StuckRows({ writings, writers, limits, hold, tried: () => this.#stuckTried() });
 		this.#held = new HeldRows({
-			writers: rowWriters,
+			writers,
+			together: new TogetherWriter(writings, writers),
 			isInLanes: (partition) => this.#allLanes().some((lane) => lane.holds(partition)),
+			isStuck: (partition) => this.#stuckRows.holds(partition),
 			isMovingInLanes: (partition) => this.#isMovingInLanes(partition),
 			goOn: (submission) => this.#intoLanes(submission, (lane) => lane.flush()),
+			stick,
+			rested: () => this.emit("rows:rested"),
 			limits,
 			monotonic: () => clock.monotonic(),
 			ended,
 		});
-		const hold: CutWriterParts["hold"] = (row, problem, from) => this.#held.hold(row, problem, from);
 		const answered = (lane: Lane, rows: number, durationMs: number) =>
 			this.#inUse.get(lane.layout.name)?.answered({ rows, durationMs, isBehind: lane.isBehind }, clock.monotonic());
+		const stuckIds = (table: string) => this.#stuckRows.idsOf(table);
 		const lanesOf = (layout: TableLayout): Lane[] => {
-			const rows = rowWriters.get(layout.name) as RowWriter;
-			const cutWriter = new CutWriter(writings.get(layout.name) as Writing, { rows, hold, answered });
+			const rows = writers.get(layout.name) as RowWriter;
+			const cutWriter = new CutWriter(writings.get(layout.name) as Writing, { rows, hold, stick, stuckIds, answered });
 			const write = (lane: Lane, cut: RowCut, trigger: Trigger) => this.#write(cutWriter, lane, cut, trigger);
 			return Array.from({ length: lanesFor(connections) }, () => new Lane({ layout, limits, clock, ended, write }));
 		};
@@ -92,16 +121,16 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 
 	/** Rows that are not settled yet, superseded ones and those in flight included. */
 	get queueRows(): number {
-		return this.#sum(({ rows }) => rows) + this.#held.figures.rows;
+		return this.#sum(({ rows }) => rows) + this.#held.figures.rows + this.#stuckRows.figures.rows;
 	}
 
 	get queueBytes(): number {
-		return this.#sum(({ bytes }) => bytes) + this.#held.figures.bytes;
+		return this.#sum(({ bytes }) => bytes) + this.#held.figures.bytes + this.#stuckRows.figures.bytes;
 	}
 
 	/** How long ago the oldest row came that is not settled yet, in ms; null where there is none. */
 	get oldestAgeMs(): number | null {
-		const sinces = [...this.#allLanes(), this.#held.figures].flatMap(({ since }) => since ?? []);
+		const sinces = [...this.#allLanes(), this.#held.figures, this.#stuckRows.figures].flatMap(({ since }) => since ?? []);
 		return sinces.length === 0 ? null : this.#parts.clock.monotonic() - Math.min(...sinces);
 	}
 
@@ -140,6 +169,11 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	/** True while rows of this table don't go in. */
 	isStuck(table: string): boolean {
 		return this.#troubles.isStuck(table);
+	}
+
+	/** Rows that don't go in, though others of their tables do. */
+	get stuckRows(): readonly StuckFact[] {
+		return this.#stuckRows.facts;
 	}
 
 	/** True while rows of this partition are on their way through lanes that are not stuck: what a drain waits for. */
@@ -200,14 +234,28 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		};
 	}
 
+	#stuckTried(): void {
+		const facts = new Map(this.#stuckRows.facts.map((fact) => [`${fact.partition} ${fact.topic} ${fact.table}`, fact]));
+		for (const [name, fact] of facts) {
+			const told = this.#toldStuck.get(name);
+			this.#toldStuck.set(name, fact);
+			if (told?.message !== fact.message || told.id !== fact.id) this.emit("rows:stuck", fact);
+		}
+		for (const [name, fact] of this.#toldStuck) {
+			if (facts.has(name)) continue;
+			this.#toldStuck.delete(name);
+			this.emit("rows:unstuck", fact);
+		}
+		this.#held.moved();
+	}
+
 	#failed(lane: WritingPlace, problem: SqlProblem, failures: number, delayMs: number): void {
 		const table = lane.layout.name;
 		const { code, message } = problem;
 		this.#lastError = { time: this.#parts.clock.now(), table, sqlstate: code, message };
-		if (this.#troubles.failed(lane, problem, failures)) {
-			this.emit("table:blocked", { table, sqlstate: code, message, hint: hintFor(problem, table) });
-		}
-		this.emit("write:retried", { table, sqlstate: code, failures, delayMs, message });
+		const hint = hintFor(problem, table);
+		if (this.#troubles.failed(lane, problem, failures)) this.emit("table:blocked", { table, sqlstate: code, message, hint });
+		this.emit("write:retried", { table, sqlstate: code, failures, delayMs, message, hint });
 		this.#held.moved();
 	}
 

@@ -11,6 +11,7 @@ import type { RowCut } from "./pending-blocks.ts";
 import type { PendingRow } from "./pending-rows.ts";
 import { writtenColumns } from "./row-isolation.ts";
 import { blockParameters } from "./row-parameters.ts";
+import { isToBeSearched } from "./row-search.ts";
 import type { RowWriter } from "./row-writer.ts";
 import { runUpsert } from "./run-upsert.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
@@ -30,6 +31,9 @@ export interface CutWriterParts {
 	readonly rows: RowWriter;
 	/** Takes a row that only other rows stand in the way of: it is tried again behind everything earlier of its partition. */
 	readonly hold: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
+	/** Takes a row that alone does not go in, or a later one of its id (`problem` null); and the ids that are stuck, null where there are none. */
+	readonly stick: (row: PendingRow, problem: SqlProblem | null, from: HeldFrom) => void;
+	readonly stuckIds: (table: string) => ReadonlySet<string> | null;
 	/** A statement that wrote a whole cut was answered. */
 	readonly answered: (lane: Lane, rows: number, durationMs: number) => void;
 }
@@ -63,7 +67,9 @@ export class CutWriter {
 
 	/** Resolves when every row was told its fate or waits for others, or early where the writer was ended; never rejects. */
 	async write(lane: Lane, cut: RowCut, trigger: Trigger): Promise<void> {
-		const apart = await this.#writeWhole(lane, cut, trigger);
+		const stuck = this.#parts.stuckIds(this.#writing.layout.name);
+		const isStuck = stuck !== null && [...stuck].some((id) => cut.has(id));
+		const apart = isStuck ? { failures: 0, problem: null } : await this.#writeWhole(lane, cut, trigger);
 		if (apart) await this.#writeRows(lane, cut, trigger, apart);
 	}
 
@@ -90,6 +96,8 @@ export class CutWriter {
 			failures++;
 			if (problem.remedy === "smaller") size.failed(cut.rows);
 			if (!(await this.#writing.waitAfter(problem, lane, failures))) return null;
+			const isSlowAlone = problem.remedy === "smaller" && cut.rows === 1;
+			if (isSlowAlone || isToBeSearched(problem, failures)) return { failures, problem };
 		}
 	}
 
@@ -130,17 +138,23 @@ export class CutWriter {
 	}
 
 	async #writeRows(lane: Lane, cut: RowCut, trigger: Trigger, { failures, problem }: Apart): Promise<void> {
-		const { hold, rows: writer } = this.#parts;
+		const { hold, stick, rows: writer } = this.#parts;
 		const from = { table: this.#writing.layout.name, trigger, since: cut.since };
+		const pending = cut.toPendingRows();
+		const stuck = this.#parts.stuckIds(from.table);
+		if (stuck) for (const row of pending.takeThose(stuck)) stick(row, null, from);
 		await writer.write(lane, {
 			rows: [],
-			pending: cut.toPendingRows(),
+			pending,
 			trigger,
 			since: cut.since,
 			failures,
 			inOrder: problem?.fault === "order",
+			firstProblem: problem,
 			mostHeld: MOST_HELD,
 			held: (row, why) => hold(row, why, from),
+			stuck: (row, why) => stick(row, why, from),
+			more: () => lane.takeMore()?.toPendingRows() ?? null,
 		});
 	}
 }

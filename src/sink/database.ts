@@ -2,18 +2,26 @@
  * The connection pool: the only home of `postgres`. Adds what the library lacks: a deadline of our own per query (a half-open
  * connection would wait for ever), and a pool that is built anew afterwards.
  */
-import net from "node:net";
-import postgres from "postgres";
+import type postgres from "postgres";
 import type { Clock } from "../core/clock.ts";
-import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
+import { PocKaffeError } from "../core/errors.ts";
+import { Pool } from "./connection-pool.ts";
 import { problemOf } from "./sql-faults.ts";
 
 /** A row as the library gives it. */
 export type DatabaseRow = Readonly<Record<string, unknown>>;
 
-/** What a statement may take, where that is more than usual. */
+/** What a statement or a transaction may take, where that is not as usual. */
 export interface StatementLimits {
-	readonly statementTimeoutMs: number;
+	readonly statementTimeoutMs?: number;
+	/** How long it may wait for a lock of another session. */
+	readonly lockTimeoutMs?: number;
+}
+
+/** One of a transaction. */
+export interface Statement {
+	readonly text: string;
+	readonly parameters: readonly (string | null)[];
 }
 
 /** What the sink needs of a database. */
@@ -23,6 +31,11 @@ export interface Database {
 	 * its own time instead of the session's.
 	 */
 	query(text: string, parameters?: readonly (string | null)[], limits?: StatementLimits): Promise<readonly DatabaseRow[]>;
+	/**
+	 * Runs statements in one transaction, one after the other; their answers. Rejects with the first error, whose `statement` is the index of the
+	 * one that met it, and nothing of any stays.
+	 */
+	transaction(statements: readonly Statement[], limits?: StatementLimits): Promise<readonly (readonly DatabaseRow[])[]>;
 	/** The rows of a statement without parameters, `batchRows` at a time, as of its beginning; holds a connection until the last. */
 	stream(text: string, batchRows: number): AsyncIterable<readonly DatabaseRow[]>;
 	/** Ends the connections; queries under way get a second. Idempotent. */
@@ -39,18 +52,14 @@ export interface DatabaseOptions {
 	readonly deadlineMs?: number;
 	/** The server's `statement_timeout` in ms, default 30 s; 0: none. */
 	readonly statementTimeoutMs?: number;
-	/** The server's `lock_timeout` in ms, default 10 s. */
+	/** The server's `lock_timeout` in ms, default 2 s: meanwhile a batch holds the locks of the rows before the one it waits for. */
 	readonly lockTimeoutMs?: number;
 }
 
-const CONNECT_TIMEOUT_S = 5;
 const STATEMENT_TIMEOUT_MS = 30_000;
-const LOCK_TIMEOUT_MS = 10_000;
+/** Above the second after which the server looks for a deadlock. */
+const LOCK_TIMEOUT_MS = 2_000;
 const DEADLINE_MS = 45_000;
-/** ReadyForQuery, idle: the end of the handshake. */
-const READY = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
-/** The library's own back-off grows to 20 s, long after the server is back. */
-const RECONNECT_S = 0.25;
 
 /**
  * Makes the pool; connects with the first query. Where a connection was lost, or leads to a server that doesn't write any more, the next
@@ -60,35 +69,47 @@ const RECONNECT_S = 0.25;
  */
 export function connectDatabase(options: DatabaseOptions): Database {
 	const { clock, deadlineMs = DEADLINE_MS } = options;
-	let pool = new Pool(options);
+	const { url, connections, statementTimeoutMs = STATEMENT_TIMEOUT_MS, lockTimeoutMs = LOCK_TIMEOUT_MS } = options;
+	const newPool = () => new Pool({ url, connections, statementTimeoutMs, lockTimeoutMs });
+	let pool = newPool();
 	/** Retired ones with statements under way: they end by themselves, or at the close. */
 	const retired = new Set<Pool>();
 	let closed = false;
 	const replace = (broken: Pool) => {
 		if (pool !== broken || closed) return;
-		pool = new Pool(options);
+		pool = newPool();
 		retired.add(broken);
 		broken.retire(() => retired.delete(broken));
 	};
-	return {
-		query(text, parameters = [], limits) {
-			const used = pool;
-			const withinMs = limits ? limits.statementTimeoutMs + DEADLINE_MS - STATEMENT_TIMEOUT_MS : deadlineMs;
-			return new Promise((resolve, reject) => {
-				const timer = clock.after(withinMs, () => {
-					replace(used);
-					used.destroy();
-					reject(new PocKaffeError("QUERY_DEADLINE", `no answer from the database within ${withinMs} ms`));
-				});
-				const failed = (error: unknown) => {
-					if (problemOf(error).remedy === "reconnect") replace(used);
-					reject(error);
-				};
-				used
-					.run((sql) => runWithin(sql, text, parameters as (string | null)[], limits))
-					.then((rows) => resolve(withoutHoles(rows)), failed)
-					.finally(() => timer.cancel());
+	const run = <T>(statement: (sql: postgres.Sql) => PromiseLike<T>, limits: StatementLimits | undefined): Promise<T> => {
+		const used = pool;
+		const own = limits?.statementTimeoutMs;
+		const withinMs = own === undefined ? deadlineMs : own + DEADLINE_MS - STATEMENT_TIMEOUT_MS;
+		return new Promise((resolve, reject) => {
+			const timer = clock.after(withinMs, () => {
+				replace(used);
+				used.destroy();
+				reject(new PocKaffeError("QUERY_DEADLINE", `no answer from the database within ${withinMs} ms`));
 			});
+			const failed = (error: unknown) => {
+				if (problemOf(error).remedy === "reconnect") replace(used);
+				reject(error);
+			};
+			used
+				.run(statement)
+				.then(resolve, failed)
+				.finally(() => timer.cancel());
+		});
+	};
+	return {
+		async query(text, parameters = [], limits) {
+			const statement = { text, parameters };
+			if (!limits) return await run((sql) => answered(sql, statement), limits);
+			const [rows] = await run((sql) => sql.begin((transaction) => inTurn(transaction, [statement], limits)), limits);
+			return rows as readonly DatabaseRow[];
+		},
+		async transaction(statements, limits) {
+			return await run((sql) => sql.begin((transaction) => inTurn(transaction, statements, limits)), limits);
 		},
 		async *stream(text, batchRows) {
 			for await (const rows of pool.sql.unsafe(text).cursor(batchRows)) yield withoutHoles(rows);
@@ -101,57 +122,28 @@ export function connectDatabase(options: DatabaseOptions): Database {
 	};
 }
 
-/** In a transaction where it has limits of its own: set for that alone they reach no other statement, not behind a pooler either. */
-function runWithin(
-	sql: postgres.Sql,
-	text: string,
-	parameters: (string | null)[],
-	limits: StatementLimits | undefined,
-): Promise<readonly unknown[]> {
-	const options = { prepare: parameters.length > 0 };
-	if (!limits) return sql.unsafe(text, parameters, options);
-	return sql.begin(async (transaction) => {
-		await transaction.unsafe(`set local statement_timeout = ${Math.ceil(limits.statementTimeoutMs)}`);
-		return transaction.unsafe(text, parameters, options);
-	}) as Promise<readonly unknown[]>;
-}
-
-/** The library's pool, and how many statements are in it: one that is not used any more ends with its last. */
-class Pool {
-	readonly sql: postgres.Sql;
-	#running = 0;
-	#whenIdle: (() => void) | null = null;
-
-	constructor(options: DatabaseOptions) {
-		this.sql = createPool(options);
-	}
-
-	async run<T>(statement: (sql: postgres.Sql) => PromiseLike<T>): Promise<T> {
-		this.#running++;
+/** Limits of its own are set for the transaction alone: they reach no other statement, not behind a pooler either. */
+async function inTurn(
+	sql: postgres.TransactionSql,
+	statements: readonly Statement[],
+	limits: StatementLimits = {},
+): Promise<readonly (readonly DatabaseRow[])[]> {
+	const { statementTimeoutMs, lockTimeoutMs } = limits;
+	if (statementTimeoutMs !== undefined) await sql.unsafe(`set local statement_timeout = ${Math.ceil(statementTimeoutMs)}`);
+	if (lockTimeoutMs !== undefined) await sql.unsafe(`set local lock_timeout = ${Math.ceil(lockTimeoutMs)}`);
+	const answers: (readonly DatabaseRow[])[] = [];
+	for (const [index, statement] of statements.entries()) {
 		try {
-			return await statement(this.sql);
-		} finally {
-			this.#running--;
-			this.#endWhenIdle();
+			answers.push(await answered(sql, statement));
+		} catch (error) {
+			throw error instanceof Error ? Object.assign(error, { statement: index }) : error;
 		}
 	}
+	return answers;
+}
 
-	/** Nothing new comes; what runs may finish. `ended` is told when it has. */
-	retire(ended: () => void): void {
-		this.#whenIdle = ended;
-		this.#endWhenIdle();
-	}
-
-	/** What runs is given up. */
-	destroy(): void {
-		void this.sql.end({ timeout: 0 }).catch(() => {});
-	}
-
-	#endWhenIdle(): void {
-		if (!this.#whenIdle || this.#running > 0) return;
-		this.#whenIdle();
-		this.destroy();
-	}
+async function answered(sql: Pick<postgres.Sql, "unsafe">, { text, parameters }: Statement): Promise<readonly DatabaseRow[]> {
+	return withoutHoles(await sql.unsafe(text, parameters as (string | null)[], { prepare: parameters.length > 0 }));
 }
 
 /**
@@ -160,72 +152,6 @@ class Pool {
  */
 function withoutHoles(rows: readonly unknown[]): DatabaseRow[] {
 	return (0 in rows || rows.length === 0 ? rows : rows.filter(() => true)) as DatabaseRow[];
-}
-
-function createPool({
-	url,
-	connections,
-	statementTimeoutMs = STATEMENT_TIMEOUT_MS,
-	lockTimeoutMs = LOCK_TIMEOUT_MS,
-}: DatabaseOptions): postgres.Sql {
-	const options = {
-		max: connections,
-		fetch_types: false,
-		connect_timeout: CONNECT_TIMEOUT_S,
-		backoff: () => RECONNECT_S,
-		onnotice: () => {},
-		connection: { application_name: "pockaffe", statement_timeout: statementTimeoutMs, lock_timeout: lockTimeoutMs },
-		socket: socketWithoutDelay,
-		...tlsOptions(url),
-	};
-	try {
-		return postgres(url, options as never);
-	} catch (cause) {
-		throw new ExitError(exitCodes.usage, "database_url", `database.url: *** – ${messageOf(cause)}`, { cause });
-	}
-}
-
-/**
- * Nagle's algorithm costs a batch up to 45 ms. An unconnected socket is returned at once: a rejection here would leak the connection.
- * Where the other side hangs up during the handshake (a load balancer without a server) the library connects anew without a pause and
- * without telling anybody, 700 times a second: made an error here.
- */
-function socketWithoutDelay({ host, port, path }: { host: string[]; port: number[]; path?: string | false }): net.Socket {
-	// The library's own messages name the address by these.
-	const socket = Object.assign(new net.Socket(), { host: host[0], port: port[0] });
-	socket.setNoDelay(true);
-	const hungUp = () => socket.destroy(Object.assign(new Error("the database's address hung up"), { code: "ECONNRESET" }));
-	const look = (bytes: Buffer) => {
-		if (bytes.includes(READY)) socket.off("end", hungUp).off("data", look);
-	};
-	socket.once("end", hungUp).on("data", look);
-	if (path) socket.connect(path);
-	else socket.connect(port[0] as number, host[0] as string);
-	return socket;
-}
-
-/** libpq's sslmode: `require` encrypts without looking at the certificate, `verify-ca` and `verify-full` look. */
-function tlsOptions(url: string): object {
-	const mode = /[?&]sslmode=([a-z-]+)/.exec(url)?.[1] ?? "disable";
-	switch (mode) {
-		case "disable":
-		case "allow":
-			return { ssl: false };
-		case "prefer":
-			return { ssl: "prefer" };
-		case "require":
-			return { ssl: { rejectUnauthorized: false } };
-		case "verify-ca":
-			return { ssl: { rejectUnauthorized: true, checkServerIdentity: () => undefined } };
-		case "verify-full":
-			return { ssl: { rejectUnauthorized: true } };
-		default:
-			throw new ExitError(
-				exitCodes.usage,
-				"database_url",
-				`database.url: sslmode ${mode} – one of disable, prefer, require, verify-ca, verify-full`,
-			);
-	}
 }
 
 /** True where a database answers at this URL, within two seconds or so. */

@@ -15,20 +15,29 @@ import type { HeldFrom } from "./cut-writer.ts";
 import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
 import type { WritingPlace } from "./lane.ts";
 import type { Submission } from "./pending-blocks.ts";
-import { type PendingRow, PendingRows } from "./pending-rows.ts";
-import type { RowWriter } from "./row-writer.ts";
+import { chainOf, type PendingRow, PendingRows } from "./pending-rows.ts";
+import { type RowWriter, unsettledOf } from "./row-writer.ts";
 import type { SqlProblem } from "./sql-faults.ts";
 import { type StatementLimits, StatementSize } from "./statement-size.ts";
+import { stepAside } from "./step-aside.ts";
+import type { TogetherWriter } from "./together-writer.ts";
 
 /** What it needs of the writer. */
 export interface HeldRowsParts {
 	/** By table. */
 	readonly writers: ReadonlyMap<string, RowWriter>;
+	readonly together: TogetherWriter;
 	/** True while rows of a partition are in the lanes that somebody waits for; and of lanes that are not stuck. */
 	readonly isInLanes: (partition: TopicPartition) => boolean;
 	readonly isMovingInLanes: (partition: TopicPartition) => boolean;
+	/** True while rows of a partition alone don't go in: what waits for them is tried, and not refused. */
+	readonly isStuck: (partition: TopicPartition) => boolean;
+	/** Takes a row that alone does not go in. */
+	readonly stick: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
 	/** Puts what waited behind held rows into the lanes. */
 	readonly goOn: (submission: Submission) => void;
+	/** Told when a partition's rows are not being tried any more: all went, or what is left can't go now. */
+	readonly rested: () => void;
 	readonly limits: StatementLimits & { readonly maxBytes: number };
 	readonly monotonic: () => number;
 	readonly ended: AbortSignal;
@@ -77,7 +86,8 @@ export class HeldRows {
 	isMoving(partition: TopicPartition, isStuck: (place: WritingPlace) => boolean): boolean {
 		const waiting = this.#waiting.get(partitionName(partition));
 		if (!waiting) return false;
-		if (!waiting.isPassing) return waiting.held.rows.length > 0 && !this.#parts.isInLanes(partition);
+		const { isInLanes, isStuck: isStuckAlone } = this.#parts;
+		if (!waiting.isPassing) return waiting.held.rows.length > 0 && !isInLanes(partition) && !isStuckAlone(partition);
 		return !waiting.place || !isStuck(waiting.place);
 	}
 
@@ -125,17 +135,21 @@ export class HeldRows {
 
 	/** Nothing else of the partition is under way: pass by pass, until nothing is held any more. */
 	async #work(waiting: Waiting): Promise<void> {
-		const { held } = waiting;
-		const { ended } = this.#parts;
+		const { held, partition } = waiting;
+		const { ended, isStuck } = this.#parts;
 		waiting.isPassing = true;
 		while (held.rows.length > 0) {
 			const hasMoved = await this.#pass(waiting);
 			if (ended.aborted) return;
-			if (!hasMoved) this.#refuse(held);
+			if (hasMoved || (await this.#stepAside(waiting))) continue;
+			if (ended.aborted) return;
+			if (isStuck(partition)) break;
+			this.#refuse(held);
 		}
 		waiting.isPassing = false;
-		this.#waiting.delete(partitionName(waiting.partition));
+		if (held.rows.length === 0) this.#waiting.delete(partitionName(waiting.partition));
 		this.#letGo(waiting);
+		this.#parts.rested();
 	}
 
 	/** Tries all of them, in the log's order; true where that moved something. */
@@ -170,10 +184,33 @@ export class HeldRows {
 		const place = this.#placeOf(waiting, table, writer);
 		waiting.place = place;
 		const mostHeld = Number.POSITIVE_INFINITY;
-		await writer.write(place, { rows, pending, trigger, since, failures: 0, inOrder: true, mostHeld, held });
+		const stuck = (row: PendingRow, problem: SqlProblem) => this.#parts.stick(row, problem, { table, trigger, since });
+		const task = { rows, pending, trigger, since, failures: 0, firstProblem: null, inOrder: true, mostHeld, held, stuck };
+		await writer.write(place, task);
 		place.unsettled = null;
 		waiting.place = null;
 		return refused;
+	}
+
+	/** True where rows that ask for each other's values went in by way of none; the log did not lead through there. */
+	async #stepAside(waiting: Waiting): Promise<boolean> {
+		const { held } = waiting;
+		const { writers, together } = this.#parts;
+		const layouts = new Map([...writers].map(([table, { layout }]) => [table, layout]));
+		const rows = [...held.rows];
+		const statements = stepAside(rows, layouts);
+		const [first] = statements ?? [];
+		if (!statements || !first) return false;
+		for (const each of rows) held.remove(each);
+		const { trigger, since } = rows[0] as HeldRow;
+		const place = this.#placeOf(waiting, first.table, writers.get(first.table) as RowWriter);
+		place.unsettled = unsettledOf(() => rows.flatMap(({ row }) => [...chainOf(row)]), since);
+		waiting.place = place;
+		const refused = await together.write(place, statements, trigger);
+		place.unsettled = null;
+		waiting.place = null;
+		if (refused) for (const each of rows) held.add(each);
+		return refused === null;
 	}
 
 	#refuse(held: HeldPartition): void {

@@ -12,6 +12,10 @@ export function interruptible(database: Database, signal: AbortSignal): Database
 			signal.throwIfAborted();
 			return await unlessAborted(database.query(text, parameters, limits), signal);
 		},
+		async transaction(statements, limits) {
+			signal.throwIfAborted();
+			return await unlessAborted(database.transaction(statements, limits), signal);
+		},
 		async *stream(text, batchRows) {
 			signal.throwIfAborted();
 			const pages = database.stream(text, batchRows)[Symbol.asyncIterator]();

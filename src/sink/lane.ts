@@ -111,6 +111,12 @@ export class Lane implements WritingPlace {
 		return this.#rate.lingerMs(this.#pending.toSend.rows, this.#parts.clock.monotonic());
 	}
 
+	/** Takes the next cut in front of its turn, for whoever writes the one before; null where nothing waits. */
+	takeMore(): RowCut | null {
+		const { limits, layout } = this.#parts;
+		return this.#pending.take(this.statementSize.rows, limits.maxBytes, layout);
+	}
+
 	/** Sends what waits, without lingering. */
 	flush(): void {
 		if (this.#pending.rows === 0) return;

@@ -182,6 +182,11 @@ export class RowCut {
 		return (this.blocks[0] as CutBlock).since;
 	}
 
+	/** True where it has a row of this id. */
+	has(id: string): boolean {
+		return this.#newest.has(id);
+	}
+
 	/** False where some value holds what texts are usually joined with: such rows are sent one by one in a statement of their own making. */
 	get isUsual(): boolean {
 		return this.blocks.every(({ block }) => block.separators.separator === usualSeparators.separator);

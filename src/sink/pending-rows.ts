@@ -80,6 +80,20 @@ export class PendingRows {
 		return taken.sort((left, right) => left.order - right.order);
 	}
 
+	/** Takes the rows of these ids. */
+	takeThose(ids: ReadonlySet<string>): PendingRow[] {
+		const taken: PendingRow[] = [];
+		for (const id of ids) {
+			const row = this.#newest.get(id);
+			if (!row) continue;
+			taken.push(row);
+			this.#newest.delete(id);
+			this.#bytes -= row.bytes;
+			this.#waiting -= countOf(row);
+		}
+		return taken;
+	}
+
 	/** All rows, in no order. */
 	*[Symbol.iterator](): Iterator<PendingRow> {
 		for (const newest of this.#newest.values()) yield* chainOf(newest);

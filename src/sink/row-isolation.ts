@@ -13,11 +13,15 @@ import { runUpsert } from "./run-upsert.ts";
 import type { SqlFault } from "./sql-fault-catalogue.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
 
-/** What became of a batch. `held`: only other rows stand in their way. `left` was not written because of `problem`: the same rows again, later. */
+/**
+ * What became of a batch. `held`: only other rows stand in their way. `stuck`: each of them alone met what others did not. `left` was not written
+ * because of `problem`: the same rows again, later.
+ */
 export interface WriteResult {
 	readonly written: PendingRow[];
 	readonly refused: RefusedRow[];
 	readonly held: RefusedRow[];
+	readonly stuck: RefusedRow[];
 	readonly left: PendingRow[];
 	readonly problem: SqlProblem | null;
 	readonly counts: UpsertCounts;
@@ -31,12 +35,26 @@ export interface RefusedRow {
 
 /** Where rows go: a table, and its statement in the order of ids and in the order in which rows are given. */
 export interface RowTarget {
-	readonly database: Database;
+	readonly database: Pick<Database, "query">;
 	readonly layout: TableLayout;
 	readonly statements: { readonly byId: string; readonly inOrder: string };
 	/** How many more may be held before the rest is held untried: where most of a batch waits for another's, there is no use in looking for each. */
 	readonly budget: { held: number };
+	/** Set where the batch is taken apart for what waiting did not mend. */
+	readonly search: StuckSearch | null;
 }
+
+/** The search for rows that alone earn what their batch met: how far it came. */
+export interface StuckSearch {
+	/** Statements that may fail yet: each may wait for a lock. */
+	failures: number;
+	/** Rows that failed alone, and rows that had an answer. */
+	alone: number;
+	answered: number;
+}
+
+/** So many rows alone, and not one that went in: it is none of theirs. */
+const ALONE_UNTIL_TABLE = 3;
 
 /** Of no rows. */
 export const noCounts: UpsertCounts = {
@@ -49,10 +67,11 @@ export const noCounts: UpsertCounts = {
 
 /** Writes rows (one per id, in the log's order); `inOrder`: they are known to depend on each other. Never rejects. */
 export async function writeRows(target: RowTarget, rows: PendingRow[], inOrder: boolean): Promise<WriteResult> {
-	const { database, layout, statements, budget } = target;
-	const nothing = { written: [], refused: [], held: [], left: [], problem: null, counts: noCounts };
+	const { database, layout, statements, budget, search } = target;
+	const nothing = { written: [], refused: [], held: [], stuck: [], left: [], problem: null, counts: noCounts };
 	try {
 		const counts = await runUpsert(database, layout, inOrder ? statements.inOrder : statements.byId, rowParameters(layout, rows));
+		if (search) search.answered += rows.length;
 		return { ...nothing, written: rows, counts };
 	} catch (error) {
 		const problem = problemOf(error, writtenColumns(layout));
@@ -61,7 +80,13 @@ export async function writeRows(target: RowTarget, rows: PendingRow[], inOrder: 
 			// By id `a` comes before the `z` that made room for it.
 			if (problem.fault === "order" && !inOrder) return writeRows(target, rows, true);
 			if (isolated.has(problem.fault)) return writeHalves(target, rows, inOrder);
+			if (search && problem.mayBeOneRows && --search.failures > 0) return writeHalves(target, rows, inOrder);
 		} else if (only) {
+			if (search && problem.mayBeOneRows) {
+				search.alone++;
+				return { ...nothing, stuck: [{ row: only, problem }] };
+			}
+			if (search && isolated.has(problem.fault)) search.answered++;
 			if (problem.fault === "row") return { ...nothing, refused: [{ row: only, problem }] };
 			if (problem.fault === "order") {
 				budget.held--;
@@ -83,6 +108,11 @@ async function writeHalves(target: RowTarget, rows: PendingRow[], inOrder: boole
 	const others = rows.slice(middle);
 	// A fault that is not a row's would meet the other half as well.
 	if (first.problem) return { ...first, left: [...first.left, ...others] };
+	const { search } = target;
+	const [stuck] = first.stuck;
+	if (search && stuck && (search.failures <= 0 || (search.answered === 0 && search.alone >= ALONE_UNTIL_TABLE))) {
+		return { ...first, left: others, problem: stuck.problem };
+	}
 	const [why] = first.held;
 	if (why && target.budget.held <= 0) return { ...first, held: [...first.held, ...others.map((row) => ({ ...why, row }))] };
 	const second = await writeRows(target, others, inOrder);
@@ -90,6 +120,7 @@ async function writeHalves(target: RowTarget, rows: PendingRow[], inOrder: boole
 		written: [...first.written, ...second.written],
 		refused: [...first.refused, ...second.refused],
 		held: [...first.held, ...second.held],
+		stuck: [...first.stuck, ...second.stuck],
 		left: [...first.left, ...second.left],
 		problem: second.problem,
 		counts: sumOf(first.counts, second.counts),

@@ -1,15 +1,18 @@
 /**
  * Writes rows one by one as far as need be, however long it takes: those that can't be written as a whole, and those that wait for others.
- * Tells every row's fate exactly once, or gives it back where only other rows stand in its way.
+ * Tells every row's fate exactly once, or gives the row back: where only other rows stand in its way, or where it alone does not go in.
  *
  * Step 8 of a message's way (README).
  */
 import type { TopicPartition } from "../core/message.ts";
 import type { TableLayout } from "../core/rows.ts";
-import { readFirstUpsert } from "./cas-upsert.ts";
+import { readFirstUpsert, type UpsertCounts } from "./cas-upsert.ts";
+import type { Statement } from "./database.ts";
 import type { Trigger, Unsettled, WritingPlace } from "./lane.ts";
 import { chainOf, type PendingRow, type PendingRows } from "./pending-rows.ts";
-import { noCounts, type RefusedRow, type WriteResult, writeRows } from "./row-isolation.ts";
+import { noCounts, type RefusedRow, type RowTarget, type StuckSearch, type WriteResult, writeRows } from "./row-isolation.ts";
+import { rowParameters } from "./row-parameters.ts";
+import { RowSearch } from "./row-search.ts";
 import type { SqlProblem } from "./sql-faults.ts";
 import { Samples, type Writing, type WritingParts } from "./writing.ts";
 
@@ -22,20 +25,39 @@ export interface RowTask {
 	readonly trigger: Trigger;
 	/** Monotonic time at which the oldest of them came. */
 	readonly since: number;
-	/** Failures of the same rows in a row before. */
+	/** Failures of the same rows in a row before, and what the last was for. */
 	readonly failures: number;
+	readonly firstProblem: SqlProblem | null;
 	/** They are known to depend on each other: written one after the other in the order in which they are given. */
 	readonly inOrder: boolean;
 	/** Behind so many that were given back the rest is given back untried. */
 	readonly mostHeld: number;
 	/** This row is given back: other rows stand in its way. */
 	readonly held: (row: PendingRow, problem: SqlProblem) => void;
+	/** This row is given back: it alone met what others did not. */
+	readonly stuck: (row: PendingRow, problem: SqlProblem) => void;
+	/** What waits behind all of them: tried with the few that are left, to find out whether it is they that do not go in. */
+	readonly more?: () => PendingRows | null;
 }
+
+/** One try of some rows. */
+export interface RowTry extends Pick<RowTask, "trigger" | "inOrder" | "held"> {
+	/** Takes the older versions of rows that are refused. */
+	readonly pending: PendingRows | null;
+	readonly budget: RowTarget["budget"];
+	/** Set where they are taken apart for what waiting did not mend. */
+	readonly search: StuckSearch | null;
+	/** Told what became of them before their owners are. */
+	readonly settling: (result: WriteResult) => void;
+}
+
+/** A lock that is waited for holds up all rows that come before it in the statement. */
+const SEARCH_LOCK_TIMEOUT_MS = 200;
 
 /** See the file's header. For one table. */
 export class RowWriter {
 	readonly #writing: Writing;
-	readonly #statements: { readonly byId: string; readonly inOrder: string };
+	readonly #statements: RowTarget["statements"];
 
 	constructor(writing: Writing) {
 		this.#writing = writing;
@@ -43,32 +65,40 @@ export class RowWriter {
 		this.#statements = { byId: readFirstUpsert(layout), inOrder: readFirstUpsert(layout, { inGivenOrder: true }) };
 	}
 
+	get layout(): TableLayout {
+		return this.#writing.layout;
+	}
+
 	/** Resolves when every row was told its fate or given back, or early where the writer was ended; never rejects. */
 	async write(place: WritingPlace, task: RowTask): Promise<void> {
-		const { database, ended, listener, limits } = this.#parts;
+		const { ended, listener, limits } = this.#parts;
+		const { trigger, inOrder, held } = task;
 		const size = place.statementSize;
-		const { pending } = task;
 		const budget = { held: task.mostHeld };
-		const target = { database, layout: this.#writing.layout, statements: this.#statements, budget };
-		let left = task.rows;
+		const apart = new RowSearch(() => this.#writing.holders(), this.layout.name);
+		let { failures, pending, rows: left } = task;
+		if (task.firstProblem) apart.failed(task.firstProblem, failures);
 		place.unsettled = unsettledOf(() => [...pending, ...left.flatMap((row) => [...chainOf(row)])], task.since);
-		for (let { failures } = task; ; ) {
+		for (;;) {
 			if (left.length === 0) left = pending.take(limits.maxRows, limits.maxBytes);
 			if (left.length === 0) return;
+			const search = apart.next();
+			if (search && apart.wantsMore(left) && pending.size === 0) {
+				pending = task.more?.() ?? pending;
+				left = [...left, ...pending.take(limits.maxRows - left.length, limits.maxBytes)];
+			}
 			const sent = left.slice(0, size.rows);
 			const rest = left.slice(size.rows);
-			const write = () => writeRows(target, sent, task.inOrder);
-			const { answer: result, durationMs } = await this.#writing.timed(write);
+			const settling = (result: WriteResult) => {
+				left = [...rowsOf(result.stuck), ...result.left, ...rest];
+			};
+			const tried = this.try(place, sent, { trigger, inOrder, held, pending, budget, search, settling });
+			const { result: all, durationMs } = await apart.watch(search, tried);
 			if (ended.aborted) return;
+			const result = apart.judge(sent, all, search, failures);
 			left = [...result.left, ...rest];
-			if (result.left.length < sent.length) {
-				failures = 0;
-				listener.progressed(place);
-				const bytes = bytesOf(result.written) + bytesOf(result.refused.map(({ row }) => row));
-				// A drain that is woken by what is settled asks what is still under way.
-				for (const { row, problem } of result.held) task.held(row, problem);
-				this.#settle(pending, result, { trigger: task.trigger, durationMs, bytes });
-			}
+			for (const { row, problem } of result.stuck) task.stuck(row, problem);
+			if (result.left.length < sent.length) failures = 0;
 			if (!result.problem) {
 				size.succeeded(sent.length, durationMs);
 				listener.mended(place);
@@ -78,22 +108,60 @@ export class RowWriter {
 			if (isSlow) size.failed(sent.length);
 			// A row that is slow by itself must not hold up those behind it.
 			left = isSlow ? [...rest, ...result.left] : [...result.left, ...rest];
+			if (apart.areSlow(left) && pending.size === 0) {
+				pending = task.more?.() ?? pending;
+				left = [...pending.take(limits.maxRows, limits.maxBytes), ...left];
+				if (apart.areSlow(left) && apart.hasAnswered) {
+					for (const row of left) task.stuck(row, result.problem);
+					left = [];
+					listener.mended(place);
+					continue;
+				}
+			}
 			failures++;
+			apart.failed(result.problem, failures);
 			if (!(await this.#writing.waitAfter(result.problem, place, failures))) return;
 		}
 	}
 
-	/** These rows can't be written, now or ever. */
-	refuse(refused: RefusedRow[], trigger: Trigger): void {
-		this.#settle(
-			null,
-			{ written: [], refused, counts: noCounts },
-			{ trigger, durationMs: 0, bytes: bytesOf(refused.map(({ row }) => row)) },
-		);
+	/** Tries rows once, and tells the fate of those that have one by now. Never rejects. */
+	async try(
+		place: WritingPlace,
+		rows: PendingRow[],
+		{ trigger, inOrder, held, pending, budget, search, settling }: RowTry,
+	): Promise<{ readonly result: WriteResult; readonly durationMs: number }> {
+		const { ended, listener, database } = this.#parts;
+		const limits = search ? { lockTimeoutMs: SEARCH_LOCK_TIMEOUT_MS } : undefined;
+		const query: RowTarget["database"]["query"] = (text, parameters) => database.query(text, parameters, limits);
+		const target = { database: { query }, layout: this.layout, statements: this.#statements, budget, search };
+		const { answer: result, durationMs } = await this.#writing.timed(() => writeRows(target, rows, inOrder));
+		if (ended.aborted) return { result, durationMs };
+		settling(result);
+		const { written, refused } = result;
+		if (written.length + refused.length + result.held.length > 0) listener.progressed(place);
+		const bytes = bytesOf(written) + bytesOf(rowsOf(refused));
+		// A drain that is woken by what is settled asks what is still under way.
+		for (const { row, problem } of result.held) held(row, problem);
+		this.#settle(pending, result, { trigger, durationMs, bytes });
+		// Whoever was told of the last of them may look now.
+		if (!result.problem && result.stuck.length === 0) listener.mended(place);
+		return { result, durationMs };
 	}
 
-	get layout(): TableLayout {
-		return this.#writing.layout;
+	/** The statement that writes rows in the order given. */
+	inOrder(rows: readonly PendingRow[]): Statement {
+		return { text: this.#statements.inOrder, parameters: rowParameters(this.layout, rows) };
+	}
+
+	/** These rows went in. */
+	written(rows: PendingRow[], counts: UpsertCounts, context: { readonly trigger: Trigger; readonly durationMs: number }): void {
+		this.#settle(null, { written: rows, refused: [], counts }, { ...context, bytes: bytesOf(rows) });
+	}
+
+	/** These rows can't be written, now or ever. */
+	refuse(refused: RefusedRow[], trigger: Trigger): void {
+		const bytes = bytesOf(rowsOf(refused));
+		this.#settle(null, { written: [], refused, counts: noCounts }, { trigger, durationMs: 0, bytes });
 	}
 
 	get #parts(): WritingParts {
@@ -119,7 +187,7 @@ export class RowWriter {
 		for (const { row, problem } of refused) {
 			const { older } = row;
 			row.older = null;
-			const fault = { table: this.#writing.layout.name, rowId: row.id, sqlstate: problem.code, message: problem.message };
+			const fault = { table: this.layout.name, rowId: row.id, sqlstate: problem.code, message: problem.message };
 			row.owner.refused(row.message, fault);
 			if (older) pending?.putBack(older);
 		}
@@ -128,7 +196,7 @@ export class RowWriter {
 }
 
 /** What is known of rows under way, looked up when somebody asks. */
-function unsettledOf(rows: () => readonly PendingRow[], since: number): Unsettled {
+export function unsettledOf(rows: () => readonly PendingRow[], since: number): Unsettled {
 	const isOf = (row: PendingRow, { topic, partition }: TopicPartition) =>
 		row.partition === partition && row.topic === topic && !row.owner.released;
 	return {
@@ -143,6 +211,10 @@ function unsettledOf(rows: () => readonly PendingRow[], since: number): Unsettle
 		},
 		holds: (partition) => rows().some((row) => isOf(row, partition)),
 	};
+}
+
+function rowsOf(refused: readonly RefusedRow[]): PendingRow[] {
+	return refused.map(({ row }) => row);
 }
 
 function bytesOf(rows: readonly PendingRow[]): number {

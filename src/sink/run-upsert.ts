@@ -10,7 +10,7 @@ import type { Database } from "./database.ts";
 
 /** A statement of cas-upsert.ts; `rows` are the parameters of the rows, `more` those behind them. Rejects with the database's error. */
 export async function runUpsert(
-	database: Database,
+	database: Pick<Database, "query">,
 	layout: TableLayout,
 	statement: string,
 	rows: readonly string[],

@@ -93,7 +93,7 @@ export const faultCatalogue: readonly FaultEntry[] = [
 	{ codes: ["53…"], fault: "transient", means: "too many connections, other resources" },
 	{ codes: ["54011", "54023"], fault: "systemic", means: "too many columns or arguments" },
 	{ codes: ["54…"], fault: "row", means: "too large for an index or a page, nested too deep" },
-	{ codes: ["55006", "55P03"], fault: "transient", means: "in use, or locked by another session for longer than 10 s" },
+	{ codes: ["55006", "55P03"], fault: "transient", means: "in use, or locked by another session for longer than 2 s" },
 	{ codes: ["55…"], fault: "systemic", means: "not in the state for it: a database that takes no connections, no replica identity" },
 	{ codes: ["57014"], fault: "transient", remedy: "smaller", means: "statement timeout (30 s), or cancelled by somebody" },
 	{ codes: ["57P04"], fault: "connection", means: "the database was dropped" },

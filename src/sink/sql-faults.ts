@@ -15,6 +15,10 @@ export interface SqlProblem {
 	readonly constraint: string | null;
 	readonly fault: SqlFault;
 	readonly remedy: SqlRemedy | null;
+	/** True where waiting may help, and a single row of the statement may be what it waits for: a locked row, a trigger. */
+	readonly mayBeOneRows: boolean;
+	/** What to do about it, where more is known than `hintFor` can. */
+	readonly hint?: string;
 	/** For people: what happened, by the code's own name always, in the server's words only where those can't hold a value. */
 	readonly message: string;
 }
@@ -54,6 +58,7 @@ export function problemOf(error: unknown, written: readonly string[] = []): SqlP
 		constraint: constraint_name ?? null,
 		fault: ofSession(server) && entry?.fault !== "transient" ? "connection" : (entry?.fault ?? "systemic"),
 		remedy: entry?.remedy ?? null,
+		mayBeOneRows: sqlstate.test(code) && !ofSession(server) && waits.has(entry?.fault ?? "systemic") && !entry?.remedy,
 		message: what + (name ? ` (${name})` : "") + functionOf(server),
 	};
 }
@@ -63,6 +68,8 @@ function functionOf({ where = "" }: ServerError): string {
 	const [, language, name, line] = insideFunction.exec(where) ?? [];
 	return language === undefined ? "" : `, in the ${language} function ${name}, line ${line}`;
 }
+
+const waits: ReadonlySet<SqlFault> = new Set(["transient", "systemic", "split"]);
 
 /** The session itself was refused or ended (a setting in the URL that the server doesn't know is of class 22): no row has met the table. */
 function ofSession({ severity, severity_local }: ServerError): boolean {
@@ -77,7 +84,8 @@ function safeMessage(error: ServerError): string {
 }
 
 /** What mends a systemic fault; null where there is nothing better than the message. */
-export function hintFor({ code, fault, column }: SqlProblem, table: string): string | null {
+export function hintFor({ code, fault, column, hint }: SqlProblem, table: string): string | null {
+	if (hint !== undefined) return hint;
 	switch (code) {
 		case "42P01":
 			return `create ${table} (pockaffe schema prints the statement; with create: true a start does it); it goes on by itself`;

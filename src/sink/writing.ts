@@ -11,6 +11,7 @@ import type { TableLayout } from "../core/rows.ts";
 import type { UpsertCounts } from "./cas-upsert.ts";
 import type { Database } from "./database.ts";
 import type { Trigger, WritingPlace } from "./lane.ts";
+import type { AskLockHolders, LockHolder } from "./lock-holders.ts";
 import type { SqlProblem } from "./sql-faults.ts";
 import type { StatementSlots } from "./statement-slots.ts";
 
@@ -48,9 +49,12 @@ export interface WritingParts {
 	readonly random: Random;
 	readonly ended: AbortSignal;
 	readonly limits: { readonly maxRows: number; readonly maxBytes: number };
+	/** Asks who holds the locks that are waited for; null where nobody can be asked. */
+	readonly lockHolders: AskLockHolders | null;
 	readonly listener: WritingListener;
 }
 
+const UNTIL_WAITING_MS = 50;
 /** A database that is back must not wait long for its rows. */
 const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Message timestamps per topic and batch that go to the latency histogram: enough for quantiles, cheap at any rate. */
@@ -73,6 +77,19 @@ export class Writing {
 			const startedAt = clock.monotonic();
 			return { answer: await statement(), durationMs: clock.monotonic() - startedAt };
 		});
+	}
+
+	/** Who holds up statements of this table at the moment, as far as that can be found out; never rejects. */
+	async holders(): Promise<readonly LockHolder[]> {
+		const { lockHolders, clock, ended } = this.parts;
+		if (!lockHolders) return [];
+		try {
+			// The statement that waits for the lock is on its way first.
+			await clock.sleep(UNTIL_WAITING_MS, ended);
+			return await lockHolders(this.layout.name);
+		} catch {
+			return [];
+		}
 	}
 
 	tell(fact: Omit<WrittenFact, "table" | "samples">, samples: Samples): void {

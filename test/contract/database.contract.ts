@@ -171,6 +171,31 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 			});
 		});
 
+		describe("a transaction", () => {
+			const layout = layoutOf({ columns: [columnOf("n", "text")] });
+			const upsert = (...rows: UpsertRow[]) => ({ text: readFirstUpsert(layout), parameters: rowParameters(layout, rows) });
+
+			it("answers each statement in its turn, which sees what those before it wrote", async () => {
+				await using scene = await open(layout);
+				const answers = await scene.settled(
+					scene.database.transaction([upsert(row("a", 1, "1"), row("b", 1, "1")), upsert(row("a", 2, "2")), upsert(row("b", 0, "0"))]),
+				);
+				expect(answers.map(([answer]) => [answer?.written, answer?.replay])).toEqual([
+					[2, 0],
+					[1, 0],
+					[0, 1],
+				]);
+				expect((await scene.rows()).get("a")).toEqual({ n: "2", offset: 2, deleted: false });
+			});
+
+			it("leaves nothing behind where one of its statements is refused, and says which", async () => {
+				await using scene = await open(layout);
+				const refused = scene.settled(scene.database.transaction([upsert(row("a", 1, "1")), upsert(row("b", 2, "bad"))]));
+				await expect(refused).rejects.toMatchObject({ code: "23514", statement: 1 });
+				expect(await scene.rows()).toEqual(new Map());
+			});
+		});
+
 		describe("the table of offsets", () => {
 			const openTable = async () => {
 				const scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));

@@ -20,7 +20,7 @@ async function openWriter(...tables: string[]) {
 			forms.push(text.startsWith("with written") ? "write" : "read");
 			return database.query(text, parameters);
 		};
-		return { query, stream: database.stream.bind(database), close: () => database.close() };
+		return { ...database, query };
 	};
 	const db = await createTestDatabase();
 	for (const table of tables) await db.database.query(table);

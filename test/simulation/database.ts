@@ -4,9 +4,9 @@
  * their effect.
  */
 import type { TableLayout } from "../../src/core/rows.ts";
-import type { Database, DatabaseRow } from "../../src/sink/database.ts";
+import type { Database, DatabaseRow, Statement } from "../../src/sink/database.ts";
 import { tableDdl } from "../../src/sink/schema.ts";
-import { execute } from "./sql/engine.ts";
+import { type Answer, type Circumstances, execute } from "./sql/engine.ts";
 import type { Change, Row, State, TableState } from "./sql/tables.ts";
 import { UnknownSqlError } from "./sql/tokens.ts";
 import { type SimProcess, WALL_START, type World } from "./world.ts";
@@ -69,7 +69,8 @@ export class SimServer {
 		this.world = world;
 		this.faults = faults;
 		this.#observer = observer;
-		for (const layout of layouts) this.#run(withRules(tableDdl(layout), layout.name, { ...checks(layout), ...rules }), [], this.#state);
+		for (const layout of layouts)
+			this.#runAll([{ text: withRules(tableDdl(layout), layout.name, { ...checks(layout), ...rules }), parameters: [] }], this.#state);
 	}
 
 	/** The rows of a table by key; none where there is no such table. */
@@ -112,6 +113,7 @@ export class SimServer {
 	connect(process: SimProcess): Database {
 		return {
 			query: (text, parameters = []) => this.#query(process, text, parameters),
+			transaction: (statements) => this.#transaction(process, statements),
 			stream: () => {
 				throw new UnknownSqlError("a simulated database has no streams");
 			},
@@ -119,7 +121,12 @@ export class SimServer {
 		};
 	}
 
-	#query(process: SimProcess, text: string, parameters: readonly (string | null)[]): Promise<readonly DatabaseRow[]> {
+	async #query(process: SimProcess, text: string, parameters: readonly (string | null)[]): Promise<readonly DatabaseRow[]> {
+		return (await this.#transaction(process, [{ text, parameters }]))[0] as readonly DatabaseRow[];
+	}
+
+	/** The first statement reads in a moment before it writes; those behind it see what it wrote. */
+	#transaction(process: SimProcess, statements: readonly Statement[]): Promise<readonly (readonly DatabaseRow[])[]> {
 		const { faults, world } = this;
 		const latency = () => world.random() * faults.latencyMs;
 		// Read in one moment, written in another: whoever writes in between must be caught by the guard.
@@ -129,8 +136,8 @@ export class SimServer {
 				const snapshot = this.#state;
 				world.after(latency() / 2, () => {
 					try {
-						const rows = this.#withFaults(text, () => this.#run(text, parameters, snapshot));
-						answer(() => resolve(rows));
+						const answers = this.#withFaults(statements, () => this.#runAll(statements, snapshot));
+						answer(() => resolve(answers));
 					} catch (error) {
 						answer(() => reject(error));
 					}
@@ -139,8 +146,9 @@ export class SimServer {
 		});
 	}
 
-	#withFaults<T>(text: string, effect: () => T): T {
-		if (this.faults.denied.some((table) => text.includes(`into "${table}"`))) throw failure("42501");
+	#withFaults<T>(statements: readonly Statement[], effect: () => T): T {
+		const isDenied = ({ text }: Statement) => this.faults.denied.some((table) => text.includes(`into "${table}"`));
+		if (statements.some(isDenied)) throw failure("42501");
 		if (this.world.chance(this.faults.fails)) throw failure(this.world.pick(this.faults.codes));
 		const result = effect();
 		if (this.world.chance(this.faults.answerLost)) throw failure("CONNECTION_CLOSED");
@@ -158,20 +166,32 @@ export class SimServer {
 		});
 	}
 
-	#run(text: string, parameters: readonly (string | null)[], snapshot: State): readonly DatabaseRow[] {
-		try {
-			const settings = new Map([["synchronous_commit", this.#synchronousCommit as string]]);
-			const now = WALL_START + this.world.now;
-			const { rows, state, changes } = execute(text, parameters, { snapshot, present: this.#state, now, settings });
-			if (changes.length > 0) this.#commit(settings.get("synchronous_commit") !== "off");
-			this.#state = state;
-			this.changes += changes.length;
-			for (const change of changes) this.#observer.changed(change);
+	/** All of them, or none. */
+	#runAll(statements: readonly Statement[], snapshot: State): readonly (readonly DatabaseRow[])[] {
+		const settings = new Map([["synchronous_commit", this.#synchronousCommit as string]]);
+		let present = this.#state;
+		const changed: Change[] = [];
+		const answers = statements.map(({ text, parameters }, index) => {
+			const circumstances = { snapshot: index === 0 ? snapshot : present, present, settings };
+			const { rows, state, changes } = this.#run(text, parameters, circumstances, index);
+			present = state;
+			changed.push(...changes);
 			return rows;
+		});
+		if (changed.length > 0) this.#commit(settings.get("synchronous_commit") !== "off");
+		this.#state = present;
+		this.changes += changed.length;
+		for (const change of changed) this.#observer.changed(change);
+		return answers;
+	}
+
+	#run(text: string, parameters: readonly (string | null)[], circumstances: Omit<Circumstances, "now">, index: number): Answer {
+		try {
+			return execute(text, parameters, { ...circumstances, now: WALL_START + this.world.now });
 		} catch (error) {
 			if (error instanceof UnknownSqlError)
 				this.world.fail("unknown-sql", `the simulated database doesn't know this SQL: ${error.message}`);
-			throw error;
+			throw error instanceof Error ? Object.assign(error, { statement: index }) : error;
 		}
 	}
 }

@@ -4,7 +4,10 @@
  */
 import { splitTexts } from "../../src/core/joined-texts.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
-import type { Database, DatabaseRow } from "../../src/sink/database.ts";
+import { BatchWriter, type WriterParts } from "../../src/sink/batch-writer.ts";
+import type { Database, DatabaseRow, Statement } from "../../src/sink/database.ts";
+import { ManualClock } from "./manual-clock.ts";
+import { layoutOf } from "./row-submissions.ts";
 
 /** A stored row. `values` by the layout's columns. */
 export interface MemoryRow {
@@ -33,6 +36,8 @@ export class MemoryDatabase implements Database {
 	/** Statements so far, and those of them that were refused. */
 	statements = 0;
 	refusals = 0;
+	/** Transactions of several statements. */
+	transactions = 0;
 	/** What a statement meets before it has an effect; throws the error that the server answers with. */
 	meets: (table: string, rows: readonly MemoryRow[]) => void = () => {};
 	readonly #layouts: ReadonlyMap<string, TableLayout>;
@@ -48,20 +53,26 @@ export class MemoryDatabase implements Database {
 	}
 
 	async query(text: string, parameters: readonly (string | null)[] = []): Promise<readonly DatabaseRow[]> {
+		return (await this.transaction([{ text, parameters }]))[0] as readonly DatabaseRow[];
+	}
+
+	async transaction(statements: readonly Statement[]): Promise<readonly (readonly DatabaseRow[])[]> {
 		await this.#pause();
-		const effect = () => this.#upsert(this.tables, text, parameters as readonly string[]);
-		let answer: DatabaseRow | null = null;
+		let answers: DatabaseRow[][] = [];
 		let error: unknown = null;
-		this.statements++;
+		this.statements += statements.length;
+		if (statements.length > 1) this.transactions++;
+		const changed: Tables = new Map(this.tables);
 		try {
-			answer = effect();
+			answers = statements.map(({ text, parameters }) => [this.#upsert(changed, text, parameters as readonly string[])]);
+			this.tables = changed;
 		} catch (thrown) {
 			error = thrown;
 			this.refusals++;
 		}
 		await this.#pause();
 		if (error) throw error;
-		return [answer as DatabaseRow];
+		return answers;
 	}
 
 	async *stream(): AsyncIterable<readonly DatabaseRow[]> {}
@@ -123,6 +134,26 @@ export class MemoryDatabase implements Database {
 			}
 		}
 	}
+}
+
+/** What a statement meets that has a row of this id. */
+export function failingAt(id: string, code: string): MemoryDatabase["meets"] {
+	return (_, rows) => {
+		if (rows.some((row) => row.id === id)) throw Object.assign(new Error("secret"), { code, severity: "ERROR" });
+	};
+}
+
+/** A writer on such tables, in the time of a clock that stands still. */
+export function memoryWriter(
+	layouts: readonly TableLayout[] = [layoutOf()],
+	constraints: MemoryConstraints = {},
+	over: Partial<WriterParts> & { readonly maxRows?: number } = {},
+) {
+	const clock = new ManualClock();
+	const database = new MemoryDatabase(layouts, constraints, () => clock.sleep(1));
+	const batch = { maxRows: over.maxRows ?? 1_000, maxBytes: 1e6, minRows: 1, lingerMs: 0, answerMs: 250 };
+	const writer = new BatchWriter({ layouts, database, connections: 1, batch, clock, random: () => 0.5, ...over });
+	return { clock, database, writer };
 }
 
 function rowsOf(layout: TableLayout, [separator = "", nullMark = "", ...texts]: readonly string[]): MemoryRow[] {

@@ -5,7 +5,9 @@ import { BatchWriter, type WriterEvents } from "../../src/sink/batch-writer.ts";
 import type { Database, DatabaseRow } from "../../src/sink/database.ts";
 import type { BatchLimits } from "../../src/sink/lane.ts";
 import { lanesFor } from "../../src/sink/lanes-in-use.ts";
+import { lockHoldersAt } from "../../src/sink/lock-holders.ts";
 import { createTables } from "../../src/sink/schema.ts";
+import type { StuckFact } from "../../src/sink/stuck-rows.ts";
 import type { WrittenFact } from "../../src/sink/writing.ts";
 import { messagesOf, type RowMessage, type TrackedMessages } from "./message-submissions.ts";
 import { submissionOf, type TestRow, type TrackedSubmission } from "./row-submissions.ts";
@@ -25,12 +27,24 @@ export class TestWriter implements AsyncDisposable {
 
 	readonly #connections: number;
 
+	/** The rows that don't go in though others do, as they were told. */
+	readonly stuck: StuckFact[] = [];
+
 	private constructor(db: TestDatabase, own: Database | null, layouts: readonly TableLayout[], batch: BatchLimits, connections: number) {
 		this.db = db;
 		this.#connections = connections;
 		this.#own = own;
 		this.layouts = layouts;
-		this.writer = new BatchWriter({ layouts, database: own ?? db.database, connections, batch, clock: systemClock, random: () => 0.1 });
+		this.writer = new BatchWriter({
+			layouts,
+			database: own ?? db.database,
+			connections,
+			batch,
+			lockHolders: lockHoldersAt(db.url, systemClock),
+			clock: systemClock,
+			random: () => 0.1,
+		});
+		this.writer.on("rows:stuck", (fact) => this.stuck.push(fact));
 		this.writer.on("batch:written", (fact) => this.written.push(fact));
 		this.writer.on("table:blocked", (fact) => this.blocked.push(fact));
 		this.writer.on("table:unblocked", () => this.unblocked++);

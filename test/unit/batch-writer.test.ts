@@ -7,8 +7,10 @@ import { layoutOf, submissionOf } from "../support/row-submissions.ts";
 /** A database whose statements wait until the test answers them. */
 function waitingDatabase() {
 	const answers: { resolve: (rows: readonly DatabaseRow[]) => void; reject: (error: unknown) => void }[] = [];
+	const query = () => new Promise<readonly DatabaseRow[]>((resolve, reject) => answers.push({ resolve, reject }));
 	const database: Database = {
-		query: () => new Promise((resolve, reject) => answers.push({ resolve, reject })),
+		query,
+		transaction: async (statements) => await Promise.all(statements.map(query)),
 		async *stream() {},
 		async close() {},
 	};

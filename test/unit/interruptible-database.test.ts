@@ -7,6 +7,7 @@ const never = () => new Promise<never>(() => {});
 /** A database that gives one page and no answer. */
 const silent: Database = {
 	query: never,
+	transaction: never,
 	async *stream() {
 		yield [{ id: "a" }];
 		await never();

@@ -300,7 +300,7 @@ describe("observer of the writer", () => {
 
 	it("counts every retry and logs the same one seldom", async () => {
 		for (let times = 0; times < 3; times++)
-			observer.writer["write:retried"]({ table: "events", sqlstate: "40P01", delayMs: 10, message: "deadlock detected" });
+			observer.writer["write:retried"]({ table: "events", sqlstate: "40P01", delayMs: 10, message: "deadlock detected", hint: null });
 		expect(await seriesValue('write_retries_total{sqlstate="40P01"}')).toBe(3);
 		expect(log).toHaveLength(1);
 	});

@@ -17,6 +17,8 @@ import { type ReadinessCode, readinessCodeNames } from "../../src/observe/readin
 import { observeReadiness } from "../../src/observe/readiness-observer.ts";
 import { rowsFor } from "../support/fake-thread.ts";
 import { ManualClock } from "../support/manual-clock.ts";
+import { failingAt, type MemoryDatabase, memoryWriter } from "../support/memory-database.ts";
+import { layoutOf, submissionOf, type TrackedSubmission } from "../support/row-submissions.ts";
 import { WorkerHarness } from "../support/worker-harness.ts";
 
 const orders2: TopicPartition = { topic: "orders", partition: 2 };
@@ -240,7 +242,7 @@ const suites: readonly Suite<never>[] = [
 		"a batch is tried again",
 		(on, { stuck }) => {
 			stuck.add("events");
-			on.writer["write:retried"]({ table: "events", message: "SQLSTATE 40001" });
+			on.writer["write:retried"]({ table: "events", message: "SQLSTATE 40001", hint: null });
 		},
 		{
 			"a batch is written": (on, { stuck }) => {
@@ -473,6 +475,44 @@ const suites: readonly Suite<never>[] = [
 			"the partition is given away": (scene) => scene.assigned.clear(),
 		},
 	} satisfies Suite<RestoredScene>,
+	{
+		code: "row_stuck",
+		cause: "a row meets an error that others don't",
+		async start() {
+			const { writer, database, clock } = memoryWriter();
+			database.meets = failingAt("b", "XX000");
+			const submission = submissionOf(
+				layoutOf(),
+				["a", "b"].map((id, offset) => ({ id, offset })),
+			);
+			writer.write(submission);
+			await clock.advance(10_000);
+			return {
+				database,
+				clock,
+				submission,
+				get codes() {
+					return writer.stuckRows.map(() => "row_stuck");
+				},
+			};
+		},
+		ends: {
+			"it goes in": async ({ database, clock }) => {
+				database.meets = () => {};
+				await clock.advance(10_000);
+			},
+			"it is refused": async ({ database, clock }) => {
+				database.meets = failingAt("b", "P0001");
+				await clock.advance(10_000);
+			},
+			"its partition is given away": ({ submission }) => submission.release(),
+		},
+	} satisfies Suite<{
+		readonly database: MemoryDatabase;
+		readonly clock: ManualClock;
+		readonly submission: TrackedSubmission;
+		readonly codes: readonly string[];
+	}>,
 ] as never;
 
 /** Ends with the process. */

@@ -1,0 +1,60 @@
+/**
+ * What takes rows out of a circle in which each has what another asks for, though the log led around it: of several rows of one id the batch left
+ * the one in between out, or somebody took its value early. One transaction writes an older version of such ids without its values first, which
+ * nobody ever sees, and then the newest of all. Pure.
+ *
+ * Step 8 of a message's way (README).
+ */
+import type { TableLayout } from "../core/rows.ts";
+import type { HeldRow } from "./held-partition.ts";
+import { OlderVersions } from "./older-versions.ts";
+import type { PendingRow } from "./pending-rows.ts";
+import { compareVersions } from "./row-version.ts";
+import type { TogetherStatement } from "./together-writer.ts";
+
+/** The statements of the transaction, of rows in the log's order; null where no id has several, for then the log led through the circle itself. */
+export function stepAside(held: readonly HeldRow[], layouts: ReadonlyMap<string, TableLayout>): TogetherStatement[] | null {
+	const byId = new Map<string, HeldRow[]>();
+	for (const each of held) {
+		const key = `${each.table} ${each.row.id}`;
+		byId.set(key, [...(byId.get(key) ?? []), each]);
+	}
+	const aside: TogetherStatement[] = [];
+	const newest = new Map<HeldRow, readonly PendingRow[]>();
+	for (const [first, ...more] of byId.values() as Iterable<[HeldRow, ...HeldRow[]]>) {
+		const { table } = first;
+		const layout = layouts.get(table) as TableLayout;
+		const sorted = [first, ...more].sort((left, right) => compareVersions(left.row, right.row, layout.version));
+		const last = sorted.pop() as HeldRow;
+		newest.set(
+			last,
+			sorted.map(({ row }) => row),
+		);
+		const [oldest] = sorted;
+		if (oldest) aside.push({ table, rows: [emptied(oldest.row, layout)], isAside: true });
+	}
+	if (aside.length === 0) return null;
+	const statements = [...aside];
+	for (const each of held) {
+		const older = newest.get(each);
+		if (!older) continue;
+		const { table, row } = each;
+		const present = statements.at(-1);
+		const whole = { ...row, older: versionsOf(older, layouts.get(table) as TableLayout) };
+		if (present?.table === table && !present.isAside) statements.splice(-1, 1, { ...present, rows: [...present.rows, whole] });
+		else statements.push({ table, rows: [whole], isAside: false });
+	}
+	return statements;
+}
+
+/** As a delete of its version would leave the row. */
+function emptied(row: PendingRow, { version, columns }: TableLayout): PendingRow {
+	const keeps = version.kind === "field" ? version.column : null;
+	return { ...row, isDelete: true, values: row.values.map((value, column) => (columns[column]?.name === keeps ? value : null)) };
+}
+
+function versionsOf(rows: readonly PendingRow[], { version }: TableLayout): OlderVersions | null {
+	const older = new OlderVersions(version);
+	for (const row of rows) older.push(row);
+	return older.length > 0 ? older : null;
+}
