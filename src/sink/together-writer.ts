@@ -7,7 +7,6 @@ import { countsOf } from "./cas-upsert.ts";
 import type { Trigger, WritingPlace } from "./lane.ts";
 import type { PendingRow } from "./pending-rows.ts";
 import { writtenColumns } from "./row-isolation.ts";
-import { isToBeSearched } from "./row-search.ts";
 import type { RowWriter } from "./row-writer.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
 import type { Writing } from "./writing.ts";
@@ -37,8 +36,8 @@ export class TogetherWriter {
 	}
 
 	/**
-	 * Null where all went in (or the writer was ended); otherwise why not: other rows stand in the way, a row can't be written, or waiting has
-	 * not helped and it may be a single row's fault. `place` is of the first statement's table.
+	 * Null where all went in (or the writer was ended); otherwise why not: other rows stand in the way, or a row can't be written. `place` is of the
+	 * first statement's table.
 	 */
 	async write(place: WritingPlace, statements: readonly TogetherStatement[], trigger: Trigger): Promise<NotTogether | null> {
 		const writing = this.#writings.get(place.layout.name) as Writing;
@@ -62,8 +61,7 @@ export class TogetherWriter {
 				const statement = (error as { readonly statement?: number }).statement ?? 0;
 				const { layout } = this.#writings.get(statements[statement]?.table ?? "") ?? writing;
 				const problem = problemOf(error, writtenColumns(layout));
-				const isDefinite = problem.fault === "row" || problem.fault === "order" || problem.fault === "split";
-				if (isDefinite || isToBeSearched(problem, failures)) return { problem, statement };
+				if (problem.fault === "row" || problem.fault === "order" || problem.fault === "split") return { problem, statement };
 				if (!(await writing.waitAfter(problem, place, failures))) return null;
 			}
 		}

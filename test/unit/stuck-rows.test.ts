@@ -153,6 +153,26 @@ it("a child whose parent is stuck is not refused for that", async () => {
 	expect([submission.refusals, submission.settledOffsets.length, writer.queueRows]).toEqual([[], 12, 0]);
 });
 
+it("rows that step aside for each other wait for a lock as long as it takes, and are not refused for it", async () => {
+	const people = layoutOf({ name: "people", columns: [columnOf("email", "text")] });
+	const { clock, database, writer } = memoryWriter([people], { unique: [["people", "email"]] });
+	const told = (offset: number, id: string, email: string) => ({ offset, rows: [{ table: "people", id, values: [email] }] });
+	writer.write(messagesOf([people], [told(0, "a", "1"), told(1, "b", "2")], { lanes: lanesFor(1) }));
+	await clock.advance(1_000);
+	let locked = 0;
+	database.meets = (_, rows) => {
+		if (!rows.some(({ deleted }) => deleted) || ++locked > 5) return;
+		throw Object.assign(new Error("no"), { code: "55P03", severity: "ERROR" });
+	};
+	// What `b` had in between is taken already when it would need it.
+	const messages = [told(2, "b", "between"), told(3, "a", "2"), told(4, "b", "1"), told(5, "c", "between")];
+	const submission = messagesOf([people], messages, { lanes: lanesFor(1) });
+	writer.write(submission);
+	await clock.advance(60_000);
+	expect([locked, submission.refusals, submission.settledOffsets.length, writer.queueRows]).toEqual([6, [], 4, 0]);
+	expect(["a", "b", "c"].map((id) => database.row("people", id)?.values)).toEqual([["2"], ["1"], ["between"]]);
+});
+
 it.each([1, 4])("a row that is slow by itself (57014) leaves what comes later alone, with %i rows in its batch", async (count) => {
 	const { clock, database, writer, submit } = scene();
 	database.meets = failingAt("id-0000", "57014");
