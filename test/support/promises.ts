@@ -9,6 +9,7 @@ const breaker = "test/unit/breaker.test.ts";
 const connections = "test/postgres/database-faults.test.ts";
 const writer = "test/postgres/batch-writer.test.ts";
 const mended = "test/postgres/database-faults-to-mend.test.ts";
+const stuck = "test/postgres/stuck-rows.test.ts";
 const own = "test/postgres/own-tables-faults.test.ts";
 const commands = "test/kafka/commands.test.ts";
 const outages = "test/end-to-end/outages.test.ts";
@@ -137,6 +138,14 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		[connections, "too large for its timeout is sent in smaller ones"],
 		[connections, "with one row that is too slow by itself holds up no other row of its batch"],
 	],
+	"one row does not go in though others of its table do: another session keeps it locked, a trigger or an extension fails at it, it is slow by itself":
+		[
+			["test/unit/stuck-rows.test.ts", "%s: all others go in, and it goes on by itself"],
+			[stuck, "holds up no other row, not for as long as its lock may be waited for, and who holds it is told"],
+			[stuck, "with %s (%s) holds up no other row"],
+			[stuck, "a row that is slow by itself holds up neither its batch nor what comes later"],
+		],
+	"another session locks the whole table": [[stuck, "a locked table is told soon with who holds the lock, and no row is to blame"]],
 	"the database's connection is half open": [[connections, "that is half open ends by an own deadline"]],
 	"SIGTERM while the database is away": [[daemons, "a SIGTERM while the database"]],
 	"dead letters can't be stored": [[own, "wait while the server is read-only"]],
