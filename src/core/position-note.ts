@@ -42,7 +42,7 @@ export interface PositionNote {
 /** The code of an error that no time mends: what keeps the notes refuses. */
 export const NOTES_REFUSED = "notes_refused";
 
-/** A note as it was read; `version` names this very state of it. */
+/** A note as it was read; `version` names this very state of it: when it was written, by the server's clock (µs). */
 export interface StoredNote {
 	readonly note: PositionNote;
 	readonly version: string | null;

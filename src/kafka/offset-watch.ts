@@ -5,7 +5,7 @@
 import type { Clock, Timer } from "../core/clock.ts";
 
 /** A restored backup is to be noticed within a minute. */
-const LOOK_EVERY_MS = 15_000;
+const LOOK_EVERY_MS = 5_000;
 
 /** See the file's header. Idempotent to dispose. */
 export class OffsetWatch {

@@ -145,8 +145,7 @@ export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 		notesDisplaced(partitions: readonly DisplacedOffset[]): void {
 			for (const each of partitions) {
 				const { topic, partition, expected, found } = each;
-				const now = found === null ? "is gone" : `says ${found}`;
-				const what = `its note in the database ${now}, and this daemon had noted ${expected}`;
+				const what = `its note in the database ${noteWords(expected, found)}`;
 				const why = "another member took it over, or the database was put back to another time";
 				const next = "the group is joined anew, and the partition's start tells which";
 				logger.warn({ topic, partition, expected, found }, `${partitionName(each)}: ${what}: ${why}; ${next}`);
@@ -178,17 +177,27 @@ export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 	};
 }
 
+function noteWords(expected: number, found: number | null): string {
+	if (found === expected) return `says ${found}, as this daemon had noted, but is older than what was written last`;
+	return `${found === null ? "is gone" : `says ${found}`}, and this daemon had noted ${expected}`;
+}
+
 function displacedWords({ kind, expected, found }: DisplacedOffset): string {
 	switch (kind) {
 		case "taken_over":
 			return "another member took the offsets over: nothing of them is stored from here, the group is joined anew";
 		case "changed":
-			return `the table of offsets says ${found}, and this daemon had stored ${expected}: it was put back to another time (a backup, a fail-over to a server that was behind), or somebody set it. The group is joined anew, and the partition is read from ${found} on`;
+			return `${changedWords(expected, found)}: it was put back to another time (a backup, a fail-over to a server that was behind), or somebody set it. The group is joined anew, and the partition is read from ${found} on`;
 		case "gone":
 			return `its row in the table of offsets is gone, and this daemon had stored ${expected}: the table was put back to another time, or somebody emptied it. The group is joined anew, and the partition is read again`;
 		default:
 			return assertNever(kind);
 	}
+}
+
+function changedWords(expected: number, found: number | null): string {
+	if (found !== expected) return `the table of offsets says ${found}, and this daemon had stored ${expected}`;
+	return `the table of offsets says ${found}, as this daemon had stored, but its row is older than what was written last`;
 }
 
 /** A partition went on elsewhere, because its position was outside the log. */

@@ -1,13 +1,13 @@
 /**
- * The group's notes (start-table.ts) as one member writes them: it knows what it noted last, and that a note says less than that only where
- * the database was put back to another time, with the rows beside it (a backup, a fail-over to a server that was behind). Notes of such a
- * partition are not raised: the next start compares them with the group's offset.
+ * The group's notes (start-table.ts) as one member writes them: it knows what it noted last, and that a note says less than that, or is of an
+ * earlier time, only where the database was put back, with the rows beside it (a backup, a fail-over to a server that was behind). Notes of
+ * such a partition are not raised: the next start compares them with the group's offset.
  */
 import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import { compareIds, type LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { NoteChange, PositionNote, ReachedPosition, StoredNote } from "../core/position-note.ts";
-import type { NotesKept, StartTable } from "./start-table.ts";
+import type { NotedReach, NotesKept, StartTable } from "./start-table.ts";
 
 /** Positions that could not be noted. */
 export interface NotReached {
@@ -18,12 +18,13 @@ export interface NotReached {
 }
 
 type Notes = ReadonlyMap<string, StoredNote>;
+type Noted = PositionNote & NotedReach;
 
 /** See the file's header. Promises reject with the database's error. */
 export class NoteFence {
 	readonly #table: StartTable;
 	/** What was noted last of a partition, and answered. */
-	readonly #noted = new Map<string, PositionNote & { readonly reached: number }>();
+	readonly #noted = new Map<string, Noted>();
 
 	constructor(table: StartTable) {
 		this.#table = table;
@@ -53,7 +54,7 @@ export class NoteFence {
 		for (const { note, ...partition } of changes) {
 			const name = partitionName(partition);
 			if (names.has(name)) continue;
-			if (isWhole && note.reached !== null) this.#noted.set(name, { ...note, reached: note.reached });
+			if (isWhole && note.reached !== null) this.#noted.set(name, { ...note, reached: note.reached, writtenAt: 0 });
 			else this.#noted.delete(name);
 		}
 		return stale;
@@ -61,6 +62,7 @@ export class NoteFence {
 
 	/** Notes how far partitions came; never back. A partition of which nothing was noted is taken for begun here. */
 	async reach(positions: readonly ReachedPosition[]): Promise<NotReached> {
+		const noted = new Map(this.#noted);
 		const left = await this.#raise(positions);
 		if (left.length === 0 || !(await this.#table.keepsNotes())) return { others: [], displaced: [] };
 		const notes = await this.read();
@@ -68,7 +70,7 @@ export class NoteFence {
 		const displaced = await this.#displaced(
 			left.filter((position) => !isOther(position)),
 			notes,
-			this.#least(),
+			noted,
 		);
 		const names = new Set(displaced.map(partitionName));
 		const fresh = left.filter((position) => !isOther(position) && !names.has(partitionName(position)));
@@ -76,51 +78,59 @@ export class NoteFence {
 		return { others: [...left.filter(isOther), ...(await this.#raise(fresh))], displaced };
 	}
 
-	/** Those of these partitions whose note is not what this member noted last. */
+	/**
+	 * Those of these partitions whose note is not what this member noted last. The others' are written anew, so that nothing of before can be
+	 * taken for them.
+	 */
 	async compare(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
-		const least = this.#least();
-		const known = partitions.filter((each) => least.has(partitionName(each)));
+		const noted = new Map(this.#noted);
+		const known = partitions.flatMap(({ topic, partition }): ReachedPosition[] => {
+			const last = noted.get(partitionName({ topic, partition }));
+			return last ? [{ topic, partition, offset: last.reached, logId: last.log.id }] : [];
+		});
 		if (known.length === 0 || !(await this.#table.keepsNotes())) return [];
+		const left = await this.#raise(known);
+		if (left.length === 0) return [];
 		const notes = await this.read();
-		const logOf = (partition: TopicPartition) => this.#noted.get(partitionName(partition))?.log.id ?? null;
-		const ofThisLog = known.filter((each) => !isOfOtherLog(notes.get(partitionName(each)), logOf(each)));
-		return this.#displaced(ofThisLog, notes, least);
+		const ofThisLog = left.filter((each) => !isOfOtherLog(notes.get(partitionName(each)), each.logId ?? null));
+		return this.#displaced(ofThisLog, notes, noted);
 	}
 
 	/** Returns those that can't be raised, or have no note. */
 	async #raise(positions: readonly ReachedPosition[]): Promise<ReachedPosition[]> {
-		const least = this.#least();
-		const reached = await this.#table.reach(positions.map((each) => ({ ...each, least: least.get(partitionName(each)) ?? null })));
+		const before = new Map(this.#noted);
+		const reached = await this.#table.reach(positions.map((each) => ({ ...each, least: before.get(partitionName(each)) ?? null })));
 		for (const position of positions) {
 			const name = partitionName(position);
-			const offset = reached.get(name);
-			if (offset !== undefined) this.#noted.set(name, { ...(this.#noted.get(name) ?? beginningAt(position).note), reached: offset });
+			const [last, found] = [before.get(name), reached.get(name)];
+			// What was noted meanwhile may be newer.
+			if (found && this.#noted.get(name) === last) this.#noted.set(name, { ...(last ?? beginningAt(position).note), ...found });
 		}
 		return positions.filter((position) => !reached.has(partitionName(position)));
 	}
 
 	/**
-	 * Of a note that is gone the beginning is noted again, and nothing behind it for certain: so the next start sees what is missing. `least`: what had
+	 * Of a note that is gone the beginning is noted again, and nothing behind it for certain: so the next start sees what is missing. `before`: what had
 	 * been noted before `notes` were asked for.
 	 */
-	async #displaced(partitions: readonly TopicPartition[], notes: Notes, least: ReadonlyMap<string, number>): Promise<DisplacedOffset[]> {
+	async #displaced(partitions: readonly TopicPartition[], notes: Notes, before: ReadonlyMap<string, Noted>): Promise<DisplacedOffset[]> {
 		const displaced: DisplacedOffset[] = [];
 		for (const { topic, partition } of partitions) {
 			const name = partitionName({ topic, partition });
-			const [noted, expected, stored] = [this.#noted.get(name), least.get(name), notes.get(name)];
-			if (noted === undefined || expected === undefined) continue;
+			const [last, noted, stored] = [before.get(name), this.#noted.get(name), notes.get(name)];
+			if (last === undefined || noted === undefined) continue;
+			const { reached: expected, writtenAt } = last;
 			const found = stored ? stored.note.reached : null;
+			const isOlder = Number(stored?.version ?? 0) < writtenAt;
 			if (!stored) {
 				displaced.push({ topic, partition, kind: "gone", expected, found });
 				const { restored: _, ...note } = { ...noted, reached: noted.start, skipped: [] };
 				await this.#table.change([{ topic, partition, note, replaces: null }]);
-			} else if (found !== null && found < expected) displaced.push({ topic, partition, kind: "changed", expected, found });
+			} else if (found !== null && (found < expected || isOlder)) {
+				displaced.push({ topic, partition, kind: "changed", expected, found });
+			}
 		}
 		return displaced;
-	}
-
-	#least(): ReadonlyMap<string, number> {
-		return new Map(Array.from(this.#noted, ([name, { reached }]) => [name, reached]));
 	}
 }
 

@@ -1,7 +1,8 @@
 /**
- * Offsets in the database (`offsets.store: postgres`): one row per partition of a consumer group, fenced by `epoch` and by the offset itself.
- * Whoever is assigned a partition raises its epoch, and every write names the epoch it was claimed under and the offset that its owner
- * stored last: a zombie's late write finds no row, nor does a write of an owner whose table was put back to another time.
+ * Offsets in the database (`offsets.store: postgres`): one row per partition of a consumer group, fenced by `epoch`, by the offset itself, and
+ * by when it was written. Whoever is assigned a partition raises its epoch, and every write names the epoch it was claimed under, and the
+ * offset and the time that its owner wrote last: a zombie's late write finds no row, nor does a write of an owner whose table was put back
+ * to another time. An offset may stand still for long while rows behind it are written: so each look writes the time anew.
  *
  * An offset is stored in a statement of its own, when the rows before it are durable. In the rows' own statements it would make the
  * writer's connections wait for each other's lock on the partition's row, and a message's rows may lie in several statements anyway.
@@ -9,12 +10,11 @@
  * Step 10 of a message's way (README).
  */
 import type { DisplacedOffset } from "../core/displaced-offset.ts";
-import { deletedLog, type LogId, type LogIdentity } from "../core/log-identity.ts";
+import type { LogId, LogIdentity } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { ReachedPosition } from "../core/position-note.ts";
 import type { Database, DatabaseRow } from "./database.ts";
-import { durably } from "./durable-commit.ts";
-import { jsonEntries } from "./json-entries.ts";
+import { type OffsetStatements, offsetStatements } from "./offset-statements.ts";
 import { exists, hasColumn, offsetsDdl, offsetsLateColumns } from "./schema.ts";
 import { quotedTable } from "./sql-names.ts";
 
@@ -29,6 +29,8 @@ interface Claim {
 	/** The least and greatest that may be there. */
 	lowest: number;
 	highest: number;
+	/** When the row was written at least, by the server's clock, as far as that was answered. Of an earlier time is only what was put back. */
+	writtenAt: number;
 	/** Statements sent and not answered yet. */
 	underway: number;
 	/** Statements sent so far. */
@@ -48,8 +50,10 @@ export class OffsetTable {
 	readonly #group: string;
 	readonly #readOnly: boolean;
 	/** Null before it was looked at which columns the table has. */
-	#statements: Statements | null = null;
+	#statements: OffsetStatements | null = null;
 	readonly #claims = new Map<string, Claim>();
+	/** The last look, answered or not. Nothing is stored beside it: where the table is put back between the two, one would hide it from the other. */
+	#looking: Promise<unknown> = Promise.resolve();
 
 	/** `table` is `offsets.table`: a name or `schema.name`. `readOnly` is for who only looks: then it is never made. */
 	constructor({
@@ -78,7 +82,7 @@ export class OffsetTable {
 			// Who may not change the table may write to it all the same.
 			await database.query(`alter table ${quotedTable(table)} ${added}`).catch(() => {});
 		}
-		this.#statements = statementsFor(table, await this.#namesLogs());
+		this.#statements = offsetStatements(table, await this.#namesLogs());
 	}
 
 	/** What is stored; null where nothing is. */
@@ -115,13 +119,14 @@ export class OffsetTable {
 	 * arrives late changes nothing behind a later one. `anew`: what was stored may be of another log.
 	 */
 	async store(offsets: readonly ReachedPosition[], { anew = false } = {}): Promise<DisplacedOffset[]> {
+		await this.#looking;
 		const held = offsets.flatMap((each) => {
 			const claim = this.#claims.get(partitionName(each));
 			return claim ? [{ ...each, claim }] : [];
 		});
 		const rows = held.length === 0 ? [] : await this.#storeHeld(held, anew);
 		const claims = new Map(held.map((each) => [partitionName(each), each.claim]));
-		for (const row of rows) answered(claims.get(nameOf(row)) as Claim, Number(row.next_offset));
+		for (const row of rows) answered(claims.get(nameOf(row)) as Claim, row);
 		const stored = new Set(rows.map(nameOf));
 		const left = offsets.filter((each) => !stored.has(partitionName(each)));
 		if (left.length === 0) return [];
@@ -130,26 +135,35 @@ export class OffsetTable {
 		return displaced;
 	}
 
-	/** Those of these partitions, claimed by this member, of which not that is stored what it stored last. Changes nothing. */
+	/**
+	 * Those of these partitions, claimed by this member, of which not that is stored what it stored last. Of the others it is written anew, so
+	 * that nothing of before can be taken for it.
+	 */
 	async look(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
-		const before = new Map(partitions.map((each) => [partitionName(each), this.#claims.get(partitionName(each))?.sent]));
-		const idle = partitions.filter((each) => this.#claims.get(partitionName(each))?.underway === 0);
-		if (idle.length === 0) return [];
-		const displaced = await this.#displaced(idle);
-		// What was stored meanwhile has been compared by the statement that did.
-		return displaced.filter((each) => {
+		const idle = partitions.flatMap((each) => {
 			const claim = this.#claims.get(partitionName(each));
-			return claim !== undefined && claim.sent === before.get(partitionName(each));
+			return claim?.underway === 0 ? [{ ...keyOf(each), claim, sent: claim.sent }] : [];
 		});
+		if (idle.length === 0) return [];
+		const touched = this.#query(({ touch }) => touch, idle.map(fenced));
+		this.#looking = touched.catch(() => {});
+		const rows = new Map((await touched).map((row) => [nameOf(row), row]));
+		for (const { claim, ...each } of idle) noteTime(claim, rows.get(partitionName(each)));
+		const left = idle.filter((each) => !rows.has(partitionName(each)));
+		if (left.length === 0) return [];
+		const displaced = await this.#displaced(left);
+		// What was stored meanwhile has been compared by the statement that did.
+		const isIdle = ({ claim, sent, ...each }: (typeof idle)[number]) =>
+			this.#claims.get(partitionName(each)) === claim && claim.sent === sent;
+		const names = new Set(left.filter(isIdle).map(partitionName));
+		return displaced.filter((each) => names.has(partitionName(each)));
 	}
 
 	/** The range is widened before the statement is sent: from here on its effect may be there, answered or not. */
 	async #storeHeld(held: readonly (ReachedPosition & { readonly claim: Claim })[], anew: boolean): Promise<readonly DatabaseRow[]> {
 		const entries = held.map((each) => ({
 			...entryOf(each),
-			epoch: each.claim.epoch,
-			lowest: each.claim.lowest,
-			highest: each.claim.highest,
+			...fenced(each),
 			anew,
 		}));
 		for (const { offset, claim } of held) {
@@ -166,6 +180,8 @@ export class OffsetTable {
 	}
 
 	async #displaced(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
+		// What is written while the rows are read may be answered before them.
+		const times = new Map(partitions.map((each) => [partitionName(each), this.#claims.get(partitionName(each))?.writtenAt ?? 0]));
 		const rows = new Map((await this.#query(({ stored }) => stored, partitions.map(keyOf))).map((row) => [nameOf(row), row]));
 		return partitions.flatMap((each): DisplacedOffset[] => {
 			const name = partitionName(each);
@@ -177,7 +193,8 @@ export class OffsetTable {
 			const { offset: expected, epoch, lowest, highest } = claim;
 			if (!row || found === null) return [{ ...partition, kind: "gone", expected, found: null }];
 			if (BigInt(String(row.epoch)) > BigInt(epoch)) return [{ ...partition, kind: "taken_over", expected, found }];
-			if (String(row.epoch) === epoch && found >= lowest && found <= highest) return [];
+			const isOlder = Number(row.written_at) < (times.get(name) as number);
+			if (String(row.epoch) === epoch && found >= lowest && found <= highest && !isOlder) return [];
 			return [{ ...partition, kind: "changed", expected, found }];
 		});
 	}
@@ -204,14 +221,15 @@ export class OffsetTable {
 	#noteClaims(rows: readonly DatabaseRow[]): void {
 		for (const row of rows) {
 			const offset = Number(row.next_offset);
-			this.#claims.set(nameOf(row), { epoch: String(row.epoch), offset, lowest: offset, highest: offset, underway: 0, sent: 0 });
+			const claim = { epoch: String(row.epoch), offset, lowest: offset, highest: offset, writtenAt: Number(row.written_at) };
+			this.#claims.set(nameOf(row), { ...claim, underway: 0, sent: 0 });
 		}
 	}
 
 	/** A table that was dropped under the daemon is made again; the call fails all the same, and what was in it is begun anew. */
-	async #query(statement: (statements: Statements) => string, entries: readonly object[]): Promise<readonly DatabaseRow[]> {
+	async #query(statement: (statements: OffsetStatements) => string, entries: readonly object[]): Promise<readonly DatabaseRow[]> {
 		try {
-			this.#statements ??= statementsFor(this.#table, await this.#namesLogs());
+			this.#statements ??= offsetStatements(this.#table, await this.#namesLogs());
 			return await this.#database.query(statement(this.#statements), [this.#group, JSON.stringify(entries)]);
 		} catch (error) {
 			const { code = "" } = error as { code?: string };
@@ -221,55 +239,23 @@ export class OffsetTable {
 	}
 }
 
-interface Statements {
-	readonly stored: string;
-	readonly claim: string;
-	readonly begin: string;
-	readonly store: string;
-	readonly set: string;
-	readonly forget: string;
-}
-
-/** `namesLogs`: the table has the columns that say which log an offset is of. */
-function statementsFor(name: string, namesLogs: boolean): Statements {
-	const table = quotedTable(name);
-	const entries = (...columns: string[]) => jsonEntries(2, ["topic::text", "partition::int4", ...columns]);
-	const mine = "o.consumer_group = $1::text and o.topic = x.topic and o.partition = x.partition";
-	const log = namesLogs ? ", o.topic_id, o.reached_ts::text as reached_ts, o.reached_ts_offset::text as reached_ts_offset" : "";
-	const claimed = `o.topic, o.partition, o.next_offset::text as next_offset, o.epoch::text as epoch${log}`;
-	const written = `${claimed}, ${durably}`;
-	const position = ["next_offset::bigint", "topic_id::text", "reached_ts::bigint", "reached_ts_offset::bigint"];
-	const logColumns = namesLogs ? ", topic_id, reached_ts, reached_ts_offset" : "";
-	const logValues = namesLogs ? ", x.topic_id, x.reached_ts, x.reached_ts_offset" : "";
-	// What begins anew has no witness of before: it may be another log.
-	const witness = (column: string) => `${column} = case when x.anew then x.${column} else coalesce(x.${column}, o.${column}) end`;
-	const setLog = namesLogs ? `, topic_id = x.topic_id, ${witness("reached_ts")}, ${witness("reached_ts_offset")}` : "";
-	const setDeleted = namesLogs ? `, topic_id = coalesce(o.topic_id, '${deletedLog}')` : "";
-	// By the clock, never back: in a table that was put back to another time no epoch comes a second time.
-	const now = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
-	const raised = `greatest(o.epoch + 1, ${now})`;
-	const setAnew = namesLogs
-		? ", topic_id = excluded.topic_id, reached_ts = excluded.reached_ts, reached_ts_offset = excluded.reached_ts_offset"
-		: "";
-	const inserted = `insert into ${table} as o (consumer_group, topic, partition, next_offset, epoch, updated_at${logColumns})
-select $1::text, x.topic, x.partition, x.next_offset, ${now}, now()${logValues} from ${entries(...position)}
-on conflict (consumer_group, topic, partition) do update set epoch = ${raised}, updated_at = now()`;
-	return {
-		stored: `select ${claimed} from ${table} o join ${entries()} on ${mine}`,
-		claim: `update ${table} as o set epoch = ${raised}, updated_at = now() from ${entries()} where ${mine} returning ${written}`,
-		begin: `${inserted} returning ${written}`,
-		set: `${inserted}, next_offset = excluded.next_offset${setAnew} returning ${written}`,
-		store: `update ${table} as o set next_offset = x.next_offset, updated_at = now()${setLog}
-from ${entries(...position, "epoch::bigint", "lowest::bigint", "highest::bigint", "anew::boolean")}
-where ${mine} and o.epoch = x.epoch and o.next_offset between x.lowest and x.highest returning ${written}`,
-		forget: `update ${table} as o set updated_at = now()${setDeleted} from ${entries("epoch::bigint")} where ${mine} and o.epoch = x.epoch returning ${written}`,
-	};
-}
-
 /** What is stored under this claim is known, unless another statement is under way. A later claim of the partition knows nothing by it. */
-function answered(claim: Claim, offset: number): void {
+function answered(claim: Claim, row: DatabaseRow): void {
+	const offset = Number(row.next_offset);
 	claim.offset = offset;
+	noteTime(claim, row);
 	if (claim.underway === 0) Object.assign(claim, { lowest: offset, highest: offset });
+}
+
+/** Answers may come in another order than their statements. */
+function noteTime(claim: Claim, row: DatabaseRow | undefined): void {
+	if (row) claim.writtenAt = Math.max(claim.writtenAt, Number(row.written_at));
+}
+
+/** What has to be there for a statement under this claim. */
+function fenced({ topic, partition, claim }: TopicPartition & { readonly claim: Claim }): object {
+	const { epoch, lowest, highest, writtenAt } = claim;
+	return { topic, partition, epoch, lowest, highest, written_at: writtenAt };
 }
 
 function keyOf({ topic, partition }: TopicPartition): TopicPartition {

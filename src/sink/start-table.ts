@@ -13,6 +13,7 @@ import { durably } from "./durable-commit.ts";
 import { jsonEntries } from "./json-entries.ts";
 import { exists, hasColumn } from "./schema.ts";
 import { quotedTable } from "./sql-names.ts";
+import { microseconds, written } from "./written-at.ts";
 
 /** The table's name beside that of the offsets' table. */
 export function startTableName(offsetsTable: string): string {
@@ -50,9 +51,15 @@ export function startsDdl(name: string): string {
 /** What a table can hold: nothing (it is missing and can't be made), starts alone, or whole notes. */
 export type NotesKept = "none" | "starts" | "notes";
 
+/** How far a partition is noted to have come, and when that was written (by the server's clock). */
+export interface NotedReach {
+	readonly reached: number;
+	readonly writtenAt: number;
+}
+
 /** A position, and what at least has to be noted of its partition; null where nothing is known of that. */
 export interface LeastReached extends ReachedPosition {
-	readonly least: number | null;
+	readonly least: NotedReach | null;
 }
 
 /** See the file's header. Promises reject with the database's error. */
@@ -98,7 +105,7 @@ export class StartTable {
 		if (kept === "none") return new Map();
 		const late =
 			kept === "notes"
-				? ", topic_id, reached_offset::text as reached_offset, reached_ts::text as reached_ts, reached_ts_offset::text as reached_ts_offset, skipped::text as skipped, restored_from::text as restored_from, restored_to::text as restored_to, updated_at::text as version"
+				? `, topic_id, reached_offset::text as reached_offset, reached_ts::text as reached_ts, reached_ts_offset::text as reached_ts_offset, skipped::text as skipped, restored_from::text as restored_from, restored_to::text as restored_to, ${microseconds("updated_at")}::text as version`
 				: "";
 		const rows = await this.#database.query(
 			`select topic, partition, start_offset::text as start_offset, assumed${late} from ${quotedTable(this.#name)} where consumer_group = $1::text`,
@@ -120,7 +127,7 @@ export class StartTable {
 	 * Notes how far partitions came, never back; where a note says less than `least`, or is of another log, nothing. Returns what is noted by
 	 * now, by partition name, of those that the statement found.
 	 */
-	async reach(positions: readonly LeastReached[]): Promise<ReadonlyMap<string, number>> {
+	async reach(positions: readonly LeastReached[]): Promise<ReadonlyMap<string, NotedReach>> {
 		if (positions.length === 0 || !(await this.keepsNotes())) return new Map();
 		const entries = positions.map(({ topic, partition, offset, logId = null, witness, least }) => ({
 			topic,
@@ -129,10 +136,11 @@ export class StartTable {
 			reached: offset,
 			ts: witness?.timestamp ?? null,
 			ts_offset: witness?.offset ?? null,
-			least,
+			least: least?.reached ?? null,
+			written_at: least?.writtenAt ?? null,
 		}));
 		const rows = await this.#database.query(this.#reach(), [this.#group, JSON.stringify(entries)]);
-		return new Map(rows.map((row) => [nameOf(row), Number(row.reached_offset)]));
+		return new Map(rows.map((row) => [nameOf(row), { reached: Number(row.reached_offset), writtenAt: Number(row.written_at) }]));
 	}
 
 	/** True where the table can hold whole notes. */
@@ -181,15 +189,15 @@ export class StartTable {
 	#update(): string {
 		const isWhole = this.#kept === "notes";
 		const set = this.#columns.map(([column, entry]) => `${column} = x.${entry.split("::")[0]}`);
-		const entries = jsonEntries(2, [...KEY, ...this.#columns.map(([, entry]) => entry), "version::timestamptz"]);
-		return `update ${quotedTable(this.#name)} as s set ${set.join(", ")}, recorded_at = case when s.start_offset = x.start_offset then s.recorded_at else now() end${isWhole ? ", updated_at = now()" : ""}
-from ${entries} where s.consumer_group = $1::text and s.topic = x.topic and s.partition = x.partition${isWhole ? " and s.updated_at is not distinct from x.version" : ""}
+		const entries = jsonEntries(2, [...KEY, ...this.#columns.map(([, entry]) => entry), "version::bigint"]);
+		return `update ${quotedTable(this.#name)} as s set ${set.join(", ")}, recorded_at = case when s.start_offset = x.start_offset then s.recorded_at else now() end${isWhole ? `, ${written("s")}` : ""}
+from ${entries} where s.consumer_group = $1::text and s.topic = x.topic and s.partition = x.partition${isWhole ? ` and ${microseconds("s.updated_at")} is not distinct from x.version` : ""}
 returning s.topic, s.partition, ${durably}`;
 	}
 
 	#insert(): string {
 		const columns = this.#columns;
-		const late = this.#kept === "notes" ? ["updated_at", "now()"] : null;
+		const late = this.#kept === "notes" ? ["updated_at", "clock_timestamp()"] : null;
 		return `insert into ${quotedTable(this.#name)} as s (consumer_group, topic, partition, recorded_at, ${columns.map(([column]) => column).join(", ")}${late ? `, ${late[0]}` : ""})
 select $1::text, x.topic, x.partition, now(), ${columns.map(([, entry]) => `x.${entry.split("::")[0]}`).join(", ")}${late ? `, ${late[1]}` : ""}
 from ${jsonEntries(2, [...KEY, ...columns.map(([, entry]) => entry)])}
@@ -197,22 +205,24 @@ on conflict (consumer_group, topic, partition) do nothing returning s.topic, s.p
 	}
 
 	#forget(): string {
-		return `update ${quotedTable(this.#name)} as s set topic_id = '${deletedLog}', updated_at = now() from ${jsonEntries(2, KEY)}
+		return `update ${quotedTable(this.#name)} as s set topic_id = '${deletedLog}', ${written("s")} from ${jsonEntries(2, KEY)}
 where s.consumer_group = $1::text and s.topic = x.topic and s.partition = x.partition and s.topic_id is null returning s.topic, s.partition, ${durably}`;
 	}
 
 	#reach(): string {
-		const entries = jsonEntries(2, [...KEY, "topic_id::text", "reached::bigint", "ts::bigint", "ts_offset::bigint", "least::bigint"]);
+		const position = ["topic_id::text", "reached::bigint", "ts::bigint", "ts_offset::bigint"];
+		const entries = jsonEntries(2, [...KEY, ...position, "least::bigint", "written_at::bigint"]);
+		const writtenAt = microseconds("s.updated_at");
 		return `update ${quotedTable(this.#name)} as s set
 	reached_offset = greatest(coalesce(s.reached_offset, x.reached), x.reached),
 	topic_id = coalesce(s.topic_id, x.topic_id),
 	reached_ts = coalesce(x.ts, s.reached_ts),
 	reached_ts_offset = coalesce(x.ts_offset, s.reached_ts_offset),
-	updated_at = now()
+	${written("s")}
 from ${entries} where s.consumer_group = $1::text and s.topic = x.topic and s.partition = x.partition
 and (s.topic_id is null or x.topic_id is null or s.topic_id = x.topic_id)
-and (x.least is null or s.reached_offset is null or s.reached_offset >= x.least)
-returning s.topic, s.partition, s.reached_offset::text as reached_offset, ${durably}`;
+and (x.least is null or s.reached_offset is null or s.reached_offset >= x.least and ${writtenAt} >= x.written_at)
+returning s.topic, s.partition, s.reached_offset::text as reached_offset, ${writtenAt}::text as written_at, ${durably}`;
 	}
 }
 

@@ -196,31 +196,39 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 			});
 		});
 
-		describe("the table of offsets", () => {
-			const openTable = async () => {
-				const scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
-				const member = (on: (database: Database) => Database = (database) => database) => {
-					const table = new OffsetTable({ database: on(scene.database), table: "pockaffe_offsets", consumerGroup: "g" });
-					const entries = (offsets: readonly [at: typeof zero, offset: number][]) => offsets.map(([at, offset]) => ({ ...at, offset }));
-					return {
-						prepare: () => scene.settled(table.prepare()),
-						stored: async (...at: (typeof zero)[]) => (await scene.settled(table.stored(at))).map(({ offset }) => offset),
-						claim: async (...at: (typeof zero)[]) => (await scene.settled(table.claim(at))).map(({ offset }) => offset),
-						begin: async (at: typeof zero, offset: number) => (await scene.settled(table.begin([{ ...at, offset }])))[0]?.offset,
-						/** The partitions that could not be stored. */
-						store: async (...offsets: [at: typeof zero, offset: number][]) =>
-							(await scene.settled(table.store(entries(offsets)))).map(({ topic, partition }) => ({ topic, partition })),
-						/** The same, while nobody lets time pass. */
-						storing: (...offsets: [at: typeof zero, offset: number][]) => table.store(entries(offsets)),
-						storeWords: (...offsets: [at: typeof zero, offset: number][]) => scene.settled(table.store(entries(offsets))),
-						look: (...at: (typeof zero)[]) => scene.settled(table.look(at)),
-					};
+		const openTable = async () => {
+			const scene = await open(layoutOf({ columns: [columnOf("n", "text")] }));
+			const member = (on: (database: Database) => Database = (database) => database) => {
+				const table = new OffsetTable({ database: on(scene.database), table: "pockaffe_offsets", consumerGroup: "g" });
+				const entries = (offsets: readonly [at: typeof zero, offset: number][]) => offsets.map(([at, offset]) => ({ ...at, offset }));
+				return {
+					prepare: () => scene.settled(table.prepare()),
+					stored: async (...at: (typeof zero)[]) => (await scene.settled(table.stored(at))).map(({ offset }) => offset),
+					claim: async (...at: (typeof zero)[]) => (await scene.settled(table.claim(at))).map(({ offset }) => offset),
+					begin: async (at: typeof zero, offset: number) => (await scene.settled(table.begin([{ ...at, offset }])))[0]?.offset,
+					/** The partitions that could not be stored. */
+					store: async (...offsets: [at: typeof zero, offset: number][]) =>
+						(await scene.settled(table.store(entries(offsets)))).map(({ topic, partition }) => ({ topic, partition })),
+					/** The same, while nobody lets time pass. */
+					storing: (...offsets: [at: typeof zero, offset: number][]) => table.store(entries(offsets)),
+					storeWords: (...offsets: [at: typeof zero, offset: number][]) => scene.settled(table.store(entries(offsets))),
+					look: (...at: (typeof zero)[]) => scene.settled(table.look(at)),
 				};
-				await member().prepare();
-				const { settled, putBack } = scene;
-				return { member, settled, putBack, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
 			};
+			await member().prepare();
+			const { settled, putBack } = scene;
+			/** Puts a row back as it is now. */
+			const backUp = async (at: typeof zero) => {
+				const where = `where topic = '${at.topic}' and partition = ${at.partition}`;
+				const query = (text: string) => settled(scene.database.query(text));
+				const [row] = await query(`select next_offset::text as next_offset, updated_at::text as updated_at from pockaffe_offsets ${where}`);
+				const set = `set next_offset = ${row?.next_offset}, updated_at = '${row?.updated_at}'`;
+				return () => query(`update pockaffe_offsets ${set} ${where}`);
+			};
+			return { member, settled, putBack, backUp, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
+		};
 
+		describe("the table of offsets", () => {
 			it("has nothing to claim before it was begun, and then what was stored last", async () => {
 				await using scene = await openTable();
 				const first = scene.member();
@@ -274,7 +282,7 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 				const owner = scene.member((database) => ({
 					...database,
 					query: async (text, parameters) => {
-						if (!lost.now || !text.startsWith("update")) return database.query(text, parameters);
+						if (!lost.now || !text.includes("set next_offset")) return database.query(text, parameters);
 						if (lost.effect) await database.query(text, parameters);
 						else held.push(() => database.query(text, parameters));
 						throw Object.assign(new Error("the answer was lost"), { code: "CONNECTION_CLOSED" });
@@ -357,6 +365,49 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 				expect(await owner.look(one)).toEqual([gone]);
 				expect(await owner.storeWords([one, 101])).toEqual([gone]);
 				expect(await owner.claim(one)).toEqual([null]);
+			});
+		});
+
+		describe("a row that was put back with the very offset that was stored last", () => {
+			const changed = { ...zero, kind: "changed", expected: 9, found: 9 };
+
+			it("is told where its owner has stored or looked since", async () => {
+				await using scene = await openTable();
+				const owner = scene.member();
+				await owner.begin(zero, 5);
+				await owner.store([zero, 9]);
+				const putBack = await scene.backUp(zero);
+				expect(await owner.look(zero)).toEqual([]);
+				await putBack();
+				expect(await owner.look(zero)).toEqual([changed]);
+				expect(await owner.storeWords([zero, 12])).toEqual([changed]);
+				expect([await owner.stored(zero), await owner.claim(zero)]).toEqual([[9], [9]]);
+				expect(await owner.store([zero, 12])).toEqual([]);
+				const again = await scene.backUp(zero);
+				await owner.store([zero, 12]);
+				await again();
+				expect(await owner.storeWords([zero, 15])).toEqual([{ ...changed, expected: 12, found: 12 }]);
+			});
+
+			it("or by a statement without an answer, is told as soon as a later one was answered", async () => {
+				await using scene = await openTable();
+				const lost = { now: false };
+				const owner = scene.member((database) => ({
+					...database,
+					query: async (text, parameters) => {
+						const rows = await database.query(text, parameters);
+						if (!lost.now) return rows;
+						throw Object.assign(new Error("the answer was lost"), { code: "CONNECTION_CLOSED" });
+					},
+				}));
+				await owner.begin(zero, 9);
+				lost.now = true;
+				await expect(owner.storeWords([zero, 20])).rejects.toThrow("the answer was lost");
+				lost.now = false;
+				const putBack = await scene.backUp(zero);
+				expect(await owner.look(zero)).toEqual([]);
+				await putBack();
+				expect(await owner.storeWords([zero, 25])).toEqual([{ ...changed, found: 20 }]);
 			});
 		});
 
@@ -525,6 +576,30 @@ select count(*)::int4 as count from p, l`;
 				// What another member noted since is no less.
 				await hand.change(noted(5, { reached: 40 }));
 				expect([await member.compare(), await member.displaced(35)]).toEqual([[], []]);
+			});
+
+			it("that were put back as they are are told too, where they were compared or raised since", async () => {
+				await using scene = await openNotes();
+				const member = scene.member();
+				await member.prepare();
+				await member.change(noted(5));
+				await member.displaced(20);
+				const backUp = async () => {
+					const [row] = await scene.query("select updated_at::text as at from pockaffe_offsets_start");
+					return () => scene.query(`update pockaffe_offsets_start set updated_at = '${row?.at}', reached_offset = 20`);
+				};
+				const told = { ...zero, kind: "changed", expected: 20, found: 20 };
+				const putBack = await backUp();
+				expect(await member.compare()).toEqual([]);
+				await putBack();
+				expect([await member.compare(), await member.displaced(30)]).toEqual([[told], [told]]);
+				// Whoever begins there has nothing missing.
+				await member.change(noted(5, { reached: 20 }));
+				expect([await member.displaced(20), await member.compare()]).toEqual([[], []]);
+				const again = await backUp();
+				expect(await member.displaced(30)).toEqual([]);
+				await again();
+				expect(await member.displaced(40)).toEqual([{ ...told, expected: 30 }]);
 			});
 
 			it("that are gone are told too, and their beginning is noted again, with nothing behind it for certain", async () => {

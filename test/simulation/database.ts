@@ -38,6 +38,8 @@ export interface DatabaseObserver {
 	changed(change: Change): void;
 	/** All rows are those of an earlier moment. */
 	restored(): void;
+	/** A process has the answer to its statement. */
+	answered(rows: readonly DatabaseRow[]): void;
 }
 
 /** Longest until what was committed without waiting is on disk. */
@@ -137,7 +139,10 @@ export class SimServer {
 				world.after(latency() / 2, () => {
 					try {
 						const answers = this.#withFaults(statements, () => this.#runAll(statements, snapshot));
-						answer(() => resolve(answers));
+						answer(() => {
+							this.#observer.answered(answers.flat());
+							resolve(answers);
+						});
 					} catch (error) {
 						answer(() => reject(error));
 					}

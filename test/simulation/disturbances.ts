@@ -35,9 +35,15 @@ export interface DisturbedRun {
 /** See the file's header. */
 export class Disturbances {
 	readonly #run: DisturbedRun;
+	#toCome = 0;
 
 	constructor(run: DisturbedRun) {
 		this.#run = run;
+	}
+
+	/** Nothing that has begun is still to come to its end. */
+	get isOver(): boolean {
+		return this.#toCome === 0;
 	}
 
 	/** One of them. */
@@ -73,10 +79,8 @@ export class Disturbances {
 	}
 
 	#failures(): (() => void)[] {
-		const { scenario, world, threadFaults } = this.#run;
-		const { faults } = this.#run.server;
-		// What was stored and not answered makes a backup look like it.
-		const database = scenario.history === "restored" ? {} : faults;
+		const { world, threadFaults } = this.#run;
+		const { faults: database } = this.#run.server;
 		const { faults: kafka } = this.#run.kafka;
 		return [
 			() => this.#kill(),
@@ -227,22 +231,26 @@ export class Disturbances {
 		const { server, world } = this.#run;
 		const backup = server.backUp();
 		if (world.trace) console.log(Math.round(world.now), "a backup is made");
+		this.#toCome++;
 		const restore = () => {
+			this.#toCome--;
+			if (!this.#isTellable(backup)) return;
 			if (world.trace) console.log(Math.round(world.now), "the backup is put back");
-			if (this.#isTellable(backup)) server.restore(backup);
+			server.restore(backup);
 		};
-		world.after(200 + world.random() * 4_000, () => (world.chance(0.4) ? this.#allAway(restore) : restore()));
+		// A letter that can't be stored holds the offset up, and rows are written behind it.
+		if (world.chance(0.5)) this.#for(() => Object.assign(server.faults, { denied: ["pockaffe_dead_letters"] }));
+		world.after(200 + world.random() * world.pick([4_000, 9_000]), () => (world.chance(0.4) ? this.#allAway(restore) : restore()));
 	}
 
 	/**
-	 * A backup of before the group began says nothing, and Kafka's copy of the offsets counts. A daemon that runs finds out by the offsets in
-	 * the table: one of the same offsets, or of one that it has not heard of, looks like what it stored last.
+	 * A backup of before the group began says nothing, and Kafka's copy of the offsets counts. A daemon that runs finds out by what it has
+	 * written since: nothing where the backup is younger than its last store or look.
 	 */
 	#isTellable(backup: State): boolean {
-		if (backup.get("pockaffe_offsets")?.rows.size !== this.#run.kafka.logs.length) return false;
-		const { invariants } = this.#run;
-		const kept = backup.get("pockaffe_offsets")?.rows.values() ?? [];
-		return [...kept].every(({ partition, next_offset }) => !invariants.isAsStored(partition as number, next_offset as number));
+		const { kafka, invariants } = this.#run;
+		const kept = [...(backup.get("pockaffe_offsets")?.rows.values() ?? [])];
+		return kept.length === kafka.logs.length && !kept.some((row) => invariants.isAsWritten(row));
 	}
 
 	/** Does something while no daemon is there, and starts one some time after. */

@@ -4,6 +4,7 @@
  */
 import type { DisplacedOffset } from "../../src/core/displaced-offset.ts";
 import type { PositionNote, SkippedStretch } from "../../src/core/position-note.ts";
+import type { DatabaseRow } from "../../src/sink/database.ts";
 import type { SimClient } from "./client.ts";
 import type { SimRow, SimServer } from "./database.ts";
 import { type HandledRow, isRefused, rowsOf } from "./handler.ts";
@@ -70,8 +71,8 @@ export class Invariants {
 	/** Ids of logs that were deleted: what became of them nobody can say. */
 	readonly #tainted = new Set<string>();
 
-	/** What the table of offsets had before its last change, which its owner may not have heard of yet. */
-	readonly #formerlyStored = new Map<number, number>();
+	/** What the last owner of a partition's stored offset knows of it. */
+	readonly #known = new Map<number, { readonly epoch: number; readonly writtenAt: number }>();
 	#wasRestored = false;
 	#hasJumped = false;
 	/** When the topic was made again, or the database put back. */
@@ -118,16 +119,24 @@ export class Invariants {
 					`row ${after.id} of ${table} moved back from ${JSON.stringify(before)} to ${JSON.stringify(after)}`,
 				);
 		} else if (table === LETTERS) this.#letterChanged(before, after);
-		else if (table === OFFSETS && before && before.next_offset !== after?.next_offset)
-			this.#formerlyStored.set(before.partition as number, before.next_offset as number);
 		if (table === OFFSETS && after && !this.#isOfAnotherLog(after))
 			this.offsetCommitted(after.partition as number, after.next_offset as number);
 	}
 
-	/** Of this offset a daemon can't tell whether it stored it last. */
-	isAsStored(partition: number, offset: number): boolean {
-		const row = [...this.server.rows(OFFSETS).values()].find((each) => each.partition === partition);
-		return row?.next_offset === offset || this.#formerlyStored.get(partition) === offset;
+	/** Some process has these rows for an answer. */
+	answered(rows: readonly DatabaseRow[]): void {
+		for (const { partition, epoch, written_at } of rows) {
+			if (epoch === undefined || written_at === undefined) continue;
+			const [former, row] = [this.#known.get(Number(partition)), { epoch: Number(epoch), writtenAt: Number(written_at) }];
+			if (!former || row.epoch > former.epoch || (row.epoch === former.epoch && row.writtenAt > former.writtenAt))
+				this.#known.set(Number(partition), row);
+		}
+	}
+
+	/** What is stored of a partition's offset is what its owner can only take for what it wrote last. */
+	isAsWritten({ partition, epoch, updated_at }: Row): boolean {
+		const known = this.#known.get(partition as number);
+		return known !== undefined && known.epoch === epoch && (updated_at as Date).getTime() * 1_000 >= known.writtenAt;
 	}
 
 	/** All tables are those of an earlier moment. */

@@ -30,9 +30,9 @@ async function mutant({ edits }: Mutation, name: string): Promise<string> {
 }
 
 /** What was found until a seed broke the invariant. */
-async function findings(folder: string, invariant: InvariantCode): Promise<string> {
+async function findings(folder: string, invariant: InvariantCode, kinds: string): Promise<string> {
 	const main = join(folder, "test/simulation/main.ts");
-	const command = ["--import", "tsx", main, "--seeds", String(SEEDS), "--until", invariant];
+	const command = ["--import", "tsx", main, "--seeds", String(SEEDS), "--until", invariant, "--kinds", kinds];
 	try {
 		const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: folder });
 		return `nothing was found: ${stdout}`;
@@ -49,7 +49,9 @@ describe("the simulation finds that", () => {
 		async (_, mutation, name) => {
 			const folder = await mutant(mutation, name);
 			try {
-				expect(await findings(folder, mutation.breaks)).toMatch(new RegExp(`^seed \\d+ \\(.*\\): ${mutation.breaks}: `, "m"));
+				expect(await findings(folder, mutation.breaks, mutation.kinds ?? "")).toMatch(
+					new RegExp(`^seed \\d+ \\(.*\\): ${mutation.breaks}: `, "m"),
+				);
 			} finally {
 				await rm(folder, { recursive: true, force: true });
 			}

@@ -4,6 +4,7 @@
  */
 import type { Config } from "../../src/config/config.ts";
 import { tableLayouts } from "../../src/config/table-layouts.ts";
+import type { DatabaseRow } from "../../src/sink/database.ts";
 import type { SimClient } from "./client.ts";
 import { SimDaemon } from "./daemon.ts";
 import { SimServer } from "./database.ts";
@@ -81,7 +82,11 @@ class Run {
 		const traits = { forgives: KAFKA_FORGIVES, hasIds };
 		this.#kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0 }, kafkaObserver, traits);
 		const faults = { latencyMs: 30, fails: 0, answerLost: 0, codes: TRANSIENT, denied: [] };
-		const observer = { changed: (change: Change) => invariants.changed(change), restored: () => invariants.restored() };
+		const observer = {
+			changed: (change: Change) => invariants.changed(change),
+			restored: () => invariants.restored(),
+			answered: (rows: readonly DatabaseRow[]) => invariants.answered(rows),
+		};
 		this.#server = new SimServer(world, tableLayouts(config), faults, observer, RULES);
 		if (extras.has("commits that don't wait")) this.#server.synchronousCommit = "off";
 		if (extras.has("rows of before"))
@@ -168,7 +173,9 @@ class Run {
 	#isAtRest(): boolean {
 		// A member that was given up and has not noticed yet would have to stop without its commits.
 		const isMember = ({ client }: SimDaemon) => client !== null && this.#kafka.isMember(client);
-		return this.#invariants.isAllCommitted() && this.#daemons.every((daemon) => daemon.isQuiet && isMember(daemon));
+		return (
+			this.#disturbances.isOver && this.#invariants.isAllCommitted() && this.#daemons.every((daemon) => daemon.isQuiet && isMember(daemon))
+		);
 	}
 
 	#start(): void {

@@ -226,7 +226,7 @@ function calculated(operator: string, left: NonNullable<Value>, right: NonNullab
 	const [a, b] = [left as number, right as number];
 	switch (operator) {
 		case "+":
-			return a + b;
+			return left instanceof Date ? new Date(left.getTime() + b) : a + b;
 		case "-":
 			return a - b;
 		case "*":

@@ -183,6 +183,10 @@ export class ExpressionParser {
 			reader.expect(")");
 			return { kind: "call", name: `extract_${part}`, args: [moment], filter: null };
 		}
+		if (reader.sees("interval") && reader.peek(1).kind === "string") {
+			reader.next();
+			return { kind: "cast", operand: this.#primary(), type: "interval" };
+		}
 		if (reader.accept("row")) return { kind: "row", items: reader.inBrackets(() => this.parse()) };
 		return reader.peek(1).text === "(" && reader.peek(1).kind === "symbol" ? this.#call() : this.#column();
 	}

@@ -51,6 +51,8 @@ export function cast(value: Value, type: string): Value {
 			return Buffer.isBuffer(value) ? value : Buffer.from(textOf(value).slice(2), "hex");
 		case "timestamptz":
 			return value instanceof Date ? value : new Date(textOf(value));
+		case "interval":
+			return milliseconds(textOf(value));
 		default:
 			throw new UnknownSqlError(`the type ${type}`);
 	}
@@ -81,6 +83,16 @@ function jsonOf(text: string): Value {
 	} catch {
 		throw new SqlError("22P02", "invalid input syntax for type json");
 	}
+}
+
+const UNITS: Readonly<Record<string, number>> = { microsecond: 0.001, millisecond: 1, second: 1_000, minute: 60_000, hour: 3_600_000 };
+
+/** Of times an interval is added to; moments have whole milliseconds here, so that the smallest is one. */
+function milliseconds(interval: string): number {
+	const [, count, unit] = /^(\d+) (\w+?)s?$/.exec(interval) ?? [];
+	const length = UNITS[unit ?? ""];
+	if (length === undefined) throw new UnknownSqlError(`the interval ${interval}`);
+	return Math.ceil(Number(count) * length);
 }
 
 /** As `::text` prints it. */
