@@ -1,4 +1,5 @@
 /** Waiting no longer than one is meant to, for what takes no signal of its own. */
+import type { Clock } from "./clock.ts";
 
 /** What the promise comes to, or the signal's reason as soon as it is aborted; then nobody hears what it came to. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -8,4 +9,21 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Prom
 		else signal.addEventListener("abort", aborted, { once: true });
 		promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
 	});
+}
+
+/** The same, but not before `graceMs` have passed since the signal was aborted, or since the call where it was aborted before. */
+export async function unlessAbortedFor<T>(graceMs: number, promise: Promise<T>, signal: AbortSignal, clock: Clock): Promise<T> {
+	let timer = null as { cancel(): void } | null;
+	const grace = new AbortController();
+	const begin = () => {
+		timer = clock.after(graceMs, () => grace.abort(signal.reason));
+	};
+	if (signal.aborted) begin();
+	else signal.addEventListener("abort", begin, { once: true });
+	try {
+		return await unlessAborted(promise, grace.signal);
+	} finally {
+		signal.removeEventListener("abort", begin);
+		timer?.cancel();
+	}
 }

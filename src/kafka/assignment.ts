@@ -15,7 +15,7 @@ import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import type { ReachedPosition } from "../core/position-note.ts";
-import { unlessAborted } from "../core/unless-aborted.ts";
+import { unlessAborted, unlessAbortedFor } from "../core/unless-aborted.ts";
 import type { GroupClient } from "./group-client.ts";
 import type { BegunPartition, GroupMember } from "./group-member.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
@@ -81,6 +81,8 @@ interface Held extends TopicPartition {
 }
 
 const RETRY = { minMs: 200, maxMs: 5_000 };
+/** A daemon that stops waits so long for a start that is being stored: a store that doesn't answer must not hold it up. */
+const LAST_STORE_MS = 1_000;
 
 /** See the file's header. */
 export class Assignment {
@@ -151,7 +153,10 @@ export class Assignment {
 			this.#begin(starts);
 			return true;
 		});
-		if (!isAnswered) return client.unassign(held, false);
+		if (!isAnswered) {
+			await this.#storesEnd(held);
+			return client.unassign(held, false);
+		}
 		if (starts.length < held.length && !superseded.aborted) {
 			void this.#resolve(held, { failures: 2 }).then(() => {
 				if (!superseded.aborted && !stopped.aborted) listener.assignmentOutdated();
@@ -285,8 +290,7 @@ export class Assignment {
 			incremental ? partitions.flatMap((each) => this.#held.get(partitionName(each)) ?? []) : [...this.#held.values()]
 		) as Held[];
 		for (const each of gone) each.state = "leaving";
-		// A daemon that stops must not wait for a store that doesn't answer.
-		await unlessAborted(Promise.all(gone.map(({ storing }) => storing)), this.#parts.stopped).catch(() => {});
+		await this.#storesEnd(gone);
 		if (this.#isAbandoned) return this.#giveAway(gone);
 		const lost = isLost();
 		const names = namesOf(gone);
@@ -295,6 +299,13 @@ export class Assignment {
 		else await member.assignmentsRevoked(names);
 		this.#giveAway(gone);
 		listener.unassigned(names);
+	}
+
+	/** Until no start of these is being stored. */
+	async #storesEnd(held: readonly Held[]): Promise<void> {
+		const { clock, stopped } = this.#parts;
+		const storing = Promise.all(held.map((each) => each.storing));
+		await unlessAbortedFor(LAST_STORE_MS, storing, stopped, clock).catch(() => {});
 	}
 
 	#giveAway(gone: readonly Held[]): void {

@@ -237,6 +237,35 @@ describe("an assignment", () => {
 		expect([client.state, stored, told]).toEqual(["steady", [0], ["revoked 0", "gave 0 away"]]);
 	});
 
+	it.each([true, false])(
+		"gives nothing away while its start is being stored, a daemon that stops neither (incremental: %s)",
+		async (incremental) => {
+			const { client, change, stopped, told, holds, begun, clock } = open({ incremental });
+			holds.begin = true;
+			await change(assignPartitions, 0);
+			stopped.abort(new Error("stopping"));
+			if (incremental) await change(revokePartitions, 0);
+			else await settle();
+			expect([client.state, told]).toEqual([incremental ? "wait-unassign-call" : "wait-assign-call", []]);
+			begun();
+			await settle();
+			expect([client.state, told]).toEqual(["steady", incremental ? ["revoked 0", "gave 0 away"] : []]);
+			expect(clock.pending).toEqual([]);
+		},
+	);
+
+	it("waits no longer than a second for a store that doesn't answer when the daemon stops", async () => {
+		const { client, change, clock, stopped, told, holds } = open();
+		holds.begin = true;
+		await change(assignPartitions, 0);
+		await change(revokePartitions, 0);
+		stopped.abort(new Error("stopping"));
+		await clock.advance(999);
+		expect(client.state).toBe("wait-unassign-call");
+		await clock.advance(1);
+		expect([client.state, told]).toEqual(["steady", ["revoked 0", "gave 0 away"]]);
+	});
+
 	it("is resolved anew where it was given away and came back", async () => {
 		const { client, clock, change, told } = open();
 		client.unknown.add(0);
