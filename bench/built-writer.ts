@@ -4,7 +4,8 @@
  */
 import { configSchema } from "../src/config/schema.ts";
 import { systemClock } from "../src/core/clock.ts";
-import type { BatchWriter, WriterParts } from "../src/sink/batch-writer.ts";
+import type { BatchWriter } from "../src/sink/batch-writer.ts";
+import type { WriterParts } from "../src/sink/writer-events.ts";
 
 const built = new URL("../dist/sink/batch-writer.js", import.meta.url).href;
 

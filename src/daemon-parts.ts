@@ -10,10 +10,10 @@ import type { Database } from "./sink/database.ts";
 import { outdatedLetterTable } from "./sink/dead-letter-preparation.ts";
 import { DeadLetterTable } from "./sink/dead-letter-table.ts";
 import { lanesFor } from "./sink/lanes-in-use.ts";
-import type { AskLockHolders } from "./sink/lock-holders.ts";
 import { offsetsLateColumns } from "./sink/schema.ts";
 import type { OwnTable } from "./sink/schema-check.ts";
 import { startsLateColumns, startTableName } from "./sink/start-table.ts";
+import type { WriterParts } from "./sink/writer-events.ts";
 import type { WorkerSettings } from "./worker/worker-parts.ts";
 import type { WorkerThreadOptions } from "./worker/worker-thread.ts";
 
@@ -27,11 +27,10 @@ interface World {
 
 /** The one writer of a process. */
 export function buildWriter(
-	{ config, database, clock, random, lockHolders }: World & { readonly lockHolders?: AskLockHolders },
+	{ config, database, clock, random, ...more }: World & Pick<WriterParts, "lockHolders" | "waits">,
 	layouts: readonly TableLayout[],
 ): BatchWriter {
-	const parts = { layouts, database, connections: config.database.connections, batch: config.batch, clock, random };
-	return new BatchWriter(lockHolders ? { ...parts, lockHolders } : parts);
+	return new BatchWriter({ layouts, database, connections: config.database.connections, batch: config.batch, clock, random, ...more });
 }
 
 /** Where `deadLetters.target` says. */

@@ -27,6 +27,7 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 			queuedRows: writer.queueRows,
 			queuedBytes: writer.queueBytes,
 			oldestSince: writer.oldestAgeMs === null ? null : now - writer.oldestAgeMs,
+			awaitingParents: writer.awaitingParents,
 			choices: writer.choices,
 			inFlight: writer.inFlight,
 			lastError: writer.lastError,

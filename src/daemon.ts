@@ -46,8 +46,8 @@ import { ProblemLog } from "./observe/problem-log.ts";
 import { Readiness } from "./observe/readiness.ts";
 import type { ReadinessCode } from "./observe/readiness-codes.ts";
 import { observeReadiness } from "./observe/readiness-observer.ts";
+import { rowProblems } from "./observe/row-problems.ts";
 import { buildStatus, type DaemonState, type StatusSnapshot } from "./observe/status.ts";
-import { stuckWords } from "./observe/stuck-words.ts";
 import { connectDatabase, type Database } from "./sink/database.ts";
 import { lockHoldersAt } from "./sink/lock-holders.ts";
 import { prepareTables } from "./sink/table-preparation.ts";
@@ -339,10 +339,7 @@ export class Daemon {
 			const where = { topic: each.topic, partition: each.partition };
 			return { code: "table_restored", where, message: restoredWords(where, each), sinceMs };
 		});
-		const rows = this.delivery.writer.stuckRows.map((fact): Problem<ReadinessCode> => {
-			const where = { topic: fact.topic, partition: fact.partition };
-			return { code: "row_stuck", where, message: stuckWords(fact), sinceMs: fact.sinceMs };
-		});
+		const rows = rowProblems(this.delivery.writer, this.parts.clock.now());
 		return [...problems, ...workers, ...rows, ...this.stallDetector.stalls, ...restored];
 	}
 

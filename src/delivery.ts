@@ -9,6 +9,7 @@
  * metrics nor logs; `listener` and the parts' own events tell what happens.
  */
 import type { Config } from "./config/config.ts";
+import { referenceWaits } from "./config/table-layouts.ts";
 import { exponentialBackOff } from "./core/back-off.ts";
 import type { Clock } from "./core/clock.ts";
 import type { DeadLetterTarget } from "./core/dead-letter.ts";
@@ -124,7 +125,12 @@ export class Delivery {
 			table: new NoteFence(new StartTable({ database, offsetsTable: table, consumerGroup })),
 			notRecorded: (message) => parts.listener.startsNotRecorded(message),
 		});
-		this.writer = buildWriter(parts, parts.layouts);
+		const { lockHolders } = parts;
+		const waits = referenceWaits(config);
+		this.writer = buildWriter(
+			{ config, database, clock, random: parts.random, waits, ...(lockHolders ? { lockHolders } : {}) },
+			parts.layouts,
+		);
 		this.supervisor = this.#buildSupervisor();
 		this.#offsets = this.#buildOffsetStore();
 		this.consumer = new GroupConsumer({

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { requireForRun } from "../config/requirements.ts";
-import { tableLayouts } from "../config/table-layouts.ts";
+import { referenceWaits, tableLayouts } from "../config/table-layouts.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { isTopicMeant } from "../core/message.ts";
 import { ownTables } from "../daemon-parts.ts";
@@ -12,6 +12,7 @@ import { type UnreachableBroker, unreachableBrokers } from "../kafka/reachabilit
 import { ClusterInspector } from "../kafka/topics.ts";
 import { type CrashSafety, crashSafetyOf } from "../sink/crash-safety.ts";
 import { connectDatabase } from "../sink/database.ts";
+import { withoutForeignKeys } from "../sink/foreign-keys.ts";
 import { checkOwnTables, checkTables, type TableFindings } from "../sink/schema-check.ts";
 import { problemOf } from "../sink/sql-faults.ts";
 import { inspectHandler } from "../worker/inspect-handler.ts";
@@ -146,10 +147,11 @@ async function databaseFindings(config: Config, { clock }: CommandContext): Prom
 			database,
 			[...users, ...own].map(({ table }) => table),
 		);
+		const unkeyed = await withoutForeignKeys(database, referenceWaits(config).keys());
 		return [
 			ok("database", `version ${String(row?.version)}`),
 			...safety.server.map((detail) => ({ item: "database", result: "warning" as const, detail })),
-			...users.flatMap((table) => tableFindings(withUnlogged(table, safety), "as configured")),
+			...users.flatMap((table) => tableFindings(withUnlogged(withUnkeyed(table, unkeyed), safety), "as configured")),
 			...own.flatMap((table) => tableFindings(withUnlogged(table, safety), "the table is there")),
 		];
 	} catch (error) {
@@ -162,6 +164,13 @@ async function databaseFindings(config: Config, { clock }: CommandContext): Prom
 function withUnlogged(found: TableFindings, { tables }: CrashSafety): TableFindings {
 	const words = tables.get(found.table);
 	return words === undefined ? found : { ...found, problems: [...found.problems, words] };
+}
+
+function withUnkeyed(found: TableFindings, unkeyed: readonly string[]): TableFindings {
+	const { table, warnings } = found;
+	if (!unkeyed.includes(table)) return found;
+	const words = `has no foreign key: tables.${table}.references has nothing to wait for`;
+	return { ...found, warnings: [...warnings, words] };
 }
 
 function tableFindings({ table, problems, warnings }: TableFindings, fine: string): Finding[] {

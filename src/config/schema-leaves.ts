@@ -77,8 +77,9 @@ function kindOf({ type }: Definition): Leaf["kind"] {
 	return "scalar";
 }
 
-function typeOf({ type, entries }: Definition): string {
+function typeOf({ type, entries, options }: Definition): string {
 	if (entries) return Object.values(entries).filter(Boolean).join(" | ");
+	if (options) return [...new Set(options.map((option) => typeOf(unwrap(option).definition)))].join(" | ");
 	switch (type) {
 		case "array":
 			return "list";

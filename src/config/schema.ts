@@ -164,6 +164,10 @@ const table = z.strictObject({
 		.describe("The id column"),
 	columns: z.record(identifier, column).default({}).describe("Data columns by name: a type, or {type, from, null}"),
 	create: z.boolean("true or false").default(false).describe("Create the table at start where it is missing"),
+	references: z
+		.union([oneOf("none"), z.strictObject({ waitMs: duration(1, "a day").describe("How long, ms") })], { error: "none, or {waitMs}" })
+		.default("none")
+		.describe("`{waitMs: …}`: how long a row waits for the row of another partition or topic that its foreign key asks for"),
 	cas: z
 		.strictObject({ version: version.version.optional(), field: version.field.optional(), maxFutureMs: version.maxFutureMs.optional() })
 		.default({})

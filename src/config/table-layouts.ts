@@ -25,6 +25,14 @@ export function tableLayouts(config: Pick<Config, "tables" | "cas" | "kafka">): 
 	});
 }
 
+/** How long rows wait for the rows that their foreign keys ask for, ms, by table; those that don't are not there. */
+export function referenceWaits({ tables }: Pick<Config, "tables">): ReadonlyMap<string, number> {
+	const waits = Object.entries(tables).flatMap(([name, { references }]): [string, number][] =>
+		references === "none" ? [] : [[name, references.waitMs]],
+	);
+	return new Map(waits);
+}
+
 function strategyOf(kind: Config["cas"]["version"], column: string, type: string): VersionStrategy {
 	if (kind !== "field") return { kind };
 	const base = type.replace(/\(.*/, "") as "bigint" | "numeric" | "timestamptz";

@@ -94,6 +94,7 @@ export const metricCatalogue = {
 	write_queue_rows: gauge(none, "Rows handed to the writer and not yet durable"),
 	write_queue_bytes: gauge(none, "Bytes handed to the writer and not yet durable"),
 	write_queue_oldest_seconds: gauge(none, "Age of the oldest row in the writer, 0 when empty"),
+	write_awaiting_parent_rows: gauge({ table: open }, "Rows that wait for the row that their foreign key asks for (`references`)"),
 	write_statement_rows: gauge({ table: open }, "Most rows of a statement, as chosen by the database's answer times"),
 	write_lanes: gauge(
 		{ table: open },

@@ -60,6 +60,12 @@ export const readinessCodes = {
 		ends: "when the row goes in, is refused, or its partition goes to another member",
 		remedy: "end the transaction that is named (`select pg_terminate_backend(pid)`), or mend the trigger; nothing has to be restarted",
 	},
+	parent_missing: {
+		means:
+			"a row of the partition waits for the row that its foreign key asks for, longer than half of `tables.<name>.references.waitMs` (at most 30 s); the message has its id, offset and constraint",
+		ends: "when that row comes, when the time is over and it is a dead letter, or when its partition goes to another member",
+		remedy: "look where the other row stays: the lag of its topic, its dead letters, its producer",
+	},
 	crash_loop: {
 		means: "the partition's handler failed at least twice in a row",
 		ends: "when the message is settled in whatever way: handled, dead-lettered, skipped; when nothing is left in hand; or when the partition goes to another member",

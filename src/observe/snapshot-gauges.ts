@@ -19,6 +19,10 @@ export function setSnapshotGauges(metrics: Metrics, snapshot: StatusSnapshot): v
 	metrics.set("write_queue_rows", [[{}, writer.queuedRows]]);
 	metrics.set("write_queue_bytes", [[{}, writer.queuedBytes]]);
 	metrics.set("write_queue_oldest_seconds", [[{}, writer.oldestSince === null ? 0 : secondsBetween(writer.oldestSince, now)]]);
+	metrics.set(
+		"write_awaiting_parent_rows",
+		[...writer.awaitingParents].map(([table, rows]) => [{ table }, rows]),
+	);
 	const chosen = (figure: (choice: (typeof writer.choices)[number]) => number) =>
 		writer.choices.map((choice) => [{ table: choice.table }, figure(choice)] as const);
 	metrics.set(

@@ -84,6 +84,8 @@ export interface StatusSnapshot {
 		readonly queuedBytes: number;
 		/** When the oldest row came in, null when there is none. */
 		readonly oldestSince: number | null;
+		/** Rows that wait for their parents, by table: those whose rows may. */
+		readonly awaitingParents: ReadonlyMap<string, number>;
 		/** What the writer chose, per table; linger in ms. */
 		readonly choices: readonly {
 			readonly table: string;

@@ -1,5 +1,6 @@
 /** What is counted and said of the batch writer. Listeners; they decide nothing. Codes and names of the database only, never values. */
 import { partitionName } from "../core/message.ts";
+import { type AwaitedFact, awaitedWords } from "./awaited-words.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";
 import type { ObserverParts, RunTotals } from "./observer-parts.ts";
@@ -42,6 +43,7 @@ const SAME_ROWS_EVERY_MS = 60_000;
 export function observeWriter({ metrics, logger, clock, totals }: ObserverParts) {
 	const retries = new LogLimiter(() => clock.monotonic(), SAME_RETRY_EVERY_MS);
 	const stuck = new LogLimiter(() => clock.monotonic(), SAME_ROWS_EVERY_MS);
+	const awaited = new LogLimiter(() => clock.monotonic(), SAME_ROWS_EVERY_MS);
 	const suppressing = new Set<string>();
 	return {
 		"batch:written"(fact: WrittenFact): void {
@@ -75,6 +77,14 @@ export function observeWriter({ metrics, logger, clock, totals }: ObserverParts)
 		},
 		"rows:unstuck"({ topic, partition, table }: StuckFact): void {
 			logger.info({ topic, partition, table }, `${partitionName({ topic, partition })}: no row of ${table} is stuck any more`);
+		},
+		"parents:awaited"(fact: AwaitedFact): void {
+			const { topic, partition, offset, table, id, rows, constraint } = fact;
+			if (awaited.admit(`${table} ${partition} ${topic}`) === null) return;
+			logger.warn({ topic, partition, offset, table, id, rows, constraint }, awaitedWords(fact));
+		},
+		"parents:settled"({ topic, partition, table }: AwaitedFact): void {
+			logger.debug({ topic, partition, table }, `${partitionName({ topic, partition })}: no row of ${table} waits for its parent any more`);
 		},
 		"table:blocked"({ table, sqlstate, message, hint }: { table: string; sqlstate: string; message: string; hint?: string | null }): void {
 			logger.error({ table, sqlstate, hint: hint ?? null }, `${table} can't be written: ${message}${hint ? `; ${hint}` : ""}`);

@@ -7,57 +7,28 @@
  */
 
 import { EventEmitter } from "eventemitter3";
-import type { Clock } from "../core/clock.ts";
 import { lifetime } from "../core/lifetime.ts";
 import type { TopicPartition } from "../core/message.ts";
-import type { Random } from "../core/random.ts";
 import type { RowBlock, TableLayout } from "../core/rows.ts";
+import { type AwaitedFact, AwaitedParents } from "./awaited-parents.ts";
 import { CutWriter, type CutWriterParts } from "./cut-writer.ts";
-import type { Database } from "./database.ts";
+import type { HeldRow } from "./held-partition.ts";
 import { HeldRows } from "./held-rows.ts";
-import { type BatchLimits, Lane, type Trigger, type WritingPlace } from "./lane.ts";
+import { Lane, type Trigger, type WritingPlace } from "./lane.ts";
 import { LaneTroubles } from "./lane-troubles.ts";
 import { LanesInUse, lanesFor } from "./lanes-in-use.ts";
-import type { AskLockHolders } from "./lock-holders.ts";
 import type { RowCut, Submission } from "./pending-blocks.ts";
 import { RowWriter } from "./row-writer.ts";
 import { hintFor, type SqlProblem } from "./sql-faults.ts";
 import { StatementSlots } from "./statement-slots.ts";
 import { type StuckFact, StuckRows } from "./stuck-rows.ts";
 import { TogetherWriter } from "./together-writer.ts";
-import { Writing, type WritingListener, type WrittenFact } from "./writing.ts";
+import { ToldFacts } from "./told-facts.ts";
+import type { WriterEvents, WriterParts } from "./writer-events.ts";
+import { Writing, type WritingListener } from "./writing.ts";
 
-/** Past facts of the writer. */
-export interface WriterEvents {
-	"batch:written": (fact: WrittenFact) => void;
-	"write:retried": (fact: {
-		table: string;
-		sqlstate: string;
-		failures: number;
-		delayMs: number;
-		message: string;
-		hint: string | null;
-	}) => void;
-	/** Rows of a partition don't go in, though others of their table do; told anew where it is for another reason. */
-	"rows:stuck": (fact: StuckFact) => void;
-	"rows:unstuck": (fact: StuckFact) => void;
-	/** Rows that wait for others are not being tried any more: a drain may look again. */
-	"rows:rested": () => void;
-	"table:blocked": (fact: { table: string; sqlstate: string; message: string; hint: string | null }) => void;
-	"table:unblocked": (fact: { table: string }) => void;
-}
-
-/** What the writer is made of; `batch` is the configuration's. */
-export interface WriterParts {
-	readonly layouts: readonly TableLayout[];
-	readonly database: Database;
-	readonly connections: number;
-	readonly batch: BatchLimits;
-	/** Asks who holds the locks that are waited for; nobody is asked without. */
-	readonly lockHolders?: AskLockHolders;
-	readonly clock: Clock;
-	readonly random: Random;
-}
+/** A parent that is just behind its children is not worth a word. */
+const TOLD_AFTER_MS = 1_000;
 
 interface LastError {
 	readonly time: number;
@@ -73,8 +44,9 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #inUse: ReadonlyMap<string, LanesInUse>;
 	readonly #held: HeldRows;
 	readonly #stuckRows: StuckRows;
-	/** What was told of stuck rows, by table and partition. */
-	readonly #toldStuck = new Map<string, StuckFact>();
+	readonly #toldStuck = new ToldFacts<StuckFact>((told, fact) => told.message === fact.message && told.id === fact.id);
+	readonly #awaited: AwaitedParents;
+	readonly #toldAwaited = new ToldFacts<AwaitedFact>(() => true);
 	readonly #troubles = new LaneTroubles();
 	readonly #ended = lifetime();
 	#inFlight = 0;
@@ -85,7 +57,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		this.#parts = parts;
 		const { clock, random, database, batch: limits, connections } = parts;
 		const ended = this.#ended.signal;
-		const { lockHolders = null } = parts;
+		const { lockHolders = null, waits = new Map() } = parts;
 		const slots = new StatementSlots(connections);
 		const common = { database, slots, clock, random, ended, limits, lockHolders, listener: this.#listener() };
 		const writings = new Map(parts.layouts.map((layout) => [layout.name, new Writing(layout, common)]));
@@ -93,8 +65,14 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		const hold: CutWriterParts["hold"] = (row, problem, from) => this.#held.hold(row, problem, from);
 		const stick: CutWriterParts["stick"] = (row, problem, from) => this.#stuckRows.add(row, problem, from);
 		this.#stuckRows = new StuckRows({ writings, writers, limits, hold, tried: () => this.#stuckTried() });
+		const giveBack = (rows: readonly HeldRow[]) => {
+			for (const each of rows) hold(each.row, each.problem, each);
+			if (rows.length > 0) this.#held.moved();
+		};
+		this.#awaited = new AwaitedParents({ waits, writers, giveBack, tried: () => this.#tellAwaited(), limits, clock, random, ended });
 		this.#held = new HeldRows({
 			writers,
+			awaited: this.#awaited,
 			together: new TogetherWriter(writings, writers),
 			isInLanes: (partition) => this.#allLanes().some((lane) => lane.holds(partition)),
 			isStuck: (partition) => this.#stuckRows.holds(partition),
@@ -121,16 +99,16 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 
 	/** Rows that are not settled yet, superseded ones and those in flight included. */
 	get queueRows(): number {
-		return this.#sum(({ rows }) => rows) + this.#held.figures.rows + this.#stuckRows.figures.rows;
+		return this.#sum(({ rows }) => rows) + this.#besideLanes.reduce((sum, { rows }) => sum + rows, 0);
 	}
 
 	get queueBytes(): number {
-		return this.#sum(({ bytes }) => bytes) + this.#held.figures.bytes + this.#stuckRows.figures.bytes;
+		return this.#sum(({ bytes }) => bytes) + this.#besideLanes.reduce((sum, { bytes }) => sum + bytes, 0);
 	}
 
 	/** How long ago the oldest row came that is not settled yet, in ms; null where there is none. */
 	get oldestAgeMs(): number | null {
-		const sinces = [...this.#allLanes(), this.#held.figures, this.#stuckRows.figures].flatMap(({ since }) => since ?? []);
+		const sinces = [...this.#allLanes(), ...this.#besideLanes].flatMap(({ since }) => since ?? []);
 		return sinces.length === 0 ? null : this.#parts.clock.monotonic() - Math.min(...sinces);
 	}
 
@@ -174,6 +152,16 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	/** Rows that don't go in, though others of their tables do. */
 	get stuckRows(): readonly StuckFact[] {
 		return this.#stuckRows.facts;
+	}
+
+	/** Rows that wait for a parent from another partition or topic. */
+	get awaitedParents(): readonly AwaitedFact[] {
+		return this.#awaited.facts;
+	}
+
+	/** How many they are, by table: of those whose rows may wait. */
+	get awaitingParents(): ReadonlyMap<string, number> {
+		return this.#awaited.rowsByTable;
 	}
 
 	/** True while rows of this partition are on their way through lanes that are not stuck: what a drain waits for. */
@@ -235,18 +223,17 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	}
 
 	#stuckTried(): void {
-		const facts = new Map(this.#stuckRows.facts.map((fact) => [`${fact.partition} ${fact.topic} ${fact.table}`, fact]));
-		for (const [name, fact] of facts) {
-			const told = this.#toldStuck.get(name);
-			this.#toldStuck.set(name, fact);
-			if (told?.message !== fact.message || told.id !== fact.id) this.emit("rows:stuck", fact);
-		}
-		for (const [name, fact] of this.#toldStuck) {
-			if (facts.has(name)) continue;
-			this.#toldStuck.delete(name);
-			this.emit("rows:unstuck", fact);
-		}
+		const { told, over } = this.#toldStuck.update(this.#stuckRows.facts);
+		for (const fact of told) this.emit("rows:stuck", fact);
+		for (const fact of over) this.emit("rows:unstuck", fact);
 		this.#held.moved();
+	}
+
+	#tellAwaited(): void {
+		const now = this.#parts.clock.now();
+		const { told, over } = this.#toldAwaited.update(this.#awaited.facts.filter(({ sinceMs }) => now - sinceMs >= TOLD_AFTER_MS));
+		for (const fact of told) this.emit("parents:awaited", fact);
+		for (const fact of over) this.emit("parents:settled", fact);
 	}
 
 	#failed(lane: WritingPlace, problem: SqlProblem, failures: number, delayMs: number): void {
@@ -257,6 +244,10 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		if (this.#troubles.failed(lane, problem, failures)) this.emit("table:blocked", { table, sqlstate: code, message, hint });
 		this.emit("write:retried", { table, sqlstate: code, failures, delayMs, message, hint });
 		this.#held.moved();
+	}
+
+	get #besideLanes() {
+		return [this.#held, this.#stuckRows, this.#awaited].map(({ figures }) => figures);
 	}
 
 	#allLanes(): Lane[] {

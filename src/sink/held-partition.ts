@@ -41,6 +41,11 @@ export class HeldPartition {
 		this.#sorted = null;
 	}
 
+	clear(): void {
+		this.#rows.clear();
+		this.#sorted = null;
+	}
+
 	/**
 	 * Adds a row that was tried and refused, parted from the older versions that it stands for: the log may have led over one of them to what it
 	 * asks for. False where it stands for none.

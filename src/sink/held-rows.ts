@@ -11,6 +11,7 @@
  * Step 8 of a message's way (README).
  */
 import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { AwaitedParents } from "./awaited-parents.ts";
 import type { HeldFrom } from "./cut-writer.ts";
 import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
 import type { WritingPlace } from "./lane.ts";
@@ -27,6 +28,8 @@ export interface HeldRowsParts {
 	/** By table. */
 	readonly writers: ReadonlyMap<string, RowWriter>;
 	readonly together: TogetherWriter;
+	/** Takes rows that no pass moves, where they are to wait for a parent. */
+	readonly awaited: AwaitedParents;
 	/** True while rows of a partition are in the lanes that somebody waits for; and of lanes that are not stuck. */
 	readonly isInLanes: (partition: TopicPartition) => boolean;
 	readonly isMovingInLanes: (partition: TopicPartition) => boolean;
@@ -53,6 +56,9 @@ interface Waiting {
 	place: WritingPlace | null;
 	isPassing: boolean;
 }
+
+/** Children whose parents are in another topic come by the thousand: so many of a run are found one by one, with two statements each. */
+const MOST_AWAITED = 8;
 
 /** See the file's header. One per writer. */
 export class HeldRows {
@@ -144,7 +150,8 @@ export class HeldRows {
 			if (hasMoved || (await this.#stepAside(waiting))) continue;
 			if (ended.aborted) return;
 			if (isStuck(partition)) break;
-			this.#refuse(held);
+			if (this.#parts.awaited.takes(partition, held.rows)) held.clear();
+			else this.#refuse(held);
 		}
 		waiting.isPassing = false;
 		if (held.rows.length === 0) this.#waiting.delete(partitionName(waiting.partition));
@@ -183,7 +190,8 @@ export class HeldRows {
 		const rows = run.map(({ row }) => row);
 		const place = this.#placeOf(waiting, table, writer);
 		waiting.place = place;
-		const mostHeld = Number.POSITIVE_INFINITY;
+		// Those that are held untried are tried while they wait.
+		const mostHeld = this.#parts.awaited.hasWait(table) ? MOST_AWAITED : Number.POSITIVE_INFINITY;
 		const stuck = (row: PendingRow, problem: SqlProblem) => this.#parts.stick(row, problem, { table, trigger, since });
 		const task = { rows, pending, trigger, since, failures: 0, firstProblem: null, inOrder: true, mostHeld, held, stuck };
 		await writer.write(place, task);

@@ -4,8 +4,9 @@
  */
 import { splitTexts } from "../../src/core/joined-texts.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
-import { BatchWriter, type WriterParts } from "../../src/sink/batch-writer.ts";
+import { BatchWriter } from "../../src/sink/batch-writer.ts";
 import type { Database, DatabaseRow, Statement } from "../../src/sink/database.ts";
+import type { WriterParts } from "../../src/sink/writer-events.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { layoutOf } from "./row-submissions.ts";
 

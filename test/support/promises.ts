@@ -123,6 +123,12 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		["test/postgres/dependent-rows.test.ts", "whose parent never comes loses that line alone, and says so"],
 		["test/unit/legal-logs.test.ts", "goes in whole"],
 	],
+	"a row's parent (foreign key) comes from another partition or topic": [
+		["test/unit/awaited-parents.test.ts", "is refused where its table does not wait"],
+		["test/unit/awaited-parents.test.ts", "waits for it, keeps nobody else waiting, and goes in behind it"],
+		["test/postgres/awaited-parents.test.ts", "waits for it, and goes in behind it"],
+		["test/end-to-end/dependent-rows.test.ts", "is as the log says, without a dead letter"],
+	],
 	"table or column missing, no permission, password changed, disk full, any SQLSTATE not listed below": [
 		[mended, "a table that is dropped, and made again"],
 		[mended, "a disk that is full"],

@@ -1,17 +1,22 @@
 /** The real batch writer on a database of the test's own, its tables made, everything it tells noted. */
 import { systemClock } from "../../src/core/clock.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
-import { BatchWriter, type WriterEvents } from "../../src/sink/batch-writer.ts";
+import type { AwaitedFact } from "../../src/sink/awaited-parents.ts";
+import { BatchWriter } from "../../src/sink/batch-writer.ts";
 import type { Database, DatabaseRow } from "../../src/sink/database.ts";
 import type { BatchLimits } from "../../src/sink/lane.ts";
 import { lanesFor } from "../../src/sink/lanes-in-use.ts";
 import { lockHoldersAt } from "../../src/sink/lock-holders.ts";
 import { createTables } from "../../src/sink/schema.ts";
 import type { StuckFact } from "../../src/sink/stuck-rows.ts";
+import type { WriterEvents, WriterParts } from "../../src/sink/writer-events.ts";
 import type { WrittenFact } from "../../src/sink/writing.ts";
 import { messagesOf, type RowMessage, type TrackedMessages } from "./message-submissions.ts";
 import { submissionOf, type TestRow, type TrackedSubmission } from "./row-submissions.ts";
 import { createTestDatabase, type TestDatabase } from "./test-database.ts";
+
+/** Options of tables. */
+type WriterOptions = Pick<WriterParts, "waits">;
 
 /** See the file's header; use with `await using`. */
 export class TestWriter implements AsyncDisposable {
@@ -30,7 +35,17 @@ export class TestWriter implements AsyncDisposable {
 	/** The rows that don't go in though others do, as they were told. */
 	readonly stuck: StuckFact[] = [];
 
-	private constructor(db: TestDatabase, own: Database | null, layouts: readonly TableLayout[], batch: BatchLimits, connections: number) {
+	/** The rows that wait for their parents, as they were told. */
+	readonly awaited: AwaitedFact[] = [];
+
+	private constructor(
+		db: TestDatabase,
+		own: Database | null,
+		layouts: readonly TableLayout[],
+		batch: BatchLimits,
+		connections: number,
+		options: WriterOptions,
+	) {
 		this.db = db;
 		this.#connections = connections;
 		this.#own = own;
@@ -43,7 +58,9 @@ export class TestWriter implements AsyncDisposable {
 			lockHolders: lockHoldersAt(db.url, systemClock),
 			clock: systemClock,
 			random: () => 0.1,
+			...options,
 		});
+		this.writer.on("parents:awaited", (fact) => this.awaited.push(fact));
 		this.writer.on("rows:stuck", (fact) => this.stuck.push(fact));
 		this.writer.on("batch:written", (fact) => this.written.push(fact));
 		this.writer.on("table:blocked", (fact) => this.blocked.push(fact));
@@ -63,11 +80,19 @@ export class TestWriter implements AsyncDisposable {
 			connections = 2,
 			db = null as TestDatabase | null,
 			own = null as ((url: string) => Database) | null,
+			options = {} as WriterOptions,
 		} = {},
 	): Promise<TestWriter> {
 		const database = db ?? (await createTestDatabase());
 		await createTables(database.database, layouts);
-		return new TestWriter(database, own?.(database.url) ?? null, layouts, { maxRows, maxBytes, lingerMs, minRows, answerMs }, connections);
+		return new TestWriter(
+			database,
+			own?.(database.url) ?? null,
+			layouts,
+			{ maxRows, maxBytes, lingerMs, minRows, answerMs },
+			connections,
+			options,
+		);
 	}
 
 	/** Submits rows of one partition for the first (or the named) table without waiting. */

@@ -5,6 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { partitionName, type TopicPartition } from "../../src/core/message.ts";
 import type { RestoredStretch, StoredNote } from "../../src/core/position-note.ts";
+import type { TableLayout } from "../../src/core/rows.ts";
 import { AccessWatch } from "../../src/kafka/access-watch.ts";
 import { FailingCommits } from "../../src/kafka/failing-commits.ts";
 import { JoinRefusal } from "../../src/kafka/join-refusal.ts";
@@ -12,6 +13,7 @@ import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import { RestoredPartitions } from "../../src/kafka/restored-partitions.ts";
 import { StallDetector } from "../../src/kafka/stall-detector.ts";
 import { StandingTransactions } from "../../src/kafka/standing-transactions.ts";
+import { isLongAwaited } from "../../src/observe/awaited-words.ts";
 import { Readiness } from "../../src/observe/readiness.ts";
 import { type ReadinessCode, readinessCodeNames } from "../../src/observe/readiness-codes.ts";
 import { observeReadiness } from "../../src/observe/readiness-observer.ts";
@@ -509,6 +511,42 @@ const suites: readonly Suite<never>[] = [
 		},
 	} satisfies Suite<{
 		readonly database: MemoryDatabase;
+		readonly clock: ManualClock;
+		readonly submission: TrackedSubmission;
+		readonly codes: readonly string[];
+	}>,
+	{
+		code: "parent_missing",
+		cause: "a row waits for its parent longer than half of its time",
+		async start() {
+			const layouts = [layoutOf({ name: "lines" }), layoutOf({ name: "orders" })];
+			const constraints = { references: [[["lines", "name"], "orders"]] } as const;
+			const { writer, clock } = memoryWriter(layouts, constraints, { waits: new Map([["lines", 20_000]]) });
+			const submission = submissionOf(layouts[0] as TableLayout, [{ id: "l", offset: 0, values: ["o", null] }]);
+			writer.write(submission);
+			await clock.advance(9_000);
+			expect(writer.awaitedParents.filter((fact) => isLongAwaited(fact, clock.now()))).toEqual([]);
+			await clock.advance(2_000);
+			const come = () => writer.write(submissionOf(layouts[1] as TableLayout, [{ id: "o", offset: 0 }]));
+			return {
+				clock,
+				submission,
+				come,
+				get codes() {
+					return writer.awaitedParents.filter((fact) => isLongAwaited(fact, clock.now())).map(() => "parent_missing");
+				},
+			};
+		},
+		ends: {
+			"its parent comes": async ({ clock, come }) => {
+				come();
+				await clock.advance(6_000);
+			},
+			"its time is over": async ({ clock }) => await clock.advance(10_000),
+			"its partition is given away": ({ submission }) => submission.release(),
+		},
+	} satisfies Suite<{
+		readonly come: () => void;
 		readonly clock: ManualClock;
 		readonly submission: TrackedSubmission;
 		readonly codes: readonly string[];

@@ -40,7 +40,15 @@ function snapshotOf(partitions: readonly PartitionSnapshot[]): StatusSnapshot {
 		memberState: "member",
 		rebalances: 2,
 		partitions,
-		writer: { queuedRows: 7, queuedBytes: 900, oldestSince: now - 20, choices: [], inFlight: 1, lastError: null },
+		writer: {
+			queuedRows: 7,
+			queuedBytes: 900,
+			oldestSince: now - 20,
+			awaitingParents: new Map(),
+			choices: [],
+			inFlight: 1,
+			lastError: null,
+		},
 		connections: [{ name: "kafka", target: "127.0.0.1:9092", state: "connected", message: null }],
 	};
 }

@@ -1,0 +1,30 @@
+/** What is said of rows that wait for their parents: in the log and by `/readyz`. */
+import { partitionName, type TopicPartition } from "../core/message.ts";
+
+/** The first such row of a partition and table, of so many; see the writer's AwaitedFact. */
+export interface AwaitedFact extends TopicPartition {
+	readonly table: string;
+	readonly id: string;
+	readonly offset: number;
+	readonly rows: number;
+	readonly constraint: string | null;
+	readonly waitMs: number;
+	readonly sinceMs: number;
+}
+
+/** By then whoever looks at a lag would want to know why. */
+const MOST_UNTOLD_MS = 30_000;
+
+/** True where they wait longer than is to be expected: half of the time that they are given is left. `now` is the wall clock. */
+export function isLongAwaited({ waitMs, sinceMs }: AwaitedFact, now: number): boolean {
+	return now - sinceMs >= Math.min(waitMs / 2, MOST_UNTOLD_MS);
+}
+
+/** Which row, what it waits for, what becomes of it. */
+export function awaitedWords(fact: AwaitedFact): string {
+	const { table, id, offset, rows, constraint, waitMs } = fact;
+	const which = `row ${JSON.stringify(id)} of ${table} (${partitionName(fact)} at offset ${offset})`;
+	const others = rows > 1 ? ` and ${rows - 1} more of the partition wait` : " waits";
+	const what = `${others} for the row that ${constraint === null ? "its foreign key" : `its foreign key ${constraint}`} asks for`;
+	return `${which}${what}, for ${waitMs} ms at the most; the partition's commits wait with it. Then it is a dead letter; look where the other row stays`;
+}

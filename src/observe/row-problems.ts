@@ -1,0 +1,22 @@
+/** Why the daemon is not ready for the sake of single rows, as the writer shows it. */
+import type { Problem } from "../core/problem.ts";
+import { type AwaitedFact, awaitedWords, isLongAwaited } from "./awaited-words.ts";
+import type { ReadinessCode } from "./readiness-codes.ts";
+import { type StuckFact, stuckWords } from "./stuck-words.ts";
+
+/** What is asked of the writer. */
+interface RowFacts {
+	readonly stuckRows: readonly StuckFact[];
+	readonly awaitedParents: readonly AwaitedFact[];
+}
+
+/** `now` is the wall clock. */
+export function rowProblems({ stuckRows, awaitedParents }: RowFacts, now: number): Problem<ReadinessCode>[] {
+	const stuck = stuckRows.map((fact) => problemOf("row_stuck", fact, stuckWords(fact)));
+	const awaited = awaitedParents.filter((fact) => isLongAwaited(fact, now));
+	return [...stuck, ...awaited.map((fact) => problemOf("parent_missing", fact, awaitedWords(fact)))];
+}
+
+function problemOf(code: ReadinessCode, { topic, partition, sinceMs }: StuckFact | AwaitedFact, message: string): Problem<ReadinessCode> {
+	return { code, where: { topic, partition }, message, sinceMs };
+}
