@@ -1,5 +1,6 @@
 /** What a daemon and a replay of dead letters build alike from a configuration. Wires nothing. */
 import type { Config } from "./config/config.ts";
+import { atomicTables } from "./config/table-layouts.ts";
 import type { Clock } from "./core/clock.ts";
 import type { DeadLetterTarget } from "./core/dead-letter.ts";
 import type { Random } from "./core/random.ts";
@@ -30,7 +31,9 @@ export function buildWriter(
 	{ config, database, clock, random, ...more }: World & Pick<WriterParts, "lockHolders" | "waits">,
 	layouts: readonly TableLayout[],
 ): BatchWriter {
-	return new BatchWriter({ layouts, database, connections: config.database.connections, batch: config.batch, clock, random, ...more });
+	const { batch } = config;
+	const { connections } = config.database;
+	return new BatchWriter({ layouts, database, connections, batch, atomic: atomicTables(config), clock, random, ...more });
 }
 
 /** Where `deadLetters.target` says. */
@@ -51,10 +54,11 @@ export function ownTables({ deadLetters, offsets }: Config): OwnTable[] {
 }
 
 /** What every worker lives by. */
-export function workerSettings({ handler, supervisor, deadLetters }: Config, layouts: readonly TableLayout[]): WorkerSettings {
+export function workerSettings(config: Config, layouts: readonly TableLayout[]): WorkerSettings {
+	const { handler, supervisor, deadLetters } = config;
 	const byTimestamp = layouts.filter(({ version }) => version.kind === "timestamp");
 	const futureLimits = new Map(byTimestamp.map(({ name, maxFutureMs }) => [name, maxFutureMs]));
-	return { ...handler, ...supervisor, futureLimits, breaker: deadLetters.breaker };
+	return { ...handler, ...supervisor, futureLimits, atomic: atomicTables(config), breaker: deadLetters.breaker };
 }
 
 /** What every worker's thread is made with. */

@@ -11,6 +11,7 @@ const profile = {
 			id: { column: "id", type: "text" },
 			columns: { name: "text", amount: "bigint", note: "text" },
 			create: true,
+			atomic: "none",
 			references: "none",
 			cas: {},
 		},

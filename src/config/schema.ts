@@ -164,6 +164,9 @@ const table = z.strictObject({
 		.describe("The id column"),
 	columns: z.record(identifier, column).default({}).describe("Data columns by name: a type, or {type, from, null}"),
 	create: z.boolean("true or false").default(false).describe("Create the table at start where it is missing"),
+	atomic: oneOf("none", "message")
+		.default("none")
+		.describe("message: the rows of one message in the tables that say so land in one transaction, or are refused together"),
 	references: z
 		.union([oneOf("none"), z.strictObject({ waitMs: duration(1, "a day").describe("How long, ms") })], { error: "none, or {waitMs}" })
 		.default("none")

@@ -33,6 +33,11 @@ export function referenceWaits({ tables }: Pick<Config, "tables">): ReadonlyMap<
 	return new Map(waits);
 }
 
+/** Tables whose rows of one message land together, or are refused together. */
+export function atomicTables({ tables }: Pick<Config, "tables">): ReadonlySet<string> {
+	return new Set(Object.keys(tables).filter((name) => tables[name]?.atomic === "message"));
+}
+
 function strategyOf(kind: Config["cas"]["version"], column: string, type: string): VersionStrategy {
 	if (kind !== "field") return { kind };
 	const base = type.replace(/\(.*/, "") as "bigint" | "numeric" | "timestamptz";

@@ -39,7 +39,16 @@ export interface TableLayout {
 	readonly create: boolean;
 }
 
-/** Why a row can't go into its table: found in the thread or by the server. SQLSTATE of class 22, 23, 54 or P0001. */
+/** in_failed_sql_transaction: what the other rows of a message meet that is refused for one of them. */
+export const REFUSED_TOGETHER = "25P02";
+
+/** The fault of such a row; `of` is the one to blame. */
+export function refusedTogether(of: { readonly table: string }, table: string, rowId: string): RowFault {
+	const message = `not written, because another row of its message is refused (tables.${of.table}.atomic)`;
+	return { table, rowId, sqlstate: REFUSED_TOGETHER, message };
+}
+
+/** Why a row can't go into its table: found in the thread or by the server. SQLSTATE of class 22, 23, 54 or P0001, or REFUSED_TOGETHER. */
 export interface RowFault {
 	readonly table: string;
 	readonly rowId: string;

@@ -94,11 +94,9 @@ export class AwaitedParents {
 		return [...this.#rooms.values()].flatMap((room) => this.#factsOf(room));
 	}
 
-	/** How many wait, by table: of those whose rows may. */
-	get rowsByTable(): ReadonlyMap<string, number> {
-		const counts = new Map([...this.#parts.waits.keys()].map((table) => [table, 0]));
-		for (const { table, rows } of this.facts) counts.set(table, (counts.get(table) ?? 0) + rows);
-		return counts;
+	/** True while rows of this partition wait. */
+	holds(partition: TopicPartition): boolean {
+		return (this.#rooms.get(partitionName(partition))?.rows.rows.length ?? 0) > 0;
 	}
 
 	/** True where it took these rows of a partition, which no pass moved: one of them waits for a parent, or others of the partition do. */

@@ -10,10 +10,9 @@ import { EventEmitter } from "eventemitter3";
 import { lifetime } from "../core/lifetime.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { RowBlock, TableLayout } from "../core/rows.ts";
-import { type AwaitedFact, AwaitedParents } from "./awaited-parents.ts";
-import { CutWriter, type CutWriterParts } from "./cut-writer.ts";
-import type { HeldRow } from "./held-partition.ts";
-import { HeldRows } from "./held-rows.ts";
+import type { AwaitedFact } from "./awaited-parents.ts";
+import { BesideLanes } from "./beside-lanes.ts";
+import { CutWriter } from "./cut-writer.ts";
 import { Lane, type Trigger, type WritingPlace } from "./lane.ts";
 import { LaneTroubles } from "./lane-troubles.ts";
 import { LanesInUse, lanesFor } from "./lanes-in-use.ts";
@@ -21,14 +20,9 @@ import type { RowCut, Submission } from "./pending-blocks.ts";
 import { RowWriter } from "./row-writer.ts";
 import { hintFor, type SqlProblem } from "./sql-faults.ts";
 import { StatementSlots } from "./statement-slots.ts";
-import { type StuckFact, StuckRows } from "./stuck-rows.ts";
-import { TogetherWriter } from "./together-writer.ts";
-import { ToldFacts } from "./told-facts.ts";
+import type { StuckFact } from "./stuck-rows.ts";
 import type { WriterEvents, WriterParts } from "./writer-events.ts";
 import { Writing, type WritingListener } from "./writing.ts";
-
-/** A parent that is just behind its children is not worth a word. */
-const TOLD_AFTER_MS = 1_000;
 
 interface LastError {
 	readonly time: number;
@@ -42,11 +36,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #parts: WriterParts;
 	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
 	readonly #inUse: ReadonlyMap<string, LanesInUse>;
-	readonly #held: HeldRows;
-	readonly #stuckRows: StuckRows;
-	readonly #toldStuck = new ToldFacts<StuckFact>((told, fact) => told.message === fact.message && told.id === fact.id);
-	readonly #awaited: AwaitedParents;
-	readonly #toldAwaited = new ToldFacts<AwaitedFact>(() => true);
+	readonly #beside: BesideLanes;
 	readonly #troubles = new LaneTroubles();
 	readonly #ended = lifetime();
 	#inFlight = 0;
@@ -57,36 +47,37 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		this.#parts = parts;
 		const { clock, random, database, batch: limits, connections } = parts;
 		const ended = this.#ended.signal;
-		const { lockHolders = null, waits = new Map() } = parts;
+		const { lockHolders = null, waits = new Map(), atomic = new Set() } = parts;
 		const slots = new StatementSlots(connections);
 		const common = { database, slots, clock, random, ended, limits, lockHolders, listener: this.#listener() };
 		const writings = new Map(parts.layouts.map((layout) => [layout.name, new Writing(layout, common)]));
 		const writers = new Map([...writings].map(([table, writing]) => [table, new RowWriter(writing)]));
-		const hold: CutWriterParts["hold"] = (row, problem, from) => this.#held.hold(row, problem, from);
-		const stick: CutWriterParts["stick"] = (row, problem, from) => this.#stuckRows.add(row, problem, from);
-		this.#stuckRows = new StuckRows({ writings, writers, limits, hold, tried: () => this.#stuckTried() });
-		const giveBack = (rows: readonly HeldRow[]) => {
-			for (const each of rows) hold(each.row, each.problem, each);
-			if (rows.length > 0) this.#held.moved();
-		};
-		this.#awaited = new AwaitedParents({ waits, writers, giveBack, tried: () => this.#tellAwaited(), limits, clock, random, ended });
-		this.#held = new HeldRows({
+		this.#beside = new BesideLanes({
+			writings,
 			writers,
-			awaited: this.#awaited,
-			together: new TogetherWriter(writings, writers),
-			isInLanes: (partition) => this.#allLanes().some((lane) => lane.holds(partition)),
-			isStuck: (partition) => this.#stuckRows.holds(partition),
-			isMovingInLanes: (partition) => this.#isMovingInLanes(partition),
-			goOn: (submission) => this.#intoLanes(submission, (lane) => lane.flush()),
-			stick,
-			rested: () => this.emit("rows:rested"),
+			waits,
+			atomic,
+			lanes: {
+				hold: (partition, cameBy) => this.#allLanes().some((lane) => lane.holds(partition, cameBy)),
+				isMoving: (partition) => this.#allLanes().some((lane) => !this.#troubles.isLaneStuck(lane) && lane.holds(partition)),
+				goOn: (submission) => this.#intoLanes(submission, (lane) => lane.flush()),
+			},
+			isPlaceStuck: (place) => this.#troubles.isLaneStuck(place),
+			tell: {
+				stuck: (fact) => this.emit("rows:stuck", fact),
+				unstuck: (fact) => this.emit("rows:unstuck", fact),
+				awaited: (fact) => this.emit("parents:awaited", fact),
+				settled: (fact) => this.emit("parents:settled", fact),
+				rested: () => this.emit("rows:rested"),
+			},
 			limits,
-			monotonic: () => clock.monotonic(),
+			clock,
+			random,
 			ended,
 		});
+		const { hold, stick, stuckIds } = this.#beside;
 		const answered = (lane: Lane, rows: number, durationMs: number) =>
 			this.#inUse.get(lane.layout.name)?.answered({ rows, durationMs, isBehind: lane.isBehind }, clock.monotonic());
-		const stuckIds = (table: string) => this.#stuckRows.idsOf(table);
 		const lanesOf = (layout: TableLayout): Lane[] => {
 			const rows = writers.get(layout.name) as RowWriter;
 			const cutWriter = new CutWriter(writings.get(layout.name) as Writing, { rows, hold, stick, stuckIds, answered });
@@ -99,16 +90,16 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 
 	/** Rows that are not settled yet, superseded ones and those in flight included. */
 	get queueRows(): number {
-		return this.#sum(({ rows }) => rows) + this.#besideLanes.reduce((sum, { rows }) => sum + rows, 0);
+		return this.#sum(({ rows }) => rows) + this.#beside.figures.reduce((sum, { rows }) => sum + rows, 0);
 	}
 
 	get queueBytes(): number {
-		return this.#sum(({ bytes }) => bytes) + this.#besideLanes.reduce((sum, { bytes }) => sum + bytes, 0);
+		return this.#sum(({ bytes }) => bytes) + this.#beside.figures.reduce((sum, { bytes }) => sum + bytes, 0);
 	}
 
 	/** How long ago the oldest row came that is not settled yet, in ms; null where there is none. */
 	get oldestAgeMs(): number | null {
-		const sinces = [...this.#allLanes(), ...this.#besideLanes].flatMap(({ since }) => since ?? []);
+		const sinces = [...this.#allLanes(), ...this.#beside.figures].flatMap(({ since }) => since ?? []);
 		return sinces.length === 0 ? null : this.#parts.clock.monotonic() - Math.min(...sinces);
 	}
 
@@ -151,27 +142,29 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 
 	/** Rows that don't go in, though others of their tables do. */
 	get stuckRows(): readonly StuckFact[] {
-		return this.#stuckRows.facts;
+		return this.#beside.stuckRows;
 	}
 
 	/** Rows that wait for a parent from another partition or topic. */
 	get awaitedParents(): readonly AwaitedFact[] {
-		return this.#awaited.facts;
+		return this.#beside.awaitedParents;
 	}
 
 	/** How many they are, by table: of those whose rows may wait. */
 	get awaitingParents(): ReadonlyMap<string, number> {
-		return this.#awaited.rowsByTable;
+		const counts = new Map([...(this.#parts.waits?.keys() ?? [])].map((table) => [table, 0]));
+		for (const { table, rows } of this.awaitedParents) counts.set(table, (counts.get(table) ?? 0) + rows);
+		return counts;
 	}
 
 	/** True while rows of this partition are on their way through lanes that are not stuck: what a drain waits for. */
 	isMoving(partition: TopicPartition): boolean {
-		return this.#isMovingInLanes(partition) || this.#held.isMoving(partition, (place) => this.#troubles.isLaneStuck(place));
+		return this.#beside.isMoving(partition);
 	}
 
 	/** Takes rows; their fate is told to the submission. */
 	write(submission: Submission): void {
-		if (!this.#held.takes(submission)) this.#intoLanes(submission, (lane) => lane.cut());
+		if (!this.#beside.takes(submission)) this.#intoLanes(submission, (lane) => lane.cut());
 	}
 
 	/** Sends what waits, without lingering. */
@@ -187,12 +180,13 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 
 	#intoLanes(submission: Submission, cut: (lane: Lane) => void): void {
 		const touched = new Set<Lane>();
-		for (const block of submission.blocks) this.#addBlock(submission, block, touched);
+		const together: RowBlock[] = [];
+		for (const block of submission.blocks) {
+			if (this.#beside.landTogether(block.table)) together.push(block);
+			else this.#addBlock(submission, block, touched);
+		}
 		for (const lane of touched) cut(lane);
-	}
-
-	#isMovingInLanes(partition: TopicPartition): boolean {
-		return this.#allLanes().some((lane) => !this.#troubles.isLaneStuck(lane) && lane.holds(partition));
+		if (together.length > 0) this.#beside.write(submission, together);
 	}
 
 	#addBlock(submission: Submission, block: RowBlock, touched: Set<Lane>): void {
@@ -208,7 +202,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		await cuts.write(lane, cut, trigger);
 		this.#inFlight--;
 		lane.unsettled = null;
-		this.#held.moved();
+		this.#beside.moved();
 	}
 
 	#listener(): WritingListener {
@@ -222,20 +216,6 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		};
 	}
 
-	#stuckTried(): void {
-		const { told, over } = this.#toldStuck.update(this.#stuckRows.facts);
-		for (const fact of told) this.emit("rows:stuck", fact);
-		for (const fact of over) this.emit("rows:unstuck", fact);
-		this.#held.moved();
-	}
-
-	#tellAwaited(): void {
-		const now = this.#parts.clock.now();
-		const { told, over } = this.#toldAwaited.update(this.#awaited.facts.filter(({ sinceMs }) => now - sinceMs >= TOLD_AFTER_MS));
-		for (const fact of told) this.emit("parents:awaited", fact);
-		for (const fact of over) this.emit("parents:settled", fact);
-	}
-
 	#failed(lane: WritingPlace, problem: SqlProblem, failures: number, delayMs: number): void {
 		const table = lane.layout.name;
 		const { code, message } = problem;
@@ -243,11 +223,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		const hint = hintFor(problem, table);
 		if (this.#troubles.failed(lane, problem, failures)) this.emit("table:blocked", { table, sqlstate: code, message, hint });
 		this.emit("write:retried", { table, sqlstate: code, failures, delayMs, message, hint });
-		this.#held.moved();
-	}
-
-	get #besideLanes() {
-		return [this.#held, this.#stuckRows, this.#awaited].map(({ figures }) => figures);
+		this.#beside.moved();
 	}
 
 	#allLanes(): Lane[] {

@@ -97,6 +97,12 @@ export class HeldRows {
 		return !waiting.place || !isStuck(waiting.place);
 	}
 
+	/** True while rows of this partition wait or are being tried that had come by then (monotonic time). */
+	holds(partition: TopicPartition, cameBy: number): boolean {
+		const waiting = this.#waiting.get(partitionName(partition));
+		return waiting !== undefined && (waiting.isPassing || waiting.held.rows.some(({ since }) => since <= cameBy));
+	}
+
 	/** True where the submission was taken because rows of its partition are held: it goes on behind them. */
 	takes(submission: Submission): boolean {
 		if (this.#waiting.size === 0) return false;

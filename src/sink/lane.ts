@@ -38,8 +38,8 @@ export interface Unsettled {
 	readonly allBytes: number;
 	/** Monotonic time at which the oldest of them came; null where there are none any more. */
 	readonly since: number | null;
-	/** True while it holds rows of this partition that their owner waits for. */
-	holds(partition: TopicPartition): boolean;
+	/** True while it holds rows of this partition that their owner waits for; of those that had come by then, as far as that is known. */
+	holds(partition: TopicPartition, cameBy?: number): boolean;
 }
 
 /** Where rows are written from, one statement at a time. */
@@ -94,9 +94,9 @@ export class Lane implements WritingPlace {
 		return this.unsettled?.since ?? this.#pending.since;
 	}
 
-	/** True while it has rows of this partition that their owner waits for. */
-	holds(partition: TopicPartition): boolean {
-		return this.#pending.holds(partition) || this.unsettled?.holds(partition) === true;
+	/** True while it has rows of this partition that their owner waits for; of those that had come by then (monotonic time). */
+	holds(partition: TopicPartition, cameBy?: number): boolean {
+		return this.#pending.holds(partition, cameBy) || this.unsettled?.holds(partition, cameBy) === true;
 	}
 
 	/** Takes rows; `cut` follows when the caller has no more at hand. */

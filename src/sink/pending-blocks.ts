@@ -107,9 +107,9 @@ export class PendingBlocks {
 		return cut;
 	}
 
-	/** True while a block of this partition waits that somebody waits for. */
-	holds(partition: TopicPartition): boolean {
-		return this.#blocks.some(({ owner }) => isOf(owner, partition));
+	/** True while a block of this partition waits that somebody waits for, and that had come by then (monotonic time). */
+	holds(partition: TopicPartition, cameBy = Number.POSITIVE_INFINITY): boolean {
+		return this.#blocks.some(({ owner, since }) => since <= cameBy && isOf(owner, partition));
 	}
 
 	/** While the database is away every new assignment brings the same rows again: nobody waits for those of former ones. */
@@ -207,8 +207,8 @@ export class RowCut {
 	}
 
 	/** True while it holds rows of this partition that their owner waits for. */
-	holds(partition: TopicPartition): boolean {
-		return this.blocks.some(({ owner }) => isOf(owner, partition));
+	holds(partition: TopicPartition, cameBy = Number.POSITIVE_INFINITY): boolean {
+		return this.blocks.some(({ owner, since }) => since <= cameBy && isOf(owner, partition));
 	}
 
 	/** The rows one by one: for what can't be written as a whole. */
@@ -216,7 +216,7 @@ export class RowCut {
 		const pending = new PendingRows(this.#layout);
 		let order = 0;
 		for (const { block, owner } of this.blocks) {
-			for (const row of pendingRowsOf(block, owner, this.#field, order)) pending.add(row);
+			for (const row of pendingRowsOf(block, owner, this.#layout, order)) pending.add(row);
 			order += block.messages.length;
 		}
 		return pending;
@@ -267,8 +267,9 @@ export class RowCut {
 	}
 }
 
-/** In the order of their messages, which calls that overlap don't keep. */
-function* pendingRowsOf(block: RowBlock, owner: BlockOwner, field: number, firstOrder: number): Generator<PendingRow> {
+/** A block's rows in the order of their messages, which calls that overlap don't keep. */
+export function* pendingRowsOf(block: RowBlock, owner: BlockOwner, layout: TableLayout, firstOrder: number): Generator<PendingRow> {
+	const field = versionField(layout);
 	let order = firstOrder;
 	for (const row of rowsOf(block).sort((left, right) => left.message - right.message)) {
 		yield {

@@ -148,9 +148,10 @@ export class RowWriter {
 		return { result, durationMs };
 	}
 
-	/** The statement that writes rows in the order given. */
-	inOrder(rows: readonly PendingRow[]): Statement {
-		return { text: this.#statements.inOrder, parameters: rowParameters(this.layout, rows) };
+	/** The statement that writes rows in the order given, or in that of their ids. */
+	statement(rows: readonly PendingRow[], isById: boolean): Statement {
+		const { byId, inOrder } = this.#statements;
+		return { text: isById ? byId : inOrder, parameters: rowParameters(this.layout, rows) };
 	}
 
 	/** These rows went in. */
@@ -209,7 +210,7 @@ export function unsettledOf(rows: () => readonly PendingRow[], since: number): U
 		get since() {
 			return rows().length > 0 ? since : null;
 		},
-		holds: (partition) => rows().some((row) => isOf(row, partition)),
+		holds: (partition, cameBy = Number.POSITIVE_INFINITY) => since <= cameBy && rows().some((row) => isOf(row, partition)),
 	};
 }
 

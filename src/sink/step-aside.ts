@@ -31,7 +31,7 @@ export function stepAside(held: readonly HeldRow[], layouts: ReadonlyMap<string,
 			sorted.map(({ row }) => row),
 		);
 		const [oldest] = sorted;
-		if (oldest) aside.push({ table, rows: [emptied(oldest.row, layout)], isAside: true });
+		if (oldest) aside.push({ table, rows: [emptied(oldest.row, layout)], isAside: true, isById: false });
 	}
 	if (aside.length === 0) return null;
 	const statements = [...aside];
@@ -42,7 +42,7 @@ export function stepAside(held: readonly HeldRow[], layouts: ReadonlyMap<string,
 		const present = statements.at(-1);
 		const whole = { ...row, older: versionsOf(older, layouts.get(table) as TableLayout) };
 		if (present?.table === table && !present.isAside) statements.splice(-1, 1, { ...present, rows: [...present.rows, whole] });
-		else statements.push({ table, rows: [whole], isAside: false });
+		else statements.push({ table, rows: [whole], isAside: false, isById: false });
 	}
 	return statements;
 }

@@ -4,6 +4,7 @@
  * Step 8 of a message's way (README).
  */
 import { countsOf } from "./cas-upsert.ts";
+import type { DatabaseRow, Statement, StatementLimits } from "./database.ts";
 import type { Trigger, WritingPlace } from "./lane.ts";
 import type { PendingRow } from "./pending-rows.ts";
 import { writtenColumns } from "./row-isolation.ts";
@@ -11,17 +12,26 @@ import type { RowWriter } from "./row-writer.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
 import type { Writing } from "./writing.ts";
 
-/** Rows of one table that go into a statement, one per id, in the order given. `isAside`: nobody waits for them. */
+/** Rows of one table that go into a statement, one per id, in the order given or in that of ids. `isAside`: nobody waits for them. */
 export interface TogetherStatement {
 	readonly table: string;
 	readonly rows: readonly PendingRow[];
 	readonly isAside: boolean;
+	readonly isById: boolean;
 }
 
 /** Why nothing of it went in, and at which statement. */
 export interface NotTogether {
 	readonly problem: SqlProblem;
 	readonly statement: number;
+}
+
+/** One try. */
+export interface TogetherTry {
+	readonly trigger: Trigger;
+	readonly limits?: StatementLimits;
+	/** Told that all went in, and in which time, before the owners of the last statement's rows are. */
+	readonly settling: (durationMs: number) => void;
 }
 
 /** See the file's header. */
@@ -40,30 +50,55 @@ export class TogetherWriter {
 	 * first statement's table.
 	 */
 	async write(place: WritingPlace, statements: readonly TogetherStatement[], trigger: Trigger): Promise<NotTogether | null> {
-		const writing = this.#writings.get(place.layout.name) as Writing;
-		const { database, ended, listener } = writing.parts;
-		const texts = statements.map(({ table, rows }) => (this.#writers.get(table) as RowWriter).inOrder(rows));
+		const writing = this.#writingOf(statements, 0);
+		const { ended, listener } = writing.parts;
+		const settling = () => {
+			place.unsettled = null;
+			listener.progressed(place);
+		};
 		for (let failures = 1; ; failures++) {
-			try {
-				const { answer: answers, durationMs } = await writing.timed(() => database.transaction(texts));
-				if (ended.aborted) return null;
-				place.unsettled = null;
-				listener.progressed(place);
-				for (const [index, { table, rows, isAside }] of statements.entries()) {
-					const [row = {}] = answers[index] ?? [];
-					if (!isAside)
-						this.#writers.get(table)?.written([...rows], countsOf(row), { trigger, durationMs: durationMs / statements.length });
-				}
+			const not = await this.try(statements, { trigger, settling });
+			if (ended.aborted) return null;
+			if (!not) {
 				listener.mended(place);
 				return null;
-			} catch (error) {
-				if (ended.aborted) return null;
-				const statement = (error as { readonly statement?: number }).statement ?? 0;
-				const { layout } = this.#writings.get(statements[statement]?.table ?? "") ?? writing;
-				const problem = problemOf(error, writtenColumns(layout));
-				if (problem.fault === "row" || problem.fault === "order" || problem.fault === "split") return { problem, statement };
-				if (!(await writing.waitAfter(problem, place, failures))) return null;
 			}
+			const { problem } = not;
+			if (problem.fault === "row" || problem.fault === "order" || problem.fault === "split") return not;
+			if (!(await writing.waitAfter(problem, place, failures))) return null;
 		}
+	}
+
+	/** One try; null where all went in, which their owners are told, or where the writer was ended. */
+	async try(statements: readonly TogetherStatement[], { trigger, limits, settling }: TogetherTry): Promise<NotTogether | null> {
+		const writing = this.#writingOf(statements, 0);
+		const { ended } = writing.parts;
+		const texts = statements.map(({ table, rows, isById }) => (this.#writers.get(table) as RowWriter).statement(rows, isById));
+		try {
+			const { answer: answers, durationMs } = await writing.timed(() => this.#run(texts, limits));
+			if (ended.aborted) return null;
+			for (const [index, { table, rows, isAside }] of statements.entries()) {
+				const [row = {}] = answers[index] ?? [];
+				if (index === statements.length - 1) settling(durationMs);
+				if (isAside) continue;
+				this.#writers.get(table)?.written([...rows], countsOf(row), { trigger, durationMs: durationMs / statements.length });
+			}
+			return null;
+		} catch (error) {
+			const statement = (error as { readonly statement?: number }).statement ?? 0;
+			return { problem: problemOf(error, writtenColumns(this.#writingOf(statements, statement).layout)), statement };
+		}
+	}
+
+	/** One statement is atomic by itself. */
+	async #run(texts: readonly Statement[], limits: StatementLimits | undefined): Promise<readonly (readonly DatabaseRow[])[]> {
+		const { database } = (this.#writings.values().next().value as Writing).parts;
+		const [only] = texts;
+		if (only && texts.length === 1) return [await database.query(only.text, only.parameters, limits)];
+		return await database.transaction(texts, limits);
+	}
+
+	#writingOf(statements: readonly TogetherStatement[], statement: number): Writing {
+		return this.#writings.get(statements[statement]?.table ?? "") as Writing;
 	}
 }

@@ -42,6 +42,8 @@ export interface WriterParts {
 	readonly lockHolders?: AskLockHolders;
 	/** How long rows of a table wait for a parent from another partition or topic, ms; rows of others don't. */
 	readonly waits?: ReadonlyMap<string, number>;
+	/** Tables whose rows of one message land together, or are refused together. */
+	readonly atomic?: ReadonlySet<string>;
 	readonly clock: Clock;
 	readonly random: Random;
 }

@@ -7,7 +7,7 @@
 import type { DeadLetter, RefusedRow } from "../core/dead-letter.ts";
 import type { LogId } from "../core/log-identity.ts";
 import type { TopicPartition } from "../core/message.ts";
-import type { RowFault } from "../core/rows.ts";
+import { REFUSED_TOGETHER, type RowFault } from "../core/rows.ts";
 import type { HeldBatch, HeldMessage } from "./message-queue.ts";
 import type { DeadLetterSink } from "./ports.ts";
 import { messageAt } from "./thread-codec.ts";
@@ -57,7 +57,7 @@ export class MessageLetters {
 		const progress = this.#of(held, message);
 		progress.rows.push([fault.table, fault.rowId, fault.sqlstate]);
 		if (progress.cause === null) return false;
-		progress.cause = refusal(fault);
+		if (fault.sqlstate !== REFUSED_TOGETHER) progress.cause = refusal(fault);
 		if (progress.isStoring) progress.isRenewed = true;
 		else this.#store({ held, message }, progress, "open", () => {});
 		return true;

@@ -18,6 +18,7 @@ import { type BatchOutcome, countHandled } from "./handler-thread.ts";
 import { type LetterCause, MessageLetters, refusal } from "./message-letters.ts";
 import type { HeldBatch, HeldMessage, MessageQueue, Run } from "./message-queue.ts";
 import type { DeadLetterSink, RowSink, RowSubmission } from "./ports.ts";
+import { withRefusedTogether } from "./refused-together.ts";
 import { keyAt } from "./thread-codec.ts";
 
 /** What the router needs of its worker's parts. */
@@ -25,7 +26,13 @@ export interface RouterParts {
 	readonly partition: TopicPartition;
 	/** The log whose messages it gets: Kafka's id of the topic, null where it is not known. */
 	readonly logId: LogId;
-	readonly settings: { readonly futureLimits: ReadonlyMap<string, number>; readonly breaker: BreakerLimits; readonly module: string };
+	readonly settings: {
+		readonly futureLimits: ReadonlyMap<string, number>;
+		/** Tables whose rows of one message are refused together. */
+		readonly atomic: ReadonlySet<string>;
+		readonly breaker: BreakerLimits;
+		readonly module: string;
+	};
 	readonly rows: RowSink;
 	readonly deadLetters: DeadLetterSink;
 	readonly clock: Clock;
@@ -72,8 +79,9 @@ export class OutcomeRouter {
 		});
 	}
 
-	/** Routes what the handler made of messages `outcome.from` to `outcome.to` of `held`, which are taken from the queue. */
-	route(held: HeldBatch, outcome: BatchOutcome): void {
+	/** Routes what the handler made of messages `handled.from` to `handled.to` of `held`, which are taken from the queue. */
+	route(held: HeldBatch, handled: BatchOutcome): void {
+		const outcome = withRefusedTogether(handled, this.#parts.settings.atomic);
 		const future = this.#futureMessages(held, outcome.blocks);
 		const blocks = future.size === 0 ? outcome.blocks : withoutFuture(outcome.blocks, future);
 		for (const { messages } of blocks) {

@@ -23,6 +23,8 @@ export interface WorkerSettings {
 	readonly maxBackoffMs: number;
 	/** Tables guarded by the timestamp, with their `maxFutureMs`. */
 	readonly futureLimits: ReadonlyMap<string, number>;
+	/** Tables whose rows of one message are refused together. */
+	readonly atomic: ReadonlySet<string>;
 	/** `deadLetters.breaker`. */
 	readonly breaker: BreakerLimits;
 }

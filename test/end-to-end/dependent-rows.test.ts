@@ -106,6 +106,46 @@ describeOnKafka("a log of rows that depend on each other", () => {
 		expect(await daemon.stop()).toBe(0);
 	});
 
+	it("one of whose rows is refused leaves none of them behind, and one letter names them", async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		await makeTables(db, false);
+		await db.database.query("alter table orders add check (note <> 'bad')");
+		await writeFile(join(folder.path, "handler.mjs"), handler);
+		const [topic, group] = [uniqueName("atomic"), uniqueName("group")];
+		const messages = Array.from({ length: 200 }, (_, i): Message => {
+			const note = i === 50 ? "bad" : i === 120 ? "\0" : `note ${i}`;
+			return [
+				["lines", `l${i}-0`, `o${i}`],
+				["orders", `o${i}`, note],
+				["lines", `l${i}-1`, `o${i}`],
+				["people", `p${i}`, null],
+			];
+		});
+		await loadTopic(inject("kafkaBrokers"), { name: topic, partitions: 1 }, records(topic, 0, messages));
+		const config = configOf([topic], group, db.url, { atomic: "message" }) as { tables: Record<string, object> };
+		await using daemon = await runDaemon(folder.path, {
+			...config,
+			tables: { ...config.tables, orders: { columns: { note: "text" }, atomic: "message" } },
+		});
+		await untilCommitted(inject("kafkaBrokers"), group, topic);
+		const found = await db.database.query(`select "offset"::int, sqlstate, row_id, refused_rows from pockaffe_dead_letters order by 1`);
+		// What the server refuses, and what the handler's thread does.
+		expect(found.map(({ offset, sqlstate, row_id }) => [offset, sqlstate, row_id])).toEqual([
+			[50, "23514", "o50"],
+			[120, "22021", "o120"],
+		]);
+		for (const { offset, refused_rows } of found) {
+			const rows = (typeof refused_rows === "string" ? JSON.parse(refused_rows) : refused_rows) as [string, string, string][];
+			expect(new Set(rows.map(([table, id]) => `${table} ${id}`))).toEqual(
+				new Set([`orders o${offset}`, `lines l${offset}-0`, `lines l${offset}-1`]),
+			);
+		}
+		const kept = messages.map((rows, i) => (i === 50 || i === 120 ? rows.filter(([table]) => table === "people") : rows));
+		expect(await stored(db)).toEqual(fold(kept));
+		expect(await daemon.stop()).toBe(0);
+	});
+
 	it("waits for parents from another topic; a stop meanwhile hands over at once", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();

@@ -41,6 +41,8 @@ export class MemoryDatabase implements Database {
 	transactions = 0;
 	/** What a statement meets before it has an effect; throws the error that the server answers with. */
 	meets: (table: string, rows: readonly MemoryRow[]) => void = () => {};
+	/** Told of each commit. */
+	committed: () => void = () => {};
 	readonly #layouts: ReadonlyMap<string, TableLayout>;
 	readonly #constraints: MemoryConstraints;
 	readonly #pause: () => Promise<void>;
@@ -59,16 +61,17 @@ export class MemoryDatabase implements Database {
 
 	async transaction(statements: readonly Statement[]): Promise<readonly (readonly DatabaseRow[])[]> {
 		await this.#pause();
-		let answers: DatabaseRow[][] = [];
+		const answers: DatabaseRow[][] = [];
 		let error: unknown = null;
 		this.statements += statements.length;
 		if (statements.length > 1) this.transactions++;
 		const changed: Tables = new Map(this.tables);
 		try {
-			answers = statements.map(({ text, parameters }) => [this.#upsert(changed, text, parameters as readonly string[])]);
+			for (const { text, parameters } of statements) answers.push([this.#upsert(changed, text, parameters as readonly string[])]);
 			this.tables = changed;
+			this.committed();
 		} catch (thrown) {
-			error = thrown;
+			error = Object.assign(thrown as Error, { statement: answers.length });
 			this.refusals++;
 		}
 		await this.#pause();

@@ -129,6 +129,16 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		["test/postgres/awaited-parents.test.ts", "waits for it, and goes in behind it"],
 		["test/end-to-end/dependent-rows.test.ts", "is as the log says, without a dead letter"],
 	],
+	"one row of a message is refused, others of it could go in": [
+		["test/unit/atomic-rows.test.ts", "are refused together where one of them is, and everything else goes in"],
+		["test/unit/atomic-rows.test.ts", "are not refused for being stale"],
+		[
+			"test/unit/partition-worker.test.ts",
+			"refuses the other rows of a message with one that the thread refused, in tables that ask for it",
+		],
+		["test/postgres/atomic-rows.test.ts", "land in one transaction"],
+		["test/end-to-end/dependent-rows.test.ts", "one of whose rows is refused leaves none of them behind, and one letter names them"],
+	],
 	"table or column missing, no permission, password changed, disk full, any SQLSTATE not listed below": [
 		[mended, "a table that is dropped, and made again"],
 		[mended, "a disk that is full"],

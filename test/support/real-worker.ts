@@ -100,6 +100,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 				minBackoffMs: 1,
 				maxBackoffMs: 5,
 				futureLimits: new Map(),
+				atomic: new Set(),
 				breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 0 },
 				...settings,
 			},

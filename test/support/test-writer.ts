@@ -16,7 +16,7 @@ import { submissionOf, type TestRow, type TrackedSubmission } from "./row-submis
 import { createTestDatabase, type TestDatabase } from "./test-database.ts";
 
 /** Options of tables. */
-type WriterOptions = Pick<WriterParts, "waits">;
+type WriterOptions = Pick<WriterParts, "waits" | "atomic">;
 
 /** See the file's header; use with `await using`. */
 export class TestWriter implements AsyncDisposable {

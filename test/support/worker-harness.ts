@@ -23,6 +23,7 @@ const defaults: WorkerSettings = {
 	minBackoffMs: 50,
 	maxBackoffMs: 10_000,
 	futureLimits: new Map(),
+	atomic: new Set(),
 	breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 0 },
 };
 

@@ -103,6 +103,7 @@ describe("the file", () => {
 		["a value that is not one of", "handler: {onPoison: drop}", /handler\.onPoison: "drop" – one of dead-letter, park, skip, stop/],
 		["an unknown column type", "tables: {t: {columns: {a: txt}}}", /tables\.t\.columns\.a: "txt"/],
 		["a column of PocKaffe's own", "tables: {t: {columns: {kafka_ts: bigint}}}", /kafka_ts – is the name of a column of PocKaffe's own/],
+		["what is atomic in no way", "tables: {t: {atomic: batch}}", /tables\.t\.atomic: "batch" – one of none, message/],
 		["a wait of another kind", "tables: {t: {references: wait}}", /tables\.t\.references: "wait" – none, or \{waitMs\}/],
 		["a wait without end", "tables: {t: {references: {waitMs: 86400001}}}", /tables\.t\.references.*(a day|none, or \{waitMs\})/],
 		["a wait of no time", "tables: {t: {references: {waitMs: 0}}}", /tables\.t\.references/],

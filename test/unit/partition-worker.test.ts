@@ -112,6 +112,37 @@ describe("a partition worker at work", () => {
 		expect(h.letters.at(-1)).toMatchObject({ sqlstate: "23514", rowId: "c" });
 	});
 
+	it("refuses the other rows of a message with one that the thread refused, in tables that ask for it", async () => {
+		const h = new WorkerHarness({ atomic: new Set(["events", "audit"]) });
+		await h.running(3);
+		const faults = [{ message: 1, fault: { table: "events", rowId: "bad", sqlstate: "22P02", message: "no number" } }];
+		const blocks = [rowsFor([0, 2]), rowsFor([0, 1, 2], "audit"), rowsFor([1], "other")];
+		await h.act(() => h.thread.handled({ blocks, faults }));
+		expect(h.submissions.map((each) => each.blocks.map(({ table, messages }) => [table, ...messages]))).toEqual([
+			[
+				["events", 0, 2],
+				["audit", 0, 2],
+				["other", 1],
+			],
+		]);
+		const [letter] = h.letters;
+		expect([h.letters.length, letter?.sqlstate, letter?.table, letter?.rowId]).toEqual([1, "22P02", "events", "bad"]);
+		expect(letter?.refusedRows.map(([table, , sqlstate]) => [table, sqlstate])).toEqual([
+			["events", "22P02"],
+			["audit", "25P02"],
+		]);
+	});
+
+	it("names the row that is to blame, and those that are refused with it beside", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0]), rowsFor([0], "audit")] }));
+		await h.act(() => h.submissions[0]?.refused(0, { table: "events", rowId: "bad", sqlstate: "23514", message: "no" }));
+		await h.act(() => h.submissions[0]?.refused(0, { table: "audit", rowId: "other", sqlstate: "25P02", message: "with it" }));
+		expect(h.letters.at(-1)).toMatchObject({ sqlstate: "23514", rowId: "bad", error: "no" });
+		expect(h.letters.at(-1)?.refusedRows).toHaveLength(2);
+	});
+
 	it("dead-letters what the handler rejects at once, without another attempt", async () => {
 		const h = new WorkerHarness({ onPoison: "stop" });
 		await h.running(2);
