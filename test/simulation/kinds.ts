@@ -28,6 +28,10 @@ export const histories = {
 export const extras = {
 	/** Rows that refer to rows of another table (a foreign key), in one message and in several. */
 	references: { isOn: true, share: 0.25, needsAll: true },
+	/** Lines whose row is in another partition, before them in time or behind: they wait for it. Only where it is asked for. */
+	"parents elsewhere": { isOn: true, share: 0, needsAll: true, byName: true },
+	/** The rows of one message land together. Only where it is asked for. */
+	together: { isOn: true, share: 0, byName: true },
 	/** Addresses that only one row may have (a unique column), given up and taken over. */
 	addresses: { isOn: true, share: 0.25, needsAll: true },
 	/** More dead letters, and a breaker that opens at a few in a row; what it stops is given away unfinished. */
@@ -53,9 +57,11 @@ export interface Kinds {
 /** Draws the kinds of a run. `forced` are on in any case; a calm run has no history. */
 export function drawKinds(world: World, calm: boolean, forced: readonly string[]): Kinds {
 	const share = world.random();
-	const drawn = Object.entries(extras).filter((each) => world.chance(each[1].share) && each[1].isOn);
+	const drawn = Object.entries(extras).filter(([, kind]) => !("byName" in kind) && world.chance(kind.share) && kind.isOn);
 	const all = [...drawn.map(([name]) => name), ...forced.filter((name) => name in extras)] as Extra[];
-	const history = calm ? null : (forcedHistory(forced) ?? historyAt(share));
+	// What becomes of a log or of the database may take the row that a line waits for.
+	const isBroken = !calm && !forced.includes("parents elsewhere");
+	const history = isBroken ? (forcedHistory(forced) ?? historyAt(share)) : null;
 	const isWhole = history === null || history === "remade" || history === "forgotten";
 	const names = all.filter((name) => !(calm && "onlyRough" in extras[name]) && !(!isWhole && "needsAll" in extras[name]));
 	return { history, extras: new Set(names) };

@@ -55,6 +55,7 @@ export class SimProducer {
 		const life = this.#tag(partition);
 		const kind = this.#extras.size > 0 ? world.random() : 1;
 		if (kind < 0.3 && this.#extras.has("references")) this.#produceOrder(partition, life);
+		else if (kind < 0.3 && this.#extras.has("parents elsewhere")) this.#produceChild(partition, life);
 		else if (kind > 0.3 && kind < 0.6 && this.#extras.has("addresses")) this.#produceMove(partition, life);
 		else this.#append(partition, `id-${life}-${world.between(0, 12)}`, this.#value());
 		// A transaction's mark: the log ends behind it, and no message tells so.
@@ -99,6 +100,21 @@ export class SimProducer {
 		if (!said.orders.includes(key)) said.orders.push(key);
 		const lines = Array.from({ length: world.between(0, 4) }, () => `${key}+${said.lines++}`);
 		this.#append(partition, key, json(lines.length > 0 ? { n: `${this.#produced}`, lines } : { n: `${this.#produced}` }));
+	}
+
+	/** An order, and a line of it in any partition: before it, behind it, or with others between. */
+	#produceChild(partition: number, life: string): void {
+		const world = this.#world;
+		const said = this.#of(partition, life);
+		const known = said.orders.length > 0 && world.chance(0.4) ? world.pick(said.orders) : null;
+		const key = known ?? `order-${partition}-${life}-${world.between(0, 6)}`;
+		const line = () =>
+			this.#append(world.between(0, this.#kafka.logs.length), `${key}+${said.lines++}`, json({ of: key, n: `${this.#produced}` }));
+		const isFirst = world.chance(0.5);
+		if (isFirst) line();
+		if (known === null) this.#append(partition, key, json({ n: `${this.#produced}` }));
+		if (!said.orders.includes(key)) said.orders.push(key);
+		if (!isFirst) line();
 	}
 
 	/** An address changes hands: its owner gives it up, in the same message or in one before. */

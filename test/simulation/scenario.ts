@@ -57,10 +57,14 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 	const store = world.chance(0.4) ? "postgres" : "kafka";
 	const { extras } = kinds;
 	// Who begins in the middle may meet a line without its order, and rightly refuses it.
-	const needsAll = extras.has("references") || extras.has("addresses");
+	const needsAll = extras.has("references") || extras.has("parents elsewhere") || extras.has("addresses");
 	const startFrom = world.chance(0.3) && !needsAll ? "latest" : "earliest";
+	const lines = { ...base.tables.lines, ...(extras.has("parents elsewhere") ? { references: { waitMs: 3_600_000 } } : {}) };
+	const all = { ...base.tables, lines };
+	const together = Object.fromEntries(Object.entries(all).map(([name, table]) => [name, { ...table, atomic: "message" }]));
 	const config = {
 		...base,
+		tables: extras.has("together") ? together : all,
 		kafka: { ...base.kafka, startFrom, onOffsetOutOfRange: world.pick(["earliest", "latest"]) },
 		cas: { ...base.cas, version: strategy },
 		offsets: { ...base.offsets, store, commitIntervalMs: world.pick([50, 200, 1_000]) },
@@ -68,8 +72,8 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 		workers: {
 			...base.workers,
 			maxThreads: world.pick([0, 0, 0, 1, 2]),
-			maxQueuedMessages: world.pick([10, 100, 100_000]),
-			...(extras.has("tight bytes") ? { maxQueuedBytes: world.pick([100, 400, 2_000]) } : {}),
+			maxQueuedMessages: pickQueue(world, extras),
+			...(extras.has("tight bytes") && !extras.has("parents elsewhere") ? { maxQueuedBytes: world.pick([100, 400, 2_000]) } : {}),
 		},
 		database: { ...base.database, connections: world.pick([1, 2, 3]) },
 		deadLetters: {
@@ -83,10 +87,16 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 		partitions: world.between(1, 5),
 		strategy,
 		calm,
-		// What a state still holds is flushed by the next message, which a log without its end doesn't get.
-		keeps: !calm && world.chance(0.33) && kinds.history !== "truncated",
+		// What a state still holds is flushed by the next message, which a log without its end doesn't get, nor one whose messages go elsewhere.
+		keeps: !calm && world.chance(0.33) && kinds.history !== "truncated" && !extras.has("parents elsewhere"),
 		hasIds: world.chance(0.6),
 	};
+}
+
+/** Two partitions with little room could each wait for what is behind the other's. */
+function pickQueue(world: World, extras: Kinds["extras"]): number {
+	const picked = world.pick([10, 100, 100_000]);
+	return extras.has("parents elsewhere") ? 100_000 : picked;
 }
 
 /** The same, for a person who wants the letters made. */

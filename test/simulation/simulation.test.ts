@@ -10,6 +10,14 @@ describe("the delivery, simulated", () => {
 		for (let seed = from; seed < from + IN_A_TEST; seed++) await simulate(seed);
 	});
 
+	it("nor where rows wait for a parent from another partition", async () => {
+		for (let seed = 1; seed <= 40; seed++) await simulate(seed, ["parents elsewhere"]);
+	});
+
+	it("nor where the rows of one message land together", async () => {
+		for (let seed = 1; seed <= 30; seed++) await simulate(seed, ["together", "references", "addresses"]);
+	});
+
 	it("is the same run each time for the same seed", async () => {
 		const [first, second] = [await simulate(7), await simulate(7)];
 		expect(second).toEqual(first);

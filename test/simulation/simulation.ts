@@ -71,7 +71,9 @@ class Run {
 		this.#config = config;
 		const mayPassOver = config.kafka.onOffsetOutOfRange === "latest";
 		const inDatabase = config.offsets.store === "postgres";
-		const invariants = new Invariants(world, { strategy, calm, inDatabase, keeps, mayPassOver });
+		// Rows that wait for a parent are left to the successor, however calm it is.
+		const handsOverDone = calm && !extras.has("parents elsewhere");
+		const invariants = new Invariants(world, { strategy, calm: handsOverDone, inDatabase, keeps, mayPassOver });
 		this.#invariants = invariants;
 		const kafkaObserver = {
 			committed: (partition: number, offset: number) => invariants.committedInKafka(partition, offset),
