@@ -108,7 +108,9 @@ export class Daemon {
 		this.stopRequested = new Promise((resolve) => {
 			this.#resolveStopCause = resolve;
 		});
-		this.#observer = new DaemonObserver({ metrics: this.metrics, logger: parts.logger, clock, module: config.handler.module });
+		const { module } = config.handler;
+		const makesRows = module !== "pockaffe:log" && Object.keys(config.tables).length > 0;
+		this.#observer = new DaemonObserver({ metrics: this.metrics, logger: parts.logger, clock, module, makesRows });
 		this.#ready = observeReadiness({
 			readiness: this.readiness,
 			rowsStuck: (table) => this.delivery.writer.isStuck(table),

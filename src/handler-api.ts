@@ -42,8 +42,11 @@ export interface Reject {
 	readonly reject: string;
 }
 
-/** What a handler makes of a message: nothing, a row, several, a delete, or a rejection. */
-export type Outcome = undefined | null | Row | Delete | Reject | readonly (Row | Delete)[];
+/**
+ * What a handler makes of a message: nothing (null), a row, several, a delete, or a rejection. `undefined` counts as null where the daemon
+ * reads it, and is no part of the type: so the compiler finds a `return` that was forgotten.
+ */
+export type Outcome = null | Row | Delete | Reject | readonly (Row | Delete)[];
 
 /**
  * What `handleMessages` may return instead of a list: messages up to and including offset `finishedTo` are finished (null: none),

@@ -14,12 +14,13 @@ export interface RunTotals {
 	deadLetters: number;
 }
 
-/** Handed in by the daemon; `module` is `handler.module` as configured. */
+/** Handed in by the daemon; `module` is `handler.module` as configured, `makesRows`: it is there to make rows. */
 export interface DaemonObserverParts {
 	readonly metrics: Metrics;
 	readonly logger: Logger;
 	readonly clock: Clock;
 	readonly module: string;
+	readonly makesRows: boolean;
 }
 
 /** What the single observers get. */

@@ -8,6 +8,7 @@ import { LogLimiter } from "./log-limiter.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";
 import type { ObserverParts } from "./observer-parts.ts";
 import { observeOutput } from "./printed-output.ts";
+import { RowlessHandler } from "./rowless-handler.ts";
 
 /** A topic full of bad messages must not fill the disk with its dead letters' records: the letters themselves are kept. */
 const SAME_LETTER_EVERY_MS = 1000;
@@ -21,6 +22,7 @@ interface HandledFact {
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
 	readonly durationsMs: ArrayLike<number>;
 	readonly warnings: readonly string[];
+	readonly finished?: unknown;
 }
 
 /** Whose call ended a shared thread (null: it was replaced), and for whom too. */
@@ -31,7 +33,7 @@ interface SharedDeathFact {
 }
 
 /** What the partition worker tells, call by call. */
-export function observeWorkers({ metrics, logger, clock, module, totals }: ObserverParts) {
+export function observeWorkers({ metrics, logger, clock, module, makesRows, totals }: ObserverParts) {
 	const crashes = new CrashLog(module);
 	const storm = new CrashStorm<CrashFact>(clock, (last, held) => {
 		const { fields, message } = crashes.summary(last, held, PERIOD_MS);
@@ -41,12 +43,13 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 	const deaths = new LogLimiter(() => clock.monotonic(), SAME_DEATH_EVERY_MS);
 	const growths = new LogLimiter(() => clock.monotonic(), SAME_GROWTH_EVERY_MS);
 	const warned = new Set<string>();
+	const rowless = makesRows ? new RowlessHandler() : null;
 	return {
 		...observeOutput({ metrics, logger, clock }),
 		started({ topic, partition }: TopicPartition): void {
 			logger.debug({ topic, partition }, `worker thread of ${partitionName({ topic, partition })} started`);
 		},
-		handled({ topic }: TopicPartition, { counts, durationsMs, warnings }: HandledFact): void {
+		handled({ topic }: TopicPartition, { counts, durationsMs, warnings, finished }: HandledFact): void {
 			for (const outcome of ["row", "delete", "none", "rejected"] as const) {
 				metrics.count("handler_outcomes_total", { topic, outcome }, counts[outcome]);
 			}
@@ -57,6 +60,8 @@ export function observeWorkers({ metrics, logger, clock, module, totals }: Obser
 				warned.add(warning);
 				logger.warn({ module, topic }, warning);
 			}
+			const why = rowless?.handled({ counts, finished });
+			if (why) logger.warn({ module, topic }, `${module}: ${why}`);
 		},
 		crashed(fact: CrashFact): void {
 			const { topic, kind, attempt } = fact;

@@ -1,6 +1,6 @@
 /**
- * handleMessages with a run of messages: all at once, and where that fails by halves, each with a new state, until the offender is
- * found (the logarithm of the run's size in extra calls). The messages before it are handled, those behind it are left. A state that
+ * handleMessages with a run of messages: all at once, and where that fails by halves, each with a new state and the messages as they are
+ * in the log, until the offender is found (the logarithm of the run's size in extra calls). The messages before it are handled, those behind it are left. A state that
  * holds messages of earlier runs, which are not finished, may not be renewed here: those would have to come again first, so the failure is
  * told as it is and the worker halves. Pure but for the calls handed in.
  *
@@ -17,8 +17,8 @@ export interface BatchCalls {
 	call(from: number, to: number): Promise<unknown>;
 	/** The run is handled as far as `to`, and there is more of it. */
 	handled?(to: number): Promise<void>;
-	/** A new state; resolves to what its init did wrong. */
-	renew(): Promise<HandlerFailure | null>;
+	/** A new state, and the messages as they were before a call could write to them; all before `from` are handled. Resolves to what init did wrong. */
+	again(from: number): Promise<HandlerFailure | null>;
 	/** False where the state has to live to the end. */
 	readonly mayRenew: boolean;
 	/** True where no more calls should begin. */
@@ -54,7 +54,7 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 			results.rollBack(mark);
 			failure = calls.failureIn(error);
 			if (to - from === 1 || !calls.mayRenew || calls.mustEnd()) return { to: from, failure, together: to - from };
-			const stateFailure = await calls.renew();
+			const stateFailure = await calls.again(from);
 			if (stateFailure) return { to: from, failure: stateFailure };
 			suspectsEnd = to;
 			to = from + Math.ceil((to - from) / 2);

@@ -24,7 +24,8 @@ export interface HandlerRun {
 	readonly partition: TopicPartition;
 	/** The handler's state of the moment. */
 	readonly state: () => unknown;
-	readonly batch: PackedBatch;
+	/** What calls are made with; the handler may write to its bytes, or give them away. */
+	batch: PackedBatch;
 	readonly from: number;
 	readonly rule: StateRule;
 	readonly timestampType: ThreadData["timestampType"];
@@ -35,6 +36,9 @@ export interface HandlerRun {
 	/** A new state after a failure; `failure` where its init failed, `terminated` what the old one's terminate threw. */
 	readonly renew: () => Promise<{ failure: HandlerFailure | null; terminated: HandlerFailure | null }>;
 }
+
+/** So many bytes of rows leave the thread, however short the time: what is gathered is memory of the handler's. */
+const PART_BYTES = 4 * 2 ** 20;
 
 /** From before the user's module is loaded, which may put its own in its place. */
 const now = performance.now.bind(performance);
@@ -81,11 +85,14 @@ class OneByOne {
 	}
 
 	async go(parts: RunParts): Promise<RunReply> {
-		const { handler, batch, from, results, progress } = this.#run;
+		const { handler, from, results, progress } = this.#run;
 		const handleMessage = handler.handleMessage as HandleMessage;
 		const state = this.#run.state();
+		const { length } = this.#run.batch;
+		const hasBytes = holdsBytes(this.#run.batch);
 		let endedAt = 0;
-		for (let i = 0; i < batch.length && !parts.mustEnd(i, endedAt); i++) {
+		for (let i = 0; i < length && !parts.mustEnd(i, endedAt); i++) {
+			if (hasBytes && !holdsBytes(this.#run.batch)) await takeAgain(this.#run, parts, () => results.take(this.handledTo));
 			const message = messageOf(this.#run, i);
 			const startedAt = now();
 			progress.enter("handle", from + i, 1);
@@ -100,14 +107,16 @@ class OneByOne {
 			endedAt = now();
 			results.timed(endedAt - startedAt);
 			this.handledTo = from + i + 1;
-			if (parts.isDue(endedAt)) await parts.passOn();
+			if (parts.isDue(endedAt) || results.bytes >= PART_BYTES) await parts.passOn();
 		}
 		return { ok: true, outcome: results.take(this.handledTo) };
 	}
 }
 
 function overlapping(run: HandlerRun): Way {
-	const { handler, batch, from, results, progress } = run;
+	const { handler, from, results, progress } = run;
+	const { length } = run.batch;
+	const hasBytes = holdsBytes(run.batch);
 	const handleMessage = handler.handleMessage as HandleMessage;
 	let handled: number[] = [];
 	const take = (): BatchOutcome => {
@@ -117,18 +126,20 @@ function overlapping(run: HandlerRun): Way {
 		return results.take(to, { handled: those });
 	};
 	const parts = new RunParts(progress, () => (handled.length === 0 ? null : take()));
-	const startedAt = new Float64Array(batch.length);
+	const startedAt = new Float64Array(length);
 	const go = async (): Promise<RunReply> => {
 		const state = run.state();
 		progress.overlap();
 		const failure = await overlap({
-			count: batch.length,
+			count: length,
 			limit: run.concurrency,
 			mayBegin: (begun) => {
 				const nowMs = now();
-				return !parts.mustEnd(begun, nowMs) && (!parts.isDue(nowMs) || parts.passOn());
+				if (parts.mustEnd(begun, nowMs)) return false;
+				if (hasBytes && !holdsBytes(run.batch)) return takeAgain(run, parts, take);
+				return (!parts.isDue(nowMs) && results.bytes < PART_BYTES) || parts.passOn();
 			},
-			keyOf: (index) => keyAt(batch, index)?.toString("latin1") ?? null,
+			keyOf: (index) => keyAt(run.batch, index)?.toString("latin1") ?? null,
 			call: (index) => {
 				startedAt[index] = now();
 				return handleMessage(messageOf(run, index), state);
@@ -148,14 +159,16 @@ function overlapping(run: HandlerRun): Way {
 }
 
 function inOneCall(run: HandlerRun): Way {
-	const { handler, batch, from, results, progress } = run;
+	const { handler, from, results, progress } = run;
+	const hasBytes = holdsBytes(run.batch);
 	/** Between two calls: as far as the run is handled. */
 	let handledTo: number | null = null;
 	const parts = new RunParts(progress, () => (handledTo === null ? null : results.take(handledTo)));
 	const go = async (): Promise<RunReply> => {
 		let terminated: HandlerFailure | null = null;
-		const end = await callBatches(from, from + batch.length, results, {
+		const end = await callBatches(from, from + run.batch.length, results, {
 			async call(first, last) {
+				if (hasBytes && !holdsBytes(run.batch)) await takeAgain(run, parts, () => results.take(first));
 				const messages = Array.from({ length: last - first }, (_, i) => messageOf(run, first - from + i));
 				progress.enter("handle", first, messages.length);
 				const returned: unknown = await handler.handleMessages?.(messages, run.state());
@@ -167,7 +180,8 @@ function inOneCall(run: HandlerRun): Way {
 				await parts.passOn();
 				handledTo = null;
 			},
-			async renew() {
+			async again(first) {
+				await takeAgain(run, parts, () => results.take(first));
 				const renewed = await run.renew();
 				terminated ??= renewed.terminated;
 				return renewed.failure;
@@ -181,6 +195,16 @@ function inOneCall(run: HandlerRun): Way {
 		return { ok: true, outcome: results.take(to, end.finished ? { finished: end.finished } : {}), terminated };
 	};
 	return [parts, go];
+}
+
+/** False where the handler gave away the memory that its run's messages lie in (a transfer of `value.buffer`). */
+function holdsBytes({ bytes }: PackedBatch): boolean {
+	return bytes.byteLength > 0;
+}
+
+/** The run goes on with its messages as they are in the log. `nothing`: the outcome of no message. */
+async function takeAgain(run: HandlerRun, parts: RunParts, nothing: () => BatchOutcome): Promise<void> {
+	run.batch = await parts.messagesAgain(nothing);
 }
 
 function failureIn(error: unknown): HandlerFailure {

@@ -26,6 +26,8 @@ export interface BatchOutcome {
 	readonly handled?: ArrayLike<number>;
 	/** One block per table that got rows. */
 	readonly blocks: readonly RowBlock[];
+	/** Rows and deletes that the handler gave, counted one by one: what all blocks have to hold. */
+	readonly rows: number;
 	/** Rows that can't go to their table, found before they were sent. */
 	readonly faults: readonly { readonly message: number; readonly fault: RowFault }[];
 	/** Messages the handler rejected, with its words. */

@@ -24,6 +24,7 @@ export interface CollectorMark {
 	readonly lengths: readonly number[];
 	readonly faults: number;
 	readonly rejected: number;
+	readonly rows: number;
 	readonly counts: BatchOutcome["counts"];
 }
 
@@ -47,6 +48,8 @@ export class OutcomeCollector {
 	#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
 	#durations: number[] = [];
 	#warnings: string[] = [];
+	#rows = 0;
+	#bytes = 0;
 
 	constructor(options: CollectorOptions) {
 		this.#options = options;
@@ -69,19 +72,27 @@ export class OutcomeCollector {
 		this.#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
 		this.#durations = [];
 		this.#warnings = [];
+		this.#rows = 0;
+		this.#bytes = 0;
+	}
+
+	/** Of the rows that were added since the run began or the last `take`, about. */
+	get bytes(): number {
+		return this.#bytes;
 	}
 
 	/** Where the run is, to go back to when what comes next fails. */
 	mark(): CollectorMark {
 		const lengths = [...this.#encoders.values()].map(({ length }) => length);
-		return { lengths, faults: this.#faults.length, rejected: this.#rejected.length, counts: { ...this.#counts } };
+		return { lengths, faults: this.#faults.length, rejected: this.#rejected.length, rows: this.#rows, counts: { ...this.#counts } };
 	}
 
 	/** Takes back everything since the mark. */
-	rollBack({ lengths, faults, rejected, counts }: CollectorMark): void {
+	rollBack({ lengths, faults, rejected, rows, counts }: CollectorMark): void {
 		for (const [index, encoder] of [...this.#encoders.values()].entries()) encoder.rollBack(lengths[index] as number);
 		this.#faults.length = faults;
 		this.#rejected.length = rejected;
+		this.#rows = rows;
 		this.#counts = { ...counts };
 	}
 
@@ -101,9 +112,11 @@ export class OutcomeCollector {
 			this.#counts.none++;
 			return;
 		}
+		const rows = this.#rows;
 		try {
 			this.#addOutcome(message, outcome);
 		} catch (error) {
+			this.#rows = rows;
 			for (const encoder of this.#encoders.values()) encoder.drop(message);
 			while (this.#faults.at(-1)?.message === message) this.#faults.pop();
 			throw error;
@@ -117,6 +130,7 @@ export class OutcomeCollector {
 			to,
 			...over,
 			blocks: [...this.#encoders.values()].flatMap((encoder) => encoder.take(this.#positions)),
+			rows: this.#rows,
 			faults: this.#faults,
 			rejected: this.#rejected,
 			counts: this.#counts,
@@ -161,6 +175,7 @@ export class OutcomeCollector {
 		const { maxOutcomeBytes } = this.#options;
 		if (bytes > maxOutcomeBytes)
 			throw new BadOutcomeError(`the outcome has ${bytes} bytes, more than handler.maxOutcomeBytes (${maxOutcomeBytes})`);
+		this.#bytes += bytes;
 		if (rows.length === 0) this.#counts.none++;
 		else if (rows.some(({ isDelete }) => isDelete)) this.#counts.delete++;
 		else this.#counts.row++;
@@ -187,7 +202,10 @@ export class OutcomeCollector {
 		const encoded = isDelete
 			? encoder.remove(message, id, fieldsOf(fields, false, encoder.known))
 			: this.#upsert(encoder, message, id, fields);
-		if ("bytes" in encoded) return { isDelete: isDelete === true, bytes: encoded.bytes };
+		if ("bytes" in encoded) {
+			this.#rows++;
+			return { isDelete: isDelete === true, bytes: encoded.bytes };
+		}
 		this.#faults.push({ message, fault: encoded.fault });
 		return { isDelete: isDelete === true, bytes: 0 };
 	}

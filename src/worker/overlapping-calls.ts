@@ -57,15 +57,15 @@ class Overlap {
 	begin(): void {
 		if (this.#isHeldUp) return;
 		while (this.#failure === null && this.#inFlight < this.#calls.limit) {
-			const index = this.#ready.shift() ?? this.#take();
-			if (index === null) break;
+			if (this.#ready.length === 0 && this.#next >= this.#calls.count) break;
 			const may = this.#calls.mayBegin(this.#begun);
-			if (may === true) this.#start(index);
-			else {
-				this.#ready.unshift(index);
+			if (may !== true) {
 				if (may !== false) this.#holdUp(may);
 				break;
 			}
+			const index = this.#ready.shift() ?? this.#take();
+			if (index === null) break;
+			this.#start(index);
 		}
 		// Without a call in flight nothing waits for a key either, unless a failure or the caller ended it all.
 		if (this.#inFlight === 0 && !this.#isHeldUp) this.#resolve(this.#failure);

@@ -8,6 +8,7 @@
  * Step 5 of a message's way (README).
  */
 import { performance } from "node:perf_hooks";
+import type { PackedBatch } from "../core/packed-batch.ts";
 import type { BatchOutcome, RunReply } from "./handler-thread.ts";
 import type { PartReply, SharedProgress } from "./thread-protocol.ts";
 
@@ -28,7 +29,7 @@ export class RunParts {
 	#dueAt = 0;
 	#timer: NodeJS.Timeout | undefined;
 	#asked: ((reply: RunReply | PartReply | Promise<RunReply>) => void) | null = null;
-	#goOn: () => void = () => {};
+	#goOn: (batch: PackedBatch | null) => void = () => {};
 	#ended: Promise<RunReply> | null = null;
 
 	/** `take` gives what was handled and not told yet; null for nothing. */
@@ -50,14 +51,14 @@ export class RunParts {
 		return first;
 	}
 
-	/** The next part. */
-	ask(): Promise<RunReply | PartReply> {
+	/** The next part. `batch`: the run's messages, where the last part asked for them. */
+	ask(batch: PackedBatch | null = null): Promise<RunReply | PartReply> {
 		return new Promise((resolve) => {
 			if (this.#ended) return resolve(this.#ended);
 			this.#asked = resolve;
 			this.#dueAt = now() + PART_MS;
 			this.#waitUntilDue();
-			this.#goOn();
+			this.#goOn(batch);
 		});
 	}
 
@@ -72,9 +73,20 @@ export class RunParts {
 	}
 
 	/** Tells what was handled, and resolves when the next part was asked for: a loop that never waits would keep its answers in the thread. */
-	passOn(): Promise<void> {
+	async passOn(): Promise<void> {
 		if (this.#asked) this.#tell();
-		if (this.#asked) return Promise.resolve();
+		if (!this.#asked) await this.#nextAsked();
+	}
+
+	/** The run's messages as they are in the log, whatever became of those that the thread was given. */
+	async messagesAgain(outcome: () => BatchOutcome): Promise<PackedBatch> {
+		// A part that was told a moment ago is answered first.
+		if (!this.#asked) await this.#nextAsked();
+		this.#answer({ goesOn: true, outcome: this.#take() ?? outcome(), wantsMessages: true });
+		return (await this.#nextAsked()) as PackedBatch;
+	}
+
+	#nextAsked(): Promise<PackedBatch | null> {
 		return new Promise((resolve) => {
 			this.#goOn = resolve;
 		});
@@ -86,15 +98,20 @@ export class RunParts {
 	}
 
 	#tell(): void {
-		const asked = this.#asked;
-		if (!asked) return;
+		if (!this.#asked) return;
 		const outcome = this.#take();
 		if (!outcome) {
 			this.#dueAt = now() + PART_MS;
 			this.#waitUntilDue();
 			return;
 		}
+		this.#answer({ goesOn: true, outcome, wantsMessages: false });
+	}
+
+	#answer(part: PartReply): void {
+		clearTimeout(this.#timer);
+		const asked = this.#asked;
 		this.#asked = null;
-		asked({ goesOn: true, outcome });
+		asked?.(part);
 	}
 }

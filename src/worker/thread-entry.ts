@@ -67,7 +67,7 @@ async function answerFor(share: Share, request: ThreadRequest): Promise<ThreadRe
 		case "run":
 			return run(share, request);
 		case "more":
-			return (goingOn as RunParts).ask();
+			return (goingOn as RunParts).ask(request.batch);
 		case "terminate": {
 			const terminated = await terminate(share, request.reason);
 			shares.delete(request.share);

@@ -32,8 +32,8 @@ export type ThreadRequest = { readonly share: number } & (
 	| { readonly type: "start"; readonly partition: TopicPartition }
 	/** `batch` holds just the run; `from` is the index its first message has in the whole batch. */
 	| { readonly type: "run"; readonly batch: PackedBatch; readonly from: number; readonly state: StateRule }
-	/** Asks for the next part of the run that goes on. */
-	| { readonly type: "more" }
+	/** Asks for the next part of the run that goes on. `batch`: the run's messages once more, where its part asked for them. */
+	| { readonly type: "more"; readonly batch: PackedBatch | null }
 	| { readonly type: "terminate"; readonly reason: ExitReason }
 	| { readonly type: "drop" }
 );
@@ -42,6 +42,8 @@ export type ThreadRequest = { readonly share: number } & (
 export interface PartReply {
 	readonly goesOn: true;
 	readonly outcome: BatchOutcome;
+	/** The handler may have written to the messages, or given their memory away: they are to come as they are in the log. */
+	readonly wantsMessages: boolean;
 }
 
 /** The answers, by request. */

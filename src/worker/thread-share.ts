@@ -102,5 +102,5 @@ export class ThreadShare implements HandlerThread, Share {
 
 function nothingHandled(from: number): RunReply["outcome"] {
 	const counts = { row: 0, delete: 0, none: 0, rejected: 0 };
-	return { from, to: from, blocks: [], faults: [], rejected: [], counts, durationsMs: new Float64Array(0), warnings: [] };
+	return { from, to: from, blocks: [], rows: 0, faults: [], rejected: [], counts, durationsMs: new Float64Array(0), warnings: [] };
 }

@@ -14,6 +14,7 @@ import { explainLoadFailure } from "./handler-loader.ts";
 import { listenToOutput } from "./handler-output.ts";
 import {
 	type BatchOutcome,
+	countHandled,
 	type ExitReason,
 	type HandlerFailure,
 	type HandlerThreads,
@@ -24,6 +25,7 @@ import {
 	ThreadDiedError,
 	type ThreadProgress,
 } from "./handler-thread.ts";
+import { contradictionIn } from "./outcome-check.ts";
 import type { Printed } from "./output-quota.ts";
 import type { SharedDeath, ThreadHost } from "./shared-thread.ts";
 import { SharedThreads } from "./shared-threads.ts";
@@ -165,10 +167,11 @@ class WorkerThread implements ThreadHost {
 	): Promise<RunReply> {
 		this.#progress.isCutShort = false;
 		const messages = sliceBatch(batch, from, to);
-		let reply = (await this.#ask({ type: "run", share, batch: messages, from, state }, [messages.bytes.buffer])) as RunReply | PartReply;
+		let reply = await this.#askRun({ type: "run", share, batch: messages, from, state }, messages);
 		while ("goesOn" in reply) {
-			handled(reply.outcome);
-			reply = (await this.#ask({ type: "more", share })) as RunReply | PartReply;
+			if (countHandled(reply.outcome) > 0) handled(reply.outcome);
+			const again = reply.wantsMessages ? sliceBatch(batch, from, to) : null;
+			reply = await this.#askRun({ type: "more", share, batch: again }, again);
 		}
 		return reply;
 	}
@@ -201,6 +204,17 @@ class WorkerThread implements ThreadHost {
 
 	onIdleDeath(listener: (death: ThreadDeath) => void): void {
 		this.#idleDeath = listener;
+	}
+
+	/** An answer that doesn't add up is thrown away, and the thread with it. */
+	async #askRun(request: ThreadRequest, messages: PackedBatch | null): Promise<RunReply | PartReply> {
+		const reply = (await this.#ask(request, messages ? [messages.bytes.buffer] : [])) as RunReply | PartReply;
+		const contradiction = contradictionIn(reply.outcome);
+		if (contradiction === null) return reply;
+		const message = `the thread's answer does not add up: ${contradiction}; does the handler change built-in objects (Array.prototype, Map, …)?`;
+		this.#death ??= { reason: "exception", message, stack: null };
+		void this.#end();
+		throw new ThreadDiedError(this.#death);
 	}
 
 	async #ask(request: ThreadRequest, transferList: ArrayBuffer[] = []): Promise<ThreadReply> {

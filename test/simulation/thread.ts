@@ -167,7 +167,7 @@ export class SimThread implements ThreadHost {
 	async #runBatch(share: SimShare, batch: PackedBatch, from: number, to: number, rule: StateRule): Promise<RunReply> {
 		const end = await callBatches(from, to, this.#collector, {
 			call: (first, last) => this.#handleMessages(share, batch, first, last),
-			renew: () => this.#renew(share),
+			again: () => this.#renew(share),
 			mayRenew: rule !== "keep",
 			mustEnd: () => this.#isCutShort,
 			failureIn: exceptionOf,

@@ -190,7 +190,7 @@ export function rowsFor(messages: readonly number[], table = "events"): RowBlock
 /** An outcome without rows. */
 export function nothing(from: number, to: number): BatchOutcome {
 	const counts = { row: 0, delete: 0, none: to - from, rejected: 0 };
-	return { from, to, blocks: [], faults: [], rejected: [], counts, durationsMs: new Float64Array(0), warnings: [] };
+	return { from, to, blocks: [], rows: 0, faults: [], rejected: [], counts, durationsMs: new Float64Array(0), warnings: [] };
 }
 
 function failure(kind: HandlerFailure["kind"], message: string): HandlerFailure {

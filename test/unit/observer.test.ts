@@ -56,7 +56,7 @@ beforeEach(() => {
 	monotonic = 0;
 	metrics = new Metrics();
 	const clock = { ...systemClock, now: () => 10_000, monotonic: () => monotonic };
-	observer = new DaemonObserver({ metrics, logger: listLogger(log), clock, module: "./handler.mjs" });
+	observer = new DaemonObserver({ metrics, logger: listLogger(log), clock, module: "./handler.mjs", makesRows: true });
 });
 
 async function seriesValue(series: string): Promise<number | undefined> {
@@ -194,6 +194,14 @@ describe("observer of workers", () => {
 		expect(log.map(({ message }) => message)).toEqual(["field x has no column"]);
 	});
 
+	it("warns once of a handler that makes no rows, over all partitions and topics", () => {
+		const nothing = { counts: { row: 0, delete: 0, none: 60, rejected: 0 }, durationsMs: [], warnings: [] };
+		for (const partition of [0, 1, 2]) observer.workers.handled({ topic: "orders", partition }, nothing);
+		expect(log.map(({ message }) => message)).toEqual([
+			"./handler.mjs: 120 of its first 120 messages gave no row: is a return missing in the handler?",
+		]);
+	});
+
 	it("counts failed attempts and timeouts, and not what was charged to nobody", async () => {
 		observer.workers.crashed(crash());
 		observer.workers.crashed(crash({ kind: "timeout" }));
@@ -248,7 +256,7 @@ describe("crash log", () => {
 
 	it("tells a storm of one failure in a summary per period, and another failure by itself", async () => {
 		const clock = new ManualClock();
-		const { workers } = new DaemonObserver({ metrics, logger: listLogger(log), clock, module: "./handler.mjs" });
+		const { workers } = new DaemonObserver({ metrics, logger: listLogger(log), clock, module: "./handler.mjs", makesRows: true });
 		for (let offset = 0; offset < 25; offset++) workers.crashed(crash({ coordinates: { offset, key: null } }));
 		workers.crashed(crash({ kind: "exit" }));
 		workers.crashed(crash({ partition: 3 }));

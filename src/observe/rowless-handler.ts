@@ -1,0 +1,35 @@
+/** Whether a handler that should make rows makes none: mostly a `return` that was forgotten, and nothing else would tell. */
+
+/** All of so many without a row are no accident. */
+const FIRST = 100;
+/** By then one in ten should have one; a handler that filters more is told of it once. */
+const MANY = 1_000;
+const RARE = 0.1;
+
+/** Outcomes of a run; `finished` is set where the handler finishes its messages later, and may make their rows then. */
+export interface RunOutcomes {
+	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
+	readonly finished?: unknown;
+}
+
+/** One per handler: over all its partitions. */
+export class RowlessHandler {
+	#messages = 0;
+	#without = 0;
+	#isKnown = false;
+
+	/** What to warn of, once; null otherwise. */
+	handled({ counts, finished }: RunOutcomes): string | null {
+		if (this.#isKnown) return null;
+		if (finished !== undefined) {
+			this.#isKnown = true;
+			return null;
+		}
+		this.#messages += counts.row + counts.delete + counts.none + counts.rejected;
+		this.#without += counts.none;
+		if (this.#messages < FIRST || (this.#messages < MANY && this.#without < this.#messages)) return null;
+		this.#isKnown = this.#messages >= MANY || this.#without === this.#messages;
+		if (this.#messages - this.#without > RARE * this.#messages) return null;
+		return `${this.#without} of its first ${this.#messages} messages gave no row: is a return missing in the handler?`;
+	}
+}
