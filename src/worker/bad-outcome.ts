@@ -1,5 +1,6 @@
 /** How the making of rows says that something is wrong: with the handler (an attempt failed), or with one row (a dead letter). */
 import { types } from "node:util";
+import { isArray, keysOf } from "./built-ins.ts";
 
 /** What the handler returned breaks the contract. The message says what it was, never a value. */
 export class BadOutcomeError extends Error {
@@ -22,13 +23,13 @@ export class RowFaultError extends Error {
 /** What something is, for people: `a string`, `an object with keys a, b`, `a list of 3`. Never a value. */
 export function kindOf(value: unknown): string {
 	if (value === null) return "null";
-	if (Array.isArray(value)) return `a list of ${value.length}`;
+	if (isArray(value)) return `a list of ${value.length}`;
 	if (value instanceof Date) return "a Date";
 	if (value instanceof Uint8Array) return "bytes";
 	if (typeof value !== "object") return value === undefined ? "undefined" : `a ${typeof value}`;
 	if (types.isPromise(value)) return "a Promise: is an await missing?";
 	if (isContainer(value)) return `a ${Object.prototype.toString.call(value).slice(8, -1)}`;
-	const keys = Object.keys(value).slice(0, 5);
+	const keys = keysOf(value).slice(0, 5);
 	return keys.length === 0 ? "an object without keys" : `an object with ${keys.join(", ")}`;
 }
 

@@ -7,6 +7,7 @@
  * Step 5 of a message's way (README).
  */
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
+import { isArray } from "./built-ins.ts";
 import { withoutValues } from "./crash-report.ts";
 import type { HandlerFailure } from "./handler-thread.ts";
 import type { OutcomeCollector } from "./outcome-collector.ts";
@@ -71,7 +72,7 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 }
 
 function batchResult(returned: unknown, length: number): { outcomes: readonly unknown[] | undefined; finishedTo?: number | null } {
-	if (Array.isArray(returned)) return { outcomes: checkedLength(returned, length) };
+	if (isArray(returned)) return { outcomes: checkedLength(returned, length) };
 	if (typeof returned !== "object" || returned === null || !("finishedTo" in returned)) {
 		throw new BadOutcomeError(`handleMessages returns a list of ${length} outcomes, or {outcomes?, finishedTo}, not ${kindOf(returned)}`);
 	}
@@ -79,7 +80,7 @@ function batchResult(returned: unknown, length: number): { outcomes: readonly un
 	if (finishedTo !== null && !Number.isSafeInteger(finishedTo)) {
 		throw new BadOutcomeError(`finishedTo must be an offset or null, not ${kindOf(finishedTo)}`);
 	}
-	if (outcomes !== undefined && !Array.isArray(outcomes)) throw new BadOutcomeError(`outcomes must be a list, not ${kindOf(outcomes)}`);
+	if (outcomes !== undefined && !isArray(outcomes)) throw new BadOutcomeError(`outcomes must be a list, not ${kindOf(outcomes)}`);
 	return { outcomes: outcomes === undefined ? undefined : checkedLength(outcomes, length), finishedTo: finishedTo as number | null };
 }
 

@@ -4,6 +4,7 @@
  */
 import type { IdType } from "../core/rows.ts";
 import { BadOutcomeError, kindOf, RowFaultError } from "./bad-outcome.ts";
+import { isNotANumber, textOf } from "./built-ins.ts";
 import { sendableText } from "./column-values.ts";
 
 const integerBounds = {
@@ -21,11 +22,11 @@ export function canonicalId(value: unknown, type: IdType): string {
 	}
 	switch (type) {
 		case "text":
-			return sendableText(String(value));
+			return sendableText(textOf(value));
 		case "uuid":
-			return canonicalUuid(String(value));
+			return canonicalUuid(textOf(value));
 		default:
-			return canonicalInteger(String(value), type);
+			return canonicalInteger(textOf(value), type);
 	}
 }
 
@@ -34,7 +35,7 @@ export function canonicalId(value: unknown, type: IdType): string {
  * the server would round is rounded here, or two versions would be told apart while they wait and be equal once they are written.
  */
 export function canonicalVersion(value: unknown, type: string): string {
-	const text = value instanceof Date ? (Number.isNaN(value.getTime()) ? "" : value.toISOString()) : String(value);
+	const text = value instanceof Date ? (isNotANumber(value.getTime()) ? "" : value.toISOString()) : textOf(value);
 	switch (type) {
 		case "timestamptz":
 			return canonicalTimestamp(text);
@@ -68,7 +69,7 @@ function canonicalInteger(text: string, type: "smallint" | "int" | "bigint"): st
 	const [lowest, highest] = integerBounds[type];
 	const value = BigInt(trimmed.replace(/^\+/, ""));
 	if (value < lowest || value > highest) throw new RowFaultError("22003", `is out of range for ${type}`);
-	return String(value);
+	return textOf(value);
 }
 
 function canonicalNumeric(text: string, scale: number | null): string {
@@ -90,7 +91,7 @@ function rounded(digits: string, point: number, scale: number | null): { digits:
 	if (kept >= digits.length) return { digits, point };
 	if (kept < 0) return { digits: "0", point: 1 };
 	const up = (digits[kept] as string) >= "5" ? 1n : 0n;
-	const whole = String(BigInt(digits.slice(0, kept) || "0") + up).padStart(kept, "0");
+	const whole = textOf(BigInt(digits.slice(0, kept) || "0") + up).padStart(kept, "0");
 	return { digits: whole, point: point + whole.length - kept };
 }
 
@@ -109,7 +110,7 @@ function canonicalTimestamp(text: string): string {
 	// Nanoseconds are rounded, as the server does.
 	const micros = Math.round(Number(`0.${fraction}`) * 1e6);
 	const carried = Number(micros === 1e6) + Number(isLeap);
-	const seconds = isDay && !Number.isNaN(ms) && carried < 2 ? new Date(ms + carried * 1_000).toISOString() : "";
+	const seconds = isDay && !isNotANumber(ms) && carried < 2 ? new Date(ms + carried * 1_000).toISOString() : "";
 	if (!/^\d{4}-/.test(seconds)) throw new RowFaultError("22008", "is out of range for timestamptz");
-	return `${seconds.slice(0, 19)}.${String(micros % 1e6).padStart(6, "0")}Z`;
+	return `${seconds.slice(0, 19)}.${textOf(micros % 1e6).padStart(6, "0")}Z`;
 }

@@ -5,6 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { isLosslessNumber, stringify as losslessStringify } from "lossless-json";
 import { BadOutcomeError, isContainer, kindOf, RowFaultError } from "./bad-outcome.ts";
+import { getPrototypeOf, isArray, isNotANumber, jsonOf, textOf, valuesOf } from "./built-ins.ts";
 
 /** Makes a value that is not null or undefined into text. Throws BadOutcomeError or RowFaultError, whose message the caller completes. */
 export type ValueEncoder = (value: unknown) => string;
@@ -36,7 +37,7 @@ function encodeScalar(value: unknown): string {
 		case "number":
 		case "bigint":
 		case "boolean":
-			return String(value);
+			return textOf(value);
 		case "object":
 			return encodeScalarObject(value as object);
 		default:
@@ -46,7 +47,7 @@ function encodeScalar(value: unknown): string {
 
 function encodeScalarObject(value: object): string {
 	if (value instanceof Date) {
-		if (Number.isNaN(value.getTime())) throw new BadOutcomeError("can't take an invalid Date");
+		if (isNotANumber(value.getTime())) throw new BadOutcomeError("can't take an invalid Date");
 		return value.toISOString();
 	}
 	if (value instanceof Uint8Array) return utf8Text(value);
@@ -64,7 +65,7 @@ function encodeJson(value: unknown): string {
 /** Throws BadOutcomeError for what has no JSON: a cycle, a bigint in a plain object, a toJSON that throws. */
 function jsonText(value: unknown): string | undefined {
 	try {
-		return holdsLosslessNumbers(value) ? losslessStringify(value) : JSON.stringify(value);
+		return holdsLosslessNumbers(value) ? losslessStringify(value) : jsonOf(value);
 	} catch (error) {
 		if (error instanceof BadOutcomeError) throw error;
 		throw new BadOutcomeError(`can't take what can't be made JSON (${error instanceof Error ? error.name : "it throws"})`);
@@ -86,10 +87,10 @@ function utf8Text(bytes: Uint8Array): string {
 function holdsLosslessNumbers(value: unknown): boolean {
 	if (typeof value !== "object" || value === null) return false;
 	if (isLosslessNumber(value)) return true;
-	const isPlain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+	const isPlain = isArray(value) || getPrototypeOf(value) === Object.prototype;
 	if (!isPlain && isContainer(value) && typeof (value as { toJSON?: unknown }).toJSON !== "function")
 		throw new BadOutcomeError(`can't take ${kindOf(value)}`);
 	let holds = false;
-	for (const each of Object.values(value)) if (holdsLosslessNumbers(each)) holds = true;
+	for (const each of valuesOf(value)) if (holdsLosslessNumbers(each)) holds = true;
 	return holds;
 }

@@ -6,6 +6,7 @@
  */
 import type { RowFault, TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
+import { getPrototypeOf, hasOwn, isArray, jsonOf, listsInheritIndexes } from "./built-ins.ts";
 import type { BatchOutcome } from "./handler-thread.ts";
 import { type EncodedRow, fieldsOf, ROW_OVERHEAD, RowEncoder } from "./row-encoder.ts";
 import type { RunPositions } from "./row-packer.ts";
@@ -125,6 +126,7 @@ export class OutcomeCollector {
 
 	/** What was added since the run began or the last `take`: messages up to `to` (excluded), or just those of them that `over` names. */
 	take(to: number, over: Pick<BatchOutcome, "handled" | "finished"> = {}): BatchOutcome {
+		if (listsInheritIndexes()) throw new Error("a handler gave all lists an index to inherit: what they hold can't be relied on");
 		const outcome: BatchOutcome = {
 			from: over.handled?.[0] ?? this.#from,
 			to,
@@ -143,12 +145,12 @@ export class OutcomeCollector {
 	}
 
 	#addOutcome(message: number, outcome: unknown): void {
-		if (Array.isArray(outcome)) {
+		if (isArray(outcome)) {
 			this.#count(this.#addRows(message, outcome));
 			return;
 		}
 		const { reject } = outcome as { reject?: unknown };
-		if (reject !== undefined && Object.hasOwn(outcome as object, "reject")) {
+		if (reject !== undefined && hasOwn(outcome as object, "reject")) {
 			if (typeof reject !== "string") throw new BadOutcomeError(`reject must be a string that says why, not ${kindOf(reject)}`);
 			const why = reject.length > LONGEST_REASON ? `${reject.slice(0, LONGEST_REASON)}…` : reject;
 			this.#rejected.push({ message, why: why.replaceAll("\0", "") });
@@ -182,20 +184,20 @@ export class OutcomeCollector {
 	}
 
 	#addRow(message: number, row: unknown): { isDelete: boolean; bytes: number } {
-		if (typeof row !== "object" || row === null || Array.isArray(row)) throw notARow(row);
+		if (typeof row !== "object" || row === null || isArray(row)) throw notARow(row);
 		for (const name in row) {
-			if (!rowKeys.has(name) && Object.hasOwn(row, name) && (row as Record<string, unknown>)[name] !== undefined)
-				throw Object.hasOwn(row, "id") ? new BadOutcomeError(`a row has id, fields, table and delete, but no ${name}`) : notARow(row);
+			if (!rowKeys.has(name) && hasOwn(row, name) && (row as Record<string, unknown>)[name] !== undefined)
+				throw hasOwn(row, "id") ? new BadOutcomeError(`a row has id, fields, table and delete, but no ${name}`) : notARow(row);
 		}
 		if (!("id" in row)) throw notARow(row);
 		let { fields, table, delete: isDelete } = row as Record<string, unknown>;
 		const { id } = row as { id: unknown };
 		if (mayInherit(row)) {
 			// What is inherited is not said: a careless merge of one message into every object's prototype must not decide about the others.
-			if (!Object.hasOwn(row, "id")) throw notARow(row);
-			if (!Object.hasOwn(row, "fields")) fields = undefined;
-			if (!Object.hasOwn(row, "table")) table = undefined;
-			if (!Object.hasOwn(row, "delete")) isDelete = undefined;
+			if (!hasOwn(row, "id")) throw notARow(row);
+			if (!hasOwn(row, "fields")) fields = undefined;
+			if (!hasOwn(row, "table")) table = undefined;
+			if (!hasOwn(row, "delete")) isDelete = undefined;
 		}
 		if (isDelete !== undefined && typeof isDelete !== "boolean") throw new BadOutcomeError(`delete must be true, not ${kindOf(isDelete)}`);
 		const encoder = this.#encoderOf(table);
@@ -213,8 +215,8 @@ export class OutcomeCollector {
 	#upsert(encoder: RowEncoder, message: number, id: unknown, fields: unknown): EncodedRow {
 		const checked = fieldsOf(fields, true, encoder.known);
 		for (const name in checked) {
-			if (encoder.known.has(name) || !Object.hasOwn(checked, name)) continue;
-			const what = `${encoder.layout.name} has no column for the field ${JSON.stringify(name.slice(0, 80))}`;
+			if (encoder.known.has(name) || !hasOwn(checked, name)) continue;
+			const what = `${encoder.layout.name} has no column for the field ${jsonOf(name.slice(0, 80))}`;
 			if (!this.#options.lenient) throw new BadOutcomeError(`${what}${encoder.nearest(name)}`);
 			this.#warnOnce(encoder.layout.name, `${what} (and maybe others): ignored`);
 		}
@@ -235,7 +237,7 @@ export class OutcomeCollector {
 		}
 		const encoder = typeof table === "string" ? this.#encoders.get(table) : undefined;
 		if (encoder) return encoder;
-		const what = typeof table === "string" ? JSON.stringify(table.slice(0, 80)) : kindOf(table);
+		const what = typeof table === "string" ? jsonOf(table.slice(0, 80)) : kindOf(table);
 		throw new BadOutcomeError(`${what} is no configured table (${names.join(", ") || "there is none"})`);
 	}
 }
@@ -248,7 +250,7 @@ const nothing: Readonly<Record<string, unknown>> = {};
 
 /** False for a plain object while no object inherits a name that rows have: looked at anew for each row, and cheaper than to ask for each name. */
 function mayInherit(row: object): boolean {
-	const prototype: unknown = Object.getPrototypeOf(row);
+	const prototype: unknown = getPrototypeOf(row);
 	if (prototype !== Object.prototype) return prototype !== null;
 	return nothing.id !== undefined || nothing.fields !== undefined || nothing.table !== undefined || nothing.delete !== undefined;
 }

@@ -9,6 +9,7 @@ import { closest } from "fastest-levenshtein";
 import { collides, separatorsFor, usualSeparators } from "../core/joined-texts.ts";
 import type { RowBlock, RowFault, TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, isContainer, kindOf, RowFaultError } from "./bad-outcome.ts";
+import { getPrototypeOf, hasOwn, isArray } from "./built-ins.ts";
 import { canonicalId, canonicalVersion } from "./canonical-values.ts";
 import { encoderOf, type ValueEncoder } from "./column-values.ts";
 import { RowPacker, type RunPositions } from "./row-packer.ts";
@@ -162,7 +163,7 @@ function valueAt(fields: Fields, path: readonly string[]): unknown {
 	for (let i = 0; i < path.length; i++) {
 		const key = path[i] as string;
 		if (typeof at !== "object" || at === null) return undefined;
-		if (!Object.hasOwn(at, key)) {
+		if (!hasOwn(at, key)) {
 			if (i > 0) checkPlain(at, `${path.slice(0, i).join(".")} in a row's fields`, key);
 			return undefined;
 		}
@@ -174,12 +175,12 @@ function valueAt(fields: Fields, path: readonly string[]): unknown {
 /** A row's `fields`, checked to be an object whose own properties are meant. `known`: names that columns take. */
 export function fieldsOf(fields: unknown, needed: boolean, known: ReadonlySet<string>): Fields {
 	if (fields === undefined && !needed) return {};
-	if (typeof fields !== "object" || fields === null || Array.isArray(fields))
+	if (typeof fields !== "object" || fields === null || isArray(fields))
 		throw new BadOutcomeError(`a row's fields must be an object, not ${kindOf(fields)}`);
-	const prototype: unknown = Object.getPrototypeOf(fields);
+	const prototype: unknown = getPrototypeOf(fields);
 	if (prototype !== Object.prototype && prototype !== null) {
 		checkPlain(fields, "a row's fields");
-		for (const name of known) if (!Object.hasOwn(fields, name)) checkPlain(fields, "a row's fields", name);
+		for (const name of known) if (!hasOwn(fields, name)) checkPlain(fields, "a row's fields", name);
 	}
 	return fields as Fields;
 }
@@ -187,7 +188,7 @@ export function fieldsOf(fields: unknown, needed: boolean, known: ReadonlySet<st
 /** Where `name`, or anything, would be read of what has no such property of its own: a NULL by accident. */
 function checkPlain(value: object, what: string, name?: string): void {
 	if (isContainer(value)) throw new BadOutcomeError(`${what} must be a plain object, not ${kindOf(value)}`);
-	const prototype: unknown = Object.getPrototypeOf(value);
+	const prototype: unknown = getPrototypeOf(value);
 	if (name === undefined || prototype === Object.prototype || prototype === null || !(name in value)) return;
 	throw new BadOutcomeError(
 		`${what}: ${name} is inherited or a getter of a class, and only own properties count; write {${name}: it.${name}}`,

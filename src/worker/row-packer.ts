@@ -5,6 +5,7 @@
  */
 import { joinTexts, type Separators } from "../core/joined-texts.ts";
 import { laneOf, type RowBlock, type RowTexts, type TableLayout } from "../core/rows.ts";
+import { textOf } from "./built-ins.ts";
 
 /** Rows of one table by column; all lists have an entry per row, `values` one list per data column. */
 export interface GatheredRows {
@@ -77,7 +78,7 @@ export class RowPacker {
 		const { kind } = this.#layout.version;
 		if (kind === "field" || this.#runsToPass-- > 0) return null;
 		const placeOf = (row: number) => (messages[row] as number) - from;
-		const timeOf = (row: number) => (kind === "offset" ? 0 : Math.max(0, timestamps[placeOf(row)] as number));
+		const timeOf = (row: number) => (kind === "offset" ? 0 : atLeastZero(timestamps[placeOf(row)] as number));
 		const offsetOf = (row: number) => offsets[placeOf(row)] as number;
 		const newest = new Map<string, number>();
 		const isOlder = new Uint8Array(ids.length);
@@ -110,6 +111,10 @@ function textsOf(rows: GatheredRows, those: readonly number[], { from, offsets, 
 	};
 }
 
+function atLeastZero(value: number): number {
+	return value < 0 ? 0 : value;
+}
+
 function chosen<T>(values: readonly T[], rows: readonly number[]): readonly T[] {
 	const those = new Array<T>(rows.length);
 	for (let i = 0; i < rows.length; i++) those[i] = values[rows[i] as number] as T;
@@ -123,7 +128,7 @@ function joinPositions(messages: readonly number[], values: ArrayLike<number>, f
 	let text = "";
 	for (let i = 0; i < messages.length; i++) {
 		const value = values[(messages[i] as number) - from] as number;
-		if (value !== last) text = String(Math.max(0, value));
+		if (value !== last) text = textOf(atLeastZero(value));
 		last = value;
 		joined += i === 0 ? text : separator + text;
 	}

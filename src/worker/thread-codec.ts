@@ -73,8 +73,8 @@ export function messageAt(batch: PackedBatch, index: number): UnpackedMessage {
 	const keyLength = batch.lengths[3 * index + KEY] as number;
 	const valueLength = batch.lengths[3 * index + VALUE] as number;
 	const headersLength = batch.lengths[3 * index + HEADERS] as number;
-	const valueStart = start + Math.max(0, keyLength);
-	const headersStart = valueStart + Math.max(0, valueLength);
+	const valueStart = start + sizeOf(keyLength);
+	const headersStart = valueStart + sizeOf(valueLength);
 	return {
 		offset: batch.offsets[index] as number,
 		timestamp: batch.timestamps[index] as number,
@@ -88,6 +88,11 @@ export function messageAt(batch: PackedBatch, index: number): UnpackedMessage {
 export function keyAt(batch: PackedBatch, index: number): Buffer | null {
 	const length = batch.lengths[3 * index + KEY] as number;
 	return length === NULL ? null : viewOf(batch, batch.starts[index] as number, length);
+}
+
+/** Without Math, which a handler may have changed by then. */
+function sizeOf(length: number): number {
+	return length === NULL ? 0 : length;
 }
 
 function viewOf({ bytes }: PackedBatch, start: number, length: number): Buffer {
@@ -124,7 +129,7 @@ function readHeaders(bytes: Buffer): Header[] {
 		const nameEnd = at + 4 + bytes.readInt32LE(at);
 		const name = bytes.toString("utf8", at + 4, nameEnd);
 		const valueLength = bytes.readInt32LE(nameEnd);
-		at = nameEnd + 4 + Math.max(0, valueLength);
+		at = nameEnd + 4 + sizeOf(valueLength);
 		headers.push([name, valueLength === NULL ? null : bytes.subarray(nameEnd + 4, at)]);
 	}
 	return headers;

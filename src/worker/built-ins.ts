@@ -1,0 +1,18 @@
+/**
+ * Built-in functions as they were before the user's module was loaded, for our own code in the handler's thread: a handler may put its own in
+ * their place. Methods that lists and texts inherit can't be kept this way without a cost per value: what those break is found by counting
+ * (outcome-check.ts).
+ */
+export const { isArray } = Array;
+export const { getPrototypeOf, hasOwn, keys: keysOf, values: valuesOf } = Object;
+export const { stringify: jsonOf } = JSON;
+export const { isNaN: isNotANumber } = Number;
+/** Any value's text. */
+export const textOf = String;
+const { ownKeys } = Reflect;
+const [listPrototype, objectPrototype] = [Array.prototype, Object.prototype];
+
+/** True where a list would get or lose a value by an index that all lists inherit. Indexes come first among an object's keys. */
+export function listsInheritIndexes(): boolean {
+	return ownKeys(listPrototype)[0] !== "length" || ownKeys(objectPrototype)[0] !== "constructor";
+}

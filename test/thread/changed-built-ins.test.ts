@@ -1,0 +1,69 @@
+/**
+ * A handler that changes what JavaScript is made of, and our own code in its thread with it: no row of another message is lost by it, whoever
+ * came before or shares the thread. Real threads under real partition workers.
+ */
+import { describe, expect, it } from "vitest";
+import { realWorkers } from "../support/real-worker.ts";
+
+const COUNT = 8;
+const CULPRIT = 3;
+
+/** Each of them makes lists come out short, or empty, in the code that packs rows. */
+const losing: readonly [what: string, change: string][] = [
+	["Array.prototype.map", "Array.prototype.map = () => [];"],
+	["Array.prototype.push", "Array.prototype.push = () => 0;"],
+	["Array.prototype.flatMap", "Array.prototype.flatMap = () => [];"],
+	["Array.prototype.filter", "Array.prototype.filter = () => [];"],
+	["Array.from", "Array.from = () => [];"],
+	["Map.prototype.values", "Map.prototype.values = () => [][Symbol.iterator]();"],
+	["Int32Array.from", "Int32Array.from = () => new Int32Array(0);"],
+	["the iterator of lists", "Object.getPrototypeOf([][Symbol.iterator]()).next = () => ({ done: true });"],
+	["an index of all lists", "Object.defineProperty(Array.prototype, 0, { set() {}, get() { return 7; }, configurable: true });"],
+];
+
+const changing = (change: string) => `export function handleMessage({ partition, offset }) {
+	note(partition, offset);
+	if (partition === 0 && offset === ${CULPRIT}) { ${change} }
+	return { id: String(offset), fields: {} };
+}`;
+
+describe("a handler that changes built-ins at each attempt of a message", () => {
+	it.each(losing)("%s: that message alone is given up, and no other's row is lost", async (_, change) => {
+		await using workers = await realWorkers({ source: changing(change), maxAttempts: 2 });
+		const { victim } = workers;
+		victim.deliver(0, COUNT);
+		await victim.done(COUNT);
+		expect(victim.events.filter((event) => event.startsWith("dead letter"))).toEqual([`dead letter ${CULPRIT}`]);
+		expect(victim.finished).toEqual(Array.from({ length: COUNT }, (__, offset) => offset));
+		expect(victim.crashes.filter(({ attempt }) => attempt > 0).map(({ coordinates }) => coordinates?.offset)).toEqual([CULPRIT, CULPRIT]);
+	});
+
+	it("on a thread that two share: the other partition begins anew and has all its rows", async () => {
+		const change = "Array.prototype.flatMap = () => [];";
+		await using workers = await realWorkers({ source: changing(change), maxAttempts: 2, maxThreads: 1 });
+		const { victim, sibling } = workers;
+		victim.deliver(0, COUNT);
+		sibling.deliver(0, COUNT);
+		await Promise.all([victim.done(COUNT), sibling.done(COUNT)]);
+		expect([victim, sibling].map(({ events }) => events.filter((event) => event.startsWith("dead letter")))).toEqual([
+			[`dead letter ${CULPRIT}`],
+			[],
+		]);
+		expect(sibling.crashes.filter(({ attempt }) => attempt > 0)).toEqual([]);
+	});
+});
+
+describe("a handler that changes built-ins which our own code keeps", () => {
+	it.each([
+		["String", "globalThis.String = () => 'x';"],
+		["Object.hasOwn", "Object.hasOwn = () => false;"],
+		["Math.max", "Math.max = () => 3;"],
+		["Array.isArray", "Array.isArray = () => true;"],
+		["JSON.stringify", "JSON.stringify = () => '{}';"],
+	])("%s: every row is what it would be without", async (_, change) => {
+		await using workers = await realWorkers({ source: changing(change) });
+		workers.victim.deliver(0, COUNT);
+		await workers.victim.done(COUNT);
+		expect([workers.victim.events, workers.victim.crashes]).toEqual([["started"], []]);
+	});
+});
