@@ -7,7 +7,7 @@
  * Step 5 of a message's way (README).
  */
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
-import { isArray } from "./built-ins.ts";
+import { ceil, isArray } from "./built-ins.ts";
 import { withoutValues } from "./crash-report.ts";
 import type { HandlerFailure } from "./handler-thread.ts";
 import type { OutcomeCollector } from "./outcome-collector.ts";
@@ -58,13 +58,13 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 			const stateFailure = await calls.again(from);
 			if (stateFailure) return { to: from, failure: stateFailure };
 			suspectsEnd = to;
-			to = from + Math.ceil((to - from) / 2);
+			to = from + ceil((to - from) / 2);
 			continue;
 		}
 		from = to;
 		if (from < end) await calls.handled?.(from);
 		if (from === suspectsEnd) suspectsEnd = end;
-		to = suspectsEnd === end ? end : from + Math.ceil((suspectsEnd - from) / 2);
+		to = suspectsEnd === end ? end : from + ceil((suspectsEnd - from) / 2);
 	}
 	if (failure)
 		results.warn(`handleMessages failed with several messages and not with fewer: ${failure.name}: ${withoutValues(failure.message)}`);

@@ -7,6 +7,7 @@ export const { isArray } = Array;
 export const { getPrototypeOf, hasOwn, keys: keysOf, values: valuesOf } = Object;
 export const { stringify: jsonOf } = JSON;
 export const { isNaN: isNotANumber } = Number;
+export const { ceil, max, round } = Math;
 /** Any value's text. */
 export const textOf = String;
 const { ownKeys } = Reflect;

@@ -3,9 +3,11 @@
  * at after each run. Near that limit V8 may end the whole process instead of the thread, so a thread is replaced in good time. Garbage doesn't
  * count: it is collected before anybody is judged.
  */
+
 import { performance } from "node:perf_hooks";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { max, round } from "./built-ins.ts";
 
 /** Of `workers.maxHeapMb`. */
 const SHARE = 0.75;
@@ -50,12 +52,12 @@ export class HeapLimit {
 
 	/** The handler's init is done: what is held by now stays. */
 	begun(): void {
-		this.#baseBytes = Math.max(this.#baseBytes, this.#queries.held());
+		this.#baseBytes = max(this.#baseBytes, this.#queries.held());
 	}
 
 	/** True where it is worth a closer look. */
 	get looksFull(): boolean {
-		const lookFrom = Math.max(this.#limit, this.#leftBytes + STEP * (this.#maxBytes - this.#leftBytes));
+		const lookFrom = max(this.#limit, this.#leftBytes + STEP * (this.#maxBytes - this.#leftBytes));
 		const held = this.#queries.held();
 		return held > lookFrom && (held > NEAR * this.#maxBytes || this.#queries.now() >= this.#restsUntil);
 	}
@@ -67,11 +69,11 @@ export class HeapLimit {
 		const endedAt = this.#queries.now();
 		this.#restsUntil = endedAt + PAUSE * (endedAt - startedAt);
 		this.#leftBytes = this.#queries.held();
-		return this.#leftBytes > this.#limit ? Math.round(this.#leftBytes / MIB) : null;
+		return this.#leftBytes > this.#limit ? round(this.#leftBytes / MIB) : null;
 	}
 
 	get #limit(): number {
-		return Math.max(SHARE * this.#maxBytes, GROWTH * this.#baseBytes);
+		return max(SHARE * this.#maxBytes, GROWTH * this.#baseBytes);
 	}
 }
 
