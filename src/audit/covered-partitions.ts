@@ -1,12 +1,12 @@
 /**
  * What a verification looks at: every partition of the configured topics, from where the group began to what it has committed, as far
- * as the log holds it. Asked once, before anything is read.
+ * as the log holds it. Asked once, before anything is read. A note excuses nothing that the log itself shows to be otherwise.
  */
 import type { Config } from "../config/config.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { compareIds } from "../core/log-identity.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../core/message.ts";
-import { type PositionNote, stretchesBefore } from "../core/position-note.ts";
+import { type PositionNote, type SkippedStretch, stretchesBefore } from "../core/position-note.ts";
 import type { StoredOffset } from "../kafka/group-client.ts";
 import type { LogReader } from "../kafka/log-reader.ts";
 import type { Database } from "../sink/database.ts";
@@ -21,22 +21,24 @@ export async function coveredPartitions(config: Config, database: Database, read
 	const consumerGroup = kafka.group;
 	const all = existingPartitions(config, reader);
 	const committed = offsets.store === "postgres" ? await storedInTable(config, database, all) : await reader.committed(all);
-	if (committed.every(({ offset }) => offset === null)) throw nothingCommitted(config);
-	const ids = await reader.topicIds([...new Set(all.map(({ topic }) => topic))]);
 	const starts = await new StartTable({ database, offsetsTable: offsets.table, consumerGroup }).read();
+	const reached = (partition: TopicPartition) => starts.get(partitionName(partition))?.note.reached ?? null;
+	if (committed.every((each) => each.offset === null && reached(each) === null)) throw nothingCommitted(config);
+	const ids = await reader.topicIds([...new Set(all.map(({ topic }) => topic))]);
 	return Promise.all(
 		committed.map(async ({ topic, partition, offset, log }): Promise<CoveredPartition> => {
 			const { low, high } = await reader.watermarks({ topic, partition });
 			const noted = starts.get(partitionName({ topic, partition }))?.note;
 			const isOtherLog = compareIds(log?.id ?? noted?.log.id ?? null, ids.get(topic) ?? null) === "other";
-			// What is kept says nothing of a log that took the other's place.
-			const committed = isOtherLog ? null : offset;
+			// What is kept says nothing of a log that took the other's place. Where Kafka forgot the group, a daemon goes on from its note.
+			const committed = isOtherLog ? null : (offset ?? reached({ topic, partition }));
 			const start = isOtherLog ? low : (noted?.start ?? 0);
 			const from = Math.max(start, low);
 			const to = committed === null ? from : Math.max(from, Math.min(committed, high));
-			const skipped = isOtherLog ? [] : stretchesBefore(noted?.skipped ?? [], to);
+			const { skipped, disbelieved } = believed(isOtherLog ? [] : stretchesBefore(noted?.skipped ?? [], to), low);
 			const known = { startIs: isOtherLog ? ("new_log" as const) : startIs(noted), topicId: ids.get(topic) ?? null };
-			return { topic, partition, ...known, start, low, high, committed, from, to, skipped };
+			const isNoted = committed !== null && offset === null;
+			return { topic, partition, ...known, start, low, high, committed, isNoted, from, to, skipped, disbelieved };
 		}),
 	);
 }
@@ -57,6 +59,20 @@ function existingPartitions({ kafka }: Config, reader: LogReader): TopicPartitio
 	return existing.flatMap(({ name, partitions }) =>
 		partitions.map(({ id }) => ({ topic: name, partition: id })).sort((a, b) => a.partition - b.partition),
 	);
+}
+
+/** Offsets that were removed before they were read are not in the log: what it holds of them was there to be read, whatever is noted. */
+function believed(stretches: readonly SkippedStretch[], low: number): Pick<CoveredPartition, "skipped" | "disbelieved"> {
+	const skipped = stretches.flatMap((stretch) => {
+		if (stretch.reason === "offsets_set") return stretch;
+		const to = stretch.reason === "log_begins_after" ? Math.min(stretch.to, low) : stretch.from;
+		return stretch.from < to ? { ...stretch, to } : [];
+	});
+	const disbelieved = stretches.flatMap((stretch) => {
+		const to = skipped.find(({ from }) => from === stretch.from)?.to ?? stretch.from;
+		return to < stretch.to ? { ...stretch, from: to } : [];
+	});
+	return { skipped, disbelieved };
 }
 
 function startIs(noted: PositionNote | undefined): CoveredPartition["startIs"] {

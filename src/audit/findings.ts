@@ -16,8 +16,17 @@ export interface FailedMessage extends TopicPartition {
 	readonly error: string;
 }
 
+/** An offset is committed that the log doesn't reach: it lost its end, or somebody set the offset. Messages up to there would never be read. */
+export interface OffsetBeyond extends TopicPartition {
+	readonly kind: "beyond";
+	/** The one that is committed. */
+	readonly offset: number;
+	/** The log's end. */
+	readonly high: number;
+}
+
 /** Something that should not be. */
-export type Difference = RowFinding | FailedMessage;
+export type Difference = RowFinding | FailedMessage | OffsetBeyond;
 
 /** How many ids or messages of each kind. */
 export interface VerificationCounts {
@@ -38,12 +47,13 @@ export interface VerificationCounts {
 	extra: number;
 	unwritable: number;
 	failed: number;
+	beyond: number;
 }
 
 /** More count as ahead: a table that runs ahead of its log by so many rows is one that is being written. */
 const MAX_HELD = 100_000;
 
-const differenceKinds = ["missing", "older", "newer", "different", "extra", "unwritable", "failed"] as const;
+const differenceKinds = ["missing", "older", "newer", "different", "extra", "unwritable", "failed", "beyond"] as const;
 
 /** How findings are judged and kept. */
 export interface FindingsParts {
@@ -78,6 +88,7 @@ export class Findings {
 		extra: 0,
 		unwritable: 0,
 		failed: 0,
+		beyond: 0,
 	};
 	#held: Held[] = [];
 
@@ -105,6 +116,10 @@ export class Findings {
 
 	failed(message: FailedMessage): void {
 		this.#differ(message);
+	}
+
+	beyond(offset: OffsetBeyond): void {
+		this.#differ(offset);
 	}
 
 	/** A difference, unless the stored row's origin explains it. */

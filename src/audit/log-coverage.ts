@@ -27,10 +27,14 @@ export interface CoveredPartition extends TopicPartition {
 	readonly high: number;
 	/** What the group has committed; null where nothing. */
 	readonly committed: number | null;
+	/** Kafka has no offset of the group (any more): `committed` is how far a daemon noted that it had come, where the next one goes on. */
+	readonly isNoted: boolean;
 	readonly from: number;
 	readonly to: number;
 	/** What the group passed over unread, before `to`: nothing is expected of it, and nothing found wrong. */
 	readonly skipped: readonly SkippedStretch[];
+	/** What is noted as passed over and can't have been, for the log holds it: its messages are expected as all others are. */
+	readonly disbelieved: readonly SkippedStretch[];
 }
 
 /**

@@ -121,6 +121,8 @@ class Verification {
 		for (let at = 0; at < open.length; at += MAX_THREADS) await this.#handle(reader, open.slice(at, at + MAX_THREADS));
 		this.#coverage.finished();
 		if (this.#messages === 0 && this.#coverage.behind > 0) throw this.#nothingChecked();
+		for (const { topic, partition, committed, high } of this.#coverage.ranges)
+			if (committed !== null && committed > high) this.#findings.beyond({ kind: "beyond", topic, partition, offset: committed, high });
 		for (const layout of this.#layouts) await this.#compare(layout);
 		await this.#findings.judgeHeld(async (partition) => (await reader.watermarks(partition)).high);
 		return {

@@ -39,8 +39,8 @@ export class ClientQueries {
 	constructor(raw: RawConsumer, clock: Clock) {
 		this.#raw = raw;
 		this.#clock = clock;
-		raw.on("ready", (_, { orig_broker_id }) => {
-			this.#broker = orig_broker_id;
+		raw.on("ready", (_, metadata) => {
+			this.#broker = answeringBroker(metadata);
 		});
 	}
 
@@ -87,11 +87,11 @@ export class ClientQueries {
 
 	/** Names and partition counts of all topics that may be seen. */
 	async metadata(): Promise<Map<string, number>> {
-		const { topics, orig_broker_id } = await this.#ask<Metadata>((timeout, done) =>
+		const metadata = await this.#ask<Metadata>((timeout, done) =>
 			this.#raw.getMetadata({ allTopics: true, timeout } as never, done as never),
 		);
-		this.#broker = orig_broker_id;
-		return new Map(topics.map(({ name, partitions }) => [name, partitions.length]));
+		this.#broker = answeringBroker(metadata);
+		return new Map(metadata.topics.map(({ name, partitions }) => [name, partitions.length]));
 	}
 
 	/** Asked of the broker that gave the last metadata. It holds no thread, and ends with the client. */
@@ -127,6 +127,17 @@ export class ClientQueries {
 			}
 		}
 	}
+}
+
+/**
+ * The broker that gave the metadata. The first answer comes by an address to find the cluster by, whose broker has no number yet (-1): it is the
+ * one in the list at that address. -1 where there is none: then the controller is asked, and an embedded broker names one that it hasn't.
+ */
+export function answeringBroker({ orig_broker_id, orig_broker_name, brokers }: Metadata): number {
+	if (orig_broker_id >= 0) return orig_broker_id;
+	// `127.0.0.1:9092/bootstrap`, `ssl://127.0.0.1:9092/bootstrap`
+	const address = orig_broker_name.split("/").at(-2);
+	return brokers.find(({ host, port }) => `${host}:${port}` === address)?.id ?? -1;
 }
 
 /** node-rdkafka's error as ours. */

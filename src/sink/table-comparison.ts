@@ -181,7 +181,7 @@ class Comparison {
 	#mismatchOf(row: DatabaseRow): Mismatch {
 		if (row.too_long === true) return { order: "unwritable", columns: [], stored: null, sqlstate: "22001" };
 		if (row.found !== true) return { order: "absent", columns: [], stored: null, sqlstate: null };
-		const names = [...this.#layout.columns.map(({ name }) => name), "deleted"];
+		const names = comparedColumns(this.#layout);
 		const columns = names.filter((_, index) => String(row.differs)[index] === "1");
 		const position = Number(row.position);
 		return { order: position < 0 ? "older" : position > 0 ? "newer" : "same", columns, stored: originOf(row), sqlstate: null };
@@ -224,7 +224,8 @@ function comparisonStatement(layout: TableLayout, tellsTopic: boolean): string {
 	const compared = (operator: string) => `((${tuple(stored, "t")}) ${operator} (${tuple(stored, "n")}))`;
 	// As the guard of the statement that writes: a stored NULL is below every value.
 	const order = `case when ${compared("<")} is not false then -1 when ${compared(">")} then 1 else 0 end`;
-	const differs = [...layout.columns.map(differenceIn), "t.deleted is distinct from n.deleted"].map(
+	const others = comparedColumns(layout).slice(layout.columns.length);
+	const differs = [...layout.columns.map(differenceIn), ...others.map((name) => `t.${name} is distinct from n.${name}`)].map(
 		(difference) => `case when ${difference} then '1' else '0' end`,
 	);
 	const refused = layout.columns.filter(({ type }) => isBounded(type)).map(isRefused);
@@ -233,6 +234,14 @@ function comparisonStatement(layout: TableLayout, tellsTopic: boolean): string {
          ${originColumns(tellsTopic)}
   from ${rowsParameter(layout)} n left join ${quotedTable(layout.name)} t on t.${id} = n.${id}
 ) compared where too_long or not found or position <> 0 or differs like '%1%'`;
+}
+
+/**
+ * What is compared beside the version, data columns first. Where the timestamp is no part of the version it tells a row of the log that had the
+ * topic's name before from the message that is at its offset now.
+ */
+function comparedColumns({ columns, version }: TableLayout): string[] {
+	return [...columns.map(({ name }) => name), "deleted", ...(version.kind === "offset" ? ["kafka_ts"] : [])];
 }
 
 function differenceIn({ name, type }: ColumnLayout): string {

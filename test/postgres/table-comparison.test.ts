@@ -124,4 +124,13 @@ describe("a table against the rows it must hold", () => {
 			["extra", "b", null],
 		]);
 	});
+
+	it("tells a row of an earlier log at the same offset also where the timestamp does not decide", async () => {
+		await using test = await TestWriter.on([layoutOf({ version: { kind: "offset" }, columns: [columnOf("v", "text")] })]);
+		await test.write([{ id: "a", offset: 1, values: ["x"] }]);
+		const same = await compared(test, [{ id: "a", offset: 1, values: ["x"] }]);
+		expect([same.matched, same.found]).toEqual([1, []]);
+		const { found } = await compared(test, [{ id: "a", offset: 1, timestamp: 7, values: ["x"] }]);
+		expect(found.map(({ kind, columns }) => [kind, columns])).toEqual([["different", ["kafka_ts"]]]);
+	});
 });

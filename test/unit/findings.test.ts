@@ -11,10 +11,12 @@ const range = {
 	startIs: "recorded" as const,
 	low: 0,
 	high: 60,
+	isNoted: false,
 	committed: 50,
 	from: 0,
 	to: 50,
 	skipped: [],
+	disbelieved: [],
 };
 
 function findings(maxHeld = 10): Findings {

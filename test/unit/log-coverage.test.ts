@@ -21,10 +21,12 @@ function coverage(over: object = {}, letters: number[] = []): LogCoverage {
 		startIs: "recorded" as const,
 		low: 10,
 		high: 60,
+		isNoted: false,
 		committed: 50,
 		from: 10,
 		to: 50,
 		skipped: [],
+		disbelieved: [],
 		...over,
 	};
 	return new LogCoverage(
@@ -135,10 +137,12 @@ describe("what of the log was covered", () => {
 			startIs: "recorded" as const,
 			low: 0,
 			high: 60,
+			isNoted: false,
 			committed: 50,
 			from: 0,
 			to: 50,
 			skipped: [],
+			disbelieved: [],
 		};
 		const said = { ...partition, reason: "poison", rows: [], rowsLeftOut: 0, state: "open" };
 		const letters = [
@@ -219,10 +223,12 @@ describe("offsets that the log doesn't hold", () => {
 			startIs: "recorded" as const,
 			low: 0,
 			high: 40_000,
+			isNoted: false,
 			committed: 40_000,
 			from: 0,
 			to: 40_000,
 			skipped: [],
+			disbelieved: [],
 		};
 		const covered = new LogCoverage([range], [], new GapMemory(0));
 		covered.read(partition, [0, 1, 3]);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { answeringBroker } from "../../src/kafka/client-queries.ts";
 import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import { topicIdsFrom } from "../../src/kafka/topic-ids.ts";
 
@@ -60,5 +61,21 @@ describe("the ids of topics", () => {
 		const { source, told } = played([]);
 		expect(await topicIdsFrom(source, [])).toEqual(new Map());
 		expect(told).toEqual([]);
+	});
+});
+
+describe("the broker that gave the metadata", () => {
+	const brokers = [
+		{ id: 1, host: "a", port: 9092 },
+		{ id: 2, host: "b", port: 9092 },
+	];
+
+	it.each([
+		["says its number", 7, "b:9092/7", 7],
+		["was found by its address, and is the one in the list", -1, "b:9092/bootstrap", 2],
+		["also behind TLS", -1, "sasl_ssl://a:9092/bootstrap", 1],
+		["may be known by another address alone: then the controller is asked", -1, "kafka:9092/bootstrap", -1],
+	])("%s", (_, orig_broker_id, orig_broker_name, expected) => {
+		expect(answeringBroker({ orig_broker_id, orig_broker_name, brokers, topics: [] })).toBe(expected);
 	});
 });
