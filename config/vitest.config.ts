@@ -37,6 +37,14 @@ export default defineConfig({
 					globalSetup: [addon, "test/support/servers.ts"],
 				},
 			},
+			{
+				test: {
+					...common,
+					name: "operations",
+					include: ["test/operations/**/*.test.ts"],
+					globalSetup: [addon, "test/support/kafka-there.ts"],
+				},
+			},
 		],
 	},
 });

@@ -33,6 +33,9 @@ export interface KafkaServer {
 	readonly running: boolean;
 	/** SIGKILL, as a crash would. */
 	kill(): Promise<void>;
+	/** It doesn't answer, and its connections stay open, until `thaw`. */
+	freeze(): void;
+	thaw(): void;
 	/** Starts it again on the same data and port; `changed` properties go over those it had. */
 	restart(changed?: Record<string, string>): Promise<void>;
 	stop(): Promise<void>;
@@ -106,6 +109,8 @@ export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promis
 			return isRunning();
 		},
 		kill: () => end("SIGKILL"),
+		freeze: () => void child.kill("SIGSTOP"),
+		thaw: () => void child.kill("SIGCONT"),
 		async restart(changed = {}) {
 			properties = { ...properties, ...changed };
 			await write();

@@ -1,0 +1,37 @@
+/** An operation, and how it is played: load, the event, quiet, and the judgement. */
+import { expect } from "vitest";
+import { OperationScene } from "./scene.ts";
+import type { OwnServers } from "./servers.ts";
+
+/** A case of the catalogue. Lost may be nothing, in any of them. */
+export interface Operation {
+	readonly name: string;
+	/** It is in the short form, which takes half a minute with its servers: those that go through most of the code in the least time. */
+	readonly isShort?: boolean;
+	/** Codes that `/readyz` has to say. */
+	readonly says?: readonly string[];
+	/** Codes that it may say beside them. */
+	readonly may?: readonly string[];
+	/** The event; resolves when it is over. */
+	readonly run: (scene: OperationScene) => Promise<void>;
+}
+
+/** What any daemon may say that has just been started, or stops. */
+const ALWAYS: readonly string[] = ["starting", "draining"];
+
+/** Rejects where anything is not as it should be. */
+export async function play({ run, says = [], may = [] }: Operation, servers: OwnServers): Promise<void> {
+	await using scene = await OperationScene.open(servers);
+	await run(scene);
+	await scene.progress();
+	await scene.load.stop();
+	await scene.converged();
+	await scene.ready();
+	const { codes, said } = scene.watch;
+	expect(codes, JSON.stringify(said, null, 1)).toEqual(expect.arrayContaining([...says]));
+	const unexpected = said.filter(({ code }) => ![...says, ...may, ...ALWAYS].includes(code));
+	expect(unexpected, "what /readyz said beside that").toEqual([]);
+	await scene.stop();
+	const { code, said: words } = await scene.verify();
+	expect(code, words).toBe(0);
+}

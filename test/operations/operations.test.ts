@@ -1,0 +1,33 @@
+/** A year of operations: each event under load, with everything arrived at the end. The short form; all of it with TEST_OPERATIONS=all. */
+import { afterAll, beforeAll, it } from "vitest";
+import { describeOnKafka } from "../support/real-kafka.ts";
+import { brokerOperations } from "./broker-operations.ts";
+import { databaseOperations } from "./database-operations.ts";
+import { type Operation, play } from "./operation.ts";
+import { processOperations } from "./process-operations.ts";
+import { OwnServers } from "./servers.ts";
+
+const isWhole = process.env.TEST_OPERATIONS === "all";
+const kinds: Readonly<Record<string, readonly Operation[]>> = {
+	database: databaseOperations,
+	broker: brokerOperations,
+	process: processOperations,
+};
+
+describeOnKafka("nothing is lost, and it goes on by itself", () => {
+	let servers: OwnServers;
+
+	beforeAll(async () => {
+		servers = await OwnServers.start();
+	});
+
+	afterAll(async () => {
+		await servers[Symbol.asyncDispose]();
+	});
+
+	for (const [kind, operations] of Object.entries(kinds)) {
+		for (const operation of operations) {
+			if (isWhole || operation.isShort) it(`${kind}: ${operation.name}`, { timeout: 300_000 }, () => play(operation, servers));
+		}
+	}
+});

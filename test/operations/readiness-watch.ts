@@ -1,0 +1,53 @@
+/** What `/readyz` of the daemons said, and when: asked ten times a second, for as long as somebody watches. */
+import { systemClock } from "../../src/core/clock.ts";
+import type { DaemonProcess } from "../support/daemon-process.ts";
+
+const EVERY_MS = 100;
+
+/** A code that was said. */
+export interface SaidCode {
+	readonly code: string;
+	readonly message: string;
+	/** ms since the watch began. */
+	readonly at: number;
+}
+
+/** See the file's header; `await using` ends it. */
+export class ReadinessWatch implements AsyncDisposable {
+	readonly said: SaidCode[] = [];
+	readonly #daemons: () => readonly DaemonProcess[];
+	readonly #ended = new AbortController();
+	readonly #running: Promise<void>;
+	readonly #begunAt = performance.now();
+
+	constructor(daemons: () => readonly DaemonProcess[]) {
+		this.#daemons = daemons;
+		this.#running = this.#run();
+	}
+
+	/** The codes, each once, in the order in which they were first said. */
+	get codes(): readonly string[] {
+		return [...new Set(this.said.map(({ code }) => code))];
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		this.#ended.abort(new Error("enough"));
+		await this.#running;
+	}
+
+	async #run(): Promise<void> {
+		while (!this.#ended.signal.aborted) {
+			for (const daemon of this.#daemons()) {
+				// One that has ended, or does not listen yet, says nothing.
+				const reasons = await daemon.notReady().catch(() => []);
+				for (const { code, message } of reasons) this.#note(code, message);
+			}
+			await systemClock.sleep(EVERY_MS, this.#ended.signal).catch(() => {});
+		}
+	}
+
+	#note(code: string, message: string): void {
+		if (this.said.some((said) => said.code === code && said.message === message)) return;
+		this.said.push({ code, message, at: Math.round(performance.now() - this.#begunAt) });
+	}
+}
