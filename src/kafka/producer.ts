@@ -36,7 +36,14 @@ interface Report {
 	readonly partition: number;
 	readonly offset: number;
 	readonly timestamp?: number;
-	readonly opaque: { resolve(delivery: Delivery): void; reject(error: Error): void; timestamp: number };
+	readonly opaque: OpenRecord;
+}
+
+/** A record whose report has not come. */
+interface OpenRecord {
+	readonly timestamp: number;
+	resolve(delivery: Delivery): void;
+	reject(error: Error): void;
 }
 
 const POLL_MS = 10;
@@ -45,9 +52,15 @@ const QUERY_TIMEOUT_MS = 10_000;
 /** A connected producer. */
 export class Producer implements AsyncDisposable {
 	readonly #raw: rdkafka.Producer;
+	readonly #open = new Set<OpenRecord>();
 
 	private constructor(raw: rdkafka.Producer) {
 		this.#raw = raw;
+		raw.on("delivery-report", (error: LibrdKafkaError | null, report) => {
+			const { opaque } = report as unknown as Report;
+			this.#open.delete(opaque);
+			deliver(error, report as unknown as Report);
+		});
 	}
 
 	/**
@@ -70,7 +83,6 @@ export class Producer implements AsyncDisposable {
 		};
 		const raw = new rdkafka.Producer(settings as never, { partitioner: "murmur2_random" } as never);
 		raw.setPollInterval(POLL_MS);
-		raw.on("delivery-report", (error: LibrdKafkaError | null, report) => deliver(error, report as unknown as Report));
 		await connectOrExplain(raw, kafka, timeoutMs);
 		return new Producer(raw);
 	}
@@ -85,6 +97,7 @@ export class Producer implements AsyncDisposable {
 			const rawHeaders = headers.map(([name, content]) => ({ [name]: content }));
 			try {
 				this.#raw.produce(topic, partition ?? null, bufferOf(value), bufferOf(key), timestamp, opaque, rawHeaders as never);
+				this.#open.add(opaque);
 			} catch (error) {
 				reject(producerError(error as LibrdKafkaError));
 			}
@@ -133,12 +146,24 @@ export class Producer implements AsyncDisposable {
 		return delivered;
 	}
 
-	/** Waits at most `flushMs` for what is not delivered yet. */
+	/** Waits at most `flushMs` for what is not delivered yet. What then has no report is refused: whether the broker has it is unknown. */
 	async close(flushMs: number): Promise<void> {
 		if (flushMs > 0) await new Promise<void>((resolve) => this.#raw.flush(flushMs, () => resolve()));
+		await this.#reportsInHand();
 		// The client is freed on another thread, and node-rdkafka's polling doesn't look: the process would crash.
 		this.#raw.setPollInterval(0);
-		await new Promise<void>((resolve) => this.#raw.disconnect(Math.min(flushMs, 2_000), () => resolve()));
+		await new Promise<void>((resolve) => this.#raw.disconnect(0, () => resolve()));
+		for (const { reject } of this.#open)
+			reject(new PocKaffeError("producer_closed", "the producer was closed before the record was reported"));
+		this.#open.clear();
+	}
+
+	/** node-rdkafka hands a hundred reports over in a turn of the loop, and drops those that it still has when the client goes. */
+	async #reportsInHand(): Promise<void> {
+		for (let before = Number.POSITIVE_INFINITY; this.#open.size > 0 && this.#open.size < before; ) {
+			before = this.#open.size;
+			await new Promise((resolve) => setImmediate(resolve));
+		}
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

@@ -39,6 +39,8 @@ export class SteadyLoad implements AsyncDisposable {
 
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#ended.abort(new Error("enough"));
+		// What is not acknowledged by now is nobody's matter any more.
+		this.#running.catch(() => {});
 		await this.#producer.close(0);
 	}
 
