@@ -40,7 +40,7 @@ export const readinessCodes = {
 		remedy: "`pockaffe topic create TOPIC -p N`, or take it out of `kafka.topics`",
 	},
 	commits_failing: {
-		means: "offsets can't be committed for half a minute or longer; rows are written all the same",
+		means: "offsets can't be committed for half a minute or longer; rows are written where the database takes them",
 		ends: "with the next commit that goes in",
 		remedy: "mend what the message says: the coordinator, the right, or the table of offsets",
 	},
