@@ -9,7 +9,7 @@ const LATENCY_MS = 20;
 databaseContract("simulated", async (layout) => {
 	if (BAD !== "bad") throw new Error("the contract breaks another rule than the simulated one");
 	const world = new World(1);
-	const faults = { latencyMs: LATENCY_MS, fails: 0, answerLost: 0, codes: [], denied: [] };
+	const faults = { latencyMs: LATENCY_MS, stalls: 0, fails: 0, answerLost: 0, codes: [], denied: [] };
 	const server = new SimServer(world, [layout], faults, { changed: () => {}, restored: () => {}, answered: () => {} });
 	const database = server.connect(new SimProcess(world, "writer"));
 	const settled = <T>(promise: Promise<T>) => world.settled(promise, 60_000);

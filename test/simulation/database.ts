@@ -23,6 +23,8 @@ export interface SimRow extends Row {
 /** Chances of failures, changed by the scenario. */
 export interface DatabaseFaults {
 	latencyMs: number;
+	/** A statement on a handler's table waits for a lock, and others don't. */
+	stalls: number;
 	/** A statement fails without effect, with a code of `codes`. */
 	fails: number;
 	/** A statement takes effect, and the connection breaks before the answer. */
@@ -44,6 +46,9 @@ export interface DatabaseObserver {
 
 /** Longest until what was committed without waiting is on disk. */
 const WAL_WRITER_MS = 2_000;
+
+/** Longest wait for a lock. */
+const STALL_MS = 6_000;
 
 /** What the server refuses in a column `n`: 23514, a check constraint. */
 export const BAD = "bad";
@@ -131,12 +136,14 @@ export class SimServer {
 	#transaction(process: SimProcess, statements: readonly Statement[]): Promise<readonly (readonly DatabaseRow[])[]> {
 		const { faults, world } = this;
 		const latency = () => world.random() * faults.latencyMs;
+		const mayStall = faults.stalls > 0 && !statements.some(({ text }) => text.includes("pockaffe_"));
+		const stall = mayStall && world.chance(faults.stalls) ? world.random() * STALL_MS : 0;
 		// Read in one moment, written in another: whoever writes in between must be caught by the guard.
 		return new Promise((resolve, reject) => {
 			const answer = (settle: () => void) => world.after(latency(), () => process.enter(settle));
 			world.after(latency(), () => {
 				const snapshot = this.#state;
-				world.after(latency() / 2, () => {
+				world.after(stall + latency() / 2, () => {
 					try {
 						const answers = this.#withFaults(statements, () => this.#runAll(statements, snapshot));
 						answer(() => {

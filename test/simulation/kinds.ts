@@ -7,9 +7,6 @@ import type { World } from "./world.ts";
 /** While the daemon has to be spared: see KafkaTraits. */
 export const KAFKA_FORGIVES: boolean = false;
 
-/** While a letter is known by its offset alone, the same offset of a topic that was made again takes its place. */
-export const LETTERS_NAME_LOGS: boolean = false;
-
 /** What becomes of a log, of offsets or of the database; one of them in a run, for each has its own idea of what must be there. */
 export const histories = {
 	/** The topic is deleted and made again. */

@@ -31,6 +31,31 @@ export const mutations: readonly Mutation[] = [
 		],
 	},
 	{
+		what: "an acknowledgement of an older epoch counts for the new one",
+		breaks: "committed-unsettled",
+		kinds: "remade",
+		edits: [
+			{
+				file: "src/kafka/offset-ledger.ts",
+				from: `if (entry === undefined || this.#entries.get(name) !== entry) return false;
+			entry.tracker.finished(offset);`,
+				to: "this.#entries.get(name)?.tracker.finished(offset);",
+			},
+			{
+				file: "src/worker/outcome-router.ts",
+				from: `settledAll: (messages) => {
+				if (signal.aborted) return;`,
+				to: "settledAll: (messages) => {",
+			},
+			{
+				file: "src/worker/outcome-router.ts",
+				from: `#close(held: HeldBatch, message: number): void {
+		if (this.#ended.signal.aborted) return;`,
+				to: "#close(held: HeldBatch, message: number): void {",
+			},
+		],
+	},
+	{
 		what: "the CAS predicate lets an older row in",
 		breaks: "row-moved-back",
 		edits: [
@@ -75,16 +100,22 @@ export const mutations: readonly Mutation[] = [
 		],
 	},
 	{
-		what: "the start position is neither noted nor stored before the first message",
+		what: "a start position in Kafka is neither noted nor stored before the first message",
 		breaks: "begun-past-unsettled",
 		edits: [
 			{ file: "src/kafka/assignment.ts", from: "await noteThose(false);", to: "" },
 			{
 				file: "src/kafka/assignment.ts",
 				from: "return fresh.length > 0 ? [...kept, ...(await this.#parts.offsets.begin(fresh.map(reached)))] : kept;",
-				to: "return [...kept, ...fresh];",
+				to: 'return this.#parts.offsets.keptIn === "kafka" ? [...kept, ...fresh] : [...kept, ...(await this.#parts.offsets.begin(fresh.map(reached)))];',
 			},
 		],
+	},
+	{
+		what: "what is kept is believed whichever log is there",
+		breaks: "committed-unsettled",
+		kinds: "remade",
+		edits: [{ file: "src/core/log-identity.ts", from: 'return kept === current ? "same" : "other";', to: 'return "same";' }],
 	},
 	{
 		what: "a revocation doesn't wait for what is in hand",

@@ -83,7 +83,7 @@ class Run {
 		};
 		const traits = { forgives: KAFKA_FORGIVES, hasIds };
 		this.#kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0 }, kafkaObserver, traits);
-		const faults = { latencyMs: 30, fails: 0, answerLost: 0, codes: TRANSIENT, denied: [] };
+		const faults = { latencyMs: 30, stalls: 0, fails: 0, answerLost: 0, codes: TRANSIENT, denied: [] };
 		const observer = {
 			changed: (change: Change) => invariants.changed(change),
 			restored: () => invariants.restored(),
