@@ -51,10 +51,12 @@ export class NoteFence {
 		const stale = await this.#table.change(changes);
 		const names = new Set(stale.map(partitionName));
 		const isWhole = await this.#table.keepsNotes();
-		for (const { note, ...partition } of changes) {
+		for (const { note, replaces, ...partition } of changes) {
 			const name = partitionName(partition);
 			if (names.has(name)) continue;
-			if (isWhole && note.reached !== null) this.#noted.set(name, { ...note, reached: note.reached, writtenAt: 0 });
+			// Written later than what it took the place of.
+			const writtenAt = replaces?.version ? Number(replaces.version) + 1 : 0;
+			if (isWhole && note.reached !== null) this.#noted.set(name, { ...note, reached: note.reached, writtenAt });
 			else this.#noted.delete(name);
 		}
 		return stale;

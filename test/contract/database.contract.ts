@@ -600,6 +600,10 @@ select count(*)::int4 as count from p, l`;
 				expect(await member.displaced(30)).toEqual([]);
 				await again();
 				expect(await member.displaced(40)).toEqual([{ ...told, expected: 30 }]);
+				const former = await backUp();
+				await member.change(noted(5, { reached: 20 }));
+				await former();
+				expect(await member.displaced(40)).toEqual([told]);
 			});
 
 			it("that are gone are told too, and their beginning is noted again, with nothing behind it for certain", async () => {
