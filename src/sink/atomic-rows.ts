@@ -10,7 +10,8 @@
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { RowBlock, TableLayout } from "../core/rows.ts";
 import { AtomicAside, type AtomicAsideParts } from "./atomic-aside.ts";
-import { type AtomicMessage, isDefinite, messagesIn, type RunForm, rowAt, sizeOf, statementsOf } from "./atomic-run.ts";
+import { type AtomicMessage, isDefinite, messagesIn, sizeOf } from "./atomic-run.ts";
+import { AtomicTransactions, type NotWritten } from "./atomic-transactions.ts";
 import type { WritingPlace } from "./lane.ts";
 import type { Submission } from "./pending-blocks.ts";
 import type { StuckSearch } from "./row-isolation.ts";
@@ -18,7 +19,7 @@ import { isToBeSearched } from "./row-search.ts";
 import type { RowWriter } from "./row-writer.ts";
 import type { SqlProblem } from "./sql-faults.ts";
 import { type StatementLimits, StatementSize } from "./statement-size.ts";
-import type { NotTogether, TogetherStatement, TogetherTry, TogetherWriter } from "./together-writer.ts";
+import type { TogetherWriter } from "./together-writer.ts";
 import type { Writing } from "./writing.ts";
 
 /** What it needs of the writer. */
@@ -44,13 +45,6 @@ interface Room {
 	isWriting: boolean;
 }
 
-/** Why a message or a run of them did not go in, and at which of its rows as far as that is known. */
-export interface NotWritten {
-	readonly problem: SqlProblem;
-	readonly table: string;
-	readonly id: string;
-}
-
 /** One try of the messages in front. */
 interface Attempt {
 	readonly search: StuckSearch | null;
@@ -60,11 +54,6 @@ interface Attempt {
 	hasAnswered: boolean;
 }
 
-type Timed = Pick<TogetherTry, "limits" | "settling">;
-
-const TRIGGER = "linger";
-/** A lock that is waited for holds up all rows that come before it. */
-const SEARCH_LIMITS = { lockTimeoutMs: 200 };
 /** Statements of one search that may fail; so many messages alone, and not one that went in: it is none of theirs. */
 const MOST_FAILURES = 24;
 const ALONE_UNTIL_TABLE = 3;
@@ -74,13 +63,12 @@ export class AtomicRows {
 	readonly #parts: AtomicRowsParts;
 	readonly #layouts: ReadonlyMap<string, TableLayout>;
 	readonly #rooms = new Map<string, Room>();
-	/** In which they are written: parents before children, as was found out. */
-	#order: readonly string[];
+	readonly #transactions: AtomicTransactions;
 
 	constructor(parts: AtomicRowsParts) {
 		this.#parts = parts;
-		this.#order = [...parts.tables];
-		this.#layouts = new Map(this.#order.map((table) => [table, (parts.writers.get(table) as RowWriter).layout]));
+		this.#layouts = new Map([...parts.tables].map((table) => [table, (parts.writers.get(table) as RowWriter).layout]));
+		this.#transactions = new AtomicTransactions({ ...parts, layouts: this.#layouts });
 	}
 
 	/** True where a table's rows come here. */
@@ -134,7 +122,8 @@ export class AtomicRows {
 		const { limits } = this.#parts;
 		const size = new StatementSize(limits);
 		const places = new Map([...this.#layouts].map(([table, layout]) => [table, { layout, statementSize: size, unsettled: null }]));
-		const attempt = (run: readonly AtomicMessage[]) => this.#transact(room, run, true, () => room.aside.remove(run));
+		const attempt = (run: readonly AtomicMessage[]) =>
+			this.#transactions.run(run, { size, isSearch: true, settling: () => aside.remove(run) });
 		const giveBack = (messages: readonly AtomicMessage[]) => this.#enqueue(room, messages);
 		const aside = new AtomicAside({ ...this.#parts, attempt, giveBack, place: { topic, partition } });
 		const room: Room = { partition: { topic, partition }, queue: new Set(), places, size, aside, isWriting: false };
@@ -191,7 +180,11 @@ export class AtomicRows {
 	/** Null where each of them was written, refused or set aside; otherwise why the rest was not, which is none of a single message's fault. */
 	async #attempt(room: Room, run: AtomicMessage[], attempt: Attempt): Promise<NotWritten | null> {
 		const { search } = attempt;
-		const not = await this.#transact(room, run, search !== null, () => this.#leave(room, run, attempt));
+		const not = await this.#transactions.run(run, {
+			size: room.size,
+			isSearch: search !== null,
+			settling: () => this.#leave(room, run, attempt),
+		});
 		const [only] = run;
 		if (!not || !only || this.#parts.ended.aborted) return null;
 		const { fault, mayBeOneRows, remedy } = not.problem;
@@ -244,59 +237,6 @@ export class AtomicRows {
 		return true;
 	}
 
-	/** One transaction of these messages, in the orders in which they may go in; `settling` is told before their owners are. */
-	async #transact(room: Room, run: readonly AtomicMessage[], isSearch: boolean, settling: () => void): Promise<NotWritten | null> {
-		const { rows } = sizeOf(run);
-		const timed: Timed = {
-			...(isSearch ? { limits: SEARCH_LIMITS } : {}),
-			settling: (durationMs) => {
-				room.size.succeeded(rows, durationMs);
-				settling();
-			},
-		};
-		const not = await this.#byTable(run, timed);
-		if (!not || this.#parts.ended.aborted) return null;
-		const isOneOfSeveral = run.length === 1 && rows > 1 && (isDefinite(not.problem) || (isSearch && not.problem.mayBeOneRows));
-		return isOneOfSeveral ? await this.#oneByOne(run, timed) : not;
-	}
-
-	/** A statement per table: children behind parents, and in the order of ids or, where that is refused, in the log's. */
-	async #byTable(run: readonly AtomicMessage[], timed: Timed): Promise<NotWritten | null> {
-		let order = this.#order;
-		let mostMoves = (order.length * (order.length - 1)) / 2;
-		for (let form: RunForm = "by-id"; ; ) {
-			const statements = this.#statementsOf(run, form, order);
-			const not = await this.#parts.together.try(statements, { trigger: TRIGGER, ...timed });
-			if (!not) {
-				this.#order = order;
-				return null;
-			}
-			const table = statements[not.statement]?.table as string;
-			const isChildFirst = not.problem.code === "23503" && statements.slice(not.statement + 1).some((each) => each.table !== table);
-			if (isChildFirst && mostMoves-- > 0) order = [...order.filter((each) => each !== table), table];
-			else if (not.problem.fault === "order" && form === "by-id" && run.length > 1) form = "in-order";
-			else return notWritten(run, statements, not);
-		}
-	}
-
-	/** Each row in a statement of its own, and what is refused for the sake of others behind those: so far as that moves something. */
-	async #oneByOne(run: readonly AtomicMessage[], timed: Timed): Promise<NotWritten | null> {
-		const statements = this.#statementsOf(run, "one-by-one", this.#order);
-		let moves = 0;
-		for (let reached = 0; ; ) {
-			const not = await this.#parts.together.try(statements, { trigger: TRIGGER, ...timed });
-			if (!not || this.#parts.ended.aborted) return null;
-			if (not.statement > reached) moves = 0;
-			reached = not.statement;
-			if (not.problem.fault !== "order" || ++moves >= statements.length - reached) return notWritten(run, statements, not);
-			statements.push(...statements.splice(reached, 1));
-		}
-	}
-
-	#statementsOf(run: readonly AtomicMessage[], form: RunForm, order: readonly string[]): TogetherStatement[] {
-		return statementsOf(run, form, { layouts: this.#layouts, order, limits: this.#parts.limits });
-	}
-
 	async #waitAfter(room: Room, { problem, table }: NotWritten, run: readonly AtomicMessage[], failures: number): Promise<boolean> {
 		if (problem.remedy === "smaller") room.size.failed(sizeOf(run).rows);
 		const place = room.places.get(table) as WritingPlace;
@@ -310,15 +250,6 @@ export class AtomicRows {
 	get #listener() {
 		return (this.#parts.writings.values().next().value as Writing).parts.listener;
 	}
-}
-
-function notWritten(
-	run: readonly AtomicMessage[],
-	statements: readonly TogetherStatement[],
-	{ problem, statement }: NotTogether,
-): NotWritten {
-	const { table, row } = rowAt(run[0] as AtomicMessage, statements[statement]);
-	return { problem, table: statements[statement]?.table ?? table, id: row.id };
 }
 
 function waitedFor(messages: Iterable<AtomicMessage>): AtomicMessage[] {
