@@ -8,6 +8,7 @@ export const { getPrototypeOf, hasOwn, keys: keysOf, values: valuesOf } = Object
 export const { stringify: jsonOf } = JSON;
 export const { isNaN: isNotANumber } = Number;
 export const { ceil, max, round } = Math;
+export const { from: bufferOf } = Buffer;
 /** Any value's text. */
 export const textOf = String;
 const { ownKeys } = Reflect;

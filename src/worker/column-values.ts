@@ -5,7 +5,7 @@
 import { isUtf8 } from "node:buffer";
 import { isLosslessNumber, stringify as losslessStringify } from "lossless-json";
 import { BadOutcomeError, isContainer, kindOf, RowFaultError } from "./bad-outcome.ts";
-import { getPrototypeOf, isArray, isNotANumber, jsonOf, textOf, valuesOf } from "./built-ins.ts";
+import { bufferOf, getPrototypeOf, isArray, isNotANumber, jsonOf, textOf, valuesOf } from "./built-ins.ts";
 
 /** Makes a value that is not null or undefined into text. Throws BadOutcomeError or RowFaultError, whose message the caller completes. */
 export type ValueEncoder = (value: unknown) => string;
@@ -73,14 +73,14 @@ function jsonText(value: unknown): string | undefined {
 }
 
 function encodeBytes(value: unknown): string {
-	if (value instanceof Uint8Array) return `\\x${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("hex")}`;
-	if (typeof value === "string") return `\\x${Buffer.from(sendableText(value)).toString("hex")}`;
+	if (value instanceof Uint8Array) return `\\x${bufferOf(value.buffer, value.byteOffset, value.byteLength).toString("hex")}`;
+	if (typeof value === "string") return `\\x${bufferOf(sendableText(value)).toString("hex")}`;
 	throw new BadOutcomeError(`can't take ${kindOf(value)}`);
 }
 
 function utf8Text(bytes: Uint8Array): string {
 	if (!isUtf8(bytes)) throw new RowFaultError("22021", "holds bytes that are not UTF-8");
-	return sendableText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+	return sendableText(bufferOf(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
 }
 
 /** Looked through to its end, for what JSON would make `{}` of without a word. */

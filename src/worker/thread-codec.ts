@@ -13,6 +13,9 @@ const VALUE = 1;
 const HEADERS = 2;
 const NULL = -1;
 
+/** From before the user's module is loaded, which may put its own in its place. */
+const { from: bufferOf } = Buffer;
+
 /** What is read of one message: everything but where it comes from. */
 export interface UnpackedMessage {
 	readonly offset: number;
@@ -96,7 +99,7 @@ function sizeOf(length: number): number {
 }
 
 function viewOf({ bytes }: PackedBatch, start: number, length: number): Buffer {
-	return Buffer.from(bytes.buffer, bytes.byteOffset + start, length);
+	return bufferOf(bytes.buffer, bytes.byteOffset + start, length);
 }
 
 function copy(from: Uint8Array, to: Uint8Array, at: number): number {

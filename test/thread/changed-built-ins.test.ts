@@ -59,6 +59,7 @@ describe("a handler that changes built-ins which our own code keeps", () => {
 		["Object.hasOwn", "Object.hasOwn = () => false;"],
 		["Math.max", "Math.max = () => 3;"],
 		["Array.isArray", "Array.isArray = () => true;"],
+		["Buffer.from", "Buffer.from = () => { throw new Error('patched'); };"],
 		["JSON.stringify", "JSON.stringify = () => '{}';"],
 	])("%s: every row is what it would be without", async (_, change) => {
 		await using workers = await realWorkers({ source: changing(change) });
