@@ -65,3 +65,11 @@ export function workerSettings(config: Config, layouts: readonly TableLayout[]):
 export function threadOptions({ handler, workers, kafka, database }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
 	return { handler, tables, lanes: lanesFor(database.connections), maxHeapMb: workers.maxHeapMb, timestampType: kafka.timestampType };
 }
+
+/**
+ * How many threads that can't be ended may live. Each attempt at one bad message may leave one behind: with room for two such messages both
+ * become dead letters, and the next start does not meet them again. More than that fill memory and processors.
+ */
+export function mostStuckThreads({ maxAttempts }: Pick<Config["handler"], "maxAttempts">): number {
+	return Math.max(4, 2 * maxAttempts);
+}

@@ -23,6 +23,7 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 		memberState: consumer.memberState,
 		rebalances: consumer.rebalances,
 		partitions: partitionsOf(daemon),
+		threadsStuck: daemon.stuckThreads.count,
 		writer: {
 			queuedRows: writer.queueRows,
 			queuedBytes: writer.queueBytes,

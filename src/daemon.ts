@@ -26,7 +26,7 @@ import { restoredWords } from "./core/position-note.ts";
 import type { Problem } from "./core/problem.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
-import { buildDeadLetters, ownTables, threadOptions } from "./daemon-parts.ts";
+import { buildDeadLetters, mostStuckThreads, ownTables, threadOptions } from "./daemon-parts.ts";
 import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import { Delivery } from "./delivery.ts";
 import type { SummaryFigures } from "./embedded/summary-line.ts";
@@ -53,6 +53,7 @@ import { lockHoldersAt } from "./sink/lock-holders.ts";
 import { prepareTables } from "./sink/table-preparation.ts";
 import type { SupervisorListener } from "./supervisor/supervisor-parts.ts";
 import { HandlerWatcher } from "./worker/handler-watcher.ts";
+import { StuckThreads } from "./worker/stuck-threads.ts";
 import type { WorkerListener } from "./worker/worker-parts.ts";
 import { createHandlerThreads } from "./worker/worker-thread.ts";
 
@@ -82,6 +83,7 @@ export class Daemon {
 	readonly delivery: Delivery;
 	readonly database: Database;
 	readonly stallDetector: StallDetector;
+	readonly stuckThreads: StuckThreads;
 	readonly #observer: DaemonObserver;
 	readonly #problemLog: ProblemLog;
 	readonly #ready: ReturnType<typeof observeReadiness>;
@@ -116,9 +118,18 @@ export class Daemon {
 			rowsStuck: (table) => this.delivery.writer.isStuck(table),
 		});
 		this.database = connectDatabase({ url: config.database.url, connections: config.database.connections, clock });
+		this.stuckThreads = new StuckThreads({
+			clock,
+			limit: mostStuckThreads(config.handler),
+			tooMany: (reason) => this.#requestStop({ reason, exitCode: exitCodes.stuckThreads }),
+		});
 		this.delivery = this.#buildDelivery();
 		this.stallDetector = this.#buildStallDetector();
-		this.#problemLog = new ProblemLog({ clock, logger: parts.logger, problems: () => this.delivery.problems });
+		this.#problemLog = new ProblemLog({
+			clock,
+			logger: parts.logger,
+			problems: () => [...this.delivery.problems, ...this.stuckThreads.problems],
+		});
 	}
 
 	get state(): DaemonState {
@@ -246,6 +257,7 @@ export class Daemon {
 			threads: createHandlerThreads({
 				...threadOptions(config, this.layouts),
 				maxThreads: config.workers.maxThreads,
+				stuck: this.stuckThreads,
 				printed: (printed) => this.#observer.workers.printed(printed),
 				endedForOthers: (fact) => this.#observer.workers.threadEndedForOthers(fact),
 			}),
@@ -342,7 +354,7 @@ export class Daemon {
 			return { code: "table_restored", where, message: restoredWords(where, each), sinceMs };
 		});
 		const rows = rowProblems(this.delivery.writer, this.parts.clock.now());
-		return [...problems, ...workers, ...rows, ...this.stallDetector.stalls, ...restored];
+		return [...problems, ...workers, ...rows, ...this.stallDetector.stalls, ...restored, ...this.stuckThreads.problems];
 	}
 
 	#countDroppedRecords(): void {

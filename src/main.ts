@@ -21,7 +21,8 @@ const { runProgram } = await import("./commands/program.ts").catch(endWithoutCli
 // The timers of clock, client and thread pool hold no process: Node would end one that waits for nothing else.
 setInterval(() => {}, 3_600_000);
 const code = await runProgram(process.argv.slice(2), context);
-process.exit(code === 0 ? exitCode : code);
+const { leave } = await import("./commands/way-out.ts");
+await leave(code === 0 ? exitCode : code, context);
 
 /** `bindings` gives its `tries` where nothing was built; ERR_DLOPEN_FAILED is a build for another Node. */
 function endWithoutClient(error: { code?: string; tries?: unknown }): never {

@@ -169,7 +169,9 @@ class Verification {
 			await this.#until(() => pending() === 0);
 			await this.#relieve();
 		} finally {
-			await Promise.all([...workers.values()].map((worker) => worker.stop()));
+			const stopped = Promise.all([...workers.values()].map((worker) => worker.stop(this.#parts.signal.aborted)));
+			// Nobody waits for a handler after Ctrl-C.
+			if (!this.#parts.signal.aborted) await stopped;
 		}
 	}
 

@@ -124,8 +124,9 @@ export class VerifyingWorker {
 		this.#failure ??= nothingVerified(`${what}: ${message}`);
 	}
 
-	async stop(): Promise<void> {
-		await (this.#failure ? this.#worker.kill() : this.#worker.stop("shutdown"));
+	/** `atOnce`: whatever the handler does. */
+	async stop(atOnce = false): Promise<void> {
+		await (this.#failure || atOnce ? this.#worker.kill() : this.#worker.stop("shutdown"));
 	}
 }
 

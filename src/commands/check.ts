@@ -18,6 +18,7 @@ import { problemOf } from "../sink/sql-faults.ts";
 import { inspectHandler } from "../worker/inspect-handler.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
 import { textTable } from "./text-table.ts";
+import { unlessInterrupted } from "./way-out.ts";
 
 /** One line of the report. */
 interface Finding {
@@ -34,7 +35,7 @@ export function registerCheck(program: Command, context: CommandContext): void {
 		.description("check configuration, handler, broker, topics, codecs, database and tables")
 		.option("--json", "as JSON")
 		.action(async ({ json }: { json?: boolean }, command: Command) => {
-			const findings = await allFindings(command, context);
+			const findings = await unlessInterrupted(allFindings(command, context), context, "the check");
 			if (json) print(context.stdout, JSON.stringify(findings));
 			else
 				print(

@@ -19,6 +19,7 @@ import { createLogger, type DaemonLogger } from "../observe/log.ts";
 import { probeDatabase } from "../sink/database.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
 import { onIgnoredSignals } from "./signals.ts";
+import { leaveNow } from "./way-out.ts";
 
 /** Longest the whole stop may take beyond the drain: a client that hangs while closing must not keep the process. */
 const STOP_GRACE_MS = 20_000;
@@ -125,18 +126,19 @@ async function runDaemon(
 	using _summary = startSummary({ terminal: context.stdout, clock, read: () => daemon.summary() });
 	const cause = await Promise.race([signalled, daemon.stopRequested]);
 	await stopping();
+	const codeFor = (drained: boolean) => (drained || cause.exitCode !== exitCodes.done ? cause.exitCode : exitCodes.drainDeadline);
 	const killing = clock.after(config.drain.timeoutMs + STOP_GRACE_MS, () => {
 		logger.error({}, "the stop hangs: the process ends itself");
-		process.kill(process.pid, "SIGKILL");
+		void leaveNow(codeFor(false), context);
 	});
 	const { drained, hangs } = await daemon.stop(cause.reason, { leave });
 	killing.cancel();
 	if (hangs) {
 		// The client's close hangs in a pool thread that process.exit would wait for.
 		logger.error({}, "the Kafka client did not close: the process ends itself");
-		process.kill(process.pid, "SIGKILL");
+		await leaveNow(codeFor(drained), context);
 	}
-	context.exit(drained || cause.exitCode !== exitCodes.done ? cause.exitCode : exitCodes.drainDeadline);
+	context.exit(codeFor(drained));
 }
 
 function untilInterrupted(signal: AbortSignal): Promise<StopCause> {

@@ -18,6 +18,7 @@ export const exitCodes = {
 	stoppedByPolicy: 3,
 	drainDeadline: 4,
 	fatalKafka: 5,
+	stuckThreads: 6,
 	killed: 137,
 } as const;
 

@@ -1,7 +1,7 @@
 /**
  * The only room that knows the addon (src/kafka/native, compiled by `npm ci` beside node-rdkafka): what librdkafka can tell and node-rdkafka does
- * not pass on. It works on the clients that node-rdkafka made, found by their names. Where it could not be compiled or loaded all of it
- * answers null, and `nativeMissing` says why: the daemon works without.
+ * not pass on, and a way out past threads that can't be ended. It works on the clients that node-rdkafka made, found by their names. Where it could
+ * not be compiled or loaded all of it answers null, and `nativeMissing` says why: the daemon works without.
  *
  * Main thread only, as node-rdkafka is.
  */
@@ -32,6 +32,8 @@ interface Addon {
 	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundTopic[] } | null>;
 	/** Clients that live and requests under way. */
 	living(): { readonly clients: number; readonly requests: number };
+	/** Missing in an addon that was compiled before there was one. */
+	exitNow?(code: number): never;
 }
 
 /** A name that no topic can have is one of a topic that doesn't exist. */
@@ -50,6 +52,16 @@ export const withoutAddon =
 /** Clients that live and requests under way, as the addon counts them; null without it. For tests. */
 export function livingClients(): { readonly clients: number; readonly requests: number } | null {
 	return loaded.addon?.living() ?? null;
+}
+
+/**
+ * Ends the process at once with this exit code. Node's own way out waits for its threads: a handler's in a native call, or the one of its pool
+ * that a client's close hangs in.
+ * Without the addon it ends by SIGKILL, which is told as 137.
+ */
+export function exitNow(code: number): void {
+	loaded.addon?.exitNow?.(code);
+	process.kill(process.pid, "SIGKILL");
 }
 
 /** Settings of a client that the addon is to reach: these first, for a plugin adds itself while it is set. */

@@ -73,6 +73,7 @@ export const metricCatalogue = {
 	handler_duration_seconds: histogram(topic, callSeconds, "Duration of one call of the handler"),
 	worker_restarts_total: counter({ ...perPartition, reason: restartReasons }, "Partition workers started again"),
 	workers: gauge({ state: partitionStates }, "Partition workers by state"),
+	threads_stuck: gauge(none, "Handler threads that can't be ended and live on beside those that took their place"),
 	partitions_assigned: gauge(none, "Partitions assigned to this member"),
 	partitions_paused: gauge({ reason: open }, "Partitions that wait and go on by themselves, by reason"),
 	partitions_parked: gauge({ reason: open }, "Partitions whose worker may not go on by itself, by reason"),

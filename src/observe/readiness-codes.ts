@@ -71,6 +71,12 @@ export const readinessCodes = {
 		ends: "when the message is settled in whatever way: handled, dead-lettered, skipped; when nothing is left in hand; or when the partition goes to another member",
 		remedy: "mend the handler's module and save it; the failing partition begins anew at once",
 	},
+	thread_stuck: {
+		means:
+			"a handler's thread can't be ended: it waits in a native call, or walks a list of billions of holes; its message was judged (`timeout`), and the next thread works beside it",
+		ends: "when the thread ends; the daemon ends by itself (exit 6) with more than twice `handler.maxAttempts` of them, at least 4",
+		remedy: "mend the module at the place that the message names; a restart is rid of the thread",
+	},
 	parked: {
 		means:
 			"the partition's worker may not go on by itself: too many restarts, a poison message under `onPoison: park`, the breaker; or its log goes on while it stands still",

@@ -79,6 +79,8 @@ export interface StatusSnapshot {
 	readonly memberState: string;
 	readonly rebalances: number;
 	readonly partitions: readonly PartitionSnapshot[];
+	/** Handler threads that can't be ended and live beside those that took their place. */
+	readonly threadsStuck: number;
 	readonly writer: {
 		readonly queuedRows: number;
 		readonly queuedBytes: number;

@@ -34,7 +34,7 @@ class ThreadWatch {
 	/** Calls that run, by their number, and when each was seen first. */
 	#since = new Map<number, number>();
 	#calls = -1;
-	/** Looks at which nothing had begun or ended: counted, for where the main thread stood itself the answer may only wait to be read. */
+	/** Looks at which no call ran, and none had begun or ended: counted, for where the main thread stood itself the answer may only wait to be read. */
 	#still = 0;
 
 	constructor(timeoutMs: number) {
@@ -54,7 +54,7 @@ class ThreadWatch {
 		this.#since = new Map(callsOf(progress).map((each) => [each, this.#since.get(each) ?? nowMs]));
 		if (nowMs - Math.min(...this.#since.values()) >= this.#timeoutMs)
 			return `the handler's ${phaseName(progress.phase)} took longer than ${limit}`;
-		this.#still = progress.calls === this.#calls ? this.#still + 1 : 0;
+		this.#still = progress.calls === this.#calls && this.#since.size === 0 ? this.#still + 1 : 0;
 		this.#calls = progress.calls;
 		const mostMs = progress.calls === 0 ? Math.max(this.#timeoutMs, LONGEST_BEGIN_MS) : this.#timeoutMs;
 		if (this.#still * this.#timeoutMs < LOOKS * mostMs) return null;

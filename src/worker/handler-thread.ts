@@ -152,7 +152,7 @@ export interface HandlerThread {
 	abandon(): void;
 	/**
 	 * Ends the thread at once, whatever it does; a pending call rejects with ThreadDiedError(`death`). Idempotent. A share whose call isn't
-	 * the one that runs ends alone.
+	 * the one that runs ends alone. Resolves when the thread is gone, or after a grace where it can't be ended.
 	 */
 	kill(death?: ThreadDeath): Promise<void>;
 	/** Called when the thread dies while no call is outstanding (an uncaught exception between batches). */

@@ -320,13 +320,18 @@ export class PartitionWorker {
 		return { reason: "exception", message, stack: null };
 	}
 
-	/** The thread is gone: what was in its hands or only waits is judged, unless we are stopping anyway. */
+	/**
+	 * The thread is dead: what was in its hands or only waits is judged, unless we are stopping anyway. At once: a thread that can't be ended
+	 * takes a while to be given up, and the next one waits for that.
+	 */
 	async #died(death: ThreadDeath, judge: () => Verdict): Promise<void> {
 		this.#idleDeath = null;
-		await this.#slot.discard();
-		if (this.#stopReason) return;
-		if (death.reason === "shared") this.#replaced("shared");
-		else await this.#carryOut(judge());
+		const gone = this.#slot.discard();
+		if (!this.#stopReason) {
+			if (death.reason === "shared") this.#replaced("shared");
+			else await this.#carryOut(judge());
+		}
+		await gone;
 	}
 
 	/** The thread was replaced, for nobody's fault here. */

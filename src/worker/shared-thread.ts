@@ -49,7 +49,8 @@ export interface ThreadHost {
 	/** The run that is under way begins no more calls. */
 	cutShort(): void;
 	progress(): ThreadProgress;
-	kill(death?: ThreadDeath): Promise<void>;
+	/** `partition`: whose call runs. Resolves when it is gone, or after a grace where it can't be ended. */
+	kill(death?: ThreadDeath, partition?: TopicPartition | null): Promise<void>;
 	onIdleDeath(listener: (death: ThreadDeath) => void): void;
 }
 
@@ -94,7 +95,7 @@ const wasReplaced: ThreadDeath = { reason: "shared", message: "the thread was re
 
 /** See the file's header. `before`: what has to be gone before this one begins. */
 export class SharedThread {
-	/** Resolves when the thread has ended and nothing of it is left. */
+	/** Resolves when the thread has ended and nothing of it is left, or it is left behind because it can't be ended. */
 	readonly gone: Promise<void>;
 	readonly #host: ThreadHost;
 	readonly #listener: SharedThreadListener;
@@ -251,7 +252,8 @@ export class SharedThread {
 		if (this.#isEnded) return this.gone;
 		this.#isEnded = true;
 		const progress = this.#host.progress();
-		this.#resolveGone(this.#host.kill(death));
+		const [alone] = this.#shares.size === 1 ? this.#shares : [];
+		this.#resolveGone(this.#host.kill(death, (this.#current?.share ?? alone)?.partition ?? null));
 		this.#listener.ended();
 		this.#current?.share.stoodAt(progress);
 		const turns = [...(this.#current ? [this.#current] : []), ...this.#waiting];

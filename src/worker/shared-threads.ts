@@ -46,7 +46,7 @@ class Place {
 	readonly #parts: SharedThreadsParts;
 	#thread: SharedThread | null = null;
 	#isExpired = false;
-	/** Resolves when no earlier thread of this place is left, so that there are never more than allowed. */
+	/** Resolves when no earlier thread of this place is left but such that can't be ended, so that there are never more than allowed. */
 	#gone: Promise<unknown> = Promise.resolve();
 
 	constructor(parts: SharedThreadsParts) {

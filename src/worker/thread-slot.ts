@@ -129,7 +129,7 @@ export class ThreadSlot {
 		await this.discard();
 	}
 
-	/** Ends the thread without a word to the handler; the slot is empty. */
+	/** Ends the thread without a word to the handler; the slot is empty at once. Resolves as `kill` of the thread does. */
 	async discard(): Promise<void> {
 		const thread = this.#thread;
 		this.#lastId = thread?.id ?? this.#lastId;

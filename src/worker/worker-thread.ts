@@ -7,6 +7,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
+import { systemClock } from "../core/clock.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { TableLayout } from "../core/rows.ts";
@@ -29,6 +30,7 @@ import { contradictionIn } from "./outcome-check.ts";
 import type { Printed } from "./output-quota.ts";
 import type { SharedDeath, ThreadHost } from "./shared-thread.ts";
 import { SharedThreads } from "./shared-threads.ts";
+import { type EndedThread, StuckThreads } from "./stuck-threads.ts";
 import { sliceBatch } from "./thread-codec.ts";
 import { type PartReply, SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
 
@@ -50,6 +52,8 @@ export interface WorkerThreadOptions {
 	readonly purpose?: "run" | "verify";
 	/** Told the lines that a handler prints; without it they go to the process's own output. Not for `pockaffe:log`, which prints to be read. */
 	readonly printed?: (printed: Printed) => void;
+	/** Who keeps count of threads that can't be ended. */
+	readonly stuck?: StuckThreads;
 }
 
 /** Where real threads come from: at most `maxThreads` at a time, or one for each partition (0). */
@@ -74,11 +78,26 @@ const YOUNG_GENERATION_MB = 12;
 
 /** Threads made so far: each has an output of its own. */
 let threads = 0;
+/** Those of this process that are not gone. */
+const living = new Set<WorkerThread>();
+
+/** Ends all threads of this process. False where one is still there after so long: `process.exit` would wait for it for ever. */
+export async function endAllThreads(withinMs: number): Promise<boolean> {
+	for (const thread of living) void thread.kill();
+	const gone = Promise.all([...living].map((thread) => thread.gone)).then(() => true);
+	return Promise.race([gone, systemClock.sleep(withinMs).then(() => false)]);
+}
 
 class WorkerThread implements ThreadHost {
 	readonly #pool: Piscina;
 	readonly #progress: SharedProgress;
 	readonly #module: string;
+	readonly #stuck: StuckThreads;
+	/** Resolves when nothing of it is left. */
+	readonly gone: Promise<void>;
+	#resolveGone: () => void = () => {};
+	/** Of the messages of the last run. */
+	#offsets: PackedBatch["offsets"] | null = null;
 	#id: number | null = null;
 	#death: ThreadDeath | null = null;
 	#busy = false;
@@ -87,8 +106,13 @@ class WorkerThread implements ThreadHost {
 	#ending: Promise<void> | null = null;
 	#stopListening: () => void = () => {};
 
-	constructor({ handler, tables, lanes = 1, maxHeapMb, timestampType, purpose = "run", printed }: WorkerThreadOptions) {
+	constructor({ handler, tables, lanes = 1, maxHeapMb, timestampType, purpose = "run", printed, stuck }: WorkerThreadOptions) {
 		this.#module = handler.module;
+		this.#stuck = stuck ?? new StuckThreads();
+		this.gone = new Promise((resolve) => {
+			this.#resolveGone = resolve;
+		});
+		living.add(this);
 		this.#progress = SharedProgress.forCalls(handler.concurrency);
 		const output = printed && handler.module !== "pockaffe:log" ? `pockaffe ${process.pid} ${++threads}` : null;
 		if (printed && output) this.#stopListening = listenToOutput(output, printed);
@@ -166,6 +190,7 @@ class WorkerThread implements ThreadHost {
 		handled: (part: BatchOutcome) => void,
 	): Promise<RunReply> {
 		this.#progress.isCutShort = false;
+		this.#offsets = batch.offsets;
 		const messages = sliceBatch(batch, from, to);
 		let reply = await this.#askRun({ type: "run", share, batch: messages, from, state }, messages);
 		while ("goesOn" in reply) {
@@ -197,9 +222,9 @@ class WorkerThread implements ThreadHost {
 		return this.#progress.read();
 	}
 
-	async kill(death?: ThreadDeath): Promise<void> {
+	async kill(death?: ThreadDeath, partition: TopicPartition | null = null): Promise<void> {
 		this.#death ??= death ?? { reason: "exit", message: "the thread was ended", stack: null };
-		await this.#end();
+		await this.#end(partition);
 	}
 
 	onIdleDeath(listener: (death: ThreadDeath) => void): void {
@@ -233,13 +258,24 @@ class WorkerThread implements ThreadHost {
 		}
 	}
 
-	#end(): Promise<void> {
-		// A turn later: lines that the thread printed last are still on their way.
-		this.#ending ??= this.#pool
-			.destroy()
-			.catch(() => {})
-			.then(() => void setImmediate(this.#stopListening));
+	/** Resolves when it is gone, or left behind because it can't be ended. */
+	#end(partition: TopicPartition | null = null): Promise<void> {
+		this.#ending ??= this.#stuck.leave(this.#standsAt(partition), this.#destroy());
 		return this.#ending;
+	}
+
+	async #destroy(): Promise<void> {
+		await this.#pool.destroy().catch(() => {});
+		living.delete(this);
+		this.#resolveGone();
+		// A turn later: lines that the thread printed last are still on their way.
+		setImmediate(this.#stopListening);
+	}
+
+	#standsAt(partition: TopicPartition | null): EndedThread {
+		const { phase, message, running } = this.progress();
+		const offset = phase === "handle" && running > 0 ? (this.#offsets?.[message] ?? null) : null;
+		return { id: this.#id, module: this.#module, phase, partition, offset, why: this.#death?.message ?? "" };
 	}
 }
 

@@ -6,43 +6,44 @@ import type { HostileCase } from "./hostile-scene.ts";
 const shared = { workers: { maxThreads: 1 } };
 const overlapping = { handler: { concurrency: 4 } };
 
+const importExec = 'import { execSync } from "node:child_process";';
+/** Longer than the case takes: the thread is to be there when it is looked for. */
+const SLEEP = 'execSync("sleep 40");';
+const makePipe =
+	'import { execSync } from "node:child_process"; import { existsSync, readFileSync } from "node:fs"; const pipe = new URL("./pipe", import.meta.url).pathname; if (!existsSync(pipe)) execSync("mkfifo " + pipe + " 2>/dev/null || true");';
+const ownWorker = 'import { Worker } from "node:worker_threads"; const waits = `require("node:child_process").execSync("sleep 40")`;';
+
 /** Code that `worker.terminate()` doesn't end: the thread stays behind, and the next one begins beside it. */
 const notInterruptible: readonly HostileCase[] = [
+	...[
+		{ what: "walks over a sparse list", act: "const byId = []; byId[4_100_000_000] = 1; byId.filter((each) => each);" },
+		{ what: "searches a sparse list", act: "const byId = []; byId[4_100_000_000] = 1; byId.indexOf(2);" },
+		{ what: "waits for a child process", top: importExec, act: SLEEP },
+		{ what: "reads a pipe that nobody writes to", top: makePipe, act: "readFileSync(pipe);" },
+		{
+			what: "derives a key for minutes",
+			top: 'import { pbkdf2Sync } from "node:crypto";',
+			act: 'pbkdf2Sync("a", "b", 100_000_000, 64, "sha512");',
+		},
+		{ what: "waits for a child process in a thread that others share", top: importExec, act: SLEEP, config: shared },
+		{ what: "waits for a child process beside overlapping calls", top: importExec, act: SLEEP, config: overlapping },
+		{
+			what: "has a Worker of its own that waits, and waits for it",
+			top: ownWorker,
+			act: "new Worker(waits, { eval: true }); return new Promise(() => {});",
+		},
+	].map((each): HostileCase => ({ ...each, culprit: "letter", stuck: true })),
 	{
-		what: "walks over a sparse list",
-		act: "const byId = []; byId[4_100_000_000] = 1; byId.filter((each) => each);",
-		culprit: "letter",
+		what: "waits for a child process between two calls",
+		top: importExec,
+		act: `setImmediate(() => { ${SLEEP} });`,
+		culprit: "row or letter",
+		stuck: true,
 	},
 	{
 		what: "returns a list with billions of holes",
 		act: "const rows = []; rows[4_100_000_000] = ROW(message); return rows;",
 		culprit: "letter",
-	},
-	{ what: "searches a sparse list", act: "const byId = []; byId[4_100_000_000] = 1; byId.indexOf(2);", culprit: "letter" },
-	{
-		what: "waits for a child process",
-		top: 'import { execSync } from "node:child_process";',
-		act: 'execSync("sleep 20");',
-		culprit: "letter",
-	},
-	{
-		what: "reads a pipe that nobody writes to",
-		top: 'import { execSync } from "node:child_process"; import { existsSync, readFileSync } from "node:fs"; const fifo = new URL("./fifo", import.meta.url).pathname; if (!existsSync(fifo)) execSync("mkfifo " + fifo + " 2>/dev/null || true");',
-		act: "readFileSync(fifo);",
-		culprit: "letter",
-	},
-	{
-		what: "derives a key for minutes",
-		top: 'import { pbkdf2Sync } from "node:crypto";',
-		act: 'pbkdf2Sync("a", "b", 100_000_000, 64, "sha512");',
-		culprit: "letter",
-	},
-	{
-		what: "waits for a child process in a thread that others share",
-		top: 'import { execSync } from "node:child_process";',
-		act: 'execSync("sleep 20");',
-		culprit: "letter",
-		config: shared,
 	},
 	{
 		what: "waits for a child process in terminate",
@@ -50,13 +51,13 @@ const notInterruptible: readonly HostileCase[] = [
 			import { execSync } from "node:child_process";
 			export const init = ({ partition }) => ({ partition });
 			export function handleMessage({ key, value }) { const { n } = JSON.parse(value); return { id: String(key), fields: { n, doc: [n] } }; }
-			export const terminate = (_, { partition }) => { if (partition === 0) execSync("sleep 20"); };`,
+			export const terminate = (_, { partition }) => { if (partition === 0) execSync("sleep 40"); };`,
 		act: "",
 		culprit: "row",
 	},
 	{
 		what: "has a Worker of its own and never settles",
-		top: 'import { Worker } from "node:worker_threads";',
+		top: ownWorker,
 		act: 'new Worker("for (;;);", { eval: true }); return new Promise(() => {});',
 		culprit: "letter",
 	},

@@ -45,6 +45,8 @@ export interface HostileCase {
 	readonly config?: Readonly<Record<string, Record<string, unknown>>>;
 	/** More columns of the table, with what they hold in a good row. */
 	readonly doc?: unknown;
+	/** Its thread can't be ended, and outlives the case: `/readyz` must say so, and nothing else. */
+	readonly stuck?: true;
 	/** `verify` runs the handler too, and some acts can't be told from real work there. */
 	readonly verify?: false;
 	/** Runs with every test run. */
@@ -78,8 +80,11 @@ export async function play(hostile: HostileCase): Promise<void> {
 	await service.whileRunning(() => caughtUp(brokers, group, topic, 2 * WAVE));
 	const letters = await lettersOf(db);
 	await rowsAreRight(db, hostile, letters);
-	await service.whileRunning(() => service.daemon.ready(20_000));
-	await isIdle(service.daemon);
+	if (hostile.stuck) await service.whileRunning(() => isToldAsStuck(service.daemon));
+	else {
+		await service.whileRunning(() => service.daemon.ready(20_000));
+		await isIdle(service.daemon);
+	}
 	if (hostile.words) expect(`${JSON.stringify(letters)}\n${service.output}`).toMatch(hostile.words);
 	const stoppedAt = performance.now();
 	expect([0, 4]).toContain(await service.stop());
@@ -156,6 +161,15 @@ async function rowsAreRight({ database }: TestDatabase, { culprit }: HostileCase
 	if (culprit === "row or letter") expect(["row", "letter"]).toContain(fate);
 	else if (culprit !== "any") expect([fate, letters]).toEqual([culprit, expect.anything()]);
 	if (fate === "row" && culprit !== "any") expect(row).toEqual(expected.find(isCulprit));
+}
+
+/** A thread that can't be ended is the only reason, and names the module. */
+async function isToldAsStuck(daemon: DaemonProcess): Promise<void> {
+	await waitFor("thread_stuck alone", async () => {
+		const reasons = await daemon.notReady();
+		return reasons.length > 0 && reasons.every(({ code, message }) => code === "thread_stuck" && message.includes("handler.mjs stands"));
+	});
+	expect(await daemon.metric("pockaffe_threads_stuck")).toBeGreaterThan(0);
 }
 
 /** Nothing burns a processor when all is done. */

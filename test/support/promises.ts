@@ -3,6 +3,7 @@ import type { TestName } from "./fault-table.ts";
 
 const matrix = "test/thread/crash-matrix.test.ts";
 const crashes = "test/thread/crashes.test.ts";
+const stuckThreads = "test/end-to-end/stuck-threads.test.ts";
 const worker = "test/unit/partition-worker.test.ts";
 const intensity = "test/unit/restart-intensity.test.ts";
 const breaker = "test/unit/breaker.test.ts";
@@ -92,6 +93,16 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 			[matrix, "a busy loop"],
 			[matrix, "a promise that never settles"],
 			[worker, "kills the thread at handler.timeoutMs and charges the message"],
+		],
+	"such a call in a thread that can't be ended: it waits for a child process, reads from a mount that hangs, walks a list of billions of holes":
+		[
+			[
+				"test/thread/stuck-thread.test.ts",
+				"its message is judged at the deadline, the next thread begins beside it, both partitions go on",
+			],
+			[stuckThreads, "is told in /readyz and by a metric, with module and message"],
+			[stuckThreads, "and is still in its call is cut off at the drain's deadline"],
+			[stuckThreads, "at more messages than may be so at a time ends the daemon by itself with exit code 6"],
 		],
 	"`terminate` throws": [
 		[matrix, "terminate"],

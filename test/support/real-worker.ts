@@ -6,6 +6,7 @@ import type { DeadLetter } from "../../src/core/dead-letter.ts";
 import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
 import type { CrashReport } from "../../src/worker/crash-report.ts";
 import { PartitionWorker } from "../../src/worker/partition-worker.ts";
+import type { StuckThreads } from "../../src/worker/stuck-threads.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import type { WorkerSettings } from "../../src/worker/worker-parts.ts";
 import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
@@ -51,6 +52,7 @@ export interface RealWorkersOptions extends Partial<WorkerSettings> {
 	/** 1: the two share a thread. */
 	readonly maxThreads?: number;
 	readonly concurrency?: number;
+	readonly stuck?: StuckThreads;
 }
 
 /**
@@ -68,7 +70,7 @@ function prelude(folder: string): string {
 
 /** See RealWorkers. */
 export async function realWorkers(options: RealWorkersOptions): Promise<RealWorkers> {
-	const { source, maxRestarts = 10, maxThreads = 0, concurrency = 1, ...settings } = options;
+	const { source, maxRestarts = 10, maxThreads = 0, concurrency = 1, stuck, ...settings } = options;
 	const folder = await temporaryFolder();
 	const module = join(folder.path, "handler.mjs");
 	const notes = async (name: string) =>
@@ -82,6 +84,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 		timestampType: "",
 		maxThreads,
 		printed: () => {},
+		...(stuck ? { stuck } : {}),
 	});
 	const workers = [0, 1].map((partition): RealWorker => {
 		const [finished, crashes, log] = [[] as number[], [] as CrashReport[], [] as string[]];

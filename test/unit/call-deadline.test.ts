@@ -57,6 +57,22 @@ describe("handler.timeoutMs", () => {
 		await done();
 	});
 
+	it("is told as a call's while one runs, also where timers fire a little early", async () => {
+		const [thread, clock] = [new FakeThread(), new ManualClock()];
+		thread.state = { calls: 1, phase: "handle", message: 0, running: 1 };
+		let end: () => void = () => {};
+		const early = {
+			...clock,
+			monotonic: () => clock.monotonic() * 0.999,
+			after: (delayMs: number, callback: () => void) => clock.after(delayMs, callback),
+		} as ManualClock;
+		const ended = withCallDeadline(new Promise<void>((resolve) => (end = resolve)), thread, LIMIT_MS, early);
+		await clock.advance(LIMIT_MS * 1.6);
+		expect(thread.killed).toMatchObject({ message: expect.stringContaining("call took longer than handler.timeoutMs (2000 ms)") });
+		end();
+		await ended;
+	});
+
 	it("is every call's own: many that overlap for long are no call that takes long", async () => {
 		const { thread, clock, begin, end, done } = scene();
 		let before = begin();

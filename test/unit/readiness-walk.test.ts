@@ -17,6 +17,7 @@ import { isLongAwaited } from "../../src/observe/awaited-words.ts";
 import { Readiness } from "../../src/observe/readiness.ts";
 import { type ReadinessCode, readinessCodeNames } from "../../src/observe/readiness-codes.ts";
 import { observeReadiness } from "../../src/observe/readiness-observer.ts";
+import { StuckThreads } from "../../src/worker/stuck-threads.ts";
 import { rowsFor } from "../support/fake-thread.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { failingAt, type MemoryDatabase, memoryWriter } from "../support/memory-database.ts";
@@ -397,6 +398,26 @@ const suites: readonly Suite<never>[] = [
 			"a commit goes in": ({ failing }: { failing: FailingCommits }) => failing.committed([orders2]),
 			"the partition is given away": ({ assigned }: { assigned: Set<number> }) => assigned.clear(),
 		},
+	},
+	{
+		code: "thread_stuck",
+		cause: "a handler waits in a native call",
+		async start() {
+			const clock = new ManualClock();
+			const stuck = new StuckThreads({ clock });
+			let die = () => {};
+			const gone = new Promise<void>((resolve) => (die = resolve));
+			const thread = { id: 1, module: "./handler.mjs", phase: "handle", partition: orders2, offset: 5, why: "too long" } as const;
+			void stuck.leave(thread, gone);
+			await clock.advance(1_000);
+			return {
+				die,
+				get codes() {
+					return stuck.problems.map(({ code }) => code);
+				},
+			};
+		},
+		ends: { "its call returns": ({ die }: { die: () => void }) => die() },
 	},
 	{
 		code: "standing_transaction",

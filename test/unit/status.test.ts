@@ -40,6 +40,7 @@ function snapshotOf(partitions: readonly PartitionSnapshot[]): StatusSnapshot {
 		memberState: "member",
 		rebalances: 2,
 		partitions,
+		threadsStuck: 0,
 		writer: {
 			queuedRows: 7,
 			queuedBytes: 900,

@@ -3,6 +3,7 @@
 // A thread-safe function carries the number of a request that may have ended to the thread of JavaScript. It keeps the
 // process alive while requests are under way.
 #include <node_api.h>
+#include <unistd.h>
 
 #include <map>
 #include <memory>
@@ -157,6 +158,16 @@ void on_cleanup(void* data) {
   static_cast<Environment*>(data)->questions.clear();
 }
 
+// exitNow(code): ends the process without waiting for any of its threads. Does not come back.
+napi_value exit_now(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument;
+  int32_t code = 0;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  napi_get_value_int32(env, argument, &code);
+  _exit(code);
+}
+
 }  // namespace
 }  // namespace pockaffe
 
@@ -175,5 +186,7 @@ NAPI_MODULE_INIT() {
   set(env, exports, "topicIds", function);
   napi_create_function(env, "living", NAPI_AUTO_LENGTH, living, nullptr, &function);
   set(env, exports, "living", function);
+  napi_create_function(env, "exitNow", NAPI_AUTO_LENGTH, exit_now, nullptr, &function);
+  set(env, exports, "exitNow", function);
   return exports;
 }
