@@ -26,7 +26,7 @@ describe("dead letters", () => {
 	});
 
 	it("wait behind a half-open connection, and are stored over a new one", async () => {
-		await using test = await opened({ deadlineMs: 300 });
+		await using test = await opened({ deadlineMs: 2_000 });
 		await test.store(1);
 		test.proxy.fallSilent();
 		const stored = test.store(2);
