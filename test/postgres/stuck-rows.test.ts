@@ -169,7 +169,7 @@ it("rows of a partition that was given away are stuck no more", async () => {
 
 /** A session of its own, for another client's transactions. */
 async function session(test: TestWriter, name: string) {
-	const database = connectDatabase({ url: test.db.url, connections: 1, clock: systemClock, statementTimeoutMs: 0 });
+	const database = connectDatabase({ url: test.db.url, connections: 1, clock: systemClock, statementTimeoutMs: 0, lockTimeoutMs: 0 });
 	const [row] = await database.query("select pg_backend_pid() as pid");
 	await database.query(`set application_name = '${name.replaceAll("'", "''")}'`);
 	return {
