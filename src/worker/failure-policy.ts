@@ -135,14 +135,15 @@ export class FailurePolicy {
 		return this.#restart({ kind: death.reason, error: errorOf(death), run: waiting, restarted: death.reason }, 0);
 	}
 
-	/** The thread died with `run` handed over; `progress` is where it stood, `wasCalled`: the handler had been called by then. */
-	threadDiedRunning(death: ThreadDeath, run: Run, progress: ThreadProgress, wasCalled: boolean): Verdict {
+	/** The thread died with `run` handed over; `progress` is where it stood. */
+	threadDiedRunning(death: ThreadDeath, run: Run, progress: ThreadProgress): Verdict {
 		const failure = { kind: death.reason, error: errorOf(death), restarted: death.reason };
 		// On the way to a new state: no message was in the handler.
 		if (progress.phase === "init" || progress.phase === "terminate") return this.threadDied(death, run);
 		const isSingle = run.to - run.from === 1;
-		// Behind its call, too, for an answer that doesn't add up.
-		if (progress.phase === "handle" ? progress.running === 1 || isSingle : isSingle && wasCalled) {
+		const isCalled = progress.phase === "handle" && (progress.running === 1 || isSingle);
+		// Behind its call, too: for an answer that doesn't add up.
+		if (isCalled || (isSingle && progress.message >= 0)) {
 			const from = isSingle ? run.from : progress.message;
 			const offender = { ...run, from, to: from + 1 };
 			const attempt = this.#suspects.charge(offender);

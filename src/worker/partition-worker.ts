@@ -268,7 +268,6 @@ export class PartitionWorker {
 		this.#state = { name: this.#stopReason ? "draining" : "running" };
 		this.#queue.take(run);
 		let reply: RunReply;
-		const { calls } = this.#slot.progress();
 		try {
 			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0, (part) => this.#handled(run, part));
 		} catch (error) {
@@ -276,7 +275,7 @@ export class PartitionWorker {
 			this.#queue.giveBack(run);
 			if (this.#anew.has("admin")) return;
 			const death = deathOf(error);
-			await this.#died(death, () => this.#policy.threadDiedRunning(death, run, progress, progress.calls !== calls));
+			await this.#died(death, () => this.#policy.threadDiedRunning(death, run, progress));
 			return;
 		}
 		this.#handled(run, reply.outcome);

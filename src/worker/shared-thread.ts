@@ -216,8 +216,10 @@ export class SharedThread {
 			await this.#before;
 			reply = turn.insteadOf ?? (await turn.call(this.#host));
 		} catch (error) {
-			const ran = this.#host.progress().phase !== "idle" && turn.type !== "drop";
-			void this.#end(deathOf(error), ran ? turn.share : null, true);
+			const { phase, message } = this.#host.progress();
+			// Behind its call, too, it is the share's: what it answered does not add up.
+			const ran = phase !== "idle" || (turn.type === "run" && message >= 0);
+			void this.#end(deathOf(error), ran && turn.type !== "drop" ? turn.share : null, true);
 			return;
 		}
 		if (this.#isEnded) return;

@@ -60,6 +60,9 @@ const SLOTS = 5;
 /** Cells of a call that overlaps others: its number (0: none), its message. */
 const SLOT_CELLS = 2;
 
+/** No message of the run has come to the handler. */
+const NO_MESSAGE = -1;
+
 /** What the main thread may want of a run (bits): to make room for others soon; to begin no more calls. */
 const OTHERS_WAIT = 1;
 const CUT_SHORT = 2;
@@ -75,15 +78,22 @@ export class SharedProgress {
 	/** For a thread that makes so many calls at a time. */
 	static forCalls(atATime: number): SharedProgress {
 		const cells = SLOTS + (atATime === 1 ? 0 : SLOT_CELLS * atATime);
-		return new SharedProgress(new SharedArrayBuffer(cells * Int32Array.BYTES_PER_ELEMENT));
+		const progress = new SharedProgress(new SharedArrayBuffer(cells * Int32Array.BYTES_PER_ELEMENT));
+		progress.handedOver();
+		return progress;
 	}
 
 	get memory(): SharedArrayBuffer {
 		return this.#cells.buffer as SharedArrayBuffer;
 	}
 
+	/** A run is handed over. */
+	handedOver(): void {
+		Atomics.store(this.#cells, MESSAGE, NO_MESSAGE);
+	}
+
 	/** A call into the user's code begins. */
-	enter(phase: "load" | "init" | "handle" | "terminate", message = 0, running = 0): void {
+	enter(phase: "load" | "init" | "handle" | "terminate", message = NO_MESSAGE, running = 0): void {
 		Atomics.store(this.#cells, MESSAGE, message);
 		Atomics.store(this.#cells, RUNNING, running);
 		Atomics.store(this.#cells, PHASE, phaseNumbers[phase]);
@@ -99,6 +109,7 @@ export class SharedProgress {
 	/** A call that may overlap others begins, in a slot that no other has. */
 	begin(slot: number, message: number): void {
 		const at = SLOTS + SLOT_CELLS * slot;
+		Atomics.store(this.#cells, MESSAGE, message);
 		Atomics.store(this.#cells, at + 1, message);
 		Atomics.store(this.#cells, at, Atomics.add(this.#cells, CALLS, 1) + 1);
 	}

@@ -29,7 +29,7 @@ export class ThreadShare implements HandlerThread, Share {
 	readonly partition: TopicPartition;
 	readonly #thread: SharedThread;
 	#death: ThreadDeath | null = null;
-	#progress: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
+	#progress: ThreadProgress = { calls: 0, phase: "idle", message: -1, running: 0 };
 	#idleDeath: (death: ThreadDeath) => void = () => {};
 	/** Where the last run began. */
 	#from = 0;
@@ -50,6 +50,7 @@ export class ThreadShare implements HandlerThread, Share {
 
 	async run(batch: PackedBatch, from: number, to: number, state: StateRule, handled: (part: BatchOutcome) => void): Promise<RunReply> {
 		this.#from = from;
+		this.#progress = { ...this.#progress, message: -1 };
 		const told = (part: BatchOutcome) => {
 			if (!this.#death) handled(part);
 		};

@@ -35,7 +35,7 @@ export interface ThreadSlotParts {
 	readonly diedIdle: (death: ThreadDeath) => void;
 }
 
-const idle: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
+const idle: ThreadProgress = { calls: 0, phase: "idle", message: -1, running: 0 };
 
 /** See the file's header. Calls reject with ThreadDiedError where the thread died or was killed at its deadline. */
 export class ThreadSlot {

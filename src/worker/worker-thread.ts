@@ -190,6 +190,7 @@ class WorkerThread implements ThreadHost {
 		handled: (part: BatchOutcome) => void,
 	): Promise<RunReply> {
 		this.#progress.isCutShort = false;
+		this.#progress.handedOver();
 		this.#offsets = batch.offsets;
 		const messages = sliceBatch(batch, from, to);
 		let reply = await this.#askRun({ type: "run", share, batch: messages, from, state }, messages);

@@ -70,7 +70,7 @@ export function threadLifeContract(name: string, open: OpenThread): void {
 	describe(`the life of a handler's thread: ${name}`, () => {
 		it("begins with a start that says what it handles", async () => {
 			await using scene = await open("ok");
-			expect(scene.thread.progress()).toEqual({ calls: 0, phase: "idle", message: 0, running: 0 });
+			expect(scene.thread.progress()).toEqual({ calls: 0, phase: "idle", message: -1, running: 0 });
 			expect(await scene.settled(scene.thread.start())).toEqual({ ok: true, handles: "message" });
 			expect(typeof scene.thread.id).toBe("number");
 		});

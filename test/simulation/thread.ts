@@ -76,7 +76,7 @@ export class SimThread implements ThreadHost {
 	/** Others wait for the thread. */
 	#isAwaited = false;
 	#isCutShort = false;
-	#progress: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
+	#progress: ThreadProgress = { calls: 0, phase: "idle", message: -1, running: 0 };
 	#death: ThreadDeath | null = null;
 	#reject: ((error: Error) => void) | null = null;
 	#idleDeath: (death: ThreadDeath) => void = () => {};
@@ -246,13 +246,13 @@ export class SimThread implements ThreadHost {
 		this.#idleDeath(this.#death);
 	}
 
-	#enter(phase: ThreadProgress["phase"], message = 0, running = 0): void {
+	#enter(phase: ThreadProgress["phase"], message = -1, running = 0): void {
 		this.#progress = { calls: this.#progress.calls + 1, phase, message, running };
 	}
 
 	#answer<T>(reply: T): T {
 		if (this.#death) throw new ThreadDiedError(this.#death);
-		this.#progress = { calls: this.#progress.calls + 1, phase: "idle", message: 0, running: 0 };
+		this.#progress = { calls: this.#progress.calls + 1, phase: "idle", message: -1, running: 0 };
 		return reply;
 	}
 

@@ -31,7 +31,7 @@ export class FakeHost implements ThreadHost {
 	/** Kills take until `gone` is called. */
 	diesSlowly = false;
 	readonly #partitions = new Map<number, number>();
-	#progress: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
+	#progress: ThreadProgress = { calls: 0, phase: "idle", message: -1, running: 0 };
 	#idleDeath: (death: ThreadDeath) => void = () => {};
 	#ending: Promise<void> | null = null;
 
@@ -121,7 +121,7 @@ export class FakeHost implements ThreadHost {
 	}
 
 	#stand(phase: ThreadProgress["phase"]): void {
-		this.#progress = { calls: this.#progress.calls + 1, phase, message: 0, running: phase === "handle" ? 1 : 0 };
+		this.#progress = { calls: this.#progress.calls + 1, phase, ...(phase === "handle" ? { message: 0, running: 1 } : { message: -1, running: 0 }) };
 	}
 
 	#take(): Pending | null {

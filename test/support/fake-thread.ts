@@ -34,7 +34,7 @@ export class FakeThread implements HandlerThread {
 	readonly id = 1;
 	readonly calls: string[] = [];
 	pending: PendingCall | null = null;
-	state: ThreadProgress = { calls: 0, phase: "idle", message: 0, running: 0 };
+	state: ThreadProgress = { calls: 0, phase: "idle", message: -1, running: 0 };
 	killed: ThreadDeath | null = null;
 	/** Calls wait for their turn on a shared thread. */
 	isQueued = false;
@@ -152,7 +152,7 @@ export class FakeThread implements HandlerThread {
 
 	/** The thread dies with `running` messages in the handler, the first at index `at`. */
 	died(running: number, at = 0, reason: ThreadDeath["reason"] = "exception"): void {
-		this.state = { calls: this.state.calls + 1, phase: running > 0 ? "handle" : "idle", message: at, running };
+		this.state = { calls: this.state.calls + 1, phase: running > 0 ? "handle" : "idle", message: running > 0 ? at : -1, running };
 		void this.kill({ reason, message: "it died", stack: null });
 	}
 

@@ -53,6 +53,21 @@ describe("a handler that changes built-ins at each attempt of a message", () => 
 	});
 });
 
+it("a thread that another partition's handler broke charges no message that never came to the handler", async () => {
+	// What is asked first of the next request: whose share it is for.
+	const patched = 'function (key) { if (typeof key === "number") throw new Error("patched"); return get.call(this, key); }';
+	const source = changing(`const { get } = Map.prototype; Map.prototype.get = ${patched};`);
+	await using workers = await realWorkers({ source, maxThreads: 1 });
+	const { victim, sibling } = workers;
+	sibling.deliver(0, 1);
+	await sibling.done(1);
+	victim.deliver(0, CULPRIT + 1);
+	await victim.done(CULPRIT + 1);
+	sibling.deliver(1, 2);
+	await sibling.done(2);
+	expect(sibling.crashes.map(({ attempt, coordinates }) => [attempt, coordinates?.offset])).toEqual([[0, 1]]);
+});
+
 describe("a handler that changes built-ins which our own code keeps", () => {
 	it.each([
 		["String", "globalThis.String = () => 'x';"],
