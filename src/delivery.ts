@@ -57,8 +57,8 @@ export interface DeliveryListener {
 	/** The table of offsets doesn't hold what was stored of these partitions; they are dropped, and the group is joined anew. */
 	offsetsDisplaced(partitions: readonly DisplacedOffset[]): void;
 	/**
-	 * The notes of these partitions are not what was noted last: another member has them, or the database was put back to another time. They
-	 * are dropped, and the group is joined anew: their start tells which it was.
+	 * The notes of these partitions are not what was noted last: another member has them, or the database was put back to another time.
+	 * They are dropped, and the group is joined anew: their start tells which it was.
 	 */
 	notesDisplaced(partitions: readonly DisplacedOffset[]): void;
 	/** These topics were deleted, and made again or not; the group is joined anew. */

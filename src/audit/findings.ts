@@ -16,7 +16,10 @@ export interface FailedMessage extends TopicPartition {
 	readonly error: string;
 }
 
-/** An offset is committed that the log doesn't reach: it lost its end, or somebody set the offset. Messages up to there would never be read. */
+/**
+ * An offset is committed that the log doesn't reach: it lost its end, or somebody set the offset. Messages up to there would never be
+ * read.
+ */
 export interface OffsetBeyond extends TopicPartition {
 	readonly kind: "beyond";
 	/** The one that is committed. */

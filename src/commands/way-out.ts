@@ -1,9 +1,10 @@
 /**
- * How the process ends. Node's own way waits for every thread: one that can't be ended (a handler in a native call, a Kafka client that hangs
- * while closing) would keep it for ever. Then the addon ends it past the threads; without the addon only SIGKILL does, told as 137.
+ * How the process ends. Node's own way waits for every thread: one that can't be ended (a handler in a native call, a Kafka client that
+ * hangs while closing) would keep it for ever. Then the addon ends it past the threads; without the addon only SIGKILL does, told as 137.
  */
 import type { Writable } from "node:stream";
 import { ExitError, exitCodes } from "../core/errors.ts";
+import { unlessAborted } from "../core/unless-aborted.ts";
 import { exitNow } from "../kafka/native.ts";
 import { endAllThreads } from "../worker/worker-thread.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -33,12 +34,11 @@ export async function unlessInterrupted<T>(
 	{ interrupted }: Pick<CommandContext, "interrupted">,
 	what: string,
 ): Promise<T> {
-	const interruption = () => new ExitError(exitCodes.found, "interrupted", `${what} was interrupted`);
-	if (interrupted.aborted) throw interruption();
-	return Promise.race([
-		work,
-		new Promise<never>((_, reject) => interrupted.addEventListener("abort", () => reject(interruption()), { once: true })),
-	]);
+	try {
+		return await unlessAborted(work, interrupted);
+	} catch (error) {
+		throw interrupted.aborted ? new ExitError(exitCodes.found, "interrupted", `${what} was interrupted`) : error;
+	}
 }
 
 /** Resolves when what was written so far is out, or can't be. */

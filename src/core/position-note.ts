@@ -16,8 +16,8 @@ export interface SkippedStretch {
 }
 
 /**
- * A database that is older than the group's offset: when a start was resolved the note said `from`, and the group had committed `to`. Rows of
- * the messages between may be missing.
+ * A database that is older than the group's offset: when a start was resolved the note said `from`, and the group had committed `to`.
+ * Rows of the messages between may be missing.
  */
 export interface RestoredStretch {
 	readonly from: number;

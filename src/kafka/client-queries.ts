@@ -130,8 +130,9 @@ export class ClientQueries {
 }
 
 /**
- * The broker that gave the metadata. The first answer comes by an address to find the cluster by, whose broker has no number yet (-1): it is the
- * one in the list at that address. -1 where there is none: then the controller is asked, and an embedded broker names one that it hasn't.
+ * The broker that gave the metadata. The first answer comes by an address to find the cluster by, whose broker has no number yet (-1): it
+ * is the one in the list at that address. -1 where there is none: then the controller is asked, and an embedded broker names one that it
+ * hasn't.
  */
 export function answeringBroker({ orig_broker_id, orig_broker_name, brokers }: Metadata): number {
 	if (orig_broker_id >= 0) return orig_broker_id;

@@ -1,7 +1,7 @@
 /**
- * The only room that knows the addon (src/kafka/native, compiled by `npm ci` beside node-rdkafka): what librdkafka can tell and node-rdkafka does
- * not pass on, and a way out past threads that can't be ended. It works on the clients that node-rdkafka made, found by their names. Where it could
- * not be compiled or loaded all of it answers null, and `nativeMissing` says why: the daemon works without.
+ * The only room that knows the addon (src/kafka/native, compiled by `npm ci` beside node-rdkafka): what librdkafka can tell and
+ * node-rdkafka does not pass on, and a way out past threads that can't be ended. It works on the clients that node-rdkafka made, found by
+ * their names. Where it could not be compiled or loaded all of it answers null, and `nativeMissing` says why: the daemon works without.
  *
  * Main thread only, as node-rdkafka is.
  */
@@ -55,9 +55,8 @@ export function livingClients(): { readonly clients: number; readonly requests: 
 }
 
 /**
- * Ends the process at once with this exit code. Node's own way out waits for its threads: a handler's in a native call, or the one of its pool
- * that a client's close hangs in.
- * Without the addon it ends by SIGKILL, which is told as 137.
+ * Ends the process at once with this exit code. Node's own way out waits for its threads: a handler's in a native call, or the one of its
+ * pool that a client's close hangs in. Without the addon it ends by SIGKILL, which is told as 137.
  */
 export function exitNow(code: number): void {
 	loaded.addon?.exitNow?.(code);

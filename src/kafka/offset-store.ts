@@ -40,8 +40,8 @@ export interface OffsetStore {
 }
 
 /**
- * Offsets in Kafka's own `__consumer_offsets`. Fenced by the group's generation. Which log they are of the notes say, and whether the database
- * is as old as they are.
+ * Offsets in Kafka's own `__consumer_offsets`. Fenced by the group's generation. Which log they are of the notes say, and whether the
+ * database is as old as they are.
  */
 export class KafkaOffsetStore implements OffsetStore {
 	readonly keptIn = "kafka";
@@ -51,7 +51,9 @@ export class KafkaOffsetStore implements OffsetStore {
 	/** Partitions of which Kafka has an offset, as far as this member knows. */
 	readonly #known = new Set<string>();
 
-	/** `client` is the connected one, null while there is none; `displaced` is told of partitions whose note was put back to another time. */
+	/**
+	 * `client` is the connected one, null while there is none; `displaced` is told of partitions whose note was put back to another time.
+	 */
 	constructor(
 		client: () => GroupClient | null,
 		notes: Pick<PositionNotes, "reach" | "compare" | "forget">,

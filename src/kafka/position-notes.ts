@@ -10,8 +10,8 @@ export interface PositionNotes {
 	/** Stores notes of partitions that begin. Rejects too where somebody else changed one since it was read. */
 	begin(changes: readonly NoteChange[]): Promise<void>;
 	/**
-	 * Notes how far partitions came, durably. Returns those that could not be noted: their note is of another log by now (`others`), or it is
-	 * not what was noted last, because the database was put back to another time (`displaced`).
+	 * Notes how far partitions came, durably. Returns those that could not be noted: their note is of another log by now (`others`), or
+	 * it is not what was noted last, because the database was put back to another time (`displaced`).
 	 */
 	reach(positions: readonly ReachedPosition[]): Promise<{
 		readonly others: readonly TopicPartition[];

@@ -1,6 +1,6 @@
 /**
- * Assigned partitions of which the database is older than the group's offset, as their starts found them: a backup was put back, and rows may
- * be missing. Until the offset was set back, or somebody took it off the note.
+ * Assigned partitions of which the database is older than the group's offset, as their starts found them: a backup was put back, and rows
+ * may be missing. Until the offset was set back, or somebody took it off the note.
  */
 import type { Clock } from "../core/clock.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";

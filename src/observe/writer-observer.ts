@@ -1,4 +1,7 @@
-/** What is counted and said of the batch writer. Listeners; they decide nothing. Codes and names of the database only, never values. */
+/**
+ * What is counted and said of the batch writer. Listeners; they decide nothing. Codes and names of the database, and ids of rows that
+ * don't go in; never other values.
+ */
 import { partitionName } from "../core/message.ts";
 import { type AwaitedFact, awaitedWords } from "./awaited-words.ts";
 import { LogLimiter } from "./log-limiter.ts";

@@ -1,7 +1,7 @@
 /**
- * Messages of one partition whose rows land together and that alone do not go in: other rows stand in their way, a parent comes from elsewhere,
- * or they meet what others don't (a lock, a trigger). They are tried again with a growing pause, each in a transaction of its own, until they go
- * in or can't: then all their rows are refused. Who waits for what is told for as long as it lasts.
+ * Messages of one partition whose rows land together, and that alone do not go in: other rows stand in their way, a parent comes from
+ * elsewhere, or they meet what others don't (a lock, a trigger). They are tried again with a growing pause, each in a transaction of its
+ * own. One that can't go in is refused with all its rows. Who waits for what is told for as long as it lasts.
  *
  *   waiting (growing pause) -> tried -> written | refused | waiting
  *
@@ -33,7 +33,9 @@ export interface AtomicAsideParts {
 	readonly attempt: (run: readonly AtomicMessage[]) => Promise<NotWritten | null>;
 	/** Takes messages back that met what is none of theirs: they wait with all others until it is mended. */
 	readonly giveBack: (messages: readonly AtomicMessage[]) => void;
-	/** True while other rows of the partition that had come by then (monotonic time) are under way or wait: they may be what it waits for. */
+	/**
+	 * True while other rows of the partition that had come by then (monotonic time) are under way or wait: they may be what it waits for.
+	 */
 	readonly isElsewhere: (partition: TopicPartition, cameBy: number) => boolean;
 	/** They were tried. */
 	readonly tried: () => void;
@@ -152,8 +154,8 @@ export class AtomicAside {
 	}
 
 	/**
-	 * Those whose time is over; or those that only others stand in the way of, and some of the rest. The first of the former is refused where that
-	 * moved nothing, and nothing was left that could. True where one went in or was refused.
+	 * Those whose time is over; or those that only others stand in the way of, and some of the rest. The first of the former is refused
+	 * where that moved nothing, and nothing was left that could. True where one went in or was refused.
 	 */
 	async #tryThem(): Promise<boolean> {
 		const before = this.messages;

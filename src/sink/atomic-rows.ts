@@ -1,7 +1,7 @@
 /**
- * Rows of tables whose rows of one message land together or are refused together. They go past the lanes: by partition in the log's order, as
- * many messages as a statement may have rows in one transaction, halved where it is refused until the message to blame stands alone. That one
- * leaves the others' way (atomic-aside.ts), or is refused with all its rows.
+ * Tables with `atomic: message`: the rows of one message land together or are refused together. They do not go through the lanes. Each
+ * partition writes its messages in the log's order, as many in one transaction as a statement may have rows. A transaction that is refused
+ * is halved until the message to blame stands alone. That message is set aside (atomic-aside.ts) or refused with all its rows.
  *
  *   queued -> in a transaction -> written | refused | aside
  *
@@ -177,7 +177,10 @@ export class AtomicRows {
 		return run;
 	}
 
-	/** Null where each of them was written, refused or set aside; otherwise why the rest was not, which is none of a single message's fault. */
+	/**
+	 * Null where each of them was written, refused or set aside; otherwise why the rest was not, which is none of a single message's
+	 * fault.
+	 */
 	async #attempt(room: Room, run: AtomicMessage[], attempt: Attempt): Promise<NotWritten | null> {
 		const { search } = attempt;
 		const not = await this.#transactions.run(run, {

@@ -1,6 +1,6 @@
 /**
- * Messages whose rows land together, and the statements that write a run of them in one transaction: of each id only the newest row, the others
- * stand behind it as in any batch. Pure.
+ * Messages whose rows land together, and the statements that write a run of them in one transaction. Of each id only the newest row is
+ * sent; the others stand behind it as in any batch. Pure.
  *
  * Step 8 of a message's way (README).
  */

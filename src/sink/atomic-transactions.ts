@@ -1,6 +1,6 @@
 /**
- * One transaction of some messages whose rows land together, in the orders in which they may go in: tables of parents before those of children,
- * rows by id, in the log's order, or one by one. Decides nothing about waiting, and takes no run apart.
+ * One transaction with the rows of some messages, tried in the orders in which they may go in: tables of parents before those of
+ * children; rows by id, in the log's order, or one by one. Decides nothing about waiting, and takes no run apart.
  *
  * Step 8 of a message's way (README).
  */

@@ -1,8 +1,8 @@
 /**
- * Rows whose parent (the row that a foreign key asks for) comes from another partition or topic, of tables that say how long to wait for it. No
- * pass over their own partition moved them: they are tried again with a growing pause until they go in, or their time is over and they are
- * refused. What other rows of their partition stand in the way of meanwhile waits with them, for it may be them. Nothing else waits: other rows
- * go in, a newer row of the same id stands for an older one, and a drain leaves them to the successor.
+ * Rows whose parent (the row that a foreign key asks for) comes from another partition or topic, in tables that say how long to wait for
+ * it. No pass over their own partition moved them. They are tried again with a growing pause, until they go in or their time is over and
+ * they are refused. Rows of their partition that are refused meanwhile wait with them, for these may be what those wait for. Nothing else
+ * waits: other rows go in, a newer row of the same id takes the older one's place, and a drain leaves them to the successor.
  *
  *   waiting (growing pause) -> tried -> written, refused, given back | waiting -> (time is over) refused
  *

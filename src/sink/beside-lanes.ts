@@ -1,7 +1,7 @@
 /**
- * Rows that are not in the lanes: those that left them (they wait for other rows of their partition, for a parent from elsewhere, or alone don't
- * go in), and those of tables whose rows of one message land together. Who waits for whom: each of these kinds of rows may be what another waits
- * for. Tells what stands for longer.
+ * Rows that are not in the lanes. Some left them: they wait for other rows of their partition, wait for a parent from elsewhere, or alone
+ * do not go in. Others never enter them: those of tables with `atomic: message`. Each kind may be what another waits for; who waits for
+ * whom is decided here. Tells what lasts longer.
  *
  * Step 8 of a message's way (README).
  */
@@ -136,7 +136,7 @@ export class BesideLanes {
 	readonly stick = (row: PendingRow, problem: SqlProblem | null, from: HeldFrom): void => this.#stuck.add(row, problem, from);
 
 	/** Ids of a table that are stuck; null where there are none. */
-	readonly stuckIds = (table: string): ReadonlySet<string> | null => this.#stuck.idsOf(table);
+	readonly stuckIds = (table: string): Iterable<string> | null => this.#stuck.idsOf(table);
 
 	/** Something in the lanes was settled, or left them. */
 	moved(): void {

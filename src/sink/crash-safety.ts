@@ -4,6 +4,7 @@
  */
 import type { Database } from "./database.ts";
 import { quotedTable } from "./sql-names.ts";
+import { tableParts } from "./table-parts.ts";
 
 /** What was found, in words. */
 export interface CrashSafety {
@@ -20,17 +21,8 @@ const unsafeSettings: Readonly<Record<string, string>> = {
 		"full_page_writes is off: when the machine or its power fails, half-written pages may damage tables (alter system set full_page_writes = on; then reload)",
 };
 
-/** A table, its partitions and inheritors, and what a view is made of: `unlogged` are those whose rows a crash takes. */
-const unloggedStatement = `with recursive parts as (
-  select to_regclass($1::text)::oid as oid
-  union
-  select next.oid from parts, lateral (
-    select i.inhrelid as oid from pg_inherits i where i.inhparent = parts.oid
-    union all
-    select d.refobjid from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
-    where r.ev_class = parts.oid and d.refclassid = 'pg_class'::regclass and d.refobjid <> parts.oid
-  ) next
-)
+/** Those parts of a table whose rows a crash takes. */
+const unloggedStatement = `${tableParts}
 select c.oid::regclass::text as name from parts p join pg_class c on c.oid = p.oid
 where c.relpersistence <> 'p' and c.relkind in ('r', 'p') order by 1`;
 

@@ -31,9 +31,12 @@ export interface CutWriterParts {
 	readonly rows: RowWriter;
 	/** Takes a row that only other rows stand in the way of: it is tried again behind everything earlier of its partition. */
 	readonly hold: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
-	/** Takes a row that alone does not go in, or a later one of its id (`problem` null); and the ids that are stuck, null where there are none. */
+	/**
+	 * Takes a row that alone does not go in, or a later one of its id (`problem` null); and the ids that are stuck, null where there are
+	 * none.
+	 */
 	readonly stick: (row: PendingRow, problem: SqlProblem | null, from: HeldFrom) => void;
-	readonly stuckIds: (table: string) => ReadonlySet<string> | null;
+	readonly stuckIds: (table: string) => Iterable<string> | null;
 	/** A statement that wrote a whole cut was answered. */
 	readonly answered: (lane: Lane, rows: number, durationMs: number) => void;
 }
@@ -68,7 +71,7 @@ export class CutWriter {
 	/** Resolves when every row was told its fate or waits for others, or early where the writer was ended; never rejects. */
 	async write(lane: Lane, cut: RowCut, trigger: Trigger): Promise<void> {
 		const stuck = this.#parts.stuckIds(this.#writing.layout.name);
-		const isStuck = stuck !== null && [...stuck].some((id) => cut.has(id));
+		const isStuck = stuck !== null && cut.hasAny(stuck);
 		const apart = isStuck ? { failures: 0, problem: null } : await this.#writeWhole(lane, cut, trigger);
 		if (apart) await this.#writeRows(lane, cut, trigger, apart);
 	}

@@ -32,8 +32,8 @@ export interface Database {
 	 */
 	query(text: string, parameters?: readonly (string | null)[], limits?: StatementLimits): Promise<readonly DatabaseRow[]>;
 	/**
-	 * Runs statements in one transaction, one after the other; their answers. Rejects with the first error, whose `statement` is the index of the
-	 * one that met it, and nothing of any stays.
+	 * Runs statements in one transaction, one after the other; their answers. Rejects with the first error, whose `statement` is the
+	 * index of the one that met it, and nothing of any stays.
 	 */
 	transaction(statements: readonly Statement[], limits?: StatementLimits): Promise<readonly (readonly DatabaseRow[])[]>;
 	/** The rows of a statement without parameters, `batchRows` at a time, as of its beginning; holds a connection until the last. */

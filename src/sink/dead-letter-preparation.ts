@@ -32,8 +32,8 @@ export async function outdatedLetterTable(database: Database, table: string): Pr
 		...(columns.length > 0 ? [`alter table ${quotedTable(table)} ${columns.join(", ")}`] : []),
 		...(key === null ? [] : [renewKeyStatement(table, key)]),
 	];
-	const todo = statements.length > 0 ? `; a start does it where it may, else run: ${statements.join("; ")}` : "";
-	return `was made by an earlier version: it lacks ${missing.join(", ")}${todo}`;
+	const remedy = statements.length > 0 ? `; a start does it where it may, else run: ${statements.join("; ")}` : "";
+	return `was made by an earlier version: it lacks ${missing.join(", ")}${remedy}`;
 }
 
 /** For who may change the table: gives it the key that tells logs apart. `key` is the name of the one it has. */

@@ -196,8 +196,8 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 			this.#blocked = true;
 			const [{ letter }] = batch as [Waiting];
 			const which = batch.length === 1 ? ` (${partitionName(letter)} offset ${letter.offset})` : "";
-			const todo = hint ? `; ${hint}` : "";
-			this.emit("target:blocked", { message: `dead letters can't be stored in ${table}: ${message}${which}${todo}` });
+			const remedy = hint ? `; ${hint}` : "";
+			this.emit("target:blocked", { message: `dead letters can't be stored in ${table}: ${message}${which}${remedy}` });
 		}
 		if (OTHER_TABLE.includes(code)) await this.prepare().catch(() => {});
 		// It has a column for the topic's id, and the key of before.

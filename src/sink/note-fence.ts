@@ -1,7 +1,7 @@
 /**
- * The group's notes (start-table.ts) as one member writes them: it knows what it noted last, and that a note says less than that, or is of an
- * earlier time, only where the database was put back, with the rows beside it (a backup, a fail-over to a server that was behind). Notes of
- * such a partition are not raised: the next start compares them with the group's offset.
+ * The group's notes (start-table.ts) as one member writes them. It knows what it noted last. A note that says less, or was written
+ * earlier, means that the database was put back, with the rows beside it (a backup, a fail-over to a server that was behind). Notes of such
+ * a partition are not raised: the next start compares them with the group's offset.
  */
 import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import { compareIds, type LogId } from "../core/log-identity.ts";
@@ -81,8 +81,8 @@ export class NoteFence {
 	}
 
 	/**
-	 * Those of these partitions whose note is not what this member noted last. The others' are written anew, so that nothing of before can be
-	 * taken for them.
+	 * Partitions whose note is not what this member noted last. The notes of the others are written anew: an older state of them can't be
+	 * taken for the present one then.
 	 */
 	async compare(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
 		const noted = new Map(this.#noted);
@@ -112,8 +112,8 @@ export class NoteFence {
 	}
 
 	/**
-	 * Of a note that is gone the beginning is noted again, and nothing behind it for certain: so the next start sees what is missing. `before`: what had
-	 * been noted before `notes` were asked for.
+	 * Where a note is gone only the group's beginning is noted again: so the next start sees what is missing. `before`: what had been noted
+	 * before `notes` were asked for.
 	 */
 	async #displaced(partitions: readonly TopicPartition[], notes: Notes, before: ReadonlyMap<string, Noted>): Promise<DisplacedOffset[]> {
 		const displaced: DisplacedOffset[] = [];

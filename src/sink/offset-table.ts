@@ -1,8 +1,9 @@
 /**
- * Offsets in the database (`offsets.store: postgres`): one row per partition of a consumer group, fenced by `epoch`, by the offset itself, and
- * by when it was written. Whoever is assigned a partition raises its epoch, and every write names the epoch it was claimed under, and the
- * offset and the time that its owner wrote last: a zombie's late write finds no row, nor does a write of an owner whose table was put back
- * to another time. An offset may stand still for long while rows behind it are written: so each look writes the time anew.
+ * Offsets in the database (`offsets.store: postgres`): one row per partition of a consumer group, fenced by `epoch`, by the offset
+ * itself, and by when it was written. Whoever is assigned a partition raises its epoch, and every write names the epoch it was claimed
+ * under, and the offset and the time that its owner wrote last: a zombie's late write finds no row, nor does a write of an owner whose
+ * table was put back to another time. An offset may stand still for long while rows behind it are written: so each look writes the time
+ * anew.
  *
  * An offset is stored in a statement of its own, when the rows before it are durable. In the rows' own statements it would make the
  * writer's connections wait for each other's lock on the partition's row, and a message's rows may lie in several statements anyway.
@@ -29,7 +30,10 @@ interface Claim {
 	/** The least and greatest that may be there. */
 	lowest: number;
 	highest: number;
-	/** When the row was written at least, by the server's clock, as far as that was answered. Of an earlier time is only what was put back. */
+	/**
+	 * When the row was written at least, by the server's clock, as far as that was answered. Of an earlier time is only what was put
+	 * back.
+	 */
 	writtenAt: number;
 	/** Statements sent and not answered yet. */
 	underway: number;
@@ -52,7 +56,10 @@ export class OffsetTable {
 	/** Null before it was looked at which columns the table has. */
 	#statements: OffsetStatements | null = null;
 	readonly #claims = new Map<string, Claim>();
-	/** The last look, answered or not. Nothing is stored beside it: where the table is put back between the two, one would hide it from the other. */
+	/**
+	 * The last look, answered or not. Nothing is stored beside it: where the table is put back between the two, one would hide it from
+	 * the other.
+	 */
 	#looking: Promise<unknown> = Promise.resolve();
 
 	/** `table` is `offsets.table`: a name or `schema.name`. `readOnly` is for who only looks: then it is never made. */
@@ -136,8 +143,8 @@ export class OffsetTable {
 	}
 
 	/**
-	 * Those of these partitions, claimed by this member, of which not that is stored what it stored last. Of the others it is written anew, so
-	 * that nothing of before can be taken for it.
+	 * Partitions, claimed by this member, whose stored row is not what it wrote last. The rows of the others are written anew: an older
+	 * state of them can't be taken for the present one then.
 	 */
 	async look(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
 		const idle = partitions.flatMap((each) => {

@@ -182,9 +182,10 @@ export class RowCut {
 		return (this.blocks[0] as CutBlock).since;
 	}
 
-	/** True where it has a row of this id. */
-	has(id: string): boolean {
-		return this.#newest.has(id);
+	/** True where it has a row of one of these ids. */
+	hasAny(ids: Iterable<string>): boolean {
+		for (const id of ids) if (this.#newest.has(id)) return true;
+		return false;
 	}
 
 	/** False where some value holds what texts are usually joined with: such rows are sent one by one in a statement of their own making. */

@@ -81,7 +81,7 @@ export class PendingRows {
 	}
 
 	/** Takes the rows of these ids. */
-	takeThose(ids: ReadonlySet<string>): PendingRow[] {
+	takeThose(ids: Iterable<string>): PendingRow[] {
 		const taken: PendingRow[] = [];
 		for (const id of ids) {
 			const row = this.#newest.get(id);

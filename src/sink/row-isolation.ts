@@ -14,8 +14,8 @@ import type { SqlFault } from "./sql-fault-catalogue.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
 
 /**
- * What became of a batch. `held`: only other rows stand in their way. `stuck`: each of them alone met what others did not. `left` was not written
- * because of `problem`: the same rows again, later.
+ * What became of a batch. `held`: only other rows stand in their way. `stuck`: each of them alone met what others did not. `left` was not
+ * written because of `problem`: the same rows again, later.
  */
 export interface WriteResult {
 	readonly written: PendingRow[];

@@ -1,6 +1,6 @@
 /**
- * Whether rows that don't go in though they were tried again are to be taken apart, to find out which of them is to blame, and what was found:
- * single rows (a locked one, one that a trigger or an extension can't take), or the table. Nobody is refused for it.
+ * Rows that were tried again and still don't go in: when to take them apart, and what was found. To blame are single rows (a locked one,
+ * one that a trigger or an extension can't take), or the table. No row is refused for it.
  *
  * Step 8 of a message's way (README).
  */

@@ -124,8 +124,8 @@ export class StartTable {
 	}
 
 	/**
-	 * Notes how far partitions came, never back; where a note says less than `least`, or is of another log, nothing. Returns what is noted by
-	 * now, by partition name, of those that the statement found.
+	 * Notes how far partitions came, never back; where a note says less than `least`, or is of another log, nothing. Returns what is
+	 * noted by now, by partition name, of those that the statement found.
 	 */
 	async reach(positions: readonly LeastReached[]): Promise<ReadonlyMap<string, NotedReach>> {
 		if (positions.length === 0 || !(await this.keepsNotes())) return new Map();

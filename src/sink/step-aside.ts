@@ -1,7 +1,7 @@
 /**
- * What takes rows out of a circle in which each has what another asks for, though the log led around it: of several rows of one id the batch left
- * the one in between out, or somebody took its value early. One transaction writes an older version of such ids without its values first, which
- * nobody ever sees, and then the newest of all. Pure.
+ * A way out for rows that wait for each other in a circle, each for a value that another still has, though the log led around it: the
+ * batch had left out a row in between, or another row took its value early. One transaction first writes an older version of such ids
+ * without its values, which nobody ever sees, and then the newest of all. Pure.
  *
  * Step 8 of a message's way (README).
  */
@@ -12,7 +12,10 @@ import type { PendingRow } from "./pending-rows.ts";
 import { compareVersions } from "./row-version.ts";
 import type { TogetherStatement } from "./together-writer.ts";
 
-/** The statements of the transaction, of rows in the log's order; null where no id has several, for then the log led through the circle itself. */
+/**
+ * The statements of the transaction, of rows in the log's order; null where no id has several, for then the log led through the circle
+ * itself.
+ */
 export function stepAside(held: readonly HeldRow[], layouts: ReadonlyMap<string, TableLayout>): TogetherStatement[] | null {
 	const byId = new Map<string, HeldRow[]>();
 	for (const each of held) {

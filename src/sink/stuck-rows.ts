@@ -70,9 +70,9 @@ export class StuckRows {
 	}
 
 	/** Ids of a table that are stuck; null where there are none. */
-	idsOf(table: string): ReadonlySet<string> | null {
-		const ids = this.#rooms.get(table)?.table.ids;
-		return ids && ids.size > 0 ? ids : null;
+	idsOf(table: string): Iterable<string> | null {
+		const stuck = this.#rooms.get(table)?.table;
+		return stuck && stuck.size > 0 ? stuck.ids : null;
 	}
 
 	/** What waits, with the older versions that it stands for; `since` is monotonic. */
@@ -125,7 +125,7 @@ export class StuckRows {
 		const { clock, random, ended } = (this.#parts.writings.get(room.table.layout.name) as Writing).parts;
 		room.isOpen = true;
 		let tookMs = 0;
-		for (let failures = 1; room.table.ids.size > 0; failures++) {
+		for (let failures = 1; room.table.size > 0; failures++) {
 			await clock.sleep(Math.max(fullJitter(failures, RETRY, random), tookMs / MOST_OF_TIME - tookMs), ended).catch(() => {});
 			if (ended.aborted) return;
 			const startedAt = clock.monotonic();

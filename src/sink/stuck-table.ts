@@ -1,6 +1,6 @@
 /**
- * The rows of one table that are stuck, one per id with the older versions that it stands for: which are known, since when, and what each of
- * them met last. Pure bookkeeping.
+ * The stuck rows of one table, one per id with the older versions that it stands for: since when each is stuck, and what it met last.
+ * Pure bookkeeping.
  *
  * Step 8 of a message's way (README).
  */
@@ -30,8 +30,13 @@ export class StuckTable {
 		this.#waiting = new PendingRows(layout);
 	}
 
-	get ids(): ReadonlySet<string> {
-		return new Set(this.#known.keys());
+	/** How many ids are stuck. */
+	get size(): number {
+		return this.#known.size;
+	}
+
+	get ids(): Iterable<string> {
+		return this.#known.keys();
 	}
 
 	/** All of them, older versions included. */

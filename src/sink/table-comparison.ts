@@ -237,8 +237,8 @@ function comparisonStatement(layout: TableLayout, tellsTopic: boolean): string {
 }
 
 /**
- * What is compared beside the version, data columns first. Where the timestamp is no part of the version it tells a row of the log that had the
- * topic's name before from the message that is at its offset now.
+ * What is compared beside the version, data columns first. Under version `offset` the timestamp is compared too: a row of an earlier log
+ * may have the offset of another message.
  */
 function comparedColumns({ columns, version }: TableLayout): string[] {
 	return [...columns.map(({ name }) => name), "deleted", ...(version.kind === "offset" ? ["kafka_ts"] : [])];

@@ -46,8 +46,8 @@ export class TogetherWriter {
 	}
 
 	/**
-	 * Null where all went in (or the writer was ended); otherwise why not: other rows stand in the way, or a row can't be written. `place` is of the
-	 * first statement's table.
+	 * Null where all went in (or the writer was ended); otherwise why not: other rows stand in the way, or a row can't be written.
+	 * `place` is of the first statement's table.
 	 */
 	async write(place: WritingPlace, statements: readonly TogetherStatement[], trigger: Trigger): Promise<NotTogether | null> {
 		const writing = this.#writingOf(statements, 0);

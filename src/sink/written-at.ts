@@ -1,4 +1,4 @@
-/** When a row of PocKaffe's own tables was written last (`updated_at`): who wrote it knows a table that was put back by an earlier time in it. */
+/** When a row of PocKaffe's own tables was written last (`updated_at`). Its owner tells by an earlier time that the table was put back. */
 
 /** Sets the time of a row of this name; always forward, whatever the server's clock does. */
 export function written(row: string): string {

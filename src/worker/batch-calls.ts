@@ -1,8 +1,8 @@
 /**
  * handleMessages with a run of messages: all at once, and where that fails by halves, each with a new state and the messages as they are
- * in the log, until the offender is found (the logarithm of the run's size in extra calls). The messages before it are handled, those behind it are left. A state that
- * holds messages of earlier runs, which are not finished, may not be renewed here: those would have to come again first, so the failure is
- * told as it is and the worker halves. Pure but for the calls handed in.
+ * in the log, until the offender is found (the logarithm of the run's size in extra calls). The messages before it are handled, those
+ * behind it are left. A state that holds messages of earlier runs, which are not finished, may not be renewed here: those would have to
+ * come again first, so the failure is told as it is and the worker halves. Pure but for the calls handed in.
  *
  * Step 5 of a message's way (README).
  */
@@ -18,7 +18,10 @@ export interface BatchCalls {
 	call(from: number, to: number): Promise<unknown>;
 	/** The run is handled as far as `to`, and there is more of it. */
 	handled?(to: number): Promise<void>;
-	/** A new state, and the messages as they were before a call could write to them; all before `from` are handled. Resolves to what init did wrong. */
+	/**
+	 * A new state, and the messages as they were before a call could write to them; all before `from` are handled. Resolves to what init
+	 * did wrong.
+	 */
 	again(from: number): Promise<HandlerFailure | null>;
 	/** False where the state has to live to the end. */
 	readonly mayRenew: boolean;

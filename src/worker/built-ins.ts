@@ -1,7 +1,7 @@
 /**
- * Built-in functions as they were before the user's module was loaded, for our own code in the handler's thread: a handler may put its own in
- * their place. Methods that lists and texts inherit can't be kept this way without a cost per value: what those break is found by counting
- * (outcome-check.ts).
+ * Built-in functions as they were before the user's module was loaded, for our own code in the handler's thread: a handler may put its
+ * own in their place. Methods that lists and texts inherit can't be kept this way without a cost per value: what those break is found by
+ * counting (outcome-check.ts).
  */
 export const { isArray } = Array;
 export const { getPrototypeOf, hasOwn, keys: keysOf, values: valuesOf } = Object;

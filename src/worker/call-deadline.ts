@@ -34,7 +34,10 @@ class ThreadWatch {
 	/** Calls that run, by their number, and when each was seen first. */
 	#since = new Map<number, number>();
 	#calls = -1;
-	/** Looks at which no call ran, and none had begun or ended: counted, for where the main thread stood itself the answer may only wait to be read. */
+	/**
+	 * Looks at which no call ran, and none had begun or ended: counted, for where the main thread stood itself the answer may only wait
+	 * to be read.
+	 */
 	#still = 0;
 
 	constructor(timeoutMs: number) {

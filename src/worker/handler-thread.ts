@@ -119,8 +119,8 @@ export interface ThreadProgress {
 	/** What runs now. `running` is the count of messages given to the call (1 for handleMessage), 0 while none is in the handler. */
 	readonly phase: "idle" | "load" | "init" | "handle" | "terminate";
 	/**
-	 * Index in the batch of the first message of the running call, of several calls the one begun first. Between two calls of the last one; -1
-	 * where no message came to the handler since the run was handed over, or a state was made or ended.
+	 * Index in the batch of the first message of the running call, of several calls the one begun first. Between two calls of the last
+	 * one; -1 where no message came to the handler since the run was handed over, or a state was made or ended.
 	 */
 	readonly message: number;
 	readonly running: number;

@@ -1,6 +1,6 @@
 /**
- * Whether an answer of a handler's thread adds up: a handler may change what JavaScript is made of, and our own code in the thread with it, so
- * that rows get lost between what was said and what was packed. Compared on the main thread, by what was counted apart from the packing.
+ * Whether an answer of a handler's thread adds up. A handler may change what JavaScript is made of, and our own code in its thread with it:
+ * then rows get lost while they are packed. Counted in the thread apart from the packing, compared on the main thread.
  *
  * Step 6 of a message's way (README).
  */

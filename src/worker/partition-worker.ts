@@ -320,8 +320,8 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * The thread is dead: what was in its hands or only waits is judged, unless we are stopping anyway. At once: a thread that can't be ended
-	 * takes a while to be given up, and the next one waits for that.
+	 * The thread is dead: what was in its hands or only waits is judged, unless we are stopping anyway. At once: a thread that can't be
+	 * ended takes a while to be given up, and the next one waits for that.
 	 */
 	async #died(death: ThreadDeath, judge: () => Verdict): Promise<void> {
 		this.#idleDeath = null;

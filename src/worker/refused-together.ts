@@ -1,6 +1,5 @@
 /**
- * What a fault that the thread found in one row means for the other rows of its message, in tables whose rows of one message are refused together.
- * Pure.
+ * Tables with `atomic: message`: where the thread found a fault in one row, the other rows of its message are refused as well. Pure.
  *
  * Step 6 of a message's way (README).
  */

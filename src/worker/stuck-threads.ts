@@ -1,7 +1,7 @@
 /**
- * Threads that were told to end and don't: `worker.terminate()` ends no native call (a child process that is waited for, a read from a mount
- * that hangs) and no built-in that walks a list of billions of holes. After a grace such a thread is left behind, and the next one begins
- * beside it. It is of no use any more, whatever it still answers, but it holds its memory and maybe a processor until it ends by itself: so
+ * Threads that were told to end and don't. `worker.terminate()` ends no native call (a child process that is waited for, a read from a
+ * mount that hangs) and no built-in that walks a list of billions of holes. After a grace such a thread is left behind, and the next one
+ * begins beside it. Whatever it still answers is not used, but it holds its memory, and maybe a processor, until it ends by itself. So
  * those that live are told, and past a limit the process has to end.
  */
 import { type Clock, systemClock } from "../core/clock.ts";

@@ -14,8 +14,9 @@ export interface Fault {
 const STOP_TIMEOUT_MS = 60_000;
 
 /**
- * SIGTERM: 0 where it drained, 4 where the deadline passed because a server was away; without the addon 137 where it says that its Kafka client
- * hung while closing, as it does where the broker is killed just then. Anything else is a finding. Node itself answers before the daemon listens.
+ * SIGTERM: 0 where it drained, 4 where the deadline passed because a server was away; without the addon 137 where it says that its Kafka
+ * client hung while closing, as it does where the broker is killed just then. Anything else is a finding. Node itself answers before the
+ * daemon listens.
  */
 async function stopProperly(scene: Scene, daemon: Scene["daemons"][number]): Promise<void> {
 	scene.forget(daemon);

@@ -1,6 +1,6 @@
 /**
- * A backup of the database that is put back while Kafka keeps the group's offsets (the default): the daemon sees that the database is older,
- * running or at a start, says so with the command that mends it, and is content when the offsets were set back.
+ * A backup of the database that is put back while Kafka keeps the group's offsets (the default): the daemon sees that the database is
+ * older, running or at a start, says so with the command that mends it, and is content when the offsets were set back.
  */
 import { expect, inject, it } from "vitest";
 import { Producer } from "../../src/kafka/producer.ts";

@@ -1,6 +1,6 @@
 /**
- * A topic, a group, a database with a role of its own, a steady load and daemons as processes: what an operation is done to, and how its end
- * is judged. Nothing is left of it for the next one.
+ * A topic, a group, a database with a role of its own, a steady load and daemons as processes: what an operation is done to, and how its
+ * end is judged. Nothing is left of it for the next one.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";

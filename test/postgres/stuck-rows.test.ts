@@ -1,6 +1,6 @@
 /**
- * One row that does not go in, by its real causes: another session's lock on it, a trigger that fails at it, one that is too slow. The others of
- * its table go in, nobody is refused, who holds the lock is told, and it goes on by itself.
+ * One row that does not go in, by its real causes: another session's lock on it, a trigger that fails at it, one that is too slow. The
+ * others of its table go in, nobody is refused, who holds the lock is told, and it goes on by itself.
  */
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";

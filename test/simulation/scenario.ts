@@ -89,7 +89,8 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 		partitions: world.between(1, 5),
 		strategy,
 		calm,
-		// What a state still holds is flushed by the next message, which a log without its end doesn't get, nor one whose messages go elsewhere.
+		// What a state still holds is flushed by the next message, which a log without its end doesn't get, nor one whose messages go
+		// elsewhere.
 		keeps: !calm && world.chance(0.33) && kinds.history !== "truncated" && !extras.has("parents elsewhere"),
 		hasIds: world.chance(0.6),
 	};

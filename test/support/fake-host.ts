@@ -121,7 +121,11 @@ export class FakeHost implements ThreadHost {
 	}
 
 	#stand(phase: ThreadProgress["phase"]): void {
-		this.#progress = { calls: this.#progress.calls + 1, phase, ...(phase === "handle" ? { message: 0, running: 1 } : { message: -1, running: 0 }) };
+		this.#progress = {
+			calls: this.#progress.calls + 1,
+			phase,
+			...(phase === "handle" ? { message: 0, running: 1 } : { message: -1, running: 0 }),
+		};
 	}
 
 	#take(): Pending | null {

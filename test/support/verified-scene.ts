@@ -1,6 +1,6 @@
 /**
- * A topic of the embedded broker that a daemon has read to its end, and its tables in a real Postgres: what `verify` is asked of. What is done
- * to the database is put back afterwards, so that one run of the daemon serves many losses.
+ * A topic of the embedded broker that a daemon has read to its end, and its tables in a real Postgres: what `verify` is asked of. What is
+ * done to the database is put back afterwards, so that one run of the daemon serves many losses.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

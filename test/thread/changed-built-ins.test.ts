@@ -1,6 +1,6 @@
 /**
- * A handler that changes what JavaScript is made of, and our own code in its thread with it: no row of another message is lost by it, whoever
- * came before or shares the thread. Real threads under real partition workers.
+ * A handler that changes what JavaScript is made of, and our own code in its thread with it: no row of another message is lost by it,
+ * whoever came before or shares the thread. Real threads under real partition workers.
  */
 import { describe, expect, it } from "vitest";
 import { realWorkers } from "../support/real-worker.ts";
