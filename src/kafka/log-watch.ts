@@ -9,6 +9,7 @@
 import type { Clock, Timer } from "../core/clock.ts";
 import { compareIds, type LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import type { AssignedLog } from "./offset-ledger.ts";
 
 /** What is asked and told. Promises reject where Kafka can't be asked. */
@@ -54,12 +55,25 @@ export class LogWatch {
 		return this.#looking;
 	}
 
-	/** Looks at these, and waits a second at most: where Kafka doesn't answer nothing is known. Never rejects. */
-	check(positions: readonly AssignedLog[]): Promise<void> {
+	/**
+	 * Looks at these, and waits a second at most. Where Kafka doesn't answer nothing is known: a position that names its log may be committed all
+	 * the same, one without an id may not. Rejects then, with `timedOut` or Kafka's error.
+	 */
+	async check(positions: readonly AssignedLog[]): Promise<void> {
+		const error = await this.#withinTime(this.#check(positions));
+		if (error !== null && positions.some(({ logId }) => logId === null)) throw error;
+	}
+
+	/** The error that it ends with; null where it ends well. */
+	#withinTime(look: Promise<void>): Promise<unknown> {
 		return new Promise((resolve) => {
-			const timer = this.#parts.clock.after(ASK_MS, resolve);
-			this.#check(positions)
-				.catch(() => {})
+			const silence = new KafkaError("Kafka does not say whether the topics are still the same", kafkaErrors.timedOut);
+			const timer = this.#parts.clock.after(ASK_MS, () => resolve(silence));
+			look
+				.then(
+					() => null,
+					(error: unknown) => error,
+				)
 				.finally(() => timer.cancel())
 				.then(resolve);
 		});

@@ -144,7 +144,7 @@ export class Invariants {
 		this.#otherSince = this.#world.now;
 		this.#settledTo.clear();
 		this.#letters.clear();
-		for (const letter of this.server.rows(LETTERS).values()) this.#letters.add(letterName(letter));
+		for (const letter of this.server.rows(LETTERS).values()) if (!this.#isOfAnotherLog(letter)) this.#letters.add(letterName(letter));
 	}
 
 	flushed(partition: number, messages: readonly Kept[]): void {
@@ -352,7 +352,8 @@ export class Invariants {
 			this.#letters.delete(gone);
 			this.#world.fail("letter-lost", `the letter of ${gone} was ${stored === null ? "deleted" : `replaced by that of ${stored}`}`);
 		}
-		if (!after || stored === null) return;
+		// One that names another log settles nothing here, also where it was made of this one's message by who had not heard of it yet.
+		if (!after || stored === null || this.#isOfAnotherLog(after)) return;
 		this.#letters.add(stored);
 		const { partition, offset } = after as unknown as { partition: number; offset: number };
 		const record = this.kafka.logs[partition]?.at(offset);

@@ -106,6 +106,19 @@ describe("a log that takes another's place", () => {
 		expect([ledger.current(due), clock.pending]).toEqual([[], []]);
 	});
 
+	it.each([
+		["is silent", () => new Promise<void>(() => {}), "Kafka does not say whether the topics are still the same"],
+		["answers with an error", () => Promise.reject(new Error("away")), "away"],
+	])("holds up a commit of what has no id while Kafka %s, and none of what names its log", async (_, answers, message) => {
+		const { watch, clock, ledger, kafka } = watching([at(0), "old"], [at(0, "u"), null]);
+		const [named, nameless] = [ledger.assigned.slice(0, 1), ledger.assigned.slice(1)];
+		kafka.answers = answers;
+		const checks = Promise.allSettled([watch.check(named), watch.check(nameless)]);
+		await clock.advance(1_000);
+		expect(await checks).toMatchObject([{ status: "fulfilled" }, { status: "rejected", reason: { message } }]);
+		expect(clock.pending).toEqual([]);
+	});
+
 	it("is not guessed where Kafka can't be asked", async () => {
 		const { watch, kafka, remade } = watching([at(0), "old"]);
 		kafka.answers = () => Promise.reject(new Error("away"));

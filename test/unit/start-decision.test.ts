@@ -46,6 +46,11 @@ describe("a start, where", () => {
 			{ kept: 50, keptIn: "table", inKafka: null, sameLog: "unknown" },
 			at(10, "new_log"),
 		],
+		[
+			"no id tells, Kafka has no copy, and the log begins behind what the table has: whichever it is, something is missing",
+			{ kept: 5, keptIn: "table", inKafka: null, sameLog: "unknown" },
+			{ kind: "park", position: 5, offset: 5, reason: "log_begins_after" },
+		],
 		["no id tells, and a table has more than the log", { kept: 500, keptIn: "table", inKafka: 500, sameLog: "unknown" }, at(10, "new_log")],
 		[
 			"logs have no ids, and Kafka has more than the log",
