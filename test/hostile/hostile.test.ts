@@ -1,15 +1,28 @@
-/** Whatever a handler does to its thread: the row arrives, the culprit is named, nobody else notices. The short form; all of it with TEST_HOSTILE=all. */
-import { it } from "vitest";
+/**
+ * Whatever a handler does to its thread: the row arrives, the culprit is named, nobody else notices. The short form has one case of most
+ * kinds, all at once in one daemon; `npm run hostile` plays every case by itself, in each of its ways.
+ */
+import { describe, it } from "vitest";
 import { describeOnKafka } from "../support/real-kafka.ts";
-import { hostileCases } from "./cases.ts";
+import { hostileKinds } from "./cases.ts";
+import { waysOf } from "./hostile-case.ts";
 import { play } from "./hostile-scene.ts";
 
 const isWhole = process.env.TEST_HOSTILE === "all";
 
-describeOnKafka("a handler that", () => {
-	for (const [kind, cases] of Object.entries(hostileCases)) {
+describeOnKafka("handlers that misbehave", () => {
+	it("all beside each other in one daemon: each has its rows, the culprits alone become letters", { timeout: 120_000 }, () =>
+		play(
+			hostileKinds.flatMap(({ cases }) => cases.filter(({ short }) => short)),
+			"own thread",
+		),
+	);
+});
+
+(isWhole ? describeOnKafka : describe.skip)("a handler that", () => {
+	for (const { title, cases } of hostileKinds) {
 		for (const hostile of cases) {
-			if (isWhole || hostile.short) it(`${kind}: ${hostile.what}`, { timeout: 180_000 }, () => play(hostile));
+			for (const way of waysOf(hostile)) it(`${title}: ${hostile.what} (${way})`, { timeout: 180_000 }, () => play([hostile], way));
 		}
 	}
 });

@@ -1,0 +1,20 @@
+import type { HostileCase, HostileKind } from "../hostile-case.ts";
+
+const sends = (what: string, signal: string, culprit: HostileCase["culprit"]): HostileCase => ({
+	what,
+	act: `process.kill(process.pid, "${signal}"); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);`,
+	culprit,
+	mayEndProcess: true,
+});
+
+/** What no thread can be kept from. */
+export const endsProcess: HostileKind = {
+	title: "ends the process",
+	happens: "nothing wrong is committed; the service manager starts the daemon again, which goes on from the last commit",
+	costs: "all partitions stand until it is started again",
+	cases: [
+		sends("kills the process", "SIGKILL", "letter"),
+		sends("crashes natively", "SIGSEGV", "letter"),
+		sends("asks the daemon to stop", "SIGTERM", "row or letter"),
+	],
+};
