@@ -28,6 +28,7 @@ export function kindOf(value: unknown): string {
 	if (value instanceof Uint8Array) return "bytes";
 	if (typeof value !== "object") return value === undefined ? "undefined" : `a ${typeof value}`;
 	if (types.isPromise(value)) return "a Promise: is an await missing?";
+	if (types.isNativeError(value)) return "an Error: are its message or stack meant?";
 	if (isContainer(value)) return `a ${Object.prototype.toString.call(value).slice(8, -1)}`;
 	const keys = keysOf(value).slice(0, 5);
 	return keys.length === 0 ? "an object without keys" : `an object with ${keys.join(", ")}`;
@@ -35,5 +36,7 @@ export function kindOf(value: unknown): string {
 
 /** What holds its values elsewhere than in properties: as an object of them it would be empty. */
 export function isContainer(value: object): boolean {
-	return types.isPromise(value) || types.isMap(value) || types.isSet(value) || types.isAnyArrayBuffer(value) || ArrayBuffer.isView(value);
+	const { isPromise, isMap, isSet, isWeakMap, isWeakSet, isRegExp, isNativeError, isAnyArrayBuffer } = types;
+	if (isPromise(value) || isMap(value) || isSet(value) || isAnyArrayBuffer(value) || ArrayBuffer.isView(value)) return true;
+	return isNativeError(value) || isRegExp(value) || isWeakMap(value) || isWeakSet(value);
 }

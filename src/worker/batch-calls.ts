@@ -7,7 +7,7 @@
  * Step 5 of a message's way (README).
  */
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
-import { ceil, isArray } from "./built-ins.ts";
+import { ceil, hasOwn, isArray } from "./built-ins.ts";
 import { withoutValues } from "./crash-report.ts";
 import type { HandlerFailure } from "./handler-thread.ts";
 import type { OutcomeCollector } from "./outcome-collector.ts";
@@ -74,12 +74,19 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 	return { to: end, failure: null };
 }
 
-function batchResult(returned: unknown, length: number): { outcomes: readonly unknown[] | undefined; finishedTo?: number | null } {
-	if (isArray(returned)) return { outcomes: checkedLength(returned, length) };
-	if (typeof returned !== "object" || returned === null || !("finishedTo" in returned)) {
+interface BatchResult {
+	readonly outcomes: readonly unknown[] | undefined;
+	readonly finishedTo: number | null | undefined;
+}
+
+function batchResult(returned: unknown, length: number): BatchResult {
+	// Said, for what is left out may be inherited.
+	if (isArray(returned)) return { outcomes: checkedLength(returned, length), finishedTo: undefined };
+	if (typeof returned !== "object" || returned === null || !hasOwn(returned, "finishedTo")) {
 		throw new BadOutcomeError(`handleMessages returns a list of ${length} outcomes, or {outcomes?, finishedTo}, not ${kindOf(returned)}`);
 	}
-	const { outcomes, finishedTo } = returned as { outcomes?: unknown; finishedTo: unknown };
+	const { finishedTo } = returned as { finishedTo: unknown };
+	const outcomes = hasOwn(returned, "outcomes") ? (returned as { outcomes: unknown }).outcomes : undefined;
 	if (finishedTo !== null && !Number.isSafeInteger(finishedTo)) {
 		throw new BadOutcomeError(`finishedTo must be an offset or null, not ${kindOf(finishedTo)}`);
 	}

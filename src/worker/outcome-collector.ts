@@ -8,6 +8,7 @@ import type { RowFault, TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 import { getPrototypeOf, hasOwn, isArray, jsonOf, listsInheritIndexes } from "./built-ins.ts";
 import type { BatchOutcome } from "./handler-thread.ts";
+import { KnownValues } from "./known-values.ts";
 import { type EncodedRow, fieldsOf, ROW_OVERHEAD, RowEncoder } from "./row-encoder.ts";
 import type { RunPositions } from "./row-packer.ts";
 
@@ -40,6 +41,7 @@ export class OutcomeCollector {
 	/** The one that rows without a table's name are for; null where there are none or several. */
 	readonly #only: RowEncoder | null;
 	readonly #options: CollectorOptions;
+	readonly #known: KnownValues;
 	readonly #warned = new Set<string>();
 	#positions: RunPositions = { from: 0, offsets: [], timestamps: [] };
 	/** What comes before was taken. */
@@ -54,6 +56,7 @@ export class OutcomeCollector {
 
 	constructor(options: CollectorOptions) {
 		this.#options = options;
+		this.#known = new KnownValues(options.tables);
 		this.#encoders = new Map(options.tables.map((layout) => [layout.name, new RowEncoder(layout, options.lanes)]));
 		const [only] = this.#encoders.values();
 		this.#only = only && this.#encoders.size === 1 ? only : null;
@@ -127,6 +130,7 @@ export class OutcomeCollector {
 	/** What was added since the run began or the last `take`: messages up to `to` (excluded), or just those of them that `over` names. */
 	take(to: number, over: Pick<BatchOutcome, "handled" | "finished"> = {}): BatchOutcome {
 		if (listsInheritIndexes()) throw new Error("a handler gave all lists an index to inherit: what they hold can't be relied on");
+		if (this.#known.changed) throw new Error("a handler put built-ins out of order: what rows are made of known values differs");
 		const outcome: BatchOutcome = {
 			from: over.handled?.[0] ?? this.#from,
 			to,
@@ -173,13 +177,18 @@ export class OutcomeCollector {
 
 	#count(rows: readonly { readonly isDelete: boolean; readonly bytes: number }[]): void {
 		let bytes = 0;
-		for (const row of rows) bytes += row.bytes;
+		let deletes = 0;
+		for (let i = 0; i < rows.length; i++) {
+			const row = rows[i] as (typeof rows)[number];
+			bytes += row.bytes;
+			if (row.isDelete) deletes++;
+		}
 		const { maxOutcomeBytes } = this.#options;
 		if (bytes > maxOutcomeBytes)
 			throw new BadOutcomeError(`the outcome has ${bytes} bytes, more than handler.maxOutcomeBytes (${maxOutcomeBytes})`);
 		this.#bytes += bytes;
 		if (rows.length === 0) this.#counts.none++;
-		else if (rows.some(({ isDelete }) => isDelete)) this.#counts.delete++;
+		else if (deletes > 0) this.#counts.delete++;
 		else this.#counts.row++;
 	}
 

@@ -61,7 +61,7 @@ export async function play(cases: readonly HostileCase[], way: Way): Promise<voi
 	await using folder = await temporaryFolder();
 	await using db = await createTestDatabase();
 	const [group, brokers] = [uniqueName("g"), inject("kafkaBrokers")];
-	const topics = cases.map((hostile): PlayedTopic => ({ topic: uniqueName("hostile"), hostile, produced: producedFor(hostile) }));
+	const topics = cases.map((hostile): PlayedTopic => ({ topic: topicOf(hostile), hostile, produced: producedFor(hostile) }));
 	const names = topics.map(({ topic }) => topic);
 	const module = await writeHandler(folder.path, new Map(topics.map(({ topic, hostile }) => [topic, hostile])), way);
 	for (const each of topics) await loadTopic(brokers, { name: each.topic, partitions: PARTITIONS }, wave(each, 0));
@@ -79,18 +79,20 @@ export async function play(cases: readonly HostileCase[], way: Way): Promise<voi
 	for (const each of topics) await producer.produceMany(wave(each, WAVE));
 	await service.whileRunning(() => caughtUp({ brokers, group, topics: names, count: 2 * WAVE, withinMs: catchUpMs }));
 
-	const stored = await Promise.all(topics.map((topic) => readTables(db, topic)));
-	for (const [index, topic] of topics.entries()) {
-		const { letters } = stored[index] as (typeof stored)[number];
-		tablesAreRight(topic, stored[index] as (typeof stored)[number]);
-		if (topic.hostile.words) expect(`${JSON.stringify(letters)}\n${service.output}`).toMatch(topic.hostile.words);
+	const left = await Promise.all(topics.map(async (topic) => [topic, await readTables(db, topic)] as const));
+	for (const [topic, stored] of left) {
+		tablesAreRight(topic, stored);
+		const { words, what } = topic.hostile;
+		if (words) expect(`${JSON.stringify(stored.letters)}\n${service.output}`, what).toMatch(words);
 	}
 	await service.whileRunning(() => readinessIsRight(service.daemon, isStuck));
 	if (!cases.some(({ stuck }) => stuck === "burns")) await isIdle(service.daemon);
 	if (service.starts === 1) {
-		for (const [index, topic] of topics.entries())
-			await metricsAreRight(service.daemon, topic, stored[index] as (typeof stored)[number], way);
-		await rowsAreCounted(service.daemon, stored);
+		for (const [topic, stored] of left) await metricsAreRight(service.daemon, topic, stored, way);
+		await rowsAreCounted(
+			service.daemon,
+			left.map(([, stored]) => stored),
+		);
 	}
 	const stoppedAt = performance.now();
 	expect(await service.stop(), service.output.slice(-2000)).toBe(cases.find(({ exit }) => exit)?.exit ?? 0);
@@ -98,6 +100,11 @@ export async function play(cases: readonly HostileCase[], way: Way): Promise<voi
 	if (cases.some(({ verify }) => verify === false)) return;
 	const { code, stdout, stderr } = await pockaffe(["verify", "-c", join(folder.path, "pockaffe.yaml")], { cwd: folder.path });
 	expect([code, `${stdout}${stderr}`]).toEqual([0, expect.stringContaining("verified: the tables are what the log says")]);
+}
+
+/** Named for its case: logs and failures tell which it was. */
+function topicOf({ what }: HostileCase): string {
+	return uniqueName(what.replaceAll(/\W+/g, "-").slice(0, 60));
 }
 
 function producedFor({ message }: HostileCase): readonly (readonly Produced[])[] {

@@ -73,20 +73,26 @@ export async function readTables({ database }: TestDatabase, { topic, produced }
 }
 
 /** Every message but the culprit is its row, and the culprit what its case says. A letter holds its message as the log does. */
-export function tablesAreRight({ hostile: { culprit }, produced }: PlayedTopic, { rows, letters }: Stored): void {
+export function tablesAreRight({ hostile: { culprit, what }, produced }: PlayedTopic, { rows, letters }: Stored): void {
 	const expected = produced.flatMap((messages, partition) => messages.map((message, offset) => rowOf(message, partition, offset)));
-	expect(rows.filter((row) => !isCulprit(row))).toEqual(expected.filter((row) => !isCulprit(row)));
-	expect(letters.filter((letter) => !isCulprit(letter))).toEqual([]);
+	expect(
+		rows.filter((row) => !isCulprit(row)),
+		what,
+	).toEqual(expected.filter((row) => !isCulprit(row)));
+	expect(
+		letters.filter((letter) => !isCulprit(letter)),
+		what,
+	).toEqual([]);
 	const row = rows.find(isCulprit);
 	const fate = letters.length > 0 ? "letter" : row ? "row" : "none";
-	if (culprit === "row or letter") expect(["row", "letter"]).toContain(fate);
-	else if (culprit !== "any") expect([fate, letters]).toEqual([culprit, expect.anything()]);
-	if (fate === "row" && culprit !== "any") expect(row).toEqual(expected.find(isCulprit));
+	if (culprit === "row or letter") expect(["row", "letter"], what).toContain(fate);
+	else if (culprit !== "any") expect([fate, letters], what).toEqual([culprit, expect.anything()]);
+	if (fate === "row" && culprit !== "any") expect(row, what).toEqual(expected.find(isCulprit));
 	if (fate !== "letter") return;
 	const { key, value, timestamp } = (produced[0] as readonly Produced[])[CULPRIT] as Produced;
 	const asProduced = { key: key === null ? null : Buffer.from(key), value: Buffer.from(value), ts: timestamp, state: "open" };
-	expect(letters).toEqual([expect.objectContaining(asProduced)]);
-	expect(["rejected", "poison", "timeout", "row_fault"]).toContain(letters[0]?.reason);
+	expect(letters, what).toEqual([expect.objectContaining(asProduced)]);
+	expect(["rejected", "poison", "timeout", "row_fault"], what).toContain(letters[0]?.reason);
 }
 
 function rowOf({ key, timestamp }: Produced, partition: number, offset: number): Row {
@@ -106,15 +112,18 @@ export async function metricsAreRight(
 	const sum = (name: string, label: string, values: readonly string[]) =>
 		values.reduce((total, value) => total + metric(name, `${label}="${value}"`), 0);
 	const givenUp = letters.filter(({ reason }) => reason === "poison" || reason === "timeout").length;
-	expect({
-		messages: metric("pockaffe_messages_consumed_total", ""),
-		finished: sum("pockaffe_handler_outcomes_total", "outcome", ["row", "delete", "none", "rejected"]) + givenUp,
-		rejected: metric("pockaffe_handler_outcomes_total", 'outcome="rejected"'),
-		letters: metric("pockaffe_dead_letters_total", ""),
-		lag: metric("pockaffe_consumer_lag_messages", ""),
-		committed: metric("pockaffe_committed_offset", ""),
-		disturbed: metric("pockaffe_worker_restarts_total", 'partition="1"') > 0,
-	}).toEqual({
+	expect(
+		{
+			messages: metric("pockaffe_messages_consumed_total", ""),
+			finished: sum("pockaffe_handler_outcomes_total", "outcome", ["row", "delete", "none", "rejected"]) + givenUp,
+			rejected: metric("pockaffe_handler_outcomes_total", 'outcome="rejected"'),
+			letters: metric("pockaffe_dead_letters_total", ""),
+			lag: metric("pockaffe_consumer_lag_messages", ""),
+			committed: metric("pockaffe_committed_offset", ""),
+			disturbed: metric("pockaffe_worker_restarts_total", 'partition="1"') > 0,
+		},
+		hostile.what,
+	).toEqual({
 		messages: produced.flat().length,
 		finished: produced.flat().length,
 		rejected: letters.filter(({ reason }) => reason === "rejected").length,
@@ -123,7 +132,8 @@ export async function metricsAreRight(
 		committed: produced.flat().length,
 		disturbed: way === "shared thread" || hostile.disturbs ? expect.any(Boolean) : false,
 	});
-	if (hostile.culprit !== "any") expect(metric("pockaffe_handler_outcomes_total", 'outcome="row"')).toBe(rows.length + refused(letters));
+	if (hostile.culprit !== "any")
+		expect(metric("pockaffe_handler_outcomes_total", 'outcome="row"'), hostile.what).toBe(rows.length + refused(letters));
 }
 
 /** The rows of all topics, and no other, went in once. */

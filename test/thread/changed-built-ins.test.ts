@@ -8,13 +8,15 @@ import { realWorkers } from "../support/real-worker.ts";
 const COUNT = 8;
 const CULPRIT = 3;
 
-/** Each of them makes lists come out short, or empty, in the code that packs rows. */
+/** Each of them makes lists come out short, or empty, in the code that packs rows, or other texts of the same values. */
 const losing: readonly [what: string, change: string][] = [
 	["Array.prototype.map", "Array.prototype.map = () => [];"],
 	["Array.prototype.push", "Array.prototype.push = () => 0;"],
 	["Array.prototype.flatMap", "Array.prototype.flatMap = () => [];"],
 	["Array.prototype.filter", "Array.prototype.filter = () => [];"],
 	["Array.from", "Array.from = () => [];"],
+	["the JSON of all lists", "Array.prototype.toJSON = () => 'patched';"],
+	["what texts include", "String.prototype.includes = () => true;"],
 	["Map.prototype.values", "Map.prototype.values = () => [][Symbol.iterator]();"],
 	["Int32Array.from", "Int32Array.from = () => new Int32Array(0);"],
 	["the iterator of lists", "Object.getPrototypeOf([][Symbol.iterator]()).next = () => ({ done: true });"],
@@ -24,7 +26,7 @@ const losing: readonly [what: string, change: string][] = [
 const changing = (change: string) => `export function handleMessage({ partition, offset }) {
 	note(partition, offset);
 	if (partition === 0 && offset === ${CULPRIT}) { ${change} }
-	return { id: String(offset), fields: {} };
+	return { id: String(offset), fields: { doc: [offset] } };
 }`;
 
 describe("a handler that changes built-ins at each attempt of a message", () => {

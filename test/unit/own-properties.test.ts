@@ -1,5 +1,6 @@
 /** What of an outcome counts: own properties of plain objects, and nothing that would be a NULL by accident. */
 import { afterEach, describe, expect, it } from "vitest";
+import { callBatches } from "../../src/worker/batch-calls.ts";
 import { OutcomeCollector } from "../../src/worker/outcome-collector.ts";
 import { columnsOf, idsOf } from "../support/row-blocks.ts";
 import { columnOf, layoutOf } from "../support/row-submissions.ts";
@@ -7,10 +8,15 @@ import { columnOf, layoutOf } from "../support/row-submissions.ts";
 const price = { ...columnOf("amount", "bigint"), path: ["price", "amount"] };
 const tables = [layoutOf({ columns: [columnOf("n", "text"), columnOf("doc", "jsonb"), price] })];
 
-function collect(...outcomes: readonly unknown[]) {
+function collectorFor(count: number) {
 	const collector = new OutcomeCollector({ tables, maxOutcomeBytes: 100_000, lenient: false });
-	const indexes = outcomes.map((_, index) => index);
+	const indexes = Array.from({ length: count }, (_, index) => index);
 	collector.begin({ from: 0, offsets: indexes, timestamps: indexes });
+	return collector;
+}
+
+function collect(...outcomes: readonly unknown[]) {
+	const collector = collectorFor(outcomes.length);
 	for (const [index, outcome] of outcomes.entries()) collector.add(index, outcome);
 	return collector.take(outcomes.length);
 }
@@ -31,6 +37,19 @@ describe("a property that every object inherits", () => {
 		for (const each of names) Reflect.deleteProperty(Object.prototype, each);
 		expect([idsOf(blocks[0]), columnsOf(blocks[0]), counts.row, rejected]).toEqual([["a"], [[null], ["1"], [null]], 1, []]);
 	});
+});
+
+it("a finishedTo that every object inherits leaves no message of a batch open", async () => {
+	const calls = { mayRenew: true, mustEnd: () => false, again: async () => null, failureIn: (error: unknown) => error as never };
+	Object.defineProperty(Object.prototype, "finishedTo", { value: true, configurable: true });
+	const rows = [{ id: "a", fields: {} }];
+	const end = await callBatches(0, 1, collectorFor(1), { ...calls, call: async () => rows });
+	const refused = await callBatches(0, 1, collectorFor(1), { ...calls, call: async () => ({}) });
+	Reflect.deleteProperty(Object.prototype, "finishedTo");
+	expect([end, String(refused.failure)]).toEqual([
+		{ to: 1, failure: null },
+		expect.stringContaining("handleMessages returns a list of 1 outcomes"),
+	]);
 });
 
 describe("fields that are no plain object", () => {
@@ -61,6 +80,8 @@ describe("fields that are no plain object", () => {
 		["a Map", new Map(), /can't take a Map/],
 		["a Set in a list", [new Set()], /can't take a Set/],
 		["a typed array", { a: new Int32Array(2) }, /can't take a Int32Array/],
+		["an Error", [new Error("no")], /can't take an Error: are its message or stack meant/],
+		["a regular expression", /a/, /can't take a RegExp/],
 	])("%s in a json column: refused, and not {}", (_, doc, words) => {
 		expect(() => collect({ id: "a", fields: { doc } })).toThrow(words);
 	});

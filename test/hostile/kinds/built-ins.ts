@@ -75,7 +75,7 @@ const tried = [
 export const builtIns: HostileKind = {
 	title: "puts built-ins out of order",
 	happens:
-		"rows are counted apart from their packing; where the two differ the answer is thrown away, the thread replaced, the run repeated one by one. What our own code needs most it keeps from before your module loads",
+		"rows are counted apart from their packing, and known values are made into text with each answer; where anything differs the answer is thrown away, the thread replaced, the run repeated one by one. What our own code needs most it keeps from before your module loads",
 	costs: "a new thread, and maybe a dead letter for the message; in a shared thread the others begin anew too",
 	cases: Object.entries({ ...lists, ...others }).map(
 		([name, act]): HostileCase => ({

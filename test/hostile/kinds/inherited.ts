@@ -1,6 +1,11 @@
 import { everyWay, type HostileCase, type HostileKind } from "../hostile-case.ts";
 
-const names = ["delete", "reject", "table", "then", "id", "fields", "finishedTo", "outcomes", "toJSON", "length", "message", "stack"];
+/** What rows and answers have, and what our own code and Node's read of objects that may lack it. */
+const names = [
+	...["id", "fields", "table", "delete", "reject", "then", "outcomes", "finishedTo", "toJSON", "length", "message", "stack"],
+	...["failure", "finished", "together", "goesOn", "heldMb", "handled", "terminated", "fault", "bytes", "ok", "kind"],
+	...["get", "set", "value", "writable", "transfer", "signal", "type", "constructor", "0"],
+];
 
 const merges = (name: string): HostileCase => ({
 	what: `every object inherits \`${name}\` by a careless merge`,
