@@ -12,6 +12,7 @@
  */
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
+import { eitherSignal } from "../core/either-signal.ts";
 import { messageOf } from "../core/errors.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import type { ReachedPosition } from "../core/position-note.ts";
@@ -145,7 +146,8 @@ export class Assignment {
 	/** What is resolved at the first try is assigned; the rest is tried on, and has to come with another assignment. */
 	async #assignWhole(held: readonly Held[], superseded: AbortSignal): Promise<void> {
 		const { client, listener, stopped } = this.#parts;
-		const starts = await unlessAborted(this.#attempt(held, 1), AbortSignal.any([stopped, superseded])).catch(() => []);
+		using either = eitherSignal(stopped, superseded);
+		const starts = await unlessAborted(this.#attempt(held, 1), either.signal).catch(() => []);
 		const isAnswered = await this.#parts.betweenPolls(() => {
 			if (stopped.aborted || this.#isAbandoned) return false;
 			client.assign(starts, false);

@@ -24,9 +24,14 @@ export class HeldPartition {
 	#rows = new Set<HeldRow>();
 	#sorted: readonly HeldRow[] | null = null;
 
-	/** Those that somebody still waits for. */
+	/** Those that somebody still waits for. In the place of one that nobody waits for comes what it stands for: a new owner's may be among it. */
 	get rows(): readonly HeldRow[] {
-		for (const held of this.#rows) if (held.row.owner.released) this.remove(held);
+		for (const held of this.#rows) {
+			if (!held.row.owner.released) continue;
+			this.remove(held);
+			const older = held.row.older?.takeNewest() ?? null;
+			if (older) this.add({ ...held, row: older });
+		}
 		this.#sorted ??= [...this.#rows].sort(({ row: left }, { row: right }) => left.offset - right.offset || left.order - right.order);
 		return this.#sorted;
 	}

@@ -1,41 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/core/random.ts";
 import { chainOf, type PendingRow, PendingRows } from "../../src/sink/pending-rows.ts";
+import { owner, pendingRow as row } from "../support/pending-row.ts";
 import { layoutOf } from "../support/row-submissions.ts";
 
 const layout = layoutOf({ version: { kind: "offset" } });
-
-interface Owner {
-	released: boolean;
-	settled(): void;
-	settledAll(): void;
-	refused(): void;
-}
-
-function owner(): Owner {
-	return { released: false, settled() {}, settledAll() {}, refused() {} };
-}
-
-const somebody = owner();
-
-function row(offset: number, over: Partial<PendingRow> = {}): PendingRow {
-	return {
-		id: "hot",
-		isDelete: false,
-		timestamp: 0,
-		offset,
-		partition: 0,
-		topic: "t",
-		values: [],
-		field: null,
-		owner: somebody,
-		message: offset,
-		bytes: 10,
-		order: 0,
-		older: null,
-		...over,
-	};
-}
 
 /** The offsets that go to the server one after the other while each is refused. */
 function refusals(pending: PendingRows): number[] {
