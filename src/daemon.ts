@@ -327,7 +327,7 @@ export class Daemon {
 				})),
 			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
 			isWaiting: (partition) => this.delivery.transactions.isWaiting(partition),
-			outOfRange: (partition) => this.delivery.lookAtPosition(partition),
+			fetchAgain: (partition) => this.delivery.fetchAgain(partition),
 			lastError: () => this.#lastConsumeError,
 			stalled: (partition, reason) => {
 				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);

@@ -217,9 +217,9 @@ export class Delivery {
 		return isHere;
 	}
 
-	/** A partition stands still: is its position outside the log? */
-	lookAtPosition(partition: TopicPartition): void {
-		void this.#guard.look([partition]);
+	/** A partition stands still: it is fetched anew, or what becomes of a position outside the log is decided. */
+	fetchAgain(partition: TopicPartition): void {
+		void this.#guard.fetchAgain(partition);
 	}
 
 	/**

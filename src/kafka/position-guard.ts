@@ -72,11 +72,19 @@ export class PositionGuard {
 		return this.#waiting;
 	}
 
-	/** These have begun, or stand still. Never rejects. */
+	/** These have begun. Never rejects. */
 	look(partitions: readonly TopicPartition[]): Promise<void> {
 		const names = new Set(partitions.map(partitionName));
 		return this.#next(async () => {
 			for (const position of this.#parts.positions()) if (names.has(partitionName(position))) await this.#lookAt(position);
+		});
+	}
+
+	/** It stands still: fetched anew from its position, also where the log has that. Never rejects. */
+	fetchAgain(partition: TopicPartition): Promise<void> {
+		return this.#next(async () => {
+			const position = this.#parts.positions().find((each) => partitionName(each) === partitionName(partition));
+			if (position) await this.#lookAt(position, true);
 		});
 	}
 

@@ -19,8 +19,11 @@ export interface StallDetectorParts {
 	readonly watermarks: (partition: TopicPartition) => Promise<{ low: number; high: number }>;
 	/** One that waits for the end of a transaction is no standstill: who looks after those tells. */
 	readonly isWaiting: (partition: TopicPartition) => boolean;
-	/** A position outside the log is no standstill: who looks after those is told. */
-	readonly outOfRange: (partition: TopicPartition) => void;
+	/**
+	 * It is to be fetched anew, or decided on where its position is outside the log: that is no standstill. A client that met the end of a log
+	 * does not go on by itself, though the log has grown past the position since.
+	 */
+	readonly fetchAgain: (partition: TopicPartition) => void;
 	readonly lastError: () => string | null;
 	readonly stalled: (partition: TopicPartition, reason: string) => void;
 	readonly moving: (partition: TopicPartition) => void;
@@ -97,8 +100,10 @@ export class StallDetector {
 			watched.looks = 0;
 			return;
 		}
-		if (position < low || position > high) return this.#parts.outOfRange({ topic, partition });
+		if (position < low || position > high) return this.#parts.fetchAgain({ topic, partition });
 		watched.looks++;
+		// Once: what is slow would begin anew each time.
+		if (watched.looks === 1) this.#parts.fetchAgain({ topic, partition });
 		if (watched.looks < PATIENCE || watched.reason !== null) return;
 		watched.reason = this.#reason(position, high);
 		watched.sinceMs = this.#parts.clock.now();

@@ -70,7 +70,7 @@ export class SimDaemon {
 			positions: () => this.#positions(),
 			watermarks: (partition) => (this.client as SimClient).watermarks(partition),
 			isWaiting: (partition) => this.#delivery.transactions.isWaiting(partition),
-			outOfRange: (partition) => this.#delivery.lookAtPosition(partition),
+			fetchAgain: (partition) => this.#delivery.fetchAgain(partition),
 			lastError: () => null,
 			stalled: nothing,
 			moving: nothing,

@@ -92,9 +92,10 @@ export class Invariants {
 		return this.kafka.committed.get(partition) ?? null;
 	}
 
-	/** An offset was committed in Kafka. Where it only follows it may come behind a database that was put back. */
+	/** An offset was committed in Kafka. Where it only follows it may come behind a database that was put back, or is known to be another log's. */
 	committedInKafka(partition: number, offset: number): void {
-		if (!this.#parts.inDatabase || !this.#wasRestored) this.offsetCommitted(partition, offset);
+		const isBelieved = !this.#parts.inDatabase || (!this.#wasRestored && this.committed(partition) !== null);
+		if (isBelieved) this.offsetCommitted(partition, offset);
 	}
 
 	/** An offset was committed, in Kafka or in the database. */

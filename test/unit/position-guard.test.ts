@@ -166,6 +166,18 @@ describe("a position outside its log", () => {
 	});
 });
 
+describe("a partition that stands still", () => {
+	it.each([
+		["inside its log is fetched anew from where it is", { low: 10, high: 90 }, ["0 goes on at 50", "0 is fetched from 50"]],
+		["outside its log is decided on", { low: 60, high: 90 }, ["0 is parked: out_of_range"]],
+	])("%s", async (_, bounds, told) => {
+		const scene = guarding("park", [[50, bounds]]);
+		await scene.guard.fetchAgain({ topic: "t", partition: 0 });
+		await settle();
+		expect(scene.told).toEqual(told);
+	});
+});
+
 describe("a parked partition", () => {
 	const partition = { topic: "t", partition: 0 };
 

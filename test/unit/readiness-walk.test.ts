@@ -458,7 +458,7 @@ const suites: readonly Suite<never>[] = [
 				clock: new ManualClock(),
 				positions: () => positions,
 				watermarks: async () => watermarks,
-				outOfRange: () => {},
+				fetchAgain: () => {},
 				isWaiting: () => false,
 				lastError: () => null,
 				stalled: () => {},

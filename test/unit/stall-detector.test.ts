@@ -11,7 +11,7 @@ function watch(positions: () => readonly Position[], watermarks = { low: 0, high
 		clock: new ManualClock(),
 		positions,
 		watermarks: async () => watermarks,
-		outOfRange: () => told.push("out of range"),
+		fetchAgain: () => told.push("fetched again"),
 		isWaiting,
 		lastError: () => "Local: Not implemented",
 		stalled: (_, reason) => told.push(reason),
@@ -27,9 +27,13 @@ describe("StallDetector", () => {
 	it("tells a partition that stands still while its log goes on, with the client's last error, and when it moves again", async () => {
 		let position = 7;
 		const { detector, told, look } = watch(() => [{ ...partition, position, idle: true }]);
-		await look(2);
+		await look(1);
 		expect(told).toEqual([]);
+		// Once, before it is told: a client that met the end of a log that has grown since goes on with that.
+		await look(1);
+		expect(told).toEqual(["fetched again"]);
 		await look(5);
+		expect(told.splice(0, 1)).toEqual(["fetched again"]);
 		expect(told).toEqual(["stands still at offset 7 while the log goes on to 100 (last error of the client: Local: Not implemented)"]);
 		expect(detector.reasonOf(partition)).toBe(told[0]);
 		position = 8;
@@ -49,13 +53,13 @@ describe("StallDetector", () => {
 		expect(told).toEqual([]);
 		isWaiting = false;
 		await look(3);
-		expect(told).toEqual([expect.stringContaining("stands still at offset 7")]);
+		expect(told.at(-1)).toContain("stands still at offset 7");
 	});
 
 	it("leaves a position outside the log to who looks after those, at the first look at which it stands", async () => {
 		const { detector, told, look } = watch(() => [{ ...partition, position: 200, idle: true }]);
 		await look(2);
-		expect([told, detector.reasonOf(partition)]).toEqual([["out of range"], null]);
+		expect([told, detector.reasonOf(partition)]).toEqual([["fetched again"], null]);
 	});
 
 	it.each([
