@@ -332,6 +332,7 @@ export class Delivery {
 				listener.notesDisplaced(partitions);
 				this.#giveUp(partitions);
 			},
+			this.#parts.clock,
 		);
 		if (!this.#offsetTable) return kafka;
 		return new MirroredOffsetStore(this.#offsetTable, kafka, {

@@ -3,12 +3,16 @@
  *
  * Step 10 of a message's way (README).
  */
+import type { Clock } from "../core/clock.ts";
 import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import { messageOf } from "../core/errors.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { ReachedPosition } from "../core/position-note.ts";
 import type { GroupClient, StoredOffset } from "./group-client.ts";
 import type { PositionNotes } from "./position-notes.ts";
+
+/** Longest a start waits for a commit that is under way: as long as a slow coordinator may take. */
+const COMMIT_UNDER_WAY_MS = 2_000;
 
 /** A store. Promises reject with the store's error; then nothing may be taken for granted, and the call may be repeated. */
 export interface OffsetStore {
@@ -48,6 +52,9 @@ export class KafkaOffsetStore implements OffsetStore {
 	readonly #client: () => GroupClient | null;
 	readonly #notes: Pick<PositionNotes, "reach" | "compare" | "forget">;
 	readonly #displaced: (partitions: readonly DisplacedOffset[]) => void;
+	readonly #clock: Clock;
+	/** The commit that was asked for last, whether or not it was answered. Never rejects. */
+	#underWay: Promise<void> = Promise.resolve();
 	/** Partitions of which Kafka has an offset, as far as this member knows. */
 	readonly #known = new Set<string>();
 
@@ -58,8 +65,10 @@ export class KafkaOffsetStore implements OffsetStore {
 		client: () => GroupClient | null,
 		notes: Pick<PositionNotes, "reach" | "compare" | "forget">,
 		displaced: (partitions: readonly DisplacedOffset[]) => void,
+		clock: Clock,
 	) {
 		this.#client = client;
+		this.#clock = clock;
 		this.#notes = notes;
 		this.#displaced = displaced;
 	}
@@ -68,7 +77,9 @@ export class KafkaOffsetStore implements OffsetStore {
 		return await this.#connected.committed(partitions);
 	}
 
+	/** A commit that was queued before a session was lost is sent in the next one, and would go past the start that is noted meanwhile. */
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
+		await this.#answered();
 		const claimed = await this.#connected.committed(partitions);
 		for (const each of claimed) {
 			if (each.offset === null) this.#known.delete(partitionName(each));
@@ -91,7 +102,9 @@ export class KafkaOffsetStore implements OffsetStore {
 	}
 
 	async commit(offsets: readonly ReachedPosition[]): Promise<void> {
-		await this.#connected.commit(offsets);
+		const commit = this.#connected.commit(offsets);
+		this.#underWay = commit.catch(() => {});
+		await commit;
 		for (const each of offsets) this.#known.add(partitionName(each));
 	}
 
@@ -109,6 +122,17 @@ export class KafkaOffsetStore implements OffsetStore {
 
 	forget(partitions: readonly TopicPartition[]): Promise<void> {
 		return this.#notes.forget(partitions);
+	}
+
+	/** Resolves when no commit is under way, or after a moment. */
+	#answered(): Promise<void> {
+		return new Promise((resolve) => {
+			const timer = this.#clock.after(COMMIT_UNDER_WAY_MS, resolve);
+			void this.#underWay.then(() => {
+				timer.cancel();
+				resolve();
+			});
+		});
 	}
 
 	get #connected(): GroupClient {

@@ -57,6 +57,7 @@ class Daemon {
 				() => this.consumer.client,
 				noNotes,
 				() => {},
+				process,
 			),
 			notes: noNotes,
 		});
