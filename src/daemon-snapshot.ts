@@ -4,6 +4,7 @@ import type { Daemon } from "./daemon.ts";
 import type { SummaryFigures } from "./embedded/summary-line.ts";
 import type { ReadinessReport } from "./observe/readiness.ts";
 import { lagOf, type PartitionSnapshot, type StatusSnapshot } from "./observe/status.ts";
+import { describeTarget } from "./sink/connecting/connection-settings.ts";
 
 /** Reads every part once. */
 export function buildSnapshot(daemon: Daemon): StatusSnapshot {
@@ -37,7 +38,7 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 			{ name: "kafka", target: config.kafka.brokers.join(","), state: consumer.connected ? "connected" : "connecting", message: null },
 			{
 				name: "database",
-				target: withoutCredentials(config.database.url),
+				target: describeTarget(config.database.url, process.env),
 				state: daemon.databaseProblem ? "away" : "connected",
 				message: daemon.databaseProblem,
 			},
@@ -96,13 +97,4 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 			},
 		];
 	});
-}
-
-function withoutCredentials(url: string): string {
-	try {
-		const { protocol, host, pathname } = new URL(url);
-		return `${protocol}//${host}${pathname}`;
-	} catch {
-		return "";
-	}
 }

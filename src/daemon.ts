@@ -117,7 +117,7 @@ export class Daemon {
 			readiness: this.readiness,
 			rowsStuck: (table) => this.delivery.writer.isStuck(table),
 		});
-		this.database = connectDatabase({ url: config.database.url, connections: config.database.connections, clock });
+		this.database = connectDatabase({ ...config.database, clock });
 		this.stuckThreads = new StuckThreads({
 			clock,
 			limit: mostStuckThreads(config.handler),
@@ -252,7 +252,7 @@ export class Daemon {
 			layouts: this.layouts,
 			database: this.database,
 			deadLetters,
-			lockHolders: lockHoldersAt(config.database.url, clock),
+			lockHolders: lockHoldersAt(config.database, clock),
 			createClient: () => new ConsumerClient(settings, topicSettings, clock),
 			threads: createHandlerThreads({
 				...threadOptions(config, this.layouts),

@@ -139,7 +139,7 @@ async function groupFinding({ group, topics }: Config["kafka"], inspector: Clust
 }
 
 async function databaseFindings(config: Config, { clock }: CommandContext): Promise<Finding[]> {
-	const database = connectDatabase({ url: config.database.url, connections: 1, clock, deadlineMs: DEADLINE_MS });
+	const database = connectDatabase({ ...config.database, connections: 1, clock, deadlineMs: DEADLINE_MS });
 	try {
 		const [row] = await database.query("select current_setting('server_version') as version");
 		const users = await checkTables(database, tableLayouts(config));

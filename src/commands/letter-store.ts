@@ -23,9 +23,8 @@ export async function withStore(command: Command, context: CommandContext, use: 
 	const config = await lettersConfigOf(command, context);
 	let opened: Database | null = null;
 	const database = () => {
-		const { url, connections } = config.database;
-		if (url === "") throw missing("database.url is needed: set POCKAFFE_DATABASE_URL=postgres://…");
-		opened ??= connectDatabase({ url, connections, clock: context.clock });
+		if (config.database.url === "") throw missing("database.url is needed: set POCKAFFE_DATABASE_URL=postgres://…");
+		opened ??= connectDatabase({ ...config.database, clock: context.clock });
 		return opened;
 	};
 	try {

@@ -61,11 +61,8 @@ handled again; rows that are there already are stale and change nothing.`,
 }
 
 async function setOffsets(config: Config, options: SetOptions, { clock, stderr }: CommandContext): Promise<readonly OffsetPlan[]> {
-	const {
-		database: { url },
-		kafka,
-	} = config;
-	const database = connectDatabase({ url, connections: 1, clock, deadlineMs: DEADLINE_MS });
+	const { kafka } = config;
+	const database = connectDatabase({ ...config.database, connections: 1, clock, deadlineMs: DEADLINE_MS });
 	try {
 		await using inspector = await ClusterInspector.connect(kafka, clock, kafka.group);
 		const setting = new OffsetSetting(config, database, inspector, (message) => print(stderr, message));

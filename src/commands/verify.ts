@@ -48,7 +48,7 @@ Exit code 1 where anything differs.`,
 async function verifyWith(config: Config, maxDifferences: number, context: CommandContext): Promise<VerificationReport> {
 	const { clock, interrupted, stderr, version } = context;
 	const database = connectDatabase({
-		url: config.database.url,
+		...config.database,
 		connections: CONNECTIONS,
 		clock,
 		deadlineMs: DEADLINE_MS,

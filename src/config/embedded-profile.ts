@@ -32,6 +32,6 @@ export function withEmbeddedProfile(config: Config, addresses: { brokers: readon
 		},
 		handler: { ...handler, module: handler.module || profile.module },
 		tables: Object.keys(tables).length > 0 ? tables : profile.tables,
-		database: { ...database, url: addresses.databaseUrl },
+		database: { url: addresses.databaseUrl, connections: database.connections },
 	};
 }

@@ -51,7 +51,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
 			problems.map((problem) => withOrigin(problem, origins)),
 		);
 	const data = result.data as z.output<typeof configSchema>;
-	data.handler.module = resolveModule(data.handler.module, path === null ? options.cwd : dirname(path));
+	resolveFiles(data, path === null ? options.cwd : dirname(path));
 	return { config: deepFreeze(data) as Config, source };
 }
 
@@ -137,6 +137,16 @@ function withOrigin(problem: Problem, origins: ReadonlyMap<string, string>): Pro
 function moduleProblems({ handler: { module } }: Config): Problem[] {
 	if (!module.startsWith("pockaffe:") || builtInHandlers.includes(module)) return [];
 	return [{ path: ["handler", "module"], value: module, rule: `is no built-in handler${nearest(module, builtInHandlers)}` }];
+}
+
+/** Files are named relative to the configuration's. */
+function resolveFiles({ handler, kafka: { tls }, database }: z.output<typeof configSchema>, folder: string): void {
+	handler.module = resolveModule(handler.module, folder);
+	if (database.passwordFile) database.passwordFile = resolve(folder, database.passwordFile);
+	for (const key of ["ca", "cert", "key"] as const) {
+		const value = tls[key];
+		if (value && !value.includes("-----BEGIN")) tls[key] = resolve(folder, value);
+	}
 }
 
 function resolveModule(module: string, folder: string): string {

@@ -11,7 +11,7 @@ export interface Problem {
 }
 
 const LONGEST_VALUE = 80;
-const secretPaths = new Set(["database.url", "kafka.sasl.password", "kafka.tls.key", "http.token"]);
+const secretPaths = new Set(["database.url", "database.passwordCommand", "kafka.sasl.password", "kafka.tls.key", "http.token"]);
 
 /** `kafka.topics[0]`. */
 export function keyOf(path: readonly (string | number)[]): string {

@@ -41,6 +41,7 @@ const fieldTypes = new Set(["bigint", "numeric", "timestamptz"]);
 export function brokenRules(config: Config): Problem[] {
 	return [
 		...kafkaRules(config),
+		...databaseRules(config),
 		...tableRules(config),
 		...ownTableRules(config),
 		...limitRules(config),
@@ -84,6 +85,10 @@ function kafkaRules({ kafka }: Config): Problem[] {
 		problems.push({ path: ["kafka", "tls"], rule: "needs cert and key together" });
 	}
 	return problems;
+}
+
+function databaseRules({ database: { passwordFile, passwordCommand } }: Config): Problem[] {
+	return passwordFile && passwordCommand ? [{ path: ["database"], rule: "takes passwordFile or passwordCommand, not both" }] : [];
 }
 
 function tableRules(config: Config): Problem[] {

@@ -117,7 +117,9 @@ const database = z.strictObject({
 	url: text()
 		.regex(/^(postgres(ql)?:\/\/.*)?$/s, "postgres://user:password@host:port/name")
 		.default("")
-		.describe("postgres://user:password@host:port/name?sslmode=…; never printed"),
+		.describe("postgres://user:password@host:port/name?sslmode=…, as for psql; never printed"),
+	passwordFile: text().optional().describe("A file with the password in its first line, relative to this file; read at each connection"),
+	passwordCommand: text().optional().describe("A command that prints the password, run at each connection; never printed"),
 	connections: positive().default(2).describe("Connections, and so statements at a time"),
 });
 

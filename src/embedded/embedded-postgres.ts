@@ -92,7 +92,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 
 	/** Where to connect; has the password in it. */
 	get url(): string {
-		return `postgres://${USER}:${this.#password}@127.0.0.1:${this.#port}/${DATABASE}`;
+		return `postgres://${USER}:${this.#password}@127.0.0.1:${this.#port}/${DATABASE}?sslmode=disable`;
 	}
 
 	get port(): number {

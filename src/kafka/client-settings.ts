@@ -1,5 +1,6 @@
-/** librdkafka settings that every client of ours shares: where the cluster is and how to be let in. Pure but for reading nothing. */
+/** librdkafka settings that every client of ours shares: where the cluster is and how to be let in. */
 import type { Config } from "../config/config.ts";
+import { checkTlsFiles } from "./tls-files.ts";
 
 /**
  * How long no known broker answers until the configured addresses are asked again: a cluster that came back at other addresses is found
@@ -7,8 +8,12 @@ import type { Config } from "../config/config.ts";
  */
 const BOOTSTRAP_AGAIN_MS = 10_000;
 
-/** Global settings from `kafka`; the user's own `properties` lie over our defaults, never over addresses and credentials. */
+/**
+ * Global settings from `kafka`; the user's own `properties` lie over our defaults, never over addresses and credentials. Throws ExitError
+ * (usage) where a file of `tls` can't be used.
+ */
 export function kafkaClientSettings(kafka: Config["kafka"]): Record<string, unknown> {
+	checkTlsFiles(kafka);
 	const { brokers, tls, sasl, properties } = kafka;
 	return {
 		"client.id": "pockaffe",

@@ -5,7 +5,9 @@
 import type postgres from "postgres";
 import type { Clock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
-import { Pool } from "./connection-pool.ts";
+import { connectionSettings } from "./connecting/connection-settings.ts";
+import type { PasswordSource } from "./connecting/passwords.ts";
+import { Pool, READ_ONLY } from "./connection-pool.ts";
 import { problemOf } from "./sql-faults.ts";
 
 /** A row as the library gives it. */
@@ -42,9 +44,14 @@ export interface Database {
 	close(): Promise<void>;
 }
 
-/** What a database is reached with. */
-export interface DatabaseOptions {
+/** Where a database is, and how to log in: `database` of the configuration. */
+export interface DatabaseLogin extends PasswordSource {
+	/** A URL as libpq knows it; what it leaves out comes from libpq's variables and files. */
 	readonly url: string;
+}
+
+/** What a database is reached with. */
+export interface DatabaseOptions extends DatabaseLogin {
 	/** Connections, and so statements at a time. */
 	readonly connections: number;
 	readonly clock: Clock;
@@ -68,20 +75,23 @@ const DEADLINE_MS = 45_000;
  * Throws ExitError (usage) for a URL that is none.
  */
 export function connectDatabase(options: DatabaseOptions): Database {
-	const { clock, deadlineMs = DEADLINE_MS } = options;
-	const { url, connections, statementTimeoutMs = STATEMENT_TIMEOUT_MS, lockTimeoutMs = LOCK_TIMEOUT_MS } = options;
-	const newPool = () => new Pool({ url, connections, statementTimeoutMs, lockTimeoutMs });
-	let pool = newPool();
+	const { clock, deadlineMs = DEADLINE_MS, connections } = options;
+	const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, lockTimeoutMs = LOCK_TIMEOUT_MS } = options;
+	const settings = connectionSettings(options.url, process.env);
+	const newPool = (firstHost: number) =>
+		new Pool({ settings, passwords: options, connections, statementTimeoutMs, lockTimeoutMs, clock, firstHost });
+	let pool = newPool(0);
 	/** Retired ones with statements under way: they end by themselves, or at the close. */
 	const retired = new Set<Pool>();
 	let closed = false;
-	const replace = (broken: Pool) => {
+	/** A server that takes no writes is left for the next one, where there is one. */
+	const replace = (broken: Pool, code?: string) => {
 		if (pool !== broken || closed) return;
-		pool = newPool();
+		pool = newPool((broken.host + (code === READ_ONLY ? 1 : 0)) % settings.hosts.length);
 		retired.add(broken);
 		broken.retire(() => retired.delete(broken));
 	};
-	const run = <T>(statement: (sql: postgres.Sql) => PromiseLike<T>, limits: StatementLimits | undefined): Promise<T> => {
+	const runOnce = <T>(statement: (sql: postgres.Sql) => PromiseLike<T>, limits: StatementLimits | undefined): Promise<T> => {
 		const used = pool;
 		const own = limits?.statementTimeoutMs;
 		const withinMs = own === undefined ? deadlineMs : own + DEADLINE_MS - STATEMENT_TIMEOUT_MS;
@@ -92,7 +102,8 @@ export function connectDatabase(options: DatabaseOptions): Database {
 				reject(new PocKaffeError("QUERY_DEADLINE", `no answer from the database within ${withinMs} ms`));
 			});
 			const failed = (error: unknown) => {
-				if (problemOf(error).remedy === "reconnect") replace(used);
+				const { remedy, code } = problemOf(error);
+				if (remedy === "reconnect") replace(used, code);
 				reject(error);
 			};
 			used
@@ -100,6 +111,16 @@ export function connectDatabase(options: DatabaseOptions): Database {
 				.then(resolve, failed)
 				.finally(() => timer.cancel());
 		});
+	};
+	/** Where a server that writes is asked for each host is tried. */
+	const run = async <T>(statement: (sql: postgres.Sql) => PromiseLike<T>, limits: StatementLimits | undefined): Promise<T> => {
+		for (let others = settings.needsWritable ? settings.hosts.length - 1 : 0; ; others--) {
+			try {
+				return await runOnce(statement, limits);
+			} catch (error) {
+				if (others <= 0 || !(error instanceof PocKaffeError) || error.code !== READ_ONLY) throw error;
+			}
+		}
 	};
 	return {
 		async query(text, parameters = [], limits) {
@@ -117,7 +138,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
 		async close() {
 			if (closed) return;
 			closed = true;
-			await Promise.all([pool, ...retired].map(({ sql }) => sql.end({ timeout: 1 }).catch(() => {})));
+			await Promise.all([pool, ...retired].map((each) => each.close()));
 		},
 	};
 }

@@ -3,7 +3,7 @@
  * daemon's role may not see of other roles' sessions stays unknown.
  */
 import type { Clock } from "../core/clock.ts";
-import { connectDatabase } from "./database.ts";
+import { connectDatabase, type DatabaseLogin } from "./database.ts";
 import { quotedTable } from "./sql-names.ts";
 
 /** A session that others wait for. */
@@ -26,9 +26,9 @@ const MOST_HOLDERS = 5;
 const DEADLINE_MS = 3_000;
 
 /** Asks the server at this URL. */
-export function lockHoldersAt(url: string, clock: Clock): AskLockHolders {
+export function lockHoldersAt(login: DatabaseLogin, clock: Clock): AskLockHolders {
 	return async (table) => {
-		const database = connectDatabase({ url, connections: 1, clock, deadlineMs: DEADLINE_MS });
+		const database = connectDatabase({ ...login, connections: 1, clock, deadlineMs: DEADLINE_MS });
 		try {
 			const rows = await database.query(holdersStatement, [quotedTable(table)]);
 			return rows.map((row) => row as unknown as LockHolder);
@@ -45,7 +45,7 @@ from pg_stat_activity w
 join pg_locks l on l.pid = w.pid and not l.granted
 cross join lateral unnest(pg_blocking_pids(w.pid)) as h(pid)
 left join pg_stat_activity a on a.pid = h.pid
-where w.datname = current_database() and w.usename = current_user and w.application_name = 'pockaffe'
+where w.datname = current_database() and w.usename = current_user and w.application_name = current_setting('application_name')
   and exists (select from pg_locks t where t.pid = w.pid and t.relation = to_regclass($1::text))
   and cardinality(pg_blocking_pids(h.pid)) = 0
 order by h.pid limit ${MOST_HOLDERS}`;

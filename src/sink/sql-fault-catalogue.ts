@@ -117,7 +117,12 @@ export const faultCatalogue: readonly FaultEntry[] = [
 		remedy: "reconnect",
 		means: "no connection, or lost before the answer: whether the batch was written is unknown",
 	},
-	{ codes: ["CERT_…", "DEPTH_ZERO_…", "SELF_SIGNED_…", "UNABLE_TO_…", "ERR_TLS…", "ERR_SSL…"], fault: "connection", means: "TLS" },
+	{ codes: ["ERR_PASSWORD"], fault: "connection", means: "the file or command that gives the password" },
+	{
+		codes: ["CERT_…", "DEPTH_ZERO_…", "SELF_SIGNED_…", "UNABLE_TO_…", "ERR_TLS…", "ERR_SSL…"],
+		fault: "connection",
+		means: "TLS: a certificate, a file of it, a server without",
+	},
 ];
 
 /** The first entry for an error; null for what is not listed. */

@@ -190,7 +190,7 @@ describe("rows wait, none is refused, and they go in by themselves once it is me
 
 it("a setting in database.url that the server refuses (22023, a row's class) is no row's fault", async () => {
 	await using test = await TestWriter.on([layoutOf()], {
-		own: (url) => connectDatabase({ url: `${url}?TimeZone=Nowhere`, connections: 1, clock: systemClock }),
+		own: (url) => connectDatabase({ url: `${url}?options=-c%20TimeZone%3DNowhere`, connections: 1, clock: systemClock }),
 		connections: 1,
 	});
 	const submission = test.submit(rowsFrom(0, 10));

@@ -55,7 +55,7 @@ export class TestWriter implements AsyncDisposable {
 			database: own ?? db.database,
 			connections,
 			batch,
-			lockHolders: lockHoldersAt(db.url, systemClock),
+			lockHolders: lockHoldersAt(db, systemClock),
 			clock: systemClock,
 			random: () => 0.1,
 			...options,
