@@ -17,8 +17,8 @@ export interface PoolOptions {
 	readonly settings: ConnectionSettings;
 	readonly passwords: PasswordSource;
 	readonly connections: number;
-	readonly statementTimeoutMs: number;
-	readonly lockTimeoutMs: number;
+	/** What sessions begin with; null behind a pooler that takes none. */
+	readonly ofSession: { readonly statementTimeoutMs: number; readonly lockTimeoutMs: number } | null;
 	readonly clock: Clock;
 	/** The host that is tried first, by its place. */
 	readonly firstHost: number;
@@ -30,8 +30,12 @@ const CONNECT_TIMEOUT_S = 5;
 const READY = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
 /** The library's own back-off grows to 20 s, long after the server is back. */
 const RECONNECT_S = 0.25;
+/** BackendKeyData: its length, then the process id and a secret. */
+const BACKEND_KEY = Buffer.from([0x4b, 0, 0, 0, 12]);
 /** What a server says to a write that takes none. */
 export const READ_ONLY = "25006";
+/** There is a pooler in between, and the pool was made for sessions of its own. */
+export const POOLER = "POOLER";
 
 /** The library's pool, and how many statements are in it: one that is not used any more ends with its last. */
 export class Pool {
@@ -43,6 +47,8 @@ export class Pool {
 	#host: number;
 	/** Of the connection that is being made. */
 	#password = "";
+	/** The processes that its connections were told they lead to. */
+	readonly #backends = new Set<number>();
 	#suitable: Promise<void> | null = null;
 	#running = 0;
 	#whenIdle: (() => void) | null = null;
@@ -59,11 +65,11 @@ export class Pool {
 		return this.#host;
 	}
 
-	/** Rejects with 25006 where the settings ask for a server that writes, and this one doesn't. */
+	/** Rejects with 25006 where the settings ask for a server that writes and this one doesn't, with POOLER where one is in between. */
 	async run<T>(statement: (sql: postgres.Sql) => PromiseLike<T>): Promise<T> {
 		this.#running++;
 		try {
-			if (this.#options.settings.needsWritable) await this.#untilSuitable();
+			await this.#untilSuitable();
 			return await statement(this.sql);
 		} finally {
 			this.#running--;
@@ -105,15 +111,24 @@ export class Pool {
 		return this.#suitable;
 	}
 
+	/**
+	 * Once for a pool. A pooler tells its clients a process of its own, or none. It matters: the library prepares even its `commit`, and where a
+	 * pooler's next session does not know it the transaction fails, is rolled back, and is told as done.
+	 */
 	async #look(): Promise<void> {
-		const [row] = await this.sql.unsafe("select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as no");
-		const { name, port } = this.#options.settings.hosts[this.#host] as Host;
-		if (row?.no)
+		const { settings, ofSession } = this.#options;
+		const takesNone = settings.needsWritable ? "pg_is_in_recovery() or current_setting('transaction_read_only')::boolean" : "false";
+		const [row] = await this.sql.unsafe(`select pg_backend_pid() as backend, ${takesNone} as "takesNone"`);
+		const { name, port } = settings.hosts[this.#host] as Host;
+		if (row?.takesNone)
 			throw new PocKaffeError(READ_ONLY, `${name}:${port} takes no writes, and target_session_attrs asks for a server that does`);
+		// CockroachDB has no processes, and says so.
+		const isOther = row?.backend > 0 && this.#backends.size > 0 && !this.#backends.has(row?.backend);
+		if (isOther && ofSession) throw new PocKaffeError(POOLER, `${name}:${port} is a pooler`);
 	}
 
 	#create(): postgres.Sql {
-		const { settings, connections, statementTimeoutMs, lockTimeoutMs } = this.#options;
+		const { settings, connections, ofSession } = this.#options;
 		const { name, port } = settings.hosts[0] as Host;
 		const options = {
 			host: [name],
@@ -124,14 +139,14 @@ export class Pool {
 			ssl: false,
 			max: connections,
 			fetch_types: false,
+			prepare: ofSession !== null,
 			connect_timeout: CONNECT_TIMEOUT_S,
 			backoff: () => RECONNECT_S,
 			onnotice: () => {},
 			connection: {
 				application_name: settings.applicationName,
 				...(settings.options ? { options: settings.options } : {}),
-				statement_timeout: statementTimeoutMs,
-				lock_timeout: lockTimeoutMs,
+				...(ofSession ? { statement_timeout: ofSession.statementTimeoutMs, lock_timeout: ofSession.lockTimeoutMs } : {}),
 			},
 			socket: () => this.#dial(),
 		};
@@ -154,10 +169,28 @@ export class Pool {
 				this.#password = await passwordFor(passwords, settings, each);
 			});
 			this.#host = index;
-			return named(untilReady(socket, host), host);
+			return named(this.#untilReady(socket, host), host);
 		} catch (error) {
 			return named(deadSocket(error as Error), settings.hosts[first] as Host);
 		}
+	}
+
+	/**
+	 * Where the other side hangs up during the handshake (a load balancer without a server) the library connects anew without a pause and
+	 * without telling anybody, 700 times a second: made an error here.
+	 */
+	#untilReady(socket: net.Socket, host: Host): net.Socket {
+		let said = Buffer.alloc(0);
+		const hungUp = () => socket.destroy(Object.assign(new Error("the database's address hung up"), { code: "ECONNRESET" }));
+		const explain = (error: Error) => explainEarlyEnd(error, socket, host);
+		const look = (bytes: Buffer) => {
+			said = Buffer.concat([said, bytes]);
+			if (!said.includes(READY)) return;
+			socket.off("end", hungUp).off("data", look).off("error", explain);
+			const key = said.indexOf(BACKEND_KEY);
+			if (key >= 0) this.#backends.add(said.readInt32BE(key + BACKEND_KEY.length));
+		};
+		return socket.once("end", hungUp).on("data", look).on("error", explain);
 	}
 }
 
@@ -174,17 +207,4 @@ function deadSocket(error: Error): net.Socket {
 /** The library's own messages name the address by these. */
 function named(socket: net.Socket, { name, port }: Host): net.Socket {
 	return Object.assign(socket, { host: name, port });
-}
-
-/**
- * Where the other side hangs up during the handshake (a load balancer without a server) the library connects anew without a pause and
- * without telling anybody, 700 times a second: made an error here.
- */
-function untilReady(socket: net.Socket, host: Host): net.Socket {
-	const hungUp = () => socket.destroy(Object.assign(new Error("the database's address hung up"), { code: "ECONNRESET" }));
-	const explain = (error: Error) => explainEarlyEnd(error, socket, host);
-	const look = (bytes: Buffer) => {
-		if (bytes.includes(READY)) socket.off("end", hungUp).off("data", look).off("error", explain);
-	};
-	return socket.once("end", hungUp).on("data", look).on("error", explain);
 }

@@ -7,7 +7,7 @@ import type { Clock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import { connectionSettings } from "./connecting/connection-settings.ts";
 import type { PasswordSource } from "./connecting/passwords.ts";
-import { Pool, READ_ONLY } from "./connection-pool.ts";
+import { POOLER, Pool, READ_ONLY } from "./connection-pool.ts";
 import { problemOf } from "./sql-faults.ts";
 
 /** A row as the library gives it. */
@@ -78,8 +78,12 @@ export function connectDatabase(options: DatabaseOptions): Database {
 	const { clock, deadlineMs = DEADLINE_MS, connections } = options;
 	const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, lockTimeoutMs = LOCK_TIMEOUT_MS } = options;
 	const settings = connectionSettings(options.url, process.env);
-	const newPool = (firstHost: number) =>
-		new Pool({ settings, passwords: options, connections, statementTimeoutMs, lockTimeoutMs, clock, firstHost });
+	/** A pooler is in between: the next transaction may meet another session, so that nothing may be left in one. */
+	let isPooled = false;
+	const newPool = (firstHost: number) => {
+		const ofSession = isPooled ? null : { statementTimeoutMs, lockTimeoutMs };
+		return new Pool({ settings, passwords: options, connections, ofSession, clock, firstHost });
+	};
 	let pool = newPool(0);
 	/** Retired ones with statements under way: they end by themselves, or at the close. */
 	const retired = new Set<Pool>();
@@ -103,7 +107,8 @@ export function connectDatabase(options: DatabaseOptions): Database {
 			});
 			const failed = (error: unknown) => {
 				const { remedy, code } = problemOf(error);
-				if (remedy === "reconnect") replace(used, code);
+				if (isOfPooler(error)) isPooled = true;
+				if (remedy === "reconnect" || isOfPooler(error)) replace(used, code);
 				reject(error);
 			};
 			used
@@ -112,25 +117,34 @@ export function connectDatabase(options: DatabaseOptions): Database {
 				.finally(() => timer.cancel());
 		});
 	};
-	/** Where a server that writes is asked for each host is tried. */
+	/** Where a server that writes is asked for each host is tried. One that turns out to be a pooler is asked again as it wants to be. */
 	const run = async <T>(statement: (sql: postgres.Sql) => PromiseLike<T>, limits: StatementLimits | undefined): Promise<T> => {
-		for (let others = settings.needsWritable ? settings.hosts.length - 1 : 0; ; others--) {
+		let others = settings.needsWritable ? settings.hosts.length - 1 : 0;
+		for (;;) {
+			const wasPooled = isPooled;
 			try {
 				return await runOnce(statement, limits);
 			} catch (error) {
-				if (others <= 0 || !(error instanceof PocKaffeError) || error.code !== READ_ONLY) throw error;
+				if (isOfPooler(error) && !wasPooled) continue;
+				if (others-- <= 0 || !(error instanceof PocKaffeError) || error.code !== READ_ONLY) throw error;
 			}
 		}
+	};
+	const inTransaction = (sql: postgres.Sql, statements: readonly Statement[], limits: StatementLimits = {}) => {
+		const own = isPooled ? { statementTimeoutMs, lockTimeoutMs, ...limits } : limits;
+		return sql.begin((transaction) => inTurn(transaction, statements, own, !isPooled)) as Promise<readonly (readonly DatabaseRow[])[]>;
 	};
 	return {
 		async query(text, parameters = [], limits) {
 			const statement = { text, parameters };
-			if (!limits) return await run((sql) => answered(sql, statement), limits);
-			const [rows] = await run((sql) => sql.begin((transaction) => inTurn(transaction, [statement], limits)), limits);
-			return rows as readonly DatabaseRow[];
+			return await run(async (sql) => {
+				if (!limits && !isPooled) return await answered(sql, statement, true);
+				const [rows] = await inTransaction(sql, [statement], limits);
+				return rows as readonly DatabaseRow[];
+			}, limits);
 		},
 		async transaction(statements, limits) {
-			return await run((sql) => sql.begin((transaction) => inTurn(transaction, statements, limits)), limits);
+			return await run((sql) => inTransaction(sql, statements, limits), limits);
 		},
 		async *stream(text, batchRows) {
 			for await (const rows of pool.sql.unsafe(text).cursor(batchRows)) yield withoutHoles(rows);
@@ -147,7 +161,8 @@ export function connectDatabase(options: DatabaseOptions): Database {
 async function inTurn(
 	sql: postgres.TransactionSql,
 	statements: readonly Statement[],
-	limits: StatementLimits = {},
+	limits: StatementLimits,
+	mayPrepare: boolean,
 ): Promise<readonly (readonly DatabaseRow[])[]> {
 	const { statementTimeoutMs, lockTimeoutMs } = limits;
 	if (statementTimeoutMs !== undefined) await sql.unsafe(`set local statement_timeout = ${Math.ceil(statementTimeoutMs)}`);
@@ -155,7 +170,7 @@ async function inTurn(
 	const answers: (readonly DatabaseRow[])[] = [];
 	for (const [index, statement] of statements.entries()) {
 		try {
-			answers.push(await answered(sql, statement));
+			answers.push(await answered(sql, statement, mayPrepare));
 		} catch (error) {
 			throw error instanceof Error ? Object.assign(error, { statement: index }) : error;
 		}
@@ -163,8 +178,19 @@ async function inTurn(
 	return answers;
 }
 
-async function answered(sql: Pick<postgres.Sql, "unsafe">, { text, parameters }: Statement): Promise<readonly DatabaseRow[]> {
-	return withoutHoles(await sql.unsafe(text, parameters as (string | null)[], { prepare: parameters.length > 0 }));
+async function answered(
+	sql: Pick<postgres.Sql, "unsafe">,
+	{ text, parameters }: Statement,
+	mayPrepare: boolean,
+): Promise<readonly DatabaseRow[]> {
+	const prepare = mayPrepare && parameters.length > 0;
+	return withoutHoles(await sql.unsafe(text, parameters as (string | null)[], { prepare }));
+}
+
+/** A pooler was met: by its refusal of what a session is to begin with (pgbouncer's default), or as the pool found out. */
+function isOfPooler(error: unknown): boolean {
+	const { code, message } = (error ?? {}) as { code?: string; message?: string };
+	return code === POOLER || (code === "08P01" && /unsupported startup parameter: (statement_timeout|lock_timeout)/.test(message ?? ""));
 }
 
 /**
