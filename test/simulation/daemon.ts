@@ -63,6 +63,8 @@ export class SimDaemon {
 				...listener,
 				...(process.world.trace ? { supervisor: tracing(process) } : {}),
 				offsetsDisplaced: (partitions) => invariants.offsetsDisplaced(partitions),
+				startsNotRecorded: () => invariants.worksWithoutNotes(),
+				jumped: ({ partition, position, offset }) => invariants.jumped(partition, position, offset),
 			},
 		});
 		this.#stallDetector = new StallDetector({
@@ -75,7 +77,10 @@ export class SimDaemon {
 			stalled: nothing,
 			moving: nothing,
 		});
-		this.#delivery.consumer.on("start:resolved", ({ partition, note }) => invariants.begun(partition, note.note));
+		this.#delivery.consumer.on("start:resolved", ({ partition, note, outOfRange }) => {
+			invariants.begun(partition, note.note);
+			if (outOfRange?.kind === "jump") invariants.jumped(partition, outOfRange.position, outOfRange.offset);
+		});
 		if (process.world.trace) this.#trace();
 		void this.#start();
 	}

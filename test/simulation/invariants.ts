@@ -74,6 +74,9 @@ export class Invariants {
 	readonly #known = new Map<number, { readonly epoch: number; readonly writtenAt: number }>();
 	#wasRestored = false;
 	#hasJumped = false;
+	/** Somebody may not keep notes, and said so: then what it warns of is all there is. */
+	#isWithoutNotes = false;
+	readonly #warnings: { readonly partition: number; readonly from: number; readonly to: number }[] = [];
 	/** When the topic was made again, or the database put back. */
 	#otherSince = Number.NEGATIVE_INFINITY;
 
@@ -160,6 +163,16 @@ export class Invariants {
 				"told-for-nothing",
 				`offsets of partition ${wrong.partition} are said to be another time's: ${JSON.stringify(wrong)}`,
 			);
+	}
+
+	/** A daemon said that positions can't be noted. */
+	worksWithoutNotes(): void {
+		this.#isWithoutNotes = true;
+	}
+
+	/** A daemon warned that it goes on elsewhere. */
+	jumped(partition: number, from: number, to: number): void {
+		this.#warnings.push({ partition, from, to });
 	}
 
 	/** A partition begins, with this noted of it. */
@@ -370,9 +383,10 @@ export class Invariants {
 		return offset < (this.kafka.logs[partition]?.low ?? 0) ? "loss-not-told" : code;
 	}
 
-	/** The notes that `verify` reads say that the group went past it unread. */
+	/** The notes that `verify` reads say that the group went past it unread; where nobody may keep any, a warning does. */
 	#isToldLost(partition: number, offset: number): boolean {
-		return this.#stretches(partition).some(({ from, to }) => offset >= from && offset < to);
+		const warned = this.#isWithoutNotes ? this.#warnings.filter((each) => each.partition === partition) : [];
+		return [...this.#stretches(partition), ...warned].some(({ from, to }) => offset >= from && offset < to);
 	}
 
 	#stretches(partition: number): readonly SkippedStretch[] {
