@@ -186,7 +186,7 @@ describe("what one partition does in a shared thread", () => {
 	it("in a timer between two calls is charged to all, and no message", async () => {
 		const source = failingOnce("").replace(
 			"note(partition, offset",
-			'if (offset === 2 && partition === 0 && once("timer")) setTimeout(() => { throw new Error("between") }, 20);\n note(partition, offset',
+			'if (offset === 2 && partition === 0 && once("timer")) setTimeout(() => { throw new Error("between") }, 250);\n note(partition, offset',
 		);
 		await using workers = await openShared(source);
 		const { victim, sibling } = workers;
