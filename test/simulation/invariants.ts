@@ -95,9 +95,12 @@ export class Invariants {
 		return this.kafka.committed.get(partition) ?? null;
 	}
 
-	/** An offset was committed in Kafka. Where it only follows it may come behind a database that was put back, or is known to be another log's. */
+	/**
+	 * An offset was committed in Kafka. Nobody believes it where what is kept or noted beside it names another log; and where it only follows it
+	 * may come behind a database that was put back.
+	 */
 	committedInKafka(partition: number, offset: number): void {
-		const isBelieved = !this.#parts.inDatabase || (!this.#wasRestored && this.committed(partition) !== null);
+		const isBelieved = this.committed(partition) !== null && !(this.#parts.inDatabase && this.#wasRestored);
 		if (isBelieved) this.offsetCommitted(partition, offset);
 	}
 
@@ -148,6 +151,11 @@ export class Invariants {
 		this.#otherSince = this.#world.now;
 		this.#settledTo.clear();
 		this.#letters.clear();
+		// What was read before the group's beginning, as it is noted now, is as gone as the rows of it.
+		for (const { partition, start_offset } of this.server.rows(NOTES).values()) {
+			const first = this.#firstStarts.get(partition as number) ?? 0;
+			this.#firstStarts.set(partition as number, Math.max(first, start_offset as number));
+		}
 		for (const letter of this.server.rows(LETTERS).values()) if (!this.#isOfAnotherLog(letter)) this.#letters.add(letterName(letter));
 	}
 
@@ -189,8 +197,8 @@ export class Invariants {
 	/** A client was told to fetch a partition from here. */
 	assigned(client: SimClient, partition: number, offset: number): void {
 		const isMember = this.kafka.isMember(client);
-		// Who was given up while it answered promises nothing: its start may not have been stored.
-		if (!this.#firstStarts.has(partition) && isMember) this.#firstStarts.set(partition, offset);
+		// Who was given up while it answered promises nothing: its start may not have been stored. Nor does who may keep no notes.
+		if ((!this.#firstStarts.has(partition) || this.#isUnnoted(partition, offset)) && isMember) this.#firstStarts.set(partition, offset);
 		// A start may have been looked up in the log before, or in the table before: whoever has it finds that out.
 		const isOfThisLog = this.#world.now - this.#otherSince > FINDS_OUT_MS;
 		const open = isMember && isOfThisLog ? this.#firstUnsettled(partition, offset) : null;
@@ -381,6 +389,12 @@ export class Invariants {
 	/** What is said of a message that is not settled where it should be: it may be gone, and then somebody should have been told. */
 	#lossOr(code: InvariantCode, partition: number, { offset }: LogRecord): InvariantCode {
 		return offset < (this.kafka.logs[partition]?.low ?? 0) ? "loss-not-told" : code;
+	}
+
+	/** Nobody could note that it began before this offset: where Kafka forgets that, too, it begins as configured. */
+	#isUnnoted(partition: number, offset: number): boolean {
+		const isOf = (row: Row) => row.partition === partition && (row.start_offset as number) < offset;
+		return this.#isWithoutNotes && ![...this.server.rows(NOTES).values()].some(isOf);
 	}
 
 	/** The notes that `verify` reads say that the group went past it unread; where nobody may keep any, a warning does. */

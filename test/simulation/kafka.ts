@@ -63,6 +63,8 @@ export class SimKafka {
 	readonly committed = new Map<number, number>();
 	/** How often the topic was made again. */
 	life = 0;
+	/** Logs that were deleted, of topics without ids. */
+	readonly #former: (readonly SimLog[])[] = [];
 	readonly #observer: KafkaObserver;
 	readonly #traits: KafkaTraits;
 	readonly #members = new Map<SimClient, Member>();
@@ -100,9 +102,13 @@ export class SimKafka {
 		return this.#traits.hasIds ? `topic-id-${this.life}` : null;
 	}
 
-	/** Appends a record, behind a gap of some offsets. */
+	/** Appends a record, behind a gap of some offsets. No two logs have a record of one time at one offset, or nothing would tell them apart. */
 	produce(partition: number, record: Omit<LogRecord, "offset">, gap = 0): LogRecord {
-		return (this.logs[partition] as SimLog).append(record, gap);
+		const log = this.logs[partition] as SimLog;
+		const isTaken = (at: number) => this.#former.some((logs) => logs[partition]?.at(log.end + gap)?.timestamp === at);
+		let { timestamp } = record;
+		while (isTaken(timestamp)) timestamp++;
+		return log.append({ ...record, timestamp }, gap);
 	}
 
 	/** Offsets without a message at the log's end, as a transaction's mark or compaction leaves them; the next offset. */
@@ -115,6 +121,7 @@ export class SimKafka {
 	/** The topic is deleted and made again: its logs are empty and begin at 0, and nothing is committed. */
 	recreate(): void {
 		this.life++;
+		if (!this.#traits.hasIds) this.#former.push([...this.logs]);
 		for (const partition of this.logs.keys()) this.logs[partition] = new SimLog(this.life);
 		this.committed.clear();
 	}
