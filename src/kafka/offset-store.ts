@@ -115,9 +115,11 @@ export class KafkaOffsetStore implements OffsetStore {
 	}
 
 	async forgotten(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
-		const known = partitions.filter((each) => this.#known.has(partitionName(each)));
-		if (known.length === 0) return [];
-		return (await this.#connected.committed(known)).filter(({ offset }) => offset === null);
+		if (partitions.length === 0) return [];
+		const found = await this.#connected.committed(partitions);
+		// What somebody else committed counts, too: once seen it is missed.
+		for (const each of found) if (each.offset !== null) this.#known.add(partitionName(each));
+		return found.filter((each) => each.offset === null && this.#known.has(partitionName(each)));
 	}
 
 	forget(partitions: readonly TopicPartition[]): Promise<void> {

@@ -8,13 +8,14 @@ const partition = { topic: "t", partition: 0 };
 /** A store whose client answers commits when it is told to. */
 function storing() {
 	const clock = new ManualClock();
+	const found: { topic: string; partition: number; offset: number | null }[] = [];
 	const commits: { answer: () => void; refuse: () => void }[] = [];
 	const client = {
 		commit: () =>
 			new Promise<void>((answer, reject) => {
 				commits.push({ answer, refuse: () => reject(new Error("refused")) });
 			}),
-		committed: async () => [{ ...partition, offset: 25 }],
+		committed: async () => (found.length > 0 ? [...found] : [{ ...partition, offset: 25 }]),
 	};
 	const notes = { reach: async () => ({ others: [], displaced: [] }), compare: async () => [], forget: async () => {} };
 	const store = new KafkaOffsetStore(
@@ -23,7 +24,7 @@ function storing() {
 		() => {},
 		clock,
 	);
-	return { clock, commits, store };
+	return { clock, commits, found, store };
 }
 
 it.each(["answer", "refuse"] as const)(
@@ -51,4 +52,13 @@ it("a start waits two seconds at most for a commit that is not answered", async 
 	const claimed = store.claim([partition]);
 	await clock.advance(2_000);
 	expect(await claimed).toEqual([{ ...partition, offset: 25 }]);
+});
+
+it("what Kafka was seen to have and has no more is forgotten, whoever committed it", async () => {
+	const { store, found } = storing();
+	const other = { topic: "t", partition: 1 };
+	found.push({ ...partition, offset: 5 }, { ...other, offset: null });
+	expect(await store.forgotten([partition, other])).toEqual([]);
+	found.splice(0, 2, { ...partition, offset: null }, { ...other, offset: null });
+	expect(await store.forgotten([partition, other])).toEqual([{ ...partition, offset: null }]);
 });
