@@ -1,37 +1,16 @@
 /** A producer whose transaction hangs, on a real Kafka: the daemon says which partition waits for it, and takes it for nothing else. */
-import { once } from "node:events";
-import rdkafka from "node-rdkafka";
 import { expect, inject, it } from "vitest";
 import { Producer } from "../../src/kafka/producer.ts";
 import { runDaemon } from "../support/daemon-process.ts";
 import { notReadyFor } from "../support/delivery-scene.ts";
 import { kafkaAt, loadTopic } from "../support/load-topic.ts";
+import { openTransaction } from "../support/open-transaction.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const brokers = inject("kafkaBrokers");
-const CONNECT_MS = 10_000;
-
-/** A transaction with one record in it, which stays open until it is ended. */
-async function openTransaction(topic: string): Promise<{ end(): Promise<void> }> {
-	const raw = new rdkafka.Producer({ "bootstrap.servers": brokers, "transactional.id": uniqueName("transaction") } as never);
-	const done = (call: (callback: (error: unknown) => void) => void) =>
-		new Promise<void>((resolve, reject) => call((error) => (error ? reject(error) : resolve())));
-	raw.connect();
-	await once(raw, "ready");
-	await done((callback) => raw.initTransactions(CONNECT_MS, callback));
-	await done((callback) => raw.beginTransaction(callback));
-	raw.produce(topic, 0, Buffer.from('{"name":"aborted"}'), "aborted");
-	await done((callback) => raw.flush(CONNECT_MS, callback));
-	return {
-		async end() {
-			await done((callback) => raw.abortTransaction(CONNECT_MS, callback));
-			await done((callback) => raw.disconnect(callback));
-		},
-	};
-}
 
 describeOnKafka("a transaction that hangs", () => {
 	it("is told with both offsets and what ends it; nothing is parked, the lag has its age, and it ends by itself", {
@@ -52,7 +31,7 @@ describeOnKafka("a transaction that hangs", () => {
 		});
 		const rows = async () => (await db.database.query("select 1 from events")).length;
 		await waitFor("ten rows", async () => (await rows()) === 10);
-		const transaction = await openTransaction(topic);
+		const transaction = await openTransaction(brokers, topic);
 		await using producer = await Producer.connect(kafkaAt(brokers));
 		await producer.produceMany(records(10, 30));
 		await waitFor("the lag", async () => (await daemon.metric("pockaffe_consumer_lag_messages")) === 21);
@@ -74,7 +53,7 @@ describeOnKafka("a transaction that hangs", () => {
 		expect(await daemon.metric("pockaffe_not_ready_reasons", 'code="standing_transaction"')).toBe(1);
 		expect(daemon.output).not.toContain("stands still");
 		await daemon.record("it in the log", ({ level, msg }) => level === "error" && msg.includes("the last stable offset stands at 10"));
-		await transaction.end();
+		await transaction.abort();
 		await waitFor("the rest", async () => (await rows()) === 30);
 		await daemon.ready();
 		await daemon.record("its end", ({ msg }) => msg.endsWith("standing_transaction is over"));

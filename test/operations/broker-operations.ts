@@ -1,5 +1,4 @@
-/** What people and accidents do to Kafka. */
-import { raisePartitions } from "../support/load-topic.ts";
+/** What people and accidents do to the broker. */
 import type { Operation } from "./operation.ts";
 
 export const brokerOperations: readonly Operation[] = [
@@ -8,6 +7,14 @@ export const brokerOperations: readonly Operation[] = [
 		may: ["not_in_group", "commits_failing"],
 		run: async ({ servers }) => {
 			await servers.kafka.kill();
+			await servers.kafka.restart();
+		},
+	},
+	{
+		name: "the broker is shut down and started again",
+		may: ["not_in_group", "commits_failing"],
+		run: async ({ servers }) => {
+			await servers.kafka.kill("SIGTERM");
 			await servers.kafka.restart();
 		},
 	},
@@ -29,14 +36,6 @@ export const brokerOperations: readonly Operation[] = [
 			scene.servers.kafka.freeze();
 			await scene.during(60_000);
 			scene.servers.kafka.thaw();
-		},
-	},
-	{
-		name: "the topic gets more partitions",
-		may: ["not_in_group"],
-		run: async (scene) => {
-			await raisePartitions(scene.brokers, scene.topic, 7);
-			await scene.during(5_000);
 		},
 	},
 ];

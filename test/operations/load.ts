@@ -26,8 +26,8 @@ export class ReportedLoad implements AsyncDisposable {
 	readonly #ended = new AbortController();
 	readonly #running: Promise<void>;
 	readonly #rows = new Map<string, ReportedRow>();
-	/** Ids of records of which nobody knows whether the broker has them. */
-	readonly #unknown = new Set<string>();
+	/** Ids of records of which nobody knows whether the broker has them, and until when: a younger record decides again. */
+	readonly #unknown = new Map<string, number>();
 	#next = 0;
 	readonly #outstanding = new Set<Promise<void>>();
 
@@ -50,6 +50,11 @@ export class ReportedLoad implements AsyncDisposable {
 	/** Whether it may be there or not. */
 	isUnknown(id: string): boolean {
 		return this.#unknown.has(id);
+	}
+
+	/** What was produced up to now may be lost, as it is in a log that was deleted: only younger records decide. */
+	forget(): void {
+		for (const id of this.#rows.keys()) this.#doubt(id, Date.now());
 	}
 
 	/** Ends the load; resolves when all of it is reported. */
@@ -76,11 +81,13 @@ export class ReportedLoad implements AsyncDisposable {
 		const random = this.#random;
 		const key = `id-${Math.floor(random() * IDS)}`;
 		const n = random() < 0.03 ? null : String(this.#next++);
+		const timestamp = Date.now();
 		const sent = this.#producer
-			.produce({ topic: this.#topic, key, value: n === null ? null : JSON.stringify({ n }) })
+			.produce({ topic: this.#topic, key, value: n === null ? null : JSON.stringify({ n }), timestamp })
 			.then(
-				(report) => this.#take(key, n, report),
-				() => void this.#unknown.add(key),
+				// A retry that the broker took for one it had: nobody is told where it is.
+				(report) => (report.offset < 0 ? this.#doubt(key, timestamp) : this.#take(key, n, report)),
+				() => this.#doubt(key, timestamp),
 			)
 			.then(() => void this.#outstanding.delete(sent));
 		this.#outstanding.add(sent);
@@ -90,5 +97,11 @@ export class ReportedLoad implements AsyncDisposable {
 		const present = this.#rows.get(id);
 		const isNewer = !present || ts > present.ts || (ts === present.ts && (offset - present.offset || partition - present.partition) > 0);
 		if (isNewer) this.#rows.set(id, { n, ts, offset, partition });
+		if (ts > (this.#unknown.get(id) ?? Number.POSITIVE_INFINITY)) this.#unknown.delete(id);
+	}
+
+	#doubt(id: string, ts: number): void {
+		const isDecided = (this.#rows.get(id)?.ts ?? 0) > ts;
+		if (!isDecided) this.#unknown.set(id, Math.max(ts, this.#unknown.get(id) ?? 0));
 	}
 }

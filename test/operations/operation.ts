@@ -1,6 +1,6 @@
 /** An operation, and how it is played: load, the event, quiet, and the judgement. */
 import { expect } from "vitest";
-import { OperationScene } from "./scene.ts";
+import { OperationScene, type Sections } from "./scene.ts";
 import type { OwnServers } from "./servers.ts";
 
 /** A case of the catalogue. Lost may be nothing, in any of them. */
@@ -12,6 +12,12 @@ export interface Operation {
 	readonly says?: readonly string[];
 	/** Codes that it may say beside them. */
 	readonly may?: readonly string[];
+	/** What goes over the scene's configuration, of its daemons and its commands. */
+	readonly config?: Sections;
+	/** The topic's own settings. */
+	readonly topic?: Readonly<Record<string, string>>;
+	/** Rows of messages that were in no log at the end may stay, and `verify` says so. */
+	readonly leavesExtra?: boolean;
 	/** The event; resolves when it is over. */
 	readonly run: (scene: OperationScene) => Promise<void>;
 }
@@ -19,9 +25,12 @@ export interface Operation {
 /** What any daemon may say that has just been started, or stops. */
 const ALWAYS: readonly string[] = ["starting", "draining"];
 
-/** Rejects where anything is not as it should be. */
-export async function play({ run, says = [], may = [] }: Operation, servers: OwnServers): Promise<void> {
-	await using scene = await OperationScene.open(servers);
+/** Rejects where anything is not as it should be; resolves with what `/readyz` said, and when. */
+export async function play(
+	{ run, says = [], may = [], config, topic, leavesExtra = false }: Operation,
+	servers: OwnServers,
+): Promise<string> {
+	await using scene = await OperationScene.open(servers, { config, topic });
 	await run(scene);
 	await scene.progress();
 	await scene.load.stop();
@@ -32,6 +41,6 @@ export async function play({ run, says = [], may = [] }: Operation, servers: Own
 	const unexpected = said.filter(({ code }) => ![...says, ...may, ...ALWAYS].includes(code));
 	expect(unexpected, "what /readyz said beside that").toEqual([]);
 	await scene.stop();
-	const { code, said: words } = await scene.verify();
-	expect(code, words).toBe(0);
+	await scene.expectVerified(leavesExtra);
+	return scene.watch.summary;
 }

@@ -40,6 +40,36 @@ export const processOperations: readonly Operation[] = [
 		},
 	},
 	{
+		name: "a member is frozen with rows in hand, which its successor has written when it wakes up",
+		says: ["database"],
+		may: ["not_in_group", "commits_failing"],
+		run: async (scene) => {
+			const frozen = scene.daemon;
+			await scene.sql("alter table events rename to away");
+			await scene.says("database");
+			await scene.during(1_000);
+			frozen.child.kill("SIGSTOP");
+			scene.daemons.splice(0, 1);
+			await scene.sql("alter table away rename to events");
+			await scene.startDaemon();
+			await scene.progress();
+			frozen.child.kill("SIGCONT");
+			scene.daemons.push(frozen);
+		},
+	},
+	{
+		name: "the broker is killed, and the daemon stopped two seconds later",
+		may: ["not_in_group"],
+		run: async (scene) => {
+			await scene.servers.kafka.kill();
+			await scene.during(2_000);
+			// 0 where nothing was left to commit.
+			expect([0, 4]).toContain(await scene.end(scene.daemon));
+			await scene.servers.kafka.restart();
+			await scene.startDaemon();
+		},
+	},
+	{
 		name: "a terminal is closed (SIGHUP)",
 		run: async (scene) => {
 			expect(await scene.end(scene.daemon, "SIGHUP")).toBe(0);

@@ -8,8 +8,9 @@ const EVERY_MS = 100;
 export interface SaidCode {
 	readonly code: string;
 	readonly message: string;
-	/** ms since the watch began. */
+	/** First and last time, ms since the watch began. */
 	readonly at: number;
+	until: number;
 }
 
 /** See the file's header; `await using` ends it. */
@@ -30,6 +31,16 @@ export class ReadinessWatch implements AsyncDisposable {
 		return [...new Set(this.said.map(({ code }) => code))];
 	}
 
+	/** A line for people: what was said, and from when to when. */
+	get summary(): string {
+		const seconds = (ms: number) => (ms / 1_000).toFixed(1);
+		const spans = this.codes.map((code) => {
+			const all = this.said.filter((said) => said.code === code);
+			return `${code} ${seconds(Math.min(...all.map(({ at }) => at)))}–${seconds(Math.max(...all.map(({ until }) => until)))} s`;
+		});
+		return spans.join(", ") || "ready all the time";
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#ended.abort(new Error("enough"));
 		await this.#running;
@@ -47,7 +58,9 @@ export class ReadinessWatch implements AsyncDisposable {
 	}
 
 	#note(code: string, message: string): void {
-		if (this.said.some((said) => said.code === code && said.message === message)) return;
-		this.said.push({ code, message, at: Math.round(performance.now() - this.#begunAt) });
+		const at = Math.round(performance.now() - this.#begunAt);
+		const present = this.said.find((said) => said.code === code && said.message === message);
+		if (present) present.until = at;
+		else this.said.push({ code, message, at, until: at });
 	}
 }

@@ -7,20 +7,25 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
-import { awaitTopic, createTopic } from "../../src/kafka/topics.ts";
+import { awaitTopic, createTopic, type GroupOffset } from "../../src/kafka/topics.ts";
+import type { ReadinessReason } from "../../src/observe/readiness.ts";
 import type { Database } from "../../src/sink/database.ts";
 import { pockaffe } from "../support/command-line.ts";
-import { DaemonProcess } from "../support/daemon-process.ts";
+import { type DaemonOptions, DaemonProcess } from "../support/daemon-process.ts";
 import { groupOffsets } from "../support/group-offsets.ts";
-import { kafkaAt } from "../support/load-topic.ts";
+import { deleteTopic, kafkaAt } from "../support/load-topic.ts";
 import { uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { ReportedLoad, type ReportedRow } from "./load.ts";
+import { differences, expectExtraAlone } from "./judgement.ts";
+import { ReportedLoad } from "./load.ts";
 import { ReadinessWatch } from "./readiness-watch.ts";
 import { type OwnServers, SESSION_TIMEOUT_MS } from "./servers.ts";
 
-const PARTITIONS = 3;
+/** Sections of a configuration by name. */
+export type Sections = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+export const PARTITIONS = 3;
 const PER_SECOND = 200;
 const SETTLE_MS = 90_000;
 
@@ -34,22 +39,28 @@ export class OperationScene implements AsyncDisposable {
 	/** Of the server's owner, in the scene's database. */
 	readonly admin: Database;
 	readonly daemons: DaemonProcess[] = [];
+	readonly #config: Sections;
 	load!: ReportedLoad;
 	watch!: ReadinessWatch;
 	#folder!: Awaited<ReturnType<typeof temporaryFolder>>;
 	#folders = 0;
 
-	private constructor(servers: OwnServers) {
+	private constructor(servers: OwnServers, config: Sections) {
 		this.servers = servers;
+		this.#config = config;
 		this.admin = servers.connect(this.databaseName);
 	}
 
 	/** Resolves when a daemon has written and committed some of the load. */
-	static async open(servers: OwnServers): Promise<OperationScene> {
-		const scene = new OperationScene(servers);
+	static async open(
+		servers: OwnServers,
+		options: { config?: Sections | undefined; topic?: Readonly<Record<string, string>> | undefined } = {},
+	): Promise<OperationScene> {
+		const scene = new OperationScene(servers, options.config ?? {});
 		scene.#folder = await temporaryFolder();
-		await scene.#makeDatabase();
-		await scene.#makeTopic();
+		await scene.#makeRole();
+		await scene.makeDatabase();
+		await scene.makeTopic(PARTITIONS, options.topic);
 		scene.load = await ReportedLoad.start(scene.brokers, scene.topic, PER_SECOND);
 		await scene.startDaemon();
 		await scene.progress();
@@ -66,14 +77,59 @@ export class OperationScene implements AsyncDisposable {
 		return this.daemons.at(-1) as DaemonProcess;
 	}
 
+	/** Where files of an operation's own may be. */
+	get folder(): string {
+		return this.#folder.path;
+	}
+
 	/** One more; sections go over those of the configuration. Each has a folder of its own. */
-	async startDaemon(sections: Readonly<Record<string, Record<string, unknown>>> = {}): Promise<DaemonProcess> {
+	async startDaemon(sections: Sections = {}, how: DaemonOptions = {}): Promise<DaemonProcess> {
 		const folder = join(this.#folder.path, `daemon-${++this.#folders}`);
 		await mkdir(folder);
 		await this.#writeConfig(folder, sections);
-		const daemon = new DaemonProcess(["run", "-c", join(folder, "pockaffe.yaml")], { cwd: folder });
+		const daemon = new DaemonProcess(["run", "-c", join(folder, "pockaffe.yaml")], { cwd: folder, ...how });
 		this.daemons.push(daemon);
 		return daemon;
+	}
+
+	/** Stops all daemons, does something under load, and starts one. */
+	async whileStopped(act: () => Promise<unknown>): Promise<void> {
+		await this.stop();
+		await act();
+		await this.startDaemon();
+	}
+
+	/** A command of the command line with the scene's configuration; rejects where it fails. */
+	async command(...args: string[]): Promise<string> {
+		const { code, said } = await this.#run(args);
+		expect(code, `${args.join(" ")}: ${said}`).toBe(0);
+		return said;
+	}
+
+	/** Resolves when the daemon says the code of every partition. */
+	async saysOfEvery(code: string): Promise<readonly ReadinessReason[]> {
+		const all = async () => {
+			const reasons = (await this.daemon.notReady()).filter((reason) => reason.code === code);
+			return reasons.length === PARTITIONS ? reasons : null;
+		};
+		const reasons = await waitFor(`/readyz to say ${code} of every partition`, all, 60_000).catch((error) =>
+			this.#tell(error, [JSON.stringify(this.watch.said)]),
+		);
+		await this.says(code);
+		return reasons;
+	}
+
+	/** When the daemon says the code of every partition: stops it, types the messages' commands (those that end so), starts it. */
+	async followAdvice(code: string, end = ""): Promise<void> {
+		const reasons = await this.saysOfEvery(code);
+		await this.whileStopped(async () => {
+			for (const { message } of reasons) {
+				const commands = [...message.matchAll(/`pockaffe ([^`]*)`/g)].map((match) => match[1] as string);
+				const command = commands.find((each) => each.endsWith(end));
+				expect(command, message).toBeDefined();
+				await this.command(...(command as string).split(" "));
+			}
+		});
 	}
 
 	/** Ends a daemon by a signal; resolves with its exit code. */
@@ -94,8 +150,14 @@ export class OperationScene implements AsyncDisposable {
 
 	/** Resolves when more of the load is committed than at the call: the daemon works. */
 	async progress(timeoutMs = 60_000): Promise<void> {
-		const before = await this.committed().catch(() => 0);
-		await waitFor("more committed offsets", async () => (await this.committed()) > before + PER_SECOND / 4, timeoutMs);
+		let before = await this.committed().catch(() => 0);
+		const isMore = async () => {
+			const now = await this.committed();
+			// Less than before: the topic was made again, or somebody set the offsets back.
+			before = Math.min(before, now);
+			return now > before + PER_SECOND / 4;
+		};
+		await waitFor("more committed offsets", isMore, timeoutMs).catch((error) => this.#tell(error));
 	}
 
 	/** Resolves when `/readyz` of a daemon says this code. */
@@ -108,30 +170,39 @@ export class OperationScene implements AsyncDisposable {
 		);
 	}
 
-	/** The sum of the group's committed offsets. */
-	async committed(): Promise<number> {
-		const offsets = await groupOffsets(this.brokers, this.group, this.topic);
-		return offsets.reduce((sum, { committed }) => sum + (committed ?? 0), 0);
+	/** What the group has committed, and the log's ends. */
+	offsets(): Promise<readonly GroupOffset[]> {
+		return groupOffsets(this.brokers, this.group, this.topic);
 	}
 
-	async #makeTopic(): Promise<void> {
-		await createTopic(kafkaAt(this.brokers), { name: this.topic, partitions: PARTITIONS, replication: 1 });
-		await awaitTopic(kafkaAt(this.brokers), systemClock, this.topic, PARTITIONS);
+	/** The sum of the group's committed offsets. */
+	async committed(): Promise<number> {
+		return (await this.offsets()).reduce((sum, { committed }) => sum + (committed ?? 0), 0);
+	}
+
+	async makeTopic(partitions = PARTITIONS, config: Readonly<Record<string, string>> = {}): Promise<void> {
+		await createTopic(kafkaAt(this.brokers), { name: this.topic, partitions, replication: 1, config });
+		await awaitTopic(kafkaAt(this.brokers), systemClock, this.topic, partitions);
+	}
+
+	/** Deletes the topic under load: what is not written by now will never be. */
+	async deleteTopic(): Promise<void> {
+		await deleteTopic(this.brokers, this.topic);
+		this.load.forget();
 	}
 
 	/** All is committed, and the table is what the producer was told that the broker took. */
 	async converged(): Promise<void> {
 		let found: string[] = [];
 		const isDone = async () => {
-			const offsets = await groupOffsets(this.brokers, this.group, this.topic);
-			if (!offsets.every(({ committed, latest }) => committed === latest)) return false;
-			found = await this.#differences();
+			const offsets = await this.offsets();
+			if (offsets.length === 0 || !offsets.every(({ committed, latest }) => committed === latest)) return false;
+			found = await differences(this.admin, this.load);
 			return found.length === 0;
 		};
-		await waitFor(`the table to be what was produced (${PER_SECOND} a second)`, isDone, SETTLE_MS).catch(async (error) => {
-			const offsets = await groupOffsets(this.brokers, this.group, this.topic);
-			throw new Error(`${error}\n${JSON.stringify(offsets)}\n${found.join("\n")}\n${this.daemon?.output.slice(-2_000)}`);
-		});
+		await waitFor(`the table to be what was produced (${PER_SECOND} a second)`, isDone, SETTLE_MS).catch((error) =>
+			this.#tell(error, found),
+		);
 	}
 
 	/** Every daemon is ready. */
@@ -144,13 +215,11 @@ export class OperationScene implements AsyncDisposable {
 		for (const daemon of [...this.daemons]) expect(await this.end(daemon)).toBe(0);
 	}
 
-	/** The command's exit code and what it said. */
-	async verify(): Promise<{ code: number; said: string }> {
-		const folder = join(this.#folder.path, "verify");
-		await mkdir(folder, { recursive: true });
-		await this.#writeConfig(folder, {});
-		const { code, stdout, stderr } = await pockaffe(["verify", "--json"], { cwd: folder });
-		return { code, said: `${stdout}${stderr}` };
+	/** `pockaffe verify` finds nothing; with `isExtraLeft` it may find rows that the log doesn't hold. */
+	async expectVerified(isExtraLeft: boolean): Promise<void> {
+		const { code, said } = await this.#run(["verify", "--json"]);
+		if (isExtraLeft) expectExtraAlone(said);
+		else expect(code, said).toBe(0);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
@@ -161,16 +230,37 @@ export class OperationScene implements AsyncDisposable {
 		await this.#folder[Symbol.asyncDispose]();
 	}
 
-	async #makeDatabase(): Promise<void> {
-		const { name, password } = this.role;
-		const owner = this.servers.connect("postgres");
-		await owner.query(`create role ${name} login password '${password}'`);
-		await owner.query(`create database ${this.databaseName} owner ${name}`);
-		await owner.close();
+	/** Empty, and the role's. */
+	async makeDatabase(): Promise<void> {
+		await this.ofServer(`create database ${this.databaseName} owner ${this.role.name}`);
 	}
 
-	async #writeConfig(folder: string, sections: Readonly<Record<string, Record<string, unknown>>>): Promise<void> {
-		const base: Record<string, Record<string, unknown>> = {
+	/** A statement of the server's owner, outside of the scene's database. */
+	async ofServer(statement: string): Promise<void> {
+		const owner = this.servers.connect("postgres");
+		await owner.query(statement).finally(() => owner.close());
+	}
+
+	async #makeRole(): Promise<void> {
+		await this.ofServer(`create role ${this.role.name} login password '${this.role.password}'`);
+	}
+
+	/** What there is to see where something did not come. */
+	async #tell(error: unknown, found: readonly string[] = []): Promise<never> {
+		const offsets = await this.offsets();
+		throw new Error([error, JSON.stringify(offsets), ...found, ...this.daemons.map(({ output }) => output.slice(-2_000))].join("\n"));
+	}
+
+	async #run(args: string[]): Promise<{ code: number; said: string }> {
+		const folder = join(this.#folder.path, "commands");
+		await mkdir(folder, { recursive: true });
+		await this.#writeConfig(folder, {});
+		const { code, stdout, stderr } = await pockaffe(args, { cwd: folder });
+		return { code, said: `${stdout}${stderr}` };
+	}
+
+	async #writeConfig(folder: string, sections: Sections): Promise<void> {
+		const base: Record<string, Readonly<Record<string, unknown>>> = {
 			kafka: {
 				brokers: [this.brokers],
 				topics: [this.topic],
@@ -185,29 +275,12 @@ export class OperationScene implements AsyncDisposable {
 			database: { url: this.servers.url(this.databaseName, this.role) },
 			tables: { events: { columns: { n: "text" }, create: true } },
 			offsets: { commitIntervalMs: 100 },
-			http: { port: 0 },
+			http: { port: 0, admin: true },
 			log: { format: "json" },
 		};
-		for (const [section, values] of Object.entries(sections)) base[section] = { ...base[section], ...values };
+		for (const over of [this.#config, sections]) {
+			for (const [section, values] of Object.entries(over)) base[section] = { ...base[section], ...values };
+		}
 		await writeFile(join(folder, "pockaffe.yaml"), JSON.stringify(base, null, 1));
 	}
-
-	async #differences(): Promise<string[]> {
-		const rows = await this.admin.query(
-			`select id, n, kafka_ts::text as ts, kafka_offset::text as "offset", kafka_partition as partition from events`,
-		);
-		const stored = new Map(rows.map((row) => [String(row.id), rowOf(row)]));
-		const expected = this.load.rows;
-		const wrong: string[] = [];
-		for (const [id, row] of expected) {
-			const [is, must] = [JSON.stringify(stored.get(id)), JSON.stringify(row)];
-			if (is !== must) wrong.push(`${id}: is ${is}, must be ${must}`);
-		}
-		for (const id of stored.keys()) if (!expected.has(id) && !this.load.isUnknown(id)) wrong.push(`${id}: nobody produced it`);
-		return wrong.slice(0, 5);
-	}
-}
-
-function rowOf({ n, ts, offset, partition }: Readonly<Record<string, unknown>>): ReportedRow {
-	return { n: n as string | null, ts: Number(ts), offset: Number(offset), partition: Number(partition) };
 }

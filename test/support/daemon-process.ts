@@ -11,15 +11,24 @@ const main = new URL("../../dist/main.js", import.meta.url).pathname;
 /** A record of the JSON log. */
 export type LogRecord = Readonly<Record<string, unknown>> & { readonly msg: string; readonly level: string };
 
+/** How it is started. */
+export interface DaemonOptions {
+	readonly env?: Record<string, string>;
+	/** A file's descriptor: then nothing of it is read here, and `url` has to say where HTTP listens. */
+	readonly stdout?: "pipe" | number;
+	readonly url?: string;
+}
+
 /** A running daemon; `await using` leaves none behind where a test fails before it stops it. */
 export class DaemonProcess implements AsyncDisposable {
 	readonly child: ChildProcess;
 	readonly records: LogRecord[] = [];
 	output = "";
+	readonly #url: string | undefined;
 	readonly #exit: Promise<number>;
 
-	/** `stdout` may be a file's descriptor; then nothing of it is read here. */
-	constructor(args: readonly string[], options: { cwd: string; env?: Record<string, string>; stdout?: "pipe" | number }) {
+	constructor(args: readonly string[], options: DaemonOptions & { readonly cwd: string }) {
+		this.#url = options.url;
 		const env = { ...process.env, ...options.env };
 		const { cwd, stdout = "pipe" } = options;
 		this.child = spawn(process.execPath, [main, ...args], { cwd, env, stdio: ["ignore", stdout, "pipe"] });
@@ -45,7 +54,7 @@ export class DaemonProcess implements AsyncDisposable {
 
 	/** Where its HTTP listens. */
 	async url(): Promise<string> {
-		return (await this.record("listens", ({ url }) => typeof url === "string")).url as string;
+		return this.#url ?? ((await this.record("listens", ({ url }) => typeof url === "string")).url as string);
 	}
 
 	/** The document of `/status`. */

@@ -1,4 +1,4 @@
-/** What node-rdkafka's admin client can't do to a real Kafka, by Kafka's own client in Java. */
+/** What node-rdkafka can't do to a real Kafka, by Kafka's own client in Java. */
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -9,15 +9,21 @@ const run = promisify(execFile);
 const source = new URL("kafka/Admin.java", import.meta.url).pathname;
 
 /** Deletes a group that has no members, with its offsets, as Kafka does when they expire. */
-export function deleteGroup(brokers: string, group: string): Promise<void> {
-	return admin("delete-group", brokers, group);
+export async function deleteGroup(brokers: string, group: string): Promise<void> {
+	await admin("delete-group", brokers, group);
 }
 
 /** Deletes what lies before `offset`, as retention does. */
-export function deleteRecords(brokers: string, topic: string, partition: number, offset: number): Promise<void> {
-	return admin("delete-records", brokers, topic, String(partition), String(offset));
+export async function deleteRecords(brokers: string, topic: string, partition: number, offset: number): Promise<void> {
+	await admin("delete-records", brokers, topic, String(partition), String(offset));
 }
 
-async function admin(...args: readonly string[]): Promise<void> {
-	await run("java", ["-cp", join(jarFolder(`kafka-${kafkaVersion}`), "*"), source, ...args]);
+/** A Java consumer in the group for so long, which commits nothing; whether it has read any message of the topic. */
+export async function joinGroup(brokers: string, group: string, topic: string, ms: number): Promise<boolean> {
+	return (await admin("join", brokers, group, topic, String(ms))).trim().endsWith("read");
+}
+
+async function admin(...args: readonly string[]): Promise<string> {
+	const { stdout } = await run("java", ["-cp", join(jarFolder(`kafka-${kafkaVersion}`), "*"), source, ...args]);
+	return stdout;
 }

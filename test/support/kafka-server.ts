@@ -31,8 +31,8 @@ export interface KafkaServer {
 	readonly brokers: string;
 	/** False after `kill`, until it is started again. */
 	readonly running: boolean;
-	/** SIGKILL, as a crash would. */
-	kill(): Promise<void>;
+	/** SIGKILL, as a crash would; SIGTERM shuts it down. */
+	kill(signal?: "SIGKILL" | "SIGTERM"): Promise<void>;
 	/** It doesn't answer, and its connections stay open, until `thaw`. */
 	freeze(): void;
 	thaw(): void;
@@ -108,7 +108,7 @@ export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promis
 		get running() {
 			return isRunning();
 		},
-		kill: () => end("SIGKILL"),
+		kill: (signal = "SIGKILL") => end(signal),
 		freeze: () => void child.kill("SIGSTOP"),
 		thaw: () => void child.kill("SIGCONT"),
 		async restart(changed = {}) {

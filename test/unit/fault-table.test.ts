@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, it } from "vitest";
-import { faultTests } from "../support/fault-table.ts";
+import { heldElsewhere } from "../operations/elsewhere.ts";
+import { faultTests, type TestName } from "../support/fault-table.ts";
 
 const project = new URL("../../", import.meta.url);
 
@@ -9,7 +10,13 @@ it("the README's fault table has a test for each row, and a row for each of thes
 	const [, table = ""] = /<!-- faults -->\n([\s\S]*?)<!-- \/faults -->/.exec(readme) ?? [];
 	const rows = table.trim().split("\n").slice(2);
 	expect(rows.map((row) => row.split(" | ")[0]?.replace(/^\| /, ""))).toEqual(Object.keys(faultTests));
-	for (const [file, title] of Object.values(faultTests).flat()) {
+	await expectThere(faultTests);
+});
+
+it("the operations that are held elsewhere are held by tests that there are", () => expectThere(heldElsewhere));
+
+async function expectThere(tests: Readonly<Record<string, readonly TestName[]>>): Promise<void> {
+	for (const [file, title] of Object.values(tests).flat()) {
 		expect(await readFile(new URL(file, project), "utf8"), file).toContain(title);
 	}
-});
+}

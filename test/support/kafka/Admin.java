@@ -1,10 +1,17 @@
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.CooperativeStickyAssignor;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
-/** What node-rdkafka's admin client can't do: `delete-group BROKERS GROUP`, `delete-records BROKERS TOPIC PARTITION OFFSET`. */
+/**
+ * What node-rdkafka can't do: `delete-group BROKERS GROUP`, `delete-records BROKERS TOPIC PARTITION OFFSET`, and a member of another
+ * kind, which reads and commits nothing: `join BROKERS GROUP TOPIC MS`.
+ */
 public class Admin {
 	public static void main(String[] args) throws Exception {
 		Properties properties = new Properties();
@@ -16,8 +23,23 @@ public class Admin {
 					TopicPartition partition = new TopicPartition(args[2], Integer.parseInt(args[3]));
 					admin.deleteRecords(Map.of(partition, RecordsToDelete.beforeOffset(Long.parseLong(args[4])))).all().get();
 				}
+				case "join" -> join(properties, args[2], args[3], Duration.ofMillis(Long.parseLong(args[4])));
 				default -> throw new IllegalArgumentException(args[0]);
 			}
+		}
+	}
+
+	private static void join(Properties properties, String group, String topic, Duration time) {
+		properties.put("group.id", group);
+		properties.put("enable.auto.commit", "false");
+		properties.put("partition.assignment.strategy", CooperativeStickyAssignor.class.getName());
+		try (var consumer = new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+			consumer.subscribe(List.of(topic));
+			boolean hasRead = false;
+			for (long end = System.nanoTime() + time.toNanos(); System.nanoTime() < end; ) {
+				hasRead |= !consumer.poll(Duration.ofMillis(100)).isEmpty();
+			}
+			System.out.println(hasRead ? "read" : "nothing");
 		}
 	}
 }

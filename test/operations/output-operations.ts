@@ -1,0 +1,60 @@
+/** What happens to a daemon's log, on which delivery does not depend. */
+import { closeSync, openSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect } from "vitest";
+import type { DaemonProcess } from "../support/daemon-process.ts";
+import { freePort } from "../support/free-port.ts";
+import { waitFor } from "../support/wait-for.ts";
+import type { Operation } from "./operation.ts";
+import type { OperationScene } from "./scene.ts";
+
+/** A daemon whose handler prints each message, so that its log is never quiet; `stdout` is a file where it is named. */
+async function startPrinting(scene: OperationScene, stdout?: string): Promise<DaemonProcess> {
+	const module = join(scene.folder, "printing.mjs");
+	await writeFile(
+		module,
+		`export function handleMessage({ key, value }) {
+			console.log(key + "-".repeat(4_000) + value);
+			const id = key.toString();
+			return value === null ? { id, delete: true } : { id, fields: { n: JSON.parse(value).n } };
+		}`,
+	);
+	expect(await scene.end(scene.daemon)).toBe(0);
+	const port = await freePort();
+	const output = stdout === undefined ? "pipe" : openSync(stdout, "w");
+	const sections = { handler: { module }, http: { port } };
+	const daemon = await scene.startDaemon(sections, { stdout: output, url: `http://127.0.0.1:${port}` });
+	if (output !== "pipe") closeSync(output);
+	return daemon;
+}
+
+/** Records are lost, and are counted. */
+async function losesRecords(daemon: DaemonProcess): Promise<void> {
+	await waitFor("lost records", async () => (await daemon.metric("pockaffe_log_records_dropped_total")) > 0);
+}
+
+export const outputOperations: readonly Operation[] = [
+	{
+		name: "the log's reader is gone (EPIPE)",
+		run: async (scene) => {
+			const daemon = await startPrinting(scene);
+			daemon.child.stdout?.destroy();
+			await losesRecords(daemon);
+		},
+	},
+	{
+		name: "the log's reader stops reading, and goes on",
+		run: async (scene) => {
+			const daemon = await startPrinting(scene);
+			daemon.child.stdout?.pause();
+			await losesRecords(daemon);
+			await scene.progress();
+			daemon.child.stdout?.resume();
+		},
+	},
+	{
+		name: "the log's disk is full",
+		run: async (scene) => losesRecords(await startPrinting(scene, "/dev/full")),
+	},
+];
