@@ -33,6 +33,12 @@ const ownRoutines = new Set(["ProcessInterrupts", "DeadLockReport"]);
 /** A line of an error's context that names a function and its line, and nothing else. */
 const insideFunction = /^(PL\/\w+) function ([\w."]+)\([\w\s.,"[\]]*\) line (\d+)\b/m;
 
+/** True where the same statement may go through a moment later: a lost connection, a lock, a server that is read-only for now. */
+export function mayPass(error: unknown): boolean {
+	const { fault } = problemOf(error);
+	return fault === "transient" || fault === "connection";
+}
+
 /** Classifies whatever a query rejected with. `written` are the columns that the statement writes, where it writes a table's rows. */
 export function problemOf(error: unknown, written: readonly string[] = []): SqlProblem {
 	const server = (error ?? {}) as ServerError;

@@ -10,7 +10,7 @@ import { PocKaffeError } from "../core/errors.ts";
 import type { TopicPartition } from "../core/message.ts";
 import { NOTES_REFUSED, type NoteChange, type ReachedPosition, type StoredNote } from "../core/position-note.ts";
 import type { NoteFence, NotReached } from "./note-fence.ts";
-import { hintFor, problemOf } from "./sql-faults.ts";
+import { hintFor, mayPass, problemOf } from "./sql-faults.ts";
 
 /** What the recorder is made of. */
 export interface StartRecorderParts {
@@ -101,9 +101,4 @@ export class StartRecorder {
 		this.#isTold = true;
 		this.#parts.notRecorded(message);
 	}
-}
-
-function mayPass(error: unknown): boolean {
-	const { fault } = problemOf(error);
-	return fault === "transient" || fault === "connection";
 }

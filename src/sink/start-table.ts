@@ -12,6 +12,7 @@ import type { Database, DatabaseRow } from "./database.ts";
 import { durably } from "./durable-commit.ts";
 import { jsonEntries } from "./json-entries.ts";
 import { exists, hasColumn } from "./schema.ts";
+import { mayPass } from "./sql-faults.ts";
 import { quotedTable } from "./sql-names.ts";
 import { microseconds, written } from "./written-at.ts";
 
@@ -83,11 +84,11 @@ export class StartTable {
 	async prepare(): Promise<NotesKept> {
 		if (!(await exists(this.#database, this.#name))) {
 			// Two members that begin at once may both find it missing: `if not exists` doesn't keep one of them from an error.
-			await this.#database.query(startsDdl(this.#name)).catch(() => {});
+			await this.#database.query(startsDdl(this.#name)).catch(unlessItPasses);
 		} else if (!(await hasColumn(this.#database, this.#name, LAST_COLUMN))) {
 			const added = startsLateColumns.map((column) => `add column if not exists ${column}`).join(", ");
 			// Who may not change the table may write to it all the same.
-			await this.#database.query(`alter table ${quotedTable(this.#name)} ${added}`).catch(() => {});
+			await this.#database.query(`alter table ${quotedTable(this.#name)} ${added}`).catch(unlessItPasses);
 		}
 		return this.look();
 	}
@@ -224,6 +225,11 @@ and (s.topic_id is null or x.topic_id is null or s.topic_id = x.topic_id)
 and (x.least is null or s.reached_offset is null or s.reached_offset >= x.least and ${writtenAt} >= x.written_at)
 returning s.topic, s.partition, s.reached_offset::text as reached_offset, ${writtenAt}::text as written_at, ${durably}`;
 	}
+}
+
+/** A table that was not made because of a lost connection or a lock is not one that can't be made: the caller tries again. */
+function unlessItPasses(error: unknown): void {
+	if (mayPass(error)) throw error;
 }
 
 const KEY = ["topic::text", "partition::int4"];
