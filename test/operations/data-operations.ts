@@ -49,6 +49,18 @@ export const dataOperations: readonly Operation[] = [
 		},
 	},
 	{
+		name: "the database is dropped and made again, and all is read again",
+		says: ["database"],
+		may: ["table_restored", "dead_letter_target", "commits_failing"],
+		run: async (scene) => {
+			await scene.ofServer(`drop database ${scene.databaseName} with (force)`);
+			await scene.says("database");
+			await scene.makeDatabase();
+			await scene.makeTables();
+			await scene.followAdvice("table_restored");
+		},
+	},
+	{
 		name: "the database is dropped and made again while no daemon runs, and all is read again",
 		run: (scene) =>
 			scene.whileStopped(async () => {

@@ -1,4 +1,4 @@
-/** What happens to a daemon's log, on which delivery does not depend. */
+/** What happens to a daemon's log and to its clock: neither is what delivery depends on. */
 import { closeSync, openSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,6 +8,8 @@ import { freePort } from "../support/free-port.ts";
 import { waitFor } from "../support/wait-for.ts";
 import type { Operation } from "./operation.ts";
 import type { OperationScene } from "./scene.ts";
+
+const HOUR_MS = 3_600_000;
 
 /** A daemon whose handler prints each message, so that its log is never quiet; `stdout` is a file where it is named. */
 async function startPrinting(scene: OperationScene, stdout?: string): Promise<DaemonProcess> {
@@ -57,4 +59,44 @@ export const outputOperations: readonly Operation[] = [
 		name: "the log's disk is full",
 		run: async (scene) => losesRecords(await startPrinting(scene, "/dev/full")),
 	},
+	{
+		name: "the clock of the daemon's machine goes an hour forward, and an hour back",
+		run: async (scene) => {
+			const clock = await shiftedClock(scene);
+			for (const ms of [HOUR_MS, 0, -HOUR_MS, 0]) {
+				await clock.shift(ms);
+				await scene.progress();
+				await scene.ready();
+			}
+		},
+	},
 ];
+
+/** Starts a daemon whose clock can be shifted: `Date` in all its threads, not what librdkafka and the servers read. */
+async function shiftedClock(scene: OperationScene): Promise<{ shift(ms: number): Promise<void> }> {
+	const [preload, file] = [join(scene.folder, "clock.mjs"), join(scene.folder, "shift")];
+	await writeFile(file, "0");
+	await writeFile(
+		preload,
+		`import { readFileSync } from "node:fs";
+		const { now } = Date;
+		let shift = 0;
+		setInterval(() => { shift = Number(readFileSync(${JSON.stringify(file)}, "utf8")); }, 50).unref();
+		globalThis.Date = class extends Date {
+			constructor(...args) { super(...(args.length === 0 ? [now() + shift] : args)); }
+			static now() { return now() + shift; }
+		};`,
+	);
+	expect(await scene.end(scene.daemon)).toBe(0);
+	const daemon = await scene.startDaemon({}, { env: { NODE_OPTIONS: `--import=${preload}` } });
+	// It has noted when it was started.
+	await daemon.ready();
+	return {
+		async shift(ms) {
+			await writeFile(file, String(ms));
+			// Its uptime is by the clock, and never below nothing.
+			const isThere = (uptimeMs: number) => (ms < 0 ? uptimeMs === 0 : Math.abs(uptimeMs - ms) < HOUR_MS / 2);
+			await waitFor(`a clock that is ${ms} ms ahead`, async () => isThere(Math.round((await daemon.status()).uptime * 1_000)));
+		},
+	};
+}

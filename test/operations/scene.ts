@@ -235,6 +235,12 @@ export class OperationScene implements AsyncDisposable {
 		await this.ofServer(`create database ${this.databaseName} owner ${this.role.name}`);
 	}
 
+	/** What `pockaffe schema` prints, by the role. */
+	async makeTables(): Promise<void> {
+		const statements = await this.command("schema");
+		await this.sql(`set role ${this.role.name}; ${statements}; reset role`);
+	}
+
 	/** A statement of the server's owner, outside of the scene's database. */
 	async ofServer(statement: string): Promise<void> {
 		const owner = this.servers.connect("postgres");
