@@ -144,9 +144,10 @@ export class StartTable {
 		return new Map(rows.map((row) => [nameOf(row), { reached: Number(row.reached_offset), writtenAt: Number(row.written_at) }]));
 	}
 
-	/** True where the table can hold whole notes. */
+	/** True where the table can hold whole notes. One that is missing may be there again: somebody puts a backup back. */
 	async keepsNotes(): Promise<boolean> {
-		return (this.#kept ?? (await this.look())) === "notes";
+		const isKnown = this.#kept !== null && this.#kept !== "none";
+		return (isKnown ? this.#kept : await this.look()) === "notes";
 	}
 
 	/** What these partitions' notes say belongs to a log that was deleted. Only where no id says which log they are of. */
