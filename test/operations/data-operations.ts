@@ -44,7 +44,7 @@ export const dataOperations: readonly Operation[] = [
 		run: async (scene) => {
 			await scene.sql("drop table events, pockaffe_offsets_start, pockaffe_dead_letters");
 			await scene.says("database");
-			await scene.whileStopped(async () => {});
+			await scene.makeTables();
 			await scene.followAdvice("table_restored");
 		},
 	},
