@@ -91,6 +91,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 				thread: threadId,
 				restarts,
 				attempts,
+				careful: child.isCareful,
 				breakerOpen: child.breakerOpen,
 				restoredOffsets: restored.get(partitionName({ topic, partition })) ?? 0,
 				failures: reports,

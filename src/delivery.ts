@@ -16,7 +16,7 @@ import type { DeadLetterTarget } from "./core/dead-letter.ts";
 import type { DisplacedOffset } from "./core/displaced-offset.ts";
 import { messageOf } from "./core/errors.ts";
 import { lifetime } from "./core/lifetime.ts";
-import type { TopicPartition } from "./core/message.ts";
+import { partitionName, type TopicPartition } from "./core/message.ts";
 import type { PackedBatch } from "./core/packed-batch.ts";
 import type { Problem } from "./core/problem.ts";
 import type { Random } from "./core/random.ts";
@@ -37,6 +37,7 @@ import { isRefusal } from "./kafka/rights.ts";
 import { StandingTransactions } from "./kafka/standing-transactions.ts";
 import type { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
+import { HandKeeper } from "./sink/hand-keeper.ts";
 import type { AskLockHolders } from "./sink/lock-holders.ts";
 import { NoteFence } from "./sink/note-fence.ts";
 import { OffsetTable } from "./sink/offset-table.ts";
@@ -95,6 +96,8 @@ type KafkaProblemCode = "cannot_join" | "not_authorized" | "topic_missing" | "co
 
 /** A drain that took all its time leaves the group all the same, or its partitions wait for a session; still inside a container's ten seconds. */
 const LEAST_LEAVE_MS = 500;
+/** So long behind the commit a release is waited for: without its note the next owner is careful for a while, and nothing worse. */
+const RELEASE_MS = 500;
 
 /** See the file's header. One life: `start`, then `stop`. */
 export class Delivery {
@@ -108,6 +111,7 @@ export class Delivery {
 	readonly #offsetTable: OffsetTable | null;
 	readonly #offsets: OffsetStore;
 	readonly #notes: StartRecorder;
+	readonly #hands: HandKeeper;
 	readonly #logs: LogWatch;
 	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
@@ -125,6 +129,7 @@ export class Delivery {
 			table: new NoteFence(new StartTable({ database, offsetsTable: table, consumerGroup })),
 			notRecorded: (message) => parts.listener.startsNotRecorded(message),
 		});
+		this.#hands = new HandKeeper(this.#notes, clock);
 		const { lockHolders } = parts;
 		const waits = referenceWaits(config);
 		this.writer = buildWriter(
@@ -178,6 +183,7 @@ export class Delivery {
 		this.consumer.on("position:out_of_range", () => void this.#guard.lookAtAll());
 		this.consumer.on("start:resolved", (start) => {
 			this.restored.started(start);
+			this.#hands.began(start);
 			if (start.from === "committed") void this.#guard.look([start]);
 		});
 		// A drain that waits for rows or letters looks again whether they can be written at all.
@@ -354,7 +360,7 @@ export class Delivery {
 				pause: (partitions) => this.consumer.pause(partitions),
 				resume: (partitions) => this.consumer.resume(partitions),
 			},
-			commit: (partitions, timeoutMs) => this.committer.commitWithin(timeoutMs, partitions),
+			commit: (partitions, timeoutMs) => this.#giveAway(partitions, timeoutMs),
 			decideAgain: (partition) => void this.#guard.decideAgain(partition),
 			rowsBlocked: (partition) => !this.writer.isMoving(partition) && !deadLetters.isMoving(partition),
 			clock,
@@ -363,7 +369,23 @@ export class Delivery {
 		});
 	}
 
-	#createWorker({ partition, logId, finished, isFull }: ChildSpec): PartitionWorker {
+	/** What is finished is committed, and noted that nobody is suspected of a death. */
+	async #giveAway(partitions: readonly TopicPartition[], timeoutMs: number): Promise<boolean> {
+		const released = this.#hands.release(
+			partitions.map(({ topic, partition }) => {
+				const { child } = this.supervisor.children.get(partitionName({ topic, partition })) ?? {};
+				return { topic, partition, evidence: child?.evidence ?? null };
+			}),
+		);
+		const committed = await this.committer.commitWithin(timeoutMs, partitions);
+		await new Promise<void>((resolve) => {
+			const timer = this.#parts.clock.after(RELEASE_MS, resolve);
+			void released.then(resolve).finally(() => timer.cancel());
+		});
+		return committed;
+	}
+
+	#createWorker({ partition, logId, suspicion, finished, isFull }: ChildSpec): PartitionWorker {
 		const { config, layouts, clock, random, threads, deadLetters, listener } = this.#parts;
 		return new PartitionWorker({
 			partition,
@@ -373,6 +395,12 @@ export class Delivery {
 			rows: this.writer,
 			deadLetters,
 			intensity: new RestartIntensity(config.supervisor),
+			hand: suspicion && {
+				suspicion,
+				turn: this.#hands.turn,
+				committed: () => this.ledger.of(partition)?.committed ?? -1,
+				note: (evidence, signal) => this.#hands.hold(partition, evidence, signal),
+			},
 			clock,
 			random,
 			listener: listener.worker,

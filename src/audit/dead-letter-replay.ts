@@ -109,6 +109,8 @@ async function replayLog(
 			restarted: noticed,
 			terminateFailed: noticed,
 			heldTooMuch: noticed,
+			carefulBegan: noticed,
+			carefulEnded: noticed,
 			parked: noticed,
 			resumed: noticed,
 			deadLettered: noticed,

@@ -86,6 +86,8 @@ export class VerifyingWorker {
 				},
 				terminateFailed: moved,
 				heldTooMuch: moved,
+				carefulBegan: moved,
+				carefulEnded: moved,
 				parked: moved,
 				resumed: moved,
 				deadLettered: moved,

@@ -2,6 +2,7 @@
  * What is noted of a group's way through a log, beside its offset: where it began, how far it came for certain, and what it passed over
  * unread. Kept in the database, whatever store the offsets are in.
  */
+import type { HandNote } from "./hand-note.ts";
 import type { LogId, LogIdentity, Witness } from "./log-identity.ts";
 import type { TopicPartition } from "./message.ts";
 
@@ -37,6 +38,8 @@ export interface PositionNote {
 	readonly skipped: readonly SkippedStretch[];
 	/** Absent where nothing is missing, as far as is known. Until the group's offset is set back, or set by `pockaffe offsets set`. */
 	readonly restored?: RestoredStretch;
+	/** Who has the partition, and what was in hand where it had to be careful; absent where nothing is noted of that. */
+	readonly hand?: HandNote;
 }
 
 /** The code of an error that no time mends: what keeps the notes refuses. */
@@ -52,6 +55,12 @@ export interface StoredNote {
 export interface NoteChange extends TopicPartition {
 	readonly note: PositionNote;
 	readonly replaces: StoredNote | null;
+}
+
+/** What an assignment that is under way notes of the messages in hand; `by` names it. Null: it is over, in order, and leaves nothing behind. */
+export interface HandChange extends TopicPartition {
+	readonly by: string;
+	readonly hand: HandNote | null;
 }
 
 /** How far a partition came: everything before `offset` is finished. Which log it is in, and a record of that log, as far as is known. */

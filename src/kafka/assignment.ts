@@ -52,7 +52,7 @@ export interface AssignmentParts {
 	readonly client: GroupClient;
 	readonly member: GroupMember;
 	readonly offsets: Pick<OffsetStore, "claim" | "begin" | "goOn" | "elsewhere" | "keptIn">;
-	readonly notes: Pick<PositionNotes, "read" | "begin">;
+	readonly notes: Pick<PositionNotes, "read" | "begin" | "owner">;
 	readonly firstStart: FirstStart;
 	readonly startFrom: StartFrom;
 	readonly onOffsetOutOfRange: OutOfRangePolicy;

@@ -71,7 +71,7 @@ export interface GroupConsumerParts {
 	/** Where the group's offsets are kept. */
 	readonly offsets: OffsetStore;
 	/** What is noted of its positions. */
-	readonly notes: Pick<PositionNotes, "read" | "begin">;
+	readonly notes: Pick<PositionNotes, "read" | "begin" | "owner">;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;

@@ -1,4 +1,5 @@
 /** Who handles what a consumer is given: assignments and messages. The group supervisor is one. */
+import type { Suspicion } from "../core/hand-note.ts";
 import type { LogId } from "../core/log-identity.ts";
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
 
@@ -10,6 +11,8 @@ export interface BegunPartition extends TopicPartition {
 	readonly logId: LogId;
 	/** Why nothing of it is to be handled yet; null where it may be. */
 	readonly parked: { readonly code: string; readonly message: string } | null;
+	/** Why it has to be careful; null where nothing is suspected. */
+	readonly suspicion: Suspicion | null;
 }
 
 /** See the file's header. */

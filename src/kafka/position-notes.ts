@@ -5,6 +5,8 @@ import type { NoteChange, ReachedPosition, StoredNote } from "../core/position-n
 
 /** See the file's header. Promises reject where the caller has to wait and try again. */
 export interface PositionNotes {
+	/** Names this process in the notes. */
+	readonly owner: string;
 	/** All notes of the group, by partition name; none where they can't be kept. */
 	read(): Promise<ReadonlyMap<string, StoredNote>>;
 	/** Stores notes of partitions that begin. Rejects too where somebody else changed one since it was read. */

@@ -5,6 +5,7 @@
  * Asked in this order: what is kept, what is noted, which log is there, where it begins and ends. A log that takes another's place in
  * between is then noticed later by its id; in another order its bounds could be taken for the older one's.
  */
+import { type HandNote, type Suspicion, suspicionAt } from "../core/hand-note.ts";
 import { compareIds, type LogId, type LogIdentity, unknownLog, type Witness } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { type NoteChange, type PositionNote, restoredAt, type StoredNote, stretchesBefore, withStretch } from "../core/position-note.ts";
@@ -48,6 +49,8 @@ export interface StartPosition extends TopicPartition {
 	/** What lies outside the log; parked: nothing is fetched before somebody decides. */
 	readonly outOfRange: (OutOfRange & { readonly log: LogBounds }) | null;
 	readonly note: NoteChange;
+	/** Why it has to be careful: the process died with this partition's messages in hand, or may have. */
+	readonly suspicion: Suspicion | null;
 }
 
 /** What starts are resolved by. */
@@ -57,7 +60,7 @@ export interface StartResolution {
 	readonly firstStart: FirstStart;
 	readonly queries: StartQueries;
 	readonly store: Pick<OffsetStore, "claim" | "elsewhere" | "keptIn">;
-	readonly notes: Pick<PositionNotes, "read">;
+	readonly notes: Pick<PositionNotes, "read" | "owner">;
 }
 
 /**
@@ -183,14 +186,24 @@ class StartOfOne {
 		const isStored = this.#stored.offset === offset && from !== "new_log";
 		const noted = noteOf(resolved, logId, this.#identity, this.#noted?.note ?? null);
 		const note = this.#resolution.store.keptIn === "table" ? besideTable(noted) : noted;
+		const suspicion = from === "new_log" ? null : this.#suspicionAt(offset);
+		const { held, deaths } = suspicion ?? { held: null, deaths: [] };
+		const hand: HandNote = { by: this.#resolution.notes.owner, began: offset, held, deaths };
 		return {
 			...this.#where,
 			...resolved,
 			committed: isStored ? offset : null,
 			logId,
 			kept: kept === offset ? null : kept,
-			note: { ...this.#where, note, replaces: this.#noted },
+			note: { ...this.#where, note: { ...note, hand }, replaces: this.#noted },
+			suspicion,
 		};
+	}
+
+	/** What this process itself noted before is no death. */
+	#suspicionAt(offset: number): Suspicion | null {
+		const hand = this.#noted?.note.hand ?? null;
+		return suspicionAt(hand?.by === this.#resolution.notes.owner ? { ...hand, by: null } : hand, offset);
 	}
 
 	async #resolve(logId: LogId): Promise<Resolved> {

@@ -126,6 +126,8 @@ function whatOf(kind: string): string {
 			return "ended its thread";
 		case "out_of_memory":
 			return "ran out of memory";
+		case "process":
+			return "took the process with it";
 		default:
 			return "threw";
 	}
@@ -143,7 +145,7 @@ function sentenceOf({ name, message }: { name: string; message: string }): strin
 	return plain ? message : `${name}: ${message}`;
 }
 
-function nextOf({ next: { action, delayMs }, coordinates }: CrashFact): string {
+function nextOf({ kind, next: { action, delayMs }, coordinates }: CrashFact): string {
 	const wait = delayMs > 0 ? `in ${Math.round(delayMs)} ms` : "at once";
 	const what = coordinates ? `offset ${coordinates.offset}` : "the partition";
 	switch (action) {
@@ -152,6 +154,7 @@ function nextOf({ next: { action, delayMs }, coordinates }: CrashFact): string {
 		case "restart":
 			return `a new thread goes on from ${what} ${wait}`;
 		case "park":
+			if (kind === "process") return `the partition is parked at ${what} until the handler's file changes or it is resumed by hand`;
 			return `the partition is parked at ${what}; it is tried again ${wait} and as soon as the handler's file changes`;
 		case "stop":
 			return "the daemon stops, as configured";

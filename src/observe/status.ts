@@ -50,6 +50,8 @@ export interface PartitionSnapshot extends TopicPartition {
 	readonly thread: number | null;
 	readonly restarts: number;
 	readonly attempts: number;
+	/** Its messages are noted before they are handed over, because the process died before. */
+	readonly careful: boolean;
 	readonly breakerOpen: boolean;
 	/** Offsets that the group has committed and the database does not know of. */
 	readonly restoredOffsets: number;
@@ -142,6 +144,8 @@ export interface PartitionStatus extends TopicPartition {
 	readonly thread: number | null;
 	readonly restarts: number;
 	readonly attempts: number;
+	/** Its messages are noted before they are handed over, because the process died before. */
+	readonly careful: boolean;
 	readonly lastFailure: FailureStatus | null;
 	/** The last failures, newest first. */
 	readonly failures: readonly FailureStatus[];
@@ -214,7 +218,8 @@ export function lagOf({ highWatermark, committed }: Pick<PartitionSnapshot, "hig
 }
 
 function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
-	const { topic, partition, assignmentEpoch, position, committed, highWatermark, queued, inFlight, thread, restarts, attempts } = snapshot;
+	const { topic, partition, assignmentEpoch, position, committed, highWatermark, queued, inFlight, thread, restarts, attempts, careful } =
+		snapshot;
 	const state = partitionState(snapshot);
 	const reason = state === "parked" ? (snapshot.worker.reason ?? null) : state === "paused" ? snapshot.pauseReason : null;
 	const lag = lagOf(snapshot);
@@ -234,6 +239,7 @@ function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
 		thread,
 		restarts,
 		attempts,
+		careful,
 		lastFailure: failures[0] ?? null,
 		failures,
 	};

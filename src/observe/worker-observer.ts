@@ -88,6 +88,12 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 				`${module} holds ${heldMb} MiB at ${place}: its thread is replaced; ${advice}`,
 			);
 		},
+		carefulBegan({ topic, partition }: TopicPartition, why: string): void {
+			logger.warn({ topic, partition }, `${partitionName({ topic, partition })} is handed over carefully: ${why}`);
+		},
+		carefulEnded({ topic, partition }: TopicPartition): void {
+			logger.info({ topic, partition }, `${partitionName({ topic, partition })} is handed over as usual again: the process lives`);
+		},
 		parked({ topic, partition }: TopicPartition, reason: string): void {
 			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} is parked: ${reason}`);
 		},

@@ -6,7 +6,7 @@
 import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import { compareIds, type LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
-import type { NoteChange, PositionNote, ReachedPosition, StoredNote } from "../core/position-note.ts";
+import type { HandChange, NoteChange, PositionNote, ReachedPosition, StoredNote } from "../core/position-note.ts";
 import type { NotedReach, NotesKept, StartTable } from "./start-table.ts";
 
 /** Positions that could not be noted. */
@@ -44,6 +44,10 @@ export class NoteFence {
 
 	forget(partitions: readonly TopicPartition[]): Promise<void> {
 		return this.#table.forget(partitions);
+	}
+
+	hold(changes: readonly HandChange[]): Promise<void> {
+		return this.#table.hold(changes);
 	}
 
 	/** Stores notes in place of what was read; returns those that were changed by somebody else meanwhile. */

@@ -5,22 +5,25 @@
  * holds nothing that could go stale: the daemon works without notes and says so once. A table that holds notes must not be left behind by
  * what Kafka is told, or a later start would take it for one that was restored: where it refuses a note, the caller waits too.
  */
+import { randomUUID } from "node:crypto";
 import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import type { TopicPartition } from "../core/message.ts";
-import { NOTES_REFUSED, type NoteChange, type ReachedPosition, type StoredNote } from "../core/position-note.ts";
+import { type HandChange, NOTES_REFUSED, type NoteChange, type ReachedPosition, type StoredNote } from "../core/position-note.ts";
 import type { NoteFence, NotReached } from "./note-fence.ts";
 import { hintFor, mayPass, problemOf } from "./sql-faults.ts";
 
 /** What the recorder is made of. */
 export interface StartRecorderParts {
-	readonly table: Pick<NoteFence, "name" | "prepare" | "read" | "change" | "reach" | "compare" | "forget">;
+	readonly table: Pick<NoteFence, "name" | "prepare" | "read" | "change" | "reach" | "compare" | "forget" | "hold">;
 	/** Positions can't be noted, or only in part; told once. */
 	readonly notRecorded: (message: string) => void;
 }
 
 /** See the file's header. */
 export class StartRecorder {
+	/** Names this process in the notes. */
+	readonly owner: string = randomUUID();
 	readonly #parts: StartRecorderParts;
 	#isTold = false;
 
@@ -56,6 +59,11 @@ export class StartRecorder {
 	/** Those of these partitions whose note is not what was noted last. */
 	compare(partitions: readonly TopicPartition[]): Promise<readonly DisplacedOffset[]> {
 		return this.#insist(() => this.#parts.table.compare(partitions), []);
+	}
+
+	/** Notes what is in the handler's hand; changes nothing of partitions that another assignment has. */
+	hold(changes: readonly HandChange[]): Promise<void> {
+		return this.#insist(() => this.#parts.table.hold(changes), undefined);
 	}
 
 	/** The notes of these partitions belong to a log that was deleted. */

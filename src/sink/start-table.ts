@@ -5,9 +5,10 @@
  * Who writes a start names the row as it read it: a member that was frozen meanwhile changes nothing. A table of an earlier version gets
  * the columns it lacks where that may be done; where not it holds the starts alone.
  */
+import type { HandNote } from "../core/hand-note.ts";
 import { deletedLog, type LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
-import type { NoteChange, ReachedPosition, SkippedStretch, StoredNote } from "../core/position-note.ts";
+import type { HandChange, NoteChange, ReachedPosition, SkippedStretch, StoredNote } from "../core/position-note.ts";
 import type { Database, DatabaseRow } from "./database.ts";
 import { durably } from "./durable-commit.ts";
 import { jsonEntries } from "./json-entries.ts";
@@ -31,8 +32,10 @@ export const startsLateColumns = [
 	"updated_at timestamptz",
 	"restored_from bigint",
 	"restored_to bigint",
+	"opened_by text",
+	"in_hand jsonb",
 ];
-const LAST_COLUMN = "restored_to";
+const LAST_COLUMN = "in_hand";
 
 /** `create table if not exists` for the notes. */
 export function startsDdl(name: string): string {
@@ -106,7 +109,7 @@ export class StartTable {
 		if (kept === "none") return new Map();
 		const late =
 			kept === "notes"
-				? `, topic_id, reached_offset::text as reached_offset, reached_ts::text as reached_ts, reached_ts_offset::text as reached_ts_offset, skipped::text as skipped, restored_from::text as restored_from, restored_to::text as restored_to, ${microseconds("updated_at")}::text as version`
+				? `, topic_id, reached_offset::text as reached_offset, reached_ts::text as reached_ts, reached_ts_offset::text as reached_ts_offset, skipped::text as skipped, restored_from::text as restored_from, restored_to::text as restored_to, opened_by, in_hand::text as in_hand, ${microseconds("updated_at")}::text as version`
 				: "";
 		const rows = await this.#database.query(
 			`select topic, partition, start_offset::text as start_offset, assumed${late} from ${quotedTable(this.#name)} where consumer_group = $1::text`,
@@ -142,6 +145,13 @@ export class StartTable {
 		}));
 		const rows = await this.#database.query(this.#reach(), [this.#group, JSON.stringify(entries)]);
 		return new Map(rows.map((row) => [nameOf(row), { reached: Number(row.reached_offset), writtenAt: Number(row.written_at) }]));
+	}
+
+	/** Notes what is in hand, where the assignment still has the partition. Not a part of the position: who compares those sees no change. */
+	async hold(changes: readonly HandChange[]): Promise<void> {
+		if (changes.length === 0 || !(await this.keepsNotes())) return;
+		const entries = changes.map(({ topic, partition, by, hand }) => ({ topic, partition, by, ...handColumns(hand) }));
+		await this.#database.query(this.#hold(), [this.#group, JSON.stringify(entries)]);
 	}
 
 	/** True where the table can hold whole notes. One that is missing may be there again: somebody puts a backup back. */
@@ -185,6 +195,8 @@ export class StartTable {
 			["skipped", "skipped::jsonb"],
 			["restored_from", "restored_from::bigint"],
 			["restored_to", "restored_to::bigint"],
+			["opened_by", "opened_by::text"],
+			["in_hand", "in_hand::jsonb"],
 		];
 	}
 
@@ -209,6 +221,12 @@ on conflict (consumer_group, topic, partition) do nothing returning s.topic, s.p
 	#forget(): string {
 		return `update ${quotedTable(this.#name)} as s set topic_id = '${deletedLog}', ${written("s")} from ${jsonEntries(2, KEY)}
 where s.consumer_group = $1::text and s.topic = x.topic and s.partition = x.partition and s.topic_id is null returning s.topic, s.partition, ${durably}`;
+	}
+
+	#hold(): string {
+		return `update ${quotedTable(this.#name)} as s set opened_by = x.opened_by, in_hand = x.in_hand
+from ${jsonEntries(2, [...KEY, "by::text", "opened_by::text", "in_hand::jsonb"])}
+where s.consumer_group = $1::text and s.topic = x.topic and s.partition = x.partition and s.opened_by = x.by returning s.topic, s.partition, ${durably}`;
 	}
 
 	#reach(): string {
@@ -236,7 +254,7 @@ function unlessItPasses(error: unknown): void {
 const KEY = ["topic::text", "partition::int4"];
 
 function entryOf({ topic, partition, note, replaces }: NoteChange): object {
-	const { start, assumed, log, reached, skipped, restored } = note;
+	const { start, assumed, log, reached, skipped, restored, hand } = note;
 	return {
 		topic,
 		partition,
@@ -249,13 +267,20 @@ function entryOf({ topic, partition, note, replaces }: NoteChange): object {
 		skipped: skipped.length > 0 ? JSON.stringify(skipped) : null,
 		restored_from: restored?.from ?? null,
 		restored_to: restored?.to ?? null,
+		...handColumns(hand ?? null),
 		version: replaces?.version ?? null,
 	};
 }
 
+function handColumns(hand: HandNote | null): object {
+	if (hand === null) return { opened_by: null, in_hand: null };
+	const { by, ...inHand } = hand;
+	return { opened_by: by, in_hand: JSON.stringify(inHand) };
+}
+
 function storedNote(row: DatabaseRow): StoredNote {
 	const { topic_id = null, reached_offset = null, reached_ts = null, reached_ts_offset = null, skipped = null, version = null } = row;
-	const { restored_from = null, restored_to = null } = row;
+	const { restored_from = null, restored_to = null, opened_by = null, in_hand = null } = row;
 	const witness =
 		reached_ts === null || reached_ts_offset === null ? null : { offset: Number(reached_ts_offset), timestamp: Number(reached_ts) };
 	return {
@@ -266,6 +291,7 @@ function storedNote(row: DatabaseRow): StoredNote {
 			reached: reached_offset === null ? null : Number(reached_offset),
 			skipped: skipped === null ? [] : (JSON.parse(String(skipped)) as SkippedStretch[]),
 			...(restored_from === null || restored_to === null ? {} : { restored: { from: Number(restored_from), to: Number(restored_to) } }),
+			...(in_hand === null ? {} : { hand: { by: opened_by as string | null, ...(JSON.parse(String(in_hand)) as Omit<HandNote, "by">) } }),
 		},
 		version: version as string | null,
 	};

@@ -133,7 +133,8 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		const former = this.#children.get(partitionName(partition));
 		const offsets = this.#parts.offsets.of(partition);
 		if (!former || former.draining || !offsets) return;
-		const supervised = this.#startChild({ ...partition, offset: offsets.committable, committed: null, logId: offsets.logId });
+		const { logId, committable } = offsets;
+		const supervised = this.#startChild({ ...partition, offset: committable, committed: null, logId, suspicion: former.suspicion });
 		supervised.held = former.held;
 		const message = `messages from offset ${offset} on can't be taken in: ${messageOf(error)}; they are fetched again in ${TAKE_AGAIN_MS} ms`;
 		this.#park(supervised, { code: "not_taken", message });
@@ -148,7 +149,9 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		if (this.#children.get(partitionName(partition))?.parked) return;
 		if (this.#beginAnewIfRewound(partition, offset)) return;
 		const supervised = this.#children.get(partitionName(partition));
-		if (supervised && !supervised.draining) this.#parts.offsets.endOfPartition(partition, offset);
+		if (!supervised || supervised.draining) return;
+		this.#parts.offsets.endOfPartition(partition, offset);
+		supervised.child.readToEnd(offset);
 	}
 
 	/** The handler's file changed. */
@@ -201,8 +204,8 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		}
 		const { topic, partition } = position;
 		const from = Math.min(offset, offsets.committable);
-		const { held } = supervised;
-		this.#startChild({ topic, partition, offset: from, committed: null, logId: offsets.logId }).held = held;
+		const { held, suspicion } = supervised;
+		this.#startChild({ topic, partition, offset: from, committed: null, logId: offsets.logId, suspicion }).held = held;
 		return from;
 	}
 
@@ -235,7 +238,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		this.#parts.listener.positionParked({ topic: supervised.topic, partition: supervised.partition, ...parked });
 	}
 
-	#startChild({ topic, partition: number, offset, committed, logId = null }: Assigned): Supervised<AChild> {
+	#startChild({ topic, partition: number, offset, committed, logId = null, suspicion = null }: Assigned): Supervised<AChild> {
 		const partition = { topic, partition: number };
 		const name = partitionName(partition);
 		const former = this.#children.get(name);
@@ -250,11 +253,12 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 			this.#pressure.finished(supervised);
 		};
 		const isFull = () => this.#pressure.isFull(supervised);
-		const child = this.#parts.createChild({ partition, logId, epoch, finished, isFull });
+		const child = this.#parts.createChild({ partition, logId, epoch, suspicion, finished, isFull });
 		const supervised: Supervised<AChild> = {
 			...partition,
 			child,
 			epoch,
+			suspicion,
 			paused: false,
 			held: false,
 			parked: null,

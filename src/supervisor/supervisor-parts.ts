@@ -1,5 +1,6 @@
 /** What a group supervisor is made of and what it tells: its children, its neighbours, its listener. */
 import type { Clock } from "../core/clock.ts";
+import type { Suspicion } from "../core/hand-note.ts";
 import type { LogId } from "../core/log-identity.ts";
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
 
@@ -8,6 +9,8 @@ export interface Child<Batch> {
 	/** `underway`: of those handed, what comes back by itself. */
 	readonly queue: { readonly queued: number; readonly handed: number; readonly underway: number; readonly bytes: number };
 	deliver(batch: Batch): void;
+	/** The consumer has read the partition to its end, for now; `offset` is the next that will be written. */
+	readToEnd(offset: number): void;
 	handlerChanged(): void;
 	hold(): void;
 	resume(): void;
@@ -49,6 +52,8 @@ export interface Assigned extends TopicPartition {
 	readonly logId?: LogId;
 	/** Why nothing is to be handled before somebody decides; null or left out where it may begin. */
 	readonly parked?: ParkedPosition | null;
+	/** Why it has to be careful; null or left out where nothing is suspected. */
+	readonly suspicion?: Suspicion | null;
 }
 
 /** A partition that may not go on from where it stands. */
@@ -63,6 +68,8 @@ export interface ParkedPosition {
 export interface Supervised<AChild> extends TopicPartition {
 	readonly child: AChild;
 	readonly epoch: number;
+	/** Why it began carefully. */
+	readonly suspicion: Suspicion | null;
 	/** Its queue is full. */
 	paused: boolean;
 	/** A person paused it; lasts as long as the assignment. */
@@ -81,6 +88,8 @@ export interface ChildSpec {
 	readonly partition: TopicPartition;
 	readonly logId: LogId;
 	readonly epoch: number;
+	/** Why it has to be careful; null where nothing is suspected. */
+	readonly suspicion: Suspicion | null;
 	readonly finished: (offset: number) => void;
 	/** Asked by a child that has nothing in hand and needs more messages: true where no more come, because its queue is full. */
 	readonly isFull: () => boolean;

@@ -124,6 +124,23 @@ export class FailurePolicy {
 		return { ...failure, attempt, next: { action: "retry", delayMs }, reason: "" };
 	}
 
+	/**
+	 * Earlier processes died with the message at `run.from` alone in hand: as many attempts of it. Null where it may have another one; else it is
+	 * given up before the handler sees it again.
+	 */
+	processDied(run: Run, times: number): Verdict | null {
+		this.#suspects.chargedBefore(run.held.batch.offsets[run.from] as number, times);
+		if (times < this.#settings.maxAttempts) return null;
+		const count = times === 1 ? "once" : `${times} times`;
+		const message = `the process died ${count} while this message was in the handler's hand`;
+		const offender = { ...run, to: run.from + 1 };
+		return this.#poison(
+			{ kind: "process", error: { name: "Error", message, stack: null }, run: offender, restarted: null },
+			offender,
+			times,
+		);
+	}
+
 	/** The module does not load, or its init failed: never the fault of the message that waits (`run`). */
 	startFailed(run: Run, error: HandlerFailure): Verdict {
 		const restarted = error.kind === "load" ? "load" : "init";

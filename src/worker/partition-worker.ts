@@ -10,7 +10,10 @@
  *
  * Step 4 of a message's way (README).
  */
+import { type Evidence, suspicionWords } from "../core/hand-note.ts";
+import { lifetime } from "../core/lifetime.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
+import { CarefulHand } from "./careful-hand.ts";
 import { type CrashReport, keyText, withoutValues } from "./crash-report.ts";
 import { CrashReports } from "./crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
@@ -33,6 +36,11 @@ export class PartitionWorker {
 	readonly #reports: CrashReports;
 	readonly #wake = new WakeUp();
 	readonly #life: Promise<void>;
+	/** Aborted as soon as nothing more is handed over. */
+	readonly #handing = lifetime();
+	/** Null where nothing is suspected. */
+	#careful: CarefulHand | null;
+	#isCarefulTold = false;
 	#state: WorkerState = { name: "waiting" };
 	#idleDeath: ThreadDeath | null = null;
 	#stopReason: ExitReason | null = null;
@@ -46,6 +54,7 @@ export class PartitionWorker {
 
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
+		this.#careful = parts.hand ? new CarefulHand(parts.hand, parts.clock) : null;
 		this.#router = new OutcomeRouter(parts, this.#queue, () => this.#wake.wake());
 		this.#policy = new FailurePolicy(parts);
 		this.#reports = new CrashReports(parts);
@@ -107,6 +116,21 @@ export class PartitionWorker {
 	/** The last failures, newest first. */
 	get reports(): readonly CrashReport[] {
 		return this.#reports.latest;
+	}
+
+	/** Every message is noted before it is handed over, because the process died before. */
+	get isCareful(): boolean {
+		return this.#careful !== null && !this.#careful.isOver;
+	}
+
+	/** What the next owner of the partition has to suspect, when nothing is in hand; null for nothing. */
+	get evidence(): Evidence | null {
+		return this.#careful?.evidence ?? null;
+	}
+
+	/** The partition is read to its end for now; `offset` is the next that will be written. */
+	readToEnd(offset: number): void {
+		this.#careful?.readToEnd(offset);
 	}
 
 	/** Takes messages of this partition, in offset order behind those it has. */
@@ -186,6 +210,7 @@ export class PartitionWorker {
 
 	#beginAnew(why: "file_changed" | "admin" | "resumed"): void {
 		this.#anew.add(why);
+		this.#careful?.pardon(this.#parts.settings.maxAttempts);
 		if (why !== "resumed") this.#parts.threads.expire();
 		this.#policy.begunAnew();
 		this.#wake.wake();
@@ -199,6 +224,7 @@ export class PartitionWorker {
 	#beginStop(reason: ExitReason): void {
 		if (this.#stopReason) return;
 		this.#stopReason = reason;
+		this.#handing.abort(new Error("nothing more is handed over"));
 		this.#queue.dropQueued();
 		// A thread that is only starting, or making a new state, has nothing in hand worth waiting for.
 		const { phase } = this.#slot.progress();
@@ -237,9 +263,43 @@ export class PartitionWorker {
 				await this.#wake.next();
 				continue;
 			}
+			if (await this.#gaveUpForDeaths(run)) continue;
 			if (!(await this.#ensureStarted(run)) || this.#held) continue;
-			await this.#hand(this.#router.onTrial ? this.#router.onTrialNext(run) : this.#policy.cut(run));
+			await this.#handOver(this.#router.onTrial ? this.#router.onTrialNext(run) : this.#policy.cut(run));
 		}
+	}
+
+	/** True where the process died too often with the next message in hand. */
+	async #gaveUpForDeaths(run: Run): Promise<boolean> {
+		const deaths = this.#careful?.deathsOf(run) ?? 0;
+		const verdict = deaths > 0 ? this.#policy.processDied(run, deaths) : null;
+		if (verdict) await this.#carryOut(verdict);
+		return verdict !== null;
+	}
+
+	async #handOver(run: Run): Promise<void> {
+		if (this.#careful?.isOver) this.#endCare(this.#careful);
+		const careful = this.#careful;
+		if (!careful) return this.#hand(run);
+		const { partition, hand, listener } = this.#parts;
+		if (hand && !this.#isCarefulTold) listener.carefulBegan(partition, suspicionWords(hand.suspicion));
+		this.#isCarefulTold = true;
+		const next = careful.cut(run);
+		// What happened while it waited comes first: another message may be next, or none.
+		if ((await careful.ready(next, this.#handing.signal)) && this.#mayHand(next)) await this.#hand(next);
+		careful.letGo();
+	}
+
+	#mayHand({ held, from }: Run): boolean {
+		if (this.#stopReason || this.#held || this.#anew.size > 0 || this.#idleDeath || !this.#slot.ready) return false;
+		const next = this.#queue.next(1);
+		return next?.held === held && next.from === from;
+	}
+
+	#endCare(careful: CarefulHand): void {
+		careful.end(this.#handing.signal);
+		this.#careful = null;
+		if (this.#isCarefulTold) this.#parts.listener.carefulEnded(this.#parts.partition);
 	}
 
 	/** A live thread; false where it failed (and the wait for the next try is over). */
@@ -270,7 +330,9 @@ export class PartitionWorker {
 		let reply: RunReply;
 		try {
 			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0, (part) => this.#handled(run, part));
+			this.#careful?.letGo();
 		} catch (error) {
+			this.#careful?.letGo();
 			const progress = this.#slot.progress();
 			this.#queue.giveBack(run);
 			if (this.#anew.has("admin")) return;
@@ -307,7 +369,9 @@ export class PartitionWorker {
 		if (countHandled(outcome) === 0) return;
 		this.#router.route(run.held, outcome);
 		this.#parts.listener.handled(this.#parts.partition, outcome);
-		this.#policy.progressed(run.held.batch.offsets[outcome.to - 1] as number);
+		const last = run.held.batch.offsets[outcome.to - 1] as number;
+		this.#careful?.handled(last);
+		this.#policy.progressed(last);
 	}
 
 	/** The handler waits for messages that have no room beside those it left open, and nothing in hand will make room: it would wait for ever. */
@@ -354,7 +418,7 @@ export class PartitionWorker {
 			case "restart":
 				return this.#backOff(next.delayMs);
 			case "park":
-				return this.#park(reason, next.delayMs);
+				return this.#park(reason, verdict.kind === "process" ? null : next.delayMs);
 			case "stop":
 				return this.#requestStop(reason);
 			case "dead-letter":
@@ -383,7 +447,9 @@ export class PartitionWorker {
 		const poison = { kind, error, attempts: attempt };
 		if (next.action === "skip") this.#router.skip(held, from, poison);
 		else this.#router.poison(held, from, poison);
-		this.#policy.gaveUp(held.batch.offsets[from] as number);
+		const offset = held.batch.offsets[from] as number;
+		this.#careful?.gaveUp(offset);
+		this.#policy.gaveUp(offset);
 	}
 
 	async #backOff(delayMs: number): Promise<void> {
@@ -405,9 +471,11 @@ export class PartitionWorker {
 		timer.cancel();
 	}
 
-	async #park(reason: string, retryAfterMs: number): Promise<void> {
+	/** `retryAfterMs` null: no timer tries again what takes the process with it. */
+	async #park(reason: string, retryAfterMs: number | null): Promise<void> {
 		this.#parts.listener.parked(this.#parts.partition, reason);
-		await this.#waitUnlessChanged(retryAfterMs, this.#parked(reason));
+		if (retryAfterMs === null) await this.#untilAnew(reason);
+		else await this.#waitUnlessChanged(retryAfterMs, this.#parked(reason));
 		this.#parts.listener.resumed(this.#parts.partition);
 	}
 
@@ -418,12 +486,17 @@ export class PartitionWorker {
 			this.#router.tryAgain();
 			return;
 		}
-		this.#state = this.#parked(reason);
 		this.#parts.listener.parked(this.#parts.partition, reason);
-		while (!this.#stopReason && this.#anew.size === 0) await this.#wake.next();
+		await this.#untilAnew(reason);
 		if (this.#stopReason) return;
 		this.#router.tryAgain();
 		this.#parts.listener.resumed(this.#parts.partition);
+	}
+
+	/** Parked until a changed file or a person ends it, or the worker is stopped. */
+	async #untilAnew(reason: string): Promise<void> {
+		this.#state = this.#parked(reason);
+		while (!this.#stopReason && this.#anew.size === 0) await this.#wake.next();
 	}
 
 	async #requestStop(reason: string): Promise<void> {

@@ -78,6 +78,11 @@ export class Suspects {
 		return attempts;
 	}
 
+	/** Attempts of the message at `offset` that failed in earlier processes. */
+	chargedBefore(offset: number, attempts: number): void {
+		if ((this.#attempts.get(offset) ?? 0) < attempts) this.#attempts.set(offset, attempts);
+	}
+
 	/** Messages up to `offset` were handled or given up: their attempts are over. */
 	progressed(offset: number): void {
 		const went = this.#unsuspected;

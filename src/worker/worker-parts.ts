@@ -5,6 +5,7 @@ import type { LogId } from "../core/log-identity.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { BreakerLimits } from "./breaker.ts";
+import type { HandNotes } from "./careful-hand.ts";
 import type { CrashReport } from "./crash-report.ts";
 import type { BatchOutcome, HandlerFailure, ThreadLease } from "./handler-thread.ts";
 import type { DeadLetterSink, RowSink } from "./ports.ts";
@@ -49,6 +50,10 @@ export interface WorkerListener {
 	terminateFailed(partition: TopicPartition, failure: HandlerFailure): void;
 	/** Its thread holds so many MiB, garbage aside, and is replaced. */
 	heldTooMuch(partition: TopicPartition, heldMb: number): void;
+	/** It hands over carefully, because the process died before; told with the first message. */
+	carefulBegan(partition: TopicPartition, why: string): void;
+	/** Nobody is suspected any more. */
+	carefulEnded(partition: TopicPartition): void;
 	parked(partition: TopicPartition, reason: string): void;
 	resumed(partition: TopicPartition): void;
 	deadLettered(letter: DeadLetter): void;
@@ -70,6 +75,8 @@ export interface WorkerParts {
 	readonly rows: RowSink;
 	readonly deadLetters: DeadLetterSink;
 	readonly intensity: Intensity;
+	/** Where it has to be careful, because the process died before; null or left out where nothing is suspected. */
+	readonly hand?: HandNotes | null;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly listener: WorkerListener;

@@ -40,6 +40,29 @@ describe("a table of notes", () => {
 		}
 	});
 
+	it("holds what is in hand for who has the partition, and its position stays as it was written", async () => {
+		await using db = await createTestDatabase();
+		const table = new StartTable({ database: db.database, offsetsTable: "pockaffe_offsets", consumerGroup: "g" });
+		await table.prepare();
+		const fence = new NoteFence(table);
+		const begun = { by: "me", began: 12, held: null, deaths: [] };
+		await fence.change([{ ...partition, note: noted(12, { hand: begun }), replaces: null }]);
+		const read = async () => (await table.read()).get("orders/0") ?? null;
+		const before = await read();
+		expect(before?.note.hand).toEqual(begun);
+		const held = { ...begun, held: { from: 12, to: 14 }, deaths: [[13, 2]] as const };
+		await table.hold([{ ...partition, by: "me", hand: held }]);
+		expect(await read()).toEqual({ ...before, note: noted(12, { hand: held }) });
+		await table.hold([{ ...partition, by: "another", hand: null }]);
+		expect((await read())?.note.hand).toEqual(held);
+		await table.hold([{ ...partition, by: "me", hand: { ...held, by: null } }]);
+		expect((await read())?.note.hand).toEqual({ ...held, by: null });
+		// Given away it is nobody's: what was still on its way changes nothing.
+		await table.hold([{ ...partition, by: "me", hand: begun }]);
+		expect((await read())?.note.hand?.by).toBeNull();
+		expect(await fence.compare([partition])).toEqual([]);
+	});
+
 	it("of an earlier version gets the columns it lacks, and keeps what it knew", async () => {
 		await using db = await createTestDatabase();
 		await db.database.query(earlier);
@@ -79,6 +102,8 @@ describe("a table of notes", () => {
 			"updated_at timestamptz",
 			"restored_from bigint",
 			"restored_to bigint",
+			"opened_by text",
+			"in_hand jsonb",
 		])
 			await db.database.query(`alter table ${name} add column ${column}`);
 		await recorder.prepare();

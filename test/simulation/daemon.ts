@@ -160,6 +160,8 @@ const listener = {
 		restarted: nothing,
 		terminateFailed: nothing,
 		heldTooMuch: nothing,
+		carefulBegan: nothing,
+		carefulEnded: nothing,
 		parked: nothing,
 		resumed: nothing,
 		deadLettered: nothing,

@@ -15,6 +15,7 @@ const { kafka: kafkaConfig } = loadConfig({
 }).config;
 
 const noNotes = {
+	owner: "me",
 	read: async () => new Map(),
 	begin: async () => {},
 	reach: async () => ({ others: [], displaced: [] }),

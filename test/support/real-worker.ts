@@ -126,6 +126,8 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 				crashed: (report) => crashes.push(report),
 				restarted: (_, reason) => log.push(`restarted ${reason}`),
 				heldTooMuch: () => log.push("held too much"),
+				carefulBegan: () => log.push("careful"),
+				carefulEnded: () => log.push("careful no more"),
 				terminateFailed: (_, { message }) => log.push(`terminate failed ${message}`),
 				parked: () => log.push("parked"),
 				resumed: () => log.push("resumed"),

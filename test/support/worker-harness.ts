@@ -2,6 +2,7 @@
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
 import type { ReceivedMessage } from "../../src/core/message.ts";
 import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
+import type { HandNotes } from "../../src/worker/careful-hand.ts";
 import type { CrashReport } from "../../src/worker/crash-report.ts";
 import { PartitionWorker } from "../../src/worker/partition-worker.ts";
 import type { RowSubmission } from "../../src/worker/ports.ts";
@@ -29,6 +30,8 @@ const defaults: WorkerSettings = {
 
 export interface HarnessOptions extends Partial<WorkerSettings> {
 	readonly maxRestarts?: number;
+	/** Where the process died before. */
+	readonly hand?: HandNotes;
 }
 
 /** See the file's header. */
@@ -52,10 +55,11 @@ export class WorkerHarness {
 	readonly parts: WorkerParts;
 	#nextOffset = 0;
 
-	constructor({ maxRestarts = 3, ...settings }: HarnessOptions = {}) {
+	constructor({ maxRestarts = 3, hand, ...settings }: HarnessOptions = {}) {
 		this.parts = {
 			partition,
 			logId: null,
+			hand: hand ?? null,
 			settings: { ...defaults, ...settings },
 			threads: fakeLease(
 				() => {
@@ -83,6 +87,8 @@ export class WorkerHarness {
 				handled: () => {},
 				crashed: (report) => this.crashes.push(report),
 				restarted: (_, reason) => this.events.push(`restarted ${reason}`),
+				carefulBegan: () => this.events.push("careful"),
+				carefulEnded: () => this.events.push("careful no more"),
 				heldTooMuch: (_, heldMb) => this.events.push(`held ${heldMb} MiB`),
 				terminateFailed: (_, { message }) => this.events.push(`terminate failed ${message}`),
 				parked: (_, reason) => this.events.push(`parked ${reason}`),

@@ -90,6 +90,7 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 			},
 		},
 		notes: {
+			owner: "me",
 			read: async () => noted,
 			begin: async (changes) => {
 				if (changes.length > 0) steps.push(`noted ${names(changes)} in ${changes[0]?.note.log.id}`);

@@ -27,6 +27,10 @@ class FakeChild {
 		this.queue.bytes += bytes.length;
 	}
 
+	readToEnd(offset: number): void {
+		this.calls.push(`read to ${offset}`);
+	}
+
 	handlerChanged(): void {
 		this.calls.push("handlerChanged");
 	}

@@ -123,7 +123,7 @@ describe("messages that a poll gathered under an assignment that is over", () =>
 				begin: async (starts) => starts,
 				goOn: async () => {},
 			},
-			notes: { read: async () => new Map(), begin: async () => {} },
+			notes: { owner: "me", read: async () => new Map(), begin: async () => {} },
 			firstStart: new FirstStart(),
 			startFrom: "earliest",
 			onOffsetOutOfRange: "park",

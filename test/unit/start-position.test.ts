@@ -60,7 +60,7 @@ function resolution({
 			...queries,
 		},
 		store: { keptIn, claim: all(committed), ...(elsewhere === undefined ? {} : { elsewhere: all(elsewhere) }) },
-		notes: { read: async () => new Map(noted ? [["t/0", { note, version: "1" }]] : []) },
+		notes: { owner: "me", read: async () => new Map(noted ? [["t/0", { note, version: "1" }]] : []) },
 	};
 }
 
@@ -68,6 +68,11 @@ async function resolved(scene: Scene) {
 	const { starts, failed } = await resolveStartPositions([partition], resolution(scene));
 	expect(failed).toEqual([]);
 	return starts[0] as NonNullable<(typeof starts)[0]>;
+}
+
+/** What is noted of an assignment that begins at `offset`, with nobody to suspect. */
+function begun(offset: number) {
+	return { by: "me", began: offset, held: null, deaths: [] };
 }
 
 function present(): FirstStart {
@@ -84,7 +89,14 @@ describe("the start position", () => {
 	] as const)("is resolved to a number where nothing is kept or noted: %s", async (startFrom, offset, from) => {
 		const start = await resolved({ startFrom });
 		expect(start).toMatchObject({ ...partition, offset, committed: null, from, logId: "now" });
-		expect(start.note.note).toEqual({ start: offset, assumed: false, log: { id: "now", witness: null }, reached: offset, skipped: [] });
+		expect(start.note.note).toEqual({
+			start: offset,
+			assumed: false,
+			log: { id: "now", witness: null },
+			reached: offset,
+			skipped: [],
+			hand: begun(offset),
+		});
 	});
 
 	it("is the end where no message is as young as the timestamp", async () => {
@@ -103,7 +115,7 @@ describe("the start position", () => {
 		const start = await resolved({ committed: 17 });
 		expect(start.note).toEqual({
 			...partition,
-			note: { start: 17, assumed: true, log: { id: "now", witness: null }, reached: 17, skipped: [] },
+			note: { start: 17, assumed: true, log: { id: "now", witness: null }, reached: 17, skipped: [], hand: begun(17) },
 			replaces: null,
 		});
 	});

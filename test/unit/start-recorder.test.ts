@@ -28,6 +28,7 @@ function recording(kept: NotesKept, ...failures: string[]) {
 			reach: (positions: readonly ReachedPosition[]) => call(`reach ${positions.map(({ offset }) => offset)}`).then(() => all),
 			compare: async () => [],
 			forget: () => call("forget"),
+			hold: () => call("hold"),
 		},
 		notRecorded: (message) => told.push(message),
 	});
@@ -77,6 +78,7 @@ describe("what is noted of positions", () => {
 			reach: async () => all,
 			compare: async () => [],
 			forget: async () => {},
+			hold: async () => {},
 		};
 		const late = new StartRecorder({ table: { ...table, change: async () => [partition] }, notRecorded: () => {} });
 		await recorder.begin([{ ...partition, note, replaces: null }]);

@@ -21,6 +21,7 @@ function partition(overrides: Partial<PartitionSnapshot> = {}): PartitionSnapsho
 		thread: 4,
 		restarts: 0,
 		attempts: 0,
+		careful: false,
 		breakerOpen: false,
 		restoredOffsets: 0,
 		failures: [],

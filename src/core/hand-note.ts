@@ -1,0 +1,63 @@
+/**
+ * What is noted of the messages in a handler's hand, for the start behind a death of the whole process: V8 that aborts out of memory, a native
+ * crash. Kept in the database, for a container loses its files with its process.
+ *
+ * A note per call would be far too slow. So an assignment only notes that it began. The next one that begins at the same offset, with the
+ * former not given away in order, is careful: it notes each run before it hands it over. Whose run is noted as the process dies again is only
+ * suspected (kill -9 and power look the same): the messages of that run go alone from then on, one of them at a time in the whole process, and
+ * only who dies alone in hand is charged.
+ */
+
+/** Offsets `from` (included) to `to` (excluded). */
+export interface HeldOffsets {
+	readonly from: number;
+	readonly to: number;
+}
+
+/** How often the process died with the message at `offset` alone in hand; where it is in hand, this time counts already. */
+export type Deaths = readonly [offset: number, count: number];
+
+/** What an assignment leaves to the next one. */
+export interface Evidence {
+	/** In hand now; null where nothing is, or nothing is suspected and it isn't noted. */
+	readonly held: HeldOffsets | null;
+	readonly deaths: readonly Deaths[];
+}
+
+/** See the file's header. */
+export interface HandNote extends Evidence {
+	/** Names the assignment that has the partition; null where it was given away in order. */
+	readonly by: string | null;
+	/** The offset where it began. */
+	readonly began: number;
+}
+
+/** Why an assignment has to be careful. */
+export interface Suspicion extends Evidence {
+	/** Careful until this is committed. What is committed is progress, so whatever lies behind it is found at the next death. */
+	readonly until: number;
+}
+
+/** Tells people why a partition is careful. */
+export function suspicionWords({ held, deaths, until }: Suspicion): string {
+	const noted = `what is in hand is noted until offset ${until} is committed`;
+	const offsets = [...deaths.map(([offset]) => offset), ...(held ? [held.from, held.to - 1] : [])];
+	if (offsets.length === 0) {
+		return `the process that had it ended without giving it away, and nothing of it had been committed since its start: ${noted}`;
+	}
+	const [first, last] = [Math.min(...offsets), Math.max(...offsets)];
+	const messages = first === last ? `offset ${first}` : `offsets ${first} to ${last}`;
+	return `the process died with ${messages} in hand: they go one by one, and who dies with it again is charged an attempt; ${noted}`;
+}
+
+/** So many offsets are about what a fast handler finishes between two commits. */
+const CAREFUL_OFFSETS = 10_000;
+
+/** What the note of the former assignment means for one that begins at `start` of the same log; null where nothing is suspected. */
+export function suspicionAt(note: HandNote | null, start: number): Suspicion | null {
+	if (note === null) return null;
+	const held = note.held && note.held.to > start ? { from: Math.max(start, note.held.from), to: note.held.to } : null;
+	const deaths = note.deaths.filter(([offset]) => offset >= start);
+	const stood = note.by !== null && note.began === start;
+	return stood || held || deaths.length > 0 ? { held, deaths, until: start + CAREFUL_OFFSETS } : null;
+}
