@@ -2,6 +2,7 @@
  * The record of a failure: who, which message, what happened, what happens next. One per failure; the first of a kind with its stack,
  * the same one again without. Pure but for the memory of what was seen. Never a message's value.
  */
+import { failureName } from "../core/failure-name.ts";
 import type { TopicPartition } from "../core/message.ts";
 import { partitionName } from "../core/message.ts";
 
@@ -15,7 +16,7 @@ export interface CrashFact extends TopicPartition {
 	readonly maxAttempts: number;
 	readonly restarts: number;
 	readonly error: { readonly name: string; readonly message: string; readonly stack: string | null };
-	readonly next: { readonly action: string; readonly delayMs: number };
+	readonly next: { readonly action: string; readonly delayMs: number; readonly inNewThread?: boolean };
 }
 
 /** Fields and sentence of a log record. */
@@ -91,12 +92,6 @@ export class CrashLog {
 	}
 }
 
-/** The same for failures of one kind at one place of the code. */
-export function failureName({ kind, error }: CrashFact): string {
-	const place = error.stack?.split("\n").find((line) => /^\s+at /.test(line)) ?? error.message;
-	return `${kind} ${error.name} ${place}`;
-}
-
 function shortened(text: string): string {
 	return text.length > LONGEST_MESSAGE ? `${text.slice(0, LONGEST_MESSAGE)}…` : text;
 }
@@ -145,12 +140,12 @@ function sentenceOf({ name, message }: { name: string; message: string }): strin
 	return plain ? message : `${name}: ${message}`;
 }
 
-function nextOf({ kind, next: { action, delayMs }, coordinates }: CrashFact): string {
+function nextOf({ kind, next: { action, delayMs, inNewThread }, coordinates }: CrashFact): string {
 	const wait = delayMs > 0 ? `in ${Math.round(delayMs)} ms` : "at once";
 	const what = coordinates ? `offset ${coordinates.offset}` : "the partition";
 	switch (action) {
 		case "retry":
-			return `${what} is tried again ${wait}`;
+			return `${what} is tried again ${wait}${inNewThread ? ", the last time and in a new thread" : ""}`;
 		case "restart":
 			return `a new thread goes on from ${what} ${wait}`;
 		case "park":

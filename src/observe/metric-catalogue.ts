@@ -41,7 +41,18 @@ const byteCounts = [1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216
 export const partitionStates = ["starting", "running", "backing-off", "paused", "parked", "draining"] as const;
 
 /** Why a worker thread was replaced or a worker started again. */
-export const restartReasons = ["load", "init", "exception", "exit", "out_of_memory", "timeout", "shared", "file_changed", "admin"] as const;
+export const restartReasons = [
+	"load",
+	"init",
+	"exception",
+	"exit",
+	"out_of_memory",
+	"timeout",
+	"shared",
+	"last_attempt",
+	"file_changed",
+	"admin",
+] as const;
 
 function counter<const L extends Readonly<Record<string, LabelValues>>>(labels: L, help: string) {
 	return { type: "counter", help, labels } as const;

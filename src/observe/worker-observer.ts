@@ -1,8 +1,9 @@
 /** What is counted and said of partition workers and of their supervisor. Listeners; they decide nothing. */
 import type { DeadLetter } from "../core/dead-letter.ts";
+import { failureName } from "../core/failure-name.ts";
 import type { TopicPartition } from "../core/message.ts";
 import { partitionName } from "../core/message.ts";
-import { type CrashFact, CrashLog, failureName } from "./crash-log.ts";
+import { type CrashFact, CrashLog } from "./crash-log.ts";
 import { CrashStorm, PERIOD_MS } from "./crash-storm.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";

@@ -9,6 +9,8 @@ export type FailureKind = HandlerFailure["kind"] | ThreadDeath["reason"] | "proc
 export interface NextStep {
 	readonly action: "retry" | "restart" | "park" | "stop" | "dead-letter" | "skip";
 	readonly delayMs: number;
+	/** Of a retry: it is the last one, and what was handled before in the thread must have no part in it. */
+	readonly inNewThread?: boolean;
 }
 
 /** One failure of one partition. */

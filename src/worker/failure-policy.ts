@@ -10,6 +10,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
 import type { FailureKind, NextStep } from "./crash-report.ts";
 import type { HandlerFailure, ThreadDeath, ThreadProgress } from "./handler-thread.ts";
+import { LastAttempts } from "./last-attempts.ts";
 import type { Run } from "./message-queue.ts";
 import { RestartBackOff } from "./restart-back-off.ts";
 import { Suspects } from "./suspects.ts";
@@ -46,6 +47,7 @@ export class FailurePolicy {
 	readonly #clock: Clock;
 	readonly #backOff: RestartBackOff;
 	readonly #suspects = new Suspects();
+	readonly #lastAttempts = new LastAttempts();
 	#restarts = 0;
 	/** Messages up to this offset come again because their state is gone: to handle them is no progress. */
 	#repeatedTo = -1;
@@ -118,10 +120,17 @@ export class FailurePolicy {
 			return { ...failure, attempt: 0, next: { action: "retry", delayMs: 0 }, reason: "" };
 		}
 		this.#intensity.failed();
+		const { maxAttempts, retryBackoffMs, maxRetryBackoffMs } = this.#settings;
 		const attempt = this.#suspects.charge(run);
-		if (attempt >= this.#settings.maxAttempts) return this.#poison(failure, run, attempt);
-		const delayMs = exponentialBackOff(attempt, { minMs: this.#settings.retryBackoffMs, maxMs: this.#settings.maxRetryBackoffMs });
-		return { ...failure, attempt, next: { action: "retry", delayMs }, reason: "" };
+		const offset = run.held.batch.offsets[run.from] as number;
+		if (attempt >= maxAttempts) {
+			this.#lastAttempts.failed(offset, failure, this.#clock.monotonic());
+			return this.#poison(failure, run, attempt);
+		}
+		const delayMs = exponentialBackOff(attempt, { minMs: retryBackoffMs, maxMs: maxRetryBackoffMs });
+		const isNextLast = attempt === maxAttempts - 1;
+		const inNewThread = isNextLast && this.#lastAttempts.needsNewThread(offset, failure, this.#clock.monotonic());
+		return { ...failure, attempt, next: { action: "retry", delayMs, ...(inNewThread ? { inNewThread } : {}) }, reason: "" };
 	}
 
 	/**

@@ -149,6 +149,8 @@ export interface HandlerThread {
 	progress(): ThreadProgress;
 	/** Others have the thread: nothing of this one runs there. */
 	readonly waits: boolean;
+	/** Messages of other partitions have been in it. */
+	readonly hadOthers: boolean;
 	/** A run that only waits for its turn resolves with `ok` and nothing handled; one that has begun ends behind the calls under way. */
 	cutShort(): void;
 	/** What was asked is of no use any more: killed, as soon as that costs no other partition its state. Until then the call goes on. */

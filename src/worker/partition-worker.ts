@@ -415,6 +415,9 @@ export class PartitionWorker {
 		this.#report(verdict);
 		switch (next.action) {
 			case "retry":
+				await this.#backOff(next.delayMs);
+				if (next.inNewThread) await this.#takeNewThread(run as Run);
+				return;
 			case "restart":
 				return this.#backOff(next.delayMs);
 			case "park":
@@ -516,6 +519,16 @@ export class PartitionWorker {
 		if (!why || !this.#slot.occupied) return;
 		await this.#slot.end("restart");
 		this.#replaced(why);
+	}
+
+	/** For the last attempt: what others left behind in the thread has no part in it. Nobody's failure, and no restart of the intensity's. */
+	async #takeNewThread({ held, from }: Run): Promise<void> {
+		// Stopped, or replaced for another reason.
+		if (this.#stopReason || this.#anew.size > 0 || !this.#slot.ready) return;
+		if (this.#slot.isNewFor(held.batch.offsets[from] as number)) return;
+		this.#parts.threads.expire();
+		await this.#slot.end("failed");
+		this.#replaced("last_attempt");
 	}
 
 	/** Renewed or gone with its thread: what only the handler's state held has to be handled again, in front of everything else. */

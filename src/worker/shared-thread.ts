@@ -103,6 +103,8 @@ export class SharedThread {
 	readonly #shares = new Set<Share>();
 	/** Those that have a state in the thread, or may have. */
 	readonly #begun = new Set<Share>();
+	/** Numbers of those that have had a run. */
+	readonly #ran = new Set<number>();
 	/** Those whose running call is of no use any more. */
 	readonly #abandoned = new Set<Share>();
 	#waiting: Turn[] = [];
@@ -128,6 +130,11 @@ export class SharedThread {
 	/** The thread's progress while the share's call is the one that runs, else null. */
 	progressOf(share: Share): ThreadProgress | null {
 		return this.#current?.share === share ? this.#host.progress() : null;
+	}
+
+	/** Runs of others than this share have been in it, of such too that have left. */
+	hadOthers(share: Share): boolean {
+		return this.#ran.size > (this.#ran.has(share.number) ? 1 : 0);
 	}
 
 	/** One more partition, from now on. */
@@ -212,6 +219,7 @@ export class SharedThread {
 	async #take(turn: Turn): Promise<void> {
 		let reply: unknown;
 		if (turn.type === "start") this.#begun.add(turn.share);
+		if (turn.type === "run") this.#ran.add(turn.share.number);
 		try {
 			await this.#before;
 			reply = turn.insteadOf ?? (await turn.call(this.#host));

@@ -69,6 +69,10 @@ export class ThreadShare implements HandlerThread, Share {
 		return this.#thread.progressOf(this) === null;
 	}
 
+	get hadOthers(): boolean {
+		return this.#thread.hadOthers(this);
+	}
+
 	cutShort(): void {
 		this.#thread.cutShort(this, { ok: true, outcome: nothingHandled(this.#from) });
 	}

@@ -44,6 +44,8 @@ export class ThreadSlot {
 	#started = false;
 	#stale = false;
 	#calls = 0;
+	/** The one message that was handed over since the thread began; null before, -1 where there were several. */
+	#only: number | null = null;
 	#lastId: number | null = null;
 
 	constructor(parts: ThreadSlotParts) {
@@ -70,6 +72,11 @@ export class ThreadSlot {
 		return this.#calls > 0;
 	}
 
+	/** Nothing but the message at `offset` has been in the thread since it began. */
+	isNewFor(offset: number): boolean {
+		return this.#thread?.hadOthers === false && (this.#only === null || this.#only === offset);
+	}
+
 	/** The handler's state is not to be trusted any more: the next run begins with a new one. */
 	needsRenewal(): void {
 		this.#stale = true;
@@ -92,6 +99,8 @@ export class ThreadSlot {
 	 */
 	async run({ held, from, to }: Run, keepState: boolean, handled: (part: BatchOutcome) => void): Promise<RunReply> {
 		const thread = this.#thread as HandlerThread;
+		const offset = held.batch.offsets[from] as number;
+		this.#only = to - from === 1 && (this.#only === null || this.#only === offset) ? offset : -1;
 		const rule = this.#stale ? "renew" : keepState ? "keep" : "free";
 		const told = (part: BatchOutcome) => {
 			this.#stale = false;
@@ -148,6 +157,7 @@ export class ThreadSlot {
 	#make(): HandlerThread {
 		const thread = this.#parts.create();
 		this.#thread = thread;
+		this.#only = null;
 		thread.onIdleDeath((death) => {
 			if (this.#thread === thread) this.#parts.diedIdle(death);
 		});

@@ -62,8 +62,21 @@ export interface WorkerListener {
 	stopRequested(partition: TopicPartition, reason: string): void;
 }
 
-/** Why a thread was replaced. `shared`: it ended at another partition that it is shared with. */
-export type RestartReason = "load" | "init" | "exception" | "exit" | "out_of_memory" | "timeout" | "shared" | "file_changed" | "admin";
+/**
+ * Why a thread was replaced. `shared`: it ended at another partition that it is shared with. `last_attempt`: earlier messages may have put it
+ * out of order.
+ */
+export type RestartReason =
+	| "load"
+	| "init"
+	| "exception"
+	| "exit"
+	| "out_of_memory"
+	| "timeout"
+	| "shared"
+	| "last_attempt"
+	| "file_changed"
+	| "admin";
 
 /** What a worker is made of. */
 export interface WorkerParts {

@@ -38,6 +38,7 @@ export class FakeThread implements HandlerThread {
 	killed: ThreadDeath | null = null;
 	/** Calls wait for their turn on a shared thread. */
 	isQueued = false;
+	hadOthers = false;
 	#idleDeath: (death: ThreadDeath) => void = () => {};
 	#tellPart: (part: BatchOutcome) => void = () => {};
 

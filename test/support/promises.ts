@@ -73,13 +73,15 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		[matrix, "that throws at one message: found by halving, its neighbours handled in order and once"],
 		[matrix, "that fails with several messages and with none of them alone goes on, and it is told"],
 	],
-	"a message fails `handler.maxAttempts` times": [
-		[matrix, "that a message makes poison are maxAttempts"],
-		[worker, "make a message poison: a dead letter, and the next one is handled"],
-		[worker, "make a message poison: skipped where configured"],
-		[worker, "make a message poison: the partition parks at it"],
-		[worker, "make a message poison: the daemon is asked to stop"],
-	],
+	"a message fails `handler.maxAttempts` times, the last of them in a new thread: an earlier message may have put built-ins, globals or the module's state out of order":
+		[
+			["test/thread/changed-built-ins.test.ts", "innocents behind it are handled in a new thread, and none becomes poison"],
+			[matrix, "that a message makes poison are maxAttempts"],
+			[worker, "make a message poison: a dead letter, and the next one is handled"],
+			[worker, "make a message poison: skipped where configured"],
+			[worker, "make a message poison: the partition parks at it"],
+			[worker, "make a message poison: the daemon is asked to stop"],
+		],
 	"an uncaught exception, an unhandled rejection, `process.exit`, out of memory (`workers.maxHeapMb`)": [
 		[matrix, "an uncaught exception in a timer"],
 		[matrix, "an unhandled rejection"],

@@ -55,6 +55,52 @@ describe("a handler that changes built-ins at each attempt of a message", () => 
 	});
 });
 
+/** What the handler itself uses: innocents fail in its own code, in a thread that goes on. */
+const harmful: readonly [what: string, change: string][] = [
+	["Array.isArray", "Array.isArray = () => false;"],
+	["Buffer.from", "Buffer.from = () => { throw new Error('no buffers'); };"],
+	["a global", "globalThis.limit = 0;"],
+	["the module's state", "known.clear();"],
+];
+
+const usesAll = (change: string) => `
+	globalThis.limit = 10;
+	const known = new Set(["a"]);
+	export function handleMessage({ partition, offset }) {
+		if (!Array.isArray([]) || globalThis.limit < 10 || !known.has("a")) throw new Error("out of order");
+		Buffer.from("x");
+		if (partition === 0 && offset === ${CULPRIT}) { ${change} }
+		return { id: String(offset), fields: {} };
+	}`;
+
+describe("a thread that a message has put out of order", () => {
+	it.each(harmful)("by %s: innocents behind it are handled in a new thread, and none becomes poison", async (_, change) => {
+		await using workers = await realWorkers({ source: usesAll(change), maxAttempts: 3, retryBackoffMs: 1, maxRestarts: 0 });
+		const { victim } = workers;
+		victim.deliver(0, COUNT);
+		await victim.done(COUNT);
+		expect(victim.events).toEqual(["started", "restarted last_attempt", "started"]);
+		expect(victim.crashes.map(({ attempt, coordinates }) => [attempt, coordinates?.offset])).toEqual([
+			[1, CULPRIT + 1],
+			[2, CULPRIT + 1],
+		]);
+	});
+
+	it("costs the partitions that share it no message either: all begin anew", async () => {
+		const source = usesAll("Array.isArray = () => false;");
+		await using workers = await realWorkers({ source, maxAttempts: 2, retryBackoffMs: 1, maxRestarts: 0, maxThreads: 1 });
+		const { victim, sibling } = workers;
+		victim.deliver(0, CULPRIT + 1);
+		await victim.done(CULPRIT + 1);
+		sibling.deliver(0, COUNT);
+		await sibling.done(COUNT);
+		victim.deliver(CULPRIT + 1, COUNT);
+		await victim.done(COUNT);
+		expect([victim, sibling].map(({ events }) => events.filter((event) => event.startsWith("dead letter")))).toEqual([[], []]);
+		expect(sibling.events).toEqual(["started", "restarted last_attempt", "started"]);
+	});
+});
+
 it("a thread that another partition's handler broke charges no message that never came to the handler", async () => {
 	// What is asked first of the next request: whose share it is for.
 	const patched = 'function (key) { if (typeof key === "number") throw new Error("patched"); return get.call(this, key); }';

@@ -322,7 +322,7 @@ describe("handleMessages", () => {
 		const { victim } = workers;
 		victim.deliver(0, 64);
 		await victim.done(64);
-		expect(victim.events).toEqual(["started", "dead letter 11"]);
+		expect(victim.events).toEqual(["started", "restarted last_attempt", "started", "dead letter 11"]);
 		expect(await done(victim)).toEqual(Array.from({ length: 64 }, (_, offset) => offset).filter((offset) => offset !== 11));
 		// The whole run, at most log2(64) to find it, its second attempt, and what was behind it.
 		const runs = (await victim.notes()).filter((note) => note.startsWith("run"));

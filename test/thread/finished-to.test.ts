@@ -49,7 +49,7 @@ describe("a state that holds messages", () => {
 		await using workers = await buffered({ source: buffering('if (offsets.includes(7)) throw new Error("poison");'), maxAttempts: 2 }, 6);
 		const { victim } = workers;
 		await victim.done(10);
-		expect(victim.events).toEqual(["started", "dead letter 7"]);
+		expect(victim.events).toEqual(["started", "restarted last_attempt", "started", "dead letter 7"]);
 		expect((await written(victim)).filter((offset, index, all) => all.indexOf(offset) === index)).toEqual([0, 1, 2, 3, 4, 5, 6, 8, 9]);
 		expect(victim.crashes.filter(({ attempt }) => attempt > 0).map(({ attempt, coordinates }) => [attempt, coordinates?.offset])).toEqual([
 			[1, 7],
@@ -72,7 +72,7 @@ describe("a state that holds messages", () => {
 		await using workers = await buffered({ source: source.replaceAll("=== 5", "=== 7"), maxAttempts: 2 }, 6);
 		const { victim } = workers;
 		await victim.done(10);
-		expect(victim.events).toEqual(["started", "dead letter 6"]);
+		expect(victim.events).toEqual(["started", "restarted last_attempt", "started", "dead letter 6"]);
 		expect(new Set(await written(victim))).toEqual(new Set([0, 1, 2, 3, 4, 5, 7, 8, 9]));
 	});
 

@@ -153,7 +153,7 @@ describe("a partition that the process died with", () => {
 		await h.deliver(1);
 		await h.clock.advance(3_600_000);
 		await settle();
-		expect([h.worker.state.name, h.threads.length]).toEqual(["parked", 0]);
+		expect([h.worker.state.name, h.threads.length, h.crashes.length]).toEqual(["parked", 0, 1]);
 		await h.act(() => h.worker.handlerChanged());
 		await h.act(() => h.thread.ready());
 		await h.act(() => h.thread.handled());

@@ -87,7 +87,7 @@ describe("a new state", () => {
 		// Its second attempt, alone as the first.
 		expect(h.runs.at(-1)).toBe("5");
 		await h.act(() => h.thread.threw("boom", undefined, true));
-		expect(h.events).toEqual(["started", "dead letter 5 poison"]);
+		expect(h.events).toEqual(["started", "restarted last_attempt", "started", "dead letter 5 poison"]);
 		for (const run of ["0 1 2 3", "4", "6 7"]) {
 			expect(h.runs.at(-1)).toBe(run);
 			await h.act(() => h.thread.handled({ finishedTo: run === "6 7" ? 7 : null }));
