@@ -37,7 +37,9 @@ export class CarefulHand {
 	/** Messages that a run may have. */
 	#size = 1;
 	#handed: { readonly size: number; readonly sinceMs: number } | null = null;
-	#endTurn: (() => void) | null = null;
+	#turn: { readonly end: () => void; readonly signal: AbortSignal } | null = null;
+	/** Resolves when the note of the last suspect is taken back. */
+	#takenBack: Promise<void> = Promise.resolve();
 
 	constructor(notes: HandNotes, clock: Clock) {
 		this.#notes = notes;
@@ -82,9 +84,11 @@ export class CarefulHand {
 		const first = held.batch.offsets[from] as number;
 		const inHand = { from: first, to: (held.batch.offsets[to - 1] as number) + 1 };
 		const isSuspect = this.#isSuspect(first);
+		await this.#takenBack;
 		if (isSuspect) {
-			this.#endTurn = await this.#notes.turn.take(signal);
-			if (!this.#endTurn) return false;
+			const end = await this.#notes.turn.take(signal);
+			if (!end) return false;
+			this.#turn = { end, signal };
 		}
 		const now: Deaths[] = isSuspect ? [[first, (this.#deaths.get(first) ?? 0) + 1]] : [];
 		const others = this.#allDeaths().filter(([offset]) => !isSuspect || offset !== first);
@@ -97,10 +101,19 @@ export class CarefulHand {
 		return true;
 	}
 
-	/** The handler has answered, or its thread is dead: the process can't die of that any more. Idempotent. */
+	/**
+	 * The handler has answered, or its thread is dead: the process can't die of that any more. A suspect's turn ends when its note is taken back:
+	 * or, if another one ends the process meanwhile, it would be charged again and again. Idempotent.
+	 */
 	letGo(): void {
-		this.#endTurn?.();
-		this.#endTurn = null;
+		if (this.#turn) {
+			const { end, signal } = this.#turn;
+			this.#turn = null;
+			this.#takenBack = this.#notes
+				.note(this.evidence, signal)
+				.catch(() => {})
+				.then(end);
+		}
 		if (!this.#handed) return;
 		const { size, sinceMs } = this.#handed;
 		this.#handed = null;

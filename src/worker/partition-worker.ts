@@ -330,7 +330,6 @@ export class PartitionWorker {
 		let reply: RunReply;
 		try {
 			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0, (part) => this.#handled(run, part));
-			this.#careful?.letGo();
 		} catch (error) {
 			this.#careful?.letGo();
 			const progress = this.#slot.progress();
@@ -341,6 +340,7 @@ export class PartitionWorker {
 			return;
 		}
 		this.#handled(run, reply.outcome);
+		this.#careful?.letGo();
 		this.#queue.giveBack(run);
 		if (reply.ok) {
 			if (reply.heldMb !== undefined) this.#holdsTooMuch(reply.heldMb);

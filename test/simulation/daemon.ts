@@ -22,6 +22,8 @@ export interface SimDaemonParts {
 	readonly threadFaults: ThreadFaults;
 	/** The handler keeps messages in its state. */
 	readonly keeps: boolean;
+	/** A message ended the process. */
+	readonly died: (daemon: SimDaemon) => void;
 	readonly invariants: Invariants;
 }
 
@@ -35,7 +37,7 @@ export class SimDaemon {
 	#isStopping = false;
 	client: SimClient | null = null;
 
-	constructor({ process, config, kafka, server, threadFaults, keeps, invariants }: SimDaemonParts) {
+	constructor({ process, config, kafka, server, threadFaults, keeps, invariants, died }: SimDaemonParts) {
 		this.process = process;
 		const layouts = tableLayouts(config);
 		const handed = (partition: number, offset: number) => invariants.handed(process.name, partition, offset);
@@ -55,7 +57,7 @@ export class SimDaemon {
 			},
 			threads: new SharedThreads({
 				maxThreads: config.workers.maxThreads,
-				createHost: () => new SimThread({ process, faults: threadFaults, tables: layouts, lanes, handed, flushed }),
+				createHost: () => new SimThread({ process, faults: threadFaults, tables: layouts, lanes, handed, flushed, dies: () => died(this) }),
 			}),
 			clock: process,
 			random,

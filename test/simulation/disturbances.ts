@@ -142,13 +142,30 @@ export class Disturbances {
 	}
 
 	#kill(): void {
-		const { daemons, kafka, world } = this.#run;
+		const { world } = this.#run;
 		const daemon = this.#one();
 		if (!daemon) return;
-		daemons.splice(daemons.indexOf(daemon), 1);
+		this.#end(daemon);
+		if (world.chance(0.8)) world.after(world.random() * 2_000, () => this.#run.start());
+	}
+
+	/** A message ended it, and it is started again, as a service manager would. */
+	died(daemon: SimDaemon): void {
+		const { world } = this.#run;
+		this.#toCome++;
+		this.#end(daemon);
+		world.after(world.random() * 2_000, () => {
+			this.#toCome--;
+			this.#run.start();
+		});
+	}
+
+	#end(daemon: SimDaemon): void {
+		const { daemons, kafka } = this.#run;
+		const index = daemons.indexOf(daemon);
+		if (index >= 0) daemons.splice(index, 1);
 		daemon.process.kill();
 		if (daemon.client) kafka.watchSession(daemon.client);
-		if (world.chance(0.8)) world.after(world.random() * 2_000, () => this.#run.start());
 	}
 
 	#freeze(): void {

@@ -3,8 +3,8 @@ import { BAD } from "./database.ts";
 
 /** What a value may say. `rows`: of other tables, beside the one of the key. */
 export interface MessageFields {
-	/** `poison` throws; `half` gives a row and then what is none. */
-	readonly way?: "poison" | "reject" | "none" | "half";
+	/** `poison` throws; `half` gives a row and then what is none; `deadly` ends the process before it comes to that. */
+	readonly way?: "poison" | "deadly" | "reject" | "none" | "half";
 	readonly n?: string;
 	/** Rows of `lines`, which refer to the row of the key. */
 	readonly lines?: readonly string[];
@@ -26,7 +26,7 @@ export interface HandledRow {
 export function handle(key: string, value: string | null): unknown {
 	if (value === null) return { table: "events", id: key, delete: true };
 	const { way, n, lines, of, addresses } = JSON.parse(value) as MessageFields;
-	if (way === "poison") throw new Error("poison");
+	if (way === "poison" || way === "deadly") throw new Error("poison");
 	if (way === "reject") return { reject: "no good" };
 	if (way === "none") return null;
 	if (way === "half") {
@@ -40,6 +40,11 @@ export function handle(key: string, value: string | null): unknown {
 	if (of !== undefined) return line(key, of);
 	const row = { table: "events", id: key, fields: { n: n ?? null } };
 	return lines ? [row, ...lines.map((id) => line(id, key))] : row;
+}
+
+/** True where the message ends the process that handles it. */
+export function isDeadly(value: string | null): boolean {
+	return value !== null && (JSON.parse(value) as MessageFields).way === "deadly";
 }
 
 /** The rows of a message; `none` where it has none, `lettered` where it can only become a dead letter. */

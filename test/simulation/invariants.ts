@@ -7,7 +7,7 @@ import type { PositionNote, SkippedStretch } from "../../src/core/position-note.
 import type { DatabaseRow } from "../../src/sink/database.ts";
 import type { SimClient } from "./client.ts";
 import type { SimRow, SimServer } from "./database.ts";
-import { type HandledRow, isRefused, rowsOf } from "./handler.ts";
+import { type HandledRow, isDeadly, isRefused, rowsOf } from "./handler.ts";
 import type { SimKafka } from "./kafka.ts";
 import type { LogRecord } from "./log.ts";
 import type { Change, Row } from "./sql/tables.ts";
@@ -36,6 +36,8 @@ export interface InvariantParts {
 	readonly strategy: Strategy;
 	/** No failures: then nothing may be handled twice either. */
 	readonly calm: boolean;
+	/** `handler.maxAttempts`. */
+	readonly maxAttempts: number;
 	/** True where offsets in the database decide, and Kafka's only follow. */
 	readonly inDatabase: boolean;
 	/** Handlers keep messages in their state. */
@@ -249,9 +251,19 @@ export class Invariants {
 		if (!handing || offset <= handing.high) return;
 		const next = handing.high < 0 ? handing.start : handing.high + 1;
 		const between = log?.from(Math.max(next, log.low), offset - next) ?? [];
-		const skipped = between.find((each) => each.offset < offset && !this.#isToldLost(partition, each.offset));
+		const skipped = between.find(
+			(each) => each.offset < offset && !this.#isToldLost(partition, each.offset) && !this.#tookProcesses(partition, each),
+		);
 		if (skipped) this.#world.fail("out-of-order", `offset ${offset} of partition ${partition} was handled before ${skipped.offset}`);
 		handing.high = offset;
+	}
+
+	/**
+	 * It ended so many processes that it may be given up before another one's handler has it: as many as it has attempts, but for a few that
+	 * ended of something else while it was noted as in hand.
+	 */
+	#tookProcesses(partition: number, record: LogRecord): boolean {
+		return isDeadly(record.value) && (this.#handled.get(recordName(partition, record)) ?? 0) > this.#parts.maxAttempts / 2;
 	}
 
 	/** The topic's logs are gone; others begin at 0. To be told before. */

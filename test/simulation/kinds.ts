@@ -31,6 +31,8 @@ export const extras = {
 	together: { isOn: true, share: 0, byName: true },
 	/** Addresses that only one row may have (a unique column), given up and taken over. */
 	addresses: { isOn: true, share: 0.25, needsAll: true },
+	/** Messages that end the process that handles them; it is started again. Only where it is asked for: each costs many sessions. */
+	deadly: { isOn: true, share: 0, onlyRough: true, byName: true },
 	/** More dead letters, and a breaker that opens at a few in a row; what it stops is given away unfinished. */
 	breaker: { isOn: true, share: 0.15, onlyRough: true },
 	/** The server answers commits before they are on disk, and crashes. */

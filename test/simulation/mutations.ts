@@ -231,4 +231,28 @@ export const mutations: readonly Mutation[] = [
 		breaks: "wrong-row",
 		edits: [{ file: "src/worker/row-encoder.ts", from: "this.#deletes.length = length;", to: "void length;" }],
 	},
+	{
+		what: "a death of the process is charged to nobody",
+		breaks: "stands-still",
+		kinds: "deadly",
+		edits: [
+			{
+				file: "src/worker/careful-hand.ts",
+				from: "[[first, (this.#deaths.get(first) ?? 0) + 1]]",
+				to: "[[first, this.#deaths.get(first) ?? 0]]",
+			},
+		],
+	},
+	{
+		what: "a suspect that passed is noted as in hand while another one has its turn",
+		breaks: "wrong-letter",
+		kinds: "deadly",
+		edits: [
+			{
+				file: "src/worker/careful-hand.ts",
+				from: ".note(this.evidence, signal)",
+				to: ".turn.take(AbortSignal.abort())",
+			},
+		],
+	},
 ];

@@ -77,6 +77,7 @@ export class SimProducer {
 	#value(): string | null {
 		const world = this.#world;
 		const bad = this.#extras.has("breaker") ? 3 : 1;
+		if (this.#extras.has("deadly") && world.chance(0.02)) return json({ way: "deadly" });
 		const kind = world.random();
 		if (kind < 0.08) return null;
 		if (kind < 0.08 + 0.02 * bad) return json({ way: "reject" });

@@ -21,6 +21,8 @@ export interface Scenario extends Kinds {
 
 /** Dead letters in a row at which the breaker opens, in runs where it may. */
 const BREAKER = 3;
+/** Attempts of a message that ends the process; chance alone does not make so many failures of one message. */
+const DEATHS = 6;
 
 const base: Config = loadConfig({
 	file: undefined,
@@ -66,6 +68,8 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 	const together = Object.fromEntries(Object.entries(all).map(([name, table]) => [name, { ...table, atomic: "message" }]));
 	const config = {
 		...base,
+		// A death of the process takes a session.
+		handler: extras.has("deadly") ? { ...base.handler, maxAttempts: DEATHS } : base.handler,
 		tables: extras.has("together") ? together : all,
 		kafka: { ...base.kafka, startFrom, onOffsetOutOfRange: world.pick(["earliest", "latest"]) },
 		cas: { ...base.cas, version: strategy },

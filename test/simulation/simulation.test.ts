@@ -18,6 +18,10 @@ describe("the delivery, simulated", () => {
 		for (let seed = 1; seed <= 30; seed++) await simulate(seed, ["together", "references", "addresses"]);
 	});
 
+	it("nor where messages take the process with them: they become dead letters, and nobody else does", async () => {
+		for (let seed = 1; seed <= 20; seed++) await simulate(seed, ["deadly"]);
+	});
+
 	it("is the same run each time for the same seed", async () => {
 		const [first, second] = [await simulate(7), await simulate(7)];
 		expect(second).toEqual(first);

@@ -73,7 +73,14 @@ class Run {
 		const inDatabase = config.offsets.store === "postgres";
 		// Rows that wait for a parent are left to the successor, however calm it is.
 		const handsOverDone = calm && !extras.has("parents elsewhere");
-		const invariants = new Invariants(world, { strategy, calm: handsOverDone, inDatabase, keeps, mayPassOver });
+		const invariants = new Invariants(world, {
+			strategy,
+			calm: handsOverDone,
+			inDatabase,
+			keeps,
+			mayPassOver,
+			maxAttempts: config.handler.maxAttempts,
+		});
 		this.#invariants = invariants;
 		const kafkaObserver = {
 			committed: (partition: number, offset: number) => invariants.committedInKafka(partition, offset),
@@ -197,6 +204,7 @@ class Run {
 			threadFaults: this.#threadFaults,
 			keeps,
 			invariants: this.#invariants,
+			died: (dead) => this.#disturbances.died(dead),
 		});
 		this.#daemons.push(daemon);
 	}

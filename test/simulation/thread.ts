@@ -19,7 +19,7 @@ import {
 import { OutcomeCollector } from "../../src/worker/outcome-collector.ts";
 import type { ThreadHost } from "../../src/worker/shared-thread.ts";
 import { messageAt, type UnpackedMessage } from "../../src/worker/thread-codec.ts";
-import { handle } from "./handler.ts";
+import { handle, isDeadly } from "./handler.ts";
 import type { SimProcess } from "./world.ts";
 
 /** Chances per call. */
@@ -52,6 +52,8 @@ export interface SimThreadParts {
 	readonly lanes?: number;
 	readonly handed: (partition: number, offset: number) => void;
 	readonly flushed: ((partition: number, messages: readonly Kept[]) => void) | null;
+	/** A message ends the process; default: none does. */
+	readonly dies?: () => void;
 }
 
 const START_MS = 20;
@@ -196,9 +198,13 @@ export class SimThread implements ThreadHost {
 
 	/** What the handler makes of one message, if it gets that far. */
 	async #handle({ partition }: SimShare, { offset, key, value }: UnpackedMessage): Promise<unknown> {
-		const { process, faults, handed } = this.#parts;
+		const { process, faults, handed, dies } = this.#parts;
 		const { world } = process;
 		handed(partition, offset);
+		if (dies && isDeadly(value?.toString() ?? null)) {
+			dies();
+			await this.#pass(Number.POSITIVE_INFINITY);
+		}
 		if (world.chance(faults.hangs)) await this.#pass(Number.POSITIVE_INFINITY);
 		// Time passes now and then: a batch is handled in a breath, or is caught in the middle.
 		if (world.chance(0.2)) await this.#pass(world.random() * faults.messageMs);

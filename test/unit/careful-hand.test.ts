@@ -102,7 +102,7 @@ describe("a partition that the process died with", () => {
 		await h.running(5);
 		for (let run = 0; run < 4; run++) await h.act(() => h.thread.handled());
 		expect(h.runs).toEqual(["0", "1", "2", "3 4"]);
-		expect(words()).toEqual(["0-0", "1-1 1:1", "2-2 2:1", "3-4"]);
+		expect(words()).toEqual(["0-0", "1-1 1:1", "2-2", "2-2 2:1", "none", "3-4"]);
 		expect(h.worker.evidence).toEqual({ held: null, deaths: [] });
 	});
 
@@ -110,7 +110,7 @@ describe("a partition that the process died with", () => {
 		const { h, words } = careful({ deaths: [[2, 1]] });
 		await h.running(4);
 		for (let run = 0; run < 3; run++) await h.act(() => h.thread.handled());
-		expect(words()).toEqual(["0-0 2:1", "1-1 2:1", "2-2 2:2", "3-3"]);
+		expect(words()).toEqual(["0-0 2:1", "1-1 2:1", "2-2 2:2", "none", "3-3"]);
 	});
 
 	it("gives up a message with as many deaths as it has attempts, before the handler sees it, and names them", async () => {
@@ -169,10 +169,25 @@ describe("a partition that the process died with", () => {
 		expect([first.words(), second.words()]).toEqual([["0-0 0:1"], []]);
 		await first.h.act(() => first.h.thread.handled());
 		await settle();
-		expect([first.words(), second.words()]).toEqual([["0-0 0:1"], ["0-0 0:1"]]);
+		expect([first.words(), second.words()]).toEqual([["0-0 0:1", "1-1"], ["0-0 0:1"]]);
 		await second.h.act(() => second.h.thread.handled());
 		await settle();
 		expect(first.h.runs).toEqual(["0", "1"]);
+	});
+
+	it("takes the note of a suspect that passed back before another one has its turn, or it would be charged with that one's death", async () => {
+		const turn = new Turn();
+		const first = careful({ held: { from: 0, to: 1 } }, { turn });
+		const second = careful({ held: { from: 0, to: 1 } }, { turn });
+		await first.h.running(1);
+		await second.h.running(1);
+		first.state.hold = true;
+		await first.h.act(() => first.h.thread.handled());
+		await settle();
+		expect([first.words(), second.words()]).toEqual([["0-0 0:1", "none"], []]);
+		first.state.go();
+		await settle();
+		expect(second.words()).toEqual(["0-0 0:1"]);
 	});
 
 	it("gives its turn up while a failed message waits for its next attempt", async () => {
