@@ -6,6 +6,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import type { Deaths, Evidence, HeldOffsets, Suspicion } from "../core/hand-note.ts";
+import type { Random } from "../core/random.ts";
 import type { Turn } from "../core/turn.ts";
 import type { Run } from "./message-queue.ts";
 
@@ -24,11 +25,17 @@ export interface HandNotes {
 const MAX_RUN = 256;
 /** A run that takes so long has few suspects in it, and one that takes less costs more by its note than by its messages. */
 const RUN_MS = 100;
+/**
+ * A message that was charged waits up to so long, by chance, before it is handed over again: whoever kills the process a fixed while after each
+ * start would else meet the same message each time.
+ */
+const WAIT_MS = 2_000;
 
 /** See the file's header. */
 export class CarefulHand {
 	readonly #notes: HandNotes;
 	readonly #clock: Clock;
+	readonly #random: Random;
 	readonly #deaths: Map<number, number>;
 	/** Given up for their deaths, and perhaps not yet stored as dead letters. */
 	readonly #givenUp = new Map<number, number>();
@@ -41,9 +48,10 @@ export class CarefulHand {
 	/** Resolves when the note of the last suspect is taken back. */
 	#takenBack: Promise<void> = Promise.resolve();
 
-	constructor(notes: HandNotes, clock: Clock) {
+	constructor(notes: HandNotes, { clock, random }: { clock: Clock; random: Random }) {
 		this.#notes = notes;
 		this.#clock = clock;
+		this.#random = random;
 		this.#deaths = new Map(notes.suspicion.deaths);
 		this.#suspects = notes.suspicion.held;
 		this.#until = notes.suspicion.until;
@@ -85,6 +93,8 @@ export class CarefulHand {
 		const inHand = { from: first, to: (held.batch.offsets[to - 1] as number) + 1 };
 		const isSuspect = this.#isSuspect(first);
 		await this.#takenBack;
+		const waitMs = this.#deaths.has(first) ? this.#random() * WAIT_MS : 0;
+		if (waitMs > 0) await this.#clock.sleep(waitMs, signal).catch(() => {});
 		if (isSuspect) {
 			const end = await this.#notes.turn.take(signal);
 			if (!end) return false;

@@ -54,7 +54,7 @@ export class PartitionWorker {
 
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
-		this.#careful = parts.hand ? new CarefulHand(parts.hand, parts.clock) : null;
+		this.#careful = parts.hand ? new CarefulHand(parts.hand, parts) : null;
 		this.#router = new OutcomeRouter(parts, this.#queue, () => this.#wake.wake());
 		this.#policy = new FailurePolicy(parts);
 		this.#reports = new CrashReports(parts);

@@ -41,7 +41,11 @@ async function scene() {
 }
 
 /** A start in a new folder. The handler has no other place to remember that it was called before. */
-async function start({ db, cluster }: { db: TestDatabase; cluster: MockCluster }, way: string, store = "kafka") {
+async function start(
+	{ db, cluster }: { db: TestDatabase; cluster: MockCluster },
+	way: string,
+	{ store = "kafka", maxAttempts = MAX_ATTEMPTS } = {},
+) {
 	const folder = await temporaryFolder();
 	const source = `
 		export async function handleMessage({ key, value }) {
@@ -52,7 +56,7 @@ async function start({ db, cluster }: { db: TestDatabase; cluster: MockCluster }
 	await writeFile(join(folder.path, "handler.mjs"), source);
 	const daemon = await runDaemon(folder.path, {
 		kafka: { brokers: cluster.brokers, topics: [TOPIC], group: "g", properties: session },
-		handler: { module: "./handler.mjs", maxAttempts: MAX_ATTEMPTS, timeoutMs: 60_000 },
+		handler: { module: "./handler.mjs", maxAttempts, timeoutMs: 60_000 },
 		workers: { maxHeapMb: 64 },
 		database: { url: db.url },
 		tables: { events: { columns: { name: "text" }, create: true } },
@@ -106,7 +110,7 @@ describe("a message that takes the process with it", () => {
 			await produce(parts.cluster, 40, (partition, offset) => (partition === 1 && offset === 7 ? "deadly" : null));
 			let deaths = 0;
 			for (;;) {
-				const daemon = await start(parts, ways[way], store);
+				const daemon = await start(parts, ways[way], { store });
 				try {
 					if (!(await lives(daemon, async () => (await ids(parts.db)) === PARTITIONS * 40 - 1 && (await letters(parts.db)).length > 0))) {
 						expect(++deaths).toBeLessThanOrEqual(DEATHS);
@@ -141,12 +145,12 @@ describe("a process that is killed for another reason", () => {
 		await using parts = await scene();
 		await produce(parts.cluster, 150, (_, offset) => (offset % 10 === 0 ? "slow" : null));
 		for (let kills = 0; kills < 5; kills++) {
-			const daemon = await start(parts, "");
+			const daemon = await start(parts, "", { maxAttempts: 3 });
 			await waitFor("messages", async () => (await daemon.metric("pockaffe_handler_outcomes_total")) > 0, 40_000);
 			await daemon.stop("SIGKILL");
 			await daemon.end();
 		}
-		const daemon = await start(parts, "");
+		const daemon = await start(parts, "", { maxAttempts: 3 });
 		await waitFor("every row", async () => (await ids(parts.db)) === PARTITIONS * 150, 40_000);
 		expect(await letters(parts.db)).toEqual([]);
 		expect(await daemon.stop()).toBe(0);

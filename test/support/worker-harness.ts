@@ -48,6 +48,7 @@ export class WorkerHarness {
 	/** Resolves what `store` of a dead letter waits for; by default it is durable at once. */
 	storeLetter: () => Promise<void> = () => Promise.resolve();
 	flushes = 0;
+	random = 0;
 	/** No more messages come. */
 	full = false;
 	readonly worker: PartitionWorker;
@@ -79,7 +80,7 @@ export class WorkerHarness {
 			},
 			intensity: new RestartIntensity({ maxRestarts, withinMs: 60_000 }),
 			clock: this.clock,
-			random: () => 0,
+			random: () => this.random,
 			finished: (offset) => this.finished.push(offset),
 			isFull: () => this.full,
 			listener: {

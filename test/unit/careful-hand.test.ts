@@ -125,6 +125,18 @@ describe("a partition that the process died with", () => {
 		expect(h.crashes).toMatchObject([{ kind: "process", attempt: 3, coordinates: { offset: 1 }, next: { action: "dead-letter" } }]);
 	});
 
+	it("makes a message that was charged wait by chance, so that who kills by the clock does not meet it each time", async () => {
+		const { h, words } = careful({ deaths: [[0, 1]] });
+		h.random = 0.5;
+		await h.running(2);
+		await h.clock.advance(900);
+		expect([words(), h.runs]).toEqual([[], []]);
+		await h.clock.advance(200);
+		expect([words(), h.runs]).toEqual([["0-0 0:2"], ["0"]]);
+		await h.act(() => h.thread.handled());
+		expect(h.runs).toEqual(["0", "1"]);
+	});
+
 	it("counts deaths as attempts that failed", async () => {
 		const { h } = careful({ deaths: [[0, 2]] });
 		await h.running(1);
