@@ -67,7 +67,7 @@ describeOnKafka("crashes through the daemon", () => {
 		await writeFile(join(folder.path, "handler.mjs"), source);
 		await using daemon = await runDaemon(folder.path, {
 			kafka: { brokers: [brokers], topics: [topic], group },
-			handler: { module: "./handler.mjs", timeoutMs: 2_000, retryBackoffMs: 1, maxAttempts: 2 },
+			handler: { module: "./handler.mjs", timeoutMs: 2_000, retryBackoffMs: 1, maxAttempts: 3 },
 			supervisor: { minBackoffMs: 1, maxBackoffMs: 10 },
 			workers: { maxHeapMb: 64 },
 			database: { url: db.url },
