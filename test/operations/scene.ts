@@ -51,7 +51,7 @@ export class OperationScene implements AsyncDisposable {
 		this.admin = servers.connect(this.databaseName);
 	}
 
-	/** Resolves when a daemon has written and committed some of the load. */
+	/** Resolves when a daemon has written and committed some of the load in each partition. */
 	static async open(
 		servers: OwnServers,
 		options: { config?: Sections | undefined; topic?: Readonly<Record<string, string>> | undefined } = {},
@@ -64,6 +64,7 @@ export class OperationScene implements AsyncDisposable {
 		scene.load = await ReportedLoad.start(scene.brokers, scene.topic, PER_SECOND);
 		await scene.startDaemon();
 		await scene.progress();
+		await waitFor("commits of every partition", async () => (await scene.offsets()).every(({ committed }) => Number(committed) > 0));
 		scene.watch = new ReadinessWatch(() => scene.daemons);
 		return scene;
 	}

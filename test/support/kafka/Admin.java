@@ -10,9 +10,11 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
  * What node-rdkafka can't do: `delete-group BROKERS GROUP`, `delete-records BROKERS TOPIC PARTITION OFFSET`, and a member of another
- * kind, which reads and commits nothing: `join BROKERS GROUP TOPIC MS`.
+ * kind, which commits nothing and stays for so long once it has partitions: `join BROKERS GROUP TOPIC MS`.
  */
 public class Admin {
+	private static final Duration LONGEST_JOIN = Duration.ofMinutes(1);
+
 	public static void main(String[] args) throws Exception {
 		Properties properties = new Properties();
 		properties.put("bootstrap.servers", args[1]);
@@ -35,9 +37,13 @@ public class Admin {
 		properties.put("partition.assignment.strategy", CooperativeStickyAssignor.class.getName());
 		try (var consumer = new KafkaConsumer<>(properties, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
 			consumer.subscribe(List.of(topic));
+			boolean isAssigned = false;
 			boolean hasRead = false;
-			for (long end = System.nanoTime() + time.toNanos(); System.nanoTime() < end; ) {
+			for (long end = System.nanoTime() + LONGEST_JOIN.toNanos(); System.nanoTime() < end; ) {
 				hasRead |= !consumer.poll(Duration.ofMillis(100)).isEmpty();
+				if (isAssigned || consumer.assignment().isEmpty()) continue;
+				isAssigned = true;
+				end = System.nanoTime() + time.toNanos();
 			}
 			System.out.println(hasRead ? "read" : "nothing");
 		}
