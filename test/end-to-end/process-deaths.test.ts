@@ -146,14 +146,20 @@ describe("a process that is killed for another reason", () => {
 		await produce(parts.cluster, 150, (_, offset) => (offset % 10 === 0 ? "slow" : null));
 		for (let kills = 0; kills < 5; kills++) {
 			const daemon = await start(parts, "", { maxAttempts: 3 });
-			await waitFor("messages", async () => (await daemon.metric("pockaffe_handler_outcomes_total")) > 0, 40_000);
-			await daemon.stop("SIGKILL");
-			await daemon.end();
+			try {
+				await waitFor("messages", async () => (await daemon.metric("pockaffe_handler_outcomes_total")) > 0, 40_000);
+				await daemon.stop("SIGKILL");
+			} finally {
+				await daemon.end();
+			}
 		}
 		const daemon = await start(parts, "", { maxAttempts: 3 });
-		await waitFor("every row", async () => (await ids(parts.db)) === PARTITIONS * 150, 40_000);
-		expect(await letters(parts.db)).toEqual([]);
-		expect(await daemon.stop()).toBe(0);
-		await daemon.end();
+		try {
+			await waitFor("every row", async () => (await ids(parts.db)) === PARTITIONS * 150, 40_000);
+			expect(await letters(parts.db)).toEqual([]);
+			expect(await daemon.stop()).toBe(0);
+		} finally {
+			await daemon.end();
+		}
 	});
 });

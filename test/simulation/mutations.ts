@@ -208,7 +208,7 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a table that was put back with the same offsets is taken for what was stored last",
-		breaks: "never-arrived",
+		breaks: "committed-unsettled",
 		kinds: "restored",
 		edits: [
 			{ file: "src/sink/offset-statements.ts", from: " and ${writtenAt} >= x.written_at`", to: "`" },
