@@ -50,9 +50,17 @@ export class HeapLimit {
 		this.#maxBytes = maxHeapMb * MIB;
 	}
 
-	/** The handler's init is done: what is held by now stays. */
-	begun(): void {
-		this.#baseBytes = max(this.#baseBytes, this.#queries.held());
+	/** Bytes held by now, garbage included. */
+	get held(): number {
+		return this.#queries.held();
+	}
+
+	/**
+	 * A partition has begun: what its init added to what was held before stays. `heldBefore` is 0 for the thread's first, whose module counts
+	 * too. Not to be told of a new state in the place of an old one: by then what was gathered would count as its.
+	 */
+	begun(heldBefore = 0): void {
+		this.#baseBytes += max(0, this.#queries.held() - heldBefore);
 	}
 
 	/** True where it is worth a closer look. */

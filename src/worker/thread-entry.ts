@@ -87,10 +87,13 @@ async function withHeld(reply: ThreadReply): Promise<ThreadReply> {
 }
 
 async function start(number: number, share: Share): Promise<StartReply> {
+	const heldBefore = loaded ? heap.held : 0;
 	const failure = loaded ? null : await load();
 	if (failure) return { ok: false, failure };
 	shares.set(number, share);
-	return init(share);
+	const reply = await init(share);
+	heap.begun(heldBefore);
+	return reply;
 }
 
 async function load(): Promise<HandlerFailure | null> {
@@ -114,7 +117,6 @@ async function init(share: Share): Promise<StartReply> {
 	try {
 		const info = { ...share.partition, purpose: data.purpose, tables: data.tables.map(({ name }) => name) };
 		share.state = await handler.init?.(info, data.options);
-		heap.begun();
 		return { ok: true, handles };
 	} catch (error) {
 		return { ok: false, failure: failureOf("init", error) };

@@ -57,6 +57,20 @@ describe("a thread that comes to hold too much", () => {
 		await waitFor("the sibling in a new thread", async () => sibling.events.includes("started"));
 	});
 
+	it("is found whatever new states it makes on the way: what it holds by then is not its init's", async () => {
+		const source = leaking(LEAKS[1][1]).replace(
+			"return { id",
+			'if (partition === 0 && offset % 4 === 3 && once(offset)) throw new Error("a new state"); return { id',
+		);
+		await using workers = await realWorkers({ source });
+		const { victim } = workers;
+		for (let offset = 0; offset < 160; offset += 4) {
+			victim.deliver(offset, offset + 4);
+			await victim.done(offset + 4);
+		}
+		expect(victim.events).toContain("held too much");
+	});
+
 	it("from its init on is left alone", async () => {
 		const source = `
 			const kept = Buffer.alloc(60_000_000, 1);

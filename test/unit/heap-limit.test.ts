@@ -56,9 +56,19 @@ describe("the memory that a thread holds", () => {
 		expect([heap.looksFull, await heap.tooMuch()]).toEqual([true, 81]);
 	});
 
+	it("counts for a partition that begins later only by what it adds", async () => {
+		live = 60 * MIB;
+		const { held } = heap;
+		live = 62 * MIB;
+		heap.begun(held);
+		live = 76 * MIB;
+		expect([heap.looksFull, await heap.tooMuch()]).toEqual([true, 76]);
+	});
+
 	it("may be much from the handler's init on: then only what is gathered beyond it counts", async () => {
+		const { held } = heap;
 		live = 80 * MIB;
-		heap.begun();
+		heap.begun(held);
 		expect(heap.looksFull).toBe(false);
 		live = 121 * MIB;
 		expect(await heap.tooMuch()).toBe(121);

@@ -31,7 +31,7 @@ export const memory: HostileKind = {
 			source: `
 			const kept = [];
 			export function handleMessage({ key, value }) {
-				for (let i = 0; i < 10; i++) kept.push(new Array(1e5).fill(i));
+				for (let i = 0; i < 4; i++) kept.push(new Array(1e5).fill(i));
 				const { n } = JSON.parse(value);
 				return { id: String(key), fields: { n, doc: [n] } };
 			}`,
