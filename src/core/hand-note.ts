@@ -2,7 +2,7 @@
  * What is noted of the messages in a handler's hand, for the start behind a death of the whole process: V8 that aborts out of memory, a native
  * crash. Kept in the database, for a container loses its files with its process.
  *
- * A note per call would be far too slow. So an assignment only notes that it began. The next one that begins at the same offset, with the
+ * A note per call would be far too slow. So an assignment only notes that it began. The next one that begins at about the same offset, with the
  * former not given away in order, is careful: it notes each run before it hands it over. Whose run is noted as the process dies again is only
  * suspected (kill -9 and power look the same): the messages of that run go alone from then on, one of them at a time in the whole process, and
  * only who dies alone in hand is charged.
@@ -43,12 +43,17 @@ export function suspicionWords({ held, deaths, until }: Suspicion): string {
 	const noted = `what is in hand is noted until offset ${until} is committed`;
 	const offsets = [...deaths.map(([offset]) => offset), ...(held ? [held.from, held.to - 1] : [])];
 	if (offsets.length === 0) {
-		return `the process that had it ended without giving it away, and nothing of it had been committed since its start: ${noted}`;
+		return `the process that had it ended without giving it away, and had committed little of it since its start: ${noted}`;
 	}
 	const [first, last] = [Math.min(...offsets), Math.max(...offsets)];
 	const messages = first === last ? `offset ${first}` : `offsets ${first} to ${last}`;
 	return `the process died with ${messages} in hand: they go one by one, and who dies with it again is charged an attempt; ${noted}`;
 }
+
+/**
+ * Less than a whole run is no progress: each start may commit the few messages that it was given first, and die at the same one behind them.
+ */
+const PROGRESS_OFFSETS = 2_000;
 
 /** So many offsets are about what a fast handler finishes between two commits. */
 const CAREFUL_OFFSETS = 10_000;
@@ -58,6 +63,6 @@ export function suspicionAt(note: HandNote | null, start: number): Suspicion | n
 	if (note === null) return null;
 	const held = note.held && note.held.to > start ? { from: Math.max(start, note.held.from), to: note.held.to } : null;
 	const deaths = note.deaths.filter(([offset]) => offset >= start);
-	const stood = note.by !== null && note.began === start;
+	const stood = note.by !== null && start >= note.began && start - note.began < PROGRESS_OFFSETS;
 	return stood || held || deaths.length > 0 ? { held, deaths, until: start + CAREFUL_OFFSETS } : null;
 }

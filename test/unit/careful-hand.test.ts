@@ -10,14 +10,15 @@ describe("what a start makes of the note of the one before", () => {
 	it.each<[string, HandNote | null, Suspicion | null]>([
 		["nothing is noted", null, null],
 		["the partition was given away in order", note({ by: null }), null],
-		["it had begun elsewhere, and so has made progress", note({ began: 3 }), null],
+		["it had begun a whole run before, and so has made progress", note({ began: -1_995 }), null],
+		["it had begun a little before: each start may come a little further", note({ began: 3 }), { held: null, deaths: [], until: 10_005 }],
 		["it had begun at the same offset and was not given away", note(), { held: null, deaths: [], until: 10_005 }],
 		[
 			"its run is noted, as far as it is not committed",
 			note({ began: 3, held: { from: 3, to: 9 } }),
 			{ held: { from: 5, to: 9 }, deaths: [], until: 10_005 },
 		],
-		["all of its run is committed", note({ began: 3, held: { from: 3, to: 5 }, deaths: [[4, 2]] }), null],
+		["all of its run is committed", note({ began: -1_995, held: { from: 3, to: 5 }, deaths: [[4, 2]] }), null],
 		[
 			"deaths are noted, whether or not it was given away",
 			note({ by: null, deaths: [[7, 2]] }),
