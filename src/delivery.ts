@@ -41,6 +41,7 @@ import { HandKeeper } from "./sink/hand-keeper.ts";
 import type { AskLockHolders } from "./sink/lock-holders.ts";
 import { NoteFence } from "./sink/note-fence.ts";
 import { OffsetTable } from "./sink/offset-table.ts";
+import { hintFor, problemOf } from "./sink/sql-faults.ts";
 import { StartRecorder } from "./sink/start-recorder.ts";
 import { StartTable } from "./sink/start-table.ts";
 import { GroupSupervisor } from "./supervisor/group-supervisor.ts";
@@ -92,7 +93,7 @@ export interface DeliveryParts {
 const RETRY = { minMs: 200, maxMs: 5_000 };
 /** Rights are tried out on a topic that nothing was committed of for so long. */
 const ACCESS_IDLE_MS = 5_000;
-type KafkaProblemCode = "cannot_join" | "not_authorized" | "topic_missing" | "commits_failing" | "standing_transaction";
+type DeliveryProblemCode = "cannot_join" | "not_authorized" | "topic_missing" | "commits_failing" | "standing_transaction" | "database";
 
 /** A drain that took all its time leaves the group all the same, or its partitions wait for a session; still inside a container's ten seconds. */
 const LEAST_LEAVE_MS = 500;
@@ -212,8 +213,19 @@ export class Delivery {
 	}
 
 	/** What is not as it should be between Kafka and the ledger, for as long as it is so. */
-	get problems(): readonly Problem<KafkaProblemCode>[] {
-		return [...this.consumer.problems, ...this.#access.problems, ...this.committer.problems, ...this.transactions.problems];
+	get problems(): readonly Problem<DeliveryProblemCode>[] {
+		const { consumer, committer, transactions } = this;
+		return [...consumer.problems, ...this.#access.problems, ...committer.problems, ...transactions.problems, ...this.#unasked()];
+	}
+
+	/** Where no rows come nobody else notices that the database is away. */
+	#unasked(): Problem<"database">[] {
+		const { failing } = this.#offsetWatch;
+		if (failing === null || this.writer.stuck) return [];
+		const problem = problemOf(failing.error);
+		const hint = hintFor(problem, this.#parts.config.offsets.table);
+		const message = `the database can't be asked: ${problem.message}${hint ? `; ${hint}` : ""}`;
+		return [{ code: "database", where: null, message, sinceMs: failing.sinceMs }];
 	}
 
 	/** Somebody steers a partition. False where it isn't assigned here. */

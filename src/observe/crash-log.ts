@@ -145,7 +145,7 @@ function nextOf({ kind, next: { action, delayMs, inNewThread }, coordinates }: C
 	const what = coordinates ? `offset ${coordinates.offset}` : "the partition";
 	switch (action) {
 		case "retry":
-			return `${what} is tried again ${wait}${inNewThread ? ", the last time and in a new thread" : ""}`;
+			return `${what} is tried again ${wait}${inNewThread ? ", the last time, in a new thread where others have been in this one" : ""}`;
 		case "restart":
 			return `a new thread goes on from ${what} ${wait}`;
 		case "park":

@@ -10,7 +10,7 @@ import { lifetime } from "../core/lifetime.ts";
 import type { ConnectionSettings, Host } from "./connecting/connection-settings.ts";
 import { Dialler } from "./connecting/dialler.ts";
 import { type PasswordSource, passwordFor } from "./connecting/passwords.ts";
-import { explainEarlyEnd } from "./connecting/tls-context.ts";
+import { explainEarlyEnd, isCertified } from "./connecting/tls-context.ts";
 
 /** What a pool is made with; see DatabaseOptions. */
 export interface PoolOptions {
@@ -182,7 +182,8 @@ export class Pool {
 	#untilReady(socket: net.Socket, host: Host): net.Socket {
 		let said = Buffer.alloc(0);
 		const hungUp = () => socket.destroy(Object.assign(new Error("the database's address hung up"), { code: "ECONNRESET" }));
-		const explain = (error: Error) => explainEarlyEnd(error, socket, host);
+		const certified = isCertified(socket);
+		const explain = (error: Error) => certified && explainEarlyEnd(error, host);
 		const look = (bytes: Buffer) => {
 			said = Buffer.concat([said, bytes]);
 			if (!said.includes(READY)) return;

@@ -87,7 +87,7 @@ const faults: Readonly<Record<string, Fault>> = {
 	},
 	"a password that is changed": {
 		sqlstate: "28P01",
-		says: /look at user and password in database.url/,
+		says: /look at the user, at the password/,
 		breaks: ["alter role USER password 'another'"],
 		mends: ["alter role USER password 'secret'"],
 		...NOBODY,

@@ -111,10 +111,15 @@ function isAddress(name: string): boolean {
 	return name.includes(":") || /^\d+\.\d+\.\d+\.\d+$/.test(name);
 }
 
-/** Who refuses a client's certificate says so behind the handshake, and the end may overtake the words. */
-export function explainEarlyEnd(error: Error & { code?: string }, socket: net.Socket, { name, port }: Host): void {
+/** True where the client shows a certificate of its own; to be asked while the socket lives. */
+export function isCertified(socket: net.Socket): boolean {
 	const sent = socket instanceof tls.TLSSocket ? socket.getCertificate() : null;
-	if (!sent || Object.keys(sent).length === 0 || !ENDED.includes(error.code ?? "")) return;
+	return sent !== null && Object.keys(sent).length > 0;
+}
+
+/** Who refuses a client's certificate says so behind the handshake, and the end may overtake the words. */
+export function explainEarlyEnd(error: Error & { code?: string }, { name, port }: Host): void {
+	if (!ENDED.includes(error.code ?? "")) return;
 	error.message = `${name}:${port}: the server hung up behind the TLS handshake: it may not take the client certificate (sslcert)`;
 }
 
