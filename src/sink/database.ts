@@ -132,7 +132,8 @@ export function connectDatabase(options: DatabaseOptions): Database {
 	};
 	const inTransaction = (sql: postgres.Sql, statements: readonly Statement[], limits: StatementLimits = {}) => {
 		const own = isPooled ? { statementTimeoutMs, lockTimeoutMs, ...limits } : limits;
-		return sql.begin((transaction) => inTurn(transaction, statements, own, !isPooled)) as Promise<readonly (readonly DatabaseRow[])[]>;
+		const answers = sql.begin((transaction) => inTurn(transaction, statements, own, !isPooled).catch(unlessGone));
+		return answers as Promise<readonly (readonly DatabaseRow[])[]>;
 	};
 	return {
 		async query(text, parameters = [], limits) {
@@ -176,6 +177,16 @@ async function inTurn(
 		}
 	}
 	return answers;
+}
+
+/**
+ * Where a session ends inside a transaction the library would send its `rollback` to a socket that is gone, which ends the process. It tells the
+ * connection's end to whoever began the transaction by itself, so nothing more is said here. A connection that was ended by us takes it.
+ */
+function unlessGone(error: unknown): Promise<never> {
+	const { code = "" } = (error ?? {}) as { code?: string };
+	const isGone = /^(CONNECTION_|CONNECT_TIMEOUT|E[A-Z_]+$)/.test(code) && code !== "CONNECTION_DESTROYED";
+	return isGone ? new Promise<never>(() => {}) : Promise.reject(error);
 }
 
 async function answered(

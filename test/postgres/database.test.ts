@@ -31,3 +31,31 @@ it("closes the connections of a pool that was replaced, too", async () => {
 	await waitFor("no connection", () => proxy.open === 0, 5_000);
 	expect(await hanging).toMatch(/CONNECTION_(DESTROYED|CLOSED)/);
 });
+
+it.each(["in a transaction", "with limits of its own"])(
+	"a session that ends %s is an error of that alone, again and again",
+	async (how) => {
+		const database = connectDatabase({ url: inject("postgresUrl"), connections: 2, clock: systemClock });
+		const admin = connectDatabase({ url: inject("postgresUrl"), connections: 1, clock: systemClock });
+		try {
+			for (let round = 0; round < 12; round++) {
+				const mark = `/* ends ${how} ${round} */`;
+				const sleep = `select pg_sleep(30) ${mark}`;
+				const ended = (
+					how === "in a transaction"
+						? database.transaction([{ text: sleep, parameters: [] }])
+						: database.query(sleep, [], { lockTimeoutMs: 500 })
+				)
+					.then(() => "done")
+					.catch((error: { code?: string }) => error.code);
+				const kill = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and query like '%' || $1 || '%'";
+				await waitFor("the session", async () => (await admin.query(kill, [mark])).length > 0);
+				expect(await ended).toMatch(/^(CONNECTION_CLOSED|ECONNRESET|57P01)$/);
+				expect(await database.transaction([{ text: "select 1 as one", parameters: [] }])).toEqual([[{ one: 1 }]]);
+			}
+		} finally {
+			await database.close();
+			await admin.close();
+		}
+	},
+);
