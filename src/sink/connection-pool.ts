@@ -50,6 +50,7 @@ export class Pool {
 	/** The processes that its connections were told they lead to. */
 	readonly #backends = new Set<number>();
 	#suitable: Promise<void> | null = null;
+	#hadSession = false;
 	#running = 0;
 	#whenIdle: (() => void) | null = null;
 
@@ -58,6 +59,11 @@ export class Pool {
 		this.#host = options.firstHost;
 		this.#dialler = new Dialler(options.settings, options.clock, this.#ended.signal);
 		this.sql = this.#create();
+	}
+
+	/** False while none of its connections has become a session. */
+	get hadSession(): boolean {
+		return this.#hadSession;
 	}
 
 	/** The place of the host that its connections go to. */
@@ -188,6 +194,7 @@ export class Pool {
 			said = Buffer.concat([said, bytes]);
 			if (!said.includes(READY)) return;
 			socket.off("end", hungUp).off("data", look).off("error", explain);
+			this.#hadSession = true;
 			const key = said.indexOf(BACKEND_KEY);
 			if (key >= 0) this.#backends.add(said.readInt32BE(key + BACKEND_KEY.length));
 		};

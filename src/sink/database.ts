@@ -88,10 +88,11 @@ export function connectDatabase(options: DatabaseOptions): Database {
 	/** Retired ones with statements under way: they end by themselves, or at the close. */
 	const retired = new Set<Pool>();
 	let closed = false;
-	/** A server that takes no writes is left for the next one, where there is one. */
+	/** A server that takes no writes, or gives no session to whom it lets connect, is left for the next one, where there is one. */
 	const replace = (broken: Pool, code?: string) => {
 		if (pool !== broken || closed) return;
-		pool = newPool((broken.host + (code === READ_ONLY ? 1 : 0)) % settings.hosts.length);
+		const isLeft = code === READ_ONLY || !broken.hadSession;
+		pool = newPool((broken.host + (isLeft ? 1 : 0)) % settings.hosts.length);
 		retired.add(broken);
 		broken.retire(() => retired.delete(broken));
 	};

@@ -27,10 +27,13 @@ export interface HeldBatch {
 	readonly open: Int32Array;
 	/** Of `open`, what doesn't come by itself. */
 	readonly waits: Uint8Array;
-	/** 1: a dead letter was made of the message. */
-	readonly lettered: Uint8Array;
+	/** What the breaker knows of each message: nothing (0), a dead letter (LETTERED), one that went through (PASSED). */
+	readonly told: Uint8Array;
 	unfinished: number;
 }
+
+/** See HeldBatch.told. */
+export const [LETTERED, PASSED] = [1, 2];
 
 /** A run of consecutive messages of one batch; `to` is excluded. */
 export interface Run {
@@ -94,7 +97,7 @@ export class MessageQueue {
 			state: new Uint8Array(batch.length),
 			open: new Int32Array(batch.length),
 			waits: new Uint8Array(batch.length),
-			lettered: new Uint8Array(batch.length),
+			told: new Uint8Array(batch.length),
 			unfinished: batch.length,
 		};
 		this.#batches.push(held);

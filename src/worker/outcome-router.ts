@@ -16,7 +16,7 @@ import { withoutValues } from "./crash-report.ts";
 import { FinishedTogether } from "./finished-together.ts";
 import { type BatchOutcome, countHandled } from "./handler-thread.ts";
 import { type LetterCause, MessageLetters, refusal } from "./message-letters.ts";
-import type { HeldBatch, HeldMessage, MessageQueue, Run } from "./message-queue.ts";
+import { type HeldBatch, type HeldMessage, LETTERED, type MessageQueue, PASSED, type Run } from "./message-queue.ts";
 import type { DeadLetterSink, RowSink, RowSubmission } from "./ports.ts";
 import { withRefusedTogether } from "./refused-together.ts";
 import { keyAt } from "./thread-codec.ts";
@@ -101,6 +101,7 @@ export class OutcomeRouter {
 	/** A poison message is dead-lettered. */
 	poison(held: HeldBatch, message: number, poison: Poison): void {
 		this.#letters.begin(held, [message]);
+		this.#passedBefore(held, message);
 		this.#letter(held, message, causeOf(poison));
 		this.#givenUp(held, message);
 	}
@@ -108,7 +109,7 @@ export class OutcomeRouter {
 	/** A poison message is passed over, as configured: a letter that is not open, and none of the breaker's. */
 	skip(held: HeldBatch, message: number, poison: Poison): void {
 		const { partition, listener } = this.#parts;
-		held.lettered[message] = 1;
+		held.told[message] = LETTERED;
 		this.#letters.begin(held, [message]);
 		this.#letters.make(held, message, causeOf(poison), "skipped", ({ offset }) => listener.skipped(partition, offset));
 		this.#givenUp(held, message);
@@ -143,6 +144,8 @@ export class OutcomeRouter {
 
 	/** On trial one message at a time is handed over: the first of `run`. */
 	onTrialNext({ held, from }: Run): Run {
+		// What it was told of before decides nothing.
+		held.told[from] = 0;
 		this.#trial.add(held.batch.offsets[from] as number);
 		return { held, from, to: from + 1 };
 	}
@@ -223,6 +226,7 @@ export class OutcomeRouter {
 		for (const { message, fault } of faults) if (causes.get(message)?.reason === "row_fault") this.#letters.refuse(held, message, fault);
 		for (const message of [...causes.keys()].sort((left, right) => left - right)) {
 			const cause = causes.get(message) as LetterCause;
+			this.#passedBefore(held, message);
 			// A rejected message has no rows that others could be in.
 			this.#letter(held, message, cause, cause.reason === "rejected" ? [] : together?.with(message));
 		}
@@ -261,8 +265,20 @@ export class OutcomeRouter {
 			for (const each of [...others, { held, message }]) this.#queue.withhold(each.held, each.message);
 			return;
 		}
-		held.lettered[message] = 1;
+		held.told[message] = LETTERED;
 		this.#letters.make(held, message, cause, "open", (letter) => this.#parts.listener.deadLettered(letter));
+	}
+
+	/**
+	 * The messages in front of one whose letter is made in the thread were handled well. The database may not have their rows yet, and is not waited
+	 * for: else letters of a backlog would overtake what lies between them, and be in a row that never was.
+	 */
+	#passedBefore(held: HeldBatch, message: number): void {
+		if (this.#breaker.onTrial || this.#breaker.reason !== null) return;
+		for (let before = message - 1; before >= 0 && held.told[before] === 0; before--) {
+			held.told[before] = PASSED;
+			this.#passed++;
+		}
 	}
 
 	#nameOf(offset: number, { reason, sqlstate, table, error }: LetterCause): string {
@@ -297,7 +313,8 @@ export class OutcomeRouter {
 	#finished(held: HeldBatch, message: number): void {
 		const offset = held.batch.offsets[message] as number;
 		this.#parts.finished(offset);
-		if (held.lettered[message] === 1 || !this.#decides(offset)) return;
+		if (held.told[message] !== 0 || !this.#decides(offset)) return;
+		held.told[message] = PASSED;
 		this.#passed++;
 		if (this.#breaker.onTrial) this.#pass();
 	}

@@ -53,9 +53,14 @@ async function whoAnswers(database: Database): Promise<unknown> {
 }
 
 /** Something that takes connections there; `onward` null: and says nothing. */
-async function listening(where: { path: string } | { host: string; port: number }, onward: TlsPostgres | null): Promise<number> {
+async function listening(
+	where: { path: string } | { host: string; port: number },
+	onward: TlsPostgres | null,
+	hangsUp = false,
+): Promise<number> {
 	const server = createServer((socket) => {
 		socket.on("error", () => {});
+		if (hangsUp) socket.end();
 		if (onward === null) return;
 		const other = dial(portOf(onward), "127.0.0.1");
 		other.on("error", () => socket.destroy());
@@ -75,6 +80,15 @@ describe("hosts", () => {
 	it("are tried in order: one that takes connections and says nothing is passed over in its time", async () => {
 		const silent = await listening({ host: "127.0.0.1", port: 0 }, null);
 		expect(await whoAnswers(opened(at(`127.0.0.1:${silent},127.0.0.1:${portOf(second)}`, "?connect_timeout=2")))).toBe("second");
+	});
+
+	it.each([
+		["says nothing", false],
+		["hangs up", true],
+	])("are tried in order: one that takes connections in plain and %s is passed over", async (_, hangsUp) => {
+		const silent = await listening({ host: "127.0.0.1", port: 0 }, null, hangsUp);
+		const database = opened(at(`127.0.0.1:${silent},127.0.0.1:${portOf(second)}`, "?sslmode=disable"));
+		expect(await waitFor("the other host", () => whoAnswers(database))).toBe("second");
 	});
 
 	it("are all named where none answers", async () => {

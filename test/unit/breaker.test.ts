@@ -109,6 +109,18 @@ describe("a partition with too many dead letters", () => {
 		]);
 	});
 
+	it("stays closed for letters that others lie between, though the database has none of their rows yet", async () => {
+		const h = new WorkerHarness({ breaker: { share: 0.5, minMessages: 4, withinMs: 60_000, consecutive: 3 } });
+		await h.running(12);
+		const bad = [2, 5, 8, 11];
+		const good = [0, 1, 3, 4, 6, 7, 9, 10];
+		await h.act(() => h.thread.handled({ ...rejected(bad), blocks: [rowsFor(good)] }));
+		expect(h.letters.map(({ offset }) => offset)).toEqual(bad);
+		expect(h.worker.breakerOpen).toBe(false);
+		await h.act(() => h.submissions[0]?.settledAll(good));
+		expect(h.finished.slice().sort((left, right) => left - right)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+	});
+
 	it("lets one message decide when the file changes, then goes on in order", async () => {
 		const h = new WorkerHarness({ breaker });
 		await h.running(5);
