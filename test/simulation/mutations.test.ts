@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { type Mutation, mutations } from "./mutations.ts";
-import type { InvariantCode } from "./world.ts";
 
 const project = new URL("../..", import.meta.url).pathname;
 const SEEDS = 1_000;
@@ -30,9 +29,9 @@ async function mutant({ edits }: Mutation, name: string): Promise<string> {
 }
 
 /** What was found until a seed broke the invariant. */
-async function findings(folder: string, invariant: InvariantCode, kinds: string): Promise<string> {
+async function findings(folder: string, { breaks, kinds = "", fromSeed = 1 }: Mutation): Promise<string> {
 	const main = join(folder, "test/simulation/main.ts");
-	const command = ["--import", "tsx", main, "--seeds", String(SEEDS), "--until", invariant, "--kinds", kinds];
+	const command = ["--import", "tsx", main, "--seeds", String(SEEDS), "--from", String(fromSeed), "--until", breaks, "--kinds", kinds];
 	try {
 		const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: folder });
 		return `nothing was found: ${stdout}`;
@@ -49,9 +48,7 @@ describe("the simulation finds that", () => {
 		async (_, mutation, name) => {
 			const folder = await mutant(mutation, name);
 			try {
-				expect(await findings(folder, mutation.breaks, mutation.kinds ?? "")).toMatch(
-					new RegExp(`^seed \\d+ \\(.*\\): ${mutation.breaks}: `, "m"),
-				);
+				expect(await findings(folder, mutation)).toMatch(new RegExp(`^seed \\d+ \\(.*\\): ${mutation.breaks}: `, "m"));
 			} finally {
 				await rm(folder, { recursive: true, force: true });
 			}

@@ -16,6 +16,8 @@ export interface Mutation {
 	readonly edits: readonly Edit[];
 	/** Kinds that are there in every run, where what is broken shows in these alone. */
 	readonly kinds?: string;
+	/** The first seed, default 1: of what shows in one run of some hundreds. */
+	readonly fromSeed?: number;
 }
 
 export const mutations: readonly Mutation[] = [
@@ -247,6 +249,7 @@ export const mutations: readonly Mutation[] = [
 		what: "a suspect that passed is noted as in hand while another one has its turn",
 		breaks: "wrong-letter",
 		kinds: "deadly",
+		fromSeed: 1_001,
 		edits: [
 			{
 				file: "src/worker/careful-hand.ts",
