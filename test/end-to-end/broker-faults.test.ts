@@ -42,10 +42,8 @@ describeOnKafka("brokers of a cluster of three die under load", () => {
 			const victim = which === "the group's coordinator" ? coordinator : (IDS.find((id) => id !== coordinator) as number);
 			const led = await partitionsLedBy(victim, scene.topic);
 			expect(led).not.toEqual([]);
-			// Watched from before: until another broker takes over is all the time there is.
-			const isAway = /^the group's coordinator is away .*127\.0\.0\.1:\d+ can't be reached$/;
-			const told = victim === coordinator ? notReadyFor(daemon, "not_in_group", isAway) : null;
-			await Promise.all([cluster.broker(victim).kill(), told]);
+			// Another broker may take over between two looks at what the client says: only who is away for longer is told, as below.
+			await cluster.broker(victim).kill();
 			await waitFor("another coordinator", async () => (await cluster.coordinator(scene.group)) !== victim);
 			const position = async () => (await scene.committed()).filter((_, partition) => led.includes(partition));
 			const before = await position();
