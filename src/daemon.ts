@@ -205,7 +205,8 @@ export class Daemon {
 
 	/**
 	 * The walk of every stop: not ready, take no more, drain, flush, commit, leave the group, end threads, close the database, close
-	 * HTTP last. `drained` is false where the drain's deadline passed or its offsets could not be committed; `left` and `hangs` as in `Delivery.stop`.
+	 * HTTP last. `drained` is false where the drain's deadline passed or its offsets could not be committed; `left` and `hangs` as in
+	 * `Delivery.stop`.
 	 */
 	async stop(reason: string, { leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; hangs: boolean }> {
 		const { logger } = this.parts;

@@ -95,7 +95,10 @@ const RETRY = { minMs: 200, maxMs: 5_000 };
 const ACCESS_IDLE_MS = 5_000;
 type DeliveryProblemCode = "cannot_join" | "not_authorized" | "topic_missing" | "commits_failing" | "standing_transaction" | "database";
 
-/** A drain that took all its time leaves the group all the same, or its partitions wait for a session; still inside a container's ten seconds. */
+/**
+ * A drain that took all its time leaves the group all the same, or its partitions wait for a session; still inside a container's ten
+ * seconds.
+ */
 const LEAST_LEAVE_MS = 500;
 /** So long behind the commit a release is waited for: without its note the next owner is careful for a while, and nothing worse. */
 const RELEASE_MS = 500;
@@ -242,8 +245,9 @@ export class Delivery {
 
 	/**
 	 * Takes no more, drains, flushes, commits, leaves the group (a static member only with `leave`), ends the threads. `drained` is false
-	 * where the deadline passed or offsets could not be committed, `left` where the coordinator didn't take the farewell by then; `hangs` says that a
-	 * client's close is still under way, which the process would wait for. Database and dead letters' target stay their owner's.
+	 * where the deadline passed or offsets could not be committed, `left` where the coordinator didn't take the farewell by then; `hangs`
+	 * says that a client's close is still under way, which the process would wait for. Database and dead letters' target stay their
+	 * owner's.
 	 */
 	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean; hangs: boolean }> {
 		const { clock, config } = this.#parts;
@@ -262,8 +266,8 @@ export class Delivery {
 	}
 
 	/**
-	 * Their topic was deleted and made again: what this member has of them is dropped before anything else, for it must not be committed for
-	 * the new log. Joined anew it begins as its notes say. Where no id tells the logs apart, they have to be told first.
+	 * Their topic was deleted and made again: what this member has of them is dropped before anything else, for it must not be committed
+	 * for the new log. Joined anew it begins as its notes say. Where no id tells the logs apart, they have to be told first.
 	 */
 	#logsRemade(found: readonly AssignedLog[], what: "made_again" | "deleted"): void {
 		const remade = this.ledger.current(found);

@@ -131,7 +131,9 @@ async function replayLog(
 	if (error ?? failure) throw error ?? failure;
 }
 
-/** A worker handles one log's messages, in offset order. Where no topic id tells two logs apart, offsets come twice: one after the other. */
+/**
+ * A worker handles one log's messages, in offset order. Where no topic id tells two logs apart, offsets come twice: one after the other.
+ */
 function byLog(letters: readonly StoredLetter[]): StoredLetter[][] {
 	const groups = new Map<string, StoredLetter[]>();
 	for (const letter of letters) {

@@ -118,7 +118,10 @@ export class VerifyingWorker {
 		this.#worker.deliver(packMessages(messages));
 	}
 
-	/** A message that ends its thread is one that fails; a thread that always ends would take a timeout for each message of the log, or never begin. */
+	/**
+	 * A message that ends its thread is one that fails; a thread that always ends would take a timeout for each message of the log, or
+	 * never begin.
+	 */
 	#crashed(kind: FailureKind, message: string): void {
 		if (kind === "load" || kind === "init") this.#failure ??= nothingVerified(message);
 		if (this.#deathsInARow <= this.#maxRestarts) return;

@@ -1,11 +1,11 @@
 /**
- * What is noted of the messages in a handler's hand, for the start behind a death of the whole process: V8 that aborts out of memory, a native
- * crash. Kept in the database, for a container loses its files with its process.
+ * What is noted of the messages in a handler's hand, for the start behind a death of the whole process: V8 that aborts out of memory, a
+ * native crash. Kept in the database, for a container loses its files with its process.
  *
- * A note per call would be far too slow. So an assignment only notes that it began. The next one that begins at about the same offset, with the
- * former not given away in order, is careful: it notes each run before it hands it over. Whose run is noted as the process dies again is only
- * suspected (kill -9 and power look the same): the messages of that run go alone from then on, one of them at a time in the whole process, and
- * only who dies alone in hand is charged.
+ * A note per call would be far too slow. So an assignment only notes that it began. The next one that begins at about the same offset, with
+ * the former not given away in order, is careful: it notes each run before it hands it over. Whose run is noted as the process dies again
+ * is only suspected (kill -9 and power look the same): the messages of that run go alone from then on, one of them at a time in the whole
+ * process, and only who dies alone in hand is charged.
  */
 
 /** Offsets `from` (included) to `to` (excluded). */
@@ -51,7 +51,8 @@ export function suspicionWords({ held, deaths, until }: Suspicion): string {
 }
 
 /**
- * Less than a whole run is no progress: each start may commit the few messages that it was given first, and die at the same one behind them.
+ * Less than a whole run is no progress: each start may commit the few messages that it was given first, and die at the same one behind
+ * them.
  */
 const PROGRESS_OFFSETS = 2_000;
 

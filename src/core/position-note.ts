@@ -57,7 +57,9 @@ export interface NoteChange extends TopicPartition {
 	readonly replaces: StoredNote | null;
 }
 
-/** What an assignment that is under way notes of the messages in hand; `by` names it. Null: it is over, in order, and leaves nothing behind. */
+/**
+ * What an assignment that is under way notes of the messages in hand; `by` names it. Null: it is over, in order, and leaves nothing behind.
+ */
 export interface HandChange extends TopicPartition {
 	readonly by: string;
 	readonly hand: HandNote | null;

@@ -59,8 +59,8 @@ export interface AssignmentParts {
 	/** Cooperative and KIP-848 assignments come as differences. */
 	readonly incremental: boolean;
 	/**
-	 * Calls it while no poll is under way. A poll may bring messages of an assignment that is over, and then of the new one: those of the new one
-	 * must be what comes with a poll that began behind it, or nobody could tell the two apart.
+	 * Calls it while no poll is under way. A poll may bring messages of an assignment that is over, and then of the new one: those of the
+	 * new one must be what comes with a poll that began behind it, or nobody could tell the two apart.
 	 */
 	readonly betweenPolls: <T>(act: () => T) => Promise<T>;
 	/** True where the group gave this member up: what it is told to give away belongs to somebody else already. */
@@ -187,7 +187,10 @@ export class Assignment {
 		}
 	}
 
-	/** Looks up and stores the starts of these partitions, as far as they are not given away meanwhile; tells of those that can't be had yet. Never rejects. */
+	/**
+	 * Looks up and stores the starts of these partitions, as far as they are not given away meanwhile; tells of those that can't be had
+	 * yet. Never rejects.
+	 */
 	#attempt(held: readonly Held[], tries: number): Promise<StartPosition[]> {
 		const attempt = this.#resolveAndStore(held, tries);
 		for (const each of held) each.storing = attempt;
@@ -220,8 +223,9 @@ export class Assignment {
 	}
 
 	/**
-	 * New positions are stored before the first message, so that a crash can't choose again. They are noted before, but for a log that takes
-	 * another's place: its note says that what Kafka has is of this log, and a late commit of the old one may lie there until ours is behind it.
+	 * New positions are stored before the first message, so that a crash can't choose again. They are noted before, but for a log that
+	 * takes another's place: its note says that what Kafka has is of this log, and a late commit of the old one may lie there until ours is
+	 * behind it.
 	 */
 	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
 		const { offsets, notes } = this.#parts;

@@ -218,8 +218,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	/**
 	 * Leaves the group, a static member only where `leave` says so: the member has been drained by its owner, what the closing client still
-	 * revokes is answered at once. False when the client didn't close within `withinMs`: the coordinator didn't answer, and gives the member up
-	 * after its session. Idempotent.
+	 * revokes is answered at once. False when the client didn't close within `withinMs`: the coordinator didn't answer, and gives the
+	 * member up after its session. Idempotent.
 	 */
 	async close({ leave = false, withinMs }: { leave?: boolean; withinMs: number }): Promise<boolean> {
 		if (this.#stopped.signal.aborted) return true;
@@ -380,8 +380,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	}
 
 	/**
-	 * Its partitions are lost: nothing is committed by it any more, and another member may have them. Where the group refused the member (KIP-848)
-	 * another client asks again, for that can be mended; a member that was fenced has a successor by its name, and must end.
+	 * Its partitions are lost: nothing is committed by it any more, and another member may have them. Where the group refused the member
+	 * (KIP-848) another client asks again, for that can be mended; a member that was fenced has a successor by its name, and must end.
 	 */
 	#clientGaveUp(fact: { message: string; code: number }): void {
 		this.#assignment?.abandon();

@@ -1,6 +1,6 @@
 /**
- * Finds partitions whose topic was deleted under the member, and mostly made again: what it holds of them are offsets of another log. Told by the
- * topic's id; where there is none, by Kafka's having forgotten the group's offset, which goes with the topic.
+ * Finds partitions whose topic was deleted under the member, and mostly made again: what it holds of them are offsets of another log. Told
+ * by the topic's id; where there is none, by Kafka's having forgotten the group's offset, which goes with the topic.
  *
  * Looked at all the time, at once when the client says that a topic or partition is unknown, and before each commit: Kafka takes a commit
  * by the topic's name, and the new log's messages up to there would be skipped. Between the look and the commit the topic may be made
@@ -56,8 +56,8 @@ export class LogWatch {
 	}
 
 	/**
-	 * Looks at these, and waits a second at most. Where Kafka doesn't answer nothing is known: a position that names its log may be committed all
-	 * the same, one without an id may not. Rejects then, with `timedOut` or Kafka's error.
+	 * Looks at these, and waits a second at most. Where Kafka doesn't answer nothing is known: a position that names its log may be
+	 * committed all the same, one without an id may not. Rejects then, with `timedOut` or Kafka's error.
 	 */
 	async check(positions: readonly AssignedLog[]): Promise<void> {
 		const error = await this.#withinTime(this.#check(positions));

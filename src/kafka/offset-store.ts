@@ -20,11 +20,14 @@ export interface OffsetStore {
 	readonly keptIn: "kafka" | "table";
 	/** What is stored, changing nothing. */
 	stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
-	/** Takes over partitions that were assigned, and says what is stored: from here on a former owner can store nothing where the store fences. */
+	/**
+	 * Takes over partitions that were assigned, and says what is stored: from here on a former owner can store nothing where the store
+	 * fences.
+	 */
 	claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 	/**
-	 * Stores where claimed partitions begin, whatever was stored; returns what holds (another member may have begun in the same moment), and
-	 * leaves out what is not this member's any more.
+	 * Stores where claimed partitions begin, whatever was stored; returns what holds (another member may have begun in the same moment),
+	 * and leaves out what is not this member's any more.
 	 */
 	begin(starts: readonly ReachedPosition[]): Promise<readonly ReachedPosition[]>;
 	/** Partitions go on where they are kept: what follows the store does too. Not before it is known that they are of this log. */
@@ -144,7 +147,9 @@ export class KafkaOffsetStore implements OffsetStore {
 	}
 }
 
-/** What the database's store needs of its table; sink/offset-table.ts is one. Fenced by an epoch per partition, and by what was stored last. */
+/**
+ * What the database's store needs of its table; sink/offset-table.ts is one. Fenced by an epoch per partition, and by what was stored last.
+ */
 export interface FencedOffsets {
 	stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 	claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
@@ -159,7 +164,10 @@ export interface FencedOffsets {
 
 /** What the mirrored store tells. */
 export interface MirrorListener {
-	/** These partitions are another member's, or their offsets were put back or set by somebody: nothing more is stored of them under this claim. */
+	/**
+	 * These partitions are another member's, or their offsets were put back or set by somebody: nothing more is stored of them under this
+	 * claim.
+	 */
 	displaced(partitions: readonly DisplacedOffset[]): void;
 	/** Kafka's copy could not follow; nothing depends on it, and the next one covers it. */
 	mirrorFailed(message: string): void;

@@ -20,8 +20,8 @@ export interface StallDetectorParts {
 	/** One that waits for the end of a transaction is no standstill: who looks after those tells. */
 	readonly isWaiting: (partition: TopicPartition) => boolean;
 	/**
-	 * It is to be fetched anew, or decided on where its position is outside the log: that is no standstill. A client that met the end of a log
-	 * does not go on by itself, though the log has grown past the position since.
+	 * It is to be fetched anew, or decided on where its position is outside the log: that is no standstill. A client that met the end of a
+	 * log does not go on by itself, though the log has grown past the position since.
 	 */
 	readonly fetchAgain: (partition: TopicPartition) => void;
 	readonly lastError: () => string | null;

@@ -65,9 +65,10 @@ export function decidePosition(position: number, { low, high }: LogBounds, polic
 }
 
 /**
- * Where nothing tells the logs apart: Kafka forgets offsets together with their topic, so where it has none the log is read whole. To repeat
- * is harmless, a gap is not; of a log that begins behind the position something is missing whichever it is, and that is told. Else what is kept is believed as far as the log goes. Past its end a table's is not, nor is Kafka's where logs
- * have no ids and it was us who read the log: a commit for one that was gone may have come late.
+ * Where nothing tells the logs apart: Kafka forgets offsets together with their topic, so where it has none the log is read whole. To
+ * repeat is harmless, a gap is not; of a log that begins behind the position something is missing whichever it is, and that is told. Else
+ * what is kept is believed as far as the log goes. Past its end a table's is not, nor is Kafka's where logs have no ids and it was us who
+ * read the log: a commit for one that was gone may have come late.
  */
 function isOtherLog({ keptIn, inKafka, noted, sameLog, hasId, log }: PartitionFacts, known: number): boolean {
 	if (sameLog !== "unknown") return sameLog === "other";

@@ -93,7 +93,10 @@ export class FirstStart {
 		for (const partition of partitions) this.#present.add(partitionName(partition));
 	}
 
-	/** It has begun: without an offset it is later one of another log, or of a table that was put back, and not to begin as `startFrom` says. True where its topic was unseen. */
+	/**
+	 * It has begun: without an offset it is later one of another log, or of a table that was put back, and not to begin as `startFrom`
+	 * says. True where its topic was unseen.
+	 */
 	begun(partition: TopicPartition): boolean {
 		const name = partitionName(partition);
 		this.#present.delete(name);

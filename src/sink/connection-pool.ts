@@ -118,8 +118,8 @@ export class Pool {
 	}
 
 	/**
-	 * Once for a pool. A pooler tells its clients a process of its own, or none. It matters: the library prepares even its `commit`, and where a
-	 * pooler's next session does not know it the transaction fails, is rolled back, and is told as done.
+	 * Once for a pool. A pooler tells its clients a process of its own, or none. It matters: the library prepares even its `commit`, and
+	 * where a pooler's next session does not know it the transaction fails, is rolled back, and is told as done.
 	 */
 	async #look(): Promise<void> {
 		const { settings, ofSession } = this.#options;

@@ -181,8 +181,9 @@ async function inTurn(
 }
 
 /**
- * Where a session ends inside a transaction the library would send its `rollback` to a socket that is gone, which ends the process. It tells the
- * connection's end to whoever began the transaction by itself, so nothing more is said here. A connection that was ended by us takes it.
+ * Where a session ends inside a transaction the library would send its `rollback` to a socket that is gone, which ends the process. It
+ * tells the connection's end to whoever began the transaction by itself, so nothing more is said here. A connection that was ended by us
+ * takes it.
  */
 function unlessGone(error: unknown): Promise<never> {
 	const { code = "" } = (error ?? {}) as { code?: string };

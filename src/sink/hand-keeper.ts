@@ -1,7 +1,7 @@
 /**
- * Notes what is in the handlers' hands (core/hand-note.ts), for the partitions that have to be careful, and that partitions are given away in
- * order. Without the right to the table's columns nothing is noted: then a message that kills the process is handed over at each start, as it
- * would be without any of this.
+ * Notes what is in the handlers' hands (core/hand-note.ts), for the partitions that have to be careful, and that partitions are given away
+ * in order. Without the right to the table's columns nothing is noted: then a message that kills the process is handed over at each start,
+ * as it would be without any of this.
  */
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";

@@ -24,7 +24,10 @@ export class HeldPartition {
 	#rows = new Set<HeldRow>();
 	#sorted: readonly HeldRow[] | null = null;
 
-	/** Those that somebody still waits for. In the place of one that nobody waits for comes what it stands for: a new owner's may be among it. */
+	/**
+	 * Those that somebody still waits for. In the place of one that nobody waits for comes what it stands for: a new owner's may be among
+	 * it.
+	 */
 	get rows(): readonly HeldRow[] {
 		for (const held of this.#rows) {
 			if (!held.row.owner.released) continue;
@@ -52,8 +55,8 @@ export class HeldPartition {
 	}
 
 	/**
-	 * Adds a row that was tried and refused, parted from the older versions that it stands for: the log may have led over one of them to what it
-	 * asks for. False where it stands for none.
+	 * Adds a row that was tried and refused, parted from the older versions that it stands for: the log may have led over one of them to
+	 * what it asks for. False where it stands for none.
 	 */
 	addAgain(held: HeldRow): boolean {
 		const older = held.row.older?.takeNewest() ?? null;

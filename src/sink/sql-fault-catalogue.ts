@@ -9,8 +9,9 @@
  */
 
 /**
- * row: this row can't be written, whoever tries · order: other rows stand in its way, or are not there yet · split: the batch must be smaller · transient: the same batch again, it will pass ·
- * systemic: somebody has to mend the table (or, `connection`, the way to the database).
+ * row: this row can't be written, whoever tries · order: other rows stand in its way, or are not there yet · split: the batch must be
+ * smaller · transient: the same batch again, it will pass · systemic: somebody has to mend the table (or, `connection`, the way to the
+ * database).
  */
 export type SqlFault = "row" | "order" | "split" | "transient" | "systemic" | "connection";
 

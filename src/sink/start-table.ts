@@ -147,7 +147,9 @@ export class StartTable {
 		return new Map(rows.map((row) => [nameOf(row), { reached: Number(row.reached_offset), writtenAt: Number(row.written_at) }]));
 	}
 
-	/** Notes what is in hand, where the assignment still has the partition. Not a part of the position: who compares those sees no change. */
+	/**
+	 * Notes what is in hand, where the assignment still has the partition. Not a part of the position: who compares those sees no change.
+	 */
 	async hold(changes: readonly HandChange[]): Promise<void> {
 		if (changes.length === 0 || !(await this.keepsNotes())) return;
 		const entries = changes.map(({ topic, partition, by, hand }) => ({ topic, partition, by, ...handColumns(hand) }));

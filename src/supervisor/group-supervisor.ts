@@ -14,7 +14,9 @@ import { partitionName, type ReceivedMessage, type TopicPartition } from "../cor
 import { BackPressure, isShut } from "./back-pressure.ts";
 import type { Assigned, Child, ParkedPosition, Supervised, SupervisedBatch, SupervisorParts } from "./supervisor-parts.ts";
 
-/** Messages that could not be taken in are fetched again after so long: what keeps them out may be passing, and must not become a busy loop. */
+/**
+ * Messages that could not be taken in are fetched again after so long: what keeps them out may be passing, and must not become a busy loop.
+ */
 const TAKE_AGAIN_MS = 10_000;
 /** What was finished in a drain that took all its time is committed all the same; still inside a container's ten seconds. */
 const LEAST_COMMIT_MS = 1_000;
@@ -126,8 +128,8 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	}
 
 	/**
-	 * No memory for them, or a fault of ours: nothing says how much was noted, and what comes next would go past them. So the partition stands,
-	 * and is fetched again from what is not finished.
+	 * No memory for them, or a fault of ours: nothing says how much was noted, and what comes next would go past them. So the partition
+	 * stands, and is fetched again from what is not finished.
 	 */
 	#couldNotTake(partition: TopicPartition, offset: number | undefined, error: unknown): void {
 		const former = this.#children.get(partitionName(partition));
@@ -144,7 +146,9 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		});
 	}
 
-	/** The consumer has read a partition to its end; `offset` is the next that will be written. Below what was received: the log went back. */
+	/**
+	 * The consumer has read a partition to its end; `offset` is the next that will be written. Below what was received: the log went back.
+	 */
 	endOfPartition(partition: TopicPartition, offset: number): void {
 		if (this.#children.get(partitionName(partition))?.parked) return;
 		if (this.#beginAnewIfRewound(partition, offset)) return;
@@ -297,8 +301,8 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	/**
 	 * Offsets below what was received: the log itself went back (topic made again, out-of-range policy `earliest`), and the client goes on
 	 * from there. A pause makes no repeats (100,000 messages under constant pauses: none). The partition begins anew with an epoch of its
-	 * own, so that acknowledgements of the old log can't be taken for the new one's. One that is being drained is only forgotten: its offsets
-	 * must not be committed for the new log. True where the log went back.
+	 * own, so that acknowledgements of the old log can't be taken for the new one's. One that is being drained is only forgotten: its
+	 * offsets must not be committed for the new log. True where the log went back.
 	 */
 	#beginAnewIfRewound(partition: TopicPartition, offset: number): boolean {
 		const offsets = this.#parts.offsets.of(partition);

@@ -118,7 +118,10 @@ export interface DrainedFact {
 	readonly timedOut: boolean;
 	/** What was finished is stored. */
 	readonly committed: boolean;
-	/** Messages that were handed to the handler and are not finished: by its `finishedTo`, or their rows or letters can't be stored, or the deadline passed. */
+	/**
+	 * Messages that were handed to the handler and are not finished: by its `finishedTo`, or their rows or letters can't be stored, or the
+	 * deadline passed.
+	 */
 	readonly unfinished: number;
 }
 

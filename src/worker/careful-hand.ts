@@ -1,6 +1,6 @@
 /**
- * Hands over carefully after a death of the process (core/hand-note.ts): short runs, each noted before; suspects one by one, one of them at a
- * time in the whole process, so that the culprit alone is charged. Decides and notes; the partition worker hands over.
+ * Hands over carefully after a death of the process (core/hand-note.ts): short runs, each noted before; suspects one by one, one of them at
+ * a time in the whole process, so that the culprit alone is charged. Decides and notes; the partition worker hands over.
  *
  * A side way of a message's way (README).
  */
@@ -26,8 +26,8 @@ const MAX_RUN = 256;
 /** A run that takes so long has few suspects in it, and one that takes less costs more by its note than by its messages. */
 const RUN_MS = 100;
 /**
- * A message that was charged waits up to so long, by chance, before it is handed over again: whoever kills the process a fixed while after each
- * start would else meet the same message each time.
+ * A message that was charged waits up to so long, by chance, before it is handed over again: whoever kills the process a fixed while after
+ * each start would else meet the same message each time.
  */
 const WAIT_MS = 2_000;
 
@@ -112,8 +112,8 @@ export class CarefulHand {
 	}
 
 	/**
-	 * The handler has answered, or its thread is dead: the process can't die of that any more. A suspect's turn ends when its note is taken back:
-	 * or, if another one ends the process meanwhile, it would be charged again and again. Idempotent.
+	 * The handler has answered, or its thread is dead: the process can't die of that any more. A suspect's turn ends when its note is taken
+	 * back: or, if another one ends the process meanwhile, it would be charged again and again. Idempotent.
 	 */
 	letGo(): void {
 		if (this.#turn) {

@@ -2,7 +2,9 @@
 import type { TopicPartition } from "../core/message.ts";
 import type { HandlerFailure, ThreadDeath } from "./handler-thread.ts";
 
-/** The kinds a failure can have: those of a live thread, those of a death, and `process`: earlier processes died with the message in hand. */
+/**
+ * The kinds a failure can have: those of a live thread, those of a death, and `process`: earlier processes died with the message in hand.
+ */
 export type FailureKind = HandlerFailure["kind"] | ThreadDeath["reason"] | "process";
 
 /** What the worker does about it. `delayMs` is how long until then. */

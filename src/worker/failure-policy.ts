@@ -109,8 +109,8 @@ export class FailurePolicy {
 
 	/**
 	 * The handler threw, rejected or broke the contract in a live thread, at the one message of `run`, which the thread found by halving
-	 * where the handler takes several at once: `batchSize` is then the size of the whole run. Where the thread could not halve, `run` is what
-	 * failed together: nobody is charged, and it comes again by halves, at once.
+	 * where the handler takes several at once: `batchSize` is then the size of the whole run. Where the thread could not halve, `run` is
+	 * what failed together: nobody is charged, and it comes again by halves, at once.
 	 */
 	attemptFailed(run: Run, error: HandlerFailure, batchSize: number | null): Verdict {
 		const failure: Failure = { kind: error.kind, error, run, restarted: null };
@@ -134,8 +134,8 @@ export class FailurePolicy {
 	}
 
 	/**
-	 * Earlier processes died with the message at `run.from` alone in hand: as many attempts of it. Null where it may have another one; else it is
-	 * given up before the handler sees it again.
+	 * Earlier processes died with the message at `run.from` alone in hand: as many attempts of it. Null where it may have another one; else
+	 * it is given up before the handler sees it again.
 	 */
 	processDied(run: Run, times: number): Verdict | null {
 		this.#suspects.chargedBefore(run.held.batch.offsets[run.from] as number, times);

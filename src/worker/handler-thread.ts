@@ -71,14 +71,20 @@ export type RunReply = {
 			readonly ok: false;
 			readonly failed: number;
 			readonly failure: HandlerFailure;
-			/** So many messages from `failed` on failed in one call, and the rule kept the thread from halving them. Absent: it failed alone. */
+			/**
+			 * So many messages from `failed` on failed in one call, and the rule kept the thread from halving them. Absent: it failed
+			 * alone.
+			 */
 			readonly together?: number;
 			/** The handler takes several messages at once: shorter runs repeat less. */
 			readonly batched: boolean;
 	  }
 );
 
-/** How a thread died; the value of the metric's `reason` label. `shared`: at another partition that it is shared with; nobody here is to blame. */
+/**
+ * How a thread died; the value of the metric's `reason` label. `shared`: at another partition that it is shared with; nobody here is to
+ * blame.
+ */
 export type ThreadDeath = {
 	readonly reason: "exception" | "exit" | "out_of_memory" | "timeout" | "shared";
 	readonly message: string;
@@ -168,7 +174,10 @@ export interface HandlerThread {
 export interface ThreadLease {
 	/** The thread to start, called for each (re)start; where threads are shared always a share of the same. */
 	open(): HandlerThread;
-	/** What `open` gives next has to load the module anew: a thread of this moment ends then, for all who share it, behind the call that runs. */
+	/**
+	 * What `open` gives next has to load the module anew: a thread of this moment ends then, for all who share it, behind the call that
+	 * runs.
+	 */
 	expire(): void;
 	/** The partition was given away, and its last thread killed. */
 	release(): void;

@@ -1,7 +1,7 @@
 /**
- * Whether a thread holds more memory than is good for it: its heap and what lies outside it (Buffers), which V8's own limit leaves out. Looked
- * at after each run. Near that limit V8 may end the whole process instead of the thread, so a thread is replaced in good time. Garbage doesn't
- * count: it is collected before anybody is judged.
+ * Whether a thread holds more memory than is good for it: its heap and what lies outside it (Buffers), which V8's own limit leaves out.
+ * Looked at after each run. Near that limit V8 may end the whole process instead of the thread, so a thread is replaced in good time.
+ * Garbage doesn't count: it is collected before anybody is judged.
  */
 
 import { performance } from "node:perf_hooks";
@@ -56,8 +56,8 @@ export class HeapLimit {
 	}
 
 	/**
-	 * A partition has begun: what its init added to what was held before stays. `heldBefore` is 0 for the thread's first, whose module counts
-	 * too. Not to be told of a new state in the place of an old one: by then what was gathered would count as its.
+	 * A partition has begun: what its init added to what was held before stays. `heldBefore` is 0 for the thread's first, whose module
+	 * counts too. Not to be told of a new state in the place of an old one: by then what was gathered would count as its.
 	 */
 	begun(heldBefore = 0): void {
 		this.#baseBytes += max(0, this.#queries.held() - heldBefore);

@@ -1,7 +1,7 @@
 /**
  * Whose last attempt needs a new thread: an earlier message may have put built-ins, globals or the module's state out of order, and then
- * innocents fail. A stream of bad messages must not become a storm of threads: who fails in the very way in which another message failed in a
- * new thread a moment ago is believed to fail by itself. Pure.
+ * innocents fail. A stream of bad messages must not become a storm of threads: who fails in the very way in which another message failed in
+ * a new thread a moment ago is believed to fail by itself. Pure.
  *
  * A side way of a message's way (README).
  */

@@ -14,11 +14,16 @@ const HANDED = 1;
 const ANSWERED = 2;
 const FINISHED = 3;
 
-/** What a message waits for that doesn't come by itself (bits): a later `finishedTo`; a person or a changed handler, for its dead letter. */
+/**
+ * What a message waits for that doesn't come by itself (bits): a later `finishedTo`; a person or a changed handler, for its dead letter.
+ */
 const UNCONFIRMED = 1;
 const WITHHELD = 2;
 
-/** A received batch and the state of its messages. `open[i]` counts what message i waits for: its hand-over, rows, a dead letter, a `finishedTo`. */
+/**
+ * A received batch and the state of its messages. `open[i]` counts what message i waits for: its hand-over, rows, a dead letter, a
+ * `finishedTo`.
+ */
 export interface HeldBatch {
 	readonly batch: PackedBatch;
 	/** By the monotonic clock. */
@@ -189,7 +194,9 @@ export class MessageQueue {
 		return confirmed;
 	}
 
-	/** The handler's state is gone, and with it what it had left unfinished: queued again, in order. The last offset of it, null for none. */
+	/**
+	 * The handler's state is gone, and with it what it had left unfinished: queued again, in order. The last offset of it, null for none.
+	 */
 	requeueUnconfirmed(): number | null {
 		const last = this.#unconfirmed.at(-1);
 		this.#requeue(this.#unconfirmed.splice(0));

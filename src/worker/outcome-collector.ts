@@ -257,7 +257,10 @@ function notARow(what: unknown): BadOutcomeError {
 
 const nothing: Readonly<Record<string, unknown>> = {};
 
-/** False for a plain object while no object inherits a name that rows have: looked at anew for each row, and cheaper than to ask for each name. */
+/**
+ * False for a plain object while no object inherits a name that rows have: looked at anew for each row, and cheaper than to ask for each
+ * name.
+ */
 function mayInherit(row: object): boolean {
 	const prototype: unknown = getPrototypeOf(row);
 	if (prototype !== Object.prototype) return prototype !== null;

@@ -59,7 +59,10 @@ export class OutcomeRouter {
 	readonly #letters: MessageLetters;
 	/** Messages that finished without a letter and of which the breaker was not told yet. */
 	#passed = 0;
-	/** Offsets handed over on trial: only these decide it. What was handed before may still come back, with a row that is refused or one that goes in. */
+	/**
+	 * Offsets handed over on trial: only these decide it. What was handed before may still come back, with a row that is refused or one
+	 * that goes in.
+	 */
 	readonly #trial = new Set<number>();
 	/** The letter that the breaker withheld first: where it is and why it would have been made. Of the handler's own words none. */
 	#withheldFirst = "";
@@ -252,8 +255,8 @@ export class OutcomeRouter {
 	}
 
 	/**
-	 * Stores a dead letter, and the message stays open until it is durable; or withholds it, and the message stays open until then, `others`
-	 * too: what is to be made of them was in the message's rows.
+	 * Stores a dead letter, and the message stays open until it is durable; or withholds it, and the message stays open until then,
+	 * `others` too: what is to be made of them was in the message's rows.
 	 */
 	#letter(held: HeldBatch, message: number, cause: LetterCause, others: readonly HeldMessage[] = []): void {
 		if (this.#ended.signal.aborted) return;
@@ -270,8 +273,8 @@ export class OutcomeRouter {
 	}
 
 	/**
-	 * The messages in front of one whose letter is made in the thread were handled well. The database may not have their rows yet, and is not waited
-	 * for: else letters of a backlog would overtake what lies between them, and be in a row that never was.
+	 * The messages in front of one whose letter is made in the thread were handled well. The database may not have their rows yet, and is
+	 * not waited for: else letters of a backlog would overtake what lies between them, and be in a row that never was.
 	 */
 	#passedBefore(held: HeldBatch, message: number): void {
 		if (this.#breaker.onTrial || this.#breaker.reason !== null) return;

@@ -141,8 +141,8 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * The handler's file changed: a worker that failed begins anew at once, with the new code; a healthy one is left alone until it fails, is
-	 * resumed, or gets another thread.
+	 * The handler's file changed: a worker that failed begins anew at once, with the new code; a healthy one is left alone until it fails,
+	 * is resumed, or gets another thread.
 	 */
 	handlerChanged(): void {
 		this.#isCodeOld = this.#slot.occupied;
@@ -169,9 +169,9 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * Finishes what is in hand and takes no more: resolves when the running call ended and every message handed over is finished or waits for
-	 * a call that won't come (`finishedTo`, the breaker), or at once where the worker is parked, backing off or `rowsBlocked`. What was not
-	 * handed over is dropped. Then `stop` it.
+	 * Finishes what is in hand and takes no more: resolves when the running call ended and every message handed over is finished or waits
+	 * for a call that won't come (`finishedTo`, the breaker), or at once where the worker is parked, backing off or `rowsBlocked`. What was
+	 * not handed over is dropped. Then `stop` it.
 	 */
 	async drain(reason: ExitReason, rowsBlocked: () => boolean): Promise<void> {
 		this.#beginStop(reason);
@@ -374,7 +374,10 @@ export class PartitionWorker {
 		this.#policy.progressed(last);
 	}
 
-	/** The handler waits for messages that have no room beside those it left open, and nothing in hand will make room: it would wait for ever. */
+	/**
+	 * The handler waits for messages that have no room beside those it left open, and nothing in hand will make room: it would wait for
+	 * ever.
+	 */
 	#deathOfPlenty(): ThreadDeath | null {
 		const { unconfirmed, underway } = this.#queue;
 		if (unconfirmed === 0 || underway > 0 || !this.#parts.isFull()) return null;
@@ -521,7 +524,9 @@ export class PartitionWorker {
 		this.#replaced(why);
 	}
 
-	/** For the last attempt: what others left behind in the thread has no part in it. Nobody's failure, and no restart of the intensity's. */
+	/**
+	 * For the last attempt: what others left behind in the thread has no part in it. Nobody's failure, and no restart of the intensity's.
+	 */
 	async #takeNewThread({ held, from }: Run): Promise<void> {
 		// Stopped, or replaced for another reason.
 		if (this.#stopReason || this.#anew.size > 0 || !this.#slot.ready) return;

@@ -155,7 +155,10 @@ export class SharedThread {
 		});
 	}
 
-	/** Where a run of the share only waits, it is answered with `reply` and doesn't begin; one that has begun ends behind the calls under way. */
+	/**
+	 * Where a run of the share only waits, it is answered with `reply` and doesn't begin; one that has begun ends behind the calls under
+	 * way.
+	 */
 	cutShort(share: Share, reply: RunReply): void {
 		const turn = this.#waiting.find((each) => each.share === share && each.type === "run");
 		if (!turn) {
@@ -255,8 +258,8 @@ export class SharedThread {
 	}
 
 	/**
-	 * The thread is dead, or has to be. `culprit` null: nobody's call ran. `isFound`: the death is the thread's own or a judgement about the
-	 * call that ran, not just somebody's wish to end it.
+	 * The thread is dead, or has to be. `culprit` null: nobody's call ran. `isFound`: the death is the thread's own or a judgement about
+	 * the call that ran, not just somebody's wish to end it.
 	 */
 	#end(death: ThreadDeath, culprit: Share | null, isFound = false): Promise<void> {
 		if (this.#isEnded) return this.gone;

@@ -26,7 +26,9 @@ export class Suspects {
 	#limit = MAX_RUN;
 	/** The last run handed over without a suspect in it. */
 	#unsuspected: Run | null = null;
-	/** Failed attempts by offset, the last one charged at the end. Of several: one message may fail while an earlier one is handled again. */
+	/**
+	 * Failed attempts by offset, the last one charged at the end. Of several: one message may fail while an earlier one is handled again.
+	 */
 	readonly #attempts = new Map<number, number>();
 
 	/** Failed attempts of the message in question; 0 while there is none. */

@@ -94,8 +94,8 @@ export class ThreadSlot {
 	}
 
 	/**
-	 * Hands a run to the handler; only while `ready`. `keepState`: it holds messages that are not finished. `handled` is told what a long run
-	 * came to on its way.
+	 * Hands a run to the handler; only while `ready`. `keepState`: it holds messages that are not finished. `handled` is told what a long
+	 * run came to on its way.
 	 */
 	async run({ held, from, to }: Run, keepState: boolean, handled: (part: BatchOutcome) => void): Promise<RunReply> {
 		const thread = this.#thread as HandlerThread;

@@ -63,8 +63,8 @@ export interface WorkerListener {
 }
 
 /**
- * Why a thread was replaced. `shared`: it ended at another partition that it is shared with. `last_attempt`: earlier messages may have put it
- * out of order.
+ * Why a thread was replaced. `shared`: it ended at another partition that it is shared with. `last_attempt`: earlier messages may have put
+ * it out of order.
  */
 export type RestartReason =
 	| "load"

@@ -1,6 +1,6 @@
 /**
- * Messages that take the whole process with them, and a daemon that is started again each time as systemd or Kubernetes would: in a folder of
- * its own, for a container loses its files.
+ * Messages that take the whole process with them, and a daemon that is started again each time as systemd or Kubernetes would: in a folder
+ * of its own, for a container loses its files.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

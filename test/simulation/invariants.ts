@@ -98,8 +98,8 @@ export class Invariants {
 	}
 
 	/**
-	 * An offset was committed in Kafka. Nobody believes it where what is kept or noted beside it names another log; and where it only follows it
-	 * may come behind a database that was put back.
+	 * An offset was committed in Kafka. Nobody believes it where what is kept or noted beside it names another log; and where it only
+	 * follows it may come behind a database that was put back.
 	 */
 	committedInKafka(partition: number, offset: number): void {
 		const isBelieved = this.committed(partition) !== null && !(this.#parts.inDatabase && this.#wasRestored);
@@ -259,8 +259,8 @@ export class Invariants {
 	}
 
 	/**
-	 * It ended so many processes that it may be given up before another one's handler has it: as many as it has attempts, but for a few that
-	 * ended of something else while it was noted as in hand.
+	 * It ended so many processes that it may be given up before another one's handler has it: as many as it has attempts, but for a few
+	 * that ended of something else while it was noted as in hand.
 	 */
 	#tookProcesses(partition: number, record: LogRecord): boolean {
 		return isDeadly(record.value) && (this.#handled.get(recordName(partition, record)) ?? 0) > this.#parts.maxAttempts / 2;

@@ -46,8 +46,8 @@ const SESSION_MS = 6_000;
 /** What this Kafka is like. */
 export interface KafkaTraits {
 	/**
-	 * Kinder than the real one: it refuses a commit for a log that is gone though the topic's name is there again, and its client begins a log
-	 * that was made again at 0 by itself.
+	 * Kinder than the real one: it refuses a commit for a log that is gone though the topic's name is there again, and its client begins a
+	 * log that was made again at 0 by itself.
 	 */
 	readonly forgives: boolean;
 	/** Topics have ids, and the client can ask for them. */
@@ -102,7 +102,10 @@ export class SimKafka {
 		return this.#traits.hasIds ? `topic-id-${this.life}` : null;
 	}
 
-	/** Appends a record, behind a gap of some offsets. No two logs have a record of one time at one offset, or nothing would tell them apart. */
+	/**
+	 * Appends a record, behind a gap of some offsets. No two logs have a record of one time at one offset, or nothing would tell them
+	 * apart.
+	 */
 	produce(partition: number, record: Omit<LogRecord, "offset">, gap = 0): LogRecord {
 		const log = this.logs[partition] as SimLog;
 		const isTaken = (at: number) => this.#former.some((logs) => logs[partition]?.at(log.end + gap)?.timestamp === at);

@@ -1,4 +1,7 @@
-/** The simulation finds what is broken on purpose, by the invariant that it breaks: a mutation each, in a copy of the source, within 1,000 seeds. */
+/**
+ * The simulation finds what is broken on purpose, by the invariant that it breaks: a mutation each, in a copy of the source, within 1,000
+ * seeds.
+ */
 import { execFile } from "node:child_process";
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * What is produced: messages of every outcome, of ids that several partitions share; rows that refer to each other and addresses that change
- * hands, each legal in the order of its partition's log.
+ * What is produced: messages of every outcome, of ids that several partitions share; rows that refer to each other and addresses that
+ * change hands, each legal in the order of its partition's log.
  */
 import { BAD } from "./database.ts";
 import type { MessageFields } from "./handler.ts";

@@ -33,7 +33,10 @@ export interface RunSummary {
 	readonly virtualMs: number;
 }
 
-/** Runs a seed; throws a Violation (with the seed in its message) where an invariant does not hold. `forced`: kinds that are there in any case. */
+/**
+ * Runs a seed; throws a Violation (with the seed in its message) where an invariant does not hold. `forced`: kinds that are there in any
+ * case.
+ */
 export async function simulate(seed: number, forced: readonly string[] = []): Promise<RunSummary> {
 	const run = new Run(seed, forced);
 	try {

@@ -43,7 +43,9 @@ export interface ThreadFaults {
 /** A message that a state holds. */
 export type Kept = Pick<UnpackedMessage, "offset" | "timestamp" | "key">;
 
-/** What threads are made with. `handed` is told each message that reaches the handler, `flushed` (null: it keeps none) what left its state. */
+/**
+ * What threads are made with. `handed` is told each message that reaches the handler, `flushed` (null: it keeps none) what left its state.
+ */
 export interface SimThreadParts {
 	readonly process: SimProcess;
 	readonly faults: ThreadFaults;

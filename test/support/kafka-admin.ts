@@ -18,7 +18,9 @@ export async function deleteRecords(brokers: string, topic: string, partition: n
 	await admin("delete-records", brokers, topic, String(partition), String(offset));
 }
 
-/** A Java consumer in the group, which commits nothing, for so long once it has partitions; whether it has read any message of the topic. */
+/**
+ * A Java consumer in the group, which commits nothing, for so long once it has partitions; whether it has read any message of the topic.
+ */
 export async function joinGroup(brokers: string, group: string, topic: string, ms: number): Promise<boolean> {
 	return (await admin("join", brokers, group, topic, String(ms))).trim().endsWith("read");
 }

@@ -1,4 +1,6 @@
-/** A handler that buffers messages in its state and finishes them later (`finishedTo`), in real threads: none is finished before its rows. */
+/**
+ * A handler that buffers messages in its state and finishes them later (`finishedTo`), in real threads: none is finished before its rows.
+ */
 import { describe, expect, it } from "vitest";
 import type { BatchOutcome } from "../../src/worker/handler-thread.ts";
 import { received, runAll, threadFor } from "../support/real-thread.ts";

@@ -1,4 +1,6 @@
-/** What handleMessages leaves unfinished by `finishedTo` is in the handler's state only: it must not be finished when that state is gone. */
+/**
+ * What handleMessages leaves unfinished by `finishedTo` is in the handler's state only: it must not be finished when that state is gone.
+ */
 import { describe, expect, it } from "vitest";
 import type { PackedBatch } from "../../src/core/packed-batch.ts";
 import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";

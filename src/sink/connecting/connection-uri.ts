@@ -8,7 +8,9 @@ import { connectionParameters, isParameter, type ParameterName, type Parameters,
 /** What is wrong with it, in words without anything secret. */
 export class UriProblem extends Error {}
 
-/** `//`, then perhaps user and password, hosts, a database, parameters. What is before the last @ of the first part is user and password. */
+/**
+ * `//`, then perhaps user and password, hosts, a database, parameters. What is before the last @ of the first part is user and password.
+ */
 const shape = /^postgres(?:ql)?:\/\/(?:([^/]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s;
 const hostAndPort = /^(\[[^\]]*\]|[^:\]]*)(?::(\d*))?$/;
 

@@ -35,8 +35,8 @@ export class Dialler {
 	}
 
 	/**
-	 * Tries the hosts in order, from `first` on and round. `prepare` is called for each before. Rejects with the error of the only one, or with
-	 * one that has the words of all and the code of the last.
+	 * Tries the hosts in order, from `first` on and round. `prepare` is called for each before. Rejects with the error of the only one, or
+	 * with one that has the words of all and the code of the last.
 	 */
 	async dial(first: number, prepare: (host: Host) => Promise<void>): Promise<Dialled> {
 		const { hosts } = this.#settings;

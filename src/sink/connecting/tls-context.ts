@@ -1,7 +1,7 @@
 /**
- * libpq's TLS: what each sslmode looks at, with Node's TLS. Files are read at each connection, so that renewed ones are taken. Two things are
- * otherwise than there: without a root certificate the verifying modes go by Node's own CAs (and NODE_EXTRA_CA_CERTS) instead of failing,
- * and a file that is named and missing is an error in every mode.
+ * libpq's TLS: what each sslmode looks at, with Node's TLS. Files are read at each connection, so that renewed ones are taken. Two things
+ * are otherwise than there: without a root certificate the verifying modes go by Node's own CAs (and NODE_EXTRA_CA_CERTS) instead of
+ * failing, and a file that is named and missing is an error in every mode.
  */
 import { readFile, stat } from "node:fs/promises";
 import type net from "node:net";
