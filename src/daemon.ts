@@ -328,7 +328,7 @@ export class Daemon {
 				})),
 			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
 			isWaiting: (partition) => this.delivery.transactions.isWaiting(partition),
-			fetchAgain: (partition) => this.delivery.fetchAgain(partition),
+			fetchAgain: (standing) => this.delivery.fetchAgain(standing),
 			lastError: () => this.#lastConsumeError,
 			stalled: (partition, reason) => {
 				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);

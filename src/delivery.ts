@@ -239,8 +239,8 @@ export class Delivery {
 	}
 
 	/** A partition stands still: it is fetched anew, or what becomes of a position outside the log is decided. */
-	fetchAgain(partition: TopicPartition): void {
-		void this.#guard.fetchAgain(partition);
+	fetchAgain(standing: TopicPartition & { readonly position: number }): void {
+		void this.#guard.fetchAgain(standing);
 	}
 
 	/**
@@ -323,7 +323,7 @@ export class Delivery {
 			watermarks: async (partition) => this.#client.watermarks(partition),
 			notes: this.#notes,
 			goOn: (position, offset) => this.supervisor.goOn(position, offset),
-			refetch: ({ topic, partition }, offset) => this.consumer.refetch({ topic, partition, offset }),
+			refetch: (partition, from) => this.consumer.refetch(partition, from),
 			park: (position, reason) => void this.supervisor.park(position, reason),
 			jumped: (fact) => listener.jumped(fact),
 		});

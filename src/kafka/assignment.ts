@@ -251,20 +251,19 @@ export class Assignment {
 	}
 
 	/**
-	 * A partition that is fetched goes on at another offset; between two changes, for in one the client would take it for the answer. Eager
-	 * groups assign as a whole, by joining anew.
+	 * A partition that is fetched goes on at the offset that `from` gives, asked when nothing more can come of what was fetched before; null:
+	 * as it is. Between two changes, for in one the client would take it for the answer. Eager groups assign as a whole, by joining anew.
 	 */
-	refetch(position: TopicPartitionOffset): Promise<void> {
+	refetch({ topic, partition }: TopicPartition, from: () => number | null): Promise<void> {
 		const { client, member, incremental, listener, stopped } = this.#parts;
-		if (!incremental) {
-			listener.assignmentOutdated();
-			return Promise.resolve();
-		}
 		const seek = () => {
-			const held = this.#held.get(partitionName(position));
+			const held = this.#held.get(partitionName({ topic, partition }));
 			if (this.#isAbandoned || stopped.aborted || held?.state !== "fetching") return;
-			client.seek(position);
-			member.refetched([position]);
+			const offset = from();
+			if (offset === null) return;
+			if (!incremental) return listener.assignmentOutdated();
+			client.seek({ topic, partition, offset });
+			member.refetched([{ topic, partition }]);
 		};
 		const refetched = this.#changes.then(() => this.#parts.betweenPolls(seek));
 		this.#changes = refetched.catch((error) => listener.answerRefused(messageOf(error)));

@@ -15,7 +15,7 @@ import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock, Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { lifetime } from "../core/lifetime.ts";
-import { isTopicMeant, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
+import { isTopicMeant, type TopicPartition } from "../core/message.ts";
 import type { Problem } from "../core/problem.ts";
 import { existingTopics } from "./access-watch.ts";
 import { Assignment, type StartFailedFact } from "./assignment.ts";
@@ -198,9 +198,9 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			});
 	}
 
-	/** A partition goes on at another offset. */
-	async refetch(position: TopicPartitionOffset): Promise<void> {
-		await this.#assignment?.refetch(position);
+	/** A partition goes on at the offset that `from` gives, asked when no poll is under way; null: as it is. */
+	async refetch(partition: TopicPartition, from: () => number | null): Promise<void> {
+		await this.#assignment?.refetch(partition, from);
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {

@@ -41,7 +41,8 @@ export interface PositionGuardParts {
 	readonly notes: Pick<PositionNotes, "read" | "begin">;
 	/** Returns where it has to be fetched from; null where the epoch is over. */
 	readonly goOn: (position: GuardedPosition, offset: number) => number | null;
-	readonly refetch: (partition: TopicPartition, offset: number) => Promise<void>;
+	/** Asks `from` when nothing more can come of what was fetched before; null: it is left as it is. */
+	readonly refetch: (partition: TopicPartition, from: () => number | null) => Promise<void>;
 	readonly park: (position: GuardedPosition, reason: { readonly code: "out_of_range"; readonly message: string }) => void;
 	readonly jumped: (fact: JumpFact) => void;
 }
@@ -80,11 +81,11 @@ export class PositionGuard {
 		});
 	}
 
-	/** It stands still: fetched anew from its position, also where the log has that. Never rejects. */
-	fetchAgain(partition: TopicPartition): Promise<void> {
+	/** It stands still at this position: fetched anew from there, also where the log has that. Never rejects. */
+	fetchAgain(standing: TopicPartition & { readonly position: number }): Promise<void> {
 		return this.#next(async () => {
-			const position = this.#parts.positions().find((each) => partitionName(each) === partitionName(partition));
-			if (position) await this.#lookAt(position, true);
+			const position = this.#parts.positions().find((each) => partitionName(each) === partitionName(standing));
+			if (position?.position === standing.position) await this.#lookAt(position, true);
 		});
 	}
 
@@ -114,32 +115,48 @@ export class PositionGuard {
 			this.#parts.park(position, { code: "out_of_range", message: outOfRangeWords(position, bounds) });
 			return;
 		}
-		const now = this.#parts.positions().find((each) => partitionName(each) === name && each.epoch === position.epoch);
-		// More came of what was fetched before.
+		const now = this.#now(position);
 		if (now && now.position !== position.position) return this.#lookAt({ ...now, parked: false }, isAsked);
 		this.#underway.add(name);
-		void this.#move(position, decision, bounds).finally(() => this.#underway.delete(name));
+		void this.#move(position, decision, bounds).then((hasMoved) => {
+			this.#underway.delete(name);
+			if (hasMoved) void this.look([position]);
+		});
 	}
 
-	/** A note that can't be stored now is tried on; the others don't wait. */
-	async #move(position: GuardedPosition, jump: OutOfRange | null, bounds: LogBounds): Promise<void> {
-		const offset = jump?.offset ?? position.position;
-		if (jump && !(await this.#note(position, jump))) return;
-		const from = this.#parts.goOn(position, offset);
-		if (from === null) return;
+	/**
+	 * A note that can't be stored now is tried on; the others don't wait. True where it was left as it is, because more came of what was
+	 * fetched before: that would come twice.
+	 */
+	async #move(position: GuardedPosition, jump: OutOfRange | null, bounds: LogBounds): Promise<boolean> {
+		if (jump && !(await this.#note(position, jump))) return false;
+		let hasMoved = false;
+		await this.#parts.refetch(position, () => {
+			hasMoved = this.#now(position)?.position !== position.position;
+			return hasMoved ? null : this.#goOn(position, jump, bounds);
+		});
+		return hasMoved;
+	}
+
+	#goOn(position: GuardedPosition, jump: OutOfRange | null, bounds: LogBounds): number | null {
 		const { topic, partition } = position;
-		if (jump) {
-			const skipped = Math.max(0, offset - position.position);
-			this.#parts.jumped({ topic, partition, position: position.position, offset, reason: jump.reason, skipped, ...bounds });
-		}
-		await this.#parts.refetch(position, from);
+		const from = this.#parts.goOn(position, jump?.offset ?? position.position);
+		if (from === null || !jump) return from;
+		const { offset, reason } = jump;
+		const skipped = Math.max(0, offset - position.position);
+		this.#parts.jumped({ topic, partition, position: position.position, offset, reason, skipped, ...bounds });
+		return from;
+	}
+
+	/** The same assignment, where it stands by now. */
+	#now(position: GuardedPosition): GuardedPosition | undefined {
+		return this.#parts.positions().find((each) => partitionName(each) === partitionName(position) && each.epoch === position.epoch);
 	}
 
 	/** False where the partition was given away before it could be noted. */
 	async #note(position: GuardedPosition, jump: OutOfRange): Promise<boolean> {
-		const { clock, stopped, positions } = this.#parts;
-		const isCurrent = () => positions().some((each) => partitionName(each) === partitionName(position) && each.epoch === position.epoch);
-		for (let failures = 1; !stopped.aborted && isCurrent(); failures++) {
+		const { clock, stopped } = this.#parts;
+		for (let failures = 1; !stopped.aborted && this.#now(position); failures++) {
 			try {
 				await this.#noteOnce(position, jump);
 				return true;

@@ -23,15 +23,17 @@ export interface StallDetectorParts {
 	 * It is to be fetched anew, or decided on where its position is outside the log: that is no standstill. A client that met the end of a
 	 * log does not go on by itself, though the log has grown past the position since.
 	 */
-	readonly fetchAgain: (partition: TopicPartition) => void;
+	readonly fetchAgain: (standing: TopicPartition & { readonly position: number }) => void;
 	readonly lastError: () => string | null;
 	readonly stalled: (partition: TopicPartition, reason: string) => void;
 	readonly moving: (partition: TopicPartition) => void;
 }
 
 const LOOK_EVERY_MS = 5_000;
-/** Looks at which a partition may stand at one position, with messages before it, until it counts as stalled. */
-const PATIENCE = 2;
+/** Looks at one position, with messages before it, until it is fetched anew: at the first they may have come this very moment. */
+const FETCH_AGAIN_AT = 2;
+/** Looks until it counts as stalled. */
+const STALLED_AT = 3;
 
 interface Watched {
 	readonly position: number;
@@ -100,11 +102,11 @@ export class StallDetector {
 			watched.looks = 0;
 			return;
 		}
-		if (position < low || position > high) return this.#parts.fetchAgain({ topic, partition });
+		if (position < low || position > high) return this.#parts.fetchAgain({ topic, partition, position });
 		watched.looks++;
 		// Once: what is slow would begin anew each time.
-		if (watched.looks === 1) this.#parts.fetchAgain({ topic, partition });
-		if (watched.looks < PATIENCE || watched.reason !== null) return;
+		if (watched.looks === FETCH_AGAIN_AT) this.#parts.fetchAgain({ topic, partition, position });
+		if (watched.looks < STALLED_AT || watched.reason !== null) return;
 		watched.reason = this.#reason(position, high);
 		watched.sinceMs = this.#parts.clock.now();
 		this.#parts.stalled({ topic, partition }, watched.reason);

@@ -105,7 +105,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		if (this.#children.get(partitionName(partition))?.parked) return;
 		this.#beginAnewIfRewound(partition, first.offset);
 		const supervised = this.#children.get(partitionName(partition));
-		if (!supervised || supervised.draining) return;
+		if (!supervised || supervised.draining || supervised.parked) return;
 		const batch = this.#parts.pack(messages);
 		const back = wentBackAt(batch.offsets);
 		if (back > 0) {
@@ -132,14 +132,18 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	 * stands, and is fetched again from what is not finished.
 	 */
 	#couldNotTake(partition: TopicPartition, offset: number | undefined, error: unknown): void {
+		this.#takeAgain(partition, `messages from offset ${offset} on can't be taken in: ${messageOf(error)}`);
+	}
+
+	/** The partition stands, and is fetched again from what is not finished. */
+	#takeAgain(partition: TopicPartition, reason: string): void {
 		const former = this.#children.get(partitionName(partition));
 		const offsets = this.#parts.offsets.of(partition);
 		if (!former || former.draining || !offsets) return;
 		const { logId, committable } = offsets;
 		const supervised = this.#startChild({ ...partition, offset: committable, committed: null, logId, suspicion: former.suspicion });
 		supervised.held = former.held;
-		const message = `messages from offset ${offset} on can't be taken in: ${messageOf(error)}; they are fetched again in ${TAKE_AGAIN_MS} ms`;
-		this.#park(supervised, { code: "not_taken", message });
+		this.#park(supervised, { code: "not_taken", message: `${reason}; they are fetched again in ${TAKE_AGAIN_MS} ms` });
 		this.#parts.valve.pause([supervised]);
 		this.#parts.clock.after(TAKE_AGAIN_MS, () => {
 			if (this.#children.get(partitionName(partition)) === supervised) this.#parts.decideAgain(partition);
@@ -301,15 +305,18 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	/**
 	 * Offsets below what was received: the log itself went back (topic made again, out-of-range policy `earliest`), and the client goes on
 	 * from there. A pause makes no repeats (100,000 messages under constant pauses: none). The partition begins anew with an epoch of its
-	 * own, so that acknowledgements of the old log can't be taken for the new one's. One that is being drained is only forgotten: its
-	 * offsets must not be committed for the new log. True where the log went back.
+	 * own, so that acknowledgements of the old log can't be taken for the new one's: from there where all before is finished, else from
+	 * what is not, for it may be the same log. One that is being drained is only forgotten: its offsets must not be committed for the new
+	 * log. True where the log went back.
 	 */
 	#beginAnewIfRewound(partition: TopicPartition, offset: number): boolean {
 		const offsets = this.#parts.offsets.of(partition);
 		if (offsets === undefined || offset >= offsets.position) return false;
-		const { position, logId } = offsets;
+		const { position, committable, logId } = offsets;
 		const supervised = this.#children.get(partitionName(partition));
 		if (supervised?.draining) this.#forget([supervised]);
+		else if (committable < offset)
+			this.#takeAgain(partition, `offset ${offset} came again, and messages from ${committable} on are not finished`);
 		else this.#startChild({ ...partition, offset, committed: null, logId });
 		this.#parts.listener.rewound({ ...partition, offset, from: position });
 		return true;

@@ -74,7 +74,7 @@ export class SimDaemon {
 			positions: () => this.#positions(),
 			watermarks: (partition) => (this.client as SimClient).watermarks(partition),
 			isWaiting: (partition) => this.#delivery.transactions.isWaiting(partition),
-			fetchAgain: (partition) => this.#delivery.fetchAgain(partition),
+			fetchAgain: (standing) => this.#delivery.fetchAgain(standing),
 			lastError: () => null,
 			stalled: nothing,
 			moving: nothing,

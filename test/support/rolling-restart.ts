@@ -128,8 +128,21 @@ async function readNotes(file: string): Promise<Note[]> {
 }
 
 async function untilHandled(file: string, count: number): Promise<void> {
-	const seen = async () => new Set((await readNotes(file)).map(({ partition, offset }) => `${partition}@${offset}`)).size;
-	await waitFor(`${count} messages to be handled`, async () => (await seen()) >= count, 120_000);
+	const seen = async () => new Set((await readNotes(file)).map(({ partition, offset }) => `${partition}@${offset}`));
+	await waitFor(`${count} messages to be handled`, async () => (await seen()).size >= count, 120_000).catch(async (error) => {
+		throw new Error(`${gapsIn(await seen())}\n${error.message}`);
+	});
+}
+
+/** Of each partition the first offset that nobody handled: a gap, or where it stands. */
+function gapsIn(seen: ReadonlySet<string>): string {
+	const partitions = new Set(Array.from(seen, (name) => name.split("@")[0]));
+	const first = (partition: string) => {
+		let offset = 0;
+		while (seen.has(`${partition}@${offset}`)) offset++;
+		return offset;
+	};
+	return `not handled: ${Array.from(partitions, (partition) => `${partition}@${first(partition as string)}`).join(", ")}`;
 }
 
 /** `marks`: the beginning of the quiet time, of each restart, and the end. */

@@ -330,8 +330,15 @@ describe("a partition that goes on elsewhere", () => {
 	it("is fetched from there, and paused as before", async () => {
 		const { change, assignment, told } = open({ committed: [0] });
 		await change(assignPartitions, 0);
-		await assignment.refetch({ topic: "t", partition: 0, offset: 9 });
+		await assignment.refetch({ topic: "t", partition: 0 }, () => 9);
 		expect(told).toEqual(["received 0", "fetched from 9", "refetched 0"]);
+	});
+
+	it("is left as it is where nothing is to be fetched anew by then", async () => {
+		const { change, assignment, told } = open({ committed: [0] });
+		await change(assignPartitions, 0);
+		await assignment.refetch({ topic: "t", partition: 0 }, () => null);
+		expect(told).toEqual(["received 0"]);
 	});
 
 	it("waits for a change that is not answered yet, and is left alone where that takes it away", async () => {
@@ -339,7 +346,7 @@ describe("a partition that goes on elsewhere", () => {
 		await change(assignPartitions, 0);
 		holds.drain = true;
 		await change(revokePartitions, 0);
-		const refetched = assignment.refetch({ topic: "t", partition: 0, offset: 9 });
+		const refetched = assignment.refetch({ topic: "t", partition: 0 }, () => 9);
 		drained();
 		await refetched;
 		expect(told).toEqual(["received 0", "revoked 0", "gave 0 away"]);
@@ -348,7 +355,7 @@ describe("a partition that goes on elsewhere", () => {
 	it("of an eager group joins anew", async () => {
 		const { change, assignment, told } = open({ incremental: false, committed: [0] });
 		await change(assignPartitions, 0);
-		await assignment.refetch({ topic: "t", partition: 0, offset: 9 });
+		await assignment.refetch({ topic: "t", partition: 0 }, () => 9);
 		expect(told).toEqual(["received 0", "outdated"]);
 	});
 });

@@ -23,6 +23,8 @@ function guarding(policy: OutOfRangePolicy, logs: readonly (readonly [position: 
 		former: null as StoredNote | null,
 		/** What happens while identities are looked at. */
 		dropOtherLogs: async () => {},
+		/** What the poll under way brings before a partition can be fetched from elsewhere. */
+		lastPoll: () => {},
 		noteFails: 0,
 		guard: null as unknown as PositionGuard,
 	};
@@ -51,7 +53,11 @@ function guarding(policy: OutOfRangePolicy, logs: readonly (readonly [position: 
 			told.push(`${partition} goes on at ${offset}`);
 			return offset;
 		},
-		refetch: async ({ partition }, offset) => void told.push(`${partition} is fetched from ${offset}`),
+		refetch: async ({ partition }, from) => {
+			scene.lastPoll();
+			const offset = from();
+			if (offset !== null) told.push(`${partition} is fetched from ${offset}`);
+		},
 		park: ({ partition }, { code }) => {
 			(partitions[partition] as Partition).parked = true;
 			told.push(`${partition} is parked: ${code}`);
@@ -154,6 +160,17 @@ describe("a position outside its log", () => {
 		expect(scene.told).toContain("0 7->10 log_begins_after 3");
 	});
 
+	it("is looked at again where the poll that was under way brought more of what was fetched before", async () => {
+		const scene = guarding("earliest", [[3, { low: 10, high: 90 }]]);
+		scene.lastPoll = () => {
+			scene.lastPoll = () => {};
+			Object.assign(scene.partitions[0] as Partition, { position: 7 });
+		};
+		await scene.guard.look([{ topic: "t", partition: 0 }]);
+		await settle();
+		expect(scene.told).toEqual(["0 goes on at 10", "0 7->10 log_begins_after 3", "0 is fetched from 10"]);
+	});
+
 	it("can't be told where the broker doesn't answer for that partition", async () => {
 		const scene = guarding("earliest", [
 			[3, { low: 10, high: 90 }],
@@ -172,9 +189,18 @@ describe("a partition that stands still", () => {
 		["outside its log is decided on", { low: 60, high: 90 }, ["0 is parked: out_of_range"]],
 	])("%s", async (_, bounds, told) => {
 		const scene = guarding("park", [[50, bounds]]);
-		await scene.guard.fetchAgain({ topic: "t", partition: 0 });
+		await scene.guard.fetchAgain({ topic: "t", partition: 0, position: 50 });
 		await settle();
 		expect(scene.told).toEqual(told);
+	});
+
+	it("no more, because messages came meanwhile, is left alone: they would come twice", async () => {
+		const scene = guarding("park", [[50, { low: 10, high: 90 }]]);
+		await scene.guard.fetchAgain({ topic: "t", partition: 0, position: 49 });
+		scene.lastPoll = () => void Object.assign(scene.partitions[0] as Partition, { position: 51 });
+		await scene.guard.fetchAgain({ topic: "t", partition: 0, position: 50 });
+		await settle();
+		expect(scene.told).toEqual([]);
 	});
 });
 

@@ -464,7 +464,7 @@ const suites: readonly Suite<never>[] = [
 				stalled: () => {},
 				moving: () => {},
 			});
-			for (let looks = 0; looks < 3; looks++) await detector.look();
+			for (let looks = 0; looks < 4; looks++) await detector.look();
 			return {
 				positions,
 				watermarks,

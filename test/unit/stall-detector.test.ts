@@ -27,7 +27,7 @@ describe("StallDetector", () => {
 	it("tells a partition that stands still while its log goes on, with the client's last error, and when it moves again", async () => {
 		let position = 7;
 		const { detector, told, look } = watch(() => [{ ...partition, position, idle: true }]);
-		await look(1);
+		await look(2);
 		expect(told).toEqual([]);
 		// Once, before it is told: a client that met the end of a log that has grown since goes on with that.
 		await look(1);
@@ -52,7 +52,7 @@ describe("StallDetector", () => {
 		await look(10);
 		expect(told).toEqual([]);
 		isWaiting = false;
-		await look(3);
+		await look(4);
 		expect(told.at(-1)).toContain("stands still at offset 7");
 	});
 
