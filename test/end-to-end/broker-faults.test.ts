@@ -42,8 +42,10 @@ describeOnKafka("brokers of a cluster of three die under load", () => {
 			const victim = which === "the group's coordinator" ? coordinator : (IDS.find((id) => id !== coordinator) as number);
 			const led = await partitionsLedBy(victim, scene.topic);
 			expect(led).not.toEqual([]);
-			// Another broker may take over between two looks at what the client says: only who is away for longer is told, as below.
-			await cluster.broker(victim).kill();
+			// Watched from before: until another broker takes over is all the time there is.
+			const isAway = new RegExp(`^the group's coordinator is away .*${cluster.broker(victim).brokers}.* can't be reached$`);
+			const told = victim === coordinator ? notReadyFor(daemon, "not_in_group", isAway) : null;
+			await Promise.all([cluster.broker(victim).kill(), told]);
 			await waitFor("another coordinator", async () => (await cluster.coordinator(scene.group)) !== victim);
 			const position = async () => (await scene.committed()).filter((_, partition) => led.includes(partition));
 			const before = await position();

@@ -79,11 +79,11 @@ export async function startCluster(): Promise<KafkaCluster> {
 	};
 }
 
-/** Kafka's `partitionFor`: Java's hash of the group's name, without its sign. */
+/** Kafka's `partitionFor`: the absolute value of Java's hash of the group's name. (The sign bit alone is taken away for a record's key.) */
 function offsetsPartition(group: string): number {
 	let hash = 0;
 	for (const character of group) hash = (Math.imul(hash, 31) + character.charCodeAt(0)) | 0;
-	return (hash & 0x7fffffff) % OFFSETS_PARTITIONS;
+	return Math.abs(hash) % OFFSETS_PARTITIONS;
 }
 
 interface PartitionMetadata {
