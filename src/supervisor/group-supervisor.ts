@@ -145,8 +145,15 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		supervised.held = former.held;
 		this.#park(supervised, { code: "not_taken", message: `${reason}; they are fetched again in ${TAKE_AGAIN_MS} ms` });
 		this.#parts.valve.pause([supervised]);
+		this.#untilFetched(supervised);
+	}
+
+	/** Asked again for as long as it stands: a broker that is away has no answer. */
+	#untilFetched(supervised: Supervised<AChild>): void {
 		this.#parts.clock.after(TAKE_AGAIN_MS, () => {
-			if (this.#children.get(partitionName(partition)) === supervised) this.#parts.decideAgain(partition);
+			if (this.#children.get(partitionName(supervised)) !== supervised || !supervised.parked || supervised.draining) return;
+			this.#parts.decideAgain(supervised);
+			this.#untilFetched(supervised);
 		});
 	}
 

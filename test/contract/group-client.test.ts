@@ -12,7 +12,10 @@ const DEADLINE_MS = 120_000;
 async function open(partitions: number): Promise<GroupScene> {
 	const world = new World(1);
 	const observer = { committed: () => {}, assigned: () => {}, sought: () => {}, released: () => {} };
-	const kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0 }, observer, { forgives: false, hasIds: true });
+	const kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0, repeats: 0 }, observer, {
+		forgives: false,
+		hasIds: true,
+	});
 	const next = Array.from({ length: partitions }, () => 0);
 	let processes = 0;
 	const until = async (what: string, holds: () => boolean) => {

@@ -20,6 +20,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	readonly #kafka: SimKafka;
 	readonly process: SimProcess;
 	readonly #positions = new Map<number, number>();
+	/** Where each was told to begin. */
+	readonly #starts = new Map<number, number>();
 	readonly #paused = new Set<number>();
 	readonly #toldEnds = new Map<number, number>();
 	/** Which of each partition's logs the daemon's offsets belong to, and what the client has fetched from since. */
@@ -153,6 +155,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		}
 		for (const { partition, offset } of partitions) {
 			this.#positions.set(partition, offset);
+			this.#starts.set(partition, offset);
 			this.#fetchedLives.delete(partition);
 			this.#outside.delete(partition);
 			if (!this.#kafka.forgives || !this.#lives.has(partition)) this.#lives.set(partition, this.#kafka.life);
@@ -183,6 +186,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	seek({ partition, offset }: TopicPartitionOffset): void {
 		if (!this.#positions.has(partition)) throw new KafkaError("not in the current assignment", INVALID_ARGUMENT);
 		this.#positions.set(partition, offset);
+		this.#starts.set(partition, offset);
 		this.#lives.set(partition, this.#kafka.life);
 		this.#outside.delete(partition);
 		this.#toldEnds.delete(partition);
@@ -341,7 +345,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	/** `mayReset`: a position outside the log takes a query to reset, which no poll lives to see that told the old log's end. */
 	#fetch(count: number, mayReset: boolean): ReceivedMessage[] {
 		if (this.#unanswered || this.#cutOff || this.#closed) return [];
-		const { world, logs } = this.#kafka;
+		const { world, logs, faults } = this.#kafka;
 		const messages: ReceivedMessage[] = [];
 		const partitions = [...this.#positions.keys()];
 		const first = world.between(0, partitions.length);
@@ -366,6 +370,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 				this.#error = new KafkaError("the offset is out of range, and auto.offset.reset is error", AUTO_OFFSET_RESET);
 				continue;
 			}
+			if (faults.repeats > 0 && world.chance(faults.repeats))
+				position = world.between(Math.max(log.low, this.#starts.get(partition) as number), position + 1);
 			const wanted = world.between(1, Math.min(40, count - messages.length) + 1);
 			const found = log.from(position, wanted);
 			for (const record of found) messages.push(messageOf(partition, record));

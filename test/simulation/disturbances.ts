@@ -102,6 +102,9 @@ export class Disturbances {
 			() => this.#for(() => Object.assign(threadFaults, { loadFails: 0.6, initFails: 0.3, dies: 0.05 })),
 			() => this.#for(() => Object.assign(threadFaults, { messageMs: 300 })),
 			() => this.#jump(),
+			...(this.#run.scenario.extras.has("repeats")
+				? Array.from({ length: 10 }, () => () => this.#for(() => Object.assign(kafka, { repeats: 0.03 })))
+				: []),
 			...(this.#run.scenario.extras.has("commits that don't wait") ? Array.from({ length: 5 }, () => () => this.#run.server.crash()) : []),
 		];
 	}
@@ -131,7 +134,7 @@ export class Disturbances {
 
 	#resetFaults(): void {
 		const { kafka, server, threadFaults } = this.#run;
-		Object.assign(kafka.faults, { latencyMs: 20, fails: 0, answerLost: 0 });
+		Object.assign(kafka.faults, { latencyMs: 20, fails: 0, answerLost: 0, repeats: 0 });
 		Object.assign(server.faults, { latencyMs: 30, stalls: 0, fails: 0, answerLost: 0, denied: [] });
 		Object.assign(threadFaults, { loadFails: 0, initFails: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, messageMs: 10 });
 	}

@@ -72,7 +72,7 @@ class Daemon {
 
 function open(partitions: number) {
 	const world = new World(1);
-	const faults = { latencyMs: 5, fails: 0, answerLost: 0 };
+	const faults = { latencyMs: 5, fails: 0, answerLost: 0, repeats: 0 };
 	const kafka = new SimKafka(world, partitions, faults, { committed: () => {}, assigned: () => {}, sought: () => {}, released: () => {} });
 	const until = async (what: string, holds: () => boolean) => {
 		if (!(await world.until(holds, 60_000))) throw new Error(`${what} did not come; ${kafka.describe()}`);

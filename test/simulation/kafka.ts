@@ -18,6 +18,8 @@ export interface KafkaFaults {
 	fails: number;
 	/** A commit takes effect, and its answer is an error. */
 	answerLost: number;
+	/** A fetch goes back to what came before. */
+	repeats: number;
 }
 
 /** What is told of commits and assignments, for the invariants. */

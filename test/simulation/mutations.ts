@@ -258,4 +258,10 @@ export const mutations: readonly Mutation[] = [
 			},
 		],
 	},
+	{
+		what: "a message that comes again leaves out what is unfinished before it",
+		breaks: "committed-unsettled",
+		kinds: "repeats",
+		edits: [{ file: "src/supervisor/group-supervisor.ts", from: "else if (committable < offset)", to: "else if (committable < 0)" }],
+	},
 ];

@@ -18,6 +18,10 @@ describe("the delivery, simulated", () => {
 		for (let seed = 1; seed <= 30; seed++) await simulate(seed, ["together", "references", "addresses"]);
 	});
 
+	it("nor where the client brings messages again", async () => {
+		for (let seed = 1; seed <= 30; seed++) await simulate(seed, ["repeats"]);
+	});
+
 	it("nor where messages take the process with them: they become dead letters, and nobody else does", async () => {
 		for (let seed = 1; seed <= 20; seed++) await simulate(seed, ["deadly"]);
 	});

@@ -92,7 +92,7 @@ class Run {
 			released: (client: SimClient, partition: number, lost: boolean) => invariants.released(client, partition, lost),
 		};
 		const traits = { forgives: KAFKA_FORGIVES, hasIds };
-		this.#kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0 }, kafkaObserver, traits);
+		this.#kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0, repeats: 0 }, kafkaObserver, traits);
 		const faults = { latencyMs: 30, stalls: 0, fails: 0, answerLost: 0, codes: TRANSIENT, denied: [] };
 		const observer = {
 			changed: (change: Change) => invariants.changed(change),
