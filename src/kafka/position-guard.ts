@@ -38,7 +38,7 @@ export interface PositionGuardParts {
 	/** Resolves when what is of another log by now has been dropped. */
 	readonly dropOtherLogs: () => Promise<void>;
 	readonly watermarks: (partition: TopicPartition) => Promise<LogBounds>;
-	readonly notes: Pick<PositionNotes, "read" | "begin">;
+	readonly notes: Pick<PositionNotes, "read" | "begin" | "owner">;
 	/** Returns where it has to be fetched from; null where the epoch is over. */
 	readonly goOn: (position: GuardedPosition, offset: number) => number | null;
 	/** Asks `from` when nothing more can come of what was fetched before; null: it is left as it is. */
@@ -167,9 +167,13 @@ export class PositionGuard {
 		return false;
 	}
 
-	async #noteOnce({ topic, partition }: GuardedPosition, jump: OutOfRange): Promise<void> {
+	async #noteOnce({ topic, partition, position }: GuardedPosition, jump: OutOfRange): Promise<void> {
 		const { notes } = this.#parts;
 		const replaces = (await notes.read()).get(partitionName({ topic, partition })) ?? null;
+		// A member that was given up, and does not know yet, would take back what the next owner noted.
+		const by = replaces?.note.hand?.by ?? null;
+		const isOfNext = (by !== null && by !== notes.owner) || (replaces?.note.reached ?? 0) > position;
+		if (isOfNext) throw new Error("another member noted its start meanwhile");
 		await notes.begin([{ topic, partition, note: noteOfJump(replaces?.note ?? null, jump), replaces }]);
 	}
 }

@@ -40,6 +40,7 @@ function guarding(policy: OutOfRangePolicy, logs: readonly (readonly [position: 
 			return found;
 		},
 		notes: {
+			owner: "this",
 			read: async () => new Map(scene.former ? [["t/0", scene.former]] : []),
 			begin: async (changes: readonly NoteChange[]) => {
 				if (scene.noteFails-- > 0) throw new Error("away");
@@ -97,7 +98,8 @@ describe("a position outside its log", () => {
 	});
 
 	it("keeps what was noted, and goes back with it where the log lost its end", async () => {
-		const note = { start: 12, assumed: false, log: { id: "a", witness: null }, reached: 150, skipped: [] };
+		const hand = { by: "this", began: 12, held: null, deaths: [] };
+		const note = { start: 12, assumed: false, log: { id: "a", witness: null }, reached: 150, skipped: [], hand };
 		const scene = guarding("latest", [[200, { low: 10, high: 90 }]]);
 		scene.former = { note, version: "1" };
 		await scene.guard.lookAtAll();
@@ -141,6 +143,21 @@ describe("a position outside its log", () => {
 		Object.assign(scene.partitions[0] as Partition, { epoch: 2 });
 		await scene.clock.advance(10_000);
 		expect([scene.told, scene.notes]).toEqual([[], []]);
+	});
+
+	it.each<[what: string, note: Partial<PositionNote>]>([
+		["came to", { reached: 40 }],
+		["began with, where a table keeps the offsets", { reached: null, hand: { by: "another", began: 0, held: null, deaths: [] } }],
+	])("is not noted over what the partition's next owner %s: this member was given up, and does not know yet", async (_, next) => {
+		const scene = guarding("earliest", [[3, { low: 10, high: 90 }]]);
+		const note = { start: 0, assumed: false, log: { id: "a", witness: null }, reached: 3, skipped: [], ...next };
+		scene.former = { note, version: "1" };
+		await scene.guard.lookAtAll();
+		await scene.clock.advance(1_000);
+		expect([scene.told, scene.notes]).toEqual([[], []]);
+		scene.partitions.splice(0);
+		await scene.clock.advance(10_000);
+		expect([scene.clock.pending, scene.notes]).toEqual([[], []]);
 	});
 
 	it("is dealt with once, however often the client says so", async () => {
