@@ -197,7 +197,9 @@ export class MirroredOffsetStore implements OffsetStore {
 
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
 		for (const name of partitions.map(partitionName)) this.#claims.set(name, (this.#claims.get(name) ?? 0) + 1);
-		return await this.#table.claim(partitions);
+		// What Kafka has by now is missed once it is gone, also where our own copy never gets there. Where it gives no answer a look will.
+		const [claimed] = await Promise.all([this.#table.claim(partitions), this.#kafka.claim(partitions).catch(() => {})]);
+		return claimed;
 	}
 
 	async begin(starts: readonly ReachedPosition[]): Promise<readonly ReachedPosition[]> {

@@ -392,8 +392,9 @@ export class Invariants {
 		const { partition, offset } = after as unknown as { partition: number; offset: number };
 		const record = this.kafka.logs[partition]?.at(offset);
 		// One of a log that is gone by now is that log's business.
-		// Who has not heard of a new log reads on in its middle, and a later row may have a unique value that an earlier one asks for.
-		const mayBeInTheWay = after.sqlstate === "23505" && this.#world.now - this.#otherSince < FINDS_OUT_MS;
+		// Who has not heard of a new log reads on in its middle: a later row may have a unique value that an earlier one asks for, and the row
+		// that another one refers to may lie before.
+		const mayBeInTheWay = ["23503", "23505"].includes(String(after.sqlstate)) && this.#world.now - this.#otherSince < FINDS_OUT_MS;
 		if (record && recordName(partition, record) === stored && !isBad(record) && !mayBeInTheWay)
 			this.#world.fail("wrong-letter", `${describe(record)} of partition ${partition} is a dead letter: ${after.reason} ${after.error}`);
 	}

@@ -1,8 +1,10 @@
 /** Offsets kept in a table, with Kafka's copy behind them: what the copy must not be told. */
 import { describe, expect, it } from "vitest";
 import type { ReachedPosition } from "../../src/core/position-note.ts";
-import { type FencedOffsets, type KafkaOffsetStore, MirroredOffsetStore } from "../../src/kafka/offset-store.ts";
-import { settle } from "../support/manual-clock.ts";
+import type { GroupClient } from "../../src/kafka/group-client.ts";
+import { type FencedOffsets, KafkaOffsetStore, MirroredOffsetStore } from "../../src/kafka/offset-store.ts";
+import type { PositionNotes } from "../../src/kafka/position-notes.ts";
+import { ManualClock, settle } from "../support/manual-clock.ts";
 
 const at = (partition: number, offset: number): ReachedPosition => ({ topic: "t", partition, offset, logId: null, witness: null });
 
@@ -15,6 +17,7 @@ function open() {
 		store: () => new Promise<readonly []>((resolve) => stores.push(() => resolve([]))),
 	};
 	const kafka = {
+		claim: async () => [],
 		commit: async (offsets: readonly ReachedPosition[]) =>
 			void mirrored.push(offsets.map(({ partition, offset }) => `${partition}@${offset}`).join(" ")),
 	};
@@ -46,5 +49,41 @@ describe("Kafka's copy of the offsets", () => {
 		stores[0]?.();
 		await settle();
 		expect(mirrored).toEqual(["0@0", "1@7"]);
+	});
+
+	it("is missed once it is gone, also where it never followed here: that is how a topic without an id is known to be made again", async () => {
+		const committed = [{ topic: "t", partition: 0, offset: 13 as number | null }];
+		const client = {
+			committed: async () => committed,
+			commit: () => Promise.reject(new Error("illegal generation")),
+		} as unknown as GroupClient;
+		const kafka = new KafkaOffsetStore(
+			() => client,
+			{} as PositionNotes,
+			() => {},
+			new ManualClock(),
+		);
+		const table = { claim: async () => [] } as unknown as FencedOffsets;
+		const failures: string[] = [];
+		const store = new MirroredOffsetStore(table, kafka, { displaced: () => {}, mirrorFailed: (message) => failures.push(message) });
+		await store.claim(committed);
+		await store.goOn([at(0, 13)]);
+		expect([failures, await store.forgotten(committed)]).toEqual([["illegal generation"], []]);
+		(committed[0] as { offset: number | null }).offset = null;
+		expect(await store.forgotten(committed)).toEqual(committed);
+	});
+
+	it("holds up no start where Kafka does not say what it has", async () => {
+		const client = { committed: () => Promise.reject(new Error("away")) } as unknown as GroupClient;
+		const kafka = new KafkaOffsetStore(
+			() => client,
+			{} as PositionNotes,
+			() => {},
+			new ManualClock(),
+		);
+		const claimed = [{ topic: "t", partition: 0, offset: 7 }];
+		const table = { claim: async () => claimed } as unknown as FencedOffsets;
+		const store = new MirroredOffsetStore(table, kafka, { displaced: () => {}, mirrorFailed: () => {} });
+		expect(await store.claim(claimed)).toEqual(claimed);
 	});
 });
