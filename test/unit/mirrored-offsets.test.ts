@@ -68,7 +68,7 @@ describe("Kafka's copy of the offsets", () => {
 		const store = new MirroredOffsetStore(table, kafka, { displaced: () => {}, mirrorFailed: (message) => failures.push(message) });
 		await store.claim(committed);
 		await store.goOn([at(0, 13)]);
-		expect([failures, await store.forgotten(committed)]).toEqual([["illegal generation"], []]);
+		expect(failures).toEqual(["illegal generation"]);
 		(committed[0] as { offset: number | null }).offset = null;
 		expect(await store.forgotten(committed)).toEqual(committed);
 	});
