@@ -197,8 +197,9 @@ export class MirroredOffsetStore implements OffsetStore {
 
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
 		for (const name of partitions.map(partitionName)) this.#claims.set(name, (this.#claims.get(name) ?? 0) + 1);
-		// What Kafka has by now is missed once it is gone, also where our own copy never gets there. Where it gives no answer a look will.
-		const [claimed] = await Promise.all([this.#table.claim(partitions), this.#kafka.claim(partitions).catch(() => {})]);
+		// What Kafka has by now is missed once it is gone, also where our own copy never gets there; what it had here before, too. Where it
+		// gives no answer a look will.
+		const [claimed] = await Promise.all([this.#table.claim(partitions), this.#kafka.forgotten(partitions).catch(() => {})]);
 		return claimed;
 	}
 

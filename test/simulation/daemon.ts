@@ -1,6 +1,7 @@
 /** A daemon's delivery in a simulated process, with its letters' table and its stall detector, as the daemon builds and starts them. */
 import type { Config } from "../../src/config/config.ts";
 import { tableLayouts } from "../../src/config/table-layouts.ts";
+import { partitionName } from "../../src/core/message.ts";
 import { Delivery } from "../../src/delivery.ts";
 import { type Position, StallDetector } from "../../src/kafka/stall-detector.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
@@ -9,7 +10,7 @@ import { SharedThreads } from "../../src/worker/shared-threads.ts";
 import { SimClient } from "./client.ts";
 import type { SimServer } from "./database.ts";
 import type { Invariants } from "./invariants.ts";
-import type { SimKafka } from "./kafka.ts";
+import { type SimKafka, TOPIC } from "./kafka.ts";
 import { type Kept, SimThread, type ThreadFaults } from "./thread.ts";
 import type { SimProcess } from "./world.ts";
 
@@ -90,6 +91,11 @@ export class SimDaemon {
 	/** Nothing is in its hands. */
 	get isQuiet(): boolean {
 		return [...this.#delivery.supervisor.children.values()].every(({ child }) => child.queue.queued === 0 && child.queue.handed === 0);
+	}
+
+	/** It has the partition, and has begun. */
+	fetches(partition: number): boolean {
+		return this.#delivery.supervisor.children.has(partitionName({ topic: TOPIC, partition }));
 	}
 
 	/** A partition of it is parked. */

@@ -191,8 +191,13 @@ class Run {
 	#isAtRest(): boolean {
 		// A member that was given up and has not noticed yet would have to stop without its commits.
 		const isMember = ({ client }: SimDaemon) => client !== null && this.#kafka.isMember(client);
+		// The offset of a log that is gone may be the end of the one that took its place.
+		const isFetched = (partition: number) => this.#daemons.some((daemon) => daemon.fetches(partition));
 		return (
-			this.#disturbances.isOver && this.#invariants.isAllCommitted() && this.#daemons.every((daemon) => daemon.isQuiet && isMember(daemon))
+			this.#disturbances.isOver &&
+			this.#invariants.isAllCommitted() &&
+			[...this.#kafka.logs.keys()].every(isFetched) &&
+			this.#daemons.every((daemon) => daemon.isQuiet && isMember(daemon))
 		);
 	}
 

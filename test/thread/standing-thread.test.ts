@@ -26,9 +26,13 @@ describe("a thread that stands between calls", () => {
 		sibling.deliver(0, COUNT);
 		await sibling.done(COUNT);
 		await victim.done(COUNT);
-		victim.deliver(COUNT, COUNT + 1);
-		await victim.done(COUNT + 1);
-		expect([...victim.finished].sort()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+		// The timer may come behind messages that a thread this quick has handled before.
+		let next = COUNT;
+		for (; next === COUNT || victim.crashes.length === 0; next++) {
+			victim.deliver(next, next + 1);
+			await victim.done(next + 1);
+		}
+		expect([...victim.finished].sort((left, right) => left - right)).toEqual(Array.from({ length: next }, (_, offset) => offset));
 		expect(victim.events).toEqual(["started", "restarted timeout", "started"]);
 		expect(victim.crashes.map(({ kind, error }) => [kind, error.message])).toEqual([
 			["timeout", expect.stringMatching(/took longer than handler\.timeoutMs|did not answer for longer than handler\.timeoutMs/)],

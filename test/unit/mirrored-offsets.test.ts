@@ -17,7 +17,7 @@ function open() {
 		store: () => new Promise<readonly []>((resolve) => stores.push(() => resolve([]))),
 	};
 	const kafka = {
-		claim: async () => [],
+		forgotten: async () => [],
 		commit: async (offsets: readonly ReachedPosition[]) =>
 			void mirrored.push(offsets.map(({ partition, offset }) => `${partition}@${offset}`).join(" ")),
 	};
