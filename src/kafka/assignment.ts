@@ -82,6 +82,7 @@ interface Held extends TopicPartition {
 }
 
 const RETRY = { minMs: 200, maxMs: 5_000 };
+const GONE: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.unknownPartition];
 /** A daemon that stops waits so long for a start that is being stored: a store that doesn't answer must not hold it up. */
 const LAST_STORE_MS = 1_000;
 
@@ -324,7 +325,7 @@ export class Assignment {
 	#tellFailures(failed: readonly StartFailure[], failures: number): void {
 		const retryInMs = exponentialBackOff(failures, RETRY);
 		for (const { partition, error } of failed) {
-			const isGone = error instanceof KafkaError && error.kafkaCode === kafkaErrors.unknownTopicOrPartition;
+			const isGone = error instanceof KafkaError && GONE.includes(error.kafkaCode);
 			const message = isGone ? `${messageOf(error)} (it was deleted?)` : messageOf(error);
 			this.#parts.listener.startFailed({ topic: partition.topic, partition: partition.partition, message, failures, retryInMs });
 		}

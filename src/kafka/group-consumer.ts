@@ -30,6 +30,7 @@ import { Poller } from "./poller.ts";
 import type { PositionNotes } from "./position-notes.ts";
 import { SessionWatch } from "./session-watch.ts";
 import { FirstStart, type StartPosition } from "./start-position.ts";
+import { type OutdatedAssignment, returnsUnseen, StaticReturn } from "./static-return.ts";
 
 /** Past facts of the consumer. */
 export interface GroupConsumerEvents {
@@ -41,6 +42,8 @@ export interface GroupConsumerEvents {
 	/** A configured topic that this user may not see; it is got once it may be. */
 	"topic:refused": (fact: { topic: string; message: string }) => void;
 	"group:joined": (fact: { partitions: number }) => void;
+	/** The topics are others than when the group gave out what this static member came back to: it joins anew. */
+	"assignment:outdated": (fact: OutdatedAssignment) => void;
 	rebalanced: (fact: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }) => void;
 	"start:resolved": (fact: StartPosition) => void;
 	/** A partition's start can't be resolved or stored yet; it is tried on, and the others don't wait for it. */
@@ -315,7 +318,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			this.emit("stats", fact);
 		});
 		const poller = this.#createPoller(client);
-		const assignment = this.#createAssignment(client, poller);
+		const assignment = this.#createAssignment(client, poller, this.#createReturn(client));
 		this.#assignment = assignment;
 		client.on("rebalance", ({ code, partitions }) => {
 			if (this.#client === client) this.#rebalances++;
@@ -423,7 +426,26 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (membership.stranded) this.replaceClient();
 	}
 
-	#createAssignment(client: GroupClient, poller: Poller): Assignment {
+	/** null where a rebalance looks at the topics whenever this member joins. */
+	#createReturn(client: GroupClient): StaticReturn | null {
+		const { clock, kafka, offsets } = this.#parts;
+		if (!returnsUnseen(kafka)) return null;
+		return new StaticReturn({
+			clock,
+			ended: this.#stopped.signal,
+			isCurrent: () => this.#client === client,
+			topics: kafka.topics,
+			client,
+			offsets,
+			assigned: () => this.assigned,
+			outdated: (found) => {
+				this.emit("assignment:outdated", found);
+				this.rejoin();
+			},
+		});
+	}
+
+	#createAssignment(client: GroupClient, poller: Poller, returned: StaticReturn | null): Assignment {
 		const { member, offsets, notes, kafka, incremental, clock } = this.#parts;
 		return new Assignment({
 			client,
@@ -442,6 +464,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 				rebalanced: (kind, partitions) => this.emit("rebalanced", { kind, partitions }),
 				joined: (partitions) => {
 					this.#hasJoinedGroup();
+					returned?.joined();
 					this.emit("group:joined", { partitions });
 				},
 				startResolved: (start) => {

@@ -69,6 +69,14 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 		"group:joined"({ partitions }: { partitions: number }): void {
 			logger.info({ partitions }, `member of the group with ${partitions} partitions`);
 		},
+		"assignment:outdated"({ gone, unread }: { gone: readonly TopicPartition[]; unread: readonly TopicPartition[] }): void {
+			const said = [
+				...(gone.length > 0 ? [`${gone.map(partitionName).join(", ")} no longer there`] : []),
+				...(unread.length > 0 ? [`${unread.map(partitionName).join(", ")} begun by nobody`] : []),
+			];
+			const fields = { gone: gone.map(partitionName), unread: unread.map(partitionName) };
+			logger.warn(fields, `topics changed while this static member was away (${said.join("; ")}): the group is joined anew`);
+		},
 		rebalanced({ kind, partitions }: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }): void {
 			metrics.count("rebalances_total", { kind });
 			const names = partitions.map(partitionName);

@@ -13,6 +13,7 @@ const mended = "test/postgres/database-faults-to-mend.test.ts";
 const own = "test/postgres/own-tables-faults.test.ts";
 const members = "test/kafka/group-consumer.test.ts";
 const statics = "test/kafka/static-membership.test.ts";
+const returns = "test/kafka/static-return.test.ts";
 const topics = "test/kafka/topics-that-change.test.ts";
 const kept = "test/kafka/kept-positions.test.ts";
 const offsets = "test/end-to-end/offset-store.test.ts";
@@ -27,6 +28,12 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 	"all daemons are replaced one after the other": [["test/end-to-end/rolling-restart.test.ts", "handles no message twice, and all arrive"]],
 	"a crash before the first commit": [[members, "is resolved and committed before the first message, and so holds after a crash"]],
 	"a static member restarts within its session": [[statics, "they get what they had, and nobody notices a rebalance"]],
+	"topics change while a static member restarts": [
+		[returns, "are given up where its topic was made again with fewer (%s)"],
+		[returns, "are read where they were added meanwhile (%s)"],
+		[returns, "of a topic that was made meanwhile and fits its pattern are read"],
+		[returns, "are read from the beginning where its topic was made again with more, and offsets are in postgres"],
+	],
 	"a static member does not come back, leaves by `--leave`, or is fenced": [
 		[statics, "lose their partitions to the others"],
 		[statics, "leave at their stop where --leave says so"],
