@@ -21,6 +21,7 @@ import type { PackedBatch } from "./core/packed-batch.ts";
 import type { Problem } from "./core/problem.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
+import { Turn } from "./core/turn.ts";
 import { buildWriter, workerSettings } from "./daemon-parts.ts";
 import { AccessWatch } from "./kafka/access-watch.ts";
 import { isIncremental } from "./kafka/consumer-settings.ts";
@@ -116,6 +117,7 @@ export class Delivery {
 	readonly #offsets: OffsetStore;
 	readonly #notes: StartRecorder;
 	readonly #hands: HandKeeper;
+	readonly #turn = new Turn();
 	readonly #logs: LogWatch;
 	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
@@ -413,10 +415,10 @@ export class Delivery {
 			intensity: new RestartIntensity(config.supervisor),
 			hand: suspicion && {
 				suspicion,
-				turn: this.#hands.turn,
 				committed: () => this.ledger.of(partition)?.committed ?? -1,
 				note: (evidence, signal) => this.#hands.hold(partition, evidence, signal),
 			},
+			turn: this.#turn,
 			clock,
 			random,
 			listener: listener.worker,

@@ -9,6 +9,7 @@ import type { DeadLetter, StoredLetter } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { partitionName } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
+import { Turn } from "../core/turn.ts";
 import { buildWriter, threadOptions, workerSettings } from "../daemon-parts.ts";
 import type { BatchWriter } from "../sink/batch-writer.ts";
 import type { Database } from "../sink/database.ts";
@@ -85,6 +86,7 @@ async function replayLog(
 		rows: writer,
 		deadLetters: { store: async ({ offset, error }: DeadLetter) => void errors.set(offset, error) },
 		intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
+		turn: new Turn(),
 		clock,
 		random,
 		finished: (offset) => {

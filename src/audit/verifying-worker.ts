@@ -9,6 +9,7 @@ import { ExitError, exitCodes } from "../core/errors.ts";
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows.ts";
+import { Turn } from "../core/turn.ts";
 import { workerSettings } from "../daemon-parts.ts";
 import { RestartIntensity } from "../supervisor/restart-intensity.ts";
 import type { FailureKind } from "../worker/crash-report.ts";
@@ -71,6 +72,7 @@ export class VerifyingWorker {
 			},
 			deadLetters: { store: async (letter) => failed(letter) },
 			intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
+			turn: new Turn(),
 			clock,
 			random,
 			finished: moved,

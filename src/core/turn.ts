@@ -1,18 +1,35 @@
-/** One at a time, in the order in which they asked. */
+/** Who wants to be alone waits for all that asked before; others wait only for who wants to be alone. In the order in which they asked. */
 import { unlessAborted } from "./unless-aborted.ts";
 
 /** See the file's header. */
 export class Turn {
-	#last: Promise<void> = Promise.resolve();
+	/** Resolves when the last one that wanted to be alone has ended, */
+	#loners: Promise<unknown> = Promise.resolve();
+	/** and when everybody has. */
+	#everybody: Promise<unknown> = Promise.resolve();
 
-	/** Resolves when it is the caller's turn, to what ends it; to null where `signal` was aborted before that. */
-	async take(signal: AbortSignal): Promise<(() => void) | null> {
-		const before = this.#last;
-		let end = () => {};
-		const ended = new Promise<void>((resolve) => {
-			end = resolve;
-		});
-		this.#last = before.then(() => ended);
+	/** Resolves when the caller is alone, to what ends its turn; to null where `signal` was aborted before that. */
+	alone(signal: AbortSignal): Promise<(() => void) | null> {
+		const [before, turn] = [this.#everybody, newTurn()];
+		this.#everybody = before.then(() => turn.ended);
+		this.#loners = this.#everybody;
+		return turn.begin(before, signal);
+	}
+
+	/** Resolves when nobody is alone, to what ends the caller's turn; to null where `signal` was aborted before that. */
+	together(signal: AbortSignal): Promise<(() => void) | null> {
+		const turn = newTurn();
+		this.#everybody = Promise.all([this.#everybody, turn.ended]);
+		return turn.begin(this.#loners, signal);
+	}
+}
+
+function newTurn() {
+	let end = () => {};
+	const ended = new Promise<void>((resolve) => {
+		end = resolve;
+	});
+	const begin = async (before: Promise<unknown>, signal: AbortSignal) => {
 		try {
 			await unlessAborted(before, signal);
 			return end;
@@ -20,5 +37,6 @@ export class Turn {
 			end();
 			return null;
 		}
-	}
+	};
+	return { ended, begin };
 }

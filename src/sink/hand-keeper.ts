@@ -8,7 +8,6 @@ import type { Clock } from "../core/clock.ts";
 import type { Evidence, HandNote } from "../core/hand-note.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import { NOTES_REFUSED } from "../core/position-note.ts";
-import { Turn } from "../core/turn.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
 import type { StartRecorder } from "./start-recorder.ts";
 
@@ -21,8 +20,6 @@ const RETRY = { minMs: 100, maxMs: 2_000 };
 
 /** See the file's header. */
 export class HandKeeper {
-	/** One suspect in hand at a time in the whole process. */
-	readonly turn = new Turn();
 	readonly #notes: Pick<StartRecorder, "owner" | "hold">;
 	readonly #clock: Clock;
 	/** Where each partition began. */

@@ -13,8 +13,6 @@ import type { Run } from "./message-queue.ts";
 /** What a careful worker needs of the outside. */
 export interface HandNotes {
 	readonly suspicion: Suspicion;
-	/** The same for all partitions of the process. */
-	readonly turn: Turn;
 	/** The offset that the group has committed. */
 	readonly committed: () => number;
 	/** Resolves when it is noted, or can't be noted by this database; rejects where `signal` was aborted before. */
@@ -34,6 +32,7 @@ const WAIT_MS = 2_000;
 /** See the file's header. */
 export class CarefulHand {
 	readonly #notes: HandNotes;
+	readonly #turns: Turn;
 	readonly #clock: Clock;
 	readonly #random: Random;
 	readonly #deaths: Map<number, number>;
@@ -48,8 +47,9 @@ export class CarefulHand {
 	/** Resolves when the note of the last suspect is taken back. */
 	#takenBack: Promise<void> = Promise.resolve();
 
-	constructor(notes: HandNotes, { clock, random }: { clock: Clock; random: Random }) {
+	constructor(notes: HandNotes, { turn, clock, random }: { turn: Turn; clock: Clock; random: Random }) {
 		this.#notes = notes;
+		this.#turns = turn;
 		this.#clock = clock;
 		this.#random = random;
 		this.#deaths = new Map(notes.suspicion.deaths);
@@ -77,13 +77,19 @@ export class CarefulHand {
 		return this.#deaths.get(held.batch.offsets[from] as number) ?? 0;
 	}
 
+	/** The process may have died of it: it is alone when it is handed over. */
+	isSuspect(offset: number): boolean {
+		const range = this.#suspects;
+		return this.#deaths.has(offset) || (range !== null && offset >= range.from && offset < range.to);
+	}
+
 	/** `run`, cut to what may be handed over next. */
 	cut(run: Run): Run {
 		const { offsets } = run.held.batch;
 		this.#passed((offsets[run.from] as number) - 1);
-		if (this.#isSuspect(offsets[run.from] as number)) return { ...run, to: run.from + 1 };
+		if (this.isSuspect(offsets[run.from] as number)) return { ...run, to: run.from + 1 };
 		let to = run.from + 1;
-		while (to < run.to && to - run.from < this.#size && !this.#isSuspect(offsets[to] as number)) to++;
+		while (to < run.to && to - run.from < this.#size && !this.isSuspect(offsets[to] as number)) to++;
 		return { ...run, to };
 	}
 
@@ -91,12 +97,12 @@ export class CarefulHand {
 	async ready({ held, from, to }: Run, signal: AbortSignal): Promise<boolean> {
 		const first = held.batch.offsets[from] as number;
 		const inHand = { from: first, to: (held.batch.offsets[to - 1] as number) + 1 };
-		const isSuspect = this.#isSuspect(first);
+		const isSuspect = this.isSuspect(first);
 		await this.#takenBack;
 		const waitMs = this.#deaths.has(first) ? this.#random() * WAIT_MS : 0;
 		if (waitMs > 0) await this.#clock.sleep(waitMs, signal).catch(() => {});
 		if (isSuspect) {
-			const end = await this.#notes.turn.take(signal);
+			const end = await this.#turns.alone(signal);
 			if (!end) return false;
 			this.#turn = { end, signal };
 		}
@@ -152,11 +158,6 @@ export class CarefulHand {
 	/** Notes that nobody is suspected any more; nothing waits for it. */
 	end(signal: AbortSignal): void {
 		this.#notes.note({ held: null, deaths: [] }, signal).catch(() => {});
-	}
-
-	#isSuspect(offset: number): boolean {
-		const range = this.#suspects;
-		return this.#deaths.has(offset) || (range !== null && offset >= range.from && offset < range.to);
 	}
 
 	#passed(offset: number): void {

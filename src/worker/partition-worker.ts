@@ -17,7 +17,15 @@ import { CarefulHand } from "./careful-hand.ts";
 import { type CrashReport, keyText, withoutValues } from "./crash-report.ts";
 import { CrashReports } from "./crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
-import { type BatchOutcome, countHandled, deathOf, type ExitReason, type RunReply, type ThreadDeath } from "./handler-thread.ts";
+import {
+	type BatchOutcome,
+	countHandled,
+	deathOf,
+	type ExitReason,
+	type HandlerFailure,
+	type RunReply,
+	type ThreadDeath,
+} from "./handler-thread.ts";
 import { MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcome-router.ts";
 import { MAX_RUN } from "./suspects.ts";
@@ -280,13 +288,24 @@ export class PartitionWorker {
 	async #handOver(run: Run): Promise<void> {
 		if (this.#careful?.isOver) this.#endCare(this.#careful);
 		const careful = this.#careful;
-		if (!careful) return this.#hand(run);
+		const isSuspect = careful?.isSuspect(run.held.batch.offsets[run.from] as number) === true;
+		// A suspect in hand is alone: no init may end the process meanwhile, not even its own.
+		if (isSuspect && this.#slot.renews) return this.#takeNewState();
+		const isWithInit = !isSuspect && (this.#slot.renews || this.#slot.mayRenew);
+		const endTurn = isWithInit ? await this.#parts.turn.together(this.#handing.signal) : () => {};
+		if (!endTurn) return;
+		if (careful) await this.#handCarefully(careful, run, endTurn);
+		else if (this.#mayHand(run)) await this.#hand(run, endTurn);
+		endTurn();
+	}
+
+	async #handCarefully(careful: CarefulHand, run: Run, initsOver: () => void): Promise<void> {
 		const { partition, hand, listener } = this.#parts;
 		if (hand && !this.#isCarefulTold) listener.carefulBegan(partition, suspicionWords(hand.suspicion));
 		this.#isCarefulTold = true;
 		const next = careful.cut(run);
 		// What happened while it waited comes first: another message may be next, or none.
-		if ((await careful.ready(next, this.#handing.signal)) && this.#mayHand(next)) await this.#hand(next);
+		if ((await careful.ready(next, this.#handing.signal)) && this.#mayHand(next)) await this.#hand(next, initsOver);
 		careful.letGo();
 	}
 
@@ -306,9 +325,9 @@ export class PartitionWorker {
 	async #ensureStarted(run: Run): Promise<boolean> {
 		if (this.#slot.ready) return true;
 		this.#state = { name: "starting" };
-		if (!this.#slot.occupied) this.#isCodeOld = false;
 		try {
-			const failure = await this.#slot.makeReady();
+			const failure = await this.#makeReady();
+			if (failure === "not now") return false;
 			if (failure) {
 				await this.#slot.discard();
 				await this.#carryOut(this.#policy.startFailed(run, failure));
@@ -324,13 +343,30 @@ export class PartitionWorker {
 		return this.#stopReason === null;
 	}
 
-	async #hand(run: Run): Promise<void> {
+	/** `not now`: what happened while it waited for its turn comes first. */
+	async #makeReady(): Promise<HandlerFailure | "not now" | null> {
+		const endTurn = await this.#parts.turn.together(this.#handing.signal);
+		try {
+			if (!endTurn || this.#stopReason || this.#held || this.#anew.size > 0) return "not now";
+			if (!this.#slot.occupied) this.#isCodeOld = false;
+			return await this.#slot.makeReady();
+		} finally {
+			endTurn?.();
+		}
+	}
+
+	/** `initsOver` is told, perhaps more than once, that the run makes no more states. */
+	async #hand(run: Run, initsOver: () => void): Promise<void> {
 		this.#state = { name: this.#stopReason ? "draining" : "running" };
 		this.#queue.take(run);
 		let reply: RunReply;
 		try {
-			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0, (part) => this.#handled(run, part));
+			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0, (part) => {
+				if (!this.#slot.mayRenew) initsOver();
+				this.#handled(run, part);
+			});
 		} catch (error) {
+			initsOver();
 			this.#careful?.letGo();
 			const progress = this.#slot.progress();
 			this.#queue.giveBack(run);
@@ -339,6 +375,7 @@ export class PartitionWorker {
 			await this.#died(death, () => this.#policy.threadDiedRunning(death, run, progress));
 			return;
 		}
+		initsOver();
 		this.#handled(run, reply.outcome);
 		this.#careful?.letGo();
 		this.#queue.giveBack(run);
@@ -524,6 +561,11 @@ export class PartitionWorker {
 		this.#replaced(why);
 	}
 
+	async #takeNewState(): Promise<void> {
+		await this.#slot.end("failed");
+		this.#replaced("last_attempt");
+	}
+
 	/**
 	 * For the last attempt: what others left behind in the thread has no part in it. Nobody's failure, and no restart of the intensity's.
 	 */
@@ -532,8 +574,7 @@ export class PartitionWorker {
 		if (this.#stopReason || this.#anew.size > 0 || !this.#slot.ready) return;
 		if (this.#slot.isNewFor(held.batch.offsets[from] as number)) return;
 		this.#parts.threads.expire();
-		await this.#slot.end("failed");
-		this.#replaced("last_attempt");
+		await this.#takeNewState();
 	}
 
 	/** Renewed or gone with its thread: what only the handler's state held has to be handled again, in front of everything else. */

@@ -43,6 +43,7 @@ export class ThreadSlot {
 	#thread: HandlerThread | null = null;
 	#started = false;
 	#stale = false;
+	#takesBatches = false;
 	#calls = 0;
 	/** The one message that was handed over since the thread began; null before, -1 where there were several. */
 	#only: number | null = null;
@@ -67,6 +68,16 @@ export class ThreadSlot {
 		return this.#thread?.id ?? this.#lastId;
 	}
 
+	/** The next run begins with a new state. */
+	get renews(): boolean {
+		return this.#stale;
+	}
+
+	/** A run of several messages may make new states on its way: to find which of them fails. */
+	get mayRenew(): boolean {
+		return this.#takesBatches;
+	}
+
 	/** True while a call into the thread is under way. */
 	get busy(): boolean {
 		return this.#calls > 0;
@@ -89,6 +100,7 @@ export class ThreadSlot {
 		if (!reply.ok) return reply.failure;
 		this.#started = true;
 		this.#stale = false;
+		this.#takesBatches = reply.handles === "batch";
 		this.#parts.started();
 		return null;
 	}

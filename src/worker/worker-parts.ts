@@ -4,6 +4,7 @@ import type { DeadLetter } from "../core/dead-letter.ts";
 import type { LogId } from "../core/log-identity.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
+import type { Turn } from "../core/turn.ts";
 import type { BreakerLimits } from "./breaker.ts";
 import type { HandNotes } from "./careful-hand.ts";
 import type { CrashReport } from "./crash-report.ts";
@@ -90,6 +91,10 @@ export interface WorkerParts {
 	readonly intensity: Intensity;
 	/** Where it has to be careful, because the process died before; null or left out where nothing is suspected. */
 	readonly hand?: HandNotes | null;
+	/**
+	 * The same for all partitions of the process: who is suspected of having ended it is alone, and a module or an init may end it too.
+	 */
+	readonly turn: Turn;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly listener: WorkerListener;

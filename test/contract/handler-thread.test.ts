@@ -56,7 +56,17 @@ async function openReal(start: Start, isShared = false): Promise<ThreadScene> {
 
 async function openSimulated(start: Start, isShared = false): Promise<ThreadScene> {
 	const world = new World(1);
-	const faults: ThreadFaults = { loadFails: 0, initFails: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, keeps: 0, messageMs: 10 };
+	const faults: ThreadFaults = {
+		loadFails: 0,
+		initFails: 0,
+		beginningEnds: 0,
+		throws: 0,
+		dies: 0,
+		hangs: 0,
+		diesIdle: 0,
+		keeps: 0,
+		messageMs: 10,
+	};
 	const waysByOffset = new Map<number, Way>();
 	// The simulated handler hangs and dies by chance: here it is certain for one message, and out of the question for the others.
 	const handed = (_: number, offset: number) => {

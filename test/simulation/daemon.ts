@@ -1,6 +1,7 @@
 /** A daemon's delivery in a simulated process, with its letters' table and its stall detector, as the daemon builds and starts them. */
 import type { Config } from "../../src/config/config.ts";
 import { tableLayouts } from "../../src/config/table-layouts.ts";
+import type { Evidence } from "../../src/core/hand-note.ts";
 import { partitionName } from "../../src/core/message.ts";
 import { Delivery } from "../../src/delivery.ts";
 import { type Position, StallDetector } from "../../src/kafka/stall-detector.ts";
@@ -23,7 +24,7 @@ export interface SimDaemonParts {
 	readonly threadFaults: ThreadFaults;
 	/** The handler keeps messages in its state. */
 	readonly keeps: boolean;
-	/** A message ended the process. */
+	/** A message or the handler's beginning ended the process. */
 	readonly died: (daemon: SimDaemon) => void;
 	readonly invariants: Invariants;
 }
@@ -43,6 +44,10 @@ export class SimDaemon {
 		const layouts = tableLayouts(config);
 		const handed = (partition: number, offset: number) => invariants.handed(process.name, partition, offset);
 		const flushed = keeps ? (partition: number, messages: readonly Kept[]) => invariants.flushed(partition, messages) : null;
+		const dies = (by: "message" | "beginning") => {
+			if (by === "beginning" && this.client && kafka.isMember(this.client)) invariants.beginningEnded(this.#careful());
+			died(this);
+		};
 		const lanes = lanesFor(config.database.connections);
 		const database = server.connect(process);
 		const random = () => process.world.random();
@@ -58,7 +63,7 @@ export class SimDaemon {
 			},
 			threads: new SharedThreads({
 				maxThreads: config.workers.maxThreads,
-				createHost: () => new SimThread({ process, faults: threadFaults, tables: layouts, lanes, handed, flushed, dies: () => died(this) }),
+				createHost: () => new SimThread({ process, faults: threadFaults, tables: layouts, lanes, handed, flushed, dies }),
 			}),
 			clock: process,
 			random,
@@ -116,6 +121,12 @@ export class SimDaemon {
 				`${partition} ${child.state.name} ${child.queue.queued}+${child.queue.handed}${paused ? " paused" : ""}`,
 		);
 		return `${this.process.name}: ${children.join(", ") || "no partitions"} (positions ${JSON.stringify([...(this.client?.position ?? [])])})`;
+	}
+
+	/** What its partitions know of deaths, of those that it may still write notes of. */
+	#careful(): Map<number, Evidence | null> {
+		const children = [...this.#delivery.supervisor.children.values()].filter(({ child }) => child.state.name !== "draining");
+		return new Map(children.map(({ partition, child }) => [partition, child.evidence]));
 	}
 
 	async #start(): Promise<void> {

@@ -12,6 +12,11 @@ import type { ThreadFaults } from "./thread.ts";
 import type { World } from "./world.ts";
 
 const MOST_DAEMONS = 3;
+/** Some ten sessions. */
+const BEGINNINGS_MS = 60_000;
+const well = { loadFails: 0, initFails: 0, beginningEnds: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, messageMs: 10 };
+/** Threads begin often, beside slow messages, and that may end the process. */
+const beginning = { beginningEnds: 0.15, throws: 0.1, dies: 0.05, messageMs: 300 };
 /** Codes of failures that pass, and of such that somebody has to mend. */
 export const TRANSIENT: readonly string[] = ["40P01", "57P01", "CONNECTION_CLOSED", "53300", "25006", "08006", "57014", "55P03"];
 const SYSTEMIC = ["42P01", "42501", "28P01"];
@@ -36,9 +41,20 @@ export interface DisturbedRun {
 export class Disturbances {
 	readonly #run: DisturbedRun;
 	#toCome = 0;
+	/** How threads are while nothing more is wrong with them. */
+	#atBest: Omit<ThreadFaults, "keeps"> = well;
 
 	constructor(run: DisturbedRun) {
 		this.#run = run;
+		if (!run.scenario.extras.has("deadly beginnings")) return;
+		this.#atBest = { ...well, ...beginning };
+		this.#toCome++;
+		run.world.after(BEGINNINGS_MS, () => {
+			this.#toCome--;
+			this.#atBest = well;
+			this.#resetFaults();
+		});
+		this.#resetFaults();
 	}
 
 	/** Nothing that has begun is still to come to its end. */
@@ -136,7 +152,7 @@ export class Disturbances {
 		const { kafka, server, threadFaults } = this.#run;
 		Object.assign(kafka.faults, { latencyMs: 20, fails: 0, answerLost: 0, repeats: 0 });
 		Object.assign(server.faults, { latencyMs: 30, stalls: 0, fails: 0, answerLost: 0, denied: [] });
-		Object.assign(threadFaults, { loadFails: 0, initFails: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, messageMs: 10 });
+		Object.assign(threadFaults, this.#atBest);
 	}
 
 	#one(): SimDaemon | undefined {
@@ -152,7 +168,7 @@ export class Disturbances {
 		if (world.chance(0.8)) world.after(world.random() * 2_000, () => this.#run.start());
 	}
 
-	/** A message ended it, and it is started again, as a service manager would. */
+	/** A message or the handler's beginning ended it, and it is started again, as a service manager would. */
 	died(daemon: SimDaemon): void {
 		const { world } = this.#run;
 		this.#toCome++;

@@ -2,9 +2,12 @@
  * What must hold at every moment of every run: every committed offset is settled, no row ever moves back, messages reach the handler in
  * order and none is left out, and at the end the tables are the fold of the log. Knows the log and the tables, nothing of the code.
  */
+
 import type { DisplacedOffset } from "../../src/core/displaced-offset.ts";
+import type { Evidence } from "../../src/core/hand-note.ts";
 import type { PositionNote, SkippedStretch } from "../../src/core/position-note.ts";
 import type { DatabaseRow } from "../../src/sink/database.ts";
+import { wronglyCharged } from "./charges.ts";
 import type { SimClient } from "./client.ts";
 import type { SimRow, SimServer } from "./database.ts";
 import { type HandledRow, isDeadly, isRefused, rowsOf } from "./handler.ts";
@@ -264,6 +267,21 @@ export class Invariants {
 	 */
 	#tookProcesses(partition: number, record: LogRecord): boolean {
 		return isDeadly(record.value) && (this.#handled.get(recordName(partition, record)) ?? 0) > this.#parts.maxAttempts / 2;
+	}
+
+	/** The handler's beginning ended a process whose partitions know this of earlier deaths. A backup that was put back knows of others. */
+	beginningEnded(evidence: ReadonlyMap<number, Evidence | null>): void {
+		if (this.#wasRestored) return;
+		const notes = [...this.server.rows(NOTES).values()].filter(({ partition }) => evidence.has(partition as number));
+		const charged = wronglyCharged(
+			notes.map((row) => {
+				const partition = row.partition as number;
+				const committed = this.committed(partition) ?? 0;
+				return { partition, evidence: evidence.get(partition) ?? null, committed, noted: row.in_hand as unknown as Evidence | null };
+			}),
+		);
+		if (charged !== null)
+			this.#world.fail("wrong-charge", `${charged} is charged with a death that the handler's beginning was to blame for`);
 	}
 
 	/** The topic's logs are gone; others begin at 0. To be told before. */

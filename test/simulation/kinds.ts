@@ -35,6 +35,8 @@ export const extras = {
 	deadly: { isOn: true, share: 0, onlyRough: true, byName: true },
 	/** The client brings messages again, behind what lies after them. Only where it is asked for: it is not known to. */
 	repeats: { isOn: true, share: 0, onlyRough: true, byName: true },
+	/** Beginnings of the handler (its module, its init) that end the process. Only where it is asked for, as above. */
+	"deadly beginnings": { isOn: true, share: 0, onlyRough: true, byName: true },
 	/** More dead letters, and a breaker that opens at a few in a row; what it stops is given away unfinished. */
 	breaker: { isOn: true, share: 0.15, onlyRough: true },
 	/** The server answers commits before they are on disk, and crashes. */

@@ -246,6 +246,37 @@ export const mutations: readonly Mutation[] = [
 		],
 	},
 	{
+		what: "a suspect is in hand while another partition begins",
+		breaks: "wrong-charge",
+		kinds: "deadly beginnings",
+		edits: [
+			{
+				file: "src/core/turn.ts",
+				from: "return turn.begin(this.#loners, signal);",
+				to: "return turn.begin(Promise.resolve(), signal);",
+			},
+			{ file: "src/core/turn.ts", from: "this.#everybody = Promise.all([this.#everybody, turn.ended]);", to: "" },
+		],
+	},
+	{
+		what: "a suspect's own new state is made while it is in hand",
+		breaks: "wrong-charge",
+		kinds: "deadly beginnings",
+		edits: [
+			{
+				file: "src/worker/partition-worker.ts",
+				from: "if (isSuspect && this.#slot.renews) return this.#takeNewState();",
+				to: "",
+			},
+		],
+	},
+	{
+		what: "a suspect is in hand while another partition halves a batch",
+		breaks: "wrong-charge",
+		kinds: "deadly beginnings",
+		edits: [{ file: "src/worker/partition-worker.ts", from: "(this.#slot.renews || this.#slot.mayRenew)", to: "this.#slot.renews" }],
+	},
+	{
 		what: "a suspect that passed is noted as in hand while another one has its turn",
 		breaks: "wrong-letter",
 		kinds: "deadly",
@@ -253,8 +284,10 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/worker/careful-hand.ts",
-				from: ".note(this.evidence, signal)",
-				to: ".turn.take(AbortSignal.abort())",
+				from: `this.#takenBack = this.#notes
+				.note(this.evidence, signal)
+				.catch(() => {})`,
+				to: "this.#takenBack = Promise.resolve()",
 			},
 		],
 	},

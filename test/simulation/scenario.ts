@@ -69,7 +69,7 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 	const config = {
 		...base,
 		// A death of the process takes a session.
-		handler: extras.has("deadly") ? { ...base.handler, maxAttempts: DEATHS } : base.handler,
+		handler: extras.has("deadly") || extras.has("deadly beginnings") ? { ...base.handler, maxAttempts: DEATHS } : base.handler,
 		tables: extras.has("together") ? together : all,
 		kafka: { ...base.kafka, startFrom, onOffsetOutOfRange: world.pick(["earliest", "latest"]) },
 		cas: { ...base.cas, version: strategy },

@@ -26,6 +26,10 @@ describe("the delivery, simulated", () => {
 		for (let seed = 1; seed <= 20; seed++) await simulate(seed, ["deadly"]);
 	});
 
+	it("nor where the handler's module or init does: no message is charged with that", async () => {
+		for (let seed = 1; seed <= 20; seed++) await simulate(seed, ["deadly beginnings"]);
+	});
+
 	it("is the same run each time for the same seed", async () => {
 		const [first, second] = [await simulate(7), await simulate(7)];
 		expect(second).toEqual(first);

@@ -55,7 +55,17 @@ class Run {
 	readonly #invariants: Invariants;
 	readonly #kafka: SimKafka;
 	readonly #server: SimServer;
-	readonly #threadFaults: ThreadFaults = { loadFails: 0, initFails: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, keeps: 0, messageMs: 10 };
+	readonly #threadFaults: ThreadFaults = {
+		loadFails: 0,
+		initFails: 0,
+		beginningEnds: 0,
+		throws: 0,
+		dies: 0,
+		hangs: 0,
+		diesIdle: 0,
+		keeps: 0,
+		messageMs: 10,
+	};
 	readonly #daemons: SimDaemon[] = [];
 	readonly #producer: SimProducer;
 	readonly #disturbances: Disturbances;

@@ -26,6 +26,8 @@ import type { SimProcess } from "./world.ts";
 export interface ThreadFaults {
 	loadFails: number;
 	initFails: number;
+	/** The module or an init ends the process. */
+	beginningEnds: number;
 	/** A message throws, this time. */
 	throws: number;
 	/** The thread dies while it handles a message. */
@@ -54,8 +56,8 @@ export interface SimThreadParts {
 	readonly lanes?: number;
 	readonly handed: (partition: number, offset: number) => void;
 	readonly flushed: ((partition: number, messages: readonly Kept[]) => void) | null;
-	/** A message ends the process; default: none does. */
-	readonly dies?: () => void;
+	/** A message, or the handler's beginning, ends the process; default: nothing does. */
+	readonly dies?: (by: "message" | "beginning") => void;
 }
 
 const START_MS = 20;
@@ -106,8 +108,9 @@ export class SimThread implements ThreadHost {
 		this.#shares.set(share, { partition, state: [] });
 		this.#enter("init");
 		await this.#pass(world.random() * START_MS);
+		await this.#mayEndProcess();
 		if (world.chance(faults.initFails)) return this.#answer({ ok: false, failure: failureOf("init") });
-		return this.#answer({ ok: true, handles: "message" });
+		return this.#answer({ ok: true, handles: this.#parts.flushed ? "batch" : "message" });
 	}
 
 	async run(
@@ -136,7 +139,15 @@ export class SimThread implements ThreadHost {
 		share.state = [];
 		this.#enter("init");
 		await this.#pass(process.world.random() * START_MS);
+		await this.#mayEndProcess();
 		return process.world.chance(faults.initFails) ? failureOf("init") : null;
+	}
+
+	async #mayEndProcess(): Promise<void> {
+		const { process, faults, dies } = this.#parts;
+		if (!dies || faults.beginningEnds === 0 || !process.world.chance(faults.beginningEnds)) return;
+		dies("beginning");
+		await this.#pass(Number.POSITIVE_INFINITY);
 	}
 
 	async #runOneByOne(
@@ -204,7 +215,7 @@ export class SimThread implements ThreadHost {
 		const { world } = process;
 		handed(partition, offset);
 		if (dies && isDeadly(value?.toString() ?? null)) {
-			dies();
+			dies("message");
 			await this.#pass(Number.POSITIVE_INFINITY);
 		}
 		if (world.chance(faults.hangs)) await this.#pass(Number.POSITIVE_INFINITY);

@@ -91,8 +91,8 @@ export class FakeThread implements HandlerThread {
 	}
 
 	/** Answers a start. */
-	ready(): void {
-		if (this.pending?.type === "start") this.#take()?.resolve({ ok: true, handles: "message" } as never);
+	ready(handles: "message" | "batch" = "message"): void {
+		if (this.pending?.type === "start") this.#take()?.resolve({ ok: true, handles } as never);
 	}
 
 	failToStart(kind: "load" | "init", message = "no such file"): void {

@@ -3,6 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../src/core/clock.ts";
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
+import { Turn } from "../../src/core/turn.ts";
 import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
 import type { CrashReport } from "../../src/worker/crash-report.ts";
 import { PartitionWorker } from "../../src/worker/partition-worker.ts";
@@ -116,6 +117,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 			},
 			deadLetters: { store: async (letter: DeadLetter) => void log.push(`dead letter ${letter.offset}`) },
 			intensity: new RestartIntensity({ maxRestarts, withinMs: 60_000 }),
+			turn: new Turn(),
 			clock: systemClock,
 			random: () => 0.5,
 			finished: (offset) => finished.push(offset),

@@ -1,6 +1,7 @@
 /** A partition worker among fakes: threads the test plays, sinks that note what they get, a clock that stands still. */
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
 import type { ReceivedMessage } from "../../src/core/message.ts";
+import { Turn } from "../../src/core/turn.ts";
 import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
 import type { HandNotes } from "../../src/worker/careful-hand.ts";
 import type { CrashReport } from "../../src/worker/crash-report.ts";
@@ -32,6 +33,7 @@ export interface HarnessOptions extends Partial<WorkerSettings> {
 	readonly maxRestarts?: number;
 	/** Where the process died before. */
 	readonly hand?: HandNotes;
+	readonly turn?: Turn;
 }
 
 /** See the file's header. */
@@ -56,7 +58,7 @@ export class WorkerHarness {
 	readonly parts: WorkerParts;
 	#nextOffset = 0;
 
-	constructor({ maxRestarts = 3, hand, ...settings }: HarnessOptions = {}) {
+	constructor({ maxRestarts = 3, hand, turn = new Turn(), ...settings }: HarnessOptions = {}) {
 		this.parts = {
 			partition,
 			logId: null,
@@ -79,6 +81,7 @@ export class WorkerHarness {
 				},
 			},
 			intensity: new RestartIntensity({ maxRestarts, withinMs: 60_000 }),
+			turn,
 			clock: this.clock,
 			random: () => this.random,
 			finished: (offset) => this.finished.push(offset),

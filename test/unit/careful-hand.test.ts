@@ -38,9 +38,9 @@ function careful(
 	const state = { committed: 0, hold: false, go: () => {} };
 	const h = new WorkerHarness({
 		...settings,
+		turn,
 		hand: {
 			suspicion: { held: null, deaths: [], until: 1_000, ...over },
-			turn,
 			committed: () => state.committed,
 			note: async (evidence) => {
 				noted.push(evidence);
@@ -54,6 +54,12 @@ function careful(
 				`${held ? `${held.from}-${held.to - 1}` : "none"}${deaths.map(([offset, count]) => ` ${offset}:${count}`).join("")}`,
 		);
 	return { h, state, words };
+}
+
+/** So many messages each; their threads begin together, and are ready in this order. */
+async function running(...workers: [WorkerHarness, number][]): Promise<void> {
+	for (const [h, count] of workers) await h.deliver(count);
+	for (const [h] of workers) await h.act(() => h.thread.ready());
 }
 
 describe("a partition that the process died with", () => {
@@ -177,8 +183,7 @@ describe("a partition that the process died with", () => {
 		const turn = new Turn();
 		const first = careful({ held: { from: 0, to: 2 } }, { turn });
 		const second = careful({ held: { from: 0, to: 1 } }, { turn });
-		await first.h.running(2);
-		await second.h.running(1);
+		await running([first.h, 2], [second.h, 1]);
 		expect([first.words(), second.words()]).toEqual([["0-0 0:1"], []]);
 		await first.h.act(() => first.h.thread.handled());
 		await settle();
@@ -192,8 +197,7 @@ describe("a partition that the process died with", () => {
 		const turn = new Turn();
 		const first = careful({ held: { from: 0, to: 1 } }, { turn });
 		const second = careful({ held: { from: 0, to: 1 } }, { turn });
-		await first.h.running(1);
-		await second.h.running(1);
+		await running([first.h, 1], [second.h, 1]);
 		first.state.hold = true;
 		await first.h.act(() => first.h.thread.handled());
 		await settle();
@@ -207,19 +211,106 @@ describe("a partition that the process died with", () => {
 		const turn = new Turn();
 		const first = careful({ held: { from: 0, to: 1 } }, { turn });
 		const second = careful({ held: { from: 0, to: 1 } }, { turn });
-		await first.h.running(1);
-		await second.h.running(1);
+		await running([first.h, 1], [second.h, 1]);
 		await first.h.act(() => first.h.thread.threw());
 		await settle();
 		expect([first.h.worker.state.name, second.h.runs]).toEqual(["backing-off", ["0"]]);
 	});
 
+	it("has a suspect in hand while no other partition begins: a death of that one's module or init would be the suspect's", async () => {
+		const turn = new Turn();
+		const { h, state, words } = careful({ held: { from: 0, to: 1 } }, { turn });
+		const beginner = new WorkerHarness({ turn });
+		await h.running(1);
+		await beginner.deliver(1);
+		expect([words(), beginner.worker.state.name, beginner.threads.length]).toEqual([["0-0 0:1"], "starting", 0]);
+		state.hold = true;
+		await h.act(() => h.thread.handled());
+		expect([words(), beginner.threads.length]).toEqual([["0-0 0:1", "none"], 0]);
+		await h.act(() => state.go());
+		expect(beginner.thread.calls).toEqual(["start"]);
+	});
+
+	it("waits with a suspect for those that begin, as long as that takes and no longer", async () => {
+		const turn = new Turn();
+		const beginner = new WorkerHarness({ turn });
+		const other = new WorkerHarness({ turn });
+		await beginner.deliver(1);
+		await other.deliver(1);
+		const { h, words } = careful({ held: { from: 0, to: 1 } }, { turn });
+		await h.running(1);
+		expect(words()).toEqual([]);
+		await beginner.act(() => beginner.thread.ready());
+		expect(words()).toEqual([]);
+		await other.act(() => other.thread.failToStart("init"));
+		expect([words(), beginner.worker.state.name, other.worker.state.name]).toEqual([["0-0 0:1"], "running", "backing-off"]);
+	});
+
+	it("has a suspect in hand while no other partition makes a new state", async () => {
+		const turn = new Turn();
+		const { h, words } = careful({ held: { from: 0, to: 2 } }, { turn });
+		const other = new WorkerHarness({ turn });
+		await running([other, 2], [h, 2]);
+		await other.act(() => other.thread.threw());
+		await other.clock.advance(100);
+		expect([words(), other.runs]).toEqual([["0-0 0:1"], ["0 1"]]);
+		await h.act(() => h.thread.handled());
+		expect([words(), other.runs]).toEqual([
+			["0-0 0:1", "1-1"],
+			["0 1", "0"],
+		]);
+		// What was handled with it shows that it is made.
+		await other.act(() => other.thread.handledSoFar([0]));
+		expect(words()).toEqual(["0-0 0:1", "1-1", "1-1 1:1"]);
+	});
+
+	it("has a suspect in hand while no other partition has a batch: its halves would get new states", async () => {
+		const turn = new Turn();
+		const { h, words } = careful({ held: { from: 0, to: 2 } }, { turn });
+		const other = new WorkerHarness({ turn });
+		await other.deliver(2);
+		await h.deliver(2);
+		await other.act(() => other.thread.ready("batch"));
+		await h.act(() => h.thread.ready());
+		await other.act(() => other.thread.handledSoFar([0]));
+		expect([words(), other.runs]).toEqual([[], ["0 1"]]);
+		await other.deliver(1);
+		await other.act(() => other.thread.handledTo(2, 1));
+		expect([words(), other.runs]).toEqual([["0-0 0:1"], ["0 1"]]);
+		await h.act(() => h.thread.handled());
+		expect(other.runs).toEqual(["0 1", "2"]);
+	});
+
+	it("makes a suspect's new state before it is in hand", async () => {
+		const { h, words } = careful({ held: { from: 0, to: 1 } });
+		await h.running(1);
+		await h.act(() => h.thread.threw());
+		await h.clock.advance(100);
+		expect(h.threads.map(({ calls }) => calls)).toEqual([["start", "run 0", "terminate failed"], ["start"]]);
+		expect(words()).toEqual(["0-0 0:1", "0-0"]);
+		await h.act(() => h.thread.ready());
+		expect(words()).toEqual(["0-0 0:1", "0-0", "0-0 0:1"]);
+		await h.act(() => h.thread.handled());
+		expect(h.finished).toEqual([0]);
+	});
+
+	it("lets a partition that waits to begin stop at once", async () => {
+		const turn = new Turn();
+		const { h } = careful({ held: { from: 0, to: 1 } }, { turn });
+		await h.running(1);
+		const beginner = new WorkerHarness({ turn });
+		await beginner.deliver(1);
+		await beginner.worker.stop("revoked");
+		expect(beginner.threads).toEqual([]);
+	});
+
 	it.each(["a note", "its turn"])("stops at once where it waits for %s, and hands nothing over", async (what) => {
 		const turn = new Turn();
 		const { h, state } = careful({ held: { from: 0, to: 1 } }, { turn });
-		if (what === "a note") state.hold = true;
-		else await turn.take(new AbortController().signal);
-		await h.running(1);
+		state.hold = what === "a note";
+		await h.deliver(1);
+		if (what === "its turn") void turn.alone(new AbortController().signal);
+		await h.act(() => h.thread.ready());
 		const stopped = h.worker.stop("shutdown");
 		if (what === "a note") state.go();
 		await stopped;
