@@ -19,6 +19,7 @@
 import type { Config } from "./config/config.ts";
 import { tableLayouts } from "./config/table-layouts.ts";
 import type { Clock } from "./core/clock.ts";
+import type { DeadLetterTarget } from "./core/dead-letter.ts";
 import { type ExitCode, exitCodes, messageOf } from "./core/errors.ts";
 import { lifetime } from "./core/lifetime.ts";
 import { partitionName } from "./core/message.ts";
@@ -30,13 +31,16 @@ import { buildDeadLetters, mostStuckThreads, ownTables, threadOptions } from "./
 import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import { Delivery } from "./delivery.ts";
 import type { SummaryFigures } from "./embedded/summary-line.ts";
+import { filesOf, kafkaClientSettings } from "./kafka/client-settings.ts";
 import { ConsumerClient, librdkafkaVersion } from "./kafka/consumer-client.ts";
 import { consumerSettings } from "./kafka/consumer-settings.ts";
 import type { GroupClient } from "./kafka/group-client.ts";
 import type { GroupConsumer } from "./kafka/group-consumer.ts";
 import { LagClock } from "./kafka/lag-clock.ts";
 import { nativeMissing, withoutAddon } from "./kafka/native.ts";
+import { RenewedFiles } from "./kafka/renewed-files.ts";
 import { StallDetector } from "./kafka/stall-detector.ts";
+import { checkTlsFiles } from "./kafka/tls-files.ts";
 import { DaemonObserver, listenTo } from "./observe/daemon-observer.ts";
 import type { HttpControl } from "./observe/http-control.ts";
 import { createHttpServer, type HttpServer } from "./observe/http-server.ts";
@@ -86,6 +90,7 @@ export class Daemon {
 	readonly stuckThreads: StuckThreads;
 	readonly #observer: DaemonObserver;
 	readonly #problemLog: ProblemLog;
+	readonly #renewedFiles: RenewedFiles;
 	readonly #ready: ReturnType<typeof observeReadiness>;
 	readonly #stopping = lifetime();
 	#state: DaemonState = "starting";
@@ -123,7 +128,9 @@ export class Daemon {
 			limit: mostStuckThreads(config.handler),
 			tooMany: (reason) => this.#requestStop({ reason, exitCode: exitCodes.stuckThreads }),
 		});
-		this.delivery = this.#buildDelivery();
+		const deadLetters = buildDeadLetters({ config, database: this.database, clock, random: parts.random }, parts.version);
+		this.delivery = this.#buildDelivery(deadLetters);
+		this.#renewedFiles = this.#buildRenewedFiles(deadLetters);
 		this.stallDetector = this.#buildStallDetector();
 		this.#problemLog = new ProblemLog({
 			clock,
@@ -194,6 +201,7 @@ export class Daemon {
 				logger.info({}, "tables are prepared");
 			},
 		});
+		await this.#renewedFiles.start();
 		await this.delivery.start();
 		this.stallDetector.start();
 	}
@@ -215,6 +223,7 @@ export class Daemon {
 		logger.info({ reason }, `stopping: ${reason}`);
 		this.#stopping.abort(new Error(reason));
 		this.stallDetector.dispose();
+		this.#renewedFiles.dispose();
 		this.#problemLog.dispose();
 		await this.#watcher?.[Symbol.asyncDispose]();
 		const { drained, left, hangs } = await this.delivery.stop({ leave });
@@ -244,10 +253,24 @@ export class Daemon {
 		};
 	}
 
-	#buildDelivery(): Delivery {
-		const { config, clock, random, version } = this.parts;
+	#buildRenewedFiles(deadLetters: DeadLetterTarget): RenewedFiles {
+		const { config, clock } = this.parts;
+		return new RenewedFiles({
+			clock,
+			files: filesOf(kafkaClientSettings(config.kafka)),
+			check: () => checkTlsFiles(config.kafka),
+			renew: async () => {
+				const isRenewed = await this.delivery.consumer.renewClient();
+				if (isRenewed) await deadLetters.renew?.();
+				return isRenewed;
+			},
+			listener: this.#observer.renewedFiles,
+		});
+	}
+
+	#buildDelivery(deadLetters: DeadLetterTarget): Delivery {
+		const { config, clock, random } = this.parts;
 		const { settings, topicSettings } = consumerSettings(config);
-		const deadLetters = buildDeadLetters({ config, database: this.database, clock, random }, version);
 		const delivery = new Delivery({
 			config,
 			layouts: this.layouts,

@@ -100,6 +100,8 @@ export interface DeadLetterTarget extends EventEmitter<DeadLetterEvents> {
 	prepare(): Promise<void>;
 	/** Resolves when the letter is durable, for ever trying; rejects only with the signal's reason. */
 	store(letter: DeadLetter, signal: AbortSignal): Promise<void>;
+	/** Begins anew with what its settings name by now, where it keeps a connection of its own. */
+	renew?(): Promise<void>;
 	/** Gives up what is not stored. Idempotent. */
 	dispose(): Promise<void>;
 }

@@ -15,7 +15,8 @@ import { partitionName, type TopicPartition } from "../core/message.ts";
 import { codeOfWords } from "./error-words.ts";
 import type { StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import { askTopicIds } from "./native.ts";
+import { askOperations, askTopicIds } from "./native.ts";
+import type { Operation } from "./rights.ts";
 import { topicIdsFrom } from "./topic-ids.ts";
 
 /** A slow network's round trip, and some. */
@@ -99,6 +100,12 @@ export class ClientQueries {
 		const { name } = this.#raw as unknown as { readonly name?: string };
 		const ask = async (wanted: readonly string[]) => askTopicIds({ name, broker: this.#broker }, wanted, this.#timeoutMs());
 		return topicIdsFrom({ ask, metadata: () => this.metadata() }, topics);
+	}
+
+	/** What this user may do with a topic; null where nobody can tell. */
+	operationsOn(topic: string): Promise<ReadonlySet<Operation> | null> {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		return askOperations({ name, broker: this.#broker }, topic, this.#timeoutMs());
 	}
 
 	#ask<T>(start: Question<T>, attempts = ATTEMPTS): Promise<T> {

@@ -38,6 +38,11 @@ export function securityProtocol({ tls, sasl }: Pick<Config["kafka"], "tls" | "s
 	return secure ? "ssl" : "plaintext";
 }
 
+/** The files that these settings name: certificates, keys, whatever the user's own properties add. */
+export function filesOf(settings: Readonly<Record<string, unknown>>): string[] {
+	return Object.entries(settings).flatMap(([name, value]) => (/^ssl\..*\.location$/.test(name) && value ? [String(value)] : []));
+}
+
 /** PEM text goes as it is, anything else is a file's name; empty means the system's own. */
 function pemOrFile(property: string, value: string | undefined): Record<string, string> {
 	if (!value) return {};

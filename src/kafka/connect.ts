@@ -2,7 +2,8 @@
 import type { Client } from "node-rdkafka";
 import type { Config } from "../config/config.ts";
 import { PocKaffeError } from "../core/errors.ts";
-import { securityProtocol } from "./client-settings.ts";
+import { kafkaClientSettings, securityProtocol } from "./client-settings.ts";
+import { ConnectionFailure } from "./connection-failure.ts";
 
 /** Metadata of the cluster as the client gives it. */
 export interface ClusterMetadata {
@@ -22,18 +23,29 @@ export interface ClusterMetadata {
 export function connectOrExplain(client: Client<never> | unknown, kafka: Config["kafka"], timeoutMs: number): Promise<ClusterMetadata> {
 	const raw = client as {
 		on(event: "event.error", listener: (error: Error) => void): void;
+		on(event: "event.log", listener: (log: { fac: string; message: string }) => void): void;
 		connect(options: object, callback: (error: Error | null, metadata: ClusterMetadata) => void): void;
 	};
 	const said: string[] = [];
 	raw.on("event.error", ({ message }) => {
 		if (!said.includes(message)) said.push(message);
 	});
+	const failure = new ConnectionFailure(kafkaClientSettings(kafka));
+	raw.on("event.log", ({ fac, message }) => fac === "FAIL" && failure.told(withoutThread(message)));
 	return new Promise((resolve, reject) => {
 		raw.connect({ timeout: timeoutMs }, (error, metadata) => {
-			if (!error) resolve(metadata);
-			else reject(new PocKaffeError("kafka_connect", explainUnreachable(kafka, said.join("; ") || error.message), { cause: error }));
+			if (!error) return resolve(metadata);
+			failure.whenExplained(() => {
+				const words = failure.cause ?? [...said, failure.words ?? ""].filter(Boolean).join("; ");
+				reject(new PocKaffeError("kafka_connect", explainUnreachable(kafka, words || error.message), { cause: error }));
+			});
 		});
 	});
+}
+
+/** A line of the client's log begins with `[thrd:NAME]: `, which is its own affair. */
+export function withoutThread(line: string): string {
+	return line.replace(/^\[thrd:[^\]]*\]: /, "");
 }
 
 /** A sentence with the addresses, the client's own `words`, and what to look at. */

@@ -13,10 +13,13 @@ import type { Clock } from "../core/clock.ts";
 import type { LogId, Witness } from "../core/log-identity.ts";
 import { type Header, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
 import { ClientQueries, kafkaErrorOf } from "./client-queries.ts";
+import { withoutThread } from "./connect.ts";
+import { ConnectionFailure } from "./connection-failure.ts";
 import { codeOfLine, codeOfWords, wordsOf } from "./error-words.ts";
 import type { CloseOptions, GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { withNative } from "./native.ts";
+import type { Operation } from "./rights.ts";
 
 /** The version of librdkafka that node-rdkafka was built with. */
 export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
@@ -57,13 +60,13 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	#isClosed = false;
 	/** Why it gave itself up; null where it did not. */
 	#fatal: KafkaError | null = null;
-	/** The client's last words about a connection: which address, and what happened. */
-	#lastFailure: string | null = null;
+	readonly #failure: ConnectionFailure;
 
 	constructor(settings: Record<string, unknown>, topicSettings: Record<string, unknown>, clock: Clock) {
 		super();
 		this.#settings = settings;
 		this.#clock = clock;
+		this.#failure = new ConnectionFailure(settings);
 		const rebalance = (error: LibrdKafkaError, partitions: RawPartition[]) => {
 			const fact = { code: error.code, partitions: partitions.map(({ topic, partition }) => ({ topic, partition })) };
 			// Logs come by a way of their own: one that says why has to be heard before.
@@ -73,7 +76,9 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		this.#raw = new rdkafka.KafkaConsumer(settingsWithCallbacks as never, topicSettings as never);
 		this.#queries = new ClientQueries(this.#raw, clock);
 		this.#raw.on("event.error", ({ message }) => {
-			this.emit("broker:error", { message: this.#withFailure(message), code: codeOfWords(message) });
+			this.#failure.whenExplained(() =>
+				this.emit("broker:error", { message: this.#withFailure(message), code: codeOfWords(message), cause: this.#failure.cause }),
+			);
 		});
 		this.#raw.on("event.log", (log: { fac: string; message: string }) => this.#logged(log));
 		this.#raw.on("event.stats", ({ message }: { message: string }) => this.emit("stats", { json: message }));
@@ -92,7 +97,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 			this.#raw.connect({ timeout: timeoutMs }, (error) => {
 				if (!error) return resolve();
 				const { message, kafkaCode } = kafkaErrorOf(error);
-				reject(new KafkaError(this.#withFailure(message), kafkaCode, { cause: error }));
+				this.#failure.whenExplained(() => reject(new KafkaError(this.#withFailure(message), kafkaCode, { cause: error })));
 			});
 		});
 	}
@@ -249,6 +254,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return this.#queries.topicIds(topics);
 	}
 
+	/** What this user may do with a topic; null where nobody can tell. Rejects where it may not be seen. */
+	operationsOn(topic: string): Promise<ReadonlySet<Operation> | null> {
+		return this.#queries.operationsOn(topic);
+	}
+
 	endQueriesBy(deadline: number): void {
 		this.#queries.endBy(deadline);
 	}
@@ -312,11 +322,10 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	 * but one behind messages of the same poll is dropped, and of a fatal one no poll says the reason.
 	 */
 	#logged({ fac, message }: { fac: string; message: string }): void {
-		// `[thrd:NAME]: ` is the client's own affair.
-		const line = message.replace(/^\[thrd:[^\]]*\]: /, "");
+		const line = withoutThread(message);
 		if (fac === "SESSTMOUT") this.emit("session:lost", { message });
 		else if (fac === "MAXPOLL") this.emit("poll:late");
-		else if (fac === "FAIL") this.#lastFailure = line;
+		else if (fac === "FAIL") this.#failure.told(line);
 		else if (fac === "FATAL") {
 			const code = codeOfLine(line, FATAL_LINE);
 			this.#gaveUp(code, code === -1 ? line : wordsOf(code));
@@ -339,7 +348,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	#withFailure(message: string): string {
-		return this.#lastFailure === null ? message : `${message} (${this.#lastFailure})`;
+		const { words } = this.#failure;
+		return words === null ? message : `${message} (${words})`;
 	}
 
 	#committed(error: LibrdKafkaError | null, offsets: RawPartition[]): void {

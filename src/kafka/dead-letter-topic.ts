@@ -114,6 +114,11 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		}
 	}
 
+	/** The next letter goes by a new client, made of what its settings name by now. Those under way are tried again by it. */
+	async renew(): Promise<void> {
+		await this.#disconnect();
+	}
+
 	async dispose(): Promise<void> {
 		this.#ended.abort(new Error("the dead letters were ended"));
 		await this.#disconnect();

@@ -6,7 +6,8 @@ import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../c
 /** What the client says by itself. Codes are librdkafka's; -1 where it gives none. */
 export interface GroupClientEvents {
 	rebalance: (fact: { code: number; partitions: TopicPartition[] }) => void;
-	"broker:error": (fact: { message: string; code: number }) => void;
+	/** `cause`: what is to be mended, where the broker was found and refused, or is not to be trusted. */
+	"broker:error": (fact: { message: string; code: number; cause?: string | null }) => void;
 	/** No answer of the coordinator for a session: the client revokes what it has, as if it had been told to, and joins anew. */
 	"session:lost": (fact: { message: string }) => void;
 	/** It did not poll for longer than `max.poll.interval.ms`, and left the group by itself. */

@@ -79,6 +79,8 @@ export interface GroupConsumerParts {
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const LEAVE_TIMEOUT_MS = 5_000;
+/** A drain ends by itself, by its own deadline; this is for a client that tells of no revocation. */
+const GIVE_UP_MS = 60_000;
 /** Without partitions nothing says that the request to leave is out; it goes at once. */
 const LEAVE_WITHOUT_PARTITIONS_MS = 500;
 const RETRY = { minMs: 200, maxMs: 5_000 };
@@ -111,6 +113,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	#membership: Membership = { state: "connecting", kind: "joining", message: "", stranded: false };
 	/** Its coordinator was away, and it has not been seen steady since. */
 	#outOfTouch = false;
+	/** Why, where a broker was found and refused it, or is not to be trusted. */
+	#cause: string | null = null;
 
 	constructor(parts: GroupConsumerParts) {
 		super();
@@ -188,6 +192,21 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (this.#hasJoined && this.#client) this.#startOverIn(0);
 	}
 
+	/**
+	 * Another client takes its place, made of what its settings name by now: what this one has is finished and committed first, so that
+	 * nothing is handled twice. Rejects, and this one stays, where the other one is not let in. False where there is nothing to be renewed
+	 * yet, or it is being renewed anyway.
+	 */
+	async renewClient(): Promise<boolean> {
+		if (!this.#hasJoined || !this.#client || this.#isStartingOver) return false;
+		const trial = this.#parts.createClient();
+		await trial.connect(CONNECT_TIMEOUT_MS).finally(() => this.#retire(trial));
+		if (this.#stopped.signal.aborted || this.#isStartingOver) return false;
+		if (!this.#outOfTouch) await this.#giveUpSubscription(GIVE_UP_MS);
+		this.replaceClient();
+		return true;
+	}
+
 	#startOverIn(delayMs: number): void {
 		const { signal } = this.#stopped;
 		if (this.#isStartingOver || signal.aborted) return;
@@ -226,7 +245,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	 */
 	async close({ leave = false, withinMs }: { leave?: boolean; withinMs: number }): Promise<boolean> {
 		if (this.#stopped.signal.aborted) return true;
-		if (leave && this.#client) await this.#giveUpSubscription();
+		if (leave && this.#client) await this.#giveUpSubscription(LEAVE_TIMEOUT_MS);
 		this.#stopped.abort(new Error("closing"));
 		this.#firstStartEnds?.cancel();
 		await this.#startingOver;
@@ -238,9 +257,9 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	}
 
 	/** A static member that closes stays in the group; one that gives its subscription up before leaves. */
-	#giveUpSubscription(): Promise<void> {
+	#giveUpSubscription(withinMs: number): Promise<void> {
 		return new Promise((resolve) => {
-			const timer = this.#parts.clock.after(this.assigned.length > 0 ? LEAVE_TIMEOUT_MS : LEAVE_WITHOUT_PARTITIONS_MS, resolve);
+			const timer = this.#parts.clock.after(this.assigned.length > 0 ? withinMs : LEAVE_WITHOUT_PARTITIONS_MS, resolve);
 			this.once("unassigned", () => {
 				timer.cancel();
 				resolve();
@@ -284,10 +303,14 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (former) {
 			this.#assignment?.abandon();
 			await this.#polling;
-			this.#formers.add(former);
-			void former.close().then((isClosed) => isClosed && this.#formers.delete(former));
+			this.#retire(former);
 		}
 		await this.#connect();
+	}
+
+	#retire(client: GroupClient): void {
+		this.#formers.add(client);
+		void client.close().then((isClosed) => isClosed && this.#formers.delete(client));
 	}
 
 	async #connect(): Promise<void> {
@@ -295,6 +318,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		client.on("broker:error", (fact) => {
 			this.emit("broker:error", fact);
 			if (UNKNOWN_TOPIC.includes(fact.code)) this.emit("topic:unknown");
+			this.#cause = fact.cause ?? null;
 		});
 		let lastError: string | null = null;
 		client.on("broker:error", ({ message }) => {
@@ -419,9 +443,10 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (kind === "away") this.#outOfTouch = true;
 		if (kind === "steady") {
 			this.#outOfTouch = false;
+			this.#cause = null;
 			if (this.#rebalances > 0) this.#hasJoinedGroup();
 		}
-		if (this.#outOfTouch) this.emit("membership", { member: false, message });
+		if (this.#outOfTouch) this.emit("membership", { member: false, message: this.#cause ? `${message}; ${this.#cause}` : message });
 		else if (kind === "steady" && this.#rebalances > 0) this.emit("membership", { member: true, message });
 		if (membership.stranded) this.replaceClient();
 	}

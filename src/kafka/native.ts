@@ -12,6 +12,7 @@ import "node-rdkafka";
 import { messageOf } from "../core/errors.ts";
 import type { LogId } from "../core/log-identity.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import type { Operation } from "./rights.ts";
 
 interface FoundTopic {
 	readonly topic: string;
@@ -19,6 +20,8 @@ interface FoundTopic {
 	readonly id: string;
 	readonly error: number;
 	readonly message: string;
+	/** Missing in an addon that was compiled before it could ask. */
+	readonly operations?: readonly number[];
 }
 
 /** src/kafka/native/addon.cc */
@@ -29,6 +32,7 @@ interface Addon {
 		broker: number,
 		topics: readonly string[],
 		timeoutMs: number,
+		withOperations?: boolean,
 	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundTopic[] } | null>;
 	/** Clients that live and requests under way. */
 	living(): { readonly clients: number; readonly requests: number };
@@ -101,6 +105,31 @@ export async function askTopicIds(
 		ids.set(topic, id.replaceAll("+", "-").replaceAll("/", "_") || null);
 	}
 	return ids;
+}
+
+/** What may be done with a topic, by Kafka's numbers. */
+const operations = new Map<number, Operation>([
+	[3, "Read"],
+	[4, "Write"],
+	[8, "Describe"],
+]);
+
+/**
+ * What this user may do with a topic; null where nobody can tell: no addon, a broker before Kafka 2.3, no such topic. Rejects with KafkaError
+ * where it may not even be seen.
+ */
+export async function askOperations(
+	{ name, broker }: AskedClient,
+	topic: string,
+	timeoutMs: number,
+): Promise<ReadonlySet<Operation> | null> {
+	if (!loaded.addon || name === undefined) return null;
+	const answer = await loaded.addon.topicIds(name, broker, [topic], timeoutMs, true);
+	const [found] = answer?.topics ?? [];
+	if (found?.error === kafkaErrors.topicAuthorizationFailed) throw new KafkaError(found.message, found.error);
+	const may = (found?.operations ?? []).flatMap((each) => operations.get(each) ?? []);
+	// Who may see it may describe it: nothing at all means that nothing was said.
+	return may.length === 0 ? null : new Set(may);
 }
 
 function load(): { readonly addon: Addon | null; readonly missing: string | null } {

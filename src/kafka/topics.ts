@@ -5,6 +5,7 @@ import type { Clock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import type { LogId } from "../core/log-identity.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import { type MissingRight, missingRights, type NeededAccess } from "./access-check.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
@@ -35,10 +36,12 @@ const POLL_MS = 100;
 /** Asks a cluster; dispose it. */
 export class ClusterInspector implements AsyncDisposable {
 	readonly #client: ConsumerClient;
+	readonly #clock: Clock;
 	readonly metadata: ClusterMetadata;
 
-	private constructor(client: ConsumerClient, metadata: ClusterMetadata) {
+	private constructor(client: ConsumerClient, clock: Clock, metadata: ClusterMetadata) {
 		this.#client = client;
+		this.#clock = clock;
 		this.metadata = metadata;
 	}
 
@@ -51,7 +54,7 @@ export class ClusterInspector implements AsyncDisposable {
 	): Promise<ClusterInspector> {
 		const client = new ConsumerClient({ ...kafkaClientSettings(kafka), "group.id": group, "enable.auto.commit": false }, {}, clock);
 		const metadata = await connectOrExplain(client.raw, kafka, timeoutMs);
-		return new ClusterInspector(client, metadata);
+		return new ClusterInspector(client, clock, metadata);
 	}
 
 	/** Names of all topics but Kafka's own. */
@@ -96,6 +99,11 @@ export class ClusterInspector implements AsyncDisposable {
 	/** The first offset with this timestamp (ms) or a later one; null where there is none. */
 	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null> {
 		return this.#client.offsetForTime(partition, timestampMs);
+	}
+
+	/** Which of the rights that `run` needs this user lacks. */
+	missingRights(needs: NeededAccess): Promise<MissingRight[]> {
+		return missingRights(this.#client, this.#clock, needs);
 	}
 
 	/** Sets offsets of the group, which must have no members. */

@@ -123,6 +123,18 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 	};
 }
 
+/** What becomes of files of `kafka.tls` that were renewed on disk. */
+export function observeRenewedFiles({ logger }: Pick<ObserverParts, "logger">) {
+	return {
+		renewed(files: readonly string[]): void {
+			logger.info({ files }, `taken from disk: ${files.join(", ")}; the group was left for a moment, with all in hand committed`);
+		},
+		refused(files: readonly string[], why: string): void {
+			logger.warn({ files }, `renewed on disk and not taken yet: ${files.join(", ")}; the connections stay as they are: ${why}`);
+		},
+	};
+}
+
 /** Listeners for the offset committer's events, by event. */
 export function observeCommitter({ metrics, logger, clock }: ObserverParts) {
 	const failures = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);

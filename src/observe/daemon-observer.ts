@@ -2,7 +2,7 @@
  * Everything that listens to the daemon's parts and turns past facts into metrics and log records. Wired by the daemon; the parts know
  * neither metrics nor logs, and nothing here decides anything.
  */
-import { observeCommitter, observeConsumer, observeDelivery } from "./consumer-observer.ts";
+import { observeCommitter, observeConsumer, observeDelivery, observeRenewedFiles } from "./consumer-observer.ts";
 import { observeDeadLetters } from "./dead-letter-observer.ts";
 import type { LabelsOf } from "./metric-catalogue.ts";
 import type { DaemonObserverParts, ObserverParts, RunTotals } from "./observer-parts.ts";
@@ -23,7 +23,7 @@ export interface BuildFacts {
 }
 
 /**
- * Listeners by part: `consumer`, `committer`, `deadLetters` and `writer` by event name (see `listenTo`), `workers`, `supervisor` and `delivery` as the
+ * Listeners by part: `consumer`, `committer`, `deadLetters` and `writer` by event name (see `listenTo`), `workers`, `supervisor`, `renewedFiles` and `delivery` as the
  * listener objects that those take at construction.
  */
 export class DaemonObserver {
@@ -31,6 +31,7 @@ export class DaemonObserver {
 	readonly committer: ReturnType<typeof observeCommitter>;
 	readonly deadLetters: ReturnType<typeof observeDeadLetters>;
 	readonly delivery: ReturnType<typeof observeDelivery>;
+	readonly renewedFiles: ReturnType<typeof observeRenewedFiles>;
 	readonly supervisor: ReturnType<typeof observeSupervisor>;
 	readonly workers: ReturnType<typeof observeWorkers>;
 	readonly writer: ReturnType<typeof observeWriter>;
@@ -47,6 +48,7 @@ export class DaemonObserver {
 		this.committer = observeCommitter(parts);
 		this.deadLetters = observeDeadLetters(parts);
 		this.delivery = observeDelivery(parts);
+		this.renewedFiles = observeRenewedFiles(parts);
 		this.supervisor = observeSupervisor(parts);
 		this.workers = observeWorkers(parts);
 		this.writer = observeWriter(parts);

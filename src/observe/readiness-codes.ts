@@ -19,7 +19,8 @@ export const readinessCodes = {
 		remedy: "nothing; after a minute look at the message: it says what the daemon waits for",
 	},
 	not_in_group: {
-		means: "no way to Kafka or to the group's coordinator; the message names the address",
+		means:
+			"no way to Kafka or to the group's coordinator; the message names the address, and of a certificate or password that is not taken which and why",
 		ends: "when the coordinator answers again",
 		remedy: "bring the broker back, or mend address, listeners, TLS or credentials as the message says",
 	},

@@ -3,12 +3,17 @@ import type { TableLayout } from "../core/rows.ts";
 import type { Database } from "./database.ts";
 import { exists } from "./schema.ts";
 import { quoted, quotedTable } from "./sql-names.ts";
+import { type LackedRights, lackedOn, toRunAndGrant } from "./table-rights.ts";
 
 /** What is wrong with a table; `warnings` don't keep rows from being written. */
 export interface TableFindings {
 	readonly table: string;
 	readonly problems: readonly string[];
 	readonly warnings: readonly string[];
+	/** The statements that give the rights which are missing, for whoever owns the table. */
+	readonly grants?: readonly string[];
+	/** Its schema may not be used: nothing more can be asked of it. */
+	readonly isHidden?: boolean;
 }
 
 interface StoredColumn {
@@ -57,19 +62,25 @@ async function checkOwnTable(database: Database, own: OwnTable): Promise<TableFi
 	const { name: table, isNeeded, lateColumns = [], outdated } = own;
 	const found = (words: readonly string[], isWrong = isNeeded) =>
 		isWrong ? { table, problems: words, warnings: [] } : { table, problems: [], warnings: words };
+	const lacked = await lackedOn(database, table);
+	if (lacked?.isHidden) return { ...found(lacked.words), grants: lacked.grants, isHidden: true };
 	if (await exists(database, table)) {
 		const stored = await storedColumns(database, table);
 		const missing = lateColumns.filter((column) => !stored.has(column.split(" ")[0] as string));
-		const { problems, warnings } = found(
-			await rightProblems(database, table),
-			isNeeded || (lateColumns.length > 0 && missing.length === 0),
-		);
+		const { problems, warnings } = found(lacked?.words ?? [], isNeeded || (lateColumns.length > 0 && missing.length === 0));
 		const outdatedIn = (await outdated?.(database, table)) ?? null;
 		const older = outdatedIn === null ? [] : [outdatedIn];
-		return { table, problems, warnings: [...warnings, ...older, ...(await missingColumns(database, table, missing))] };
+		const all = [...warnings, ...older, ...(await missingColumns(database, table, missing))];
+		return { table, problems, warnings: all, ...granting(lacked) };
 	}
 	if (await mayCreateIn(database, table)) return { table, problems: [], warnings: ["is missing; the daemon creates it"] };
-	return found(["is missing and may not be created by this user: run what `pockaffe schema` prints"]);
+	return { ...found([NOT_CREATED]), grants: await toRunAndGrant(database, table) };
+}
+
+const NOT_CREATED = "is missing and may not be created by this user: run what `pockaffe schema` prints";
+
+function granting(lacked: LackedRights | null): Pick<TableFindings, "grants"> {
+	return lacked === null ? {} : { grants: lacked.grants };
 }
 
 async function missingColumns(database: Database, table: string, missing: readonly string[]): Promise<string[]> {
@@ -95,7 +106,11 @@ async function mayCreateIn(database: Database, table: string): Promise<boolean> 
 
 async function checkTable(database: Database, layout: TableLayout): Promise<TableFindings> {
 	const table = layout.name;
+	const lacked = await lackedOn(database, table);
+	if (lacked?.isHidden) return { table, problems: lacked.words, warnings: [], grants: lacked.grants, isHidden: true };
 	if (!(await exists(database, table))) {
+		if (layout.create && !(await mayCreateIn(database, table)))
+			return { table, problems: [NOT_CREATED], warnings: [], grants: await toRunAndGrant(database, table) };
 		const missing = `is missing: run what \`pockaffe schema\` prints, or set tables.${table}.create: true`;
 		return layout.create
 			? { table, problems: [], warnings: ["is missing and will be created at start"] }
@@ -107,9 +122,9 @@ async function checkTable(database: Database, layout: TableLayout): Promise<Tabl
 		...versionProblems(layout, stored),
 		...tombstoneProblems(layout, stored),
 		...(await keyProblems(database, layout)),
-		...(await rightProblems(database, table)),
+		...(lacked?.words ?? []),
 	];
-	return { table, problems, warnings: await coordinateWarnings(database, layout, stored) };
+	return { table, problems, warnings: await coordinateWarnings(database, layout, stored), ...granting(lacked) };
 }
 
 /** More are not counted. */
@@ -208,14 +223,4 @@ where i.indrelid = to_regclass($1::text) and i.indisunique and i.indnatts = 1 an
 		[quotedTable(name), id.column],
 	);
 	return Number(row?.keys) > 0 ? [] : [`column ${id.column} is neither primary key nor unique: on conflict needs it`];
-}
-
-async function rightProblems(database: Database, table: string): Promise<string[]> {
-	const [row] = await database.query(
-		`select has_table_privilege($1::text, 'select') as can_select, has_table_privilege($1::text, 'insert') as can_insert,
-has_table_privilege($1::text, 'update') as can_update`,
-		[quotedTable(table)],
-	);
-	const missing = ["select", "insert", "update"].filter((right) => row?.[`can_${right}`] !== true);
-	return missing.length === 0 ? [] : [`the user lacks ${missing.join(", ")}: grant ${missing.join(", ")} on ${quotedTable(table)}`];
 }

@@ -89,7 +89,7 @@ describeOnKafka("a broker with SASL and access lists", () => {
 		};
 		await using daemon = await runDaemon(folder.path, config);
 		const reason = await waitFor("the reason", async () => (await daemon.notReady()).find(({ code }) => code === "not_in_group"));
-		expect(reason.message).toMatch(/no connection to .* \(sasl_plaintext\): .*kafka\.sasl/);
+		expect(reason.message).toMatch(/no connection to .*: the broker refuses the user app: Authentication failed: .*: look at kafka\.sasl/);
 		expect(daemon.output).not.toContain("wrong-secret");
 		expect(await daemon.stop()).toBe(0);
 	});

@@ -29,6 +29,8 @@ class Daemon {
 	readonly consumer: GroupConsumer;
 	client!: SimClient;
 	answers = true;
+	/** Clients are not let in from here on. */
+	refused = false;
 
 	constructor(world: World, kafka: SimKafka, name: string) {
 		const process = new SimProcess(world, name);
@@ -37,6 +39,7 @@ class Daemon {
 		this.consumer = new GroupConsumer({
 			createClient: () => {
 				this.client = new SimClient(kafka, process);
+				if (this.refused) this.client.connect = () => Promise.reject(new Error("not let in"));
 				return this.client;
 			},
 			member: {
@@ -145,5 +148,34 @@ describe("a member that", () => {
 		await until("another client", () => daemon.client !== first);
 		await until("the partition again", () => daemon.assigned === "0");
 		expect([daemon.consumer.problems, fatal]).toEqual([[], []]);
+	});
+
+	it("is to begin anew with renewed files gives away in order, and another client takes its place", async () => {
+		const { world, kafka, until } = open(2);
+		const daemon = new Daemon(world, kafka, "daemon");
+		await until("both", () => daemon.told.includes("received 0 1"));
+		const first = daemon.client;
+		let isRenewed = false;
+		void daemon.consumer.renewClient().then((is) => {
+			isRenewed = is;
+		});
+		await until("both again", () => isRenewed && daemon.told.at(-1) === "received 0 1");
+		expect(daemon.told.filter((each) => each !== "lost ")).toEqual(["received 0 1", "revoked 0 1", "received 0 1"]);
+		expect(daemon.consumer.client).not.toBe(first);
+	});
+
+	it("is to begin anew and is not let in so stays as it is", async () => {
+		const { world, kafka, until } = open(1);
+		const daemon = new Daemon(world, kafka, "daemon");
+		await until("the partition", () => daemon.told.includes("received 0"));
+		const { client } = daemon.consumer;
+		daemon.refused = true;
+		let refusal: unknown;
+		daemon.consumer.renewClient().catch((error) => {
+			refusal = error;
+		});
+		await until("the refusal", () => refusal !== undefined);
+		await world.until(() => false, 10_000);
+		expect([daemon.told, daemon.consumer.client === client]).toEqual([["received 0"], true]);
 	});
 });

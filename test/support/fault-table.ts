@@ -65,6 +65,15 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		["test/kafka/cannot-join.test.ts", "is told where kafka.protocol is consumer"],
 		[statics, "by KIP-848: the newcomer says whose name it has"],
 	],
+	"a certificate, key or CA of `kafka.tls` is renewed on disk": [
+		["test/end-to-end/secured.test.ts", "takes a certificate that is renewed on disk, without a message lost or handled twice"],
+		["test/unit/renewed-files.test.ts", "are taken once they have stopped changing"],
+	],
+	"a broker's certificate, the client's, or the password is not taken": [
+		["test/native/connection-failure.test.ts", "a certificate that is %s is told as that"],
+		["test/end-to-end/secured.test.ts", "takes a certificate that is renewed on disk, without a message lost or handled twice"],
+		["test/end-to-end/authorization.test.ts", "keeps trying with a wrong password, and says what to look at"],
+	],
 	"a right to read a topic or to work in the group is taken away, or given later": [
 		["test/end-to-end/rights.test.ts", "to read a topic is taken away"],
 		["test/end-to-end/rights.test.ts", "to the group are taken away"],

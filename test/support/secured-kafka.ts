@@ -1,11 +1,15 @@
 /**
  * A real Kafka with passwords and access lists: users by SASL/PLAIN, rights by the StandardAuthorizer, given and taken away while it runs.
- * `admin` may do everything, every other user nothing until it is given.
+ * `admin` may do everything, every other user nothing until it is given. With an authority for its certificates it is reached by TLS, and
+ * asks clients for theirs.
  */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, type Admin, Kafka, logLevel, ResourcePatternTypes } from "kafkajs";
 import type { Config } from "../../src/config/config.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { awaitTopic, createTopic } from "../../src/kafka/topics.ts";
+import type { Authority, Certificate } from "./certificates.ts";
 import { type KafkaServer, startKafka } from "./kafka-server.ts";
 import { kafkaAt } from "./load-topic.ts";
 
@@ -26,6 +30,20 @@ export interface SecuredKafka extends AsyncDisposable {
 	/** Resolves when the broker has it; takes effect at the user's next request. */
 	give(user: string, ...rights: readonly Right[]): Promise<void>;
 	take(user: string, ...rights: readonly Right[]): Promise<void>;
+	/** Starts again with this certificate, which clients meet from then on; `clients` is the file of the CA that it takes theirs from. */
+	present(certificate: Certificate, clients?: string): Promise<void>;
+}
+
+/** How it is started. */
+export interface SecuredKafkaOptions {
+	/** Over the usual ones. */
+	readonly properties?: Record<string, string>;
+	/** Signs the server's certificate and the clients'; without it there is no TLS. */
+	readonly authority?: Authority;
+	/** For the files that the server reads. */
+	readonly folder?: string;
+	/** The file of the CAs that it takes clients' certificates from; by default the authority's. */
+	readonly clients?: string;
 }
 
 /** The password of a user. */
@@ -33,12 +51,15 @@ function passwordOf(user: string): string {
 	return `${user}-secret`;
 }
 
-/** Starts one with these users beside `admin`; `properties` go over the usual ones. */
-export async function startSecuredKafka(users: readonly string[], properties: Record<string, string> = {}): Promise<SecuredKafka> {
+/** Starts one with these users beside `admin`. */
+export async function startSecuredKafka(
+	users: readonly string[],
+	{ properties = {}, authority, folder = "", clients: takes = authority?.certificate.cert ?? "" }: SecuredKafkaOptions = {},
+): Promise<SecuredKafka> {
 	const known = ["admin", ...users].map((user) => `user_${user}="${passwordOf(user)}"`).join(" ");
 	const jaas = `${login} username="admin" password="${passwordOf("admin")}" ${known};`;
 	const server = await startKafka({
-		"listener.security.protocol.map": "PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+		"listener.security.protocol.map": `PLAINTEXT:${authority ? "SASL_SSL" : "SASL_PLAINTEXT"},CONTROLLER:SASL_PLAINTEXT`,
 		"sasl.enabled.mechanisms": "PLAIN",
 		"sasl.mechanism.controller.protocol": "PLAIN",
 		"sasl.mechanism.inter.broker.protocol": "PLAIN",
@@ -46,14 +67,16 @@ export async function startSecuredKafka(users: readonly string[], properties: Re
 		"listener.name.controller.plain.sasl.jaas.config": jaas,
 		"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 		"super.users": "User:admin",
+		...(authority ? tlsProperties(folder, authority.sign("kafka", { name: "kafka", names: ["IP:127.0.0.1"] }), takes) : {}),
 		...properties,
 	});
+	const ofAdmin = authority?.sign("kafka-admin", { name: "admin" });
+	const tls = authority && ofAdmin ? { ca: authority.certificate.cert, ...ofAdmin } : {};
 	const as = (user: string) => ({
 		brokers: [server.brokers],
 		sasl: { mechanism: "PLAIN" as const, username: user, password: passwordOf(user) },
 	});
-	const admin = { ...kafkaAt(server.brokers), ...as("admin") };
-	const rights = await connectRights(server.brokers);
+	const admin = { ...kafkaAt(server.brokers), ...as("admin"), tls };
 	return {
 		server,
 		brokers: server.brokers,
@@ -64,23 +87,45 @@ export async function startSecuredKafka(users: readonly string[], properties: Re
 			await awaitTopic(admin, systemClock, name, partitions);
 		},
 		async give(user, ...given) {
-			await rights.createAcls({ acl: given.map((right) => aclOf(user, right)) });
+			await using rights = await connectRights(server.brokers, ofAdmin);
+			await rights.admin.createAcls({ acl: given.map((right) => aclOf(user, right)) });
 		},
 		async take(user, ...taken) {
-			await rights.deleteAcls({ filters: taken.map((right) => aclOf(user, right)) });
+			await using rights = await connectRights(server.brokers, ofAdmin);
+			await rights.admin.deleteAcls({ filters: taken.map((right) => aclOf(user, right)) });
+		},
+		async present(certificate, clients = takes) {
+			await server.kill("SIGTERM");
+			await server.restart(tlsProperties(folder, certificate, clients));
 		},
 		async [Symbol.asyncDispose]() {
-			await rights.disconnect();
 			await server.stop();
 		},
 	};
 }
 
-async function connectRights(brokers: string): Promise<Admin> {
+/** What the server shows and whom it takes. Names of their own each time: it may still read the former. */
+function tlsProperties(folder: string, { cert, key }: Certificate, clients: string) {
+	const keystore = join(folder, `kafka-${Date.now()}.pem`);
+	writeFileSync(keystore, [key, cert].map((file) => readFileSync(file, "utf8")).join(""));
+	const listener = "listener.name.plaintext.ssl";
+	return {
+		[`${listener}.keystore.type`]: "PEM",
+		[`${listener}.keystore.location`]: keystore,
+		[`${listener}.truststore.type`]: "PEM",
+		[`${listener}.truststore.location`]: clients,
+		[`${listener}.client.auth`]: "required",
+	};
+}
+
+/** Whatever certificate the server shows. For one call: kafkajs survives no re-authentication. */
+async function connectRights(brokers: string, tls: Certificate | undefined): Promise<{ readonly admin: Admin } & AsyncDisposable> {
 	const sasl = { mechanism: "plain" as const, username: "admin", password: passwordOf("admin") };
-	const admin = new Kafka({ brokers: [brokers], sasl, ssl: false, logLevel: logLevel.NOTHING }).admin();
+	const read = (file: string) => readFileSync(file, "utf8");
+	const ssl = tls ? { cert: read(tls.cert), key: read(tls.key), rejectUnauthorized: false } : false;
+	const admin = new Kafka({ brokers: [brokers], sasl, ssl, logLevel: logLevel.NOTHING }).admin();
 	await admin.connect();
-	return admin;
+	return { admin, [Symbol.asyncDispose]: () => admin.disconnect() };
 }
 
 const operations = {

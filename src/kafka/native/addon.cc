@@ -50,7 +50,7 @@ std::string text_of(napi_env env, napi_value value) {
   return result;
 }
 
-// { error, message, topics: [{ topic, id, error, message }] }
+// { error, message, topics: [{ topic, id, error, message, operations: number[] }] }
 napi_value value_of(napi_env env, const TopicIdsAnswer& answer) {
   napi_value result, topics;
   napi_create_object(env, &result);
@@ -66,6 +66,10 @@ napi_value value_of(napi_env env, const TopicIdsAnswer& answer) {
     set(env, topic, "id", text(env, each.id));
     set(env, topic, "error", number(env, each.error));
     set(env, topic, "message", text(env, each.message));
+    napi_value operations;
+    napi_create_array_with_length(env, each.operations.size(), &operations);
+    for (uint32_t i = 0; i < each.operations.size(); i++) napi_set_element(env, operations, i, number(env, each.operations[i]));
+    set(env, topic, "operations", operations);
     napi_set_element(env, topics, at++, topic);
   }
   return result;
@@ -92,7 +96,7 @@ void on_wake(napi_env env, napi_value, void* context, void* told) {
 
 // False where no such client lives.
 bool ask(Environment& environment, napi_deferred deferred, const std::string& client, int32_t broker,
-         const std::vector<std::string>& topics, int32_t timeout_ms) {
+         const std::vector<std::string>& topics, int32_t timeout_ms, bool with_operations) {
   const uintptr_t number = ++environment.last_number;
   const auto wake = [&environment, number] {
     napi_call_threadsafe_function(environment.wake, reinterpret_cast<void*>(number), napi_tsfn_nonblocking);
@@ -101,15 +105,16 @@ bool ask(Environment& environment, napi_deferred deferred, const std::string& cl
   std::lock_guard<std::mutex> lock(clients_mutex());
   rd_kafka_t* handle = find_client(client);
   if (handle == nullptr) return false;
-  question->request.ask(handle, broker, topics, timeout_ms);
+  question->request.ask(handle, broker, topics, timeout_ms, with_operations);
   environment.questions.emplace(number, std::move(question));
   return true;
 }
 
-// topicIds(client: string, broker: number, topics: string[], timeoutMs: number): Promise<{ error, message, topics } | null>
+// topicIds(client: string, broker: number, topics: string[], timeoutMs: number, withOperations?: boolean):
+//   Promise<{ error, message, topics } | null>
 napi_value topic_ids(napi_env env, napi_callback_info info) {
-  size_t count = 4;
-  napi_value arguments[4];
+  size_t count = 5;
+  napi_value arguments[5];
   void* data = nullptr;
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   auto* environment = static_cast<Environment*>(data);
@@ -117,6 +122,8 @@ napi_value topic_ids(napi_env env, napi_callback_info info) {
   int32_t broker = 0, timeout_ms = 0;
   napi_get_value_int32(env, arguments[1], &broker);
   napi_get_value_int32(env, arguments[3], &timeout_ms);
+  bool with_operations = false;
+  napi_get_value_bool(env, arguments[4], &with_operations);  // false where it is left out
   uint32_t length = 0;
   napi_get_array_length(env, arguments[2], &length);
   std::vector<std::string> topics;
@@ -129,7 +136,7 @@ napi_value topic_ids(napi_env env, napi_callback_info info) {
   napi_deferred deferred;
   napi_value promise, null;
   napi_create_promise(env, &deferred, &promise);
-  if (ask(*environment, deferred, client, broker, topics, timeout_ms)) {
+  if (ask(*environment, deferred, client, broker, topics, timeout_ms, with_operations)) {
     if (environment->questions.size() == 1) napi_ref_threadsafe_function(env, environment->wake);
   } else {
     napi_get_null(env, &null);

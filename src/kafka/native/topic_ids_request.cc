@@ -11,13 +11,20 @@ std::string id_of(const rd_kafka_TopicDescription_t* topic) {
   return text != nullptr ? text : "";
 }
 
+std::vector<int32_t> operations_on(const rd_kafka_TopicDescription_t* topic) {
+  size_t count = 0;
+  const rd_kafka_AclOperation_t* operations = rd_kafka_TopicDescription_authorized_operations(topic, &count);
+  return operations != nullptr ? std::vector<int32_t>(operations, operations + count) : std::vector<int32_t>();
+}
+
 std::string words(const char* message, rd_kafka_resp_err_t error) {
   return message != nullptr ? message : rd_kafka_err2str(error);
 }
 
 }  // namespace
 
-void TopicIdsRequest::ask(rd_kafka_t* client, int32_t broker, const std::vector<std::string>& topics, int timeout_ms) {
+void TopicIdsRequest::ask(rd_kafka_t* client, int32_t broker, const std::vector<std::string>& topics, int timeout_ms,
+                          bool with_operations) {
   std::vector<const char*> names;
   for (const std::string& each : topics) names.push_back(each.c_str());
   queue_ = rd_kafka_queue_new(client);
@@ -29,6 +36,8 @@ void TopicIdsRequest::ask(rd_kafka_t* client, int32_t broker, const std::vector<
   char refusal[256];
   rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, refusal, sizeof refusal);
   rd_kafka_AdminOptions_set_broker(options, broker, refusal, sizeof refusal);
+  // Brokers before Kafka 2.3 refuse the whole question.
+  if (with_operations) rd_kafka_error_destroy(rd_kafka_AdminOptions_set_include_authorized_operations(options, 1));
   rd_kafka_TopicCollection_t* collection = rd_kafka_TopicCollection_of_topic_names(names.data(), names.size());
   rd_kafka_DescribeTopics(client, collection, options, queue_);
   rd_kafka_TopicCollection_destroy(collection);
@@ -75,7 +84,8 @@ void TopicIdsRequest::read(rd_kafka_event_t* event) {
     const rd_kafka_error_t* error = rd_kafka_TopicDescription_error(topics[i]);
     const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     answer_.topics.push_back({rd_kafka_TopicDescription_name(topics[i]), id_of(topics[i]), code,
-                              code == RD_KAFKA_RESP_ERR_NO_ERROR ? "" : words(rd_kafka_error_string(error), code)});
+                              code == RD_KAFKA_RESP_ERR_NO_ERROR ? "" : words(rd_kafka_error_string(error), code),
+                              operations_on(topics[i])});
   }
 }
 

@@ -1,4 +1,4 @@
-// One question to Kafka: the ids (KIP-516) of topics, by librdkafka's DescribeTopics on a client that node-rdkafka made.
+// One question to Kafka: the ids (KIP-516) of topics, and what this user may do with them where that is asked, by librdkafka's DescribeTopics on a client that node-rdkafka made.
 //
 // No thread waits for the answer. The request has a queue of its own; librdkafka says on one of its threads that
 // something is in it. A request ends once, by one of two: its answer (which may be its timeout), or its client's end.
@@ -18,6 +18,7 @@ struct TopicId {
   std::string id;  // as librdkafka writes it (base64 without padding); empty: the broker has none
   rd_kafka_resp_err_t error;
   std::string message;  // of the error
+  std::vector<int32_t> operations;  // that this user may do, by Kafka's numbers (AclOperation); empty where it was not asked
 };
 
 struct TopicIdsAnswer {
@@ -36,7 +37,8 @@ class TopicIdsRequest final : public Dependent {
   TopicIdsRequest& operator=(const TopicIdsRequest&) = delete;
 
   // Asks this broker. The controller, librdkafka's own choice, may be away while all others answer.
-  void ask(rd_kafka_t* client, int32_t broker, const std::vector<std::string>& topics, int timeout_ms);
+  void ask(rd_kafka_t* client, int32_t broker, const std::vector<std::string>& topics, int timeout_ms,
+           bool with_operations);
 
   // Reads the answer where there is one.
   bool has_ended();

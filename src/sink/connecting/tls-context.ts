@@ -6,6 +6,7 @@
 import { readFile, stat } from "node:fs/promises";
 import type net from "node:net";
 import tls, { type ConnectionOptions, type PeerCertificate } from "node:tls";
+import { certificateWords } from "../../core/certificate-words.ts";
 import { messageOf, PocKaffeError } from "../../core/errors.ts";
 import type { Host, NamedFile, TlsSettings } from "./connection-settings.ts";
 
@@ -125,34 +126,8 @@ export function explainEarlyEnd(error: Error & { code?: string }, { name, port }
 
 /** A refusal in words, with the code kept. */
 export function explainTls(error: Error & { code?: string }, { name, port }: Host): Error {
-	const words = wordsFor(error.code ?? "", error);
+	const words = certificateWords(error, { peer: "server", ca: "sslrootcert", cert: "sslcert", revoked: "sslcrl" });
 	if (words === null) return error;
 	error.message = `${name}:${port}: ${words}`;
 	return error;
-}
-
-function wordsFor(code: string, error: Error & { cert?: PeerCertificate }): string | null {
-	switch (code) {
-		case "CERT_HAS_EXPIRED":
-			return `the server's certificate has expired${error.cert?.valid_to ? ` (${error.cert.valid_to})` : ""}`;
-		case "CERT_NOT_YET_VALID":
-			return "the server's certificate is not valid yet: is a clock wrong?";
-		case "CERT_REVOKED":
-			return "the server's certificate is revoked (sslcrl)";
-		case "ERR_TLS_CERT_ALTNAME_INVALID":
-			return `the server's certificate is not for this name: ${error.message.replace(/^.*?altnames?: /i, "")}`;
-		case "DEPTH_ZERO_SELF_SIGNED_CERT":
-		case "SELF_SIGNED_CERT_IN_CHAIN":
-		case "UNABLE_TO_GET_ISSUER_CERT":
-		case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
-		case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-			return "the server's certificate is of a CA that is not known here: name its certificate with sslrootcert";
-		case "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA":
-			return "the server does not know the CA of the client certificate (sslcert)";
-		case "ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED":
-		case "ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED":
-			return "the client certificate has expired (sslcert)";
-		default:
-			return null;
-	}
 }

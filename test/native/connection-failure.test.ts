@@ -1,0 +1,97 @@
+/** Why a broker can't be reached by TLS, as the client and the commands tell it: beside a server that only shakes hands. */
+import { readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:tls";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { systemClock } from "../../src/core/clock.ts";
+import { messageOf } from "../../src/core/errors.ts";
+import { kafkaClientSettings } from "../../src/kafka/client-settings.ts";
+import { ConsumerClient } from "../../src/kafka/consumer-client.ts";
+import { ClusterInspector } from "../../src/kafka/topics.ts";
+import { Authority, type Certificate } from "../support/certificates.ts";
+import { kafkaAt } from "../support/load-topic.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const CONNECT_MS = 1_500;
+const LOCAL = ["IP:127.0.0.1"];
+const certificates = {} as Record<"right" | "expired" | "otherName" | "client" | "oldClient" | "foreignClient", Certificate>;
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let ours: Authority;
+let others: Authority;
+
+beforeAll(async () => {
+	folder = await temporaryFolder();
+	ours = Authority.create(folder.path, "ours");
+	others = Authority.create(folder.path, "others");
+	Object.assign(certificates, {
+		right: ours.sign("right", { name: "broker", names: LOCAL }),
+		expired: ours.sign("expired", { name: "broker", names: LOCAL, days: -1 }),
+		otherName: ours.sign("other-name", { name: "broker", names: ["DNS:elsewhere.example"] }),
+		client: ours.sign("client", { name: "app" }),
+		oldClient: ours.sign("old-client", { name: "app", days: -1 }),
+		foreignClient: others.sign("foreign-client", { name: "app" }),
+	});
+});
+
+afterAll(() => folder?.[Symbol.asyncDispose]());
+
+/** What the handbook says will be told. */
+const documented = [...readFileSync(new URL("../../docs/kafka.md", import.meta.url), "utf8").matchAll(/^\| `(the .*?)` \|/gm)].map(
+	([, words = ""]) => words,
+);
+
+type Case = [
+	what: string,
+	server: keyof typeof certificates,
+	asksClients: boolean,
+	tls: () => { ca?: string; cert?: string; key?: string },
+	words: RegExp,
+];
+
+it.concurrent.each<Case>([
+	["expired", "expired", false, () => ({ ca: ours.certificate.cert }), /the broker's certificate has expired \(\w/],
+	["of another CA", "right", false, () => ({ ca: others.certificate.cert }), /is of a CA that is not known here: .* kafka\.tls\.ca/],
+	["for another name", "otherName", false, () => ({ ca: ours.certificate.cert }), /is not for this name: IP: 127\.0\.0\.1/],
+	[
+		"asked of us, and we have none",
+		"right",
+		true,
+		() => ({ ca: ours.certificate.cert }),
+		/asks for a client certificate: give kafka\.tls\.cert/,
+	],
+	[
+		"ours, and has expired",
+		"right",
+		true,
+		() => ({ ca: ours.certificate.cert, ...certificates.oldClient }),
+		/the client certificate \(kafka\.tls\.cert\) has expired \(\w/,
+	],
+	[
+		"ours, of a CA that the broker does not know",
+		"right",
+		true,
+		() => ({ ca: ours.certificate.cert, ...certificates.foreignClient }),
+		/does not take the client certificate \(kafka\.tls\.cert\)/,
+	],
+])("a certificate that is %s is told as that", async (_, shown, asksClients, tls, words) => {
+	const { cert, key } = certificates[shown];
+	const options = { cert: readFileSync(cert), key: readFileSync(key), ca: readFileSync(ours.certificate.cert) };
+	const server = createServer({ ...options, requestCert: asksClients, rejectUnauthorized: asksClients });
+	server.on("tlsClientError", () => {});
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+	const kafka = { ...kafkaAt(address), tls: tls() };
+	const client = new ConsumerClient({ ...kafkaClientSettings(kafka), "group.id": "g" }, {}, systemClock);
+	const causes = new Set<string>();
+	client.on("broker:error", ({ cause }) => cause && causes.add(cause));
+	try {
+		const refusal = await client.connect(CONNECT_MS).then(() => "", messageOf);
+		expect(refusal).toMatch(words);
+		expect(documented.filter((each) => refusal.includes(each))).toHaveLength(1);
+		for (const cause of causes) expect(cause).toMatch(new RegExp(`^${address}: .*${words.source}`));
+		await expect(ClusterInspector.connect(kafka, systemClock, "g", CONNECT_MS)).rejects.toThrow(words);
+	} finally {
+		await client.close();
+		server.close();
+	}
+});
