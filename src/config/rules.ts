@@ -26,9 +26,16 @@ const refusedProperties: Readonly<Record<string, string>> = {
 	"sasl.mechanisms": "kafka.sasl.mechanism",
 	"sasl.username": "kafka.sasl.username",
 	"sasl.password": "kafka.sasl.password",
+	"log.queue": "nothing: the daemon hears the client's log",
 	rebalance_cb: "nothing: callbacks are the daemon's",
 	offset_commit_cb: "nothing: callbacks are the daemon's",
 	event_cb: "nothing: callbacks are the daemon's",
+};
+
+/** Numbers without which the client does not say what the daemon has to know. */
+const neededNumbers: Readonly<Record<string, { readonly least: number; readonly most: number; readonly why: string }>> = {
+	"statistics.interval.ms": { least: 1, most: 60_000, why: "the client's statistics alone tell that the group's coordinator is away" },
+	log_level: { least: 4, most: 7, why: "the client's warnings alone tell that the session is over" },
 };
 
 /** Properties that a client of a KIP-848 group may not have: librdkafka refuses to start with them. */
@@ -71,6 +78,11 @@ function kafkaRules({ kafka }: Config): Problem[] {
 	const problems: Problem[] = Object.keys(kafka.properties)
 		.filter((name) => name in refusedProperties)
 		.map((name) => ({ path: ["kafka", "properties", name], rule: `is refused here; use ${refusedProperties[name]}` }));
+	for (const [name, { least, most, why }] of Object.entries(neededNumbers)) {
+		const value = kafka.properties[name];
+		const isRight = value === undefined || (Number(value) >= least && Number(value) <= most);
+		if (!isRight) problems.push({ path: ["kafka", "properties", name], value, rule: `from ${least} to ${most}: ${why}` });
+	}
 	if (kafka.protocol === "consumer") {
 		for (const name of brokersProperties.filter((each) => each in kafka.properties)) {
 			problems.push({ path: ["kafka", "properties", name], rule: "is the broker's to say where kafka.protocol is consumer" });

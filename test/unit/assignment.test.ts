@@ -18,6 +18,7 @@ class StrictClient extends EventEmitter {
 	state: "steady" | "wait-assign-call" | "wait-unassign-call" = "steady";
 	/** Partitions whose watermarks can't be asked for. */
 	readonly unknown = new Set<number>();
+	unknownCode: number = kafkaErrors.unknownTopicOrPartition;
 
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
 		if (!incremental) this.assignment.clear();
@@ -39,7 +40,7 @@ class StrictClient extends EventEmitter {
 	}
 
 	async watermarks({ partition }: TopicPartition): Promise<{ low: number; high: number }> {
-		if (this.unknown.has(partition)) throw new KafkaError("unknown topic or partition", kafkaErrors.unknownTopicOrPartition);
+		if (this.unknown.has(partition)) throw new KafkaError("unknown", this.unknownCode);
 		return { low: 0, high: 9 };
 	}
 
@@ -54,6 +55,8 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 	const clock = new ManualClock();
 	const stopped = new AbortController();
 	const told: string[] = [];
+	/** Why starts could not be had. */
+	const words: string[] = [];
 	let drained: () => void = () => {};
 	let begun: () => void = () => {};
 	const holds = { drain: false, begin: false };
@@ -111,7 +114,10 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 			rebalanced: () => {},
 			joined: () => {},
 			startResolved: () => {},
-			startFailed: ({ partition, failures }) => void told.push(`no start for ${partition} (${failures})`),
+			startFailed: ({ partition, failures, message }) => {
+				told.push(`no start for ${partition} (${failures})`);
+				words.push(message);
+			},
 			unassigned: (partitions) => void told.push(`gave ${names(partitions)} away`),
 			answerRefused: (message) => void told.push(`refused: ${message}`),
 			assignmentOutdated: () => void told.push("outdated"),
@@ -138,6 +144,7 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 		clock,
 		stopped,
 		told,
+		words,
 		holds,
 		stored,
 		steps,
@@ -159,6 +166,18 @@ describe("an assignment", () => {
 		begun();
 		await settle();
 		expect([[...client.assignment], told, stored]).toEqual([[0, 1], ["received 0 1"], [0]]);
+	});
+
+	it.each([
+		[kafkaErrors.unknownTopicOrPartition, "unknown (it was deleted?)"],
+		[kafkaErrors.unknownPartition, "unknown (it was deleted?)"],
+		[kafkaErrors.timedOut, "unknown"],
+	])("says of a partition that is not there that it may have been deleted (%i)", async (code, said) => {
+		const { client, change, words } = open();
+		client.unknown.add(0);
+		client.unknownCode = code;
+		await change(assignPartitions, 0);
+		expect(words).toEqual([said]);
 	});
 
 	it("is begun behind the poll that is under way: what that brings is of before", async () => {

@@ -109,6 +109,18 @@ describe("the file", () => {
 		["a wait of no time", "tables: {t: {references: {waitMs: 0}}}", /tables\.t\.references/],
 		["a version column that isn't there", "tables: {t: {cas: {version: field, field: v}}}", /tables\.t\.cas\.field: "v"/],
 		["a property that delivery depends on", "kafka: {properties: {enable.auto.commit: true}}", /enable\.auto\.commit – is refused here/],
+		[
+			"a client without statistics",
+			"kafka: {properties: {statistics.interval.ms: 0}}",
+			/statistics\.interval\.ms: 0 – from 1 to 60000: .*coordinator/,
+		],
+		[
+			"statistics once in a while",
+			"kafka: {properties: {statistics.interval.ms: '60001'}}",
+			/statistics\.interval\.ms: "60001" – from 1 to 60000/,
+		],
+		["a client that warns of nothing", "kafka: {properties: {log_level: 3}}", /log_level: 3 – from 4 to 7: .*session/],
+		["a client's log that nobody reads", "kafka: {properties: {log.queue: true}}", /log\.queue – is refused here/],
 		["a drain longer than the poll interval", "drain: {timeoutMs: 300000}", /drain\.timeoutMs: 300000 – below max\.poll\.interval\.ms/],
 		["user without mechanism", "kafka: {sasl: {username: a, password: b}}", /kafka\.sasl\.mechanism – is needed/],
 		["a built-in handler that isn't one", "handler: {module: pockaffe:jsn}", /pockaffe:jsn.*did you mean pockaffe:json/],
