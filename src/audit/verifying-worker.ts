@@ -1,6 +1,6 @@
 /**
  * The handler over one partition's log, by the same partition worker that the daemon has, so that what it makes of a message is what
- * the daemon made of it: one attempt each, no dead letters, rows to whoever folds them.
+ * the daemon made of it: two attempts each, no dead letters, rows to whoever folds them.
  */
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
@@ -35,6 +35,8 @@ export interface VerifyingWorkerParts {
 	readonly moved: () => void;
 }
 
+/** The last one is made in a new thread, as the daemon's is: what earlier messages left behind (memory above all) makes nobody fail. */
+const ATTEMPTS = 2;
 /** The bound on deaths in a row is this file's own: the daemon's would park the partition, and nobody would look after it. */
 const MAX_RESTARTS = 1_000_000_000;
 /** Ends of a thread that no answer of the handler came before. */
@@ -43,18 +45,18 @@ const deaths: ReadonlySet<RestartReason> = new Set(["exit", "timeout", "out_of_m
 /** See the file's header. */
 export class VerifyingWorker {
 	readonly #worker: PartitionWorker;
-	readonly #maxRestarts: number;
+	readonly #maxDeaths: number;
 	#deathsInARow = 0;
 	#failure: Error | null = null;
 
 	constructor({ config, layouts, partition, threads, clock, random, rows, failed, moved }: VerifyingWorkerParts) {
-		this.#maxRestarts = config.supervisor.maxRestarts;
+		this.#maxDeaths = ATTEMPTS * config.supervisor.maxRestarts;
 		this.#worker = new PartitionWorker({
 			partition,
 			logId: null,
 			settings: {
 				...workerSettings(config, layouts),
-				maxAttempts: 1,
+				maxAttempts: ATTEMPTS,
 				retryBackoffMs: 0,
 				minBackoffMs: 0,
 				onPoison: "dead-letter",
@@ -126,8 +128,8 @@ export class VerifyingWorker {
 	 */
 	#crashed(kind: FailureKind, message: string): void {
 		if (kind === "load" || kind === "init") this.#failure ??= nothingVerified(message);
-		if (this.#deathsInARow <= this.#maxRestarts) return;
-		const what = `the handler's thread ended ${this.#deathsInARow} times in a row without handling a message (supervisor.maxRestarts)`;
+		if (this.#deathsInARow <= this.#maxDeaths) return;
+		const what = `the handler's thread ended ${this.#deathsInARow} times in a row without handling a message (${ATTEMPTS} × supervisor.maxRestarts)`;
 		this.#failure ??= nothingVerified(`${what}: ${message}`);
 	}
 

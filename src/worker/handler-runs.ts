@@ -33,6 +33,8 @@ export interface HandlerRun {
 	/** Begun for this run. */
 	readonly results: OutcomeCollector;
 	readonly progress: SharedProgress;
+	/** The thread may hold too much: a run ends early, for that to be looked into. */
+	readonly looksFull: () => boolean;
 	/** A new state after a failure; `failure` where its init failed, `terminated` what the old one's terminate threw. */
 	readonly renew: () => Promise<{ failure: HandlerFailure | null; terminated: HandlerFailure | null }>;
 }
@@ -66,7 +68,7 @@ function oneByOne(run: HandlerRun): Way {
 	const { results } = run;
 	let told = run.from;
 	const loop = new OneByOne(run);
-	const parts = new RunParts(run.progress, () => {
+	const parts = new RunParts(run, () => {
 		if (loop.handledTo === told) return null;
 		told = loop.handledTo;
 		return results.take(told);
@@ -125,7 +127,7 @@ function overlapping(run: HandlerRun): Way {
 		const to = those.length === 0 ? from : (those[those.length - 1] as number) + 1;
 		return results.take(to, { handled: those });
 	};
-	const parts = new RunParts(progress, () => (handled.length === 0 ? null : take()));
+	const parts = new RunParts(run, () => (handled.length === 0 ? null : take()));
 	const startedAt = new Float64Array(length);
 	const go = async (): Promise<RunReply> => {
 		const state = run.state();
@@ -163,7 +165,7 @@ function inOneCall(run: HandlerRun): Way {
 	const hasBytes = holdsBytes(run.batch);
 	/** Between two calls: as far as the run is handled. */
 	let handledTo: number | null = null;
-	const parts = new RunParts(progress, () => (handledTo === null ? null : results.take(handledTo)));
+	const parts = new RunParts(run, () => (handledTo === null ? null : results.take(handledTo)));
 	const go = async (): Promise<RunReply> => {
 		let terminated: HandlerFailure | null = null;
 		const end = await callBatches(from, from + run.batch.length, results, {

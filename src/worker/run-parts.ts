@@ -16,6 +16,8 @@ import type { PartReply, SharedProgress } from "./thread-protocol.ts";
 const PART_MS = 200;
 /** A run gives the thread away after so long, ms, if others wait for it. */
 const TURN_MS = 20;
+/** How often the memory is looked at, ms: a look takes 0.5 µs, and little is gathered in between. */
+const LOOK_MS = 2;
 
 /** From before the user's module is loaded, which may put its own in their place. */
 const { setTimeout, clearTimeout } = globalThis;
@@ -25,16 +27,19 @@ const now = performance.now.bind(performance);
 export class RunParts {
 	readonly #progress: SharedProgress;
 	readonly #take: () => BatchOutcome | null;
+	readonly #looksFull: () => boolean;
 	readonly #endOfTurn = now() + TURN_MS;
+	#lookAt = now() + LOOK_MS;
 	#dueAt = 0;
 	#timer: NodeJS.Timeout | undefined;
 	#asked: ((reply: RunReply | PartReply | Promise<RunReply>) => void) | null = null;
 	#goOn: (batch: PackedBatch | null) => void = () => {};
 	#ended: Promise<RunReply> | null = null;
 
-	/** `take` gives what was handled and not told yet; null for nothing. */
-	constructor(progress: SharedProgress, take: () => BatchOutcome | null) {
+	/** `take` gives what was handled and not told yet; null for nothing. `looksFull`: the thread may hold too much. */
+	constructor({ progress, looksFull }: { progress: SharedProgress; looksFull: () => boolean }, take: () => BatchOutcome | null) {
 		this.#progress = progress;
+		this.#looksFull = looksFull;
 		this.#take = take;
 	}
 
@@ -64,6 +69,10 @@ export class RunParts {
 
 	/** True where no more calls should begin; `begun` of the run's have, and `nowMs` is the time by `performance.now`. */
 	mustEnd(begun: number, nowMs: number): boolean {
+		if (begun > 0 && nowMs >= this.#lookAt) {
+			this.#lookAt = nowMs + LOOK_MS;
+			if (this.#looksFull()) return true;
+		}
 		if (this.#progress.wanted === 0) return false;
 		return this.#progress.isCutShort || (begun > 0 && nowMs >= this.#endOfTurn);
 	}

@@ -143,7 +143,7 @@ function run(share: Share, { batch, from, state: rule }: RunRequest): Promise<Ru
 	results.begin({ from, offsets: batch.offsets, timestamps: batch.timestamps });
 	const { concurrency, timestampType } = data;
 	const run = { handler, partition: share.partition, state: () => share.state, batch, from, rule, concurrency, timestampType, results };
-	const { parts, first } = beginRun({ ...run, progress, renew: () => renew(share) });
+	const { parts, first } = beginRun({ ...run, progress, looksFull: () => heap.looksFull, renew: () => renew(share) });
 	goingOn = parts;
 	return first;
 }

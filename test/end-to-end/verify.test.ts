@@ -194,8 +194,25 @@ describeOnKafka("verify", () => {
 		const { code, stdout, stderr } = await test.verify();
 		expect([code, stdout]).toEqual([1, ""]);
 		expect(stderr).toMatch(
-			/^pockaffe: nothing can be verified: the handler's thread ended 3 times in a row without handling a message .*\n$/,
+			/^pockaffe: nothing can be verified: the handler's thread ended 5 times in a row without handling a message .*\n$/,
 		);
+	});
+
+	it.each([
+		["leaks", "for (let i = 0; i < 4; i++) kept.push(new Array(1e5).fill(i));"],
+		[
+			"puts its thread out of order",
+			"if (offset % 10 === 3) kept.push(offset); else if (kept.length > 0) throw new Error('out of order');",
+		],
+	])("finds nothing where a handler %s, for messages that are handled in a new thread", { timeout: 120_000 }, async (_, act) => {
+		await using test = await scene({ handling: { module: "./spoils.mjs", maxAttempts: 5, retryBackoffMs: 1 } });
+		test.config.workers = { maxHeapMb: 64 };
+		const text = `const kept = [];
+			export function handleMessage({ key, offset }) { ${act} return { id: key.toString(), fields: {} }; }`;
+		await writeFile(join(test.folder, "spoils.mjs"), text);
+		await test.produce(Array.from({ length: 60 }, (_, i) => [`id ${i}`, {}] as const));
+		await test.consume();
+		expect((await test.verify()).report).toMatchObject({ verified: true, counts: { matched: 60, failed: 0 } });
 	});
 
 	it("goes on behind a message that ends its thread", { timeout: 120_000 }, async () => {

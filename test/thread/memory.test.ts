@@ -44,6 +44,23 @@ describe("a thread that comes to hold too much", () => {
 		expect(sibling.events).toEqual(["started"]);
 	});
 
+	it.each([1, 4])("within one long run ends that run early, and often enough (%i calls at a time)", async (concurrency) => {
+		const source = `
+			const kept = [];
+			export function handleMessage({ offset }) {
+				kept.push(Buffer.alloc(1_000_000, 1));
+				return { id: String(offset), fields: {} };
+			}`;
+		await using workers = await realWorkers({ source, concurrency });
+		const { victim } = workers;
+		victim.deliver(0, 300);
+		await victim.done(300);
+		expect(victim.finished).toEqual(Array.from({ length: 300 }, (_, offset) => offset));
+		expect(victim.crashes).toEqual([]);
+		// 300 MB by 48 MiB at a time, or a few more.
+		expect(victim.events.filter((event) => event === "held too much").length).toBeGreaterThanOrEqual(4);
+	});
+
 	it("in a shared thread is replaced for all of them, behind the call that runs, and all go on", async () => {
 		await using workers = await realWorkers({ source: leaking(LEAKS[1][1]), maxThreads: 1 });
 		const { victim, sibling } = workers;

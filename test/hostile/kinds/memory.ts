@@ -38,8 +38,6 @@ export const memory: HostileKind = {
 			config,
 			culprit: "row",
 			disturbs: true,
-			// Its runs are longer, and it gives a message one attempt: the one that is in hand when the thread's memory is used up fails there.
-			verify: false,
 		},
 		{
 			what: "makes rows ten thousand times as large as its messages",
