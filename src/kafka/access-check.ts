@@ -3,7 +3,9 @@
  * that no topic has takes the rights to read the topic and to work in the group, and is refused behind them.
  */
 import type { Clock } from "../core/clock.ts";
+import type { TopicPartition } from "../core/message.ts";
 import type { ConsumerClient } from "./consumer-client.ts";
+import type { StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { isRefusal, type Operation } from "./rights.ts";
 
@@ -53,6 +55,22 @@ export async function missingRights(client: Asked, clock: Clock, { group, topics
 		if (words !== null) note("Write", "topic", topic, words);
 	}
 	return missing;
+}
+
+/**
+ * Committed offsets, for a client that nobody polls: who may not see the group is refused its coordinator, which a poll alone tells, and the
+ * question itself only has no answer.
+ */
+export async function committedOrRefused(
+	client: Pick<Asked, "committed" | "consume">,
+	partitions: readonly TopicPartition[],
+): Promise<StoredOffset[]> {
+	try {
+		return await client.committed(partitions);
+	} catch (error) {
+		if (error instanceof KafkaError && error.kafkaCode === kafkaErrors.timedOut) await client.consume(1, POLL_MS);
+		throw error;
+	}
 }
 
 /** Kafka's refusal, or that it does not list the operation; null where it does, and where nobody can tell. */

@@ -36,12 +36,12 @@ export class ConnectionFailure {
 
 	/** What happened, in the client's words where there are no better ones; null where nothing did. */
 	get words(): string | null {
-		return this.#words ?? this.#line;
+		return this.cause ?? this.#line;
 	}
 
-	/** The same, where it is known what is to be mended. */
+	/** The same, where it is known what is to be mended. Of a broker that hangs up without a word the client may say nothing. */
 	get cause(): string | null {
-		return this.#words;
+		return this.#words ?? (this.#line === null ? this.#validity() : null);
 	}
 
 	/** Calls back when it is known why: at once where nobody has to be asked. */
@@ -110,7 +110,7 @@ export class ConnectionFailure {
 	/** Of the client's own certificate, where it has one. */
 	#validity(): string | null {
 		const pem = this.#pem("certificate");
-		if (pem === null) return null;
+		if (pem === null || !pem.includes("-----BEGIN CERTIFICATE")) return null;
 		const { validTo, validFrom } = new X509Certificate(pem);
 		if (Date.parse(validTo) < Date.now()) return `the client certificate (kafka.tls.cert) has expired (${validTo})`;
 		if (Date.parse(validFrom) <= Date.now()) return null;
@@ -124,11 +124,15 @@ export class ConnectionFailure {
 		return `the broker does not take the client certificate (kafka.tls.cert): ${alert}; is it of a CA that the broker knows?`;
 	}
 
-	/** Null where there is none. Read at once: clients that connect keep the threads busy that would read it beside. */
+	/** Null where there is none, or it can't be read. Read at once: clients that connect keep the threads busy that would read it beside. */
 	#pem(what: "ca" | "certificate" | "key"): string | null {
 		const text = this.#settings[`ssl.${what}.pem`];
 		if (typeof text === "string") return text;
 		const path = this.#settings[`ssl.${what}.location`];
-		return typeof path === "string" && path !== "" ? readFileSync(path, "utf8") : null;
+		try {
+			return typeof path === "string" && path !== "" ? readFileSync(path, "utf8") : null;
+		} catch {
+			return null;
+		}
 	}
 }

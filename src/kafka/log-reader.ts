@@ -8,6 +8,7 @@ import type { Clock } from "../core/clock.ts";
 import type { LogId } from "../core/log-identity.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
+import { committedOrRefused } from "./access-check.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
@@ -90,7 +91,7 @@ export class LogReader implements AsyncDisposable {
 
 	/** What the reader's own group has committed; null where nothing is. */
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
-		return this.#insist(() => this.#client.committed(partitions));
+		return this.#insist(() => committedOrRefused(this.#client, partitions));
 	}
 
 	/**
@@ -142,7 +143,9 @@ export class LogReader implements AsyncDisposable {
 			size.received(messages, { tookMs: 0, metEnd: false });
 			return messages;
 		} catch (error) {
-			this.#complaint = complaintOf(error);
+			// To read takes no right to the group, which is only a name.
+			const isOfGroup = error instanceof KafkaError && error.kafkaCode === kafkaErrors.groupAuthorizationFailed;
+			this.#complaint = isOfGroup ? error.message : complaintOf(error);
 			await this.#clock.sleep(RETRY_MS, this.#signal);
 			return [];
 		}

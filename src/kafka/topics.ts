@@ -5,7 +5,7 @@ import type { Clock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import type { LogId } from "../core/log-identity.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
-import { type MissingRight, missingRights, type NeededAccess } from "./access-check.ts";
+import { committedOrRefused, type MissingRight, missingRights, type NeededAccess } from "./access-check.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
@@ -83,7 +83,7 @@ export class ClusterInspector implements AsyncDisposable {
 
 	/** What the group has committed; null where nothing is. */
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
-		return this.#client.committed(partitions);
+		return committedOrRefused(this.#client, partitions);
 	}
 
 	/** Kafka's ids of those of these topics that exist; null where an id can't be known. */
@@ -124,7 +124,7 @@ export class ClusterInspector implements AsyncDisposable {
 		const wanted = this.metadata.topics.filter(({ name }) => topics.includes(name));
 		const partitions = wanted.flatMap(({ name, partitions: all }) => all.map(({ id }) => ({ topic: name, partition: id })));
 		if (partitions.length === 0) return [];
-		const committed = await this.#client.committed(
+		const committed = await this.committed(
 			partitions.sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition)),
 		);
 		return Promise.all(

@@ -176,4 +176,14 @@ describeOnKafka("rights that a run needs", () => {
 		await kafka.take("tool", ...rights());
 		expect({ code, stderr }).toEqual({ code: 0, stderr: expect.any(String) });
 	});
+
+	it.each([["offsets", group], ["verify"]])("to the group is missed in Kafka's words: %s", { timeout: 60_000 }, async (...command) => {
+		await using own = await temporaryFolder();
+		await writeFile(join(own.path, "pockaffe.yaml"), JSON.stringify({ ...config, kafka: { ...kafka.as("tool"), topics: [topic], group } }));
+		await kafka.give("tool", ["Read", "topic", topic], ["Read", "topic", letters]);
+		const { code, stderr } = await pockaffe(command, { cwd: own.path });
+		await kafka.take("tool", ["Read", "topic", topic], ["Read", "topic", letters]);
+		expect(code).toBe(1);
+		expect(stderr).toMatch(/Group authorization failed/);
+	});
 });
