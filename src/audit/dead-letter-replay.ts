@@ -7,13 +7,15 @@ import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, StoredLetter } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
-import { partitionName } from "../core/message.ts";
+import type { HeldOffsets } from "../core/hand-note.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import { Turn } from "../core/turn.ts";
 import { buildWriter, threadOptions, workerSettings } from "../daemon-parts.ts";
 import type { BatchWriter } from "../sink/batch-writer.ts";
 import type { Database } from "../sink/database.ts";
 import { RestartIntensity } from "../supervisor/restart-intensity.ts";
+import type { HandNotes } from "../worker/careful-hand.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
 import { packMessages } from "../worker/thread-codec.ts";
 import { createHandlerThreads } from "../worker/worker-thread.ts";
@@ -26,6 +28,8 @@ export interface ReplayParts {
 	readonly random: Random;
 	/** Ends the replay; what was not told yet stays as it is. */
 	readonly signal: AbortSignal;
+	/** Told each letter that is handed over, and when it no longer is (null): whoever hears it may outlive the process. */
+	readonly inHand?: (partition: TopicPartition, held: HeldOffsets | null) => void;
 }
 
 /** What became of one letter: `error` is null where it went through. */
@@ -55,7 +59,7 @@ export async function replayLetters(
 }
 
 async function replayLog(
-	{ config, clock, random, signal }: ReplayParts,
+	{ config, clock, random, signal, inHand }: ReplayParts,
 	writer: BatchWriter,
 	letters: readonly StoredLetter[],
 	told: (letter: ReplayedLetter) => Promise<void>,
@@ -86,6 +90,7 @@ async function replayLog(
 		rows: writer,
 		deadLetters: { store: async ({ offset, error }: DeadLetter) => void errors.set(offset, error) },
 		intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
+		hand: inHand ? oneByOne(letters, (held) => inHand({ topic, partition }, held)) : null,
 		turn: new Turn(),
 		clock,
 		random,
@@ -131,6 +136,17 @@ async function replayLog(
 	await (error ? worker.kill() : worker.stop("shutdown"));
 	await Promise.all(fates);
 	if (error ?? failure) throw error ?? failure;
+}
+
+/** All are suspects: each may end the process, and then it has to be known which. */
+function oneByOne(letters: readonly StoredLetter[], inHand: (held: HeldOffsets | null) => void): HandNotes {
+	const [first, last] = [letters[0] as StoredLetter, letters.at(-1) as StoredLetter];
+	return {
+		suspicion: { held: { from: first.offset, to: last.offset + 1 }, deaths: [], until: last.offset + 1 },
+		committed: () => first.offset,
+		// Who is in hand is noted as if it had died of it, and who is only suspected is not.
+		note: async ({ held, deaths }) => inHand(deaths.length > 0 ? held : null),
+	};
 }
 
 /**

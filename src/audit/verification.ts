@@ -10,6 +10,7 @@ import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
 import type { LetterPosition } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
+import type { HeldOffsets } from "../core/hand-note.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import { type BlockRow, rowsOf, type TableLayout } from "../core/rows.ts";
@@ -37,6 +38,8 @@ export interface VerificationParts {
 	readonly random: Random;
 	/** Ends it early, whatever it waits for; the promise rejects then. The database is its owner's to close. */
 	readonly signal: AbortSignal;
+	/** Told what is handed over: whoever hears it may outlive the process. */
+	readonly inHand?: (partition: TopicPartition, held: HeldOffsets | null) => void;
 	/** At most so many differences are kept; all are counted. */
 	readonly maxDifferences: number;
 	/** Told now and then; `table` is null while the log is read. */
@@ -194,6 +197,7 @@ class Verification {
 				const { topic, partition: number, offset, reason, error } = letter;
 				this.#findings.failed({ kind: "failed", topic, partition: number, offset, reason, error });
 			},
+			inHand: this.#parts.inHand,
 			moved: () => this.#wake(),
 		});
 	}

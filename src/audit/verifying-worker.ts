@@ -6,6 +6,7 @@ import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
+import type { HeldOffsets, Suspicion } from "../core/hand-note.ts";
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows.ts";
@@ -31,6 +32,8 @@ export interface VerifyingWorkerParts {
 	readonly rows: (submission: RowSubmission) => void;
 	/** A message that the handler rejects, fails at, or makes an impossible row of. */
 	readonly failed: (letter: DeadLetter) => void;
+	/** Told what is handed over: whoever hears it may outlive the process. */
+	readonly inHand?: ((partition: TopicPartition, held: HeldOffsets | null) => void) | undefined;
 	/** Something happened that `pending` may have changed by. */
 	readonly moved: () => void;
 }
@@ -39,6 +42,8 @@ export interface VerifyingWorkerParts {
 const ATTEMPTS = 2;
 /** The bound on deaths in a row is this file's own: the daemon's would park the partition, and nobody would look after it. */
 const MAX_RESTARTS = 1_000_000_000;
+/** Runs are short, and each is told before; nobody is tried alone. */
+const everyRun: Suspicion = { held: null, deaths: [], until: Number.POSITIVE_INFINITY };
 /** Ends of a thread that no answer of the handler came before. */
 const deaths: ReadonlySet<RestartReason> = new Set(["exit", "timeout", "out_of_memory", "exception"]);
 
@@ -49,7 +54,7 @@ export class VerifyingWorker {
 	#deathsInARow = 0;
 	#failure: Error | null = null;
 
-	constructor({ config, layouts, partition, threads, clock, random, rows, failed, moved }: VerifyingWorkerParts) {
+	constructor({ config, layouts, partition, threads, clock, random, rows, failed, inHand, moved }: VerifyingWorkerParts) {
 		this.#maxDeaths = ATTEMPTS * config.supervisor.maxRestarts;
 		this.#worker = new PartitionWorker({
 			partition,
@@ -74,6 +79,7 @@ export class VerifyingWorker {
 			},
 			deadLetters: { store: async (letter) => failed(letter) },
 			intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
+			hand: inHand ? { suspicion: everyRun, committed: () => -1, note: async ({ held }) => inHand(partition, held) } : null,
 			turn: new Turn(),
 			clock,
 			random,

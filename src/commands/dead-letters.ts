@@ -23,7 +23,7 @@ interface SelectOptions {
 	readonly json?: boolean;
 }
 
-const reasons = ["rejected", "poison", "timeout", "row_fault", "future_timestamp"];
+const reasons = ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp"];
 const states = ["open", "replayed", "discarded", "skipped"];
 
 export function registerDeadLetters(program: Command, context: CommandContext): void {

@@ -2,16 +2,18 @@
 import { type ReplayedLetter, replayLetters } from "../audit/dead-letter-replay.ts";
 import type { Config } from "../config/config.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
-import type { LetterFilter, StoredLetter } from "../core/dead-letter.ts";
+import type { DeadLetterReason, LetterFilter, StoredLetter } from "../core/dead-letter.ts";
 import { exitCodes, messageOf } from "../core/errors.ts";
 import { partitionName } from "../core/message.ts";
 import { omittedText } from "../core/omitted-parts.ts";
 import { systemRandom } from "../core/random.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { type CommandContext, print } from "./command-context.ts";
+import { CrashWitness } from "./crash-witness.ts";
 import { type LetterTools, missing } from "./letter-store.ts";
 
 const LONGEST_ERROR = 100;
+const PROCESS_DIED: DeadLetterReason = "process_died";
 
 /** Replays what the filter finds; exit 1 where one still fails. */
 export async function replay(
@@ -23,7 +25,7 @@ export async function replay(
 	const { stdout, clock, interrupted, exit } = context;
 	if (config.handler.module === "") throw missing("handler.module is needed: the handler to replay with");
 	const letters = await store.find(filter);
-	const obstacle = await obstacles(config, letters, context);
+	const obstacle = await obstacles(config, letters, filter, context);
 	let failed = 0;
 	const told = ({ letter: { topic, partition, offset, topicId }, error }: ReplayedLetter) => {
 		if (error !== null) failed++;
@@ -34,8 +36,11 @@ export async function replay(
 		const error = obstacle(letter);
 		if (error !== null) told({ letter, error });
 	}
-	const parts = { config, database: database(), clock, random: systemRandom, signal: interrupted };
 	const replayable = letters.filter((letter) => obstacle(letter) === null);
+	using witness = new CrashWitness("The letter stays as it is.");
+	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
+	const inHand = witness.inHand.bind(witness);
+	const parts = { config, database: database(), clock, random: systemRandom, signal: interrupted, inHand };
 	await replayLetters(parts, replayable, async (replayed) => {
 		await store.replayed(replayed.letter, replayed.error);
 		told(replayed);
@@ -54,12 +59,17 @@ export function oneLine(error: string): string {
 async function obstacles(
 	config: Config,
 	letters: readonly StoredLetter[],
+	filter: LetterFilter,
 	context: CommandContext,
 ): Promise<(letter: StoredLetter) => string | null> {
 	const byOffset = tableLayouts(config).find(({ version }) => version.kind === "offset");
 	const topics = new Set(letters.flatMap(({ topic, topicId }) => (byOffset && topicId !== null ? [topic] : [])));
 	const ids = topics.size > 0 ? await currentIds(config, [...topics], context) : new Map<string, string | null>();
-	return ({ topic, topicId, omitted }) => {
+	const { topic, partition, offset, reason: asked } = filter;
+	const isNamed = asked === PROCESS_DIED || (topic !== undefined && partition !== undefined && offset !== undefined);
+	return ({ topic, topicId, omitted, reason }) => {
+		if (reason === PROCESS_DIED && !isNamed)
+			return `it ended the daemon's process, and may end this one: name it by --topic, --partition and --offset to try it all the same`;
 		// A handler takes a message without a value for a delete.
 		if (Object.keys(omitted).length > 0) return `it was too large for deadLetters, which has it without its ${omittedText(omitted)}`;
 		if (!byOffset || topicId === null || ids.get(topic) === topicId) return null;

@@ -10,6 +10,7 @@ import { connectDatabase, type Database } from "../sink/database.ts";
 import { DeadLetterTableStore } from "../sink/dead-letter-table-store.ts";
 import { problemOf } from "../sink/sql-faults.ts";
 import { type CommandContext, daemonConfig, print } from "./command-context.ts";
+import { CrashWitness } from "./crash-witness.ts";
 import { wholeNumber } from "./option-values.ts";
 import { ProgressLine } from "./progress-line.ts";
 import { reportLines } from "./verification-text.ts";
@@ -55,6 +56,8 @@ async function verifyWith(config: Config, maxDifferences: number, context: Comma
 		statementTimeoutMs: 0,
 	});
 	using line = new ProgressLine(stderr);
+	using witness = new CrashWitness("Nothing was verified, and nothing was changed.");
+	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
 	try {
 		return await verify({
 			config,
@@ -63,6 +66,7 @@ async function verifyWith(config: Config, maxDifferences: number, context: Comma
 			clock,
 			random: systemRandom,
 			signal: interrupted,
+			inHand: witness.inHand.bind(witness),
 			maxDifferences,
 			progress: ({ read, total, table }) => line.show(table === null ? "reading the log" : `comparing ${table}`, read, total),
 		});

@@ -5,7 +5,7 @@ import type { Header, TopicPartition } from "./message.ts";
 import type { OmittedParts } from "./omitted-parts.ts";
 
 /** Why a message became a dead letter; the `reason` column. */
-export type DeadLetterReason = "rejected" | "poison" | "timeout" | "row_fault" | "future_timestamp";
+export type DeadLetterReason = "rejected" | "poison" | "timeout" | "process_died" | "row_fault" | "future_timestamp";
 
 /** A row that was refused, by its table and its id, and why; null where an earlier version stored it. */
 export type RefusedRow = readonly [table: string, id: string, sqlstate: string | null];

@@ -142,7 +142,7 @@ export const metricCatalogue = {
 	drain_timeouts_total: counter(none, "Drains that ended by their deadline"),
 
 	dead_letters_total: counter(
-		{ topic: open, reason: ["rejected", "poison", "timeout", "row_fault", "future_timestamp"] },
+		{ topic: open, reason: ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp"] },
 		"Messages stored as dead letters",
 	),
 	breaker_open: gauge(perPartition, "1 while too many dead letters have parked the partition"),

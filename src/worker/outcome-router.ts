@@ -346,5 +346,6 @@ function withoutFuture(blocks: readonly RowBlock[], future: ReadonlyMap<number, 
 }
 
 function causeOf({ kind, error, attempts }: Poison): LetterCause {
-	return { reason: kind === "timeout" ? "timeout" : "poison", error: error.message, stack: error.stack, attempts };
+	const reason = kind === "timeout" ? "timeout" : kind === "process" ? "process_died" : "poison";
+	return { reason, error: error.message, stack: error.stack, attempts };
 }

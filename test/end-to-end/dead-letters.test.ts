@@ -216,6 +216,69 @@ describeOnKafka("dead letters", () => {
 		expect(jsonLines((await letters("list", "--json", "--state", "replayed")).stdout)).toHaveLength(4);
 	});
 
+	it("that end the process are told by name, stay as they are, and are replayed again only by name", { timeout: 120_000 }, async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, brokers] = [uniqueName("letters"), inject("kafkaBrokers")];
+		await loadTopic(
+			brokers,
+			{ name: topic, partitions: 1 },
+			["bad a", "bad deadly", "bad c"].map((value) => ({ topic, key: value, value })),
+		);
+		await writeFile(join(folder.path, "handler.mjs"), broken);
+		await using daemon = await runDaemon(folder.path, {
+			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
+			handler: { module: "./handler.mjs", maxAttempts: 1 },
+			database: { url: db.url },
+			tables: { events: { columns: { name: "text", amount: "bigint" }, create: true } },
+		});
+		await waitFor("three letters", async () => (await daemon.metric("pockaffe_dead_letters_total")) === 3);
+		expect(await daemon.stop()).toBe(0);
+		const deadly = mended.replace(
+			"({ key, value }) =>",
+			"({ key, value }) => value.toString() === 'bad deadly' ? process.kill(process.pid, 'SIGKILL') && new Promise(() => {}) :",
+		);
+		await writeFile(join(folder.path, "handler.mjs"), deadly);
+		const run = (...args: string[]) => pockaffe(["dead-letters", ...args], { cwd: folder.path });
+		// The first may be through and stored by then, or not.
+		const open = async () =>
+			jsonLines((await run("list", "--json")).stdout)
+				.filter(({ offset }) => offset !== 0)
+				.map(({ offset, error, attempts }) => [offset, error, attempts]);
+
+		const died = await run("replay", "--all");
+		const words = `pockaffe: the handler ended the process .*: ${topic}/0 offset 1. The letter stays as it is.\n$`;
+		expect(died).toMatchObject({ code: 137, stderr: expect.stringMatching(new RegExp(words)) });
+		const asBefore = [
+			[1, "can't be handled yet", 1],
+			[2, "can't be handled yet", 1],
+		];
+		expect(await open()).toEqual(asBefore);
+
+		// As the daemon would have it after so many deaths.
+		await db.database.query(`update pockaffe_dead_letters set reason = 'process_died' where "offset" = 1`);
+		const others = await run("replay", "--all");
+		expect([others.code, others.stdout, others.stderr]).toEqual([
+			1,
+			expect.stringMatching(
+				/offset 1: still fails: it ended the daemon's process[\s\S]*offset 2: replayed\n\d replayed, 1 still fail\.\n$/,
+			),
+			"",
+		]);
+		expect(await run("replay", "--topic", topic, "--partition", "0", "--offset", "1")).toMatchObject({
+			code: 137,
+			stdout: "",
+			stderr: expect.stringMatching(new RegExp(words)),
+		});
+		expect(await open()).toEqual(asBefore.slice(0, 1));
+		await writeFile(join(folder.path, "handler.mjs"), mended);
+		expect(await run("replay", "--reason", "process_died")).toMatchObject({
+			code: 0,
+			stdout: expect.stringContaining("1 replayed"),
+			stderr: "",
+		});
+	});
+
 	it("too large for their topic go in without their value, with its size and hash, and that is told", { timeout: 120_000 }, async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();

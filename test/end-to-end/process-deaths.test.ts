@@ -44,13 +44,15 @@ async function scene() {
 async function start(
 	{ db, cluster }: { db: TestDatabase; cluster: MockCluster },
 	way: string,
-	{ store = "kafka", maxAttempts = MAX_ATTEMPTS } = {},
+	{ store = "kafka", maxAttempts = MAX_ATTEMPTS, init = "" } = {},
 ) {
 	const folder = await temporaryFolder();
 	const source = `
+		export async function init({ partition }) { ${init} }
 		export async function handleMessage({ key, value }) {
 			if (value.toString() === "deadly") { ${way} }
 			if (value.toString() === "slow") await new Promise((resolve) => setTimeout(resolve, 20));
+			if (value.toString() === "slower") await new Promise((resolve) => setTimeout(resolve, 4_000));
 			return { id: key.toString(), fields: { name: value.toString() } };
 		}`;
 	await writeFile(join(folder.path, "handler.mjs"), source);
@@ -121,7 +123,7 @@ describe("a message that takes the process with it", () => {
 						{
 							partition: 1,
 							offset: 7,
-							reason: "poison",
+							reason: "process_died",
 							attempts: MAX_ATTEMPTS,
 							error: `the process died ${MAX_ATTEMPTS} times while this message was in the handler's hand`,
 						},
@@ -141,6 +143,30 @@ describe("a message that takes the process with it", () => {
 });
 
 describe("a process that is killed for another reason", () => {
+	it("charges no message where an init ends it, beside a slow message", { timeout: 240_000 }, async () => {
+		await using parts = await scene();
+		await produce(parts.cluster, 1, (partition) => (partition === 0 ? "slower" : null));
+		// Behind the longest wait of a message that was charged.
+		const later = "await new Promise((resolve) => setTimeout(resolve, 2_500))";
+		const init = `if (partition === 1) { ${later}; process.kill(process.pid, 'SIGKILL'); for (;;); }`;
+		for (let starts = 0; starts < DEATHS + 1; starts++) {
+			const daemon = await start(parts, "", { init });
+			try {
+				await daemon.exited();
+			} finally {
+				await daemon.end();
+			}
+		}
+		const daemon = await start(parts, "");
+		try {
+			await waitFor("every row", async () => (await ids(parts.db)) === PARTITIONS, 40_000);
+			expect(await letters(parts.db)).toEqual([]);
+			expect(await daemon.stop()).toBe(0);
+		} finally {
+			await daemon.end();
+		}
+	});
+
 	it("charges nobody, however often it is killed under load", { timeout: 240_000 }, async () => {
 		await using parts = await scene();
 		await produce(parts.cluster, 150, (_, offset) => (offset % 10 === 0 ? "slow" : null));

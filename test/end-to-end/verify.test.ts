@@ -215,6 +215,21 @@ describeOnKafka("verify", () => {
 		expect((await test.verify()).report).toMatchObject({ verified: true, counts: { matched: 60, failed: 0 } });
 	});
 
+	it("says what was in hand where a message ends the process", { timeout: 120_000 }, async () => {
+		await using test = await scene({ handling: { module: "./kills.mjs" } });
+		const text = "if (offset === 5) { process.kill(process.pid, 'SIGKILL'); for (;;); } return { id: key.toString(), fields: {} };";
+		await writeFile(join(test.folder, "kills.mjs"), `export function handleMessage({ key, offset }) { ${text} }`);
+		await test.produce(Array.from({ length: 9 }, (_, i) => [`id ${i}`, {}] as const));
+		await setOffsets(brokers, test.group, [{ topic: test.topic, partition: 0, offset: 9 }]);
+		const { code, stdout, stderr } = await test.verify();
+		expect([code, stdout]).toEqual([137, ""]);
+		expect(stderr).toMatch(
+			new RegExp(
+				`^pockaffe: the handler ended the process .*: ${test.topic}/0 offsets? [3-5](?: to [5-8])?\\. Nothing was verified, and nothing was changed\\.\n$`,
+			),
+		);
+	});
+
 	it("goes on behind a message that ends its thread", { timeout: 120_000 }, async () => {
 		await using test = await scene({ handling: { module: "./sometimes.mjs" } });
 		test.config.supervisor = { maxRestarts: 2 };

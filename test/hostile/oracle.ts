@@ -92,7 +92,7 @@ export function tablesAreRight({ hostile: { culprit, what }, produced }: PlayedT
 	const { key, value, timestamp } = (produced[0] as readonly Produced[])[CULPRIT] as Produced;
 	const asProduced = { key: key === null ? null : Buffer.from(key), value: Buffer.from(value), ts: timestamp, state: "open" };
 	expect(letters, what).toEqual([expect.objectContaining(asProduced)]);
-	expect(["rejected", "poison", "timeout", "row_fault"], what).toContain(letters[0]?.reason);
+	expect(["rejected", "poison", "timeout", "process_died", "row_fault"], what).toContain(letters[0]?.reason);
 }
 
 function rowOf({ key, timestamp }: Produced, partition: number, offset: number): Row {
@@ -111,7 +111,7 @@ export async function metricsAreRight(
 	const { rows, letters } = stored;
 	const sum = (name: string, label: string, values: readonly string[]) =>
 		values.reduce((total, value) => total + metric(name, `${label}="${value}"`), 0);
-	const givenUp = letters.filter(({ reason }) => reason === "poison" || reason === "timeout").length;
+	const givenUp = letters.filter(({ reason }) => ["poison", "timeout", "process_died"].includes(reason)).length;
 	expect(
 		{
 			messages: metric("pockaffe_messages_consumed_total", ""),

@@ -67,3 +67,14 @@ it("letters of two logs of a topic are replayed one log after the other, each in
 	await replayLetters(replay.parts, letters, async ({ letter, error }) => void told.push(`${letter.topicId} ${error}`));
 	expect(told.sort()).toEqual(["A 9@1", "B 4@2", "B 4@3", "B 9@2"]);
 });
+
+it("letters are handed over one after the other, and who hears it knows which", { timeout: 20_000 }, async () => {
+	await using replay = await scene(
+		"export const handleMessages = (batch) => batch.map(({ offset }) => { if (offset === 7) throw new Error(String(batch.length)); });",
+	);
+	const heard: unknown[] = [];
+	const inHand = (_: unknown, held: unknown) => void heard.push(held);
+	await replayLetters({ ...replay.parts, inHand }, replay.letters, async ({ letter, error }) => void heard.push(error ?? letter.offset));
+	expect(heard.filter((each) => each !== null)).toEqual([{ from: 4, to: 5 }, 4, { from: 7, to: 8 }, "1", { from: 9, to: 10 }, 9]);
+	expect(heard.at(-1)).toBeNull();
+});
