@@ -72,13 +72,13 @@ function addonFinding(): Finding {
 	return warning("addon", `${nativeMissing}: ${withoutAddon}`);
 }
 
-/** Each command once; a shell's for Kafka, SQL for the database. */
+/** Each command once; a shell's for Kafka, SQL for the database. What fails for another reason is a comment: behind it a right may be missing. */
 function rightsText(findings: readonly Finding[]): string {
-	const commands = [...new Set(findings.flatMap(({ commands: each = [] }) => each))];
-	if (commands.length > 0) return commands.join("\n");
-	const unknown = findings.filter(({ item, result }) => result === "failed" && /^(broker|group|topic|database|table)\b/.test(item));
-	if (unknown.length === 0) return "# no right is missing";
-	return unknown.map(({ item, detail }) => `# ${item}: ${detail}`).join("\n");
+	const refused = findings.filter(({ commands }) => commands !== undefined);
+	const items = new Set(refused.map(({ item }) => item));
+	const others = findings.filter(({ item, result }) => result === "failed" && !items.has(item));
+	const lines = [...new Set(refused.flatMap(({ commands = [] }) => commands)), ...others.map(({ item, detail }) => `# ${item}: ${detail}`)];
+	return lines.length > 0 ? lines.join("\n") : "# no right is missing";
 }
 
 /** Log order says nothing where an id may come from several topics. */
