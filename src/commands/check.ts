@@ -11,6 +11,7 @@ import { databaseFindings } from "./check-database.ts";
 import { type Finding, failed, ok, warning } from "./check-finding.ts";
 import { kafkaFindings } from "./check-kafka.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
+import { CrashWitness } from "./crash-witness.ts";
 import { textTable } from "./text-table.ts";
 import { unlessInterrupted } from "./way-out.ts";
 
@@ -53,9 +54,12 @@ async function allFindings(command: Command, context: CommandContext): Promise<F
 	return findings;
 }
 
-async function handlerFinding(config: Config, { clock }: CommandContext): Promise<Finding> {
+async function handlerFinding(config: Config, { clock, interrupted }: CommandContext): Promise<Finding> {
 	const { handler, workers, kafka } = config;
 	const options = { handler, tables: tableLayouts(config), maxHeapMb: workers.maxHeapMb, timestampType: kafka.timestampType };
+	using witness = new CrashWitness("Nothing else was checked.");
+	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
+	witness.runs(`It was loading ${handler.module}, or in its init.`);
 	const reply = await inspectHandler(options, kafka.topics[0] ?? "", clock);
 	if (!reply.ok) return failed("handler", reply.failure.message);
 	return ok("handler", `${handler.module} exports ${reply.handles === "message" ? "handleMessage" : "handleMessages"}`);

@@ -31,8 +31,13 @@ export class CrashWitness implements Disposable {
 		const hands = [...this.#hands].map(
 			([name, { from, to }]) => `${name} ${to - from === 1 ? `offset ${from}` : `offsets ${from} to ${to - 1}`}`,
 		);
-		const words = "the handler ended the process (memory, a crash in native code, a kill). In its hand, or handed over last:";
-		this.#child.stdin.write(hands.length === 0 ? "\n" : `pockaffe: ${words} ${hands.join(", ")}. ${this.#then}\n`);
+		this.runs(hands.length === 0 ? null : `In its hand, or handed over last: ${hands.join(", ")}.`);
+	}
+
+	/** The user's code runs, and what is to be said of that; null: nothing of it does. */
+	runs(what: string | null): void {
+		const words = "the handler ended the process (memory, a crash in native code, a kill).";
+		this.#child.stdin.write(what === null ? "\n" : `pockaffe: ${words} ${what} ${this.#then}\n`);
 	}
 
 	[Symbol.dispose](): void {

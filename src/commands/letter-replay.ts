@@ -68,8 +68,7 @@ async function obstacles(
 	const { topic, partition, offset, reason: asked } = filter;
 	const isNamed = asked === PROCESS_DIED || (topic !== undefined && partition !== undefined && offset !== undefined);
 	return ({ topic, topicId, omitted, reason }) => {
-		if (reason === PROCESS_DIED && !isNamed)
-			return `it ended the daemon's process, and may end this one: name it by --topic, --partition and --offset to try it all the same`;
+		if (reason === PROCESS_DIED && !isNamed) return "it ended the daemon's process: --topic, --partition and --offset try it all the same";
 		// A handler takes a message without a value for a delete.
 		if (Object.keys(omitted).length > 0) return `it was too large for deadLetters, which has it without its ${omittedText(omitted)}`;
 		if (!byOffset || topicId === null || ids.get(topic) === topicId) return null;

@@ -1,0 +1,36 @@
+/** A command whose handler ends the process is not without a last word. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { pockaffe } from "../support/command-line.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+/** `check` of a handler with this source. */
+async function checked(source: string) {
+	await using folder = await temporaryFolder();
+	await writeFile(join(folder.path, "handler.mjs"), source);
+	await writeFile(join(folder.path, "pockaffe.yaml"), "handler: {module: ./handler.mjs}");
+	return await pockaffe(["check"], { cwd: folder.path });
+}
+
+const end = "process.kill(process.pid, 'SIGKILL'); for (;;);";
+
+it.each([
+	["module", `export const handleMessage = () => null; ${end}`],
+	["init", `export const handleMessage = () => null; export function init() { ${end} }`],
+])("check says so where the handler's %s ends the process", { timeout: 30_000 }, async (_, source) => {
+	expect(await checked(source)).toEqual({
+		code: 137,
+		stdout: "",
+		stderr: expect.stringMatching(
+			/^pockaffe: the handler ended the process .*\. It was loading .*handler\.mjs, or in its init\. Nothing else was checked\.\n$/,
+		),
+	});
+});
+
+it("and says nothing of it where it doesn't", { timeout: 30_000 }, async () => {
+	expect(await checked("export const handleMessage = () => null;")).toMatchObject({
+		stdout: expect.stringContaining("handleMessage"),
+		stderr: "",
+	});
+});
