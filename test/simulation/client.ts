@@ -27,6 +27,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	/** Which of each partition's logs the daemon's offsets belong to, and what the client has fetched from since. */
 	readonly #lives = new Map<number, number>();
 	readonly #fetchedLives = new Map<number, number>();
+	/** Of which log each partition's offset was when it was last asked for: what a start commits is meant for that one. */
+	readonly #askedLives = new Map<number, number>();
 	/** Positions that turned out to lie outside the log: nothing is fetched there until a seek. */
 	readonly #outside = new Set<number>();
 	readonly #highWatermarks = new Map<number, number>();
@@ -203,10 +205,11 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 
 	commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
 		const lives = new Map(this.#lives);
+		const meant = new Map([...this.#askedLives, ...lives]);
 		const commit = this.#lastCommit.then(() => {
 			const epoch = this.#kafka.epochOf(this);
 			return this.#ask(() => {
-				this.#kafka.commit(this, epoch, lives, offsets);
+				this.#kafka.commit(this, epoch, { lives, meant }, offsets);
 				if (this.#kafka.world.chance(this.#kafka.faults.answerLost)) throw new KafkaError("no answer to the commit", -1);
 			});
 		});
@@ -217,6 +220,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 		return this.#ask(() =>
 			partitions.map(({ topic, partition }) => {
+				this.#askedLives.set(partition, this.#kafka.life);
 				// Who asks for what it is fetching learns of no other log.
 				if (this.#kafka.forgives && !this.#positions.has(partition)) this.#lives.set(partition, this.#kafka.life);
 				return { topic, partition, offset: this.#kafka.committed.get(partition) ?? null };

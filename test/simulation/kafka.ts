@@ -212,14 +212,19 @@ export class SimKafka {
 		return `members: ${members.join("; ")}`;
 	}
 
-	/** Taken by the topic's name. `lives`: which of each partition's logs the offsets were meant for. */
-	commit(client: SimClient, epoch: number, lives: ReadonlyMap<number, number>, offsets: readonly TopicPartitionOffset[]): void {
+	/** Taken by the topic's name. `lives`: which of each partition's logs is fetched; `meant`: which the offsets were meant for. */
+	commit(
+		client: SimClient,
+		epoch: number,
+		{ lives, meant }: Record<"lives" | "meant", ReadonlyMap<number, number>>,
+		offsets: readonly TopicPartitionOffset[],
+	): void {
 		const member = this.#members.get(client);
 		if (!member) throw new KafkaError("unknown member", kafkaErrors.unknownMember);
 		if (member.epoch !== epoch) throw new KafkaError("illegal generation", kafkaErrors.illegalGeneration);
 		// Without ids nobody can tell a commit that was on its way to the log before from one of this log's: that is not promised.
-		const isForgiven = ({ partition }: TopicPartition) => this.forgives || (!this.#traits.hasIds && lives.has(partition));
-		if (offsets.some((each) => isForgiven(each) && lives.get(each.partition) !== this.life))
+		const isForgiven = ({ partition }: TopicPartition) => this.forgives || (!this.#traits.hasIds && meant.has(partition));
+		if (offsets.some((each) => isForgiven(each) && meant.get(each.partition) !== this.life))
 			throw new KafkaError("unknown topic or partition", kafkaErrors.unknownTopicOrPartition);
 		for (const { partition, offset } of offsets) {
 			this.committed.set(partition, offset);
