@@ -412,11 +412,21 @@ export class Invariants {
 		// One of a log that is gone by now is that log's business.
 		// Who has not heard of a new log reads on in its middle: a later row may have a unique value that an earlier one asks for, and the row
 		// that another one refers to may lie before.
-		const mayBeInTheWay = ["23503", "23505"].includes(String(after.sqlstate)) && this.#world.now - this.#otherSince < FINDS_OUT_MS;
+		const isElsewhere = ["23503", "23505"].includes(String(after.sqlstate)) && this.#world.now - this.#otherSince < FINDS_OUT_MS;
 		if (!record || recordName(partition, record) !== stored || isBad(record)) return;
+		const mayBeInTheWay = isElsewhere || (after.sqlstate === "23505" && this.#isTakenLater(partition, record));
 		// Read again from the log's beginning its row may come all the same.
 		if (mayBeInTheWay) this.#tainted.add(familyOf(record.key));
 		else this.#world.fail("wrong-letter", `${describe(record)} of partition ${partition} is a dead letter: ${after.reason} ${after.error}`);
+	}
+
+	/** Handled again, it wants an address that a row of a later message has by now. */
+	#isTakenLater(partition: number, { key, value, offset }: LogRecord): boolean {
+		const rows = rowsOf(key, value);
+		const wanted = typeof rows === "string" ? [] : rows.flatMap(({ fields }) => fields?.address ?? []);
+		return [...this.server.rows("contacts").values()].some(
+			(row) => wanted.includes(row.address as string) && row.kafka_partition === partition && (row.kafka_offset as number) > offset,
+		);
 	}
 
 	/** What is said of a message that is not settled where it should be: it may be gone, and then somebody should have been told. */
