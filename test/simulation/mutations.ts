@@ -280,7 +280,7 @@ export const mutations: readonly Mutation[] = [
 		what: "a suspect that passed is noted as in hand while another one has its turn",
 		breaks: "wrong-letter",
 		kinds: "deadly",
-		fromSeed: 1_151,
+		fromSeed: 1_801,
 		edits: [
 			{
 				file: "src/worker/careful-hand.ts",
