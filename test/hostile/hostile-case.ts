@@ -34,6 +34,8 @@ export interface HostileCase {
 	readonly stuck?: "waits" | "burns";
 	/** The process may go with it; the service manager starts it again. */
 	readonly mayEndProcess?: true;
+	/** A processor stays busy for as long as the thread lives: who answers is not ended. */
+	readonly worksOn?: true;
 	/** The daemon's exit code at the end; 0 where nothing is said. */
 	readonly exit?: 4;
 	/** The other partition begins anew too: they share more than the process. */

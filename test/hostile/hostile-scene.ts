@@ -86,7 +86,7 @@ export async function play(cases: readonly HostileCase[], way: Way): Promise<voi
 		if (words) expect(`${JSON.stringify(stored.letters)}\n${service.output}`, what).toMatch(words);
 	}
 	await service.whileRunning(() => readinessIsRight(service.daemon, isStuck));
-	if (!cases.some(({ stuck }) => stuck === "burns")) await isIdle(service.daemon);
+	if (!cases.some(({ stuck, worksOn }) => stuck === "burns" || worksOn)) await isIdle(service.daemon);
 	if (service.starts === 1) {
 		for (const [topic, stored] of left) await metricsAreRight(service.daemon, topic, stored, way);
 		await rowsAreCounted(

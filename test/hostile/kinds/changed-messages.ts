@@ -24,8 +24,9 @@ export const changedMessages: HostileKind = {
 		},
 		{
 			what: "writes into a value, and fails once",
-			top: "let failed = false;",
-			act: "if (!failed) { failed = true; message.value.fill(57); throw new Error('once'); }",
+			// Of two attempts the last is made in a new thread.
+			top: 'import { writeFileSync } from "node:fs"; const flag = new URL("./failed", import.meta.url);',
+			act: "let isFirst = true; try { writeFileSync(flag, '', { flag: 'wx' }); } catch { isFirst = false; } if (isFirst) { message.value.fill(57); throw new Error('once'); }",
 			culprit: "row",
 			// It handles each message once.
 			verify: false,

@@ -14,6 +14,7 @@ export const output: HostileKind = {
 			what: "prints for ever in a timer",
 			act: "setInterval(() => { for (let i = 0; i < 1e4; i++) console.log(i); });",
 			culprit: "row or letter",
+			worksOn: true,
 			config: { workers: { maxHeapMb: 128 } },
 		},
 		{ what: "prints a giant", act: 'process.stdout.write("x".repeat(4e8));', culprit: "row or letter" },
