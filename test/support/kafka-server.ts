@@ -93,7 +93,9 @@ export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promis
 		children.add(started);
 		started.once("exit", () => children.delete(started));
 		child = started;
-		await waitFor(`Kafka at port ${port}`, () => answers(port), 60_000);
+		// One that ended (its port was taken, say) never answers.
+		await waitFor(`Kafka at port ${port}`, async () => !isRunning() || (await answers(port)), 60_000);
+		if (!isRunning()) throw new Error(`Kafka at port ${port} ended at its start: exit code ${child.exitCode}`);
 	};
 	const isRunning = () => child.exitCode === null && child.signalCode === null;
 	const end = (signal: NodeJS.Signals) =>
