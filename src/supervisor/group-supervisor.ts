@@ -14,6 +14,7 @@ import { partitionName, type ReceivedMessage, type TopicPartition } from "../cor
 import { BackPressure, isShut } from "./back-pressure.ts";
 import type { Assigned, Child, ParkedPosition, Supervised, SupervisedBatch, SupervisorParts } from "./supervisor-parts.ts";
 
+const NOT_TAKEN = "not_taken";
 /**
  * Messages that could not be taken in are fetched again after so long: what keeps them out may be passing, and must not become a busy loop.
  */
@@ -95,7 +96,7 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		try {
 			this.#take(partition, messages);
 		} catch (error) {
-			this.#couldNotTake(partition, messages[0]?.offset, error);
+			this.#takeAgain(partition, `messages from offset ${messages[0]?.offset} on can't be taken in: ${messageOf(error)}`);
 		}
 	}
 
@@ -128,14 +129,9 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	}
 
 	/**
-	 * No memory for them, or a fault of ours: nothing says how much was noted, and what comes next would go past them. So the partition
-	 * stands, and is fetched again from what is not finished.
+	 * No memory for messages, a fault of ours, or some that came twice: nothing says how much was noted, and what comes next would go past
+	 * them. So the partition stands, and is fetched again from what is not finished.
 	 */
-	#couldNotTake(partition: TopicPartition, offset: number | undefined, error: unknown): void {
-		this.#takeAgain(partition, `messages from offset ${offset} on can't be taken in: ${messageOf(error)}`);
-	}
-
-	/** The partition stands, and is fetched again from what is not finished. */
 	#takeAgain(partition: TopicPartition, reason: string): void {
 		const former = this.#children.get(partitionName(partition));
 		const offsets = this.#parts.offsets.of(partition);
@@ -143,15 +139,15 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		const { logId, committable } = offsets;
 		const supervised = this.#startChild({ ...partition, offset: committable, committed: null, logId, suspicion: former.suspicion });
 		supervised.held = former.held;
-		this.#park(supervised, { code: "not_taken", message: `${reason}; they are fetched again in ${TAKE_AGAIN_MS} ms` });
+		this.#park(supervised, { code: NOT_TAKEN, message: `${reason}; they are fetched again in ${TAKE_AGAIN_MS} ms` });
 		this.#parts.valve.pause([supervised]);
 		this.#untilFetched(supervised);
 	}
 
-	/** Asked again for as long as it stands: a broker that is away has no answer. */
+	/** Asked again for as long as it stands for that: a broker that is away has no answer. Outside its log it waits for a person. */
 	#untilFetched(supervised: Supervised<AChild>): void {
 		this.#parts.clock.after(TAKE_AGAIN_MS, () => {
-			if (this.#children.get(partitionName(supervised)) !== supervised || !supervised.parked || supervised.draining) return;
+			if (this.#children.get(partitionName(supervised)) !== supervised || supervised.parked?.code !== NOT_TAKEN) return;
 			this.#parts.decideAgain(supervised);
 			this.#untilFetched(supervised);
 		});

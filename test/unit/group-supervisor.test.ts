@@ -327,6 +327,18 @@ describe("the group supervisor", () => {
 		expect(child(0).delivered).toEqual([1, 2, 3, 4]);
 	});
 
+	it("waits for a person where what was to be fetched again is not in the log any more", async () => {
+		const { supervisor, clock, log } = supervise();
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 4));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 2, 1));
+		const { epoch } = supervisor.children.get("t/0") as { epoch: number };
+		supervisor.park({ topic: "t", partition: 0, epoch }, { code: "out_of_range", message: "gone" });
+		log.length = 0;
+		await clock.advance(60_000);
+		expect(log).toEqual([]);
+	});
+
 	it("does not look again after a partition that has gone meanwhile", async () => {
 		const { supervisor, clock, child, log } = supervise();
 		supervisor.assignmentsReceived([assigned(0)]);

@@ -1,4 +1,5 @@
-// One question to Kafka: the ids (KIP-516) of topics, and what this user may do with them where that is asked, by librdkafka's DescribeTopics on a client that node-rdkafka made.
+// One question to Kafka: the ids (KIP-516) of topics, and what this user may do with them where that is asked, by
+// librdkafka's DescribeTopics on a client that node-rdkafka made.
 //
 // No thread waits for the answer. The request has a queue of its own; librdkafka says on one of its threads that
 // something is in it. A request ends once, by one of two: its answer (which may be its timeout), or its client's end.
