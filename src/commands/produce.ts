@@ -1,7 +1,7 @@
 /** `produce`: a record per line of standard input, each awaited, so that what is printed is stored. */
-import { createInterface } from "node:readline";
 import { type Command, InvalidArgumentError } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { readLines } from "../core/lines.ts";
 import { Producer } from "../kafka/producer.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
@@ -35,8 +35,10 @@ export function registerProduce(program: Command, context: CommandContext): void
 
 async function produceLines(producer: Producer, topic: string, options: ProduceOptions, context: CommandContext): Promise<void> {
 	let line = 0;
-	for await (const text of createInterface({ input: context.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
+	for await (const read of readLines(context.stdin)) {
 		line++;
+		// A file from Windows.
+		const text = read.endsWith("\r") ? read.slice(0, -1) : read;
 		const value = options.null && text === "" ? null : text;
 		const where = options.partition === undefined ? {} : { partition: options.partition };
 		try {

@@ -4,9 +4,9 @@
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { pipeline } from "node:stream/promises";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { readLines } from "../core/lines.ts";
 import type { TableLayout, VersionStrategy } from "../core/rows.ts";
 import type { UpsertRow } from "./row-parameters.ts";
 import { compareVersions, type RowVersion } from "./row-version.ts";
@@ -142,9 +142,7 @@ function* linesOf(rows: ReadonlyMap<string, Candidates>): Generator<string> {
 }
 
 async function* readRun(file: string): AsyncGenerator<Candidates> {
-	for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
-		yield JSON.parse(line) as Candidates;
-	}
+	for await (const line of readLines(createReadStream(file))) yield JSON.parse(line) as Candidates;
 }
 
 async function next(source: AsyncIterator<Candidates> | Iterator<Candidates>): Promise<Candidates | null> {

@@ -3,12 +3,13 @@
  * versions and contents, and answers only with what differs. Changes nothing.
  */
 import type { TopicPartition } from "../core/message.ts";
-import type { ColumnLayout, TableLayout } from "../core/rows.ts";
+import type { TableLayout } from "../core/rows.ts";
+import { type ComparedTable, comparedColumns, comparedTable, comparisonStatement, extrasStatement } from "./comparison-statement.ts";
 import type { Database, DatabaseRow } from "./database.ts";
+import { EqualIds } from "./equal-ids.ts";
 import { type Candidates, compareIds, type ExpectedRow, type ExpectedRows } from "./expected-rows.ts";
-import { maxCharacters, rowParameters, rowsParameter, tuple, versionColumns } from "./row-parameters.ts";
+import { rowParameters } from "./row-parameters.ts";
 import { problemOf } from "./sql-faults.ts";
-import { quoted, quotedTable } from "./sql-names.ts";
 
 /** Where a row came from. `topic` is null where the table doesn't tell it. */
 export interface RowOrigin {
@@ -54,9 +55,10 @@ export async function compareTable(
 	expected: ExpectedRows,
 	listener: ComparisonListener,
 ): Promise<void> {
-	// A table that several topics fed once still tells them apart.
-	const tellsTopic = layout.withTopic || (await hasTopicColumn(database, layout));
-	const comparison = new Comparison(database, layout, listener, tellsTopic);
+	const table = await comparedTable(database, layout);
+	const equalIds = table.foldsIds ? new EqualIds(database, layout, listener) : null;
+	const telling = equalIds ?? listener;
+	const comparison = new Comparison(database, table, telling);
 	let batch: Candidates[] = [];
 	let characters = 0;
 	for await (const candidates of expected.sorted()) {
@@ -68,15 +70,8 @@ export async function compareTable(
 		characters = 0;
 	}
 	await comparison.compare(batch);
-	await findExtras(database, extrasStatement(layout, tellsTopic), layout, expected, listener, comparison.unrequired);
-}
-
-async function hasTopicColumn(database: Database, { name }: TableLayout): Promise<boolean> {
-	const [row] = await database.query(
-		"select count(*)::int4 as columns from pg_attribute where attrelid = to_regclass($1::text) and attname = 'kafka_topic' and not attisdropped",
-		[quotedTable(name)],
-	);
-	return row?.columns === 1;
+	await findExtras(database, table, expected, telling, comparison.unrequired);
+	await equalIds?.conclude(expected);
 }
 
 function charactersOf({ id, values }: ExpectedRow): number {
@@ -99,11 +94,11 @@ class Comparison {
 	/** Ids of which nothing has to be there: a row that is there all the same was made by something else. As many as refused rows at most. */
 	readonly unrequired = new Set<string>();
 
-	constructor(database: Database, layout: TableLayout, listener: ComparisonListener, tellsTopic: boolean) {
+	constructor(database: Database, table: ComparedTable, listener: ComparisonListener) {
 		this.#database = database;
-		this.#layout = layout;
+		this.#layout = table.layout;
 		this.#listener = listener;
-		this.#statement = comparisonStatement(layout, tellsTopic);
+		this.#statement = comparisonStatement(table);
 	}
 
 	async compare(batch: readonly Candidates[]): Promise<void> {
@@ -196,83 +191,25 @@ function kindOf(order: Mismatch["order"]): RowFinding["kind"] {
 /** Rows in the table whose id is expected nowhere, or by no row that could be written (`unrequired`): both sides in the order of the ids' bytes. */
 async function findExtras(
 	database: Database,
-	statement: string,
-	layout: TableLayout,
+	table: ComparedTable,
 	expected: ExpectedRows,
 	listener: ComparisonListener,
 	unrequired: ReadonlySet<string>,
 ): Promise<void> {
 	const ids = expected.sorted();
 	let head = await ids.next();
-	for await (const rows of database.stream(statement, STREAM_ROWS)) {
+	for await (const rows of database.stream(extrasStatement(table), STREAM_ROWS)) {
 		for (const row of rows) {
 			const id = String(row.id);
 			while (!head.done && compareIds((head.value[0] as ExpectedRow).id, id) < 0) head = await ids.next();
 			if (!head.done && (head.value[0] as ExpectedRow).id === id && !unrequired.has(id)) continue;
-			const finding = { kind: "extra" as const, table: layout.name, id, expected: null, columns: [], sqlstate: null };
+			const finding = { kind: "extra" as const, table: table.layout.name, id, expected: null, columns: [], sqlstate: null };
 			listener.found({ ...finding, stored: originOf(row) });
 		}
 	}
 }
 
 const STREAM_ROWS = 5_000;
-
-/** A row for each id that is not exactly as expected: `position` is -1 where an older version is stored, 1 where a newer one. */
-function comparisonStatement(layout: TableLayout, tellsTopic: boolean): string {
-	const id = quoted(layout.id.column);
-	const stored = versionColumns(layout);
-	const compared = (operator: string) => `((${tuple(stored, "t")}) ${operator} (${tuple(stored, "n")}))`;
-	// As the guard of the statement that writes: a stored NULL is below every value.
-	const order = `case when ${compared("<")} is not false then -1 when ${compared(">")} then 1 else 0 end`;
-	const others = comparedColumns(layout).slice(layout.columns.length);
-	const differs = [...layout.columns.map(differenceIn), ...others.map((name) => `t.${name} is distinct from n.${name}`)].map(
-		(difference) => `case when ${difference} then '1' else '0' end`,
-	);
-	const refused = layout.columns.filter(({ type }) => isBounded(type)).map(isRefused);
-	return `select * from (
-  select n.${id}::text as id, ${refused.join(" or ") || "false"} as too_long, t.${id} is not null as found, ${order} as position, ${differs.join(" || ")} as differs,
-         ${originColumns(tellsTopic)}
-  from ${rowsParameter(layout)} n left join ${quotedTable(layout.name)} t on t.${id} = n.${id}
-) compared where too_long or not found or position <> 0 or differs like '%1%'`;
-}
-
-/**
- * What is compared beside the version, data columns first. Under version `offset` the timestamp is compared too: a row of an earlier log
- * may have the offset of another message.
- */
-function comparedColumns({ columns, version }: TableLayout): string[] {
-	return [...columns.map(({ name }) => name), "deleted", ...(version.kind === "offset" ? ["kafka_ts"] : [])];
-}
-
-function differenceIn({ name, type }: ColumnLayout): string {
-	const [stored, expected] = [`t.${quoted(name)}`, `n.${quoted(name)}`];
-	// There is no equality for json.
-	if (type === "json") return `${stored}::text is distinct from ${expected}::text`;
-	// An assignment takes the spaces off that are too many.
-	if (isBounded(type)) return `${stored} is distinct from ${expected}::${type} and ${stored}::text is distinct from ${expected}`;
-	return `${stored} is distinct from ${expected}`;
-}
-
-function isBounded(type: string): boolean {
-	return Number.isFinite(maxCharacters(type) ?? Number.POSITIVE_INFINITY);
-}
-
-/** Whether the column takes no such text: more than spaces is beyond its length. Where it is there all the same the column is wider than configured. */
-function isRefused({ name, type }: ColumnLayout): string {
-	const [stored, expected] = [`t.${quoted(name)}`, `n.${quoted(name)}`];
-	const isCut = `rtrim(${expected}, ' ') <> rtrim(${expected}::${type}::text, ' ')`;
-	return `coalesce(${isCut}, false) and rtrim(${stored}::text, ' ') is distinct from rtrim(${expected}, ' ')`;
-}
-
-function extrasStatement(layout: TableLayout, tellsTopic: boolean): string {
-	const id = `t.${quoted(layout.id.column)}::text`;
-	return `select ${id} as id, ${originColumns(tellsTopic)} from ${quotedTable(layout.name)} t order by ${id} collate "C"`;
-}
-
-function originColumns(tellsTopic: boolean): string {
-	const numbers = ["kafka_ts", "kafka_offset", "kafka_partition"].map((name) => `t.${name}::text as ${name}`);
-	return [...numbers, "t.deleted", ...(tellsTopic ? ["t.kafka_topic"] : [])].join(", ");
-}
 
 /** Null where it can't be known: the row was put there by something else. */
 function originOf(row: DatabaseRow): RowOrigin | null {

@@ -133,4 +133,95 @@ describe("a table against the rows it must hold", () => {
 		const { found } = await compared(test, [{ id: "a", offset: 1, timestamp: 7, values: ["x"] }]);
 		expect(found.map(({ kind, columns }) => [kind, columns])).toEqual([["different", ["kafka_ts"]]]);
 	});
+
+	const forgiven: readonly { type: string; sent: string; equal: string; same: string }[] = [
+		{ type: "interval", sent: "1 month", equal: "30 days", same: "1 mon" },
+		{ type: "numeric", sent: "1.50", equal: "1.5", same: "1.50" },
+		{ type: "double precision", sent: "0", equal: "-0", same: "0.0" },
+		{ type: "real", sent: "-0", equal: "0", same: "-0.0" },
+		{ type: "jsonb", sent: '{"a":1.0}', equal: '{"a":1.00}', same: '{ "a": 1.0 }' },
+		{ type: "json", sent: '{"a":1,"b":2}', equal: '{"b":2,"a":1}', same: '{"a":1,"b":2}' },
+	];
+
+	it.each(forgiven)("tells from $sent what $type takes for equal: $equal", async ({ type, sent, equal, same }) => {
+		await using test = await TestWriter.on([layoutOf({ columns: [columnOf("v", type)] })]);
+		const rows = [{ id: "a", offset: 1, values: [sent] }];
+		await test.write(rows);
+		await test.rows(`update events set v = '${same}'`);
+		expect(await compared(test, rows)).toEqual({ matched: 1, purged: 0, found: [] });
+		await test.rows(`update events set v = '${equal}'`);
+		const { found } = await compared(test, rows);
+		expect(found.map(({ kind, columns }) => [kind, columns])).toEqual([["different", ["v"]]]);
+	});
+
+	it("tells letters apart that a column's collation takes for equal", async () => {
+		await using test = await TestWriter.on([layoutOf({ columns: [columnOf("v", "text"), columnOf("c", "varchar(5)")] })]);
+		await test.rows("create collation anycase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+		await test.rows("alter table events alter v type text collate anycase, alter c type varchar(5) collate anycase");
+		const rows = [{ id: "a", offset: 1, values: ["word", "word"] }];
+		await test.write(rows);
+		expect((await compared(test, rows)).matched).toBe(1);
+		await test.rows("update events set v = 'Word', c = 'WORD'");
+		expect((await compared(test, rows)).found).toMatchObject([{ kind: "different", columns: ["v", "c"] }]);
+	});
+
+	it("expects what a column keeps of a value: its own scale and precision where the configured type names none", async () => {
+		await using test = await TestWriter.on([
+			layoutOf({ columns: [columnOf("n", "numeric"), columnOf("t", "timestamptz"), columnOf("c", "varchar")] }),
+		]);
+		await test.rows("alter table events alter n type numeric(10,2), alter t type timestamptz(0), alter c type varchar(3)");
+		const rows: TestRow[] = [
+			{ id: "kept", offset: 1, values: ["1.555", "2024-01-01T00:00:00.700Z", "ab     "] },
+			{ id: "long", offset: 2, values: ["1", null, "abcd"] },
+		];
+		await test.write(rows);
+		const result = await compared(test, rows);
+		expect([result.matched, kinds(result)]).toEqual([1, [["unwritable", "long", "22001"]]]);
+		await test.rows("insert into events (id, n, c, kafka_ts, kafka_offset, kafka_partition) values ('long', 1, 'abc', 2, 2, 0)");
+		expect(kinds(await compared(test, rows))).toEqual([["unwritable", "long", "22001"]]);
+	});
+
+	describe("whose ids are equal where their texts are not", () => {
+		const rows: TestRow[] = [
+			{ id: "Ada", offset: 1, values: ["first"] },
+			{ id: "ADA", offset: 2, values: ["second"] },
+			{ id: "ada", offset: 3, values: ["third"] },
+			{ id: "Bob", offset: 4, values: ["other"] },
+		];
+		const open = async () => {
+			const test = await TestWriter.on([layoutOf({ columns: [columnOf("v", "text")] })]);
+			await test.rows("create collation anycase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+			await test.rows("alter table events alter id type text collate anycase");
+			for (const row of rows) await test.write([row]);
+			return test;
+		};
+
+		it("takes the newest of their rows for that of all", async () => {
+			await using test = await open();
+			expect(await test.rows("select id, v from events")).toMatchObject([{ id: "Ada", v: "third" }, { id: "Bob" }]);
+			expect(await compared(test, rows)).toEqual({ matched: 4, purged: 0, found: [] });
+			// Only the last of them is still in the log.
+			expect(await compared(test, rows.slice(2))).toEqual({ matched: 2, purged: 0, found: [] });
+		});
+
+		it("finds what is lost, older or another's all the same", async () => {
+			await using test = await open();
+			await test.rows("update events set v = 'x' where id = 'ada'");
+			expect(kinds(await compared(test, rows))).toEqual([["different", "ada", null]]);
+			await test.rows("update events set v = 'second', kafka_offset = 2, kafka_ts = 2 where id = 'ada'");
+			expect(kinds(await compared(test, rows))).toEqual([["older", "ada", null]]);
+			await test.rows("delete from events where id = 'ada'");
+			expect(kinds(await compared(test, rows)).map(([kind]) => kind)).toEqual(["missing", "missing", "missing"]);
+			// The coordinates of a message of an id that is not equal.
+			await test.rows(
+				"insert into events (id, v, kafka_ts, kafka_offset, kafka_partition) values ('Ada', 'other', 4, 4, 0), ('Eve', 'x', 3, 3, 0)",
+			);
+			expect(kinds(await compared(test, rows)).sort()).toEqual([
+				["extra", "Eve", null],
+				["newer", "ADA", null],
+				["newer", "Ada", null],
+				["newer", "ada", null],
+			]);
+		});
+	});
 });

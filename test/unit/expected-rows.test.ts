@@ -56,6 +56,11 @@ describe("expected rows", () => {
 		expect(small.ids).toEqual([...small.ids].sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right))));
 	});
 
+	it("keep separators of lines and paragraphs on disk, which some versions of Node split at", async () => {
+		const rows = ["a\u2028b", "c\u2029d", "e\rf\r\ng"].map((id, at) => row(id, 1, at, { values: [id, null] }));
+		expect((await folded(rows, { ids: 1, bytes: 1e9 })).rows.flat()).toEqual(rows);
+	});
+
 	it("may be added while others are written to disk", async () => {
 		await using folder = await temporaryFolder();
 		const expected = new ExpectedRows({ layout, folder: folder.path, name: "t", limit: { ids: 2, bytes: 1e9 } });
