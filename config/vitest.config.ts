@@ -2,8 +2,10 @@ import { defineConfig } from "vitest/config";
 
 const common = {
 	root: new URL("..", import.meta.url).pathname,
-	testTimeout: 60_000,
-	hookTimeout: 120_000,
+	// Against what hangs. No test depends on how fast the machine is: those that do real work take 20 times as long on a busy one.
+	testTimeout: 600_000,
+	hookTimeout: 600_000,
+	expect: { poll: { timeout: 120_000 } },
 	pool: "forks",
 } as const;
 

@@ -5,12 +5,12 @@
 import { describe, expect, it } from "vitest";
 import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import type { GroupScene } from "./group-scene.ts";
-import { LONG, Member, QUIET_POLLS } from "./polling-member.ts";
+import { Member, QUIET_POLLS } from "./polling-member.ts";
 
 /** Runs the suite; `open` makes a topic with so many partitions and a group. */
 export function expulsionContract(name: string, open: (partitions: number) => Promise<GroupScene>): void {
 	describe(`a member that doesn't poll for too long: ${name}`, () => {
-		it("is told so, then revoked all, and gets a share again; its commits are refused", { timeout: LONG }, async () => {
+		it("is told so, then revoked all, and gets a share again; its commits are refused", async () => {
 			await using scene = await open(2);
 			const first = await Member.join(scene);
 			await first.untilAssigned([0, 1]);
@@ -28,7 +28,7 @@ export function expulsionContract(name: string, open: (partitions: number) => Pr
 			expect(await second.committed()).toEqual([1, null]);
 		});
 
-		it("while it has a revocation to answer is revoked the rest behind that and an empty assignment", { timeout: LONG }, async () => {
+		it("while it has a revocation to answer is revoked the rest behind that and an empty assignment", async () => {
 			await using scene = await open(2);
 			const first = await Member.join(scene);
 			await first.untilAssigned([0, 1]);
@@ -47,9 +47,7 @@ export function expulsionContract(name: string, open: (partitions: number) => Pr
 			expect(told.slice(0, 4)).toEqual([`revoke ${given}`, `failed ${kafkaErrors.maxPollExceeded}`, "assign ", `revoke ${1 - given}`]);
 		});
 
-		it("while it has an assignment to answer is told nothing more before it answered; then that is revoked", {
-			timeout: LONG,
-		}, async () => {
+		it("while it has an assignment to answer is told nothing more before it answered; then that is revoked", async () => {
 			await using scene = await open(2);
 			const first = await Member.join(scene, { answers: false });
 			const assignment = await first.unanswered("assign");

@@ -5,7 +5,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { GroupScene } from "./group-scene.ts";
-import { LONG, Member, QUIET_POLLS } from "./polling-member.ts";
+import { Member, QUIET_POLLS } from "./polling-member.ts";
 
 /** Runs the suite; `open` makes a topic with so many partitions and a group. `ids`: options of the tests of topic ids. */
 export function groupClientContract(
@@ -15,7 +15,7 @@ export function groupClientContract(
 ): void {
 	describe(`the group client: ${name}`, () => {
 		describe("assignment", () => {
-			it("is told by polling only, and asked for by joining", { timeout: LONG }, async () => {
+			it("is told by polling only, and asked for by joining", async () => {
 				await using scene = await open(2);
 				const first = await Member.join(scene);
 				await first.untilAssigned([0, 1]);
@@ -30,7 +30,7 @@ export function groupClientContract(
 				expect(second.assigned).toEqual(first.revoked);
 			});
 
-			it("stops all fetching until it is answered, and nothing is lost by that", { timeout: LONG }, async () => {
+			it("stops all fetching until it is answered, and nothing is lost by that", async () => {
 				await using scene = await open(2);
 				const first = await Member.join(scene);
 				await first.untilAssigned([0, 1]);
@@ -60,7 +60,7 @@ export function groupClientContract(
 				expect(second.offsets(given)).toEqual([0, 1, 2, 3]);
 			});
 
-			it("unanswered, fetches nothing either", { timeout: LONG }, async () => {
+			it("unanswered, fetches nothing either", async () => {
 				await using scene = await open(1);
 				await scene.produce(0, ["a"]);
 				const member = await Member.join(scene, { answers: false });
@@ -73,7 +73,7 @@ export function groupClientContract(
 				await scene.until("the message", () => member.messages.length === 1);
 			});
 
-			it("ends each change for everybody, with nothing in it where nothing is added", { timeout: LONG }, async () => {
+			it("ends each change for everybody, with nothing in it where nothing is added", async () => {
 				await using scene = await open(1);
 				const first = await Member.join(scene);
 				await first.untilAssigned([0]);
@@ -86,7 +86,7 @@ export function groupClientContract(
 				await scene.until("the message", () => first.messages.length === 1);
 			});
 
-			it("of a member that left goes to who stays", { timeout: LONG }, async () => {
+			it("of a member that left goes to who stays", async () => {
 				await using scene = await open(2);
 				const [first, second] = [await Member.join(scene), await Member.join(scene)];
 				await scene.until("a share for each", () => first.assigned.length === 1 && second.assigned.length === 1);
@@ -97,7 +97,7 @@ export function groupClientContract(
 		});
 
 		describe("messages", () => {
-			it("begin at the assigned offset and ascend, across gaps", { timeout: LONG }, async () => {
+			it("begin at the assigned offset and ascend, across gaps", async () => {
 				await using scene = await open(2);
 				await scene.produce(0, ["a", "b", "c"]);
 				const gapTo = await scene.leaveGap(0);
@@ -113,9 +113,7 @@ export function groupClientContract(
 				expect([message?.key?.toString(), message?.value?.toString()]).toEqual(["b", "value of b"]);
 			});
 
-			it("are not fetched where the position lies outside the log: an error says so once, and a seek goes on", {
-				timeout: LONG,
-			}, async () => {
+			it("are not fetched where the position lies outside the log: an error says so once, and a seek goes on", async () => {
 				await using scene = await open(1);
 				await scene.produce(0, ["a", "b"]);
 				const member = await Member.join(scene, { startAt: () => 100 });
@@ -130,7 +128,7 @@ export function groupClientContract(
 				await scene.until("the end", () => member.endsOf(0).includes(3));
 			});
 
-			it("come from where a seek says, back and forth, and those of other partitions go on", { timeout: LONG }, async () => {
+			it("come from where a seek says, back and forth, and those of other partitions go on", async () => {
 				await using scene = await open(2);
 				const keys = ["a", "b", "c", "d", "e"];
 				await scene.produce(0, keys);
@@ -155,7 +153,7 @@ export function groupClientContract(
 				expect(await member.committed()).toEqual([5, null]);
 			});
 
-			it("of a paused partition don't come, others do; resumed it goes on without loss or repeat", { timeout: LONG }, async () => {
+			it("of a paused partition don't come, others do; resumed it goes on without loss or repeat", async () => {
 				await using scene = await open(2);
 				const many = Array.from({ length: 300 }, (_, index) => `k${index}`);
 				await scene.produce(0, many);
@@ -177,7 +175,7 @@ export function groupClientContract(
 		});
 
 		describe("the end of a partition", () => {
-			it("is told once, with the next offset, and again only behind more", { timeout: LONG }, async () => {
+			it("is told once, with the next offset, and again only behind more", async () => {
 				await using scene = await open(2);
 				await scene.produce(0, ["a", "b"]);
 				const member = await Member.join(scene);
@@ -192,7 +190,7 @@ export function groupClientContract(
 				expect([member.endsOf(0), member.endsOf(1)]).toEqual([[2, 3], [0]]);
 			});
 
-			it("lies behind a gap where no message is", { timeout: LONG }, async () => {
+			it("lies behind a gap where no message is", async () => {
 				await using scene = await open(1);
 				await scene.produce(0, ["a"]);
 				const end = await scene.leaveGap(0);
@@ -205,7 +203,7 @@ export function groupClientContract(
 				expect(await member.watermarks(0)).toEqual({ low: 0, high: next });
 			});
 
-			it("is told to a partition that was paused meanwhile", { timeout: LONG }, async () => {
+			it("is told to a partition that was paused meanwhile", async () => {
 				await using scene = await open(1);
 				const member = await Member.join(scene);
 				await scene.until("the empty end", () => member.endsOf(0).length === 1);
@@ -220,7 +218,7 @@ export function groupClientContract(
 		});
 
 		describe("offsets", () => {
-			it("are null before the first commit, then what was committed last", { timeout: LONG }, async () => {
+			it("are null before the first commit, then what was committed last", async () => {
 				await using scene = await open(2);
 				const member = await Member.join(scene);
 				await member.untilAssigned([0, 1]);
@@ -233,7 +231,7 @@ export function groupClientContract(
 				expect(await other.committed()).toEqual([8, 0]);
 			});
 
-			it("are told by watermarks, time and metadata", { timeout: LONG }, async () => {
+			it("are told by watermarks, time and metadata", async () => {
 				await using scene = await open(2);
 				await scene.produceAt(0, [100, 300, 200, 400]);
 				const member = await Member.connect(scene);
@@ -250,7 +248,7 @@ export function groupClientContract(
 				expect((await member.metadata()).get("no such topic") ?? 0).toBe(0);
 			});
 
-			it("have a record, or the next one behind a gap, or none", { timeout: LONG }, async () => {
+			it("have a record, or the next one behind a gap, or none", async () => {
 				await using scene = await open(1);
 				await scene.produce(0, ["a", "b"]);
 				const gapTo = await scene.leaveGap(0);
@@ -264,7 +262,7 @@ export function groupClientContract(
 				expect([member.assigned, member.messages.length]).toEqual([[0], 3]);
 			});
 
-			it("of the log's end are known without asking once something was fetched", { timeout: LONG }, async () => {
+			it("of the log's end are known without asking once something was fetched", async () => {
 				await using scene = await open(1);
 				await scene.produce(0, ["a", "b", "c"]);
 				const member = await Member.join(scene, { polls: false });
@@ -276,7 +274,7 @@ export function groupClientContract(
 		});
 
 		describe("the id of a topic", ids, () => {
-			it("is the same for every client and over time; a topic that isn't there has none", { timeout: LONG }, async () => {
+			it("is the same for every client and over time; a topic that isn't there has none", async () => {
 				await using scene = await open(1);
 				const [first, second] = [await Member.connect(scene), await Member.join(scene)];
 				const ids = await first.topicIds([scene.topic, "no such topic", "no-such-topic", scene.topic]);
@@ -289,7 +287,7 @@ export function groupClientContract(
 				expect(await first.topicIds([])).toEqual(new Map());
 			});
 
-			it("is another one where the topic was made again", { timeout: LONG }, async () => {
+			it("is another one where the topic was made again", async () => {
 				await using scene = await open(2);
 				const member = await Member.connect(scene);
 				const before = (await member.topicIds()).get(scene.topic);
@@ -302,7 +300,7 @@ export function groupClientContract(
 		});
 
 		describe("leaving", () => {
-			it("by unsubscribing gives all up by a revocation; the member can come back", { timeout: LONG }, async () => {
+			it("by unsubscribing gives all up by a revocation; the member can come back", async () => {
 				await using scene = await open(2);
 				const member = await Member.join(scene);
 				await member.untilAssigned([0, 1]);
@@ -315,7 +313,7 @@ export function groupClientContract(
 				await scene.until("a share", () => member.assigned.length === 1);
 			});
 
-			it("and joining again in one breath revokes all, and assigns it anew", { timeout: LONG }, async () => {
+			it("and joining again in one breath revokes all, and assigns it anew", async () => {
 				await using scene = await open(2);
 				const member = await Member.join(scene);
 				await member.untilAssigned([0, 1]);
@@ -326,7 +324,7 @@ export function groupClientContract(
 				expect(await member.committed()).toEqual([3, null]);
 			});
 
-			it("by closing resolves true and revokes what is left", { timeout: LONG }, async () => {
+			it("by closing resolves true and revokes what is left", async () => {
 				await using scene = await open(2);
 				const member = await Member.join(scene);
 				await member.untilAssigned([0, 1]);
@@ -334,7 +332,7 @@ export function groupClientContract(
 				expect([member.revoked.sort(), member.assigned]).toEqual([[0, 1], []]);
 			});
 
-			it("closing with an assignment to answer closes, taken or given back, and leaves nothing assigned", { timeout: LONG }, async () => {
+			it("closing with an assignment to answer closes, taken or given back, and leaves nothing assigned", async () => {
 				await using scene = await open(2);
 				const member = await Member.join(scene, { answers: false });
 				const assignment = await member.unanswered("assign");
@@ -345,7 +343,7 @@ export function groupClientContract(
 				expect(member.assigned).toEqual([]);
 			});
 
-			it("closing before it joined revokes nothing", { timeout: LONG }, async () => {
+			it("closing before it joined revokes nothing", async () => {
 				await using scene = await open(1);
 				const member = await Member.connect(scene);
 				expect(await member.close()).toBe(true);

@@ -4,9 +4,17 @@
  */
 import { describe, expect, it } from "vitest";
 import type { ReceivedMessage } from "../../src/core/message.ts";
-import { type HandlerThread, type ThreadDeath, ThreadDiedError } from "../../src/worker/handler-thread.ts";
+import type { PackedBatch } from "../../src/core/packed-batch.ts";
+import {
+	type BatchOutcome,
+	type HandlerThread,
+	type RunReply,
+	type ThreadDeath,
+	ThreadDiedError,
+} from "../../src/worker/handler-thread.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import { columnsOf, idsOf } from "../support/row-blocks.ts";
+import { wholeOutcome } from "../support/whole-outcome.ts";
 
 /** What the handler does with a message: a row with `n`, a delete, nothing, a rejection, a throw, never answering, dying. */
 export type Way = "row" | "delete" | "none" | "reject" | "poison" | "hang" | "die";
@@ -146,9 +154,14 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 		const openStarted = async () => {
 			const scene = await open("ok");
 			expect(await scene.settled(scene.thread.start())).toMatchObject({ ok: true });
-			const run = (ways: readonly Way[], from = 0, to = ways.length, renew = false) =>
-				scene.settled(scene.thread.run(batchOf(scene, ways), from, to, renew ? "renew" : "free", nobody));
-			return { ...scene, run, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
+			const runBatch = async (batch: PackedBatch, from: number, to: number, renew = false): Promise<RunReply> => {
+				const parts: BatchOutcome[] = [];
+				const running = scene.thread.run(batch, from, to, renew ? "renew" : "free", (part) => parts.push(part));
+				const reply = await scene.settled(running);
+				return { ...reply, outcome: wholeOutcome([...parts, reply.outcome]) };
+			};
+			const run = (ways: readonly Way[], from = 0, to = ways.length, renew = false) => runBatch(batchOf(scene, ways), from, to, renew);
+			return { ...scene, run, runBatch, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
 		};
 
 		it("gives rows by table, rejections and counts, with the indexes of the batch", async () => {
@@ -183,7 +196,7 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 				[3, 4],
 				[1, 3],
 			] as const) {
-				const { outcome } = await scene.settled(scene.thread.run(batch, from, to, "free", nobody));
+				const { outcome } = await scene.runBatch(batch, from, to);
 				expect([outcome.from, outcome.to, outcome.counts.row]).toEqual([from, to, to - from]);
 				expect(Array.from(outcome.blocks[0]?.messages ?? [])).toEqual(Array.from({ length: to - from }, (_, index) => from + index));
 				expect(idsOf(outcome.blocks[0])[0]).toBe(`k${from}`);

@@ -1,4 +1,6 @@
 /** The contract of a handler's thread, held by the real one (its built entry in dist/), the simulated one, and the one unit tests play. */
+import { writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { SharedThreads } from "../../src/worker/shared-threads.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import { SimThread, type ThreadFaults } from "../simulation/thread.ts";
@@ -15,6 +17,7 @@ const tables = [layoutOf({ columns: [columnOf("n", "text")] })];
 
 /** The handler of every way, and two that change what comes later. */
 const source = `
+	import { existsSync } from "node:fs";
 	let isBroken = false;
 	export const init = () => { if (isBroken) throw new Error("no state"); };
 	export function handleMessage({ key, value }) {
@@ -26,7 +29,7 @@ const source = `
 			case "none": return null;
 			case "hang": return new Promise(() => {});
 			case "die": setTimeout(() => { throw new Error("uncaught") }); return new Promise(() => {});
-			case "die later": setTimeout(() => { throw new Error("uncaught") }, 10); return null;
+			case "die later": setInterval(() => { if (existsSync(new URL("death", import.meta.url))) throw new Error("uncaught"); }, 5); return null;
 			case "break init": isBroken = true; return null;
 			case "mend init": isBroken = false; return null;
 		}
@@ -46,7 +49,11 @@ async function openReal(start: Start, isShared = false): Promise<ThreadScene> {
 	return {
 		thread,
 		announce: () => {},
-		dieIdle: async () => void (await hand("die later")),
+		async dieIdle() {
+			await hand("die later");
+			// Not before the answer is there.
+			await writeFile(join(dirname(real.module), "death"), "");
+		},
 		until: async (what, holds) => void (await waitFor(what, holds)),
 		settled: (promise) => promise,
 		breakInit: async (isBroken) => void (await hand(isBroken ? "break init" : "mend init")),

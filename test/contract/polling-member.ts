@@ -21,8 +21,6 @@ export interface MemberOptions {
 	readonly startAt?: (partition: number) => number;
 }
 
-/** Timeout of a test in ms: long enough for a member that exceeds its poll interval on a busy machine. */
-export const LONG = 45_000;
 /** Polls in which what must not come would have come. */
 export const QUIET_POLLS = 15;
 

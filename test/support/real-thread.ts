@@ -3,11 +3,12 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Header, ReceivedMessage } from "../../src/core/message.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
-import type { BatchOutcome, HandlerThread, StateRule } from "../../src/worker/handler-thread.ts";
+import type { BatchOutcome, HandlerThread, RunReply, StateRule } from "../../src/worker/handler-thread.ts";
 import type { LeftOut, PrintedLine } from "../../src/worker/output-quota.ts";
 import { packMessages } from "../../src/worker/thread-codec.ts";
 import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
+import { wholeOutcome } from "./whole-outcome.ts";
 
 /** A table with a column of each kind that matters here. */
 export const events: TableLayout = {
@@ -96,12 +97,14 @@ export function received(
 	return { topic: "orders", partition: 2, offset, timestamp: 1_000 + offset, key: bytes(key), value: bytes(value), headers };
 }
 
-/** Hands messages over in one run; `handled` is told what it came to on its way. */
+/** Hands messages over in one run, and answers with what all of it came to; with `handled`, that is told what it came to on its way. */
 export async function runAll(
 	thread: HandlerThread,
 	messages: readonly ReceivedMessage[],
 	state: StateRule = "free",
-	handled: (part: BatchOutcome) => void = () => {},
-) {
-	return await thread.run(packMessages(messages), 0, messages.length, state, handled);
+	handled?: (part: BatchOutcome) => void,
+): Promise<RunReply> {
+	const parts: BatchOutcome[] = [];
+	const reply = await thread.run(packMessages(messages), 0, messages.length, state, handled ?? ((part) => parts.push(part)));
+	return handled ? reply : { ...reply, outcome: wholeOutcome([...parts, reply.outcome]) };
 }

@@ -1,7 +1,10 @@
 /** Waiting for something observable, with a deadline and an error that says what did not come. */
 
+/** For what never comes; a busy machine takes 20 times as long as a free one. */
+const LONGEST_MS = 120_000;
+
 /** Polls until `check` gives a value that isn't undefined, null or false; a check that throws is asked again. */
-export async function waitFor<T>(what: string, check: () => Promise<T> | T, timeoutMs = 30_000): Promise<NonNullable<T>> {
+export async function waitFor<T>(what: string, check: () => Promise<T> | T, timeoutMs = LONGEST_MS): Promise<NonNullable<T>> {
 	const deadline = performance.now() + timeoutMs;
 	let last: unknown;
 	for (;;) {

@@ -10,9 +10,6 @@ import { waitFor } from "../support/wait-for.ts";
 
 const COUNT = 6;
 const FAILS_AT = 3;
-/** Of the rows that run into it; long enough for a thread to start while the machine is busy. */
-const TIMEOUT_MS = 1_000;
-
 /** A handler whose partition 0 does `body` once, at the message FAILS_AT. */
 function failingOnce(body: string, more = ""): string {
 	return `${more}
@@ -32,20 +29,31 @@ async function lastLife({ notes }: RealWorker): Promise<string[]> {
 	return all.slice(all.lastIndexOf("init") + 1);
 }
 
+/** Messages of the sibling that come before the victim's, while it fails or hangs, and afterwards. */
+const WAVES = 3;
+
 /** Runs both partitions to their end, the sibling also while and after the victim fails; checks what holds for every row. */
-async function runToEnd(workers: Awaited<ReturnType<typeof realWorkers>>): Promise<void> {
+async function runToEnd(workers: Awaited<ReturnType<typeof realWorkers>>, ends: "fails" | "hangs" = "fails"): Promise<void> {
 	const { victim, sibling } = workers;
-	sibling.deliver(0, COUNT);
-	await sibling.done(COUNT);
+	const wave = async (number: number) => {
+		sibling.deliver((number - 1) * COUNT, number * COUNT);
+		await sibling.done(number * COUNT);
+	};
+	await wave(1);
 	victim.deliver(0, COUNT);
-	await waitFor("the failure", async () => victim.crashes.length > 0, 20_000);
-	sibling.deliver(COUNT, 2 * COUNT);
-	await Promise.all([victim.done(COUNT), sibling.done(2 * COUNT)]);
+	if (ends === "hangs") await workers.stand();
+	else await waitFor("the failure", async () => victim.crashes.length > 0);
+	await wave(2);
+	if (ends === "hangs") await workers.timeOut();
+	await wave(3);
+	await victim.done(COUNT);
 	// Each message is finished once, in order.
 	expect(victim.finished).toEqual(Array.from({ length: COUNT }, (_, offset) => offset));
 	// The sibling was neither restarted nor given a new state, and nothing of it was handled twice.
 	expect([sibling.events, sibling.crashes]).toEqual([["started"], []]);
-	expect((await lastLife(sibling)).map((note) => note.split(" ")[1])).toEqual(Array.from({ length: 2 * COUNT }, (_, index) => `${index}`));
+	expect((await lastLife(sibling)).map((note) => note.split(" ")[1])).toEqual(
+		Array.from({ length: WAVES * COUNT }, (_, index) => `${index}`),
+	);
 }
 
 describe("a failed attempt in a live thread: new state, the same message again, no restart", () => {
@@ -90,34 +98,48 @@ it("a handler that patches what its thread itself needs costs the thread, and no
 });
 
 describe("a death of the thread: a new one, the same messages in order, charged to the one that ran", () => {
+	/** What left the thread before it died is not handled again, all else is, in order. */
+	const again = ({ finishedAtCrash: [left = 0] }: RealWorker) =>
+		Array.from({ length: COUNT - left }, (_, index) => `${left + index} ${index}`);
+
 	it.each<[what: string, body: string, reason: string]>([
 		["an uncaught exception in a timer", "return new Promise(() => setTimeout(() => { throw new Error() }))", "exception"],
 		["an unhandled rejection", "Promise.reject(new Error()); return new Promise(() => {})", "exception"],
 		["process.exit", "process.exit(0)", "exit"],
 		["out of memory", "const all = []; for (;;) all.push(new Array(100000).fill(Math.random()))", "out_of_memory"],
-		["a busy loop", "for (;;);", "timeout"],
-		["a promise that never settles", "return new Promise(() => {})", "timeout"],
-	])("%s", async (what, body, reason) => {
-		await using workers = await realWorkers({ source: failingOnce(body), timeoutMs: reason === "timeout" ? TIMEOUT_MS : 30_000 });
-		await runToEnd(workers);
+		["a busy loop", "stands(); for (;;);", "timeout"],
+		["a promise that never settles", "stands(); return new Promise(() => {})", "timeout"],
+	])("%s", async (_, body, reason) => {
+		await using workers = await realWorkers({ source: failingOnce(body) });
+		await runToEnd(workers, reason === "timeout" ? "hangs" : "fails");
 		const { crashes, events } = workers.victim;
 		expect(crashes).toMatchObject([
 			{ kind: reason, attempt: 1, restarts: 1, coordinates: { offset: FAILS_AT }, next: { action: "restart" } },
 		]);
 		expect(events).toEqual(["started", `restarted ${reason}`, "started"]);
-		// The outcome of the messages before it was lost with the thread, and they are handled again, unless it had left the thread by then.
-		const hasLeft = what === "a promise that never settles";
-		expect(await lastLife(workers.victim)).toEqual(hasLeft ? ["3 0", "4 1", "5 2"] : ["0 0", "1 1", "2 2", "3 3", "4 4", "5 5"]);
+		expect(await lastLife(workers.victim)).toEqual(again(workers.victim));
+	});
+
+	it("a promise that never settles: what comes before it leaves the thread while that is waited for", async () => {
+		await using workers = await realWorkers({ source: failingOnce("stands(); return new Promise(() => {})") });
+		const { victim } = workers;
+		victim.deliver(0, COUNT);
+		await victim.done(FAILS_AT);
+		await workers.timeOut();
+		await victim.done(COUNT);
+		expect(await lastLife(victim)).toEqual(["3 0", "4 1", "5 2"]);
 	});
 
 	it("between two runs: nobody is charged", async () => {
 		const source = failingOnce("").replace(
 			"note(partition, offset",
-			'if (offset === 2 && partition === 0 && once("timer")) setTimeout(() => { throw new Error("between") }, 20);\n note(partition, offset',
+			'if (offset === 2 && partition === 0 && once("timer")) void until("death").then(() => { throw new Error("between") });\n note(partition, offset',
 		);
 		await using workers = await realWorkers({ source });
 		const { victim } = workers;
 		victim.deliver(0, 3);
+		await victim.done(3);
+		await workers.open("death");
 		await waitFor("the death", async () => victim.crashes.length > 0);
 		victim.deliver(3, COUNT);
 		await victim.done(COUNT);
@@ -144,7 +166,7 @@ describe("a handler that can't be entered: restarts, then parked, never poison; 
 		],
 		[
 			"top-level await that never ends",
-			"await new Promise(() => {}); export const handleMessage = () => {};",
+			"stands(); await new Promise(() => {}); export const handleMessage = () => {};",
 			"timeout",
 			"timeout",
 			/load took longer/,
@@ -165,14 +187,14 @@ describe("a handler that can't be entered: restarts, then parked, never poison; 
 		],
 		[
 			"init hangs",
-			"export const init = () => new Promise(() => {}); export const handleMessage = () => {};",
+			"export const init = () => { stands(); return new Promise(() => {}); }; export const handleMessage = () => {};",
 			"timeout",
 			"timeout",
 			/init took longer/,
 		],
 		[
 			"init loops",
-			"export const init = () => { for (;;); }; export const handleMessage = () => {};",
+			"export const init = () => { stands(); for (;;); }; export const handleMessage = () => {};",
 			"timeout",
 			"timeout",
 			/init took longer/,
@@ -204,11 +226,11 @@ describe("a handler that can't be entered: restarts, then parked, never poison; 
 			maxRestarts: 2,
 			maxAttempts: 1,
 			maxBackoffMs: 60_000,
-			timeoutMs: reason === "timeout" ? TIMEOUT_MS : 30_000,
 		});
 		const { victim } = workers;
 		victim.deliver(0, COUNT);
-		await waitFor("the park", async () => victim.events.includes("parked"), 20_000);
+		if (reason === "timeout") for (let start = 0; start < 3; start++) await workers.timeOut();
+		await waitFor("the park", async () => victim.events.includes("parked"));
 		expect(victim.crashes.map((crash) => [crash.kind, crash.attempt, crash.coordinates?.offset, crash.next.action])).toEqual([
 			[kind, 0, 0, "restart"],
 			[kind, 0, 0, "restart"],
@@ -226,7 +248,7 @@ describe("a handler that can't be entered: restarts, then parked, never poison; 
 		const source = working
 			.replace("export function init", "export async function init")
 			.replace("{ note", "{ await new Promise((done) => setTimeout(done, 200)); note");
-		await using workers = await realWorkers({ source, timeoutMs: 10_000 });
+		await using workers = await realWorkers({ source });
 		workers.victim.deliver(0, COUNT);
 		await workers.victim.done(COUNT);
 		expect([workers.victim.events, workers.victim.crashes]).toEqual([["started"], []]);
@@ -262,9 +284,9 @@ describe("terminate", () => {
 	});
 
 	it("that hangs on the way to a new state costs the thread, and no message an attempt", async () => {
-		const more = 'export const terminate = () => (once("hung") ? new Promise(() => {}) : undefined);';
-		await using workers = await realWorkers({ source: failingOnce('throw new Error("boom")', more), timeoutMs: TIMEOUT_MS });
-		await runToEnd(workers);
+		const more = 'export const terminate = () => (once("hung") ? (stands(), new Promise(() => {})) : undefined);';
+		await using workers = await realWorkers({ source: failingOnce('throw new Error("boom")', more) });
+		await runToEnd(workers, "hangs");
 		expect(workers.victim.crashes).toMatchObject([
 			{ kind: "exception", attempt: 1 },
 			{ kind: "timeout", attempt: 0, error: { message: expect.stringContaining("terminate took longer") } },
@@ -274,15 +296,17 @@ describe("terminate", () => {
 
 	it.each([
 		["throws", 'throw new Error("closing failed")', "closing failed"],
-		["hangs", "return new Promise(() => {})", "terminate took longer than handler.timeoutMs (1000 ms)"],
-		["loops", "for (;;);", "terminate took longer than handler.timeoutMs (1000 ms)"],
+		["hangs", "stands(); return new Promise(() => {})", "terminate took longer than handler.timeoutMs (1000 ms)"],
+		["loops", "stands(); for (;;);", "terminate took longer than handler.timeoutMs (1000 ms)"],
 		["ends the thread", "process.exit(1)", "process.exit(1)"],
 	])("that %s when the worker stops is told, and the worker stops all the same", async (_, body, message) => {
-		await using workers = await realWorkers({ source: `${working} export function terminate() { ${body} }`, timeoutMs: TIMEOUT_MS });
+		await using workers = await realWorkers({ source: `${working} export function terminate() { ${body} }` });
 		const { victim } = workers;
 		victim.deliver(0, COUNT);
 		await victim.done(COUNT);
-		await victim.worker.stop("shutdown");
+		const stopped = victim.worker.stop("shutdown");
+		if (body.includes("stands")) await workers.timeOut(() => victim.events.length > 1);
+		await stopped;
 		expect(victim.events).toEqual(["started", expect.stringContaining(message)]);
 		expect(victim.worker.state).toEqual({ name: "stopped" });
 	});

@@ -18,7 +18,7 @@ const end = "process.kill(process.pid, 'SIGKILL'); for (;;);";
 it.each([
 	["module", `export const handleMessage = () => null; ${end}`],
 	["init", `export const handleMessage = () => null; export function init() { ${end} }`],
-])("check says so where the handler's %s ends the process", { timeout: 30_000 }, async (_, source) => {
+])("check says so where the handler's %s ends the process", async (_, source) => {
 	expect(await checked(source)).toEqual({
 		code: 137,
 		stdout: "",
@@ -28,7 +28,7 @@ it.each([
 	});
 });
 
-it("and says nothing of it where it doesn't", { timeout: 30_000 }, async () => {
+it("and says nothing of it where it doesn't", async () => {
 	expect(await checked("export const handleMessage = () => null;")).toMatchObject({
 		stdout: expect.stringContaining("handleMessage"),
 		stderr: "",

@@ -1,4 +1,6 @@
 /** Every way a handler can fail, in a real thread: what the main thread is told of it, and that the next thread works. */
+import { writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { received, runAll, threadFor } from "../support/real-thread.ts";
 
@@ -100,17 +102,22 @@ describe("a handler that takes its thread along", () => {
 		await using real = await threadFor("export function handleMessage({ offset }) { if (offset === 1) for (;;); }");
 		await real.thread.start();
 		const run = runAll(real.thread, [received(0), received(1)]);
-		await expect.poll(() => real.thread.progress(), { timeout: 10_000 }).toMatchObject({ phase: "handle", message: 1, running: 1 });
+		await expect.poll(() => real.thread.progress()).toMatchObject({ phase: "handle", message: 1, running: 1 });
 		const died = expect(run).rejects.toMatchObject({ death: { reason: "timeout" } });
 		await real.thread.kill({ reason: "timeout", message: "took too long", stack: null });
 		await died;
 	});
 
 	it("between two runs is told without anybody asking", async () => {
-		await using real = await threadFor('export function handleMessage() { setTimeout(() => { throw new Error("between") }, 20); }');
+		const source = `
+			import { existsSync } from "node:fs";
+			const dies = () => existsSync(new URL("death", import.meta.url));
+			export function handleMessage() { setInterval(() => { if (dies()) throw new Error("between"); }, 5); }`;
+		await using real = await threadFor(source);
 		await real.thread.start();
 		const death = new Promise((resolve) => real.thread.onIdleDeath(resolve));
 		await runAll(real.thread, [received(0)]);
+		await writeFile(join(dirname(real.module), "death"), "");
 		expect(await death).toMatchObject({ reason: "exception", message: expect.stringContaining("between") });
 		await expect(runAll(real.thread, [received(1)])).rejects.toMatchObject({ death: { reason: "exception" } });
 	});
@@ -141,7 +148,7 @@ describe("what a handler prints", () => {
 			"stdout and one more",
 		];
 		const expected = ["stdout while loading", ...ofMessage(0), ...ofMessage(1)].map((line) => `orders/2 ${line}`);
-		await expect.poll(() => lines, { timeout: 10_000 }).toEqual(expected);
+		await expect.poll(() => lines).toEqual(expected);
 	});
 
 	it("is told to the last line where the handler ends its thread behind many", async () => {
@@ -150,7 +157,7 @@ describe("what a handler prints", () => {
 		await using real = await threadFor(source, { printed: ({ line }) => lines.push(line) });
 		await real.thread.start();
 		await expect(runAll(real.thread, [received(0)])).rejects.toMatchObject({ death: { reason: "exit" } });
-		await expect.poll(() => lines, { timeout: 10_000 }).toEqual(Array.from({ length: 150 }, (_, index) => String(index)));
+		await expect.poll(() => lines).toEqual(Array.from({ length: 150 }, (_, index) => String(index)));
 	});
 
 	it.each([
@@ -169,7 +176,7 @@ describe("what a handler prints", () => {
 		});
 		await real.thread.start();
 		await runAll(real.thread, [received(0)]);
-		await expect.poll(() => lines + leftOut, { timeout: 20_000 }).toBe(printed);
+		await expect.poll(() => lines + leftOut).toBe(printed);
 		expect(lines).toBeGreaterThanOrEqual(500);
 		expect(leftOut).toBeGreaterThan(lines);
 	});
@@ -188,7 +195,7 @@ describe("what a handler prints", () => {
 		await using real = await threadFor(source, { printed: ({ line }) => lines.push(line) });
 		await real.thread.start();
 		await runAll(real.thread, [received(0)]);
-		await expect.poll(() => lines, { timeout: 10_000 }).toEqual(["a line"]);
+		await expect.poll(() => lines).toEqual(["a line"]);
 	});
 
 	it("does not hurt anybody when it closes the output or patches what is global", async () => {

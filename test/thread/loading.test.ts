@@ -62,7 +62,7 @@ describe("loading a handler", () => {
 	it("shows where a module that hangs while loading stands, so that it can be killed", async () => {
 		await using real = await threadFor("await new Promise(() => {}); export const handleMessage = () => {};");
 		const start = real.thread.start();
-		await expect.poll(() => real.thread.progress().phase, { timeout: 10_000 }).toBe("load");
+		await expect.poll(() => real.thread.progress().phase).toBe("load");
 		const died = expect(start).rejects.toMatchObject({ death: { reason: "timeout" } });
 		await real.thread.kill({ reason: "timeout", message: "took too long", stack: null });
 		await died;

@@ -31,7 +31,7 @@ async function scene(handler: string) {
 	return { parts, letters, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
 }
 
-it("a replay ends, and says why, where the handler waits for more letters than there are", { timeout: 20_000 }, async () => {
+it("a replay ends, and says why, where the handler waits for more letters than there are", async () => {
 	await using replay = await scene("export const handleMessages = (batch) => ({ finishedTo: batch[0].offset });");
 	const told: ReplayedLetter[] = [];
 	const replayed = replayLetters(replay.parts, replay.letters, async (letter) => void told.push(letter));
@@ -39,7 +39,7 @@ it("a replay ends, and says why, where the handler waits for more letters than t
 	expect(told.map(({ letter, error }) => [letter.offset, error])).toEqual([[4, null]]);
 });
 
-it.each([1, 3])("a replay ends with the error of who is told, where that fails at letter %i", { timeout: 20_000 }, async (failing) => {
+it.each([1, 3])("a replay ends with the error of who is told, where that fails at letter %i", async (failing) => {
 	await using replay = await scene("export const handleMessage = () => {};");
 	const unhandled: unknown[] = [];
 	const note = (reason: unknown) => void unhandled.push(reason);
@@ -54,7 +54,7 @@ it.each([1, 3])("a replay ends with the error of who is told, where that fails a
 	expect(unhandled).toEqual([]);
 });
 
-it("letters of two logs of a topic are replayed one log after the other, each in its order", { timeout: 20_000 }, async () => {
+it("letters of two logs of a topic are replayed one log after the other, each in its order", async () => {
 	// A worker that got one offset behind a greater one would take it for the same log gone back.
 	await using replay = await scene("export const handleMessage = ({ offset, ts }) => ({ reject: offset + '@' + ts });");
 	const letters = [
@@ -68,7 +68,7 @@ it("letters of two logs of a topic are replayed one log after the other, each in
 	expect(told.sort()).toEqual(["A 9@1", "B 4@2", "B 4@3", "B 9@2"]);
 });
 
-it("letters are handed over one after the other, and who hears it knows which", { timeout: 20_000 }, async () => {
+it("letters are handed over one after the other, and who hears it knows which", async () => {
 	await using replay = await scene(
 		"export const handleMessages = (batch) => batch.map(({ offset }) => { if (offset === 7) throw new Error(String(batch.length)); });",
 	);
