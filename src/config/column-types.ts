@@ -1,10 +1,13 @@
-/** The column types a table may have, as written in the configuration and as Postgres is told them. Pure. */
+/**
+ * How a column's type is written in the configuration, and how Postgres is told it. Any type of the server's may be named: `check` asks
+ * the server whether there is one. Pure.
+ */
 import { closest } from "fastest-levenshtein";
 
 /** Types an id column may have. */
 export const idTypes = ["text", "uuid", "smallint", "int", "bigint"] as const;
 
-/** Types a data column may have; varchar, char and numeric take arguments. */
+/** The types that most tables have, for help and for hints. */
 export const columnTypes = [
 	"text",
 	"varchar",
@@ -28,30 +31,73 @@ export const columnTypes = [
 	"inet",
 ] as const;
 
+/** For help: what may stand where a type is asked for. */
+export const typeHelp = `${columnTypes.join(", ")}, an array of one (text[]), or any other type of the server's by its name (app.mood)`;
+
 const withArguments: Record<string, RegExp> = {
-	varchar: /^\(\s*\d+\s*\)$/,
-	char: /^\(\s*\d+\s*\)$/,
-	numeric: /^\(\s*\d+\s*(,\s*-?\d+\s*)?\)$/,
+	varchar: /^\(\d+\)$/,
+	char: /^\(\d+\)$/,
+	numeric: /^\(\d+(,-?\d+)?\)$/,
+	time: /^\(\d\)$/,
+	timestamp: /^\(\d\)$/,
+	timestamptz: /^\(\d\)$/,
+	interval: /^\(\d\)$/,
 };
 
-/** CockroachDB's int is int8: the sized name means the same everywhere. */
+/** One spelling for each type. CockroachDB's int is int8: the sized name means the same everywhere. */
 const synonyms: Record<string, string> = {
 	int: "int4",
 	integer: "int4",
-	int4: "int4",
 	int2: "smallint",
 	int8: "bigint",
 	decimal: "numeric",
 	bool: "boolean",
+	float4: "real",
+	float8: "double precision",
+	float: "double precision",
+	"character varying": "varchar",
+	character: "char",
+	"bit varying": "varbit",
+	"time without time zone": "time",
+	"time with time zone": "timetz",
+	"timestamp without time zone": "timestamp",
+	"timestamp with time zone": "timestamptz",
 };
 
-/** The type as the server is told it, or what is wrong with it. */
+/** Names of several words; every other type has one. */
+const phrases = new Set(["double precision", ...Object.keys(synonyms).filter((name) => name.includes(" "))]);
+
+const identifier = String.raw`(?:[\p{L}_][\p{L}\p{N}_$]*|"(?:[^"\0]|"")+")`;
+const words = String.raw`[a-z]+(?:\s+[a-z]+)+`;
+const zone = String.raw`\s+with(?:out)?\s+time\s+zone`;
+const form = new RegExp(
+	String.raw`^\s*(${words}|${identifier}(?:\.${identifier})?)\s*(\([\s\w.,-]*\))?(${zone})?\s*((?:\[\s*\d*\s*\]\s*)*)$`,
+	"iu",
+);
+
+/** The type as the server is told it (`columnTypeOf` takes that apart), or what is wrong with it. */
 export function parseColumnType(written: string): { type: string; problem: string | null } {
-	const [, name = "", args = ""] = /^\s*([a-z0-9 ]+?)\s*(\(.*\))?\s*$/i.exec(written) ?? [];
-	const base = name.toLowerCase().replaceAll(/\s+/g, " ");
-	const type = synonyms[base] ?? base;
-	const known = (columnTypes as readonly string[]).includes(base) || base in synonyms;
-	if (!known) return { type: written, problem: `a column type; the nearest is ${closest(base || written, [...columnTypes])}` };
-	if (args && !withArguments[type]?.test(args)) return { type: written, problem: `${type} without ${args}` };
-	return { type: type + args.replaceAll(/\s+/g, ""), problem: null };
+	const [, name = "", args = "", time = "", brackets = ""] = form.exec(written) ?? [];
+	const spelled = folded(name) + time.toLowerCase().replaceAll(/\s+/g, " ");
+	if (name === "" || (spelled.includes(" ") && !spelled.includes('"') && !phrases.has(spelled)))
+		return { type: written, problem: `a column type as Postgres writes it, e.g. text, numeric(10,2), text[]${nearest(written)}` };
+	const type = synonyms[spelled] ?? spelled;
+	const packed = args.replaceAll(/\s+/g, "");
+	const isKnown = (columnTypes as readonly string[]).includes(type) || type === "int4";
+	if (packed && isKnown && !withArguments[type]?.test(packed)) return { type: written, problem: `${type} without ${packed}` };
+	return { type: type + packed + "[]".repeat(brackets.split("[").length - 1), problem: null };
+}
+
+/** As the server reads names: in lower case where they are not quoted. */
+function folded(name: string): string {
+	return name.replaceAll(/"(?:[^"]|"")*"|[^"]+/g, (part) => (part.startsWith('"') ? part : part.toLowerCase().replaceAll(/\s+/g, " ")));
+}
+
+/** A hint for a name that is none of the server's types. */
+export function nearestType(name: string): string {
+	return closest(name, [...columnTypes]);
+}
+
+function nearest(name: string): string {
+	return /^\s*[\w ]+\s*$/.test(name) && name.trim() !== "" ? `; the nearest is ${nearestType(name.trim())}` : "";
 }

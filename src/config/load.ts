@@ -2,19 +2,18 @@
  * File and environment become one frozen, validated configuration, or one error that tells everything that is wrong. Reads one file
  * and nothing else.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
-import { LineCounter, parseDocument } from "yaml";
 import type { z } from "zod";
 import { builtInHandlers } from "../core/built-in-handlers.ts";
-import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import type { Config } from "./config.ts";
 import { type Environment, override, substitute } from "./environment.ts";
-import { configError, nearest, type Problem } from "./problems.ts";
+import { configError, keyOf, nearest, type Problem } from "./problems.ts";
 import { remainingOf, touches } from "./remaining.ts";
 import { brokenRules } from "./rules.ts";
 import { configSchema } from "./schema.ts";
 import { keysAt } from "./schema-leaves.ts";
+import { readYaml } from "./yaml-file.ts";
 
 /** Where to look. `file` is `--config`. */
 export interface LoadOptions {
@@ -33,7 +32,7 @@ const DEFAULT_FILE = "pockaffe.yaml";
 
 /**
  * Loads `file`, else the file POCKAFFE_CONFIG names, else ./pockaffe.yaml where there is one, else nothing; puts the environment over
- * it and validates the whole. Throws ExitError (usage) `config_unreadable`, `config_not_yaml` or `config_invalid`.
+ * it and validates the whole. Top-level keys that begin with x- are for anchors and say nothing. Throws ExitError (usage) `config_unreadable`, `config_not_yaml` or `config_invalid`.
  */
 export function loadConfig(options: LoadOptions): LoadedConfig {
 	const path = configPath(options);
@@ -42,9 +41,13 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
 	const origins = new Map<string, string>();
 	const written = substitute(path === null ? {} : readYaml(path), options.environment, [], problems) as Record<string, unknown>;
 	override(written, options.environment, origins, problems);
+	problems.push(...unkept(written, []));
 	const result = configSchema.safeParse(written);
-	if (!result.success) problems.push(...result.error.issues.flatMap((issue) => problemsOf(issue, written)), ...rulesOfRemaining(written));
-	else problems.push(...rulesOf(result.data as Config));
+	const invalid = result.success
+		? rulesOf(result.data as Config)
+		: [...result.error.issues.flatMap((issue) => problemsOf(issue, written)), ...rulesOfRemaining(written)];
+	// What a variable that is not set left behind is no second error.
+	problems.push(...invalid.filter(({ path }) => !problems.some((told) => keyOf(told.path) === keyOf(path))));
 	if (problems.length > 0)
 		throw configError(
 			source,
@@ -60,27 +63,6 @@ function configPath({ file, environment, cwd }: LoadOptions): string | null {
 	if (named) return resolve(cwd, named);
 	const byDefault = resolve(cwd, DEFAULT_FILE);
 	return existsSync(byDefault) ? byDefault : null;
-}
-
-function readYaml(path: string): Record<string, unknown> {
-	let text: string;
-	try {
-		text = readFileSync(path, "utf8");
-	} catch (cause) {
-		throw new ExitError(exitCodes.usage, "config_unreadable", `the configuration can't be read: ${messageOf(cause)}`, { cause });
-	}
-	const lines = new LineCounter();
-	const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-	if (document.errors.length > 0) {
-		const where = document.errors.map(({ message, pos }) => {
-			const { line, col } = lines.linePos(pos[0]);
-			return `  line ${line}, column ${col}: ${message}`;
-		});
-		throw new ExitError(exitCodes.usage, "config_not_yaml", `${path} is not YAML:\n${where.join("\n")}`);
-	}
-	const value: unknown = document.toJS() ?? {};
-	if (typeof value === "object" && !Array.isArray(value)) return value as Record<string, unknown>;
-	throw new ExitError(exitCodes.usage, "config_not_yaml", `${path}: a configuration is a map of keys, e.g. \`kafka:\``);
 }
 
 function problemsOf(issue: z.core.$ZodIssue, written: unknown): Problem[] {
@@ -124,6 +106,17 @@ function rulesOfRemaining(written: unknown): Problem[] {
 	if (!remaining) return [];
 	const { data, removed } = remaining;
 	return rulesOf(data as Config).filter(({ path }) => !removed.some((gone) => touches(path, gone)));
+}
+
+/** The one name that an object of JavaScript's does not keep as its own: a column of this name would be left out without a word. */
+function unkept(value: unknown, path: readonly (string | number)[]): Problem[] {
+	if (typeof value !== "object" || value === null) return [];
+	return Object.entries(value).flatMap(([key, inner]) => {
+		const at = [...path, Array.isArray(value) ? Number(key) : key];
+		return key === "__proto__"
+			? [{ path: at, rule: "is a name that can't be configured; for a column, make a view with another name" }]
+			: unkept(inner, at);
+	});
 }
 
 function withOrigin(problem: Problem, origins: ReadonlyMap<string, string>): Problem {

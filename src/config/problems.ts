@@ -18,10 +18,12 @@ export function keyOf(path: readonly (string | number)[]): string {
 	return path.reduce<string>((key, part) => (typeof part === "number" ? `${key}[${part}]` : key ? `${key}.${part}` : part), "");
 }
 
-/** True where the value must never be printed. */
+/** True where the value must never be printed: it is a secret, or stands where a map is expected that has one (`database: postgres://…`). */
 export function isSecret(path: readonly (string | number)[]): boolean {
 	const key = keyOf(path);
-	return secretPaths.has(key) || (key.startsWith("kafka.properties.") && /password|secret|key|token/i.test(key));
+	if (key === "" || key === "kafka.properties") return true;
+	if ([...secretPaths].some((secret) => secret === key || secret.startsWith(`${key}.`))) return true;
+	return key.startsWith("kafka.properties.") && /password|secret|key|token|config|credential/i.test(key);
 }
 
 /** `(did you mean topics?)`, or nothing where no known name is near. */
@@ -30,7 +32,7 @@ export function nearest(unknown: string, known: readonly string[]): string {
 	const lowerCase = known.map((name) => name.toLowerCase());
 	const found = closest(unknown.toLowerCase(), lowerCase);
 	const name = known[lowerCase.indexOf(found)];
-	return distance(unknown.toLowerCase(), found) <= Math.max(2, Math.ceil(unknown.length / 2)) ? ` (did you mean ${name}?)` : "";
+	return distance(unknown.toLowerCase(), found) <= Math.ceil(unknown.length / 3) ? ` (did you mean ${name}?)` : "";
 }
 
 /** The error that ends the command: exit code 2, a line per problem. */
@@ -52,5 +54,7 @@ function shown(path: readonly (string | number)[], value: unknown): string {
 		value === undefined
 			? "nothing"
 			: (JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part)) ?? String(value));
-	return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text;
+	// user:password@ before a host.
+	const safe = text.replaceAll(/[^\s"/,]*@/g, "***@");
+	return safe.length > LONGEST_VALUE ? `${safe.slice(0, LONGEST_VALUE)}…` : safe;
 }

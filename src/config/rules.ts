@@ -1,4 +1,6 @@
 /** Rules that concern several keys of a valid configuration: what schema.ts can't say of one value. Pure. */
+
+import { columnTypeOf } from "../core/column-type.ts";
 import { isTopicMeant } from "../core/message.ts";
 import type { Config } from "./config.ts";
 import type { Problem } from "./problems.ts";
@@ -107,7 +109,9 @@ function tableRules(config: Config): Problem[] {
 	return tableLayouts(config).flatMap((layout) => {
 		const problems: Problem[] = [];
 		const path = ["tables", layout.name];
-		for (const { name } of layout.columns) {
+		for (const { name, type, encoding } of layout.columns) {
+			if (encoding && columnTypeOf(type).name !== "bytea")
+				problems.push({ path: [...path, "columns", name, "encoding"], value: encoding, rule: `is for bytea, and the type is ${type}` });
 			if (systemColumns.has(name)) problems.push({ path: [...path, "columns", name], rule: "is the name of a column of PocKaffe's own" });
 			if (name === layout.id.column) problems.push({ path: [...path, "columns", name], rule: "is the id column already" });
 		}
@@ -115,6 +119,13 @@ function tableRules(config: Config): Problem[] {
 			const { column, type } = layout.version;
 			const rule = "cas.version field needs cas.field: one of the table's columns, of type bigint, numeric or timestamptz";
 			if (!fieldTypes.has(type)) problems.push({ path: [...path, "cas", "field"], value: column, rule });
+			const written = layout.columns.find(({ name }) => name === column)?.type ?? "";
+			if (written.startsWith("timestamptz("))
+				problems.push({
+					path: [...path, "columns", column],
+					value: written,
+					rule: "decides which version is newer: timestamptz without a length",
+				});
 		}
 		return problems;
 	});

@@ -3,7 +3,8 @@
  * Keys, nesting and defaults are API. Rules that concern several keys are in rules.ts.
  */
 import { z } from "zod";
-import { columnTypes, idTypes, parseColumnType } from "./column-types.ts";
+import { bytesEncodings } from "../core/rows.ts";
+import { idTypes, parseColumnType, typeHelp } from "./column-types.ts";
 
 const positive = (rule = "a whole number above 0") => z.int(rule).min(1, rule);
 const notNegative = (rule = "a whole number, 0 or more") => z.int(rule).min(0, rule);
@@ -141,12 +142,15 @@ const column = z.union(
 	[
 		columnType,
 		z.strictObject({
-			type: columnType.describe(`One of ${columnTypes.join(", ")}`),
+			type: columnType.describe(`One of ${typeHelp}`),
+			encoding: oneOf(...bytesEncodings)
+				.optional()
+				.describe("What a string means that goes into bytea; utf8 (the default): its characters"),
 			from: text().min(1, "a path, e.g. price.amount").optional().describe("Where the value is in `fields`, e.g. price.amount"),
 			null: z.boolean("true or false").optional().describe("false: a row without a value is refused"),
 		}),
 	],
-	{ error: "a column type, or {type, from, null}" },
+	{ error: "a column type, or {type, from, null, encoding}" },
 );
 
 const identifier = z
@@ -164,7 +168,7 @@ const table = z.strictObject({
 		})
 		.prefault({})
 		.describe("The id column"),
-	columns: z.record(identifier, column).default({}).describe("Data columns by name: a type, or {type, from, null}"),
+	columns: z.record(identifier, column).default({}).describe("Data columns by name: a type, or {type, from, null, encoding}"),
 	create: z.boolean("true or false").default(false).describe("Create the table at start where it is missing"),
 	atomic: oneOf("none", "message")
 		.default("none")

@@ -8,8 +8,9 @@ export function tableLayouts(config: Pick<Config, "tables" | "cas" | "kafka">): 
 	const withTopic = topics.length > 1 || topics.some((topic) => topic.startsWith("^"));
 	return Object.entries(config.tables).map(([name, table]) => {
 		const columns = Object.entries(table.columns).map(([column, written]) => {
-			const { type, from, null: nullable = true } = typeof written === "string" ? { type: written } : written;
-			return { name: column, type, path: from === undefined ? [column] : from.split("."), nullable };
+			const { type, from, encoding, null: nullable = true } = typeof written === "string" ? { type: written } : written;
+			const path = from === undefined ? [column] : from.split(".");
+			return { name: column, type, ...(encoding && { encoding }), path, nullable };
 		});
 		const cas = { ...config.cas, ...definedOf(table.cas) };
 		const field = columns.find((column) => column.name === cas.field);

@@ -7,11 +7,17 @@ import { joinTexts, type Separators, splitTexts } from "./joined-texts.ts";
 /** Types an id column may have; ids are compared in their canonical text. */
 export type IdType = "text" | "uuid" | "smallint" | "int" | "bigint";
 
+/** What a string means that goes into a bytea column. */
+export const bytesEncodings = ["utf8", "hex", "base64"] as const;
+export type BytesEncoding = (typeof bytesEncodings)[number];
+
 /** A data column. `path` is where its value is read in a row's `fields` (own properties only), `[name]` unless `from` is given. */
 export interface ColumnLayout {
 	readonly name: string;
-	/** A type name as checked by the configuration: `text`, `bigint`, `numeric(10,2)`, `jsonb`, … */
+	/** As the configuration made it (`columnTypeOf` takes it apart): `text`, `bigint`, `numeric(10,2)`, `text[]`, `app.mood`, … */
 	readonly type: string;
+	/** Of a bytea column; left out: utf8. */
+	readonly encoding?: BytesEncoding;
 	readonly path: readonly string[];
 	/** false: a row (not a delete) without a value is refused with SQLSTATE 23502. */
 	readonly nullable: boolean;

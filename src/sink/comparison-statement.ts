@@ -78,9 +78,8 @@ function differenceIn({ name, type, ownType }: OwnColumn): string {
 	const [stored, expected] = [`t.${quoted(name)}`, `n.${quoted(name)}`];
 	const kept = ownType === type ? expected : `${expected}::${ownType}`;
 	const asText = `${text(stored)} is distinct from ${text(kept)}`;
-	// There is no equality for json.
-	if (type === "json") return asText;
-	if (maxCharacters(type) === null) return `(${stored} is distinct from ${kept} or ${asText})`;
+	// What differs by a type's equality differs as text; json, xml and point have no equality.
+	if (maxCharacters(type) === null) return asText;
 	// These are sent as text, and a cast would cut more than spaces; the column may have been wider or narrower then.
 	const unlike = [...new Set([ownType, type])].map(
 		(each) => `(${text(stored)} is distinct from ${text(`${expected}::${each}`)} or ${cutsMore(expected, each)})`,

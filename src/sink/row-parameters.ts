@@ -4,8 +4,10 @@
  *
  * Step 8 of a message's way (README).
  */
+import { columnTypeOf } from "../core/column-type.ts";
 import { joinTexts, repeatText, separatorsFor, usualSeparators } from "../core/joined-texts.ts";
 import type { TableLayout } from "../core/rows.ts";
+import { castTo } from "./column-cast.ts";
 import type { CutBlock } from "./pending-blocks.ts";
 import { quoted } from "./sql-names.ts";
 
@@ -70,6 +72,15 @@ export function rowParameters(layout: TableLayout, rows: readonly UpsertRow[]): 
 	return [separators.separator, separators.nullMark, ...columns.map((column) => joinTexts(column, separators))];
 }
 
+/** The same for no row at all: one that is left out. */
+export function noRowParameters(layout: TableLayout): string[] {
+	const { separator, nullMark } = usualSeparators;
+	const nulls = inputColumns(layout)
+		.slice(1)
+		.map(() => nullMark);
+	return [separator, nullMark, ...nulls, SUPERSEDED];
+}
+
 /** The same of blocks as they came from the threads, joined with the usual separators. */
 export function blockParameters(layout: TableLayout, blocks: readonly CutBlock[]): string[] {
 	const { separator, nullMark } = usualSeparators;
@@ -100,14 +111,11 @@ function kindsOf({ block, superseded }: CutBlock): string {
 	return joined;
 }
 
-/**
- * How many characters a column holds; null where its type doesn't say. An explicit cast would cut what is longer without a word, so
- * such values are sent as text: the assignment refuses them (22001).
- */
+/** How many characters a column holds; null where its type doesn't say. */
 export function maxCharacters(type: string): number | null {
-	const [, name, length] = /^(varchar|char)(?:\((\d+)\))?$/.exec(type) ?? [];
-	if (name === undefined) return null;
-	if (length !== undefined) return Number(length);
+	const { name, args, dimensions } = columnTypeOf(type);
+	if ((name !== "varchar" && name !== "char") || dimensions > 0) return null;
+	if (args !== "") return Number(args.slice(1, -1));
 	return name === "char" ? 1 : Number.POSITIVE_INFINITY;
 }
 
@@ -135,10 +143,10 @@ interface InputColumn {
 }
 
 function inputColumns(layout: TableLayout): InputColumn[] {
-	const as = (type: string) => (expression: string) => `${expression}::${type}`;
+	const as = (type: string) => (expression: string) => castTo(type, expression);
 	return [
 		{ name: quoted(layout.id.column), cast: as(layout.id.type === "int" ? "int4" : layout.id.type) },
-		...layout.columns.map(({ name, type }) => ({ name: quoted(name), cast: as(maxCharacters(type) === null ? type : "text") })),
+		...layout.columns.map(({ name, type }) => ({ name: quoted(name), cast: as(type) })),
 		{ name: "kafka_ts", cast: as("bigint") },
 		{ name: "kafka_offset", cast: as("bigint") },
 		{ name: "kafka_partition", cast: as("int4") },

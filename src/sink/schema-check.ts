@@ -3,6 +3,8 @@ import type { TableLayout } from "../core/rows.ts";
 import type { Database } from "./database.ts";
 import { exists } from "./schema.ts";
 import { quoted, quotedTable } from "./sql-names.ts";
+import { refusalOfStatement } from "./statement-trial.ts";
+import { columnFindings, rowFindings, type StoredColumn, storedColumns, typeFindings } from "./stored-columns.ts";
 import { type LackedRights, lackedOn, toRunAndGrant } from "./table-rights.ts";
 
 /** What is wrong with a table; `warnings` don't keep rows from being written. */
@@ -15,24 +17,6 @@ export interface TableFindings {
 	/** Its schema may not be used: nothing more can be asked of it. */
 	readonly isHidden?: boolean;
 }
-
-interface StoredColumn {
-	readonly name: string;
-	readonly type: string;
-	readonly notNull: boolean;
-	readonly hasDefault: boolean;
-}
-
-/** The server's spellings of what a configuration may say. */
-const spellings: Readonly<Record<string, string>> = {
-	int4: "integer",
-	int: "integer",
-	varchar: "character varying",
-	char: "character",
-	time: "time without time zone",
-	timestamp: "timestamp without time zone",
-	timestamptz: "timestamp with time zone",
-};
 
 /** Findings per table, in the order of the layouts. Rejects with the database's error. */
 export async function checkTables(database: Database, layouts: readonly TableLayout[]): Promise<TableFindings[]> {
@@ -112,19 +96,26 @@ async function checkTable(database: Database, layout: TableLayout): Promise<Tabl
 		if (layout.create && !(await mayCreateIn(database, table)))
 			return { table, problems: [NOT_CREATED], warnings: [], grants: await toRunAndGrant(database, table) };
 		const missing = `is missing: run what \`pockaffe schema\` prints, or set tables.${table}.create: true`;
-		return layout.create
-			? { table, problems: [], warnings: ["is missing and will be created at start"] }
-			: { table, problems: [missing], warnings: [] };
+		if (!layout.create) return { table, problems: [missing], warnings: [] };
+		const { problems } = await typeFindings(database, layout);
+		const refusal = problems.length > 0 ? null : await refusalOfStatement(database, layout, true);
+		return {
+			table,
+			problems: [...problems, ...(refusal === null ? [] : [refusal])],
+			warnings: ["is missing and will be created at start"],
+		};
 	}
 	const stored = await storedColumns(database, table);
-	const problems = [
-		...expectedColumns(layout).flatMap(([name, type]) => columnProblems(stored.get(name), name, type)),
-		...versionProblems(layout, stored),
-		...tombstoneProblems(layout, stored),
-		...(await keyProblems(database, layout)),
-		...(lacked?.words ?? []),
-	];
-	return { table, problems, warnings: await coordinateWarnings(database, layout, stored), ...granting(lacked) };
+	const columns = await columnFindings(database, layout, stored);
+	const before = [...columns.problems, ...(lacked?.words ?? [])];
+	// The server would name the first of these alone.
+	const refusal = before.length > 0 ? null : await refusalOfStatement(database, layout, false);
+	const rows = await rowFindings(database, layout, stored);
+	const { others } = columns;
+	const problems = [...before, ...rows.problems, ...(refusal === null ? [] : [...others, refusal])];
+	const converted = refusal === null ? others.map((words) => `${words}: a value that it can't hold is a dead letter`) : [];
+	const warnings = [...converted, ...rows.warnings, ...(await coordinateWarnings(database, layout, stored))];
+	return { table, problems, warnings, ...granting(lacked) };
 }
 
 /** More are not counted. */
@@ -158,69 +149,4 @@ async function rowsWithout(
 	const counted = `select count(*)::int4 as rows from (select 1 from ${quotedTable(table)} where ${condition} limit ${COUNTED_ROWS + 1}) found`;
 	const [count] = await database.query(counted).catch(() => []);
 	return { rows: count ? Number(count.rows) : null, isView: relation?.is_view === true };
-}
-
-async function storedColumns(database: Database, table: string): Promise<Map<string, StoredColumn>> {
-	const rows = await database.query(
-		`select a.attname as name, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull as not_null, a.atthasdef as has_default
-from pg_attribute a where a.attrelid = to_regclass($1::text) and a.attnum > 0 and not a.attisdropped`,
-		[quotedTable(table)],
-	);
-	return new Map(
-		rows.map(({ name, type, not_null, has_default }) => [
-			String(name),
-			{ name: String(name), type: String(type), notNull: not_null === true, hasDefault: has_default === true },
-		]),
-	);
-}
-
-function expectedColumns(layout: TableLayout): [name: string, type: string][] {
-	return [
-		[layout.id.column, layout.id.type],
-		...layout.columns.map(({ name, type }): [string, string] => [name, type]),
-		["kafka_ts", "bigint"],
-		["kafka_offset", "bigint"],
-		["kafka_partition", "int4"],
-		...(layout.withTopic ? [["kafka_topic", "text"] as [string, string]] : []),
-		["deleted", "boolean"],
-	];
-}
-
-function columnProblems(stored: StoredColumn | undefined, name: string, type: string): string[] {
-	if (!stored) return [`column ${name} (${type}) is missing`];
-	const [, base = type, args = ""] = /^([a-z0-9 ]+)(\(.*\))?$/.exec(type) ?? [];
-	const expected = (spellings[base] ?? base) + args;
-	return stored.type === expected || stored.type.replace(/\(.*\)/, "") === expected
-		? []
-		: [`column ${name} is ${stored.type}, not ${expected}`];
-}
-
-/** Versions are rounded as the configured type says before they are compared; a column that rounds more would make two of them equal. */
-function versionProblems({ version, columns }: TableLayout, stored: ReadonlyMap<string, StoredColumn>): string[] {
-	const column = version.kind === "field" ? columns.find(({ name }) => name === version.column) : undefined;
-	const found = column && stored.get(column.name)?.type;
-	if (!column || !found?.includes("(") || column.type.includes("(")) return [];
-	return [`column ${column.name} is ${found} and decides which version is newer: configure it as ${found}, or alter it to ${column.type}`];
-}
-
-/** A delete nulls every data column, so each must allow it or have a default that a first insert of a tombstone overrides with null. */
-function tombstoneProblems(layout: TableLayout, stored: ReadonlyMap<string, StoredColumn>): string[] {
-	const known = new Set(expectedColumns(layout).map(([name]) => name));
-	const data = layout.columns
-		.filter(({ name }) => stored.get(name)?.notNull)
-		.map(({ name }) => `column ${name} is not null, but a delete nulls it: drop not null`);
-	const strangers = [...stored.values()].filter(({ name, notNull, hasDefault }) => !known.has(name) && notNull && !hasDefault);
-	return [
-		...data,
-		...strangers.map(({ name }) => `column ${name} is not configured, not null and without default: every insert would fail`),
-	];
-}
-
-async function keyProblems(database: Database, { name, id }: TableLayout): Promise<string[]> {
-	const [row] = await database.query(
-		`select count(*)::int4 as keys from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-where i.indrelid = to_regclass($1::text) and i.indisunique and i.indnatts = 1 and i.indpred is null and a.attname = $2::text`,
-		[quotedTable(name), id.column],
-	);
-	return Number(row?.keys) > 0 ? [] : [`column ${id.column} is neither primary key nor unique: on conflict needs it`];
 }

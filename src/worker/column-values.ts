@@ -4,23 +4,58 @@
  */
 import { isUtf8 } from "node:buffer";
 import { isLosslessNumber, stringify as losslessStringify } from "lossless-json";
+import { columnTypeOf, ordinaryTypes } from "../core/column-type.ts";
+import type { BytesEncoding } from "../core/rows.ts";
 import { BadOutcomeError, isContainer, kindOf, RowFaultError } from "./bad-outcome.ts";
 import { bufferOf, getPrototypeOf, isArray, isNotANumber, jsonOf, textOf, valuesOf } from "./built-ins.ts";
 
 /** Makes a value that is not null or undefined into text. Throws BadOutcomeError or RowFaultError, whose message the caller completes. */
 export type ValueEncoder = (value: unknown) => string;
 
-/** The encoder of a column type. */
-export function encoderOf(type: string): ValueEncoder {
-	switch (type.replace(/\(.*/, "")) {
+/** The encoder of a column type. `encoding`: what a string means that goes into bytea. */
+export function encoderOf(type: string, encoding: BytesEncoding = "utf8"): ValueEncoder {
+	const { name, dimensions } = columnTypeOf(type);
+	const element = elementEncoderOf(name, encoding);
+	return dimensions === 0
+		? element
+		: (value) => encodeArray(value, element, name.startsWith("json") ? dimensions : Number.POSITIVE_INFINITY);
+}
+
+function elementEncoderOf(name: string, encoding: BytesEncoding): ValueEncoder {
+	switch (name) {
 		case "json":
 		case "jsonb":
 			return encodeJson;
 		case "bytea":
-			return encodeBytes;
+			return (value) => encodeBytes(value, encoding);
 		default:
-			return encodeScalar;
+			return ordinaryTypes.has(name) ? encodeScalar : encodeOther;
 	}
+}
+
+/** A list as an array's text; a string or bytes are taken for one that is written already. A list is an element only below `depth` others. */
+function encodeArray(value: unknown, element: ValueEncoder, depth: number): string {
+	if (typeof value === "string") return sendableText(value);
+	if (value instanceof Uint8Array) return utf8Text(value);
+	if (!isArray(value)) throw new BadOutcomeError(`can't take ${kindOf(value)}, only a list`);
+	return arrayText(value, element, depth);
+}
+
+function arrayText(list: readonly unknown[], element: ValueEncoder, depth: number): string {
+	const elements: string[] = [];
+	for (let i = 0; i < list.length; i++) {
+		const value = list[i];
+		if (value === null || value === undefined) elements[i] = "NULL";
+		else if (depth > 1 && isArray(value)) elements[i] = arrayText(value, element, depth - 1);
+		else elements[i] = `"${element(value).replaceAll(/[\\"]/g, "\\$&")}"`;
+	}
+	return `{${elements.join(",")}}`;
+}
+
+/** For a type that only the server knows. Lists and objects as JSON: right for a domain over jsonb, and for vector. */
+function encodeOther(value: unknown): string {
+	const isScalar = typeof value !== "object" || value instanceof Date || value instanceof Uint8Array || isLosslessNumber(value);
+	return isScalar ? encodeScalar(value) : encodeJson(value);
 }
 
 /** Text that can be sent: no NUL, no lone surrogate (which would silently become another character). */
@@ -72,10 +107,19 @@ function jsonText(value: unknown): string | undefined {
 	}
 }
 
-function encodeBytes(value: unknown): string {
+function encodeBytes(value: unknown, encoding: BytesEncoding): string {
 	if (value instanceof Uint8Array) return `\\x${bufferOf(value.buffer, value.byteOffset, value.byteLength).toString("hex")}`;
-	if (typeof value === "string") return `\\x${bufferOf(sendableText(value)).toString("hex")}`;
+	if (typeof value === "string") return `\\x${bytesOf(value, encoding).toString("hex")}`;
 	throw new BadOutcomeError(`can't take ${kindOf(value)}`);
+}
+
+/** Buffer.from leaves out what is not of its encoding, without a word. */
+function bytesOf(text: string, encoding: BytesEncoding): Buffer {
+	if (encoding === "utf8") return bufferOf(sendableText(text));
+	const isWritten =
+		encoding === "hex" ? /^(?:[0-9a-f]{2})*$/i.test(text) : /^(?:[\w+/-]{4})*(?:[\w+/-]{2}(?:==)?|[\w+/-]{3}=?)?$/.test(text);
+	if (!isWritten) throw new RowFaultError("22023", `is not ${encoding}`);
+	return bufferOf(text, encoding);
 }
 
 function utf8Text(bytes: Uint8Array): string {

@@ -49,9 +49,9 @@ export class RowEncoder {
 		this.layout = layout;
 		this.#packer = new RowPacker(layout, lanes);
 		const { version } = layout;
-		this.#columns = layout.columns.map(({ name, type, path, nullable }) => {
+		this.#columns = layout.columns.map(({ name, type, encoding, path, nullable }) => {
 			const isVersion = version.kind === "field" && version.column === name;
-			const encode = isVersion ? (value: unknown) => canonicalVersion(value, type) : encoderOf(type);
+			const encode = isVersion ? (value: unknown) => canonicalVersion(value, type) : encoderOf(type, encoding);
 			return { name, path, nullable, encode, isVersion };
 		});
 		this.#known = new Set(layout.columns.flatMap(({ path }) => path[0] ?? []));

@@ -101,7 +101,31 @@ describe("the file", () => {
 		["an unknown key deep inside", "tables: {t: {columns: {a: {type: text, frm: x}}}}", /tables\.t\.columns\.a\.frm.*from/],
 		["a wrong type", "batch: {maxRows: many}", /batch\.maxRows: "many" – a whole number above 0/],
 		["a value that is not one of", "handler: {onPoison: drop}", /handler\.onPoison: "drop" – one of dead-letter, park, skip, stop/],
-		["an unknown column type", "tables: {t: {columns: {a: txt}}}", /tables\.t\.columns\.a: "txt"/],
+		[
+			"a column type that is none",
+			"tables: {t: {columns: {a: 'text; drop'}}}",
+			/tables\.t\.columns\.a: "text; drop" – a column type as Postgres writes it/,
+		],
+		["a type of two words that is none", "tables: {t: {columns: {a: big int}}}", /a: "big int" – a column type .*; the nearest is bigint/],
+		["a type with what it can't have", "tables: {t: {columns: {a: text(5)}}}", /tables\.t\.columns\.a: "text\(5\)" – text without \(5\)/],
+		[
+			"an encoding of what is no bytea",
+			"tables: {t: {columns: {a: {type: text, encoding: hex}}}}",
+			/a\.encoding: "hex" – is for bytea, and the type is text/,
+		],
+		["an encoding that is none", "tables: {t: {columns: {a: {type: bytea, encoding: ascii}}}}", /a\.encoding.*utf8, hex, base64/],
+		[
+			"a column that no object keeps",
+			"tables: {t: {columns: {__proto__: text}}}",
+			/columns\.__proto__ – is a name that can't be configured/,
+		],
+		[
+			"a version that is rounded",
+			"tables: {t: {columns: {v: timestamptz(3)}, cas: {version: field, field: v}}}",
+			/columns\.v: "timestamptz\(3\)" – decides/,
+		],
+		["an unknown key that no key is near", "a0: {}", /^\s*a0 – is no known key$/],
+		["a number that is not set", 'batch: {maxRows: "${NOPE}"}', /batch\.maxRows – \$\{NOPE\} is not set/],
 		["a column of PocKaffe's own", "tables: {t: {columns: {kafka_ts: bigint}}}", /kafka_ts – is the name of a column of PocKaffe's own/],
 		["what is atomic in no way", "tables: {t: {atomic: batch}}", /tables\.t\.atomic: "batch" – one of none, message/],
 		["a wait of another kind", "tables: {t: {references: wait}}", /tables\.t\.references: "wait" – none, or \{waitMs\}/],
@@ -160,6 +184,49 @@ describe("the file", () => {
 		expect(error).toMatchObject({ exitCode: 2, code: "config_not_yaml", message: expect.stringMatching(/line \d+, column \d+/) });
 	});
 
+	it.each([
+		["an alias of what it is in", "kafka: &k\n  topics: [*k]", /an alias .* stands inside of what it stands for/],
+		[
+			"a bomb of aliases",
+			`a: &a [x,x]\n${"bcdefghij"
+				.split("")
+				.map((name, index) => `${name}: &${name} [${`*${"abcdefghi"[index]},`.repeat(9)}]`)
+				.join("\n")}`,
+			/its aliases .* too many/,
+		],
+		["an alias of nothing", "kafka: *nothing", /alias/],
+		["two documents", "kafka: {}\n---\nlog: {}", /line 2, column 1: a second document begins \(---\)/],
+		["a text", "hello", /a configuration is a map of keys/],
+		["a list", "[1]", /a configuration is a map of keys/],
+	])("that is %s is told in words", async (_, yaml, words) => {
+		const error = await load(yaml).catch((thrown) => thrown as ExitError);
+		expect(error).toMatchObject({ exitCode: 2, code: "config_not_yaml", message: expect.stringMatching(words) });
+	});
+
+	it("may have anchors in keys of their own, and merge them", async () => {
+		const config = await load("x-table: &base {id: {type: uuid}, columns: {a: text}}\ntables: {t: {<<: *base, create: true}, u: *base}");
+		expect(config.tables).toMatchObject({
+			t: { id: { type: "uuid" }, columns: { a: "text" }, create: true },
+			u: { id: { type: "uuid" }, columns: { a: "text" } },
+		});
+	});
+
+	it.each([
+		["INT", "int4"],
+		["character varying ( 8 )", "varchar(8)"],
+		["double  precision", "double precision"],
+		["timestamp(3) with time zone", "timestamptz(3)"],
+		["TEXT[]", "text[]"],
+		["int[3][]", "int4[][]"],
+		["numeric( 10, 2 )[]", "numeric(10,2)[]"],
+		["App.Mood", "app.mood"],
+		['"Odd name"."T(x)"[]', '"Odd name"."T(x)"[]'],
+		["geometry(Point, 4326)", "geometry(Point,4326)"],
+	])("takes any type of the server's: %s", async (written, type) => {
+		const { tables } = await load(JSON.stringify({ tables: { t: { columns: { a: written } } } }));
+		expect(tables.t?.columns).toEqual({ a: type });
+	});
+
 	it("that isn't there is an error where it was named", () => {
 		expect(() => loadConfig({ file: "gone.yaml", environment: {}, cwd: "/" })).toThrow(/can't be read.*gone\.yaml/);
 		expect(() => loadConfig({ environment: { POCKAFFE_CONFIG: "/gone.yaml" }, cwd: "/" })).toThrow(/can't be read/);
@@ -180,6 +247,21 @@ describe("the file", () => {
 		const text = (await problems(yaml.replaceAll("\t", " "))).join("\n");
 		for (const secret of secrets) expect(text).not.toContain(secret);
 		expect(text).toContain("http.port: 70000");
+	});
+
+	it.each([
+		["database: postgres://u:SECRET@h/x", "database: ***"],
+		["kafka: {sasl: 'PLAIN:u:SECRET'}", "kafka.sasl: ***"],
+		["http: token SECRET", "http: ***"],
+		["kafka: 'u:SECRET'", "kafka: ***"],
+		["kafka: {properties: [sasl.password=SECRET]}", "kafka.properties: ***"],
+		["kafka: {properties: {sasl.oauthbearer.config: {a: SECRET}}}", "kafka.properties.sasl.oauthbearer.config: ***"],
+		["kafka: {brokers: ['u:SECRET@h:1']}", 'kafka.brokers[0]: "***@h:1"'],
+		["kafka: {tls: 'SECRET'}", "kafka.tls: ***"],
+	])("shows no value where a map that has a secret was to stand: %s", async (yaml, shown) => {
+		const text = (await problems(yaml)).join("\n");
+		expect(text).not.toContain("SECRET");
+		expect(text).toContain(shown);
 	});
 });
 

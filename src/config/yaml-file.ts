@@ -1,0 +1,47 @@
+/** A configuration file's YAML as plain values: aliases and merge keys followed, keys for anchors (`x-…`) left out. Reads one file. */
+import { readFileSync } from "node:fs";
+import { type Document, LineCounter, parseDocument, type YAMLError } from "yaml";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+
+/** Throws ExitError (usage): `config_unreadable`, or `config_not_yaml` with line and column. */
+export function readYaml(path: string): Record<string, unknown> {
+	let text: string;
+	try {
+		text = readFileSync(path, "utf8");
+	} catch (cause) {
+		throw new ExitError(exitCodes.usage, "config_unreadable", `the configuration can't be read: ${messageOf(cause)}`, { cause });
+	}
+	const notYaml = (words: string) => new ExitError(exitCodes.usage, "config_not_yaml", `${path}${words}`);
+	const lines = new LineCounter();
+	const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
+	if (document.errors.length > 0) throw notYaml(` is not YAML:\n${document.errors.map((error) => lineOf(error, lines)).join("\n")}`);
+	const { value, problem } = valuesOf(document);
+	if (problem) throw notYaml(`: ${problem}`);
+	if (typeof value !== "object" || Array.isArray(value)) throw notYaml(": a configuration is a map of keys, e.g. `kafka:`");
+	return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith("x-")));
+}
+
+function lineOf({ code, message, pos }: YAMLError, lines: LineCounter): string {
+	const { line, col } = lines.linePos(pos[0]);
+	return `  line ${line}, column ${col}: ${code === "MULTIPLE_DOCS" ? "a second document begins (---); a configuration is one" : message}`;
+}
+
+/** The document's values, or why its aliases can't be followed. */
+function valuesOf(document: Document): { value: object | string; problem?: string } {
+	let value: object | string;
+	try {
+		value = (document.toJS() as object | string | null) ?? {};
+	} catch {
+		return { value: {}, problem: "its aliases (*name) stand for too many values, or for none; write out what they stand for" };
+	}
+	return holdsItself(value, new Set()) ? { value: {}, problem: "an alias (*name) stands inside of what it stands for" } : { value };
+}
+
+function holdsItself(value: unknown, above: Set<unknown>): boolean {
+	if (typeof value !== "object" || value === null) return false;
+	if (above.has(value)) return true;
+	above.add(value);
+	const holds = Object.values(value).some((inner) => holdsItself(inner, above));
+	above.delete(value);
+	return holds;
+}
