@@ -198,7 +198,7 @@ export class AtomicRows {
 		}
 		if (fault === "row" || fault === "order") {
 			this.#leave(room, run, attempt);
-			if (fault === "row") room.aside.refuse(only, not);
+			if (fault === "row") room.aside.refuse(only, await this.#named(only, not));
 			else room.aside.add(only, not);
 			return null;
 		}
@@ -209,6 +209,12 @@ export class AtomicRows {
 		}
 		// One row can't be there twice: it is a trigger or a default that found several of something.
 		return fault === "split" ? { ...not, problem: { ...not.problem, fault: "systemic" } } : not;
+	}
+
+	async #named({ rows }: AtomicMessage, not: NotWritten): Promise<NotWritten> {
+		const found = rows.find(({ table, row }) => table === not.table && row.id === not.id);
+		const writer = this.#parts.writers.get(not.table);
+		return found && writer ? { ...not, problem: await writer.named({ row: found.row, problem: not.problem }) } : not;
 	}
 
 	async #halves(room: Room, run: AtomicMessage[], attempt: Attempt): Promise<NotWritten | null> {

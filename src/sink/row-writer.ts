@@ -10,6 +10,7 @@ import { readFirstUpsert, type UpsertCounts } from "./cas-upsert.ts";
 import type { Statement } from "./database.ts";
 import type { Trigger, Unsettled, WritingPlace } from "./lane.ts";
 import { chainOf, type PendingRow, type PendingRows } from "./pending-rows.ts";
+import { RefusedColumn } from "./refused-column.ts";
 import { noCounts, type RefusedRow, type RowTarget, type StuckSearch, type WriteResult, writeRows } from "./row-isolation.ts";
 import { rowParameters } from "./row-parameters.ts";
 import { RowSearch } from "./row-search.ts";
@@ -58,11 +59,13 @@ const SEARCH_LOCK_TIMEOUT_MS = 200;
 export class RowWriter {
 	readonly #writing: Writing;
 	readonly #statements: RowTarget["statements"];
+	readonly #refusedColumn: RefusedColumn;
 
 	constructor(writing: Writing) {
 		this.#writing = writing;
-		const { layout } = writing;
+		const { layout, parts } = writing;
 		this.#statements = { byId: readFirstUpsert(layout), inOrder: readFirstUpsert(layout, { inGivenOrder: true }) };
+		this.#refusedColumn = new RefusedColumn(parts.database, layout, this.#statements.byId);
 	}
 
 	get layout(): TableLayout {
@@ -134,7 +137,9 @@ export class RowWriter {
 		const limits = search ? { lockTimeoutMs: SEARCH_LOCK_TIMEOUT_MS } : undefined;
 		const query: RowTarget["database"]["query"] = (text, parameters) => database.query(text, parameters, limits);
 		const target = { database: { query }, layout: this.layout, statements: this.#statements, budget, search };
-		const { answer: result, durationMs } = await this.#writing.timed(() => writeRows(target, rows, inOrder));
+		const { answer, durationMs } = await this.#writing.timed(() => writeRows(target, rows, inOrder));
+		if (ended.aborted) return { result: answer, durationMs };
+		const result = { ...answer, refused: await this.#named(answer.refused) };
 		if (ended.aborted) return { result, durationMs };
 		settling(result);
 		const { written, refused } = result;
@@ -146,6 +151,11 @@ export class RowWriter {
 		// Whoever was told of the last of them may look now.
 		if (!result.problem && result.stuck.length === 0) listener.mended(place);
 		return { result, durationMs };
+	}
+
+	/** The problem of a row that is refused, with the column that it is about. Never rejects. */
+	async named({ row, problem }: RefusedRow): Promise<SqlProblem> {
+		return (await this.#writing.timed(() => this.#refusedColumn.named(row, problem))).answer;
 	}
 
 	/** The statement that writes rows in the order given, or in that of their ids. */
@@ -163,6 +173,12 @@ export class RowWriter {
 	refuse(refused: RefusedRow[], trigger: Trigger): void {
 		const bytes = bytesOf(rowsOf(refused));
 		this.#settle(null, { written: [], refused, counts: noCounts }, { trigger, durationMs: 0, bytes });
+	}
+
+	async #named(refused: readonly RefusedRow[]): Promise<RefusedRow[]> {
+		const named: RefusedRow[] = [];
+		for (const each of refused) named.push({ ...each, problem: await this.named(each) });
+		return named;
 	}
 
 	get #parts(): WritingParts {

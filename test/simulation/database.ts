@@ -184,6 +184,11 @@ export class SimServer {
 		let present = this.#state;
 		const changed: Change[] = [];
 		const answers = statements.map(({ text, parameters }, index) => {
+			if (text === "rollback") {
+				present = this.#state;
+				changed.length = 0;
+				return [];
+			}
 			const circumstances = { snapshot: index === 0 ? snapshot : present, present, settings };
 			const { rows, state, changes } = this.#run(text, parameters, circumstances, index);
 			present = state;
