@@ -32,7 +32,13 @@ export function nearest(unknown: string, known: readonly string[]): string {
 	const lowerCase = known.map((name) => name.toLowerCase());
 	const found = closest(unknown.toLowerCase(), lowerCase);
 	const name = known[lowerCase.indexOf(found)];
-	return distance(unknown.toLowerCase(), found) <= Math.ceil(unknown.length / 3) ? ` (did you mean ${name}?)` : "";
+	const isNear = distance(unknown.toLowerCase(), found) <= Math.ceil(unknown.length / 3) || lettersOf(unknown) === lettersOf(found);
+	return isNear ? ` (did you mean ${name}?)` : "";
+}
+
+/** Two letters that changed places leave the same ones. */
+function lettersOf(name: string): string {
+	return [...name.toLowerCase()].sort().join("");
 }
 
 /** The error that ends the command: exit code 2, a line per problem. */
