@@ -12,14 +12,23 @@ import type { LogReader } from "../kafka/log-reader.ts";
 import type { Database } from "../sink/database.ts";
 import { OffsetTable } from "../sink/offset-table.ts";
 import { exists } from "../sink/schema.ts";
-import { StartTable } from "../sink/start-table.ts";
+import { quotedTable } from "../sink/sql-names.ts";
+import { StartTable, startTableName } from "../sink/start-table.ts";
 import type { CoveredPartition } from "./log-coverage.ts";
 
-/** Rejects (ExitError) where a topic is missing, or the group has committed nothing at all: then there is nothing to look at. */
-export async function coveredPartitions(config: Config, database: Database, reader: LogReader): Promise<CoveredPartition[]> {
+/** Of these topics, or of all. Rejects (ExitError) where a topic is missing, or the group has committed nothing at all: then there is nothing to look at. */
+export async function coveredPartitions(
+	config: Config,
+	database: Database,
+	reader: LogReader,
+	topics: readonly string[] = [],
+): Promise<CoveredPartition[]> {
 	const { kafka, offsets } = config;
 	const consumerGroup = kafka.group;
-	const all = existingPartitions(config, reader);
+	const all = existingPartitions(config, reader).filter(({ topic }) => topics.length === 0 || topics.includes(topic));
+	const other = topics.find((topic) => !all.some((partition) => partition.topic === topic));
+	if (other !== undefined)
+		throw new ExitError(exitCodes.usage, "no_topic", `${other} is none of the topics that group ${kafka.group} reads`);
 	const committed = offsets.store === "postgres" ? await storedInTable(config, database, all) : await reader.committed(all);
 	const starts = await new StartTable({ database, offsetsTable: offsets.table, consumerGroup }).read();
 	const reached = (partition: TopicPartition) => starts.get(partitionName(partition))?.note.reached ?? null;
@@ -38,9 +47,24 @@ export async function coveredPartitions(config: Config, database: Database, read
 			const { skipped, disbelieved } = believed(isOtherLog ? [] : stretchesBefore(noted?.skipped ?? [], to), low);
 			const known = { startIs: isOtherLog ? ("new_log" as const) : startIs(noted), topicId: ids.get(topic) ?? null };
 			const isNoted = committed !== null && offset === null;
-			return { topic, partition, ...known, start, low, high, committed, isNoted, from, to, skipped, disbelieved };
+			const hasBegun = committed === null && noted !== undefined && !noted.assumed && !isOtherLog;
+			return { topic, partition, hasBegun, ...known, start, low, high, committed, isNoted, from, to, skipped, disbelieved };
 		}),
 	);
+}
+
+/**
+ * Tells topics that somebody who feeds the tables may have read: configured, noted of any group, or there in Kafka. Where the group has no
+ * notes, nothing is known.
+ */
+export async function knownTopics(config: Config, database: Database, reader: LogReader): Promise<(topic: string) => boolean> {
+	const { kafka, offsets } = config;
+	const table = startTableName(offsets.table);
+	if (!(await exists(database, table))) return () => true;
+	const noted = await database.query(`select distinct topic, consumer_group = $1 as is_own from ${quotedTable(table)}`, [kafka.group]);
+	if (!noted.some(({ is_own }) => is_own === true)) return () => true;
+	const known = new Set([...noted.map(({ topic }) => String(topic)), ...reader.metadata.topics.map(({ name }) => name)]);
+	return (topic) => known.has(topic) || kafka.topics.some((entry) => isTopicMeant(entry, topic));
 }
 
 async function storedInTable(config: Config, database: Database, partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {

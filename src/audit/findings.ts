@@ -55,6 +55,8 @@ export interface VerificationCounts {
 
 /** More count as ahead: a table that runs ahead of its log by so many rows is one that is being written. */
 const MAX_HELD = 100_000;
+/** Of more than so many the names are not kept: they stay ahead. */
+const MAX_AHEAD = 200_000;
 
 const differenceKinds = ["missing", "older", "newer", "different", "extra", "unwritable", "failed", "beyond"] as const;
 
@@ -94,6 +96,8 @@ export class Findings {
 		beyond: 0,
 	};
 	#held: Held[] = [];
+	/** Names of ids that are counted as ahead; to be looked at again. */
+	readonly #ahead = new Set<string>();
 
 	constructor(parts: FindingsParts) {
 		this.#parts = parts;
@@ -107,14 +111,25 @@ export class Findings {
 		return this.#differences;
 	}
 
-	/** True without any difference. */
-	get verified(): boolean {
-		return differenceKinds.every((kind) => this.#counts[kind] === 0);
+	/** How many differences there are. */
+	get differing(): number {
+		return differenceKinds.reduce((sum, kind) => sum + this.#counts[kind], 0);
 	}
 
-	/** So many ids are as they must be, or gone as deletes that were purged. */
-	count(kind: "matched" | "purged", ids: number): void {
-		this.#counts[kind] += ids;
+	/** Whether the id's row was ahead when it was compared last, so that nothing is said of it yet. */
+	isAhead(table: string, id: string): boolean {
+		return this.#ahead.has(nameOf(table, id));
+	}
+
+	/** How many ids can be looked at again. */
+	get comingBack(): number {
+		return this.#ahead.size;
+	}
+
+	/** These ids are as they must be, or gone as deletes that were purged. */
+	count(kind: "matched" | "purged", table: string, ids: readonly string[]): void {
+		this.#counts[kind] += ids.length;
+		if (this.#ahead.size > 0) for (const id of ids) this.#noLongerAhead(table, id);
 	}
 
 	failed(message: FailedMessage): void {
@@ -125,19 +140,21 @@ export class Findings {
 		this.#differ(offset);
 	}
 
-	/** A difference, unless the stored row's origin explains it. */
-	found(finding: RowFinding): void {
-		const { kind, stored } = finding;
+	/** A difference, unless the stored row's origin explains it; `isOptional` as the comparison tells it. */
+	found(finding: RowFinding, isOptional = false): void {
+		const { kind, stored, table, id } = finding;
+		this.#noLongerAhead(table, id);
 		if (!stored || (kind !== "newer" && kind !== "extra")) {
 			this.#differ(finding);
 			return;
 		}
 		const origin = { ...stored, topic: stored.topic ?? this.#parts.onlyTopic };
-		const standing = this.#parts.coverage.standingOf(origin);
+		const standing = this.#parts.coverage.standingOf(origin, isOptional);
 		if (standing === "inside") this.#differ(finding);
+		else if (standing === "ahead") this.#isAheadNow(finding);
 		else if (standing !== "past") this.#counts[standing]++;
 		else if (this.#held.length < (this.#parts.maxHeld ?? MAX_HELD)) this.#held.push({ finding, origin });
-		else this.#counts.ahead++;
+		else this.#isAheadNow(finding);
 	}
 
 	/** Judges what was held back, when nothing more is compared: `highOf` asks for the end of a partition as it is now. */
@@ -148,13 +165,26 @@ export class Findings {
 			const high = highs.get(name) ?? (await highOf({ topic: origin.topic, partition: origin.partition }));
 			highs.set(name, high);
 			if (origin.offset >= high) this.#differ(finding);
-			else this.#counts.ahead++;
+			else this.#isAheadNow(finding);
 		}
 		this.#held = [];
+	}
+
+	#isAheadNow({ table, id }: RowFinding): void {
+		this.#counts.ahead++;
+		if (this.#ahead.size < MAX_AHEAD) this.#ahead.add(nameOf(table, id));
+	}
+
+	#noLongerAhead(table: string, id: string): void {
+		if (this.#ahead.delete(nameOf(table, id))) this.#counts.ahead--;
 	}
 
 	#differ(difference: Difference): void {
 		this.#counts[difference.kind]++;
 		if (this.#differences.length < this.#parts.maxDifferences) this.#differences.push(difference);
 	}
+}
+
+function nameOf(table: string, id: string): string {
+	return `${table}\0${id}`;
 }

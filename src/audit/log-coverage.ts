@@ -29,6 +29,8 @@ export interface CoveredPartition extends TopicPartition {
 	readonly committed: number | null;
 	/** Kafka has no offset of the group (any more): `committed` is how far a daemon noted that it had come, where the next one goes on. */
 	readonly isNoted: boolean;
+	/** Nothing is committed though a daemon noted that it began here: messages of it may be in the tables, or lost. */
+	readonly hasBegun?: boolean;
 	readonly from: number;
 	readonly to: number;
 	/** What the group passed over unread, before `to`: nothing is expected of it, and nothing found wrong. */
@@ -51,7 +53,7 @@ export interface MessagePlace extends TopicPartition {
 }
 
 interface Covered {
-	readonly range: CoveredPartition;
+	range: CoveredPartition;
 	/** By offset: one, or where ids don't tell logs apart one of each. */
 	readonly letters: Map<number, readonly LetterPosition[]>;
 	next: number;
@@ -60,18 +62,41 @@ interface Covered {
 
 /** See the file's header. */
 export class LogCoverage {
-	readonly ranges: readonly CoveredPartition[];
 	readonly #partitions = new Map<string, Covered>();
 	readonly #topics: ReadonlySet<string>;
 	#lettersOfOtherLogs = 0;
 
-	constructor(ranges: readonly CoveredPartition[], letters: readonly LetterPosition[], memory = new GapMemory()) {
-		this.ranges = ranges;
+	readonly #isKnown: (topic: string) => boolean;
+
+	/** `isKnown`: whether the group, or anybody who may have fed the tables, ever read such a topic. */
+	constructor(
+		ranges: readonly CoveredPartition[],
+		letters: readonly LetterPosition[],
+		{ memory = new GapMemory(), isKnown = () => true }: { memory?: GapMemory; isKnown?: (topic: string) => boolean } = {},
+	) {
+		this.#isKnown = isKnown;
 		this.#topics = new Set(ranges.map(({ topic }) => topic));
 		for (const range of ranges) {
 			const gaps = new OffsetGaps(memory);
 			this.#partitions.set(partitionName(range), { range, letters: new Map(), next: range.from, gaps });
 		}
+		for (const letter of letters) this.#addLetter(letter);
+	}
+
+	get ranges(): readonly CoveredPartition[] {
+		return [...this.#partitions.values()].map(({ range }) => range);
+	}
+
+	/** The same partitions with later ends, and the letters as they are by then: what lies between is looked at, too. */
+	extend(ranges: readonly CoveredPartition[], letters: readonly LetterPosition[]): void {
+		for (const range of ranges) {
+			const covered = this.#partitions.get(partitionName(range));
+			if (!covered) continue;
+			const { from, to } = covered.range;
+			covered.range = { ...range, from, to: Math.max(to, range.to) };
+		}
+		for (const covered of this.#partitions.values()) covered.letters.clear();
+		this.#lettersOfOtherLogs = 0;
 		for (const letter of letters) this.#addLetter(letter);
 	}
 
@@ -133,18 +158,20 @@ export class LogCoverage {
 		}
 	}
 
-	/** What a row's origin means. */
-	standingOf(origin: MessagePlace): Standing {
-		// A topic that was deleted, or is not read any more.
-		if (!this.#topics.has(origin.topic)) return "unchecked";
+	/** What a row's origin means. `isOptional`: its message's letter may be of this very row. */
+	standingOf(origin: MessagePlace, isOptional = false): Standing {
+		// A topic that was deleted, or is not read any more; or one that nobody ever read.
+		if (!this.#topics.has(origin.topic)) return this.#isKnown(origin.topic) ? "unchecked" : "inside";
 		const covered = this.#partitions.get(partitionName(origin));
 		if (!covered || origin.offset < 0) return "inside";
 		const { range, gaps } = covered;
 		if (origin.offset >= range.high) return "past";
 		if (origin.offset >= (range.committed ?? range.to)) return "ahead";
-		if (this.letterAt(origin)) return "lettered";
-		if (origin.offset < range.from || origin.offset >= range.to || this.isPassedOver(origin, origin.offset)) return "unchecked";
-		return gaps.has(origin.offset) ? "unchecked" : "inside";
+		const isPassedOver = this.isPassedOver(origin, origin.offset);
+		const isRead = origin.offset >= range.from && origin.offset < range.to && !isPassedOver && !gaps.has(origin.offset);
+		const letter = this.letterAt(origin);
+		if (letter) return isRead && isHandledAgain(letter) && !isOptional ? "inside" : "lettered";
+		return isRead ? "inside" : "unchecked";
 	}
 
 	/** Offsets of the log behind the committed ones, of the partitions that the group committed nothing of too. */
@@ -160,4 +187,12 @@ export class LogCoverage {
 		}
 		return absent;
 	}
+}
+
+/**
+ * Whether the handler is asked again about a letter's message, to know which rows it may have made: what it rejects, or what the database
+ * refused, it can look at once more; what made it fail is not handed over again.
+ */
+export function isHandledAgain({ reason }: Pick<LetterPosition, "reason">): boolean {
+	return reason === "row_fault" || reason === "rejected" || reason === "future_timestamp";
 }

@@ -4,29 +4,29 @@
  *
  * What can't be known is said and not guessed: messages that the log no longer holds, dead letters, rows of messages past the end.
  */
-import { availableParallelism } from "node:os";
 import type { Config } from "../config/config.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
 import type { LetterPosition } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import type { HeldOffsets } from "../core/hand-note.ts";
-import { partitionName, type TopicPartition } from "../core/message.ts";
+import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import { type BlockRow, rowsOf, type TableLayout } from "../core/rows.ts";
-import { threadOptions } from "../daemon-parts.ts";
 import { LogReader } from "../kafka/log-reader.ts";
+import { type ChosenIds, everyId, namedIds, SampledIds } from "../sink/chosen-ids.ts";
 import type { Database } from "../sink/database.ts";
 import { ExpectedRows } from "../sink/expected-rows.ts";
 import { interruptible } from "../sink/interruptible-database.ts";
-import { compareTable } from "../sink/table-comparison.ts";
+import { type ComparisonListener, compareTable } from "../sink/table-comparison.ts";
 import type { RowSubmission } from "../worker/ports.ts";
-import { createHandlerThreads } from "../worker/worker-thread.ts";
-import { coveredPartitions } from "./covered-partitions.ts";
-import { type Difference, Findings, type VerificationCounts } from "./findings.ts";
-import { type CoveredPartition, LogCoverage } from "./log-coverage.ts";
+import { coveredPartitions, knownTopics } from "./covered-partitions.ts";
+import { Findings } from "./findings.ts";
+import { type CoveredPartition, isHandledAgain, LogCoverage } from "./log-coverage.ts";
+import { LogPass } from "./log-pass.ts";
+import { lookedAt, type Requirement } from "./requirements.ts";
 import { spillFolder } from "./spill-folder.ts";
-import { VerifyingWorker } from "./verifying-worker.ts";
+import { reportOf, type VerificationReport } from "./verification-report.ts";
 
 /** What a verification is given. */
 export interface VerificationParts {
@@ -42,39 +42,33 @@ export interface VerificationParts {
 	readonly inHand?: (partition: TopicPartition, held: HeldOffsets | null) => void;
 	/** At most so many differences are kept; all are counted. */
 	readonly maxDifferences: number;
+	/** What is looked at; everything where it is left out. */
+	readonly scope?: VerificationScope;
+	/** What has to hold for `fulfilled`. */
+	readonly requirements?: readonly Requirement[];
+	/**
+	 * So long, in ms, it comes back to rows that were newer than the committed offsets, until as large a share of the ids was compared as is
+	 * required (all, where nothing says so). Default 0: it does not.
+	 */
+	readonly comeBackMs?: number;
 	/** Told now and then; `table` is null while the log is read. */
 	readonly progress: (progress: { readonly read: number; readonly total: number; readonly table: string | null }) => void;
 }
 
-/** The result. */
-export interface VerificationReport {
-	readonly group: string;
-	readonly partitions: readonly CoveredPartition[];
-	/** Messages read. */
-	readonly messages: number;
-	/** Offsets behind the committed ones, as the log was when this began: not looked at. */
-	readonly behind: number;
-	/** Offsets that the log doesn't hold, so that nothing can be said of them. */
-	readonly absentOffsets: number;
-	/** Offsets that the group passed over unread: where its position was outside the log, or somebody set it on. */
-	readonly passedOver: number;
-	/** Dead letters by state, accounted for. */
-	readonly letters: Readonly<Record<string, number>>;
-	/** Dead letters of logs that had the name of a topic before it was made again: they account for nothing. */
-	readonly lettersOfOtherLogs: number;
-	/** The table or topic that they should be in, where there is none: then no letter accounts for anything. */
-	readonly lettersMissing: string | null;
-	readonly counts: Readonly<VerificationCounts>;
-	/** The first differences. */
-	readonly differences: readonly Difference[];
-	/** True without any difference. */
-	readonly verified: boolean;
+/** A part of what there is. */
+export interface VerificationScope {
+	/** Only the logs of these topics; rows of others count as unchecked. */
+	readonly topics: readonly string[];
+	/** Only these tables. */
+	readonly tables: readonly string[];
+	/** Only these ids. */
+	readonly ids?: ReadonlySet<string> | undefined;
+	/** Of each table so many ids, by lot. */
+	readonly sample?: number | undefined;
 }
 
-/** Messages read and not handled yet, in all partitions, and their bytes. */
-const MAX_PENDING = { messages: 20_000, bytes: 64 * 1024 * 1024 };
-/** Threads at a time: more only share the processors. */
-const MAX_THREADS = Math.min(4, availableParallelism());
+/** Between two looks at what the group has committed. */
+const COME_BACK_MS = 1_000;
 
 /** See the file's header. Rejects (ExitError, KafkaError, the database's error) where it can't be carried through. */
 export async function verify(parts: VerificationParts): Promise<VerificationReport> {
@@ -85,11 +79,8 @@ export async function verify(parts: VerificationParts): Promise<VerificationRepo
 		await database.query("select 1");
 		await using folder = await spillFolder();
 		await using reader = await LogReader.connect(config.kafka, clock, config.kafka.group, signal);
-		const ranges = await coveredPartitions(config, database, reader);
-		// Not before the ends are known: of what is committed up to there every letter is stored.
-		const letters = await parts.letters(database);
-		const verification = new Verification({ ...parts, database }, new LogCoverage(ranges, letters ?? []), folder.path);
-		return await verification.run(reader, letters === null ? lettersTarget(config) : null);
+		const verification = await Verification.of({ ...parts, database }, reader, folder.path);
+		return await verification.run();
 	} catch (cause) {
 		if (!signal.aborted) throw cause;
 		throw new ExitError(exitCodes.found, "interrupted", "the verification was interrupted", { cause });
@@ -98,50 +89,118 @@ export async function verify(parts: VerificationParts): Promise<VerificationRepo
 
 class Verification {
 	readonly #parts: VerificationParts;
+	readonly #reader: LogReader;
 	readonly #coverage: LogCoverage;
 	readonly #layouts: readonly TableLayout[];
-	readonly #expected: ReadonlyMap<string, ExpectedRows>;
+	readonly #tables: readonly TableLayout[];
+	readonly #folder: string;
 	readonly #findings: Findings;
-	readonly #total: number;
+	readonly #lettersMissing: string | null;
+	readonly #pass: LogPass;
+	#expected: ReadonlyMap<string, ExpectedRows> = new Map();
+	#total = 0;
 	#messages = 0;
-	#wake: () => void = () => {};
 
-	constructor(parts: VerificationParts, coverage: LogCoverage, folder: string) {
+	private constructor(parts: VerificationParts, reader: LogReader, folder: string, coverage: LogCoverage, lettersMissing: string | null) {
+		const { config, clock, random, signal, inHand, maxDifferences } = parts;
 		this.#parts = parts;
+		this.#reader = reader;
+		this.#folder = folder;
 		this.#coverage = coverage;
-		const { config, maxDifferences } = parts;
+		this.#lettersMissing = lettersMissing;
 		this.#findings = new Findings({ coverage, onlyTopic: config.kafka.topics[0] ?? "", maxDifferences });
 		this.#layouts = tableLayouts(config);
-		this.#expected = new Map(
-			this.#layouts.map((layout, index) => [layout.name, new ExpectedRows({ layout, folder, name: `table-${index}` })]),
-		);
-		parts.signal.addEventListener("abort", () => this.#wake(), { once: true });
-		this.#total = coverage.ranges.reduce((sum, { from, to }) => sum + Math.max(0, to - from), 0);
+		this.#tables = tablesIn(this.#layouts, parts.scope?.tables ?? []);
+		this.#pass = new LogPass({
+			config,
+			clock,
+			random,
+			layouts: this.#layouts,
+			signal,
+			inHand,
+			read: (partition, messages) => this.#read(partition, messages),
+			rows: (submission) => this.#fold(submission),
+			relieve: () => this.#relieve(),
+			mayFail: (letter) => coverage.letterAt(letter) !== undefined,
+			failed: ({ topic, partition, offset, reason, error }) =>
+				this.#findings.failed({ kind: "failed", topic, partition, offset, reason, error }),
+		});
 	}
 
-	async run(reader: LogReader, lettersMissing: string | null): Promise<VerificationReport> {
-		const open = this.#coverage.ranges.filter(({ from, to }) => from < to);
-		for (let at = 0; at < open.length; at += MAX_THREADS) await this.#handle(reader, open.slice(at, at + MAX_THREADS));
-		this.#coverage.finished();
+	static async of(parts: VerificationParts, reader: LogReader, folder: string): Promise<Verification> {
+		const { config, database, scope } = parts;
+		const ranges = await coveredPartitions(config, database, reader, scope?.topics);
+		// Not before the ends are known: of what is committed up to there every letter is stored.
+		const letters = await parts.letters(database);
+		const coverage = new LogCoverage(ranges, letters ?? [], { isKnown: await knownTopics(config, database, reader) });
+		return new Verification(parts, reader, folder, coverage, letters === null ? lettersTarget(config) : null);
+	}
+
+	async run(): Promise<VerificationReport> {
+		await this.#readLog(this.#coverage.ranges, "table", () => this.#chosenIds());
 		if (this.#messages === 0 && this.#coverage.behind > 0) throw this.#nothingChecked();
 		for (const { topic, partition, committed, high } of this.#coverage.ranges)
 			if (committed !== null && committed > high) this.#findings.beyond({ kind: "beyond", topic, partition, offset: committed, high });
-		for (const layout of this.#layouts) await this.#compare(layout);
-		await this.#findings.judgeHeld(async (partition) => (await reader.watermarks(partition)).high);
-		return {
+		await this.#compare(false);
+		await this.#comeBack();
+		return reportOf({
 			group: this.#parts.config.kafka.group,
-			partitions: this.#coverage.ranges,
 			messages: this.#messages,
-			behind: this.#coverage.behind,
-			absentOffsets: this.#coverage.absentOffsets,
-			passedOver: this.#coverage.passedOver,
-			letters: this.#coverage.letters,
-			lettersOfOtherLogs: this.#coverage.lettersOfOtherLogs,
-			lettersMissing,
-			counts: this.#findings.counts,
-			differences: this.#findings.differences,
-			verified: this.#findings.verified,
-		};
+			lettersMissing: this.#lettersMissing,
+			coverage: this.#coverage,
+			findings: this.#findings,
+			requirements: this.#parts.requirements ?? [],
+		});
+	}
+
+	/** Rows that were newer than the committed offsets are compared once these have come past them. */
+	async #comeBack(): Promise<void> {
+		const { clock, signal, comeBackMs = 0, requirements = [] } = this.#parts;
+		const share = requirements.find(({ name }) => name === "share")?.value ?? 1;
+		const until = clock.monotonic() + comeBackMs;
+		for (let round = 1; this.#findings.comingBack > 0 && lookedAt(this.#findings.counts).share < share; round++) {
+			const leftMs = until - clock.monotonic();
+			if (leftMs <= 0) return;
+			await clock.sleep(Math.min(COME_BACK_MS, leftMs), signal);
+			if (!(await this.#goOn(round))) return;
+		}
+	}
+
+	/** Reads on to what is committed by now; false where a log is another one by now, or lost its end. */
+	async #goOn(round: number): Promise<boolean> {
+		const { config, database, scope, letters } = this.#parts;
+		const before = this.#coverage.ranges;
+		const now = await coveredPartitions(config, database, this.#reader, scope?.topics);
+		const later = now.map((range, index) => ({ ...range, from: before[index]?.to ?? range.from }));
+		if (now.some(({ topicId, high }, index) => topicId !== before[index]?.topicId || high < (before[index]?.to ?? 0))) return false;
+		if (later.every(({ from, to }) => from >= to)) return true;
+		this.#coverage.extend(now, (await letters(database)) ?? []);
+		await this.#readLog(later, `again-${round}`, ({ name }) => {
+			const isAhead = (id: string) => this.#findings.isAhead(name, id);
+			return { admit: isAhead, has: isAhead };
+		});
+		await this.#compare(true);
+		return true;
+	}
+
+	/** What of it is chosen goes to `#expected`, whatever that held. */
+	async #readLog(ranges: readonly CoveredPartition[], name: string, chosen: (layout: TableLayout) => ChosenIds): Promise<void> {
+		const folder = this.#folder;
+		this.#expected = new Map(
+			this.#tables.map((layout, index) => [
+				layout.name,
+				new ExpectedRows({ layout, folder, name: `${name}-${index}`, chosen: chosen(layout) }),
+			]),
+		);
+		this.#total += ranges.reduce((sum, { from, to }) => sum + Math.max(0, to - from), 0);
+		await this.#pass.run(this.#reader, ranges);
+		this.#coverage.finished();
+	}
+
+	#chosenIds(): ChosenIds {
+		const { scope, random } = this.#parts;
+		if (scope?.ids) return namedIds(scope.ids);
+		return scope?.sample ? new SampledIds(scope.sample, Math.floor(random() * 2 ** 32)) : everyId;
 	}
 
 	#nothingChecked(): ExitError {
@@ -150,62 +209,28 @@ class Verification {
 		return new ExitError(exitCodes.found, "nothing_checked", `${what} (did the daemon run?)`);
 	}
 
-	/** Reads these partitions and runs the handler over them, each in a thread of its own. */
-	async #handle(reader: LogReader, ranges: readonly CoveredPartition[]): Promise<void> {
-		const workers = new Map(ranges.map((range) => [partitionName(range), this.#createWorker(range)]));
-		const sum = (figure: (worker: VerifyingWorker) => number) => [...workers.values()].reduce((total, worker) => total + figure(worker), 0);
-		const pending = () => sum((worker) => worker.pending);
-		const bytes = () => sum((worker) => worker.bytes);
-		try {
-			for await (const [partition, messages] of reader.read(ranges)) {
-				const offsets = messages.map(({ offset }) => offset);
-				this.#coverage.read(partition, offsets);
-				const wanted = messages.filter(
-					(message) => isHandled(this.#coverage.letterAt(message)) && !this.#coverage.isPassedOver(partition, message.offset),
-				);
-				if (wanted.length > 0) workers.get(partitionName(partition))?.deliver(wanted);
-				this.#messages += messages.length;
-				this.#parts.progress({ read: this.#messages, total: this.#total, table: null });
-				await this.#until(() => pending() === 0 || (pending() < MAX_PENDING.messages && bytes() < MAX_PENDING.bytes));
-				await this.#relieve();
-			}
-			await this.#until(() => pending() === 0);
-			await this.#relieve();
-		} finally {
-			const stopped = Promise.all([...workers.values()].map((worker) => worker.stop(this.#parts.signal.aborted)));
-			// Nobody waits for a handler after Ctrl-C.
-			if (!this.#parts.signal.aborted) await stopped;
-		}
+	#read(partition: TopicPartition, messages: readonly ReceivedMessage[]): readonly ReceivedMessage[] {
+		this.#coverage.read(
+			partition,
+			messages.map(({ offset }) => offset),
+		);
+		this.#messages += messages.length;
+		this.#parts.progress({ read: this.#messages, total: this.#total, table: null });
+		return messages.filter((message) => {
+			const letter = this.#coverage.letterAt(message);
+			return (letter === undefined || isHandledAgain(letter)) && !this.#coverage.isPassedOver(partition, message.offset);
+		});
 	}
 
 	async #relieve(): Promise<void> {
 		for (const rows of this.#expected.values()) await rows.relieve();
 	}
 
-	#createWorker(partition: TopicPartition): VerifyingWorker {
-		const { config, clock, random } = this.#parts;
-		return new VerifyingWorker({
-			config,
-			layouts: this.#layouts,
-			partition: { topic: partition.topic, partition: partition.partition },
-			threads: createHandlerThreads({ ...threadOptions(config, this.#layouts), purpose: "verify", printed: () => {} }).lease(partition),
-			clock,
-			random,
-			rows: (submission) => this.#fold(submission),
-			failed: (letter) => {
-				if (this.#coverage.letterAt(letter)) return;
-				const { topic, partition: number, offset, reason, error } = letter;
-				this.#findings.failed({ kind: "failed", topic, partition: number, offset, reason, error });
-			},
-			inHand: this.#parts.inHand,
-			moved: () => this.#wake(),
-		});
-	}
-
 	#fold(submission: RowSubmission): void {
 		for (const block of submission.blocks) {
+			const rows = this.#expected.get(block.table);
+			if (!rows) continue;
 			const layout = this.#layouts.find(({ name }) => name === block.table) as TableLayout;
-			const rows = this.#expected.get(block.table) as ExpectedRows;
 			for (const row of rowsOf(block)) rows.add(this.#rowOf(submission, block.table, row, layout));
 		}
 	}
@@ -228,42 +253,37 @@ class Verification {
 		};
 	}
 
-	async #compare(layout: TableLayout): Promise<void> {
-		this.#parts.progress({ read: this.#messages, total: this.#total, table: layout.name });
-		await compareTable(this.#parts.database, layout, this.#expected.get(layout.name) as ExpectedRows, {
-			matched: (count) => this.#findings.count("matched", count),
-			purged: (count) => this.#findings.count("purged", count),
-			found: (finding) => this.#findings.found(finding),
-		});
-	}
-
-	/** Waits for the workers; throws where one can't go on, or where somebody ended it. */
-	async #until(holds: () => boolean): Promise<void> {
-		const { signal } = this.#parts;
-		for (;;) {
-			signal.throwIfAborted();
-			if (holds()) return;
-			await new Promise<void>((resolve) => {
-				this.#wake = resolve;
-			});
+	/** `knownIds`: those expected and no others; else all that the tables hold. */
+	async #compare(knownIds: boolean): Promise<void> {
+		for (const layout of this.#tables) {
+			const { name } = layout;
+			this.#parts.progress({ read: this.#messages, total: this.#total, table: name });
+			const listener: ComparisonListener = {
+				matched: (ids) => this.#findings.count("matched", name, ids),
+				purged: (ids) => this.#findings.count("purged", name, ids),
+				found: (finding, isOptional) => this.#findings.found(finding, isOptional),
+			};
+			await compareTable(this.#parts.database, layout, this.#expected.get(name) as ExpectedRows, listener, { knownIds });
 		}
+		await this.#findings.judgeHeld(async (partition) => (await this.#reader.watermarks(partition)).high);
 	}
+}
+
+function tablesIn(layouts: readonly TableLayout[], names: readonly string[]): readonly TableLayout[] {
+	const other = names.find((name) => !layouts.some((layout) => layout.name === name));
+	if (other !== undefined) throw new ExitError(exitCodes.usage, "no_table", `${other} is none of the configured tables`);
+	return names.length === 0 ? layouts : layouts.filter(({ name }) => names.includes(name));
 }
 
 function lettersTarget({ deadLetters: { target, table, topic } }: Config): string {
 	return target === "topic" ? `topic ${topic}` : `table ${table}`;
 }
 
-/** Of a message whose row was refused the other rows were written; what else became a dead letter made no row. */
-function isHandled(letter: LetterPosition | undefined): boolean {
-	return letter === undefined || letter.reason === "row_fault";
-}
-
 /** Whether the letter was made of this row: it may be there (it went through another time) or not. Its neighbours have to be. */
 function isRefused(letter: LetterPosition | undefined, table: string, id: string): boolean {
 	if (!letter) return false;
-	// Some are not named: it may be any.
-	if (letter.rowsLeftOut > 0) return true;
+	// Some are not named, or none: it may be any.
+	if (letter.rowsLeftOut > 0 || letter.reason !== "row_fault") return true;
 	let named = refusedRows.get(letter);
 	if (!named) {
 		named = new Set(letter.rows.map(([refusedTable, refusedId]) => `${refusedTable}\0${refusedId}`));

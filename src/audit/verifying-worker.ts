@@ -1,6 +1,7 @@
 /**
  * The handler over one partition's log, by the same partition worker that the daemon has, so that what it makes of a message is what
- * the daemon made of it: two attempts each, no dead letters, rows to whoever folds them.
+ * the daemon made of it: no dead letters, rows to whoever folds them. One attempt each, for another one is made elsewhere
+ * (second-attempts.ts); two where the handler keeps messages open in its state (`finishedTo`), which no other thread has.
  */
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
@@ -30,15 +31,17 @@ export interface VerifyingWorkerParts {
 	readonly random: Random;
 	/** Rows of handled messages, in the order of the log. */
 	readonly rows: (submission: RowSubmission) => void;
-	/** A message that the handler rejects, fails at, or makes an impossible row of. */
-	readonly failed: (letter: DeadLetter) => void;
+	/** A message that the handler rejects, fails at, or makes an impossible row of; `isFinal`: no attempt elsewhere would say more. */
+	readonly failed: (letter: DeadLetter, isFinal: boolean) => void;
 	/** Told what is handed over: whoever hears it may outlive the process. */
 	readonly inHand?: ((partition: TopicPartition, held: HeldOffsets | null) => void) | undefined;
 	/** Something happened that `pending` may have changed by. */
 	readonly moved: () => void;
+	/** More ends of the thread in a row end the verification. Default: 2 × `supervisor.maxRestarts`. */
+	readonly maxDeaths?: number;
 }
 
-/** The last one is made in a new thread, as the daemon's is: what earlier messages left behind (memory above all) makes nobody fail. */
+/** Of a message, and for the default of `maxDeaths`. */
 const ATTEMPTS = 2;
 /** The bound on deaths in a row is this file's own: the daemon's would park the partition, and nobody would look after it. */
 const MAX_RESTARTS = 1_000_000_000;
@@ -52,16 +55,21 @@ export class VerifyingWorker {
 	readonly #worker: PartitionWorker;
 	readonly #maxDeaths: number;
 	#deathsInARow = 0;
+	/** The handler left messages unfinished at some time. */
+	#keepsOpen = false;
 	#failure: Error | null = null;
 
-	constructor({ config, layouts, partition, threads, clock, random, rows, failed, inHand, moved }: VerifyingWorkerParts) {
-		this.#maxDeaths = ATTEMPTS * config.supervisor.maxRestarts;
+	constructor({ config, layouts, partition, threads, clock, random, rows, failed, inHand, moved, maxDeaths }: VerifyingWorkerParts) {
+		this.#maxDeaths = maxDeaths ?? ATTEMPTS * config.supervisor.maxRestarts;
+		const attempts = () => (this.#keepsOpen ? ATTEMPTS : 1);
 		this.#worker = new PartitionWorker({
 			partition,
 			logId: null,
 			settings: {
 				...workerSettings(config, layouts),
-				maxAttempts: ATTEMPTS,
+				get maxAttempts() {
+					return attempts();
+				},
 				retryBackoffMs: 0,
 				minBackoffMs: 0,
 				onPoison: "dead-letter",
@@ -77,7 +85,7 @@ export class VerifyingWorker {
 				},
 				flush: () => {},
 			},
-			deadLetters: { store: async (letter) => failed(letter) },
+			deadLetters: { store: async (letter) => failed(letter, this.#keepsOpen) },
 			intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
 			hand: inHand ? { suspicion: everyRun, committed: () => -1, note: async ({ held }) => inHand(partition, held) } : null,
 			turn: new Turn(),
@@ -89,6 +97,7 @@ export class VerifyingWorker {
 				started: moved,
 				handled: (_, outcome) => {
 					if (countHandled(outcome) > 0) this.#deathsInARow = 0;
+					if (this.#worker.queue.unconfirmed > 0) this.#keepsOpen = true;
 					moved();
 				},
 				restarted: (_, reason) => {
@@ -116,6 +125,11 @@ export class VerifyingWorker {
 		if (this.#failure) throw this.#failure;
 		const { queued, handed, unconfirmed } = this.#worker.queue;
 		return queued + handed - unconfirmed;
+	}
+
+	/** Messages that the handler left unfinished so far. */
+	get leftOpen(): number {
+		return this.#worker.queue.unconfirmed;
 	}
 
 	/** Bytes of the messages it holds. */

@@ -16,7 +16,7 @@ export interface CommandContext {
 	readonly cwd: string;
 	readonly stdin: Readable;
 	readonly stdout: Writable & { readonly isTTY?: boolean };
-	readonly stderr: Writable;
+	readonly stderr: Writable & { readonly isTTY?: boolean };
 	readonly clock: Clock;
 	/** Of PocKaffe, from package.json. */
 	readonly version: string;

@@ -1,17 +1,18 @@
 /** A verification's report as people read it, line by line. */
 import type { Difference } from "../audit/findings.ts";
 import type { CoveredPartition } from "../audit/log-coverage.ts";
-import type { VerificationReport } from "../audit/verification.ts";
+import type { VerificationReport } from "../audit/verification-report.ts";
 import { partitionName } from "../core/message.ts";
 import type { RowOrigin } from "../sink/table-comparison.ts";
 
 /** What was looked at, what was not, what differs, and the verdict as the last line. */
 export function* reportLines(report: VerificationReport): Generator<string> {
 	const { group, partitions, messages, behind, absentOffsets, passedOver, letters, lettersOfOtherLogs, lettersMissing } = report;
-	const { counts, differences, verified } = report;
+	const { counts, differences, begunOnly } = report;
 	yield `group ${group}: ${messages} messages read, in ${partitions.length} partitions`;
 	for (const range of partitions) yield `  ${partitionName(range)}  ${rangeText(range)}`;
-	yield `not looked at: ${behind} messages behind the committed offsets`;
+	const begun = begunOnly > 0 ? `, those of ${begunOnly} partitions among them that were begun and of which nothing is committed` : "";
+	yield `not looked at: ${behind} messages behind the committed offsets${begun}`;
 	const { open = 0, discarded = 0, skipped = 0 } = letters;
 	yield `dead letters, left out: ${open} open, ${discarded} discarded, ${skipped} skipped`;
 	if (lettersOfOtherLogs > 0)
@@ -26,20 +27,46 @@ export function* reportLines(report: VerificationReport): Generator<string> {
 	for (const difference of differences) yield `  ${differenceLine(difference)}`;
 	const sum = missing + older + newer + different + extra + unwritable + failed + beyond;
 	if (sum > differences.length) yield `  … and ${sum - differences.length} more (--limit)`;
-	const butFor = passedOver > 0 ? `, but for ${passedOver} offsets that were passed over` : "";
-	yield verified ? `verified: the tables are what the log says${butFor}` : `NOT verified.${mayBeHarmless(counts) ? HARMLESS : ""}`;
+	yield `${verdict(report, sum)}${notLookedAt(report)}${mayBeHarmless(counts) ? HARMLESS : ""}`;
 }
 
-const HARMLESS = " A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
+/** How much was compared, and with what result. */
+function verdict({ verified, lookedAt: { ids, of }, unmet }: VerificationReport, differences: number): string {
+	const share = `${grouped(ids)} of ${grouped(of)} ids`;
+	if (differences > 0) return `NOT verified: ${grouped(differences)} differences, ${share} compared`;
+	if (!verified) return `NOT verified: ${share}, so nothing is known`;
+	const required = unmet.length > 0 ? `NOT as required (${unmet.join("; ")}): ` : "";
+	return `${required}verified ${share}: the tables are what the log says`;
+}
+
+/** Of what the verdict says nothing. */
+function notLookedAt({ counts: { ahead, unchecked, lettered }, behind, passedOver, letters: { open = 0 } }: VerificationReport): string {
+	const parts: [count: number, what: string][] = [
+		[ahead, "ids are ahead"],
+		[unchecked, "are of messages that the log doesn't hold"],
+		[lettered, "are of dead letters"],
+		[behind, "messages are unread"],
+		[open, "dead letters are open"],
+		[passedOver, "offsets were passed over"],
+	];
+	const told = parts.filter(([count]) => count > 0).map(([count, what]) => `${grouped(count)} ${what}`);
+	return told.length > 0 ? `; ${told.join("; ")}` : "";
+}
+
+function grouped(count: number): string {
+	return count.toLocaleString("en-US");
+}
+
+const HARMLESS = ". A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
 
 /** Where every message arrived and only what was made of it differs. Rows that are missing or older are lost whatever the handler does. */
 function mayBeHarmless({ missing, older, newer, different, extra, failed, beyond }: VerificationReport["counts"]): boolean {
 	return missing + older + beyond === 0 && newer + different + extra + failed > 0;
 }
 
-function rangeText({ from, to, low, start, startIs, committed, isNoted, skipped, disbelieved }: CoveredPartition): string {
+function rangeText({ hasBegun, from, to, low, start, startIs, committed, isNoted, skipped, disbelieved }: CoveredPartition): string {
 	if (startIs === "new_log") return "the topic was made again, and what is committed is of the log before: nothing of this one";
-	if (committed === null) return "nothing is committed";
+	if (committed === null) return hasBegun ? "nothing is committed, though a daemon began here: not looked at" : "nothing is committed";
 	const gone = low > start ? `; offsets ${start} to ${low - 1} are no longer in the log` : "";
 	const beginning = {
 		recorded: start > low ? `; the group began at ${start}: what the log holds before it is not looked at` : "",

@@ -1,9 +1,14 @@
 /** `verify`: did everything arrive? Compares the tables with the log up to the committed offsets; exit 1 where they differ. */
-import type { Command } from "commander";
-import { type VerificationReport, verify } from "../audit/verification.ts";
+import { createReadStream } from "node:fs";
+import { resolve } from "node:path";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Requirement, requirementNames, requirementsOf } from "../audit/requirements.ts";
+import { verify } from "../audit/verification.ts";
+import type { VerificationReport } from "../audit/verification-report.ts";
 import type { Config } from "../config/config.ts";
 import type { LetterPosition, LetterStore } from "../core/dead-letter.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
+import { readLines } from "../core/lines.ts";
 import { systemRandom } from "../core/random.ts";
 import { DeadLetterTopicStore } from "../kafka/dead-letter-topic-store.ts";
 import { connectDatabase, type Database } from "../sink/database.ts";
@@ -18,7 +23,16 @@ import { reportLines } from "./verification-text.ts";
 interface VerifyOptions {
 	readonly limit: number;
 	readonly json?: boolean;
+	readonly topic: readonly string[];
+	readonly table: readonly string[];
+	readonly ids?: string;
+	readonly sample?: number;
+	readonly require: readonly Requirement[];
+	readonly within?: number;
 }
+
+/** Where a share is required and nothing says how long it may take. */
+const USUAL_WITHIN_S = 60;
 
 /** A sort of the whole table may take its time before the first row comes. */
 const DEADLINE_MS = 30 * 60_000;
@@ -30,23 +44,64 @@ export function registerVerify(program: Command, context: CommandContext): void 
 		.description("compare the tables with the log up to the committed offsets: did everything arrive?")
 		.option("--limit <count>", "show at most so many differences", wholeNumber, 20)
 		.option("--json", "one JSON document")
+		.option("--topic <topic>", "only what this topic's log says; may be repeated", added, [])
+		.option("--table <table>", "only this table; may be repeated", added, [])
+		.addOption(new Option("--ids <file>", "only the ids in this file, one a line").conflicts("sample"))
+		.option("--sample <count>", "of each table so many ids by lot, from the whole log", wholeNumber)
+		.option("--require <name=value,…>", `exit 1 unless these hold, too: ${requirementNames.join(", ")}`, required, [])
+		.option("--within <seconds>", "come back so long to rows that are ahead (with --require share=…: 60)", seconds)
 		.addHelpText(
 			"after",
 			`
 Runs the handler again over the log (init gets purpose "verify") and changes nothing. A handler with side effects, or whose rows
 depend on more than the message, can't be verified. What the log no longer holds is counted as unchecked; dead letters are accounted for.
-Exit code 1 where anything differs.`,
+Its last line says how many of the ids were compared. Exit code 1 where anything differs, where nothing could be compared, or where a
+requirement doesn't hold: --require open-letters=0,unread=0,share=1 for a script that wants to be sure of everything.`,
 		)
-		.action(async ({ limit, json }: VerifyOptions, command: Command) => {
+		.action(async (options: VerifyOptions, command: Command) => {
 			const { config } = await daemonConfig(command, context);
-			const report = await verifyWith(config, limit, context);
-			if (json) print(context.stdout, JSON.stringify(report));
+			const report = await verifyWith(config, options, context);
+			if (options.json) print(context.stdout, JSON.stringify(report));
 			else for (const line of reportLines(report)) print(context.stdout, line);
-			if (!report.verified) context.exit(exitCodes.found);
+			if (!report.verified || report.unmet.length > 0) context.exit(exitCodes.found);
 		});
 }
 
-async function verifyWith(config: Config, maxDifferences: number, context: CommandContext): Promise<VerificationReport> {
+function added(text: string, earlier: readonly string[]): readonly string[] {
+	return [...earlier, text];
+}
+
+function required(text: string, earlier: readonly Requirement[]): readonly Requirement[] {
+	try {
+		return [...earlier, ...requirementsOf(text)];
+	} catch (error) {
+		throw new InvalidArgumentError(messageOf(error));
+	}
+}
+
+function seconds(text: string): number {
+	const value = text.trim() === "" ? Number.NaN : Number(text);
+	if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError("seconds, 0 or more.");
+	return value;
+}
+
+/** Rejects (ExitError, usage) where the file can't be read. */
+async function idsIn(file: string): Promise<ReadonlySet<string>> {
+	const ids = new Set<string>();
+	try {
+		for await (const line of readLines(createReadStream(file)))
+			if (line.trim() !== "") ids.add(line.endsWith("\r") ? line.slice(0, -1) : line);
+	} catch (cause) {
+		throw new ExitError(exitCodes.usage, "ids", `--ids ${file}: ${messageOf(cause)}`, { cause });
+	}
+	if (ids.size === 0) throw new ExitError(exitCodes.usage, "ids", `--ids ${file}: there is no id in it`);
+	return ids;
+}
+
+async function verifyWith(config: Config, options: VerifyOptions, context: CommandContext): Promise<VerificationReport> {
+	const { limit: maxDifferences, topic: topics, table: tables, sample, require: requirements } = options;
+	const ids = options.ids === undefined ? undefined : await idsIn(resolve(context.cwd, options.ids));
+	const usualWithin = requirements.some(({ name }) => name === "share") ? USUAL_WITHIN_S : 0;
 	const { clock, interrupted, stderr, version } = context;
 	const database = connectDatabase({
 		...config.database,
@@ -55,7 +110,7 @@ async function verifyWith(config: Config, maxDifferences: number, context: Comma
 		deadlineMs: DEADLINE_MS,
 		statementTimeoutMs: 0,
 	});
-	using line = new ProgressLine(stderr);
+	using line = new ProgressLine(stderr, clock);
 	using witness = new CrashWitness("Nothing was verified, and nothing was changed.");
 	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
 	try {
@@ -68,6 +123,9 @@ async function verifyWith(config: Config, maxDifferences: number, context: Comma
 			signal: interrupted,
 			inHand: witness.inHand.bind(witness),
 			maxDifferences,
+			scope: { topics, tables, ids, sample },
+			requirements,
+			comeBackMs: 1_000 * (options.within ?? usualWithin),
 			progress: ({ read, total, table }) => line.show(table === null ? "reading the log" : `comparing ${table}`, read, total),
 		});
 	} catch (error) {

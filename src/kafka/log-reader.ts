@@ -23,7 +23,10 @@ export interface LogRange extends TopicPartition {
 }
 
 /** What the reader needs of a client. */
-export type LogClient = Pick<ConsumerClient, "assign" | "pause" | "consume" | "watermarks" | "committed" | "topicIds" | "close"> &
+export type LogClient = Pick<
+	ConsumerClient,
+	"assign" | "pause" | "resume" | "consume" | "watermarks" | "committed" | "topicIds" | "close"
+> &
 	Pick<EventEmitter<GroupClientEvents>, "on">;
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -107,6 +110,8 @@ export class LogReader implements AsyncDisposable {
 			[...open.values()].map(({ topic, partition, from }) => ({ topic, partition, offset: from })),
 			false,
 		);
+		// A pause outlives the assignment.
+		this.#client.resume([...open.values()]);
 		const size = new PollSize();
 		for (let heardAt = this.#clock.monotonic(); open.size > 0; ) {
 			this.#signal.throwIfAborted();

@@ -12,8 +12,13 @@ import type { ComparisonListener, RowFinding } from "./table-comparison.ts";
 const MAX_HELD = 100_000;
 const PAIRS = 1_000;
 
-interface Pair {
+interface Held {
 	readonly finding: RowFinding;
+	readonly isOptional: boolean;
+}
+
+interface Pair {
+	readonly held: Held;
 	/** The id of the message that the stored row is of. */
 	readonly id: string;
 }
@@ -23,7 +28,7 @@ export class EqualIds implements ComparisonListener {
 	readonly #database: Database;
 	readonly #layout: TableLayout;
 	readonly #listener: ComparisonListener;
-	readonly #held = new Map<string, RowFinding[]>();
+	readonly #held = new Map<string, Held[]>();
 	#count = 0;
 
 	constructor(database: Database, layout: TableLayout, listener: ComparisonListener) {
@@ -32,29 +37,29 @@ export class EqualIds implements ComparisonListener {
 		this.#listener = listener;
 	}
 
-	matched(count: number): void {
-		this.#listener.matched(count);
+	matched(ids: readonly string[]): void {
+		this.#listener.matched(ids);
 	}
 
-	purged(count: number): void {
-		this.#listener.purged(count);
+	purged(ids: readonly string[]): void {
+		this.#listener.purged(ids);
 	}
 
-	found(finding: RowFinding): void {
+	found(finding: RowFinding, isOptional: boolean): void {
 		const { kind, stored } = finding;
 		if (!stored || (kind !== "newer" && kind !== "extra") || this.#count >= MAX_HELD) {
-			this.#listener.found(finding);
+			this.#listener.found(finding, isOptional);
 			return;
 		}
 		const place = placeOf(stored);
-		this.#held.set(place, [...(this.#held.get(place) ?? []), finding]);
+		this.#held.set(place, [...(this.#held.get(place) ?? []), { finding, isOptional }]);
 		this.#count++;
 	}
 
 	/** Reads what is expected once more, for the messages that the held rows are of, and tells what is left. */
 	async conclude(expected: ExpectedRows): Promise<void> {
 		if (this.#held.size === 0) return;
-		const explained = new Set<RowFinding>();
+		const explained = new Set<Held>();
 		let pairs: Pair[] = [];
 		for await (const candidates of expected.sorted()) {
 			for (const row of candidates) pairs.push(...this.#pairsOf(row));
@@ -63,31 +68,32 @@ export class EqualIds implements ComparisonListener {
 			pairs = [];
 		}
 		await this.#explain(pairs, explained);
-		for (const finding of [...this.#held.values()].flat()) {
-			if (!explained.has(finding)) this.#listener.found(finding);
+		for (const held of [...this.#held.values()].flat()) {
+			const { finding, isOptional } = held;
+			if (!explained.has(held)) this.#listener.found(finding, isOptional);
 			// The row of an equal id is compared as that id's own.
-			else if (finding.kind === "newer") this.#listener.matched(1);
+			else if (finding.kind === "newer") this.#listener.matched([finding.id]);
 		}
 	}
 
 	#pairsOf(row: ExpectedRow): Pair[] {
-		const held = this.#held.get(placeOf(row)) ?? [];
-		return held
-			.filter(({ id, stored }) => id !== row.id && stored?.timestamp === row.timestamp)
-			.map((finding) => ({ finding, id: row.id }));
+		const there = this.#held.get(placeOf(row)) ?? [];
+		return there
+			.filter(({ finding: { id, stored } }) => id !== row.id && stored?.timestamp === row.timestamp)
+			.map((held) => ({ held, id: row.id }));
 	}
 
 	/** Whose stored row is found under the other id, too. */
-	async #explain(pairs: readonly Pair[], explained: Set<RowFinding>): Promise<void> {
+	async #explain(pairs: readonly Pair[], explained: Set<Held>): Promise<void> {
 		if (pairs.length === 0) return;
 		const id = `t.${quoted(this.#layout.id.column)}`;
-		const asked = JSON.stringify(pairs.map(({ finding, id: other }) => [finding.id, other]));
+		const asked = JSON.stringify(pairs.map(({ held, id: other }) => [held.finding.id, other]));
 		const found = await this.#database.query(
 			`select p.number::int4 as number from json_array_elements($1::text::json) with ordinality p(ids, number)
 where exists (select 1 from ${quotedTable(this.#layout.name)} t where ${id} = (p.ids->>1) and ${id} = (p.ids->>0))`,
 			[asked],
 		);
-		for (const { number } of found) explained.add((pairs[Number(number) - 1] as Pair).finding);
+		for (const { number } of found) explained.add((pairs[Number(number) - 1] as Pair).held);
 	}
 }
 

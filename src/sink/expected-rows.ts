@@ -8,6 +8,7 @@ import { pipeline } from "node:stream/promises";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { readLines } from "../core/lines.ts";
 import type { TableLayout, VersionStrategy } from "../core/rows.ts";
+import { type ChosenIds, everyId } from "./chosen-ids.ts";
 import type { UpsertRow } from "./row-parameters.ts";
 import { compareVersions, type RowVersion } from "./row-version.ts";
 
@@ -31,20 +32,35 @@ const ROW_OVERHEAD_BYTES = 200;
 /** Lines are written so many characters at a time: one by one they cost a turn each. */
 const WRITE_CHARACTERS = 65_536;
 
-/** See the file's header. `folder` is its owner's to remove. */
+/** How rows are kept. */
+export interface ExpectedRowsParts {
+	readonly layout: TableLayout;
+	/** Its owner's to remove. */
+	readonly folder: string;
+	/** Of the files in it. */
+	readonly name: string;
+	/** Default: all. */
+	readonly chosen?: ChosenIds;
+	readonly limit?: MemoryLimit;
+}
+
+/** See the file's header. */
 export class ExpectedRows {
 	readonly #strategy: VersionStrategy;
 	readonly #folder: string;
 	readonly #name: string;
+	/** The ids that are kept. */
+	readonly chosen: ChosenIds;
 	readonly #limit: MemoryLimit;
 	readonly #runs: string[] = [];
 	#rows = new Map<string, Candidates>();
 	#bytes = 0;
 
-	constructor({ layout, folder, name, limit = DEFAULT_LIMIT }: { layout: TableLayout; folder: string; name: string; limit?: MemoryLimit }) {
+	constructor({ layout, folder, name, chosen = everyId, limit = DEFAULT_LIMIT }: ExpectedRowsParts) {
 		this.#strategy = layout.version;
 		this.#folder = folder;
 		this.#name = name;
+		this.chosen = chosen;
 		this.#limit = limit;
 	}
 
@@ -55,14 +71,28 @@ export class ExpectedRows {
 
 	/** Notes a row; of equal versions the later one counts. */
 	add(row: ExpectedRow): void {
+		if (!this.chosen.admit(row.id)) return;
 		const present = this.#rows.get(row.id);
-		this.#bytes += ROW_OVERHEAD_BYTES + row.values.reduce((sum, value) => sum + (value?.length ?? 0), 0);
+		this.#bytes += bytesOf(row);
 		this.#rows.set(row.id, present ? this.#merge([row], present) : [row]);
 	}
 
 	/** Writes what is in memory to disk where it is too much. To be awaited between two batches. Rejects (ExitError) where it can't. */
 	async relieve(): Promise<void> {
-		if (this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes) await this.#spill();
+		if (this.#isTooMuch) this.#dropOthers();
+		if (this.#isTooMuch) await this.#spill();
+	}
+
+	get #isTooMuch(): boolean {
+		return this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes;
+	}
+
+	/** What was admitted and is not chosen any more. */
+	#dropOthers(): void {
+		if (this.chosen === everyId) return;
+		for (const id of this.#rows.keys()) if (!this.chosen.has(id)) this.#rows.delete(id);
+		this.#bytes = 0;
+		for (const candidates of this.#rows.values()) for (const row of candidates) this.#bytes += bytesOf(row);
 	}
 
 	/** All ids in the order of their UTF-8 bytes, each once. May be read several times; nothing may be added any more. */
@@ -80,7 +110,7 @@ export class ExpectedRows {
 				merged = merged ? this.#merge(head, merged) : head;
 				heads[index] = await next(sources[index] as AsyncIterator<Candidates> | Iterator<Candidates>);
 			}
-			yield merged as Candidates;
+			if (this.chosen.has(least)) yield merged as Candidates;
 		}
 	}
 
@@ -120,6 +150,10 @@ export function compareIds(left: string, right: string): number {
 function rank(unit: number): number {
 	if (unit < 0xd800) return unit;
 	return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000;
+}
+
+function bytesOf({ values }: ExpectedRow): number {
+	return values.reduce((sum, value) => sum + (value?.length ?? 0), ROW_OVERHEAD_BYTES);
 }
 
 function idOf(candidates: Candidates): string {

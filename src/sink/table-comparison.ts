@@ -38,22 +38,26 @@ export interface RowFinding {
 
 /** What the comparison tells. */
 export interface ComparisonListener {
-	/** So many ids are as they must be (`matched`), or gone as deletes that were purged (`purged`). */
-	matched(count: number): void;
-	purged(count: number): void;
-	/** A difference, unless the stored row's origin explains it: its owner decides. */
-	found(finding: RowFinding): void;
+	/** These ids are as they must be (`matched`), or gone as deletes that were purged (`purged`). */
+	matched(ids: readonly string[]): void;
+	purged(ids: readonly string[]): void;
+	/**
+	 * A difference, unless the stored row's origin explains it: its owner decides. `isOptional`: a row that may be there or not, and can't
+	 * be compared, is expected of this id.
+	 */
+	found(finding: RowFinding, isOptional: boolean): void;
 }
 
 /** Ids of a statement, and about how many characters of their rows: a statement's text is one string per column. */
 const BATCH = { ids: 2_000, characters: 4_000_000 };
 
-/** Compares every expected id, then looks for rows that nobody expects. Rejects with the database's error. */
+/** Compares every expected id, then looks for rows that nobody expects (unless `knownIds`). Rejects with the database's error. */
 export async function compareTable(
 	database: Database,
 	layout: TableLayout,
 	expected: ExpectedRows,
 	listener: ComparisonListener,
+	{ knownIds = false } = {},
 ): Promise<void> {
 	const table = await comparedTable(database, layout);
 	const equalIds = table.foldsIds ? new EqualIds(database, layout, listener) : null;
@@ -70,7 +74,7 @@ export async function compareTable(
 		characters = 0;
 	}
 	await comparison.compare(batch);
-	await findExtras(database, table, expected, telling, comparison.unrequired);
+	if (!knownIds) await findExtras(database, table, expected, telling, comparison.unrequired);
 	await equalIds?.conclude(expected);
 }
 
@@ -105,7 +109,7 @@ class Comparison {
 		if (batch.length === 0) return;
 		// Optional rows are few; each round asks for the next candidate of the ids that matched none so far.
 		let open = batch.map((candidates) => ({ candidates, mismatches: [] as Mismatch[] }));
-		let matched = 0;
+		const matched: string[] = [];
 		for (let round = 0; open.length > 0; round++) {
 			const asked = open.map(({ candidates }) => candidates[round] as ExpectedRow);
 			const mismatches = await this.#mismatches(asked);
@@ -113,7 +117,7 @@ class Comparison {
 			for (const [index, entry] of open.entries()) {
 				const mismatch = mismatches[index] ?? null;
 				if (mismatch === null) {
-					matched++;
+					matched.push(entry.candidates[0]?.id as string);
 					continue;
 				}
 				entry.mismatches.push(mismatch);
@@ -122,7 +126,7 @@ class Comparison {
 			}
 			open = left;
 		}
-		this.#listener.matched(matched);
+		if (matched.length > 0) this.#listener.matched(matched);
 	}
 
 	/** None of the candidates is there. */
@@ -135,7 +139,7 @@ class Comparison {
 			return;
 		}
 		if (order === "absent" && row.isDelete) {
-			this.#listener.purged(1);
+			this.#listener.purged([row.id]);
 			return;
 		}
 		// The version of an optional row with other contents is a difference too.
@@ -143,7 +147,7 @@ class Comparison {
 		const kind = kindOf(same?.order ?? order);
 		const { id, topic, partition, offset, timestamp, isDelete: deleted } = row;
 		const expected = { topic, partition, offset, timestamp, deleted };
-		this.#listener.found({
+		const finding: RowFinding = {
 			kind,
 			table: this.#layout.name,
 			id,
@@ -151,7 +155,11 @@ class Comparison {
 			stored: same?.stored ?? stored,
 			columns: same?.columns ?? columns,
 			sqlstate,
-		});
+		};
+		this.#listener.found(
+			finding,
+			candidates.some((each, index) => each.optional && mismatches[index]?.order === "unwritable"),
+		);
 	}
 
 	/** By row, null for a match. A row that the server refuses to cast is found by halving. */
@@ -202,9 +210,9 @@ async function findExtras(
 		for (const row of rows) {
 			const id = String(row.id);
 			while (!head.done && compareIds((head.value[0] as ExpectedRow).id, id) < 0) head = await ids.next();
-			if (!head.done && (head.value[0] as ExpectedRow).id === id && !unrequired.has(id)) continue;
+			if (!expected.chosen.has(id) || (!head.done && (head.value[0] as ExpectedRow).id === id && !unrequired.has(id))) continue;
 			const finding = { kind: "extra" as const, table: table.layout.name, id, expected: null, columns: [], sqlstate: null };
-			listener.found({ ...finding, stored: originOf(row) });
+			listener.found({ ...finding, stored: originOf(row) }, unrequired.has(id));
 		}
 	}
 }

@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { VerificationReport } from "../../src/audit/verification.ts";
+import type { VerificationReport } from "../../src/audit/verification-report.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { messageOf } from "../../src/core/errors.ts";
 import { seededRandom } from "../../src/core/random.ts";

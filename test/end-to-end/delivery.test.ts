@@ -1,6 +1,6 @@
 /** Everything arrives exactly once in the table, whatever happens to the daemon: the table is compared with the fold of the log. */
 import { expect, inject, it } from "vitest";
-import type { VerificationReport } from "../../src/audit/verification.ts";
+import type { VerificationReport } from "../../src/audit/verification-report.ts";
 import type { connectDatabase } from "../../src/sink/database.ts";
 import type { RowFinding } from "../../src/sink/table-comparison.ts";
 import { pockaffe } from "../support/command-line.ts";

@@ -1,6 +1,6 @@
 /** All daemons of a group are replaced one after the other under load: nobody handles twice what a drained member has handled. */
 import { expect, inject, it } from "vitest";
-import type { VerificationReport } from "../../src/audit/verification.ts";
+import type { VerificationReport } from "../../src/audit/verification-report.ts";
 import { pockaffe } from "../support/command-line.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { rollingRestart } from "../support/rolling-restart.ts";

@@ -2,7 +2,8 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
-import { type VerificationReport, verify } from "../../src/audit/verification.ts";
+import { verify } from "../../src/audit/verification.ts";
+import type { VerificationReport } from "../../src/audit/verification-report.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { Producer, type ProducerRecord } from "../../src/kafka/producer.ts";

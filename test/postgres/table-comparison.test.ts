@@ -25,11 +25,11 @@ async function compared(test: TestWriter, rows: readonly TestRow[], optional = f
 	for (const row of rows) expected.add({ ...expectedOf(row), optional });
 	const result = { matched: 0, purged: 0, found: [] as RowFinding[] };
 	await compareTable(test.db.database, layout, expected, {
-		matched: (count) => {
-			result.matched += count;
+		matched: (ids) => {
+			result.matched += ids.length;
 		},
-		purged: (count) => {
-			result.purged += count;
+		purged: (ids) => {
+			result.purged += ids.length;
 		},
 		found: (finding) => result.found.push(finding),
 	});

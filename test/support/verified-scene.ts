@@ -4,7 +4,8 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type VerificationReport, verify } from "../../src/audit/verification.ts";
+import { type VerificationParts, verify } from "../../src/audit/verification.ts";
+import type { VerificationReport } from "../../src/audit/verification-report.ts";
 import { reportLines } from "../../src/commands/verification-text.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -30,9 +31,9 @@ const GROUP = "g";
 /** Rows by key, deletes, `reject`, and what the database refuses. */
 const handler = `export function handleMessage({ key, value }) {
 	const id = key.toString();
-	if (value === null) return { id, delete: true };
+	if (value === null) return { table: "events", id, delete: true };
 	const { reject, ...fields } = JSON.parse(value.toString());
-	return reject ? { reject } : { id, fields };
+	return reject ? { reject } : { table: "events", id, fields };
 }`;
 
 /** See the file's header; `await using` ends it. */
@@ -108,21 +109,27 @@ export class VerifiedScene implements AsyncDisposable {
 		await inspector.commit([{ topic: TOPIC, partition, offset }]);
 	}
 
-	/** The report, and how people read it. */
-	async verify(): Promise<{ report: VerificationReport; text: string }> {
+	/** The report, and how people read it; `over` as `verify` takes it. */
+	async verify(over: Partial<VerificationParts> = {}): Promise<{ report: VerificationReport; text: string; last: string }> {
 		await writeFile(join(this.#folder.path, "pockaffe.yaml"), JSON.stringify(this.config));
 		const { config } = loadConfig({ file: undefined, environment: {}, cwd: this.#folder.path });
 		const report = await verify({
 			config,
 			database: this.db.database,
-			letters: (database) => new DeadLetterTableStore(database, config.deadLetters.table, config.kafka.group).unreplayed(),
+			letters: (database) =>
+				new DeadLetterTableStore(database, config.deadLetters.table, config.kafka.group).unreplayed().catch((error: { code?: string }) => {
+					if (error.code === "42P01") return null;
+					throw error;
+				}),
 			clock: systemClock,
 			random: systemRandom,
 			signal: new AbortController().signal,
 			maxDifferences: 20,
 			progress: () => {},
+			...over,
 		});
-		return { report, text: [...reportLines(report)].join("\n") };
+		const lines = [...reportLines(report)];
+		return { report, text: lines.join("\n"), last: lines.at(-1) as string };
 	}
 
 	/** Keeps what these tables hold. */

@@ -33,7 +33,7 @@ describe("findings of rows past the end", () => {
 		const found = findings();
 		for (const offset of [55, 60, 79, 80]) found.found(extra(offset));
 		found.found(extra(999_999, "newer"));
-		expect([found.counts.ahead, found.verified]).toEqual([1, true]);
+		expect([found.counts.ahead, found.differing]).toEqual([1, 0]);
 		const asked: unknown[] = [];
 		await found.judgeHeld(async (partition) => {
 			asked.push(partition);
@@ -45,7 +45,7 @@ describe("findings of rows past the end", () => {
 			["extra", "row of 80"],
 			["newer", "row of 999999"],
 		]);
-		expect(found.verified).toBe(false);
+		expect(found.differing).toBe(2);
 	});
 
 	it("are held back in bounded number: more count as ahead", async () => {
@@ -53,5 +53,26 @@ describe("findings of rows past the end", () => {
 		for (const offset of [70, 71, 72, 73]) found.found(extra(offset));
 		await found.judgeHeld(async () => 60);
 		expect(found.counts).toMatchObject({ ahead: 2, extra: 2 });
+	});
+});
+
+describe("ids that were ahead", () => {
+	it("count as what they turn out to be when they are compared again", async () => {
+		const found = findings();
+		for (const offset of [50, 51, 52, 53, 75]) found.found(extra(offset, offset === 50 ? "newer" : "extra"));
+		await found.judgeHeld(async () => 80);
+		expect([found.counts.ahead, found.comingBack, found.isAhead("events", "row of 75"), found.isAhead("other", "row of 75")]).toEqual([
+			5,
+			5,
+			true,
+			false,
+		]);
+		found.count("matched", "events", ["row of 50", "never ahead"]);
+		found.count("purged", "events", ["row of 51"]);
+		found.found({ ...extra(20), id: "row of 52", kind: "different" });
+		// Still ahead.
+		found.found({ ...extra(58), id: "row of 53", kind: "newer" });
+		expect(found.counts).toMatchObject({ ahead: 2, matched: 2, purged: 1, different: 1 });
+		expect([found.comingBack, found.isAhead("events", "row of 50")]).toEqual([2, false]);
 	});
 });

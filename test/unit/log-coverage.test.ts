@@ -105,6 +105,57 @@ describe("what of the log was covered", () => {
 		expect(coverage().standingOf({ topic: "gone", partition: 0, offset: 3, timestamp: 1 })).toBe("unchecked");
 	});
 
+	it("takes a row of a topic that nobody ever read for nobody's", () => {
+		const covered = new LogCoverage(coverage().ranges, [], { isKnown: (topic) => topic !== "never" });
+		expect(["never", "gone"].map((topic) => covered.standingOf({ topic, partition: 0, offset: 3, timestamp: 1 }))).toEqual([
+			"inside",
+			"unchecked",
+		]);
+	});
+
+	it("lets a letter stand for a row of its message, and for no other that has its place", () => {
+		const letters = ["poison", "rejected", "row_fault", "future_timestamp", "process_died", "timeout"].map((reason, index) => ({
+			...partition,
+			offset: 20 + index,
+			topicId: null,
+			timestamp: 1,
+			reason,
+			rows: [],
+			rowsLeftOut: 0,
+			state: "open",
+		}));
+		const covered = new LogCoverage(coverage().ranges, letters);
+		covered.read(
+			partition,
+			Array.from({ length: 40 }, (_, index) => 10 + index),
+		);
+		covered.finished();
+		const at = (offset: number, isOptional: boolean) => covered.standingOf({ ...partition, offset, timestamp: 1 }, isOptional);
+		const [poison, rejected, refused, future, died, timeout] = [20, 21, 22, 23, 24, 25];
+		expect([rejected, refused, future].map((offset) => [at(offset as number, false), at(offset as number, true)])).toEqual(
+			Array.from({ length: 3 }, () => ["inside", "lettered"]),
+		);
+		// What the handler failed at is not handed to it again: whose row it is can't be known.
+		expect([poison, died, timeout].map((offset) => at(offset as number, false))).toEqual(["lettered", "lettered", "lettered"]);
+	});
+
+	it("goes on to later ends with the letters of then", () => {
+		const covered = coverage({}, [30]);
+		covered.read(
+			partition,
+			Array.from({ length: 40 }, (_, index) => 10 + index),
+		);
+		covered.finished();
+		expect(standings(covered, [30, 52, 60])).toEqual(["lettered", "ahead", "past"]);
+		covered.extend(
+			covered.ranges.map((range) => ({ ...range, low: 40, from: 50, committed: 58, to: 58, high: 70 })),
+			[],
+		);
+		covered.read(partition, [50, 51, 53, 54, 55, 56, 57]);
+		covered.finished();
+		expect(standings(covered, [30, 51, 52, 57, 58, 69, 70])).toEqual(["inside", "inside", "unchecked", "inside", "ahead", "ahead", "past"]);
+	});
+
 	it("doesn't count what the group was never to read", () => {
 		const covered = coverage({ start: 20, from: 20 });
 		covered.read(
@@ -230,7 +281,7 @@ describe("offsets that the log doesn't hold", () => {
 			skipped: [],
 			disbelieved: [],
 		};
-		const covered = new LogCoverage([range], [], new GapMemory(0));
+		const covered = new LogCoverage([range], [], { memory: new GapMemory(0) });
 		covered.read(partition, [0, 1, 3]);
 		covered.read(
 			partition,

@@ -18,14 +18,21 @@ class PlayedClient extends EventEmitter<GroupClientEvents> implements LogClient 
 	asked = 0;
 	readonly interrupt = new AbortController();
 
+	#isPaused = false;
+
 	assign(): void {}
-	pause(): void {}
+	pause(): void {
+		this.#isPaused = true;
+	}
+	resume(): void {
+		this.#isPaused = false;
+	}
 	async close(): Promise<boolean> {
 		return true;
 	}
 
 	async consume(_: number, timeoutMs: number): Promise<ReceivedMessage[]> {
-		const poll = this.polls.shift();
+		const poll = this.#isPaused ? undefined : this.polls.shift();
 		if (poll instanceof Error) throw poll;
 		if (!poll) await this.clock.sleep(timeoutMs || 1);
 		return poll ?? [];
@@ -95,6 +102,19 @@ describe("reading the log", () => {
 		client.polls = [messages(0, 2), [], messages(2, 3), [], messages(3, 5)];
 		const read = offsetsRead(client, 5, () => client.clock.advance(40_000));
 		expect(await played(client, read)).toEqual([0, 1, 2, 3, 4]);
+	});
+
+	it("goes on in a partition that it had read to an end", async () => {
+		const client = new PlayedClient();
+		const reader = readerOver(client);
+		const read = async (from: number, to: number) => {
+			client.polls = [messages(from, to)];
+			const offsets: number[] = [];
+			for await (const [, group] of reader.read([{ ...partition, from, to }])) offsets.push(...group.map(({ offset }) => offset));
+			return offsets;
+		};
+		expect(await played(client, read(0, 2))).toEqual([0, 1]);
+		expect(await played(client, read(2, 4))).toEqual([2, 3]);
 	});
 
 	it("goes on behind errors that pass", async () => {
