@@ -170,6 +170,7 @@ export class Daemon {
 			readiness: () => this.readiness.report(),
 			status: () => buildStatus(this.snapshot()),
 			control: config.http.admin ? this.#control() : null,
+			token: config.http.token,
 			onError: (path, error) => logger.error({ path }, `HTTP: ${messageOf(error)}`),
 		});
 		const { version } = this.parts;
@@ -240,7 +241,6 @@ export class Daemon {
 
 	#control(): HttpControl {
 		return {
-			token: this.parts.config.http.token,
 			control: (partition, action) => {
 				const isHere = this.delivery.control(partition, action);
 				if (isHere) this.#observer.adminAction(action, partitionName(partition));

@@ -1,6 +1,7 @@
 /** Rules that concern several keys of a valid configuration: what schema.ts can't say of one value. Pure. */
 
 import { columnTypeOf } from "../core/column-type.ts";
+import { isLoopbackName } from "../core/loopback.ts";
 import { isTopicMeant } from "../core/message.ts";
 import type { Config } from "./config.ts";
 import type { Problem } from "./problems.ts";
@@ -160,8 +161,13 @@ function deadLetterRules({ deadLetters: { target, topic }, kafka }: Config): Pro
 	return [{ path, value: topic, rule: `is read by kafka.topics (${reader}): letters would come back as messages` }];
 }
 
+/** Beyond loopback anybody may try tokens. */
+const SHORTEST_TOKEN = 16;
+
 function httpRules({ http }: Config): Problem[] {
-	const loopback = /^(127\.|::1$|localhost$)/.test(http.host);
-	if (!http.admin || loopback || http.token) return [];
-	return [{ path: ["http", "admin"], value: true, rule: "needs http.token where http.host is not loopback" }];
+	if (isLoopbackName(http.host)) return [];
+	const rule = `beyond loopback at least ${SHORTEST_TOKEN} characters, e.g. of \`openssl rand -hex 16\``;
+	if (http.token !== "" && [...http.token].length < SHORTEST_TOKEN) return [{ path: ["http", "token"], rule }];
+	if (!http.admin || http.token !== "") return [];
+	return [{ path: ["http", "admin"], value: true, rule: "needs http.token where http.host is not loopback (127.0.0.1, ::1, localhost)" }];
 }

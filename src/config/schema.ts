@@ -251,7 +251,9 @@ export const configSchema = z.strictObject({
 			host: text().min(1, "an address").default("127.0.0.1").describe("Address to listen at"),
 			port: z.int("0 to 65535").min(0, "0 to 65535").max(65_535, "0 to 65535").default(9464).describe("Port; 0: any free one"),
 			admin: z.boolean("true or false").default(false).describe("Control over HTTP: pause, resume, restart, drain"),
-			token: text().default("").describe("Bearer token for control; never printed"),
+			token: text()
+				.default("")
+				.describe("Bearer token for control, and beyond loopback for /status and the words of /readyz; never printed"),
 		})
 		.prefault({})
 		.describe("Metrics, health, status"),

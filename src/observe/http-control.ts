@@ -2,29 +2,27 @@
  * Control over HTTP: pause, resume and restart of a partition, and a drain. Only where `http.admin` says so; with a token where one is
  * set. What is asked for is done by functions handed in.
  */
-import { timingSafeEqual } from "node:crypto";
 import type { Context, Hono } from "hono";
 import type { TopicPartition } from "../core/message.ts";
+import { bringsToken } from "./bearer-token.ts";
 
 /** What may be done to a partition. */
 export const partitionActions = ["pause", "resume", "restart"] as const;
 export type PartitionAction = (typeof partitionActions)[number];
 
-/** Who may ask, and what is then called. */
+/** What is called. */
 export interface HttpControl {
-	/** Bearer token; empty: none is needed. */
-	readonly token: string;
 	/** False where the partition isn't assigned here. */
 	readonly control: (partition: TopicPartition, action: PartitionAction) => boolean;
 	readonly drain: () => void;
 }
 
-/** Puts the routes on `app`. */
-export function addControl(app: Hono, { token, control, drain }: HttpControl): void {
+/** Puts the routes on `app`. `token`: the bearer token; empty: none is needed. */
+export function addControl(app: Hono, { control, drain }: HttpControl, token: string): void {
 	const permitted = (context: Context) => {
 		// A browser names the page that asks; nobody else does.
 		if (context.req.header("origin") !== undefined) return refusal(context, 403, "forbidden_origin", "not from a web page");
-		if (token === "" || isToken(context.req.header("authorization"), token)) return null;
+		if (token === "" || bringsToken(context.req.header("authorization"), token)) return null;
 		context.header("WWW-Authenticate", "Bearer");
 		return refusal(context, 401, "unauthorized", "Authorization: Bearer <http.token> is needed");
 	};
@@ -47,11 +45,6 @@ export function addControl(app: Hono, { token, control, drain }: HttpControl): v
 		drain();
 		return context.json({ action: "drain" }, 202);
 	});
-}
-
-function isToken(header: string | undefined, token: string): boolean {
-	const [given, wanted] = [Buffer.from(header ?? ""), Buffer.from(`Bearer ${token}`)];
-	return given.length === wanted.length && timingSafeEqual(given, wanted);
 }
 
 function refusal(context: Context, status: 401 | 403 | 404, code: string, message: string): Response {

@@ -3,14 +3,15 @@
  * from functions handed in, so it knows nothing of the daemon. On loopback a request must name a loopback host: a web page in somebody's browser, whose name was made to
  * point here, gets nothing.
  */
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import type { Clock } from "../core/clock.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { isLoopbackName } from "../core/loopback.ts";
+import { bringsToken } from "./bearer-token.ts";
 import { addControl, type HttpControl } from "./http-control.ts";
-import { isLoopbackName } from "./loopback.ts";
 import type { RenderedMetrics } from "./metrics.ts";
 import type { ReadinessReport } from "./readiness.ts";
 import type { Status } from "./status.ts";
@@ -24,8 +25,10 @@ export interface HttpServerOptions {
 	readonly readiness: () => ReadinessReport;
 	readonly status: () => Status;
 	readonly clock: Clock;
-	/** Control; null: this face is read only. */
+	/** Control; null: this face is read only. Beyond loopback it needs a token. */
 	readonly control?: HttpControl | null;
+	/** Bearer token for control, and beyond loopback for `/status` and the words of `/readyz`; empty, the default: none. */
+	readonly token?: string;
 	/** Told of an answer that could not be made; the client sees a bare 500. */
 	readonly onError?: (path: string, error: unknown) => void;
 }
@@ -41,22 +44,30 @@ export interface HttpServer extends AsyncDisposable {
 }
 
 const paths = ["/metrics", "/healthz", "/readyz", "/status"];
+const NO_TOKEN = "/status names hosts, keys and errors: beyond loopback it needs http.token";
 const GRACE_MS = 1000;
 /** No request has a body worth waiting for. */
 const timeouts = { headersTimeout: 5000, requestTimeout: 5000, connectionsCheckingInterval: 1000, keepAliveTimeout: 5000 };
 
 /**
  * Listens, and resolves once it does. Rejects with ExitError (usage): `port_in_use` where the port is taken, `port_forbidden` where it
- * needs a privilege, `http_host` where the address is not this machine's.
+ * needs a privilege, `http_host` where the address is not this machine's, or is not loopback and control has no token.
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-	const app = buildApp(options);
-	const server = createAdaptorServer({ fetch: app.fetch, createServer, serverOptions: timeouts }) as Server;
+	// Known once it listens: a name may lead anywhere.
+	let isLocal = false;
+	const app = buildApp(options, () => isLocal);
+	const server = createAdaptorServer({ fetch: app.fetch, createServer: withPlainHost, serverOptions: timeouts }) as Server;
 	await listen(server, options);
 	// A connection that could not be accepted (no descriptors left) must not end the daemon.
 	server.on("error", (error) => options.onError?.("", error));
 	server.on("request", (_, response) => response.on("close", () => closeIdleAfter(server)));
 	const { address: host, port, family } = server.address() as AddressInfo;
+	isLocal = isLoopbackName(host);
+	if (options.control && !isLocal && !options.token) {
+		server.close();
+		throw new ExitError(exitCodes.usage, "http_host", `http.host: ${options.host} is ${host}, not loopback: http.admin needs http.token`);
+	}
 	const url = `http://${family === "IPv6" ? `[${host}]` : host}:${port}`;
 	let closing: Promise<void> | undefined;
 	const close = (graceMs = GRACE_MS) => {
@@ -66,10 +77,19 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 	return { host, port, url, close, [Symbol.asyncDispose]: () => close() };
 }
 
-function buildApp({ host, metrics, readiness, status, control, onError }: HttpServerOptions): Hono {
+/** The adaptor answers a name in another spelling than a URL's (capitals, a mapped address) with an empty 400. */
+const withPlainHost = ((options: ServerOptions, listener: RequestListener) =>
+	createServer(options, (request, response) => {
+		const { host } = request.headers;
+		if (host !== undefined && URL.canParse(`http://${host}`)) request.headers.host = new URL(`http://${host}`).host;
+		listener(request, response);
+	})) as typeof createServer;
+
+function buildApp({ metrics, readiness, status, control, token = "", onError }: HttpServerOptions, isLocal: () => boolean): Hono {
 	const app = new Hono();
+	const mayKnow = (context: Context) => isLocal() || bringsToken(context.req.header("authorization"), token);
 	app.use(async (context, next) => {
-		if (isLoopbackName(host) && !isLoopbackName(hostOf(context))) {
+		if (isLocal() && !isLoopbackName(hostOf(context))) {
 			return refuse(context, 403, "forbidden_host", "the Host header must name this machine's loopback address");
 		}
 		const isControl = control && (context.req.path === "/drain" || context.req.path.startsWith("/partitions/"));
@@ -89,10 +109,14 @@ function buildApp({ host, metrics, readiness, status, control, onError }: HttpSe
 	app.get("/healthz", (context) => context.json({ ok: true }));
 	app.get("/readyz", (context) => {
 		const report = readiness();
-		return context.json(report, report.ready ? 200 : 503);
+		return context.json(mayKnow(context) ? report : withoutWords(report), report.ready ? 200 : 503);
 	});
-	app.get("/status", (context) => context.json(status()));
-	if (control) addControl(app, control);
+	app.get("/status", (context) => {
+		if (mayKnow(context)) return context.json(status());
+		context.header("WWW-Authenticate", "Bearer");
+		return refuse(context, 401, "unauthorized", token === "" ? NO_TOKEN : "Authorization: Bearer <http.token> is needed");
+	});
+	if (control) addControl(app, control, token);
 	app.notFound((context) => context.json({ error: { code: "not_found", message: "no such path" }, paths }, 404));
 	app.onError((error, context) => {
 		onError?.(context.req.path, error);
@@ -101,7 +125,12 @@ function buildApp({ host, metrics, readiness, status, control, onError }: HttpSe
 	return app;
 }
 
-function refuse(context: Context, status: 403 | 405 | 500, code: string, message: string): Response {
+/** Anybody may ask whether it is ready; who is told why may read names of hosts, keys and errors. */
+function withoutWords(report: ReadinessReport): object {
+	return report.ready ? report : { ready: false, reasons: report.reasons.map(({ code }) => ({ code })) };
+}
+
+function refuse(context: Context, status: 401 | 403 | 405 | 500, code: string, message: string): Response {
 	return context.json({ error: { code, message } }, status);
 }
 

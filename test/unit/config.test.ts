@@ -146,6 +146,8 @@ describe("the file", () => {
 		["a client that warns of nothing", "kafka: {properties: {log_level: 3}}", /log_level: 3 – from 4 to 7: .*session/],
 		["a client's log that nobody reads", "kafka: {properties: {log.queue: true}}", /log\.queue – is refused here/],
 		["a drain longer than the poll interval", "drain: {timeoutMs: 300000}", /drain\.timeoutMs: 300000 – below max\.poll\.interval\.ms/],
+		["control for whom a name leads here", "http: {host: 127.example.com, admin: true}", /http\.admin: true – needs http\.token/],
+		["a token that is soon guessed", "http: {host: 0.0.0.0, token: x}", /http\.token – beyond loopback at least 16 characters/],
 		["user without mechanism", "kafka: {sasl: {username: a, password: b}}", /kafka\.sasl\.mechanism – is needed/],
 		["a built-in handler that isn't one", "handler: {module: pockaffe:jsn}", /pockaffe:jsn.*did you mean pockaffe:json/],
 		["a URL of another database", "database: {url: mysql://h/d}", /database\.url: \*\*\* – postgres:/],

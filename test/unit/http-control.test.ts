@@ -8,10 +8,9 @@ let server: HttpServer | undefined;
 
 afterEach(() => server?.close(0));
 
-async function start(control: Partial<HttpControl> | null) {
+async function start(control: Partial<HttpControl> | null, { token = "", host = "127.0.0.1" } = {}) {
 	const asked: string[] = [];
 	const complete = control && {
-		token: "",
 		control: ({ topic, partition }: { topic: string; partition: number }, action: string) => {
 			asked.push(`${action} ${topic}/${partition}`);
 			return partition < 4;
@@ -20,8 +19,9 @@ async function start(control: Partial<HttpControl> | null) {
 		...control,
 	};
 	server = await createHttpServer({
-		host: "127.0.0.1",
+		host,
 		port: 0,
+		token,
 		metrics: async () => ({ contentType: "text/plain", body: "" }),
 		readiness: () => ({ ready: true }),
 		status: () => ({}) as Status,
@@ -57,7 +57,7 @@ describe("control over HTTP", () => {
 	});
 
 	it("wants the token where one is set, and nothing from web pages", async () => {
-		const { post, asked } = await start({ token: "s3cret" });
+		const { post, asked } = await start({}, { token: "s3cret" });
 		expect([
 			await post("/drain"),
 			await post("/drain", { authorization: "Bearer wrong!" }),
@@ -66,5 +66,18 @@ describe("control over HTTP", () => {
 		expect(await post("/drain", { authorization: "Bearer s3cret", origin: "http://evil.example" })).toBe(403);
 		expect(asked).toEqual([]);
 		expect(await post("/drain", { authorization: "Bearer s3cret" })).toBe(202);
+		expect(await post("/drain", { authorization: "bearer  s3cret" })).toBe(202);
+	});
+
+	it("takes a token that is not ASCII", async () => {
+		const { post } = await start({}, { token: "schlüssel-№1" });
+		const bytes = (text: string) => Buffer.from(text).toString("latin1");
+		expect(await post("/drain", { authorization: `Bearer ${bytes("schlüssel-№1")}` })).toBe(202);
+		expect(await post("/drain", { authorization: `Bearer ${bytes("schlüssel-№2")}` })).toBe(401);
+	});
+
+	it("is refused where it listens beyond loopback without a token, whatever the name says", async () => {
+		for (const host of ["0.0.0.0", "::"]) await expect(start({}, { host })).rejects.toMatchObject({ code: "http_host", exitCode: 2 });
+		await expect(start({}, { host: "127.1" })).resolves.toBeDefined();
 	});
 });

@@ -2,8 +2,8 @@ import { request } from "node:http";
 import { createServer } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
+import { isLoopbackName } from "../../src/core/loopback.ts";
 import { createHttpServer, type HttpServer, type HttpServerOptions } from "../../src/observe/http-server.ts";
-import { isLoopbackName } from "../../src/observe/loopback.ts";
 import type { ReadinessReport } from "../../src/observe/readiness.ts";
 import type { Status } from "../../src/observe/status.ts";
 
@@ -93,6 +93,50 @@ describe("HTTP server", () => {
 		expect(await statusWithHost(url, `rebound.example:${port}`)).toBe(403);
 		expect(await statusWithHost(url, `localhost:${port}`)).toBe(200);
 		expect(await statusWithHost(url, `[::1]:${port}`)).toBe(200);
+	});
+
+	it("takes loopback's names in any spelling", async () => {
+		const { url, port } = await start({ host: "127.1" });
+		for (const host of ["LOCALHOST", "127.0.0.1", "[::ffff:127.0.0.1]", "127.9.9.9"])
+			expect([host, await statusWithHost(url, `${host}:${port}`)]).toEqual([host, 200]);
+		for (const host of [
+			"127.example.com",
+			"localhost.evil.example",
+			"127.0.0.1.nip.io",
+			"u@localhost",
+			"localhost/x",
+			"localhost?x",
+			"1.2.3.4",
+			"u@localhost",
+			"localhost/x",
+			"[::2]",
+			"1.2.3.4",
+		])
+			expect([host, await statusWithHost(url, host)]).toEqual([host, 403]);
+	});
+
+	it("tells nobody beyond loopback why without the token, but that it is not ready", async () => {
+		const token = "a-token-that-is-long";
+		const { port } = await start({ host: "0.0.0.0", token, readiness: () => notReady });
+		const ask = (path: string, authorization = "") =>
+			fetch(`http://127.0.0.1:${port}${path}`, { headers: authorization ? { authorization } : {} });
+		const refused = await ask("/status");
+		expect([refused.status, refused.headers.get("www-authenticate")]).toEqual([401, "Bearer"]);
+		expect((await ask("/status", "Bearer wrong")).status).toBe(401);
+		expect(await (await ask("/status", `Bearer ${token}`)).json()).toEqual({ version: "1.2.3" });
+		const bare = await ask("/readyz");
+		expect([bare.status, await bare.json()]).toEqual([503, { ready: false, reasons: [{ code: "parked" }] }]);
+		expect(await (await ask("/readyz", `Bearer ${token}`)).json()).toEqual(notReady);
+		expect([(await ask("/healthz")).status, (await ask("/metrics")).status]).toEqual([200, 200]);
+	});
+
+	it("shows /status to nobody beyond loopback where there is no token", async () => {
+		const { port } = await start({ host: "0.0.0.0" });
+		const refused = await fetch(`http://127.0.0.1:${port}/status`, { headers: { authorization: "Bearer " } });
+		expect([refused.status, await refused.json()]).toMatchObject([
+			401,
+			{ error: { message: expect.stringContaining("needs http.token") } },
+		]);
 	});
 
 	it("takes any name where it listens on all addresses", async () => {
