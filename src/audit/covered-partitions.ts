@@ -7,6 +7,7 @@ import { ExitError, exitCodes } from "../core/errors.ts";
 import { compareIds } from "../core/log-identity.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../core/message.ts";
 import { type PositionNote, type SkippedStretch, stretchesBefore } from "../core/position-note.ts";
+import { absentTopic } from "../kafka/absent-topic.ts";
 import type { StoredOffset } from "../kafka/group-client.ts";
 import type { LogReader } from "../kafka/log-reader.ts";
 import type { Database } from "../sink/database.ts";
@@ -25,7 +26,8 @@ export async function coveredPartitions(
 ): Promise<CoveredPartition[]> {
 	const { kafka, offsets } = config;
 	const consumerGroup = kafka.group;
-	const all = existingPartitions(config, reader).filter(({ topic }) => topics.length === 0 || topics.includes(topic));
+	const existing = await existingPartitions(config, reader);
+	const all = existing.filter(({ topic }) => topics.length === 0 || topics.includes(topic));
 	const other = topics.find((topic) => !all.some((partition) => partition.topic === topic));
 	if (other !== undefined)
 		throw new ExitError(exitCodes.usage, "no_topic", `${other} is none of the topics that group ${kafka.group} reads`);
@@ -74,12 +76,12 @@ async function storedInTable(config: Config, database: Database, partitions: rea
 	return new OffsetTable({ database, table: offsets.table, consumerGroup: kafka.group, readOnly: true }).stored(partitions);
 }
 
-function existingPartitions({ kafka }: Config, reader: LogReader): TopicPartition[] {
+async function existingPartitions({ kafka }: Config, reader: LogReader): Promise<TopicPartition[]> {
 	const existing = reader.metadata.topics.filter(
 		({ name, partitions }) => partitions.length > 0 && kafka.topics.some((entry) => isTopicMeant(entry, name)),
 	);
 	const missing = kafka.topics.find((topic) => !topic.startsWith("^") && !existing.some(({ name }) => name === topic));
-	if (missing !== undefined) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${missing}: nothing can be verified`);
+	if (missing !== undefined) throw await absentTopic({ client: reader, kafka, wanted: "Read" }, missing, ": nothing can be verified");
 	return existing.flatMap(({ name, partitions }) =>
 		partitions.map(({ id }) => ({ topic: name, partition: id })).sort((a, b) => a.partition - b.partition),
 	);

@@ -131,8 +131,15 @@ async function replayLog(
 	signal.addEventListener("abort", () => finish(new ExitError(exitCodes.found, "interrupted", "the replay was interrupted")), {
 		once: true,
 	});
+	// Nobody waits at a command until it is mended.
+	const blocked = ({ message, hint }: { message: string; hint: string | null }) =>
+		finish(
+			new ExitError(exitCodes.found, "database", `the replay ended, the database refuses its rows: ${message}${hint ? `; ${hint}` : ""}`),
+		);
+	writer.on("table:blocked", blocked);
 	worker.deliver(packMessages(letters));
 	const error = await ended;
+	writer.off("table:blocked", blocked);
 	await (error ? worker.kill() : worker.stop("shutdown"));
 	await Promise.all(fates);
 	if (error ?? failure) throw error ?? failure;

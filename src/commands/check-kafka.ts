@@ -55,7 +55,7 @@ async function accessFindings({ kafka, deadLetters }: Config, inspector: Cluster
 		if (refused) findings.push(refusedFinding(kafka, `topic ${topic}`, refused));
 	}
 	for (const topic of written) {
-		const refused = lacks("topic", topic, "Write");
+		const refused = lacks("topic", topic, "Write") ?? lacks("topic", topic, "Create");
 		findings.push(refused ? refusedFinding(kafka, `dead letters ${topic}`, refused) : deadLetterFinding(topic, inspector));
 	}
 	if (group === "") return findings;
@@ -92,7 +92,7 @@ function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Fi
 
 function deadLetterFinding(topic: string, { topics }: ClusterInspector): Finding {
 	if (topics.includes(topic)) return ok(`dead letters ${topic}`, "the topic is there");
-	return warning(`dead letters ${topic}`, "the topic is missing; the daemon creates it where it has the right Create");
+	return warning(`dead letters ${topic}`, "the topic is missing; run creates it");
 }
 
 async function groupFinding(

@@ -2,10 +2,12 @@
 import type { Command } from "commander";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
+import { absentTopic, creationHint } from "../kafka/absent-topic.ts";
 import { kafkaClientSettings } from "../kafka/client-settings.ts";
 import { connectOrExplain } from "../kafka/connect.ts";
 import { ConsumerClient } from "../kafka/consumer-client.ts";
 import { KafkaError, kafkaErrors } from "../kafka/kafka-error.ts";
+import { withRight } from "../kafka/rights.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
 import { wholeNumber } from "./option-values.ts";
 import { shownBytes } from "./shown-bytes.ts";
@@ -46,10 +48,11 @@ export function registerConsume(program: Command, context: CommandContext): void
 			const client = new ConsumerClient(settings, { "auto.offset.reset": "earliest" }, context.clock);
 			const { topics } = await connectOrExplain(client.raw, kafka, TIMEOUT_MS);
 			try {
-				if (!topics.some(({ name, partitions }) => name === topic && partitions.length > 0)) {
-					throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}; create it: pockaffe topic create ${topic} -p 1`);
-				}
-				await new Follower(client, options, context).follow(topic);
+				if (!topics.some(({ name, partitions }) => name === topic && partitions.length > 0))
+					throw await absentTopic({ client, kafka, wanted: "Read" }, topic, creationHint(topic));
+				const explain = (error: KafkaError) =>
+					withRight({ ...kafka, group: options.group }, { group: "Read", topic: ["Read", topic] }, error);
+				await new Follower(client, options, context, explain).follow(topic);
 			} finally {
 				await client.close();
 			}
@@ -61,12 +64,14 @@ class Follower {
 	readonly #client: ConsumerClient;
 	readonly #options: ConsumeOptions;
 	readonly #context: CommandContext;
+	readonly #explain: (error: KafkaError) => KafkaError;
 	readonly #printed = new Map<string, TopicPartition & { offset: number }>();
 	readonly #unread = new Set<string>();
 	#assigned = false;
 	#count = 0;
 
-	constructor(client: ConsumerClient, options: ConsumeOptions, context: CommandContext) {
+	constructor(client: ConsumerClient, options: ConsumeOptions, context: CommandContext, explain: (error: KafkaError) => KafkaError) {
+		this.#explain = explain;
 		this.#client = client;
 		this.#options = options;
 		this.#context = context;
@@ -104,7 +109,7 @@ class Follower {
 				messages = await this.#client.consume(left, POLL.timeoutMs);
 			} catch (error) {
 				if (error instanceof KafkaError && fatalCodes.includes(error.kafkaCode))
-					throw new ExitError(exitCodes.fatalKafka, error.code, error.message, { cause: error });
+					throw new ExitError(exitCodes.fatalKafka, error.code, this.#explain(error).message, { cause: error });
 			}
 			this.#print(messages);
 			if (messages.length > 0) await this.#commit();

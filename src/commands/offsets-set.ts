@@ -9,6 +9,7 @@ import { isTopicMeant, partitionName, type TopicPartition } from "../core/messag
 import type { StoredNote } from "../core/position-note.ts";
 import { KafkaError, kafkaErrors } from "../kafka/kafka-error.ts";
 import { type OffsetPlan, planOffset, type SetTo } from "../kafka/offset-plan.ts";
+import { type Operation, refused } from "../kafka/rights.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { connectDatabase, type Database } from "../sink/database.ts";
 import { NoteFence } from "../sink/note-fence.ts";
@@ -66,8 +67,8 @@ async function setOffsets(config: Config, options: SetOptions, { clock, stderr }
 	try {
 		await using inspector = await ClusterInspector.connect(kafka, clock, kafka.group);
 		const setting = new OffsetSetting(config, database, inspector, (message) => print(stderr, message));
-		const plans = await setting.plan(options);
-		if (!options.dryRun) await setting.carryOut(plans);
+		const plans = await setting.plan(options).catch(refused(kafka, { group: "Read" }));
+		if (!options.dryRun) await setting.carryOut(plans).catch(refused(kafka, { group: "Read" }));
 		return plans;
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
@@ -101,7 +102,7 @@ class OffsetSetting {
 
 	/** Changes nothing. */
 	async plan(options: SetOptions): Promise<OffsetPlan[]> {
-		const partitions = chosenPartitions(this.#config, this.#inspector, options);
+		const partitions = await chosenPartitions(this.#config, this.#inspector, options, this.#table ? "Describe" : "Read");
 		const kept = this.#table ? await this.#table.stored(partitions) : await this.#inspector.committed(partitions);
 		const noted = await this.#notes.read();
 		const ids = await this.#inspector.topicIds([...new Set(partitions.map(({ topic }) => topic))]);
@@ -181,10 +182,21 @@ class OffsetSetting {
 /** Of a group with members Kafka says that it doesn't know this one. */
 const HAS_MEMBERS: readonly number[] = [kafkaErrors.unknownMember, kafkaErrors.illegalGeneration, kafkaErrors.rebalanceInProgress];
 
-function chosenPartitions({ kafka }: Config, inspector: ClusterInspector, { to, topic, partition }: SetOptions): TopicPartition[] {
+async function chosenPartitions(
+	{ kafka }: Config,
+	inspector: ClusterInspector,
+	{ to, topic, partition }: SetOptions,
+	wanted: Operation,
+): Promise<TopicPartition[]> {
 	const topics = topic === undefined ? inspector.topics.filter((name) => kafka.topics.some((entry) => isTopicMeant(entry, name))) : [topic];
 	const all = topics.flatMap((name) => inspector.partitionsOf(name).map((number) => ({ topic: name, partition: number })));
-	if (all.length === 0) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic ?? kafka.topics.join(", ")}`);
+	// A group of several topics goes on with those that are there; one that may not be seen is told before anything is changed.
+	const named = topic === undefined ? kafka.topics.filter((name) => !name.startsWith("^")) : [topic];
+	for (const name of named.filter((each) => !inspector.topics.includes(each))) {
+		const absence = await inspector.absent(name, wanted, "");
+		if (absence.code === "not_authorized" || all.length === 0) throw absence;
+	}
+	if (all.length === 0) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${kafka.topics.join(", ")}`);
 	if (partition !== undefined && topics.length > 1)
 		throw new ExitError(exitCodes.usage, "topic", `--partition ${partition} of which topic? Add --topic: ${topics.join(", ")}`);
 	const chosen = all.filter((each) => partition === undefined || each.partition === partition);

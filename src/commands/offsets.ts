@@ -1,5 +1,6 @@
 /** `offsets`: what a group has committed, and how far it is behind. `offsets set` is offsets-set.ts. */
 import type { Command } from "commander";
+import { refused } from "../kafka/rights.ts";
 import { ClusterInspector, type GroupOffset } from "../kafka/topics.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
 import { registerOffsetsSet } from "./offsets-set.ts";
@@ -15,7 +16,10 @@ export function registerOffsets(program: Command, context: CommandContext): void
 		.action(async (group: string, { topic, json }: { topic?: string; json?: boolean }, command: Command) => {
 			const { kafka } = await kafkaOf(command, context);
 			await using inspector = await ClusterInspector.connect(kafka, context.clock, group);
-			const all = await inspector.groupOffsets(topic === undefined ? inspector.topics : [topic]);
+			if (topic !== undefined && !inspector.topics.includes(topic)) throw await inspector.absent(topic, "Describe", "");
+			const all = await inspector
+				.groupOffsets(topic === undefined ? inspector.topics : [topic])
+				.catch(refused({ ...kafka, group }, { group: "Describe" }));
 			const used = new Set(all.filter(({ committed }) => committed !== null).map((each) => each.topic));
 			const shown = topic === undefined ? all.filter((each) => used.has(each.topic)) : all;
 			if (json) print(context.stdout, JSON.stringify(shown.map((each) => ({ group, ...each }))));

@@ -2,7 +2,9 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { readLines } from "../core/lines.ts";
+import { creationHint } from "../kafka/absent-topic.ts";
 import { Producer } from "../kafka/producer.ts";
+import { refused } from "../kafka/rights.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
 import { partitionNumber } from "./option-values.ts";
@@ -29,11 +31,17 @@ export function registerProduce(program: Command, context: CommandContext): void
 			const { kafka, embedded } = await kafkaOf(command, context);
 			if (!embedded) await requireTopic(topic, kafka, context);
 			await using producer = await Producer.connect(kafka);
-			await produceLines(producer, topic, options, context);
+			await produceLines(producer, topic, options, context, refused(kafka, { topic: ["Write", topic] }));
 		});
 }
 
-async function produceLines(producer: Producer, topic: string, options: ProduceOptions, context: CommandContext): Promise<void> {
+async function produceLines(
+	producer: Producer,
+	topic: string,
+	options: ProduceOptions,
+	context: CommandContext,
+	failed: (error: unknown) => never,
+): Promise<void> {
 	let line = 0;
 	for await (const read of readLines(context.stdin)) {
 		line++;
@@ -42,13 +50,8 @@ async function produceLines(producer: Producer, topic: string, options: ProduceO
 		const value = options.null && text === "" ? null : text;
 		const where = options.partition === undefined ? {} : { partition: options.partition };
 		try {
-			const { partition, offset, timestamp } = await producer.produce({
-				topic,
-				...where,
-				key: options.key ?? null,
-				value,
-				headers: options.header,
-			});
+			const record = { topic, ...where, key: options.key ?? null, value, headers: options.header };
+			const { partition, offset, timestamp } = await producer.produce(record).catch(failed);
 			const sentence = `Sent record to partition ${partition} at offset ${offset} with timestamp ${timestamp}.`;
 			print(context.stdout, options.json ? JSON.stringify({ topic, partition, offset, timestamp }) : sentence);
 		} catch (cause) {
@@ -61,7 +64,7 @@ async function produceLines(producer: Producer, topic: string, options: ProduceO
 async function requireTopic(topic: string, kafka: Parameters<typeof Producer.connect>[0], context: CommandContext): Promise<void> {
 	await using inspector = await ClusterInspector.connect(kafka, context.clock);
 	if (inspector.topics.includes(topic)) return;
-	throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}; create it: pockaffe topic create ${topic} -p 1`);
+	throw await inspector.absent(topic, "Write", creationHint(topic));
 }
 
 function addHeader(text: string, headers: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {

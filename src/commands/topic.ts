@@ -1,6 +1,8 @@
 /** `topic create` and `topic describe`. */
 import type { Command } from "commander";
 import { ExitError, exitCodes } from "../core/errors.ts";
+import { creationHint } from "../kafka/absent-topic.ts";
+import { refused } from "../kafka/rights.ts";
 import { awaitTopic, ClusterInspector, createTopic } from "../kafka/topics.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
 import { wholeNumber } from "./option-values.ts";
@@ -35,7 +37,7 @@ export function registerTopic(program: Command, context: CommandContext): void {
 					"embedded_topics",
 					`the embedded broker creates topics by itself, with ${EMBEDDED_PARTITIONS} partitions: produce to ${name}`,
 				);
-			await createTopic(kafka, { name, partitions, replication });
+			await createTopic(kafka, { name, partitions, replication }).catch(refused(kafka, { topic: ["Create", name] }));
 			await awaitTopic(kafka, context.clock, name, partitions);
 			print(context.stdout, `Created topic ${name} with ${partitions} partitions.`);
 		});
@@ -48,8 +50,7 @@ export function registerTopic(program: Command, context: CommandContext): void {
 			const { kafka } = await kafkaOf(command, context);
 			await using inspector = await ClusterInspector.connect(kafka, context.clock);
 			const partitions = await inspector.describe(name);
-			if (!partitions)
-				throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${name}; create it: pockaffe topic create ${name} -p 1`);
+			if (!partitions) throw await inspector.absent(name, "Describe", creationHint(name));
 			if (json) {
 				print(context.stdout, JSON.stringify({ topic: name, partitions }));
 				return;

@@ -11,6 +11,7 @@ import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.t
 import { readLines } from "../core/lines.ts";
 import { systemRandom } from "../core/random.ts";
 import { DeadLetterTopicStore } from "../kafka/dead-letter-topic-store.ts";
+import { refused } from "../kafka/rights.ts";
 import { connectDatabase, type Database } from "../sink/database.ts";
 import { DeadLetterTableStore } from "../sink/dead-letter-table-store.ts";
 import { problemOf } from "../sink/sql-faults.ts";
@@ -103,6 +104,8 @@ async function verifyWith(config: Config, options: VerifyOptions, context: Comma
 	const ids = options.ids === undefined ? undefined : await idsIn(resolve(context.cwd, options.ids));
 	const usualWithin = requirements.some(({ name }) => name === "share") ? USUAL_WITHIN_S : 0;
 	const { clock, interrupted, stderr, version } = context;
+	// Of several it is not known which one was refused.
+	const soleTopic = config.kafka.topics.length === 1 ? config.kafka.topics[0] : undefined;
 	const database = connectDatabase({
 		...config.database,
 		connections: CONNECTIONS,
@@ -127,7 +130,7 @@ async function verifyWith(config: Config, options: VerifyOptions, context: Comma
 			requirements,
 			comeBackMs: 1_000 * (options.within ?? usualWithin),
 			progress: ({ read, total, table }) => line.show(table === null ? "reading the log" : `comparing ${table}`, read, total),
-		});
+		}).catch(refused(config.kafka, { group: "Describe", topic: soleTopic ? ["Read", soleTopic] : null }));
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
 		// What has no code is no server's error but our own.

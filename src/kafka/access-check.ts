@@ -1,12 +1,11 @@
 /**
- * Which rights a run would miss, found out without changing anything: what needs the right is asked for. To commit the offset of a partition
- * that no topic has takes the rights to read the topic and to work in the group, and is refused behind them.
+ * Which rights a run would miss, found out without changing anything: what needs the right is asked for. To commit the offset of a
+ * partition that no topic has takes the rights to read the topic and to work in the group, and is refused behind them; so is a topic
+ * without partitions behind the right to make it.
  */
-import type { Clock } from "../core/clock.ts";
-import type { TopicPartition } from "../core/message.ts";
 import type { ConsumerClient } from "./consumer-client.ts";
-import type { StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import { polledAnswer } from "./polled-answer.ts";
 import { isRefusal, type Operation } from "./rights.ts";
 
 /** What is to be done. */
@@ -15,7 +14,7 @@ export interface NeededAccess {
 	readonly group: string;
 	/** To be read. */
 	readonly topics: readonly string[];
-	/** To be written to. */
+	/** To be written to; made where they are missing. */
 	readonly written: readonly string[];
 }
 
@@ -27,20 +26,28 @@ export interface MissingRight {
 	readonly words: string;
 }
 
-type Asked = Pick<ConsumerClient, "commit" | "committed" | "consume" | "operationsOn">;
+/** What is asked, and what is known already. */
+export interface AccessParts {
+	readonly client: Pick<ConsumerClient, "commit" | "committed" | "consume" | "operationsOn">;
+	/** Topics that are there and may be seen. */
+	readonly existing: readonly string[];
+	/** Tries to make a topic as nobody can; rejects with what Kafka says. */
+	readonly createNone: (topic: string) => Promise<void>;
+}
+
+type Asked = AccessParts["client"];
 
 const NO_PARTITION = 2 ** 31 - 1;
-const POLL_MS = 50;
-const TIMEOUT_MS = 10_000;
 
 /** Rejects with KafkaError where Kafka doesn't answer. */
-export async function missingRights(client: Asked, clock: Clock, { group, topics, written }: NeededAccess): Promise<MissingRight[]> {
+export async function missingRights(parts: AccessParts, { group, topics, written }: NeededAccess): Promise<MissingRight[]> {
+	const { client, existing } = parts;
 	const missing: MissingRight[] = [];
 	const note = (operation: Operation, resource: "topic" | "group", name: string, words: string) =>
 		missing.push({ operation, resource, name, words });
-	let ofGroup = group === "" ? null : await groupRefusal(client, clock, topics[0] ?? "pockaffe");
+	let ofGroup = group === "" ? null : await groupRefusal(client, topics[0] ?? "pockaffe");
 	for (const topic of topics) {
-		let refusal = ofGroup === null && group !== "" ? await commitRefusal(client, clock, topic) : null;
+		let refusal = ofGroup === null && group !== "" ? await commitRefusal(client, topic) : null;
 		if (refusal?.kafkaCode === kafkaErrors.groupAuthorizationFailed) {
 			ofGroup = refusal;
 			refusal = null;
@@ -53,24 +60,13 @@ export async function missingRights(client: Asked, clock: Clock, { group, topics
 	for (const topic of written) {
 		const words = await lacking(client, topic, "Write");
 		if (words !== null) note("Write", "topic", topic, words);
+		// Who may not see it can't know whether it is there, and learns that with the right to write.
+		else if (!existing.includes(topic)) {
+			const refusal = await creationRefusal(parts, topic);
+			if (refusal !== null) note("Create", "topic", topic, refusal.message);
+		}
 	}
 	return missing;
-}
-
-/**
- * Committed offsets, for a client that nobody polls: who may not see the group is refused its coordinator, which a poll alone tells, and the
- * question itself only has no answer.
- */
-export async function committedOrRefused(
-	client: Pick<Asked, "committed" | "consume">,
-	partitions: readonly TopicPartition[],
-): Promise<StoredOffset[]> {
-	try {
-		return await client.committed(partitions);
-	} catch (error) {
-		if (error instanceof KafkaError && error.kafkaCode === kafkaErrors.timedOut) await client.consume(1, POLL_MS);
-		throw error;
-	}
 }
 
 /** Kafka's refusal, or that it does not list the operation; null where it does, and where nobody can tell. */
@@ -84,34 +80,31 @@ async function lacking(client: Asked, topic: string, operation: Operation): Prom
 	}
 }
 
-/** Who may not even describe the group is refused its coordinator, and told so by a poll alone. */
-async function groupRefusal(client: Asked, clock: Clock, topic: string): Promise<KafkaError | null> {
-	const refusal = await refusalOf(client, clock, client.committed([{ topic, partition: 0 }]));
+/** Who may not even describe the group is refused its coordinator. */
+async function groupRefusal(client: Asked, topic: string): Promise<KafkaError | null> {
+	const refusal = await refusalOf(polledAnswer(client, client.committed([{ topic, partition: 0 }])));
 	return refusal?.kafkaCode === kafkaErrors.groupAuthorizationFailed ? refusal : null;
 }
 
-function commitRefusal(client: Asked, clock: Clock, topic: string): Promise<KafkaError | null> {
-	return refusalOf(client, clock, client.commit([{ topic, partition: NO_PARTITION, offset: 0 }]));
+function commitRefusal(client: Asked, topic: string): Promise<KafkaError | null> {
+	return refusalOf(polledAnswer(client, client.commit([{ topic, partition: NO_PARTITION, offset: 0 }])));
 }
 
-/** Polls until it is answered: answers come so. Only a refusal is one; rejects where nobody answers. */
-async function refusalOf(client: Asked, clock: Clock, asked: Promise<unknown>): Promise<KafkaError | null> {
-	let answer: KafkaError | null | undefined;
-	asked.then(
-		() => {
-			answer = null;
-		},
-		(error: KafkaError) => {
-			answer = error;
-		},
-	);
-	const deadline = clock.monotonic() + TIMEOUT_MS;
-	while (answer === undefined && clock.monotonic() < deadline) {
-		const polled = await client.consume(1, POLL_MS).catch((error: KafkaError) => error);
-		if (polled instanceof KafkaError && isRefusal(polled.kafkaCode)) return polled;
+/** Brokers before Kafka 2.0 ask for a right to the cluster. */
+async function creationRefusal({ createNone }: AccessParts, topic: string): Promise<KafkaError | null> {
+	const answer = await createNone(topic).catch((error: unknown) => error);
+	if (!(answer instanceof KafkaError)) return null;
+	return isRefusal(answer.kafkaCode) || answer.kafkaCode === kafkaErrors.clusterAuthorizationFailed ? answer : null;
+}
+
+/** Only a refusal is one; rejects where nobody answers. */
+async function refusalOf(answer: Promise<unknown>): Promise<KafkaError | null> {
+	try {
+		await answer;
+		return null;
+	} catch (error) {
+		if (!(error instanceof KafkaError)) throw error;
+		if (error.kafkaCode !== kafkaErrors.timedOut) return isRefusal(error.kafkaCode) ? error : null;
+		throw new KafkaError("the group's coordinator does not answer", kafkaErrors.timedOut, { cause: error });
 	}
-	if (answer === undefined || answer?.kafkaCode === kafkaErrors.timedOut) {
-		throw new KafkaError("the group's coordinator does not answer", kafkaErrors.timedOut);
-	}
-	return answer && isRefusal(answer.kafkaCode) ? answer : null;
 }

@@ -15,7 +15,7 @@ import { type Header, partitionName, type ReceivedMessage, type TopicPartition, 
 import { ClientQueries, kafkaErrorOf } from "./client-queries.ts";
 import { withoutThread } from "./connect.ts";
 import { ConnectionFailure } from "./connection-failure.ts";
-import { codeOfLine, codeOfWords, wordsOf } from "./error-words.ts";
+import { codeOfWords, fatalError } from "./error-words.ts";
 import type { CloseOptions, GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { withNative } from "./native.ts";
@@ -33,8 +33,7 @@ const READ_TIMEOUT_MS = 10_000;
 const READ_POLL_MS = 100;
 /** What makes a client a member of its group. */
 const MEMBERSHIP: readonly string[] = ["group.instance.id", "group.protocol", "partition.assignment.strategy"];
-/** How the client's log begins where it gives itself up, and how soon behind the error that line comes. */
-const FATAL_LINE = "Fatal error: ";
+/** How soon behind a fatal error the client's log says why. */
 const LOG_WITHIN_MS = 1_000;
 
 interface PendingCommit {
@@ -326,24 +325,21 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		if (fac === "SESSTMOUT") this.emit("session:lost", { message });
 		else if (fac === "MAXPOLL") this.emit("poll:late");
 		else if (fac === "FAIL") this.#failure.told(line);
-		else if (fac === "FATAL") {
-			const code = codeOfLine(line, FATAL_LINE);
-			this.#gaveUp(code, code === -1 ? line : wordsOf(code));
-		}
+		else if (fac === "FATAL") this.#gaveUp(fatalError(line));
 	}
 
-	#gaveUp(code: number, message: string): void {
+	#gaveUp(why: KafkaError): void {
 		if (this.#fatal) return;
-		this.#fatal = new KafkaError(message, code);
-		this.emit("fatal", { message, code });
+		this.#fatal = why;
+		this.emit("fatal", { message: why.message, code: why.kafkaCode });
 	}
 
 	/** The client's error as ours: one that is fatal with its reason, which the log has told or is about to tell. */
 	#errorOf(error: LibrdKafkaError): KafkaError {
 		const failed = kafkaErrorOf(error);
-		if (failed.kafkaCode === kafkaErrors.fencedInstanceId) this.#gaveUp(failed.kafkaCode, failed.message);
+		if (failed.kafkaCode === kafkaErrors.fencedInstanceId) this.#gaveUp(failed);
 		if (failed.kafkaCode !== kafkaErrors.fatal) return failed;
-		this.#clock.after(LOG_WITHIN_MS, () => this.#gaveUp(failed.kafkaCode, failed.message));
+		this.#clock.after(LOG_WITHIN_MS, () => this.#gaveUp(failed));
 		return this.#fatal ?? failed;
 	}
 

@@ -14,10 +14,12 @@ import {
 	type StoredLetter,
 } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
+import { absentTopic } from "./absent-topic.ts";
 import { type LetterOrigin, type LetterRecord, markHeaders, readLetterRecord } from "./dead-letter-record.ts";
 import { type Home, LetterFold } from "./letter-fold.ts";
 import { LogReader } from "./log-reader.ts";
 import { Producer } from "./producer.ts";
+import { refused } from "./rights.ts";
 
 /** What the topic is read with. */
 export interface DeadLetterTopicStoreParts extends LetterOrigin {
@@ -74,7 +76,8 @@ export class DeadLetterTopicStore implements LetterStore {
 		const headers = markHeaders(letter, "replayed", this.#parts);
 		// Where its records are, so that it comes behind them: the topic may have got more partitions since.
 		for (const { partition, state } of found.homes) {
-			if (state !== "replayed") await producer.produce({ topic, partition, key: found.key, value: null, headers });
+			if (state === "replayed") continue;
+			await producer.produce({ topic, partition, key: found.key, value: null, headers }).catch(refused(kafka, { topic: ["Write", topic] }));
 		}
 	}
 
@@ -99,8 +102,9 @@ export class DeadLetterTopicStore implements LetterStore {
 
 	/** Reads all partitions up to where they end now, this group's records in each partition's order. */
 	async #fold<T>(keep: (letter: StoredLetter) => T): Promise<LetterFold<T>> {
+		const { kafka, topic } = this.#parts;
 		const fold = new LetterFold(keep);
-		await this.#read((record) => fold.take(record));
+		await this.#read((record) => fold.take(record)).catch(refused(kafka, { topic: ["Read", topic] }));
 		return fold;
 	}
 
@@ -108,7 +112,7 @@ export class DeadLetterTopicStore implements LetterStore {
 		const { kafka, topic, consumerGroup, clock, signal } = this.#parts;
 		await using reader = await LogReader.connect(kafka, clock, `${consumerGroup}-dead-letters`, signal);
 		const found = reader.metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
-		if (!found) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}: no dead letter was written yet`);
+		if (!found) throw await absentTopic({ client: reader, kafka, wanted: "Read" }, topic, ": no dead letter was written yet");
 		const ranges = await Promise.all(
 			found.partitions.map(async ({ id: partition }) => {
 				const { low, high } = await reader.watermarks({ topic, partition });

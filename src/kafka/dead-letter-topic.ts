@@ -20,7 +20,9 @@ import { contentBytes } from "../core/omitted-parts.ts";
 import type { Random } from "../core/random.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
 import { type LetterOrigin, letterHeaders } from "./dead-letter-record.ts";
+import { KafkaError } from "./kafka-error.ts";
 import { Producer } from "./producer.ts";
+import { refused, withRight } from "./rights.ts";
 import { awaitTopic, createTopic, type NewTopic } from "./topics.ts";
 
 /** What the topic is reached with. */
@@ -143,7 +145,12 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		const { producer, partitions } = await this.#connected(isLarge);
 		const { key, value } = next;
 		const headers = letterHeaders(next, this.#parts, { ageMs: Math.max(0, this.#parts.clock.monotonic() - next.receivedAtMs), isBrief });
-		await producer.produce({ topic, partition: next.partition % partitions, key, value, headers });
+		const record = { topic, partition: next.partition % partitions, key, value, headers };
+		try {
+			await producer.produce(record).catch(refused(this.#parts.kafka, { topic: ["Write", topic] }));
+		} finally {
+			if (producer.gaveUp) void this.#disconnect();
+		}
 	}
 
 	#failed(letter: DeadLetter, error: unknown): void {
@@ -201,7 +208,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		} catch (error) {
 			// Who may not create topics may still be served by a broker that does; another daemon may have been faster.
 			const made = (await producer.topics(topic)).get(topic);
-			if (made === undefined) throw error;
+			if (made === undefined) throw withRights(kafka, topic, error);
 		}
 		const made = (await producer.topics(topic)).get(topic);
 		if (made === undefined) throw new PocKaffeError("no_topic", `topic ${topic} is missing: pockaffe topic create ${topic} -p 1`);
@@ -217,6 +224,14 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 			await producer?.close(0);
 		}
 	}
+}
+
+/** Who may not write to a topic can't see whether it is there. */
+function withRights(kafka: Config["kafka"], topic: string, error: unknown): unknown {
+	if (!(error instanceof KafkaError)) return error;
+	const told = withRight(kafka, { topic: ["Write", topic] }, error);
+	if (told === error) return error;
+	return new KafkaError(`${told.message}; where there is no such topic yet, Create beside Write`, error.kafkaCode, { cause: error });
 }
 
 /** Letters live until somebody looks after them, and are as large as messages are: as much as a broker takes in one request. */

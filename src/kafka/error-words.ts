@@ -1,9 +1,11 @@
 /** The codes of errors of which node-rdkafka passes only the words on, found in librdkafka's own list of words. */
 import { createRequire } from "node:module";
 import rdkafka from "node-rdkafka";
+import { KafkaError } from "./kafka-error.ts";
 
 const { err2str } = createRequire(import.meta.url)("node-rdkafka/librdkafka.js") as { err2str(code: number): string };
 
+const FATAL_LINE = "Fatal error: ";
 const codes = Object.values(rdkafka.CODES.ERRORS as unknown as Record<string, number>);
 const byWords = new Map(codes.map((code) => [err2str(code), code]));
 /** `event.error` has lost its `Broker: ` or `Local: ` and its capitals; no two codes have the same words even so. */
@@ -16,7 +18,13 @@ export function wordsOf(code: number): string {
 
 /** The code of an error by its words, as a partition's or as `event.error` has them; -1 where they are nobody's. */
 export function codeOfWords(words: string): number {
-	return byWords.get(words) ?? byBareWords.get(words) ?? -1;
+	return byWords.get(words) ?? byBareWords.get(words.toLowerCase()) ?? -1;
+}
+
+/** Of a line of the client's log that says why it gave itself up. */
+export function fatalError(line: string): KafkaError {
+	const code = codeOfLine(line, FATAL_LINE);
+	return new KafkaError(code === -1 ? line : wordsOf(code), code);
 }
 
 /** The code that a line of the client's log begins with, behind `prefix`; -1 where it begins with none. */

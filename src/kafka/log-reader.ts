@@ -8,13 +8,13 @@ import type { Clock } from "../core/clock.ts";
 import type { LogId } from "../core/log-identity.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
-import { committedOrRefused } from "./access-check.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
 import type { GroupClientEvents, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
+import { polledAnswer } from "./polled-answer.ts";
 
 /** Offsets `from` (included) to `to` (excluded) of a partition. */
 export interface LogRange extends TopicPartition {
@@ -94,12 +94,13 @@ export class LogReader implements AsyncDisposable {
 
 	/** What the reader's own group has committed; null where nothing is. */
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
-		return this.#insist(() => committedOrRefused(this.#client, partitions));
+		return this.#insist(() => polledAnswer(this.#client, this.#client.committed(partitions)));
 	}
 
 	/**
 	 * Messages by partition as they come; one reading at a time. What retention takes away meanwhile is left out. Rejects with KafkaError
-	 * where a log goes back, for it is another one by then, or where nothing comes for half a minute; the time that the caller takes with what came doesn't count.
+	 * where a log goes back, for it is another one by then, or where nothing comes for half a minute; the time that the caller takes with
+	 * what came doesn't count.
 	 */
 	async *read(ranges: readonly LogRange[]): AsyncGenerator<[TopicPartition, ReceivedMessage[]]> {
 		const open = new Map(ranges.filter(({ from, to }) => from < to).map((range) => [partitionName(range), range]));

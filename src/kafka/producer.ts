@@ -2,11 +2,14 @@
  * Produces records as Java clients would: murmur2 partitioning, all in-sync replicas, idempotent. For the commands, the embedded
  * sample events and the tests; the daemon itself produces nothing.
  */
+import { setTimeout } from "node:timers/promises";
 import rdkafka, { type LibrdKafkaError } from "node-rdkafka";
 import type { Config } from "../config/config.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
-import { connectOrExplain } from "./connect.ts";
+import { connectOrExplain, withoutThread } from "./connect.ts";
+import { codeOfWords, fatalError } from "./error-words.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 
 /** A record to produce. Without `partition` the key decides; without `timestamp` the client's clock. Header values can't hold NUL. */
 export interface ProducerRecord {
@@ -47,19 +50,32 @@ interface OpenRecord {
 }
 
 const POLL_MS = 10;
+const LOG_WITHIN_MS = 1_000;
+/** Fatal error, erroneous state, purged in queue, purged in flight. */
+const BEHIND_FATAL: readonly number[] = [kafkaErrors.fatal, kafkaErrors.state, kafkaErrors.purgedInQueue, kafkaErrors.purgedInFlight];
 const QUERY_TIMEOUT_MS = 10_000;
 
 /** A connected producer. */
 export class Producer implements AsyncDisposable {
 	readonly #raw: rdkafka.Producer;
 	readonly #open = new Set<OpenRecord>();
+	#hasGivenUp = false;
+	/** Resolves with why it gave itself up. */
+	readonly #fatal: Promise<KafkaError>;
 
 	private constructor(raw: rdkafka.Producer) {
 		this.#raw = raw;
+		this.#fatal = new Promise((resolve) => {
+			raw.on("event.log", (log) => {
+				const { fac, message } = log as { fac: string; message: string };
+				if (fac === "FATAL") resolve(fatalError(withoutThread(message)));
+			});
+		});
 		raw.on("delivery-report", (error: LibrdKafkaError | null, report) => {
 			const { opaque } = report as unknown as Report;
 			this.#open.delete(opaque);
-			deliver(error, report as unknown as Report);
+			if (error) void this.#errorOf(error).then(opaque.reject);
+			else deliver(report as unknown as Report);
 		});
 	}
 
@@ -99,9 +115,14 @@ export class Producer implements AsyncDisposable {
 				this.#raw.produce(topic, partition ?? null, bufferOf(value), bufferOf(key), timestamp, opaque, rawHeaders as never);
 				this.#open.add(opaque);
 			} catch (error) {
-				reject(producerError(error as LibrdKafkaError));
+				void this.#errorOf(error as LibrdKafkaError).then(reject);
 			}
 		});
+	}
+
+	/** It takes no more records, and what it had is refused. */
+	get gaveUp(): boolean {
+		return this.#hasGivenUp;
 	}
 
 	/**
@@ -158,6 +179,14 @@ export class Producer implements AsyncDisposable {
 		this.#open.clear();
 	}
 
+	/** Of a fatal error, and of what the client throws away behind one, only its log says the reason, a moment later. */
+	async #errorOf(error: LibrdKafkaError): Promise<KafkaError> {
+		const failed = producerError(error);
+		if (!BEHIND_FATAL.includes(failed.kafkaCode)) return failed;
+		this.#hasGivenUp = true;
+		return Promise.race([this.#fatal, setTimeout(LOG_WITHIN_MS, failed)]);
+	}
+
 	/** node-rdkafka hands a hundred reports over in a turn of the loop, and drops those that it still has when the client goes. */
 	async #reportsInHand(): Promise<void> {
 		for (let before = Number.POSITIVE_INFINITY; this.#open.size > 0 && this.#open.size < before; ) {
@@ -171,22 +200,14 @@ export class Producer implements AsyncDisposable {
 	}
 }
 
-/** Codes of the texts of delivery reports, which come without a number, as far as somebody asks for them. */
-const reportCodes = new Map([
-	["message size too large", 10],
-	["fatal error", -150],
-	["erroneous state", -172],
-	["message timed out", -192],
-]);
-
-function producerError(error: LibrdKafkaError): PocKaffeError {
-	const code = reportCodes.get(error.message.toLowerCase()) ?? error.code;
-	return new PocKaffeError(`kafka_${code}`, error.message, { cause: error });
+/** Delivery reports come without a number. */
+function producerError(error: LibrdKafkaError): KafkaError {
+	const code = codeOfWords(error.message);
+	return new KafkaError(error.message, code === -1 ? error.code : code, { cause: error });
 }
 
-function deliver(error: LibrdKafkaError | null, { partition, offset, timestamp, opaque }: Report): void {
-	if (error) opaque.reject(producerError(error));
-	else opaque.resolve({ partition, offset, timestamp: timestamp ?? opaque.timestamp });
+function deliver({ partition, offset, timestamp, opaque }: Report): void {
+	opaque.resolve({ partition, offset, timestamp: timestamp ?? opaque.timestamp });
 }
 
 /** The client takes a buffer without memory behind it for null, and an empty value would arrive as a delete: this one has a byte behind. */

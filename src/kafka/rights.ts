@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Config } from "../config/config.ts";
-import { kafkaErrors } from "./kafka-error.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 
 /** What of `kafka` names the user and the cluster. */
 export type RightsConfig = Pick<Config["kafka"], "brokers" | "group" | "sasl"> & Partial<Pick<Config["kafka"], "tls">>;
@@ -27,6 +27,31 @@ export function missingRight(kafka: RightsConfig, code: number, topic: string): 
 	if (code === kafkaErrors.topicAuthorizationFailed) return `give the right: ${aclCommand(kafka, "Read", "topic", topic)}`;
 	if (code === kafkaErrors.groupAuthorizationFailed) return `give the right: ${aclCommand(kafka, "Read", "group", kafka.group)}`;
 	return null;
+}
+
+/** What something needs, as far as it is known when it fails. */
+export interface Needs {
+	/** Of the configured group. */
+	readonly group?: Operation;
+	readonly topic?: readonly [Operation, name: string] | null;
+}
+
+/** The error; one of Kafka's refusals with what to give. */
+export function withRight(kafka: RightsConfig, { group, topic }: Needs, error: KafkaError): KafkaError {
+	const { kafkaCode: code, message } = error;
+	let command: string | null = null;
+	if (code === kafkaErrors.groupAuthorizationFailed && group) command = aclCommand(kafka, group, "group", kafka.group);
+	// A producer that may write nowhere is refused the cluster.
+	if ((code === kafkaErrors.topicAuthorizationFailed || code === kafkaErrors.clusterAuthorizationFailed) && topic)
+		command = aclCommand(kafka, topic[0], "topic", topic[1]);
+	return command === null ? error : new KafkaError(`${message}; give the right: ${command}`, code, { cause: error });
+}
+
+/** Throws an error on, as `withRight` has it. */
+export function refused(kafka: RightsConfig, needs: Needs): (error: unknown) => never {
+	return (error) => {
+		throw error instanceof KafkaError ? withRight(kafka, needs, error) : error;
+	};
 }
 
 /** As Kafka names the user by default: of SASL, else of the certificate. */

@@ -2,14 +2,18 @@
 import rdkafka from "node-rdkafka";
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
-import { PocKaffeError } from "../core/errors.ts";
+import { type ExitError, PocKaffeError } from "../core/errors.ts";
 import type { LogId } from "../core/log-identity.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
-import { committedOrRefused, type MissingRight, missingRights, type NeededAccess } from "./access-check.ts";
+import { absentTopic } from "./absent-topic.ts";
+import { type MissingRight, missingRights, type NeededAccess } from "./access-check.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
 import type { StoredOffset } from "./group-client.ts";
+import { KafkaError } from "./kafka-error.ts";
+import { polledAnswer } from "./polled-answer.ts";
+import type { Operation } from "./rights.ts";
 
 /** A partition of a topic. */
 export interface PartitionDescription {
@@ -36,12 +40,12 @@ const POLL_MS = 100;
 /** Asks a cluster; dispose it. */
 export class ClusterInspector implements AsyncDisposable {
 	readonly #client: ConsumerClient;
-	readonly #clock: Clock;
+	readonly #kafka: Config["kafka"];
 	readonly metadata: ClusterMetadata;
 
-	private constructor(client: ConsumerClient, clock: Clock, metadata: ClusterMetadata) {
+	private constructor(client: ConsumerClient, kafka: Config["kafka"], metadata: ClusterMetadata) {
 		this.#client = client;
-		this.#clock = clock;
+		this.#kafka = kafka;
 		this.metadata = metadata;
 	}
 
@@ -54,7 +58,7 @@ export class ClusterInspector implements AsyncDisposable {
 	): Promise<ClusterInspector> {
 		const client = new ConsumerClient({ ...kafkaClientSettings(kafka), "group.id": group, "enable.auto.commit": false }, {}, clock);
 		const metadata = await connectOrExplain(client.raw, kafka, timeoutMs);
-		return new ClusterInspector(client, clock, metadata);
+		return new ClusterInspector(client, kafka, metadata);
 	}
 
 	/** Names of all topics but Kafka's own. */
@@ -81,9 +85,14 @@ export class ClusterInspector implements AsyncDisposable {
 		return (found?.partitions ?? []).map(({ id }) => id).sort((left, right) => left - right);
 	}
 
+	/** Why a topic is not among them: see absentTopic. */
+	absent(topic: string, wanted: Operation, otherwise: string): Promise<ExitError> {
+		return absentTopic({ client: this.#client, kafka: this.#kafka, wanted }, topic, otherwise);
+	}
+
 	/** What the group has committed; null where nothing is. */
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
-		return committedOrRefused(this.#client, partitions);
+		return polledAnswer(this.#client, this.#client.committed(partitions));
 	}
 
 	/** Kafka's ids of those of these topics that exist; null where an id can't be known. */
@@ -103,20 +112,13 @@ export class ClusterInspector implements AsyncDisposable {
 
 	/** Which of the rights that `run` needs this user lacks. */
 	missingRights(needs: NeededAccess): Promise<MissingRight[]> {
-		return missingRights(this.#client, this.#clock, needs);
+		const createNone = (topic: string) => createTopic(this.#kafka, { name: topic, partitions: 0, replication: 0 });
+		return missingRights({ client: this.#client, existing: this.topics, createNone }, needs);
 	}
 
 	/** Sets offsets of the group, which must have no members. */
-	async commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
-		let isSettled = false;
-		const commit = this.#client.commit(offsets).finally(() => {
-			isSettled = true;
-		});
-		// A failure is told behind the last poll.
-		commit.catch(() => {});
-		// Its answer comes by polling.
-		while (!isSettled) await this.#client.serveEvents();
-		await commit;
+	commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
+		return polledAnswer(this.#client, this.#client.commit(offsets));
 	}
 
 	/** What the group has committed in these topics, partition by partition. */
@@ -162,19 +164,21 @@ export async function createTopic(kafka: Config["kafka"], topic: NewTopic): Prom
 	} catch (cause) {
 		const { code, message } = cause as { code: number; message: string };
 		if (code === 36) throw new PocKaffeError("topic_exists", `topic ${topic.name} is there already`, { cause });
-		throw new PocKaffeError(`kafka_${code}`, `topic ${topic.name} could not be created: ${message}`, { cause });
+		throw new KafkaError(`topic ${topic.name} could not be created: ${message}`, code, { cause });
 	} finally {
 		admin.disconnect();
 	}
 }
 
-/** Waits until every partition of a new topic has a leader, so that the next command finds it. */
+/** Waits until every partition of a new topic has a leader, so that the next command finds it; not where this user may not see it. */
 export async function awaitTopic(kafka: Config["kafka"], clock: Clock, topic: string, partitions: number): Promise<void> {
 	const deadline = clock.monotonic() + TIMEOUT_MS;
 	for (;;) {
 		await using inspector = await ClusterInspector.connect(kafka, clock);
 		const found = inspector.metadata.topics.find(({ name }) => name === topic);
 		if (found && found.partitions.length >= partitions && found.partitions.every(({ leader }) => leader >= 0)) return;
+		// Who may only create topics does not see them.
+		if (!found && (await inspector.absent(topic, "Describe", "")).code === "not_authorized") return;
 		if (clock.monotonic() > deadline) throw new PocKaffeError("topic_not_ready", `topic ${topic} was created but has no leaders yet`);
 		await clock.sleep(POLL_MS);
 	}

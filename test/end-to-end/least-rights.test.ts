@@ -11,6 +11,7 @@ import { Producer } from "../../src/kafka/producer.ts";
 import { ClusterInspector } from "../../src/kafka/topics.ts";
 import { pockaffe } from "../support/command-line.ts";
 import { runDaemon } from "../support/daemon-process.ts";
+import { notReadyFor } from "../support/delivery-scene.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { type Right, type SecuredKafka, startSecuredKafka } from "../support/secured-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -43,7 +44,7 @@ describeOnKafka("rights that a run needs", () => {
 	let config: Record<string, unknown>;
 
 	beforeAll(async () => {
-		[kafka, db, folder] = await Promise.all([startSecuredKafka(["pockaffe", "tool"]), createTestDatabase(), temporaryFolder()]);
+		[kafka, db, folder] = await Promise.all([startSecuredKafka(["pockaffe"]), createTestDatabase(), temporaryFolder()]);
 		await kafka.createTopic(topic, 1);
 		await kafka.createTopic(letters, 1);
 		await db.database.query(`create role ${role} login password 'pass'`);
@@ -127,63 +128,34 @@ describeOnKafka("rights that a run needs", () => {
 		]);
 	});
 
-	it.each<[command: readonly string[], rights: () => Right[], stdin?: string]>([
-		[
-			["offsets", group],
-			() => [
-				["Describe", "topic", topic],
-				["Describe", "group", group],
-			],
-		],
-		[
-			["offsets", "set", "--to", "earliest", "--dry-run"],
-			() => [
-				["Read", "topic", topic],
-				["Read", "group", group],
-			],
-		],
-		[
-			["verify"],
-			() => [
-				["Read", "topic", topic],
-				["Read", "topic", letters],
-				["Describe", "group", group],
-			],
-		],
-		[["dead-letters", "list"], () => [["Read", "topic", letters]]],
-		[["produce", topic, "-k", "c"], () => [["Write", "topic", topic]], '{"name":"y"}\n'],
-		[
-			["consume", topic, "-g", "tool", "-n", "1"],
-			() => [
-				["Read", "topic", topic],
-				["Read", "group", "tool"],
-			],
-		],
-		[["topic", "describe", topic], () => [["Describe", "topic", topic]]],
-	])("are enough for another command as the handbook says: %s", { timeout: 60_000 }, async (command, rights, stdin = "") => {
-		await using own = await temporaryFolder();
-		const reader = `${role}_reader`;
-		await db.database.query(`do $$ begin create role ${reader} login password 'pass'; exception when duplicate_object then null; end $$`);
-		await db.database.query(`grant usage on schema app to ${reader}; grant select on all tables in schema app to ${reader}`);
-		const ofTool = {
-			...config,
-			kafka: { ...kafka.as("tool"), topics: [topic], group },
-			database: { url: db.url.replace(/\/\/[^@]*@/, `//${reader}:pass@`) },
-		};
-		await writeFile(join(own.path, "pockaffe.yaml"), JSON.stringify(ofTool));
-		await kafka.give("tool", ...rights());
-		const { code, stderr } = await pockaffe([...command], { cwd: own.path, stdin });
-		await kafka.take("tool", ...rights());
-		expect({ code, stderr }).toEqual({ code: 0, stderr: expect.any(String) });
-	});
-
-	it.each([["offsets", group], ["verify"]])("to the group is missed in Kafka's words: %s", { timeout: 60_000 }, async (...command) => {
-		await using own = await temporaryFolder();
-		await writeFile(join(own.path, "pockaffe.yaml"), JSON.stringify({ ...config, kafka: { ...kafka.as("tool"), topics: [topic], group } }));
-		await kafka.give("tool", ["Read", "topic", topic], ["Read", "topic", letters]);
-		const { code, stderr } = await pockaffe(command, { cwd: own.path });
-		await kafka.take("tool", ["Read", "topic", topic], ["Read", "topic", letters]);
-		expect(code).toBe(1);
-		expect(stderr).toMatch(/Group authorization failed/);
+	it("to make the topic of dead letters are asked for where it is missing, by check and by a run, which goes on once they are given", {
+		...withAddon,
+		timeout: 60_000,
+	}, async () => {
+		const absent = uniqueName("absent");
+		const withAbsent = { ...config, deadLetters: { target: "topic", topic: absent } };
+		const [write, create] = [["Write", "topic", absent] as const, ["Create", "topic", absent] as const];
+		await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(withAbsent));
+		await kafka.give("pockaffe", ["Read", "topic", topic], write, create);
+		const { stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
+		const found = JSON.parse(stdout) as { item: string; result: string; detail: string }[];
+		expect(found).toContainEqual({ item: `dead letters ${absent}`, result: "warning", detail: "the topic is missing; run creates it" });
+		await kafka.take("pockaffe", create);
+		const { commands } = await missing();
+		expect(commands.map(rightOf)).toEqual([create]);
+		await using daemon = await runDaemon(folder.path, withAbsent);
+		await notReadyFor(daemon, "dead_letter_target", new RegExp(`authorization failed.*--topic ${absent}.*Create`, "i"));
+		await kafka.give("pockaffe", create);
+		await daemon.ready();
+		// The topic is there: the right to write is all that is needed, and missed when it is taken away.
+		await kafka.take("pockaffe", create, write);
+		await kafka.give("pockaffe", ["Describe", "topic", absent]);
+		await using producer = await Producer.connect(kafka.admin);
+		await producer.produce({ topic, key: "c", value: "no JSON" });
+		await notReadyFor(daemon, "dead_letter_target", new RegExp(`authorization failed.*--operation Write --topic ${absent}`, "i"));
+		await kafka.give("pockaffe", write);
+		await daemon.ready();
+		await waitFor("the letter", async () => (await daemon.metric("pockaffe_dead_letters_total")) === 1);
+		expect(await daemon.stop()).toBe(0);
 	});
 });

@@ -87,10 +87,12 @@ export async function startSecuredKafka(
 			await awaitTopic(admin, systemClock, name, partitions);
 		},
 		async give(user, ...given) {
+			if (given.length === 0) return;
 			await using rights = await connectRights(server.brokers, ofAdmin);
 			await rights.admin.createAcls({ acl: given.map((right) => aclOf(user, right)) });
 		},
 		async take(user, ...taken) {
+			if (taken.length === 0) return;
 			await using rights = await connectRights(server.brokers, ofAdmin);
 			await rights.admin.deleteAcls({ filters: taken.map((right) => aclOf(user, right)) });
 		},
