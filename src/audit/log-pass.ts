@@ -37,7 +37,7 @@ export interface LogPassParts {
 }
 
 /** Messages read and not handled yet, in all partitions, and their bytes. */
-const MAX_PENDING = { messages: 20_000, bytes: 64 * 1024 * 1024 };
+const MAX_PENDING = { messages: 4_000, bytes: 16 * 1024 * 1024 };
 /** Threads at a time: more only share the processors. */
 const MAX_THREADS = Math.min(4, availableParallelism());
 

@@ -33,7 +33,7 @@ export function* reportLines(report: VerificationReport): Generator<string> {
 /** How much was compared, and with what result. */
 function verdict({ verified, lookedAt: { ids, of }, unmet }: VerificationReport, differences: number): string {
 	const share = `${grouped(ids)} of ${grouped(of)} ids`;
-	if (differences > 0) return `NOT verified: ${grouped(differences)} differences, ${share} compared`;
+	if (differences > 0) return `NOT verified: ${counted(differences, "difference", "differences")}, ${share} compared`;
 	if (!verified) return `NOT verified: ${share}, so nothing is known`;
 	const required = unmet.length > 0 ? `NOT as required (${unmet.join("; ")}): ` : "";
 	return `${required}verified ${share}: the tables are what the log says`;
@@ -41,16 +41,20 @@ function verdict({ verified, lookedAt: { ids, of }, unmet }: VerificationReport,
 
 /** Of what the verdict says nothing. */
 function notLookedAt({ counts: { ahead, unchecked, lettered }, behind, passedOver, letters: { open = 0 } }: VerificationReport): string {
-	const parts: [count: number, what: string][] = [
-		[ahead, "ids are ahead"],
-		[unchecked, "are of messages that the log doesn't hold"],
-		[lettered, "are of dead letters"],
-		[behind, "messages are unread"],
-		[open, "dead letters are open"],
-		[passedOver, "offsets were passed over"],
+	const parts: [count: number, one: string, more: string][] = [
+		[ahead, "id is ahead", "ids are ahead"],
+		[unchecked, "is of a message that the log doesn't hold", "are of messages that the log doesn't hold"],
+		[lettered, "is of a dead letter", "are of dead letters"],
+		[behind, "message is unread", "messages are unread"],
+		[open, "dead letter is open", "dead letters are open"],
+		[passedOver, "offset was passed over", "offsets were passed over"],
 	];
-	const told = parts.filter(([count]) => count > 0).map(([count, what]) => `${grouped(count)} ${what}`);
+	const told = parts.filter(([count]) => count > 0).map((part) => counted(...part));
 	return told.length > 0 ? `; ${told.join("; ")}` : "";
+}
+
+function counted(count: number, one: string, more: string): string {
+	return `${grouped(count)} ${count === 1 ? one : more}`;
 }
 
 function grouped(count: number): string {

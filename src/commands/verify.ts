@@ -1,6 +1,7 @@
 /** `verify`: did everything arrive? Compares the tables with the log up to the committed offsets; exit 1 where they differ. */
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Requirement, requirementNames, requirementsOf } from "../audit/requirements.ts";
 import { verify } from "../audit/verification.ts";
@@ -32,6 +33,12 @@ interface VerifyOptions {
 	readonly within?: number;
 }
 
+/**
+ * Of the live heap, by which V8 lets it grow before it collects: rows that newer ones replace are old by then, and with its own figure
+ * (up to three times) a million messages and 100,000 ids took 350 MiB in place of 242, at no less CPU.
+ */
+const HEAP_GROWING_PERCENT = 30;
+
 /** Where a share is required and nothing says how long it may take. */
 const USUAL_WITHIN_S = 60;
 
@@ -60,6 +67,7 @@ Its last line says how many of the ids were compared. Exit code 1 where anything
 requirement doesn't hold: --require open-letters=0,unread=0,share=1 for a script that wants to be sure of everything.`,
 		)
 		.action(async (options: VerifyOptions, command: Command) => {
+			setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
 			const { config } = await daemonConfig(command, context);
 			const report = await verifyWith(config, options, context);
 			if (options.json) print(context.stdout, JSON.stringify(report));

@@ -34,7 +34,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const SILENCE_MS = 30_000;
 const RETRY_MS = 250;
 /** Of each partition at most so much is fetched ahead; the client's default of 64 MiB is meant for one that keeps up. */
-const FETCH_AHEAD_KBYTES = 16_384;
+const FETCH_AHEAD_KBYTES = 1_024;
 /** Errors that time doesn't mend. */
 const HOPELESS: readonly number[] = [kafkaErrors.fatal, kafkaErrors.topicAuthorizationFailed, kafkaErrors.groupAuthorizationFailed];
 

@@ -73,6 +73,7 @@ export class ExpectedRows {
 	add(row: ExpectedRow): void {
 		if (!this.chosen.admit(row.id)) return;
 		const present = this.#rows.get(row.id);
+		// A row that is replaced counts all the same: what is left of its batch keeps the whole text of the batch in memory.
 		this.#bytes += bytesOf(row);
 		this.#rows.set(row.id, present ? this.#merge([row], present) : [row]);
 	}

@@ -236,12 +236,12 @@ const harmless: readonly Kind[] = [
 	{
 		what: "the row of a refused one was written another time",
 		sql: [insert("too large", [0, 7])],
-		last: /^verified 9 of 10 ids: .*; 1 are of dead letters; /,
+		last: /^verified 9 of 10 ids: .*; 1 is of a dead letter; /,
 	},
 	{
 		what: "a row has the place of a message that the handler failed at",
 		sql: [letter("reason = 'poison'"), insert("junk", [0, 3])],
-		last: /^verified 9 of 10 ids: .*; 1 are of dead letters; /,
+		last: /^verified 9 of 10 ids: .*; 1 is of a dead letter; /,
 	},
 	{
 		what: "a row is of a topic that the group read once",
@@ -251,7 +251,7 @@ const harmless: readonly Kind[] = [
 			insert("theirs", [0, 0]),
 			set("theirs", "kafka_topic = 'once'"),
 		],
-		last: /^verified 9 of 10 ids: .*; 1 are of messages that the log doesn't hold; /,
+		last: /^verified 9 of 10 ids: .*; 1 is of a message that the log doesn't hold; /,
 	},
 	{
 		what: "rows are newer than what is committed",
@@ -300,7 +300,7 @@ describe("verify", () => {
 		const { named, report, text, last } = await found();
 		expect(named, text).toEqual(expected);
 		expect(report.verified).toBe(false);
-		expect(last).toMatch(/^NOT verified: \d+ differences, \d+ of \d+ ids compared; /);
+		expect(last).toMatch(/^NOT verified: \d+ differences?, \d+ of \d+ ids compared/);
 		if (words) expect(text).toMatch(words);
 	});
 
@@ -342,19 +342,23 @@ describe("verify", () => {
 
 		it("until the share is reached that is required, and finds what is damaged there", async () => {
 			await scene.sql(offsets(0, 4), offsets(1, 1));
-			const steps = [() => scene.sql(offsets(0, 9)), () => Promise.resolve(), () => scene.sql(offsets(1, 4), set("q", "name = 'x'"))];
+			const steps = [
+				() => scene.sql(offsets(0, 9)),
+				() => Promise.resolve(),
+				() => scene.sql(offsets(0, 10), offsets(1, 4), set("q", "name = 'x'")),
+			];
 			const { named, report, last } = await found({ clock: clockThat(...steps), comeBackMs: 60_000 });
 			expect(named).toEqual(["different q"]);
-			expect(report.counts).toMatchObject({ ahead: 1, matched: 7, different: 1, newer: 0 });
-			expect(last).toMatch(/^NOT verified: 1 differences, 8 of 9 ids compared; 1 ids are ahead; 1 messages are unread; /);
+			expect(report.counts).toMatchObject({ ahead: 0, matched: 8, different: 1, newer: 0 });
+			expect(last).toMatch(/^NOT verified: 1 difference, 9 of 9 ids compared; 3 dead letters are open\. /);
 		}, 60_000);
 
 		it("as far as is required", async () => {
 			await scene.sql(offsets(0, 4), offsets(1, 1));
-			const requirements = requirementsOf("share=0.7");
+			const requirements = requirementsOf("share=0.6");
 			const { report } = await found({ clock: clockThat(() => scene.sql(offsets(0, 9))), comeBackMs: 60_000, requirements });
-			expect(report.lookedAt.ids).toBe(6);
-			expect([report.unmet, report.verified, report.messages]).toEqual([["share is 0.6666, not 0.7"], true, 10]);
+			expect(report.lookedAt).toMatchObject({ ids: 6, of: 9 });
+			expect([report.unmet, report.verified, report.messages]).toEqual([[], true, 10]);
 		});
 
 		it("no longer than it may", async () => {
@@ -405,7 +409,9 @@ describe("verify", () => {
 			for (let seed = 0; seed < 12; seed++) {
 				await scene.sql("truncate events");
 				const { report, named } = await found({ scope: { ...everything, sample: 3 }, random: () => seed / 12 });
-				expect(report.lookedAt).toEqual({ ids: 3, of: 3, share: 1 });
+				// The row that the database refused may be one of them, and need not be there.
+				expect([2, 3]).toContain(report.lookedAt.of);
+				expect(named.length).toBe(report.lookedAt.ids - report.counts.purged);
 				for (const each of named) drawn.add(each);
 			}
 			expect(drawn.size).toBeGreaterThan(5);

@@ -199,7 +199,7 @@ describe.each(["kafka", "postgres"] as const)("verify, with offsets in %s,", (st
 		const { named, text, verified } = await found();
 		expect([named, verified], text).toEqual([expected, false]);
 		expect(text).toMatch(words);
-		expect(text).toMatch(/\nNOT verified: \d differences, \d of \d ids compared/);
+		expect(text).toMatch(/\nNOT verified: \d differences?, \d of \d ids compared/);
 	});
 
 	it.runIf(store === "kafka")(
@@ -211,7 +211,7 @@ describe.each(["kafka", "postgres"] as const)("verify, with offsets in %s,", (st
 			expect(text).toContain("; 0 to 2 were passed over (offsets_set)");
 			expect(text).toMatch(/^dead letters, left out: 1 open, 1 discarded/m);
 			expect(text).toMatch(/^passed over unread: 3 offsets; what they would have made is not looked at$/m);
-			expect(text).toMatch(/\nverified 7 of 7 ids: the tables are what the log says; 1 dead letters are open; 3 offsets were passed over$/);
+			expect(text).toMatch(/\nverified 7 of 7 ids: the tables are what the log says; 1 dead letter is open; 3 offsets were passed over$/);
 			await scene.sql(note("start_offset = 4, skipped = null"));
 			expect((await found()).text).toContain("offsets 4 to 9; the group began at 4: what the log holds before it is not looked at");
 		},

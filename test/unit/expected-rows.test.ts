@@ -1,5 +1,7 @@
 import { rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/core/random.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
@@ -11,6 +13,12 @@ const layout = { name: "events", version: { kind: "timestamp" }, columns: [] } a
 function row(id: string, timestamp: number, offset: number, over: Partial<ExpectedRow> = {}): ExpectedRow {
 	const base = { id, timestamp, offset, partition: 0, topic: "t", isDelete: false, values: [`v${offset}`], field: null, optional: false };
 	return { ...base, ...over };
+}
+
+/** What is measured is what is held, not what waits to be collected. */
+function collectGarbage(): void {
+	setFlagsFromString("--expose-gc");
+	(runInNewContext("gc") as () => void)();
 }
 
 async function folded(rows: readonly ExpectedRow[], limit?: MemoryLimit): Promise<{ ids: string[]; rows: ExpectedRow[][]; runs: number }> {
@@ -59,6 +67,28 @@ describe("expected rows", () => {
 	it("keep separators of lines and paragraphs on disk, which some versions of Node split at", async () => {
 		const rows = ["a\u2028b", "c\u2029d", "e\rf\r\ng"].map((id, at) => row(id, 1, at, { values: [id, null] }));
 		expect((await folded(rows, { ids: 1, bytes: 1e9 })).rows.flat()).toEqual(rows);
+	});
+
+	it("keep no more of their batches than fits into memory: a piece of a text would keep all of it", async () => {
+		await using folder = await temporaryFolder();
+		const expected = new ExpectedRows({ layout, folder: folder.path, name: "t", limit: { ids: 1e9, bytes: 4_000_000 } });
+		collectGarbage();
+		const before = process.memoryUsage().heapUsed;
+		for (let batch = 0; batch < 2_000; batch++) {
+			// One of them is the last of its id; the others are replaced by the next batch's.
+			const ids = [
+				`the only row of batch ${batch}`,
+				...Array.from({ length: 200 }, (_, index) => `the row that is always replaced ${index}`),
+			];
+			const texts = ids
+				.map((id) => `${id} ${"x".repeat(200)}`)
+				.join("\n")
+				.split("\n");
+			for (const [index, id] of ids.entries()) expected.add(row(id, batch, batch, { values: [texts[index] as string] }));
+			await expected.relieve();
+		}
+		collectGarbage();
+		expect(process.memoryUsage().heapUsed - before).toBeLessThan(12_000_000);
 	});
 
 	it("may be added while others are written to disk", async () => {
