@@ -1,7 +1,7 @@
 /**
  * Messages that failed once, tried again: what earlier messages left behind in a thread (memory above all) makes nobody fail. Those of a
- * partition go together into a new thread, and what fails there behind others goes alone into one of its own; so a message is told as
- * failed that failed twice, the second time in a thread of its own or where many were tried so and none was better for it.
+ * partition go together into a new thread, and those that fail there behind others into the next. Where hardly any gets through, each goes
+ * alone into one of its own. So a message is told as failed that failed again with nobody before it, or where many were tried alone in vain.
  */
 import type { DeadLetter } from "../core/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
@@ -11,6 +11,9 @@ import type { VerifyingWorker, VerifyingWorkerParts } from "./verifying-worker.t
 const MAX_HELD = { messages: 1_000, bytes: 16 * 1024 * 1024 };
 /** So many in a row that fail alone, too, and the others are believed: a thread for each of thousands takes minutes. */
 const MAX_ALONE = 50;
+
+/** Of those tried together, so many have to get through for the others to be tried so again. */
+const LEAST_SHARE = 0.05;
 
 /** What they are tried with. */
 export interface SecondAttemptParts {
@@ -60,12 +63,23 @@ export class SecondAttempts {
 		this.#messages = 0;
 		this.#bytes = 0;
 		for (const letters of held) {
-			letters.sort((left, right) => left.offset - right.offset);
-			for (const letter of await this.#tried(letters)) {
-				const isAlone = letters[0]?.offset === letter.offset;
-				if (isAlone || this.#aloneInVain >= MAX_ALONE) this.#parts.failed(letter);
+			const left = await this.#tryTogether(letters.sort((one, other) => one.offset - other.offset));
+			for (const letter of left) {
+				if (this.#aloneInVain >= MAX_ALONE) this.#parts.failed(letter);
 				else await this.#tryAlone(letter);
 			}
+		}
+	}
+
+	/** As long as enough get through; those that failed behind others. The first of a thread has nobody before it: it is told. */
+	async #tryTogether(letters: readonly DeadLetter[]): Promise<readonly DeadLetter[]> {
+		for (let open = letters; ; ) {
+			const failed = await this.#tried(open);
+			const isFirst = ({ offset }: DeadLetter) => offset === open[0]?.offset;
+			for (const letter of failed.filter(isFirst)) this.#parts.failed(letter);
+			const isEnough = open.length - failed.length >= open.length * LEAST_SHARE;
+			open = failed.filter((letter) => !isFirst(letter));
+			if (open.length === 0 || !isEnough) return open;
 		}
 	}
 

@@ -66,12 +66,19 @@ describe("messages that failed", () => {
 		expect([threads, failed]).toEqual([[[3, 5, 7]], []]);
 	});
 
-	it("and fail behind others get a thread of their own, and the first needs none", async () => {
+	it("and fail behind others are tried with nobody before them", async () => {
 		const { attempts, threads, failed } = played((offset, before) => offset === 3 || (offset === 5 && before.length > 0) || offset === 6);
 		for (const offset of [3, 4, 5, 6]) attempts.add(letter(offset));
 		await attempts.run();
-		expect(threads).toEqual([[3, 4, 5, 6], [5], [6]]);
+		expect(threads).toEqual([[3, 4, 5, 6], [5, 6], [6]]);
 		expect(failed).toEqual(["t/0@3", "t/0@6"]);
+	});
+
+	it("where a thread holds out for a hundred take a thread for each hundred", async () => {
+		const { attempts, threads, failed } = played((_, before) => before.length >= 100);
+		for (let offset = 0; offset < 1_000; offset++) attempts.add(letter(offset));
+		await attempts.run();
+		expect([threads.length, failed]).toEqual([10, []]);
 	});
 
 	it("by the thousand are believed once many failed alone in vain, and alone again behind one that did not", async () => {
