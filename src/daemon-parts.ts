@@ -1,10 +1,12 @@
 /** What a daemon and a replay of dead letters build alike from a configuration. Wires nothing. */
 import type { Config } from "./config/config.ts";
+import { secretsOf } from "./config/secrets.ts";
 import { atomicTables } from "./config/table-layouts.ts";
 import type { Clock } from "./core/clock.ts";
 import type { DeadLetterTarget } from "./core/dead-letter.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
+import { secretMask } from "./core/secret-mask.ts";
 import { DeadLetterTopic } from "./kafka/dead-letter-topic.ts";
 import { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
@@ -40,8 +42,19 @@ export function buildWriter(
 export function buildDeadLetters({ config, database, clock, random }: World, version: string): DeadLetterTarget {
 	const { target, table, topic } = config.deadLetters;
 	const origin = { consumerGroup: config.kafka.group, version, clock, random };
-	if (target === "topic") return new DeadLetterTopic({ ...origin, kafka: config.kafka, topic });
-	return new DeadLetterTable({ ...origin, database, table });
+	const letters =
+		target === "topic"
+			? new DeadLetterTopic({ ...origin, kafka: config.kafka, topic })
+			: new DeadLetterTable({ ...origin, database, table });
+	return withoutSecrets(letters, secretMask(secretsOf(config, process.env)));
+}
+
+/** A handler's error may quote one. */
+function withoutSecrets(letters: DeadLetterTarget, mask: (text: string) => string): DeadLetterTarget {
+	const store = letters.store.bind(letters);
+	letters.store = (letter, signal) =>
+		store({ ...letter, error: mask(letter.error), stack: letter.stack === null ? null : mask(letter.stack) }, signal);
+	return letters;
 }
 
 /** PocKaffe's own tables. Without notes the daemon works, but not beside notes that it can't renew. */

@@ -6,6 +6,7 @@ import { renderOptionHelp } from "../config/describe-options.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import { nearest } from "../config/problems.ts";
 import { isUnconfigured, requireForRun } from "../config/requirements.ts";
+import { secretsOf } from "../config/secrets.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";
 import { Daemon, type StopCause } from "../daemon.ts";
@@ -37,7 +38,7 @@ export function registerRun(program: Command, context: CommandContext): void {
 			const { config, source } = configOf(command, context);
 			const isEmbedded = embedded === true || isUnconfigured(config);
 			if (!isEmbedded) requireForRun(config, source);
-			const logger = createLogger(config.log, context.stdout, { secrets: secretsOf(config) });
+			const logger = createLogger(config.log, context.stdout, { secrets: secretsOf(config, context.environment) });
 			if (isEmbedded) await runEmbedded(config, context, logger);
 			else await runDaemon(config, context, logger, { leave });
 		});
@@ -145,12 +146,4 @@ function untilInterrupted(signal: AbortSignal): Promise<StopCause> {
 	const cause = () => ({ reason: messageOf(signal.reason), exitCode: exitCodes.done });
 	if (signal.aborted) return Promise.resolve(cause());
 	return new Promise((resolve) => signal.addEventListener("abort", () => resolve(cause()), { once: true }));
-}
-
-function secretsOf({ kafka, database, http }: Config): string[] {
-	const password = /:\/\/[^:/@]*:([^@]*)@/.exec(database.url)?.[1] ?? "";
-	const properties = Object.entries(kafka.properties).filter(([name]) => /password|secret|key/i.test(name));
-	return [kafka.sasl.password ?? "", kafka.tls.key ?? "", http.token, password, ...properties.map(([, value]) => String(value))].filter(
-		Boolean,
-	);
 }

@@ -29,6 +29,8 @@ export interface HttpServerOptions {
 	readonly control?: HttpControl | null;
 	/** Bearer token for control, and beyond loopback for `/status` and the words of `/readyz`; empty, the default: none. */
 	readonly token?: string;
+	/** Blanks out secrets in what `/status` and `/readyz` say: a handler's error may quote one. */
+	readonly mask?: (text: string) => string;
 	/** Told of an answer that could not be made; the client sees a bare 500. */
 	readonly onError?: (path: string, error: unknown) => void;
 }
@@ -85,8 +87,17 @@ const withPlainHost = ((options: ServerOptions, listener: RequestListener) =>
 		listener(request, response);
 	})) as typeof createServer;
 
-function buildApp({ metrics, readiness, status, control, token = "", onError }: HttpServerOptions, isLocal: () => boolean): Hono {
+function buildApp(
+	{ metrics, readiness, status, control, token = "", mask = (text) => text, onError }: HttpServerOptions,
+	isLocal: () => boolean,
+): Hono {
 	const app = new Hono();
+	const json = (context: Context, answer: object, status: 200 | 503 = 200) =>
+		context.body(
+			JSON.stringify(answer, (_, value) => (typeof value === "string" ? mask(value) : value)),
+			status,
+			{ "Content-Type": "application/json" },
+		);
 	const mayKnow = (context: Context) => isLocal() || bringsToken(context.req.header("authorization"), token);
 	app.use(async (context, next) => {
 		if (isLocal() && !isLoopbackName(hostOf(context))) {
@@ -109,10 +120,10 @@ function buildApp({ metrics, readiness, status, control, token = "", onError }: 
 	app.get("/healthz", (context) => context.json({ ok: true }));
 	app.get("/readyz", (context) => {
 		const report = readiness();
-		return context.json(mayKnow(context) ? report : withoutWords(report), report.ready ? 200 : 503);
+		return json(context, mayKnow(context) ? report : withoutWords(report), report.ready ? 200 : 503);
 	});
 	app.get("/status", (context) => {
-		if (mayKnow(context)) return context.json(status());
+		if (mayKnow(context)) return json(context, status());
 		context.header("WWW-Authenticate", "Bearer");
 		return refuse(context, 401, "unauthorized", token === "" ? NO_TOKEN : "Authorization: Bearer <http.token> is needed");
 	});

@@ -5,6 +5,7 @@
 import { pino } from "pino";
 import { prettyFactory } from "pino-pretty";
 import type { Logger } from "../core/logger.ts";
+import { secretMask } from "../core/secret-mask.ts";
 import { LogOutput, type OutputStream } from "./log-output.ts";
 
 /** `log` of the configuration. `auto` is `text` on a terminal, else `json`. */
@@ -26,8 +27,6 @@ export interface DaemonLogger extends Logger {
 	readonly dropped: number;
 }
 
-/** Below this length a secret would blank out words of every sentence. */
-const SHORTEST_SECRET = 4;
 const MASK = "***";
 const secretKeys = ["password", "secret", "token", "sasl"];
 
@@ -38,7 +37,8 @@ export function createLogger(config: LogConfig, stream: OutputStream, { secrets 
 	const pretty = asText
 		? prettyFactory({ colorize: stream.isTTY === true, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname" })
 		: null;
-	const mask = maskOf(secrets);
+	// In the finished line: so no way of making a record can leak them.
+	const mask = secretMask(secrets);
 	const write = (line: string) => output.write(mask(pretty ? pretty(line) : line));
 	const options = {
 		level: config.level,
@@ -56,18 +56,5 @@ export function createLogger(config: LogConfig, stream: OutputStream, { secrets 
 		get dropped() {
 			return output.dropped;
 		},
-	};
-}
-
-/** Blanks out the secrets and the password of any URL, in the finished line: so that no way of making a record can leak them. */
-function maskOf(secrets: readonly string[]): (line: string) => string {
-	const spellings = secrets
-		.filter((secret) => secret.length >= SHORTEST_SECRET)
-		.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]);
-	const known = [...new Set(spellings)].sort((left, right) => right.length - left.length);
-	return (line) => {
-		let masked = line.replaceAll(/(:\/\/[^\s:/@"]*):[^\s/@"]+@/g, `$1:${MASK}@`);
-		for (const secret of known) masked = masked.replaceAll(secret, MASK);
-		return masked;
 	};
 }

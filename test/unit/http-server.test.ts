@@ -95,6 +95,14 @@ describe("HTTP server", () => {
 		expect(await statusWithHost(url, `[::1]:${port}`)).toBe(200);
 	});
 
+	it("blanks out secrets in what /status and /readyz say, and in no key", async () => {
+		const mask = (text: string) => text.replaceAll("version", "***").replaceAll("offset", "***");
+		const status = () => ({ version: "the version" }) as Status;
+		const { url } = await start({ status, readiness: () => notReady, mask });
+		expect(await (await fetch(`${url}/status`)).json()).toEqual({ version: "the ***" });
+		expect(await (await fetch(`${url}/readyz`)).text()).toContain("poison: *** 7");
+	});
+
 	it("takes loopback's names in any spelling", async () => {
 		const { url, port } = await start({ host: "127.1" });
 		for (const host of ["LOCALHOST", "127.0.0.1", "[::ffff:127.0.0.1]", "127.9.9.9"])
