@@ -8,6 +8,7 @@ import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { isUnconfigured, requireForRun } from "../config/requirements.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type ExitCode, ExitError, exitCodes } from "../core/errors.ts";
+import { visibleText } from "../core/visible-text.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 
 /** Streams, environment, and how to end. A command resolves to its exit code by `exit`. */
@@ -63,9 +64,9 @@ export async function kafkaOf(command: Command, context: CommandContext): Promis
 	return { kafka: { ...config.kafka, brokers: addresses.brokers }, embedded: true };
 }
 
-/** One line. */
+/** One line, or several; nothing in it can steer a terminal. */
 export function print(stream: Writable, line: string): void {
-	stream.write(`${line}\n`);
+	stream.write(`${visibleText(line)}\n`);
 }
 
 function isAlive(pid: number): boolean {

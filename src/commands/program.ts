@@ -2,7 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { registerCheck } from "./check.ts";
-import type { CommandContext } from "./command-context.ts";
+import { type CommandContext, print } from "./command-context.ts";
 import { registerConsume } from "./consume.ts";
 import { registerControl } from "./control.ts";
 import { registerDeadLetters } from "./dead-letters.ts";
@@ -52,10 +52,10 @@ export async function runProgram(args: readonly string[], context: CommandContex
 function codeOf(error: unknown, { stderr }: CommandContext): number {
 	if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
 	if (error instanceof ExitError) {
-		stderr.write(`pockaffe: ${error.message}\n`);
+		print(stderr, `pockaffe: ${error.message}`);
 		return error.exitCode;
 	}
 	const expected = typeof (error as { code?: unknown }).code === "string" && (error as Error).name === "PocKaffeError";
-	stderr.write(`pockaffe: ${expected || !(error instanceof Error) ? messageOf(error) : (error.stack ?? error.message)}\n`);
+	print(stderr, `pockaffe: ${expected || !(error instanceof Error) ? messageOf(error) : (error.stack ?? error.message)}`);
 	return exitCodes.found;
 }

@@ -1,5 +1,6 @@
 /** Tables for a terminal: columns aligned, no lines, so that awk and cut can read them. */
 import Table from "cli-table3";
+import { visibleLine } from "../core/visible-text.ts";
 
 /** Rows below a head, columns two spaces apart. */
 export function textTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
@@ -21,7 +22,7 @@ export function textTable(head: readonly string[], rows: readonly (readonly (str
 		middle: "  ",
 	};
 	const table = new Table({ chars: none, style: { head: [], border: [], "padding-left": 0, "padding-right": 0 } });
-	table.push([...head], ...rows.map((row) => row.map(String)));
+	table.push([...head], ...rows.map((row) => row.map((cell) => visibleLine(String(cell)))));
 	return table
 		.toString()
 		.split("\n")

@@ -6,6 +6,7 @@ import { pino } from "pino";
 import { prettyFactory } from "pino-pretty";
 import type { Logger } from "../core/logger.ts";
 import { secretMask } from "../core/secret-mask.ts";
+import { indentedText } from "../core/visible-text.ts";
 import { LogOutput, type OutputStream } from "./log-output.ts";
 
 /** `log` of the configuration. `auto` is `text` on a terminal, else `json`. */
@@ -30,6 +31,11 @@ export interface DaemonLogger extends Logger {
 const MASK = "***";
 const secretKeys = ["password", "secret", "token", "sasl"];
 
+/** Whoever makes a message can't steer the terminal, nor begin a line as a record begins. */
+function indented(_key: string, value: unknown): unknown {
+	return typeof value === "string" ? indentedText(value) : value;
+}
+
 /** A logger that writes to `stream`, usually `process.stdout`. */
 export function createLogger(config: LogConfig, stream: OutputStream, { secrets = [], onDropped }: LogOptions = {}): DaemonLogger {
 	const asText = config.format === "text" || (config.format === "auto" && stream.isTTY === true);
@@ -39,7 +45,7 @@ export function createLogger(config: LogConfig, stream: OutputStream, { secrets 
 		: null;
 	// In the finished line: so no way of making a record can leak them.
 	const mask = secretMask(secrets);
-	const write = (line: string) => output.write(mask(pretty ? pretty(line) : line));
+	const write = (line: string) => output.write(mask(pretty ? pretty(JSON.parse(line, indented)) : line));
 	const options = {
 		level: config.level,
 		base: null,
