@@ -60,7 +60,7 @@ async function handlerFinding(config: Config, { clock, interrupted }: CommandCon
 	using witness = new CrashWitness("Nothing else was checked.");
 	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
 	witness.runs(`It was loading ${handler.module}, or in its init.`);
-	const reply = await inspectHandler(options, kafka.topics[0] ?? "", clock);
+	const reply = await inspectHandler(options, kafka.topics[0] ?? "", handler.timeoutMs, clock);
 	if (!reply.ok) return failed("handler", reply.failure.message);
 	return ok("handler", `${handler.module} exports ${reply.handles === "message" ? "handleMessage" : "handleMessages"}`);
 }

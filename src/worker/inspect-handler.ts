@@ -4,18 +4,17 @@ import { withCallDeadline } from "./call-deadline.ts";
 import { type HandlerFailure, ThreadDiedError } from "./handler-thread.ts";
 import { createHandlerThreads, type WorkerThreadOptions } from "./worker-thread.ts";
 
-const TIMEOUT_MS = 10_000;
-
-/** Which function the module exports, or why it can't be used. Its init is called, as a worker would; its terminate too. */
+/** Which function the module exports, or why it can't be used. Its init is called, as a worker would; its terminate too. Each may take `timeoutMs`. */
 export async function inspectHandler(
 	options: WorkerThreadOptions,
 	topic: string,
+	timeoutMs: number,
 	clock: Clock,
 ): Promise<{ ok: true; handles: "message" | "batch" } | { ok: false; failure: HandlerFailure }> {
 	const thread = createHandlerThreads(options).lease({ topic, partition: 0 }).open();
 	try {
-		const reply = await withCallDeadline(thread.start(), thread, TIMEOUT_MS, clock);
-		if (reply.ok) await withCallDeadline(thread.terminate("shutdown"), thread, TIMEOUT_MS, clock);
+		const reply = await withCallDeadline(thread.start(), thread, timeoutMs, clock);
+		if (reply.ok) await withCallDeadline(thread.terminate("shutdown"), thread, timeoutMs, clock);
 		return reply;
 	} catch (error) {
 		const death = error instanceof ThreadDiedError ? error.death : { message: String(error), stack: null };

@@ -6,10 +6,10 @@ import { pockaffe } from "../support/command-line.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** `check` of a handler with this source. */
-async function checked(source: string) {
+async function checked(source: string, options = "") {
 	await using folder = await temporaryFolder();
 	await writeFile(join(folder.path, "handler.mjs"), source);
-	await writeFile(join(folder.path, "pockaffe.yaml"), "handler: {module: ./handler.mjs}");
+	await writeFile(join(folder.path, "pockaffe.yaml"), `handler: {module: ./handler.mjs${options}}`);
 	return await pockaffe(["check"], { cwd: folder.path });
 }
 
@@ -33,4 +33,13 @@ it("and says nothing of it where it doesn't", async () => {
 		stdout: expect.stringContaining("handleMessage"),
 		stderr: "",
 	});
+});
+
+it("check waits for init as long as a worker does, and names the time that is configured", async () => {
+	const { code, stdout } = await checked(
+		"export const handleMessage = () => null; export const init = () => new Promise(() => {});",
+		", timeoutMs: 2345",
+	);
+	expect(stdout).toContain("handler.timeoutMs (2345 ms)");
+	expect(code).toBe(1);
 });
