@@ -42,7 +42,6 @@ import { LagClock } from "./kafka/lag-clock.ts";
 import { nativeMissing, withoutAddon } from "./kafka/native.ts";
 import { RenewedFiles } from "./kafka/renewed-files.ts";
 import { StallDetector } from "./kafka/stall-detector.ts";
-import { checkTlsFiles } from "./kafka/tls-files.ts";
 import { DaemonObserver, listenTo } from "./observe/daemon-observer.ts";
 import type { HttpControl } from "./observe/http-control.ts";
 import { createHttpServer, type HttpServer } from "./observe/http-server.ts";
@@ -260,8 +259,8 @@ export class Daemon {
 		const { config, clock } = this.parts;
 		return new RenewedFiles({
 			clock,
-			files: filesOf(kafkaClientSettings(config.kafka)),
-			check: () => checkTlsFiles(config.kafka),
+			files: filesOf(config.kafka),
+			check: () => void kafkaClientSettings(config.kafka),
 			renew: async () => {
 				const isRenewed = await this.delivery.consumer.renewClient();
 				if (isRenewed) await deadLetters.renew?.();
@@ -273,14 +272,17 @@ export class Daemon {
 
 	#buildDelivery(deadLetters: DeadLetterTarget): Delivery {
 		const { config, clock, random } = this.parts;
-		const { settings, topicSettings } = consumerSettings(config);
 		const delivery = new Delivery({
 			config,
 			layouts: this.layouts,
 			database: this.database,
 			deadLetters,
 			lockHolders: lockHoldersAt(config.database, clock),
-			createClient: () => new ConsumerClient(settings, topicSettings, clock),
+			createClient: () => {
+				// Made anew: a password may have been renewed.
+				const { settings, topicSettings } = consumerSettings(config);
+				return new ConsumerClient(settings, topicSettings, clock);
+			},
 			threads: createHandlerThreads({
 				...threadOptions(config, this.layouts),
 				maxThreads: config.workers.maxThreads,

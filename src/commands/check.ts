@@ -76,7 +76,10 @@ function addonFinding(): Finding {
 	return warning("addon", `${nativeMissing}: ${withoutAddon}`);
 }
 
-/** Each command once; a shell's for Kafka, SQL for the database. What fails for another reason is a comment: behind it a right may be missing. */
+/**
+ * Each command once; a shell's for Kafka, SQL for the database. What fails for another reason is a comment: behind it a right may be
+ * missing.
+ */
 function rightsText(findings: readonly Finding[]): string {
 	const refused = findings.filter(({ commands }) => commands !== undefined);
 	const items = new Set(refused.map(({ item }) => item));

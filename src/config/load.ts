@@ -133,9 +133,10 @@ function moduleProblems({ handler: { module } }: Config): Problem[] {
 }
 
 /** Files are named relative to the configuration's. */
-function resolveFiles({ handler, kafka: { tls }, database }: z.output<typeof configSchema>, folder: string): void {
+function resolveFiles({ handler, kafka: { tls, sasl }, database }: z.output<typeof configSchema>, folder: string): void {
 	handler.module = resolveModule(handler.module, folder);
 	if (database.passwordFile) database.passwordFile = resolve(folder, database.passwordFile);
+	if (sasl.passwordFile) sasl.passwordFile = resolve(folder, sasl.passwordFile);
 	for (const key of ["ca", "cert", "key"] as const) {
 		const value = tls[key];
 		if (value && !value.includes("-----BEGIN")) tls[key] = resolve(folder, value);

@@ -91,10 +91,11 @@ function kafkaRules({ kafka }: Config): Problem[] {
 			problems.push({ path: ["kafka", "properties", name], rule: "is the broker's to say where kafka.protocol is consumer" });
 		}
 	}
-	const { mechanism, username, password } = kafka.sasl;
-	if (mechanism && !(username && password))
-		problems.push({ path: ["kafka", "sasl"], rule: "needs username and password beside mechanism" });
-	if (!mechanism && (username || password))
+	const { mechanism, username, password, passwordFile } = kafka.sasl;
+	if (password && passwordFile) problems.push({ path: ["kafka", "sasl"], rule: "takes password or passwordFile, not both" });
+	if (mechanism && !(username && (password || passwordFile)))
+		problems.push({ path: ["kafka", "sasl"], rule: "needs username and password (or passwordFile) beside mechanism" });
+	if (!mechanism && (username || password || passwordFile))
 		problems.push({ path: ["kafka", "sasl", "mechanism"], rule: "is needed beside username and password" });
 	if ((kafka.tls.cert && !kafka.tls.key) || (kafka.tls.key && !kafka.tls.cert)) {
 		problems.push({ path: ["kafka", "tls"], rule: "needs cert and key together" });

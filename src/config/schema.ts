@@ -76,6 +76,9 @@ const kafka = z.strictObject({
 			mechanism: oneOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512").optional().describe("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
 			username: text().optional().describe("User"),
 			password: text().optional().describe("Password; never printed"),
+			passwordFile: text()
+				.optional()
+				.describe("A file with the password in its first line, relative to this file; a new one is taken without a restart"),
 		})
 		.default({})
 		.describe("SASL"),

@@ -43,8 +43,11 @@ export async function preparePostgres(user: ServerUser | null, place: string): P
 	};
 }
 
-/** The folder itself, or a copy where its own can't be read by the server's user (a checkout below /root) or written by us. */
-async function readableNative(native: string, version: string, user: ServerUser | null, place: string): Promise<string> {
+/**
+ * The folder of programs itself, or a copy in `place` where its own can't be read by the server's user (a checkout below /root) or written
+ * by us. Throws ExitError (usage) where a copy is there that is not ours alone.
+ */
+export async function readableNative(native: string, version: string, user: ServerUser | null, place: string): Promise<string> {
 	if ((user === null || (await traversable(native))) && (await linked(native))) return native;
 	const writable = await stat(native).then(({ uid }) => uid === process.getuid?.() || process.getuid?.() === 0);
 	if (writable && (user === null || (await traversable(native)))) return native;

@@ -1,6 +1,6 @@
 /**
- * What to say of a topic that is not in the cluster's list: nobody made it, or this user may not see it. Only a question for that very topic
- * tells them apart.
+ * What to say of a topic that is not in the cluster's list: nobody made it, or this user may not see it. Only a question for that very
+ * topic tells them apart.
  */
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { existingTopics } from "./access-watch.ts";

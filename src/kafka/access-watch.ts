@@ -1,7 +1,7 @@
 /**
- * Whether the configured topics are there, and whether this user may still read them and work in the group. A client tells such things once,
- * or behind messages that make node-rdkafka drop the error, or not at all while a partition has no messages. So it is tried out: what
- * exists is asked, and an offset that is committed is committed once more, which needs the very rights that delivery needs.
+ * Whether the configured topics are there, and whether this user may still read them and work in the group. A client tells such things
+ * once, or behind messages that make node-rdkafka drop the error, or not at all while a partition has no messages. So it is tried out:
+ * what exists is asked, and an offset that is committed is committed once more, which needs the very rights that delivery needs.
  *
  * Knows what is so at the moment; a right that is given again, or a topic that is made, ends the reason by itself.
  */

@@ -1,5 +1,7 @@
 /** librdkafka settings that every client of ours shares: where the cluster is and how to be let in. */
+import { readFileSync } from "node:fs";
 import type { Config } from "../config/config.ts";
+import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { checkTlsFiles } from "./tls-files.ts";
 
 /**
@@ -10,7 +12,7 @@ const BOOTSTRAP_AGAIN_MS = 10_000;
 
 /**
  * Global settings from `kafka`; the user's own `properties` lie over our defaults, never over addresses and credentials. Throws ExitError
- * (usage) where a file of `tls` can't be used.
+ * (usage) where a file of `tls` or `sasl` can't be used.
  */
 export function kafkaClientSettings(kafka: Config["kafka"]): Record<string, unknown> {
 	checkTlsFiles(kafka);
@@ -27,7 +29,7 @@ export function kafkaClientSettings(kafka: Config["kafka"]): Record<string, unkn
 		...pemOrFile("ssl.ca", tls.ca),
 		...pemOrFile("ssl.certificate", tls.cert),
 		...pemOrFile("ssl.key", tls.key),
-		...(sasl.mechanism ? { "sasl.mechanisms": sasl.mechanism, "sasl.username": sasl.username, "sasl.password": sasl.password } : {}),
+		...(sasl.mechanism ? { "sasl.mechanisms": sasl.mechanism, "sasl.username": sasl.username, "sasl.password": passwordOf(sasl) } : {}),
 	};
 }
 
@@ -38,9 +40,28 @@ export function securityProtocol({ tls, sasl }: Pick<Config["kafka"], "tls" | "s
 	return secure ? "ssl" : "plaintext";
 }
 
-/** The files that these settings name: certificates, keys, whatever the user's own properties add. */
-export function filesOf(settings: Readonly<Record<string, unknown>>): string[] {
-	return Object.entries(settings).flatMap(([name, value]) => (/^ssl\..*\.location$/.test(name) && value ? [String(value)] : []));
+/** The files that a client is made with: certificates, keys, whatever the user's own properties add, the password's. */
+export function filesOf(kafka: Config["kafka"]): string[] {
+	const { passwordFile } = kafka.sasl;
+	const named = Object.entries(kafkaClientSettings(kafka)).flatMap(([name, value]) =>
+		/^ssl\..*\.location$/.test(name) && value ? [String(value)] : [],
+	);
+	return passwordFile ? [...named, passwordFile] : named;
+}
+
+/** Read anew for each client. A file without a password may be half written. */
+function passwordOf({ password, passwordFile }: Config["kafka"]["sasl"]): string | undefined {
+	if (!passwordFile) return password;
+	const problem = (what: string) => new ExitError(exitCodes.usage, "kafka_sasl", `kafka.sasl.passwordFile: ${passwordFile} ${what}`);
+	let text: string;
+	try {
+		text = readFileSync(passwordFile, "utf8");
+	} catch (error) {
+		throw problem(`can't be read: ${messageOf(error)}`);
+	}
+	const [line = ""] = text.split(/\r?\n/, 1);
+	if (line === "") throw problem("has no password in its first line");
+	return line;
 }
 
 /** PEM text goes as it is, anything else is a file's name; empty means the system's own. */

@@ -15,7 +15,7 @@ const names = { peer: "broker", ca: "kafka.tls.ca", cert: "kafka.tls.cert" };
 /** `ssl://127.0.0.1:9093/bootstrap: what happened (after 3ms in state SSL_HANDSHAKE)`, as far as brokers are reached by TLS or SASL. */
 const FAILURE = /^(?:ssl|sasl_ssl|sasl_plaintext):\/\/(?<host>\S+):(?<port>\d+)\/\S+: (?<what>.*?)(?: \(after \d+ms in state .*\))?$/s;
 const REFUSED_CERTIFICATE = /certificate verify failed/;
-/** What a server says of a client's certificate: missing, unknown, expired, of another CA. A Java server says `bad certificate` for most. */
+/** What a server says of a client's certificate: missing, unknown, expired, of another CA; a Java server mostly `bad certificate`. */
 const REFUSED_CLIENT = /alert (?:bad certificate|certificate \w+|unknown ca|access denied|unsupported certificate)/;
 /** Or it says nothing, and ends the connection behind the handshake. */
 const HUNG_UP = /SSL|Disconnected/;

@@ -1,4 +1,4 @@
-/** librdkafka settings of the daemon's consumer: what delivery depends on is fixed here, the rest may be set by the user. Pure. */
+/** librdkafka settings of the daemon's consumer: what delivery depends on is fixed here, the rest may be set by the user. */
 import type { Config } from "../config/config.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 

@@ -115,8 +115,8 @@ const operations = new Map<number, Operation>([
 ]);
 
 /**
- * What this user may do with a topic; null where nobody can tell: no addon, a broker before Kafka 2.3, no such topic. Rejects with KafkaError
- * where it may not even be seen.
+ * What this user may do with a topic; null where nobody can tell: no addon, a broker before Kafka 2.3, no such topic. Rejects with
+ * KafkaError where it may not even be seen.
  */
 export async function askOperations(
 	{ name, broker }: AskedClient,

@@ -6,8 +6,8 @@ import { isRefusal } from "./rights.ts";
 const POLL_MS = 50;
 
 /**
- * Polls until `asked` is settled, and settles as it does. Results of commits come by polls alone. So does the refusal of a group that this user
- * may not see: what is asked of its coordinator has no answer then, so a refusal ends the wait. Polls must bring no messages.
+ * Polls until `asked` is settled, and settles as it does. Results of commits come by polls alone. So does the refusal of a group that this
+ * user may not see: what is asked of its coordinator has no answer then, so a refusal ends the wait. Polls must bring no messages.
  */
 export async function polledAnswer<T>(client: Pick<ConsumerClient, "consume">, asked: Promise<T>): Promise<T> {
 	let isSettled = false;

@@ -1,6 +1,6 @@
 /**
- * The polls of one client, as long as it is the consumer's: hands on what comes, messages by partition and then the ends that were met. Goes
- * on whatever happens, because every callback and every commit's result arrives through it.
+ * The polls of one client, as long as it is the consumer's: hands on what comes, messages by partition and then the ends that were met.
+ * Goes on whatever happens, because every callback and every commit's result arrives through it.
  *
  * Step 1 of a message's way (README).
  */

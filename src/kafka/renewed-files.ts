@@ -1,7 +1,7 @@
 /**
- * Notices that a file of `kafka.tls` has other contents than those that the client was made with: librdkafka reads them once, and a
- * certificate that has expired keeps it out of the cluster at its next connection. Contents are compared, for names and times say too
- * little (a mounted secret changes by a link above it).
+ * Notices that a file of `kafka.tls`, or the password's, has other contents than those that the client was made with: librdkafka reads
+ * them once, and a certificate that has expired keeps it out of the cluster at its next connection. Contents are compared, for names and
+ * times say too little (a mounted secret changes by a link above it).
  */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";

@@ -123,7 +123,7 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 	};
 }
 
-/** What becomes of files of `kafka.tls` that were renewed on disk. */
+/** What becomes of files of `kafka.tls` and the password's that were renewed on disk. */
 export function observeRenewedFiles({ logger }: Pick<ObserverParts, "logger">) {
 	return {
 		renewed(files: readonly string[]): void {

@@ -1,6 +1,6 @@
 /**
- * Rights that are taken away from a running daemon, and given again, on a real Kafka with access lists: said within seconds, in Kafka's words
- * and with what to give; nothing is lost, and nobody has to restart anything.
+ * Rights that are taken away from a running daemon, and given again, on a real Kafka with access lists: said within seconds, in Kafka's
+ * words and with what to give; nothing is lost, and nobody has to restart anything.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Producer } from "../../src/kafka/producer.ts";

@@ -1,6 +1,6 @@
 /**
- * The daemon on a Kafka as production has it: SASL_SSL, certificates of clients, access lists, re-authentication. What is renewed on disk is
- * taken without a restart and without a message lost or handled twice; who is not let in is told why.
+ * The daemon on a Kafka as production has it: SASL_SSL, certificates of clients, access lists, re-authentication. What is renewed on disk
+ * is taken without a restart and without a message lost or handled twice; who is not let in is told why.
  */
 import { readFileSync } from "node:fs";
 import { copyFile, writeFile } from "node:fs/promises";
@@ -35,6 +35,7 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 	let ofServer: Authority;
 	let ofFirst: Certificate;
 	let ofSecond: Certificate;
+	let ofThird: Certificate;
 	let onlyFirst = "";
 
 	beforeAll(async () => {
@@ -42,8 +43,10 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 		ofServer = Authority.create(folder.path, "server");
 		const first = Authority.create(folder.path, "first");
 		const second = Authority.create(folder.path, "second");
+		const third = Authority.create(folder.path, "third");
 		ofFirst = first.sign("app-first", { name: "app" });
 		ofSecond = second.sign("app-second", { name: "app" });
+		ofThird = third.sign("app-third", { name: "app" });
 		// The server has to take its own.
 		const taking = (file: string, ...each: readonly Authority[]) =>
 			joined(join(folder.path, file), ofServer.certificate.cert, ...each.map(({ certificate }) => certificate.cert));
@@ -52,7 +55,7 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 		kafka = await startSecuredKafka(["pockaffe"], {
 			authority: ofServer,
 			folder: folder.path,
-			clients: taking("both.crt", first, second),
+			clients: taking("all.crt", first, second, third),
 			properties,
 		});
 	});
@@ -76,13 +79,15 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 		await using db = await createTestDatabase();
 		const [topic, group] = [uniqueName("renewed"), uniqueName("g")];
 		await kafka.createTopic(topic, 2);
-		await kafka.give("pockaffe", ["Read", "topic", topic], ["Read", "group", group]);
+		const letters = `${topic}-letters`;
+		await kafka.createTopic(letters, 1);
+		await kafka.give("pockaffe", ["Read", "topic", topic], ["Read", "group", group], ["Write", "topic", letters]);
 		const put = async ({ cert, key }: Certificate) => {
 			await copyFile(cert, join(own.path, "client.pem"));
 			await copyFile(key, join(own.path, "client.key"));
 		};
 		await copyFile(ofServer.certificate.cert, join(own.path, "kafka-ca.pem"));
-		await put(ofFirst);
+		await put(ofThird);
 		await using daemon = await runDaemon(
 			own.path,
 			{
@@ -90,6 +95,7 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 				handler: { module: "pockaffe:json" },
 				database: { url: db.url },
 				tables: { events: { columns: { name: "text" }, create: true } },
+				deadLetters: { target: "topic", topic: letters },
 			},
 			env(),
 		);
@@ -124,6 +130,9 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 		const before = sent;
 		await load(() => sent >= before + 50);
 		await waitFor("all rows again", async () => (await rows()) === sent, TAKEN_WITHIN_MS);
+		// The letters' client shows the renewed one too: the broker takes no other by now.
+		await producer.produce({ topic, key: "bad", value: "no JSON" });
+		await waitFor("the letter", async () => (await daemon.metric("pockaffe_dead_letters_total")) === 1, TAKEN_WITHIN_MS);
 		expect(await daemon.stop()).toBe(0);
 	});
 

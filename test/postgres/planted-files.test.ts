@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { readEmbeddedFile, writeEmbeddedFile } from "../../src/embedded/embedded-file.ts";
 import { EmbeddedPostgres } from "../../src/embedded/embedded-postgres.ts";
+import { readableNative } from "../../src/embedded/postgres-binary.ts";
 import { connectDatabase, probeDatabase } from "../../src/sink/database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -82,6 +83,23 @@ asRoot("what another user planted for the embedded database", () => {
 		await writeFile(join(folders.postgres, "data", "PG_VERSION"), "18\n");
 		await chown(join(folders.postgres, "data"), NOBODY, NOBODY);
 		await expect(start(folders.postgres)).rejects.toMatchObject(refused(/belongs to the user with id 65534/));
+	});
+
+	it.each(["native-1", `native-1.${process.pid}.new`])("is not run: programs in the place of their copy (%s)", async (name) => {
+		await using folders = await ownFolders();
+		const programs = join(folders.cwd, "native");
+		await mkdir(join(programs, "bin"), { recursive: true });
+		await writeFile(join(programs, "bin", "initdb"), "ours");
+		await chmod(programs, 0o700);
+		const user = { uid: NOBODY, gid: NOBODY };
+		const planted = join(folders.postgres, name);
+		await mkdir(join(planted, "bin"), { recursive: true });
+		await writeFile(join(planted, "bin", "initdb"), "planted");
+		await chown(planted, NOBODY, NOBODY);
+		const copied = readableNative(programs, "1", user, folders.postgres);
+		// What is half made is begun anew.
+		if (name.endsWith(".new")) expect(await readFile(join(await copied, "bin", "initdb"), "utf8")).toBe("ours");
+		else await expect(copied).rejects.toMatchObject(refused(/belongs to the user with id 65534/));
 	});
 
 	it("is not found in the temporary folder: the server of a folder that its user can't reach has one with a name nobody can guess", async () => {

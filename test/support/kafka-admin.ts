@@ -25,6 +25,11 @@ export async function joinGroup(brokers: string, group: string, topic: string, m
 	return (await admin("join", brokers, group, topic, String(ms))).trim().endsWith("read");
 }
 
+/** Sets the password of a SCRAM-SHA-256 user; `properties` is a file that says how to log in. */
+export async function setScramPassword(brokers: string, properties: string, user: string, password: string): Promise<void> {
+	await admin("set-password", brokers, properties, user, password);
+}
+
 async function admin(...args: readonly string[]): Promise<string> {
 	const { stdout } = await run("java", ["-cp", join(jarFolder(`kafka-${kafkaVersion}`), "*"), source, ...args]);
 	return stdout;

@@ -49,6 +49,8 @@ export interface BrokerSpec {
 	readonly voters: string;
 	readonly clusterId: string;
 	readonly heapMb: number;
+	/** Ports of listeners beside the usual ones, by name. */
+	readonly listeners?: Readonly<Record<string, number>>;
 	/** Over the usual ones. */
 	readonly properties: Record<string, string>;
 }
@@ -58,11 +60,14 @@ export function kafkaMissing(): Promise<string | null> {
 	return jarsMissing(JARS);
 }
 
-/** Starts a cluster of one; `properties` go over the usual ones. */
-export async function startKafka(properties: Record<string, string> = {}): Promise<KafkaServer> {
+/** Starts a cluster of one; `properties` go over the usual ones, `listeners` beside them. */
+export async function startKafka(
+	properties: Record<string, string> = {},
+	listeners: Readonly<Record<string, number>> = {},
+): Promise<KafkaServer> {
 	const [port, controllerPort] = [await freePort(), await freePort()];
 	const voters = `1@127.0.0.1:${controllerPort}`;
-	return startBroker({ nodeId: 1, port, controllerPort, voters, clusterId: newClusterId(), heapMb: 512, properties });
+	return startBroker({ nodeId: 1, port, controllerPort, voters, clusterId: newClusterId(), heapMb: 512, listeners, properties });
 }
 
 /** 16 random bytes, as Kafka writes them. */
@@ -125,13 +130,14 @@ export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promis
 	};
 }
 
-function usualProperties({ nodeId, port, controllerPort, voters }: Omit<BrokerSpec, "heapMb">): Record<string, string> {
+function usualProperties({ nodeId, port, controllerPort, voters, listeners = {} }: Omit<BrokerSpec, "heapMb">): Record<string, string> {
+	const forClients = Object.entries({ PLAINTEXT: port, ...listeners }).map(([name, at]) => `${name}://127.0.0.1:${at}`);
 	return {
 		"process.roles": "broker,controller",
 		"node.id": String(nodeId),
 		"controller.quorum.voters": voters,
-		listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-		"advertised.listeners": `PLAINTEXT://127.0.0.1:${port}`,
+		listeners: [...forClients, `CONTROLLER://127.0.0.1:${controllerPort}`].join(","),
+		"advertised.listeners": forClients.join(","),
 		"controller.listener.names": "CONTROLLER",
 		"inter.broker.listener.name": "PLAINTEXT",
 		"offsets.topic.replication.factor": "1",

@@ -1,7 +1,7 @@
 /**
  * A real Kafka with passwords and access lists: users by SASL/PLAIN, rights by the StandardAuthorizer, given and taken away while it runs.
  * `admin` may do everything, every other user nothing until it is given. With an authority for its certificates it is reached by TLS, and
- * asks clients for theirs.
+ * asks clients for theirs; there SCRAM-SHA-256 is a login too, with re-authentication within seconds.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,8 @@ import type { Config } from "../../src/config/config.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { awaitTopic, createTopic } from "../../src/kafka/topics.ts";
 import type { Authority, Certificate } from "./certificates.ts";
+import { freePort } from "./free-port.ts";
+import { setScramPassword } from "./kafka-admin.ts";
 import { type KafkaServer, startKafka } from "./kafka-server.ts";
 import { kafkaAt } from "./load-topic.ts";
 
@@ -22,6 +24,10 @@ export type Right = readonly [operation: "Read" | "Write" | "Describe" | "Create
 export interface SecuredKafka extends AsyncDisposable {
 	readonly server: KafkaServer;
 	readonly brokers: string;
+	/** The address of a listener of `certificates`. */
+	at(listener: string): string;
+	/** Of a user that logs in by SCRAM-SHA-256. */
+	setPassword(user: string, password: string): Promise<void>;
 	/** The part of `kafka` of a configuration that logs in as this user. */
 	as(user: string): Pick<Config["kafka"], "brokers" | "sasl">;
 	/** Everything for tests' own clients. */
@@ -44,7 +50,12 @@ export interface SecuredKafkaOptions {
 	readonly folder?: string;
 	/** The file of the CAs that it takes clients' certificates from; by default the authority's. */
 	readonly clients?: string;
+	/** Listeners by name where a client's certificate is the login, and what each shows; with `authority`. */
+	readonly certificates?: Readonly<Record<string, Certificate>>;
 }
+
+/** How soon whoever has logged in by SCRAM has to do so again. */
+export const SCRAM_AGAIN_MS = 3_000;
 
 /** The password of a user. */
 function passwordOf(user: string): string {
@@ -52,14 +63,15 @@ function passwordOf(user: string): string {
 }
 
 /** Starts one with these users beside `admin`. */
-export async function startSecuredKafka(
-	users: readonly string[],
-	{ properties = {}, authority, folder = "", clients: takes = authority?.certificate.cert ?? "" }: SecuredKafkaOptions = {},
-): Promise<SecuredKafka> {
+export async function startSecuredKafka(users: readonly string[], options: SecuredKafkaOptions = {}): Promise<SecuredKafka> {
+	const { properties = {}, authority, folder = "", clients: takes = authority?.certificate.cert ?? "", certificates = {} } = options;
+	const ports: Record<string, number> = {};
+	for (const name of Object.keys(certificates)) ports[name] = await freePort();
+	const byCertificate = Object.keys(certificates).map((name) => `,${name}:SSL`);
 	const known = ["admin", ...users].map((user) => `user_${user}="${passwordOf(user)}"`).join(" ");
 	const jaas = `${login} username="admin" password="${passwordOf("admin")}" ${known};`;
-	const server = await startKafka({
-		"listener.security.protocol.map": `PLAINTEXT:${authority ? "SASL_SSL" : "SASL_PLAINTEXT"},CONTROLLER:SASL_PLAINTEXT`,
+	const usual = {
+		"listener.security.protocol.map": `PLAINTEXT:${authority ? "SASL_SSL" : "SASL_PLAINTEXT"},CONTROLLER:SASL_PLAINTEXT${byCertificate.join("")}`,
 		"sasl.enabled.mechanisms": "PLAIN",
 		"sasl.mechanism.controller.protocol": "PLAIN",
 		"sasl.mechanism.inter.broker.protocol": "PLAIN",
@@ -68,8 +80,10 @@ export async function startSecuredKafka(
 		"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 		"super.users": "User:admin",
 		...(authority ? tlsProperties(folder, authority.sign("kafka", { name: "kafka", names: ["IP:127.0.0.1"] }), takes) : {}),
-		...properties,
-	});
+		...(authority ? scramProperties : {}),
+	};
+	const shown = Object.entries(certificates).map(([name, certificate]) => tlsProperties(folder, certificate, takes, name.toLowerCase()));
+	const server = await startKafka({ ...usual, ...Object.assign({}, ...shown), ...properties }, ports);
 	const ofAdmin = authority?.sign("kafka-admin", { name: "admin" });
 	const tls = authority && ofAdmin ? { ca: authority.certificate.cert, ...ofAdmin } : {};
 	const as = (user: string) => ({
@@ -80,6 +94,12 @@ export async function startSecuredKafka(
 	return {
 		server,
 		brokers: server.brokers,
+		at: (listener) => `127.0.0.1:${ports[listener]}`,
+		async setPassword(user, password) {
+			const login = join(folder, "scram-admin.properties");
+			writeFileSync(login, adminProperties(folder, jaas, authority, ofAdmin));
+			await setScramPassword(server.brokers, login, user, password);
+		},
 		as,
 		admin,
 		async createTopic(name, partitions) {
@@ -107,10 +127,9 @@ export async function startSecuredKafka(
 }
 
 /** What the server shows and whom it takes. Names of their own each time: it may still read the former. */
-function tlsProperties(folder: string, { cert, key }: Certificate, clients: string) {
-	const keystore = join(folder, `kafka-${Date.now()}.pem`);
-	writeFileSync(keystore, [key, cert].map((file) => readFileSync(file, "utf8")).join(""));
-	const listener = "listener.name.plaintext.ssl";
+function tlsProperties(folder: string, certificate: Certificate, clients: string, name = "plaintext"): Record<string, string> {
+	const keystore = keyAndCertificate(join(folder, `kafka-${name}-${Date.now()}.pem`), certificate);
+	const listener = `listener.name.${name}.ssl`;
 	return {
 		[`${listener}.keystore.type`]: "PEM",
 		[`${listener}.keystore.location`]: keystore,
@@ -118,6 +137,34 @@ function tlsProperties(folder: string, { cert, key }: Certificate, clients: stri
 		[`${listener}.truststore.location`]: clients,
 		[`${listener}.client.auth`]: "required",
 	};
+}
+
+const scramProperties = {
+	"listener.name.plaintext.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
+	"listener.name.plaintext.scram-sha-256.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+	"listener.name.plaintext.scram-sha-256.connections.max.reauth.ms": String(SCRAM_AGAIN_MS),
+};
+
+function keyAndCertificate(path: string, { cert, key }: Certificate): string {
+	writeFileSync(path, [key, cert].map((file) => readFileSync(file, "utf8")).join(""));
+	return path;
+}
+
+/** How Kafka's own client logs in as `admin`. */
+function adminProperties(folder: string, jaas: string, authority: Authority | undefined, ofAdmin: Certificate | undefined): string {
+	if (!authority || !ofAdmin) throw new Error("SCRAM is there with an authority only");
+	const properties = {
+		"security.protocol": "SASL_SSL",
+		"sasl.mechanism": "PLAIN",
+		"sasl.jaas.config": jaas,
+		"ssl.truststore.type": "PEM",
+		"ssl.truststore.location": authority.certificate.cert,
+		"ssl.keystore.type": "PEM",
+		"ssl.keystore.location": keyAndCertificate(join(folder, "kafka-admin.pem"), ofAdmin),
+	};
+	return Object.entries(properties)
+		.map((pair) => pair.join("="))
+		.join("\n");
 }
 
 /** Whatever certificate the server shows. For one call: kafkajs survives no re-authentication. */

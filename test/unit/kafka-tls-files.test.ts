@@ -1,9 +1,10 @@
-/** Files of `kafka.tls` that can't be used are told by key and file, before any client is made. */
+/** Files of `kafka.tls` and the password's that can't be used are told by key and file, before any client is made. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
+import { filesOf, kafkaClientSettings } from "../../src/kafka/client-settings.ts";
 import { checkTlsFiles } from "../../src/kafka/tls-files.ts";
 import { Authority, type Certificate, encryptedKey } from "../support/certificates.ts";
 
@@ -52,6 +53,28 @@ it("what can be used passes: files, text, an encrypted key with its password, th
 		[{}, {}],
 	] as const)
 		checkTlsFiles({ tls, properties });
+});
+
+it("a password comes from the first line of a file, relative to the configuration's and read for each client", () => {
+	const path = file("pockaffe.yaml");
+	const load = (sasl: string) => {
+		writeFileSync(path, `kafka: {brokers: [h:1], sasl: ${sasl}}\n`);
+		return loadConfig({ file: path, environment: {}, cwd: "/" }).config.kafka;
+	};
+	const kafka = load("{mechanism: SCRAM-SHA-256, username: u, passwordFile: kafka-password}");
+	expect(kafka.sasl.passwordFile).toBe(file("kafka-password"));
+	expect(() => kafkaClientSettings(kafka)).toThrow(/^kafka\.sasl\.passwordFile: .*kafka-password can't be read: ENOENT/);
+	writeFileSync(file("kafka-password"), "\n");
+	expect(() => kafkaClientSettings(kafka)).toThrow(/^kafka\.sasl\.passwordFile: .*kafka-password has no password in its first line$/);
+	for (const password of ["one", "two"]) {
+		writeFileSync(file("kafka-password"), `${password}\r\nof another line\n`);
+		expect(kafkaClientSettings(kafka)).toMatchObject({ "sasl.username": "u", "sasl.password": password });
+	}
+	expect(filesOf(kafka)).toEqual([file("kafka-password")]);
+	expect(() => load("{mechanism: PLAIN, username: u, password: p, passwordFile: f}")).toThrow(
+		/kafka\.sasl – takes password or passwordFile, not both/,
+	);
+	expect(() => load("{mechanism: PLAIN, username: u}")).toThrow(/needs username and password \(or passwordFile\)/);
 });
 
 it("files are named relative to the configuration's; the password's, too", () => {
