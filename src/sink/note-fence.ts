@@ -94,7 +94,12 @@ export class NoteFence {
 			const last = noted.get(partitionName({ topic, partition }));
 			return last ? [{ topic, partition, offset: last.reached, logId: last.log.id }] : [];
 		});
-		if (known.length === 0 || !(await this.#table.keepsNotes())) return [];
+		if (known.length === 0) {
+			// Where nothing has come yet nobody else finds out that the database can't be asked.
+			if (partitions.length > 0) await this.read();
+			return [];
+		}
+		if (!(await this.#table.keepsNotes())) return [];
 		const left = await this.#raise(known);
 		if (left.length === 0) return [];
 		const notes = await this.read();

@@ -61,14 +61,23 @@ describeOnKafka("a Postgres with TLS", () => {
 		await folder?.[Symbol.asyncDispose]();
 	});
 
+	const hangUp = () => postgres.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'writer'");
 	/** Ends its connections, and has it write a row. */
 	async function disconnect(): Promise<void> {
-		await postgres.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'writer'");
+		await hangUp();
 		await producer.produce({ topic, key: "a", value: '{"name":"x"}' });
 	}
 
 	it("whose certificate has expired at the start is told so, and waited for", { timeout: 90_000 }, async () => {
 		await notReadyFor(daemon, "database", /the server's certificate has expired/, TOLD_WITHIN_MS);
+		await postgres.present(right);
+		await daemon.ready(TOLD_WITHIN_MS);
+	});
+
+	it("is missed by a daemon to which no message has come yet", { timeout: 90_000 }, async () => {
+		await postgres.present(bad.expired);
+		await hangUp();
+		await notReadyFor(daemon, "database", /the database can't be asked: .*the server's certificate has expired/, TOLD_WITHIN_MS);
 		await postgres.present(right);
 		await daemon.ready(TOLD_WITHIN_MS);
 	});
