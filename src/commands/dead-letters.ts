@@ -1,30 +1,23 @@
 /** `dead-letters list | show | replay | discard`: what could not be handled or written, looked at and looked after. */
-import { type Command, Option } from "commander";
-import type { LetterFilter, LetterStore, StoredLetter } from "../core/dead-letter.ts";
+import type { Command } from "commander";
+import type { LetterStore } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
-import { partitionName } from "../core/message.ts";
+import { letterStates, letterVerbs } from "../core/letter-state.ts";
 import { type CommandContext, print } from "./command-context.ts";
-import { oneLine, replay } from "./letter-replay.ts";
+import { isConfirmed } from "./confirmation.ts";
+import { list, show } from "./letter-list.ts";
+import { replay } from "./letter-replay.ts";
+import { countSelected, countWords, filterOf, grouped, type SelectOptions, selectionOf, sumOf, withFilters } from "./letter-selection.ts";
 import { withStore } from "./letter-store.ts";
 import { offsetNumber, partitionNumber, wholeNumber } from "./option-values.ts";
-import { shownBytes } from "./shown-bytes.ts";
-import { textTable } from "./text-table.ts";
 
-interface SelectOptions {
-	readonly topic?: string;
-	readonly partition?: number;
-	readonly offset?: number;
-	readonly topicId?: string;
-	readonly reason?: string;
-	readonly state?: string;
-	readonly limit?: number;
-	readonly all?: boolean;
+interface Options extends SelectOptions {
+	readonly limit?: number | "all";
 	readonly purge?: boolean;
+	readonly dryRun?: boolean;
+	readonly yes?: boolean;
 	readonly json?: boolean;
 }
-
-const reasons = ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp"];
-const states = ["open", "replayed", "discarded", "skipped"];
 
 export function registerDeadLetters(program: Command, context: CommandContext): void {
 	const group = program
@@ -38,9 +31,13 @@ export function registerDeadLetters(program: Command, context: CommandContext): 
 				"type: pockaffe dead-letters list | show <topic> <partition> <offset> | replay | discard",
 			);
 		});
-	withFilters(group.command("list").description("list letters; without --state the open ones"))
-		.option("--limit <count>", "at most so many", wholeNumber, 100)
-		.action((options: SelectOptions, command: Command) => withStore(command, context, ({ store }) => list(store, options, context)));
+	withFilters(group.command("list").description("list letters; without --state the open ones"), letterStates)
+		.option("--limit <count>", "at most so many; all: every one", (text: string) => (text === "all" ? text : wholeNumber(text)), 100)
+		.option("--json", "a JSON line per letter")
+		.action(({ limit = "all", json = false, ...options }: Options, command: Command) => {
+			const most = limit === "all" ? Number.POSITIVE_INFINITY : limit;
+			return withStore(command, context, ({ store }) => list(store, { filter: filterOf(options, ["open"]), most, json }, context));
+		});
 	group
 		.command("show")
 		.description("show one letter in full")
@@ -48,118 +45,50 @@ export function registerDeadLetters(program: Command, context: CommandContext): 
 		.argument("<partition>", "its partition", partitionNumber)
 		.argument("<offset>", "its offset", offsetNumber)
 		.option("--json", "as JSON")
-		.action((topic: string, partition: number, offset: number, { json }: SelectOptions, command: Command) =>
+		.action((topic: string, partition: number, offset: number, { json }: Options, command: Command) =>
 			withStore(command, context, ({ store }) => show(store, { topic, partition, offset }, json === true, context)),
 		);
-	withFilters(group.command("replay").description("run open letters through the handler again; those that go through are marked replayed"))
-		.option("--all", "all open letters; otherwise a filter is needed")
-		.action((options: SelectOptions, command: Command) =>
-			withStore(command, context, (tools) => replay(tools, selectionOf(options), options.json === true, context)),
-		);
-	withFilters(group.command("discard").description("mark open letters as looked after without a replay"))
-		.option("--all", "all of them; otherwise a filter is needed")
-		.option("--purge", "delete the letters instead of marking them")
-		.action((options: SelectOptions, command: Command) => withStore(command, context, ({ store }) => discard(store, options, context)));
+	withFilters(
+		group
+			.command("replay")
+			.description("run letters through the handler again, without --state the open ones; those that go through are marked replayed"),
+		letterVerbs.replay.from,
+	)
+		.option("--all", "of all topics; otherwise a filter is needed")
+		.option("--dry-run", "only count them")
+		.option("--json", "a JSON line per letter")
+		.action((options: Options, command: Command) => {
+			const { all = false, dryRun: isDryRun = false, json: asJson = false } = options;
+			return withStore(command, context, (tools) => replay(tools, selectionOf(options, "replay"), { all, isDryRun, asJson }, context));
+		});
+	withFilters(
+		group
+			.command("discard")
+			.description("mark open letters as looked after without a replay, with --state skipped those; or delete letters with --purge"),
+		letterStates,
+	)
+		.option("--all", "of all topics; otherwise a filter is needed")
+		.option("--purge", "delete letters that are replayed or discarded; open or skipped ones only where --state names them")
+		.option("--dry-run", "only count them")
+		.option("-y, --yes", "do not ask; needed where there is no terminal")
+		.option("--json", "as JSON")
+		.action((options: Options, command: Command) => withStore(command, context, ({ store }) => discard(store, options, context)));
 }
 
-function withFilters(command: Command): Command {
-	return command
-		.option("--topic <topic>", "of this topic")
-		.option("--partition <number>", "of this partition", partitionNumber)
-		.option("--offset <number>", "at this offset", offsetNumber)
-		.option("--topic-id <id>", "of the log with this topic id of Kafka's; - for letters without one")
-		.addOption(new Option("--reason <reason>", "with this reason").choices(reasons))
-		.addOption(new Option("--state <state>", "in this state").choices(states))
-		.option("--json", "a JSON line per letter");
-}
-
-async function list(store: LetterStore, options: SelectOptions, { stdout }: CommandContext): Promise<void> {
-	const letters = await store.find({ ...filterOf(options), limit: options.limit });
-	if (options.json) {
-		for (const letter of letters) print(stdout, JSON.stringify(documentOf(letter)));
+async function discard(store: LetterStore, options: Options, context: CommandContext): Promise<void> {
+	const { purge: isPurge = false, all = false, dryRun = false, yes = false, json = false } = options;
+	const filter = selectionOf(options, isPurge ? "purge" : "discard");
+	const counts = await countSelected(store, filter, all);
+	const [verb, done] = isPurge ? ["delete", "deleted"] : ["discard", "discarded"];
+	const { stdout } = context;
+	const total = sumOf(counts);
+	const which = `${grouped(total)} ${total === 1 ? "letter" : "letters"}${total === 0 ? "" : ` (${countWords(counts)})`}`;
+	if (dryRun) {
+		print(stdout, json ? JSON.stringify({ [`would_${verb}`]: total, counts }) : `Would ${verb} ${which}. Nothing was changed (--dry-run).`);
 		return;
 	}
-	// Only a topic that was made again has letters of several logs.
-	const logs = new Set(letters.map(({ topic, topicId }) => `${topic} ${topicId}`));
-	const hasLogs = logs.size > new Set(letters.map(({ topic }) => topic)).size;
-	const rows = letters.map(({ topic, partition, offset, topicId, reason, sqlstate, state, attempts, lastAt, error }) => [
-		topic,
-		partition,
-		offset,
-		...(hasLogs ? [topicId ?? "-"] : []),
-		reason,
-		sqlstate ?? "-",
-		state,
-		attempts,
-		lastAt,
-		oneLine(error),
-	]);
-	const head = [
-		"TOPIC",
-		"PARTITION",
-		"OFFSET",
-		...(hasLogs ? ["TOPIC-ID"] : []),
-		"REASON",
-		"SQLSTATE",
-		"STATE",
-		"ATTEMPTS",
-		"LAST-AT",
-		"ERROR",
-	];
-	print(stdout, textTable(head, rows));
-}
-
-async function show(
-	store: LetterStore,
-	at: { topic: string; partition: number; offset: number },
-	json: boolean,
-	{ stdout }: CommandContext,
-): Promise<void> {
-	const letters = await store.find(at);
-	if (letters.length === 0)
-		throw new ExitError(exitCodes.found, "no_letter", `there is no dead letter of ${partitionName(at)} at offset ${at.offset}`);
-	// Several logs of a topic have one each.
-	for (const [index, letter] of letters.entries()) {
-		const document = documentOf(letter);
-		if (json) {
-			print(stdout, JSON.stringify(document));
-			continue;
-		}
-		if (index > 0) print(stdout, "");
-		const width = Math.max(...Object.keys(document).map((name) => name.length));
-		for (const [name, value] of Object.entries(document)) {
-			print(stdout, `${name.padEnd(width)}  ${typeof value === "string" ? value : JSON.stringify(value)}`);
-		}
-	}
-}
-
-async function discard(store: LetterStore, options: SelectOptions, { stdout }: CommandContext): Promise<void> {
-	const count = options.purge ? await store.purge(selectionOf(options)) : await store.discard(selectionOf(options));
-	const action = options.purge ? "deleted" : "discarded";
-	print(stdout, options.json ? JSON.stringify({ [action]: count }) : `${count} ${action}.`);
-}
-
-/** Open letters unless a state is asked for. */
-function filterOf({ topic, partition, offset, topicId, reason, state = "open" }: SelectOptions): LetterFilter {
-	return { topic, partition, offset, topicId: topicId === "-" ? null : topicId, reason, state };
-}
-
-/** What changes letters has to be told which. */
-function selectionOf(options: SelectOptions): LetterFilter {
-	const { topic, partition, offset, topicId, reason, state, all } = options;
-	if (!all && [topic, partition, offset, topicId, reason, state].every((value) => value === undefined)) {
-		const filters = "--topic, --partition, --offset, --topic-id, --reason, --state";
-		throw new ExitError(exitCodes.usage, "no_selection", `say which: --all, or ${filters}`);
-	}
-	return filterOf(options);
-}
-
-/** A letter for JSON; key, value and headers readable where they are text. */
-function documentOf({ key, value, headers, ...letter }: StoredLetter): Record<string, unknown> {
-	return {
-		...letter,
-		key: shownBytes(key),
-		value: shownBytes(value),
-		headers: headers.map(([name, content]) => [name, shownBytes(content)]),
-	};
+	const isForEver = isPurge ? ", for ever" : "";
+	if (total > 0 && !(await isConfirmed(`This is to ${verb} ${which}${isForEver}.`, yes, context))) return;
+	const count = total === 0 ? 0 : await (isPurge ? store.purge(filter) : store.discard(filter));
+	print(stdout, json ? JSON.stringify({ [done as string]: count }) : `${count} ${done}.`);
 }

@@ -10,61 +10,91 @@ import { systemRandom } from "../core/random.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { CrashWitness } from "./crash-witness.ts";
+import { oneLine } from "./letter-list.ts";
+import { LetterProgress } from "./letter-progress.ts";
+import { countSelected, countWords, grouped, sumOf } from "./letter-selection.ts";
 import { type LetterTools, missing } from "./letter-store.ts";
+import { printPaced } from "./paced-output.ts";
 
-const LONGEST_ERROR = 100;
 const PROCESS_DIED: DeadLetterReason = "process_died";
+const LEFT = "the handler leaves it unfinished (finishedTo) until later messages come, and there is none among the letters";
+
+/** How to replay. */
+export interface ReplayOptions {
+	/** No filter narrows it. */
+	readonly all: boolean;
+	readonly isDryRun: boolean;
+	readonly asJson: boolean;
+}
 
 /** Replays what the filter finds; exit 1 where one still fails. */
 export async function replay(
 	{ store, config, database }: LetterTools,
 	filter: LetterFilter,
-	asJson: boolean,
+	{ all, isDryRun, asJson }: ReplayOptions,
 	context: CommandContext,
 ): Promise<void> {
-	const { stdout, clock, interrupted, exit } = context;
+	const { stdout, stderr, clock, interrupted, exit } = context;
 	if (config.handler.module === "") throw missing("handler.module is needed: the handler to replay with");
-	const letters = await store.find(filter);
-	const obstacle = await obstacles(config, letters, filter, context);
-	let failed = 0;
-	const told = ({ letter: { topic, partition, offset, topicId }, error }: ReplayedLetter) => {
-		if (error !== null) failed++;
-		const line = `${partitionName({ topic, partition })} offset ${offset}: ${error === null ? "replayed" : `still fails: ${oneLine(error)}`}`;
-		print(stdout, asJson ? JSON.stringify({ topic, partition, offset, topicId, replayed: error === null, error }) : line);
-	};
-	for (const letter of letters) {
-		const error = obstacle(letter);
-		if (error !== null) told({ letter, error });
+	const counts = await countSelected(store, filter, all);
+	const total = sumOf(counts);
+	if (isDryRun) {
+		const words = `Would replay ${grouped(total)} letters${total === 0 ? "" : ` (${countWords(counts)})`}. Nothing was changed (--dry-run).`;
+		print(stdout, asJson ? JSON.stringify({ would_replay: total, counts }) : words);
+		return;
 	}
-	const replayable = letters.filter((letter) => obstacle(letter) === null);
+	const topics = [...new Set(counts.map(({ topic }) => topic))];
+	const obstacle = await obstacles(config, topics, filter, context);
+	using progress = new LetterProgress(total, { stdout, stderr, clock });
+	const tell = async (
+		letter: StoredLetter,
+		{ error, words, ...more }: { readonly error: string | null; readonly words: string; newer_row?: boolean },
+	) => {
+		progress.told(error === null);
+		const { topic, partition, offset, topicId } = letter;
+		const document = { topic, partition, offset, topicId, replayed: error === null, error, ...more };
+		await printPaced(stdout, asJson ? JSON.stringify(document) : `${partitionName(letter)} offset ${offset}: ${words}`);
+	};
+	const told = async (outcome: ReplayedLetter) => tell(outcome.letter, wordsOf(outcome));
+	async function* replayable(): AsyncGenerator<StoredLetter[]> {
+		for await (const page of store.read(filter)) {
+			const refused = page.map((letter) => [letter, obstacle(letter)] as const);
+			for (const [letter, error] of refused) if (error !== null) await tell(letter, { error, words: `still fails: ${oneLine(error)}` });
+			yield refused.flatMap(([letter, error]) => (error === null ? [letter] : []));
+		}
+	}
 	using witness = new CrashWitness("The letter stays as it is.");
 	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
 	const inHand = witness.inHand.bind(witness);
 	const parts = { config, database: database(), clock, random: systemRandom, signal: interrupted, inHand };
-	await replayLetters(parts, replayable, async (replayed) => {
-		await store.replayed(replayed.letter, replayed.error);
-		told(replayed);
+	await replayLetters(parts, replayable(), async (outcomes) => {
+		await store.settle(outcomes.filter(({ isLeft }) => !isLeft));
+		for (const outcome of outcomes) await told(outcome);
 	});
-	if (!asJson) print(stdout, `${letters.length - failed} replayed, ${failed} still fail.`);
-	if (failed > 0) exit(exitCodes.found);
+	if (!asJson) print(stdout, `${progress.replayed} replayed, ${progress.failed} still fail.`);
+	if (progress.failed > 0) exit(exitCodes.found);
 }
 
-/** An error's beginning, for a line of output. */
-export function oneLine(error: string): string {
-	const line = error.replaceAll(/\s*\n\s*/g, " ");
-	return line.length > LONGEST_ERROR ? `${line.slice(0, LONGEST_ERROR)}…` : line;
+function wordsOf({ failure, isLeft, newer }: ReplayedLetter): {
+	readonly error: string | null;
+	readonly words: string;
+	readonly newer_row?: boolean;
+} {
+	if (isLeft) return { error: LEFT, words: `still unfinished: ${LEFT}` };
+	if (failure) return { error: failure.error, words: `still fails: ${oneLine(failure.error)}` };
+	if (!newer) return { error: null, words: "replayed" };
+	return { error: null, words: `replayed: a newer row is there (${newer.table} ${JSON.stringify(newer.id)})`, newer_row: true };
 }
 
 /** Why a letter can't be replayed as it is; null where it can. */
 async function obstacles(
 	config: Config,
-	letters: readonly StoredLetter[],
+	topics: readonly string[],
 	filter: LetterFilter,
 	context: CommandContext,
 ): Promise<(letter: StoredLetter) => string | null> {
 	const byOffset = tableLayouts(config).find(({ version }) => version.kind === "offset");
-	const topics = new Set(letters.flatMap(({ topic, topicId }) => (byOffset && topicId !== null ? [topic] : [])));
-	const ids = topics.size > 0 ? await currentIds(config, [...topics], context) : new Map<string, string | null>();
+	const ids = byOffset && topics.length > 0 ? await currentIds(config, topics, context) : new Map<string, string | null>();
 	const { topic, partition, offset, reason: asked } = filter;
 	const isNamed = asked === PROCESS_DIED || (topic !== undefined && partition !== undefined && offset !== undefined);
 	return ({ topic, topicId, omitted, reason }) => {

@@ -43,7 +43,7 @@ export async function withStore(command: Command, context: CommandContext, use: 
 function storeOf({ deadLetters, kafka }: Config, database: () => Database, context: CommandContext): LetterStore {
 	const { clock, version, interrupted: signal } = context;
 	const { target, table, topic } = deadLetters;
-	if (target === "table") return new DeadLetterTableStore(database(), table, kafka.group);
+	if (target === "table") return new DeadLetterTableStore(database(), table, kafka.group, version);
 	return new DeadLetterTopicStore({ kafka, topic, clock, version, signal, consumerGroup: kafka.group });
 }
 

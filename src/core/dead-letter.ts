@@ -1,5 +1,6 @@
 /** What is kept of a message that could not be handled or written: everything needed to look at it and to replay it. */
 import type { EventEmitter } from "eventemitter3";
+import type { LetterState } from "./letter-state.ts";
 import { compareIds, type LogId } from "./log-identity.ts";
 import type { Header, TopicPartition } from "./message.ts";
 import type { OmittedParts } from "./omitted-parts.ts";
@@ -77,9 +78,25 @@ export interface LetterFilter {
 	/** Kafka's id of the topic; null: letters without one. */
 	readonly topicId?: string | null | undefined;
 	readonly reason?: string | undefined;
-	readonly state?: string | undefined;
-	/** At most so many, the first by topic, partition and offset, the logs of a topic one after the other. */
-	readonly limit?: number | undefined;
+	/** In one of these states. */
+	readonly states?: readonly LetterState[] | undefined;
+}
+
+/** How many letters of a topic are in a state. */
+export interface LetterCount {
+	readonly topic: string;
+	readonly state: string;
+	readonly letters: number;
+}
+
+/** What a message met when it was replayed: it takes the place of what its letter said. */
+export type ReplayFailure = Pick<DeadLetter, "reason" | "error" | "stack" | "sqlstate" | "table" | "rowId" | "refusedRows" | "attempts">;
+
+/** What a replay made of a letter: `failure` is null where it went through. */
+export interface LetterFate {
+	/** As `read` gave it. */
+	readonly letter: StoredLetter;
+	readonly failure: ReplayFailure | null;
 }
 
 /** Past facts of the dead letters' target. */
@@ -118,13 +135,18 @@ export interface LetterPosition extends LetterIdentity {
 
 /** The letters of one consumer group as people work with them. Calls reject with the database's or Kafka's error. */
 export interface LetterStore extends AsyncDisposable {
-	/** By topic, partition and offset, the logs of a topic one after the other. */
-	find(filter: LetterFilter): Promise<StoredLetter[]>;
+	/** How many match, by topic and state, in their order. */
+	count(filter: LetterFilter): Promise<readonly LetterCount[]>;
+	/**
+	 * The first `most` that match, by topic, partition and offset, the logs of a topic one after the other. In pages of some hundreds that fit
+	 * into memory; what is opened behind the page that was read last comes with a later one.
+	 */
+	read(filter: LetterFilter, most?: number): AsyncGenerator<readonly StoredLetter[]>;
 	/** All letters that were not replayed with success: open, discarded, skipped. In no order. */
 	unreplayed(): Promise<LetterPosition[]>;
-	/** Says what a replay made of a letter: `error` is null where it went through, else the letter stays open. */
-	replayed(letter: LetterIdentity, error: string | null): Promise<void>;
-	/** Marks all that match as discarded; returns how many. A topic can't: ExitError (usage). */
+	/** Says what a replay made of letters (letter-state.ts): those that went through are replayed, the others' records are written anew. */
+	settle(fates: readonly LetterFate[]): Promise<void>;
+	/** Marks those that match and are open or skipped as discarded; returns how many. */
 	discard(filter: LetterFilter): Promise<number>;
 	/** Deletes all that match; returns how many. A topic can't: ExitError (usage). */
 	purge(filter: LetterFilter): Promise<number>;

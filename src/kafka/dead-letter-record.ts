@@ -24,6 +24,7 @@ export type LetterRecord = RecordOrigin & (LetterContent | LetterMark);
 export interface RecordOrigin {
 	readonly consumerGroup: string;
 	readonly partition: number;
+	readonly offset: number;
 	readonly recordedAtMs: number;
 }
 
@@ -104,14 +105,14 @@ export function markHeaders(of: LetterIdentity, state: LetterMark["state"], { co
 }
 
 /** What a record of the topic says; null for one that is none of ours. */
-export function readLetterRecord({ partition: place, key, value, timestamp: recordedAtMs, headers }: ReceivedMessage): LetterRecord | null {
+export function readLetterRecord({ key, value, timestamp: recordedAtMs, headers, ...home }: ReceivedMessage): LetterRecord | null {
 	const text = new Map(headers.filter(([name]) => ours.test(name)).map(([name, content]) => [name, content?.toString() ?? ""]));
 	const topic = text.get("__connect.errors.topic");
 	const consumerGroup = text.get("pockaffe.consumer-group");
 	const partition = Number(text.get("__connect.errors.partition"));
 	const offset = Number(text.get("__connect.errors.offset"));
 	if (topic === undefined || consumerGroup === undefined || !Number.isInteger(partition) || !Number.isInteger(offset)) return null;
-	const origin = { consumerGroup, partition: place, recordedAtMs };
+	const origin = { consumerGroup, partition: home.partition, offset: home.offset, recordedAtMs };
 	const topicId = text.get("pockaffe.topic-id") ?? null;
 	const timestamp = text.get("pockaffe.timestamp");
 	const state = text.get("pockaffe.state") ?? "open";

@@ -36,12 +36,12 @@ const CLOCK_DIFFERENCE_MS = 10_000;
 
 /** See the file's header. */
 export class LetterFold<T> {
-	readonly #keep: (letter: StoredLetter) => T;
+	readonly #keep: (letter: StoredLetter, record: RecordOrigin) => T;
 	/** By place: one, or one of each log of the topic. */
 	readonly #entries = new Map<string, Entry<T>[]>();
 
-	/** `keep` makes of a letter what is kept of it. */
-	constructor(keep: (letter: StoredLetter) => T) {
+	/** `keep` makes of a letter's record what is kept of it. */
+	constructor(keep: (letter: StoredLetter, record: RecordOrigin) => T) {
 		this.#keep = keep;
 	}
 
@@ -57,14 +57,15 @@ export class LetterFold<T> {
 			for (const { writtenAtMs: _, ...entry } of entries) yield { ...entry, ...standing(entry.homes) };
 	}
 
-	#letter({ letter, partition, recordedAtMs, receivedAtMs }: RecordOrigin & LetterContent): void {
+	#letter(record: RecordOrigin & LetterContent): void {
+		const { letter, partition, recordedAtMs, receivedAtMs } = record;
 		const failed = letter.state === "skipped" ? "skipped" : "open";
 		const entry = this.#at(letter).find((each) => isSameMessage(each, letter));
 		if (!entry) {
 			const { topic, partition: number, offset, topicId, timestamp } = letter;
 			const identity = { topic, partition: number, offset, topicId, timestamp };
 			const homes: Home[] = [{ partition, state: failed, changedAtMs: recordedAtMs }];
-			const fresh = { ...identity, content: this.#keep(letter), writtenAtMs: recordedAtMs, firstAtMs: receivedAtMs, homes };
+			const fresh = { ...identity, content: this.#keep(letter, record), writtenAtMs: recordedAtMs, firstAtMs: receivedAtMs, homes };
 			this.#entries.set(placeOf(letter), [...this.#at(letter), fresh]);
 			return;
 		}
@@ -75,7 +76,7 @@ export class LetterFold<T> {
 		if (home && state === home.state && state !== "open" && state !== "skipped") return;
 		entry.topicId ??= letter.topicId;
 		entry.firstAtMs = Math.min(entry.firstAtMs, receivedAtMs);
-		if (recordedAtMs >= entry.writtenAtMs) Object.assign(entry, { content: this.#keep(letter), writtenAtMs: recordedAtMs });
+		if (recordedAtMs >= entry.writtenAtMs) Object.assign(entry, { content: this.#keep(letter, record), writtenAtMs: recordedAtMs });
 		move(entry, { partition, state, changedAtMs: recordedAtMs });
 	}
 

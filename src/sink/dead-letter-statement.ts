@@ -159,7 +159,8 @@ function documentOf(letter: DeadLetter, { consumerGroup, version }: LetterWriter
 	};
 }
 
-function explanation(text: string): string {
+/** What is kept of a text that explains. */
+export function explanation(text: string): string {
 	const clean = storableText(text);
 	return clean.length > LONGEST_TEXT ? `${clean.slice(0, LONGEST_TEXT)}…`.toWellFormed() : clean;
 }

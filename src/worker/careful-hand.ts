@@ -13,6 +13,8 @@ import type { Run } from "./message-queue.ts";
 /** What a careful worker needs of the outside. */
 export interface HandNotes {
 	readonly suspicion: Suspicion;
+	/** A run of those that are not suspects has at most so many messages; some hundreds where it is left out. */
+	readonly maxRun?: number;
 	/** The offset that the group has committed. */
 	readonly committed: () => number;
 	/** Resolves when it is noted, or can't be noted by this database; rejects where `signal` was aborted before. */
@@ -89,7 +91,8 @@ export class CarefulHand {
 		this.#passed((offsets[run.from] as number) - 1);
 		if (this.isSuspect(offsets[run.from] as number)) return { ...run, to: run.from + 1 };
 		let to = run.from + 1;
-		while (to < run.to && to - run.from < this.#size && !this.isSuspect(offsets[to] as number)) to++;
+		const size = Math.min(this.#size, this.#notes.maxRun ?? MAX_RUN);
+		while (to < run.to && to - run.from < size && !this.isSuspect(offsets[to] as number)) to++;
 		return { ...run, to };
 	}
 

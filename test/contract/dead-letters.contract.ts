@@ -1,10 +1,10 @@
 /** What the dead letters' table does on a database: part of the database's contract. */
 import { describe, expect, it } from "vitest";
 import type { DeadLetter, StoredLetter } from "../../src/core/dead-letter.ts";
-import { type LetterState, letterStates, stateAfterFailure } from "../../src/core/letter-state.ts";
+import { type LetterState, letterStates, letterVerbs, stateAfterFailure } from "../../src/core/letter-state.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
 import { DeadLetterTableStore } from "../../src/sink/dead-letter-table-store.ts";
-import { deadLetter } from "../support/dead-letters.ts";
+import { deadLetter, lettersIn, replayFailure } from "../support/dead-letters.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import type { DatabaseScene } from "./database.contract.ts";
 
@@ -22,14 +22,14 @@ export function deadLettersContract(open: () => Promise<DatabaseScene>): void {
 		const parts = { database: scene.database, table: "letters", consumerGroup: "g", version: "1", clock, random: () => 0 };
 		const table = new DeadLetterTable(parts);
 		await scene.settled(table.prepare());
-		const store = new DeadLetterTableStore(scene.database, "letters", "g");
+		const store = new DeadLetterTableStore(scene.database, "letters", "g", "2");
 		const query = (text: string) => scene.settled(scene.database.query(text));
 		return {
 			clock,
 			table,
-			/** Lets the table's own waits pass, and its statements be answered. */
+			/** Lets the table's own waits pass, and its statements be answered: a commit may take as long as hundreds of answers. */
 			async until(holds: () => boolean): Promise<void> {
-				for (let rounds = 0; rounds < 100 && !holds(); rounds++) {
+				for (let rounds = 0; rounds < 10_000 && !holds(); rounds++) {
 					await query("select 1");
 					await clock.advance(10_000);
 				}
@@ -37,7 +37,9 @@ export function deadLettersContract(open: () => Promise<DatabaseScene>): void {
 			},
 			prepare: () => scene.settled(table.prepare()),
 			store: (...made: readonly DeadLetter[]) => scene.settled(Promise.all(made.map((each) => table.store(each, never)))),
-			found: (): Promise<StoredLetter[]> => scene.settled(store.find({})),
+			letters: store,
+			found: (): Promise<StoredLetter[]> => scene.settled(lettersIn(store)),
+			settled: scene.settled,
 			query,
 		};
 	}
@@ -131,5 +133,101 @@ export function deadLettersContract(open: () => Promise<DatabaseScene>): void {
 				if (isOlder && (current === "replayed" || current === "discarded")) expect(letter?.lastAt).toBe(lastAt);
 			},
 		);
+
+		it("are read page by page in the order of their offsets, log by log, as many as are asked for, and counted", async () => {
+			await using scene = await open();
+			const letters = await lettersOn(scene);
+			const offsets = Array.from({ length: 1_203 }, (_, index) => 1_202 - index);
+			await letters.store(...offsets.map((offset) => letterOf(offset, "x", { topicId: offset % 2 === 0 ? "A" : "B", timestamp: -1 })));
+			await letters.store(letterOf(5, "of another partition", { partition: 1, state: "skipped" }), letterOf(3, "x", { topic: "payments" }));
+			await letters.query("update letters set state = 'replayed' where topic = 'orders' and \"offset\" = 9");
+			const found = await letters.found();
+			const expected = ["A", "B"].flatMap((log) => offsets.filter((each) => (each % 2 === 0) === (log === "A")).reverse());
+			expect(found.map(({ offset }) => offset)).toEqual([...expected, 5, 3]);
+			const first = await letters.settled(lettersIn(letters.letters, { topic: "orders", topicId: "B", states: ["open"] }, 5));
+			expect(first.map(({ offset }) => offset)).toEqual([1, 3, 5, 7, 11]);
+			expect(await letters.settled(lettersIn(letters.letters, { topic: "orders", reason: "timeout" }))).toEqual([]);
+			expect(await letters.settled(letters.letters.count({}))).toEqual([
+				{ topic: "orders", state: "open", letters: 1_202 },
+				{ topic: "orders", state: "replayed", letters: 1 },
+				{ topic: "orders", state: "skipped", letters: 1 },
+				{ topic: "payments", state: "open", letters: 1 },
+			]);
+			expect(await letters.settled(letters.letters.count({ topicId: "A", states: ["replayed"] }))).toEqual([]);
+		});
+
+		it.each(letterStates)(
+			"that are %s are changed by a replay, a discard and a purge along the line, and by nothing else",
+			async (current) => {
+				await using scene = await open();
+				const letters = await lettersOn(scene);
+				await letters.store(letterOf(7, "first", { stack: "a stack", attempts: 3 }), letterOf(8, "first", { topicId: "A" }));
+				await letters.query(`update letters set state = '${current}'`);
+				const verb = async (does: (all: readonly StoredLetter[]) => Promise<unknown>) => {
+					const before = await letters.found();
+					await letters.settled(does(before));
+					const states = (await letters.found()).map(({ state }) => state);
+					await letters.query(`update letters set state = '${current}'`);
+					return states;
+				};
+				const fates = (failure: typeof replayFailure | null) => (all: readonly StoredLetter[]) =>
+					letters.letters.settle(all.map((letter) => ({ letter, failure })));
+				expect(await verb(fates(null))).toEqual(["replayed", "replayed"]);
+				expect(await verb(fates(replayFailure))).toEqual([current, current]);
+				const discarded = (letterVerbs.discard.from as readonly string[]).includes(current);
+				const counts: unknown[] = [];
+				expect(await verb(async () => counts.push(await letters.letters.discard({})))).toEqual(
+					Array(2).fill(discarded ? "discarded" : current),
+				);
+				expect(counts).toEqual([discarded ? 2 : 0]);
+				expect(await letters.settled(letters.letters.purge({ states: letterStates.filter((state) => state !== current) }))).toBe(0);
+				expect(await letters.settled(letters.letters.purge({ states: [current], offset: 7 }))).toBe(1);
+				expect((await letters.found()).map(({ offset }) => offset)).toEqual([8]);
+			},
+		);
+
+		it("whose replay fails are one record: what it met takes the place of all that was said before, and the message stays", async () => {
+			await using scene = await open();
+			const letters = await lettersOn(scene);
+			const refusedRows = [
+				["events", "a", "22003"],
+				["sums", "b", "23514"],
+			] as const;
+			await letters.store(
+				letterOf(7, "first", { stack: "a stack", attempts: 3 }),
+				letterOf(8, "other"),
+				letterOf(9, "third", { sqlstate: "22003", table: "events", rowId: "x" }),
+			);
+			const [first, , third] = (await letters.found()) as [StoredLetter, StoredLetter, StoredLetter];
+			const threw = {
+				...replayFailure,
+				reason: "poison",
+				error: "no \0 way",
+				stack: "Error: no way",
+				sqlstate: null,
+				table: null,
+				rowId: null,
+			} as const;
+			await letters.settled(
+				letters.letters.settle([
+					{ letter: first, failure: { ...replayFailure, refusedRows } },
+					{ letter: third, failure: threw },
+				]),
+			);
+			const [renewed, other, again] = await letters.found();
+			expect(renewed).toEqual({ ...first, ...replayFailure, refusedRows, attempts: 4, lastAt: renewed?.lastAt, pockaffeVersion: "2" });
+			expect(other).toMatchObject({ error: "other", attempts: 1 });
+			expect(again).toEqual({ ...third, ...threw, error: "no  way", attempts: 2, lastAt: again?.lastAt, pockaffeVersion: "2" });
+		});
+
+		it("that were replayed meanwhile stay so, whatever another replay met", async () => {
+			await using scene = await open();
+			const letters = await lettersOn(scene);
+			await letters.store(letterOf(7, "first"));
+			const [letter] = (await letters.found()) as [StoredLetter];
+			await letters.settled(letters.letters.settle([{ letter, failure: null }]));
+			await letters.settled(letters.letters.settle([{ letter, failure: replayFailure }]));
+			expect(await letters.found()).toMatchObject([{ state: "replayed", error: "first" }]);
+		});
 	});
 }

@@ -106,8 +106,23 @@ const rows: readonly Row[] = [
 		grants: [usage, ...on(ofLetters, "select")],
 	},
 	{
+		named: "dead-letters discard",
+		command: ["dead-letters", "discard", "--all", "--yes"],
+		over: inTopic,
+		kafka: [
+			["Read", "topic", letters],
+			["Write", "topic", letters],
+		],
+	},
+	{
+		named: "dead-letters discard",
+		command: ["dead-letters", "discard", "--all", "--yes"],
+		over: inTable,
+		grants: [usage, ...on(ofLetters, "select", "update")],
+	},
+	{
 		named: "dead-letters replay",
-		command: ["dead-letters", "replay", "--all"],
+		command: ["dead-letters", "replay", "--state", "discarded"],
 		over: inTopic,
 		kafka: [
 			["Read", "topic", letters],
@@ -117,19 +132,13 @@ const rows: readonly Row[] = [
 	},
 	{
 		named: "dead-letters replay",
-		command: ["dead-letters", "replay", "--all"],
+		command: ["dead-letters", "replay", "--state", "discarded"],
 		over: inTable,
 		grants: [usage, ...written(others), ...on(ofLetters, "select", "update")],
 	},
 	{
-		named: "dead-letters discard",
-		command: ["dead-letters", "discard", "--state", "replayed"],
-		over: inTable,
-		grants: [usage, ...on(ofLetters, "select", "update")],
-	},
-	{
 		named: "dead-letters discard --purge",
-		command: ["dead-letters", "discard", "--purge", "--state", "discarded"],
+		command: ["dead-letters", "discard", "--purge", "--all", "--yes"],
 		over: inTable,
 		grants: [usage, ...on(ofLetters, "select", "delete")],
 	},

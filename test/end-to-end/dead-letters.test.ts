@@ -82,12 +82,36 @@ describeOnKafka("dead letters", () => {
 		expect((await run("show", topic, "0", "0")).stdout).toMatch(/error\s+can't be handled yet[\s\S]*stack\s+TypeError[\s\S]*value\s+bad a/);
 		expect(await run("show", topic, "0", "1")).toMatchObject({ code: 1, stderr: expect.stringContaining("there is no dead letter") });
 		expect(await run("replay")).toMatchObject({ code: 2, stderr: expect.stringContaining("say which: --all") });
+		for (const verb of [["replay"], ["discard", "--yes"], ["discard", "--purge", "--yes"]]) {
+			expect(await run(...verb, "--topic", "nope")).toMatchObject({
+				code: 1,
+				stdout: "",
+				stderr: expect.stringContaining(`matches: topic nope has no letters; the group has ${topic}: 6 open`),
+			});
+		}
+		expect((await run("list", "--topic", "nope")).stderr).toContain("topic nope has no letters");
+		expect((await run("replay", "--all", "--dry-run")).stdout).toBe(
+			`Would replay 6 letters (${topic}: 6 open). Nothing was changed (--dry-run).\n`,
+		);
+		const two = await run("list", "--limit", "2", "--json");
+		expect([jsonLines(two.stdout).length, two.stderr]).toEqual([2, "2 of 6 letters: --limit all lists every one.\n"]);
+		expect([jsonLines((await run("list", "--limit", "all", "--json")).stdout).length, listed.stderr]).toEqual([6, ""]);
+		// Open ones are not deleted by a word that is meant for all.
+		expect((await run("discard", "--all", "--purge", "--yes")).stdout).toBe("0 deleted.\n");
 
 		await writeFile(join(folder.path, "handler.mjs"), "export const nothing = 1;");
 		expect(await run("replay", "--all")).toMatchObject({ code: 1, stderr: expect.stringContaining("nothing was replayed") });
 		await writeFile(join(folder.path, "handler.mjs"), mended);
+		await db.database.query("alter table events rename to elsewhere");
+		expect(await run("replay", "--offset", "0")).toMatchObject({
+			code: 1,
+			stderr: expect.stringMatching(/rows of events can't be written: .*does not exist.*stay as they are/),
+		});
+		await db.database.query("alter table elsewhere rename to events");
 		const replayed = await run("replay", "--all");
 		expect([replayed.code, replayed.stdout.trim().split("\n").at(-1)]).toEqual([1, "5 replayed, 1 still fail."]);
+		expect(replayed.stdout).toContain(`${topic}/0 offset 4: replayed: a newer row is there (events "e")\n`);
+		expect(replayed.stdout.match(/newer row/g)).toHaveLength(1);
 		const rows = await db.database.query("select id, name, kafka_offset::int as offset from events order by id");
 		expect(rows).toEqual([
 			{ id: "a", name: "mended bad a", offset: 0 },
@@ -98,12 +122,33 @@ describeOnKafka("dead letters", () => {
 			{ id: "e", name: "good e", offset: 5 },
 			{ id: "none", name: expect.stringContaining("mended bad"), offset: 7 },
 		]);
-		expect(jsonLines((await run("list", "--json")).stdout)).toMatchObject([{ offset: 6, state: "open", error: "still  bad" }]);
+		const still = jsonLines((await run("list", "--json")).stdout);
+		// One record: what it met now takes the place of all that was said before.
+		expect(still).toMatchObject([
+			{ offset: 6, state: "open", error: "still  bad", attempts: 3, stack: expect.stringMatching(/^Error: still {2}bad/) },
+		]);
 		expect(jsonLines((await run("list", "--json", "--state", "replayed")).stdout)).toHaveLength(5);
 
-		expect((await run("discard", "--offset", "6")).stdout).toBe("1 discarded.\n");
+		// What destroys says what it will do, and asks before.
+		const asked = `This is to discard 1 letter (${topic}: 1 open). Say --yes to do it`;
+		expect(await run("discard", "--offset", "6")).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining(asked) });
+		expect((await run("discard", "--all", "--dry-run")).stdout).toBe(
+			`Would discard 1 letter (${topic}: 1 open). Nothing was changed (--dry-run).\n`,
+		);
+		expect(jsonLines((await run("list", "--json")).stdout)).toHaveLength(1);
+		expect(await run("discard", "--state", "replayed", "--yes")).toMatchObject({
+			code: 2,
+			stderr: expect.stringContaining("discard does nothing with letters that are replayed"),
+		});
+		expect((await run("discard", "--offset", "6", "--yes")).stdout).toBe("1 discarded.\n");
 		expect(jsonLines((await run("list", "--json")).stdout)).toEqual([]);
-		expect((await run("discard", "--state", "replayed", "--purge")).stdout).toBe("5 deleted.\n");
+		// Discarded ones are replayed where they are asked for; they stay discarded where that fails.
+		expect(await run("replay", "--state", "discarded")).toMatchObject({
+			code: 1,
+			stdout: expect.stringContaining("0 replayed, 1 still fail"),
+		});
+		expect(jsonLines((await run("list", "--json", "--state", "discarded")).stdout)).toMatchObject([{ offset: 6, error: "still  bad" }]);
+		expect((await run("discard", "--state", "replayed", "--purge", "--yes")).stdout).toBe("5 deleted.\n");
 		expect(await db.database.query("select state from pockaffe_dead_letters")).toEqual([{ state: "discarded" }]);
 	});
 
@@ -200,8 +245,12 @@ describeOnKafka("dead letters", () => {
 			{ topic, partition: 2, offset: 2, reason: "poison" },
 		]);
 		expect((await letters("show", topic, "2", "0")).stdout).toMatch(/stack\s+TypeError[\s\S]*value\s+bad a/);
-		expect(await letters("discard", "--all")).toMatchObject({ code: 2, stderr: expect.stringContaining("retention.ms") });
-		expect(await letters("discard", "--all", "--purge")).toMatchObject({ code: 2 });
+		expect(await letters("discard", "--all", "--state", "open", "--purge", "--yes")).toMatchObject({
+			code: 2,
+			stderr: expect.stringContaining("retention.ms"),
+		});
+		const all = await letters("list", "--limit", "3", "--json");
+		expect([jsonLines(all.stdout).length, all.stderr]).toEqual([3, "3 of 5 letters: --limit all lists every one.\n"]);
 
 		await writeFile(join(folder.path, "handler.mjs"), mended);
 		const replayed = await run("dead-letters", "replay", "--all", "-c", "pockaffe.yaml");
@@ -212,8 +261,20 @@ describeOnKafka("dead letters", () => {
 			{ id: "e", name: "good e", offset: 3 },
 			{ id: "none", name: expect.stringContaining("mended bad"), offset: 0 },
 		]);
-		expect(jsonLines((await letters("list", "--json")).stdout)).toMatchObject([{ partition: 1, state: "open" }]);
+		// One record: what it met now takes the place of all that was said before.
+		expect(jsonLines((await letters("list", "--json")).stdout)).toMatchObject([
+			{ partition: 1, state: "open", key: "f", value: "bad for ever", headers: [["h", "ä"]], error: "still  bad", attempts: 3 },
+		]);
 		expect(jsonLines((await letters("list", "--json", "--state", "replayed")).stdout)).toHaveLength(4);
+		expect((await letters("discard", "--topic", topic, "--yes")).stdout).toBe("1 discarded.\n");
+		expect(jsonLines((await letters("list", "--json", "--state", "discarded")).stdout)).toMatchObject([
+			{ partition: 1, value: "bad for ever" },
+		]);
+		const again = await run("dead-letters", "replay", "--all", "--state", "discarded", "-c", "pockaffe.yaml");
+		expect([again.code, again.stdout.trim().split("\n").at(-1)]).toEqual([1, "0 replayed, 1 still fail."]);
+		expect(jsonLines((await letters("list", "--json", "--state", "discarded")).stdout)).toMatchObject([
+			{ error: "still  bad", attempts: 4 },
+		]);
 	});
 
 	it("that end the process are told by name, stay as they are, and are replayed again only by name", { timeout: 120_000 }, async () => {

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
+import type { StoredLetter } from "../../src/core/dead-letter.ts";
 import { partitionName } from "../../src/core/message.ts";
 import { EmbeddedPostgres } from "../../src/embedded/embedded-postgres.ts";
 import { connectDatabase, type Database, probeDatabase } from "../../src/sink/database.ts";
@@ -16,7 +17,7 @@ import { NoteFence } from "../../src/sink/note-fence.ts";
 import { OffsetTable } from "../../src/sink/offset-table.ts";
 import { createTables } from "../../src/sink/schema.ts";
 import { StartTable } from "../../src/sink/start-table.ts";
-import { deadLetter } from "../support/dead-letters.ts";
+import { deadLetter, lettersIn, replayFailure } from "../support/dead-letters.ts";
 import { layoutOf } from "../support/row-submissions.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 import { TestWriter } from "../support/test-writer.ts";
@@ -48,7 +49,11 @@ async function writeEverything(database: Database, url: string): Promise<string[
 	await writer.write([{ id: "a", offset: 2 }]);
 	await letters.store(letter, new AbortController().signal);
 	const store = new DeadLetterTableStore(database, "letters", "g");
-	await store.replayed(letter, null);
+	const [stored] = await lettersIn(store);
+	const failed = { letter: stored as StoredLetter, failure: replayFailure };
+	await store.settle([failed]);
+	await store.settle([{ ...failed, failure: null }]);
+	await letters.store({ ...letter, offset: 2 }, new AbortController().signal);
 	await store.discard({});
 	await offsets.begin([{ ...at, offset: 1 }]);
 	await offsets.claim([at]);
@@ -80,9 +85,7 @@ describe("what is written", () => {
 			const tables = [
 				"events",
 				"events",
-				"letters",
-				"letters",
-				"letters",
+				...Array.from({ length: 5 }, () => "letters"),
 				...Array.from({ length: 4 }, () => "offsets"),
 				...Array.from({ length: 4 }, () => "offsets_start"),
 			];

@@ -1,5 +1,5 @@
 /** A dead letter for tests; whoever cares for a part of it says so. */
-import type { DeadLetter, StoredLetter } from "../../src/core/dead-letter.ts";
+import type { DeadLetter, LetterFilter, LetterStore, StoredLetter } from "../../src/core/dead-letter.ts";
 
 export function deadLetter(over: Partial<DeadLetter> = {}): DeadLetter {
 	return {
@@ -33,3 +33,22 @@ export function storedLetter(over: Partial<StoredLetter> = {}): StoredLetter {
 	const at = new Date(letter.timestamp).toISOString();
 	return { ...letter, headers: [], firstAt: at, lastAt: at, pockaffeVersion: "0.0.0", ...over };
 }
+
+/** All that match, or the first `most` of them. */
+export async function lettersIn(store: LetterStore, filter: LetterFilter = {}, most?: number): Promise<StoredLetter[]> {
+	const letters: StoredLetter[] = [];
+	for await (const page of store.read(filter, most)) letters.push(...page);
+	return letters;
+}
+
+/** What a replay met. */
+export const replayFailure = {
+	reason: "row_fault",
+	error: "out of range",
+	stack: null,
+	sqlstate: "22003",
+	table: "events",
+	rowId: "id-7",
+	refusedRows: [],
+	attempts: 1,
+} as const;

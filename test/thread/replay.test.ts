@@ -31,12 +31,71 @@ async function scene(handler: string) {
 	return { parts, letters, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
 }
 
-it("a replay ends, and says why, where the handler waits for more letters than there are", async () => {
-	await using replay = await scene("export const handleMessages = (batch) => ({ finishedTo: batch[0].offset });");
+async function* pagesOf(...pages: readonly (readonly StoredLetter[])[]): AsyncGenerator<readonly StoredLetter[]> {
+	yield* pages;
+}
+
+const offsetAndFate = ({ letter, failure, isLeft }: ReplayedLetter) => [letter.offset, isLeft ? "left" : (failure?.error ?? "replayed")];
+
+/** How a handler that finishes by finishedTo leaves letters, and what becomes of three of them. */
+const finishing: readonly (readonly [name: string, handler: string, fates: readonly (readonly [number, string])[]])[] = [
+	[
+		"one of each call: the rest is handed over again, as after a restart",
+		"export const handleMessages = (batch) => ({ finishedTo: batch[0].offset });",
+		[
+			[4, "replayed"],
+			[7, "replayed"],
+			[9, "replayed"],
+		],
+	],
+	[
+		"those before the last: the last stays as it is",
+		"let last = null; export const handleMessages = (batch) => { const all = [last, ...batch].filter(Boolean); last = all.at(-1); return { finishedTo: all.at(-2)?.offset ?? null }; };",
+		[
+			[4, "replayed"],
+			[7, "replayed"],
+			[9, "left"],
+		],
+	],
+	[
+		"none: all stay as they are",
+		"export const handleMessages = () => ({ finishedTo: null });",
+		[
+			[4, "left"],
+			[7, "left"],
+			[9, "left"],
+		],
+	],
+];
+
+it.each(finishing)(
+	"a handler that finishes %s; letters of other partitions are replayed all the same",
+	{ timeout: 20_000 },
+	async (_, handler, fates) => {
+		await using replay = await scene(handler);
+		const told: ReplayedLetter[] = [];
+		const others = replay.letters.map((letter) => ({ ...letter, partition: 9 }));
+		await replayLetters(replay.parts, pagesOf(replay.letters, others), async (letters) => void told.push(...letters));
+		for (const partition of [2, 9]) {
+			const ofPartition = told.filter(({ letter }) => letter.partition === partition).map(offsetAndFate);
+			expect(ofPartition.sort(([left], [right]) => Number(left) - Number(right))).toEqual(fates);
+		}
+	},
+);
+
+it("letters that a later page's letter finishes are replayed with it", async () => {
+	await using replay = await scene(
+		"let held = []; export const handleMessages = (batch) => { held.push(...batch); return { finishedTo: held.length >= 3 ? held.at(-1).offset : null }; };",
+	);
 	const told: ReplayedLetter[] = [];
-	const replayed = replayLetters(replay.parts, replay.letters, async (letter) => void told.push(letter));
-	await expect(replayed).rejects.toThrow(/left letters unfinished by finishedTo/);
-	expect(told.map(({ letter, error }) => [letter.offset, error])).toEqual([[4, null]]);
+	const inHand = () => {};
+	const pages = pagesOf(...replay.letters.map((letter) => [letter]));
+	await replayLetters({ ...replay.parts, inHand }, pages, async (letters) => void told.push(...letters));
+	expect(told.map(offsetAndFate)).toEqual([
+		[4, "replayed"],
+		[7, "replayed"],
+		[9, "replayed"],
+	]);
 });
 
 it.each([1, 3])("a replay ends with the error of who is told, where that fails at letter %i", async (failing) => {
@@ -44,14 +103,16 @@ it.each([1, 3])("a replay ends with the error of who is told, where that fails a
 	const unhandled: unknown[] = [];
 	const note = (reason: unknown) => void unhandled.push(reason);
 	process.on("unhandledRejection", note);
-	let calls = 0;
-	const told = async () => {
-		if (++calls === failing) throw new Error("the letters' table may not be updated");
+	let count = 0;
+	const told = async (letters: readonly ReplayedLetter[]) => {
+		count += letters.length;
+		if (count >= failing) throw new Error("the letters' table may not be updated");
 	};
-	await expect(replayLetters(replay.parts, replay.letters, told)).rejects.toThrow("may not be updated");
+	const pages = pagesOf(...replay.letters.map((letter) => [letter]));
+	await expect(replayLetters(replay.parts, pages, told)).rejects.toThrow("may not be updated");
 	await new Promise((resolve) => setImmediate(resolve));
 	process.off("unhandledRejection", note);
-	expect(unhandled).toEqual([]);
+	expect([unhandled, count]).toEqual([[], failing]);
 });
 
 it("letters of two logs of a topic are replayed one log after the other, each in its order", async () => {
@@ -64,7 +125,10 @@ it("letters of two logs of a topic are replayed one log after the other, each in
 		storedLetter({ offset: 9, topicId: "B", timestamp: 2 }),
 	];
 	const told: string[] = [];
-	await replayLetters(replay.parts, letters, async ({ letter, error }) => void told.push(`${letter.topicId} ${error}`));
+	const pages = pagesOf(letters.slice(0, 2), letters.slice(2));
+	await replayLetters(replay.parts, pages, async (outcomes) => {
+		for (const { letter, failure } of outcomes) told.push(`${letter.topicId} ${failure?.error}`);
+	});
 	expect(told.sort()).toEqual(["A 9@1", "B 4@2", "B 4@3", "B 9@2"]);
 });
 
@@ -72,9 +136,27 @@ it("letters are handed over one after the other, and who hears it knows which", 
 	await using replay = await scene(
 		"export const handleMessages = (batch) => batch.map(({ offset }) => { if (offset === 7) throw new Error(String(batch.length)); });",
 	);
-	const heard: unknown[] = [];
+	const [heard, told] = [[] as unknown[], [] as ReplayedLetter[]];
 	const inHand = (_: unknown, held: unknown) => void heard.push(held);
-	await replayLetters({ ...replay.parts, inHand }, replay.letters, async ({ letter, error }) => void heard.push(error ?? letter.offset));
-	expect(heard.filter((each) => each !== null)).toEqual([{ from: 4, to: 5 }, 4, { from: 7, to: 8 }, "1", { from: 9, to: 10 }, 9]);
+	await replayLetters({ ...replay.parts, inHand }, pagesOf(replay.letters), async (letters) => void told.push(...letters));
+	expect(heard.filter((each) => each !== null)).toEqual([4, 7, 9].map((offset) => ({ from: offset, to: offset + 1 })));
 	expect(heard.at(-1)).toBeNull();
+	expect(told.map(offsetAndFate)).toEqual([
+		[4, "replayed"],
+		[7, "1"],
+		[9, "replayed"],
+	]);
+});
+
+it("what a letter met is told as it would be stored: reason, stack, attempts", async () => {
+	await using replay = await scene(
+		"export const handleMessage = ({ offset }) => { if (offset === 4) return { reject: 'why' }; if (offset === 7) throw new TypeError('threw'); process.exit(1); };",
+	);
+	const told: ReplayedLetter[] = [];
+	await replayLetters(replay.parts, pagesOf(replay.letters), async (letters) => void told.push(...letters));
+	expect(told.map(({ failure }) => failure)).toMatchObject([
+		{ reason: "rejected", error: "why", stack: null, attempts: 1 },
+		{ reason: "poison", error: "threw", stack: expect.stringContaining("TypeError: threw"), attempts: 1 },
+		{ reason: "poison", error: expect.stringContaining("process.exit(1)"), attempts: 1 },
+	]);
 });

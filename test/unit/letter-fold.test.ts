@@ -12,11 +12,19 @@ function letter(minute: number, over: Partial<StoredLetter> & { home?: number; r
 	const { home = 1, receivedMinute = minute, ...said } = over;
 	const stored = { ...place, ...log, error: `of minute ${minute}`, state: "open", ...said } as StoredLetter;
 	const times = { recordedAtMs: minute * MINUTE, receivedAtMs: receivedMinute * MINUTE };
-	return { type: "letter", consumerGroup: "g", partition: home, letter: stored, ...times };
+	return { type: "letter", consumerGroup: "g", partition: home, offset: minute, letter: stored, ...times };
 }
 
 function mark(minute: number, state: "replayed" | "discarded" = "replayed", over: object = {}, home = 1): LetterRecord {
-	return { type: "mark", consumerGroup: "g", partition: home, recordedAtMs: minute * MINUTE, of: { ...place, ...log, ...over }, state };
+	return {
+		type: "mark",
+		consumerGroup: "g",
+		partition: home,
+		offset: minute,
+		recordedAtMs: minute * MINUTE,
+		of: { ...place, ...log, ...over },
+		state,
+	};
 }
 
 function folded(...records: readonly LetterRecord[]) {
