@@ -26,7 +26,7 @@ export class LetterProgress implements Disposable {
 		this.#total = total;
 		this.#stderr = stderr;
 		this.#clock = clock;
-		this.#bar = stderr.isTTY && !stdout.isTTY ? new ProgressLine(stderr) : null;
+		this.#bar = stderr.isTTY && !stdout.isTTY ? new ProgressLine(stderr, clock) : null;
 		this.#beganAt = clock.monotonic();
 		this.#toldAt = this.#beganAt;
 	}

@@ -31,7 +31,12 @@ export interface DeadLetterTopicParts extends LetterOrigin {
 	readonly topic: string;
 	readonly clock: Clock;
 	readonly random: Random;
+	/** Where letters are written; as the configuration says where it is left out. */
+	readonly connectProducer?: () => Promise<TopicProducer>;
 }
+
+/** What the target needs of a producer. */
+export type TopicProducer = Pick<Producer, "produce" | "topics" | "close" | "gaveUp"> & AsyncDisposable;
 
 const RETRY = { minMs: 100, maxMs: 5_000 };
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -49,7 +54,7 @@ const refusedConfig = new Set(["kafka_40", "kafka_44"]);
 const codes = { fatal: "kafka_-150", state: "kafka_-172", tooLarge: "kafka_10", timedOut: "kafka_-192" };
 
 interface Connection {
-	readonly producer: Producer;
+	readonly producer: TopicProducer;
 	/** Partitions of the topic. */
 	readonly partitions: number;
 }
@@ -183,7 +188,10 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	}
 
 	async #connect(deliveryTimeoutMs: number): Promise<Connection> {
-		const producer = await Producer.connect(this.#parts.kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs });
+		const { kafka, connectProducer } = this.#parts;
+		const producer = connectProducer
+			? await connectProducer()
+			: await Producer.connect(kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs });
 		try {
 			return { producer, partitions: await this.#existing(producer) };
 		} catch (error) {
@@ -193,7 +201,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	}
 
 	/** Partitions of the topic; it is created where it is missing, with as many as the largest of the topics that are read has. */
-	async #existing(producer: Producer): Promise<number> {
+	async #existing(producer: TopicProducer): Promise<number> {
 		const { kafka, topic, clock } = this.#parts;
 		const found = await producer.topics();
 		const present = found.get(topic);

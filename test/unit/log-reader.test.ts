@@ -18,7 +18,6 @@ class PlayedClient extends EventEmitter<GroupClientEvents> implements LogClient 
 	asked = 0;
 	readonly interrupt = new AbortController();
 
-<<<<<<< HEAD
 	#isPaused = false;
 
 	assign(): void {}
@@ -28,20 +27,6 @@ class PlayedClient extends EventEmitter<GroupClientEvents> implements LogClient 
 	resume(): void {
 		this.#isPaused = false;
 	}
-=======
-	readonly paused = new Set<number>();
-
-	assign(): void {}
-
-	pause(partitions: readonly TopicPartition[]): void {
-		for (const each of partitions) this.paused.add(each.partition);
-	}
-
-	resume(partitions: readonly TopicPartition[]): void {
-		for (const each of partitions) this.paused.delete(each.partition);
-	}
-
->>>>>>> 010a67e (Letters are read page by page and settled in batches, a failed replay writes its letter whole, and states change only along a drawn line: replay held all letters, renewed only the error's text, and discard turned replayed ones into discarded)
 	async close(): Promise<boolean> {
 		return true;
 	}
@@ -119,29 +104,17 @@ describe("reading the log", () => {
 		expect(await played(client, read)).toEqual([0, 1, 2, 3, 4]);
 	});
 
-<<<<<<< HEAD
 	it("goes on in a partition that it had read to an end", async () => {
-=======
-	it("reads a partition again that it has read to its end: it does not stay paused", async () => {
->>>>>>> 010a67e (Letters are read page by page and settled in batches, a failed replay writes its letter whole, and states change only along a drawn line: replay held all letters, renewed only the error's text, and discard turned replayed ones into discarded)
 		const client = new PlayedClient();
 		const reader = readerOver(client);
 		const read = async (from: number, to: number) => {
 			client.polls = [messages(from, to)];
-<<<<<<< HEAD
 			const offsets: number[] = [];
 			for await (const [, group] of reader.read([{ ...partition, from, to }])) offsets.push(...group.map(({ offset }) => offset));
 			return offsets;
 		};
 		expect(await played(client, read(0, 2))).toEqual([0, 1]);
 		expect(await played(client, read(2, 4))).toEqual([2, 3]);
-=======
-			let fetched = 0;
-			for await (const [, group] of reader.read([{ ...partition, from, to }])) if (!client.paused.has(0)) fetched += group.length;
-			return fetched;
-		};
-		expect([await played(client, read(0, 3)), client.paused.has(0), await played(client, read(1, 5))]).toEqual([3, true, 4]);
->>>>>>> 010a67e (Letters are read page by page and settled in batches, a failed replay writes its letter whole, and states change only along a drawn line: replay held all letters, renewed only the error's text, and discard turned replayed ones into discarded)
 	});
 
 	it("goes on behind errors that pass", async () => {
