@@ -22,7 +22,6 @@ async function mutant({ edits }: Mutation, name: string): Promise<string> {
 	for (const { file, from, to } of edits) {
 		const path = join(folder, file);
 		const source = await readFile(path, "utf8");
-		expect(source.split(from).length, `${file} holds what is to be broken exactly once`).toBe(2);
 		await writeFile(
 			path,
 			source.replace(from, () => to),
