@@ -28,6 +28,38 @@ interface Course {
 	readonly rowsPerStatement: number;
 }
 
+/** Rows by when they came, oldest first. */
+class Queue {
+	/** How many wait. */
+	rows = 0;
+	readonly #came: { readonly at: number; rows: number }[] = [];
+	#first = 0;
+
+	/** When the oldest came. */
+	get since(): number {
+		return (this.#came[this.#first] as { at: number }).at;
+	}
+
+	push(at: number, rows: number): void {
+		this.#came.push({ at, rows });
+		this.rows += rows;
+	}
+
+	/** The oldest, at most so many; how many they are. */
+	take(most: number): number {
+		const taken = Math.min(most, this.rows);
+		this.rows -= taken;
+		for (let left = taken; left > 0; ) {
+			const oldest = this.#came[this.#first] as { rows: number };
+			const part = Math.min(left, oldest.rows);
+			oldest.rows -= part;
+			left -= part;
+			if (oldest.rows === 0) this.#first++;
+		}
+		return taken;
+	}
+}
+
 function adaptive(): LanesInUse {
 	return new LanesInUse(lanesFor(CONNECTIONS), limits);
 }
@@ -35,7 +67,7 @@ function adaptive(): LanesInUse {
 /** A table's lanes on two connections, fed at a steady rate, in the manner of the batch writer. */
 function course({ rowsPerMs, baseMs, rowMs, backlog = 0 }: Load, inUse: Pick<LanesInUse, "count" | "answered"> = adaptive()): Course {
 	const random = seededRandom(1);
-	const lanes = Array.from({ length: lanesFor(CONNECTIONS) }, () => ({ queue: [] as { at: number; rows: number }[], writing: false }));
+	const lanes = Array.from({ length: lanesFor(CONNECTIONS) }, () => ({ queue: new Queue(), writing: false }));
 	const sizes = lanes.map(() => new StatementSize(limits));
 	const running: { lane: number; rows: number; since: number; durationMs: number; ends: number }[] = [];
 	const asking: Omit<(typeof running)[number], "ends">[] = [];
@@ -43,20 +75,12 @@ function course({ rowsPerMs, baseMs, rowMs, backlog = 0 }: Load, inUse: Pick<Lan
 	const sizesSeen: number[] = [];
 	let changes = 0;
 	let owed = backlog;
-	const waiting = (lane: number) => lanes[lane]?.queue.reduce((sum, { rows }) => sum + rows, 0) ?? 0;
+	const waiting = (lane: number) => lanes[lane]?.queue.rows ?? 0;
 	const cut = (index: number) => {
 		const lane = lanes[index] as (typeof lanes)[number];
-		if (lane.writing || lane.queue.length === 0) return;
-		const since = lane.queue[0]?.at as number;
-		let rows = 0;
-		for (let room = (sizes[index] as StatementSize).rows; room > 0 && lane.queue.length > 0; ) {
-			const first = lane.queue[0] as { at: number; rows: number };
-			const taken = Math.min(room, first.rows);
-			first.rows -= taken;
-			rows += taken;
-			room -= taken;
-			if (first.rows === 0) lane.queue.shift();
-		}
+		if (lane.writing || lane.queue.rows === 0) return;
+		const since = lane.queue.since;
+		const rows = lane.queue.take((sizes[index] as StatementSize).rows);
 		lane.writing = true;
 		asking.push({ lane: index, rows, since, durationMs: (baseMs + rowMs * rows) * (2 / 3 + (2 / 3) * random()) });
 	};
@@ -78,7 +102,7 @@ function course({ rowsPerMs, baseMs, rowMs, backlog = 0 }: Load, inUse: Pick<Lan
 		// Rows are parted by id for all lanes, and those that are not in use are another's.
 		const each = Math.floor(owed / lanes.length);
 		owed -= each * lanes.length;
-		if (each > 0) for (let part = 0; part < lanes.length; part++) lanes[part % inUse.count]?.queue.push({ at: now, rows: each });
+		if (each > 0) for (let part = 0; part < lanes.length; part++) lanes[part % inUse.count]?.queue.push(now, each);
 		for (let index = 0; index < lanes.length; index++) cut(index);
 		while (running.length < CONNECTIONS && asking.length > 0) {
 			const next = asking.shift() as (typeof asking)[number];
