@@ -118,7 +118,7 @@ describeOnKafka("a stage that stands still", () => {
 			expect(await daemon.metric("pockaffe_write_queue_rows")).toBeLessThanOrEqual(MAX_QUEUED + A_POLL);
 
 			await goOn();
-			await waitFor("the slow partition's end", async () => (await partitions()).every(isThrough), 60_000);
+			await waitFor("the slow partition's end", async () => (await partitions()).every(isThrough));
 			const [rows] = await db.database.query(
 				"select (select count(*) from events)::int as events, (select count(*) from slow)::int as slow, (select count(*) from pockaffe_dead_letters)::int as letters",
 			);

@@ -11,6 +11,7 @@ import { DeliveryScene, endsWell, notReadyFor, SESSION_TIMEOUT_MS } from "../sup
 import { freePort } from "../support/free-port.ts";
 import { type ProxiedKafka, startProxiedKafka } from "../support/proxied-kafka.ts";
 import { describeOnKafka } from "../support/real-kafka.ts";
+import { slowness } from "../support/slowness.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -32,9 +33,7 @@ describeOnKafka("the network between daemon and broker", () => {
 		await kafka?.[Symbol.asyncDispose]();
 	});
 
-	it("an advertised address where nobody listens is named by readiness and check; once it is right the daemon goes on", {
-		timeout: 120_000,
-	}, async () => {
+	it("an advertised address where nobody listens is named by readiness and check; once it is right the daemon goes on", async () => {
 		await kafka.advertise(nowhere);
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
@@ -50,13 +49,13 @@ describeOnKafka("the network between daemon and broker", () => {
 			detail: expect.stringMatching(`${nowhere} of broker 1 can't be reached \\(ECONNREFUSED\\).*advertised\\.listeners`),
 		});
 		await kafka.advertise();
-		await daemon.ready(60_000);
+		await daemon.ready();
 		await load.stop();
 		await scene.converged();
 		await endsWell(daemon);
 	});
 
-	it("slow in both directions: no rebalance, and a stop drains", { timeout: 120_000 }, async () => {
+	it("slow in both directions: no rebalance, and a stop drains", async () => {
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
 		const daemon = await scene.daemon(kafka.proxied);
@@ -64,7 +63,7 @@ describeOnKafka("the network between daemon and broker", () => {
 		kafka.proxy.become({ latencyMs: 400, bytesPerSecond: 128 * 1024 });
 		await scene.committedPast(load.delivered + 4 * PER_SECOND);
 		await scene.nothingCommittedUnsettled();
-		expect(await daemon.notReady()).toEqual([]);
+		await daemon.ready();
 		expect(await daemon.metric("pockaffe_rebalances_total")).toBe(1);
 		await waitFor("its round trips to be told", async () => (await daemon.metric("pockaffe_kafka_broker_round_trip_p99_seconds")) > 0.4);
 		await endsWell(daemon);
@@ -77,9 +76,7 @@ describeOnKafka("the network between daemon and broker", () => {
 		await endsWell(next);
 	});
 
-	it("silent for longer than the session: another member takes over, and nothing of a lost partition is committed", {
-		timeout: 120_000,
-	}, async () => {
+	it("silent for longer than the session: another member takes over, and nothing of a lost partition is committed", async () => {
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
 		const daemon = await scene.daemon(kafka.proxied);
@@ -107,7 +104,7 @@ describeOnKafka("the network between daemon and broker", () => {
 		await scene.converged();
 	});
 
-	it("silent at a stop: it ends by its deadline, says that something comes again, and it does", { timeout: 120_000 }, async () => {
+	it("silent at a stop: it ends by its deadline, says that something comes again, and it does", async () => {
 		await using scene = await startScene();
 		const load = await scene.load(PER_SECOND);
 		const drain = { timeoutMs: 2_000 };
@@ -117,7 +114,7 @@ describeOnKafka("the network between daemon and broker", () => {
 		kafka.proxy.become({ silent: true });
 		const stoppedAt = performance.now();
 		expect(await daemon.stop()).toBe(4);
-		expect(performance.now() - stoppedAt).toBeLessThan(drain.timeoutMs + 2_000);
+		expect(performance.now() - stoppedAt).toBeLessThan((drain.timeoutMs + 2_000) * (await slowness()));
 		expect(daemon.output).toContain("stopped before everything in hand was finished and committed");
 		await scene.nothingCommittedUnsettled();
 		const next = await scene.daemon(kafka.direct);
@@ -126,7 +123,7 @@ describeOnKafka("the network between daemon and broker", () => {
 		await endsWell(next);
 	});
 
-	it("a broker that comes back at another address is found there by a running member", { timeout: 120_000 }, async () => {
+	it("a broker that comes back at another address is found there by a running member", async () => {
 		// The old address is gone for good: the other tests need theirs.
 		await using moving = await startProxiedKafka();
 		await using scene = await startScene(moving);

@@ -6,7 +6,7 @@ import { describeOnKafka } from "../support/real-kafka.ts";
 const SECONDS = 40;
 
 describeOnKafka("chaos on daemons, broker and database", () => {
-	it.each([1])("leaves the table as the log says (seed %i)", { timeout: 400_000 }, async (seed) => {
+	it.each([1])("leaves the table as the log says (seed %i)", async (seed) => {
 		const said: string[] = [];
 		const result = await runChaos({ seconds: SECONDS, seed, perSecond: 500, say: (line) => said.push(line) });
 		expect(result.findings, `${said.join("\n")}\nlogs in ${result.folder}`).toEqual([]);

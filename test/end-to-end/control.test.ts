@@ -24,7 +24,7 @@ const source = `
 	}`;
 
 describeOnKafka("control", () => {
-	it("pauses, resumes and restarts one partition while the others go on, and drains", { timeout: 120_000 }, async () => {
+	it("pauses, resumes and restarts one partition while the others go on, and drains", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, brokers] = [uniqueName("control"), inject("kafkaBrokers")];

@@ -25,7 +25,7 @@ const mended = `
 		: { id: key?.toString() ?? "none", fields: { name: "mended " + value, amount: 2 } };`;
 
 describeOnKafka("dead letters", () => {
-	it("are listed, shown, replayed without moving newer rows back, discarded and purged", { timeout: 120_000 }, async () => {
+	it("are listed, shown, replayed without moving newer rows back, discarded and purged", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, brokers] = [uniqueName("letters"), inject("kafkaBrokers")];
@@ -191,7 +191,7 @@ describeOnKafka("dead letters", () => {
 		}
 	});
 
-	it("go to a topic: made where it is missing, readable by other tools, listed, shown, replayed there", { timeout: 120_000 }, async () => {
+	it("go to a topic: made where it is missing, readable by other tools, listed, shown, replayed there", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, brokers, group] = [uniqueName("letters"), inject("kafkaBrokers"), uniqueName("g")];
@@ -277,7 +277,7 @@ describeOnKafka("dead letters", () => {
 		]);
 	});
 
-	it("that end the process are told by name, stay as they are, and are replayed again only by name", { timeout: 120_000 }, async () => {
+	it("that end the process are told by name, stay as they are, and are replayed again only by name", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, brokers] = [uniqueName("letters"), inject("kafkaBrokers")];
@@ -340,7 +340,7 @@ describeOnKafka("dead letters", () => {
 		});
 	});
 
-	it("too large for their topic go in without their value, with its size and hash, and that is told", { timeout: 120_000 }, async () => {
+	it("too large for their topic go in without their value, with its size and hash, and that is told", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, brokers] = [uniqueName("letters"), inject("kafkaBrokers")];

@@ -53,7 +53,7 @@ describeOnKafka("faults around the daemon", () => {
 			await reason(run.daemon, "not_in_group", new RegExp(`no connection to ${kafka.brokers}`));
 			expect(run.daemon.child.exitCode).toBeNull();
 			await kafka.restart();
-			await run.daemon.ready(60_000);
+			await run.daemon.ready();
 			await rows(run.db, 100);
 		} finally {
 			await kafka.stop();

@@ -55,7 +55,7 @@ async function inTable(database: Database): Promise<number> {
 }
 
 describeOnKafka("offsets in the database", () => {
-	it("go back with a restored backup, which so catches up by itself; Kafka's follow both ways", { timeout: 120_000 }, async () => {
+	it("go back with a restored backup, which so catches up by itself; Kafka's follow both ways", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, group] = [uniqueName("backup"), uniqueName("g")];
@@ -94,7 +94,7 @@ describeOnKafka("offsets in the database", () => {
 		expect(await daemon.stop()).toBe(0);
 	});
 
-	it("are put back under running daemons: told, and read again from there, with messages and without", { timeout: 180_000 }, async () => {
+	it("are put back under running daemons: told, and read again from there, with messages and without", async () => {
 		await using one = await temporaryFolder();
 		await using two = await temporaryFolder();
 		await using db = await createTestDatabase();
@@ -149,9 +149,7 @@ describeOnKafka("offsets in the database", () => {
 		expect([await first.stop(), await second.stop()]).toEqual([0, 0]);
 	});
 
-	it("begin where the group is noted to have come when the store is changed and startFrom would skip messages", {
-		timeout: 120_000,
-	}, async () => {
+	it("begin where the group is noted to have come when the store is changed and startFrom would skip messages", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, group] = [uniqueName("moved"), uniqueName("g")];
@@ -168,7 +166,7 @@ describeOnKafka("offsets in the database", () => {
 		expect(await daemon.stop()).toBe(0);
 	});
 
-	it("that can't be read hold the start up, not for good: nothing is skipped", { timeout: 120_000 }, async () => {
+	it("that can't be read hold the start up, not for good: nothing is skipped", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, group] = [uniqueName("locked"), uniqueName("g")];
@@ -183,9 +181,7 @@ describeOnKafka("offsets in the database", () => {
 		expect(await daemon.stop()).toBe(0);
 	});
 
-	it("can't be stored are told after half a minute, in the server's words; rows go on; it ends with the right", {
-		timeout: 150_000,
-	}, async () => {
+	it("can't be stored are told after half a minute, in the server's words; rows go on; it ends with the right", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, group, role] = [uniqueName("refused"), uniqueName("g"), `app_${Date.now()}`];

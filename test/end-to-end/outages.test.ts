@@ -38,7 +38,7 @@ async function rows(database: Database): Promise<number> {
 }
 
 describeOnKafka("outages under load", () => {
-	it("the broker is killed and comes back", { timeout: 200_000 }, async () => {
+	it("the broker is killed and comes back", async () => {
 		const kafka = await startKafka();
 		try {
 			await using folder = await temporaryFolder();
@@ -59,7 +59,7 @@ describeOnKafka("outages under load", () => {
 		}
 	});
 
-	it("the database is killed three times and comes back", { timeout: 200_000 }, async () => {
+	it("the database is killed three times and comes back", async () => {
 		await using folder = await temporaryFolder();
 		await using postgres = await EmbeddedPostgres.start({
 			folder: join(folder.path, "postgres"),
@@ -73,10 +73,10 @@ describeOnKafka("outages under load", () => {
 		const database = connectDatabase({ url: postgres.url, connections: 1, clock: systemClock });
 		await using daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), topic, group, postgres.url));
 		for (const enough of [1, 5_000, 12_000]) {
-			await waitFor(`${enough} rows`, async () => (await rows(database)) >= enough, 60_000);
+			await waitFor(`${enough} rows`, async () => (await rows(database)) >= enough);
 			const { pid } = postgres;
 			process.kill(pid, "SIGKILL");
-			await waitFor("another server", async () => postgres.pid !== pid && (await rows(database)) >= 0, 60_000);
+			await waitFor("another server", async () => postgres.pid !== pid && (await rows(database)) >= 0);
 		}
 		await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
 		expect(differences(await readTable(database, "events"), foldEvents(eventLog(log)))).toEqual([]);

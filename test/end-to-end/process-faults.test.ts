@@ -89,9 +89,7 @@ async function rowVersions({ db }: Scene): Promise<unknown[]> {
 }
 
 describeOnKafka("SIGTERM with full queues", () => {
-	it("finishes what is in the handler's hands, commits it, exits 0, and the successor handles none of it again", {
-		timeout: 120_000,
-	}, async () => {
+	it("finishes what is in the handler's hands, commits it, exits 0, and the successor handles none of it again", async () => {
 		await using test = await scene({ count: 12_000, spinMs: 0.5, commitIntervalMs: 600_000 });
 		{
 			await using daemon = await runDaemon(test.folder, test.config);
@@ -107,15 +105,13 @@ describeOnKafka("SIGTERM with full queues", () => {
 		expect(committed).toEqual([0, 1].map((partition) => first.filter((each) => each.startsWith(`${partition}@`)).length));
 		expect(await rowCount(test)).toBe(first.length);
 		await using successor = await runDaemon(test.folder, test.config);
-		await waitFor("the rest", async () => (await rowCount(test)) === 12_000, 60_000);
+		await waitFor("the rest", async () => (await rowCount(test)) === 12_000);
 		expect(await successor.stop()).toBe(0);
 		const all = await test.handled();
 		expect([all.length, new Set(all).size]).toEqual([12_000, 12_000]);
 	});
 
-	it("exits 4 and says why where Kafka is away and nothing can be committed; the successor's repeats change nothing", {
-		timeout: 120_000,
-	}, async () => {
+	it("exits 4 and says why where Kafka is away and nothing can be committed; the successor's repeats change nothing", async () => {
 		const kafka = await startKafka();
 		try {
 			await using test = await scene({ brokers: kafka.brokers, count: 200, commitIntervalMs: 600_000 });
@@ -140,7 +136,7 @@ describeOnKafka("SIGTERM with full queues", () => {
 });
 
 describeOnKafka("kill -9", () => {
-	it("between the handler and the row: the successor handles the message again, and the row is there", { timeout: 120_000 }, async () => {
+	it("between the handler and the row: the successor handles the message again, and the row is there", async () => {
 		await using test = await scene({ count: 100 });
 		const locker = connectDatabase({ url: test.db.url, connections: 1, clock: systemClock });
 		try {
@@ -172,7 +168,7 @@ describeOnKafka("kill -9", () => {
 		}
 	});
 
-	it("between the row and the commit: the successor's repeat is stale and writes nothing", { timeout: 120_000 }, async () => {
+	it("between the row and the commit: the successor's repeat is stale and writes nothing", async () => {
 		await using test = await scene({ count: 100, commitIntervalMs: 600_000 });
 		{
 			await using killed = await runDaemon(test.folder, test.config);
@@ -200,7 +196,7 @@ describeOnKafka("an output that takes no more", () => {
 	it.each([
 		["is closed", "pipe"],
 		["is a full disk", "/dev/full"],
-	])("(it %s) costs log records, which are counted, and nothing else", { timeout: 60_000 }, async (_, output) => {
+	])("(it %s) costs log records, which are counted, and nothing else", async (_, output) => {
 		await using test = await scene({ count: 500 });
 		const { daemon, metrics } = await daemonWith(test, output === "pipe" ? "pipe" : openSync(output, "w"));
 		try {

@@ -66,9 +66,7 @@ function restoredAt(daemon: DaemonProcess): Promise<{ readonly message: string }
 }
 
 describeOnKafka("a backup that is put back, with the offsets in Kafka", () => {
-	it("under a running daemon is told within a minute, with messages and without, until the offsets are set back", {
-		timeout: 240_000,
-	}, async () => {
+	it("under a running daemon is told within a minute, with messages and without, until the offsets are set back", async () => {
 		await using test = await open();
 		await test.produce(10);
 		{
@@ -112,7 +110,7 @@ describeOnKafka("a backup that is put back, with the offsets in Kafka", () => {
 		expect(await daemon.stop()).toBe(0);
 	});
 
-	it("while no daemon runs is told at the start; what somebody says is as it should be is believed", { timeout: 180_000 }, async () => {
+	it("while no daemon runs is told at the start; what somebody says is as it should be is believed", async () => {
 		await using test = await open();
 		await test.produce(10);
 		{
@@ -131,9 +129,7 @@ describeOnKafka("a backup that is put back, with the offsets in Kafka", () => {
 		expect(await daemon.stop()).toBe(0);
 	});
 
-	it("without a row of the group is told by the daemon that ran: all since the group's beginning may be missing", {
-		timeout: 180_000,
-	}, async () => {
+	it("without a row of the group is told by the daemon that ran: all since the group's beginning may be missing", async () => {
 		await using test = await open();
 		await test.produce(10);
 		await using daemon = await test.start();
@@ -143,7 +139,7 @@ describeOnKafka("a backup that is put back, with the offsets in Kafka", () => {
 		expect(await daemon.stop()).toBe(0);
 	});
 
-	it("is not told where nothing was put back: kills, and offsets that somebody set back", { timeout: 180_000 }, async () => {
+	it("is not told where nothing was put back: kills, and offsets that somebody set back", async () => {
 		await using test = await open();
 		await test.produce(10);
 		for (let round = 0; round < 3; round++) {

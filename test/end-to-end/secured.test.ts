@@ -72,9 +72,7 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 	};
 	const env = () => ({ KAFKA_PASSWORD: kafka.as("pockaffe").sasl.password ?? "" });
 
-	it("takes a certificate that is renewed on disk, without a message lost or handled twice, and says why one is not taken", {
-		timeout: 240_000,
-	}, async () => {
+	it("takes a certificate that is renewed on disk, without a message lost or handled twice, and says why one is not taken", async () => {
 		await using own = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, group] = [uniqueName("renewed"), uniqueName("g")];
@@ -126,7 +124,7 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 		const told = await notReadyFor(daemon, "not_in_group", /the broker does not take the client certificate \(kafka\.tls\.cert\)/, 60_000);
 		expect(told.message).toContain(kafka.brokers);
 		await put(ofFirst);
-		await daemon.ready(90_000);
+		await daemon.ready();
 		const before = sent;
 		await load(() => sent >= before + 50);
 		await waitFor("all rows again", async () => (await rows()) === sent, TAKEN_WITHIN_MS);
@@ -136,9 +134,7 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 		expect(await daemon.stop()).toBe(0);
 	});
 
-	it("beside a Postgres with TLS and a least role: works with PEM in variables through re-authentications, and secrets are nowhere to be read", {
-		timeout: 120_000,
-	}, async () => {
+	it("beside a Postgres with TLS and a least role: works with PEM in variables through re-authentications, and secrets are nowhere to be read", async () => {
 		await using own = await temporaryFolder();
 		await using postgres = await TlsPostgres.start(join(own.path, "postgres"));
 		await postgres.present(ofServer.sign("postgres", { name: "localhost", names: ["DNS:localhost"] }));

@@ -72,10 +72,10 @@ async function open(handler: SlowHandler) {
 		calls,
 		async moreCalls(count: number): Promise<void> {
 			const before = (await calls()).length;
-			await waitFor(`${count} more calls`, async () => (await calls()).length >= before + count, 60_000);
+			await waitFor(`${count} more calls`, async () => (await calls()).length >= before + count);
 		},
 		committed: async () => (await committedOffsets(brokers, group, topic)).map((each) => each ?? 0),
-		allCommitted: () => untilCommitted(brokers, group, topic, 120_000),
+		allCommitted: () => untilCommitted(brokers, group, topic),
 		rows: async () => (await db.database.query("select count(*)::int as rows from events"))[0]?.rows as number,
 		async [Symbol.asyncDispose]() {
 			await db[Symbol.asyncDispose]();
@@ -86,7 +86,7 @@ async function open(handler: SlowHandler) {
 
 /** The daemon handles something of every partition that it may have. */
 async function hasJoined(daemon: DaemonProcess): Promise<void> {
-	await waitFor("an assignment", async () => (await daemon.status()).partitions.length > 0, 30_000);
+	await waitFor("an assignment", async () => (await daemon.status()).partitions.length > 0);
 }
 
 describeOnKafka("a slow handler", () => {
@@ -111,7 +111,7 @@ describeOnKafka("a slow handler", () => {
 		},
 	);
 
-	it.each(cases.slice(2))("of %s: a member that joins and one that leaves repeat nothing", { timeout: 240_000 }, async (_, handler) => {
+	it.each(cases.slice(2))("of %s: a member that joins and one that leaves repeat nothing", async (_, handler) => {
 		await using test = await open(handler);
 		await using first = await test.run();
 		await test.moreCalls(handler.between);
@@ -125,7 +125,7 @@ describeOnKafka("a slow handler", () => {
 		expect([calls.length, new Set(calls).size, await test.rows()]).toEqual([handler.count, handler.count, handler.count]);
 	});
 
-	it("of 100 ms: its commits follow its calls, and a kill repeats little", { timeout: 120_000 }, async () => {
+	it("of 100 ms: its commits follow its calls, and a kill repeats little", async () => {
 		await using test = await open({ takesMs: 100, partitions: 1, count: 150, between: 0 });
 		await using killed = await test.run();
 		await test.moreCalls(60);

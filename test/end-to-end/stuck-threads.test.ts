@@ -12,8 +12,11 @@ import { createTestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { withAddon } from "../support/with-addon.ts";
 
-/** Longest that a process may take to go once nothing but such a thread holds it: measured, half a second. */
-const AT_ONCE_MS = 1_500;
+/** Longer than any innocent call takes, also on a busy machine. */
+const TIMEOUT_MS = 5_000;
+/** A process that nothing but such a thread holds goes at once (measured, half a second) and not when a call's time or the pipe is over. */
+const CALL_MS = 600_000;
+const AT_ONCE_MS = 60_000;
 
 /** Waits for a pipe that nobody writes to, and leaves the file `stands` where it does. */
 const prelude = `
@@ -42,12 +45,12 @@ async function scene({ handler, partitions = 1, messages = 4, config = {} }: Sce
 	await loadTopic(brokers, { name: topic, partitions }, records);
 	const daemon = await runDaemon(folder.path, {
 		kafka: { brokers: [brokers], topics: [topic], group },
-		handler: { module: "./handler.mjs", timeoutMs: 400, maxAttempts: 1, ...config.handler },
+		handler: { module: "./handler.mjs", timeoutMs: TIMEOUT_MS, maxAttempts: 1, ...config.handler },
 		supervisor: { minBackoffMs: 1, maxBackoffMs: 50 },
 		tables: { rows: { columns: { n: "bigint" }, create: true } },
 		database: { url: db.url },
 		offsets: { commitIntervalMs: 50 },
-		drain: { timeoutMs: 2_000, ...config.drain },
+		drain: { timeoutMs: 30_000, ...config.drain },
 	});
 	return {
 		daemon,
@@ -79,23 +82,25 @@ describeOnKafka("a handler whose thread can't be ended", withAddon, () => {
 		});
 		const { daemon, topic } = run;
 		await run.untilCommitted();
-		await waitFor("a reason", async () => (await daemon.notReady()).length > 0);
-		const reasons = await daemon.notReady();
+		const reasons = await waitFor("the reason", async () => {
+			const all = await daemon.notReady();
+			return all.some(({ code }) => code === "thread_stuck") ? all : null;
+		});
 		expect(reasons).toEqual([{ code: "thread_stuck", topic, partition: 0, since: expect.any(String), message: expect.any(String) }]);
 		expect(reasons[0]?.message).toMatch(/^thread \d+ of \S+handler\.mjs stands in the handler's call of offset 1, and can't be ended/);
 		expect(await daemon.metric("pockaffe_threads_stuck")).toBe(1);
 		await daemon.record("the thread", ({ reason, level }) => reason === "thread_stuck" && level === "error");
 		expect([await run.ids(), (await run.letters()).map(({ reason }) => reason)]).toEqual([["0-0", "0-2", "0-3"], ["timeout"]]);
 		const { code, ms } = await timed(daemon.stop());
-		expect([code, ms < AT_ONCE_MS + 1_000]).toEqual([0, true]);
+		expect([code, ms < AT_ONCE_MS]).toEqual([0, true]);
 	});
 
 	it("and is still in its call is cut off at the drain's deadline: exit 4, nothing of it committed", async () => {
-		const config = { handler: { timeoutMs: 60_000 }, drain: { timeoutMs: 500 } };
+		const config = { handler: { timeoutMs: CALL_MS }, drain: { timeoutMs: 500 } };
 		await using run = await scene({ handler: "export const handleMessage = () => stand();", config });
 		await run.stands();
 		const { code, ms } = await timed(run.daemon.stop());
-		expect([code, ms < 500 + 1_000 + AT_ONCE_MS]).toEqual([4, true]);
+		expect([code, ms < AT_ONCE_MS]).toEqual([4, true]);
 		expect([await run.committed(), await run.ids()]).toEqual([[0], []]);
 	});
 
@@ -116,7 +121,7 @@ describeOnKafka("a handler whose thread can't be ended", withAddon, () => {
 		const handler = `
 			export const init = ({ purpose }) => ({ purpose });
 			export const handleMessage = (message, { purpose }) => (purpose === "verify" ? stand() : row(message));`;
-		await using run = await scene({ handler, config: { handler: { timeoutMs: 60_000 } } });
+		await using run = await scene({ handler, config: { handler: { timeoutMs: CALL_MS } } });
 		await run.untilCommitted();
 		expect(await run.daemon.stop()).toBe(0);
 		await using verify = new DaemonProcess(["verify", "-c", join(run.folder, "pockaffe.yaml")], { cwd: run.folder });

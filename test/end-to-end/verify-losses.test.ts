@@ -217,7 +217,7 @@ describe.each(["kafka", "postgres"] as const)("verify, with offsets in %s,", (st
 		},
 	);
 
-	it.runIf(store === "kafka")("finds what a trigger keeps out", { timeout: 120_000 }, async () => {
+	it.runIf(store === "kafka")("finds what a trigger keeps out", async () => {
 		await scene.sql(
 			"create function keeps_out() returns trigger language plpgsql as $$ begin if new.name = 'kept out' then return null; end if; return new; end $$",
 			"create trigger keeps_out before insert on events for each row execute function keeps_out()",

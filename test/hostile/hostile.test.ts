@@ -11,18 +11,17 @@ import { play } from "./hostile-scene.ts";
 const isWhole = process.env.TEST_HOSTILE === "all";
 
 describeOnKafka("handlers that misbehave", () => {
-	it("all beside each other in one daemon: each has its rows, the culprits alone become letters", { timeout: 120_000 }, () =>
+	it("all beside each other in one daemon: each has its rows, the culprits alone become letters", () =>
 		play(
 			hostileKinds.flatMap(({ cases }) => cases.filter(({ short }) => short)),
 			"own thread",
-		),
-	);
+		));
 });
 
 (isWhole ? describeOnKafka : describe.skip)("a handler that", () => {
 	for (const { title, cases } of hostileKinds) {
 		for (const hostile of cases) {
-			for (const way of waysOf(hostile)) it(`${title}: ${hostile.what} (${way})`, { timeout: 180_000 }, () => play([hostile], way));
+			for (const way of waysOf(hostile)) it(`${title}: ${hostile.what} (${way})`, () => play([hostile], way));
 		}
 	}
 });

@@ -158,7 +158,7 @@ export function isCommitted(offsets: readonly GroupOffset[], count: number): boo
 /** Threads that can't be ended are the only reason, and it names the module; without one there is none. */
 export async function readinessIsRight(daemon: DaemonProcess, isStuck: boolean): Promise<void> {
 	if (!isStuck) {
-		await daemon.ready(20_000);
+		await daemon.ready();
 		expect([await daemon.metric("pockaffe_ready"), await daemon.metric("pockaffe_threads_stuck")]).toEqual([1, 0]);
 		return;
 	}

@@ -42,7 +42,7 @@ async function openGroup(brokers: string): Promise<Group> {
 const holds = async (daemon: DaemonProcess) => (await daemon.status()).partitions.length;
 
 describeOnKafka("a group that doesn't take a member", () => {
-	it("for its protocol: told as such, not as a start that takes for ever; in once the others are gone", { timeout: 90_000 }, async () => {
+	it("for its protocol: told as such, not as a start that takes for ever; in once the others are gone", async () => {
 		await using group = await openGroup(inject("kafkaBrokers"));
 		const first = await group.join();
 		await waitFor("its partitions", async () => (await holds(first)) === 2);
@@ -52,7 +52,7 @@ describeOnKafka("a group that doesn't take a member", () => {
 		await other.record("it in the log", ({ msg, level }) => level === "error" && msg === reason.message);
 		await first.ready();
 		expect(await first.stop()).toBe(0);
-		await waitFor("its partitions", async () => (await holds(other)) === 2, 60_000);
+		await waitFor("its partitions", async () => (await holds(other)) === 2);
 		await other.ready();
 		expect(await other.stop()).toBe(0);
 	});
@@ -66,7 +66,7 @@ describeOnKafka("a broker with a limit", () => {
 	});
 	afterAll(() => kafka?.stop());
 
-	it.each(["classic", "consumer"])("of members (%s): told, and in when there is room", { timeout: 90_000 }, async (protocol) => {
+	it.each(["classic", "consumer"])("of members (%s): told, and in when there is room", async (protocol) => {
 		await using group = await openGroup(kafka.brokers);
 		const first = await group.join({ protocol });
 		await waitFor("its partitions", async () => (await holds(first)) === 2);
@@ -74,7 +74,7 @@ describeOnKafka("a broker with a limit", () => {
 		const reason = await notReadyFor(other, "cannot_join", /Broker: Consumer group has reached maximum size/, TOLD_WITHIN_MS);
 		expect(reason.message).toContain("group.max.size");
 		expect(await first.stop()).toBe(0);
-		await waitFor("its partitions", async () => (await holds(other)) === 2, 60_000);
+		await waitFor("its partitions", async () => (await holds(other)) === 2);
 		await other.ready();
 		expect(await other.stop()).toBe(0);
 	});
@@ -88,7 +88,7 @@ describeOnKafka("a broker without KIP-848", () => {
 	});
 	afterAll(() => kafka?.stop());
 
-	it("is told where kafka.protocol is consumer, with what to take", { timeout: 60_000 }, async () => {
+	it("is told where kafka.protocol is consumer, with what to take", async () => {
 		await using group = await openGroup(kafka.brokers);
 		const daemon = await group.join({ protocol: "consumer" });
 		const reason = await notReadyFor(

@@ -71,9 +71,7 @@ async function scene(): Promise<{ topic: string; group: string }> {
 }
 
 describeOnKafka("a client that is fenced", () => {
-	it("is told so by its log at once, whatever its polls bring; polls and commits say why, and it is told once", {
-		timeout: 60_000,
-	}, async () => {
+	it("is told so by its log at once, whatever its polls bring; polls and commits say why, and it is told once", async () => {
 		const { topic, group } = await scene();
 		await using first = new StaticMember(group, topic, "classic");
 		await first.join(topic);
@@ -99,7 +97,7 @@ describeOnKafka("a client that is fenced", () => {
 		expect([first.fatal.length, second.fatal]).toEqual([1, []]);
 	});
 
-	it("by KIP-848 it is the newcomer that is refused, for as long as the other lives", { timeout: 60_000 }, async () => {
+	it("by KIP-848 it is the newcomer that is refused, for as long as the other lives", async () => {
 		const { topic, group } = await scene();
 		await using first = new StaticMember(group, topic, "consumer");
 		await first.join(topic);

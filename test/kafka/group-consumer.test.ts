@@ -54,7 +54,7 @@ describeOnKafka("the start position", () => {
 		expect(await committedOffsets(brokers, group, topic)).toEqual([offset]);
 	});
 
-	it("of a partition that appears later is its beginning, also under latest", { timeout: 90_000 }, async () => {
+	it("of a partition that appears later is its beginning, also under latest", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, later, group] = [uniqueName("a"), uniqueName("a"), uniqueName("g")];
@@ -111,7 +111,7 @@ describeOnKafka("partitions that change hands", () => {
 		},
 	);
 
-	it("keep their worker and its state where they stay (cooperative)", { timeout: 90_000 }, async () => {
+	it("keep their worker and its state where they stay (cooperative)", async () => {
 		await using folder = await temporaryFolder();
 		await using second = await temporaryFolder();
 		await using db = await createTestDatabase();

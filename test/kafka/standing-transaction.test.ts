@@ -13,9 +13,7 @@ import { waitFor } from "../support/wait-for.ts";
 const brokers = inject("kafkaBrokers");
 
 describeOnKafka("a transaction that hangs", () => {
-	it("is told with both offsets and what ends it; nothing is parked, the lag has its age, and it ends by itself", {
-		timeout: 150_000,
-	}, async () => {
+	it("is told with both offsets and what ends it; nothing is parked, the lag has its age, and it ends by itself", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const topic = uniqueName("hanging");

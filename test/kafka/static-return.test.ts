@@ -44,7 +44,7 @@ async function returnedTo({ partitions, protocol = "classic", store = "kafka", p
 	await writeFile(file, JSON.stringify(config));
 	const start = () => new DaemonProcess(["run", "-c", file], { cwd: folder.path });
 	const untilRows = (count: number) =>
-		waitFor(`${count} rows`, async () => (await db.database.query("select 1 from events")).length === count, 45_000);
+		waitFor(`${count} rows`, async () => (await db.database.query("select 1 from events")).length === count);
 	{
 		await using first = start();
 		await untilRows(COUNT);
@@ -53,7 +53,7 @@ async function returnedTo({ partitions, protocol = "classic", store = "kafka", p
 	}
 	await meanwhile(topic);
 	await using back = start();
-	const { msg } = await back.record("the change", ({ msg }) => msg.startsWith("topics changed"), 45_000);
+	const { msg } = await back.record("the change", ({ msg }) => msg.startsWith("topics changed"));
 	await untilRows(2 * COUNT);
 	const names = async () => (await back.status()).partitions.map(({ topic: of, partition }) => `${of.replace(topic, "t")}/${partition}`);
 	await waitFor(`${has} to be all it has`, async () => String((await names()).sort()) === String(has));

@@ -53,13 +53,13 @@ describeOnKafka("a client that hangs while closing", withAddon, () => {
 	const brokers = inject("kafkaBrokers");
 	const hangs = '{"closed":false,"hangs":true}\n';
 
-	it("ends with the code it is to end with, at once", { timeout: 60_000 }, async () => {
+	it("ends with the code it is to end with, at once", async () => {
 		const topic = uniqueName("out");
 		await loadTopic(brokers, { name: topic, partitions: 1 }, []);
 		expect(await run(program(brokers, topic, "exitNow(4)"), 30_000)).toEqual({ code: 4, signal: null, output: hangs });
 	});
 
-	it("by Node's own way does not end", { timeout: 60_000 }, async () => {
+	it("by Node's own way does not end", async () => {
 		const topic = uniqueName("out");
 		await loadTopic(brokers, { name: topic, partitions: 1 }, []);
 		expect(await run(program(brokers, topic, "process.exit(4)"), 4_000)).toEqual({ code: null, signal: "SIGKILL", output: hangs });

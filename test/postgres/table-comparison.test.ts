@@ -81,7 +81,7 @@ describe("a table against the rows it must hold", () => {
 		expect(result.matched).toBe(0);
 	});
 
-	it("takes rows that are large few at a time", { timeout: 120_000 }, async () => {
+	it("takes rows that are large few at a time", async () => {
 		const layout = layoutOf({ columns: [columnOf("v", "text")] });
 		await using db = await createTestDatabase();
 		await using folder = await temporaryFolder();

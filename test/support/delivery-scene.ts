@@ -124,7 +124,7 @@ export class DeliveryScene implements AsyncDisposable {
 			const offsets = await groupOffsets(this.#brokers, this.group, this.topic);
 			return offsets.every(({ committed, latest }) => committed === latest);
 		};
-		await waitFor("every offset to be committed", isDone, 60_000);
+		await waitFor("every offset to be committed", isDone);
 		expect(differences(await this.#table(), foldEvents(await this.#log()))).toEqual([]);
 	}
 

@@ -17,8 +17,11 @@ export async function committedOffsets(brokers: string, group: string, topic: st
 	return (await groupOffsets(brokers, group, topic)).map(({ committed }) => committed);
 }
 
+/** A million messages on a busy machine. */
+const LONGEST_MS = 480_000;
+
 /** Waits until every partition of the topic has at least one commit and no lag. */
-export async function untilCommitted(brokers: string, group: string, topic: string, timeoutMs = 60_000): Promise<void> {
+export async function untilCommitted(brokers: string, group: string, topic: string, timeoutMs = LONGEST_MS): Promise<void> {
 	await using inspector = await ClusterInspector.connect(kafkaAt(brokers), systemClock, group);
 	const isDone = async () => {
 		const offsets = await inspector.groupOffsets([topic]);

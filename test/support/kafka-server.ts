@@ -99,7 +99,7 @@ export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promis
 		started.once("exit", () => children.delete(started));
 		child = started;
 		// One that ended (its port was taken, say) never answers.
-		await waitFor(`Kafka at port ${port}`, async () => !isRunning() || (await answers(port)), 60_000);
+		await waitFor(`Kafka at port ${port}`, async () => !isRunning() || (await answers(port)));
 		if (!isRunning()) throw new Error(`Kafka at port ${port} ended at its start: exit code ${child.exitCode}`);
 	};
 	const isRunning = () => child.exitCode === null && child.signalCode === null;

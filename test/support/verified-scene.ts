@@ -86,10 +86,10 @@ export class VerifiedScene implements AsyncDisposable {
 	/** A daemon until all is committed. */
 	async consume(): Promise<void> {
 		await using daemon = await runDaemon(this.#folder.path, this.config);
-		await daemon.ready(60_000);
+		await daemon.ready();
 		const lag = () => daemon.metric("pockaffe_consumer_lag_messages");
 		const committed = () => daemon.metric("pockaffe_committed_offset");
-		await waitFor("all to be committed", async () => (await committed()) === this.#produced && (await lag()) === 0, 60_000);
+		await waitFor("all to be committed", async () => (await committed()) === this.#produced && (await lag()) === 0);
 		const code = await daemon.stop();
 		if (code !== 0) throw new Error(`the daemon ended with ${code}: ${daemon.output.slice(-2_000)}`);
 	}
