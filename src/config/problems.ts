@@ -1,6 +1,7 @@
 /** What is wrong with a configuration, as lines for people: key, value, rule, all at once; a secret's value never. Pure. */
 import { closest, distance } from "fastest-levenshtein";
 import { ExitError, exitCodes } from "../core/errors.ts";
+import { isSecret } from "./secrets.ts";
 
 /** One thing that is wrong. `value` is shown where it is given and no secret; `from` is the variable it came from. */
 export interface Problem {
@@ -11,19 +12,10 @@ export interface Problem {
 }
 
 const LONGEST_VALUE = 80;
-const secretPaths = new Set(["database.url", "database.passwordCommand", "kafka.sasl.password", "kafka.tls.key", "http.token"]);
 
 /** `kafka.topics[0]`. */
 export function keyOf(path: readonly (string | number)[]): string {
 	return path.reduce<string>((key, part) => (typeof part === "number" ? `${key}[${part}]` : key ? `${key}.${part}` : part), "");
-}
-
-/** True where the value must never be printed: it is a secret, or stands where a map is expected that has one (`database: postgres://…`). */
-export function isSecret(path: readonly (string | number)[]): boolean {
-	const key = keyOf(path);
-	if (key === "" || key === "kafka.properties") return true;
-	if ([...secretPaths].some((secret) => secret === key || secret.startsWith(`${key}.`))) return true;
-	return key.startsWith("kafka.properties.") && /password|secret|key|token|config|credential/i.test(key);
 }
 
 /** `(did you mean topics?)`, or nothing where no known name is near. */
@@ -55,7 +47,7 @@ function lineOf({ path, rule, from, ...rest }: Problem): string {
 }
 
 function shown(path: readonly (string | number)[], value: unknown): string {
-	if (isSecret(path)) return "***";
+	if (isSecret(keyOf(path))) return "***";
 	const text =
 		value === undefined
 			? "nothing"

@@ -1,24 +1,45 @@
-/** What of a configuration nobody may read. Pure. */
+/** Which values of a configuration nobody may see: neither in an error about them nor, whatever got into it, in what the daemon says. Pure. */
 import type { Config } from "./config.ts";
 import type { Environment } from "./environment.ts";
-import { isSecret } from "./problems.ts";
 
-/** Its secrets, and those of libpq's variables; empty ones left out. */
-export function secretsOf({ kafka, database, http }: Config, environment: Environment): string[] {
-	const properties = Object.entries(kafka.properties).filter(([name]) => isSecret(["kafka", "properties", name]));
-	return [
+const secretKeys: readonly string[] = ["database.url", "database.passwordCommand", "kafka.sasl.password", "kafka.tls.key", "http.token"];
+const PROPERTIES = "kafka.properties.";
+const secretProperty = /password|secret|key|token|config|credential/i;
+
+/** True where the value of the key must never be printed: a secret, or what stands where a section is expected that has one (`database: postgres://…`). */
+export function isSecret(key: string): boolean {
+	if (key === "") return true;
+	if (key.startsWith(PROPERTIES)) return secretProperty.test(key.slice(PROPERTIES.length));
+	return [...secretKeys, PROPERTIES].some((secret) => secret === key || secret.startsWith(`${key}.`));
+}
+
+/** The secrets of a valid configuration, and of libpq's variables; the database's password as it is written in the URL, and as it is. */
+export function secretsOf({ kafka, database, http }: Config, environment: Environment = {}): string[] {
+	const properties = Object.entries(kafka.properties).filter(([name]) => secretProperty.test(name));
+	const passwords = passwordsIn(database.url);
+	const all = [
 		kafka.sasl.password,
 		kafka.tls.key,
 		http.token,
-		...passwordsIn(database.url),
+		...passwords,
+		...passwords.map(decoded),
 		environment.PGPASSWORD,
 		environment.PGSSLPASSWORD,
 		...properties.map(([, value]) => String(value)),
-	].filter((secret) => secret !== undefined && secret !== "") as string[];
+	];
+	return all.filter((secret) => secret !== undefined && secret !== "") as string[];
 }
 
 /** Before the host, and among the parameters. */
-function passwordsIn(url: string): (string | undefined)[] {
-	const beforeHost = /^[^:]*:\/\/[^:/@]*:(.*)@[^@]*$/s.exec(url.split("?")[0] as string)?.[1];
-	return [beforeHost, ...Array.from(url.matchAll(/[?&](?:ssl)?password=([^&]*)/g), ([, password]) => password)];
+function passwordsIn(url: string): string[] {
+	const beforeHost = /^[^:]*:\/\/[^:/@]*:(.*)@[^@]*$/s.exec(url.split("?")[0] as string)?.[1] ?? "";
+	return [beforeHost, ...Array.from(url.matchAll(/[?&](?:ssl)?password=([^&]*)/g), ([, password]) => password as string)];
+}
+
+function decoded(text: string): string {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		return text;
+	}
 }

@@ -90,7 +90,7 @@ describeOnKafka("static members", () => {
 		"come back within the session after %s: they get what they had, and nobody notices a rebalance",
 		{ timeout: 120_000 },
 		async (signal) => {
-			await using test = await scene(600_000);
+			await using test = await scene(240_000);
 			const [first, other] = [await test.start("a"), await test.start("b")];
 			await untilItHas(first, 2);
 			await untilItHas(other, 2);
@@ -110,7 +110,7 @@ describeOnKafka("static members", () => {
 	);
 
 	it("leave at their stop where --leave says so: the others take over at once", async () => {
-		await using test = await scene(600_000);
+		await using test = await scene(240_000);
 		const [leaves, stays] = [await test.start("a", "--leave"), await test.start("b")];
 		await untilItHas(leaves, 2);
 		await untilItHas(stays, 2);
@@ -134,7 +134,7 @@ describeOnKafka("static members", () => {
 	});
 
 	it("whose name somebody else takes are fenced: exit 5, and the other goes on", async () => {
-		await using test = await scene(600_000);
+		await using test = await scene(240_000);
 		const first = await test.start("a");
 		await untilItHas(first, PARTITIONS);
 		await produce(test, "before");
@@ -148,7 +148,7 @@ describeOnKafka("static members", () => {
 	});
 
 	it("whose name is taken under load end with 5 within seconds, every time, and write and commit nothing more", async () => {
-		await using test = await scene(600_000);
+		await using test = await scene(240_000);
 		const log = { topic: test.topic, count: 1_000_000, ids: 500, partitions: PARTITIONS, seed: 8, wander: false, deletes: 0 };
 		await using load = await SteadyLoad.start(brokers, eventLog(log), PER_SECOND);
 		let holder = await test.start("a");

@@ -39,8 +39,19 @@ describe("the breaker", () => {
 		const breaker = new Breaker({ ...limits, consecutive: 0 });
 		breaker.passed(1_000, 0);
 		for (let i = 0; i < 50; i++) expect(breaker.admits(0)).toBe(true);
-		breaker.passed(90, 60_001);
-		expect(breaker.admits(60_001)).toBe(true);
+		// Of the 1,000 and the 50 nothing counts any more: they would make up for ten times as many letters.
+		breaker.passed(90, 60_000);
+		const admitted = Array.from({ length: 12 }, () => breaker.admits(60_000));
+		expect(admitted.indexOf(false)).toBe(10);
+		expect(breaker.reason).toContain("11 of the last 101 messages");
+	});
+
+	it("and counts what is still in it, in steps of a tenth", () => {
+		const breaker = new Breaker({ ...limits, consecutive: 0 });
+		breaker.passed(90, 0);
+		for (let i = 0; i < 10; i++) expect(breaker.admits(5_999)).toBe(true);
+		breaker.passed(1, 59_999);
+		expect([breaker.admits(59_999), breaker.reason]).toEqual([false, expect.stringContaining("11 of the last 102 messages")]);
 	});
 
 	it("lets one message decide after a try: closed by one that passes, open again by a letter", () => {

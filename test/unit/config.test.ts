@@ -240,6 +240,29 @@ describe("the file", () => {
 		expect(load("no")).toThrow(/POCKAFFE_NATIVE.*must be on or off, not "no"/);
 	});
 
+	it.each([
+		["database.url", 'database: {url: "mysql://u:hunter22@h/d"}'],
+		["database.passwordCommand", "database: {passwordCommand: [hunter22]}"],
+		["kafka.sasl.password", "kafka: {sasl: {password: {p: hunter22}}}"],
+		["kafka.tls.key", "kafka: {tls: {key: [hunter22]}}"],
+		["http.token", "http: {token: [hunter22]}"],
+		["kafka.properties.ssl.key.password", "kafka: {properties: {ssl.key.password: [hunter22]}}"],
+		["kafka.properties.ssl.key.pem", "kafka: {properties: {ssl.key.pem: [hunter22]}}"],
+		["kafka.properties.sasl.oauthbearer.client.secret", "kafka: {properties: {sasl.oauthbearer.client.secret: [hunter22]}}"],
+		["kafka.properties.sasl.oauthbearer.token", "kafka: {properties: {sasl.oauthbearer.token: [hunter22]}}"],
+	])("tells what is wrong with %s without its value", async (key, yaml) => {
+		const lines = await problems(yaml);
+		expect(lines.filter((line) => line.trim().startsWith(`${key}: ***`))).toHaveLength(1);
+		expect(lines.join("\n")).not.toContain("hunter22");
+	});
+
+	it.each(["database: [hunter22]", "kafka: [{sasl: {password: hunter22}}]", "kafka: {sasl: [hunter22]}", "http: [hunter22]", "[hunter22]"])(
+		"tells that %s is wrong without what stands in it",
+		async (yaml) => {
+			expect((await problems(yaml)).join("\n")).not.toContain("hunter22");
+		},
+	);
+
 	it("never has its secrets printed", async () => {
 		const secrets = ["hunter22", "sasl-secret", "key-secret", "token-secret", "tls-secret"];
 		const yaml = `

@@ -76,3 +76,28 @@ describe("ids that were ahead", () => {
 		expect([found.comingBack, found.isAhead("events", "row of 50")]).toEqual([2, false]);
 	});
 });
+
+describe("a verification", () => {
+	it.each(["missing", "older", "newer", "different", "extra", "unwritable"] as const)(
+		"is none where only a row that is %s was found",
+		(kind) => {
+			const found = findings();
+			expect(found.differing).toBe(0);
+			found.found({ ...extra(3, kind), stored: kind === "newer" || kind === "extra" ? extra(3).stored : null });
+			expect([found.differing, found.counts[kind], found.differences.length]).toEqual([1, 1, 1]);
+		},
+	);
+
+	it("is none where only a message failed, or an offset is committed past the end", () => {
+		const [failing, beyond] = [findings(), findings()];
+		failing.failed({ kind: "failed", topic: "t", partition: 0, offset: 3, reason: "poison", error: "boom" });
+		beyond.beyond({ kind: "beyond", topic: "t", partition: 0, offset: 70, high: 60 });
+		expect([failing.differing, beyond.differing]).toEqual([1, 1]);
+	});
+
+	it("counts all differences and keeps the first", () => {
+		const found = new Findings({ coverage: new LogCoverage([range], []), onlyTopic: "t", maxDifferences: 2 });
+		for (let offset = 1; offset <= 5; offset++) found.found({ ...extra(offset, "missing"), stored: null });
+		expect([found.differing, found.differences.map((each) => "id" in each && each.id)]).toEqual([5, ["row of 1", "row of 2"]]);
+	});
+});

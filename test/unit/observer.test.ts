@@ -203,10 +203,11 @@ describe("observer of workers", () => {
 	});
 
 	it("counts failed attempts and timeouts, and not what was charged to nobody", async () => {
-		observer.workers.crashed(crash());
+		for (const kind of ["exception", "bad_outcome", "exit"]) observer.workers.crashed(crash({ kind }));
 		observer.workers.crashed(crash({ kind: "timeout" }));
 		observer.workers.crashed(crash({ kind: "load", attempt: 0 }));
-		expect(await seriesValue('handler_outcomes_total{topic="orders",outcome="failed"}')).toBe(1);
+		observer.workers.crashed(crash({ kind: "timeout", attempt: 0 }));
+		expect(await seriesValue('handler_outcomes_total{topic="orders",outcome="failed"}')).toBe(3);
 		expect(await seriesValue('handler_outcomes_total{topic="orders",outcome="timeout"}')).toBe(1);
 	});
 
@@ -275,16 +276,16 @@ describe("crash log", () => {
 describe("observer of the writer", () => {
 	const written: WrittenFact = {
 		table: "events",
-		rows: 10,
+		rows: 114,
 		bytes: 1000,
 		trigger: "linger",
 		inserted: 3,
-		updated: 2,
-		deleted: 1,
-		suppressed: 0,
-		stale: { replay: 1, older: 1, other_partition: 0 },
-		coalesced: 1,
-		refused: 1,
+		updated: 5,
+		deleted: 7,
+		suppressed: 23,
+		stale: { replay: 11, older: 13, other_partition: 17 },
+		coalesced: 16,
+		refused: 19,
 		durationMs: 5,
 		samples: [{ topic: "orders", timestamps: [9000, -1, 9990] }],
 	};
@@ -293,8 +294,14 @@ describe("observer of the writer", () => {
 		observer.writer["batch:written"](written);
 		const { body } = await metrics.render();
 		const sum = [...body.matchAll(/pockaffe_cas_rows_total\{.*\} (\d+)/g)].reduce((total, [, count]) => total + Number(count), 0);
-		expect(sum).toBe(10);
-		expect(await seriesValue('stale_rows_total{table="events",cause="older"}')).toBe(1);
+		expect(sum).toBe(written.rows);
+		const results = { inserted: 3, updated: 5, deleted: 7, suppressed: 23, stale: 41, coalesced: 16, refused: 19 };
+		for (const [result, count] of Object.entries(results)) {
+			expect(await seriesValue(`cas_rows_total{table="events",result="${result}"}`), result).toBe(count);
+		}
+		for (const [cause, count] of Object.entries(written.stale)) {
+			expect(await seriesValue(`stale_rows_total{table="events",cause="${cause}"}`), cause).toBe(count);
+		}
 		expect(await seriesValue('write_batches_total{trigger="linger"}')).toBe(1);
 		expect(await seriesValue('end_to_end_latency_seconds_count{topic="orders"}')).toBe(2);
 		expect(await seriesValue('end_to_end_latency_seconds_sum{topic="orders"}')).toBeCloseTo(1.01);
