@@ -39,6 +39,7 @@ it("a letter comes back as it was", () => {
 		type: "letter",
 		consumerGroup: "g",
 		partition: 0,
+		offset: 0,
 		recordedAtMs: AT,
 		receivedAtMs: AT,
 		letter: { ...kept, state: "open", firstAt: at, lastAt: at, pockaffeVersion: "1.2.3" },
@@ -139,7 +140,7 @@ it("rows that were refused are named as far as there is room, and how many more 
 it.each(["replayed", "discarded"] as const)("a record tells that a letter was %s, and which", (state) => {
 	const of = { topic: "orders", partition: 3, offset: 17, topicId: "Xy_1", timestamp: 1_700 };
 	const content = { key: Buffer.from("k"), value: null };
-	const said = { type: "mark", consumerGroup: "g", partition: 0, recordedAtMs: AT, state };
+	const said = { type: "mark", consumerGroup: "g", partition: 0, offset: 0, recordedAtMs: AT, state };
 	expect(readLetterRecord(received(markHeaders(of, state, origin), content))).toEqual({ ...said, of });
 	const ofBefore = markHeaders(of, state, origin).filter(([name]) => name !== "pockaffe.timestamp" && name !== "pockaffe.topic-id");
 	expect(readLetterRecord(received(ofBefore, content))).toEqual({ ...said, of: { ...of, topicId: null, timestamp: null } });
