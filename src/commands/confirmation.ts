@@ -1,7 +1,8 @@
 /** What destroys something asks before: on a terminal a person, elsewhere `--yes` answers. */
-import { createInterface } from "node:readline/promises";
 import type { Readable } from "node:stream";
 import { ExitError, exitCodes } from "../core/errors.ts";
+import { readLines } from "../core/lines.ts";
+import { visibleText } from "../core/visible-text.ts";
 import { type CommandContext, print } from "./command-context.ts";
 
 /** True where it may be done. `what` is a sentence that says it; throws ExitError (usage) where nobody can be asked. */
@@ -14,13 +15,11 @@ export async function isConfirmed(
 	if (!(stdin as Readable & { readonly isTTY?: boolean }).isTTY) {
 		throw new ExitError(exitCodes.usage, "not_confirmed", `${what} Say --yes to do it, or --dry-run to look only`);
 	}
-	const asked = createInterface({ input: stdin, output: stderr });
-	try {
-		const answer = await asked.question(`${what} Type yes to do it: `);
+	stderr.write(visibleText(`${what} Type yes to do it: `));
+	for await (const answer of readLines(stdin)) {
 		if (/^y(es)?$/i.test(answer.trim())) return true;
-		print(stderr, "Nothing was changed.");
-		return false;
-	} finally {
-		asked.close();
+		break;
 	}
+	print(stderr, "Nothing was changed.");
+	return false;
 }
