@@ -1,7 +1,7 @@
 /**
  * Messages that failed once, tried again: what earlier messages left behind in a thread (memory above all) makes nobody fail. Those of a
- * partition go together into a new thread, and those that fail there behind others into the next. Where hardly any gets through, each goes
- * alone into one of its own. So a message is told as failed that failed again with nobody before it, or where many were tried alone in vain.
+ * partition go together into a new thread, and those that fail there behind others into the next, twice as many as got through. Where none
+ * does, each goes alone into one of its own. So a message is told as failed that failed again with nobody before it, or where many were tried alone in vain.
  */
 import type { DeadLetter } from "../core/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
@@ -11,9 +11,6 @@ import type { VerifyingWorker, VerifyingWorkerParts } from "./verifying-worker.t
 const MAX_HELD = { messages: 1_000, bytes: 16 * 1024 * 1024 };
 /** So many in a row that fail alone, too, and the others are believed: a thread for each of thousands takes minutes. */
 const MAX_ALONE = 50;
-
-/** Of those tried together, so many have to get through for the others to be tried so again. */
-const LEAST_SHARE = 0.05;
 
 /** What they are tried with. */
 export interface SecondAttemptParts {
@@ -62,31 +59,30 @@ export class SecondAttempts {
 		this.#held.clear();
 		this.#messages = 0;
 		this.#bytes = 0;
-		for (const letters of held) {
-			const left = await this.#tryTogether(letters.sort((one, other) => one.offset - other.offset));
-			for (const letter of left) {
-				if (this.#aloneInVain >= MAX_ALONE) this.#parts.failed(letter);
-				else await this.#tryAlone(letter);
+		for (const letters of held) await this.#tryAll(letters.sort((one, other) => one.offset - other.offset));
+	}
+
+	/** In pieces twice as large as what got through of the one before. The first of a thread has nobody before it: it is told. */
+	async #tryAll(letters: readonly DeadLetter[]): Promise<void> {
+		const open = letters.map((letter) => ({ letter, isAgain: false }));
+		let size = MAX_HELD.messages;
+		while (open.length > 0) {
+			// Only what failed behind others is tried alone.
+			if (open[0]?.isAgain === false && size === 1) size = MAX_HELD.messages;
+			if (size === 1 && this.#aloneInVain >= MAX_ALONE) {
+				this.#parts.failed((open.shift() as (typeof open)[number]).letter);
+				continue;
 			}
-		}
-	}
-
-	/** As long as enough get through; those that failed behind others. The first of a thread has nobody before it: it is told. */
-	async #tryTogether(letters: readonly DeadLetter[]): Promise<readonly DeadLetter[]> {
-		for (let open = letters; ; ) {
-			const failed = await this.#tried(open);
-			const isFirst = ({ offset }: DeadLetter) => offset === open[0]?.offset;
+			const tried = open.splice(0, size).map(({ letter }) => letter);
+			const failed = await this.#tried(tried);
+			const isFirst = ({ offset }: DeadLetter) => offset === tried[0]?.offset;
 			for (const letter of failed.filter(isFirst)) this.#parts.failed(letter);
-			const isEnough = open.length - failed.length >= open.length * LEAST_SHARE;
-			open = failed.filter((letter) => !isFirst(letter));
-			if (open.length === 0 || !isEnough) return open;
+			const through = tried.length - failed.length;
+			if (through > 0) this.#aloneInVain = 0;
+			else if (tried.length === 1) this.#aloneInVain++;
+			open.unshift(...failed.filter((letter) => !isFirst(letter)).map((letter) => ({ letter, isAgain: true })));
+			size = Math.min(Math.max(1, 2 * through), MAX_HELD.messages);
 		}
-	}
-
-	async #tryAlone(letter: DeadLetter): Promise<void> {
-		const failed = await this.#tried([letter]);
-		this.#aloneInVain = failed.length > 0 ? this.#aloneInVain + 1 : 0;
-		for (const each of failed) this.#parts.failed(each);
 	}
 
 	/** One attempt each, in a new thread; those that fail. */
