@@ -307,6 +307,13 @@ describe("observer of the writer", () => {
 		expect(await seriesValue('end_to_end_latency_seconds_sum{topic="orders"}')).toBeCloseTo(1.01);
 	});
 
+	it("is summed since the start, with what workers and supervisor tell", () => {
+		for (let times = 0; times < 2; times++) observer.writer["batch:written"](written);
+		observer.supervisor.received({ ...orders2, count: 29, bytes: 1, timestampRegressions: 0 });
+		observer.workers.restarted(orders2, "exit");
+		expect(observer.totals).toEqual({ messages: 29, inserted: 6, updated: 10, deleted: 14, stale: 82, restarts: 1, deadLetters: 0 });
+	});
+
 	it("tells once per table that a trigger or rule keeps rows out", async () => {
 		for (let times = 0; times < 2; times++) observer.writer["batch:written"]({ ...written, suppressed: 4 });
 		expect(await seriesValue('cas_rows_total{table="events",result="suppressed"}')).toBe(8);
