@@ -11,8 +11,6 @@ import type { ObserverParts } from "./observer-parts.ts";
 import { observeOutput } from "./printed-output.ts";
 import { RowlessHandler } from "./rowless-handler.ts";
 
-/** A topic full of bad messages must not fill the disk with its dead letters' records: the letters themselves are kept. */
-const SAME_LETTER_EVERY_MS = 1000;
 /** A handler that ends its thread with every other message must not either. */
 const SAME_DEATH_EVERY_MS = 10_000;
 /** Many partitions may leak alike. */
@@ -25,6 +23,9 @@ interface HandledFact {
 	readonly warnings: readonly string[];
 	readonly finished?: unknown;
 }
+
+/** A letter, as it is told. */
+type LetterFact = Pick<DeadLetter, "topic" | "partition" | "offset" | "reason" | "sqlstate" | "table" | "attempts">;
 
 /** Whose call ended a shared thread (null: it was replaced), and for whom too. */
 interface SharedDeathFact {
@@ -40,7 +41,11 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 		const { fields, message } = crashes.summary(last, held, PERIOD_MS);
 		logger.error(fields, message);
 	});
-	const letters = new LogLimiter(() => clock.monotonic(), SAME_LETTER_EVERY_MS);
+	// A topic full of bad messages must not fill the disk with its letters' records: the letters themselves are kept.
+	const letters = new CrashStorm<LetterFact>(clock, (last, held) => {
+		const more = `${held} more ${held === 1 ? "dead letter" : "dead letters"} of ${last.topic} within ${PERIOD_MS / 1000} s, the last at`;
+		logger.warn({ ...last, held }, `${more} ${partitionName(last)} offset ${last.offset}: ${letterCause(last)}`);
+	});
 	const deaths = new LogLimiter(() => clock.monotonic(), SAME_DEATH_EVERY_MS);
 	const growths = new LogLimiter(() => clock.monotonic(), SAME_GROWTH_EVERY_MS);
 	const warned = new Set<string>();
@@ -102,13 +107,12 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 			logger.info({ topic, partition }, `${partitionName({ topic, partition })} goes on`);
 		},
 		deadLettered({ topic, partition, offset, reason, sqlstate, table, attempts }: DeadLetter): void {
+			// Without its message, which may be large.
+			const fact = { topic, partition, offset, reason, sqlstate, table, attempts };
 			totals.deadLetters++;
 			metrics.count("dead_letters_total", { topic, reason });
-			const held = letters.admit(`${topic} ${reason} ${sqlstate}`);
-			if (held === null) return;
-			const fields = { topic, partition, offset, reason, sqlstate, table, attempts, held };
-			const code = sqlstate ? ` (SQLSTATE ${sqlstate})` : "";
-			logger.warn(fields, `${partitionName({ topic, partition })} offset ${offset} is a dead letter: ${reason}${code}`);
+			if (!letters.admit(`${topic} ${reason} ${sqlstate}`, fact)) return;
+			logger.warn({ ...fact, held: 0 }, `${partitionName(fact)} offset ${offset} is a dead letter: ${letterCause(fact)}`);
 		},
 		skipped({ topic, partition }: TopicPartition, offset: number): void {
 			metrics.count("handler_outcomes_total", { topic, outcome: "skipped" });
@@ -193,4 +197,8 @@ function sumOf(values: ArrayLike<number>): number {
 	let sum = 0;
 	for (let index = 0; index < values.length; index++) sum += values[index] as number;
 	return sum;
+}
+
+function letterCause({ reason, sqlstate }: LetterFact): string {
+	return sqlstate ? `${reason} (SQLSTATE ${sqlstate})` : reason;
 }

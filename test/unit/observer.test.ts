@@ -12,6 +12,7 @@ import { LogLimiter } from "../../src/observe/log-limiter.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import type { WrittenFact } from "../../src/observe/writer-observer.ts";
 import type { WorkerListener } from "../../src/worker/worker-parts.ts";
+import { deadLetter } from "../support/dead-letters.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 
 interface Entry {
@@ -270,6 +271,24 @@ describe("crash log", () => {
 		await clock.advance(PERIOD_MS);
 		workers.crashed(crash());
 		expect(log).toHaveLength(BURST + 4);
+	});
+});
+
+describe("observer of dead letters", () => {
+	it("names several that come at once, and tells how many more there were in one line, also where none comes behind", async () => {
+		const clock = new ManualClock();
+		const { workers } = new DaemonObserver({ metrics, logger: listLogger(log), clock, module: "./handler.mjs", makesRows: true });
+		for (let offset = 0; offset < BURST + 3; offset++) workers.deadLettered(deadLetter({ offset, value: Buffer.from("secret") }));
+		workers.deadLettered(deadLetter({ offset: 90, reason: "row_fault", sqlstate: "22003", table: "events" }));
+		expect(log.map(({ message }) => message)).toEqual([
+			...Array.from({ length: BURST }, (_, offset) => `orders/2 offset ${offset} is a dead letter: poison`),
+			"orders/2 offset 90 is a dead letter: row_fault (SQLSTATE 22003)",
+		]);
+		await clock.advance(PERIOD_MS);
+		expect(log.slice(BURST + 1).map(({ fields, message }) => [fields.held, message])).toEqual([
+			[3, `3 more dead letters of orders within 10 s, the last at orders/2 offset ${BURST + 2}: poison`],
+		]);
+		expect(JSON.stringify(log)).not.toContain("secret");
 	});
 });
 
