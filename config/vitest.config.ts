@@ -12,8 +12,8 @@ const common = {
 /** Every project that runs the code: the contract of the group client's real side needs it too. */
 const addon = "test/support/addon.ts";
 
-/** The longest of those without servers: each breaks a copy of the source, and runs the simulation until it finds that. */
-const mutations = "test/simulation/mutations.test.ts";
+/** The longest of those without servers: hundreds of runs of the simulation, and its mutations. Of the runs a few are there always. */
+const simulated = "test/simulation/{simulation,mutations}.test.ts";
 
 /** A contract's suite runs against the fake without servers, and against the real thing where one is. */
 const contractsOnServers = "test/contract/*.{kafka,postgres}.test.ts";
@@ -30,15 +30,15 @@ export default defineConfig({
 					...common,
 					name: "alone",
 					include: ["test/{unit,thread,native,simulation,contract}/**/*.test.ts"],
-					exclude: [contractsOnServers, mutations],
+					exclude: [contractsOnServers, simulated],
 					globalSetup: [addon],
 				},
 			},
 			{
 				test: {
 					...common,
-					name: "mutations",
-					include: [mutations],
+					name: "simulated",
+					include: [simulated],
 				},
 			},
 			{
