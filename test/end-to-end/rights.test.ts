@@ -98,6 +98,7 @@ describeOnKafka("rights", () => {
 			const reason = await notReadyFor(daemon, "not_authorized", /Topic authorization failed/, TOLD_WITHIN_MS);
 			expect(reason).toMatchObject({ topic, partition: null });
 			expect(reason.message).toContain(`--allow-principal User:app --operation Read --topic ${topic}`);
+			await waitFor("the metric", async () => (await daemon.metric("pockaffe_not_ready_reasons", 'code="not_authorized"')) === 1);
 			await waitFor("the other topic's rows", async () => (await run.rows()) >= 60, GOES_ON_WITHIN_MS);
 			await kafka.give("app", ...topicRights(topic));
 			await waitFor("all rows", async () => (await run.rows()) === 80, GOES_ON_WITHIN_MS);
