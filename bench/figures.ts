@@ -1,5 +1,5 @@
 /**
- * The shape of what a bench measured. The text table, the JSON line, the page and the README's table are made from it and nothing
+ * The shape of what a bench measured. The text table, the JSON line, the page and the handbook's table are made from it and nothing
  * else. Pure.
  */
 import { median, type Point, round } from "./statistics.ts";

@@ -1,4 +1,4 @@
-/** Results as Markdown, for the README: a table for each bench, and a line of what it was measured on. Pure. */
+/** Results as Markdown, for the handbook: a table for each bench, and a line of what it was measured on. Pure. */
 import { type BenchResult, pivot } from "./figures.ts";
 import type { MachineFacts } from "./machine.ts";
 

@@ -17,7 +17,7 @@ import { peakRssMib } from "./process-cpu.ts";
 import { loadLog, type Servers, startRealServers } from "./servers.ts";
 
 const ASSIGNED_TIMEOUT_MS = 120_000;
-/** As the README says how to size: about one for each processor. Not fewer than the partitions that the others are compared with. */
+/** As docs/operating.md says how to size: about one for each processor. Not fewer than the partitions that the others are compared with. */
 const DEFAULT_THREADS = Math.max(4, availableParallelism());
 const WARM_UP_SHARE = 0.1;
 const TAIL_SHARE = 0.15;

@@ -1,5 +1,5 @@
 /**
- * What each signal does to a process of ours, decided in one table: the README's is held against it by a test. A signal that Node would
+ * What each signal does to a process of ours, decided in one table: that of docs/operating.md is held against it by a test. A signal that Node would
  * answer in its own way (an end without a drain, the inspector's port) is answered here instead.
  */
 

@@ -1,5 +1,5 @@
 /**
- * The schema as people read it: the README's option table, config/example.yaml, and the options in `--help`. Pure text; a test holds
+ * The schema as people read it: the option table of docs/configuration.md, config/example.yaml, and the options in `--help`. Pure text; a test holds
  * all three against the schema.
  */
 import { Document, isMap, type Pair, type Scalar, type YAMLMap } from "yaml";

@@ -1,5 +1,5 @@
 /**
- * The one schema of the configuration: validation, `--help`, the README's option table and config/example.yaml come from it.
+ * The one schema of the configuration: validation, `--help`, docs/configuration.md and config/example.yaml come from it.
  * Keys, nesting and defaults are API. Rules that concern several keys are in rules.ts.
  */
 import { z } from "zod";

@@ -3,7 +3,7 @@
  * so that the letters of a partition stay in order. A redelivery of the same message appends another letter, which takes the place of
  * the first for whoever reads. One that is too large for the topic goes in without what makes it so.
  *
- * A side way of a message's way (README).
+ * A side way of a message's way (docs/architecture.md).
  */
 
 import { EventEmitter } from "eventemitter3";

@@ -6,7 +6,7 @@
  *
  * Knows nothing of workers and rows.
  *
- * Step 1 of a message's way (README).
+ * Step 1 of a message's way (docs/architecture.md).
  */
 
 import { EventEmitter } from "eventemitter3";

@@ -4,7 +4,7 @@
  *
  *   is it still the same log? -> note how far it came, durably -> commit
  *
- * Step 10 of a message's way (README).
+ * Step 10 of a message's way (docs/architecture.md).
  */
 import { EventEmitter } from "eventemitter3";
 import type { Clock, Timer } from "../core/clock.ts";

@@ -3,7 +3,7 @@
  * an older epoch is dropped (brod_group_coordinator: handle_ack drops older generations; node-rdkafka doesn't expose the generation,
  * so we count our own per partition). Pure; the committer asks it what is due.
  *
- * Step 2 of a message's way (README).
+ * Step 2 of a message's way (docs/architecture.md).
  */
 import type { LogId, Witness } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";

@@ -1,7 +1,7 @@
 /**
  * Where the group's offsets are kept (`offsets.store`): in Kafka, or in the database with Kafka's following for the tools that show lag.
  *
- * Step 10 of a message's way (README).
+ * Step 10 of a message's way (docs/architecture.md).
  */
 import type { Clock } from "../core/clock.ts";
 import type { DisplacedOffset } from "../core/displaced-offset.ts";

@@ -3,7 +3,7 @@
  * count, so gaps of compacted and transactional topics don't block (broadway_kafka's acknowledger works the same way).
  * Knows nothing of Kafka, epochs or time; offset-ledger.ts adds the epochs.
  *
- * Step 9 of a message's way (README).
+ * Step 9 of a message's way (docs/architecture.md).
  */
 
 const INITIAL_CAPACITY = 1024;

@@ -2,7 +2,7 @@
  * Slows polls down while the member is crowded, so that it doesn't come to a pause: pausing throws away what librdkafka has fetched
  * ahead, and a backlog would be fetched again and again.
  *
- * Step 1 of a message's way (README).
+ * Step 1 of a message's way (docs/architecture.md).
  */
 import type { Clock } from "../core/clock.ts";
 

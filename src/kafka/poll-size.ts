@@ -8,7 +8,7 @@
  * in two milliseconds. Polls that were full without an end waited for nothing: after some in a row it is a backlog, and each gets twice as
  * many; not after one, for what gathered in a moment's pause ends in a poll that would go on.
  *
- * Step 1 of a message's way (README).
+ * Step 1 of a message's way (docs/architecture.md).
  */
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
 

@@ -2,7 +2,7 @@
  * The polls of one client, as long as it is the consumer's: hands on what comes, messages by partition and then the ends that were met.
  * Goes on whatever happens, because every callback and every commit's result arrives through it.
  *
- * Step 1 of a message's way (README).
+ * Step 1 of a message's way (docs/architecture.md).
  */
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";

@@ -1,5 +1,5 @@
 /**
- * Every metric of the daemon: names, types, labels and buckets are API, dashboards and alerts depend on them. The table in the README
+ * Every metric of the daemon: names, types, labels and buckets are API, dashboards and alerts depend on them. The table in docs/metrics.md
  * is rendered from here and held against it by a test. Knows no values: metrics.ts keeps them.
  */
 

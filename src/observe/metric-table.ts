@@ -1,4 +1,4 @@
-/** The README's table of metrics, rendered from the catalogue, and its place in the README. Pure text. */
+/** The table of metrics for docs/metrics.md, rendered from the catalogue, and its place there. Pure text. */
 import { type MetricName, metricNames, metricPrefix, specOf } from "./metric-catalogue.ts";
 
 const opening = "<!-- metrics -->";
@@ -16,7 +16,7 @@ export function metricTableIn(readme: string): string | null {
 	return place && readme.slice(place.from, place.to).trim();
 }
 
-/** The README with the table between its markers replaced; unchanged where the markers are missing. */
+/** The page with the table between its markers replaced; unchanged where the markers are missing. */
 export function withMetricTable(readme: string): string {
 	const place = findPlace(readme);
 	if (!place) return readme;

@@ -1,5 +1,5 @@
 /**
- * Every code that `/readyz` may give: what it means, what ends it, what to do. Codes are API; the README's table is rendered from here and
+ * Every code that `/readyz` may give: what it means, what ends it, what to do. Codes are API; the table of docs/failures.md is rendered from here and
  * held against it by a test. Knows no reasons: readiness.ts collects them.
  */
 
@@ -118,7 +118,7 @@ export function renderReadinessTable(): string {
 	return ["| code | means | ends by itself | what to do |", "| --- | --- | --- | --- |", ...rows].join("\n");
 }
 
-/** The README with the table between its markers replaced; unchanged where they are missing. */
+/** The page with the table between its markers replaced; unchanged where they are missing. */
 export function withReadinessTable(readme: string): string {
 	const from = readme.indexOf(markers.opening);
 	const to = readme.indexOf(markers.closing, from);

@@ -5,7 +5,7 @@
  *
  *   waiting (growing pause) -> tried -> written | refused | waiting
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";

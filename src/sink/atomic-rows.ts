@@ -5,7 +5,7 @@
  *
  *   queued -> in a transaction -> written | refused | aside
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { RowBlock, TableLayout } from "../core/rows.ts";

@@ -2,7 +2,7 @@
  * Messages whose rows land together, and the statements that write a run of them in one transaction. Of each id only the newest row is
  * sent; the others stand behind it as in any batch. Pure.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { RowBlock, TableLayout } from "../core/rows.ts";
 import { type BlockOwner, pendingRowsOf, type Submission } from "./pending-blocks.ts";

@@ -2,7 +2,7 @@
  * One transaction with the rows of some messages, tried in the orders in which they may go in: tables of parents before those of
  * children; rows by id, in the log's order, or one by one. Decides nothing about waiting, and takes no run apart.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { type AtomicMessage, isDefinite, type RunForm, type RunParts, rowAt, sizeOf, statementsOf } from "./atomic-run.ts";
 import type { SqlProblem } from "./sql-faults.ts";

@@ -6,7 +6,7 @@
  *
  *   waiting (growing pause) -> tried -> written, refused, given back | waiting -> (time is over) refused
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";

@@ -3,7 +3,7 @@
  * cut in hand at a time. Where the number changes an id may be in two for a moment: the server decides by version, and locks in the order
  * of ids.
  *
- * Step 7 of a message's way (README).
+ * Step 7 of a message's way (docs/architecture.md).
  */
 
 import { EventEmitter } from "eventemitter3";

@@ -3,7 +3,7 @@
  * do not go in. Others never enter them: those of tables with `atomic: message`. Each kind may be what another waits for; who waits for
  * whom is decided here. Tells what lasts longer.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { Clock } from "../core/clock.ts";
 import type { TopicPartition } from "../core/message.ts";

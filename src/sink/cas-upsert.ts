@@ -13,7 +13,7 @@
  * Write first: the rows are upserted at once, and looked up as they were before only where some of them were not taken. Tells new rows
  * from changed ones by the system column `xmax`, which Postgres has in its ordinary tables.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { TableLayout } from "../core/rows.ts";
 import { durably } from "./durable-commit.ts";
@@ -21,7 +21,7 @@ import { orderColumn, parameterAfterRows, rowsParameter, tuple, versionColumns }
 import { quoted, quotedTable } from "./sql-names.ts";
 
 /**
- * What became of a statement's rows. `stale` by cause: see DESIGN's words in the README. `suppressed`: not written although nothing as new is
+ * What became of a statement's rows. `stale` by cause: docs/delivery.md. `suppressed`: not written although nothing as new is
  * stored, so a trigger or rule of the table kept them out.
  */
 export interface UpsertCounts {

@@ -2,7 +2,7 @@
  * How a value's text becomes a column's type in a statement: never by a cast that cuts it. An explicit cast to a type with a length takes
  * off what is too long without a word; an assignment refuses it (22001), and then the message is a dead letter. Pure.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { columnTypeOf, ordinaryTypes } from "../core/column-type.ts";
 

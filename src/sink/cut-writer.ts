@@ -3,7 +3,7 @@
  * server needs smaller ones, or where its texts can't be joined as usual. Tells every row's fate exactly once, but for those that it hands
  * to the rows that wait for others.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "./cas-upsert.ts";
 import type { Lane, Trigger } from "./lane.ts";

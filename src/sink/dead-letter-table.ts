@@ -2,7 +2,7 @@
  * The dead-letter table: stores letters, durably, for ever trying; letters that wait together go in one statement. A redelivery of
  * the same message updates its letter. One that the server doesn't take for its size goes in without what makes it so large.
  *
- * A side way of a message's way (README).
+ * A side way of a message's way (docs/architecture.md).
  */
 
 import { EventEmitter } from "eventemitter3";

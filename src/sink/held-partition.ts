@@ -2,7 +2,7 @@
  * The rows of one partition that wait for others of it, in the log's order: which may be tried, what goes into a statement together, and
  * what becomes of one that stands for older versions. Pure bookkeeping.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { Trigger } from "./lane.ts";
 import { chainOf, type PendingRow } from "./pending-rows.ts";

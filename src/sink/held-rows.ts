@@ -8,7 +8,7 @@
  *
  * Lanes never wait for them, so nothing can lock up; the limits of the partition's queue bound how many there are.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { AwaitedParents } from "./awaited-parents.ts";

@@ -4,7 +4,7 @@
  *
  *   empty -> lingering (while there is something to gain by it) -> writing -> empty
  *
- * Step 7 of a message's way (README).
+ * Step 7 of a message's way (docs/architecture.md).
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import type { TopicPartition } from "../core/message.ts";

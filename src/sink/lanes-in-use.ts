@@ -3,7 +3,7 @@
  * fair duration, because one statement costs less than two half as large, and rows of one id meet more of their like in it. That a lane is
  * never idle is no reason for another: it takes more rows at a time. Pure.
  *
- * Step 7 of a message's way (README).
+ * Step 7 of a message's way (docs/architecture.md).
  */
 import { StatementCost } from "./statement-cost.ts";
 import type { StatementLimits } from "./statement-size.ts";

@@ -8,7 +8,7 @@
  * An offset is stored in a statement of its own, when the rows before it are durable. In the rows' own statements it would make the
  * writer's connections wait for each other's lock on the partition's row, and a message's rows may lie in several statements anyway.
  *
- * Step 10 of a message's way (README).
+ * Step 10 of a message's way (docs/architecture.md).
  */
 import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import type { LogId, LogIdentity } from "../core/log-identity.ts";

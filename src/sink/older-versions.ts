@@ -4,7 +4,7 @@
  *
  * Rows of released owners are not kept: while the database is away every new assignment brings them again. Pure.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { VersionStrategy } from "../core/rows.ts";
 import type { PendingRow } from "./pending-rows.ts";

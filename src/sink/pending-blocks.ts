@@ -3,7 +3,7 @@
  * rows of other blocks that it supersedes go along, marked; those of its own block, which the thread set apart, are not sent. All are settled
  * with it, and nothing has to be taken apart. Pure.
  *
- * Step 7 of a message's way (README).
+ * Step 7 of a message's way (docs/architecture.md).
  */
 import { splitTexts, usualSeparators } from "../core/joined-texts.ts";
 import type { TopicPartition } from "../core/message.ts";

@@ -2,7 +2,7 @@
  * The rows of a cut that can't be written as a whole, one by one: of each id only the newest version goes to the server, older ones wait
  * behind it and are settled with it; where it is refused, the next older one goes. Pure.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { RowFault, TableLayout, VersionStrategy } from "../core/rows.ts";
 import { OlderVersions } from "./older-versions.ts";

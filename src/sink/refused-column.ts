@@ -2,7 +2,7 @@
  * Which column a row is refused for, where the server doesn't say. The row's own statement is asked with some of its values and null for the
  * others, halved until one is left, and rolled back each time.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { TableLayout } from "../core/rows.ts";
 import type { Database } from "./database.ts";

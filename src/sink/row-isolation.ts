@@ -2,7 +2,7 @@
  * One batch to the server; where a row fault stops it, it is halved until the offenders stand alone, and everything else is written
  * (a failed statement rolls back whole, and early). Decides nothing about waiting.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { TableLayout } from "../core/rows.ts";
 import type { UpsertCounts } from "./cas-upsert.ts";

@@ -2,7 +2,7 @@
  * Rows on their way into a statement: one text per column, split and cast by the server, and the columns that make a version. Shared by
  * the statement that writes and the one that compares. Pure.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { columnTypeOf } from "../core/column-type.ts";
 import { joinTexts, repeatText, separatorsFor, usualSeparators } from "../core/joined-texts.ts";

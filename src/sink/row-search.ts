@@ -2,7 +2,7 @@
  * Rows that were tried again and still don't go in: when to take them apart, and what was found. To blame are single rows (a locked one,
  * one that a trigger or an extension can't take), or the table. No row is refused for it.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { type AskLockHolders, describeHolders, type LockHolder } from "./lock-holders.ts";
 import type { PendingRow } from "./pending-rows.ts";

@@ -2,7 +2,7 @@
  * Writes rows one by one as far as need be, however long it takes: those that can't be written as a whole, and those that wait for others.
  * Tells every row's fate exactly once, or gives the row back: where only other rows stand in its way, or where it alone does not go in.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { TopicPartition } from "../core/message.ts";
 import type { TableLayout } from "../core/rows.ts";

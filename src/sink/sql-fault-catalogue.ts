@@ -1,11 +1,11 @@
 /**
  * Every SQLSTATE and client code that has an action of its own, in the order in which they are looked up: what it comes from, what it
- * means for a batch. The README's table is rendered from here. Pure data.
+ * means for a batch. The table of docs/faults.md is rendered from here. Pure data.
  *
  * A row fault dead-letters a message, so only what the row's own contents are to blame for is one: what a person can mend without touching
  * the message (a sequence at its end, a partition that is missing, a full disk) pauses and tells.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 
 /**
@@ -133,7 +133,7 @@ export function entryFor(error: ServerError, written: readonly string[]): FaultE
 	return faultCatalogue.find(({ codes, only }) => codes.some(names) && (!only || only(error, written))) ?? null;
 }
 
-/** Markdown for the README: the catalogue, and what becomes of everything else. */
+/** Markdown for docs/faults.md: the catalogue, and what becomes of everything else. */
 export function renderFaultTable(): string {
 	const lines = ["| SQLSTATE or code | comes from | what PocKaffe does |", "| --- | --- | --- |"];
 	for (const { codes, means, fault, remedy } of faultCatalogue) {

@@ -2,7 +2,7 @@
  * What an error of the database means: decided by SQLSTATE or the client's code (sql-fault-catalogue.ts), never by message. Pure.
  * Unknown codes are systemic: nothing is dead-lettered and nothing is lost by waiting for a person.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { entryFor, type ServerError, type SqlFault, type SqlRemedy } from "./sql-fault-catalogue.ts";
 import { conditionName } from "./sqlstate-names.ts";

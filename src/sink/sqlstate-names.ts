@@ -2,7 +2,7 @@
  * The names of SQLSTATEs as the Postgres manual lists them ("condition names"): words for a code whose own message may hold a value and so
  * can't be told. Pure data.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 
 /** By class: the last three characters of a code and its name, in turn. */

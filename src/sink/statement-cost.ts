@@ -1,7 +1,7 @@
 /**
  * What a statement costs by its rows, as a line through the last answers: so much for any statement, so much for each row. Pure.
  *
- * Step 7 of a message's way (README).
+ * Step 7 of a message's way (docs/architecture.md).
  */
 
 /** Weight of what was known before, at each answer: half after 69 of them. Large statements tell more than small ones. */

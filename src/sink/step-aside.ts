@@ -3,7 +3,7 @@
  * batch had left out a row in between, or another row took its value early. One transaction first writes an older version of such ids
  * without its values, which nobody ever sees, and then the newest of all. Pure.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { TableLayout } from "../core/rows.ts";
 import type { HeldRow } from "./held-partition.ts";

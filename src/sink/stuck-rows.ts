@@ -5,7 +5,7 @@
  *
  *   waiting (with back-off) -> in hand -> written, refused, held | waiting
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { fullJitter } from "../core/back-off.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";

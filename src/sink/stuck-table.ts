@@ -2,7 +2,7 @@
  * The stuck rows of one table, one per id with the older versions that it stands for: since when each is stuck, and what it met last.
  * Pure bookkeeping.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { TableLayout } from "../core/rows.ts";
 import type { HeldFrom } from "./cut-writer.ts";

@@ -1,7 +1,7 @@
 /**
  * Writes rows of one or several tables in one transaction: all of them, or none. However long it takes, where waiting helps.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { countsOf } from "./cas-upsert.ts";
 import type { DatabaseRow, Statement, StatementLimits } from "./database.ts";

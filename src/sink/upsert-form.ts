@@ -5,7 +5,7 @@
  * found to make a difference, or where the server or the kind of table has no `xmax` (CockroachDB, views, partitioned tables), it reads
  * first for ever. Pure.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import type { UpsertCounts } from "./cas-upsert.ts";
 

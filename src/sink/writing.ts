@@ -2,7 +2,7 @@
  * What writing rows needs whether they go as a whole or one by one: a connection, the time it takes, the wait before the next try, and whom
  * to tell. For one table.
  *
- * Step 8 of a message's way (README).
+ * Step 8 of a message's way (docs/architecture.md).
  */
 import { fullJitter } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";

@@ -2,7 +2,7 @@
  * How much partitions may have in hand: each its fair share of the daemon's queues. Above it a partition is paused, below half of it resumed;
  * where all are half full more should come slowly. Knows children by their queues alone.
  *
- * Step 2 of a message's way (README).
+ * Step 2 of a message's way (docs/architecture.md).
  */
 import { partitionName } from "../core/message.ts";
 import type { Child, Offsets, QueueLimits, Supervised, Valve } from "./supervisor-parts.ts";

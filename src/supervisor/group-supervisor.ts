@@ -7,7 +7,7 @@
  *
  * Owns who is alive, and the drain. Knows neither Kafka nor Postgres: what it needs of them is in supervisor-parts.ts.
  *
- * Step 2 of a message's way (README).
+ * Step 2 of a message's way (docs/architecture.md).
  */
 import { messageOf } from "../core/errors.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";

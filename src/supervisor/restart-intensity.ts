@@ -3,7 +3,7 @@
  * period and exceeds when there are more than the intensity), and beside it a bound on failures in a row whatever the time, because
  * a slow crash loop would never exceed a rate. Pure: asked with the time.
  *
- * A side way of a message's way (README).
+ * A side way of a message's way (docs/architecture.md).
  */
 
 /** See the file's header. */

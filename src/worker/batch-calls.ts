@@ -4,7 +4,7 @@
  * behind it are left. A state that holds messages of earlier runs, which are not finished, may not be renewed here: those would have to
  * come again first, so the failure is told as it is and the worker halves. Pure but for the calls handed in.
  *
- * Step 5 of a message's way (README).
+ * Step 5 of a message's way (docs/architecture.md).
  */
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 import { ceil, hasOwn, isArray } from "./built-ins.ts";

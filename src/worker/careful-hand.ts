@@ -2,7 +2,7 @@
  * Hands over carefully after a death of the process (core/hand-note.ts): short runs, each noted before; suspects one by one, one of them at
  * a time in the whole process, so that the culprit alone is charged. Decides and notes; the partition worker hands over.
  *
- * A side way of a message's way (README).
+ * A side way of a message's way (docs/architecture.md).
  */
 import type { Clock } from "../core/clock.ts";
 import type { Deaths, Evidence, HeldOffsets, Suspicion } from "../core/hand-note.ts";

@@ -1,7 +1,7 @@
 /**
  * The failures of one partition as they are told: each once, to the worker's listener, the last few kept for `/status`.
  *
- * A side way of a message's way (README).
+ * A side way of a message's way (docs/architecture.md).
  */
 import { type CrashReport, withoutValues } from "./crash-report.ts";
 import type { Verdict } from "./failure-policy.ts";

@@ -3,7 +3,7 @@
  * of a message (it fails alone in a live thread, or was the only one running when its thread died) and restarts of the thread.
  * Decides and remembers; the partition worker carries out.
  *
- * A side way of a message's way (README).
+ * A side way of a message's way (docs/architecture.md).
  */
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";

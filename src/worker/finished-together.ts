@@ -2,7 +2,7 @@
  * What one `finishedTo` finishes, kept open until the rows of the same answer are durable, whichever message they are of: a handler makes
  * them of messages that it had kept in its state, and an offset committed before would be past rows that nobody can make again.
  *
- * Step 6 of a message's way (README).
+ * Step 6 of a message's way (docs/architecture.md).
  */
 import type { HeldMessage } from "./message-queue.ts";
 

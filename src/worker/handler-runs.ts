@@ -2,7 +2,7 @@
  * The three ways a run of messages goes through the user's handler: one by one, with calls that overlap, or all in one call. What goes wrong
  * in the user's code is data here.
  *
- * Step 5 of a message's way (README).
+ * Step 5 of a message's way (docs/architecture.md).
  */
 import { performance } from "node:perf_hooks";
 import type { TopicPartition } from "../core/message.ts";

@@ -4,7 +4,7 @@
  * and no count would tell. So known values are made into text when the module has been loaded, and again with each answer. By index and
  * without methods, for those may be what was changed. Costs 5 µs, once for up to 2,000 messages.
  *
- * Step 5 of a message's way (README).
+ * Step 5 of a message's way (docs/architecture.md).
  */
 import type { IdType, TableLayout } from "../core/rows.ts";
 import { canonicalId, canonicalVersion } from "./canonical-values.ts";

@@ -3,7 +3,7 @@
  * innocents fail. A stream of bad messages must not become a storm of threads: who fails in the very way in which another message failed in
  * a new thread a moment ago is believed to fail by itself. Pure.
  *
- * A side way of a message's way (README).
+ * A side way of a message's way (docs/architecture.md).
  */
 import { failureName, type NamedFailure } from "../core/failure-name.ts";
 

@@ -2,7 +2,7 @@
  * Letters of a partition's messages on their way to their target. A message has one letter: what else is refused of it while that is being
  * stored goes into the next writing of it, so that the last one names every row, however many there are.
  *
- * Step 6 of a message's way (README).
+ * Step 6 of a message's way (docs/architecture.md).
  */
 import type { DeadLetter, RefusedRow } from "../core/dead-letter.ts";
 import type { LogId } from "../core/log-identity.ts";

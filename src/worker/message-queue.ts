@@ -3,7 +3,7 @@
  * why. Pure bookkeeping; packed batches are kept whole until every message in them is finished, because a retry or a dead letter
  * needs the bytes again.
  *
- * Step 3 of a message's way (README).
+ * Step 3 of a message's way (docs/architecture.md).
  */
 import type { PackedBatch } from "../core/packed-batch.ts";
 

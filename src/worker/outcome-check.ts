@@ -2,7 +2,7 @@
  * Whether an answer of a handler's thread adds up. A handler may change what JavaScript is made of, and our own code in its thread with it:
  * then rows get lost while they are packed. Counted in the thread apart from the packing, compared on the main thread.
  *
- * Step 6 of a message's way (README).
+ * Step 6 of a message's way (docs/architecture.md).
  */
 import { type BatchOutcome, countHandled } from "./handler-thread.ts";
 

@@ -2,7 +2,7 @@
  * What the handler made of a run of messages, gathered into one BatchOutcome: every kind of outcome of the contract, and an error
  * that says what was returned where it is none of them. A message whose outcome is bad leaves nothing behind.
  *
- * Step 5 of a message's way (README).
+ * Step 5 of a message's way (docs/architecture.md).
  */
 import type { RowFault, TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";

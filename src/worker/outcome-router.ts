@@ -2,7 +2,7 @@
  * What becomes of a handled batch: rows to the row sink, rejected and refused messages to the dead letters, and a message finished
  * when nothing of it is outstanding any more. Knows nothing of threads and attempts.
  *
- * Step 6 of a message's way (README).
+ * Step 6 of a message's way (docs/architecture.md).
  */
 
 import type { Clock } from "../core/clock.ts";

@@ -3,7 +3,7 @@
  * a key in any order. Runs in a worker thread. After the first failure nothing more is begun; what runs is finished. What was not begun
  * by then is whoever's who made the calls.
  *
- * Step 5 of a message's way (README).
+ * Step 5 of a message's way (docs/architecture.md).
  */
 
 /** What is called, and what is told of it. Indexes are those of the run. */

@@ -8,7 +8,7 @@
  *
  * Knows nothing of Kafka, Postgres or piscina: the thread, the sinks and the way back for offsets are handed in.
  *
- * Step 4 of a message's way (README).
+ * Step 4 of a message's way (docs/architecture.md).
  */
 import { type Evidence, suspicionWords } from "../core/hand-note.ts";
 import { lifetime } from "../core/lifetime.ts";

@@ -1,7 +1,7 @@
 /**
  * Tables with `atomic: message`: where the thread found a fault in one row, the other rows of its message are refused as well. Pure.
  *
- * Step 6 of a message's way (README).
+ * Step 6 of a message's way (docs/architecture.md).
  */
 import { type RowFault, refusedTogether, rowsOf, withoutMessages } from "../core/rows.ts";
 import type { BatchOutcome } from "./handler-thread.ts";

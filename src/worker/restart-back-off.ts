@@ -3,7 +3,7 @@
  * stretch, one with progress that lasted at least as long as the wait before it. A thread that dies again right behind its first
  * message so spends at most half of its time dying. Pure: asked with the time.
  *
- * A side way of a message's way (README).
+ * A side way of a message's way (docs/architecture.md).
  */
 import { equalJitter } from "../core/back-off.ts";
 import type { Random } from "../core/random.ts";

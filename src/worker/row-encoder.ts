@@ -3,7 +3,7 @@
  * values made into text. Throws BadOutcomeError where the handler is wrong; a row that its table can't hold is a fault. Knows nothing of
  * lanes and versions (row-packer.ts). Pure.
  *
- * Step 5 of a message's way (README).
+ * Step 5 of a message's way (docs/architecture.md).
  */
 import { closest } from "fastest-levenshtein";
 import { collides, separatorsFor, usualSeparators } from "../core/joined-texts.ts";

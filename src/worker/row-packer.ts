@@ -1,7 +1,7 @@
 /**
  * The rows of a run as blocks: parted by lane, of each id the newest apart from those it stands for, each column one text. Pure.
  *
- * Step 5 of a message's way (README).
+ * Step 5 of a message's way (docs/architecture.md).
  */
 import { joinTexts, type Separators } from "../core/joined-texts.ts";
 import { laneOf, type RowBlock, type RowTexts, type TableLayout } from "../core/rows.ts";

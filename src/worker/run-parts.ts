@@ -5,7 +5,7 @@
  *
  *   asked -> (told -> asked) … -> ended
  *
- * Step 5 of a message's way (README).
+ * Step 5 of a message's way (docs/architecture.md).
  */
 import { performance } from "node:perf_hooks";
 import type { PackedBatch } from "../core/packed-batch.ts";

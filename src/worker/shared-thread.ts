@@ -8,7 +8,7 @@
  *
  * A partition alone on its thread is the case of one share: nothing waits, and nobody else dies.
  *
- * Step 4 of a message's way (README).
+ * Step 4 of a message's way (docs/architecture.md).
  */
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";

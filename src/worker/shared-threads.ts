@@ -3,7 +3,7 @@
  * as it is assigned, whatever dies; the thread of a place begins with the first start there and ends with the last share of it. Without a
  * limit every partition has a place of its own.
  *
- * Step 4 of a message's way (README).
+ * Step 4 of a message's way (docs/architecture.md).
  */
 import type { TopicPartition } from "../core/message.ts";
 import type { HandlerThread, HandlerThreads, ThreadLease } from "./handler-thread.ts";

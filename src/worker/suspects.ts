@@ -5,7 +5,7 @@
  * have to come again, from whatever batch. Where bad messages come often, the runs of a batch handler are shorter from then on (half of
  * the one that failed, doubled with each that went through), so that each of them repeats little.
  *
- * A side way of a message's way (README).
+ * A side way of a message's way (docs/architecture.md).
  */
 import type { Run } from "./message-queue.ts";
 

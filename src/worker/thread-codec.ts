@@ -3,7 +3,7 @@
  * In `bytes` each message has its key, its value and its headers behind each other; headers are a count, then for each a length and
  * a name, a length (-1 for null) and a value.
  *
- * Step 3 of a message's way (README).
+ * Step 3 of a message's way (docs/architecture.md).
  */
 import type { Header, ReceivedMessage } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";

@@ -3,7 +3,7 @@
  * what goes wrong in the user's code is answered as data, only a death of the thread is not. The module is loaded once, however many
  * partitions share the thread; each of them has a state of its own.
  *
- * Step 5 of a message's way (README).
+ * Step 5 of a message's way (docs/architecture.md).
  */
 import { workerData } from "piscina";
 import type { TopicPartition } from "../core/message.ts";

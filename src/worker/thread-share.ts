@@ -2,7 +2,7 @@
  * A partition's share of a thread, from a start to its end: all that its worker sees of it. Whether others are there it can't tell but by
  * the wait for its turn.
  *
- * Step 4 of a message's way (README).
+ * Step 4 of a message's way (docs/architecture.md).
  */
 import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";

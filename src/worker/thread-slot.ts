@@ -4,7 +4,7 @@
  *
  *   empty -> starting -> ready <-> to be renewed;  any -> empty
  *
- * Step 4 of a message's way (README).
+ * Step 4 of a message's way (docs/architecture.md).
  */
 import type { Clock } from "../core/clock.ts";
 import { withCallDeadline } from "./call-deadline.ts";

@@ -2,7 +2,7 @@
  * A real thread: a one-thread piscina pool that lives as long as the thread. A death ends the pool: piscina would start another thread by
  * itself, and a pool whose thread failed while starting never answers again. Only home of piscina.
  *
- * Step 4 of a message's way (README).
+ * Step 4 of a message's way (docs/architecture.md).
  */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -2,7 +2,7 @@
  * Why a partition is not as it should be, read from its worker's state of the moment: a reason ends with its cause, whichever way that ends
  * (handled, dead-lettered, skipped, resumed, given away), because nobody has to remember to take it back. Pure.
  *
- * A side way of a message's way (README).
+ * A side way of a message's way (docs/architecture.md).
  */
 import type { CrashReport } from "./crash-report.ts";
 import type { WorkerState, WorkerTrouble } from "./worker-parts.ts";

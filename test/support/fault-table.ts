@@ -1,4 +1,4 @@
-/** Which tests hold which row of the README's fault table: a row without a test would be a promise. */
+/** Which tests hold which row of the fault table of docs/faults.md: a row without a test would be a promise. */
 
 /** A test by its file and a piece of its title (or of its rows', where it has several). */
 export type TestName = readonly [file: string, title: string];

@@ -1,4 +1,4 @@
-/** Which tests hold which promise of the README: a promise without a test would be a wish. The fault table's are in fault-table.ts. */
+/** Which tests hold which promise of the README and of docs/failures.md: a promise without a test would be a wish. The fault table's are in fault-table.ts. */
 import type { TestName } from "./fault-table.ts";
 
 const matrix = "test/thread/crash-matrix.test.ts";

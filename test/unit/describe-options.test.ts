@@ -6,12 +6,12 @@ import { configSchema } from "../../src/config/schema.ts";
 import { leaves } from "../../src/config/schema-leaves.ts";
 
 const exampleFile = new URL("../../config/example.yaml", import.meta.url);
-const readme = new URL("../../README.md", import.meta.url);
+const page = new URL("../../docs/configuration.md", import.meta.url);
 const opening = "<!-- options -->";
 const closing = "<!-- /options -->";
 
-// `UPDATE_README=1 npx vitest run --config config/vitest.config.ts test/unit/describe-options.test.ts` writes both.
-const updating = process.env.UPDATE_README === "1";
+// `UPDATE_DOCS=1 npx vitest run --config config/vitest.config.ts test/unit/describe-options.test.ts` writes both.
+const updating = process.env.UPDATE_DOCS === "1";
 
 describe("what is written about the options", () => {
 	it("equals config/example.yaml", () => {
@@ -31,11 +31,11 @@ describe("what is written about the options", () => {
 		expect(Object.keys(tables)).toEqual(["events"]);
 	});
 
-	it("names every option in the README's table, the example and the help", () => {
-		const text = readFileSync(readme, "utf8");
+	it("names every option in the handbook's table, the example and the help", () => {
+		const text = readFileSync(page, "utf8");
 		const from = text.indexOf(opening) + opening.length;
 		const to = text.indexOf(closing);
-		if (updating) writeFileSync(readme, `${text.slice(0, from)}\n${renderOptionTable()}\n${text.slice(to)}`);
+		if (updating) writeFileSync(page, `${text.slice(0, from)}\n${renderOptionTable()}\n${text.slice(to)}`);
 		else expect(text.slice(from, to).trim()).toBe(renderOptionTable());
 		for (const { path, description } of leaves(configSchema)) {
 			expect(renderOptionTable()).toContain(`\`${path.join(".")}\``);

@@ -5,9 +5,9 @@ import { faultTests, type TestName } from "../support/fault-table.ts";
 
 const project = new URL("../../", import.meta.url);
 
-it("the README's fault table has a test for each row, and a row for each of these tests", async () => {
-	const readme = await readFile(new URL("README.md", project), "utf8");
-	const [, table = ""] = /<!-- faults -->\n([\s\S]*?)<!-- \/faults -->/.exec(readme) ?? [];
+it("the handbook's fault table has a test for each row, and a row for each of these tests", async () => {
+	const page = await readFile(new URL("docs/faults.md", project), "utf8");
+	const [, table = ""] = /<!-- faults -->\n([\s\S]*?)<!-- \/faults -->/.exec(page) ?? [];
 	const rows = table.trim().split("\n").slice(2);
 	expect(rows.map((row) => row.split(" | ")[0]?.replace(/^\| /, ""))).toEqual(Object.keys(faultTests));
 	await expectThere(faultTests);

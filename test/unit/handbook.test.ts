@@ -7,11 +7,11 @@ import { renderCases, renderKinds, withTable } from "../hostile/handbook.ts";
 const page = new URL("../../docs/handlers.md", import.meta.url);
 
 describe("the handbook's page about handlers", () => {
-	// `UPDATE_README=1 npx vitest run --config config/vitest.config.ts test/unit/handbook.test.ts` writes the tables.
+	// `UPDATE_DOCS=1 npx vitest run --config config/vitest.config.ts test/unit/handbook.test.ts` writes the tables.
 	it("has the tables of the suite of hostile handlers", () => {
 		const text = readFileSync(page, "utf8");
 		const updated = withTable(withTable(text, "kinds", renderKinds(hostileKinds)), "cases", renderCases(hostileKinds));
-		if (process.env.UPDATE_README) writeFileSync(page, updated);
+		if (process.env.UPDATE_DOCS) writeFileSync(page, updated);
 		expect(readFileSync(page, "utf8")).toBe(updated);
 	});
 

@@ -1,20 +1,21 @@
-/** The README's promises and the tests that hold them: see test/support/promises.ts; whether those ran is looked at behind each run. */
+/** The promises of the README and of docs/failures.md, and the tests that hold them: see test/support/promises.ts; whether those ran is looked at behind each run. */
 import { access, readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { unheldPromises } from "../support/promise-reporter.ts";
 import { failurePromises, leadingPromises } from "../support/promises.ts";
 
 const project = new URL("../../", import.meta.url);
-const readme = () => readFile(new URL("README.md", project), "utf8");
+const textOf = (page: string) => readFile(new URL(page, project), "utf8");
 
-describe("a promise of the README", () => {
-	it("in bold at its top has tests", async () => {
-		const [top = ""] = (await readme()).split("\n## ", 1);
+describe("a promise", () => {
+	it("in bold at the top of the README has tests", async () => {
+		const [top = ""] = (await textOf("README.md")).split("\n## ", 1);
 		expect([...top.matchAll(/^- \*\*(.+?)\.\*\*/gm)].map(([, words]) => words)).toEqual(Object.keys(leadingPromises));
 	});
 
-	it("in the table of what goes wrong has tests", async () => {
-		const [, table = ""] = /\| what goes wrong \| what happens \|\n\| --- \| --- \|\n([\s\S]*?)\n\n/.exec(await readme()) ?? [];
+	it("in the handbook's table of what goes wrong has tests", async () => {
+		const [, table = ""] =
+			/\| what goes wrong \| what happens \|\n\| --- \| --- \|\n([\s\S]*?)\n\n/.exec(await textOf("docs/failures.md")) ?? [];
 		const rows = table.split("\n").map((row) => row.split(" | ")[0]?.replace(/^\| /, ""));
 		expect(rows).toEqual(Object.keys(failurePromises));
 	});

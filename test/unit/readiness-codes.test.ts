@@ -2,13 +2,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { readinessCodes, renderReadinessTable, withReadinessTable } from "../../src/observe/readiness-codes.ts";
 
-const readme = new URL("../../README.md", import.meta.url);
+const page = new URL("../../docs/failures.md", import.meta.url);
 
 describe("the codes of /readyz", () => {
-	// `UPDATE_README=1 npx vitest run --config config/vitest.config.ts test/unit/readiness-codes.test.ts` writes the table.
-	it("are the README's table, with what each means, when it ends and what to do", () => {
-		if (process.env.UPDATE_README) writeFileSync(readme, withReadinessTable(readFileSync(readme, "utf8")));
-		const text = readFileSync(readme, "utf8");
+	// `UPDATE_DOCS=1 npx vitest run --config config/vitest.config.ts test/unit/readiness-codes.test.ts` writes the table.
+	it("are the handbook's table, with what each means, when it ends and what to do", () => {
+		if (process.env.UPDATE_DOCS) writeFileSync(page, withReadinessTable(readFileSync(page, "utf8")));
+		const text = readFileSync(page, "utf8");
 		expect(text).toContain(renderReadinessTable());
 		expect(withReadinessTable(text)).toBe(text);
 	});

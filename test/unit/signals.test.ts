@@ -63,8 +63,8 @@ describe("signals", () => {
 		expect(target.killed).toEqual([]);
 	});
 
-	it("are those of the README's table", () => {
-		const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+	it("are those of the handbook's table", () => {
+		const readme = readFileSync(new URL("../../docs/operating.md", import.meta.url), "utf8");
 		const [, table = ""] = /<!-- signals -->\n([\s\S]*?)<!-- \/signals -->/.exec(readme) ?? [];
 		const rows = table
 			.trim()

@@ -172,17 +172,17 @@ describe("what an error of the database means", () => {
 		);
 	});
 
-	// `UPDATE_README=1 npx vitest run --config config/vitest.config.ts test/unit/sql-faults.test.ts` writes the table.
-	it("equals the README's table", () => {
-		const readme = new URL("../../README.md", import.meta.url);
+	// `UPDATE_DOCS=1 npx vitest run --config config/vitest.config.ts test/unit/sql-faults.test.ts` writes the table.
+	it("equals the handbook's table", () => {
+		const page = new URL("../../docs/faults.md", import.meta.url);
 		const marked = /(<!-- sqlstates -->\n)([\s\S]*)(\n<!-- \/sqlstates -->)/;
-		const text = readFileSync(readme, "utf8");
-		if (process.env.UPDATE_README)
+		const text = readFileSync(page, "utf8");
+		if (process.env.UPDATE_DOCS)
 			writeFileSync(
-				readme,
+				page,
 				text.replace(marked, (_, before, __, after) => before + renderFaultTable() + after),
 			);
-		expect(marked.exec(readFileSync(readme, "utf8"))?.[2]).toBe(renderFaultTable());
+		expect(marked.exec(readFileSync(page, "utf8"))?.[2]).toBe(renderFaultTable());
 	});
 
 	it("is looked up from the particular to the general: no line of the table is hidden by one above it", () => {

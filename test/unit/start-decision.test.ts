@@ -1,4 +1,4 @@
-/** Where a partition begins: a row for each case of the README's table. */
+/** Where a partition begins: a row for each case of the handbook's table (docs/delivery.md). */
 import { describe, expect, it } from "vitest";
 import { compareIds, deletedLog } from "../../src/core/log-identity.ts";
 import { type PositionNote, restoredAt, stretchesBefore, withStretch } from "../../src/core/position-note.ts";
