@@ -16,6 +16,7 @@ import { startSampleProducer } from "../embedded/sample-producer.ts";
 import { startSummary } from "../embedded/summary-line.ts";
 import { startMockCluster } from "../kafka/mock-cluster.ts";
 import { Producer } from "../kafka/producer.ts";
+import { probeAddress } from "../observe/http-server.ts";
 import { createLogger, type DaemonLogger } from "../observe/log.ts";
 import { probeDatabase } from "../sink/database.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
@@ -57,6 +58,8 @@ function refuseArguments({ args: [first] }: Command, { commands }: Command): voi
 
 async function runEmbedded(config: Config, context: CommandContext, logger: DaemonLogger): Promise<void> {
 	const { cwd, clock } = context;
+	// Before a database is made for nothing.
+	await probeAddress(config.http);
 	await using postgres = await EmbeddedPostgres.start({
 		folder: join(cwd, embeddedFolder, "postgres"),
 		clock,

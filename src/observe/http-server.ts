@@ -87,6 +87,13 @@ const withPlainHost = ((options: ServerOptions, listener: RequestListener) =>
 		listener(request, response);
 	})) as typeof createServer;
 
+/** Rejects as `createHttpServer` would; nothing listens afterwards. For who has much to do before it listens. */
+export async function probeAddress({ host, port }: Pick<HttpServerOptions, "host" | "port">): Promise<void> {
+	const server = createServer();
+	await listen(server, { host, port });
+	await new Promise((resolve) => server.close(resolve));
+}
+
 function buildApp(
 	{ metrics, readiness, status, control, token = "", mask = (text) => text, onError }: HttpServerOptions,
 	isLocal: () => boolean,
@@ -150,7 +157,7 @@ function hostOf(context: Context): string {
 	return (context.req.header("host") ?? "").replace(/:\d*$/, "");
 }
 
-function listen(server: Server, { host, port }: HttpServerOptions): Promise<void> {
+function listen(server: Server, { host, port }: Pick<HttpServerOptions, "host" | "port">): Promise<void> {
 	return new Promise((resolve, reject) => {
 		server.once("error", (error) => reject(listenError(error, host, port)));
 		server.listen({ host, port }, resolve);

@@ -7,6 +7,9 @@ import type { TopicPartition } from "../core/message.ts";
 import { BulkHistogram } from "./bulk-histogram.ts";
 import { type LabelsOf, type MetricName, metricNames, metricPrefix, type NamesOf, specOf } from "./metric-catalogue.ts";
 
+/** Gauges of prom-client's that are named like counters, which `promtool check metrics` complains of; each is the sum of one that stays. */
+const misnamed = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"];
+
 /** A gauge's series: its labels and its value; null is a figure that is not known, and is not exported. */
 export type GaugeSeries<N extends NamesOf<"gauge">> = readonly [labels: LabelsOf<N>, value: number | null];
 
@@ -30,7 +33,9 @@ export class Metrics {
 	constructor({ nodeMetrics = false }: { nodeMetrics?: boolean } = {}) {
 		for (const name of metricNames) this.#create(name);
 		for (const name of this.#counters.keys()) this.#zero(name, {});
-		if (nodeMetrics) collectDefaultMetrics({ register: this.#registry });
+		if (!nodeMetrics) return;
+		collectDefaultMetrics({ register: this.#registry });
+		for (const name of misnamed) this.#registry.removeSingleMetric(name);
 	}
 
 	/** Adds `value` (default 1, never negative) to a counter. */

@@ -64,6 +64,13 @@ describe("metric catalogue", () => {
 });
 
 describe("metrics", () => {
+	it("have names as Prometheus wants them: what ends in _total is a counter, and each counter does; Node's too", async () => {
+		const { body } = await new Metrics({ nodeMetrics: true }).render();
+		const types = [...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = "", type]) => ({ name, type }));
+		expect(types.some(({ name }) => name.startsWith("nodejs_active_resources"))).toBe(true);
+		expect(types.filter(({ name, type }) => name.endsWith("_total") !== (type === "counter"))).toEqual([]);
+	});
+
 	it("renders every metric of the catalogue with its type and help", async () => {
 		const { body, contentType } = await new Metrics().render();
 		expect(contentType).toContain("version=0.0.4");
