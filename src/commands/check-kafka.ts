@@ -1,6 +1,8 @@
 /** What `check` finds out about Kafka: broker, topics, group, and the rights to them. Changes nothing. */
+
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
+import { counted } from "../core/counted.ts";
 import { messageOf } from "../core/errors.ts";
 import { isTopicMeant } from "../core/message.ts";
 import type { MissingRight } from "../kafka/access-check.ts";
@@ -87,7 +89,7 @@ function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Fi
 	}
 	const found = metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
 	if (!found) return failed(`topic ${topic}`, `is missing: pockaffe topic create ${topic} -p 1`);
-	return ok(`topic ${topic}`, `${found.partitions.length} partitions`);
+	return ok(`topic ${topic}`, counted(found.partitions.length, "partition"));
 }
 
 function deadLetterFinding(topic: string, { topics }: ClusterInspector): Finding {
@@ -104,7 +106,10 @@ async function groupFinding(
 	try {
 		const offsets = await inspector.groupOffsets(inspector.topics.filter((name) => topics.includes(name) && !refused.includes(name)));
 		const committed = offsets.filter((each) => each.committed !== null).length;
-		return ok(`group ${group}`, committed === 0 ? "has committed nothing yet" : `has committed offsets for ${committed} partitions`);
+		return ok(
+			`group ${group}`,
+			committed === 0 ? "has committed nothing yet" : `has committed offsets for ${counted(committed, "partition")}`,
+		);
 	} catch (error) {
 		return failed(`group ${group}`, messageOf(error));
 	}

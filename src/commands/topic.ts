@@ -1,5 +1,7 @@
 /** `topic create` and `topic describe`. */
+
 import type { Command } from "commander";
+import { counted } from "../core/counted.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { creationHint } from "../kafka/absent-topic.ts";
 import { refused } from "../kafka/rights.ts";
@@ -39,7 +41,7 @@ export function registerTopic(program: Command, context: CommandContext): void {
 				);
 			await createTopic(kafka, { name, partitions, replication }).catch(refused(kafka, { topic: ["Create", name] }));
 			await awaitTopic(kafka, context.clock, name, partitions);
-			print(context.stdout, `Created topic ${name} with ${partitions} partitions.`);
+			print(context.stdout, `Created topic ${name} with ${counted(partitions, "partition")}.`);
 		});
 	topic
 		.command("describe")

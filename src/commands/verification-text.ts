@@ -1,7 +1,9 @@
 /** A verification's report as people read it, line by line. */
+
 import type { Difference } from "../audit/findings.ts";
 import type { CoveredPartition } from "../audit/log-coverage.ts";
 import type { VerificationReport } from "../audit/verification-report.ts";
+import { counted } from "../core/counted.ts";
 import { partitionName } from "../core/message.ts";
 import type { RowOrigin } from "../sink/table-comparison.ts";
 
@@ -9,10 +11,10 @@ import type { RowOrigin } from "../sink/table-comparison.ts";
 export function* reportLines(report: VerificationReport): Generator<string> {
 	const { group, partitions, messages, behind, absentOffsets, passedOver, letters, lettersOfOtherLogs, lettersMissing } = report;
 	const { counts, differences, begunOnly } = report;
-	yield `group ${group}: ${messages} messages read, in ${partitions.length} partitions`;
+	yield `group ${group}: ${counted(messages, "message")} read, in ${counted(partitions.length, "partition")}`;
 	for (const range of partitions) yield `  ${partitionName(range)}  ${rangeText(range)}`;
 	const begun = begunOnly > 0 ? `, those of ${begunOnly} partitions among them that were begun and of which nothing is committed` : "";
-	yield `not looked at: ${behind} messages behind the committed offsets${begun}`;
+	yield `not looked at: ${counted(behind, "message")} behind the committed offsets${begun}`;
 	const { open = 0, discarded = 0, skipped = 0 } = letters;
 	yield `dead letters, left out: ${open} open, ${discarded} discarded, ${skipped} skipped`;
 	if (lettersOfOtherLogs > 0)
@@ -33,7 +35,7 @@ export function* reportLines(report: VerificationReport): Generator<string> {
 /** How much was compared, and with what result. */
 function verdict({ verified, lookedAt: { ids, of }, unmet }: VerificationReport, differences: number): string {
 	const share = `${grouped(ids)} of ${grouped(of)} ids`;
-	if (differences > 0) return `NOT verified: ${counted(differences, "difference", "differences")}, ${share} compared`;
+	if (differences > 0) return `NOT verified: ${named(differences, "difference", "differences")}, ${share} compared`;
 	if (!verified) return `NOT verified: ${share}, so nothing is known`;
 	const required = unmet.length > 0 ? `NOT as required (${unmet.join("; ")}): ` : "";
 	return `${required}verified ${share}: the tables are what the log says`;
@@ -49,11 +51,11 @@ function notLookedAt({ counts: { ahead, unchecked, lettered }, behind, passedOve
 		[open, "dead letter is open", "dead letters are open"],
 		[passedOver, "offset was passed over", "offsets were passed over"],
 	];
-	const told = parts.filter(([count]) => count > 0).map((part) => counted(...part));
+	const told = parts.filter(([count]) => count > 0).map((part) => named(...part));
 	return told.length > 0 ? `; ${told.join("; ")}` : "";
 }
 
-function counted(count: number, one: string, more: string): string {
+function named(count: number, one: string, more: string): string {
 	return `${grouped(count)} ${count === 1 ? one : more}`;
 }
 

@@ -1,4 +1,5 @@
 /** What is counted and said of the way from Kafka and of the offsets back to it. Listeners; they decide nothing. */
+import { counted } from "../core/counted.ts";
 import type { DisplacedOffset } from "../core/displaced-offset.ts";
 import { assertNever } from "../core/errors.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
@@ -67,7 +68,7 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 			logger.warn({ topic }, `topic ${topic} may not be seen by this user: ${message}; it is found by itself once it may be`);
 		},
 		"group:joined"({ partitions }: { partitions: number }): void {
-			logger.info({ partitions }, `member of the group with ${partitions} partitions`);
+			logger.info({ partitions }, `member of the group with ${counted(partitions, "partition")}`);
 		},
 		"assignment:outdated"({ gone, unread }: { gone: readonly TopicPartition[]; unread: readonly TopicPartition[] }): void {
 			const said = [

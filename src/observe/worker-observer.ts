@@ -1,4 +1,5 @@
 /** What is counted and said of partition workers and of their supervisor. Listeners; they decide nothing. */
+import { counted } from "../core/counted.ts";
 import type { DeadLetter } from "../core/dead-letter.ts";
 import { failureName } from "../core/failure-name.ts";
 import type { TopicPartition } from "../core/message.ts";
@@ -177,7 +178,7 @@ export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 				logger.warn({ partitions }, `drained, but the offsets could not be committed: what was finished is ${again}, and changes nothing`);
 			} else if (unfinished > 0) {
 				const why = "that can't be stored now or were left unfinished by the handler";
-				logger.warn({ partitions, unfinished }, `drained without ${unfinished} messages ${why}: they are ${again}`);
+				logger.warn({ partitions, unfinished }, `drained without ${counted(unfinished, "message")} ${why}: they are ${again}`);
 			} else logger.info({ partitions, durationMs: Math.round(durationMs) }, "drained");
 		},
 		positionParked({ topic, partition, code, message }: TopicPartition & { code: string; message: string }): void {

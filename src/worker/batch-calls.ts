@@ -6,6 +6,7 @@
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
+import { counted } from "../core/counted.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 import { ceil, hasOwn, isArray } from "./built-ins.ts";
 import { withoutValues } from "./crash-report.ts";
@@ -96,5 +97,5 @@ function batchResult(returned: unknown, length: number): BatchResult {
 
 function checkedLength(outcomes: readonly unknown[], length: number): readonly unknown[] {
 	if (outcomes.length === length) return outcomes;
-	throw new BadOutcomeError(`handleMessages got ${length} messages and returned ${outcomes.length} outcomes`);
+	throw new BadOutcomeError(`handleMessages got ${counted(length, "message")} and returned ${counted(outcomes.length, "outcome")}`);
 }

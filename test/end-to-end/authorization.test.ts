@@ -34,7 +34,7 @@ describeOnKafka("a broker with SASL and access lists", () => {
 		await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify({ kafka: kafkaAs("admin") }));
 		expect(await pockaffe(["topic", "create", "secret-topic", "-p", "1"], { cwd: folder.path })).toMatchObject({ code: 0 });
 		const { stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
-		expect(JSON.parse(stdout)).toEqual(expect.arrayContaining([{ item: "topic secret-topic", result: "ok", detail: "1 partitions" }]));
+		expect(JSON.parse(stdout)).toEqual(expect.arrayContaining([{ item: "topic secret-topic", result: "ok", detail: "1 partition" }]));
 	});
 
 	it("tells the id of a topic only to who may see it", withAddon, async () => {

@@ -181,7 +181,7 @@ describeOnKafka("verify", () => {
 		await test.produce([["more lag", { name: "x" }]]);
 		expect((await test.verify()).report).toMatchObject({ verified: true, messages: 2, behind: 1 });
 		const text = await pockaffe(["verify"], { cwd: test.folder });
-		expect(text.stdout).toContain("not looked at: 1 messages behind the committed offsets\n");
+		expect(text.stdout).toContain("not looked at: 1 message behind the committed offsets\n");
 	});
 
 	it.each([

@@ -67,7 +67,7 @@ describe("a handler that fails in a live thread", () => {
 			ok: false,
 			failed: 0,
 			batched: true,
-			failure: { kind: "bad_outcome", message: expect.stringContaining("got 1 messages and returned 3") },
+			failure: { kind: "bad_outcome", message: expect.stringContaining("got 1 message and returned 3") },
 		});
 	});
 });
