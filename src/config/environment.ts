@@ -2,6 +2,7 @@
  * The environment's two ways into the configuration: `${NAME}` in the file's texts, and `POCKAFFE_…` variables over its keys. Pure.
  * Substitution happens in parsed scalars, never in YAML text, so that no value can change the file's structure.
  */
+import { DEEPEST, isDeeperThan } from "../core/nesting.ts";
 import type { Problem } from "./problems.ts";
 import { nearest } from "./problems.ts";
 import { configSchema } from "./schema.ts";
@@ -47,7 +48,7 @@ export function override(
 			continue;
 		}
 		const parsed = parseVariable(text, leaf);
-		if (parsed === undefined) problems.push({ path: leaf.path, rule: "must be JSON", from: name });
+		if (parsed === undefined) problems.push({ path: leaf.path, rule: `must be JSON, at most ${DEEPEST} levels deep`, from: name });
 		else setAt(value, leaf.path, parsed);
 		origins.set(leaf.path.join("."), name);
 	}
@@ -85,7 +86,8 @@ function parseVariable(text: string, { kind }: Leaf): unknown {
 				.filter((item) => item !== "");
 		case "map":
 			try {
-				return JSON.parse(text);
+				const value: unknown = JSON.parse(text);
+				return isDeeperThan(DEEPEST, value) ? undefined : value;
 			} catch {
 				return undefined;
 			}

@@ -47,7 +47,9 @@ function lineOf({ path, rule, from, ...rest }: Problem): string {
 }
 
 function shown(path: readonly (string | number)[], value: unknown): string {
-	if (isSecret(keyOf(path))) return "***";
+	const key = keyOf(path);
+	// `kafka.properties: {ssl: {key: …}}` means ssl.key.
+	if (isSecret(key) || (typeof value === "object" && value !== null && key.startsWith("kafka.properties."))) return "***";
 	const text =
 		value === undefined
 			? "nothing"

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { type Document, LineCounter, parseDocument, type YAMLError } from "yaml";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { DEEPEST, isDeeperThan } from "../core/nesting.ts";
 
 /** Throws ExitError (usage): `config_unreadable`, or `config_not_yaml` with line and column. */
 export function readYaml(path: string): Record<string, unknown> {
@@ -21,20 +22,29 @@ export function readYaml(path: string): Record<string, unknown> {
 	return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith("x-")));
 }
 
+const TOO_DEEP = "its lists and maps stand too deep in each other";
+
+/** The library's words, but for those meant for programmers. */
+const wordsOf: Readonly<Record<string, string>> = {
+	MULTIPLE_DOCS: "a second document begins (---); a configuration is one",
+	RESOURCE_EXHAUSTION: TOO_DEEP,
+};
+
 function lineOf({ code, message, pos }: YAMLError, lines: LineCounter): string {
 	const { line, col } = lines.linePos(pos[0]);
-	return `  line ${line}, column ${col}: ${code === "MULTIPLE_DOCS" ? "a second document begins (---); a configuration is one" : message}`;
+	return `  line ${line}, column ${col}: ${wordsOf[code] ?? message}`;
 }
 
-/** The document's values, or why its aliases can't be followed. */
+/** The document's values, or why nobody can walk through them. */
 function valuesOf(document: Document): { value: object | string; problem?: string } {
-	let value: object | string;
 	try {
-		value = (document.toJS() as object | string | null) ?? {};
-	} catch {
+		const value = (document.toJS() as object | string | null) ?? {};
+		if (!isDeeperThan(DEEPEST, value)) return { value };
+		return { value: {}, problem: holdsItself(value, new Set()) ? "an alias (*name) stands inside of what it stands for" : TOO_DEEP };
+	} catch (error) {
+		if (error instanceof RangeError) return { value: {}, problem: TOO_DEEP };
 		return { value: {}, problem: "its aliases (*name) stand for too many values, or for none; write out what they stand for" };
 	}
-	return holdsItself(value, new Set()) ? { value: {}, problem: "an alias (*name) stands inside of what it stands for" } : { value };
 }
 
 function holdsItself(value: unknown, above: Set<unknown>): boolean {

@@ -109,28 +109,29 @@ export function readLetterRecord({ key, value, timestamp: recordedAtMs, headers,
 	const text = new Map(headers.filter(([name]) => ours.test(name)).map(([name, content]) => [name, content?.toString() ?? ""]));
 	const topic = text.get("__connect.errors.topic");
 	const consumerGroup = text.get("pockaffe.consumer-group");
-	const partition = Number(text.get("__connect.errors.partition"));
-	const offset = Number(text.get("__connect.errors.offset"));
-	if (topic === undefined || consumerGroup === undefined || !Number.isInteger(partition) || !Number.isInteger(offset)) return null;
+	const whole = (name: string) => wholeNumber(text.get(name));
+	const [partition, offset] = [whole("__connect.errors.partition"), whole("__connect.errors.offset")];
+	if (topic === undefined || consumerGroup === undefined || partition === null || offset === null || Math.min(partition, offset) < 0)
+		return null;
 	const origin = { consumerGroup, partition: home.partition, offset: home.offset, recordedAtMs };
 	const topicId = text.get("pockaffe.topic-id") ?? null;
-	const timestamp = text.get("pockaffe.timestamp");
+	const timestamp = whole("pockaffe.timestamp");
 	const state = text.get("pockaffe.state") ?? "open";
 	if (state === "replayed" || state === "discarded") {
-		const of = { topic, partition, offset, topicId, timestamp: timestamp === undefined ? null : Number(timestamp) };
+		const of = { topic, partition, offset, topicId, timestamp };
 		return { ...origin, type: "mark", of, state };
 	}
 	const packed = text.get("pockaffe.headers");
 	const own = packed === undefined ? headers.filter(([name]) => !ours.test(name)) : headersFromJson(packed);
 	const omitted = omittedFromJson(text.get("pockaffe.omitted"));
 	if (own === null || omitted === null) return null;
-	const receivedAtMs = recordedAtMs - Number(text.get("pockaffe.age-ms") ?? 0);
+	const receivedAtMs = recordedAtMs - (whole("pockaffe.age-ms") ?? 0);
 	const letter: StoredLetter = {
 		topic,
 		partition,
 		offset,
 		topicId,
-		timestamp: Number(timestamp ?? -1),
+		timestamp: timestamp ?? -1,
 		key,
 		value,
 		headers: own,
@@ -140,16 +141,21 @@ export function readLetterRecord({ key, value, timestamp: recordedAtMs, headers,
 		table: text.get("pockaffe.table") ?? null,
 		rowId: text.get("pockaffe.row-id") ?? null,
 		refusedRows: rowsFromJson(text.get("pockaffe.refused-rows")),
-		rowsLeftOut: Number(text.get("pockaffe.refused-rows-left-out") ?? 0),
+		rowsLeftOut: whole("pockaffe.refused-rows-left-out") ?? 0,
 		error: text.get("__connect.errors.exception.message") ?? "",
 		stack: text.get("__connect.errors.exception.stacktrace") ?? null,
-		attempts: Number(text.get("pockaffe.attempts") ?? 1),
+		attempts: whole("pockaffe.attempts") ?? 1,
 		state,
 		firstAt: new Date(receivedAtMs).toISOString(),
 		lastAt: new Date(recordedAtMs).toISOString(),
 		pockaffeVersion: text.get("pockaffe.version") ?? "",
 	};
 	return { ...origin, type: "letter", letter, receivedAtMs };
+}
+
+/** Null for what is none: anybody may have written the record. 15 digits are a number of JavaScript's, and a date. */
+function wholeNumber(text: string | undefined): number | null {
+	return text !== undefined && /^-?\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
 function coordinateHeaders({ topic, partition, offset, topicId, timestamp }: LetterIdentity, consumerGroup: string): TextHeader[] {

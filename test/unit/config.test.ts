@@ -197,6 +197,8 @@ describe("the file", () => {
 			/its aliases .* too many/,
 		],
 		["an alias of nothing", "kafka: *nothing", /alias/],
+		["deeper than a stack", `kafka: ${"[".repeat(20_000)}${"]".repeat(20_000)}`, /lists and maps stand too deep in each other/],
+		["too deep", `kafka: ${"[".repeat(150)}${"]".repeat(150)}`, /lists and maps stand too deep in each other/],
 		["two documents", "kafka: {}\n---\nlog: {}", /line 2, column 1: a second document begins \(---\)/],
 		["a text", "hello", /a configuration is a map of keys/],
 		["a list", "[1]", /a configuration is a map of keys/],
@@ -283,6 +285,7 @@ describe("the file", () => {
 		["kafka: {properties: {sasl.oauthbearer.config: {a: SECRET}}}", "kafka.properties.sasl.oauthbearer.config: ***"],
 		["kafka: {brokers: ['u:SECRET@h:1']}", 'kafka.brokers[0]: "***@h:1"'],
 		["kafka: {tls: 'SECRET'}", "kafka.tls: ***"],
+		["kafka: {properties: {ssl: {key: {password: SECRET}}}}", "kafka.properties.ssl: ***"],
 	])("shows no value where a map that has a secret was to stand: %s", async (yaml, shown) => {
 		const text = (await problems(yaml)).join("\n");
 		expect(text).not.toContain("SECRET");
@@ -310,6 +313,7 @@ describe("the environment", () => {
 		[{ POCKAFFE_BATCH_MAXROWS: "9" }, /POCKAFFE_BATCH_MAXROWS.*did you mean POCKAFFE_BATCH_MAX_ROWS/],
 		[{ POCKAFFE_BATCH_MAX_ROWS: "many" }, /batch\.maxRows: "many".*from POCKAFFE_BATCH_MAX_ROWS/],
 		[{ POCKAFFE_TABLES: "{" }, /tables.*must be JSON.*POCKAFFE_TABLES/],
+		[{ POCKAFFE_TABLES: "[".repeat(9_000) + "]".repeat(9_000) }, /tables.*must be JSON, at most 100 levels deep.*POCKAFFE_TABLES/],
 	])("is told what is wrong with it, and from where: %o", async (environment, line) => {
 		expect((await problems("{}", environment as unknown as Environment)).join("\n")).toMatch(line);
 	});

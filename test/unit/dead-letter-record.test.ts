@@ -178,3 +178,13 @@ it.each<[string, TextHeader[]]>([
 ])("a record %s is none of ours", (_, headers) => {
 	expect(readLetterRecord(received(headers, { key: null, value: null }))).toBeNull();
 });
+
+it("a record that somebody else wrote under these names is read as far as it makes sense, or is none", () => {
+	const written = (over: Record<string, string>) => {
+		const headers = letterHeaders(letterOf(), origin).map(([name, value]): TextHeader => [name, over[name] ?? value]);
+		return readLetterRecord(received([...headers, ["pockaffe.age-ms", over["pockaffe.age-ms"] ?? "0"]], letterOf()));
+	};
+	const strange = { "pockaffe.age-ms": "1e300", "pockaffe.attempts": "many", "pockaffe.timestamp": "then" };
+	expect(written(strange)).toMatchObject({ letter: { attempts: 1, timestamp: -1, firstAt: new Date(AT).toISOString() } });
+	for (const number of ["", "-1", "1.5", "0x10", "9".repeat(20)]) expect(written({ "__connect.errors.offset": number })).toBeNull();
+});

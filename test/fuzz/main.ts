@@ -1,0 +1,36 @@
+/**
+ * `npm run fuzz -- --minutes N [--seed S] [--target NAME]`: each target for N minutes, a seed after the other. Prints the seed of what
+ * went wrong, which `--seed` plays again alone; exit 1 where anything did.
+ */
+import { parseArgs } from "node:util";
+import { Chance } from "./chance.ts";
+import { targets } from "./targets.ts";
+
+const { values } = parseArgs({
+	options: { minutes: { type: "string", default: "1" }, seed: { type: "string" }, target: { type: "string" } },
+});
+const minutes = Number(values.minutes);
+const names = Object.keys(targets).filter((name) => values.target === undefined || name === values.target);
+if (!(minutes > 0) || names.length === 0) {
+	console.error(`type: npm run fuzz -- --minutes 60 [--seed 7] [--target ${Object.keys(targets).join(" | ")}]`);
+	process.exit(2);
+}
+let failures = 0;
+for (const name of names) {
+	await using target = await (targets[name] as (typeof targets)[string])();
+	const until = performance.now() + minutes * 60_000;
+	let seeds = 0;
+	for (let seed = Number(values.seed ?? 1); performance.now() < until; seed++) {
+		seeds++;
+		try {
+			await target.run(new Chance(seed));
+		} catch (error) {
+			failures++;
+			console.log(`${name}, seed ${seed}: ${error instanceof Error ? error.stack : String(error)}`);
+			break;
+		}
+		if (values.seed !== undefined) break;
+	}
+	console.log(JSON.stringify({ target: name, seeds }));
+}
+process.exit(failures > 0 ? 1 : 0);
