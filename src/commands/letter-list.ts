@@ -104,11 +104,15 @@ class LetterTable {
 	}
 }
 
-function inFull(letter: StoredLetter): string {
+export function inFull(letter: StoredLetter): string {
 	const document = documentOf(letter);
 	const width = Math.max(...Object.keys(document).map((name) => name.length));
+	// Further lines of a value stand below its first, where no name of a field stands.
+	const margin = `\n${" ".repeat(width + 2)}`;
 	return Object.entries(document)
-		.map(([name, value]) => `${name.padEnd(width)}  ${typeof value === "string" ? value : JSON.stringify(value)}`)
+		.map(
+			([name, value]) => `${name.padEnd(width)}  ${(typeof value === "string" ? value : JSON.stringify(value)).replaceAll("\n", margin)}`,
+		)
 		.join("\n");
 }
 

@@ -1,9 +1,11 @@
 import { Writable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { print } from "../../src/commands/command-context.ts";
+import { inFull } from "../../src/commands/letter-list.ts";
 import { textTable } from "../../src/commands/text-table.ts";
 import { visibleLine, visibleText } from "../../src/core/visible-text.ts";
 import { createLogger } from "../../src/observe/log.ts";
+import { storedLetter } from "../support/dead-letters.ts";
 
 /** Clear screen, window title, bell, carriage return, C1's CSI, right-to-left, line separator, delete. */
 const hostile = "a\u001b[2J\u001b]0;owned\u0007\rb\u009b31mc\u202ed\u2028e\u007f\u2067";
@@ -32,6 +34,11 @@ describe("text from outside on a terminal", () => {
 		const { lines, stream } = sink();
 		print(stream, hostile);
 		expect(lines.join("")).toBe(`${shown}\n`);
+	});
+
+	it("can't pass for another field of a letter that is shown", () => {
+		const shown = inFull(storedLetter({ error: "x\nstate          replayed", stack: "Error: x\n    at y" }));
+		expect(shown.split("\n").filter((line) => line.startsWith("state"))).toEqual([expect.stringMatching(/^state +open$/)]);
 	});
 
 	it("is one row of a table, whatever it holds", () => {
