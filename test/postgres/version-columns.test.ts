@@ -107,7 +107,7 @@ describe("a version column", () => {
 		await using test = await TestWriter.on([versionedBy("numeric(10,2)")]);
 		expect(await checkTables(test.db.database, [versionedBy("numeric(10,2)")])).toMatchObject([{ problems: [] }]);
 		expect(await checkTables(test.db.database, [versionedBy("numeric")])).toMatchObject([
-			{ problems: [expect.stringMatching(/^column v is numeric\(10,2\) and decides which version is newer/)] },
+			{ problems: [expect.stringMatching(/^column v is numeric\(10,2\), and decides which version is newer/)] },
 		]);
 	});
 });
