@@ -6,7 +6,7 @@ import type { Clock } from "./core/clock.ts";
 import type { DeadLetterTarget } from "./core/dead-letter.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
-import { secretMask } from "./core/secret-mask.ts";
+import { maskedFailure, secretMask } from "./core/secret-mask.ts";
 import { DeadLetterTopic } from "./kafka/dead-letter-topic.ts";
 import { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
@@ -49,11 +49,9 @@ export function buildDeadLetters({ config, database, clock, random }: World, ver
 	return withoutSecrets(letters, secretMask(secretsOf(config, process.env)));
 }
 
-/** A handler's error may quote one. */
 function withoutSecrets(letters: DeadLetterTarget, mask: (text: string) => string): DeadLetterTarget {
 	const store = letters.store.bind(letters);
-	letters.store = (letter, signal) =>
-		store({ ...letter, error: mask(letter.error), stack: letter.stack === null ? null : mask(letter.stack) }, signal);
+	letters.store = (letter, signal) => store(maskedFailure(letter, mask), signal);
 	return letters;
 }
 

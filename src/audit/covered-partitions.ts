@@ -17,7 +17,10 @@ import { quotedTable } from "../sink/sql-names.ts";
 import { StartTable, startTableName } from "../sink/start-table.ts";
 import type { CoveredPartition } from "./log-coverage.ts";
 
-/** Of these topics, or of all. Rejects (ExitError) where a topic is missing, or the group has committed nothing at all: then there is nothing to look at. */
+/**
+ * Of these topics, or of all. Rejects (ExitError) where a topic is missing, or the group has committed nothing at all: then there is
+ * nothing to look at.
+ */
 export async function coveredPartitions(
 	config: Config,
 	database: Database,

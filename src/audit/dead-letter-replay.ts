@@ -127,7 +127,9 @@ class Replay {
 		return shares;
 	}
 
-	/** What the handler left unfinished is tried once more with a new state, as a restart of the daemon does, while that finishes any of it. */
+	/**
+	 * What the handler left unfinished is tried once more with a new state, as a restart of the daemon does, while that finishes any of it.
+	 */
 	async #endLogs(): Promise<void> {
 		const logs = this.#logs;
 		for (let log = logs[0]; log; log = logs[0]) {

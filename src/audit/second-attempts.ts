@@ -1,7 +1,8 @@
 /**
  * Messages that failed once, tried again: what earlier messages left behind in a thread (memory above all) makes nobody fail. Those of a
  * partition go together into a new thread, and those that fail there behind others into the next, twice as many as got through. Where none
- * does, each goes alone into one of its own. So a message is told as failed that failed again with nobody before it, or where many were tried alone in vain.
+ * does, each goes alone into one of its own. So a message is told as failed that failed again with nobody before it, or where many were
+ * tried alone in vain.
  */
 import type { DeadLetter } from "../core/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";

@@ -1,6 +1,6 @@
 /**
- * How far a long command has come: a bar for somebody who watches a terminal, elsewhere (a log, a job's output) a line now and then. Written
- * to the side, never into the output.
+ * How far a long command has come: a bar for somebody who watches a terminal, elsewhere (a log, a job's output) a line now and then.
+ * Written to the side, never into the output.
  */
 import type { Writable } from "node:stream";
 import { SingleBar } from "cli-progress";

@@ -1,6 +1,6 @@
 /**
- * What each signal does to a process of ours, decided in one table: that of docs/operating.md is held against it by a test. A signal that Node would
- * answer in its own way (an end without a drain, the inspector's port) is answered here instead.
+ * What each signal does to a process of ours, decided in one table: that of docs/operating.md is held against it by a test. A signal
+ * that Node would answer in its own way (an end without a drain, the inspector's port) is answered here instead.
  */
 
 /** What a signal does. `drain`: stops in order, as `run` describes; `ignore`: one line of the log and nothing else. */

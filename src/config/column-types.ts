@@ -3,33 +3,13 @@
  * the server whether there is one. Pure.
  */
 import { closest } from "fastest-levenshtein";
+import { ordinaryTypes } from "../core/column-type.ts";
 
 /** Types an id column may have. */
 export const idTypes = ["text", "uuid", "smallint", "int", "bigint"] as const;
 
 /** The types that most tables have, for help and for hints. */
-export const columnTypes = [
-	"text",
-	"varchar",
-	"char",
-	"smallint",
-	"int",
-	"bigint",
-	"real",
-	"double precision",
-	"numeric",
-	"boolean",
-	"date",
-	"time",
-	"timestamp",
-	"timestamptz",
-	"interval",
-	"uuid",
-	"json",
-	"jsonb",
-	"bytea",
-	"inet",
-] as const;
+const columnTypes = [...ordinaryTypes].map((name) => (name === "int4" ? "int" : name));
 
 /** For help: what may stand where a type is asked for. */
 export const typeHelp = `${columnTypes.join(", ")}, an array of one (text[]), or any other type of the server's by its name (app.mood)`;
@@ -83,8 +63,8 @@ export function parseColumnType(written: string): { type: string; problem: strin
 		return { type: written, problem: `a column type as Postgres writes it, e.g. text, numeric(10,2), text[]${nearest(written)}` };
 	const type = synonyms[spelled] ?? spelled;
 	const packed = args.replaceAll(/\s+/g, "");
-	const isKnown = (columnTypes as readonly string[]).includes(type) || type === "int4";
-	if (packed && isKnown && !withArguments[type]?.test(packed)) return { type: written, problem: `${type} without ${packed}` };
+	if (packed && ordinaryTypes.has(type) && !withArguments[type]?.test(packed))
+		return { type: written, problem: `${type} without ${packed}` };
 	return { type: type + packed + "[]".repeat(brackets.split("[").length - 1), problem: null };
 }
 
@@ -93,11 +73,6 @@ function folded(name: string): string {
 	return name.replaceAll(/"(?:[^"]|"")*"|[^"]+/g, (part) => (part.startsWith('"') ? part : part.toLowerCase().replaceAll(/\s+/g, " ")));
 }
 
-/** A hint for a name that is none of the server's types. */
-export function nearestType(name: string): string {
-	return closest(name, [...columnTypes]);
-}
-
 function nearest(name: string): string {
-	return /^\s*[\w ]+\s*$/.test(name) && name.trim() !== "" ? `; the nearest is ${nearestType(name.trim())}` : "";
+	return /^\s*[\w ]+\s*$/.test(name) && name.trim() !== "" ? `; the nearest is ${closest(name.trim(), columnTypes)}` : "";
 }

@@ -1,6 +1,6 @@
 /**
- * The schema as people read it: the option table of docs/configuration.md, config/example.yaml, and the options in `--help`. Pure text; a test holds
- * all three against the schema.
+ * The schema as people read it: the option table of docs/configuration.md, config/example.yaml, and the options in `--help`. Pure text;
+ * a test holds all three against the schema.
  */
 import { Document, isMap, type Pair, type Scalar, type YAMLMap } from "yaml";
 import type { z } from "zod";

@@ -32,7 +32,8 @@ const DEFAULT_FILE = "pockaffe.yaml";
 
 /**
  * Loads `file`, else the file POCKAFFE_CONFIG names, else ./pockaffe.yaml where there is one, else nothing; puts the environment over
- * it and validates the whole. Top-level keys that begin with x- are for anchors and say nothing. Throws ExitError (usage) `config_unreadable`, `config_not_yaml` or `config_invalid`.
+ * it and validates the whole. Top-level keys that begin with x- are for anchors and say nothing. Throws ExitError (usage)
+ * `config_unreadable`, `config_not_yaml` or `config_invalid`.
  */
 export function loadConfig(options: LoadOptions): LoadedConfig {
 	const path = configPath(options);

@@ -1,4 +1,7 @@
-/** Which values of a configuration nobody may see: neither in an error about them nor, whatever got into it, in what the daemon says. Pure. */
+/**
+ * Which values of a configuration nobody may see: neither in an error about them nor, whatever got into it, in what the daemon says.
+ * Pure.
+ */
 import type { Config } from "./config.ts";
 import type { Environment } from "./environment.ts";
 
@@ -6,7 +9,10 @@ const secretKeys: readonly string[] = ["database.url", "database.passwordCommand
 const PROPERTIES = "kafka.properties.";
 const secretProperty = /password|secret|key|token|config|credential/i;
 
-/** True where the value of the key must never be printed: a secret, or what stands where a section is expected that has one (`database: postgres://…`). */
+/**
+ * True where the value of the key must never be printed: a secret, or what stands where a section is expected that has one (`database:
+ * postgres://…`).
+ */
 export function isSecret(key: string): boolean {
 	if (key === "") return true;
 	if (key.startsWith(PROPERTIES)) return secretProperty.test(key.slice(PROPERTIES.length));

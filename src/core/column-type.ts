@@ -18,7 +18,10 @@ export function columnTypeOf(type: string): ColumnType {
 	return { name, args, dimensions: brackets.length / 2 };
 }
 
-/** Types that are known well: they take no list but JSON's own, and a cast to them, unless they have a length, does what an assignment does. */
+/**
+ * Types that are known well: they take no list but JSON's own, and a cast to them, unless they have a length, does what an assignment
+ * does.
+ */
 export const ordinaryTypes: ReadonlySet<string> = new Set([
 	"text",
 	"varchar",

@@ -138,8 +138,8 @@ export interface LetterStore extends AsyncDisposable {
 	/** How many match, by topic and state, in their order. */
 	count(filter: LetterFilter): Promise<readonly LetterCount[]>;
 	/**
-	 * The first `most` that match, by topic, partition and offset, the logs of a topic one after the other. In pages of some hundreds that fit
-	 * into memory; what is opened behind the page that was read last comes with a later one.
+	 * The first `most` that match, by topic, partition and offset, the logs of a topic one after the other. In pages of some hundreds
+	 * that fit into memory; what is opened behind the page that was read last comes with a later one.
 	 */
 	read(filter: LetterFilter, most?: number): AsyncGenerator<readonly StoredLetter[]>;
 	/** All letters that were not replayed with success: open, discarded, skipped. In no order. */

@@ -1,7 +1,8 @@
 /**
  * The dead-letter topic as people work with it: read from its beginning to its present end each time, without joining a group. The
  * records of a letter are folded (letter-fold.ts), of which only places are kept; whole letters are read a second time, page by page. What
- * becomes of a letter is told by a record that is appended: a mark, or the letter anew. None can be deleted: they end by the topic's retention.
+ * becomes of a letter is told by a record that is appended: a mark, or the letter anew. None can be deleted: they end by the topic's
+ * retention.
  */
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";

@@ -1,6 +1,6 @@
 /**
- * Where a partition begins, from everything that is known of it: the one place that decides. Pure; the table in docs/delivery.md has a row for
- * each case, and so has the test. Start-position.ts asks and stores.
+ * Where a partition begins, from everything that is known of it: the one place that decides. Pure; the table in docs/delivery.md has a
+ * row for each case, and so has the test. Start-position.ts asks and stores.
  *
  * What is known is never thrown away for `kafka.startFrom`: that is for a partition of which nothing is kept and nothing is noted.
  */

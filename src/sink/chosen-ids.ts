@@ -16,7 +16,9 @@ export function namedIds(ids: ReadonlySet<string>): ChosenIds {
 	return { admit: has, has };
 }
 
-/** The `size` ids with the smallest hashes, which `seed` makes others each time; all where there are no more. Holds twice as many at most. */
+/**
+ * The `size` ids with the smallest hashes, which `seed` makes others each time; all where there are no more. Holds twice as many at most.
+ */
 export class SampledIds implements ChosenIds {
 	readonly #size: number;
 	readonly #seed: number;

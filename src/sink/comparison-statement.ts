@@ -87,7 +87,10 @@ function differenceIn({ name, type, ownType }: OwnColumn): string {
 	return unlike.join(" and ");
 }
 
-/** Whether the column takes no such text: more than spaces is beyond its length. Where it is there all the same the column is wider than configured. */
+/**
+ * Whether the column takes no such text: more than spaces is beyond its length. Where it is there all the same the column is wider than
+ * configured.
+ */
 function isRefused({ name, type, ownType }: OwnColumn): string[] {
 	const limiting = [type, ownType].find(isBounded);
 	if (limiting === undefined || maxCharacters(type) === null) return [];

@@ -1,6 +1,6 @@
 /**
- * Which column a row is refused for, where the server doesn't say. The row's own statement is asked with some of its values and null for the
- * others, halved until one is left, and rolled back each time.
+ * Which column a row is refused for, where the server doesn't say. The row's own statement is asked with some of its values and null
+ * for the others, halved until one is left, and rolled back each time.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */

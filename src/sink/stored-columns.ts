@@ -48,12 +48,13 @@ export async function columnFindings(
 ): Promise<{ readonly problems: readonly string[]; readonly others: readonly string[] }> {
 	const { problems, typeIds } = await typeFindings(database, layout);
 	const missing = expectedColumns(layout).filter(([name]) => !stored.has(name));
-	const others = expectedColumns(layout).flatMap(([name, type]): string[] => {
+	const others = expectedColumns(layout).flatMap(([name, type]) => {
 		const found = stored.get(name);
-		return found && isOther(found, type, typeIds.get(bareType(type))) ? [`column ${name} is ${found.type}, not ${type}`] : [];
+		const isDifferent = found && isOther(found, type, typeIds.get(bareType(type)));
+		return isDifferent ? [{ name, words: `column ${name} is ${found.type}, not ${type}` }] : [];
 	});
 	const deciding = layout.version.kind === "field" ? layout.version.column : null;
-	const decides = others.filter((words) => words.startsWith(`column ${deciding} `));
+	const decides = others.filter(({ name }) => name === deciding).map(({ words }) => words);
 	const version = decides.length > 0 ? decides : roundedVersion(layout, stored);
 	return {
 		problems: [
@@ -61,7 +62,7 @@ export async function columnFindings(
 			...problems,
 			...version.map((words) => `${words}, and decides which version is newer: configure it as it is, or alter it`),
 		],
-		others: others.filter((words) => !decides.includes(words)),
+		others: others.filter(({ name }) => name !== deciding).map(({ words }) => words),
 	};
 }
 

@@ -33,7 +33,9 @@ function elementEncoderOf(name: string, encoding: BytesEncoding): ValueEncoder {
 	}
 }
 
-/** A list as an array's text; a string or bytes are taken for one that is written already. A list is an element only below `depth` others. */
+/**
+ * A list as an array's text; a string or bytes are taken for one that is written already. A list is an element only below `depth` others.
+ */
 function encodeArray(value: unknown, element: ValueEncoder, depth: number): string {
 	if (typeof value === "string") return sendableText(value);
 	if (value instanceof Uint8Array) return utf8Text(value);

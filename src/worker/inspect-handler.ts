@@ -4,7 +4,10 @@ import { withCallDeadline } from "./call-deadline.ts";
 import { type HandlerFailure, ThreadDiedError } from "./handler-thread.ts";
 import { createHandlerThreads, type WorkerThreadOptions } from "./worker-thread.ts";
 
-/** Which function the module exports, or why it can't be used. Its init is called, as a worker would; its terminate too. Each may take `timeoutMs`. */
+/**
+ * Which function the module exports, or why it can't be used. Its init is called, as a worker would; its terminate too. Each may take
+ * `timeoutMs`.
+ */
 export async function inspectHandler(
 	options: WorkerThreadOptions,
 	topic: string,

@@ -1,4 +1,7 @@
-/** Values of a handler in columns of every kind of type: what is stored, what is refused, and that `verify` agrees. The real encoder and writer. */
+/**
+ * Values of a handler in columns of every kind of type: what is stored, what is refused, and that `verify` agrees. The real encoder and
+ * writer.
+ */
 import { LosslessNumber } from "lossless-json";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { parseColumnType } from "../../src/config/column-types.ts";

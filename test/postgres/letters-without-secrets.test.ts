@@ -1,8 +1,14 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
+import { tableLayouts } from "../../src/config/table-layouts.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { buildDeadLetters } from "../../src/daemon-parts.ts";
+import { createTables } from "../../src/sink/schema.ts";
+import { pockaffe } from "../support/command-line.ts";
 import { deadLetter } from "../support/dead-letters.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase } from "../support/test-database.ts";
 
 it("a letter's error and stack hold no secret of the configuration's, its message stays as it is", async () => {
@@ -19,4 +25,31 @@ it("a letter's error and stack hold no secret of the configuration's, its messag
 	await letters.dispose();
 	const [row] = await db.database.query("select error, stack, value from pockaffe_dead_letters");
 	expect(row).toEqual({ error: "can't reach postgres://u:***@h/d", stack: "Error: ***\n    at x", value });
+});
+
+it("nor does a letter whose replay fails, or what the command says of it", async () => {
+	await using db = await createTestDatabase();
+	await using folder = await temporaryFolder();
+	const token = "a-t0ken-of-the-configuration";
+	const source = `export const handleMessage = () => { throw new Error("refused with ${token}"); };`;
+	await writeFile(join(folder.path, "handler.mjs"), source);
+	const file = {
+		kafka: { group: "g", topics: ["orders"], brokers: ["127.0.0.1:1"] },
+		handler: { module: "./handler.mjs" },
+		database: { url: db.url },
+		tables: { events: { create: true } },
+		http: { token },
+	};
+	await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(file));
+	const { config } = loadConfig({ environment: {}, cwd: folder.path });
+	await createTables(db.database, tableLayouts(config));
+	const letters = buildDeadLetters({ config, database: db.database, clock: systemClock, random: () => 0.1 }, "0.1.0");
+	await letters.prepare();
+	await letters.store(deadLetter(), new AbortController().signal);
+	await letters.dispose();
+	const { code, stdout } = await pockaffe(["dead-letters", "replay", "--all"], { cwd: folder.path });
+	expect([code, stdout]).toEqual([1, expect.stringContaining("still fails: refused with ***")]);
+	const [row] = await db.database.query("select error, stack from pockaffe_dead_letters");
+	expect(row).toMatchObject({ error: "refused with ***" });
+	expect(JSON.stringify(row)).not.toContain(token);
 });

@@ -1,4 +1,7 @@
-/** Which tests hold which promise of the README and of docs/failures.md: a promise without a test would be a wish. The fault table's are in fault-table.ts. */
+/**
+ * Which tests hold which promise of the README and of docs/failures.md: a promise without a test would be a wish. The fault table's are
+ * in fault-table.ts.
+ */
 import type { TestName } from "./fault-table.ts";
 
 const matrix = "test/thread/crash-matrix.test.ts";
@@ -130,10 +133,11 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		["test/end-to-end/delivery.test.ts", "loses nothing when the daemon is killed again and again"],
 		["test/end-to-end/crashes.test.ts", "that take the whole process commit nothing wrong"],
 	],
-	"the database refuses a row (SQLSTATE class 22, 23, 44, 54, P0001, but for the exceptions below)": [
-		[writer, "is found among many others"],
-		["test/end-to-end/bad-input.test.ts", "writes everything else"],
-	],
+	"the database refuses a row (SQLSTATE class 22, 23, 44, 54, P0001, but for the exceptions in [faults](faults.md#faults-of-the-database-by-sqlstate))":
+		[
+			[writer, "is found among many others"],
+			["test/end-to-end/bad-input.test.ts", "writes everything else"],
+		],
 	"the database refuses a row because of other rows: its parent is not there yet (foreign key), another row still has its unique value": [
 		["test/postgres/dependent-rows.test.ts", "loses no line: %s"],
 		["test/postgres/dependent-rows.test.ts", "whose parent never comes loses that line alone, and says so"],
@@ -155,11 +159,12 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		["test/postgres/atomic-rows.test.ts", "land in one transaction"],
 		["test/end-to-end/dependent-rows.test.ts", "one of whose rows is refused leaves none of them behind, and one letter names them"],
 	],
-	"table or column missing, no permission, password changed, disk full, any SQLSTATE not listed below": [
-		[mended, "a table that is dropped, and made again"],
-		[mended, "a disk that is full"],
-		["test/end-to-end/faults.test.ts", "waits for a table that is missing, then for its columns, and dead-letters nothing meanwhile"],
-	],
+	"table or column missing, no permission, password changed, disk full, any SQLSTATE that [faults](faults.md#faults-of-the-database-by-sqlstate) does not list":
+		[
+			[mended, "a table that is dropped, and made again"],
+			[mended, "a disk that is full"],
+			["test/end-to-end/faults.test.ts", "waits for a table that is missing, then for its columns, and dead-letters nothing meanwhile"],
+		],
 	"the database is away, fails over to a read-only server, deadlocks, locks, resets the connection before its answer": [
 		[connections, "that is reset when the work is done and the answer on its way"],
 		[connections, "to a server that became read-only is made anew"],

@@ -94,7 +94,8 @@ describe("partitions that share a thread", () => {
 	});
 
 	it("don't keep each other waiting for a long run: it is cut where others wait", async () => {
-		// From the third on, which lasts until the other is about to ask, each call is longer than a turn: the whole run would take ten seconds.
+		// From the third on, which lasts until the other is about to ask, each call is longer than a turn: the whole run would take ten
+		// seconds.
 		const source = `
 			export function handleMessage({ partition, offset }) {
 				note("all", partition + "@" + offset);

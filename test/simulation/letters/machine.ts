@@ -1,7 +1,7 @@
 /**
  * A state machine of letters: messages that fail as the day's mood is, members that take partitions from each other, die and are late,
- * and a person who replays, discards and purges, whose commands die, too. One seed is one run; everything of ours but the threads, Kafka and
- * the server is the real thing.
+ * and a person who replays, discards and purges, whose commands die, too. One seed is one run; everything of ours but the threads,
+ * Kafka and the server is the real thing.
  */
 import { replayLetters } from "../../../src/audit/dead-letter-replay.ts";
 import { loadConfig } from "../../../src/config/load.ts";
