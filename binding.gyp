@@ -6,7 +6,13 @@
   "targets": [
     {
       "target_name": "pockaffe_native",
-      "sources": ["src/kafka/native/addon.cc", "src/kafka/native/clients.cc", "src/kafka/native/topic_ids_request.cc"],
+      "sources": [
+        "src/kafka/native/addon.cc",
+        "src/kafka/native/admin_request.cc",
+        "src/kafka/native/clients.cc",
+        "src/kafka/native/topic_ids_request.cc",
+        "src/kafka/native/topic_settings_request.cc"
+      ],
       "defines": ["NAPI_VERSION=8"],
       "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-fvisibility=hidden", "-isystem", "<(node_rdkafka)/build/deps/include"],
       "conditions": [

@@ -6,6 +6,8 @@ import { counted } from "../core/counted.ts";
 import { messageOf } from "../core/errors.ts";
 import { isTopicMeant } from "../core/message.ts";
 import type { MissingRight } from "../kafka/access-check.ts";
+import type { KafkaError } from "../kafka/kafka-error.ts";
+import { letterTopicPolicy } from "../kafka/letter-topic-policy.ts";
 import { type UnreachableBroker, unreachableBrokers } from "../kafka/reachability.ts";
 import { aclCommand } from "../kafka/rights.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
@@ -58,7 +60,8 @@ async function accessFindings({ kafka, deadLetters }: Config, inspector: Cluster
 	}
 	for (const topic of written) {
 		const refused = lacks("topic", topic, "Write") ?? lacks("topic", topic, "Create");
-		findings.push(refused ? refusedFinding(kafka, `dead letters ${topic}`, refused) : deadLetterFinding(topic, inspector));
+		if (refused) findings.push(refusedFinding(kafka, `dead letters ${topic}`, refused));
+		else findings.push(...(await deadLetterFindings(kafka, topic, read, inspector)));
 	}
 	if (group === "") return findings;
 	const refused = lacks("group", group, "Read");
@@ -92,9 +95,19 @@ function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Fi
 	return ok(`topic ${topic}`, counted(found.partitions.length, "partition"));
 }
 
-function deadLetterFinding(topic: string, { topics }: ClusterInspector): Finding {
-	if (topics.includes(topic)) return ok(`dead letters ${topic}`, "the topic is there");
-	return warning(`dead letters ${topic}`, "the topic is missing; run creates it");
+async function deadLetterFindings(
+	kafka: Config["kafka"],
+	topic: string,
+	sources: readonly string[],
+	inspector: ClusterInspector,
+): Promise<Finding[]> {
+	const item = `dead letters ${topic}`;
+	if (!inspector.topics.includes(topic)) return [warning(item, "the topic is missing; run creates it")];
+	const settings = await inspector.topicSettings([topic, ...sources]).catch((error: KafkaError) => error);
+	const { refusal, doubts, unknown } = letterTopicPolicy({ kafka, topic, sources, settings });
+	if (refusal !== null) return [failed(item, refusal), ...doubts.map((doubt) => warning(item, doubt))];
+	const all = unknown === null ? doubts : [unknown];
+	return all.length > 0 ? all.map((doubt) => warning(item, doubt)) : [ok(item, "the topic is there, and keeps letters for ever")];
 }
 
 async function groupFinding(

@@ -103,6 +103,8 @@ export interface LetterFate {
 export interface DeadLetterEvents {
 	"target:blocked": (fact: { message: string }) => void;
 	"target:unblocked": () => void;
+	/** Letters may not live there as long as they should, or that can't be known. */
+	"target:doubtful": (fact: { message: string }) => void;
 	/** A letter was stored without a part of its message: it is too large for the target. `why` is the target's answer. */
 	"letter:cut": (fact: { letter: DeadLetter; why: string }) => void;
 }

@@ -15,7 +15,7 @@ import { partitionName, type TopicPartition } from "../core/message.ts";
 import { codeOfWords } from "./error-words.ts";
 import type { StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import { askOperations, askTopicIds } from "./native.ts";
+import { askOperations, askTopicIds, askTopicSettings, type TopicSettings } from "./native.ts";
 import type { Operation } from "./rights.ts";
 import { topicIdsFrom } from "./topic-ids.ts";
 
@@ -106,6 +106,12 @@ export class ClientQueries {
 	operationsOn(topic: string): Promise<ReadonlySet<Operation> | null> {
 		const { name } = this.#raw as unknown as { readonly name?: string };
 		return askOperations({ name, broker: this.#broker }, topic, this.#timeoutMs());
+	}
+
+	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */
+	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		return askTopicSettings({ name, broker: this.#broker }, topics, this.#timeoutMs());
 	}
 
 	#ask<T>(start: Question<T>, attempts = ATTEMPTS): Promise<T> {

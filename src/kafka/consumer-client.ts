@@ -18,7 +18,7 @@ import { ConnectionFailure } from "./connection-failure.ts";
 import { codeOfWords, fatalError } from "./error-words.ts";
 import type { CloseOptions, GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import { withNative } from "./native.ts";
+import { type TopicSettings, withNative } from "./native.ts";
 import type { Operation } from "./rights.ts";
 
 /** The version of librdkafka that node-rdkafka was built with. */
@@ -256,6 +256,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	/** What this user may do with a topic; null where nobody can tell. Rejects where it may not be seen. */
 	operationsOn(topic: string): Promise<ReadonlySet<Operation> | null> {
 		return this.#queries.operationsOn(topic);
+	}
+
+	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */
+	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
+		return this.#queries.topicSettings(topics);
 	}
 
 	endQueriesBy(deadline: number): void {

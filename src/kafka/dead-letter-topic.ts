@@ -21,6 +21,7 @@ import type { Random } from "../core/random.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
 import { type LetterOrigin, letterHeaders } from "./dead-letter-record.ts";
 import { KafkaError } from "./kafka-error.ts";
+import { letterTopicPolicy } from "./letter-topic-policy.ts";
 import { Producer } from "./producer.ts";
 import { refused, withRight } from "./rights.ts";
 import { awaitTopic, createTopic, type NewTopic } from "./topics.ts";
@@ -36,7 +37,7 @@ export interface DeadLetterTopicParts extends LetterOrigin {
 }
 
 /** What the target needs of a producer. */
-export type TopicProducer = Pick<Producer, "produce" | "topics" | "close" | "gaveUp"> & AsyncDisposable;
+export type TopicProducer = Pick<Producer, "produce" | "topics" | "topicSettings" | "close" | "gaveUp"> & AsyncDisposable;
 
 const RETRY = { minMs: 100, maxMs: 5_000 };
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -68,6 +69,8 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	readonly #storing = new Set<DeadLetter>();
 	/** Letters whose last try failed. */
 	readonly #failing = new Set<DeadLetter>();
+	/** Doubts of the topic that were told. */
+	readonly #told = new Set<string>();
 	/** The topic could not be reached when it was last tried without a letter. */
 	#unreachable = false;
 
@@ -204,12 +207,11 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	async #existing(producer: TopicProducer): Promise<number> {
 		const { kafka, topic, clock } = this.#parts;
 		const found = await producer.topics();
+		const sources = [...found].filter(([name]) => kafka.topics.some((entry) => isTopicMeant(entry, name)));
+		const names = sources.map(([name]) => name);
 		const present = found.get(topic);
-		if (present !== undefined) return present;
-		const sources = [...found]
-			.filter(([name]) => kafka.topics.some((entry) => isTopicMeant(entry, name)))
-			.map(([, partitions]) => partitions);
-		const partitions = sources.length > 0 ? Math.max(...sources) : -1;
+		if (present !== undefined) return this.#judged(producer, names, present);
+		const partitions = sources.length > 0 ? Math.max(...sources.map(([, count]) => count)) : -1;
 		try {
 			await createLetterTopic(kafka, { name: topic, partitions, replication: -1 });
 			await awaitTopic(kafka, clock, topic, Math.max(1, partitions));
@@ -217,10 +219,25 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 			// Who may not create topics may still be served by a broker that does; another daemon may have been faster.
 			const made = (await producer.topics(topic)).get(topic);
 			if (made === undefined) throw withRights(kafka, topic, error);
+			return this.#judged(producer, names, made);
 		}
 		const made = (await producer.topics(topic)).get(topic);
 		if (made === undefined) throw new PocKaffeError("no_topic", `topic ${topic} is missing: pockaffe topic create ${topic} -p 1`);
 		return made;
+	}
+
+	/** The partitions of a topic that somebody else made; rejects where letters would be lost there. */
+	async #judged(producer: TopicProducer, sources: readonly string[], partitions: number): Promise<number> {
+		const { kafka, topic } = this.#parts;
+		const settings = await producer.topicSettings([topic, ...sources]).catch((error: KafkaError) => error);
+		const { refusal, doubts, unknown } = letterTopicPolicy({ kafka, topic, sources, settings });
+		if (refusal !== null) throw new PocKaffeError("letters_compacted", refusal);
+		for (const doubt of unknown === null ? doubts : [unknown]) {
+			if (this.#told.has(doubt)) continue;
+			this.#told.add(doubt);
+			this.emit("target:doubtful", { message: `dead letters go to topic ${topic}: ${doubt}` });
+		}
+		return partitions;
 	}
 
 	async #disconnect(): Promise<void> {

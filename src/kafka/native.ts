@@ -24,6 +24,13 @@ interface FoundTopic {
 	readonly operations?: readonly number[];
 }
 
+interface FoundSettings {
+	readonly topic: string;
+	readonly error: number;
+	readonly message: string;
+	readonly settings: Readonly<Record<string, string>>;
+}
+
 /** src/kafka/native/addon.cc */
 interface Addon {
 	/** Null where no living client has that name. */
@@ -34,6 +41,13 @@ interface Addon {
 		timeoutMs: number,
 		withOperations?: boolean,
 	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundTopic[] } | null>;
+	/** Null where no living client has that name. Missing in an addon that was compiled before it could ask. */
+	topicSettings?(
+		client: string,
+		broker: number,
+		topics: readonly string[],
+		timeoutMs: number,
+	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundSettings[] } | null>;
 	/** Clients that live and requests under way. */
 	living(): { readonly clients: number; readonly requests: number };
 	/** Missing in an addon that was compiled before there was one. */
@@ -130,6 +144,30 @@ export async function askOperations(
 	const may = (found?.operations ?? []).flatMap((each) => operations.get(each) ?? []);
 	// Who may see it may describe it: nothing at all means that nothing was said.
 	return may.length === 0 ? null : new Set(may);
+}
+
+/** A topic's settings as they are in force, by name. */
+export type TopicSettings = ReadonlyMap<string, string>;
+
+/**
+ * The settings of topics; in their place Kafka's error where it doesn't tell (no right to, no such topic). The answer itself is null where
+ * the addon can't ask. Rejects with KafkaError where Kafka doesn't answer.
+ */
+export async function askTopicSettings(
+	{ name, broker }: AskedClient,
+	topics: readonly string[],
+	timeoutMs: number,
+): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
+	if (!loaded.addon?.topicSettings || name === undefined) return null;
+	const answer = await loaded.addon.topicSettings(name, broker, [...new Set(topics)], timeoutMs);
+	if (!answer) return null;
+	if (answer.error !== 0) throw new KafkaError(`the settings of topics can't be had: ${answer.message}`, answer.error);
+	return new Map(
+		answer.topics.map(({ topic, error, message, settings }) => [
+			topic,
+			error === 0 ? new Map(Object.entries(settings)) : new KafkaError(message, error),
+		]),
+	);
 }
 
 function load(): { readonly addon: Addon | null; readonly missing: string | null } {

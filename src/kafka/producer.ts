@@ -10,6 +10,7 @@ import { kafkaClientSettings } from "./client-settings.ts";
 import { connectOrExplain, withoutThread } from "./connect.ts";
 import { codeOfWords, fatalError } from "./error-words.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import { askTopicSettings, type TopicSettings, withNative } from "./native.ts";
 
 /** A record to produce. Without `partition` the key decides; without `timestamp` the client's clock. Header values can't hold NUL. */
 export interface ProducerRecord {
@@ -54,6 +55,8 @@ const LOG_WITHIN_MS = 1_000;
 /** Fatal error, erroneous state, purged in queue, purged in flight. */
 const BEHIND_FATAL: readonly number[] = [kafkaErrors.fatal, kafkaErrors.state, kafkaErrors.purgedInQueue, kafkaErrors.purgedInFlight];
 const QUERY_TIMEOUT_MS = 10_000;
+/** Any broker, where there are controllers apart (KRaft). */
+const CONTROLLER = -1;
 
 /** A connected producer. */
 export class Producer implements AsyncDisposable {
@@ -97,7 +100,7 @@ export class Producer implements AsyncDisposable {
 			...kafkaClientSettings(kafka),
 			dr_cb: true,
 		};
-		const raw = new rdkafka.Producer(settings as never, { partitioner: "murmur2_random" } as never);
+		const raw = new rdkafka.Producer(withNative(settings) as never, { partitioner: "murmur2_random" } as never);
 		raw.setPollInterval(POLL_MS);
 		await connectOrExplain(raw, kafka, timeoutMs);
 		return new Producer(raw);
@@ -138,6 +141,12 @@ export class Producer implements AsyncDisposable {
 				resolve(new Map(present.map(({ name, partitions }) => [name, partitions.length])));
 			});
 		});
+	}
+
+	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */
+	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		return askTopicSettings({ name, broker: CONTROLLER }, topics, QUERY_TIMEOUT_MS);
 	}
 
 	/** Produces many with the queue kept full, in order; resolves with how many were delivered. */

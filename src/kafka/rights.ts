@@ -8,7 +8,7 @@ import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 export type RightsConfig = Pick<Config["kafka"], "brokers" | "group" | "sasl"> & Partial<Pick<Config["kafka"], "tls">>;
 
 /** What may be done; who may read or write may describe. */
-export type Operation = "Read" | "Write" | "Describe" | "Create";
+export type Operation = "Read" | "Write" | "Describe" | "Create" | "DescribeConfigs";
 
 /** Whether an error of this code is a missing right. */
 export function isRefusal(code: number): boolean {

@@ -12,6 +12,7 @@ import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
 import type { StoredOffset } from "./group-client.ts";
 import { KafkaError } from "./kafka-error.ts";
+import type { TopicSettings } from "./native.ts";
 import { polledAnswer } from "./polled-answer.ts";
 import type { Operation } from "./rights.ts";
 
@@ -114,6 +115,11 @@ export class ClusterInspector implements AsyncDisposable {
 	missingRights(needs: NeededAccess): Promise<MissingRight[]> {
 		const createNone = (topic: string) => createTopic(this.#kafka, { name: topic, partitions: 0, replication: 0 });
 		return missingRights({ client: this.#client, existing: this.topics, createNone }, needs);
+	}
+
+	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */
+	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
+		return this.#client.topicSettings(topics);
 	}
 
 	/** Sets offsets of the group, which must have no members. */

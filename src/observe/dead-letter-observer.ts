@@ -7,6 +7,7 @@ import type { ObserverParts } from "./observer-parts.ts";
 /** By event name. */
 export function observeDeadLetters({ logger }: Pick<ObserverParts, "logger">) {
 	return {
+		"target:doubtful": ({ message }: { message: string }) => logger.warn({}, message),
 		"letter:cut": ({ letter, why }: { letter: DeadLetter; why: string }) => {
 			const { topic, partition, offset, omitted } = letter;
 			const what = `the dead letter of ${partitionName(letter)} offset ${offset} is stored without its ${omittedText(omitted)}`;

@@ -128,6 +128,30 @@ describeOnKafka("rights that a run needs", () => {
 		]);
 	});
 
+	it("to look at the letters topic's settings is asked for by check, and without it a run goes on", {
+		...withAddon,
+		timeout: 60_000,
+	}, async () => {
+		await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(config));
+		const told = async () => {
+			const { stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
+			const found = JSON.parse(stdout) as { item: string; result: string; detail: string }[];
+			return found.filter(({ item }) => item === `dead letters ${letters}`).map(({ result, detail }) => [result, detail]);
+		};
+		const right = ["DescribeConfigs", "topic", letters] as const;
+		const [unknown] = await told();
+		expect(unknown).toEqual([
+			"warning",
+			expect.stringMatching(
+				/^whether it keeps letters for ever .* is not known: .*authorization failed.*; give the right to look: kafka-acls/i,
+			),
+		]);
+		expect(rightOf(unknown?.[1] ?? "")).toEqual(right);
+		await kafka.give("pockaffe", right);
+		expect(await told()).toEqual([["ok", "the topic is there, and keeps letters for ever"]]);
+		await kafka.take("pockaffe", right);
+	});
+
 	it("to make the topic of dead letters are asked for where it is missing, by check and by a run, which goes on once they are given", {
 		...withAddon,
 		timeout: 60_000,

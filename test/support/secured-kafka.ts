@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, type Admin, Kafka, logLevel, ResourcePatternTypes } from "kafkajs";
 import type { Config } from "../../src/config/config.ts";
 import { systemClock } from "../../src/core/clock.ts";
+import type { Operation } from "../../src/kafka/rights.ts";
 import { awaitTopic, createTopic } from "../../src/kafka/topics.ts";
 import type { Authority, Certificate } from "./certificates.ts";
 import { freePort } from "./free-port.ts";
@@ -18,7 +19,7 @@ import { kafkaAt } from "./load-topic.ts";
 const login = "org.apache.kafka.common.security.plain.PlainLoginModule required";
 
 /** What may be done with what. */
-export type Right = readonly [operation: "Read" | "Write" | "Describe" | "Create", resource: "topic" | "group", name: string];
+export type Right = readonly [operation: Operation, resource: "topic" | "group", name: string];
 
 /** See the file's header. */
 export interface SecuredKafka extends AsyncDisposable {
@@ -181,6 +182,7 @@ const operations = {
 	Read: AclOperationTypes.READ,
 	Write: AclOperationTypes.WRITE,
 	Describe: AclOperationTypes.DESCRIBE,
+	DescribeConfigs: AclOperationTypes.DESCRIBE_CONFIGS,
 	Create: AclOperationTypes.CREATE,
 };
 

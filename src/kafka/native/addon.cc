@@ -5,17 +5,20 @@
 #include <node_api.h>
 #include <unistd.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 
 #include "topic_ids_request.h"
+#include "topic_settings_request.h"
 
 namespace pockaffe {
 namespace {
 
 struct Question {
   napi_deferred deferred;
-  TopicIdsRequest request;
+  std::unique_ptr<AdminRequest> request;
+  std::function<napi_value()> topics;  // of the answer, once it has ended
 };
 
 // Of one JavaScript thread, and used on it alone.
@@ -50,28 +53,62 @@ std::string text_of(napi_env env, napi_value value) {
   return result;
 }
 
-// { error, message, topics: [{ topic, id, error, message, operations: number[] }] }
-napi_value value_of(napi_env env, const TopicIdsAnswer& answer) {
-  napi_value result, topics;
-  napi_create_object(env, &result);
-  napi_create_array_with_length(env, answer.topics.size(), &topics);
-  set(env, result, "error", number(env, answer.error));
-  set(env, result, "message", text(env, answer.message));
-  set(env, result, "topics", topics);
-  uint32_t at = 0;
-  for (const TopicId& each : answer.topics) {
-    napi_value topic;
-    napi_create_object(env, &topic);
-    set(env, topic, "topic", text(env, each.topic));
-    set(env, topic, "id", text(env, each.id));
-    set(env, topic, "error", number(env, each.error));
-    set(env, topic, "message", text(env, each.message));
-    napi_value operations;
-    napi_create_array_with_length(env, each.operations.size(), &operations);
-    for (uint32_t i = 0; i < each.operations.size(); i++) napi_set_element(env, operations, i, number(env, each.operations[i]));
-    set(env, topic, "operations", operations);
-    napi_set_element(env, topics, at++, topic);
+std::vector<std::string> texts_of(napi_env env, napi_value list) {
+  uint32_t length = 0;
+  napi_get_array_length(env, list, &length);
+  std::vector<std::string> result;
+  for (uint32_t i = 0; i < length; i++) {
+    napi_value each;
+    napi_get_element(env, list, i, &each);
+    result.push_back(text_of(env, each));
   }
+  return result;
+}
+
+template <typename T>
+napi_value list_of(napi_env env, const std::vector<T>& all, napi_value (*value_of)(napi_env, const T&)) {
+  napi_value result;
+  napi_create_array_with_length(env, all.size(), &result);
+  for (uint32_t i = 0; i < all.size(); i++) napi_set_element(env, result, i, value_of(env, all[i]));
+  return result;
+}
+
+// What is told of any topic: { topic, error, message }
+napi_value topic_value(napi_env env, const std::string& topic, rd_kafka_resp_err_t error, const std::string& message) {
+  napi_value result;
+  napi_create_object(env, &result);
+  set(env, result, "topic", text(env, topic));
+  set(env, result, "error", number(env, error));
+  set(env, result, "message", text(env, message));
+  return result;
+}
+
+// { topic, id, error, message, operations: number[] }
+napi_value id_value(napi_env env, const TopicId& of) {
+  napi_value result = topic_value(env, of.topic, of.error, of.message);
+  set(env, result, "id", text(env, of.id));
+  set(env, result, "operations",
+      list_of<int32_t>(env, of.operations, [](napi_env env, const int32_t& each) { return number(env, each); }));
+  return result;
+}
+
+// { topic, error, message, settings: { [name]: string } }
+napi_value settings_value(napi_env env, const TopicSettings& of) {
+  napi_value result = topic_value(env, of.topic, of.error, of.message);
+  napi_value settings;
+  napi_create_object(env, &settings);
+  for (const auto& [name, value] : of.settings) set(env, settings, name.c_str(), text(env, value));
+  set(env, result, "settings", settings);
+  return result;
+}
+
+// { error, message, topics }
+napi_value value_of(napi_env env, const Question& question) {
+  napi_value result;
+  napi_create_object(env, &result);
+  set(env, result, "error", number(env, question.request->error()));
+  set(env, result, "message", text(env, question.request->message()));
+  set(env, result, "topics", question.topics());
   return result;
 }
 
@@ -82,7 +119,7 @@ void on_wake(napi_env env, napi_value, void* context, void* told) {
   if (found == environment->questions.end()) return;
   {
     std::lock_guard<std::mutex> lock(clients_mutex());
-    if (!found->second->request.has_ended()) return;
+    if (!found->second->request->has_ended()) return;
   }
   // It is this thread's alone now.
   const std::unique_ptr<Question> question = std::move(found->second);
@@ -90,59 +127,82 @@ void on_wake(napi_env env, napi_value, void* context, void* told) {
   if (environment->questions.empty()) napi_unref_threadsafe_function(env, environment->wake);
   napi_handle_scope scope;
   napi_open_handle_scope(env, &scope);
-  napi_resolve_deferred(env, question->deferred, value_of(env, question->request.answer()));
+  napi_resolve_deferred(env, question->deferred, value_of(env, *question));
   napi_close_handle_scope(env, scope);
 }
 
-// False where no such client lives.
-bool ask(Environment& environment, napi_deferred deferred, const std::string& client, int32_t broker,
-         const std::vector<std::string>& topics, int32_t timeout_ms, bool with_operations) {
-  const uintptr_t number = ++environment.last_number;
-  const auto wake = [&environment, number] {
-    napi_call_threadsafe_function(environment.wake, reinterpret_cast<void*>(number), napi_tsfn_nonblocking);
-  };
-  std::unique_ptr<Question> question(new Question{deferred, TopicIdsRequest(wake)});
-  std::lock_guard<std::mutex> lock(clients_mutex());
-  rd_kafka_t* handle = find_client(client);
-  if (handle == nullptr) return false;
-  question->request.ask(handle, broker, topics, timeout_ms, with_operations);
-  environment.questions.emplace(number, std::move(question));
-  return true;
-}
-
-// topicIds(client: string, broker: number, topics: string[], timeoutMs: number, withOperations?: boolean):
-//   Promise<{ error, message, topics } | null>
-napi_value topic_ids(napi_env env, napi_callback_info info) {
-  size_t count = 5;
-  napi_value arguments[5];
-  void* data = nullptr;
-  napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
-  auto* environment = static_cast<Environment*>(data);
-  const std::string client = text_of(env, arguments[0]);
-  int32_t broker = 0, timeout_ms = 0;
-  napi_get_value_int32(env, arguments[1], &broker);
-  napi_get_value_int32(env, arguments[3], &timeout_ms);
-  bool with_operations = false;
-  napi_get_value_bool(env, arguments[4], &with_operations);  // false where it is left out
-  uint32_t length = 0;
-  napi_get_array_length(env, arguments[2], &length);
-  std::vector<std::string> topics;
-  for (uint32_t i = 0; i < length; i++) {
-    napi_value topic;
-    napi_get_element(env, arguments[2], i, &topic);
-    topics.push_back(text_of(env, topic));
-  }
-
+// A promise of the answer; of null where no such client lives. `send` asks, with the clients' mutex held.
+template <typename Request, typename Send>
+napi_value ask(napi_env env, Environment& environment, const std::string& client,
+               napi_value (*topics_of)(napi_env, const Request&), Send send) {
   napi_deferred deferred;
   napi_value promise, null;
   napi_create_promise(env, &deferred, &promise);
-  if (ask(*environment, deferred, client, broker, topics, timeout_ms, with_operations)) {
-    if (environment->questions.size() == 1) napi_ref_threadsafe_function(env, environment->wake);
+  const uintptr_t number = ++environment.last_number;
+  auto request = std::make_unique<Request>([&environment, number] {
+    napi_call_threadsafe_function(environment.wake, reinterpret_cast<void*>(number), napi_tsfn_nonblocking);
+  });
+  Request* asked = request.get();
+  bool is_asked = false;
+  {
+    std::lock_guard<std::mutex> lock(clients_mutex());
+    if (rd_kafka_t* handle = find_client(client)) {
+      send(*asked, handle);
+      const auto topics = [env, asked, topics_of] { return topics_of(env, *asked); };
+      environment.questions.emplace(number, new Question{deferred, std::move(request), topics});
+      is_asked = true;
+    }
+  }
+  if (is_asked) {
+    if (environment.questions.size() == 1) napi_ref_threadsafe_function(env, environment.wake);
   } else {
     napi_get_null(env, &null);
     napi_resolve_deferred(env, deferred, null);
   }
   return promise;
+}
+
+// What every question has: (client: string, broker: number, topics: string[], timeoutMs: number, …)
+struct Asked {
+  std::string client;
+  int32_t broker = 0;
+  std::vector<std::string> topics;
+  int32_t timeout_ms = 0;
+
+  Asked(napi_env env, const napi_value* arguments) : client(text_of(env, arguments[0])), topics(texts_of(env, arguments[2])) {
+    napi_get_value_int32(env, arguments[1], &broker);
+    napi_get_value_int32(env, arguments[3], &timeout_ms);
+  }
+};
+
+// topicIds(client, broker, topics, timeoutMs, withOperations?: boolean): Promise<{ error, message, topics } | null>
+napi_value topic_ids(napi_env env, napi_callback_info info) {
+  size_t count = 5;
+  napi_value arguments[5];
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
+  const Asked asked(env, arguments);
+  bool with_operations = false;
+  napi_get_value_bool(env, arguments[4], &with_operations);  // false where it is left out
+  const auto topics = [](napi_env env, const TopicIdsRequest& of) { return list_of(env, of.topics(), id_value); };
+  return ask<TopicIdsRequest>(env, *static_cast<Environment*>(data), asked.client, topics,
+                              [&](TopicIdsRequest& request, rd_kafka_t* handle) {
+                                request.ask(handle, asked.broker, asked.topics, asked.timeout_ms, with_operations);
+                              });
+}
+
+// topicSettings(client, broker, topics, timeoutMs): Promise<{ error, message, topics } | null>
+napi_value topic_settings(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value arguments[4];
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
+  const Asked asked(env, arguments);
+  const auto topics = [](napi_env env, const TopicSettingsRequest& of) { return list_of(env, of.topics(), settings_value); };
+  return ask<TopicSettingsRequest>(env, *static_cast<Environment*>(data), asked.client, topics,
+                                   [&](TopicSettingsRequest& request, rd_kafka_t* handle) {
+                                     request.ask(handle, asked.broker, asked.topics, asked.timeout_ms);
+                                   });
 }
 
 // living(): { clients, requests }, for tests.
@@ -191,6 +251,8 @@ NAPI_MODULE_INIT() {
   napi_add_env_cleanup_hook(env, on_cleanup, environment);
   napi_create_function(env, "topicIds", NAPI_AUTO_LENGTH, topic_ids, environment, &function);
   set(env, exports, "topicIds", function);
+  napi_create_function(env, "topicSettings", NAPI_AUTO_LENGTH, topic_settings, environment, &function);
+  set(env, exports, "topicSettings", function);
   napi_create_function(env, "living", NAPI_AUTO_LENGTH, living, nullptr, &function);
   set(env, exports, "living", function);
   napi_create_function(env, "exitNow", NAPI_AUTO_LENGTH, exit_now, nullptr, &function);

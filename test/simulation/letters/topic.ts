@@ -29,6 +29,7 @@ export class SimLetterTopic {
 			produce: (record) => process.request(this.#latency, () => this.#append(record)),
 			gaveUp: false,
 			topics: async () => new Map([[LETTERS, this.partitions.length]]),
+			topicSettings: async () => new Map([[LETTERS, new Map()]]),
 			close: async () => {},
 			async [Symbol.asyncDispose]() {},
 		};

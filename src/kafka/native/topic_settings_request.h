@@ -1,0 +1,33 @@
+// The settings of topics as they are in force, defaults of the broker among them, by librdkafka's DescribeConfigs.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "admin_request.h"
+
+namespace pockaffe {
+
+struct TopicSettings {
+  std::string topic;
+  rd_kafka_resp_err_t error;  // no such topic, no right to describe it
+  std::string message;  // of the error
+  std::vector<std::pair<std::string, std::string>> settings;  // without those that have no value
+};
+
+class TopicSettingsRequest final : public AdminRequest {
+ public:
+  using AdminRequest::AdminRequest;
+
+  void ask(rd_kafka_t* client, int32_t broker, const std::vector<std::string>& topics, int timeout_ms);
+
+  const std::vector<TopicSettings>& topics() const { return topics_; }
+
+ private:
+  void read(rd_kafka_event_t* event) override;
+
+  std::vector<TopicSettings> topics_;
+};
+
+}  // namespace pockaffe
