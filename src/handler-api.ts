@@ -59,11 +59,11 @@ export interface Finished {
 	readonly finishedTo: number | null;
 }
 
-/** What `init` is told. `purpose` is `verify` where the handler runs only to compare. */
+/** What `init` is told. `purpose` is `verify` where the handler runs only to compare, `reprocess` where rows are computed anew. */
 export interface PartitionInfo {
 	readonly topic: string;
 	readonly partition: number;
-	readonly purpose: "run" | "verify";
+	readonly purpose: "run" | "verify" | "reprocess";
 	/** Names of the configured tables. */
 	readonly tables: readonly string[];
 }

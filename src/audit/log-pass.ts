@@ -23,6 +23,8 @@ export interface LogPassParts {
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly layouts: readonly TableLayout[];
+	/** What the handler's `init` is told. */
+	readonly purpose: "verify" | "reprocess";
 	readonly signal: AbortSignal;
 	readonly inHand?: ((partition: TopicPartition, held: HeldOffsets | null) => void) | undefined;
 	/** Messages as they are read; returns those that the handler is asked about. */
@@ -46,6 +48,7 @@ export class LogPass {
 	readonly #parts: LogPassParts;
 	readonly #second: SecondAttempts;
 	#wake: () => void = () => {};
+	#isStateful = false;
 
 	constructor(parts: LogPassParts) {
 		this.#parts = parts;
@@ -56,6 +59,11 @@ export class LogPass {
 			isAborted: () => parts.signal.aborted,
 			failed: parts.failed,
 		});
+	}
+
+	/** The handler answered with `finishedTo` at some time: what it makes of a message depends on those before. */
+	get isStateful(): boolean {
+		return this.#isStateful;
 	}
 
 	/** Reads these pieces. Rejects with the reader's error, with ExitError where the handler can't be run, with the signal's reason. */
@@ -85,6 +93,7 @@ export class LogPass {
 			await this.#second.run();
 			await this.#parts.relieve();
 		} finally {
+			this.#isStateful ||= [...workers.values()].some(({ isStateful }) => isStateful);
 			const { aborted } = this.#parts.signal;
 			const stopped = Promise.all([...workers.values()].map((worker) => worker.stop(aborted)));
 			// Nobody waits for a handler after Ctrl-C.
@@ -93,12 +102,12 @@ export class LogPass {
 	}
 
 	#createWorker({ topic, partition }: TopicPartition, over: Partial<VerifyingWorkerParts> = {}): VerifyingWorker {
-		const { config, clock, random, layouts, rows, inHand, mayFail, failed } = this.#parts;
+		const { config, clock, random, layouts, purpose, rows, inHand, mayFail, failed } = this.#parts;
 		return new VerifyingWorker({
 			config,
 			layouts,
 			partition: { topic, partition },
-			threads: createHandlerThreads({ ...threadOptions(config, layouts), purpose: "verify", printed: () => {} }).lease({
+			threads: createHandlerThreads({ ...threadOptions(config, layouts), purpose, printed: () => {} }).lease({
 				topic,
 				partition,
 			}),
@@ -111,6 +120,7 @@ export class LogPass {
 				else this.#second.add(letter);
 			},
 			inHand,
+			...(purpose === "reprocess" && { inVain: "nothing was changed" }),
 			moved: () => this.#wake(),
 			...over,
 		});

@@ -12,7 +12,7 @@ import { ExitError, exitCodes } from "../core/errors.ts";
 import type { HeldOffsets } from "../core/hand-note.ts";
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
-import { type BlockRow, rowsOf, type TableLayout } from "../core/rows.ts";
+import type { TableLayout } from "../core/rows.ts";
 import { LogReader } from "../kafka/log-reader.ts";
 import { type ChosenIds, everyId, namedIds, SampledIds } from "../sink/chosen-ids.ts";
 import type { Database } from "../sink/database.ts";
@@ -21,6 +21,7 @@ import { interruptible } from "../sink/interruptible-database.ts";
 import { type ComparisonListener, compareTable } from "../sink/table-comparison.ts";
 import type { RowSubmission } from "../worker/ports.ts";
 import { coveredPartitions, knownTopics } from "./covered-partitions.ts";
+import { expectedRows, type RowPlace } from "./expected-row.ts";
 import { Findings } from "./findings.ts";
 import { type CoveredPartition, isHandledAgain, LogCoverage } from "./log-coverage.ts";
 import { LogPass } from "./log-pass.ts";
@@ -116,6 +117,7 @@ class Verification {
 			clock,
 			random,
 			layouts: this.#layouts,
+			purpose: "verify",
 			signal,
 			inHand,
 			read: (partition, messages) => this.#read(partition, messages),
@@ -231,26 +233,9 @@ class Verification {
 			const rows = this.#expected.get(block.table);
 			if (!rows) continue;
 			const layout = this.#layouts.find(({ name }) => name === block.table) as TableLayout;
-			for (const row of rowsOf(block)) rows.add(this.#rowOf(submission, block.table, row, layout));
+			const isOptional = (place: RowPlace, id: string) => isRefused(this.#coverage.letterAt(place), block.table, id);
+			for (const row of expectedRows(submission, block, layout, isOptional)) rows.add(row);
 		}
-	}
-
-	#rowOf({ topic, partition, batch }: RowSubmission, table: string, row: BlockRow, { version, columns }: TableLayout) {
-		const { message, id, isDelete, values } = row;
-		const offset = batch.offsets[message] as number;
-		const timestamp = Math.max(0, batch.timestamps[message] as number);
-		const field = version.kind === "field" ? (values[columns.findIndex(({ name }) => name === version.column)] ?? null) : null;
-		return {
-			id,
-			isDelete,
-			timestamp,
-			offset,
-			partition,
-			topic,
-			values,
-			field,
-			optional: isRefused(this.#coverage.letterAt({ topic, partition, offset, timestamp }), table, id),
-		};
 	}
 
 	/** `knownIds`: those expected and no others; else all that the tables hold. */

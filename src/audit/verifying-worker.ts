@@ -39,6 +39,8 @@ export interface VerifyingWorkerParts {
 	readonly moved: () => void;
 	/** More ends of the thread in a row end the verification. Default: 2 × `supervisor.maxRestarts`. */
 	readonly maxDeaths?: number;
+	/** What an end of it means. Default: nothing can be verified. */
+	readonly inVain?: string;
 }
 
 /** Of a message, and for the default of `maxDeaths`. */
@@ -54,12 +56,16 @@ const deaths: ReadonlySet<RestartReason> = new Set(["exit", "timeout", "out_of_m
 export class VerifyingWorker {
 	readonly #worker: PartitionWorker;
 	readonly #maxDeaths: number;
+	readonly #inVain: string;
 	#deathsInARow = 0;
 	/** The handler left messages unfinished at some time. */
 	#keepsOpen = false;
+	#isStateful = false;
 	#failure: Error | null = null;
 
-	constructor({ config, layouts, partition, threads, clock, random, rows, failed, inHand, moved, maxDeaths }: VerifyingWorkerParts) {
+	constructor({ config, layouts, partition, threads, clock, random, rows, failed, inHand, moved, ...more }: VerifyingWorkerParts) {
+		const { maxDeaths, inVain = "nothing can be verified" } = more;
+		this.#inVain = inVain;
 		this.#maxDeaths = maxDeaths ?? ATTEMPTS * config.supervisor.maxRestarts;
 		const attempts = () => (this.#keepsOpen ? ATTEMPTS : 1);
 		this.#worker = new PartitionWorker({
@@ -97,6 +103,7 @@ export class VerifyingWorker {
 				started: moved,
 				handled: (_, outcome) => {
 					if (countHandled(outcome) > 0) this.#deathsInARow = 0;
+					if (outcome.finished) this.#isStateful = true;
 					if (this.#worker.queue.unconfirmed > 0) this.#keepsOpen = true;
 					moved();
 				},
@@ -132,6 +139,11 @@ export class VerifyingWorker {
 		return this.#worker.queue.unconfirmed;
 	}
 
+	/** The handler answered with `finishedTo` at some time: what it makes of a message depends on those before. */
+	get isStateful(): boolean {
+		return this.#isStateful;
+	}
+
 	/** Bytes of the messages it holds. */
 	get bytes(): number {
 		return this.#worker.queue.bytes;
@@ -147,18 +159,18 @@ export class VerifyingWorker {
 	 * never begin.
 	 */
 	#crashed(kind: FailureKind, message: string): void {
-		if (kind === "load" || kind === "init") this.#failure ??= nothingVerified(message);
+		if (kind === "load" || kind === "init") this.#failure ??= this.#endOf(message);
 		if (this.#deathsInARow <= this.#maxDeaths) return;
 		const what = `the handler's thread ended ${this.#deathsInARow} times in a row without handling a message (${ATTEMPTS} × supervisor.maxRestarts)`;
-		this.#failure ??= nothingVerified(`${what}: ${message}`);
+		this.#failure ??= this.#endOf(`${what}: ${message}`);
+	}
+
+	#endOf(why: string): ExitError {
+		return new ExitError(exitCodes.found, "handler", `${this.#inVain}: ${why.replaceAll(/\s+/g, " ")}`);
 	}
 
 	/** `atOnce`: whatever the handler does. */
 	async stop(atOnce = false): Promise<void> {
 		await (this.#failure || atOnce ? this.#worker.kill() : this.#worker.stop("shutdown"));
 	}
-}
-
-function nothingVerified(why: string): ExitError {
-	return new ExitError(exitCodes.found, "handler", `nothing can be verified: ${why.replaceAll(/\s+/g, " ")}`);
 }

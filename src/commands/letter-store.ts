@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
-import type { LetterStore } from "../core/dead-letter.ts";
+import type { LetterPosition, LetterStore } from "../core/dead-letter.ts";
 import { ExitError, exitCodes, PocKaffeError } from "../core/errors.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 import { DeadLetterTopicStore } from "../kafka/dead-letter-topic-store.ts";
@@ -40,11 +40,25 @@ export async function withStore(command: Command, context: CommandContext, use: 
 	}
 }
 
-function storeOf({ deadLetters, kafka }: Config, database: () => Database, context: CommandContext): LetterStore {
+type StoreContext = Pick<CommandContext, "clock" | "version" | "interrupted">;
+
+function storeOf({ deadLetters, kafka }: Config, database: () => Database, context: StoreContext): LetterStore {
 	const { clock, version, interrupted: signal } = context;
 	const { target, table, topic } = deadLetters;
 	if (target === "table") return new DeadLetterTableStore(database(), table, kafka.group, version);
 	return new DeadLetterTopicStore({ kafka, topic, clock, version, signal, consumerGroup: kafka.group });
+}
+
+/** Of the group, from this database where they are in one; null where their table or topic is missing. */
+export async function unreplayedLetters(config: Config, database: Database, context: StoreContext): Promise<LetterPosition[] | null> {
+	await using store = storeOf(config, () => database, context);
+	try {
+		return await store.unreplayed();
+	} catch (error) {
+		const { code } = error as { code?: string };
+		if (code === "42P01" || code === "no_topic") return null;
+		throw error;
+	}
 }
 
 /** Asks for what the target needs, unless an embedded daemon has it. */

@@ -2,14 +2,14 @@
  * `offsets set`: where a group goes on. With offsets in Kafka only while the group has no members, which Kafka sees to; with offsets in the
  * database also under a running daemon, which finds that out within some seconds and begins there.
  */
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
-import { isTopicMeant, partitionName, type TopicPartition } from "../core/message.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { StoredNote } from "../core/position-note.ts";
 import { KafkaError, kafkaErrors } from "../kafka/kafka-error.ts";
 import { type OffsetPlan, planOffset, type SetTo } from "../kafka/offset-plan.ts";
-import { type Operation, refused } from "../kafka/rights.ts";
+import { refused } from "../kafka/rights.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { connectDatabase, type Database } from "../sink/database.ts";
 import { NoteFence } from "../sink/note-fence.ts";
@@ -17,8 +17,9 @@ import { OffsetTable } from "../sink/offset-table.ts";
 import { problemOf } from "../sink/sql-faults.ts";
 import { StartRecorder } from "../sink/start-recorder.ts";
 import { StartTable } from "../sink/start-table.ts";
+import { chosenPartitions } from "./chosen-partitions.ts";
 import { type CommandContext, daemonConfig, print } from "./command-context.ts";
-import { partitionNumber } from "./option-values.ts";
+import { partitionNumber, whereTo } from "./option-values.ts";
 import { textTable } from "./text-table.ts";
 
 interface SetOptions {
@@ -102,7 +103,12 @@ class OffsetSetting {
 
 	/** Changes nothing. */
 	async plan(options: SetOptions): Promise<OffsetPlan[]> {
-		const partitions = await chosenPartitions(this.#config, this.#inspector, options, this.#table ? "Describe" : "Read");
+		const partitions = await chosenPartitions(
+			this.#config,
+			this.#inspector,
+			{ ...options, offsets: { "--to": options.to } },
+			this.#table ? "Describe" : "Read",
+		);
 		const kept = this.#table ? await this.#table.stored(partitions) : await this.#inspector.committed(partitions);
 		const noted = await this.#notes.read();
 		const ids = await this.#inspector.topicIds([...new Set(partitions.map(({ topic }) => topic))]);
@@ -181,41 +187,6 @@ class OffsetSetting {
 
 /** Of a group with members Kafka says that it doesn't know this one. */
 const HAS_MEMBERS: readonly number[] = [kafkaErrors.unknownMember, kafkaErrors.illegalGeneration, kafkaErrors.rebalanceInProgress];
-
-async function chosenPartitions(
-	{ kafka }: Config,
-	inspector: ClusterInspector,
-	{ to, topic, partition }: SetOptions,
-	wanted: Operation,
-): Promise<TopicPartition[]> {
-	const topics = topic === undefined ? inspector.topics.filter((name) => kafka.topics.some((entry) => isTopicMeant(entry, name))) : [topic];
-	const all = topics.flatMap((name) => inspector.partitionsOf(name).map((number) => ({ topic: name, partition: number })));
-	// A group of several topics goes on with those that are there; one that may not be seen is told before anything is changed.
-	const named = topic === undefined ? kafka.topics.filter((name) => !name.startsWith("^")) : [topic];
-	for (const name of named.filter((each) => !inspector.topics.includes(each))) {
-		const absence = await inspector.absent(name, wanted, "");
-		if (absence.code === "not_authorized" || all.length === 0) throw absence;
-	}
-	if (all.length === 0) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${kafka.topics.join(", ")}`);
-	if (partition !== undefined && topics.length > 1)
-		throw new ExitError(exitCodes.usage, "topic", `--partition ${partition} of which topic? Add --topic: ${topics.join(", ")}`);
-	const chosen = all.filter((each) => partition === undefined || each.partition === partition);
-	if (chosen.length === 0)
-		throw new ExitError(exitCodes.usage, "partition", `${topics[0]} has no partition ${partition}: 0 to ${all.length - 1}`);
-	if (to.kind === "offset" && chosen.length > 1)
-		throw new ExitError(exitCodes.usage, "partition", `--to ${to.offset} is an offset of one partition: add --topic and --partition`);
-	return chosen;
-}
-
-/** Digits are an offset: a time is written as a date. */
-function whereTo(text: string): SetTo {
-	if (text === "earliest" || text === "latest") return { kind: text };
-	if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return { kind: "offset", offset: Number(text) };
-	const timestampMs = Date.parse(text);
-	if (Number.isNaN(timestampMs) || !/^\d{4}-/.test(text))
-		throw new InvalidArgumentError("earliest, latest, a time such as 2024-05-01T12:00:00Z, or an offset.");
-	return { kind: "time", timestampMs };
-}
 
 function shown({ topic, partition, log, kept, to, again, passedOver }: OffsetPlan) {
 	return { topic, partition, low: log.low, high: log.high, committed: kept, to, again, passedOver };

@@ -8,6 +8,7 @@ import { registerControl } from "./control.ts";
 import { registerDeadLetters } from "./dead-letters.ts";
 import { registerOffsets } from "./offsets.ts";
 import { registerProduce } from "./produce.ts";
+import { registerReprocess } from "./reprocess.ts";
 import { registerRun } from "./run.ts";
 import { registerSchema } from "./schema.ts";
 import { registerTopic } from "./topic.ts";
@@ -39,6 +40,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 		registerControl,
 		registerDeadLetters,
 		registerVerify,
+		registerReprocess,
 	];
 	for (const register of registrations) register(program, context);
 	try {

@@ -1,23 +1,19 @@
 /** `verify`: did everything arrive? Compares the tables with the log up to the committed offsets; exit 1 where they differ. */
-import { createReadStream } from "node:fs";
-import { resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Requirement, requirementNames, requirementsOf } from "../audit/requirements.ts";
 import { verify } from "../audit/verification.ts";
 import type { VerificationReport } from "../audit/verification-report.ts";
 import type { Config } from "../config/config.ts";
-import type { LetterPosition, LetterStore } from "../core/dead-letter.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
-import { readLines } from "../core/lines.ts";
 import { systemRandom } from "../core/random.ts";
-import { DeadLetterTopicStore } from "../kafka/dead-letter-topic-store.ts";
 import { refused } from "../kafka/rights.ts";
-import { connectDatabase, type Database } from "../sink/database.ts";
-import { DeadLetterTableStore } from "../sink/dead-letter-table-store.ts";
+import { connectDatabase } from "../sink/database.ts";
 import { problemOf } from "../sink/sql-faults.ts";
 import { type CommandContext, daemonConfig, print } from "./command-context.ts";
 import { CrashWitness } from "./crash-witness.ts";
+import { unreplayedLetters } from "./letter-store.ts";
+import { linesIn } from "./lines-file.ts";
 import { wholeNumber } from "./option-values.ts";
 import { ProgressLine } from "./progress-line.ts";
 import { reportLines } from "./verification-text.ts";
@@ -94,22 +90,9 @@ function seconds(text: string): number {
 	return value;
 }
 
-/** Rejects (ExitError, usage) where the file can't be read. */
-async function idsIn(file: string): Promise<ReadonlySet<string>> {
-	const ids = new Set<string>();
-	try {
-		for await (const line of readLines(createReadStream(file)))
-			if (line.trim() !== "") ids.add(line.endsWith("\r") ? line.slice(0, -1) : line);
-	} catch (cause) {
-		throw new ExitError(exitCodes.usage, "ids", `--ids ${file}: ${messageOf(cause)}`, { cause });
-	}
-	if (ids.size === 0) throw new ExitError(exitCodes.usage, "ids", `--ids ${file}: there is no id in it`);
-	return ids;
-}
-
 async function verifyWith(config: Config, options: VerifyOptions, context: CommandContext): Promise<VerificationReport> {
 	const { limit: maxDifferences, topic: topics, table: tables, sample, require: requirements } = options;
-	const ids = options.ids === undefined ? undefined : await idsIn(resolve(context.cwd, options.ids));
+	const ids = options.ids === undefined ? undefined : await linesIn(options.ids, { option: "--ids", what: "id" }, context);
 	const usualWithin = requirements.some(({ name }) => name === "share") ? USUAL_WITHIN_S : 0;
 	const { clock, interrupted, stderr, version } = context;
 	// Of several it is not known which one was refused.
@@ -147,24 +130,5 @@ async function verifyWith(config: Config, options: VerifyOptions, context: Comma
 		throw new ExitError(exitCodes.found, "verify", `can't verify: ${message}`, { cause: error });
 	} finally {
 		await database.close();
-	}
-}
-
-/** Null where their table or topic is missing. */
-async function unreplayedLetters(
-	{ deadLetters, kafka }: Config,
-	database: Database,
-	{ clock, version, interrupted: signal }: Pick<CommandContext, "clock" | "version" | "interrupted">,
-): Promise<LetterPosition[] | null> {
-	await using store: LetterStore =
-		deadLetters.target === "topic"
-			? new DeadLetterTopicStore({ kafka, topic: deadLetters.topic, clock, version, signal, consumerGroup: kafka.group })
-			: new DeadLetterTableStore(database, deadLetters.table, kafka.group);
-	try {
-		return await store.unreplayed();
-	} catch (error) {
-		const { code } = error as { code?: string };
-		if (code === "42P01" || code === "no_topic") return null;
-		throw error;
 	}
 }

@@ -15,6 +15,7 @@ const PAIRS = 1_000;
 interface Held {
 	readonly finding: RowFinding;
 	readonly isOptional: boolean;
+	readonly row: ExpectedRow | null;
 }
 
 interface Pair {
@@ -45,14 +46,18 @@ export class EqualIds implements ComparisonListener {
 		this.#listener.purged(ids);
 	}
 
-	found(finding: RowFinding, isOptional: boolean): void {
+	async relieve(): Promise<void> {
+		await this.#listener.relieve?.();
+	}
+
+	found(finding: RowFinding, isOptional: boolean, row: ExpectedRow | null): void {
 		const { kind, stored } = finding;
 		if (!stored || (kind !== "newer" && kind !== "extra") || this.#count >= MAX_HELD) {
-			this.#listener.found(finding, isOptional);
+			this.#listener.found(finding, isOptional, row);
 			return;
 		}
 		const place = placeOf(stored);
-		this.#held.set(place, [...(this.#held.get(place) ?? []), { finding, isOptional }]);
+		this.#held.set(place, [...(this.#held.get(place) ?? []), { finding, isOptional, row }]);
 		this.#count++;
 	}
 
@@ -69,8 +74,8 @@ export class EqualIds implements ComparisonListener {
 		}
 		await this.#explain(pairs, explained);
 		for (const held of [...this.#held.values()].flat()) {
-			const { finding, isOptional } = held;
-			if (!explained.has(held)) this.#listener.found(finding, isOptional);
+			const { finding, isOptional, row } = held;
+			if (!explained.has(held)) this.#listener.found(finding, isOptional, row);
 			// The row of an equal id is compared as that id's own.
 			else if (finding.kind === "newer") this.#listener.matched([finding.id]);
 		}

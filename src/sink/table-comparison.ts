@@ -43,9 +43,11 @@ export interface ComparisonListener {
 	purged(ids: readonly string[]): void;
 	/**
 	 * A difference, unless the stored row's origin explains it: its owner decides. `isOptional`: a row that may be there or not, and can't
-	 * be compared, is expected of this id.
+	 * be compared, is expected of this id. `row`: the one that is expected.
 	 */
-	found(finding: RowFinding, isOptional: boolean): void;
+	found(finding: RowFinding, isOptional: boolean, row: ExpectedRow | null): void;
+	/** Awaited now and then, for a listener that has to get rid of what it was told before more comes. */
+	relieve?(): Promise<void>;
 }
 
 /** Ids of a statement, and about how many characters of their rows: a statement's text is one string per column. */
@@ -70,10 +72,12 @@ export async function compareTable(
 		for (const row of candidates) characters += charactersOf(row);
 		if (batch.length < BATCH.ids && characters < BATCH.characters) continue;
 		await comparison.compare(batch);
+		await listener.relieve?.();
 		batch = [];
 		characters = 0;
 	}
 	await comparison.compare(batch);
+	await listener.relieve?.();
 	if (!knownIds) await findExtras(database, table, expected, telling, comparison.unrequired);
 	await equalIds?.conclude(expected);
 }
@@ -159,6 +163,7 @@ class Comparison {
 		this.#listener.found(
 			finding,
 			candidates.some((each, index) => each.optional && mismatches[index]?.order === "unwritable"),
+			row,
 		);
 	}
 
@@ -212,8 +217,9 @@ async function findExtras(
 			while (!head.done && compareIds((head.value[0] as ExpectedRow).id, id) < 0) head = await ids.next();
 			if (!expected.chosen.has(id) || (!head.done && (head.value[0] as ExpectedRow).id === id && !unrequired.has(id))) continue;
 			const finding = { kind: "extra" as const, table: table.layout.name, id, expected: null, columns: [], sqlstate: null };
-			listener.found({ ...finding, stored: originOf(row) }, unrequired.has(id));
+			listener.found({ ...finding, stored: originOf(row) }, unrequired.has(id), null);
 		}
+		await listener.relieve?.();
 	}
 }
 

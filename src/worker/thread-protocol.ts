@@ -9,7 +9,7 @@ export interface ThreadData {
 	readonly module: string;
 	readonly options: unknown;
 	/** Why the handler runs. */
-	readonly purpose: "run" | "verify";
+	readonly purpose: "run" | "verify" | "reprocess";
 	readonly tables: readonly TableLayout[];
 	/** Lanes of the writer, by which rows are parted. */
 	readonly lanes: number;
