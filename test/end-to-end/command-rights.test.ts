@@ -72,6 +72,17 @@ const rows: readonly Row[] = [
 		grants: [usage, ...on(events, "select"), ...on(starts, "select")],
 	},
 	{
+		named: "reprocess",
+		command: ["reprocess", "--yes"],
+		over: { ...inTopic, handler: { module: "./corrected.mjs" } },
+		kafka: [
+			["Read", "topic", topic],
+			["Read", "topic", letters],
+			["Describe", "group", group],
+		],
+		grants: [usage, ...on(events, "select", "update"), ...on(starts, "select")],
+	},
+	{
 		named: "offsets",
 		command: ["offsets", group, "--topic", topic],
 		kafka: [
@@ -167,6 +178,7 @@ describeOnKafka("the rights that a command needs", () => {
 		await db.database.query(`create role ${role} login password 'pass'`);
 		// The daemon makes the tables, and letters of both kinds, which another handler takes.
 		await writeFile(join(folder.path, "handler.mjs"), handler);
+		await writeFile(join(folder.path, "corrected.mjs"), handler.replace('name: "x"', 'name: "corrected"'));
 		for (const [read, over] of [[topic, inTopic] as const, [other, { ...inTable, ...inDatabase }] as const]) {
 			await kafka.createTopic(read, 1);
 			for (const key of ["a", "b", "refused"]) await producer.produce({ topic: read, key: `${read}-${key}`, value: '{"name":"x"}' });
@@ -197,7 +209,7 @@ describeOnKafka("the rights that a command needs", () => {
 		await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify({ ...configuration(kafka.as("tool"), url), ...over }));
 		for (const grant of grants) await db.database.query(`grant ${grant} to ${role}`);
 		await kafka.give("tool", ...rights);
-		const hasHandler = command.includes("verify") || command.includes("replay");
+		const hasHandler = ["verify", "reprocess", "replay"].some((name) => command.includes(name));
 		const { code, stdout, stderr } = await (hasHandler ? pockaffe : pockaffeInProcess)(command, { cwd: folder.path, stdin });
 		await kafka.take("tool", ...rights);
 		for (const grant of grants) await db.database.query(`revoke ${grant} from ${role}`);
