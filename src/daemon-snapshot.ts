@@ -10,11 +10,12 @@ import { describeTarget } from "./sink/connecting/connection-settings.ts";
 export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 	const { parts } = daemon;
 	const { writer, consumer } = daemon.delivery;
-	const { config, clock, version } = parts;
+	const { config, clock, version, isEmbedded = false } = parts;
 	const now = clock.now();
 	const report = daemon.readiness.report();
 	return {
 		version,
+		embedded: isEmbedded,
 		now,
 		startedAt: daemon.startedAt,
 		state: daemon.state,

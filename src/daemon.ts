@@ -69,6 +69,8 @@ export interface DaemonParts {
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly version: string;
+	/** Broker and database are its own: shown wherever somebody looks. */
+	readonly isEmbedded?: boolean;
 }
 
 /** Why the daemon ends, with the exit code it means. */
@@ -169,6 +171,7 @@ export class Daemon {
 			clock,
 			metrics: () => this.metrics.render(),
 			readiness: () => this.readiness.report(),
+			isEmbedded: this.parts.isEmbedded === true,
 			status: () => buildStatus(this.snapshot()),
 			control: config.http.admin ? this.#control() : null,
 			token: config.http.token,

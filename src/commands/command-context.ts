@@ -54,11 +54,11 @@ export async function kafkaOf(command: Command, context: CommandContext): Promis
 	if (config.kafka.brokers.length > 0) return { kafka: config.kafka, embedded: false };
 	const addresses = await readEmbeddedFile(context.cwd);
 	if (!addresses) {
-		const rule = "kafka.brokers is needed: set POCKAFFE_KAFKA_BROKERS=host:port, or run an embedded daemon here (pockaffe run)";
+		const rule = "kafka.brokers is needed: set POCKAFFE_KAFKA_BROKERS=host:port, or run an embedded daemon here (pockaffe run --embedded)";
 		throw new ExitError(exitCodes.usage, "no_brokers", rule);
 	}
 	if (!isAlive(addresses.pid)) {
-		const rule = `the embedded daemon of .pockaffe/embedded.json (pid ${addresses.pid}) is gone: start it (pockaffe run), or set kafka.brokers`;
+		const rule = `the embedded daemon of .pockaffe/embedded.json (pid ${addresses.pid}) is gone: start it (pockaffe run --embedded), or set kafka.brokers`;
 		throw new ExitError(exitCodes.usage, "embedded_gone", rule);
 	}
 	return { kafka: { ...config.kafka, brokers: addresses.brokers }, embedded: true };

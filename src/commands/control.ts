@@ -37,9 +37,21 @@ function withUrl(command: Command): Command {
 	return command.option("--url <url>", "address of the daemon's HTTP; else the configuration's, or the embedded daemon of this folder");
 }
 
-function shown({ version, uptime, state, ready, group, memberState, rebalances, partitions, writer, connections }: Status): string {
+function shown({
+	version,
+	embedded,
+	uptime,
+	state,
+	ready,
+	group,
+	memberState,
+	rebalances,
+	partitions,
+	writer,
+	connections,
+}: Status): string {
 	const facts = [
-		["PocKaffe", `${version}, up ${Math.round(uptime)} s, ${state}, ${ready ? "ready" : "not ready"}`],
+		["PocKaffe", `${version}, up ${Math.round(uptime)} s${embedded ? ", embedded" : ""}, ${state}, ${ready ? "ready" : "not ready"}`],
 		["group", `${group}, ${memberState}, ${rebalances} rebalances`],
 		...connections.map(({ name, target, state: connection, message }) => [
 			name,

@@ -1,11 +1,11 @@
-/** `run`: the daemon, until a signal, policy or Kafka ends it; embedded where nothing is configured. */
+/** `run`: the daemon, until a signal, policy or Kafka ends it; with --embedded on a broker and a database of its own. */
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { renderOptionHelp } from "../config/describe-options.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import { nearest } from "../config/problems.ts";
-import { isUnconfigured, requireForRun } from "../config/requirements.ts";
+import { requireConfiguration, requireForRun } from "../config/requirements.ts";
 import { secretsOf } from "../config/secrets.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";
@@ -29,18 +29,23 @@ const STOP_GRACE_MS = 20_000;
 export function registerRun(program: Command, context: CommandContext): void {
 	program
 		.command("run", { isDefault: true })
-		.description("run the daemon; embedded broker and database where none is configured")
-		.option("--embedded", "use the embedded broker and database whatever is configured")
+		.description("run the daemon")
+		.option(
+			"--embedded",
+			"a demo, or a trial of your handler: on a broker and a database of its own, in this folder, whatever is configured",
+		)
 		.option("--leave", "leave the group at the stop also with kafka.instanceId, so that others take over at once")
 		.addHelpText("after", () => `\n${renderOptionHelp()}`)
 		.allowExcessArguments()
 		.action(async ({ embedded, leave = false }: { embedded?: boolean; leave?: boolean }, command: Command) => {
 			refuseArguments(command, program);
 			const { config, source } = configOf(command, context);
-			const isEmbedded = embedded === true || isUnconfigured(config);
-			if (!isEmbedded) requireForRun(config, source);
+			if (!embedded) {
+				requireConfiguration(config, source);
+				requireForRun(config, source);
+			}
 			const logger = createLogger(config.log, context.stdout, { secrets: secretsOf(config, context.environment) });
-			if (isEmbedded) await runEmbedded(config, context, logger);
+			if (embedded) await runEmbedded(config, context, logger);
 			else await runDaemon(config, context, logger, { leave });
 		});
 }
@@ -58,6 +63,7 @@ function refuseArguments({ args: [first] }: Command, { commands }: Command): voi
 
 async function runEmbedded(config: Config, context: CommandContext, logger: DaemonLogger): Promise<void> {
 	const { cwd, clock } = context;
+	logger.warn({ embedded: true }, "embedded: a broker in memory and a database in .pockaffe, for demos and trials, not for production");
 	// Before a database is made for nothing.
 	await probeAddress(config.http);
 	await using postgres = await EmbeddedPostgres.start({
@@ -88,7 +94,7 @@ async function runEmbedded(config: Config, context: CommandContext, logger: Daem
 			onError: (error) => logger.debug({}, messageOf(error)),
 		});
 	try {
-		await runDaemon(complete, context, logger, { started, stopping: async () => sample?.stop() });
+		await runDaemon(complete, context, logger, { isEmbedded: true, started, stopping: async () => sample?.stop() });
 	} finally {
 		await sample?.stop();
 		await removeEmbeddedFile(cwd);
@@ -108,6 +114,7 @@ function printAddresses(
 interface RunOptions {
 	/** `--leave`. */
 	readonly leave?: boolean;
+	readonly isEmbedded?: boolean;
 	readonly started?: (daemon: Daemon) => Promise<void>;
 	readonly stopping?: () => Promise<unknown>;
 }
@@ -116,10 +123,10 @@ async function runDaemon(
 	config: Config,
 	context: CommandContext,
 	logger: DaemonLogger,
-	{ leave = false, started = async () => {}, stopping = async () => {} }: RunOptions,
+	{ leave = false, isEmbedded = false, started = async () => {}, stopping = async () => {} }: RunOptions,
 ): Promise<void> {
 	const { clock, interrupted } = context;
-	const daemon = new Daemon({ config, logger, clock, random: systemRandom, version: context.version });
+	const daemon = new Daemon({ config, logger, clock, random: systemRandom, version: context.version, isEmbedded });
 	const signalled = untilInterrupted(interrupted);
 	onIgnoredSignals(process, (signal) =>
 		logger.info({ signal }, `${signal} does nothing here; SIGTERM, SIGINT, SIGHUP or SIGQUIT drains and stops`),

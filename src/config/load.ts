@@ -22,7 +22,10 @@ export interface LoadOptions {
 	readonly cwd: string;
 }
 
-/** A configuration and where it came from: a path, or `environment and defaults`. */
+/** Where a configuration came from that no file was read for. */
+export const withoutFile = "environment and defaults";
+
+/** A configuration and where it came from: a path, or `withoutFile`. */
 export interface LoadedConfig {
 	readonly config: Config;
 	readonly source: string;
@@ -37,7 +40,7 @@ const DEFAULT_FILE = "pockaffe.yaml";
  */
 export function loadConfig(options: LoadOptions): LoadedConfig {
 	const path = configPath(options);
-	const source = path ?? "environment and defaults";
+	const source = path ?? withoutFile;
 	const problems: Problem[] = [];
 	const origins = new Map<string, string>();
 	const written = substitute(path === null ? {} : readYaml(path), options.environment, [], problems) as Record<string, unknown>;

@@ -1,10 +1,26 @@
 /** What a command needs of the configuration before it can begin: asked for by key, all at once. Pure. */
+import { ExitError, exitCodes } from "../core/errors.ts";
 import type { Config } from "./config.ts";
+import { withoutFile } from "./load.ts";
 import { configError, type Problem } from "./problems.ts";
 
 /** True where neither a broker nor a database is configured. */
 export function isUnconfigured({ kafka, database }: Config): boolean {
 	return kafka.brokers.length === 0 && database.url === "";
+}
+
+/**
+ * Throws ExitError (usage) where there is neither a file nor a broker nor a database: in a wrong folder, or without its mount, a daemon would
+ * start as a demo, be ready, and nobody would notice.
+ */
+export function requireConfiguration(config: Config, source: string): void {
+	if (source !== withoutFile || !isUnconfigured(config)) return;
+	const ways = [
+		"name a configuration: -c FILE, or POCKAFFE_CONFIG, or a pockaffe.yaml in this folder",
+		"or set POCKAFFE_KAFKA_BROKERS, POCKAFFE_DATABASE_URL and the rest (pockaffe run --help)",
+		"or see it work on a broker and a database of its own: pockaffe run --embedded",
+	];
+	throw new ExitError(exitCodes.usage, "no_configuration", `there is no configuration here: ${ways.join("; ")}`);
 }
 
 /** Throws ExitError (usage) with every key `run` needs and doesn't have: one of broker and database alone must not commit a real group's offsets. */

@@ -50,10 +50,7 @@ const startFrom = z
 	});
 
 const kafka = z.strictObject({
-	brokers: z
-		.array(broker, "a list of host:port")
-		.default([])
-		.describe("Addresses to find the cluster by; none here and no database: embedded"),
+	brokers: z.array(broker, "a list of host:port").default([]).describe("Addresses to find the cluster by"),
 	group: text().default("").describe("Consumer group"),
 	topics: z.array(topic, "a list of topics").default([]).describe("Topics; `^…` is a regular expression"),
 	startFrom: startFrom

@@ -23,6 +23,8 @@ export interface HttpServerOptions {
 	readonly port: number;
 	readonly metrics: () => Promise<RenderedMetrics>;
 	readonly readiness: () => ReadinessReport;
+	/** `/readyz` says that broker and database are the daemon's own. */
+	readonly isEmbedded?: boolean;
 	readonly status: () => Status;
 	readonly clock: Clock;
 	/** Control; null: this face is read only. Beyond loopback it needs a token. */
@@ -95,7 +97,7 @@ export async function probeAddress({ host, port }: Pick<HttpServerOptions, "host
 }
 
 function buildApp(
-	{ metrics, readiness, status, control, token = "", mask = (text) => text, onError }: HttpServerOptions,
+	{ metrics, readiness, isEmbedded = false, status, control, token = "", mask = (text) => text, onError }: HttpServerOptions,
 	isLocal: () => boolean,
 ): Hono {
 	const app = new Hono();
@@ -127,7 +129,8 @@ function buildApp(
 	app.get("/healthz", (context) => context.json({ ok: true }));
 	app.get("/readyz", (context) => {
 		const report = readiness();
-		return json(context, mayKnow(context) ? report : withoutWords(report), report.ready ? 200 : 503);
+		const answer = mayKnow(context) ? report : withoutWords(report);
+		return json(context, isEmbedded ? { ...answer, embedded: true } : answer, report.ready ? 200 : 503);
 	});
 	app.get("/status", (context) => {
 		if (mayKnow(context)) return json(context, status());

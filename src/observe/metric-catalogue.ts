@@ -72,6 +72,7 @@ export const metricCatalogue = {
 		{ version: open, node: open, librdkafka: open, addon: ["topic_ids", "none"] },
 		"Always 1; the labels say what runs; `addon`: what PocKaffe's own addon does, `none` where it is missing",
 	),
+	embedded: gauge(none, "1 where broker and database are the embedded ones (run --embedded): a demo or a trial, never production"),
 	ready: gauge(none, "1 when /readyz answers 200, else 0"),
 	not_ready_reasons: gauge({ code: readinessCodeNames }, "Reasons that /readyz gives, by code; 0 where it gives none of it"),
 

@@ -13,6 +13,7 @@ export function setSnapshotGauges(metrics: Metrics, snapshot: StatusSnapshot): v
 		"not_ready_reasons",
 		readinessCodeNames.map((code) => [{ code }, reasons.get(code) ?? 0]),
 	);
+	metrics.set("embedded", [[{}, snapshot.embedded ? 1 : 0]]);
 	metrics.set("threads_stuck", [[{}, snapshot.threadsStuck]]);
 	metrics.set("partitions_assigned", [[{}, partitions.length]]);
 	setStateGauges(metrics, partitions);

@@ -70,6 +70,8 @@ export interface ConnectionSnapshot {
 /** Everything `/status` and the gauges of `/metrics` are made from. Times in ms of the wall clock. */
 export interface StatusSnapshot {
 	readonly version: string;
+	/** Broker and database are the daemon's own: a demo or a trial. */
+	readonly embedded: boolean;
 	readonly now: number;
 	readonly startedAt: number;
 	readonly state: DaemonState;
@@ -154,6 +156,8 @@ export interface PartitionStatus extends TopicPartition {
 /** The document. `uptime` in seconds; times as ISO text; `writer.queue` in rows. */
 export interface Status {
 	readonly version: string;
+	/** Broker and database are the daemon's own: a demo or a trial. */
+	readonly embedded: boolean;
 	readonly uptime: number;
 	readonly state: DaemonState;
 	readonly ready: boolean;
@@ -178,11 +182,12 @@ export interface Status {
 
 /** Builds the document; partitions by topic and number. */
 export function buildStatus(snapshot: StatusSnapshot): Status {
-	const { version, now, startedAt, state, notReady, group, protocol, memberState, rebalances, writer, connections } = snapshot;
+	const { version, embedded, now, startedAt, state, notReady, group, protocol, memberState, rebalances, writer, connections } = snapshot;
 	const partitions = snapshot.partitions.map(partitionStatus).sort(byName);
 	const lastError = writer.lastError && { ...writer.lastError, time: isoTime(writer.lastError.time) };
 	return {
 		version,
+		embedded,
 		uptime: Math.max(0, Math.round(now - startedAt) / 1000),
 		state,
 		ready: notReady.length === 0,

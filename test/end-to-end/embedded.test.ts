@@ -15,8 +15,11 @@ const env = { POCKAFFE_HTTP_PORT: "0", POCKAFFE_OFFSETS_COMMIT_INTERVAL_MS: "100
 it("shows the main job: inserts, updates, stale rows, a crash with its restart; other commands talk to it; Ctrl-C drains", async () => {
 	await using folder = await temporaryFolder();
 	const cwd = folder.path;
-	const daemon = new DaemonProcess(["run"], { cwd, env });
+	const daemon = new DaemonProcess(["run", "--embedded"], { cwd, env });
 	await daemon.ready();
+	expect(daemon.records[0]).toMatchObject({ level: "warn", embedded: true, msg: expect.stringContaining("not for production") });
+	expect([(await daemon.status()).embedded, await daemon.metric("pockaffe_embedded")]).toEqual([true, 1]);
+	expect(await (await fetch(`${await daemon.url()}/readyz`)).json()).toMatchObject({ embedded: true });
 	for (const result of ["inserted", "updated", "stale"]) {
 		await waitFor(`${result} rows`, async () => (await daemon.metric("pockaffe_cas_rows_total", `result="${result}"`)) > 0);
 	}
@@ -46,7 +49,7 @@ it("shows the main job: inserts, updates, stale rows, a crash with its restart; 
 	expect(await readEmbeddedFile(cwd)).toBeNull();
 	await expect(stat(join(cwd, ".pockaffe/postgres/data/postmaster.pid"))).rejects.toThrow();
 
-	const again = new DaemonProcess(["run"], { cwd, env });
+	const again = new DaemonProcess(["run", "--embedded"], { cwd, env });
 	await again.ready();
 	// The broker is empty again, the table is not: what comes now is newer by its timestamp.
 	await waitFor("updates of kept rows", async () => (await again.metric("pockaffe_cas_rows_total", 'result="updated"')) > 0);
@@ -55,9 +58,9 @@ it("shows the main job: inserts, updates, stale rows, a crash with its restart; 
 
 it("refuses a second embedded daemon in the same folder, and says who has it", async () => {
 	await using folder = await temporaryFolder();
-	const daemon = new DaemonProcess(["run"], { cwd: folder.path, env });
+	const daemon = new DaemonProcess(["run", "--embedded"], { cwd: folder.path, env });
 	await daemon.ready();
-	const second = await pockaffe(["run"], { cwd: folder.path, env });
+	const second = await pockaffe(["run", "--embedded"], { cwd: folder.path, env });
 	expect(second).toMatchObject({ code: 2, stderr: expect.stringContaining(`pid ${daemon.child.pid}`) });
 	expect(await daemon.stop("SIGINT")).toBe(0);
 });

@@ -1,6 +1,6 @@
 /** Signals to the daemon as a process: which drain, which do nothing, and that none of them opens a door. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { writeFile } from "node:fs/promises";
+import { readFile, symlink, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
@@ -75,8 +75,12 @@ describeOnKafka("signals", () => {
 	});
 
 	it.each(["SIGTERM", "SIGINT"] as const)("to npm start: %s reaches the daemon, and npm ends with it", async (signal) => {
-		const npm = spawn("npm", ["start", "--silent", "--", "run", "-c", file], {
-			cwd: project,
+		// The demo makes its database in the folder that npm starts in.
+		await using demo = await temporaryFolder();
+		await writeFile(join(demo.path, "package.json"), await readFile(join(project, "package.json")));
+		await symlink(join(project, "dist"), join(demo.path, "dist"));
+		const npm = spawn("npm", ["start", "--silent", "--", "-c", file], {
+			cwd: demo.path,
 			stdio: ["ignore", "pipe", "pipe"],
 		});
 		try {

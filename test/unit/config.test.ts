@@ -2,8 +2,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../src/config/config.ts";
-import { loadConfig } from "../../src/config/load.ts";
-import { isUnconfigured, requireForRun } from "../../src/config/requirements.ts";
+import { loadConfig, withoutFile } from "../../src/config/load.ts";
+import { isUnconfigured, requireConfiguration, requireForRun } from "../../src/config/requirements.ts";
 import { ExitError } from "../../src/core/errors.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -329,7 +329,14 @@ describe("run", () => {
 	const complete =
 		"kafka: {brokers: [a:1], group: g, topics: [t]}\nhandler: {module: pockaffe:json}\ndatabase: {url: postgres://h/d}\ntables: {t: {}}";
 
-	it("is embedded where neither broker nor database is configured", async () => {
+	it("is refused without a file, a broker and a database, with the ways out; with a file, by what lacks in it", async () => {
+		const nothing = await load("");
+		expect(() => requireConfiguration(nothing, withoutFile)).toThrow(/-c FILE.*POCKAFFE_KAFKA_BROKERS.*--embedded/);
+		expect(() => requireConfiguration(nothing, "pockaffe.yaml")).not.toThrow();
+		expect(() => requireForRun(nothing, "pockaffe.yaml")).toThrow(/kafka\.brokers/);
+	});
+
+	it("finds the embedded daemon of the folder where neither broker nor database is configured", async () => {
 		expect(isUnconfigured(await load("log: {level: warn}"))).toBe(true);
 		expect(isUnconfigured(await load("kafka: {brokers: [a:1]}"))).toBe(false);
 		expect(isUnconfigured(await load("database: {url: postgres://h/d}"))).toBe(false);

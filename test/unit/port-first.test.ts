@@ -16,7 +16,7 @@ async function takenPort() {
 it("an embedded run whose port is taken says so, exits with 2, and leaves no folder behind", async () => {
 	await using taken = await takenPort();
 	await using folder = await temporaryFolder();
-	const { code, stderr } = await pockaffe(["run"], { cwd: folder.path, env: { POCKAFFE_HTTP_PORT: String(taken.port) } });
+	const { code, stderr } = await pockaffe(["run", "--embedded"], { cwd: folder.path, env: { POCKAFFE_HTTP_PORT: String(taken.port) } });
 	expect([code, stderr]).toEqual([2, expect.stringContaining(`http.port: port ${taken.port} on 127.0.0.1 is in use`)]);
 	expect(await readdir(folder.path)).toEqual([]);
 });

@@ -24,6 +24,8 @@ async function run(args: readonly string[], environment: Record<string, string> 
 
 describe("the command line", () => {
 	it.each<[readonly string[], RegExp]>([
+		[["run"], /no configuration here: .*-c FILE.*POCKAFFE_KAFKA_BROKERS.*--embedded/],
+		[[], /no configuration here/],
 		[["rnu"], /no command rnu \(did you mean run\?\)/],
 		[["--bogus"], /unknown option '--bogus'/],
 		[["topic"], /pockaffe topic create <topic> -p <partitions>/],

@@ -31,6 +31,7 @@ function partition(overrides: Partial<PartitionSnapshot> = {}): PartitionSnapsho
 
 function snapshotOf(partitions: readonly PartitionSnapshot[]): StatusSnapshot {
 	return {
+		embedded: false,
 		version: "0.1.0",
 		now,
 		startedAt: now - 61_500,
