@@ -12,11 +12,12 @@ import { poisonBench } from "./poison.ts";
 import { replayBench } from "./replay.ts";
 import { rollingBench } from "./rolling.ts";
 import { scrapeBench } from "./scrape.ts";
+import { threadBench } from "./thread.ts";
 import { workersBench } from "./workers.ts";
 import { writerBench } from "./writer.ts";
 
 export const allBenches: readonly Bench[] = [
-	...[consumeBench, workersBench, writerBench, pipelineBench, baselinesBench, latencyBench, cpuHandlerBench],
+	...[consumeBench, workersBench, threadBench, writerBench, pipelineBench, baselinesBench, latencyBench, cpuHandlerBench],
 	...[replayBench, poisonBench, crashesBench, rollingBench, partitionsBench, scrapeBench, memoryBench],
 ];
 

@@ -8,16 +8,17 @@ import type { Handler } from "../handler-api.ts";
 import { failureOf } from "./handler-failure.ts";
 import type { HandlerFailure } from "./handler-thread.ts";
 
-/** A module that can be run. `lenient`: fields without a column are ignored (pockaffe:json). */
+/** A module that can be run. */
 export interface LoadedHandler {
 	readonly handler: Handler;
 	readonly handles: "message" | "batch";
-	readonly lenient: boolean;
+	/** Of pockaffe:json, which reads messages from their bytes and ignores fields without a column. */
+	readonly createReader: typeof import("./json/json-handler.ts")["createReader"] | null;
 }
 
 /** Where the built-in handlers are, relative to this file. */
 const builtIns: Readonly<Record<string, string>> = {
-	"pockaffe:json": "./json-handler.js",
+	"pockaffe:json": "./json/json-handler.js",
 	"pockaffe:log": "./log-handler.js",
 	"pockaffe:example": "../embedded/example-handler.js",
 };
@@ -35,7 +36,8 @@ export async function loadHandler(module: string): Promise<{ ok: true; loaded: L
 	const problem = problemOf(exported);
 	if (problem) return { ok: false, failure: { kind: "load", name: "HandlerError", message: `${module}: ${problem}`, stack: null } };
 	const handles = exported.handleMessage === undefined ? "batch" : "message";
-	return { ok: true, loaded: { handler: exported as Handler, handles, lenient: module === "pockaffe:json" } };
+	const createReader = module === "pockaffe:json" ? (exported.createReader as LoadedHandler["createReader"]) : null;
+	return { ok: true, loaded: { handler: exported as Handler, handles, createReader } };
 }
 
 function problemOf(exported: Record<string, unknown>): string | null {

@@ -12,6 +12,8 @@ import { BadOutcomeError } from "./bad-outcome.ts";
 import { callBatches } from "./batch-calls.ts";
 import { failureOf } from "./handler-failure.ts";
 import type { BatchOutcome, HandlerFailure, RunReply, StateRule } from "./handler-thread.ts";
+import type { JsonReader } from "./json/json-reader.ts";
+import { readRun } from "./json/json-run.ts";
 import type { OutcomeCollector } from "./outcome-collector.ts";
 import { isThenable, overlap } from "./overlapping-calls.ts";
 import { RunParts } from "./run-parts.ts";
@@ -33,6 +35,8 @@ export interface HandlerRun {
 	/** Begun for this run. */
 	readonly results: OutcomeCollector;
 	readonly progress: SharedProgress;
+	/** Reads messages past the handler where it can (pockaffe:json); null: all go through the handler. */
+	readonly reader: JsonReader | null;
 	/** The thread may hold too much: a run ends early, for that to be looked into. */
 	readonly looksFull: () => boolean;
 	/** A new state after a failure; `failure` where its init failed, `terminated` what the old one's terminate threw. */
@@ -52,8 +56,7 @@ type Way = readonly [parts: RunParts, go: () => Promise<RunReply>];
 
 /** Begins a run and answers with its first part; `parts` is asked for the others. */
 export function beginRun(run: HandlerRun): { readonly parts: RunParts; readonly first: Promise<RunReply | PartReply> } {
-	const way = run.handler.handleMessage === undefined ? inOneCall : run.concurrency > 1 ? overlapping : oneByOne;
-	const [parts, go] = way(run);
+	const [parts, go] = wayOf(run)(run);
 	const first = parts.begin(async () => {
 		if (run.rule !== "renew") return go();
 		const { failure, terminated } = await run.renew();
@@ -62,6 +65,40 @@ export function beginRun(run: HandlerRun): { readonly parts: RunParts; readonly 
 		return terminated ? { ...reply, terminated } : reply;
 	});
 	return { parts, first };
+}
+
+function wayOf({ handler, concurrency, reader }: HandlerRun): (run: HandlerRun) => Way {
+	if (handler.handleMessage === undefined) return inOneCall;
+	if (concurrency > 1) return overlapping;
+	return reader === null ? oneByOne : (run) => fromBytes(run, reader);
+}
+
+function fromBytes(run: HandlerRun, reader: JsonReader): Way {
+	const { batch, from, results } = run;
+	reader.begin(batch);
+	const positions = { from, offsets: batch.offsets, timestamps: batch.timestamps };
+	const take = (to: number) => results.take(to, {}, reader.take(positions));
+	let [told, handledTo] = [from, from];
+	const parts = new RunParts(run, () => {
+		if (handledTo === told) return null;
+		told = handledTo;
+		return take(told);
+	});
+	const go = async (): Promise<RunReply> => {
+		const failed = await readRun(
+			{
+				...{ batch, from, reader, results, progress: run.progress, partBytes: PART_BYTES },
+				handle: (index) => (run.handler.handleMessage as HandleMessage)(messageOf(run, index), run.state()),
+				handledTo: (index) => {
+					handledTo = from + index;
+				},
+			},
+			parts,
+		);
+		if (failed === null) return { ok: true, outcome: take(handledTo) };
+		return { ok: false, outcome: take(handledTo), failed: handledTo, failure: failureIn(failed.error), batched: false };
+	};
+	return [parts, go];
 }
 
 function oneByOne(run: HandlerRun): Way {

@@ -24,7 +24,7 @@ export interface BatchOutcome {
 	readonly to: number;
 	/** Just these of them, ascending (calls overlap and end in any order). Absent: all of them. */
 	readonly handled?: ArrayLike<number>;
-	/** One block per table that got rows. */
+	/** By table and lane, of pockaffe:json two where some of its messages needed a closer look. */
 	readonly blocks: readonly RowBlock[];
 	/** Rows and deletes that the handler gave, counted one by one: what all blocks have to hold. */
 	readonly rows: number;
@@ -34,7 +34,7 @@ export interface BatchOutcome {
 	readonly rejected: readonly { readonly message: number; readonly why: string }[];
 	/** Counts for metrics, per message: `row` at least one upsert and no delete, `delete` at least one delete, `none` no row. */
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
-	/** Duration of each handler call in ms, for the histogram: one entry per call (per message, or one for handleMessages). */
+	/** Duration of each handler call in ms, for the histogram: one entry per call (per message, or one for handleMessages; of pockaffe:json per group of messages). */
 	readonly durationsMs: Float64Array;
 	/**
 	 * handleMessages returned `finishedTo` (`to`; null: none) for the messages from index `from` on: those above it stay unfinished.

@@ -4,7 +4,7 @@
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
-import type { RowFault, TableLayout } from "../core/rows.ts";
+import type { RowBlock, RowFault, TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 import { getPrototypeOf, hasOwn, isArray, jsonOf, listsInheritIndexes } from "./built-ins.ts";
 import type { BatchOutcome } from "./handler-thread.ts";
@@ -127,15 +127,30 @@ export class OutcomeCollector {
 		}
 	}
 
-	/** What was added since the run began or the last `take`: messages up to `to` (excluded), or just those of them that `over` names. */
-	take(to: number, over: Pick<BatchOutcome, "handled" | "finished"> = {}): BatchOutcome {
+	/** Counts a row of so many bytes that was read past the handler; its block comes with `take`. */
+	addRead(bytes: number): void {
+		this.#counts.row++;
+		this.#rows++;
+		this.#bytes += bytes;
+	}
+
+	/** True where fields of the table that no column takes were warned of. */
+	hasWarned(table: string): boolean {
+		return this.#warned.has(table);
+	}
+
+	/**
+	 * What was added since the run began or the last `take`: messages up to `to` (excluded), or just those of them that `over` names. `read`:
+	 * rows that were read past the handler.
+	 */
+	take(to: number, over: Pick<BatchOutcome, "handled" | "finished"> = {}, read: readonly RowBlock[] = []): BatchOutcome {
 		if (listsInheritIndexes()) throw new Error("a handler gave all lists an index to inherit: what they hold can't be relied on");
 		if (this.#known.changed) throw new Error("a handler put built-ins out of order: what rows are made of known values differs");
 		const outcome: BatchOutcome = {
 			from: over.handled?.[0] ?? this.#from,
 			to,
 			...over,
-			blocks: [...this.#encoders.values()].flatMap((encoder) => encoder.take(this.#positions)),
+			blocks: [...read, ...[...this.#encoders.values()].flatMap((encoder) => encoder.take(this.#positions))],
 			rows: this.#rows,
 			faults: this.#faults,
 			rejected: this.#rejected,

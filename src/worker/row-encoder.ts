@@ -12,6 +12,7 @@ import { BadOutcomeError, isContainer, kindOf, RowFaultError } from "./bad-outco
 import { getPrototypeOf, hasOwn, isArray } from "./built-ins.ts";
 import { canonicalId, canonicalVersion } from "./canonical-values.ts";
 import { encoderOf, type ValueEncoder } from "./column-values.ts";
+import { TextRows } from "./gathered-rows.ts";
 import { RowPacker, type RunPositions } from "./row-packer.ts";
 
 interface Column {
@@ -103,8 +104,8 @@ export class RowEncoder {
 	take(positions: RunPositions): RowBlock[] {
 		if (this.length === 0) return [];
 		const separators = this.#isUnusual ? separatorsFor([this.#ids, ...this.#values]) : usualSeparators;
-		const rows = { messages: this.#messages, ids: this.#ids, deletes: this.#deletes, bytes: this.#bytes, values: this.#values };
-		const blocks = this.#packer.pack(rows, positions, separators);
+		const lists = { messages: this.#messages, ids: this.#ids, deletes: this.#deletes, bytes: this.#bytes, values: this.#values };
+		const blocks = this.#packer.pack(new TextRows(lists), positions, separators);
 		this.#messages = [];
 		this.#ids = [];
 		this.#deletes = [];

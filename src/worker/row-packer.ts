@@ -3,20 +3,10 @@
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
-import { joinTexts, type Separators } from "../core/joined-texts.ts";
-import { laneOf, type RowBlock, type RowTexts, type TableLayout } from "../core/rows.ts";
+import type { Separators } from "../core/joined-texts.ts";
+import type { RowBlock, RowTexts, TableLayout } from "../core/rows.ts";
 import { textOf } from "./built-ins.ts";
-
-/** Rows of one table by column; all lists have an entry per row, `values` one list per data column. */
-export interface GatheredRows {
-	/** Index of the message in its batch. */
-	readonly messages: readonly number[];
-	readonly ids: readonly string[];
-	/** 1: a delete. */
-	readonly deletes: readonly number[];
-	readonly bytes: readonly number[];
-	readonly values: readonly (readonly (string | null)[])[];
-}
+import type { GatheredRows } from "./gathered-rows.ts";
 
 /** Where the messages of a run lie: message `from` is the first entry. */
 export interface RunPositions {
@@ -48,8 +38,8 @@ export class RowPacker {
 	pack(rows: GatheredRows, positions: RunPositions, separators: Separators): RowBlock[] {
 		const isOlder = this.#olderRows(rows, positions);
 		const lanes = Array.from({ length: this.#lanes }, () => ({ sent: [] as number[], older: [] as number[] }));
-		for (let row = 0; row < rows.ids.length; row++) {
-			const lane = lanes[laneOf(rows.ids[row] as string, this.#lanes)];
+		for (let row = 0; row < rows.length; row++) {
+			const lane = lanes[rows.laneOf(row, this.#lanes)];
 			lane?.[isOlder?.[row] === 1 ? "older" : "sent"].push(row);
 		}
 		return [...lanes.entries()]
@@ -60,12 +50,12 @@ export class RowPacker {
 					table: this.#layout.name,
 					length: sent.length,
 					lane,
-					messages: Int32Array.from(chosen(rows.messages, both)),
-					deletes: Uint8Array.from(chosen(rows.deletes, both)),
-					bytes: Int32Array.from(chosen(rows.bytes, both)),
+					messages: numbersOf(new Int32Array(both.length), rows.messages, both),
+					deletes: numbersOf(new Uint8Array(both.length), rows.deletes, both),
+					bytes: numbersOf(new Int32Array(both.length), rows.bytes, both),
 					separators,
-					...textsOf(rows, sent, positions, separators),
-					older: older.length === 0 ? null : textsOf(rows, older, positions, separators),
+					...this.#textsOf(rows, sent, positions, separators),
+					older: older.length === 0 ? null : this.#textsOf(rows, older, positions, separators),
 				};
 			});
 	}
@@ -74,60 +64,66 @@ export class RowPacker {
 	 * 1 by row where a newer one of its id is in the run; null where none was found or looked for. Versions are compared by what all rows of a
 	 * run differ in: timestamp and offset. Whoever writes compares again, across runs; a version field is compared only there.
 	 */
-	#olderRows({ ids, messages }: GatheredRows, { from, offsets, timestamps }: RunPositions): Uint8Array | null {
+	#olderRows(rows: GatheredRows, { from, offsets, timestamps }: RunPositions): Uint8Array | null {
 		const { kind } = this.#layout.version;
 		if (kind === "field" || this.#runsToPass-- > 0) return null;
-		const placeOf = (row: number) => (messages[row] as number) - from;
+		const { numbers, different } = rows.numberIds();
+		const found = rows.length - different;
+		this.#runsToPass = found * WORTH < rows.length ? RUNS_BETWEEN_LOOKS : 0;
+		if (found === 0) return null;
+		const placeOf = (row: number) => (rows.messages[row] as number) - from;
 		const timeOf = (row: number) => (kind === "offset" ? 0 : atLeastZero(timestamps[placeOf(row)] as number));
 		const offsetOf = (row: number) => offsets[placeOf(row)] as number;
-		const newest = new Map<string, number>();
-		const isOlder = new Uint8Array(ids.length);
-		for (let row = 0; row < ids.length; row++) {
-			const id = ids[row] as string;
-			const present = newest.get(id);
-			if (present === undefined) {
-				newest.set(id, row);
+		const newest = new Int32Array(different).fill(-1);
+		const isOlder = new Uint8Array(rows.length);
+		for (let row = 0; row < rows.length; row++) {
+			const id = numbers[row] as number;
+			const present = newest[id] as number;
+			if (present < 0) {
+				newest[id] = row;
 				continue;
 			}
 			// Calls that overlap end in any order; of one message's rows the later counts.
 			const later = timeOf(row) - timeOf(present) || offsetOf(row) - offsetOf(present);
 			isOlder[later >= 0 ? present : row] = 1;
-			if (later >= 0) newest.set(id, row);
+			if (later >= 0) newest[id] = row;
 		}
-		const found = ids.length - newest.size;
-		this.#runsToPass = found * WORTH < ids.length ? RUNS_BETWEEN_LOOKS : 0;
-		return found === 0 ? null : isOlder;
+		return isOlder;
 	}
-}
 
-function textsOf(rows: GatheredRows, those: readonly number[], { from, offsets, timestamps }: RunPositions, by: Separators): RowTexts {
-	const messages = chosen(rows.messages, those);
-	const positions = (values: ArrayLike<number>) => joinPositions(messages, values, from, by.separator);
-	return {
-		ids: joinTexts(chosen(rows.ids, those), by),
-		columns: rows.values.map((values) => joinTexts(chosen(values, those), by)),
-		timestamps: positions(timestamps),
-		offsets: positions(offsets),
-	};
+	#textsOf(rows: GatheredRows, those: readonly number[], { from, offsets, timestamps }: RunPositions, by: Separators): RowTexts {
+		const positions = (values: ArrayLike<number>) => joinPositions(rows.messages, those, values, from, by.separator);
+		return {
+			ids: rows.joinIds(those, by),
+			columns: this.#layout.columns.map((_, column) => rows.joinColumn(column, those, by)),
+			timestamps: positions(timestamps),
+			offsets: positions(offsets),
+		};
+	}
 }
 
 function atLeastZero(value: number): number {
 	return value < 0 ? 0 : value;
 }
 
-function chosen<T>(values: readonly T[], rows: readonly number[]): readonly T[] {
-	const those = new Array<T>(rows.length);
-	for (let i = 0; i < rows.length; i++) those[i] = values[rows[i] as number] as T;
-	return those;
+function numbersOf<T extends Int32Array | Uint8Array>(into: T, values: ArrayLike<number>, rows: readonly number[]): T {
+	for (let i = 0; i < rows.length; i++) into[i] = values[rows[i] as number] as number;
+	return into;
 }
 
 /** Numbers, at least 0, as one text. Neighbours often have the same timestamp, whose text is made once. */
-function joinPositions(messages: readonly number[], values: ArrayLike<number>, from: number, separator: string): string {
+function joinPositions(
+	messages: ArrayLike<number>,
+	rows: readonly number[],
+	values: ArrayLike<number>,
+	from: number,
+	separator: string,
+): string {
 	let joined = "";
 	let last = Number.NaN;
 	let text = "";
-	for (let i = 0; i < messages.length; i++) {
-		const value = values[(messages[i] as number) - from] as number;
+	for (let i = 0; i < rows.length; i++) {
+		const value = values[(messages[rows[i] as number] as number) - from] as number;
 		if (value !== last) text = textOf(atLeastZero(value));
 		last = value;
 		joined += i === 0 ? text : separator + text;

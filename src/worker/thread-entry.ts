@@ -14,6 +14,8 @@ import { captureOutput } from "./handler-output.ts";
 import { beginRun } from "./handler-runs.ts";
 import type { HandlerFailure, RunReply, StartReply } from "./handler-thread.ts";
 import { HeapLimit } from "./heap-limit.ts";
+import type { JsonState } from "./json/json-handler.ts";
+import type { JsonReader } from "./json/json-reader.ts";
 import { OutcomeCollector } from "./outcome-collector.ts";
 import type { RunParts } from "./run-parts.ts";
 import { type PartReply, SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
@@ -22,6 +24,8 @@ import { type PartReply, SharedProgress, type ThreadData, type ThreadReply, type
 interface Share {
 	readonly partition: TopicPartition;
 	state: unknown;
+	/** Of pockaffe:json. */
+	reader: JsonReader | null;
 }
 
 type RunRequest = ThreadRequest & { readonly type: "run" };
@@ -43,7 +47,8 @@ const flushOutput = data.output === null ? () => {} : captureOutput(data.output,
 
 /** Answers one request. */
 export default async function answer(request: ThreadRequest): Promise<ThreadReply> {
-	const share = request.type === "start" ? { partition: request.partition, state: undefined } : (shares.get(request.share) as Share);
+	const share =
+		request.type === "start" ? { partition: request.partition, state: undefined, reader: null } : (shares.get(request.share) as Share);
 	current = share;
 	let isOver = true;
 	try {
@@ -101,22 +106,25 @@ async function load(): Promise<HandlerFailure | null> {
 	const result = await loadHandler(data.module);
 	progress.leave();
 	if (!result.ok) return result.failure;
-	const { handles, lenient } = result.loaded;
+	const { handles, createReader } = result.loaded;
 	if (handles === "batch" && data.concurrency > 1) {
 		const message = `${data.module}: handler.concurrency is ${data.concurrency}, which is for handleMessage; it exports handleMessages`;
 		return { kind: "load", name: "HandlerError", message, stack: null };
 	}
 	loaded = result.loaded;
-	collector = new OutcomeCollector({ tables: data.tables, maxOutcomeBytes: data.maxOutcomeBytes, lenient, lanes: data.lanes });
+	const { tables, maxOutcomeBytes, lanes } = data;
+	collector = new OutcomeCollector({ tables, maxOutcomeBytes, lenient: createReader !== null, lanes });
 	return null;
 }
 
 async function init(share: Share): Promise<StartReply> {
-	const { handler, handles } = loaded as LoadedHandler;
+	const { handler, handles, createReader } = loaded as LoadedHandler;
+	const { tables, lanes, purpose, maxOutcomeBytes: maxBytes } = data;
 	progress.enter("init");
 	try {
-		const info = { ...share.partition, purpose: data.purpose, tables: data.tables.map(({ name }) => name) };
+		const info = { ...share.partition, purpose, tables: tables.map(({ name }) => name) };
 		share.state = await handler.init?.(info, data.options);
+		share.reader = createReader === null ? null : createReader(share.state as JsonState, { tables, lanes, maxBytes });
 		return { ok: true, handles };
 	} catch (error) {
 		return { ok: false, failure: failureOf("init", error) };
@@ -142,7 +150,8 @@ function run(share: Share, { batch, from, state: rule }: RunRequest): Promise<Ru
 	const results = collector as OutcomeCollector;
 	results.begin({ from, offsets: batch.offsets, timestamps: batch.timestamps });
 	const { concurrency, timestampType } = data;
-	const run = { handler, partition: share.partition, state: () => share.state, batch, from, rule, concurrency, timestampType, results };
+	const { partition, reader } = share;
+	const run = { handler, partition, state: () => share.state, batch, from, rule, concurrency, timestampType, results, reader };
 	const { parts, first } = beginRun({ ...run, progress, looksFull: () => heap.looksFull, renew: () => renew(share) });
 	goingOn = parts;
 	return first;

@@ -15,7 +15,7 @@ import { letterHeaders, readLetterRecord } from "../../src/kafka/dead-letter-rec
 import { createHttpServer, type HttpServer } from "../../src/observe/http-server.ts";
 import type { Status } from "../../src/observe/status.ts";
 import { BadOutcomeError } from "../../src/worker/bad-outcome.ts";
-import { handleMessage, init } from "../../src/worker/json-handler.ts";
+import { handleMessage, init } from "../../src/worker/json/json-handler.ts";
 import { fieldsOf, RowEncoder } from "../../src/worker/row-encoder.ts";
 import { deadLetter } from "../support/dead-letters.ts";
 import { columnOf, layoutOf } from "../support/row-submissions.ts";

@@ -2,6 +2,7 @@
 import { separatorsFor } from "../../src/core/joined-texts.ts";
 import type { RowFault, TableLayout } from "../../src/core/rows.ts";
 import type { Submission } from "../../src/sink/pending-blocks.ts";
+import { TextRows } from "../../src/worker/gathered-rows.ts";
 import { RowPacker } from "../../src/worker/row-packer.ts";
 
 const ROW_BYTES = 50;
@@ -63,7 +64,7 @@ export function messagesOf(
 			bytes: own.map(() => ROW_BYTES),
 			values,
 		};
-		return new RowPacker(layout, lanes).pack(gathered, { from: 0, ...batch }, separatorsFor([ids, ...values]));
+		return new RowPacker(layout, lanes).pack(new TextRows(gathered), { from: 0, ...batch }, separatorsFor([ids, ...values]));
 	});
 	return {
 		topic,

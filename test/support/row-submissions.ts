@@ -2,6 +2,7 @@
 import { separatorsFor } from "../../src/core/joined-texts.ts";
 import type { RowFault, TableLayout } from "../../src/core/rows.ts";
 import type { Submission } from "../../src/sink/pending-blocks.ts";
+import { TextRows } from "../../src/worker/gathered-rows.ts";
 import { RowPacker } from "../../src/worker/row-packer.ts";
 
 const ROW_BYTES = 50;
@@ -51,7 +52,7 @@ export function submissionOf(layout: TableLayout, rows: readonly TestRow[], lane
 		bytes: rows.map(() => ROW_BYTES),
 		values,
 	};
-	const blocks = new RowPacker(layout, lanes).pack(gathered, { from: 0, ...batch }, separatorsFor([ids, ...values]));
+	const blocks = new RowPacker(layout, lanes).pack(new TextRows(gathered), { from: 0, ...batch }, separatorsFor([ids, ...values]));
 	return {
 		topic: rows[0]?.topic ?? "t",
 		partition: rows[0]?.partition ?? 0,

@@ -18,7 +18,6 @@ const losing: readonly [what: string, change: string][] = [
 	["the JSON of all lists", "Array.prototype.toJSON = () => 'patched';"],
 	["what texts include", "String.prototype.includes = () => true;"],
 	["Map.prototype.values", "Map.prototype.values = () => [][Symbol.iterator]();"],
-	["Int32Array.from", "Int32Array.from = () => new Int32Array(0);"],
 	["the iterator of lists", "Object.getPrototypeOf([][Symbol.iterator]()).next = () => ({ done: true });"],
 	["an index of all lists", "Object.defineProperty(Array.prototype, 0, { set() {}, get() { return 7; }, configurable: true });"],
 ];
@@ -116,7 +115,7 @@ it("a thread that another partition's handler broke charges no message that neve
 	expect(sibling.crashes.map(({ attempt, coordinates }) => [attempt, coordinates?.offset])).toEqual([[0, 1]]);
 });
 
-describe("a handler that changes built-ins which our own code keeps", () => {
+describe("a handler that changes built-ins which our own code keeps or has no need of", () => {
 	it.each([
 		["String", "globalThis.String = () => 'x';"],
 		["Object.hasOwn", "Object.hasOwn = () => false;"],
@@ -124,6 +123,7 @@ describe("a handler that changes built-ins which our own code keeps", () => {
 		["Array.isArray", "Array.isArray = () => true;"],
 		["Buffer.from", "Buffer.from = () => { throw new Error('patched'); };"],
 		["JSON.stringify", "JSON.stringify = () => '{}';"],
+		["Int32Array.from", "Int32Array.from = () => new Int32Array(0);"],
 	])("%s: every row is what it would be without", async (_, change) => {
 		await using workers = await realWorkers({ source: changing(change) });
 		workers.victim.deliver(0, COUNT);

@@ -207,7 +207,7 @@ describe("pockaffe:json", () => {
 
 	it("ignores unknown fields with one warning", async () => {
 		const outcome = await json([0, 1, 2].map((offset) => received(offset, { value: '{"name":"a","colour":"red","size":3}' })));
-		expect(outcome.blocks[0]?.length).toBe(3);
+		expect(outcome.rows).toBe(3);
 		expect(outcome.warnings).toEqual([expect.stringMatching(/colour.*ignored/)]);
 	});
 

@@ -1,7 +1,7 @@
 import { isLosslessNumber } from "lossless-json";
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/core/random.ts";
-import { handleMessage } from "../../src/worker/json-handler.ts";
+import { handleMessage } from "../../src/worker/json/json-handler.ts";
 
 /** The fields that a value becomes. */
 function fieldsOf(json: string): Record<string, unknown> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { usualSeparators } from "../../src/core/joined-texts.ts";
 import { type BlockRow, laneOf, type RowBlock, rowsOf, type TableLayout, withoutMessages } from "../../src/core/rows.ts";
+import { TextRows } from "../../src/worker/gathered-rows.ts";
 import { RowPacker } from "../../src/worker/row-packer.ts";
 import { layoutOf } from "../support/row-submissions.ts";
 
@@ -17,7 +18,11 @@ function pack(packer: RowPacker, layout: TableLayout, rows: readonly Row[], time
 	};
 	const most = 1 + Math.max(...gathered.messages);
 	const offsets = Array.from({ length: most }, (_, message) => 100 + message);
-	return packer.pack(gathered, { from: 0, offsets, timestamps: offsets.map((_, at) => timestamps[at] ?? 0) }, usualSeparators);
+	return packer.pack(
+		new TextRows(gathered),
+		{ from: 0, offsets, timestamps: offsets.map((_, at) => timestamps[at] ?? 0) },
+		usualSeparators,
+	);
 }
 
 function packed(rows: readonly Row[], timestamps?: readonly number[], layout = layoutOf()): RowBlock {

@@ -1,22 +1,26 @@
 /**
  * `pockaffe:json`: the value is a JSON object and becomes the row. `options.id` names the field that is the id, by default the
- * message's key is. Numbers reach the server as their own text: JSON.parse is used only where it can't change one.
+ * message's key is. Most messages are read by json-reader.ts; what is here reads any, and says what is wrong with one.
  */
 import { isUtf8 } from "node:buffer";
-import { isLosslessNumber, parse } from "lossless-json";
-import type { Delete, Message, Outcome, PartitionInfo, Row } from "../handler-api.ts";
+import { isLosslessNumber } from "lossless-json";
+import type { TableLayout } from "../../core/rows.ts";
+import type { Delete, Message, Outcome, PartitionInfo, Row } from "../../handler-api.ts";
+import { JsonReader } from "./json-reader.ts";
+import { parseJson } from "./parse-json.ts";
 
 /** What init makes of the options. `table` undefined: there is but one. */
-interface JsonState {
+export interface JsonState {
 	readonly idField: string | null;
 	readonly table: string | undefined;
 }
 
-/**
- * A number whose text JSON.parse may change, where one can stand: minus zero, with an exponent, of more than 15 digits, a fraction smaller
- * than a millionth or with a 0 at its end. In a string (", 1.50") it costs time only; ids and dates don't look like it.
- */
-const delicateNumber = /[:,[\s]-?(?:\d+(?:\.\d+)?[eE]|(?:\d\.?){16}|0\.0{6}|\d+\.\d*0[\s,}\]]|(?<=-)0[\s,}\]])/;
+/** What rows are made with; `maxBytes` is `handler.maxOutcomeBytes`. */
+interface ReaderParts {
+	readonly tables: readonly TableLayout[];
+	readonly lanes: number;
+	readonly maxBytes: number;
+}
 
 /** Reads `options.id` and chooses the table. Throws where the options are wrong. */
 export function init({ topic, tables }: PartitionInfo, options: unknown): JsonState {
@@ -26,6 +30,12 @@ export function init({ topic, tables }: PartitionInfo, options: unknown): JsonSt
 	if (stranger !== undefined) throw new Error(`pockaffe:json: there is no option ${stranger}, only id`);
 	const table = tables.length === 1 ? undefined : topic;
 	return { idField: id ?? null, table };
+}
+
+/** What reads a partition's messages from their bytes; null where their table can't be told. */
+export function createReader({ idField, table }: JsonState, { tables, lanes, maxBytes }: ReaderParts): JsonReader | null {
+	const layout = table === undefined ? tables[0] : tables.find(({ name }) => name === table);
+	return layout === undefined ? null : new JsonReader({ layout, lanes, idField, maxBytes });
 }
 
 /** One message to one row, a delete, or a rejection. */
@@ -60,7 +70,7 @@ function rowOf(row: Row | Delete, table: string | undefined): Row | Delete {
 function parseObject(text: string): Record<string, unknown> | string {
 	let parsed: unknown;
 	try {
-		parsed = delicateNumber.test(text) ? parse(text, null, { onDuplicateKey: ({ newValue }) => newValue }) : JSON.parse(text);
+		parsed = parseJson(text);
 	} catch {
 		return "the value is not JSON";
 	}

@@ -1,0 +1,224 @@
+/**
+ * `pockaffe:json` reads most messages from their bytes (json-reader.ts), and any message by its handler. Whatever is read in the first way
+ * must come to the very rows of the second.
+ */
+import { describe, expect, it } from "vitest";
+import { splitTexts } from "../../src/core/joined-texts.ts";
+import { seededRandom } from "../../src/core/random.ts";
+import { type ColumnLayout, rowsOf, type TableLayout } from "../../src/core/rows.ts";
+import type { Handler } from "../../src/handler-api.ts";
+import { beginRun } from "../../src/worker/handler-runs.ts";
+import type { BatchOutcome, RunReply } from "../../src/worker/handler-thread.ts";
+import * as handler from "../../src/worker/json/json-handler.ts";
+import { OutcomeCollector } from "../../src/worker/outcome-collector.ts";
+import { packMessages } from "../../src/worker/thread-codec.ts";
+import { type PartReply, SharedProgress } from "../../src/worker/thread-protocol.ts";
+import { jsonMessages } from "../hostile/kinds/json-messages.ts";
+import { Documents, type Usual } from "../support/json-documents.ts";
+import { columnOf, layoutOf } from "../support/row-submissions.ts";
+
+/** With TEST_JSON=all as many as take some ten seconds. */
+const DOCUMENTS = process.env.TEST_JSON === "all" ? 100_000 : 35_000;
+/** Short, for a run that fails is gone on with behind its failure. */
+const RUN = 50;
+
+interface Case {
+	readonly layout: TableLayout;
+	readonly options?: { readonly id: string };
+	readonly lanes?: number;
+	readonly maxOutcomeBytes?: number;
+}
+
+interface Received {
+	readonly key: Buffer | null;
+	readonly value: Buffer | null;
+	readonly headers?: [string, Buffer | null][];
+}
+
+/** One way of `pockaffe:json`, from message to rows. `read`: how many messages were read from their bytes. */
+class Way {
+	read = 0;
+	readonly #state: handler.JsonState;
+	readonly #results: OutcomeCollector;
+	readonly #reader: ReturnType<typeof handler.createReader>;
+
+	constructor(of: Case, { fromBytes }: { readonly fromBytes: boolean }) {
+		const { layout, options = {}, lanes = 1, maxOutcomeBytes: maxBytes = 1_000_000 } = of;
+		const tables = [layout];
+		this.#state = handler.init({ topic: "t", partition: 0, purpose: "run", tables: [layout.name] }, options);
+		this.#results = new OutcomeCollector({ tables, maxOutcomeBytes: maxBytes, lenient: true, lanes });
+		this.#reader = fromBytes ? handler.createReader(this.#state, { tables, lanes, maxBytes }) : null;
+		const reader = this.#reader;
+		if (reader === null) return;
+		const read = reader.read.bind(reader);
+		reader.read = (...args) => {
+			const bytes = read(...args);
+			if (bytes > 0) this.read++;
+			return bytes;
+		};
+	}
+
+	/** What all messages come to, as data that can be compared. */
+	async outcomes(received: readonly Received[]): Promise<readonly unknown[]> {
+		const told: unknown[] = [];
+		for (let from = 0; from < received.length; ) {
+			const reply = await this.#run(received, from);
+			told.push(this.#told(reply.outcome));
+			if (reply.ok) break;
+			const { failed, failure } = reply;
+			told.push({ failed, name: failure.name, message: failure.message, kind: failure.kind });
+			from = failed + 1;
+		}
+		return told;
+	}
+
+	async #run(received: readonly Received[], from: number): Promise<RunReply> {
+		const messages = received.slice(from).map(({ key, value, headers = [] }, i) => ({
+			...{ topic: "t", partition: 0, offset: 100 + from + i, timestamp: 7_000 + Math.floor((from + i) / 3), key, value, headers },
+		}));
+		const batch = packMessages(messages);
+		this.#results.begin({ from, offsets: batch.offsets, timestamps: batch.timestamps });
+		const { first } = beginRun({
+			...{ handler: handler as Handler, partition: { topic: "t", partition: 0 }, state: () => this.#state, batch, from, rule: "free" },
+			...{ timestampType: "undefined", concurrency: 1, results: this.#results, progress: SharedProgress.forCalls(1), reader: this.#reader },
+			looksFull: () => false,
+			renew: () => Promise.reject(new Error("not here")),
+		});
+		const reply: RunReply | PartReply = await first;
+		if ("goesOn" in reply) throw new Error("a run this short has no parts");
+		return reply;
+	}
+
+	/** Rows by message, whatever block they are in. Which are newest in theirs is told apart, where a lane has one block. */
+	#told({ from, to, blocks, rows, faults, rejected, counts, warnings }: BatchOutcome): unknown {
+		const each = blocks.flatMap((block) => {
+			const { length, messages, older, separators, lane } = block;
+			const positionsOf = (texts: "offsets" | "timestamps") => [
+				...(older ? splitTexts(older[texts], messages.length - length, separators) : []),
+				...splitTexts(block[texts], length, separators),
+			];
+			const [offsets, timestamps] = [positionsOf("offsets"), positionsOf("timestamps")];
+			return rowsOf(block).map((row, i) => ({ ...row, lane, offset: offsets[i], timestamp: timestamps[i] }));
+		});
+		each.sort((one, other) => one.message - other.message);
+		return { from, to, rows, faults, rejected, counts, warnings, each };
+	}
+}
+
+const all: readonly ColumnLayout[] = [
+	columnOf("name", "text"),
+	{ ...columnOf("amount", "bigint"), path: ["price", "amount"] },
+	{ ...columnOf("currency", "varchar(3)"), path: ["price", "currency"] },
+	columnOf("doc", "jsonb"),
+	columnOf("plain", "json"),
+	columnOf("n", "numeric(10,2)"),
+	columnOf("on", "boolean"),
+	columnOf("at", "timestamptz"),
+	columnOf("mood", "app.mood"),
+	columnOf("tags", "text[]"),
+	columnOf("grid", "int4[][]"),
+	columnOf("docs", "jsonb[]"),
+	{ ...columnOf("raw", "bytea"), encoding: "hex" },
+	{ ...columnOf("blob", "bytea"), encoding: "base64" },
+	{ ...columnOf("again", "text"), path: ["name"] },
+];
+
+const cases: readonly [what: string, of: Case][] = [
+	["columns of every kind", { layout: layoutOf({ columns: all }), lanes: 3 }],
+	[
+		"a few columns that most documents fill",
+		{ layout: layoutOf({ columns: [columnOf("name", "text"), columnOf("doc", "jsonb"), columnOf("mood", "app.mood")] }) },
+	],
+	[
+		"an object and what is in it",
+		{
+			layout: layoutOf({
+				columns: [
+					columnOf("price", "jsonb"),
+					{ ...columnOf("amount", "text"), path: ["price", "amount"] },
+					{ ...columnOf("deep", "text"), path: ["price", "x", "deep"] },
+					{ ...columnOf("odd", "text"), path: ["price", "length"] },
+					{ ...columnOf("wide", "text"), path: ["é"] },
+					{ ...columnOf("zero", "text"), path: ["doc", "0"] },
+				],
+			}),
+		},
+	],
+	[
+		"a field that is the id, an integer, and a version field",
+		{
+			layout: layoutOf({
+				id: { column: "id", type: "int" },
+				columns: [columnOf("n", "numeric(10,2)"), columnOf("name", "text"), columnOf("id2", "text")],
+				version: { kind: "field", column: "n", type: "numeric" },
+			}),
+			options: { id: "amount" },
+		},
+	],
+	[
+		"a field that is the id, a text, and a column that takes it too",
+		{ layout: layoutOf({ columns: [columnOf("name", "text"), columnOf("at", "timestamptz")] }), options: { id: "name" }, lanes: 4 },
+	],
+	[
+		"a uuid as the id, and a column that must have a value",
+		{
+			layout: layoutOf({ id: { column: "id", type: "uuid" }, columns: [{ ...columnOf("name", "text"), nullable: false }] }),
+			options: { id: "id" },
+		},
+	],
+	["rows that may be of 200 bytes", { layout: layoutOf({ columns: all }), maxOutcomeBytes: 200 }],
+];
+
+const fields = {
+	name: "text",
+	price: "object",
+	amount: "number",
+	currency: { oneOf: ['"EUR"', '"CHF"', "17"] },
+	doc: "object",
+	plain: "any",
+	n: "number",
+	on: "boolean",
+	at: { oneOf: ['"2026-01-01T10:00:00Z"', '"2026-01-01T10:00:00.123456+02:00"', '"infinity"', '"yesterday"'] },
+	mood: "text",
+	tags: "list",
+	grid: { oneOf: ["[[1,2],[3,4]]", "[[1.50]]", '"{1,2}"', "[]"] },
+	docs: "list",
+	raw: { oneOf: ['"0aff"', '""', '"0"', '"AB"'] },
+	blob: { oneOf: ['"AQID"', '"AQ=="', '"A"'] },
+	id: { oneOf: ['"550e8400-e29b-41d4-a716-446655440000"', '"{550E8400E29B41D4A716446655440000}"', '"5"', "7"] },
+} satisfies Record<string, Usual>;
+const keys = ["k", "id-17", "é", "日本", "", "a\u001eb", "\u001d", "n\0l", "550e8400-e29b-41d4-a716-446655440000", "12", "012"];
+
+describe("pockaffe:json, read from the bytes and by its handler", () => {
+	it.each(cases)("comes to the same of generated documents: %s", async (_, of) => {
+		const random = seededRandom(11);
+		const documents = new Documents({ random, fields });
+		const oneOf = <T>(values: readonly T[]) => values[Math.floor(random() * values.length)] as T;
+		const [reads, handles] = [new Way(of, { fromBytes: true }), new Way(of, { fromBytes: false })];
+		const count = Math.ceil(DOCUMENTS / cases.length / RUN);
+		for (let run = 0; run < count; run++) {
+			// In every other run all is UTF-8, so that what is not ASCII is not looked at message by message.
+			const badKeys = run % 2 === 0 ? [] : [Buffer.from([0xc3]), Buffer.from([0xa9])];
+			const received = Array.from({ length: RUN }, () => ({
+				key: random() < 0.01 ? null : oneOf([...keys.map((key) => Buffer.from(key)), ...badKeys]),
+				value: random() < 0.02 ? null : documents.next(),
+				headers: random() < 0.02 ? ([["h", Buffer.from([0xff, 0xc3])]] as [string, Buffer][]) : [],
+			}));
+			const [is, must] = [await reads.outcomes(received), await handles.outcomes(received)];
+			// A comparison by the test runner takes longer than both ways.
+			if (JSON.stringify(is) !== JSON.stringify(must)) expect(is).toEqual(must);
+		}
+		expect(reads.read / count / RUN).toBeGreaterThan(0.03);
+	});
+
+	it.each(cases)("comes to the same of what hostile messages bring, and of numbers that need care: %s", async (_, of) => {
+		const hostile = jsonMessages.cases.map(({ message = {} }) => message.value ?? null);
+		const numbers = ["-0", "1e400", "0.10", "12345678901234567890", "1E-7", "0.0000001"].map((n) => `{"n":${n},"doc":[${n}],"name":${n}}`);
+		const received = [...hostile, ...numbers].map((value) => ({
+			key: Buffer.from("k"),
+			value: typeof value === "string" ? Buffer.from(value) : value,
+		}));
+		const [reads, handles] = [new Way(of, { fromBytes: true }), new Way(of, { fromBytes: false })];
+		expect(await reads.outcomes(received)).toEqual(await handles.outcomes(received));
+	});
+});
