@@ -82,7 +82,11 @@ export const metricCatalogue = {
 		{ topic: open, outcome: ["row", "delete", "none", "rejected", "failed", "timeout", "skipped"] },
 		"What the handler made of messages; failed and timeout count attempts, the others messages",
 	),
-	handler_duration_seconds: histogram(topic, callSeconds, "Duration of one call of the handler; pockaffe:json is called for up to 64 messages"),
+	handler_duration_seconds: histogram(
+		topic,
+		callSeconds,
+		"Duration of one call of the handler; pockaffe:json is called for up to 64 messages",
+	),
 	worker_restarts_total: counter({ ...perPartition, reason: restartReasons }, "Partition workers started again"),
 	workers: gauge({ state: partitionStates }, "Partition workers by state"),
 	threads_stuck: gauge(none, "Handler threads that can't be ended and live on beside those that took their place"),
