@@ -6,6 +6,7 @@ import type { PackedBatch } from "../src/core/packed-batch.ts";
 import type { TableLayout } from "../src/core/rows.ts";
 import type { JsonState } from "../src/worker/json/json-handler.ts";
 
+type JsonHandler = typeof import("../src/worker/json/json-handler.ts");
 type Codec = typeof import("../src/worker/thread-codec.ts");
 
 const built = (file: string) => import(new URL(`../dist/worker/${file}.js`, import.meta.url).href);
@@ -29,12 +30,13 @@ export async function builtThread(module: string, tables: readonly TableLayout[]
 	const { SharedProgress } = (await built("thread-protocol")) as typeof import("../src/worker/thread-protocol.ts");
 	const result = await loadHandler(module);
 	if (!result.ok) throw new Error(result.failure.message);
-	const { handler, createReader } = result.loaded;
+	const { handler, readsBytes } = result.loaded;
 	const maxBytes = 16 * 2 ** 20;
 	const partition = { topic: "t", partition: 0 };
-	const state = await handler.init?.({ ...partition, purpose: "run", tables: tables.map(({ name }) => name) }, {});
-	const results = new OutcomeCollector({ tables, maxOutcomeBytes: maxBytes, lenient: createReader !== null, lanes });
-	const reader = createReader === null ? null : createReader(state as JsonState, { tables, lanes, maxBytes });
+	const info = { ...partition, purpose: "run", tables: tables.map(({ name }) => name) } as const;
+	const state = readsBytes ? (handler as JsonHandler).init(info, {}, { tables, lanes, maxBytes }) : await handler.init?.(info, {});
+	const results = new OutcomeCollector({ tables, maxOutcomeBytes: maxBytes, lenient: readsBytes, lanes });
+	const reader = readsBytes ? (state as JsonState).reader : null;
 	const progress = SharedProgress.forCalls(1);
 	const constant = {
 		handler,

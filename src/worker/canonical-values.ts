@@ -2,10 +2,12 @@
  * Ids and versions in one spelling, so that they can be compared as text or number before the server sees them: two spellings of one
  * uuid in a batch would be one row twice in a statement. Pure.
  */
+import { isLosslessNumber } from "lossless-json";
 import type { IdType } from "../core/rows.ts";
 import { BadOutcomeError, kindOf, RowFaultError } from "./bad-outcome.ts";
 import { isNotANumber, textOf } from "./built-ins.ts";
 import { sendableText } from "./column-values.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const integerBounds = {
 	smallint: [-(2n ** 15n), 2n ** 15n - 1n],
@@ -40,6 +42,7 @@ export function canonicalVersion(value: unknown, type: string): string {
 		case "timestamptz":
 			return canonicalTimestamp(text);
 		case "bigint":
+			if (isLosslessNumber(value)) return canonicalInteger(wholeNumber(value.value), "bigint");
 			if (!/^\s*[+-]?\d+\s*$/.test(text)) throw new RowFaultError("22P02", "is no bigint");
 			return canonicalInteger(text, "bigint");
 		default:

@@ -8,6 +8,7 @@ import { columnTypeOf, ordinaryTypes } from "../core/column-type.ts";
 import type { BytesEncoding } from "../core/rows.ts";
 import { BadOutcomeError, isContainer, kindOf, RowFaultError } from "./bad-outcome.ts";
 import { bufferOf, getPrototypeOf, isArray, isNotANumber, jsonOf, textOf, valuesOf } from "./built-ins.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 /** Makes a value that is not null or undefined into text. Throws BadOutcomeError or RowFaultError, whose message the caller completes. */
 export type ValueEncoder = (value: unknown) => string;
@@ -29,8 +30,13 @@ function elementEncoderOf(name: string, encoding: BytesEncoding): ValueEncoder {
 		case "bytea":
 			return (value) => encodeBytes(value, encoding);
 		default:
+			if (isIntegerType(name)) return encodeInteger;
 			return ordinaryTypes.has(name) ? encodeScalar : encodeOther;
 	}
+}
+
+export function isIntegerType(name: string): boolean {
+	return name === "smallint" || name === "int4" || name === "bigint";
 }
 
 /**
@@ -80,6 +86,11 @@ function encodeScalar(value: unknown): string {
 		default:
 			throw new BadOutcomeError(`can't take ${kindOf(value)}`);
 	}
+}
+
+/** A number that keeps its own text may be an integer with a point or an exponent, which the server would not read. */
+function encodeInteger(value: unknown): string {
+	return isLosslessNumber(value) ? wholeNumber(value.value) : encodeScalar(value);
 }
 
 function encodeScalarObject(value: object): string {

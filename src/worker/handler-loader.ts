@@ -12,8 +12,8 @@ import type { HandlerFailure } from "./handler-thread.ts";
 export interface LoadedHandler {
 	readonly handler: Handler;
 	readonly handles: "message" | "batch";
-	/** Of pockaffe:json, which reads messages from their bytes and ignores fields without a column. */
-	readonly createReader: typeof import("./json/json-handler.ts")["createReader"] | null;
+	/** pockaffe:json, which reads messages from their bytes and ignores fields without a column: its init is told of the tables. */
+	readonly readsBytes: boolean;
 }
 
 /** Where the built-in handlers are, relative to this file. */
@@ -36,8 +36,7 @@ export async function loadHandler(module: string): Promise<{ ok: true; loaded: L
 	const problem = problemOf(exported);
 	if (problem) return { ok: false, failure: { kind: "load", name: "HandlerError", message: `${module}: ${problem}`, stack: null } };
 	const handles = exported.handleMessage === undefined ? "batch" : "message";
-	const createReader = module === "pockaffe:json" ? (exported.createReader as LoadedHandler["createReader"]) : null;
-	return { ok: true, loaded: { handler: exported as Handler, handles, createReader } };
+	return { ok: true, loaded: { handler: exported as Handler, handles, readsBytes: module === "pockaffe:json" } };
 }
 
 function problemOf(exported: Record<string, unknown>): string | null {

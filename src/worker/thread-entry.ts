@@ -28,6 +28,7 @@ interface Share {
 	reader: JsonReader | null;
 }
 
+type JsonHandler = typeof import("./json/json-handler.ts");
 type RunRequest = ThreadRequest & { readonly type: "run" };
 
 const data = workerData as ThreadData;
@@ -106,25 +107,27 @@ async function load(): Promise<HandlerFailure | null> {
 	const result = await loadHandler(data.module);
 	progress.leave();
 	if (!result.ok) return result.failure;
-	const { handles, createReader } = result.loaded;
+	const { handles, readsBytes } = result.loaded;
 	if (handles === "batch" && data.concurrency > 1) {
 		const message = `${data.module}: handler.concurrency is ${data.concurrency}, which is for handleMessage; it exports handleMessages`;
 		return { kind: "load", name: "HandlerError", message, stack: null };
 	}
 	loaded = result.loaded;
 	const { tables, maxOutcomeBytes, lanes } = data;
-	collector = new OutcomeCollector({ tables, maxOutcomeBytes, lenient: createReader !== null, lanes });
+	collector = new OutcomeCollector({ tables, maxOutcomeBytes, lenient: readsBytes, lanes });
 	return null;
 }
 
 async function init(share: Share): Promise<StartReply> {
-	const { handler, handles, createReader } = loaded as LoadedHandler;
+	const { handler, handles, readsBytes } = loaded as LoadedHandler;
 	const { tables, lanes, purpose, maxOutcomeBytes: maxBytes } = data;
 	progress.enter("init");
 	try {
 		const info = { ...share.partition, purpose, tables: tables.map(({ name }) => name) };
-		share.state = await handler.init?.(info, data.options);
-		share.reader = createReader === null ? null : createReader(share.state as JsonState, { tables, lanes, maxBytes });
+		share.state = await (readsBytes
+			? (handler as JsonHandler).init(info, data.options, { tables, lanes, maxBytes })
+			: handler.init?.(info, data.options));
+		share.reader = readsBytes ? (share.state as JsonState).reader : null;
 		return { ok: true, handles };
 	} catch (error) {
 		return { ok: false, failure: failureOf("init", error) };

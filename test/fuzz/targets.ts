@@ -156,7 +156,11 @@ function outcomes(): FuzzTarget {
 /** Bytes of keys and values through `pockaffe:json`: a row, a delete, nothing or a rejection, never a failure. */
 function jsonMessages(): FuzzTarget {
 	const states = [{}, { id: "id" }, { id: "a" }].map((options) =>
-		init({ topic: "t", partition: 0, tables: ["t"] } as unknown as PartitionInfo, options),
+		init({ topic: "t", partition: 0, tables: ["t"] } as unknown as PartitionInfo, options, {
+			tables: [layoutOf()],
+			lanes: 1,
+			maxBytes: 1e6,
+		}),
 	);
 	return {
 		run(chance) {

@@ -205,6 +205,38 @@ describe("pockaffe:json", () => {
 		expect(columnOf(outcome.blocks[0], 2)).toEqual(numbers.map((number) => `{"n":${number}}`));
 	});
 
+	it("takes an integer however it is spelt, and leaves what is none to the server", async () => {
+		const numbers = ["1.0", "1e3", "-20E-1", "0.0", "1.5", "1e-1", "1e19", '"1.0"'];
+		const outcome = await json(numbers.map((number, offset) => received(offset, { value: `{"price":{"amount":${number}}}` })));
+		expect(columnOf(outcome.blocks[0], 1)).toEqual(["1", "1000", "-2", "0", "1.5", "1e-1", "1e19", "1.0"]);
+	});
+
+	it("takes a path to the id, which a column may take too", async () => {
+		const outcome = await json(
+			['{"name":"a","price":{"id":7,"amount":5}}', '{"name":"b","price":{}}', '{"name":"c","price":[]}'].map((value, offset) =>
+				received(offset, { value }),
+			),
+			{ id: "price.id" },
+		);
+		expect([idsOf(outcome.blocks[0]), columnsOf(outcome.blocks[0])]).toEqual([["7"], [["a"], ["5"], [null]]]);
+		expect(outcome.rejected.map(({ why }) => why)).toEqual(Array(2).fill("the field price.id is missing or is no id"));
+		expect(outcome.warnings).toEqual([]);
+		const named = await json([received(0, { value: '{"name":"a"}' })], { id: "name" });
+		expect([idsOf(named.blocks[0]), columnOf(named.blocks[0], 0)]).toEqual([["a"], ["a"]]);
+	});
+
+	it("rejects an object of something else, and takes an empty one", async () => {
+		const values = ['{"schema":{"type":"struct"},"payload":{"name":"secret"}}', "{}", '{"name":null,"payload":1}'];
+		const outcome = await json(values.map((value, offset) => received(offset, { value })));
+		expect(outcome.rejected).toEqual([
+			{
+				message: 0,
+				why: 'the object has none of the fields that columns of events are read from ("name", "price", "doc"), it has "schema", "payload": a column\'s from is a path, e.g. payload.name',
+			},
+		]);
+		expect(outcome.rows).toBe(2);
+	});
+
 	it("ignores unknown fields with one warning", async () => {
 		const outcome = await json([0, 1, 2].map((offset) => received(offset, { value: '{"name":"a","colour":"red","size":3}' })));
 		expect(outcome.rows).toBe(3);
@@ -220,7 +252,7 @@ describe("pockaffe:json", () => {
 	});
 
 	it("does not reach into prototypes", async () => {
-		const outcome = await json([received(0, { value: '{"__proto__":{"name":"x"},"constructor":1}' })]);
+		const outcome = await json([received(0, { value: '{"__proto__":{"name":"x"},"constructor":1,"doc":null}' })]);
 		expect(columnOf(outcome.blocks[0], 0)).toEqual([null]);
 	});
 

@@ -11,7 +11,7 @@ import { collides, usualSeparators } from "../../core/joined-texts.ts";
 import type { PackedBatch } from "../../core/packed-batch.ts";
 import type { RowBlock, TableLayout } from "../../core/rows.ts";
 import { canonicalId, canonicalVersion } from "../canonical-values.ts";
-import { encoderOf, type ValueEncoder } from "../column-values.ts";
+import { encoderOf, isIntegerType, type ValueEncoder } from "../column-values.ts";
 import { RowPacker, type RunPositions } from "../row-packer.ts";
 import { CONTAINER, ESCAPED_STRING, JsonScanner, LITERAL, MISSING, NULL, STRING } from "./json-scanner.ts";
 import { parseJson } from "./parse-json.ts";
@@ -19,9 +19,9 @@ import { ScannedRows } from "./scanned-rows.ts";
 
 /**
  * What a column does with a value. `scalar`: a string's text, a number as it is written. `json`: the value's JSON. `other`: a scalar's
- * text, and the JSON of lists and objects. `made`: its encoder has to see it.
+ * text, and the JSON of lists and objects. `integer`: as scalar, and digits alone. `made`: its encoder has to see it.
  */
-type Taking = "scalar" | "json" | "other" | "made";
+type Taking = "scalar" | "integer" | "json" | "other" | "made";
 
 interface Column {
 	readonly slot: number;
@@ -35,12 +35,15 @@ export interface JsonReaderOptions {
 	readonly layout: TableLayout;
 	/** Lanes of the writer. */
 	readonly lanes: number;
-	/** The field that is the id; null: the message's key is. */
-	readonly idField: string | null;
+	/** Where the id is in the object; null: the message's key is it. */
+	readonly idPath: readonly string[] | null;
 	/** Of one row. */
 	readonly maxBytes: number;
 }
 
+const [POINT, SMALL_E, LARGE_E] = [0x2e, 0x65, 0x45];
+/** Of the literals numbers are below it. */
+const FIRST_LETTER = 0x61;
 /** The bytes of keys may hold what separates texts. */
 const FIRST_PRINTABLE = 0x20;
 
@@ -57,7 +60,7 @@ export class JsonReader {
 	#batch: PackedBatch | null = null;
 	#isUtf8 = false;
 
-	constructor({ layout, lanes, idField, maxBytes }: JsonReaderOptions) {
+	constructor({ layout, lanes, idPath, maxBytes }: JsonReaderOptions) {
 		const { columns, version } = layout;
 		this.#layout = layout;
 		this.#maxBytes = maxBytes;
@@ -73,13 +76,13 @@ export class JsonReader {
 		this.#columns = columns.map(({ name, type, encoding, path, nullable }) => {
 			const isVersion = version.kind === "field" && version.column === name;
 			return {
-				slot: path[0] === idField ? -1 : slotOf(path),
+				slot: slotOf(path),
 				taking: isVersion ? "made" : takingOf(type),
 				isOptional: nullable && !isVersion,
 				encode: isVersion ? (value: unknown) => canonicalVersion(value, type) : encoderOf(type, encoding),
 			};
 		});
-		this.#idSlot = idField === null ? null : slotOf([idField]);
+		this.#idSlot = idPath === null ? null : slotOf(idPath);
 		this.#scanner = new JsonScanner(paths);
 		this.#rows = new ScannedRows(columns.length);
 		this.#packer = new RowPacker(layout, lanes);
@@ -110,7 +113,7 @@ export class JsonReader {
 		const end = keyEnd + valueLength;
 		const scanner = this.#scanner;
 		if (valueLength < 0 || !scanner.scan(bytes, keyEnd, end)) return 0;
-		if (scanner.hasStranger && !mayHaveStrangers) return 0;
+		if (scanner.hasStranger && (!mayHaveStrangers || (this.#idSlot === null && !scanner.hasWanted))) return 0;
 		// The value begins and ends in ASCII, so it is UTF-8 if all around it is.
 		if (scanner.isWide && !this.#isUtf8 && !isUtf8(bytes.subarray(keyEnd, end))) return 0;
 		const rows = this.#rows;
@@ -151,8 +154,7 @@ export class JsonReader {
 		const kind = kinds[slot] as number;
 		const first = this.#bytes[starts[slot] as number] as number;
 		const isText = kind === STRING;
-		// Of the literals only numbers are below "a".
-		if (!isText && (kind !== LITERAL || first >= 0x61)) return false;
+		if (!isText && (kind !== LITERAL || first >= FIRST_LETTER)) return false;
 		return this.#spanAsId(starts[slot] as number, stops[slot] as number, wide[slot] === 1);
 	}
 
@@ -176,7 +178,7 @@ export class JsonReader {
 	#readColumn(index: number, column: Column): boolean {
 		const { kinds, starts, stops, wide } = this.#scanner;
 		const { slot, taking } = column;
-		const kind = slot < 0 ? MISSING : (kinds[slot] as number);
+		const kind = kinds[slot] as number;
 		if (kind === MISSING || kind === NULL) {
 			this.#rows.nullValue(index);
 			return column.isOptional;
@@ -184,7 +186,10 @@ export class JsonReader {
 		const start = starts[slot] as number;
 		const stop = stops[slot] as number;
 		const isWide = wide[slot] === 1;
-		const isPlain = taking !== "made" && (kind === LITERAL || kind === STRING || (kind === CONTAINER && taking !== "scalar"));
+		const isPlain =
+			(kind === STRING && taking !== "made") ||
+			(kind === LITERAL && taking !== "made" && (taking !== "integer" || this.#isDigits(start, stop))) ||
+			(kind === CONTAINER && (taking === "json" || taking === "other"));
 		if (!isPlain) return this.#make(index, column, kind, start, stop);
 		const withQuotes = kind === STRING && taking === "json" ? 1 : 0;
 		this.#rows.value(index, start - withQuotes, stop + withQuotes, isWide);
@@ -197,6 +202,16 @@ export class JsonReader {
 		const text = made(() => encode(parseJson(this.#text(start - withQuotes, stop + withQuotes))));
 		if (text === null || collides(text, usualSeparators)) return false;
 		this.#rows.valueText(index, text);
+		return true;
+	}
+
+	/** Or true or false; neither point nor exponent. */
+	#isDigits(start: number, stop: number): boolean {
+		const bytes = this.#bytes;
+		for (let at = start; at < stop; at++) {
+			const byte = bytes[at] as number;
+			if (byte === POINT || byte === LARGE_E || (byte === SMALL_E && (bytes[start] as number) < FIRST_LETTER)) return false;
+		}
 		return true;
 	}
 
@@ -214,6 +229,7 @@ function takingOf(type: string): Taking {
 	const { name, dimensions } = columnTypeOf(type);
 	if (dimensions > 0 || name === "bytea") return "made";
 	if (name === "json" || name === "jsonb") return "json";
+	if (isIntegerType(name)) return "integer";
 	return ordinaryTypes.has(name) ? "scalar" : "other";
 }
 

@@ -66,8 +66,10 @@ export class JsonScanner {
 	readonly wide: Uint8Array;
 	/** The same of the whole message. */
 	isWide = false;
-	/** The object has a name that is not wanted. */
+	/** The object has a name that is not wanted, */
 	hasStranger = false;
+	/** and one that is. */
+	hasWanted = false;
 	readonly #root: FieldTable;
 	#bytes: Uint8Array = new Uint8Array(0);
 	#end = 0;
@@ -97,6 +99,7 @@ export class JsonScanner {
 		this.#message = (this.#message + 1) | 0;
 		this.kinds.fill(MISSING);
 		this.hasStranger = false;
+		this.hasWanted = false;
 		this.#seen = 0;
 		const open = this.#behindSpace(start);
 		if (open >= end || bytes[open] !== OPEN_BRACE) return false;
@@ -121,7 +124,10 @@ export class JsonScanner {
 			if (field === null) {
 				this.hasStranger ||= isRoot;
 				at = this.#value(at, 0);
-			} else at = this.#field(at, field);
+			} else {
+				this.hasWanted = true;
+				at = this.#field(at, field);
+			}
 			if (at < 0) return -1;
 			at = this.#behindSpace(at);
 			if (at >= this.#end) return -1;

@@ -1,5 +1,6 @@
-/** JSON as it is written: numbers reach the server as their own text. JSON.parse is used only where it can't change one. Pure. */
-import { parse } from "lossless-json";
+/** JSON as it is written: numbers reach the server as their own text, and what can't be read is told in words. Pure. */
+import { isUtf8 } from "node:buffer";
+import { isLosslessNumber, parse } from "lossless-json";
 
 /**
  * A number whose text JSON.parse may change, where one can stand: minus zero, with an exponent, of more than 15 digits, a fraction smaller
@@ -7,7 +8,65 @@ import { parse } from "lossless-json";
  */
 const delicateNumber = /[:,[\s]-?(?:\d+(?:\.\d+)?[eE]|(?:\d\.?){16}|0\.0{6}|\d+\.\d*0[\s,}\]]|(?<=-)0[\s,}\]])/;
 
+/** Levels of lists and objects that are read: as many as common parsers, few enough for any stack, ours and the server's. */
+const DEEPEST = 1_000;
+
+const [LIST, LIST_END, OBJECT, OBJECT_END, QUOTE, BACKSLASH] = [0x5b, 0x5d, 0x7b, 0x7d, 0x22, 0x5c];
+
 /** Any JSON value, also one that is but a number, with numbers that keep their own text. Throws where it is none. */
 export function parseJson(text: string): unknown {
 	return delicateNumber.test(` ${text} `) ? parse(text, null, { onDuplicateKey: ({ newValue }) => newValue }) : JSON.parse(text);
+}
+
+/** The object that a message's value spells, or why it is none. */
+export function objectIn(value: Buffer): Record<string, unknown> | string {
+	const mark = markOf(value);
+	if (mark !== null) return mark;
+	const text = textOf(value);
+	if (text === null) return "the value is not UTF-8";
+	if (isTooDeep(text)) return `the value is nested too deep: more than ${DEEPEST.toLocaleString("en")} levels`;
+	let parsed: unknown;
+	try {
+		parsed = parseJson(text);
+	} catch {
+		return "the value is not JSON";
+	}
+	const isObject = typeof parsed === "object" && parsed !== null && !Array.isArray(parsed) && !isLosslessNumber(parsed);
+	return isObject ? (parsed as Record<string, unknown>) : "the value is JSON but no object";
+}
+
+/** UTF-8 text; null where it is none. Only bytes that aren't UTF-8, or spell it, become U+FFFD. */
+export function textOf(bytes: Buffer | null): string | null {
+	if (bytes === null) return null;
+	const text = bytes.toString("utf8");
+	return text.includes("\ufffd") && !isUtf8(bytes) ? null : text;
+}
+
+/** What stands before the JSON and must not. */
+function markOf(value: Buffer): string | null {
+	const [first, second, third] = value;
+	if (first === 0xef && second === 0xbb && third === 0xbf) return "the value begins with a byte order mark (EF BB BF), which JSON must not";
+	if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff))
+		return "the value begins with a byte order mark of UTF-16: JSON is UTF-8";
+	if (first !== 0 || value.length < 5) return null;
+	const schema = value.readUInt32BE(1);
+	return `the value begins with the frame of Confluent's serializers (a zero byte, schema ${schema}): pockaffe:json reads plain JSON`;
+}
+
+/** JSON.parse takes any depth, and what reads its result none. */
+function isTooDeep(text: string): boolean {
+	if (text.length <= DEEPEST) return false;
+	let depth = 0;
+	let isString = false;
+	for (let at = 0; at < text.length; at++) {
+		const code = text.charCodeAt(at);
+		if (isString) {
+			if (code === BACKSLASH) at++;
+			else if (code === QUOTE) isString = false;
+		} else if (code === QUOTE) isString = true;
+		else if (code === LIST || code === OBJECT) {
+			if (++depth > DEEPEST) return true;
+		} else if (code === LIST_END || code === OBJECT_END) depth--;
+	}
+	return false;
 }
