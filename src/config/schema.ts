@@ -89,7 +89,10 @@ const handler = z.strictObject({
 	module: text()
 		.default("")
 		.describe("ES module with handleMessage or handleMessages, relative to this file; or pockaffe:json, pockaffe:log"),
-	options: z.record(z.string(), z.unknown()).default({}).describe("Handed to the handler's init; pockaffe:json takes `id`, a field or a path to it (after.id)"),
+	options: z
+		.record(z.string(), z.unknown())
+		.default({})
+		.describe("Handed to the handler's init; pockaffe:json takes `id`, a field or a path to it (after.id)"),
 	concurrency: positive().default(1).describe("Messages of one partition whose handleMessage may overlap; never two with one key"),
 	timeoutMs: duration(1, "a day").default(30_000).describe("Longest a single call of the handler may take"),
 	maxAttempts: positive().default(5).describe("Failed attempts that make a message poison"),
