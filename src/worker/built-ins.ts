@@ -11,7 +11,15 @@ export const { ceil, max, round } = Math;
 export const { from: bufferOf } = Buffer;
 /** Any value's text. */
 export const textOf = String;
-const { ownKeys } = Reflect;
+const { apply, ownKeys } = Reflect;
+const { join } = Array.prototype;
+/** A list's texts as one: half of what it costs to put them behind each other. */
+export const joinList = (list: readonly string[], separator: string): string => apply(join, list, [separator]);
+const { charCodeAt } = String.prototype;
+export const codeAt = (text: string, at: number): number => apply(charCodeAt, text, [at]);
+const { latin1Slice } = Buffer.prototype as unknown as { latin1Slice: (start: number, end: number) => string };
+/** The first bytes of a buffer, one character each. */
+export const latin1Of = (buffer: Buffer, length: number): string => apply(latin1Slice, buffer, [0, length]);
 const [listPrototype, objectPrototype] = [Array.prototype, Object.prototype];
 
 /** True where a list would get or lose a value by an index that all lists inherit. Indexes come first among an object's keys. */

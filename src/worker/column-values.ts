@@ -31,6 +31,8 @@ function elementEncoderOf(name: string, encoding: BytesEncoding): ValueEncoder {
 			return (value) => encodeBytes(value, encoding);
 		default:
 			if (isIntegerType(name)) return encodeInteger;
+			if (name === "time" || name === "timetz") return encodeTime;
+			if (name === "date" || name === "timestamp" || name === "timestamptz") return encodeDay;
 			return ordinaryTypes.has(name) ? encodeScalar : encodeOther;
 	}
 }
@@ -66,6 +68,24 @@ function encodeOther(value: unknown): string {
 	return isScalar ? encodeScalar(value) : encodeJson(value);
 }
 
+/** A longer text is looked at by methods of strings, which cost more by the call and less by the character. */
+const SHORT = 48;
+
+/** A short text that is neither refused nor holds what texts are joined with: most are, and it is one look for all of it. */
+export function isPlainText(text: string): boolean {
+	if (text.length > SHORT) return false;
+	for (let i = 0; i < text.length; i++) {
+		const code = text.charCodeAt(i);
+		if (code < 0x20 || (code >= 0xd800 && code < 0xe000)) return false;
+	}
+	return true;
+}
+
+/** True where strings go as they are. */
+export function takesText(encode: ValueEncoder): boolean {
+	return encode === encodeScalar || encode === encodeOther || encode === encodeInteger || encode === encodeTime || encode === encodeDay;
+}
+
 /** Text that can be sent: no NUL, no lone surrogate (which would silently become another character). */
 export function sendableText(text: string): string {
 	if (text.includes("\0")) throw new RowFaultError("22021", "holds a NUL character, which Postgres text can't");
@@ -93,11 +113,27 @@ function encodeInteger(value: unknown): string {
 	return isLosslessNumber(value) ? wholeNumber(value.value) : encodeScalar(value);
 }
 
+/** A Date's time of the day; `Z` is left to the type that has a zone. */
+function encodeTime(value: unknown): string {
+	return value instanceof Date ? isoText(value).replace(/^.*T/, "") : encodeScalar(value);
+}
+
+/** A Date as the server reads it: JavaScript counts years before 1 down from 0, and spells most of them, and those beyond 9999, with a sign. */
+function encodeDay(value: unknown): string {
+	if (!(value instanceof Date)) return encodeScalar(value);
+	const [, year = "", rest = ""] = /^([+-]\d+|0000)(-.*)$/.exec(isoText(value)) ?? [];
+	if (year === "") return isoText(value);
+	const number = Number(year);
+	return number > 0 ? `${number}${rest}` : `${textOf(1 - number).padStart(4, "0")}${rest} BC`;
+}
+
+function isoText(value: Date): string {
+	if (isNotANumber(value.getTime())) throw new BadOutcomeError("can't take an invalid Date");
+	return value.toISOString();
+}
+
 function encodeScalarObject(value: object): string {
-	if (value instanceof Date) {
-		if (isNotANumber(value.getTime())) throw new BadOutcomeError("can't take an invalid Date");
-		return value.toISOString();
-	}
+	if (value instanceof Date) return isoText(value);
 	if (value instanceof Uint8Array) return utf8Text(value);
 	if (isLosslessNumber(value)) return value.value;
 	throw new BadOutcomeError(`can't take ${kindOf(value)}`);

@@ -4,8 +4,9 @@
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
-import { joinTexts, type Separators } from "../core/joined-texts.ts";
+import type { Separators } from "../core/joined-texts.ts";
 import { laneOf } from "../core/rows.ts";
+import { joinList } from "./built-ins.ts";
 
 /** Rows by number, in the order in which they came. All lists have an entry per row. */
 export interface GatheredRows {
@@ -72,17 +73,17 @@ export class TextRows implements GatheredRows {
 	}
 
 	joinIds(rows: readonly number[], by: Separators): string {
-		return joinTexts(chosen(this.#ids, rows), by);
+		return joinChosen(this.#ids, rows, by);
 	}
 
 	joinColumn(column: number, rows: readonly number[], by: Separators): string {
-		return joinTexts(chosen(this.#values[column] as readonly (string | null)[], rows), by);
+		return joinChosen(this.#values[column] as readonly (string | null)[], rows, by);
 	}
 }
 
-/** Those of the list. Without methods, which a handler may have changed. */
-function chosen<T>(values: readonly T[], rows: readonly number[]): readonly T[] {
-	const those = new Array<T>(rows.length);
-	for (let i = 0; i < rows.length; i++) those[i] = values[rows[i] as number] as T;
-	return those;
+/** Without methods of lists, which a handler may have changed. */
+function joinChosen(values: readonly (string | null)[], rows: readonly number[], { separator, nullMark }: Separators): string {
+	const those = new Array<string>(rows.length);
+	for (let i = 0; i < rows.length; i++) those[i] = values[rows[i] as number] ?? nullMark;
+	return joinList(those, separator);
 }

@@ -129,11 +129,11 @@ class OneByOne {
 		const state = this.#run.state();
 		const { length } = this.#run.batch;
 		const hasBytes = holdsBytes(this.#run.batch);
-		let endedAt = 0;
-		for (let i = 0; i < length && !parts.mustEnd(i, endedAt); i++) {
+		// A look at the clock ends a message and begins the next.
+		let startedAt = now();
+		for (let i = 0; i < length && !parts.mustEnd(i, startedAt); i++) {
 			if (hasBytes && !holdsBytes(this.#run.batch)) await takeAgain(this.#run, parts, () => results.take(this.handledTo));
 			const message = messageOf(this.#run, i);
-			const startedAt = now();
 			progress.enter("handle", from + i, 1);
 			try {
 				const outcome = handleMessage(message, state);
@@ -143,10 +143,13 @@ class OneByOne {
 				return { ok: false, outcome: results.take(from + i), failed: from + i, failure: failureIn(error), batched: false };
 			}
 			progress.leave("handle");
-			endedAt = now();
+			const endedAt = now();
 			results.timed(endedAt - startedAt);
+			startedAt = endedAt;
 			this.handledTo = from + i + 1;
-			if (parts.isDue(endedAt) || results.bytes >= PART_BYTES) await parts.passOn();
+			if (!parts.isDue(endedAt) && results.bytes < PART_BYTES) continue;
+			await parts.passOn();
+			startedAt = now();
 		}
 		return { ok: true, outcome: results.take(this.handledTo) };
 	}

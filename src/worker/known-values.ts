@@ -27,6 +27,9 @@ const versions: Readonly<Record<string, readonly unknown[]>> = {
 	numeric: ["12.50", "-3e2"],
 };
 
+/** Types that take a Date each in its own way. */
+const days: ReadonlySet<string> = new Set(["date", "timestamp", "time", "timetz"]);
+
 type Known = readonly [textOf: (value: unknown) => string, values: readonly unknown[]];
 
 /** See the file's header. Made when the handler's module has been loaded. */
@@ -71,7 +74,7 @@ export class KnownValues {
 function kindOfType(type: string): string {
 	const name = type.replace(/\(.*/, "");
 	if (name === "jsonb") return "json";
-	return name === "json" || name === "bytea" || name in versions ? name : "scalar";
+	return name === "json" || name === "bytea" || name in versions || days.has(name) ? name : "scalar";
 }
 
 function valuesFor(type: string): readonly unknown[] {

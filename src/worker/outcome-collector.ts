@@ -53,6 +53,9 @@ export class OutcomeCollector {
 	#warnings: string[] = [];
 	#rows = 0;
 	#bytes = 0;
+	/** Of the message whose outcome is added. */
+	#messageBytes = 0;
+	#messageDeletes = 0;
 
 	constructor(options: CollectorOptions) {
 		this.#options = options;
@@ -164,6 +167,8 @@ export class OutcomeCollector {
 	}
 
 	#addOutcome(message: number, outcome: unknown): void {
+		this.#messageBytes = 0;
+		this.#messageDeletes = 0;
 		if (isArray(outcome)) {
 			this.#count(this.#addRows(message, outcome));
 			return;
@@ -176,38 +181,33 @@ export class OutcomeCollector {
 			this.#counts.rejected++;
 			return;
 		}
-		this.#count([this.#addRow(message, outcome)]);
+		this.#addRow(message, outcome);
+		this.#count(1);
 	}
 
 	/** By index, over a length that is read once and can hold no more than an outcome may: a list with holes has no end in sight. */
-	#addRows(message: number, rows: readonly unknown[]): { isDelete: boolean; bytes: number }[] {
+	#addRows(message: number, rows: readonly unknown[]): number {
 		const { length } = rows;
 		const { maxOutcomeBytes } = this.#options;
 		if (length * ROW_OVERHEAD > maxOutcomeBytes)
 			throw new BadOutcomeError(`a list of ${length} rows is more than handler.maxOutcomeBytes (${maxOutcomeBytes}) can be`);
-		const added: { isDelete: boolean; bytes: number }[] = [];
-		for (let i = 0; i < length; i++) added.push(this.#addRow(message, rows[i]));
-		return added;
+		for (let i = 0; i < length; i++) this.#addRow(message, rows[i]);
+		return length;
 	}
 
-	#count(rows: readonly { readonly isDelete: boolean; readonly bytes: number }[]): void {
-		let bytes = 0;
-		let deletes = 0;
-		for (let i = 0; i < rows.length; i++) {
-			const row = rows[i] as (typeof rows)[number];
-			bytes += row.bytes;
-			if (row.isDelete) deletes++;
-		}
+	/** Counts a message that gave so many rows. */
+	#count(rows: number): void {
+		const bytes = this.#messageBytes;
 		const { maxOutcomeBytes } = this.#options;
 		if (bytes > maxOutcomeBytes)
 			throw new BadOutcomeError(`the outcome has ${bytes} bytes, more than handler.maxOutcomeBytes (${maxOutcomeBytes})`);
 		this.#bytes += bytes;
-		if (rows.length === 0) this.#counts.none++;
-		else if (deletes > 0) this.#counts.delete++;
+		if (rows === 0) this.#counts.none++;
+		else if (this.#messageDeletes > 0) this.#counts.delete++;
 		else this.#counts.row++;
 	}
 
-	#addRow(message: number, row: unknown): { isDelete: boolean; bytes: number } {
+	#addRow(message: number, row: unknown): void {
 		if (typeof row !== "object" || row === null || isArray(row)) throw notARow(row);
 		for (const name in row) {
 			if (!rowKeys.has(name) && hasOwn(row, name) && (row as Record<string, unknown>)[name] !== undefined)
@@ -228,12 +228,11 @@ export class OutcomeCollector {
 		const encoded = isDelete
 			? encoder.remove(message, id, fieldsOf(fields, false, encoder.known))
 			: this.#upsert(encoder, message, id, fields);
+		if (isDelete === true) this.#messageDeletes++;
 		if ("bytes" in encoded) {
 			this.#rows++;
-			return { isDelete: isDelete === true, bytes: encoded.bytes };
-		}
-		this.#faults.push({ message, fault: encoded.fault });
-		return { isDelete: isDelete === true, bytes: 0 };
+			this.#messageBytes += encoded.bytes;
+		} else this.#faults.push({ message, fault: encoded.fault });
 	}
 
 	#upsert(encoder: RowEncoder, message: number, id: unknown, fields: unknown): EncodedRow {

@@ -11,7 +11,7 @@ import type { RowBlock, RowFault, TableLayout } from "../core/rows.ts";
 import { BadOutcomeError, isContainer, kindOf, RowFaultError } from "./bad-outcome.ts";
 import { getPrototypeOf, hasOwn, isArray } from "./built-ins.ts";
 import { canonicalId, canonicalVersion } from "./canonical-values.ts";
-import { encoderOf, type ValueEncoder } from "./column-values.ts";
+import { encoderOf, isPlainText, takesText, type ValueEncoder } from "./column-values.ts";
 import { TextRows } from "./gathered-rows.ts";
 import { RowPacker, type RunPositions } from "./row-packer.ts";
 
@@ -20,6 +20,8 @@ interface Column {
 	readonly path: readonly string[];
 	readonly nullable: boolean;
 	readonly encode: ValueEncoder;
+	/** Strings go as they are. */
+	readonly takesText: boolean;
 	readonly isVersion: boolean;
 }
 
@@ -53,7 +55,7 @@ export class RowEncoder {
 		this.#columns = layout.columns.map(({ name, type, encoding, path, nullable }) => {
 			const isVersion = version.kind === "field" && version.column === name;
 			const encode = isVersion ? (value: unknown) => canonicalVersion(value, type) : encoderOf(type, encoding);
-			return { name, path, nullable, encode, isVersion };
+			return { name, path, nullable, encode, takesText: takesText(encode), isVersion };
 		});
 		this.#known = new Set(layout.columns.flatMap(({ path }) => path[0] ?? []));
 		this.#values = layout.columns.map(() => []);
@@ -120,17 +122,20 @@ export class RowEncoder {
 		let where = this.layout.id.column;
 		let rowId = "";
 		try {
-			rowId = canonicalId(id, this.layout.id.type);
+			const isPlainId = this.layout.id.type === "text" && typeof id === "string" && isPlainText(id);
+			rowId = isPlainId ? id : canonicalId(id, this.layout.id.type);
+			if (!isPlainId && collides(rowId, usualSeparators)) this.#isUnusual = true;
 			let bytes = ROW_OVERHEAD + rowId.length;
 			for (let i = 0; i < this.#columns.length; i++) {
 				const column = this.#columns[i] as Column;
 				where = column.name;
-				const text = this.#encode(column, fields, isDelete);
+				const value = isDelete && !column.isVersion ? undefined : valueAt(fields, column.path);
+				const isPlain = column.takesText && typeof value === "string" && isPlainText(value);
+				const text = isPlain ? value : this.#encode(column, value, isDelete);
 				(this.#values[i] as (string | null)[]).push(text);
 				bytes += text === null ? 1 : text.length;
-				if (text !== null && collides(text, usualSeparators)) this.#isUnusual = true;
+				if (!isPlain && text !== null && collides(text, usualSeparators)) this.#isUnusual = true;
 			}
-			if (collides(rowId, usualSeparators)) this.#isUnusual = true;
 			this.#messages.push(message);
 			this.#ids.push(rowId);
 			this.#deletes.push(isDelete ? 1 : 0);
@@ -147,9 +152,8 @@ export class RowEncoder {
 		}
 	}
 
-	#encode(column: Column, fields: Fields, isDelete: boolean): string | null {
+	#encode(column: Column, value: unknown, isDelete: boolean): string | null {
 		if (isDelete && !column.isVersion) return null;
-		const value = valueAt(fields, column.path);
 		if (value !== undefined && value !== null) return column.encode(value);
 		if (column.isVersion)
 			throw new BadOutcomeError(`it is the row's version and must have a value${isDelete ? ", in a delete's fields too" : ""}`);

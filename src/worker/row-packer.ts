@@ -5,7 +5,7 @@
  */
 import type { Separators } from "../core/joined-texts.ts";
 import type { RowBlock, RowTexts, TableLayout } from "../core/rows.ts";
-import { textOf } from "./built-ins.ts";
+import { codeAt, latin1Of } from "./built-ins.ts";
 import type { GatheredRows } from "./gathered-rows.ts";
 
 /** Where the messages of a run lie: message `from` is the first entry. */
@@ -111,7 +111,7 @@ function numbersOf<T extends Int32Array | Uint8Array>(into: T, values: ArrayLike
 	return into;
 }
 
-/** Numbers, at least 0, as one text. Neighbours often have the same timestamp, whose text is made once. */
+/** Numbers, at least 0, as one text. Neighbours often have the same timestamp, which is copied. */
 function joinPositions(
 	messages: ArrayLike<number>,
 	rows: readonly number[],
@@ -119,14 +119,50 @@ function joinPositions(
 	from: number,
 	separator: string,
 ): string {
-	let joined = "";
-	let last = Number.NaN;
-	let text = "";
+	const most = (MOST_DIGITS + separator.length) * rows.length;
+	if (digits.length < most) digits = Buffer.allocUnsafe(2 * most);
+	const between: number[] = [];
+	for (let j = 0; j < separator.length; j++) between[j] = codeAt(separator, j);
+	let at = 0;
+	let last = -1;
+	let lastAt = 0;
 	for (let i = 0; i < rows.length; i++) {
-		const value = values[(messages[rows[i] as number] as number) - from] as number;
-		if (value !== last) text = textOf(atLeastZero(value));
+		if (i > 0) for (let j = 0; j < separator.length; j++) digits[at++] = between[j] as number;
+		const value = atLeastZero(values[(messages[rows[i] as number] as number) - from] as number);
+		const start = at;
+		if (value === last) for (let j = lastAt; j < start - separator.length; j++) digits[at++] = digits[j] as number;
+		else at = writeDigits(value, at);
 		last = value;
-		joined += i === 0 ? text : separator + text;
+		lastAt = start;
 	}
-	return joined;
+	return latin1Of(digits, at);
+}
+
+/** As many as an integer of JavaScript's has. */
+const MOST_DIGITS = 16;
+const PART = 1e9;
+const PART_DIGITS = 9;
+let digits = Buffer.allocUnsafe(MOST_DIGITS * 256);
+
+/** Writes an integer's digits from `at` on; where they end. Some five times as fast as a text of each number. */
+function writeDigits(value: number, at: number): number {
+	if (value < PART) return writePart(value, at, widthOf(value));
+	const low = value % PART;
+	return writePart(low, writeDigits((value - low) / PART, at), PART_DIGITS);
+}
+
+function writePart(value: number, at: number, width: number): number {
+	let left = value | 0;
+	for (let i = at + width - 1; i >= at; i--) {
+		const rest = (left / 10) | 0;
+		digits[i] = 0x30 + left - 10 * rest;
+		left = rest;
+	}
+	return at + width;
+}
+
+function widthOf(value: number): number {
+	let width = 1;
+	for (let limit = 10; value >= limit; limit *= 10) width++;
+	return width;
 }

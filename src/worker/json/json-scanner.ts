@@ -42,6 +42,9 @@ const [OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x7b, 0x7d, 0x5b
 const [MINUS, PLUS, POINT, ZERO, NINE, UNDERSCORE] = [0x2d, 0x2b, 0x2e, 0x30, 0x39, 0x5f];
 const [SMALL_E, LARGE_E, SMALL_N, SMALL_T, SMALL_F, SMALL_U] = [0x65, 0x45, 0x6e, 0x74, 0x66, 0x75];
 
+/** Of four bytes. */
+const HIGH_BITS = 0x80808080;
+
 /** Levels below the object. */
 const DEEPEST = 64;
 /** Names of one object that are compared with each other; and of all objects around one. */
@@ -72,6 +75,7 @@ export class JsonScanner {
 	hasWanted = false;
 	readonly #root: FieldTable;
 	#bytes: Uint8Array = new Uint8Array(0);
+	#view: DataView = new DataView(new ArrayBuffer(0));
 	#end = 0;
 	#message = 0;
 	/** All bytes of strings since it was 0, or-ed. */
@@ -94,6 +98,7 @@ export class JsonScanner {
 
 	/** Notes the values of the object that bytes `start` to `end` (excluded) spell. False: it gave up, and the slots mean nothing. */
 	scan(bytes: Uint8Array, start: number, end: number): boolean {
+		if (bytes !== this.#bytes) this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 		this.#bytes = bytes;
 		this.#end = end;
 		this.#message = (this.#message + 1) | 0;
@@ -201,6 +206,7 @@ export class JsonScanner {
 		let seen = 0;
 		let at = start;
 		for (;;) {
+			at = this.#behindPlain(at);
 			while (at < end && ends[bytes[at] as number] === 0) seen |= bytes[at++] as number;
 			if (at >= end) return -1;
 			const byte = bytes[at];
@@ -221,6 +227,25 @@ export class JsonScanner {
 		}
 		this.#seen |= seen;
 		return at + 1;
+	}
+
+	/** Four bytes at a time, as long as none of them ends or changes a string: a long text takes half the time. */
+	#behindPlain(start: number): number {
+		const view = this.#view;
+		const last = this.#end - 4;
+		let wide = 0;
+		let at = start;
+		for (; at <= last; at += 4) {
+			const word = view.getInt32(at, true);
+			const quotes = word ^ 0x22222222;
+			const slashes = word ^ 0x5c5c5c5c;
+			const controls = (word - 0x20202020) & ~word;
+			// The high bit of a byte that is zero, or below a space; and maybe of those above it.
+			if (((controls | ((quotes - 0x01010101) & ~quotes) | ((slashes - 0x01010101) & ~slashes)) & HIGH_BITS) !== 0) break;
+			wide |= word;
+		}
+		if ((wide & HIGH_BITS) !== 0) this.#seen |= 0x80;
+		return at;
 	}
 
 	/** A name behind its quote; where its closing quote is. Leaves its hash. */
