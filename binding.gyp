@@ -10,6 +10,9 @@
         "src/kafka/native/addon.cc",
         "src/kafka/native/admin_request.cc",
         "src/kafka/native/clients.cc",
+        "src/kafka/native/consumer_calls.cc",
+        "src/kafka/native/consumer_queue.cc",
+        "src/kafka/native/packed_messages.cc",
         "src/kafka/native/topic_ids_request.cc",
         "src/kafka/native/topic_settings_request.cc"
       ],

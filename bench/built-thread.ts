@@ -7,11 +7,11 @@ import type { TableLayout } from "../src/core/rows.ts";
 import type { JsonState } from "../src/worker/json/json-handler.ts";
 
 type JsonHandler = typeof import("../src/worker/json/json-handler.ts");
-type Codec = typeof import("../src/worker/thread-codec.ts");
+type Codec = typeof import("../src/core/message-codec.ts");
 
 const built = (file: string) => import(new URL(`../dist/worker/${file}.js`, import.meta.url).href);
 
-export const { messageAt, packMessages } = (await built("thread-codec")) as Codec;
+export const { messageAt, packMessages } = (await built("../core/message-codec")) as Codec;
 
 /** One partition's share of a thread that does not exist. */
 export interface BuiltThread {
@@ -43,7 +43,6 @@ export async function builtThread(module: string, tables: readonly TableLayout[]
 		partition,
 		from: 0,
 		rule: "free",
-		timestampType: "undefined",
 		concurrency: 1,
 		results,
 		progress,

@@ -73,8 +73,8 @@ export function workerSettings(config: Config, layouts: readonly TableLayout[]):
 }
 
 /** What every worker's thread is made with. */
-export function threadOptions({ handler, workers, kafka, database }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
-	return { handler, tables, lanes: lanesFor(database.connections), maxHeapMb: workers.maxHeapMb, timestampType: kafka.timestampType };
+export function threadOptions({ handler, workers, database }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
+	return { handler, tables, lanes: lanesFor(database.connections), maxHeapMb: workers.maxHeapMb };
 }
 
 /**

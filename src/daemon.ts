@@ -180,7 +180,8 @@ export class Daemon {
 		});
 		const { version } = this.parts;
 		const addon = nativeMissing === null ? ("topic_ids" as const) : ("none" as const);
-		const facts = { version, librdkafka: librdkafkaVersion, addon, tables: this.layouts.map(({ name }) => name) };
+		const consuming = nativeMissing === null ? ("packed" as const) : ("node_rdkafka" as const);
+		const facts = { version, librdkafka: librdkafkaVersion, addon, consuming, tables: this.layouts.map(({ name }) => name) };
 		this.#observer.started(facts, () => this.snapshot());
 		if (nativeMissing !== null) logger.warn({}, `${nativeMissing}: ${withoutAddon}`);
 		this.metrics.onScrape(() => this.#countDroppedRecords());
@@ -284,7 +285,7 @@ export class Daemon {
 			createClient: () => {
 				// Made anew: a password may have been renewed.
 				const { settings, topicSettings } = consumerSettings(config);
-				return new ConsumerClient(settings, topicSettings, clock);
+				return new ConsumerClient(settings, topicSettings, clock, config.kafka.timestampType || "undefined");
 			},
 			threads: createHandlerThreads({
 				...threadOptions(config, this.layouts),

@@ -17,7 +17,6 @@ import type { DisplacedOffset } from "./core/displaced-offset.ts";
 import { messageOf } from "./core/errors.ts";
 import { lifetime } from "./core/lifetime.ts";
 import { partitionName, type TopicPartition } from "./core/message.ts";
-import type { PackedBatch } from "./core/packed-batch.ts";
 import type { Problem } from "./core/problem.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
@@ -50,7 +49,6 @@ import { RestartIntensity } from "./supervisor/restart-intensity.ts";
 import type { ChildSpec, SupervisorListener } from "./supervisor/supervisor-parts.ts";
 import type { HandlerThreads } from "./worker/handler-thread.ts";
 import { PartitionWorker } from "./worker/partition-worker.ts";
-import { packMessages } from "./worker/thread-codec.ts";
 import type { WorkerListener } from "./worker/worker-parts.ts";
 
 /** What is told beside the events of consumer, writer and committer. */
@@ -108,7 +106,7 @@ const RELEASE_MS = 500;
 export class Delivery {
 	readonly ledger = new OffsetLedger();
 	readonly writer: BatchWriter;
-	readonly supervisor: GroupSupervisor<PackedBatch, PartitionWorker>;
+	readonly supervisor: GroupSupervisor<PartitionWorker>;
 	readonly consumer: GroupConsumer;
 	readonly committer: OffsetCommitter;
 	readonly restored: RestoredPartitions;
@@ -368,12 +366,11 @@ export class Delivery {
 		});
 	}
 
-	#buildSupervisor(): GroupSupervisor<PackedBatch, PartitionWorker> {
+	#buildSupervisor(): GroupSupervisor<PartitionWorker> {
 		const { config, clock, deadLetters, listener } = this.#parts;
-		return new GroupSupervisor<PackedBatch, PartitionWorker>({
+		return new GroupSupervisor<PartitionWorker>({
 			offsets: this.ledger,
 			createChild: (spec) => this.#createWorker(spec),
-			pack: packMessages,
 			valve: {
 				pause: (partitions) => this.consumer.pause(partitions),
 				resume: (partitions) => this.consumer.resume(partitions),

@@ -14,7 +14,7 @@ export interface Message {
 	readonly value: Buffer | null;
 	/** Timestamp of the record in ms, -1 where it has none. */
 	readonly ts: number;
-	/** `undefined` unless `kafka.timestampType` says what it is. */
+	/** What the record says: its producer's time, or the broker's. `undefined` where it has none, or nobody can tell. */
 	readonly tsType: "create" | "append" | "undefined";
 	/** In the order of the record, duplicates kept. */
 	readonly headers: readonly (readonly [name: string, value: Buffer | null])[];

@@ -11,6 +11,7 @@ import type { HeldOffsets } from "../core/hand-note.ts";
 import { splitTexts } from "../core/joined-texts.ts";
 import type { LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
+import { packMessages } from "../core/message-codec.ts";
 import type { Random } from "../core/random.ts";
 import { Turn } from "../core/turn.ts";
 import { workerSettings } from "../daemon-parts.ts";
@@ -19,7 +20,6 @@ import type { HandNotes } from "../worker/careful-hand.ts";
 import type { ThreadLease } from "../worker/handler-thread.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
 import type { RowSink, RowSubmission } from "../worker/ports.ts";
-import { packMessages } from "../worker/thread-codec.ts";
 
 /** What a log is replayed with. */
 export interface ReplayedLogParts {
@@ -89,7 +89,9 @@ export class ReplayedLog {
 		this.#lastOffset = letters.at(-1)?.offset ?? this.#lastOffset;
 		this.#bytes = sizeOf(this.#letters.values());
 		const rested = new Promise<void>((resolve) => (this.#rest = resolve));
-		this.#worker.deliver(packMessages(letters));
+		// A letter doesn't say what its timestamp was.
+		const timestampType = this.#parts.config.kafka.timestampType || "undefined";
+		this.#worker.deliver(packMessages(letters.map((letter) => ({ ...letter, timestampType }))));
 		await rested;
 		this.#parts.inHand?.(this.#partition, null);
 	}

@@ -9,6 +9,7 @@ import type { DeadLetter } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import type { HeldOffsets, Suspicion } from "../core/hand-note.ts";
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
+import { packMessages } from "../core/message-codec.ts";
 import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows.ts";
 import { Turn } from "../core/turn.ts";
@@ -18,7 +19,6 @@ import type { FailureKind } from "../worker/crash-report.ts";
 import { countHandled, type ThreadLease } from "../worker/handler-thread.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
 import type { RowSubmission } from "../worker/ports.ts";
-import { packMessages } from "../worker/thread-codec.ts";
 import type { RestartReason } from "../worker/worker-parts.ts";
 
 /** What a verifying worker is made of. */

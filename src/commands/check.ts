@@ -56,7 +56,7 @@ async function allFindings(command: Command, context: CommandContext): Promise<F
 
 async function handlerFinding(config: Config, { clock, interrupted }: CommandContext): Promise<Finding> {
 	const { handler, workers, kafka } = config;
-	const options = { handler, tables: tableLayouts(config), maxHeapMb: workers.maxHeapMb, timestampType: kafka.timestampType };
+	const options = { handler, tables: tableLayouts(config), maxHeapMb: workers.maxHeapMb };
 	using witness = new CrashWitness("Nothing else was checked.");
 	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
 	witness.runs(`It was loading ${handler.module}, or in its init.`);
@@ -72,7 +72,7 @@ function codecFinding(): Finding {
 }
 
 function addonFinding(): Finding {
-	if (nativeMissing === null) return ok("addon", "loaded: topics are known by Kafka's ids");
+	if (nativeMissing === null) return ok("addon", "loaded: topics are known by Kafka's ids, messages come packed");
 	return warning("addon", `${nativeMissing}: ${withoutAddon}`);
 }
 

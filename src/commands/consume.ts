@@ -5,7 +5,7 @@ import { partitionName, type ReceivedMessage, type TopicPartition } from "../cor
 import { absentTopic, creationHint } from "../kafka/absent-topic.ts";
 import { kafkaClientSettings } from "../kafka/client-settings.ts";
 import { connectOrExplain } from "../kafka/connect.ts";
-import { ConsumerClient } from "../kafka/consumer-client.ts";
+import { type Consumed, ConsumerClient } from "../kafka/consumer-client.ts";
 import { KafkaError, kafkaErrors } from "../kafka/kafka-error.ts";
 import { withRight } from "../kafka/rights.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
@@ -75,7 +75,6 @@ class Follower {
 		this.#client = client;
 		this.#options = options;
 		this.#context = context;
-		client.on("endOfPartition", (end) => this.#unread.delete(partitionName(end)));
 		client.on("rebalance", ({ code, partitions }) => {
 			if (code !== kafkaErrors.assignPartitions) {
 				client.unassign(partitions, false);
@@ -104,16 +103,21 @@ class Follower {
 		this.#client.subscribe([topic]);
 		while (!this.#isDone()) {
 			const left = this.#options.number === undefined ? POLL.count : Math.min(POLL.count, this.#options.number - this.#count);
-			let messages: ReceivedMessage[] = [];
+			let consumed: Consumed = { messages: [], ends: [] };
 			try {
-				messages = await this.#client.consume(left, POLL.timeoutMs);
+				consumed = await this.#client.consume(left, POLL.timeoutMs);
 			} catch (error) {
 				if (error instanceof KafkaError && fatalCodes.includes(error.kafkaCode))
 					throw new ExitError(exitCodes.fatalKafka, error.code, this.#explain(error).message, { cause: error });
 			}
-			this.#print(messages);
-			if (messages.length > 0) await this.#commit();
+			this.#metEnds(consumed.ends);
+			this.#print(consumed.messages);
+			if (consumed.messages.length > 0) await this.#commit();
 		}
+	}
+
+	#metEnds(ends: readonly TopicPartition[]): void {
+		for (const end of ends) this.#unread.delete(partitionName(end));
 	}
 
 	#isDone(): boolean {
@@ -151,7 +155,7 @@ class Follower {
 		commit.catch(() => {});
 		while (!settled) {
 			// One at a time and without a wait, so that no message is taken that -n doesn't want.
-			await this.#client.serveEvents();
+			this.#metEnds(await this.#client.serveEvents());
 		}
 		await commit;
 	}

@@ -59,7 +59,9 @@ const kafka = z.strictObject({
 	onOffsetOutOfRange: oneOf("park", "earliest", "latest").default("park").describe("What to do where the position is outside the log"),
 	protocol: oneOf("classic", "eager", "consumer").default("classic").describe("classic (cooperative-sticky), eager, or consumer (KIP-848)"),
 	instanceId: text().default("").describe("Static membership: a restart within the session timeout causes no rebalance"),
-	timestampType: oneOf("", "create", "append").default("").describe("What record timestamps are, if you know: the client can't tell"),
+	timestampType: oneOf("", "create", "append")
+		.default("")
+		.describe("What record timestamps are, where the client can't tell: without the addon"),
 	tls: z
 		.strictObject({
 			ca: text().optional().describe("CA certificates: a file, or PEM text"),

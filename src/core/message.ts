@@ -26,10 +26,16 @@ export function isTopicMeant(entry: string, topic: string): boolean {
 /** A header as the handler sees it: name and value in the order of the record, duplicates kept. */
 export type Header = [name: string, value: Buffer | null];
 
-/** What a Kafka client hands over, before it is packed for a worker thread. `timestamp` is in ms, -1 where the record has none. */
+/** What a record's timestamp is: the time its producer set, or when the broker appended it. At librdkafka's number for it. */
+export const timestampTypes = ["undefined", "create", "append"] as const;
+export type TimestampType = (typeof timestampTypes)[number];
+
+/** A message by itself. `timestamp` is in ms, -1 where the record has none. */
 export interface ReceivedMessage extends TopicPartition {
 	readonly offset: number;
 	readonly timestamp: number;
+	/** Left out where nobody knows. */
+	readonly timestampType?: TimestampType;
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;
 	readonly headers: readonly Header[];

@@ -1,6 +1,7 @@
 /**
- * A batch of messages of one partition in one buffer: built once on the main thread, copied to the worker thread in one piece and
- * kept until every message is finished (a retry, a dead letter need the bytes again). No object per message.
+ * A batch of messages of one partition: filled once, by the addon on a thread of its own (src/kafka/native/packed_messages.cc) or on the
+ * main thread (message-codec.ts), copied to the worker thread as it is and kept until every message is finished (a retry, a dead letter
+ * need the bytes again). No object per message.
  */
 
 /** Messages of one partition in offset order. Arrays have `length` entries; keys, values and headers lie behind each other in `bytes`. */
@@ -9,9 +10,28 @@ export interface PackedBatch {
 	readonly offsets: Float64Array;
 	/** Record timestamps in ms, -1 where there is none. */
 	readonly timestamps: Float64Array;
+	/** What each timestamp is, by librdkafka's numbers: `timestampTypes` has the word at that index. */
+	readonly timestampTypes: Uint8Array;
 	/** Where each message's bytes start in `bytes`. */
 	readonly starts: Int32Array;
 	/** Length of key, value and encoded headers; -1 for a null key or value. Three entries per message. */
 	readonly lengths: Int32Array;
+	/** In memory of its own: a handler may give away the buffer that a value lies in. */
 	readonly bytes: Uint8Array<ArrayBuffer>;
 }
+
+/** The arrays of a batch in one piece of memory: two doubles, four integers and a byte a message. */
+export function batchOver(length: number, arrays: ArrayBuffer, bytes: ArrayBuffer): PackedBatch {
+	return {
+		length,
+		offsets: new Float64Array(arrays, 0, length),
+		timestamps: new Float64Array(arrays, 8 * length, length),
+		starts: new Int32Array(arrays, 16 * length, length),
+		lengths: new Int32Array(arrays, 20 * length, 3 * length),
+		timestampTypes: new Uint8Array(arrays, 32 * length, length),
+		bytes: new Uint8Array(bytes),
+	};
+}
+
+/** Bytes of the arrays, a message. */
+export const ARRAY_BYTES = 33;

@@ -3,22 +3,27 @@
  * commit results, a close that can hang); decides nothing. The group consumer on top of it knows groups and assignments.
  */
 import { EventEmitter } from "eventemitter3";
-import rdkafka, {
-	type LibrdKafkaError,
-	type Message,
-	type KafkaConsumer as RawConsumer,
-	type TopicPartition as RawPartition,
-} from "node-rdkafka";
+import rdkafka, { type LibrdKafkaError, type KafkaConsumer as RawConsumer, type TopicPartition as RawPartition } from "node-rdkafka";
 import type { Clock } from "../core/clock.ts";
 import type { LogId, Witness } from "../core/log-identity.ts";
-import { type Header, partitionName, type ReceivedMessage, type TopicPartition, type TopicPartitionOffset } from "../core/message.ts";
+import {
+	partitionName,
+	type ReceivedMessage,
+	type TimestampType,
+	type TopicPartition,
+	type TopicPartitionOffset,
+} from "../core/message.ts";
+import { unpackMessages } from "../core/message-codec.ts";
 import { ClientQueries, kafkaErrorOf } from "./client-queries.ts";
 import { withoutThread } from "./connect.ts";
 import { ConnectionFailure } from "./connection-failure.ts";
 import { codeOfWords, fatalError } from "./error-words.ts";
-import type { CloseOptions, GroupClient, GroupClientEvents, StoredOffset } from "./group-client.ts";
+import type { CloseOptions, GroupClient, GroupClientEvents, Polled, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import { type TopicSettings, withNative } from "./native.ts";
+import type { MessagePolls } from "./message-polls.ts";
+import { openConsumerQueue, type TopicSettings, withNative } from "./native.ts";
+import { PackedPolls } from "./packed-polls.ts";
+import { PlainPolls } from "./plain-polls.ts";
 import type { Operation } from "./rights.ts";
 
 /** The version of librdkafka that node-rdkafka was built with. */
@@ -41,12 +46,23 @@ interface PendingCommit {
 	settle(error: KafkaError | null): void;
 }
 
+/** What `consume` brought: each partition's messages in their order, and the ends that were met. */
+export interface Consumed {
+	readonly messages: readonly ReceivedMessage[];
+	readonly ends: readonly TopicPartitionOffset[];
+}
+
 /** One connected consumer; after `close` it is gone. */
 export class ConsumerClient extends EventEmitter<GroupClientEvents> implements GroupClient {
 	readonly #raw: RawConsumer;
 	readonly #queries: ClientQueries;
 	readonly #settings: Record<string, unknown>;
 	readonly #clock: Clock;
+	readonly #timestampType: TimestampType;
+	/** The way to its messages; null before the first poll. */
+	#polls: MessagePolls | null = null;
+	/** The poll that is under way, or was the last. */
+	#lastPoll: Promise<unknown> = Promise.resolve();
 	#pendingCommit: PendingCommit | null = null;
 	#lastCommit: Promise<void> = Promise.resolve();
 	/** Commits that librdkafka has, and of which it has told no result. */
@@ -61,8 +77,15 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	#fatal: KafkaError | null = null;
 	readonly #failure: ConnectionFailure;
 
-	constructor(settings: Record<string, unknown>, topicSettings: Record<string, unknown>, clock: Clock) {
+	/** `timestampType`: what timestamps are where the client can't tell. */
+	constructor(
+		settings: Record<string, unknown>,
+		topicSettings: Record<string, unknown>,
+		clock: Clock,
+		timestampType: TimestampType = "undefined",
+	) {
 		super();
+		this.#timestampType = timestampType;
 		this.#settings = settings;
 		this.#clock = clock;
 		this.#failure = new ConnectionFailure(settings);
@@ -82,7 +105,6 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		this.#raw.on("event.log", (log: { fac: string; message: string }) => this.#logged(log));
 		this.#raw.on("event.stats", ({ message }: { message: string }) => this.emit("stats", { json: message }));
 		this.#raw.on("offset.commit", (error, offsets) => this.#committed(error, offsets));
-		this.#raw.on("partition.eof", ({ topic, partition, offset }) => this.emit("endOfPartition", { topic, partition, offset }));
 	}
 
 	/** The client itself, for `connectOrExplain`. */
@@ -110,20 +132,48 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		if (!this.#isEnding) this.#raw.unsubscribe();
 	}
 
-	/** Up to `count` messages; waits up to `timeoutMs` for each (librdkafka's timeout is per message). */
-	consume(count: number, timeoutMs: number): Promise<ReceivedMessage[]> {
-		this.#raw.setDefaultConsumeTimeout(timeoutMs);
-		return new Promise((resolve, reject) => {
-			this.#raw.consume(count, (error, messages) => (error ? reject(this.#errorOf(error)) : resolve(messages.map(received))));
-		});
+	/** See GroupClient. Rejects with the code __STATE once the client closes. */
+	async poll(count: number, timeoutMs: number): Promise<Polled> {
+		if (this.#isEnding) throw new KafkaError("the client is closing", kafkaErrors.state);
+		return this.#poll(count, timeoutMs);
 	}
 
-	/** Lets callbacks and commit results arrive while no message is wanted: every assigned partition is paused for the moment of a poll. */
-	async serveEvents(): Promise<void> {
+	/** For who reads without handling: each message by itself. Rejects where there is nothing but an error. */
+	async consume(count: number, timeoutMs: number): Promise<Consumed> {
+		const { batches, ends, errors } = await this.poll(count, timeoutMs);
+		const [error] = errors;
+		if (error && batches.length === 0 && ends.length === 0) throw error;
+		return { messages: batches.flatMap(({ topic, partition, batch }) => unpackMessages({ topic, partition }, batch)), ends };
+	}
+
+	/** Behind the one that is under way: two at once would take each other's messages out of order. */
+	#poll(count: number, timeoutMs: number): Promise<Polled> {
+		const poll = this.#lastPoll.then(() => {
+			this.#polls ??= this.#openPolls();
+			return this.#polls.poll(count, timeoutMs);
+		});
+		this.#lastPoll = poll.catch(() => {});
+		return poll;
+	}
+
+	#openPolls(): MessagePolls {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		const queue = openConsumerQueue(name, this);
+		if (queue) return new PackedPolls(queue, (error) => this.#errorOf(error as LibrdKafkaError));
+		const errorOf = (error: LibrdKafkaError) => this.#errorOf(error);
+		return new PlainPolls(this.#raw, { timestampType: this.#timestampType, errorOf, clock: this.#clock });
+	}
+
+	/**
+	 * Lets callbacks and commit results arrive while no message is wanted: every assigned partition is paused for the moment of a poll. Returns
+	 * the ends that it met all the same.
+	 */
+	async serveEvents(): Promise<readonly TopicPartitionOffset[]> {
 		const assigned = this.#raw.assignments();
 		this.#raw.pause(assigned);
-		await this.consume(1, 20).catch(() => []);
+		const polled = await this.#poll(1, 20).catch(() => null);
 		if (!this.#isEnding) this.#raw.resume(assigned);
+		return polled?.ends ?? [];
 	}
 
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
@@ -226,17 +276,14 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	/** By a client of its own, which joins nothing: what this one fetches is not disturbed. */
 	async recordAt(position: TopicPartitionOffset): Promise<Witness | null> {
 		const reader = new ConsumerClient(readerSettings(this.#settings), { "auto.offset.reset": "error" }, this.#clock);
-		let isAtEnd = false;
-		reader.on("endOfPartition", () => {
-			isAtEnd = true;
-		});
 		try {
 			await reader.connect(READ_TIMEOUT_MS);
 			reader.assign([position], false);
 			for (const startedAt = this.#clock.monotonic(); this.#clock.monotonic() - startedAt < READ_TIMEOUT_MS; ) {
-				const [message] = await reader.consume(1, READ_POLL_MS);
+				const { messages, ends } = await reader.consume(1, READ_POLL_MS);
+				const [message] = messages;
 				if (message) return { offset: message.offset, timestamp: message.timestamp };
-				if (isAtEnd) return null;
+				if (ends.length > 0) return null;
 			}
 		} finally {
 			void reader.close();
@@ -295,6 +342,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	async #disconnect(): Promise<void> {
 		// A question under way would still use the client while it is destroyed.
 		await this.#queries.end();
+		await this.#lastPoll;
+		this.#polls?.end();
 		await new Promise<void>((resolve) => this.#raw.disconnect(() => resolve()));
 		this.#isClosed = true;
 	}
@@ -364,22 +413,6 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 
 function readerSettings(settings: Record<string, unknown>): Record<string, unknown> {
 	return Object.fromEntries(Object.entries(settings).filter(([name]) => !MEMBERSHIP.includes(name)));
-}
-
-const noHeaders: readonly Header[] = [];
-
-/** The client's message in our words, in place: an object per message is dear enough. */
-function received(raw: Message): ReceivedMessage {
-	const message = raw as unknown as { headers: readonly Header[] };
-	message.headers = raw.headers
-		? raw.headers.flatMap((header) => Object.entries(header).map(([name, value]): Header => [name, toBuffer(value)]))
-		: noHeaders;
-	return message as ReceivedMessage;
-}
-
-function toBuffer(value: unknown): Buffer | null {
-	if (value === null || value === undefined) return null;
-	return Buffer.isBuffer(value) ? value : Buffer.from(String(value));
 }
 
 function commitIdentity(offsets: readonly TopicPartitionOffset[]): string {

@@ -1,7 +1,9 @@
 /** What the group consumer needs of a Kafka client. ConsumerClient is the real one; the simulation brings its own. */
 import type { EventEmitter } from "eventemitter3";
 import type { LogId, LogIdentity, Witness } from "../core/log-identity.ts";
-import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
+import type { PackedBatch } from "../core/packed-batch.ts";
+import type { KafkaError } from "./kafka-error.ts";
 
 /** What the client says by itself. Codes are librdkafka's; -1 where it gives none. */
 export interface GroupClientEvents {
@@ -18,7 +20,21 @@ export interface GroupClientEvents {
 	 */
 	fatal: (fact: { message: string; code: number }) => void;
 	stats: (fact: { json: string }) => void;
-	endOfPartition: (position: TopicPartitionOffset) => void;
+}
+
+/** What one poll brought. */
+export interface Polled {
+	/** Messages by partition, each partition's in the order of its log. */
+	readonly batches: readonly PolledBatch[];
+	/** Where partitions were read to their end, with the next offset that will be written; messages of the same poll may lie behind it. */
+	readonly ends: readonly TopicPartitionOffset[];
+	/** What went wrong meanwhile. */
+	readonly errors: readonly KafkaError[];
+}
+
+/** Messages of one partition. */
+export interface PolledBatch extends TopicPartition {
+	readonly batch: PackedBatch;
 }
 
 /** A partition and the offset stored for it; null where none is. */
@@ -42,7 +58,8 @@ export interface GroupClient extends EventEmitter<GroupClientEvents> {
 	subscribe(topics: readonly string[]): void;
 	/** Gives the subscription up: what is assigned is revoked, and the member leaves, also a static one. */
 	unsubscribe(): void;
-	consume(count: number, timeoutMs: number): Promise<ReceivedMessage[]>;
+	/** Waits up to `timeoutMs` for something, and brings what is there by then, up to `count` messages. One at a time. */
+	poll(count: number, timeoutMs: number): Promise<Polled>;
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void;
 	unassign(partitions: readonly TopicPartition[], incremental: boolean): void;
 	/**

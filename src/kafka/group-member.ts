@@ -1,7 +1,8 @@
 /** Who handles what a consumer is given: assignments and messages. The group supervisor is one. */
 import type { Suspicion } from "../core/hand-note.ts";
 import type { LogId } from "../core/log-identity.ts";
-import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
+import type { TopicPartition } from "../core/message.ts";
+import type { PackedBatch } from "../core/packed-batch.ts";
 
 /** A partition that begins. */
 export interface BegunPartition extends TopicPartition {
@@ -25,6 +26,6 @@ export interface GroupMember {
 	/** Resolves when the partitions may be given away; must resolve by its own deadline. */
 	assignmentsRevoked(partitions: readonly TopicPartition[]): Promise<unknown>;
 	assignmentsLost(partitions: readonly TopicPartition[]): void;
-	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void;
+	messagesReceived(partition: TopicPartition, batch: PackedBatch): void;
 	endOfPartition(partition: TopicPartition, offset: number): void;
 }

@@ -10,10 +10,11 @@ import { partitionName, type ReceivedMessage, type TopicPartition } from "../cor
 import { unlessAborted } from "../core/unless-aborted.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
-import { ConsumerClient } from "./consumer-client.ts";
+import { type Consumed, ConsumerClient } from "./consumer-client.ts";
 import type { GroupClientEvents, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import { groupMessages, PollSize } from "./poll-size.ts";
+import { POLL_COUNT, POLL_TIMEOUT_MS } from "./message-polls.ts";
+import { groupMessages } from "./poll-size.ts";
 import { polledAnswer } from "./polled-answer.ts";
 
 /** Offsets `from` (included) to `to` (excluded) of a partition. */
@@ -44,7 +45,6 @@ export class LogReader implements AsyncDisposable {
 	readonly #clock: Clock;
 	readonly #signal: AbortSignal;
 	readonly metadata: ClusterMetadata;
-	readonly #ends: (TopicPartition & { readonly offset: number })[] = [];
 	/** What the client last complained about since something was heard. */
 	#complaint: string | null = null;
 
@@ -54,7 +54,6 @@ export class LogReader implements AsyncDisposable {
 		this.#clock = clock;
 		this.#signal = signal;
 		this.metadata = metadata;
-		client.on("endOfPartition", (end) => this.#ends.push(end));
 		client.on("broker:error", ({ message }) => {
 			this.#complaint = message;
 		});
@@ -72,7 +71,7 @@ export class LogReader implements AsyncDisposable {
 			"fetch.queue.backoff.ms": 5,
 			"queued.max.messages.kbytes": FETCH_AHEAD_KBYTES,
 		};
-		const client = new ConsumerClient(settings, { "auto.offset.reset": "earliest" }, clock);
+		const client = new ConsumerClient(settings, { "auto.offset.reset": "earliest" }, clock, kafka.timestampType || "undefined");
 		try {
 			const metadata = await unlessAborted(connectOrExplain(client.raw, kafka, CONNECT_TIMEOUT_MS), signal);
 			return new LogReader(client, metadata, clock, signal);
@@ -105,7 +104,6 @@ export class LogReader implements AsyncDisposable {
 	async *read(ranges: readonly LogRange[]): AsyncGenerator<[TopicPartition, ReceivedMessage[]]> {
 		const open = new Map(ranges.filter(({ from, to }) => from < to).map((range) => [partitionName(range), range]));
 		if (open.size === 0) return;
-		this.#ends.length = 0;
 		const next = new Map([...open].map(([name, { from }]) => [name, from]));
 		this.#client.assign(
 			[...open.values()].map(({ topic, partition, from }) => ({ topic, partition, offset: from })),
@@ -113,10 +111,9 @@ export class LogReader implements AsyncDisposable {
 		);
 		// A pause outlives the assignment.
 		this.#client.resume([...open.values()]);
-		const size = new PollSize();
 		for (let heardAt = this.#clock.monotonic(); open.size > 0; ) {
 			this.#signal.throwIfAborted();
-			const messages = await this.#poll(size);
+			const { messages, ends } = await this.#poll();
 			for (const [partition, group] of groupMessages(messages)) {
 				const range = open.get(partitionName(partition));
 				if (!range) continue;
@@ -129,7 +126,7 @@ export class LogReader implements AsyncDisposable {
 				heardAt = this.#clock.monotonic();
 				this.#complaint = null;
 			}
-			for (const end of this.#ends.splice(0)) {
+			for (const end of ends) {
 				const range = open.get(partitionName(end));
 				if (range && end.offset >= range.to) this.#finish(open, range);
 			}
@@ -142,18 +139,15 @@ export class LogReader implements AsyncDisposable {
 	}
 
 	/** What there is; nothing where the client fails, which tries again by itself. */
-	async #poll(size: PollSize): Promise<ReceivedMessage[]> {
+	async #poll(): Promise<Consumed> {
 		try {
-			const messages = await this.#client.consume(size.count, size.timeoutMs);
-			// Nobody waits for a single one: as many as there are, however long it takes.
-			size.received(messages, { tookMs: 0, metEnd: false });
-			return messages;
+			return await this.#client.consume(POLL_COUNT, POLL_TIMEOUT_MS);
 		} catch (error) {
 			// To read takes no right to the group, which is only a name.
 			const isOfGroup = error instanceof KafkaError && error.kafkaCode === kafkaErrors.groupAuthorizationFailed;
 			this.#complaint = isOfGroup ? error.message : complaintOf(error);
 			await this.#clock.sleep(RETRY_MS, this.#signal);
-			return [];
+			return { messages: [], ends: [] };
 		}
 	}
 

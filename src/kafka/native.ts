@@ -1,7 +1,7 @@
 /**
- * The only room that knows the addon (src/kafka/native, compiled by `npm ci` beside node-rdkafka): what librdkafka can tell and
- * node-rdkafka does not pass on, and a way out past threads that can't be ended. It works on the clients that node-rdkafka made, found by
- * their names. Where it could not be compiled or loaded all of it answers null, and `nativeMissing` says why: the daemon works without.
+ * The only room that knows the addon (src/kafka/native, compiled by `npm ci` beside node-rdkafka): messages packed on their way from
+ * librdkafka, what librdkafka can tell and node-rdkafka does not pass on, and a way out past threads that can't be ended. It works on the
+ * clients that node-rdkafka made, found by their names. Where it could not be compiled or loaded all of it answers null, and `nativeMissing` says why: the daemon works without.
  *
  * Main thread only, as node-rdkafka is.
  */
@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import "node-rdkafka";
 import { messageOf } from "../core/errors.ts";
 import type { LogId } from "../core/log-identity.ts";
+import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import type { Operation } from "./rights.ts";
 
@@ -20,8 +21,7 @@ interface FoundTopic {
 	readonly id: string;
 	readonly error: number;
 	readonly message: string;
-	/** Missing in an addon that was compiled before it could ask. */
-	readonly operations?: readonly number[];
+	readonly operations: readonly number[];
 }
 
 interface FoundSettings {
@@ -41,8 +41,8 @@ interface Addon {
 		timeoutMs: number,
 		withOperations?: boolean,
 	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundTopic[] } | null>;
-	/** Null where no living client has that name. Missing in an addon that was compiled before it could ask. */
-	topicSettings?(
+	/** Null where no living client has that name. */
+	topicSettings(
 		client: string,
 		broker: number,
 		topics: readonly string[],
@@ -50,8 +50,23 @@ interface Addon {
 	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundSettings[] } | null>;
 	/** Clients that live and requests under way. */
 	living(): { readonly clients: number; readonly requests: number };
-	/** Missing in an addon that was compiled before there was one. */
-	exitNow?(code: number): never;
+	exitNow(code: number): never;
+	/** Null where no living consumer has that name. */
+	openConsumer(client: string): unknown;
+	pollConsumer(handle: unknown, owner: object, count: number, timeoutMs: number, mostBytes: number): Promise<PackedPoll>;
+	releaseConsumer(handle: unknown): void;
+}
+
+/** What a poll of the addon's brought: src/kafka/native/packed_messages.h. */
+export interface PackedPoll {
+	readonly partitions: readonly (TopicPartition & {
+		readonly length: number;
+		/** See batchOver. */
+		readonly arrays: ArrayBuffer;
+		readonly bytes: ArrayBuffer;
+	})[];
+	readonly ends: readonly TopicPartitionOffset[];
+	readonly errors: readonly { readonly code: number; readonly message: string }[];
 }
 
 /** A name that no topic can have is one of a topic that doesn't exist. */
@@ -65,7 +80,8 @@ export const nativeMissing: string | null = loaded.missing;
 
 /** What follows where it is not. */
 export const withoutAddon =
-	"Kafka's ids of topics can't be had, so a topic that was made again is told by the timestamps of known records (see binding.gyp-notes.md)";
+	"Kafka's ids of topics can't be had, so a topic that was made again is told by the timestamps of known records; messages come by " +
+	"node-rdkafka's own consume, at several times the CPU and without the type of their timestamps (see binding.gyp-notes.md)";
 
 /** Clients that live and requests under way, as the addon counts them; null without it. For tests. */
 export function livingClients(): { readonly clients: number; readonly requests: number } | null {
@@ -77,8 +93,27 @@ export function livingClients(): { readonly clients: number; readonly requests: 
  * pool that a client's close hangs in. Without the addon it ends by SIGKILL, which is told as 137.
  */
 export function exitNow(code: number): void {
-	loaded.addon?.exitNow?.(code);
+	loaded.addon?.exitNow(code);
 	process.kill(process.pid, "SIGKILL");
+}
+
+/** The queue of a consumer that node-rdkafka made, polled past it. */
+export interface ConsumerQueue {
+	/** Up to `count` messages, as many as make `mostBytes` full; waits up to `timeoutMs` for the first. One at a time. */
+	poll(count: number, timeoutMs: number, mostBytes: number): Promise<PackedPoll>;
+	/** Before the client is closed. Waits, without JavaScript, for a poll under way. */
+	release(): void;
+}
+
+/** Null where the addon can't: it is not there, or can't tell this client from another by its name. `owner` lives as long as its polls. */
+export function openConsumerQueue(name: string | undefined, owner: object): ConsumerQueue | null {
+	const { addon } = loaded;
+	const handle = name === undefined ? null : addon?.openConsumer(name);
+	if (!addon || !handle) return null;
+	return {
+		poll: (count, timeoutMs, mostBytes) => addon.pollConsumer(handle, owner, count, timeoutMs, mostBytes),
+		release: () => addon.releaseConsumer(handle),
+	};
 }
 
 /** Settings of a client that the addon is to reach: these first, for a plugin adds itself while it is set. */
@@ -158,7 +193,7 @@ export async function askTopicSettings(
 	topics: readonly string[],
 	timeoutMs: number,
 ): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
-	if (!loaded.addon?.topicSettings || name === undefined) return null;
+	if (!loaded.addon || name === undefined) return null;
 	const answer = await loaded.addon.topicSettings(name, broker, [...new Set(topics)], timeoutMs);
 	if (!answer) return null;
 	if (answer.error !== 0) throw new KafkaError(`the settings of topics can't be had: ${answer.message}`, answer.error);
@@ -175,7 +210,9 @@ function load(): { readonly addon: Addon | null; readonly missing: string | null
 	// librdkafka reads a list of plugins.
 	if (file.includes(";")) return { addon: null, missing: `the addon can't be used from a folder with a semicolon in its name (${file})` };
 	try {
-		return { addon: createRequire(import.meta.url)(file) as Addon, missing: null };
+		const addon = createRequire(import.meta.url)(file) as Partial<Addon>;
+		if (!addon.openConsumer) return { addon: null, missing: "the addon is of an earlier version (npm run native compiles it again)" };
+		return { addon: addon as Addon, missing: null };
 	} catch (error) {
 		const isThere = (error as { code?: string }).code !== "MODULE_NOT_FOUND";
 		return { addon: null, missing: isThere ? `the addon does not load: ${messageOf(error)}` : "the addon was not compiled" };

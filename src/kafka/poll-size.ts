@@ -1,5 +1,5 @@
 /**
- * How many messages to ask librdkafka for, and sorting what came by partition. Pure.
+ * How many messages to ask node-rdkafka's `consume` for, and sorting what came by partition. Pure.
  * `consume(n)` waits its timeout for each message, so a lone message of a quiet topic would wait; therefore one is asked for while
  * it is quiet and up to a thousand, without waiting, while there is a backlog.
  * Without waiting is not to be had: once a poll met the end of a partition behind messages, node-rdkafka waits a millisecond for each
@@ -11,8 +11,8 @@
  * Step 1 of a message's way (docs/architecture.md).
  */
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
+import { POLL_BYTES, POLL_COUNT } from "./message-polls.ts";
 
-const BACKLOG_COUNT = 1000;
 /** A backlog comes faster than this, messages per ms; what is slower is being produced meanwhile. */
 const BACKLOG_PER_MS = 50;
 /** How long a poll may go on while messages are being produced, ms. */
@@ -21,26 +21,18 @@ const PRODUCED_MS = 2;
 const LEAST_COUNT = 32;
 /** So many full polls in a row without an end are a backlog. */
 const BACKLOG_POLLS = 4;
-/** A call that waits holds one of libuv's pool threads, and a shutdown waits for it. */
-const QUIET_TIMEOUT_MS = 100;
-/** Large messages are asked for in smaller numbers, so that one poll brings at most about this much. */
-const POLL_BYTES = 8 * 1024 * 1024;
 
 /** The next poll's size, adapted to what the last ones brought. */
 export class PollSize {
 	#quiet = true;
 	#averageBytes = 0;
-	#fitting = BACKLOG_COUNT;
+	#fitting = POLL_COUNT;
 	/** Full polls in a row without an end, since the size last changed. */
 	#full = 0;
 
 	get count(): number {
 		if (this.#quiet) return 1;
 		return Math.max(1, Math.min(this.#fitting, Math.floor(POLL_BYTES / Math.max(1, this.#averageBytes))));
-	}
-
-	get timeoutMs(): number {
-		return this.#quiet ? QUIET_TIMEOUT_MS : 0;
 	}
 
 	/** The poll of this size brought these, in so many ms; `metEnd`: and a partition's end beside them. */
@@ -60,7 +52,7 @@ export class PollSize {
 			this.#full = 0;
 		} else if (!isFull) this.#full = 0;
 		else if (!metEnd && ++this.#full === BACKLOG_POLLS) {
-			this.#fitting = Math.min(BACKLOG_COUNT, 2 * this.#fitting);
+			this.#fitting = Math.min(POLL_COUNT, 2 * this.#fitting);
 			this.#full = 0;
 		}
 	}

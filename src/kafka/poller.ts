@@ -6,16 +6,16 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
-import { partitionName, type ReceivedMessage, type TopicPartitionOffset } from "../core/message.ts";
-import type { GroupClient } from "./group-client.ts";
+import { partitionName } from "../core/message.ts";
+import type { GroupClient, Polled } from "./group-client.ts";
 import type { GroupMember } from "./group-member.ts";
 import { KafkaError } from "./kafka-error.ts";
+import { POLL_COUNT, POLL_TIMEOUT_MS } from "./message-polls.ts";
 import { waitForRoom } from "./poll-pace.ts";
-import { groupMessages, PollSize } from "./poll-size.ts";
 
 /** What it polls, for whom, and whom it tells. */
 export interface PollerParts {
-	readonly client: Pick<GroupClient, "consume" | "on">;
+	readonly client: Pick<GroupClient, "poll">;
 	readonly member: Pick<GroupMember, "isCrowded" | "messagesReceived" | "endOfPartition">;
 	readonly clock: Clock;
 	readonly ended: AbortSignal;
@@ -36,17 +36,12 @@ const LEAST_MS = 100;
 /** See the file's header. */
 export class Poller {
 	readonly #parts: PollerParts;
-	readonly #size = new PollSize();
-	readonly #ends: TopicPartitionOffset[] = [];
 	#isPolling = false;
 	/** What is to happen behind the poll that is under way, and before the next. */
 	#between: (() => void)[] = [];
 
 	constructor(parts: PollerParts) {
 		this.#parts = parts;
-		parts.client.on("endOfPartition", (end) => {
-			if (parts.isCurrent()) this.#ends.push(end);
-		});
 	}
 
 	/** Calls it while no poll is under way: at once, or when what the one that is brought has been handed on. */
@@ -70,47 +65,40 @@ export class Poller {
 		while (!ended.aborted && isCurrent()) {
 			const startedAt = clock.monotonic();
 			listener.polling();
-			try {
-				await this.#poll();
-				this.#polled();
-			} catch (error) {
-				this.#deliver([]);
-				this.#polled();
-				listener.failed({ message: messageOf(error), code: error instanceof KafkaError ? error.kafkaCode : -1 });
-				if (clock.monotonic() - startedAt < LEAST_MS) await clock.sleep(LEAST_MS, ended).catch(() => {});
-			}
+			const { batches, errors } = await this.#poll();
+			this.#isPolling = false;
+			for (const act of this.#between.splice(0)) act();
+			for (const { message, kafkaCode: code } of errors) listener.failed({ message, code });
+			const isFutile = errors.length > 0 && batches.length === 0;
+			if (isFutile && clock.monotonic() - startedAt < LEAST_MS) await clock.sleep(LEAST_MS, ended).catch(() => {});
 		}
 	}
 
-	#polled(): void {
-		this.#isPolling = false;
-		for (const act of this.#between.splice(0)) act();
-	}
-
-	async #poll(): Promise<void> {
+	async #poll(): Promise<Polled> {
 		const { client, member, clock, ended, isCurrent, listener } = this.#parts;
 		const isCrowded = await waitForRoom(() => member.isCrowded, clock, ended);
-		const askedAt = clock.monotonic();
 		this.#isPolling = true;
-		const messages = await (isCrowded ? client.consume(1, 0) : client.consume(this.#size.count, this.#size.timeoutMs));
+		const polled = await (isCrowded ? client.poll(1, 0) : client.poll(POLL_COUNT, POLL_TIMEOUT_MS)).catch(failedPoll);
 		const receivedAt = clock.monotonic();
-		if (!isCrowded) this.#size.received(messages, { tookMs: receivedAt - askedAt, metEnd: this.#ends.length > 0 });
-		if (isCurrent()) this.#deliver(messages);
-		listener.polled({ messages: messages.length, busyMs: clock.monotonic() - receivedAt });
+		if (isCurrent()) this.#deliver(polled);
+		let messages = 0;
+		for (const { batch } of polled.batches) messages += batch.length;
+		if (messages > 0 || polled.errors.length === 0) listener.polled({ messages, busyMs: clock.monotonic() - receivedAt });
+		return polled;
 	}
 
 	/**
-	 * node-rdkafka tells the ends it met beside the messages: one that messages of the same poll lie behind was the end no more when they
-	 * came, and where offsets have gaps it would look as if the log had gone back.
+	 * Ends are told beside the messages: one that messages of the same poll lie behind was the end no more when they came, and where offsets
+	 * have gaps it would look as if the log had gone back.
 	 */
-	#deliver(messages: readonly ReceivedMessage[]): void {
+	#deliver({ batches, ends }: Polled): void {
 		const { member } = this.#parts;
 		const nextOffsets = new Map<string, number>();
-		for (const [partition, group] of groupMessages(messages)) {
-			nextOffsets.set(partitionName(partition), (group.at(-1) as ReceivedMessage).offset + 1);
-			this.#handOn(() => member.messagesReceived(partition, group));
+		for (const { topic, partition, batch } of batches) {
+			nextOffsets.set(partitionName({ topic, partition }), (batch.offsets[batch.length - 1] as number) + 1);
+			this.#handOn(() => member.messagesReceived({ topic, partition }, batch));
 		}
-		for (const { topic, partition, offset } of this.#ends.splice(0)) {
+		for (const { topic, partition, offset } of ends) {
 			const nextOffset = nextOffsets.get(partitionName({ topic, partition })) ?? 0;
 			if (offset >= nextOffset) this.#handOn(() => member.endOfPartition({ topic, partition }, offset));
 		}
@@ -124,4 +112,10 @@ export class Poller {
 			this.#parts.listener.failed({ message: messageOf(error), code: -1 });
 		}
 	}
+}
+
+/** A client that can't be polled. */
+function failedPoll(error: unknown): Polled {
+	const failed = error instanceof KafkaError ? error : new KafkaError(messageOf(error), -1, { cause: error });
+	return { batches: [], ends: [], errors: [failed] };
 }

@@ -18,6 +18,8 @@ export interface BuildFacts {
 	readonly librdkafka: string;
 	/** What PocKaffe's own addon does. */
 	readonly addon: "topic_ids" | "none";
+	/** How messages come. */
+	readonly consuming: "packed" | "node_rdkafka";
 	/** Names of the configured tables: their counters start at 0. */
 	readonly tables: readonly string[];
 }
@@ -55,9 +57,9 @@ export class DaemonObserver {
 	}
 
 	/** The daemon begins: `build_info`, counters of the tables, and the gauges that are read from `snapshot` at every scrape. */
-	started({ version, librdkafka, addon, tables }: BuildFacts, snapshot: () => StatusSnapshot): void {
+	started({ version, librdkafka, addon, consuming, tables }: BuildFacts, snapshot: () => StatusSnapshot): void {
 		const { metrics } = this.#parts;
-		metrics.set("build_info", [[{ version, node: process.versions.node, librdkafka, addon }, 1]]);
+		metrics.set("build_info", [[{ version, node: process.versions.node, librdkafka, addon, consuming }, 1]]);
 		for (const table of tables) {
 			metrics.start("cas_rows_total", { table });
 			metrics.start("stale_rows_total", { table });

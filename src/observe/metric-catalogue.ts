@@ -69,8 +69,8 @@ function histogram<const L extends Readonly<Record<string, LabelValues>>>(labels
 /** The catalogue, in the order of a message's route. Keys are names without the prefix. */
 export const metricCatalogue = {
 	build_info: gauge(
-		{ version: open, node: open, librdkafka: open, addon: ["topic_ids", "none"] },
-		"Always 1; the labels say what runs; `addon`: what PocKaffe's own addon does, `none` where it is missing",
+		{ version: open, node: open, librdkafka: open, addon: ["topic_ids", "none"], consuming: ["packed", "node_rdkafka"] },
+		"Always 1; the labels say what runs; `addon`: `none` where PocKaffe's own is missing; `consuming`: by it, or by node-rdkafka's own call",
 	),
 	embedded: gauge(none, "1 where broker and database are the embedded ones (run --embedded): a demo or a trial, never production"),
 	ready: gauge(none, "1 when /readyz answers 200, else 0"),

@@ -22,7 +22,7 @@ export interface BackPressureParts<AChild> {
 const CROWDED = 0.5;
 
 /** See the file's header. */
-export class BackPressure<AChild extends Pick<Child<never>, "queue">> {
+export class BackPressure<AChild extends Pick<Child, "queue">> {
 	readonly #parts: BackPressureParts<AChild>;
 
 	constructor(parts: BackPressureParts<AChild>) {

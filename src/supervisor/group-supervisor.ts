@@ -10,9 +10,11 @@
  * Step 2 of a message's way (docs/architecture.md).
  */
 import { messageOf } from "../core/errors.ts";
-import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
+import { partitionName, type TopicPartition } from "../core/message.ts";
+import { sliceBatch } from "../core/message-codec.ts";
+import type { PackedBatch } from "../core/packed-batch.ts";
 import { BackPressure, isShut } from "./back-pressure.ts";
-import type { Assigned, Child, ParkedPosition, Supervised, SupervisedBatch, SupervisorParts } from "./supervisor-parts.ts";
+import type { Assigned, Child, ParkedPosition, Supervised, SupervisorParts } from "./supervisor-parts.ts";
 
 const NOT_TAKEN = "not_taken";
 /**
@@ -23,13 +25,13 @@ const TAKE_AGAIN_MS = 10_000;
 const LEAST_COMMIT_MS = 1_000;
 
 /** See the file's header. It is the group consumer's member: the four `assignments…`/`messages…` calls come from there. */
-export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child<Batch>> {
-	readonly #parts: SupervisorParts<Batch, AChild>;
+export class GroupSupervisor<AChild extends Child> {
+	readonly #parts: SupervisorParts<AChild>;
 	readonly #children = new Map<string, Supervised<AChild>>();
 	readonly #pressure: BackPressure<AChild>;
 	#stopping = false;
 
-	constructor(parts: SupervisorParts<Batch, AChild>) {
+	constructor(parts: SupervisorParts<AChild>) {
 		this.#parts = parts;
 		this.#pressure = new BackPressure({ ...parts, children: this.#children });
 	}
@@ -92,39 +94,34 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 	}
 
 	/** Takes what the consumer received of one partition. Never throws: where it can't be taken this partition alone begins anew. */
-	messagesReceived(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
+	messagesReceived(partition: TopicPartition, batch: PackedBatch): void {
 		try {
-			this.#take(partition, messages);
+			this.#take(partition, batch);
 		} catch (error) {
-			this.#takeAgain(partition, `messages from offset ${messages[0]?.offset} on can't be taken in: ${messageOf(error)}`);
+			this.#takeAgain(partition, `messages from offset ${batch.offsets[0]} on can't be taken in: ${messageOf(error)}`);
 		}
 	}
 
-	#take(partition: TopicPartition, messages: readonly ReceivedMessage[]): void {
-		const [first] = messages;
-		if (!first) return;
+	#take(partition: TopicPartition, batch: PackedBatch): void {
+		const { length, offsets, timestamps, bytes } = batch;
+		if (length === 0) return;
 		if (this.#children.get(partitionName(partition))?.parked) return;
-		this.#beginAnewIfRewound(partition, first.offset);
+		this.#beginAnewIfRewound(partition, offsets[0] as number);
 		const supervised = this.#children.get(partitionName(partition));
 		if (!supervised || supervised.draining || supervised.parked) return;
-		const batch = this.#parts.pack(messages);
-		const back = wentBackAt(batch.offsets);
+		const back = wentBackAt(offsets);
 		if (back > 0) {
-			this.#take(partition, messages.slice(0, back));
-			this.#take(partition, messages.slice(back));
+			this.#take(partition, sliceBatch(batch, 0, back));
+			this.#take(partition, sliceBatch(batch, back, length));
 			return;
 		}
-		const last = messages.at(-1) as ReceivedMessage;
-		this.#parts.offsets.received(partition, supervised.epoch, batch.offsets, last.timestamp);
+		this.#parts.offsets.received(partition, supervised.epoch, offsets, timestamps[length - 1] as number);
 		supervised.child.deliver(batch);
-		let timestampRegressions = 0;
-		for (const { timestamp } of messages) {
-			if (timestamp < supervised.lastTimestamp) timestampRegressions++;
-			else supervised.lastTimestamp = timestamp;
-		}
-		const nextOffset = last.offset + 1;
-		const size = { count: messages.length, bytes: batch.bytes.byteLength };
-		this.#parts.listener.received({ ...partition, ...size, timestampRegressions, nextOffset, firstTimestamp: first.timestamp });
+		const { regressions: timestampRegressions, newest } = regressionsIn(timestamps, supervised.lastTimestamp);
+		supervised.lastTimestamp = newest;
+		const nextOffset = (offsets[length - 1] as number) + 1;
+		const size = { count: length, bytes: bytes.byteLength };
+		this.#parts.listener.received({ ...partition, ...size, timestampRegressions, nextOffset, firstTimestamp: timestamps[0] as number });
 		this.#pressure.received(supervised);
 	}
 
@@ -324,6 +321,17 @@ export class GroupSupervisor<Batch extends SupervisedBatch, AChild extends Child
 		this.#parts.listener.rewound({ ...partition, offset, from: position });
 		return true;
 	}
+}
+
+/** How often one is below the newest before it, and the newest of all. */
+function regressionsIn(timestamps: ArrayLike<number>, newest: number): { regressions: number; newest: number } {
+	let regressions = 0;
+	for (let i = 0; i < timestamps.length; i++) {
+		const timestamp = timestamps[i] as number;
+		if (timestamp < newest) regressions++;
+		else newest = timestamp;
+	}
+	return { regressions, newest };
 }
 
 /** The first index whose offset is not above the one before it; 0 where all are. A log that was made again may begin within a poll. */

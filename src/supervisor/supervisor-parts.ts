@@ -2,13 +2,14 @@
 import type { Clock } from "../core/clock.ts";
 import type { Suspicion } from "../core/hand-note.ts";
 import type { LogId } from "../core/log-identity.ts";
-import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
+import type { TopicPartition } from "../core/message.ts";
+import type { PackedBatch } from "../core/packed-batch.ts";
 
 /** What the supervisor needs of a child; a PartitionWorker is one. */
-export interface Child<Batch> {
+export interface Child {
 	/** `underway`: of those handed, what comes back by itself. */
 	readonly queue: { readonly queued: number; readonly handed: number; readonly underway: number; readonly bytes: number };
-	deliver(batch: Batch): void;
+	deliver(batch: PackedBatch): void;
 	/** The consumer has read the partition to its end, for now; `offset` is the next that will be written. */
 	readToEnd(offset: number): void;
 	handlerChanged(): void;
@@ -104,12 +105,6 @@ export interface ReceivedFact {
 	readonly firstTimestamp: number;
 }
 
-/** What the supervisor knows of a packed batch. */
-export interface SupervisedBatch {
-	readonly offsets: ArrayLike<number>;
-	readonly bytes: Uint8Array;
-}
-
 /** Partitions are given away. */
 export interface DrainedFact {
 	readonly partitions: readonly TopicPartition[];
@@ -142,10 +137,9 @@ export interface QueueLimits {
 }
 
 /** What the supervisor is made of. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
-export interface SupervisorParts<Batch extends SupervisedBatch, AChild extends Child<Batch>> {
+export interface SupervisorParts<AChild extends Child> {
 	readonly offsets: Offsets;
 	readonly createChild: (spec: ChildSpec) => AChild;
-	readonly pack: (messages: readonly ReceivedMessage[]) => Batch;
 	readonly valve: Valve;
 	/** Commits what is finished of these partitions, within the time given: false where it couldn't; never rejects. */
 	readonly commit: (partitions: readonly TopicPartition[], timeoutMs: number) => Promise<boolean>;

@@ -6,6 +6,7 @@
  */
 import { performance } from "node:perf_hooks";
 import type { TopicPartition } from "../core/message.ts";
+import { keyAt, messageAt } from "../core/message-codec.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { Handler, Message } from "../handler-api.ts";
 import { BadOutcomeError } from "./bad-outcome.ts";
@@ -17,8 +18,7 @@ import { readRun } from "./json/json-run.ts";
 import type { OutcomeCollector } from "./outcome-collector.ts";
 import { isThenable, overlap } from "./overlapping-calls.ts";
 import { RunParts } from "./run-parts.ts";
-import { keyAt, messageAt } from "./thread-codec.ts";
-import type { PartReply, SharedProgress, ThreadData } from "./thread-protocol.ts";
+import type { PartReply, SharedProgress } from "./thread-protocol.ts";
 
 /** A run and what it is made with. `batch` holds just the run; its first message has index `from` in the whole batch. */
 export interface HandlerRun {
@@ -30,7 +30,6 @@ export interface HandlerRun {
 	batch: PackedBatch;
 	readonly from: number;
 	readonly rule: StateRule;
-	readonly timestampType: ThreadData["timestampType"];
 	readonly concurrency: number;
 	/** Begun for this run. */
 	readonly results: OutcomeCollector;
@@ -262,7 +261,7 @@ function isBadOutcome(thrown: unknown): boolean {
 	}
 }
 
-function messageOf({ partition: { topic, partition }, timestampType, batch }: HandlerRun, index: number): Message {
-	const { offset, timestamp, key, value, headers } = messageAt(batch, index);
+function messageOf({ partition: { topic, partition }, batch }: HandlerRun, index: number): Message {
+	const { offset, timestamp, timestampType, key, value, headers } = messageAt(batch, index);
 	return { topic, partition, offset, key, value, ts: timestamp, tsType: timestampType, headers };
 }

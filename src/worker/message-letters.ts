@@ -7,10 +7,10 @@
 import type { DeadLetter, RefusedRow } from "../core/dead-letter.ts";
 import type { LogId } from "../core/log-identity.ts";
 import type { TopicPartition } from "../core/message.ts";
+import { messageAt } from "../core/message-codec.ts";
 import { REFUSED_TOGETHER, type RowFault } from "../core/rows.ts";
 import type { HeldBatch, HeldMessage } from "./message-queue.ts";
 import type { DeadLetterSink } from "./ports.ts";
-import { messageAt } from "./thread-codec.ts";
 
 /** Why a letter is made. */
 export type LetterCause = Pick<DeadLetter, "reason" | "error"> &

@@ -10,6 +10,7 @@ import type { DeadLetter } from "../core/dead-letter.ts";
 import { lifetime } from "../core/lifetime.ts";
 import type { LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
+import { keyAt } from "../core/message-codec.ts";
 import { type RowBlock, withoutMessages } from "../core/rows.ts";
 import { Breaker, type BreakerLimits } from "./breaker.ts";
 import { withoutValues } from "./crash-report.ts";
@@ -19,7 +20,6 @@ import { type LetterCause, MessageLetters, refusal } from "./message-letters.ts"
 import { type HeldBatch, type HeldMessage, LETTERED, type MessageQueue, PASSED, type Run } from "./message-queue.ts";
 import type { DeadLetterSink, RowSink, RowSubmission } from "./ports.ts";
 import { withRefusedTogether } from "./refused-together.ts";
-import { keyAt } from "./thread-codec.ts";
 
 /** What the router needs of its worker's parts. */
 export interface RouterParts {

@@ -152,9 +152,9 @@ function run(share: Share, { batch, from, state: rule }: RunRequest): Promise<Ru
 	const { handler } = loaded as LoadedHandler;
 	const results = collector as OutcomeCollector;
 	results.begin({ from, offsets: batch.offsets, timestamps: batch.timestamps });
-	const { concurrency, timestampType } = data;
+	const { concurrency } = data;
 	const { partition, reader } = share;
-	const run = { handler, partition, state: () => share.state, batch, from, rule, concurrency, timestampType, results, reader };
+	const run = { handler, partition, state: () => share.state, batch, from, rule, concurrency, results, reader };
 	const { parts, first } = beginRun({ ...run, progress, looksFull: () => heap.looksFull, renew: () => renew(share) });
 	goingOn = parts;
 	return first;

@@ -18,7 +18,6 @@ export interface ThreadData {
 	readonly maxHeapMb: number;
 	/** `handler.concurrency`. */
 	readonly concurrency: number;
-	readonly timestampType: "create" | "append" | "undefined";
 	readonly progress: SharedArrayBuffer;
 	/** Where printed lines go; null: to the process's own output. */
 	readonly output: string | null;

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
 import { systemClock } from "../core/clock.ts";
 import type { TopicPartition } from "../core/message.ts";
+import { sliceBatch } from "../core/message-codec.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { TableLayout } from "../core/rows.ts";
 import { explainLoadFailure } from "./handler-loader.ts";
@@ -31,7 +32,6 @@ import type { Printed } from "./output-quota.ts";
 import type { SharedDeath, ThreadHost } from "./shared-thread.ts";
 import { SharedThreads } from "./shared-threads.ts";
 import { type EndedThread, StuckThreads } from "./stuck-threads.ts";
-import { sliceBatch } from "./thread-codec.ts";
 import { type PartReply, SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
 
 /** What all threads of a daemon are made with. */
@@ -47,7 +47,6 @@ export interface WorkerThreadOptions {
 	readonly lanes?: number;
 	/** Heap of a thread in MiB. */
 	readonly maxHeapMb: number;
-	readonly timestampType: "" | "create" | "append";
 	/** What init is told; `run` by default. */
 	readonly purpose?: "run" | "verify" | "reprocess";
 	/** Told the lines that a handler prints; without it they go to the process's own output. Not for `pockaffe:log`, which prints to be read. */
@@ -106,7 +105,7 @@ class WorkerThread implements ThreadHost {
 	#ending: Promise<void> | null = null;
 	#stopListening: () => void = () => {};
 
-	constructor({ handler, tables, lanes = 1, maxHeapMb, timestampType, purpose = "run", printed, stuck }: WorkerThreadOptions) {
+	constructor({ handler, tables, lanes = 1, maxHeapMb, purpose = "run", printed, stuck }: WorkerThreadOptions) {
 		this.#module = handler.module;
 		this.#stuck = stuck ?? new StuckThreads();
 		this.gone = new Promise((resolve) => {
@@ -125,7 +124,6 @@ class WorkerThread implements ThreadHost {
 			maxOutcomeBytes: handler.maxOutcomeBytes,
 			maxHeapMb,
 			concurrency: handler.concurrency,
-			timestampType: timestampType || "undefined",
 			progress: this.#progress.memory,
 			output,
 		};

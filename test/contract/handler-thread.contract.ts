@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import type { ReceivedMessage } from "../../src/core/message.ts";
+import { packMessages } from "../../src/core/message-codec.ts";
 import type { PackedBatch } from "../../src/core/packed-batch.ts";
 import {
 	type BatchOutcome,
@@ -12,7 +13,6 @@ import {
 	type ThreadDeath,
 	ThreadDiedError,
 } from "../../src/worker/handler-thread.ts";
-import { packMessages } from "../../src/worker/thread-codec.ts";
 import { columnsOf, idsOf } from "../support/row-blocks.ts";
 import { wholeOutcome } from "../support/whole-outcome.ts";
 

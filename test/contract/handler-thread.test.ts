@@ -1,8 +1,8 @@
 /** The contract of a handler's thread, held by the real one (its built entry in dist/), the simulated one, and the one unit tests play. */
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { packMessages } from "../../src/core/message-codec.ts";
 import { SharedThreads } from "../../src/worker/shared-threads.ts";
-import { packMessages } from "../../src/worker/thread-codec.ts";
 import { SimThread, type ThreadFaults } from "../simulation/thread.ts";
 import { SimProcess, World } from "../simulation/world.ts";
 import { FakeThread } from "../support/fake-thread.ts";

@@ -1,5 +1,6 @@
 /** A member of a group as the group client's contract needs it: it polls, answers what it is told, and remembers all of it in order. */
 import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../../src/core/message.ts";
+import { unpackMessages } from "../../src/core/message-codec.ts";
 import type { GroupClient } from "../../src/kafka/group-client.ts";
 import { type KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import type { GroupScene } from "./group-scene.ts";
@@ -56,7 +57,6 @@ export class Member {
 		client.on("rebalance", ({ code, partitions }) =>
 			this.#rebalanced(code === kafkaErrors.assignPartitions ? "assign" : "revoke", partitions),
 		);
-		client.on("endOfPartition", (end) => this.ends.push(end));
 	}
 
 	/** A client that has not joined. */
@@ -198,13 +198,19 @@ export class Member {
 
 	async #pollOnce(count: number): Promise<void> {
 		try {
-			this.messages.push(...(await this.client.consume(count, POLL_MS)));
+			const { batches, ends, errors } = await this.client.poll(count, POLL_MS);
+			for (const { topic, partition, batch } of batches) this.messages.push(...unpackMessages({ topic, partition }, batch));
+			this.ends.push(...ends);
+			for (const error of errors) this.#failed(error);
 		} catch (error) {
-			const { kafkaCode } = error as KafkaError;
-			if (kafkaCode === DISCONNECTED) this.#isToPoll = false;
-			else this.told.push(`failed ${kafkaCode}`);
+			this.#failed(error as KafkaError);
 		}
 		this.#polls++;
+	}
+
+	#failed({ kafkaCode }: KafkaError): void {
+		if (kafkaCode === DISCONNECTED) this.#isToPoll = false;
+		else this.told.push(`failed ${kafkaCode}`);
 	}
 
 	/** False where the client closes: it takes any answer but this one, also where the scene's end closes it and not the member. */

@@ -44,9 +44,9 @@ class HeldClient extends ConsumerClient {
 		});
 	}
 
-	override async consume(count: number, timeoutMs: number) {
+	override async poll(count: number, timeoutMs: number) {
 		await this.#held;
-		return super.consume(count, timeoutMs);
+		return super.poll(count, timeoutMs);
 	}
 }
 

@@ -51,8 +51,11 @@ class StaticMember implements AsyncDisposable {
 		this.client.subscribe([topic]);
 	}
 
-	poll(count: number): Promise<ReceivedMessage[] | KafkaError> {
-		return this.client.consume(count, 20).catch((error) => error);
+	poll(count: number): Promise<readonly ReceivedMessage[] | KafkaError> {
+		return this.client.consume(count, 20).then(
+			({ messages }) => messages,
+			(error) => error,
+		);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

@@ -57,7 +57,7 @@ describeOnKafka("a topic that is made again while no daemon runs", () => {
 			expect(daemon.records.filter(({ msg }) => msg.startsWith("POCKAFFE_NATIVE is off: Kafka's ids of topics can't be had"))).toHaveLength(
 				1,
 			);
-			expect(await daemon.metric("pockaffe_build_info", 'addon="none"')).toBe(1);
+			expect(await daemon.metric("pockaffe_build_info", 'addon="none",consuming="node_rdkafka"')).toBe(1);
 			expect(await daemon.stop()).toBe(0);
 		}
 		await deleteTopic(brokers, scene.topic);

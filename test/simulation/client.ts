@@ -5,8 +5,9 @@
  */
 import { EventEmitter } from "eventemitter3";
 import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../../src/core/message.ts";
-import type { GroupClient, GroupClientEvents, StoredOffset } from "../../src/kafka/group-client.ts";
+import type { GroupClient, GroupClientEvents, Polled, StoredOffset } from "../../src/kafka/group-client.ts";
 import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
+import { packedByPartition } from "../../src/kafka/plain-polls.ts";
 import { type SimKafka, TOPIC } from "./kafka.ts";
 import type { LogRecord, SimLog } from "./log.ts";
 import type { SimProcess } from "./world.ts";
@@ -40,6 +41,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	/** What comes behind the callback that is to be answered. */
 	readonly #behind: (() => void)[] = [];
 	#error: KafkaError | null = null;
+	/** What the poll that is under way has met. */
+	readonly #ends: TopicPartitionOffset[] = [];
 	#subscribed = false;
 	/** It was given up, and is to be told. */
 	#expelled = false;
@@ -113,26 +116,25 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		this.#leave(() => {});
 	}
 
-	consume(count: number, timeoutMs: number): Promise<ReceivedMessage[]> {
+	poll(count: number, timeoutMs: number): Promise<Polled> {
 		const deadline = this.#kafka.world.now + timeoutMs;
 		let isFirstLook = true;
-		return new Promise((resolve, reject) => {
+		return new Promise((resolve) => {
 			const look = (delayMs: number) =>
 				this.#kafka.world.after(delayMs, () =>
 					this.process.enter(() => {
 						const error = this.#error;
 						this.#error = null;
-						if (error) return reject(error);
+						if (error) return resolve({ batches: [], ends: [], errors: [error] });
 						this.#noticeExpulsion();
 						for (const callback of this.#callbacks.splice(0)) callback();
 						const messages = this.#fetch(count, isFirstLook);
 						isFirstLook = false;
 						const leftMs = deadline - this.#kafka.world.now;
-						if (messages.length === 0 && this.#error) {
-							reject(this.#error);
-						} else if (messages.length > 0 || leftMs <= 0) {
-							this.#learnLives();
-							resolve(messages);
+						if (messages.length > 0 || this.#error || leftMs <= 0) {
+							const errors = this.#error && messages.length === 0 ? [this.#error] : [];
+							if (errors.length === 0) this.#learnLives();
+							resolve({ batches: packedByPartition(messages), ends: this.#ends.splice(0), errors });
 						} else return look(Math.min(leftMs, 50));
 						this.#error = null;
 					}),
@@ -383,7 +385,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 			this.#positions.set(partition, position);
 			if (position === log.end && this.#toldEnds.get(partition) !== position) {
 				this.#toldEnds.set(partition, position);
-				this.emit("endOfPartition", { topic: TOPIC, partition, offset: position });
+				this.#ends.push({ topic: TOPIC, partition, offset: position });
 			}
 		}
 		return messages;

@@ -3,6 +3,7 @@
  * take their time, throw, hang, or take the thread with them. Or it takes batches, notes each message in its state, and flushes them later.
  */
 import type { TopicPartition } from "../../src/core/message.ts";
+import { messageAt, type UnpackedMessage } from "../../src/core/message-codec.ts";
 import type { PackedBatch } from "../../src/core/packed-batch.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import { callBatches } from "../../src/worker/batch-calls.ts";
@@ -18,7 +19,6 @@ import {
 } from "../../src/worker/handler-thread.ts";
 import { OutcomeCollector } from "../../src/worker/outcome-collector.ts";
 import type { ThreadHost } from "../../src/worker/shared-thread.ts";
-import { messageAt, type UnpackedMessage } from "../../src/worker/thread-codec.ts";
 import { handle, isDeadly } from "./handler.ts";
 import type { SimProcess } from "./world.ts";
 

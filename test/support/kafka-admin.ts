@@ -30,6 +30,22 @@ export async function setScramPassword(brokers: string, properties: string, user
 	await admin("set-password", brokers, properties, user, password);
 }
 
+/** A record as Kafka's own client sends it. */
+export interface PlainRecord {
+	readonly key: Buffer | null;
+	readonly value: Buffer | null;
+	readonly headers: readonly (readonly [name: string, value: Buffer | null])[];
+}
+
+/** Produces these to partition 0, one after the other. */
+export async function produceByJava(brokers: string, topic: string, timestamp: number, records: readonly PlainRecord[]): Promise<void> {
+	const part = (bytes: Buffer | null) => bytes?.toString("base64") ?? "-";
+	const parts = records.map(({ key, value, headers }) =>
+		[part(key), part(value), ...headers.flatMap(([name, content]) => [part(Buffer.from(name)), part(content)])].join(),
+	);
+	await admin("produce", brokers, topic, String(timestamp), ...parts);
+}
+
 async function admin(...args: readonly string[]): Promise<string> {
 	const { stdout } = await run("java", ["-cp", join(jarFolder(`kafka-${kafkaVersion}`), "*"), source, ...args]);
 	return stdout;

@@ -2,10 +2,10 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Header, ReceivedMessage } from "../../src/core/message.ts";
+import { packMessages } from "../../src/core/message-codec.ts";
 import type { TableLayout } from "../../src/core/rows.ts";
 import type { BatchOutcome, HandlerThread, RunReply, StateRule } from "../../src/worker/handler-thread.ts";
 import type { LeftOut, PrintedLine } from "../../src/worker/output-quota.ts";
-import { packMessages } from "../../src/worker/thread-codec.ts";
 import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 import { wholeOutcome } from "./whole-outcome.ts";
@@ -65,7 +65,6 @@ export async function threadFor(
 		},
 		tables,
 		maxHeapMb: options.maxHeapMb ?? 64,
-		timestampType: "",
 		maxThreads: 1,
 		...(options.printed
 			? {

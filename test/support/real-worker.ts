@@ -5,12 +5,12 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
+import { packMessages } from "../../src/core/message-codec.ts";
 import { Turn } from "../../src/core/turn.ts";
 import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
 import type { CrashReport } from "../../src/worker/crash-report.ts";
 import { PartitionWorker } from "../../src/worker/partition-worker.ts";
 import type { StuckThreads } from "../../src/worker/stuck-threads.ts";
-import { packMessages } from "../../src/worker/thread-codec.ts";
 import type { WorkerSettings } from "../../src/worker/worker-parts.ts";
 import { createHandlerThreads } from "../../src/worker/worker-thread.ts";
 import { LongWaitsClock } from "./long-waits-clock.ts";
@@ -101,7 +101,6 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 		handler: { module, options: {}, maxOutcomeBytes: 10_000, concurrency },
 		tables: [events],
 		maxHeapMb: 64,
-		timestampType: "",
 		maxThreads,
 		printed: () => {},
 		...(stuck ? { stuck } : {}),

@@ -1,13 +1,13 @@
 /** A partition worker among fakes: threads the test plays, sinks that note what they get, a clock that stands still. */
 import type { DeadLetter } from "../../src/core/dead-letter.ts";
 import type { ReceivedMessage } from "../../src/core/message.ts";
+import { packMessages } from "../../src/core/message-codec.ts";
 import { Turn } from "../../src/core/turn.ts";
 import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
 import type { HandNotes } from "../../src/worker/careful-hand.ts";
 import type { CrashReport } from "../../src/worker/crash-report.ts";
 import { PartitionWorker } from "../../src/worker/partition-worker.ts";
 import type { RowSubmission } from "../../src/worker/ports.ts";
-import { packMessages } from "../../src/worker/thread-codec.ts";
 import type { WorkerParts, WorkerSettings } from "../../src/worker/worker-parts.ts";
 import { FakeThread, fakeLease } from "./fake-thread.ts";
 import { ManualClock, settle } from "./manual-clock.ts";

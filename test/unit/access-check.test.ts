@@ -13,7 +13,7 @@ function cluster({ existing = [] as string[], made = async () => {} }) {
 	const client = {
 		commit: async () => {},
 		committed: async () => [],
-		consume: async () => [],
+		consume: async () => ({ messages: [], ends: [] }),
 		operationsOn: async () => null,
 	};
 	const createNone = (topic: string) => {

@@ -2,11 +2,10 @@
  * What handleMessages leaves unfinished by `finishedTo` is in the handler's state only: it must not be finished when that state is gone.
  */
 import { describe, expect, it } from "vitest";
-import type { PackedBatch } from "../../src/core/packed-batch.ts";
+import { packMessages } from "../../src/core/message-codec.ts";
 import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
 import { GroupSupervisor } from "../../src/supervisor/group-supervisor.ts";
 import { PartitionWorker } from "../../src/worker/partition-worker.ts";
-import { packMessages } from "../../src/worker/thread-codec.ts";
 import { FakeThread, fakeLease, rowsFor } from "../support/fake-thread.ts";
 import { ManualClock, settle } from "../support/manual-clock.ts";
 import { type HarnessOptions, WorkerHarness } from "../support/worker-harness.ts";
@@ -388,8 +387,9 @@ describe("messages left unfinished that fill the queue", () => {
 
 const partition = { topic: "orders", partition: 2 };
 
-function receive(supervisor: GroupSupervisor<PackedBatch, PartitionWorker>, offset: number, bytes: number): void {
-	supervisor.messagesReceived(partition, [{ ...partition, offset, timestamp: 1, key: null, value: Buffer.alloc(bytes), headers: [] }]);
+function receive(supervisor: GroupSupervisor<PartitionWorker>, offset: number, bytes: number): void {
+	const message = { ...partition, offset, timestamp: 1, key: null, value: Buffer.alloc(bytes), headers: [] };
+	supervisor.messagesReceived(partition, packMessages([message]));
 }
 
 /** The worker of one partition below the supervisor that pauses it. */
@@ -399,9 +399,8 @@ function supervised(limits: { maxQueuedMessages: number; maxQueuedBytes: number 
 	const ledger = new OffsetLedger();
 	const clock = new ManualClock();
 	const nothing = () => {};
-	const supervisor = new GroupSupervisor<PackedBatch, PartitionWorker>({
+	const supervisor = new GroupSupervisor<PartitionWorker>({
 		offsets: ledger,
-		pack: packMessages,
 		commit: async () => {
 			log.push(`commit ${ledger.of(partition)?.committable}`);
 			return true;

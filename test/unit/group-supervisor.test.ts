@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { ReceivedMessage, TopicPartition } from "../../src/core/message.ts";
+import type { TopicPartition } from "../../src/core/message.ts";
+import { packMessages } from "../../src/core/message-codec.ts";
+import type { PackedBatch } from "../../src/core/packed-batch.ts";
 import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
 import { GroupSupervisor } from "../../src/supervisor/group-supervisor.ts";
 import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
@@ -7,8 +9,6 @@ import type { ChildSpec } from "../../src/supervisor/supervisor-parts.ts";
 import { ManualClock, settle } from "../support/manual-clock.ts";
 
 const DRAIN_TIMEOUT_MS = 5_000;
-
-type Batch = { readonly offsets: readonly number[]; readonly bytes: Uint8Array };
 
 class FakeChild {
 	readonly queue = { queued: 0, handed: 0, underway: 0, bytes: 0 };
@@ -21,7 +21,7 @@ class FakeChild {
 		this.spec = spec;
 	}
 
-	deliver({ offsets, bytes }: Batch): void {
+	deliver({ offsets, bytes }: PackedBatch): void {
 		this.delivered.push(...offsets);
 		this.queue.queued += offsets.length;
 		this.queue.bytes += bytes.length;
@@ -71,10 +71,9 @@ function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000, commit
 	const ledger = new OffsetLedger();
 	const clock = new ManualClock();
 	const name = (partitions: readonly TopicPartition[]) => partitions.map(({ partition }) => partition).join(" ");
-	const supervisor = new GroupSupervisor<Batch, FakeChild>({
+	const supervisor = new GroupSupervisor<FakeChild>({
 		offsets: ledger,
 		createChild: (spec) => new FakeChild(spec),
-		pack: (messages) => ({ offsets: messages.map(({ offset }) => offset), bytes: new Uint8Array(messages.length * 10) }),
 		valve: { pause: (partitions) => log.push(`pause ${name(partitions)}`), resume: (partitions) => log.push(`resume ${name(partitions)}`) },
 		commit: async (partitions, timeoutMs) => {
 			given.push(timeoutMs);
@@ -96,16 +95,14 @@ function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000, commit
 	return { supervisor, ledger, clock, log, child, given };
 }
 
-function messages(partition: number, from: number, count: number): ReceivedMessage[] {
-	return Array.from({ length: count }, (_, i) => ({
-		topic: "t",
-		partition,
-		offset: from + i,
-		timestamp: 0,
-		key: null,
-		value: null,
-		headers: [],
-	}));
+/** Of ten bytes each. */
+function messages(...offsets: number[]): PackedBatch {
+	const value = Buffer.alloc(10);
+	return packMessages(offsets.map((offset) => ({ topic: "t", partition: 0, offset, timestamp: 0, key: null, value, headers: [] })));
+}
+
+function range(from: number, count: number): number[] {
+	return Array.from({ length: count }, (_, index) => from + index);
 }
 
 const assigned = (partition: number, offset = 0) => ({ topic: "t", partition, offset, committed: offset });
@@ -114,15 +111,15 @@ describe("the group supervisor", () => {
 	it("starts a child per assigned partition and gives each its own messages", () => {
 		const { supervisor, child } = supervise();
 		supervisor.assignmentsReceived([assigned(0), assigned(1, 5)]);
-		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 5, 2));
-		supervisor.messagesReceived({ topic: "t", partition: 9 }, messages(9, 0, 2));
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(...range(5, 2)));
+		supervisor.messagesReceived({ topic: "t", partition: 9 }, messages(...range(0, 2)));
 		expect([child(0).delivered, child(1).delivered]).toEqual([[], [5, 6]]);
 	});
 
 	it("on revocation drains, commits what is finished, and only then forgets; the others are not touched", async () => {
 		const { supervisor, child, log, ledger } = supervise();
 		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 3));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 3)));
 		const [released, kept] = [child(0), child(1)];
 		const revoked = supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
 		await settle();
@@ -143,14 +140,14 @@ describe("the group supervisor", () => {
 		supervisor.assignmentsReceived([assigned(0)]);
 		const released = child(0);
 		void supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 1));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 1)));
 		expect(released.delivered).toEqual([]);
 	});
 
 	it("gives the partitions away at the drain's deadline, kills what hangs, and commits what is finished all the same", async () => {
 		const { supervisor, child, log, clock } = supervise();
 		supervisor.assignmentsReceived([assigned(0)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 2));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 2)));
 		const released = child(0);
 		released.spec.finished(0);
 		const revoked = supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
@@ -167,7 +164,7 @@ describe("the group supervisor", () => {
 	it("commits nothing of partitions that were lost", () => {
 		const { supervisor, child, log } = supervise();
 		supervisor.assignmentsReceived([assigned(0)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 2));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 2)));
 		const lost = child(0);
 		lost.spec.finished(0);
 		supervisor.assignmentsLost([{ topic: "t", partition: 0 }]);
@@ -177,9 +174,9 @@ describe("the group supervisor", () => {
 	it("pauses a partition above its share of the queue and resumes it below half of that", async () => {
 		const { supervisor, child, log } = supervise({ maxQueuedMessages: 20 });
 		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 9));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 9)));
 		expect(log).toEqual([]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 9, 1));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(9, 1)));
 		expect(log).toEqual(["pause 0"]);
 		for (let offset = 0; offset < 5; offset++) child(0).spec.finished(offset);
 		await settle();
@@ -192,14 +189,14 @@ describe("the group supervisor", () => {
 	it("pauses by bytes too", () => {
 		const { supervisor, log } = supervise({ maxQueuedBytes: 50 });
 		supervisor.assignmentsReceived([assigned(0)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 5));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 5)));
 		expect(log).toEqual(["pause 0"]);
 	});
 
 	it("pauses again after an assignment, which resumes everything", () => {
 		const { supervisor, log } = supervise({ maxQueuedMessages: 4 });
 		supervisor.assignmentsReceived([assigned(0)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 4));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 4)));
 		supervisor.assignmentsReceived([assigned(1)]);
 		expect(log).toEqual(["pause 0", "pause 0"]);
 	});
@@ -208,7 +205,7 @@ describe("the group supervisor", () => {
 		const { supervisor, child, log } = supervise({ maxQueuedMessages: 8 });
 		supervisor.assignmentsReceived([assigned(0)]);
 		expect(supervisor.control({ topic: "t", partition: 0 }, "pause")).toBe(true);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 8));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 8)));
 		for (let offset = 0; offset < 8; offset++) child(0).spec.finished(offset);
 		await settle();
 		supervisor.assignmentsReceived([assigned(1)]);
@@ -223,8 +220,8 @@ describe("the group supervisor", () => {
 	it("begins anew also below what is only received, and where an end tells that the log went back", () => {
 		const { supervisor, child, log } = supervise();
 		supervisor.assignmentsReceived([assigned(0, 2)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 2, 2));
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 2, 4));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(2, 2)));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(2, 4)));
 		expect(child(0).delivered).toEqual([2, 3, 4, 5]);
 		supervisor.endOfPartition({ topic: "t", partition: 0 }, 6);
 		supervisor.endOfPartition({ topic: "t", partition: 0 }, 0);
@@ -232,20 +229,20 @@ describe("the group supervisor", () => {
 	});
 
 	it.each<[by: string, told: (supervisor: ReturnType<typeof supervise>["supervisor"]) => void]>([
-		["a message that comes twice", (supervisor) => supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 3, 3))],
+		["a message that comes twice", (supervisor) => supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(3, 3)))],
 		[
 			"a poll that brings one twice",
-			(supervisor) => supervisor.messagesReceived({ topic: "t", partition: 0 }, [...messages(0, 4, 1), ...messages(0, 4, 2)]),
+			(supervisor) => supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(4, 1), ...range(4, 2))),
 		],
 		["an end", (supervisor) => supervisor.endOfPartition({ topic: "t", partition: 0 }, 3)],
 	])("leaves out nothing that is unfinished where the log seems to have gone back behind it, by %s", async (_, told) => {
 		const { supervisor, child, clock, ledger, log } = supervise();
 		const partition = { topic: "t", partition: 0 };
 		supervisor.assignmentsReceived([{ ...assigned(0), logId: "id" }]);
-		supervisor.messagesReceived(partition, messages(0, 0, 4));
+		supervisor.messagesReceived(partition, messages(...range(0, 4)));
 		child(0).spec.finished(0);
 		told(supervisor);
-		supervisor.messagesReceived(partition, messages(0, 6, 1));
+		supervisor.messagesReceived(partition, messages(...range(6, 1)));
 		expect(ledger.of(partition)).toMatchObject({ position: 1, committable: 1, unfinished: 0, logId: "id" });
 		expect(log).toEqual(["parked 0 not_taken", "pause 0", expect.stringMatching(/^rewound 0 [45]->[34]$/)]);
 		// As often as it takes: a broker that is away gives no answer.
@@ -255,17 +252,17 @@ describe("the group supervisor", () => {
 		expect(supervisor.goOn({ ...partition, epoch }, 1)).toBe(1);
 		await clock.advance(20_000);
 		expect(log).toHaveLength(5);
-		supervisor.messagesReceived(partition, messages(0, 1, 6));
+		supervisor.messagesReceived(partition, messages(...range(1, 6)));
 		expect(child(0).delivered).toEqual([1, 2, 3, 4, 5, 6]);
 	});
 
 	it.each<[by: string, told: (supervisor: ReturnType<typeof supervise>["supervisor"]) => void]>([
-		["its first message", (supervisor) => supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 2))],
+		["its first message", (supervisor) => supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 2)))],
 		["its end", (supervisor) => supervisor.endOfPartition({ topic: "t", partition: 0 }, 1)],
 	])("commits nothing of a partition whose log went back while it was drained, as told by %s", async (_, told) => {
 		const { supervisor, child, log, ledger } = supervise();
 		supervisor.assignmentsReceived([assigned(0, 100)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 100, 2));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(100, 2)));
 		const drained = child(0);
 		const stopped = supervisor.shutdown();
 		told(supervisor);
@@ -280,7 +277,7 @@ describe("the group supervisor", () => {
 		const { supervisor, child, log, ledger } = supervise();
 		supervisor.assignmentsReceived([assigned(0, 100)]);
 		const former = child(0);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 2));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 2)));
 		expect(log).toEqual(["rewound 0 100->0"]);
 		expect([former.calls, child(0).delivered]).toEqual([["kill"], [0, 1]]);
 		former.spec.finished(0);
@@ -291,7 +288,7 @@ describe("the group supervisor", () => {
 		const { supervisor, ledger, child, log } = supervise();
 		supervisor.assignmentsReceived([assigned(0, 10)]);
 		const before = child(0);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, [...messages(0, 10, 3), ...messages(0, 2, 2), ...messages(0, 2, 4)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(10, 3), ...range(2, 2), ...range(2, 4)));
 		expect([before.delivered, before.calls]).toEqual([[10, 11, 12], ["kill"]]);
 		expect(log).toEqual(["rewound 0 13->2", "rewound 0 4->2"]);
 		expect(child(0).delivered).toEqual([2, 3, 4, 5]);
@@ -304,34 +301,34 @@ describe("the group supervisor", () => {
 		const { supervisor, ledger, clock, child, log } = supervise();
 		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
 		const [broken, other] = [child(0), child(1)];
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 3));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 3)));
 		broken.spec.finished(0);
 		broken.deliver = () => {
 			throw new RangeError("Array buffer allocation failed");
 		};
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 3, 2));
-		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 0, 2));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(3, 2)));
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(...range(0, 2)));
 		expect([other.delivered, other.calls, broken.calls]).toEqual([[0, 1], [], ["kill"]]);
 		expect(log).toEqual(["parked 0 not_taken", "pause 0"]);
 		const { parked } = supervisor.children.get("t/0") as { parked: { message: string } };
 		expect(parked.message).toContain("messages from offset 3 on can't be taken in: Array buffer allocation failed");
 		// What was fetched behind them comes to nothing, and is no position to commit.
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 5, 2));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(5, 2)));
 		broken.spec.finished(2);
 		expect(ledger.of({ topic: "t", partition: 0 })).toMatchObject({ position: 1, committable: 1, unfinished: 0 });
 		await clock.advance(10_000);
 		expect(log.at(-1)).toBe("decide again 0");
 		const { epoch } = supervisor.children.get("t/0") as { epoch: number };
 		expect(supervisor.goOn({ topic: "t", partition: 0, epoch }, 1)).toBe(1);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 1, 4));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(1, 4)));
 		expect(child(0).delivered).toEqual([1, 2, 3, 4]);
 	});
 
 	it("waits for a person where what was to be fetched again is not in the log any more", async () => {
 		const { supervisor, clock, log } = supervise();
 		supervisor.assignmentsReceived([assigned(0)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 4));
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 2, 1));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 4)));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(2, 1)));
 		const { epoch } = supervisor.children.get("t/0") as { epoch: number };
 		supervisor.park({ topic: "t", partition: 0, epoch }, { code: "out_of_range", message: "gone" });
 		log.length = 0;
@@ -345,7 +342,7 @@ describe("the group supervisor", () => {
 		child(0).deliver = () => {
 			throw new Error("no");
 		};
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 1));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 1)));
 		supervisor.assignmentsLost([{ topic: "t", partition: 0 }]);
 		await clock.advance(60_000);
 		expect(log).toEqual(["parked 0 not_taken", "pause 0"]);
@@ -431,10 +428,10 @@ describe("a crowded supervisor", () => {
 		const { supervisor, child } = supervise({ maxQueuedMessages: 100 });
 		expect(supervisor.isCrowded).toBe(false);
 		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 40));
-		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 0, 24));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 40)));
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(...range(0, 24)));
 		expect(supervisor.isCrowded).toBe(false);
-		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 24, 1));
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(...range(24, 1)));
 		expect(supervisor.isCrowded).toBe(true);
 		child(1).spec.finished(0);
 		expect(supervisor.isCrowded).toBe(false);
@@ -443,16 +440,16 @@ describe("a crowded supervisor", () => {
 	it("is none while one has room, however many others stand still", () => {
 		const { supervisor } = supervise({ maxQueuedMessages: 100 });
 		supervisor.assignmentsReceived([0, 1, 2, 3].map((partition) => assigned(partition)));
-		for (const partition of [0, 1, 2]) supervisor.messagesReceived({ topic: "t", partition }, messages(partition, 0, 20));
+		for (const partition of [0, 1, 2]) supervisor.messagesReceived({ topic: "t", partition }, messages(...range(0, 20)));
 		expect(supervisor.isCrowded).toBe(false);
-		supervisor.messagesReceived({ topic: "t", partition: 3 }, messages(3, 0, 5));
+		supervisor.messagesReceived({ topic: "t", partition: 3 }, messages(...range(0, 5)));
 		expect(supervisor.isCrowded).toBe(false);
 	});
 
 	it("is none where what is in hand waits for more messages", () => {
 		const { supervisor, child } = supervise({ maxQueuedMessages: 100 });
 		supervisor.assignmentsReceived([assigned(0)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 60));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 60)));
 		expect(supervisor.isCrowded).toBe(true);
 		Object.assign(child(0).queue, { queued: 0, handed: 60, underway: 0 });
 		expect(supervisor.isCrowded).toBe(false);
@@ -461,9 +458,9 @@ describe("a crowded supervisor", () => {
 	it("doesn't count partitions that are paused: one that stands still holds up nobody", () => {
 		const { supervisor, log } = supervise({ maxQueuedMessages: 100 });
 		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 60));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 60)));
 		expect([log, supervisor.isCrowded]).toEqual([["pause 0"], false]);
-		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(1, 0, 25));
+		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(...range(0, 25)));
 		expect(supervisor.isCrowded).toBe(true);
 		supervisor.control({ topic: "t", partition: 1 }, "pause");
 		expect(supervisor.isCrowded).toBe(false);
@@ -472,14 +469,14 @@ describe("a crowded supervisor", () => {
 	it("counts bytes as well as messages", () => {
 		const { supervisor } = supervise({ maxQueuedBytes: 100 });
 		supervisor.assignmentsReceived([assigned(0)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 5));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 5)));
 		expect(supervisor.isCrowded).toBe(true);
 	});
 
 	it("is none while partitions are given away: their results come by polls", () => {
 		const { supervisor } = supervise({ maxQueuedMessages: 10 });
 		supervisor.assignmentsReceived([assigned(0)]);
-		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 8));
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 8)));
 		expect(supervisor.isCrowded).toBe(true);
 		void supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
 		expect(supervisor.isCrowded).toBe(false);
@@ -491,9 +488,9 @@ describe("a crowded supervisor", () => {
 		it("takes nothing of it, whatever comes, and finishes what it has in hand", () => {
 			const { supervisor, ledger, child, log } = supervise();
 			supervisor.assignmentsReceived([assigned(0)]);
-			supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 0, 3));
+			supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 3)));
 			expect(supervisor.park({ topic: "t", partition: 0, epoch: 1 }, reason)).toBe(true);
-			supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 3, 3));
+			supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(3, 3)));
 			supervisor.endOfPartition({ topic: "t", partition: 0 }, 90);
 			child(0).spec.finished(0);
 			expect([child(0).delivered, ledger.of({ topic: "t", partition: 0 })]).toMatchObject([[0, 1, 2], { position: 3, committable: 1 }]);
@@ -507,7 +504,7 @@ describe("a crowded supervisor", () => {
 		it("begins so where its start is such", () => {
 			const { supervisor, child, log } = supervise();
 			supervisor.assignmentsReceived([{ ...assigned(0, 7), parked: reason }, assigned(1)]);
-			supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(0, 7, 1));
+			supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(7, 1)));
 			expect([log, child(0).delivered]).toEqual([["parked 0 out_of_range", "pause 0"], []]);
 		});
 
@@ -515,11 +512,11 @@ describe("a crowded supervisor", () => {
 			const { supervisor, ledger, child } = supervise();
 			const partition = { topic: "t", partition: 0 };
 			supervisor.assignmentsReceived([assigned(0)]);
-			supervisor.messagesReceived(partition, messages(0, 0, 2));
+			supervisor.messagesReceived(partition, messages(...range(0, 2)));
 			supervisor.park({ ...partition, epoch: 1 }, reason);
 			expect(supervisor.goOn({ ...partition, epoch: 1 }, 50)).toBe(50);
 			expect(ledger.of(partition)).toMatchObject({ epoch: 1, position: 50, committable: 0 });
-			supervisor.messagesReceived(partition, messages(0, 50, 1));
+			supervisor.messagesReceived(partition, messages(...range(50, 1)));
 			child(0).spec.finished(0);
 			child(0).spec.finished(1);
 			expect(ledger.of(partition)?.committable).toBe(50);
@@ -530,12 +527,12 @@ describe("a crowded supervisor", () => {
 			const { supervisor, ledger, child } = supervise();
 			const partition = { topic: "t", partition: 0 };
 			supervisor.assignmentsReceived([{ ...assigned(0, 60), logId: "id" }]);
-			supervisor.messagesReceived(partition, messages(0, 60, 40));
+			supervisor.messagesReceived(partition, messages(...range(60, 40)));
 			const former = child(0);
 			expect(supervisor.goOn({ ...partition, epoch: 1 }, 80)).toBe(60);
 			expect(former.calls).toEqual(["kill"]);
 			expect(ledger.of(partition)).toMatchObject({ position: 60, committed: null, logId: "id" });
-			supervisor.messagesReceived(partition, messages(0, 60, 2));
+			supervisor.messagesReceived(partition, messages(...range(60, 2)));
 			expect(child(0).delivered).toEqual([60, 61]);
 		});
 

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { splitTexts } from "../../src/core/joined-texts.ts";
+import { packMessages } from "../../src/core/message-codec.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import { type ColumnLayout, rowsOf, type TableLayout } from "../../src/core/rows.ts";
 import type { Handler } from "../../src/handler-api.ts";
@@ -11,7 +12,6 @@ import { beginRun } from "../../src/worker/handler-runs.ts";
 import type { BatchOutcome, RunReply } from "../../src/worker/handler-thread.ts";
 import * as handler from "../../src/worker/json/json-handler.ts";
 import { OutcomeCollector } from "../../src/worker/outcome-collector.ts";
-import { packMessages } from "../../src/worker/thread-codec.ts";
 import { type PartReply, SharedProgress } from "../../src/worker/thread-protocol.ts";
 import { jsonMessages } from "../hostile/kinds/json-messages.ts";
 import { Documents, type Usual } from "../support/json-documents.ts";

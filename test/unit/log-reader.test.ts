@@ -1,6 +1,7 @@
 import { EventEmitter } from "eventemitter3";
 import { describe, expect, it } from "vitest";
 import type { ReceivedMessage, TopicPartition } from "../../src/core/message.ts";
+import type { Consumed } from "../../src/kafka/consumer-client.ts";
 import type { GroupClientEvents } from "../../src/kafka/group-client.ts";
 import { KafkaError } from "../../src/kafka/kafka-error.ts";
 import { type LogClient, LogReader } from "../../src/kafka/log-reader.ts";
@@ -31,11 +32,11 @@ class PlayedClient extends EventEmitter<GroupClientEvents> implements LogClient 
 		return true;
 	}
 
-	async consume(_: number, timeoutMs: number): Promise<ReceivedMessage[]> {
+	async consume(_: number, timeoutMs: number): Promise<Consumed> {
 		const poll = this.#isPaused ? undefined : this.polls.shift();
 		if (poll instanceof Error) throw poll;
 		if (!poll) await this.clock.sleep(timeoutMs || 1);
-		return poll ?? [];
+		return { messages: poll ?? [], ends: [] };
 	}
 
 	async watermarks(): Promise<{ low: number; high: number }> {

@@ -1,7 +1,7 @@
 /** The books of one partition's messages: what is held, what is handed over next, and that all of it is given up when it is finished. */
 import { describe, expect, it } from "vitest";
+import { packMessages } from "../../src/core/message-codec.ts";
 import { type HeldMessage, MessageQueue, type Run } from "../../src/worker/message-queue.ts";
-import { packMessages } from "../../src/worker/thread-codec.ts";
 
 /** A batch of messages with offsets `from` to `to` (excluded), each of ten bytes. */
 const batch = (from: number, to: number) =>

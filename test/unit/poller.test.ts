@@ -2,8 +2,11 @@
 import { EventEmitter } from "eventemitter3";
 import { describe, expect, it } from "vitest";
 import type { ReceivedMessage, TopicPartition } from "../../src/core/message.ts";
+import type { PackedBatch } from "../../src/core/packed-batch.ts";
 import { Assignment } from "../../src/kafka/assignment.ts";
-import { kafkaErrors } from "../../src/kafka/kafka-error.ts";
+import type { Polled } from "../../src/kafka/group-client.ts";
+import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
+import { packedByPartition } from "../../src/kafka/plain-polls.ts";
 import { Poller } from "../../src/kafka/poller.ts";
 import { FirstStart } from "../../src/kafka/start-position.ts";
 import { ManualClock, settle } from "../support/manual-clock.ts";
@@ -13,15 +16,15 @@ function messages(partition: number, ...offsets: number[]): ReceivedMessage[] {
 }
 
 class PlayedClient extends EventEmitter {
-	answer: (messages: readonly ReceivedMessage[] | Error) => Promise<void> = async () => {};
+	answer: (messages: readonly ReceivedMessage[] | Error, beside?: Partial<Polled>) => Promise<void> = async () => {};
 	polls = 0;
 
-	consume(): Promise<ReceivedMessage[]> {
+	poll(): Promise<Polled> {
 		this.polls++;
 		return new Promise((resolve, reject) => {
-			this.answer = (brought) => {
+			this.answer = (brought, beside = {}) => {
 				if (brought instanceof Error) reject(brought);
-				else resolve([...brought]);
+				else resolve({ batches: packedByPartition(brought), ends: [], errors: [], ...beside });
 				return settle();
 			};
 		});
@@ -35,8 +38,8 @@ async function open() {
 	const told: string[] = [];
 	const member = {
 		isCrowded: false,
-		messagesReceived: ({ partition }: TopicPartition, received: readonly ReceivedMessage[]) => {
-			told.push(`${partition}: ${received.map(({ offset }) => offset).join(" ")}`);
+		messagesReceived: ({ partition }: TopicPartition, batch: PackedBatch) => {
+			told.push(`${partition}: ${batch.offsets.join(" ")}`);
 		},
 		endOfPartition: ({ partition }: TopicPartition, offset: number) => void told.push(`${partition} ends at ${offset}`),
 	};
@@ -91,12 +94,26 @@ describe("what a poll brought", () => {
 	it("of one partition is handed on whatever another's comes to grief with", async () => {
 		const { client, told, member } = await open();
 		const take = member.messagesReceived;
-		member.messagesReceived = (partition, received) => {
+		member.messagesReceived = (partition, batch) => {
 			if (partition.partition === 1) throw new Error("no room");
-			take(partition, received);
+			take(partition, batch);
 		};
 		await client.answer([...messages(0, 1), ...messages(1, 1), ...messages(2, 1)]);
 		expect(told).toEqual(["0: 1", "failed: no room", "2: 1"]);
+	});
+
+	it("is handed on with what went wrong beside it, and ends behind it; one that messages lie behind is none any more", async () => {
+		const { client, clock, told } = await open();
+		const ends = [0, 1].map((partition) => ({ topic: "t", partition, offset: 3 }));
+		const errors = [new KafkaError("one", 1), new KafkaError("two", 2)];
+		await client.answer(messages(0, 2, 5), { ends, errors });
+		expect(told).toEqual(["0: 2 5", "1 ends at 3", "failed: one", "failed: two"]);
+		// It goes on at once, but not where errors are all there is.
+		expect(client.polls).toBe(2);
+		await client.answer([], { errors });
+		expect(client.polls).toBe(2);
+		await clock.advance(100);
+		expect(client.polls).toBe(3);
 	});
 });
 

@@ -1,9 +1,9 @@
 /** Threads that partitions share: who is where, whose turn it is, and what becomes of the others when one dies. */
 import { describe, expect, it } from "vitest";
+import { packMessages } from "../../src/core/message-codec.ts";
 import { type HandlerThread, type ThreadDeath, ThreadDiedError, type ThreadLease } from "../../src/worker/handler-thread.ts";
 import type { SharedDeath } from "../../src/worker/shared-thread.ts";
 import { SharedThreads } from "../../src/worker/shared-threads.ts";
-import { packMessages } from "../../src/worker/thread-codec.ts";
 import { FakeHost } from "../support/fake-host.ts";
 import { settle } from "../support/manual-clock.ts";
 import { received } from "../support/real-thread.ts";

@@ -1,4 +1,5 @@
-// What JavaScript sees of the addon: promises in place of requests. See src/kafka/native.ts, its only user.
+// What JavaScript sees of the addon: promises in place of requests; a consumer's polls are in consumer_calls.cc. See
+// src/kafka/native.ts, its only user.
 //
 // A thread-safe function carries the number of a request that may have ended to the thread of JavaScript. It keeps the
 // process alive while requests are under way.
@@ -9,6 +10,8 @@
 #include <map>
 #include <memory>
 
+#include "consumer_calls.h"
+#include "node_values.h"
 #include "topic_ids_request.h"
 #include "topic_settings_request.h"
 
@@ -27,31 +30,6 @@ struct Environment {
   std::map<uintptr_t, std::unique_ptr<Question>> questions;
   uintptr_t last_number = 0;
 };
-
-void set(napi_env env, napi_value object, const char* name, napi_value value) {
-  napi_set_named_property(env, object, name, value);
-}
-
-napi_value number(napi_env env, int64_t value) {
-  napi_value result;
-  napi_create_int64(env, value, &result);
-  return result;
-}
-
-napi_value text(napi_env env, const std::string& value) {
-  napi_value result;
-  napi_create_string_utf8(env, value.data(), value.size(), &result);
-  return result;
-}
-
-// Empty where it is no text.
-std::string text_of(napi_env env, napi_value value) {
-  size_t length = 0;
-  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return "";
-  std::string result(length, '\0');
-  napi_get_value_string_utf8(env, value, result.data(), length + 1, &length);
-  return result;
-}
 
 std::vector<std::string> texts_of(napi_env env, napi_value list) {
   uint32_t length = 0;
@@ -243,19 +221,16 @@ NAPI_MODULE_INIT() {
   auto* environment = new Environment;
   const auto forget = [](napi_env, void* data, void*) { delete static_cast<Environment*>(data); };
   napi_set_instance_data(env, environment, forget, nullptr);
-  napi_value name, function;
+  napi_value name;
   napi_create_string_utf8(env, "pockaffe", NAPI_AUTO_LENGTH, &name);
   napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, environment, on_wake,
                                   &environment->wake);
   napi_unref_threadsafe_function(env, environment->wake);
   napi_add_env_cleanup_hook(env, on_cleanup, environment);
-  napi_create_function(env, "topicIds", NAPI_AUTO_LENGTH, topic_ids, environment, &function);
-  set(env, exports, "topicIds", function);
-  napi_create_function(env, "topicSettings", NAPI_AUTO_LENGTH, topic_settings, environment, &function);
-  set(env, exports, "topicSettings", function);
-  napi_create_function(env, "living", NAPI_AUTO_LENGTH, living, nullptr, &function);
-  set(env, exports, "living", function);
-  napi_create_function(env, "exitNow", NAPI_AUTO_LENGTH, exit_now, nullptr, &function);
-  set(env, exports, "exitNow", function);
+  set(env, exports, "topicIds", function(env, "topicIds", topic_ids, environment));
+  set(env, exports, "topicSettings", function(env, "topicSettings", topic_settings, environment));
+  set(env, exports, "living", function(env, "living", living, nullptr));
+  set(env, exports, "exitNow", function(env, "exitNow", exit_now, nullptr));
+  add_consumer_calls(env, exports);
   return exports;
 }

@@ -1,5 +1,6 @@
 /** A handler's thread whose messages fail as the day's mood is: what can't be handled now may be handled later. */
 import type { TopicPartition } from "../../../src/core/message.ts";
+import { messageAt } from "../../../src/core/message-codec.ts";
 import type { PackedBatch } from "../../../src/core/packed-batch.ts";
 import type { TableLayout } from "../../../src/core/rows.ts";
 import {
@@ -12,7 +13,6 @@ import {
 	type ThreadProgress,
 } from "../../../src/worker/handler-thread.ts";
 import { OutcomeCollector } from "../../../src/worker/outcome-collector.ts";
-import { messageAt } from "../../../src/worker/thread-codec.ts";
 import type { SimProcess } from "../world.ts";
 
 /** What the handler makes of a message at the moment; throws where it can't. */

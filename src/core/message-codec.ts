@@ -1,12 +1,13 @@
 /**
- * Messages as one buffer and back: what crosses to a worker thread, and what is read again for a dead letter. Pure.
+ * Messages as a packed batch and back: what crosses to a worker thread, and what is read again for a dead letter. The addon packs the same
+ * way (src/kafka/native/packed_messages.cc). Pure.
  * In `bytes` each message has its key, its value and its headers behind each other; headers are a count, then for each a length and
  * a name, a length (-1 for null) and a value.
  *
  * Step 3 of a message's way (docs/architecture.md).
  */
-import type { Header, ReceivedMessage } from "../core/message.ts";
-import type { PackedBatch } from "../core/packed-batch.ts";
+import { type Header, type ReceivedMessage, type TimestampType, type TopicPartition, timestampTypes } from "./message.ts";
+import { ARRAY_BYTES, batchOver, type PackedBatch } from "./packed-batch.ts";
 
 const KEY = 0;
 const VALUE = 1;
@@ -20,6 +21,7 @@ const { from: bufferOf } = Buffer;
 export interface UnpackedMessage {
 	readonly offset: number;
 	readonly timestamp: number;
+	readonly timestampType: TimestampType;
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;
 	readonly headers: Header[];
@@ -28,32 +30,27 @@ export interface UnpackedMessage {
 /** Packs messages of one partition, in the order given. */
 export function packMessages(messages: readonly ReceivedMessage[]): PackedBatch {
 	const length = messages.length;
-	const offsets = new Float64Array(length);
-	const timestamps = new Float64Array(length);
-	const starts = new Int32Array(length);
-	const lengths = new Int32Array(3 * length);
 	let size = 0;
-	for (let i = 0; i < length; i++) {
-		const { offset, timestamp, key, value, headers } = messages[i] as ReceivedMessage;
-		offsets[i] = offset;
-		timestamps[i] = timestamp;
-		starts[i] = size;
-		lengths[3 * i + KEY] = key === null ? NULL : key.length;
-		lengths[3 * i + VALUE] = value === null ? NULL : value.length;
-		const headersLength = headers.length === 0 ? 0 : sizeOfHeaders(headers);
-		lengths[3 * i + HEADERS] = headersLength;
-		size += (key?.length ?? 0) + (value?.length ?? 0) + headersLength;
-	}
-	const bytes = new Uint8Array(size);
+	for (const message of messages) size += sizeOfMessage(message);
+	const batch = batchOver(length, new ArrayBuffer(ARRAY_BYTES * length), new ArrayBuffer(size));
+	const { offsets, timestamps, timestampTypes: types, starts, lengths, bytes } = batch;
 	const view = Buffer.from(bytes.buffer);
 	let at = 0;
 	for (let i = 0; i < length; i++) {
-		const { key, value, headers } = messages[i] as ReceivedMessage;
+		const { offset, timestamp, timestampType = "undefined", key, value, headers } = messages[i] as ReceivedMessage;
+		offsets[i] = offset;
+		timestamps[i] = timestamp;
+		types[i] = timestampTypes.indexOf(timestampType);
+		starts[i] = at;
+		lengths[3 * i + KEY] = key === null ? NULL : key.length;
+		lengths[3 * i + VALUE] = value === null ? NULL : value.length;
 		if (key !== null) at += copy(key, bytes, at);
 		if (value !== null) at += copy(value, bytes, at);
+		const headersStart = at;
 		if (headers.length > 0) at = writeHeaders(headers, view, at);
+		lengths[3 * i + HEADERS] = at - headersStart;
 	}
-	return { length, offsets, timestamps, starts, lengths, bytes };
+	return batch;
 }
 
 /** Messages `from` (included) to `to` (excluded) as a batch of their own, with bytes of its own. */
@@ -64,6 +61,7 @@ export function sliceBatch(batch: PackedBatch, from: number, to: number): Packed
 		length: to - from,
 		offsets: batch.offsets.slice(from, to),
 		timestamps: batch.timestamps.slice(from, to),
+		timestampTypes: batch.timestampTypes.slice(from, to),
 		starts: batch.starts.slice(from, to).map((at) => at - start),
 		lengths: batch.lengths.slice(3 * from, 3 * to),
 		bytes: batch.bytes.slice(start, end),
@@ -81,10 +79,20 @@ export function messageAt(batch: PackedBatch, index: number): UnpackedMessage {
 	return {
 		offset: batch.offsets[index] as number,
 		timestamp: batch.timestamps[index] as number,
+		timestampType: timestampTypes[batch.timestampTypes[index] as number] as TimestampType,
 		key: keyAt(batch, index),
 		value: valueLength === NULL ? null : viewOf(batch, valueStart, valueLength),
 		headers: headersLength === 0 ? [] : readHeaders(viewOf(batch, headersStart, headersLength)),
 	};
+}
+
+/** Each message by itself, for who reads a log and may keep some of it: with bytes of its own. */
+export function unpackMessages({ topic, partition }: TopicPartition, batch: PackedBatch): ReceivedMessage[] {
+	return Array.from({ length: batch.length }, (_, index) => {
+		const { key, value, headers, ...rest } = messageAt(batch, index);
+		const ownHeaders = headers.map(([name, content]): Header => [name, ownBytes(content)]);
+		return { topic, partition, ...rest, key: ownBytes(key), value: ownBytes(value), headers: ownHeaders };
+	});
 }
 
 /** The key of one message, a view of the batch's bytes. */
@@ -105,6 +113,14 @@ function viewOf({ bytes }: PackedBatch, start: number, length: number): Buffer {
 function copy(from: Uint8Array, to: Uint8Array, at: number): number {
 	to.set(from, at);
 	return from.length;
+}
+
+function ownBytes(bytes: Buffer | null): Buffer | null {
+	return bytes === null ? null : Buffer.from(bytes);
+}
+
+function sizeOfMessage({ key, value, headers }: ReceivedMessage): number {
+	return (key?.length ?? 0) + (value?.length ?? 0) + (headers.length === 0 ? 0 : sizeOfHeaders(headers));
 }
 
 function sizeOfHeaders(headers: readonly Header[]): number {
