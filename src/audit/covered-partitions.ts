@@ -72,6 +72,20 @@ export async function knownTopics(config: Config, database: Database, reader: Lo
 	return (topic) => known.has(topic) || kafka.topics.some((entry) => isTopicMeant(entry, topic));
 }
 
+/** The pieces as they were at the beginning, and what is new since. Rejects (ExitError) where a log is another one by now. */
+export function goneOnWith(before: readonly CoveredPartition[], now: readonly CoveredPartition[]): readonly CoveredPartition[] {
+	const byName = new Map(now.map((range) => [partitionName(range), range]));
+	for (const range of before) {
+		const current = byName.get(partitionName(range));
+		byName.delete(partitionName(range));
+		const isOther = !current || compareIds(current.topicId, range.topicId) === "other" || current.high < range.to;
+		if (!isOther) continue;
+		const what = `${partitionName(range)} is ${current ? "another log" : "not there any more"} since the verification was begun`;
+		throw new ExitError(exitCodes.usage, "resume", `--resume: ${what}: remove the folder to begin anew`);
+	}
+	return [...before, ...byName.values()];
+}
+
 async function storedInTable(config: Config, database: Database, partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 	const { kafka, offsets } = config;
 	// Making it is the daemon's: who looks changes nothing.

@@ -96,6 +96,8 @@ export class Findings {
 		beyond: 0,
 	};
 	#held: Held[] = [];
+	/** Messages that failed before it was interrupted: some are handed over again. */
+	readonly #restored = new Set<string>();
 	/** Names of ids that are counted as ahead; to be looked at again. */
 	readonly #ahead = new Set<string>();
 
@@ -109,6 +111,15 @@ export class Findings {
 
 	get differences(): readonly Difference[] {
 		return this.#differences;
+	}
+
+	/** What another one had found of messages, before it was interrupted. */
+	restore(failed: number, differences: readonly Difference[]): void {
+		this.#counts.failed = failed;
+		for (const difference of differences) {
+			if (difference.kind === "failed") this.#restored.add(placeOf(difference));
+			if (this.#differences.length < this.#parts.maxDifferences) this.#differences.push(difference);
+		}
 	}
 
 	/** How many differences there are. */
@@ -133,6 +144,8 @@ export class Findings {
 	}
 
 	failed(message: FailedMessage): void {
+		const name = placeOf(message);
+		if (this.#restored.has(name)) return;
 		this.#differ(message);
 	}
 
@@ -187,4 +200,8 @@ export class Findings {
 
 function nameOf(table: string, id: string): string {
 	return `${table}\0${id}`;
+}
+
+function placeOf(message: FailedMessage): string {
+	return `${partitionName(message)}@${message.offset}`;
 }

@@ -8,7 +8,7 @@ import type { LetterPosition } from "../core/dead-letter.ts";
 import { compareIds, type LogId } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { SkippedStretch } from "../core/position-note.ts";
-import { GapMemory, OffsetGaps } from "./offset-gaps.ts";
+import { GapMemory, type KeptGaps, OffsetGaps } from "./offset-gaps.ts";
 
 /** The piece of a partition that is looked at: offsets `from` (included) to `to` (excluded). */
 export interface CoveredPartition extends TopicPartition {
@@ -52,6 +52,13 @@ export interface MessagePlace extends TopicPartition {
 	readonly timestamp: number;
 }
 
+/** How far a partition was read, and what the log didn't hold up to there. */
+export interface KeptCoverage {
+	readonly partition: string;
+	readonly next: number;
+	readonly gaps: KeptGaps;
+}
+
 interface Covered {
 	range: CoveredPartition;
 	/** By offset: one, or where ids don't tell logs apart one of each. */
@@ -85,6 +92,11 @@ export class LogCoverage {
 
 	get ranges(): readonly CoveredPartition[] {
 		return [...this.#partitions.values()].map(({ range }) => range);
+	}
+
+	/** The ranges without what was read. */
+	get rest(): readonly CoveredPartition[] {
+		return [...this.#partitions.values()].map(({ range, next }) => ({ ...range, from: next }));
 	}
 
 	/** The same partitions with later ends, and the letters as they are by then: what lies between is looked at, too. */
@@ -144,8 +156,25 @@ export class LogCoverage {
 		const covered = this.#partitions.get(partitionName(partition));
 		if (!covered) return;
 		for (const offset of offsets) {
+			// Read before, by a verification that was interrupted.
+			if (offset < covered.next) continue;
 			if (offset > covered.next) covered.gaps.add(covered.next, offset);
 			covered.next = offset + 1;
+		}
+	}
+
+	/** How far each partition was read, to be kept and given to `restore`. */
+	*kept(): Generator<KeptCoverage> {
+		for (const { range, next, gaps } of this.#partitions.values()) yield { partition: partitionName(range), next, gaps: gaps.kept };
+	}
+
+	/** What another one kept, into one of which nothing was read. */
+	restore(all: Iterable<KeptCoverage>): void {
+		for (const { partition, next, gaps } of all) {
+			const covered = this.#partitions.get(partition);
+			if (!covered) continue;
+			covered.next = next;
+			covered.gaps.restore(gaps);
 		}
 	}
 

@@ -17,6 +17,14 @@ import { createHandlerThreads } from "../worker/worker-thread.ts";
 import { SecondAttempts } from "./second-attempts.ts";
 import { VerifyingWorker, type VerifyingWorkerParts } from "./verifying-worker.ts";
 
+/** Keeps how far a pass has come. */
+export interface Checkpoint {
+	/** Asked between two messages. */
+	readonly isDue: () => boolean;
+	/** Of what was read nothing is under way; `open`: the first message that a partition's handler left unfinished. */
+	readonly take: (open: ReadonlyMap<string, number>) => Promise<void>;
+}
+
 /** What a pass is made of. */
 export interface LogPassParts {
 	readonly config: Config;
@@ -32,6 +40,8 @@ export interface LogPassParts {
 	readonly rows: (submission: RowSubmission) => void;
 	/** Room is made for rows before more of them come. */
 	readonly relieve: () => Promise<void>;
+	/** Where it may be interrupted, and go on later. */
+	readonly checkpoint?: Checkpoint | undefined;
 	/** Nobody asks what becomes of this message. */
 	readonly mayFail: (letter: DeadLetter) => boolean;
 	/** The handler didn't get through it, in two threads. */
@@ -83,10 +93,12 @@ export class LogPass {
 				const wanted = this.#parts.read(partition, messages);
 				if (wanted.length > 0) workers.get(partitionName(partition))?.deliver(wanted);
 				await this.#until(() => pending() === 0 || (pending() < MAX_PENDING.messages && bytes() < MAX_PENDING.bytes));
-				if (this.#second.isFull) {
+				const isDue = this.#parts.checkpoint?.isDue() === true;
+				if (this.#second.isFull || isDue) {
 					await this.#until(() => pending() === 0);
 					await this.#second.run();
 				}
+				if (isDue) await this.#parts.checkpoint?.take(firstOpen(workers));
 				await this.#parts.relieve();
 			}
 			await this.#until(() => pending() === 0);
@@ -137,4 +149,8 @@ export class LogPass {
 			});
 		}
 	}
+}
+
+function firstOpen(workers: ReadonlyMap<string, VerifyingWorker>): Map<string, number> {
+	return new Map([...workers].flatMap(([name, worker]) => (worker.firstOpen === null ? [] : [[name, worker.firstOpen] as const])));
 }

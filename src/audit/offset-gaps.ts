@@ -24,6 +24,13 @@ export class GapMemory {
 	}
 }
 
+/** What gaps consist of. Pages by number. */
+export interface KeptGaps {
+	readonly count: number;
+	readonly ranges: readonly number[];
+	readonly pages: ReadonlyMap<number, Uint8Array>;
+}
+
 /** See the file's header. */
 export class OffsetGaps {
 	readonly #memory: GapMemory;
@@ -53,6 +60,23 @@ export class OffsetGaps {
 		const page = this.#pages.get(Math.floor(offset / PAGE_OFFSETS));
 		const bit = offset % PAGE_OFFSETS;
 		return (page !== undefined && ((page[bit >>> 3] as number) & (1 << (bit & 7))) !== 0) || isInRange(this.#ranges, offset);
+	}
+
+	/** All of it, to be kept and given to `restore`. */
+	get kept(): KeptGaps {
+		return { count: this.#count, ranges: this.#ranges, pages: this.#pages };
+	}
+
+	/** What another one kept, into one that is empty. */
+	restore({ count, ranges, pages }: KeptGaps): void {
+		this.#count = count;
+		this.#ranges.push(...ranges);
+		for (const [number, bits] of pages) {
+			const page = this.#memory.page();
+			page?.set(bits);
+			if (page) this.#pages.set(number, page);
+			else this.#addRange(number * PAGE_OFFSETS, (number + 1) * PAGE_OFFSETS);
+		}
 	}
 
 	#addOffset(offset: number): void {

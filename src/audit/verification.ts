@@ -6,68 +6,33 @@
  */
 import type { Config } from "../config/config.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
-import type { Clock } from "../core/clock.ts";
 import type { LetterPosition } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
-import type { HeldOffsets } from "../core/hand-note.ts";
-import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
-import type { Random } from "../core/random.ts";
+import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
 import type { TableLayout } from "../core/rows.ts";
-import { LogReader } from "../kafka/log-reader.ts";
+import { type LogRange, LogReader } from "../kafka/log-reader.ts";
 import { type ChosenIds, everyId, namedIds, SampledIds } from "../sink/chosen-ids.ts";
-import type { Database } from "../sink/database.ts";
 import { ExpectedRows } from "../sink/expected-rows.ts";
 import { interruptible } from "../sink/interruptible-database.ts";
 import { type ComparisonListener, compareTable } from "../sink/table-comparison.ts";
 import type { RowSubmission } from "../worker/ports.ts";
-import { coveredPartitions, knownTopics } from "./covered-partitions.ts";
+import { coveredPartitions, goneOnWith, knownTopics } from "./covered-partitions.ts";
 import { expectedRows, type RowPlace } from "./expected-row.ts";
 import { Findings } from "./findings.ts";
-import { type CoveredPartition, isHandledAgain, LogCoverage } from "./log-coverage.ts";
+import { KeptVerification } from "./kept-verification.ts";
+import { isHandledAgain, LogCoverage } from "./log-coverage.ts";
 import { LogPass } from "./log-pass.ts";
-import { lookedAt, type Requirement } from "./requirements.ts";
+import { isRefused } from "./refused-rows.ts";
+import { lookedAt } from "./requirements.ts";
 import { spillFolder } from "./spill-folder.ts";
+import { verificationIdentity } from "./verification-identity.ts";
+import type { VerificationParts } from "./verification-parts.ts";
 import { reportOf, type VerificationReport } from "./verification-report.ts";
 
-/** What a verification is given. */
-export interface VerificationParts {
-	readonly config: Config;
-	readonly database: Database;
-	/** Reads all dead letters of the group that were not replayed, from this database where they are in one; null where their table or topic is missing. */
-	readonly letters: (database: Database) => Promise<readonly LetterPosition[] | null>;
-	readonly clock: Clock;
-	readonly random: Random;
-	/** Ends it early, whatever it waits for; the promise rejects then. The database is its owner's to close. */
-	readonly signal: AbortSignal;
-	/** Told what is handed over: whoever hears it may outlive the process. */
-	readonly inHand?: (partition: TopicPartition, held: HeldOffsets | null) => void;
-	/** At most so many differences are kept; all are counted. */
-	readonly maxDifferences: number;
-	/** What is looked at; everything where it is left out. */
-	readonly scope?: VerificationScope;
-	/** What has to hold for `fulfilled`. */
-	readonly requirements?: readonly Requirement[];
-	/**
-	 * So long, in ms, it comes back to rows that were newer than the committed offsets, until as large a share of the ids was compared as is
-	 * required (all, where nothing says so). Default 0: it does not.
-	 */
-	readonly comeBackMs?: number;
-	/** Told now and then; `table` is null while the log is read. */
-	readonly progress: (progress: { readonly read: number; readonly total: number; readonly table: string | null }) => void;
-}
-
-/** A part of what there is. */
-export interface VerificationScope {
-	/** Only the logs of these topics; rows of others count as unchecked. */
-	readonly topics: readonly string[];
-	/** Only these tables. */
-	readonly tables: readonly string[];
-	/** Only these ids. */
-	readonly ids?: ReadonlySet<string> | undefined;
-	/** Of each table so many ids, by lot. */
-	readonly sample?: number | undefined;
-}
-
+/** Between two times that it keeps how far it has come. */
+const KEEP_EVERY_MS = 5_000;
+/** And not more than one part in so many of the time is for that. */
+const KEEPING_SHARE = 20;
 /** Between two looks at what the group has committed. */
 const COME_BACK_MS = 1_000;
 
@@ -78,13 +43,19 @@ export async function verify(parts: VerificationParts): Promise<VerificationRepo
 	try {
 		// Before Kafka is asked anything: a database that isn't there says so at once.
 		await database.query("select 1");
-		await using folder = await spillFolder();
+		await using kept = parts.resume
+			? await KeptVerification.open(parts.resume.folder, await verificationIdentity(config, parts.scope))
+			: null;
+		await using own = kept ? null : await spillFolder();
 		await using reader = await LogReader.connect(config.kafka, clock, config.kafka.group, signal);
-		const verification = await Verification.of({ ...parts, database }, reader, folder.path);
-		return await verification.run();
+		const verification = await Verification.of({ ...parts, database }, reader, kept ?? own?.path ?? "");
+		const report = await verification.run();
+		await kept?.finish();
+		return report;
 	} catch (cause) {
 		if (!signal.aborted) throw cause;
-		throw new ExitError(exitCodes.found, "interrupted", "the verification was interrupted", { cause });
+		const goesOn = parts.resume ? `; the same command goes on with what is kept in ${parts.resume.folder}` : "";
+		throw new ExitError(exitCodes.found, "interrupted", `the verification was interrupted${goesOn}`, { cause });
 	}
 }
 
@@ -95,20 +66,33 @@ class Verification {
 	readonly #layouts: readonly TableLayout[];
 	readonly #tables: readonly TableLayout[];
 	readonly #folder: string;
+	readonly #kept: KeptVerification | null;
+	/** As they were at the beginning. */
+	readonly #letters: readonly LetterPosition[] | null;
 	readonly #findings: Findings;
-	readonly #lettersMissing: string | null;
 	readonly #pass: LogPass;
 	#expected: ReadonlyMap<string, ExpectedRows> = new Map();
 	#total = 0;
 	#messages = 0;
+	/** By partition: the next offset to be read. Behind an interruption some are read again, for a handler had left them unfinished. */
+	#next = new Map<string, number>();
+	/** By the monotonic clock. */
+	#keepNextAt = 0;
 
-	private constructor(parts: VerificationParts, reader: LogReader, folder: string, coverage: LogCoverage, lettersMissing: string | null) {
+	private constructor(
+		parts: VerificationParts,
+		reader: LogReader,
+		folder: string | KeptVerification,
+		coverage: LogCoverage,
+		letters: readonly LetterPosition[] | null,
+	) {
 		const { config, clock, random, signal, inHand, maxDifferences } = parts;
 		this.#parts = parts;
 		this.#reader = reader;
-		this.#folder = folder;
+		this.#kept = folder instanceof KeptVerification ? folder : null;
+		this.#folder = folder instanceof KeptVerification ? folder.folder : folder;
 		this.#coverage = coverage;
-		this.#lettersMissing = lettersMissing;
+		this.#letters = letters;
 		this.#findings = new Findings({ coverage, onlyTopic: config.kafka.topics[0] ?? "", maxDifferences });
 		this.#layouts = tableLayouts(config);
 		this.#tables = tablesIn(this.#layouts, parts.scope?.tables ?? []);
@@ -123,23 +107,36 @@ class Verification {
 			read: (partition, messages) => this.#read(partition, messages),
 			rows: (submission) => this.#fold(submission),
 			relieve: () => this.#relieve(),
+			checkpoint: this.#kept ? { isDue: () => clock.monotonic() >= this.#keepNextAt, take: (open) => this.#keep(open) } : undefined,
 			mayFail: (letter) => coverage.letterAt(letter) !== undefined,
 			failed: ({ topic, partition, offset, reason, error }) =>
 				this.#findings.failed({ kind: "failed", topic, partition, offset, reason, error }),
 		});
 	}
 
-	static async of(parts: VerificationParts, reader: LogReader, folder: string): Promise<Verification> {
+	static async of(parts: VerificationParts, reader: LogReader, folder: string | KeptVerification): Promise<Verification> {
 		const { config, database, scope } = parts;
-		const ranges = await coveredPartitions(config, database, reader, scope?.topics);
+		const state = folder instanceof KeptVerification ? folder.state : null;
+		const now = await coveredPartitions(config, database, reader, scope?.topics);
+		const ranges = state ? goneOnWith(state.ranges, now) : now;
 		// Not before the ends are known: of what is committed up to there every letter is stored.
-		const letters = await parts.letters(database);
+		const letters = state ? state.letters : await parts.letters(database);
 		const coverage = new LogCoverage(ranges, letters ?? [], { isKnown: await knownTopics(config, database, reader) });
-		return new Verification(parts, reader, folder, coverage, letters === null ? lettersTarget(config) : null);
+		coverage.restore(state?.coverage ?? []);
+		return new Verification(parts, reader, folder, coverage, letters);
 	}
 
 	async run(): Promise<VerificationReport> {
-		await this.#readLog(this.#coverage.ranges, "table", () => this.#chosenIds());
+		const { clock, resume } = this.#parts;
+		const state = this.#kept?.state ?? null;
+		this.#keepNextAt = clock.monotonic() + (resume?.everyMs ?? KEEP_EVERY_MS);
+		this.#messages = state?.messages ?? 0;
+		this.#total = this.#messages;
+		this.#findings.restore(state?.failed ?? 0, state?.differences ?? []);
+		const rest = this.#coverage.rest.map((range) => ({ ...range, from: state?.next.get(partitionName(range)) ?? range.from }));
+		this.#next = new Map(rest.map((range) => [partitionName(range), range.from]));
+		await this.#readLog(rest, "table", () => this.#chosenIds(), state?.runs);
+		if (this.#kept) await this.#keep(new Map());
 		if (this.#messages === 0 && this.#coverage.behind > 0) throw this.#nothingChecked();
 		for (const { topic, partition, committed, high } of this.#coverage.ranges)
 			if (committed !== null && committed > high) this.#findings.beyond({ kind: "beyond", topic, partition, offset: committed, high });
@@ -148,7 +145,7 @@ class Verification {
 		return reportOf({
 			group: this.#parts.config.kafka.group,
 			messages: this.#messages,
-			lettersMissing: this.#lettersMissing,
+			lettersMissing: this.#letters === null ? lettersTarget(this.#parts.config) : null,
 			coverage: this.#coverage,
 			findings: this.#findings,
 			requirements: this.#parts.requirements ?? [],
@@ -186,17 +183,41 @@ class Verification {
 	}
 
 	/** What of it is chosen goes to `#expected`, whatever that held. */
-	async #readLog(ranges: readonly CoveredPartition[], name: string, chosen: (layout: TableLayout) => ChosenIds): Promise<void> {
+	async #readLog(
+		ranges: readonly LogRange[],
+		name: string,
+		chosen: (layout: TableLayout) => ChosenIds,
+		runs: Readonly<Record<string, number>> = {},
+	): Promise<void> {
 		const folder = this.#folder;
 		this.#expected = new Map(
 			this.#tables.map((layout, index) => [
 				layout.name,
-				new ExpectedRows({ layout, folder, name: `${name}-${index}`, chosen: chosen(layout) }),
+				new ExpectedRows({ layout, folder, name: `${name}-${index}`, chosen: chosen(layout), runs: runs[layout.name] ?? 0 }),
 			]),
 		);
 		this.#total += ranges.reduce((sum, { from, to }) => sum + Math.max(0, to - from), 0);
 		await this.#pass.run(this.#reader, ranges);
 		this.#coverage.finished();
+	}
+
+	/** Of what was read nothing is under way; `open` as the handler left it unfinished, by partition. */
+	async #keep(open: ReadonlyMap<string, number>): Promise<void> {
+		const { clock, resume } = this.#parts;
+		const began = clock.monotonic();
+		for (const rows of this.#expected.values()) await rows.spill();
+		await this.#kept?.save({
+			ranges: this.#coverage.ranges,
+			letters: this.#letters,
+			coverage: [...this.#coverage.kept()],
+			next: new Map([...this.#next].map(([name, offset]) => [name, Math.min(offset, open.get(name) ?? offset)])),
+			messages: this.#messages,
+			runs: Object.fromEntries([...this.#expected].map(([table, { runs }]) => [table, runs])),
+			failed: this.#findings.counts.failed,
+			differences: this.#findings.differences,
+		});
+		const now = clock.monotonic();
+		this.#keepNextAt = now + (resume?.everyMs ?? Math.max(KEEP_EVERY_MS, KEEPING_SHARE * (now - began)));
 	}
 
 	#chosenIds(): ChosenIds {
@@ -217,6 +238,7 @@ class Verification {
 			messages.map(({ offset }) => offset),
 		);
 		this.#messages += messages.length;
+		this.#next.set(partitionName(partition), (messages.at(-1)?.offset ?? -1) + 1);
 		this.#parts.progress({ read: this.#messages, total: this.#total, table: null });
 		return messages.filter((message) => {
 			const letter = this.#coverage.letterAt(message);
@@ -263,19 +285,3 @@ function tablesIn(layouts: readonly TableLayout[], names: readonly string[]): re
 function lettersTarget({ deadLetters: { target, table, topic } }: Config): string {
 	return target === "topic" ? `topic ${topic}` : `table ${table}`;
 }
-
-/** Whether the letter was made of this row: it may be there (it went through another time) or not. Its neighbours have to be. */
-function isRefused(letter: LetterPosition | undefined, table: string, id: string): boolean {
-	if (!letter) return false;
-	// Some are not named, or none: it may be any.
-	if (letter.rowsLeftOut > 0 || letter.reason !== "row_fault") return true;
-	let named = refusedRows.get(letter);
-	if (!named) {
-		named = new Set(letter.rows.map(([refusedTable, refusedId]) => `${refusedTable}\0${refusedId}`));
-		refusedRows.set(letter, named);
-	}
-	return named.has(`${table}\0${id}`);
-}
-
-/** Looked up by each row of the message, and there may be thousands. */
-const refusedRows = new WeakMap<LetterPosition, ReadonlySet<string>>();

@@ -144,6 +144,11 @@ export class VerifyingWorker {
 		return this.#isStateful;
 	}
 
+	/** The first of them; null where there is none. */
+	get firstOpen(): number | null {
+		return this.#worker.queue.firstUnconfirmed;
+	}
+
 	/** Bytes of the messages it holds. */
 	get bytes(): number {
 		return this.#worker.queue.bytes;

@@ -1,4 +1,5 @@
 /** `verify`: did everything arrive? Compares the tables with the log up to the committed offsets; exit 1 where they differ. */
+import { resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Requirement, requirementNames, requirementsOf } from "../audit/requirements.ts";
@@ -27,6 +28,7 @@ interface VerifyOptions {
 	readonly sample?: number;
 	readonly require: readonly Requirement[];
 	readonly within?: number;
+	readonly resume?: string;
 }
 
 /**
@@ -54,6 +56,12 @@ export function registerVerify(program: Command, context: CommandContext): void 
 		.option("--sample <count>", "of each table so many ids by lot, from the whole log", wholeNumber)
 		.option("--require <name=value,…>", `exit 1 unless these hold, too: ${requirementNames.join(", ")}`, required, [])
 		.option("--within <seconds>", "come back so long to rows that are ahead (with --require share=…: 60)", seconds)
+		.addOption(
+			new Option(
+				"--resume <folder>",
+				"keep in this folder how far it has come, and go on with what an interrupted verification kept there",
+			).conflicts("sample"),
+		)
 		.addHelpText(
 			"after",
 			`
@@ -119,6 +127,7 @@ async function verifyWith(config: Config, options: VerifyOptions, context: Comma
 			maxDifferences,
 			scope: { topics, tables, ids, sample },
 			requirements,
+			resume: options.resume === undefined ? undefined : { folder: resolve(context.cwd, options.resume) },
 			comeBackMs: 1_000 * (options.within ?? usualWithin),
 			progress: ({ read, total, table }) => line.show(table === null ? "reading the log" : `comparing ${table}`, read, total),
 		}).catch(refused(config.kafka, { group: "Describe", topic: soleTopic ? ["Read", soleTopic] : null }));

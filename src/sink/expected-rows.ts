@@ -42,6 +42,8 @@ export interface ExpectedRowsParts {
 	/** Default: all. */
 	readonly chosen?: ChosenIds;
 	readonly limit?: MemoryLimit;
+	/** Runs that are in the folder already. Default: none. */
+	readonly runs?: number;
 }
 
 /** See the file's header. */
@@ -56,12 +58,13 @@ export class ExpectedRows {
 	#rows = new Map<string, Candidates>();
 	#bytes = 0;
 
-	constructor({ layout, folder, name, chosen = everyId, limit = DEFAULT_LIMIT }: ExpectedRowsParts) {
+	constructor({ layout, folder, name, chosen = everyId, limit = DEFAULT_LIMIT, runs = 0 }: ExpectedRowsParts) {
 		this.#strategy = layout.version;
 		this.#folder = folder;
 		this.#name = name;
 		this.chosen = chosen;
 		this.#limit = limit;
+		for (let run = 0; run < runs; run++) this.#runs.push(this.#fileOf(run));
 	}
 
 	/** Runs written to disk so far. */
@@ -82,6 +85,11 @@ export class ExpectedRows {
 	async relieve(): Promise<void> {
 		if (this.#isTooMuch) this.#dropOthers();
 		if (this.#isTooMuch) await this.#spill();
+	}
+
+	/** Writes all that is in memory to disk. Rejects (ExitError) where it can't. */
+	async spill(): Promise<void> {
+		if (this.#rows.size > 0) await this.#spill();
 	}
 
 	get #isTooMuch(): boolean {
@@ -122,15 +130,19 @@ export class ExpectedRows {
 		return last < 0 ? all : all.slice(0, last + 1);
 	}
 
+	#fileOf(run: number): string {
+		return join(this.#folder, `${this.#name}-${run}.run`);
+	}
+
 	async #spill(): Promise<void> {
-		const file = join(this.#folder, `${this.#name}-${this.#runs.length}.run`);
+		const file = this.#fileOf(this.#runs.length);
 		this.#runs.push(file);
 		// Rows may be added while these are written.
 		const rows = this.#rows;
 		this.#rows = new Map();
 		this.#bytes = 0;
 		try {
-			await pipeline(linesOf(rows), createWriteStream(file));
+			await pipeline(linesOf(rows), createWriteStream(file, { flush: true }));
 		} catch (cause) {
 			const what = `what doesn't fit into memory can't be written to ${this.#folder}: ${messageOf(cause)}`;
 			throw new ExitError(exitCodes.found, "spill", `${what} (TMPDIR names another place)`, { cause });

@@ -90,6 +90,12 @@ export class MessageQueue {
 		return this.#unconfirmed.length;
 	}
 
+	/** The offset of the first of them; null where there is none. */
+	get firstUnconfirmed(): number | null {
+		const [first] = this.#unconfirmed;
+		return first ? offsetOf(first) : null;
+	}
+
 	/** Messages given to the thread of which something comes by itself: an answer, rows, a dead letter. */
 	get underway(): number {
 		return this.#handed - this.#stuck;

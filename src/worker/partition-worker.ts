@@ -87,7 +87,7 @@ export class PartitionWorker {
 		return this.#state;
 	}
 
-	get queue(): Pick<MessageQueue, "queued" | "handed" | "underway" | "bytes" | "unconfirmed"> {
+	get queue(): Pick<MessageQueue, "queued" | "handed" | "underway" | "bytes" | "unconfirmed" | "firstUnconfirmed"> {
 		return this.#queue;
 	}
 

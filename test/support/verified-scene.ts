@@ -4,7 +4,8 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type VerificationParts, verify } from "../../src/audit/verification.ts";
+import { verify } from "../../src/audit/verification.ts";
+import type { VerificationParts } from "../../src/audit/verification-parts.ts";
 import type { VerificationReport } from "../../src/audit/verification-report.ts";
 import { reportLines } from "../../src/commands/verification-text.ts";
 import { loadConfig } from "../../src/config/load.ts";
@@ -61,9 +62,10 @@ export class VerifiedScene implements AsyncDisposable {
 		};
 	}
 
-	static async open(config: object, records: readonly SceneRecord[]): Promise<VerifiedScene> {
+	/** `module`: the handler's text, where it is to be another one. */
+	static async open(config: object, records: readonly SceneRecord[], module = handler): Promise<VerifiedScene> {
 		const [folder, db, cluster] = await Promise.all([temporaryFolder(), createTestDatabase(), startMockCluster({ topics: [TOPIC] })]);
-		await writeFile(join(folder.path, "handler.mjs"), handler);
+		await writeFile(join(folder.path, "handler.mjs"), module);
 		const scene = new VerifiedScene(folder, db, cluster, config);
 		await scene.produce(records);
 		await scene.consume();
@@ -77,10 +79,11 @@ export class VerifiedScene implements AsyncDisposable {
 
 	async produce(records: readonly SceneRecord[]): Promise<void> {
 		await using producer = await Producer.connect(kafkaAt(this.#brokers));
-		for (const [partition, key, value] of records) {
+		const all = records.map(([partition, key, value]) => {
 			const timestamp = FIRST_MS + 1_000 * this.#produced++;
-			await producer.produce({ topic: TOPIC, partition, key, value: value && JSON.stringify(value), timestamp });
-		}
+			return { topic: TOPIC, partition, key, value: value && JSON.stringify(value), timestamp };
+		});
+		await producer.produceMany(all);
 	}
 
 	/** A daemon until all is committed. */
