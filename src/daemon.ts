@@ -252,6 +252,12 @@ export class Daemon {
 				if (isHere) this.#observer.adminAction(action, partitionName(partition));
 				return isHere;
 			},
+			skip: async (partition, offset, why) => {
+				const found = await this.delivery.skip(partition, offset, why);
+				if (found?.outcome === "skipped" || found?.outcome === "asked")
+					this.#observer.adminAction("skip", `${partitionName(partition)} offset ${offset}`);
+				return found;
+			},
 			drain: () => {
 				this.#observer.adminAction("drain", "the daemon");
 				this.#requestStop({ reason: "a drain was asked for over HTTP", exitCode: exitCodes.done });

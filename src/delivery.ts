@@ -20,6 +20,7 @@ import { partitionName, type TopicPartition } from "./core/message.ts";
 import type { Problem } from "./core/problem.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
+import type { SkipOutcome } from "./core/skip-outcome.ts";
 import { Turn } from "./core/turn.ts";
 import { buildWriter, workerSettings } from "./daemon-parts.ts";
 import { AccessWatch } from "./kafka/access-watch.ts";
@@ -101,6 +102,8 @@ type DeliveryProblemCode = "cannot_join" | "not_authorized" | "topic_missing" | 
 const LEAST_LEAVE_MS = 500;
 /** So long behind the commit a release is waited for: without its note the next owner is careful for a while, and nothing worse. */
 const RELEASE_MS = 500;
+/** So long a person waits for a message that is in the handler's hand. */
+const SKIP_WAIT_MS = 3_000;
 
 /** See the file's header. One life: `start`, then `stop`. */
 export class Delivery {
@@ -236,6 +239,23 @@ export class Delivery {
 		const isHere = this.supervisor.control(partition, action);
 		if (isHere && action === "resume") void this.#guard.decideAgain(partition);
 		return isHere;
+	}
+
+	/** A person wants a message passed over. Null where the partition isn't assigned here. */
+	async skip(partition: TopicPartition, offset: number, why: string): Promise<SkipOutcome | null> {
+		const position = this.ledger.of(partition)?.position;
+		if (position === undefined) return null;
+		if (offset >= position) return { outcome: "ahead", position };
+		const answer = this.supervisor.skip(partition, offset, why);
+		if (!answer) return null;
+		const waited = lifetime();
+		const asked = this.#parts.clock.sleep(SKIP_WAIT_MS, waited.signal).then(
+			() => "asked" as const,
+			() => "asked" as const,
+		);
+		const outcome = await Promise.race([answer, asked]);
+		waited.abort(new Error("there is an answer"));
+		return { outcome, position };
 	}
 
 	/** A partition stands still: it is fetched anew, or what becomes of a position outside the log is decided. */

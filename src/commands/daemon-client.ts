@@ -9,7 +9,7 @@ const TIMEOUT_MS = 5_000;
 /** A running daemon. */
 export interface DaemonClient {
 	/** The parsed answer. Throws ExitError (found) with the daemon's own words where it refuses, or where it can't be reached. */
-	ask(method: "GET" | "POST", path: string): Promise<unknown>;
+	ask(method: "GET" | "POST", path: string, body?: object): Promise<unknown>;
 }
 
 /** The daemon at `--url`, else the embedded one of this folder, else the one the configuration describes. */
@@ -21,21 +21,22 @@ export async function daemonOf(command: Command, context: CommandContext): Promi
 	const base = url ?? embedded?.http ?? `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 	const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
 	return {
-		async ask(method, path) {
+		async ask(method, path, body) {
 			let answer: Response;
 			try {
-				answer = await fetch(new URL(path, base), { method, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+				const sent = body && { body: JSON.stringify(body) };
+				answer = await fetch(new URL(path, base), { method, headers, ...sent, signal: AbortSignal.timeout(TIMEOUT_MS) });
 			} catch (cause) {
 				const why = messageOf((cause as { cause?: unknown }).cause ?? cause);
 				const message = `no daemon answers at ${base} (${why}): is it running? --url says where, or http.port of its configuration`;
 				throw new ExitError(exitCodes.found, "no_daemon", message, { cause });
 			}
-			const body = (await answer.json().catch(() => null)) as { error?: { message?: string } } | null;
-			if (answer.ok || (body && !body.error)) return body;
+			const told = (await answer.json().catch(() => null)) as { error?: { message?: string } } | null;
+			if (answer.ok || (told && !told.error)) return told;
 			throw new ExitError(
 				exitCodes.found,
 				"refused",
-				`${base}${path}: ${body?.error?.message ?? `HTTP ${answer.status}`}${hintFor(answer.status)}`,
+				`${base}${path}: ${told?.error?.message ?? `HTTP ${answer.status}`}${hintFor(answer.status)}`,
 			);
 		},
 	};

@@ -16,7 +16,7 @@ export interface SelectOptions {
 	readonly all?: boolean;
 }
 
-const reasons = ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp"];
+const reasons = ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp", "skipped"];
 
 /** Adds the options that select. */
 export function withFilters(command: Command, states: readonly LetterState[]): Command {

@@ -62,7 +62,8 @@ handled again; rows that are there already are stale and change nothing.`,
 		});
 }
 
-async function setOffsets(config: Config, options: SetOptions, { clock, stderr }: CommandContext): Promise<readonly OffsetPlan[]> {
+/** Sets them, or with `dryRun` says what would be. Rejects (ExitError). */
+export async function setOffsets(config: Config, options: SetOptions, { clock, stderr }: CommandContext): Promise<readonly OffsetPlan[]> {
 	const { kafka } = config;
 	const database = connectDatabase({ ...config.database, connections: 1, clock, deadlineMs: DEADLINE_MS });
 	try {

@@ -11,6 +11,7 @@ import { registerProduce } from "./produce.ts";
 import { registerReprocess } from "./reprocess.ts";
 import { registerRun } from "./run.ts";
 import { registerSchema } from "./schema.ts";
+import { registerSkip } from "./skip.ts";
 import { registerTopic } from "./topic.ts";
 import { registerVerify } from "./verify.ts";
 
@@ -41,6 +42,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 		registerDeadLetters,
 		registerVerify,
 		registerReprocess,
+		registerSkip,
 	];
 	for (const register of registrations) register(program, context);
 	try {

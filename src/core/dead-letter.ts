@@ -6,7 +6,7 @@ import type { Header, TopicPartition } from "./message.ts";
 import type { OmittedParts } from "./omitted-parts.ts";
 
 /** Why a message became a dead letter; the `reason` column. */
-export type DeadLetterReason = "rejected" | "poison" | "timeout" | "process_died" | "row_fault" | "future_timestamp";
+export type DeadLetterReason = "rejected" | "poison" | "timeout" | "process_died" | "row_fault" | "future_timestamp" | "skipped";
 
 /** A row that was refused, by its table and its id, and why; null where an earlier version stored it. */
 export type RefusedRow = readonly [table: string, id: string, sqlstate: string | null];
@@ -43,9 +43,9 @@ export interface DeadLetter extends LetterIdentity {
 	readonly refusedRows: readonly RefusedRow[];
 	/** How many more there are, where the target has no room for their names. */
 	readonly rowsLeftOut: number;
-	/** Attempts made, at least 1. */
+	/** Attempts made; 0 where a person had it skipped. */
 	readonly attempts: number;
-	/** `skipped`: `handler.onPoison: skip` passed it over; kept so that it can be found and accounted for. */
+	/** `skipped`: `handler.onPoison: skip` or a person passed it over; kept so that it can be found and accounted for. */
 	readonly state: "open" | "skipped";
 }
 

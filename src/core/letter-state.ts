@@ -9,7 +9,7 @@
  *   replayed, discarded -- purge --> gone               open, skipped -- purge, where the state is named --> gone
  */
 
-/** open: somebody has to look after it · skipped: `handler.onPoison: skip` passed its message over · discarded: a person did. */
+/** open: somebody has to look after it · skipped: `handler.onPoison: skip` or a person passed its message over · discarded: a person did. */
 export type LetterState = "open" | "skipped" | "replayed" | "discarded";
 
 /** All of them. */

@@ -147,11 +147,11 @@ export const metricCatalogue = {
 	drain_timeouts_total: counter(none, "Drains that ended by their deadline"),
 
 	dead_letters_total: counter(
-		{ topic: open, reason: ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp"] },
+		{ topic: open, reason: ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp", "skipped"] },
 		"Messages stored as dead letters",
 	),
 	breaker_open: gauge(perPartition, "1 while too many dead letters have parked the partition"),
-	admin_actions_total: counter({ action: ["pause", "resume", "restart", "drain"] }, "Actions asked for over HTTP"),
+	admin_actions_total: counter({ action: ["pause", "resume", "restart", "skip", "drain"] }, "Actions asked for over HTTP"),
 
 	kafka_reply_queue_operations: gauge(none, "Operations of librdkafka that wait to be polled; grows when the event loop is stuck"),
 	kafka_fetch_queue_messages: gauge(perPartition, "Messages prefetched by librdkafka and not yet received"),

@@ -115,11 +115,11 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 			if (!letters.admit(`${topic} ${reason} ${sqlstate}`, fact)) return;
 			logger.warn({ ...fact, held: 0 }, `${partitionName(fact)} offset ${offset} is a dead letter: ${letterCause(fact)}`);
 		},
-		skipped({ topic, partition }: TopicPartition, offset: number): void {
+		skipped({ topic, partition }: TopicPartition, offset: number, why: string | null): void {
 			metrics.count("handler_outcomes_total", { topic, outcome: "skipped" });
 			logger.warn(
-				{ topic, partition, offset },
-				`${partitionName({ topic, partition })} offset ${offset} is skipped, as handler.onPoison says`,
+				{ topic, partition, offset, ...(why !== null && { why }) },
+				`${partitionName({ topic, partition })} offset ${offset} is skipped, ${why === null ? "as handler.onPoison says" : `as a person wants: ${why}`}`,
 			);
 		},
 		/** A shared thread ended, and partitions that had no part in it begin anew. */

@@ -9,10 +9,12 @@
  *
  * Step 2 of a message's way (docs/architecture.md).
  */
+
 import { messageOf } from "../core/errors.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import { sliceBatch } from "../core/message-codec.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
+import type { SkipAnswer } from "../core/skip-outcome.ts";
 import { BackPressure, isShut } from "./back-pressure.ts";
 import type { Assigned, Child, ParkedPosition, Supervised, SupervisorParts } from "./supervisor-parts.ts";
 
@@ -186,6 +188,12 @@ export class GroupSupervisor<AChild extends Child> {
 				supervised.child.restart();
 				return true;
 		}
+	}
+
+	/** A person wants a message passed over that was received. Null where the partition isn't assigned here. */
+	skip(partition: TopicPartition, offset: number, why: string): Promise<SkipAnswer> | null {
+		const supervised = this.#children.get(partitionName(partition));
+		return !supervised || supervised.draining ? null : supervised.child.skip(offset, why);
 	}
 
 	/** Where it stands a partition may not go on: what it has in hand is finished, nothing more is taken. False where the epoch is over. */

@@ -1,9 +1,11 @@
 /** What a group supervisor is made of and what it tells: its children, its neighbours, its listener. */
+
 import type { Clock } from "../core/clock.ts";
 import type { Suspicion } from "../core/hand-note.ts";
 import type { LogId } from "../core/log-identity.ts";
 import type { TopicPartition } from "../core/message.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
+import type { SkipAnswer } from "../core/skip-outcome.ts";
 
 /** What the supervisor needs of a child; a PartitionWorker is one. */
 export interface Child {
@@ -16,6 +18,7 @@ export interface Child {
 	hold(): void;
 	resume(): void;
 	restart(): void;
+	skip(offset: number, why: string): Promise<SkipAnswer>;
 	drain(reason: "shutdown" | "revoked", rowsBlocked: () => boolean): Promise<void>;
 	nudge(): void;
 	stop(reason: "shutdown" | "revoked"): Promise<void>;

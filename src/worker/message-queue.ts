@@ -129,6 +129,15 @@ export class MessageQueue {
 		}
 	}
 
+	/** Where the message at `offset` is, and whether it waits for the thread; null where it is finished, or none of this queue's. */
+	find(offset: number): (HeldMessage & { readonly isQueued: boolean }) | null {
+		for (const held of this.#batches) {
+			const message = held.batch.offsets.indexOf(offset);
+			if (message >= 0 && held.state[message] !== FINISHED) return { held, message, isQueued: held.state[message] === QUEUED };
+		}
+		return null;
+	}
+
 	/**
 	 * The run is given to the thread. The hand-over itself is open until the message is `answered` or given back: a row of an earlier
 	 * hand-over that settles meanwhile must not finish a message that is being handled again.

@@ -38,7 +38,7 @@ export interface RouterParts {
 	readonly clock: Clock;
 	readonly listener: {
 		deadLettered(letter: DeadLetter): void;
-		skipped(partition: TopicPartition, offset: number): void;
+		skipped(partition: TopicPartition, offset: number, why: string | null): void;
 	};
 	readonly finished: (offset: number) => void;
 }
@@ -114,7 +114,19 @@ export class OutcomeRouter {
 		const { partition, listener } = this.#parts;
 		held.told[message] = LETTERED;
 		this.#letters.begin(held, [message]);
-		this.#letters.make(held, message, causeOf(poison), "skipped", ({ offset }) => listener.skipped(partition, offset));
+		this.#letters.make(held, message, causeOf(poison), "skipped", ({ offset }) => listener.skipped(partition, offset, null));
+		this.#givenUp(held, message);
+	}
+
+	/** A person wants the message passed over, whatever it is; `stored` is told once its letter is durable. */
+	skipByHand(held: HeldBatch, message: number, why: string, stored: () => void): void {
+		const { partition, listener } = this.#parts;
+		held.told[message] = LETTERED;
+		this.#letters.begin(held, [message]);
+		this.#letters.make(held, message, { reason: "skipped", error: why, attempts: 0 }, "skipped", ({ offset }) => {
+			listener.skipped(partition, offset, why);
+			stored();
+		});
 		this.#givenUp(held, message);
 	}
 

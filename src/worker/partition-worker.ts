@@ -13,6 +13,7 @@
 import { type Evidence, suspicionWords } from "../core/hand-note.ts";
 import { lifetime } from "../core/lifetime.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
+import type { SkipAnswer } from "../core/skip-outcome.ts";
 import { CarefulHand } from "./careful-hand.ts";
 import { type CrashReport, keyText, withoutValues } from "./crash-report.ts";
 import { CrashReports } from "./crash-reports.ts";
@@ -28,6 +29,7 @@ import {
 } from "./handler-thread.ts";
 import { MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcome-router.ts";
+import { SkipRequests } from "./skip-requests.ts";
 import { MAX_RUN } from "./suspects.ts";
 import { ThreadSlot } from "./thread-slot.ts";
 import { WakeUp } from "./wake-up.ts";
@@ -43,6 +45,7 @@ export class PartitionWorker {
 	readonly #slot: ThreadSlot;
 	readonly #reports: CrashReports;
 	readonly #wake = new WakeUp();
+	readonly #skips = new SkipRequests();
 	readonly #life: Promise<void>;
 	/** Aborted as soon as nothing more is handed over. */
 	readonly #handing = lifetime();
@@ -54,7 +57,7 @@ export class PartitionWorker {
 	#stopReason: ExitReason | null = null;
 	#held = false;
 	/** Why the worker begins anew as soon as it can; none takes back another. */
-	readonly #anew = new Set<"file_changed" | "admin" | "out_of_memory" | "resumed">();
+	readonly #anew = new Set<"file_changed" | "admin" | "out_of_memory" | "resumed" | "skip">();
 	/** The thread runs code that is no longer on disk. */
 	#isCodeOld = false;
 	/** The message whose last attempt did not count because of that. */
@@ -176,6 +179,15 @@ export class PartitionWorker {
 		if (this.#slot.busy) void this.#slot.kill();
 	}
 
+	/** A person wants the message at `offset`, which was received, passed over. Resolves when its letter is durable, or says what it is instead. */
+	async skip(offset: number, why: string): Promise<SkipAnswer> {
+		if (this.#stopReason) return "released";
+		const answer = this.#skips.ask(offset, why);
+		this.#anew.add("skip");
+		this.#wake.wake();
+		return answer;
+	}
+
 	/**
 	 * Finishes what is in hand and takes no more: resolves when the running call ended and every message handed over is finished or waits
 	 * for a call that won't come (`finishedTo`, the breaker), or at once where the worker is parked, backing off or `rowsBlocked`. What was
@@ -212,6 +224,7 @@ export class PartitionWorker {
 	}
 
 	#stopped(): void {
+		this.#skips.release();
 		this.#state = { name: "stopped" };
 		this.#parts.threads.release();
 	}
@@ -245,6 +258,7 @@ export class PartitionWorker {
 	/** The worker's whole life: one run after the other until it is told to stop. */
 	async #live(): Promise<void> {
 		while (!this.#stopReason) {
+			this.#passOver();
 			if (this.#anew.size > 0) {
 				await this.#replaceThread();
 				// Whoever rang meanwhile was not heard: everything is looked at again.
@@ -274,6 +288,26 @@ export class PartitionWorker {
 			if (await this.#gaveUpForDeaths(run)) continue;
 			if (!(await this.#ensureStarted(run)) || this.#held) continue;
 			await this.#handOver(this.#router.onTrial ? this.#router.onTrialNext(run) : this.#policy.cut(run));
+		}
+	}
+
+	/** What a person wants passed over. */
+	#passOver(): void {
+		for (const [offset, { why, answered }] of this.#skips.take()) {
+			const found = this.#queue.find(offset);
+			if (!found?.isQueued) {
+				answered(found ? "open" : "finished");
+				continue;
+			}
+			const { held, message } = found;
+			const next = this.#queue.next(1);
+			const isNext = next?.held === held && next.from === message;
+			this.#queue.take({ held, from: message, to: message + 1 });
+			this.#router.skipByHand(held, message, why, () => answered("skipped"));
+			// One further back says nothing of those that fail before it.
+			if (!isNext) continue;
+			this.#careful?.gaveUp(offset);
+			this.#policy.gaveUp(offset);
 		}
 	}
 
@@ -532,7 +566,8 @@ export class PartitionWorker {
 		this.#parts.listener.parked(this.#parts.partition, reason);
 		await this.#untilAnew(reason);
 		if (this.#stopReason) return;
-		this.#router.tryAgain();
+		// A message that is passed over decides nothing.
+		if (this.#anew.size > 1 || !this.#anew.has("skip")) this.#router.tryAgain();
 		this.#parts.listener.resumed(this.#parts.partition);
 	}
 

@@ -58,7 +58,8 @@ export interface WorkerListener {
 	parked(partition: TopicPartition, reason: string): void;
 	resumed(partition: TopicPartition): void;
 	deadLettered(letter: DeadLetter): void;
-	skipped(partition: TopicPartition, offset: number): void;
+	/** A message was passed over: `why`, where a person wanted it; null: handler.onPoison says so. */
+	skipped(partition: TopicPartition, offset: number, why: string | null): void;
 	/** Policy says that the daemon has to stop: drain the others, leave the group, exit 3. */
 	stopRequested(partition: TopicPartition, reason: string): void;
 }

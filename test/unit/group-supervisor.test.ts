@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { TopicPartition } from "../../src/core/message.ts";
 import { packMessages } from "../../src/core/message-codec.ts";
 import type { PackedBatch } from "../../src/core/packed-batch.ts";
+import type { SkipAnswer } from "../../src/core/skip-outcome.ts";
 import { OffsetLedger } from "../../src/kafka/offset-ledger.ts";
 import { GroupSupervisor } from "../../src/supervisor/group-supervisor.ts";
 import { RestartIntensity } from "../../src/supervisor/restart-intensity.ts";
@@ -45,6 +46,11 @@ class FakeChild {
 
 	restart(): void {
 		this.calls.push("restart");
+	}
+
+	async skip(offset: number, why: string): Promise<SkipAnswer> {
+		this.calls.push(`skip ${offset} ${why}`);
+		return "skipped";
 	}
 
 	drain(reason: string): Promise<void> {

@@ -1,0 +1,46 @@
+/**
+ * Messages that a person wants passed over. Each is looked at when nothing of its partition is in the handler's hand: what still waits for
+ * the handler becomes a letter; for what was handled meanwhile it is too late.
+ */
+import type { SkipAnswer } from "../core/skip-outcome.ts";
+
+interface Request {
+	readonly why: string;
+	readonly answered: (answer: SkipAnswer) => void;
+	readonly answer: Promise<SkipAnswer>;
+}
+
+/** See the file's header. By offset. */
+export class SkipRequests {
+	readonly #open = new Map<number, Request>();
+
+	get size(): number {
+		return this.#open.size;
+	}
+
+	/** The same message asked for twice is asked for once. */
+	ask(offset: number, why: string): Promise<SkipAnswer> {
+		let request = this.#open.get(offset);
+		if (!request) {
+			let answered: (answer: SkipAnswer) => void = () => {};
+			const answer = new Promise<SkipAnswer>((resolve) => {
+				answered = resolve;
+			});
+			request = { why, answered, answer };
+			this.#open.set(offset, request);
+		}
+		return request.answer;
+	}
+
+	/** Takes all requests, to be answered one by one. */
+	take(): [offset: number, Pick<Request, "why" | "answered">][] {
+		const all = [...this.#open];
+		this.#open.clear();
+		return all;
+	}
+
+	/** Nothing is handed over any more. */
+	release(): void {
+		for (const [, { answered }] of this.take()) answered("released");
+	}
+}
