@@ -2,15 +2,13 @@
 import type { Command } from "commander";
 import { type ReprocessingParts, type ReprocessingReport, reprocess } from "../audit/reprocessing.ts";
 import type { Config } from "../config/config.ts";
-import type { DeadLetterTarget } from "../core/dead-letter.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";
-import { buildDeadLetters } from "../daemon-parts.ts";
 import type { LogRange } from "../kafka/log-reader.ts";
 import type { SetTo } from "../kafka/offset-plan.ts";
 import { refused } from "../kafka/rights.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
-import { connectDatabase, type Database } from "../sink/database.ts";
+import { connectDatabase } from "../sink/database.ts";
 import { problemOf } from "../sink/sql-faults.ts";
 import { chosenPartitions } from "./chosen-partitions.ts";
 import { type CommandContext, daemonConfig, print } from "./command-context.ts";
@@ -21,6 +19,7 @@ import { unreplayedLetters } from "./letter-store.ts";
 import { linesIn } from "./lines-file.ts";
 import { partitionNumber, whereTo } from "./option-values.ts";
 import { ProgressLine } from "./progress-line.ts";
+import { StoredLetters } from "./stored-letters.ts";
 
 interface ReprocessOptions {
 	readonly from?: SetTo;
@@ -76,7 +75,7 @@ async function reprocessWith(config: Config, options: ReprocessOptions, context:
 	const { clock, interrupted, stderr } = context;
 	const keys = options.keys === undefined ? undefined : await linesIn(options.keys, { option: "--keys", what: "key" }, context);
 	const database = connectDatabase({ ...config.database, connections: CONNECTIONS, clock, deadlineMs: DEADLINE_MS });
-	const letters = new LettersWhenNeeded(config, database, context);
+	await using letters = new StoredLetters(config, database, context);
 	let line: ProgressLine | null = new ProgressLine(stderr, clock);
 	const endLine = () => {
 		line?.[Symbol.dispose]();
@@ -115,35 +114,7 @@ async function reprocessWith(config: Config, options: ReprocessOptions, context:
 		throw new ExitError(exitCodes.found, "reprocess", `can't reprocess: ${message}`, { cause: error });
 	} finally {
 		endLine();
-		await letters.close();
 		await database.close();
-	}
-}
-
-/** The target of dead letters is made for the first one. */
-class LettersWhenNeeded {
-	readonly #make: () => DeadLetterTarget;
-	readonly #signal: AbortSignal;
-	#target: Promise<DeadLetterTarget> | null = null;
-
-	constructor(config: Config, database: Database, { clock, version, interrupted }: CommandContext) {
-		this.#make = () => buildDeadLetters({ config, database, clock, random: systemRandom }, version);
-		this.#signal = interrupted;
-	}
-
-	async store(letter: Parameters<DeadLetterTarget["store"]>[0]): Promise<void> {
-		this.#target ??= this.#prepared();
-		await (await this.#target).store(letter, this.#signal);
-	}
-
-	async close(): Promise<void> {
-		await (await this.#target?.catch(() => null))?.dispose();
-	}
-
-	async #prepared(): Promise<DeadLetterTarget> {
-		const target = this.#make();
-		await target.prepare();
-		return target;
 	}
 }
 

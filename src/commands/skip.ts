@@ -4,9 +4,7 @@ import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { partitionName, type ReceivedMessage } from "../core/message.ts";
-import { systemRandom } from "../core/random.ts";
 import type { SkipOutcome } from "../core/skip-outcome.ts";
-import { buildDeadLetters } from "../daemon-parts.ts";
 import { LogReader } from "../kafka/log-reader.ts";
 import { refused } from "../kafka/rights.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
@@ -16,6 +14,7 @@ import { type CommandContext, daemonConfig, print } from "./command-context.ts";
 import { daemonOf } from "./daemon-client.ts";
 import { setOffsets } from "./offsets-set.ts";
 import { offsetNumber, partitionNumber } from "./option-values.ts";
+import { StoredLetters } from "./stored-letters.ts";
 
 interface Place {
 	readonly topic: string;
@@ -79,31 +78,27 @@ async function skippedByDaemon(
 /** The letter first: a message without one would be lost. */
 async function skippedInGroup(place: Place, why: string, command: Command, context: CommandContext): Promise<"skipped"> {
 	const { config } = await daemonConfig(command, context);
-	const { clock, version, interrupted: signal } = context;
+	const { clock } = context;
 	const database = connectDatabase({ ...config.database, connections: 1, clock });
-	const target = buildDeadLetters({ config, database, clock, random: systemRandom }, version);
+	const letters = new StoredLetters(config, database, context);
 	try {
 		const { message, topicId } = await nextMessage(config, place, database, context);
-		await target.prepare();
-		await target.store(
-			{
-				...message,
-				topicId,
-				receivedAtMs: clock.monotonic(),
-				omitted: {},
-				reason: "skipped",
-				error: why,
-				stack: null,
-				sqlstate: null,
-				table: null,
-				rowId: null,
-				refusedRows: [],
-				rowsLeftOut: 0,
-				attempts: 0,
-				state: "skipped",
-			},
-			signal,
-		);
+		await letters.store({
+			...message,
+			topicId,
+			receivedAtMs: clock.monotonic(),
+			omitted: {},
+			reason: "skipped",
+			error: why,
+			stack: null,
+			sqlstate: null,
+			table: null,
+			rowId: null,
+			refusedRows: [],
+			rowsLeftOut: 0,
+			attempts: 0,
+			state: "skipped",
+		});
 		const { topic, partition, offset } = place;
 		await setOffsets(config, { to: { kind: "offset", offset: offset + 1 }, topic, partition }, context);
 		return "skipped";
@@ -111,7 +106,7 @@ async function skippedInGroup(place: Place, why: string, command: Command, conte
 		if (error instanceof ExitError) throw error;
 		throw new ExitError(exitCodes.found, "skip", `can't skip: ${messageOf(error)}`, { cause: error });
 	} finally {
-		await target.dispose();
+		await letters[Symbol.asyncDispose]();
 		await database.close();
 	}
 }

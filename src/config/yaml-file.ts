@@ -15,7 +15,7 @@ export function readYaml(path: string): Record<string, unknown> {
 	const notYaml = (words: string) => new ExitError(exitCodes.usage, "config_not_yaml", `${path}${words}`);
 	const lines = new LineCounter();
 	const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
-	if (document.errors.length > 0) throw notYaml(` is not YAML:\n${document.errors.map((error) => lineOf(error, lines)).join("\n")}`);
+	if (document.errors.length > 0) throw notYaml(` is not YAML:\n${errorLines(document.errors, lines).join("\n")}`);
 	const { value, problem } = valuesOf(document);
 	if (problem) throw notYaml(`: ${problem}`);
 	if (typeof value !== "object" || Array.isArray(value)) throw notYaml(": a configuration is a map of keys, e.g. `kafka:`");
@@ -24,15 +24,27 @@ export function readYaml(path: string): Record<string, unknown> {
 
 const TOO_DEEP = "its lists and maps stand too deep in each other";
 
-/** The library's words, but for those meant for programmers. */
+/** The first says most: what follows comes of it. */
+const MAX_ERRORS = 5;
+
+/** Where the library's words are meant for programmers, or quote a piece of the file, which may be a secret. */
 const wordsOf: Readonly<Record<string, string>> = {
+	BAD_DQ_ESCAPE: "an escape in double quotes that YAML does not know",
+	BAD_SCALAR_START: "a value that begins with this character needs quotes",
+	TAG_RESOLVE_FAILED: "a tag (!…) that YAML does not know",
 	MULTIPLE_DOCS: "a second document begins (---); a configuration is one",
 	RESOURCE_EXHAUSTION: TOO_DEEP,
 };
 
-function lineOf({ code, message, pos }: YAMLError, lines: LineCounter): string {
-	const { line, col } = lines.linePos(pos[0]);
-	return `  line ${line}, column ${col}: ${wordsOf[code] ?? message}`;
+/** What the library says behind a colon is what it found. */
+const found = /(?<=\S): .*$/s;
+
+function errorLines(errors: readonly YAMLError[], lines: LineCounter): string[] {
+	const told = errors.slice(0, MAX_ERRORS).map(({ code, message, pos }) => {
+		const { line, col } = lines.linePos(pos[0]);
+		return `  line ${line}, column ${col}: ${wordsOf[code] ?? message.replace(found, "")}`;
+	});
+	return errors.length > MAX_ERRORS ? [...told, `  and ${errors.length - MAX_ERRORS} more, which may come of these`] : told;
 }
 
 /** The document's values, or why nobody can walk through them. */

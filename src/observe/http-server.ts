@@ -84,8 +84,11 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 /** The adaptor answers a name in another spelling than a URL's (capitals, a mapped address) with an empty 400. */
 const withPlainHost = ((options: ServerOptions, listener: RequestListener) =>
 	createServer(options, (request, response) => {
-		const { host } = request.headers;
-		if (host !== undefined && URL.canParse(`http://${host}`)) request.headers.host = new URL(`http://${host}`).host;
+		try {
+			request.headers.host &&= new URL(`http://${request.headers.host}`).host;
+		} catch {
+			// What is no host is refused behind. URL.canParse is no help: once compiled it takes some of these for good.
+		}
 		listener(request, response);
 	})) as typeof createServer;
 

@@ -101,6 +101,18 @@ const rows: readonly Row[] = [
 		emptied: starts,
 	},
 	{
+		// Behind `offsets set`: the group stands at the first message.
+		named: "skip",
+		command: ["skip", topic, "0", "0"],
+		over: inTopic,
+		kafka: [
+			["Read", "topic", topic],
+			["Read", "group", group],
+			["Write", "topic", letters],
+		],
+		grants: [usage, ...on(starts, "select", "update")],
+	},
+	{
 		named: "offsets set",
 		command: ["offsets", "set", "--to", "earliest"],
 		over: inDatabase,

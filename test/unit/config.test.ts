@@ -187,6 +187,21 @@ describe("the file", () => {
 	});
 
 	it.each([
+		["a scalar where none may be", 'kafka: ["a"] [b]\n  - s3cr3t-value\nx: y\n  s3cr3t-value'],
+		["an escape", 'kafka: {sasl: {password: "\\s3cr3t-value"}}'],
+		["a tag", "kafka: !s3cr3t-value [a]\nhttp: }"],
+		["a header of a block", "kafka: |s3cr3t-value\n  x"],
+		["an alias", "kafka: *s3cr3t-value:"],
+		["quotes without an end", "kafka: \"s3cr3t-value\nhttp: 's3cr3t-value"],
+		["many at once", `kafka: [a] [b]\n${"- s3cr3t-value\n".repeat(50)}`],
+	])("never has a piece of a file told that is no YAML: %s", async (_, text) => {
+		const error = await load(text).catch((thrown) => thrown as ExitError);
+		expect(error).toMatchObject({ exitCode: 2, code: "config_not_yaml" });
+		expect((error as ExitError).message).not.toContain("s3cr");
+		expect((error as ExitError).message.split("\n").length).toBeLessThan(8);
+	});
+
+	it.each([
 		["an alias of what it is in", "kafka: &k\n  topics: [*k]", /an alias .* stands inside of what it stands for/],
 		[
 			"a bomb of aliases",

@@ -125,6 +125,15 @@ describe("HTTP server", () => {
 			expect([host, await statusWithHost(url, host)]).toEqual([host, 403]);
 	});
 
+	it("answers a Host header that is no host, also when thousands of requests came before", async () => {
+		const { url } = await start();
+		const noHost = "\u00e1\u0094\u00ad";
+		// Once V8 has compiled it, URL.canParse takes such a text for good.
+		for (let i = 0; i < 200_000; i++) URL.canParse(`http://${i % 2 ? "localhost" : noHost}`);
+		expect(await statusWithHost(url, noHost)).toBe(400);
+		expect(await statusWithHost(url, "localhost")).toBe(200);
+	});
+
 	it("tells nobody beyond loopback why without the token, but that it is not ready", async () => {
 		const token = "a-token-that-is-long";
 		const { port } = await start({ host: "0.0.0.0", token, readiness: () => notReady });
