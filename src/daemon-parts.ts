@@ -1,12 +1,11 @@
 /** What a daemon and a replay of dead letters build alike from a configuration. Wires nothing. */
 import type { Config } from "./config/config.ts";
-import { secretsOf } from "./config/secrets.ts";
 import { atomicTables } from "./config/table-layouts.ts";
 import type { Clock } from "./core/clock.ts";
 import type { DeadLetterTarget } from "./core/dead-letter.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
-import { maskedFailure, secretMask } from "./core/secret-mask.ts";
+import { knownSecrets, maskedFailure } from "./core/secret-mask.ts";
 import { DeadLetterTopic } from "./kafka/dead-letter-topic.ts";
 import { BatchWriter } from "./sink/batch-writer.ts";
 import type { Database } from "./sink/database.ts";
@@ -46,12 +45,12 @@ export function buildDeadLetters({ config, database, clock, random }: World, ver
 		target === "topic"
 			? new DeadLetterTopic({ ...origin, kafka: config.kafka, topic })
 			: new DeadLetterTable({ ...origin, database, table });
-	return withoutSecrets(letters, secretMask(secretsOf(config, process.env)));
+	return withoutSecrets(letters);
 }
 
-function withoutSecrets(letters: DeadLetterTarget, mask: (text: string) => string): DeadLetterTarget {
+function withoutSecrets(letters: DeadLetterTarget): DeadLetterTarget {
 	const store = letters.store.bind(letters);
-	letters.store = (letter, signal) => store(maskedFailure(letter, mask), signal);
+	letters.store = (letter, signal) => store(maskedFailure(letter, knownSecrets.mask), signal);
 	return letters;
 }
 

@@ -17,7 +17,6 @@
  */
 
 import type { Config } from "./config/config.ts";
-import { secretsOf } from "./config/secrets.ts";
 import { tableLayouts } from "./config/table-layouts.ts";
 import type { Clock } from "./core/clock.ts";
 import type { DeadLetterTarget } from "./core/dead-letter.ts";
@@ -28,7 +27,7 @@ import { restoredWords } from "./core/position-note.ts";
 import type { Problem } from "./core/problem.ts";
 import type { Random } from "./core/random.ts";
 import type { TableLayout } from "./core/rows.ts";
-import { secretMask } from "./core/secret-mask.ts";
+import { knownSecrets } from "./core/secret-mask.ts";
 import { buildDeadLetters, mostStuckThreads, ownTables, threadOptions } from "./daemon-parts.ts";
 import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import { Delivery } from "./delivery.ts";
@@ -175,7 +174,7 @@ export class Daemon {
 			status: () => buildStatus(this.snapshot()),
 			control: config.http.admin ? this.#control() : null,
 			token: config.http.token,
-			mask: secretMask(secretsOf(config, process.env)),
+			mask: knownSecrets.mask,
 			onError: (path, error) => logger.error({ path }, `HTTP: ${messageOf(error)}`),
 		});
 		const { version } = this.parts;

@@ -10,6 +10,7 @@ import type { HeldOffsets } from "../core/hand-note.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
 import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows.ts";
+import { knownSecrets, maskedFailure } from "../core/secret-mask.ts";
 import { threadOptions } from "../daemon-parts.ts";
 import type { LogRange, LogReader } from "../kafka/log-reader.ts";
 import type { RowSubmission } from "../worker/ports.ts";
@@ -128,8 +129,9 @@ export class LogPass {
 			rows,
 			failed: (letter, isFinal) => {
 				if (mayFail(letter)) return;
-				if (isFinal) failed(letter);
-				else this.#second.add(letter);
+				const told = maskedFailure(letter, knownSecrets.mask);
+				if (isFinal) failed(told);
+				else this.#second.add(told);
 			},
 			inHand,
 			...(purpose === "reprocess" && { inVain: "nothing was changed" }),

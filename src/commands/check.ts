@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { requireForRun } from "../config/requirements.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
 import { exitCodes, messageOf } from "../core/errors.ts";
+import { knownSecrets } from "../core/secret-mask.ts";
 import { clientFeatures } from "../kafka/consumer-client.ts";
 import { nativeMissing, withoutAddon } from "../kafka/native.ts";
 import { inspectHandler } from "../worker/inspect-handler.ts";
@@ -51,7 +52,8 @@ async function allFindings(command: Command, context: CommandContext): Promise<F
 	findings.push(codecFinding(), addonFinding());
 	if (config.kafka.brokers.length > 0) findings.push(...(await kafkaFindings(config, context.clock)));
 	if (config.database.url) findings.push(...(await databaseFindings(config, context.clock)));
-	return findings;
+	// Of the handler's words, and of servers'.
+	return findings.map((finding) => ({ ...finding, detail: knownSecrets.mask(finding.detail) }));
 }
 
 async function handlerFinding(config: Config, { clock, interrupted }: CommandContext): Promise<Finding> {

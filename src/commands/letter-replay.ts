@@ -1,14 +1,13 @@
 /** `dead-letters replay`: letters through the handler again, and what became of each. */
 import { type ReplayedLetter, replayLetters } from "../audit/dead-letter-replay.ts";
 import type { Config } from "../config/config.ts";
-import { secretsOf } from "../config/secrets.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
 import type { DeadLetterReason, LetterFilter, StoredLetter } from "../core/dead-letter.ts";
 import { exitCodes, messageOf } from "../core/errors.ts";
 import { partitionName } from "../core/message.ts";
 import { omittedText } from "../core/omitted-parts.ts";
 import { systemRandom } from "../core/random.ts";
-import { maskedFailure, secretMask } from "../core/secret-mask.ts";
+import { knownSecrets, maskedFailure } from "../core/secret-mask.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { CrashWitness } from "./crash-witness.ts";
@@ -36,7 +35,7 @@ export async function replay(
 	{ all, isDryRun, asJson }: ReplayOptions,
 	context: CommandContext,
 ): Promise<void> {
-	const { stdout, stderr, clock, interrupted, exit, environment } = context;
+	const { stdout, stderr, clock, interrupted, exit } = context;
 	if (config.handler.module === "") throw missing("handler.module is needed: the handler to replay with");
 	const counts = await countSelected(store, filter, all);
 	const total = sumOf(counts);
@@ -69,9 +68,10 @@ export async function replay(
 	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
 	const inHand = witness.inHand.bind(witness);
 	const parts = { config, database: database(), clock, random: systemRandom, signal: interrupted, inHand };
-	const mask = secretMask(secretsOf(config, environment));
 	await replayLetters(parts, replayable(), async (met) => {
-		const outcomes = met.map((outcome) => (outcome.failure ? { ...outcome, failure: maskedFailure(outcome.failure, mask) } : outcome));
+		const outcomes = met.map((outcome) =>
+			outcome.failure ? { ...outcome, failure: maskedFailure(outcome.failure, knownSecrets.mask) } : outcome,
+		);
 		await store.settle(outcomes.filter(({ isLeft }) => !isLeft));
 		for (const outcome of outcomes) await told(outcome);
 	});

@@ -1,6 +1,7 @@
 /** The command line's frame: the commands, the global options, and what becomes of errors. */
 import { Command, CommanderError } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { knownSecrets } from "../core/secret-mask.ts";
 import { registerCheck } from "./check.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { registerConsume } from "./consume.ts";
@@ -56,10 +57,11 @@ export async function runProgram(args: readonly string[], context: CommandContex
 function codeOf(error: unknown, { stderr }: CommandContext): number {
 	if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
 	if (error instanceof ExitError) {
-		print(stderr, `pockaffe: ${error.message}`);
+		print(stderr, `pockaffe: ${knownSecrets.mask(error.message)}`);
 		return error.exitCode;
 	}
 	const expected = typeof (error as { code?: unknown }).code === "string" && (error as Error).name === "PocKaffeError";
-	print(stderr, `pockaffe: ${expected || !(error instanceof Error) ? messageOf(error) : (error.stack ?? error.message)}`);
+	const words = expected || !(error instanceof Error) ? messageOf(error) : (error.stack ?? error.message);
+	print(stderr, `pockaffe: ${knownSecrets.mask(words)}`);
 	return exitCodes.found;
 }

@@ -6,7 +6,6 @@ import { renderOptionHelp } from "../config/describe-options.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import { nearest } from "../config/problems.ts";
 import { requireConfiguration, requireForRun } from "../config/requirements.ts";
-import { secretsOf } from "../config/secrets.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";
 import { Daemon, type StopCause } from "../daemon.ts";
@@ -44,7 +43,7 @@ export function registerRun(program: Command, context: CommandContext): void {
 				requireConfiguration(config, source);
 				requireForRun(config, source);
 			}
-			const logger = createLogger(config.log, context.stdout, { secrets: secretsOf(config, context.environment) });
+			const logger = createLogger(config.log, context.stdout);
 			if (embedded) await runEmbedded(config, context, logger);
 			else await runDaemon(config, context, logger, { leave });
 		});

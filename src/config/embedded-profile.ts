@@ -1,5 +1,7 @@
-/** What an embedded run adds to an unconfigured daemon: the built-in example. The user's own settings win. Pure. */
+/** What an embedded run adds to an unconfigured daemon: the built-in example. The user's own settings win. */
+import { knownSecrets } from "../core/secret-mask.ts";
 import type { Config } from "./config.ts";
+import { passwordsIn } from "./secrets.ts";
 
 /** The mock cluster keeps 5 MiB a partition, so a start may be out of range and must not park. */
 const profile = {
@@ -21,6 +23,7 @@ const profile = {
 /** `config` for an embedded run at these addresses. */
 export function withEmbeddedProfile(config: Config, addresses: { brokers: readonly string[]; databaseUrl: string }): Config {
 	const { kafka, handler, tables, database } = config;
+	knownSecrets.add(...passwordsIn(addresses.databaseUrl));
 	return {
 		...config,
 		kafka: {

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import type { z } from "zod";
 import { builtInHandlers } from "../core/built-in-handlers.ts";
+import { knownSecrets } from "../core/secret-mask.ts";
 import type { Config } from "./config.ts";
 import { type Environment, override, substitute } from "./environment.ts";
 import { configError, keyOf, nearest, type Problem } from "./problems.ts";
@@ -13,6 +14,7 @@ import { remainingOf, touches } from "./remaining.ts";
 import { brokenRules } from "./rules.ts";
 import { configSchema } from "./schema.ts";
 import { keysAt } from "./schema-leaves.ts";
+import { secretsOf } from "./secrets.ts";
 import { readYaml } from "./yaml-file.ts";
 
 /** Where to look. `file` is `--config`. */
@@ -59,7 +61,9 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
 		);
 	const data = result.data as z.output<typeof configSchema>;
 	resolveFiles(data, path === null ? options.cwd : dirname(path));
-	return { config: deepFreeze(data) as Config, source };
+	const config = deepFreeze(data) as Config;
+	knownSecrets.add(...secretsOf(config, options.environment));
+	return { config, source };
 }
 
 function configPath({ file, environment, cwd }: LoadOptions): string | null {

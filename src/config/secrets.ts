@@ -37,7 +37,7 @@ export function secretsOf({ kafka, database, http }: Config, environment: Enviro
 }
 
 /** Before the host, and among the parameters. */
-function passwordsIn(url: string): string[] {
+export function passwordsIn(url: string): string[] {
 	const beforeHost = /^[^:]*:\/\/[^:/@]*:(.*)@[^@]*$/s.exec(url.split("?")[0] as string)?.[1] ?? "";
 	return [beforeHost, ...Array.from(url.matchAll(/[?&](?:ssl)?password=([^&]*)/g), ([, password]) => password as string)];
 }

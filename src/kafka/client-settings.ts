@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Config } from "../config/config.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { knownSecrets } from "../core/secret-mask.ts";
 import { checkTlsFiles } from "./tls-files.ts";
 
 /**
@@ -61,6 +62,7 @@ function passwordOf({ password, passwordFile }: Config["kafka"]["sasl"]): string
 	}
 	const [line = ""] = text.split(/\r?\n/, 1);
 	if (line === "") throw problem("has no password in its first line");
+	knownSecrets.add(line);
 	return line;
 }
 

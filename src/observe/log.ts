@@ -5,9 +5,10 @@
 import { pino } from "pino";
 import { prettyFactory } from "pino-pretty";
 import type { Logger } from "../core/logger.ts";
-import { secretMask } from "../core/secret-mask.ts";
+import { knownSecrets } from "../core/secret-mask.ts";
 import { indentedText } from "../core/visible-text.ts";
 import { LogOutput, type OutputStream } from "./log-output.ts";
+import { textRecord } from "./text-record.ts";
 
 /** `log` of the configuration. `auto` is `text` on a terminal, else `json`. */
 export interface LogConfig {
@@ -17,8 +18,8 @@ export interface LogConfig {
 
 /** What besides the configuration a log is made with. */
 export interface LogOptions {
-	/** Values that never appear in a record, wherever they come from: passwords, tokens. Shorter than 4 characters are ignored. */
-	readonly secrets?: readonly string[];
+	/** What of a record nobody may see. Default: the process's mask. */
+	readonly mask?: (text: string) => string;
 	/** Told once per record that could not be written. */
 	readonly onDropped?: () => void;
 }
@@ -37,15 +38,28 @@ function indented(_key: string, value: unknown): unknown {
 }
 
 /** A logger that writes to `stream`, usually `process.stdout`. */
-export function createLogger(config: LogConfig, stream: OutputStream, { secrets = [], onDropped }: LogOptions = {}): DaemonLogger {
+export function createLogger(
+	config: LogConfig,
+	stream: OutputStream,
+	{ mask = knownSecrets.mask, onDropped }: LogOptions = {},
+): DaemonLogger {
 	const asText = config.format === "text" || (config.format === "auto" && stream.isTTY === true);
 	const output = new LogOutput(stream, onDropped ?? (() => {}));
 	const pretty = asText
-		? prettyFactory({ colorize: stream.isTTY === true, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname" })
+		? prettyFactory({
+				colorize: stream.isTTY === true,
+				translateTime: "SYS:HH:MM:ss.l",
+				ignore: "pid,hostname",
+				singleLine: true,
+				errorLikeObjectKeys: [],
+			})
 		: null;
 	// In the finished line: so no way of making a record can leak them.
-	const mask = secretMask(secrets);
-	const write = (line: string) => output.write(mask(pretty ? pretty(JSON.parse(line, indented)) : line));
+	const asLines = (line: string) => {
+		const { record, below } = textRecord(JSON.parse(line));
+		return [`${pretty?.(JSON.parse(JSON.stringify(record), indented))}`.trimEnd(), ...below, ""].join("\n");
+	};
+	const write = (line: string) => output.write(mask(pretty ? asLines(line) : line));
 	const options = {
 		level: config.level,
 		base: null,

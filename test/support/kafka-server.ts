@@ -14,8 +14,8 @@ import { fetchJars, jarsMissing } from "./maven-jars.ts";
 import { waitFor } from "./wait-for.ts";
 
 const run = promisify(execFile);
-/** Of the broker; the pom's. */
-export const kafkaVersion = "4.4.0";
+/** Of the broker. `.ci/older-kafka` names an earlier one. */
+export const kafkaVersion = process.env.TEST_KAFKA ?? "4.4.0";
 const JARS = `kafka-${kafkaVersion}`;
 const pom = new URL("kafka/pom.xml", import.meta.url).pathname;
 
@@ -78,7 +78,7 @@ export function newClusterId(): string {
 
 /** Starts a broker on fresh data; resolves when it answers, which it does once most of its cluster's controllers run. */
 export async function startBroker({ port, heapMb, ...spec }: BrokerSpec): Promise<KafkaServer> {
-	const jars = await fetchJars(JARS, pom);
+	const jars = await fetchJars(JARS, pom, undefined, [`-Dkafka.version=${kafkaVersion}`]);
 	const folder = await mkdtemp(join(tmpdir(), "pockaffe-kafka-"));
 	let properties = { ...usualProperties({ port, ...spec }), "log.dirs": join(folder, "data"), ...spec.properties };
 	const file = join(folder, "server.properties");

@@ -26,19 +26,21 @@ export async function jarsMissing(name: string): Promise<string | null> {
 }
 
 /**
- * Resolves with the folder of the jars that `pom` depends on. `prepare` may change it once, before anybody sees it. Into a folder of
+ * Resolves with the folder of the jars that `pom` depends on, with these Maven properties. `prepare` may change it once, before anybody sees it. Into a folder of
  * this process, renamed when whole: several runs may fetch at once.
  */
 export async function fetchJars(
 	name: string,
 	pom: string,
 	prepare: (folder: string) => Promise<unknown> = async () => {},
+	properties: readonly string[] = [],
 ): Promise<string> {
 	const jars = jarFolder(name);
 	if (await exists(jars)) return jars;
 	const fresh = `${jars}.${process.pid}`;
 	await mkdir(fresh, { recursive: true });
-	await run("mvn", ["-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${fresh}`]);
+	const goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", `-DoutputDirectory=${fresh}`];
+	await run("mvn", ["-q", "-B", "-f", pom, ...properties, ...goal]);
 	await prepare(fresh);
 	await rename(fresh, jars).catch(async (error) => {
 		if (!(await exists(jars))) throw error;

@@ -3,6 +3,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { SecretMask } from "../../src/core/secret-mask.ts";
 import { createLogger } from "../../src/observe/log.ts";
 import type { OutputStream } from "../../src/observe/log-output.ts";
 
@@ -54,7 +55,7 @@ describe("log", () => {
 	it("never shows a secret, however it got into a record", () => {
 		const output = new FakeOutput();
 		const secrets = ['p"ss/word', "tok3n-value"];
-		const log = createLogger({ level: "info", format: "auto" }, output, { secrets });
+		const log = createLogger({ level: "info", format: "auto" }, output, { mask: new SecretMask(secrets).mask });
 		log.info({ password: "by-its-key", sasl: { username: "u" }, nested: { token: "nested-one" } }, "by key");
 		log.info({ error: { message: 'refused p"ss/word' } }, "token tok3n-value is wrong");
 		log.info({ url: "postgres://user:hunter2@db:5432/x" }, "connect postgres://user:hunter2@db:5432/x");
@@ -101,5 +102,40 @@ describe("log", () => {
 		} finally {
 			rmSync(directory, { recursive: true });
 		}
+	});
+});
+
+describe("an error's record on a terminal", () => {
+	const shownOf = (fields: object, message: string) => {
+		const output = new FakeOutput();
+		createLogger({ level: "info", format: "text" }, output).error(fields, message);
+		return output.lines.join("").split("\n");
+	};
+	const frames = Array.from({ length: 12 }, (_, at) => `    at step${at} (/app/handler.mjs:${at + 1}:7)`);
+	const stack = ["TypeError: no good", ...frames, "    at node:internal/process/task_queues:105:5"].join("\n");
+
+	it("is a few lines: the sentence with its facts, where it happened, and how much more the JSON log has", () => {
+		const error = { name: "TypeError", message: "no good", stack };
+		const lines = shownOf({ topic: "t", partition: 0, offset: 7, error }, "handleMessage threw: no good");
+		expect(lines.map((line) => line.replace(/^\[[\d:.]+\]/, "[time]"))).toEqual([
+			'[time] ERROR: handleMessage threw: no good {"topic":"t","partition":0,"offset":7,"error":{"name":"TypeError"}}',
+			...frames.slice(0, 3),
+			"    … 10 more (log.format: json has all)",
+			"",
+		]);
+	});
+
+	it("says what the sentence doesn't, and takes a stack of its own", () => {
+		const lines = shownOf({ error: { name: "Error", message: "why" }, stack: `Error: why\n${frames[0]}` }, "it ended");
+		expect(lines.slice(0, 2)).toEqual([expect.stringContaining('it ended {"error":{"name":"Error","message":"why"}}'), frames[0]]);
+	});
+
+	it("stays a few lines whatever the handler threw, and none begins as a record does", () => {
+		const words = Array.from({ length: 500 }, (_, at) => `[12:00:00.000] ERROR: forged ${at}`).join("\n");
+		const lines = shownOf({ error: { name: "Error", message: words, stack: `Error: ${words}\n\u001b[2Jat x` } }, `threw: ${words}`);
+		expect(lines.length).toBeLessThan(8);
+		for (const line of lines.slice(1, -1)) expect(line).toMatch(/^ {4}/);
+		expect(lines.join("\n")).toContain("… 497 more lines");
+		expect(lines.join("\n")).not.toContain("\u001b");
 	});
 });

@@ -2,10 +2,12 @@ import { describe, expect, it } from "vitest";
 import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { secretsOf } from "../../src/config/secrets.ts";
-import { secretMask } from "../../src/core/secret-mask.ts";
+import { SecretMask } from "../../src/core/secret-mask.ts";
 
 const defaults = loadConfig({ environment: {}, cwd: "/nowhere" }).config;
 const withUrl = (url: string): Config => ({ ...defaults, database: { ...defaults.database, url } });
+
+const secretMask = (secrets: readonly string[]) => new SecretMask(secrets).mask;
 
 describe("a secret in a text", () => {
 	it.each([
@@ -49,6 +51,20 @@ describe("a secret in a text", () => {
 		const mask = secretMask([]);
 		expect(mask("postgres://a:b@h/d and kafka://c:d@h")).toBe("postgres://a:***@h/d and kafka://c:***@h");
 		expect(mask("postgres://h/d?user=u&password=xyz&sslmode=require")).toBe("postgres://h/d?user=u&password=***&sslmode=require");
+	});
+
+	it("of few characters is blanked out as a word of its own, a longer one as a piece too", () => {
+		expect(secretMask(["pass"])("the password is pass, or 'pass'")).toBe("the password is ***, or '***'");
+		expect(secretMask(["a+b."])("xa+b.y a+b. a1b.")).toBe("xa+b.y *** a1b.");
+		expect(secretMask(["longsecret"])("xlongsecrety")).toBe("x***y");
+	});
+
+	it("is blanked out from when it is known, whoever was handed the mask before; one that it takes the place of, too", () => {
+		const secrets = new SecretMask(["first-one"]);
+		const { mask } = secrets;
+		expect(mask("first-one second-one")).toBe("*** second-one");
+		secrets.add("second-one");
+		expect(mask("first-one second-one")).toBe("*** ***");
 	});
 
 	it("of three characters is none: it would blank out words", () => {

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { readFile, stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { messageOf, PocKaffeError } from "../../core/errors.ts";
+import { knownSecrets } from "../../core/secret-mask.ts";
 import type { ConnectionSettings, Host } from "./connection-settings.ts";
 
 /** `database.passwordFile` and `database.passwordCommand`; at most one is set. */
@@ -16,7 +17,13 @@ const COMMAND_TIMEOUT_MS = 5_000;
 const NOT_PRIVATE = 0o077;
 
 /** Empty where there is none: the server may ask for none. Rejects with PocKaffeError `ERR_PASSWORD`. */
-export async function passwordFor(
+export async function passwordFor(source: PasswordSource, settings: ConnectionSettings, host: Host): Promise<string> {
+	const password = await lookUp(source, settings, host);
+	knownSecrets.add(password);
+	return password;
+}
+
+async function lookUp(
 	{ passwordFile, passwordCommand }: PasswordSource,
 	{ password, passwordFile: libpqFile, user, database }: ConnectionSettings,
 	host: Host,
