@@ -98,7 +98,11 @@ async function measure({ servers, topic, load, seconds, partitions, connections,
 	await waitFor("the assignment", async () => (await daemon.status()).partitions.length === partitions);
 	const looks = load.perSecond >= BUSY_PER_SECOND ? LOOKS.busy : LOOKS.quiet;
 	await using visible = new VisibleRows(databaseUrl, name, looks);
-	await using steady = await SteadyLoad.start(brokers, messages(topic, partitions), load.perSecond, load.tickMs, 0);
+	await using steady = await SteadyLoad.start(brokers, messages(topic, partitions), load.perSecond, {
+		tickMs: load.tickMs,
+		lingerMs: 0,
+		stamp: stampedWhenDue,
+	});
 	await systemClock.sleep(WARM_UP_MS);
 	const from = process.hrtime.bigint();
 	await systemClock.sleep(seconds * 1000);
@@ -155,10 +159,13 @@ function tickOf(perSecond: number): number {
 	return Math.max(TICK_MS, 1000 / perSecond);
 }
 
-/** Endless; a message's time is when it is asked for, which is when it is produced. Ids count from 1. */
+/** Endless. Ids count from 1. */
 function* messages(topic: string, partitions: number): Generator<LogEvent> {
-	for (let id = 1; ; id++) {
-		const value = process.hrtime.bigint().toString();
-		yield { topic, partition: id % partitions, key: String(id), value, timestamp: Date.now() };
-	}
+	for (let id = 1; ; id++) yield { topic, partition: id % partitions, key: String(id), value: null, timestamp: 0 };
+}
+
+/** A message's time is when it was due: where this process is late, whoever waits for the message waits for that, too. */
+function stampedWhenDue(event: LogEvent, lateMs: number): LogEvent {
+	const due = process.hrtime.bigint() - BigInt(Math.round(lateMs * 1e6));
+	return { ...event, value: due.toString(), timestamp: Date.now() - Math.round(lateMs) };
 }

@@ -9,6 +9,9 @@ import type { Database } from "./database.ts";
 import { rowParameters, type UpsertRow } from "./row-parameters.ts";
 import { problemOf, type SqlProblem } from "./sql-faults.ts";
 
+/** Places of functions that are remembered. */
+const MOST_PLACES = 100;
+
 /** See the file's header. For one table. */
 export class RefusedColumn {
 	readonly #database: Pick<Database, "transaction">;
@@ -16,6 +19,8 @@ export class RefusedColumn {
 	readonly #statement: string;
 	/** The column that was found last, by SQLSTATE: bad rows come in runs, and most for the same reason. */
 	readonly #last = new Map<string, number>();
+	/** What functions (triggers) raised for no single value, by their place: they will again. */
+	readonly #inVain = new Set<string>();
 
 	constructor(database: Pick<Database, "transaction">, layout: TableLayout, statement: string) {
 		this.#database = database;
@@ -25,10 +30,18 @@ export class RefusedColumn {
 
 	/** The problem with its column; as it is where none can be found. Never rejects. */
 	async named(row: UpsertRow, problem: SqlProblem): Promise<SqlProblem> {
-		if (!isOfValue(problem) || row.isDelete) return problem;
-		const index = await this.#search(row, problem.code).catch(() => null);
+		if (!isOfValue(problem) || row.isDelete || this.#inVain.has(problem.message)) return problem;
+		let index: number | null;
+		try {
+			index = await this.#search(row, problem.code);
+		} catch {
+			return problem;
+		}
 		const found = index === null ? undefined : this.#layout.columns[index];
-		if (index === null || !found) return problem;
+		if (index === null || !found) {
+			if (problem.isOfFunction && this.#inVain.size < MOST_PLACES) this.#inVain.add(problem.message);
+			return problem;
+		}
 		this.#last.set(problem.code, index);
 		return { ...problem, column: found.name, message: `${problem.message}, in column ${found.name} (${found.type})` };
 	}
@@ -43,7 +56,9 @@ export class RefusedColumn {
 			left = (await this.#isRefused(row, half, code)) ? half : left.slice(half.length);
 		}
 		const [only] = left;
-		return only !== undefined && (await this.#isRefused(row, left, code)) ? only : null;
+		if (only === undefined || !(await this.#isRefused(row, left, code))) return null;
+		// A trigger may refuse whatever comes.
+		return (await this.#isRefused(row, [], code)) ? null : only;
 	}
 
 	async #isRefused(row: UpsertRow, columns: readonly number[], code: string): Promise<boolean> {

@@ -17,6 +17,8 @@ export interface SqlProblem {
 	readonly remedy: SqlRemedy | null;
 	/** True where waiting may help, and a single row of the statement may be what it waits for: a locked row, a trigger. */
 	readonly mayBeOneRows: boolean;
+	/** A function raised it (a trigger's, a check's), which the message names with its line. */
+	readonly isOfFunction: boolean;
 	/** What to do about it, where more is known than `hintFor` can. */
 	readonly hint?: string;
 	/** For people: what happened, by the code's own name always, in the server's words only where those can't hold a value. */
@@ -57,6 +59,7 @@ export function problemOf(error: unknown, written: readonly string[] = []): SqlP
 		.filter(Boolean)
 		.join(": ");
 	const name = sqlstate.test(code) ? conditionName(code) : null;
+	const inFunction = functionOf(server);
 	return {
 		code: code || "unknown",
 		table: table_name ?? null,
@@ -65,7 +68,8 @@ export function problemOf(error: unknown, written: readonly string[] = []): SqlP
 		fault: ofSession(server) && entry?.fault !== "transient" ? "connection" : (entry?.fault ?? "systemic"),
 		remedy: entry?.remedy ?? null,
 		mayBeOneRows: sqlstate.test(code) && !ofSession(server) && waits.has(entry?.fault ?? "systemic") && !entry?.remedy,
-		message: what + (name ? ` (${name})` : "") + functionOf(server),
+		message: what + (name ? ` (${name})` : "") + inFunction,
+		isOfFunction: inFunction !== "",
 	};
 }
 

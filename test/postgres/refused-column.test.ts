@@ -74,6 +74,22 @@ describe("a refused row", () => {
 		expect((await faultOf(test, ["3", "3"]))?.message).not.toContain("in column");
 	});
 
+	it.each([
+		["all columns together", "if new.c1 + new.c9 > 5 then raise sqlstate '22003'; end if; return new;"],
+		["whatever comes", "raise sqlstate '22003';"],
+	])("by a trigger that refuses %s costs questions once, and no column is blamed", async (_, body) => {
+		const { db, questions } = counting(await createTestDatabase());
+		await using test = await TestWriter.on([layout], { db });
+		await db.database.query(`create function refuse() returns trigger language plpgsql as $$ begin ${body} end $$`);
+		await db.database.query("create trigger refuse before insert on events for each row execute function refuse()");
+		const rows = Array.from({ length: 20 }, (_, offset) => ({ id: `id-${offset}`, offset, values: withBad({ 1: "3" }) }));
+		const sent = await test.write(rows);
+		expect(sent.refusedOffsets.size).toBe(20);
+		for (const { message } of sent.refusedOffsets.values())
+			expect(message).toMatch(/^SQLSTATE 22003 \(\w+\), in the PL\/pgSQL function \S*refuse, line 1$/);
+		expect(questions()).toBeLessThanOrEqual(Math.ceil(Math.log2(types.length)) + 2);
+	});
+
 	it("costs one question where its like came before, and others' rows go in", async () => {
 		const { db, questions } = counting(await createTestDatabase());
 		await using test = await TestWriter.on([layout], { db });

@@ -54,7 +54,7 @@ export async function rollingRestart(options: RollingRestartOptions): Promise<Ro
 	try {
 		for (let i = 0; i < options.daemons; i++) running.push(await runDaemon(folder, configOf(options)));
 		await untilShared(running, partitions);
-		await using load = await SteadyLoad.start(brokers, messages(options), options.perSecond, TICK_MS);
+		await using load = await SteadyLoad.start(brokers, messages(options), options.perSecond, { tickMs: TICK_MS });
 		await untilHandled(notes, options.perSecond);
 		marks.push(Date.now());
 		await untilHandled(notes, options.perSecond * 3);
