@@ -3,14 +3,15 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Config } from "../config/config.ts";
 import { secretsOf } from "../config/secrets.ts";
-import { secretMask } from "../core/secret-mask.ts";
+import { SecretMask } from "../core/secret-mask.ts";
 import type { VerificationIdentity } from "./kept-verification.ts";
 import type { VerificationScope } from "./verification-parts.ts";
 
 /** By the words that a refusal has for them. The handler's file is one of them, what it imports is not. */
 export async function verificationIdentity(config: Config, scope: VerificationScope | undefined): Promise<VerificationIdentity> {
 	const { kafka, handler, tables, database, deadLetters, offsets } = config;
-	const mask = secretMask(secretsOf(config, process.env));
+	// Not the process's own, which knows more from time to time.
+	const { mask } = new SecretMask(secretsOf(config));
 	const parts = {
 		"group or list of topics": [kafka.group, kafka.topics],
 		handler: [handler, await readFile(handler.module, "utf8").catch(() => "built in")],
