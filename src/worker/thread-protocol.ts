@@ -66,7 +66,10 @@ const NO_MESSAGE = -1;
 const OTHERS_WAIT = 1;
 const CUT_SHORT = 2;
 
-/** The numbers of progress, written by the thread and read by the main thread at any time; and one the other way. */
+/**
+ * The numbers of progress, written by the thread and read by the main thread at any time; and one the other way. What is written before CALLS
+ * is raised is seen by whoever sees it raised: one atomic operation for all of them, where each for itself took 0.1 µs of a message.
+ */
 export class SharedProgress {
 	readonly #cells: Int32Array;
 
@@ -93,10 +96,11 @@ export class SharedProgress {
 
 	/** A call into the user's code begins. */
 	enter(phase: "load" | "init" | "handle" | "terminate", message = NO_MESSAGE, running = 0): void {
-		Atomics.store(this.#cells, MESSAGE, message);
-		Atomics.store(this.#cells, RUNNING, running);
-		Atomics.store(this.#cells, PHASE, phaseNumbers[phase]);
-		Atomics.add(this.#cells, CALLS, 1);
+		const cells = this.#cells;
+		cells[MESSAGE] = message;
+		cells[RUNNING] = running;
+		cells[PHASE] = phaseNumbers[phase];
+		Atomics.add(cells, CALLS, 1);
 	}
 
 	/** Calls overlap from here to `leave`. */
@@ -121,9 +125,10 @@ export class SharedProgress {
 
 	/** The call ended; `phase` stays `handle` between the messages of a run, so that a death there is seen as one of the run. */
 	leave(phase: "idle" | "handle" = "idle"): void {
-		Atomics.store(this.#cells, RUNNING, 0);
-		Atomics.store(this.#cells, PHASE, phaseNumbers[phase]);
-		Atomics.add(this.#cells, CALLS, 1);
+		const cells = this.#cells;
+		cells[RUNNING] = 0;
+		cells[PHASE] = phaseNumbers[phase];
+		Atomics.add(cells, CALLS, 1);
 	}
 
 	/** Written by the main thread; 0: nothing is wanted, and the other two needn't be asked. */
@@ -150,9 +155,10 @@ export class SharedProgress {
 	}
 
 	read(): ThreadProgress {
+		const calls = Atomics.load(this.#cells, CALLS);
 		const progress = {
 			phase: phases[Atomics.load(this.#cells, PHASE)] ?? "idle",
-			calls: Atomics.load(this.#cells, CALLS),
+			calls,
 			message: Atomics.load(this.#cells, MESSAGE),
 			running: Atomics.load(this.#cells, RUNNING),
 		};

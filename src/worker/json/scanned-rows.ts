@@ -195,22 +195,24 @@ export class ScannedRows implements GatheredRows {
 
 	#hashOf(row: number): number {
 		const at = row * this.#width;
-		let start = this.#spans[at] as number;
-		let stop = this.#spans[at + 1] as number;
-		const { length } = this.#source;
-		const from = start < length ? this.#source : this.#beside;
-		if (start >= length) {
-			start -= length;
-			stop -= length;
-		}
+		const stop = this.#spans[at + 1] as number;
 		let hash = FNV_START;
-		for (let i = start; i < stop; i++) hash = Math.imul(hash ^ (from[i] as number), FNV_PRIME);
+		for (let i = this.#spans[at] as number; i < stop; i++) hash = Math.imul(hash ^ this.#byteAt(i), FNV_PRIME);
 		return hash;
 	}
 
 	#haveOneId(one: number, other: number): boolean {
 		if (this.#hashes[one] !== this.#hashes[other]) return false;
-		return this.joinIds([one]) === this.joinIds([other]);
+		const [oneAt, otherAt] = [this.#spans[one * this.#width] as number, this.#spans[other * this.#width] as number];
+		const length = (this.#spans[one * this.#width + 1] as number) - oneAt;
+		if ((this.#spans[other * this.#width + 1] as number) - otherAt !== length) return false;
+		for (let i = 0; i < length; i++) if (this.#byteAt(oneAt + i) !== this.#byteAt(otherAt + i)) return false;
+		return true;
+	}
+
+	#byteAt(at: number): number {
+		const { length } = this.#source;
+		return (at < length ? this.#source[at] : this.#beside[at - length]) as number;
 	}
 
 	#join(place: number, rows: readonly number[], { separator, nullMark }: Separators): string {
