@@ -4,10 +4,10 @@
  * the process per message, µs: of the thread's work, and of the handler's function alone where it is a user's.
  */
 import { deserialize } from "node:v8";
+import { messageAt } from "../dist/core/message-codec.js";
 import { loadHandler } from "../dist/worker/handler-loader.js";
 import { beginRun } from "../dist/worker/handler-runs.js";
 import { OutcomeCollector } from "../dist/worker/outcome-collector.js";
-import { messageAt } from "../dist/core/message-codec.js";
 import { SharedProgress } from "../dist/worker/thread-protocol.js";
 
 /** V8 compiles what is hot on the way. */
