@@ -131,8 +131,9 @@ export class OutcomeCollector {
 	}
 
 	/** Counts a row of so many bytes that was read past the handler; its block comes with `take`. */
-	addRead(bytes: number): void {
-		this.#counts.row++;
+	addRead(bytes: number, isDelete: boolean): void {
+		if (isDelete) this.#counts.delete++;
+		else this.#counts.row++;
 		this.#rows++;
 		this.#bytes += bytes;
 	}

@@ -1,7 +1,7 @@
 /**
  * `pockaffe:json` without an object per message: from a message's bytes to the texts of its row. What needs a closer look is left to
- * json-handler.ts, which reads any message and finds the words for what is wrong: escapes in names, names that come twice, tombstones, and
- * whatever is no row. Both give the same (test/unit/json-reader.test.ts).
+ * json-handler.ts, which reads any message and finds the words for what is wrong: escapes in names, names that come twice, and whatever is no
+ * row. Both give the same (test/unit/json-reader.test.ts).
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -101,7 +101,7 @@ export class JsonReader {
 	}
 
 	/**
-	 * Adds the row of message `index` of the run as `message`; its size in bytes, or 0 where it is to be read in the ordinary way.
+	 * Adds the row or delete of message `index` of the run as `message`; its size in bytes, or 0 where it is to be read in the ordinary way.
 	 * `mayHaveStrangers`: fields that no column takes are ignored.
 	 */
 	read(index: number, message: number, mayHaveStrangers: boolean): number {
@@ -111,8 +111,9 @@ export class JsonReader {
 		const valueLength = lengths[3 * index + 1] as number;
 		const keyEnd = keyLength < 0 ? start : start + keyLength;
 		const end = keyEnd + valueLength;
+		if (valueLength < 0) return this.#readDelete(message, start, keyLength);
 		const scanner = this.#scanner;
-		if (valueLength < 0 || !scanner.scan(bytes, keyEnd, end)) return 0;
+		if (!scanner.scan(bytes, keyEnd, end)) return 0;
 		if (scanner.hasStranger && (!mayHaveStrangers || (this.#idSlot === null && !scanner.hasWanted))) return 0;
 		// The value begins and ends in ASCII, so it is UTF-8 if all around it is.
 		if (scanner.isWide && !this.#isUtf8 && !isUtf8(bytes.subarray(keyEnd, end))) return 0;
@@ -123,7 +124,22 @@ export class JsonReader {
 			rows.forget();
 			return 0;
 		}
-		rows.add(message);
+		rows.add(message, false);
+		return rows.rowBytes;
+	}
+
+	/** A tombstone deletes the row of its key; where a field is the version it lacks one. */
+	#readDelete(message: number, start: number, keyLength: number): number {
+		const rows = this.#rows;
+		if (this.#layout.version.kind === "field" || keyLength < 0) return 0;
+		rows.beginRow();
+		const hasId = this.#keyAsId(start, start + keyLength);
+		for (let i = 0; i < this.#columns.length; i++) rows.nullValue(i);
+		if (!hasId || rows.rowBytes > this.#maxBytes) {
+			rows.forget();
+			return 0;
+		}
+		rows.add(message, true);
 		return rows.rowBytes;
 	}
 

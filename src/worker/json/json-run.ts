@@ -40,7 +40,7 @@ export async function readRun(run: JsonRun, parts: RunParts): Promise<{ readonly
 		for (; index < end; index++) {
 			const bytes = reader.read(index, from + index, results.hasWarned(reader.table));
 			if (bytes > 0) {
-				results.addRead(bytes);
+				results.addRead(bytes, isDelete(batch, index));
 				continue;
 			}
 			try {
@@ -60,6 +60,11 @@ export async function readRun(run: JsonRun, parts: RunParts): Promise<{ readonly
 		startedAt = performance.now();
 	}
 	return null;
+}
+
+/** Its value is null. */
+function isDelete({ lengths }: PackedBatch, index: number): boolean {
+	return (lengths[3 * index + 1] as number) < 0;
 }
 
 function groupEnd({ starts, length }: PackedBatch, first: number): number {

@@ -27,7 +27,6 @@ export class ScannedRows implements GatheredRows {
 	#length = 0;
 	#messages = new Int32Array(FEWEST_ROWS);
 	#bytes = new Int32Array(FEWEST_ROWS);
-	/** All are upserts. */
 	#deletes = new Uint8Array(FEWEST_ROWS);
 	/** FNV-1a of the id's bytes. */
 	#hashes = new Int32Array(FEWEST_ROWS);
@@ -124,8 +123,9 @@ export class ScannedRows implements GatheredRows {
 	}
 
 	/** Adds the row, of message `message`. */
-	add(message: number): void {
+	add(message: number, isDelete: boolean): void {
 		const row = this.#length++;
+		this.#deletes[row] = isDelete ? 1 : 0;
 		this.#messages[row] = message;
 		this.#bytes[row] = this.#rowBytes;
 		this.#wideIds[row] = this.#rowIdIsWide ? 1 : 0;
@@ -257,7 +257,7 @@ export class ScannedRows implements GatheredRows {
 		this.#hashes = larger(this.#hashes, new Int32Array(length));
 		this.#spans = larger(this.#spans, new Int32Array(length * this.#width));
 		this.#wideIds = larger(this.#wideIds, new Uint8Array(length));
-		this.#deletes = new Uint8Array(length);
+		this.#deletes = larger(this.#deletes, new Uint8Array(length));
 	}
 }
 
