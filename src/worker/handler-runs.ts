@@ -94,8 +94,10 @@ function fromBytes(run: HandlerRun, reader: JsonReader): Way {
 			},
 			parts,
 		);
-		if (failed === null) return { ok: true, outcome: take(handledTo) };
-		return { ok: false, outcome: take(handledTo), failed: handledTo, failure: failureIn(failed.error), batched: false };
+		const outcome = take(handledTo);
+		reader.end();
+		if (failed === null) return { ok: true, outcome };
+		return { ok: false, outcome, failed: handledTo, failure: failureIn(failed.error), batched: false };
 	};
 	return [parts, go];
 }

@@ -2,9 +2,12 @@
  * `pockaffe:json` reads most messages from their bytes (json-reader.ts), and any message by its handler. Whatever is read in the first way
  * must come to the very rows of the second.
  */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { splitTexts } from "../../src/core/joined-texts.ts";
 import { packMessages } from "../../src/core/message-codec.ts";
+import type { PackedBatch } from "../../src/core/packed-batch.ts";
 import { seededRandom } from "../../src/core/random.ts";
 import { type ColumnLayout, rowsOf, type TableLayout } from "../../src/core/rows.ts";
 import type { Handler } from "../../src/handler-api.ts";
@@ -38,6 +41,7 @@ interface Received {
 /** One way of `pockaffe:json`, from message to rows. `read`: how many messages were read from their bytes. */
 class Way {
 	read = 0;
+	lastBatch: WeakRef<PackedBatch["bytes"]> | null = null;
 	readonly #state: handler.JsonState;
 	readonly #results: OutcomeCollector;
 	readonly #reader: handler.JsonState["reader"];
@@ -78,6 +82,7 @@ class Way {
 			...{ topic: "t", partition: 0, offset: 100 + from + i, timestamp: 7_000 + Math.floor((from + i) / 3), key, value, headers },
 		}));
 		const batch = packMessages(messages);
+		this.lastBatch = new WeakRef(batch.bytes);
 		this.#results.begin({ from, offsets: batch.offsets, timestamps: batch.timestamps });
 		const { parts, first } = beginRun({
 			...{ handler: handler as Handler, partition: { topic: "t", partition: 0 }, state: () => this.#state, batch, from, rule: "free" },
@@ -242,4 +247,18 @@ describe("pockaffe:json, read from the bytes and by its handler", () => {
 		const [reads, handles] = [new Way(of, { fromBytes: true }), new Way(of, { fromBytes: false })];
 		expect(await reads.outcomes(received)).toEqual(await handles.outcomes(received));
 	});
+});
+
+it("holds the bytes of a run no longer than the run", async () => {
+	const reads = new Way({ layout: layoutOf({ columns: [columnOf("name", "text")] }) }, { fromBytes: true });
+	const received = (i: number) => ({ key: Buffer.from(`k${i}`), value: Buffer.from('{"name":"é"}') });
+	await reads.outcomes(Array.from({ length: 10 }, (_, i) => received(i)));
+	const batch = reads.lastBatch;
+	expect([reads.read, batch?.deref() !== undefined]).toEqual([10, true]);
+	setFlagsFromString("--expose-gc");
+	const collect = runInNewContext("gc") as () => void;
+	// A reference that was looked at lives to the end of the turn.
+	await new Promise((resolve) => setImmediate(resolve));
+	collect();
+	expect(batch?.deref()).toBeUndefined();
 });

@@ -47,7 +47,9 @@ const FIRST_LETTER = 0x61;
 /** The bytes of keys may hold what separates texts. */
 const FIRST_PRINTABLE = 0x20;
 
-/** See the file's header. One run after the other: `begin`, `read` per message, `take` now and then. */
+const nothing = new Uint8Array(0);
+
+/** See the file's header. One run after the other: `begin`, `read` per message, `take` now and then, `end`. */
 export class JsonReader {
 	readonly #layout: TableLayout;
 	readonly #maxBytes: number;
@@ -98,6 +100,13 @@ export class JsonReader {
 		this.#batch = batch;
 		this.#isUtf8 = isUtf8(batch.bytes);
 		this.#rows.begin(batch.bytes);
+	}
+
+	/** Ends the run: its bytes, which may be many, are held no longer. */
+	end(): void {
+		this.#batch = null;
+		this.#rows.begin(nothing);
+		this.#scanner.forget();
 	}
 
 	/**

@@ -114,6 +114,12 @@ export class JsonScanner {
 		return true;
 	}
 
+	/** Holds no message's bytes any longer. */
+	forget(): void {
+		this.#bytes = new Uint8Array(0);
+		this.#view = new DataView(new ArrayBuffer(0));
+	}
+
 	/** Reads the object behind its brace. Like all that read: where it ends, -1 where it gave up. */
 	#fields(start: number, table: FieldTable, isRoot: boolean): number {
 		const bytes = this.#bytes;
