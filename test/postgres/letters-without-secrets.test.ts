@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, inject, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { tableLayouts } from "../../src/config/table-layouts.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -10,6 +10,7 @@ import { pockaffe } from "../support/command-line.ts";
 import { deadLetter } from "../support/dead-letters.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase } from "../support/test-database.ts";
+import { VerifiedScene } from "../support/verified-scene.ts";
 
 it("a letter's error and stack hold no secret of the configuration's, its message stays as it is", async () => {
 	await using db = await createTestDatabase();
@@ -52,4 +53,17 @@ it("nor does a letter whose replay fails, or what the command says of it", async
 	const [row] = await db.database.query("select error, stack from pockaffe_dead_letters");
 	expect(row).toMatchObject({ error: "refused with ***" });
 	expect(JSON.stringify(row)).not.toContain(token);
+});
+
+it("nor does verify, of a message that the handler refuses with a secret in its words", async () => {
+	const password = decodeURIComponent(new URL(inject("postgresUrl")).password);
+	expect(password.length).toBeGreaterThan(3);
+	await using scene = await VerifiedScene.open({}, [
+		[0, "a", { name: "a" }],
+		[0, "b", { reject: `it was ${password}` }],
+	]);
+	await scene.sql("delete from pockaffe_dead_letters");
+	const { report, text } = await scene.verify();
+	expect(report.differences).toEqual([expect.objectContaining({ kind: "failed", error: "it was ***" })]);
+	expect(text).not.toContain(password);
 });

@@ -63,10 +63,11 @@ describe("memory of messages that a handler gives away", () => {
 			{},
 		],
 		[
+			// Memory that is gone is not given away once more: Node 24 throws there, and then the handler has failed.
 			"in calls that overlap",
 			`export async function handleMessage({ offset, value }) {
 				const doc = { said: String(value) };
-				if (offset % 2 === 1) { await new Promise((resolve) => setTimeout(resolve, 5)); ${away}; }
+				if (offset % 2 === 1) { await new Promise((resolve) => setTimeout(resolve, 5)); if (value.buffer.byteLength > 0) ${away}; }
 				return { id: String(offset), fields: { doc } };
 			}`,
 			{ concurrency: 2 },
