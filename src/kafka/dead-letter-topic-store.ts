@@ -44,7 +44,7 @@ export interface DeadLetterTopicStoreParts extends LetterOrigin {
 /** What the store needs of a reader. */
 export type LetterReader = Pick<LogReader, "metadata" | "watermarks" | "topicIds" | "read"> & AsyncDisposable;
 /** What it needs of a producer. */
-export type LetterProducer = Pick<Producer, "produce"> & AsyncDisposable;
+export type LetterProducer = Pick<Producer, "produce" | "topics"> & AsyncDisposable;
 
 /** A letter without its content: where its newest record is. */
 type Found = FoldedLetter<LetterPlace>;
@@ -53,6 +53,8 @@ type Found = FoldedLetter<LetterPlace>;
 const AT_ONCE = 1_000;
 /** A record is too large for the topic. */
 const TOO_LARGE = "kafka_10";
+/** librdkafka's, of a partition that the topic got after the producer had connected. */
+const UNKNOWN_PARTITION = "kafka_-190";
 
 /** See the file's header. */
 export class DeadLetterTopicStore implements LetterStore {
@@ -173,7 +175,15 @@ export class DeadLetterTopicStore implements LetterStore {
 		const { topic, kafka, connectProducer = () => Producer.connect(kafka) } = this.#parts;
 		this.#producer ??= connectProducer();
 		const producer = await this.#producer;
-		await producer.produce({ topic, ...record }).catch(refused(kafka, { topic: ["Write", topic] }));
+		const produce = () => producer.produce({ topic, ...record });
+		await produce()
+			.catch(async (error) => {
+				if (!(error instanceof PocKaffeError) || error.code !== UNKNOWN_PARTITION) throw error;
+				// What is asked for is known from then on.
+				await producer.topics(topic);
+				return produce();
+			})
+			.catch(refused(kafka, { topic: ["Write", topic] }));
 	}
 
 	/** What matches, in no order. */
