@@ -13,7 +13,7 @@
         "src/kafka/native/consumer_calls.cc",
         "src/kafka/native/consumer_queue.cc",
         "src/kafka/native/packed_messages.cc",
-        "src/kafka/native/topic_ids_request.cc",
+        "src/kafka/native/group_members_request.cc", "src/kafka/native/topic_ids_request.cc",
         "src/kafka/native/topic_settings_request.cc"
       ],
       "defines": ["NAPI_VERSION=8"],

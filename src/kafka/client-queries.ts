@@ -15,7 +15,7 @@ import { partitionName, type TopicPartition } from "../core/message.ts";
 import { codeOfWords } from "./error-words.ts";
 import type { StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import { askOperations, askTopicIds, askTopicSettings, type TopicSettings } from "./native.ts";
+import { askGroup, askOperations, askTopicIds, askTopicSettings, type GroupDescription, type TopicSettings } from "./native.ts";
 import type { Operation } from "./rights.ts";
 import { topicIdsFrom } from "./topic-ids.ts";
 
@@ -112,6 +112,12 @@ export class ClientQueries {
 	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
 		const { name } = this.#raw as unknown as { readonly name?: string };
 		return askTopicSettings({ name, broker: this.#broker }, topics, this.#timeoutMs());
+	}
+
+	/** Who is in a group; null where nobody can tell. */
+	group(group: string): Promise<GroupDescription | null> {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		return askGroup({ name, broker: this.#broker }, group, this.#timeoutMs());
 	}
 
 	#ask<T>(start: Question<T>, attempts = ATTEMPTS): Promise<T> {

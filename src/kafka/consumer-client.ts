@@ -21,7 +21,7 @@ import { codeOfWords, fatalError } from "./error-words.ts";
 import type { CloseOptions, GroupClient, GroupClientEvents, Polled, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import type { MessagePolls } from "./message-polls.ts";
-import { openConsumerQueue, type TopicSettings, withNative } from "./native.ts";
+import { type GroupDescription, openConsumerQueue, type TopicSettings, withNative } from "./native.ts";
 import { PackedPolls } from "./packed-polls.ts";
 import { PlainPolls } from "./plain-polls.ts";
 import type { Operation } from "./rights.ts";
@@ -303,6 +303,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	/** What this user may do with a topic; null where nobody can tell. Rejects where it may not be seen. */
 	operationsOn(topic: string): Promise<ReadonlySet<Operation> | null> {
 		return this.#queries.operationsOn(topic);
+	}
+
+	/** Who is in a group; null where nobody can tell. */
+	group(group: string): Promise<GroupDescription | null> {
+		return this.#queries.group(group);
 	}
 
 	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */

@@ -31,6 +31,33 @@ interface FoundSettings {
 	readonly settings: Readonly<Record<string, string>>;
 }
 
+interface FoundGroup {
+	/** The group. */
+	readonly topic: string;
+	readonly error: number;
+	readonly message: string;
+	readonly state: string;
+	readonly members: readonly GroupMember[];
+}
+
+/** A member of a consumer group, as Kafka tells it. */
+export interface GroupMember {
+	/** `kafka.clientId`. */
+	readonly clientId: string;
+	/** `kafka.instanceId`; empty where it is no static member. */
+	readonly instanceId: string;
+	readonly memberId: string;
+	/** Its address, as the broker sees it. */
+	readonly host: string;
+	readonly partitions: readonly TopicPartition[];
+}
+
+/** A consumer group as Kafka tells it. `state`: Stable, PreparingRebalance, Empty, Dead (there is none), … */
+export interface GroupDescription {
+	readonly state: string;
+	readonly members: readonly GroupMember[];
+}
+
 /** src/kafka/native/addon.cc */
 interface Addon {
 	/** Null where no living client has that name. */
@@ -48,6 +75,13 @@ interface Addon {
 		topics: readonly string[],
 		timeoutMs: number,
 	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundSettings[] } | null>;
+	/** Null where no living client has that name. */
+	groupMembers(
+		client: string,
+		broker: number,
+		groups: readonly string[],
+		timeoutMs: number,
+	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundGroup[] } | null>;
 	/** Clients that live and requests under way. */
 	living(): { readonly clients: number; readonly requests: number };
 	exitNow(code: number): never;
@@ -179,6 +213,19 @@ export async function askOperations(
 	const may = (found?.operations ?? []).flatMap((each) => operations.get(each) ?? []);
 	// Who may see it may describe it: nothing at all means that nothing was said.
 	return may.length === 0 ? null : new Set(may);
+}
+
+/** Who is in a group; null where the addon can't ask. Rejects with KafkaError: the client's, or the group's (no right to see it). */
+export async function askGroup({ name, broker }: AskedClient, group: string, timeoutMs: number): Promise<GroupDescription | null> {
+	if (!loaded.addon || name === undefined) return null;
+	const answer = await loaded.addon.groupMembers(name, broker, [group], timeoutMs);
+	if (!answer) return null;
+	const [found] = answer.topics;
+	const failed = found ?? answer;
+	// The embedded broker knows no such question.
+	if (failed.error === kafkaErrors.unsupportedFeature) return null;
+	if (failed.error !== 0) throw new KafkaError(`the members of group ${group} can't be had: ${failed.message}`, failed.error);
+	return { state: found?.state ?? "Unknown", members: found?.members ?? [] };
 }
 
 /** A topic's settings as they are in force, by name. */

@@ -12,7 +12,7 @@ import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
 import { ConsumerClient } from "./consumer-client.ts";
 import type { StoredOffset } from "./group-client.ts";
 import { KafkaError } from "./kafka-error.ts";
-import type { TopicSettings } from "./native.ts";
+import type { GroupDescription, TopicSettings } from "./native.ts";
 import { polledAnswer } from "./polled-answer.ts";
 import type { Operation } from "./rights.ts";
 
@@ -120,6 +120,11 @@ export class ClusterInspector implements AsyncDisposable {
 	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */
 	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
 		return this.#client.topicSettings(topics);
+	}
+
+	/** Who is in a group, and who has which partition; null where nobody can tell (no addon). */
+	group(group: string): Promise<GroupDescription | null> {
+		return polledAnswer(this.#client, this.#client.group(group));
 	}
 
 	/** Sets offsets of the group, which must have no members. */

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "consumer_calls.h"
+#include "group_members_request.h"
 #include "node_values.h"
 #include "topic_ids_request.h"
 #include "topic_settings_request.h"
@@ -77,6 +78,32 @@ napi_value settings_value(napi_env env, const TopicSettings& of) {
   napi_create_object(env, &settings);
   for (const auto& [name, value] : of.settings) set(env, settings, name.c_str(), text(env, value));
   set(env, result, "settings", settings);
+  return result;
+}
+
+// { clientId, instanceId, memberId, host, partitions: { topic, partition }[] }
+napi_value member_value(napi_env env, const GroupMember& of) {
+  napi_value result = object(env);
+  set(env, result, "clientId", text(env, of.client_id));
+  set(env, result, "instanceId", text(env, of.instance_id));
+  set(env, result, "memberId", text(env, of.member_id));
+  set(env, result, "host", text(env, of.host));
+  set(env, result, "partitions",
+      list_of<std::pair<std::string, int32_t>>(
+          env, of.partitions, [](napi_env env, const std::pair<std::string, int32_t>& each) {
+            napi_value partition = object(env);
+            set(env, partition, "topic", text(env, each.first));
+            set(env, partition, "partition", number(env, each.second));
+            return partition;
+          }));
+  return result;
+}
+
+// { topic, error, message, state, members }, where `topic` is the group
+napi_value group_value(napi_env env, const GroupMembers& of) {
+  napi_value result = topic_value(env, of.group, of.error, of.message);
+  set(env, result, "state", text(env, of.state));
+  set(env, result, "members", list_of(env, of.members, member_value));
   return result;
 }
 
@@ -183,6 +210,20 @@ napi_value topic_settings(napi_env env, napi_callback_info info) {
                                    });
 }
 
+// groupMembers(client, broker, groups, timeoutMs): Promise<{ error, message, topics } | null>; `broker` is not looked at
+napi_value group_members(napi_env env, napi_callback_info info) {
+  size_t count = 4;
+  napi_value arguments[4];
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
+  const Asked asked(env, arguments);
+  const auto groups = [](napi_env env, const GroupMembersRequest& of) { return list_of(env, of.groups(), group_value); };
+  return ask<GroupMembersRequest>(env, *static_cast<Environment*>(data), asked.client, groups,
+                                  [&](GroupMembersRequest& request, rd_kafka_t* handle) {
+                                    request.ask(handle, asked.topics, asked.timeout_ms);
+                                  });
+}
+
 // living(): { clients, requests }, for tests.
 napi_value living(napi_env env, napi_callback_info) {
   Counts found;
@@ -229,6 +270,7 @@ NAPI_MODULE_INIT() {
   napi_add_env_cleanup_hook(env, on_cleanup, environment);
   set(env, exports, "topicIds", function(env, "topicIds", topic_ids, environment));
   set(env, exports, "topicSettings", function(env, "topicSettings", topic_settings, environment));
+  set(env, exports, "groupMembers", function(env, "groupMembers", group_members, environment));
   set(env, exports, "living", function(env, "living", living, nullptr));
   set(env, exports, "exitNow", function(env, "exitNow", exit_now, nullptr));
   add_consumer_calls(env, exports);
