@@ -162,7 +162,8 @@ describe("what a handler prints", () => {
 
 	it.each([
 		["a line at a time", 'for (let i = 0; i < 100_000; i++) console.log("x");', 100_000],
-		["in one call", 'process.stdout.write("x\\n".repeat(50_000_000));', 50_000_000],
+		// A text that is larger than the heap in one piece is V8's affair: it may end the process.
+		["in one call", 'process.stdout.write("x\\n".repeat(10_000_000));', 10_000_000],
 		["as bytes", 'process.stdout.write(Buffer.alloc(50_000_000, "x\\n"));', 25_000_000],
 	])("is counted beyond a quota (%s), every line of it", async (_, body, printed) => {
 		let lines = 0;
