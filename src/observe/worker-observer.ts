@@ -4,6 +4,7 @@ import type { DeadLetter } from "../core/dead-letter.ts";
 import { failureName } from "../core/failure-name.ts";
 import type { TopicPartition } from "../core/message.ts";
 import { partitionName } from "../core/message.ts";
+import { withoutValues } from "../core/without-values.ts";
 import { type CrashFact, CrashLog } from "./crash-log.ts";
 import { CrashStorm, PERIOD_MS } from "./crash-storm.ts";
 import { LogLimiter } from "./log-limiter.ts";
@@ -25,8 +26,14 @@ interface HandledFact {
 	readonly finished?: unknown;
 }
 
+/** Of a letter's error, in characters: the letter has it whole. */
+const LONGEST_ERROR = 300;
+
 /** A letter, as it is told. */
-type LetterFact = Pick<DeadLetter, "topic" | "partition" | "offset" | "reason" | "sqlstate" | "table" | "attempts">;
+type LetterFact = Pick<DeadLetter, "topic" | "partition" | "offset" | "reason" | "sqlstate" | "table" | "attempts"> & {
+	/** Why, where nothing else in the log says it: the reason of a reject, the column of a refused row. */
+	readonly error?: string;
+};
 
 /** Whose call ended a shared thread (null: it was replaced), and for whom too. */
 interface SharedDeathFact {
@@ -107,9 +114,10 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 		resumed({ topic, partition }: TopicPartition): void {
 			logger.info({ topic, partition }, `${partitionName({ topic, partition })} goes on`);
 		},
-		deadLettered({ topic, partition, offset, reason, sqlstate, table, attempts }: DeadLetter): void {
+		deadLettered({ topic, partition, offset, reason, sqlstate, table, attempts, error }: DeadLetter): void {
 			// Without its message, which may be large.
-			const fact = { topic, partition, offset, reason, sqlstate, table, attempts };
+			const isTold = reason !== "rejected" && reason !== "row_fault";
+			const fact = { topic, partition, offset, reason, sqlstate, table, attempts, ...(!isTold && { error: briefly(error) }) };
 			totals.deadLetters++;
 			metrics.count("dead_letters_total", { topic, reason });
 			if (!letters.admit(`${topic} ${reason} ${sqlstate}`, fact)) return;
@@ -200,6 +208,11 @@ function sumOf(values: ArrayLike<number>): number {
 	return sum;
 }
 
-function letterCause({ reason, sqlstate }: LetterFact): string {
-	return sqlstate ? `${reason} (SQLSTATE ${sqlstate})` : reason;
+function letterCause({ reason, sqlstate, error }: LetterFact): string {
+	return `${sqlstate ? `${reason} (SQLSTATE ${sqlstate})` : reason}${error ? `: ${error}` : ""}`;
+}
+
+function briefly(text: string): string {
+	const line = withoutValues(text).replaceAll(/\s+/g, " ");
+	return line.length > LONGEST_ERROR ? `${line.slice(0, LONGEST_ERROR)}…` : line;
 }

@@ -94,12 +94,15 @@ function safeMessage(error: ServerError): string {
 }
 
 /** What mends a systemic fault; null where there is nothing better than the message. */
-export function hintFor({ code, fault, column, hint }: SqlProblem, table: string): string | null {
+export function hintFor({ code, fault, column, hint, message }: SqlProblem, table: string): string | null {
 	if (hint !== undefined) return hint;
 	switch (code) {
 		case "42P01":
 			return `create ${table} (pockaffe schema prints the statement; with create: true a start does it); it goes on by itself`;
 		case "42703":
+			// Those of PocKaffe's own are in no configuration.
+			if (/column "?(\w+\.)?"?(kafka_(ts|offset|partition|topic)|deleted)\b/.test(message))
+				return `add it to ${table} (pockaffe schema prints its columns); it goes on by itself`;
 			return `add the column, or take it out of tables.${table}.columns (pockaffe check compares); it goes on by itself`;
 		case "42804":
 		case "42883":

@@ -7,9 +7,9 @@
  * Step 5 of a message's way (docs/architecture.md).
  */
 import { counted } from "../core/counted.ts";
+import { withoutValues } from "../core/without-values.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 import { ceil, hasOwn, isArray } from "./built-ins.ts";
-import { withoutValues } from "./crash-report.ts";
 import type { HandlerFailure } from "./handler-thread.ts";
 import type { OutcomeCollector } from "./outcome-collector.ts";
 

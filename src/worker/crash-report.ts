@@ -42,14 +42,3 @@ export function keyText(key: Buffer | null): string | null {
 	const shown = Buffer.from(text, "utf8").equals(key) && !/\p{Cc}/u.test(text) ? text : `base64:${key.toString("base64")}`;
 	return shown.length > KEY_LENGTH ? `${shown.slice(0, KEY_LENGTH)}…` : shown;
 }
-
-/**
- * An error's words without what the language itself quotes of the text it could not read: that is a piece of the message's value.
- * The handler's own words stay as they are.
- */
-export function withoutValues<T extends string | null>(text: T): T {
-	return (text
-		?.replaceAll(/Unexpected (?:token|non-whitespace character) [\s\S]*? is not valid JSON/g, "the text is not valid JSON")
-		.replaceAll(/(?:\.{3})?"[\s\S]*?"(?:\.{3})? is not valid JSON/g, "the text is not valid JSON")
-		.replaceAll(/Cannot convert [\s\S]*? to a BigInt/g, "the text is no BigInt") ?? null) as T;
-}

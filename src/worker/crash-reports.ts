@@ -3,7 +3,8 @@
  *
  * A side way of a message's way (docs/architecture.md).
  */
-import { type CrashReport, withoutValues } from "./crash-report.ts";
+import { withoutValues } from "../core/without-values.ts";
+import type { CrashReport } from "./crash-report.ts";
 import type { Verdict } from "./failure-policy.ts";
 import type { WorkerParts } from "./worker-parts.ts";
 

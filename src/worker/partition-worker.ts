@@ -14,8 +14,9 @@ import { type Evidence, suspicionWords } from "../core/hand-note.ts";
 import { lifetime } from "../core/lifetime.ts";
 import type { PackedBatch } from "../core/packed-batch.ts";
 import type { SkipAnswer } from "../core/skip-outcome.ts";
+import { withoutValues } from "../core/without-values.ts";
 import { CarefulHand } from "./careful-hand.ts";
-import { type CrashReport, keyText, withoutValues } from "./crash-report.ts";
+import { type CrashReport, keyText } from "./crash-report.ts";
 import { CrashReports } from "./crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
 import {

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { keyText, withoutValues } from "../../src/worker/crash-report.ts";
+import { withoutValues } from "../../src/core/without-values.ts";
+import { keyText } from "../../src/worker/crash-report.ts";
 
 function messageOf(read: () => unknown): string {
 	try {

@@ -279,13 +279,17 @@ describe("observer of dead letters", () => {
 		const clock = new ManualClock();
 		const { workers } = new DaemonObserver({ metrics, logger: listLogger(log), clock, module: "./handler.mjs", makesRows: true });
 		for (let offset = 0; offset < BURST + 3; offset++) workers.deadLettered(deadLetter({ offset, value: Buffer.from("secret") }));
-		workers.deadLettered(deadLetter({ offset: 90, reason: "row_fault", sqlstate: "22003", table: "events" }));
+		workers.deadLettered(
+			deadLetter({ offset: 90, reason: "row_fault", sqlstate: "22003", table: "events", error: "column amount:\n too large" }),
+		);
+		workers.deadLettered(deadLetter({ offset: 91, reason: "rejected", error: `no ${"good ".repeat(100)}` }));
 		expect(log.map(({ message }) => message)).toEqual([
 			...Array.from({ length: BURST }, (_, offset) => `orders/2 offset ${offset} is a dead letter: poison`),
-			"orders/2 offset 90 is a dead letter: row_fault (SQLSTATE 22003)",
+			"orders/2 offset 90 is a dead letter: row_fault (SQLSTATE 22003): column amount: too large",
+			expect.stringMatching(/^orders\/2 offset 91 is a dead letter: rejected: no (good ){59}go…$/),
 		]);
 		await clock.advance(PERIOD_MS);
-		expect(log.slice(BURST + 1).map(({ fields, message }) => [fields.held, message])).toEqual([
+		expect(log.slice(BURST + 2).map(({ fields, message }) => [fields.held, message])).toEqual([
 			[3, `3 more dead letters of orders within 10 s, the last at orders/2 offset ${BURST + 2}: poison`],
 		]);
 		expect(JSON.stringify(log)).not.toContain("secret");

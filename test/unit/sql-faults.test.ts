@@ -211,6 +211,16 @@ describe("what an error of the database means", () => {
 			expect(hintFor(problemOf({ code }), "events"), code).not.toBeNull();
 	});
 
+	it("does not tell anybody to take a column of PocKaffe's own out of the configuration, where it is not", () => {
+		const hint = (message: string) => hintFor(problemOf({ code: "42703", message }), "events");
+		for (const own of ["kafka_ts", "kafka_offset", "kafka_partition", "kafka_topic", "deleted"])
+			expect(hint(`column "${own}" of relation "events" does not exist`), own).toBe(
+				"add it to events (pockaffe schema prints its columns); it goes on by itself",
+			);
+		expect(hint("column t.kafka_ts does not exist")).toMatch(/^add it to events/);
+		expect(hint('column "amount" of relation "events" does not exist')).toMatch(/or take it out of tables\.events\.columns/);
+	});
+
 	it("is told whatever was thrown", () => {
 		for (const thrown of [null, undefined, "text", 5, {}]) expect(problemOf(thrown).fault).toBe("systemic");
 	});
