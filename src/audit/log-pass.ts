@@ -68,7 +68,7 @@ export class LogPass {
 			createWorker: (partition, over) => this.#createWorker(partition, over),
 			until: (holds) => this.#until(holds),
 			isAborted: () => parts.signal.aborted,
-			failed: parts.failed,
+			failed: (letter) => parts.failed(maskedFailure(letter, knownSecrets.mask)),
 		});
 	}
 

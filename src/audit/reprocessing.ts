@@ -7,7 +7,7 @@
  * has a dead letter is left out: it is the letter that is replayed. Done again from the start it comes to the same.
  */
 import type { Config } from "../config/config.ts";
-import { tableLayouts } from "../config/table-layouts.ts";
+import { atomicTables, tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetter, LetterPosition } from "../core/dead-letter.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
@@ -21,7 +21,8 @@ import { comparedTable } from "../sink/comparison-statement.ts";
 import type { Database } from "../sink/database.ts";
 import { ExpectedRows } from "../sink/expected-rows.ts";
 import { interruptible } from "../sink/interruptible-database.ts";
-import { type RefusedReplacement, type ReplacementCounts, RowReplacement } from "../sink/row-replacement.ts";
+import { type RefusedReplacement, type Replacement, type ReplacementCounts, RowReplacement } from "../sink/row-replacement.ts";
+import { quotedTable } from "../sink/sql-names.ts";
 import { compareTable } from "../sink/table-comparison.ts";
 import type { RowSubmission } from "../worker/ports.ts";
 import { coveredPartitions } from "./covered-partitions.ts";
@@ -30,6 +31,7 @@ import type { FailedMessage } from "./findings.ts";
 import { type CoveredPartition, LogCoverage } from "./log-coverage.ts";
 import { LogPass } from "./log-pass.ts";
 import { type Orphan, RowChanges } from "./row-changes.ts";
+import { withOwnBytes } from "./second-attempts.ts";
 import { spillFolder } from "./spill-folder.ts";
 
 /** What a reprocessing is given. */
@@ -69,11 +71,17 @@ export interface ReprocessingReport extends ReplacementCounts {
 	readonly failed: readonly FailedMessage[];
 	/** Rows that the server refuses: what was there stays. */
 	readonly refused: readonly RefusedReplacement[];
+	/** Partitions of which it is not known where the group began: what lies before may not be the group's. */
+	readonly unknownStart: readonly TopicPartition[];
 }
 
 /** More than that, and it is the handler. Nothing is changed then. */
 const MAX_FAILED = 1_000;
 const MAX_REJECTED = 10_000;
+const MAX_REJECTED_BYTES = 256 * 1024 * 1024;
+/** Between what is committed and what a daemon has received lies no more than its queue and a poll. */
+const A_POLL = 10_000;
+const CATCH_UP_ROWS = 2_000;
 
 /**
  * Asks `isWanted` with what would be done, and does it; null where it is not wanted. Rejects (ExitError, KafkaError, the database's error)
@@ -92,9 +100,13 @@ export async function reprocess(
 		const covered = await coveredPartitions(config, database, reader);
 		const letters = (await parts.letters(database)) ?? [];
 		const work = new Reprocessing({ ...parts, database }, reader, folder.path, covered, letters);
+		await work.refuseTables();
 		await work.read();
 		const plan = await work.change(false);
-		return (await isWanted(plan)) ? await work.change(true) : null;
+		if (!(await isWanted(plan))) return null;
+		const done = await work.change(true);
+		await work.catchUp();
+		return done;
 	} catch (cause) {
 		if (!signal.aborted) throw cause;
 		const what = "interrupted: what was written stays, and the same command goes on from there";
@@ -102,7 +114,10 @@ export async function reprocess(
 	}
 }
 
-/** The piece of a partition that is handled again, to what is committed; rows of messages in `stretch` are changed. */
+/**
+ * The piece of a partition that is handled again, to what is committed; rows of messages in `stretch` are changed. Partitions of which
+ * nothing is to be changed have one, too, of nothing: an id may come of any.
+ */
 interface Piece extends CoveredPartition {
 	readonly stretch: LogRange;
 	/** First offset that the log has of what the group read. */
@@ -120,14 +135,17 @@ class Reprocessing {
 	/** Where the handler's rows go. */
 	#rows: ReadonlyMap<string, ExpectedRows> = new Map();
 	readonly #rejected: DeadLetter[] = [];
+	#rejectedBytes = 0;
+	/** Ids, by table, that were removed or went to an older message: a daemon may have found newer ones stale meanwhile. */
+	readonly #lowered = new Map<string, Set<string>>();
 	readonly #failed = new Map<string, FailedMessage>();
 	#expected: ReadonlyMap<string, ExpectedRows> = new Map();
 	#messages = 0;
 	#lettered = 0;
 	#done = 0;
 	#total = 0;
-	/** True while the stretch itself is read, and not what is before. */
-	#isFirst = true;
+	/** What is read: from the stretch's beginning on, what is before it, what came since. */
+	#stage: "stretch" | "before" | "since" = "stretch";
 	#passes = 0;
 	/** Too much is rejected or fails. */
 	#excess: ExitError | null = null;
@@ -145,7 +163,7 @@ class Reprocessing {
 		this.#folder = folder;
 		this.#layouts = tableLayouts(config);
 		this.#coverage = new LogCoverage(covered, letters);
-		this.#pieces = new Map(covered.flatMap((range) => pieceOf(range, stretch)).map((piece) => [partitionName(piece), piece]));
+		this.#pieces = new Map(covered.map((range) => pieceOf(range, stretch)).map((piece) => [partitionName(piece), piece]));
 		this.#pass = new LogPass({
 			config,
 			clock,
@@ -168,11 +186,28 @@ class Reprocessing {
 	async read(): Promise<void> {
 		const pieces = [...this.#pieces.values()];
 		this.#expected = await this.#handle(pieces, () => true);
-		this.#isFirst = false;
-		const isWhole = this.#parts.keys === undefined && pieces.every(({ from, begin }) => from <= begin);
-		if (!this.#pass.isStateful || isWhole) return;
+		this.#stage = "before";
+		if (!this.#pass.isStateful) return;
 		const why = "the handler keeps messages in its state (finishedTo), so its rows come of more than one message";
-		throw new ExitError(exitCodes.usage, "stateful", `${why}: reprocess the whole log, without --from and --keys`);
+		const isWhole = this.#parts.keys === undefined && pieces.every(({ from, begin }) => from <= begin);
+		if (!isWhole) throw new ExitError(exitCodes.usage, "stateful", `${why}: reprocess the whole log, without --from, --topic and --keys`);
+		const cut = pieces.find(({ low, start, skipped }) => low > start || skipped.length > 0);
+		if (!cut) return;
+		const words = `${why}, and ${partitionName(cut)} has lost its beginning, or was not read as a whole: nothing was changed`;
+		throw new ExitError(exitCodes.found, "stateful", words);
+	}
+
+	/** Tables whose rows can't be computed one by one. */
+	async refuseTables(): Promise<void> {
+		const { database, config } = this.#parts;
+		const atomic = atomicTables(config);
+		for (const layout of this.#layouts) {
+			const refuse = (why: string) => new ExitError(exitCodes.usage, "table", `table ${layout.name}: ${why}`);
+			if (atomic.has(layout.name))
+				throw refuse("rows of a message belong together (atomic: message), and reprocess writes them one by one");
+			if ((await comparedTable(database, layout)).foldsIds)
+				throw refuse("its ids are equal where their texts are not (a collation), so a row can't be told from another message's");
+		}
 	}
 
 	/** `isReal`: carries the changes out; else only tells them. */
@@ -180,10 +215,12 @@ class Reprocessing {
 		const { database, clock, signal, waits, config, progress } = this.#parts;
 		const sum = { changed: 0, added: 0, removed: 0, moved: 0, same: 0 };
 		const refused: RefusedReplacement[] = [];
+		const replacements: RowReplacement[] = [];
 		for (const [index, layout] of this.#layouts.entries()) {
 			progress({ phase: `${isReal ? "writing" : "comparing"} ${layout.name}`, done: index, total: this.#layouts.length });
 			const { tellsTopic } = await comparedTable(database, layout);
 			const replacement = new RowReplacement({ database, layout, tellsTopic, clock, signal, waits });
+			replacements.push(replacement);
 			const changes = new RowChanges({
 				table: layout.name,
 				onlyTopic: config.kafka.topics[0] ?? "",
@@ -195,12 +232,14 @@ class Reprocessing {
 			await compareTable(database, layout, this.#expected.get(layout.name) as ExpectedRows, changes);
 			await changes.conclude();
 			await this.#settleOrphans(layout, changes);
-			refused.push(...changes.refused, ...(isReal ? await replacement.conclude() : []));
+			refused.push(...changes.refused);
 			const { changed, added, removed, moved, same } = changes.counts;
-			const done = isReal ? { ...replacement.counts, moved: moved + replacement.counts.moved } : { changed, added, removed, moved };
-			for (const name of ["changed", "added", "removed", "moved"] as const) sum[name] += done[name];
+			if (!isReal && removed > 0) await this.#refuseCascades(layout);
+			for (const [name, count] of Object.entries(isReal ? { moved } : { changed, added, removed, moved })) sum[name as "moved"] += count;
 			sum.same += same;
 		}
+		if (isReal) refused.push(...(await concludeAll(replacements)));
+		for (const { counts } of replacements) for (const name of ["changed", "added", "removed", "moved"] as const) sum[name] += counts[name];
 		// Behind the rows: a message that has a letter is left out by the next try.
 		if (isReal) for (const letter of this.#rejected) await this.#parts.store(letter);
 		return {
@@ -210,13 +249,63 @@ class Reprocessing {
 			lettered: this.#lettered,
 			failed: [...this.#failed.values()],
 			refused,
+			unknownStart: [...this.#pieces.values()]
+				.filter(({ startIs, stretch: { from, to }, begin }) => startIs === "unknown" && from < to && from <= begin)
+				.map(({ topic, partition }) => ({ topic, partition })),
 		};
+	}
+
+	/**
+	 * While this ran daemons may have met messages that were older than a row that is gone now: they counted as stale, and are written here.
+	 */
+	async catchUp(): Promise<void> {
+		const { database, clock, signal, waits, config } = this.#parts;
+		if ([...this.#lowered.values()].every(({ size }) => size === 0)) return;
+		this.#stage = "since";
+		const now = await coveredPartitions(config, database, this.#reader);
+		this.#coverage.extend(now, (await this.#parts.letters(database)) ?? []);
+		const ranges = [...this.#pieces.values()].flatMap(({ topic, partition, to, topicId }) => {
+			const range = now.find((each) => each.topic === topic && each.partition === partition && each.topicId === topicId);
+			const received = (range?.committed ?? 0) + config.workers.maxQueuedMessages + A_POLL;
+			return range ? [{ topic, partition, from: to, to: Math.min(range.high, received) }] : [];
+		});
+		for (const layout of this.#layouts) {
+			const ids = this.#lowered.get(layout.name);
+			if (!ids || ids.size === 0) continue;
+			const rows = (await this.#handle(ranges, ({ name }) => name === layout.name, namedIds(ids))).get(layout.name) as ExpectedRows;
+			const { tellsTopic } = await comparedTable(database, layout);
+			const replacement = new RowReplacement({ database, layout, tellsTopic, clock, signal, waits });
+			let batch: Replacement[] = [];
+			for await (const [row] of rows.sorted()) {
+				if (row) batch.push({ id: row.id, row, stored: null });
+				if (batch.length < CATCH_UP_ROWS) continue;
+				await replacement.write(batch);
+				batch = [];
+			}
+			await replacement.write(batch);
+			await replacement.conclude();
+		}
+	}
+
+	/** A row that is removed may take rows of others along. */
+	async #refuseCascades({ name }: TableLayout): Promise<void> {
+		const found = await this.#parts.database.query(
+			"select conname, conrelid::regclass::text as other from pg_constraint where contype = 'f' and confrelid = to_regclass($1::text) and confdeltype in ('c', 'n', 'd')",
+			[quotedTable(name)],
+		);
+		const [first] = found;
+		if (!first) return;
+		const why = `rows of ${name} are to be removed, and constraint ${first.conname} would change or delete rows of ${first.other} with them`;
+		throw new ExitError(exitCodes.found, "cascade", `${why} (on delete cascade, set null or set default): nothing was changed`);
 	}
 
 	/** Rows that may come of messages before the stretch: these are handled, too. */
 	async #settleOrphans(layout: TableLayout, changes: RowChanges): Promise<void> {
 		const orphans = changes.orphans.splice(0);
 		if (orphans.length === 0) return;
+		const lowered = this.#lowered.get(layout.name) ?? new Set();
+		this.#lowered.set(layout.name, lowered);
+		for (const { id } of orphans) lowered.add(id);
 		const ids = namedIds(new Set(orphans.map(({ id }) => id)));
 		const before = [...this.#pieces.values()].map((piece) => ({ ...piece, from: piece.begin, to: piece.from }));
 		const rows = (await this.#handle(before, ({ name }) => name === layout.name, ids)).get(layout.name) as ExpectedRows;
@@ -260,7 +349,7 @@ class Reprocessing {
 		this.#parts.progress({ phase: "reading the log", done: this.#done, total: this.#total });
 		const wanted = messages.filter((message) => this.#isChosen(message) && !this.#coverage.isPassedOver(partition, message.offset));
 		const handled = wanted.filter((message) => this.#coverage.letterAt(message) === undefined);
-		if (this.#isFirst) {
+		if (this.#stage === "stretch") {
 			const { stretch } = this.#pieces.get(partitionName(partition)) as Piece;
 			const isInside = ({ offset }: ReceivedMessage) => offset < stretch.to;
 			this.#lettered += wanted.filter(isInside).length - handled.filter(isInside).length;
@@ -286,14 +375,24 @@ class Reprocessing {
 	/** What is rejected makes no rows; what fails is not known to make none. */
 	#failedAt(letter: DeadLetter): void {
 		const { topic, partition, offset, reason, error } = letter;
-		if (!this.#isMeant(letter)) return;
-		if (reason === "rejected") this.#rejected.push(letter);
-		else this.#failed.set(placeName(letter), { kind: "failed", topic, partition, offset, reason, error });
+		if (!this.#isMeant(letter)) {
+			// Which row it would have made is not known, and one that is removed may be that.
+			if (reason !== "rejected" && this.#stage === "before") {
+				const where = `the handler fails at ${placeName(letter)}, before the stretch, whose rows may count again: ${error}`;
+				this.#excess ??= new ExitError(exitCodes.found, "handler", `${where}. Nothing was changed`);
+			}
+			return;
+		}
+		if (reason === "rejected") {
+			const topicId = this.#pieces.get(partitionName(letter))?.topicId ?? null;
+			this.#rejected.push({ ...withOwnBytes(letter), topicId });
+			this.#rejectedBytes += (letter.key?.length ?? 0) + (letter.value?.length ?? 0);
+		} else this.#failed.set(placeName(letter), { kind: "failed", topic, partition, offset, reason, error });
 		const [what, most, count] =
 			reason === "rejected"
 				? (["rejects", MAX_REJECTED, this.#rejected.length] as const)
 				: (["fails at", MAX_FAILED, this.#failed.size] as const);
-		if (count <= most) return;
+		if (count <= most && this.#rejectedBytes <= MAX_REJECTED_BYTES) return;
 		const words = `the handler ${what} more than ${most.toLocaleString("en-US")} messages, the last one ${placeName(letter)}: ${error}. Nothing was changed`;
 		this.#excess ??= new ExitError(exitCodes.found, "handler", words);
 	}
@@ -336,12 +435,21 @@ class Reprocessing {
 	}
 }
 
-function pieceOf(range: CoveredPartition, stretches: readonly LogRange[]): Piece[] {
-	const stretch = stretches.find(({ topic, partition }) => topic === range.topic && partition === range.partition);
-	if (!stretch) return [];
-	const from = Math.max(range.from, stretch.from);
-	if (from >= Math.min(range.to, stretch.to)) return [];
-	return [{ ...range, begin: range.from, from, stretch: { ...stretch, from, to: Math.min(range.to, stretch.to) } }];
+function pieceOf(range: CoveredPartition, stretches: readonly LogRange[]): Piece {
+	const { topic, partition, from: begin, to: end } = range;
+	const stretch = stretches.find((each) => each.topic === topic && each.partition === partition);
+	const from = Math.min(end, Math.max(begin, stretch?.from ?? end));
+	return { ...range, begin, from, stretch: { topic, partition, from, to: Math.max(from, Math.min(end, stretch?.to ?? end)) } };
+}
+
+/** A parent may have to go in before its child, and go after it: whatever is refused is tried as often as that mends something. */
+async function concludeAll(replacements: readonly RowReplacement[]): Promise<RefusedReplacement[]> {
+	for (let open = Number.POSITIVE_INFINITY; ; ) {
+		const refused: RefusedReplacement[] = [];
+		for (const each of replacements) refused.push(...(await each.conclude()));
+		if (refused.length === 0 || refused.length >= open) return refused;
+		open = refused.length;
+	}
 }
 
 function placeName({ topic, partition, offset }: Pick<RowPlace, "topic" | "partition" | "offset">): string {

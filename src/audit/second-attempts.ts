@@ -106,8 +106,8 @@ export class SecondAttempts {
 	}
 }
 
-/** Its buffers are pieces of the whole batch's. */
-function withOwnBytes(letter: DeadLetter): DeadLetter {
+/** Its buffers are pieces of the whole batch's, which they would keep. */
+export function withOwnBytes(letter: DeadLetter): DeadLetter {
 	const own = (bytes: Buffer | null) => (bytes === null ? null : Buffer.from(bytes));
 	return { ...letter, key: own(letter.key), value: own(letter.value), headers: letter.headers.map(([name, value]) => [name, own(value)]) };
 }

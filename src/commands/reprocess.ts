@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { type ReprocessingParts, type ReprocessingReport, reprocess } from "../audit/reprocessing.ts";
 import type { Config } from "../config/config.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
+import { partitionName } from "../core/message.ts";
 import { systemRandom } from "../core/random.ts";
 import type { LogRange } from "../kafka/log-reader.ts";
 import type { SetTo } from "../kafka/offset-plan.ts";
@@ -58,7 +59,7 @@ Reads the log in no group, up to what the daemons have committed, and runs the h
 may run meanwhile: a row that a newer message wrote stays. A row that its message makes no more is replaced by what the message before it
 makes, or removed. A message that the handler rejects becomes a dead letter; one that it fails at keeps its row. Messages that are dead
 letters already are left out (dead-letters replay). Interrupted or killed, the same command goes on. Restart the daemons with the
-corrected handler first: what they write meanwhile is not looked at.`,
+corrected handler first: messages that they handle while this runs are not computed anew.`,
 		)
 		.action(async (options: ReprocessOptions, command: Command) => {
 			const { config } = await daemonConfig(command, context);
@@ -74,7 +75,7 @@ corrected handler first: what they write meanwhile is not looked at.`,
 async function reprocessWith(config: Config, options: ReprocessOptions, context: CommandContext): Promise<ReprocessingReport | null> {
 	const { clock, interrupted, stderr } = context;
 	const keys = options.keys === undefined ? undefined : await linesIn(options.keys, { option: "--keys", what: "key" }, context);
-	const database = connectDatabase({ ...config.database, connections: CONNECTIONS, clock, deadlineMs: DEADLINE_MS });
+	const database = connectDatabase({ ...config.database, connections: CONNECTIONS, clock, deadlineMs: DEADLINE_MS, statementTimeoutMs: 0 });
 	await using letters = new StoredLetters(config, database, context);
 	let line: ProgressLine | null = new ProgressLine(stderr, clock);
 	const endLine = () => {
@@ -147,12 +148,14 @@ function planWords({ changed, added, removed, rejected }: ReprocessingReport): s
 }
 
 function* reportLines(report: ReprocessingReport, isDryRun: boolean): Generator<string> {
-	const { messages, changed, added, removed, same, moved, rejected, lettered, failed, refused } = report;
+	const { messages, changed, added, removed, same, moved, rejected, lettered, failed, refused, unknownStart } = report;
 	yield `${counted(messages, "message")} handled again.`;
 	if (isDryRun) yield `${planWords(report)}; ${grouped(same)} are the same. Nothing was changed (--dry-run).`;
 	else
 		yield `${counted(changed, "row")} changed, ${grouped(added)} added, ${grouped(removed)} removed, ${grouped(same)} the same, ${grouped(rejected)} rejected.`;
 	if (moved > 0) yield `${counted(moved, "row")} stay as they are: they are of other messages by now.`;
+	if (unknownStart.length > 0)
+		yield `It is not known where the group began in ${unknownStart.map(partitionName).join(", ")}: what was added may be of messages that it never read (--from says from where).`;
 	if (lettered > 0) yield `${counted(lettered, "message")} left out: they are dead letters (pockaffe dead-letters replay).`;
 	if (failed.length > 0) yield `${counted(failed.length, "message")} failed, and their rows stay:`;
 	for (const { topic, partition, offset, reason, error } of failed.slice(0, MAX_LINES))

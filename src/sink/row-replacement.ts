@@ -84,15 +84,13 @@ export class RowReplacement {
 		this.#again.push(...(await this.#writeAll(replacements)).map(({ replacement }) => replacement));
 	}
 
-	/** Tries what was refused as often as that mends something, and tells the rest. */
+	/** Tries what was refused as often as that mends something, and tells the rest; it is tried again by the next call. */
 	async conclude(): Promise<RefusedReplacement[]> {
 		for (;;) {
 			const tried = this.#again;
-			this.#again = [];
 			const refused = await this.#writeAll(tried);
-			if (refused.length === 0) return [];
-			if (refused.length === tried.length) return refused.map(({ refusal }) => refusal);
 			this.#again = refused.map(({ replacement }) => replacement);
+			if (refused.length === 0 || refused.length === tried.length) return refused.map(({ refusal }) => refusal);
 		}
 	}
 
@@ -196,9 +194,9 @@ function places(parameter: string): string {
 }
 
 function isThere(tellsTopic: boolean): string {
-	return ["kafka_ts", "kafka_offset", "kafka_partition", ...(tellsTopic ? ["kafka_topic"] : [])]
-		.map((name) => `t.${name} = w.${name}`)
-		.join(" and ");
+	const place = ["kafka_ts", "kafka_offset", "kafka_partition"].map((name) => `t.${name} = w.${name}`);
+	// Rows of the time when one topic fed the table have none.
+	return [...place, ...(tellsTopic ? ["t.kafka_topic is not distinct from w.kafka_topic"] : [])].join(" and ");
 }
 
 function replaceStatement(layout: TableLayout, tellsTopic: boolean): string {

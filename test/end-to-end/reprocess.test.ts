@@ -2,7 +2,10 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
+import { reprocess } from "../../src/audit/reprocessing.ts";
+import { loadConfig } from "../../src/config/load.ts";
 import { systemClock } from "../../src/core/clock.ts";
+import { systemRandom } from "../../src/core/random.ts";
 import { Producer, type ProducerRecord } from "../../src/kafka/producer.ts";
 import { ClusterInspector } from "../../src/kafka/topics.ts";
 import { connectDatabase } from "../../src/sink/database.ts";
@@ -41,13 +44,13 @@ interface Report {
 
 /** A group whose daemon wrote `records` with the first handler, and has stopped. */
 async function scene(
-	records: readonly (readonly [key: string, value: object | null])[],
-	{ first = handler(), table = {}, cas = {} }: { first?: string; table?: object; cas?: object } = {},
+	records: readonly (readonly [key: string, value: object | null, partition?: number])[],
+	{ first = handler(), table = {}, cas = {}, partitions = 1 }: { first?: string; table?: object; cas?: object; partitions?: number } = {},
 ) {
 	const folder = await temporaryFolder();
 	const db = await createTestDatabase();
 	const [topic, group] = [uniqueName("reprocess"), uniqueName("g")];
-	await loadTopic(brokers, { name: topic, partitions: 1 }, []);
+	await loadTopic(brokers, { name: topic, partitions }, []);
 	const config = {
 		kafka: { brokers: [brokers], topics: [topic], group },
 		handler: { module: "./handler.mjs", maxAttempts: 1 },
@@ -64,9 +67,9 @@ async function scene(
 	const produce = async (more: typeof records) => {
 		await using producer = await Producer.connect(kafkaAt(brokers));
 		await producer.produceMany(
-			more.map(([key, value]): ProducerRecord => {
+			more.map(([key, value, partition = 0]): ProducerRecord => {
 				at += 1_000;
-				return { topic, partition: 0, key, value: value && JSON.stringify(value), timestamp: at };
+				return { topic, partition, key, value: value && JSON.stringify(value), timestamp: at };
 			}),
 		);
 	};
@@ -83,6 +86,7 @@ async function scene(
 		folder: folder.path,
 		db,
 		topic,
+		config,
 		use,
 		produce,
 		consume,
@@ -234,6 +238,9 @@ describeOnKafka("reprocess", () => {
 			["rejected", 1],
 			["poison", 3],
 		]);
+		const [rejected] = await test.db.database.query("select topic_id from pockaffe_dead_letters where reason = 'rejected'");
+		const [poison] = await test.db.database.query("select topic_id from pockaffe_dead_letters where reason = 'poison'");
+		expect(rejected?.topic_id).toEqual(poison?.topic_id);
 		expect((await test.reprocess("--yes")).report).toMatchObject({ changed: 0, rejected: 0, lettered: 2 });
 	});
 
@@ -300,6 +307,89 @@ describeOnKafka("reprocess", () => {
 			["a", 3],
 			["b", 7],
 		]);
+	});
+
+	it("finds the message before in a partition that is not looked at, too", async () => {
+		await using test = await scene(
+			[
+				["a", { name: "first", amount: 1 }, 0],
+				["a", { name: "drop", amount: 2 }, 1],
+			],
+			{ partitions: 2 },
+		);
+		await test.use(handler(`if (fields.name === "drop") return null;`));
+		const { report } = await test.reprocess("--topic", test.topic, "--partition", "1", "--yes");
+		expect(report).toMatchObject({ messages: 1, changed: 1, removed: 0 });
+		expect((await test.rows()).map(([id, name]) => [id, name])).toEqual([["a", "first"]]);
+		expect(await test.verify()).toBe("verified");
+	});
+
+	it("writes what a daemon found stale beside a row that went back meanwhile", async () => {
+		const cas = { version: "field", field: "amount" };
+		await using test = await scene([["a", { name: "wrong nine", amount: 9 }]], {
+			table: { columns: { name: "text", amount: "bigint" } },
+			cas,
+		});
+		await test.use(handler(`if (fields.name === "wrong nine") fields.amount = 3;`));
+		const config = loadConfig({ file: join(test.folder, "pockaffe.yaml"), environment: {}, cwd: test.folder }).config;
+		const database = connectDatabase({ ...config.database, connections: 2, clock: systemClock });
+		const report = await reprocess(
+			{
+				config,
+				database,
+				letters: async () => [],
+				store: async () => {},
+				stretch: [{ topic: test.topic, partition: 0, from: 0, to: 1_000 }],
+				clock: systemClock,
+				random: systemRandom,
+				signal: new AbortController().signal,
+				progress: () => {},
+				waits: () => {},
+			},
+			async () => {
+				await test.produce([["a", { name: "eight", amount: 8 }]]);
+				await test.consume();
+				expect((await test.rows()).map(([, name]) => name)).toEqual(["wrong nine"]);
+				return true;
+			},
+		);
+		await database.close();
+		expect(report).toMatchObject({ messages: 1, changed: 1 });
+		expect((await test.rows()).map(([, name]) => name)).toEqual(["eight"]);
+		expect(await test.verify()).toBe("verified");
+	});
+
+	it("changes nothing where a message before the stretch, whose row may count again, can't be handled", async () => {
+		await using test = await scene([
+			["a", { name: "throw", amount: 1 }],
+			["a", { name: "drop", amount: 2 }],
+		]);
+		await test.use(handler(`if (fields.name === "drop") return null; if (fields.name === "throw") throw new Error("a bug");`));
+		const { code, stderr } = await test.reprocess("--from", "1", "--topic", test.topic, "--yes");
+		expect([code, stderr]).toEqual([1, expect.stringMatching(/fails at .*@0, before the stretch.*Nothing was changed/)]);
+		expect((await test.rows()).map(([, name]) => name)).toEqual(["drop"]);
+	});
+
+	it("refuses what it can't do row by row: atomic messages, ids that are equal in several spellings, rows that take others along", async () => {
+		const records = [["a", { name: "drop", amount: 1 }]] as const;
+		const dropping = handler(`if (fields.name === "drop") return null;`);
+		{
+			await using atomic = await scene(records, { table: { atomic: "message" } });
+			const { code, stderr } = await atomic.reprocess("--yes");
+			expect([code, stderr]).toEqual([2, expect.stringMatching(/atomic: message/)]);
+		}
+		await using test = await scene(records);
+		await test.use(dropping);
+		const query = (text: string) => test.db.database.query(text);
+		await query("create table children (parent text references events on delete cascade)");
+		const cascade = await test.reprocess("--yes");
+		expect([cascade.code, cascade.stderr]).toEqual([1, expect.stringMatching(/children.*cascade/)]);
+		await query("drop table children");
+		await query("create collation folding (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+		await query("alter table events alter id type text collate folding");
+		const folding = await test.reprocess("--yes");
+		expect([folding.code, folding.stderr]).toEqual([2, expect.stringMatching(/collation/)]);
+		expect(await test.rows()).toHaveLength(1);
 	});
 
 	it("comes to the same after a kill in the middle", async () => {
