@@ -5,6 +5,7 @@
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { compareIds } from "../core/log-identity.ts";
 import { partitionName, type TopicPartition } from "../core/message.ts";
 import type { StoredNote } from "../core/position-note.ts";
 import { KafkaError, kafkaErrors } from "../kafka/kafka-error.ts";
@@ -28,6 +29,8 @@ interface SetOptions {
 	readonly partition?: number;
 	readonly dryRun?: boolean;
 	readonly json?: boolean;
+	/** What lies between is finished, and not passed over: what is noted of the group's way stays. */
+	readonly isFinished?: boolean;
 }
 
 const DEADLINE_MS = 10_000;
@@ -119,7 +122,11 @@ class OffsetSetting {
 				const to = await this.#target(options.to, { topic, partition }, log);
 				const note = noted.get(partitionName({ topic, partition }))?.note ?? null;
 				const keptIn = this.#table ? "table" : "kafka";
-				return planOffset({ topic, partition, kept: offset, keptIn, noted: note, logId: ids.get(topic) ?? null, log }, to);
+				const logId = ids.get(topic) ?? null;
+				const plan = planOffset({ topic, partition, kept: offset, keptIn, noted: note, logId, log }, to);
+				if (!options.isFinished) return plan;
+				const isNoted = note !== null && compareIds(note.log.id, logId) !== "other";
+				return { ...plan, note: isNoted ? { ...note, ...(this.#table ? {} : { reached: to }) } : { ...plan.note, skipped: [] } };
 			}),
 		);
 	}

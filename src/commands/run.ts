@@ -63,6 +63,11 @@ function refuseArguments({ args: [first] }: Command, { commands }: Command): voi
 async function runEmbedded(config: Config, context: CommandContext, logger: DaemonLogger): Promise<void> {
 	const { cwd, clock } = context;
 	logger.warn({ embedded: true }, "embedded: a broker in memory and a database in .pockaffe, for demos and trials, not for production");
+	if (config.kafka.brokers.length > 0 || config.database.url !== "")
+		logger.warn(
+			{},
+			"a Kafka or a database is configured here, too: this run leaves them alone, but the other commands (produce, verify, …) go there and not to this one",
+		);
 	// Before a database is made for nothing.
 	await probeAddress(config.http);
 	await using postgres = await EmbeddedPostgres.start({

@@ -22,6 +22,8 @@ interface Place {
 	readonly offset: number;
 }
 
+const MAX_WHY = 1_000;
+
 interface SkipOptions {
 	readonly reason?: string;
 	readonly json?: boolean;
@@ -47,7 +49,8 @@ came of it is there. Replay it with: pockaffe dead-letters replay --state skippe
 		.action(async (topic: string, partition: number, offset: number, options: SkipOptions, command: Command) => {
 			const place = { topic, partition, offset };
 			const by = `skipped by ${userInfo().username}@${hostname()}`;
-			const why = options.reason ? `${by}: ${options.reason}` : by;
+			// As much as the daemon takes.
+			const why = (options.reason ? `${by}: ${options.reason}` : by).slice(0, MAX_WHY);
 			const outcome = (await skippedByDaemon(place, why, command, context)) ?? (await skippedInGroup(place, why, command, context));
 			const name = `${partitionName(place)} offset ${offset}`;
 			const words = {
@@ -100,7 +103,7 @@ async function skippedInGroup(place: Place, why: string, command: Command, conte
 			state: "skipped",
 		});
 		const { topic, partition, offset } = place;
-		await setOffsets(config, { to: { kind: "offset", offset: offset + 1 }, topic, partition }, context);
+		await setOffsets(config, { to: { kind: "offset", offset: offset + 1 }, topic, partition, isFinished: true }, context);
 		return "skipped";
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
@@ -135,12 +138,15 @@ async function nextMessage(
 	if (offset < committed) throw usage("finished", `${name} is finished already: group ${kafka.group} stands at ${committed}`);
 	const { high } = await inspector.watermarks(place);
 	if (offset >= high) throw usage("ahead", `${name} is not there yet: the log ends at ${high}`);
-	// Kafka takes the offset that it has only of a group without members: before there is a letter for nothing.
-	await setOffsets(config, { to: { kind: "offset", offset: committed }, ...place }, context).catch((error: ExitError) => {
-		if (error.code !== "has_members") throw error;
-		const what = `group ${kafka.group} has members, and no daemon answered: --url says where the daemon is that has ${partitionName(place)}`;
-		throw new ExitError(exitCodes.found, error.code, what, { cause: error });
-	});
+	// Before there is a letter for nothing, and an offset set under a daemon that runs.
+	const members = await inspector.group(kafka.group).catch(refused(kafka, { group: "Describe" }));
+	if (!members)
+		throw usage("unknown_members", "without the addon it can't be known whether a daemon runs (binding.gyp-notes.md): ask it by --url");
+	if (members.members.length > 0) {
+		const killed = "one that was killed counts until its session is over";
+		const where = `--url says where the daemon is that has ${partitionName(place)}`;
+		throw usage("has_members", `group ${kafka.group} has members, and no daemon answered: ${where} (${killed})`);
+	}
 	await using reader = await LogReader.connect(kafka, clock, kafka.group, interrupted);
 	for await (const [, messages] of reader.read([{ ...place, from: committed, to: offset + 1 }])) {
 		const [first] = messages as [ReceivedMessage];

@@ -28,6 +28,8 @@ export function withEmbeddedProfile(config: Config, addresses: { brokers: readon
 		...config,
 		kafka: {
 			...kafka,
+			// Its broker knows no accounts and no certificates, and is in nobody's network.
+			...{ tls: {}, sasl: {}, properties: {}, instanceId: "" },
 			brokers: addresses.brokers,
 			group: kafka.group || profile.group,
 			topics: kafka.topics.length > 0 ? kafka.topics : profile.topics,

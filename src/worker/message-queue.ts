@@ -129,13 +129,23 @@ export class MessageQueue {
 		}
 	}
 
-	/** Where the message at `offset` is, and whether it waits for the thread; null where it is finished, or none of this queue's. */
-	find(offset: number): (HeldMessage & { readonly isQueued: boolean }) | null {
+	/**
+	 * Where the message at `offset` is, and whether it waits for the thread, or for nothing but its withheld letter; null where it is finished,
+	 * or none of this queue's.
+	 */
+	find(offset: number): (HeldMessage & { readonly isQueued: boolean; readonly isWithheld: boolean }) | null {
 		for (const held of this.#batches) {
 			const message = held.batch.offsets.indexOf(offset);
-			if (message >= 0 && held.state[message] !== FINISHED) return { held, message, isQueued: held.state[message] === QUEUED };
+			if (message < 0 || held.state[message] === FINISHED) continue;
+			const isWithheld = held.waits[message] === WITHHELD && this.#isStuck(held, message);
+			return { held, message, isQueued: held.state[message] === QUEUED, isWithheld };
 		}
 		return null;
+	}
+
+	/** A withheld message alone is queued again. */
+	requeueOne({ held, message }: HeldMessage): void {
+		this.#requeue(this.#withheld.filter((each) => each.held === held && each.message === message));
 	}
 
 	/**

@@ -16,7 +16,7 @@ import type { PackedBatch } from "../core/packed-batch.ts";
 import type { SkipAnswer } from "../core/skip-outcome.ts";
 import { withoutValues } from "../core/without-values.ts";
 import { CarefulHand } from "./careful-hand.ts";
-import { type CrashReport, keyText } from "./crash-report.ts";
+import { type CrashReport, keyText, type NextStep } from "./crash-report.ts";
 import { CrashReports } from "./crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failure-policy.ts";
 import {
@@ -28,7 +28,7 @@ import {
 	type RunReply,
 	type ThreadDeath,
 } from "./handler-thread.ts";
-import { MessageQueue, type Run } from "./message-queue.ts";
+import { type HeldMessage, MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcome-router.ts";
 import { SkipRequests } from "./skip-requests.ts";
 import { MAX_RUN } from "./suspects.ts";
@@ -296,11 +296,12 @@ export class PartitionWorker {
 	#passOver(): void {
 		for (const [offset, { why, answered }] of this.#skips.take()) {
 			const found = this.#queue.find(offset);
-			if (!found?.isQueued) {
+			if (found?.isWithheld) this.#queue.requeueOne(found);
+			else if (!found?.isQueued) {
 				answered(found ? "open" : "finished");
 				continue;
 			}
-			const { held, message } = found;
+			const { held, message } = found as HeldMessage;
 			const next = this.#queue.next(1);
 			const isNext = next?.held === held && next.from === message;
 			this.#queue.take({ held, from: message, to: message + 1 });
@@ -488,6 +489,8 @@ export class PartitionWorker {
 			this.#stateEnded();
 		}
 		this.#report(verdict);
+		// A person wants it passed over, and was here first.
+		if (isEnd(next.action) && run && this.#skips.has(run.held.batch.offsets[run.from] as number)) return;
 		switch (next.action) {
 			case "retry":
 				await this.#backOff(next.delayMs);
@@ -625,4 +628,9 @@ export class PartitionWorker {
 		const { restarts, failuresInARow } = this.#policy;
 		this.#reports.tell(verdict, { threadId: this.#slot.threadId, restarts, failuresInARow, key });
 	}
+}
+
+/** Of a message, or of the partition or the daemon because of it. */
+function isEnd(action: NextStep["action"]): boolean {
+	return action !== "retry" && action !== "restart";
 }

@@ -32,6 +32,10 @@ export class SkipRequests {
 		return request.answer;
 	}
 
+	has(offset: number): boolean {
+		return this.#open.has(offset);
+	}
+
 	/** Takes all requests, to be answered one by one. */
 	take(): [offset: number, Pick<Request, "why" | "answered">][] {
 		const all = [...this.#open];

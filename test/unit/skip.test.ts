@@ -110,6 +110,30 @@ describe("a message that a person wants passed over", () => {
 		expect([told, later]).toEqual([["released"], ["released"]]);
 	});
 
+	it("is passed over where the call under way was its last attempt, whatever onPoison says", async () => {
+		for (const onPoison of ["dead-letter", "stop"] as const) {
+			const h = new WorkerHarness({ maxAttempts: 1, onPoison });
+			await h.running(1);
+			const told = skipping(h, 0);
+			await h.act(() => h.thread.threw());
+			expect([told, h.letters.map(({ reason }) => reason), h.finished]).toEqual([["skipped"], ["skipped"], [0]]);
+			expect(h.events.filter((event) => event.startsWith("stop"))).toEqual([]);
+		}
+	});
+
+	it("may be the one whose letter the breaker withholds", async () => {
+		const h = new WorkerHarness({ maxAttempts: 1, breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 1 } });
+		await h.running(2);
+		await h.act(() => h.thread.threw());
+		expect([h.worker.breakerOpen, h.letters]).toEqual([true, []]);
+		const told = skipping(h, 0);
+		await settle();
+		expect([told, h.finished, h.worker.breakerOpen]).toEqual([["skipped"], [0], true]);
+		await h.act(() => h.worker.resume());
+		await h.act(() => h.thread.handled());
+		expect([h.finished, h.letters.map(({ reason }) => reason)]).toEqual([[0, 1], ["skipped"]]);
+	});
+
 	it("does not close an open breaker", async () => {
 		const h = new WorkerHarness({ maxAttempts: 1, breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 1 } });
 		await h.running(4);
