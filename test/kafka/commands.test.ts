@@ -97,7 +97,7 @@ describeOnKafka("offsets and topic", () => {
 		await run(["produce", topic, "-p", "0"], "x\ny\n");
 		await run(["consume", topic, "-g", group, "-n", "1"]);
 		const { stdout } = await run(["offsets", group, "--topic", topic]);
-		expect(stdout).toMatch(new RegExp(`${group}\\s+${topic}\\s+0\\s+1\\s+50%\\s+1\\s+2\\n`));
+		expect(stdout).toMatch(new RegExp(`${group}\\s+${topic}\\s+0\\s+1\\s+50%\\s+1\\s+2\\s+-\\s+-\\s+-`));
 		expect(stdout).toMatch(new RegExp(`${group}\\s+${topic}\\s+1\\s+-\\s+-\\s+-\\s+0`));
 	});
 
