@@ -140,7 +140,10 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 
 	/** For who reads without handling: each message by itself. Rejects where there is nothing but an error. */
 	async consume(count: number, timeoutMs: number): Promise<Consumed> {
-		const { batches, ends, errors } = await this.poll(count, timeoutMs);
+		const { batches, notTaken, ends, errors } = await this.poll(count, timeoutMs);
+		const [lost] = notTaken;
+		// Whoever polled on would go past them.
+		if (lost) throw new Error(`${partitionName(lost)}: ${lost.reason}`);
 		const [error] = errors;
 		if (error && batches.length === 0 && ends.length === 0) throw error;
 		return { messages: batches.flatMap(({ topic, partition, batch }) => unpackMessages({ topic, partition }, batch)), ends };

@@ -26,6 +26,8 @@ export interface GroupClientEvents {
 export interface Polled {
 	/** Messages by partition, each partition's in the order of its log. */
 	readonly batches: readonly PolledBatch[];
+	/** Partitions of which messages were taken from the client and are gone: they have to be fetched again. */
+	readonly notTaken: readonly NotTaken[];
 	/** Where partitions were read to their end, with the next offset that will be written; messages of the same poll may lie behind it. */
 	readonly ends: readonly TopicPartitionOffset[];
 	/** What went wrong meanwhile. */
@@ -35,6 +37,11 @@ export interface Polled {
 /** Messages of one partition. */
 export interface PolledBatch extends TopicPartition {
 	readonly batch: PackedBatch;
+}
+
+/** A partition whose messages came and could not be handed on. */
+export interface NotTaken extends TopicPartition {
+	readonly reason: string;
 }
 
 /** A partition and the offset stored for it; null where none is. */

@@ -27,5 +27,7 @@ export interface GroupMember {
 	assignmentsRevoked(partitions: readonly TopicPartition[]): Promise<unknown>;
 	assignmentsLost(partitions: readonly TopicPartition[]): void;
 	messagesReceived(partition: TopicPartition, batch: PackedBatch): void;
+	/** Messages of it came and are gone: what is not finished has to be fetched again. */
+	messagesNotTaken(partition: TopicPartition, reason: string): void;
 	endOfPartition(partition: TopicPartition, offset: number): void;
 }

@@ -28,7 +28,7 @@ export class PackedPolls implements MessagePolls {
 			partition,
 			batch: batchOver(length, arrays, bytes),
 		}));
-		return { batches, ends, errors: errors.map(this.#errorOf) };
+		return { batches, notTaken: [], ends, errors: errors.map(this.#errorOf) };
 	}
 
 	end(): void {

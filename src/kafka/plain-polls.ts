@@ -6,9 +6,10 @@
  */
 import type { LibrdKafkaError, Message, KafkaConsumer as RawConsumer } from "node-rdkafka";
 import type { Clock } from "../core/clock.ts";
+import { messageOf } from "../core/errors.ts";
 import type { Header, ReceivedMessage, TimestampType, TopicPartitionOffset } from "../core/message.ts";
 import { packMessages } from "../core/message-codec.ts";
-import type { Polled, PolledBatch } from "./group-client.ts";
+import type { NotTaken, Polled, PolledBatch } from "./group-client.ts";
 import type { KafkaError } from "./kafka-error.ts";
 import type { MessagePolls } from "./message-polls.ts";
 import { groupMessages, PollSize } from "./poll-size.ts";
@@ -41,7 +42,7 @@ export class PlainPolls implements MessagePolls {
 		const { messages, errors } = await this.#consume(wanted, wanted > 1 ? 0 : timeoutMs);
 		const ends = this.#ends.splice(0);
 		if (count > 1) this.#size.received(messages, { tookMs: this.#parts.clock.monotonic() - askedAt, metEnd: ends.length > 0 });
-		return { batches: packedByPartition(messages), ends, errors };
+		return { ...packedByPartition(messages), ends, errors };
 	}
 
 	end(): void {}
@@ -75,7 +76,16 @@ function toBuffer(value: unknown): Buffer | null {
 	return Buffer.isBuffer(value) ? value : Buffer.from(String(value));
 }
 
-/** Packed by partition, each partition's in the order received. */
-export function packedByPartition(messages: readonly ReceivedMessage[]): PolledBatch[] {
-	return groupMessages(messages).map(([{ topic, partition }, group]) => ({ topic, partition, batch: packMessages(group) }));
+/** Packed by partition, each partition's in the order received. One that can't be packed is none of the others' business. */
+export function packedByPartition(messages: readonly ReceivedMessage[]): Pick<Polled, "batches" | "notTaken"> {
+	const batches: PolledBatch[] = [];
+	const notTaken: NotTaken[] = [];
+	for (const [{ topic, partition }, group] of groupMessages(messages)) {
+		try {
+			batches.push({ topic, partition, batch: packMessages(group) });
+		} catch (error) {
+			notTaken.push({ topic, partition, reason: `messages from offset ${group[0]?.offset} on can't be packed: ${messageOf(error)}` });
+		}
+	}
+	return { batches, notTaken };
 }

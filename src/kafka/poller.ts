@@ -16,7 +16,7 @@ import { waitForRoom } from "./poll-pace.ts";
 /** What it polls, for whom, and whom it tells. */
 export interface PollerParts {
 	readonly client: Pick<GroupClient, "poll">;
-	readonly member: Pick<GroupMember, "isCrowded" | "messagesReceived" | "endOfPartition">;
+	readonly member: Pick<GroupMember, "isCrowded" | "messagesReceived" | "messagesNotTaken" | "endOfPartition">;
 	readonly clock: Clock;
 	readonly ended: AbortSignal;
 	/** False once another client took its place: what comes then is nobody's. */
@@ -91,13 +91,14 @@ export class Poller {
 	 * Ends are told beside the messages: one that messages of the same poll lie behind was the end no more when they came, and where offsets
 	 * have gaps it would look as if the log had gone back.
 	 */
-	#deliver({ batches, ends }: Polled): void {
+	#deliver({ batches, notTaken, ends }: Polled): void {
 		const { member } = this.#parts;
 		const nextOffsets = new Map<string, number>();
 		for (const { topic, partition, batch } of batches) {
 			nextOffsets.set(partitionName({ topic, partition }), (batch.offsets[batch.length - 1] as number) + 1);
 			this.#handOn(() => member.messagesReceived({ topic, partition }, batch));
 		}
+		for (const { topic, partition, reason } of notTaken) this.#handOn(() => member.messagesNotTaken({ topic, partition }, reason));
 		for (const { topic, partition, offset } of ends) {
 			const nextOffset = nextOffsets.get(partitionName({ topic, partition })) ?? 0;
 			if (offset >= nextOffset) this.#handOn(() => member.endOfPartition({ topic, partition }, offset));
@@ -117,5 +118,5 @@ export class Poller {
 /** A client that can't be polled. */
 function failedPoll(error: unknown): Polled {
 	const failed = error instanceof KafkaError ? error : new KafkaError(messageOf(error), -1, { cause: error });
-	return { batches: [], ends: [], errors: [failed] };
+	return { batches: [], notTaken: [], ends: [], errors: [failed] };
 }

@@ -104,6 +104,11 @@ export class GroupSupervisor<AChild extends Child> {
 		}
 	}
 
+	/** Messages of this partition came and are gone. Of one that stands nothing would be taken: what it goes on from is decided then. */
+	messagesNotTaken(partition: TopicPartition, reason: string): void {
+		if (!this.#children.get(partitionName(partition))?.parked) this.#takeAgain(partition, reason);
+	}
+
 	#take(partition: TopicPartition, batch: PackedBatch): void {
 		const { length, offsets, timestamps, bytes } = batch;
 		if (length === 0) return;

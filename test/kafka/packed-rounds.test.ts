@@ -65,6 +65,7 @@ class CountingMember {
 				assignmentsRevoked: (partitions) => this.giveAway(partitions),
 				assignmentsLost: (partitions) => void this.wrong.push(`lost ${partitions.map(({ partition }) => partition)}`),
 				messagesReceived: ({ partition }, batch) => this.#received(partition, batch),
+				messagesNotTaken: ({ partition }, reason) => void this.wrong.push(`${partition}: ${reason}`),
 				endOfPartition: () => {},
 				refetched: () => {},
 			},

@@ -125,7 +125,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 					this.process.enter(() => {
 						const error = this.#error;
 						this.#error = null;
-						if (error) return resolve({ batches: [], ends: [], errors: [error] });
+						if (error) return resolve({ batches: [], notTaken: [], ends: [], errors: [error] });
 						this.#noticeExpulsion();
 						for (const callback of this.#callbacks.splice(0)) callback();
 						const messages = this.#fetch(count, isFirstLook);
@@ -134,7 +134,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 						if (messages.length > 0 || this.#error || leftMs <= 0) {
 							const errors = this.#error && messages.length === 0 ? [this.#error] : [];
 							if (errors.length === 0) this.#learnLives();
-							resolve({ batches: packedByPartition(messages), ends: this.#ends.splice(0), errors });
+							resolve({ ...packedByPartition(messages), ends: this.#ends.splice(0), errors });
 						} else return look(Math.min(leftMs, 50));
 						this.#error = null;
 					}),

@@ -51,6 +51,7 @@ class Daemon {
 				},
 				assignmentsLost: (partitions) => void say("lost", partitions),
 				messagesReceived: () => {},
+				messagesNotTaken: () => {},
 				endOfPartition: () => {},
 				refetched: () => {},
 			},

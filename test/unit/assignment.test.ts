@@ -78,6 +78,7 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 			},
 			assignmentsLost: (partitions) => void told.push(`lost ${names(partitions)}`),
 			messagesReceived: () => {},
+			messagesNotTaken: () => {},
 			endOfPartition: () => {},
 			refetched: (partitions) => void told.push(`refetched ${names(partitions)}`),
 		},

@@ -262,6 +262,31 @@ describe("the group supervisor", () => {
 		expect(child(0).delivered).toEqual([1, 2, 3, 4, 5, 6]);
 	});
 
+	it("fetches again what is not finished of a partition whose messages came and are gone, and commits nothing beyond", async () => {
+		const { supervisor, child, clock, ledger, log } = supervise();
+		const partition = { topic: "t", partition: 0 };
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		supervisor.messagesReceived(partition, messages(...range(0, 4)));
+		child(0).spec.finished(0);
+		supervisor.messagesNotTaken(partition, "no memory");
+		// What is behind them: taken, it would be committed past them.
+		supervisor.endOfPartition(partition, 9);
+		supervisor.messagesReceived(partition, messages(...range(6, 1)));
+		expect(ledger.of(partition)).toMatchObject({ position: 1, committable: 1, unfinished: 0 });
+		expect(supervisor.children.get("t/0")?.parked?.message).toMatch(/^no memory; they are fetched again/);
+		await clock.advance(10_000);
+		expect(log).toEqual(["parked 0 not_taken", "pause 0", "decide again 0"]);
+		expect(child(1).calls).toEqual([]);
+	});
+
+	it("leaves a partition that waits for a decision as it is where messages of it are gone, and one that is not its own", () => {
+		const { supervisor, log } = supervise();
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.park({ topic: "t", partition: 0, epoch: 1 }, { code: "out_of_range", message: "" });
+		for (const partition of [0, 7]) supervisor.messagesNotTaken({ topic: "t", partition }, "no memory");
+		expect(log).toEqual(["parked 0 out_of_range", "pause 0"]);
+	});
+
 	it.each<[by: string, told: (supervisor: ReturnType<typeof supervise>["supervisor"]) => void]>([
 		["its first message", (supervisor) => supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 2)))],
 		["its end", (supervisor) => supervisor.endOfPartition({ topic: "t", partition: 0 }, 1)],

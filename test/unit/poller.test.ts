@@ -24,7 +24,7 @@ class PlayedClient extends EventEmitter {
 		return new Promise((resolve, reject) => {
 			this.answer = (brought, beside = {}) => {
 				if (brought instanceof Error) reject(brought);
-				else resolve({ batches: packedByPartition(brought), ends: [], errors: [], ...beside });
+				else resolve({ ...packedByPartition(brought), ends: [], errors: [], ...beside });
 				return settle();
 			};
 		});
@@ -41,6 +41,7 @@ async function open() {
 		messagesReceived: ({ partition }: TopicPartition, batch: PackedBatch) => {
 			told.push(`${partition}: ${batch.offsets.join(" ")}`);
 		},
+		messagesNotTaken: ({ partition }: TopicPartition, reason: string) => void told.push(`${partition}: ${reason}`),
 		endOfPartition: ({ partition }: TopicPartition, offset: number) => void told.push(`${partition} ends at ${offset}`),
 	};
 	const poller = new Poller({
@@ -100,6 +101,18 @@ describe("what a poll brought", () => {
 		};
 		await client.answer([...messages(0, 1), ...messages(1, 1), ...messages(2, 1)]);
 		expect(told).toEqual(["0: 1", "failed: no room", "2: 1"]);
+	});
+
+	it("and is gone is told of each partition by itself, before its end", async () => {
+		const { client, told, member } = await open();
+		const tell = member.messagesNotTaken;
+		member.messagesNotTaken = (partition, reason) => {
+			if (partition.partition === 1) throw new Error("no room");
+			tell(partition, reason);
+		};
+		const notTaken = [1, 2].map((partition) => ({ topic: "t", partition, reason: "no memory" }));
+		await client.answer(messages(0, 1), { notTaken, ends: [{ topic: "t", partition: 2, offset: 9 }] });
+		expect(told).toEqual(["0: 1", "failed: no room", "2: no memory", "2 ends at 9"]);
 	});
 
 	it("is handed on with what went wrong beside it, and ends behind it; one that messages lie behind is none any more", async () => {
