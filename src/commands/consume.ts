@@ -5,7 +5,7 @@ import { partitionName, type ReceivedMessage, type TopicPartition } from "../cor
 import { absentTopic, creationHint } from "../kafka/absent-topic.ts";
 import { kafkaClientSettings } from "../kafka/client-settings.ts";
 import { connectOrExplain } from "../kafka/connect.ts";
-import { type Consumed, ConsumerClient } from "../kafka/consumer-client.ts";
+import { ConsumerClient } from "../kafka/consumer-client.ts";
 import { KafkaError, kafkaErrors } from "../kafka/kafka-error.ts";
 import { withRight } from "../kafka/rights.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
@@ -60,13 +60,15 @@ export function registerConsume(program: Command, context: CommandContext): void
 }
 
 /** Prints until it is enough; answers assignments; commits what was printed. */
-class Follower {
+export class Follower {
 	readonly #client: ConsumerClient;
 	readonly #options: ConsumeOptions;
 	readonly #context: CommandContext;
 	readonly #explain: (error: KafkaError) => KafkaError;
 	readonly #printed = new Map<string, TopicPartition & { offset: number }>();
 	readonly #unread = new Set<string>();
+	/** What came while a commit was waited for: printed next. */
+	readonly #kept: ReceivedMessage[] = [];
 	#assigned = false;
 	#count = 0;
 
@@ -103,16 +105,22 @@ class Follower {
 		this.#client.subscribe([topic]);
 		while (!this.#isDone()) {
 			const left = this.#options.number === undefined ? POLL.count : Math.min(POLL.count, this.#options.number - this.#count);
-			let consumed: Consumed = { messages: [], ends: [] };
-			try {
-				consumed = await this.#client.consume(left, POLL.timeoutMs);
-			} catch (error) {
-				if (error instanceof KafkaError && fatalCodes.includes(error.kafkaCode))
-					throw new ExitError(exitCodes.fatalKafka, error.code, this.#explain(error).message, { cause: error });
-			}
-			this.#metEnds(consumed.ends);
-			this.#print(consumed.messages);
-			if (consumed.messages.length > 0) await this.#commit();
+			const messages = this.#kept.length > 0 ? this.#kept.splice(0, left) : await this.#consume(left);
+			this.#print(messages);
+			if (messages.length > 0) await this.#commit();
+		}
+	}
+
+	/** Nothing where the client fails and tries again by itself. */
+	async #consume(count: number): Promise<readonly ReceivedMessage[]> {
+		try {
+			const { messages, ends } = await this.#client.consume(count, POLL.timeoutMs);
+			this.#metEnds(ends);
+			return messages;
+		} catch (error) {
+			if (!(error instanceof KafkaError)) throw error;
+			if (!fatalCodes.includes(error.kafkaCode)) return [];
+			throw new ExitError(exitCodes.fatalKafka, error.code, this.#explain(error).message, { cause: error });
 		}
 	}
 
@@ -124,7 +132,7 @@ class Follower {
 		const { number, exitAtEnd } = this.#options;
 		if (this.#context.interrupted.aborted || this.#context.stdout.destroyed) return true;
 		if (number !== undefined && this.#count >= number) return true;
-		return exitAtEnd === true && this.#assigned && this.#unread.size === 0;
+		return exitAtEnd === true && this.#assigned && this.#unread.size === 0 && this.#kept.length === 0;
 	}
 
 	#print(messages: readonly ReceivedMessage[]): void {
@@ -143,7 +151,7 @@ class Follower {
 		}
 	}
 
-	/** The result of a commit comes with polling: a few polls of nothing bring it, and what they bring is printed too. */
+	/** The result of a commit comes with polling: a few polls of nothing bring it, and what they bring all the same is kept. */
 	async #commit(): Promise<void> {
 		const offsets = [...this.#printed.values()];
 		this.#printed.clear();
@@ -155,7 +163,9 @@ class Follower {
 		commit.catch(() => {});
 		while (!settled) {
 			// One at a time and without a wait, so that no message is taken that -n doesn't want.
-			this.#metEnds(await this.#client.serveEvents());
+			const { messages, ends } = await this.#client.serveEvents();
+			this.#kept.push(...messages);
+			this.#metEnds(ends);
 		}
 		await commit;
 	}

@@ -140,13 +140,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 
 	/** For who reads without handling: each message by itself. Rejects where there is nothing but an error. */
 	async consume(count: number, timeoutMs: number): Promise<Consumed> {
-		const { batches, notTaken, ends, errors } = await this.poll(count, timeoutMs);
-		const [lost] = notTaken;
-		// Whoever polled on would go past them.
-		if (lost) throw new Error(`${partitionName(lost)}: ${lost.reason}`);
-		const [error] = errors;
-		if (error && batches.length === 0 && ends.length === 0) throw error;
-		return { messages: batches.flatMap(({ topic, partition, batch }) => unpackMessages({ topic, partition }, batch)), ends };
+		const polled = await this.poll(count, timeoutMs);
+		const consumed = consumedOf(polled);
+		const [error] = polled.errors;
+		if (error && consumed.messages.length === 0 && consumed.ends.length === 0) throw error;
+		return consumed;
 	}
 
 	/** Behind the one that is under way: two at once would take each other's messages out of order. */
@@ -169,14 +167,14 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 
 	/**
 	 * Lets callbacks and commit results arrive while no message is wanted: every assigned partition is paused for the moment of a poll. Returns
-	 * the ends that it met all the same.
+	 * what came all the same, as from a partition that was assigned meanwhile: it is not fetched again.
 	 */
-	async serveEvents(): Promise<readonly TopicPartitionOffset[]> {
+	async serveEvents(): Promise<Consumed> {
 		const assigned = this.#raw.assignments();
 		this.#raw.pause(assigned);
 		const polled = await this.#poll(1, 20).catch(() => null);
 		if (!this.#isEnding) this.#raw.resume(assigned);
-		return polled?.ends ?? [];
+		return polled ? consumedOf(polled) : { messages: [], ends: [] };
 	}
 
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
@@ -362,7 +360,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		if (topic === undefined) return true;
 		this.#queries.endBy(deadline);
 		while (this.#clock.monotonic() < deadline) {
-			if (this.#unansweredCommits > 0) await this.serveEvents();
+			if (this.#unansweredCommits > 0) await this.serveEvents().catch(() => {});
 			else if (await this.#coordinatorAnswers(topic)) return true;
 		}
 		return false;
@@ -417,6 +415,13 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		if (!pending || pending.offsets !== commitIdentity(offsets as TopicPartitionOffset[])) return;
 		pending.settle(failed);
 	}
+}
+
+/** Each message by itself. Throws where some are gone: whoever polled on would go past them. */
+function consumedOf({ batches, notTaken, ends }: Polled): Consumed {
+	const [gone] = notTaken;
+	if (gone) throw new Error(`${partitionName(gone)}: ${gone.reason}`);
+	return { messages: batches.flatMap(({ topic, partition, batch }) => unpackMessages({ topic, partition }, batch)), ends };
 }
 
 function readerSettings(settings: Record<string, unknown>): Record<string, unknown> {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import type { ReceivedMessage } from "../../src/core/message.ts";
 import { packMessages } from "../../src/core/message-codec.ts";
-import { ConsumerClient } from "../../src/kafka/consumer-client.ts";
+import { type Consumed, ConsumerClient } from "../../src/kafka/consumer-client.ts";
 import type { Polled } from "../../src/kafka/group-client.ts";
 import { kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import { type MockCluster, startMockCluster } from "../../src/kafka/mock-cluster.ts";
@@ -148,6 +148,18 @@ describe("a packed poll", withAddon, () => {
 		await expect(client.poll(1, 100)).rejects.toMatchObject({ kafkaCode: kafkaErrors.state });
 		await Promise.all([poll, closed]);
 		expect(order).toEqual(["poll 0", "closed true"]);
+	});
+
+	it("for events alone brings what comes all the same, as from a partition that was assigned meanwhile", async () => {
+		const client = await reading([0]);
+		Object.assign(client.raw as object, { assignments: () => [] });
+		const offsets: number[] = [];
+		const take = ({ messages }: Consumed) => offsets.push(...messages.map(({ offset }) => offset));
+		while (offsets.length === 0) take(await client.consume(1, 100));
+		take(await client.serveEvents());
+		while ((offsets.at(-1) as number) < 99) take(await client.consume(100, 100));
+		expect(offsets).toEqual(offsets.map((_, index) => index));
+		await client.close();
 	});
 
 	it("tells of an error beside what it brings", async () => {
