@@ -63,6 +63,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	#polls: MessagePolls | null = null;
 	/** The poll that is under way, or was the last. */
 	#lastPoll: Promise<unknown> = Promise.resolve();
+	/** Errors that `consume` has not thrown, one of each code. */
+	readonly #untold: KafkaError[] = [];
 	#pendingCommit: PendingCommit | null = null;
 	#lastCommit: Promise<void> = Promise.resolve();
 	/** Commits that librdkafka has, and of which it has told no result. */
@@ -138,13 +140,28 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return this.#poll(count, timeoutMs);
 	}
 
-	/** For who reads without handling: each message by itself. Rejects where there is nothing but an error. */
+	/**
+	 * For who reads without handling: each message by itself. Rejects where there is nothing but an error, and, before anything is polled, with
+	 * one that came beside something: some librdkafka tells only once.
+	 */
 	async consume(count: number, timeoutMs: number): Promise<Consumed> {
-		const polled = await this.poll(count, timeoutMs);
-		const consumed = consumedOf(polled);
-		const [error] = polled.errors;
-		if (error && consumed.messages.length === 0 && consumed.ends.length === 0) throw error;
+		this.#throwUntold();
+		const consumed = this.#consumed(await this.poll(count, timeoutMs));
+		if (consumed.messages.length === 0 && consumed.ends.length === 0) this.#throwUntold();
 		return consumed;
+	}
+
+	/** Each message by itself; errors are kept. Throws where messages are gone: whoever polled on would go past them. */
+	#consumed({ batches, notTaken, ends, errors }: Polled): Consumed {
+		for (const error of errors) if (!this.#untold.some(({ kafkaCode }) => kafkaCode === error.kafkaCode)) this.#untold.push(error);
+		const [gone] = notTaken;
+		if (gone) throw new Error(`${partitionName(gone)}: ${gone.reason}`);
+		return { messages: batches.flatMap(({ topic, partition, batch }) => unpackMessages({ topic, partition }, batch)), ends };
+	}
+
+	#throwUntold(): void {
+		const error = this.#untold.shift();
+		if (error) throw error;
 	}
 
 	/** Behind the one that is under way: two at once would take each other's messages out of order. */
@@ -174,7 +191,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		this.#raw.pause(assigned);
 		const polled = await this.#poll(1, 20).catch(() => null);
 		if (!this.#isEnding) this.#raw.resume(assigned);
-		return polled ? consumedOf(polled) : { messages: [], ends: [] };
+		return polled ? this.#consumed(polled) : { messages: [], ends: [] };
 	}
 
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
@@ -415,13 +432,6 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		if (!pending || pending.offsets !== commitIdentity(offsets as TopicPartitionOffset[])) return;
 		pending.settle(failed);
 	}
-}
-
-/** Each message by itself. Throws where some are gone: whoever polled on would go past them. */
-function consumedOf({ batches, notTaken, ends }: Polled): Consumed {
-	const [gone] = notTaken;
-	if (gone) throw new Error(`${partitionName(gone)}: ${gone.reason}`);
-	return { messages: batches.flatMap(({ topic, partition, batch }) => unpackMessages({ topic, partition }, batch)), ends };
 }
 
 function readerSettings(settings: Record<string, unknown>): Record<string, unknown> {
