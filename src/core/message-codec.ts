@@ -119,7 +119,8 @@ function ownBytes(bytes: Buffer | null): Buffer | null {
 	return bytes === null ? null : Buffer.from(bytes);
 }
 
-function sizeOfMessage({ key, value, headers }: ReceivedMessage): number {
+/** What a message takes in `bytes`. */
+export function sizeOfMessage({ key, value, headers }: ReceivedMessage): number {
 	return (key?.length ?? 0) + (value?.length ?? 0) + (headers.length === 0 ? 0 : sizeOfHeaders(headers));
 }
 

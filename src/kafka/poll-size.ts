@@ -11,6 +11,7 @@
  * Step 1 of a message's way (docs/architecture.md).
  */
 import type { ReceivedMessage, TopicPartition } from "../core/message.ts";
+import { sizeOfMessage } from "../core/message-codec.ts";
 import { POLL_BYTES, POLL_COUNT } from "./message-polls.ts";
 
 /** A backlog comes faster than this, messages per ms; what is slower is being produced meanwhile. */
@@ -42,7 +43,7 @@ export class PollSize {
 		this.#quiet = !isFull;
 		if (messages.length === 0) return;
 		let bytes = 0;
-		for (const { key, value } of messages) bytes += (key?.length ?? 0) + (value?.length ?? 0);
+		for (const message of messages) bytes += sizeOfMessage(message);
 		this.#averageBytes = bytes / messages.length;
 	}
 

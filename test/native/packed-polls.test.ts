@@ -10,7 +10,7 @@ import { type Consumed, ConsumerClient } from "../../src/kafka/consumer-client.t
 import type { Polled } from "../../src/kafka/group-client.ts";
 import { kafkaErrors } from "../../src/kafka/kafka-error.ts";
 import { type MockCluster, startMockCluster } from "../../src/kafka/mock-cluster.ts";
-import { livingClients } from "../../src/kafka/native.ts";
+import { type ConsumerQueue, livingClients, openConsumerQueue } from "../../src/kafka/native.ts";
 import { Producer } from "../../src/kafka/producer.ts";
 import { kafkaAt } from "../support/load-topic.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -20,6 +20,7 @@ const CONNECT_MS = 60_000;
 const FIRST_TIMESTAMP = 1_700_000_000_000;
 const PARTITIONS = [0, 1, 2, 3];
 const topic = "a";
+const large = "large";
 const root = new URL("../../", import.meta.url);
 const addon = new URL("build/Release/pockaffe_native.node", root).pathname;
 
@@ -71,7 +72,7 @@ async function run(body: string, env: Record<string, string> = {}): Promise<unkn
 }
 
 beforeAll(async () => {
-	mock = await startMockCluster({ topics: [topic] });
+	mock = await startMockCluster({ topics: [topic, large] });
 	await using producer = await Producer.connect(kafkaAt(mock.brokers.join()));
 	log = PARTITIONS.map(() => []);
 	for (let index = 0; index < 400; index++) {
@@ -127,6 +128,23 @@ describe("a packed poll", withAddon, () => {
 		const counts: number[] = [];
 		while (counts.length < 50) counts.push(...(await client.poll(1, 100)).batches.map(({ batch }) => batch.length));
 		expect(new Set(counts)).toEqual(new Set([1]));
+		await client.close();
+	});
+
+	it("brings no more than fits and one message, headers counted", async () => {
+		await using producer = await Producer.connect(kafkaAt(mock.brokers.join()));
+		const headers = [["name", "h".repeat(10_000)]] as const;
+		await Promise.all(Array.from({ length: 30 }, () => producer.produce({ topic: large, partition: 0, key: null, value: "v", headers })));
+		const client = await connected();
+		client.assign([{ topic: large, partition: 0, offset: 0 }], false);
+		const queue = openConsumerQueue((client.raw as { name: string }).name, client) as ConsumerQueue;
+		for (let count = 0; count < 30; ) {
+			for (const { length, bytes } of (await queue.poll(1_000, 100, 25_000)).partitions) {
+				count += length;
+				expect(bytes.byteLength).toBeLessThan(25_000 + 10_100);
+			}
+		}
+		queue.release();
 		await client.close();
 	});
 

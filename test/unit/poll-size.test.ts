@@ -80,6 +80,12 @@ describe("PollSize", () => {
 		size.received([message(0, 0, 100 * 1024 * 1024)], soon);
 		expect(size.count).toBe(1);
 	});
+
+	it("counts what headers take when packed", () => {
+		const size = new PollSize();
+		size.received([{ ...message(0, 0), headers: [["large", Buffer.alloc(1024 * 1024)]] }], soon);
+		expect(size.count).toBe(7);
+	});
 });
 
 describe("groupMessages", () => {

@@ -21,9 +21,10 @@ Polled ConsumerQueue::poll(size_t count, int timeout_ms, size_t most_bytes) {
     rd_kafka_message_t* message = rd_kafka_consume_queue(queue_, messages.empty() ? timeout_ms : 0);
     if (message == nullptr) break;
     messages.push_back(message);
-    bytes += message->key_len + message->len;
-    // What is told behind an error must not overtake it.
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) break;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+      bytes += packed_size(message);
+    else if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+      break;  // What is told behind an error must not overtake it.
   }
   return pack(messages);
 }

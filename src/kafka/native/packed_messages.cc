@@ -71,10 +71,9 @@ struct Group {
   size_t size = 0;
 
   void add(rd_kafka_message_t* message) {
-    rd_kafka_headers_t* found = headers_of(message);
     messages.push_back(message);
-    headers.push_back(found);
-    size += message->key_len + message->len + (found != nullptr ? size_of(found) : 0);
+    headers.push_back(headers_of(message));
+    size += packed_size(message);
   }
 };
 
@@ -108,6 +107,11 @@ PackedPartition pack(const Group& group) {
 }
 
 }  // namespace
+
+size_t packed_size(const rd_kafka_message_t* message) {
+  const rd_kafka_headers_t* headers = headers_of(message);
+  return message->key_len + message->len + (headers != nullptr ? size_of(headers) : 0);
+}
 
 Polled pack(const std::vector<rd_kafka_message_t*>& messages) {
   using Place = std::pair<const rd_kafka_topic_t*, int32_t>;

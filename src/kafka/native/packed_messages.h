@@ -42,6 +42,9 @@ struct Polled {
   std::vector<rd_kafka_resp_err_t> errors;
 };
 
+// What a message takes: key, value and headers.
+size_t packed_size(const rd_kafka_message_t* message);
+
 // Sorts by partition, each partition's in the order given, and packs. Frees the messages.
 Polled pack(const std::vector<rd_kafka_message_t*>& messages);
 
