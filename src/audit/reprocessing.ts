@@ -221,12 +221,15 @@ class Reprocessing {
 			const { tellsTopic } = await comparedTable(database, layout);
 			const replacement = new RowReplacement({ database, layout, tellsTopic, clock, signal, waits });
 			replacements.push(replacement);
+			const lowered = new Set<string>();
+			this.#lowered.set(layout.name, lowered);
 			const changes = new RowChanges({
 				table: layout.name,
 				onlyTopic: config.kafka.topics[0] ?? "",
 				isMeant: (place) => this.#isMeant(place),
 				write: async (rows) => (isReal ? replacement.write(rows) : undefined),
 				orphaned: (candidates) => this.#orphaned(candidates),
+				lowered: (id) => lowered.add(id),
 				mayBeBefore: (place) => this.#beginsBefore(place),
 			});
 			await compareTable(database, layout, this.#expected.get(layout.name) as ExpectedRows, changes);
@@ -303,9 +306,6 @@ class Reprocessing {
 	async #settleOrphans(layout: TableLayout, changes: RowChanges): Promise<void> {
 		const orphans = changes.orphans.splice(0);
 		if (orphans.length === 0) return;
-		const lowered = this.#lowered.get(layout.name) ?? new Set();
-		this.#lowered.set(layout.name, lowered);
-		for (const { id } of orphans) lowered.add(id);
 		const ids = namedIds(new Set(orphans.map(({ id }) => id)));
 		const before = [...this.#pieces.values()].map((piece) => ({ ...piece, from: piece.begin, to: piece.from }));
 		const rows = (await this.#handle(before, ({ name }) => name === layout.name, ids)).get(layout.name) as ExpectedRows;

@@ -25,6 +25,8 @@ export interface RowChangesParts {
 	readonly write: (replacements: readonly Replacement[]) => Promise<void>;
 	/** Those of these rows whose messages were handled, and made nothing of theirs. */
 	readonly orphaned: (candidates: readonly Orphan[]) => Promise<readonly Orphan[]>;
+	/** The row of this id is removed, or goes back to an older message. */
+	readonly lowered: (id: string) => void;
 	/** A message before the stretch may have made the row that counts then: it is asked for at the end. */
 	readonly mayBeBefore: (place: RowPlace) => boolean;
 }
@@ -95,6 +97,7 @@ export class RowChanges implements ComparisonListener {
 		if (candidates.length === 0) return;
 		const orphaned = await this.#parts.orphaned(candidates);
 		for (const orphan of orphaned) {
+			this.#parts.lowered(orphan.id);
 			if (this.#parts.mayBeBefore(this.#placeOf(orphan.stored))) this.orphans.push(orphan);
 			else this.settled(orphan, orphan.row);
 		}
