@@ -152,8 +152,12 @@ describeOnKafka("packed polls", withAddon, () => {
 			first.consumer.pause([at(kept)]);
 			first.consumer.resume([at(kept)]);
 			await Promise.all(sent);
-			const seen = () => [...first.next, ...second.next].filter(([, next]) => next === produced).length;
-			await waitFor("every message", () => seen() === PARTITIONS);
+			await waitFor("every message", () => {
+				const seen = [...first.next, ...second.next].filter(([, next]) => next === produced).length;
+				if (seen === PARTITIONS) return true;
+				const [ofFirst, ofSecond] = [first, second].map(({ next, wrong }) => ({ next: [...next], wrong }));
+				throw new Error(JSON.stringify({ round, produced, kept, ofFirst, ofSecond }));
+			});
 			await second.leave();
 			expect([round, second.wrong, first.wrong]).toEqual([round, [], []]);
 		}
