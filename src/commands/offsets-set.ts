@@ -126,7 +126,10 @@ class OffsetSetting {
 				const plan = planOffset({ topic, partition, kept: offset, keptIn, noted: note, logId, log }, to);
 				if (!options.isFinished) return plan;
 				const isNoted = note !== null && compareIds(note.log.id, logId) !== "other";
-				return { ...plan, note: isNoted ? { ...note, ...(this.#table ? {} : { reached: to }) } : { ...plan.note, skipped: [] } };
+				return {
+					...plan,
+					note: isNoted ? { ...note, ...(this.#table || to === offset ? {} : { reached: to }) } : { ...plan.note, skipped: [] },
+				};
 			}),
 		);
 	}

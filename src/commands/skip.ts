@@ -147,6 +147,8 @@ async function nextMessage(
 		const where = `--url says where the daemon is that has ${partitionName(place)}`;
 		throw usage("has_members", `group ${kafka.group} has members, and no daemon answered: ${where} (${killed})`);
 	}
+	// Nothing moves by that: it shows whether this user may set the offset and the note, before there is a letter.
+	await setOffsets(config, { to: { kind: "offset", offset: committed }, ...place, isFinished: true }, context);
 	await using reader = await LogReader.connect(kafka, clock, kafka.group, interrupted);
 	for await (const [, messages] of reader.read([{ ...place, from: committed, to: offset + 1 }])) {
 		const [first] = messages as [ReceivedMessage];
