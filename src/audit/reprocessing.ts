@@ -2,9 +2,9 @@
  * Computes rows anew, after the handler was corrected: reads a stretch of the log in no group, runs today's handler over it, and puts what
  * it makes in the place of what the same messages made before. Daemons may run meanwhile: a row that is of another message by then stays.
  *
- * Of each id the newest row counts that the log makes from the stretch's beginning to what is committed. Where a stored row's message makes
- * that row no more, the message before it counts; it may lie before the stretch, and the log is read from its beginning then. A message that
- * has a dead letter is left out: it is the letter that is replayed. Done again from the start it comes to the same.
+ * Of each id the newest row counts that the log makes from the stretch's beginning to what is committed. Where a message no longer makes the
+ * row that is stored of it, the message before it counts. That one may lie before the stretch: the log is read from its beginning then. A
+ * message that has a dead letter is left out; the letter is replayed. A second run changes nothing.
  */
 import type { Config } from "../config/config.ts";
 import { atomicTables, tableLayouts } from "../config/table-layouts.ts";
@@ -393,7 +393,8 @@ class Reprocessing {
 				? (["rejects", MAX_REJECTED, this.#rejected.length] as const)
 				: (["fails at", MAX_FAILED, this.#failed.size] as const);
 		if (count <= most && this.#rejectedBytes <= MAX_REJECTED_BYTES) return;
-		const words = `the handler ${what} more than ${most.toLocaleString("en-US")} messages, the last one ${placeName(letter)}: ${error}. Nothing was changed`;
+		const limit = `${most.toLocaleString("en-US")} messages${reason === "rejected" ? " (or 256 MiB of them)" : ""}`;
+		const words = `the handler ${what} more than ${limit}, the last one ${placeName(letter)}: ${error}. Nothing was changed`;
 		this.#excess ??= new ExitError(exitCodes.found, "handler", words);
 	}
 

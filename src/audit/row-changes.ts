@@ -7,7 +7,7 @@ import type { RefusedReplacement, Replacement } from "../sink/row-replacement.ts
 import type { ComparisonListener, RowFinding, RowOrigin } from "../sink/table-comparison.ts";
 import type { RowPlace } from "./expected-row.ts";
 
-/** A stored row that its message makes no more, or makes with an older version; `row`: what counts of the stretch. */
+/** A stored row that its message no longer makes, or makes with an older version; `row`: what counts of the stretch. */
 export interface Orphan {
 	readonly id: string;
 	readonly row: ExpectedRow | null;

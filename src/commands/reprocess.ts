@@ -56,7 +56,7 @@ export function registerReprocess(program: Command, context: CommandContext): vo
 			"after",
 			`
 Reads the log in no group, up to what the daemons have committed, and runs the handler over it (init gets purpose "reprocess"). Daemons
-may run meanwhile: a row that a newer message wrote stays. A row that its message makes no more is replaced by what the message before it
+may run meanwhile: a row that a newer message wrote stays. A row that its message no longer makes is replaced by what the message before it
 makes, or removed. A message that the handler rejects becomes a dead letter; one that it fails at keeps its row. Messages that are dead
 letters already are left out (dead-letters replay). Interrupted or killed, the same command goes on. Restart the daemons with the
 corrected handler first: messages that they handle while this runs are not computed anew.`,

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { partitionName, type ReceivedMessage } from "../core/message.ts";
-import type { SkipOutcome } from "../core/skip-outcome.ts";
+import { LONGEST_WHY, type SkipOutcome } from "../core/skip-outcome.ts";
 import { LogReader } from "../kafka/log-reader.ts";
 import { refused } from "../kafka/rights.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
@@ -21,8 +21,6 @@ interface Place {
 	readonly partition: number;
 	readonly offset: number;
 }
-
-const MAX_WHY = 1_000;
 
 interface SkipOptions {
 	readonly reason?: string;
@@ -49,8 +47,7 @@ came of it is there. Replay it with: pockaffe dead-letters replay --state skippe
 		.action(async (topic: string, partition: number, offset: number, options: SkipOptions, command: Command) => {
 			const place = { topic, partition, offset };
 			const by = `skipped by ${userInfo().username}@${hostname()}`;
-			// As much as the daemon takes.
-			const why = (options.reason ? `${by}: ${options.reason}` : by).slice(0, MAX_WHY);
+			const why = (options.reason ? `${by}: ${options.reason}` : by).slice(0, LONGEST_WHY);
 			const outcome = (await skippedByDaemon(place, why, command, context)) ?? (await skippedInGroup(place, why, command, context));
 			const name = `${partitionName(place)} offset ${offset}`;
 			const words = {
@@ -125,7 +122,7 @@ async function nextMessage(
 	const { kafka, offsets } = config;
 	const place = { topic, partition };
 	const name = `${partitionName(place)} offset ${offset}`;
-	const usage = (code: string, words: string) => new ExitError(exitCodes.found, code, words);
+	const refusal = (code: string, words: string) => new ExitError(exitCodes.found, code, words);
 	await using inspector = await ClusterInspector.connect(kafka, clock, kafka.group);
 	if (!inspector.partitionsOf(topic).includes(partition))
 		throw await inspector.absent(topic, "Read", `: there is no partition ${partition}`);
@@ -134,18 +131,18 @@ async function nextMessage(
 		: inspector.committed([place]).catch(refused(kafka, { group: "Read" })));
 	const committed = kept[0]?.offset ?? null;
 	if (committed === null)
-		throw usage("not_begun", `group ${kafka.group} has committed nothing of ${partitionName(place)}: start a daemon, which finds it`);
-	if (offset < committed) throw usage("finished", `${name} is finished already: group ${kafka.group} stands at ${committed}`);
+		throw refusal("not_begun", `group ${kafka.group} has committed nothing of ${partitionName(place)}: start a daemon, which finds it`);
+	if (offset < committed) throw refusal("finished", `${name} is finished already: group ${kafka.group} stands at ${committed}`);
 	const { high } = await inspector.watermarks(place);
-	if (offset >= high) throw usage("ahead", `${name} is not there yet: the log ends at ${high}`);
+	if (offset >= high) throw refusal("ahead", `${name} is not there yet: the log ends at ${high}`);
 	// Before there is a letter for nothing, and an offset set under a daemon that runs.
 	const members = await inspector.group(kafka.group).catch(refused(kafka, { group: "Describe" }));
 	if (!members)
-		throw usage("unknown_members", "without the addon it can't be known whether a daemon runs (binding.gyp-notes.md): ask it by --url");
+		throw refusal("unknown_members", "without the addon it can't be known whether a daemon runs (binding.gyp-notes.md): ask it by --url");
 	if (members.members.length > 0) {
 		const killed = "one that was killed counts until its session is over";
 		const where = `--url says where the daemon is that has ${partitionName(place)}`;
-		throw usage("has_members", `group ${kafka.group} has members, and no daemon answered: ${where} (${killed})`);
+		throw refusal("has_members", `group ${kafka.group} has members, and no daemon answered: ${where} (${killed})`);
 	}
 	// Nothing moves by that: it shows whether this user may set the offset and the note, before there is a letter.
 	await setOffsets(config, { to: { kind: "offset", offset: committed }, ...place, isFinished: true }, context);
@@ -153,11 +150,11 @@ async function nextMessage(
 	for await (const [, messages] of reader.read([{ ...place, from: committed, to: offset + 1 }])) {
 		const [first] = messages as [ReceivedMessage];
 		if (first.offset < offset)
-			throw usage(
+			throw refusal(
 				"ahead",
 				`no daemon answers, and group ${kafka.group} stands at ${first.offset}, before ${name}: skip it when the group stands at it`,
 			);
 		if (first.offset === offset) return { message: first, topicId: (await inspector.topicIds([topic])).get(topic) ?? null };
 	}
-	throw usage("no_message", `${name} is no message (compacted, or a transaction's mark)`);
+	throw refusal("no_message", `${name} is no message (compacted, or a transaction's mark)`);
 }

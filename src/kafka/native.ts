@@ -1,7 +1,8 @@
 /**
  * The only room that knows the addon (src/kafka/native, compiled by `npm ci` beside node-rdkafka): messages packed on their way from
  * librdkafka, what librdkafka can tell and node-rdkafka does not pass on, and a way out past threads that can't be ended. It works on the
- * clients that node-rdkafka made, found by their names. Where it could not be compiled or loaded all of it answers null, and `nativeMissing` says why: the daemon works without.
+ * clients that node-rdkafka made, found by their names. Where it could not be compiled or loaded all of it answers null, and
+ * `nativeMissing` says why: the daemon works without.
  *
  * Main thread only, as node-rdkafka is.
  */

@@ -4,7 +4,7 @@
  */
 import type { Context, Hono } from "hono";
 import { partitionName, type TopicPartition } from "../core/message.ts";
-import type { SkipOutcome } from "../core/skip-outcome.ts";
+import { LONGEST_WHY, type SkipOutcome } from "../core/skip-outcome.ts";
 import { bringsToken } from "./bearer-token.ts";
 
 /** What may be done to a partition. */
@@ -20,9 +20,6 @@ export interface HttpControl {
 	readonly drain: () => void;
 }
 
-/** Of a reason for a skip, which goes into the letter. */
-const MAX_WHY = 1_000;
-
 /** Puts the routes on `app`. `token`: the bearer token; empty: none is needed. */
 export function addControl(app: Hono, { control, skip, drain }: HttpControl, token: string): void {
 	const permitted = (context: Context) => {
@@ -37,12 +34,12 @@ export function addControl(app: Hono, { control, skip, drain }: HttpControl, tok
 		if (refused) return refused;
 		const { topic, partition: number } = context.req.param();
 		const { offset, why } = (await context.req.json().catch(() => null)) ?? {};
-		if (!/^\d+$/.test(number) || !Number.isSafeInteger(offset) || offset < 0 || typeof why !== "string" || why.length > MAX_WHY)
+		if (!/^\d+$/.test(number) || !Number.isSafeInteger(offset) || offset < 0 || typeof why !== "string" || why.length > LONGEST_WHY)
 			return refusal(
 				context,
 				400,
 				"bad_request",
-				`send JSON: {"offset": 42, "why": "who wants it, and why (up to ${MAX_WHY} characters)"}`,
+				`send JSON: {"offset": 42, "why": "who wants it, and why (up to ${LONGEST_WHY} characters)"}`,
 			);
 		const partition = { topic, partition: Number(number) };
 		const found = await skip(partition, offset, why);

@@ -34,7 +34,10 @@ export interface BatchOutcome {
 	readonly rejected: readonly { readonly message: number; readonly why: string }[];
 	/** Counts for metrics, per message: `row` at least one upsert and no delete, `delete` at least one delete, `none` no row. */
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
-	/** Duration of each handler call in ms, for the histogram: one entry per call (per message, or one for handleMessages; of pockaffe:json per group of messages). */
+	/**
+	 * Duration of each handler call in ms, for the histogram: one entry per call (per message, or one for handleMessages; of pockaffe:json per
+	 * group of messages).
+	 */
 	readonly durationsMs: Float64Array;
 	/**
 	 * handleMessages returned `finishedTo` (`to`; null: none) for the messages from index `from` on: those above it stay unfinished.

@@ -180,7 +180,7 @@ export class PartitionWorker {
 		if (this.#slot.busy) void this.#slot.kill();
 	}
 
-	/** A person wants the message at `offset`, which was received, passed over. Resolves when its letter is durable, or says what it is instead. */
+	/** A person wants the message at `offset` passed over, which was received. Resolves when its letter is durable, or with why there is none. */
 	async skip(offset: number, why: string): Promise<SkipAnswer> {
 		if (this.#stopReason) return "released";
 		const answer = this.#skips.ask(offset, why);
