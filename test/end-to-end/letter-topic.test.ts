@@ -6,7 +6,7 @@ import { Producer } from "../../src/kafka/producer.ts";
 import { pockaffe } from "../support/command-line.ts";
 import { runDaemon } from "../support/daemon-process.ts";
 import { notReadyFor } from "../support/delivery-scene.ts";
-import { createTopicWith, deleteTopic, kafkaAt } from "../support/load-topic.ts";
+import { createTopicWith, kafkaAt, removeTopic } from "../support/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
@@ -92,8 +92,8 @@ describeOnKafka("a letters topic that is there already", () => {
 			await notReadyFor(daemon, "dead_letter_target", /cleanup\.policy=compact: .* cleanup\.policy=delete/);
 			await waitFor("the row behind it", async () => (await db.database.query("select 1 from events")).length === 1);
 			expect(await daemon.metric("pockaffe_dead_letters_total")).toBe(0);
-			// The daemon makes one that keeps letters.
-			await deleteTopic(brokers, letters);
+			// The daemon makes one that keeps letters, at once.
+			await removeTopic(brokers, letters);
 			await waitFor("the letter", async () => (await daemon.metric("pockaffe_dead_letters_total")) === 1);
 			await daemon.ready();
 			expect((await found(letters)).letters).toEqual([["ok", "the topic is there, and keeps letters for ever"]]);

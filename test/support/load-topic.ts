@@ -39,9 +39,14 @@ export async function createTopicWith(
 	await awaitTopic(kafkaAt(brokers), systemClock, topic.name, topic.partitions);
 }
 
+/** Deletes a topic that somebody may make again at once, so that nobody could see it gone. */
+export async function removeTopic(brokers: string, name: string): Promise<void> {
+	await administer(brokers, (admin, done) => admin.deleteTopic(name, 30_000, done));
+}
+
 /** Deletes a topic and waits until the broker knows it no longer. */
 export async function deleteTopic(brokers: string, name: string): Promise<void> {
-	await administer(brokers, (admin, done) => admin.deleteTopic(name, 30_000, done));
+	await removeTopic(brokers, name);
 	await using producer = await Producer.connect(kafkaAt(brokers));
 	await waitFor(`topic ${name} to be gone`, async () => !(await producer.topics()).has(name));
 }
