@@ -1,6 +1,7 @@
 /** What a bench is: one question, its options, and a run that gives figures. main.ts and report.ts know benches by this alone. */
-import type { BenchResult } from "./figures.ts";
+
 import type { BenchOptions, ValuesOf } from "./options.ts";
+import type { BenchResult } from "./report/figures.ts";
 
 /** What every bench is told. */
 export interface BenchSetting {

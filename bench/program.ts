@@ -6,10 +6,10 @@ import { Command, CommanderError } from "commander";
 import { ExitError, exitCodes } from "../src/core/errors.ts";
 import { allBenches, benchGroups } from "./all-benches.ts";
 import type { Bench, BenchSetting } from "./bench.ts";
-import type { BenchResult } from "./figures.ts";
 import { declareOptions, readOptions, share, wholeNumber } from "./options.ts";
-import { printResult, say } from "./output.ts";
-import { writeReport } from "./report.ts";
+import type { BenchResult } from "./report/figures.ts";
+import { printResult, say } from "./report/output.ts";
+import { writeReport } from "./report/report.ts";
 
 interface CommonOptions {
 	readonly json?: boolean;

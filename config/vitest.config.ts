@@ -10,7 +10,7 @@ const common = {
 } as const;
 
 /** Every project that runs the code: the contract of the group client's real side needs it too. */
-const addon = "test/support/addon.ts";
+const addon = "test/support/project/addon.ts";
 
 /** The longest of those without servers: hundreds of runs of the simulation, and its mutations. Of the runs a few are there always. */
 const simulated = "test/simulation/{simulation,mutations}.test.ts";
@@ -23,7 +23,7 @@ export default defineConfig({
 		// More would take the processors from each other: threads, a broker and a database run beside the tests.
 		maxWorkers: 2,
 		// The default one last: a run ends with its summary.
-		reporters: [new URL("../test/support/promise-reporter.ts", import.meta.url).pathname, "default"],
+		reporters: [new URL("../test/support/project/promise-reporter.ts", import.meta.url).pathname, "default"],
 		projects: [
 			{
 				test: {
@@ -46,7 +46,7 @@ export default defineConfig({
 					...common,
 					name: "servers",
 					include: ["test/{postgres,kafka,end-to-end,hostile}/**/*.test.ts", contractsOnServers],
-					globalSetup: [addon, "test/support/servers.ts"],
+					globalSetup: [addon, "test/support/project/servers.ts"],
 				},
 			},
 			{
@@ -54,7 +54,7 @@ export default defineConfig({
 					...common,
 					name: "operations",
 					include: ["test/operations/**/*.test.ts"],
-					globalSetup: [addon, "test/support/kafka-there.ts"],
+					globalSetup: [addon, "test/support/kafka/kafka-there.ts"],
 				},
 			},
 		],

@@ -2,7 +2,7 @@
 /** The command line: arguments to command to exit code. */
 import { readFileSync } from "node:fs";
 import { processContext } from "./commands/command-context.ts";
-import { listenToSignals } from "./commands/signals.ts";
+import { listenToSignals } from "./commands/process/signals.ts";
 import { exitCodes } from "./core/errors.ts";
 import { lifetime } from "./core/lifetime.ts";
 
@@ -21,7 +21,7 @@ const { runProgram } = await import("./commands/program.ts").catch(endWithoutCli
 // The timers of clock, client and thread pool hold no process: Node would end one that waits for nothing else.
 setInterval(() => {}, 3_600_000);
 const code = await runProgram(process.argv.slice(2), context);
-const { leave } = await import("./commands/way-out.ts");
+const { leave } = await import("./commands/process/way-out.ts");
 await leave(code === 0 ? exitCode : code, context);
 
 /** `bindings` gives its `tries` where nothing was built; ERR_DLOPEN_FAILED is a build for another Node. */

@@ -1,6 +1,6 @@
 /** The limit of everything behind PocKaffe's own polls: messages are received packed and nothing is done with them. */
 import { systemClock } from "../../dist/core/clock.js";
-import { ConsumerClient } from "../../dist/kafka/consumer-client.js";
+import { ConsumerClient } from "../../dist/kafka/client/consumer-client.js";
 
 const task = JSON.parse(process.argv[2] ?? "{}");
 const ASSIGN = -175;

@@ -8,7 +8,7 @@ import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { isUnconfigured, requireForRun } from "../config/requirements.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { type ExitCode, ExitError, exitCodes } from "../core/errors.ts";
-import { visibleText } from "../core/visible-text.ts";
+import { visibleText } from "../core/text/visible-text.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 
 /** Streams, environment, and how to end. A command resolves to its exit code by `exit`. */

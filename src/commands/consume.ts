@@ -1,16 +1,16 @@
 /** `consume`: a JSON line per message, following until interrupted; commits exactly what it printed. */
 import type { Command } from "commander";
 import { ExitError, exitCodes } from "../core/errors.ts";
-import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
-import { absentTopic, creationHint } from "../kafka/absent-topic.ts";
-import { kafkaClientSettings } from "../kafka/client-settings.ts";
-import { connectOrExplain } from "../kafka/connect.ts";
-import { ConsumerClient } from "../kafka/consumer-client.ts";
-import { KafkaError, kafkaErrors } from "../kafka/kafka-error.ts";
-import { withRight } from "../kafka/rights.ts";
+import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/messages/message.ts";
+import { kafkaClientSettings } from "../kafka/client/client-settings.ts";
+import { connectOrExplain } from "../kafka/client/connect.ts";
+import { ConsumerClient } from "../kafka/client/consumer-client.ts";
+import { KafkaError, kafkaErrors } from "../kafka/client/kafka-error.ts";
+import { absentTopic, creationHint } from "../kafka/watches/absent-topic.ts";
+import { withRight } from "../kafka/watches/rights.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
-import { wholeNumber } from "./option-values.ts";
-import { shownBytes } from "./shown-bytes.ts";
+import { wholeNumber } from "./terminal/option-values.ts";
+import { shownBytes } from "./terminal/shown-bytes.ts";
 
 interface ConsumeOptions {
 	readonly group: string;

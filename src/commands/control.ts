@@ -3,8 +3,8 @@ import type { Command } from "commander";
 import type { Status } from "../observe/status.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { daemonOf } from "./daemon-client.ts";
-import { partitionNumber } from "./option-values.ts";
-import { textTable } from "./text-table.ts";
+import { partitionNumber } from "./terminal/option-values.ts";
+import { textTable } from "./terminal/text-table.ts";
 
 const actions = {
 	pause: ["pause a partition of a running daemon: what runs is finished, nothing more is handed over", "paused"],

@@ -1,13 +1,13 @@
 /** `produce`: a record per line of standard input, each awaited, so that what is printed is stored. */
 import { type Command, InvalidArgumentError } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
-import { readLines } from "../core/lines.ts";
-import { creationHint } from "../kafka/absent-topic.ts";
+import { readLines } from "../core/text/lines.ts";
 import { Producer } from "../kafka/producer.ts";
-import { refused } from "../kafka/rights.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
+import { creationHint } from "../kafka/watches/absent-topic.ts";
+import { refused } from "../kafka/watches/rights.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
-import { partitionNumber } from "./option-values.ts";
+import { partitionNumber } from "./terminal/option-values.ts";
 
 interface ProduceOptions {
 	readonly key?: string;

@@ -1,20 +1,20 @@
 /** The command line's frame: the commands, the global options, and what becomes of errors. */
 import { Command, CommanderError } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
-import { knownSecrets } from "../core/secret-mask.ts";
-import { registerCheck } from "./check.ts";
+import { knownSecrets } from "../core/text/secret-mask.ts";
+import { registerReprocess } from "./audit/reprocess.ts";
+import { registerVerify } from "./audit/verify.ts";
+import { registerCheck } from "./check/check.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { registerConsume } from "./consume.ts";
 import { registerControl } from "./control.ts";
-import { registerDeadLetters } from "./dead-letters.ts";
-import { registerOffsets } from "./offsets.ts";
+import { registerDeadLetters } from "./dead-letters/dead-letters.ts";
+import { registerOffsets } from "./offsets/offsets.ts";
+import { registerSkip } from "./offsets/skip.ts";
 import { registerProduce } from "./produce.ts";
-import { registerReprocess } from "./reprocess.ts";
 import { registerRun } from "./run.ts";
 import { registerSchema } from "./schema.ts";
-import { registerSkip } from "./skip.ts";
 import { registerTopic } from "./topic.ts";
-import { registerVerify } from "./verify.ts";
 
 /** Runs the command line; resolves to the exit code. Never rejects. */
 export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {

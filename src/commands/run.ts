@@ -2,25 +2,25 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
-import { renderOptionHelp } from "../config/describe-options.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
-import { nearest } from "../config/problems.ts";
 import { requireConfiguration, requireForRun } from "../config/requirements.ts";
+import { renderOptionHelp } from "../config/schema/describe-options.ts";
+import { nearest } from "../config/schema/problems.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";
-import { Daemon, type StopCause } from "../daemon.ts";
+import { Daemon, type StopCause } from "../daemon/daemon.ts";
 import { embeddedFolder, removeEmbeddedFile, writeEmbeddedFile } from "../embedded/embedded-file.ts";
 import { EmbeddedPostgres } from "../embedded/embedded-postgres.ts";
 import { startSampleProducer } from "../embedded/sample-producer.ts";
 import { startSummary } from "../embedded/summary-line.ts";
 import { startMockCluster } from "../kafka/mock-cluster.ts";
 import { Producer } from "../kafka/producer.ts";
-import { probeAddress } from "../observe/http-server.ts";
-import { createLogger, type DaemonLogger } from "../observe/log.ts";
-import { probeDatabase } from "../sink/database.ts";
+import { probeAddress } from "../observe/http/http-server.ts";
+import { createLogger, type DaemonLogger } from "../observe/logs/log.ts";
+import { probeDatabase } from "../sink/database/database.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
-import { onIgnoredSignals } from "./signals.ts";
-import { leaveNow } from "./way-out.ts";
+import { onIgnoredSignals } from "./process/signals.ts";
+import { leaveNow } from "./process/way-out.ts";
 
 /** Longest the whole stop may take beyond the drain: a client that hangs while closing must not keep the process. */
 const STOP_GRACE_MS = 20_000;

@@ -1,8 +1,8 @@
 /** `schema`: prints the DDL of the configured tables and of our own. */
 import type { Command } from "commander";
 import { tableLayouts } from "../config/table-layouts.ts";
-import { deadLetterDdl, offsetsDdl, tableDdl } from "../sink/schema.ts";
-import { startsDdl, startTableName } from "../sink/start-table.ts";
+import { startsDdl, startTableName } from "../sink/offsets/start-table.ts";
+import { deadLetterDdl, offsetsDdl, tableDdl } from "../sink/tables/schema.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
 
 export function registerSchema(program: Command, context: CommandContext): void {

@@ -1,14 +1,14 @@
 /** `topic create` and `topic describe`. */
 
 import type { Command } from "commander";
-import { counted } from "../core/counted.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
-import { creationHint } from "../kafka/absent-topic.ts";
-import { refused } from "../kafka/rights.ts";
+import { counted } from "../core/text/counted.ts";
 import { awaitTopic, ClusterInspector, createTopic } from "../kafka/topics.ts";
+import { creationHint } from "../kafka/watches/absent-topic.ts";
+import { refused } from "../kafka/watches/rights.ts";
 import { type CommandContext, kafkaOf, print } from "./command-context.ts";
-import { wholeNumber } from "./option-values.ts";
-import { textTable } from "./text-table.ts";
+import { wholeNumber } from "./terminal/option-values.ts";
+import { textTable } from "./terminal/text-table.ts";
 
 /** What the mock cluster gives every topic. */
 const EMBEDDED_PARTITIONS = 4;

@@ -1,6 +1,6 @@
 /** The configuration's type: what the schema makes of a file and the environment. Everything else takes parts of this. */
 import type { z } from "zod";
-import type { configSchema } from "./schema.ts";
+import type { configSchema } from "./schema/schema.ts";
 
 type DeepReadonly<T> = T extends (infer Item)[]
 	? readonly DeepReadonly<Item>[]

@@ -1,5 +1,5 @@
 /** What an embedded run adds to an unconfigured daemon: the built-in example. The user's own settings win. */
-import { knownSecrets } from "../core/secret-mask.ts";
+import { knownSecrets } from "../core/text/secret-mask.ts";
 import type { Config } from "./config.ts";
 import { passwordsIn } from "./secrets.ts";
 

@@ -2,11 +2,11 @@
  * The environment's two ways into the configuration: `${NAME}` in the file's texts, and `POCKAFFE_…` variables over its keys. Pure.
  * Substitution happens in parsed scalars, never in YAML text, so that no value can change the file's structure.
  */
-import { DEEPEST, isDeeperThan } from "../core/nesting.ts";
-import type { Problem } from "./problems.ts";
-import { nearest } from "./problems.ts";
-import { configSchema } from "./schema.ts";
-import { type Leaf, leaves } from "./schema-leaves.ts";
+import { DEEPEST, isDeeperThan } from "../core/text/nesting.ts";
+import type { Problem } from "./schema/problems.ts";
+import { nearest } from "./schema/problems.ts";
+import { configSchema } from "./schema/schema.ts";
+import { type Leaf, leaves } from "./schema/schema-leaves.ts";
 
 /** The process's variables. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -2,7 +2,7 @@
 import { ExitError, exitCodes } from "../core/errors.ts";
 import type { Config } from "./config.ts";
 import { withoutFile } from "./load.ts";
-import { configError, type Problem } from "./problems.ts";
+import { configError, type Problem } from "./schema/problems.ts";
 
 /** True where neither a broker nor a database is configured. */
 export function isUnconfigured({ kafka, database }: Config): boolean {

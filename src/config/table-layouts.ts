@@ -1,5 +1,5 @@
 /** The tables of a configuration as the writer and the worker threads use them. Pure. */
-import type { TableLayout, VersionStrategy } from "../core/rows.ts";
+import type { TableLayout, VersionStrategy } from "../core/rows/rows.ts";
 import type { Config } from "./config.ts";
 
 /** A layout per configured table. Several topics (or a pattern) feed the tables: then `kafka_topic` is part of every version. */

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { type Document, LineCounter, parseDocument, type YAMLError } from "yaml";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
-import { DEEPEST, isDeeperThan } from "../core/nesting.ts";
+import { DEEPEST, isDeeperThan } from "../core/text/nesting.ts";
 
 /** Throws ExitError (usage): `config_unreadable`, or `config_not_yaml` with line and column. */
 export function readYaml(path: string): Record<string, unknown> {

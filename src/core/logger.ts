@@ -1,5 +1,5 @@
 /**
- * What a part of the house needs to speak to people: structured fields and one sentence. The real one is observe/log.ts; tests bring
+ * What a part of the house needs to speak to people: structured fields and one sentence. The real one is observe/logs/log.ts; tests bring
  * a list. Fields never hold values of messages or rows.
  */
 

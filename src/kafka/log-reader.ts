@@ -5,17 +5,17 @@
 import type { EventEmitter } from "eventemitter3";
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
-import type { LogId } from "../core/log-identity.ts";
-import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/message.ts";
+import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/messages/message.ts";
+import type { LogId } from "../core/offsets/log-identity.ts";
 import { unlessAborted } from "../core/unless-aborted.ts";
-import { kafkaClientSettings } from "./client-settings.ts";
-import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
-import { type Consumed, ConsumerClient } from "./consumer-client.ts";
-import type { GroupClientEvents, StoredOffset } from "./group-client.ts";
-import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import { POLL_COUNT, POLL_TIMEOUT_MS } from "./message-polls.ts";
-import { groupMessages } from "./poll-size.ts";
-import { polledAnswer } from "./polled-answer.ts";
+import { kafkaClientSettings } from "./client/client-settings.ts";
+import { type ClusterMetadata, connectOrExplain } from "./client/connect.ts";
+import { type Consumed, ConsumerClient } from "./client/consumer-client.ts";
+import type { GroupClientEvents, StoredOffset } from "./client/group-client.ts";
+import { KafkaError, kafkaErrors } from "./client/kafka-error.ts";
+import { polledAnswer } from "./client/polled-answer.ts";
+import { POLL_COUNT, POLL_TIMEOUT_MS } from "./polling/message-polls.ts";
+import { groupMessages } from "./polling/poll-size.ts";
 
 /** Offsets `from` (included) to `to` (excluded) of a partition. */
 export interface LogRange extends TopicPartition {

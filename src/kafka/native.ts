@@ -11,10 +11,10 @@ import { fileURLToPath } from "node:url";
 // Loaded before the addon, which is linked against the librdkafka that is in the process by then.
 import "node-rdkafka";
 import { messageOf } from "../core/errors.ts";
-import type { LogId } from "../core/log-identity.ts";
-import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
-import { KafkaError, kafkaErrors } from "./kafka-error.ts";
-import type { Operation } from "./rights.ts";
+import type { TopicPartition, TopicPartitionOffset } from "../core/messages/message.ts";
+import type { LogId } from "../core/offsets/log-identity.ts";
+import { KafkaError, kafkaErrors } from "./client/kafka-error.ts";
+import type { Operation } from "./watches/rights.ts";
 
 interface FoundTopic {
 	readonly topic: string;

@@ -6,10 +6,10 @@ import { setTimeout } from "node:timers/promises";
 import rdkafka, { type LibrdKafkaError } from "node-rdkafka";
 import type { Config } from "../config/config.ts";
 import { PocKaffeError } from "../core/errors.ts";
-import { kafkaClientSettings } from "./client-settings.ts";
-import { connectOrExplain, withoutThread } from "./connect.ts";
-import { codeOfWords, fatalError } from "./error-words.ts";
-import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import { kafkaClientSettings } from "./client/client-settings.ts";
+import { connectOrExplain, withoutThread } from "./client/connect.ts";
+import { codeOfWords, fatalError } from "./client/error-words.ts";
+import { KafkaError, kafkaErrors } from "./client/kafka-error.ts";
 import { askTopicSettings, type TopicSettings, withNative } from "./native.ts";
 
 /** A record to produce. Without `partition` the key decides; without `timestamp` the client's clock. Header values can't hold NUL. */

@@ -1,6 +1,6 @@
 /** The ids of topics, of a broker that answers; where ids can't be had, at least which topics exist. Knows neither client nor addon. */
-import type { LogId } from "../core/log-identity.ts";
-import { type KafkaError, kafkaErrors } from "./kafka-error.ts";
+import type { LogId } from "../core/offsets/log-identity.ts";
+import { type KafkaError, kafkaErrors } from "./client/kafka-error.ts";
 
 /** What is asked. Both reject with KafkaError. */
 export interface TopicIdSource {

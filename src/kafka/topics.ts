@@ -3,18 +3,18 @@ import rdkafka from "node-rdkafka";
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
 import { type ExitError, PocKaffeError } from "../core/errors.ts";
-import type { LogId } from "../core/log-identity.ts";
-import type { TopicPartition, TopicPartitionOffset } from "../core/message.ts";
-import { absentTopic } from "./absent-topic.ts";
-import { type MissingRight, missingRights, type NeededAccess } from "./access-check.ts";
-import { kafkaClientSettings } from "./client-settings.ts";
-import { type ClusterMetadata, connectOrExplain } from "./connect.ts";
-import { ConsumerClient } from "./consumer-client.ts";
-import type { StoredOffset } from "./group-client.ts";
-import { KafkaError } from "./kafka-error.ts";
+import type { TopicPartition, TopicPartitionOffset } from "../core/messages/message.ts";
+import type { LogId } from "../core/offsets/log-identity.ts";
+import { kafkaClientSettings } from "./client/client-settings.ts";
+import { type ClusterMetadata, connectOrExplain } from "./client/connect.ts";
+import { ConsumerClient } from "./client/consumer-client.ts";
+import type { StoredOffset } from "./client/group-client.ts";
+import { KafkaError } from "./client/kafka-error.ts";
+import { polledAnswer } from "./client/polled-answer.ts";
 import type { GroupDescription, TopicSettings } from "./native.ts";
-import { polledAnswer } from "./polled-answer.ts";
-import type { Operation } from "./rights.ts";
+import { absentTopic } from "./watches/absent-topic.ts";
+import { type MissingRight, missingRights, type NeededAccess } from "./watches/access-check.ts";
+import type { Operation } from "./watches/rights.ts";
 
 /** A partition of a topic. */
 export interface PartitionDescription {

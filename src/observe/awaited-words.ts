@@ -1,5 +1,5 @@
 /** What is said of rows that wait for their parents: in the log and by `/readyz`. */
-import { partitionName, type TopicPartition } from "../core/message.ts";
+import { partitionName, type TopicPartition } from "../core/messages/message.ts";
 
 /** The first such row of a partition and table, of so many; see the writer's AwaitedFact. */
 export interface AwaitedFact extends TopicPartition {

@@ -3,7 +3,7 @@
  * from there each time (`Problem`), so that none stays behind when its cause has ended in a way nobody thought of; those that are known from
  * facts alone are set and cleared by a listener. A rebalance alone sets nothing, and a member without partitions is ready.
  */
-import type { TopicPartition } from "../core/message.ts";
+import type { TopicPartition } from "../core/messages/message.ts";
 import type { Problem } from "../core/problem.ts";
 import type { ReadinessCode } from "./readiness-codes.ts";
 

@@ -2,8 +2,8 @@
  * The document of `/status`: the supervision tree for people and scripts, built from a snapshot that the daemon takes of its parts.
  * Pure. Keys are API.
  */
-import type { TopicPartition } from "../core/message.ts";
-import type { partitionStates } from "./metric-catalogue.ts";
+import type { TopicPartition } from "../core/messages/message.ts";
+import type { partitionStates } from "./metrics/metric-catalogue.ts";
 import type { ReadinessReason } from "./readiness.ts";
 
 /** What a partition is doing, for people. */

@@ -4,7 +4,7 @@
  *
  * Step 2 of a message's way (docs/architecture.md).
  */
-import { partitionName } from "../core/message.ts";
+import { partitionName } from "../core/messages/message.ts";
 import type { Child, Offsets, QueueLimits, Supervised, Valve } from "./supervisor-parts.ts";
 
 /** What it needs; `children` are those that are alive, by partition name. */

@@ -11,10 +11,10 @@
  */
 
 import { messageOf } from "../core/errors.ts";
-import { partitionName, type TopicPartition } from "../core/message.ts";
-import { sliceBatch } from "../core/message-codec.ts";
-import type { PackedBatch } from "../core/packed-batch.ts";
-import type { SkipAnswer } from "../core/skip-outcome.ts";
+import { partitionName, type TopicPartition } from "../core/messages/message.ts";
+import { sliceBatch } from "../core/messages/message-codec.ts";
+import type { PackedBatch } from "../core/messages/packed-batch.ts";
+import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
 import { BackPressure, isShut } from "./back-pressure.ts";
 import type { Assigned, Child, ParkedPosition, Supervised, SupervisorParts } from "./supervisor-parts.ts";
 

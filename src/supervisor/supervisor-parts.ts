@@ -1,11 +1,11 @@
 /** What a group supervisor is made of and what it tells: its children, its neighbours, its listener. */
 
 import type { Clock } from "../core/clock.ts";
-import type { Suspicion } from "../core/hand-note.ts";
-import type { LogId } from "../core/log-identity.ts";
-import type { TopicPartition } from "../core/message.ts";
-import type { PackedBatch } from "../core/packed-batch.ts";
-import type { SkipAnswer } from "../core/skip-outcome.ts";
+import type { Suspicion } from "../core/messages/hand-note.ts";
+import type { TopicPartition } from "../core/messages/message.ts";
+import type { PackedBatch } from "../core/messages/packed-batch.ts";
+import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
+import type { LogId } from "../core/offsets/log-identity.ts";
 
 /** What the supervisor needs of a child; a PartitionWorker is one. */
 export interface Child {

@@ -5,7 +5,7 @@
  *
  * Step 3 of a message's way (docs/architecture.md).
  */
-import type { PackedBatch } from "../core/packed-batch.ts";
+import type { PackedBatch } from "../core/messages/packed-batch.ts";
 
 const QUEUED = 0;
 /** In the thread: no answer has named it yet. */

@@ -10,15 +10,21 @@
  *
  * Step 4 of a message's way (docs/architecture.md).
  */
-import { type Evidence, suspicionWords } from "../core/hand-note.ts";
+
 import { lifetime } from "../core/lifetime.ts";
-import type { PackedBatch } from "../core/packed-batch.ts";
-import type { SkipAnswer } from "../core/skip-outcome.ts";
-import { withoutValues } from "../core/without-values.ts";
-import { CarefulHand } from "./careful-hand.ts";
-import { type CrashReport, keyText, type NextStep } from "./crash-report.ts";
-import { CrashReports } from "./crash-reports.ts";
-import { FailurePolicy, type Verdict } from "./failure-policy.ts";
+import { type Evidence, suspicionWords } from "../core/messages/hand-note.ts";
+import type { PackedBatch } from "../core/messages/packed-batch.ts";
+import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
+import { withoutValues } from "../core/text/without-values.ts";
+import { WakeUp } from "../core/wake-up.ts";
+import { CarefulHand } from "./failures/careful-hand.ts";
+import { type CrashReport, keyText, type NextStep } from "./failures/crash-report.ts";
+import { CrashReports } from "./failures/crash-reports.ts";
+import { FailurePolicy, type Verdict } from "./failures/failure-policy.ts";
+import { MAX_RUN } from "./failures/suspects.ts";
+import { type HeldMessage, MessageQueue, type Run } from "./message-queue.ts";
+import { OutcomeRouter } from "./outcomes/outcome-router.ts";
+import { SkipRequests } from "./skip-requests.ts";
 import {
 	type BatchOutcome,
 	countHandled,
@@ -27,13 +33,8 @@ import {
 	type HandlerFailure,
 	type RunReply,
 	type ThreadDeath,
-} from "./handler-thread.ts";
-import { type HeldMessage, MessageQueue, type Run } from "./message-queue.ts";
-import { OutcomeRouter } from "./outcome-router.ts";
-import { SkipRequests } from "./skip-requests.ts";
-import { MAX_RUN } from "./suspects.ts";
-import { ThreadSlot } from "./thread-slot.ts";
-import { WakeUp } from "./wake-up.ts";
+} from "./thread/handler-thread.ts";
+import { ThreadSlot } from "./thread/thread-slot.ts";
 import type { RestartReason, WorkerParts, WorkerState, WorkerTrouble } from "./worker-parts.ts";
 import { troublesOf } from "./worker-trouble.ts";
 

@@ -2,10 +2,10 @@
  * What a partition worker needs of the rest of the house; the daemon hands the real parts in (brod hands its workers a commit
  * function in the same way), the tests and the simulation their own.
  */
-import type { DeadLetter } from "../core/dead-letter.ts";
-import type { TopicPartition } from "../core/message.ts";
-import type { PackedBatch } from "../core/packed-batch.ts";
-import type { RowBlock, RowFault } from "../core/rows.ts";
+import type { DeadLetter } from "../core/dead-letters/dead-letter.ts";
+import type { TopicPartition } from "../core/messages/message.ts";
+import type { PackedBatch } from "../core/messages/packed-batch.ts";
+import type { RowBlock, RowFault } from "../core/rows/rows.ts";
 
 /** Rows of one handled batch, and the way back for their fate. `batch` gives offsets and timestamps by message index. */
 export interface RowSubmission extends TopicPartition {

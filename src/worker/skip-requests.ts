@@ -2,7 +2,7 @@
  * Messages that a person wants passed over. Each is looked at when nothing of its partition is in the handler's hand: what still waits for
  * the handler becomes a letter; for what was handled meanwhile it is too late.
  */
-import type { SkipAnswer } from "../core/skip-outcome.ts";
+import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
 
 interface Request {
 	readonly why: string;

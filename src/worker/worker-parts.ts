@@ -1,15 +1,15 @@
 /** What a partition worker is made of and what it tells: its settings, its listener, its states. */
 import type { Clock } from "../core/clock.ts";
-import type { DeadLetter } from "../core/dead-letter.ts";
-import type { LogId } from "../core/log-identity.ts";
-import type { TopicPartition } from "../core/message.ts";
+import type { DeadLetter } from "../core/dead-letters/dead-letter.ts";
+import type { TopicPartition } from "../core/messages/message.ts";
+import type { LogId } from "../core/offsets/log-identity.ts";
 import type { Random } from "../core/random.ts";
 import type { Turn } from "../core/turn.ts";
-import type { BreakerLimits } from "./breaker.ts";
-import type { HandNotes } from "./careful-hand.ts";
-import type { CrashReport } from "./crash-report.ts";
-import type { BatchOutcome, HandlerFailure, ThreadLease } from "./handler-thread.ts";
+import type { HandNotes } from "./failures/careful-hand.ts";
+import type { CrashReport } from "./failures/crash-report.ts";
+import type { BreakerLimits } from "./outcomes/breaker.ts";
 import type { DeadLetterSink, RowSink } from "./ports.ts";
+import type { BatchOutcome, HandlerFailure, ThreadLease } from "./thread/handler-thread.ts";
 
 /** The settings a worker lives by: `handler` and `supervisor` of the configuration. Times in ms. */
 export interface WorkerSettings {

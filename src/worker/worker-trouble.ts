@@ -4,7 +4,7 @@
  *
  * A side way of a message's way (docs/architecture.md).
  */
-import type { CrashReport } from "./crash-report.ts";
+import type { CrashReport } from "./failures/crash-report.ts";
 import type { WorkerState, WorkerTrouble } from "./worker-parts.ts";
 
 /** Failures of a partition in a row that are told; one is a hiccup. */

@@ -5,12 +5,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { VerificationReport } from "../../src/audit/verification-report.ts";
+import type { VerificationReport } from "../../src/audit/verification/verification-report.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import { messageOf } from "../../src/core/errors.ts";
 import { seededRandom } from "../../src/core/random.ts";
-import { pockaffe } from "../support/command-line.ts";
-import { groupOffsets } from "../support/group-offsets.ts";
+import { pockaffe } from "../support/daemons/command-line.ts";
+import { groupOffsets } from "../support/kafka/group-offsets.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { chooseFault } from "./faults.ts";
 import { group, Scene, topic } from "./scene.ts";

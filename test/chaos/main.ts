@@ -1,6 +1,6 @@
 /** `npm run chaos -- --minutes N --seed S [--rate R]`: see chaos.ts. Exit 1 where anything was found. */
 import { parseArgs } from "node:util";
-import { kafkaMissing } from "../support/kafka-server.ts";
+import { kafkaMissing } from "../support/kafka/kafka-server.ts";
 import { runChaos } from "./chaos.ts";
 
 const { values } = parseArgs({

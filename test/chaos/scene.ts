@@ -8,9 +8,9 @@ import type { Random } from "../../src/core/random.ts";
 import { EmbeddedPostgres } from "../../src/embedded/embedded-postgres.ts";
 import { Producer, type ProducerRecord } from "../../src/kafka/producer.ts";
 import { awaitTopic, createTopic } from "../../src/kafka/topics.ts";
-import { connectDatabase, type Database, probeDatabase } from "../../src/sink/database.ts";
-import { type KafkaServer, startKafka } from "../support/kafka-server.ts";
-import { kafkaAt } from "../support/load-topic.ts";
+import { connectDatabase, type Database, probeDatabase } from "../../src/sink/database/database.ts";
+import { type KafkaServer, startKafka } from "../support/kafka/kafka-server.ts";
+import { kafkaAt } from "../support/kafka/load-topic.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 export const topic = "chaos";

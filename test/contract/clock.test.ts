@@ -1,7 +1,7 @@
 /** The machine's clock, the one that stands still, and a simulated process's: one contract. */
 import { systemClock } from "../../src/core/clock.ts";
 import { SimProcess, World } from "../simulation/world.ts";
-import { ManualClock } from "../support/manual-clock.ts";
+import { ManualClock } from "../support/fakes/manual-clock.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { clockContract } from "./clock.contract.ts";
 

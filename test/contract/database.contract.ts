@@ -4,18 +4,18 @@
  * server pass the same assertions.
  */
 import { describe, expect, it } from "vitest";
-import { deletedLog, type Witness } from "../../src/core/log-identity.ts";
-import { partitionName, type TopicPartition } from "../../src/core/message.ts";
-import type { PositionNote, StoredNote } from "../../src/core/position-note.ts";
-import type { TableLayout } from "../../src/core/rows.ts";
-import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "../../src/sink/cas-upsert.ts";
-import type { Database } from "../../src/sink/database.ts";
-import { NoteFence } from "../../src/sink/note-fence.ts";
-import { OffsetTable } from "../../src/sink/offset-table.ts";
-import { rowParameters, type UpsertRow } from "../../src/sink/row-parameters.ts";
-import { runUpsert } from "../../src/sink/run-upsert.ts";
-import { StartTable } from "../../src/sink/start-table.ts";
-import { columnOf, layoutOf } from "../support/row-submissions.ts";
+import { partitionName, type TopicPartition } from "../../src/core/messages/message.ts";
+import { deletedLog, type Witness } from "../../src/core/offsets/log-identity.ts";
+import type { PositionNote, StoredNote } from "../../src/core/offsets/position-note.ts";
+import type { TableLayout } from "../../src/core/rows/rows.ts";
+import type { Database } from "../../src/sink/database/database.ts";
+import { NoteFence } from "../../src/sink/offsets/note-fence.ts";
+import { OffsetTable } from "../../src/sink/offsets/offset-table.ts";
+import { StartTable } from "../../src/sink/offsets/start-table.ts";
+import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "../../src/sink/writer/sql/cas-upsert.ts";
+import { rowParameters, type UpsertRow } from "../../src/sink/writer/sql/row-parameters.ts";
+import { runUpsert } from "../../src/sink/writer/sql/run-upsert.ts";
+import { columnOf, layoutOf } from "../support/fakes/row-submissions.ts";
 import { deadLettersContract } from "./dead-letters.contract.ts";
 
 /** A server with the layout's table, whose column `n` may not be `bad` (a check constraint), for one test. */

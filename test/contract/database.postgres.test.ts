@@ -1,8 +1,8 @@
 /** The database's contract, held by a real Postgres. */
 import { systemClock } from "../../src/core/clock.ts";
-import { connectDatabase } from "../../src/sink/database.ts";
-import { createTables } from "../../src/sink/schema.ts";
-import { createTestDatabase } from "../support/test-database.ts";
+import { connectDatabase } from "../../src/sink/database/database.ts";
+import { createTables } from "../../src/sink/tables/schema.ts";
+import { createTestDatabase } from "../support/postgres/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { databaseContract } from "./database.contract.ts";
 

@@ -1,5 +1,5 @@
 /** The database's contract, held by the simulated server in virtual time. */
-import type { Database } from "../../src/sink/database.ts";
+import type { Database } from "../../src/sink/database/database.ts";
 import { BAD, type SimRow, SimServer } from "../simulation/database.ts";
 import { SimProcess, World } from "../simulation/world.ts";
 import { databaseContract } from "./database.contract.ts";

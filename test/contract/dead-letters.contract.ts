@@ -1,11 +1,11 @@
 /** What the dead letters' table does on a database: part of the database's contract. */
 import { describe, expect, it } from "vitest";
-import type { DeadLetter, StoredLetter } from "../../src/core/dead-letter.ts";
-import { type LetterState, letterStates, letterVerbs, stateAfterFailure } from "../../src/core/letter-state.ts";
-import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
-import { DeadLetterTableStore } from "../../src/sink/dead-letter-table-store.ts";
-import { deadLetter, lettersIn, replayFailure } from "../support/dead-letters.ts";
-import { ManualClock } from "../support/manual-clock.ts";
+import type { DeadLetter, StoredLetter } from "../../src/core/dead-letters/dead-letter.ts";
+import { type LetterState, letterStates, letterVerbs, stateAfterFailure } from "../../src/core/dead-letters/letter-state.ts";
+import { DeadLetterTable } from "../../src/sink/dead-letters/dead-letter-table.ts";
+import { DeadLetterTableStore } from "../../src/sink/dead-letters/dead-letter-table-store.ts";
+import { deadLetter, lettersIn, replayFailure } from "../support/fakes/dead-letters.ts";
+import { ManualClock } from "../support/fakes/manual-clock.ts";
 import type { DatabaseScene } from "./database.contract.ts";
 
 const zero = { topic: "orders", partition: 0 };

@@ -3,7 +3,7 @@
  * partition for lost by it, and lives on. Part of the group client's contract.
  */
 import { describe, expect, it } from "vitest";
-import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
+import { KafkaError, kafkaErrors } from "../../src/kafka/client/kafka-error.ts";
 import type { GroupScene } from "./group-scene.ts";
 import { Member, QUIET_POLLS } from "./polling-member.ts";
 

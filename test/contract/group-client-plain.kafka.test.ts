@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, expect, inject, vi } from "vitest";
 import { nativeMissing } from "../../src/kafka/native.ts";
 import { Producer } from "../../src/kafka/producer.ts";
-import { kafkaAt } from "../support/load-topic.ts";
-import { describeOnKafka } from "../support/real-kafka.ts";
+import { kafkaAt } from "../support/kafka/load-topic.ts";
+import { describeOnKafka } from "../support/kafka/real-kafka.ts";
 import { expulsionContract } from "./expulsion.contract.ts";
 import { groupClientContract } from "./group-client.contract.ts";
 import { openKafkaScene } from "./kafka-scene.ts";

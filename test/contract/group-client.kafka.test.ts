@@ -1,9 +1,9 @@
 /** The group client's contract on a real Apache Kafka, held by node-rdkafka's consumer, polled by the addon. */
 import { afterAll, beforeAll, inject } from "vitest";
 import { Producer } from "../../src/kafka/producer.ts";
-import { kafkaAt } from "../support/load-topic.ts";
-import { describeOnKafka } from "../support/real-kafka.ts";
-import { withAddon } from "../support/with-addon.ts";
+import { kafkaAt } from "../support/kafka/load-topic.ts";
+import { describeOnKafka } from "../support/kafka/real-kafka.ts";
+import { withAddon } from "../support/project/with-addon.ts";
 import { expulsionContract } from "./expulsion.contract.ts";
 import { groupClientContract } from "./group-client.contract.ts";
 import { openKafkaScene } from "./kafka-scene.ts";

@@ -1,5 +1,5 @@
 /** A topic and a group for one test of the group client's contract, and the way time passes there. */
-import type { GroupClient } from "../../src/kafka/group-client.ts";
+import type { GroupClient } from "../../src/kafka/client/group-client.ts";
 
 /** See the file's header. Closes its clients when disposed. */
 export interface GroupScene extends AsyncDisposable {

@@ -3,18 +3,18 @@
  * one and the one that unit tests play; what runs come to, for those that have a handler: the real one and the simulated one.
  */
 import { describe, expect, it } from "vitest";
-import type { ReceivedMessage } from "../../src/core/message.ts";
-import { packMessages } from "../../src/core/message-codec.ts";
-import type { PackedBatch } from "../../src/core/packed-batch.ts";
+import type { ReceivedMessage } from "../../src/core/messages/message.ts";
+import { packMessages } from "../../src/core/messages/message-codec.ts";
+import type { PackedBatch } from "../../src/core/messages/packed-batch.ts";
 import {
 	type BatchOutcome,
 	type HandlerThread,
 	type RunReply,
 	type ThreadDeath,
 	ThreadDiedError,
-} from "../../src/worker/handler-thread.ts";
-import { columnsOf, idsOf } from "../support/row-blocks.ts";
-import { wholeOutcome } from "../support/whole-outcome.ts";
+} from "../../src/worker/thread/handler-thread.ts";
+import { columnsOf, idsOf } from "../support/fakes/row-blocks.ts";
+import { wholeOutcome } from "../support/fakes/whole-outcome.ts";
 
 /** What the handler does with a message: a row with `n`, a delete, nothing, a rejection, a throw, never answering, dying. */
 export type Way = "row" | "delete" | "none" | "reject" | "poison" | "hang" | "die";

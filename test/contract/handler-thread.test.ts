@@ -1,13 +1,13 @@
 /** The contract of a handler's thread, held by the real one (its built entry in dist/), the simulated one, and the one unit tests play. */
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { packMessages } from "../../src/core/message-codec.ts";
-import { SharedThreads } from "../../src/worker/shared-threads.ts";
+import { packMessages } from "../../src/core/messages/message-codec.ts";
+import { SharedThreads } from "../../src/worker/thread/shared-threads.ts";
 import { SimThread, type ThreadFaults } from "../simulation/thread.ts";
 import { SimProcess, World } from "../simulation/world.ts";
-import { FakeThread } from "../support/fake-thread.ts";
-import { received, threadFor } from "../support/real-thread.ts";
-import { columnOf, layoutOf } from "../support/row-submissions.ts";
+import { FakeThread } from "../support/fakes/fake-thread.ts";
+import { received, threadFor } from "../support/fakes/real-thread.ts";
+import { columnOf, layoutOf } from "../support/fakes/row-submissions.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type ThreadScene, threadLifeContract, threadWorkContract, type Way } from "./handler-thread.contract.ts";
 

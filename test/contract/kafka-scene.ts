@@ -4,12 +4,12 @@ import rdkafka from "node-rdkafka";
 import { inject } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
 import { systemClock } from "../../src/core/clock.ts";
-import { ConsumerClient } from "../../src/kafka/consumer-client.ts";
-import { consumerSettings } from "../../src/kafka/consumer-settings.ts";
-import type { GroupClient } from "../../src/kafka/group-client.ts";
+import { ConsumerClient } from "../../src/kafka/client/consumer-client.ts";
+import { consumerSettings } from "../../src/kafka/client/consumer-settings.ts";
+import type { GroupClient } from "../../src/kafka/client/group-client.ts";
 import type { Producer } from "../../src/kafka/producer.ts";
-import { deleteTopic, loadTopic } from "../support/load-topic.ts";
-import { uniqueName } from "../support/real-kafka.ts";
+import { deleteTopic, loadTopic } from "../support/kafka/load-topic.ts";
+import { uniqueName } from "../support/kafka/real-kafka.ts";
 import { waitFor } from "../support/wait-for.ts";
 import type { GroupScene } from "./group-scene.ts";
 

@@ -1,8 +1,8 @@
 /** A member of a group as the group client's contract needs it: it polls, answers what it is told, and remembers all of it in order. */
-import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../../src/core/message.ts";
-import { unpackMessages } from "../../src/core/message-codec.ts";
-import type { GroupClient } from "../../src/kafka/group-client.ts";
-import { type KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
+import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../../src/core/messages/message.ts";
+import { unpackMessages } from "../../src/core/messages/message-codec.ts";
+import type { GroupClient } from "../../src/kafka/client/group-client.ts";
+import { type KafkaError, kafkaErrors } from "../../src/kafka/client/kafka-error.ts";
 import type { GroupScene } from "./group-scene.ts";
 
 /** A change of the assignment that was not answered. */

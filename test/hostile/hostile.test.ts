@@ -3,7 +3,7 @@
  * kinds, all at once in one daemon; `npm run hostile` plays every case by itself, in each of its ways.
  */
 import { describe, it } from "vitest";
-import { describeOnKafka } from "../support/real-kafka.ts";
+import { describeOnKafka } from "../support/kafka/real-kafka.ts";
 import { hostileKinds } from "./cases.ts";
 import { waysOf } from "./hostile-case.ts";
 import { play } from "./hostile-scene.ts";

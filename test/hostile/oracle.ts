@@ -6,8 +6,8 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { GroupOffset } from "../../src/kafka/topics.ts";
-import type { DaemonProcess } from "../support/daemon-process.ts";
-import type { TestDatabase } from "../support/test-database.ts";
+import type { DaemonProcess } from "../support/daemons/daemon-process.ts";
+import type { TestDatabase } from "../support/postgres/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { CULPRIT } from "./handler-module.ts";
 import type { HostileCase, Way } from "./hostile-case.ts";
@@ -162,10 +162,13 @@ export async function readinessIsRight(daemon: DaemonProcess, isStuck: boolean):
 		expect([await daemon.metric("pockaffe_ready"), await daemon.metric("pockaffe_threads_stuck")]).toEqual([1, 0]);
 		return;
 	}
-	await waitFor(`thread_stuck alone\n${daemon.output.slice(-2000)}`, async () => {
-		const reasons = await daemon.notReady();
-		return reasons.length > 0 && reasons.every(({ code, message }) => code === "thread_stuck" && message.includes("handler.mjs stands"));
-	});
+	await waitFor(
+		() => `thread_stuck alone\n${daemon.output.slice(-2000)}`,
+		async () => {
+			const reasons = await daemon.notReady();
+			return reasons.length > 0 && reasons.every(({ code, message }) => code === "thread_stuck" && message.includes("handler.mjs stands"));
+		},
+	);
 	expect([await daemon.metric("pockaffe_ready"), (await daemon.metric("pockaffe_threads_stuck")) > 0]).toEqual([0, true]);
 }
 

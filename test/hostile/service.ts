@@ -1,5 +1,5 @@
 /** A daemon under a service manager that starts it again where it ends by itself. */
-import type { DaemonProcess } from "../support/daemon-process.ts";
+import type { DaemonProcess } from "../support/daemons/daemon-process.ts";
 
 const MOST_RESTARTS = 8;
 

@@ -1,12 +1,12 @@
 /** Groups that don't take a member, on a real Kafka: told soon, in Kafka's words and with what to do, and over as soon as it is mended. */
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
-import { type DaemonProcess, runDaemon } from "../support/daemon-process.ts";
-import { notReadyFor } from "../support/delivery-scene.ts";
-import { type KafkaServer, startKafka } from "../support/kafka-server.ts";
-import { loadTopic } from "../support/load-topic.ts";
-import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { type DaemonProcess, runDaemon } from "../support/daemons/daemon-process.ts";
+import { notReadyFor } from "../support/daemons/delivery-scene.ts";
+import { type KafkaServer, startKafka } from "../support/kafka/kafka-server.ts";
+import { loadTopic } from "../support/kafka/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres/test-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 /** Far sooner than anybody who waits for a start gives up. */

@@ -1,9 +1,9 @@
 /** The commands that talk to Kafka, as their users run them, on a real one. */
 import { describe, expect, inject, it } from "vitest";
-import { type CommandResult, jsonLines, pockaffe } from "../support/command-line.ts";
+import { type CommandResult, jsonLines, pockaffe } from "../support/daemons/command-line.ts";
 import { freePort } from "../support/free-port.ts";
-import { loadTopic } from "../support/load-topic.ts";
-import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { loadTopic } from "../support/kafka/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
 
 const env = { POCKAFFE_KAFKA_BROKERS: inject("kafkaBrokers") };
 

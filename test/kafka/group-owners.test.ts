@@ -1,13 +1,13 @@
 /** Who has which partition, as Kafka itself tells it: by the addon, for both protocols of groups. */
 import { expect, inject, it } from "vitest";
-import { pockaffe } from "../support/command-line.ts";
-import { runDaemon } from "../support/daemon-process.ts";
-import { loadTopic } from "../support/load-topic.ts";
-import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { pockaffe } from "../support/daemons/command-line.ts";
+import { runDaemon } from "../support/daemons/daemon-process.ts";
+import { loadTopic } from "../support/kafka/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
+import { createTestDatabase } from "../support/postgres/test-database.ts";
+import { withAddon } from "../support/project/with-addon.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { createTestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { withAddon } from "../support/with-addon.ts";
 
 const brokers = inject("kafkaBrokers");
 

@@ -1,10 +1,10 @@
 /** Kept positions on a real Kafka: topics that are made again while nobody looks, groups that Kafka forgets, logs that lose their beginning. */
 import { expect, inject, it } from "vitest";
-import type { DaemonProcess } from "../support/daemon-process.ts";
-import { deleteGroup, deleteRecords } from "../support/kafka-admin.ts";
-import { deleteTopic, loadTopic } from "../support/load-topic.ts";
-import { positionScene } from "../support/position-scene.ts";
-import { describeOnKafka } from "../support/real-kafka.ts";
+import type { DaemonProcess } from "../support/daemons/daemon-process.ts";
+import { positionScene } from "../support/fakes/position-scene.ts";
+import { deleteGroup, deleteRecords } from "../support/kafka/kafka-admin.ts";
+import { deleteTopic, loadTopic } from "../support/kafka/load-topic.ts";
+import { describeOnKafka } from "../support/kafka/real-kafka.ts";
 import { slowness } from "../support/slowness.ts";
 import { waitFor } from "../support/wait-for.ts";
 

@@ -1,8 +1,8 @@
 /** `offsets set` on a real Kafka, with offsets in Kafka and in the database: what is read again, what is passed over, who refuses. */
 import { expect, inject, it } from "vitest";
-import { deleteRecords } from "../support/kafka-admin.ts";
-import { positionScene } from "../support/position-scene.ts";
-import { describeOnKafka } from "../support/real-kafka.ts";
+import { positionScene } from "../support/fakes/position-scene.ts";
+import { deleteRecords } from "../support/kafka/kafka-admin.ts";
+import { describeOnKafka } from "../support/kafka/real-kafka.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const brokers = inject("kafkaBrokers");

@@ -1,13 +1,13 @@
 /** A producer whose transaction hangs, on a real Kafka: the daemon says which partition waits for it, and takes it for nothing else. */
 import { expect, inject, it } from "vitest";
 import { Producer } from "../../src/kafka/producer.ts";
-import { runDaemon } from "../support/daemon-process.ts";
-import { notReadyFor } from "../support/delivery-scene.ts";
-import { kafkaAt, loadTopic } from "../support/load-topic.ts";
-import { openTransaction } from "../support/open-transaction.ts";
-import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { runDaemon } from "../support/daemons/daemon-process.ts";
+import { notReadyFor } from "../support/daemons/delivery-scene.ts";
+import { kafkaAt, loadTopic } from "../support/kafka/load-topic.ts";
+import { openTransaction } from "../support/kafka/open-transaction.ts";
+import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
+import { createTestDatabase } from "../support/postgres/test-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { createTestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const brokers = inject("kafkaBrokers");

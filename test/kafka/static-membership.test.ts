@@ -3,16 +3,16 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
 import { Producer } from "../../src/kafka/producer.ts";
-import { DaemonProcess } from "../support/daemon-process.ts";
-import { notReadyFor } from "../support/delivery-scene.ts";
-import { eventLog } from "../support/event-log.ts";
-import { untilCommitted } from "../support/group-offsets.ts";
-import { kafkaAt, loadTopic } from "../support/load-topic.ts";
-import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { DaemonProcess } from "../support/daemons/daemon-process.ts";
+import { notReadyFor } from "../support/daemons/delivery-scene.ts";
+import { eventLog } from "../support/daemons/event-log.ts";
+import { untilCommitted } from "../support/kafka/group-offsets.ts";
+import { kafkaAt, loadTopic } from "../support/kafka/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
+import { SteadyLoad } from "../support/kafka/steady-load.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres/test-database.ts";
 import { slowness } from "../support/slowness.ts";
-import { SteadyLoad } from "../support/steady-load.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const brokers = inject("kafkaBrokers");
@@ -78,7 +78,10 @@ async function partitions(daemon: DaemonProcess): Promise<number[]> {
 }
 
 function untilItHas(daemon: DaemonProcess, count: number): Promise<boolean> {
-	return waitFor(`${count} partitions\n${daemon.output.slice(-2000)}`, async () => (await partitions(daemon)).length === count);
+	return waitFor(
+		() => `${count} partitions\n${daemon.output.slice(-2000)}`,
+		async () => (await partitions(daemon)).length === count,
+	);
 }
 
 async function rebalances(daemon: DaemonProcess): Promise<number> {

@@ -3,12 +3,12 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
 import { Producer } from "../../src/kafka/producer.ts";
-import { DaemonProcess } from "../support/daemon-process.ts";
-import { untilCommitted } from "../support/group-offsets.ts";
-import { deleteTopic, kafkaAt, loadTopic, raisePartitions } from "../support/load-topic.ts";
-import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { DaemonProcess } from "../support/daemons/daemon-process.ts";
+import { untilCommitted } from "../support/kafka/group-offsets.ts";
+import { deleteTopic, kafkaAt, loadTopic, raisePartitions } from "../support/kafka/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
+import { createTestDatabase } from "../support/postgres/test-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { createTestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const brokers = inject("kafkaBrokers");

@@ -1,12 +1,12 @@
 /** The ids of topics of a real Kafka, whose text is the one that Kafka's own tools print; the rest is in the contract of the group client. */
 import { expect, inject, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
-import { ConsumerClient } from "../../src/kafka/consumer-client.ts";
+import { ConsumerClient } from "../../src/kafka/client/consumer-client.ts";
 import { LogReader } from "../../src/kafka/log-reader.ts";
 import { ClusterInspector } from "../../src/kafka/topics.ts";
-import { kafkaAt, loadTopic } from "../support/load-topic.ts";
-import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
-import { withAddon } from "../support/with-addon.ts";
+import { kafkaAt, loadTopic } from "../support/kafka/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
+import { withAddon } from "../support/project/with-addon.ts";
 
 describeOnKafka("the ids of topics", withAddon, () => {
 	const brokers = inject("kafkaBrokers");

@@ -3,12 +3,12 @@ import { expect, inject, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { Producer } from "../../src/kafka/producer.ts";
 import { ClusterInspector } from "../../src/kafka/topics.ts";
-import { type DaemonProcess, runDaemon } from "../support/daemon-process.ts";
-import { committedOffsets, setOffsets, untilCommitted } from "../support/group-offsets.ts";
-import { createTopicWith, deleteTopic, kafkaAt, loadTopic, raisePartitions } from "../support/load-topic.ts";
-import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
+import { type DaemonProcess, runDaemon } from "../support/daemons/daemon-process.ts";
+import { committedOffsets, setOffsets, untilCommitted } from "../support/kafka/group-offsets.ts";
+import { createTopicWith, deleteTopic, kafkaAt, loadTopic, raisePartitions } from "../support/kafka/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres/test-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { createTestDatabase, type TestDatabase } from "../support/test-database.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const brokers = inject("kafkaBrokers");
@@ -59,7 +59,11 @@ async function ids({ db }: Run): Promise<string[]> {
 }
 
 async function untilRows(run: Run, count: number): Promise<void> {
-	await waitFor(`${count} rows\n${run.daemon.output.slice(-2000)}`, async () => (await ids(run)).length === count, HEARD_OF_MS);
+	await waitFor(
+		() => `${count} rows\n${run.daemon.output.slice(-2000)}`,
+		async () => (await ids(run)).length === count,
+		HEARD_OF_MS,
+	);
 }
 
 describeOnKafka("topics that change", () => {

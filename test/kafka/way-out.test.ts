@@ -1,16 +1,16 @@
 /** The way out of a process whose Kafka client hangs while closing: by the exit code that it means, where Node's own way waits for ever. */
 import { spawn } from "node:child_process";
 import { expect, inject, it } from "vitest";
-import { loadTopic } from "../support/load-topic.ts";
-import { describeOnKafka, uniqueName } from "../support/real-kafka.ts";
-import { withAddon } from "../support/with-addon.ts";
+import { loadTopic } from "../support/kafka/load-topic.ts";
+import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
+import { withAddon } from "../support/project/with-addon.ts";
 
 const dist = (file: string) => JSON.stringify(new URL(`../../dist/${file}`, import.meta.url).href);
 
 /** A member that never answers its last revocation: its close hangs in a thread of the pool. Then `leave` is how the process is to end. */
 const program = (brokers: string, topic: string, leave: string) => `
 	import { systemClock } from ${dist("core/clock.js")};
-	import { ConsumerClient } from ${dist("kafka/consumer-client.js")};
+	import { ConsumerClient } from ${dist("kafka/client/consumer-client.js")};
 	import { exitNow } from ${dist("kafka/native.js")};
 	const settings = { "bootstrap.servers": ${JSON.stringify(brokers)}, "group.id": ${JSON.stringify(uniqueName("g"))} };
 	const client = new ConsumerClient({ ...settings, "enable.auto.commit": false, "partition.assignment.strategy": "cooperative-sticky" }, {}, systemClock);

@@ -6,11 +6,11 @@ import { createServer } from "node:tls";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { messageOf } from "../../src/core/errors.ts";
-import { kafkaClientSettings } from "../../src/kafka/client-settings.ts";
-import { ConsumerClient } from "../../src/kafka/consumer-client.ts";
+import { kafkaClientSettings } from "../../src/kafka/client/client-settings.ts";
+import { ConsumerClient } from "../../src/kafka/client/consumer-client.ts";
 import { ClusterInspector } from "../../src/kafka/topics.ts";
 import { Authority, type Certificate, joined } from "../support/certificates.ts";
-import { kafkaAt } from "../support/load-topic.ts";
+import { kafkaAt } from "../support/kafka/load-topic.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** A handshake takes milliseconds; on a machine that is too busy for it a client tries again with four times as long. */

@@ -4,17 +4,17 @@ import { readdir } from "node:fs/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
-import type { ReceivedMessage } from "../../src/core/message.ts";
-import { packMessages } from "../../src/core/message-codec.ts";
-import { type Consumed, ConsumerClient } from "../../src/kafka/consumer-client.ts";
-import type { Polled } from "../../src/kafka/group-client.ts";
-import { kafkaErrors } from "../../src/kafka/kafka-error.ts";
+import type { ReceivedMessage } from "../../src/core/messages/message.ts";
+import { packMessages } from "../../src/core/messages/message-codec.ts";
+import { type Consumed, ConsumerClient } from "../../src/kafka/client/consumer-client.ts";
+import type { Polled } from "../../src/kafka/client/group-client.ts";
+import { kafkaErrors } from "../../src/kafka/client/kafka-error.ts";
 import { type MockCluster, startMockCluster } from "../../src/kafka/mock-cluster.ts";
 import { type ConsumerQueue, livingClients, openConsumerQueue } from "../../src/kafka/native.ts";
 import { Producer } from "../../src/kafka/producer.ts";
-import { kafkaAt } from "../support/load-topic.ts";
+import { kafkaAt } from "../support/kafka/load-topic.ts";
+import { withAddon } from "../support/project/with-addon.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { withAddon } from "../support/with-addon.ts";
 
 const CONNECT_MS = 60_000;
 const FIRST_TIMESTAMP = 1_700_000_000_000;
@@ -51,7 +51,7 @@ async function reading(partitions = PARTITIONS): Promise<ConsumerClient> {
 async function run(body: string, env: Record<string, string> = {}): Promise<unknown> {
 	const module = (name: string) => JSON.stringify(new URL(`dist/${name}.js`, root).href);
 	const script = `
-		import { ConsumerClient } from ${module("kafka/consumer-client")};
+		import { ConsumerClient } from ${module("kafka/client/consumer-client")};
 		import { livingClients } from ${module("kafka/native")};
 		import { systemClock } from ${module("core/clock")};
 		import { setImmediate as turn } from "node:timers/promises";

@@ -3,7 +3,7 @@ import rdkafka from "node-rdkafka";
 import { afterEach, expect, it, vi } from "vitest";
 import { startMockCluster } from "../../src/kafka/mock-cluster.ts";
 import { Producer } from "../../src/kafka/producer.ts";
-import { kafkaAt } from "../support/load-topic.ts";
+import { kafkaAt } from "../support/kafka/load-topic.ts";
 
 afterEach(() => {
 	vi.restoreAllMocks();

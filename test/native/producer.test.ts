@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type MockCluster, startMockCluster } from "../../src/kafka/mock-cluster.ts";
 import { Producer } from "../../src/kafka/producer.ts";
-import { kafkaAt } from "../support/load-topic.ts";
+import { kafkaAt } from "../support/kafka/load-topic.ts";
 
 describe("a producer that closes", () => {
 	let cluster: MockCluster;

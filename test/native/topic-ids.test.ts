@@ -5,12 +5,12 @@ import { promisify } from "node:util";
 import rdkafka, { type KafkaConsumer } from "node-rdkafka";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
-import { ConsumerClient } from "../../src/kafka/consumer-client.ts";
+import { ConsumerClient } from "../../src/kafka/client/consumer-client.ts";
 import { type MockCluster, startMockCluster } from "../../src/kafka/mock-cluster.ts";
 import { askTopicIds, livingClients, nativeMissing, withNative } from "../../src/kafka/native.ts";
-import { pockaffe } from "../support/command-line.ts";
+import { pockaffe } from "../support/daemons/command-line.ts";
+import { withAddon } from "../support/project/with-addon.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { withAddon } from "../support/with-addon.ts";
 
 const ID = /^[A-Za-z0-9_-]{22}$/;
 const BROKER = 1;
@@ -200,7 +200,7 @@ describe("without the addon", () => {
 	});
 
 	it("topics that exist have no id", async () => {
-		const body = `const { ConsumerClient } = await import(${JSON.stringify(new URL("dist/kafka/consumer-client.js", root).href)});
+		const body = `const { ConsumerClient } = await import(${JSON.stringify(new URL("dist/kafka/client/consumer-client.js", root).href)});
 			const { systemClock } = await import(${JSON.stringify(new URL("dist/core/clock.js", root).href)});
 			const client = new ConsumerClient({ "bootstrap.servers": brokers, "group.id": "g" }, {}, systemClock);
 			await client.connect(60_000);

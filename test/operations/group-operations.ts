@@ -3,10 +3,10 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { createTopic } from "../../src/kafka/topics.ts";
-import { setOffsets } from "../support/group-offsets.ts";
-import { deleteGroup, joinGroup } from "../support/kafka-admin.ts";
-import { kafkaAt } from "../support/load-topic.ts";
-import { uniqueName } from "../support/real-kafka.ts";
+import { setOffsets } from "../support/kafka/group-offsets.ts";
+import { deleteGroup, joinGroup } from "../support/kafka/kafka-admin.ts";
+import { kafkaAt } from "../support/kafka/load-topic.ts";
+import { uniqueName } from "../support/kafka/real-kafka.ts";
 import type { Operation } from "./operation.ts";
 import type { OperationScene } from "./scene.ts";
 

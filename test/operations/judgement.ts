@@ -1,6 +1,6 @@
 /** What the table must be at the end: by the producer's reports, and by `pockaffe verify`. */
 import { expect } from "vitest";
-import type { Database } from "../../src/sink/database.ts";
+import type { Database } from "../../src/sink/database/database.ts";
 import type { ReportedLoad, ReportedRow } from "./load.ts";
 
 const MOST_SHOWN = 5;

@@ -5,7 +5,7 @@
 import { systemClock } from "../../src/core/clock.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
 import { type Delivery, Producer } from "../../src/kafka/producer.ts";
-import { kafkaAt } from "../support/load-topic.ts";
+import { kafkaAt } from "../support/kafka/load-topic.ts";
 
 /** A row that must be there; `n` is null in a deleted one. */
 export interface ReportedRow {

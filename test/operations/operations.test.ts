@@ -1,6 +1,6 @@
 /** A year of operations: each event under load, with everything arrived at the end. The short form; all of it with TEST_OPERATIONS=all. */
 import { afterAll, beforeAll, it } from "vitest";
-import { describeOnKafka } from "../support/real-kafka.ts";
+import { describeOnKafka } from "../support/kafka/real-kafka.ts";
 import { brokerOperations } from "./broker-operations.ts";
 import { dataOperations } from "./data-operations.ts";
 import { databaseOperations } from "./database-operations.ts";

@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { DaemonProcess } from "../support/daemon-process.ts";
+import type { DaemonProcess } from "../support/daemons/daemon-process.ts";
 import { freePort } from "../support/free-port.ts";
 import { waitFor } from "../support/wait-for.ts";
 import type { Operation } from "./operation.ts";

@@ -1,6 +1,6 @@
 /** What `/readyz` of the daemons said, and when: asked ten times a second, for as long as somebody watches. */
 import { systemClock } from "../../src/core/clock.ts";
-import type { DaemonProcess } from "../support/daemon-process.ts";
+import type { DaemonProcess } from "../support/daemons/daemon-process.ts";
 
 const EVERY_MS = 100;
 

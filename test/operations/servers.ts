@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { systemClock } from "../../src/core/clock.ts";
 import { EmbeddedPostgres } from "../../src/embedded/embedded-postgres.ts";
-import { connectDatabase, type Database, probeDatabase } from "../../src/sink/database.ts";
-import { type KafkaServer, startKafka } from "../support/kafka-server.ts";
+import { connectDatabase, type Database, probeDatabase } from "../../src/sink/database/database.ts";
+import { type KafkaServer, startKafka } from "../support/kafka/kafka-server.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const run = promisify(execFile);

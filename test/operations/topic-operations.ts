@@ -1,7 +1,7 @@
 /** What people and accidents do to the topic. */
-import { deleteRecords } from "../support/kafka-admin.ts";
-import { raisePartitions } from "../support/load-topic.ts";
-import { openTransaction } from "../support/open-transaction.ts";
+import { deleteRecords } from "../support/kafka/kafka-admin.ts";
+import { raisePartitions } from "../support/kafka/load-topic.ts";
+import { openTransaction } from "../support/kafka/open-transaction.ts";
 import type { Operation } from "./operation.ts";
 import { type OperationScene, PARTITIONS } from "./scene.ts";
 

@@ -1,5 +1,5 @@
 /** Whether somebody would be charged with a death of the process that was nobody's message: what the notes say beside what the workers know. */
-import type { Evidence } from "../../src/core/hand-note.ts";
+import type { Evidence } from "../../src/core/messages/hand-note.ts";
 
 /** A partition in the hands of a process as it dies. */
 export interface DyingPartition {

@@ -4,10 +4,10 @@
  * again is fetched on from the old position.
  */
 import { EventEmitter } from "eventemitter3";
-import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../../src/core/message.ts";
-import type { GroupClient, GroupClientEvents, Polled, StoredOffset } from "../../src/kafka/group-client.ts";
-import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
-import { packedByPartition } from "../../src/kafka/plain-polls.ts";
+import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../../src/core/messages/message.ts";
+import type { GroupClient, GroupClientEvents, Polled, StoredOffset } from "../../src/kafka/client/group-client.ts";
+import { KafkaError, kafkaErrors } from "../../src/kafka/client/kafka-error.ts";
+import { packedByPartition } from "../../src/kafka/polling/plain-polls.ts";
 import { type SimKafka, TOPIC } from "./kafka.ts";
 import type { LogRecord, SimLog } from "./log.ts";
 import type { SimProcess } from "./world.ts";

@@ -1,13 +1,13 @@
 /** A daemon's delivery in a simulated process, with its letters' table and its stall detector, as the daemon builds and starts them. */
 import type { Config } from "../../src/config/config.ts";
 import { tableLayouts } from "../../src/config/table-layouts.ts";
-import type { Evidence } from "../../src/core/hand-note.ts";
-import { partitionName } from "../../src/core/message.ts";
-import { Delivery } from "../../src/delivery.ts";
-import { type Position, StallDetector } from "../../src/kafka/stall-detector.ts";
-import { DeadLetterTable } from "../../src/sink/dead-letter-table.ts";
-import { lanesFor } from "../../src/sink/lanes-in-use.ts";
-import { SharedThreads } from "../../src/worker/shared-threads.ts";
+import type { Evidence } from "../../src/core/messages/hand-note.ts";
+import { partitionName } from "../../src/core/messages/message.ts";
+import { Delivery } from "../../src/daemon/delivery.ts";
+import { type Position, StallDetector } from "../../src/kafka/watches/stall-detector.ts";
+import { DeadLetterTable } from "../../src/sink/dead-letters/dead-letter-table.ts";
+import { lanesFor } from "../../src/sink/writer/tuning/lanes-in-use.ts";
+import { SharedThreads } from "../../src/worker/thread/shared-threads.ts";
 import { SimClient } from "./client.ts";
 import type { SimServer } from "./database.ts";
 import type { Invariants } from "./invariants.ts";

@@ -3,9 +3,9 @@
  * was there in one moment, what is written meets what is there in a later one, as under read committed; statements fail before or after
  * their effect.
  */
-import type { TableLayout } from "../../src/core/rows.ts";
-import type { Database, DatabaseRow, Statement } from "../../src/sink/database.ts";
-import { tableDdl } from "../../src/sink/schema.ts";
+import type { TableLayout } from "../../src/core/rows/rows.ts";
+import type { Database, DatabaseRow, Statement } from "../../src/sink/database/database.ts";
+import { tableDdl } from "../../src/sink/tables/schema.ts";
 import { type Answer, type Circumstances, execute } from "./sql/engine.ts";
 import type { Change, Row, State, TableState } from "./sql/tables.ts";
 import { UnknownSqlError } from "./sql/tokens.ts";

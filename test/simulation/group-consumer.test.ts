@@ -1,9 +1,9 @@
 /** The group consumer alone on simulated Kafka: what the group may do to a member at the worst moment. */
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";
-import { GroupConsumer } from "../../src/kafka/group-consumer.ts";
-import { kafkaErrors } from "../../src/kafka/kafka-error.ts";
-import { KafkaOffsetStore } from "../../src/kafka/offset-store.ts";
+import { kafkaErrors } from "../../src/kafka/client/kafka-error.ts";
+import { GroupConsumer } from "../../src/kafka/group/group-consumer.ts";
+import { KafkaOffsetStore } from "../../src/kafka/offsets/offset-store.ts";
 import { SimClient } from "./client.ts";
 import { SimKafka, TOPIC } from "./kafka.ts";
 import { SimProcess, World } from "./world.ts";

@@ -3,10 +3,10 @@
  * order and none is left out, and at the end the tables are the fold of the log. Knows the log and the tables, nothing of the code.
  */
 
-import type { DisplacedOffset } from "../../src/core/displaced-offset.ts";
-import type { Evidence } from "../../src/core/hand-note.ts";
-import type { PositionNote, SkippedStretch } from "../../src/core/position-note.ts";
-import type { DatabaseRow } from "../../src/sink/database.ts";
+import type { Evidence } from "../../src/core/messages/hand-note.ts";
+import type { DisplacedOffset } from "../../src/core/offsets/displaced-offset.ts";
+import type { PositionNote, SkippedStretch } from "../../src/core/offsets/position-note.ts";
+import type { DatabaseRow } from "../../src/sink/database/database.ts";
 import { wronglyCharged } from "./charges.ts";
 import type { SimClient } from "./client.ts";
 import type { SimRow, SimServer } from "./database.ts";

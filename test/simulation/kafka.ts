@@ -2,8 +2,8 @@
  * Kafka, simulated: logs with gaps, a group coordinator that gives partitions to members and takes them away, members that outlive their
  * session, commits that are refused, lost or answered late, and that name the topic alone: whichever log has its name takes them.
  */
-import type { TopicPartition, TopicPartitionOffset } from "../../src/core/message.ts";
-import { KafkaError, kafkaErrors } from "../../src/kafka/kafka-error.ts";
+import type { TopicPartition, TopicPartitionOffset } from "../../src/core/messages/message.ts";
+import { KafkaError, kafkaErrors } from "../../src/kafka/client/kafka-error.ts";
 import type { SimClient } from "./client.ts";
 import { type LogRecord, SimLog } from "./log.ts";
 import type { World } from "./world.ts";

@@ -26,7 +26,7 @@ export const mutations: readonly Mutation[] = [
 		breaks: "committed-unsettled",
 		edits: [
 			{
-				file: "src/kafka/offset-tracker.ts",
+				file: "src/kafka/offsets/offset-tracker.ts",
 				from: "return this.#count === 0 ? this.#position : (this.#offsets[this.#head] as number);",
 				to: "return this.#position;",
 			},
@@ -38,19 +38,19 @@ export const mutations: readonly Mutation[] = [
 		kinds: "remade",
 		edits: [
 			{
-				file: "src/kafka/offset-ledger.ts",
+				file: "src/kafka/offsets/offset-ledger.ts",
 				from: `if (entry === undefined || this.#entries.get(name) !== entry) return false;
 			entry.tracker.finished(offset);`,
 				to: "this.#entries.get(name)?.tracker.finished(offset);",
 			},
 			{
-				file: "src/worker/outcome-router.ts",
+				file: "src/worker/outcomes/outcome-router.ts",
 				from: `settledAll: (messages) => {
 				if (signal.aborted) return;`,
 				to: "settledAll: (messages) => {",
 			},
 			{
-				file: "src/worker/outcome-router.ts",
+				file: "src/worker/outcomes/outcome-router.ts",
 				from: `#close(held: HeldBatch, message: number): void {
 		if (this.#ended.signal.aborted) return;`,
 				to: "#close(held: HeldBatch, message: number): void {",
@@ -62,7 +62,7 @@ export const mutations: readonly Mutation[] = [
 		breaks: "row-moved-back",
 		edits: [
 			{
-				file: "src/sink/cas-upsert.ts",
+				file: "src/sink/writer/sql/cas-upsert.ts",
 				from: '((${tuple(columns, "t")}) < (${tuple(columns, "excluded")}))',
 				to: '((${tuple(columns, "t")}) <> (${tuple(columns, "excluded")}))',
 			},
@@ -73,7 +73,7 @@ export const mutations: readonly Mutation[] = [
 		breaks: "committed-unsettled",
 		edits: [
 			{
-				file: "src/sink/pending-blocks.ts",
+				file: "src/sink/writer/pending-blocks.ts",
 				from: "cut.superseded[row - (this.#starts[index] as number)] = 1;",
 				to: "cut.superseded[row - (this.#starts[index] as number)] = 1; cut.owner.settled(cut.block.messages[row - (this.#starts[index] as number)] as number);",
 			},
@@ -84,7 +84,7 @@ export const mutations: readonly Mutation[] = [
 		breaks: "committed-unsettled",
 		edits: [
 			{
-				file: "src/sink/pending-blocks.ts",
+				file: "src/sink/writer/pending-blocks.ts",
 				from: "this.#layout.version) >= 0;",
 				to: "this.#layout.version) < 0;",
 			},
@@ -95,7 +95,7 @@ export const mutations: readonly Mutation[] = [
 		breaks: "stands-still",
 		edits: [
 			{
-				file: "src/sink/row-writer.ts",
+				file: "src/sink/writer/row-writer.ts",
 				from: "if (older) pending?.putBack(older);",
 				to: "void older;",
 			},
@@ -105,9 +105,9 @@ export const mutations: readonly Mutation[] = [
 		what: "a start position in Kafka is neither noted nor stored before the first message",
 		breaks: "begun-past-unsettled",
 		edits: [
-			{ file: "src/kafka/assignment.ts", from: "await noteThose(false);", to: "" },
+			{ file: "src/kafka/group/assignment.ts", from: "await noteThose(false);", to: "" },
 			{
-				file: "src/kafka/assignment.ts",
+				file: "src/kafka/group/assignment.ts",
 				from: "return fresh.length > 0 ? [...kept, ...(await this.#parts.offsets.begin(fresh.map(reached)))] : kept;",
 				to: 'return this.#parts.offsets.keptIn === "kafka" ? [...kept, ...fresh] : [...kept, ...(await this.#parts.offsets.begin(fresh.map(reached)))];',
 			},
@@ -117,7 +117,7 @@ export const mutations: readonly Mutation[] = [
 		what: "what is kept is believed whichever log is there",
 		breaks: "committed-unsettled",
 		kinds: "remade",
-		edits: [{ file: "src/core/log-identity.ts", from: 'return kept === current ? "same" : "other";', to: 'return "same";' }],
+		edits: [{ file: "src/core/offsets/log-identity.ts", from: 'return kept === current ? "same" : "other";', to: 'return "same";' }],
 	},
 	{
 		what: "a revocation doesn't wait for what is in hand",
@@ -146,7 +146,7 @@ export const mutations: readonly Mutation[] = [
 		breaks: "given-away-uncommitted",
 		edits: [
 			{
-				file: "src/kafka/offset-committer.ts",
+				file: "src/kafka/offsets/offset-committer.ts",
 				from: 'if (result === "refused" || signal.aborted) return false;',
 				to: "if (result !== null) return false;",
 			},
@@ -157,7 +157,7 @@ export const mutations: readonly Mutation[] = [
 		breaks: "out-of-order",
 		edits: [
 			{
-				file: "src/kafka/poller.ts",
+				file: "src/kafka/polling/poller.ts",
 				from: "if (offset >= nextOffset) this",
 				to: "if (nextOffset >= 0) this",
 			},
@@ -192,7 +192,7 @@ export const mutations: readonly Mutation[] = [
 		breaks: "committed-unsettled",
 		edits: [
 			{
-				file: "src/worker/batch-calls.ts",
+				file: "src/worker/inside/batch-calls.ts",
 				from: "if (to - from === 1 || !calls.mayRenew || calls.mustEnd())",
 				to: "if (to - from === 1 || calls.mustEnd())",
 			},
@@ -201,20 +201,20 @@ export const mutations: readonly Mutation[] = [
 	{
 		what: "a row without coordinates is newer than every message",
 		breaks: "committed-unsettled",
-		edits: [{ file: "src/sink/cas-upsert.ts", from: ") is not false`;", to: ") is true`;" }],
+		edits: [{ file: "src/sink/writer/sql/cas-upsert.ts", from: ") is not false`;", to: ") is true`;" }],
 	},
 	{
 		what: "a commit is as durable as the server's setting says",
 		breaks: "committed-unsettled",
-		edits: [{ file: "src/sink/durable-commit.ts", from: "('on', 'remote_apply')", to: "('on', 'remote_apply', 'off')" }],
+		edits: [{ file: "src/sink/database/durable-commit.ts", from: "('on', 'remote_apply')", to: "('on', 'remote_apply', 'off')" }],
 	},
 	{
 		what: "a table that was put back with the same offsets is taken for what was stored last",
 		breaks: "committed-unsettled",
 		kinds: "restored",
 		edits: [
-			{ file: "src/sink/offset-statements.ts", from: " and ${writtenAt} >= x.written_at`", to: "`" },
-			{ file: "src/sink/offset-table.ts", from: "found <= highest && !isOlder", to: "found <= highest" },
+			{ file: "src/sink/offsets/offset-statements.ts", from: " and ${writtenAt} >= x.written_at`", to: "`" },
+			{ file: "src/sink/offsets/offset-table.ts", from: "found <= highest && !isOlder", to: "found <= highest" },
 		],
 	},
 	{
@@ -222,7 +222,7 @@ export const mutations: readonly Mutation[] = [
 		breaks: "wrong-row",
 		edits: [
 			{
-				file: "src/worker/outcome-collector.ts",
+				file: "src/worker/inside/outcome-collector.ts",
 				from: "for (const encoder of this.#encoders.values()) encoder.drop(message);",
 				to: "void message;",
 			},
@@ -231,7 +231,7 @@ export const mutations: readonly Mutation[] = [
 	{
 		what: "the row behind a failed message's delete becomes a delete",
 		breaks: "wrong-row",
-		edits: [{ file: "src/worker/row-encoder.ts", from: "this.#deletes.length = length;", to: "void length;" }],
+		edits: [{ file: "src/worker/inside/rows/row-encoder.ts", from: "this.#deletes.length = length;", to: "void length;" }],
 	},
 	{
 		what: "a death of the process is charged to nobody",
@@ -239,7 +239,7 @@ export const mutations: readonly Mutation[] = [
 		kinds: "deadly",
 		edits: [
 			{
-				file: "src/worker/careful-hand.ts",
+				file: "src/worker/failures/careful-hand.ts",
 				from: "[[first, (this.#deaths.get(first) ?? 0) + 1]]",
 				to: "[[first, this.#deaths.get(first) ?? 0]]",
 			},
@@ -283,7 +283,7 @@ export const mutations: readonly Mutation[] = [
 		fromSeed: 1_801,
 		edits: [
 			{
-				file: "src/worker/careful-hand.ts",
+				file: "src/worker/failures/careful-hand.ts",
 				from: `this.#takenBack = this.#notes
 				.note(this.evidence, signal)
 				.catch(() => {})`,

@@ -4,7 +4,7 @@
  */
 import type { Config } from "../../src/config/config.ts";
 import { tableLayouts } from "../../src/config/table-layouts.ts";
-import type { DatabaseRow } from "../../src/sink/database.ts";
+import type { DatabaseRow } from "../../src/sink/database/database.ts";
 import type { SimClient } from "./client.ts";
 import { SimDaemon } from "./daemon.ts";
 import { SimServer } from "./database.ts";

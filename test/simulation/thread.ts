@@ -2,11 +2,12 @@
  * Threads, simulated: the handler is a function of the message alone, what crosses the boundary is made by the real collector, and calls
  * take their time, throw, hang, or take the thread with them. Or it takes batches, notes each message in its state, and flushes them later.
  */
-import type { TopicPartition } from "../../src/core/message.ts";
-import { messageAt, type UnpackedMessage } from "../../src/core/message-codec.ts";
-import type { PackedBatch } from "../../src/core/packed-batch.ts";
-import type { TableLayout } from "../../src/core/rows.ts";
-import { callBatches } from "../../src/worker/batch-calls.ts";
+import type { TopicPartition } from "../../src/core/messages/message.ts";
+import { messageAt, type UnpackedMessage } from "../../src/core/messages/message-codec.ts";
+import type { PackedBatch } from "../../src/core/messages/packed-batch.ts";
+import type { TableLayout } from "../../src/core/rows/rows.ts";
+import { callBatches } from "../../src/worker/inside/batch-calls.ts";
+import { OutcomeCollector } from "../../src/worker/inside/outcome-collector.ts";
 import {
 	type BatchOutcome,
 	type HandlerFailure,
@@ -16,9 +17,8 @@ import {
 	type ThreadDeath,
 	ThreadDiedError,
 	type ThreadProgress,
-} from "../../src/worker/handler-thread.ts";
-import { OutcomeCollector } from "../../src/worker/outcome-collector.ts";
-import type { ThreadHost } from "../../src/worker/shared-thread.ts";
+} from "../../src/worker/thread/handler-thread.ts";
+import type { ThreadHost } from "../../src/worker/thread/shared-thread.ts";
 import { handle, isDeadly } from "./handler.ts";
 import type { SimProcess } from "./world.ts";
 

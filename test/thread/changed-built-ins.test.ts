@@ -3,7 +3,7 @@
  * whoever came before or shares the thread. Real threads under real partition workers.
  */
 import { describe, expect, it } from "vitest";
-import { realWorkers } from "../support/real-worker.ts";
+import { realWorkers } from "../support/fakes/real-worker.ts";
 
 const COUNT = 8;
 const CULPRIT = 3;

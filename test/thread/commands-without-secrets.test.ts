@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { pockaffe } from "../support/command-line.ts";
+import { pockaffe } from "../support/daemons/command-line.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 it.each([[["check"]], [["check", "--json"]], [["check", "--rights"]]])("%s shows no password that a handler quotes", async (args) => {

@@ -5,7 +5,7 @@
 // The daemon has the addon loaded, and that is why no thread can.
 import "node-rdkafka";
 import { describe, expect, it } from "vitest";
-import { type RealWorker, realWorkers } from "../support/real-worker.ts";
+import { type RealWorker, realWorkers } from "../support/fakes/real-worker.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const COUNT = 6;

@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { received, runAll, threadFor } from "../support/real-thread.ts";
+import { received, runAll, threadFor } from "../support/fakes/real-thread.ts";
 
 async function failureOf(body: string, options = {}) {
 	await using real = await threadFor(`export function handleMessage({ offset }, state) { if (offset === 1) { ${body} } }`, options);

@@ -2,10 +2,10 @@
  * A handler that buffers messages in its state and finishes them later (`finishedTo`), in real threads: none is finished before its rows.
  */
 import { describe, expect, it } from "vitest";
-import type { BatchOutcome } from "../../src/worker/handler-thread.ts";
-import { received, runAll, threadFor } from "../support/real-thread.ts";
-import { type RealWorker, type RealWorkersOptions, realWorkers } from "../support/real-worker.ts";
-import { idsOf } from "../support/row-blocks.ts";
+import type { BatchOutcome } from "../../src/worker/thread/handler-thread.ts";
+import { received, runAll, threadFor } from "../support/fakes/real-thread.ts";
+import { type RealWorker, type RealWorkersOptions, realWorkers } from "../support/fakes/real-worker.ts";
+import { idsOf } from "../support/fakes/row-blocks.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 /** Flushes what it has with every message whose offset ends in 5 or 9. `fails` runs before a batch is buffered. */

@@ -3,7 +3,7 @@ import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { HandlerWatcher } from "../../src/worker/handler-watcher.ts";
-import { ManualClock } from "../support/manual-clock.ts";
+import { ManualClock } from "../support/fakes/manual-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait-for.ts";
 

@@ -1,7 +1,7 @@
 /** What a module may be, and what is said where it can't be run: in a real thread. */
 import { describe, expect, it } from "vitest";
-import { received, runAll, threadFor } from "../support/real-thread.ts";
-import { columnOf, idsOf } from "../support/row-blocks.ts";
+import { received, runAll, threadFor } from "../support/fakes/real-thread.ts";
+import { columnOf, idsOf } from "../support/fakes/row-blocks.ts";
 
 describe("loading a handler", () => {
 	it.each<[what: string, source: string | null, message: RegExp]>([

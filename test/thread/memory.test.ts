@@ -1,6 +1,6 @@
 /** A handler that keeps what it has handled: its thread is replaced in good time, nothing is lost, and nobody is charged. */
 import { describe, expect, it } from "vitest";
-import { realWorkers } from "../support/real-worker.ts";
+import { realWorkers } from "../support/fakes/real-worker.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 /** Of 64 MiB, the threads' limit here, this is what a message of partition 0 leaves behind. */

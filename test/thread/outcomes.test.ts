@@ -1,8 +1,8 @@
 /** What a handler is given and what becomes of what it returns, in a real thread: also the handlers that need no code. */
 import { describe, expect, it } from "vitest";
-import type { ReceivedMessage } from "../../src/core/message.ts";
-import { events, received, runAll, type ThreadOptions, threadFor } from "../support/real-thread.ts";
-import { columnOf, columnsOf, idsOf } from "../support/row-blocks.ts";
+import type { ReceivedMessage } from "../../src/core/messages/message.ts";
+import { events, received, runAll, type ThreadOptions, threadFor } from "../support/fakes/real-thread.ts";
+import { columnOf, columnsOf, idsOf } from "../support/fakes/row-blocks.ts";
 
 async function outcomeOf(source: string | null, messages: readonly ReceivedMessage[], options: ThreadOptions = {}) {
 	await using real = await threadFor(source, options);

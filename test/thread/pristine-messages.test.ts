@@ -3,9 +3,9 @@
  * it makes leaves the thread before it is too much to hold. Real threads.
  */
 import { describe, expect, it } from "vitest";
-import type { BatchOutcome } from "../../src/worker/handler-thread.ts";
-import { events, received, runAll, type ThreadOptions, threadFor } from "../support/real-thread.ts";
-import { columnOf, idsOf } from "../support/row-blocks.ts";
+import type { BatchOutcome } from "../../src/worker/thread/handler-thread.ts";
+import { events, received, runAll, type ThreadOptions, threadFor } from "../support/fakes/real-thread.ts";
+import { columnOf, idsOf } from "../support/fakes/row-blocks.ts";
 
 const MESSAGES = Array.from({ length: 8 }, (_, offset) => received(offset));
 

@@ -2,11 +2,11 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { type ReplayedLetter, replayLetters } from "../../src/audit/dead-letter-replay.ts";
+import { type ReplayedLetter, replayLetters } from "../../src/audit/dead-letters/dead-letter-replay.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { systemClock } from "../../src/core/clock.ts";
-import type { StoredLetter } from "../../src/core/dead-letter.ts";
-import { storedLetter } from "../support/dead-letters.ts";
+import type { StoredLetter } from "../../src/core/dead-letters/dead-letter.ts";
+import { storedLetter } from "../support/fakes/dead-letters.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** What a replay of three letters by this handler is given. */

@@ -1,7 +1,7 @@
 /** Partitions that share a real thread, under real partition workers: what they have in common there, and what stays each one's own. */
 import { describe, expect, it } from "vitest";
-import { received, runAll, threadFor } from "../support/real-thread.ts";
-import { type RealWorker, type RealWorkers, realWorkers } from "../support/real-worker.ts";
+import { received, runAll, threadFor } from "../support/fakes/real-thread.ts";
+import { type RealWorker, type RealWorkers, realWorkers } from "../support/fakes/real-worker.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const COUNT = 6;

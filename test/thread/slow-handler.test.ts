@@ -3,7 +3,7 @@
  * and for nothing else. Real threads; the calls are counted by what the handler notes.
  */
 import { describe, expect, it } from "vitest";
-import { type RealWorker, realWorkers } from "../support/real-worker.ts";
+import { type RealWorker, realWorkers } from "../support/fakes/real-worker.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const COUNT = 300;

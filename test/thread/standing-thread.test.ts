@@ -1,6 +1,6 @@
 /** What keeps a thread between two calls, or behind the last: no call is under way, and the deadline ends it all the same. Real threads. */
 import { describe, expect, it } from "vitest";
-import { realWorkers } from "../support/real-worker.ts";
+import { realWorkers } from "../support/fakes/real-worker.ts";
 
 const COUNT = 6;
 

@@ -4,9 +4,9 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { StuckThreads } from "../../src/worker/stuck-threads.ts";
-import { ManualClock } from "../support/manual-clock.ts";
-import { realWorkers } from "../support/real-worker.ts";
+import { StuckThreads } from "../../src/worker/thread/stuck-threads.ts";
+import { ManualClock } from "../support/fakes/manual-clock.ts";
+import { realWorkers } from "../support/fakes/real-worker.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait-for.ts";
 

@@ -3,7 +3,7 @@
  * docs/dead-letters.md, only where somebody is at it, and none goes unless it is purged; no row moves back; one is marked as replayed only
  * where its row, or a newer one, is there. Knows what is stored, and nothing of who stores it.
  */
-import type { LetterState } from "../../../src/core/letter-state.ts";
+import type { LetterState } from "../../../src/core/dead-letters/letter-state.ts";
 import type { World } from "../world.ts";
 
 /** Where letters go. */

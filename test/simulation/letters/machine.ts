@@ -3,21 +3,21 @@
  * and a person who replays, discards and purges, whose commands die, too. One seed is one run; everything of ours but the threads,
  * Kafka and the server is the real thing.
  */
-import { replayLetters } from "../../../src/audit/dead-letter-replay.ts";
+import { replayLetters } from "../../../src/audit/dead-letters/dead-letter-replay.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { tableLayouts } from "../../../src/config/table-layouts.ts";
-import type { DeadLetterTarget, LetterFilter, LetterStore } from "../../../src/core/dead-letter.ts";
-import { type LetterState, letterVerbs } from "../../../src/core/letter-state.ts";
-import type { ReceivedMessage } from "../../../src/core/message.ts";
-import { packMessages } from "../../../src/core/message-codec.ts";
+import type { DeadLetterTarget, LetterFilter, LetterStore } from "../../../src/core/dead-letters/dead-letter.ts";
+import { type LetterState, letterVerbs } from "../../../src/core/dead-letters/letter-state.ts";
+import type { ReceivedMessage } from "../../../src/core/messages/message.ts";
+import { packMessages } from "../../../src/core/messages/message-codec.ts";
 import { Turn } from "../../../src/core/turn.ts";
-import { buildWriter, workerSettings } from "../../../src/daemon-parts.ts";
-import { readLetterRecord } from "../../../src/kafka/dead-letter-record.ts";
-import { DeadLetterTopic } from "../../../src/kafka/dead-letter-topic.ts";
-import { DeadLetterTopicStore } from "../../../src/kafka/dead-letter-topic-store.ts";
-import { LetterFold } from "../../../src/kafka/letter-fold.ts";
-import { DeadLetterTable } from "../../../src/sink/dead-letter-table.ts";
-import { DeadLetterTableStore } from "../../../src/sink/dead-letter-table-store.ts";
+import { buildWriter, workerSettings } from "../../../src/daemon/daemon-parts.ts";
+import { readLetterRecord } from "../../../src/kafka/dead-letters/dead-letter-record.ts";
+import { DeadLetterTopic } from "../../../src/kafka/dead-letters/dead-letter-topic.ts";
+import { DeadLetterTopicStore } from "../../../src/kafka/dead-letters/dead-letter-topic-store.ts";
+import { LetterFold } from "../../../src/kafka/dead-letters/letter-fold.ts";
+import { DeadLetterTable } from "../../../src/sink/dead-letters/dead-letter-table.ts";
+import { DeadLetterTableStore } from "../../../src/sink/dead-letters/dead-letter-table-store.ts";
 import { RestartIntensity } from "../../../src/supervisor/restart-intensity.ts";
 import { PartitionWorker } from "../../../src/worker/partition-worker.ts";
 import { BAD, SimServer } from "../database.ts";

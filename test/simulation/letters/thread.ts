@@ -1,8 +1,9 @@
 /** A handler's thread whose messages fail as the day's mood is: what can't be handled now may be handled later. */
-import type { TopicPartition } from "../../../src/core/message.ts";
-import { messageAt } from "../../../src/core/message-codec.ts";
-import type { PackedBatch } from "../../../src/core/packed-batch.ts";
-import type { TableLayout } from "../../../src/core/rows.ts";
+import type { TopicPartition } from "../../../src/core/messages/message.ts";
+import { messageAt } from "../../../src/core/messages/message-codec.ts";
+import type { PackedBatch } from "../../../src/core/messages/packed-batch.ts";
+import type { TableLayout } from "../../../src/core/rows/rows.ts";
+import { OutcomeCollector } from "../../../src/worker/inside/outcome-collector.ts";
 import {
 	type HandlerThread,
 	type RunReply,
@@ -11,8 +12,7 @@ import {
 	ThreadDiedError,
 	type ThreadLease,
 	type ThreadProgress,
-} from "../../../src/worker/handler-thread.ts";
-import { OutcomeCollector } from "../../../src/worker/outcome-collector.ts";
+} from "../../../src/worker/thread/handler-thread.ts";
 import type { SimProcess } from "../world.ts";
 
 /** What the handler makes of a message at the moment; throws where it can't. */

@@ -1,8 +1,8 @@
 /** A dead-letter topic, simulated: records take effect and are answered in their time, also of who is dead by then. */
-import type { ReceivedMessage } from "../../../src/core/message.ts";
-import type { TopicProducer } from "../../../src/kafka/dead-letter-topic.ts";
-import type { LetterReader } from "../../../src/kafka/dead-letter-topic-store.ts";
-import { KafkaError } from "../../../src/kafka/kafka-error.ts";
+import type { ReceivedMessage } from "../../../src/core/messages/message.ts";
+import { KafkaError } from "../../../src/kafka/client/kafka-error.ts";
+import type { TopicProducer } from "../../../src/kafka/dead-letters/dead-letter-topic.ts";
+import type { LetterReader } from "../../../src/kafka/dead-letters/dead-letter-topic-store.ts";
 import type { Delivery, ProducerRecord } from "../../../src/kafka/producer.ts";
 import { type SimProcess, WALL_START, type World } from "../world.ts";
 

@@ -1,0 +1,198 @@
+/**
+ * Letters of one log through the handler again: by the same partition worker and writer that the daemon has, in the log's order, one
+ * attempt each. Tells what became of each; a handler may leave some unfinished (`finishedTo`) until later ones come.
+ */
+import type { Config } from "../../config/config.ts";
+import { tableLayouts } from "../../config/table-layouts.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { DeadLetter, StoredLetter } from "../../core/dead-letters/dead-letter.ts";
+import { ExitError, exitCodes } from "../../core/errors.ts";
+import type { HeldOffsets } from "../../core/messages/hand-note.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { packMessages } from "../../core/messages/message-codec.ts";
+import type { LogId } from "../../core/offsets/log-identity.ts";
+import type { Random } from "../../core/random.ts";
+import { splitTexts } from "../../core/rows/joined-texts.ts";
+import { Turn } from "../../core/turn.ts";
+import { workerSettings } from "../../daemon/daemon-parts.ts";
+import { RestartIntensity } from "../../supervisor/restart-intensity.ts";
+import type { HandNotes } from "../../worker/failures/careful-hand.ts";
+import { PartitionWorker } from "../../worker/partition-worker.ts";
+import type { RowSink, RowSubmission } from "../../worker/ports.ts";
+import type { ThreadLease } from "../../worker/thread/handler-thread.ts";
+
+/** What a log is replayed with. */
+export interface ReplayedLogParts {
+	readonly config: Config;
+	readonly clock: Clock;
+	readonly random: Random;
+	readonly threads: ThreadLease;
+	readonly rows: RowSink;
+	/** Told each letter that is handed over, and when none is any more (null): whoever hears it may outlive the process. */
+	readonly inHand: ((partition: TopicPartition, held: HeldOffsets | null) => void) | null;
+	/** A letter is finished. */
+	readonly finished: (outcome: ReplayOutcome) => void;
+	/** The replay can't go on. */
+	readonly failed: (error: ExitError) => void;
+}
+
+/** What became of a letter, and the rows that it came to. */
+export interface ReplayOutcome {
+	readonly letter: StoredLetter;
+	readonly failure: DeadLetter | null;
+	readonly rows: readonly WrittenRow[];
+}
+
+/** A row that the writer was given. */
+export interface WrittenRow {
+	readonly table: string;
+	readonly id: string;
+}
+
+/** A worker that kills its thread with every letter must not be given up: each letter has its one attempt. */
+const MAX_RESTARTS = 1_000_000;
+/** One letter may be larger than a queue. */
+const MOST_OF_A_PAGE = 512 * 2 ** 20;
+
+/** See the file's header. `end` or `kill` it. */
+export class ReplayedLog {
+	readonly #parts: ReplayedLogParts;
+	readonly #partition: TopicPartition;
+	readonly #worker: PartitionWorker;
+	/** Handed over and not finished, by offset. */
+	readonly #letters = new Map<number, StoredLetter>();
+	readonly #failures = new Map<number, DeadLetter>();
+	readonly #rows = new Map<number, WrittenRow[]>();
+	#lastOffset = -1;
+	#bytes = 0;
+	#rest: () => void = () => {};
+
+	constructor({ topic, partition }: TopicPartition, logId: LogId, parts: ReplayedLogParts) {
+		this.#parts = parts;
+		this.#partition = { topic, partition };
+		this.#worker = this.#makeWorker(logId);
+	}
+
+	/** The last letter that it was given. */
+	get lastOffset(): number {
+		return this.#lastOffset;
+	}
+
+	/** Letters that the handler left unfinished, for later ones to finish them. */
+	get left(): readonly StoredLetter[] {
+		return [...this.#letters.values()];
+	}
+
+	/** Hands over the next letters; resolves when each of them is finished, or left unfinished. */
+	async take(letters: readonly StoredLetter[]): Promise<void> {
+		for (const letter of letters) this.#letters.set(letter.offset, letter);
+		this.#lastOffset = letters.at(-1)?.offset ?? this.#lastOffset;
+		this.#bytes = sizeOf(this.#letters.values());
+		const rested = new Promise<void>((resolve) => (this.#rest = resolve));
+		// A letter doesn't say what its timestamp was.
+		const timestampType = this.#parts.config.kafka.timestampType || "undefined";
+		this.#worker.deliver(packMessages(letters.map((letter) => ({ ...letter, timestampType }))));
+		await rested;
+		this.#parts.inHand?.(this.#partition, null);
+	}
+
+	/** Ends the thread in order: what is left stays unfinished. */
+	async end(): Promise<void> {
+		await this.#worker.stop("shutdown");
+	}
+
+	async kill(): Promise<void> {
+		await this.#worker.kill();
+	}
+
+	#makeWorker(logId: LogId): PartitionWorker {
+		const { config, threads, inHand, clock, random } = this.#parts;
+		const noticed = () => {};
+		return new PartitionWorker({
+			partition: this.#partition,
+			logId,
+			settings: {
+				// A timestamp from the future stays one, and is refused again.
+				...workerSettings(config, tableLayouts(config)),
+				maxAttempts: 1,
+				retryBackoffMs: 0,
+				minBackoffMs: 0,
+				onPoison: "dead-letter",
+				// Every letter is one already.
+				breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
+			},
+			threads,
+			rows: { write: (submission) => this.#write(submission), flush: () => this.#parts.rows.flush() },
+			deadLetters: { store: async (letter: DeadLetter) => void this.#failures.set(letter.offset, letter) },
+			intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
+			hand: inHand ? oneByOne((held) => inHand(this.#partition, held)) : null,
+			turn: new Turn(),
+			clock,
+			random,
+			finished: (offset) => this.#finished(offset),
+			isFull: () => this.#isFull(),
+			listener: {
+				started: noticed,
+				handled: noticed,
+				restarted: noticed,
+				terminateFailed: noticed,
+				heldTooMuch: noticed,
+				carefulBegan: noticed,
+				carefulEnded: noticed,
+				parked: noticed,
+				resumed: noticed,
+				deadLettered: noticed,
+				skipped: noticed,
+				stopRequested: noticed,
+				crashed: ({ kind, error }) => {
+					if (kind === "load" || kind === "init") this.#parts.failed(new ExitError(exitCodes.found, "handler", error.message));
+				},
+			},
+		});
+	}
+
+	#write(submission: RowSubmission): void {
+		for (const { table, ids, length, messages, separators } of submission.blocks) {
+			for (const [index, id] of splitTexts(ids, length, separators).entries()) {
+				const offset = submission.batch.offsets[messages[index] as number] as number;
+				this.#rows.set(offset, [...(this.#rows.get(offset) ?? []), { table, id: id as string }]);
+			}
+		}
+		this.#parts.rows.write(submission);
+	}
+
+	#finished(offset: number): void {
+		const letter = this.#letters.get(offset) as StoredLetter;
+		this.#parts.finished({ letter, failure: this.#failures.get(offset) ?? null, rows: this.#rows.get(offset) ?? [] });
+		for (const kept of [this.#letters, this.#failures, this.#rows]) kept.delete(offset);
+		if (this.#letters.size === 0) this.#rest();
+	}
+
+	/** Nothing is under way, and what is left waits for letters to come. */
+	#isFull(): boolean {
+		const { maxQueuedMessages, maxQueuedBytes } = this.#parts.config.workers;
+		if (this.#letters.size > maxQueuedMessages || this.#bytes > Math.max(maxQueuedBytes, MOST_OF_A_PAGE)) {
+			const limits = "workers.maxQueuedMessages, maxQueuedBytes";
+			const why = `the handler left ${this.#letters.size} letters of ${partitionName(this.#partition)} unfinished by finishedTo: more than the queue may hold (${limits})`;
+			this.#parts.failed(new ExitError(exitCodes.found, "handler", why));
+		}
+		this.#rest();
+		return false;
+	}
+}
+
+function sizeOf(letters: Iterable<StoredLetter>): number {
+	let bytes = 0;
+	for (const { value } of letters) bytes += value?.length ?? 0;
+	return bytes;
+}
+
+/** Each may end the process, and then it has to be known which. */
+function oneByOne(inHand: (held: HeldOffsets | null) => void): HandNotes {
+	return {
+		suspicion: { held: null, deaths: [], until: Number.POSITIVE_INFINITY },
+		maxRun: 1,
+		committed: () => -1,
+		note: async ({ held }) => inHand(held),
+	};
+}

@@ -1,0 +1,129 @@
+/**
+ * What a verification looks at: every partition of the configured topics, from where the group began to what it has committed, as far
+ * as the log holds it. Asked once, before anything is read. A note excuses nothing that the log itself shows to be otherwise.
+ */
+import type { Config } from "../../config/config.ts";
+import { ExitError, exitCodes } from "../../core/errors.ts";
+import { isTopicMeant, partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { compareIds } from "../../core/offsets/log-identity.ts";
+import { type PositionNote, type SkippedStretch, stretchesBefore } from "../../core/offsets/position-note.ts";
+import type { StoredOffset } from "../../kafka/client/group-client.ts";
+import type { LogReader } from "../../kafka/log-reader.ts";
+import { absentTopic } from "../../kafka/watches/absent-topic.ts";
+import type { Database } from "../../sink/database/database.ts";
+import { quotedTable } from "../../sink/database/sql-names.ts";
+import { OffsetTable } from "../../sink/offsets/offset-table.ts";
+import { StartTable, startTableName } from "../../sink/offsets/start-table.ts";
+import { exists } from "../../sink/tables/schema.ts";
+import type { CoveredPartition } from "./log-coverage.ts";
+
+/**
+ * Of these topics, or of all. Rejects (ExitError) where a topic is missing, or the group has committed nothing at all: then there is
+ * nothing to look at.
+ */
+export async function coveredPartitions(
+	config: Config,
+	database: Database,
+	reader: LogReader,
+	topics: readonly string[] = [],
+): Promise<CoveredPartition[]> {
+	const { kafka, offsets } = config;
+	const consumerGroup = kafka.group;
+	const existing = await existingPartitions(config, reader);
+	const all = existing.filter(({ topic }) => topics.length === 0 || topics.includes(topic));
+	const other = topics.find((topic) => !all.some((partition) => partition.topic === topic));
+	if (other !== undefined)
+		throw new ExitError(exitCodes.usage, "no_topic", `${other} is none of the topics that group ${kafka.group} reads`);
+	const committed = offsets.store === "postgres" ? await storedInTable(config, database, all) : await reader.committed(all);
+	const starts = await new StartTable({ database, offsetsTable: offsets.table, consumerGroup }).read();
+	const reached = (partition: TopicPartition) => starts.get(partitionName(partition))?.note.reached ?? null;
+	if (committed.every((each) => each.offset === null && reached(each) === null)) throw nothingCommitted(config);
+	const ids = await reader.topicIds([...new Set(all.map(({ topic }) => topic))]);
+	return Promise.all(
+		committed.map(async ({ topic, partition, offset, log }): Promise<CoveredPartition> => {
+			const { low, high } = await reader.watermarks({ topic, partition });
+			const noted = starts.get(partitionName({ topic, partition }))?.note;
+			const isOtherLog = compareIds(log?.id ?? noted?.log.id ?? null, ids.get(topic) ?? null) === "other";
+			// What is kept says nothing of a log that took the other's place. Where Kafka forgot the group, a daemon goes on from its note.
+			const committed = isOtherLog ? null : (offset ?? reached({ topic, partition }));
+			const start = isOtherLog ? low : (noted?.start ?? 0);
+			const from = Math.max(start, low);
+			const to = committed === null ? from : Math.max(from, Math.min(committed, high));
+			const { skipped, disbelieved } = believed(isOtherLog ? [] : stretchesBefore(noted?.skipped ?? [], to), low);
+			const known = { startIs: isOtherLog ? ("new_log" as const) : startIs(noted), topicId: ids.get(topic) ?? null };
+			const isNoted = committed !== null && offset === null;
+			const hasBegun = committed === null && noted !== undefined && !noted.assumed && !isOtherLog;
+			return { topic, partition, hasBegun, ...known, start, low, high, committed, isNoted, from, to, skipped, disbelieved };
+		}),
+	);
+}
+
+/**
+ * Tells topics that somebody who feeds the tables may have read: configured, noted of any group, or there in Kafka. Where the group has no
+ * notes, nothing is known.
+ */
+export async function knownTopics(config: Config, database: Database, reader: LogReader): Promise<(topic: string) => boolean> {
+	const { kafka, offsets } = config;
+	const table = startTableName(offsets.table);
+	if (!(await exists(database, table))) return () => true;
+	const noted = await database.query(`select distinct topic, consumer_group = $1 as is_own from ${quotedTable(table)}`, [kafka.group]);
+	if (!noted.some(({ is_own }) => is_own === true)) return () => true;
+	const known = new Set([...noted.map(({ topic }) => String(topic)), ...reader.metadata.topics.map(({ name }) => name)]);
+	return (topic) => known.has(topic) || kafka.topics.some((entry) => isTopicMeant(entry, topic));
+}
+
+/** The pieces as they were at the beginning, and what is new since. Rejects (ExitError) where a log is another one by now. */
+export function goneOnWith(before: readonly CoveredPartition[], now: readonly CoveredPartition[]): readonly CoveredPartition[] {
+	const byName = new Map(now.map((range) => [partitionName(range), range]));
+	for (const range of before) {
+		const current = byName.get(partitionName(range));
+		byName.delete(partitionName(range));
+		const isOther = !current || compareIds(current.topicId, range.topicId) === "other" || current.high < range.to;
+		if (!isOther) continue;
+		const what = `${partitionName(range)} is ${current ? "another log" : "not there any more"} since the verification was begun`;
+		throw new ExitError(exitCodes.usage, "resume", `--resume: ${what}: remove the folder to begin anew`);
+	}
+	return [...before, ...byName.values()];
+}
+
+async function storedInTable(config: Config, database: Database, partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
+	const { kafka, offsets } = config;
+	// Making it is the daemon's: who looks changes nothing.
+	if (!(await exists(database, offsets.table))) throw nothingCommitted(config, `: there is no table ${offsets.table}`);
+	return new OffsetTable({ database, table: offsets.table, consumerGroup: kafka.group, readOnly: true }).stored(partitions);
+}
+
+async function existingPartitions({ kafka }: Config, reader: LogReader): Promise<TopicPartition[]> {
+	const existing = reader.metadata.topics.filter(
+		({ name, partitions }) => partitions.length > 0 && kafka.topics.some((entry) => isTopicMeant(entry, name)),
+	);
+	const missing = kafka.topics.find((topic) => !topic.startsWith("^") && !existing.some(({ name }) => name === topic));
+	if (missing !== undefined) throw await absentTopic({ client: reader, kafka, wanted: "Read" }, missing, ": nothing can be verified");
+	return existing.flatMap(({ name, partitions }) =>
+		partitions.map(({ id }) => ({ topic: name, partition: id })).sort((a, b) => a.partition - b.partition),
+	);
+}
+
+/** Offsets that were removed before they were read are not in the log: what it holds of them was there to be read, whatever is noted. */
+function believed(stretches: readonly SkippedStretch[], low: number): Pick<CoveredPartition, "skipped" | "disbelieved"> {
+	const skipped = stretches.flatMap((stretch) => {
+		if (stretch.reason === "offsets_set") return stretch;
+		const to = stretch.reason === "log_begins_after" ? Math.min(stretch.to, low) : stretch.from;
+		return stretch.from < to ? { ...stretch, to } : [];
+	});
+	const disbelieved = stretches.flatMap((stretch) => {
+		const to = skipped.find(({ from }) => from === stretch.from)?.to ?? stretch.from;
+		return to < stretch.to ? { ...stretch, from: to } : [];
+	});
+	return { skipped, disbelieved };
+}
+
+function startIs(noted: PositionNote | undefined): CoveredPartition["startIs"] {
+	if (!noted) return "unknown";
+	return noted.assumed ? "assumed" : "recorded";
+}
+
+function nothingCommitted({ kafka, offsets }: Config, why = offsets.store === "postgres" ? ` in ${offsets.table}` : ""): ExitError {
+	const what = `group ${kafka.group} has committed nothing of ${kafka.topics.join(", ")}${why}: nothing was checked`;
+	return new ExitError(exitCodes.found, "nothing_committed", `${what} (is kafka.group the daemon's, and did it run?)`);
+}

@@ -1,0 +1,158 @@
+/**
+ * The handler over a piece of the log: what it makes of each message goes to whoever folds rows, and what it can't get through is tried
+ * once more in another thread before it is told.
+ */
+import { availableParallelism } from "node:os";
+import type { Config } from "../../config/config.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
+import type { HeldOffsets } from "../../core/messages/hand-note.ts";
+import { partitionName, type ReceivedMessage, type TopicPartition } from "../../core/messages/message.ts";
+import type { Random } from "../../core/random.ts";
+import type { TableLayout } from "../../core/rows/rows.ts";
+import { knownSecrets, maskedFailure } from "../../core/text/secret-mask.ts";
+import { threadOptions } from "../../daemon/daemon-parts.ts";
+import type { LogRange, LogReader } from "../../kafka/log-reader.ts";
+import type { RowSubmission } from "../../worker/ports.ts";
+import { createHandlerThreads } from "../../worker/thread/worker-thread.ts";
+import { SecondAttempts } from "./second-attempts.ts";
+import { VerifyingWorker, type VerifyingWorkerParts } from "./verifying-worker.ts";
+
+/** Keeps how far a pass has come. */
+export interface Checkpoint {
+	/** Asked between two messages. */
+	readonly isDue: () => boolean;
+	/** Of what was read nothing is under way; `open`: the first message that a partition's handler left unfinished. */
+	readonly take: (open: ReadonlyMap<string, number>) => Promise<void>;
+}
+
+/** What a pass is made of. */
+export interface LogPassParts {
+	readonly config: Config;
+	readonly clock: Clock;
+	readonly random: Random;
+	readonly layouts: readonly TableLayout[];
+	/** What the handler's `init` is told. */
+	readonly purpose: "verify" | "reprocess";
+	readonly signal: AbortSignal;
+	readonly inHand?: ((partition: TopicPartition, held: HeldOffsets | null) => void) | undefined;
+	/** Messages as they are read; returns those that the handler is asked about. */
+	readonly read: (partition: TopicPartition, messages: readonly ReceivedMessage[]) => readonly ReceivedMessage[];
+	readonly rows: (submission: RowSubmission) => void;
+	/** Room is made for rows before more of them come. */
+	readonly relieve: () => Promise<void>;
+	/** Where it may be interrupted, and go on later. */
+	readonly checkpoint?: Checkpoint | undefined;
+	/** Nobody asks what becomes of this message. */
+	readonly mayFail: (letter: DeadLetter) => boolean;
+	/** The handler didn't get through it, in two threads. */
+	readonly failed: (letter: DeadLetter) => void;
+}
+
+/** Messages read and not handled yet, in all partitions, and their bytes. */
+const MAX_PENDING = { messages: 4_000, bytes: 16 * 1024 * 1024 };
+/** Threads at a time: more only share the processors. */
+const MAX_THREADS = Math.min(4, availableParallelism());
+
+/** See the file's header. */
+export class LogPass {
+	readonly #parts: LogPassParts;
+	readonly #second: SecondAttempts;
+	#wake: () => void = () => {};
+	#isStateful = false;
+
+	constructor(parts: LogPassParts) {
+		this.#parts = parts;
+		parts.signal.addEventListener("abort", () => this.#wake(), { once: true });
+		this.#second = new SecondAttempts({
+			createWorker: (partition, over) => this.#createWorker(partition, over),
+			until: (holds) => this.#until(holds),
+			isAborted: () => parts.signal.aborted,
+			failed: (letter) => parts.failed(maskedFailure(letter, knownSecrets.mask)),
+		});
+	}
+
+	/** The handler answered with `finishedTo` at some time: what it makes of a message depends on those before. */
+	get isStateful(): boolean {
+		return this.#isStateful;
+	}
+
+	/** Reads these pieces. Rejects with the reader's error, with ExitError where the handler can't be run, with the signal's reason. */
+	async run(reader: LogReader, ranges: readonly LogRange[]): Promise<void> {
+		const open = ranges.filter(({ from, to }) => from < to);
+		for (let at = 0; at < open.length; at += MAX_THREADS) await this.#handle(reader, open.slice(at, at + MAX_THREADS));
+	}
+
+	/** Each partition in a thread of its own. */
+	async #handle(reader: LogReader, ranges: readonly LogRange[]): Promise<void> {
+		const workers = new Map(ranges.map((range) => [partitionName(range), this.#createWorker(range)]));
+		const sum = (figure: (worker: VerifyingWorker) => number) => [...workers.values()].reduce((total, worker) => total + figure(worker), 0);
+		const pending = () => sum((worker) => worker.pending);
+		const bytes = () => sum((worker) => worker.bytes);
+		try {
+			for await (const [partition, messages] of reader.read(ranges)) {
+				const wanted = this.#parts.read(partition, messages);
+				if (wanted.length > 0) workers.get(partitionName(partition))?.deliver(wanted);
+				await this.#until(() => pending() === 0 || (pending() < MAX_PENDING.messages && bytes() < MAX_PENDING.bytes));
+				const isDue = this.#parts.checkpoint?.isDue() === true;
+				if (this.#second.isFull || isDue) {
+					await this.#until(() => pending() === 0);
+					await this.#second.run();
+				}
+				if (isDue) await this.#parts.checkpoint?.take(firstOpen(workers));
+				await this.#parts.relieve();
+			}
+			await this.#until(() => pending() === 0);
+			await this.#second.run();
+			await this.#parts.relieve();
+		} finally {
+			this.#isStateful ||= [...workers.values()].some(({ isStateful }) => isStateful);
+			const { aborted } = this.#parts.signal;
+			const stopped = Promise.all([...workers.values()].map((worker) => worker.stop(aborted)));
+			// Nobody waits for a handler after Ctrl-C.
+			if (!aborted) await stopped;
+		}
+	}
+
+	#createWorker({ topic, partition }: TopicPartition, over: Partial<VerifyingWorkerParts> = {}): VerifyingWorker {
+		const { config, clock, random, layouts, purpose, rows, inHand, mayFail, failed } = this.#parts;
+		return new VerifyingWorker({
+			config,
+			layouts,
+			partition: { topic, partition },
+			threads: createHandlerThreads({ ...threadOptions(config, layouts), purpose, printed: () => {} }).lease({
+				topic,
+				partition,
+			}),
+			clock,
+			random,
+			rows,
+			failed: (letter, isFinal) => {
+				if (mayFail(letter)) return;
+				const told = maskedFailure(letter, knownSecrets.mask);
+				if (isFinal) failed(told);
+				else this.#second.add(told);
+			},
+			inHand,
+			...(purpose === "reprocess" && { inVain: "nothing was changed" }),
+			moved: () => this.#wake(),
+			...over,
+		});
+	}
+
+	/** Waits for the workers; throws where one can't go on, or where somebody ended it. */
+	async #until(holds: () => boolean): Promise<void> {
+		const { signal } = this.#parts;
+		for (;;) {
+			signal.throwIfAborted();
+			if (holds()) return;
+			await new Promise<void>((resolve) => {
+				this.#wake = resolve;
+			});
+		}
+	}
+}
+
+function firstOpen(workers: ReadonlyMap<string, VerifyingWorker>): Map<string, number> {
+	return new Map([...workers].flatMap(([name, worker]) => (worker.firstOpen === null ? [] : [[name, worker.firstOpen] as const])));
+}

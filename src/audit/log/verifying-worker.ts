@@ -1,0 +1,181 @@
+/**
+ * The handler over one partition's log, by the same partition worker that the daemon has, so that what it makes of a message is what
+ * the daemon made of it: no dead letters, rows to whoever folds them. One attempt each, for another one is made elsewhere
+ * (second-attempts.ts); two where the handler keeps messages open in its state (`finishedTo`), which no other thread has.
+ */
+import type { Config } from "../../config/config.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
+import { ExitError, exitCodes } from "../../core/errors.ts";
+import type { HeldOffsets, Suspicion } from "../../core/messages/hand-note.ts";
+import type { ReceivedMessage, TopicPartition } from "../../core/messages/message.ts";
+import { packMessages } from "../../core/messages/message-codec.ts";
+import type { Random } from "../../core/random.ts";
+import type { TableLayout } from "../../core/rows/rows.ts";
+import { Turn } from "../../core/turn.ts";
+import { workerSettings } from "../../daemon/daemon-parts.ts";
+import { RestartIntensity } from "../../supervisor/restart-intensity.ts";
+import type { FailureKind } from "../../worker/failures/crash-report.ts";
+import { PartitionWorker } from "../../worker/partition-worker.ts";
+import type { RowSubmission } from "../../worker/ports.ts";
+import { countHandled, type ThreadLease } from "../../worker/thread/handler-thread.ts";
+import type { RestartReason } from "../../worker/worker-parts.ts";
+
+/** What a verifying worker is made of. */
+export interface VerifyingWorkerParts {
+	readonly config: Config;
+	readonly layouts: readonly TableLayout[];
+	readonly partition: TopicPartition;
+	readonly threads: ThreadLease;
+	readonly clock: Clock;
+	readonly random: Random;
+	/** Rows of handled messages, in the order of the log. */
+	readonly rows: (submission: RowSubmission) => void;
+	/** A message that the handler rejects, fails at, or makes an impossible row of; `isFinal`: no attempt elsewhere would say more. */
+	readonly failed: (letter: DeadLetter, isFinal: boolean) => void;
+	/** Told what is handed over: whoever hears it may outlive the process. */
+	readonly inHand?: ((partition: TopicPartition, held: HeldOffsets | null) => void) | undefined;
+	/** Something happened that `pending` may have changed by. */
+	readonly moved: () => void;
+	/** More ends of the thread in a row end the verification. Default: 2 × `supervisor.maxRestarts`. */
+	readonly maxDeaths?: number;
+	/** What an end of it means. Default: nothing can be verified. */
+	readonly inVain?: string;
+}
+
+/** Of a message, and for the default of `maxDeaths`. */
+const ATTEMPTS = 2;
+/** The bound on deaths in a row is this file's own: the daemon's would park the partition, and nobody would look after it. */
+const MAX_RESTARTS = 1_000_000_000;
+/** Runs are short, and each is told before; nobody is tried alone. */
+const everyRun: Suspicion = { held: null, deaths: [], until: Number.POSITIVE_INFINITY };
+/** Ends of a thread that no answer of the handler came before. */
+const deaths: ReadonlySet<RestartReason> = new Set(["exit", "timeout", "out_of_memory", "exception"]);
+
+/** See the file's header. */
+export class VerifyingWorker {
+	readonly #worker: PartitionWorker;
+	readonly #maxDeaths: number;
+	readonly #inVain: string;
+	#deathsInARow = 0;
+	/** The handler left messages unfinished at some time. */
+	#keepsOpen = false;
+	#isStateful = false;
+	#failure: Error | null = null;
+
+	constructor({ config, layouts, partition, threads, clock, random, rows, failed, inHand, moved, ...more }: VerifyingWorkerParts) {
+		const { maxDeaths, inVain = "nothing can be verified" } = more;
+		this.#inVain = inVain;
+		this.#maxDeaths = maxDeaths ?? ATTEMPTS * config.supervisor.maxRestarts;
+		const attempts = () => (this.#keepsOpen ? ATTEMPTS : 1);
+		this.#worker = new PartitionWorker({
+			partition,
+			logId: null,
+			settings: {
+				...workerSettings(config, layouts),
+				get maxAttempts() {
+					return attempts();
+				},
+				retryBackoffMs: 0,
+				minBackoffMs: 0,
+				onPoison: "dead-letter",
+				// What was in the future is a dead letter, or is not any more.
+				futureLimits: new Map(),
+				breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
+			},
+			threads,
+			rows: {
+				write: (submission) => {
+					rows(submission);
+					for (const { messages } of submission.blocks) for (const message of messages) submission.settled(message);
+				},
+				flush: () => {},
+			},
+			deadLetters: { store: async (letter) => failed(letter, this.#keepsOpen) },
+			intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
+			hand: inHand ? { suspicion: everyRun, committed: () => -1, note: async ({ held }) => inHand(partition, held) } : null,
+			turn: new Turn(),
+			clock,
+			random,
+			finished: moved,
+			isFull: () => false,
+			listener: {
+				started: moved,
+				handled: (_, outcome) => {
+					if (countHandled(outcome) > 0) this.#deathsInARow = 0;
+					if (outcome.finished) this.#isStateful = true;
+					if (this.#worker.queue.unconfirmed > 0) this.#keepsOpen = true;
+					moved();
+				},
+				restarted: (_, reason) => {
+					if (deaths.has(reason)) this.#deathsInARow++;
+				},
+				terminateFailed: moved,
+				heldTooMuch: moved,
+				carefulBegan: moved,
+				carefulEnded: moved,
+				parked: moved,
+				resumed: moved,
+				deadLettered: moved,
+				skipped: moved,
+				stopRequested: moved,
+				crashed: ({ kind, error }) => {
+					this.#crashed(kind, error.message);
+					moved();
+				},
+			},
+		});
+	}
+
+	/** Messages that are not through the handler yet; those it leaves unfinished by `finishedTo` are. Throws where it can't be loaded. */
+	get pending(): number {
+		if (this.#failure) throw this.#failure;
+		const { queued, handed, unconfirmed } = this.#worker.queue;
+		return queued + handed - unconfirmed;
+	}
+
+	/** Messages that the handler left unfinished so far. */
+	get leftOpen(): number {
+		return this.#worker.queue.unconfirmed;
+	}
+
+	/** The handler answered with `finishedTo` at some time: what it makes of a message depends on those before. */
+	get isStateful(): boolean {
+		return this.#isStateful;
+	}
+
+	/** The first of them; null where there is none. */
+	get firstOpen(): number | null {
+		return this.#worker.queue.firstUnconfirmed;
+	}
+
+	/** Bytes of the messages it holds. */
+	get bytes(): number {
+		return this.#worker.queue.bytes;
+	}
+
+	/** Takes messages of its partition, in offset order. */
+	deliver(messages: readonly ReceivedMessage[]): void {
+		this.#worker.deliver(packMessages(messages));
+	}
+
+	/**
+	 * A message that ends its thread is one that fails; a thread that always ends would take a timeout for each message of the log, or
+	 * never begin.
+	 */
+	#crashed(kind: FailureKind, message: string): void {
+		if (kind === "load" || kind === "init") this.#failure ??= this.#endOf(message);
+		if (this.#deathsInARow <= this.#maxDeaths) return;
+		const what = `the handler's thread ended ${this.#deathsInARow} times in a row without handling a message (${ATTEMPTS} × supervisor.maxRestarts)`;
+		this.#failure ??= this.#endOf(`${what}: ${message}`);
+	}
+
+	#endOf(why: string): ExitError {
+		return new ExitError(exitCodes.found, "handler", `${this.#inVain}: ${why.replaceAll(/\s+/g, " ")}`);
+	}
+
+	/** `atOnce`: whatever the handler does. */
+	async stop(atOnce = false): Promise<void> {
+		await (this.#failure || atOnce ? this.#worker.kill() : this.#worker.stop("shutdown"));
+	}
+}

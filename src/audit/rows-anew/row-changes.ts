@@ -1,0 +1,119 @@
+/**
+ * What has to change in one table, found by a comparison of it with the rows that today's handler makes: which row goes in whose place. What
+ * is of a message outside the stretch is nobody's business here.
+ */
+import type { ExpectedRow } from "../../sink/comparison/expected-rows.ts";
+import type { RefusedReplacement, Replacement } from "../../sink/comparison/row-replacement.ts";
+import type { ComparisonListener, RowFinding, RowOrigin } from "../../sink/comparison/table-comparison.ts";
+import type { RowPlace } from "../log/expected-row.ts";
+
+/** A stored row that its message no longer makes, or makes with an older version; `row`: what counts of the stretch. */
+export interface Orphan {
+	readonly id: string;
+	readonly row: ExpectedRow | null;
+	readonly stored: RowOrigin;
+}
+
+/** What is asked of the outside. */
+export interface RowChangesParts {
+	readonly table: string;
+	/** The topic of rows that don't tell theirs. */
+	readonly onlyTopic: string;
+	/** Whether a message is to be computed anew. */
+	readonly isMeant: (place: RowPlace) => boolean;
+	/** Carries changes out. */
+	readonly write: (replacements: readonly Replacement[]) => Promise<void>;
+	/** Those of these rows whose messages were handled, and made nothing of theirs. */
+	readonly orphaned: (candidates: readonly Orphan[]) => Promise<readonly Orphan[]>;
+	/** The row of this id is removed, or goes back to an older message. */
+	readonly lowered: (id: string) => void;
+	/** A message before the stretch may have made the row that counts then: it is asked for at the end. */
+	readonly mayBeBefore: (place: RowPlace) => boolean;
+}
+
+/** Held at a time: a look at their messages reads the log between the first and the last of them. */
+const MAX_CANDIDATES = 50_000;
+
+/** See the file's header. */
+export class RowChanges implements ComparisonListener {
+	readonly #parts: RowChangesParts;
+	#ready: Replacement[] = [];
+	#candidates: Orphan[] = [];
+	/** Their rows may come of messages before the stretch. */
+	readonly orphans: Orphan[] = [];
+	readonly refused: RefusedReplacement[] = [];
+	/** What is to change, and what is as it has to be; `moved`: another row is there by now. */
+	readonly counts = { changed: 0, added: 0, removed: 0, same: 0, moved: 0 };
+
+	constructor(parts: RowChangesParts) {
+		this.#parts = parts;
+	}
+
+	matched(ids: readonly string[]): void {
+		this.counts.same += ids.length;
+	}
+
+	purged(ids: readonly string[]): void {
+		this.counts.same += ids.length;
+	}
+
+	found(finding: RowFinding, _: boolean, row: ExpectedRow | null): void {
+		const { kind, id, stored, sqlstate } = finding;
+		const { table, isMeant } = this.#parts;
+		const [isNew, isOld] = [row !== null && isMeant(row), stored !== null && isMeant(this.#placeOf(stored))];
+		if (kind === "unwritable") {
+			if (isNew) this.refused.push({ table, id, sqlstate: sqlstate ?? "", message: "the server refuses the row" });
+		} else if (row && stored && isNew && kind !== "newer" && this.#isSameMessage(row, stored)) this.#change("changed", { id, row, stored });
+		else if (row && kind === "missing") {
+			if (isNew) this.#change("added", { id, row, stored: null });
+		} else if (row && kind === "older") {
+			if (isNew) this.#change("changed", { id, row, stored: null });
+		} else if (stored && isOld && (kind === "newer" || kind === "extra")) this.#candidates.push({ id, row, stored });
+		else if (isNew) this.counts.moved++;
+	}
+
+	async relieve(): Promise<void> {
+		const ready = this.#ready;
+		this.#ready = [];
+		if (ready.length > 0) await this.#parts.write(ready);
+		if (this.#candidates.length >= MAX_CANDIDATES) await this.#settle();
+	}
+
+	/** Nothing more is found; those left in `orphans` are their owner's to change. */
+	async conclude(): Promise<void> {
+		await this.#settle();
+		await this.relieve();
+	}
+
+	/** `row` is what counts of an orphan, wherever it comes from. */
+	settled({ id, stored }: Orphan, row: ExpectedRow | null): void {
+		if (row) this.#change("changed", { id, row, stored });
+		else this.#change("removed", { id, row, stored });
+	}
+
+	async #settle(): Promise<void> {
+		const candidates = this.#candidates;
+		this.#candidates = [];
+		if (candidates.length === 0) return;
+		const orphaned = await this.#parts.orphaned(candidates);
+		for (const orphan of orphaned) {
+			this.#parts.lowered(orphan.id);
+			if (this.#parts.mayBeBefore(this.#placeOf(orphan.stored))) this.orphans.push(orphan);
+			else this.settled(orphan, orphan.row);
+		}
+	}
+
+	#change(count: "changed" | "added" | "removed", replacement: Replacement): void {
+		this.counts[count]++;
+		this.#ready.push(replacement);
+	}
+
+	#isSameMessage(row: RowPlace, stored: RowOrigin): boolean {
+		const { topic, partition, offset, timestamp } = this.#placeOf(stored);
+		return row.topic === topic && row.partition === partition && row.offset === offset && row.timestamp === timestamp;
+	}
+
+	#placeOf({ topic, partition, offset, timestamp }: RowOrigin): RowPlace {
+		return { topic: topic ?? this.#parts.onlyTopic, partition, offset, timestamp };
+	}
+}

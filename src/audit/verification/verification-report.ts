@@ -1,0 +1,69 @@
+/** What a verification comes to. Pure. */
+
+import type { CoveredPartition, LogCoverage } from "../log/log-coverage.ts";
+import type { Difference, Findings, VerificationCounts } from "./findings.ts";
+import { type LookedAt, lookedAt, type Requirement, unmet } from "./requirements.ts";
+
+/** The result. */
+export interface VerificationReport {
+	readonly group: string;
+	readonly partitions: readonly CoveredPartition[];
+	/** Messages read. */
+	readonly messages: number;
+	/** Offsets behind the committed ones, as the log was when this began: not looked at. */
+	readonly behind: number;
+	/** Offsets that the log doesn't hold, so that nothing can be said of them. */
+	readonly absentOffsets: number;
+	/** Offsets that the group passed over unread: where its position was outside the log, or somebody set it on. */
+	readonly passedOver: number;
+	/** Dead letters by state, accounted for. */
+	readonly letters: Readonly<Record<string, number>>;
+	/** Dead letters of logs that had the name of a topic before it was made again: they account for nothing. */
+	readonly lettersOfOtherLogs: number;
+	/** The table or topic that they should be in, where there is none: then no letter accounts for anything. */
+	readonly lettersMissing: string | null;
+	readonly counts: Readonly<VerificationCounts>;
+	/** How many ids were compared, of how many. */
+	readonly lookedAt: LookedAt;
+	/** Partitions that a daemon noted to have begun, and of which nothing is committed: all their messages are behind. */
+	readonly begunOnly: number;
+	/** The first differences. */
+	readonly differences: readonly Difference[];
+	/** True without any difference, unless ids were met and none could be compared. */
+	readonly verified: boolean;
+	/** Which requirements don't hold, in words. */
+	readonly unmet: readonly string[];
+}
+
+/** What it is made of. */
+export interface ReportParts {
+	readonly group: string;
+	readonly messages: number;
+	readonly lettersMissing: string | null;
+	readonly coverage: LogCoverage;
+	readonly findings: Findings;
+	readonly requirements: readonly Requirement[];
+}
+
+export function reportOf({ group, messages, lettersMissing, coverage, findings, requirements }: ReportParts): VerificationReport {
+	const { ranges: partitions, behind, absentOffsets, passedOver, letters, lettersOfOtherLogs } = coverage;
+	const { counts, differences, differing } = findings;
+	const looked = lookedAt(counts);
+	return {
+		group,
+		partitions,
+		messages,
+		behind,
+		absentOffsets,
+		passedOver,
+		letters,
+		lettersOfOtherLogs,
+		lettersMissing,
+		counts,
+		lookedAt: looked,
+		begunOnly: partitions.filter(({ hasBegun }) => hasBegun).length,
+		differences,
+		verified: differing === 0 && (looked.ids > 0 || counts.ahead === 0),
+		unmet: unmet(requirements, { counts, behind, passedOver, letters, lettersMissing }),
+	};
+}

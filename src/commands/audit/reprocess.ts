@@ -1,0 +1,172 @@
+/** `reprocess`: the handler was corrected, and rows that are there already are to be computed anew. */
+import type { Command } from "commander";
+import { type ReprocessingParts, type ReprocessingReport, reprocess } from "../../audit/rows-anew/reprocessing.ts";
+import type { Config } from "../../config/config.ts";
+import { ExitError, exitCodes, messageOf, PocKaffeError } from "../../core/errors.ts";
+import { partitionName } from "../../core/messages/message.ts";
+import { systemRandom } from "../../core/random.ts";
+import type { LogRange } from "../../kafka/log-reader.ts";
+import type { SetTo } from "../../kafka/offsets/offset-plan.ts";
+import { ClusterInspector } from "../../kafka/topics.ts";
+import { refused } from "../../kafka/watches/rights.ts";
+import { connectDatabase } from "../../sink/database/database.ts";
+import { problemOf } from "../../sink/database/sql-faults.ts";
+import { type CommandContext, daemonConfig, print } from "../command-context.ts";
+import { grouped } from "../dead-letters/letter-selection.ts";
+import { unreplayedLetters } from "../dead-letters/letter-store.ts";
+import { StoredLetters } from "../dead-letters/stored-letters.ts";
+import { chosenPartitions } from "../offsets/chosen-partitions.ts";
+import { CrashWitness } from "../process/crash-witness.ts";
+import { isConfirmed } from "../terminal/confirmation.ts";
+import { linesIn } from "../terminal/lines-file.ts";
+import { partitionNumber, whereTo } from "../terminal/option-values.ts";
+import { ProgressLine } from "../terminal/progress-line.ts";
+
+interface ReprocessOptions {
+	readonly from?: SetTo;
+	readonly to?: SetTo;
+	readonly topic?: string;
+	readonly partition?: number;
+	readonly keys?: string;
+	readonly dryRun?: boolean;
+	readonly yes?: boolean;
+	readonly json?: boolean;
+}
+
+/** A sort of the whole table may take its time before the first row comes. */
+const DEADLINE_MS = 30 * 60_000;
+/** One reads, one writes. */
+const CONNECTIONS = 2;
+/** Of failures and refused rows at most so many are printed; all of them with --json. */
+const MAX_LINES = 20;
+
+export function registerReprocess(program: Command, context: CommandContext): void {
+	program
+		.command("reprocess")
+		.description("compute rows anew after the handler was corrected: what is stored of a message is replaced by what it makes now")
+		.option("--from <where>", "earliest, a time (2024-05-01T12:00:00Z), or an offset; else from the log's beginning", whereTo)
+		.option("--to <where>", "up to here: latest, a time, or an offset (not included); else what is committed", whereTo)
+		.option("--topic <topic>", "only this topic")
+		.option("--partition <number>", "only this partition", partitionNumber)
+		.option("--keys <file>", "only messages with the keys in this file, one a line")
+		.option("--dry-run", "only say what would change")
+		.option("-y, --yes", "do not ask; needed where there is no terminal")
+		.option("--json", "as JSON")
+		.addHelpText(
+			"after",
+			`
+Reads the log in no group, up to what the daemons have committed, and runs the handler over it (init gets purpose "reprocess"). Daemons
+may run meanwhile: a row that a newer message wrote stays. A row that its message no longer makes is replaced by what the message before it
+makes, or removed. A message that the handler rejects becomes a dead letter; one that it fails at keeps its row. Messages that are dead
+letters already are left out (dead-letters replay). Interrupted or killed, the same command goes on. Restart the daemons with the
+corrected handler first: messages that they handle while this runs are not computed anew.`,
+		)
+		.action(async (options: ReprocessOptions, command: Command) => {
+			const { config } = await daemonConfig(command, context);
+			const report = await reprocessWith(config, options, context);
+			if (!report) return;
+			if (options.json) print(context.stdout, JSON.stringify({ ...report, dryRun: options.dryRun === true }));
+			else for (const line of reportLines(report, options.dryRun === true)) print(context.stdout, line);
+			if (report.failed.length + report.refused.length > 0) context.exit(exitCodes.found);
+		});
+}
+
+/** Null where it was not wanted. */
+async function reprocessWith(config: Config, options: ReprocessOptions, context: CommandContext): Promise<ReprocessingReport | null> {
+	const { clock, interrupted, stderr } = context;
+	const keys = options.keys === undefined ? undefined : await linesIn(options.keys, { option: "--keys", what: "key" }, context);
+	const database = connectDatabase({ ...config.database, connections: CONNECTIONS, clock, deadlineMs: DEADLINE_MS, statementTimeoutMs: 0 });
+	await using letters = new StoredLetters(config, database, context);
+	let line: ProgressLine | null = new ProgressLine(stderr, clock);
+	const endLine = () => {
+		line?.[Symbol.dispose]();
+		line = null;
+	};
+	using witness = new CrashWitness("What was written stays, and the same command goes on from there.");
+	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
+	try {
+		const parts: ReprocessingParts = {
+			config,
+			database,
+			letters: (reached) => unreplayedLetters(config, reached, context),
+			store: (letter) => letters.store(letter),
+			stretch: await stretchOf(config, options, context),
+			keys,
+			clock,
+			random: systemRandom,
+			signal: interrupted,
+			inHand: witness.inHand.bind(witness),
+			progress: ({ phase, done, total }) => line?.show(phase, done, total),
+			waits: (message) => print(stderr, `waiting for the database: ${message}`),
+		};
+		let plan: ReprocessingReport | null = null;
+		const done = await reprocess(parts, async (found) => {
+			plan = found;
+			endLine();
+			if (options.dryRun || isNothing(found)) return false;
+			return isConfirmed(`${planWords(found)}.`, options.yes === true, context);
+		}).catch(refused(config.kafka, { group: "Describe" }));
+		const seen = plan as ReprocessingReport | null;
+		return done ?? (options.dryRun || (seen && isNothing(seen)) ? seen : null);
+	} catch (error) {
+		if (error instanceof ExitError) throw error;
+		const isServers = !(error instanceof PocKaffeError) && (error as { code?: string }).code !== undefined;
+		const message = isServers ? problemOf(error).message : messageOf(error);
+		throw new ExitError(exitCodes.found, "reprocess", `can't reprocess: ${message}`, { cause: error });
+	} finally {
+		endLine();
+		await database.close();
+	}
+}
+
+async function stretchOf(config: Config, options: ReprocessOptions, { clock }: CommandContext): Promise<LogRange[]> {
+	const { from = { kind: "earliest" }, to = { kind: "latest" }, topic, partition } = options;
+	await using inspector = await ClusterInspector.connect(config.kafka, clock, config.kafka.group);
+	const chosen = await chosenPartitions(config, inspector, { topic, partition, offsets: { "--from": from, "--to": to } }, "Read");
+	const offsetOf = async (where: SetTo, each: Pick<LogRange, "topic" | "partition">, { low, high }: { low: number; high: number }) => {
+		if (where.kind === "offset") return where.offset;
+		if (where.kind === "time") return (await inspector.offsetForTime(each, where.timestampMs)) ?? high;
+		return where.kind === "earliest" ? low : high;
+	};
+	const stretch = await Promise.all(
+		chosen.map(async (each) => {
+			const log = await inspector.watermarks(each);
+			return { ...each, from: await offsetOf(from, each, log), to: await offsetOf(to, each, log) };
+		}),
+	);
+	if (stretch.some((each) => each.from < each.to)) return stretch;
+	throw new ExitError(exitCodes.usage, "empty", "there is no message between --from and --to");
+}
+
+function isNothing({ changed, added, removed, rejected }: ReprocessingReport): boolean {
+	return changed + added + removed + rejected === 0;
+}
+
+function planWords({ changed, added, removed, rejected }: ReprocessingReport): string {
+	const letters = rejected === 0 ? "" : `, and ${counted(rejected, "message")} become dead letters`;
+	return `${counted(changed, "row")} would change, ${grouped(added)} be added, ${grouped(removed)} be removed${letters}`;
+}
+
+function* reportLines(report: ReprocessingReport, isDryRun: boolean): Generator<string> {
+	const { messages, changed, added, removed, same, moved, rejected, lettered, failed, refused, unknownStart } = report;
+	yield `${counted(messages, "message")} handled again.`;
+	if (isDryRun) yield `${planWords(report)}; ${grouped(same)} are the same. Nothing was changed (--dry-run).`;
+	else
+		yield `${counted(changed, "row")} changed, ${grouped(added)} added, ${grouped(removed)} removed, ${grouped(same)} the same, ${grouped(rejected)} rejected.`;
+	if (moved > 0) yield `${counted(moved, "row")} stay as they are: they are of other messages by now.`;
+	if (unknownStart.length > 0)
+		yield `It is not known where the group began in ${unknownStart.map(partitionName).join(", ")}: what was added may be of messages that it never read (--from says from where).`;
+	if (lettered > 0) yield `${counted(lettered, "message")} left out: they are dead letters (pockaffe dead-letters replay).`;
+	if (failed.length > 0) yield `${counted(failed.length, "message")} failed, and their rows stay:`;
+	for (const { topic, partition, offset, reason, error } of failed.slice(0, MAX_LINES))
+		yield `  ${topic}/${partition} offset ${offset}: ${reason}: ${error.replaceAll(/\s+/g, " ")}`;
+	if (refused.length > 0) yield `${counted(refused.length, "row")} refused by the server, and what was there stays:`;
+	for (const { table, id, sqlstate, message } of refused.slice(0, MAX_LINES))
+		yield `  ${table} ${JSON.stringify(id)}: ${message} (${sqlstate})`;
+	const more = Math.max(0, failed.length - MAX_LINES) + Math.max(0, refused.length - MAX_LINES);
+	if (more > 0) yield `  … and ${grouped(more)} more (--json names all)`;
+}
+
+function counted(count: number, what: string): string {
+	return `${grouped(count)} ${what}${count === 1 ? "" : "s"}`;
+}

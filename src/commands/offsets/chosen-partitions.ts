@@ -1,0 +1,44 @@
+/** Which of the group's partitions a command is about: all, those of a topic, or one. */
+import type { Config } from "../../config/config.ts";
+import { ExitError, exitCodes } from "../../core/errors.ts";
+import { isTopicMeant, type TopicPartition } from "../../core/messages/message.ts";
+import type { SetTo } from "../../kafka/offsets/offset-plan.ts";
+import type { ClusterInspector } from "../../kafka/topics.ts";
+import type { Operation } from "../../kafka/watches/rights.ts";
+
+/** What the user said. */
+export interface ChosenBy {
+	readonly topic?: string | undefined;
+	readonly partition?: number | undefined;
+	/** By option: an offset makes sense for one partition only. */
+	readonly offsets: Readonly<Record<string, SetTo | undefined>>;
+}
+
+/** Rejects (ExitError) where there is none, or where options don't go together. `wanted`: the right that is needed of each. */
+export async function chosenPartitions(
+	{ kafka }: Config,
+	inspector: ClusterInspector,
+	{ topic, partition, offsets }: ChosenBy,
+	wanted: Operation,
+): Promise<TopicPartition[]> {
+	const topics = topic === undefined ? inspector.topics.filter((name) => kafka.topics.some((entry) => isTopicMeant(entry, name))) : [topic];
+	const all = topics.flatMap((name) => inspector.partitionsOf(name).map((number) => ({ topic: name, partition: number })));
+	// A group of several topics goes on with those that are there; one that may not be seen is told before anything is changed.
+	const named = topic === undefined ? kafka.topics.filter((name) => !name.startsWith("^")) : [topic];
+	for (const name of named.filter((each) => !inspector.topics.includes(each))) {
+		const absence = await inspector.absent(name, wanted, "");
+		if (absence.code === "not_authorized" || all.length === 0) throw absence;
+	}
+	if (all.length === 0) throw new ExitError(exitCodes.found, "no_topic", `there is no topic ${kafka.topics.join(", ")}`);
+	if (partition !== undefined && topics.length > 1)
+		throw new ExitError(exitCodes.usage, "topic", `--partition ${partition} of which topic? Add --topic: ${topics.join(", ")}`);
+	const chosen = all.filter((each) => partition === undefined || each.partition === partition);
+	if (chosen.length === 0)
+		throw new ExitError(exitCodes.usage, "partition", `${topics[0]} has no partition ${partition}: 0 to ${all.length - 1}`);
+	for (const [option, where] of Object.entries(offsets)) {
+		if (where?.kind !== "offset" || chosen.length === 1) continue;
+		const what = `${option} ${where.offset} is an offset of one partition: add --topic and --partition`;
+		throw new ExitError(exitCodes.usage, "partition", what);
+	}
+	return chosen;
+}

@@ -1,0 +1,73 @@
+/** `offsets`: what a group has committed, how far it is behind, and who has which partition. `offsets set` is offsets-set.ts. */
+import type { Command } from "commander";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { counted } from "../../core/text/counted.ts";
+import type { GroupDescription, GroupMember } from "../../kafka/native.ts";
+import { ClusterInspector, type GroupOffset } from "../../kafka/topics.ts";
+import { refused } from "../../kafka/watches/rights.ts";
+import { type CommandContext, kafkaOf, print } from "../command-context.ts";
+import { textTable } from "../terminal/text-table.ts";
+import { registerOffsetsSet } from "./offsets-set.ts";
+
+export function registerOffsets(program: Command, context: CommandContext): void {
+	const offsets = program
+		.command("offsets")
+		.description("show a group's committed offsets, lag and members, as Kafka tells them; set the offsets")
+		.argument("<group>", "consumer group")
+		.option("--topic <topic>", "only this topic, also where nothing is committed")
+		.option("--json", "as JSON")
+		.action(async (group: string, { topic, json }: { topic?: string; json?: boolean }, command: Command) => {
+			const { kafka } = await kafkaOf(command, context);
+			await using inspector = await ClusterInspector.connect(kafka, context.clock, group);
+			if (topic !== undefined && !inspector.topics.includes(topic)) throw await inspector.absent(topic, "Describe", "");
+			const all = await inspector
+				.groupOffsets(topic === undefined ? inspector.topics : [topic])
+				.catch(refused({ ...kafka, group }, { group: "Describe" }));
+			const members = await inspector.group(group).catch(refused({ ...kafka, group }, { group: "Describe" }));
+			const owners = ownersOf(members);
+			const used = new Set([...all.filter(({ committed }) => committed !== null), ...owned(members)].map((each) => each.topic));
+			const shown = topic === undefined ? all.filter((each) => used.has(each.topic)) : all;
+			if (json) {
+				const told = shown.map((each) => ({ group, ...each, member: owners?.get(partitionName(each)) ?? null }));
+				return print(context.stdout, JSON.stringify(told));
+			}
+			const table = textTable(
+				["GROUP", "TOPIC", "PARTITION", "LAG", "LAG%", "COMMITTED", "LATEST", "CLIENT", "HOST", "MEMBER"],
+				shown.map((each) => row(group, each, owners)),
+			);
+			print(context.stdout, table);
+			if (members) print(context.stderr, groupWords(group, members));
+			else print(context.stderr, "who has which partition can't be told without the addon (binding.gyp-notes.md)");
+		});
+	registerOffsetsSet(offsets, context);
+}
+
+/** Who has a partition. */
+type Owner = Omit<GroupMember, "partitions">;
+
+function owned(members: GroupDescription | null): TopicPartition[] {
+	return (members?.members ?? []).flatMap(({ partitions }) => partitions);
+}
+
+/** By partition; null where nobody can tell. */
+function ownersOf(group: GroupDescription | null): ReadonlyMap<string, Owner> | null {
+	if (!group) return null;
+	return new Map(group.members.flatMap(({ partitions, ...owner }) => partitions.map((each) => [partitionName(each), owner] as const)));
+}
+
+function groupWords(group: string, { state, members }: GroupDescription): string {
+	const idle = members.filter(({ partitions }) => partitions.length === 0).map(({ clientId, host }) => `${clientId} ${host}`);
+	const without = idle.length === 0 ? "" : `; without a partition: ${idle.join(", ")}`;
+	return `group ${group}: ${state}, ${counted(members.length, "member")}${without}`;
+}
+
+function row(
+	group: string,
+	{ topic, partition, lag, lagPercent, committed, latest }: GroupOffset,
+	owners: ReadonlyMap<string, Owner> | null,
+): (string | number)[] {
+	const owner = owners?.get(partitionName({ topic, partition }));
+	const member = owner ? [owner.clientId, owner.host, owner.instanceId || owner.memberId] : ["-", "-", "-"];
+	const percent = lagPercent === null ? "-" : `${lagPercent.toFixed(lagPercent > 0 && lagPercent < 10 ? 1 : 0)}%`;
+	return [group, topic, partition, lag ?? "-", percent, committed ?? "-", latest, ...member];
+}

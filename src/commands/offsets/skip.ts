@@ -1,0 +1,160 @@
+/** `skip`: one message is passed over for good. Through the daemon that has its partition, or through the group while none runs. */
+import { hostname, userInfo } from "node:os";
+import type { Command } from "commander";
+import type { Config } from "../../config/config.ts";
+import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
+import { partitionName, type ReceivedMessage } from "../../core/messages/message.ts";
+import { LONGEST_WHY, type SkipOutcome } from "../../core/messages/skip-outcome.ts";
+import { LogReader } from "../../kafka/log-reader.ts";
+import { ClusterInspector } from "../../kafka/topics.ts";
+import { refused } from "../../kafka/watches/rights.ts";
+import { connectDatabase, type Database } from "../../sink/database/database.ts";
+import { OffsetTable } from "../../sink/offsets/offset-table.ts";
+import { type CommandContext, daemonConfig, print } from "../command-context.ts";
+import { daemonOf } from "../daemon-client.ts";
+import { StoredLetters } from "../dead-letters/stored-letters.ts";
+import { offsetNumber, partitionNumber } from "../terminal/option-values.ts";
+import { setOffsets } from "./offsets-set.ts";
+
+interface Place {
+	readonly topic: string;
+	readonly partition: number;
+	readonly offset: number;
+}
+
+interface SkipOptions {
+	readonly reason?: string;
+	readonly json?: boolean;
+}
+
+export function registerSkip(program: Command, context: CommandContext): void {
+	program
+		.command("skip")
+		.description("pass one message over for good: it becomes a dead letter with the state skipped, and its partition goes on")
+		.argument("<topic>", "name of the topic")
+		.argument("<partition>", "number of the partition", partitionNumber)
+		.argument("<offset>", "offset of the message", offsetNumber)
+		.option("--reason <reason>", "why; it is kept in the letter")
+		.option("--url <url>", "address of the daemon's HTTP; else the configuration's, or the embedded daemon of this folder")
+		.option("--json", "as JSON")
+		.addHelpText(
+			"after",
+			`
+A running daemon that has the partition does it (http.admin: true), whatever the partition is: running, backing off, parked, paused. While no
+daemon runs the group's offset is set behind the message, which has to be the next one. A message that was handled is not skipped: what
+came of it is there. Replay it with: pockaffe dead-letters replay --state skipped --topic T --partition P --offset O`,
+		)
+		.action(async (topic: string, partition: number, offset: number, options: SkipOptions, command: Command) => {
+			const place = { topic, partition, offset };
+			const by = `skipped by ${userInfo().username}@${hostname()}`;
+			const why = (options.reason ? `${by}: ${options.reason}` : by).slice(0, LONGEST_WHY);
+			const outcome = (await skippedByDaemon(place, why, command, context)) ?? (await skippedInGroup(place, why, command, context));
+			const name = `${partitionName(place)} offset ${offset}`;
+			const words = {
+				skipped: `${name} is skipped; its letter: pockaffe dead-letters show ${topic} ${partition} ${offset}`,
+				asked: `${name} is in the handler's hand, or its letter is being stored: it is skipped when that is over, unless the handler gets through it`,
+			};
+			print(context.stdout, options.json ? JSON.stringify({ ...place, outcome, why }) : words[outcome]);
+		});
+}
+
+/** Null where no daemon answers at all. Throws ExitError with its words where it refuses. */
+async function skippedByDaemon(
+	{ topic, partition, offset }: Place,
+	why: string,
+	command: Command,
+	context: CommandContext,
+): Promise<"skipped" | "asked" | null> {
+	const daemon = await daemonOf(command, context);
+	try {
+		const answer = await daemon.ask("POST", `/partitions/${encodeURIComponent(topic)}/${partition}/skip`, { offset, why });
+		return (answer as SkipOutcome).outcome === "asked" ? "asked" : "skipped";
+	} catch (error) {
+		if ((error as { code?: unknown }).code === "no_daemon" && command.opts().url === undefined) return null;
+		throw error;
+	}
+}
+
+/** The letter first: a message without one would be lost. */
+async function skippedInGroup(place: Place, why: string, command: Command, context: CommandContext): Promise<"skipped"> {
+	const { config } = await daemonConfig(command, context);
+	const { clock } = context;
+	const database = connectDatabase({ ...config.database, connections: 1, clock });
+	const letters = new StoredLetters(config, database, context);
+	try {
+		const { message, topicId } = await nextMessage(config, place, database, context);
+		await letters.store({
+			...message,
+			topicId,
+			receivedAtMs: clock.monotonic(),
+			omitted: {},
+			reason: "skipped",
+			error: why,
+			stack: null,
+			sqlstate: null,
+			table: null,
+			rowId: null,
+			refusedRows: [],
+			rowsLeftOut: 0,
+			attempts: 0,
+			state: "skipped",
+		});
+		const { topic, partition, offset } = place;
+		await setOffsets(config, { to: { kind: "offset", offset: offset + 1 }, topic, partition, isFinished: true }, context);
+		return "skipped";
+	} catch (error) {
+		if (error instanceof ExitError) throw error;
+		throw new ExitError(exitCodes.found, "skip", `can't skip: ${messageOf(error)}`, { cause: error });
+	} finally {
+		await letters[Symbol.asyncDispose]();
+		await database.close();
+	}
+}
+
+/** The message at this place, which the group has to stand at, and may not have members. */
+async function nextMessage(
+	config: Config,
+	{ topic, partition, offset }: Place,
+	database: Database,
+	context: CommandContext,
+): Promise<{ readonly message: ReceivedMessage; readonly topicId: string | null }> {
+	const { clock, interrupted } = context;
+	const { kafka, offsets } = config;
+	const place = { topic, partition };
+	const name = `${partitionName(place)} offset ${offset}`;
+	const refusal = (code: string, words: string) => new ExitError(exitCodes.found, code, words);
+	await using inspector = await ClusterInspector.connect(kafka, clock, kafka.group);
+	if (!inspector.partitionsOf(topic).includes(partition))
+		throw await inspector.absent(topic, "Read", `: there is no partition ${partition}`);
+	const kept = await (offsets.store === "postgres"
+		? new OffsetTable({ database, table: offsets.table, consumerGroup: kafka.group, readOnly: true }).stored([place])
+		: inspector.committed([place]).catch(refused(kafka, { group: "Read" })));
+	const committed = kept[0]?.offset ?? null;
+	if (committed === null)
+		throw refusal("not_begun", `group ${kafka.group} has committed nothing of ${partitionName(place)}: start a daemon, which finds it`);
+	if (offset < committed) throw refusal("finished", `${name} is finished already: group ${kafka.group} stands at ${committed}`);
+	const { high } = await inspector.watermarks(place);
+	if (offset >= high) throw refusal("ahead", `${name} is not there yet: the log ends at ${high}`);
+	// Before there is a letter for nothing, and an offset set under a daemon that runs.
+	const members = await inspector.group(kafka.group).catch(refused(kafka, { group: "Describe" }));
+	if (!members)
+		throw refusal("unknown_members", "without the addon it can't be known whether a daemon runs (binding.gyp-notes.md): ask it by --url");
+	if (members.members.length > 0) {
+		const killed = "one that was killed counts until its session is over";
+		const where = `--url says where the daemon is that has ${partitionName(place)}`;
+		throw refusal("has_members", `group ${kafka.group} has members, and no daemon answered: ${where} (${killed})`);
+	}
+	// Nothing moves by that: it shows whether this user may set the offset and the note, before there is a letter.
+	await setOffsets(config, { to: { kind: "offset", offset: committed }, ...place, isFinished: true }, context);
+	await using reader = await LogReader.connect(kafka, clock, kafka.group, interrupted);
+	for await (const [, messages] of reader.read([{ ...place, from: committed, to: offset + 1 }])) {
+		const [first] = messages as [ReceivedMessage];
+		if (first.offset < offset)
+			throw refusal(
+				"ahead",
+				`no daemon answers, and group ${kafka.group} stands at ${first.offset}, before ${name}: skip it when the group stands at it`,
+			);
+		if (first.offset === offset) return { message: first, topicId: (await inspector.topicIds([topic])).get(topic) ?? null };
+	}
+	throw refusal("no_message", `${name} is no message (compacted, or a transaction's mark)`);
+}

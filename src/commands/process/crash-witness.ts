@@ -1,0 +1,46 @@
+/**
+ * V8 out of memory and a crash in native code end a command's process in the middle of a word. A child of it, which does nothing but wait,
+ * then says on the standard error what was in the handler's hand.
+ */
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { HeldOffsets } from "../../core/messages/hand-note.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+
+/** See the file's header. To be disposed when the handler's work is over, however it ended. */
+export class CrashWitness implements Disposable {
+	readonly #child = spawn(process.execPath, [fileURLToPath(new URL("./crash-witness-child.js", import.meta.url))], {
+		stdio: ["pipe", "ignore", "inherit"],
+	});
+	readonly #hands = new Map<string, HeldOffsets>();
+	readonly #then: string;
+
+	/** `then`: what that means for whoever reads it. */
+	constructor(then: string) {
+		this.#then = then;
+		// Without it the command works all the same.
+		this.#child.on("error", () => {});
+		this.#child.stdin.on("error", () => {});
+		this.#child.unref();
+	}
+
+	/** These are handed over next; null: nothing of the partition is in hand. */
+	inHand(partition: TopicPartition, held: HeldOffsets | null): void {
+		if (held) this.#hands.set(partitionName(partition), held);
+		else this.#hands.delete(partitionName(partition));
+		const hands = [...this.#hands].map(
+			([name, { from, to }]) => `${name} ${to - from === 1 ? `offset ${from}` : `offsets ${from} to ${to - 1}`}`,
+		);
+		this.runs(hands.length === 0 ? null : `In its hand, or handed over last: ${hands.join(", ")}.`);
+	}
+
+	/** The user's code runs, and what is to be said of that; null: nothing of it does. */
+	runs(what: string | null): void {
+		const words = "the handler ended the process (memory, a crash in native code, a kill).";
+		this.#child.stdin.write(what === null ? "\n" : `pockaffe: ${words} ${what} ${this.#then}\n`);
+	}
+
+	[Symbol.dispose](): void {
+		this.#child.stdin.end("\n");
+	}
+}

@@ -1,0 +1,47 @@
+/**
+ * How the process ends. Node's own way waits for every thread: one that can't be ended (a handler in a native call, a Kafka client that
+ * hangs while closing) would keep it for ever. Then the addon ends it past the threads; without the addon only SIGKILL does, told as 137.
+ */
+import type { Writable } from "node:stream";
+import { ExitError, exitCodes } from "../../core/errors.ts";
+import { unlessAborted } from "../../core/unless-aborted.ts";
+import { exitNow } from "../../kafka/native.ts";
+import { endAllThreads } from "../../worker/thread/worker-thread.ts";
+import type { CommandContext } from "../command-context.ts";
+
+/** Threads that can be ended take milliseconds. */
+const THREADS_MS = 300;
+/** Longest the last lines of the log may take to get out. */
+const FLUSH_MS = 500;
+
+type Outside = Pick<CommandContext, "stdout" | "stderr" | "clock">;
+
+/** Ends the process when its threads are gone, or a moment later without them. */
+export async function leave(code: number, outside: Outside): Promise<void> {
+	if (await endAllThreads(THREADS_MS)) process.exit(code);
+	await leaveNow(code, outside);
+}
+
+/** Ends the process whatever still runs, as soon as what was printed is out. */
+export async function leaveNow(code: number, { stdout, stderr, clock }: Outside): Promise<void> {
+	await Promise.race([Promise.all([flushed(stdout), flushed(stderr)]), clock.sleep(FLUSH_MS)]);
+	exitNow(code);
+}
+
+/** What `work` comes to; after Ctrl-C an error at once, whoever holds the work up. For work that changes nothing. */
+export async function unlessInterrupted<T>(
+	work: Promise<T>,
+	{ interrupted }: Pick<CommandContext, "interrupted">,
+	what: string,
+): Promise<T> {
+	try {
+		return await unlessAborted(work, interrupted);
+	} catch (error) {
+		throw interrupted.aborted ? new ExitError(exitCodes.found, "interrupted", `${what} was interrupted`) : error;
+	}
+}
+
+/** Resolves when what was written so far is out, or can't be. */
+function flushed(stream: Writable): Promise<void> {
+	return new Promise((resolve) => stream.write("", () => resolve()));
+}

@@ -1,0 +1,25 @@
+/** What destroys something asks before: on a terminal a person, elsewhere `--yes` answers. */
+import type { Readable } from "node:stream";
+import { ExitError, exitCodes } from "../../core/errors.ts";
+import { readLines } from "../../core/text/lines.ts";
+import { visibleText } from "../../core/text/visible-text.ts";
+import { type CommandContext, print } from "../command-context.ts";
+
+/** True where it may be done. `what` is a sentence that says it; throws ExitError (usage) where nobody can be asked. */
+export async function isConfirmed(
+	what: string,
+	yes: boolean,
+	{ stdin, stderr }: Pick<CommandContext, "stdin" | "stderr">,
+): Promise<boolean> {
+	if (yes) return true;
+	if (!(stdin as Readable & { readonly isTTY?: boolean }).isTTY) {
+		throw new ExitError(exitCodes.usage, "not_confirmed", `${what} Say --yes to do it, or --dry-run to look only`);
+	}
+	stderr.write(visibleText(`${what} Type yes to do it: `));
+	for await (const answer of readLines(stdin)) {
+		if (/^y(es)?$/i.test(answer.trim())) return true;
+		break;
+	}
+	print(stderr, "Nothing was changed.");
+	return false;
+}

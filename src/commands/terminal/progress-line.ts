@@ -1,0 +1,58 @@
+/**
+ * How far a long command has come: a bar for somebody who watches a terminal, elsewhere (a log, a job's output) a line now and then.
+ * Written to the side, never into the output.
+ */
+import type { Writable } from "node:stream";
+import { SingleBar } from "cli-progress";
+import type { Clock } from "../../core/clock.ts";
+
+/** Between two lines where no terminal is. */
+const LINE_EVERY_MS = 10_000;
+
+/** Dispose it before anything else is printed. */
+export class ProgressLine implements Disposable {
+	readonly #bar: SingleBar | null;
+	readonly #stream: Writable;
+	readonly #clock: Clock;
+	#isShown = false;
+	#toldAt: number;
+
+	constructor(stream: Writable & { readonly isTTY?: boolean }, clock: Clock) {
+		this.#stream = stream;
+		this.#clock = clock;
+		// What is over in a moment has no line.
+		this.#toldAt = clock.monotonic();
+		this.#bar = stream.isTTY === true ? barOn(stream) : null;
+	}
+
+	/** What goes on, and how much of it is done. */
+	show(phase: string, done: number, total: number): void {
+		if (this.#bar) {
+			if (!this.#isShown) this.#bar.start(total, done, { phase });
+			this.#isShown = true;
+			this.#bar.setTotal(total);
+			this.#bar.update(done, { phase });
+			return;
+		}
+		const now = this.#clock.monotonic();
+		if (now - this.#toldAt < LINE_EVERY_MS) return;
+		this.#toldAt = now;
+		const share = total > 0 ? ` (${Math.floor((100 * done) / total)}%)` : "";
+		this.#stream.write(`${phase}: ${done.toLocaleString("en-US")} of ${total.toLocaleString("en-US")}${share}\n`);
+	}
+
+	[Symbol.dispose](): void {
+		if (this.#isShown) this.#bar?.stop();
+	}
+}
+
+function barOn(stream: Writable): SingleBar {
+	return new SingleBar({
+		stream: stream as NodeJS.WritableStream,
+		format: "{phase} [{bar}] {percentage}% {value}/{total}",
+		fps: 5,
+		clearOnComplete: true,
+		hideCursor: true,
+		gracefulExit: false,
+	});
+}

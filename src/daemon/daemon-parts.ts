@@ -1,0 +1,85 @@
+/** What a daemon and a replay of dead letters build alike from a configuration. Wires nothing. */
+import type { Config } from "../config/config.ts";
+import { atomicTables } from "../config/table-layouts.ts";
+import type { Clock } from "../core/clock.ts";
+import type { DeadLetterTarget } from "../core/dead-letters/dead-letter.ts";
+import type { Random } from "../core/random.ts";
+import type { TableLayout } from "../core/rows/rows.ts";
+import { knownSecrets, maskedFailure } from "../core/text/secret-mask.ts";
+import { DeadLetterTopic } from "../kafka/dead-letters/dead-letter-topic.ts";
+import type { Database } from "../sink/database/database.ts";
+import { outdatedLetterTable } from "../sink/dead-letters/dead-letter-preparation.ts";
+import { DeadLetterTable } from "../sink/dead-letters/dead-letter-table.ts";
+import { startsLateColumns, startTableName } from "../sink/offsets/start-table.ts";
+import { offsetsLateColumns } from "../sink/tables/schema.ts";
+import type { OwnTable } from "../sink/tables/schema-check.ts";
+import { BatchWriter } from "../sink/writer/batch-writer.ts";
+import { lanesFor } from "../sink/writer/tuning/lanes-in-use.ts";
+import type { WriterParts } from "../sink/writer/writer-events.ts";
+import type { WorkerThreadOptions } from "../worker/thread/worker-thread.ts";
+import type { WorkerSettings } from "../worker/worker-parts.ts";
+
+/** The outside world of these parts. */
+interface World {
+	readonly config: Config;
+	readonly database: Database;
+	readonly clock: Clock;
+	readonly random: Random;
+}
+
+/** The one writer of a process. */
+export function buildWriter(
+	{ config, database, clock, random, ...more }: World & Pick<WriterParts, "lockHolders" | "waits">,
+	layouts: readonly TableLayout[],
+): BatchWriter {
+	const { batch } = config;
+	const { connections } = config.database;
+	return new BatchWriter({ layouts, database, connections, batch, atomic: atomicTables(config), clock, random, ...more });
+}
+
+/** Where `deadLetters.target` says. */
+export function buildDeadLetters({ config, database, clock, random }: World, version: string): DeadLetterTarget {
+	const { target, table, topic } = config.deadLetters;
+	const origin = { consumerGroup: config.kafka.group, version, clock, random };
+	const letters =
+		target === "topic"
+			? new DeadLetterTopic({ ...origin, kafka: config.kafka, topic })
+			: new DeadLetterTable({ ...origin, database, table });
+	return withoutSecrets(letters);
+}
+
+function withoutSecrets(letters: DeadLetterTarget): DeadLetterTarget {
+	const store = letters.store.bind(letters);
+	letters.store = (letter, signal) => store(maskedFailure(letter, knownSecrets.mask), signal);
+	return letters;
+}
+
+/** PocKaffe's own tables. Without notes the daemon works, but not beside notes that it can't renew. */
+export function ownTables({ deadLetters, offsets }: Config): OwnTable[] {
+	return [
+		...(deadLetters.target === "table" ? [{ name: deadLetters.table, isNeeded: true, outdated: outdatedLetterTable }] : []),
+		...(offsets.store === "postgres" ? [{ name: offsets.table, isNeeded: true, lateColumns: offsetsLateColumns }] : []),
+		{ name: startTableName(offsets.table), isNeeded: false, lateColumns: startsLateColumns },
+	];
+}
+
+/** What every worker lives by. */
+export function workerSettings(config: Config, layouts: readonly TableLayout[]): WorkerSettings {
+	const { handler, supervisor, deadLetters } = config;
+	const byTimestamp = layouts.filter(({ version }) => version.kind === "timestamp");
+	const futureLimits = new Map(byTimestamp.map(({ name, maxFutureMs }) => [name, maxFutureMs]));
+	return { ...handler, ...supervisor, futureLimits, atomic: atomicTables(config), breaker: deadLetters.breaker };
+}
+
+/** What every worker's thread is made with. */
+export function threadOptions({ handler, workers, database }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
+	return { handler, tables, lanes: lanesFor(database.connections), maxHeapMb: workers.maxHeapMb };
+}
+
+/**
+ * How many threads that can't be ended may live. Each attempt at one bad message may leave one behind: with room for two such messages both
+ * become dead letters, and the next start does not meet them again. More than that fill memory and processors.
+ */
+export function mostStuckThreads({ maxAttempts }: Pick<Config["handler"], "maxAttempts">): number {
+	return Math.max(4, 2 * maxAttempts);
+}

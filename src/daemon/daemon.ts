@@ -1,0 +1,416 @@
+/**
+ * The one place that knows every part: builds, wires, starts, drains, stops.
+ *
+ *   daemon
+ *   ├── delivery (daemon/delivery.ts)
+ *   │     ├── group consumer ............ polls Kafka, puts assignments and messages to the
+ *   │     ├── group supervisor .......... one-for-one
+ *   │     │     └── partition worker .... one per assigned partition; attempts, back-off, restarts
+ *   │     │           └── worker thread . one-thread pool with the user's handler; shared where `workers.maxThreads` are fewer
+ *   │     ├── batch writer .............. CAS statements, dead letters
+ *   │     └── offset committer .......... what is finished, behind durable rows
+ *   ├── stall detector .................. partitions that stand still
+ *   └── observer, HTTP server ........... metrics, logs, readiness, status
+ *
+ * States: starting -> running -> draining -> stopped. A stop is always the same walk: take no more, drain, flush, commit, leave, end
+ * threads, close the database, close HTTP last.
+ */
+
+import type { Config } from "../config/config.ts";
+import { tableLayouts } from "../config/table-layouts.ts";
+import type { Clock } from "../core/clock.ts";
+import type { DeadLetterTarget } from "../core/dead-letters/dead-letter.ts";
+import { type ExitCode, exitCodes, messageOf } from "../core/errors.ts";
+import { lifetime } from "../core/lifetime.ts";
+import { partitionName } from "../core/messages/message.ts";
+import { restoredWords } from "../core/offsets/position-note.ts";
+import type { Problem } from "../core/problem.ts";
+import type { Random } from "../core/random.ts";
+import type { TableLayout } from "../core/rows/rows.ts";
+import { knownSecrets } from "../core/text/secret-mask.ts";
+import type { SummaryFigures } from "../embedded/summary-line.ts";
+import { filesOf, kafkaClientSettings } from "../kafka/client/client-settings.ts";
+import { ConsumerClient, librdkafkaVersion } from "../kafka/client/consumer-client.ts";
+import { consumerSettings } from "../kafka/client/consumer-settings.ts";
+import type { GroupClient } from "../kafka/client/group-client.ts";
+import { RenewedFiles } from "../kafka/client/renewed-files.ts";
+import type { GroupConsumer } from "../kafka/group/group-consumer.ts";
+import { nativeMissing, withoutAddon } from "../kafka/native.ts";
+import { LagClock } from "../kafka/offsets/lag-clock.ts";
+import { StallDetector } from "../kafka/watches/stall-detector.ts";
+import type { HttpControl } from "../observe/http/http-control.ts";
+import { createHttpServer, type HttpServer } from "../observe/http/http-server.ts";
+import { DaemonObserver, listenTo } from "../observe/listeners/daemon-observer.ts";
+import { observeReadiness } from "../observe/listeners/readiness-observer.ts";
+import type { DaemonLogger } from "../observe/logs/log.ts";
+import { ProblemLog } from "../observe/logs/problem-log.ts";
+import { Metrics } from "../observe/metrics/metrics.ts";
+import { Readiness } from "../observe/readiness.ts";
+import type { ReadinessCode } from "../observe/readiness-codes.ts";
+import { rowProblems } from "../observe/row-problems.ts";
+import { buildStatus, type DaemonState, type StatusSnapshot } from "../observe/status.ts";
+import { connectDatabase, type Database } from "../sink/database/database.ts";
+import { prepareTables } from "../sink/tables/table-preparation.ts";
+import { lockHoldersAt } from "../sink/writer/refused/lock-holders.ts";
+import type { SupervisorListener } from "../supervisor/supervisor-parts.ts";
+import { HandlerWatcher } from "../worker/handler-watcher.ts";
+import { StuckThreads } from "../worker/thread/stuck-threads.ts";
+import { createHandlerThreads } from "../worker/thread/worker-thread.ts";
+import type { WorkerListener } from "../worker/worker-parts.ts";
+import { buildDeadLetters, mostStuckThreads, ownTables, threadOptions } from "./daemon-parts.ts";
+import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
+import { Delivery } from "./delivery.ts";
+
+/** What a daemon is given: a validated configuration with brokers and a database in it, and the outside world. */
+export interface DaemonParts {
+	readonly config: Config;
+	readonly logger: DaemonLogger;
+	readonly clock: Clock;
+	readonly random: Random;
+	readonly version: string;
+	/** Broker and database are its own: shown wherever somebody looks. */
+	readonly isEmbedded?: boolean;
+}
+
+/** Why the daemon ends, with the exit code it means. */
+export interface StopCause {
+	readonly reason: string;
+	readonly exitCode: ExitCode;
+}
+
+/** See the file's header. One run per instance. */
+export class Daemon {
+	readonly parts: DaemonParts;
+	readonly layouts: readonly TableLayout[];
+	readonly metrics = new Metrics({ nodeMetrics: true });
+	readonly readiness: Readiness;
+	readonly lagClock = new LagClock();
+	readonly startedAt: number;
+	readonly delivery: Delivery;
+	readonly database: Database;
+	readonly stallDetector: StallDetector;
+	readonly stuckThreads: StuckThreads;
+	readonly #observer: DaemonObserver;
+	readonly #problemLog: ProblemLog;
+	readonly #renewedFiles: RenewedFiles;
+	readonly #ready: ReturnType<typeof observeReadiness>;
+	readonly #stopping = lifetime();
+	#state: DaemonState = "starting";
+	#http: HttpServer | null = null;
+	#watcher: HandlerWatcher | null = null;
+	#lastConsumeError: string | null = null;
+	/** The client met an unknown topic or partition, and has not been replaced since. */
+	#topicWasUnknown = false;
+	#droppedRecords = 0;
+	#resolveStopCause: (cause: StopCause) => void = () => {};
+
+	/** Resolves when policy or Kafka says that the daemon has to stop; `stop` is then up to the owner. */
+	readonly stopRequested: Promise<StopCause>;
+
+	constructor(parts: DaemonParts) {
+		const { config, clock } = parts;
+		this.parts = parts;
+		this.startedAt = clock.now();
+		this.layouts = tableLayouts(config);
+		this.readiness = new Readiness(clock, () => this.#problems());
+		this.readiness.set("starting", "the daemon is starting");
+		this.stopRequested = new Promise((resolve) => {
+			this.#resolveStopCause = resolve;
+		});
+		const { module } = config.handler;
+		const makesRows = module !== "pockaffe:log" && Object.keys(config.tables).length > 0;
+		this.#observer = new DaemonObserver({ metrics: this.metrics, logger: parts.logger, clock, module, makesRows });
+		this.#ready = observeReadiness({
+			readiness: this.readiness,
+			rowsStuck: (table) => this.delivery.writer.isStuck(table),
+		});
+		this.database = connectDatabase({ ...config.database, clock });
+		this.stuckThreads = new StuckThreads({
+			clock,
+			limit: mostStuckThreads(config.handler),
+			tooMany: (reason) => this.#requestStop({ reason, exitCode: exitCodes.stuckThreads }),
+		});
+		const deadLetters = buildDeadLetters({ config, database: this.database, clock, random: parts.random }, parts.version);
+		this.delivery = this.#buildDelivery(deadLetters);
+		this.#renewedFiles = this.#buildRenewedFiles(deadLetters);
+		this.stallDetector = this.#buildStallDetector();
+		this.#problemLog = new ProblemLog({
+			clock,
+			logger: parts.logger,
+			problems: () => [...this.delivery.problems, ...this.stuckThreads.problems],
+		});
+	}
+
+	get state(): DaemonState {
+		return this.#state;
+	}
+
+	/** Where HTTP listens; null before it does. */
+	get url(): string | null {
+		return this.#http?.url ?? null;
+	}
+
+	/** Why rows can't be written at the moment, null while they can. */
+	get databaseProblem(): string | null {
+		const report = this.readiness.report();
+		return report.ready ? null : (report.reasons.find(({ code }) => code === "database")?.message ?? null);
+	}
+
+	/** Everything of the moment, for `/status`, the gauges and the summary line. */
+	snapshot(): StatusSnapshot {
+		return buildSnapshot(this);
+	}
+
+	/** Listens, prepares the tables, joins the group. Resolves when the member has subscribed; rejects (ExitError) for a port in use. */
+	async start(): Promise<void> {
+		const { config, clock, logger } = this.parts;
+		this.#http = await createHttpServer({
+			host: config.http.host,
+			port: config.http.port,
+			clock,
+			metrics: () => this.metrics.render(),
+			readiness: () => this.readiness.report(),
+			isEmbedded: this.parts.isEmbedded === true,
+			status: () => buildStatus(this.snapshot()),
+			control: config.http.admin ? this.#control() : null,
+			token: config.http.token,
+			mask: knownSecrets.mask,
+			onError: (path, error) => logger.error({ path }, `HTTP: ${messageOf(error)}`),
+		});
+		const { version } = this.parts;
+		const addon = nativeMissing === null ? ("topic_ids" as const) : ("none" as const);
+		const consuming = nativeMissing === null ? ("packed" as const) : ("node_rdkafka" as const);
+		const facts = { version, librdkafka: librdkafkaVersion, addon, consuming, tables: this.layouts.map(({ name }) => name) };
+		this.#observer.started(facts, () => this.snapshot());
+		if (nativeMissing !== null) logger.warn({}, `${nativeMissing}: ${withoutAddon}`);
+		this.metrics.onScrape(() => this.#countDroppedRecords());
+		logger.info(
+			{ version, pid: process.pid, group: config.kafka.group, topics: config.kafka.topics, url: this.#http.url },
+			`PocKaffe ${version} listens at ${this.#http.url}`,
+		);
+		this.#problemLog.start();
+		this.#watchHandler();
+		await prepareTables({
+			database: this.database,
+			layouts: this.layouts,
+			prepareOwn: () => this.delivery.prepare(),
+			names: [...this.layouts, ...ownTables(config)].map(({ name }) => name),
+			unsafe: (message) => logger.warn({}, message),
+			clock,
+			signal: this.#stopping.signal,
+			failed: (message, retryInMs) => {
+				this.#ready.tables.failed(message);
+				logger.warn({}, `tables can't be prepared yet: ${message}; tried again every ${retryInMs} ms`);
+			},
+			prepared: () => {
+				this.#ready.tables.prepared();
+				logger.info({}, "tables are prepared");
+			},
+		});
+		await this.#renewedFiles.start();
+		await this.delivery.start();
+		this.stallDetector.start();
+	}
+
+	/** Figures for somebody who watches a terminal. */
+	summary(): SummaryFigures {
+		return buildSummary(this.snapshot(), this.readiness.report(), this.#observer.totals);
+	}
+
+	/**
+	 * The walk of every stop: not ready, take no more, drain, flush, commit, leave the group, end threads, close the database, close
+	 * HTTP last. `drained` is false where the drain's deadline passed or its offsets could not be committed; `left` and `hangs` as in
+	 * `Delivery.stop`.
+	 */
+	async stop(reason: string, { leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; hangs: boolean }> {
+		const { logger } = this.parts;
+		this.#state = "draining";
+		this.readiness.set("draining", reason);
+		logger.info({ reason }, `stopping: ${reason}`);
+		this.#stopping.abort(new Error(reason));
+		this.stallDetector.dispose();
+		this.#renewedFiles.dispose();
+		this.#problemLog.dispose();
+		await this.#watcher?.[Symbol.asyncDispose]();
+		const { drained, left, hangs } = await this.delivery.stop({ leave });
+		await this.database.close();
+		this.#state = "stopped";
+		const how = drained
+			? "stopped"
+			: "stopped before everything in hand was finished and committed: it is handled again by the next member";
+		const goodbye = left ? "" : "; the group's coordinator did not answer: it gives this member up after its session";
+		logger.info({ drained, left }, `${how}${goodbye}`);
+		await this.#http?.close();
+		return { drained, hangs };
+	}
+
+	#control(): HttpControl {
+		return {
+			control: (partition, action) => {
+				const isHere = this.delivery.control(partition, action);
+				if (isHere) this.#observer.adminAction(action, partitionName(partition));
+				return isHere;
+			},
+			skip: async (partition, offset, why) => {
+				const found = await this.delivery.skip(partition, offset, why);
+				if (found?.outcome === "skipped" || found?.outcome === "asked")
+					this.#observer.adminAction("skip", `${partitionName(partition)} offset ${offset}`);
+				return found;
+			},
+			drain: () => {
+				this.#observer.adminAction("drain", "the daemon");
+				this.#requestStop({ reason: "a drain was asked for over HTTP", exitCode: exitCodes.done });
+			},
+		};
+	}
+
+	#buildRenewedFiles(deadLetters: DeadLetterTarget): RenewedFiles {
+		const { config, clock } = this.parts;
+		return new RenewedFiles({
+			clock,
+			files: filesOf(config.kafka),
+			check: () => void kafkaClientSettings(config.kafka),
+			renew: async () => {
+				const isRenewed = await this.delivery.consumer.renewClient();
+				if (isRenewed) await deadLetters.renew?.();
+				return isRenewed;
+			},
+			listener: this.#observer.renewedFiles,
+		});
+	}
+
+	#buildDelivery(deadLetters: DeadLetterTarget): Delivery {
+		const { config, clock, random } = this.parts;
+		const delivery = new Delivery({
+			config,
+			layouts: this.layouts,
+			database: this.database,
+			deadLetters,
+			lockHolders: lockHoldersAt(config.database, clock),
+			createClient: () => {
+				// Made anew: a password may have been renewed.
+				const { settings, topicSettings } = consumerSettings(config);
+				return new ConsumerClient(settings, topicSettings, clock, config.kafka.timestampType || "undefined");
+			},
+			threads: createHandlerThreads({
+				...threadOptions(config, this.layouts),
+				maxThreads: config.workers.maxThreads,
+				stuck: this.stuckThreads,
+				printed: (printed) => this.#observer.workers.printed(printed),
+				endedForOthers: (fact) => this.#observer.workers.threadEndedForOthers(fact),
+			}),
+			clock,
+			random,
+			listener: { ...this.#observer.delivery, supervisor: this.#supervisorListener(), worker: this.#workerListener() },
+		});
+		listenTo(deadLetters, this.#observer.deadLetters);
+		listenTo(deadLetters, this.#ready.deadLetters);
+		listenTo(delivery.writer, this.#observer.writer);
+		listenTo(delivery.writer, this.#ready.writer);
+		listenTo(delivery.committer, this.#observer.committer);
+		this.#listenToConsumer(delivery.consumer);
+		return delivery;
+	}
+
+	#supervisorListener(): SupervisorListener {
+		return {
+			...this.#observer.supervisor,
+			received: (fact) => {
+				this.#observer.supervisor.received(fact);
+				this.lagClock.received(fact, fact.nextOffset, fact.firstTimestamp);
+				// Asked at once so that it forgets what is finished, whether or not anybody scrapes.
+				this.lagClock.oldest(fact, this.delivery.ledger.of(fact)?.committable ?? 0);
+			},
+		};
+	}
+
+	#workerListener(): WorkerListener {
+		const told = this.#observer.workers;
+		return {
+			...told,
+			stopRequested: (partition, reason) => {
+				told.stopRequested(partition, reason);
+				this.#requestStop({ reason: `${partitionName(partition)}: ${reason}`, exitCode: exitCodes.stoppedByPolicy });
+			},
+		};
+	}
+
+	#listenToConsumer(consumer: GroupConsumer): void {
+		listenTo(consumer, this.#observer.consumer);
+		listenTo(consumer, this.#ready.consumer);
+		consumer.on("group:joined", () => {
+			if (this.#state === "starting") this.#state = "running";
+		});
+		consumer.on("rebalanced", ({ kind, partitions }) => {
+			if (kind !== "assign") for (const partition of partitions) this.lagClock.forget(partition);
+		});
+		consumer.on("consume:failed", ({ message }) => {
+			this.#lastConsumeError = message;
+		});
+		consumer.on("topic:unknown", () => {
+			this.#topicWasUnknown = true;
+		});
+		consumer.on("fatal", ({ message }) => this.#requestStop({ reason: message, exitCode: exitCodes.fatalKafka }));
+	}
+
+	#buildStallDetector(): StallDetector {
+		return new StallDetector({
+			clock: this.parts.clock,
+			positions: () =>
+				[...this.delivery.supervisor.children.values()].map(({ topic, partition, child, paused, held, parked }) => ({
+					topic,
+					partition,
+					position: this.delivery.ledger.of({ topic, partition })?.position ?? 0,
+					idle: !paused && !held && !parked && child.queue.queued === 0 && child.queue.underway === 0,
+				})),
+			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
+			isWaiting: (partition) => this.delivery.transactions.isWaiting(partition),
+			fetchAgain: (standing) => this.delivery.fetchAgain(standing),
+			lastError: () => this.#lastConsumeError,
+			stalled: (partition, reason) => {
+				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);
+				// Behind a topic that was made again librdkafka may fetch the old one for ever.
+				if (this.#topicWasUnknown) this.delivery.consumer.replaceClient();
+				this.#topicWasUnknown = false;
+			},
+			moving: (partition) => {
+				this.parts.logger.info(partition, `${partitionName(partition)} goes on`);
+			},
+		});
+	}
+
+	/** What the parts show to be wrong at the moment. */
+	#problems(): Problem<ReadinessCode>[] {
+		const { supervisor, problems } = this.delivery;
+		const workers = [...supervisor.children.values()].flatMap(({ topic, partition, child, parked }) => {
+			const where = { topic, partition };
+			const troubles = child.troubles.map((trouble): Problem<ReadinessCode> => ({ ...trouble, where }));
+			return parked ? [...troubles, { code: "parked" as const, where, message: parked.message, sinceMs: parked.sinceMs }] : troubles;
+		});
+		const restored = this.delivery.restored.all.map(({ sinceMs, ...each }): Problem<ReadinessCode> => {
+			const where = { topic: each.topic, partition: each.partition };
+			return { code: "table_restored", where, message: restoredWords(where, each), sinceMs };
+		});
+		const rows = rowProblems(this.delivery.writer, this.parts.clock.now());
+		return [...problems, ...workers, ...rows, ...this.stallDetector.stalls, ...restored, ...this.stuckThreads.problems];
+	}
+
+	#countDroppedRecords(): void {
+		const { dropped } = this.parts.logger;
+		this.metrics.count("log_records_dropped_total", {}, dropped - this.#droppedRecords);
+		this.#droppedRecords = dropped;
+	}
+
+	#watchHandler(): void {
+		const { config, clock, logger } = this.parts;
+		if (config.handler.module.startsWith("pockaffe:")) return;
+		this.#watcher = new HandlerWatcher(config.handler.module, clock, (file) => {
+			logger.debug({ file }, `${file} changed beside the handler: failing partitions begin anew`);
+			this.delivery.supervisor.handlerChanged();
+		});
+	}
+
+	#requestStop(cause: StopCause): void {
+		this.#resolveStopCause(cause);
+	}
+}

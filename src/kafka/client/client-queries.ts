@@ -1,0 +1,166 @@
+/**
+ * What a node-rdkafka consumer is asked: each question holds a thread of the pool until its answer or its timeout, a close waits for it, and
+ * so does the end of the process. So it is asked again and again for a short time each, until the whole time is over or the client ends.
+ */
+import type {
+	LibrdKafkaError,
+	Metadata,
+	KafkaConsumer as RawConsumer,
+	TopicPartition as RawPartition,
+	TopicPartitionOffset,
+} from "node-rdkafka";
+import type { Clock } from "../../core/clock.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import type { LogId } from "../../core/offsets/log-identity.ts";
+import { askGroup, askOperations, askTopicIds, askTopicSettings, type GroupDescription, type TopicSettings } from "../native.ts";
+import { topicIdsFrom } from "../topic-ids.ts";
+import type { Operation } from "../watches/rights.ts";
+import { codeOfWords } from "./error-words.ts";
+import type { StoredOffset } from "./group-client.ts";
+import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+
+/** A slow network's round trip, and some. */
+const ATTEMPT_MS = 2_000;
+const ATTEMPTS = 5;
+/** node-rdkafka takes no shorter timeout for all of them. */
+const LEAST_MS = 10;
+
+type Question<T> = (timeoutMs: number, done: (error: LibrdKafkaError | null | undefined, result: T) => void) => void;
+
+/** See the file's header. Promises reject with KafkaError. */
+export class ClientQueries {
+	readonly #raw: RawConsumer;
+	readonly #underWay = new Set<Promise<unknown>>();
+	readonly #clock: Clock;
+	#isEnded = false;
+	#deadline = Number.POSITIVE_INFINITY;
+	/** The broker that gave the last metadata; -1 before. */
+	#broker = -1;
+
+	constructor(raw: RawConsumer, clock: Clock) {
+		this.#raw = raw;
+		this.#clock = clock;
+		raw.on("ready", (_, metadata) => {
+			this.#broker = answeringBroker(metadata);
+		});
+	}
+
+	/** What is asked from here on is over by then (monotonic), answered or not. */
+	endBy(deadline: number): void {
+		this.#deadline = deadline;
+	}
+
+	/** No more questions; resolves when those under way have ended, after one attempt's time at the latest. */
+	async end(): Promise<void> {
+		this.#isEnded = true;
+		await Promise.allSettled(this.#underWay);
+	}
+
+	/** Committed offsets of the group; null where none is. With `attempts` fewer than usual it gives up sooner. */
+	async committed(partitions: readonly TopicPartition[], attempts = ATTEMPTS): Promise<StoredOffset[]> {
+		const list = partitions.map(({ topic, partition }) => ({ topic, partition }));
+		const found = await this.#ask<unknown[]>(
+			(timeoutMs, done) => this.#raw.committed(list as RawPartition[], timeoutMs, done as never),
+			attempts,
+		);
+		// Of a partition that can't be told there is an error in its place.
+		for (const [index, each] of found.entries()) {
+			if (!(each instanceof Error)) continue;
+			throw new KafkaError(`${partitionName(list[index] as TopicPartition)}: ${each.message}`, codeOfWords(each.message));
+		}
+		return (found as TopicPartitionOffset[]).map(({ topic, partition, offset }) => ({ topic, partition, offset: offset ?? null }));
+	}
+
+	/** First and next offset of a partition, asked of the broker. */
+	async watermarks({ topic, partition }: TopicPartition): Promise<{ low: number; high: number }> {
+		const { lowOffset: low, highOffset: high } = await this.#ask<{ lowOffset: number; highOffset: number }>((timeoutMs, done) =>
+			this.#raw.queryWatermarkOffsets(topic, partition, timeoutMs, done as never),
+		);
+		return { low, high };
+	}
+
+	async offsetForTime({ topic, partition }: TopicPartition, timestampMs: number): Promise<number | null> {
+		const [found] = await this.#ask<TopicPartitionOffset[]>((timeoutMs, done) =>
+			this.#raw.offsetsForTimes([{ topic, partition, offset: timestampMs }], timeoutMs, done as never),
+		);
+		return found?.offset !== undefined && found.offset >= 0 ? found.offset : null;
+	}
+
+	/** Names and partition counts of all topics that may be seen. */
+	async metadata(): Promise<Map<string, number>> {
+		const metadata = await this.#ask<Metadata>((timeout, done) =>
+			this.#raw.getMetadata({ allTopics: true, timeout } as never, done as never),
+		);
+		this.#broker = answeringBroker(metadata);
+		return new Map(metadata.topics.map(({ name, partitions }) => [name, partitions.length]));
+	}
+
+	/** Asked of the broker that gave the last metadata. It holds no thread, and ends with the client. */
+	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		const ask = async (wanted: readonly string[]) => askTopicIds({ name, broker: this.#broker }, wanted, this.#timeoutMs());
+		return topicIdsFrom({ ask, metadata: () => this.metadata() }, topics);
+	}
+
+	/** What this user may do with a topic; null where nobody can tell. */
+	operationsOn(topic: string): Promise<ReadonlySet<Operation> | null> {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		return askOperations({ name, broker: this.#broker }, topic, this.#timeoutMs());
+	}
+
+	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */
+	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		return askTopicSettings({ name, broker: this.#broker }, topics, this.#timeoutMs());
+	}
+
+	/** Who is in a group; null where nobody can tell. */
+	group(group: string): Promise<GroupDescription | null> {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		return askGroup({ name, broker: this.#broker }, group, this.#timeoutMs());
+	}
+
+	#ask<T>(start: Question<T>, attempts = ATTEMPTS): Promise<T> {
+		const asked = this.#attempt(start, attempts);
+		this.#underWay.add(asked);
+		return asked.finally(() => this.#underWay.delete(asked));
+	}
+
+	/** Of one attempt. Throws where there is no time left. */
+	#timeoutMs(): number {
+		const timeoutMs = Math.floor(Math.min(ATTEMPT_MS, this.#deadline - this.#clock.monotonic()));
+		if (this.#isEnded || timeoutMs < LEAST_MS) throw new KafkaError("the client is closing", kafkaErrors.state);
+		return timeoutMs;
+	}
+
+	async #attempt<T>(start: Question<T>, attempts: number): Promise<T> {
+		for (let attempt = 1; ; attempt++) {
+			const timeoutMs = this.#timeoutMs();
+			try {
+				return await new Promise<T>((resolve, reject) => {
+					start(timeoutMs, (error, result) => (error ? reject(kafkaErrorOf(error)) : resolve(result)));
+				});
+			} catch (error) {
+				const isOver = attempt >= attempts || !(error instanceof KafkaError) || error.kafkaCode !== kafkaErrors.timedOut;
+				if (isOver) throw error;
+			}
+		}
+	}
+}
+
+/**
+ * The broker that gave the metadata. The first answer comes by an address to find the cluster by, whose broker has no number yet (-1): it
+ * is the one in the list at that address. -1 where there is none: then the controller is asked, and an embedded broker names one that it
+ * hasn't.
+ */
+export function answeringBroker({ orig_broker_id, orig_broker_name, brokers }: Metadata): number {
+	if (orig_broker_id >= 0) return orig_broker_id;
+	// `127.0.0.1:9092/bootstrap`, `ssl://127.0.0.1:9092/bootstrap`
+	const address = orig_broker_name.split("/").at(-2);
+	return brokers.find(({ host, port }) => `${host}:${port}` === address)?.id ?? -1;
+}
+
+/** node-rdkafka's error as ours. */
+export function kafkaErrorOf(error: LibrdKafkaError): KafkaError {
+	return error instanceof KafkaError ? error : new KafkaError(error.message, error.code ?? -1, { cause: error });
+}

@@ -1,0 +1,48 @@
+/** Errors of Kafka and its client, and the codes of theirs that are branched on. Needs no client: the simulation throws them too. */
+import { PocKaffeError } from "../../core/errors.ts";
+
+/** librdkafka's codes that are branched on. */
+export const kafkaErrors = {
+	assignPartitions: -175,
+	revokePartitions: -174,
+	maxPollExceeded: -147,
+	fatal: -150,
+	purgedInFlight: -151,
+	purgedInQueue: -152,
+	unsupportedFeature: -165,
+	state: -172,
+	timedOut: -185,
+	transport: -195,
+	/** A position is outside its log, and `auto.offset.reset` is `error`. */
+	autoOffsetReset: -140,
+	offsetOutOfRange: 1,
+	unknownTopic: -188,
+	unknownPartition: -190,
+	unknownTopicOrPartition: 3,
+	coordinatorLoadInProgress: 14,
+	coordinatorNotAvailable: 15,
+	notCoordinator: 16,
+	invalidTopic: 17,
+	illegalGeneration: 22,
+	inconsistentGroupProtocol: 23,
+	unknownMember: 25,
+	invalidSessionTimeout: 26,
+	rebalanceInProgress: 27,
+	topicAuthorizationFailed: 29,
+	groupAuthorizationFailed: 30,
+	clusterAuthorizationFailed: 31,
+	unsupportedVersion: 35,
+	groupMaxSizeReached: 81,
+	fencedInstanceId: 82,
+	unreleasedInstanceId: 111,
+	unsupportedAssignor: 112,
+} as const;
+
+/** An error of Kafka or its client; `kafkaCode` as librdkafka numbers it. */
+export class KafkaError extends PocKaffeError {
+	readonly kafkaCode: number;
+	constructor(message: string, kafkaCode: number, options?: ErrorOptions) {
+		super(`kafka_${kafkaCode}`, message, options);
+		this.kafkaCode = kafkaCode;
+	}
+}

@@ -1,0 +1,285 @@
+/**
+ * The dead-letter topic: produces letters, for ever trying, each for itself. A letter goes to the partition of its message's number,
+ * so that the letters of a partition stay in order. A redelivery of the same message appends another letter, which takes the place of
+ * the first for whoever reads. One that is too large for the topic goes in without what makes it so.
+ *
+ * A side way of a message's way (docs/architecture.md).
+ */
+
+import { EventEmitter } from "eventemitter3";
+import type { Config } from "../../config/config.ts";
+import { fullJitter } from "../../core/back-off.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { DeadLetter, DeadLetterEvents, DeadLetterTarget } from "../../core/dead-letters/dead-letter.ts";
+import { LetterTrial } from "../../core/dead-letters/letter-trial.ts";
+import { contentBytes } from "../../core/dead-letters/omitted-parts.ts";
+import { eitherSignal } from "../../core/either-signal.ts";
+import { messageOf, PocKaffeError } from "../../core/errors.ts";
+import { lifetime } from "../../core/lifetime.ts";
+import { isTopicMeant, partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import type { Random } from "../../core/random.ts";
+import { unlessAborted } from "../../core/unless-aborted.ts";
+import { KafkaError } from "../client/kafka-error.ts";
+import { Producer } from "../producer.ts";
+import { awaitTopic, createTopic, type NewTopic } from "../topics.ts";
+import { refused, withRight } from "../watches/rights.ts";
+import { type LetterOrigin, letterHeaders } from "./dead-letter-record.ts";
+import { letterTopicPolicy } from "./letter-topic-policy.ts";
+
+/** What the topic is reached with. */
+export interface DeadLetterTopicParts extends LetterOrigin {
+	readonly kafka: Config["kafka"];
+	readonly topic: string;
+	readonly clock: Clock;
+	readonly random: Random;
+	/** Where letters are written; as the configuration says where it is left out. */
+	readonly connectProducer?: () => Promise<TopicProducer>;
+}
+
+/** What the target needs of a producer. */
+export type TopicProducer = Pick<Producer, "produce" | "topics" | "topicSettings" | "close" | "gaveUp"> & AsyncDisposable;
+
+const RETRY = { minMs: 100, maxMs: 5_000 };
+const CONNECT_TIMEOUT_MS = 5_000;
+/** Then the record is given back and tried anew, and the target counts as blocked. */
+const DELIVERY_TIMEOUT_MS = 5_000;
+/** The same for a large one. */
+const LARGE_DELIVERY_TIMEOUT_MS = 120_000;
+/** A request above 100 MiB no broker takes by default, and it hangs up instead of saying so; compressed such a record may be smaller. */
+const HUGE_BYTES = 64 * 2 ** 20;
+/** Of a topic that we make: a request of 100 MiB is the most that brokers take by default. */
+const MAX_MESSAGE_BYTES = 100_000_000;
+/** Invalid configuration, refused by the cluster's policy. */
+const refusedConfig = new Set(["kafka_40", "kafka_44"]);
+/** librdkafka's codes after which a producer is of no use any more, that of a record that is too large, and of one that was not taken in time. */
+const codes = { fatal: "kafka_-150", state: "kafka_-172", tooLarge: "kafka_10", timedOut: "kafka_-192" };
+
+interface Connection {
+	readonly producer: TopicProducer;
+	/** Partitions of the topic. */
+	readonly partitions: number;
+}
+
+/** See the file's header. */
+export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
+	readonly #parts: DeadLetterTopicParts;
+	readonly #ended = lifetime();
+	/** By whether it is the one for large records. */
+	readonly #connections = new Map<boolean, Promise<Connection>>();
+	readonly #storing = new Set<DeadLetter>();
+	/** Letters whose last try failed. */
+	readonly #failing = new Set<DeadLetter>();
+	/** Doubts of the topic that were told. */
+	readonly #told = new Set<string>();
+	/** The topic could not be reached when it was last tried without a letter. */
+	#unreachable = false;
+
+	constructor(parts: DeadLetterTopicParts) {
+		super();
+		this.#parts = parts;
+	}
+
+	get blocked(): boolean {
+		return this.#failing.size > 0 || this.#unreachable;
+	}
+
+	isMoving({ topic, partition }: TopicPartition): boolean {
+		const isIts = (letter: DeadLetter) => letter.topic === topic && letter.partition === partition;
+		return !this.#unreachable && [...this.#storing].some((letter) => isIts(letter) && !this.#failing.has(letter));
+	}
+
+	/** Begins to connect and doesn't wait: what the broker refuses is told as soon as it is known, not with the first letter. */
+	async prepare(): Promise<void> {
+		void this.#prepareInBackground();
+	}
+
+	async store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
+		using either = eitherSignal(signal, this.#ended.signal);
+		const ended = either.signal;
+		const trial = new LetterTrial(letter);
+		this.#storing.add(letter);
+		try {
+			for (let failures = 1, why = "", isBrief = false; ; failures++) {
+				ended.throwIfAborted();
+				try {
+					await unlessAborted(this.#produce(trial, isBrief), ended);
+					if (trial.isCut) this.emit("letter:cut", { letter: trial.next, why });
+					return;
+				} catch (error) {
+					ended.throwIfAborted();
+					why = messageOf(error);
+					const verdict = verdictOn(trial, codeOf(error));
+					if (verdict === "lighter") continue;
+					if (verdict === "brief" && !isBrief) {
+						isBrief = true;
+						continue;
+					}
+					this.#failed(letter, error);
+				}
+				await this.#parts.clock.sleep(fullJitter(failures, RETRY, this.#parts.random), ended);
+			}
+		} finally {
+			this.#storing.delete(letter);
+			this.#changed(() => this.#failing.delete(letter));
+		}
+	}
+
+	/** The next letter goes by a new client, made of what its settings name by now. Those under way are tried again by it. */
+	async renew(): Promise<void> {
+		await this.#disconnect();
+	}
+
+	async dispose(): Promise<void> {
+		this.#ended.abort(new Error("the dead letters were ended"));
+		await this.#disconnect();
+	}
+
+	async #prepareInBackground(): Promise<void> {
+		for (let failures = 0; !this.#ended.signal.aborted; ) {
+			try {
+				await this.#connected();
+				this.#changed(() => (this.#unreachable = false));
+				return;
+			} catch (error) {
+				failures++;
+				this.#changed(() => (this.#unreachable = true), messageOf(error));
+			}
+			await this.#parts.clock.sleep(fullJitter(failures, RETRY, this.#parts.random), this.#ended.signal).catch(() => {});
+		}
+	}
+
+	async #produce({ next, isLarge }: LetterTrial, isBrief: boolean): Promise<void> {
+		const { topic } = this.#parts;
+		const { producer, partitions } = await this.#connected(isLarge);
+		const { key, value } = next;
+		const headers = letterHeaders(next, this.#parts, { ageMs: Math.max(0, this.#parts.clock.monotonic() - next.receivedAtMs), isBrief });
+		const record = { topic, partition: next.partition % partitions, key, value, headers };
+		try {
+			await producer.produce(record).catch(refused(this.#parts.kafka, { topic: ["Write", topic] }));
+		} finally {
+			if (producer.gaveUp) void this.#disconnect();
+		}
+	}
+
+	#failed(letter: DeadLetter, error: unknown): void {
+		const code = codeOf(error);
+		if (code === codes.fatal || code === codes.state) void this.#disconnect();
+		const hint =
+			code === codes.tooLarge ? "; raise the topic's max.message.bytes: what happened to the message does not fit by itself" : "";
+		this.#changed(() => this.#failing.add(letter), `${messageOf(error)}${hint} (${partitionName(letter)} offset ${letter.offset})`);
+	}
+
+	/** Tells when `change` blocks or unblocks the target. */
+	#changed(change: () => void, message = ""): void {
+		const before = this.blocked;
+		change();
+		if (this.blocked === before) return;
+		if (this.blocked) this.emit("target:blocked", { message: `dead letters can't be stored in topic ${this.#parts.topic}: ${message}` });
+		else this.emit("target:unblocked");
+	}
+
+	/** Large records have a client of their own: how long a record is tried is a setting of the client. */
+	#connected(forLarge = false): Promise<Connection> {
+		const known = this.#connections.get(forLarge);
+		if (known) return known;
+		const connecting = this.#connect(forLarge ? LARGE_DELIVERY_TIMEOUT_MS : DELIVERY_TIMEOUT_MS).catch((error) => {
+			this.#connections.delete(forLarge);
+			throw error;
+		});
+		this.#connections.set(forLarge, connecting);
+		return connecting;
+	}
+
+	async #connect(deliveryTimeoutMs: number): Promise<Connection> {
+		const { kafka, connectProducer } = this.#parts;
+		const producer = connectProducer
+			? await connectProducer()
+			: await Producer.connect(kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs });
+		try {
+			return { producer, partitions: await this.#existing(producer) };
+		} catch (error) {
+			await producer[Symbol.asyncDispose]();
+			throw error;
+		}
+	}
+
+	/** Partitions of the topic; it is created where it is missing, with as many as the largest of the topics that are read has. */
+	async #existing(producer: TopicProducer): Promise<number> {
+		const { kafka, topic, clock } = this.#parts;
+		const found = await producer.topics();
+		const sources = [...found].filter(([name]) => kafka.topics.some((entry) => isTopicMeant(entry, name)));
+		const names = sources.map(([name]) => name);
+		const present = found.get(topic);
+		if (present !== undefined) return this.#judged(producer, names, present);
+		const partitions = sources.length > 0 ? Math.max(...sources.map(([, count]) => count)) : -1;
+		try {
+			await createLetterTopic(kafka, { name: topic, partitions, replication: -1 });
+			await awaitTopic(kafka, clock, topic, Math.max(1, partitions));
+		} catch (error) {
+			// Who may not create topics may still be served by a broker that does; another daemon may have been faster.
+			const made = (await producer.topics(topic)).get(topic);
+			if (made === undefined) throw withRights(kafka, topic, error);
+			return this.#judged(producer, names, made);
+		}
+		const made = (await producer.topics(topic)).get(topic);
+		if (made === undefined) throw new PocKaffeError("no_topic", `topic ${topic} is missing: pockaffe topic create ${topic} -p 1`);
+		return made;
+	}
+
+	/** The partitions of a topic that somebody else made; rejects where letters would be lost there. */
+	async #judged(producer: TopicProducer, sources: readonly string[], partitions: number): Promise<number> {
+		const { kafka, topic } = this.#parts;
+		const settings = await producer.topicSettings([topic, ...sources]).catch((error: KafkaError) => error);
+		const { refusal, doubts, unknown } = letterTopicPolicy({ kafka, topic, sources, settings });
+		if (refusal !== null) throw new PocKaffeError("letters_compacted", refusal);
+		for (const doubt of unknown === null ? doubts : [unknown]) {
+			if (this.#told.has(doubt)) continue;
+			this.#told.add(doubt);
+			this.emit("target:doubtful", { message: `dead letters go to topic ${topic}: ${doubt}` });
+		}
+		return partitions;
+	}
+
+	async #disconnect(): Promise<void> {
+		const connections = [...this.#connections.values()];
+		this.#connections.clear();
+		for (const connection of connections) {
+			const { producer } = (await connection.catch(() => null)) ?? {};
+			// Letters still under way are given up by their callers or tried again by the next connection.
+			await producer?.close(0);
+		}
+	}
+}
+
+/** Who may not write to a topic can't see whether it is there. */
+function withRights(kafka: Config["kafka"], topic: string, error: unknown): unknown {
+	if (!(error instanceof KafkaError)) return error;
+	const told = withRight(kafka, { topic: ["Write", topic] }, error);
+	if (told === error) return error;
+	return new KafkaError(`${told.message}; where there is no such topic yet, Create beside Write`, error.kafkaCode, { cause: error });
+}
+
+/** Letters live until somebody looks after them, and are as large as messages are: as much as a broker takes in one request. */
+async function createLetterTopic(kafka: Config["kafka"], topic: NewTopic): Promise<void> {
+	const keep = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1" };
+	try {
+		await createTopic(kafka, { ...topic, config: { ...keep, "max.message.bytes": String(MAX_MESSAGE_BYTES) } });
+	} catch (error) {
+		// A cluster may have limits of its own; what is too large goes in without its value then.
+		if (!refusedConfig.has(codeOf(error))) throw error;
+		await createTopic(kafka, { ...topic, config: keep });
+	}
+}
+
+/** What to try next at once: with less of the message, with less of what is said of it; null: the same again, later. */
+function verdictOn(trial: LetterTrial, code: string): "lighter" | "brief" | null {
+	const before = trial.next;
+	if (code === codes.tooLarge) return trial.tooLarge(true) ? "lighter" : "brief";
+	if (code === codes.timedOut && contentBytes(trial.letter) > HUGE_BYTES) trial.tooLarge(false);
+	else trial.failed();
+	return trial.isCut && trial.next !== before ? "lighter" : null;
+}
+
+function codeOf(error: unknown): string {
+	return error instanceof PocKaffeError ? error.code : "";
+}

@@ -1,0 +1,352 @@
+/**
+ * The partitions that the group gave this member: each is answered for, resolved to a start, fetched, and given away again.
+ *
+ *   resolving (its start is looked up and stored) -> fetching -> leaving
+ *
+ * Librdkafka fetches nothing at all while a change is unanswered, and under KIP-848 the whole group waits. So an assignment is answered at
+ * once, and every partition is added when its own start is stored: one that can't be resolved (no leader, no right, topic deleted) holds
+ * up nobody else. Eager groups assign as a whole: what could not be resolved by then comes with a rebalance of its own.
+ *
+ * Every change is answered, in the order they came: librdkafka may put a revocation on top of an unanswered assignment (a topic was
+ * deleted), and a difference that is never answered leaves the member standing.
+ */
+import { exponentialBackOff } from "../../core/back-off.ts";
+import type { Clock } from "../../core/clock.ts";
+import { eitherSignal } from "../../core/either-signal.ts";
+import { messageOf } from "../../core/errors.ts";
+import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
+import type { ReachedPosition } from "../../core/offsets/position-note.ts";
+import { unlessAborted, unlessAbortedFor } from "../../core/unless-aborted.ts";
+import type { GroupClient } from "../client/group-client.ts";
+import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import type { OffsetStore } from "../offsets/offset-store.ts";
+import type { PositionNotes } from "../offsets/position-notes.ts";
+import type { BegunPartition, GroupMember } from "./group-member.ts";
+import { type OutOfRangePolicy, outOfRangeWords } from "./start-decision.ts";
+import { type FirstStart, resolveStartPositions, type StartFailure, type StartFrom, type StartPosition } from "./start-position.ts";
+
+/** A start that can't be had yet. */
+export interface StartFailedFact extends TopicPartition {
+	readonly message: string;
+	readonly failures: number;
+	readonly retryInMs: number;
+}
+
+/** What is told of the assignment. */
+export interface AssignmentListener {
+	rebalanced(kind: "assign" | "revoke" | "lost", partitions: readonly TopicPartition[]): void;
+	/** An assignment was answered: the member has so many partitions. */
+	joined(partitions: number): void;
+	startResolved(start: StartPosition): void;
+	startFailed(fact: StartFailedFact): void;
+	/** A revocation was answered. */
+	unassigned(partitions: readonly TopicPartition[]): void;
+	/** The client refused an answer: only joining anew helps. */
+	answerRefused(message: string): void;
+	/** A partition that an eager assignment had to leave out can be had now. */
+	assignmentOutdated(): void;
+}
+
+/** What the assignment is made of. */
+export interface AssignmentParts {
+	readonly client: GroupClient;
+	readonly member: GroupMember;
+	readonly offsets: Pick<OffsetStore, "claim" | "begin" | "goOn" | "elsewhere" | "keptIn">;
+	readonly notes: Pick<PositionNotes, "read" | "begin" | "owner">;
+	readonly firstStart: FirstStart;
+	readonly startFrom: StartFrom;
+	readonly onOffsetOutOfRange: OutOfRangePolicy;
+	/** Cooperative and KIP-848 assignments come as differences. */
+	readonly incremental: boolean;
+	/**
+	 * Calls it while no poll is under way. A poll may bring messages of an assignment that is over, and then of the new one: those of the
+	 * new one must be what comes with a poll that began behind it, or nobody could tell the two apart.
+	 */
+	readonly betweenPolls: <T>(act: () => T) => Promise<T>;
+	/** True where the group gave this member up: what it is told to give away belongs to somebody else already. */
+	readonly isLost: () => boolean;
+	readonly clock: Clock;
+	readonly stopped: AbortSignal;
+	readonly listener: AssignmentListener;
+}
+
+interface Held extends TopicPartition {
+	state: "resolving" | "fetching" | "leaving";
+	/** The client has it. */
+	isFetched: boolean;
+	/**
+	 * Its start is being claimed and stored: until that is over it can't be given away, or a late claim would fence its next owner, and a
+	 * late start land on that one's commits.
+	 */
+	storing: Promise<unknown> | null;
+}
+
+const RETRY = { minMs: 200, maxMs: 5_000 };
+const GONE: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.unknownPartition];
+/** A daemon that stops waits so long for a start that is being stored: a store that doesn't answer must not hold it up. */
+const LAST_STORE_MS = 1_000;
+
+/** See the file's header. */
+export class Assignment {
+	readonly #parts: AssignmentParts;
+	readonly #held = new Map<string, Held>();
+	#changes: Promise<void> = Promise.resolve();
+	#isAbandoned = false;
+	/** Aborted by the next change. */
+	#newest = new AbortController();
+
+	constructor(parts: AssignmentParts) {
+		this.#parts = parts;
+	}
+
+	/** The partitions this member has, also those whose start is not resolved yet. */
+	get partitions(): readonly TopicPartition[] {
+		return this.#isAbandoned ? [] : namesOf(this.#held.values());
+	}
+
+	/** The client is given up: what it had is another member's business, and its last callbacks are only answered, or it never closes. */
+	abandon(): void {
+		if (this.#isAbandoned) return;
+		const gone = namesOf(this.#held.values());
+		this.#isAbandoned = true;
+		for (const each of this.#held.values()) each.state = "leaving";
+		if (gone.length > 0) this.#parts.listener.rebalanced("lost", gone);
+		this.#parts.member.assignmentsLost(gone);
+	}
+
+	/** The client's callback. */
+	rebalanced(code: number, partitions: readonly TopicPartition[]): void {
+		this.#newest.abort();
+		this.#newest = new AbortController();
+		const { signal } = this.#newest;
+		this.#changes = this.#changes
+			.then(() => (code === kafkaErrors.assignPartitions ? this.#assign(partitions, signal) : this.#revoke(partitions)))
+			.catch((error) => this.#parts.listener.answerRefused(messageOf(error)));
+	}
+
+	async #assign(partitions: readonly TopicPartition[], superseded: AbortSignal): Promise<void> {
+		const { client, incremental, listener, stopped } = this.#parts;
+		if (this.#isAbandoned) return client.assign([], incremental);
+		const held = partitions.map(
+			({ topic, partition }): Held => ({ topic, partition, state: "resolving", isFetched: false, storing: null }),
+		);
+		for (const each of held) this.#held.set(partitionName(each), each);
+		listener.rebalanced("assign", partitions);
+		if (!incremental) return await this.#assignWhole(held, superseded);
+		try {
+			client.assign([], true);
+		} catch (error) {
+			// A client that closes takes any answer but this one.
+			if (!stopped.aborted) throw error;
+			client.unassign([], true);
+		}
+		listener.joined(this.#held.size);
+		void this.#resolve(held);
+	}
+
+	/** What is resolved at the first try is assigned; the rest is tried on, and has to come with another assignment. */
+	async #assignWhole(held: readonly Held[], superseded: AbortSignal): Promise<void> {
+		const { client, listener, stopped } = this.#parts;
+		using either = eitherSignal(stopped, superseded);
+		const starts = await unlessAborted(this.#attempt(held, 1), either.signal).catch(() => []);
+		const isAnswered = await this.#parts.betweenPolls(() => {
+			if (stopped.aborted || this.#isAbandoned) return false;
+			client.assign(starts, false);
+			listener.joined(this.#held.size);
+			this.#begin(starts);
+			return true;
+		});
+		if (!isAnswered) {
+			await this.#storesEnd(held);
+			return client.unassign(held, false);
+		}
+		if (starts.length < held.length && !superseded.aborted) {
+			void this.#resolve(held, { failures: 2 }).then(() => {
+				if (!superseded.aborted && !stopped.aborted) listener.assignmentOutdated();
+			});
+		}
+	}
+
+	/** Until each has its start, or is given away. */
+	async #resolve(held: readonly Held[], { failures = 1 } = {}): Promise<void> {
+		const { clock, incremental, listener, stopped } = this.#parts;
+		for (let tries = failures; !stopped.aborted; tries++) {
+			const open = held.filter(isResolving);
+			if (open.length === 0) return;
+			if (tries > 1) await clock.sleep(exponentialBackOff(tries - 1, RETRY), stopped).catch(() => {});
+			const starts = await unlessAborted(this.#attempt(open.filter(isResolving), tries), stopped).catch(() => []);
+			if (!incremental) {
+				if (starts.length === open.length) return;
+				continue;
+			}
+			if (starts.length === 0) continue;
+			try {
+				await this.#parts.betweenPolls(() => this.#take(starts, open));
+			} catch (error) {
+				return listener.answerRefused(messageOf(error));
+			}
+		}
+	}
+
+	/**
+	 * Looks up and stores the starts of these partitions, as far as they are not given away meanwhile; tells of those that can't be had
+	 * yet. Never rejects.
+	 */
+	#attempt(held: readonly Held[], tries: number): Promise<StartPosition[]> {
+		const attempt = this.#resolveAndStore(held, tries);
+		for (const each of held) each.storing = attempt;
+		return attempt;
+	}
+
+	async #resolveAndStore(held: readonly Held[], tries: number): Promise<StartPosition[]> {
+		const { client: queries, offsets: store, notes, startFrom, onOffsetOutOfRange, firstStart } = this.#parts;
+		if (held.length === 0) return [];
+		try {
+			const resolution = { startFrom, onOffsetOutOfRange, firstStart, queries, store, notes };
+			const { starts, failed } = await resolveStartPositions(held, resolution);
+			// What was given away meanwhile may be back already, but then it is resolved anew.
+			const open = new Map(held.filter(isResolving).map((each) => [partitionName(each), each]));
+			this.#tellFailures(
+				failed.filter(({ partition }) => open.has(partitionName(partition))),
+				tries,
+			);
+			const wanted = starts.filter((start) => open.has(partitionName(start)));
+			const stored = await this.#storeStarts(wanted);
+			return stored.filter((start) => isResolving(open.get(partitionName(start)) as Held));
+		} catch (error) {
+			const open = held.filter(isResolving);
+			this.#tellFailures(
+				open.map((partition) => ({ partition, error })),
+				tries,
+			);
+			return [];
+		}
+	}
+
+	/**
+	 * New positions are stored before the first message, so that a crash can't choose again. They are noted before, but for a log that
+	 * takes another's place: its note says that what Kafka has is of this log, and a late commit of the old one may lie there until ours is
+	 * behind it.
+	 */
+	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
+		const { offsets, notes } = this.#parts;
+		const noteThose = (isNew: boolean) => notes.begin(starts.filter(({ from }) => (from === "new_log") === isNew).map(({ note }) => note));
+		await noteThose(false);
+		const begun = new Map((await this.#beginThere(starts)).map((each) => [partitionName(each), each.offset]));
+		const lost = starts.find((start) => !begun.has(partitionName(start)));
+		if (lost) throw new Error(`the offset of ${partitionName(lost)} was taken over by another member meanwhile`);
+		await noteThose(true);
+		const stored = starts.map((start) => {
+			const offset = begun.get(partitionName(start)) as number;
+			return { ...start, offset, committed: offset };
+		});
+		await offsets.goOn(stored.map(reached));
+		return stored;
+	}
+
+	/** Where they begin: stored already, or from here on. */
+	async #beginThere(starts: readonly StartPosition[]): Promise<readonly TopicPartitionOffset[]> {
+		const fresh = starts.filter(({ committed }) => committed === null);
+		const kept = starts.filter(({ committed }) => committed !== null);
+		return fresh.length > 0 ? [...kept, ...(await this.#parts.offsets.begin(fresh.map(reached)))] : kept;
+	}
+
+	/**
+	 * A partition that is fetched goes on at the offset that `from` gives, asked when nothing more can come of what was fetched before; null:
+	 * as it is. Between two changes, for in one the client would take it for the answer. Eager groups assign as a whole, by joining anew.
+	 */
+	refetch({ topic, partition }: TopicPartition, from: () => number | null): Promise<void> {
+		const { client, member, incremental, listener, stopped } = this.#parts;
+		const seek = () => {
+			const held = this.#held.get(partitionName({ topic, partition }));
+			if (this.#isAbandoned || stopped.aborted || held?.state !== "fetching") return;
+			const offset = from();
+			if (offset === null) return;
+			if (!incremental) return listener.assignmentOutdated();
+			client.seek({ topic, partition, offset });
+			member.refetched([{ topic, partition }]);
+		};
+		const refetched = this.#changes.then(() => this.#parts.betweenPolls(seek));
+		this.#changes = refetched.catch((error) => listener.answerRefused(messageOf(error)));
+		return this.#changes;
+	}
+
+	/** Those of them that were not given away while a poll was waited for. */
+	#take(starts: readonly StartPosition[], open: readonly Held[]): void {
+		const names = new Set(open.filter(isResolving).map(partitionName));
+		const wanted = starts.filter((start) => names.has(partitionName(start)));
+		if (wanted.length === 0 || this.#parts.stopped.aborted) return;
+		this.#parts.client.assign(wanted, true);
+		this.#begin(wanted);
+	}
+
+	/** These are fetched from here on. */
+	#begin(starts: readonly StartPosition[]): void {
+		if (starts.length === 0) return;
+		for (const start of starts) {
+			Object.assign(this.#held.get(partitionName(start)) as Held, { state: "fetching", isFetched: true });
+			this.#parts.listener.startResolved(start);
+		}
+		this.#parts.member.assignmentsReceived(starts.map((start) => ({ ...start, parked: parkedAt(start) })));
+	}
+
+	async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
+		const { member, incremental, isLost, listener } = this.#parts;
+		const gone = (
+			incremental ? partitions.flatMap((each) => this.#held.get(partitionName(each)) ?? []) : [...this.#held.values()]
+		) as Held[];
+		for (const each of gone) each.state = "leaving";
+		await this.#storesEnd(gone);
+		if (this.#isAbandoned) return this.#giveAway(gone);
+		const lost = isLost();
+		const names = namesOf(gone);
+		listener.rebalanced(lost ? "lost" : "revoke", names);
+		if (lost) member.assignmentsLost(names);
+		else await member.assignmentsRevoked(names);
+		this.#giveAway(gone);
+		listener.unassigned(names);
+	}
+
+	/** Until no start of these is being stored. */
+	async #storesEnd(held: readonly Held[]): Promise<void> {
+		const { clock, stopped } = this.#parts;
+		const storing = Promise.all(held.map((each) => each.storing));
+		await unlessAbortedFor(LAST_STORE_MS, storing, stopped, clock).catch(() => {});
+	}
+
+	#giveAway(gone: readonly Held[]): void {
+		for (const each of gone) this.#held.delete(partitionName(each));
+		this.#parts.client.unassign(
+			gone.filter(({ isFetched }) => isFetched),
+			this.#parts.incremental,
+		);
+	}
+
+	#tellFailures(failed: readonly StartFailure[], failures: number): void {
+		const retryInMs = exponentialBackOff(failures, RETRY);
+		for (const { partition, error } of failed) {
+			const isGone = error instanceof KafkaError && GONE.includes(error.kafkaCode);
+			const message = isGone ? `${messageOf(error)} (it was deleted?)` : messageOf(error);
+			this.#parts.listener.startFailed({ topic: partition.topic, partition: partition.partition, message, failures, retryInMs });
+		}
+	}
+}
+
+/** Why a start has to wait for somebody's decision. */
+function parkedAt({ topic, partition, outOfRange }: StartPosition): BegunPartition["parked"] {
+	if (outOfRange?.kind !== "park") return null;
+	return { code: "out_of_range", message: outOfRangeWords({ topic, partition, position: outOfRange.position }, outOfRange.log) };
+}
+
+/** What a store is told of a start. */
+function reached({ topic, partition, offset, logId, note }: StartPosition): ReachedPosition {
+	return { topic, partition, offset, logId, witness: note.note.log.witness };
+}
+
+function namesOf(held: Iterable<TopicPartition>): TopicPartition[] {
+	return Array.from(held, ({ topic, partition }) => ({ topic, partition }));
+}
+
+function isResolving({ state }: Held): boolean {
+	return state === "resolving";
+}

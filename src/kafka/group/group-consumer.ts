@@ -1,0 +1,512 @@
+/**
+ * A member of the consumer group: connects, joins, takes another client where one is stranded, leaves. What it is given and gives away
+ * (brod's `assignments_received` and `assignments_revoked`) is assignment.ts's, what it receives poller.ts's.
+ *
+ *   connecting -> looking (what existed before we joined) -> polling -> closing -> closed
+ *
+ * Knows nothing of workers and rows.
+ *
+ * Step 1 of a message's way (docs/architecture.md).
+ */
+
+import { EventEmitter } from "eventemitter3";
+import type { Config } from "../../config/config.ts";
+import { exponentialBackOff } from "../../core/back-off.ts";
+import type { Clock, Timer } from "../../core/clock.ts";
+import { messageOf } from "../../core/errors.ts";
+import { lifetime } from "../../core/lifetime.ts";
+import { isTopicMeant, type TopicPartition } from "../../core/messages/message.ts";
+import type { Problem } from "../../core/problem.ts";
+import { explainUnreachable } from "../client/connect.ts";
+import type { GroupClient } from "../client/group-client.ts";
+import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import type { OffsetStore } from "../offsets/offset-store.ts";
+import type { PositionNotes } from "../offsets/position-notes.ts";
+import { Poller } from "../polling/poller.ts";
+import { existingTopics } from "../watches/access-watch.ts";
+import { Assignment, type StartFailedFact } from "./assignment.ts";
+import type { GroupMember } from "./group-member.ts";
+import { JoinRefusal } from "./join-refusal.ts";
+import { type Membership, readMembership } from "./membership.ts";
+import { SessionWatch } from "./session-watch.ts";
+import { FirstStart, type StartPosition } from "./start-position.ts";
+import { type OutdatedAssignment, returnsUnseen, StaticReturn } from "./static-return.ts";
+
+/** Past facts of the consumer. */
+export interface GroupConsumerEvents {
+	"connect:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
+	/** What exists and what is stored could not be asked yet. */
+	"look:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
+	/** Configured topics that don't exist yet; the member joins, and gets them once they do. */
+	"topics:missing": (fact: { topics: readonly string[] }) => void;
+	/** A configured topic that this user may not see; it is got once it may be. */
+	"topic:refused": (fact: { topic: string; message: string }) => void;
+	"group:joined": (fact: { partitions: number }) => void;
+	/** The topics are others than when the group gave out what this static member came back to: it joins anew. */
+	"assignment:outdated": (fact: OutdatedAssignment) => void;
+	rebalanced: (fact: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }) => void;
+	"start:resolved": (fact: StartPosition) => void;
+	/** A partition's start can't be resolved or stored yet; it is tried on, and the others don't wait for it. */
+	"start:failed": (fact: StartFailedFact) => void;
+	/** A revocation was answered. */
+	unassigned: (fact: { partitions: readonly TopicPartition[] }) => void;
+	"broker:error": (fact: { message: string; code: number }) => void;
+	"consume:failed": (fact: { message: string; code: number }) => void;
+	/** The client met a topic or partition that its broker doesn't know. */
+	"topic:unknown": () => void;
+	/** The position of some partition is outside its log; the client doesn't say whose. */
+	"position:out_of_range": () => void;
+	/** The member can't go on, and nothing outside mends it: it was fenced, or the client gave itself up for a reason of its own. */
+	fatal: (fact: { message: string; code: number }) => void;
+	stats: (fact: { json: string }) => void;
+	/** Whether the client, by its own statistics, is in touch with the group's coordinator. */
+	membership: (fact: { member: boolean; message: string }) => void;
+	polled: (fact: { messages: number; busyMs: number }) => void;
+}
+
+/** What the consumer is made of. `incremental`: cooperative and KIP-848 assignments come as differences. */
+export interface GroupConsumerParts {
+	readonly createClient: () => GroupClient;
+	readonly member: GroupMember;
+	readonly clock: Clock;
+	readonly kafka: Config["kafka"];
+	readonly incremental: boolean;
+	/** Where the group's offsets are kept. */
+	readonly offsets: OffsetStore;
+	/** What is noted of its positions. */
+	readonly notes: Pick<PositionNotes, "read" | "begin" | "owner">;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const LEAVE_TIMEOUT_MS = 5_000;
+/** A drain ends by itself, by its own deadline; this is for a client that tells of no revocation. */
+const GIVE_UP_MS = 60_000;
+/** Without partitions nothing says that the request to leave is out; it goes at once. */
+const LEAVE_WITHOUT_PARTITIONS_MS = 500;
+const RETRY = { minMs: 200, maxMs: 5_000 };
+/** librdkafka's default of `session.timeout.ms`. */
+const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
+const OUT_OF_RANGE_CODES: readonly number[] = [kafkaErrors.autoOffsetReset, kafkaErrors.offsetOutOfRange];
+const UNKNOWN_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.unknownTopic, kafkaErrors.unknownPartition];
+/** How long a client that gave itself up is missed until another one tries what it was refused. */
+const REFUSED = { minMs: 2_000, maxMs: 30_000 };
+
+/** See the file's header. */
+export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
+	readonly #parts: GroupConsumerParts;
+	readonly #firstStart = new FirstStart();
+	readonly #stopped = lifetime();
+	readonly #session: SessionWatch;
+	#client: GroupClient | null = null;
+	#assignment: Assignment | null = null;
+	/** Clients that were given up and are not closed yet. */
+	readonly #formers = new Set<GroupClient>();
+	#startingOver: Promise<void> = Promise.resolve();
+	#isStartingOver = false;
+	readonly #refusal: JoinRefusal;
+	/** Clients in a row that gave themselves up because the group refused them. */
+	#refusedClients = 0;
+	#hasJoined = false;
+	#polling: Promise<void> = Promise.resolve();
+	#rebalances = 0;
+	#firstStartEnds: Timer | null = null;
+	#membership: Membership = { state: "connecting", kind: "joining", message: "", stranded: false };
+	/** Its coordinator was away, and it has not been seen steady since. */
+	#outOfTouch = false;
+	/** Why, where a broker was found and refused it, or is not to be trusted. */
+	#cause: string | null = null;
+
+	constructor(parts: GroupConsumerParts) {
+		super();
+		this.#parts = parts;
+		const timeoutMs = Number(parts.kafka.properties["session.timeout.ms"] ?? DEFAULT_SESSION_TIMEOUT_MS);
+		this.#session = new SessionWatch(parts.clock, timeoutMs);
+		this.#refusal = new JoinRefusal(parts.clock, parts.kafka);
+	}
+
+	/** The partitions this member has. */
+	get assigned(): readonly TopicPartition[] {
+		return this.#assignment?.partitions ?? [];
+	}
+
+	get connected(): boolean {
+		return this.#client !== null;
+	}
+
+	/** True while a client's close is under way, and the process can't end by itself before it is over. */
+	get hangs(): boolean {
+		return [this.#client, ...this.#formers].some((each) => each?.hangs === true);
+	}
+
+	/** Why it is no member of its group, where the group said so. */
+	get problems(): readonly Problem<"cannot_join" | "not_authorized">[] {
+		return this.#refusal.problems;
+	}
+
+	/** Changes of the assignment so far. */
+	get rebalances(): number {
+		return this.#rebalances;
+	}
+
+	/** What the member is to its group, in librdkafka's words once it has joined: `connecting`, `up/steady`, `wait-coord/init`, … */
+	get memberState(): string {
+		return this.#membership.state;
+	}
+
+	/** The connected client; null before that. For positions and commits. */
+	get client(): GroupClient | null {
+		return this.#client;
+	}
+
+	/** Connects (trying for ever), looks at what exists, joins. Resolves when subscribed, or when `close` came first. */
+	async start(): Promise<void> {
+		const isConnected = await this.#untilDone(
+			() => this.#connect(),
+			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
+		);
+		if (!isConnected) return;
+		const hasLooked = await this.#untilDone(
+			async () => {
+				if (!this.#client || this.#membership.stranded) await this.#reconnect();
+				await this.#lookBeforeJoining();
+			},
+			(message, failures, retryInMs) => {
+				const { kind, message: why } = this.#membership;
+				this.emit("look:failed", { message: kind === "away" ? `${message}; ${why}` : message, failures, retryInMs });
+			},
+		);
+		if (!hasLooked) return;
+		this.#client?.subscribe(this.#parts.kafka.topics);
+		this.#hasJoined = true;
+	}
+
+	/** Gives up what it has and joins anew, so that the group decides who has what: for a member that found out that it is a zombie. */
+	rejoin(): void {
+		if (this.#stopped.signal.aborted) return;
+		this.#client?.unsubscribe();
+		this.#client?.subscribe(this.#parts.kafka.topics);
+	}
+
+	/** The client is stuck: another one takes its place, and joins anew. */
+	replaceClient(): void {
+		if (this.#hasJoined && this.#client) this.#startOverIn(0);
+	}
+
+	/**
+	 * Another client takes its place, made of what its settings name by now: what this one has is finished and committed first, so that
+	 * nothing is handled twice. Rejects, and this one stays, where the other one is not let in. False where there is nothing to be renewed
+	 * yet, or it is being renewed anyway.
+	 */
+	async renewClient(): Promise<boolean> {
+		if (!this.#hasJoined || !this.#client || this.#isStartingOver) return false;
+		const trial = this.#parts.createClient();
+		await trial.connect(CONNECT_TIMEOUT_MS).finally(() => this.#retire(trial));
+		if (this.#stopped.signal.aborted || this.#isStartingOver) return false;
+		if (!this.#outOfTouch) await this.#giveUpSubscription(GIVE_UP_MS);
+		this.replaceClient();
+		return true;
+	}
+
+	#startOverIn(delayMs: number): void {
+		const { signal } = this.#stopped;
+		if (this.#isStartingOver || signal.aborted) return;
+		this.#isStartingOver = true;
+		const waited = delayMs > 0 ? this.#parts.clock.sleep(delayMs, signal) : Promise.resolve();
+		this.#startingOver = waited
+			.then(() => this.#startOver())
+			.catch(() => {})
+			.finally(() => {
+				this.#isStartingOver = false;
+			});
+	}
+
+	/** A partition goes on at the offset that `from` gives, asked when no poll is under way; null: as it is. */
+	async refetch(partition: TopicPartition, from: () => number | null): Promise<void> {
+		await this.#assignment?.refetch(partition, from);
+	}
+
+	pause(partitions: readonly TopicPartition[]): void {
+		this.#client?.pause(partitions);
+	}
+
+	resume(partitions: readonly TopicPartition[]): void {
+		this.#client?.resume(partitions);
+	}
+
+	/** The owner begins to stop, and wants to be done by then (monotonic). */
+	stopsBy(deadline: number): void {
+		this.#client?.endQueriesBy(deadline);
+	}
+
+	/**
+	 * Leaves the group, a static member only where `leave` says so: the member has been drained by its owner, what the closing client still
+	 * revokes is answered at once. False when the client didn't close within `withinMs`: the coordinator didn't answer, and gives the
+	 * member up after its session. Idempotent.
+	 */
+	async close({ leave = false, withinMs }: { leave?: boolean; withinMs: number }): Promise<boolean> {
+		if (this.#stopped.signal.aborted) return true;
+		if (leave && this.#client) await this.#giveUpSubscription(LEAVE_TIMEOUT_MS);
+		this.#stopped.abort(new Error("closing"));
+		this.#firstStartEnds?.cancel();
+		await this.#startingOver;
+		const client = this.#client;
+		await this.#polling;
+		const formers = [...this.#formers].map((each) => each.close({ withinMs }));
+		const closed = await Promise.all([client?.close({ withinMs, onlyIfAnswered: true }) ?? true, ...formers]);
+		return closed.every(Boolean);
+	}
+
+	/** A static member that closes stays in the group; one that gives its subscription up before leaves. */
+	#giveUpSubscription(withinMs: number): Promise<void> {
+		return new Promise((resolve) => {
+			const timer = this.#parts.clock.after(this.assigned.length > 0 ? withinMs : LEAVE_WITHOUT_PARTITIONS_MS, resolve);
+			this.once("unassigned", () => {
+				timer.cancel();
+				resolve();
+			});
+			this.#client?.unsubscribe();
+		});
+	}
+
+	/** Tries until it works, is fatal (false), or `close` comes first (false). */
+	async #untilDone(attempt: () => Promise<void>, failed: (message: string, failures: number, retryInMs: number) => void): Promise<boolean> {
+		const { signal } = this.#stopped;
+		for (let failures = 1; !signal.aborted; failures++) {
+			try {
+				await attempt();
+				if (!signal.aborted) return true;
+				// Closed meanwhile: it never joined, and nobody else will end it.
+				await this.#client?.close();
+			} catch (error) {
+				const retryInMs = exponentialBackOff(failures, RETRY);
+				failed(messageOf(error), failures, retryInMs);
+				if (error instanceof KafkaError && JoinRefusal.isOne(error.kafkaCode)) this.#refusal.refused(error.kafkaCode, error.message);
+				await this.#parts.clock.sleep(retryInMs, signal).catch(() => {});
+			}
+		}
+		return false;
+	}
+
+	/** A client of its own beginning in place of one that is stranded. What that one had is another's business by then. */
+	async #startOver(): Promise<void> {
+		const isConnected = await this.#untilDone(
+			() => this.#reconnect(),
+			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
+		);
+		if (isConnected) this.#client?.subscribe(this.#parts.kafka.topics);
+	}
+
+	async #reconnect(): Promise<void> {
+		const former = this.#client;
+		this.#client = null;
+		this.#membership = { ...this.#membership, stranded: false };
+		if (former) {
+			this.#assignment?.abandon();
+			await this.#polling;
+			this.#retire(former);
+		}
+		await this.#connect();
+	}
+
+	#retire(client: GroupClient): void {
+		this.#formers.add(client);
+		void client.close().then((isClosed) => isClosed && this.#formers.delete(client));
+	}
+
+	async #connect(): Promise<void> {
+		const client = this.#parts.createClient();
+		client.on("broker:error", (fact) => {
+			this.emit("broker:error", fact);
+			if (UNKNOWN_TOPIC.includes(fact.code)) this.emit("topic:unknown");
+			this.#cause = fact.cause ?? null;
+		});
+		let lastError: string | null = null;
+		client.on("broker:error", ({ message }) => {
+			lastError = message;
+		});
+		try {
+			await client.connect(CONNECT_TIMEOUT_MS);
+		} catch (error) {
+			void client.close();
+			if (!(error instanceof KafkaError)) throw error;
+			const words = explainUnreachable(this.#parts.kafka, lastError ?? error.message);
+			throw new KafkaError(words, error.kafkaCode, { cause: error });
+		}
+		client.on("session:lost", () => this.#loseSession());
+		client.on("poll:late", () => this.#session.lost());
+		client.on("fatal", (fact) => {
+			if (this.#client === client) this.#clientGaveUp(fact);
+		});
+		client.on("stats", (fact) => {
+			if (this.#client === client) this.#readMembership(fact.json);
+			this.emit("stats", fact);
+		});
+		const poller = this.#createPoller(client);
+		const assignment = this.#createAssignment(client, poller, this.#createReturn(client));
+		this.#assignment = assignment;
+		client.on("rebalance", ({ code, partitions }) => {
+			if (this.#client === client) this.#rebalances++;
+			// Behind a lost session an assignment of before may come, mostly an empty one, ahead of the revocation of what was lost.
+			if (code === kafkaErrors.assignPartitions && assignment.partitions.length === 0) {
+				this.#session.begun();
+				this.#outOfTouch = false;
+			}
+			assignment.rebalanced(code, partitions);
+		});
+		this.#client = client;
+		// Before it has anything to poll: the statistics, which say why a look fails, come no other way.
+		this.#polling = poller.run();
+	}
+
+	/** See FirstStart: which partitions exist, and whether the group has stored anything for their topic. */
+	async #lookBeforeJoining(): Promise<void> {
+		const client = this.#client as GroupClient;
+		const existing = await client.metadata();
+		const noted = await this.#parts.notes.read();
+		for (const [topic, count] of existing) {
+			if (!this.#parts.kafka.topics.some((entry) => isTopicMeant(entry, topic))) continue;
+			const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }));
+			if (count > 0) this.#firstStart.seen(await this.#parts.offsets.stored(partitions), noted);
+		}
+		await this.#lookForMissing(this.#parts.kafka.topics.filter((topic) => !topic.startsWith("^") && !existing.get(topic)));
+	}
+
+	async #lookForMissing(topics: readonly string[]): Promise<void> {
+		if (topics.length === 0) return;
+		const found = await existingTopics(this.#client as GroupClient, topics);
+		const missing = topics.filter((topic) => !found.has(topic));
+		if (missing.length > 0) this.emit("topics:missing", { topics: missing });
+		for (const [topic, refusal] of found) {
+			if (!refusal) continue;
+			this.#firstStart.unseen(topic);
+			this.emit("topic:refused", { topic, message: refusal.message });
+		}
+	}
+
+	#createPoller(client: GroupClient): Poller {
+		return new Poller({
+			client,
+			member: this.#parts.member,
+			clock: this.#parts.clock,
+			ended: this.#stopped.signal,
+			isCurrent: () => this.#client === client,
+			listener: {
+				polling: () => this.#session.polling(),
+				polled: (fact) => this.emit("polled", fact),
+				failed: (fact) => this.#pollFailed(fact),
+			},
+		});
+	}
+
+	#pollFailed(fact: { message: string; code: number }): void {
+		if (fact.code === kafkaErrors.maxPollExceeded) this.#session.lost();
+		if (UNKNOWN_TOPIC.includes(fact.code)) this.emit("topic:unknown");
+		if (OUT_OF_RANGE_CODES.includes(fact.code)) this.emit("position:out_of_range");
+		if (JoinRefusal.isOne(fact.code)) this.#refusal.refused(fact.code, fact.message);
+		this.emit("consume:failed", fact);
+	}
+
+	/**
+	 * Its partitions are lost: nothing is committed by it any more, and another member may have them. Where the group refused the member
+	 * (KIP-848) another client asks again, for that can be mended; a member that was fenced has a successor by its name, and must end.
+	 */
+	#clientGaveUp(fact: { message: string; code: number }): void {
+		this.#assignment?.abandon();
+		if (!JoinRefusal.isOne(fact.code)) {
+			this.emit("fatal", fact);
+			return;
+		}
+		this.#refusal.refused(fact.code, fact.message);
+		this.emit("consume:failed", fact);
+		this.#startOverIn(exponentialBackOff(++this.#refusedClients, REFUSED));
+	}
+
+	#hasJoinedGroup(): void {
+		this.#refusal.joined();
+		this.#refusedClients = 0;
+	}
+
+	/** A connection that is open and silent looks well in the statistics. */
+	#loseSession(): void {
+		this.#session.lost();
+		this.#outOfTouch = true;
+		const message = `the group's coordinator did not answer for a session (${this.#session.timeoutMs} ms)`;
+		this.emit("membership", { member: false, message });
+	}
+
+	/** A rebalance alone is nothing to tell; one behind a coordinator that was away is the way back, and takes as long as a session. */
+	#readMembership(json: string): void {
+		const membership = readMembership(json, this.#parts.kafka.brokers);
+		if (!membership) return;
+		this.#membership = membership;
+		const { kind, message } = membership;
+		if (kind === "away") this.#outOfTouch = true;
+		if (kind === "steady") {
+			this.#outOfTouch = false;
+			this.#cause = null;
+			if (this.#rebalances > 0) this.#hasJoinedGroup();
+		}
+		if (this.#outOfTouch) this.emit("membership", { member: false, message: this.#cause ? `${message}; ${this.#cause}` : message });
+		else if (kind === "steady" && this.#rebalances > 0) this.emit("membership", { member: true, message });
+		if (membership.stranded) this.replaceClient();
+	}
+
+	/** null where a rebalance looks at the topics whenever this member joins. */
+	#createReturn(client: GroupClient): StaticReturn | null {
+		const { clock, kafka, offsets } = this.#parts;
+		if (!returnsUnseen(kafka)) return null;
+		return new StaticReturn({
+			clock,
+			ended: this.#stopped.signal,
+			isCurrent: () => this.#client === client,
+			topics: kafka.topics,
+			client,
+			offsets,
+			assigned: () => this.assigned,
+			outdated: (found) => {
+				this.emit("assignment:outdated", found);
+				this.rejoin();
+			},
+		});
+	}
+
+	#createAssignment(client: GroupClient, poller: Poller, returned: StaticReturn | null): Assignment {
+		const { member, offsets, notes, kafka, incremental, clock } = this.#parts;
+		return new Assignment({
+			client,
+			member,
+			offsets,
+			notes,
+			firstStart: this.#firstStart,
+			startFrom: kafka.startFrom,
+			onOffsetOutOfRange: kafka.onOffsetOutOfRange,
+			incremental,
+			betweenPolls: (act) => poller.betweenPolls(act),
+			isLost: () => this.#session.isLost,
+			clock,
+			stopped: this.#stopped.signal,
+			listener: {
+				rebalanced: (kind, partitions) => this.emit("rebalanced", { kind, partitions }),
+				joined: (partitions) => {
+					this.#hasJoinedGroup();
+					returned?.joined();
+					this.emit("group:joined", { partitions });
+				},
+				startResolved: (start) => {
+					// Whoever else began with us has stored its starts by then, or was given up, and others have stored them.
+					this.#firstStartEnds ??= clock.after(2 * this.#session.timeoutMs, () => this.#firstStart.end());
+					const wasUnseen = this.#firstStart.begun(start);
+					if (wasUnseen) clock.after(2 * this.#session.timeoutMs, () => this.#firstStart.seenBy(start.topic));
+					this.emit("start:resolved", start);
+				},
+				startFailed: (fact) => this.emit("start:failed", fact),
+				unassigned: (partitions) => this.emit("unassigned", { partitions }),
+				answerRefused: (message) => {
+					this.emit("consume:failed", { message: `the assignment could not be answered, joining anew: ${message}`, code: -1 });
+					this.rejoin();
+				},
+				assignmentOutdated: () => this.rejoin(),
+			},
+		});
+	}
+}

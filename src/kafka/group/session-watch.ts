@@ -1,0 +1,45 @@
+/**
+ * Whether the group may have given this member up: then what the client is told to give away belongs to somebody else already. The client
+ * says so itself, or the process was frozen for longer than a session and will hear of it.
+ */
+import type { Clock } from "../../core/clock.ts";
+
+/** How soon after it woke up a frozen member hears from its coordinator that it was given up. */
+const VERDICT_WITHIN_MS = 15_000;
+
+/** See the file's header. */
+export class SessionWatch {
+	readonly timeoutMs: number;
+	readonly #clock: Clock;
+	#isLost = false;
+	/** Monotonic time of the last poll, and when it was last found that more than a session lay between two. */
+	#polledAt = Number.POSITIVE_INFINITY;
+	#outlivedAt = Number.NEGATIVE_INFINITY;
+
+	constructor(clock: Clock, timeoutMs: number) {
+		this.#clock = clock;
+		this.timeoutMs = timeoutMs;
+	}
+
+	get isLost(): boolean {
+		return this.#isLost || this.#clock.monotonic() - this.#outlivedAt < VERDICT_WITHIN_MS;
+	}
+
+	/** A poll begins. */
+	polling(): void {
+		const now = this.#clock.monotonic();
+		if (now - this.#polledAt > this.timeoutMs) this.#outlivedAt = now;
+		this.#polledAt = now;
+	}
+
+	/** The client gave its membership up by itself. */
+	lost(): void {
+		this.#isLost = true;
+	}
+
+	/** A member with nothing left to lose was given partitions. */
+	begun(): void {
+		this.#isLost = false;
+		this.#outlivedAt = Number.NEGATIVE_INFINITY;
+	}
+}

@@ -1,0 +1,322 @@
+/**
+ * Resolves where assigned partitions begin: takes them over in the store, asks what there is to know, and has it decided
+ * (start-decision.ts). What is asked of the broker is behind `StartQueries`.
+ *
+ * Asked in this order: what is kept, what is noted, which log is there, where it begins and ends. A log that takes another's place in
+ * between is then noticed later by its id; in another order its bounds could be taken for the older one's.
+ */
+import { type HandNote, type Suspicion, suspicionAt } from "../../core/messages/hand-note.ts";
+import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
+import { compareIds, type LogId, type LogIdentity, unknownLog, type Witness } from "../../core/offsets/log-identity.ts";
+import {
+	type NoteChange,
+	type PositionNote,
+	restoredAt,
+	type StoredNote,
+	stretchesBefore,
+	withStretch,
+} from "../../core/offsets/position-note.ts";
+import type { StoredOffset } from "../client/group-client.ts";
+import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import type { OffsetStore } from "../offsets/offset-store.ts";
+import type { PositionNotes } from "../offsets/position-notes.ts";
+import { decidePosition, decideStart, type LogBounds, type OutOfRange, type OutOfRangePolicy } from "./start-decision.ts";
+
+/** What has to be asked of the broker. All reject with the broker's error; offsets are numbers, null where there is none. */
+export interface StartQueries {
+	/** Of topics that exist; null where an id can't be known. */
+	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>>;
+	watermarks(partition: TopicPartition): Promise<LogBounds>;
+	/** The first offset with this timestamp (ms) or a later one; null where there is none. */
+	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null>;
+	/** The first record at or behind this offset; null where there is none. */
+	recordAt(position: TopicPartitionOffset): Promise<Witness | null>;
+}
+
+/** `kafka.startFrom`: a number is a timestamp in ms. */
+export type StartFrom = "earliest" | "latest" | number;
+
+/**
+ * Why a start is where it is. committed: it is what is kept · kafka: Kafka's copy, where the table has none · earliest, latest, timestamp:
+ * `kafka.startFrom` · beginning: a partition that appeared later · noted: Kafka forgot, the note knows · new_log: the topic was deleted and
+ * made again · out_of_range: what was kept lies outside the log, and `kafka.onOffsetOutOfRange` says where it goes on.
+ */
+export type StartReason = "committed" | "kafka" | "earliest" | "latest" | "timestamp" | "beginning" | "noted" | "new_log" | "out_of_range";
+
+/** A resolved start. */
+export interface StartPosition extends TopicPartition {
+	readonly offset: number;
+	/** What is stored by now; null where the start has yet to be stored. */
+	readonly committed: number | null;
+	readonly from: StartReason;
+	/** The log that it is a position in. */
+	readonly logId: LogId;
+	/** What was kept or noted, where the start is not there. */
+	readonly kept: number | null;
+	/** What lies outside the log; parked: nothing is fetched before somebody decides. */
+	readonly outOfRange: (OutOfRange & { readonly log: LogBounds }) | null;
+	readonly note: NoteChange;
+	/** Why it has to be careful: the process died with this partition's messages in hand, or may have. */
+	readonly suspicion: Suspicion | null;
+}
+
+/** What starts are resolved by. */
+export interface StartResolution {
+	readonly startFrom: StartFrom;
+	readonly onOffsetOutOfRange: OutOfRangePolicy;
+	readonly firstStart: FirstStart;
+	readonly queries: StartQueries;
+	readonly store: Pick<OffsetStore, "claim" | "elsewhere" | "keptIn">;
+	readonly notes: Pick<PositionNotes, "read" | "owner">;
+}
+
+/**
+ * The partitions `startFrom` applies to: those that existed, of topics of which nothing was committed or noted, when this member looked
+ * before it joined. What appears later starts at its beginning. Looking before joining makes this free of races between members that start
+ * together: whoever joins the first generation looked before anybody could commit. It is over when every first start must have been
+ * stored: a partition without a commit is then one of a topic that was deleted and made again.
+ */
+export class FirstStart {
+	readonly #present = new Set<string>();
+
+	/** Topics that this user may not see: whether they exist nobody can tell. */
+	readonly #unseen = new Set<string>();
+	/** Their partitions that have begun since. */
+	readonly #begun = new Set<string>();
+
+	/** From here on every start is a later one, but for topics that were not seen yet. Idempotent. */
+	end(): void {
+		this.#present.clear();
+	}
+
+	/** A topic that may not be seen is not one that does not exist: when it may be, it starts as if it had been there. */
+	unseen(topic: string): void {
+		this.#unseen.add(topic);
+	}
+
+	/** Notes a topic's partitions with what the group has committed for them, as seen before joining; `noted` are names of partitions. */
+	seen(partitions: readonly StoredOffset[], noted: { has(name: string): boolean } = new Set()): void {
+		if (partitions.some((each) => each.offset !== null || noted.has(partitionName(each)))) return;
+		for (const partition of partitions) this.#present.add(partitionName(partition));
+	}
+
+	/**
+	 * It has begun: without an offset it is later one of another log, or of a table that was put back, and not to begin as `startFrom`
+	 * says. True where its topic was unseen.
+	 */
+	begun(partition: TopicPartition): boolean {
+		const name = partitionName(partition);
+		this.#present.delete(name);
+		const wasUnseen = this.#unseen.has(partition.topic);
+		if (wasUnseen) this.#begun.add(name);
+		return wasUnseen;
+	}
+
+	/** A topic that was unseen has begun everywhere by now: a partition that is added to it later is a later one. */
+	seenBy(topic: string): void {
+		this.#unseen.delete(topic);
+	}
+
+	has(partition: TopicPartition): boolean {
+		const name = partitionName(partition);
+		return this.#present.has(name) || (this.#unseen.has(partition.topic) && !this.#begun.has(name));
+	}
+}
+
+/** A partition whose start can't be resolved now. */
+export interface StartFailure {
+	readonly partition: TopicPartition;
+	readonly error: unknown;
+}
+
+/**
+ * Resolves the start of each partition, taking it over in the store. One that the broker can't be asked about fails alone; rejects when
+ * store or notes can't be asked. Then nothing may start.
+ */
+export async function resolveStartPositions(
+	partitions: readonly TopicPartition[],
+	resolution: StartResolution,
+): Promise<{ starts: StartPosition[]; failed: StartFailure[] }> {
+	if (partitions.length === 0) return { starts: [], failed: [] };
+	const { store, notes, queries } = resolution;
+	const claimed = await store.claim(partitions.map(({ topic, partition }) => ({ topic, partition })));
+	const noted = await notes.read();
+	const unknown = claimed.filter(({ offset }) => offset === null);
+	const others = unknown.length > 0 && store.elsewhere ? await store.elsewhere(unknown) : [];
+	const elsewhere = new Map(others.map((each) => [partitionName(each), each.offset]));
+	const ids = new Map([...new Set(partitions.map(({ topic }) => topic))].map((topic) => [topic, idOf(topic, queries)]));
+	const results = await Promise.allSettled(
+		claimed.map((stored) => {
+			const name = partitionName(stored);
+			const logId = ids.get(stored.topic) as Promise<LogId>;
+			return new StartOfOne(stored, noted.get(name) ?? null, elsewhere.get(name) ?? null, resolution).resolve(logId);
+		}),
+	);
+	const starts = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+	const failed = results.flatMap((result, index) => {
+		const { topic, partition } = claimed[index] as StoredOffset;
+		return result.status === "rejected" ? { partition: { topic, partition }, error: result.reason as unknown } : [];
+	});
+	return { starts, failed };
+}
+
+/** Of one topic at a time: one that may not be seen keeps no other from its start. */
+async function idOf(topic: string, queries: StartQueries): Promise<LogId> {
+	const id = (await queries.topicIds([topic])).get(topic);
+	if (id === undefined) throw new KafkaError(`there is no topic ${topic}`, kafkaErrors.unknownTopicOrPartition);
+	return id;
+}
+
+/** What a start came to before its note is made. */
+type Resolved = Pick<StartPosition, "offset" | "from" | "outOfRange">;
+
+/** One partition's resolution. */
+class StartOfOne {
+	readonly #where: TopicPartition;
+	readonly #stored: StoredOffset;
+	readonly #noted: StoredNote | null;
+	readonly #elsewhere: number | null;
+	readonly #resolution: StartResolution;
+	#bounds: Promise<LogBounds> | null = null;
+
+	constructor(stored: StoredOffset, noted: StoredNote | null, elsewhere: number | null, resolution: StartResolution) {
+		this.#where = { topic: stored.topic, partition: stored.partition };
+		this.#stored = stored;
+		this.#noted = noted;
+		this.#elsewhere = elsewhere;
+		this.#resolution = resolution;
+	}
+
+	async resolve(asked: Promise<LogId>): Promise<StartPosition> {
+		const logId = await asked;
+		const resolved = await this.#resolve(logId);
+		const { offset, from } = resolved;
+		const kept = this.#stored.offset ?? this.#noted?.note.reached ?? this.#elsewhere;
+		// The offset of another log may be the same number, and is another position.
+		const isStored = this.#stored.offset === offset && from !== "new_log";
+		const noted = noteOf(resolved, logId, this.#identity, this.#noted?.note ?? null);
+		const note = this.#resolution.store.keptIn === "table" ? besideTable(noted) : noted;
+		const suspicion = from === "new_log" ? null : this.#suspicionAt(offset);
+		const { held, deaths } = suspicion ?? { held: null, deaths: [] };
+		const hand: HandNote = { by: this.#resolution.notes.owner, began: offset, held, deaths };
+		return {
+			...this.#where,
+			...resolved,
+			committed: isStored ? offset : null,
+			logId,
+			kept: kept === offset ? null : kept,
+			note: { ...this.#where, note: { ...note, hand }, replaces: this.#noted },
+			suspicion,
+		};
+	}
+
+	/** What this process itself noted before is no death. */
+	#suspicionAt(offset: number): Suspicion | null {
+		const hand = this.#noted?.note.hand ?? null;
+		return suspicionAt(hand?.by === this.#resolution.notes.owner ? { ...hand, by: null } : hand, offset);
+	}
+
+	async #resolve(logId: LogId): Promise<Resolved> {
+		const { onOffsetOutOfRange: policy, store } = this.#resolution;
+		const sameLog = await this.#compare(logId);
+		const isPlain = this.#stored.offset !== null && sameLog === "same";
+		// Whether the log still has it the first fetch tells, and the same decision is taken then.
+		const log = isPlain ? { low: 0, high: Number.POSITIVE_INFINITY } : await this.#log();
+		const facts = {
+			kept: this.#stored.offset,
+			keptIn: store.keptIn,
+			inKafka: store.keptIn === "kafka" ? this.#stored.offset : await this.#copy(sameLog),
+			noted: this.#noted?.note ?? null,
+			sameLog,
+			hasId: logId !== null,
+			log,
+		};
+		const decision = decideStart(facts, policy);
+		switch (decision.kind) {
+			case "choose":
+				return this.#choose(log, policy);
+			case "start":
+				return { offset: decision.offset, from: decision.from, outOfRange: null };
+			default:
+				return { offset: decision.offset, from: "out_of_range", outOfRange: { ...decision, log } };
+		}
+	}
+
+	/** Kafka's copy of what a table keeps: asked for too where only it can tell whether the log is the same. */
+	async #copy(sameLog: "same" | "other" | "unknown"): Promise<number | null> {
+		const { store } = this.#resolution;
+		if (this.#stored.offset === null || sameLog !== "unknown") return this.#elsewhere;
+		const [copy] = (await store.elsewhere?.([this.#where])) ?? [];
+		return copy?.offset ?? null;
+	}
+
+	/** What is kept names its log, or the note beside it does. */
+	get #identity(): LogIdentity {
+		const ofStore = this.#stored.log ?? unknownLog;
+		const ofNote = this.#noted?.note.log ?? unknownLog;
+		return { id: ofStore.id ?? ofNote.id, witness: ofStore.witness ?? ofNote.witness };
+	}
+
+	/** By the ids, else by a record that is known to be in it. */
+	async #compare(logId: LogId): Promise<"same" | "other" | "unknown"> {
+		const { id, witness } = this.#identity;
+		const byId = compareIds(id, logId);
+		if (byId !== "unknown" || witness === null) return byId;
+		const { low, high } = await this.#log();
+		if (witness.offset < low || witness.offset >= high) return "unknown";
+		const record = await this.#resolution.queries.recordAt({ ...this.#where, offset: witness.offset });
+		if (record?.offset !== witness.offset) return "unknown";
+		return record.timestamp === witness.timestamp ? "same" : "other";
+	}
+
+	/** Nothing is known: as configured, but not past Kafka's copy where the table decides. To repeat is harmless, a gap is not. */
+	async #choose(log: LogBounds, policy: OutOfRangePolicy): Promise<Resolved> {
+		const { firstStart, startFrom } = this.#resolution;
+		const chosen = await this.#chosen(firstStart.has(this.#where) ? startFrom : "beginning", log);
+		const elsewhere = this.#elsewhere;
+		if (elsewhere === null || elsewhere >= chosen.offset) return { ...chosen, outOfRange: null };
+		const decision = decidePosition(elsewhere, log, policy);
+		if (decision) return { offset: decision.offset, from: "out_of_range", outOfRange: { ...decision, log } };
+		return { offset: elsewhere, from: "kafka", outOfRange: null };
+	}
+
+	async #chosen(startFrom: StartFrom | "beginning", { low, high }: LogBounds): Promise<Pick<Resolved, "offset" | "from">> {
+		if (startFrom === "beginning" || startFrom === "earliest") return { offset: low, from: startFrom };
+		if (startFrom === "latest") return { offset: high, from: startFrom };
+		return { offset: (await this.#resolution.queries.offsetForTime(this.#where, startFrom)) ?? high, from: "timestamp" };
+	}
+
+	#log(): Promise<LogBounds> {
+		this.#bounds ??= this.#resolution.queries.watermarks(this.#where);
+		return this.#bounds;
+	}
+}
+
+/** A table of offsets is its own note, and is believed where somebody empties it or puts it back. */
+function besideTable({ restored: _, ...note }: PositionNote): PositionNote {
+	return { ...note, reached: null };
+}
+
+/** What is noted of a start in the log with this id, in place of what was noted before. `kept`: the log that what was kept belongs to. */
+function noteOf({ offset, from, outOfRange }: Resolved, logId: LogId, kept: LogIdentity, former: PositionNote | null): PositionNote {
+	switch (from) {
+		case "committed":
+		case "kafka":
+		case "noted":
+		case "out_of_range": {
+			const position = outOfRange?.position ?? offset;
+			const known = former ?? { start: position, assumed: true, skipped: [] };
+			const skipped = stretchesBefore(known.skipped, Math.min(position, offset));
+			return {
+				start: Math.min(known.start, offset),
+				assumed: known.assumed,
+				log: { id: logId ?? kept.id, witness: kept.witness },
+				reached: offset,
+				skipped: outOfRange ? withStretch(skipped, { from: position, to: offset, reason: outOfRange.reason }) : skipped,
+				...restoredAt(former, position),
+			};
+		}
+		default:
+			return { start: offset, assumed: false, log: { id: logId, witness: null }, reached: offset, skipped: [] };
+	}
+}

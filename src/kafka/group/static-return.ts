@@ -1,0 +1,90 @@
+/**
+ * A static member that comes back within its session is given what it had, by the broker, without a rebalance: nobody looks at what the
+ * topics have by now. Partitions that are no more stay with it, and those that were made while it was away are read by nobody. So it looks
+ * by itself, once, and joins anew where that is so. KIP-848's coordinator looks itself, and a member without a name makes a rebalance.
+ */
+import type { Config } from "../../config/config.ts";
+import type { Clock } from "../../core/clock.ts";
+import { isTopicMeant, partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { compareIds } from "../../core/offsets/log-identity.ts";
+import type { GroupClient } from "../client/group-client.ts";
+import type { OffsetStore } from "../offsets/offset-store.ts";
+
+/** How the topics differ from what the group gave out. */
+export interface OutdatedAssignment {
+	/** This member was given them, and their topics have no such partition. */
+	readonly gone: readonly TopicPartition[];
+	/** They exist, and nobody in the group has begun them. */
+	readonly unread: readonly TopicPartition[];
+}
+
+/** What is asked and told. `outdated`: to join anew. */
+export interface StaticReturnParts {
+	readonly clock: Clock;
+	readonly ended: AbortSignal;
+	/** False once another client has taken this one's place. */
+	readonly isCurrent: () => boolean;
+	readonly topics: readonly string[];
+	readonly client: Pick<GroupClient, "metadata" | "topicIds">;
+	readonly offsets: Pick<OffsetStore, "stored">;
+	readonly assigned: () => readonly TopicPartition[];
+	readonly outdated: (found: OutdatedAssignment) => void;
+}
+
+/** Others that come back at the same time have begun theirs by then. */
+const LOOK_AFTER_MS = 10_000;
+
+/** Whether the group's broker gives a member of this configuration what it had. */
+export function returnsUnseen({ instanceId, protocol }: Config["kafka"]): boolean {
+	return instanceId !== "" && protocol !== "consumer";
+}
+
+/** See the file's header. */
+export class StaticReturn {
+	readonly #parts: StaticReturnParts;
+	#hasJoined = false;
+
+	constructor(parts: StaticReturnParts) {
+		this.#parts = parts;
+	}
+
+	/** The group gave it something. It looks some seconds later, and tries again where Kafka can't be asked. */
+	joined(): void {
+		if (this.#hasJoined) return;
+		this.#hasJoined = true;
+		void this.#untilLooked().catch(() => {});
+	}
+
+	/** Rejects when it ended before. */
+	async #untilLooked(): Promise<void> {
+		const { clock, ended, isCurrent, outdated } = this.#parts;
+		let found: OutdatedAssignment | null = null;
+		while (!found && isCurrent()) {
+			await clock.sleep(LOOK_AFTER_MS, ended);
+			found = await this.#look().catch(() => null);
+		}
+		if (found && isCurrent() && !ended.aborted && found.gone.length + found.unread.length > 0) outdated(found);
+	}
+
+	async #look(): Promise<OutdatedAssignment> {
+		const { client, topics, assigned } = this.#parts;
+		const existing = new Map([...(await client.metadata())].filter(([topic]) => topics.some((entry) => isTopicMeant(entry, topic))));
+		const given = assigned();
+		const gone = given.filter(({ topic, partition }) => partition >= (existing.get(topic) || Number.POSITIVE_INFINITY));
+		const names = new Set(given.map(partitionName));
+		const others = [...existing].flatMap(([topic, count]) =>
+			Array.from({ length: count }, (_, partition) => ({ topic, partition })).filter((each) => !names.has(partitionName(each))),
+		);
+		return { gone, unread: await this.#unbegun(others) };
+	}
+
+	/** Those of which nothing is stored: whoever begins a partition stores where. What is stored for an earlier log is of no use. */
+	async #unbegun(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
+		if (partitions.length === 0) return [];
+		const ids = await this.#parts.client.topicIds([...new Set(partitions.map(({ topic }) => topic))]);
+		const stored = await this.#parts.offsets.stored(partitions);
+		return stored
+			.filter(({ topic, offset, log }) => offset === null || compareIds(log?.id ?? null, ids.get(topic) ?? null) === "other")
+			.map(({ topic, partition }) => ({ topic, partition }));
+	}
+}

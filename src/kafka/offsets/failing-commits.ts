@@ -1,0 +1,59 @@
+/**
+ * Offsets that can't be committed for so long that somebody has to know: which partitions, since when, in the store's own words. A single
+ * failure is a hiccup that the next commit mends. It ends with a commit, or with the partition.
+ */
+import type { Clock } from "../../core/clock.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import type { Problem } from "../../core/problem.ts";
+
+const PATIENCE_MS = 30_000;
+/** Names of partitions that are told where there are many. */
+const MOST_NAMES = 5;
+
+/** See the file's header. */
+export class FailingCommits {
+	readonly #clock: Clock;
+	readonly #isAssigned: (partition: TopicPartition) => boolean;
+	readonly #failing = new Map<string, { readonly partition: TopicPartition; readonly sinceMs: number; readonly words: string }>();
+
+	constructor(clock: Clock, isAssigned: (partition: TopicPartition) => boolean) {
+		this.#clock = clock;
+		this.#isAssigned = isAssigned;
+	}
+
+	/** A commit of these failed that was begun `tookMs` ago. */
+	failed(partitions: readonly TopicPartition[], words: string, tookMs: number): void {
+		for (const { topic, partition } of partitions) {
+			const name = partitionName({ topic, partition });
+			const sinceMs = this.#failing.get(name)?.sinceMs ?? this.#clock.now() - tookMs;
+			this.#failing.set(name, { partition: { topic, partition }, sinceMs, words });
+		}
+	}
+
+	committed(partitions: readonly TopicPartition[]): void {
+		if (this.#failing.size > 0) for (const partition of partitions) this.#failing.delete(partitionName(partition));
+	}
+
+	/** One for all partitions that fail alike. */
+	get problems(): Problem<"commits_failing">[] {
+		const byWords = new Map<string, { names: string[]; sinceMs: number }>();
+		for (const [name, { partition, sinceMs, words }] of this.#failing) {
+			if (!this.#isAssigned(partition)) this.#failing.delete(name);
+			else if (this.#clock.now() - sinceMs >= PATIENCE_MS) {
+				const alike = byWords.get(words) ?? { names: [], sinceMs };
+				byWords.set(words, { names: [...alike.names, name], sinceMs: Math.min(alike.sinceMs, sinceMs) });
+			}
+		}
+		return [...byWords].map(([words, { names, sinceMs }]) => ({
+			code: "commits_failing",
+			where: null,
+			message: `the offsets of ${joined(names)} can't be committed: ${words}; rows are written where the database takes them, and a restart would handle their messages again; it goes on by itself once that is mended`,
+			sinceMs,
+		}));
+	}
+}
+
+function joined(names: readonly string[]): string {
+	const more = names.length - MOST_NAMES;
+	return more > 0 ? `${names.slice(0, MOST_NAMES).join(", ")} and ${more} more partitions` : names.join(", ");
+}

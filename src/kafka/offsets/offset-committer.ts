@@ -1,0 +1,244 @@
+/**
+ * Commits what the ledger says is due: by interval, and at once on drain. One commit is under way at a time, so that an older one can't
+ * land after a newer one. A failed commit changes nothing; the next one covers it.
+ *
+ *   is it still the same log? -> note how far it came, durably -> commit
+ *
+ * Step 10 of a message's way (docs/architecture.md).
+ */
+import { EventEmitter } from "eventemitter3";
+import type { Clock, Timer } from "../../core/clock.ts";
+import { messageOf } from "../../core/errors.ts";
+import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
+import { NOTES_REFUSED } from "../../core/offsets/position-note.ts";
+import type { Problem } from "../../core/problem.ts";
+import type { GroupClient } from "../client/group-client.ts";
+import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import type { LogWatch } from "../watches/log-watch.ts";
+import { FailingCommits } from "./failing-commits.ts";
+import type { DueOffset, OffsetLedger } from "./offset-ledger.ts";
+import type { OffsetStore } from "./offset-store.ts";
+
+/** Past facts of the committer. */
+export interface CommitterEvents {
+	"offsets:committed": (fact: { offsets: readonly TopicPartitionOffset[]; durationMs: number }) => void;
+	"offsets:commit_failed": (fact: { offsets: readonly TopicPartitionOffset[]; message: string; code: string | number | null }) => void;
+}
+
+/** What the committer is made of. `intervalMs` is `offsets.commitIntervalMs`. */
+export interface OffsetCommitterParts {
+	readonly ledger: OffsetLedger;
+	readonly store: Pick<OffsetStore, "note" | "commit">;
+	/** Drops from the ledger what is of another log by now. */
+	readonly logs: Pick<LogWatch, "check">;
+	/** The connected client; null while there is none. */
+	readonly client: () => Pick<GroupClient, "commit"> | null;
+	readonly clock: Clock;
+	readonly intervalMs: number;
+}
+
+/** `refused`: nothing that the next moment changes. */
+type CommitResult = "stored" | "failed" | "refused";
+
+/** From good to bad, so that of several the worst counts. */
+const RESULTS: readonly CommitResult[] = ["stored", "failed", "refused"];
+
+const RETRY_MS = 100;
+/** A note that took so long is no moment: the log may be another one by then. */
+const LONG_NOTE_MS = 1_000;
+/**
+ * Refusals of Kafka that pass: with the end of a rebalance, with the coordinator's move, and a deleted topic's when `LogWatch` has
+ * looked, behind which its offsets aren't due any more. For a coordinator that is away the client has waited for six seconds itself, and
+ * its close waits for a commit under way.
+ */
+const MOMENTARY: readonly number[] = [
+	kafkaErrors.coordinatorLoadInProgress,
+	kafkaErrors.coordinatorNotAvailable,
+	kafkaErrors.notCoordinator,
+	kafkaErrors.illegalGeneration,
+	kafkaErrors.rebalanceInProgress,
+	kafkaErrors.unknownTopicOrPartition,
+];
+
+/** Of these one topic alone is the cause, and the offsets of others go in without it. */
+const OF_ONE_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.topicAuthorizationFailed];
+
+/** See the file's header. */
+export class OffsetCommitter extends EventEmitter<CommitterEvents> {
+	readonly #parts: OffsetCommitterParts;
+	#timer: Timer | null = null;
+	#last: Promise<unknown> = Promise.resolve();
+	#disposed = false;
+	readonly #failing: FailingCommits;
+	/** When a topic's offsets were last committed (monotonic). */
+	readonly #committedAt = new Map<string, number>();
+
+	constructor(parts: OffsetCommitterParts) {
+		super();
+		this.#parts = parts;
+		this.#failing = new FailingCommits(parts.clock, (partition) => parts.ledger.of(partition) !== undefined);
+	}
+
+	/** Offsets that can't be committed for longer than a hiccup. */
+	get problems(): readonly Problem<"commits_failing">[] {
+		return this.#failing.problems;
+	}
+
+	/** A partition of each assigned topic that nothing was committed of for so long. */
+	idleFor(idleMs: number): TopicPartition[] {
+		const { ledger, clock } = this.#parts;
+		const found = new Map<string, TopicPartition>();
+		for (const { topic, partition } of ledger.assigned) {
+			const at = this.#committedAt.get(topic) ?? Number.NEGATIVE_INFINITY;
+			if (clock.monotonic() - at >= idleMs) found.set(topic, { topic, partition });
+		}
+		return [...found.values()];
+	}
+
+	/**
+	 * Commits what is committed already once more, to see whether Kafka takes it; never an offset that another commit has passed meanwhile. Rejects
+	 * with Kafka's error.
+	 */
+	async commitAgain(partitions: readonly TopicPartition[]): Promise<void> {
+		const again = this.#last.then(() => this.#again(partitions));
+		this.#last = again.catch(() => {});
+		await again;
+	}
+
+	/** Begins to commit by interval. */
+	start(): void {
+		this.#timer ??= this.#parts.clock.after(this.#parts.intervalMs, () => {
+			this.#timer = null;
+			void this.commit().finally(() => {
+				if (!this.#disposed) this.start();
+			});
+		});
+	}
+
+	/**
+	 * Commits what is due now, of all partitions or of those given, after a commit that is under way.
+	 * Resolves to true when all of it is stored (or nothing was due), false when it failed; never rejects.
+	 */
+	async commit(partitions?: readonly TopicPartition[]): Promise<boolean> {
+		return (await this.#commitNext(partitions)) === "stored";
+	}
+
+	/**
+	 * The same for partitions that are given away: tried again until it works, is refused for more than a moment, or `timeoutMs` have passed. A commit
+	 * that meets the end of a rebalance names the generation before it, and only the next one is taken.
+	 */
+	async commitWithin(timeoutMs: number, partitions: readonly TopicPartition[]): Promise<boolean> {
+		const over = new AbortController();
+		const timer = this.#parts.clock.after(timeoutMs, () => over.abort(new Error("no time left")));
+		const timedOut = new Promise<false>((resolve) => over.signal.addEventListener("abort", () => resolve(false), { once: true }));
+		const isStored = await Promise.race([this.#commitUntil(over.signal, partitions), timedOut]);
+		timer.cancel();
+		return isStored;
+	}
+
+	/** Stops the interval; a commit under way goes on. Idempotent. */
+	dispose(): void {
+		this.#disposed = true;
+		this.#timer?.cancel();
+		this.#timer = null;
+	}
+
+	async #commitUntil(signal: AbortSignal, partitions: readonly TopicPartition[]): Promise<boolean> {
+		for (;;) {
+			const result = await this.#commitNext(partitions);
+			if (result === "stored") return true;
+			if (result === "refused" || signal.aborted) return false;
+			await this.#parts.clock.sleep(RETRY_MS, signal).catch(() => {});
+			if (signal.aborted) return false;
+		}
+	}
+
+	#commitNext(partitions?: readonly TopicPartition[]): Promise<CommitResult> {
+		const next = this.#last.then(() => this.#commitDue(partitions));
+		this.#last = next;
+		return next;
+	}
+
+	async #commitDue(partitions?: readonly TopicPartition[]): Promise<CommitResult> {
+		const { ledger, clock } = this.#parts;
+		const startedAt = clock.monotonic();
+		let due = ledger.due(partitions);
+		if (due.length === 0) return "stored";
+		try {
+			due = await this.#prepared(due);
+		} catch (error) {
+			return this.#failed(due, error, startedAt);
+		}
+		const error = await this.#commitPrepared(due, startedAt);
+		if (error === null) return "stored";
+		// Of a commit only one error is known, and no partition with it: topic by topic each has its own.
+		const topics = new Set(due.map(({ topic }) => topic));
+		if (topics.size === 1 || !(error instanceof KafkaError) || !OF_ONE_TOPIC.includes(error.kafkaCode)) {
+			return this.#failed(due, error, startedAt);
+		}
+		let worst: CommitResult = "stored";
+		for (const topic of topics) {
+			const ofTopic = ledger.current(due.filter((each) => each.topic === topic));
+			const refused = await this.#commitPrepared(ofTopic, startedAt);
+			const result = refused === null ? "stored" : this.#failed(ofTopic, refused, startedAt);
+			if (RESULTS.indexOf(result) > RESULTS.indexOf(worst)) worst = result;
+		}
+		return worst;
+	}
+
+	/** The error that it was refused with; null where it went in. */
+	async #commitPrepared(due: readonly DueOffset[], startedAt: number): Promise<unknown> {
+		const { ledger, store, clock } = this.#parts;
+		if (due.length === 0) return null;
+		try {
+			await store.commit(due);
+		} catch (error) {
+			return error ?? new Error("refused without a word");
+		}
+		ledger.committed(due);
+		const now = clock.monotonic();
+		for (const { topic } of due) this.#committedAt.set(topic, now);
+		this.#failing.committed(due);
+		this.emit("offsets:committed", { offsets: due, durationMs: now - startedAt });
+		return null;
+	}
+
+	#failed(due: readonly DueOffset[], error: unknown, startedAt: number): CommitResult {
+		const code = (error as { code?: string | number }).code ?? null;
+		const message = messageOf(error);
+		this.#failing.failed(due, message, this.#parts.clock.monotonic() - startedAt);
+		this.emit("offsets:commit_failed", { offsets: due, message, code });
+		return isRefused(error) ? "refused" : "failed";
+	}
+
+	async #again(partitions: readonly TopicPartition[]): Promise<void> {
+		const { ledger, logs, client } = this.#parts;
+		const names = new Set(partitions.map(partitionName));
+		const meant = ledger.assigned.filter((each) => names.has(partitionName(each)));
+		await logs.check(meant);
+		const offsets = ledger.current(meant).flatMap(({ topic, partition }) => {
+			const { committed = null } = ledger.of({ topic, partition }) ?? {};
+			return committed === null ? [] : [{ topic, partition, offset: committed }];
+		});
+		if (offsets.length > 0) await client()?.commit(offsets);
+	}
+
+	/** Looked at and noted. What was lost meanwhile, or is of another log, is not ours to commit any more. */
+	async #prepared(due: readonly DueOffset[]): Promise<DueOffset[]> {
+		const { ledger, store, logs, clock } = this.#parts;
+		await logs.check(due);
+		const left = ledger.current(due);
+		if (left.length === 0) return [];
+		const askedAt = clock.monotonic();
+		const others = new Set((await store.note(left)).map(partitionName));
+		const noted = ledger.current(left).filter((each) => !others.has(partitionName(each)));
+		if (clock.monotonic() - askedAt < LONG_NOTE_MS) return noted;
+		await logs.check(noted);
+		return ledger.current(noted);
+	}
+}
+
+function isRefused(error: unknown): boolean {
+	if (error instanceof KafkaError) return !MOMENTARY.includes(error.kafkaCode);
+	return (error as { code?: unknown }).code === NOTES_REFUSED;
+}

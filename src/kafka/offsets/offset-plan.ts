@@ -1,0 +1,62 @@
+/**
+ * What it means to set a group's offset of a partition: what would be read again or passed over, and what has to be noted, so that the next
+ * start takes it neither for a group that Kafka forgot nor for a table that was restored. Pure.
+ */
+
+import type { TopicPartition } from "../../core/messages/message.ts";
+import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
+import { type PositionNote, stretchesBefore, withStretch } from "../../core/offsets/position-note.ts";
+import type { LogBounds } from "../group/start-decision.ts";
+
+/** Where to: the log's beginning or end, the first message that is as young as a time (ms), or an offset. */
+export type SetTo =
+	| { readonly kind: "earliest" | "latest" }
+	| { readonly kind: "time"; readonly timestampMs: number }
+	| { readonly kind: "offset"; readonly offset: number };
+
+/** What is known of the partition. */
+export interface SetPartition extends TopicPartition {
+	readonly kept: number | null;
+	readonly keptIn: "kafka" | "table";
+	readonly noted: PositionNote | null;
+	readonly logId: LogId;
+	readonly log: LogBounds;
+}
+
+/** What it comes to. `again` and `passedOver` count offsets: of compacted or transactional topics there are fewer messages. */
+export interface OffsetPlan extends TopicPartition {
+	readonly log: LogBounds;
+	readonly kept: number | null;
+	readonly to: number;
+	readonly again: number;
+	readonly passedOver: number;
+	readonly note: PositionNote;
+}
+
+/** `to` is in the log. What is kept for another log counts as nothing kept. */
+export function planOffset({ topic, partition, kept, keptIn, noted, logId, log }: SetPartition, to: number): OffsetPlan {
+	const former = noted && compareIds(noted.log.id, logId) !== "other" ? noted : null;
+	const isOtherLog = noted !== null && former === null;
+	const finished = isOtherLog ? null : lowest(kept, former?.reached ?? null);
+	const note = {
+		start: Math.min(former?.start ?? finished ?? to, to),
+		assumed: former?.assumed ?? finished !== null,
+		log: { id: logId ?? former?.log.id ?? null, witness: former?.log.witness ?? null },
+		reached: keptIn === "table" ? null : to,
+		skipped: skippedBy(former, finished, to),
+	};
+	const [from, end] = [Math.max(finished ?? to, log.low), Math.min(finished ?? to, log.high)];
+	const again = Math.max(0, end - to);
+	return { topic, partition, log, kept: isOtherLog ? null : kept, to, again, passedOver: Math.max(0, to - from), note };
+}
+
+function skippedBy(former: PositionNote | null, finished: number | null, to: number): PositionNote["skipped"] {
+	const before = stretchesBefore(former?.skipped ?? [], Math.min(finished ?? to, to));
+	return finished === null ? before : withStretch(before, { from: finished, to, reason: "offsets_set" });
+}
+
+/** Everything before is finished for certain. */
+function lowest(kept: number | null, reached: number | null): number | null {
+	if (kept === null || reached === null) return kept ?? reached;
+	return Math.min(kept, reached);
+}

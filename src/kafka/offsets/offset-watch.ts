@@ -1,0 +1,58 @@
+/**
+ * Looks now and then whether stored offsets are still what this member stored: a partition without messages stores nothing that would find
+ * out.
+ */
+import type { Clock, Timer } from "../../core/clock.ts";
+
+/** A restored backup is to be noticed within a minute. */
+const LOOK_EVERY_MS = 5_000;
+/** One lost connection is nothing to tell. */
+const TOLD_FAILURES = 2;
+
+/** See the file's header. Idempotent to dispose. */
+export class OffsetWatch {
+	readonly #clock: Clock;
+	readonly #look: () => Promise<void>;
+	#timer: Timer | null = null;
+	#disposed = false;
+	#failures = 0;
+	#failing: { readonly error: unknown; readonly sinceMs: number } | null = null;
+
+	/** `look` may reject: then nothing is known, and it is asked again. */
+	constructor(clock: Clock, look: () => Promise<void>) {
+		this.#clock = clock;
+		this.#look = look;
+	}
+
+	start(): void {
+		if (this.#disposed) return;
+		this.#timer = this.#clock.after(LOOK_EVERY_MS, () => {
+			void this.#look()
+				.then(
+					() => this.#answered(),
+					(error: unknown) => this.#failed(error),
+				)
+				.finally(() => this.start());
+		});
+	}
+
+	/** What looks have failed for, twice in a row or more; null where the last one did not. The only word of a daemon without messages. */
+	get failing(): { readonly error: unknown; readonly sinceMs: number } | null {
+		return this.#failures >= TOLD_FAILURES ? this.#failing : null;
+	}
+
+	dispose(): void {
+		this.#disposed = true;
+		this.#timer?.cancel();
+	}
+
+	#answered(): void {
+		this.#failures = 0;
+		this.#failing = null;
+	}
+
+	#failed(error: unknown): void {
+		this.#failures++;
+		this.#failing = { error, sinceMs: this.#failing?.sinceMs ?? this.#clock.now() };
+	}
+}

@@ -1,0 +1,122 @@
+/**
+ * The polls of one client, as long as it is the consumer's: hands on what comes, messages by partition and then the ends that were met.
+ * Goes on whatever happens, because every callback and every commit's result arrives through it.
+ *
+ * Step 1 of a message's way (docs/architecture.md).
+ */
+import type { Clock } from "../../core/clock.ts";
+import { messageOf } from "../../core/errors.ts";
+import { partitionName } from "../../core/messages/message.ts";
+import type { GroupClient, Polled } from "../client/group-client.ts";
+import { KafkaError } from "../client/kafka-error.ts";
+import type { GroupMember } from "../group/group-member.ts";
+import { POLL_COUNT, POLL_TIMEOUT_MS } from "./message-polls.ts";
+import { waitForRoom } from "./poll-pace.ts";
+
+/** What it polls, for whom, and whom it tells. */
+export interface PollerParts {
+	readonly client: Pick<GroupClient, "poll">;
+	readonly member: Pick<GroupMember, "isCrowded" | "messagesReceived" | "messagesNotTaken" | "endOfPartition">;
+	readonly clock: Clock;
+	readonly ended: AbortSignal;
+	/** False once another client took its place: what comes then is nobody's. */
+	readonly isCurrent: () => boolean;
+	readonly listener: {
+		/** A poll begins. */
+		polling(): void;
+		/** A poll brought so many messages, which took `busyMs` to hand on. */
+		polled(fact: { messages: number; busyMs: number }): void;
+		failed(fact: { message: string; code: number }): void;
+	};
+}
+
+/** An error that comes back sooner must not become a busy loop; one that took its time needs no wait. */
+const LEAST_MS = 100;
+
+/** See the file's header. */
+export class Poller {
+	readonly #parts: PollerParts;
+	#isPolling = false;
+	/** What is to happen behind the poll that is under way, and before the next. */
+	#between: (() => void)[] = [];
+
+	constructor(parts: PollerParts) {
+		this.#parts = parts;
+	}
+
+	/** Calls it while no poll is under way: at once, or when what the one that is brought has been handed on. */
+	betweenPolls<T>(act: () => T): Promise<T> {
+		return new Promise((resolve, reject) => {
+			const call = () => {
+				try {
+					resolve(act());
+				} catch (error) {
+					reject(error);
+				}
+			};
+			if (this.#isPolling) this.#between.push(call);
+			else call();
+		});
+	}
+
+	/** Polls until the consumer ends or the client isn't its own any more. Never rejects. */
+	async run(): Promise<void> {
+		const { clock, ended, isCurrent, listener } = this.#parts;
+		while (!ended.aborted && isCurrent()) {
+			const startedAt = clock.monotonic();
+			listener.polling();
+			const { batches, errors } = await this.#poll();
+			this.#isPolling = false;
+			for (const act of this.#between.splice(0)) act();
+			for (const { message, kafkaCode: code } of errors) listener.failed({ message, code });
+			const isFutile = errors.length > 0 && batches.length === 0;
+			if (isFutile && clock.monotonic() - startedAt < LEAST_MS) await clock.sleep(LEAST_MS, ended).catch(() => {});
+		}
+	}
+
+	async #poll(): Promise<Polled> {
+		const { client, member, clock, ended, isCurrent, listener } = this.#parts;
+		const isCrowded = await waitForRoom(() => member.isCrowded, clock, ended);
+		this.#isPolling = true;
+		const polled = await (isCrowded ? client.poll(1, 0) : client.poll(POLL_COUNT, POLL_TIMEOUT_MS)).catch(failedPoll);
+		const receivedAt = clock.monotonic();
+		if (isCurrent()) this.#deliver(polled);
+		let messages = 0;
+		for (const { batch } of polled.batches) messages += batch.length;
+		if (messages > 0 || polled.errors.length === 0) listener.polled({ messages, busyMs: clock.monotonic() - receivedAt });
+		return polled;
+	}
+
+	/**
+	 * Ends are told beside the messages: one that messages of the same poll lie behind was the end no more when they came, and where offsets
+	 * have gaps it would look as if the log had gone back.
+	 */
+	#deliver({ batches, notTaken, ends }: Polled): void {
+		const { member } = this.#parts;
+		const nextOffsets = new Map<string, number>();
+		for (const { topic, partition, batch } of batches) {
+			nextOffsets.set(partitionName({ topic, partition }), (batch.offsets[batch.length - 1] as number) + 1);
+			this.#handOn(() => member.messagesReceived({ topic, partition }, batch));
+		}
+		for (const { topic, partition, reason } of notTaken) this.#handOn(() => member.messagesNotTaken({ topic, partition }, reason));
+		for (const { topic, partition, offset } of ends) {
+			const nextOffset = nextOffsets.get(partitionName({ topic, partition })) ?? 0;
+			if (offset >= nextOffset) this.#handOn(() => member.endOfPartition({ topic, partition }, offset));
+		}
+	}
+
+	/** What one partition comes to grief with is none of the others' business: what the poll brought of them would be gone. */
+	#handOn(take: () => void): void {
+		try {
+			take();
+		} catch (error) {
+			this.#parts.listener.failed({ message: messageOf(error), code: -1 });
+		}
+	}
+}
+
+/** A client that can't be polled. */
+function failedPoll(error: unknown): Polled {
+	const failed = error instanceof KafkaError ? error : new KafkaError(messageOf(error), -1, { cause: error });
+	return { batches: [], notTaken: [], ends: [], errors: [failed] };
+}

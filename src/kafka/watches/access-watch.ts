@@ -1,0 +1,167 @@
+/**
+ * Whether the configured topics are there, and whether this user may still read them and work in the group. A client tells such things
+ * once, or behind messages that make node-rdkafka drop the error, or not at all while a partition has no messages. So it is tried out:
+ * what exists is asked, and an offset that is committed is committed once more, which needs the very rights that delivery needs.
+ *
+ * Knows what is so at the moment; a right that is given again, or a topic that is made, ends the reason by itself.
+ */
+import type { Clock, Timer } from "../../core/clock.ts";
+import type { TopicPartition } from "../../core/messages/message.ts";
+import type { Problem } from "../../core/problem.ts";
+import type { GroupClient } from "../client/group-client.ts";
+import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import { missingRight, type RightsConfig } from "./rights.ts";
+
+/** What is asked, tried out and told. Promises reject with KafkaError. */
+export interface AccessWatchParts {
+	readonly clock: Clock;
+	readonly kafka: RightsConfig & { readonly topics: readonly string[] };
+	/** The connected client; null while there is none. */
+	readonly client: () => Pick<GroupClient, "topicIds" | "watermarks"> | null;
+	/** A partition of each assigned topic of which nothing was committed lately. */
+	readonly idle: () => readonly TopicPartition[];
+	/** Commits once more what is committed of these. */
+	readonly commitAgain: (partitions: readonly TopicPartition[]) => Promise<void>;
+}
+
+type AccessProblem = Problem<"topic_missing" | "not_authorized">;
+
+const LOOK_EVERY_MS = 5_000;
+/** The problem that concerns the group. No topic has an empty name. */
+const GROUP = "";
+
+/** See the file's header. Idempotent to dispose. */
+export class AccessWatch {
+	readonly #parts: AccessWatchParts;
+	/** By topic. */
+	#problems = new Map<string, AccessProblem>();
+	/** Topics that were there once. */
+	readonly #seen = new Set<string>();
+	#timer: Timer | null = null;
+	#looking: Promise<void> | null = null;
+	#disposed = false;
+
+	constructor(parts: AccessWatchParts) {
+		this.#parts = parts;
+	}
+
+	get problems(): readonly AccessProblem[] {
+		return [...this.#problems.values()];
+	}
+
+	/** Looks at once, and then now and then. */
+	start(): void {
+		void this.look().finally(() => this.#lookLater());
+	}
+
+	/** Looks once; one look at a time. Never rejects. */
+	look(): Promise<void> {
+		this.#looking ??= this.#look()
+			.catch(() => {})
+			.finally(() => {
+				this.#looking = null;
+			});
+		return this.#looking;
+	}
+
+	dispose(): void {
+		this.#disposed = true;
+		this.#timer?.cancel();
+	}
+
+	#lookLater(): void {
+		if (!this.#disposed) this.#timer = this.#parts.clock.after(LOOK_EVERY_MS, () => this.start());
+	}
+
+	/** Where Kafka doesn't answer nothing new is known. */
+	async #look(): Promise<void> {
+		const found = new Map<string, AccessProblem>();
+		const note = (topic: string, code: number | null, words: string) => {
+			const problem = this.#problemOf(topic, code, words);
+			const known = this.#problems.get(topic);
+			found.set(topic, known?.message === problem.message ? known : problem);
+		};
+		await this.#lookAtTopics(note);
+		await this.#tryOut(note);
+		if (!this.#disposed) this.#problems = found;
+	}
+
+	async #lookAtTopics(note: (topic: string, code: number | null, words: string) => void): Promise<void> {
+		const topics = this.#parts.kafka.topics.filter((topic) => !topic.startsWith("^"));
+		const existing = await existingTopics(this.#parts.client(), topics);
+		for (const topic of topics) {
+			const refusal = existing.get(topic);
+			if (refusal === null) this.#seen.add(topic);
+			else if (refusal) note(topic, refusal.kafkaCode, refusal.message);
+			else note(topic, null, "");
+		}
+	}
+
+	/** One by one where they are refused together: of a commit only one error is known. */
+	async #tryOut(note: (topic: string, code: number, words: string) => void): Promise<void> {
+		const { idle, commitAgain } = this.#parts;
+		const partitions = idle();
+		if (partitions.length === 0) return;
+		const refused = await refusalOf(() => commitAgain(partitions));
+		if (refused?.kafkaCode === kafkaErrors.groupAuthorizationFailed) note(GROUP, refused.kafkaCode, refused.message);
+		if (refused?.kafkaCode !== kafkaErrors.topicAuthorizationFailed) return;
+		for (const partition of partitions) {
+			const refusal = partitions.length === 1 ? refused : await refusalOf(() => commitAgain([partition]));
+			if (refusal?.kafkaCode === kafkaErrors.topicAuthorizationFailed) note(partition.topic, refusal.kafkaCode, refusal.message);
+		}
+	}
+
+	#problemOf(topic: string, code: number | null, words: string): AccessProblem {
+		const { clock, kafka } = this.#parts;
+		const where = topic === GROUP ? null : { topic, partition: null };
+		const sinceMs = this.#problems.get(topic)?.sinceMs ?? clock.now();
+		if (code === null) {
+			const what = this.#seen.has(topic) ? "was deleted" : "does not exist";
+			const message = `topic ${topic} ${what}: create it (pockaffe topic create ${topic} -p N); it is found by itself and read from its beginning`;
+			return { code: "topic_missing", where, message, sinceMs };
+		}
+		const what = topic === GROUP ? `the group ${kafka.group}` : `topic ${topic}`;
+		const message = `Kafka refuses ${what} to this user: ${words}; ${missingRight(kafka, code, topic)}; it goes on by itself`;
+		return { code: "not_authorized", where, message, sinceMs };
+	}
+}
+
+/**
+ * Of these topics those that exist, with null; those that this user may not see, with Kafka's refusal: whether they exist nobody can tell.
+ * Rejects where Kafka doesn't answer.
+ */
+export async function existingTopics(
+	client: Pick<GroupClient, "topicIds" | "watermarks"> | null,
+	topics: readonly string[],
+): Promise<Map<string, KafkaError | null>> {
+	if (!client) throw new KafkaError("not connected to Kafka", kafkaErrors.state);
+	const found = new Map<string, KafkaError | null>();
+	const together = await client.topicIds(topics).catch(refusedOnly);
+	for (const topic of topics) {
+		const ids = together instanceof KafkaError ? await client.topicIds([topic]).catch(refusedOnly) : together;
+		if (ids instanceof KafkaError) found.set(topic, ids);
+		else if (ids.has(topic)) found.set(topic, null);
+		else {
+			// Without the addon it is looked for in the list of all topics, where what may not be seen is missing too.
+			const refusal = await refusalOf(() => client.watermarks({ topic, partition: 0 }));
+			if (refusal?.kafkaCode === kafkaErrors.topicAuthorizationFailed) found.set(topic, refusal);
+		}
+	}
+	return found;
+}
+
+/** The error that a call of Kafka's was refused with; null where it was not. */
+async function refusalOf(call: () => Promise<unknown>): Promise<KafkaError | null> {
+	try {
+		await call();
+		return null;
+	} catch (error) {
+		if (error instanceof KafkaError) return error;
+		throw error;
+	}
+}
+
+function refusedOnly(error: unknown): KafkaError {
+	if (error instanceof KafkaError && error.kafkaCode === kafkaErrors.topicAuthorizationFailed) return error;
+	throw error;
+}

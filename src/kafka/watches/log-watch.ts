@@ -1,0 +1,110 @@
+/**
+ * Finds partitions whose topic was deleted under the member, and mostly made again: what it holds of them are offsets of another log. Told
+ * by the topic's id; where there is none, by Kafka's having forgotten the group's offset, which goes with the topic.
+ *
+ * Looked at all the time, at once when the client says that a topic or partition is unknown, and before each commit: Kafka takes a commit
+ * by the topic's name, and the new log's messages up to there would be skipped. Between the look and the commit the topic may be made
+ * again all the same; then the note, which names the old log, says so to whoever begins next.
+ */
+import type { Clock, Timer } from "../../core/clock.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
+import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import type { AssignedLog } from "../offsets/offset-ledger.ts";
+
+/** What is asked and told. Promises reject where Kafka can't be asked. */
+export interface LogWatchParts {
+	readonly clock: Clock;
+	/** What this member has. */
+	readonly assigned: () => readonly AssignedLog[];
+	/** Of topics that exist; null where an id can't be known. */
+	readonly topicIds: (topics: readonly string[]) => Promise<ReadonlyMap<string, LogId>>;
+	/** Those of which Kafka had an offset of this group, by this member's knowledge, and has none any more. */
+	readonly forgotten: (partitions: readonly TopicPartition[]) => Promise<readonly TopicPartition[]>;
+	/** To be dropped before this returns. deleted: there is no topic of that name now. */
+	readonly remade: (partitions: readonly AssignedLog[], what: "made_again" | "deleted") => void;
+}
+
+const LOOK_EVERY_MS = 2_000;
+/** Longest a commit waits to hear whether its topics are still the same. */
+const ASK_MS = 1_000;
+
+/** See the file's header. Idempotent to dispose. */
+export class LogWatch {
+	readonly #parts: LogWatchParts;
+	#timer: Timer | null = null;
+	#looking: Promise<void> | null = null;
+	#disposed = false;
+
+	constructor(parts: LogWatchParts) {
+		this.#parts = parts;
+	}
+
+	start(): void {
+		if (this.#disposed) return;
+		this.#timer = this.#parts.clock.after(LOOK_EVERY_MS, () => void this.look().finally(() => this.start()));
+	}
+
+	/** Looks at all once; one look at a time. Never rejects. */
+	look(): Promise<void> {
+		this.#looking ??= this.#check(this.#parts.assigned())
+			.catch(() => {})
+			.finally(() => {
+				this.#looking = null;
+			});
+		return this.#looking;
+	}
+
+	/**
+	 * Looks at these, and waits a second at most. Where Kafka doesn't answer nothing is known: a position that names its log may be
+	 * committed all the same, one without an id may not. Rejects then, with `timedOut` or Kafka's error.
+	 */
+	async check(positions: readonly AssignedLog[]): Promise<void> {
+		const error = await this.#withinTime(this.#check(positions));
+		if (error !== null && positions.some(({ logId }) => logId === null)) throw error;
+	}
+
+	/** The error that it ends with; null where it ends well. */
+	#withinTime(look: Promise<void>): Promise<unknown> {
+		return new Promise((resolve) => {
+			const silence = new KafkaError("Kafka does not say whether the topics are still the same", kafkaErrors.timedOut);
+			const timer = this.#parts.clock.after(ASK_MS, () => resolve(silence));
+			look
+				.then(
+					() => null,
+					(error: unknown) => error,
+				)
+				.finally(() => timer.cancel())
+				.then(resolve);
+		});
+	}
+
+	dispose(): void {
+		this.#disposed = true;
+		this.#timer?.cancel();
+	}
+
+	async #check(positions: readonly AssignedLog[]): Promise<void> {
+		if (positions.length === 0) return;
+		const ids = await this.#parts.topicIds([...new Set(positions.map(({ topic }) => topic))]);
+		const standing = (position: AssignedLog) => compareIds(position.logId, ids.get(position.topic) ?? null);
+		const others = positions.filter((position) => standing(position) === "other");
+		this.#tell(others, "made_again");
+		const unsure = positions.filter((position) => standing(position) === "unknown");
+		if (unsure.length === 0) return;
+		const forgotten = new Set((await this.#parts.forgotten(unsure)).map(partitionName));
+		const gone = unsure.filter((position) => forgotten.has(partitionName(position)));
+		this.#tell(
+			gone.filter(({ topic }) => ids.has(topic)),
+			"made_again",
+		);
+		this.#tell(
+			gone.filter(({ topic }) => !ids.has(topic)),
+			"deleted",
+		);
+	}
+
+	#tell(remade: readonly AssignedLog[], what: "made_again" | "deleted"): void {
+		if (remade.length > 0 && !this.#disposed) this.#parts.remade(remade, what);
+	}
+}

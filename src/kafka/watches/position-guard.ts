@@ -1,0 +1,199 @@
+/**
+ * Positions outside their log, of partitions that are being fetched: retention or delete-records took what was not read yet, or the log
+ * lost its end. The client stops fetching such a partition and says so without its name, sometimes not at all (an error behind messages of
+ * the same poll), so positions are compared with the log's bounds: at its word, when partitions begin, and when one stands still.
+ *
+ * What becomes of one is decided as at a start (start-decision.ts). A jump is noted before anything behind it is fetched: `verify` reads
+ * there what was passed over.
+ */
+import { exponentialBackOff } from "../../core/back-off.ts";
+import type { Clock } from "../../core/clock.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { type PositionNote, restoredAt, stretchesBefore, withStretch } from "../../core/offsets/position-note.ts";
+import { decidePosition, type LogBounds, type OutOfRange, type OutOfRangePolicy, outOfRangeWords } from "../group/start-decision.ts";
+import type { PositionNotes } from "../offsets/position-notes.ts";
+
+/** An assigned partition and the next offset that it expects. */
+export interface GuardedPosition extends TopicPartition {
+	readonly epoch: number;
+	readonly position: number;
+	/** It waits for somebody's decision already. */
+	readonly parked: boolean;
+}
+
+/** A partition went on elsewhere: `skipped` offsets were passed over unread. */
+export interface JumpFact extends TopicPartition, LogBounds {
+	readonly position: number;
+	readonly offset: number;
+	readonly reason: OutOfRange["reason"];
+	readonly skipped: number;
+}
+
+/** What is asked, done and told. */
+export interface PositionGuardParts {
+	readonly clock: Clock;
+	readonly stopped: AbortSignal;
+	readonly policy: OutOfRangePolicy;
+	readonly positions: () => readonly GuardedPosition[];
+	/** Resolves when what is of another log by now has been dropped. */
+	readonly dropOtherLogs: () => Promise<void>;
+	readonly watermarks: (partition: TopicPartition) => Promise<LogBounds>;
+	readonly notes: Pick<PositionNotes, "read" | "begin" | "owner">;
+	/** Returns where it has to be fetched from; null where the epoch is over. */
+	readonly goOn: (position: GuardedPosition, offset: number) => number | null;
+	/** Asks `from` when nothing more can come of what was fetched before; null: it is left as it is. */
+	readonly refetch: (partition: TopicPartition, from: () => number | null) => Promise<void>;
+	readonly park: (position: GuardedPosition, reason: { readonly code: "out_of_range"; readonly message: string }) => void;
+	readonly jumped: (fact: JumpFact) => void;
+}
+
+const RETRY = { minMs: 200, maxMs: 5_000 };
+
+/** See the file's header. */
+export class PositionGuard {
+	readonly #parts: PositionGuardParts;
+	/** Partitions that are being dealt with. */
+	readonly #underway = new Set<string>();
+	/** One after the other: a client asks for bounds on few threads. */
+	#looks: Promise<void> = Promise.resolve();
+	/** A look at all that has not begun yet. */
+	#waiting: Promise<void> | null = null;
+
+	constructor(parts: PositionGuardParts) {
+		this.#parts = parts;
+	}
+
+	/** The client said that some position is outside its log. Never rejects. */
+	lookAtAll(): Promise<void> {
+		this.#waiting ??= this.#next(async () => {
+			this.#waiting = null;
+			await this.#parts.dropOtherLogs();
+			for (const position of this.#parts.positions()) await this.#lookAt(position);
+		});
+		return this.#waiting;
+	}
+
+	/** These have begun. Never rejects. */
+	look(partitions: readonly TopicPartition[]): Promise<void> {
+		const names = new Set(partitions.map(partitionName));
+		return this.#next(async () => {
+			for (const position of this.#parts.positions()) if (names.has(partitionName(position))) await this.#lookAt(position);
+		});
+	}
+
+	/** It stands still at this position: fetched anew from there, also where the log has that. Never rejects. */
+	fetchAgain(standing: TopicPartition & { readonly position: number }): Promise<void> {
+		return this.#next(async () => {
+			const position = this.#parts.positions().find((each) => partitionName(each) === partitionName(standing));
+			if (position?.position === standing.position) await this.#lookAt(position, true);
+		});
+	}
+
+	/** Somebody wants a parked partition to go on: it does where its log has the position by now, or as is configured. Never rejects. */
+	decideAgain(partition: TopicPartition): Promise<void> {
+		return this.#next(async () => {
+			const position = this.#parts.positions().find((each) => partitionName(each) === partitionName(partition));
+			if (position?.parked) await this.#lookAt({ ...position, parked: false }, true);
+		});
+	}
+
+	#next(look: () => Promise<void>): Promise<void> {
+		this.#looks = this.#looks.then(look).catch(() => {});
+		return this.#looks;
+	}
+
+	/** `isAsked`: it goes on also where nothing is wrong with its position. */
+	async #lookAt(position: GuardedPosition, isAsked = false): Promise<void> {
+		const name = partitionName(position);
+		if (position.parked || this.#underway.has(name) || this.#parts.stopped.aborted) return;
+		const bounds = await this.#parts.watermarks(position).catch(() => null);
+		const decision = bounds && decidePosition(position.position, bounds, this.#parts.policy);
+		if (!bounds || (!decision && !isAsked)) return;
+		// Told of a log that is made again, the position means nothing any more.
+		if (decision) await this.#parts.dropOtherLogs();
+		if (decision?.kind === "park") {
+			this.#parts.park(position, { code: "out_of_range", message: outOfRangeWords(position, bounds) });
+			return;
+		}
+		const now = this.#now(position);
+		if (now && now.position !== position.position) return this.#lookAt({ ...now, parked: false }, isAsked);
+		this.#underway.add(name);
+		void this.#move(position, decision, bounds).then((hasMoved) => {
+			this.#underway.delete(name);
+			if (hasMoved) void this.look([position]);
+		});
+	}
+
+	/**
+	 * A note that can't be stored now is tried on; the others don't wait. True where it was left as it is, because more came of what was
+	 * fetched before: that would come twice.
+	 */
+	async #move(position: GuardedPosition, jump: OutOfRange | null, bounds: LogBounds): Promise<boolean> {
+		if (jump && !(await this.#note(position, jump))) return false;
+		let hasMoved = false;
+		await this.#parts.refetch(position, () => {
+			hasMoved = this.#now(position)?.position !== position.position;
+			return hasMoved ? null : this.#goOn(position, jump, bounds);
+		});
+		return hasMoved;
+	}
+
+	#goOn(position: GuardedPosition, jump: OutOfRange | null, bounds: LogBounds): number | null {
+		const { topic, partition } = position;
+		const from = this.#parts.goOn(position, jump?.offset ?? position.position);
+		if (from === null || !jump) return from;
+		const { offset, reason } = jump;
+		const skipped = Math.max(0, offset - position.position);
+		this.#parts.jumped({ topic, partition, position: position.position, offset, reason, skipped, ...bounds });
+		return from;
+	}
+
+	/** The same assignment, where it stands by now. */
+	#now(position: GuardedPosition): GuardedPosition | undefined {
+		return this.#parts.positions().find((each) => partitionName(each) === partitionName(position) && each.epoch === position.epoch);
+	}
+
+	/** False where the partition was given away before it could be noted. */
+	async #note(position: GuardedPosition, jump: OutOfRange): Promise<boolean> {
+		const { clock, stopped } = this.#parts;
+		for (let failures = 1; !stopped.aborted && this.#now(position); failures++) {
+			try {
+				await this.#noteOnce(position, jump);
+				return true;
+			} catch {
+				await clock.sleep(exponentialBackOff(failures, RETRY), stopped).catch(() => {});
+			}
+		}
+		return false;
+	}
+
+	async #noteOnce({ topic, partition, position }: GuardedPosition, jump: OutOfRange): Promise<void> {
+		const { notes } = this.#parts;
+		const replaces = (await notes.read()).get(partitionName({ topic, partition })) ?? null;
+		// A member that was given up, and does not know yet, would take back what the next owner noted.
+		const by = replaces?.note.hand?.by ?? null;
+		const isOfNext = (by !== null && by !== notes.owner) || (replaces?.note.reached ?? 0) > position;
+		if (isOfNext) throw new Error("another member noted its start meanwhile");
+		await notes.begin([{ topic, partition, note: noteOfJump(replaces?.note ?? null, jump), replaces }]);
+	}
+}
+
+/** Forward the note keeps how far was finished until that is committed; back it follows. */
+function noteOfJump(former: PositionNote | null, { position, offset, reason }: OutOfRange): PositionNote {
+	const known = former ?? {
+		start: Math.min(position, offset),
+		assumed: true,
+		log: { id: null, witness: null },
+		reached: position,
+		skipped: [],
+	};
+	const skipped = stretchesBefore(known.skipped, Math.min(position, offset));
+	const { restored: _, ...unmoved } = known;
+	return {
+		...unmoved,
+		start: Math.min(known.start, offset),
+		reached: known.reached === null ? null : Math.min(known.reached, offset),
+		skipped: withStretch(skipped, { from: position, to: offset, reason }),
+		...restoredAt(former && { ...former, reached: null }, Math.min(position, offset)),
+	};
+}

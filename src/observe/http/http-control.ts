@@ -1,0 +1,91 @@
+/**
+ * Control over HTTP: pause, resume and restart of a partition, and a drain. Only where `http.admin` says so; with a token where one is
+ * set. What is asked for is done by functions handed in.
+ */
+import type { Context, Hono } from "hono";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { LONGEST_WHY, type SkipOutcome } from "../../core/messages/skip-outcome.ts";
+import { bringsToken } from "./bearer-token.ts";
+
+/** What may be done to a partition. */
+export const partitionActions = ["pause", "resume", "restart"] as const;
+export type PartitionAction = (typeof partitionActions)[number];
+
+/** What is called. */
+export interface HttpControl {
+	/** False where the partition isn't assigned here. */
+	readonly control: (partition: TopicPartition, action: PartitionAction) => boolean;
+	/** Null where the partition isn't assigned here. */
+	readonly skip: (partition: TopicPartition, offset: number, why: string) => Promise<SkipOutcome | null>;
+	readonly drain: () => void;
+}
+
+/** Puts the routes on `app`. `token`: the bearer token; empty: none is needed. */
+export function addControl(app: Hono, { control, skip, drain }: HttpControl, token: string): void {
+	const permitted = (context: Context) => {
+		// A browser names the page that asks; nobody else does.
+		if (context.req.header("origin") !== undefined) return refusal(context, 403, "forbidden_origin", "not from a web page");
+		if (token === "" || bringsToken(context.req.header("authorization"), token)) return null;
+		context.header("WWW-Authenticate", "Bearer");
+		return refusal(context, 401, "unauthorized", "Authorization: Bearer <http.token> is needed");
+	};
+	app.post("/partitions/:topic/:partition/skip", async (context) => {
+		const refused = permitted(context);
+		if (refused) return refused;
+		const { topic, partition: number } = context.req.param();
+		const { offset, why } = (await context.req.json().catch(() => null)) ?? {};
+		if (!/^\d+$/.test(number) || !Number.isSafeInteger(offset) || offset < 0 || typeof why !== "string" || why.length > LONGEST_WHY)
+			return refusal(
+				context,
+				400,
+				"bad_request",
+				`send JSON: {"offset": 42, "why": "who wants it, and why (up to ${LONGEST_WHY} characters)"}`,
+			);
+		const partition = { topic, partition: Number(number) };
+		const found = await skip(partition, offset, why);
+		if (!found || found.outcome === "released") return notAssigned(context, partition);
+		const answer = { ...partition, offset, ...found };
+		if (found.outcome === "skipped") return context.json(answer);
+		if (found.outcome === "asked") return context.json(answer, 202);
+		return refusal(context, 409, found.outcome, skipWords(answer));
+	});
+	app.post("/partitions/:topic/:partition/:action", (context) => {
+		const refused = permitted(context);
+		if (refused) return refused;
+		const { topic, partition: number, action } = context.req.param();
+		const partition = Number(number);
+		const isKnown = (partitionActions as readonly string[]).includes(action);
+		if (!isKnown || !/^\d+$/.test(number))
+			return refusal(context, 404, "not_found", `POST /partitions/{topic}/{partition}/${partitionActions.join("|")}`);
+		if (!control({ topic, partition }, action as PartitionAction)) {
+			return notAssigned(context, { topic, partition });
+		}
+		return context.json({ topic, partition, action });
+	});
+	app.post("/drain", (context) => {
+		const refused = permitted(context);
+		if (refused) return refused;
+		drain();
+		return context.json({ action: "drain" }, 202);
+	});
+}
+
+function notAssigned(context: Context, partition: TopicPartition): Response {
+	return refusal(context, 404, "not_assigned", `${partitionName(partition)} is not assigned to this member`);
+}
+
+function skipWords({ topic, partition, offset, outcome, position }: SkipOutcome & TopicPartition & { readonly offset: number }): string {
+	const what = `${topic}/${partition} offset ${offset}`;
+	switch (outcome) {
+		case "ahead":
+			return `${what} was not received yet: the next one is ${position}. Skip it when the partition stands at it`;
+		case "open":
+			return `${what} was handled: its rows or its letter are under way, and can't be taken back`;
+		default:
+			return `${what} is finished already, or is no message (compacted, or a transaction's mark)`;
+	}
+}
+
+function refusal(context: Context, status: 400 | 401 | 403 | 404 | 409, code: string, message: string): Response {
+	return context.json({ error: { code, message } }, status);
+}

@@ -1,0 +1,279 @@
+/** What is counted and said of the way from Kafka and of the offsets back to it. Listeners; they decide nothing. */
+
+import { assertNever } from "../../core/errors.ts";
+import type { TopicPartition, TopicPartitionOffset } from "../../core/messages/message.ts";
+import { partitionName } from "../../core/messages/message.ts";
+import type { DisplacedOffset } from "../../core/offsets/displaced-offset.ts";
+import { type RestoredStretch, restoredWords } from "../../core/offsets/position-note.ts";
+import { counted } from "../../core/text/counted.ts";
+import { LogLimiter } from "../logs/log-limiter.ts";
+import { readClientStatistics } from "../metrics/client-statistics.ts";
+import type { ObserverParts } from "./observer-parts.ts";
+
+/** Errors of the client come in volleys, one per broker and attempt. */
+const SAME_ERROR_EVERY_MS = 10_000;
+
+const reasons: Readonly<Record<string, string>> = {
+	committed: "the committed offset",
+	kafka: "Kafka's committed offset, which is lower than kafka.startFrom; the table of offsets has none",
+	noted: "no offset is kept of it any more (expired, deleted, or the store was changed), and the group is noted to have come so far",
+	new_log: "the topic was deleted and made again, and this is the beginning of the new log",
+};
+/** Starts that somebody should know of. */
+const remarkable: readonly string[] = ["noted", "new_log"];
+
+/** Where a partition starts, and why. */
+interface StartFact extends TopicPartitionOffset {
+	readonly from: string;
+	readonly kept: number | null;
+	readonly note: { readonly note: { readonly restored?: RestoredStretch } };
+	readonly outOfRange:
+		| (OutOfRangeFact & { readonly kind: "jump" | "park"; readonly log: { readonly low: number; readonly high: number } })
+		| null;
+}
+
+interface OutOfRangeFact {
+	readonly position: number;
+	readonly offset: number;
+	readonly reason: string;
+}
+
+/** Why a partition can't start yet. */
+interface StartFailedFact {
+	readonly message: string;
+	readonly failures: number;
+	readonly retryInMs: number;
+}
+
+/** Listeners for the group consumer's events, by event. */
+export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
+	const errors = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
+	const logError = (fields: { message: string; code?: number }, prefix: string) => {
+		const held = errors.admit(`${prefix} ${fields.code ?? fields.message}`);
+		if (held !== null) logger.warn({ code: fields.code, held }, `${prefix}: ${fields.message}`);
+	};
+	return {
+		"connect:failed"({ message, failures, retryInMs }: { message: string; failures: number; retryInMs: number }): void {
+			logger.warn({ failures, retryInMs }, `Kafka: ${message}; tried again in ${Math.round(retryInMs)} ms`);
+		},
+		"look:failed"({ message, failures, retryInMs }: { message: string; failures: number; retryInMs: number }): void {
+			logger.warn(
+				{ failures, retryInMs },
+				`the group's offsets can't be looked at yet: ${message}; tried again in ${Math.round(retryInMs)} ms`,
+			);
+		},
+		"topics:missing"({ topics }: { topics: readonly string[] }): void {
+			logger.warn({ topics }, `no such topic: ${topics.join(", ")}; create it (pockaffe topic create), it is found by itself`);
+		},
+		"topic:refused"({ topic, message }: { topic: string; message: string }): void {
+			logger.warn({ topic }, `topic ${topic} may not be seen by this user: ${message}; it is found by itself once it may be`);
+		},
+		"group:joined"({ partitions }: { partitions: number }): void {
+			logger.info({ partitions }, `member of the group with ${counted(partitions, "partition")}`);
+		},
+		"assignment:outdated"({ gone, unread }: { gone: readonly TopicPartition[]; unread: readonly TopicPartition[] }): void {
+			const said = [
+				...(gone.length > 0 ? [`${gone.map(partitionName).join(", ")} no longer there`] : []),
+				...(unread.length > 0 ? [`${unread.map(partitionName).join(", ")} begun by nobody`] : []),
+			];
+			const fields = { gone: gone.map(partitionName), unread: unread.map(partitionName) };
+			logger.warn(fields, `topics changed while this static member was away (${said.join("; ")}): the group is joined anew`);
+		},
+		rebalanced({ kind, partitions }: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }): void {
+			metrics.count("rebalances_total", { kind });
+			const names = partitions.map(partitionName);
+			if (kind === "assign") for (const partition of partitions) startPartition(metrics, partition);
+			else for (const partition of partitions) metrics.forgetPartition(partition);
+			if (kind === "lost")
+				logger.warn(
+					{ partitions: names },
+					"partitions lost: the group gave this member up, another may have them; nothing more of them is committed",
+				);
+			else logger.info({ partitions: names }, kind === "assign" ? "partitions assigned" : "partitions revoked");
+		},
+		"start:resolved"({ topic, partition, offset, from, kept, outOfRange, note }: StartFact): void {
+			const name = partitionName({ topic, partition });
+			const { restored } = note.note;
+			if (restored) logger.error({ topic, partition, ...restored }, `${name}: ${restoredWords({ topic, partition }, restored)}`);
+			if (outOfRange?.kind === "jump") {
+				tellJump({ metrics, logger }, { topic, partition, ...outOfRange, ...outOfRange.log });
+			} else if (!outOfRange) {
+				const why = reasons[from] ?? `${from}, nothing was committed`;
+				const instead = kept === null ? "" : ` (kept was ${kept})`;
+				const fields = { topic, partition, offset, from, kept: kept ?? undefined };
+				logger[remarkable.includes(from) ? "warn" : "info"](fields, `${name} starts at offset ${offset}: ${why}${instead}`);
+			}
+		},
+		"start:failed"({ message, failures, retryInMs, ...partition }: TopicPartition & StartFailedFact): void {
+			const name = partitionName(partition);
+			const held = errors.admit(`start ${name} ${message}`);
+			if (held === null) return;
+			const when = `tried again in ${Math.round(retryInMs)} ms; the other partitions go on`;
+			logger.warn({ ...partition, failures, held }, `${name} can't start yet: ${message}; ${when}`);
+		},
+		"broker:error": (fact: { message: string; code: number }): void => logError(fact, "Kafka"),
+		"consume:failed": (fact: { message: string; code: number }): void => logError(fact, "consuming failed"),
+		fatal({ message, code }: { message: string; code: number }): void {
+			logger.error({ code }, `Kafka refuses this member for good: ${message}`);
+		},
+		stats({ json }: { json: string }): void {
+			setClientGauges(metrics, json);
+		},
+		polled({ busyMs }: { messages: number; busyMs: number }): void {
+			metrics.count("stage_busy_seconds_total", { stage: "consume" }, busyMs / 1000);
+		},
+	};
+}
+
+/** What becomes of files of `kafka.tls` and the password's that were renewed on disk. */
+export function observeRenewedFiles({ logger }: Pick<ObserverParts, "logger">) {
+	return {
+		renewed(files: readonly string[]): void {
+			logger.info({ files }, `taken from disk: ${files.join(", ")}; the group was left for a moment, with all in hand committed`);
+		},
+		refused(files: readonly string[], why: string): void {
+			logger.warn({ files }, `renewed on disk and not taken yet: ${files.join(", ")}; the connections stay as they are: ${why}`);
+		},
+	};
+}
+
+/** Listeners for the offset committer's events, by event. */
+export function observeCommitter({ metrics, logger, clock }: ObserverParts) {
+	const failures = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
+	return {
+		"offsets:committed"({ durationMs = 0 }: { offsets: readonly TopicPartitionOffset[]; durationMs?: number }): void {
+			metrics.count("offset_commits_total", { result: "committed" });
+			metrics.count("stage_busy_seconds_total", { stage: "commit" }, durationMs / 1000);
+		},
+		"offsets:commit_failed"({ message, code }: { message: string; code: string | number | null }): void {
+			metrics.count("offset_commits_total", { result: "failed" });
+			const held = failures.admit(String(code));
+			if (held !== null) logger.warn({ code, held }, `offsets could not be committed: ${message}; the next commit takes them along`);
+		},
+	};
+}
+
+/** What the delivery tells of offsets that are kept in the database. */
+export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
+	const failures = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
+	return {
+		offsetsDisplaced(partitions: readonly DisplacedOffset[]): void {
+			for (const each of partitions) {
+				const { topic, partition, kind, expected, found } = each;
+				metrics.count("offsets_displaced_total", { kind });
+				logger.error({ topic, partition, kind, expected, found }, `${partitionName(each)}: ${displacedWords(each)}`);
+			}
+		},
+		notesDisplaced(partitions: readonly DisplacedOffset[]): void {
+			for (const each of partitions) {
+				const { topic, partition, expected, found } = each;
+				const what = `its note in the database ${noteWords(expected, found)}`;
+				const why = "another member took it over, or the database was put back to another time";
+				const next = "the group is joined anew, and the partition's start tells which";
+				logger.warn({ topic, partition, expected, found }, `${partitionName(each)}: ${what}: ${why}; ${next}`);
+			}
+		},
+		logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void {
+			const names = partitions.map(partitionName);
+			const again = "was deleted and made again: the group is joined anew to begin with the new log";
+			const gone = "was deleted: what was not read yet is gone; a topic that is made by this name is found and read from its beginning";
+			logger.warn({ partitions: names }, `${names.join(", ")} ${what === "deleted" ? gone : again}`);
+		},
+		jumped(fact: TopicPartition & OutOfRangeFact & { low: number; high: number }): void {
+			tellJump({ metrics, logger }, fact);
+		},
+		logsNotForgotten(message: string): void {
+			const held = failures.admit("forget");
+			if (held !== null)
+				logger.warn({ held }, `that a topic was made again could not be stored yet, its partitions wait for it: ${message}`);
+		},
+		mirrorFailed(message: string): void {
+			const held = failures.admit("mirror");
+			if (held !== null)
+				logger.warn({ held }, `Kafka's copy of the offsets could not follow the table: ${message}; the next one covers it`);
+		},
+		startsNotRecorded(message: string): void {
+			const what = "a group that Kafka forgets begins as if it were new, and verify has to assume where it began";
+			logger.warn({}, `positions can't be noted: ${what}; ${message}`);
+		},
+	};
+}
+
+function noteWords(expected: number, found: number | null): string {
+	if (found === expected) return `says ${found}, as this daemon had noted, but is older than what was written last`;
+	return `${found === null ? "is gone" : `says ${found}`}, and this daemon had noted ${expected}`;
+}
+
+function displacedWords({ kind, expected, found }: DisplacedOffset): string {
+	switch (kind) {
+		case "taken_over":
+			return "another member took the offsets over: nothing of them is stored from here, the group is joined anew";
+		case "changed":
+			return `${changedWords(expected, found)}: it was put back to another time (a backup, a fail-over to a server that was behind), or somebody set it. The group is joined anew, and the partition is read from ${found} on`;
+		case "gone":
+			return `its row in the table of offsets is gone, and this daemon had stored ${expected}: the table was put back to another time, or somebody emptied it. The group is joined anew, and the partition is read again`;
+		default:
+			return assertNever(kind);
+	}
+}
+
+function changedWords(expected: number, found: number | null): string {
+	if (found !== expected) return `the table of offsets says ${found}, and this daemon had stored ${expected}`;
+	return `the table of offsets says ${found}, as this daemon had stored, but its row is older than what was written last`;
+}
+
+/** A partition went on elsewhere, because its position was outside the log. */
+function tellJump(
+	{ metrics, logger }: Pick<ObserverParts, "metrics" | "logger">,
+	{ topic, partition, position, offset, reason, low, high }: TopicPartition & OutOfRangeFact & { low: number; high: number },
+): void {
+	const skipped = Math.max(0, offset - position);
+	metrics.count("offsets_skipped_total", { topic, partition, reason: reason as "log_begins_after" }, skipped);
+	const what =
+		reason === "log_begins_after"
+			? `${low - position} offsets were removed from the log before they were read`
+			: `the log lost its last ${position - high} offsets`;
+	const where = `${partitionName({ topic, partition })} goes on at offset ${offset} instead of ${position}, as kafka.onOffsetOutOfRange says`;
+	logger.warn({ topic, partition, position, offset, reason, skipped, low, high }, `${where}: ${what} (it has ${low} to ${high})`);
+}
+
+function startPartition(metrics: ObserverParts["metrics"], { topic, partition }: TopicPartition): void {
+	metrics.start("messages_consumed_total", { topic, partition });
+	metrics.start("message_bytes_total", { topic });
+	metrics.start("timestamp_regressions_total", { topic, partition });
+	metrics.start("worker_restarts_total", { topic, partition });
+	metrics.start("offsets_skipped_total", { topic, partition });
+	metrics.start("handler_outcomes_total", { topic });
+	metrics.start("dead_letters_total", { topic });
+}
+
+function setClientGauges(metrics: ObserverParts["metrics"], json: string): void {
+	const statistics = readClientStatistics(json);
+	if (!statistics) return;
+	const { partitions, brokers } = statistics;
+	metrics.set("kafka_reply_queue_operations", [[{}, statistics.replyQueueOperations]]);
+	metrics.set(
+		"kafka_fetch_queue_messages",
+		partitions.map(({ topic, partition, fetchQueueMessages }) => [{ topic, partition }, fetchQueueMessages]),
+	);
+	metrics.set(
+		"kafka_fetch_queue_bytes",
+		partitions.map(({ topic, partition, fetchQueueBytes }) => [{ topic, partition }, fetchQueueBytes]),
+	);
+	metrics.set(
+		"kafka_broker_queue_requests",
+		brokers.map(({ broker, queuedRequests }) => [{ broker }, queuedRequests]),
+	);
+	metrics.set(
+		"kafka_broker_round_trip_p50_seconds",
+		brokers.map(({ broker, roundTripP50 }) => [{ broker }, roundTripP50]),
+	);
+	metrics.set(
+		"kafka_broker_round_trip_p99_seconds",
+		brokers.map(({ broker, roundTripP99 }) => [{ broker }, roundTripP99]),
+	);
+	metrics.set(
+		"kafka_broker_throttle_p99_seconds",
+		brokers.map(({ broker, throttleP99 }) => [{ broker }, throttleP99]),
+	);
+}

@@ -1,0 +1,81 @@
+/**
+ * Everything that listens to the daemon's parts and turns past facts into metrics and log records. Wired by the daemon; the parts know
+ * neither metrics nor logs, and nothing here decides anything.
+ */
+
+import type { LabelsOf } from "../metrics/metric-catalogue.ts";
+import { setSnapshotGauges } from "../metrics/snapshot-gauges.ts";
+import type { StatusSnapshot } from "../status.ts";
+import { observeCommitter, observeConsumer, observeDelivery, observeRenewedFiles } from "./consumer-observer.ts";
+import { observeDeadLetters } from "./dead-letter-observer.ts";
+import type { DaemonObserverParts, ObserverParts, RunTotals } from "./observer-parts.ts";
+import { observeSupervisor, observeWorkers } from "./worker-observer.ts";
+import { observeWriter } from "./writer-observer.ts";
+
+/** What is known when the daemon starts. */
+export interface BuildFacts {
+	readonly version: string;
+	/** Version of librdkafka. */
+	readonly librdkafka: string;
+	/** What PocKaffe's own addon does. */
+	readonly addon: "topic_ids" | "none";
+	/** How messages come. */
+	readonly consuming: "packed" | "node_rdkafka";
+	/** Names of the configured tables: their counters start at 0. */
+	readonly tables: readonly string[];
+}
+
+/**
+ * Listeners by part: `consumer`, `committer`, `deadLetters` and `writer` by event name (see `listenTo`), `workers`, `supervisor`, `renewedFiles` and `delivery` as the
+ * listener objects that those take at construction.
+ */
+export class DaemonObserver {
+	readonly consumer: ReturnType<typeof observeConsumer>;
+	readonly committer: ReturnType<typeof observeCommitter>;
+	readonly deadLetters: ReturnType<typeof observeDeadLetters>;
+	readonly delivery: ReturnType<typeof observeDelivery>;
+	readonly renewedFiles: ReturnType<typeof observeRenewedFiles>;
+	readonly supervisor: ReturnType<typeof observeSupervisor>;
+	readonly workers: ReturnType<typeof observeWorkers>;
+	readonly writer: ReturnType<typeof observeWriter>;
+	/** Sums since the start; live, to be read only. */
+	readonly totals: Readonly<RunTotals>;
+	readonly #parts: ObserverParts;
+
+	constructor(daemonParts: DaemonObserverParts) {
+		const totals = { messages: 0, inserted: 0, updated: 0, deleted: 0, stale: 0, restarts: 0, deadLetters: 0 };
+		const parts = { ...daemonParts, totals };
+		this.#parts = parts;
+		this.totals = totals;
+		this.consumer = observeConsumer(parts);
+		this.committer = observeCommitter(parts);
+		this.deadLetters = observeDeadLetters(parts);
+		this.delivery = observeDelivery(parts);
+		this.renewedFiles = observeRenewedFiles(parts);
+		this.supervisor = observeSupervisor(parts);
+		this.workers = observeWorkers(parts);
+		this.writer = observeWriter(parts);
+	}
+
+	/** The daemon begins: `build_info`, counters of the tables, and the gauges that are read from `snapshot` at every scrape. */
+	started({ version, librdkafka, addon, consuming, tables }: BuildFacts, snapshot: () => StatusSnapshot): void {
+		const { metrics } = this.#parts;
+		metrics.set("build_info", [[{ version, node: process.versions.node, librdkafka, addon, consuming }, 1]]);
+		for (const table of tables) {
+			metrics.start("cas_rows_total", { table });
+			metrics.start("stale_rows_total", { table });
+		}
+		metrics.onScrape(() => setSnapshotGauges(metrics, snapshot()));
+	}
+
+	/** Somebody asked for it over HTTP. */
+	adminAction(action: LabelsOf<"admin_actions_total">["action"], target: string): void {
+		this.#parts.metrics.count("admin_actions_total", { action });
+		this.#parts.logger.info({ action, target }, `${action} asked for over HTTP: ${target}`);
+	}
+}
+
+/** Puts listeners, by event name, on an emitter whose events carry those facts. */
+export function listenTo(emitter: { on(event: never, listener: never): unknown }, listeners: object): void {
+	for (const [event, listener] of Object.entries(listeners)) emitter.on(event as never, listener as never);
+}

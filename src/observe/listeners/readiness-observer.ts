@@ -1,0 +1,99 @@
+/**
+ * What makes the daemon not ready where only facts tell of it, and what ends it: listeners of the parts' facts, by part, that set and clear
+ * reasons. What a part shows in its own state is read from there (readiness.ts). Decides nothing but when a reason holds.
+ */
+import type { TopicPartition } from "../../core/messages/message.ts";
+import type { Readiness } from "../readiness.ts";
+
+/** What is asked of the parts. */
+export interface ReadinessParts {
+	readonly readiness: Readiness;
+	/** True while rows of this table don't go in, for whatever reason. */
+	readonly rowsStuck: (table: string) => boolean;
+}
+
+/** No table has an empty name. */
+const PREPARATION = "";
+/** A second try is a hiccup too. */
+const START_TRIES_UNTIL_TOLD = 3;
+
+/** Listeners by part; those of emitters by event name. */
+export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
+	const database = new DatabaseReasons(readiness);
+	const blocked = new Set<string>();
+	const rowsGoIn = ({ table }: { table: string }) => {
+		if (!rowsStuck(table)) database.clear(table);
+	};
+	return {
+		consumer: {
+			"connect:failed": ({ message }: { message: string }) => readiness.set("not_in_group", message),
+			"look:failed": ({ message }: { message: string }) =>
+				readiness.set("not_in_group", `the group's offsets can't be looked at yet: ${message}`),
+			"group:joined": () => {
+				readiness.clear("starting");
+				readiness.clear("not_in_group");
+			},
+			rebalanced: ({ kind, partitions }: { kind: string; partitions: readonly TopicPartition[] }) => {
+				if (kind !== "assign") for (const partition of partitions) readiness.clearPartition(partition);
+			},
+			"start:failed": ({ topic, partition, message, failures }: TopicPartition & { message: string; failures: number }) => {
+				if (failures >= START_TRIES_UNTIL_TOLD)
+					readiness.set("starting", `its start can't be resolved yet: ${message}`, { topic, partition });
+			},
+			"start:resolved": ({ topic, partition }: TopicPartition) => readiness.clear("starting", { topic, partition }),
+			membership: ({ member, message }: { member: boolean; message: string }) =>
+				member ? readiness.clear("not_in_group") : readiness.set("not_in_group", message),
+		},
+		writer: {
+			"batch:written": rowsGoIn,
+			"table:unblocked": (fact: { table: string }) => {
+				blocked.delete(fact.table);
+				rowsGoIn(fact);
+			},
+			"write:retried": ({ table, message, hint }: { table: string; message: string; hint: string | null }) => {
+				// A single retry is a hiccup, and a blocked table has said already what is to be mended.
+				const isToBeTold = rowsStuck(table) && !blocked.has(table);
+				if (isToBeTold) database.set(table, `rows can't be written: ${hint ? `${message}; ${hint}` : message}`);
+			},
+			"table:blocked": ({ table, message, hint }: { table: string; message: string; hint: string | null }) => {
+				blocked.add(table);
+				database.set(table, hint ? `${message}; ${hint}` : message);
+			},
+		},
+		deadLetters: {
+			"target:blocked": ({ message }: { message: string }) => readiness.set("dead_letter_target", message),
+			"target:unblocked": () => readiness.clear("dead_letter_target"),
+		},
+		tables: {
+			failed: (message: string) => database.set(PREPARATION, `tables can't be prepared: ${message}`),
+			prepared: () => database.clear(PREPARATION),
+		},
+	};
+}
+
+/** What is wrong with the database, by table: one that goes on says nothing about another. */
+class DatabaseReasons {
+	readonly #readiness: Readiness;
+	readonly #messages = new Map<string, string>();
+
+	constructor(readiness: Readiness) {
+		this.#readiness = readiness;
+	}
+
+	set(table: string, message: string): void {
+		this.#messages.set(table, message);
+		this.#show();
+	}
+
+	/** Rows that go in show that the tables are there, prepared or not. */
+	clear(table: string): void {
+		const cleared = [table, PREPARATION].filter((each) => this.#messages.delete(each));
+		if (cleared.length > 0) this.#show();
+	}
+
+	#show(): void {
+		const messages = new Set(this.#messages.values());
+		if (messages.size === 0) this.#readiness.clear("database");
+		else this.#readiness.set("database", [...messages].join(" | "));
+	}
+}

@@ -1,0 +1,80 @@
+/**
+ * Structured logs: JSON on a pipe, readable on a terminal. Written in order from the caller's thread, without a transport thread that a
+ * crash would cut off. Whatever becomes of the output, the daemon lives on: what can't be written is dropped and counted.
+ */
+import { pino } from "pino";
+import { prettyFactory } from "pino-pretty";
+import type { Logger } from "../../core/logger.ts";
+import { knownSecrets } from "../../core/text/secret-mask.ts";
+import { indentedText } from "../../core/text/visible-text.ts";
+import { LogOutput, type OutputStream } from "./log-output.ts";
+import { textRecord } from "./text-record.ts";
+
+/** `log` of the configuration. `auto` is `text` on a terminal, else `json`. */
+export interface LogConfig {
+	readonly level: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+	readonly format: "auto" | "json" | "text";
+}
+
+/** What besides the configuration a log is made with. */
+export interface LogOptions {
+	/** What of a record nobody may see. Default: the process's mask. */
+	readonly mask?: (text: string) => string;
+	/** Told once per record that could not be written. */
+	readonly onDropped?: () => void;
+}
+
+/** The daemon's logger. `dropped` counts the records that could not be written. */
+export interface DaemonLogger extends Logger {
+	readonly dropped: number;
+}
+
+const MASK = "***";
+const secretKeys = ["password", "secret", "token", "sasl"];
+
+/** Whoever makes a message can't steer the terminal, nor begin a line as a record begins. */
+function indented(_key: string, value: unknown): unknown {
+	return typeof value === "string" ? indentedText(value) : value;
+}
+
+/** A logger that writes to `stream`, usually `process.stdout`. */
+export function createLogger(
+	config: LogConfig,
+	stream: OutputStream,
+	{ mask = knownSecrets.mask, onDropped }: LogOptions = {},
+): DaemonLogger {
+	const asText = config.format === "text" || (config.format === "auto" && stream.isTTY === true);
+	const output = new LogOutput(stream, onDropped ?? (() => {}));
+	const pretty = asText
+		? prettyFactory({
+				colorize: stream.isTTY === true,
+				translateTime: "SYS:HH:MM:ss.l",
+				ignore: "pid,hostname",
+				singleLine: true,
+				errorLikeObjectKeys: [],
+			})
+		: null;
+	// In the finished line: so no way of making a record can leak them.
+	const asLines = (line: string) => {
+		const { record, below } = textRecord(JSON.parse(line));
+		return [`${pretty?.(JSON.parse(JSON.stringify(record), indented))}`.trimEnd(), ...below, ""].join("\n");
+	};
+	const write = (line: string) => output.write(mask(pretty ? asLines(line) : line));
+	const options = {
+		level: config.level,
+		base: null,
+		timestamp: pino.stdTimeFunctions.isoTime,
+		formatters: { level: (label: string) => ({ level: label }) },
+		redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: MASK },
+	};
+	const log = pino(options, { write });
+	return {
+		debug: (fields, message) => log.debug(fields, message),
+		info: (fields, message) => log.info(fields, message),
+		warn: (fields, message) => log.warn(fields, message),
+		error: (fields, message) => log.error(fields, message),
+		get dropped() {
+			return output.dropped;
+		},
+	};
+}

@@ -1,0 +1,89 @@
+/**
+ * What handlers print, in the log: labelled with partition and stream, so many lines a second from all threads together. What is over is
+ * counted, and told at once and then every ten seconds. A listener; it decides nothing.
+ */
+import type { TopicPartition } from "../../core/messages/message.ts";
+import { partitionName } from "../../core/messages/message.ts";
+import type { ObserverParts } from "../listeners/observer-parts.ts";
+
+/** What a thread printed, as worker/thread/output-quota.ts says it. */
+export interface PrintedFact {
+	readonly lines: readonly { readonly partition: TopicPartition | null; readonly stream: "stdout" | "stderr"; readonly line: string }[];
+	readonly leftOut: readonly { readonly partition: TopicPartition | null; readonly lines: number }[];
+}
+
+/** At some 25 µs a record this is 5 % of the main thread, however many threads print. */
+const LINES_PER_SECOND = 2_000;
+const SECOND_MS = 1_000;
+const TELL_EVERY_MS = 10_000;
+
+interface Untold {
+	readonly partition: TopicPartition | null;
+	lines: number;
+}
+
+/** Call `printed` with what a thread sends. */
+export function observeOutput({ metrics, logger, clock }: Pick<ObserverParts, "metrics" | "logger" | "clock">) {
+	const untold = new Map<string, Untold>();
+	let endsAt = Number.NEGATIVE_INFINITY;
+	let logged = 0;
+
+	function tell({ partition, lines }: Untold): void {
+		const whose = partition ? ` of ${partitionName(partition)}` : "";
+		const message = `the handler prints too much: ${lines.toLocaleString("en-US")} lines${whose} left out of the log; print less, or write to a file of its own`;
+		logger.warn({ ...partition, lines }, message);
+	}
+
+	function watch(name: string): void {
+		clock.after(TELL_EVERY_MS, () => {
+			const more = untold.get(name) as Untold;
+			if (more.lines === 0) {
+				untold.delete(name);
+				return;
+			}
+			tell(more);
+			more.lines = 0;
+			watch(name);
+		});
+	}
+
+	function leftOut(partition: TopicPartition | null, lines: number): void {
+		const labels = partition ? { topic: partition.topic, partition: partition.partition } : { topic: "", partition: "" };
+		metrics.count("output_dropped_total", labels, lines);
+		const name = partition ? partitionName(partition) : "";
+		const known = untold.get(name);
+		if (known) {
+			known.lines += lines;
+			return;
+		}
+		tell({ partition, lines });
+		untold.set(name, { partition, lines: 0 });
+		watch(name);
+	}
+
+	function hasRoom(): boolean {
+		const now = clock.monotonic();
+		if (now >= endsAt) {
+			endsAt = now + SECOND_MS;
+			logged = 0;
+		}
+		return logged < LINES_PER_SECOND;
+	}
+
+	return {
+		/** Lines that a handler printed; without partition where several share its thread and none of them was being handled. */
+		printed({ lines, leftOut: dropped }: PrintedFact): void {
+			let over = 0;
+			for (const { partition, stream, line } of lines) {
+				if (!hasRoom()) {
+					over++;
+					continue;
+				}
+				logged++;
+				logger.info({ ...partition, source: "handler", stream }, line);
+			}
+			if (over > 0) leftOut((lines[lines.length - 1] as { partition: TopicPartition | null }).partition, over);
+			for (const { partition, lines: count } of dropped) leftOut(partition, count);
+		},
+	};
+}

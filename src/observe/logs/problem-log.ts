@@ -1,0 +1,80 @@
+/**
+ * Says in the log what the parts show to be wrong: when it begins, when its words change, and when it is over. `/readyz` has it only while it
+ * lasts. Of workers and standstills their own listeners tell.
+ */
+import type { Clock, Timer } from "../../core/clock.ts";
+import type { Logger } from "../../core/logger.ts";
+import type { Problem } from "../../core/problem.ts";
+
+const LOOK_EVERY_MS = 1_000;
+/** Words that change all the time, as an offset in them may, are told no more often. */
+const SAME_PROBLEM_EVERY_MS = 60_000;
+
+interface Told {
+	readonly problem: Problem;
+	/** Monotonic. */
+	readonly at: number;
+}
+
+/** See the file's header. Idempotent to dispose. */
+export class ProblemLog {
+	readonly #clock: Clock;
+	readonly #logger: Logger;
+	readonly #problems: () => readonly Problem[];
+	/** By code and place, and where several have the same by their number. */
+	#told = new Map<string, Told>();
+	#timer: Timer | null = null;
+	#disposed = false;
+
+	constructor(parts: { readonly clock: Clock; readonly logger: Logger; readonly problems: () => readonly Problem[] }) {
+		this.#clock = parts.clock;
+		this.#logger = parts.logger;
+		this.#problems = parts.problems;
+	}
+
+	start(): void {
+		if (this.#disposed) return;
+		this.#timer = this.#clock.after(LOOK_EVERY_MS, () => {
+			this.look();
+			this.start();
+		});
+	}
+
+	/** Compares once; called by the interval. */
+	look(): void {
+		const former = this.#told;
+		const now = this.#clock.monotonic();
+		this.#told = new Map();
+		for (const problem of this.#problems()) {
+			const key = this.#keyOf(problem);
+			const known = former.get(key);
+			const isKnown = known && (known.problem.message === problem.message || now - known.at < SAME_PROBLEM_EVERY_MS);
+			this.#told.set(key, isKnown ? known : { problem, at: now });
+			if (!isKnown) this.#logger.error(fieldsOf(problem), `${placeOf(problem)}${problem.message}`);
+		}
+		for (const [key, { problem }] of former) {
+			if (!this.#told.has(key)) this.#logger.info(fieldsOf(problem), `${placeOf(problem)}${problem.code} is over`);
+		}
+	}
+
+	#keyOf({ code, where }: Problem): string {
+		const key = `${code} ${where?.partition ?? ""} ${where?.topic ?? ""}`;
+		let number = 0;
+		while (this.#told.has(`${key} ${number}`)) number++;
+		return `${key} ${number}`;
+	}
+
+	dispose(): void {
+		this.#disposed = true;
+		this.#timer?.cancel();
+	}
+}
+
+function fieldsOf({ code, where }: Problem): object {
+	return { reason: code, ...(where ? { topic: where.topic } : {}), ...(where?.partition == null ? {} : { partition: where.partition }) };
+}
+
+/** A partition's name where the message doesn't have it. */
+function placeOf({ where }: Problem): string {
+	return where?.partition == null ? "" : `${where.topic}/${where.partition}: `;
+}

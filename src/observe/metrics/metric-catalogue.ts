@@ -1,0 +1,187 @@
+/**
+ * Every metric of the daemon: names, types, labels and buckets are API, dashboards and alerts depend on them. The table in docs/metrics.md
+ * is rendered from here and held against it by a test. Knows no values: metrics.ts keeps them.
+ */
+
+import { readinessCodeNames } from "../readiness-codes.ts";
+
+/** Values a label may have, or `null` where the configuration or the cluster decides (topics, partitions, tables, brokers). */
+type LabelValues = readonly string[] | null;
+
+/** One metric. `help` is a sentence without full stop; `buckets` are upper bounds in the unit that the name ends in. */
+export interface MetricSpec {
+	readonly type: "counter" | "gauge" | "histogram";
+	readonly help: string;
+	readonly labels: Readonly<Record<string, LabelValues>>;
+	readonly buckets?: readonly number[];
+}
+
+/** Put before every name of the catalogue. Node's own metrics keep the names that prom-client's dashboards know (`nodejs_`, `process_`). */
+export const metricPrefix = "pockaffe_";
+
+const open = null;
+const none = {} as const;
+const topic = { topic: open } as const;
+const perPartition = { topic: open, partition: open } as const;
+const perGroupPartition = { consumergroup: open, topic: open, partition: open } as const;
+const perBroker = { broker: open } as const;
+
+/** One call of a handler: 0.1 ms (most are below) to the longest sensible `handler.timeoutMs`. */
+const callSeconds = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
+/** One statement against a database: 1 ms to a minute. */
+const statementSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
+/** Age of a message when its row is durable: live traffic to a day of catching up. */
+const ageSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400] as const;
+const drainSeconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 8, 10, 30, 60, 300] as const;
+const rowCounts = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] as const;
+/** 1 KiB to 64 MiB, by four. */
+const byteCounts = [1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864] as const;
+
+/** States of a partition worker, also of `/status`. */
+export const partitionStates = ["starting", "running", "backing-off", "paused", "parked", "draining"] as const;
+
+/** Why a worker thread was replaced or a worker started again. */
+export const restartReasons = [
+	"load",
+	"init",
+	"exception",
+	"exit",
+	"out_of_memory",
+	"timeout",
+	"shared",
+	"last_attempt",
+	"file_changed",
+	"admin",
+] as const;
+
+function counter<const L extends Readonly<Record<string, LabelValues>>>(labels: L, help: string) {
+	return { type: "counter", help, labels } as const;
+}
+
+function gauge<const L extends Readonly<Record<string, LabelValues>>>(labels: L, help: string) {
+	return { type: "gauge", help, labels } as const;
+}
+
+function histogram<const L extends Readonly<Record<string, LabelValues>>>(labels: L, buckets: readonly number[], help: string) {
+	return { type: "histogram", help, labels, buckets } as const;
+}
+
+/** The catalogue, in the order of a message's route. Keys are names without the prefix. */
+export const metricCatalogue = {
+	build_info: gauge(
+		{ version: open, node: open, librdkafka: open, addon: ["topic_ids", "none"], consuming: ["packed", "node_rdkafka"] },
+		"Always 1; the labels say what runs; `addon`: `none` where PocKaffe's own is missing; `consuming`: by it, or by node-rdkafka's own call",
+	),
+	embedded: gauge(none, "1 where broker and database are the embedded ones (run --embedded): a demo or a trial, never production"),
+	ready: gauge(none, "1 when /readyz answers 200, else 0"),
+	not_ready_reasons: gauge({ code: readinessCodeNames }, "Reasons that /readyz gives, by code; 0 where it gives none of it"),
+
+	messages_consumed_total: counter(perPartition, "Messages received from Kafka"),
+	message_bytes_total: counter(topic, "Bytes of keys and values received"),
+	handler_outcomes_total: counter(
+		{ topic: open, outcome: ["row", "delete", "none", "rejected", "failed", "timeout", "skipped"] },
+		"What the handler made of messages; failed and timeout count attempts, the others messages",
+	),
+	handler_duration_seconds: histogram(
+		topic,
+		callSeconds,
+		"Duration of one call of the handler; pockaffe:json is called for up to 64 messages",
+	),
+	worker_restarts_total: counter({ ...perPartition, reason: restartReasons }, "Partition workers started again"),
+	workers: gauge({ state: partitionStates }, "Partition workers by state"),
+	threads_stuck: gauge(none, "Handler threads that can't be ended and live on beside those that took their place"),
+	partitions_assigned: gauge(none, "Partitions assigned to this member"),
+	partitions_paused: gauge({ reason: open }, "Partitions that wait and go on by themselves, by reason"),
+	partitions_parked: gauge({ reason: open }, "Partitions whose worker may not go on by itself, by reason"),
+
+	cas_rows_total: counter(
+		{ table: open, result: ["inserted", "updated", "deleted", "stale", "suppressed", "coalesced", "refused"] },
+		"Rows that handlers returned, by what became of them; suppressed: a trigger or rule of the table kept them out",
+	),
+	stale_rows_total: counter(
+		{ table: open, cause: ["replay", "older", "other_partition"] },
+		"Rows not written because the stored one was as new; older means an update lost to the producer's clock",
+	),
+	timestamp_regressions_total: counter(perPartition, "Messages whose timestamp is older than one before them in the partition"),
+	write_batch_rows: histogram(none, rowCounts, "Rows per batch sent to the database"),
+	write_batch_bytes: histogram(none, byteCounts, "Bytes per batch sent to the database"),
+	write_batches_total: counter({ trigger: ["rows", "bytes", "linger", "drain"] }, "Batches by what cut them"),
+	write_duration_seconds: histogram({ table: open }, statementSeconds, "Duration of a batch's statement, without waits for a retry"),
+	write_retries_total: counter({ sqlstate: open }, "Batches sent again, by SQLSTATE or the client's error code"),
+	write_queue_rows: gauge(none, "Rows handed to the writer and not yet durable"),
+	write_queue_bytes: gauge(none, "Bytes handed to the writer and not yet durable"),
+	write_queue_oldest_seconds: gauge(none, "Age of the oldest row in the writer, 0 when empty"),
+	write_awaiting_parent_rows: gauge({ table: open }, "Rows that wait for the row that their foreign key asks for (`references`)"),
+	write_statement_rows: gauge({ table: open }, "Most rows of a statement, as chosen by the database's answer times"),
+	write_lanes: gauge(
+		{ table: open },
+		"Lanes in use for a table, up to two a connection, as few as take the rows in statements of a fair duration",
+	),
+	write_linger_seconds: gauge({ table: open }, "How long a row waits for others, as chosen by the rate at which they come"),
+	stage_busy_seconds_total: counter(
+		{ stage: ["consume", "handle", "write", "commit"] },
+		"Time spent per stage; handle and write may exceed the wall clock, they run in parallel",
+	),
+
+	offset_commits_total: counter({ result: ["committed", "failed"] }, "Offset commits by result"),
+	offsets_displaced_total: counter(
+		{ kind: ["taken_over", "changed", "gone"] },
+		"Partitions whose stored offset was not what this member had stored last; changed: put back to another time, or set by somebody",
+	),
+	offsets_skipped_total: counter(
+		{ ...perPartition, reason: ["log_begins_after", "log_ends_before"] },
+		"Offsets passed over unread because the position was outside the log, as kafka.onOffsetOutOfRange says",
+	),
+	restored_offsets: gauge(
+		perPartition,
+		"Offsets that the group has committed and that the database, put back to another time, does not know of; 0 where nothing is missing",
+	),
+	committed_offset: gauge(perPartition, "Committed offset: the next message after a restart"),
+	high_watermark: gauge(perPartition, "Offset that the next produced message gets"),
+	consumer_lag_messages: gauge(perGroupPartition, "High watermark minus committed offset"),
+	consumer_lag_seconds: gauge(perGroupPartition, "Age of the oldest message not yet finished, 0 without lag"),
+	end_to_end_latency_seconds: histogram(topic, ageSeconds, "From the message's timestamp to its durable row"),
+
+	rebalances_total: counter({ kind: ["assign", "revoke", "lost"] }, "Changes of this member's assignment"),
+	drain_duration_seconds: histogram(none, drainSeconds, "Duration of drains on revocation and stop"),
+	drain_timeouts_total: counter(none, "Drains that ended by their deadline"),
+
+	dead_letters_total: counter(
+		{ topic: open, reason: ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp", "skipped"] },
+		"Messages stored as dead letters",
+	),
+	breaker_open: gauge(perPartition, "1 while too many dead letters have parked the partition"),
+	admin_actions_total: counter({ action: ["pause", "resume", "restart", "skip", "drain"] }, "Actions asked for over HTTP"),
+
+	kafka_reply_queue_operations: gauge(none, "Operations of librdkafka that wait to be polled; grows when the event loop is stuck"),
+	kafka_fetch_queue_messages: gauge(perPartition, "Messages prefetched by librdkafka and not yet received"),
+	kafka_fetch_queue_bytes: gauge(perPartition, "Bytes prefetched by librdkafka and not yet received"),
+	kafka_broker_queue_requests: gauge(perBroker, "Requests waiting to be sent to the broker"),
+	kafka_broker_round_trip_p50_seconds: gauge(perBroker, "Median round trip of requests, over the client's statistics window"),
+	kafka_broker_round_trip_p99_seconds: gauge(perBroker, "99th percentile of the round trip, over the client's statistics window"),
+	kafka_broker_throttle_p99_seconds: gauge(perBroker, "99th percentile of the broker's throttling, over the client's statistics window"),
+	output_dropped_total: counter(
+		perPartition,
+		"Lines that a handler printed beyond what goes to the log; topic and partition are empty where several share the thread",
+	),
+	log_records_dropped_total: counter(none, "Log records lost because the output was closed, full or too slow"),
+} satisfies Record<string, MetricSpec>;
+
+type Catalogue = typeof metricCatalogue;
+
+/** Names without the prefix. */
+export type MetricName = keyof Catalogue;
+/** Names of the metrics of one type. */
+export type NamesOf<T extends MetricSpec["type"]> = { [N in MetricName]: Catalogue[N]["type"] extends T ? N : never }[MetricName];
+/** Exactly the labels of a metric; a label with listed values takes only those. */
+export type LabelsOf<N extends MetricName> = {
+	readonly [L in keyof Catalogue[N]["labels"]]: Catalogue[N]["labels"][L] extends readonly (infer V)[] ? V : string | number;
+};
+
+/** The catalogue's entry, with the type's details widened for code that walks all metrics. */
+export function specOf(name: MetricName): MetricSpec {
+	return metricCatalogue[name];
+}
+
+/** All names, in the catalogue's order. */
+export const metricNames = Object.keys(metricCatalogue) as MetricName[];

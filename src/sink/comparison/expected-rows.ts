@@ -1,0 +1,198 @@
+/**
+ * The rows that a table must hold: of each id the newest version, folded from a log of any length in a bounded amount of memory. What
+ * doesn't fit is written to sorted runs on disk, which are merged when the rows are read.
+ */
+import { createReadStream, createWriteStream } from "node:fs";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
+import type { TableLayout, VersionStrategy } from "../../core/rows/rows.ts";
+import { readLines } from "../../core/text/lines.ts";
+import type { UpsertRow } from "../writer/sql/row-parameters.ts";
+import { compareVersions, type RowVersion } from "../writer/sql/row-version.ts";
+import { type ChosenIds, everyId } from "./chosen-ids.ts";
+
+/** A row of a message. `optional`: its message is a dead letter, so the row may or may not be there. */
+export interface ExpectedRow extends UpsertRow, RowVersion {
+	readonly optional: boolean;
+}
+
+/** What an id may hold: the newest row, behind optional ones that are newer. Newest first, never empty. */
+export type Candidates = readonly ExpectedRow[];
+
+/** When rows go to disk: about this many bytes, or ids, in memory. */
+export interface MemoryLimit {
+	readonly ids: number;
+	readonly bytes: number;
+}
+
+const DEFAULT_LIMIT: MemoryLimit = { ids: 200_000, bytes: 64 * 1024 * 1024 };
+/** Objects, keys and figures of a row beside its texts. */
+const ROW_OVERHEAD_BYTES = 200;
+/** Lines are written so many characters at a time: one by one they cost a turn each. */
+const WRITE_CHARACTERS = 65_536;
+
+/** How rows are kept. */
+export interface ExpectedRowsParts {
+	readonly layout: TableLayout;
+	/** Its owner's to remove. */
+	readonly folder: string;
+	/** Of the files in it. */
+	readonly name: string;
+	/** Default: all. */
+	readonly chosen?: ChosenIds;
+	readonly limit?: MemoryLimit;
+	/** Runs that are in the folder already. Default: none. */
+	readonly runs?: number;
+}
+
+/** See the file's header. */
+export class ExpectedRows {
+	readonly #strategy: VersionStrategy;
+	readonly #folder: string;
+	readonly #name: string;
+	/** The ids that are kept. */
+	readonly chosen: ChosenIds;
+	readonly #limit: MemoryLimit;
+	readonly #runs: string[] = [];
+	#rows = new Map<string, Candidates>();
+	#bytes = 0;
+
+	constructor({ layout, folder, name, chosen = everyId, limit = DEFAULT_LIMIT, runs = 0 }: ExpectedRowsParts) {
+		this.#strategy = layout.version;
+		this.#folder = folder;
+		this.#name = name;
+		this.chosen = chosen;
+		this.#limit = limit;
+		for (let run = 0; run < runs; run++) this.#runs.push(this.#fileOf(run));
+	}
+
+	/** Runs written to disk so far. */
+	get runs(): number {
+		return this.#runs.length;
+	}
+
+	/** Notes a row; of equal versions the later one counts. */
+	add(row: ExpectedRow): void {
+		if (!this.chosen.admit(row.id)) return;
+		const present = this.#rows.get(row.id);
+		// A row that is replaced counts all the same: what is left of its batch keeps the whole text of the batch in memory.
+		this.#bytes += bytesOf(row);
+		this.#rows.set(row.id, present ? this.#merge([row], present) : [row]);
+	}
+
+	/** Writes what is in memory to disk where it is too much. To be awaited between two batches. Rejects (ExitError) where it can't. */
+	async relieve(): Promise<void> {
+		if (this.#isTooMuch) this.#dropOthers();
+		if (this.#isTooMuch) await this.#spill();
+	}
+
+	/** Writes all that is in memory to disk. Rejects (ExitError) where it can't. */
+	async spill(): Promise<void> {
+		if (this.#rows.size > 0) await this.#spill();
+	}
+
+	get #isTooMuch(): boolean {
+		return this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes;
+	}
+
+	/** What was admitted and is not chosen any more. */
+	#dropOthers(): void {
+		if (this.chosen === everyId) return;
+		for (const id of this.#rows.keys()) if (!this.chosen.has(id)) this.#rows.delete(id);
+		this.#bytes = 0;
+		for (const candidates of this.#rows.values()) for (const row of candidates) this.#bytes += bytesOf(row);
+	}
+
+	/** All ids in the order of their UTF-8 bytes, each once. May be read several times; nothing may be added any more. */
+	async *sorted(): AsyncGenerator<Candidates> {
+		const sources = [...this.#runs.map(readRun), inOrder(this.#rows)];
+		const heads = await Promise.all(sources.map((source) => next(source)));
+		for (;;) {
+			let least: string | null = null;
+			for (const head of heads) if (head && (least === null || compareIds(idOf(head), least) < 0)) least = idOf(head);
+			if (least === null) return;
+			let merged: Candidates | null = null;
+			for (const [index, head] of heads.entries()) {
+				if (!head || idOf(head) !== least) continue;
+				// Later sources hold what was added later.
+				merged = merged ? this.#merge(head, merged) : head;
+				heads[index] = await next(sources[index] as AsyncIterator<Candidates> | Iterator<Candidates>);
+			}
+			if (this.chosen.has(least)) yield merged as Candidates;
+		}
+	}
+
+	/** `later` goes before `earlier` where versions are equal; nothing is kept behind the first row that is not optional. */
+	#merge(later: Candidates, earlier: Candidates): Candidates {
+		const all = [...later, ...earlier].sort((left, right) => compareVersions(right, left, this.#strategy));
+		const last = all.findIndex(({ optional }) => !optional);
+		return last < 0 ? all : all.slice(0, last + 1);
+	}
+
+	#fileOf(run: number): string {
+		return join(this.#folder, `${this.#name}-${run}.run`);
+	}
+
+	async #spill(): Promise<void> {
+		const file = this.#fileOf(this.#runs.length);
+		this.#runs.push(file);
+		// Rows may be added while these are written.
+		const rows = this.#rows;
+		this.#rows = new Map();
+		this.#bytes = 0;
+		try {
+			await pipeline(linesOf(rows), createWriteStream(file, { flush: true }));
+		} catch (cause) {
+			const what = `what doesn't fit into memory can't be written to ${this.#folder}: ${messageOf(cause)}`;
+			throw new ExitError(exitCodes.found, "spill", `${what} (TMPDIR names another place)`, { cause });
+		}
+	}
+}
+
+/** Order of UTF-8 bytes, which is that of code points: surrogates sort above everything of the basic plane. */
+export function compareIds(left: string, right: string): number {
+	const length = Math.min(left.length, right.length);
+	for (let i = 0; i < length; i++) {
+		const [a, b] = [left.charCodeAt(i), right.charCodeAt(i)];
+		if (a !== b) return rank(a) - rank(b);
+	}
+	return left.length - right.length;
+}
+
+function rank(unit: number): number {
+	if (unit < 0xd800) return unit;
+	return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000;
+}
+
+function bytesOf({ values }: ExpectedRow): number {
+	return values.reduce((sum, value) => sum + (value?.length ?? 0), ROW_OVERHEAD_BYTES);
+}
+
+function idOf(candidates: Candidates): string {
+	return (candidates[0] as ExpectedRow).id;
+}
+
+function* inOrder(rows: ReadonlyMap<string, Candidates>): Generator<Candidates> {
+	for (const id of [...rows.keys()].sort(compareIds)) yield rows.get(id) as Candidates;
+}
+
+function* linesOf(rows: ReadonlyMap<string, Candidates>): Generator<string> {
+	let lines = "";
+	for (const candidates of inOrder(rows)) {
+		lines += `${JSON.stringify(candidates)}\n`;
+		if (lines.length < WRITE_CHARACTERS) continue;
+		yield lines;
+		lines = "";
+	}
+	if (lines !== "") yield lines;
+}
+
+async function* readRun(file: string): AsyncGenerator<Candidates> {
+	for await (const line of readLines(createReadStream(file))) yield JSON.parse(line) as Candidates;
+}
+
+async function next(source: AsyncIterator<Candidates> | Iterator<Candidates>): Promise<Candidates | null> {
+	const { done, value } = await source.next();
+	return done ? null : value;
+}

@@ -1,0 +1,253 @@
+/**
+ * The dead-letter table: stores letters, durably, for ever trying; letters that wait together go in one statement. A redelivery of
+ * the same message updates its letter. One that the server doesn't take for its size goes in without what makes it so large.
+ *
+ * A side way of a message's way (docs/architecture.md).
+ */
+
+import { EventEmitter } from "eventemitter3";
+import { fullJitter } from "../../core/back-off.ts";
+import type { Clock } from "../../core/clock.ts";
+import { type DeadLetter, type DeadLetterEvents, type DeadLetterTarget, letterName } from "../../core/dead-letters/dead-letter.ts";
+import { LetterTrial } from "../../core/dead-letters/letter-trial.ts";
+import { contentBytes } from "../../core/dead-letters/omitted-parts.ts";
+import { PocKaffeError } from "../../core/errors.ts";
+import { lifetime } from "../../core/lifetime.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import type { Random } from "../../core/random.ts";
+import type { Database } from "../database/database.ts";
+import { hintFor, problemOf, type SqlProblem } from "../database/sql-faults.ts";
+import { earlierKeyOf, prepareLetterTable, renewKeyStatement } from "./dead-letter-preparation.ts";
+import {
+	adoptStatement,
+	type LetterTableForm,
+	namelessQuery,
+	storeParameters,
+	storeStatement,
+	usualForm,
+} from "./dead-letter-statement.ts";
+
+/** What the table is reached with. */
+export interface DeadLetterTableParts {
+	readonly database: Database;
+	/** Name, `schema.table` or `table`. */
+	readonly table: string;
+	readonly consumerGroup: string;
+	readonly version: string;
+	readonly clock: Clock;
+	readonly random: Random;
+}
+
+/** The table or a column of it is missing. */
+const OTHER_TABLE: readonly string[] = ["42P01", "42703"];
+/** No unique constraint is what `on conflict` says. */
+const NO_SUCH_KEY = "42P10";
+const RETRY = { minMs: 100, maxMs: 5_000 };
+/** Limits of one statement; a letter may be large by itself, and goes alone then. */
+const STATEMENT = { letters: 200, bytes: 4 * 2 ** 20 };
+/** The time of a large letter's statement: slower than `bytesPerMs` no network and no disk is. */
+const LARGE = { timeoutMs: 30_000, bytesPerMs: 2 ** 10 };
+/** What server and client say where something is too large for them, and for other reasons, too; or the server dies of it. */
+const perhapsTooLarge = new Set([
+	...["08P01", "25P04", "53200", "54000", "57014", "57P02", "XX000"],
+	...["QUERY_DEADLINE", "CONNECTION_CLOSED", "CONNECTION_DESTROYED", "ECONNRESET", "EPIPE"],
+]);
+/** The client can't make a text or buffer so large. */
+const certainlyTooLarge = new Set(["ERR_STRING_TOO_LONG", "ERR_BUFFER_TOO_LARGE", "ERR_OUT_OF_RANGE", "ERR_MEMORY_ALLOCATION_FAILED"]);
+
+interface Waiting {
+	/** How often a statement with it failed. */
+	failures: number;
+	/** What the server said of it alone. */
+	why: string;
+	readonly trial: LetterTrial;
+	readonly letter: DeadLetter;
+	readonly signal: AbortSignal;
+	readonly resolve: () => void;
+	readonly reject: (reason: unknown) => void;
+}
+
+/** See the file's header. */
+export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
+	readonly #parts: DeadLetterTableParts;
+	#form: LetterTableForm = usualForm;
+	/** There are letters of this group that were stored without their topic's id. */
+	#hasNameless = false;
+	#statement: string;
+	readonly #ended = lifetime();
+	#waiting: Waiting[] = [];
+	#storing = false;
+	#blocked = false;
+
+	constructor(parts: DeadLetterTableParts) {
+		super();
+		this.#parts = parts;
+		this.#statement = storeStatement(parts.table, usualForm);
+	}
+
+	get blocked(): boolean {
+		return this.#blocked;
+	}
+
+	isMoving({ topic, partition }: TopicPartition): boolean {
+		const isIts = ({ letter, signal }: Waiting) => letter.topic === topic && letter.partition === partition && !signal.aborted;
+		return this.#waiting.some((waiting) => isIts(waiting) && !isHeldUp(waiting));
+	}
+
+	/** Rejects with the database's error. */
+	async prepare(): Promise<void> {
+		const { database, table } = this.#parts;
+		this.#use(await prepareLetterTable(database, table));
+		if (this.#form.key !== "own") return;
+		const [row] = await database.query(namelessQuery(table), [this.#parts.consumerGroup]);
+		this.#hasNameless = row?.found === true;
+	}
+
+	store(letter: DeadLetter, signal: AbortSignal): Promise<void> {
+		return new Promise((resolve, reject) => {
+			this.#waiting.push({ failures: 0, why: "", trial: new LetterTrial(letter), letter, signal, resolve, reject });
+			if (!this.#storing) void this.#storeWaiting();
+		});
+	}
+
+	async dispose(): Promise<void> {
+		this.#ended.abort(new Error("the dead letters were ended"));
+	}
+
+	#use(form: LetterTableForm): void {
+		this.#form = form;
+		this.#hasNameless = false;
+		this.#statement = storeStatement(this.#parts.table, form);
+	}
+
+	async #storeWaiting(): Promise<void> {
+		this.#storing = true;
+		// Letters of one turn go together.
+		await Promise.resolve();
+		for (let failures = 0; this.#dropAborted() && !this.#ended.signal.aborted; ) {
+			const batch = distinct(nextBatch(this.#waiting));
+			const inBatch = new Set(batch);
+			const withoutBatch = () => this.#waiting.filter((waiting) => !inBatch.has(waiting));
+			try {
+				await this.#send(batch);
+			} catch (error) {
+				failures++;
+				for (const waiting of batch) waiting.failures++;
+				this.#waiting = [...withoutBatch(), ...batch];
+				await this.#wait(error, failures, batch);
+				continue;
+			}
+			failures = 0;
+			this.#waiting = withoutBatch();
+			for (const { resolve } of batch) resolve();
+			this.#tellUnblocked();
+		}
+		this.#storing = false;
+	}
+
+	async #send(batch: readonly Waiting[]): Promise<void> {
+		const { database, table, clock } = this.#parts;
+		const [first] = batch as [Waiting];
+		const { trial, letter } = first;
+		const isLarge = batch.length === 1 && trial.isLarge;
+		// A database that answers nothing says nothing about a letter.
+		if (isLarge && first.failures > 0) await database.query("select 1");
+		const limits = isLarge ? { statementTimeoutMs: LARGE.timeoutMs + Math.ceil(contentBytes(letter) / LARGE.bytesPerMs) } : undefined;
+		const letters = batch.map((each) => each.trial.next);
+		try {
+			const parameters = storeParameters(letters, this.#parts, clock.monotonic(), isLarge);
+			if (this.#hasNameless) await database.query(adoptStatement(table), parameters.slice(0, 1));
+			const stored = await database.query(this.#statement, parameters, limits);
+			if (stored.length < batch.length) throw await this.#inTheWay(letter);
+		} catch (error) {
+			if (batch.length === 1) this.#refused(first, problemOf(error));
+			throw error;
+		}
+		if (trial.isCut) this.emit("letter:cut", { letter: trial.next, why: first.why });
+	}
+
+	#refused(waiting: Waiting, { code, message }: SqlProblem): void {
+		waiting.why = message;
+		const isCertain = certainlyTooLarge.has(code);
+		// A table that can't say what is missing would pass a letter without its value off for a delete.
+		if (this.#form.late.has("omitted") && (isCertain || perhapsTooLarge.has(code))) waiting.trial.tooLarge(isCertain);
+		else waiting.trial.failed();
+	}
+
+	/** Rejects those whose owner gave up; true while any is left. */
+	#dropAborted(): boolean {
+		for (const { signal, reject } of this.#waiting) if (signal.aborted) reject(signal.reason);
+		this.#waiting = this.#waiting.filter(({ signal }) => !signal.aborted);
+		this.#tellUnblocked();
+		return this.#waiting.length > 0;
+	}
+
+	/** No letter is held up any more: they are stored, or their partitions are another member's. */
+	#tellUnblocked(): void {
+		if (!this.#blocked || this.#waiting.some(isHeldUp)) return;
+		this.#blocked = false;
+		this.emit("target:unblocked");
+	}
+
+	async #wait(error: unknown, failures: number, batch: readonly Waiting[]): Promise<void> {
+		const { clock, random, table } = this.#parts;
+		const { code, message, hint } = this.#problem(error);
+		if (!this.#blocked && this.#waiting.some(isHeldUp)) {
+			this.#blocked = true;
+			const [{ letter }] = batch as [Waiting];
+			const which = batch.length === 1 ? ` (${partitionName(letter)} offset ${letter.offset})` : "";
+			const remedy = hint ? `; ${hint}` : "";
+			this.emit("target:blocked", { message: `dead letters can't be stored in ${table}: ${message}${which}${remedy}` });
+		}
+		if (OTHER_TABLE.includes(code)) await this.prepare().catch(() => {});
+		// It has a column for the topic's id, and the key of before.
+		if (code === NO_SUCH_KEY) this.#use({ ...this.#form, key: this.#form.key === "own" ? "earlier" : "own" });
+		await clock.sleep(fullJitter(failures, RETRY, random), this.#ended.signal).catch(() => {});
+	}
+
+	#problem(error: unknown): { readonly code: string; readonly message: string; readonly hint: string | null } {
+		if (error instanceof LetterInTheWay) return error;
+		const problem = problemOf(error);
+		return { code: problem.code, message: problem.message, hint: hintFor(problem, this.#parts.table) };
+	}
+
+	/** The letter's place is another's, which is open, and the only copy of a message. */
+	async #inTheWay({ topic, partition, offset }: DeadLetter): Promise<LetterInTheWay> {
+		const { database, table } = this.#parts;
+		const key = this.#form.key === "own" ? null : await earlierKeyOf(database, table).catch(() => null);
+		const look = `pockaffe dead-letters replay --topic ${topic} --partition ${partition} --offset ${offset}`;
+		const renew = key === null ? "" : `, or let the table's owner run: ${renewKeyStatement(table, key)}`;
+		return new LetterInTheWay(`look after that one (${look}, or discard)${renew}`);
+	}
+}
+
+class LetterInTheWay extends PocKaffeError {
+	readonly hint: string;
+	constructor(hint: string) {
+		super("letter_in_the_way", "an open letter of another log of the topic is in its place");
+		this.hint = hint;
+	}
+}
+
+function isHeldUp({ failures }: Waiting): boolean {
+	return failures >= 2;
+}
+
+/** The first letters that fit a statement; one that failed goes alone, so that it holds up nobody else if it can't be stored at all. */
+function nextBatch(waiting: readonly Waiting[]): readonly Waiting[] {
+	let bytes = 0;
+	const end = waiting.findIndex(({ failures, letter }, index) => {
+		bytes += contentBytes(letter) + (letter.stack?.length ?? 0) + letter.error.length;
+		return index > 0 && (failures > 0 || waiting[0]?.failures !== 0 || index >= STATEMENT.letters || bytes > STATEMENT.bytes);
+	});
+	return end < 0 ? waiting : waiting.slice(0, end);
+}
+
+/** One letter per message in a statement; a later one for the same message waits for the next. */
+function distinct(waiting: readonly Waiting[]): Waiting[] {
+	const seen = new Set<string>();
+	return waiting.filter(({ letter }) => {
+		const name = letterName(letter);
+		return !seen.has(name) && seen.add(name);
+	});
+}

@@ -1,0 +1,65 @@
+/**
+ * Notes what is in the handlers' hands (core/messages/hand-note.ts), for the partitions that have to be careful, and that partitions are given away
+ * in order. Without the right to the table's columns nothing is noted: then a message that kills the process is handed over at each start,
+ * as it would be without any of this.
+ */
+import { exponentialBackOff } from "../../core/back-off.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Evidence, HandNote } from "../../core/messages/hand-note.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { NOTES_REFUSED } from "../../core/offsets/position-note.ts";
+import { unlessAborted } from "../../core/unless-aborted.ts";
+import type { StartRecorder } from "./start-recorder.ts";
+
+/** A partition that is given away, with what its worker still suspects. */
+export interface ReleasedPartition extends TopicPartition {
+	readonly evidence: Evidence | null;
+}
+
+const RETRY = { minMs: 100, maxMs: 2_000 };
+
+/** See the file's header. */
+export class HandKeeper {
+	readonly #notes: Pick<StartRecorder, "owner" | "hold">;
+	readonly #clock: Clock;
+	/** Where each partition began. */
+	readonly #began = new Map<string, number>();
+
+	constructor(notes: Pick<StartRecorder, "owner" | "hold">, clock: Clock) {
+		this.#notes = notes;
+		this.#clock = clock;
+	}
+
+	/** A start was stored, and its note says that this process has the partition. */
+	began({ topic, partition, offset }: TopicPartition & { readonly offset: number }): void {
+		this.#began.set(partitionName({ topic, partition }), offset);
+	}
+
+	/** Until it is noted, or can't be; rejects where `signal` was aborted before. */
+	async hold(partition: TopicPartition, evidence: Evidence, signal: AbortSignal): Promise<void> {
+		const note = this.#noteOf(partition, evidence, this.#notes.owner);
+		for (let failures = 1; ; failures++) {
+			try {
+				return await unlessAborted(this.#notes.hold([note]), signal);
+			} catch (error) {
+				signal.throwIfAborted();
+				// What the database does not allow, no waiting mends: the messages are not held up for it.
+				if ((error as { code?: unknown }).code === NOTES_REFUSED) return;
+				await this.#clock.sleep(exponentialBackOff(failures, RETRY), signal);
+			}
+		}
+	}
+
+	/** These are given away in order. Never rejects: where it can't be noted the next owner is careful for a while. */
+	async release(partitions: readonly ReleasedPartition[]): Promise<void> {
+		const changes = partitions.map(({ topic, partition, evidence }) => this.#noteOf({ topic, partition }, evidence, null));
+		await this.#notes.hold(changes).catch(() => {});
+	}
+
+	#noteOf({ topic, partition }: TopicPartition, evidence: Evidence | null, by: string | null) {
+		const isNothing = evidence === null || (evidence.held === null && evidence.deaths.length === 0);
+		const began = this.#began.get(partitionName({ topic, partition })) ?? 0;
+		const hand: HandNote | null = by === null && isNothing ? null : { held: null, deaths: [], ...evidence, by, began };
+		return { topic, partition, by: this.#notes.owner, hand };
+	}
+}

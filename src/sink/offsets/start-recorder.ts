@@ -1,0 +1,118 @@
+/**
+ * Keeps the group's notes (note-fence.ts) for a running daemon: what a failure of the database means for whoever notes something.
+ *
+ * Away: the caller waits and tries again. A table that is missing and can't be made, or that lacks the columns and can't be given them,
+ * holds nothing that could go stale: the daemon works without notes and says so once. A table that holds notes must not be left behind by
+ * what Kafka is told, or a later start would take it for one that was restored: where it refuses a note, the caller waits too.
+ */
+import { randomUUID } from "node:crypto";
+import { PocKaffeError } from "../../core/errors.ts";
+import type { TopicPartition } from "../../core/messages/message.ts";
+import type { DisplacedOffset } from "../../core/offsets/displaced-offset.ts";
+import {
+	type HandChange,
+	NOTES_REFUSED,
+	type NoteChange,
+	type ReachedPosition,
+	type StoredNote,
+} from "../../core/offsets/position-note.ts";
+import { hintFor, mayPass, problemOf } from "../database/sql-faults.ts";
+import type { NoteFence, NotReached } from "./note-fence.ts";
+
+/** What the recorder is made of. */
+export interface StartRecorderParts {
+	readonly table: Pick<NoteFence, "name" | "prepare" | "read" | "change" | "reach" | "compare" | "forget" | "hold">;
+	/** Positions can't be noted, or only in part; told once. */
+	readonly notRecorded: (message: string) => void;
+}
+
+/** See the file's header. */
+export class StartRecorder {
+	/** Names this process in the notes. */
+	readonly owner: string = randomUUID();
+	readonly #parts: StartRecorderParts;
+	#isTold = false;
+
+	constructor(parts: StartRecorderParts) {
+		this.#parts = parts;
+	}
+
+	/** Makes the table where it is missing. Rejects only where the database can't be asked. */
+	async prepare(): Promise<void> {
+		const { table } = this.#parts;
+		if ((await table.prepare()) !== "notes") this.#tellOnce(`${table.name} can't be made, or lacks columns (pockaffe schema prints it)`);
+	}
+
+	/** All notes of the group, by partition name; none where they can't be kept. */
+	read(): Promise<ReadonlyMap<string, StoredNote>> {
+		return this.#insist(() => this.#parts.table.read(), new Map());
+	}
+
+	/** Stores notes of partitions that begin. Rejects too where somebody else changed one since it was read. */
+	async begin(changes: readonly NoteChange[]): Promise<void> {
+		if (changes.length === 0) return;
+		const [stale] = await this.#insist(() => this.#parts.table.change(changes), []);
+		if (!stale) return;
+		throw new PocKaffeError("note_changed", `the note of ${stale.topic}/${stale.partition} was changed by another member meanwhile`);
+	}
+
+	/** Notes how far partitions came, durably. Returns those that could not be noted: nothing more is to be committed of them. */
+	async reach(positions: readonly ReachedPosition[]): Promise<NotReached> {
+		const nothing = { others: [], displaced: [] };
+		return positions.length === 0 ? nothing : await this.#insist(() => this.#parts.table.reach(positions), nothing);
+	}
+
+	/** Those of these partitions whose note is not what was noted last. */
+	compare(partitions: readonly TopicPartition[]): Promise<readonly DisplacedOffset[]> {
+		return this.#insist(() => this.#parts.table.compare(partitions), []);
+	}
+
+	/** Notes what is in the handler's hand; changes nothing of partitions that another assignment has. */
+	hold(changes: readonly HandChange[]): Promise<void> {
+		return this.#insist(() => this.#parts.table.hold(changes), undefined);
+	}
+
+	/** The notes of these partitions belong to a log that was deleted. */
+	async forget(partitions: readonly TopicPartition[]): Promise<void> {
+		if (partitions.length > 0) await this.#insist(() => this.#parts.table.forget(partitions), undefined);
+	}
+
+	/** The table may be missing, an older one, or another one by now: looked at again before anything is said. */
+	async #insist<T>(call: () => Promise<T>, without: T): Promise<T> {
+		const { table } = this.#parts;
+		try {
+			return await call();
+		} catch (error) {
+			if (mayPass(error)) throw error;
+			if ((await table.prepare()) === "notes") return await this.#orRefused(call);
+			const problem = problemOf(error);
+			this.#tellOnce(`${table.name}: ${problem.message}`);
+		}
+		try {
+			return await call();
+		} catch (error) {
+			if (mayPass(error)) throw error;
+			return without;
+		}
+	}
+
+	async #orRefused<T>(call: () => Promise<T>): Promise<T> {
+		try {
+			return await call();
+		} catch (error) {
+			if (mayPass(error)) throw error;
+			const { name } = this.#parts.table;
+			const problem = problemOf(error);
+			const hint = hintFor(problem, name);
+			throw new PocKaffeError(NOTES_REFUSED, `positions can't be noted in ${name}: ${problem.message}${hint ? `; ${hint}` : ""}`, {
+				cause: error,
+			});
+		}
+	}
+
+	#tellOnce(message: string): void {
+		if (this.#isTold) return;
+		this.#isTold = true;
+		this.#parts.notRecorded(message);
+	}
+}

@@ -1,0 +1,294 @@
+/**
+ * Messages of one partition whose rows land together, and that alone do not go in: other rows stand in their way, a parent comes from
+ * elsewhere, or they meet what others don't (a lock, a trigger). They are tried again with a growing pause, each in a transaction of its
+ * own. One that can't go in is refused with all its rows. Who waits for what is told for as long as it lasts.
+ *
+ *   waiting (growing pause) -> tried -> written | refused | waiting
+ *
+ * Step 8 of a message's way (docs/architecture.md).
+ */
+import { fullJitter } from "../../../core/back-off.ts";
+import type { Clock } from "../../../core/clock.ts";
+import type { TopicPartition } from "../../../core/messages/message.ts";
+import type { Random } from "../../../core/random.ts";
+import { refusedTogether } from "../../../core/rows/rows.ts";
+import { hintFor } from "../../database/sql-faults.ts";
+import type { AwaitedFact } from "../refused/awaited-parents.ts";
+import { withHolders } from "../refused/row-search.ts";
+import type { StuckFact } from "../refused/stuck-rows.ts";
+import type { RowWriter } from "../row-writer.ts";
+import type { Writing } from "../writing.ts";
+import { type AtomicMessage, isDefinite } from "./atomic-run.ts";
+import type { NotWritten } from "./atomic-transactions.ts";
+
+/** What it needs. */
+export interface AtomicAsideParts {
+	readonly place: TopicPartition;
+	/** By table. */
+	readonly writings: ReadonlyMap<string, Writing>;
+	readonly writers: ReadonlyMap<string, RowWriter>;
+	/** How long rows wait for a parent from elsewhere, ms, by table. */
+	readonly waits: ReadonlyMap<string, number>;
+	/** Tries messages together; null where they went in. */
+	readonly attempt: (run: readonly AtomicMessage[]) => Promise<NotWritten | null>;
+	/** Takes messages back that met what is none of theirs: they wait with all others until it is mended. */
+	readonly giveBack: (messages: readonly AtomicMessage[]) => void;
+	/**
+	 * True while other rows of the partition that had come by then (monotonic time) are under way or wait: they may be what it waits for.
+	 */
+	readonly isElsewhere: (partition: TopicPartition, cameBy: number) => boolean;
+	/** They were tried. */
+	readonly tried: () => void;
+	readonly limits: { readonly maxRows: number };
+	readonly clock: Clock;
+	readonly random: Random;
+	readonly ended: AbortSignal;
+}
+
+interface Waiting {
+	readonly not: NotWritten;
+	/** Tried since, and still so: worth telling. */
+	readonly isConfirmed: boolean;
+}
+
+const MISSING_PARENT = "23503";
+const LOCKED = "55P03";
+const RETRY = { minMs: 100, maxMs: 5_000 };
+/** Transactions of one try that may fail: each may wait for a lock. Of those whose time is over, messages. */
+const MOST_FAILURES = 24;
+const MOST_OVER = 200;
+/** A try that moves nothing may keep a connection waiting: for no more than this share of the time. */
+const MOST_OF_TIME = 0.25;
+
+/** See the file's header. */
+export class AtomicAside {
+	readonly #parts: AtomicAsideParts;
+	readonly #waiting = new Map<AtomicMessage, Waiting>();
+	/** When a message's wait began: by the monotonic clock, and the wall clock. */
+	readonly #began = new WeakMap<AtomicMessage, { readonly at: number; readonly sinceMs: number }>();
+	#isTrying = false;
+
+	constructor(parts: AtomicAsideParts) {
+		this.#parts = parts;
+	}
+
+	/** Those that somebody waits for. */
+	get messages(): AtomicMessage[] {
+		for (const message of this.#waiting.keys()) if (message.owner.released) this.#waiting.delete(message);
+		return [...this.#waiting.keys()];
+	}
+
+	/** True while one of them may go in yet, so that what others of the partition are refused for may change. */
+	get isInTheWay(): boolean {
+		return this.messages.some((message) => this.#mayGoIn(message));
+	}
+
+	/** True while one of them has nothing to wait for any more: it goes in with the next try, or is refused. */
+	get isMoving(): boolean {
+		return this.messages.some((message) => this.#isBehind(message) && !this.#mayOthers(message));
+	}
+
+	/** What is to be told of messages that alone don't go in. */
+	get stuckFacts(): StuckFact[] {
+		return this.#byTable(({ not, isConfirmed }) => isConfirmed && not.problem.fault !== "order").map(
+			({ first, waiting, rows, sinceMs }) => {
+				const { problem, table, id } = waiting.not;
+				const { code: sqlstate, message } = problem;
+				return { ...this.#parts.place, table, id, offset: first.offset, rows, sqlstate, message, hint: hintFor(problem, table), sinceMs };
+			},
+		);
+	}
+
+	/** What is to be told of messages that wait for a parent. */
+	get awaitedFacts(): AwaitedFact[] {
+		return this.#byTable((waiting) => this.#isAwaiting(waiting)).map(({ first, waiting, rows, sinceMs }) => {
+			const { problem, table, id } = waiting.not;
+			const waitMs = this.#parts.waits.get(table) as number;
+			return { ...this.#parts.place, table, id, offset: first.offset, rows, constraint: problem.constraint, waitMs, sinceMs };
+		});
+	}
+
+	/** Takes a message that did not go in. */
+	add(message: AtomicMessage, not: NotWritten): void {
+		const { clock } = this.#parts;
+		this.#waiting.set(message, { not, isConfirmed: this.#began.has(message) });
+		if (!this.#began.has(message)) this.#began.set(message, { at: clock.monotonic(), sinceMs: clock.now() });
+		if (!this.#isTrying) void this.#keepTrying();
+	}
+
+	/** They went in. */
+	remove(messages: readonly AtomicMessage[]): void {
+		for (const message of messages) this.#waiting.delete(message);
+	}
+
+	/** All rows of the message are refused: the one that can't be written, and the others for its sake. */
+	refuse(message: AtomicMessage, { problem, table, id }: NotWritten): void {
+		this.#waiting.delete(message);
+		const isToBlame = (each: AtomicMessage["rows"][number]) => each.table === table && each.row.id === id;
+		const blamed = message.rows.find(isToBlame) ?? message.rows[0];
+		const others = message.rows.filter((each) => each !== blamed);
+		for (const each of blamed ? [blamed, ...others] : others) {
+			each.row.older = null;
+			const { sqlstate: code, message: words } = refusedTogether({ table }, each.table, each.row.id);
+			const why = each === blamed ? problem : { ...problem, code, message: words };
+			this.#parts.writers.get(each.table)?.refuse([{ row: each.row, problem: why }], "linger");
+		}
+	}
+
+	async #keepTrying(): Promise<void> {
+		const { clock, random, ended, tried } = this.#parts;
+		this.#isTrying = true;
+		let tookMs = 0;
+		for (let failures = 0; this.messages.length > 0; failures++) {
+			const pauseMs = Math.max(fullJitter(failures, RETRY, random), tookMs / MOST_OF_TIME - tookMs);
+			await clock.sleep(Math.min(pauseMs, this.#untilOverMs()), ended).catch(() => {});
+			if (ended.aborted) return;
+			const startedAt = clock.monotonic();
+			const hasMoved = await this.#tryThem();
+			if (ended.aborted) return;
+			if (hasMoved) failures = 0;
+			tookMs = hasMoved ? 0 : clock.monotonic() - startedAt;
+			tried();
+		}
+		this.#isTrying = false;
+	}
+
+	/**
+	 * Those whose time is over; or those that only others stand in the way of, and some of the rest. The first of the former is refused
+	 * where that moved nothing, and nothing was left that could. True where one went in or was refused.
+	 */
+	async #tryThem(): Promise<boolean> {
+		const before = this.messages;
+		const over = before.filter((message) => this.#leftOf(message) <= 0).slice(0, MOST_OVER);
+		const behind = before.filter((message) => this.#isBehind(message)).sort(byOffset);
+		const budget = { failures: over.length > 0 ? Number.POSITIVE_INFINITY : MOST_FAILURES };
+		const [first] = behind;
+		const mayChange = first === undefined || this.#mayOthers(first);
+		await this.#tryRun(over.length > 0 ? over.sort(byOffset) : this.#front(behind), budget);
+		const isTried = over.length === 0 && budget.failures < MOST_FAILURES;
+		const ofBehind = new Set(behind);
+		const others = before.filter((message) => this.#waiting.has(message) && !ofBehind.has(message));
+		if (over.length === 0 && !this.#parts.ended.aborted) await this.#tryRun(this.#front(others).sort(byOffset), budget);
+		if (this.#parts.ended.aborted) return false;
+		const hasMoved = before.some((message) => !this.#waiting.has(message));
+		if (hasMoved || !first || mayChange || !isTried || !this.#isBehind(first) || this.#mayOthers(first)) return hasMoved;
+		this.#refuseAsIs(first);
+		return true;
+	}
+
+	/** As many as a statement may have rows, at least one. */
+	#front(messages: readonly AtomicMessage[]): AtomicMessage[] {
+		const front: AtomicMessage[] = [];
+		let rows = 0;
+		for (const message of messages) {
+			rows += message.rows.length;
+			if (front.length > 0 && rows > this.#parts.limits.maxRows) break;
+			front.push(message);
+		}
+		return front;
+	}
+
+	/** Together, and in halves where that fails, as far as need be; one that is found not to go in comes last the next time. */
+	async #tryRun(run: readonly AtomicMessage[], budget: { failures: number }): Promise<void> {
+		const [first] = run;
+		const known = first && this.#waiting.get(first);
+		if (!first || !known || budget.failures <= 0) return;
+		const not = await this.#attempt(run, known);
+		if (!not || this.#parts.ended.aborted) return;
+		if (!isDefinite(not.problem) && !not.problem.mayBeOneRows && not.problem.remedy !== "smaller") {
+			budget.failures = 0;
+			this.remove(run);
+			this.#parts.giveBack(run);
+			return;
+		}
+		budget.failures--;
+		if (run.length === 1) return this.#judge(first, known, not);
+		const middle = Math.ceil(run.length / 2);
+		await this.#tryRun(run.slice(0, middle), budget);
+		if (!this.#parts.ended.aborted) await this.#tryRun(run.slice(middle), budget);
+	}
+
+	async #attempt(run: readonly AtomicMessage[], { not: { problem, table } }: Waiting): Promise<NotWritten | null> {
+		const writing = this.#parts.writings.get(table) as Writing;
+		const isLocked = problem.code === LOCKED && run.length === 1;
+		const [not, holders] = await Promise.all([this.#parts.attempt(run), isLocked ? writing.holders() : []]);
+		return not && { ...not, problem: withHolders(not.problem, holders, not.table) };
+	}
+
+	/** It is refused, or waits on, behind the others for its next turn. */
+	#judge(message: AtomicMessage, known: Waiting, not: NotWritten): void {
+		this.#waiting.delete(message);
+		this.#waiting.set(message, { ...known, not, isConfirmed: true });
+		if (not.problem.fault === "row" || this.#leftOf(message) <= 0) this.#refuseAsIs(message);
+	}
+
+	#refuseAsIs(message: AtomicMessage): void {
+		const { not } = this.#waiting.get(message) as Waiting;
+		this.refuse(message, { ...not, problem: { ...not.problem, message: this.#refusalOf(not) } });
+	}
+
+	#refusalOf({ problem, table }: NotWritten): string {
+		const waitMs = this.#parts.waits.get(table);
+		if (problem.fault === "row") return problem.message;
+		if (problem.code === MISSING_PARENT && waitMs !== undefined)
+			return `${problem.message}; the row that it refers to did not come within ${waitMs} ms`;
+		return `${problem.message}; so too behind everything earlier of its partition`;
+	}
+
+	/** True where it waits for what may pass, or for a parent that has time yet. */
+	#mayGoIn(message: AtomicMessage): boolean {
+		const waiting = this.#waiting.get(message);
+		if (!waiting) return false;
+		const { fault } = waiting.not.problem;
+		return fault === "order" ? this.#isAwaiting(waiting) && this.#leftOf(message) > 0 : fault !== "row";
+	}
+
+	/** True where only other rows stand in its way, and no parent from elsewhere is waited for. */
+	#isBehind(message: AtomicMessage): boolean {
+		const waiting = this.#waiting.get(message);
+		return waiting?.not.problem.fault === "order" && !this.#isAwaiting(waiting);
+	}
+
+	/** True where other rows of its partition may go in yet. */
+	#mayOthers(message: AtomicMessage): boolean {
+		const { place, isElsewhere } = this.#parts;
+		return this.messages.some((each) => each !== message && this.#mayGoIn(each)) || isElsewhere(place, message.since);
+	}
+
+	#isAwaiting({ not: { problem, table } }: Waiting): boolean {
+		return problem.code === MISSING_PARENT && this.#parts.waits.has(table);
+	}
+
+	/** How long it may wait for its parent yet, ms; for ever where it waits for none. */
+	#leftOf(message: AtomicMessage): number {
+		const waiting = this.#waiting.get(message);
+		const began = this.#began.get(message);
+		if (!waiting || !began || !this.#isAwaiting(waiting)) return Number.POSITIVE_INFINITY;
+		return began.at + (this.#parts.waits.get(waiting.not.table) as number) - this.#parts.clock.monotonic();
+	}
+
+	#untilOverMs(): number {
+		let untilMs = Number.POSITIVE_INFINITY;
+		for (const message of this.messages) untilMs = Math.min(untilMs, this.#leftOf(message));
+		return Math.max(0, untilMs);
+	}
+
+	/** Those that are meant, by table: the first in the log, how many rows they have, since when the oldest waits. */
+	#byTable(isMeant: (waiting: Waiting) => boolean) {
+		const found = new Map<string, { first: AtomicMessage; waiting: Waiting; rows: number; sinceMs: number }>();
+		for (const message of this.messages.sort(byOffset)) {
+			const waiting = this.#waiting.get(message) as Waiting;
+			if (!isMeant(waiting)) continue;
+			const { table } = waiting.not;
+			const began = this.#began.get(message)?.sinceMs ?? 0;
+			const present = found.get(table) ?? { first: message, waiting, rows: 0, sinceMs: began };
+			const sinceMs = Math.min(present.sinceMs, began);
+			found.set(table, { ...present, rows: present.rows + message.rows.length, sinceMs });
+		}
+		return [...found.values()];
+	}
+}
+
+function byOffset(left: AtomicMessage, right: AtomicMessage): number {
+	return left.offset - right.offset;
+}

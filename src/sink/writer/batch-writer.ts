@@ -1,0 +1,238 @@
+/**
+ * Where rows are taken: per table as many lanes as keep the connections busy and as are worth it, an id on one of them; each lane has one
+ * cut in hand at a time. Where the number changes an id may be in two for a moment: the server decides by version, and locks in the order
+ * of ids.
+ *
+ * Step 7 of a message's way (docs/architecture.md).
+ */
+
+import { EventEmitter } from "eventemitter3";
+import { lifetime } from "../../core/lifetime.ts";
+import type { TopicPartition } from "../../core/messages/message.ts";
+import type { RowBlock, TableLayout } from "../../core/rows/rows.ts";
+import { hintFor, type SqlProblem } from "../database/sql-faults.ts";
+import { CutWriter } from "./cut-writer.ts";
+import { Lane, type Trigger, type WritingPlace } from "./lane.ts";
+import { LaneTroubles } from "./lane-troubles.ts";
+import type { RowCut, Submission } from "./pending-blocks.ts";
+import type { AwaitedFact } from "./refused/awaited-parents.ts";
+import { BesideLanes } from "./refused/beside-lanes.ts";
+import type { StuckFact } from "./refused/stuck-rows.ts";
+import { RowWriter } from "./row-writer.ts";
+import { StatementSlots } from "./statement-slots.ts";
+import { LanesInUse, lanesFor } from "./tuning/lanes-in-use.ts";
+import type { WriterEvents, WriterParts } from "./writer-events.ts";
+import { Writing, type WritingListener } from "./writing.ts";
+
+interface LastError {
+	readonly time: number;
+	readonly table: string | null;
+	readonly sqlstate: string | null;
+	readonly message: string;
+}
+
+/** See the file's header. */
+export class BatchWriter extends EventEmitter<WriterEvents> {
+	readonly #parts: WriterParts;
+	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
+	readonly #inUse: ReadonlyMap<string, LanesInUse>;
+	readonly #beside: BesideLanes;
+	readonly #troubles = new LaneTroubles();
+	readonly #ended = lifetime();
+	#inFlight = 0;
+	#lastError: LastError | null = null;
+
+	constructor(parts: WriterParts) {
+		super();
+		this.#parts = parts;
+		const { clock, random, database, batch: limits, connections } = parts;
+		const ended = this.#ended.signal;
+		const { lockHolders = null, waits = new Map(), atomic = new Set() } = parts;
+		const slots = new StatementSlots(connections);
+		const common = { database, slots, clock, random, ended, limits, lockHolders, listener: this.#listener() };
+		const writings = new Map(parts.layouts.map((layout) => [layout.name, new Writing(layout, common)]));
+		const writers = new Map([...writings].map(([table, writing]) => [table, new RowWriter(writing)]));
+		this.#beside = new BesideLanes({
+			writings,
+			writers,
+			waits,
+			atomic,
+			lanes: {
+				hold: (partition, cameBy) => this.#allLanes().some((lane) => lane.holds(partition, cameBy)),
+				isMoving: (partition) => this.#allLanes().some((lane) => !this.#troubles.isLaneStuck(lane) && lane.holds(partition)),
+				goOn: (submission) => this.#intoLanes(submission, (lane) => lane.flush()),
+			},
+			isPlaceStuck: (place) => this.#troubles.isLaneStuck(place),
+			tell: {
+				stuck: (fact) => this.emit("rows:stuck", fact),
+				unstuck: (fact) => this.emit("rows:unstuck", fact),
+				awaited: (fact) => this.emit("parents:awaited", fact),
+				settled: (fact) => this.emit("parents:settled", fact),
+				rested: () => this.emit("rows:rested"),
+			},
+			limits,
+			clock,
+			random,
+			ended,
+		});
+		const { hold, stick, stuckIds } = this.#beside;
+		const answered = (lane: Lane, rows: number, durationMs: number) =>
+			this.#inUse.get(lane.layout.name)?.answered({ rows, durationMs, isBehind: lane.isBehind }, clock.monotonic());
+		const lanesOf = (layout: TableLayout): Lane[] => {
+			const rows = writers.get(layout.name) as RowWriter;
+			const cutWriter = new CutWriter(writings.get(layout.name) as Writing, { rows, hold, stick, stuckIds, answered });
+			const write = (lane: Lane, cut: RowCut, trigger: Trigger) => this.#write(cutWriter, lane, cut, trigger);
+			return Array.from({ length: lanesFor(connections) }, () => new Lane({ layout, limits, clock, ended, write }));
+		};
+		this.#lanes = new Map(parts.layouts.map((layout) => [layout.name, lanesOf(layout)]));
+		this.#inUse = new Map(parts.layouts.map(({ name }) => [name, new LanesInUse(lanesFor(connections), limits)]));
+	}
+
+	/** Rows that are not settled yet, superseded ones and those in flight included. */
+	get queueRows(): number {
+		return this.#sum(({ rows }) => rows) + this.#beside.figures.reduce((sum, { rows }) => sum + rows, 0);
+	}
+
+	get queueBytes(): number {
+		return this.#sum(({ bytes }) => bytes) + this.#beside.figures.reduce((sum, { bytes }) => sum + bytes, 0);
+	}
+
+	/** How long ago the oldest row came that is not settled yet, in ms; null where there is none. */
+	get oldestAgeMs(): number | null {
+		const sinces = [...this.#allLanes(), ...this.#beside.figures].flatMap(({ since }) => since ?? []);
+		return sinces.length === 0 ? null : this.#parts.clock.monotonic() - Math.min(...sinces);
+	}
+
+	/** Statements sent and not yet answered. */
+	get inFlight(): number {
+		return this.#inFlight;
+	}
+
+	get lastError(): LastError | null {
+		return this.#lastError;
+	}
+
+	/** What was chosen by the database's answers and the rate of rows, per table: rows of a statement, lanes, and how long a row waits for others (ms). */
+	get choices(): readonly { readonly table: string; readonly statementRows: number; readonly lanes: number; readonly lingerMs: number }[] {
+		return [...this.#lanes].map(([table, lanes]) => {
+			const inUse = lanes.slice(0, this.#inUse.get(table)?.count);
+			return {
+				table,
+				statementRows: Math.min(...inUse.map(({ statementSize }) => statementSize.rows)),
+				lanes: inUse.length,
+				lingerMs: Math.max(...inUse.map(({ lingerMs }) => lingerMs)),
+			};
+		});
+	}
+
+	/** True while a systemic fault keeps rows of some table from being written. */
+	get blocked(): boolean {
+		return this.#troubles.blocked;
+	}
+
+	/** True while rows don't go in, for whatever reason: nothing that a drain should wait for. */
+	get stuck(): boolean {
+		return this.#troubles.stuck;
+	}
+
+	/** True while rows of this table don't go in. */
+	isStuck(table: string): boolean {
+		return this.#troubles.isStuck(table);
+	}
+
+	/** Rows that don't go in, though others of their tables do. */
+	get stuckRows(): readonly StuckFact[] {
+		return this.#beside.stuckRows;
+	}
+
+	/** Rows that wait for a parent from another partition or topic. */
+	get awaitedParents(): readonly AwaitedFact[] {
+		return this.#beside.awaitedParents;
+	}
+
+	/** How many they are, by table: of those whose rows may wait. */
+	get awaitingParents(): ReadonlyMap<string, number> {
+		const counts = new Map([...(this.#parts.waits?.keys() ?? [])].map((table) => [table, 0]));
+		for (const { table, rows } of this.awaitedParents) counts.set(table, (counts.get(table) ?? 0) + rows);
+		return counts;
+	}
+
+	/** True while rows of this partition are on their way through lanes that are not stuck: what a drain waits for. */
+	isMoving(partition: TopicPartition): boolean {
+		return this.#beside.isMoving(partition);
+	}
+
+	/** Takes rows; their fate is told to the submission. */
+	write(submission: Submission): void {
+		if (!this.#beside.takes(submission)) this.#intoLanes(submission, (lane) => lane.cut());
+	}
+
+	/** Sends what waits, without lingering. */
+	flush(): void {
+		for (const lane of this.#allLanes()) lane.flush();
+	}
+
+	/** Gives up what is not written: nothing more is told to anybody. Idempotent. */
+	async dispose(): Promise<void> {
+		this.#ended.abort(new Error("the writer was ended"));
+		for (const lane of this.#allLanes()) lane.dispose();
+	}
+
+	#intoLanes(submission: Submission, cut: (lane: Lane) => void): void {
+		const touched = new Set<Lane>();
+		const together: RowBlock[] = [];
+		for (const block of submission.blocks) {
+			if (this.#beside.landTogether(block.table)) together.push(block);
+			else this.#addBlock(submission, block, touched);
+		}
+		for (const lane of touched) cut(lane);
+		if (together.length > 0) this.#beside.write(submission, together);
+	}
+
+	#addBlock(submission: Submission, block: RowBlock, touched: Set<Lane>): void {
+		const lanes = this.#lanes.get(block.table);
+		if (!lanes) throw new Error(`rows for ${block.table}, which is no configured table`);
+		const lane = lanes[block.lane % (this.#inUse.get(block.table) as LanesInUse).count] as Lane;
+		lane.add(block, submission);
+		touched.add(lane);
+	}
+
+	async #write(cuts: CutWriter, lane: Lane, cut: RowCut, trigger: Trigger): Promise<void> {
+		this.#inFlight++;
+		await cuts.write(lane, cut, trigger);
+		this.#inFlight--;
+		lane.unsettled = null;
+		this.#beside.moved();
+	}
+
+	#listener(): WritingListener {
+		return {
+			written: (fact) => this.emit("batch:written", fact),
+			progressed: (place) => this.#troubles.progressed(place),
+			mended: (place) => {
+				if (this.#troubles.mended(place)) this.emit("table:unblocked", { table: place.layout.name });
+			},
+			failed: (place, problem, failures, delayMs) => this.#failed(place, problem, failures, delayMs),
+		};
+	}
+
+	#failed(lane: WritingPlace, problem: SqlProblem, failures: number, delayMs: number): void {
+		const table = lane.layout.name;
+		const { code, message } = problem;
+		this.#lastError = { time: this.#parts.clock.now(), table, sqlstate: code, message };
+		const hint = hintFor(problem, table);
+		if (this.#troubles.failed(lane, problem, failures)) this.emit("table:blocked", { table, sqlstate: code, message, hint });
+		this.emit("write:retried", { table, sqlstate: code, failures, delayMs, message, hint });
+		this.#beside.moved();
+	}
+
+	#allLanes(): Lane[] {
+		return [...this.#lanes.values()].flat();
+	}
+
+	#sum(figure: (lane: Lane) => number): number {
+		let sum = 0;
+		for (const lanes of this.#lanes.values()) for (const lane of lanes) sum += figure(lane);
+		return sum;
+	}
+}

@@ -1,0 +1,164 @@
+/**
+ * Writes a cut however long it takes: as a whole, as the threads packed it; row by row where a row of it stops the statement, where the
+ * server needs smaller ones, or where its texts can't be joined as usual. Tells every row's fate exactly once, but for those that it hands
+ * to the rows that wait for others.
+ *
+ * Step 8 of a message's way (docs/architecture.md).
+ */
+
+import { problemOf, type SqlProblem } from "../database/sql-faults.ts";
+import type { Lane, Trigger } from "./lane.ts";
+import type { RowCut } from "./pending-blocks.ts";
+import { writtenColumns } from "./refused/row-isolation.ts";
+import { isToBeSearched } from "./refused/row-search.ts";
+import type { RowWriter } from "./row-writer.ts";
+import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "./sql/cas-upsert.ts";
+import type { PendingRow } from "./sql/pending-rows.ts";
+import { blockParameters } from "./sql/row-parameters.ts";
+import { runUpsert } from "./sql/run-upsert.ts";
+import { UpsertForm } from "./tuning/upsert-form.ts";
+import { Samples, type Writing } from "./writing.ts";
+
+/** What a row was part of that only other rows stand in the way of. */
+export interface HeldFrom {
+	readonly table: string;
+	readonly trigger: Trigger;
+	/** Monotonic time at which the oldest of them came. */
+	readonly since: number;
+}
+
+/** What it needs beside a table's writing. */
+export interface CutWriterParts {
+	readonly rows: RowWriter;
+	/** Takes a row that only other rows stand in the way of: it is tried again behind everything earlier of its partition. */
+	readonly hold: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
+	/**
+	 * Takes a row that alone does not go in, or a later one of its id (`problem` null); and the ids that are stuck, null where there are
+	 * none.
+	 */
+	readonly stick: (row: PendingRow, problem: SqlProblem | null, from: HeldFrom) => void;
+	readonly stuckIds: (table: string) => Iterable<string> | null;
+	/** A statement that wrote a whole cut was answered. */
+	readonly answered: (lane: Lane, rows: number, durationMs: number) => void;
+}
+
+/**
+ * Of so many rows of a cut it is found out one by one that they wait for others; more are no accident (their parents are on the way in another
+ * lane), and cost two statements each.
+ */
+const MOST_HELD = 8;
+
+/** Why a cut has to be taken apart; `problem` is null where no statement said so. */
+interface Apart {
+	readonly failures: number;
+	readonly problem: SqlProblem | null;
+}
+
+/** See the file's header. For one table. */
+export class CutWriter {
+	readonly #writing: Writing;
+	readonly #parts: CutWriterParts;
+	readonly #readFirst: string;
+	readonly #writeFirst: string;
+	readonly #form = new UpsertForm();
+
+	constructor(writing: Writing, parts: CutWriterParts) {
+		this.#writing = writing;
+		this.#parts = parts;
+		this.#readFirst = readFirstUpsert(writing.layout);
+		this.#writeFirst = writeFirstUpsert(writing.layout);
+	}
+
+	/** Resolves when every row was told its fate or waits for others, or early where the writer was ended; never rejects. */
+	async write(lane: Lane, cut: RowCut, trigger: Trigger): Promise<void> {
+		const stuck = this.#parts.stuckIds(this.#writing.layout.name);
+		const isStuck = stuck !== null && cut.hasAny(stuck);
+		const apart = isStuck ? { failures: 0, problem: null } : await this.#writeWhole(lane, cut, trigger);
+		if (apart) await this.#writeRows(lane, cut, trigger, apart);
+	}
+
+	/** Null where it was written (or the writer ended). */
+	async #writeWhole(lane: Lane, cut: RowCut, trigger: Trigger): Promise<Apart | null> {
+		const { ended, listener, limits } = this.#writing.parts;
+		const size = lane.statementSize;
+		lane.unsettled = cut;
+		for (let failures = 0; ; ) {
+			const isTooLarge = cut.rows > size.rows || (cut.rows > 1 && cut.bytes > limits.maxBytes);
+			if (!cut.isUsual || isTooLarge) return { failures, problem: null };
+			const answer = await this.#try(cut);
+			if (ended.aborted) return null;
+			if ("counts" in answer) {
+				const { durationMs } = answer;
+				size.succeeded(cut.rows, durationMs);
+				listener.progressed(lane);
+				this.#settleWhole(lane, cut, trigger, answer.counts, durationMs);
+				listener.mended(lane);
+				return null;
+			}
+			const { problem } = answer;
+			if (problem.fault === "row" || problem.fault === "order" || problem.fault === "split") return { failures, problem };
+			failures++;
+			if (problem.remedy === "smaller") size.failed(cut.rows);
+			if (!(await this.#writing.waitAfter(problem, lane, failures))) return null;
+			const isSlowAlone = problem.remedy === "smaller" && cut.rows === 1;
+			if (isSlowAlone || isToBeSearched(problem, failures)) return { failures, problem };
+		}
+	}
+
+	async #try(cut: RowCut): Promise<{ readonly counts: UpsertCounts; readonly durationMs: number } | { readonly problem: SqlProblem }> {
+		const { layout } = this.#writing;
+		const parameters = blockParameters(layout, cut.blocks);
+		const { database } = this.#writing.parts;
+		const readFirst = () => runUpsert(database, layout, this.#readFirst, parameters);
+		const writeFirst = () => runUpsert(database, layout, this.#writeFirst, parameters, String(cut.rows));
+		let { writesFirst } = this.#form;
+		for (let isDoubtful = false; ; isDoubtful = true) {
+			try {
+				const { answer: counts, durationMs } = await this.#writing.timed(writesFirst ? writeFirst : readFirst);
+				if (isDoubtful) this.#form.foundUnfit();
+				this.#form.answered(counts);
+				return { counts, durationMs };
+			} catch (error) {
+				const problem = problemOf(error, writtenColumns(layout));
+				if (!writesFirst) return { problem };
+				this.#form.failed();
+				if (problem.fault !== "systemic") return { problem };
+				writesFirst = false;
+			}
+		}
+	}
+
+	#settleWhole(lane: Lane, cut: RowCut, trigger: Trigger, counts: UpsertCounts, durationMs: number): void {
+		// A drain that is woken by the last of them asks what is still under way.
+		lane.unsettled = null;
+		const samples = new Samples();
+		for (const { block, owner } of cut.blocks) {
+			samples.add(owner.topic, block.length, (row) => owner.batch.timestamps[block.messages[row] as number] as number);
+			owner.settledAll(block.messages);
+		}
+		const { rows, bytes, coalesced } = cut;
+		this.#parts.answered(lane, rows, durationMs);
+		this.#writing.tell({ ...counts, rows, bytes, coalesced, refused: 0, trigger, durationMs }, samples);
+	}
+
+	async #writeRows(lane: Lane, cut: RowCut, trigger: Trigger, { failures, problem }: Apart): Promise<void> {
+		const { hold, stick, rows: writer } = this.#parts;
+		const from = { table: this.#writing.layout.name, trigger, since: cut.since };
+		const pending = cut.toPendingRows();
+		const stuck = this.#parts.stuckIds(from.table);
+		if (stuck) for (const row of pending.takeThose(stuck)) stick(row, null, from);
+		await writer.write(lane, {
+			rows: [],
+			pending,
+			trigger,
+			since: cut.since,
+			failures,
+			inOrder: problem?.fault === "order",
+			firstProblem: problem,
+			mostHeld: MOST_HELD,
+			held: (row, why) => hold(row, why, from),
+			stuck: (row, why) => stick(row, why, from),
+			more: () => lane.takeMore()?.toPendingRows() ?? null,
+		});
+	}
+}

@@ -1,0 +1,67 @@
+/**
+ * Which lanes don't get their rows in, and what was told of it. By lane, because a fault may meet some rows of a table only (a lock, a
+ * trigger): the others' success says nothing about it. Pure bookkeeping.
+ */
+
+import type { SqlProblem } from "../database/sql-faults.ts";
+import type { WritingPlace } from "./lane.ts";
+
+/** A retry is a hiccup; the same batch refused twice is a database that is away. */
+const FAILURES_UNTIL_STUCK = 2;
+/** 45 s without an answer are no hiccup. */
+const NO_ANSWER = "QUERY_DEADLINE";
+
+/** See the file's header. */
+export class LaneTroubles {
+	/** Lanes that wait for somebody to mend something. */
+	readonly #blocked = new Set<WritingPlace>();
+	/** Lanes whose batch failed twice or more in a row, or had no answer. */
+	readonly #failing = new Set<WritingPlace>();
+	/** Why each blocked table is blocked, as it was told. */
+	readonly #told = new Map<string, string>();
+
+	/** True while a systemic fault keeps rows of some table from being written. */
+	get blocked(): boolean {
+		return this.#blocked.size > 0;
+	}
+
+	/** True while rows don't go in, for whatever reason. */
+	get stuck(): boolean {
+		return this.blocked || this.#failing.size > 0;
+	}
+
+	/** The same of one lane. */
+	isLaneStuck(lane: WritingPlace): boolean {
+		return this.#blocked.has(lane) || this.#failing.has(lane);
+	}
+
+	/** The same of one table. */
+	isStuck(table: string): boolean {
+		return [...this.#blocked, ...this.#failing].some(({ layout }) => layout.name === table);
+	}
+
+	/** A batch of the lane failed, `failures` times in a row; true where that blocks the table for a reason that was not told yet. */
+	failed(lane: WritingPlace, { code, fault, message }: SqlProblem, failures: number): boolean {
+		if (failures >= FAILURES_UNTIL_STUCK || code === NO_ANSWER) this.#failing.add(lane);
+		if (fault !== "systemic" && fault !== "connection") return false;
+		this.#blocked.add(lane);
+		const { name } = lane.layout;
+		if (this.#told.get(name) === message) return false;
+		this.#told.set(name, message);
+		return true;
+	}
+
+	/** Some rows of the lane's batch went in. */
+	progressed(lane: WritingPlace): void {
+		this.#failing.delete(lane);
+	}
+
+	/** The lane's rows go in; true where its table was blocked and no lane of it is any more. */
+	mended(lane: WritingPlace): boolean {
+		this.#failing.delete(lane);
+		const { name } = lane.layout;
+		if (!this.#blocked.delete(lane) || [...this.#blocked].some(({ layout }) => layout.name === name)) return false;
+		this.#told.delete(name);
+		return true;
+	}
+}

@@ -1,0 +1,170 @@
+/**
+ * Rows of one table and some of its ids on their way into statements: when a batch is cut (rows, bytes, linger, drain), one statement
+ * in flight at a time. While it is in flight rows gather behind it, and coalesce when they are cut (River's completer has this shape).
+ *
+ *   empty -> lingering (while there is something to gain by it) -> writing -> empty
+ *
+ * Step 7 of a message's way (docs/architecture.md).
+ */
+import type { Clock, Timer } from "../../core/clock.ts";
+import type { TopicPartition } from "../../core/messages/message.ts";
+import type { RowBlock, TableLayout } from "../../core/rows/rows.ts";
+import { type BlockOwner, PendingBlocks, type RowCut } from "./pending-blocks.ts";
+import { ArrivalRate } from "./tuning/arrival-rate.ts";
+import { type StatementLimits, StatementSize } from "./tuning/statement-size.ts";
+
+/** Why a batch was sent. */
+export type Trigger = "rows" | "bytes" | "linger" | "drain";
+
+/** `batch` of the configuration. */
+export interface BatchLimits extends StatementLimits {
+	readonly maxBytes: number;
+	readonly lingerMs: number;
+}
+
+/** What a lane is made of. `write` resolves when every row was told its fate, or when `ended` was aborted; it never rejects. */
+export interface LaneParts {
+	readonly layout: TableLayout;
+	readonly limits: BatchLimits;
+	readonly clock: Clock;
+	readonly ended: AbortSignal;
+	readonly write: (lane: Lane, cut: RowCut, trigger: Trigger) => Promise<void>;
+}
+
+/** Rows under way. */
+export interface Unsettled {
+	/** Superseded ones included. */
+	readonly allRows: number;
+	readonly allBytes: number;
+	/** Monotonic time at which the oldest of them came; null where there are none any more. */
+	readonly since: number | null;
+	/** True while it holds rows of this partition that their owner waits for; of those that had come by then, as far as that is known. */
+	holds(partition: TopicPartition, cameBy?: number): boolean;
+}
+
+/** Where rows are written from, one statement at a time. */
+export interface WritingPlace {
+	readonly layout: TableLayout;
+	/** How many rows go into a statement at the moment; never more than a batch has. */
+	readonly statementSize: StatementSize;
+	/** What is being written and whose fate was not told yet; whoever writes keeps it so. */
+	unsettled: Unsettled | null;
+}
+
+/** See the file's header. */
+export class Lane implements WritingPlace {
+	readonly statementSize: StatementSize;
+	unsettled: Unsettled | null = null;
+	readonly #parts: LaneParts;
+	readonly #pending = new PendingBlocks();
+	readonly #rate: ArrivalRate;
+	/** Monotonic time since when it could have been cut. */
+	#lingersSince: number | null = null;
+	#timer: Timer | null = null;
+	#writing = false;
+	#flushing = false;
+
+	constructor(parts: LaneParts) {
+		this.#parts = parts;
+		this.statementSize = new StatementSize(parts.limits);
+		this.#rate = new ArrivalRate(parts.limits.lingerMs);
+	}
+
+	get layout(): TableLayout {
+		return this.#parts.layout;
+	}
+
+	/** Rows that are not settled yet, superseded ones and those in flight included. */
+	get rows(): number {
+		return this.#pending.rows + (this.unsettled?.allRows ?? 0);
+	}
+
+	get bytes(): number {
+		return this.#pending.bytes + (this.unsettled?.allBytes ?? 0);
+	}
+
+	/** More would be sent than the next statement may have. */
+	get isBehind(): boolean {
+		const { rows, bytes } = this.#pending.toSend;
+		return rows > this.statementSize.rows || bytes > this.#parts.limits.maxBytes;
+	}
+
+	/** Monotonic time at which the oldest row came that is not settled yet; null where there is none. */
+	get since(): number | null {
+		return this.unsettled?.since ?? this.#pending.since;
+	}
+
+	/** True while it has rows of this partition that their owner waits for; of those that had come by then (monotonic time). */
+	holds(partition: TopicPartition, cameBy?: number): boolean {
+		return this.#pending.holds(partition, cameBy) || this.unsettled?.holds(partition, cameBy) === true;
+	}
+
+	/** Takes rows; `cut` follows when the caller has no more at hand. */
+	add(block: RowBlock, owner: BlockOwner): void {
+		const now = this.#parts.clock.monotonic();
+		this.#pending.add(block, owner, now);
+		this.#rate.came(block.length, now);
+	}
+
+	/** How long a row would wait for others if it came now, ms. */
+	get lingerMs(): number {
+		return this.#rate.lingerMs(this.#pending.toSend.rows, this.#parts.clock.monotonic());
+	}
+
+	/** Takes the next cut in front of its turn, for whoever writes the one before; null where nothing waits. */
+	takeMore(): RowCut | null {
+		const { limits, layout } = this.#parts;
+		return this.#pending.take(this.statementSize.rows, limits.maxBytes, layout);
+	}
+
+	/** Sends what waits, without lingering. */
+	flush(): void {
+		if (this.#pending.rows === 0) return;
+		this.#flushing = true;
+		this.cut();
+	}
+
+	/** Sends rows if it is time; otherwise sees to it that they will be. */
+	cut(): void {
+		const { clock, ended } = this.#parts;
+		if (this.#pending.rows === 0) return;
+		this.#lingersSince ??= clock.monotonic();
+		if (this.#writing || ended.aborted) return;
+		const trigger = this.#trigger();
+		if (trigger) {
+			void this.#send(trigger);
+			return;
+		}
+		this.#timer ??= clock.after(Math.max(0, this.lingerMs - (clock.monotonic() - this.#lingersSince)), () => {
+			this.#timer = null;
+			if (!this.#writing && this.#pending.rows > 0) void this.#send("linger");
+		});
+	}
+
+	/** Sends nothing more. Idempotent. */
+	dispose(): void {
+		this.#timer?.cancel();
+		this.#timer = null;
+	}
+
+	#trigger(): Trigger | null {
+		const { rows, bytes } = this.#pending.toSend;
+		if (rows >= this.statementSize.rows) return "rows";
+		if (bytes >= this.#parts.limits.maxBytes) return "bytes";
+		if (this.#flushing) return "drain";
+		return this.#parts.clock.monotonic() - (this.#lingersSince as number) >= this.lingerMs ? "linger" : null;
+	}
+
+	async #send(trigger: Trigger): Promise<void> {
+		const { limits, clock, write } = this.#parts;
+		this.dispose();
+		const cut = this.#pending.take(this.statementSize.rows, limits.maxBytes, this.#parts.layout) as RowCut;
+		this.#lingersSince = this.#pending.rows > 0 ? clock.monotonic() : null;
+		if (this.#pending.rows === 0) this.#flushing = false;
+		this.#writing = true;
+		await write(this, cut, trigger);
+		this.unsettled = null;
+		this.#writing = false;
+		this.cut();
+	}
+}

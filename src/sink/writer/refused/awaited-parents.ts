@@ -1,0 +1,254 @@
+/**
+ * Rows whose parent (the row that a foreign key asks for) comes from another partition or topic, in tables that say how long to wait for
+ * it. No pass over their own partition moved them. They are tried again with a growing pause, until they go in or their time is over and
+ * they are refused. Rows of their partition that are refused meanwhile wait with them, for these may be what those wait for. Nothing else
+ * waits: other rows go in, a newer row of the same id takes the older one's place, and a drain leaves them to the successor.
+ *
+ *   waiting (growing pause) -> tried -> written, refused, given back | waiting -> (time is over) refused
+ *
+ * Step 8 of a message's way (docs/architecture.md).
+ */
+import { fullJitter } from "../../../core/back-off.ts";
+import type { Clock } from "../../../core/clock.ts";
+import { partitionName, type TopicPartition } from "../../../core/messages/message.ts";
+import type { Random } from "../../../core/random.ts";
+import type { SqlProblem } from "../../database/sql-faults.ts";
+import type { WritingPlace } from "../lane.ts";
+import type { RowWriter } from "../row-writer.ts";
+import type { PendingRow } from "../sql/pending-rows.ts";
+import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
+import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
+import type { RefusedRow } from "./row-isolation.ts";
+
+/** What is told of the rows of one table and partition that wait for their parents. */
+export interface AwaitedFact extends TopicPartition {
+	readonly table: string;
+	/** The first of them in the log, of so many, and which foreign key it waits for. */
+	readonly id: string;
+	readonly offset: number;
+	readonly rows: number;
+	readonly constraint: string | null;
+	/** How long the table's rows wait. */
+	readonly waitMs: number;
+	/** Wall time since when the oldest wait holds, ms. */
+	readonly sinceMs: number;
+}
+
+/** What it needs of the writer. */
+export interface AwaitedParentsParts {
+	/** How long rows wait, ms, by table; tables whose rows don't wait are not there. */
+	readonly waits: ReadonlyMap<string, number>;
+	/** By table. */
+	readonly writers: ReadonlyMap<string, RowWriter>;
+	/** Takes rows back that met something else, or that have nobody to wait for any more: they are passed over once more. */
+	readonly giveBack: (rows: readonly HeldRow[]) => void;
+	/** They were tried. */
+	readonly tried: () => void;
+	readonly limits: StatementLimits & { readonly maxBytes: number };
+	readonly clock: Clock;
+	readonly random: Random;
+	readonly ended: AbortSignal;
+}
+
+interface Room {
+	readonly partition: TopicPartition;
+	readonly rows: HeldPartition;
+	/** Where the next try begins: rows whose parents never come must not keep others from their turn. */
+	next: HeldRow | null;
+}
+
+const MISSING_PARENT = "23503";
+const RETRY = { minMs: 100, maxMs: 5_000 };
+/** Rows that are found one by one to be without a parent, for each try: two statements each. */
+const MOST_MISSING = 8;
+/** Rows whose time is over, and statements, for each try: a partition's other work shares the connections. */
+const MOST_OVER = 200;
+const MOST_STATEMENTS = 32;
+/** Tries that move nothing take no more than this share of the time. */
+const MOST_OF_TIME = 0.25;
+
+/** See the file's header. One per writer. */
+export class AwaitedParents {
+	readonly #parts: AwaitedParentsParts;
+	readonly #rooms = new Map<string, Room>();
+	readonly #places = new Map<string, WritingPlace>();
+	/** When a row's wait began: by the monotonic clock, and the wall clock. */
+	readonly #began = new WeakMap<PendingRow, { readonly at: number; readonly sinceMs: number }>();
+
+	constructor(parts: AwaitedParentsParts) {
+		this.#parts = parts;
+	}
+
+	/** True where a table's rows wait for their parents. */
+	hasWait(table: string): boolean {
+		return this.#parts.waits.has(table);
+	}
+
+	/** What waits; `since` is monotonic. */
+	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
+		return figuresOf([...this.#rooms.values()].flatMap(({ rows }) => rows.rows));
+	}
+
+	/** What is to be told at the moment. */
+	get facts(): AwaitedFact[] {
+		return [...this.#rooms.values()].flatMap((room) => this.#factsOf(room));
+	}
+
+	/** True while rows of this partition wait. */
+	holds(partition: TopicPartition): boolean {
+		return (this.#rooms.get(partitionName(partition))?.rows.rows.length ?? 0) > 0;
+	}
+
+	/** True where it took these rows of a partition, which no pass moved: one of them waits for a parent, or others of the partition do. */
+	takes(partition: TopicPartition, rows: readonly HeldRow[]): boolean {
+		const name = partitionName(partition);
+		const known = this.#rooms.get(name);
+		if (!rows.some((row) => this.#isWaiting(row)) && !known?.rows.rows.some((row) => this.#isWaiting(row))) return false;
+		const room = known ?? { partition, rows: new HeldPartition(), next: null };
+		for (const row of rows) this.#take(room, row);
+		if (known) return true;
+		this.#rooms.set(name, room);
+		void this.#keepTrying(room);
+		return true;
+	}
+
+	#take(room: Room, held: HeldRow): void {
+		const { clock } = this.#parts;
+		if (this.#isWaiting(held) && !this.#began.has(held.row)) this.#began.set(held.row, { at: clock.monotonic(), sinceMs: clock.now() });
+		room.rows.add(held);
+	}
+
+	#isWaiting({ table, problem }: HeldRow): boolean {
+		return problem.code === MISSING_PARENT && this.#parts.waits.has(table);
+	}
+
+	/** How long a row may wait yet, ms; for ever where it is not its own parent that it waits for. */
+	#leftOf(held: HeldRow): number {
+		const began = this.#began.get(held.row);
+		if (!this.#isWaiting(held) || !began) return Number.POSITIVE_INFINITY;
+		return began.at + (this.#parts.waits.get(held.table) as number) - this.#parts.clock.monotonic();
+	}
+
+	async #keepTrying(room: Room): Promise<void> {
+		const { clock, random, ended, tried, giveBack } = this.#parts;
+		let tookMs = 0;
+		for (let failures = 1; room.rows.rows.some((row) => this.#isWaiting(row)); failures++) {
+			const pauseMs = Math.max(fullJitter(failures, RETRY, random), tookMs / MOST_OF_TIME - tookMs);
+			await clock.sleep(Math.min(pauseMs, this.#untilOverMs(room)), ended).catch(() => {});
+			if (ended.aborted) return;
+			const startedAt = clock.monotonic();
+			const hasMoved = await this.#try(room);
+			if (ended.aborted) return;
+			tookMs = hasMoved ? 0 : clock.monotonic() - startedAt;
+			if (hasMoved) failures = 0;
+			tried();
+		}
+		this.#rooms.delete(partitionName(room.partition));
+		giveBack(room.rows.rows);
+		tried();
+	}
+
+	#untilOverMs(room: Room): number {
+		let untilMs = Number.POSITIVE_INFINITY;
+		for (const row of room.rows.rows) untilMs = Math.min(untilMs, this.#leftOf(row));
+		return Math.max(0, untilMs);
+	}
+
+	/** One try: of those whose time is over, which are refused then, or of some of the others; true where some wait no more. */
+	async #try(room: Room): Promise<boolean> {
+		const over = room.rows.rows.filter((row) => this.#leftOf(row) <= 0).slice(0, MOST_OVER);
+		if (over.length === 0) return await this.#tryNext(room);
+		for (const run of runsOf(over, this.#parts.limits)) {
+			const held = await this.#write(room, run, Number.POSITIVE_INFINITY);
+			if (this.#parts.ended.aborted) return false;
+			for (const each of held) if (this.#isWaiting(each)) this.#refuse(room, each);
+		}
+		return true;
+	}
+
+	/** Rows in the log's order from where the last try stopped, until enough of them are found to have no parent yet. */
+	async #tryNext(room: Room): Promise<boolean> {
+		const { rows } = room.rows;
+		const runs = runsOf(rows.slice(room.next ? Math.max(0, rows.indexOf(room.next)) : 0), this.#parts.limits);
+		let left = MOST_MISSING;
+		let hasMoved = false;
+		room.next = null;
+		for (const [index, run] of runs.entries()) {
+			if (left <= 0 || index >= MOST_STATEMENTS) {
+				room.next = run[0] as HeldRow;
+				break;
+			}
+			const held = await this.#write(room, run, left);
+			if (this.#parts.ended.aborted) return false;
+			hasMoved ||= held.length < run.length;
+			room.next = held[left] ?? null;
+			left -= held.length;
+			if (room.next) break;
+		}
+		return hasMoved;
+	}
+
+	/** Tries a run; the rows of it that others still stand in the way of: those tried, at most so many, and then those that were not. */
+	async #write(room: Room, run: readonly HeldRow[], mostHeld: number): Promise<readonly HeldRow[]> {
+		const { writers, giveBack, ended } = this.#parts;
+		const [{ table, trigger }] = run as [HeldRow];
+		const writer = writers.get(table) as RowWriter;
+		const given = new Map(run.map((each) => [each.row, each]));
+		const again: HeldRow[] = [];
+		const take = (row: PendingRow): HeldRow => {
+			const each = given.get(row) as HeldRow;
+			room.rows.remove(each);
+			return each;
+		};
+		const rows = run.map(({ row }) => row);
+		const { result } = await writer.try(this.#placeOf(table, writer), rows, {
+			trigger,
+			inOrder: true,
+			pending: null,
+			budget: { held: mostHeld },
+			search: null,
+			held: (row, problem) => again.push({ ...take(row), problem }),
+			settling: ({ written, refused }) => [...written, ...rowsOf(refused)].map(take),
+		});
+		if (ended.aborted) return [];
+		for (const each of again) room.rows.add(each);
+		const left = result.left.map(take);
+		if (left.length > 0) giveBack(left);
+		return again;
+	}
+
+	#refuse(room: Room, each: HeldRow): void {
+		room.rows.remove(each);
+		const { table, row, problem, trigger } = each;
+		const waitMs = this.#parts.waits.get(table) as number;
+		const message = `${problem.message}; the row that it refers to did not come within ${waitMs} ms`;
+		const told: SqlProblem = { ...problem, message };
+		this.#parts.writers.get(table)?.refuse([{ row, problem: told }], trigger);
+	}
+
+	#placeOf(table: string, { layout }: RowWriter): WritingPlace {
+		const place = this.#places.get(table) ?? { layout, statementSize: new StatementSize(this.#parts.limits), unsettled: null };
+		this.#places.set(table, place);
+		return place;
+	}
+
+	#factsOf({ partition, rows }: Room): AwaitedFact[] {
+		const facts = new Map<string, AwaitedFact>();
+		for (const held of rows.rows) {
+			const began = this.#began.get(held.row);
+			if (!began || !this.#isWaiting(held)) continue;
+			const { table, row, problem } = held;
+			const present = facts.get(table);
+			const waitMs = this.#parts.waits.get(table) as number;
+			const { id, offset } = row;
+			const first = present ?? { ...partition, table, id, offset, constraint: problem.constraint, waitMs };
+			const sinceMs = Math.min(present?.sinceMs ?? began.sinceMs, began.sinceMs);
+			facts.set(table, { ...first, rows: (present?.rows ?? 0) + 1, sinceMs });
+		}
+		return [...facts.values()];
+	}
+}
+
+function rowsOf(refused: readonly RefusedRow[]): PendingRow[] {
+	return refused.map(({ row }) => row);
+}

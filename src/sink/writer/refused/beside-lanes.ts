@@ -1,0 +1,178 @@
+/**
+ * Rows that are not in the lanes. Some left them: they wait for other rows of their partition, wait for a parent from elsewhere, or alone
+ * do not go in. Others never enter them: those of tables with `atomic: message`. Each kind may be what another waits for; who waits for
+ * whom is decided here. Tells what lasts longer.
+ *
+ * Step 8 of a message's way (docs/architecture.md).
+ */
+import type { Clock } from "../../../core/clock.ts";
+import type { TopicPartition } from "../../../core/messages/message.ts";
+import type { Random } from "../../../core/random.ts";
+import type { RowBlock } from "../../../core/rows/rows.ts";
+import type { SqlProblem } from "../../database/sql-faults.ts";
+import { AtomicRows } from "../atomic/atomic-rows.ts";
+import type { HeldFrom } from "../cut-writer.ts";
+import type { BatchLimits, WritingPlace } from "../lane.ts";
+import type { Submission } from "../pending-blocks.ts";
+import type { RowWriter } from "../row-writer.ts";
+import type { PendingRow } from "../sql/pending-rows.ts";
+import { TogetherWriter } from "../together-writer.ts";
+import type { Writing } from "../writing.ts";
+import { type AwaitedFact, AwaitedParents } from "./awaited-parents.ts";
+import type { HeldRow } from "./held-partition.ts";
+import { HeldRows } from "./held-rows.ts";
+import { type StuckFact, StuckRows } from "./stuck-rows.ts";
+import { ToldFacts } from "./told-facts.ts";
+
+/** What it needs of the writer. */
+export interface BesideLanesParts {
+	/** By table. */
+	readonly writings: ReadonlyMap<string, Writing>;
+	readonly writers: ReadonlyMap<string, RowWriter>;
+	/** See WriterParts. */
+	readonly waits: ReadonlyMap<string, number>;
+	readonly atomic: ReadonlySet<string>;
+	readonly lanes: {
+		/** True while they have rows of this partition that somebody waits for, and that had come by then (monotonic time). */
+		readonly hold: (partition: TopicPartition, cameBy?: number) => boolean;
+		/** The same of lanes that are not stuck. */
+		readonly isMoving: (partition: TopicPartition) => boolean;
+		/** Takes what waited behind rows that left the lanes. */
+		readonly goOn: (submission: Submission) => void;
+	};
+	readonly isPlaceStuck: (place: WritingPlace) => boolean;
+	readonly tell: {
+		readonly stuck: (fact: StuckFact) => void;
+		readonly unstuck: (fact: StuckFact) => void;
+		readonly awaited: (fact: AwaitedFact) => void;
+		readonly settled: (fact: AwaitedFact) => void;
+		/** A drain may look again. */
+		readonly rested: () => void;
+	};
+	readonly limits: BatchLimits;
+	readonly clock: Clock;
+	readonly random: Random;
+	readonly ended: AbortSignal;
+}
+
+/** A parent that is just behind its children is not worth a word. */
+const TOLD_AFTER_MS = 1_000;
+
+/** See the file's header. One per writer. */
+export class BesideLanes {
+	readonly #parts: BesideLanesParts;
+	readonly #held: HeldRows;
+	readonly #stuck: StuckRows;
+	readonly #awaited: AwaitedParents;
+	/** Null where no table's rows land together. */
+	readonly #atomic: AtomicRows | null;
+	readonly #toldStuck = new ToldFacts<StuckFact>((told, fact) => told.message === fact.message && told.id === fact.id);
+	readonly #toldAwaited = new ToldFacts<AwaitedFact>(() => true);
+
+	constructor(parts: BesideLanesParts) {
+		this.#parts = parts;
+		const { writings, writers, atomic, lanes, tell, clock } = parts;
+		const together = new TogetherWriter(writings, writers);
+		const tried = () => this.#tried();
+		this.#stuck = new StuckRows({ ...parts, hold: this.hold, tried });
+		this.#awaited = new AwaitedParents({ ...parts, giveBack: (rows) => this.#giveBack(rows), tried });
+		const isElsewhere = (partition: TopicPartition, cameBy: number) => this.#isBesideAtomic(partition, cameBy);
+		this.#atomic =
+			atomic.size === 0 ? null : new AtomicRows({ ...parts, tables: atomic, together, isElsewhere, moved: () => this.#rested(), tried });
+		this.#held = new HeldRows({
+			...parts,
+			together,
+			awaited: this.#awaited,
+			isInLanes: (partition) => lanes.hold(partition) || this.#atomic?.holds(partition) === true,
+			isMovingInLanes: (partition) => this.#isMovingInFront(partition),
+			isStuck: (partition) => this.#stuck.holds(partition) || this.#atomic?.isStuck(partition) === true,
+			stick: this.stick,
+			goOn: lanes.goOn,
+			rested: tell.rested,
+			monotonic: () => clock.monotonic(),
+		});
+	}
+
+	/** Rows, bytes and age of each kind, older versions included; `since` is monotonic. */
+	get figures(): readonly { readonly rows: number; readonly bytes: number; readonly since: number | null }[] {
+		const kinds = [this.#held, this.#stuck, this.#awaited, ...(this.#atomic ? [this.#atomic] : [])];
+		return kinds.map(({ figures }) => figures);
+	}
+
+	/** Rows that don't go in, though others of their tables do. */
+	get stuckRows(): readonly StuckFact[] {
+		return [...this.#stuck.facts, ...(this.#atomic?.asides ?? []).flatMap(({ stuckFacts }) => stuckFacts)];
+	}
+
+	/** Rows that wait for a parent from another partition or topic. */
+	get awaitedParents(): readonly AwaitedFact[] {
+		return [...this.#awaited.facts, ...(this.#atomic?.asides ?? []).flatMap(({ awaitedFacts }) => awaitedFacts)];
+	}
+
+	/** True while rows of this partition are on their way here, or through lanes that are not stuck. */
+	isMoving(partition: TopicPartition): boolean {
+		return this.#isMovingInFront(partition) || this.#held.isMoving(partition, this.#parts.isPlaceStuck);
+	}
+
+	/** True where the submission was taken because rows of its partition are held: it goes on behind them. */
+	takes(submission: Submission): boolean {
+		return this.#held.takes(submission);
+	}
+
+	/** True where a table's rows of one message land together. */
+	landTogether(table: string): boolean {
+		return this.#atomic?.takes(table) === true;
+	}
+
+	/** Takes a submission's rows of such tables. */
+	write(submission: Submission, blocks: readonly RowBlock[]): void {
+		this.#atomic?.write(submission, blocks);
+	}
+
+	/** Takes a row that only other rows stand in the way of; `moved` is to follow. */
+	readonly hold = (row: PendingRow, problem: SqlProblem, from: HeldFrom): void => this.#held.hold(row, problem, from);
+
+	/** Takes a row that alone does not go in, or a later one of its id (`problem` null). */
+	readonly stick = (row: PendingRow, problem: SqlProblem | null, from: HeldFrom): void => this.#stuck.add(row, problem, from);
+
+	/** Ids of a table that are stuck; null where there are none. */
+	readonly stuckIds = (table: string): Iterable<string> | null => this.#stuck.idsOf(table);
+
+	/** Something in the lanes was settled, or left them. */
+	moved(): void {
+		this.#held.moved();
+	}
+
+	#giveBack(rows: readonly HeldRow[]): void {
+		for (const each of rows) this.hold(each.row, each.problem, each);
+		if (rows.length > 0) this.#held.moved();
+	}
+
+	#isMovingInFront(partition: TopicPartition): boolean {
+		const { lanes, isPlaceStuck } = this.#parts;
+		return lanes.isMoving(partition) || this.#atomic?.isMoving(partition, isPlaceStuck) === true;
+	}
+
+	/** True while rows of other tables are under way, or wait, that had come by then. */
+	#isBesideAtomic(partition: TopicPartition, cameBy: number): boolean {
+		const isUnderWay = this.#parts.lanes.hold(partition, cameBy) || this.#held.holds(partition, cameBy);
+		return isUnderWay || this.#stuck.holds(partition) || this.#awaited.holds(partition);
+	}
+
+	#rested(): void {
+		this.#held.moved();
+		this.#parts.tell.rested();
+	}
+
+	#tried(): void {
+		const { tell, clock } = this.#parts;
+		const stuck = this.#toldStuck.update(this.stuckRows);
+		for (const fact of stuck.told) tell.stuck(fact);
+		for (const fact of stuck.over) tell.unstuck(fact);
+		const long = this.awaitedParents.filter(({ sinceMs }) => clock.now() - sinceMs >= TOLD_AFTER_MS);
+		const awaited = this.#toldAwaited.update(long);
+		for (const fact of awaited.told) tell.awaited(fact);
+		for (const fact of awaited.over) tell.settled(fact);
+		this.#held.moved();
+	}
+}

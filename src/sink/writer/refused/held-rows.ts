@@ -1,0 +1,259 @@
+/**
+ * Rows that only other rows stand in the way of: a parent that is not there yet, a unique value that another row still has. A batch goes in by
+ * ids and tables side by side, so a log that is right may be refused. Such rows leave their lane and are tried again by partition and in the
+ * log's order, once nothing of their partition is under way any more; pass by pass, until one moves nothing. What is left then is refused.
+ * What comes of the partition meanwhile waits behind them, or it could take what they ask for.
+ *
+ *   held -> (the partition's rows in the lanes are settled) -> passing -> written | refused
+ *
+ * Lanes never wait for them, so nothing can lock up; the limits of the partition's queue bound how many there are.
+ *
+ * Step 8 of a message's way (docs/architecture.md).
+ */
+import { partitionName, type TopicPartition } from "../../../core/messages/message.ts";
+import type { SqlProblem } from "../../database/sql-faults.ts";
+import type { HeldFrom } from "../cut-writer.ts";
+import type { WritingPlace } from "../lane.ts";
+import type { Submission } from "../pending-blocks.ts";
+import { type RowWriter, unsettledOf } from "../row-writer.ts";
+import { chainOf, type PendingRow, PendingRows } from "../sql/pending-rows.ts";
+import type { TogetherWriter } from "../together-writer.ts";
+import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
+import type { AwaitedParents } from "./awaited-parents.ts";
+import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
+import { stepAside } from "./step-aside.ts";
+
+/** What it needs of the writer. */
+export interface HeldRowsParts {
+	/** By table. */
+	readonly writers: ReadonlyMap<string, RowWriter>;
+	readonly together: TogetherWriter;
+	/** Takes rows that no pass moves, where they are to wait for a parent. */
+	readonly awaited: AwaitedParents;
+	/** True while rows of a partition are in the lanes that somebody waits for; and of lanes that are not stuck. */
+	readonly isInLanes: (partition: TopicPartition) => boolean;
+	readonly isMovingInLanes: (partition: TopicPartition) => boolean;
+	/** True while rows of a partition alone don't go in: what waits for them is tried, and not refused. */
+	readonly isStuck: (partition: TopicPartition) => boolean;
+	/** Takes a row that alone does not go in. */
+	readonly stick: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
+	/** Puts what waited behind held rows into the lanes. */
+	readonly goOn: (submission: Submission) => void;
+	/** Told when a partition's rows are not being tried any more: all went, or what is left can't go now. */
+	readonly rested: () => void;
+	readonly limits: StatementLimits & { readonly maxBytes: number };
+	readonly monotonic: () => number;
+	readonly ended: AbortSignal;
+}
+
+interface Waiting {
+	readonly partition: TopicPartition;
+	readonly held: HeldPartition;
+	/** What came behind them. */
+	readonly behind: { readonly submission: Submission; readonly since: number }[];
+	/** Where its rows are written from, by table, and at the moment. */
+	readonly places: Map<string, WritingPlace>;
+	place: WritingPlace | null;
+	isPassing: boolean;
+}
+
+/** Children whose parents are in another topic come by the thousand: so many of a run are found one by one, with two statements each. */
+const MOST_AWAITED = 8;
+
+/** See the file's header. One per writer. */
+export class HeldRows {
+	readonly #parts: HeldRowsParts;
+	readonly #waiting = new Map<string, Waiting>();
+
+	constructor(parts: HeldRowsParts) {
+		this.#parts = parts;
+	}
+
+	/** What waits, with the older versions that it stands for. */
+	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
+		const all = [...this.#waiting.values()];
+		let { rows, bytes, since } = figuresOf(all.flatMap((waiting) => waiting.held.rows));
+		for (const { place } of all) {
+			rows += place?.unsettled?.allRows ?? 0;
+			bytes += place?.unsettled?.allBytes ?? 0;
+			since = earlier(since, place?.unsettled?.since ?? null);
+		}
+		for (const behind of all.flatMap((waiting) => waiting.behind)) {
+			since = earlier(since, behind.since);
+			for (const block of behind.submission.blocks) {
+				rows += block.messages.length;
+				bytes += block.bytes.reduce((sum, each) => sum + each, 0);
+			}
+		}
+		return { rows, bytes, since };
+	}
+
+	/** True while rows of this partition are being tried, or will be in this turn, and what they are tried at is not stuck. */
+	isMoving(partition: TopicPartition, isStuck: (place: WritingPlace) => boolean): boolean {
+		const waiting = this.#waiting.get(partitionName(partition));
+		if (!waiting) return false;
+		const { isInLanes, isStuck: isStuckAlone } = this.#parts;
+		if (!waiting.isPassing) return waiting.held.rows.length > 0 && !isInLanes(partition) && !isStuckAlone(partition);
+		return !waiting.place || !isStuck(waiting.place);
+	}
+
+	/** True while rows of this partition wait or are being tried that had come by then (monotonic time). */
+	holds(partition: TopicPartition, cameBy: number): boolean {
+		const waiting = this.#waiting.get(partitionName(partition));
+		return waiting !== undefined && (waiting.isPassing || waiting.held.rows.some(({ since }) => since <= cameBy));
+	}
+
+	/** True where the submission was taken because rows of its partition are held: it goes on behind them. */
+	takes(submission: Submission): boolean {
+		if (this.#waiting.size === 0) return false;
+		const waiting = this.#waiting.get(partitionName(submission));
+		if (!waiting || !this.#isInTheWay(waiting)) return false;
+		waiting.behind.push({ submission, since: this.#parts.monotonic() });
+		return true;
+	}
+
+	/** `moved` is to follow. */
+	hold(row: PendingRow, problem: SqlProblem, { table, trigger, since }: HeldFrom): void {
+		this.#waitingOf(row).held.add({ table, row, trigger, since, problem });
+	}
+
+	/** Something in the lanes was settled, or held, or is stuck: what waited for it may go. */
+	moved(): void {
+		for (const waiting of this.#waiting.values()) {
+			if (waiting.isPassing) continue;
+			if (!this.#parts.isInLanes(waiting.partition)) void this.#work(waiting);
+			else if (!this.#isInTheWay(waiting)) this.#letGo(waiting);
+		}
+	}
+
+	#waitingOf({ topic, partition }: TopicPartition): Waiting {
+		const name = partitionName({ topic, partition });
+		const known = this.#waiting.get(name);
+		if (known) return known;
+		const parts = { partition: { topic, partition }, held: new HeldPartition(), behind: [], places: new Map(), place: null };
+		const waiting = { ...parts, isPassing: false };
+		this.#waiting.set(name, waiting);
+		return waiting;
+	}
+
+	/** Behind rows that are stuck nobody else's wait. */
+	#isInTheWay({ isPassing, partition, held }: Waiting): boolean {
+		return isPassing || (held.rows.length > 0 && this.#parts.isMovingInLanes(partition));
+	}
+
+	#letGo(waiting: Waiting): void {
+		for (const { submission } of waiting.behind.splice(0)) if (!submission.released) this.#parts.goOn(submission);
+	}
+
+	/** Nothing else of the partition is under way: pass by pass, until nothing is held any more. */
+	async #work(waiting: Waiting): Promise<void> {
+		const { held, partition } = waiting;
+		const { ended, isStuck } = this.#parts;
+		waiting.isPassing = true;
+		while (held.rows.length > 0) {
+			const hasMoved = await this.#pass(waiting);
+			if (ended.aborted) return;
+			if (hasMoved || (await this.#stepAside(waiting))) continue;
+			if (ended.aborted) return;
+			if (isStuck(partition)) break;
+			if (this.#parts.awaited.takes(partition, held.rows)) held.clear();
+			else this.#refuse(held);
+		}
+		waiting.isPassing = false;
+		if (held.rows.length === 0) this.#waiting.delete(partitionName(waiting.partition));
+		this.#letGo(waiting);
+		this.#parts.rested();
+	}
+
+	/** Tries all of them, in the log's order; true where that moved something. */
+	async #pass(waiting: Waiting): Promise<boolean> {
+		const { held } = waiting;
+		let hasMoved = false;
+		for (const run of runsOf(held.rows, this.#parts.limits)) {
+			for (const each of run) held.remove(each);
+			const refused = await this.#write(waiting, run);
+			if (this.#parts.ended.aborted) return false;
+			for (const each of run) {
+				const problem = refused.get(each.row);
+				if (!problem || held.addAgain({ ...each, problem })) hasMoved = true;
+			}
+		}
+		return hasMoved;
+	}
+
+	/** Writes a run; returns the rows of it that others still stand in the way of. */
+	async #write(waiting: Waiting, run: readonly HeldRow[]): Promise<ReadonlyMap<PendingRow, SqlProblem>> {
+		const [{ table, trigger, since }] = run as [HeldRow];
+		const writer = this.#parts.writers.get(table) as RowWriter;
+		const refused = new Map<PendingRow, SqlProblem>();
+		const given = new Set(run.map(({ row }) => row));
+		const held = (row: PendingRow, problem: SqlProblem) => {
+			refused.set(row, problem);
+			// An older version, in the place of one that can't be written whatever others do.
+			if (!given.has(row)) this.hold(row, problem, { table, trigger, since });
+		};
+		const pending = new PendingRows(writer.layout);
+		const rows = run.map(({ row }) => row);
+		const place = this.#placeOf(waiting, table, writer);
+		waiting.place = place;
+		// Those that are held untried are tried while they wait.
+		const mostHeld = this.#parts.awaited.hasWait(table) ? MOST_AWAITED : Number.POSITIVE_INFINITY;
+		const stuck = (row: PendingRow, problem: SqlProblem) => this.#parts.stick(row, problem, { table, trigger, since });
+		const task = { rows, pending, trigger, since, failures: 0, firstProblem: null, inOrder: true, mostHeld, held, stuck };
+		await writer.write(place, task);
+		place.unsettled = null;
+		waiting.place = null;
+		return refused;
+	}
+
+	/** True where rows that ask for each other's values went in by way of none; the log did not lead through there. */
+	async #stepAside(waiting: Waiting): Promise<boolean> {
+		const { held } = waiting;
+		const { writers, together } = this.#parts;
+		const layouts = new Map([...writers].map(([table, { layout }]) => [table, layout]));
+		const rows = [...held.rows];
+		const statements = stepAside(rows, layouts);
+		const [first] = statements ?? [];
+		if (!statements || !first) return false;
+		for (const each of rows) held.remove(each);
+		const { trigger, since } = rows[0] as HeldRow;
+		const place = this.#placeOf(waiting, first.table, writers.get(first.table) as RowWriter);
+		place.unsettled = unsettledOf(() => rows.flatMap(({ row }) => [...chainOf(row)]), since);
+		waiting.place = place;
+		const refused = await together.write(place, statements, trigger);
+		place.unsettled = null;
+		waiting.place = null;
+		if (refused) for (const each of rows) held.add(each);
+		return refused === null;
+	}
+
+	#refuse(held: HeldPartition): void {
+		const refused = held.rows;
+		for (const each of refused) {
+			held.remove(each);
+			const problem = { ...each.problem, message: refusalOf(each, refused) };
+			this.#parts.writers.get(each.table)?.refuse([{ row: each.row, problem }], each.trigger);
+		}
+	}
+
+	#placeOf(waiting: Waiting, table: string, { layout }: RowWriter): WritingPlace {
+		const place = waiting.places.get(table) ?? { layout, statementSize: new StatementSize(this.#parts.limits), unsettled: null };
+		waiting.places.set(table, place);
+		return place;
+	}
+}
+
+function earlier(left: number | null, right: number | null): number | null {
+	return left === null || right === null ? (left ?? right) : Math.min(left, right);
+}
+
+const UNIQUE = new Set(["23505", "23P01"]);
+
+/** Why a row is refused that was tried again behind everything earlier of its partition. */
+function refusalOf({ table, problem }: HeldRow, refused: readonly HeldRow[]): string {
+	const { message, constraint, code } = problem;
+	const tried = `${message}; so too behind everything earlier of its partition`;
+	const others = refused.filter((each) => each.table === table && each.problem.constraint === constraint).length - 1;
+	if (!UNIQUE.has(code) || others === 0) return tried;
+	return `${tried}, with ${others} more rows: where they exchange their values the constraint must be deferrable`;
+}

@@ -1,0 +1,147 @@
+/**
+ * One batch to the server; where a row fault stops it, it is halved until the offenders stand alone, and everything else is written
+ * (a failed statement rolls back whole, and early). Decides nothing about waiting.
+ *
+ * Step 8 of a message's way (docs/architecture.md).
+ */
+import type { TableLayout } from "../../../core/rows/rows.ts";
+import type { Database } from "../../database/database.ts";
+import type { SqlFault } from "../../database/sql-fault-catalogue.ts";
+import { problemOf, type SqlProblem } from "../../database/sql-faults.ts";
+import type { UpsertCounts } from "../sql/cas-upsert.ts";
+import type { PendingRow } from "../sql/pending-rows.ts";
+import { rowParameters } from "../sql/row-parameters.ts";
+import { runUpsert } from "../sql/run-upsert.ts";
+
+/**
+ * What became of a batch. `held`: only other rows stand in their way. `stuck`: each of them alone met what others did not. `left` was not
+ * written because of `problem`: the same rows again, later.
+ */
+export interface WriteResult {
+	readonly written: PendingRow[];
+	readonly refused: RefusedRow[];
+	readonly held: RefusedRow[];
+	readonly stuck: RefusedRow[];
+	readonly left: PendingRow[];
+	readonly problem: SqlProblem | null;
+	readonly counts: UpsertCounts;
+}
+
+/** A row that was not taken, and why. */
+export interface RefusedRow {
+	readonly row: PendingRow;
+	readonly problem: SqlProblem;
+}
+
+/** Where rows go: a table, and its statement in the order of ids and in the order in which rows are given. */
+export interface RowTarget {
+	readonly database: Pick<Database, "query">;
+	readonly layout: TableLayout;
+	readonly statements: { readonly byId: string; readonly inOrder: string };
+	/** How many more may be held before the rest is held untried: where most of a batch waits for another's, there is no use in looking for each. */
+	readonly budget: { held: number };
+	/** Set where the batch is taken apart for what waiting did not mend. */
+	readonly search: StuckSearch | null;
+}
+
+/** The search for rows that alone earn what their batch met: how far it came. */
+export interface StuckSearch {
+	/** Statements that may fail yet: each may wait for a lock. */
+	failures: number;
+	/** Rows that failed alone, and rows that had an answer. */
+	alone: number;
+	answered: number;
+}
+
+/** So many rows alone, and not one that went in: it is none of theirs. */
+const ALONE_UNTIL_TABLE = 3;
+
+/** Of no rows. */
+export const noCounts: UpsertCounts = {
+	inserted: 0,
+	updated: 0,
+	deleted: 0,
+	suppressed: 0,
+	stale: { replay: 0, older: 0, other_partition: 0 },
+};
+
+/** Writes rows (one per id, in the log's order); `inOrder`: they are known to depend on each other. Never rejects. */
+export async function writeRows(target: RowTarget, rows: PendingRow[], inOrder: boolean): Promise<WriteResult> {
+	const { database, layout, statements, budget, search } = target;
+	const nothing = { written: [], refused: [], held: [], stuck: [], left: [], problem: null, counts: noCounts };
+	try {
+		const counts = await runUpsert(database, layout, inOrder ? statements.inOrder : statements.byId, rowParameters(layout, rows));
+		if (search) search.answered += rows.length;
+		return { ...nothing, written: rows, counts };
+	} catch (error) {
+		const problem = problemOf(error, writtenColumns(layout));
+		const [only] = rows;
+		if (rows.length > 1) {
+			// By id `a` comes before the `z` that made room for it.
+			if (problem.fault === "order" && !inOrder) return writeRows(target, rows, true);
+			if (isolated.has(problem.fault)) return writeHalves(target, rows, inOrder);
+			if (search && problem.mayBeOneRows && --search.failures > 0) return writeHalves(target, rows, inOrder);
+		} else if (only) {
+			if (search && problem.mayBeOneRows) {
+				search.alone++;
+				return { ...nothing, stuck: [{ row: only, problem }] };
+			}
+			if (search && isolated.has(problem.fault)) search.answered++;
+			if (problem.fault === "row") return { ...nothing, refused: [{ row: only, problem }] };
+			if (problem.fault === "order") {
+				budget.held--;
+				return { ...nothing, held: [{ row: only, problem }] };
+			}
+		}
+		// One row can't be there twice: it is a trigger or a default that found several of something.
+		const fault = problem.fault === "split" ? "systemic" : problem.fault;
+		return { ...nothing, left: rows, problem: { ...problem, fault } };
+	}
+}
+
+/** Faults of some of a batch's rows. */
+const isolated: ReadonlySet<SqlFault> = new Set(["row", "order", "split"]);
+
+async function writeHalves(target: RowTarget, rows: PendingRow[], inOrder: boolean): Promise<WriteResult> {
+	const middle = Math.ceil(rows.length / 2);
+	const first = await writeRows(target, rows.slice(0, middle), inOrder);
+	const others = rows.slice(middle);
+	// A fault that is not a row's would meet the other half as well.
+	if (first.problem) return { ...first, left: [...first.left, ...others] };
+	const { search } = target;
+	const [stuck] = first.stuck;
+	if (search && stuck && (search.failures <= 0 || (search.answered === 0 && search.alone >= ALONE_UNTIL_TABLE))) {
+		return { ...first, left: others, problem: stuck.problem };
+	}
+	const [why] = first.held;
+	if (why && target.budget.held <= 0) return { ...first, held: [...first.held, ...others.map((row) => ({ ...why, row }))] };
+	const second = await writeRows(target, others, inOrder);
+	return {
+		written: [...first.written, ...second.written],
+		refused: [...first.refused, ...second.refused],
+		held: [...first.held, ...second.held],
+		stuck: [...first.stuck, ...second.stuck],
+		left: [...first.left, ...second.left],
+		problem: second.problem,
+		counts: sumOf(first.counts, second.counts),
+	};
+}
+
+/** The columns that hold what a message said; the others are ours, or their owner's. */
+export function writtenColumns({ id, columns }: TableLayout): string[] {
+	return [id.column, ...columns.map(({ name }) => name)];
+}
+
+function sumOf(left: UpsertCounts, right: UpsertCounts): UpsertCounts {
+	return {
+		inserted: left.inserted + right.inserted,
+		updated: left.updated + right.updated,
+		deleted: left.deleted + right.deleted,
+		suppressed: left.suppressed + right.suppressed,
+		stale: {
+			replay: left.stale.replay + right.stale.replay,
+			older: left.stale.older + right.stale.older,
+			other_partition: left.stale.other_partition + right.stale.other_partition,
+		},
+	};
+}

@@ -1,0 +1,197 @@
+/**
+ * Rows that alone don't go in, though others of their table do: one that another session keeps locked, one that a trigger or an extension
+ * fails at. They leave their lane, so that only their own partitions' commits wait for them, and are tried again until they go in, together
+ * with what comes of their ids later. Nobody is refused for it; who waits for what is told for as long as it lasts.
+ *
+ *   waiting (with back-off) -> in hand -> written, refused, held | waiting
+ *
+ * Step 8 of a message's way (docs/architecture.md).
+ */
+import { fullJitter } from "../../../core/back-off.ts";
+import { partitionName, type TopicPartition } from "../../../core/messages/message.ts";
+import type { Random } from "../../../core/random.ts";
+import { hintFor, type SqlProblem } from "../../database/sql-faults.ts";
+import type { HeldFrom } from "../cut-writer.ts";
+import type { WritingPlace } from "../lane.ts";
+import { type RowWriter, unsettledOf } from "../row-writer.ts";
+import { type PendingRow, PendingRows } from "../sql/pending-rows.ts";
+import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
+import type { Writing } from "../writing.ts";
+import { withHolders } from "./row-search.ts";
+import { type KnownStuck, StuckTable } from "./stuck-table.ts";
+
+/** What is told of the rows of one table and partition that are stuck. */
+export interface StuckFact extends TopicPartition {
+	readonly table: string;
+	/** The first of them in the log, of so many. */
+	readonly id: string;
+	readonly offset: number;
+	readonly rows: number;
+	readonly sqlstate: string;
+	/** What the server says, and who holds the lock where it is one. */
+	readonly message: string;
+	/** What to do; null where there is nothing better than the message. */
+	readonly hint: string | null;
+	/** Wall time, ms. */
+	readonly sinceMs: number;
+}
+
+/** What it needs of the writer. */
+export interface StuckRowsParts {
+	/** By table. */
+	readonly writings: ReadonlyMap<string, Writing>;
+	readonly writers: ReadonlyMap<string, RowWriter>;
+	readonly limits: StatementLimits;
+	/** Takes a row that only others stand in the way of by now. */
+	readonly hold: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
+	/** They were tried. */
+	readonly tried: () => void;
+}
+
+interface Room {
+	readonly table: StuckTable;
+	readonly place: WritingPlace;
+	isOpen: boolean;
+}
+
+const RETRY = { minMs: 250, maxMs: 5_000 };
+/** A try may keep a connection waiting for a lock: for no more than this share of the time. */
+const MOST_OF_TIME = 0.25;
+/** Statements of one try that may fail. */
+const MOST_FAILURES = 8;
+
+/** See the file's header. One per writer. */
+export class StuckRows {
+	readonly #parts: StuckRowsParts;
+	readonly #rooms = new Map<string, Room>();
+
+	constructor(parts: StuckRowsParts) {
+		this.#parts = parts;
+	}
+
+	/** Ids of a table that are stuck; null where there are none. */
+	idsOf(table: string): Iterable<string> | null {
+		const stuck = this.#rooms.get(table)?.table;
+		return stuck && stuck.size > 0 ? stuck.ids : null;
+	}
+
+	/** What waits, with the older versions that it stands for; `since` is monotonic. */
+	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
+		const figures = { rows: 0, bytes: 0, since: null as number | null };
+		for (const { table } of this.#rooms.values()) {
+			for (const { id, bytes } of table.rows) {
+				const since = table.known(id)?.from.since ?? null;
+				figures.rows++;
+				figures.bytes += bytes;
+				if (since !== null) figures.since = Math.min(figures.since ?? since, since);
+			}
+		}
+		return figures;
+	}
+
+	/** True while rows of this partition are stuck that somebody waits for. */
+	holds(partition: TopicPartition): boolean {
+		return [...this.#rooms.values()].some(({ place }) => place.unsettled?.holds(partition));
+	}
+
+	/** What is to be told at the moment. */
+	get facts(): StuckFact[] {
+		return [...this.#rooms.values()].flatMap(({ table }) => factsOf(table));
+	}
+
+	/** Takes a row that is stuck, or a later one of an id that is (`problem` null). */
+	add(row: PendingRow, problem: SqlProblem | null, from: HeldFrom): void {
+		const room = this.#roomOf(from.table);
+		const before = room.table.known(row.id);
+		const { clock } = (this.#parts.writings.get(from.table) as Writing).parts;
+		const met = problem ?? (before?.problem as SqlProblem);
+		const known = before ?? { from, sinceMs: clock.now(), isConfirmed: false };
+		room.table.add(row, { ...known, problem: met });
+		if (!room.isOpen) void this.#keepTrying(room);
+	}
+
+	#roomOf(name: string): Room {
+		const known = this.#rooms.get(name);
+		if (known) return known;
+		const { layout } = this.#parts.writers.get(name) as RowWriter;
+		const table = new StuckTable(layout);
+		const unsettled = unsettledOf(() => table.rows, 0);
+		const room = { table, place: { layout, statementSize: new StatementSize(this.#parts.limits), unsettled }, isOpen: false };
+		this.#rooms.set(name, room);
+		return room;
+	}
+
+	async #keepTrying(room: Room): Promise<void> {
+		const { clock, random, ended } = (this.#parts.writings.get(room.table.layout.name) as Writing).parts;
+		room.isOpen = true;
+		let tookMs = 0;
+		for (let failures = 1; room.table.size > 0; failures++) {
+			await clock.sleep(Math.max(fullJitter(failures, RETRY, random), tookMs / MOST_OF_TIME - tookMs), ended).catch(() => {});
+			if (ended.aborted) return;
+			const startedAt = clock.monotonic();
+			if (await this.#try(room)) failures = 0;
+			if (ended.aborted) return;
+			tookMs = clock.monotonic() - startedAt;
+			this.#parts.tried();
+		}
+		room.isOpen = false;
+	}
+
+	/** One try of all of them; true where some are no longer stuck. */
+	async #try({ table, place }: Room): Promise<boolean> {
+		const { name } = table.layout;
+		const writer = this.#parts.writers.get(name) as RowWriter;
+		const writing = this.#parts.writings.get(name) as Writing;
+		const { random, ended } = writing.parts;
+		// Each has its turn, though only so many statements may fail.
+		const rows = shuffled(table.take(), random);
+		const [first] = rows;
+		if (!first) return true;
+		const known = new Map(rows.map(({ id }) => [id, table.known(id)]));
+		const { from, problem } = known.get(first.id) as KnownStuck;
+		const older = new PendingRows(table.layout);
+		const trying = writer.try(place, rows, {
+			trigger: from.trigger,
+			inOrder: false,
+			held: (row, why) => this.#parts.hold(row, why, from),
+			pending: older,
+			budget: { held: Number.POSITIVE_INFINITY },
+			search: { failures: MOST_FAILURES, alone: 0, answered: 1 },
+			settling: ({ stuck, left }) => table.left([...stuck.map(({ row }) => row), ...left]),
+		});
+		const [{ result }, holders] = await Promise.all([trying, problem.code === "55P03" ? writing.holders() : []]);
+		if (ended.aborted) return false;
+		for (const { id } of result.left) table.met(id, (known.get(id) as KnownStuck).problem);
+		for (const { row, problem: met } of result.stuck) table.met(row.id, withHolders(met, holders, name));
+		table.putBack();
+		for (const row of older.take(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)) this.add(row, problem, from);
+		return result.left.length + result.stuck.length < rows.length;
+	}
+}
+
+/** In any order. */
+function shuffled<T>(items: readonly T[], random: Random): T[] {
+	const shuffled = [...items];
+	for (let last = shuffled.length - 1; last > 0; last--) {
+		const other = Math.floor(random() * (last + 1));
+		[shuffled[last], shuffled[other]] = [shuffled[other] as T, shuffled[last] as T];
+	}
+	return shuffled;
+}
+
+function factsOf(table: StuckTable): StuckFact[] {
+	const facts = new Map<string, StuckFact>();
+	for (const row of table.rows) {
+		const { topic, partition, id, offset, owner } = row;
+		const met = table.known(id);
+		if (owner.released || !met?.isConfirmed) continue;
+		const { sinceMs, problem } = met;
+		const { code: sqlstate, message } = problem;
+		const { name } = table.layout;
+		const present = facts.get(partitionName(row));
+		const fact = { topic, partition, table: name, id, offset, sqlstate, message, hint: hintFor(problem, name), sinceMs };
+		const first = present && present.offset <= offset ? present : fact;
+		facts.set(partitionName(row), { ...first, rows: (present?.rows ?? 0) + 1 });
+	}
+	return [...facts.values()];
+}

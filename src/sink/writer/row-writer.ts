@@ -1,0 +1,241 @@
+/**
+ * Writes rows one by one as far as need be, however long it takes: those that can't be written as a whole, and those that wait for others.
+ * Tells every row's fate exactly once, or gives the row back: where only other rows stand in its way, or where it alone does not go in.
+ *
+ * Step 8 of a message's way (docs/architecture.md).
+ */
+import type { TopicPartition } from "../../core/messages/message.ts";
+import type { TableLayout } from "../../core/rows/rows.ts";
+import type { Statement } from "../database/database.ts";
+import type { SqlProblem } from "../database/sql-faults.ts";
+import type { Trigger, Unsettled, WritingPlace } from "./lane.ts";
+import { RefusedColumn } from "./refused/refused-column.ts";
+import { noCounts, type RefusedRow, type RowTarget, type StuckSearch, type WriteResult, writeRows } from "./refused/row-isolation.ts";
+import { RowSearch } from "./refused/row-search.ts";
+import { readFirstUpsert, type UpsertCounts } from "./sql/cas-upsert.ts";
+import { chainOf, type PendingRow, type PendingRows } from "./sql/pending-rows.ts";
+import { rowParameters } from "./sql/row-parameters.ts";
+import { Samples, type Writing, type WritingParts } from "./writing.ts";
+
+/** Rows to be written. */
+export interface RowTask {
+	/** One per id, in the log's order. */
+	readonly rows: PendingRow[];
+	/** More of them, which come behind. */
+	readonly pending: PendingRows;
+	readonly trigger: Trigger;
+	/** Monotonic time at which the oldest of them came. */
+	readonly since: number;
+	/** Failures of the same rows in a row before, and what the last was for. */
+	readonly failures: number;
+	readonly firstProblem: SqlProblem | null;
+	/** They are known to depend on each other: written one after the other in the order in which they are given. */
+	readonly inOrder: boolean;
+	/** Behind so many that were given back the rest is given back untried. */
+	readonly mostHeld: number;
+	/** This row is given back: other rows stand in its way. */
+	readonly held: (row: PendingRow, problem: SqlProblem) => void;
+	/** This row is given back: it alone met what others did not. */
+	readonly stuck: (row: PendingRow, problem: SqlProblem) => void;
+	/** What waits behind all of them: tried with the few that are left, to find out whether it is they that do not go in. */
+	readonly more?: () => PendingRows | null;
+}
+
+/** One try of some rows. */
+export interface RowTry extends Pick<RowTask, "trigger" | "inOrder" | "held"> {
+	/** Takes the older versions of rows that are refused. */
+	readonly pending: PendingRows | null;
+	readonly budget: RowTarget["budget"];
+	/** Set where they are taken apart for what waiting did not mend. */
+	readonly search: StuckSearch | null;
+	/** Told what became of them before their owners are. */
+	readonly settling: (result: WriteResult) => void;
+}
+
+/** A lock that is waited for holds up all rows that come before it in the statement. */
+const SEARCH_LOCK_TIMEOUT_MS = 200;
+
+/** See the file's header. For one table. */
+export class RowWriter {
+	readonly #writing: Writing;
+	readonly #statements: RowTarget["statements"];
+	readonly #refusedColumn: RefusedColumn;
+
+	constructor(writing: Writing) {
+		this.#writing = writing;
+		const { layout, parts } = writing;
+		this.#statements = { byId: readFirstUpsert(layout), inOrder: readFirstUpsert(layout, { inGivenOrder: true }) };
+		this.#refusedColumn = new RefusedColumn(parts.database, layout, this.#statements.byId);
+	}
+
+	get layout(): TableLayout {
+		return this.#writing.layout;
+	}
+
+	/** Resolves when every row was told its fate or given back, or early where the writer was ended; never rejects. */
+	async write(place: WritingPlace, task: RowTask): Promise<void> {
+		const { ended, listener, limits } = this.#parts;
+		const { trigger, inOrder, held } = task;
+		const size = place.statementSize;
+		const budget = { held: task.mostHeld };
+		const apart = new RowSearch(() => this.#writing.holders(), this.layout.name);
+		let { failures, pending, rows: left } = task;
+		if (task.firstProblem) apart.failed(task.firstProblem, failures);
+		place.unsettled = unsettledOf(() => [...pending, ...left.flatMap((row) => [...chainOf(row)])], task.since);
+		for (;;) {
+			if (left.length === 0) left = pending.take(limits.maxRows, limits.maxBytes);
+			if (left.length === 0) return;
+			const search = apart.next();
+			if (search && apart.wantsMore(left) && pending.size === 0) {
+				pending = task.more?.() ?? pending;
+				left = [...left, ...pending.take(limits.maxRows - left.length, limits.maxBytes)];
+			}
+			const sent = left.slice(0, size.rows);
+			const rest = left.slice(size.rows);
+			const settling = (result: WriteResult) => {
+				left = [...rowsOf(result.stuck), ...result.left, ...rest];
+			};
+			const tried = this.try(place, sent, { trigger, inOrder, held, pending, budget, search, settling });
+			const { result: all, durationMs } = await apart.watch(search, tried);
+			if (ended.aborted) return;
+			const result = apart.judge(sent, all, search, failures);
+			left = [...result.left, ...rest];
+			for (const { row, problem } of result.stuck) task.stuck(row, problem);
+			if (result.left.length < sent.length) failures = 0;
+			if (!result.problem) {
+				size.succeeded(sent.length, durationMs);
+				listener.mended(place);
+				continue;
+			}
+			const isSlow = result.problem.remedy === "smaller";
+			if (isSlow) size.failed(sent.length);
+			// A row that is slow by itself must not hold up those behind it.
+			left = isSlow ? [...rest, ...result.left] : [...result.left, ...rest];
+			if (apart.areSlow(left) && pending.size === 0) {
+				pending = task.more?.() ?? pending;
+				left = [...pending.take(limits.maxRows, limits.maxBytes), ...left];
+				if (apart.areSlow(left) && apart.hasAnswered) {
+					for (const row of left) task.stuck(row, result.problem);
+					left = [];
+					listener.mended(place);
+					continue;
+				}
+			}
+			failures++;
+			apart.failed(result.problem, failures);
+			if (!(await this.#writing.waitAfter(result.problem, place, failures))) return;
+		}
+	}
+
+	/** Tries rows once, and tells the fate of those that have one by now. Never rejects. */
+	async try(
+		place: WritingPlace,
+		rows: PendingRow[],
+		{ trigger, inOrder, held, pending, budget, search, settling }: RowTry,
+	): Promise<{ readonly result: WriteResult; readonly durationMs: number }> {
+		const { ended, listener, database } = this.#parts;
+		const limits = search ? { lockTimeoutMs: SEARCH_LOCK_TIMEOUT_MS } : undefined;
+		const query: RowTarget["database"]["query"] = (text, parameters) => database.query(text, parameters, limits);
+		const target = { database: { query }, layout: this.layout, statements: this.#statements, budget, search };
+		const { answer, durationMs } = await this.#writing.timed(() => writeRows(target, rows, inOrder));
+		if (ended.aborted) return { result: answer, durationMs };
+		const result = { ...answer, refused: await this.#named(answer.refused) };
+		if (ended.aborted) return { result, durationMs };
+		settling(result);
+		const { written, refused } = result;
+		if (written.length + refused.length + result.held.length > 0) listener.progressed(place);
+		const bytes = bytesOf(written) + bytesOf(rowsOf(refused));
+		// A drain that is woken by what is settled asks what is still under way.
+		for (const { row, problem } of result.held) held(row, problem);
+		this.#settle(pending, result, { trigger, durationMs, bytes });
+		// Whoever was told of the last of them may look now.
+		if (!result.problem && result.stuck.length === 0) listener.mended(place);
+		return { result, durationMs };
+	}
+
+	/** The problem of a row that is refused, with the column that it is about. Never rejects. */
+	async named({ row, problem }: RefusedRow): Promise<SqlProblem> {
+		return (await this.#writing.timed(() => this.#refusedColumn.named(row, problem))).answer;
+	}
+
+	/** The statement that writes rows in the order given, or in that of their ids. */
+	statement(rows: readonly PendingRow[], isById: boolean): Statement {
+		const { byId, inOrder } = this.#statements;
+		return { text: isById ? byId : inOrder, parameters: rowParameters(this.layout, rows) };
+	}
+
+	/** These rows went in. */
+	written(rows: PendingRow[], counts: UpsertCounts, context: { readonly trigger: Trigger; readonly durationMs: number }): void {
+		this.#settle(null, { written: rows, refused: [], counts }, { ...context, bytes: bytesOf(rows) });
+	}
+
+	/** These rows can't be written, now or ever. */
+	refuse(refused: RefusedRow[], trigger: Trigger): void {
+		const bytes = bytesOf(rowsOf(refused));
+		this.#settle(null, { written: [], refused, counts: noCounts }, { trigger, durationMs: 0, bytes });
+	}
+
+	async #named(refused: readonly RefusedRow[]): Promise<RefusedRow[]> {
+		const named: RefusedRow[] = [];
+		for (const each of refused) named.push({ ...each, problem: await this.named(each) });
+		return named;
+	}
+
+	get #parts(): WritingParts {
+		return this.#writing.parts;
+	}
+
+	/** Tells every row's fate. A refused row's next older version goes back to what waits. */
+	#settle(
+		pending: PendingRows | null,
+		{ written, refused, counts }: Pick<WriteResult, "written" | "refused" | "counts">,
+		context: { trigger: Trigger; durationMs: number; bytes: number },
+	): void {
+		if (written.length + refused.length === 0) return;
+		let coalesced = 0;
+		const samples = new Samples();
+		for (const row of written) {
+			samples.add(row.topic, 1, () => row.timestamp);
+			for (const settled of chainOf(row)) {
+				if (settled !== row) coalesced++;
+				settled.owner.settled(settled.message);
+			}
+		}
+		for (const { row, problem } of refused) {
+			const { older } = row;
+			row.older = null;
+			const fault = { table: this.layout.name, rowId: row.id, sqlstate: problem.code, message: problem.message };
+			row.owner.refused(row.message, fault);
+			if (older) pending?.putBack(older);
+		}
+		this.#writing.tell({ ...counts, rows: written.length, coalesced, refused: refused.length, ...context }, samples);
+	}
+}
+
+/** What is known of rows under way, looked up when somebody asks. */
+export function unsettledOf(rows: () => readonly PendingRow[], since: number): Unsettled {
+	const isOf = (row: PendingRow, { topic, partition }: TopicPartition) =>
+		row.partition === partition && row.topic === topic && !row.owner.released;
+	return {
+		get allRows() {
+			return rows().length;
+		},
+		get allBytes() {
+			return bytesOf(rows());
+		},
+		get since() {
+			return rows().length > 0 ? since : null;
+		},
+		holds: (partition, cameBy = Number.POSITIVE_INFINITY) => since <= cameBy && rows().some((row) => isOf(row, partition)),
+	};
+}
+
+function rowsOf(refused: readonly RefusedRow[]): PendingRow[] {
+	return refused.map(({ row }) => row);
+}
+
+function bytesOf(rows: readonly PendingRow[]): number {
+	let bytes = 0;
+	for (const row of rows) bytes += row.bytes;
+	return bytes;
+}

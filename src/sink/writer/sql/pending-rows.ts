@@ -1,0 +1,134 @@
+/**
+ * The rows of a cut that can't be written as a whole, one by one: of each id only the newest version goes to the server, older ones wait
+ * behind it and are settled with it; where it is refused, the next older one goes. Pure.
+ *
+ * Step 8 of a message's way (docs/architecture.md).
+ */
+import type { RowFault, TableLayout, VersionStrategy } from "../../../core/rows/rows.ts";
+import { OlderVersions } from "./older-versions.ts";
+import type { UpsertRow } from "./row-parameters.ts";
+import { compareVersions, type RowVersion } from "./row-version.ts";
+
+/** Who is told of a row's fate; a submission of a partition worker. */
+export interface RowOwner {
+	/** True once nobody listens any more: the messages of what was not told by then are delivered again, to somebody else. */
+	readonly released: boolean;
+	settled(message: number): void;
+	/** The same of several rows, by their messages. */
+	settledAll(messages: ArrayLike<number>): void;
+	refused(message: number, fault: RowFault): void;
+}
+
+/** A waiting row. `older` are the versions it stands for; null where there are none. */
+export interface PendingRow extends UpsertRow, RowVersion {
+	readonly owner: RowOwner;
+	readonly message: number;
+	readonly bytes: number;
+	/** Its place among the rows that it came with: a partition's rows in the log's order. */
+	readonly order: number;
+	older: OlderVersions | null;
+}
+
+/** See the file's header. */
+export class PendingRows {
+	readonly #strategy: VersionStrategy;
+	#newest = new Map<string, PendingRow>();
+	#bytes = 0;
+	#waiting = 0;
+
+	constructor(layout: TableLayout) {
+		this.#strategy = layout.version;
+	}
+
+	/** Rows that would go to the server: one per id. */
+	get size(): number {
+		return this.#newest.size;
+	}
+
+	/** All rows, coalesced ones included. */
+	get rows(): number {
+		return this.#waiting;
+	}
+
+	get bytes(): number {
+		return this.#bytes;
+	}
+
+	/** Adds a row. Of equal versions (several rows of one id in one message) the last counts. */
+	add(row: PendingRow): void {
+		this.#place(row, (present) => compareVersions(row, present, this.#strategy) >= 0);
+	}
+
+	/** The newest of these older versions takes the place of a row that was refused; what came meanwhile counts as later. */
+	putBack(older: OlderVersions): void {
+		const row = older.takeNewest();
+		if (row) this.#place(row, (present) => compareVersions(row, present, this.#strategy) > 0);
+	}
+
+	/** Takes what came first, at most `maxRows` ids and about `maxBytes` (but at least one), in the order in which the rows came. */
+	take(maxRows: number, maxBytes: number): PendingRow[] {
+		const taken: PendingRow[] = [];
+		let bytes = 0;
+		for (const [id, row] of this.#newest) {
+			if (taken.length >= maxRows || (taken.length > 0 && bytes + row.bytes > maxBytes)) break;
+			taken.push(row);
+			bytes += row.bytes;
+			this.#newest.delete(id);
+			this.#waiting -= countOf(row);
+		}
+		this.#bytes -= bytes;
+		return taken.sort((left, right) => left.order - right.order);
+	}
+
+	/** Takes the rows of these ids. */
+	takeThose(ids: Iterable<string>): PendingRow[] {
+		const taken: PendingRow[] = [];
+		for (const id of ids) {
+			const row = this.#newest.get(id);
+			if (!row) continue;
+			taken.push(row);
+			this.#newest.delete(id);
+			this.#bytes -= row.bytes;
+			this.#waiting -= countOf(row);
+		}
+		return taken;
+	}
+
+	/** All rows, in no order. */
+	*[Symbol.iterator](): Iterator<PendingRow> {
+		for (const newest of this.#newest.values()) yield* chainOf(newest);
+	}
+
+	#place(row: PendingRow, isNewerThan: (present: PendingRow) => boolean): void {
+		const present = this.#newest.get(row.id);
+		const before = countOf(present);
+		const newest = !present ? row : isNewerThan(present) ? this.#behind(row, present) : this.#behind(present, row);
+		if (newest !== present) this.#newest.set(row.id, newest);
+		this.#bytes += newest.bytes - (present?.bytes ?? 0);
+		// `row` is counted as part of what it was put into.
+		this.#waiting += countOf(newest) - before;
+	}
+
+	/** `newest`, standing for `other` and what that stands for too. */
+	#behind(newest: PendingRow, other: PendingRow): PendingRow {
+		const [kept, added] = [newest.older, other.older];
+		other.older = null;
+		// The larger list takes the smaller one in.
+		const [into, from] = (kept?.length ?? 0) >= (added?.length ?? 0) ? [kept, added] : [added, kept];
+		const older = into ?? new OlderVersions(this.#strategy);
+		if (from) for (const row of from) older.push(row);
+		older.push(other);
+		newest.older = older.length > 0 ? older : null;
+		return newest;
+	}
+}
+
+/** A row and everything it stands for; the others in no order. */
+export function* chainOf(row: PendingRow): Generator<PendingRow> {
+	yield row;
+	if (row.older) yield* row.older;
+}
+
+function countOf(row: PendingRow | undefined): number {
+	return row ? 1 + (row.older?.length ?? 0) : 0;
+}

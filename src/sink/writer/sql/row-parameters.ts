@@ -1,0 +1,161 @@
+/**
+ * Rows on their way into a statement: one text per column, split and cast by the server, and the columns that make a version. Shared by
+ * the statement that writes and the one that compares. Pure.
+ *
+ * Step 8 of a message's way (docs/architecture.md).
+ */
+import { columnTypeOf } from "../../../core/rows/column-type.ts";
+import { joinTexts, repeatText, separatorsFor, usualSeparators } from "../../../core/rows/joined-texts.ts";
+import type { TableLayout } from "../../../core/rows/rows.ts";
+import { quoted } from "../../database/sql-names.ts";
+import { castTo } from "../../tables/column-cast.ts";
+import type { CutBlock } from "../pending-blocks.ts";
+
+/** One row to be written; `values` are the data columns' texts in the layout's order. */
+export interface UpsertRow {
+	readonly id: string;
+	readonly isDelete: boolean;
+	/** ms; at least 0. */
+	readonly timestamp: number;
+	readonly offset: number;
+	readonly partition: number;
+	readonly topic: string;
+	readonly values: readonly (string | null)[];
+}
+
+/** What a row is, as it is sent. */
+const UPSERT = "f";
+const DELETE = "t";
+const SUPERSEDED = "x";
+
+/** The column of `rowsParameter` that numbers the rows as they are given; none of the layout's own. */
+export function orderColumn({ id, columns }: TableLayout): string {
+	const taken = new Set([id.column, ...columns.map(({ name }) => name)]);
+	let name = "kafka_order";
+	while (taken.has(name)) name += "_";
+	return name;
+}
+
+/**
+ * The rows as a table expression with the layout's columns, `kafka_…` and `deleted`, from the parameters of `rowParameters` or
+ * `blockParameters`; `numbered`: and `orderColumn`.
+ */
+export function rowsParameter(layout: TableLayout, { numbered = false } = {}): string {
+	const inputs = inputColumns(layout);
+	const kind = `x.c${inputs.length - 1}`;
+	const order = numbered ? [orderColumn(layout)] : [];
+	const selected = [...inputs.map(({ name, cast }, index) => `${cast(`x.c${index}`)} as ${name}`), ...order.map((name) => `x.${name}`)];
+	const texts = `unnest(${inputs.map((_, index) => splitParameter(index + 3)).join(", ")})${numbered ? " with ordinality" : ""}`;
+	return `(select ${selected.join(", ")}
+        from ${texts} as x(${[...inputs.map((_, index) => `c${index}`), ...order].join(", ")})
+        where ${kind} <> '${SUPERSEDED}')`;
+}
+
+/** The parameter behind those of `rowsParameter`. */
+export function parameterAfterRows(layout: TableLayout): string {
+	return `$${inputColumns(layout).length + 3}`;
+}
+
+/** The parameters of `rowsParameter`: separator, mark for NULL, then one text per input column. */
+export function rowParameters(layout: TableLayout, rows: readonly UpsertRow[]): string[] {
+	const values = layout.columns.map((_, column) => rows.map((row) => row.values[column] ?? null));
+	const columns: (readonly (string | null)[])[] = [
+		rows.map((row) => row.id),
+		...values,
+		rows.map((row) => String(row.timestamp)),
+		rows.map((row) => String(row.offset)),
+		rows.map((row) => String(row.partition)),
+		...(layout.withTopic ? [rows.map((row) => row.topic)] : []),
+		rows.map((row) => (row.isDelete ? DELETE : UPSERT)),
+	];
+	const separators = separatorsFor([columns[0] as readonly string[], ...values]);
+	return [separators.separator, separators.nullMark, ...columns.map((column) => joinTexts(column, separators))];
+}
+
+/** The same for no row at all: one that is left out. */
+export function noRowParameters(layout: TableLayout): string[] {
+	const { separator, nullMark } = usualSeparators;
+	const nulls = inputColumns(layout)
+		.slice(1)
+		.map(() => nullMark);
+	return [separator, nullMark, ...nulls, SUPERSEDED];
+}
+
+/** The same of blocks as they came from the threads, joined with the usual separators. */
+export function blockParameters(layout: TableLayout, blocks: readonly CutBlock[]): string[] {
+	const { separator, nullMark } = usualSeparators;
+	const joined = (text: (cut: CutBlock) => string) =>
+		blocks.length === 1 ? text(blocks[0] as CutBlock) : blocks.map(text).join(separator);
+	const repeated = (text: (cut: CutBlock) => string) => joined((cut) => repeatText(text(cut), cut.block.length, usualSeparators));
+	return [
+		separator,
+		nullMark,
+		joined(({ block }) => block.ids),
+		...layout.columns.map((_, column) => joined(({ block }) => block.columns[column] as string)),
+		joined(({ block }) => block.timestamps),
+		joined(({ block }) => block.offsets),
+		repeated(({ owner }) => String(owner.partition)),
+		...(layout.withTopic ? [repeated(({ owner }) => owner.topic)] : []),
+		joined(kindsOf),
+	];
+}
+
+function kindsOf({ block, superseded }: CutBlock): string {
+	const { deletes, length } = block;
+	if (superseded === null && !deletes.includes(1)) return repeatText(UPSERT, length, usualSeparators);
+	let joined = "";
+	for (let row = 0; row < length; row++) {
+		if (row > 0) joined += usualSeparators.separator;
+		joined += superseded?.[row] === 1 ? SUPERSEDED : deletes[row] === 1 ? DELETE : UPSERT;
+	}
+	return joined;
+}
+
+/** How many characters a column holds; null where its type doesn't say. */
+export function maxCharacters(type: string): number | null {
+	const { name, args, dimensions } = columnTypeOf(type);
+	if ((name !== "varchar" && name !== "char") || dimensions > 0) return null;
+	if (args !== "") return Number(args.slice(1, -1));
+	return name === "char" ? 1 : Number.POSITIVE_INFINITY;
+}
+
+/** The columns a version is compared by, in order. */
+export function versionColumns({ version, withTopic }: TableLayout): string[] {
+	const position = ["kafka_offset", "kafka_partition", ...(withTopic ? ["kafka_topic"] : [])];
+	switch (version.kind) {
+		case "timestamp":
+			return ["kafka_ts", ...position];
+		case "offset":
+			return position;
+		case "field":
+			return [quoted(version.column), "kafka_ts", ...position];
+	}
+}
+
+/** Topic names are compared as bytes, as JavaScript does, whatever the database's collation. */
+export function tuple(columns: readonly string[], alias: string): string {
+	return columns.map((name) => (name === "kafka_topic" ? `convert_to(${alias}.${name}, 'UTF8')` : `${alias}.${name}`)).join(", ");
+}
+
+interface InputColumn {
+	readonly name: string;
+	readonly cast: (expression: string) => string;
+}
+
+function inputColumns(layout: TableLayout): InputColumn[] {
+	const as = (type: string) => (expression: string) => castTo(type, expression);
+	return [
+		{ name: quoted(layout.id.column), cast: as(layout.id.type === "int" ? "int4" : layout.id.type) },
+		...layout.columns.map(({ name, type }) => ({ name: quoted(name), cast: as(type) })),
+		{ name: "kafka_ts", cast: as("bigint") },
+		{ name: "kafka_offset", cast: as("bigint") },
+		{ name: "kafka_partition", cast: as("int4") },
+		...(layout.withTopic ? [{ name: "kafka_topic", cast: as("text") }] : []),
+		{ name: "deleted", cast: (expression) => `${expression} = '${DELETE}'` },
+	];
+}
+
+/** A list of one empty text is an empty string, which the server would split into no element at all. */
+function splitParameter(index: number): string {
+	return `case when $${index}::text = '' then array['']::text[] else string_to_array($${index}::text, $1::text, $2::text) end`;
+}

@@ -1,0 +1,46 @@
+/** Which of two rows of one id is newer, as the statement on the server decides it too. Pure. */
+import type { VersionStrategy } from "../../../core/rows/rows.ts";
+
+/** A row's version: the parts that any strategy compares. `field` is canonical text, null where the table has no version column. */
+export interface RowVersion {
+	readonly field: string | null;
+	/** ms; -1 (no timestamp) counts as 0. */
+	readonly timestamp: number;
+	readonly offset: number;
+	readonly partition: number;
+	readonly topic: string;
+}
+
+/** Negative where `left` is older than `right`, 0 where they are the same position. */
+export function compareVersions(left: RowVersion, right: RowVersion, { kind, ...strategy }: VersionStrategy): number {
+	if (kind === "field") {
+		const { type } = strategy as { type: string };
+		const byField =
+			type === "timestamptz" ? compareText(left.field ?? "", right.field ?? "") : compareDecimals(left.field ?? "0", right.field ?? "0");
+		if (byField !== 0) return byField;
+	}
+	if (kind !== "offset" && left.timestamp !== right.timestamp) return left.timestamp - right.timestamp;
+	if (left.offset !== right.offset) return left.offset - right.offset;
+	if (left.partition !== right.partition) return left.partition - right.partition;
+	// Topic names are ASCII, and the statement compares them as bytes: both agree with code units.
+	return compareText(left.topic, right.topic);
+}
+
+/** Compares canonical decimals (no exponent, no leading zeros, no -0) of any length exactly; zeros at the end say nothing. */
+export function compareDecimals(left: string, right: string): number {
+	const leftNegative = left.startsWith("-");
+	if (leftNegative !== right.startsWith("-")) return leftNegative ? -1 : 1;
+	const [a, b] = leftNegative ? [right.slice(1), left.slice(1)] : [left, right];
+	const [aWhole = "", aFraction = ""] = a.split(".");
+	const [bWhole = "", bFraction = ""] = b.split(".");
+	return aWhole.length - bWhole.length || compareText(aWhole, bWhole) || compareFractions(aFraction, bFraction);
+}
+
+function compareFractions(left: string, right: string): number {
+	const length = Math.max(left.length, right.length);
+	return compareText(left.padEnd(length, "0"), right.padEnd(length, "0"));
+}
+
+function compareText(left: string, right: string): number {
+	return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,65 @@
+/**
+ * The failures of one partition as they are told: each once, to the worker's listener, the last few kept for `/status`.
+ *
+ * A side way of a message's way (docs/architecture.md).
+ */
+import { withoutValues } from "../../core/text/without-values.ts";
+import type { WorkerParts } from "../worker-parts.ts";
+import type { CrashReport } from "./crash-report.ts";
+import type { Verdict } from "./failure-policy.ts";
+
+/** Reports kept per partition. */
+const KEPT = 5;
+
+/** What the worker adds to a verdict. */
+export interface Circumstances {
+	readonly threadId: number | null;
+	/** Restarts so far. */
+	readonly restarts: number;
+	/** Failures since the last progress, this one included. */
+	readonly failuresInARow: number;
+	/** Key of the verdict's message as people read it. */
+	readonly key: string | null;
+}
+
+/** See the file's header. */
+export class CrashReports {
+	readonly #parts: WorkerParts;
+	readonly #latest: CrashReport[] = [];
+	#repeatedSinceMs: number | null = null;
+
+	constructor(parts: WorkerParts) {
+		this.#parts = parts;
+	}
+
+	/** Newest first. */
+	get latest(): readonly CrashReport[] {
+		return this.#latest;
+	}
+
+	/** When the second failure in a row came (wall clock); now where there was none. */
+	get repeatedSinceMs(): number {
+		return this.#repeatedSinceMs ?? this.#parts.clock.now();
+	}
+
+	tell({ kind, error, run, attempt, next }: Verdict, { threadId, restarts, failuresInARow, key }: Circumstances): void {
+		const { partition, settings, clock, listener } = this.#parts;
+		const report: CrashReport = {
+			...partition,
+			time: clock.now(),
+			threadId,
+			kind,
+			coordinates: run && { offset: run.held.batch.offsets[run.from] as number, key },
+			attempt,
+			maxAttempts: settings.maxAttempts,
+			restarts,
+			error: { name: error.name, message: withoutValues(error.message), stack: withoutValues(error.stack) },
+			next,
+		};
+		if (failuresInARow < 2) this.#repeatedSinceMs = null;
+		else this.#repeatedSinceMs ??= report.time;
+		this.#latest.unshift(report);
+		this.#latest.splice(KEPT);
+		listener.crashed(report);
+	}
+}

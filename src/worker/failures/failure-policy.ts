@@ -1,0 +1,217 @@
+/**
+ * What a failure of a partition's handler means: who is charged, and what is done about it. Two ledgers, as in the contract: attempts
+ * of a message (it fails alone in a live thread, or was the only one running when its thread died) and restarts of the thread.
+ * Decides and remembers; the partition worker carries out.
+ *
+ * A side way of a message's way (docs/architecture.md).
+ */
+import { exponentialBackOff } from "../../core/back-off.ts";
+import type { Clock } from "../../core/clock.ts";
+import type { Random } from "../../core/random.ts";
+import type { Run } from "../message-queue.ts";
+import type { HandlerFailure, ThreadDeath, ThreadProgress } from "../thread/handler-thread.ts";
+import type { Intensity, RestartReason, WorkerSettings } from "../worker-parts.ts";
+import type { FailureKind, NextStep } from "./crash-report.ts";
+import { LastAttempts } from "./last-attempts.ts";
+import { RestartBackOff } from "./restart-back-off.ts";
+import { Suspects } from "./suspects.ts";
+
+/** An error as it is reported: the user's words, never a value of a message. */
+export interface ReportedError {
+	readonly name: string;
+	readonly message: string;
+	readonly stack: string | null;
+}
+
+/** A failure judged. */
+export interface Verdict {
+	readonly kind: FailureKind;
+	readonly error: ReportedError;
+	/** The message that was running, or that waits; null where none does. */
+	readonly run: Run | null;
+	/** Failed attempts of that message, this one included; 0 where nothing was charged to it. */
+	readonly attempt: number;
+	/** Set where the thread has to be replaced. */
+	readonly restarted: RestartReason | null;
+	readonly next: NextStep;
+	/** Why the partition parks or the daemon stops. */
+	readonly reason: string;
+}
+
+type Failure = Pick<Verdict, "kind" | "error" | "run" | "restarted">;
+
+/** See the file's header. One per partition worker. */
+export class FailurePolicy {
+	readonly #settings: WorkerSettings;
+	readonly #intensity: Intensity;
+	readonly #clock: Clock;
+	readonly #backOff: RestartBackOff;
+	readonly #suspects = new Suspects();
+	readonly #lastAttempts = new LastAttempts();
+	#restarts = 0;
+	/** Messages up to this offset come again because their state is gone: to handle them is no progress. */
+	#repeatedTo = -1;
+
+	constructor(parts: { settings: WorkerSettings; intensity: Intensity; clock: Clock; random: Random }) {
+		this.#settings = parts.settings;
+		this.#intensity = parts.intensity;
+		this.#clock = parts.clock;
+		const { minBackoffMs, maxBackoffMs } = parts.settings;
+		this.#backOff = new RestartBackOff({ minMs: minBackoffMs, maxMs: maxBackoffMs }, parts.random);
+	}
+
+	/** Threads replaced since the partition was assigned. */
+	get restarts(): number {
+		return this.#restarts;
+	}
+
+	/** Failed attempts of the message in question; 0 while there is none. */
+	get attempts(): number {
+		return this.#suspects.attempts;
+	}
+
+	get failuresInARow(): number {
+		return this.#intensity.failuresInARow;
+	}
+
+	/** `run`, cut to what may be handed over next. */
+	cut(run: Run): Run {
+		return this.#suspects.cut(run);
+	}
+
+	/** Messages up to `offset` were handled. */
+	progressed(offset: number): void {
+		this.#suspects.progressed(offset);
+		if (offset > this.#repeatedTo) this.#wentOn();
+	}
+
+	/** The message at `offset` was given up. */
+	gaveUp(offset: number): void {
+		this.#suspects.progressed(offset);
+		this.#wentOn();
+	}
+
+	/** Messages up to `offset` have to be handled again, none of them for a fault of its own. */
+	repeated(offset: number): void {
+		this.#repeatedTo = Math.max(this.#repeatedTo, offset);
+	}
+
+	/** A changed file or a person asks for a new beginning: for the intensity, not for the message's attempts. */
+	begunAnew(): void {
+		this.#intensity.reset();
+		this.#backOff.reset();
+	}
+
+	/** A thread was replaced without a failure. */
+	replaced(): void {
+		this.#restarts++;
+	}
+
+	/**
+	 * The handler threw, rejected or broke the contract in a live thread, at the one message of `run`, which the thread found by halving
+	 * where the handler takes several at once: `batchSize` is then the size of the whole run. Where the thread could not halve, `run` is
+	 * what failed together: nobody is charged, and it comes again by halves, at once.
+	 */
+	attemptFailed(run: Run, error: HandlerFailure, batchSize: number | null): Verdict {
+		const failure: Failure = { kind: error.kind, error, run, restarted: null };
+		if (batchSize !== null) this.#suspects.shorten(batchSize);
+		if (run.to - run.from > 1) {
+			this.#suspects.repeatByHalves(run);
+			return { ...failure, attempt: 0, next: { action: "retry", delayMs: 0 }, reason: "" };
+		}
+		this.#intensity.failed();
+		const { maxAttempts, retryBackoffMs, maxRetryBackoffMs } = this.#settings;
+		const attempt = this.#suspects.charge(run);
+		const offset = run.held.batch.offsets[run.from] as number;
+		if (attempt >= maxAttempts) {
+			this.#lastAttempts.failed(offset, failure, this.#clock.monotonic());
+			return this.#poison(failure, run, attempt);
+		}
+		const delayMs = exponentialBackOff(attempt, { minMs: retryBackoffMs, maxMs: maxRetryBackoffMs });
+		const isNextLast = attempt === maxAttempts - 1;
+		const inNewThread = isNextLast && this.#lastAttempts.needsNewThread(offset, failure, this.#clock.monotonic());
+		return { ...failure, attempt, next: { action: "retry", delayMs, ...(inNewThread ? { inNewThread } : {}) }, reason: "" };
+	}
+
+	/**
+	 * Earlier processes died with the message at `run.from` alone in hand: as many attempts of it. Null where it may have another one; else
+	 * it is given up before the handler sees it again.
+	 */
+	processDied(run: Run, times: number): Verdict | null {
+		this.#suspects.chargedBefore(run.held.batch.offsets[run.from] as number, times);
+		if (times < this.#settings.maxAttempts) return null;
+		const count = times === 1 ? "once" : `${times} times`;
+		const message = `the process died ${count} while this message was in the handler's hand`;
+		const offender = { ...run, to: run.from + 1 };
+		return this.#poison(
+			{ kind: "process", error: { name: "Error", message, stack: null }, run: offender, restarted: null },
+			offender,
+			times,
+		);
+	}
+
+	/** The module does not load, or its init failed: never the fault of the message that waits (`run`). */
+	startFailed(run: Run, error: HandlerFailure): Verdict {
+		const restarted = error.kind === "load" ? "load" : "init";
+		return this.#restart({ kind: error.kind, error, run, restarted }, 0);
+	}
+
+	/** The thread died outside the handler: while it started, or between two runs. `waiting` is the message that comes next, if any. */
+	threadDied(death: ThreadDeath, waiting: Run | null): Verdict {
+		return this.#restart({ kind: death.reason, error: errorOf(death), run: waiting, restarted: death.reason }, 0);
+	}
+
+	/** The thread died with `run` handed over; `progress` is where it stood. */
+	threadDiedRunning(death: ThreadDeath, run: Run, progress: ThreadProgress): Verdict {
+		const failure = { kind: death.reason, error: errorOf(death), restarted: death.reason };
+		// On the way to a new state: no message was in the handler.
+		if (progress.phase === "init" || progress.phase === "terminate") return this.threadDied(death, run);
+		const isSingle = run.to - run.from === 1;
+		const isCalled = progress.phase === "handle" && (progress.running === 1 || isSingle);
+		// Behind its call, too: for an answer that doesn't add up.
+		if (isCalled || (isSingle && progress.message >= 0)) {
+			const from = isSingle ? run.from : progress.message;
+			const offender = { ...run, from, to: from + 1 };
+			const attempt = this.#suspects.charge(offender);
+			if (attempt < this.#settings.maxAttempts) return this.#restart({ ...failure, run: offender }, attempt);
+			this.#countRestart();
+			return this.#poison({ ...failure, run: offender }, offender, attempt);
+		}
+		// Several were running, or none: nobody is charged before they were run one by one.
+		if (!isSingle) this.#suspects.repeatOneByOne(run);
+		return this.#restart({ ...failure, run }, 0);
+	}
+
+	#wentOn(): void {
+		this.#intensity.progressed();
+		this.#backOff.progressed();
+	}
+
+	#poison(failure: Failure, run: Run, attempt: number): Verdict {
+		const { onPoison, maxBackoffMs } = this.#settings;
+		const offset = run.held.batch.offsets[run.from] as number;
+		const reason = `poison: offset ${offset} failed ${attempt} times`;
+		return { ...failure, attempt, next: { action: onPoison, delayMs: onPoison === "park" ? maxBackoffMs : 0 }, reason };
+	}
+
+	/** A new thread after the back-off; or the end of patience: parked, or the daemon stops. */
+	#restart(failure: Failure, attempt: number): Verdict {
+		const { maxBackoffMs, onExceeded } = this.#settings;
+		const delayMs = this.#backOff.next(this.#clock.monotonic());
+		if (this.#countRestart()) {
+			const reason = `restart intensity exceeded: ${failure.error.message}`;
+			return { ...failure, attempt, next: { action: onExceeded, delayMs: maxBackoffMs }, reason };
+		}
+		return { ...failure, attempt, next: { action: "restart", delayMs }, reason: "" };
+	}
+
+	/** True where the intensity is exceeded. */
+	#countRestart(): boolean {
+		this.#restarts++;
+		return this.#intensity.restarted(this.#clock.monotonic());
+	}
+}
+
+function errorOf({ message, stack }: ThreadDeath): ReportedError {
+	return { name: "ThreadDied", message, stack };
+}

@@ -1,0 +1,45 @@
+/**
+ * How long a partition waits before its thread is restarted: doubling with jitter, and back to the shortest wait only after a good
+ * stretch, one with progress that lasted at least as long as the wait before it. A thread that dies again right behind its first
+ * message so spends at most half of its time dying. Pure: asked with the time.
+ *
+ * A side way of a message's way (docs/architecture.md).
+ */
+import { equalJitter } from "../../core/back-off.ts";
+import type { Random } from "../../core/random.ts";
+
+/** See the file's header. */
+export class RestartBackOff {
+	readonly #bounds: { readonly minMs: number; readonly maxMs: number };
+	readonly #random: Random;
+	#inARow = 0;
+	#delayMs = 0;
+	/** Monotonic time at which the last wait was over. */
+	#wentOnAtMs = 0;
+	#progressed = false;
+
+	constructor(bounds: { readonly minMs: number; readonly maxMs: number }, random: Random) {
+		this.#bounds = bounds;
+		this.#random = random;
+	}
+
+	/** A restart is due at `nowMs` (monotonic): the wait before it, in ms. */
+	next(nowMs: number): number {
+		if (this.#progressed && nowMs - this.#wentOnAtMs >= this.#delayMs) this.#inARow = 0;
+		this.#inARow++;
+		this.#delayMs = equalJitter(this.#inARow, this.#bounds, this.#random);
+		this.#wentOnAtMs = nowMs + this.#delayMs;
+		this.#progressed = false;
+		return this.#delayMs;
+	}
+
+	/** Messages were handled or given up. */
+	progressed(): void {
+		this.#progressed = true;
+	}
+
+	/** A person or a changed file asked for a new beginning. */
+	reset(): void {
+		this.#inARow = 0;
+	}
+}

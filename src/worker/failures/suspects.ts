@@ -1,0 +1,108 @@
+/**
+ * Which messages of a failed run may be the offender, how large the next run may be, and how often messages have failed. Pure.
+ * A run whose thread died with several or none running is repeated one by one; a call that failed with several, and whose state held
+ * others, is repeated by halves; a message that failed alone is charged an attempt. In offsets, for in between the messages before them may
+ * have to come again, from whatever batch. Where bad messages come often, the runs of a batch handler are shorter from then on (half of
+ * the one that failed, doubled with each that went through), so that each of them repeats little.
+ *
+ * A side way of a message's way (docs/architecture.md).
+ */
+import type { Run } from "../message-queue.ts";
+
+/** Messages of one run at most: large enough that a crossing costs little per message, small enough that a repeat repeats little. */
+export const MAX_RUN = 2000;
+
+/** Offsets of the suspects. Those before `first` are known to be innocent and go together; those behind `last` are no suspects. */
+interface Range {
+	readonly first: number;
+	readonly last: number;
+	/** How many suspects go at a time: one, or half of those left. */
+	readonly step: "one" | "half";
+}
+
+/** See the file's header. */
+export class Suspects {
+	#range: Range | null = null;
+	#limit = MAX_RUN;
+	/** The last run handed over without a suspect in it. */
+	#unsuspected: Run | null = null;
+	/**
+	 * Failed attempts by offset, the last one charged at the end. Of several: one message may fail while an earlier one is handled again.
+	 */
+	readonly #attempts = new Map<number, number>();
+
+	/** Failed attempts of the message in question; 0 while there is none. */
+	get attempts(): number {
+		return [...this.#attempts.values()].at(-1) ?? 0;
+	}
+
+	/** `run`, cut to what may be handed over next. */
+	cut(run: Run): Run {
+		const { offsets } = run.held.batch;
+		const first = offsets[run.from] as number;
+		const range = this.#range;
+		if (!range || first > range.last) {
+			this.#range = null;
+			this.#unsuspected = { ...run, to: Math.min(run.to, run.from + this.#limit) };
+			return this.#unsuspected;
+		}
+		this.#unsuspected = null;
+		if (first < range.first) return { ...run, to: indexBehind(run, (offset) => offset < range.first) };
+		if (range.step === "one") return { ...run, to: run.from + 1 };
+		const left = indexBehind(run, (offset) => offset <= range.last) - run.from;
+		return { ...run, to: run.from + Math.ceil(left / 2) };
+	}
+
+	/** A batch handler's run of `size` failed somewhere. */
+	shorten(size: number): void {
+		if (this.#unsuspected) this.#limit = Math.ceil(size / 2);
+		this.#unsuspected = null;
+	}
+
+	/** The thread died and nobody can be blamed: the run is repeated one by one. */
+	repeatOneByOne(run: Run): void {
+		this.#range = { ...endsOf(run), step: "one" };
+	}
+
+	/** The run failed as one call: it is repeated by halves. */
+	repeatByHalves(run: Run): void {
+		this.#range = { ...endsOf(run), step: "half" };
+	}
+
+	/** The message at `run.from` failed alone; returns its failed attempts, this one included. */
+	charge(run: Run): number {
+		const offset = run.held.batch.offsets[run.from] as number;
+		const attempts = (this.#attempts.get(offset) ?? 0) + 1;
+		this.#attempts.delete(offset);
+		this.#attempts.set(offset, attempts);
+		const range = this.#range;
+		if (!range || range.step === "half" || offset > range.last) this.#range = { first: offset, last: offset, step: "one" };
+		return attempts;
+	}
+
+	/** Attempts of the message at `offset` that failed in earlier processes. */
+	chargedBefore(offset: number, attempts: number): void {
+		if ((this.#attempts.get(offset) ?? 0) < attempts) this.#attempts.set(offset, attempts);
+	}
+
+	/** Messages up to `offset` were handled or given up: their attempts are over. */
+	progressed(offset: number): void {
+		const went = this.#unsuspected;
+		if (went && offset >= endsOf(went).last) {
+			this.#limit = Math.min(MAX_RUN, this.#limit * 2);
+			this.#unsuspected = null;
+		}
+		for (const charged of this.#attempts.keys()) if (charged <= offset) this.#attempts.delete(charged);
+	}
+}
+
+function endsOf({ held, from, to }: Run): { readonly first: number; readonly last: number } {
+	return { first: held.batch.offsets[from] as number, last: held.batch.offsets[to - 1] as number };
+}
+
+/** Index behind those at the run's beginning that belong. */
+function indexBehind({ held, from, to }: Run, belongs: (offset: number) => boolean): number {
+	let index = from;
+	while (index < to && belongs(held.batch.offsets[index] as number)) index++;
+	return index;
+}

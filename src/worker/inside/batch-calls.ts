@@ -1,0 +1,101 @@
+/**
+ * handleMessages with a run of messages: all at once, and where that fails by halves, each with a new state and the messages as they are
+ * in the log, until the offender is found (the logarithm of the run's size in extra calls). The messages before it are handled, those
+ * behind it are left. A state that holds messages of earlier runs, which are not finished, may not be renewed here: those would have to
+ * come again first, so the failure is told as it is and the worker halves. Pure but for the calls handed in.
+ *
+ * Step 5 of a message's way (docs/architecture.md).
+ */
+import { counted } from "../../core/text/counted.ts";
+import { withoutValues } from "../../core/text/without-values.ts";
+import type { HandlerFailure } from "../thread/handler-thread.ts";
+import { ceil, hasOwn, isArray } from "./built-ins.ts";
+import type { OutcomeCollector } from "./outcome-collector.ts";
+import { BadOutcomeError, kindOf } from "./rows/bad-outcome.ts";
+
+/** What the calls are made with. Indexes are those of the whole batch. */
+export interface BatchCalls {
+	/** Calls the handler with messages `from` (included) to `to` (excluded); resolves to what it returned, rejects with what it threw. */
+	call(from: number, to: number): Promise<unknown>;
+	/** The run is handled as far as `to`, and there is more of it. */
+	handled?(to: number): Promise<void>;
+	/**
+	 * A new state, and the messages as they were before a call could write to them; all before `from` are handled. Resolves to what init
+	 * did wrong.
+	 */
+	again(from: number): Promise<HandlerFailure | null>;
+	/** False where the state has to live to the end. */
+	readonly mayRenew: boolean;
+	/** True where no more calls should begin. */
+	mustEnd(): boolean;
+	failureIn(error: unknown): HandlerFailure;
+}
+
+/** How a run ended: handled as far as `to`. */
+export interface BatchEnd {
+	readonly to: number;
+	/** Message `to` failed alone, or `together` from there on in one call; or no new state could be made (kind `init`). */
+	readonly failure: HandlerFailure | null;
+	readonly together?: number;
+	/** What `finishedTo` said of the messages from `from` on. */
+	readonly finished?: { readonly from: number; readonly to: number | null };
+}
+
+/** Runs messages `first` to `end`, adding their outcomes to `results`. Never rejects for what the handler does. */
+export async function callBatches(first: number, end: number, results: OutcomeCollector, calls: BatchCalls): Promise<BatchEnd> {
+	let [from, to, suspectsEnd] = [first, end, end];
+	let failure: HandlerFailure | null = null;
+	while (from < end) {
+		if (calls.mustEnd()) return { to: from, failure: null };
+		const mark = results.mark();
+		try {
+			const startedAt = performance.now();
+			const { outcomes, finishedTo } = batchResult(await calls.call(from, to), to - from);
+			for (let index = from; index < to; index++) results.add(index, outcomes?.[index - from]);
+			results.timed(performance.now() - startedAt);
+			// One answer holds one finishedTo, and what it leaves open ends with a renewal: what is behind waits for the next run.
+			if (finishedTo !== undefined) return { to, failure: null, finished: { from, to: finishedTo } };
+		} catch (error) {
+			results.rollBack(mark);
+			failure = calls.failureIn(error);
+			if (to - from === 1 || !calls.mayRenew || calls.mustEnd()) return { to: from, failure, together: to - from };
+			const stateFailure = await calls.again(from);
+			if (stateFailure) return { to: from, failure: stateFailure };
+			suspectsEnd = to;
+			to = from + ceil((to - from) / 2);
+			continue;
+		}
+		from = to;
+		if (from < end) await calls.handled?.(from);
+		if (from === suspectsEnd) suspectsEnd = end;
+		to = suspectsEnd === end ? end : from + ceil((suspectsEnd - from) / 2);
+	}
+	if (failure)
+		results.warn(`handleMessages failed with several messages and not with fewer: ${failure.name}: ${withoutValues(failure.message)}`);
+	return { to: end, failure: null };
+}
+
+interface BatchResult {
+	readonly outcomes: readonly unknown[] | undefined;
+	readonly finishedTo: number | null | undefined;
+}
+
+function batchResult(returned: unknown, length: number): BatchResult {
+	// Said, for what is left out may be inherited.
+	if (isArray(returned)) return { outcomes: checkedLength(returned, length), finishedTo: undefined };
+	if (typeof returned !== "object" || returned === null || !hasOwn(returned, "finishedTo")) {
+		throw new BadOutcomeError(`handleMessages returns a list of ${length} outcomes, or {outcomes?, finishedTo}, not ${kindOf(returned)}`);
+	}
+	const { finishedTo } = returned as { finishedTo: unknown };
+	const outcomes = hasOwn(returned, "outcomes") ? (returned as { outcomes: unknown }).outcomes : undefined;
+	if (finishedTo !== null && !Number.isSafeInteger(finishedTo)) {
+		throw new BadOutcomeError(`finishedTo must be an offset or null, not ${kindOf(finishedTo)}`);
+	}
+	if (outcomes !== undefined && !isArray(outcomes)) throw new BadOutcomeError(`outcomes must be a list, not ${kindOf(outcomes)}`);
+	return { outcomes: outcomes === undefined ? undefined : checkedLength(outcomes, length), finishedTo: finishedTo as number | null };
+}
+
+function checkedLength(outcomes: readonly unknown[], length: number): readonly unknown[] {
+	if (outcomes.length === length) return outcomes;
+	throw new BadOutcomeError(`handleMessages got ${counted(length, "message")} and returned ${counted(outcomes.length, "outcome")}`);
+}

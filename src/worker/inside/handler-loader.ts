@@ -1,0 +1,76 @@
+/**
+ * From `handler.module` to functions: imports the module, finds the one of handleMessage and handleMessages that it exports, and says
+ * what was found instead where it doesn't. Runs in a worker thread (or a throw-away one, for `check`).
+ */
+import { existsSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import type { Handler } from "../../handler-api.ts";
+import type { HandlerFailure } from "../thread/handler-thread.ts";
+import { failureOf } from "./handler-failure.ts";
+
+/** A module that can be run. */
+export interface LoadedHandler {
+	readonly handler: Handler;
+	readonly handles: "message" | "batch";
+	/** pockaffe:json, which reads messages from their bytes and ignores fields without a column: its init is told of the tables. */
+	readonly readsBytes: boolean;
+}
+
+/** Where the built-in handlers are, relative to this file. */
+const builtIns: Readonly<Record<string, string>> = {
+	"pockaffe:json": "./json/json-handler.js",
+	"pockaffe:log": "./log-handler.js",
+	"pockaffe:example": "../../embedded/example-handler.js",
+};
+
+/** Loads a module by absolute path or built-in name. Never rejects: what is wrong is data. */
+export async function loadHandler(module: string): Promise<{ ok: true; loaded: LoadedHandler } | { ok: false; failure: HandlerFailure }> {
+	let exported: Record<string, unknown>;
+	try {
+		const builtIn = builtIns[module];
+		exported = await import(builtIn === undefined ? pathToFileURL(module).href : new URL(builtIn, import.meta.url).href);
+	} catch (error) {
+		const code = (error as { code?: unknown } | null)?.code;
+		return { ok: false, failure: explainLoadFailure(module, failureOf("load", error), code) };
+	}
+	const problem = problemOf(exported);
+	if (problem) return { ok: false, failure: { kind: "load", name: "HandlerError", message: `${module}: ${problem}`, stack: null } };
+	const handles = exported.handleMessage === undefined ? "batch" : "message";
+	return { ok: true, loaded: { handler: exported as Handler, handles, readsBytes: module === "pockaffe:json" } };
+}
+
+function problemOf(exported: Record<string, unknown>): string | null {
+	const { handleMessage, handleMessages } = exported;
+	const wanted = "export a function handleMessage(message, state) or handleMessages(batch, state)";
+	if (handleMessage !== undefined && handleMessages !== undefined)
+		return "exports both handleMessage and handleMessages: export one of them";
+	for (const name of ["handleMessage", "handleMessages", "init", "terminate"]) {
+		const value = exported[name];
+		if (value !== undefined && typeof value !== "function") return `exports ${name} as ${typeof value}, not as a function`;
+	}
+	if (handleMessage !== undefined || handleMessages !== undefined) return null;
+	const names = Object.keys(exported);
+	if (names.length === 0) return `exports nothing: ${wanted}`;
+	if (names.includes("default")) return `exports ${names.join(", ")}: ${wanted} by name, not as (part of) the default`;
+	return `exports ${names.join(", ")}: ${wanted}`;
+}
+
+/** The failure of an import in words that say what to do; `code` is Node's. */
+export function explainLoadFailure(module: string, failure: HandlerFailure, code?: unknown): HandlerFailure {
+	// The same code comes for a module that the handler imports: its message names both.
+	if (code === "ERR_MODULE_NOT_FOUND" && !existsSync(module)) {
+		return {
+			...failure,
+			message: `${module}: there is no such file; the handler must be there and export handleMessage or handleMessages`,
+		};
+	}
+	if (/Module did not self-register|node-librdkafka/.test(failure.message)) {
+		return {
+			...failure,
+			message: `${module}: imports node-rdkafka, which can't be loaded in a worker thread: produce from a process of its own`,
+		};
+	}
+	// A syntax error's place is only in the first line of its stack.
+	const place = failure.name === "SyntaxError" ? (failure.stack?.split("\n")[0] ?? "") : "";
+	return { ...failure, message: `${module}: ${failure.name}: ${failure.message}${place ? ` (${place})` : ""}` };
+}

@@ -1,0 +1,117 @@
+/**
+ * `pockaffe:json`: the value is a JSON object and becomes the row. `options.id` names the field that is the id, by default the
+ * message's key is. Most messages are read by json-reader.ts; what is here reads any, and says what is wrong with one.
+ */
+import { isLosslessNumber } from "lossless-json";
+import type { TableLayout } from "../../../core/rows/rows.ts";
+import type { Delete, Message, Outcome, PartitionInfo, Row } from "../../../handler-api.ts";
+import { wholeNumber } from "../rows/whole-number.ts";
+import { JsonReader } from "./json-reader.ts";
+import { objectIn, textOf } from "./parse-json.ts";
+
+/** What init makes of the options. */
+export interface JsonState {
+	/** Where the id is in the object; null: the key is the id. */
+	readonly idPath: readonly string[] | null;
+	/** The table's name where there are several; undefined: there is but one. */
+	readonly table: string | undefined;
+	/** Of the table; null where there is none of the topic's name. */
+	readonly layout: TableLayout | null;
+	/** Names of the object's fields that columns are read from. */
+	readonly known: ReadonlySet<string>;
+	/** What reads messages from their bytes. */
+	readonly reader: JsonReader | null;
+}
+
+/** What rows are made with; `maxBytes` is `handler.maxOutcomeBytes`. */
+export interface RowParts {
+	readonly tables: readonly TableLayout[];
+	readonly lanes: number;
+	readonly maxBytes: number;
+}
+
+type Fields = Record<string, unknown>;
+
+/** Names that are told of what a table takes, and of what an object has. */
+const NAMES = 5;
+
+/** Reads `options.id` and chooses the table. Throws where the options are wrong. */
+export function init({ topic, tables }: PartitionInfo, options: unknown, { tables: layouts, lanes, maxBytes }: RowParts): JsonState {
+	const { id, ...rest } = (options ?? {}) as Record<string, unknown>;
+	if (id !== undefined && typeof id !== "string")
+		throw new Error("pockaffe:json: options.id must be the name of a field, or a path to it (after.id)");
+	const [stranger] = Object.keys(rest);
+	if (stranger !== undefined) throw new Error(`pockaffe:json: there is no option ${stranger}, only id`);
+	const table = tables.length === 1 ? undefined : topic;
+	const layout = (table === undefined ? layouts[0] : layouts.find(({ name }) => name === table)) ?? null;
+	const idPath = id?.split(".") ?? null;
+	const known = new Set(layout?.columns.flatMap(({ path }) => path[0] ?? []));
+	const reader = layout && new JsonReader({ layout, lanes, idPath, maxBytes });
+	return { idPath, table, layout, known, reader };
+}
+
+/** One message to one row, a delete, or a rejection. */
+export function handleMessage({ key, value }: Message, state: JsonState): Outcome {
+	const { idPath, table } = state;
+	if (value === null) {
+		const id = textOf(key);
+		return id === null
+			? { reject: "the value is null and there is no key (UTF-8 text) that would say which row to delete" }
+			: rowOf({ id, delete: true }, table);
+	}
+	const fields = objectIn(value);
+	if (typeof fields === "string") return { reject: fields };
+	if (idPath === null) {
+		const id = textOf(key);
+		if (id === null) return { reject: "the message has no key (UTF-8 text) to be the id, and options.id names no field" };
+		return hasNothingFor(state, fields) ? { reject: strangeObject(state, fields) } : rowOf({ id, fields }, table);
+	}
+	const id = idOf(valueAt(fields, idPath), state);
+	if (id === null) return { reject: `the field ${idPath.join(".")} is missing or is no id` };
+	return rowOf({ id, fields: withoutId(fields, state) }, table);
+}
+
+function rowOf(row: Row | Delete, table: string | undefined): Row | Delete {
+	return table === undefined ? row : { ...row, table };
+}
+
+/** Own properties only, as a column's `from`. */
+function valueAt(fields: Fields, path: readonly string[]): unknown {
+	let at: unknown = fields;
+	for (const name of path) {
+		if (typeof at !== "object" || at === null || !Object.hasOwn(at, name)) return undefined;
+		at = (at as Fields)[name];
+	}
+	return at;
+}
+
+/** A number's own text; of an integer its digits where the id is one. null: it is no id. */
+function idOf(value: unknown, { layout }: JsonState): string | number | null {
+	if (typeof value === "string" || typeof value === "number") return value;
+	if (!isLosslessNumber(value)) return null;
+	const isInteger = layout !== null && layout.id.type !== "text" && layout.id.type !== "uuid";
+	return isInteger ? wholeNumber(value.value) : value.value;
+}
+
+/** The field that holds the id is no stranger, whether a column takes it or not. */
+function withoutId(fields: Fields, { idPath, known }: JsonState): Fields {
+	const root = idPath?.[0] as string;
+	if (known.has(root)) return fields;
+	const { [root]: _, ...others } = fields;
+	return others;
+}
+
+/** An object of something else, like an envelope, would be a row of NULLs over a good one. An empty one says that there is nothing. */
+function hasNothingFor({ known }: JsonState, fields: Fields): boolean {
+	const names = Object.keys(fields);
+	return known.size > 0 && names.length > 0 && !names.some((name) => known.has(name));
+}
+
+function strangeObject({ layout, known }: JsonState, fields: Fields): string {
+	const listed = (names: readonly string[]) => {
+		const told = names.slice(0, NAMES).map((name) => JSON.stringify(name.slice(0, 80)));
+		return told.join(", ") + (names.length > NAMES ? ", …" : "");
+	};
+	const takes = `the object has none of the fields that columns of ${layout?.name} are read from (${listed([...known])})`;
+	return `${takes}, it has ${listed(Object.keys(fields))}: a column's from is a path, e.g. payload.name`;
+}

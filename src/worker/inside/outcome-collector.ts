@@ -1,0 +1,283 @@
+/**
+ * What the handler made of a run of messages, gathered into one BatchOutcome: every kind of outcome of the contract, and an error
+ * that says what was returned where it is none of them. A message whose outcome is bad leaves nothing behind.
+ *
+ * Step 5 of a message's way (docs/architecture.md).
+ */
+import type { RowBlock, RowFault, TableLayout } from "../../core/rows/rows.ts";
+import type { BatchOutcome } from "../thread/handler-thread.ts";
+import { getPrototypeOf, hasOwn, isArray, jsonOf, listsInheritIndexes } from "./built-ins.ts";
+import { BadOutcomeError, kindOf } from "./rows/bad-outcome.ts";
+import { KnownValues } from "./rows/known-values.ts";
+import { type EncodedRow, fieldsOf, ROW_OVERHEAD, RowEncoder } from "./rows/row-encoder.ts";
+import type { RunPositions } from "./rows/row-packer.ts";
+
+/** How strict rows are read. `lenient` ignores fields that no column takes, with a warning (pockaffe:json). */
+export interface CollectorOptions {
+	readonly tables: readonly TableLayout[];
+	readonly maxOutcomeBytes: number;
+	readonly lenient: boolean;
+	/** Lanes of the writer; default 1. */
+	readonly lanes?: number;
+}
+
+/** A point of a run to go back to. */
+export interface CollectorMark {
+	readonly lengths: readonly number[];
+	readonly faults: number;
+	readonly rejected: number;
+	readonly rows: number;
+	readonly counts: BatchOutcome["counts"];
+}
+
+/** A reason is for people, and goes to the dead letter and the log. */
+const LONGEST_REASON = 8_000;
+
+const rowKeys: ReadonlySet<string> = new Set(["id", "fields", "table", "delete"]);
+
+/** See the file's header. One run after the other: `begin`, `add` per message, `take` now and then. */
+export class OutcomeCollector {
+	readonly #encoders: ReadonlyMap<string, RowEncoder>;
+	/** The one that rows without a table's name are for; null where there are none or several. */
+	readonly #only: RowEncoder | null;
+	readonly #options: CollectorOptions;
+	readonly #known: KnownValues;
+	readonly #warned = new Set<string>();
+	#positions: RunPositions = { from: 0, offsets: [], timestamps: [] };
+	/** What comes before was taken. */
+	#from = 0;
+	#faults: { message: number; fault: RowFault }[] = [];
+	#rejected: { message: number; why: string }[] = [];
+	#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
+	#durations: number[] = [];
+	#warnings: string[] = [];
+	#rows = 0;
+	#bytes = 0;
+	/** Of the message whose outcome is added. */
+	#messageBytes = 0;
+	#messageDeletes = 0;
+
+	constructor(options: CollectorOptions) {
+		this.#options = options;
+		this.#known = new KnownValues(options.tables);
+		this.#encoders = new Map(options.tables.map((layout) => [layout.name, new RowEncoder(layout, options.lanes)]));
+		const [only] = this.#encoders.values();
+		this.#only = only && this.#encoders.size === 1 ? only : null;
+	}
+
+	/** Begins a run; what an unfinished one left is dropped. */
+	begin(positions: RunPositions): void {
+		this.#positions = positions;
+		this.#from = positions.from;
+		for (const encoder of this.#encoders.values()) encoder.rollBack(0);
+		this.#reset();
+	}
+
+	#reset(): void {
+		this.#faults = [];
+		this.#rejected = [];
+		this.#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
+		this.#durations = [];
+		this.#warnings = [];
+		this.#rows = 0;
+		this.#bytes = 0;
+	}
+
+	/** Of the rows that were added since the run began or the last `take`, about. */
+	get bytes(): number {
+		return this.#bytes;
+	}
+
+	/** Where the run is, to go back to when what comes next fails. */
+	mark(): CollectorMark {
+		const lengths = [...this.#encoders.values()].map(({ length }) => length);
+		return { lengths, faults: this.#faults.length, rejected: this.#rejected.length, rows: this.#rows, counts: { ...this.#counts } };
+	}
+
+	/** Takes back everything since the mark. */
+	rollBack({ lengths, faults, rejected, rows, counts }: CollectorMark): void {
+		for (const [index, encoder] of [...this.#encoders.values()].entries()) encoder.rollBack(lengths[index] as number);
+		this.#faults.length = faults;
+		this.#rejected.length = rejected;
+		this.#rows = rows;
+		this.#counts = { ...counts };
+	}
+
+	/** Something to log once. */
+	warn(warning: string): void {
+		this.#warnings.push(warning);
+	}
+
+	/** A call of the handler took so long. */
+	timed(durationMs: number): void {
+		this.#durations.push(durationMs);
+	}
+
+	/** Adds the outcome of a message. Throws BadOutcomeError (or what a getter throws) without a trace of the message. */
+	add(message: number, outcome: unknown): void {
+		if (outcome === undefined || outcome === null) {
+			this.#counts.none++;
+			return;
+		}
+		const rows = this.#rows;
+		try {
+			this.#addOutcome(message, outcome);
+		} catch (error) {
+			this.#rows = rows;
+			for (const encoder of this.#encoders.values()) encoder.drop(message);
+			while (this.#faults.at(-1)?.message === message) this.#faults.pop();
+			throw error;
+		}
+	}
+
+	/** Counts a row of so many bytes that was read past the handler; its block comes with `take`. */
+	addRead(bytes: number, isDelete: boolean): void {
+		if (isDelete) this.#counts.delete++;
+		else this.#counts.row++;
+		this.#rows++;
+		this.#bytes += bytes;
+	}
+
+	/** True where fields of the table that no column takes were warned of. */
+	hasWarned(table: string): boolean {
+		return this.#warned.has(table);
+	}
+
+	/**
+	 * What was added since the run began or the last `take`: messages up to `to` (excluded), or just those of them that `over` names. `read`:
+	 * rows that were read past the handler.
+	 */
+	take(to: number, over: Pick<BatchOutcome, "handled" | "finished"> = {}, read: readonly RowBlock[] = []): BatchOutcome {
+		if (listsInheritIndexes()) throw new Error("a handler gave all lists an index to inherit: what they hold can't be relied on");
+		if (this.#known.changed) throw new Error("a handler put built-ins out of order: what rows are made of known values differs");
+		const outcome: BatchOutcome = {
+			from: over.handled?.[0] ?? this.#from,
+			to,
+			...over,
+			blocks: [...read, ...[...this.#encoders.values()].flatMap((encoder) => encoder.take(this.#positions))],
+			rows: this.#rows,
+			faults: this.#faults,
+			rejected: this.#rejected,
+			counts: this.#counts,
+			durationsMs: Float64Array.from(this.#durations),
+			warnings: this.#warnings,
+		};
+		this.#from = to;
+		this.#reset();
+		return outcome;
+	}
+
+	#addOutcome(message: number, outcome: unknown): void {
+		this.#messageBytes = 0;
+		this.#messageDeletes = 0;
+		if (isArray(outcome)) {
+			this.#count(this.#addRows(message, outcome));
+			return;
+		}
+		const { reject } = outcome as { reject?: unknown };
+		if (reject !== undefined && hasOwn(outcome as object, "reject")) {
+			if (typeof reject !== "string") throw new BadOutcomeError(`reject must be a string that says why, not ${kindOf(reject)}`);
+			const why = reject.length > LONGEST_REASON ? `${reject.slice(0, LONGEST_REASON)}…` : reject;
+			this.#rejected.push({ message, why: why.replaceAll("\0", "") });
+			this.#counts.rejected++;
+			return;
+		}
+		this.#addRow(message, outcome);
+		this.#count(1);
+	}
+
+	/** By index, over a length that is read once and can hold no more than an outcome may: a list with holes has no end in sight. */
+	#addRows(message: number, rows: readonly unknown[]): number {
+		const { length } = rows;
+		const { maxOutcomeBytes } = this.#options;
+		if (length * ROW_OVERHEAD > maxOutcomeBytes)
+			throw new BadOutcomeError(`a list of ${length} rows is more than handler.maxOutcomeBytes (${maxOutcomeBytes}) can be`);
+		for (let i = 0; i < length; i++) this.#addRow(message, rows[i]);
+		return length;
+	}
+
+	/** Counts a message that gave so many rows. */
+	#count(rows: number): void {
+		const bytes = this.#messageBytes;
+		const { maxOutcomeBytes } = this.#options;
+		if (bytes > maxOutcomeBytes)
+			throw new BadOutcomeError(`the outcome has ${bytes} bytes, more than handler.maxOutcomeBytes (${maxOutcomeBytes})`);
+		this.#bytes += bytes;
+		if (rows === 0) this.#counts.none++;
+		else if (this.#messageDeletes > 0) this.#counts.delete++;
+		else this.#counts.row++;
+	}
+
+	#addRow(message: number, row: unknown): void {
+		if (typeof row !== "object" || row === null || isArray(row)) throw notARow(row);
+		for (const name in row) {
+			if (!rowKeys.has(name) && hasOwn(row, name) && (row as Record<string, unknown>)[name] !== undefined)
+				throw hasOwn(row, "id") ? new BadOutcomeError(`a row has id, fields, table and delete, but no ${name}`) : notARow(row);
+		}
+		if (!("id" in row)) throw notARow(row);
+		let { fields, table, delete: isDelete } = row as Record<string, unknown>;
+		const { id } = row as { id: unknown };
+		if (mayInherit(row)) {
+			// What is inherited is not said: a careless merge of one message into every object's prototype must not decide about the others.
+			if (!hasOwn(row, "id")) throw notARow(row);
+			if (!hasOwn(row, "fields")) fields = undefined;
+			if (!hasOwn(row, "table")) table = undefined;
+			if (!hasOwn(row, "delete")) isDelete = undefined;
+		}
+		if (isDelete !== undefined && typeof isDelete !== "boolean") throw new BadOutcomeError(`delete must be true, not ${kindOf(isDelete)}`);
+		const encoder = this.#encoderOf(table);
+		const encoded = isDelete
+			? encoder.remove(message, id, fieldsOf(fields, false, encoder.known))
+			: this.#upsert(encoder, message, id, fields);
+		if (isDelete === true) this.#messageDeletes++;
+		if ("bytes" in encoded) {
+			this.#rows++;
+			this.#messageBytes += encoded.bytes;
+		} else this.#faults.push({ message, fault: encoded.fault });
+	}
+
+	#upsert(encoder: RowEncoder, message: number, id: unknown, fields: unknown): EncodedRow {
+		const checked = fieldsOf(fields, true, encoder.known);
+		for (const name in checked) {
+			if (encoder.known.has(name) || !hasOwn(checked, name)) continue;
+			const what = `${encoder.layout.name} has no column for the field ${jsonOf(name.slice(0, 80))}`;
+			if (!this.#options.lenient) throw new BadOutcomeError(`${what}${encoder.nearest(name)}`);
+			this.#warnOnce(encoder.layout.name, `${what} (and maybe others): ignored`);
+		}
+		return encoder.upsert(message, id, checked);
+	}
+
+	#warnOnce(table: string, warning: string): void {
+		if (this.#warned.has(table)) return;
+		this.#warned.add(table);
+		this.#warnings.push(warning);
+	}
+
+	#encoderOf(table: unknown): RowEncoder {
+		if (table === undefined && this.#only) return this.#only;
+		const names = [...this.#encoders.keys()];
+		if (table === undefined) {
+			throw new BadOutcomeError(names.length === 0 ? "no table is configured for rows" : `a row must name its table: ${names.join(", ")}`);
+		}
+		const encoder = typeof table === "string" ? this.#encoders.get(table) : undefined;
+		if (encoder) return encoder;
+		const what = typeof table === "string" ? jsonOf(table.slice(0, 80)) : kindOf(table);
+		throw new BadOutcomeError(`${what} is no configured table (${names.join(", ") || "there is none"})`);
+	}
+}
+
+function notARow(what: unknown): BadOutcomeError {
+	return new BadOutcomeError(`an outcome is nothing, {id, fields}, {id, delete: true}, {reject} or a list of rows, not ${kindOf(what)}`);
+}
+
+const nothing: Readonly<Record<string, unknown>> = {};
+
+/**
+ * False for a plain object while no object inherits a name that rows have: looked at anew for each row, and cheaper than to ask for each
+ * name.
+ */
+function mayInherit(row: object): boolean {
+	const prototype: unknown = getPrototypeOf(row);
+	if (prototype !== Object.prototype) return prototype !== null;
+	return nothing.id !== undefined || nothing.fields !== undefined || nothing.table !== undefined || nothing.delete !== undefined;
+}

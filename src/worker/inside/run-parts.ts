@@ -1,0 +1,126 @@
+/**
+ * The answer to a run, in parts: what a slow handler came to leaves the thread on the way, so that it is written and committed while the run
+ * goes on. A part is due some time after the main thread asked; it is told by a timer while calls wait for something, or by the loop that
+ * makes them.
+ *
+ *   asked -> (told -> asked) … -> ended
+ *
+ * Step 5 of a message's way (docs/architecture.md).
+ */
+import { performance } from "node:perf_hooks";
+import type { PackedBatch } from "../../core/messages/packed-batch.ts";
+import type { BatchOutcome, RunReply } from "../thread/handler-thread.ts";
+import type { PartReply, SharedProgress } from "../thread/thread-protocol.ts";
+
+/** What was handled leaves the thread after so long, ms: a crossing costs about 0.1 ms. */
+const PART_MS = 200;
+/** A run gives the thread away after so long, ms, if others wait for it. */
+const TURN_MS = 20;
+/** How often the memory is looked at, ms: a look takes 0.5 µs, and little is gathered in between. */
+const LOOK_MS = 2;
+
+/** From before the user's module is loaded, which may put its own in their place. */
+const { setTimeout, clearTimeout } = globalThis;
+const now = performance.now.bind(performance);
+
+/** See the file's header. One per run. */
+export class RunParts {
+	readonly #progress: SharedProgress;
+	readonly #take: () => BatchOutcome | null;
+	readonly #looksFull: () => boolean;
+	readonly #endOfTurn = now() + TURN_MS;
+	#lookAt = now() + LOOK_MS;
+	#dueAt = 0;
+	#timer: NodeJS.Timeout | undefined;
+	#asked: ((reply: RunReply | PartReply | Promise<RunReply>) => void) | null = null;
+	#goOn: (batch: PackedBatch | null) => void = () => {};
+	#ended: Promise<RunReply> | null = null;
+
+	/** `take` gives what was handled and not told yet; null for nothing. `looksFull`: the thread may hold too much. */
+	constructor({ progress, looksFull }: { progress: SharedProgress; looksFull: () => boolean }, take: () => BatchOutcome | null) {
+		this.#progress = progress;
+		this.#looksFull = looksFull;
+		this.#take = take;
+	}
+
+	/** Runs it, and answers with the first part. The run's own answer is the last. */
+	begin(run: () => Promise<RunReply>): Promise<RunReply | PartReply> {
+		const first = this.ask();
+		const last = run();
+		const ended = () => {
+			clearTimeout(this.#timer);
+			this.#ended = last;
+			this.#asked?.(last);
+		};
+		last.then(ended, ended);
+		return first;
+	}
+
+	/** The next part. `batch`: the run's messages, where the last part asked for them. */
+	ask(batch: PackedBatch | null = null): Promise<RunReply | PartReply> {
+		return new Promise((resolve) => {
+			if (this.#ended) return resolve(this.#ended);
+			this.#asked = resolve;
+			this.#dueAt = now() + PART_MS;
+			this.#waitUntilDue();
+			this.#goOn(batch);
+		});
+	}
+
+	/** True where no more calls should begin; `begun` of the run's have, and `nowMs` is the time by `performance.now`. */
+	mustEnd(begun: number, nowMs: number): boolean {
+		if (begun > 0 && nowMs >= this.#lookAt) {
+			this.#lookAt = nowMs + LOOK_MS;
+			if (this.#looksFull()) return true;
+		}
+		if (this.#progress.wanted === 0) return false;
+		return this.#progress.isCutShort || (begun > 0 && nowMs >= this.#endOfTurn);
+	}
+
+	isDue(nowMs: number): boolean {
+		return nowMs >= this.#dueAt;
+	}
+
+	/** Tells what was handled, and resolves when the next part was asked for: a loop that never waits would keep its answers in the thread. */
+	async passOn(): Promise<void> {
+		if (this.#asked) this.#tell();
+		if (!this.#asked) await this.#nextAsked();
+	}
+
+	/** The run's messages as they are in the log, whatever became of those that the thread was given. */
+	async messagesAgain(outcome: () => BatchOutcome): Promise<PackedBatch> {
+		// A part that was told a moment ago is answered first.
+		if (!this.#asked) await this.#nextAsked();
+		this.#answer({ goesOn: true, outcome: this.#take() ?? outcome(), wantsMessages: true });
+		return (await this.#nextAsked()) as PackedBatch;
+	}
+
+	#nextAsked(): Promise<PackedBatch | null> {
+		return new Promise((resolve) => {
+			this.#goOn = resolve;
+		});
+	}
+
+	#waitUntilDue(): void {
+		clearTimeout(this.#timer);
+		this.#timer = setTimeout(() => this.#tell(), PART_MS);
+	}
+
+	#tell(): void {
+		if (!this.#asked) return;
+		const outcome = this.#take();
+		if (!outcome) {
+			this.#dueAt = now() + PART_MS;
+			this.#waitUntilDue();
+			return;
+		}
+		this.#answer({ goesOn: true, outcome, wantsMessages: false });
+	}
+
+	#answer(part: PartReply): void {
+		clearTimeout(this.#timer);
+		const asked = this.#asked;
+		this.#asked = null;
+		asked?.(part);
+	}
+}

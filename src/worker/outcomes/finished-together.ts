@@ -1,0 +1,45 @@
+/**
+ * What one `finishedTo` finishes, kept open until the rows of the same answer are durable, whichever message they are of: a handler makes
+ * them of messages that it had kept in its state, and an offset committed before would be past rows that nobody can make again.
+ *
+ * Step 6 of a message's way (docs/architecture.md).
+ */
+import type { HeldMessage } from "../message-queue.ts";
+
+/** See the file's header. One per answer with a `finishedTo`. */
+export class FinishedTogether {
+	/** The answer's messages begin here: the index in its batch. */
+	readonly #from: number;
+	readonly #messages: readonly HeldMessage[];
+	readonly #close: (message: HeldMessage) => void;
+	/** Rows, and the answer's being routed. */
+	#open: number;
+
+	/** `rows`: how many there are of messages of the answer. */
+	constructor(parts: { from: number; rows: number; messages: readonly HeldMessage[]; close: (message: HeldMessage) => void }) {
+		this.#from = parts.from;
+		this.#messages = parts.messages;
+		this.#close = parts.close;
+		this.#open = parts.rows + 1;
+	}
+
+	/** The answer is routed. */
+	routed(): void {
+		this.#closed();
+	}
+
+	/** A row of a message is durable, or never will be. Those of calls before the answer, in the same run, are none of its. */
+	settled(message: number): void {
+		if (message >= this.#from) this.#closed();
+	}
+
+	/** The messages whose rows may have been with that of `message`. */
+	with(message: number): readonly HeldMessage[] {
+		return message >= this.#from ? this.#messages : [];
+	}
+
+	#closed(): void {
+		this.#open--;
+		if (this.#open === 0) for (const message of this.#messages) this.#close(message);
+	}
+}

@@ -1,0 +1,363 @@
+/**
+ * What becomes of a handled batch: rows to the row sink, rejected and refused messages to the dead letters, and a message finished
+ * when nothing of it is outstanding any more. Knows nothing of threads and attempts.
+ *
+ * Step 6 of a message's way (docs/architecture.md).
+ */
+
+import type { Clock } from "../../core/clock.ts";
+import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
+import { lifetime } from "../../core/lifetime.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { keyAt } from "../../core/messages/message-codec.ts";
+import type { LogId } from "../../core/offsets/log-identity.ts";
+import { type RowBlock, withoutMessages } from "../../core/rows/rows.ts";
+import { withoutValues } from "../../core/text/without-values.ts";
+import { type HeldBatch, type HeldMessage, LETTERED, type MessageQueue, PASSED, type Run } from "../message-queue.ts";
+import type { DeadLetterSink, RowSink, RowSubmission } from "../ports.ts";
+import { type BatchOutcome, countHandled } from "../thread/handler-thread.ts";
+import { Breaker, type BreakerLimits } from "./breaker.ts";
+import { FinishedTogether } from "./finished-together.ts";
+import { type LetterCause, MessageLetters, refusal } from "./message-letters.ts";
+import { withRefusedTogether } from "./refused-together.ts";
+
+/** What the router needs of its worker's parts. */
+export interface RouterParts {
+	readonly partition: TopicPartition;
+	/** The log whose messages it gets: Kafka's id of the topic, null where it is not known. */
+	readonly logId: LogId;
+	readonly settings: {
+		readonly futureLimits: ReadonlyMap<string, number>;
+		/** Tables whose rows of one message are refused together. */
+		readonly atomic: ReadonlySet<string>;
+		readonly breaker: BreakerLimits;
+		readonly module: string;
+	};
+	readonly rows: RowSink;
+	readonly deadLetters: DeadLetterSink;
+	readonly clock: Clock;
+	readonly listener: {
+		deadLettered(letter: DeadLetter): void;
+		skipped(partition: TopicPartition, offset: number, why: string | null): void;
+	};
+	readonly finished: (offset: number) => void;
+}
+
+/** What made a message poison. */
+interface Poison {
+	readonly kind: string;
+	readonly error: { readonly message: string; readonly stack: string | null };
+	readonly attempts: number;
+}
+
+/** See the file's header. */
+export class OutcomeRouter {
+	readonly #parts: RouterParts;
+	readonly #queue: MessageQueue;
+	readonly #moved: () => void;
+	readonly #breaker: Breaker;
+	readonly #letters: MessageLetters;
+	/** Messages that finished without a letter and of which the breaker was not told yet. */
+	#passed = 0;
+	/**
+	 * Offsets handed over on trial: only these decide it. What was handed before may still come back, with a row that is refused or one
+	 * that goes in.
+	 */
+	readonly #trial = new Set<number>();
+	/** The letter that the breaker withheld first: where it is and why it would have been made. Of the handler's own words none. */
+	#withheldFirst = "";
+	readonly #ended = lifetime();
+
+	/** `moved` is called whenever a message was finished. */
+	constructor(parts: RouterParts, queue: MessageQueue, moved: () => void) {
+		this.#parts = parts;
+		this.#queue = queue;
+		this.#moved = moved;
+		this.#breaker = new Breaker(parts.settings.breaker);
+		this.#letters = new MessageLetters({
+			...parts,
+			signal: this.#ended.signal,
+			opened: ({ held, message }) => queue.opened(held, message),
+			closed: ({ held, message }) => this.#close(held, message),
+		});
+	}
+
+	/** Routes what the handler made of messages `handled.from` to `handled.to` of `held`, which are taken from the queue. */
+	route(held: HeldBatch, handled: BatchOutcome): void {
+		const outcome = withRefusedTogether(handled, this.#parts.settings.atomic);
+		const future = this.#futureMessages(held, outcome.blocks);
+		const blocks = future.size === 0 ? outcome.blocks : withoutFuture(outcome.blocks, future);
+		for (const { messages } of blocks) {
+			this.#letters.begin(held, messages);
+			for (const message of messages) this.#queue.opened(held, message);
+		}
+		const together = this.#finishTogether(held, outcome, blocks);
+		this.#makeLetters(held, outcome, future, together);
+		if (blocks.some((block) => block.length > 0)) this.#parts.rows.write(this.#submission(held, blocks, together));
+		together?.routed();
+		const count = countHandled(outcome);
+		for (let i = 0; i < count; i++) this.#answered(held, outcome.handled?.[i] ?? outcome.from + i);
+		this.#tellPassed();
+		this.#moved();
+	}
+
+	/** A poison message is dead-lettered. */
+	poison(held: HeldBatch, message: number, poison: Poison): void {
+		this.#letters.begin(held, [message]);
+		this.#passedBefore(held, message);
+		this.#letter(held, message, causeOf(poison));
+		this.#givenUp(held, message);
+	}
+
+	/** A poison message is passed over, as configured: a letter that is not open, and none of the breaker's. */
+	skip(held: HeldBatch, message: number, poison: Poison): void {
+		const { partition, listener } = this.#parts;
+		held.told[message] = LETTERED;
+		this.#letters.begin(held, [message]);
+		this.#letters.make(held, message, causeOf(poison), "skipped", ({ offset }) => listener.skipped(partition, offset, null));
+		this.#givenUp(held, message);
+	}
+
+	/** A person wants the message passed over, whatever it is; `stored` is told once its letter is durable. */
+	skipByHand(held: HeldBatch, message: number, why: string, stored: () => void): void {
+		const { partition, listener } = this.#parts;
+		held.told[message] = LETTERED;
+		this.#letters.begin(held, [message]);
+		this.#letters.make(held, message, { reason: "skipped", error: why, attempts: 0 }, "skipped", ({ offset }) => {
+			listener.skipped(partition, offset, why);
+			stored();
+		});
+		this.#givenUp(held, message);
+	}
+
+	/** The key of a message, for reports. */
+	keyOf(held: HeldBatch, message: number): Buffer | null {
+		return keyAt(held.batch, message);
+	}
+
+	/** Why dead letters are withheld and the partition has to wait, and what ends that; null while they aren't. */
+	get breakerReason(): string | null {
+		const { reason } = this.#breaker;
+		if (reason === null) return null;
+		const { topic, partition } = this.#parts.partition;
+		const resume = `pockaffe resume ${topic} ${partition}`;
+		return `${reason}, the last ${this.#withheldFirst}; mend what makes them, then save the handler's file or \`${resume}\`: one message decides`;
+	}
+
+	/** True while the next message decides alone whether dead letters may be made again. */
+	get onTrial(): boolean {
+		return this.#breaker.onTrial;
+	}
+
+	/** What was withheld is queued again, and its first message decides. */
+	tryAgain(): void {
+		this.#tellPassed();
+		this.#trial.clear();
+		this.#queue.requeueWithheld();
+		this.#breaker.tryAgain();
+	}
+
+	/** On trial one message at a time is handed over: the first of `run`. */
+	onTrialNext({ held, from }: Run): Run {
+		// What it was told of before decides nothing.
+		held.told[from] = 0;
+		this.#trial.add(held.batch.offsets[from] as number);
+		return { held, from, to: from + 1 };
+	}
+
+	get disposed(): boolean {
+		return this.#ended.signal.aborted;
+	}
+
+	/** What still comes back is ignored from here on, and dead letters that wait for their target are given up. Idempotent. */
+	dispose(): void {
+		this.#ended.abort(new Error("the partition was released"));
+	}
+
+	#submission(held: HeldBatch, blocks: readonly RowBlock[], together: FinishedTogether | null): RowSubmission {
+		const { topic, partition } = this.#parts.partition;
+		const { signal } = this.#ended;
+		return {
+			topic,
+			partition,
+			batch: held.batch,
+			blocks,
+			get released() {
+				return signal.aborted;
+			},
+			settled: (message) => {
+				this.#close(held, message);
+				together?.settled(message);
+			},
+			settledAll: (messages) => {
+				if (signal.aborted) return;
+				for (let row = 0; row < messages.length; row++) {
+					const message = messages[row] as number;
+					if (this.#queue.closed(held, message)) this.#finished(held, message);
+					together?.settled(message);
+				}
+				if (this.#queue.underway === 0) this.#moved();
+			},
+			refused: (message, fault) => {
+				if (signal.aborted) return;
+				// A message has one letter, and counts once.
+				const isRenewed = this.#letters.refuse(held, message, fault);
+				if (!isRenewed) this.#letter(held, message, refusal(fault), together?.with(message));
+				this.#close(held, message);
+				together?.settled(message);
+				if (this.#breaker.reason !== null) this.#moved();
+			},
+		};
+	}
+
+	/** What `finishedTo` left before and finishes now, and what it finishes of the run; the rest is left. */
+	#finishTogether(held: HeldBatch, { to, finished }: BatchOutcome, blocks: readonly RowBlock[]): FinishedTogether | null {
+		if (!finished) return null;
+		const last = finished.to ?? -1;
+		const messages = [...this.#queue.confirm(last)];
+		for (let message = finished.from; message < to; message++) {
+			if ((held.batch.offsets[message] as number) > last) this.#queue.leftUnconfirmed(held, message);
+			else {
+				this.#queue.opened(held, message);
+				messages.push({ held, message });
+			}
+		}
+		let rows = 0;
+		for (const block of blocks) for (const message of block.messages) if (message >= finished.from) rows++;
+		return new FinishedTogether({ from: finished.from, rows, messages, close: (each) => this.#close(each.held, each.message) });
+	}
+
+	/** Letters of a run in the order of its messages, so that the breaker sees them as they were. */
+	#makeLetters(
+		held: HeldBatch,
+		{ faults, rejected }: BatchOutcome,
+		future: ReadonlyMap<number, LetterCause>,
+		together: FinishedTogether | null,
+	): void {
+		const causes = new Map(future);
+		for (const { message, why } of rejected) causes.set(message, { reason: "rejected", error: why });
+		for (const { message, fault } of faults) if (!causes.has(message)) causes.set(message, refusal(fault));
+		this.#letters.begin(held, causes.keys());
+		for (const { message, fault } of faults) if (causes.get(message)?.reason === "row_fault") this.#letters.refuse(held, message, fault);
+		for (const message of [...causes.keys()].sort((left, right) => left - right)) {
+			const cause = causes.get(message) as LetterCause;
+			this.#passedBefore(held, message);
+			// A rejected message has no rows that others could be in.
+			this.#letter(held, message, cause, cause.reason === "rejected" ? [] : together?.with(message));
+		}
+	}
+
+	/** Messages whose timestamp is too far ahead for a table guarded by it: dead letters, none of their rows is written. */
+	#futureMessages(held: HeldBatch, blocks: readonly RowBlock[]): ReadonlyMap<number, LetterCause> {
+		const future = new Map<number, LetterCause>();
+		const now = this.#parts.clock.now();
+		for (const { table, messages } of blocks) {
+			const maxFutureMs = this.#parts.settings.futureLimits.get(table);
+			if (maxFutureMs === undefined) continue;
+			const latest = now + maxFutureMs;
+			for (const message of messages) {
+				const timestamp = held.batch.timestamps[message] as number;
+				if (timestamp <= latest || future.has(message)) continue;
+				const ahead = Math.round((timestamp - now) / 1000);
+				const error = `the message's timestamp is ${ahead} s ahead of this machine's clock, more than cas.maxFutureMs allows`;
+				future.set(message, { reason: "future_timestamp", error });
+			}
+		}
+		return future;
+	}
+
+	/**
+	 * Stores a dead letter, and the message stays open until it is durable; or withholds it, and the message stays open until then,
+	 * `others` too: what is to be made of them was in the message's rows.
+	 */
+	#letter(held: HeldBatch, message: number, cause: LetterCause, others: readonly HeldMessage[] = []): void {
+		if (this.#ended.signal.aborted) return;
+		this.#tellPassed();
+		const offset = held.batch.offsets[message] as number;
+		const wasOpen = this.#breaker.reason !== null;
+		if (!this.#decides(offset) || !this.#breaker.admits(this.#parts.clock.monotonic())) {
+			if (!wasOpen && this.#breaker.reason !== null) this.#withheldFirst = this.#nameOf(offset, cause);
+			for (const each of [...others, { held, message }]) this.#queue.withhold(each.held, each.message);
+			return;
+		}
+		held.told[message] = LETTERED;
+		this.#letters.make(held, message, cause, "open", (letter) => this.#parts.listener.deadLettered(letter));
+	}
+
+	/**
+	 * The messages in front of one whose letter is made in the thread were handled well. The database may not have their rows yet, and is
+	 * not waited for: else letters of a backlog would overtake what lies between them, and be in a row that never was.
+	 */
+	#passedBefore(held: HeldBatch, message: number): void {
+		if (this.#breaker.onTrial || this.#breaker.reason !== null) return;
+		for (let before = message - 1; before >= 0 && held.told[before] === 0; before--) {
+			held.told[before] = PASSED;
+			this.#passed++;
+		}
+	}
+
+	#nameOf(offset: number, { reason, sqlstate, table, error }: LetterCause): string {
+		const { partition, settings } = this.#parts;
+		const at = `at ${partitionName(partition)} offset ${offset}: ${reason}`;
+		if (reason === "row_fault") return `${at}, ${table} refuses its row with SQLSTATE ${sqlstate}`;
+		if (reason === "rejected") return `${at} by ${settings.module}`;
+		return reason === "future_timestamp" ? `${at}: ${error}` : `${at}, ${settings.module}: ${withoutValues(error)}`;
+	}
+
+	#close(held: HeldBatch, message: number): void {
+		if (this.#ended.signal.aborted) return;
+		if (this.#queue.closed(held, message)) this.#finished(held, message);
+		this.#movedIfDone();
+	}
+
+	/** The hand-over itself is over. */
+	#answered(held: HeldBatch, message: number): void {
+		if (this.#queue.answered(held, message)) this.#finished(held, message);
+	}
+
+	#givenUp(held: HeldBatch, message: number): void {
+		if (this.#ended.signal.aborted) return;
+		this.#answered(held, message);
+		this.#movedIfDone();
+	}
+
+	#movedIfDone(): void {
+		if (this.#queue.underway === 0) this.#moved();
+	}
+
+	#finished(held: HeldBatch, message: number): void {
+		const offset = held.batch.offsets[message] as number;
+		this.#parts.finished(offset);
+		if (held.told[message] !== 0 || !this.#decides(offset)) return;
+		held.told[message] = PASSED;
+		this.#passed++;
+		if (this.#breaker.onTrial) this.#pass();
+	}
+
+	/** False where a trial is under way and this message is none of it. */
+	#decides(offset: number): boolean {
+		return !this.#breaker.onTrial || this.#trial.has(offset);
+	}
+
+	/** A message on trial went through. Letters that came meanwhile of messages from before were withheld: they are handled again. */
+	#pass(): void {
+		this.#tellPassed();
+		this.#queue.requeueWithheld();
+		this.#moved();
+	}
+
+	/** Counted one by one, told in bulk: it concerns every message. */
+	#tellPassed(): void {
+		this.#breaker.passed(this.#passed, this.#parts.clock.monotonic());
+		this.#passed = 0;
+	}
+}
+
+function withoutFuture(blocks: readonly RowBlock[], future: ReadonlyMap<number, unknown>): RowBlock[] {
+	return blocks.map((block) => withoutMessages(block, future)).filter(({ length }) => length > 0);
+}
+
+function causeOf({ kind, error, attempts }: Poison): LetterCause {
+	const reason = kind === "timeout" ? "timeout" : kind === "process" ? "process_died" : "poison";
+	return { reason, error: error.message, stack: error.stack, attempts };
+}

@@ -1,0 +1,107 @@
+/**
+ * How much of what a handler prints leaves its thread: so many lines and characters a second, the rest is counted. The first lines of a second go
+ * at once, so that the last words before a crash are not lost; the ones behind them go together. Knows no streams and no channels.
+ *
+ *   within the quota -> over it (lines are counted) -> the next second: what was left out is told, and lines pass again
+ */
+import type { TopicPartition } from "../../core/messages/message.ts";
+
+/** A printed line. `partition` null: several share the thread, and none of them was being asked anything. */
+export interface PrintedLine {
+	readonly partition: TopicPartition | null;
+	readonly stream: "stdout" | "stderr";
+	readonly line: string;
+}
+
+/** Lines that were printed and not passed on, of one partition. */
+export interface LeftOut {
+	readonly partition: TopicPartition | null;
+	readonly lines: number;
+}
+
+/** What a thread printed, in order, with what it had to leave out since it told so last. */
+export interface Printed {
+	readonly lines: readonly PrintedLine[];
+	readonly leftOut: readonly LeftOut[];
+}
+
+/** A record costs the main thread some 25 µs: at the limit a thread takes about 1 % of it. */
+export const LINES_PER_SECOND = 500;
+/** Of UTF-16 code units. */
+export const CHARACTERS_PER_SECOND = 256 * 1024;
+/** Lines of a second that go one by one. */
+const AT_ONCE = 20;
+/** Lines that go together at the most. */
+const BATCH = 100;
+const SECOND_MS = 1_000;
+
+/** See the file's header. `now` is monotonic, in ms; `send` gets what leaves the thread. */
+export class OutputQuota {
+	readonly #now: () => number;
+	readonly #send: (printed: Printed) => void;
+	#endsAt = Number.NEGATIVE_INFINITY;
+	#lines = 0;
+	#characters = 0;
+	#waiting: PrintedLine[] = [];
+	#leftOut: { partition: TopicPartition | null; lines: number }[] = [];
+
+	constructor(now: () => number, send: (printed: Printed) => void) {
+		this.#now = now;
+		this.#send = send;
+	}
+
+	/** Passes a line on, or counts it. */
+	print(printed: PrintedLine): void {
+		if (!this.hasRoom) {
+			this.leaveOut(printed.partition, 1);
+			return;
+		}
+		this.#lines++;
+		this.#characters += printed.line.length;
+		this.#waiting[this.#waiting.length] = printed;
+		if (this.#lines <= AT_ONCE || this.#waiting.length >= BATCH) this.flush();
+	}
+
+	/** False while the quota of this second is used up. */
+	get hasRoom(): boolean {
+		if (this.#now() >= this.#endsAt) this.#beginSecond();
+		return this.#lines < LINES_PER_SECOND && this.#characters < CHARACTERS_PER_SECOND;
+	}
+
+	/** Counts lines that nobody looked at. */
+	leaveOut(partition: TopicPartition | null, lines: number): void {
+		if (lines === 0) return;
+		const last = this.#leftOut[this.#leftOut.length - 1];
+		if (last && last.partition === partition) last.lines += lines;
+		else this.#leftOut[this.#leftOut.length] = { partition, lines };
+	}
+
+	/** True where something waits to be sent. */
+	get isWaiting(): boolean {
+		return this.#waiting.length > 0 || this.#leftOut.length > 0;
+	}
+
+	/** Sends the lines that wait. */
+	flush(): void {
+		if (this.#waiting.length === 0) return;
+		const lines = this.#waiting;
+		this.#waiting = [];
+		this.#send({ lines, leftOut: [] });
+	}
+
+	/** Sends all that waits, with what was left out. */
+	flushAll(): void {
+		if (!this.isWaiting) return;
+		const printed = { lines: this.#waiting, leftOut: this.#leftOut };
+		this.#waiting = [];
+		this.#leftOut = [];
+		this.#send(printed);
+	}
+
+	#beginSecond(): void {
+		this.flushAll();
+		this.#endsAt = this.#now() + SECOND_MS;
+		this.#lines = 0;
+		this.#characters = 0;
+	}
+}

@@ -1,0 +1,297 @@
+/**
+ * A thread and the partitions that share it. One call is in it at a time, and whoever asks next waits for its turn behind those that
+ * asked before (so partitions take turns), but for what ends a share: that goes first, and a drain waits for one turn at most.
+ * With the thread all its shares die. Blame is exact where a call ran: its partition is told the death, the others that it was shared
+ * (`shared`). Where none ran (a timer of the handler threw between two calls) nobody can be told innocent, and somebody has to be
+ * charged, or a thread that dies so again and again would be started for ever without a wait: all are told the death. The same where
+ * the module did not load: that answers everybody who waits to start.
+ *
+ * A partition alone on its thread is the case of one share: nothing waits, and nobody else dies.
+ *
+ * Step 4 of a message's way (docs/architecture.md).
+ */
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import type { PackedBatch } from "../../core/messages/packed-batch.ts";
+import {
+	type BatchOutcome,
+	deathOf,
+	type ExitReason,
+	type HandlerFailure,
+	type RunReply,
+	type StartReply,
+	type StateRule,
+	type ThreadDeath,
+	ThreadDiedError,
+	type ThreadProgress,
+} from "./handler-thread.ts";
+
+/** The thread itself: a real one (worker-thread.ts), a simulated one, or one that a test plays. At most one call is outstanding. */
+export interface ThreadHost {
+	/** Node's id; null before it runs. */
+	readonly id: number | null;
+	/** How it died, null while it lives. It may be dead although a start was answered. */
+	readonly death: ThreadDeath | null;
+	/** As HandlerThread has them, each for one of the shares, by number. */
+	start(share: number, partition: TopicPartition): Promise<StartReply>;
+	run(
+		share: number,
+		batch: PackedBatch,
+		from: number,
+		to: number,
+		state: StateRule,
+		handled: (part: BatchOutcome) => void,
+	): Promise<RunReply>;
+	terminate(share: number, reason: ExitReason): Promise<HandlerFailure | null>;
+	/** The share's state is forgotten without a word to the handler. */
+	drop(share: number): Promise<void>;
+	/** Others wait, or not any more: while they do a long run ends early. */
+	othersWait(doWait: boolean): void;
+	/** The run that is under way begins no more calls. */
+	cutShort(): void;
+	progress(): ThreadProgress;
+	/** `partition`: whose call runs. Resolves when it is gone, or after a grace where it can't be ended. */
+	kill(death?: ThreadDeath, partition?: TopicPartition | null): Promise<void>;
+	onIdleDeath(listener: (death: ThreadDeath) => void): void;
+}
+
+/** A partition's share, as the thread knows it. */
+export interface Share {
+	readonly number: number;
+	readonly partition: TopicPartition;
+	/** Its call ended, or was cut off, with the thread's progress there. */
+	stoodAt(progress: ThreadProgress): void;
+	/** Its thread is gone, or it has left; told once, before a call of it that waits is rejected. `isIdle`: there was none. */
+	died(death: ThreadDeath, isIdle: boolean): void;
+}
+
+/** A call that waits or runs. */
+interface Turn {
+	readonly share: Share;
+	readonly type: "start" | "run" | "terminate" | "drop";
+	readonly call: (host: ThreadHost) => Promise<unknown>;
+	/** Set where it is not to begin, or as little as possible: what a run that never began is answered with. */
+	insteadOf: RunReply | null;
+	readonly resolve: (reply: never) => void;
+	readonly reject: (error: Error) => void;
+}
+
+/** A thread ended for partitions that had no part in it. */
+export interface SharedDeath {
+	/** Whose call ended it. Null: it was replaced on purpose. */
+	readonly partition: TopicPartition | null;
+	readonly death: ThreadDeath;
+	readonly others: readonly TopicPartition[];
+}
+
+/** What a shared thread tells. */
+export interface SharedThreadListener {
+	/** Nobody can join any more. */
+	ended(): void;
+	endedForOthers(fact: SharedDeath): void;
+}
+
+const wasEnded: ThreadDeath = { reason: "exit", message: "the thread was ended", stack: null };
+const wasReplaced: ThreadDeath = { reason: "shared", message: "the thread was replaced by a new one", stack: null };
+
+/** See the file's header. `before`: what has to be gone before this one begins. */
+export class SharedThread {
+	/** Resolves when the thread has ended and nothing of it is left, or it is left behind because it can't be ended. */
+	readonly gone: Promise<void>;
+	readonly #host: ThreadHost;
+	readonly #listener: SharedThreadListener;
+	readonly #before: Promise<unknown>;
+	readonly #shares = new Set<Share>();
+	/** Those that have a state in the thread, or may have. */
+	readonly #begun = new Set<Share>();
+	/** Numbers of those that have had a run. */
+	readonly #ran = new Set<number>();
+	/** Those whose running call is of no use any more. */
+	readonly #abandoned = new Set<Share>();
+	#waiting: Turn[] = [];
+	#current: Turn | null = null;
+	#isEnded = false;
+	#isRetiring = false;
+	#resolveGone: (gone: Promise<void>) => void = () => {};
+
+	constructor(host: ThreadHost, before: Promise<unknown>, listener: SharedThreadListener) {
+		this.#host = host;
+		this.#before = before;
+		this.#listener = listener;
+		this.gone = new Promise((resolve) => {
+			this.#resolveGone = resolve;
+		});
+		host.onIdleDeath((death) => this.#end(death, null));
+	}
+
+	get id(): number | null {
+		return this.#host.id;
+	}
+
+	/** The thread's progress while the share's call is the one that runs, else null. */
+	progressOf(share: Share): ThreadProgress | null {
+		return this.#current?.share === share ? this.#host.progress() : null;
+	}
+
+	/** Runs of others than this share have been in it, of such too that have left. */
+	hadOthers(share: Share): boolean {
+		return this.#ran.size > (this.#ran.has(share.number) ? 1 : 0);
+	}
+
+	/** One more partition, from now on. */
+	join(share: Share): void {
+		this.#shares.add(share);
+	}
+
+	/** Makes the call when it is the share's turn. Rejects with ThreadDiedError. */
+	ask<T>(share: Share, type: Turn["type"], call: (host: ThreadHost) => Promise<T>): Promise<T> {
+		return new Promise((resolve, reject) => {
+			const turn: Turn = { share, type, call, insteadOf: null, resolve, reject };
+			const isLast = type === "terminate" || type === "drop";
+			const firstOther = this.#waiting.findIndex((each) => each.type === "start" || each.type === "run");
+			if (isLast && firstOther >= 0) this.#waiting.splice(firstOther, 0, turn);
+			else this.#waiting.push(turn);
+			this.#tellAwaited();
+			this.#next();
+		});
+	}
+
+	/**
+	 * Where a run of the share only waits, it is answered with `reply` and doesn't begin; one that has begun ends behind the calls under
+	 * way.
+	 */
+	cutShort(share: Share, reply: RunReply): void {
+		const turn = this.#waiting.find((each) => each.share === share && each.type === "run");
+		if (!turn) {
+			if (this.#current?.share !== share || this.#current.type !== "run") return;
+			this.#current.insteadOf = reply;
+			this.#host.cutShort();
+			return;
+		}
+		this.#waiting = this.#waiting.filter((each) => each !== turn);
+		this.#tellAwaited();
+		turn.resolve(reply as never);
+	}
+
+	/**
+	 * The share ends: with the thread where its call is the one that runs or it is the last, else alone. Resolves when what ends is gone.
+	 * `death` is what was found about the call that runs; without one the share ends because nobody needs it any more.
+	 */
+	async leave(share: Share, death: ThreadDeath | null): Promise<void> {
+		if (this.#isEnded) return this.gone;
+		if (this.#current?.share === share && this.#shares.has(share)) return this.#end(death ?? wasEnded, share, death !== null);
+		if (!this.#shares.delete(share)) return;
+		const mine = this.#waiting.filter((turn) => turn.share === share);
+		this.#waiting = this.#waiting.filter((turn) => turn.share !== share);
+		share.died(death ?? wasEnded, false);
+		for (const turn of mine) turn.reject(new ThreadDiedError(death ?? wasEnded));
+		if (this.#shares.size === 0) return this.#end(wasEnded, share);
+		if (this.#begun.delete(share)) this.ask(share, "drop", (host) => host.drop(share.number)).catch(() => {});
+		this.#endIfAbandoned();
+	}
+
+	#endIfAbandoned(): void {
+		const share = this.#current?.share;
+		if (share && this.#abandoned.has(share) && [...this.#begun].every((each) => each === share)) void this.#end(wasEnded, share);
+	}
+
+	/** The share's call is of no use any more: it leaves, where others would lose their state with it not before the call has ended. */
+	abandon(share: Share): void {
+		if (this.#waiting.some((turn) => turn.share === share)) void this.leave(share, null);
+		if (this.#current?.share === share) this.#abandoned.add(share);
+		this.#endIfAbandoned();
+	}
+
+	/** Ends the thread for all, behind the call that runs. */
+	retire(): void {
+		this.#isRetiring = true;
+		this.#next();
+	}
+
+	#next(): void {
+		if (this.#current || this.#isEnded) return;
+		if (this.#isRetiring) {
+			void this.#end(wasReplaced, null);
+			return;
+		}
+		const turn = this.#waiting.shift() ?? null;
+		this.#current = turn;
+		this.#tellAwaited();
+		if (turn) void this.#take(turn);
+	}
+
+	async #take(turn: Turn): Promise<void> {
+		let reply: unknown;
+		if (turn.type === "start") this.#begun.add(turn.share);
+		if (turn.type === "run") this.#ran.add(turn.share.number);
+		try {
+			await this.#before;
+			reply = turn.insteadOf ?? (await turn.call(this.#host));
+		} catch (error) {
+			const { phase, message } = this.#host.progress();
+			// Behind its call, too, it is the share's: what it answered does not add up.
+			const ran = phase !== "idle" || (turn.type === "run" && message >= 0);
+			void this.#end(deathOf(error), ran && turn.type !== "drop" ? turn.share : null, true);
+			return;
+		}
+		if (this.#isEnded) return;
+		if (turn.type === "terminate") this.#begun.delete(turn.share);
+		turn.share.stoodAt(this.#host.progress());
+		this.#abandoned.delete(turn.share);
+		this.#current = null;
+		turn.resolve(reply as never);
+		if (turn.type === "start") this.#started(turn.share, reply as StartReply);
+		this.#next();
+	}
+
+	/** What the load of the module came to holds for everybody who waits for it; another thread has to try again. */
+	#started(share: Share, reply: StartReply): void {
+		if (!reply.ok && reply.failure.kind === "load") {
+			const starts = this.#waiting.filter(({ type }) => type === "start");
+			this.#waiting = this.#waiting.filter(({ type }) => type !== "start");
+			for (const turn of starts) {
+				turn.resolve(reply as never);
+				this.#shares.delete(turn.share);
+				turn.share.died(wasEnded, false);
+			}
+			void this.#end(wasEnded, share);
+		} else if (this.#host.death) void this.#end(this.#host.death, share);
+	}
+
+	/**
+	 * The thread is dead, or has to be. `culprit` null: nobody's call ran. `isFound`: the death is the thread's own or a judgement about
+	 * the call that ran, not just somebody's wish to end it.
+	 */
+	#end(death: ThreadDeath, culprit: Share | null, isFound = false): Promise<void> {
+		if (this.#isEnded) return this.gone;
+		this.#isEnded = true;
+		const progress = this.#host.progress();
+		const [alone] = this.#shares.size === 1 ? this.#shares : [];
+		this.#resolveGone(this.#host.kill(death, (this.#current?.share ?? alone)?.partition ?? null));
+		this.#listener.ended();
+		this.#current?.share.stoodAt(progress);
+		const turns = [...(this.#current ? [this.#current] : []), ...this.#waiting];
+		const others: TopicPartition[] = [];
+		for (const share of this.#shares) {
+			const turn = turns.find((each) => each.share === share);
+			const isAnswered = isFound && progress.phase === "load" && turn?.type === "start";
+			const isBystander = culprit !== null && share !== culprit && !isAnswered;
+			const its = isBystander ? sharedDeath(death, culprit.partition) : death;
+			if (its.reason === "shared") others.push(share.partition);
+			share.died(its, turn === undefined && share !== culprit);
+			turn?.reject(new ThreadDiedError(its));
+		}
+		this.#shares.clear();
+		this.#waiting = [];
+		this.#current = null;
+		if (others.length > 0) this.#listener.endedForOthers({ partition: culprit?.partition ?? null, death, others });
+		return this.gone;
+	}
+
+	#tellAwaited(): void {
+		this.#host.othersWait(this.#waiting.length > 0);
+	}
+}
+
+function sharedDeath({ message }: ThreadDeath, culprit: TopicPartition): ThreadDeath {
+	return { reason: "shared", message: `the thread it shares ended at ${partitionName(culprit)}: ${message}`, stack: null };
+}

@@ -1,0 +1,66 @@
+/** What `npm start` shows on a fresh machine: no broker, no database, no Java. Mock cluster, embedded Postgres, the example. */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { systemClock } from "../../../src/core/clock.ts";
+import { readEmbeddedFile } from "../../../src/embedded/embedded-file.ts";
+import { connectDatabase } from "../../../src/sink/database/database.ts";
+import { jsonLines, pockaffe } from "../../support/daemons/command-line.ts";
+import { DaemonProcess } from "../../support/daemons/daemon-process.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { waitFor } from "../../support/wait-for.ts";
+
+const env = { POCKAFFE_HTTP_PORT: "0", POCKAFFE_OFFSETS_COMMIT_INTERVAL_MS: "100" };
+
+it("shows the main job: inserts, updates, stale rows, a crash with its restart; other commands talk to it; Ctrl-C drains", async () => {
+	await using folder = await temporaryFolder();
+	const cwd = folder.path;
+	const daemon = new DaemonProcess(["run", "--embedded"], { cwd, env });
+	await daemon.ready();
+	expect(daemon.records[0]).toMatchObject({ level: "warn", embedded: true, msg: expect.stringContaining("not for production") });
+	expect([(await daemon.status()).embedded, await daemon.metric("pockaffe_embedded")]).toEqual([true, 1]);
+	expect(await (await fetch(`${await daemon.url()}/readyz`)).json()).toMatchObject({ embedded: true });
+	for (const result of ["inserted", "updated", "stale"]) {
+		await waitFor(`${result} rows`, async () => (await daemon.metric("pockaffe_cas_rows_total", `result="${result}"`)) > 0);
+	}
+	const crash = await daemon.record("the crash", ({ kind }) => kind === "exception");
+	expect(crash).toMatchObject({ topic: "events", next: "restart", attempt: 1 });
+	await waitFor("life after the crash", async () => {
+		const { partitions } = await daemon.status();
+		return partitions.some(({ restarts, state, inFlight, queued }) => restarts === 1 && state === "running" && inFlight + queued === 0);
+	});
+	expect(await (await fetch(`${await daemon.url()}/healthz`)).text()).toMatch(/ok|true/i);
+
+	const produced = await pockaffe(["produce", "events", "-k", "by-hand"], { cwd, stdin: '{"name":"by hand","amount":1}\n' });
+	expect(produced.stdout).toMatch(/^Sent record to partition \d at offset \d+/);
+	const consumed = await pockaffe(["consume", "events", "-g", "look", "--exit-at-end"], { cwd });
+	expect(jsonLines(consumed.stdout).some(({ key }) => key === "by-hand")).toBe(true);
+	const offsets = await pockaffe(["offsets", "pockaffe-example", "--json"], { cwd });
+	expect(JSON.parse(offsets.stdout)).toHaveLength(4);
+
+	const addresses = await readEmbeddedFile(cwd);
+	expect(addresses).toMatchObject({ http: await daemon.url(), pid: daemon.child.pid });
+	const database = connectDatabase({ url: addresses?.databaseUrl ?? "", connections: 1, clock: systemClock });
+	await waitFor("the row made by hand", async () => (await database.query("select 1 from events where id = 'by-hand'")).length === 1);
+	await database.close();
+	expect(await daemon.stop("SIGINT")).toBe(0);
+	expect(daemon.records.at(-1)).toMatchObject({ drained: true, left: true });
+	// Nothing stays behind but the data.
+	expect(await readEmbeddedFile(cwd)).toBeNull();
+	await expect(stat(join(cwd, ".pockaffe/postgres/data/postmaster.pid"))).rejects.toThrow();
+
+	const again = new DaemonProcess(["run", "--embedded"], { cwd, env });
+	await again.ready();
+	// The broker is empty again, the table is not: what comes now is newer by its timestamp.
+	await waitFor("updates of kept rows", async () => (await again.metric("pockaffe_cas_rows_total", 'result="updated"')) > 0);
+	expect(await again.stop("SIGINT")).toBe(0);
+});
+
+it("refuses a second embedded daemon in the same folder, and says who has it", async () => {
+	await using folder = await temporaryFolder();
+	const daemon = new DaemonProcess(["run", "--embedded"], { cwd: folder.path, env });
+	await daemon.ready();
+	const second = await pockaffe(["run", "--embedded"], { cwd: folder.path, env });
+	expect(second).toMatchObject({ code: 2, stderr: expect.stringContaining(`pid ${daemon.child.pid}`) });
+	expect(await daemon.stop("SIGINT")).toBe(0);
+});

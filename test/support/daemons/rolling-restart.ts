@@ -1,0 +1,177 @@
+/**
+ * A rolling restart under load: one daemon after the other is stopped by SIGTERM and replaced, while messages come at a steady rate. Each
+ * handler notes what it was given and when, so that repeats and pauses can be told afterwards.
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { loadTopic } from "../kafka/load-topic.ts";
+import { SteadyLoad } from "../kafka/steady-load.ts";
+import { waitFor } from "../wait-for.ts";
+import { type DaemonProcess, runDaemon } from "./daemon-process.ts";
+import type { LogEvent } from "./event-log.ts";
+
+/** What is wanted. */
+export interface RollingRestartOptions {
+	readonly brokers: string;
+	readonly databaseUrl: string;
+	readonly folder: string;
+	readonly topic: string;
+	readonly group: string;
+	readonly protocol: "classic" | "eager" | "consumer";
+	readonly partitions: number;
+	readonly daemons: number;
+	readonly perSecond: number;
+	/** How often every daemon is replaced. */
+	readonly rounds: number;
+	readonly say: (line: string) => void;
+}
+
+/** What came of it. */
+export interface RollingRestartResult {
+	readonly messages: number;
+	/** Messages given to a handler more than once. */
+	readonly handledTwice: readonly string[];
+	readonly exitCodes: readonly number[];
+	/** Of each partition and each restart, the longest time between two of its messages, ms. */
+	readonly pausesMs: readonly number[];
+	/** The same before the first restart: what the load alone makes. */
+	readonly quietMs: readonly number[];
+}
+
+const TICK_MS = 10;
+const IDS = 10_000;
+
+/** Runs it; `verify` can be run in `folder` afterwards. Rejects where a daemon or a message doesn't come back. */
+export async function rollingRestart(options: RollingRestartOptions): Promise<RollingRestartResult> {
+	const { brokers, folder, topic, partitions, rounds, say } = options;
+	await loadTopic(brokers, { name: topic, partitions }, []);
+	const notes = join(folder, "notes");
+	await writeFile(notes, "");
+	await writeFile(join(folder, "handler.mjs"), handlerNoting(notes));
+	const running: DaemonProcess[] = [];
+	const exitCodes: number[] = [];
+	const marks: number[] = [];
+	try {
+		for (let i = 0; i < options.daemons; i++) running.push(await runDaemon(folder, configOf(options)));
+		await untilShared(running, partitions);
+		await using load = await SteadyLoad.start(brokers, messages(options), options.perSecond, { tickMs: TICK_MS });
+		await untilHandled(notes, options.perSecond);
+		marks.push(Date.now());
+		await untilHandled(notes, options.perSecond * 3);
+		for (let restart = 0; restart < rounds * options.daemons; restart++) {
+			marks.push(Date.now());
+			const leaving = running.shift() as DaemonProcess;
+			exitCodes.push(await leaving.stop());
+			running.push(await runDaemon(folder, configOf(options)));
+			await untilShared(running, partitions);
+			say(`${restart + 1} of ${rounds * options.daemons} replaced`);
+		}
+		marks.push(Date.now());
+		await load.stop();
+		await untilHandled(notes, load.delivered);
+		for (const daemon of running.splice(0)) exitCodes.push(await daemon.stop());
+		return { messages: load.delivered, exitCodes, ...judge(await readNotes(notes), marks) };
+	} finally {
+		for (const daemon of running) await daemon[Symbol.asyncDispose]();
+	}
+}
+
+function configOf({ brokers, topic, group, protocol, databaseUrl }: RollingRestartOptions): Record<string, unknown> {
+	return {
+		kafka: { brokers: [brokers], topics: [topic], group, protocol },
+		handler: { module: "./handler.mjs" },
+		database: { url: databaseUrl },
+		tables: { events: { columns: { n: "bigint" }, create: true } },
+	};
+}
+
+function handlerNoting(file: string): string {
+	return `
+		import { openSync, writeSync } from "node:fs";
+		const notes = openSync(${JSON.stringify(file)}, "a");
+		export function handleMessage({ partition, offset, key }) {
+			writeSync(notes, partition + " " + offset + " " + (performance.timeOrigin + performance.now()) + "\\n");
+			return { id: key.toString(), fields: { n: offset } };
+		}`;
+}
+
+async function untilShared(daemons: readonly DaemonProcess[], partitions: number): Promise<void> {
+	await waitFor(
+		"a share for each",
+		async () => {
+			const counts = await Promise.all(daemons.map(async (daemon) => (await daemon.status()).partitions.length));
+			return counts.every((count) => count > 0) && counts.reduce((sum, count) => sum + count, 0) === partitions;
+		},
+		60_000,
+	);
+}
+
+/** Endless, every partition in turn. */
+function* messages({ topic, partitions }: RollingRestartOptions): Generator<LogEvent> {
+	for (let number = 0; ; number++) {
+		yield { topic, partition: number % partitions, key: `id-${number % IDS}`, value: "v", timestamp: Date.now() };
+	}
+}
+
+interface Note {
+	readonly partition: number;
+	readonly offset: number;
+	readonly at: number;
+}
+
+async function readNotes(file: string): Promise<Note[]> {
+	const lines = (await readFile(file, "utf8")).split("\n").filter(Boolean);
+	return lines.map((line) => {
+		const [partition, offset, at] = line.split(" ").map(Number) as [number, number, number];
+		return { partition, offset, at };
+	});
+}
+
+async function untilHandled(file: string, count: number): Promise<void> {
+	const seen = async () => new Set((await readNotes(file)).map(({ partition, offset }) => `${partition}@${offset}`));
+	await waitFor(`${count} messages to be handled`, async () => (await seen()).size >= count, 120_000).catch(async (error) => {
+		throw new Error(`${gapsIn(await seen())}\n${error.message}`);
+	});
+}
+
+/** Of each partition the first offset that nobody handled: a gap, or where it stands. */
+function gapsIn(seen: ReadonlySet<string>): string {
+	const partitions = new Set(Array.from(seen, (name) => name.split("@")[0]));
+	const first = (partition: string) => {
+		let offset = 0;
+		while (seen.has(`${partition}@${offset}`)) offset++;
+		return offset;
+	};
+	return `not handled: ${Array.from(partitions, (partition) => `${partition}@${first(partition as string)}`).join(", ")}`;
+}
+
+/** `marks`: the beginning of the quiet time, of each restart, and the end. */
+function judge(notes: readonly Note[], marks: readonly number[]): Pick<RollingRestartResult, "handledTwice" | "pausesMs" | "quietMs"> {
+	const seen = new Set<string>();
+	const handledTwice: string[] = [];
+	const byPartition = new Map<number, Note[]>();
+	for (const note of notes) {
+		const name = `${note.partition}@${note.offset}`;
+		if (seen.has(name)) handledTwice.push(name);
+		seen.add(name);
+		const all = byPartition.get(note.partition);
+		if (all) all.push(note);
+		else byPartition.set(note.partition, [note]);
+	}
+	const windows = marks.slice(0, -1).map((from, index) => longestPauses(byPartition, from, marks[index + 1] as number));
+	const [quietMs = [], ...restarts] = windows;
+	return { handledTwice, quietMs, pausesMs: restarts.flat() };
+}
+
+function longestPauses(byPartition: ReadonlyMap<number, readonly Note[]>, from: number, to: number): number[] {
+	return [...byPartition.values()].map((notes) => {
+		let longest = 0;
+		for (let i = 1; i < notes.length; i++) {
+			const [before, at] = [(notes[i - 1] as Note).at, (notes[i] as Note).at];
+			// A pause belongs to the window that holds its middle: one that a restart makes can begin with a message just before it.
+			const middle = (before + at) / 2;
+			if (middle >= from && middle < to) longest = Math.max(longest, at - before);
+		}
+		return longest;
+	});
+}

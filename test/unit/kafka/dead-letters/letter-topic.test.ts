@@ -1,0 +1,133 @@
+/** A letters topic that is there already: what Kafka would do to letters in it is told, and none goes where it would be lost. */
+import { describe, expect, it } from "vitest";
+import { loadConfig } from "../../../../src/config/load.ts";
+import { KafkaError } from "../../../../src/kafka/client/kafka-error.ts";
+import { DeadLetterTopic, type TopicProducer } from "../../../../src/kafka/dead-letters/dead-letter-topic.ts";
+import { letterTopicPolicy } from "../../../../src/kafka/dead-letters/letter-topic-policy.ts";
+import { deadLetter } from "../../../support/fakes/dead-letters.ts";
+import { ManualClock } from "../../../support/fakes/manual-clock.ts";
+
+const kafka = loadConfig({
+	file: undefined,
+	cwd: "/",
+	environment: {
+		POCKAFFE_KAFKA_BROKERS: "k1:9092,k2:9092",
+		POCKAFFE_KAFKA_GROUP: "g",
+		POCKAFFE_KAFKA_TOPICS: "orders,^many\\..*",
+		POCKAFFE_HANDLER_MODULE: "none",
+		POCKAFFE_DATABASE_URL: "postgres://none",
+		POCKAFFE_TABLES: '{"events":{"columns":{"n":"text"},"create":true}}',
+	},
+}).config.kafka;
+const KEPT = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": "1048588" };
+const alter = "kafka-configs.sh --bootstrap-server k1:9092,k2:9092 --alter --entity-type topics --entity-name dead --add-config";
+
+function policyOf(own: Record<string, string> | KafkaError, sources: Record<string, Record<string, string> | KafkaError> = {}) {
+	const all = Object.entries({ dead: own, ...sources });
+	const settings = new Map(all.map(([topic, of]) => [topic, of instanceof KafkaError ? of : new Map(Object.entries(of))] as const));
+	return letterTopicPolicy({ kafka, topic: "dead", sources: Object.keys(sources), settings });
+}
+
+describe("the policy of a letters topic", () => {
+	it("that keeps letters for ever and takes what the sources take is nothing to tell of", () => {
+		const sources = { orders: KEPT, "many.1": { "max.message.bytes": "1000" }, hidden: new KafkaError("no right", 29), odd: {} };
+		expect(policyOf(KEPT, sources)).toEqual({ refusal: null, doubts: [], unknown: null });
+	});
+
+	it.each(["compact", "compact,delete", "delete, compact"])("cleanup.policy=%s loses open letters: refused, with the command", (policy) => {
+		const { refusal } = policyOf({ ...KEPT, "cleanup.policy": policy });
+		expect(refusal).toBe(
+			`it has cleanup.policy=${policy}: Kafka would delete open letters that share a key, and refuses those without one; set it: ${alter} cleanup.policy=delete`,
+		);
+	});
+
+	it("that ends by time or by size is a doubt", () => {
+		const { doubts, refusal } = policyOf({ ...KEPT, "retention.ms": "604800000", "retention.bytes": "1000000" });
+		expect(refusal).toBeNull();
+		expect(doubts).toEqual([
+			`Kafka deletes its letters after 7 days (retention.ms=604800000) and beyond 1000000 bytes a partition (retention.bytes), open or not; to keep them: ${alter} retention.ms=-1,retention.bytes=-1`,
+		]);
+		expect(policyOf({ ...KEPT, "retention.ms": "1500" }).doubts[0]).toContain("after 1500 ms (retention.ms=1500), open");
+		expect(policyOf({ ...KEPT, "retention.ms": "3600000" }).doubts[0]).toContain("after 1 hour (");
+	});
+
+	it("that takes smaller records than a source's is a doubt, with the largest of them", () => {
+		const sources = { orders: { "max.message.bytes": "2000000" }, "many.1": { "max.message.bytes": "9000000" } };
+		expect(policyOf(KEPT, sources).doubts).toEqual([
+			`it takes records of 1048588 bytes (max.message.bytes), and many.1 messages of 9000000: a letter that is larger goes in without its value; to take it: ${alter} max.message.bytes=9000000`,
+		]);
+	});
+
+	it("that can't be known is told with the reason: no right, no answer, no addon", () => {
+		const what = "whether it keeps letters for ever (cleanup.policy, retention.ms, max.message.bytes) is not known";
+		const right =
+			"kafka-acls.sh --bootstrap-server k1:9092,k2:9092 --add --allow-principal User:ANONYMOUS --operation DescribeConfigs --topic dead";
+		expect(policyOf(new KafkaError("Topic authorization failed", 29)).unknown).toBe(
+			`${what}: Topic authorization failed; give the right to look: ${right}`,
+		);
+		const parts = { kafka, topic: "dead", sources: [] };
+		expect(letterTopicPolicy({ ...parts, settings: new KafkaError("timed out", -185) }).unknown).toBe(`${what}: timed out`);
+		expect(letterTopicPolicy({ ...parts, settings: null }).unknown).toBe(`${what}: without the addon Kafka can't be asked`);
+	});
+});
+
+describe("the topic of dead letters", () => {
+	function scene(settings: Record<string, string>) {
+		const clock = new ManualClock();
+		const stored: number[] = [];
+		const told: string[] = [];
+		const current = { ...settings };
+		const producer = (): TopicProducer => ({
+			topics: async () =>
+				new Map([
+					["dead", 3],
+					["orders", 3],
+				]),
+			topicSettings: async () => new Map([["dead", new Map(Object.entries(current))]]),
+			produce: async ({ partition = 0 }) => ({ partition, offset: stored.push(partition), timestamp: 0 }),
+			gaveUp: false,
+			close: async () => {},
+			async [Symbol.asyncDispose]() {},
+		});
+		const letters = new DeadLetterTopic({
+			kafka,
+			topic: "dead",
+			consumerGroup: "g",
+			version: "1",
+			clock,
+			random: () => 0.5,
+			connectProducer: async () => producer(),
+		});
+		letters.on("target:blocked", ({ message }) => told.push(message));
+		letters.on("target:doubtful", ({ message }) => told.push(message));
+		return { clock, current, letters, stored, told };
+	}
+
+	it("that is compacted takes no letter: its target is blocked, until the policy is another one", async () => {
+		const { clock, current, letters, stored, told } = scene({ ...KEPT, "cleanup.policy": "compact" });
+		await letters.prepare();
+		const storing = letters.store(deadLetter({ topic: "orders", partition: 1 }), new AbortController().signal);
+		await clock.advance(60_000);
+		expect([letters.blocked, stored, told]).toEqual([
+			true,
+			[],
+			[expect.stringMatching(/^dead letters can't be stored in topic dead: it has cleanup\.policy=compact: .* cleanup\.policy=delete$/)],
+		]);
+		current["cleanup.policy"] = "delete";
+		await clock.advance(60_000);
+		await storing;
+		expect([letters.blocked, stored]).toEqual([false, [1]]);
+		await letters.dispose();
+	});
+
+	it("whose letters end by time takes them, and tells it once however often it is reached anew", async () => {
+		const { letters, stored, told } = scene({ ...KEPT, "retention.ms": "604800000" });
+		const store = () => letters.store(deadLetter({ topic: "orders", partition: 1 }), new AbortController().signal);
+		await store();
+		await letters.renew();
+		await store();
+		expect(stored).toEqual([1, 1]);
+		expect(told).toEqual([expect.stringMatching(/^dead letters go to topic dead: Kafka deletes its letters after 7 days/)]);
+		await letters.dispose();
+	});
+});

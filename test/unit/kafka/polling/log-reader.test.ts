@@ -1,0 +1,199 @@
+import { EventEmitter } from "eventemitter3";
+import { describe, expect, it } from "vitest";
+import type { ReceivedMessage, TopicPartition } from "../../../../src/core/messages/message.ts";
+import type { Consumed } from "../../../../src/kafka/client/consumer-client.ts";
+import type { GroupClientEvents } from "../../../../src/kafka/client/group-client.ts";
+import { KafkaError } from "../../../../src/kafka/client/kafka-error.ts";
+import { type LogClient, LogReader } from "../../../../src/kafka/log-reader.ts";
+import { ManualClock } from "../../../support/fakes/manual-clock.ts";
+
+const partition = { topic: "t", partition: 0 };
+const transport = () => new KafkaError("Local: Broker transport failure", -195);
+
+/** A client whose polls and answers the test plays; each poll takes its timeout. */
+class PlayedClient extends EventEmitter<GroupClientEvents> implements LogClient {
+	readonly clock = new ManualClock();
+	/** What the next polls come to; nothing when there is none left. */
+	polls: (ReceivedMessage[] | Error)[] = [];
+	failures: Error[] = [];
+	asked = 0;
+	readonly interrupt = new AbortController();
+
+	#isPaused = false;
+
+	assign(): void {}
+	pause(): void {
+		this.#isPaused = true;
+	}
+	resume(): void {
+		this.#isPaused = false;
+	}
+	async close(): Promise<boolean> {
+		return true;
+	}
+
+	async consume(_: number, timeoutMs: number): Promise<Consumed> {
+		const poll = this.#isPaused ? undefined : this.polls.shift();
+		if (poll instanceof Error) throw poll;
+		if (!poll) await this.clock.sleep(timeoutMs || 1);
+		return { messages: poll ?? [], ends: [] };
+	}
+
+	async watermarks(): Promise<{ low: number; high: number }> {
+		this.#answer();
+		return { low: 1, high: 9 };
+	}
+
+	async committed(partitions: readonly TopicPartition[]): Promise<(TopicPartition & { offset: number })[]> {
+		this.#answer();
+		return partitions.map((each) => ({ ...each, offset: 7 }));
+	}
+
+	async topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, string | null>> {
+		this.#answer();
+		return new Map(topics.map((topic) => [topic, `id of ${topic}`]));
+	}
+
+	#answer(): void {
+		this.asked++;
+		const failure = this.failures.shift();
+		if (failure) throw failure;
+	}
+}
+
+function messages(from: number, to: number): ReceivedMessage[] {
+	return Array.from({ length: to - from }, (_, i) => ({
+		...partition,
+		offset: from + i,
+		timestamp: 1,
+		key: null,
+		value: null,
+		headers: [],
+	}));
+}
+
+/** Moves the clock while something waits for it. */
+async function played<T>(client: PlayedClient, work: Promise<T>): Promise<T> {
+	let done = false;
+	const settled = work.finally(() => {
+		done = true;
+	});
+	settled.catch(() => {});
+	while (!done) await client.clock.advance(100);
+	return settled;
+}
+
+function readerOver(client: PlayedClient): LogReader {
+	return new LogReader(client, { brokers: [], topics: [] }, client.clock, client.interrupt.signal);
+}
+
+async function offsetsRead(client: PlayedClient, to: number, each: () => Promise<void> = async () => {}): Promise<number[]> {
+	const reader = readerOver(client);
+	const offsets: number[] = [];
+	for await (const [, group] of reader.read([{ ...partition, from: 0, to }])) {
+		offsets.push(...group.map(({ offset }) => offset));
+		await each();
+	}
+	return offsets;
+}
+
+describe("reading the log", () => {
+	it("takes no offence at a caller who takes its time", async () => {
+		const client = new PlayedClient();
+		client.polls = [messages(0, 2), [], messages(2, 3), [], messages(3, 5)];
+		const read = offsetsRead(client, 5, () => client.clock.advance(40_000));
+		expect(await played(client, read)).toEqual([0, 1, 2, 3, 4]);
+	});
+
+	it("goes on in a partition that it had read to an end", async () => {
+		const client = new PlayedClient();
+		const reader = readerOver(client);
+		const read = async (from: number, to: number) => {
+			client.polls = [messages(from, to)];
+			const offsets: number[] = [];
+			for await (const [, group] of reader.read([{ ...partition, from, to }])) offsets.push(...group.map(({ offset }) => offset));
+			return offsets;
+		};
+		expect(await played(client, read(0, 2))).toEqual([0, 1]);
+		expect(await played(client, read(2, 4))).toEqual([2, 3]);
+	});
+
+	it("goes on behind errors that pass", async () => {
+		const client = new PlayedClient();
+		client.polls = [messages(0, 2), ...Array.from({ length: 20 }, transport), messages(2, 3)];
+		expect(await played(client, offsetsRead(client, 3))).toEqual([0, 1, 2]);
+	});
+
+	it.each([
+		["between polls", [messages(0, 4), messages(1, 3)]],
+		["before the first message", [messages(0, 4)]],
+	])("ends where a log goes back %s: it is another one by then", async (_, polls) => {
+		const client = new PlayedClient();
+		client.polls = polls;
+		const reader = readerOver(client);
+		const read = async () => {
+			for await (const _group of reader.read([{ ...partition, from: polls.length === 1 ? 2 : 0, to: 9 }]));
+		};
+		await expect(played(client, read())).rejects.toThrow(/t\/0 went back to offset \d while it was read: the topic was made again/);
+	});
+
+	it("ends when nothing comes for half a minute, with what the client said last", async () => {
+		const client = new PlayedClient();
+		client.polls = [messages(0, 2), ...Array.from({ length: 1_000 }, transport)];
+		const silence = "t/0 can't be read up to offset 3: nothing came for 30000 ms";
+		await expect(played(client, offsetsRead(client, 3))).rejects.toThrow(`${silence}; the last error: Local: Broker transport failure`);
+		expect(client.clock.monotonic()).toBeGreaterThan(30_000);
+		const quiet = new PlayedClient();
+		await expect(played(quiet, offsetsRead(quiet, 3))).rejects.toThrow(new RegExp(`^${silence}$`));
+	});
+
+	it("ends at once at what time doesn't mend", async () => {
+		const client = new PlayedClient();
+		client.polls = [new KafkaError("Broker: Topic authorization failed", 29), messages(0, 3)];
+		await expect(offsetsRead(client, 3)).rejects.toThrow("Topic authorization failed");
+	});
+
+	it("asks again for ends, committed offsets and ids, but not for ever", async () => {
+		const client = new PlayedClient();
+		const reader = readerOver(client);
+		client.failures = [transport(), transport()];
+		expect(await played(client, reader.watermarks(partition))).toEqual({ low: 1, high: 9 });
+		client.failures = [transport()];
+		expect(await played(client, reader.committed([partition]))).toEqual([{ ...partition, offset: 7 }]);
+		client.failures = [transport()];
+		expect(await played(client, reader.topicIds(["t"]))).toEqual(new Map([["t", "id of t"]]));
+		expect(client.asked).toBe(7);
+		client.failures = Array.from({ length: 1_000 }, transport);
+		await expect(played(client, reader.watermarks(partition))).rejects.toThrow("Broker transport failure");
+		client.failures = [new KafkaError("Broker: Group authorization failed", 30)];
+		await expect(reader.committed([partition])).rejects.toThrow("Group authorization failed");
+	});
+
+	it("ends as soon as it is interrupted, whatever it waits for", async () => {
+		const interrupted = new Error("SIGINT");
+		const waitingFor = async (prepare: (client: PlayedClient) => Promise<unknown>) => {
+			const client = new PlayedClient();
+			const waiting = prepare(client);
+			waiting.catch(() => {});
+			await client.clock.advance(1_000);
+			client.interrupt.abort(interrupted);
+			await client.clock.advance(100);
+			const came = await Promise.race([waiting.catch((error) => error), client.clock.advance(0).then(() => "still waiting")]);
+			expect(came).toBe(interrupted);
+		};
+		// A message that doesn't come; a broker that is away; an answer that doesn't come.
+		await waitingFor((client) => offsetsRead(client, 3));
+		await waitingFor((client) => {
+			client.polls = Array.from({ length: 1_000 }, transport);
+			return offsetsRead(client, 3);
+		});
+		await waitingFor((client) => {
+			client.failures = Array.from({ length: 1_000 }, transport);
+			return readerOver(client).watermarks(partition);
+		});
+		await waitingFor((client) => {
+			client.committed = () => new Promise(() => {});
+			return readerOver(client).committed([partition]);
+		});
+	});
+});

@@ -1,0 +1,35 @@
+/** Polls by node-rdkafka's own consume, of a client that the test plays. */
+import { EventEmitter } from "eventemitter3";
+import type { KafkaConsumer as RawConsumer } from "node-rdkafka";
+import { expect, it } from "vitest";
+import { KafkaError } from "../../../../src/kafka/client/kafka-error.ts";
+import { PlainPolls } from "../../../../src/kafka/polling/plain-polls.ts";
+import { ManualClock } from "../../../support/fakes/manual-clock.ts";
+
+class PlayedConsumer extends EventEmitter {
+	brings: readonly object[] = [];
+
+	setDefaultConsumeTimeout(): void {}
+
+	consume(_: number, done: (error: null, messages: readonly object[]) => void): void {
+		done(null, this.brings);
+	}
+}
+
+it("messages of a partition that no memory is had for are told as not taken; those of the others come", async () => {
+	const raw = new PlayedConsumer();
+	const errorOf = ({ message, code }: { message: string; code: number }) => new KafkaError(message, code);
+	const polls = new PlainPolls(raw as unknown as RawConsumer, { timestampType: "create", errorOf, clock: new ManualClock() });
+	const message = (partition: number, offset: number, value: object = Buffer.from("v")) => ({
+		...{ topic: "t", partition, offset, timestamp: 0 },
+		...{ key: null, value },
+	});
+	raw.brings = [message(0, 1), message(1, 5), message(1, 6, { length: Number.MAX_SAFE_INTEGER }), message(2, 9), message(0, 2)];
+	const { batches, notTaken, errors } = await polls.poll(1_000, 100);
+	expect(batches.map(({ partition, batch }) => [partition, ...batch.offsets])).toEqual([
+		[0, 1, 2],
+		[2, 9],
+	]);
+	const reason = expect.stringMatching(/^messages from offset 5 on can't be packed: ./);
+	expect([notTaken, errors]).toEqual([[{ topic: "t", partition: 1, reason }], []]);
+});

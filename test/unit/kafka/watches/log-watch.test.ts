@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+import type { TopicPartition } from "../../../../src/core/messages/message.ts";
+import { OffsetLedger } from "../../../../src/kafka/offsets/offset-ledger.ts";
+import { LogWatch } from "../../../../src/kafka/watches/log-watch.ts";
+import { ManualClock, settle } from "../../../support/fakes/manual-clock.ts";
+
+const at = (partition: number, topic = "t") => ({ topic, partition });
+
+/** A watch over partitions that were assigned in the logs with these ids. */
+function watching(...logs: readonly (readonly [partition: TopicPartition, logId: string | null])[]) {
+	const clock = new ManualClock();
+	const ledger = new OffsetLedger();
+	for (const [partition, logId] of logs) ledger.assign(partition, 0, 0, logId);
+	const kafka = { ids: new Map<string, string | null>(), forgotten: [] as TopicPartition[], answers: () => Promise.resolve() };
+	const remade: string[] = [];
+	const what: string[] = [];
+	const watch = new LogWatch({
+		clock,
+		assigned: () => ledger.assigned,
+		topicIds: async () => {
+			await kafka.answers();
+			return kafka.ids;
+		},
+		forgotten: async () => kafka.forgotten,
+		remade: (found, told) => {
+			what.push(told);
+			for (const each of ledger.current(found)) {
+				remade.push(`${each.topic}/${each.partition}`);
+				ledger.release(each);
+			}
+		},
+	});
+	return { clock, ledger, kafka, remade, what, watch };
+}
+
+describe("a log that takes another's place", () => {
+	it("is told by the topic's id, for all partitions of that topic and no other", async () => {
+		const { watch, kafka, remade } = watching([at(0), "old"], [at(1), "old"], [at(0, "u"), "u"]);
+		kafka.ids = new Map([
+			["t", "old"],
+			["u", "u"],
+		]);
+		await watch.look();
+		expect(remade).toEqual([]);
+		kafka.ids.set("t", "new");
+		await watch.look();
+		expect(remade).toEqual(["t/0", "t/1"]);
+		// What was dropped is told once.
+		await watch.look();
+		expect(remade).toHaveLength(2);
+	});
+
+	it.each([
+		["there is no id", null, new Map([["t", null]])],
+		["the id was not known when it was assigned", null, new Map([["t", "now"]])],
+		["the topic isn't there", "old", new Map()],
+	])("is told by Kafka's having forgotten the group's offset where %s", async (_, logId, ids) => {
+		const { watch, kafka, remade } = watching([at(0), logId], [at(1), logId]);
+		kafka.ids = ids as Map<string, string | null>;
+		await watch.look();
+		expect(remade).toEqual([]);
+		kafka.forgotten = [at(1)];
+		await watch.look();
+		expect(remade).toEqual(["t/1"]);
+	});
+
+	it.each([
+		["there is another one by its name", new Map([["t", null]]), "made_again"],
+		["there is none", new Map(), "deleted"],
+	])("is told as what it is where %s", async (_, ids, told) => {
+		const { watch, kafka, what } = watching([at(0), "old"]);
+		kafka.ids = ids as Map<string, string | null>;
+		kafka.forgotten = [at(0)];
+		await watch.look();
+		expect(what).toEqual([told]);
+	});
+
+	it("is looked for every two seconds, and no more once it is disposed", async () => {
+		const { watch, clock, kafka, remade } = watching([at(0), "old"]);
+		kafka.ids = new Map([["t", "new"]]);
+		watch.start();
+		await clock.advance(1_999);
+		expect(remade).toEqual([]);
+		await clock.advance(1);
+		expect(remade).toEqual(["t/0"]);
+		watch.dispose();
+		await clock.advance(10_000);
+		expect(clock.pending).toEqual([]);
+	});
+
+	it("is dropped before a commit that looks goes on; one that gets no answer goes on after a second", async () => {
+		const { watch, clock, ledger, kafka } = watching([at(0), "old"]);
+		kafka.ids = new Map([["t", "new"]]);
+		kafka.answers = () => new Promise(() => {});
+		let isThrough = false;
+		const due = ledger.assigned;
+		void watch.check(due).then(() => {
+			isThrough = true;
+		});
+		await clock.advance(999);
+		expect(isThrough).toBe(false);
+		await clock.advance(1);
+		expect([isThrough, ledger.current(due)]).toEqual([true, due]);
+		kafka.answers = () => Promise.resolve();
+		await watch.check(due);
+		expect([ledger.current(due), clock.pending]).toEqual([[], []]);
+	});
+
+	it.each([
+		["is silent", () => new Promise<void>(() => {}), "Kafka does not say whether the topics are still the same"],
+		["answers with an error", () => Promise.reject(new Error("away")), "away"],
+	])("holds up a commit of what has no id while Kafka %s, and none of what names its log", async (_, answers, message) => {
+		const { watch, clock, ledger, kafka } = watching([at(0), "old"], [at(0, "u"), null]);
+		const [named, nameless] = [ledger.assigned.slice(0, 1), ledger.assigned.slice(1)];
+		kafka.answers = answers;
+		const checks = Promise.allSettled([watch.check(named), watch.check(nameless)]);
+		await clock.advance(1_000);
+		expect(await checks).toMatchObject([{ status: "fulfilled" }, { status: "rejected", reason: { message } }]);
+		expect(clock.pending).toEqual([]);
+	});
+
+	it("is not guessed where Kafka can't be asked", async () => {
+		const { watch, kafka, remade } = watching([at(0), "old"]);
+		kafka.answers = () => Promise.reject(new Error("away"));
+		await watch.look();
+		await watch.check([{ ...at(0), epoch: 1, logId: "old" }]);
+		await settle();
+		expect(remade).toEqual([]);
+	});
+});

@@ -1,0 +1,28 @@
+/** The commands that give a right: for the user as Kafka names it. */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { aclCommand } from "../../../../src/kafka/watches/rights.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
+
+const kafka = { brokers: ["a:1", "b:2"], group: "g", sasl: {} };
+const principalIn = (command: string) => / --allow-principal (.*) --operation /.exec(command)?.[1];
+
+it("names brokers, operation and resource", () => {
+	expect(aclCommand({ ...kafka, sasl: { username: "app" } }, "Write", "topic", "letters")).toBe(
+		"kafka-acls.sh --bootstrap-server a:1,b:2 --add --allow-principal User:app --operation Write --topic letters",
+	);
+});
+
+it("names the user of SASL, else the certificate's, as a file and as text, else nobody", async () => {
+	await using folder = await temporaryFolder();
+	const [cert, key] = [join(folder.path, "cert.pem"), join(folder.path, "key.pem")];
+	const subject = ["-subj", "/C=DE/O=Shop/OU=Orders/CN=app"];
+	execFileSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", ...subject, "-keyout", key, "-out", cert], { stdio: "ignore" });
+	const byCertificate = "'User:CN=app,OU=Orders,O=Shop,C=DE'";
+	expect(principalIn(aclCommand({ ...kafka, tls: { cert, key } }, "Read", "group", "g"))).toBe(byCertificate);
+	expect(principalIn(aclCommand({ ...kafka, tls: { cert: readFileSync(cert, "utf8"), key } }, "Read", "group", "g"))).toBe(byCertificate);
+	expect(principalIn(aclCommand({ ...kafka, sasl: { username: "app" }, tls: { cert, key } }, "Read", "group", "g"))).toBe("User:app");
+	expect(principalIn(aclCommand(kafka, "Read", "group", "g"))).toBe("User:ANONYMOUS");
+});

@@ -1,0 +1,83 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../../../src/core/clock.ts";
+import type { HttpControl } from "../../../../src/observe/http/http-control.ts";
+import { createHttpServer, type HttpServer } from "../../../../src/observe/http/http-server.ts";
+import type { Status } from "../../../../src/observe/status.ts";
+
+let server: HttpServer | undefined;
+
+afterEach(() => server?.close(0));
+
+async function start(control: Partial<HttpControl> | null, { token = "", host = "127.0.0.1" } = {}) {
+	const asked: string[] = [];
+	const complete = control && {
+		control: ({ topic, partition }: { topic: string; partition: number }, action: string) => {
+			asked.push(`${action} ${topic}/${partition}`);
+			return partition < 4;
+		},
+		drain: () => asked.push("drain"),
+		...control,
+	};
+	server = await createHttpServer({
+		host,
+		port: 0,
+		token,
+		metrics: async () => ({ contentType: "text/plain", body: "" }),
+		readiness: () => ({ ready: true }),
+		status: () => ({}) as Status,
+		clock: systemClock,
+		control: complete as HttpControl | null,
+	});
+	const { url } = server;
+	const post = async (path: string, headers: Record<string, string> = {}) => (await fetch(url + path, { method: "POST", headers })).status;
+	return { url, asked, post };
+}
+
+describe("control over HTTP", () => {
+	it("is not there unless it is wanted", async () => {
+		const { post } = await start(null);
+		expect([await post("/drain"), await post("/partitions/t/0/pause")]).toEqual([405, 405]);
+	});
+
+	it("pauses, resumes and restarts a partition, and drains", async () => {
+		const { post, asked } = await start({});
+		for (const action of ["pause", "resume", "restart"]) expect(await post(`/partitions/or%2Eders/3/${action}`)).toBe(200);
+		expect(await post("/drain")).toBe(202);
+		expect(asked).toEqual(["pause or.ders/3", "resume or.ders/3", "restart or.ders/3", "drain"]);
+	});
+
+	it("refuses what it doesn't know and partitions of others", async () => {
+		const { post, url, asked } = await start({});
+		expect(await post("/partitions/t/9/pause")).toBe(404);
+		expect([await post("/partitions/t/0/stop"), await post("/partitions/t/x/pause"), await post("/partitions/t/-1/pause")]).toEqual([
+			404, 404, 404,
+		]);
+		expect((await fetch(`${url}/drain`)).status).toBe(405);
+		expect(asked).toEqual(["pause t/9"]);
+	});
+
+	it("wants the token where one is set, and nothing from web pages", async () => {
+		const { post, asked } = await start({}, { token: "s3cret" });
+		expect([
+			await post("/drain"),
+			await post("/drain", { authorization: "Bearer wrong!" }),
+			await post("/drain", { authorization: "s3cret" }),
+		]).toEqual([401, 401, 401]);
+		expect(await post("/drain", { authorization: "Bearer s3cret", origin: "http://evil.example" })).toBe(403);
+		expect(asked).toEqual([]);
+		expect(await post("/drain", { authorization: "Bearer s3cret" })).toBe(202);
+		expect(await post("/drain", { authorization: "bearer  s3cret" })).toBe(202);
+	});
+
+	it("takes a token that is not ASCII", async () => {
+		const { post } = await start({}, { token: "schlüssel-№1" });
+		const bytes = (text: string) => Buffer.from(text).toString("latin1");
+		expect(await post("/drain", { authorization: `Bearer ${bytes("schlüssel-№1")}` })).toBe(202);
+		expect(await post("/drain", { authorization: `Bearer ${bytes("schlüssel-№2")}` })).toBe(401);
+	});
+
+	it("is refused where it listens beyond loopback without a token, whatever the name says", async () => {
+		for (const host of ["0.0.0.0", "::"]) await expect(start({}, { host })).rejects.toMatchObject({ code: "http_host", exitCode: 2 });
+		await expect(start({}, { host: "127.1" })).resolves.toBeDefined();
+	});
+});

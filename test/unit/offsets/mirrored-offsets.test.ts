@@ -1,0 +1,89 @@
+/** Offsets kept in a table, with Kafka's copy behind them: what the copy must not be told. */
+import { describe, expect, it } from "vitest";
+import type { ReachedPosition } from "../../../src/core/offsets/position-note.ts";
+import type { GroupClient } from "../../../src/kafka/client/group-client.ts";
+import { type FencedOffsets, KafkaOffsetStore, MirroredOffsetStore } from "../../../src/kafka/offsets/offset-store.ts";
+import type { PositionNotes } from "../../../src/kafka/offsets/position-notes.ts";
+import { ManualClock, settle } from "../../support/fakes/manual-clock.ts";
+
+const at = (partition: number, offset: number): ReachedPosition => ({ topic: "t", partition, offset, logId: null, witness: null });
+
+function open() {
+	const mirrored: string[] = [];
+	const stores: (() => void)[] = [];
+	const table = {
+		claim: async () => [],
+		begin: async (starts: readonly ReachedPosition[]) => starts,
+		store: () => new Promise<readonly []>((resolve) => stores.push(() => resolve([]))),
+	};
+	const kafka = {
+		forgotten: async () => [],
+		commit: async (offsets: readonly ReachedPosition[]) =>
+			void mirrored.push(offsets.map(({ partition, offset }) => `${partition}@${offset}`).join(" ")),
+	};
+	const store = new MirroredOffsetStore(table as unknown as FencedOffsets, kafka as unknown as KafkaOffsetStore, {
+		displaced: () => {},
+		mirrorFailed: () => {},
+	});
+	return { store, mirrored, stores };
+}
+
+describe("Kafka's copy of the offsets", () => {
+	it("follows the table", async () => {
+		const { store, mirrored, stores } = open();
+		void store.commit([at(0, 5), at(1, 7)]);
+		await settle();
+		expect(mirrored).toEqual([]);
+		stores[0]?.();
+		await settle();
+		expect(mirrored).toEqual(["0@5 1@7"]);
+	});
+
+	it("is not told what a partition came to before it began anew: the table may take long to answer, and Kafka takes an offset by name", async () => {
+		const { store, mirrored, stores } = open();
+		void store.commit([at(0, 28), at(1, 7)]);
+		await settle();
+		const [partition] = [{ topic: "t", partition: 0 }];
+		await store.claim([partition]);
+		await store.begin([at(0, 0)]);
+		stores[0]?.();
+		await settle();
+		expect(mirrored).toEqual(["0@0", "1@7"]);
+	});
+
+	it("is missed once it is gone, also where it never followed here: that is how a topic without an id is known to be made again", async () => {
+		const committed = [{ topic: "t", partition: 0, offset: 13 as number | null }];
+		const client = {
+			committed: async () => committed,
+			commit: () => Promise.reject(new Error("illegal generation")),
+		} as unknown as GroupClient;
+		const kafka = new KafkaOffsetStore(
+			() => client,
+			{} as PositionNotes,
+			() => {},
+			new ManualClock(),
+		);
+		const table = { claim: async () => [] } as unknown as FencedOffsets;
+		const failures: string[] = [];
+		const store = new MirroredOffsetStore(table, kafka, { displaced: () => {}, mirrorFailed: (message) => failures.push(message) });
+		await store.claim(committed);
+		await store.goOn([at(0, 13)]);
+		expect(failures).toEqual(["illegal generation"]);
+		(committed[0] as { offset: number | null }).offset = null;
+		expect(await store.forgotten(committed)).toEqual(committed);
+	});
+
+	it("holds up no start where Kafka does not say what it has", async () => {
+		const client = { committed: () => Promise.reject(new Error("away")) } as unknown as GroupClient;
+		const kafka = new KafkaOffsetStore(
+			() => client,
+			{} as PositionNotes,
+			() => {},
+			new ManualClock(),
+		);
+		const claimed = [{ topic: "t", partition: 0, offset: 7 }];
+		const table = { claim: async () => claimed } as unknown as FencedOffsets;
+		const store = new MirroredOffsetStore(table, kafka, { displaced: () => {}, mirrorFailed: () => {} });
+		expect(await store.claim(claimed)).toEqual(claimed);
+	});
+});

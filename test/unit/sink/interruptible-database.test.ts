@@ -1,0 +1,52 @@
+import { expect, it } from "vitest";
+import { interruptible } from "../../../src/sink/comparison/interruptible-database.ts";
+import type { Database } from "../../../src/sink/database/database.ts";
+
+const never = () => new Promise<never>(() => {});
+
+/** A database that gives one page and no answer. */
+const silent: Database = {
+	query: never,
+	transaction: never,
+	async *stream() {
+		yield [{ id: "a" }];
+		await never();
+	},
+	async close() {},
+};
+
+it("an interrupt ends the wait for an answer, for a page, and what is asked afterwards", async () => {
+	const interrupt = new AbortController();
+	const database = interruptible(silent, interrupt.signal);
+	const pages: unknown[] = [];
+	const streamed = (async () => {
+		for await (const page of database.stream("select", 1)) pages.push(page);
+	})();
+	const asked = database.query("select");
+	await new Promise(setImmediate);
+	const reason = new Error("SIGINT");
+	interrupt.abort(reason);
+	await expect(asked).rejects.toBe(reason);
+	await expect(streamed).rejects.toBe(reason);
+	expect(pages).toEqual([[{ id: "a" }]]);
+	await expect(database.query("select")).rejects.toBe(reason);
+	await expect(database.stream("select", 1)[Symbol.asyncIterator]().next()).rejects.toBe(reason);
+});
+
+it("what nobody interrupts is as it was", async () => {
+	const rows = [{ id: "a" }];
+	const database = interruptible(
+		{
+			...silent,
+			query: async () => rows,
+			async *stream() {
+				yield rows;
+				yield rows;
+			},
+		},
+		new AbortController().signal,
+	);
+	const pages: unknown[] = [];
+	for await (const page of database.stream("select", 1)) pages.push(page);
+	expect([await database.query("select"), pages]).toEqual([rows, [rows, rows]]);
+});

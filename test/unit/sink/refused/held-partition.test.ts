@@ -1,0 +1,31 @@
+/** Rows of a partition that wait for others of it: who is still waited for. */
+import { expect, it } from "vitest";
+import { problemOf } from "../../../../src/sink/database/sql-faults.ts";
+import { HeldPartition } from "../../../../src/sink/writer/refused/held-partition.ts";
+import { OlderVersions } from "../../../../src/sink/writer/sql/older-versions.ts";
+import type { PendingRow } from "../../../../src/sink/writer/sql/pending-rows.ts";
+import { owner, pendingRow } from "../../../support/fakes/pending-row.ts";
+
+const problem = problemOf({ code: "23505" });
+
+function held(row: PendingRow) {
+	return { table: "contacts", row, trigger: "linger" as const, since: 0, problem };
+}
+
+it("a row that nobody waits for any more leaves, and what it stands for of a new owner's takes its place", () => {
+	const former = { ...owner(), released: true };
+	const older = new OlderVersions({ kind: "offset" });
+	const present = owner();
+	older.push(pendingRow(3, { owner: present }));
+	older.push(pendingRow(5, { owner: present }));
+	const partition = new HeldPartition();
+	partition.add(held(pendingRow(9, { owner: former, older })));
+	partition.add(held(pendingRow(7, { id: "other", owner: former })));
+	expect(partition.rows.map(({ row }) => [row.id, row.offset, row.older?.length])).toEqual([["hot", 5, 1]]);
+});
+
+it("rows come in the log's order, however they came", () => {
+	const partition = new HeldPartition();
+	for (const offset of [10, 9, 100]) partition.add(held(pendingRow(offset, { id: String(offset) })));
+	expect(partition.rows.map(({ row }) => row.offset)).toEqual([9, 10, 100]);
+});
