@@ -187,6 +187,22 @@ describe("a process with requests for topic ids", withAddon, () => {
 			print(left);`;
 		expect(await run(body)).toEqual({ clients: 1, requests: 0 });
 	});
+
+	// They do nothing else, so some of a hundred are.
+	it("may have threads that are ended within a call", async () => {
+		const body = `const source = \`const { workerData: file, parentPort } = require("node:worker_threads");
+				const { topicIds } = require(file);
+				parentPort.postMessage("begun");
+				for (;;) void topicIds("nobody", ${BROKER}, ["a"], 60_000);\`;
+			const endOne = async () => {
+				const worker = new Worker(source, { eval: true, execArgv: [], workerData: addon });
+				await new Promise((resolve) => worker.on("message", resolve));
+				await worker.terminate();
+			};
+			for (let round = 0; round < 25; round++) await Promise.all([endOne(), endOne(), endOne(), endOne()]);
+			print(livingClients());`;
+		expect(await run(body)).toEqual({ clients: 0, requests: 0 });
+	});
 });
 
 describe("without the addon", () => {

@@ -14,7 +14,7 @@ const COUNT = 6;
 /** A thread that was told to end has so long for it. */
 const GRACE_MS = 1_000;
 
-/** A pipe that nobody writes to: who opens it for reading waits in a native call until `release`. */
+/** A pipe that nobody writes to: who opens it for reading waits until `release`. */
 async function pipe() {
 	const folder = await temporaryFolder();
 	const path = join(folder.path, "pipe");
@@ -28,12 +28,20 @@ async function pipe() {
 	return { path, release, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
 }
 
-const handler = (act: string) => `
-	import { readFileSync } from "node:fs";
+/**
+ * `stand(path)` waits in one native call until the pipe is released. Its child process says that it stands: said before the call, the thread
+ * could still be ended on the way into it.
+ */
+const standing = `
+	import { spawnSync } from "node:child_process";
 	const stand = (path) => {
-		stands();
-		readFileSync(path);
+		const script = 'echo "$1" >> "$2"; cat "$3"';
+		spawnSync("sh", ["-c", script, "sh", threadId, __folder + "/notes-stands", path], { stdio: "ignore" });
 	};
+`;
+
+const handler = (act: string) => `
+	${standing}
 	export const init = ({ partition }) => ({ partition });
 	export async function handleMessage({ partition, offset }) {
 		if (partition === 0 && offset === 2 && once("act")) { ${act} }
@@ -112,10 +120,10 @@ describe("a thread that can't be ended", () => {
 		await using blocked = await pipe();
 		const stuck = new StuckThreads();
 		const source = `
-			import { readFileSync } from "node:fs";
+			${standing}
 			export const init = () => ({});
 			export const handleMessage = ({ offset }) => ({ id: offset, fields: {} });
-			export const terminate = () => { stands(); readFileSync(${JSON.stringify(blocked.path)}); };`;
+			export const terminate = () => stand(${JSON.stringify(blocked.path)});`;
 		await using workers = await realWorkers({ source, stuck });
 		const { victim } = workers;
 		victim.deliver(0, 1);

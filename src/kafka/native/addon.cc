@@ -37,7 +37,7 @@ std::vector<std::string> texts_of(napi_env env, napi_value list) {
   napi_get_array_length(env, list, &length);
   std::vector<std::string> result;
   for (uint32_t i = 0; i < length; i++) {
-    napi_value each;
+    napi_value each = nullptr;
     napi_get_element(env, list, i, &each);
     result.push_back(text_of(env, each));
   }
@@ -46,7 +46,7 @@ std::vector<std::string> texts_of(napi_env env, napi_value list) {
 
 template <typename T>
 napi_value list_of(napi_env env, const std::vector<T>& all, napi_value (*value_of)(napi_env, const T&)) {
-  napi_value result;
+  napi_value result = nullptr;
   napi_create_array_with_length(env, all.size(), &result);
   for (uint32_t i = 0; i < all.size(); i++) napi_set_element(env, result, i, value_of(env, all[i]));
   return result;
@@ -54,7 +54,7 @@ napi_value list_of(napi_env env, const std::vector<T>& all, napi_value (*value_o
 
 // What is told of any topic: { topic, error, message }
 napi_value topic_value(napi_env env, const std::string& topic, rd_kafka_resp_err_t error, const std::string& message) {
-  napi_value result;
+  napi_value result = nullptr;
   napi_create_object(env, &result);
   set(env, result, "topic", text(env, topic));
   set(env, result, "error", number(env, error));
@@ -74,7 +74,7 @@ napi_value id_value(napi_env env, const TopicId& of) {
 // { topic, error, message, settings: { [name]: string } }
 napi_value settings_value(napi_env env, const TopicSettings& of) {
   napi_value result = topic_value(env, of.topic, of.error, of.message);
-  napi_value settings;
+  napi_value settings = nullptr;
   napi_create_object(env, &settings);
   for (const auto& [name, value] : of.settings) set(env, settings, name.c_str(), text(env, value));
   set(env, result, "settings", settings);
@@ -109,7 +109,7 @@ napi_value group_value(napi_env env, const GroupMembers& of) {
 
 // { error, message, topics }
 napi_value value_of(napi_env env, const Question& question) {
-  napi_value result;
+  napi_value result = nullptr;
   napi_create_object(env, &result);
   set(env, result, "error", number(env, question.request->error()));
   set(env, result, "message", text(env, question.request->message()));
@@ -140,9 +140,9 @@ void on_wake(napi_env env, napi_value, void* context, void* told) {
 template <typename Request, typename Send>
 napi_value ask(napi_env env, Environment& environment, const std::string& client,
                napi_value (*topics_of)(napi_env, const Request&), Send send) {
-  napi_deferred deferred;
-  napi_value promise, null;
-  napi_create_promise(env, &deferred, &promise);
+  napi_deferred deferred = nullptr;
+  napi_value promise = nullptr, null = nullptr;
+  if (napi_create_promise(env, &deferred, &promise) != napi_ok) return nullptr;  // the thread ends: nobody asks any more
   const uintptr_t number = ++environment.last_number;
   auto request = std::make_unique<Request>([&environment, number] {
     napi_call_threadsafe_function(environment.wake, reinterpret_cast<void*>(number), napi_tsfn_nonblocking);
@@ -183,7 +183,7 @@ struct Asked {
 // topicIds(client, broker, topics, timeoutMs, withOperations?: boolean): Promise<{ error, message, topics } | null>
 napi_value topic_ids(napi_env env, napi_callback_info info) {
   size_t count = 5;
-  napi_value arguments[5];
+  napi_value arguments[5] = {};
   void* data = nullptr;
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   const Asked asked(env, arguments);
@@ -199,7 +199,7 @@ napi_value topic_ids(napi_env env, napi_callback_info info) {
 // topicSettings(client, broker, topics, timeoutMs): Promise<{ error, message, topics } | null>
 napi_value topic_settings(napi_env env, napi_callback_info info) {
   size_t count = 4;
-  napi_value arguments[4];
+  napi_value arguments[4] = {};
   void* data = nullptr;
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   const Asked asked(env, arguments);
@@ -213,7 +213,7 @@ napi_value topic_settings(napi_env env, napi_callback_info info) {
 // groupMembers(client, broker, groups, timeoutMs): Promise<{ error, message, topics } | null>; `broker` is not looked at
 napi_value group_members(napi_env env, napi_callback_info info) {
   size_t count = 4;
-  napi_value arguments[4];
+  napi_value arguments[4] = {};
   void* data = nullptr;
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   const Asked asked(env, arguments);
@@ -231,7 +231,7 @@ napi_value living(napi_env env, napi_callback_info) {
     std::lock_guard<std::mutex> lock(clients_mutex());
     found = counts();
   }
-  napi_value result;
+  napi_value result = nullptr;
   napi_create_object(env, &result);
   set(env, result, "clients", number(env, static_cast<int64_t>(found.clients)));
   set(env, result, "requests", number(env, static_cast<int64_t>(found.dependents)));
@@ -247,7 +247,7 @@ void on_cleanup(void* data) {
 // exitNow(code): ends the process without waiting for any of its threads. Does not come back.
 napi_value exit_now(napi_env env, napi_callback_info info) {
   size_t count = 1;
-  napi_value argument;
+  napi_value argument = nullptr;
   int32_t code = 0;
   napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
   napi_get_value_int32(env, argument, &code);
@@ -262,7 +262,7 @@ NAPI_MODULE_INIT() {
   auto* environment = new Environment;
   const auto forget = [](napi_env, void* data, void*) { delete static_cast<Environment*>(data); };
   napi_set_instance_data(env, environment, forget, nullptr);
-  napi_value name;
+  napi_value name = nullptr;
   napi_create_string_utf8(env, "pockaffe", NAPI_AUTO_LENGTH, &name);
   napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, environment, on_wake,
                                   &environment->wake);

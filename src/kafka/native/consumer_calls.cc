@@ -29,7 +29,7 @@ void free_memory(napi_env, void* memory, void*) { std::free(memory); }
 
 // JavaScript's from here on, which frees it. Where Node takes no foreign memory it is copied.
 napi_value buffer_of(napi_env env, Memory memory, size_t size) {
-  napi_value buffer;
+  napi_value buffer = nullptr;
   void* copy = nullptr;
   // Of an empty one Node would not tell when it is gone.
   if (size > 0) {
@@ -68,7 +68,7 @@ napi_value value_of(napi_env env, rd_kafka_resp_err_t error) {
 
 template <typename Each>
 napi_value list_of(napi_env env, std::vector<Each>& all) {
-  napi_value list;
+  napi_value list = nullptr;
   napi_create_array_with_length(env, all.size(), &list);
   uint32_t at = 0;
   for (Each& each : all) napi_set_element(env, list, at++, value_of(env, each));
@@ -105,7 +105,7 @@ Queue& queue_of(napi_env env, napi_value value) {
 // openConsumer(client: string): a handle; null where no such client lives, or it is no consumer.
 napi_value open_consumer(napi_env env, napi_callback_info info) {
   size_t count = 1;
-  napi_value argument, result;
+  napi_value argument = nullptr, result = nullptr;
   napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
   const std::string name = text_of(env, argument);
   Queue queue;
@@ -117,7 +117,8 @@ napi_value open_consumer(napi_env env, napi_callback_info info) {
   napi_get_null(env, &result);
   if (!queue || !queue->is_open()) return result;
   const auto forget = [](napi_env, void* data, void*) { delete static_cast<Queue*>(data); };
-  napi_create_external(env, new Queue(queue), forget, nullptr, &result);
+  auto handle = std::make_unique<Queue>(queue);
+  if (napi_create_external(env, handle.get(), forget, nullptr, &result) == napi_ok) handle.release();
   return result;
 }
 
@@ -125,19 +126,19 @@ napi_value open_consumer(napi_env env, napi_callback_info info) {
 //   Promise<{ partitions, ends, errors }>
 napi_value poll_consumer(napi_env env, napi_callback_info info) {
   size_t arguments_count = 5;
-  napi_value arguments[5];
+  napi_value arguments[5] = {};
   napi_get_cb_info(env, info, &arguments_count, arguments, nullptr, nullptr);
   uint32_t count = 1, most_bytes = 0;
   auto poll = std::make_unique<Poll>();
   poll->queue = queue_of(env, arguments[0]);
-  napi_create_reference(env, arguments[1], 1, &poll->owner);
   napi_get_value_uint32(env, arguments[2], &count);
   napi_get_value_int32(env, arguments[3], &poll->timeout_ms);
   napi_get_value_uint32(env, arguments[4], &most_bytes);
   poll->count = count > 0 ? count : 1;
   poll->most_bytes = most_bytes;
-  napi_value promise;
-  napi_create_promise(env, &poll->deferred, &promise);
+  napi_value promise = nullptr;
+  if (napi_create_promise(env, &poll->deferred, &promise) != napi_ok) return nullptr;  // the thread ends: nobody polls any more
+  napi_create_reference(env, arguments[1], 1, &poll->owner);
   napi_create_async_work(env, nullptr, text(env, "pockaffe:poll"), execute, complete, poll.get(), &poll->work);
   napi_queue_async_work(env, poll.release()->work);
   return promise;
@@ -146,7 +147,7 @@ napi_value poll_consumer(napi_env env, napi_callback_info info) {
 // releaseConsumer(handle): what it held of librdkafka's is given back; waits for a poll under way.
 napi_value release_consumer(napi_env env, napi_callback_info info) {
   size_t count = 1;
-  napi_value argument;
+  napi_value argument = nullptr;
   napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
   queue_of(env, argument)->release();
   return nullptr;

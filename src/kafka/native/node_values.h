@@ -1,4 +1,5 @@
-// Values of JavaScript's, made and read.
+// Values of JavaScript's, made and read. Null where they can't be made: a thread may be ended in the middle of a call,
+// and takes nothing from there on.
 #pragma once
 
 #include <node_api.h>
@@ -13,19 +14,19 @@ inline bool set(napi_env env, napi_value object, const char* name, napi_value va
 }
 
 inline napi_value object(napi_env env) {
-  napi_value result;
+  napi_value result = nullptr;
   napi_create_object(env, &result);
   return result;
 }
 
 inline napi_value number(napi_env env, int64_t value) {
-  napi_value result;
+  napi_value result = nullptr;
   napi_create_int64(env, value, &result);
   return result;
 }
 
 inline napi_value text(napi_env env, const std::string& value) {
-  napi_value result;
+  napi_value result = nullptr;
   napi_create_string_utf8(env, value.data(), value.size(), &result);
   return result;
 }
@@ -40,7 +41,7 @@ inline std::string text_of(napi_env env, napi_value value) {
 }
 
 inline napi_value function(napi_env env, const char* name, napi_callback call, void* data) {
-  napi_value result;
+  napi_value result = nullptr;
   napi_create_function(env, name, NAPI_AUTO_LENGTH, call, data, &result);
   return result;
 }
