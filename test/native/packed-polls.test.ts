@@ -200,8 +200,7 @@ describe("a packed poll", withAddon, () => {
 			await Promise.all([refused, nowhere.close(), ...clients.map((client) => client.close()), ...left]);
 		}
 		expect(livingClients()?.requests).toBe(before.requests);
-		await waitFor("all to be gone", async () => livingClients()?.clients === before.clients && (await held()).threads <= before.threads);
-		expect((await held()).files).toBeLessThanOrEqual(before.files + 1);
+		await waitFor("all to be gone", async () => livingClients()?.clients === before.clients && isGone(await held(), before));
 	});
 });
 
@@ -291,6 +290,11 @@ it("a client without the addon polls by node-rdkafka's own consume: the same, bu
 	const sorted = seen.sort((left, right) => left.partition - right.partition);
 	expect(sorted).toEqual(JSON.parse(JSON.stringify(log.flat().map((message) => ({ ...message, timestampType: "undefined" })))));
 });
+
+type Held = Awaited<ReturnType<typeof held>>;
+
+/** The mock cluster closes its end of a connection in its own time; one file more may be anybody's. */
+const isGone = (now: Held, before: Held) => now.threads <= before.threads && now.files <= before.files + 1;
 
 /** Threads and open files of this process, where the system shows them. */
 async function held(): Promise<{ threads: number; files: number }> {

@@ -128,9 +128,8 @@ describe("a request for topic ids", withAddon, () => {
 		const nowhere = new ConsumerClient({ "bootstrap.servers": "127.0.0.1:1", "group.id": "g" }, {}, systemClock);
 		await expect(nowhere.connect(200)).rejects.toThrow();
 		await nowhere.close();
-		await waitFor("all to be gone", async () => livingClients()?.clients === before.clients && (await held()).threads <= before.threads);
+		await waitFor("all to be gone", async () => livingClients()?.clients === before.clients && isGone(await held(), before));
 		expect(livingClients()?.requests).toBe(0);
-		expect((await held()).files).toBeLessThanOrEqual(before.files + 1);
 	});
 });
 
@@ -225,6 +224,11 @@ describe("without the addon", () => {
 		expect(await run(body, { POCKAFFE_NATIVE: "off" })).toEqual(["POCKAFFE_NATIVE is off", null, [["a", null]]]);
 	});
 });
+
+type Held = Awaited<ReturnType<typeof held>>;
+
+/** The mock cluster closes its end of a connection in its own time; one file more may be anybody's. */
+const isGone = (now: Held, before: Held) => now.threads <= before.threads && now.files <= before.files + 1;
 
 /** Threads and open files of this process, where the system shows them. */
 async function held(): Promise<{ threads: number; files: number }> {
