@@ -13,9 +13,13 @@ export interface DaemonClient {
 }
 
 /** The daemon at `--url`, else the embedded one of this folder, else the one the configuration describes. */
-export async function daemonOf(command: Command, context: CommandContext): Promise<DaemonClient> {
+export function daemonOf(command: Command, context: CommandContext): Promise<DaemonClient> {
+	return daemonAt(command.optsWithGlobals<{ url?: string }>().url, command, context);
+}
+
+/** The same; `url` is what the user said, if anything. */
+export async function daemonAt(url: string | undefined, command: Command, context: CommandContext): Promise<DaemonClient> {
 	const { config } = configOf(command, context);
-	const { url } = command.optsWithGlobals<{ url?: string }>();
 	const embedded = config.kafka.brokers.length === 0 ? await readEmbeddedFile(context.cwd) : null;
 	const { host, port, token } = config.http;
 	const base = url ?? embedded?.http ?? `http://${host.includes(":") ? `[${host}]` : host}:${port}`;

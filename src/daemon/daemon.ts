@@ -257,6 +257,12 @@ export class Daemon {
 					this.#observer.adminAction("skip", `${partitionName(partition)} offset ${offset}`);
 				return found;
 			},
+			setOffsets: async (id, wanted) => {
+				const found = await this.delivery.setOffsets(id, wanted);
+				const where = wanted.map((each) => `${partitionName(each)} to ${each.to}`).join(", ");
+				if (found.outcome === "set") this.#observer.adminAction("set_offsets", where);
+				return found;
+			},
 			drain: () => {
 				this.#observer.adminAction("drain", "the daemon");
 				this.#requestStop({ reason: "a drain was asked for over HTTP", exitCode: exitCodes.done });
@@ -344,6 +350,7 @@ export class Daemon {
 		consumer.on("rebalanced", ({ kind, partitions }) => {
 			if (kind !== "assign") for (const partition of partitions) this.lagClock.forget(partition);
 		});
+		consumer.on("offset:set", (partition) => this.lagClock.forget(partition));
 		consumer.on("consume:failed", ({ message }) => {
 			this.#lastConsumeError = message;
 		});

@@ -18,6 +18,7 @@ import { lifetime } from "../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../core/messages/message.ts";
 import type { SkipOutcome } from "../core/messages/skip-outcome.ts";
 import type { DisplacedOffset } from "../core/offsets/displaced-offset.ts";
+import type { OffsetSet, OffsetsSetOutcome, WantedOffset } from "../core/offsets/set-offset.ts";
 import type { Problem } from "../core/problem.ts";
 import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows/rows.ts";
@@ -28,6 +29,7 @@ import { GroupConsumer } from "../kafka/group/group-consumer.ts";
 import { RestoredPartitions } from "../kafka/group/restored-partitions.ts";
 import { OffsetCommitter } from "../kafka/offsets/offset-committer.ts";
 import { type AssignedLog, OffsetLedger } from "../kafka/offsets/offset-ledger.ts";
+import { OffsetRequests } from "../kafka/offsets/offset-requests.ts";
 import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "../kafka/offsets/offset-store.ts";
 import { OffsetWatch } from "../kafka/offsets/offset-watch.ts";
 import { AccessWatch } from "../kafka/watches/access-watch.ts";
@@ -122,6 +124,7 @@ export class Delivery {
 	readonly #logs: LogWatch;
 	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
+	readonly #requests: OffsetRequests;
 	readonly #access: AccessWatch;
 	readonly transactions: StandingTransactions;
 	readonly #stopping = lifetime();
@@ -169,6 +172,12 @@ export class Delivery {
 		this.#offsetWatch = new OffsetWatch(clock, async () => {
 			await this.#offsets.look(() => [...this.supervisor.children.values()]);
 			await this.restored.look();
+		});
+		this.#requests = new OffsetRequests({
+			clock,
+			isAssigned: (partition) => this.supervisor.children.has(partitionName(partition)),
+			watermarks: async (partition) => this.#client.watermarks(partition),
+			move: (wanted) => this.#move(wanted),
 		});
 		this.committer = new OffsetCommitter({
 			ledger: this.ledger,
@@ -256,6 +265,19 @@ export class Delivery {
 		const outcome = await Promise.race([answer, asked]);
 		waited.abort(new Error("there is an answer"));
 		return { outcome, position };
+	}
+
+	/** A person wants partitions to go on elsewhere. `id` names the request: asked again by it, it is answered again and not done again. */
+	setOffsets(id: string, wanted: readonly WantedOffset[]): Promise<OffsetsSetOutcome> {
+		return this.#requests.ask(id, wanted);
+	}
+
+	/** One that a person paused stays so. */
+	async #move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null> {
+		const paused = wanted.filter((each) => this.supervisor.children.get(partitionName(each))?.held === true);
+		const moved = await this.consumer.move(wanted);
+		for (const each of paused) this.supervisor.control(each, "pause");
+		return moved;
 	}
 
 	/** A partition stands still: it is fetched anew, or what becomes of a position outside the log is decided. */

@@ -174,6 +174,23 @@ export function groupClientContract(
 			});
 		});
 
+		describe("a partition that was paused, given away and given back", () => {
+			it("is fetched: nobody who has it now paused it", async () => {
+				await using scene = await open(1);
+				const member = await Member.join(scene);
+				await member.untilAssigned([0]);
+				member.pause(0);
+				await scene.produce(0, ["a"]);
+				await member.pollTimes(QUIET_POLLS);
+				expect(member.messages).toEqual([]);
+				member.unsubscribe();
+				await member.untilAssigned([]);
+				member.subscribe();
+				await scene.until("the message", () => member.messages.length === 1);
+				expect(member.offsets(0)).toEqual([0]);
+			});
+		});
+
 		describe("the end of a partition", () => {
 			it("is told once, with the next offset, and again only behind more", async () => {
 				await using scene = await open(2);

@@ -242,7 +242,12 @@ async function httpRequests(): Promise<FuzzTarget> {
 		readiness: () => ({ ready: true }),
 		status: () => ({}) as Status,
 		clock: systemClock,
-		control: { control: () => true, skip: async () => ({ outcome: "finished", position: 1 }), drain: () => {} },
+		control: {
+			control: () => true,
+			skip: async () => ({ outcome: "finished", position: 1 }),
+			setOffsets: async () => ({ outcome: "busy" }),
+			drain: () => {},
+		},
 		token: "a-token-of-some-length",
 		onError: (path, error) => {
 			failure ??= `${path}: ${String(error)}`;

@@ -28,7 +28,7 @@ describeOnKafka("offsets set", () => {
 		const plan = { topic: scene.topic, partition: 0, low: 0, high: 10, committed: 10, to: 3, again: 7, passedOver: 0 };
 		expect(JSON.parse(dry.stdout)).toEqual([plan]);
 		expect(await scene.committed()).toBe(10);
-		const set = await scene.run("offsets", "set", "--to", "3");
+		const set = await scene.run("offsets", "set", "--to", "3", "--yes");
 		expect(set).toMatchObject({ code: 0, stdout: expect.stringMatching(/7 messages at most are read again, 0 are passed over/) });
 		await using daemon = scene.start();
 		expect(await daemon.record("the start", ({ from }) => from !== undefined)).toMatchObject({
@@ -45,7 +45,9 @@ describeOnKafka("offsets set", () => {
 	it.each(["kafka", "postgres"])("on is passed over, and noted (offsets in %s)", async (store) => {
 		await using scene = await stoppedAtTen(store);
 		await scene.produce("passed", 5);
-		expect((await scene.run("offsets", "set", "--to", "latest")).stdout).toMatch(/0 messages at most are read again, 5 are passed over/);
+		expect((await scene.run("offsets", "set", "--to", "latest", "--yes")).stdout).toMatch(
+			/0 messages at most are read again, 5 are passed over/,
+		);
 		await scene.produce("later", 2);
 		await using daemon = scene.start();
 		expect(await daemon.record("the start", ({ from }) => from !== undefined)).toMatchObject({
@@ -66,19 +68,21 @@ describeOnKafka("offsets set", () => {
 
 	it("to a time goes to the first message that is as young", async () => {
 		await using scene = await stoppedAtTen();
-		const { stdout } = await scene.run("offsets", "set", "--to", new Date(1_700_000_000_004).toISOString(), "--json");
+		const { stdout } = await scene.run("offsets", "set", "--to", new Date(1_700_000_000_004).toISOString(), "--yes", "--json");
 		expect(JSON.parse(stdout)).toMatchObject([{ to: 4, again: 6 }]);
 		expect(await scene.committed()).toBe(4);
 	});
 
-	it("is refused in words while a daemon of the group runs, and changes nothing; then the start is where it was", async () => {
+	it("is refused in words while a daemon of the group runs that nobody named, and changes nothing; then the start is where it was", async () => {
 		await using scene = await stoppedAtTen();
 		await using daemon = scene.start();
 		await daemon.ready();
-		expect(await scene.run("offsets", "set", "--to", "earliest")).toMatchObject({
+		expect(await scene.run("offsets", "set", "--to", "earliest", "--yes")).toMatchObject({
 			code: 1,
 			stdout: "",
-			stderr: expect.stringMatching(/group .* has members: stop its daemons first .*nothing was changed/),
+			stderr: expect.stringMatching(
+				/group .* has members, and no daemon answered that has .*\/0 \(.* at .*\): say where each daemon is .*nothing was changed/,
+			),
 		});
 		expect(await scene.committed()).toBe(10);
 		expect((await scene.db.database.query(noted))[0]).toMatchObject({ reached: 10, skipped: null });
@@ -89,7 +93,7 @@ describeOnKafka("offsets set", () => {
 		await using scene = await stoppedAtTen("postgres");
 		await using daemon = scene.start();
 		await daemon.ready();
-		expect(await scene.run("offsets", "set", "--to", "6")).toMatchObject({ code: 0 });
+		expect(await scene.run("offsets", "set", "--to", "6", "--yes")).toMatchObject({ code: 0 });
 		await daemon.record("the new start", ({ from, offset }) => from === "committed" && offset === 6);
 		await waitFor("four again", async () => (await daemon.metric("pockaffe_messages_consumed_total")) === 4);
 		await scene.untilCommitted();
@@ -112,7 +116,7 @@ describeOnKafka("offsets set", () => {
 				expect(commands).toHaveLength(2);
 				expect(await daemon.stop()).toBe(0);
 				const [command] = commands.filter((each) => each.endsWith(to)) as [string];
-				expect(await scene.run(...command.split(" "))).toMatchObject({ code: 0, stderr: "" });
+				expect(await scene.run(...command.split(" "), "--yes")).toMatchObject({ code: 0, stderr: "" });
 			}
 			await using daemon = scene.start();
 			await scene.untilCommitted();
@@ -122,6 +126,13 @@ describeOnKafka("offsets set", () => {
 			expect(await daemon.stop()).toBe(0);
 		},
 	);
+
+	it("asks before: without a terminal --yes has to say so, and nothing was changed", async () => {
+		await using scene = await stoppedAtTen();
+		const asked = await scene.run("offsets", "set", "--to", "3");
+		expect([asked.code, asked.stderr]).toEqual([2, expect.stringMatching(/7 messages at most are read again, .*--yes/s)]);
+		expect(await scene.committed()).toBe(10);
+	});
 
 	it("says what is wrong with what was typed", async () => {
 		await using scene = await positionScene(brokers);

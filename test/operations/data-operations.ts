@@ -9,7 +9,7 @@ const KEPT = ["events", "pockaffe_offsets_start"];
 
 const inPostgres = { offsets: { store: "postgres", commitIntervalMs: 100 } };
 
-const readAllAgain = (scene: OperationScene) => scene.whileStopped(() => scene.command("offsets", "set", "--to", "earliest"));
+const readAllAgain = (scene: OperationScene) => scene.whileStopped(() => scene.command("offsets", "set", "--to", "earliest", "--yes"));
 
 /** Of these tables, put back in one transaction after some of the load. */
 async function putBack(scene: OperationScene, tables: readonly string[]): Promise<void> {
@@ -66,7 +66,7 @@ export const dataOperations: readonly Operation[] = [
 			scene.whileStopped(async () => {
 				await scene.ofServer(`drop database ${scene.databaseName} with (force)`);
 				await scene.makeDatabase();
-				await scene.command("offsets", "set", "--to", "earliest");
+				await scene.command("offsets", "set", "--to", "earliest", "--yes");
 			}),
 	},
 	{

@@ -19,18 +19,18 @@ const inPostgres = { offsets: { store: "postgres", commitIntervalMs: 100 } };
 async function onAndBack(scene: OperationScene): Promise<void> {
 	await scene.whileStopped(async () => {
 		await scene.during(2_000);
-		await scene.command("offsets", "set", "--to", "latest");
+		await scene.command("offsets", "set", "--to", "latest", "--yes");
 	});
 	await scene.progress();
 	await scene.ready();
 	expect(await scene.command("verify")).toContain("that were passed over");
-	await scene.whileStopped(() => scene.command("offsets", "set", "--to", "earliest"));
+	await scene.whileStopped(() => scene.command("offsets", "set", "--to", "earliest", "--yes"));
 }
 
 export const groupOperations: readonly Operation[] = [
 	{
 		name: "the offsets are set back while the daemons are stopped",
-		run: (scene) => scene.whileStopped(() => scene.command("offsets", "set", "--to", "earliest")),
+		run: (scene) => scene.whileStopped(() => scene.command("offsets", "set", "--to", "earliest", "--yes")),
 	},
 	{
 		name: "the offsets are set back by another tool",
@@ -52,7 +52,7 @@ export const groupOperations: readonly Operation[] = [
 		config: inPostgres,
 		may: ["starting"],
 		run: async (scene) => {
-			await scene.command("offsets", "set", "--to", "earliest");
+			await scene.command("offsets", "set", "--to", "earliest", "--yes");
 			await scene.progress();
 		},
 	},

@@ -14,7 +14,7 @@ import { type CommandContext, daemonConfig, print } from "../command-context.ts"
 import { daemonOf } from "../daemon-client.ts";
 import { StoredLetters } from "../dead-letters/stored-letters.ts";
 import { offsetNumber, partitionNumber } from "../terminal/option-values.ts";
-import { setOffsets } from "./offsets-set.ts";
+import { setOffsets } from "./offset-setting.ts";
 
 interface Place {
 	readonly topic: string;

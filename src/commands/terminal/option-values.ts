@@ -23,6 +23,11 @@ export function offsetNumber(text: string): number {
 	return value;
 }
 
+/** An option that may be said several times: all that was said. */
+export function each(text: string, before: readonly string[] | undefined): readonly string[] {
+	return [...(before ?? []), text];
+}
+
 /** A place in a log. Digits are an offset: a time is written as a date. */
 export function whereTo(text: string): SetTo {
 	if (text === "earliest" || text === "latest") return { kind: text };

@@ -72,6 +72,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	#subscription: readonly string[] = [];
 	/** Somebody wants it closed: it takes no more calls. */
 	#isEnding = false;
+	/** By name: paused, and not resumed since. */
+	readonly #paused = new Set<string>();
 	/** Resolves when the client has closed; null while it was not told to. */
 	#closing: Promise<void> | null = null;
 	#isClosed = false;
@@ -198,6 +200,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		const list = partitions.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
 		if (incremental) this.#raw.incrementalAssign(list);
 		else this.#raw.assign(list);
+		// Librdkafka keeps that a partition is paused, though it was given away meanwhile.
+		this.resume(partitions.filter((each) => this.#paused.has(partitionName(each))));
 	}
 
 	/** Assigns with the committed offset, or `auto.offset.reset` where there is none. For readers without a start position of their own. */
@@ -224,10 +228,13 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {
+		for (const each of partitions) this.#paused.add(partitionName(each));
 		if (!this.#isEnding) this.#raw.pause(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
 	}
 
 	resume(partitions: readonly TopicPartition[]): void {
+		if (partitions.length === 0) return;
+		for (const each of partitions) this.#paused.delete(partitionName(each));
 		if (!this.#isEnding) this.#raw.resume(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
 	}
 

@@ -2,6 +2,7 @@
  * The partitions that the group gave this member: each is answered for, resolved to a start, fetched, and given away again.
  *
  *   resolving (its start is looked up and stored) -> fetching -> leaving
+ *        <- a person sets its offset: it is drained, and begins there -┘
  *
  * Librdkafka fetches nothing at all while a change is unanswered, and under KIP-848 the whole group waits. So an assignment is answered at
  * once, and every partition is added when its own start is stored: one that can't be resolved (no leader, no right, topic deleted) holds
@@ -16,6 +17,7 @@ import { eitherSignal } from "../../core/either-signal.ts";
 import { messageOf } from "../../core/errors.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
 import type { ReachedPosition } from "../../core/offsets/position-note.ts";
+import type { OffsetSet, WantedOffset } from "../../core/offsets/set-offset.ts";
 import { unlessAborted, unlessAbortedFor } from "../../core/unless-aborted.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
@@ -23,7 +25,14 @@ import type { OffsetStore } from "../offsets/offset-store.ts";
 import type { PositionNotes } from "../offsets/position-notes.ts";
 import type { BegunPartition, GroupMember } from "./group-member.ts";
 import { type OutOfRangePolicy, outOfRangeWords } from "./start-decision.ts";
-import { type FirstStart, resolveStartPositions, type StartFailure, type StartFrom, type StartPosition } from "./start-position.ts";
+import {
+	type FirstStart,
+	resolveStartPositions,
+	type SetCounts,
+	type StartFailure,
+	type StartFrom,
+	type StartPosition,
+} from "./start-position.ts";
 
 /** A start that can't be had yet. */
 export interface StartFailedFact extends TopicPartition {
@@ -39,6 +48,8 @@ export interface AssignmentListener {
 	joined(partitions: number): void;
 	startResolved(start: StartPosition): void;
 	startFailed(fact: StartFailedFact): void;
+	/** A person set where it goes on, and that is stored. */
+	offsetSet(fact: OffsetSet): void;
 	/** A revocation was answered. */
 	unassigned(partitions: readonly TopicPartition[]): void;
 	/** The client refused an answer: only joining anew helps. */
@@ -79,6 +90,8 @@ interface Held extends TopicPartition {
 	 * late start land on that one's commits.
 	 */
 	storing: Promise<unknown> | null;
+	/** Where a person wants it to begin; `done` when that is stored. */
+	set: { readonly to: number; done: OffsetSet | null } | null;
 }
 
 const RETRY = { minMs: 200, maxMs: 5_000 };
@@ -128,7 +141,7 @@ export class Assignment {
 		const { client, incremental, listener, stopped } = this.#parts;
 		if (this.#isAbandoned) return client.assign([], incremental);
 		const held = partitions.map(
-			({ topic, partition }): Held => ({ topic, partition, state: "resolving", isFetched: false, storing: null }),
+			({ topic, partition }): Held => ({ topic, partition, state: "resolving", isFetched: false, storing: null, set: null }),
 		);
 		for (const each of held) this.#held.set(partitionName(each), each);
 		listener.rebalanced("assign", partitions);
@@ -181,7 +194,7 @@ export class Assignment {
 			}
 			if (starts.length === 0) continue;
 			try {
-				await this.#parts.betweenPolls(() => this.#take(starts, open));
+				await this.#begun(starts, open);
 			} catch (error) {
 				return listener.answerRefused(messageOf(error));
 			}
@@ -202,7 +215,8 @@ export class Assignment {
 		const { client: queries, offsets: store, notes, startFrom, onOffsetOutOfRange, firstStart } = this.#parts;
 		if (held.length === 0) return [];
 		try {
-			const resolution = { startFrom, onOffsetOutOfRange, firstStart, queries, store, notes };
+			const set = new Map(held.flatMap((each) => (each.set ? [[partitionName(each), each.set.to]] : [])));
+			const resolution = { startFrom, onOffsetOutOfRange, firstStart, queries, store, notes, set };
 			const { starts, failed } = await resolveStartPositions(held, resolution);
 			// What was given away meanwhile may be back already, but then it is resolved anew.
 			const open = new Map(held.filter(isResolving).map((each) => [partitionName(each), each]));
@@ -212,6 +226,7 @@ export class Assignment {
 			);
 			const wanted = starts.filter((start) => open.has(partitionName(start)));
 			const stored = await this.#storeStarts(wanted);
+			for (const { counts, ...start } of stored) if (counts) this.#isSet(open.get(partitionName(start)) as Held, { ...start, ...counts });
 			return stored.filter((start) => isResolving(open.get(partitionName(start)) as Held));
 		} catch (error) {
 			const open = held.filter(isResolving);
@@ -226,11 +241,11 @@ export class Assignment {
 	/**
 	 * New positions are stored before the first message, so that a crash can't choose again. They are noted before, but for a log that
 	 * takes another's place: its note says that what Kafka has is of this log, and a late commit of the old one may lie there until ours is
-	 * behind it.
+	 * behind it. Nor where a person sets it back: a note behind what is stored would look like a database that was put back.
 	 */
 	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
 		const { offsets, notes } = this.#parts;
-		const noteThose = (isNew: boolean) => notes.begin(starts.filter(({ from }) => (from === "new_log") === isNew).map(({ note }) => note));
+		const noteThose = (behind: boolean) => notes.begin(starts.filter((start) => isNotedBehind(start) === behind).map(({ note }) => note));
 		await noteThose(false);
 		const begun = new Map((await this.#beginThere(starts)).map((each) => [partitionName(each), each.offset]));
 		const lost = starts.find((start) => !begun.has(partitionName(start)));
@@ -271,13 +286,66 @@ export class Assignment {
 		return this.#changes;
 	}
 
+	/**
+	 * A person wants these to go on elsewhere, all or none. What is in hand is finished and committed as for a revocation, the new position is
+	 * stored as any start is, and they are fetched from there; eager groups join anew for that. What is given away meanwhile is left out: it
+	 * begins where it was. Null where one of them is not fetched.
+	 */
+	async move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null> {
+		const moving = this.#changes.then(() => this.#takeBack(wanted));
+		this.#changes = moving.then(
+			() => {},
+			(error) => this.#parts.listener.answerRefused(messageOf(error)),
+		);
+		const held = await moving;
+		if (!held) return null;
+		await this.#resolve(held);
+		if (!this.#parts.incremental && held.some(isResolving) && !this.#parts.stopped.aborted) this.#parts.listener.assignmentOutdated();
+		return held.flatMap(({ set }) => set?.done ?? []);
+	}
+
+	async #takeBack(wanted: readonly WantedOffset[]): Promise<Held[] | null> {
+		const { client, member, stopped } = this.#parts;
+		const held = wanted.flatMap((each) => this.#held.get(partitionName(each)) ?? []);
+		const isFetching = () => !this.#isAbandoned && !stopped.aborted && held.every(({ state }) => state === "fetching");
+		if (held.length < wanted.length || !isFetching()) return null;
+		client.pause(namesOf(held));
+		await member.assignmentsRevoked(namesOf(held));
+		if (!isFetching()) return null;
+		held.forEach((each, index) => {
+			each.state = "resolving";
+			each.set = { to: (wanted[index] as WantedOffset).to, done: null };
+		});
+		return held;
+	}
+
+	#isSet(held: Held, { topic, partition, offset, kept, again, passedOver }: StartPosition & SetCounts): void {
+		if (!held.set || held.set.done) return;
+		held.set.done = { topic, partition, to: offset, committed: kept ?? offset, again, passedOver };
+		this.#parts.listener.offsetSet(held.set.done);
+	}
+
+	/** The client is told of these; of what it has already between two changes, for in one it would take that for the answer. */
+	async #begun(starts: readonly StartPosition[], open: readonly Held[]): Promise<void> {
+		const take = () => this.#parts.betweenPolls(() => this.#take(starts, open));
+		if (!open.some(({ isFetched }) => isFetched)) return await take();
+		const taken = this.#changes.then(take);
+		this.#changes = taken.catch(() => {});
+		await taken;
+	}
+
 	/** Those of them that were not given away while a poll was waited for. */
 	#take(starts: readonly StartPosition[], open: readonly Held[]): void {
 		const names = new Set(open.filter(isResolving).map(partitionName));
 		const wanted = starts.filter((start) => names.has(partitionName(start)));
 		if (wanted.length === 0 || this.#parts.stopped.aborted) return;
-		this.#parts.client.assign(wanted, true);
+		const { client, member } = this.#parts;
+		const isFetched = (start: StartPosition) => this.#held.get(partitionName(start))?.isFetched === true;
+		const [known, fresh] = [wanted.filter(isFetched), wanted.filter((start) => !isFetched(start))];
+		if (fresh.length > 0) client.assign(fresh, true);
+		for (const { topic, partition, offset } of known) client.seek({ topic, partition, offset });
 		this.#begin(wanted);
+		if (known.length > 0) member.refetched(namesOf(known));
 	}
 
 	/** These are fetched from here on. */
@@ -336,6 +404,10 @@ export class Assignment {
 function parkedAt({ topic, partition, outOfRange }: StartPosition): BegunPartition["parked"] {
 	if (outOfRange?.kind !== "park") return null;
 	return { code: "out_of_range", message: outOfRangeWords({ topic, partition, position: outOfRange.position }, outOfRange.log) };
+}
+
+function isNotedBehind({ from, kept, offset }: StartPosition): boolean {
+	return from === "new_log" || (from === "set" && kept !== null && offset < kept);
 }
 
 /** What a store is told of a start. */

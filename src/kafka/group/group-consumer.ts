@@ -16,6 +16,7 @@ import type { Clock, Timer } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import { lifetime } from "../../core/lifetime.ts";
 import { isTopicMeant, type TopicPartition } from "../../core/messages/message.ts";
+import type { OffsetSet, WantedOffset } from "../../core/offsets/set-offset.ts";
 import type { Problem } from "../../core/problem.ts";
 import { explainUnreachable } from "../client/connect.ts";
 import type { GroupClient } from "../client/group-client.ts";
@@ -48,6 +49,8 @@ export interface GroupConsumerEvents {
 	"start:resolved": (fact: StartPosition) => void;
 	/** A partition's start can't be resolved or stored yet; it is tried on, and the others don't wait for it. */
 	"start:failed": (fact: StartFailedFact) => void;
+	/** A person set where it goes on, and that is stored. */
+	"offset:set": (fact: OffsetSet) => void;
 	/** A revocation was answered. */
 	unassigned: (fact: { partitions: readonly TopicPartition[] }) => void;
 	"broker:error": (fact: { message: string; code: number }) => void;
@@ -223,6 +226,11 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	/** A partition goes on at the offset that `from` gives, asked when no poll is under way; null: as it is. */
 	async refetch(partition: TopicPartition, from: () => number | null): Promise<void> {
 		await this.#assignment?.refetch(partition, from);
+	}
+
+	/** A person wants partitions to go on elsewhere (Assignment.move). Null where one of them is not fetched here. */
+	async move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null> {
+		return (await this.#assignment?.move(wanted)) ?? null;
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {
@@ -500,6 +508,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 					this.emit("start:resolved", start);
 				},
 				startFailed: (fact) => this.emit("start:failed", fact),
+				offsetSet: (fact) => this.emit("offset:set", fact),
 				unassigned: (partitions) => this.emit("unassigned", { partitions }),
 				answerRefused: (message) => {
 					this.emit("consume:failed", { message: `the assignment could not be answered, joining anew: ${message}`, code: -1 });

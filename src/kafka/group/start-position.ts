@@ -18,6 +18,7 @@ import {
 } from "../../core/offsets/position-note.ts";
 import type { StoredOffset } from "../client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import { type OffsetPlan, planOffset } from "../offsets/offset-plan.ts";
 import type { OffsetStore } from "../offsets/offset-store.ts";
 import type { PositionNotes } from "../offsets/position-notes.ts";
 import { decidePosition, decideStart, type LogBounds, type OutOfRange, type OutOfRangePolicy } from "./start-decision.ts";
@@ -39,9 +40,22 @@ export type StartFrom = "earliest" | "latest" | number;
 /**
  * Why a start is where it is. committed: it is what is kept · kafka: Kafka's copy, where the table has none · earliest, latest, timestamp:
  * `kafka.startFrom` · beginning: a partition that appeared later · noted: Kafka forgot, the note knows · new_log: the topic was deleted and
- * made again · out_of_range: what was kept lies outside the log, and `kafka.onOffsetOutOfRange` says where it goes on.
+ * made again · out_of_range: what was kept lies outside the log, and `kafka.onOffsetOutOfRange` says where it goes on · set: a person set it.
  */
-export type StartReason = "committed" | "kafka" | "earliest" | "latest" | "timestamp" | "beginning" | "noted" | "new_log" | "out_of_range";
+export type StartReason =
+	| "committed"
+	| "kafka"
+	| "earliest"
+	| "latest"
+	| "timestamp"
+	| "beginning"
+	| "noted"
+	| "new_log"
+	| "out_of_range"
+	| "set";
+
+/** What setting an offset comes to. */
+export type SetCounts = Pick<OffsetPlan, "again" | "passedOver">;
 
 /** A resolved start. */
 export interface StartPosition extends TopicPartition {
@@ -58,6 +72,8 @@ export interface StartPosition extends TopicPartition {
 	readonly note: NoteChange;
 	/** Why it has to be careful: the process died with this partition's messages in hand, or may have. */
 	readonly suspicion: Suspicion | null;
+	/** Only where a person set it. */
+	readonly counts?: SetCounts;
 }
 
 /** What starts are resolved by. */
@@ -68,6 +84,8 @@ export interface StartResolution {
 	readonly queries: StartQueries;
 	readonly store: Pick<OffsetStore, "claim" | "elsewhere" | "keptIn">;
 	readonly notes: Pick<PositionNotes, "read" | "owner">;
+	/** By partition name: where a person wants it to begin. */
+	readonly set?: ReadonlyMap<string, number>;
 }
 
 /**
@@ -170,6 +188,8 @@ async function idOf(topic: string, queries: StartQueries): Promise<LogId> {
 /** What a start came to before its note is made. */
 type Resolved = Pick<StartPosition, "offset" | "from" | "outOfRange">;
 
+const nothingHeld = { held: null, deaths: [] };
+
 /** One partition's resolution. */
 class StartOfOne {
 	readonly #where: TopicPartition;
@@ -189,6 +209,8 @@ class StartOfOne {
 
 	async resolve(asked: Promise<LogId>): Promise<StartPosition> {
 		const logId = await asked;
+		const to = this.#resolution.set?.get(partitionName(this.#where));
+		if (to !== undefined) return await this.#setTo(to, logId);
 		const resolved = await this.#resolve(logId);
 		const { offset, from } = resolved;
 		const kept = this.#stored.offset ?? this.#noted?.note.reached ?? this.#elsewhere;
@@ -197,17 +219,41 @@ class StartOfOne {
 		const noted = noteOf(resolved, logId, this.#identity, this.#noted?.note ?? null);
 		const note = this.#resolution.store.keptIn === "table" ? besideTable(noted) : noted;
 		const suspicion = from === "new_log" ? null : this.#suspicionAt(offset);
-		const { held, deaths } = suspicion ?? { held: null, deaths: [] };
-		const hand: HandNote = { by: this.#resolution.notes.owner, began: offset, held, deaths };
 		return {
 			...this.#where,
 			...resolved,
 			committed: isStored ? offset : null,
 			logId,
 			kept: kept === offset ? null : kept,
-			note: { ...this.#where, note: { ...note, hand }, replaces: this.#noted },
+			note: this.#noteWith(note, offset, suspicion),
 			suspicion,
 		};
+	}
+
+	/** Whatever is kept and noted. */
+	async #setTo(to: number, logId: LogId): Promise<StartPosition> {
+		const { keptIn } = this.#resolution.store;
+		const [kept, noted] = [this.#stored.offset, this.#noted?.note ?? null];
+		const plan = planOffset({ ...this.#where, kept, keptIn, noted, logId, log: await this.#log() }, to);
+		const suspicion = this.#suspicionAt(to);
+		return {
+			...this.#where,
+			offset: to,
+			from: "set",
+			outOfRange: null,
+			committed: null,
+			logId,
+			kept: plan.kept === to ? null : plan.kept,
+			note: this.#noteWith(plan.note, to, suspicion),
+			suspicion,
+			counts: { again: plan.again, passedOver: plan.passedOver },
+		};
+	}
+
+	#noteWith(note: PositionNote, began: number, suspicion: Suspicion | null): NoteChange {
+		const { held, deaths } = suspicion ?? nothingHeld;
+		const hand: HandNote = { by: this.#resolution.notes.owner, began, held, deaths };
+		return { ...this.#where, note: { ...note, hand }, replaces: this.#noted };
 	}
 
 	/** What this process itself noted before is no death. */

@@ -1,15 +1,19 @@
 /**
- * Control over HTTP: pause, resume and restart of a partition, and a drain. Only where `http.admin` says so; with a token where one is
+ * Control over HTTP: pause, resume, restart of a partition, a message passed over, offsets set, and a drain. Only where `http.admin` says so; with a token where one is
  * set. What is asked for is done by functions handed in.
  */
 import type { Context, Hono } from "hono";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { LONGEST_WHY, type SkipOutcome } from "../../core/messages/skip-outcome.ts";
+import type { OffsetsSetOutcome, WantedOffset } from "../../core/offsets/set-offset.ts";
 import { bringsToken } from "./bearer-token.ts";
 
 /** What may be done to a partition. */
 export const partitionActions = ["pause", "resume", "restart"] as const;
 export type PartitionAction = (typeof partitionActions)[number];
+
+/** Of the name of a request, in characters. */
+const LONGEST_ID = 100;
 
 /** What is called. */
 export interface HttpControl {
@@ -17,11 +21,12 @@ export interface HttpControl {
 	readonly control: (partition: TopicPartition, action: PartitionAction) => boolean;
 	/** Null where the partition isn't assigned here. */
 	readonly skip: (partition: TopicPartition, offset: number, why: string) => Promise<SkipOutcome | null>;
+	readonly setOffsets: (id: string, wanted: readonly WantedOffset[]) => Promise<OffsetsSetOutcome>;
 	readonly drain: () => void;
 }
 
 /** Puts the routes on `app`. `token`: the bearer token; empty: none is needed. */
-export function addControl(app: Hono, { control, skip, drain }: HttpControl, token: string): void {
+export function addControl(app: Hono, { control, skip, setOffsets, drain }: HttpControl, token: string): void {
 	const permitted = (context: Context) => {
 		// A browser names the page that asks; nobody else does.
 		if (context.req.header("origin") !== undefined) return refusal(context, 403, "forbidden_origin", "not from a web page");
@@ -62,12 +67,29 @@ export function addControl(app: Hono, { control, skip, drain }: HttpControl, tok
 		}
 		return context.json({ topic, partition, action });
 	});
+	app.post("/offsets", async (context) => {
+		const refused = permitted(context);
+		if (refused) return refused;
+		const { id, offsets } = (await context.req.json().catch(() => null)) ?? {};
+		if (typeof id !== "string" || id === "" || id.length > LONGEST_ID || !Array.isArray(offsets) || !offsets.every(isWanted))
+			return refusal(context, 400, "bad_request", 'send JSON: {"id": "a new one", "offsets": [{"topic": "t", "partition": 0, "to": 42}]}');
+		const found = await setOffsets(id, offsets);
+		if (found.outcome === "set") return context.json(found);
+		if (found.outcome === "asked") return context.json(found, 202);
+		if (found.outcome === "refused") return refusal(context, 409, "refused", found.why);
+		return refusal(context, 409, "busy", "offsets are being set by somebody else just now; nothing was changed");
+	});
 	app.post("/drain", (context) => {
 		const refused = permitted(context);
 		if (refused) return refused;
 		drain();
 		return context.json({ action: "drain" }, 202);
 	});
+}
+
+function isWanted(each: unknown): each is WantedOffset {
+	const { topic, partition, to } = (each ?? {}) as Partial<Record<keyof WantedOffset, unknown>>;
+	return typeof topic === "string" && [partition, to].every((number) => Number.isSafeInteger(number) && (number as number) >= 0);
 }
 
 function notAssigned(context: Context, partition: TopicPartition): Response {

@@ -115,7 +115,8 @@ function buildApp(
 		if (isLocal() && !isLoopbackName(hostOf(context))) {
 			return refuse(context, 403, "forbidden_host", "the Host header must name this machine's loopback address");
 		}
-		const isControl = control && (context.req.path === "/drain" || context.req.path.startsWith("/partitions/"));
+		const isControl =
+			control && (context.req.path === "/drain" || context.req.path === "/offsets" || context.req.path.startsWith("/partitions/"));
 		const allowed = isControl ? ["POST"] : ["GET", "HEAD"];
 		if (!allowed.includes(context.req.method)) {
 			context.header("Allow", allowed.join(", "));

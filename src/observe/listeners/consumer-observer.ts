@@ -1,10 +1,10 @@
 /** What is counted and said of the way from Kafka and of the offsets back to it. Listeners; they decide nothing. */
-
 import { assertNever } from "../../core/errors.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../../core/messages/message.ts";
 import { partitionName } from "../../core/messages/message.ts";
 import type { DisplacedOffset } from "../../core/offsets/displaced-offset.ts";
 import { type RestoredStretch, restoredWords } from "../../core/offsets/position-note.ts";
+import type { OffsetSet } from "../../core/offsets/set-offset.ts";
 import { counted } from "../../core/text/counted.ts";
 import { LogLimiter } from "../logs/log-limiter.ts";
 import { readClientStatistics } from "../metrics/client-statistics.ts";
@@ -17,6 +17,7 @@ const reasons: Readonly<Record<string, string>> = {
 	committed: "the committed offset",
 	kafka: "Kafka's committed offset, which is lower than kafka.startFrom; the table of offsets has none",
 	noted: "no offset is kept of it any more (expired, deleted, or the store was changed), and the group is noted to have come so far",
+	set: "it was set (offsets set)",
 	new_log: "the topic was deleted and made again, and this is the beginning of the new log",
 };
 /** Starts that somebody should know of. */
@@ -103,6 +104,12 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 				const fields = { topic, partition, offset, from, kept: kept ?? undefined };
 				logger[remarkable.includes(from) ? "warn" : "info"](fields, `${name} starts at offset ${offset}: ${why}${instead}`);
 			}
+		},
+		"offset:set"({ topic, partition, to, committed, again, passedOver }: OffsetSet): void {
+			metrics.count("offsets_skipped_total", { topic, partition, reason: "offsets_set" }, passedOver);
+			const what = `set from ${committed ?? "nothing committed"} to ${to}: ${again} offsets are read again, ${passedOver} are passed over`;
+			const fields = { topic, partition, committed, to, again, passedOver };
+			logger[passedOver > 0 ? "warn" : "info"](fields, `${partitionName({ topic, partition })} was ${what}`);
 		},
 		"start:failed"({ message, failures, retryInMs, ...partition }: TopicPartition & StartFailedFact): void {
 			const name = partitionName(partition);

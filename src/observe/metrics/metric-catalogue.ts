@@ -129,8 +129,8 @@ export const metricCatalogue = {
 		"Partitions whose stored offset was not what this member had stored last; changed: put back to another time, or set by somebody",
 	),
 	offsets_skipped_total: counter(
-		{ ...perPartition, reason: ["log_begins_after", "log_ends_before"] },
-		"Offsets passed over unread because the position was outside the log, as kafka.onOffsetOutOfRange says",
+		{ ...perPartition, reason: ["log_begins_after", "log_ends_before", "offsets_set"] },
+		"Offsets passed over unread: the position was outside the log, as kafka.onOffsetOutOfRange says, or `offsets set` moved it on",
 	),
 	restored_offsets: gauge(
 		perPartition,
@@ -151,7 +151,7 @@ export const metricCatalogue = {
 		"Messages stored as dead letters",
 	),
 	breaker_open: gauge(perPartition, "1 while too many dead letters have parked the partition"),
-	admin_actions_total: counter({ action: ["pause", "resume", "restart", "skip", "drain"] }, "Actions asked for over HTTP"),
+	admin_actions_total: counter({ action: ["pause", "resume", "restart", "skip", "set_offsets", "drain"] }, "Actions asked for over HTTP"),
 
 	kafka_reply_queue_operations: gauge(none, "Operations of librdkafka that wait to be polled; grows when the event loop is stuck"),
 	kafka_fetch_queue_messages: gauge(perPartition, "Messages prefetched by librdkafka and not yet received"),

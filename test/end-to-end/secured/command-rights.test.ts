@@ -92,7 +92,7 @@ const rows: readonly Row[] = [
 	},
 	{
 		named: "offsets set",
-		command: ["offsets", "set", "--to", "earliest"],
+		command: ["offsets", "set", "--to", "earliest", "--yes"],
 		kafka: [
 			["Read", "topic", topic],
 			["Read", "group", group],
@@ -114,7 +114,7 @@ const rows: readonly Row[] = [
 	},
 	{
 		named: "offsets set",
-		command: ["offsets", "set", "--to", "earliest"],
+		command: ["offsets", "set", "--to", "earliest", "--yes"],
 		over: inDatabase,
 		kafka: [["Describe", "topic", topic]],
 		grants: [usage, ...written(starts), ...written(offsets)],

@@ -18,7 +18,8 @@ export interface PositionScene extends AsyncDisposable {
 	readonly db: TestDatabase;
 	/** Ids of all rows, in order. */
 	ids(): Promise<string[]>;
-	start(env?: Record<string, string>): DaemonProcess;
+	/** A process: the daemon, or the command that `args` name. */
+	start(env?: Record<string, string>, args?: readonly string[]): DaemonProcess;
 	/** A command line, with the daemon's configuration. */
 	run(...args: readonly string[]): Promise<CommandResult>;
 	/** Records with these names for keys; each later than the one before, also in a topic made again. */
@@ -52,7 +53,7 @@ export async function positionScene(brokers: string, kafka: Record<string, unkno
 		group,
 		db,
 		ids,
-		start: (env = {}) => new DaemonProcess(["run", "-c", file], { cwd: folder.path, env }),
+		start: (env = {}, args = ["run"]) => new DaemonProcess([...args, "-c", file], { cwd: folder.path, env }),
 		run: (...args) => pockaffe([...args, "-c", file], { cwd: folder.path, env: {} }),
 		async produce(prefix, count) {
 			await using producer = await Producer.connect(kafkaAt(brokers));

@@ -167,6 +167,7 @@ describe("messages that a poll gathered under an assignment that is over", () =>
 				joined: () => {},
 				startResolved: () => {},
 				startFailed: () => {},
+				offsetSet: () => {},
 				unassigned: () => {},
 				answerRefused: () => {},
 				assignmentOutdated: () => {},

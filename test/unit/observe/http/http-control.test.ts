@@ -56,6 +56,46 @@ describe("control over HTTP", () => {
 		expect(asked).toEqual(["pause t/9"]);
 	});
 
+	it("sets offsets: done, under way, refused, and nothing for what is no request", async () => {
+		const wanted: unknown[] = [];
+		const answers = [
+			{ outcome: "set", offsets: [] },
+			{ outcome: "asked" },
+			{ outcome: "busy" },
+			{ outcome: "refused", why: "offset 9 is outside" },
+		] as const;
+		const { url } = await start({
+			setOffsets: async (id, offsets) => {
+				wanted.push([id, offsets]);
+				return answers[wanted.length - 1] as (typeof answers)[number];
+			},
+		});
+		const post = async (body: unknown) => {
+			const answer = await fetch(`${url}/offsets`, { method: "POST", body: JSON.stringify(body) });
+			return [answer.status, ((await answer.json()) as { error?: { message: string } }).error?.message ?? null];
+		};
+		const offsets = [{ topic: "t", partition: 0, to: 9 }];
+		const results = [];
+		for (const _ of answers) results.push(await post({ id: "a", offsets }));
+		expect(results).toEqual([
+			[200, null],
+			[202, null],
+			[409, expect.stringContaining("somebody else")],
+			[409, "offset 9 is outside"],
+		]);
+		expect(wanted[0]).toEqual(["a", offsets]);
+		for (const body of [
+			null,
+			{ offsets },
+			{ id: "", offsets },
+			{ id: "a", offsets: [{ topic: "t", partition: 0, to: -1 }] },
+			{ id: "a", offsets: [{ topic: "t", partition: 0.5, to: 1 }] },
+			{ id: "a", offsets: [null] },
+		])
+			expect(await post(body)).toEqual([400, expect.stringContaining("send JSON")]);
+		expect(wanted).toHaveLength(4);
+	});
+
 	it("wants the token where one is set, and nothing from web pages", async () => {
 		const { post, asked } = await start({}, { token: "s3cret" });
 		expect([

@@ -1,0 +1,82 @@
+/** The running daemons of a group, as far as they answer: which partitions each has, and offsets set through them. */
+import { randomUUID } from "node:crypto";
+import type { Command } from "commander";
+import type { Clock } from "../../core/clock.ts";
+import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import type { OffsetSet, OffsetsSetOutcome, WantedOffset } from "../../core/offsets/set-offset.ts";
+import type { Status } from "../../observe/status.ts";
+import type { CommandContext } from "../command-context.ts";
+import { type DaemonClient, daemonAt } from "../daemon-client.ts";
+
+/** Between two looks whether a daemon is done. */
+const LOOK_AGAIN_MS = 200;
+/** A drain takes `drain.timeoutMs` at most; where the offset can't be stored the daemon goes on trying. */
+const LONGEST_MS = 120_000;
+
+/** See the file's header. */
+export class GroupDaemons {
+	static readonly none = new GroupDaemons(new Map(), null, null);
+
+	readonly #owners: ReadonlyMap<string, DaemonClient>;
+	readonly #clock: Clock | null;
+	/** Why one that was looked for didn't answer. */
+	readonly trouble: string | null;
+
+	private constructor(owners: ReadonlyMap<string, DaemonClient>, clock: Clock | null, trouble: string | null) {
+		this.#owners = owners;
+		this.#clock = clock;
+		this.trouble = trouble;
+	}
+
+	/** Asks those at `urls`, else the one that the configuration describes. Throws ExitError where one that was named doesn't answer. */
+	static async find(group: string, urls: readonly string[], command: Command, context: CommandContext): Promise<GroupDaemons> {
+		const owners = new Map<string, DaemonClient>();
+		let trouble: string | null = null;
+		for (const url of urls.length > 0 ? urls : [undefined]) {
+			const daemon = await daemonAt(url, command, context);
+			try {
+				const status = (await daemon.ask("GET", "/status")) as Partial<Status> | null;
+				if (status?.group !== group) {
+					if (url !== undefined) throw new ExitError(exitCodes.usage, "other_group", `${url} is no daemon of group ${group}`);
+					continue;
+				}
+				for (const each of status.partitions ?? []) owners.set(partitionName(each), daemon);
+			} catch (error) {
+				if (url !== undefined) throw error;
+				trouble = messageOf(error);
+			}
+		}
+		return new GroupDaemons(owners, context.clock, trouble);
+	}
+
+	has(partition: TopicPartition): boolean {
+		return this.#owners.has(partitionName(partition));
+	}
+
+	/** Sets offsets of partitions that they have; returns those that are set. Rejects (ExitError) where a daemon refuses. */
+	async set(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[]> {
+		const byDaemon = new Map<DaemonClient, WantedOffset[]>();
+		for (const each of wanted) {
+			const daemon = this.#owners.get(partitionName(each)) as DaemonClient;
+			byDaemon.set(daemon, [...(byDaemon.get(daemon) ?? []), each]);
+		}
+		const results = await Promise.allSettled([...byDaemon].map(([daemon, theirs]) => this.#setAt(daemon, theirs)));
+		const failed = results.find(({ status }) => status === "rejected");
+		if (failed?.status === "rejected") throw failed.reason;
+		return results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+	}
+
+	async #setAt(daemon: DaemonClient, wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[]> {
+		const clock = this.#clock as Clock;
+		const offsets = wanted.map(({ topic, partition, to }) => ({ topic, partition, to }));
+		const id = randomUUID();
+		for (const deadline = clock.monotonic() + LONGEST_MS; clock.monotonic() < deadline; ) {
+			const answer = (await daemon.ask("POST", "/offsets", { id, offsets })) as OffsetsSetOutcome;
+			if (answer.outcome === "set") return answer.offsets;
+			await clock.sleep(LOOK_AGAIN_MS);
+		}
+		const words = `the daemon was asked and is not done after ${LONGEST_MS / 1000} s: it goes on trying, pockaffe status shows where it is`;
+		throw new ExitError(exitCodes.found, "not_done", words);
+	}
+}

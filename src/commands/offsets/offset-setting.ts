@@ -1,0 +1,190 @@
+/**
+ * Sets a group's offsets through the group itself: with offsets in Kafka only while it has no members, which Kafka sees to; with offsets in
+ * the database also under running daemons, which find that out within some seconds and begin there.
+ */
+import type { Config } from "../../config/config.ts";
+import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { compareIds } from "../../core/offsets/log-identity.ts";
+import type { StoredNote } from "../../core/offsets/position-note.ts";
+import { KafkaError, kafkaErrors } from "../../kafka/client/kafka-error.ts";
+import { type OffsetPlan, planOffset, type SetTo } from "../../kafka/offsets/offset-plan.ts";
+import { ClusterInspector } from "../../kafka/topics.ts";
+import { refused } from "../../kafka/watches/rights.ts";
+import { connectDatabase, type Database } from "../../sink/database/database.ts";
+import { problemOf } from "../../sink/database/sql-faults.ts";
+import { NoteFence } from "../../sink/offsets/note-fence.ts";
+import { OffsetTable } from "../../sink/offsets/offset-table.ts";
+import { StartRecorder } from "../../sink/offsets/start-recorder.ts";
+import { StartTable } from "../../sink/offsets/start-table.ts";
+import { type CommandContext, print } from "../command-context.ts";
+import { chosenPartitions } from "./chosen-partitions.ts";
+
+/** What is to be set. */
+export interface WantedOffsets {
+	readonly to: SetTo;
+	readonly topic?: string;
+	readonly partition?: number;
+	/** What lies between is finished, and not passed over: what is noted of the group's way stays. */
+	readonly isFinished?: boolean;
+}
+
+const DEADLINE_MS = 10_000;
+/** A daemon that begins may note something in the same moment. */
+const NOTE_TRIES = 5;
+
+/** Opens what setting needs, and closes it behind `work`. Rejects (ExitError). */
+export async function withSetting<T>(
+	config: Config,
+	{ clock, stderr }: Pick<CommandContext, "clock" | "stderr">,
+	work: (setting: OffsetSetting, inspector: ClusterInspector) => Promise<T>,
+): Promise<T> {
+	const { kafka } = config;
+	const database = connectDatabase({ ...config.database, connections: 1, clock, deadlineMs: DEADLINE_MS });
+	try {
+		await using inspector = await ClusterInspector.connect(kafka, clock, kafka.group);
+		const setting = new OffsetSetting(config, database, inspector, (message) => print(stderr, message));
+		return await work(setting, inspector).catch(refused(kafka, { group: "Read" }));
+	} catch (error) {
+		if (error instanceof ExitError) throw error;
+		const isDatabases = !(error instanceof KafkaError) && !(error as { name?: string }).name?.startsWith("PocKaffe");
+		throw new ExitError(exitCodes.found, "offsets_set", `can't set offsets: ${isDatabases ? problemOf(error).message : messageOf(error)}`, {
+			cause: error,
+		});
+	} finally {
+		await database.close();
+	}
+}
+
+/** Sets them through the group, whoever runs. */
+export function setOffsets(config: Config, wanted: WantedOffsets, context: CommandContext): Promise<void> {
+	return withSetting(config, context, async (setting) => setting.carryOut(await setting.plan(wanted)));
+}
+
+/** What is asked and stored. Killed in the middle it leaves what was there, or what shall be there; run again it finishes. */
+export class OffsetSetting {
+	readonly #config: Config;
+	readonly #inspector: ClusterInspector;
+	readonly #table: OffsetTable | null;
+	readonly #notes: StartRecorder;
+
+	constructor(config: Config, database: Database, inspector: ClusterInspector, warn: (message: string) => void) {
+		const { table, store } = config.offsets;
+		const consumerGroup = config.kafka.group;
+		this.#config = config;
+		this.#inspector = inspector;
+		this.#table = store === "postgres" ? new OffsetTable({ database, table, consumerGroup }) : null;
+		this.#notes = new StartRecorder({
+			table: new NoteFence(new StartTable({ database, offsetsTable: table, consumerGroup })),
+			notRecorded: (message) => warn(`what is passed over can't be noted, verify would miss it: ${message}`),
+		});
+	}
+
+	/** Changes nothing. */
+	async plan(options: WantedOffsets): Promise<OffsetPlan[]> {
+		const partitions = await chosenPartitions(
+			this.#config,
+			this.#inspector,
+			{ ...options, offsets: { "--to": options.to } },
+			this.#table ? "Describe" : "Read",
+		);
+		const kept = this.#table ? await this.#table.stored(partitions) : await this.#inspector.committed(partitions);
+		const noted = await this.#notes.read();
+		const ids = await this.#inspector.topicIds([...new Set(partitions.map(({ topic }) => topic))]);
+		return Promise.all(
+			kept.map(async ({ topic, partition, offset }) => {
+				const log = await this.#inspector.watermarks({ topic, partition });
+				const to = await this.#target(options.to, { topic, partition }, log);
+				const note = noted.get(partitionName({ topic, partition }))?.note ?? null;
+				const keptIn = this.#table ? "table" : "kafka";
+				const logId = ids.get(topic) ?? null;
+				const plan = planOffset({ topic, partition, kept: offset, keptIn, noted: note, logId, log }, to);
+				if (!options.isFinished) return plan;
+				const isNoted = note !== null && compareIds(note.log.id, logId) !== "other";
+				return {
+					...plan,
+					note: isNoted ? { ...note, ...(this.#table || to === offset ? {} : { reached: to }) } : { ...plan.note, skipped: [] },
+				};
+			}),
+		);
+	}
+
+	/**
+	 * In the database a daemon may begin at once, and has to find the note. In Kafka a note that is behind what is kept would look like a
+	 * database that was put back: so one that goes back comes after. One that is ahead is cut by the next start.
+	 */
+	async carryOut(plans: readonly OffsetPlan[]): Promise<void> {
+		const positions = plans.map(({ topic, partition, to, note }) => ({
+			topic,
+			partition,
+			offset: to,
+			logId: note.log.id,
+			witness: note.log.witness,
+		}));
+		await this.#notes.prepare();
+		if (this.#table) {
+			await this.#note(plans);
+			return await this.#table.set(positions);
+		}
+		const isOn = ({ kept, to }: OffsetPlan) => kept !== null && to >= kept;
+		const undo = await this.#note(plans.filter(isOn));
+		await this.#commit(positions, undo);
+		await this.#note(plans.filter((plan) => !isOn(plan)));
+	}
+
+	async #commit(positions: readonly (TopicPartition & { readonly offset: number })[], undo: () => Promise<unknown>): Promise<void> {
+		try {
+			await this.#inspector.commit(positions);
+		} catch (error) {
+			await undo().catch(() => {});
+			if (!(error instanceof KafkaError) || !HAS_MEMBERS.includes(error.kafkaCode)) throw error;
+			const { group } = this.#config.kafka;
+			const words = `group ${group} has members by now (one that was killed counts until its session is over): run this again; nothing was changed`;
+			throw new ExitError(exitCodes.found, "has_members", words, { cause: error });
+		}
+	}
+
+	/** Returns what puts back what was noted before. */
+	async #note(plans: readonly OffsetPlan[]): Promise<() => Promise<unknown>> {
+		for (let tries = 1; ; tries++) {
+			const before = await this.#notes.read();
+			const replaces = (plan: TopicPartition): StoredNote | null => before.get(partitionName(plan)) ?? null;
+			try {
+				await this.#notes.begin(
+					plans.map((plan) => ({ topic: plan.topic, partition: plan.partition, note: plan.note, replaces: replaces(plan) })),
+				);
+				return async () => {
+					const now = await this.#notes.read();
+					const former = plans.flatMap(({ topic, partition }) => {
+						const [was, is] = [before.get(partitionName({ topic, partition })), now.get(partitionName({ topic, partition }))];
+						return was && is ? [{ topic, partition, note: was.note, replaces: is }] : [];
+					});
+					await this.#notes.begin(former);
+				};
+			} catch (error) {
+				if (tries >= NOTE_TRIES || (error as { code?: unknown }).code !== "note_changed") throw error;
+			}
+		}
+	}
+
+	async #target(to: SetTo, partition: TopicPartition, { low, high }: { low: number; high: number }): Promise<number> {
+		switch (to.kind) {
+			case "earliest":
+				return low;
+			case "latest":
+				return high;
+			case "time":
+				return (await this.#inspector.offsetForTime(partition, to.timestampMs)) ?? high;
+			case "offset":
+				if (to.offset >= low && to.offset <= high) return to.offset;
+				throw new ExitError(
+					exitCodes.usage,
+					"outside",
+					`offset ${to.offset} is outside the log of ${partitionName(partition)}, which has ${low} to ${high}`,
+				);
+		}
+	}
+}
+
+/** Of a group with members Kafka says that it doesn't know this one. */
+const HAS_MEMBERS: readonly number[] = [kafkaErrors.unknownMember, kafkaErrors.illegalGeneration, kafkaErrors.rebalanceInProgress];
