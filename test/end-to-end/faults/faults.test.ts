@@ -8,6 +8,7 @@ import { Producer } from "../../../src/kafka/producer.ts";
 import { pockaffe } from "../../support/daemons/command-line.ts";
 import { type DaemonProcess, runDaemon } from "../../support/daemons/daemon-process.ts";
 import { freePort } from "../../support/free-port.ts";
+import { committedOffsets } from "../../support/kafka/group-offsets.ts";
 import { startKafka } from "../../support/kafka/kafka-server.ts";
 import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
@@ -102,12 +103,21 @@ describeOnKafka("how the daemon ends", () => {
 	});
 
 	it("exits 3 by policy, after the drain", async () => {
+		// No commit by interval: what is stored is the drain's.
 		await using run = await startedRun({
-			handler: { module: "./nowhere.mjs" },
+			source: `export const handleMessage = ({ key, offset }) => {
+				if (offset >= 100) process.exit(1);
+				return { table: "events", id: String(key), fields: {} };
+			};`,
+			offsets: { commitIntervalMs: 600_000 },
 			supervisor: { onExceeded: "stop", maxRestarts: 1, minBackoffMs: 1, maxBackoffMs: 2 },
 		});
+		await rows(run.db, 100);
+		expect(await committedOffsets(inject("kafkaBrokers"), groupOf(run.topic), run.topic)).toEqual([null]);
+		await loadMore(run.topic);
 		expect(await run.daemon.exited()).toBe(3);
 		expect(run.daemon.output).toContain("restart intensity exceeded");
+		expect(await committedOffsets(inject("kafkaBrokers"), groupOf(run.topic), run.topic)).toEqual([100]);
 	});
 
 	it("exits 4 where the drain's deadline passes", async () => {
@@ -165,9 +175,13 @@ async function startedRun({ brokers = inject("kafkaBrokers"), topic, user, sourc
 	return { daemon, db, topic: name, folder: folder.path, [Symbol.asyncDispose]: dispose };
 }
 
+function groupOf(topic: string): string {
+	return `group of ${topic}`;
+}
+
 function configFor({ url, topic, brokers }: { url: string; topic: string; brokers: string }): Record<string, unknown> {
 	return {
-		kafka: { brokers: [brokers], topics: [topic], group: uniqueName("faults") },
+		kafka: { brokers: [brokers], topics: [topic], group: groupOf(topic) },
 		handler: { module: "pockaffe:json" },
 		database: { url },
 		tables: { events: { columns: { name: "text" }, create: true } },

@@ -104,6 +104,11 @@ describe("the dead-letter table", () => {
 		const many = Array.from({ length: 450 }, (_, i) => letters.store(letter({ offset: i }), never));
 		await Promise.all([...many, letters.store(letter({ offset: 3, error: "again" }), never)]);
 		expect(await db.database.query("select count(*)::int as letters from letters")).toEqual([{ letters: 450 }]);
+		// The later of the two is what stands, and no other letter was touched by it.
+		expect(await db.database.query(`select "offset"::int, error from letters where "offset" in (2, 3) order by 1`)).toEqual([
+			{ offset: 2, error: letter().error },
+			{ offset: 3, error: "again" },
+		]);
 	});
 
 	it("waits while its table can't be written, says so, and goes on by itself", async () => {

@@ -186,10 +186,11 @@ describe("observer of workers", () => {
 	});
 
 	it("counts outcomes and durations of a run at once", async () => {
-		const counts = { row: 3, delete: 1, none: 2, rejected: 0 };
+		const counts = { row: 3, delete: 1, none: 2, rejected: 7 };
 		observer.workers.handled(orders2, { counts, durationsMs: Float64Array.of(1, 2, 3), warnings: ["field x has no column"] });
 		observer.workers.handled(orders2, { counts, durationsMs: Float64Array.of(4), warnings: ["field x has no column"] });
-		expect(await seriesValue('handler_outcomes_total{topic="orders",outcome="row"}')).toBe(6);
+		for (const [outcome, count] of Object.entries(counts))
+			expect(await seriesValue(`handler_outcomes_total{topic="orders",outcome="${outcome}"}`), outcome).toBe(2 * count);
 		expect(await seriesValue('handler_duration_seconds_count{topic="orders"}')).toBe(4);
 		expect(await seriesValue('stage_busy_seconds_total{stage="handle"}')).toBeCloseTo(0.01);
 		expect(log.map(({ message }) => message)).toEqual(["field x has no column"]);

@@ -1,0 +1,101 @@
+/**
+ * `npm run mutants -- --folder src/core --count 40 --seed 1 [--limit 90] [--nearest 12]`: small careless changes, one at a time, in a copy of
+ * the work tree. Does a test notice? Prints who survived, and the score by folder; exit 0 whatever it is. See docs/testing.md.
+ * `--list FILE` tries the changes of a JSON file instead: [{file, from, to}], `from` a text that stands there once.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { seededRandom } from "../../src/core/random.ts";
+import { equivalents } from "./equivalents.ts";
+import { type Mutant, mutantsOf } from "./mutators.ts";
+import { filesBelow, RelatedTests } from "./related-tests.ts";
+import { type Verdict, WorkCopy } from "./work-copy.ts";
+
+const { values } = parseArgs({
+	options: {
+		folder: { type: "string", default: "src" },
+		count: { type: "string", default: "40" },
+		seed: { type: "string", default: "1" },
+		limit: { type: "string", default: "90" },
+		nearest: { type: "string", default: "12" },
+		kinds: { type: "string" },
+		list: { type: "string" },
+	},
+});
+const project = new URL("../../", import.meta.url).pathname;
+const sources = new Map([...filesBelow(project, "src", ".ts")].map((file) => [file, readFileSync(join(project, file), "utf8")] as const));
+const tests = ["unit", "contract", "thread", "simulation"]
+	.flatMap((folder) => filesBelow(project, `test/${folder}`, ".test.ts"))
+	.filter((test) => !/\.(?:kafka|postgres)\.test|simulation\/(?:simulation|mutations)\.test|unit\/project/.test(test));
+const related = new RelatedTests(project, tests);
+
+/** What stands in the line before and after. */
+function linesOf({ file, from, to, text }: Mutant): readonly [string, string] {
+	const source = sources.get(file) as string;
+	const begin = source.lastIndexOf("\n", from - 1) + 1;
+	const end = source.indexOf("\n", to);
+	return [source.slice(begin, end).trim(), (source.slice(begin, from) + text + source.slice(to, end)).trim()];
+}
+
+function listed(path: string): readonly Mutant[] {
+	const changes = JSON.parse(readFileSync(path, "utf8")) as readonly { file: string; from: string; to: string }[];
+	return changes.map(({ file, from, to }) => {
+		const [before = "", ...after] = sources.get(file)?.split(from) ?? [];
+		if (after.length !== 1) throw new Error(`${file} holds ${after.length} times: ${from}`);
+		return { file, line: before.split("\n").length, kind: "listed", from: before.length, to: before.length + from.length, text: to };
+	});
+}
+
+/** So many of all, each as likely as the other. */
+function sampled(): readonly Mutant[] {
+	const inFolder = (file: string) => file.startsWith(values.folder.replace(/\/$/, ""));
+	const kinds = values.kinds?.split(",");
+	const all = [...sources]
+		.filter(([file]) => inFolder(file))
+		.flatMap(([file, source]) => mutantsOf(file, source))
+		.filter(({ kind }) => kinds?.includes(kind) ?? true);
+	const random = seededRandom(Number(values.seed));
+	for (let last = all.length - 1; last > 0; last--) {
+		const other = Math.floor(random() * (last + 1));
+		[all[last], all[other]] = [all[other] as Mutant, all[last] as Mutant];
+	}
+	console.log(`${all.length} places to change below ${values.folder}, of which ${Math.min(all.length, Number(values.count))} are tried`);
+	return all.slice(0, Number(values.count));
+}
+
+/** Those that import the file first, one by one; of the others the nearest, together. */
+function testLists(file: string): readonly (readonly string[])[] {
+	const reached = related.of(file).slice(0, Number(values.nearest));
+	const [direct, others] = [reached.filter(({ distance }) => distance === 1), reached.filter(({ distance }) => distance > 1)];
+	return [direct, others].map((list) => list.map(({ test }) => test)).filter((list) => list.length > 0);
+}
+
+const why = new Map(equivalents.map(({ file, line, why }) => [`${file}: ${line}`, why]));
+const scores = new Map<string, Record<Verdict["kind"] | "equivalent", number>>();
+await using copy = await WorkCopy.make();
+for (const mutant of values.list === undefined ? sampled() : listed(values.list)) {
+	const [before, after] = linesOf(mutant);
+	const folder = mutant.file.split("/").slice(0, 2).join("/");
+	const score = scores.get(folder) ?? { killed: 0, survived: 0, "timed out": 0, equivalent: 0 };
+	scores.set(folder, score);
+	const begunAt = performance.now();
+	const reason = why.get(`${mutant.file}: ${after}`);
+	const verdict = reason === undefined ? await copy.try(mutant, testLists(mutant.file), Number(values.limit) * 1_000) : null;
+	const seconds = ((performance.now() - begunAt) / 1_000).toFixed(1);
+	const what = `${mutant.file}:${mutant.line} (${mutant.kind})`;
+	const change = `\n    - ${before}\n    + ${after}`;
+	if (verdict === null) {
+		if (reason !== undefined) score.equivalent++;
+		console.log(reason === undefined ? `NO CODE    ${what}${change}` : `EQUIVALENT ${what}${change}\n    ${reason}`);
+		continue;
+	}
+	score[verdict.kind]++;
+	if (verdict.kind === "killed") console.log(`killed     ${what} in ${seconds} s by ${verdict.by}`);
+	else console.log(`${verdict.kind.toUpperCase().padEnd(10)} ${what} in ${seconds} s${change}`);
+}
+for (const [folder, { killed, survived, "timed out": timedOut, equivalent }] of scores) {
+	const noticed = killed + timedOut;
+	const share = Math.round((100 * noticed) / Math.max(1, noticed + survived));
+	console.log(`${folder}: ${share} % noticed (${killed} killed, ${timedOut} timed out, ${survived} survived, ${equivalent} equivalent)`);
+}
