@@ -95,7 +95,7 @@ for (const mutant of values.list === undefined ? sampled() : listed(values.list)
 	else console.log(`${verdict.kind.toUpperCase().padEnd(10)} ${what} in ${seconds} s${change}`);
 }
 for (const [folder, { killed, survived, "timed out": timedOut, equivalent }] of scores) {
-	const noticed = killed + timedOut;
-	const share = Math.round((100 * noticed) / Math.max(1, noticed + survived));
-	console.log(`${folder}: ${share} % noticed (${killed} killed, ${timedOut} timed out, ${survived} survived, ${equivalent} equivalent)`);
+	const share = Math.round((100 * killed) / Math.max(1, killed + survived));
+	const counts = `${killed} killed, ${survived} survived; not counted: ${timedOut} timed out, ${equivalent} equivalent`;
+	console.log(`${folder}: ${share} % noticed (${counts})`);
 }

@@ -44,6 +44,7 @@ export class WorkCopy implements AsyncDisposable {
 	/** Runs the tests, list after list until one fails, on the mutant; null where it is no code. */
 	async try(mutant: Mutant, lists: readonly (readonly string[])[], limitMs: number): Promise<Verdict | null> {
 		const source = await readFile(join(this.root, mutant.file), "utf8");
+		this.#runner ??= await this.#start();
 		const until = performance.now() + limitMs;
 		try {
 			if (!(await this.#put(mutant.file, source.slice(0, mutant.from) + mutant.text + source.slice(mutant.to)))) return null;

@@ -87,3 +87,56 @@ describe("Kafka's copy of the offsets", () => {
 		expect(await store.claim(claimed)).toEqual(claimed);
 	});
 });
+
+describe("a store into the table", () => {
+	const gone = { topic: "t", partition: 1, kind: "gone" as const, expected: 7, found: null };
+
+	/** The table finds these displaced. */
+	function finding(displaced: readonly object[]) {
+		const told: unknown[] = [];
+		const failures: string[] = [];
+		const mirrored: unknown[] = [];
+		const table = { store: async () => displaced, look: async () => displaced, begin: async () => [at(0, 3)] } as unknown as FencedOffsets;
+		const commit = async (offsets: readonly ReachedPosition[]) => void mirrored.push(offsets);
+		const store = new MirroredOffsetStore(table, { commit } as unknown as KafkaOffsetStore, {
+			displaced: (partitions) => told.push(partitions),
+			mirrorFailed: (message) => failures.push(message),
+		});
+		return { store, told, failures, mirrored };
+	}
+
+	it("that finds a partition displaced tells it, and Kafka's copy follows with the others alone", async () => {
+		const { store, told, mirrored } = finding([gone]);
+		await store.commit([at(0, 5), at(1, 7)]);
+		expect([told, mirrored]).toEqual([[[gone]], [[at(0, 5)]]]);
+	});
+
+	it("that stores all tells nobody", async () => {
+		const { store, told, mirrored } = finding([]);
+		await store.commit([at(0, 5), at(1, 7)]);
+		await store.look(() => [at(0, 5)]);
+		expect([told, mirrored]).toEqual([[], [[at(0, 5), at(1, 7)]]]);
+	});
+
+	it("of which nothing went in says nothing to Kafka", async () => {
+		const { store, mirrored } = finding([gone]);
+		await store.commit([at(1, 7)]);
+		expect(mirrored).toEqual([]);
+	});
+
+	it("a look tells what is displaced of the partitions that are still assigned when the table has answered", async () => {
+		const { store, told } = finding([gone]);
+		let asked = 0;
+		await store.look(() => (asked++ === 0 ? [at(1, 7)] : [at(0, 5)]));
+		expect(told).toEqual([]);
+		await store.look(() => [at(0, 5), at(1, 7)]);
+		expect(told).toEqual([[gone]]);
+	});
+
+	it("begins at what the table says, and so does the copy", async () => {
+		const { store, mirrored } = finding([]);
+		expect(await store.begin([at(0, 9)])).toEqual([at(0, 3)]);
+		expect(mirrored).toEqual([[at(0, 3)]]);
+		expect(await store.note()).toEqual([]);
+	});
+});
