@@ -80,7 +80,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 					? { name: "parked", reason: parked.message, code: parked.code }
 					: stalled === null
 						? state
-						: { name: "parked", reason: stalled },
+						: { name: "parked", reason: stalled, code: "standstill" },
 				pauseReason: held ? "admin" : paused ? (writer.stuck ? "database" : "queue_full") : null,
 				assignmentEpoch: epoch,
 				position: offsets.position,

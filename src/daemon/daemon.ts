@@ -19,7 +19,7 @@
 import type { Config } from "../config/config.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
-import type { DeadLetterTarget } from "../core/dead-letters/dead-letter.ts";
+import type { DeadLetterEvents, DeadLetterTarget } from "../core/dead-letters/dead-letter.ts";
 import { type ExitCode, exitCodes, messageOf } from "../core/errors.ts";
 import { lifetime } from "../core/lifetime.ts";
 import { partitionName } from "../core/messages/message.ts";
@@ -34,9 +34,10 @@ import { ConsumerClient, librdkafkaVersion } from "../kafka/client/consumer-clie
 import { consumerSettings } from "../kafka/client/consumer-settings.ts";
 import type { GroupClient } from "../kafka/client/group-client.ts";
 import { RenewedFiles } from "../kafka/client/renewed-files.ts";
-import type { GroupConsumer } from "../kafka/group/group-consumer.ts";
+import type { GroupConsumer, GroupConsumerEvents } from "../kafka/group/group-consumer.ts";
 import { nativeMissing, withoutAddon } from "../kafka/native.ts";
 import { LagClock } from "../kafka/offsets/lag-clock.ts";
+import type { CommitterEvents } from "../kafka/offsets/offset-committer.ts";
 import { StallDetector } from "../kafka/watches/stall-detector.ts";
 import type { HttpControl } from "../observe/http/http-control.ts";
 import { createHttpServer, type HttpServer } from "../observe/http/http-server.ts";
@@ -52,6 +53,7 @@ import { buildStatus, type DaemonState, type StatusSnapshot } from "../observe/s
 import { connectDatabase, type Database } from "../sink/database/database.ts";
 import { prepareTables } from "../sink/tables/table-preparation.ts";
 import { lockHoldersAt } from "../sink/writer/refused/lock-holders.ts";
+import type { WriterEvents } from "../sink/writer/writer-events.ts";
 import type { SupervisorListener } from "../supervisor/supervisor-parts.ts";
 import { HandlerWatcher } from "../worker/handler-watcher.ts";
 import { StuckThreads } from "../worker/thread/stuck-threads.ts";
@@ -309,11 +311,11 @@ export class Daemon {
 			random,
 			listener: { ...this.#observer.delivery, supervisor: this.#supervisorListener(), worker: this.#workerListener() },
 		});
-		listenTo(deadLetters, this.#observer.deadLetters);
-		listenTo(deadLetters, this.#ready.deadLetters);
-		listenTo(delivery.writer, this.#observer.writer);
-		listenTo(delivery.writer, this.#ready.writer);
-		listenTo(delivery.committer, this.#observer.committer);
+		listenTo<DeadLetterEvents>(deadLetters)(this.#observer.deadLetters);
+		listenTo<DeadLetterEvents>(deadLetters)(this.#ready.deadLetters);
+		listenTo<WriterEvents>(delivery.writer)(this.#observer.writer);
+		listenTo<WriterEvents>(delivery.writer)(this.#ready.writer);
+		listenTo<CommitterEvents>(delivery.committer)(this.#observer.committer);
 		this.#listenToConsumer(delivery.consumer);
 		return delivery;
 	}
@@ -336,14 +338,14 @@ export class Daemon {
 			...told,
 			stopRequested: (partition, reason) => {
 				told.stopRequested(partition, reason);
-				this.#requestStop({ reason: `${partitionName(partition)}: ${reason}`, exitCode: exitCodes.stoppedByPolicy });
+				this.#requestStop({ reason: `${partitionName(partition)}: ${reason.message}`, exitCode: exitCodes.stoppedByPolicy });
 			},
 		};
 	}
 
 	#listenToConsumer(consumer: GroupConsumer): void {
-		listenTo(consumer, this.#observer.consumer);
-		listenTo(consumer, this.#ready.consumer);
+		listenTo<GroupConsumerEvents>(consumer)(this.#observer.consumer);
+		listenTo<GroupConsumerEvents>(consumer)(this.#ready.consumer);
 		consumer.on("group:joined", () => {
 			if (this.#state === "starting") this.#state = "running";
 		});

@@ -28,15 +28,12 @@ export interface FailureSnapshot {
 
 /** One assigned partition, as its parts know it. */
 export interface PartitionSnapshot extends TopicPartition {
-	/** The worker's own state; `reason` only for `parked`, as `words: detail`. */
-	readonly worker: {
-		readonly name: "waiting" | "starting" | "running" | "backing-off" | "parked" | "draining" | "stopped";
-		readonly reason?: string;
-		/** A word for the reason, where it has one. */
-		readonly code?: string;
-	};
-	/** Why fetching is paused, null while it is not: `queue_full`, `database`, `dead_letter_target`, `admin`. */
-	readonly pauseReason: string | null;
+	/** The worker's own state; of `parked` a sentence, and the word for it that metrics have. */
+	readonly worker:
+		| { readonly name: "waiting" | "starting" | "running" | "backing-off" | "draining" | "stopped" }
+		| { readonly name: "parked"; readonly reason: string; readonly code: string };
+	/** Why fetching is paused, null while it is not. */
+	readonly pauseReason: "queue_full" | "database" | "admin" | null;
 	readonly assignmentEpoch: number;
 	/** The next offset to be received. */
 	readonly position: number | null;
@@ -79,7 +76,7 @@ export interface StatusSnapshot {
 	readonly notReady: readonly Pick<ReadinessReason, "code">[];
 	readonly group: string;
 	readonly protocol: string;
-	/** What the member is to its group: `joining`, `member`, `away`, … */
+	/** What the member is to its group: `connecting`, then librdkafka's words: `up/steady`, `wait-coord/init`, … */
 	readonly memberState: string;
 	readonly rebalances: number;
 	readonly partitions: readonly PartitionSnapshot[];
@@ -226,7 +223,7 @@ function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
 	const { topic, partition, assignmentEpoch, position, committed, highWatermark, queued, inFlight, thread, restarts, attempts, careful } =
 		snapshot;
 	const state = partitionState(snapshot);
-	const reason = state === "parked" ? (snapshot.worker.reason ?? null) : state === "paused" ? snapshot.pauseReason : null;
+	const reason = snapshot.worker.name === "parked" && state === "parked" ? snapshot.worker.reason : state === "paused" ? snapshot.pauseReason : null;
 	const lag = lagOf(snapshot);
 	const failures = snapshot.failures.map((failure) => failureStatus(snapshot, failure));
 	return {

@@ -35,7 +35,7 @@ import {
 	type ThreadDeath,
 } from "./thread/handler-thread.ts";
 import { ThreadSlot } from "./thread/thread-slot.ts";
-import type { RestartReason, WorkerParts, WorkerState, WorkerTrouble } from "./worker-parts.ts";
+import type { ParkReason, RestartReason, WorkerParts, WorkerState, WorkerTrouble } from "./worker-parts.ts";
 import { troublesOf } from "./worker-trouble.ts";
 
 /** See the file's header. */
@@ -500,9 +500,9 @@ export class PartitionWorker {
 			case "restart":
 				return this.#backOff(next.delayMs);
 			case "park":
-				return this.#park(reason, verdict.kind === "process" ? null : next.delayMs);
+				return this.#park(reason as ParkReason, verdict.kind === "process" ? null : next.delayMs);
 			case "stop":
-				return this.#requestStop(reason);
+				return this.#requestStop(reason as ParkReason);
 			case "dead-letter":
 			case "skip":
 				return this.#giveUp(run as Run, verdict);
@@ -554,7 +554,7 @@ export class PartitionWorker {
 	}
 
 	/** `retryAfterMs` null: no timer tries again what takes the process with it. */
-	async #park(reason: string, retryAfterMs: number | null): Promise<void> {
+	async #park(reason: ParkReason, retryAfterMs: number | null): Promise<void> {
 		this.#parts.listener.parked(this.#parts.partition, reason);
 		if (retryAfterMs === null) await this.#untilAnew(reason);
 		else await this.#waitUnlessChanged(retryAfterMs, this.#parked(reason));
@@ -562,12 +562,13 @@ export class PartitionWorker {
 	}
 
 	/** Nothing but a changed file or a person ends this: a timer would only make more dead letters. */
-	async #parkAtBreaker(reason: string): Promise<void> {
+	async #parkAtBreaker(message: string): Promise<void> {
 		if (this.#isCodeOld) {
 			this.#beginAnew("file_changed");
 			this.#router.tryAgain();
 			return;
 		}
+		const reason: ParkReason = { code: "breaker", message };
 		this.#parts.listener.parked(this.#parts.partition, reason);
 		await this.#untilAnew(reason);
 		if (this.#stopReason) return;
@@ -577,19 +578,19 @@ export class PartitionWorker {
 	}
 
 	/** Parked until a changed file or a person ends it, or the worker is stopped. */
-	async #untilAnew(reason: string): Promise<void> {
+	async #untilAnew(reason: ParkReason): Promise<void> {
 		this.#state = this.#parked(reason);
 		while (!this.#stopReason && this.#anew.size === 0) await this.#wake.next();
 	}
 
-	async #requestStop(reason: string): Promise<void> {
+	async #requestStop(reason: ParkReason): Promise<void> {
 		this.#parts.listener.stopRequested(this.#parts.partition, reason);
 		this.#state = this.#parked(reason);
 		while (!this.#stopReason) await this.#wake.next();
 	}
 
-	#parked(reason: string): WorkerState {
-		return { name: "parked", reason, sinceMs: this.#parts.clock.now() };
+	#parked({ code, message }: ParkReason): WorkerState {
+		return { name: "parked", code, reason: message, sinceMs: this.#parts.clock.now() };
 	}
 
 	/** Resumed by hand it goes on with the thread it has; otherwise it gets a new one. */

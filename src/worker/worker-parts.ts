@@ -55,13 +55,13 @@ export interface WorkerListener {
 	carefulBegan(partition: TopicPartition, why: string): void;
 	/** Nobody is suspected any more. */
 	carefulEnded(partition: TopicPartition): void;
-	parked(partition: TopicPartition, reason: string): void;
+	parked(partition: TopicPartition, reason: ParkReason): void;
 	resumed(partition: TopicPartition): void;
 	deadLettered(letter: DeadLetter): void;
 	/** A message was passed over: `why`, where a person wanted it; null: handler.onPoison says so. */
 	skipped(partition: TopicPartition, offset: number, why: string | null): void;
 	/** Policy says that the daemon has to stop: drain the others, leave the group, exit 3. */
-	stopRequested(partition: TopicPartition, reason: string): void;
+	stopRequested(partition: TopicPartition, reason: ParkReason): void;
 }
 
 /**
@@ -105,11 +105,17 @@ export interface WorkerParts {
 	readonly isFull: () => boolean;
 }
 
+/** Why a partition is parked, or the daemon stops: a word that code and dashboards go by, and a sentence for people. */
+export interface ParkReason {
+	readonly code: "poison" | "restart_intensity" | "breaker";
+	readonly message: string;
+}
+
 /** What a worker is doing. */
 export type WorkerState =
 	| { readonly name: "waiting" | "starting" | "running" | "draining" | "stopped" }
 	| { readonly name: "backing-off"; readonly untilMs: number }
-	| { readonly name: "parked"; readonly reason: string; readonly sinceMs: number };
+	| { readonly name: "parked"; readonly code: ParkReason["code"]; readonly reason: string; readonly sinceMs: number };
 
 /** Why a partition is not as it should be. Times are the wall clock's. */
 export interface WorkerTrouble {

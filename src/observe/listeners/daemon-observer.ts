@@ -3,6 +3,7 @@
  * neither metrics nor logs, and nothing here decides anything.
  */
 
+import type { EventEmitter } from "eventemitter3";
 import type { LabelsOf } from "../metrics/metric-catalogue.ts";
 import { setSnapshotGauges } from "../metrics/snapshot-gauges.ts";
 import type { StatusSnapshot } from "../status.ts";
@@ -75,7 +76,15 @@ export class DaemonObserver {
 	}
 }
 
-/** Puts listeners, by event name, on an emitter whose events carry those facts. */
-export function listenTo(emitter: { on(event: never, listener: never): unknown }, listeners: object): void {
-	for (const [event, listener] of Object.entries(listeners)) emitter.on(event as never, listener as never);
+/** Listeners by event name; an event that the emitter doesn't have, or has with other facts, does not compile. */
+type ListenersOf<Events, Listeners> = { readonly [Event in keyof Listeners]: Event extends keyof Events ? Events[Event] : never };
+
+/**
+ * Puts listeners, by event name, on an emitter of `Events`: `listenTo<WriterEvents>(writer)(listeners)`. In two steps, because the events
+ * have to be named and the listeners' type is inferred.
+ */
+export function listenTo<Events extends object>(emitter: EventEmitter<Events>) {
+	return <Listeners extends ListenersOf<Events, Listeners>>(listeners: Listeners): void => {
+		for (const [event, listener] of Object.entries(listeners)) emitter.on(event as never, listener as never);
+	};
 }

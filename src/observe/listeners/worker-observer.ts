@@ -109,8 +109,8 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 		carefulEnded({ topic, partition }: TopicPartition): void {
 			logger.info({ topic, partition }, `${partitionName({ topic, partition })} is handed over as usual again: the process lives`);
 		},
-		parked({ topic, partition }: TopicPartition, reason: string): void {
-			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} is parked: ${reason}`);
+		parked({ topic, partition }: TopicPartition, { code, message }: ParkReason): void {
+			logger.error({ topic, partition, code, reason: message }, `${partitionName({ topic, partition })} is parked: ${message}`);
 		},
 		resumed({ topic, partition }: TopicPartition): void {
 			logger.info({ topic, partition }, `${partitionName({ topic, partition })} goes on`);
@@ -139,10 +139,16 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 			const fields = { ...partition, reason: death.reason, others: others.map(partitionName), held };
 			logger.warn(fields, `a shared thread ${why}: ${others.length} other partitions begin anew, and nothing is charged to them`);
 		},
-		stopRequested({ topic, partition }: TopicPartition, reason: string): void {
-			logger.error({ topic, partition, reason }, `${partitionName({ topic, partition })} stops the daemon: ${reason}`);
+		stopRequested({ topic, partition }: TopicPartition, { code, message }: ParkReason): void {
+			logger.error({ topic, partition, code, reason: message }, `${partitionName({ topic, partition })} stops the daemon: ${message}`);
 		},
 	};
+}
+
+/** Why a partition is parked, or the daemon stops. */
+interface ParkReason {
+	readonly code: string;
+	readonly message: string;
 }
 
 /** A delivery as the supervisor took it. */

@@ -42,39 +42,22 @@ export function setSnapshotGauges(metrics: Metrics, snapshot: StatusSnapshot): v
 	);
 }
 
-/** Reasons are sentences with details; a label has few values. First match wins. */
-const reasonLabels: readonly (readonly [RegExp, string])[] = [
-	[/^(queue_full|database|dead_letter_target|admin)$/, "$1"],
-	[/^poison\b/, "poison"],
-	[/^restart intensity/, "restart_intensity"],
-	[/dead.?letter|breaker/, "breaker"],
-	[/^stands still/, "standstill"],
-];
-
-/** The label for a reason of a pause or of parking; `other` where it is none of the known ones. */
-export function reasonLabel(reason: string | null | undefined): string {
-	if (!reason) return "other";
-	for (const [pattern, label] of reasonLabels) {
-		const match = pattern.exec(reason);
-		if (match) return label.replace("$1", match[1] ?? "");
-	}
-	return "other";
-}
-
 function setStateGauges(metrics: Metrics, partitions: readonly PartitionSnapshot[]): void {
 	const states = countBy(partitions.map(partitionState));
 	metrics.set(
 		"workers",
 		partitionStates.map((state) => [{ state }, states.get(state) ?? 0]),
 	);
-	const paused = partitions.filter((each) => partitionState(each) === "paused").map(({ pauseReason }) => reasonLabel(pauseReason));
+	const paused = partitions
+		.filter((each) => partitionState(each) === "paused")
+		.flatMap(({ pauseReason }) => (pauseReason === null ? [] : [pauseReason]));
 	metrics.set(
 		"partitions_paused",
 		[...countBy(paused)].map(([reason, count]) => [{ reason }, count]),
 	);
 	const parked = partitions
 		.filter((each) => partitionState(each) === "parked")
-		.map(({ worker }) => worker.code ?? reasonLabel(worker.reason));
+		.flatMap(({ worker }) => (worker.name === "parked" ? [worker.code] : []));
 	metrics.set(
 		"partitions_parked",
 		[...countBy(parked)].map(([reason, count]) => [{ reason }, count]),

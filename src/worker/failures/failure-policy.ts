@@ -10,7 +10,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { Run } from "../message-queue.ts";
 import type { HandlerFailure, ThreadDeath, ThreadProgress } from "../thread/handler-thread.ts";
-import type { Intensity, RestartReason, WorkerSettings } from "../worker-parts.ts";
+import type { Intensity, ParkReason, RestartReason, WorkerSettings } from "../worker-parts.ts";
 import type { FailureKind, NextStep } from "./crash-report.ts";
 import { LastAttempts } from "./last-attempts.ts";
 import { RestartBackOff } from "./restart-back-off.ts";
@@ -34,8 +34,8 @@ export interface Verdict {
 	/** Set where the thread has to be replaced. */
 	readonly restarted: RestartReason | null;
 	readonly next: NextStep;
-	/** Why the partition parks or the daemon stops. */
-	readonly reason: string;
+	/** Why the partition parks or the daemon stops, where the next step may be that. */
+	readonly reason: ParkReason | null;
 }
 
 type Failure = Pick<Verdict, "kind" | "error" | "run" | "restarted">;
@@ -117,7 +117,7 @@ export class FailurePolicy {
 		if (batchSize !== null) this.#suspects.shorten(batchSize);
 		if (run.to - run.from > 1) {
 			this.#suspects.repeatByHalves(run);
-			return { ...failure, attempt: 0, next: { action: "retry", delayMs: 0 }, reason: "" };
+			return { ...failure, attempt: 0, next: { action: "retry", delayMs: 0 }, reason: null };
 		}
 		this.#intensity.failed();
 		const { maxAttempts, retryBackoffMs, maxRetryBackoffMs } = this.#settings;
@@ -130,7 +130,7 @@ export class FailurePolicy {
 		const delayMs = exponentialBackOff(attempt, { minMs: retryBackoffMs, maxMs: maxRetryBackoffMs });
 		const isNextLast = attempt === maxAttempts - 1;
 		const inNewThread = isNextLast && this.#lastAttempts.needsNewThread(offset, failure, this.#clock.monotonic());
-		return { ...failure, attempt, next: { action: "retry", delayMs, ...(inNewThread ? { inNewThread } : {}) }, reason: "" };
+		return { ...failure, attempt, next: { action: "retry", delayMs, ...(inNewThread ? { inNewThread } : {}) }, reason: null };
 	}
 
 	/**
@@ -190,7 +190,7 @@ export class FailurePolicy {
 	#poison(failure: Failure, run: Run, attempt: number): Verdict {
 		const { onPoison, maxBackoffMs } = this.#settings;
 		const offset = run.held.batch.offsets[run.from] as number;
-		const reason = `poison: offset ${offset} failed ${attempt} times`;
+		const reason = { code: "poison", message: `poison: offset ${offset} failed ${attempt} times` } as const;
 		return { ...failure, attempt, next: { action: onPoison, delayMs: onPoison === "park" ? maxBackoffMs : 0 }, reason };
 	}
 
@@ -199,10 +199,10 @@ export class FailurePolicy {
 		const { maxBackoffMs, onExceeded } = this.#settings;
 		const delayMs = this.#backOff.next(this.#clock.monotonic());
 		if (this.#countRestart()) {
-			const reason = `restart intensity exceeded: ${failure.error.message}`;
+			const reason = { code: "restart_intensity", message: `restart intensity exceeded: ${failure.error.message}` } as const;
 			return { ...failure, attempt, next: { action: onExceeded, delayMs: maxBackoffMs }, reason };
 		}
-		return { ...failure, attempt, next: { action: "restart", delayMs }, reason: "" };
+		return { ...failure, attempt, next: { action: "restart", delayMs }, reason: null };
 	}
 
 	/** True where the intensity is exceeded. */

@@ -95,11 +95,11 @@ export class WorkerHarness {
 				carefulEnded: () => this.events.push("careful no more"),
 				heldTooMuch: (_, heldMb) => this.events.push(`held ${heldMb} MiB`),
 				terminateFailed: (_, { message }) => this.events.push(`terminate failed ${message}`),
-				parked: (_, reason) => this.events.push(`parked ${reason}`),
+				parked: (_, { message }) => this.events.push(`parked ${message}`),
 				resumed: () => this.events.push("resumed"),
 				deadLettered: ({ offset, reason }) => this.events.push(`dead letter ${offset} ${reason}`),
 				skipped: (_, offset) => this.events.push(`skipped ${offset}`),
-				stopRequested: (_, reason) => this.events.push(`stop ${reason}`),
+				stopRequested: (_, { message }) => this.events.push(`stop ${message}`),
 			},
 		};
 		this.worker = new PartitionWorker(this.parts);

@@ -103,8 +103,8 @@ describe("observer of the consumer", () => {
 	it("listens to the consumer's and the committer's own events", async () => {
 		const consumer = new EventEmitter<GroupConsumerEvents>();
 		const committer = new EventEmitter<CommitterEvents>();
-		listenTo(consumer, observer.consumer);
-		listenTo(committer, observer.committer);
+		listenTo<GroupConsumerEvents>(consumer)(observer.consumer);
+		listenTo<CommitterEvents>(committer)(observer.committer);
 		consumer.emit("rebalanced", { kind: "assign", partitions: [orders2] });
 		consumer.emit("polled", { messages: 10, busyMs: 500 });
 		committer.emit("offsets:committed", { offsets: [{ ...orders2, offset: 8 }], durationMs: 250 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Metrics } from "../../../../src/observe/metrics/metrics.ts";
-import { reasonLabel, setSnapshotGauges } from "../../../../src/observe/metrics/snapshot-gauges.ts";
+import { setSnapshotGauges } from "../../../../src/observe/metrics/snapshot-gauges.ts";
 import { buildStatus, lagOf, type PartitionSnapshot, partitionState, type StatusSnapshot } from "../../../../src/observe/status.ts";
 
 const now = Date.parse("2026-01-01T00:01:00Z");
@@ -88,7 +88,7 @@ describe("status document", () => {
 			next: { action: "retry", delayMs: 50.4 },
 		};
 		const failures = [failure, { ...failure, coordinates: null, threadId: null }];
-		const status = buildStatus(snapshotOf([partition({ failures, worker: { name: "parked", reason: "poison: offset 2" } })]));
+		const status = buildStatus(snapshotOf([partition({ failures, worker: { name: "parked", code: "poison", reason: "poison: offset 2" } })]));
 		expect(status.partitions[0]).toMatchObject({
 			state: "parked",
 			reason: "poison: offset 2",
@@ -109,8 +109,8 @@ describe("status document", () => {
 	});
 
 	it("has one word for a partition: drain before parked before paused before running", () => {
-		const stateOf = (name: PartitionSnapshot["worker"]["name"], pauseReason: string | null = null) =>
-			partitionState({ worker: { name }, pauseReason });
+		const stateOf = (name: PartitionSnapshot["worker"]["name"], pauseReason: PartitionSnapshot["pauseReason"] = null) =>
+			partitionState({ worker: name === "parked" ? { name, code: "poison", reason: "words" } : { name }, pauseReason });
 		expect([stateOf("waiting"), stateOf("starting"), stateOf("running")]).toEqual(["running", "starting", "running"]);
 		expect([stateOf("running", "queue_full"), stateOf("parked", "queue_full"), stateOf("backing-off", "database")]).toEqual([
 			"paused",
@@ -130,7 +130,7 @@ describe("status document", () => {
 describe("gauges of a snapshot", () => {
 	it("exports lag, states and queues, and nothing of a partition that is gone", async () => {
 		const metrics = new Metrics();
-		const parked = partition({ partition: 1, worker: { name: "parked", reason: "restart intensity exceeded: no such module" } });
+		const parked = partition({ partition: 1, worker: { name: "parked", code: "restart_intensity", reason: "restart intensity exceeded: no such module" } });
 		const paused = partition({ partition: 2, pauseReason: "queue_full", highWatermark: 10 });
 		setSnapshotGauges(metrics, snapshotOf([partition(), parked, paused]));
 		const { body } = await metrics.render();
@@ -162,11 +162,13 @@ describe("gauges of a snapshot", () => {
 		expect((await metrics.render()).body).not.toContain("pockaffe_consumer_lag_seconds{");
 	});
 
-	it("makes a few labels of many reasons", () => {
-		expect(reasonLabel("poison: offset 7 failed 5 times")).toBe("poison");
-		expect(reasonLabel("stands still at offset 7 while the log goes on to 9")).toBe("standstill");
-		expect(reasonLabel("database")).toBe("database");
-		expect(reasonLabel("something else 12345")).toBe("other");
-		expect(reasonLabel(null)).toBe("other");
+	it("label a parked partition by its code, however its sentence reads", async () => {
+		const metrics = new Metrics();
+		const worker = (partition: number, code: string) => ({ partition, worker: { name: "parked" as const, code, reason: "words" } });
+		const all = [worker(0, "breaker"), worker(1, "standstill"), worker(2, "breaker")].map(partition);
+		setSnapshotGauges(metrics, snapshotOf(all));
+		const { body } = await metrics.render();
+		expect(body).toContain('pockaffe_partitions_parked{reason="breaker"} 2');
+		expect(body).toContain('pockaffe_partitions_parked{reason="standstill"} 1');
 	});
 });
