@@ -223,7 +223,8 @@ function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
 	const { topic, partition, assignmentEpoch, position, committed, highWatermark, queued, inFlight, thread, restarts, attempts, careful } =
 		snapshot;
 	const state = partitionState(snapshot);
-	const reason = snapshot.worker.name === "parked" && state === "parked" ? snapshot.worker.reason : state === "paused" ? snapshot.pauseReason : null;
+	const reason =
+		snapshot.worker.name === "parked" && state === "parked" ? snapshot.worker.reason : state === "paused" ? snapshot.pauseReason : null;
 	const lag = lagOf(snapshot);
 	const failures = snapshot.failures.map((failure) => failureStatus(snapshot, failure));
 	return {

@@ -74,8 +74,8 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/sink/writer/pending-blocks.ts",
-				from: "cut.superseded[row - (this.#starts[index] as number)] = 1;",
-				to: "cut.superseded[row - (this.#starts[index] as number)] = 1; cut.owner.settled(cut.block.messages[row - (this.#starts[index] as number)] as number);",
+				from: "batch.superseded[row - (this.#starts[index] as number)] = 1;",
+				to: "batch.superseded[row - (this.#starts[index] as number)] = 1; batch.owner.settled(batch.block.messages[row - (this.#starts[index] as number)] as number);",
 			},
 		],
 	},
@@ -96,8 +96,8 @@ export const mutations: readonly Mutation[] = [
 		edits: [
 			{
 				file: "src/sink/writer/row-writer.ts",
-				from: "if (older) pending?.putBack(older);",
-				to: "void older;",
+				from: "if (superseded) pending?.putBack(superseded);",
+				to: "void superseded;",
 			},
 		],
 	},

@@ -82,7 +82,7 @@ export interface RowBlock extends RowTexts {
 	readonly length: number;
 	/** Rows of one id are always in the same lane (`laneOf`), of as many as the thread was told of. */
 	readonly lane: number;
-	/** Index of the row's message in the batch that was handed over: of the rows to be sent, then of those in `older`. */
+	/** Index of the row's message in the batch that was handed over: of the rows to be sent, then of those in `superseded`. */
 	readonly messages: Int32Array;
 	/** By row as in `messages`. 1: a delete (all data columns null but a version field), 0: an upsert. */
 	readonly deletes: Uint8Array;
@@ -90,7 +90,7 @@ export interface RowBlock extends RowTexts {
 	readonly bytes: Int32Array;
 	readonly separators: Separators;
 	/** The others, which newer rows of the block stand for: written only where one of those can't be. Null where there are none. */
-	readonly older: RowTexts | null;
+	readonly superseded: RowTexts | null;
 }
 
 /** A row of a block by itself. `values` are the data columns' texts in the layout's order. */
@@ -104,9 +104,9 @@ export interface BlockRow {
 
 /** All rows of a block, one by one: for the few that need it. Older ones first, so that of equal versions of an id the one that counts is last. */
 export function rowsOf(block: RowBlock): BlockRow[] {
-	const { length, messages, older } = block;
+	const { length, messages, superseded } = block;
 	const rows = rowsIn(block, block, 0, length);
-	return older ? [...rowsIn(block, older, length, messages.length - length), ...rows] : rows;
+	return superseded ? [...rowsIn(block, superseded, length, messages.length - length), ...rows] : rows;
 }
 
 function rowsIn({ messages, deletes, bytes, separators }: RowBlock, texts: RowTexts, first: number, count: number): BlockRow[] {
@@ -147,10 +147,10 @@ export function withoutMessages(block: RowBlock, dropped: ReadonlyMap<number, un
 	};
 }
 
-/** The same rows, all to be sent, older ones first. */
+/** The same rows, all to be sent, superseded ones first. */
 function withOlder(block: RowBlock): RowBlock {
-	const { length, messages, deletes, bytes, older, separators } = block;
-	if (older === null) return block;
+	const { length, messages, deletes, bytes, superseded, separators } = block;
+	if (superseded === null) return block;
 	const both = (first: string, second: string) => first + separators.separator + second;
 	const order = Int32Array.from(messages, (_, row) => (row + length) % messages.length);
 	return {
@@ -159,11 +159,11 @@ function withOlder(block: RowBlock): RowBlock {
 		messages: order.map((row) => messages[row] as number),
 		deletes: Uint8Array.from(order, (row) => deletes[row] as number),
 		bytes: order.map((row) => bytes[row] as number),
-		ids: both(older.ids, block.ids),
-		columns: older.columns.map((column, index) => both(column, block.columns[index] as string)),
-		timestamps: both(older.timestamps, block.timestamps),
-		offsets: both(older.offsets, block.offsets),
-		older: null,
+		ids: both(superseded.ids, block.ids),
+		columns: superseded.columns.map((column, index) => both(column, block.columns[index] as string)),
+		timestamps: both(superseded.timestamps, block.timestamps),
+		offsets: both(superseded.offsets, block.offsets),
+		superseded: null,
 	};
 }
 

@@ -91,8 +91,11 @@ export const metricCatalogue = {
 	workers: gauge({ state: partitionStates }, "Partition workers by state"),
 	threads_stuck: gauge(none, "Handler threads that can't be ended and live on beside those that took their place"),
 	partitions_assigned: gauge(none, "Partitions assigned to this member"),
-	partitions_paused: gauge({ reason: open }, "Partitions that wait and go on by themselves, by reason"),
-	partitions_parked: gauge({ reason: open }, "Partitions whose worker may not go on by itself, by reason"),
+	partitions_paused: gauge({ reason: open }, "Partitions that wait and go on by themselves, by reason: queue_full, database, admin"),
+	partitions_parked: gauge(
+		{ reason: open },
+		"Partitions whose worker may not go on by itself, by reason: poison, restart_intensity, breaker, standstill, out_of_range, not_taken",
+	),
 
 	cas_rows_total: counter(
 		{ table: open, result: ["inserted", "updated", "deleted", "stale", "suppressed", "coalesced", "refused"] },

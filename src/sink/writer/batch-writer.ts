@@ -1,6 +1,6 @@
 /**
  * Where rows are taken: per table as many lanes as keep the connections busy and as are worth it, an id on one of them; each lane has one
- * cut in hand at a time. Where the number changes an id may be in two for a moment: the server decides by version, and locks in the order
+ * batch in hand at a time. Where the number changes an id may be in two for a moment: the server decides by version, and locks in the order
  * of ids.
  *
  * Step 7 of a message's way (docs/architecture.md).
@@ -11,10 +11,10 @@ import { lifetime } from "../../core/lifetime.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { RowBlock, TableLayout } from "../../core/rows/rows.ts";
 import { hintFor, type SqlProblem } from "../database/sql-faults.ts";
-import { CutWriter } from "./cut-writer.ts";
 import { Lane, type Trigger, type WritingPlace } from "./lane.ts";
 import { LaneTroubles } from "./lane-troubles.ts";
-import type { RowCut, Submission } from "./pending-blocks.ts";
+import { LaneWriter } from "./lane-writer.ts";
+import type { RowBatch, Submission } from "./pending-blocks.ts";
 import type { AwaitedFact } from "./refused/awaited-parents.ts";
 import { BesideLanes } from "./refused/beside-lanes.ts";
 import type { StuckFact } from "./refused/stuck-rows.ts";
@@ -80,8 +80,8 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 			this.#inUse.get(lane.layout.name)?.answered({ rows, durationMs, isBehind: lane.isBehind }, clock.monotonic());
 		const lanesOf = (layout: TableLayout): Lane[] => {
 			const rows = writers.get(layout.name) as RowWriter;
-			const cutWriter = new CutWriter(writings.get(layout.name) as Writing, { rows, hold, stick, stuckIds, answered });
-			const write = (lane: Lane, cut: RowCut, trigger: Trigger) => this.#write(cutWriter, lane, cut, trigger);
+			const laneWriter = new LaneWriter(writings.get(layout.name) as Writing, { rows, hold, stick, stuckIds, answered });
+			const write = (lane: Lane, batch: RowBatch, trigger: Trigger) => this.#write(laneWriter, lane, batch, trigger);
 			return Array.from({ length: lanesFor(connections) }, () => new Lane({ layout, limits, clock, ended, write }));
 		};
 		this.#lanes = new Map(parts.layouts.map((layout) => [layout.name, lanesOf(layout)]));
@@ -197,9 +197,9 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		touched.add(lane);
 	}
 
-	async #write(cuts: CutWriter, lane: Lane, cut: RowCut, trigger: Trigger): Promise<void> {
+	async #write(laneWriter: LaneWriter, lane: Lane, batch: RowBatch, trigger: Trigger): Promise<void> {
 		this.#inFlight++;
-		await cuts.write(lane, cut, trigger);
+		await laneWriter.write(lane, batch, trigger);
 		this.#inFlight--;
 		lane.unsettled = null;
 		this.#beside.moved();

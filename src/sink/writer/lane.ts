@@ -9,7 +9,7 @@
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { RowBlock, TableLayout } from "../../core/rows/rows.ts";
-import { type BlockOwner, PendingBlocks, type RowCut } from "./pending-blocks.ts";
+import { type BlockOwner, PendingBlocks, type RowBatch } from "./pending-blocks.ts";
 import { ArrivalRate } from "./tuning/arrival-rate.ts";
 import { type StatementLimits, StatementSize } from "./tuning/statement-size.ts";
 
@@ -28,7 +28,7 @@ export interface LaneParts {
 	readonly limits: BatchLimits;
 	readonly clock: Clock;
 	readonly ended: AbortSignal;
-	readonly write: (lane: Lane, cut: RowCut, trigger: Trigger) => Promise<void>;
+	readonly write: (lane: Lane, batch: RowBatch, trigger: Trigger) => Promise<void>;
 }
 
 /** Rows under way. */
@@ -111,8 +111,8 @@ export class Lane implements WritingPlace {
 		return this.#rate.lingerMs(this.#pending.toSend.rows, this.#parts.clock.monotonic());
 	}
 
-	/** Takes the next cut in front of its turn, for whoever writes the one before; null where nothing waits. */
-	takeMore(): RowCut | null {
+	/** Takes the next batch in front of its turn, for whoever writes the one before; null where nothing waits. */
+	takeMore(): RowBatch | null {
 		const { limits, layout } = this.#parts;
 		return this.#pending.take(this.statementSize.rows, limits.maxBytes, layout);
 	}
@@ -158,11 +158,11 @@ export class Lane implements WritingPlace {
 	async #send(trigger: Trigger): Promise<void> {
 		const { limits, clock, write } = this.#parts;
 		this.dispose();
-		const cut = this.#pending.take(this.statementSize.rows, limits.maxBytes, this.#parts.layout) as RowCut;
+		const batch = this.#pending.take(this.statementSize.rows, limits.maxBytes, this.#parts.layout) as RowBatch;
 		this.#lingersSince = this.#pending.rows > 0 ? clock.monotonic() : null;
 		if (this.#pending.rows === 0) this.#flushing = false;
 		this.#writing = true;
-		await write(this, cut, trigger);
+		await write(this, batch, trigger);
 		this.unsettled = null;
 		this.#writing = false;
 		this.cut();

@@ -33,8 +33,8 @@ export interface PendingBlock {
 	readonly since: number;
 }
 
-/** A block of a cut. `superseded[row]` is 1 where a newer row of its id is in the same cut; null where none is. */
-export interface CutBlock extends PendingBlock {
+/** A block of a batch. `superseded[row]` is 1 where a newer row of its id is in the same batch; null where none is. */
+export interface BatchBlock extends PendingBlock {
 	superseded: Uint8Array | null;
 }
 
@@ -42,8 +42,8 @@ export interface CutBlock extends PendingBlock {
 const FEW = 64;
 const LITTLE = 16 * 1024 * 1024;
 
-/** Bytes of a cut with those of rows that are not sent, as a multiple of the most that is: where it can't be written all are taken apart. */
-const MOST_OLDER = 8;
+/** Bytes of a batch with those of rows that are not sent, as a multiple of the most that is: where it can't be written all are taken apart. */
+const MOST_SUPERSEDED = 8;
 
 /** See the file's header. */
 export class PendingBlocks {
@@ -90,22 +90,22 @@ export class PendingBlocks {
 	}
 
 	/** Takes what came first: blocks with at most `maxRows` ids and about `maxBytes` to be sent, but at least one; null where there is none. */
-	take(maxRows: number, maxBytes: number, layout: TableLayout): RowCut | null {
+	take(maxRows: number, maxBytes: number, layout: TableLayout): RowBatch | null {
 		if (this.#blocks.length === 0) return null;
-		const cut = new RowCut(layout);
+		const batch = new RowBatch(layout);
 		let taken = 0;
 		for (const pending of this.#blocks) {
-			const isFull = cut.rows + pending.block.length > maxRows || cut.bytes + pending.sentBytes > maxBytes;
-			const isHeavy = cut.allBytes + pending.bytes > MOST_OLDER * maxBytes;
+			const isFull = batch.rows + pending.block.length > maxRows || batch.bytes + pending.sentBytes > maxBytes;
+			const isHeavy = batch.allBytes + pending.bytes > MOST_SUPERSEDED * maxBytes;
 			if (taken > 0 && (isFull || isHeavy)) break;
-			cut.add(pending);
+			batch.add(pending);
 			this.#count(pending, -1);
 			taken++;
 		}
 		this.#blocks.splice(0, taken);
 		const { blocks, bytes } = this.#lookAt;
 		this.#lookNext(Math.min(blocks, 2 * this.#blocks.length), Math.min(bytes, 2 * this.#bytes));
-		return cut;
+		return batch;
 	}
 
 	/** True while a block of this partition waits that somebody waits for, and that had come by then (monotonic time). */
@@ -135,8 +135,8 @@ export class PendingBlocks {
 }
 
 /** What goes to the server in one statement, if it can. */
-export class RowCut {
-	readonly blocks: CutBlock[] = [];
+export class RowBatch {
+	readonly blocks: BatchBlock[] = [];
 	readonly #layout: TableLayout;
 	/** Of each id the newest row so far, counted over all blocks. */
 	readonly #newest = new Map<string, number>();
@@ -180,7 +180,7 @@ export class RowCut {
 
 	/** Monotonic time at which the oldest of its rows came. */
 	get since(): number {
-		return (this.blocks[0] as CutBlock).since;
+		return (this.blocks[0] as BatchBlock).since;
 	}
 
 	/** True where it has a row of one of these ids. */
@@ -238,14 +238,14 @@ export class RowCut {
 
 	#supersede(row: number): void {
 		const index = this.#blockOf(row);
-		const cut = this.blocks[index] as CutBlock;
-		cut.superseded ??= new Uint8Array(cut.block.length);
-		cut.superseded[row - (this.#starts[index] as number)] = 1;
+		const batch = this.blocks[index] as BatchBlock;
+		batch.superseded ??= new Uint8Array(batch.block.length);
+		batch.superseded[row - (this.#starts[index] as number)] = 1;
 	}
 
 	#versionOf(row: number): RowVersion {
 		const index = this.#blockOf(row);
-		const { block, owner } = this.blocks[index] as CutBlock;
+		const { block, owner } = this.blocks[index] as BatchBlock;
 		const at = row - (this.#starts[index] as number);
 		const message = block.messages[at] as number;
 		return {
@@ -283,7 +283,7 @@ export function* pendingRowsOf(block: RowBlock, owner: BlockOwner, layout: Table
 			field: field < 0 ? null : (row.values[field] ?? null),
 			owner,
 			order: order++,
-			older: null,
+			superseded: null,
 		};
 	}
 }

@@ -43,7 +43,7 @@ export interface RowTask {
 
 /** One try of some rows. */
 export interface RowTry extends Pick<RowTask, "trigger" | "inOrder" | "held"> {
-	/** Takes the older versions of rows that are refused. */
+	/** Takes the superseded versions of rows that are refused. */
 	readonly pending: PendingRows | null;
 	readonly budget: RowTarget["budget"];
 	/** Set where they are taken apart for what waiting did not mend. */
@@ -185,7 +185,7 @@ export class RowWriter {
 		return this.#writing.parts;
 	}
 
-	/** Tells every row's fate. A refused row's next older version goes back to what waits. */
+	/** Tells every row's fate. A refused row's newest superseded version goes back to what waits. */
 	#settle(
 		pending: PendingRows | null,
 		{ written, refused, counts }: Pick<WriteResult, "written" | "refused" | "counts">,
@@ -202,11 +202,11 @@ export class RowWriter {
 			}
 		}
 		for (const { row, problem } of refused) {
-			const { older } = row;
-			row.older = null;
+			const { superseded } = row;
+			row.superseded = null;
 			const fault = { table: this.layout.name, rowId: row.id, sqlstate: problem.code, message: problem.message };
 			row.owner.refused(row.message, fault);
-			if (older) pending?.putBack(older);
+			if (superseded) pending?.putBack(superseded);
 		}
 		this.#writing.tell({ ...counts, rows: written.length, coalesced, refused: refused.length, ...context }, samples);
 	}

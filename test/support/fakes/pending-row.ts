@@ -31,7 +31,7 @@ export function pendingRow(offset: number, over: Partial<PendingRow> = {}): Pend
 		message: offset,
 		bytes: 10,
 		order: 0,
-		older: null,
+		superseded: null,
 		...over,
 	};
 }

@@ -32,16 +32,16 @@ export function blockOf({ table, lane = 0, messages, ids, columns, deletes, offs
 		columns: columns.map(joined),
 		timestamps: numbers(timestamps),
 		offsets: numbers(offsets),
-		older: null,
+		superseded: null,
 	};
 }
 
-/** A block's ids, of older rows first; none where there is no block. */
+/** A block's ids, of superseded rows first; none where there is no block. */
 export function idsOf(block: RowBlock | undefined): string[] {
 	return block ? rowsOf(block).map(({ id }) => id) : [];
 }
 
-/** A data column's values, by its place in the layout; those of older rows first. */
+/** A data column's values, by its place in the layout; those of superseded rows first. */
 export function columnOf(block: RowBlock | undefined, column: number): (string | null)[] {
 	return block ? rowsOf(block).map(({ values }) => values[column] ?? null) : [];
 }

@@ -26,7 +26,7 @@ export function wholeOutcome(parts: readonly BatchOutcome[]): BatchOutcome {
 	};
 }
 
-/** A block per table and lane, in which no row stands for an older one. */
+/** A block per table and lane, in which no row is superseded by another. */
 function joinedBlocks(blocks: readonly RowBlock[]): RowBlock[] {
 	const names = [...new Set(blocks.map(({ table, lane }) => JSON.stringify([table, lane])))];
 	return names.map((name) => {
@@ -35,8 +35,10 @@ function joinedBlocks(blocks: readonly RowBlock[]): RowBlock[] {
 		const numbers = (texts: "timestamps" | "offsets") =>
 			mine.flatMap((block) => {
 				const own = splitTexts(block[texts], block.length, block.separators);
-				const { older } = block;
-				return [...(older ? splitTexts(older[texts], block.messages.length - block.length, block.separators) : []), ...own].map(Number);
+				const { superseded } = block;
+				return [...(superseded ? splitTexts(superseded[texts], block.messages.length - block.length, block.separators) : []), ...own].map(
+					Number,
+				);
 			});
 		const [{ table, lane }] = mine as [RowBlock];
 		return blockOf({

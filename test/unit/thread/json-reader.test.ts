@@ -101,9 +101,9 @@ class Way {
 	#told(outcomes: readonly BatchOutcome[]): unknown {
 		const each = outcomes.flatMap(({ blocks }) =>
 			blocks.flatMap((block) => {
-				const { length, messages, older, separators, lane } = block;
+				const { length, messages, superseded, separators, lane } = block;
 				const positionsOf = (texts: "offsets" | "timestamps") => [
-					...(older ? splitTexts(older[texts], messages.length - length, separators) : []),
+					...(superseded ? splitTexts(superseded[texts], messages.length - length, separators) : []),
 					...splitTexts(block[texts], length, separators),
 				];
 				const [offsets, timestamps] = [positionsOf("offsets"), positionsOf("timestamps")];

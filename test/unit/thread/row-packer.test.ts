@@ -30,11 +30,11 @@ function packed(rows: readonly Row[], timestamps?: readonly number[], layout = l
 }
 
 const brief = ({ message, id }: BlockRow) => `${id}${message}`;
-/** Ids and messages of the rows to be sent, and of the older ones. */
-function parts(block: RowBlock): [sent: string[], older: string[]] {
+/** Ids and messages of the rows to be sent, and of the superseded ones. */
+function parts(block: RowBlock): [sent: string[], superseded: string[]] {
 	const rows = rowsOf(block).map(brief);
-	const older = block.messages.length - block.length;
-	return [rows.slice(older), rows.slice(0, older)];
+	const superseded = block.messages.length - block.length;
+	return [rows.slice(superseded), rows.slice(0, superseded)];
 }
 
 describe("the rows of a run", () => {
@@ -43,7 +43,7 @@ describe("the rows of a run", () => {
 			[0, "a"],
 			[1, "b"],
 		]);
-		expect([parts(block), block.older]).toEqual([[["a0", "b1"], []], null]);
+		expect([parts(block), block.superseded]).toEqual([[["a0", "b1"], []], null]);
 	});
 
 	it("are parted into the newest of each id and those it stands for, each with what is its own", () => {
@@ -61,7 +61,12 @@ describe("the rows of a run", () => {
 			["two", true, 51],
 			["three", true, 52],
 		]);
-		expect([block.offsets, block.timestamps, block.older?.offsets, block.older?.timestamps]).toEqual(["101\x1e102", "8\x1e9", "100", "7"]);
+		expect([block.offsets, block.timestamps, block.superseded?.offsets, block.superseded?.timestamps]).toEqual([
+			"101\x1e102",
+			"8\x1e9",
+			"100",
+			"7",
+		]);
 	});
 
 	it("are compared by timestamp and then offset, in whatever order calls ended; of one message the last counts", () => {
@@ -91,16 +96,16 @@ describe("the rows of a run", () => {
 		expect(parts(packed(rows, [9, 1], field))).toEqual([["a0", "a1"], []]);
 	});
 
-	it("are parted by lane, older ones beside the newest", () => {
+	it("are parted by lane, superseded ones beside the newest", () => {
 		const layout = layoutOf();
 		const ids = Array.from({ length: 20 }, (_, i) => `id-${i}-`);
 		const rows = [...ids, ...ids].map((id, message): Row => [message, id]);
 		const blocks = pack(new RowPacker(layout, 3), layout, rows);
 		expect(blocks.map(({ lane }) => lane)).toEqual([0, 1, 2]);
 		for (const block of blocks) {
-			const [sent, older] = parts(block);
+			const [sent, superseded] = parts(block);
 			expect(rowsOf(block).every(({ id }) => laneOf(id, 3) === block.lane)).toBe(true);
-			expect(sent.length).toBe(older.length);
+			expect(sent.length).toBe(superseded.length);
 		}
 		expect(blocks.flatMap((block) => parts(block)[0]).sort()).toEqual(ids.map((id, i) => `${id}${i + 20}`).sort());
 	});
@@ -127,7 +132,7 @@ describe("the rows of a run", () => {
 			[3, "b", "four"],
 		]);
 		const left = withoutMessages(block, new Map([[2, "dropped"]]));
-		expect([left.length, left.messages.length, left.older]).toEqual([3, 3, null]);
+		expect([left.length, left.messages.length, left.superseded]).toEqual([3, 3, null]);
 		expect(rowsOf(left).map(brief)).toEqual(["a0", "b1", "b3"]);
 		expect(rowsOf(left).map(({ values, isDelete, bytes }) => [values[0], isDelete, bytes])).toEqual([
 			["one", false, 50],

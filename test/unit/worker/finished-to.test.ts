@@ -345,7 +345,7 @@ describe("messages left unfinished that fill the queue", () => {
 		}
 		expect([h.crashes.length, h.worker.state]).toEqual([
 			3,
-			{ name: "parked", reason: expect.stringContaining("unfinished by finishedTo"), sinceMs: h.clock.now() },
+			{ name: "parked", code: "restart_intensity", reason: expect.stringContaining("unfinished by finishedTo"), sinceMs: h.clock.now() },
 		]);
 	});
 

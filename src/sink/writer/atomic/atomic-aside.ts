@@ -128,7 +128,7 @@ export class AtomicAside {
 		const blamed = message.rows.find(isToBlame) ?? message.rows[0];
 		const others = message.rows.filter((each) => each !== blamed);
 		for (const each of blamed ? [blamed, ...others] : others) {
-			each.row.older = null;
+			each.row.superseded = null;
 			const { sqlstate: code, message: words } = refusedTogether({ table }, each.table, each.row.id);
 			const why = each === blamed ? problem : { ...problem, code, message: words };
 			this.#parts.writers.get(each.table)?.refuse([{ row: each.row, problem: why }], "linger");

@@ -65,7 +65,7 @@ export function statementsOf(run: readonly AtomicMessage[], form: RunForm, { lay
 	for (const { rows } of run) {
 		for (const { table, row } of rows) {
 			// It may stand for others from a try before.
-			row.older = null;
+			row.superseded = null;
 			const pending = byTable.get(table) ?? new PendingRows(layouts.get(table) as TableLayout);
 			byTable.set(table, pending);
 			pending.add(row);

@@ -1,6 +1,6 @@
 /**
  * The rows of one partition that wait for others of it, in the log's order: which may be tried, what goes into a statement together, and
- * what becomes of one that stands for older versions. Pure bookkeeping.
+ * what becomes of one that stands for superseded versions. Pure bookkeeping.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -33,7 +33,7 @@ export class HeldPartition {
 		for (const held of this.#rows) {
 			if (!held.row.owner.released) continue;
 			this.remove(held);
-			const older = held.row.older?.takeNewest() ?? null;
+			const older = held.row.superseded?.takeNewest() ?? null;
 			if (older) this.add({ ...held, row: older });
 		}
 		this.#sorted ??= [...this.#rows].sort(({ row: left }, { row: right }) => left.offset - right.offset || left.order - right.order);
@@ -56,12 +56,12 @@ export class HeldPartition {
 	}
 
 	/**
-	 * Adds a row that was tried and refused, parted from the older versions that it stands for: the log may have led over one of them to
+	 * Adds a row that was tried and refused, parted from the superseded versions that it stands for: the log may have led over one of them to
 	 * what it asks for. False where it stands for none.
 	 */
 	addAgain(held: HeldRow): boolean {
-		const older = held.row.older?.takeNewest() ?? null;
-		held.row.older = null;
+		const older = held.row.superseded?.takeNewest() ?? null;
+		held.row.superseded = null;
 		this.add(held);
 		if (older) this.add({ ...held, row: older });
 		return older !== null;

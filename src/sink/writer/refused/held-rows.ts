@@ -12,8 +12,8 @@
  */
 import { partitionName, type TopicPartition } from "../../../core/messages/message.ts";
 import type { SqlProblem } from "../../database/sql-faults.ts";
-import type { HeldFrom } from "../cut-writer.ts";
 import type { WritingPlace } from "../lane.ts";
+import type { HeldFrom } from "../lane-writer.ts";
 import type { Submission } from "../pending-blocks.ts";
 import { type RowWriter, unsettledOf } from "../row-writer.ts";
 import { chainOf, type PendingRow, PendingRows } from "../sql/pending-rows.ts";

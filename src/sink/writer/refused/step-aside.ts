@@ -6,9 +6,9 @@
  * Step 8 of a message's way (docs/architecture.md).
  */
 import type { TableLayout } from "../../../core/rows/rows.ts";
-import { OlderVersions } from "../sql/older-versions.ts";
 import type { PendingRow } from "../sql/pending-rows.ts";
 import { compareVersions } from "../sql/row-version.ts";
+import { SupersededRows } from "../sql/superseded-rows.ts";
 import type { TogetherStatement } from "../together-writer.ts";
 import type { HeldRow } from "./held-partition.ts";
 
@@ -43,7 +43,7 @@ export function stepAside(held: readonly HeldRow[], layouts: ReadonlyMap<string,
 		if (!older) continue;
 		const { table, row } = each;
 		const present = statements.at(-1);
-		const whole = { ...row, older: versionsOf(older, layouts.get(table) as TableLayout) };
+		const whole = { ...row, superseded: versionsOf(older, layouts.get(table) as TableLayout) };
 		if (present?.table === table && !present.isAside) statements.splice(-1, 1, { ...present, rows: [...present.rows, whole] });
 		else statements.push({ table, rows: [whole], isAside: false, isById: false });
 	}
@@ -56,8 +56,8 @@ function emptied(row: PendingRow, { version, columns }: TableLayout): PendingRow
 	return { ...row, isDelete: true, values: row.values.map((value, column) => (columns[column]?.name === keeps ? value : null)) };
 }
 
-function versionsOf(rows: readonly PendingRow[], { version }: TableLayout): OlderVersions | null {
-	const older = new OlderVersions(version);
-	for (const row of rows) older.push(row);
-	return older.length > 0 ? older : null;
+function versionsOf(rows: readonly PendingRow[], { version }: TableLayout): SupersededRows | null {
+	const superseded = new SupersededRows(version);
+	for (const row of rows) superseded.push(row);
+	return superseded.length > 0 ? superseded : null;
 }

@@ -6,7 +6,7 @@
  */
 import type { TableLayout } from "../../../core/rows/rows.ts";
 import type { SqlProblem } from "../../database/sql-faults.ts";
-import type { HeldFrom } from "../cut-writer.ts";
+import type { HeldFrom } from "../lane-writer.ts";
 import { chainOf, type PendingRow, PendingRows } from "../sql/pending-rows.ts";
 
 /** What is known of an id that is stuck. `sinceMs`: by the wall clock. */

@@ -1,13 +1,13 @@
 /**
- * The rows of a cut that can't be written as a whole, one by one: of each id only the newest version goes to the server, older ones wait
- * behind it and are settled with it; where it is refused, the next older one goes. Pure.
+ * The rows of a batch that can't be written as a whole, one by one: of each id only the newest version goes to the server, superseded ones wait
+ * behind it and are settled with it; where it is refused, the next newest goes. Pure.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
 import type { RowFault, TableLayout, VersionStrategy } from "../../../core/rows/rows.ts";
-import { OlderVersions } from "./older-versions.ts";
 import type { UpsertRow } from "./row-parameters.ts";
 import { compareVersions, type RowVersion } from "./row-version.ts";
+import { SupersededRows } from "./superseded-rows.ts";
 
 /** Who is told of a row's fate; a submission of a partition worker. */
 export interface RowOwner {
@@ -19,14 +19,14 @@ export interface RowOwner {
 	refused(message: number, fault: RowFault): void;
 }
 
-/** A waiting row. `older` are the versions it stands for; null where there are none. */
+/** A waiting row. `superseded` are older versions of its id, settled with it; null where there are none. */
 export interface PendingRow extends UpsertRow, RowVersion {
 	readonly owner: RowOwner;
 	readonly message: number;
 	readonly bytes: number;
 	/** Its place among the rows that it came with: a partition's rows in the log's order. */
 	readonly order: number;
-	older: OlderVersions | null;
+	superseded: SupersededRows | null;
 }
 
 /** See the file's header. */
@@ -59,9 +59,9 @@ export class PendingRows {
 		this.#place(row, (present) => compareVersions(row, present, this.#strategy) >= 0);
 	}
 
-	/** The newest of these older versions takes the place of a row that was refused; what came meanwhile counts as later. */
-	putBack(older: OlderVersions): void {
-		const row = older.takeNewest();
+	/** The newest of these superseded versions takes the place of a row that was refused; what came meanwhile counts as later. */
+	putBack(superseded: SupersededRows): void {
+		const row = superseded.takeNewest();
 		if (row) this.#place(row, (present) => compareVersions(row, present, this.#strategy) > 0);
 	}
 
@@ -111,14 +111,14 @@ export class PendingRows {
 
 	/** `newest`, standing for `other` and what that stands for too. */
 	#behind(newest: PendingRow, other: PendingRow): PendingRow {
-		const [kept, added] = [newest.older, other.older];
-		other.older = null;
+		const [kept, added] = [newest.superseded, other.superseded];
+		other.superseded = null;
 		// The larger list takes the smaller one in.
 		const [into, from] = (kept?.length ?? 0) >= (added?.length ?? 0) ? [kept, added] : [added, kept];
-		const older = into ?? new OlderVersions(this.#strategy);
-		if (from) for (const row of from) older.push(row);
-		older.push(other);
-		newest.older = older.length > 0 ? older : null;
+		const superseded = into ?? new SupersededRows(this.#strategy);
+		if (from) for (const row of from) superseded.push(row);
+		superseded.push(other);
+		newest.superseded = superseded.length > 0 ? superseded : null;
 		return newest;
 	}
 }
@@ -126,9 +126,9 @@ export class PendingRows {
 /** A row and everything it stands for; the others in no order. */
 export function* chainOf(row: PendingRow): Generator<PendingRow> {
 	yield row;
-	if (row.older) yield* row.older;
+	if (row.superseded) yield* row.superseded;
 }
 
 function countOf(row: PendingRow | undefined): number {
-	return row ? 1 + (row.older?.length ?? 0) : 0;
+	return row ? 1 + (row.superseded?.length ?? 0) : 0;
 }

@@ -9,7 +9,7 @@ import { joinTexts, repeatText, separatorsFor, usualSeparators } from "../../../
 import type { TableLayout } from "../../../core/rows/rows.ts";
 import { quoted } from "../../database/sql-names.ts";
 import { castTo } from "../../tables/column-cast.ts";
-import type { CutBlock } from "../pending-blocks.ts";
+import type { BatchBlock } from "../pending-blocks.ts";
 
 /** One row to be written; `values` are the data columns' texts in the layout's order. */
 export interface UpsertRow {
@@ -82,11 +82,11 @@ export function noRowParameters(layout: TableLayout): string[] {
 }
 
 /** The same of blocks as they came from the threads, joined with the usual separators. */
-export function blockParameters(layout: TableLayout, blocks: readonly CutBlock[]): string[] {
+export function blockParameters(layout: TableLayout, blocks: readonly BatchBlock[]): string[] {
 	const { separator, nullMark } = usualSeparators;
-	const joined = (text: (cut: CutBlock) => string) =>
-		blocks.length === 1 ? text(blocks[0] as CutBlock) : blocks.map(text).join(separator);
-	const repeated = (text: (cut: CutBlock) => string) => joined((cut) => repeatText(text(cut), cut.block.length, usualSeparators));
+	const joined = (text: (batch: BatchBlock) => string) =>
+		blocks.length === 1 ? text(blocks[0] as BatchBlock) : blocks.map(text).join(separator);
+	const repeated = (text: (batch: BatchBlock) => string) => joined((batch) => repeatText(text(batch), batch.block.length, usualSeparators));
 	return [
 		separator,
 		nullMark,
@@ -100,7 +100,7 @@ export function blockParameters(layout: TableLayout, blocks: readonly CutBlock[]
 	];
 }
 
-function kindsOf({ block, superseded }: CutBlock): string {
+function kindsOf({ block, superseded }: BatchBlock): string {
 	const { deletes, length } = block;
 	if (superseded === null && !deletes.includes(1)) return repeatText(UPSERT, length, usualSeparators);
 	let joined = "";

@@ -16,7 +16,7 @@ export interface RunPositions {
 	readonly timestamps: ArrayLike<number>;
 }
 
-/** Below one older row in so many it isn't worth the look. */
+/** Below one superseded row in so many it isn't worth the look. */
 const WORTH = 16;
 /** Runs after a look that found little, until the next. */
 const RUNS_BETWEEN_LOOKS = 16;
@@ -25,7 +25,7 @@ const RUNS_BETWEEN_LOOKS = 16;
 export class RowPacker {
 	readonly #layout: TableLayout;
 	readonly #lanes: number;
-	/** Runs that are packed without a look for older rows. */
+	/** Runs that are packed without a look for superseded rows. */
 	#runsToPass = 0;
 
 	/** `lanes`: how many the writer has. */
@@ -36,16 +36,16 @@ export class RowPacker {
 
 	/** One block per lane that has rows. */
 	pack(rows: GatheredRows, positions: RunPositions, separators: Separators): RowBlock[] {
-		const isOlder = this.#olderRows(rows, positions);
-		const lanes = Array.from({ length: this.#lanes }, () => ({ sent: [] as number[], older: [] as number[] }));
+		const isSuperseded = this.#supersededRows(rows, positions);
+		const lanes = Array.from({ length: this.#lanes }, () => ({ sent: [] as number[], superseded: [] as number[] }));
 		for (let row = 0; row < rows.length; row++) {
 			const lane = lanes[rows.laneOf(row, this.#lanes)];
-			lane?.[isOlder?.[row] === 1 ? "older" : "sent"].push(row);
+			lane?.[isSuperseded?.[row] === 1 ? "superseded" : "sent"].push(row);
 		}
 		return [...lanes.entries()]
 			.filter(([, { sent }]) => sent.length > 0)
-			.map(([lane, { sent, older }]) => {
-				const both = older.length === 0 ? sent : [...sent, ...older];
+			.map(([lane, { sent, superseded }]) => {
+				const both = superseded.length === 0 ? sent : [...sent, ...superseded];
 				return {
 					table: this.#layout.name,
 					length: sent.length,
@@ -55,7 +55,7 @@ export class RowPacker {
 					bytes: numbersOf(new Int32Array(both.length), rows.bytes, both),
 					separators,
 					...this.#textsOf(rows, sent, positions, separators),
-					older: older.length === 0 ? null : this.#textsOf(rows, older, positions, separators),
+					superseded: superseded.length === 0 ? null : this.#textsOf(rows, superseded, positions, separators),
 				};
 			});
 	}
@@ -64,7 +64,7 @@ export class RowPacker {
 	 * 1 by row where a newer one of its id is in the run; null where none was found or looked for. Versions are compared by what all rows of a
 	 * run differ in: timestamp and offset. Whoever writes compares again, across runs; a version field is compared only there.
 	 */
-	#olderRows(rows: GatheredRows, { from, offsets, timestamps }: RunPositions): Uint8Array | null {
+	#supersededRows(rows: GatheredRows, { from, offsets, timestamps }: RunPositions): Uint8Array | null {
 		const { kind } = this.#layout.version;
 		if (kind === "field" || this.#runsToPass-- > 0) return null;
 		const { numbers, different } = rows.numberIds();
@@ -75,7 +75,7 @@ export class RowPacker {
 		const timeOf = (row: number) => (kind === "offset" ? 0 : atLeastZero(timestamps[placeOf(row)] as number));
 		const offsetOf = (row: number) => offsets[placeOf(row)] as number;
 		const newest = new Int32Array(different).fill(-1);
-		const isOlder = new Uint8Array(rows.length);
+		const isSuperseded = new Uint8Array(rows.length);
 		for (let row = 0; row < rows.length; row++) {
 			const id = numbers[row] as number;
 			const present = newest[id] as number;
@@ -85,10 +85,10 @@ export class RowPacker {
 			}
 			// Calls that overlap end in any order; of one message's rows the later counts.
 			const later = timeOf(row) - timeOf(present) || offsetOf(row) - offsetOf(present);
-			isOlder[later >= 0 ? present : row] = 1;
+			isSuperseded[later >= 0 ? present : row] = 1;
 			if (later >= 0) newest[id] = row;
 		}
-		return isOlder;
+		return isSuperseded;
 	}
 
 	#textsOf(rows: GatheredRows, those: readonly number[], { from, offsets, timestamps }: RunPositions, by: Separators): RowTexts {

@@ -88,7 +88,9 @@ describe("status document", () => {
 			next: { action: "retry", delayMs: 50.4 },
 		};
 		const failures = [failure, { ...failure, coordinates: null, threadId: null }];
-		const status = buildStatus(snapshotOf([partition({ failures, worker: { name: "parked", code: "poison", reason: "poison: offset 2" } })]));
+		const status = buildStatus(
+			snapshotOf([partition({ failures, worker: { name: "parked", code: "poison", reason: "poison: offset 2" } })]),
+		);
 		expect(status.partitions[0]).toMatchObject({
 			state: "parked",
 			reason: "poison: offset 2",
@@ -130,7 +132,10 @@ describe("status document", () => {
 describe("gauges of a snapshot", () => {
 	it("exports lag, states and queues, and nothing of a partition that is gone", async () => {
 		const metrics = new Metrics();
-		const parked = partition({ partition: 1, worker: { name: "parked", code: "restart_intensity", reason: "restart intensity exceeded: no such module" } });
+		const parked = partition({
+			partition: 1,
+			worker: { name: "parked", code: "restart_intensity", reason: "restart intensity exceeded: no such module" },
+		});
 		const paused = partition({ partition: 2, pauseReason: "queue_full", highWatermark: 10 });
 		setSnapshotGauges(metrics, snapshotOf([partition(), parked, paused]));
 		const { body } = await metrics.render();

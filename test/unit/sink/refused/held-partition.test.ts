@@ -2,8 +2,8 @@
 import { expect, it } from "vitest";
 import { problemOf } from "../../../../src/sink/database/sql-faults.ts";
 import { HeldPartition } from "../../../../src/sink/writer/refused/held-partition.ts";
-import { OlderVersions } from "../../../../src/sink/writer/sql/older-versions.ts";
 import type { PendingRow } from "../../../../src/sink/writer/sql/pending-rows.ts";
+import { SupersededRows } from "../../../../src/sink/writer/sql/superseded-rows.ts";
 import { owner, pendingRow } from "../../../support/fakes/pending-row.ts";
 
 const problem = problemOf({ code: "23505" });
@@ -14,14 +14,14 @@ function held(row: PendingRow) {
 
 it("a row that nobody waits for any more leaves, and what it stands for of a new owner's takes its place", () => {
 	const former = { ...owner(), released: true };
-	const older = new OlderVersions({ kind: "offset" });
+	const superseded = new SupersededRows({ kind: "offset" });
 	const present = owner();
-	older.push(pendingRow(3, { owner: present }));
-	older.push(pendingRow(5, { owner: present }));
+	superseded.push(pendingRow(3, { owner: present }));
+	superseded.push(pendingRow(5, { owner: present }));
 	const partition = new HeldPartition();
-	partition.add(held(pendingRow(9, { owner: former, older })));
+	partition.add(held(pendingRow(9, { owner: former, superseded })));
 	partition.add(held(pendingRow(7, { id: "other", owner: former })));
-	expect(partition.rows.map(({ row }) => [row.id, row.offset, row.older?.length])).toEqual([["hot", 5, 1]]);
+	expect(partition.rows.map(({ row }) => [row.id, row.offset, row.superseded?.length])).toEqual([["hot", 5, 1]]);
 });
 
 it("rows come in the log's order, however they came", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { splitTexts, usualSeparators } from "../../../../src/core/rows/joined-texts.ts";
-import { PendingBlocks, type RowCut } from "../../../../src/sink/writer/pending-blocks.ts";
+import { PendingBlocks, type RowBatch } from "../../../../src/sink/writer/pending-blocks.ts";
 import { blockParameters, rowParameters } from "../../../../src/sink/writer/sql/row-parameters.ts";
 import { layoutOf, submissionOf, type TestRow } from "../../../support/fakes/row-submissions.ts";
 
@@ -16,14 +16,14 @@ function pendingOf(...submissions: readonly TestRow[][]): PendingBlocks {
 	return pending;
 }
 
-function take(pending: PendingBlocks, maxRows = LARGE, maxBytes = LARGE): RowCut {
-	return pending.take(maxRows, maxBytes, layout) as RowCut;
+function take(pending: PendingBlocks, maxRows = LARGE, maxBytes = LARGE): RowBatch {
+	return pending.take(maxRows, maxBytes, layout) as RowBatch;
 }
 
 /** Per row sent: id, name, timestamp, offset, partition, and what it is; as the server splits it. */
-function sent(cut: RowCut): (string | null)[][] {
-	const parameters = blockParameters(layout, cut.blocks);
-	const count = cut.blocks.reduce((sum, { block }) => sum + block.length, 0);
+function sent(batch: RowBatch): (string | null)[][] {
+	const parameters = blockParameters(layout, batch.blocks);
+	const count = batch.blocks.reduce((sum, { block }) => sum + block.length, 0);
 	const columns = parameters.slice(2).map((joined) => splitTexts(joined, count, usualSeparators));
 	const [ids = [], names, , ...system] = columns;
 	return ids.map((id, row) => [id, names?.[row] ?? null, ...system.map((column) => column[row] ?? null)]);
@@ -36,33 +36,33 @@ const row = (id: string, offset: number, over: Partial<TestRow> = {}): TestRow =
 	...over,
 });
 
-describe("a cut of pending blocks", () => {
+describe("a batch of pending blocks", () => {
 	it("sends of each id the newest of all blocks, by version and not by arrival", () => {
-		const cut = take(pendingOf([row("b", 6), row("a", 7)], [row("a", 4, { partition: 1 }), row("b", 9, { partition: 1 })]));
-		expect(sent(cut)).toEqual([
+		const batch = take(pendingOf([row("b", 6), row("a", 7)], [row("a", 4, { partition: 1 }), row("b", 9, { partition: 1 })]));
+		expect(sent(batch)).toEqual([
 			["b", "b 6", "6", "6", "0", "x"],
 			["a", "a 7", "7", "7", "0", "f"],
 			["a", "a 4", "4", "4", "1", "x"],
 			["b", "b 9", "9", "9", "1", "f"],
 		]);
-		expect([cut.rows, cut.coalesced]).toEqual([2, 2]);
+		expect([batch.rows, batch.coalesced]).toEqual([2, 2]);
 	});
 
 	it("doesn't send what newer rows of the same block stand for, and counts it", () => {
 		const pending = pendingOf([row("a", 5), row("b", 6), row("a", 7)], [row("a", 4, { partition: 1 })]);
 		expect([pending.rows, pending.bytes, pending.toSend]).toEqual([4, 200, { rows: 3, bytes: 150 }]);
-		const cut = take(pending, 2);
-		expect(sent(cut)).toEqual([
+		const batch = take(pending, 2);
+		expect(sent(batch)).toEqual([
 			["b", "b 6", "6", "6", "0", "f"],
 			["a", "a 7", "7", "7", "0", "f"],
 		]);
-		expect([cut.rows, cut.coalesced, cut.bytes, pending.rows, pending.bytes]).toEqual([2, 1, 100, 1, 50]);
+		expect([batch.rows, batch.coalesced, batch.bytes, pending.rows, pending.bytes]).toEqual([2, 1, 100, 1, 50]);
 		expect(pending.toSend).toEqual({ rows: 1, bytes: 50 });
 	});
 
 	it("takes the last of equal versions, and marks deletes", () => {
-		const cut = take(pendingOf([row("a", 1, { isDelete: true })], [row("a", 1), row("b", 2, { isDelete: true, timestamp: -1 })]));
-		expect(sent(cut).map(([id, , timestamp, , , kind]) => [id, timestamp, kind])).toEqual([
+		const batch = take(pendingOf([row("a", 1, { isDelete: true })], [row("a", 1), row("b", 2, { isDelete: true, timestamp: -1 })]));
+		expect(sent(batch).map(([id, , timestamp, , , kind]) => [id, timestamp, kind])).toEqual([
 			["a", "1", "x"],
 			["a", "1", "f"],
 			["b", "0", "t"],
@@ -90,14 +90,14 @@ describe("a cut of pending blocks", () => {
 	it("has so many rows that are not sent, and no more: where it can't be written they are taken apart", () => {
 		const pending = pendingOf(...Array.from({ length: 50 }, (_, i) => Array.from({ length: 20 }, (_, k) => row("hot", 20 * i + k))));
 		// 1,000 bytes a block, 50 of them sent.
-		const cut = take(pending, LARGE, 1_000);
-		expect([cut.blocks.length, cut.rows, cut.bytes, pending.rows]).toEqual([8, 1, 400, 42 * 20]);
+		const batch = take(pending, LARGE, 1_000);
+		expect([batch.blocks.length, batch.rows, batch.bytes, pending.rows]).toEqual([8, 1, 400, 42 * 20]);
 	});
 
-	it("gives the same rows one by one, the older ones behind the newest", () => {
-		const cut = take(pendingOf([row("b", 1), row("a", 2)], [row("a", 3), row("c", 4, { values: [null, "5"] })]));
-		const rows = cut.toPendingRows().take(10, LARGE);
-		expect(rows.map(({ id, offset, older }) => [id, offset, older?.length ?? 0])).toEqual([
+	it("gives the same rows one by one, the superseded ones behind the newest", () => {
+		const batch = take(pendingOf([row("b", 1), row("a", 2)], [row("a", 3), row("c", 4, { values: [null, "5"] })]));
+		const rows = batch.toPendingRows().take(10, LARGE);
+		expect(rows.map(({ id, offset, superseded }) => [id, offset, superseded?.length ?? 0])).toEqual([
 			["b", 1, 0],
 			["a", 3, 1],
 			["c", 4, 0],

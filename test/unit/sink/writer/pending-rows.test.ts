@@ -13,9 +13,9 @@ function refusals(pending: PendingRows): number[] {
 		const [taken] = pending.take(1, 1_000);
 		if (!taken) return offsets;
 		offsets.push(taken.offset);
-		const { older } = taken;
-		taken.older = null;
-		if (older) pending.putBack(older);
+		const { superseded } = taken;
+		taken.superseded = null;
+		if (superseded) pending.putBack(superseded);
 	}
 }
 
@@ -56,8 +56,8 @@ describe("versions of one id", () => {
 		const taken: unknown[] = [];
 		for (let [next] = pending.take(1, 100); next; [next] = pending.take(1, 100)) {
 			taken.push(next.values[0] ?? next.offset);
-			if (next.older) pending.putBack(next.older);
-			next.older = null;
+			if (next.superseded) pending.putBack(next.superseded);
+			next.superseded = null;
 		}
 		expect(taken).toEqual(["c", "b", "a", 2, 1]);
 	});
@@ -67,7 +67,7 @@ describe("versions of one id", () => {
 		for (const name of ["first", "last"]) pending.add(row(5, { values: [name] }));
 		const [refused] = pending.take(1, 100) as [PendingRow];
 		for (const name of ["first again", "last again"]) pending.add(row(5, { values: [name] }));
-		pending.putBack(refused.older as NonNullable<PendingRow["older"]>);
+		pending.putBack(refused.superseded as NonNullable<PendingRow["superseded"]>);
 		const [next] = pending.take(1, 100) as [PendingRow];
 		expect(next.values).toEqual(["last again"]);
 		expect([...chainOf(next)]).toHaveLength(3);

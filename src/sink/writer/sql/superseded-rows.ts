@@ -14,7 +14,7 @@ import { compareVersions } from "./row-version.ts";
 const SMALL = 16;
 
 /** See the file's header. */
-export class OlderVersions implements Iterable<PendingRow> {
+export class SupersededRows implements Iterable<PendingRow> {
 	readonly #strategy: VersionStrategy;
 	#rows: PendingRow[] = [];
 	/** True while the rows are in the order of their versions, oldest first: so they come as a rule. */
@@ -49,7 +49,7 @@ export class OlderVersions implements Iterable<PendingRow> {
 			const row = this.#rows.pop();
 			if (!row) return null;
 			if (row.owner.released) continue;
-			row.older = this.#rows.length > 0 ? this : null;
+			row.superseded = this.#rows.length > 0 ? this : null;
 			return row;
 		}
 	}

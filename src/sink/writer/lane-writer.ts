@@ -1,5 +1,5 @@
 /**
- * Writes a cut however long it takes: as a whole, as the threads packed it; row by row where a row of it stops the statement, where the
+ * Writes a batch however long it takes: as a whole, as the threads packed it; row by row where a row of it stops the statement, where the
  * server needs smaller ones, or where its texts can't be joined as usual. Tells every row's fate exactly once, but for those that it hands
  * to the rows that wait for others.
  *
@@ -8,7 +8,7 @@
 
 import { problemOf, type SqlProblem } from "../database/sql-faults.ts";
 import type { Lane, Trigger } from "./lane.ts";
-import type { RowCut } from "./pending-blocks.ts";
+import type { RowBatch } from "./pending-blocks.ts";
 import { writtenColumns } from "./refused/row-isolation.ts";
 import { isToBeSearched } from "./refused/row-search.ts";
 import type { RowWriter } from "./row-writer.ts";
@@ -28,7 +28,7 @@ export interface HeldFrom {
 }
 
 /** What it needs beside a table's writing. */
-export interface CutWriterParts {
+export interface LaneWriterParts {
 	readonly rows: RowWriter;
 	/** Takes a row that only other rows stand in the way of: it is tried again behind everything earlier of its partition. */
 	readonly hold: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
@@ -38,31 +38,31 @@ export interface CutWriterParts {
 	 */
 	readonly stick: (row: PendingRow, problem: SqlProblem | null, from: HeldFrom) => void;
 	readonly stuckIds: (table: string) => Iterable<string> | null;
-	/** A statement that wrote a whole cut was answered. */
+	/** A statement that wrote a whole batch was answered. */
 	readonly answered: (lane: Lane, rows: number, durationMs: number) => void;
 }
 
 /**
- * Of so many rows of a cut it is found out one by one that they wait for others; more are no accident (their parents are on the way in another
+ * Of so many rows of a batch it is found out one by one that they wait for others; more are no accident (their parents are on the way in another
  * lane), and cost two statements each.
  */
 const MOST_HELD = 8;
 
-/** Why a cut has to be taken apart; `problem` is null where no statement said so. */
+/** Why a batch has to be taken apart; `problem` is null where no statement said so. */
 interface Apart {
 	readonly failures: number;
 	readonly problem: SqlProblem | null;
 }
 
 /** See the file's header. For one table. */
-export class CutWriter {
+export class LaneWriter {
 	readonly #writing: Writing;
-	readonly #parts: CutWriterParts;
+	readonly #parts: LaneWriterParts;
 	readonly #readFirst: string;
 	readonly #writeFirst: string;
 	readonly #form = new UpsertForm();
 
-	constructor(writing: Writing, parts: CutWriterParts) {
+	constructor(writing: Writing, parts: LaneWriterParts) {
 		this.#writing = writing;
 		this.#parts = parts;
 		this.#readFirst = readFirstUpsert(writing.layout);
@@ -70,47 +70,47 @@ export class CutWriter {
 	}
 
 	/** Resolves when every row was told its fate or waits for others, or early where the writer was ended; never rejects. */
-	async write(lane: Lane, cut: RowCut, trigger: Trigger): Promise<void> {
+	async write(lane: Lane, batch: RowBatch, trigger: Trigger): Promise<void> {
 		const stuck = this.#parts.stuckIds(this.#writing.layout.name);
-		const isStuck = stuck !== null && cut.hasAny(stuck);
-		const apart = isStuck ? { failures: 0, problem: null } : await this.#writeWhole(lane, cut, trigger);
-		if (apart) await this.#writeRows(lane, cut, trigger, apart);
+		const isStuck = stuck !== null && batch.hasAny(stuck);
+		const apart = isStuck ? { failures: 0, problem: null } : await this.#writeWhole(lane, batch, trigger);
+		if (apart) await this.#writeRows(lane, batch, trigger, apart);
 	}
 
 	/** Null where it was written (or the writer ended). */
-	async #writeWhole(lane: Lane, cut: RowCut, trigger: Trigger): Promise<Apart | null> {
+	async #writeWhole(lane: Lane, batch: RowBatch, trigger: Trigger): Promise<Apart | null> {
 		const { ended, listener, limits } = this.#writing.parts;
 		const size = lane.statementSize;
-		lane.unsettled = cut;
+		lane.unsettled = batch;
 		for (let failures = 0; ; ) {
-			const isTooLarge = cut.rows > size.rows || (cut.rows > 1 && cut.bytes > limits.maxBytes);
-			if (!cut.isUsual || isTooLarge) return { failures, problem: null };
-			const answer = await this.#try(cut);
+			const isTooLarge = batch.rows > size.rows || (batch.rows > 1 && batch.bytes > limits.maxBytes);
+			if (!batch.isUsual || isTooLarge) return { failures, problem: null };
+			const answer = await this.#try(batch);
 			if (ended.aborted) return null;
 			if ("counts" in answer) {
 				const { durationMs } = answer;
-				size.succeeded(cut.rows, durationMs);
+				size.succeeded(batch.rows, durationMs);
 				listener.progressed(lane);
-				this.#settleWhole(lane, cut, trigger, answer.counts, durationMs);
+				this.#settleWhole(lane, batch, trigger, answer.counts, durationMs);
 				listener.mended(lane);
 				return null;
 			}
 			const { problem } = answer;
 			if (problem.fault === "row" || problem.fault === "order" || problem.fault === "split") return { failures, problem };
 			failures++;
-			if (problem.remedy === "smaller") size.failed(cut.rows);
+			if (problem.remedy === "smaller") size.failed(batch.rows);
 			if (!(await this.#writing.waitAfter(problem, lane, failures))) return null;
-			const isSlowAlone = problem.remedy === "smaller" && cut.rows === 1;
+			const isSlowAlone = problem.remedy === "smaller" && batch.rows === 1;
 			if (isSlowAlone || isToBeSearched(problem, failures)) return { failures, problem };
 		}
 	}
 
-	async #try(cut: RowCut): Promise<{ readonly counts: UpsertCounts; readonly durationMs: number } | { readonly problem: SqlProblem }> {
+	async #try(batch: RowBatch): Promise<{ readonly counts: UpsertCounts; readonly durationMs: number } | { readonly problem: SqlProblem }> {
 		const { layout } = this.#writing;
-		const parameters = blockParameters(layout, cut.blocks);
+		const parameters = blockParameters(layout, batch.blocks);
 		const { database } = this.#writing.parts;
 		const readFirst = () => runUpsert(database, layout, this.#readFirst, parameters);
-		const writeFirst = () => runUpsert(database, layout, this.#writeFirst, parameters, String(cut.rows));
+		const writeFirst = () => runUpsert(database, layout, this.#writeFirst, parameters, String(batch.rows));
 		let { writesFirst } = this.#form;
 		for (let isDoubtful = false; ; isDoubtful = true) {
 			try {
@@ -128,30 +128,30 @@ export class CutWriter {
 		}
 	}
 
-	#settleWhole(lane: Lane, cut: RowCut, trigger: Trigger, counts: UpsertCounts, durationMs: number): void {
+	#settleWhole(lane: Lane, batch: RowBatch, trigger: Trigger, counts: UpsertCounts, durationMs: number): void {
 		// A drain that is woken by the last of them asks what is still under way.
 		lane.unsettled = null;
 		const samples = new Samples();
-		for (const { block, owner } of cut.blocks) {
+		for (const { block, owner } of batch.blocks) {
 			samples.add(owner.topic, block.length, (row) => owner.batch.timestamps[block.messages[row] as number] as number);
 			owner.settledAll(block.messages);
 		}
-		const { rows, bytes, coalesced } = cut;
+		const { rows, bytes, coalesced } = batch;
 		this.#parts.answered(lane, rows, durationMs);
 		this.#writing.tell({ ...counts, rows, bytes, coalesced, refused: 0, trigger, durationMs }, samples);
 	}
 
-	async #writeRows(lane: Lane, cut: RowCut, trigger: Trigger, { failures, problem }: Apart): Promise<void> {
+	async #writeRows(lane: Lane, batch: RowBatch, trigger: Trigger, { failures, problem }: Apart): Promise<void> {
 		const { hold, stick, rows: writer } = this.#parts;
-		const from = { table: this.#writing.layout.name, trigger, since: cut.since };
-		const pending = cut.toPendingRows();
+		const from = { table: this.#writing.layout.name, trigger, since: batch.since };
+		const pending = batch.toPendingRows();
 		const stuck = this.#parts.stuckIds(from.table);
 		if (stuck) for (const row of pending.takeThose(stuck)) stick(row, null, from);
 		await writer.write(lane, {
 			rows: [],
 			pending,
 			trigger,
-			since: cut.since,
+			since: batch.since,
 			failures,
 			inOrder: problem?.fault === "order",
 			firstProblem: problem,
