@@ -20,6 +20,8 @@ interface ConsumeOptions {
 
 const TIMEOUT_MS = 10_000;
 const POLL = { count: 500, timeoutMs: 50 };
+/** Each costs a round trip, and is for what a kill would have printed again. The last one, at the end, is waited for. */
+const COMMIT_EVERY_MS = 1_000;
 const fatalCodes: readonly number[] = [
 	kafkaErrors.groupAuthorizationFailed,
 	kafkaErrors.topicAuthorizationFailed,
@@ -67,8 +69,10 @@ export class Follower {
 	readonly #explain: (error: KafkaError) => KafkaError;
 	readonly #printed = new Map<string, TopicPartition & { offset: number }>();
 	readonly #unread = new Set<string>();
-	/** What came while a commit was waited for: printed next. */
-	readonly #kept: ReceivedMessage[] = [];
+	/** A commit that was not answered yet. */
+	#underway: Promise<void> | null = null;
+	#failure: unknown = null;
+	#nextCommitAt = 0;
 	#assigned = false;
 	#count = 0;
 
@@ -103,12 +107,18 @@ export class Follower {
 
 	async follow(topic: string): Promise<void> {
 		this.#client.subscribe([topic]);
-		while (!this.#isDone()) {
-			const left = this.#options.number === undefined ? POLL.count : Math.min(POLL.count, this.#options.number - this.#count);
-			const messages = this.#kept.length > 0 ? this.#kept.splice(0, left) : await this.#consume(left);
-			this.#print(messages);
-			if (messages.length > 0) await this.#commit();
+		try {
+			while (!this.#isDone()) {
+				const left = this.#options.number === undefined ? POLL.count : Math.min(POLL.count, this.#options.number - this.#count);
+				this.#print(await this.#consume(left));
+				this.#commitNowAndThen();
+			}
+		} catch (error) {
+			// What was printed is committed, whatever came behind it; why it ends is the first error.
+			if (!(error instanceof ExitError)) await this.#commitRest().catch(() => {});
+			throw error;
 		}
+		await this.#commitRest();
 	}
 
 	/** Nothing where the client fails and tries again by itself. */
@@ -132,7 +142,7 @@ export class Follower {
 		const { number, exitAtEnd } = this.#options;
 		if (this.#context.interrupted.aborted || this.#context.stdout.destroyed) return true;
 		if (number !== undefined && this.#count >= number) return true;
-		return exitAtEnd === true && this.#assigned && this.#unread.size === 0 && this.#kept.length === 0;
+		return exitAtEnd === true && this.#assigned && this.#unread.size === 0;
 	}
 
 	#print(messages: readonly ReceivedMessage[]): void {
@@ -151,22 +161,36 @@ export class Follower {
 		}
 	}
 
-	/** The result of a commit comes with polling: a few polls of nothing bring it, and what they bring all the same is kept. */
-	async #commit(): Promise<void> {
+	/** The result of a commit comes with the polls behind it: one is under way at a time. Throws what the last one failed with. */
+	#commitNowAndThen(): void {
+		if (this.#failure !== null) throw this.#failure;
+		const now = this.#context.clock.monotonic();
+		if (this.#underway !== null || now < this.#nextCommitAt) return;
+		this.#nextCommitAt = now + COMMIT_EVERY_MS;
+		this.#commit();
+	}
+
+	#commit(): void {
 		const offsets = [...this.#printed.values()];
+		if (offsets.length === 0) return;
 		this.#printed.clear();
-		let settled = false;
-		const commit = this.#client.commit(offsets).finally(() => {
-			settled = true;
-		});
-		// A failure is told behind the last poll.
-		commit.catch(() => {});
-		while (!settled) {
-			// One at a time and without a wait, so that no message is taken that -n doesn't want.
-			const { messages, ends } = await this.#client.serveEvents();
-			this.#kept.push(...messages);
-			this.#metEnds(ends);
+		this.#underway = this.#client
+			.commit(offsets)
+			.catch((error: unknown) => {
+				this.#failure = error;
+			})
+			.finally(() => {
+				this.#underway = null;
+			});
+	}
+
+	/** All that was printed. What these polls bring is not, and stays uncommitted. */
+	async #commitRest(): Promise<void> {
+		for (let isLast = false; ; isLast = true) {
+			while (this.#underway !== null) await this.#client.serveEvents();
+			if (this.#failure !== null) throw this.#failure;
+			if (isLast) return;
+			this.#commit();
 		}
-		await commit;
 	}
 }
