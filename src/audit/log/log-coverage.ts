@@ -151,16 +151,19 @@ export class LogCoverage {
 		else if (letter.offset < range.to) letters.set(letter.offset, [...(letters.get(letter.offset) ?? []), letter]);
 	}
 
-	/** Messages were read; offsets between them don't exist (any more). */
-	read(partition: TopicPartition, offsets: Iterable<number>): void {
+	/** Messages were read; offsets between them don't exist (any more). Returns how many of them are new. */
+	read(partition: TopicPartition, offsets: Iterable<number>): number {
 		const covered = this.#partitions.get(partitionName(partition));
-		if (!covered) return;
+		if (!covered) return 0;
+		let news = 0;
 		for (const offset of offsets) {
 			// Read before, by a verification that was interrupted.
 			if (offset < covered.next) continue;
 			if (offset > covered.next) covered.gaps.add(covered.next, offset);
 			covered.next = offset + 1;
+			news++;
 		}
+		return news;
 	}
 
 	/** How far each partition was read, to be kept and given to `restore`. */

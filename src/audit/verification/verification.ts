@@ -233,11 +233,10 @@ class Verification {
 	}
 
 	#read(partition: TopicPartition, messages: readonly ReceivedMessage[]): readonly ReceivedMessage[] {
-		this.#coverage.read(
+		this.#messages += this.#coverage.read(
 			partition,
 			messages.map(({ offset }) => offset),
 		);
-		this.#messages += messages.length;
 		this.#next.set(partitionName(partition), (messages.at(-1)?.offset ?? -1) + 1);
 		this.#parts.progress({ read: this.#messages, total: this.#total, table: null });
 		return messages.filter((message) => {

@@ -98,7 +98,7 @@ it("goes on from the first message that the handler left unfinished", async () =
 	await using scene = await VerifiedScene.open({}, records, handler);
 	const { report, runs } = await resumedReport(scene, join(temporary.path, "kept"));
 	expect(runs).toBeGreaterThan(2);
-	expect(report).toMatchObject({ verified: true, counts: { matched: MESSAGES }, differences: [] });
+	expect(report).toMatchObject({ verified: true, messages: MESSAGES, counts: { matched: MESSAGES }, differences: [] });
 });
 
 describeOnKafka("verify --resume", () => {

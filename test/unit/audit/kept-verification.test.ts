@@ -65,7 +65,7 @@ it("a log that is read in two halves, by way of the folder, is the log read at o
 		whole.finished();
 		const middle = Math.floor(offsets.length * half);
 		const first = new LogCoverage([range], [letter]);
-		first.read(range, offsets.slice(0, middle));
+		expect(first.read(range, offsets.slice(0, middle))).toBe(middle);
 		const folder = join(temporary.path, `kept-${seed}`);
 		{
 			await using kept = await KeptVerification.open(folder, identity);
@@ -78,8 +78,8 @@ it("a log that is read in two halves, by way of the folder, is the log read at o
 		const second = new LogCoverage([range], [letter]);
 		second.restore(coverage);
 		expect(second.rest).toEqual([{ ...range, from: middle === 0 ? 0 : (offsets[middle - 1] as number) + 1 }]);
-		// The last hundred come again.
-		second.read(range, offsets.slice(Math.max(0, middle - 100)));
+		// The last hundred come again, and are counted once.
+		expect(second.read(range, offsets.slice(Math.max(0, middle - 100)))).toBe(offsets.length - middle);
 		second.finished();
 		expect(second.absentOffsets).toBe(whole.absentOffsets);
 		for (let offset = 0; offset < 150_000; offset++) {
