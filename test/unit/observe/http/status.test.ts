@@ -150,7 +150,7 @@ describe("gauges of a snapshot", () => {
 		setSnapshotGauges(metrics, snapshotOf([partition()]));
 		const later = (await metrics.render()).body;
 		expect(later).not.toContain('partition="1"');
-		expect(later).not.toContain("restart_intensity");
+		expect(later).not.toContain(`reason="restart_intensity"`);
 		expect(later).toContain("pockaffe_partitions_assigned 1");
 	});
 
