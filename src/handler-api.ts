@@ -26,6 +26,32 @@ export interface Row {
 	readonly fields: Readonly<Record<string, unknown>>;
 	/** Needed where several tables are configured. */
 	readonly table?: string;
+	/** Records that are produced beside it. */
+	readonly produce?: readonly ProducedRecord[];
+}
+
+/**
+ * A record to produce. The message's offset is committed when the broker has every record of it and its rows are durable; a message that is
+ * handled again produces its records again, with the same headers `pockaffe-source` (`topic/partition/offset` of the message) and
+ * `pockaffe-source-index` (which of its records).
+ */
+export interface ProducedRecord {
+	readonly topic: string;
+	/** Decides the partition (murmur2, as Java clients do); records with one key keep their order. Without it: any partition. */
+	readonly key?: Buffer | Uint8Array | string | null;
+	/** null or left out: a tombstone. */
+	readonly value?: Buffer | Uint8Array | string | null;
+	/** In this order; duplicates are kept. A message's own `headers` can be handed on. */
+	readonly headers?: readonly (readonly [name: string, value: Buffer | Uint8Array | string | null])[];
+	/** In place of what the key says. */
+	readonly partition?: number;
+	/** ms; default: the message's own, so that a record that is produced again is the same. */
+	readonly timestamp?: number;
+}
+
+/** Records and no row. */
+export interface Produce {
+	readonly produce: readonly ProducedRecord[];
 }
 
 /** Deletes the row; it stays as a tombstone so that an older row can't bring it back. */
@@ -35,6 +61,8 @@ export interface Delete {
 	/** The version column, where `cas.version` is `field`. */
 	readonly fields?: Readonly<Record<string, unknown>>;
 	readonly table?: string;
+	/** Records that are produced beside it. */
+	readonly produce?: readonly ProducedRecord[];
 }
 
 /** Bad data: a dead letter at once, without another attempt. */
@@ -43,10 +71,10 @@ export interface Reject {
 }
 
 /**
- * What a handler makes of a message: nothing (null), a row, several, a delete, or a rejection. `undefined` counts as null where the daemon
+ * What a handler makes of a message: nothing (null), a row, several, a delete, records to produce, or a rejection. `undefined` counts as null where the daemon
  * reads it, and is no part of the type: so the compiler finds a `return` that was forgotten.
  */
-export type Outcome = null | Row | Delete | Reject | readonly (Row | Delete)[];
+export type Outcome = null | Row | Delete | Produce | Reject | readonly (Row | Delete | Produce)[];
 
 /**
  * What `handleMessages` may return instead of a list: messages up to and including offset `finishedTo` are finished (null: none),

@@ -7,6 +7,9 @@ import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows/rows.ts";
 import { knownSecrets, maskedFailure } from "../core/text/secret-mask.ts";
 import { DeadLetterTopic } from "../kafka/dead-letters/dead-letter-topic.ts";
+import { connectRecordClient } from "../kafka/producing/record-client.ts";
+import { RecordProducer } from "../kafka/producing/record-producer.ts";
+import { connectSingleRecords, produceHint } from "../kafka/producing/single-records.ts";
 import type { Database } from "../sink/database/database.ts";
 import { outdatedLetterTable } from "../sink/dead-letters/dead-letter-preparation.ts";
 import { DeadLetterTable } from "../sink/dead-letters/dead-letter-table.ts";
@@ -35,6 +38,20 @@ export function buildWriter(
 	const { batch } = config;
 	const { connections } = config.database;
 	return new BatchWriter({ layouts, database, connections, batch, atomic: atomicTables(config), clock, random, ...more });
+}
+
+/** The one producer of a process, for what handlers produce; it connects with the first record. */
+export function buildRecords({ config, clock, random }: Pick<World, "config" | "clock" | "random">): RecordProducer {
+	const { kafka, workers } = config;
+	return new RecordProducer({
+		clock,
+		random,
+		// Beside as many of messages: what a handler makes of a full queue may be as large again.
+		mostBytes: workers.maxQueuedBytes,
+		connect: (reported) => connectRecordClient(kafka, reported),
+		connectSingle: (bytes) => connectSingleRecords(kafka, bytes),
+		hint: (error, topic) => produceHint(kafka, error, topic),
+	});
 }
 
 /** Where `deadLetters.target` says. */

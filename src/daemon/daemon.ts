@@ -38,6 +38,7 @@ import type { GroupConsumer, GroupConsumerEvents } from "../kafka/group/group-co
 import { nativeMissing, withoutAddon } from "../kafka/native.ts";
 import { LagClock } from "../kafka/offsets/lag-clock.ts";
 import type { CommitterEvents } from "../kafka/offsets/offset-committer.ts";
+import type { RecordProducer, RecordProducerEvents } from "../kafka/producing/record-producer.ts";
 import { StallDetector } from "../kafka/watches/stall-detector.ts";
 import type { HttpControl } from "../observe/http/http-control.ts";
 import { createHttpServer, type HttpServer } from "../observe/http/http-server.ts";
@@ -59,7 +60,7 @@ import { HandlerWatcher } from "../worker/handler-watcher.ts";
 import { StuckThreads } from "../worker/thread/stuck-threads.ts";
 import { createHandlerThreads } from "../worker/thread/worker-thread.ts";
 import type { WorkerListener } from "../worker/worker-parts.ts";
-import { buildDeadLetters, mostStuckThreads, ownTables, threadOptions } from "./daemon-parts.ts";
+import { buildDeadLetters, buildRecords, mostStuckThreads, ownTables, threadOptions } from "./daemon-parts.ts";
 import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import { Delivery } from "./delivery.ts";
 
@@ -90,6 +91,7 @@ export class Daemon {
 	readonly startedAt: number;
 	readonly delivery: Delivery;
 	readonly database: Database;
+	readonly records: RecordProducer;
 	readonly stallDetector: StallDetector;
 	readonly stuckThreads: StuckThreads;
 	readonly #observer: DaemonObserver;
@@ -133,6 +135,7 @@ export class Daemon {
 			tooMany: (reason) => this.#requestStop({ reason, exitCode: exitCodes.stuckThreads }),
 		});
 		const deadLetters = buildDeadLetters({ config, database: this.database, clock, random: parts.random }, parts.version);
+		this.records = buildRecords(parts);
 		this.delivery = this.#buildDelivery(deadLetters);
 		this.#renewedFiles = this.#buildRenewedFiles(deadLetters);
 		this.stallDetector = this.#buildStallDetector();
@@ -186,6 +189,7 @@ export class Daemon {
 		this.#observer.started(facts, () => this.snapshot());
 		if (nativeMissing !== null) logger.warn({}, `${nativeMissing}: ${withoutAddon}`);
 		this.metrics.onScrape(() => this.#countDroppedRecords());
+		this.metrics.onScrape(() => this.metrics.set("produce_queue_bytes", [[{}, this.records.bytes]]));
 		logger.info(
 			{ version, pid: process.pid, group: config.kafka.group, topics: config.kafka.topics, url: this.#http.url },
 			`PocKaffe ${version} listens at ${this.#http.url}`,
@@ -281,6 +285,7 @@ export class Daemon {
 			renew: async () => {
 				const isRenewed = await this.delivery.consumer.renewClient();
 				if (isRenewed) await deadLetters.renew?.();
+				if (isRenewed) await this.records.renew();
 				return isRenewed;
 			},
 			listener: this.#observer.renewedFiles,
@@ -294,6 +299,7 @@ export class Daemon {
 			layouts: this.layouts,
 			database: this.database,
 			deadLetters,
+			records: this.records,
 			lockHolders: lockHoldersAt(config.database, clock),
 			createClient: () => {
 				// Made anew: a password may have been renewed.
@@ -311,6 +317,7 @@ export class Daemon {
 			random,
 			listener: { ...this.#observer.delivery, supervisor: this.#supervisorListener(), worker: this.#workerListener() },
 		});
+		listenTo<RecordProducerEvents>(this.records)(this.#observer.records);
 		listenTo<DeadLetterEvents>(deadLetters)(this.#observer.deadLetters);
 		listenTo<DeadLetterEvents>(deadLetters)(this.#ready.deadLetters);
 		listenTo<WriterEvents>(delivery.writer)(this.#observer.writer);

@@ -32,6 +32,7 @@ import { type AssignedLog, OffsetLedger } from "../kafka/offsets/offset-ledger.t
 import { OffsetRequests } from "../kafka/offsets/offset-requests.ts";
 import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "../kafka/offsets/offset-store.ts";
 import { OffsetWatch } from "../kafka/offsets/offset-watch.ts";
+import type { RecordProducer } from "../kafka/producing/record-producer.ts";
 import { AccessWatch } from "../kafka/watches/access-watch.ts";
 import { LogWatch } from "../kafka/watches/log-watch.ts";
 import { type JumpFact, PositionGuard } from "../kafka/watches/position-guard.ts";
@@ -83,6 +84,8 @@ export interface DeliveryParts {
 	readonly layouts: readonly TableLayout[];
 	readonly database: Database;
 	readonly deadLetters: DeadLetterTarget;
+	/** Where records of handlers go. */
+	readonly records: RecordProducer;
 	/** Asks who holds the locks that rows wait for; nobody is asked without. */
 	readonly lockHolders?: AskLockHolders;
 	readonly createClient: () => GroupClient;
@@ -95,7 +98,14 @@ export interface DeliveryParts {
 const RETRY = { minMs: 200, maxMs: 5_000 };
 /** Rights are tried out on a topic that nothing was committed of for so long. */
 const ACCESS_IDLE_MS = 5_000;
-type DeliveryProblemCode = "cannot_join" | "not_authorized" | "topic_missing" | "commits_failing" | "standing_transaction" | "database";
+type DeliveryProblemCode =
+	| "produce_blocked"
+	| "cannot_join"
+	| "not_authorized"
+	| "topic_missing"
+	| "commits_failing"
+	| "standing_transaction"
+	| "database";
 
 /**
  * A drain that took all its time leaves the group all the same, or its partitions wait for a session; still inside a container's ten
@@ -209,6 +219,7 @@ export class Delivery {
 		this.writer.on("rows:rested", () => this.supervisor.nudge());
 		this.writer.on("rows:stuck", () => this.supervisor.nudge());
 		deadLetters.on("target:blocked", () => this.supervisor.nudge());
+		parts.records.on("changed", () => this.supervisor.nudge());
 	}
 
 	/** Makes the tables of its own that are missing; rejects where it should be tried again. */
@@ -230,7 +241,14 @@ export class Delivery {
 	/** What is not as it should be between Kafka and the ledger, for as long as it is so. */
 	get problems(): readonly Problem<DeliveryProblemCode>[] {
 		const { consumer, committer, transactions } = this;
-		return [...consumer.problems, ...this.#access.problems, ...committer.problems, ...transactions.problems, ...this.#unasked()];
+		return [
+			...consumer.problems,
+			...this.#access.problems,
+			...committer.problems,
+			...transactions.problems,
+			...this.#parts.records.problems,
+			...this.#unasked(),
+		];
 	}
 
 	/** Where no rows come nobody else notices that the database is away. */
@@ -302,6 +320,7 @@ export class Delivery {
 		this.#access.dispose();
 		this.committer.dispose();
 		const left = await this.consumer.close({ leave, withinMs: Math.max(LEAST_LEAVE_MS, deadline - clock.monotonic()) });
+		await this.#parts.records.dispose();
 		await this.writer.dispose();
 		await this.#parts.deadLetters.dispose();
 		return { drained, left, hangs: this.consumer.hangs };
@@ -419,7 +438,8 @@ export class Delivery {
 			},
 			commit: (partitions, timeoutMs) => this.#giveAway(partitions, timeoutMs),
 			decideAgain: (partition) => void this.#guard.decideAgain(partition),
-			rowsBlocked: (partition) => !this.writer.isMoving(partition) && !deadLetters.isMoving(partition),
+			rowsBlocked: (partition) =>
+				!this.writer.isMoving(partition) && !deadLetters.isMoving(partition) && !this.#parts.records.isMoving(partition),
 			clock,
 			limits: { ...config.workers, drainTimeoutMs: config.drain.timeoutMs },
 			listener: listener.supervisor,
@@ -450,6 +470,7 @@ export class Delivery {
 			settings: workerSettings(config, layouts),
 			threads: threads.lease(partition),
 			rows: this.writer,
+			records: this.#parts.records,
 			deadLetters,
 			intensity: new RestartIntensity(config.supervisor),
 			hand: suspicion && {

@@ -1,6 +1,6 @@
 /**
- * Produces records as Java clients would: murmur2 partitioning, all in-sync replicas, idempotent. For the commands, the embedded
- * sample events and the tests; the daemon itself produces nothing.
+ * Produces records as Java clients would: murmur2 partitioning, all in-sync replicas, idempotent. For the commands, dead letters, the embedded
+ * sample events and the tests; what handlers produce goes by record-producer.ts.
  */
 import { setTimeout } from "node:timers/promises";
 import rdkafka, { type LibrdKafkaError } from "node-rdkafka";
@@ -210,7 +210,7 @@ export class Producer implements AsyncDisposable {
 }
 
 /** Delivery reports come without a number. */
-function producerError(error: LibrdKafkaError): KafkaError {
+export function producerError(error: LibrdKafkaError): KafkaError {
 	const code = codeOfWords(error.message);
 	return new KafkaError(error.message, code === -1 ? error.code : code, { cause: error });
 }
@@ -222,7 +222,8 @@ function deliver({ partition, offset, timestamp, opaque }: Report): void {
 /** The client takes a buffer without memory behind it for null, and an empty value would arrive as a delete: this one has a byte behind. */
 const empty = Buffer.alloc(1).subarray(0, 0);
 
-function bufferOf(content: Buffer | string | null): Buffer | null {
+/** As the client takes it. */
+export function bufferOf(content: Buffer | string | null): Buffer | null {
 	if (content === null) return null;
 	return content.length === 0 ? empty : Buffer.from(content as string);
 }

@@ -95,6 +95,12 @@ export const readinessCodes = {
 		ends: "when the group's offset was set back, or set by `pockaffe offsets set`",
 		remedy: "stop the group's daemons, run the command of the message, start them",
 	},
+	produce_blocked: {
+		means:
+			"records of a handler can't be produced: their topic is missing, the right to write to it, or no broker answers; the messages that they are of wait, uncommitted",
+		ends: "with the first record that the broker takes; tried again within seconds",
+		remedy: "mend what the message says (`pockaffe topic create`, the right, the broker); nothing has to be restarted",
+	},
 	draining: {
 		means: "the daemon stops",
 		ends: "with the process",

@@ -101,7 +101,7 @@ export class MessageQueue {
 		return this.#handed - this.#stuck;
 	}
 
-	push(batch: PackedBatch, receivedAtMs: number): void {
+	push(batch: PackedBatch, receivedAtMs: number): HeldBatch {
 		const held = {
 			batch,
 			receivedAtMs,
@@ -114,6 +114,7 @@ export class MessageQueue {
 		this.#batches.push(held);
 		this.#queued += batch.length;
 		this.#bytes += batch.bytes.byteLength;
+		return held;
 	}
 
 	/** The next run of at most `limit` queued messages, without taking it; null when none is queued. */

@@ -22,8 +22,10 @@ import { type CrashReport, keyText, type NextStep } from "./failures/crash-repor
 import { CrashReports } from "./failures/crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failures/failure-policy.ts";
 import { MAX_RUN } from "./failures/suspects.ts";
+import type { HeldBatch } from "./message-queue.ts";
 import { type HeldMessage, MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcomes/outcome-router.ts";
+import { Repeats } from "./outcomes/repeats.ts";
 import { SkipRequests } from "./skip-requests.ts";
 import {
 	type BatchOutcome,
@@ -48,6 +50,7 @@ export class PartitionWorker {
 	readonly #reports: CrashReports;
 	readonly #wake = new WakeUp();
 	readonly #skips = new SkipRequests();
+	readonly #repeats: Repeats | null;
 	readonly #life: Promise<void>;
 	/** Aborted as soon as nothing more is handed over. */
 	readonly #handing = lifetime();
@@ -70,6 +73,7 @@ export class PartitionWorker {
 		this.#careful = parts.hand ? new CarefulHand(parts.hand, parts) : null;
 		this.#router = new OutcomeRouter(parts, this.#queue, () => this.#wake.wake());
 		this.#policy = new FailurePolicy(parts);
+		this.#repeats = parts.settings.dropRepeats ? new Repeats() : null;
 		this.#reports = new CrashReports(parts);
 		this.#slot = new ThreadSlot({
 			create: () => parts.threads.open(),
@@ -149,7 +153,8 @@ export class PartitionWorker {
 	/** Takes messages of this partition, in offset order behind those it has. */
 	deliver(batch: PackedBatch): void {
 		if (this.#stopReason) return;
-		this.#queue.push(batch, this.#parts.clock.monotonic());
+		const held = this.#queue.push(batch, this.#parts.clock.monotonic());
+		if (this.#repeats) this.#dropRepeats(this.#repeats, held);
 		this.#wake.wake();
 	}
 
@@ -179,6 +184,15 @@ export class PartitionWorker {
 	restart(): void {
 		this.#beginAnew("admin");
 		if (this.#slot.busy) void this.#slot.kill();
+	}
+
+	#dropRepeats(repeats: Repeats, held: HeldBatch): void {
+		const found = repeats.in(held.batch);
+		for (const message of found) {
+			this.#queue.take({ held, from: message, to: message + 1 });
+			this.#router.pass(held, message);
+		}
+		if (found.length > 0) this.#parts.listener.repeated?.(this.#parts.partition, found.length);
 	}
 
 	/** A person wants the message at `offset` passed over, which was received. Resolves when its letter is durable, or with why there is none. */
@@ -277,6 +291,11 @@ export class PartitionWorker {
 			if (this.#idleDeath) {
 				const death = this.#idleDeath;
 				await this.#died(death, () => this.#policy.threadDied(death, this.#queue.next(1)));
+				continue;
+			}
+			if (this.#router.waitsForBroker) {
+				this.#parts.records.whenRoom(() => this.#wake.wake());
+				await this.#wake.next();
 				continue;
 			}
 			const run = this.#queue.next(MAX_RUN);
@@ -401,6 +420,8 @@ export class PartitionWorker {
 			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0, (part) => {
 				if (!this.#slot.mayRenew) initsOver();
 				this.#handled(run, part);
+				// A run that makes many records of each message ends early.
+				if (this.#router.waitsForBroker) this.#slot.cutShort();
 			});
 		} catch (error) {
 			initsOver();

@@ -5,6 +5,7 @@
 import type { DeadLetter } from "../core/dead-letters/dead-letter.ts";
 import type { TopicPartition } from "../core/messages/message.ts";
 import type { PackedBatch } from "../core/messages/packed-batch.ts";
+import type { RecordBlock } from "../core/messages/records.ts";
 import type { RowBlock, RowFault } from "../core/rows/rows.ts";
 
 /** Rows of one handled batch, and the way back for their fate. `batch` gives offsets and timestamps by message index. */
@@ -27,6 +28,38 @@ export interface RowSink {
 	/** Cuts what lingers now, without waiting for more rows (drain). */
 	flush(): void;
 }
+
+/** Records of one handled batch, and the way back for their fate. `batch` gives offsets by message index. */
+export interface RecordSubmission extends TopicPartition {
+	readonly batch: PackedBatch;
+	readonly blocks: readonly RecordBlock[];
+	/** When their messages were received, by the monotonic clock. */
+	readonly receivedAtMs: number;
+	/** True once the partition was released: what was not sent by then is not sent any more, and nothing that is told counts. */
+	readonly released: boolean;
+	/** The broker has these, by their messages. Called once per record. */
+	settledAll(messages: ArrayLike<number>): void;
+	/** The broker never takes it. Called instead, once per record; `sqlstate` is `kafka_` and its code. */
+	refused(message: number, fault: RowFault): void;
+}
+
+/** Where records go. Takes all that it is given: who gives looks whether it is full. */
+export interface RecordSink {
+	produce(submission: RecordSubmission): void;
+	/** As much waits for the broker as may: whoever produces hands over nothing until there is room. */
+	readonly isFull: boolean;
+	/** Called once, when there is room again. */
+	whenRoom(listener: () => void): void;
+}
+
+/** Where nothing is produced: records are checked in the thread, and not kept. */
+export const noRecords: RecordSink = {
+	produce: ({ topic, partition }) => {
+		throw new Error(`records of ${topic}/${partition} came where nothing is produced`);
+	},
+	isFull: false,
+	whenRoom: () => {},
+};
 
 /** Where dead letters go. */
 export interface DeadLetterSink {

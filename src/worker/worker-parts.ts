@@ -8,7 +8,7 @@ import type { Turn } from "../core/turn.ts";
 import type { HandNotes } from "./failures/careful-hand.ts";
 import type { CrashReport } from "./failures/crash-report.ts";
 import type { BreakerLimits } from "./outcomes/breaker.ts";
-import type { DeadLetterSink, RowSink } from "./ports.ts";
+import type { DeadLetterSink, RecordSink, RowSink } from "./ports.ts";
 import type { BatchOutcome, HandlerFailure, ThreadLease } from "./thread/handler-thread.ts";
 
 /** The settings a worker lives by: `handler` and `supervisor` of the configuration. Times in ms. */
@@ -27,6 +27,8 @@ export interface WorkerSettings {
 	readonly futureLimits: ReadonlyMap<string, number>;
 	/** Tables whose rows of one message are refused together. */
 	readonly atomic: ReadonlySet<string>;
+	/** `handler.dropRepeats`; default: false. */
+	readonly dropRepeats?: boolean;
 	/** `deadLetters.breaker`. */
 	readonly breaker: BreakerLimits;
 }
@@ -60,6 +62,8 @@ export interface WorkerListener {
 	deadLettered(letter: DeadLetter): void;
 	/** A message was passed over: `why`, where a person wanted it; null: handler.onPoison says so. */
 	skipped(partition: TopicPartition, offset: number, why: string | null): void;
+	/** So many messages were produced again, and are finished by that. */
+	repeated?(partition: TopicPartition, count: number): void;
 	/** Policy says that the daemon has to stop: drain the others, leave the group, exit 3. */
 	stopRequested(partition: TopicPartition, reason: ParkReason): void;
 }
@@ -88,6 +92,7 @@ export interface WorkerParts {
 	readonly settings: WorkerSettings;
 	readonly threads: ThreadLease;
 	readonly rows: RowSink;
+	readonly records: RecordSink;
 	readonly deadLetters: DeadLetterSink;
 	readonly intensity: Intensity;
 	/** Where it has to be careful, because the process died before; null or left out where nothing is suspected. */

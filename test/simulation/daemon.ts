@@ -12,6 +12,7 @@ import { SimClient } from "./client.ts";
 import type { SimServer } from "./database.ts";
 import type { Invariants } from "./invariants.ts";
 import { type SimKafka, TOPIC } from "./kafka.ts";
+import { type SimRecordBroker, simRecords } from "./record-broker.ts";
 import { type Kept, SimThread, type ThreadFaults } from "./thread.ts";
 import type { SimProcess } from "./world.ts";
 
@@ -21,6 +22,9 @@ export interface SimDaemonParts {
 	readonly config: Config;
 	readonly kafka: SimKafka;
 	readonly server: SimServer;
+	/** Where records go. */
+	readonly records: SimRecordBroker;
+	readonly produces: boolean;
 	readonly threadFaults: ThreadFaults;
 	/** The handler keeps messages in its state. */
 	readonly keeps: boolean;
@@ -39,7 +43,7 @@ export class SimDaemon {
 	#isStopping = false;
 	client: SimClient | null = null;
 
-	constructor({ process, config, kafka, server, threadFaults, keeps, invariants, died }: SimDaemonParts) {
+	constructor({ process, config, kafka, server, records, produces, threadFaults, keeps, invariants, died }: SimDaemonParts) {
 		this.process = process;
 		const layouts = tableLayouts(config);
 		const handed = (partition: number, offset: number) => invariants.handed(process.name, partition, offset);
@@ -57,13 +61,14 @@ export class SimDaemon {
 			layouts,
 			database,
 			deadLetters: new DeadLetterTable({ ...letters, clock: process, random }),
+			records: simRecords(process, records),
 			createClient: () => {
 				this.client = new SimClient(kafka, process);
 				return this.client;
 			},
 			threads: new SharedThreads({
 				maxThreads: config.workers.maxThreads,
-				createHost: () => new SimThread({ process, faults: threadFaults, tables: layouts, lanes, handed, flushed, dies }),
+				createHost: () => new SimThread({ process, produces, faults: threadFaults, tables: layouts, lanes, handed, flushed, dies }),
 			}),
 			clock: process,
 			random,

@@ -6,6 +6,7 @@ import type { Invariants } from "./invariants.ts";
 import type { SimKafka } from "./kafka.ts";
 import type { SimLog } from "./log.ts";
 import type { SimProducer } from "./producer.ts";
+import type { SimRecordBroker } from "./record-broker.ts";
 import type { Scenario } from "./scenario.ts";
 import type { State } from "./sql/tables.ts";
 import type { ThreadFaults } from "./thread.ts";
@@ -27,6 +28,7 @@ export interface DisturbedRun {
 	readonly scenario: Scenario;
 	readonly kafka: SimKafka;
 	readonly server: SimServer;
+	readonly records: SimRecordBroker;
 	readonly threadFaults: ThreadFaults;
 	readonly producer: SimProducer;
 	readonly invariants: Invariants;
@@ -95,10 +97,16 @@ export class Disturbances {
 	}
 
 	#failures(): (() => void)[] {
-		const { world, threadFaults } = this.#run;
+		const { scenario, world, threadFaults } = this.#run;
+		const { faults: records } = this.#run.records;
+		const atRecords = [
+			() => this.#for(() => Object.assign(records, { gaveUp: 0.05 })),
+			() => this.#for(() => Object.assign(records, { isMissing: true })),
+		];
 		const { faults: database } = this.#run.server;
 		const { faults: kafka } = this.#run.kafka;
 		return [
+			...(scenario.extras.has("records") ? [...atRecords, ...atRecords] : []),
 			() => this.#kill(),
 			() => this.#kill(),
 			() => this.#freeze(),
@@ -149,7 +157,8 @@ export class Disturbances {
 	}
 
 	#resetFaults(): void {
-		const { kafka, server, threadFaults } = this.#run;
+		const { kafka, records, server, threadFaults } = this.#run;
+		Object.assign(records.faults, { gaveUp: 0, isMissing: false });
 		Object.assign(kafka.faults, { latencyMs: 20, fails: 0, answerLost: 0, repeats: 0 });
 		Object.assign(server.faults, { latencyMs: 30, stalls: 0, fails: 0, answerLost: 0, denied: [] });
 		Object.assign(threadFaults, this.#atBest);

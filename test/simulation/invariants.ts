@@ -12,7 +12,8 @@ import type { SimClient } from "./client.ts";
 import type { SimRow, SimServer } from "./database.ts";
 import { type HandledRow, isDeadly, isRefused, rowsOf } from "./handler.ts";
 import type { SimKafka } from "./kafka.ts";
-import type { LogRecord } from "./log.ts";
+import { type LogRecord, recordName } from "./log.ts";
+import type { SimRecordBroker } from "./record-broker.ts";
 import type { Change, Row } from "./sql/tables.ts";
 import type { Kept } from "./thread.ts";
 import type { InvariantCode, World } from "./world.ts";
@@ -61,6 +62,8 @@ const NOTES = "pockaffe_offsets_start";
 export class Invariants {
 	kafka!: SimKafka;
 	server!: SimServer;
+	/** Where each message that has rows has a record, too; null where none is produced. */
+	records: SimRecordBroker | null = null;
 	readonly #world: World;
 	readonly #parts: InvariantParts;
 	readonly #letters = new Set<string>();
@@ -82,6 +85,8 @@ export class Invariants {
 	/** Somebody may not keep notes, and said so: then what it warns of is all there is. */
 	#isWithoutNotes = false;
 	readonly #warnings: { readonly partition: number; readonly from: number; readonly to: number }[] = [];
+	/** The highest offset whose record came, by log. */
+	readonly #lastRecords = new Map<string, number>();
 	/** When the topic was made again, or the database put back. */
 	#otherSince = Number.NEGATIVE_INFINITY;
 
@@ -162,6 +167,20 @@ export class Invariants {
 			this.#firstStarts.set(partition as number, Math.max(first, start_offset as number));
 		}
 		for (const letter of this.server.rows(LETTERS).values()) if (!this.#isOfAnotherLog(letter)) this.#letters.add(letterName(letter));
+	}
+
+	/**
+	 * The broker has the record of a message; first deliveries of a partition's messages are in its order. Where no id tells logs apart a new
+	 * one may be read from the old one's offset first, until that is found out.
+	 */
+	recordArrived(name: string, isFirst: boolean): void {
+		if (!isFirst || this.kafka.topicId === null) return;
+		const [, partition, offset, life] = /^(\d+)@(\d+) \d+ (?:id|order-\d+)-([\dx]+)-/.exec(name) ?? [];
+		if (life === undefined) return;
+		const log = `${partition} ${life}`;
+		const last = this.#lastRecords.get(log) ?? -1;
+		if (Number(offset) < last) this.#world.fail("out-of-order", `the record of ${name} came first behind that of offset ${last}`);
+		this.#lastRecords.set(log, Math.max(last, Number(offset)));
 	}
 
 	flushed(partition: number, messages: readonly Kept[]): void {
@@ -482,6 +501,7 @@ export class Invariants {
 		if (this.#flushed?.has(recordName(partition, record)) === false) return false;
 		const rows = rowsOf(record.key, record.value);
 		if (typeof rows === "string") return rows === "none";
+		if (this.records?.has(recordName(partition, record)) === false) return false;
 		const version = { kafka_ts: record.timestamp, kafka_offset: record.offset, kafka_partition: partition };
 		return rows.every(({ table, id }) => {
 			const stored = this.server.rows(table).get(id) as SimRow | undefined;
@@ -510,10 +530,6 @@ function storedRow({ id, fields, isDelete }: HandledRow, record: LogRecord, part
 function isSame(stored: Row | undefined, expected: Row): boolean {
 	if (!stored) return false;
 	return [...Object.keys(stored), ...Object.keys(expected)].every((column) => (stored[column] ?? null) === (expected[column] ?? null));
-}
-
-function recordName(partition: number, { offset, timestamp, key }: Pick<LogRecord, "offset" | "timestamp" | "key">): string {
-	return `${partition}@${offset} ${timestamp} ${key}`;
 }
 
 function letterName({ partition, offset, kafka_ts, key }: Row): string {

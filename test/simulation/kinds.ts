@@ -33,6 +33,8 @@ export const extras = {
 	addresses: { isOn: true, share: 0.25, needsAll: true },
 	/** Messages that end the process that handles them; it is started again. Only where it is asked for: each costs many sessions. */
 	deadly: { isOn: true, share: 0, onlyRough: true, byName: true },
+	/** Handlers produce a record of each message that has rows. Only where it is asked for. */
+	records: { isOn: true, share: 0, byName: true },
 	/** The client brings messages again, behind what lies after them. Only where it is asked for: it is not known to. */
 	repeats: { isOn: true, share: 0, onlyRough: true, byName: true },
 	/** Beginnings of the handler (its module, its init) that end the process. Only where it is asked for, as above. */

@@ -8,6 +8,11 @@ export interface LogRecord {
 	readonly value: string | null;
 }
 
+/** A message by what tells it from every other. */
+export function recordName(partition: number, { offset, timestamp, key }: Pick<LogRecord, "offset" | "timestamp" | "key">): string {
+	return `${partition}@${offset} ${timestamp} ${key}`;
+}
+
 /** See the file's header. */
 export class SimLog {
 	/** All there ever were, also what lies before `low`: what became of those is still to be judged. */

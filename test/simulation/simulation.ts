@@ -13,6 +13,7 @@ import { Invariants } from "./invariants.ts";
 import { SimKafka } from "./kafka.ts";
 import { KAFKA_FORGIVES } from "./kinds.ts";
 import { SimProducer } from "./producer.ts";
+import { SimRecordBroker } from "./record-broker.ts";
 import { describeScenario, drawScenario, RULES, type Scenario, withoutBreaker } from "./scenario.ts";
 import type { Change } from "./sql/tables.ts";
 import type { ThreadFaults } from "./thread.ts";
@@ -67,6 +68,7 @@ class Run {
 		messageMs: 10,
 	};
 	readonly #daemons: SimDaemon[] = [];
+	readonly #records: SimRecordBroker;
 	readonly #producer: SimProducer;
 	readonly #disturbances: Disturbances;
 	/** What daemons are started with. */
@@ -116,6 +118,10 @@ class Run {
 				"events",
 				Array.from({ length: 12 }, (_, i) => `id-0-${i}`),
 			);
+		this.#records = new SimRecordBroker(world);
+		if (extras.has("records")) invariants.records = this.#records;
+		// A group that begins at the end may go back to the beginning.
+		if (config.kafka.startFrom === "earliest") this.#records.arrived = (name, isFirst) => invariants.recordArrived(name, isFirst);
 		invariants.kafka = this.#kafka;
 		invariants.server = this.#server;
 		this.#producer = new SimProducer(world, this.#kafka, { calm, extras });
@@ -124,6 +130,7 @@ class Run {
 			scenario,
 			kafka: this.#kafka,
 			server: this.#server,
+			records: this.#records,
 			threadFaults: this.#threadFaults,
 			producer: this.#producer,
 			invariants,
@@ -213,12 +220,14 @@ class Run {
 
 	#start(): void {
 		const process = new SimProcess(this.#world, `daemon-${++this.#daemonCount}`);
-		const { keeps } = this.#scenario;
+		const { extras, keeps } = this.#scenario;
 		const daemon = new SimDaemon({
 			process,
 			config: this.#config,
 			kafka: this.#kafka,
 			server: this.#server,
+			records: this.#records,
+			produces: extras.has("records"),
 			threadFaults: this.#threadFaults,
 			keeps,
 			invariants: this.#invariants,

@@ -20,6 +20,7 @@ import {
 } from "../../src/worker/thread/handler-thread.ts";
 import type { ThreadHost } from "../../src/worker/thread/shared-thread.ts";
 import { handle, isDeadly } from "./handler.ts";
+import { recordName } from "./log.ts";
 import type { SimProcess } from "./world.ts";
 
 /** Chances per call. */
@@ -57,6 +58,8 @@ export interface SimThreadParts {
 	readonly handed: (partition: number, offset: number) => void;
 	readonly flushed: ((partition: number, messages: readonly Kept[]) => void) | null;
 	/** A message, or the handler's beginning, ends the process; default: nothing does. */
+	/** A record of each message that has rows. */
+	readonly produces?: boolean;
 	readonly dies?: (by: "message" | "beginning") => void;
 }
 
@@ -210,7 +213,7 @@ export class SimThread implements ThreadHost {
 	}
 
 	/** What the handler makes of one message, if it gets that far. */
-	async #handle({ partition }: SimShare, { offset, key, value }: UnpackedMessage): Promise<unknown> {
+	async #handle({ partition }: SimShare, { offset, timestamp, key, value }: UnpackedMessage): Promise<unknown> {
 		const { process, faults, handed, dies } = this.#parts;
 		const { world } = process;
 		handed(partition, offset);
@@ -224,7 +227,10 @@ export class SimThread implements ThreadHost {
 		if (world.chance(faults.dies)) await this.kill({ reason: "exception", message: "by chance", stack: null });
 		if (this.#death) throw new ThreadDiedError(this.#death);
 		if (world.chance(faults.throws)) throw new Error("by chance");
-		return handle(key?.toString() ?? "", value?.toString() ?? null);
+		const outcome = handle(key?.toString() ?? "", value?.toString() ?? null);
+		if (!this.#parts.produces || outcome === null || "reject" in (outcome as object)) return outcome;
+		const record = { topic: "out", key, value: recordName(partition, { offset, timestamp, key: key?.toString() ?? "" }) };
+		return [...(Array.isArray(outcome) ? outcome : [outcome]), { produce: [record] }];
 	}
 
 	async terminate(share: number): Promise<HandlerFailure | null> {

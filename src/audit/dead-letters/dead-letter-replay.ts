@@ -8,7 +8,8 @@ import { ExitError, exitCodes } from "../../core/errors.ts";
 import { lifetime } from "../../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { unlessAborted } from "../../core/unless-aborted.ts";
-import { buildWriter, threadOptions } from "../../daemon/daemon-parts.ts";
+import { buildRecords, buildWriter, threadOptions } from "../../daemon/daemon-parts.ts";
+import type { RecordProducer } from "../../kafka/producing/record-producer.ts";
 import { newerRows } from "../../sink/comparison/newer-rows.ts";
 import type { Database } from "../../sink/database/database.ts";
 import type { BatchWriter } from "../../sink/writer/batch-writer.ts";
@@ -60,6 +61,7 @@ class Replay {
 	readonly #parts: ReplayParts;
 	readonly #told: (letters: readonly ReplayedLetter[]) => Promise<void>;
 	readonly #writer: BatchWriter;
+	readonly #records: RecordProducer;
 	readonly #ended = lifetime();
 	readonly #onAbort = () => this.#fail(new ExitError(exitCodes.found, "interrupted", "the replay was interrupted"));
 	/** Of one topic, partition and id; several where offsets come twice, for nothing tells their logs apart. */
@@ -83,6 +85,11 @@ class Replay {
 					`rows of ${table} can't be written: ${message}${remedy}. Letters without a word stay as they are`,
 				),
 			);
+		});
+		this.#records = buildRecords(parts);
+		this.#records.on("changed", () => {
+			const [problem] = this.#records.problems;
+			if (problem) this.#fail(new ExitError(exitCodes.found, "produce", `${problem.message}. Letters without a word stay as they are`));
 		});
 		if (parts.signal.aborted) this.#onAbort();
 		parts.signal.addEventListener("abort", this.#onAbort, { once: true });
@@ -109,6 +116,7 @@ class Replay {
 		// What went through is said so, also where the rest has no chance.
 		await this.#telling.catch(() => {});
 		await Promise.all(this.#logs.map((log) => log.kill()));
+		await this.#records.dispose();
 		await this.#writer.dispose();
 	}
 
@@ -159,6 +167,7 @@ class Replay {
 			inHand,
 			threads: threads({ topic, partition }),
 			rows: this.#writer,
+			records: this.#records,
 			finished: (outcome) => this.#finished(outcome),
 			failed: (error) => {
 				const isNone = this.#toldCount + this.#known.length === 0;

@@ -18,7 +18,7 @@ import { workerSettings } from "../../daemon/daemon-parts.ts";
 import { RestartIntensity } from "../../supervisor/restart-intensity.ts";
 import type { HandNotes } from "../../worker/failures/careful-hand.ts";
 import { PartitionWorker } from "../../worker/partition-worker.ts";
-import type { RowSink, RowSubmission } from "../../worker/ports.ts";
+import type { RecordSink, RowSink, RowSubmission } from "../../worker/ports.ts";
 import type { ThreadLease } from "../../worker/thread/handler-thread.ts";
 
 /** What a log is replayed with. */
@@ -28,6 +28,7 @@ export interface ReplayedLogParts {
 	readonly random: Random;
 	readonly threads: ThreadLease;
 	readonly rows: RowSink;
+	readonly records: RecordSink;
 	/** Told each letter that is handed over, and when none is any more (null): whoever hears it may outlive the process. */
 	readonly inHand: ((partition: TopicPartition, held: HeldOffsets | null) => void) | null;
 	/** A letter is finished. */
@@ -123,6 +124,7 @@ export class ReplayedLog {
 			},
 			threads,
 			rows: { write: (submission) => this.#write(submission), flush: () => this.#parts.rows.flush() },
+			records: this.#parts.records,
 			deadLetters: { store: async (letter: DeadLetter) => void this.#failures.set(letter.offset, letter) },
 			intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
 			hand: inHand ? oneByOne((held) => inHand(this.#partition, held)) : null,

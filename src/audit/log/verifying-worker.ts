@@ -18,6 +18,7 @@ import { RestartIntensity } from "../../supervisor/restart-intensity.ts";
 import type { FailureKind } from "../../worker/failures/crash-report.ts";
 import { PartitionWorker } from "../../worker/partition-worker.ts";
 import type { RowSubmission } from "../../worker/ports.ts";
+import { noRecords } from "../../worker/ports.ts";
 import { countHandled, type ThreadLease } from "../../worker/thread/handler-thread.ts";
 import type { RestartReason } from "../../worker/worker-parts.ts";
 
@@ -91,6 +92,7 @@ export class VerifyingWorker {
 				},
 				flush: () => {},
 			},
+			records: noRecords,
 			deadLetters: { store: async (letter) => failed(letter, this.#keepsOpen) },
 			intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
 			hand: inHand ? { suspicion: everyRun, committed: () => -1, note: async ({ held }) => inHand(partition, held) } : null,

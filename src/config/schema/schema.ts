@@ -38,6 +38,8 @@ const topic = z.string("a topic's name, or ^… for a regular expression").check
 	}
 });
 
+const producedTopic = z.string("a topic's name").regex(/^[a-zA-Z0-9._-]{1,249}$/, "a topic's name (letters, digits, . _ -; at most 249)");
+
 /** A date or a number of ms becomes ms. */
 const startFrom = z
 	.union([oneOf("earliest", "latest"), z.number(), z.string()], { error: "earliest, latest, or a timestamp (ISO date or ms)" })
@@ -102,6 +104,14 @@ const handler = z.strictObject({
 	maxRetryBackoffMs: duration(0, "a day").default(5_000).describe("Longest wait between attempts"),
 	maxOutcomeBytes: positive("bytes: a whole number above 0").default(16_777_216).describe("Largest outcome of one call"),
 	onPoison: oneOf("dead-letter", "park", "skip", "stop").default("dead-letter").describe("What becomes of a poison message"),
+	produces: z
+		.array(producedTopic, "a list of topics")
+		.default([])
+		.describe("Topics that the handler may produce to: `check` looks at them, and any other is a failed attempt; empty: any"),
+	dropRepeats: z
+		.boolean("true or false")
+		.default(false)
+		.describe("Messages that PocKaffe produced again (by their source's headers) are finished without a call of the handler"),
 });
 
 const supervisor = z.strictObject({

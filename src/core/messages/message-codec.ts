@@ -142,7 +142,8 @@ function writeHeaders(headers: readonly Header[], view: Buffer, start: number): 
 	return at;
 }
 
-function readHeaders(bytes: Buffer): Header[] {
+/** Headers as they are packed. */
+export function readHeaders(bytes: Buffer): Header[] {
 	const headers: Header[] = [];
 	let at = 4;
 	for (let left = bytes.readInt32LE(0); left > 0; left--) {

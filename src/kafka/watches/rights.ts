@@ -29,6 +29,13 @@ export function missingRight(kafka: RightsConfig, code: number, topic: string): 
 	return null;
 }
 
+/** What mends an error of this code at a topic that is produced to; null where it is no missing right. */
+export function missingWriteRight(kafka: RightsConfig, code: number, topic: string): string | null {
+	// A producer that may write nowhere is refused the cluster.
+	if (code !== kafkaErrors.topicAuthorizationFailed && code !== kafkaErrors.clusterAuthorizationFailed) return null;
+	return `give the right: ${aclCommand(kafka, "Write", "topic", topic)}`;
+}
+
 /** What something needs, as far as it is known when it fails. */
 export interface Needs {
 	/** Of the configured group. */

@@ -10,6 +10,7 @@ import type { StatusSnapshot } from "../status.ts";
 import { observeCommitter, observeConsumer, observeDelivery, observeRenewedFiles } from "./consumer-observer.ts";
 import { observeDeadLetters } from "./dead-letter-observer.ts";
 import type { DaemonObserverParts, ObserverParts, RunTotals } from "./observer-parts.ts";
+import { observeRecords } from "./record-observer.ts";
 import { observeSupervisor, observeWorkers } from "./worker-observer.ts";
 import { observeWriter } from "./writer-observer.ts";
 
@@ -27,7 +28,7 @@ export interface BuildFacts {
 }
 
 /**
- * Listeners by part: `consumer`, `committer`, `deadLetters` and `writer` by event name (see `listenTo`), `workers`, `supervisor`, `renewedFiles` and `delivery` as the
+ * Listeners by part: `consumer`, `committer`, `deadLetters`, `records` and `writer` by event name (see `listenTo`), `workers`, `supervisor`, `renewedFiles` and `delivery` as the
  * listener objects that those take at construction.
  */
 export class DaemonObserver {
@@ -35,6 +36,7 @@ export class DaemonObserver {
 	readonly committer: ReturnType<typeof observeCommitter>;
 	readonly deadLetters: ReturnType<typeof observeDeadLetters>;
 	readonly delivery: ReturnType<typeof observeDelivery>;
+	readonly records: ReturnType<typeof observeRecords>;
 	readonly renewedFiles: ReturnType<typeof observeRenewedFiles>;
 	readonly supervisor: ReturnType<typeof observeSupervisor>;
 	readonly workers: ReturnType<typeof observeWorkers>;
@@ -52,6 +54,7 @@ export class DaemonObserver {
 		this.committer = observeCommitter(parts);
 		this.deadLetters = observeDeadLetters(parts);
 		this.delivery = observeDelivery(parts);
+		this.records = observeRecords(parts);
 		this.renewedFiles = observeRenewedFiles(parts);
 		this.supervisor = observeSupervisor(parts);
 		this.workers = observeWorkers(parts);

@@ -9,6 +9,8 @@ const RARE = 0.1;
 /** Outcomes of a run; `finished` is set where the handler finishes its messages later, and may make their rows then. */
 export interface RunOutcomes {
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
+	/** Messages with records alone. */
+	readonly records?: { readonly only: number };
 	readonly finished?: unknown;
 }
 
@@ -19,13 +21,13 @@ export class RowlessHandler {
 	#isKnown = false;
 
 	/** What to warn of, once; null otherwise. */
-	handled({ counts, finished }: RunOutcomes): string | null {
+	handled({ counts, records, finished }: RunOutcomes): string | null {
 		if (this.#isKnown) return null;
 		if (finished !== undefined) {
 			this.#isKnown = true;
 			return null;
 		}
-		this.#messages += counts.row + counts.delete + counts.none + counts.rejected;
+		this.#messages += counts.row + counts.delete + counts.none + counts.rejected + (records?.only ?? 0);
 		this.#without += counts.none;
 		if (this.#messages < FIRST || (this.#messages < MANY && this.#without < this.#messages)) return null;
 		this.#isKnown = this.#messages >= MANY || this.#without === this.#messages;

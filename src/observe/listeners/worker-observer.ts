@@ -22,6 +22,7 @@ const SAME_GROWTH_EVERY_MS = 10_000;
 /** What the handler made of a run. */
 interface HandledFact {
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
+	readonly records?: { readonly only: number };
 	readonly durationsMs: ArrayLike<number>;
 	readonly warnings: readonly string[];
 	readonly finished?: unknown;
@@ -64,10 +65,11 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 		started({ topic, partition }: TopicPartition): void {
 			logger.debug({ topic, partition }, `worker thread of ${partitionName({ topic, partition })} started`);
 		},
-		handled({ topic }: TopicPartition, { counts, durationsMs, warnings, finished }: HandledFact): void {
+		handled({ topic }: TopicPartition, { counts, records, durationsMs, warnings, finished }: HandledFact): void {
 			for (const outcome of ["row", "delete", "none", "rejected"] as const) {
 				metrics.count("handler_outcomes_total", { topic, outcome }, counts[outcome]);
 			}
+			if (records) metrics.count("handler_outcomes_total", { topic, outcome: "produced" }, records.only);
 			metrics.observe("handler_duration_seconds", { topic }, durationsMs, 0.001);
 			metrics.count("stage_busy_seconds_total", { stage: "handle" }, sumOf(durationsMs) / 1000);
 			for (const warning of warnings) {
@@ -75,7 +77,7 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 				warned.add(warning);
 				logger.warn({ module, topic }, warning);
 			}
-			const why = rowless?.handled({ counts, finished });
+			const why = rowless?.handled({ counts, finished, ...(records ? { records } : {}) });
 			if (why) logger.warn({ module, topic }, `${module}: ${why}`);
 		},
 		crashed(fact: CrashFact): void {
@@ -84,6 +86,9 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 			if (!storm.admit(`${partitionName(fact)} ${failureName(fact)}`, fact)) return;
 			const { fields, message } = crashes.record(fact);
 			logger.error(fields, message);
+		},
+		repeated({ topic }: TopicPartition, count: number): void {
+			metrics.count("handler_outcomes_total", { topic, outcome: "repeated" }, count);
 		},
 		restarted({ topic, partition }: TopicPartition, reason: LabelsOf<"worker_restarts_total">["reason"]): void {
 			totals.restarts++;

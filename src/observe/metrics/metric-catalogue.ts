@@ -79,8 +79,8 @@ export const metricCatalogue = {
 	messages_consumed_total: counter(perPartition, "Messages received from Kafka"),
 	message_bytes_total: counter(topic, "Bytes of keys and values received"),
 	handler_outcomes_total: counter(
-		{ topic: open, outcome: ["row", "delete", "none", "rejected", "failed", "timeout", "skipped"] },
-		"What the handler made of messages; failed and timeout count attempts, the others messages",
+		{ topic: open, outcome: ["row", "delete", "produced", "none", "rejected", "failed", "timeout", "skipped", "repeated"] },
+		"What the handler made of messages; failed and timeout count attempts, the others messages; produced: records and no row; repeated: dropped by handler.dropRepeats",
 	),
 	handler_duration_seconds: histogram(
 		topic,
@@ -144,6 +144,14 @@ export const metricCatalogue = {
 	consumer_lag_messages: gauge(perGroupPartition, "High watermark minus committed offset"),
 	consumer_lag_seconds: gauge(perGroupPartition, "Age of the oldest message not yet finished, 0 without lag"),
 	end_to_end_latency_seconds: histogram(topic, ageSeconds, "From the message's timestamp to its durable row"),
+
+	produced_records_total: counter(
+		{ topic: open, result: ["acknowledged", "refused", "resent"] },
+		"Records that handlers gave for a topic; resent: sent again, because the client gave itself up before it said what became of them",
+	),
+	produced_bytes_total: counter(topic, "Bytes of acknowledged records: keys, values, headers"),
+	produced_latency_seconds: histogram(topic, ageSeconds, "From a message's receipt to the broker's acknowledgement of its record"),
+	produce_queue_bytes: gauge(none, "Bytes of records that wait for the broker's acknowledgement"),
 
 	rebalances_total: counter({ kind: ["assign", "revoke", "lost"] }, "Changes of this member's assignment"),
 	drain_duration_seconds: histogram(none, drainSeconds, "Duration of drains on revocation and stop"),

@@ -9,6 +9,7 @@ import type { BatchOutcome } from "../thread/handler-thread.ts";
 import { getPrototypeOf, hasOwn, isArray, jsonOf, listsInheritIndexes } from "./built-ins.ts";
 import { BadOutcomeError, kindOf } from "./rows/bad-outcome.ts";
 import { KnownValues } from "./rows/known-values.ts";
+import { RecordPacker } from "./rows/record-packer.ts";
 import { type EncodedRow, fieldsOf, ROW_OVERHEAD, RowEncoder } from "./rows/row-encoder.ts";
 import type { RunPositions } from "./rows/row-packer.ts";
 
@@ -19,6 +20,10 @@ export interface CollectorOptions {
 	readonly lenient: boolean;
 	/** Lanes of the writer; default 1. */
 	readonly lanes?: number;
+	/** Topics that may be produced to; null (default): any. */
+	readonly produces?: readonly string[] | null;
+	/** Records are kept (default); else they are only checked. */
+	readonly keepsRecords?: boolean;
 }
 
 /** A point of a run to go back to. */
@@ -27,13 +32,18 @@ export interface CollectorMark {
 	readonly faults: number;
 	readonly rejected: number;
 	readonly rows: number;
+	readonly records: ReadonlyMap<string, number> | null;
+	readonly onlyRecords: number;
 	readonly counts: BatchOutcome["counts"];
 }
 
 /** A reason is for people, and goes to the dead letter and the log. */
 const LONGEST_REASON = 8_000;
 
-const rowKeys: ReadonlySet<string> = new Set(["id", "fields", "table", "delete"]);
+const rowKeys: ReadonlySet<string> = new Set(["id", "fields", "table", "delete", "produce"]);
+
+const noRecords: ReadonlyMap<string, number> = new Map();
+const noCounts = { row: 0, delete: 0, none: 0, rejected: 0 };
 
 /** See the file's header. One run after the other: `begin`, `add` per message, `take` now and then. */
 export class OutcomeCollector {
@@ -42,25 +52,31 @@ export class OutcomeCollector {
 	readonly #only: RowEncoder | null;
 	readonly #options: CollectorOptions;
 	readonly #known: KnownValues;
+	readonly #records: RecordPacker;
 	readonly #warned = new Set<string>();
 	#positions: RunPositions = { from: 0, offsets: [], timestamps: [] };
 	/** What comes before was taken. */
 	#from = 0;
 	#faults: { message: number; fault: RowFault }[] = [];
 	#rejected: { message: number; why: string }[] = [];
-	#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
+	#counts = { ...noCounts };
 	#durations: number[] = [];
 	#warnings: string[] = [];
 	#rows = 0;
+	/** Messages that gave records and no row. */
+	#onlyRecords = 0;
 	#bytes = 0;
 	/** Of the message whose outcome is added. */
 	#messageBytes = 0;
 	#messageDeletes = 0;
+	#messageRecords = 0;
 
 	constructor(options: CollectorOptions) {
 		this.#options = options;
 		this.#known = new KnownValues(options.tables);
 		this.#encoders = new Map(options.tables.map((layout) => [layout.name, new RowEncoder(layout, options.lanes)]));
+		const { produces = null, keepsRecords = true } = options;
+		this.#records = new RecordPacker({ topics: produces, keeps: keepsRecords });
 		const [only] = this.#encoders.values();
 		this.#only = only && this.#encoders.size === 1 ? only : null;
 	}
@@ -70,16 +86,18 @@ export class OutcomeCollector {
 		this.#positions = positions;
 		this.#from = positions.from;
 		for (const encoder of this.#encoders.values()) encoder.rollBack(0);
+		this.#records.take();
 		this.#reset();
 	}
 
 	#reset(): void {
 		this.#faults = [];
 		this.#rejected = [];
-		this.#counts = { row: 0, delete: 0, none: 0, rejected: 0 };
+		this.#counts = { ...noCounts };
 		this.#durations = [];
 		this.#warnings = [];
 		this.#rows = 0;
+		this.#onlyRecords = 0;
 		this.#bytes = 0;
 	}
 
@@ -91,15 +109,20 @@ export class OutcomeCollector {
 	/** Where the run is, to go back to when what comes next fails. */
 	mark(): CollectorMark {
 		const lengths = [...this.#encoders.values()].map(({ length }) => length);
-		return { lengths, faults: this.#faults.length, rejected: this.#rejected.length, rows: this.#rows, counts: { ...this.#counts } };
+		const records = this.#records.count === 0 ? null : this.#records.mark();
+		const counts = { ...this.#counts };
+		const [faults, rejected] = [this.#faults.length, this.#rejected.length];
+		return { lengths, faults, rejected, rows: this.#rows, records, onlyRecords: this.#onlyRecords, counts };
 	}
 
 	/** Takes back everything since the mark. */
-	rollBack({ lengths, faults, rejected, rows, counts }: CollectorMark): void {
+	rollBack({ lengths, faults, rejected, rows, records, onlyRecords, counts }: CollectorMark): void {
 		for (const [index, encoder] of [...this.#encoders.values()].entries()) encoder.rollBack(lengths[index] as number);
 		this.#faults.length = faults;
 		this.#rejected.length = rejected;
 		this.#rows = rows;
+		this.#records.rollBack(records ?? noRecords);
+		this.#onlyRecords = onlyRecords;
 		this.#counts = { ...counts };
 	}
 
@@ -125,6 +148,7 @@ export class OutcomeCollector {
 		} catch (error) {
 			this.#rows = rows;
 			for (const encoder of this.#encoders.values()) encoder.drop(message);
+			if (this.#records.count > 0) this.#records.drop(message);
 			while (this.#faults.at(-1)?.message === message) this.#faults.pop();
 			throw error;
 		}
@@ -150,6 +174,7 @@ export class OutcomeCollector {
 	take(to: number, over: Pick<BatchOutcome, "handled" | "finished"> = {}, read: readonly RowBlock[] = []): BatchOutcome {
 		if (listsInheritIndexes()) throw new Error("a handler gave all lists an index to inherit: what they hold can't be relied on");
 		if (this.#known.changed) throw new Error("a handler put built-ins out of order: what rows are made of known values differs");
+		const records = this.#records.take();
 		const outcome: BatchOutcome = {
 			from: over.handled?.[0] ?? this.#from,
 			to,
@@ -161,6 +186,7 @@ export class OutcomeCollector {
 			counts: this.#counts,
 			durationsMs: Float64Array.from(this.#durations),
 			warnings: this.#warnings,
+			...(records || this.#onlyRecords > 0 ? { records: { blocks: [], count: 0, ...records, only: this.#onlyRecords } } : {}),
 		};
 		this.#from = to;
 		this.#reset();
@@ -170,6 +196,7 @@ export class OutcomeCollector {
 	#addOutcome(message: number, outcome: unknown): void {
 		this.#messageBytes = 0;
 		this.#messageDeletes = 0;
+		this.#messageRecords = 0;
 		if (isArray(outcome)) {
 			this.#count(this.#addRows(message, outcome));
 			return;
@@ -177,13 +204,13 @@ export class OutcomeCollector {
 		const { reject } = outcome as { reject?: unknown };
 		if (reject !== undefined && hasOwn(outcome as object, "reject")) {
 			if (typeof reject !== "string") throw new BadOutcomeError(`reject must be a string that says why, not ${kindOf(reject)}`);
+			if (hasOwn(outcome as object, "produce")) throw new BadOutcomeError("a rejected message produces nothing: reject or produce");
 			const why = reject.length > LONGEST_REASON ? `${reject.slice(0, LONGEST_REASON)}…` : reject;
 			this.#rejected.push({ message, why: why.replaceAll("\0", "") });
 			this.#counts.rejected++;
 			return;
 		}
-		this.#addRow(message, outcome);
-		this.#count(1);
+		this.#count(this.#addRow(message, outcome));
 	}
 
 	/** By index, over a length that is read once and can hold no more than an outcome may: a list with holes has no end in sight. */
@@ -192,8 +219,9 @@ export class OutcomeCollector {
 		const { maxOutcomeBytes } = this.#options;
 		if (length * ROW_OVERHEAD > maxOutcomeBytes)
 			throw new BadOutcomeError(`a list of ${length} rows is more than handler.maxOutcomeBytes (${maxOutcomeBytes}) can be`);
-		for (let i = 0; i < length; i++) this.#addRow(message, rows[i]);
-		return length;
+		let count = 0;
+		for (let i = 0; i < length; i++) count += this.#addRow(message, rows[i]);
+		return count;
 	}
 
 	/** Counts a message that gave so many rows. */
@@ -203,19 +231,29 @@ export class OutcomeCollector {
 		if (bytes > maxOutcomeBytes)
 			throw new BadOutcomeError(`the outcome has ${bytes} bytes, more than handler.maxOutcomeBytes (${maxOutcomeBytes})`);
 		this.#bytes += bytes;
-		if (rows === 0) this.#counts.none++;
+		if (rows === 0 && this.#messageRecords > 0) this.#onlyRecords++;
+		else if (rows === 0) this.#counts.none++;
 		else if (this.#messageDeletes > 0) this.#counts.delete++;
 		else this.#counts.row++;
 	}
 
-	#addRow(message: number, row: unknown): void {
+	/** Returns how many rows it was: none where there are only records. */
+	#addRow(message: number, row: unknown): 0 | 1 {
 		if (typeof row !== "object" || row === null || isArray(row)) throw notARow(row);
 		for (const name in row) {
 			if (!rowKeys.has(name) && hasOwn(row, name) && (row as Record<string, unknown>)[name] !== undefined)
-				throw hasOwn(row, "id") ? new BadOutcomeError(`a row has id, fields, table and delete, but no ${name}`) : notARow(row);
+				throw hasOwn(row, "id") ? new BadOutcomeError(`a row has id, fields, table, delete and produce, but no ${name}`) : notARow(row);
+		}
+		let { fields, table, delete: isDelete, produce } = row as Record<string, unknown>;
+		if (produce !== undefined && hasOwn(row, "produce")) {
+			this.#produce(message, produce);
+			if (!hasOwn(row, "id")) {
+				if (hasOwn(row, "fields") || hasOwn(row, "table") || hasOwn(row, "delete"))
+					throw new BadOutcomeError("a row must have an id; records alone are {produce: […]}");
+				return 0;
+			}
 		}
 		if (!("id" in row)) throw notARow(row);
-		let { fields, table, delete: isDelete } = row as Record<string, unknown>;
 		const { id } = row as { id: unknown };
 		if (mayInherit(row)) {
 			// What is inherited is not said: a careless merge of one message into every object's prototype must not decide about the others.
@@ -234,6 +272,15 @@ export class OutcomeCollector {
 			this.#rows++;
 			this.#messageBytes += encoded.bytes;
 		} else this.#faults.push({ message, fault: encoded.fault });
+		return 1;
+	}
+
+	#produce(message: number, produce: unknown): void {
+		const { from, timestamps } = this.#positions;
+		const timestamp = timestamps[message - from] ?? -1;
+		const added = this.#records.add(message, produce, this.#messageRecords, timestamp, this.#options.maxOutcomeBytes);
+		this.#messageRecords += added.count;
+		this.#messageBytes += added.bytes;
 	}
 
 	#upsert(encoder: RowEncoder, message: number, id: unknown, fields: unknown): EncodedRow {
@@ -267,7 +314,9 @@ export class OutcomeCollector {
 }
 
 function notARow(what: unknown): BadOutcomeError {
-	return new BadOutcomeError(`an outcome is nothing, {id, fields}, {id, delete: true}, {reject} or a list of rows, not ${kindOf(what)}`);
+	return new BadOutcomeError(
+		`an outcome is nothing, {id, fields}, {id, delete: true}, {reject}, {produce} or a list of rows, not ${kindOf(what)}`,
+	);
 }
 
 const nothing: Readonly<Record<string, unknown>> = {};

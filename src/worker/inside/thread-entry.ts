@@ -113,8 +113,11 @@ async function load(): Promise<HandlerFailure | null> {
 		return { kind: "load", name: "HandlerError", message, stack: null };
 	}
 	loaded = result.loaded;
-	const { tables, maxOutcomeBytes, lanes } = data;
-	collector = new OutcomeCollector({ tables, maxOutcomeBytes, lenient: readsBytes, lanes });
+	const { tables, maxOutcomeBytes, lanes, purpose } = data;
+	const produces = data.produces.length > 0 ? data.produces : null;
+	// Who only compares, or computes rows anew, produces nothing.
+	const keepsRecords = purpose === "run";
+	collector = new OutcomeCollector({ tables, maxOutcomeBytes, lenient: readsBytes, lanes, produces, keepsRecords });
 	return null;
 }
 

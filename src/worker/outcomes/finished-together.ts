@@ -15,7 +15,7 @@ export class FinishedTogether {
 	/** Rows, and the answer's being routed. */
 	#open: number;
 
-	/** `rows`: how many there are of messages of the answer. */
+	/** `rows`: how many rows and records there are of messages of the answer. */
 	constructor(parts: { from: number; rows: number; messages: readonly HeldMessage[]; close: (message: HeldMessage) => void }) {
 		this.#from = parts.from;
 		this.#messages = parts.messages;

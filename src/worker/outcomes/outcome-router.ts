@@ -10,11 +10,13 @@ import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
 import { lifetime } from "../../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { keyAt } from "../../core/messages/message-codec.ts";
+import type { RecordBlock } from "../../core/messages/records.ts";
+import { withoutRecordsOf } from "../../core/messages/records.ts";
 import type { LogId } from "../../core/offsets/log-identity.ts";
 import { type RowBlock, withoutMessages } from "../../core/rows/rows.ts";
 import { withoutValues } from "../../core/text/without-values.ts";
 import { type HeldBatch, type HeldMessage, LETTERED, type MessageQueue, PASSED, type Run } from "../message-queue.ts";
-import type { DeadLetterSink, RowSink, RowSubmission } from "../ports.ts";
+import type { DeadLetterSink, RecordSink, RecordSubmission, RowSink, RowSubmission } from "../ports.ts";
 import { type BatchOutcome, countHandled } from "../thread/handler-thread.ts";
 import { Breaker, type BreakerLimits } from "./breaker.ts";
 import { FinishedTogether } from "./finished-together.ts";
@@ -34,6 +36,7 @@ export interface RouterParts {
 		readonly module: string;
 	};
 	readonly rows: RowSink;
+	readonly records: RecordSink;
 	readonly deadLetters: DeadLetterSink;
 	readonly clock: Clock;
 	readonly listener: {
@@ -67,6 +70,8 @@ export class OutcomeRouter {
 	/** The letter that the breaker withheld first: where it is and why it would have been made. Of the handler's own words none. */
 	#withheldFirst = "";
 	readonly #ended = lifetime();
+	/** Records that are not settled. */
+	#openRecords = 0;
 
 	/** `moved` is called whenever a message was finished. */
 	constructor(parts: RouterParts, queue: MessageQueue, moved: () => void) {
@@ -91,9 +96,11 @@ export class OutcomeRouter {
 			this.#letters.begin(held, messages);
 			for (const message of messages) this.#queue.opened(held, message);
 		}
-		const together = this.#finishTogether(held, outcome, blocks);
+		const records = outcome.records ? this.#openedRecords(held, outcome.records.blocks, future) : noRecords;
+		const together = this.#finishTogether(held, outcome, blocks, records);
 		this.#makeLetters(held, outcome, future, together);
 		if (blocks.some((block) => block.length > 0)) this.#parts.rows.write(this.#submission(held, blocks, together));
+		if (records.length > 0) this.#parts.records.produce(this.#recordSubmission(held, records, together));
 		together?.routed();
 		const count = countHandled(outcome);
 		for (let i = 0; i < count; i++) this.#answered(held, outcome.handled?.[i] ?? outcome.from + i);
@@ -115,6 +122,11 @@ export class OutcomeRouter {
 		held.told[message] = LETTERED;
 		this.#letters.begin(held, [message]);
 		this.#letters.make(held, message, causeOf(poison), "skipped", ({ offset }) => listener.skipped(partition, offset, null));
+		this.#givenUp(held, message);
+	}
+
+	/** The message is finished as it is. */
+	pass(held: HeldBatch, message: number): void {
 		this.#givenUp(held, message);
 	}
 
@@ -165,6 +177,11 @@ export class OutcomeRouter {
 		return { held, from, to: from + 1 };
 	}
 
+	/** More would only wait: the broker is slow, and has not yet what was produced here. */
+	get waitsForBroker(): boolean {
+		return this.#openRecords > 0 && this.#parts.records.isFull;
+	}
+
 	get disposed(): boolean {
 		return this.#ended.signal.aborted;
 	}
@@ -210,8 +227,44 @@ export class OutcomeRouter {
 		};
 	}
 
+	/** Each record keeps its message open; of messages from the future there are none. */
+	#openedRecords(held: HeldBatch, all: readonly RecordBlock[], future: ReadonlyMap<number, LetterCause>): readonly RecordBlock[] {
+		const blocks = future.size === 0 ? all : all.map((block) => withoutRecordsOf(block, future)).filter(({ length }) => length > 0);
+		for (const { messages } of blocks) {
+			this.#letters.begin(held, messages);
+			for (const message of messages) this.#queue.opened(held, message);
+			this.#openRecords += messages.length;
+		}
+		return blocks;
+	}
+
+	#recordSubmission(held: HeldBatch, blocks: readonly RecordBlock[], together: FinishedTogether | null): RecordSubmission {
+		const { settledAll, refused } = this.#submission(held, [], together);
+		const { topic, partition } = this.#parts.partition;
+		const { signal } = this.#ended;
+		return {
+			...{ topic, partition, batch: held.batch, blocks, receivedAtMs: held.receivedAtMs },
+			get released() {
+				return signal.aborted;
+			},
+			settledAll: (messages) => {
+				this.#openRecords -= messages.length;
+				settledAll(messages);
+			},
+			refused: (message, fault) => {
+				this.#openRecords--;
+				refused(message, fault);
+			},
+		};
+	}
+
 	/** What `finishedTo` left before and finishes now, and what it finishes of the run; the rest is left. */
-	#finishTogether(held: HeldBatch, { to, finished }: BatchOutcome, blocks: readonly RowBlock[]): FinishedTogether | null {
+	#finishTogether(
+		held: HeldBatch,
+		{ to, finished }: BatchOutcome,
+		blocks: readonly RowBlock[],
+		records: readonly RecordBlock[],
+	): FinishedTogether | null {
 		if (!finished) return null;
 		const last = finished.to ?? -1;
 		const messages = [...this.#queue.confirm(last)];
@@ -223,7 +276,7 @@ export class OutcomeRouter {
 			}
 		}
 		let rows = 0;
-		for (const block of blocks) for (const message of block.messages) if (message >= finished.from) rows++;
+		for (const block of [...blocks, ...records]) for (const message of block.messages) if (message >= finished.from) rows++;
 		return new FinishedTogether({ from: finished.from, rows, messages, close: (each) => this.#close(each.held, each.message) });
 	}
 
@@ -299,6 +352,7 @@ export class OutcomeRouter {
 	#nameOf(offset: number, { reason, sqlstate, table, error }: LetterCause): string {
 		const { partition, settings } = this.#parts;
 		const at = `at ${partitionName(partition)} offset ${offset}: ${reason}`;
+		if (reason === "row_fault" && sqlstate?.startsWith("kafka_")) return `${at}, ${table} refuses its record with ${sqlstate}`;
 		if (reason === "row_fault") return `${at}, ${table} refuses its row with SQLSTATE ${sqlstate}`;
 		if (reason === "rejected") return `${at} by ${settings.module}`;
 		return reason === "future_timestamp" ? `${at}: ${error}` : `${at}, ${settings.module}: ${withoutValues(error)}`;
@@ -352,6 +406,8 @@ export class OutcomeRouter {
 		this.#passed = 0;
 	}
 }
+
+const noRecords: readonly RecordBlock[] = [];
 
 function withoutFuture(blocks: readonly RowBlock[], future: ReadonlyMap<number, unknown>): RowBlock[] {
 	return blocks.map((block) => withoutMessages(block, future)).filter(({ length }) => length > 0);

@@ -4,6 +4,7 @@
  */
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";
+import type { PackedRecords } from "../../core/messages/records.ts";
 import type { RowBlock, RowFault } from "../../core/rows/rows.ts";
 
 /** What went wrong in the thread while it stayed alive. `message` and `stack` are the user's, without values of messages. */
@@ -32,7 +33,12 @@ export interface BatchOutcome {
 	readonly faults: readonly { readonly message: number; readonly fault: RowFault }[];
 	/** Messages the handler rejected, with its words. */
 	readonly rejected: readonly { readonly message: number; readonly why: string }[];
-	/** Counts for metrics, per message: `row` at least one upsert and no delete, `delete` at least one delete, `none` no row. */
+	/** What is to be produced. Absent: nothing. */
+	readonly records?: PackedRecords;
+	/**
+	 * Counts for metrics, per message: `row` at least one upsert and no delete, `delete` at least one delete, `none` no row and no record.
+	 * Those with records alone are in `records`.
+	 */
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
 	/**
 	 * Duration of each handler call in ms, for the histogram: one entry per call (per message, or one for handleMessages; of pockaffe:json per

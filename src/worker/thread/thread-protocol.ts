@@ -14,6 +14,8 @@ export interface ThreadData {
 	/** Lanes of the writer, by which rows are parted. */
 	readonly lanes: number;
 	readonly maxOutcomeBytes: number;
+	/** `handler.produces`. */
+	readonly produces: readonly string[];
 	/** `workers.maxHeapMb`. */
 	readonly maxHeapMb: number;
 	/** `handler.concurrency`. */

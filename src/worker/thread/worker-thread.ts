@@ -40,6 +40,7 @@ export interface WorkerThreadOptions {
 		readonly module: string;
 		readonly options: unknown;
 		readonly maxOutcomeBytes: number;
+		readonly produces?: readonly string[];
 		readonly concurrency: number;
 	};
 	readonly tables: readonly TableLayout[];
@@ -122,6 +123,7 @@ class WorkerThread implements ThreadHost {
 			tables,
 			lanes,
 			maxOutcomeBytes: handler.maxOutcomeBytes,
+			produces: handler.produces ?? [],
 			maxHeapMb,
 			concurrency: handler.concurrency,
 			progress: this.#progress.memory,

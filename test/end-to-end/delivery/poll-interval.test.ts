@@ -11,7 +11,7 @@ import { loadConfig } from "../../../src/config/load.ts";
 import { tableLayouts } from "../../../src/config/table-layouts.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import { systemRandom } from "../../../src/core/random.ts";
-import { buildDeadLetters, threadOptions } from "../../../src/daemon/daemon-parts.ts";
+import { buildDeadLetters, buildRecords, threadOptions } from "../../../src/daemon/daemon-parts.ts";
 import { Delivery, type DeliveryListener } from "../../../src/daemon/delivery.ts";
 import { ConsumerClient } from "../../../src/kafka/client/consumer-client.ts";
 import { consumerSettings } from "../../../src/kafka/client/consumer-settings.ts";
@@ -119,6 +119,7 @@ async function build(config: Config, database: Database, clients: HeldClient[]):
 		layouts,
 		database,
 		deadLetters: buildDeadLetters({ config, database, clock: systemClock, random: systemRandom }, "test"),
+		records: buildRecords({ config, clock: systemClock, random: systemRandom }),
 		createClient: () => {
 			const client = new HeldClient(settings, topicSettings, systemClock);
 			clients.push(client);

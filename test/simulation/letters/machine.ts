@@ -20,6 +20,7 @@ import { DeadLetterTable } from "../../../src/sink/dead-letters/dead-letter-tabl
 import { DeadLetterTableStore } from "../../../src/sink/dead-letters/dead-letter-table-store.ts";
 import { RestartIntensity } from "../../../src/supervisor/restart-intensity.ts";
 import { PartitionWorker } from "../../../src/worker/partition-worker.ts";
+import { noRecords } from "../../../src/worker/ports.ts";
 import { BAD, SimServer } from "../database.ts";
 import type { Row } from "../sql/tables.ts";
 import { SimProcess, WALL_START, World } from "../world.ts";
@@ -211,6 +212,7 @@ export class LetterMachine {
 			},
 			threads: this.#threads(process)({ topic: TOPIC, partition }),
 			rows: buildWriter(parts, this.#layouts),
+			records: noRecords,
 			deadLetters,
 			intensity: new RestartIntensity({ maxRestarts: 1_000, withinMs: 1 }),
 			turn: new Turn(),

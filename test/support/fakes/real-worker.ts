@@ -10,6 +10,7 @@ import { Turn } from "../../../src/core/turn.ts";
 import { RestartIntensity } from "../../../src/supervisor/restart-intensity.ts";
 import type { CrashReport } from "../../../src/worker/failures/crash-report.ts";
 import { PartitionWorker } from "../../../src/worker/partition-worker.ts";
+import { noRecords } from "../../../src/worker/ports.ts";
 import type { StuckThreads } from "../../../src/worker/thread/stuck-threads.ts";
 import { createHandlerThreads } from "../../../src/worker/thread/worker-thread.ts";
 import type { WorkerSettings } from "../../../src/worker/worker-parts.ts";
@@ -76,6 +77,7 @@ function prelude(folder: string): string {
 	return `
 		import { appendFileSync, existsSync, writeFileSync } from "node:fs";
 		import { threadId } from "node:worker_threads";
+import { noRecords } from "../../../src/worker/ports.ts";
 		const __folder = ${JSON.stringify(folder)};
 		const __later = globalThis.setTimeout;
 		const note = (partition, text) => appendFileSync(__folder + "/notes-" + partition, text + "\\n");
@@ -134,6 +136,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 				},
 				flush: () => {},
 			},
+			records: noRecords,
 			deadLetters: { store: async (letter: DeadLetter) => void log.push(`dead letter ${letter.offset}`) },
 			intensity: new RestartIntensity({ maxRestarts, withinMs: 60_000 }),
 			turn: new Turn(),

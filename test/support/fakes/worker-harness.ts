@@ -7,7 +7,7 @@ import { RestartIntensity } from "../../../src/supervisor/restart-intensity.ts";
 import type { HandNotes } from "../../../src/worker/failures/careful-hand.ts";
 import type { CrashReport } from "../../../src/worker/failures/crash-report.ts";
 import { PartitionWorker } from "../../../src/worker/partition-worker.ts";
-import type { RowSubmission } from "../../../src/worker/ports.ts";
+import type { RecordSubmission, RowSubmission } from "../../../src/worker/ports.ts";
 import type { WorkerParts, WorkerSettings } from "../../../src/worker/worker-parts.ts";
 import { FakeThread, fakeLease } from "./fake-thread.ts";
 import { ManualClock, settle } from "./manual-clock.ts";
@@ -47,6 +47,11 @@ export class WorkerHarness {
 	readonly events: string[] = [];
 	readonly letters: DeadLetter[] = [];
 	readonly submissions: RowSubmission[] = [];
+	readonly records: RecordSubmission[] = [];
+	/** The broker is slow. */
+	recordsFull = false;
+	/** There is room again. */
+	room: () => void = () => {};
 	/** Resolves what `store` of a dead letter waits for; by default it is durable at once. */
 	storeLetter: () => Promise<void> = () => Promise.resolve();
 	flushes = 0;
@@ -74,6 +79,7 @@ export class WorkerHarness {
 				(what) => this.lease.push(what),
 			),
 			rows: { write: (submission) => this.submissions.push(submission), flush: () => this.flushes++ },
+			records: this.#records(),
 			deadLetters: {
 				store: async (letter) => {
 					await this.storeLetter();
@@ -103,6 +109,17 @@ export class WorkerHarness {
 			},
 		};
 		this.worker = new PartitionWorker(this.parts);
+	}
+
+	#records(): WorkerParts["records"] {
+		const isFull = () => this.recordsFull;
+		return {
+			produce: (submission) => this.records.push(submission),
+			get isFull() {
+				return isFull();
+			},
+			whenRoom: (listener) => (this.room = listener),
+		};
 	}
 
 	/** The newest thread. */

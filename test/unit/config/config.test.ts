@@ -54,6 +54,8 @@ describe("the defaults", () => {
 				retryBackoffMs: 50,
 				maxRetryBackoffMs: 5_000,
 				maxOutcomeBytes: 16_777_216,
+				produces: [],
+				dropRepeats: false,
 				onPoison: "dead-letter",
 			},
 			supervisor: { maxRestarts: 10, withinMs: 60_000, onExceeded: "park", minBackoffMs: 50, maxBackoffMs: 30_000 },

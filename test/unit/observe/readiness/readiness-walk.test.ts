@@ -20,6 +20,7 @@ import { type ReadinessCode, readinessCodeNames } from "../../../../src/observe/
 import { StuckThreads } from "../../../../src/worker/thread/stuck-threads.ts";
 import { rowsFor } from "../../../support/fakes/fake-thread.ts";
 import { ManualClock } from "../../../support/fakes/manual-clock.ts";
+import { RecordScene } from "../../../support/fakes/record-scene.ts";
 import { layoutOf, submissionOf, type TrackedSubmission } from "../../../support/fakes/row-submissions.ts";
 import { WorkerHarness } from "../../../support/fakes/worker-harness.ts";
 import { failingAt, type MemoryDatabase, memoryWriter } from "../../../support/postgres/memory-database.ts";
@@ -572,6 +573,30 @@ const suites: readonly Suite<never>[] = [
 		readonly submission: TrackedSubmission;
 		readonly codes: readonly string[];
 	}>,
+	{
+		code: "produce_blocked",
+		cause: "a topic that a handler produces to is missing",
+		async start() {
+			const records = new RecordScene();
+			records.missing.add("out");
+			const { release } = await records.produce("out", "a");
+			await records.pass();
+			return {
+				records,
+				release,
+				get codes() {
+					return records.producer.problems.map(({ code }) => code);
+				},
+			};
+		},
+		ends: {
+			"the topic is made": async ({ records }) => {
+				records.missing.clear();
+				await records.pass(10_000);
+			},
+			"its partition is given away": ({ release }) => release(),
+		},
+	} satisfies Suite<{ readonly records: RecordScene; readonly release: () => void; readonly codes: readonly string[] }>,
 ] as never;
 
 /** Ends with the process. */

@@ -1,0 +1,102 @@
+/**
+ * The client that a daemon's records go by: idempotent, in order, and without a time after which it gives a record up. Where the broker
+ * refuses one it gives itself up instead of going on behind the gap (`enable.gapless.guarantee`), so that whatever comes next is sent in
+ * order by another.
+ */
+import rdkafka, { type LibrdKafkaError } from "node-rdkafka";
+import type { Config } from "../../config/config.ts";
+import { recordAt, sourceHeaders } from "../../core/messages/records.ts";
+import { kafkaClientSettings } from "../client/client-settings.ts";
+import { connectOrExplain } from "../client/connect.ts";
+import type { KafkaError } from "../client/kafka-error.ts";
+import { withNative } from "../native.ts";
+import { bufferOf, producerError } from "../producer.ts";
+import type { Part } from "./record-lane.ts";
+
+/** Told per record: null where the broker has it. `number` is its lane's. */
+export type Reported = (topic: string, number: number, error: KafkaError | null) => void;
+
+/** What the record producer needs of a client. */
+export interface RecordClient {
+	/** Hands over what it takes of these: fewer where its queue is full (`error` null), or where it refuses the next one at once. */
+	produce(part: Part): { readonly taken: number; readonly error: KafkaError | null };
+	/** Partitions of a topic; 0 where it is not there, or may not be seen. */
+	partitions(topic: string): Promise<number>;
+	/** What was not reported by then may have been sent or not. */
+	close(): Promise<void>;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const QUERY_TIMEOUT_MS = 5_000;
+const POLL_MS = 5;
+const QUEUE_FULL = -184;
+const MOST_QUEUED = 200_000;
+
+/** Connects, or rejects saying what to look at. */
+export async function connectRecordClient(kafka: Config["kafka"], reported: Reported): Promise<RecordClient> {
+	const settings = {
+		"compression.codec": "lz4",
+		"linger.ms": 5,
+		...kafkaClientSettings(kafka),
+		"enable.idempotence": true,
+		"enable.gapless.guarantee": true,
+		acks: "all",
+		"message.timeout.ms": 0,
+		"queue.buffering.max.messages": MOST_QUEUED,
+		// What is too large is for the broker and the topic to say.
+		"message.max.bytes": 1_000_000_000,
+		dr_cb: true,
+	};
+	const raw = new rdkafka.Producer(withNative(settings) as never, { partitioner: "murmur2_random" } as never);
+	raw.setPollInterval(POLL_MS);
+	let isOpen = true;
+	raw.on("delivery-report", (error: LibrdKafkaError | null, report) => {
+		const { topic, opaque } = report as unknown as { topic: string; opaque: number };
+		if (isOpen) reported(topic, opaque, error ? producerError(error) : null);
+	});
+	await connectOrExplain(raw, kafka, CONNECT_TIMEOUT_MS);
+	return {
+		produce(part) {
+			const { from, to } = part;
+			for (let index = from; index < to; index++) {
+				const error = produceOne(raw, part, index);
+				if (error) return { taken: index - from, error: error.kafkaCode === QUEUE_FULL ? null : error };
+			}
+			return { taken: to - from, error: null };
+		},
+		partitions: (topic) =>
+			new Promise((resolve, reject) => {
+				raw.getMetadata({ topic, timeout: QUERY_TIMEOUT_MS } as never, (error, metadata) => {
+					if (error) reject(producerError(error));
+					else resolve(metadata.topics.find(({ name }) => name === topic)?.partitions.length ?? 0);
+				});
+			}),
+		async close() {
+			isOpen = false;
+			// The client is freed on another thread, and node-rdkafka's polling doesn't look: the process would crash.
+			raw.setPollInterval(0);
+			await new Promise<void>((resolve) => raw.disconnect(0, () => resolve()));
+		},
+	};
+}
+
+function produceOne(raw: rdkafka.Producer, { parcel: { source, block, first } }: Part, index: number): KafkaError | null {
+	const { key, value, headers } = recordAt(block, index);
+	const all = [...headers, ...sourceHeaders(source, block, index)].map(([name, content]) => ({ [name]: content ?? "" }));
+	const partition = block.partitions[index] as number;
+	const timestamp = block.timestamps[index] as number;
+	try {
+		raw.produce(
+			block.topic,
+			partition < 0 ? null : partition,
+			bufferOf(value),
+			bufferOf(key),
+			timestamp < 0 ? Date.now() : timestamp,
+			first + index,
+			all as never,
+		);
+		return null;
+	} catch (error) {
+		return producerError(error as LibrdKafkaError);
+	}
+}

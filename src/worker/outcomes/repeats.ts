@@ -1,0 +1,117 @@
+/**
+ * Messages that PocKaffe produced again: a record names its source (core/records.ts), and who meets one twice in a partition has met a
+ * repeat. Pure.
+ *
+ * Remembered are the last records of each source, for as long as this member has the partition. A record that is not remembered is none
+ * that came before, as far as is known: it is handled, and whatever lies behind it in its source is forgotten, so that its repeats are
+ * handled behind it, too. So a source may come out of order (a dead letter that is replayed, calls that overlap), begin anew (a topic that
+ * was made again), or be older than what is remembered: then repeats are handled, never in the wrong order, and nothing new is dropped.
+ */
+import { messageAt } from "../../core/messages/message-codec.ts";
+import type { PackedBatch } from "../../core/messages/packed-batch.ts";
+import { SOURCE_HEADER, SOURCE_INDEX_HEADER, SOURCE_TIMESTAMP_HEADER } from "../../core/messages/records.ts";
+
+/** Some 80 bytes each. A daemon that is killed leaves behind as many as it had in hand: `workers.maxQueuedMessages` over its partitions. */
+const REMEMBERED = 50_000;
+
+/** A record by its source, and where it was met first. */
+interface Met {
+	readonly offset: number;
+	readonly index: number;
+	/** Of the source's message, as the header has it. */
+	readonly timestamp: string;
+	readonly at: number;
+}
+
+/** Records of a source partition in its order; those before `head` are forgotten. */
+interface Source {
+	met: Met[];
+	head: number;
+}
+
+/** See the file's header. One per partition. */
+export class Repeats {
+	readonly #sources = new Map<string, Source>();
+	readonly #most: number;
+	#count = 0;
+
+	constructor(most = REMEMBERED) {
+		this.#most = most;
+	}
+
+	/** Indexes of the messages that came before, at a lower offset. One that is received again itself is none. */
+	in(batch: PackedBatch): number[] {
+		const repeats: number[] = [];
+		for (let index = 0; index < batch.length; index++) {
+			const { offset, headers } = messageAt(batch, index);
+			const named = sourceIn(headers, offset);
+			if (named && this.#isRepeat(named.partition, named.met)) repeats.push(index);
+		}
+		return repeats;
+	}
+
+	#isRepeat(partition: string, met: Met): boolean {
+		let source = this.#sources.get(partition);
+		if (!source) {
+			source = { met: [], head: 0 };
+			this.#sources.set(partition, source);
+		}
+		const place = placeOf(source, met);
+		const known = source.met[place];
+		if (known && isSame(known, met) && known.at < met.at) return true;
+		this.#count -= source.met.length - place;
+		source.met.length = place;
+		source.met.push(met);
+		this.#count++;
+		if (this.#count > this.#most) this.#forgetOldest();
+		return false;
+	}
+
+	/** Of the source that has most. */
+	#forgetOldest(): void {
+		let largest: [string, Source] | null = null;
+		for (const each of this.#sources) if (!largest || lengthOf(each[1]) > lengthOf(largest[1])) largest = each;
+		if (!largest) return;
+		const [partition, source] = largest;
+		source.head++;
+		this.#count--;
+		if (lengthOf(source) === 0) this.#sources.delete(partition);
+		else if (2 * source.head > source.met.length) {
+			source.met.splice(0, source.head);
+			source.head = 0;
+		}
+	}
+}
+
+function lengthOf({ met, head }: Source): number {
+	return met.length - head;
+}
+
+/** Where the record is among those of its source, or belongs. */
+function placeOf({ met, head }: Source, { offset, index }: Met): number {
+	let [low, high] = [head, met.length];
+	while (low < high) {
+		const middle = (low + high) >> 1;
+		const there = met[middle] as Met;
+		if (there.offset < offset || (there.offset === offset && there.index < index)) low = middle + 1;
+		else high = middle;
+	}
+	return low;
+}
+
+function isSame(left: Met, right: Met): boolean {
+	return left.offset === right.offset && left.index === right.index && left.timestamp === right.timestamp;
+}
+
+/** Null where it has no source. */
+function sourceIn(headers: readonly (readonly [string, Buffer | null])[], at: number): { partition: string; met: Met } | null {
+	let [source, index, timestamp] = ["", "", ""];
+	for (const [name, value] of headers) {
+		if (name === SOURCE_HEADER) source = String(value);
+		else if (name === SOURCE_INDEX_HEADER) index = String(value);
+		else if (name === SOURCE_TIMESTAMP_HEADER) timestamp = String(value);
+	}
+	const [, partition, offset] = /^(.+\/\d+)\/(\d+)$/.exec(source) ?? [];
+	if (partition === undefined || !/^\d+$/.test(index)) return null;
+	return { partition, met: { offset: Number(offset), index: Number(index), timestamp, at } };
+}

@@ -1,0 +1,143 @@
+/** The daemon's record producer on clients that the test plays: each record is noted, and reported when the test says so. */
+import { packMessages } from "../../../src/core/messages/message-codec.ts";
+import { recordAt } from "../../../src/core/messages/records.ts";
+import type { RowFault } from "../../../src/core/rows/rows.ts";
+import { KafkaError } from "../../../src/kafka/client/kafka-error.ts";
+import type { RecordClient, Reported } from "../../../src/kafka/producing/record-client.ts";
+import type { Part } from "../../../src/kafka/producing/record-lane.ts";
+import { type ProducedFact, RecordProducer } from "../../../src/kafka/producing/record-producer.ts";
+import { RecordPacker } from "../../../src/worker/inside/rows/record-packer.ts";
+import { ManualClock, settle } from "./manual-clock.ts";
+
+/** A client for many records. */
+export class FakeRecordClient implements RecordClient {
+	/** Values in the order in which they were handed over. */
+	readonly taken: string[] = [];
+	readonly #open: { topic: string; number: number; value: string }[] = [];
+	readonly #reported: Reported;
+	readonly #scene: RecordScene;
+	room = Number.POSITIVE_INFINITY;
+	error: KafkaError | null = null;
+	isClosed = false;
+
+	constructor(scene: RecordScene, reported: Reported) {
+		this.#scene = scene;
+		this.#reported = reported;
+	}
+
+	produce({ parcel: { block, first }, from, to }: Part): { taken: number; error: KafkaError | null } {
+		for (let index = from; index < to; index++) {
+			if (this.error) return { taken: index - from, error: this.error };
+			if (this.#open.length >= this.room) return { taken: index - from, error: null };
+			const value = String(recordAt(block, index).value);
+			this.taken.push(value);
+			this.#open.push({ topic: block.topic, number: first + index, value });
+		}
+		return { taken: to - from, error: null };
+	}
+
+	async partitions(topic: string): Promise<number> {
+		return this.#scene.missing.has(topic) ? 0 : 3;
+	}
+
+	async close(): Promise<void> {
+		this.isClosed = true;
+	}
+
+	/** Reports these records, or all that are open. */
+	report(error: KafkaError | null = null, values: readonly string[] = this.#open.map(({ value }) => value)): void {
+		for (const value of values) {
+			const at = this.#open.findIndex((each) => each.value === value);
+			const [found] = this.#open.splice(at, 1);
+			if (at < 0 || !found) throw new Error(`${value} is not open`);
+			this.#reported(found.topic, found.number, error);
+		}
+	}
+}
+
+/** See the file's header. */
+export class RecordScene {
+	readonly clock = new ManualClock();
+	readonly clients: FakeRecordClient[] = [];
+	/** Values that were produced one by one. */
+	readonly single: string[] = [];
+	/** Topics that are not there. */
+	readonly missing = new Set<string>();
+	/** Values that the broker never takes. */
+	readonly refused = new Set<string>();
+	/** Settled messages by offset, in order; a refused one with its code. */
+	readonly fates: string[] = [];
+	readonly facts: ProducedFact[] = [];
+	/** No broker answers. */
+	isAway = false;
+	readonly producer: RecordProducer;
+	#offset = 0;
+
+	constructor(mostBytes = 100_000) {
+		this.producer = new RecordProducer({
+			clock: this.clock,
+			random: () => 1,
+			mostBytes,
+			connect: async (reported) => {
+				if (this.isAway) throw new Error("no connection");
+				const client = new FakeRecordClient(this, reported);
+				this.clients.push(client);
+				return client;
+			},
+			connectSingle: async () => ({
+				produce: async ({ parcel: { block }, from }) => {
+					const value = String(recordAt(block, from).value);
+					if (this.isAway) throw new KafkaError("timed out", -192);
+					if (this.missing.has(block.topic)) throw new KafkaError("no such topic", 3);
+					if (this.refused.has(value)) throw new KafkaError("too large", 10);
+					this.single.push(value);
+				},
+				close: async () => {},
+			}),
+			hint: ({ kafkaCode }, topic) => (kafkaCode === 3 ? `make ${topic}` : null),
+		});
+		this.producer.on("records:produced", (fact) => this.facts.push(fact));
+	}
+
+	/** The newest. */
+	get client(): FakeRecordClient {
+		return this.clients.at(-1) as FakeRecordClient;
+	}
+
+	/** A message each that produces a record of this value; `release` gives its partition away. */
+	async produce(topic: string, ...values: string[]): Promise<{ release(): void }> {
+		const offsets = values.map(() => this.#offset++);
+		const messages = offsets.map((offset) => ({ ...source, offset, timestamp: 7, key: null, value: null, headers: [] }));
+		const packer = new RecordPacker({ topics: null, keeps: true });
+		for (const [message, value] of values.entries()) packer.add(message, [{ topic, key: "k", value }], 0, 7, 1e9);
+		let released = false;
+		const fates = this.fates;
+		this.producer.produce({
+			...source,
+			batch: packMessages(messages),
+			blocks: packer.take()?.blocks ?? [],
+			receivedAtMs: this.clock.monotonic(),
+			get released() {
+				return released;
+			},
+			settledAll: (settled) => {
+				for (const message of Array.from(settled)) fates.push(String(offsets[message]));
+			},
+			refused: (message: number, fault: RowFault) => fates.push(`${offsets[message]} ${fault.table} ${fault.rowId} ${fault.sqlstate}`),
+		});
+		await settle();
+		return {
+			release: () => {
+				released = true;
+			},
+		};
+	}
+
+	/** Lets time pass. */
+	async pass(ms = 1): Promise<void> {
+		await this.clock.advance(ms);
+		await settle();
+	}
+}
+
+const source = { topic: "orders", partition: 2 };

@@ -1,0 +1,249 @@
+/** Records between handlers and broker: order, what fails and what becomes of it, room. */
+import { describe, expect, it } from "vitest";
+import { KafkaError } from "../../../../src/kafka/client/kafka-error.ts";
+import { RecordScene } from "../../../support/fakes/record-scene.ts";
+
+const purged = new KafkaError("purged", -152);
+const fatal = new KafkaError("fatal", -150);
+const tooLarge = new KafkaError("too large", 10);
+const unknownTopic = new KafkaError("unknown topic", 3);
+
+describe("records on their way", () => {
+	it("settle their messages when the broker has them, and not before", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a", "b");
+		await scene.pass();
+		expect(scene.client.taken).toEqual(["a", "b"]);
+		expect(scene.fates).toEqual([]);
+		scene.client.report(null, ["b"]);
+		await scene.pass();
+		expect(scene.fates).toEqual(["1"]);
+		scene.client.report();
+		await scene.pass();
+		expect(scene.fates).toEqual(["1", "0"]);
+		expect(scene.producer.bytes).toBe(0);
+		expect(scene.facts).toMatchObject([
+			{ topic: "out", result: "acknowledged", records: 1, bytes: 2 },
+			{ topic: "out", result: "acknowledged", records: 1, bytes: 2 },
+		]);
+	});
+
+	it("make one client for all topics, with the first record", async () => {
+		const scene = new RecordScene();
+		expect(scene.clients).toHaveLength(0);
+		await scene.produce("out", "a");
+		await scene.produce("other", "b");
+		expect(scene.clients).toHaveLength(1);
+		expect(scene.client.taken).toEqual(["a", "b"]);
+	});
+
+	it("wait where the client's queue is full, and go on with its reports in order", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a");
+		scene.client.room = 2;
+		await scene.produce("out", "b", "c", "d");
+		expect(scene.client.taken).toEqual(["a", "b"]);
+		scene.client.report();
+		expect(scene.client.taken).toEqual(["a", "b", "c", "d"]);
+	});
+
+	it("are sent again in order by another client, where one gives itself up: what it reported is not", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a", "b", "c");
+		await scene.produce("out", "d");
+		const [first] = scene.clients;
+		first?.report(null, ["b"]);
+		first?.report(purged, ["c"]);
+		await scene.pass();
+		// Its last reports are waited for.
+		expect(first?.isClosed).toBe(false);
+		first?.report(null, ["a"]);
+		await scene.produce("out", "e");
+		await scene.pass(1_100);
+		expect(first?.isClosed).toBe(true);
+		expect(scene.clients).toHaveLength(2);
+		expect(scene.client.taken).toEqual(["c", "d", "e"]);
+		scene.client.report();
+		await scene.pass();
+		expect(scene.fates).toEqual(["1", "0", "2", "3", "4"]);
+		expect(scene.facts.filter(({ result }) => result === "resent")).toMatchObject([{ records: 1 }]);
+	});
+
+	it("are sent by another where a client takes none any more", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a");
+		scene.client.error = fatal;
+		await scene.produce("out", "b");
+		scene.client.report(null, ["a"]);
+		await scene.pass(50);
+		expect(scene.clients).toHaveLength(2);
+		expect(scene.client.taken).toEqual(["b"]);
+	});
+
+	it("are tried one by one behind a refusal: only what is refused by itself is given up, and order is kept", async () => {
+		const scene = new RecordScene();
+		scene.refused.add("b");
+		await scene.produce("out", "a", "b", "c", "d");
+		const [first] = scene.clients;
+		// The broker refuses the whole batch, and the client gives itself up behind it.
+		first?.report(tooLarge, ["a", "b", "c"]);
+		await scene.produce("out", "e");
+		expect(first?.taken).toEqual(["a", "b", "c", "d"]);
+		first?.report(purged, ["d"]);
+		await scene.pass(50);
+		expect(scene.single).toEqual(["a", "c"]);
+		expect(scene.clients).toHaveLength(2);
+		expect(scene.client.taken).toEqual(["d", "e"]);
+		expect(scene.fates).toContain("1 topic out record 0 kafka_10");
+		scene.client.report();
+		await scene.pass();
+		expect(scene.fates.filter((fate) => !fate.includes("kafka"))).toEqual(["0", "2", "3", "4"]);
+	});
+
+	it("wait for a topic that is missing, which is told; others go on", async () => {
+		const scene = new RecordScene();
+		scene.missing.add("out");
+		await scene.produce("out", "a", "b");
+		await scene.produce("other", "c");
+		await scene.pass();
+		scene.client.report();
+		await scene.pass();
+		expect(scene.fates).toEqual(["2"]);
+		expect(scene.producer.problems).toMatchObject([
+			{
+				code: "produce_blocked",
+				where: { topic: "out", partition: null },
+				message: expect.stringMatching(/out can't be produced: no such topic; make out/),
+			},
+		]);
+		expect(scene.producer.isMoving({ topic: "orders", partition: 2 })).toBe(false);
+		scene.missing.clear();
+		await scene.pass(10_000);
+		expect(scene.single).toEqual(["a"]);
+		expect(scene.client.taken).toEqual(["c", "b"]);
+		scene.client.report();
+		await scene.pass();
+		expect(scene.fates).toEqual(["2", "0", "1"]);
+		expect(scene.producer.problems).toEqual([]);
+	});
+
+	it("wait in order, too, where a topic is deleted while some are under way", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a", "b", "c");
+		scene.missing.add("out");
+		scene.client.report(null, ["a"]);
+		scene.client.report(unknownTopic, ["b"]);
+		await scene.produce("out", "d");
+		expect(scene.client.taken).toEqual(["a", "b", "c"]);
+		scene.client.report(unknownTopic, ["c"]);
+		await scene.pass(20_000);
+		expect(scene.producer.problems).toHaveLength(1);
+		scene.missing.clear();
+		await scene.pass(10_000);
+		expect([...scene.single, ...scene.client.taken.slice(3)]).toEqual(["b", "c", "d"]);
+	});
+
+	it("say that no broker answers, where none does", async () => {
+		const scene = new RecordScene();
+		scene.isAway = true;
+		await scene.produce("out", "a");
+		await scene.pass(20_000);
+		expect(scene.producer.problems).toMatchObject([
+			{ code: "produce_blocked", where: null, message: "records can't be produced: no connection" },
+		]);
+		scene.isAway = false;
+		await scene.pass(10_000);
+		scene.client.report();
+		await scene.pass();
+		expect(scene.fates).toEqual(["0"]);
+		expect(scene.producer.problems).toEqual([]);
+	});
+
+	it("say that nothing is acknowledged any more", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a");
+		await scene.pass(9_000);
+		expect(scene.producer.problems).toEqual([]);
+		await scene.pass(3_000);
+		expect(scene.producer.problems).toMatchObject([
+			{ where: null, message: expect.stringMatching(/no record for 12 s, and \d+ bytes wait/) },
+		]);
+		expect(scene.producer.isMoving({ topic: "orders", partition: 2 })).toBe(false);
+	});
+
+	it("of a partition that was given away are not sent any more, and nobody hears of those that were", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a");
+		scene.client.room = 2;
+		const { release } = await scene.produce("out", "b", "c");
+		await scene.produce("out", "d");
+		release();
+		scene.client.report();
+		await scene.pass();
+		expect(scene.client.taken).toEqual(["a", "b", "d"]);
+		scene.client.report();
+		await scene.pass();
+		expect(scene.fates).toEqual(["0", "3"]);
+		expect(scene.producer.bytes).toBe(0);
+	});
+
+	it("are full at so many bytes, and tell when there is room", async () => {
+		const scene = new RecordScene(1_000);
+		await scene.produce("out", "x".repeat(900));
+		expect(scene.producer.isFull).toBe(false);
+		await scene.produce("out", "y".repeat(900));
+		expect(scene.producer.isFull).toBe(true);
+		let isTold = false;
+		scene.producer.whenRoom(() => {
+			isTold = true;
+		});
+		scene.client.report(null, ["x".repeat(900)]);
+		expect(isTold).toBe(false);
+		scene.client.report();
+		expect([isTold, scene.producer.isFull]).toEqual([true, false]);
+	});
+
+	it("are not full of what nobody waits for", async () => {
+		const scene = new RecordScene(1_000);
+		await scene.produce("out", "a");
+		scene.client.room = 1;
+		const { release } = await scene.produce("out", "y".repeat(2_000));
+		expect(scene.producer.isFull).toBe(true);
+		release();
+		expect(scene.producer.isFull).toBe(false);
+	});
+
+	it("are not looked for any more behind the end", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a", "b");
+		scene.client.report(null, ["a"]);
+		await scene.producer.dispose();
+		expect(scene.fates).toEqual(["0"]);
+		expect(scene.client.isClosed).toBe(true);
+		await scene.produce("out", "c");
+		expect(scene.client.taken).toEqual(["a", "b"]);
+	});
+
+	it("go by a client with new settings", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a");
+		const renewed = scene.producer.renew();
+		scene.client.report();
+		await scene.pass(50);
+		await renewed;
+		await scene.produce("out", "b");
+		expect(scene.clients.map(({ taken }) => taken)).toEqual([["a"], ["b"]]);
+	});
+
+	it("by the hundred thousand go in turns, in order", async () => {
+		const scene = new RecordScene(1e9);
+		const values = Array.from({ length: 30_000 }, (_, index) => String(index));
+		await scene.produce("out", ...values);
+		expect(scene.client.taken.length).toBeLessThan(30_000);
+		await scene.pass(20);
+		expect(scene.client.taken).toEqual(values);
+		scene.client.report();
+		await scene.pass();
+		expect(scene.fates).toEqual(values);
+	});
+});
