@@ -7,10 +7,14 @@ import { Producer, type ProducerRecord } from "../../../src/kafka/producer.ts";
 import { awaitTopic, createTopic } from "../../../src/kafka/topics.ts";
 import { waitFor } from "../wait-for.ts";
 
-/** `kafka` of a configuration with nothing but brokers. */
+/** A configuration with nothing but brokers. */
+export function loadConfigAt(brokers: string): Config {
+	return loadConfig({ file: undefined, environment: { POCKAFFE_KAFKA_BROKERS: brokers }, cwd: "/" }).config;
+}
+
+/** Its `kafka`. */
 export function kafkaAt(brokers: string): Config["kafka"] {
-	const environment = { POCKAFFE_KAFKA_BROKERS: brokers };
-	return loadConfig({ file: undefined, environment, cwd: "/" }).config.kafka;
+	return loadConfigAt(brokers).kafka;
 }
 
 /** Creates the topic and produces the records, with the producer's `properties`; resolves with how many. */
