@@ -30,9 +30,9 @@ export function requireForRun(config: Config, source: string): void {
 	if (config.kafka.topics.length === 0) missing.push({ path: ["kafka", "topics"], rule: "is needed: the topics to read" });
 	if (config.handler.module === "")
 		missing.push({ path: ["handler", "module"], rule: "is needed: your handler's file, or pockaffe:json, pockaffe:log" });
-	if (Object.keys(config.tables).length === 0 && config.handler.module !== "pockaffe:log") {
-		missing.push({ path: ["tables"], rule: "is needed: at least one table" });
-	}
+	const { module, produces } = config.handler;
+	if (Object.keys(config.tables).length === 0 && module !== "pockaffe:log" && produces.length === 0)
+		missing.push({ path: ["tables"], rule: "is needed: at least one table, or handler.produces" });
 	if (missing.length > 0) throw configError(source, missing);
 }
 

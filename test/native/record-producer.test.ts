@@ -30,7 +30,14 @@ describe("records by the real client", () => {
 
 	/** A message each, with `each` records. */
 	function produce(count: number, each: number): void {
-		const messages = Array.from({ length: count }, (_, offset) => ({ ...source, offset, timestamp: 7, key: null, value: null, headers: [] }));
+		const messages = Array.from({ length: count }, (_, offset) => ({
+			...source,
+			offset,
+			timestamp: 7,
+			key: null,
+			value: null,
+			headers: [],
+		}));
 		const packer = new RecordPacker({ topics: null, keeps: true });
 		const records = Array.from({ length: each }, (_, i) => ({ topic: "out", key: `k${i}`, value: "v", headers: [["a", "1"]] }));
 		for (let message = 0; message < count; message++) packer.add(message, records, 0, 7, 1e9);

@@ -116,7 +116,7 @@ describeOnKafka("a handler that produces", () => {
 		await using db = await createTestDatabase();
 		const [source, out] = [await newSource(10), uniqueName("absent")];
 		const handler = `export const handleMessage = ({ key, value }) => ({ produce: [{ topic: "${out}", key, value }] });`;
-		await using daemon = await service(handler, { topic: source, url: db.url });
+		await using daemon = await service(handler, { topic: source, url: db.url, handler: { produces: [out] } });
 		const running = await daemon.run();
 		await notReadyFor(
 			running,
@@ -145,7 +145,7 @@ describeOnKafka("a handler that produces", () => {
 		const handler = `export const handleMessage = ({ key, offset }) => ({ produce: offset === 0
 			? Array.from({ length: 100000 }, (_, i) => ({ topic: "${out}", key, value: String(i) }))
 			: [{ topic: "${out}", key, value: Buffer.alloc(20 * 2 ** 20, "0123456789abcdef") }] });`;
-		await using daemon = await service(handler, { topic: source, url: db.url, handler: { maxOutcomeBytes: 40_000_000 } });
+		await using daemon = await service(handler, { topic: source, url: db.url, handler: { produces: [out], maxOutcomeBytes: 40_000_000 } });
 		const running = await daemon.run();
 		await untilCommitted(brokers(), daemon.group, source);
 		const [log = []] = await readTopic(out, 1);
@@ -168,7 +168,7 @@ describeOnKafka("a handler that produces", () => {
 			const { name, amount, note } = JSON.parse(value.toString());
 			return { id: key.toString(), fields: { name, amount, note } };
 		}`;
-		await using first = await service(producing, { topic: source, url: db.url });
+		await using first = await service(producing, { topic: source, url: db.url, handler: { produces: [middle] } });
 		await using second = await service(writing, {
 			...{ topic: middle, url: db.url, tables: { events: eventTable }, cas: { version: "offset" } },
 			handler: { dropRepeats: true },
