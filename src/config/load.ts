@@ -17,8 +17,9 @@ import { keysAt } from "./schema/schema-leaves.ts";
 import { secretsOf } from "./secrets.ts";
 import { readYaml } from "./yaml-file.ts";
 
-/** Where to look. `file` is `--config`. */
+/** Where to look. `file` is `--config`; `written`: what a file would hold, in place of any. */
 export interface LoadOptions {
+	readonly written?: Readonly<Record<string, unknown>>;
 	readonly file?: string | undefined;
 	readonly environment: Environment;
 	readonly cwd: string;
@@ -41,11 +42,16 @@ const DEFAULT_FILE = "pockaffe.yaml";
  * `config_unreadable`, `config_not_yaml` or `config_invalid`.
  */
 export function loadConfig(options: LoadOptions): LoadedConfig {
-	const path = configPath(options);
+	const path = options.written ? null : configPath(options);
 	const source = path ?? withoutFile;
 	const problems: Problem[] = [];
 	const origins = new Map<string, string>();
-	const written = substitute(path === null ? {} : readYaml(path), options.environment, [], problems) as Record<string, unknown>;
+	const written = substitute(
+		path === null ? structuredClone(options.written ?? {}) : readYaml(path),
+		options.environment,
+		[],
+		problems,
+	) as Record<string, unknown>;
 	override(written, options.environment, origins, problems);
 	problems.push(...unkept(written, []));
 	const result = configSchema.safeParse(written);

@@ -71,6 +71,8 @@ export interface DaemonParts {
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly version: string;
+	/** Told beside metrics and log: what an owner in the same process may want to know. */
+	readonly told?: Partial<Pick<WorkerListener, "deadLettered" | "crashed">>;
 	/** Broker and database are its own: shown wherever somebody looks. */
 	readonly isEmbedded?: boolean;
 }
@@ -341,8 +343,17 @@ export class Daemon {
 
 	#workerListener(): WorkerListener {
 		const told = this.#observer.workers;
+		const { deadLettered = () => {}, crashed = () => {} } = this.parts.told ?? {};
 		return {
 			...told,
+			deadLettered: (letter) => {
+				told.deadLettered(letter);
+				deadLettered(letter);
+			},
+			crashed: (report) => {
+				told.crashed(report);
+				crashed(report);
+			},
 			stopRequested: (partition, reason) => {
 				told.stopRequested(partition, reason);
 				this.#requestStop({ reason: `${partitionName(partition)}: ${reason.message}`, exitCode: exitCodes.stoppedByPolicy });

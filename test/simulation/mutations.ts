@@ -33,6 +33,31 @@ export const mutations: readonly Mutation[] = [
 		],
 	},
 	{
+		what: "a record counts as acknowledged when the client has it",
+		breaks: "committed-unsettled",
+		kinds: "records",
+		edits: [
+			{
+				file: "src/kafka/producing/record-producer.ts",
+				from: "if (from + taken === to) return true;",
+				to: `for (let index = from; index < to; index++) this.#acknowledged(lane, { parcel, from: index, to: index + 1 });
+		if (from + taken === to) return true;`,
+			},
+		],
+	},
+	{
+		what: "what a client had is sent again behind what comes next",
+		breaks: "out-of-order",
+		kinds: "records",
+		edits: [
+			{
+				file: "src/kafka/producing/record-lane.ts",
+				from: "this.#cursor = Math.min(this.#cursor, this.#placeOf(parcel.first));",
+				to: "if (this.first() === null) this.#cursor = Math.min(this.#cursor, this.#placeOf(parcel.first));",
+			},
+		],
+	},
+	{
 		what: "an acknowledgement of an older epoch counts for the new one",
 		breaks: "committed-unsettled",
 		kinds: "remade",

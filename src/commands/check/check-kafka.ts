@@ -36,14 +36,14 @@ export async function kafkaFindings(config: Config, clock: Clock): Promise<Findi
 	}
 }
 
-async function accessFindings({ kafka, deadLetters }: Config, inspector: ClusterInspector): Promise<Finding[]> {
+async function accessFindings({ kafka, handler, deadLetters }: Config, inspector: ClusterInspector): Promise<Finding[]> {
 	const { group, topics } = kafka;
 	const written = deadLetters.target === "topic" ? [deadLetters.topic] : [];
 	const read = topics.flatMap((topic) => (topic.startsWith("^") ? inspector.topics.filter((name) => isTopicMeant(topic, name)) : [topic]));
 	let missing: readonly MissingRight[] = [];
 	let unanswered: string | null = null;
 	try {
-		missing = await inspector.missingRights({ group, topics: read, written });
+		missing = await inspector.missingRights({ group, topics: read, written, produced: handler.produces });
 	} catch (error) {
 		unanswered = messageOf(error);
 	}
@@ -63,6 +63,7 @@ async function accessFindings({ kafka, deadLetters }: Config, inspector: Cluster
 		if (refused) findings.push(refusedFinding(kafka, `dead letters ${topic}`, refused));
 		else findings.push(...(await deadLetterFindings(kafka, topic, read, inspector)));
 	}
+	for (const topic of handler.produces) findings.push(producedFinding(kafka, topic, lacks("topic", topic, "Write"), inspector));
 	if (group === "") return findings;
 	const refused = lacks("group", group, "Read");
 	if (refused) findings.push(refusedFinding(kafka, `group ${group}`, refused));
@@ -93,6 +94,15 @@ function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Fi
 	const found = metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
 	if (!found) return failed(`topic ${topic}`, `is missing: pockaffe topic create ${topic} -p 1`);
 	return ok(`topic ${topic}`, counted(found.partitions.length, "partition"));
+}
+
+/** A broker that makes topics by itself does so for the first record. */
+function producedFinding(kafka: Config["kafka"], topic: string, refused: MissingRight | undefined, inspector: ClusterInspector): Finding {
+	const item = `produces ${topic}`;
+	if (refused) return refusedFinding(kafka, item, refused);
+	const partitions = inspector.partitionsOf(topic).length;
+	if (partitions > 0) return ok(item, counted(partitions, "partition"));
+	return warning(item, `the topic is missing: its records would wait for it; pockaffe topic create ${topic} -p N`);
 }
 
 async function deadLetterFindings(

@@ -16,6 +16,8 @@ export interface NeededAccess {
 	readonly topics: readonly string[];
 	/** To be written to; made where they are missing. */
 	readonly written: readonly string[];
+	/** To be written to, and never made. */
+	readonly produced?: readonly string[];
 }
 
 /** A right that is missing; `words` are Kafka's. */
@@ -40,7 +42,7 @@ type Asked = AccessParts["client"];
 const NO_PARTITION = 2 ** 31 - 1;
 
 /** Rejects with KafkaError where Kafka doesn't answer. */
-export async function missingRights(parts: AccessParts, { group, topics, written }: NeededAccess): Promise<MissingRight[]> {
+export async function missingRights(parts: AccessParts, { group, topics, written, produced = [] }: NeededAccess): Promise<MissingRight[]> {
 	const { client, existing } = parts;
 	const missing: MissingRight[] = [];
 	const note = (operation: Operation, resource: "topic" | "group", name: string, words: string) =>
@@ -65,6 +67,10 @@ export async function missingRights(parts: AccessParts, { group, topics, written
 			const refusal = await creationRefusal(parts, topic);
 			if (refusal !== null) note("Create", "topic", topic, refusal.message);
 		}
+	}
+	for (const topic of produced) {
+		const words = await lacking(client, topic, "Write");
+		if (words !== null) note("Write", "topic", topic, words);
 	}
 	return missing;
 }

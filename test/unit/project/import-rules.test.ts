@@ -18,6 +18,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 	embedded: ["core", "config"],
 	daemon: ["core", "config", "kafka", "supervisor", "worker", "sink", "observe", "embedded"],
 	audit: ["core", "config", "kafka", "supervisor", "worker", "sink", "daemon"],
+	library: ["core", "config", "kafka", "observe", "daemon"],
 	commands: ["core", "config", "kafka", "worker", "sink", "observe", "embedded", "daemon", "audit"],
 };
 

@@ -1,0 +1,109 @@
+/**
+ * PocKaffe in another program's process: the daemon that `pockaffe run` runs, without the command's signals and exit codes. Its owner starts
+ * and stops it; several may live in one process, each in a group or with a port of its own.
+ */
+import { isMainThread } from "node:worker_threads";
+import { EventEmitter } from "eventemitter3";
+import { loadConfig } from "../config/load.ts";
+import { requireForRun } from "../config/requirements.ts";
+import { systemClock } from "../core/clock.ts";
+import { PocKaffeError } from "../core/errors.ts";
+import { systemRandom } from "../core/random.ts";
+import { Daemon } from "../daemon/daemon.ts";
+import { createLogger } from "../observe/logs/log.ts";
+import type { ReadinessReport } from "../observe/readiness.ts";
+import { buildStatus, type Status } from "../observe/status.ts";
+import { packageVersion } from "./package-version.ts";
+
+/** As pockaffe.yaml: the same sections and keys. Paths are relative to the working directory. */
+export type DaemonConfig = Readonly<Record<string, unknown>>;
+
+/** Beside the configuration. */
+export interface LibraryOptions {
+	/** Where the log goes; default: the process's output. `log.level: silent` keeps it quiet. */
+	readonly output?: NodeJS.WritableStream;
+}
+
+/** What happens to it. */
+export interface DaemonEvents {
+	/** It has subscribed. */
+	started: () => void;
+	/** A message became a dead letter. */
+	deadLetter: (letter: { topic: string; partition: number; offset: number; reason: string; error: string }) => void;
+	/** A handler failed; `next` is what is done about it. */
+	crashed: (report: { topic: string; partition: number; kind: string; error: { message: string }; next: unknown }) => void;
+	/** Policy, Kafka or `POST /drain` wants it stopped: the owner should call `stop`. */
+	stopRequested: (cause: { reason: string; exitCode: number }) => void;
+	/** It is stopped; `drained`: everything in hand was finished and committed. */
+	stopped: (end: { drained: boolean }) => void;
+}
+
+/** Checks the configuration, and throws (code `config_invalid` and the like) with all that is wrong in it. Nothing is opened before `start`. */
+export function createDaemon(config: DaemonConfig, options: LibraryOptions = {}): LibraryDaemon {
+	if (!isMainThread) throw new PocKaffeError("not_the_main_thread", "createDaemon works in the main thread only");
+	return new LibraryDaemon(config, options);
+}
+
+/** A daemon. Made by `createDaemon`. One life: `start`, then `stop`. */
+export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDisposable {
+	readonly #daemon: Daemon;
+	#stopping: Promise<{ drained: boolean }> | null = null;
+	#isStarted = false;
+
+	constructor(written: DaemonConfig, { output = process.stdout }: LibraryOptions) {
+		super();
+		const { config, source } = loadConfig({ written, environment: {}, cwd: process.cwd() });
+		requireForRun(config, source);
+		this.#daemon = new Daemon({
+			config,
+			logger: createLogger(config.log, output as never),
+			clock: systemClock,
+			random: systemRandom,
+			version: packageVersion,
+			told: {
+				deadLettered: ({ topic, partition, offset, reason, error }) => this.emit("deadLetter", { topic, partition, offset, reason, error }),
+				crashed: ({ topic, partition, kind, error, next }) => this.emit("crashed", { topic, partition, kind, error, next }),
+			},
+		});
+		void this.#daemon.stopRequested.then((cause) => this.emit("stopRequested", cause));
+	}
+
+	/** Listens, prepares the tables, joins the group. Resolves when the member has subscribed; a database that is away is waited for. */
+	async start(): Promise<void> {
+		this.#isStarted = true;
+		await this.#daemon.start();
+		this.emit("started");
+	}
+
+	/** Takes no more, drains, commits, leaves the group, ends the threads. Idempotent. */
+	stop(reason = "its owner stops it"): Promise<{ drained: boolean }> {
+		this.#stopping ??= this.#stop(reason);
+		return this.#stopping;
+	}
+
+	/** As `/status`. */
+	status(): Status {
+		return buildStatus(this.#daemon.snapshot());
+	}
+
+	/** As `/readyz`: ready, or why not. */
+	readiness(): ReadinessReport {
+		return this.#daemon.readiness.report();
+	}
+
+	/** Where its HTTP listens; null before it does. */
+	get url(): string | null {
+		return this.#daemon.url;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.stop();
+	}
+
+	async #stop(reason: string): Promise<{ drained: boolean }> {
+		if (!this.#isStarted) return { drained: true };
+		const { drained } = await this.#daemon.stop(reason);
+		this.emit("stopped", { drained });
+		return { drained };
+	}
+}

@@ -1,0 +1,159 @@
+/**
+ * A producer for other programs, with Kaffe's calls: `produceSync` resolves when the broker has the record. Idempotent, `acks=all`; keys
+ * decide the partition as Java clients have it, unless told otherwise.
+ */
+import { isMainThread } from "node:worker_threads";
+import type { Config } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
+import { PocKaffeError } from "../core/errors.ts";
+import { Producer } from "../kafka/producer.ts";
+
+/** What a record may hold. */
+export type Content = Buffer | string | null;
+
+/** Chooses a partition, from 0 to `partitions` - 1. Kaffe's `partition_strategy` function. */
+export type ChoosePartition = (topic: string, partitions: number, key: Content, value: Content) => number;
+
+/** `murmur2` (default): by key, as Java clients; a record without a key goes to any. */
+export type PartitionStrategy = "murmur2" | "random" | "round-robin" | ChoosePartition;
+
+/** See `createProducer`. */
+export interface ProducerConfig {
+	/** As `kafka` in pockaffe.yaml: `brokers`, `tls`, `sasl`, `properties`. */
+	readonly kafka: { readonly brokers: readonly string[] } & Readonly<Record<string, unknown>>;
+	/** The first is where records go that name no topic. */
+	readonly topics?: readonly string[];
+	readonly partitionStrategy?: PartitionStrategy;
+	/** How long a record may wait for others to go with it, ms; default 0. */
+	readonly lingerMs?: number;
+	/** How long a record is tried, ms; default: librdkafka's five minutes. */
+	readonly deliveryTimeoutMs?: number;
+}
+
+/** A record of a list. */
+export interface ListedRecord {
+	readonly key?: Content;
+	readonly value: Content;
+	readonly headers?: readonly (readonly [name: string, value: string | Buffer])[];
+	/** In place of what the strategy says. */
+	readonly partition?: number;
+	/** ms; default: now. */
+	readonly timestamp?: number;
+}
+
+/** Where a record went. `timestamp` is in ms. */
+export interface Delivered {
+	readonly topic: string;
+	readonly partition: number;
+	readonly offset: number;
+	readonly timestamp: number;
+}
+
+/** Connects; rejects within ten seconds, saying what to look at, where no broker answers. Close it, or `await using` it. */
+export async function createProducer(config: ProducerConfig): Promise<LibraryProducer> {
+	if (!isMainThread)
+		throw new PocKaffeError("not_the_main_thread", "createProducer works in the main thread only: in a handler, return { produce: […] }");
+	const { kafka } = loadConfig({ written: { kafka: config.kafka }, environment: {}, cwd: process.cwd() }).config;
+	return new LibraryProducer(await connect(kafka, config), config);
+}
+
+function connect(kafka: Config["kafka"], { lingerMs, deliveryTimeoutMs }: ProducerConfig): Promise<Producer> {
+	return Producer.connect(kafka, {
+		...(lingerMs === undefined ? {} : { lingerMs }),
+		...(deliveryTimeoutMs === undefined ? {} : { deliveryTimeoutMs }),
+	});
+}
+
+/** A connected producer. Made by `createProducer`. */
+export class LibraryProducer implements AsyncDisposable {
+	readonly #producer: Producer;
+	readonly #config: ProducerConfig;
+	readonly #partitions = new Map<string, Promise<number>>();
+	readonly #next = new Map<string, number>();
+
+	constructor(producer: Producer, config: ProducerConfig) {
+		this.#producer = producer;
+		this.#config = config;
+	}
+
+	/** One record to the first configured topic; resolves when the broker has it. */
+	produceSync(key: Content, value: Content): Promise<Delivered>;
+	/** One record. */
+	produceSync(topic: string, key: Content, value: Content): Promise<Delivered>;
+	/** A list, in order; resolves when the broker has all of them, and rejects with the first error once each has its answer. */
+	produceSync(topic: string, records: readonly ListedRecord[]): Promise<readonly Delivered[]>;
+	async produceSync(first: Content, second: Content | readonly ListedRecord[], third?: Content): Promise<Delivered | readonly Delivered[]> {
+		if (Array.isArray(second)) return this.#produceAll(first as string, second);
+		if (third !== undefined) return this.#produce(first as string, { key: second as Content, value: third });
+		const [topic] = this.#config.topics ?? [];
+		if (topic === undefined) throw new PocKaffeError("no_topic", "produceSync(key, value) needs `topics` in the configuration");
+		return this.#produce(topic, { key: first, value: second as Content });
+	}
+
+	/** Waits at most so long, ms, for what is under way. */
+	async close(flushMs = 5_000): Promise<void> {
+		await this.#producer.close(flushMs);
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.close();
+	}
+
+	async #produceAll(topic: string, records: readonly ListedRecord[]): Promise<readonly Delivered[]> {
+		// The strategy may have to ask once; then all go in order.
+		const count = this.#isChosenHere ? await this.#countOf(topic) : 0;
+		const settled = await Promise.allSettled(records.map((record) => this.#send(topic, record, count)));
+		const failed = settled.find(({ status }) => status === "rejected") as PromiseRejectedResult | undefined;
+		if (failed) throw failed.reason;
+		return settled.map((each) => (each as PromiseFulfilledResult<Delivered>).value);
+	}
+
+	async #produce(topic: string, record: ListedRecord): Promise<Delivered> {
+		return this.#send(topic, record, this.#isChosenHere ? await this.#countOf(topic) : 0);
+	}
+
+	async #send(topic: string, record: ListedRecord, count: number): Promise<Delivered> {
+		const { key = null, value, headers, timestamp } = record;
+		const partition = record.partition ?? this.#choose(topic, count, key, value);
+		const delivery = await this.#producer.produce({
+			...{ topic, key, value },
+			...(partition === undefined ? {} : { partition }),
+			...(headers === undefined ? {} : { headers }),
+			...(timestamp === undefined ? {} : { timestamp }),
+		});
+		return { topic, ...delivery };
+	}
+
+	get #isChosenHere(): boolean {
+		return (this.#config.partitionStrategy ?? "murmur2") !== "murmur2";
+	}
+
+	#choose(topic: string, count: number, key: Content, value: Content): number | undefined {
+		const { partitionStrategy: strategy = "murmur2" } = this.#config;
+		if (strategy === "murmur2") return undefined;
+		if (strategy === "random") return Math.floor(Math.random() * count);
+		if (typeof strategy === "function") {
+			const chosen = strategy(topic, count, key, value);
+			if (Number.isInteger(chosen) && chosen >= 0 && chosen < count) return chosen;
+			throw new PocKaffeError("no_partition", `partitionStrategy chose ${String(chosen)} of the ${count} partitions of ${topic}`);
+		}
+		const next = this.#next.get(topic) ?? 0;
+		this.#next.set(topic, next + 1);
+		return next % count;
+	}
+
+	/** Asked once for each topic. */
+	#countOf(topic: string): Promise<number> {
+		let count = this.#partitions.get(topic);
+		if (!count) {
+			count = this.#producer.topics(topic).then((topics) => {
+				const found = topics.get(topic);
+				if (found === undefined) throw new PocKaffeError("no_topic", `topic ${topic} is missing: pockaffe topic create ${topic} -p N`);
+				return found;
+			});
+			this.#partitions.set(topic, count);
+			count.catch(() => this.#partitions.delete(topic));
+		}
+		return count;
+	}
+}

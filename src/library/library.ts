@@ -1,0 +1,12 @@
+/** PocKaffe as a library: `import { createDaemon, createProducer } from "pockaffe/library"`. Main thread only. */
+export { createDaemon, type DaemonConfig, type DaemonEvents, LibraryDaemon, type LibraryOptions } from "./create-daemon.ts";
+export {
+	type ChoosePartition,
+	type Content,
+	createProducer,
+	type Delivered,
+	LibraryProducer,
+	type ListedRecord,
+	type PartitionStrategy,
+	type ProducerConfig,
+} from "./create-producer.ts";
