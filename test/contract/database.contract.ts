@@ -56,10 +56,12 @@ export function databaseContract(name: string, open: (layout: TableLayout) => Pr
 			["offset", "writes"],
 		] as const)("the writer's statement, version %s, that %s first", (kind, first) => {
 			const layout = layoutOf({ columns: [columnOf("n", "text")], version: { kind } });
+			/** As the writer does: with the column that says what is a delete only where one is. */
 			const upsertOn = async (database: Database, rows: readonly UpsertRow[]): Promise<UpsertCounts> => {
-				const parameters = rowParameters(layout, rows);
-				if (first === "reads") return await runUpsert(database, layout, readFirstUpsert(layout), parameters);
-				return await runUpsert(database, layout, writeFirstUpsert(layout), parameters, String(rows.length));
+				const of = { ...layout, withoutDeletes: !rows.some(({ isDelete }) => isDelete) };
+				const parameters = rowParameters(of, rows);
+				if (first === "reads") return await runUpsert(database, of, readFirstUpsert(of), parameters);
+				return await runUpsert(database, of, writeFirstUpsert(of), parameters, String(rows.length));
 			};
 			const openScene = async () => {
 				const scene = await open(layout);

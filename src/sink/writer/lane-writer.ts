@@ -14,7 +14,7 @@ import { isToBeSearched } from "./refused/row-search.ts";
 import type { RowWriter } from "./row-writer.ts";
 import { readFirstUpsert, type UpsertCounts, writeFirstUpsert } from "./sql/cas-upsert.ts";
 import type { PendingRow } from "./sql/pending-rows.ts";
-import { blockParameters } from "./sql/row-parameters.ts";
+import { blockParameters, type StatementLayout } from "./sql/row-parameters.ts";
 import { runUpsert } from "./sql/run-upsert.ts";
 import { UpsertForm } from "./tuning/upsert-form.ts";
 import { Samples, type Writing } from "./writing.ts";
@@ -54,19 +54,27 @@ interface Apart {
 	readonly problem: SqlProblem | null;
 }
 
+/** What writes rows of any kind, or rows none of which is a delete. */
+interface Statements {
+	readonly layout: StatementLayout;
+	readonly readFirst: string;
+	readonly writeFirst: string;
+}
+
 /** See the file's header. For one table. */
 export class LaneWriter {
 	readonly #writing: Writing;
 	readonly #parts: LaneWriterParts;
-	readonly #readFirst: string;
-	readonly #writeFirst: string;
+	readonly #statements: readonly Statements[];
 	readonly #form = new UpsertForm();
 
 	constructor(writing: Writing, parts: LaneWriterParts) {
 		this.#writing = writing;
 		this.#parts = parts;
-		this.#readFirst = readFirstUpsert(writing.layout);
-		this.#writeFirst = writeFirstUpsert(writing.layout);
+		this.#statements = [false, true].map((withoutDeletes) => {
+			const layout = { ...writing.layout, withoutDeletes };
+			return { layout, readFirst: readFirstUpsert(layout), writeFirst: writeFirstUpsert(layout) };
+		});
 	}
 
 	/** Resolves when every row was told its fate or waits for others, or early where the writer was ended; never rejects. */
@@ -106,11 +114,11 @@ export class LaneWriter {
 	}
 
 	async #try(batch: RowBatch): Promise<{ readonly counts: UpsertCounts; readonly durationMs: number } | { readonly problem: SqlProblem }> {
-		const { layout } = this.#writing;
+		const { layout, ...texts } = this.#statements[batch.hasDeletes ? 0 : 1] as Statements;
 		const parameters = blockParameters(layout, batch.blocks);
 		const { database } = this.#writing.parts;
-		const readFirst = () => runUpsert(database, layout, this.#readFirst, parameters);
-		const writeFirst = () => runUpsert(database, layout, this.#writeFirst, parameters, String(batch.rows));
+		const readFirst = () => runUpsert(database, layout, texts.readFirst, parameters);
+		const writeFirst = () => runUpsert(database, layout, texts.writeFirst, parameters, String(batch.rows));
 		let { writesFirst } = this.#form;
 		for (let isDoubtful = false; ; isDoubtful = true) {
 			try {

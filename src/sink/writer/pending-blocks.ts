@@ -189,6 +189,11 @@ export class RowBatch {
 		return false;
 	}
 
+	/** True where a row to be sent is a delete. */
+	get hasDeletes(): boolean {
+		return this.blocks.some(({ block: { deletes, length } }) => deletes.subarray(0, length).includes(1));
+	}
+
 	/** False where some value holds what texts are usually joined with: such rows are sent one by one in a statement of their own making. */
 	get isUsual(): boolean {
 		return this.blocks.every(({ block }) => block.separators.separator === usualSeparators.separator);

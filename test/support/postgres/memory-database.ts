@@ -91,7 +91,7 @@ export class MemoryDatabase implements Database {
 	#upsert(tables: Tables, text: string, parameters: readonly string[]): DatabaseRow {
 		const [, name = ""] = /insert into "([^"]+)"/.exec(text) ?? [];
 		const layout = this.#layouts.get(name) as TableLayout;
-		const rows = rowsOf(layout, parameters);
+		const rows = rowsOf(layout, parameters, /\bfalse as deleted\b/.test(text));
 		if (!/order by kafka_order/.test(text)) rows.sort((left, right) => (left.id < right.id ? -1 : 1));
 		this.meets(name, rows);
 		const stored = tables.get(name) as Map<string, MemoryRow>;
@@ -160,22 +160,22 @@ export function memoryWriter(
 	return { clock, database, writer };
 }
 
-function rowsOf(layout: TableLayout, [separator = "", nullMark = "", ...texts]: readonly string[]): MemoryRow[] {
-	const ids = (texts[0] as string).split(separator);
-	const columns = texts.slice(0, layout.columns.length + (layout.withTopic ? 6 : 5));
-	const split = columns.map((text) => splitTexts(text, ids.length, { separator, nullMark }));
-	const at = (column: number, row: number) => (split.at(column) as (string | null)[])[row] ?? null;
-	const system = -4 - (layout.withTopic ? 1 : 0);
-	return ids.flatMap((id, row) => {
-		const kind = at(-1, row);
-		if (kind === "x") return [];
+function rowsOf(layout: TableLayout, [separator = "", nullMark = "", ...texts]: readonly string[], withoutDeletes: boolean): MemoryRow[] {
+	const count = (texts[0] as string).split(separator).length;
+	const ts = 1 + layout.columns.length;
+	const kind = ts + 3 + (layout.withTopic ? 1 : 0);
+	const split = texts.slice(0, withoutDeletes ? kind : kind + 1).map((text) => splitTexts(text, count, { separator, nullMark }));
+	const at = (column: number, row: number) => split[column]?.[row] ?? null;
+	return Array.from({ length: count }, (_, row) => row).flatMap((row) => {
+		const id = at(0, row);
+		if (id === null) return [];
 		return {
 			id,
 			values: layout.columns.map((_, column) => at(1 + column, row)),
-			deleted: kind === "t",
-			timestamp: Number(at(system, row)),
-			offset: Number(at(system + 1, row)),
-			partition: Number(at(system + 2, row)),
+			deleted: at(kind, row) === "t",
+			timestamp: Number(at(ts, row)),
+			offset: Number(at(ts + 1, row)),
+			partition: Number(at(ts + 2, row)),
 		};
 	});
 }

@@ -18,7 +18,7 @@
 import type { TableLayout } from "../../../core/rows/rows.ts";
 import { durably } from "../../database/durable-commit.ts";
 import { quoted, quotedTable } from "../../database/sql-names.ts";
-import { orderColumn, parameterAfterRows, rowsParameter, tuple, versionColumns } from "./row-parameters.ts";
+import { orderColumn, parameterAfterRows, rowsParameter, type StatementLayout, tuple, versionColumns } from "./row-parameters.ts";
 
 /**
  * What became of a statement's rows. `stale` by cause: docs/delivery.md. `suppressed`: not written although nothing as new is
@@ -36,7 +36,7 @@ export interface UpsertCounts {
  * A prepared statement's text for a layout; parameters by `rowParameters`. `inGivenOrder`: the rows are written one after the other as they
  * are given, so that a later one may take a unique value that an earlier one gives up; otherwise by id, the order of locks for everybody.
  */
-export function readFirstUpsert(layout: TableLayout, { inGivenOrder = false } = {}): string {
+export function readFirstUpsert(layout: StatementLayout, { inGivenOrder = false } = {}): string {
 	const { id, targets } = namesOf(layout);
 	return `with incoming as materialized (
   ${withStored(layout, inGivenOrder)}
@@ -57,7 +57,7 @@ from incoming i`;
 }
 
 /** The same, with one more parameter: how many rows there are. */
-export function writeFirstUpsert(layout: TableLayout): string {
+export function writeFirstUpsert(layout: StatementLayout): string {
 	const { id, targets } = namesOf(layout);
 	const total = `${parameterAfterRows(layout)}::int4`;
 	return `with written as (
@@ -83,7 +83,7 @@ from counts c, lateral (
  * Looks at the same rows again, behind a statement some of whose rows were neither written nor stale (`isUnexplained`): either somebody
  * wrote newer ones in that moment, or the table doesn't take them. Parameters by `rowParameters`.
  */
-export function lookAgain(layout: TableLayout): string {
+export function lookAgain(layout: StatementLayout): string {
 	return `with incoming as (
   ${withStored(layout)}
 )
@@ -137,7 +137,7 @@ function namesOf(layout: TableLayout): { readonly id: string; readonly targets: 
 }
 
 /** The rows, each beside what was stored of its id when the statement began. */
-function withStored(layout: TableLayout, numbered = false): string {
+function withStored(layout: StatementLayout, numbered = false): string {
 	const id = quoted(layout.id.column);
 	const stored = versionColumns(layout);
 	return `select n.*, t.${id} is not null as found, ((${tuple(stored, "t")}) >= (${tuple(stored, "n")})) is true as is_stale,

@@ -4,14 +4,14 @@
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
-import type { TableLayout } from "../../../core/rows/rows.ts";
 import type { Database } from "../../database/database.ts";
 import { countsOf, isUnexplained, lookAgain, type UpsertCounts } from "./cas-upsert.ts";
+import type { StatementLayout } from "./row-parameters.ts";
 
 /** A statement of cas-upsert.ts; `rows` are the parameters of the rows, `more` those behind them. Rejects with the database's error. */
 export async function runUpsert(
 	database: Pick<Database, "query">,
-	layout: TableLayout,
+	layout: StatementLayout,
 	statement: string,
 	rows: readonly string[],
 	...more: readonly string[]

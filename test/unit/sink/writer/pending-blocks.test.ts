@@ -40,9 +40,9 @@ describe("a batch of pending blocks", () => {
 	it("sends of each id the newest of all blocks, by version and not by arrival", () => {
 		const batch = take(pendingOf([row("b", 6), row("a", 7)], [row("a", 4, { partition: 1 }), row("b", 9, { partition: 1 })]));
 		expect(sent(batch)).toEqual([
-			["b", "b 6", "6", "6", "0", "x"],
+			[null, "b 6", "6", "6", "0", "f"],
 			["a", "a 7", "7", "7", "0", "f"],
-			["a", "a 4", "4", "4", "1", "x"],
+			[null, "a 4", "4", "4", "1", "f"],
 			["b", "b 9", "9", "9", "1", "f"],
 		]);
 		expect([batch.rows, batch.coalesced]).toEqual([2, 2]);
@@ -63,10 +63,22 @@ describe("a batch of pending blocks", () => {
 	it("takes the last of equal versions, and marks deletes", () => {
 		const batch = take(pendingOf([row("a", 1, { isDelete: true })], [row("a", 1), row("b", 2, { isDelete: true, timestamp: -1 })]));
 		expect(sent(batch).map(([id, , timestamp, , , kind]) => [id, timestamp, kind])).toEqual([
-			["a", "1", "x"],
+			[null, "1", "t"],
 			["a", "1", "f"],
 			["b", "0", "t"],
 		]);
+	});
+
+	it("says whether a row to be sent is a delete; where none is, no column does", () => {
+		const columnsOf = (cut: RowBatch) => blockParameters({ ...layout, withoutDeletes: !cut.hasDeletes }, cut.blocks).length;
+		const [none, older, newest] = [
+			take(pendingOf([row("a", 1)], [row("a", 2)])),
+			take(pendingOf([row("a", 1, { isDelete: true }), row("a", 2)])),
+			take(pendingOf([row("a", 1)], [row("b", 2), row("a", 3, { isDelete: true })])),
+		];
+		expect([none, older, newest].map(({ hasDeletes }) => hasDeletes)).toEqual([false, false, true]);
+		expect([columnsOf(none), columnsOf(older), columnsOf(newest)]).toEqual([8, 8, 9]);
+		expect(blockParameters({ ...layout, withoutDeletes: true }, none.blocks)[2]).toBe("\x1d\x1ea");
 	});
 
 	it("has no more ids than asked for, in whole blocks; a larger block is cut alone", () => {
