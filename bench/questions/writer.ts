@@ -8,7 +8,6 @@ import { seededRandom } from "../../src/core/random.ts";
 import type { TableLayout } from "../../src/core/rows/rows.ts";
 import { connectDatabase } from "../../src/sink/database/database.ts";
 import { createTables } from "../../src/sink/tables/schema.ts";
-import { lanesFor } from "../../src/sink/writer/tuning/lanes-in-use.ts";
 import { zipfNumbers } from "../../test/support/daemons/zipf.ts";
 import { defineBench } from "../bench.ts";
 import { builtWriter } from "../contenders/built-writer.ts";
@@ -148,7 +147,7 @@ async function writeCase(db: BenchDatabase, { connections, ids }: Options, writt
 	if (!again) await db.database.query(`drop table if exists ${TABLE}`);
 	await createTables(db.database, [layout]);
 	await db.settle();
-	const submissions = submissionsOf(layout, written, lanesFor(connections));
+	const submissions = submissionsOf(layout, written, connections);
 	const pool = connectDatabase({ url: db.url, connections, clock: systemClock });
 	const writer = await builtWriter({ layouts: [layout], database: pool, connections });
 	try {

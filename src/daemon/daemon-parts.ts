@@ -17,7 +17,6 @@ import { startsLateColumns, startTableName } from "../sink/offsets/start-table.t
 import { offsetsLateColumns } from "../sink/tables/schema.ts";
 import type { OwnTable } from "../sink/tables/schema-check.ts";
 import { BatchWriter } from "../sink/writer/batch-writer.ts";
-import { lanesFor } from "../sink/writer/tuning/lanes-in-use.ts";
 import type { WriterParts } from "../sink/writer/writer-events.ts";
 import type { WorkerThreadOptions } from "../worker/thread/worker-thread.ts";
 import type { WorkerSettings } from "../worker/worker-parts.ts";
@@ -90,7 +89,7 @@ export function workerSettings(config: Config, layouts: readonly TableLayout[]):
 
 /** What every worker's thread is made with. */
 export function threadOptions({ handler, workers, database }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
-	return { handler, tables, lanes: lanesFor(database.connections), maxHeapMb: workers.maxHeapMb };
+	return { handler, tables, lanes: database.connections, maxHeapMb: workers.maxHeapMb };
 }
 
 /**

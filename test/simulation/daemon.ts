@@ -6,7 +6,6 @@ import { partitionName } from "../../src/core/messages/message.ts";
 import { Delivery } from "../../src/daemon/delivery.ts";
 import { type Position, StallDetector } from "../../src/kafka/watches/stall-detector.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letters/dead-letter-table.ts";
-import { lanesFor } from "../../src/sink/writer/tuning/lanes-in-use.ts";
 import { SharedThreads } from "../../src/worker/thread/shared-threads.ts";
 import { SimClient } from "./client.ts";
 import type { SimServer } from "./database.ts";
@@ -52,7 +51,7 @@ export class SimDaemon {
 			if (by === "beginning" && this.client && kafka.isMember(this.client)) invariants.beginningEnded(this.#careful());
 			died(this);
 		};
-		const lanes = lanesFor(config.database.connections);
+		const lanes = config.database.connections;
 		const database = server.connect(process);
 		const random = () => process.world.random();
 		const letters = { database, table: config.deadLetters.table, consumerGroup: config.kafka.group, version: "0.0.0" };

@@ -116,10 +116,7 @@ export const metricCatalogue = {
 	write_queue_oldest_seconds: gauge(none, "Age of the oldest row in the writer, 0 when empty"),
 	write_awaiting_parent_rows: gauge({ table: open }, "Rows that wait for the row that their foreign key asks for (`references`)"),
 	write_statement_rows: gauge({ table: open }, "Most rows of a statement, as chosen by the database's answer times"),
-	write_lanes: gauge(
-		{ table: open },
-		"Lanes in use for a table, up to two a connection, as few as take the rows in statements of a fair duration",
-	),
+	write_lanes: gauge({ table: open }, "Lanes in use for a table: one, or one a connection where it was left behind"),
 	write_linger_seconds: gauge({ table: open }, "How long a row waits for others, as chosen by the rate at which they come"),
 	stage_busy_seconds_total: counter(
 		{ stage: ["consume", "handle", "write", "commit"] },

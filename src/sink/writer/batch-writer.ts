@@ -1,5 +1,5 @@
 /**
- * Where rows are taken: per table as many lanes as keep the connections busy and as are worth it, an id on one of them; each lane has one
+ * Where rows are taken: per table a lane for each connection, as many of them as are worth it, an id on one of them; each lane has one
  * batch in hand at a time. Where the number changes an id may be in two for a moment: the server decides by version, and locks in the order
  * of ids.
  *
@@ -20,7 +20,7 @@ import { BesideLanes } from "./refused/beside-lanes.ts";
 import type { StuckFact } from "./refused/stuck-rows.ts";
 import { RowWriter } from "./row-writer.ts";
 import { StatementSlots } from "./statement-slots.ts";
-import { LanesInUse, lanesFor } from "./tuning/lanes-in-use.ts";
+import { LanesInUse } from "./tuning/lanes-in-use.ts";
 import type { WriterEvents, WriterParts } from "./writer-events.ts";
 import { Writing, type WritingListener } from "./writing.ts";
 
@@ -76,16 +76,15 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 			ended,
 		});
 		const { hold, stick, stuckIds } = this.#beside;
-		const answered = (lane: Lane, rows: number, durationMs: number) =>
-			this.#inUse.get(lane.layout.name)?.answered({ rows, durationMs, isBehind: lane.isBehind }, clock.monotonic());
+		const answered = (lane: Lane) => this.#inUse.get(lane.layout.name)?.answered(lane.isBehind, clock.monotonic());
 		const lanesOf = (layout: TableLayout): Lane[] => {
 			const rows = writers.get(layout.name) as RowWriter;
 			const laneWriter = new LaneWriter(writings.get(layout.name) as Writing, { rows, hold, stick, stuckIds, answered });
 			const write = (lane: Lane, batch: RowBatch, trigger: Trigger) => this.#write(laneWriter, lane, batch, trigger);
-			return Array.from({ length: lanesFor(connections) }, () => new Lane({ layout, limits, clock, ended, write }));
+			return Array.from({ length: connections }, () => new Lane({ layout, limits, clock, ended, write }));
 		};
 		this.#lanes = new Map(parts.layouts.map((layout) => [layout.name, lanesOf(layout)]));
-		this.#inUse = new Map(parts.layouts.map(({ name }) => [name, new LanesInUse(lanesFor(connections), limits)]));
+		this.#inUse = new Map(parts.layouts.map(({ name }) => [name, new LanesInUse(connections)]));
 	}
 
 	/** Rows that are not settled yet, superseded ones and those in flight included. */

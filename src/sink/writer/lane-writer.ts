@@ -39,7 +39,7 @@ export interface LaneWriterParts {
 	readonly stick: (row: PendingRow, problem: SqlProblem | null, from: HeldFrom) => void;
 	readonly stuckIds: (table: string) => Iterable<string> | null;
 	/** A statement that wrote a whole batch was answered. */
-	readonly answered: (lane: Lane, rows: number, durationMs: number) => void;
+	readonly answered: (lane: Lane) => void;
 }
 
 /**
@@ -145,7 +145,7 @@ export class LaneWriter {
 			owner.settledAll(block.messages);
 		}
 		const { rows, bytes, coalesced } = batch;
-		this.#parts.answered(lane, rows, durationMs);
+		this.#parts.answered(lane);
 		this.#writing.tell({ ...counts, rows, bytes, coalesced, refused: 0, trigger, durationMs }, samples);
 	}
 

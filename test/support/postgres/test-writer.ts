@@ -8,7 +8,6 @@ import type { BatchLimits } from "../../../src/sink/writer/lane.ts";
 import type { AwaitedFact } from "../../../src/sink/writer/refused/awaited-parents.ts";
 import { lockHoldersAt } from "../../../src/sink/writer/refused/lock-holders.ts";
 import type { StuckFact } from "../../../src/sink/writer/refused/stuck-rows.ts";
-import { lanesFor } from "../../../src/sink/writer/tuning/lanes-in-use.ts";
 import type { WriterEvents, WriterParts } from "../../../src/sink/writer/writer-events.ts";
 import type { WrittenFact } from "../../../src/sink/writer/writing.ts";
 import { messagesOf, type RowMessage, type TrackedMessages } from "../fakes/message-submissions.ts";
@@ -98,14 +97,14 @@ export class TestWriter implements AsyncDisposable {
 	/** Submits rows of one partition for the first (or the named) table without waiting. */
 	submit(rows: readonly TestRow[], table?: string): TrackedSubmission {
 		const layout = this.layouts.find(({ name }) => name === table) ?? (this.layouts[0] as TableLayout);
-		const submission = submissionOf(layout, rows, lanesFor(this.#connections));
+		const submission = submissionOf(layout, rows, this.#connections);
 		this.writer.write(submission);
 		return submission;
 	}
 
 	/** Submits a run of messages with rows for several tables, without waiting. */
 	submitMessages(messages: readonly RowMessage[], partition = 0): TrackedMessages {
-		const submission = messagesOf(this.layouts, messages, { partition, lanes: lanesFor(this.#connections) });
+		const submission = messagesOf(this.layouts, messages, { partition, lanes: this.#connections });
 		this.writer.write(submission);
 		return submission;
 	}

@@ -5,7 +5,6 @@
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../../src/core/random.ts";
 import { BatchWriter } from "../../../src/sink/writer/batch-writer.ts";
-import { lanesFor } from "../../../src/sink/writer/tuning/lanes-in-use.ts";
 import type { WrittenFact } from "../../../src/sink/writer/writing.ts";
 import { ManualClock } from "../../support/fakes/manual-clock.ts";
 import { type MessageRow, messagesOf, type RowMessage, type TrackedMessages } from "../../support/fakes/message-submissions.ts";
@@ -173,7 +172,7 @@ async function play(seed: number, areTogether = false): Promise<Outcome> {
 		const from = cursors[partition] as number;
 		const run = messages.slice(from, from + 1 + below(longest));
 		cursors[partition] = from + run.length;
-		const submission = messagesOf(layouts, run, { partition, lanes: lanesFor(connections) });
+		const submission = messagesOf(layouts, run, { partition, lanes: connections });
 		submissions.push(submission);
 		writer.write(submission);
 		if (random() < 0.5) await clock.advance(random() * 8);

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../../../src/core/random.ts";
-import { lanesFor } from "../../../../src/sink/writer/tuning/lanes-in-use.ts";
 import type { WrittenFact } from "../../../../src/sink/writer/writing.ts";
 import { type MessageRow, messagesOf, type RowMessage } from "../../../support/fakes/message-submissions.ts";
 import { columnOf, layoutOf } from "../../../support/fakes/row-submissions.ts";
@@ -32,7 +31,7 @@ function scene(
 		counts.refused += refused;
 	});
 	const submit = (messages: readonly RowMessage[], partition = 0) => {
-		const submission = messagesOf(layouts, messages, { partition, lanes: lanesFor(1) });
+		const submission = messagesOf(layouts, messages, { partition, lanes: 1 });
 		made.writer.write(submission);
 		return submission;
 	};

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../../../src/core/random.ts";
-import { lanesFor } from "../../../../src/sink/writer/tuning/lanes-in-use.ts";
 import { messagesOf, type RowMessage } from "../../../support/fakes/message-submissions.ts";
 import { columnOf, layoutOf } from "../../../support/fakes/row-submissions.ts";
 import { failingAt, memoryWriter } from "../../../support/postgres/memory-database.ts";
@@ -26,7 +25,7 @@ function scene(waitMs: number | null = 60_000, over = {}) {
 	made.writer.on("parents:awaited", ({ id, rows }) => told.push(`${rows} from ${id}`));
 	made.writer.on("parents:settled", () => told.push("over"));
 	const submit = (messages: readonly RowMessage[], partition = 0) => {
-		const submission = messagesOf(layouts, messages, { partition, lanes: lanesFor(1) });
+		const submission = messagesOf(layouts, messages, { partition, lanes: 1 });
 		made.writer.write(submission);
 		return submission;
 	};

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../../../src/core/random.ts";
-import { lanesFor } from "../../../../src/sink/writer/tuning/lanes-in-use.ts";
 import type { WrittenFact } from "../../../../src/sink/writer/writing.ts";
 import { messagesOf } from "../../../support/fakes/message-submissions.ts";
 import { columnOf, layoutOf, submissionOf } from "../../../support/fakes/row-submissions.ts";
@@ -144,7 +143,7 @@ it("a child whose parent is stuck is not refused for that", async () => {
 			{ table: "orders", id: `o${i}` },
 		],
 	}));
-	const submission = messagesOf(layouts, messages, { lanes: lanesFor(1) });
+	const submission = messagesOf(layouts, messages, { lanes: 1 });
 	writer.write(submission);
 	await clock.advance(600_000);
 	expect([submission.refusals, submission.settledOffsets.length, writer.stuckRows.map(({ id }) => id)]).toEqual([[], 10, ["o3"]]);
@@ -157,7 +156,7 @@ it("rows that step aside for each other wait for a lock as long as it takes, and
 	const people = layoutOf({ name: "people", columns: [columnOf("email", "text")] });
 	const { clock, database, writer } = memoryWriter([people], { unique: [["people", "email"]] });
 	const told = (offset: number, id: string, email: string) => ({ offset, rows: [{ table: "people", id, values: [email] }] });
-	writer.write(messagesOf([people], [told(0, "a", "1"), told(1, "b", "2")], { lanes: lanesFor(1) }));
+	writer.write(messagesOf([people], [told(0, "a", "1"), told(1, "b", "2")], { lanes: 1 }));
 	await clock.advance(1_000);
 	let locked = 0;
 	database.meets = (_, rows) => {
@@ -166,7 +165,7 @@ it("rows that step aside for each other wait for a lock as long as it takes, and
 	};
 	// What `b` had in between is taken already when it would need it.
 	const messages = [told(2, "b", "between"), told(3, "a", "2"), told(4, "b", "1"), told(5, "c", "between")];
-	const submission = messagesOf([people], messages, { lanes: lanesFor(1) });
+	const submission = messagesOf([people], messages, { lanes: 1 });
 	writer.write(submission);
 	await clock.advance(60_000);
 	expect([locked, submission.refusals, submission.settledOffsets.length, writer.queueRows]).toEqual([6, [], 4, 0]);
