@@ -1,6 +1,7 @@
 /**
  * How fast rows come to a lane, and whether it pays to wait for more of them: on a quiet topic nothing would come in time, and of a
- * backlog there is enough at hand. Pure.
+ * backlog there is enough at hand. At 10,000 a second a linger of 5 ms brings 50 rows more, and each of 100 costs the server 18 µs, of 50 22
+ * (docs/performance.md); always to wait would cost a lone row the whole linger. Pure.
  */
 
 /** How far back the rate looks, in lingers: long enough to tell steady from lone, short enough to follow a change. */

@@ -1,7 +1,7 @@
 /**
  * How many rows go into a statement, by what the server's answers take: as many as it answers for in `answerMs`, between `minRows` and
  * `maxRows`. One that ran into a timeout is not sent again as it was, for it would do so for ever: half as many, if need be a single row,
- * and more again once that goes well. Pure.
+ * and more again once that goes well. On a fast server it never comes to that: 5,000 rows take 50 ms, `answerMs` is 250. Pure.
  */
 
 /** So many statements have to go well before one is twice as large: of a server that stays slow at most a tenth of them is in vain. */
