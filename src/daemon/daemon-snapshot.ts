@@ -16,6 +16,7 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 	return {
 		version,
 		embedded: isEmbedded,
+		handler: { module: config.handler.module, ...daemon.handler },
 		now,
 		startedAt: daemon.startedAt,
 		state: daemon.state,
@@ -90,6 +91,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 				queued: queue.queued,
 				inFlight: queue.handed,
 				thread: threadId,
+				handlerVersion: child.handlerVersion,
 				restarts,
 				attempts,
 				careful: child.isCareful,

@@ -43,6 +43,7 @@ import { StallDetector } from "../kafka/watches/stall-detector.ts";
 import type { HttpControl } from "../observe/http/http-control.ts";
 import { createHttpServer, type HttpServer } from "../observe/http/http-server.ts";
 import { DaemonObserver, listenTo } from "../observe/listeners/daemon-observer.ts";
+import { HandlerObserver } from "../observe/listeners/handler-observer.ts";
 import { observeReadiness } from "../observe/listeners/readiness-observer.ts";
 import type { DaemonLogger } from "../observe/logs/log.ts";
 import { ProblemLog } from "../observe/logs/problem-log.ts";
@@ -57,6 +58,7 @@ import { lockHoldersAt } from "../sink/writer/refused/lock-holders.ts";
 import type { WriterEvents } from "../sink/writer/writer-events.ts";
 import type { SupervisorListener } from "../supervisor/supervisor-parts.ts";
 import { HandlerWatcher } from "../worker/handler-watcher.ts";
+import { handlerVersion } from "../worker/thread/handler-version.ts";
 import { StuckThreads } from "../worker/thread/stuck-threads.ts";
 import { createHandlerThreads } from "../worker/thread/worker-thread.ts";
 import type { WorkerListener } from "../worker/worker-parts.ts";
@@ -97,6 +99,8 @@ export class Daemon {
 	readonly stallDetector: StallDetector;
 	readonly stuckThreads: StuckThreads;
 	readonly #observer: DaemonObserver;
+	readonly #handlers: HandlerObserver;
+	#handlerVersion: string | null = null;
 	readonly #problemLog: ProblemLog;
 	readonly #renewedFiles: RenewedFiles;
 	readonly #ready: ReturnType<typeof observeReadiness>;
@@ -126,6 +130,13 @@ export class Daemon {
 		const { module } = config.handler;
 		const makesRows = module !== "pockaffe:log" && Object.keys(config.tables).length > 0;
 		this.#observer = new DaemonObserver({ metrics: this.metrics, logger: parts.logger, clock, module, makesRows });
+		this.#handlers = new HandlerObserver(parts.logger, module, () =>
+			[...this.delivery.supervisor.children.values()].map(({ topic, partition, child }) => ({
+				topic,
+				partition,
+				handlerHash: child.handlerHash,
+			})),
+		);
 		this.#ready = observeReadiness({
 			readiness: this.readiness,
 			rowsStuck: (table) => this.delivery.writer.isStuck(table),
@@ -157,6 +168,12 @@ export class Daemon {
 		return this.#http?.url ?? null;
 	}
 
+	/** What the handler is called that all partitions run, else that was on disk at the start. */
+	get handler(): { readonly version: string | null; readonly mixed: boolean } {
+		const { only, mixed } = this.#handlers;
+		return { version: this.parts.config.handler.version || (only ?? this.#handlerVersion), mixed };
+	}
+
 	/** Why rows can't be written at the moment, null while they can. */
 	get databaseProblem(): string | null {
 		const report = this.readiness.report();
@@ -171,6 +188,8 @@ export class Daemon {
 	/** Listens, prepares the tables, joins the group. Resolves when the member has subscribed; rejects (ExitError) for a port in use. */
 	async start(): Promise<void> {
 		const { config, clock, logger } = this.parts;
+		const { module } = config.handler;
+		this.#handlerVersion = config.handler.version || (await handlerVersion(module));
 		this.#http = await createHttpServer({
 			host: config.http.host,
 			port: config.http.port,
@@ -193,7 +212,14 @@ export class Daemon {
 		this.metrics.onScrape(() => this.#countDroppedRecords());
 		this.metrics.onScrape(() => this.metrics.set("produce_queue_bytes", [[{}, this.records.bytes]]));
 		logger.info(
-			{ version, pid: process.pid, group: config.kafka.group, topics: config.kafka.topics, url: this.#http.url },
+			{
+				version,
+				pid: process.pid,
+				handler: { module, version: this.#handlerVersion },
+				group: config.kafka.group,
+				topics: config.kafka.topics,
+				url: this.#http.url,
+			},
 			`PocKaffe ${version} listens at ${this.#http.url}`,
 		);
 		this.#problemLog.start();
@@ -353,6 +379,10 @@ export class Daemon {
 			crashed: (report) => {
 				told.crashed(report);
 				crashed(report);
+			},
+			started: (partition) => {
+				told.started(partition);
+				this.#handlers.started();
 			},
 			stopRequested: (partition, reason) => {
 				told.stopRequested(partition, reason);

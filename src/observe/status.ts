@@ -45,6 +45,8 @@ export interface PartitionSnapshot extends TopicPartition {
 	readonly inFlight: number;
 	/** Node's id of its worker thread, the same for all that share one; null while it has none. */
 	readonly thread: number | null;
+	/** What its handler is called; null before it was loaded. */
+	readonly handlerVersion: string | null;
 	readonly restarts: number;
 	readonly attempts: number;
 	/** Its messages are noted before they are handed over, because the process died before. */
@@ -64,11 +66,21 @@ export interface ConnectionSnapshot {
 	readonly message: string | null;
 }
 
+/** Which handler runs. */
+export interface HandlerStatus {
+	readonly module: string;
+	/** `handler.version`, else a hash of the files that were there at the start; null where they could not be read. */
+	readonly version: string | null;
+	/** Partitions run different files: they changed since, and some threads began anew. */
+	readonly mixed: boolean;
+}
+
 /** Everything `/status` and the gauges of `/metrics` are made from. Times in ms of the wall clock. */
 export interface StatusSnapshot {
 	readonly version: string;
 	/** Broker and database are the daemon's own: a demo or a trial. */
 	readonly embedded: boolean;
+	readonly handler: HandlerStatus;
 	readonly now: number;
 	readonly startedAt: number;
 	readonly state: DaemonState;
@@ -141,6 +153,8 @@ export interface PartitionStatus extends TopicPartition {
 	readonly inFlight: number;
 	/** Node's id of its worker thread, the same for all that share one; null while it has none. */
 	readonly thread: number | null;
+	/** What its handler is called; null before it was loaded. */
+	readonly handlerVersion: string | null;
 	readonly restarts: number;
 	readonly attempts: number;
 	/** Its messages are noted before they are handed over, because the process died before. */
@@ -155,6 +169,7 @@ export interface Status {
 	readonly version: string;
 	/** Broker and database are the daemon's own: a demo or a trial. */
 	readonly embedded: boolean;
+	readonly handler: HandlerStatus;
 	readonly uptime: number;
 	readonly state: DaemonState;
 	readonly ready: boolean;
@@ -179,12 +194,14 @@ export interface Status {
 
 /** Builds the document; partitions by topic and number. */
 export function buildStatus(snapshot: StatusSnapshot): Status {
-	const { version, embedded, now, startedAt, state, notReady, group, protocol, memberState, rebalances, writer, connections } = snapshot;
+	const { version, embedded, handler, now, startedAt, state, notReady, group, protocol, memberState, rebalances, writer, connections } =
+		snapshot;
 	const partitions = snapshot.partitions.map(partitionStatus).sort(byName);
 	const lastError = writer.lastError && { ...writer.lastError, time: isoTime(writer.lastError.time) };
 	return {
 		version,
 		embedded,
+		handler,
 		uptime: Math.max(0, Math.round(now - startedAt) / 1000),
 		state,
 		ready: notReady.length === 0,
@@ -220,8 +237,21 @@ export function lagOf({ highWatermark, committed }: Pick<PartitionSnapshot, "hig
 }
 
 function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
-	const { topic, partition, assignmentEpoch, position, committed, highWatermark, queued, inFlight, thread, restarts, attempts, careful } =
-		snapshot;
+	const {
+		topic,
+		partition,
+		assignmentEpoch,
+		position,
+		committed,
+		highWatermark,
+		queued,
+		inFlight,
+		thread,
+		handlerVersion,
+		restarts,
+		attempts,
+		careful,
+	} = snapshot;
 	const state = partitionState(snapshot);
 	const reason =
 		snapshot.worker.name === "parked" && state === "parked" ? snapshot.worker.reason : state === "paused" ? snapshot.pauseReason : null;
@@ -240,6 +270,7 @@ function partitionStatus(snapshot: PartitionSnapshot): PartitionStatus {
 		queued,
 		inFlight,
 		thread,
+		handlerVersion,
 		restarts,
 		attempts,
 		careful,

@@ -71,7 +71,7 @@ export class PartitionWorker {
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
 		this.#careful = parts.hand ? new CarefulHand(parts.hand, parts) : null;
-		this.#router = new OutcomeRouter(parts, this.#queue, () => this.#wake.wake());
+		this.#router = new OutcomeRouter({ ...parts, handlerVersion: () => this.handlerVersion }, this.#queue, () => this.#wake.wake());
 		this.#policy = new FailurePolicy(parts);
 		this.#repeats = parts.settings.dropRepeats ? new Repeats() : null;
 		this.#reports = new CrashReports(parts);
@@ -103,6 +103,16 @@ export class PartitionWorker {
 	/** Node's id of the thread it has at the moment, the same for all that share one; null while it has none. */
 	get threadId(): number | null {
 		return this.#slot.occupied ? this.#slot.threadId : null;
+	}
+
+	/** A hash of the files that its thread has loaded; null before. */
+	get handlerHash(): string | null {
+		return this.#slot.version;
+	}
+
+	/** What its handler is called; null before it was loaded. */
+	get handlerVersion(): string | null {
+		return this.#parts.settings.version || this.#slot.version;
 	}
 
 	get restarts(): number {

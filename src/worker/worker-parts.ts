@@ -19,6 +19,8 @@ export interface WorkerSettings {
 	readonly maxRetryBackoffMs: number;
 	/** `handler.module`, for what is said. */
 	readonly module: string;
+	/** `handler.version`; empty: the hash of the files that were loaded. */
+	readonly version: string;
 	readonly onPoison: "dead-letter" | "park" | "skip" | "stop";
 	readonly onExceeded: "park" | "stop";
 	readonly minBackoffMs: number;

@@ -102,6 +102,11 @@ const handler = z.strictObject({
 	maxAttempts: positive().default(5).describe("Failed attempts that make a message poison"),
 	retryBackoffMs: duration(0, "a day").default(50).describe("Wait before the second attempt; doubles"),
 	maxRetryBackoffMs: duration(0, "a day").default(5_000).describe("Longest wait between attempts"),
+	version: z
+		.string()
+		.max(100)
+		.default("")
+		.describe("What this handler is called in /status, the log, metrics and dead letters; empty: a hash of its files"),
 	maxOutcomeBytes: positive("bytes: a whole number above 0").default(16_777_216).describe("Largest outcome of one call"),
 	onPoison: oneOf("dead-letter", "park", "skip", "stop").default("dead-letter").describe("What becomes of a poison message"),
 	produces: z

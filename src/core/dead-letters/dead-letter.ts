@@ -45,6 +45,8 @@ export interface DeadLetter extends LetterIdentity {
 	readonly rowsLeftOut: number;
 	/** Attempts made; 0 where a person had it skipped. */
 	readonly attempts: number;
+	/** Which handler it met; null or absent where that is not known, or it met none. */
+	readonly handlerVersion?: string | null;
 	/** `skipped`: `handler.onPoison: skip` or a person passed it over; kept so that it can be found and accounted for. */
 	readonly state: "open" | "skipped";
 }
@@ -68,6 +70,8 @@ export interface StoredLetter extends LetterIdentity {
 	readonly firstAt: string;
 	readonly lastAt: string;
 	readonly pockaffeVersion: string;
+	/** Which handler it met; null where that is not known. */
+	readonly handlerVersion: string | null;
 }
 
 /** Which letters of a group; what is left out matches everything. */
@@ -90,7 +94,10 @@ export interface LetterCount {
 }
 
 /** What a message met when it was replayed: it takes the place of what its letter said. */
-export type ReplayFailure = Pick<DeadLetter, "reason" | "error" | "stack" | "sqlstate" | "table" | "rowId" | "refusedRows" | "attempts">;
+export type ReplayFailure = Pick<
+	DeadLetter,
+	"handlerVersion" | "reason" | "error" | "stack" | "sqlstate" | "table" | "rowId" | "refusedRows" | "attempts"
+>;
 
 /** What a replay made of a letter: `failure` is null where it went through. */
 export interface LetterFate {

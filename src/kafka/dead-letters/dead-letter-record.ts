@@ -99,6 +99,7 @@ export function letterHeaders(
 		...refusedRowHeaders(letter, isBrief ? MOST_ROWS.briefBytes : MOST_ROWS.usualBytes),
 		["pockaffe.attempts", String(letter.attempts)],
 		["pockaffe.version", version],
+		...given("pockaffe.handler-version", letter.handlerVersion ?? null),
 		...(letter.state === "open" ? [] : ([["pockaffe.state", letter.state]] satisfies TextHeader[])),
 		...(Object.keys(letter.omitted).length === 0 ? [] : ([["pockaffe.omitted", JSON.stringify(letter.omitted)]] satisfies TextHeader[])),
 		...(carried ? [] : ([["pockaffe.headers", headersAsJson(letter.headers)]] satisfies TextHeader[])),
@@ -155,6 +156,7 @@ export function readLetterRecord({ key, value, timestamp: recordedAtMs, headers,
 		firstAt: new Date(receivedAtMs).toISOString(),
 		lastAt: new Date(recordedAtMs).toISOString(),
 		pockaffeVersion: text.get("pockaffe.version") ?? "",
+		handlerVersion: text.get("pockaffe.handler-version") ?? null,
 	};
 	return { ...origin, type: "letter", letter, receivedAtMs };
 }

@@ -72,6 +72,10 @@ export const metricCatalogue = {
 		{ version: open, node: open, librdkafka: open, addon: ["topic_ids", "none"], consuming: ["packed", "node_rdkafka"] },
 		"Always 1; the labels say what runs; `addon`: `none` where PocKaffe's own is missing; `consuming`: by it, or by node-rdkafka's own call",
 	),
+	handler_info: gauge(
+		{ module: open, version: open },
+		"Partitions that run this version of the handler; more than one series above 0: they run different ones",
+	),
 	embedded: gauge(none, "1 where broker and database are the embedded ones (run --embedded): a demo or a trial, never production"),
 	ready: gauge(none, "1 when /readyz answers 200, else 0"),
 	not_ready_reasons: gauge({ code: readinessCodeNames }, "Reasons that /readyz gives, by code; 0 where it gives none of it"),

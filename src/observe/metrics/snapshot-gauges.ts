@@ -15,6 +15,12 @@ export function setSnapshotGauges(metrics: Metrics, snapshot: StatusSnapshot): v
 		readinessCodeNames.map((code) => [{ code }, reasons.get(code) ?? 0]),
 	);
 	metrics.set("embedded", [[{}, snapshot.embedded ? 1 : 0]]);
+	const { module, version } = snapshot.handler;
+	const versions = countBy([...partitions.flatMap(({ handlerVersion }) => handlerVersion ?? [])]);
+	metrics.set(
+		"handler_info",
+		[...new Set([version ?? "", ...versions.keys()])].map((each) => [{ module, version: each }, versions.get(each) ?? 0]),
+	);
 	metrics.set("threads_stuck", [[{}, snapshot.threadsStuck]]);
 	metrics.set("partitions_assigned", [[{}, partitions.length]]);
 	setStateGauges(metrics, partitions);

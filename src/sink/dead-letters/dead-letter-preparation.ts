@@ -23,11 +23,11 @@ export async function prepareLetterTable(database: Database, table: string): Pro
 
 /** What an earlier version's table does not do; null where the table is as it is made now. */
 export async function outdatedLetterTable(database: Database, table: string): Promise<string | null> {
-	const missing: string[] = [];
+	const missing: LateColumn[] = [];
 	for (const column of lateColumns) if (!(await hasColumn(database, table, column))) missing.push(column);
 	if (missing.length === 0) return null;
 	const key = missing.includes("topic_id") ? await earlierKeyOf(database, table) : null;
-	const columns = missing.filter((column) => column !== "topic_id").map((column) => `add column ${column} jsonb`);
+	const columns = missing.filter((column) => column !== "topic_id").map((column) => `add column ${column} ${typeOf(column)}`);
 	const statements = [
 		...(columns.length > 0 ? [`alter table ${quotedTable(table)} ${columns.join(", ")}`] : []),
 		...(key === null ? [] : [renewKeyStatement(table, key)]),
@@ -57,6 +57,10 @@ async function renewKey(database: Database, table: string): Promise<void> {
 	if (key !== null) await database.query(renewKeyStatement(table, key));
 }
 
-async function addColumn(database: Database, table: string, column: string): Promise<void> {
-	await database.query(`alter table ${quotedTable(table)} add column if not exists ${column} jsonb`);
+async function addColumn(database: Database, table: string, column: LateColumn): Promise<void> {
+	await database.query(`alter table ${quotedTable(table)} add column if not exists ${column} ${typeOf(column)}`);
+}
+
+function typeOf(column: LateColumn): string {
+	return column === "handler_version" ? "text" : "jsonb";
 }

@@ -25,7 +25,11 @@ export function settlement(table: string, fates: readonly LetterFate[], writer: 
 		.join(" and ")} and l.state <> 'replayed'`;
 	const through = fates.filter((fate) => fate.failure === null).map(({ letter }) => identityOf(letter, writer));
 	const failed = fates.flatMap(({ letter, failure: met }) => (met ? [{ ...identityOf(letter, writer), ...failureOf(met, writer) }] : []));
-	const renewed = [...failure, ...(late.has("refused_rows") ? ["refused_rows jsonb"] : [])];
+	const renewed = [
+		...failure,
+		...(late.has("refused_rows") ? ["refused_rows jsonb"] : []),
+		...(late.has("handler_version") ? ["handler_version text"] : []),
+	];
 	const sets = renewed.map(nameOf).map((name) => `${name} = r.${name}`);
 	return [
 		...statements(
@@ -72,6 +76,7 @@ function failureOf(met: ReplayFailure, { version }: LetterWriter): object {
 		stack: met.stack === null ? null : explanation(met.stack),
 		attempts: met.attempts,
 		pockaffe_version: version,
+		handler_version: storableText(met.handlerVersion ?? null),
 	};
 }
 

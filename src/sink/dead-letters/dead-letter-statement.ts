@@ -8,7 +8,7 @@ import { durably } from "../database/durable-commit.ts";
 import { quotedTable } from "../database/sql-names.ts";
 
 /** Not in tables that were made before they came: letters do without them there. */
-export const lateColumns = ["refused_rows", "omitted", "topic_id"] as const;
+export const lateColumns = ["refused_rows", "omitted", "topic_id", "handler_version"] as const;
 
 /** One of them. */
 export type LateColumn = (typeof lateColumns)[number];
@@ -49,6 +49,7 @@ const columns: readonly Column[] = [
 	{ name: "first_at", value: "to_timestamp(extract(epoch from now()) - r.age_ms / 1000)" },
 	{ name: "last_at", value: "now()" },
 	{ name: "pockaffe_version", sent: "text" },
+	{ name: "handler_version", sent: "text" },
 ];
 
 const place = ["consumer_group", "topic", "partition", '"offset"'] as const;
@@ -156,6 +157,7 @@ function documentOf(letter: DeadLetter, { consumerGroup, version }: LetterWriter
 		attempts: letter.attempts,
 		state: letter.state,
 		pockaffe_version: version,
+		handler_version: storableText(letter.handlerVersion ?? null),
 	};
 }
 

@@ -104,7 +104,7 @@ where ${behind} and l."offset" <= ${at(3)} ${order}`,
 		const next = { offset: Number(found.key_offset), timestamp: Number(found.key_ts) };
 		const rows = await this.#database.query(
 			`select l.topic, l.partition, l."offset"::text as "offset", ${await this.#late("topic_id")}, l.kafka_ts::text as kafka_ts, l.key, l.value, l.headers, ${await this.#late("omitted")}, l.reason, l.sqlstate, l.table_name, l.row_id, ${await this.#late("refused_rows")}, l.error, l.stack,
-l.attempts, l.state, l.first_at, l.last_at, l.pockaffe_version from ${this.#table} l
+l.attempts, l.state, l.first_at, l.last_at, l.pockaffe_version, ${await this.#late("handler_version")} from ${this.#table} l
 where ${behind} and l."offset" <= ${at(3)} and (l."offset", l.kafka_ts) <= (${at(3)}, ${at(4)}) ${order}`,
 			[...parameters, String(after.offset), String(after.timestamp), String(next.offset), String(next.timestamp)],
 		);
@@ -132,7 +132,7 @@ where ${behind} and l."offset" <= ${at(3)} and (l."offset", l.kafka_ts) <= (${at
 
 	async settle(fates: readonly LetterFate[]): Promise<void> {
 		const late = new Set<LateColumn>();
-		for (const column of ["topic_id", "refused_rows"] as const) if (await this.#has(column)) late.add(column);
+		for (const column of ["topic_id", "refused_rows", "handler_version"] as const) if (await this.#has(column)) late.add(column);
 		const writer = { consumerGroup: this.#group, version: this.#version };
 		for (const { text, parameters } of settlement(this.#name, fates, writer, late)) await this.#database.query(text, parameters);
 	}
@@ -235,5 +235,6 @@ function letterOf(row: DatabaseRow): StoredLetter {
 		firstAt: (row.first_at as Date).toISOString(),
 		lastAt: (row.last_at as Date).toISOString(),
 		pockaffeVersion: String(row.pockaffe_version),
+		handlerVersion: text("handler_version"),
 	};
 }

@@ -44,6 +44,7 @@ export function deadLetterDdl(name: string): string {
 		"first_at timestamptz not null",
 		"last_at timestamptz not null",
 		"pockaffe_version text not null",
+		"handler_version text",
 		`primary key (${letterKeys.own.join(", ")})`,
 	];
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;

@@ -10,6 +10,7 @@ import type { TopicPartition } from "../../core/messages/message.ts";
 import type { ExitReason } from "../../handler-api.ts";
 import { captureOutput } from "../thread/handler-output.ts";
 import type { HandlerFailure, RunReply, StartReply } from "../thread/handler-thread.ts";
+import { handlerVersion } from "../thread/handler-version.ts";
 import { type PartReply, SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "../thread/thread-protocol.ts";
 import { failureOf } from "./handler-failure.ts";
 import { type LoadedHandler, loadHandler } from "./handler-loader.ts";
@@ -36,6 +37,7 @@ const progress = new SharedProgress(data.progress);
 const shares = new Map<number, Share>();
 const heap = new HeapLimit(data.maxHeapMb);
 let loaded: LoadedHandler | null = null;
+let version: string | null = null;
 let collector: OutcomeCollector | null = null;
 /** Whose request is being answered. */
 let current: Share | null = null;
@@ -113,6 +115,7 @@ async function load(): Promise<HandlerFailure | null> {
 		return { kind: "load", name: "HandlerError", message, stack: null };
 	}
 	loaded = result.loaded;
+	version = await handlerVersion(data.module);
 	const { tables, maxOutcomeBytes, lanes, purpose } = data;
 	const produces = data.produces.length > 0 ? data.produces : null;
 	// Who only compares, or computes rows anew, produces nothing.
@@ -131,7 +134,7 @@ async function init(share: Share): Promise<StartReply> {
 			? (handler as JsonHandler).init(info, data.options, { tables, lanes, maxBytes })
 			: handler.init?.(info, data.options));
 		share.reader = readsBytes ? (share.state as JsonState).reader : null;
-		return { ok: true, handles };
+		return { ok: true, handles, version };
 	} catch (error) {
 		return { ok: false, failure: failureOf("init", error) };
 	} finally {

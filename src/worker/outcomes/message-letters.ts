@@ -21,6 +21,8 @@ export interface MessageLettersParts {
 	readonly partition: TopicPartition;
 	readonly logId: LogId;
 	readonly deadLetters: DeadLetterSink;
+	/** Null before it is known. */
+	readonly handlerVersion?: () => string | null;
 	/** Gives up what is not stored. */
 	readonly signal: AbortSignal;
 	/** A letter of the message begins to be stored: it is open until `closed`. */
@@ -103,6 +105,7 @@ export class MessageLetters {
 			refusedRows: rows,
 			rowsLeftOut: 0,
 			attempts: 1,
+			handlerVersion: this.#parts.handlerVersion?.() ?? null,
 			state,
 			...(cause as LetterCause),
 		};

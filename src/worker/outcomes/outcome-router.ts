@@ -38,6 +38,8 @@ export interface RouterParts {
 	readonly rows: RowSink;
 	readonly records: RecordSink;
 	readonly deadLetters: DeadLetterSink;
+	/** Null before it is known. */
+	readonly handlerVersion?: () => string | null;
 	readonly clock: Clock;
 	readonly listener: {
 		deadLettered(letter: DeadLetter): void;

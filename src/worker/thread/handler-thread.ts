@@ -56,7 +56,12 @@ export interface BatchOutcome {
 
 /** The answer to `start`. */
 export type StartReply =
-	| { readonly ok: true; readonly handles: "message" | "batch" }
+	| {
+			readonly ok: true;
+			readonly handles: "message" | "batch";
+			/** Of the files that were loaded (handler-version.ts); null where it is not known. */
+			readonly version?: string | null;
+	  }
 	| { readonly ok: false; readonly failure: HandlerFailure };
 
 /** How many messages an outcome is of. */

@@ -48,6 +48,7 @@ export class ThreadSlot {
 	/** The one message that was handed over since the thread began; null before, -1 where there were several. */
 	#only: number | null = null;
 	#lastId: number | null = null;
+	#version: string | null = null;
 
 	constructor(parts: ThreadSlotParts) {
 		this.#parts = parts;
@@ -66,6 +67,11 @@ export class ThreadSlot {
 	/** Node's id of the thread, or of the last one there was; null before the first. */
 	get threadId(): number | null {
 		return this.#thread?.id ?? this.#lastId;
+	}
+
+	/** Of the handler in the thread, or in the last one there was; null before the first. */
+	get version(): string | null {
+		return this.#version;
 	}
 
 	/** The next run begins with a new state. */
@@ -101,6 +107,7 @@ export class ThreadSlot {
 		this.#started = true;
 		this.#stale = false;
 		this.#takesBatches = reply.handles === "batch";
+		this.#version = reply.version ?? null;
 		this.#parts.started();
 		return null;
 	}

@@ -71,6 +71,7 @@ describe("the dead-letter table", () => {
 			attempts: 1,
 			state: "open",
 			pockaffe_version: "0.1.0",
+			handler_version: "4f2a",
 		});
 		expect([first?.error, first?.stack].join()).not.toContain("\0");
 		expect(second).toMatchObject({

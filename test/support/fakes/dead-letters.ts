@@ -22,6 +22,7 @@ export function deadLetter(over: Partial<DeadLetter> = {}): DeadLetter {
 		refusedRows: [],
 		rowsLeftOut: 0,
 		attempts: 1,
+		handlerVersion: "4f2a",
 		state: "open",
 		...over,
 	};
@@ -31,7 +32,7 @@ export function deadLetter(over: Partial<DeadLetter> = {}): DeadLetter {
 export function storedLetter(over: Partial<StoredLetter> = {}): StoredLetter {
 	const { receivedAtMs: _, ...letter } = deadLetter();
 	const at = new Date(letter.timestamp).toISOString();
-	return { ...letter, headers: [], firstAt: at, lastAt: at, pockaffeVersion: "0.0.0", ...over };
+	return { ...letter, headers: [], handlerVersion: "4f2a", firstAt: at, lastAt: at, pockaffeVersion: "0.0.0", ...over };
 }
 
 /** All that match, or the first `most` of them. */
@@ -51,4 +52,5 @@ export const replayFailure = {
 	rowId: "id-7",
 	refusedRows: [],
 	attempts: 1,
+	handlerVersion: "5b3c",
 } as const;

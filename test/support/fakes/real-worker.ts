@@ -120,6 +120,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 				retryBackoffMs: 1,
 				maxRetryBackoffMs: 5,
 				module: "./handler.mjs",
+				version: "",
 				onPoison: "dead-letter",
 				onExceeded: "park",
 				minBackoffMs: 1,

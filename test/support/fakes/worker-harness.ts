@@ -20,6 +20,7 @@ const defaults: WorkerSettings = {
 	retryBackoffMs: 100,
 	maxRetryBackoffMs: 150,
 	module: "./handler.mjs",
+	version: "",
 	onPoison: "dead-letter",
 	onExceeded: "park",
 	minBackoffMs: 50,

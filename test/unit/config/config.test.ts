@@ -53,6 +53,7 @@ describe("the defaults", () => {
 				maxAttempts: 5,
 				retryBackoffMs: 50,
 				maxRetryBackoffMs: 5_000,
+				version: "",
 				maxOutcomeBytes: 16_777_216,
 				produces: [],
 				dropRepeats: false,

@@ -33,9 +33,11 @@ const homes: Readonly<Record<string, string>> = {
 	commander: "commands",
 };
 
-/** What runs in a handler's thread, and what of the main thread's folders it shares: words and memory, nothing that acts. */
+/** What runs in a handler's thread, and what of the main thread's folders it shares: words, memory, and what only reads. */
 const inside = "worker/inside/";
-const shared = ["worker/thread/thread-protocol.ts", "worker/thread/handler-thread.ts", "worker/thread/handler-output.ts"];
+const shared = ["thread-protocol.ts", "handler-thread.ts", "handler-output.ts", "handler-version.ts"].map(
+	(file) => `worker/thread/${file}`,
+);
 
 interface Import {
 	readonly file: string;

@@ -19,6 +19,7 @@ function partition(overrides: Partial<PartitionSnapshot> = {}): PartitionSnapsho
 		queued: 4,
 		inFlight: 6,
 		thread: 4,
+		handlerVersion: "5f2c",
 		restarts: 0,
 		attempts: 0,
 		careful: false,
@@ -33,6 +34,7 @@ function snapshotOf(partitions: readonly PartitionSnapshot[]): StatusSnapshot {
 	return {
 		embedded: false,
 		version: "0.1.0",
+		handler: { module: "handler.mjs", version: "5f2c", mixed: false },
 		now,
 		startedAt: now - 61_500,
 		state: "running",

@@ -1,0 +1,60 @@
+/** Which handler the partitions run: told where they run different ones, for a file changed and only some threads began anew since. */
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import type { ObserverParts } from "./observer-parts.ts";
+
+/** A partition, and a hash of the handler's files as its thread has loaded them; null before it has. */
+export interface HandlerOfPartition extends TopicPartition {
+	readonly handlerHash: string | null;
+}
+
+/** See the file's header. */
+export class HandlerObserver {
+	readonly #logger: ObserverParts["logger"];
+	readonly #module: string;
+	readonly #running: () => readonly HandlerOfPartition[];
+	/** The hashes that were told last, of a mixture. */
+	#told = "";
+
+	constructor(logger: ObserverParts["logger"], module: string, running: () => readonly HandlerOfPartition[]) {
+		this.#logger = logger;
+		this.#module = module;
+		this.#running = running;
+	}
+
+	/** What all partitions run; null where none has loaded it, or they run different ones. */
+	get only(): string | null {
+		const [first, ...others] = this.#byHash().keys();
+		return others.length === 0 ? (first ?? null) : null;
+	}
+
+	get mixed(): boolean {
+		return this.#byHash().size > 1;
+	}
+
+	/** A thread has loaded the handler. Each mixture is told once, and its end. */
+	started(): void {
+		const byHash = this.#byHash();
+		const hashes = [...byHash.keys()].sort().join();
+		if (byHash.size > 1 && hashes !== this.#told) {
+			const which = [...byHash].map(([hash, names]) => `${hash} at ${names.join(", ")}`).join("; ");
+			const advice = "the others load it when their threads begin anew: restart the daemon, or each partition (pockaffe restart)";
+			const fields = { module: this.#module, versions: Object.fromEntries(byHash) };
+			this.#logger.warn(fields, `${this.#module} changed on disk, and partitions run different versions of it: ${which}; ${advice}`);
+			this.#told = hashes;
+		} else if (byHash.size === 1 && this.#told !== "") {
+			this.#logger.info(
+				{ module: this.#module, version: hashes },
+				`all partitions run the same version of ${this.#module} again: ${hashes}`,
+			);
+			this.#told = "";
+		}
+	}
+
+	#byHash(): Map<string, string[]> {
+		const byHash = new Map<string, string[]>();
+		for (const { handlerHash, ...partition } of this.#running()) {
+			if (handlerHash !== null) byHash.set(handlerHash, [...(byHash.get(handlerHash) ?? []), partitionName(partition)]);
+		}
+		return byHash;
+	}
+}
