@@ -1,6 +1,6 @@
 /**
  * `npm run mutants -- --folder src/core --count 40 --seed 1 [--limit 90] [--nearest 12]`: small careless changes, one at a time, in a copy of
- * the work tree. Does a test notice? Prints who survived, and the score by folder; exit 0 whatever it is. See docs/testing.md.
+ * the work tree. `--folder` takes several, or files. Does a test notice? Prints who survived, and the score by folder; exit 0 whatever it is. See docs/testing.md.
  * `--list FILE` tries the changes of a JSON file instead: [{file, from, to}], `from` a text that stands there once.
  */
 import { readFileSync } from "node:fs";
@@ -49,7 +49,8 @@ function listed(path: string): readonly Mutant[] {
 
 /** So many of all, each as likely as the other. */
 function sampled(): readonly Mutant[] {
-	const inFolder = (file: string) => file.startsWith(values.folder.replace(/\/$/, ""));
+	const folders = values.folder.split(",");
+	const inFolder = (file: string) => folders.some((folder) => `${file}/`.startsWith(`${folder.replace(/\/$/, "")}/`));
 	const kinds = values.kinds?.split(",");
 	const all = [...sources]
 		.filter(([file]) => inFolder(file))

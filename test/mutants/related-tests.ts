@@ -38,9 +38,10 @@ export class RelatedTests {
 		const known = this.#imports.get(file);
 		if (known) return known;
 		const source = readFileSync(join(this.#root, file), "utf8");
-		const imports = [
-			...source.matchAll(/^(?:import|export|\}) [^;"]*?"(\.[^"]+\.ts)"|^(?:import|export) (?!type)[\s\S]*?from "(\.[^"]+\.ts)"/gm),
-		].map(([, one, other]) => normalize(join(dirname(file), (one ?? other) as string)));
+		// No types: they are gone when it runs.
+		const imports = [...source.matchAll(/^(?:import|export)(?! type\b)[^;"]*?"(\.[^"]+\.ts)"|\bimport\("(\.[^"]+\.ts)"\)/gm)].map(
+			([, one, other]) => normalize(join(dirname(file), (one ?? other) as string)),
+		);
 		if (startsThreads.test(file) || /dist\/worker\/inside/.test(source)) imports.push(threadEntry);
 		this.#imports.set(file, imports);
 		return imports;
