@@ -90,7 +90,8 @@ export function mutantsOf(file: string, source: string): readonly Mutant[] {
 		const [left, right] = [source.slice(index + 3, middle), source.slice(middle + 3, end)];
 		add("choice", { from: index + 3, to: end, text: `${right} : ${left}` });
 	}
-	for (const { index, 0: match } of texts.matchAll(label))
+	// In the source, where what stands beside it tells a type from a value.
+	for (const { index, 0: match } of source.matchAll(label))
 		if (code[index] === '"') add("label", { from: index + 1, to: index + match.length - 1, text: "mutated" });
 	for (const pattern of inSql)
 		for (const { index, 0: match } of texts.matchAll(pattern)) {

@@ -84,6 +84,14 @@ describe("rows whose message makes none any more", () => {
 		expect([written, lowered, changes.counts]).toEqual([[[["b", null, 12]]], ["b"], { ...none, removed: 1 }]);
 	});
 
+	it("or makes it with an older version, are asked for as well", async () => {
+		const { changes, written, lowered, asked } = changing();
+		changes.found(found("newer", stored(12)), false, made(12));
+		await changes.conclude();
+		await changes.conclude();
+		expect([written, lowered, asked.length]).toEqual([[[["a", 12, 12]]], ["a"], 1]);
+	});
+
 	it("wait where a message before the stretch may have made the row that counts", async () => {
 		const { changes, written, lowered } = changing({ mayBeBefore: ({ offset }) => offset === 12 });
 		for (const offset of [12, 13]) changes.found({ ...found("extra", stored(offset)), id: `row of ${offset}` }, false, null);

@@ -34,6 +34,7 @@ describe("a mutant leaves alone", () => {
 		["comments", "// a === b && c\n/* d <= e */"],
 		["what stands in strings, templates and regular expressions", 'a = "b === c";\nd = `e && f`;\ng = /h \\|\\| i/;'],
 		["types", 'interface A {\n\treadonly b: "c" | "d";\n}\ntype E = F extends true ? 1 : 0;\na = b as readonly "c"[];'],
+		["a type of several", '\tc: Pick<D, "e" | "f">,'],
 		["imports", 'import { a } from "./b.ts";'],
 		["words of the log", "\tlogger.warn({ a: 0 }, `b ${c + d}`);"],
 	])("%s", (_, source) => {

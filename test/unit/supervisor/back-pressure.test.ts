@@ -150,6 +150,7 @@ describe("more should come slowly", () => {
 		expect(crowd([half, { unfinished: 30 }])).toBe(false);
 		expect(crowd([half, { unfinished: 30, queued: 1 }])).toBe(true);
 		expect(crowd([half, { unfinished: 30, underway: 1 }])).toBe(true);
+		expect(crowd([half, { unfinished: 30, queued: 7, underway: 7 }])).toBe(true);
 	});
 
 	it("whatever those have that nothing is fetched of, but not where that is all", () => {
