@@ -113,7 +113,7 @@ describeOnKafka("how the daemon ends", () => {
 			supervisor: { onExceeded: "stop", maxRestarts: 1, minBackoffMs: 1, maxBackoffMs: 2 },
 		});
 		await rows(run.db, 100);
-		expect(await committedOffsets(inject("kafkaBrokers"), groupOf(run.topic), run.topic)).toEqual([null]);
+		expect(await committedOffsets(inject("kafkaBrokers"), groupOf(run.topic), run.topic)).toEqual([0]);
 		await loadMore(run.topic);
 		expect(await run.daemon.exited()).toBe(3);
 		expect(run.daemon.output).toContain("restart intensity exceeded");

@@ -1,0 +1,75 @@
+/** Why a broker can't be reached, by the client's own line about it, as far as nobody has to be asked. */
+import { describe, expect, it } from "vitest";
+import { ConnectionFailure } from "../../../../src/kafka/client/connection-failure.ts";
+
+const line = (what: string, protocol = "sasl_ssl") => `${protocol}://b1:9093/bootstrap: ${what} (after 3ms in state SSL_HANDSHAKE)`;
+const alert = (what: string) => line(`SSL handshake failed: ssl3_read_bytes: ssl/tls alert ${what}: SSL alert number 42`, "ssl");
+
+async function explained(settings: Readonly<Record<string, unknown>>, ...lines: readonly string[]) {
+	const failure = new ConnectionFailure(settings);
+	for (const each of lines) failure.told(each);
+	await new Promise<void>((resolve) => failure.whenExplained(resolve));
+	return failure;
+}
+
+it("nothing is said before anything happened", async () => {
+	const failure = await explained({});
+	expect([failure.words, failure.cause]).toEqual([null, null]);
+});
+
+describe("a refused login", () => {
+	it("names the user, the broker's words and where to look", async () => {
+		const failure = await explained({ "sasl.username": "ann" }, line("SASL authentication error: Invalid credentials", "sasl_plaintext"));
+		expect(failure.cause).toBe("b1:9093: the broker refuses the user ann: Invalid credentials: look at kafka.sasl");
+		expect(failure.words).toBe(failure.cause);
+	});
+});
+
+describe("a client certificate that the broker", () => {
+	it.each(["certificate required", "bad certificate", "certificate unknown", "unknown ca", "access denied", "unsupported certificate"])(
+		"misses (%s) is to be given",
+		async (what) => {
+			expect((await explained({}, alert(what))).cause).toBe(
+				"b1:9093: the broker asks for a client certificate: give kafka.tls.cert and kafka.tls.key",
+			);
+		},
+	);
+
+	it("does not take is told with its alert", async () => {
+		const failure = await explained({ "ssl.certificate.pem": "no certificate" }, alert("unknown ca"));
+		expect(failure.cause).toBe(
+			"b1:9093: the broker does not take the client certificate (kafka.tls.cert): unknown ca; is it of a CA that the broker knows?",
+		);
+	});
+
+	it("reads from a file that is gone counts as none", async () => {
+		const failure = await explained({ "ssl.certificate.location": "/nowhere/cert.pem" }, alert("bad certificate"));
+		expect(failure.cause).toMatch(/asks for a client certificate/);
+	});
+});
+
+describe("the client's own words stand", () => {
+	it.each([
+		["of what is no matter of TLS", line("Connect to ipv4#10.0.0.1:9093 failed: Connection refused")],
+		["of an alert that is about no certificate", alert("handshake failure")],
+		["of a broker without TLS", "plaintext://b1:9092/bootstrap: SSL alert certificate required"],
+	])("%s", async (_, told) => {
+		const failure = await explained({}, told);
+		expect([failure.cause, failure.words]).toEqual([null, told]);
+	});
+
+	it("and what was known of the failure before is forgotten with one of another way", async () => {
+		const failure = await explained({}, alert("bad certificate"));
+		expect(failure.cause).not.toBeNull();
+		failure.told("plaintext://b1:9092/bootstrap: away");
+		expect([failure.cause, failure.words]).toEqual([null, "plaintext://b1:9092/bootstrap: away"]);
+	});
+});
+
+it("what is known holds while the next failure is explained", async () => {
+	const failure = await explained({ "sasl.username": "ann" }, line("SASL authentication error: no"));
+	failure.told(line("SASL authentication error: still no"));
+	expect(failure.cause).toContain("refuses the user ann: no:");
+	await new Promise<void>((resolve) => failure.whenExplained(resolve));
+	expect(failure.cause).toContain("refuses the user ann: still no:");
+});
