@@ -15,6 +15,9 @@ const addon = "test/support/project/addon.ts";
 /** The longest of those without servers: hundreds of runs of the simulation, and its mutations. Of the runs a few are there always. */
 const simulated = "test/simulation/{simulation,mutations}.test.ts";
 
+/** Random cases by the thousand: the fast run has a part of them, this project all. */
+const long = ["test/unit/worker/legal-logs.test.ts", "test/unit/thread/json-reader.test.ts"];
+
 /** A contract's suite runs against the fake without servers, and against the real thing where one is. */
 const contractsOnServers = "test/contract/*.{kafka,postgres}.test.ts";
 
@@ -38,7 +41,8 @@ export default defineConfig({
 				test: {
 					...common,
 					name: "simulated",
-					include: [simulated],
+					include: [simulated, ...long],
+					env: { TEST_LONG: "true" },
 				},
 			},
 			{

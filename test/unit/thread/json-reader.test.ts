@@ -20,8 +20,8 @@ import { jsonMessages } from "../../hostile/kinds/json-messages.ts";
 import { Documents, type Usual } from "../../support/daemons/json-documents.ts";
 import { columnOf, layoutOf } from "../../support/fakes/row-submissions.ts";
 
-/** With TEST_JSON=all as many as take some ten seconds. */
-const DOCUMENTS = process.env.TEST_JSON === "all" ? 100_000 : 35_000;
+/** With TEST_JSON=all as many as take some ten seconds; the fast run has a part of them. */
+const DOCUMENTS = process.env.TEST_JSON === "all" ? 100_000 : process.env.TEST_LONG ? 35_000 : 5_000;
 /** Short, for a run that fails is gone on with behind its failure. */
 const RUN = 50;
 

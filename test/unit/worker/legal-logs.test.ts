@@ -26,7 +26,7 @@ const constraints = {
 		[["orders", "person"], "people"],
 	],
 } as const;
-const SEEDS = Number(process.env.SEEDS ?? 100);
+const SEEDS = Number(process.env.SEEDS ?? (process.env.TEST_LONG ? 100 : 20));
 
 /** One partition's log, and what its tables hold behind it. Values are the partition's own: nothing orders one partition behind another. */
 class LegalLog {
