@@ -6,18 +6,18 @@ import type { RowSubmission } from "../../worker/ports.ts";
 /** Where a row's message is. */
 export type RowPlace = Pick<ExpectedRow, "topic" | "partition" | "offset" | "timestamp">;
 
-/** All rows of a block. `isOptional`: see ExpectedRow. */
+/** All rows of a block. `isOptional`: see ExpectedRow; null where none is. */
 export function* expectedRows(
 	{ topic, partition, batch }: RowSubmission,
 	block: RowBlock,
 	{ version, columns }: TableLayout,
-	isOptional: (place: RowPlace, id: string) => boolean,
+	isOptional: ((place: RowPlace, id: string) => boolean) | null,
 ): Generator<ExpectedRow> {
+	const versionColumn = version.kind === "field" ? columns.findIndex(({ name }) => name === version.column) : -1;
 	for (const { message, id, isDelete, values } of rowsOf(block)) {
 		const offset = batch.offsets[message] as number;
 		const timestamp = Math.max(0, batch.timestamps[message] as number);
-		const place = { topic, partition, offset, timestamp };
-		const field = version.kind === "field" ? (values[columns.findIndex(({ name }) => name === version.column)] ?? null) : null;
-		yield { ...place, id, isDelete, values, field, optional: isOptional(place, id) };
+		const optional = isOptional !== null && isOptional({ topic, partition, offset, timestamp }, id);
+		yield { topic, partition, offset, timestamp, id, isDelete, values, field: values[versionColumn] ?? null, optional };
 	}
 }

@@ -112,6 +112,12 @@ export class LogCoverage {
 		for (const letter of letters) this.#addLetter(letter);
 	}
 
+	/** Whether there are letters of a partition's messages, or the group passed some over: else each message is to be in its row. */
+	hasExceptions(partition: TopicPartition): boolean {
+		const covered = this.#partitions.get(partitionName(partition));
+		return covered !== undefined && (covered.letters.size > 0 || covered.range.skipped.length > 0);
+	}
+
 	/** True of a message that the group passed over. */
 	isPassedOver(partition: TopicPartition, offset: number): boolean {
 		const skipped = this.#partitions.get(partitionName(partition))?.range.skipped ?? [];

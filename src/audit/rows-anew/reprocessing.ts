@@ -373,7 +373,7 @@ class Reprocessing {
 			const rows = this.#rows.get(block.table);
 			if (!rows) continue;
 			const layout = this.#layouts.find(({ name }) => name === block.table) as TableLayout;
-			for (const row of expectedRows(submission, block, layout, () => false)) rows.add(row);
+			for (const row of expectedRows(submission, block, layout, null)) rows.add(row);
 		}
 	}
 

@@ -239,6 +239,7 @@ class Verification {
 		);
 		this.#next.set(partitionName(partition), (messages.at(-1)?.offset ?? -1) + 1);
 		this.#parts.progress({ read: this.#messages, total: this.#total, table: null });
+		if (!this.#coverage.hasExceptions(partition)) return messages;
 		return messages.filter((message) => {
 			const letter = this.#coverage.letterAt(message);
 			return (letter === undefined || isHandledAgain(letter)) && !this.#coverage.isPassedOver(partition, message.offset);
@@ -250,12 +251,13 @@ class Verification {
 	}
 
 	#fold(submission: RowSubmission): void {
+		const hasExceptions = this.#coverage.hasExceptions(submission);
 		for (const block of submission.blocks) {
 			const rows = this.#expected.get(block.table);
 			if (!rows) continue;
 			const layout = this.#layouts.find(({ name }) => name === block.table) as TableLayout;
 			const isOptional = (place: RowPlace, id: string) => isRefused(this.#coverage.letterAt(place), block.table, id);
-			for (const row of expectedRows(submission, block, layout, isOptional)) rows.add(row);
+			for (const row of expectedRows(submission, block, layout, hasExceptions ? isOptional : null)) rows.add(row);
 		}
 	}
 

@@ -76,15 +76,19 @@ export class ExpectedRows {
 	add(row: ExpectedRow): void {
 		if (!this.chosen.admit(row.id)) return;
 		const present = this.#rows.get(row.id);
+		const isPlain = present?.length === 1 && !row.optional && !(present[0] as ExpectedRow).optional;
+		if (isPlain && compareVersions(row, present[0] as ExpectedRow, this.#strategy) < 0) return;
 		// A row that is replaced counts all the same: what is left of its batch keeps the whole text of the batch in memory.
 		this.#bytes += bytesOf(row);
-		this.#rows.set(row.id, present ? this.#merge([row], present) : [row]);
+		this.#rows.set(row.id, present && !isPlain ? this.#merge([row], present) : [row]);
 	}
 
 	/** Writes what is in memory to disk where it is too much. To be awaited between two batches. Rejects (ExitError) where it can't. */
 	async relieve(): Promise<void> {
-		if (this.#isTooMuch) this.#dropOthers();
-		if (this.#isTooMuch) await this.#spill();
+		if (!this.#isTooMuch) return;
+		this.#compact();
+		// Often enough that it pays to copy: half of what there was has to be gone.
+		if (this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes / 2) await this.#spill();
 	}
 
 	/** Writes all that is in memory to disk. Rejects (ExitError) where it can't. */
@@ -96,12 +100,18 @@ export class ExpectedRows {
 		return this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes;
 	}
 
-	/** What was admitted and is not chosen any more. */
-	#dropOthers(): void {
-		if (this.chosen === everyId) return;
-		for (const id of this.#rows.keys()) if (!this.chosen.has(id)) this.#rows.delete(id);
+	/** Copies what is still wanted, so that nothing keeps the texts of the batches that it came in. */
+	#compact(): void {
+		const rows = this.#rows;
+		this.#rows = new Map();
 		this.#bytes = 0;
-		for (const candidates of this.#rows.values()) for (const row of candidates) this.#bytes += bytesOf(row);
+		for (const [id, candidates] of rows) {
+			rows.delete(id);
+			if (!this.chosen.has(id)) continue;
+			const copies = JSON.parse(JSON.stringify(candidates)) as Candidates;
+			this.#rows.set(idOf(copies), copies);
+			for (const row of copies) this.#bytes += bytesOf(row);
+		}
 	}
 
 	/** All ids in the order of their UTF-8 bytes, each once. May be read several times; nothing may be added any more. */

@@ -91,6 +91,20 @@ describe("expected rows", () => {
 		expect(process.memoryUsage().heapUsed - before).toBeLessThan(12_000_000);
 	});
 
+	it("of a few ids stay in memory, however often each is replaced", async () => {
+		await using folder = await temporaryFolder();
+		const expected = new ExpectedRows({ layout, folder: folder.path, name: "t", limit: { ids: 1_000, bytes: 100_000 } });
+		for (let offset = 0; offset < 20_000; offset++) {
+			expected.add(row(`id ${offset % 100}`, 1, offset, { values: [`value ${offset}`] }));
+			await expected.relieve();
+		}
+		expect(expected.runs).toBe(0);
+		const all: string[] = [];
+		for await (const [newest] of expected.sorted()) all.push(`${newest?.id} ${newest?.values}`);
+		expect(all).toHaveLength(100);
+		expect(all).toContain("id 7 value 19907");
+	});
+
 	it("may be added while others are written to disk", async () => {
 		await using folder = await temporaryFolder();
 		const expected = new ExpectedRows({ layout, folder: folder.path, name: "t", limit: { ids: 2, bytes: 1e9 } });

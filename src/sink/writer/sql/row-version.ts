@@ -12,11 +12,11 @@ export interface RowVersion {
 }
 
 /** Negative where `left` is older than `right`, 0 where they are the same position. */
-export function compareVersions(left: RowVersion, right: RowVersion, { kind, ...strategy }: VersionStrategy): number {
+export function compareVersions(left: RowVersion, right: RowVersion, strategy: VersionStrategy): number {
+	const { kind } = strategy;
 	if (kind === "field") {
-		const { type } = strategy as { type: string };
 		const byField =
-			type === "timestamptz" ? compareText(left.field ?? "", right.field ?? "") : compareDecimals(left.field ?? "0", right.field ?? "0");
+			strategy.type === "timestamptz" ? compareText(left.field ?? "", right.field ?? "") : compareDecimals(left.field ?? "0", right.field ?? "0");
 		if (byField !== 0) return byField;
 	}
 	if (kind !== "offset" && left.timestamp !== right.timestamp) return left.timestamp - right.timestamp;
