@@ -16,7 +16,9 @@ export function compareVersions(left: RowVersion, right: RowVersion, strategy: V
 	const { kind } = strategy;
 	if (kind === "field") {
 		const byField =
-			strategy.type === "timestamptz" ? compareText(left.field ?? "", right.field ?? "") : compareDecimals(left.field ?? "0", right.field ?? "0");
+			strategy.type === "timestamptz"
+				? compareText(left.field ?? "", right.field ?? "")
+				: compareDecimals(left.field ?? "0", right.field ?? "0");
 		if (byField !== 0) return byField;
 	}
 	if (kind !== "offset" && left.timestamp !== right.timestamp) return left.timestamp - right.timestamp;
