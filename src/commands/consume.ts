@@ -32,11 +32,11 @@ const fatalCodes: readonly number[] = [
 export function registerConsume(program: Command, context: CommandContext): void {
 	program
 		.command("consume")
-		.description("print messages as JSON lines, and commit them")
+		.description("print messages as JSON lines, and commit their offsets")
 		.argument("<topic>", "name of the topic")
 		.requiredOption("-g, --group <group>", "consumer group; starts at the beginning where it has committed nothing")
-		.option("-n, --number <count>", "end after so many messages", wholeNumber)
-		.option("--exit-at-end", "end when every partition was read to its end")
+		.option("-n, --number <count>", "end after this many messages", wholeNumber)
+		.option("--exit-at-end", "end when every partition is read to its end")
 		.action(async (topic: string, options: ConsumeOptions, command: Command) => {
 			const { kafka } = await kafkaOf(command, context);
 			const settings = {

@@ -7,14 +7,14 @@ import { partitionNumber } from "./terminal/option-values.ts";
 import { textTable } from "./terminal/text-table.ts";
 
 const actions = {
-	pause: ["pause a partition of a running daemon: what runs is finished, nothing more is handed over", "paused"],
-	resume: ["let a paused or parked partition go on, at once", "goes on"],
-	restart: ["replace a partition's thread: what it runs is cut off and handled again", "gets a new thread"],
+	pause: ["pause a partition of a running daemon: the running call is finished, no further message is handled", "paused"],
+	resume: ["let a paused or parked partition go on at once", "goes on"],
+	restart: ["replace a partition's thread: its running call is cut off, and the messages are handled again", "gets a new thread"],
 } as const;
 
 export function registerControl(program: Command, context: CommandContext): void {
-	withUrl(program.command("status").description("show a running daemon: its partitions, their state, lag and last failure"))
-		.option("--json", "the document of /status")
+	withUrl(program.command("status").description("show the partitions of a running daemon: state, lag, last failure"))
+		.option("--json", "print the JSON document of /status")
 		.action(async ({ json }: { json?: boolean }, command: Command) => {
 			const daemon = await daemonOf(command, context);
 			const status = (await daemon.ask("GET", "/status")) as Status;
@@ -34,7 +34,7 @@ export function registerControl(program: Command, context: CommandContext): void
 }
 
 function withUrl(command: Command): Command {
-	return command.option("--url <url>", "address of the daemon's HTTP; else the configuration's, or the embedded daemon of this folder");
+	return command.option("--url <url>", "HTTP address of the daemon; default: the configuration's, or the embedded daemon of this folder");
 }
 
 function shown({

@@ -20,13 +20,13 @@ interface ProduceOptions {
 export function registerProduce(program: Command, context: CommandContext): void {
 	program
 		.command("produce")
-		.description("produce a record per line of standard input")
+		.description("produce a record for each line of standard input")
 		.argument("<topic>", "name of the topic")
-		.option("-k, --key <key>", "key of every record; without one records have no key")
-		.option("-p, --partition <number>", "partition; without one the key decides, as for Java clients", partitionNumber)
-		.option("-H, --header <name=value>", "a header of every record; may be repeated", addHeader, [])
-		.option("--null", "an empty line is a null value (a delete), not an empty one")
-		.option("--json", "print a JSON line per record")
+		.option("-k, --key <key>", "key of all records; default: no key")
+		.option("-p, --partition <number>", "partition; default: chosen by the key, as Java clients do", partitionNumber)
+		.option("-H, --header <name=value>", "header of all records; may be repeated", addHeader, [])
+		.option("--null", "treat an empty line as a null value (a delete) instead of an empty value")
+		.option("--json", "print a JSON line for each record")
 		.action(async (topic: string, options: ProduceOptions, command: Command) => {
 			const { kafka, embedded } = await kafkaOf(command, context);
 			if (!embedded) await requireTopic(topic, kafka, context);

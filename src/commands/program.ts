@@ -21,7 +21,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 	const program = new Command("pockaffe")
 		.description("A Kafka consumer-group daemon: supervised handler threads, compare-and-set upserts into Postgres")
 		.version(context.version)
-		.option("-c, --config <file>", "configuration; else $POCKAFFE_CONFIG, else ./pockaffe.yaml")
+		.option("-c, --config <file>", "configuration file; default: $POCKAFFE_CONFIG, else ./pockaffe.yaml")
 		.showSuggestionAfterError()
 		// Commander would call process.exit; commands made from here on inherit it.
 		.exitOverride()

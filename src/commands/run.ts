@@ -29,11 +29,8 @@ export function registerRun(program: Command, context: CommandContext): void {
 	program
 		.command("run", { isDefault: true })
 		.description("run the daemon")
-		.option(
-			"--embedded",
-			"a demo, or a trial of your handler: on a broker and a database of its own, in this folder, whatever is configured",
-		)
-		.option("--leave", "leave the group at the stop also with kafka.instanceId, so that others take over at once")
+		.option("--embedded", "for a demo, or to try your handler: use an embedded broker and database in this folder, whatever is configured")
+		.option("--leave", "leave the group when stopping even with kafka.instanceId, so that others take over at once")
 		.addHelpText("after", () => `\n${renderOptionHelp()}`)
 		.allowExcessArguments()
 		.action(async ({ embedded, leave = false }: { embedded?: boolean; leave?: boolean }, command: Command) => {

@@ -1,110 +1,128 @@
 /**
- * Every code that `/readyz` may give: what it means, what ends it, what to do. Codes are API; the table of docs/failures.md is rendered
+ * Every code that `/readyz` may give: what it means, what to look at, what to do, when it ends. Codes are API; the table of docs/failures.md is rendered
  * from here and held against it by a test. Knows no reasons: readiness.ts collects them.
  */
 
 /** One code. Texts are Markdown, sentences without full stop. */
 export interface CodeSpec {
 	readonly means: string;
+	/** What to look at. */
+	readonly look: string;
+	/** What to type or to correct. */
+	readonly remedy: string;
 	/** When it goes by itself. */
 	readonly ends: string;
-	readonly remedy: string;
 }
 
 /** The codes, in the order in which a daemon may meet them. */
 export const readinessCodes = {
 	starting: {
-		means: "the daemon has no place in its group yet, or, with a partition, that partition's start is not known or not stored yet",
-		ends: "with the first assignment, or with the partition's start",
-		remedy: "nothing; after a minute look at the message: it says what the daemon waits for",
+		means: "the daemon has not joined its group yet; with a partition: where that partition begins is not known or not stored yet",
+		look: "the message: it says what the daemon waits for",
+		remedy: "nothing in the first minute; then what the message says",
+		ends: "with the first assignment, or once the partition's start is stored",
 	},
 	not_in_group: {
-		means:
-			"no way to Kafka or to the group's coordinator; the message names the address, and of a certificate or password that is not taken which and why",
+		means: "no connection to Kafka or to the group's coordinator",
+		look: "the message: it names the address, and any certificate or password that is refused, and why; then the broker itself",
+		remedy: "`pockaffe check` to try again from here; start the broker, or correct address, listeners, TLS or credentials",
 		ends: "when the coordinator answers again",
-		remedy: "bring the broker back, or mend address, listeners, TLS or credentials as the message says",
 	},
 	cannot_join: {
-		means:
-			"the group refuses this member: another protocol, too many members, a name that is taken, no KIP-848; the message has Kafka's words",
-		ends: "when the group takes it; asked again every few seconds",
-		remedy: "mend what the message says; nothing has to be restarted, unless the configuration is what has to change",
+		means: "the group refuses this member: another protocol, too many members, a name that is taken, or a broker without KIP-848",
+		look: "the message: it has Kafka's words; `pockaffe offsets GROUP` lists the members",
+		remedy: "correct what the message names; restart only if the configuration has to change",
+		ends: "when the group accepts the member; it asks again every few seconds",
 	},
 	not_authorized: {
-		means: "Kafka refuses this user the right to the group or to a topic",
-		ends: "when the right is given, within half a minute",
-		remedy: "give it: the message has the command",
+		means: "Kafka denies this user a right on the group or on a topic",
+		look: "the message: it names user, operation and topic or group",
+		remedy: "the `kafka-acls.sh` command of the message; `pockaffe check --rights` prints all that are missing",
+		ends: "within half a minute after the right is given",
 	},
 	topic_missing: {
 		means: "a topic of `kafka.topics` does not exist, or was deleted",
-		ends: "when it is made: found within ten seconds or so and read from its beginning",
-		remedy: "`pockaffe topic create TOPIC -p N`, or take it out of `kafka.topics`",
+		look: "the name in the message: a typing error, or a topic that nobody has created yet?",
+		remedy: "`pockaffe topic create TOPIC -p N`; or take it out of `kafka.topics` and restart",
+		ends: "about ten seconds after the topic is created; it is read from its beginning",
 	},
 	commits_failing: {
-		means: "offsets can't be committed for half a minute or longer; rows are written where the database takes them",
-		ends: "with the next commit that goes in",
-		remedy: "mend what the message says: the coordinator, the right, or the table of offsets",
+		means: "offsets could not be committed for half a minute or longer; rows are still written if the database accepts them",
+		look: "the message: the coordinator, a right, or the table of offsets",
+		remedy: "what the message says; nothing has to be restarted",
+		ends: "with the next commit that succeeds",
 	},
 	standing_transaction: {
-		means: "a producer's transaction is open for half a minute or longer, and nothing behind its first record comes",
+		means: "a producer's transaction has been open for half a minute or longer, and nothing after its first record can be read",
+		look: "the message: it has both offsets and the command that finds the producer",
+		remedy: "end the producer, or abort its transaction with the `kafka-transactions.sh` command of the message",
 		ends: "when the transaction ends",
-		remedy: "end its producer or the transaction: the message has both commands",
 	},
 	database: {
-		means: "rows of a table can't be written; the message has the SQLSTATE and, where it is known, what to mend",
+		means: "rows of a table can't be written",
+		look: "the message: it has the SQLSTATE and, if known, what to correct ([all SQLSTATEs](faults.md#faults-of-the-database-by-sqlstate)); `pockaffe check` compares the tables",
+		remedy: "what the message says, e.g. `grant …` or `pockaffe schema \\| psql …`; nothing has to be restarted",
 		ends: "with the first batch that is written",
-		remedy: "mend what the message says; nothing has to be restarted",
 	},
 	row_stuck: {
 		means:
-			"a row of the partition does not go in though others of its table do: another session keeps it locked, or a trigger or an extension fails at it; the message has its id and offset, the server's words, and who holds the lock",
-		ends: "when the row goes in, is refused, or its partition goes to another member",
-		remedy: "end the transaction that is named (`select pg_terminate_backend(pid)`), or mend the trigger; nothing has to be restarted",
+			"one row can't be written although others of its table can: another session has locked it, a trigger or an extension fails on it, or it is slow by itself; only its partition's commits wait",
+		look: "the message: it has the row's id and offset, the server's words, and who holds the lock",
+		remedy: "`select pg_terminate_backend(PID)` as in the message, or correct the trigger; nothing has to be restarted",
+		ends: "when the row is written or refused, or its partition goes to another member",
 	},
 	parent_missing: {
-		means:
-			"a row of the partition waits for the row that its foreign key asks for, longer than half of `tables.<name>.references.waitMs` (at most 30 s); the message has its id, offset and constraint",
-		ends: "when that row comes, when the time is over and it is a dead letter, or when its partition goes to another member",
-		remedy: "look where the other row stays: the lag of its topic, its dead letters, its producer",
+		means: "a row has waited for its foreign key's row longer than half of `tables.<name>.references.waitMs` (at most 30 s)",
+		look: "the message: it has id, offset and constraint; then the parent's topic: its lag (`pockaffe offsets GROUP`), its dead letters (`pockaffe dead-letters list`), its producer",
+		remedy: "whatever brings the parent row; `pockaffe dead-letters replay` if the parent became a dead letter",
+		ends: "when the parent row is written; when `waitMs` is over and the row becomes a dead letter; or when its partition goes to another member",
 	},
 	crash_loop: {
 		means: "the partition's handler failed at least twice in a row",
-		ends: "when the message is settled in whatever way: handled, dead-lettered, skipped; when nothing is left in hand; or when the partition goes to another member",
-		remedy: "mend the handler's module and save it; the failing partition begins anew at once",
+		look: "the message and `pockaffe status`: the failing offset, the error and its stack",
+		remedy:
+			"correct the handler's module and save it: the partition starts again at once; or `pockaffe skip TOPIC PARTITION OFFSET` if nobody needs the message",
+		ends: "when the message is handled, dead-lettered or skipped; when nothing is left in hand; or when the partition goes to another member",
 	},
 	thread_stuck: {
 		means:
-			"a handler's thread can't be ended: it waits in a native call, or walks a list of billions of holes; its message was judged (`timeout`), and the next thread works beside it",
-		ends: "when the thread ends; the daemon ends by itself (exit 6) with more than twice `handler.maxAttempts` of them, at least 4",
-		remedy: "mend the module at the place that the message names; a restart is rid of the thread",
+			"a handler's thread can't be ended: it waits in a native call, or walks a list of billions of holes; its message counted as a `timeout`, and the next thread already works beside it",
+		look: "the message: it names the place in the module; `pockaffe_threads_stuck` counts such threads",
+		remedy: "correct the module at that place; a restart of the daemon frees the thread",
+		ends: "when the thread ends; with more than 2 × `handler.maxAttempts` of them (at least 4) the daemon drains and ends (exit 6)",
 	},
 	parked: {
 		means:
-			"the partition's worker may not go on by itself: too many restarts, a poison message under `onPoison: park`, the breaker; or its log goes on while it stands still",
-		ends: "too many restarts and poison: tried again every `supervisor.maxBackoffMs`; a standstill: with the next message; the breaker: never",
-		remedy: "mend what the message names, then save the handler's file or `pockaffe resume TOPIC PARTITION`",
+			"the partition does not go on by itself: too many restarts, a poison message under `onPoison: park`, the breaker is open, or nothing arrives although its log grows",
+		look: "the message: it says which; `pockaffe status` has the last failures; for the breaker also `pockaffe dead-letters list`",
+		remedy:
+			"correct the cause, then save the handler's file or `pockaffe resume TOPIC PARTITION`; or `pockaffe skip TOPIC PARTITION OFFSET`",
+		ends: "too many restarts and poison: tried again every `supervisor.maxBackoffMs`; nothing arrives: with the next message; breaker: never",
 	},
 	dead_letter_target: {
 		means: "dead letters can't be stored; their partitions wait",
+		look: "the message: it names the table or topic and the error",
+		remedy: "what the message says; nothing has to be restarted",
 		ends: "when the letters are stored, or their partitions go to another member",
-		remedy: "mend the table or the topic as the message says",
 	},
 	table_restored: {
 		means:
-			"`offsets.store: kafka`: the database is older than the group's offset of the partition: it was put back to another time (a backup, a fail-over to a server that was behind), or another tool set the offset forward. Rows of the offsets between may be missing",
-		ends: "when the group's offset was set back, or set by `pockaffe offsets set`",
+			"only with `offsets.store: kafka`: the database is older than the group's committed offset. Either it was restored to an earlier time (a backup, a fail-over to a server that lagged), or another tool moved the offset forward. Rows of the offsets in between may be missing",
+		look: "the message: it has the partition and both offsets; [after a restored backup](delivery.md#after-a-restored-backup)",
 		remedy: "stop the group's daemons, run the command of the message, start them",
+		ends: "when the group's offset is set back, or set by `pockaffe offsets set`",
 	},
 	produce_blocked: {
-		means:
-			"records of a handler can't be produced: their topic is missing, the right to write to it, or no broker answers; the messages that they are of wait, uncommitted",
-		ends: "with the first record that the broker takes; tried again within seconds",
-		remedy: "mend what the message says (`pockaffe topic create`, the right, the broker); nothing has to be restarted",
+		means: "records of a handler can't be produced: the topic is missing, the right to write to it is missing, or no broker answers; their messages wait, uncommitted",
+		look: "the message: it names the topic and the error",
+		remedy: "`pockaffe topic create TOPIC -p N`, grant the right, or start the broker, as the message says; nothing has to be restarted",
+		ends: "with the first record that the broker accepts; tried again within seconds",
 	},
 	draining: {
-		means: "the daemon stops",
-		ends: "with the process",
+		means: "the daemon is stopping",
+		look: "nothing",
 		remedy: "nothing",
+		ends: "when the process ends",
 	},
 } as const satisfies Record<string, CodeSpec>;
 
@@ -119,9 +137,13 @@ const markers = { opening: "<!-- readiness -->", closing: "<!-- /readiness -->" 
 /** Markdown: code, meaning, end, remedy. */
 export function renderReadinessTable(): string {
 	const rows = Object.entries<CodeSpec>(readinessCodes).map(
-		([code, { means, ends, remedy }]) => `| \`${code}\` | ${means} | ${ends} | ${remedy} |`,
+		([code, { means, look, remedy, ends }]) => `| \`${code}\` | ${means} | ${look} | ${remedy} | ${ends} |`,
 	);
-	return ["| code | means | ends by itself | what to do |", "| --- | --- | --- | --- |", ...rows].join("\n");
+	return [
+		"| code | what it means | what to look at | what to do | when it ends by itself |",
+		"| --- | --- | --- | --- | --- |",
+		...rows,
+	].join("\n");
 }
 
 /** The page with the table between its markers replaced; unchanged where they are missing. */

@@ -43,23 +43,23 @@ const MAX_LINES = 20;
 export function registerReprocess(program: Command, context: CommandContext): void {
 	program
 		.command("reprocess")
-		.description("compute rows anew after the handler was corrected: what is stored of a message is replaced by what it makes now")
-		.option("--from <where>", "earliest, a time (2024-05-01T12:00:00Z), or an offset; else from the log's beginning", whereTo)
-		.option("--to <where>", "up to here: latest, a time, or an offset (not included); else what is committed", whereTo)
+		.description("after you corrected the handler: run it again on old messages, and replace the rows that they made before")
+		.option("--from <where>", "begin here: earliest, a time (2024-05-01T12:00:00Z), or an offset; default: the log's beginning", whereTo)
+		.option("--to <where>", "end here: latest, a time, or an offset (excluded); default: the committed offset", whereTo)
 		.option("--topic <topic>", "only this topic")
 		.option("--partition <number>", "only this partition", partitionNumber)
-		.option("--keys <file>", "only messages with the keys in this file, one a line")
+		.option("--keys <file>", "only messages with the keys in this file, one per line")
 		.option("--dry-run", "only say what would change")
-		.option("-y, --yes", "do not ask; needed where there is no terminal")
+		.option("-y, --yes", "do not ask; needed without a terminal")
 		.option("--json", "as JSON")
 		.addHelpText(
 			"after",
 			`
-Reads the log in no group, up to what the daemons have committed, and runs the handler over it (init gets purpose "reprocess"). Daemons
-may run meanwhile: a row that a newer message wrote stays. A row that its message no longer makes is replaced by what the message before it
-makes, or removed. A message that the handler rejects becomes a dead letter; one that it fails at keeps its row. Messages that are dead
-letters already are left out (dead-letters replay). Interrupted or killed, the same command goes on. Restart the daemons with the
-corrected handler first: messages that they handle while this runs are not computed anew.`,
+Reads the log without joining a group, up to the committed offsets, and runs the handler on it (init gets purpose "reprocess"). Daemons
+may run meanwhile: a row of a newer message stays. A row that its message no longer makes is replaced by the row of the id's previous
+message, or removed. A message that the handler rejects becomes a dead letter; one at which it fails keeps its row. Messages that are
+already dead letters are left out (use dead-letters replay). After an interruption or a kill run the same command again. Restart the
+daemons with the corrected handler first: messages that they handle while this runs are not reprocessed.`,
 		)
 		.action(async (options: ReprocessOptions, command: Command) => {
 			const { config } = await daemonConfig(command, context);

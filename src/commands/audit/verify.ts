@@ -48,27 +48,27 @@ export function registerVerify(program: Command, context: CommandContext): void 
 	program
 		.command("verify")
 		.description("compare the tables with the log up to the committed offsets: did everything arrive?")
-		.option("--limit <count>", "show at most so many differences", wholeNumber, 20)
+		.option("--limit <count>", "show at most this many differences", wholeNumber, 20)
 		.option("--json", "one JSON document")
-		.option("--topic <topic>", "only what this topic's log says; may be repeated", added, [])
+		.option("--topic <topic>", "only this topic; may be repeated", added, [])
 		.option("--table <table>", "only this table; may be repeated", added, [])
-		.addOption(new Option("--ids <file>", "only the ids in this file, one a line").conflicts("sample"))
-		.option("--sample <count>", "of each table so many ids by lot, from the whole log", wholeNumber)
-		.option("--require <name=value,…>", `exit 1 unless these hold, too: ${requirementNames.join(", ")}`, required, [])
-		.option("--within <seconds>", "come back so long to rows that are ahead (with --require share=…: 60)", seconds)
+		.addOption(new Option("--ids <file>", "only the ids in this file, one per line").conflicts("sample"))
+		.option("--sample <count>", "only this many random ids of each table", wholeNumber)
+		.option("--require <name=value,…>", `exit with 1 unless these hold too: ${requirementNames.join(", ")}`, required, [])
+		.option("--within <seconds>", "try rows that are ahead again for this long (default with --require share=…: 60)", seconds)
 		.addOption(
 			new Option(
 				"--resume <folder>",
-				"keep in this folder how far it has come, and go on with what an interrupted verification kept there",
+				"save the progress in this folder, and go on from the progress that an interrupted verification saved there",
 			).conflicts("sample"),
 		)
 		.addHelpText(
 			"after",
 			`
-Runs the handler again over the log (init gets purpose "verify") and changes nothing. A handler with side effects, or whose rows
-depend on more than the message, can't be verified. What the log no longer holds is counted as unchecked; dead letters are accounted for.
-Its last line says how many of the ids were compared. Exit code 1 where anything differs, where nothing could be compared, or where a
-requirement doesn't hold: --require open-letters=0,unread=0,share=1 for a script that wants to be sure of everything.`,
+Runs the handler again on the log (init gets purpose "verify") and changes nothing. A handler can't be verified if it has side effects,
+or if its rows depend on more than the message. Rows whose messages the log no longer has count as unchecked; dead letters are taken into
+account. The last line says how many of the ids were compared. Exit code 1 if anything differs, if nothing could be compared, or if a
+requirement does not hold. In a script that has to be sure of everything: --require open-letters=0,unread=0,share=1`,
 		)
 		.action(async (options: VerifyOptions, command: Command) => {
 			setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);

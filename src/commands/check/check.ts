@@ -21,7 +21,7 @@ export function registerCheck(program: Command, context: CommandContext): void {
 		.command("check")
 		.description("check configuration, handler, broker, topics, codecs, database and tables")
 		.option("--json", "as JSON")
-		.option("--rights", "print the commands that give the rights that are missing, and nothing else")
+		.option("--rights", "print only the commands that grant the missing rights")
 		.action(async ({ json, rights }: { json?: boolean; rights?: boolean }, command: Command) => {
 			const findings = await unlessInterrupted(allFindings(command, context), context, "the check");
 			if (rights) print(context.stdout, rightsText(findings));

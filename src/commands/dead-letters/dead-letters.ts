@@ -31,9 +31,9 @@ export function registerDeadLetters(program: Command, context: CommandContext): 
 				"type: pockaffe dead-letters list | show <topic> <partition> <offset> | replay | discard",
 			);
 		});
-	withFilters(group.command("list").description("list letters; without --state the open ones"), letterStates)
-		.option("--limit <count>", "at most so many; all: every one", (text: string) => (text === "all" ? text : wholeNumber(text)), 100)
-		.option("--json", "a JSON line per letter")
+	withFilters(group.command("list").description("list letters; default: open ones"), letterStates)
+		.option("--limit <count>", "show at most this many; all: every one", (text: string) => (text === "all" ? text : wholeNumber(text)), 100)
+		.option("--json", "print a JSON line for each letter")
 		.action(({ limit = "all", json = false, ...options }: Options, command: Command) => {
 			const most = limit === "all" ? Number.POSITIVE_INFINITY : limit;
 			return withStore(command, context, ({ store }) => list(store, { filter: filterOf(options, ["open"]), most, json }, context));
@@ -51,12 +51,12 @@ export function registerDeadLetters(program: Command, context: CommandContext): 
 	withFilters(
 		group
 			.command("replay")
-			.description("run letters through the handler again, without --state the open ones; those that go through are marked replayed"),
+			.description("run letters through the handler again (default: open ones); those that succeed are marked as replayed"),
 		letterVerbs.replay.from,
 	)
-		.option("--all", "of all topics; otherwise a filter is needed")
+		.option("--all", "letters of all topics; without this a filter is needed")
 		.option("--dry-run", "only count them")
-		.option("--json", "a JSON line per letter")
+		.option("--json", "print a JSON line for each letter")
 		.action((options: Options, command: Command) => {
 			const { all = false, dryRun: isDryRun = false, json: asJson = false } = options;
 			return withStore(command, context, (tools) => replay(tools, selectionOf(options, "replay"), { all, isDryRun, asJson }, context));
@@ -64,13 +64,13 @@ export function registerDeadLetters(program: Command, context: CommandContext): 
 	withFilters(
 		group
 			.command("discard")
-			.description("mark open letters as looked after without a replay, with --state skipped those; or delete letters with --purge"),
+			.description("mark open letters (or, with --state, skipped ones) as resolved without replaying them; or delete letters with --purge"),
 		letterStates,
 	)
-		.option("--all", "of all topics; otherwise a filter is needed")
-		.option("--purge", "delete letters that are replayed or discarded; open or skipped ones only where --state names them")
+		.option("--all", "letters of all topics; without this a filter is needed")
+		.option("--purge", "delete replayed and discarded letters; open or skipped ones only if --state names them")
 		.option("--dry-run", "only count them")
-		.option("-y, --yes", "do not ask; needed where there is no terminal")
+		.option("-y, --yes", "do not ask; needed without a terminal")
 		.option("--json", "as JSON")
 		.action((options: Options, command: Command) => withStore(command, context, ({ store }) => discard(store, options, context)));
 }

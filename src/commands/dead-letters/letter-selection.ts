@@ -21,12 +21,12 @@ const reasons = ["rejected", "poison", "timeout", "process_died", "row_fault", "
 /** Adds the options that select. */
 export function withFilters(command: Command, states: readonly LetterState[]): Command {
 	return command
-		.option("--topic <topic>", "of this topic")
-		.option("--partition <number>", "of this partition", partitionNumber)
-		.option("--offset <number>", "at this offset", offsetNumber)
-		.option("--topic-id <id>", "of the log with this topic id of Kafka's; - for letters without one")
-		.addOption(new Option("--reason <reason>", "with this reason").choices(reasons))
-		.addOption(new Option("--state <state>", "in this state").choices([...states]));
+		.option("--topic <topic>", "only letters of this topic")
+		.option("--partition <number>", "only letters of this partition", partitionNumber)
+		.option("--offset <number>", "only the letter at this offset", offsetNumber)
+		.option("--topic-id <id>", "only letters of the log with this Kafka topic id; - for letters without one")
+		.addOption(new Option("--reason <reason>", "only letters with this reason").choices(reasons))
+		.addOption(new Option("--state <state>", "only letters in this state").choices([...states]));
 }
 
 /** In the states that are asked for, else in the usual ones. */

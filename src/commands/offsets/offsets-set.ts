@@ -32,22 +32,22 @@ type Shown = Pick<OffsetPlan, "topic" | "partition" | "log" | "kept" | "to" | "a
 export function registerOffsetsSet(offsets: Command, context: CommandContext): void {
 	offsets
 		.command("set")
-		.description("set where a group goes on: back to read again, on to pass over")
-		.argument("[group]", "consumer group; else kafka.group")
+		.description("set where a group goes on: back to read messages again, forward to skip them")
+		.argument("[group]", "consumer group; default: kafka.group")
 		.requiredOption("--to <where>", "earliest, latest, a time (2024-05-01T12:00:00Z), or an offset", whereTo)
 		.option("--topic <topic>", "only this topic")
 		.option("--partition <number>", "only this partition", partitionNumber)
-		.option("--url <url>", "address of a daemon's HTTP, once for each daemon; else the configuration's", each)
-		.option("--dry-run", "only say what would be set, read again or passed over")
-		.option("--yes", "don't ask")
+		.option("--url <url>", "HTTP address of a daemon, repeated for each daemon; default: the configuration's", each)
+		.option("--dry-run", "only say what would be set, read again or skipped")
+		.option("--yes", "do not ask; needed without a terminal")
 		.option("--json", "as JSON")
 		.addHelpText(
 			"after",
 			`
-Running daemons do it (http.admin: true): they finish and commit what they have in hand, and go on at the new offset. --url says where each
-of them is. While none runs the group's offsets are set. With offsets.store postgres a daemon that can't be asked finds it out within some
-seconds. What is passed over is noted: verify tells it. What is read again is handled again; rows that are there already are stale and
-change nothing. Killed in the middle, run it again.`,
+While daemons run, they do it (http.admin: true): each finishes and commits what it has in hand, and goes on at the new offset. Give --url
+once for each daemon. While none runs, the command sets the group's offsets. With offsets.store postgres, a daemon that the command can't
+reach finds the new offset within some seconds. Skipped offsets are noted, and verify reports them. Messages that are read again are handled
+again; rows that are there already are stale and change nothing. If it is killed in the middle, run it again.`,
 		)
 		.action(async (group: string | undefined, _: unknown, command: Command) => {
 			// `offsets` has --topic and --json too, and takes them where they stand behind `set`.

@@ -12,9 +12,9 @@ import { registerOffsetsSet } from "./offsets-set.ts";
 export function registerOffsets(program: Command, context: CommandContext): void {
 	const offsets = program
 		.command("offsets")
-		.description("show a group's committed offsets, lag and members, as Kafka tells them; set the offsets")
+		.description("show a group's committed offsets, lag and members as Kafka has them; or set the offsets")
 		.argument("<group>", "consumer group")
-		.option("--topic <topic>", "only this topic, also where nothing is committed")
+		.option("--topic <topic>", "only this topic, even if nothing is committed")
 		.option("--json", "as JSON")
 		.action(async (group: string, { topic, json }: { topic?: string; json?: boolean }, command: Command) => {
 			const { kafka } = await kafkaOf(command, context);

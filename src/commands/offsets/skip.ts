@@ -30,19 +30,19 @@ interface SkipOptions {
 export function registerSkip(program: Command, context: CommandContext): void {
 	program
 		.command("skip")
-		.description("pass one message over for good: it becomes a dead letter with the state skipped, and its partition goes on")
+		.description("skip one message for good: it becomes a dead letter with the state skipped, and its partition goes on")
 		.argument("<topic>", "name of the topic")
 		.argument("<partition>", "number of the partition", partitionNumber)
 		.argument("<offset>", "offset of the message", offsetNumber)
-		.option("--reason <reason>", "why; it is kept in the letter")
-		.option("--url <url>", "address of the daemon's HTTP; else the configuration's, or the embedded daemon of this folder")
+		.option("--reason <reason>", "why; stored in the letter")
+		.option("--url <url>", "HTTP address of the daemon; default: the configuration's, or the embedded daemon of this folder")
 		.option("--json", "as JSON")
 		.addHelpText(
 			"after",
 			`
-A running daemon that has the partition does it (http.admin: true), whatever the partition is: running, backing off, parked, paused. While no
-daemon runs the group's offset is set behind the message, which has to be the next one. A message that was handled is not skipped: what
-came of it is there. Replay it with: pockaffe dead-letters replay --state skipped --topic T --partition P --offset O`,
+While daemons run, the one that has the partition does it (http.admin: true), whether the partition is running, backing off, parked or
+paused. While none runs, the command sets the group's offset after the message, which has to be the partition's next one. A message that
+was already handled is not skipped: its rows are there. To bring a skipped message back: pockaffe dead-letters replay --state skipped --topic T --partition P --offset O`,
 		)
 		.action(async (topic: string, partition: number, offset: number, options: SkipOptions, command: Command) => {
 			const place = { topic, partition, offset };

@@ -52,41 +52,52 @@ const startFrom = z
 	});
 
 const kafka = z.strictObject({
-	brokers: z.array(broker, "a list of host:port").default([]).describe("Addresses to find the cluster by"),
+	brokers: z
+		.array(broker, "a list of host:port")
+		.default([])
+		.describe("Broker addresses (host:port) for the first connection to the cluster"),
 	group: text().default("").describe("Consumer group"),
-	topics: z.array(topic, "a list of topics").default([]).describe("Topics; `^…` is a regular expression"),
+	topics: z.array(topic, "a list of topics").default([]).describe("Topics to read; one that begins with ^ is a regular expression"),
 	startFrom: startFrom
 		.default("earliest")
-		.describe("Where a group without commits starts: earliest, latest, or a timestamp; committed at once"),
-	onOffsetOutOfRange: oneOf("park", "earliest", "latest").default("park").describe("What to do where the position is outside the log"),
-	protocol: oneOf("classic", "eager", "consumer").default("classic").describe("classic (cooperative-sticky), eager, or consumer (KIP-848)"),
-	instanceId: text().default("").describe("Static membership: a restart within the session timeout causes no rebalance"),
+		.describe("Where a group without committed offsets starts: earliest, latest, or a timestamp; the start is committed at once"),
+	onOffsetOutOfRange: oneOf("park", "earliest", "latest")
+		.default("park")
+		.describe("When the next offset is no longer, or not yet, in the log: park the partition, or go on at the earliest or latest offset"),
+	protocol: oneOf("classic", "eager", "consumer")
+		.default("classic")
+		.describe("Group protocol: classic (cooperative-sticky), eager, or consumer (KIP-848)"),
+	instanceId: text()
+		.default("")
+		.describe("Static membership (group.instance.id): a restart within the session timeout causes no rebalance"),
 	timestampType: oneOf("", "create", "append")
 		.default("")
-		.describe("What record timestamps are, where the client can't tell: without the addon"),
+		.describe("Type of all record timestamps; used only without the addon, when the client can't tell"),
 	tls: z
 		.strictObject({
-			ca: text().optional().describe("CA certificates: a file, or PEM text"),
-			cert: text().optional().describe("Client certificate: a file, or PEM text"),
-			key: text().optional().describe("Client key: a file, or PEM text"),
+			ca: text().optional().describe("CA certificates: a file or PEM text"),
+			cert: text().optional().describe("Client certificate: a file or PEM text"),
+			key: text().optional().describe("Private key of the client certificate: a file or PEM text"),
 		})
 		.default({})
-		.describe('TLS; any key given turns it on, `{ca: ""}` uses the system\'s certificates'),
+		.describe('TLS; any of its keys turns it on; `{ca: ""}` trusts the system\'s CAs'),
 	sasl: z
 		.strictObject({
-			mechanism: oneOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512").optional().describe("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
-			username: text().optional().describe("User"),
+			mechanism: oneOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+				.optional()
+				.describe("SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+			username: text().optional().describe("User name"),
 			password: text().optional().describe("Password; never printed"),
 			passwordFile: text()
 				.optional()
-				.describe("A file with the password in its first line, relative to this file; a new one is taken without a restart"),
+				.describe("File whose first line is the password, relative to this file; a changed password is used without a restart"),
 		})
 		.default({})
 		.describe("SASL"),
 	properties: z
 		.record(z.string(), z.union([z.string(), z.number(), z.boolean()], "a text, number or boolean"))
 		.default({})
-		.describe("Any other librdkafka property; those that delivery depends on are refused"),
+		.describe("Other librdkafka properties; those that delivery depends on are refused"),
 });
 
 const handler = z.strictObject({
@@ -96,58 +107,68 @@ const handler = z.strictObject({
 	options: z
 		.record(z.string(), z.unknown())
 		.default({})
-		.describe("Handed to the handler's init; pockaffe:json takes `id`, a field or a path to it (after.id)"),
-	concurrency: positive().default(1).describe("Messages of one partition whose handleMessage may overlap; never two with one key"),
-	timeoutMs: duration(1, "a day").default(30_000).describe("Longest a single call of the handler may take"),
-	maxAttempts: positive().default(5).describe("Failed attempts that make a message poison"),
-	retryBackoffMs: duration(0, "a day").default(50).describe("Wait before the second attempt; doubles"),
-	maxRetryBackoffMs: duration(0, "a day").default(5_000).describe("Longest wait between attempts"),
+		.describe("Passed to the handler's init; for pockaffe:json: `id`, the field that is the row's id (or a path: after.id)"),
+	concurrency: positive()
+		.default(1)
+		.describe("How many async handleMessage calls of one partition may run at once; never two for the same key"),
+	timeoutMs: duration(1, "a day").default(30_000).describe("Time limit for one call of the handler"),
+	maxAttempts: positive().default(5).describe("Failed attempts after which a message is poison"),
+	retryBackoffMs: duration(0, "a day").default(50).describe("Wait before the second attempt; doubles with each further attempt"),
+	maxRetryBackoffMs: duration(0, "a day").default(5_000).describe("Maximum wait between attempts"),
 	version: z
 		.string()
 		.max(100)
 		.default("")
-		.describe("What this handler is called in /status, the log, metrics and dead letters; empty: a hash of its files"),
-	maxOutcomeBytes: positive("bytes: a whole number above 0").default(16_777_216).describe("Largest outcome of one call"),
-	onPoison: oneOf("dead-letter", "park", "skip", "stop").default("dead-letter").describe("What becomes of a poison message"),
+		.describe("Name of the handler's version in /status, the log, metrics and dead letters; empty: a hash of its files"),
+	maxOutcomeBytes: positive("bytes: a whole number above 0").default(16_777_216).describe("Maximum size of what one call returns"),
+	onPoison: oneOf("dead-letter", "park", "skip", "stop")
+		.default("dead-letter")
+		.describe("What happens to a poison message: store a dead letter, park the partition, skip the message, or stop the daemon"),
 	produces: z
 		.array(producedTopic, "a list of topics")
 		.default([])
-		.describe("Topics that the handler may produce to: `check` looks at them, and any other is a failed attempt; empty: any"),
+		.describe("Topics that the handler may produce to; `check` checks them, and a record for another topic is a failed attempt; empty: any topic"),
 	dropRepeats: z
 		.boolean("true or false")
 		.default(false)
-		.describe("Messages that PocKaffe produced again (by their source's headers) are finished without a call of the handler"),
+		.describe("Drop records that PocKaffe produced a second time (recognised by their source's headers): they are finished without calling the handler"),
 });
 
 const supervisor = z.strictObject({
-	maxRestarts: notNegative().default(10).describe("Restarts of a partition's thread, more of which are too many"),
-	withinMs: duration(1, "a week").default(60_000).describe("The period in which they are counted"),
-	onExceeded: oneOf("park", "stop").default("park").describe("Then: park the partition, or stop the daemon (exit 3)"),
+	maxRestarts: notNegative().default(10).describe("Maximum restarts of a partition's thread within `withinMs`"),
+	withinMs: duration(1, "a week").default(60_000).describe("Period in which restarts are counted"),
+	onExceeded: oneOf("park", "stop").default("park").describe("After too many restarts: park the partition, or stop the daemon (exit 3)"),
 	minBackoffMs: duration(0, "a day").default(50).describe("Wait before the first restart; doubles, with jitter"),
-	maxBackoffMs: duration(0, "a day").default(30_000).describe("Longest wait; also how often a parked partition is tried again"),
+	maxBackoffMs: duration(0, "a day")
+		.default(30_000)
+		.describe("Maximum wait before a restart; also how often a parked partition is tried again"),
 });
 
 const workers = z.strictObject({
-	maxThreads: notNegative().default(0).describe("Most threads, which partitions then share; 0: one per assigned partition"),
-	maxQueuedMessages: positive().default(100_000).describe("Messages received and not yet committable, in the whole daemon"),
-	maxQueuedBytes: positive("bytes: a whole number above 0").default(67_108_864).describe("The same in bytes"),
-	maxHeapMb: positive("MiB: a whole number above 0").default(256).describe("Memory of a worker thread: its heap, and its Buffers"),
+	maxThreads: notNegative().default(0).describe("Maximum handler threads, shared by the partitions; 0: one thread per assigned partition"),
+	maxQueuedMessages: positive().default(100_000).describe("Maximum messages received but not yet committable, in the whole daemon"),
+	maxQueuedBytes: positive("bytes: a whole number above 0").default(67_108_864).describe("Maximum bytes of these messages"),
+	maxHeapMb: positive("MiB: a whole number above 0").default(256).describe("Memory limit of one handler thread: its heap and its Buffers"),
 });
 
 const database = z.strictObject({
 	url: text()
 		.regex(/^(postgres(ql)?:\/\/.*)?$/s, "postgres://user:password@host:port/name")
 		.default("")
-		.describe("postgres://user:password@host:port/name?sslmode=…, as for psql; never printed"),
-	passwordFile: text().optional().describe("A file with the password in its first line, relative to this file; read at each connection"),
-	passwordCommand: text().optional().describe("A command that prints the password, run at each connection; never printed"),
-	connections: positive().default(2).describe("Connections, and so statements at a time"),
+		.describe("Connection URL as for psql: postgres://user:password@host:port/name?sslmode=…; never printed"),
+	passwordFile: text().optional().describe("File whose first line is the password, relative to this file; read for each new connection"),
+	passwordCommand: text().optional().describe("Shell command that prints the password; run for each new connection; never printed"),
+	connections: positive().default(2).describe("Database connections for writing; each runs one statement at a time"),
 });
 
 const version = {
-	version: oneOf("timestamp", "offset", "field").describe("What decides which of two rows is newer"),
-	field: text().describe("The column that decides, for `field`"),
-	maxFutureMs: duration(0, "a hundred years").describe("A timestamp further ahead than this is a dead letter (version timestamp)"),
+	version: oneOf("timestamp", "offset", "field").describe(
+		"Which of two rows is newer: by record timestamp, by offset, or by a column (`field`)",
+	),
+	field: text().describe("Column that decides when `version` is `field`"),
+	maxFutureMs: duration(0, "a hundred years").describe(
+		"With version `timestamp`: a message dated further in the future than this becomes a dead letter",
+	),
 };
 
 const columnType = z
@@ -165,9 +186,9 @@ const column = z.union(
 			type: columnType.describe(`One of ${typeHelp}`),
 			encoding: oneOf(...bytesEncodings)
 				.optional()
-				.describe("What a string means that goes into bytea; utf8 (the default): its characters"),
-			from: text().min(1, "a path, e.g. price.amount").optional().describe("Where the value is in `fields`, e.g. price.amount"),
-			null: z.boolean("true or false").optional().describe("false: a row without a value is refused"),
+				.describe("How a string for a bytea column is read: utf8 (default: its characters), hex or base64"),
+			from: text().min(1, "a path, e.g. price.amount").optional().describe("Path of the value in `fields`, e.g. price.amount"),
+			null: z.boolean("true or false").optional().describe("false: a row without this value is refused"),
 		}),
 	],
 	{ error: "a column type, or {type, from, null, encoding}" },
@@ -189,14 +210,14 @@ const table = z.strictObject({
 		.prefault({})
 		.describe("The id column"),
 	columns: z.record(identifier, column).default({}).describe("Data columns by name: a type, or {type, from, null, encoding}"),
-	create: z.boolean("true or false").default(false).describe("Create the table at start where it is missing"),
+	create: z.boolean("true or false").default(false).describe("Create the table at start if it is missing"),
 	atomic: oneOf("none", "message")
 		.default("none")
-		.describe("message: the rows of one message in the tables that say so land in one transaction, or are refused together"),
+		.describe("message: all rows of one message in such tables are written in one transaction, or none is"),
 	references: z
-		.union([oneOf("none"), z.strictObject({ waitMs: duration(1, "a day").describe("How long, ms") })], { error: "none, or {waitMs}" })
+		.union([oneOf("none"), z.strictObject({ waitMs: duration(1, "a day").describe("How long, in ms") })], { error: "none, or {waitMs}" })
 		.default("none")
-		.describe("`{waitMs: …}`: how long a row waits for the row of another partition or topic that its foreign key asks for"),
+		.describe("`{waitMs: …}`: how long a row waits for its foreign key's row when that comes from another partition or topic"),
 	cas: z
 		.strictObject({ version: version.version.optional(), field: version.field.optional(), maxFutureMs: version.maxFutureMs.optional() })
 		.default({})
@@ -210,30 +231,28 @@ const cas = z.strictObject({
 });
 
 const batch = z.strictObject({
-	maxRows: positive().default(5_000).describe("Most rows of a statement"),
-	maxBytes: positive("bytes: a whole number above 0").default(4_194_304).describe("Most bytes of a statement"),
-	lingerMs: duration(0, "a minute").default(5).describe("Longest the first row of a batch waits for more; not at all where few would come"),
-	minRows: positive().default(100).describe("A slow database gets smaller statements, down to so many rows (or maxRows)"),
-	answerMs: duration(1, "a minute")
-		.default(250)
-		.describe("Time in which the database should answer a statement: its rows are chosen by that"),
+	maxRows: positive().default(5_000).describe("Maximum rows per statement"),
+	maxBytes: positive("bytes: a whole number above 0").default(4_194_304).describe("Maximum bytes per statement"),
+	lingerMs: duration(0, "a minute").default(5).describe("Maximum time a batch waits for more rows; it does not wait when few would arrive"),
+	minRows: positive().default(100).describe("Minimum rows per statement to which a slow database lowers it (at most maxRows)"),
+	answerMs: duration(1, "a minute").default(250).describe("Target latency per statement; the number of rows is tuned to meet it"),
 });
 
 const offsets = z.strictObject({
 	store: oneOf("kafka", "postgres")
 		.default("kafka")
-		.describe("Where offsets are kept; postgres: in the database, fenced, with Kafka's following"),
-	commitIntervalMs: duration(1, "a day").default(1_000).describe("How often finished offsets are committed"),
+		.describe("Where offsets are stored: kafka; or postgres (in the database, fenced by an epoch; Kafka's offsets follow)"),
+	commitIntervalMs: duration(1, "a day").default(1_000).describe("Interval between commits of finished offsets"),
 	table: text()
 		.min(1, "a table's name")
 		.default("pockaffe_offsets")
-		.describe("The table, for `postgres`; where a group began is in <table>_start"),
+		.describe("Table for `postgres`; <table>_start holds where the group began (with either store)"),
 });
 
 const deadLetters = z.strictObject({
-	target: oneOf("table", "topic").default("table").describe("Where dead letters go"),
-	table: text().min(1, "a table's name").default("pockaffe_dead_letters").describe("The table, for `table`"),
-	topic: text().default("").describe("The topic, for `topic`; created at start where it is missing"),
+	target: oneOf("table", "topic").default("table").describe("Where dead letters are stored: a table or a topic"),
+	table: text().min(1, "a table's name").default("pockaffe_dead_letters").describe("Table for the target `table`"),
+	topic: text().default("").describe("Topic for the target `topic`; created at start if it is missing"),
 	breaker: z
 		.strictObject({
 			share: z
@@ -241,46 +260,56 @@ const deadLetters = z.strictObject({
 				.gt(0, "a number above 0, at most 1")
 				.max(1, "a number above 0, at most 1")
 				.default(0.1)
-				.describe("More than this share of the messages of the period; 1: never by share"),
-			minMessages: positive().default(100).describe("Messages of the period from which the share counts"),
-			withinMs: duration(1, "a week").default(60_000).describe("The period"),
-			consecutive: notNegative().default(20).describe("So many dead letters in a row; 0: never by a row"),
+				.describe("Share of the period's messages that may become dead letters; more opens the breaker; 1 disables this check"),
+			minMessages: positive().default(100).describe("Minimum messages in the period before the share is checked"),
+			withinMs: duration(1, "a week").default(60_000).describe("Period in which messages and dead letters are counted"),
+			consecutive: notNegative().default(20).describe("Consecutive dead letters that open the breaker; 0 disables this check"),
 		})
 		.prefault({})
-		.describe("Parks a partition before it makes too many dead letters; one message decides after a changed file, resume or restart"),
+		.describe(
+			"Parks a partition before it makes too many dead letters; after a changed handler, a resume or a restart one message decides whether it stays parked",
+		),
 });
 
-/** See the file's header. */
+/** The whole configuration, with the default of every key. */
 export const configSchema = z.strictObject({
 	kafka: kafka.prefault({}).describe("Where messages come from"),
-	handler: handler.prefault({}).describe("What is done with them"),
-	supervisor: supervisor.prefault({}).describe("When a partition's thread is restarted, and when no more"),
+	handler: handler.prefault({}).describe("What is done with messages"),
+	supervisor: supervisor.prefault({}).describe("When a partition's thread is restarted, and when that is given up"),
 	workers: workers.prefault({}).describe("Threads and queues"),
 	database: database.prefault({}).describe("Where rows go"),
 	tables: z.record(identifier, table).default({}).describe("The tables by name"),
 	cas: cas.prefault({}).describe("Compare-and-set: which of two rows is newer"),
 	batch: batch.prefault({}).describe("How rows are batched"),
-	offsets: offsets.prefault({}).describe("How offsets are committed"),
-	deadLetters: deadLetters.prefault({}).describe("What can't be handled or written"),
+	offsets: offsets.prefault({}).describe("How offsets are stored and committed"),
+	deadLetters: deadLetters.prefault({}).describe("Messages that can't be handled or written"),
 	drain: z
-		.strictObject({ timeoutMs: duration(1, "a day").default(8_000).describe("Longest a drain may take") })
+		.strictObject({ timeoutMs: duration(1, "a day").default(8_000).describe("Maximum time for a drain") })
 		.prefault({})
-		.describe("Stops and revocations"),
+		.describe("Drain at a stop or when a partition is revoked: finish, write and commit what is in hand"),
 	http: z
 		.strictObject({
-			host: text().min(1, "an address").default("127.0.0.1").describe("Address to listen at"),
-			port: z.int("0 to 65535").min(0, "0 to 65535").max(65_535, "0 to 65535").default(9464).describe("Port; 0: any free one"),
-			admin: z.boolean("true or false").default(false).describe("Control over HTTP: pause, resume, restart, drain"),
+			host: text().min(1, "an address").default("127.0.0.1").describe("Address to listen on"),
+			port: z
+				.int("0 to 65535")
+				.min(0, "0 to 65535")
+				.max(65_535, "0 to 65535")
+				.default(9464)
+				.describe("Port to listen on; 0: any free port"),
+			admin: z
+				.boolean("true or false")
+				.default(false)
+				.describe("Allow control over HTTP: pause, resume, restart, skip, set offsets, drain"),
 			token: text()
 				.default("")
-				.describe("Bearer token for control, and beyond loopback for /status and the words of /readyz; never printed"),
+				.describe("Bearer token for control; beyond loopback also for /status and the details of /readyz; never printed"),
 		})
 		.prefault({})
 		.describe("Metrics, health, status"),
 	log: z
 		.strictObject({
-			level: oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent").default("info").describe("Lowest level that is logged"),
-			format: oneOf("auto", "json", "text").default("auto").describe("auto: text on a terminal, JSON elsewhere"),
+			level: oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent").default("info").describe("Lowest level to log"),
+			format: oneOf("auto", "json", "text").default("auto").describe("Log format; auto: text on a terminal, JSON elsewhere"),
 		})
 		.prefault({})
 		.describe("Logs"),

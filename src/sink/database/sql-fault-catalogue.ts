@@ -43,25 +43,25 @@ export interface FaultEntry {
 	readonly only?: (error: ServerError, written: readonly string[]) => boolean;
 }
 
-/** See the file's header. */
+/** Every code with an action of its own; the first entry that fits decides. */
 export const faultCatalogue: readonly FaultEntry[] = [
 	{ codes: ["08…"], fault: "transient", remedy: "reconnect", means: "connection lost or refused" },
 	{
 		codes: ["0A000"],
 		only: ({ routine }) => /RevalidateCachedQuery|cached/i.test(routine ?? ""),
 		fault: "transient",
-		means: "cached plan invalid after a change of the table; prepared anew",
+		means: "cached plan no longer valid after a change of the table; the statement is prepared again",
 	},
 	{ codes: ["0A…"], fault: "systemic", means: "something the server can't do" },
-	{ codes: ["21000"], fault: "split", means: "one id twice in a statement, by the database's idea of equal" },
+	{ codes: ["21000"], fault: "split", means: "the same id twice in one statement, as the database compares them" },
 	{ codes: ["2200H"], fault: "systemic", means: "a sequence of the table has reached its end" },
 	{ codes: ["22C01"], fault: "systemic", means: "CockroachDB: a function that can't run here" },
-	{ codes: ["22…"], fault: "row", means: "a value that the type refuses" },
+	{ codes: ["22…"], fault: "row", means: "a value that its type refuses" },
 	{
 		codes: ["23502"],
 		only: ({ column_name }, written) => written.length > 0 && column_name !== undefined && !written.includes(column_name),
 		fault: "systemic",
-		means: "a `not null` column without a default that PocKaffe does not write",
+		means: "a `not null` column without a default that is not in the configuration",
 	},
 	{
 		codes: ["23514"],
@@ -72,14 +72,15 @@ export const faultCatalogue: readonly FaultEntry[] = [
 	{
 		codes: ["23001", "23503", "23505", "23P01"],
 		fault: "order",
-		means: "a foreign key whose row is not there yet or still in use; a unique value, or an excluded one, that another row still has",
+		means:
+			"foreign key: the referenced row is not there yet, or the row is still referenced; unique or exclusion constraint: another row still has the value",
 	},
-	{ codes: ["23…"], fault: "row", means: "a constraint: not null, check" },
+	{ codes: ["23…"], fault: "row", means: "not null or check constraint" },
 	{ codes: ["25006"], fault: "transient", remedy: "reconnect", means: "read-only server after a fail-over, or a read-only setting" },
 	{ codes: ["25P02"], fault: "transient", remedy: "reconnect", means: "a pooler handed over a broken transaction" },
 	{ codes: ["25P03"], fault: "transient", means: "session ended by an idle timeout" },
 	{ codes: ["25P04"], fault: "transient", remedy: "smaller", means: "transaction timeout" },
-	{ codes: ["26000", "42P05"], fault: "transient", means: "prepared statement gone, or there already (poolers); prepared anew" },
+	{ codes: ["26000", "42P05"], fault: "transient", means: "prepared statement gone, or there already (poolers); it is prepared again" },
 	{ codes: ["28…"], fault: "connection", means: "user, password, `pg_hba.conf`" },
 	{ codes: ["3D000"], fault: "connection", means: "the database does not exist" },
 	{ codes: ["40002"], fault: "systemic", means: "rolled back by a constraint" },
@@ -89,40 +90,40 @@ export const faultCatalogue: readonly FaultEntry[] = [
 	// The view's condition speaks of the row's contents, as a check constraint does.
 	{ codes: ["44000"], fault: "row", means: "`with check option` of a view" },
 	{ codes: ["53100"], fault: "systemic", means: "disk full" },
-	{ codes: ["53400"], fault: "systemic", means: "a configured limit of the server" },
+	{ codes: ["53400"], fault: "systemic", means: "a configured limit of the server is reached" },
 	{ codes: ["53200"], fault: "transient", remedy: "smaller", means: "out of memory" },
 	{ codes: ["53…"], fault: "transient", means: "too many connections, other resources" },
 	{ codes: ["54011", "54023"], fault: "systemic", means: "too many columns or arguments" },
 	{ codes: ["54…"], fault: "row", means: "too large for an index or a page, nested too deep" },
 	{ codes: ["55006", "55P03"], fault: "transient", means: "in use, or locked by another session for longer than 2 s" },
-	{ codes: ["55…"], fault: "systemic", means: "not in the state for it: a database that takes no connections, no replica identity" },
+	{ codes: ["55…"], fault: "systemic", means: "wrong state: the database accepts no connections, or a table has no replica identity" },
 	{ codes: ["57014"], fault: "transient", remedy: "smaller", means: "statement timeout (30 s), or cancelled by somebody" },
 	{ codes: ["57P04"], fault: "connection", means: "the database was dropped" },
 	{ codes: ["57…"], fault: "transient", means: "shut down, starting, in recovery, session terminated" },
-	{ codes: ["58030", "58P01", "58P02"], fault: "systemic", means: "I/O error, a file of the server missing or there already" },
+	{ codes: ["58030", "58P01", "58P02"], fault: "systemic", means: "I/O error; a file of the server is missing or exists already" },
 	{ codes: ["58…"], fault: "transient", means: "system error; CockroachDB: range or node unavailable" },
 	{ codes: ["72…"], fault: "transient", means: "snapshot too old" },
 	{ codes: ["P0001"], fault: "row", means: "`raise exception` in a trigger: the way to refuse a row" },
 	{ codes: ["P0…"], fault: "systemic", means: "an error in a function or trigger itself" },
-	{ codes: ["XX000"], fault: "transient", means: "internal error, mostly of a race with a change of the table" },
+	{ codes: ["XX000"], fault: "transient", means: "internal error, mostly a race with a change of the table" },
 	{ codes: ["XX001", "XX002"], fault: "systemic", means: "corrupted table or index" },
 	{
 		codes: ["QUERY_DEADLINE"],
 		fault: "transient",
 		remedy: "smaller",
-		means: "no answer within 45 s, own deadline: a half-open connection",
+		means: "no answer within 45 s (PocKaffe's own deadline): a half-open connection",
 	},
 	{
 		codes: ["CONNECTION_…", "CONNECT_TIMEOUT", "ECONN…", "EHOST…", "ENET…", "EADDR…", "EAI_AGAIN", "ENOTFOUND", "EPIPE", "ETIMEDOUT"],
 		fault: "transient",
 		remedy: "reconnect",
-		means: "no connection, or lost before the answer: whether the batch was written is unknown",
+		means: "no connection, or it was lost before the answer: the batch may have been written or not",
 	},
-	{ codes: ["ERR_PASSWORD"], fault: "connection", means: "the file or command that gives the password" },
+	{ codes: ["ERR_PASSWORD"], fault: "connection", means: "the password's file or command failed" },
 	{
 		codes: ["CERT_…", "DEPTH_ZERO_…", "SELF_SIGNED_…", "UNABLE_TO_…", "ERR_TLS…", "ERR_SSL…"],
 		fault: "connection",
-		means: "TLS: a certificate, a file of it, a server without",
+		means: "TLS: a bad certificate, a missing file, or a server without TLS",
 	},
 ];
 
@@ -143,15 +144,15 @@ export function renderFaultTable(): string {
 }
 
 const actions: Readonly<Record<SqlFault, string>> = {
-	row: "**dead letter** of that message; the rest of the batch is written",
-	order: "**again** behind everything earlier of its partition; **dead letter** of that message where that doesn't help",
-	split: "the batch is halved; a single row that meets it **waits**",
+	row: "**dead letter** for that message; the rest of the batch is written",
+	order: "**again**, after everything earlier of its partition is written; **dead letter** if that does not help",
+	split: "the batch is halved; a single row that still fails **waits**",
 	transient: "the same batch **again**",
 	systemic: "the table's rows **wait**",
 	connection: "all rows **wait**",
 };
 
 const remedies: Readonly<Record<SqlRemedy, string>> = {
-	smaller: "**again** in statements half as large, and larger again with success",
+	smaller: "**again** in statements half as large; they grow again with success",
 	reconnect: "**again**, on new connections",
 };

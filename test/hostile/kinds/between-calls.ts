@@ -6,9 +6,9 @@ const culprit = "row or letter";
 export const betweenCalls: HostileKind = {
 	title: "works on between calls",
 	happens:
-		"the thread is ended where it does not answer for `handler.timeoutMs`, and replaced; what it had not answered is handled again, first one by one",
+		"a thread that does not answer for `handler.timeoutMs` is killed and replaced; messages without an answer are handled again, at first one by one",
 	costs:
-		"`handler.timeoutMs` of that partition for each time; the message that left the work behind may become a dead letter though its own call went well",
+		"the partition stands still for `handler.timeoutMs` each time; the message that left the work behind may become a dead letter although its own call succeeded",
 	cases: [
 		{ what: "loops in a timer", act: "setTimeout(() => { for (;;); });", culprit, also: everyWay, short: true },
 		{ what: "loops in an immediate", act: "setImmediate(() => { for (;;); });", culprit },

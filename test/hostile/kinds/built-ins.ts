@@ -75,8 +75,8 @@ const tried = [
 export const builtIns: HostileKind = {
 	title: "puts built-ins out of order",
 	happens:
-		"rows are counted apart from their packing, and known values are made into text with each answer; where anything differs the answer is thrown away, the thread replaced, the run repeated one by one. What our own code needs most it keeps from before your module loads",
-	costs: "a new thread, and maybe a dead letter for the message; in a shared thread the others begin anew too",
+		"each answer is checked: its rows are counted a second time, and known values are encoded beside them. If anything differs, the answer is thrown away, the thread replaced, and the run repeated one by one. PocKaffe's own code keeps the built-ins it needs most from before your module loads",
+	costs: "a new thread, and maybe a dead letter for the message; in a shared thread the other partitions start again too",
 	cases: Object.entries({ ...lists, ...others }).map(
 		([name, act]): HostileCase => ({
 			what: name.includes(" ") ? name : `\`${name}\``,

@@ -6,8 +6,8 @@ const rowOf = "const { n } = JSON.parse(value); const id = String(key);";
 export const changedMessages: HostileKind = {
 	title: "changes its messages",
 	happens:
-		"a later attempt, a halved batch and the dead letter have the bytes of the log, whatever the call before did to them; a key is read once",
-	costs: "nothing; only what reaches through `value.buffer` into other messages of the same run is not noticed",
+		"a later attempt, a halved batch and the dead letter have the bytes of the log, whatever an earlier call did to its copy; a key is read once",
+	costs: "nothing; but a write through `value.buffer` into other messages of the same run is not noticed",
 	cases: [
 		{
 			what: "writes into its key while calls overlap",

@@ -13,8 +13,8 @@ const sends = (what: string, signal: string, culprit: HostileCase["culprit"]): H
 export const endsProcess: HostileKind = {
 	title: "ends the process",
 	happens:
-		"nothing wrong is committed; the service manager starts the daemon again, which goes on from the last commit. A message that does so at each start is found by what the starts note in the database, and becomes poison after 2 + `handler.maxAttempts` deaths",
-	costs: "all partitions stand until it is started again",
+		"nothing wrong is committed; the service manager starts the daemon again, and it goes on from the last commit. A message that ends the process at each start is found by notes in the database, and is poison after 2 + `handler.maxAttempts` deaths",
+	costs: "all partitions stand still until the daemon is started again",
 	cases: [
 		sends("kills the process", "SIGKILL", "letter"),
 		sends("crashes natively", "SIGSEGV", "letter"),

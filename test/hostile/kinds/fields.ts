@@ -62,7 +62,7 @@ const cases: readonly HostileCase[] = [
 export const fields: HostileKind = {
 	title: "returns fields that are no plain object",
 	happens:
-		"a failed attempt whose error says what was returned (`fields is a Promise: is an await missing?`), also inside json columns; never a NULL by accident",
+		"a failed attempt; the error says what was returned (`fields is a Promise: is an await missing?`), also inside json columns; never a NULL by accident",
 	costs: "a dead letter for that message",
 	cases,
 };

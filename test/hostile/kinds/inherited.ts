@@ -20,7 +20,7 @@ const merges = (name: string): HostileCase => ({
 export const inherited: HostileKind = {
 	title: "spoils what objects inherit",
 	happens: "only own properties of an outcome and of its `fields` count",
-	costs: "nothing; where the thread can't go on with it, a new thread and maybe a dead letter for the message",
+	costs: "nothing; if the thread can't go on with it, a new thread and maybe a dead letter for the message",
 	cases: [
 		...names.map(merges),
 		{

@@ -10,7 +10,8 @@ const good = '"n":5,"doc":[5]';
 /** `pockaffe:json` runs no code of yours: here the messages are hostile. */
 export const jsonMessages: HostileKind = {
 	title: "is `pockaffe:json`, and meets hostile messages",
-	happens: "what is no JSON object, or what the table can't hold, becomes a dead letter; names like `__proto__` are fields like any other",
+	happens:
+		"a value that is no JSON object, or that the table can't hold, becomes a dead letter; `__proto__` and the like are ordinary field names",
 	costs: "a dead letter for that message",
 	cases: [
 		{ ...value("`__proto__`", `{"__proto__":{"delete":true,"table":"x"},${good}}`, "row") },

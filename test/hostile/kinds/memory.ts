@@ -21,8 +21,8 @@ const gluttons: readonly HostileCase[] = [
 export const memory: HostileKind = {
 	title: "uses up its memory",
 	happens:
-		"a thread that gathers more than three quarters of `workers.maxHeapMb` over many runs is replaced between two of them. One call that allocates without end is cut off by V8's limit or by `handler.timeoutMs`; V8 may end the whole process instead of the thread",
-	costs: "a dead letter; where V8 ends the process, all partitions stand until it is started again",
+		"a thread that grows above three quarters of `workers.maxHeapMb` over many runs is replaced between two runs. One call that allocates without end is stopped by V8's limit or by `handler.timeoutMs`; V8 may end the whole process instead of the thread",
+	costs: "a dead letter; if V8 ends the process, all partitions stand still until the daemon is started again",
 	cases: [
 		...gluttons,
 		{ what: "keeps Buffers", act: grows("for (;;) all.push(Buffer.alloc(1e6, 1));"), config, culprit: "letter" },

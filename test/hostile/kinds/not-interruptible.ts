@@ -63,7 +63,7 @@ const cases: readonly HostileCase[] = [
 export const notInterruptible: HostileKind = {
 	title: "can't be interrupted",
 	happens:
-		"judged at `handler.timeoutMs` like any other call; a second later the next thread works beside it; `/readyz` says `thread_stuck` for as long as it lives. No stop waits for it",
-	costs: "a dead letter; what the thread holds until it ends; with too many such threads the daemon ends (exit 6)",
+		"a failed attempt at `handler.timeoutMs`, like any other call; a second later the next thread works beside the old one; `/readyz` says `thread_stuck` while the old one lives. A stop does not wait for it",
+	costs: "a dead letter; the memory that the thread holds until it ends; with too many such threads the daemon ends (exit 6)",
 	cases,
 };

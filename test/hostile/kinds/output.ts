@@ -6,8 +6,8 @@ const onPort = (what: string, act: string): HostileCase => ({ what, top: importP
 export const output: HostileKind = {
 	title: "prints and says too much",
 	happens:
-		"of a thread's output 500 lines or 256 KiB a second go to the log, the rest is counted and told; words of an error or a `reject` are cut to a length; the thread's port is its own",
-	costs: "the lines that were left out; a new thread where it closed or flooded its port",
+		"at most 500 lines or 256 KiB a second of a thread's output go to the log, a warning counts the rest; the text of an error or a `reject` is cut to a maximum length; each thread has a port of its own",
+	costs: "the lines that were left out; a new thread if it closed or flooded its port",
 	cases: [
 		{ what: "prints for ever", act: "for (;;) console.log(message);", culprit: "letter", also: everyWay, short: true },
 		{

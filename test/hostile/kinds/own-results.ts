@@ -118,8 +118,8 @@ const odd: readonly HostileCase[] = [
 export const ownResults: HostileKind = {
 	title: "returns results of its own kind",
 	happens:
-		"lists are walked by index over a length read once, own methods and species are never called; what is no outcome is a failed attempt whose error says what it was",
+		"lists are read by index, their length once; their own methods are never called; anything that is no outcome is a failed attempt, and the error says what it was",
 	costs:
-		'a dead letter where it is no outcome. A handler that forgets its `return` for one message in a hundred makes no row for it, and only `outcome="none"` counts it',
+		'a dead letter if it is no outcome. A handler that forgets its `return` for one message in a hundred makes no row for that one, and only `outcome="none"` counts it',
 	cases: [...lists, ...thenables, ...odd],
 };

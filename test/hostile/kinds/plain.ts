@@ -79,7 +79,7 @@ const surroundings: readonly HostileCase[] = [
 export const plain: HostileKind = {
 	title: "fails in plain ways",
 	happens:
-		"a failed attempt, tried again; poison after `handler.maxAttempts`. A dead thread is replaced, a module that does not load or whose `init` fails is started again with back-off",
-	costs: "a dead letter for that message; the partition stands for back-offs and for `handler.timeoutMs` where a call hangs",
+		"a failed attempt, tried again; poison after `handler.maxAttempts`. A dead thread is replaced; a module that does not load, or whose `init` fails, is loaded again with back-off",
+	costs: "a dead letter for that message; the partition stands still during back-offs, and for `handler.timeoutMs` if a call hangs",
 	cases: [...failing, ...states, ...surroundings],
 };

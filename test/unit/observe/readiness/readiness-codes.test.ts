@@ -6,7 +6,7 @@ const page = new URL("../../../../docs/failures.md", import.meta.url);
 
 describe("the codes of /readyz", () => {
 	// `UPDATE_DOCS=1 npx vitest run --config config/vitest.config.ts test/unit/observe/readiness/readiness-codes.test.ts` writes the table.
-	it("are the handbook's table, with what each means, when it ends and what to do", () => {
+	it("are the handbook's table, with what each means, what to look at, what to do and when it ends", () => {
 		if (process.env.UPDATE_DOCS) writeFileSync(page, withReadinessTable(readFileSync(page, "utf8")));
 		const text = readFileSync(page, "utf8");
 		expect(text).toContain(renderReadinessTable());
@@ -14,8 +14,8 @@ describe("the codes of /readyz", () => {
 	});
 
 	it("say something in every column", () => {
-		for (const [code, { means, ends, remedy }] of Object.entries(readinessCodes)) {
-			for (const text of [means, ends, remedy]) expect(text, code).toMatch(/^\S.*[^.]$/);
+		for (const [code, { means, look, remedy, ends }] of Object.entries(readinessCodes)) {
+			for (const text of [means, look, remedy, ends]) expect(text, code).toMatch(/^\S.*[^.]$/);
 		}
 	});
 });
