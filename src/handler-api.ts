@@ -71,8 +71,8 @@ export interface Reject {
 }
 
 /**
- * What a handler makes of a message: nothing (null), a row, several, a delete, records to produce, or a rejection. `undefined` counts as null where the daemon
- * reads it, and is no part of the type: so the compiler finds a `return` that was forgotten.
+ * What a handler makes of a message: nothing (null), a row, several, a delete, records to produce, or a rejection. `undefined` counts as
+ * null where the daemon reads it, and is no part of the type: so the compiler finds a `return` that was forgotten.
  */
 export type Outcome = null | Row | Delete | Produce | Reject | readonly (Row | Delete | Produce)[];
 
@@ -106,9 +106,9 @@ export interface Handler<State = unknown> {
 	/** One message; a throw or rejection is a failed attempt, and the message comes again with a new state. */
 	handleMessage?(message: Message, state: State): Outcome | Promise<Outcome>;
 	/**
-	 * At most 2,000 messages, in offset order. A call that throws, rejects or returns what is no outcome is repeated with its first half, and so
-	 * on, each time with a new state, until the message that fails alone is found: what a call did outside of its result it may do again.
-	 * Messages that the old state had left unfinished come again first, in a call before.
+	 * At most 2,000 messages, in offset order. If a call throws, rejects or returns something that is no outcome, it is repeated with its
+	 * first half, and so on, each time with a new state, until the message that fails alone is found. Side effects of a call may happen again
+	 * then. Messages that the old state had left unfinished come again first, in a call before.
 	 */
 	handleMessages?(batch: Message[], state: State): readonly Outcome[] | Finished | Promise<readonly Outcome[] | Finished>;
 	/** Where the thread is still alive. */

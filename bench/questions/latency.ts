@@ -20,7 +20,9 @@ import { type Measure, Tally } from "../report/figures.ts";
 
 const TICK_MS = 1;
 const QUIET_PER_SECOND = 50;
-/** A look costs the machine some tenths of a millisecond: more often where little else runs. 7 is prime to any usual number of partitions. */
+/**
+ * A look costs the machine some tenths of a millisecond: more often where little else runs. 7 is prime to any usual number of partitions.
+ */
 const LOOKS = { quiet: { everyMs: 1, step: 1 }, busy: { everyMs: 4, step: 7 } };
 const BUSY_PER_SECOND = 5_000;
 const WARM_UP_MS = 3_000;
@@ -70,7 +72,10 @@ const notes = [
 	"produce → written: the server's clock_timestamp() within the statement, before its commit: always too early.",
 ];
 
-/** The broker compiles its code as it goes: for some 15 s a bare client sees messages come 100 to 400 ms late now and then. Nothing is counted. */
+/**
+ * The broker compiles its code as it goes: for some 15 s a bare client sees messages come 100 to 400 ms late now and then. Nothing is
+ * counted.
+ */
 async function warmUp(servers: Servers, pass: Omit<Measuring, "servers" | "topic" | "tally">): Promise<void> {
 	await measure({ servers, topic: "bench-latency-warm-up", tally: new Tally(), ...pass });
 }

@@ -1,7 +1,7 @@
 /**
  * One case of `bench thread`, in a process of its own as a handler has a thread of its own: what V8 has seen of one makes another slower.
- * Plain JavaScript on dist, for what goes through tsx is wrapped. Takes the case as v8 serialized it on stdin, answers as JSON with the CPU of
- * the process per message, µs: of the thread's work, and of the handler's function alone where it is a user's.
+ * Plain JavaScript on dist, for what goes through tsx is wrapped. Takes the case as v8 serialized it on stdin, answers as JSON with the CPU
+ * of the process per message, µs: of the thread's work, and of the handler's function alone where it is a user's.
  */
 import { deserialize } from "node:v8";
 import { messageAt } from "../../dist/core/messages/message-codec.js";

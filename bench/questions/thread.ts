@@ -1,7 +1,7 @@
 /**
  * Question: what does a handler's thread take for a message, from packed messages to packed rows? The thread's own code alone, in a
- * process: no server, no crossing between threads. A handler in JavaScript beside the same function called in a loop, so that what surrounds
- * it can be told.
+ * process: no server, no crossing between threads. A handler in JavaScript beside the same function called in a loop, so that what
+ * surrounds it can be told.
  */
 import { spawn } from "node:child_process";
 import { json } from "node:stream/consumers";

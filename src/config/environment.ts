@@ -22,7 +22,10 @@ export function variableOf(path: readonly string[]): string {
 	return PREFIX + path.map((key) => key.replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2").toUpperCase()).join("_");
 }
 
-/** `value` with `${NAME}` and `${NAME:-default}` replaced everywhere in it. A scalar that is only a reference to a number or a boolean becomes one. */
+/**
+ * `value` with `${NAME}` and `${NAME:-default}` replaced everywhere in it. A scalar that is only a reference to a number or a boolean
+ * becomes one.
+ */
 export function substitute(value: unknown, environment: Environment, path: (string | number)[], problems: Problem[]): unknown {
 	if (typeof value === "string") return substituteText(value, environment, path, problems);
 	if (Array.isArray(value)) return value.map((item, index) => substitute(item, environment, [...path, index], problems));

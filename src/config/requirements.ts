@@ -10,8 +10,8 @@ export function isUnconfigured({ kafka, database }: Config): boolean {
 }
 
 /**
- * Throws ExitError (usage) where there is neither a file nor a broker nor a database: in a wrong folder, or without its mount, a daemon would
- * start as a demo, be ready, and nobody would notice.
+ * Throws ExitError (usage) where there is neither a file nor a broker nor a database: in a wrong folder, or without its mount, a daemon
+ * would start as a demo, be ready, and nobody would notice.
  */
 export function requireConfiguration(config: Config, source: string): void {
 	if (source !== withoutFile || !isUnconfigured(config)) return;
@@ -23,7 +23,10 @@ export function requireConfiguration(config: Config, source: string): void {
 	throw new ExitError(exitCodes.usage, "no_configuration", `there is no configuration here: ${ways.join("; ")}`);
 }
 
-/** Throws ExitError (usage) with every key `run` needs and doesn't have: one of broker and database alone must not commit a real group's offsets. */
+/**
+ * Throws ExitError (usage) with every key `run` needs and doesn't have: one of broker and database alone must not commit a real group's
+ * offsets.
+ */
 export function requireForRun(config: Config, source: string): void {
 	const missing: Problem[] = [...kafkaKeys(config), ...databaseKeys(config)];
 	if (config.kafka.group === "") missing.push({ path: ["kafka", "group"], rule: "is needed: the consumer group" });

@@ -2,8 +2,8 @@
 import { lifetime } from "./lifetime.ts";
 
 /**
- * A signal that is aborted with the first of these, for its reason, and lets go of them when it is disposed: `AbortSignal.any` leaves 90 bytes
- * behind in each of them on Node 20, for as long as they live.
+ * A signal that is aborted with the first of these, for its reason, and lets go of them when it is disposed: `AbortSignal.any` leaves 90
+ * bytes behind in each of them on Node 20, for as long as they live.
  */
 export function eitherSignal(...signals: readonly AbortSignal[]): Disposable & { readonly signal: AbortSignal } {
 	const either = lifetime();

@@ -1,6 +1,6 @@
 /** What a part shows of itself that is not as it should be: a reason of `/readyz` for as long as the part shows it. */
 
-/** See the file's header. `Code` is one of the codes of `/readyz`. */
+/** One problem of a part. `Code` is one of the codes of `/readyz`. */
 export interface Problem<Code extends string = string> {
 	readonly code: Code;
 	/** The topic, or its partition, that it concerns; null where it concerns the whole daemon. */

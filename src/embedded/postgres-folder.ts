@@ -2,8 +2,8 @@
  * Whose Postgres it is and where its things are kept: the system user it runs as, a folder which that user can reach, the password.
  *
  * All that only we need (password, port, owner, log) stays in the folder below the working directory. The data of root's server lies in
- * a folder of its own where the server's user can't get at that one: made with a name nobody can guess, owned by root, entered but not written
- * by others. Its name is kept in our folder.
+ * a folder of its own where the server's user can't get at that one: made with a name nobody can guess, owned by root, entered but not
+ * written by others. Its name is kept in our folder.
  */
 import { randomBytes } from "node:crypto";
 import { chmod, lstat, mkdtemp, readFile, stat } from "node:fs/promises";
@@ -31,7 +31,10 @@ function folderMode(user: ServerUser | null): number {
 	return user === null ? 0o700 : 0o711;
 }
 
-/** The folder (`.pockaffe/postgres`) and the one around it, made where they are missing. Throws ExitError (usage) where one is not ours alone. */
+/**
+ * The folder (`.pockaffe/postgres`) and the one around it, made where they are missing. Throws ExitError (usage) where one is not ours
+ * alone.
+ */
 export async function keptFolder(folder: string, user: ServerUser | null): Promise<void> {
 	const mode = folderMode(user);
 	if (basename(dirname(folder)).startsWith(".")) await ownFolder(dirname(folder), mode);

@@ -17,8 +17,8 @@ export async function readPostmasterPid(data: string): Promise<Postmaster | null
 }
 
 /**
- * True where that process is a living Postgres of this folder, run by the server's user (null: by us). A zombie counts as gone (where nobody reaps it, it stays one for ever),
- * and so does another program that has the number by now. Without /proc a living process is believed.
+ * True if that process is a living Postgres of this folder, run by the server's user (null: by us). A zombie counts as gone (if nobody
+ * reaps it, it stays one for ever), and so does another program that has got the pid meanwhile. Without /proc any living process counts.
  */
 export async function isPostgresOf({ pid }: Postmaster, data: string, user: { readonly uid: number } | null): Promise<boolean> {
 	try {

@@ -13,8 +13,8 @@ const GROUP_MAY_WRITE = 0o020;
 const ANYBODY_MAY_WRITE = 0o002;
 
 /**
- * Makes the folder where it is missing; its parent must be there. Throws ExitError (usage) where there is a link, a file, a folder of somebody else, or
- * one that others may write to.
+ * Makes the folder where it is missing; its parent must be there. Throws ExitError (usage) where there is a link, a file, a folder of
+ * somebody else, or one that others may write to.
  */
 export async function ownFolder(path: string, mode: number): Promise<Stats> {
 	await mkdir(path, { mode }).catch((error) => {

@@ -39,7 +39,7 @@ const FETCH_AHEAD_KBYTES = 1_024;
 /** Errors that time doesn't mend. */
 const HOPELESS: readonly number[] = [kafkaErrors.fatal, kafkaErrors.topicAuthorizationFailed, kafkaErrors.groupAuthorizationFailed];
 
-/** See the file's header. */
+/** Reads a part of the log without a group. */
 export class LogReader implements AsyncDisposable {
 	readonly #client: LogClient;
 	readonly #clock: Clock;

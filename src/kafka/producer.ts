@@ -1,6 +1,6 @@
 /**
- * Produces records as Java clients would: murmur2 partitioning, all in-sync replicas, idempotent. For the commands, dead letters, the embedded
- * sample events and the tests; what handlers produce goes by record-producer.ts.
+ * Produces records as Java clients would: murmur2 partitioning, all in-sync replicas, idempotent. For the commands, dead letters, the
+ * embedded sample events and the tests; what handlers produce goes by record-producer.ts.
  */
 import { setTimeout } from "node:timers/promises";
 import rdkafka, { type LibrdKafkaError } from "node-rdkafka";

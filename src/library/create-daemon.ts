@@ -1,6 +1,6 @@
 /**
- * PocKaffe in another program's process: the daemon that `pockaffe run` runs, without the command's signals and exit codes. Its owner starts
- * and stops it; several may live in one process, each in a group or with a port of its own.
+ * PocKaffe in another program's process: the daemon that `pockaffe run` runs, without the command's signals and exit codes. Its owner
+ * starts and stops it; several may live in one process, each in a group or with a port of its own.
  */
 import { isMainThread } from "node:worker_threads";
 import { EventEmitter } from "eventemitter3";
@@ -38,7 +38,9 @@ export interface DaemonEvents {
 	stopped: (end: { drained: boolean }) => void;
 }
 
-/** Checks the configuration, and throws (code `config_invalid` and the like) with all that is wrong in it. Nothing is opened before `start`. */
+/**
+ * Checks the configuration, and throws (code `config_invalid` and the like) with all that is wrong in it. Nothing is opened before `start`.
+ */
 export function createDaemon(config: DaemonConfig, options: LibraryOptions = {}): LibraryDaemon {
 	if (!isMainThread) throw new PocKaffeError("not_the_main_thread", "createDaemon works in the main thread only");
 	return new LibraryDaemon(config, options);

@@ -1,6 +1,6 @@
 /**
- * Every code that `/readyz` may give: what it means, what to look at, what to do, when it ends. Codes are API; the table of docs/failures.md is rendered
- * from here and held against it by a test. Knows no reasons: readiness.ts collects them.
+ * Every code that `/readyz` may give: what it means, what to look at, what to do, when it ends. Codes are API; the table of
+ * docs/failures.md is rendered from here and held against it by a test. Knows no reasons: readiness.ts collects them.
  */
 
 /** One code. Texts are Markdown, sentences without full stop. */

@@ -1,7 +1,7 @@
 /**
  * Why the daemon is not ready, if it isn't: what `/readyz` answers. Two kinds of reasons: those that a part shows in its own state are read
- * from there each time (`Problem`), so that none stays behind when its cause has ended in a way nobody thought of; those that are known from
- * facts alone are set and cleared by a listener. A rebalance alone sets nothing, and a member without partitions is ready.
+ * from there each time (`Problem`), so that none stays behind when its cause has ended in a way nobody thought of; those that are known
+ * from facts alone are set and cleared by a listener. A rebalance alone sets nothing, and a member without partitions is ready.
  */
 import type { TopicPartition } from "../core/messages/message.ts";
 import type { Problem } from "../core/problem.ts";

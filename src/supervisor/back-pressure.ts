@@ -1,6 +1,6 @@
 /**
- * How much partitions may have in hand: each its fair share of the daemon's queues. Above it a partition is paused, below half of it resumed;
- * where all are half full more should come slowly. Knows children by their queues alone.
+ * How much each partition may have in hand: a fair share of the daemon's queues. Above its share a partition is paused, below half of it
+ * resumed. When all are half full, polls should slow down. Knows only the children's queues.
  *
  * Step 2 of a message's way (docs/architecture.md).
  */
@@ -21,7 +21,7 @@ export interface BackPressureParts<AChild> {
  */
 const CROWDED = 0.5;
 
-/** See the file's header. */
+/** Pauses partitions whose queue is full, and resumes them below half of their share. */
 export class BackPressure<AChild extends Pick<Child, "queue">> {
 	readonly #parts: BackPressureParts<AChild>;
 
@@ -32,8 +32,8 @@ export class BackPressure<AChild extends Pick<Child, "queue">> {
 	/**
 	 * True while each partition that isn't paused has half of what it may have in hand, or more. Each is paused at its own share, but of a
 	 * backlog that is the same everywhere this comes first. One that stands still holds up nobody: the others fall below half, it goes on to
-	 * its share and is paused. Where nothing in hand makes room by itself (a handler that keeps all, by `finishedTo`) waiting is in vain; a drain waits
-	 * for results that come by polls.
+	 * its share and is paused. Where nothing in hand makes room by itself (a handler that keeps all, by `finishedTo`) waiting is in vain; a
+	 * drain waits for results that come by polls.
 	 */
 	get isCrowded(): boolean {
 		let isFlowing = false;

@@ -26,7 +26,10 @@ const TAKE_AGAIN_MS = 10_000;
 /** What was finished in a drain that took all its time is committed all the same; still inside a container's ten seconds. */
 const LEAST_COMMIT_MS = 1_000;
 
-/** See the file's header. It is the group consumer's member: the four `assignments…`/`messages…` calls come from there. */
+/**
+ * Starts, drains and ends one child per assigned partition. It is the group consumer's member: the four `assignments…`/`messages…` calls
+ * come from there.
+ */
 export class GroupSupervisor<AChild extends Child> {
 	readonly #parts: SupervisorParts<AChild>;
 	readonly #children = new Map<string, Supervised<AChild>>();

@@ -6,7 +6,7 @@
  * A side way of a message's way (docs/architecture.md).
  */
 
-/** See the file's header. */
+/** Restart intensity of one child: more than `maxRestarts` within the period, or in a row, is too many. */
 export class RestartIntensity {
 	readonly #maxRestarts: number;
 	readonly #withinMs: number;

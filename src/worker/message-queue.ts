@@ -53,7 +53,7 @@ export interface HeldMessage {
 	readonly message: number;
 }
 
-/** See the file's header. */
+/** The queue of one partition. */
 export class MessageQueue {
 	#batches: HeldBatch[] = [];
 	/** Where `next` looks: index in #batches, index in that batch. Everything before is handed or finished. */
@@ -131,8 +131,8 @@ export class MessageQueue {
 	}
 
 	/**
-	 * Where the message at `offset` is, and whether it waits for the thread, or for nothing but its withheld letter; null where it is finished,
-	 * or none of this queue's.
+	 * Where the message at `offset` is, and whether it waits for the thread, or for nothing but its withheld letter; null where it is
+	 * finished, or none of this queue's.
 	 */
 	find(offset: number): (HeldMessage & { readonly isQueued: boolean; readonly isWithheld: boolean }) | null {
 		for (const held of this.#batches) {

@@ -40,7 +40,7 @@ import { ThreadSlot } from "./thread/thread-slot.ts";
 import type { ParkReason, RestartReason, WorkerParts, WorkerState, WorkerTrouble } from "./worker-parts.ts";
 import { troublesOf } from "./worker-trouble.ts";
 
-/** See the file's header. */
+/** The worker of one assigned partition. */
 export class PartitionWorker {
 	readonly #parts: WorkerParts;
 	readonly #queue = new MessageQueue();
@@ -205,7 +205,9 @@ export class PartitionWorker {
 		if (found.length > 0) this.#parts.listener.repeated?.(this.#parts.partition, found.length);
 	}
 
-	/** A person wants the message at `offset` passed over, which was received. Resolves when its letter is durable, or with why there is none. */
+	/**
+	 * A person wants the message at `offset` passed over, which was received. Resolves when its letter is durable, or with why there is none.
+	 */
 	async skip(offset: number, why: string): Promise<SkipAnswer> {
 		if (this.#stopReason) return "released";
 		const answer = this.#skips.ask(offset, why);

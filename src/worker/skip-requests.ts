@@ -1,6 +1,6 @@
 /**
- * Messages that a person wants passed over. Each is looked at when nothing of its partition is in the handler's hand: what still waits for
- * the handler becomes a letter; for what was handled meanwhile it is too late.
+ * Messages that somebody wants skipped. A request is decided when the partition's handler has nothing in hand: if the message still waits
+ * for the handler, it becomes a letter; if it was handled meanwhile, it is too late.
  */
 import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
 
@@ -10,7 +10,7 @@ interface Request {
 	readonly answer: Promise<SkipAnswer>;
 }
 
-/** See the file's header. By offset. */
+/** Requests to skip messages. By offset. */
 export class SkipRequests {
 	readonly #open = new Map<number, Request>();
 

@@ -1,6 +1,6 @@
 /**
- * Why a partition is not as it should be, read from its worker's state of the moment: a reason ends with its cause, whichever way that ends
- * (handled, dead-lettered, skipped, resumed, given away), because nobody has to remember to take it back. Pure.
+ * What is wrong with a partition, read from the present state of its worker. Nobody has to clear a reason: it is gone when its cause is,
+ * however that ends (handled, dead-lettered, skipped, resumed, revoked). Pure.
  *
  * A side way of a message's way (docs/architecture.md).
  */
@@ -20,7 +20,7 @@ export interface TroubledWorker {
 	readonly lastReport: Pick<CrashReport, "error"> | undefined;
 }
 
-/** See the file's header. */
+/** The problems of a worker in its present state. */
 export function troublesOf({ state, queue, failuresInARow, failingSinceMs, lastReport }: TroubledWorker): WorkerTrouble[] {
 	const troubles: WorkerTrouble[] = [];
 	if (state.name === "draining" || state.name === "stopped") return troubles;

@@ -1,6 +1,7 @@
 /**
  * Chaos on the real thing: real Kafka, real Postgres, daemons as processes, faults by seed without a pause. Afterwards everything must
- * be there (a seed chooses the faults and their order; when they meet what is chance's): every offset committed, no row ever moved back, `verify` without a difference, every rejected and poisoned message a letter.
+ * be there (a seed chooses the faults and their order; when they meet what is chance's): every offset committed, no row ever moved back,
+ * `verify` without a difference, every rejected and poisoned message a letter.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -14,7 +14,10 @@ import { waitFor } from "../support/wait-for.ts";
 import type { GroupScene } from "./group-scene.ts";
 
 const brokers = inject("kafkaBrokers");
-/** A member is given up after it; without polling, after the same time. Short, for three tests wait for it, yet longer than a busy machine stalls. */
+/**
+ * A member is given up after it; without polling, after the same time. Short, for three tests wait for it, yet longer than a busy machine
+ * stalls.
+ */
 const SESSION_MS = 3_000;
 /** How soon librdkafka sees that the poll interval was exceeded. */
 const CHECKED_WITHIN_MS = 700;

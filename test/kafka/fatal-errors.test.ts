@@ -1,4 +1,7 @@
-/** A client that gives itself up, on a real Kafka: told whichever way it shows, with the reason, also where a poll would drop it behind messages. */
+/**
+ * A client that gives itself up, on a real Kafka: told whichever way it shows, with the reason, also where a poll would drop it behind
+ * messages.
+ */
 import rdkafka from "node-rdkafka";
 import { expect, inject, it } from "vitest";
 import { loadConfig } from "../../src/config/load.ts";

@@ -1,4 +1,6 @@
-/** Kept positions on a real Kafka: topics that are made again while nobody looks, groups that Kafka forgets, logs that lose their beginning. */
+/**
+ * Kept positions on a real Kafka: topics that are made again while nobody looks, groups that Kafka forgets, logs that lose their beginning.
+ */
 import { expect, inject, it } from "vitest";
 import type { DaemonProcess } from "../support/daemons/daemon-process.ts";
 import { positionScene } from "../support/fakes/position-scene.ts";

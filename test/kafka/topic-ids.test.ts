@@ -1,4 +1,6 @@
-/** The ids of topics of a real Kafka, whose text is the one that Kafka's own tools print; the rest is in the contract of the group client. */
+/**
+ * The ids of topics of a real Kafka, whose text is the one that Kafka's own tools print; the rest is in the contract of the group client.
+ */
 import { expect, inject, it } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
 import { ConsumerClient } from "../../src/kafka/client/consumer-client.ts";

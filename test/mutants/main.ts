@@ -1,6 +1,7 @@
 /**
- * `npm run mutants -- --folder src/core --count 40 --seed 1 [--limit 90] [--nearest 12]`: small careless changes, one at a time, in a copy of
- * the work tree. `--folder` takes several, or files. Does a test notice? Prints who survived, and the score by folder; exit 0 whatever it is. See docs/testing.md.
+ * `npm run mutants -- --folder src/core --count 40 --seed 1 [--limit 90] [--nearest 12]`: small careless changes, one at a time, in a copy
+ * of the work tree. `--folder` takes several, or files. Does a test notice? Prints who survived, and the score by folder; exit 0 whatever
+ * it is. See docs/testing.md.
  * `--list FILE` tries the changes of a JSON file instead: [{file, from, to}], `from` a text that stands there once.
  */
 import { readFileSync } from "node:fs";

@@ -1,4 +1,7 @@
-/** A copy of the work tree, below the project so that packages are found, in which one mutant at a time is tried. The user's own tree stays as it is. */
+/**
+ * A copy of the work tree, below the project so that packages are found, in which one mutant at a time is tried. The user's own tree stays
+ * as it is.
+ */
 import { type ChildProcess, fork } from "node:child_process";
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,6 @@
-/** Whether somebody would be charged with a death of the process that was nobody's message: what the notes say beside what the workers know. */
+/**
+ * Whether somebody would be charged with a death of the process that was nobody's message: what the notes say beside what the workers know.
+ */
 import type { Evidence } from "../../src/core/messages/hand-note.ts";
 
 /** A partition in the hands of a process as it dies. */

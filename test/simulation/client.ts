@@ -1,7 +1,7 @@
 /**
- * A consumer of the simulated Kafka, with the traps of the real one: callbacks come with polling, ends are told before the messages in front
- * of them, an unanswered rebalance stops all fetching, an error behind messages of the same poll is dropped, and a topic that was made
- * again is fetched on from the old position.
+ * A consumer of the simulated Kafka, with the traps of the real one: callbacks come with polling, ends are told before the messages in
+ * front of them, an unanswered rebalance stops all fetching, an error behind messages of the same poll is dropped, and a topic that was
+ * made again is fetched on from the old position.
  */
 import { EventEmitter } from "eventemitter3";
 import type { ReceivedMessage, TopicPartition, TopicPartitionOffset } from "../../src/core/messages/message.ts";

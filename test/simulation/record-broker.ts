@@ -1,6 +1,6 @@
 /**
- * Where the simulated handlers' records go: a topic that takes them in the order of each client, and clients that give themselves up. What a
- * client has sent takes effect, whatever becomes of its process.
+ * Where the simulated handlers' records go: a topic that takes them in the order of each client, and clients that give themselves up. What
+ * a client has sent takes effect, whatever becomes of its process.
  */
 import { recordAt } from "../../src/core/messages/records.ts";
 import { KafkaError, kafkaErrors } from "../../src/kafka/client/kafka-error.ts";

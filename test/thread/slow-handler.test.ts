@@ -1,6 +1,6 @@
 /**
- * Handlers that take their time: what they made of messages leaves the thread while the run goes on, and a stop waits for the calls under way
- * and for nothing else. Real threads; the calls are counted by what the handler notes.
+ * Handlers that take their time: what they made of messages leaves the thread while the run goes on, and a stop waits for the calls under
+ * way and for nothing else. Real threads; the calls are counted by what the handler notes.
  */
 import { describe, expect, it } from "vitest";
 import { type RealWorker, realWorkers } from "../support/fakes/real-worker.ts";

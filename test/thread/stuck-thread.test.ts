@@ -29,8 +29,8 @@ async function pipe() {
 }
 
 /**
- * `stand(path)` waits in one native call until the pipe is released. Its child process says that it stands: said before the call, the thread
- * could still be ended on the way into it.
+ * `stand(path)` waits in one native call until the pipe is released. Its child process says that it stands: said before the call, the
+ * thread could still be ended on the way into it.
  */
 const standing = `
 	import { spawnSync } from "node:child_process";

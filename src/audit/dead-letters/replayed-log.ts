@@ -55,7 +55,7 @@ const MAX_RESTARTS = 1_000_000;
 /** One letter may be larger than a queue. */
 const MOST_OF_A_PAGE = 512 * 2 ** 20;
 
-/** See the file's header. `end` or `kill` it. */
+/** Replays letters of one log. `end` or `kill` it. */
 export class ReplayedLog {
 	readonly #parts: ReplayedLogParts;
 	readonly #partition: TopicPartition;

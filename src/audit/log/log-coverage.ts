@@ -17,8 +17,8 @@ export interface CoveredPartition extends TopicPartition {
 	/** Where the group began. */
 	readonly start: number;
 	/**
-	 * How that is known. recorded: by its daemon · assumed: it had committed before, and was met there · unknown: nothing says so, taken for 0 ·
-	 * new_log: what is kept is of a log that was deleted, and nobody has begun the one in its place.
+	 * How that is known. recorded: by its daemon · assumed: it had committed before, and was met there · unknown: nothing says so, taken for 0
+	 * · new_log: what is kept is of a log that was deleted, and nobody has begun the one in its place.
 	 */
 	readonly startIs: "recorded" | "assumed" | "unknown" | "new_log";
 	/** First offset that the log still holds. */
@@ -67,7 +67,7 @@ interface Covered {
 	readonly gaps: OffsetGaps;
 }
 
-/** See the file's header. */
+/** Knows what was read of the log, and what that means for a row. */
 export class LogCoverage {
 	readonly #partitions = new Map<string, Covered>();
 	readonly #topics: ReadonlySet<string>;

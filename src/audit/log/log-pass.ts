@@ -1,6 +1,6 @@
 /**
- * The handler over a piece of the log: what it makes of each message goes to whoever folds rows, and what it can't get through is tried
- * once more in another thread before it is told.
+ * Runs the handler on a part of the log and passes on the rows of each message. A message that fails is tried once more in another thread
+ * before it is reported.
  */
 import { availableParallelism } from "node:os";
 import type { Config } from "../../config/config.ts";
@@ -54,7 +54,7 @@ const MAX_PENDING = { messages: 4_000, bytes: 16 * 1024 * 1024 };
 /** Threads at a time: more only share the processors. */
 const MAX_THREADS = Math.min(4, availableParallelism());
 
-/** See the file's header. */
+/** Runs the handler on a part of the log. */
 export class LogPass {
 	readonly #parts: LogPassParts;
 	readonly #second: SecondAttempts;

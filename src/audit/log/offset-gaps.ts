@@ -1,7 +1,7 @@
 /**
- * Offsets of a partition that the log doesn't hold, noted in ascending order. A log of transactions has one behind each of them, and one
- * that was compacted is full of them: short gaps are a bit per offset, by pages, and long ones a pair of numbers. Beyond what it may take,
- * a whole page counts as a gap: of its rows nothing is said any more, which is never wrong.
+ * Offsets of a partition that the log does not have, added in ascending order. There is one after each transaction, and a compacted log has
+ * many. Short gaps take one bit per offset, in pages; long gaps a pair of numbers. If that takes too much memory, a whole page counts as a
+ * gap: its rows are then reported as unchecked, which is never wrong.
  */
 
 const PAGE_OFFSETS = 2 ** 14;
@@ -31,7 +31,7 @@ export interface KeptGaps {
 	readonly pages: ReadonlyMap<number, Uint8Array>;
 }
 
-/** See the file's header. */
+/** The gaps of one partition's offsets, in bounded memory. */
 export class OffsetGaps {
 	readonly #memory: GapMemory;
 	readonly #pages = new Map<number, Uint8Array>();

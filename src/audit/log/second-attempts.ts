@@ -1,8 +1,8 @@
 /**
- * Messages that failed once, tried again: what earlier messages left behind in a thread (memory above all) makes nobody fail. Those of a
- * partition go together into a new thread, and those that fail there behind others into the next, twice as many as got through. Where none
- * does, each goes alone into one of its own. So a message is told as failed that failed again with nobody before it, or where many were
- * tried alone in vain.
+ * Second attempts of messages that failed, so that no message counts as failed because of what earlier ones left in the thread (memory,
+ * above all). The failed messages of a partition share a new thread. Those that fail there after others go into the next thread, twice as
+ * many as succeeded. If none succeeds, each gets a thread of its own. A message is reported as failed if it failed again as the first of
+ * its thread, or if many have failed alone before it.
  */
 import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -22,7 +22,7 @@ export interface SecondAttemptParts {
 	readonly failed: (letter: DeadLetter) => void;
 }
 
-/** See the file's header. */
+/** Tries failed messages again, in new threads. */
 export class SecondAttempts {
 	readonly #parts: SecondAttemptParts;
 	readonly #held = new Map<string, DeadLetter[]>();

@@ -1,4 +1,6 @@
-/** Where a verification puts what doesn't fit into memory: a folder of its own in the system's temporary one, removed with everything in it. */
+/**
+ * Where a verification puts what doesn't fit into memory: a folder of its own in the system's temporary one, removed with everything in it.
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

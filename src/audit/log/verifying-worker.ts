@@ -53,7 +53,7 @@ const everyRun: Suspicion = { held: null, deaths: [], until: Number.POSITIVE_INF
 /** Ends of a thread that no answer of the handler came before. */
 const deaths: ReadonlySet<RestartReason> = new Set(["exit", "timeout", "out_of_memory", "exception"]);
 
-/** See the file's header. */
+/** Runs the handler on one partition's log, without dead letters. */
 export class VerifyingWorker {
 	readonly #worker: PartitionWorker;
 	readonly #maxDeaths: number;

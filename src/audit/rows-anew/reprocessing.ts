@@ -2,9 +2,9 @@
  * Computes rows anew, after the handler was corrected: reads a stretch of the log in no group, runs today's handler over it, and puts what
  * it makes in the place of what the same messages made before. Daemons may run meanwhile: a row that is of another message by then stays.
  *
- * Of each id the newest row counts that the log makes from the stretch's beginning to what is committed. Where a message no longer makes the
- * row that is stored of it, the message before it counts. That one may lie before the stretch: the log is read from its beginning then. A
- * message that has a dead letter is left out; the letter is replayed. A second run changes nothing.
+ * Of each id the newest row counts that the log makes from the stretch's beginning to what is committed. Where a message no longer makes
+ * the row that is stored of it, the message before it counts. That one may lie before the stretch: the log is read from its beginning then.
+ * A message that has a dead letter is left out; the letter is replayed. A second run changes nothing.
  */
 import type { Config } from "../../config/config.ts";
 import { atomicTables, tableLayouts } from "../../config/table-layouts.ts";

@@ -1,6 +1,6 @@
 /**
- * What has to change in one table, found by a comparison of it with the rows that today's handler makes: which row goes in whose place. What
- * is of a message outside the stretch is nobody's business here.
+ * What has to change in one table, found by a comparison of it with the rows that today's handler makes: which row goes in whose place.
+ * What is of a message outside the stretch is nobody's business here.
  */
 import type { ExpectedRow } from "../../sink/comparison/expected-rows.ts";
 import type { RefusedReplacement, Replacement } from "../../sink/comparison/row-replacement.ts";
@@ -34,7 +34,7 @@ export interface RowChangesParts {
 /** Held at a time: a look at their messages reads the log between the first and the last of them. */
 const MAX_CANDIDATES = 50_000;
 
-/** See the file's header. */
+/** Collects the rows that have to change in one table. */
 export class RowChanges implements ComparisonListener {
 	readonly #parts: RowChangesParts;
 	#ready: Replacement[] = [];

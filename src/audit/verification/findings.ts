@@ -76,7 +76,7 @@ interface Held {
 	readonly origin: TopicPartition & RowOrigin;
 }
 
-/** See the file's header. */
+/** Counts findings, and keeps the first differences. */
 export class Findings {
 	readonly #parts: FindingsParts;
 	readonly #differences: Difference[] = [];

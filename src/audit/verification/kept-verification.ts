@@ -50,7 +50,7 @@ type Head = Omit<VerificationState, "letters" | "coverage" | "next"> & {
 type Line = { readonly partition: string; readonly next: number; readonly count: number; readonly ranges: readonly number[] } | Page;
 type Page = { readonly page: number; readonly bits: string };
 
-/** See the file's header. One process at a time; dispose it. */
+/** The progress of a verification, saved in a folder. One process at a time; dispose it. */
 export class KeptVerification implements AsyncDisposable {
 	readonly folder: string;
 	readonly #identity: VerificationIdentity;

@@ -1,4 +1,6 @@
-/** What a verification is of, so that one that was interrupted is only gone on with as it was begun: hashes, for there are secrets in it. */
+/**
+ * What a verification is of, so that one that was interrupted is only gone on with as it was begun: hashes, for there are secrets in it.
+ */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Config } from "../../config/config.ts";

@@ -8,11 +8,14 @@ import type { Random } from "../../core/random.ts";
 import type { Database } from "../../sink/database/database.ts";
 import type { Requirement } from "./requirements.ts";
 
-/** See the file's header. */
+/** What a verification needs. */
 export interface VerificationParts {
 	readonly config: Config;
 	readonly database: Database;
-	/** Reads all dead letters of the group that were not replayed, from this database where they are in one; null where their table or topic is missing. */
+	/**
+	 * Reads all dead letters of the group that were not replayed, from this database where they are in one; null where their table or topic is
+	 * missing.
+	 */
 	readonly letters: (database: Database) => Promise<readonly LetterPosition[] | null>;
 	readonly clock: Clock;
 	readonly random: Random;

@@ -36,7 +36,7 @@ const KEEPING_SHARE = 20;
 /** Between two looks at what the group has committed. */
 const COME_BACK_MS = 1_000;
 
-/** See the file's header. Rejects (ExitError, KafkaError, the database's error) where it can't be carried through. */
+/** Verifies the tables against the log. Rejects (ExitError, KafkaError, the database's error) where it can't be carried through. */
 export async function verify(parts: VerificationParts): Promise<VerificationReport> {
 	const { config, clock, signal } = parts;
 	const database = interruptible(parts.database, signal);

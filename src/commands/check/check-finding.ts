@@ -1,6 +1,6 @@
 /** One line of `check`'s report, and what it is said with. */
 
-/** See the file's header. `commands` mend it, where a right is missing. */
+/** One line of the report. `commands` mend it, where a right is missing. */
 export interface Finding {
 	readonly item: string;
 	readonly result: "ok" | "warning" | "failed";

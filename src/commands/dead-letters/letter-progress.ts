@@ -8,7 +8,7 @@ import { grouped } from "./letter-selection.ts";
 /** A short replay needs no such line. */
 const EVERY_MS = 10_000;
 
-/** See the file's header. */
+/** Shows the progress of a replay. */
 export class LetterProgress implements Disposable {
 	replayed = 0;
 	failed = 0;

@@ -10,7 +10,7 @@ import type { CommandContext } from "../command-context.ts";
 /** A daemon tries for ever; somebody waits here. */
 const DEADLINE_MS = 15_000;
 
-/** See the file's header. Dispose it. */
+/** Stores letters for a command. Dispose it. */
 export class StoredLetters implements AsyncDisposable {
 	readonly #target: DeadLetterTarget;
 	readonly #context: CommandContext;

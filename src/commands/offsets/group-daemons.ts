@@ -14,7 +14,7 @@ const LOOK_AGAIN_MS = 200;
 /** A drain takes `drain.timeoutMs` at most; where the offset can't be stored the daemon goes on trying. */
 const LONGEST_MS = 120_000;
 
-/** See the file's header. */
+/** The daemons of a group that answer over HTTP. */
 export class GroupDaemons {
 	static readonly none = new GroupDaemons(new Map(), null, null);
 

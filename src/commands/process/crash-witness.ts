@@ -7,7 +7,10 @@ import { fileURLToPath } from "node:url";
 import type { HeldOffsets } from "../../core/messages/hand-note.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 
-/** See the file's header. To be disposed when the handler's work is over, however it ended. */
+/**
+ * A child process that names the messages in hand if this process crashes. To be disposed when the handler's work is over, however it
+ * ended.
+ */
 export class CrashWitness implements Disposable {
 	readonly #child = spawn(process.execPath, [fileURLToPath(new URL("./crash-witness-child.js", import.meta.url))], {
 		stdio: ["pipe", "ignore", "inherit"],

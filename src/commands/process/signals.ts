@@ -16,8 +16,8 @@ const drainOnce = { action: "drain", hurries: false } as const;
 const ignore = { action: "ignore", hurries: false } as const;
 
 /**
- * Every signal that would end a process and may be caught. SIGPIPE is left out: Node ignores it, and a listener that logs would write to the
- * pipe that broke. Node's own answer to SIGUSR1 would be an open inspector.
+ * Every signal that would end a process and may be caught. SIGPIPE is left out: Node ignores it, and a listener that logs would write to
+ * the pipe that broke. Node's own answer to SIGUSR1 would be an open inspector.
  */
 export const signalActions = {
 	SIGTERM: drain,
@@ -45,7 +45,9 @@ export interface SignalTarget {
 /** Ctrl-C on `npm start` arrives twice at once: from the terminal and forwarded by npm. That is one signal. */
 const SAME_SIGNAL_MS = 500;
 
-/** Listens to all of them. The first that drains aborts `interrupted`; a later one that hurries ends the process by SIGKILL (exit code 137). */
+/**
+ * Listens to all of them. The first that drains aborts `interrupted`; a later one that hurries ends the process by SIGKILL (exit code 137).
+ */
 export function listenToSignals(target: SignalTarget, interrupted: AbortController, now: () => number): void {
 	let interruptedAt = 0;
 	for (const [signal, { action, hurries }] of entries()) {

@@ -1,6 +1,6 @@
 /**
- * What may become of a letter, drawn as a line: it is opened by a message that fails, and ends by a replay that goes through or by a person.
- * Nothing else changes a state. Pure; the table's statements say the same in SQL, and a test holds one against the other.
+ * What may become of a letter, drawn as a line: it is opened by a message that fails, and ends by a replay that goes through or by a
+ * person. Nothing else changes a state. Pure; the table's statements say the same in SQL, and a test holds one against the other.
  *
  *   (fails) -> open       -- replay --> replayed
  *   (policy) -> skipped   -- replay --> replayed        open, skipped -- discard --> discarded -- replay --> replayed
@@ -9,7 +9,9 @@
  *   replayed, discarded -- purge --> gone               open, skipped -- purge, where the state is named --> gone
  */
 
-/** open: somebody has to look after it · skipped: `handler.onPoison: skip` or a person passed its message over · discarded: a person did. */
+/**
+ * open: somebody has to look after it · skipped: `handler.onPoison: skip` or a person passed its message over · discarded: a person did.
+ */
 export type LetterState = "open" | "skipped" | "replayed" | "discarded";
 
 /** All of them. */

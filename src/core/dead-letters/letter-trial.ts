@@ -12,7 +12,7 @@ const SMALL_BYTES = 256;
 /** So often in a row a target that answers otherwise may fail at a large letter. */
 const REFUSALS = 3;
 
-/** See the file's header. */
+/** Decides which parts of a letter to leave out after the target found it too large. */
 export class LetterTrial {
 	readonly letter: DeadLetter;
 	readonly isLarge: boolean;

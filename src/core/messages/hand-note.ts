@@ -1,11 +1,11 @@
 /**
- * What is noted of the messages in a handler's hand, for the start behind a death of the whole process: V8 that aborts out of memory, a
- * native crash. Kept in the database, for a container loses its files with its process.
+ * The note of the messages that a handler has in hand, for the start after the whole process died: V8 aborted out of memory, or a native
+ * crash. Kept in the database, because a container loses its files with its process.
  *
- * A note per call would be far too slow. So an assignment only notes that it began. The next one that begins at about the same offset, with
- * the former not given away in order, is careful: it notes each run before it hands it over. Whose run is noted as the process dies again
- * is only suspected (kill -9 and power look the same): the messages of that run go alone from then on, one of them at a time in the whole
- * process, and only who dies alone in hand is charged.
+ * A note for each call would be far too slow. So an assignment first notes only that it began. If the next one begins at about the same
+ * offset, and the earlier one was not given away in order, it is careful: it notes each run before the handler gets it. If the process dies
+ * again, the messages of the noted run are only suspects (kill -9 and a power cut look the same). From then on they run alone, one at a
+ * time in the whole process, and only a message that was alone in hand at a death is charged.
  */
 
 /** Offsets `from` (included) to `to` (excluded). */
@@ -24,7 +24,7 @@ export interface Evidence {
 	readonly deaths: readonly Deaths[];
 }
 
-/** See the file's header. */
+/** The note of one assignment. */
 export interface HandNote extends Evidence {
 	/** Names the assignment that has the partition; null where it was given away in order. */
 	readonly by: string | null;

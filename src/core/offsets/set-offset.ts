@@ -15,8 +15,8 @@ export interface OffsetSet extends WantedOffset {
 }
 
 /**
- * `set`: those that are not among `offsets` were given away meanwhile, and begin where they were · `asked`: it is under way · `busy`: another
- * one is · `refused`: nothing was changed.
+ * `set`: those that are not among `offsets` were given away meanwhile, and begin where they were · `asked`: it is under way · `busy`:
+ * another one is · `refused`: nothing was changed.
  */
 export type OffsetsSetOutcome =
 	| { readonly outcome: "set"; readonly offsets: readonly OffsetSet[] }

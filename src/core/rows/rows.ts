@@ -102,7 +102,10 @@ export interface BlockRow {
 	readonly bytes: number;
 }
 
-/** All rows of a block, one by one: for the few that need it. Older ones first, so that of equal versions of an id the one that counts is last. */
+/**
+ * All rows of a block, one by one; only few callers need that. Superseded rows come first, so that of equal versions of an id the one that
+ * counts is last.
+ */
 export function rowsOf(block: RowBlock): BlockRow[] {
 	const { length, messages, superseded } = block;
 	const rows = rowsIn(block, block, 0, length);

@@ -1,6 +1,6 @@
 /**
- * What a node-rdkafka consumer is asked: each question holds a thread of the pool until its answer or its timeout, a close waits for it, and
- * so does the end of the process. So it is asked again and again for a short time each, until the whole time is over or the client ends.
+ * Requests to a node-rdkafka consumer. Each occupies a thread of Node's pool until its answer or timeout, and closing the client or ending
+ * the process waits for it. So a request has a short timeout and is repeated, until the whole time is over or the client ends.
  */
 import type {
 	LibrdKafkaError,
@@ -27,7 +27,7 @@ const LEAST_MS = 10;
 
 type Question<T> = (timeoutMs: number, done: (error: LibrdKafkaError | null | undefined, result: T) => void) => void;
 
-/** See the file's header. Promises reject with KafkaError. */
+/** Asks a consumer with a short timeout again and again, up to a deadline. Promises reject with KafkaError. */
 export class ClientQueries {
 	readonly #raw: RawConsumer;
 	readonly #underWay = new Set<Promise<unknown>>();

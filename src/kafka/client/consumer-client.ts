@@ -143,8 +143,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	/**
-	 * For who reads without handling: each message by itself. Rejects where there is nothing but an error, and, before anything is polled, with
-	 * one that came beside something: some librdkafka tells only once.
+	 * For callers that read without a handler: each message as an object. Rejects if there is only an error. An error that came together with
+	 * messages is kept and rejects the next call, before it polls: librdkafka reports some errors only once.
 	 */
 	async consume(count: number, timeoutMs: number): Promise<Consumed> {
 		this.#throwUntold();
@@ -185,8 +185,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	/**
-	 * Lets callbacks and commit results arrive while no message is wanted: every assigned partition is paused for the moment of a poll. Returns
-	 * what came all the same, as from a partition that was assigned meanwhile: it is not fetched again.
+	 * Lets callbacks and commit results arrive while no message is wanted: every assigned partition is paused during the poll. Returns
+	 * messages that came nevertheless (from a partition that was assigned meanwhile), because they would not be fetched again.
 	 */
 	async serveEvents(): Promise<Consumed> {
 		const assigned = this.#raw.assignments();
@@ -350,9 +350,9 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	/**
-	 * Leaves the group and disconnects; true when the client said so in time. An unanswered revocation would hang it for ever, and an unanswered
-	 * commit for a session: with `onlyIfAnswered` it is not closed at all where the coordinator owes an answer until then, and doesn't hang. Called
-	 * again it waits again, and is true where the client has closed since.
+	 * Leaves the group and disconnects; true if the client reported that in time. An unanswered revocation would block the close for ever, an
+	 * unanswered commit for a session. With `onlyIfAnswered` the client is not closed at all while the coordinator owes an answer. Called
+	 * again it waits again, and is true if the client has closed meanwhile.
 	 */
 	async close({ withinMs = CLOSE_TIMEOUT_MS, onlyIfAnswered = false }: CloseOptions = {}): Promise<boolean> {
 		this.#isEnding = true;
@@ -401,8 +401,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	/**
-	 * Of a lost session no callback of node-rdkafka tells; of a failed connection only that one failed, not where and why. Errors come by polls,
-	 * but one behind messages of the same poll is dropped, and of a fatal one no poll says the reason.
+	 * node-rdkafka has no callback for a lost session; for a failed connection it says neither where nor why. Polls return errors, but drop
+	 * one that comes after messages in the same poll, and give no reason for a fatal one.
 	 */
 	#logged({ fac, message }: { fac: string; message: string }): void {
 		const line = withoutThread(message);

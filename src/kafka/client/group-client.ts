@@ -15,8 +15,8 @@ export interface GroupClientEvents {
 	/** It did not poll for longer than `max.poll.interval.ms`, and left the group by itself. */
 	"poll:late": () => void;
 	/**
-	 * It gave itself up, for this reason, and can do no more: told once, whichever way it shows (a poll, a commit, its log). What it had is lost:
-	 * it neither commits nor keeps the group's answer.
+	 * It gave itself up, for this reason, and can do no more: told once, whichever way it shows (a poll, a commit, its log). What it had is
+	 * lost: it neither commits nor keeps the group's answer.
 	 */
 	fatal: (fact: { message: string; code: number }) => void;
 	stats: (fact: { json: string }) => void;
@@ -59,7 +59,7 @@ export interface CloseOptions {
 	readonly onlyIfAnswered?: boolean;
 }
 
-/** See the file's header. Promises reject with KafkaError. */
+/** A Kafka client as the group consumer needs it. Promises reject with KafkaError. */
 export interface GroupClient extends EventEmitter<GroupClientEvents> {
 	connect(timeoutMs: number): Promise<void>;
 	subscribe(topics: readonly string[]): void;

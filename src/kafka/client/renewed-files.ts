@@ -27,7 +27,7 @@ const LOOK_EVERY_MS = 10_000;
 /** Whoever writes them one after the other is done by then. */
 const SETTLED_AFTER_MS = 1_000;
 
-/** See the file's header. Idempotent to dispose. */
+/** Notices changed TLS and password files. Idempotent to dispose. */
 export class RenewedFiles {
 	readonly #parts: RenewedFilesParts;
 	/** By file, as the client has them. */

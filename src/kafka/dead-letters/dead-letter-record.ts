@@ -56,7 +56,9 @@ const omittedPart = z.object({ bytes: z.number(), sha256: z.string() });
 const omittedParts = z.object({ key: omittedPart, value: omittedPart, headers: omittedPart }).partial();
 /** A record has to stay below the topic's max.message.bytes, so what only explains is cut. */
 const LONGEST_TEXT = { usual: 8_192, brief: 200 };
-/** Of a message with very many refused rows only as many are named as this JSON holds; for `verify` it may then be any row of the message. */
+/**
+ * Of a message with very many refused rows only as many are named as this JSON holds; for `verify` it may then be any row of the message.
+ */
 const MOST_ROWS = { usualBytes: 65_536, briefBytes: 0 };
 
 /** What else is known of a letter as it is written: how long ago its message was received, and whether few words have to do. */

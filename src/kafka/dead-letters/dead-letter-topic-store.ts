@@ -56,7 +56,7 @@ const TOO_LARGE = "kafka_10";
 /** librdkafka's, of a partition that the topic got after the producer had connected. */
 const UNKNOWN_PARTITION = "kafka_-190";
 
-/** See the file's header. */
+/** Lists, reads and marks letters of the topic. */
 export class DeadLetterTopicStore implements LetterStore {
 	readonly #parts: DeadLetterTopicStoreParts;
 	#producer: Promise<LetterProducer> | null = null;

@@ -51,7 +51,10 @@ const HUGE_BYTES = 64 * 2 ** 20;
 const MAX_MESSAGE_BYTES = 100_000_000;
 /** Invalid configuration, refused by the cluster's policy. */
 const refusedConfig = new Set(["kafka_40", "kafka_44"]);
-/** librdkafka's codes after which a producer is of no use any more, that of a record that is too large, and of one that was not taken in time. */
+/**
+ * librdkafka's codes after which a producer is of no use any more, that of a record that is too large, and of one that was not taken in
+ * time.
+ */
 const codes = { fatal: "kafka_-150", state: "kafka_-172", tooLarge: "kafka_10", timedOut: "kafka_-192" };
 
 interface Connection {
@@ -60,7 +63,7 @@ interface Connection {
 	readonly partitions: number;
 }
 
-/** See the file's header. */
+/** Stores letters in the topic, and tries until they are durable. */
 export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTopicParts;
 	readonly #ended = lifetime();

@@ -34,7 +34,7 @@ interface Entry<T> extends LetterIdentity {
 /** Clocks of machines differ: an attempt counts as older than what became of its letter only where it is so by more than this. */
 const CLOCK_DIFFERENCE_MS = 10_000;
 
-/** See the file's header. */
+/** The letters' states, from the topic's records. */
 export class LetterFold<T> {
 	readonly #keep: (letter: StoredLetter, record: RecordOrigin) => T;
 	/** By place: one, or one of each log of the topic. */

@@ -18,7 +18,7 @@ const PAGE = { letters: 1_000, bytes: 16 * 2 ** 20 };
 /** Records further apart than this are read apart: a new stretch costs a round trip or two. */
 const FAR_APART = 1_000;
 
-/** See the file's header. */
+/** Reads whole letters page by page. */
 export class LetterPages {
 	readonly #reader: Pick<LogReader, "read">;
 	readonly #topic: string;

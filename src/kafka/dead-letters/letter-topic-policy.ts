@@ -25,7 +25,7 @@ export interface LetterTopicPolicy {
 
 const FOR_EVER = "-1";
 
-/** See the file's header. */
+/** Looks at the settings of an existing letters topic. */
 export function letterTopicPolicy({ kafka, topic, sources, settings }: LetterTopicParts): LetterTopicPolicy {
 	const found = settings instanceof KafkaError ? settings : (settings?.get(topic) ?? null);
 	if (found === null || found instanceof KafkaError) return { refusal: null, doubts: [], unknown: unknownWords(kafka, topic, found) };

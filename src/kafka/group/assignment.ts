@@ -99,7 +99,7 @@ const GONE: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaError
 /** A daemon that stops waits so long for a start that is being stored: a store that doesn't answer must not hold it up. */
 const LAST_STORE_MS = 1_000;
 
-/** See the file's header. */
+/** The partitions assigned to this member. */
 export class Assignment {
 	readonly #parts: AssignmentParts;
 	readonly #held = new Map<string, Held>();

@@ -94,7 +94,7 @@ const UNKNOWN_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, k
 /** How long a client that gave itself up is missed until another one tries what it was refused. */
 const REFUSED = { minMs: 2_000, maxMs: 30_000 };
 
-/** See the file's header. */
+/** The member of the consumer group. */
 export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #parts: GroupConsumerParts;
 	readonly #firstStart = new FirstStart();

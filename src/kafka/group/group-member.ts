@@ -16,7 +16,7 @@ export interface BegunPartition extends TopicPartition {
 	readonly suspicion: Suspicion | null;
 }
 
-/** See the file's header. */
+/** Handles assignments and messages. */
 export interface GroupMember {
 	/** It has so much in hand that more should come slowly. */
 	readonly isCrowded: boolean;

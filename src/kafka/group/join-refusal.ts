@@ -1,6 +1,6 @@
 /**
- * Why the group doesn't take this member, for as long as it is none. Librdkafka tries on by itself, and says each time why not; where it
- * gives itself up (KIP-848) another client tries. All of these can be mended from outside, so none ends the daemon.
+ * Why the group refuses this member, while it is not a member. librdkafka goes on trying and reports the reason each time; if it gives up
+ * (KIP-848), another client tries. All reasons can be corrected from outside, so none ends the daemon.
  */
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -26,12 +26,12 @@ const remedies: Readonly<Record<number, (kafka: KafkaConfig) => string>> = {
 };
 
 /**
- * A client asks again at every join, some seconds apart: what it has not said for so long holds no more. But a missing right it says once, and
- * then asks on in silence.
+ * A client asks again at every join, some seconds apart: what it has not said for so long holds no more. But a missing right it says once,
+ * and then asks on in silence.
  */
 const HOLDS_MS = 60_000;
 
-/** See the file's header. */
+/** Why the group refuses this member. */
 export class JoinRefusal {
 	readonly #clock: Clock;
 	readonly #kafka: KafkaConfig;

@@ -20,7 +20,7 @@ export interface RestoredPartitionsParts {
 	readonly isAssigned: (name: string) => boolean;
 }
 
-/** See the file's header. */
+/** The assigned partitions whose database is older than the group's offset. */
 export class RestoredPartitions {
 	readonly #parts: RestoredPartitionsParts;
 	readonly #found = new Map<string, RestoredPartition>();

@@ -1,13 +1,13 @@
 /**
- * Whether the group may have given this member up: then what the client is told to give away belongs to somebody else already. The client
- * says so itself, or the process was frozen for longer than a session and will hear of it.
+ * Whether the group may have removed this member: then revoked partitions already belong to somebody else. Either the client says so, or
+ * the process was frozen for longer than a session and will be told.
  */
 import type { Clock } from "../../core/clock.ts";
 
 /** How soon after it woke up a frozen member hears from its coordinator that it was given up. */
 const VERDICT_WITHIN_MS = 15_000;
 
-/** See the file's header. */
+/** Tells whether the group may have given this member up. */
 export class SessionWatch {
 	readonly timeoutMs: number;
 	readonly #clock: Clock;

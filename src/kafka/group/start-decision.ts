@@ -47,7 +47,7 @@ export type StartDecision =
 	| { readonly kind: "start"; readonly offset: number; readonly from: "committed" | "noted" | "new_log" }
 	| OutOfRange;
 
-/** See the file's header. */
+/** Decides where a partition begins. */
 export function decideStart(facts: PartitionFacts, policy: OutOfRangePolicy): StartDecision {
 	const { kept, noted, log } = facts;
 	const known = kept ?? noted?.reached ?? noted?.start ?? null;

@@ -40,7 +40,7 @@ export type StartFrom = "earliest" | "latest" | number;
 /**
  * Why a start is where it is. committed: it is what is kept · kafka: Kafka's copy, where the table has none · earliest, latest, timestamp:
  * `kafka.startFrom` · beginning: a partition that appeared later · noted: Kafka forgot, the note knows · new_log: the topic was deleted and
- * made again · out_of_range: what was kept lies outside the log, and `kafka.onOffsetOutOfRange` says where it goes on · set: a person set it.
+ * created again · out_of_range: the stored offset is outside the log, and `kafka.onOffsetOutOfRange` decides · set: somebody set it.
  */
 export type StartReason =
 	| "committed"

@@ -1,7 +1,8 @@
 /**
- * A static member that comes back within its session is given what it had, by the broker, without a rebalance: nobody looks at what the
- * topics have by now. Partitions that are no more stay with it, and those that were made while it was away are read by nobody. So it looks
- * by itself, once, and joins anew where that is so. KIP-848's coordinator looks itself, and a member without a name makes a rebalance.
+ * A static member that comes back within its session gets its old partitions from the broker without a rebalance. Nobody checks whether the
+ * topics have changed meanwhile: deleted partitions stay with it, and nobody reads partitions created while it was away. So the member
+ * checks once by itself, and joins again if something changed. KIP-848's coordinator does that itself; a dynamic member causes a rebalance
+ * anyway.
  */
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -39,7 +40,7 @@ export function returnsUnseen({ instanceId, protocol }: Config["kafka"]): boolea
 	return instanceId !== "" && protocol !== "consumer";
 }
 
-/** See the file's header. */
+/** Makes a static member join again if its topics changed while it was away. */
 export class StaticReturn {
 	readonly #parts: StaticReturnParts;
 	#hasJoined = false;

@@ -10,7 +10,7 @@ const PATIENCE_MS = 30_000;
 /** Names of partitions that are told where there are many. */
 const MOST_NAMES = 5;
 
-/** See the file's header. */
+/** Partitions whose offsets could not be committed for too long. */
 export class FailingCommits {
 	readonly #clock: Clock;
 	readonly #isAssigned: (partition: TopicPartition) => boolean;

@@ -1,6 +1,6 @@
 /**
- * How old the oldest unfinished message of a partition is, at the grain of what was received together; where none was received yet, how
- * long it has waited at least. Pure; an entry per delivery that isn't finished yet.
+ * How old the oldest unfinished message of a partition is; messages received together count as one. If none was received yet: how long the
+ * partition has waited at least. Pure; one entry for each delivery that is not finished.
  */
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 
@@ -9,7 +9,7 @@ interface Mark {
 	readonly timestamp: number;
 }
 
-/** See the file's header. Timestamps in ms, -1 where messages have none. */
+/** How old unfinished messages are. Timestamps in ms, -1 where messages have none. */
 export class LagClock {
 	readonly #marks = new Map<string, Mark[]>();
 	/** Where partitions wait for what nobody here knows the age of, and since when. */
@@ -33,8 +33,8 @@ export class LagClock {
 	}
 
 	/**
-	 * The same; and where there is none, or it has no timestamp, since when (ms) the partition is seen to wait at this place: what it waits for is as
-	 * old at least. Null where everything up to the high watermark is finished, or that is not known.
+	 * The same; and where there is none, or it has no timestamp, since when (ms) the partition is seen to wait at this place: what it waits
+	 * for is as old at least. Null where everything up to the high watermark is finished, or that is not known.
 	 */
 	oldestKnown(
 		partition: TopicPartition,

@@ -63,7 +63,7 @@ const MOMENTARY: readonly number[] = [
 /** Of these one topic alone is the cause, and the offsets of others go in without it. */
 const OF_ONE_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.topicAuthorizationFailed];
 
-/** See the file's header. */
+/** Commits due offsets, one commit at a time. */
 export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	readonly #parts: OffsetCommitterParts;
 	#timer: Timer | null = null;
@@ -96,8 +96,8 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	}
 
 	/**
-	 * Commits what is committed already once more, to see whether Kafka takes it; never an offset that another commit has passed meanwhile. Rejects
-	 * with Kafka's error.
+	 * Commits what is committed already once more, to see whether Kafka takes it; never an offset that another commit has passed meanwhile.
+	 * Rejects with Kafka's error.
 	 */
 	async commitAgain(partitions: readonly TopicPartition[]): Promise<void> {
 		const again = this.#last.then(() => this.#again(partitions));
@@ -124,8 +124,8 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	}
 
 	/**
-	 * The same for partitions that are given away: tried again until it works, is refused for more than a moment, or `timeoutMs` have passed. A commit
-	 * that meets the end of a rebalance names the generation before it, and only the next one is taken.
+	 * The same for partitions that are given away: tried again until it works, is refused for more than a moment, or `timeoutMs` have passed.
+	 * A commit that meets the end of a rebalance names the generation before it, and only the next one is taken.
 	 */
 	async commitWithin(timeoutMs: number, partitions: readonly TopicPartition[]): Promise<boolean> {
 		const over = new AbortController();

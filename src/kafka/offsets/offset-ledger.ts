@@ -78,7 +78,10 @@ export class OffsetLedger {
 		if (this.#entries.delete(name)) this.#raise(name);
 	}
 
-	/** Notes received offsets (ascending, at or past the position), with the last one's timestamp in ms (-1: none). False where the epoch is over. */
+	/**
+	 * Notes received offsets (ascending, at or past the position), with the last one's timestamp in ms (-1: none). False where the epoch is
+	 * over.
+	 */
 	received(partition: TopicPartition, epoch: number, offsets: ArrayLike<number>, lastTimestamp = -1): boolean {
 		const entry = this.#current(partition, epoch);
 		if (!entry) return false;

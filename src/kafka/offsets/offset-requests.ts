@@ -28,7 +28,7 @@ interface Request {
 	isOver: boolean;
 }
 
-/** See the file's header. */
+/** Sets offsets on request, one request at a time. */
 export class OffsetRequests {
 	readonly #parts: OffsetRequestsParts;
 	#last: Request | null = null;

@@ -148,7 +148,8 @@ export class KafkaOffsetStore implements OffsetStore {
 }
 
 /**
- * What the database's store needs of its table; sink/offsets/offset-table.ts is one. Fenced by an epoch per partition, and by what was stored last.
+ * What the database's store needs of its table; sink/offsets/offset-table.ts is one. Fenced by an epoch per partition, and by what was
+ * stored last.
  */
 export interface FencedOffsets {
 	stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;

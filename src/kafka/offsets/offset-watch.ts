@@ -9,7 +9,7 @@ const LOOK_EVERY_MS = 5_000;
 /** One lost connection is nothing to tell. */
 const TOLD_FAILURES = 2;
 
-/** See the file's header. Idempotent to dispose. */
+/** Checks from time to time that stored offsets are unchanged. Idempotent to dispose. */
 export class OffsetWatch {
 	readonly #clock: Clock;
 	readonly #look: () => Promise<void>;

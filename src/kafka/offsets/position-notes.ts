@@ -4,7 +4,7 @@ import type { TopicPartition } from "../../core/messages/message.ts";
 import type { DisplacedOffset } from "../../core/offsets/displaced-offset.ts";
 import type { NoteChange, ReachedPosition, StoredNote } from "../../core/offsets/position-note.ts";
 
-/** See the file's header. Promises reject where the caller has to wait and try again. */
+/** The group's notes, for a start and for commits. Promises reject where the caller has to wait and try again. */
 export interface PositionNotes {
 	/** Names this process in the notes. */
 	readonly owner: string;

@@ -6,7 +6,7 @@
  */
 import type { Polled } from "../client/group-client.ts";
 
-/** See the file's header. */
+/** Polls a connected consumer for messages. */
 export interface MessagePolls {
 	/** See GroupClient.poll. Errors come beside what was brought; it rejects where the client can't be polled at all. */
 	poll(count: number, timeoutMs: number): Promise<Polled>;

@@ -10,7 +10,7 @@ import type { KafkaError } from "../client/kafka-error.ts";
 import type { ConsumerQueue } from "../native.ts";
 import { type MessagePolls, POLL_BYTES } from "./message-polls.ts";
 
-/** See the file's header. */
+/** Polls with the addon. */
 export class PackedPolls implements MessagePolls {
 	readonly #queue: ConsumerQueue;
 	readonly #errorOf: (error: { message: string; code: number }) => KafkaError;

@@ -1,7 +1,7 @@
 /**
  * Polls by node-rdkafka's own `consume`, where there is no addon: an object per message, packed here. What node-rdkafka doesn't tell is
- * lost: the type of a timestamp, that a header's value is null (it comes empty), a header named `__proto__`, and an error behind messages. See
- * message-polls.ts.
+ * lost: the type of a timestamp, that a header's value is null (it comes empty), a header named `__proto__`, and an error behind messages.
+ * See message-polls.ts.
  *
  * Step 1 of a message's way (docs/architecture.md).
  */
@@ -24,7 +24,7 @@ export interface PlainPollsParts {
 	readonly clock: Clock;
 }
 
-/** See the file's header. */
+/** Polls with node-rdkafka's own call. */
 export class PlainPolls implements MessagePolls {
 	readonly #raw: RawConsumer;
 	readonly #parts: PlainPollsParts;

@@ -33,7 +33,7 @@ export interface PollerParts {
 /** An error that comes back sooner must not become a busy loop; one that took its time needs no wait. */
 const LEAST_MS = 100;
 
-/** See the file's header. */
+/** Polls one client and passes on what it brings. */
 export class Poller {
 	readonly #parts: PollerParts;
 	#isPolling = false;

@@ -1,6 +1,6 @@
 /**
- * The records for one topic, from when a handler gave them until the broker has them: in their order, each pending, handed to the client, or
- * done. What a client had when it gave up is pending again, and goes first. Pure bookkeeping.
+ * The records for one topic, from when a handler gave them until the broker has them: in their order, each pending, handed to the client,
+ * or done. What a client had when it gave up is pending again, and goes first. Pure bookkeeping.
  */
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";

@@ -6,9 +6,9 @@
  *   lane:  new -> open <-> trying        new: is the topic there?   trying: record by record, each by a client of its own
  *   client: none -> connecting -> ready -> closing -> none
  *
- * A record that fails stops its lane. What the client had of it is tried one by one: so it is found which of a batch the broker refuses, and
- * a missing topic or right is met by one record and not by all. A client that gave itself up is replaced; what it had and did not report is
- * sent again, in order.
+ * A record that fails stops its lane. What the client had of it is tried one by one: so it is found which of a batch the broker refuses,
+ * and a missing topic or right is met by one record and not by all. A client that gave itself up is replaced; what it had and did not
+ * report is sent again, in order.
  */
 import { EventEmitter } from "eventemitter3";
 import { fullJitter } from "../../core/back-off.ts";
@@ -94,8 +94,8 @@ const FULL_AGAIN = 0.5;
 const { fatal, state, purgedInQueue, purgedInFlight } = kafkaErrors;
 const GAVE_UP: readonly number[] = [fatal, state, purgedInQueue, purgedInFlight];
 /**
- * Never, whoever tries: too large (10, 18), its timestamp (32), refused by a policy of the broker (44), what is in it (87), a partition that
- * is not there (-190).
+ * Never, whoever tries: too large (10, 18), its timestamp (32), refused by a policy of the broker (44), what is in it (87), a partition
+ * that is not there (-190).
  */
 const REFUSED: readonly number[] = [10, 18, 32, 44, 87, kafkaErrors.unknownPartition];
 

@@ -1,6 +1,6 @@
 /**
- * Records one by one, by a client of their own: which of a batch does the broker refuse, and is a topic there again, that may be written to?
- * A record whose fate is not known in time rejects, and may have been taken all the same.
+ * Records one by one, by a client of their own: which of a batch does the broker refuse, and is a topic there again, that may be written
+ * to? A record whose fate is not known in time rejects, and may have been taken all the same.
  */
 import type { Config } from "../../config/config.ts";
 import { recordAt, sourceHeaders } from "../../core/messages/records.ts";

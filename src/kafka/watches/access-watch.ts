@@ -1,9 +1,9 @@
 /**
- * Whether the configured topics are there, and whether this user may still read them and work in the group. A client tells such things
- * once, or behind messages that make node-rdkafka drop the error, or not at all while a partition has no messages. So it is tried out:
- * what exists is asked, and an offset that is committed is committed once more, which needs the very rights that delivery needs.
+ * Whether the configured topics exist, and whether this user may still read them and use the group. The client reports such errors only
+ * once, or together with messages, when node-rdkafka drops the error, or not at all while a partition has no messages. So it is tried out:
+ * metadata is asked for, and an already committed offset is committed once more, which needs the same rights as delivery.
  *
- * Knows what is so at the moment; a right that is given again, or a topic that is made, ends the reason by itself.
+ * Shows the present state: a reason ends by itself when the right is granted or the topic created.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
@@ -30,7 +30,7 @@ const LOOK_EVERY_MS = 5_000;
 /** The problem that concerns the group. No topic has an empty name. */
 const GROUP = "";
 
-/** See the file's header. Idempotent to dispose. */
+/** Finds missing topics and missing rights. Idempotent to dispose. */
 export class AccessWatch {
 	readonly #parts: AccessWatchParts;
 	/** By topic. */

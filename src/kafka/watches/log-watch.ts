@@ -1,10 +1,10 @@
 /**
- * Finds partitions whose topic was deleted under the member, and mostly made again: what it holds of them are offsets of another log. Told
- * by the topic's id; where there is none, by Kafka's having forgotten the group's offset, which goes with the topic.
+ * Finds partitions whose topic was deleted while the member has them, and usually created again: their offsets then belong to another log.
+ * Recognised by the topic id; without ids, because Kafka deletes the group's offsets together with the topic.
  *
- * Looked at all the time, at once when the client says that a topic or partition is unknown, and before each commit: Kafka takes a commit
- * by the topic's name, and the new log's messages up to there would be skipped. Between the look and the commit the topic may be made
- * again all the same; then the note, which names the old log, says so to whoever begins next.
+ * Checked regularly, at once when the client reports an unknown topic or partition, and before each commit: Kafka accepts a commit by the
+ * topic's name, and would then skip the new log's messages up to that offset. If the topic is created again between check and commit, the
+ * note still names the old log, and the next start finds out.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -29,7 +29,7 @@ const LOOK_EVERY_MS = 2_000;
 /** Longest a commit waits to hear whether its topics are still the same. */
 const ASK_MS = 1_000;
 
-/** See the file's header. Idempotent to dispose. */
+/** Finds partitions whose topic was deleted. Idempotent to dispose. */
 export class LogWatch {
 	readonly #parts: LogWatchParts;
 	#timer: Timer | null = null;

@@ -49,7 +49,7 @@ export interface PositionGuardParts {
 
 const RETRY = { minMs: 200, maxMs: 5_000 };
 
-/** See the file's header. */
+/** Finds positions outside their log, and moves or parks them. */
 export class PositionGuard {
 	readonly #parts: PositionGuardParts;
 	/** Partitions that are being dealt with. */

@@ -43,7 +43,7 @@ interface Watched {
 	sinceMs: number;
 }
 
-/** See the file's header. Idempotent to dispose. */
+/** Finds partitions that stand still although their log grows. Idempotent to dispose. */
 export class StallDetector {
 	readonly #parts: StallDetectorParts;
 	readonly #watched = new Map<string, Watched>();

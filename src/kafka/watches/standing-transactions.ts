@@ -1,7 +1,7 @@
 /**
- * Partitions that were read to their last stable offset while the log goes on behind it: a transaction is open there, and nothing behind its
- * first record comes before it ends. Normal for a moment; one that hangs (its producer died, or forgot it) holds the partition up until
- * somebody ends it. Seen by the client's statistics.
+ * Partitions that were read to their last stable offset although the log goes on: a transaction is open, and nothing after its first record
+ * can be read before it ends. That is normal for a moment. A transaction that hangs (its producer died or forgot it) stops the partition
+ * until somebody ends it. Found by the client's statistics.
  */
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -36,7 +36,7 @@ interface Standing extends TopicPartition {
 	readonly sinceMs: number;
 }
 
-/** See the file's header. */
+/** Finds partitions that an open transaction holds up. */
 export class StandingTransactions {
 	readonly #parts: StandingTransactionsParts;
 	#standing = new Map<string, Standing>();

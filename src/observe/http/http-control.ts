@@ -1,6 +1,6 @@
 /**
- * Control over HTTP: pause, resume, restart of a partition, a message passed over, offsets set, and a drain. Only where `http.admin` says so; with a token where one is
- * set. What is asked for is done by functions handed in.
+ * Control over HTTP: pause, resume and restart a partition, skip a message, set offsets, drain. Only with `http.admin`, and with the token
+ * if one is set. Functions handed in do the work.
  */
 import type { Context, Hono } from "hono";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";

@@ -1,7 +1,7 @@
 /**
  * The daemon's HTTP face: `/metrics`, `/healthz`, `/readyz`, `/status`, and control where it is wanted (http-control.ts). Answers come
- * from functions handed in, so it knows nothing of the daemon. On loopback a request must name a loopback host: a web page in somebody's browser, whose name was made to
- * point here, gets nothing.
+ * from functions handed in, so it knows nothing of the daemon. On loopback a request must name a loopback host, against DNS rebinding: a
+ * web page whose name was made to point here gets nothing.
  */
 import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -28,8 +28,8 @@ export interface BuildFacts {
 }
 
 /**
- * Listeners by part: `consumer`, `committer`, `deadLetters`, `records` and `writer` by event name (see `listenTo`), `workers`, `supervisor`, `renewedFiles` and `delivery` as the
- * listener objects that those take at construction.
+ * Listeners by part: `consumer`, `committer`, `deadLetters`, `records` and `writer` by event name (see `listenTo`), `workers`,
+ * `supervisor`, `renewedFiles` and `delivery` as the listener objects that those take at construction.
  */
 export class DaemonObserver {
 	readonly consumer: ReturnType<typeof observeConsumer>;

@@ -17,7 +17,7 @@ export interface OutputStream {
 /** A reader that is this far behind gets no more until it catches up; beyond it the daemon's memory would pay. */
 const MOST_BUFFERED_BYTES = 4 * 1024 * 1024;
 
-/** See the file's header. */
+/** Writes log lines without ever blocking or throwing. */
 export class LogOutput {
 	readonly #stream: OutputStream;
 	readonly #file: number | null;

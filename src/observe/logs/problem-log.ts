@@ -1,6 +1,6 @@
 /**
- * Says in the log what the parts show to be wrong: when it begins, when its words change, and when it is over. `/readyz` has it only while it
- * lasts. Of workers and standstills their own listeners tell.
+ * Says in the log what the parts show to be wrong: when it begins, when its words change, and when it is over. `/readyz` has it only while
+ * it lasts. Of workers and standstills their own listeners tell.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
@@ -16,7 +16,7 @@ interface Told {
 	readonly at: number;
 }
 
-/** See the file's header. Idempotent to dispose. */
+/** Logs when a problem begins, changes its message, or ends. Idempotent to dispose. */
 export class ProblemLog {
 	readonly #clock: Clock;
 	readonly #logger: Logger;

@@ -1,6 +1,6 @@
 /**
- * Ids that the server takes for equal though their texts differ (a collation that is not deterministic: "A" and "a"). They share a row,
- * which the newest of their messages wrote: what was found of the others waits until it is known whether that is so.
+ * Ids that the server calls equal although their texts differ (a collation that is not deterministic: "A" and "a"). They share one row,
+ * that of their newest message. Findings about the others are held back until it is known whether the ids are equal.
  */
 import type { TableLayout } from "../../core/rows/rows.ts";
 import type { Database } from "../database/database.ts";
@@ -24,7 +24,7 @@ interface Pair {
 	readonly id: string;
 }
 
-/** See the file's header. Stands before the listener. */
+/** Holds back findings about ids that the collation may call equal. Stands before the listener. */
 export class EqualIds implements ComparisonListener {
 	readonly #database: Database;
 	readonly #layout: TableLayout;

@@ -46,7 +46,7 @@ export interface ExpectedRowsParts {
 	readonly runs?: number;
 }
 
-/** See the file's header. */
+/** Collects the newest row of each id in bounded memory, and gives them back sorted. */
 export class ExpectedRows {
 	readonly #strategy: VersionStrategy;
 	readonly #folder: string;

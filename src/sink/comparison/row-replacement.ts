@@ -1,9 +1,9 @@
 /**
- * Puts a row in the place of another one, which has to be exactly that of a message: whoever made it newer meanwhile keeps it. Beside it
- * the usual write, where what is stored is older or nothing. Rows that the server refuses are told and stay as they are.
+ * Replaces a row only while the stored one is exactly that of the given message: a row that somebody has made newer meanwhile stays. If the
+ * stored row is older, or there is none, it is the usual upsert. Rows that the server refuses are reported and stay as they are.
  *
- * A row without a message behind it is removed and leaves no tombstone: it is to be as if its message had never been, and what comes of an
- * older message later has to go in.
+ * A row whose message makes no row any more is deleted without a tombstone, as if its message had never existed: a row of an older message
+ * must still be accepted later.
  */
 import type { Clock } from "../../core/clock.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
@@ -59,7 +59,7 @@ const ofRows: ReadonlySet<string> = new Set(["row", "order", "split"]);
 
 type Form = "over" | "exactly" | "away";
 
-/** See the file's header. For one table. */
+/** Replaces, removes or writes rows, each only if the stored row is still the expected one. For one table. */
 export class RowReplacement {
 	readonly #parts: RowReplacementParts;
 	readonly #statements: Readonly<Record<Form, string>>;

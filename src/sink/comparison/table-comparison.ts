@@ -201,7 +201,10 @@ function kindOf(order: Mismatch["order"]): RowFinding["kind"] {
 	return order === "same" ? "different" : order;
 }
 
-/** Rows in the table whose id is expected nowhere, or by no row that could be written (`unrequired`): both sides in the order of the ids' bytes. */
+/**
+ * Rows in the table whose id is expected nowhere, or by no row that could be written (`unrequired`): both sides in the order of the ids'
+ * bytes.
+ */
 async function findExtras(
 	database: Database,
 	table: ComparedTable,

@@ -1,7 +1,7 @@
 /**
  * The statements that say what a replay made of letters, many at a time, as one JSON document each. A letter that went through is replayed;
- * of one that failed the record is written anew, whole, and its state stays (core/dead-letters/letter-state.ts). One that somebody else has replayed
- * meanwhile stays so. Pure.
+ * of one that failed the record is written anew, whole, and its state stays (core/dead-letters/letter-state.ts). One that somebody else has
+ * replayed meanwhile stays so. Pure.
  */
 import { type LetterFate, type LetterIdentity, type ReplayFailure, storableText } from "../../core/dead-letters/dead-letter.ts";
 import type { Statement } from "../database/database.ts";

@@ -32,7 +32,7 @@ const PAGE = { letters: 500, bytes: 16 * 2 ** 20 };
 /** All letters there are may be changed by one statement. */
 const LONG = { statementTimeoutMs: 600_000 };
 
-/** See the file's header. The database is its owner's to close. `version`: of who writes. */
+/** Lists, reads and marks letters of the table. The database is its owner's to close. `version`: of who writes. */
 export class DeadLetterTableStore implements LetterStore {
 	readonly #database: Database;
 	readonly #name: string;

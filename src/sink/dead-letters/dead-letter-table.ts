@@ -67,7 +67,7 @@ interface Waiting {
 	readonly reject: (reason: unknown) => void;
 }
 
-/** See the file's header. */
+/** Stores letters in the table, and tries until they are durable. */
 export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTableParts;
 	#form: LetterTableForm = usualForm;

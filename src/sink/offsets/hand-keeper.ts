@@ -1,7 +1,6 @@
 /**
- * Notes what is in the handlers' hands (core/messages/hand-note.ts), for the partitions that have to be careful, and that partitions are given away
- * in order. Without the right to the table's columns nothing is noted: then a message that kills the process is handed over at each start,
- * as it would be without any of this.
+ * Writes two notes (core/messages/hand-note.ts): what careful partitions have in hand, and that a partition was given away in order.
+ * Without the right to the table's columns it notes nothing. Then a message that kills the process is handled again at each start.
  */
 import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -18,7 +17,7 @@ export interface ReleasedPartition extends TopicPartition {
 
 const RETRY = { minMs: 100, maxMs: 2_000 };
 
-/** See the file's header. */
+/** Notes what handlers have in hand, and that partitions were given away in order. */
 export class HandKeeper {
 	readonly #notes: Pick<StartRecorder, "owner" | "hold">;
 	readonly #clock: Clock;

@@ -1,7 +1,7 @@
 /**
- * The group's notes (start-table.ts) as one member writes them. It knows what it noted last. A note that says less, or was written
- * earlier, means that the database was put back, with the rows beside it (a backup, a fail-over to a server that was behind). Notes of such
- * a partition are not raised: the next start compares them with the group's offset.
+ * The group's notes (start-table.ts) as one member writes them. It remembers what it noted last. If the stored note says less, or is older,
+ * the database was restored together with the rows (a backup, a fail-over to a server that lagged). Then the note is left as it is: the
+ * next start compares it with the group's offset.
  */
 
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -21,7 +21,9 @@ export interface NotReached {
 type Notes = ReadonlyMap<string, StoredNote>;
 type Noted = PositionNote & NotedReach;
 
-/** See the file's header. Promises reject with the database's error. */
+/**
+ * Writes one member's notes, and finds notes that somebody else or a restored backup changed. Promises reject with the database's error.
+ */
 export class NoteFence {
 	readonly #table: StartTable;
 	/** What was noted last of a partition, and answered. */

@@ -1,12 +1,11 @@
 /**
  * Offsets in the database (`offsets.store: postgres`): one row per partition of a consumer group, fenced by `epoch`, by the offset
- * itself, and by when it was written. Whoever is assigned a partition raises its epoch, and every write names the epoch it was claimed
- * under, and the offset and the time that its owner wrote last: a zombie's late write finds no row, nor does a write of an owner whose
- * table was put back to another time. An offset may stand still for long while rows behind it are written: so each look writes the time
- * anew.
+ * itself, and by the time of the last write. The member that is assigned a partition raises its epoch. Every write names that epoch, and
+ * the offset and time that the member wrote last. So the late write of a zombie matches no row, and neither does a write after the table
+ * was restored to an earlier time. An offset may stay the same for long while later rows are written: so each check writes the time again.
  *
- * An offset is stored in a statement of its own, when the rows before it are durable. In the rows' own statements it would make the
- * writer's connections wait for each other's lock on the partition's row, and a message's rows may lie in several statements anyway.
+ * An offset has a statement of its own, after the rows before it are durable. Inside the rows' statements, the writer's connections would
+ * wait for each other's lock on the partition's row; and a message's rows may be in several statements anyway.
  *
  * Step 10 of a message's way (docs/architecture.md).
  */
@@ -48,7 +47,10 @@ export interface TableOffset extends TopicPartition {
 	readonly log?: LogIdentity;
 }
 
-/** See the file's header. Promises reject with the database's error; calls may be repeated. */
+/**
+ * Stores and reads offsets in the database, fenced by epoch, offset and time. Promises reject with the database's error; calls may be
+ * repeated.
+ */
 export class OffsetTable {
 	readonly #database: Database;
 	readonly #table: string;
@@ -109,7 +111,8 @@ export class OffsetTable {
 
 	/**
 	 * Stores where partitions begin; returns what holds. Of a partition that has a row it replaces what was found there, unless the row is
-	 * another member's by now (left out). Of others it makes one; where another member did so meanwhile its offset holds and its epoch is raised.
+	 * another member's by now (left out). Of others it makes one; where another member did so meanwhile its offset holds and its epoch is
+	 * raised.
 	 */
 	async begin(starts: readonly ReachedPosition[]): Promise<ReachedPosition[]> {
 		const claimed = starts.filter((start) => this.#claims.has(partitionName(start)));

@@ -1,9 +1,9 @@
 /**
  * Keeps the group's notes (note-fence.ts) for a running daemon: what a failure of the database means for whoever notes something.
  *
- * Away: the caller waits and tries again. A table that is missing and can't be made, or that lacks the columns and can't be given them,
- * holds nothing that could go stale: the daemon works without notes and says so once. A table that holds notes must not be left behind by
- * what Kafka is told, or a later start would take it for one that was restored: where it refuses a note, the caller waits too.
+ * Database down: the caller waits and tries again. Table or columns missing, and they can't be created: there is no note that could get
+ * outdated, so the daemon works without notes and says so once. Table with notes that refuses a new one: the caller waits too, because
+ * Kafka's offset must not get ahead of the notes. A later start would take that for a restored database.
  */
 import { randomUUID } from "node:crypto";
 import { PocKaffeError } from "../../core/errors.ts";
@@ -26,7 +26,7 @@ export interface StartRecorderParts {
 	readonly notRecorded: (message: string) => void;
 }
 
-/** See the file's header. */
+/** Keeps the group's notes for a running daemon, and decides what a failure of the database means for them. */
 export class StartRecorder {
 	/** Names this process in the notes. */
 	readonly owner: string = randomUUID();

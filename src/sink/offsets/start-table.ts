@@ -66,7 +66,7 @@ export interface LeastReached extends ReachedPosition {
 	readonly least: NotedReach | null;
 }
 
-/** See the file's header. Promises reject with the database's error. */
+/** Reads and writes the table of notes. Promises reject with the database's error. */
 export class StartTable {
 	readonly #database: Database;
 	readonly #name: string;

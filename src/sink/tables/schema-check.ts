@@ -1,4 +1,6 @@
-/** Compares the database's tables with the configured ones, for `check`. Reads catalogues, and rows only where they may lack coordinates. */
+/**
+ * Compares the database's tables with the configured ones, for `check`. Reads catalogues, and rows only where they may lack coordinates.
+ */
 import type { TableLayout } from "../../core/rows/rows.ts";
 import type { Database } from "../database/database.ts";
 import { quoted, quotedTable } from "../database/sql-names.ts";

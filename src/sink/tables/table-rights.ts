@@ -5,7 +5,7 @@ import { quoted, quotedTable } from "../database/sql-names.ts";
 /** What every table needs that rows are written to: a row is compared before it is changed. */
 const NEEDED = ["select", "insert", "update"];
 
-/** See the file's header. */
+/** The rights to a table that the role lacks, and the statements that grant them. */
 export interface LackedRights {
 	readonly words: readonly string[];
 	readonly grants: readonly string[];

@@ -1,7 +1,7 @@
 /**
- * Where rows are taken: per table a lane for each connection, as many of them as are worth it, an id on one of them; each lane has one
- * batch in hand at a time. Where the number changes an id may be in two for a moment: the server decides by version, and locks in the order
- * of ids.
+ * Takes rows and writes them. A table has up to one lane per connection; an id belongs to one lane, and a lane writes one batch at a time.
+ * When the number of lanes changes, an id may be in two lanes for a moment. That is safe: the server decides by version, and rows are
+ * locked in the order of ids.
  *
  * Step 7 of a message's way (docs/architecture.md).
  */
@@ -31,7 +31,7 @@ interface LastError {
 	readonly message: string;
 }
 
-/** See the file's header. */
+/** Takes rows, and writes them by lanes and batches. */
 export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #parts: WriterParts;
 	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
@@ -111,7 +111,10 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		return this.#lastError;
 	}
 
-	/** What was chosen by the database's answers and the rate of rows, per table: rows of a statement, lanes, and how long a row waits for others (ms). */
+	/**
+	 * What was chosen by the database's answers and the rate of rows, per table: rows of a statement, lanes, and how long a row waits for
+	 * others (ms).
+	 */
 	get choices(): readonly { readonly table: string; readonly statementRows: number; readonly lanes: number; readonly lingerMs: number }[] {
 		return [...this.#lanes].map(([table, lanes]) => {
 			const inUse = lanes.slice(0, this.#inUse.get(table)?.count);

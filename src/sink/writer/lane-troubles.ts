@@ -1,6 +1,6 @@
 /**
- * Which lanes don't get their rows in, and what was told of it. By lane, because a fault may meet some rows of a table only (a lock, a
- * trigger): the others' success says nothing about it. Pure bookkeeping.
+ * Which lanes can't write, and what was reported about it. By lane, because a fault may affect only some rows of a table (a lock, a
+ * trigger): the success of other lanes says nothing about it. Pure bookkeeping.
  */
 
 import type { SqlProblem } from "../database/sql-faults.ts";
@@ -11,7 +11,7 @@ const FAILURES_UNTIL_STUCK = 2;
 /** 45 s without an answer are no hiccup. */
 const NO_ANSWER = "QUERY_DEADLINE";
 
-/** See the file's header. */
+/** Remembers which lanes can't write, and what was reported about them. */
 export class LaneTroubles {
 	/** Lanes that wait for somebody to mend something. */
 	readonly #blocked = new Set<WritingPlace>();

@@ -1,7 +1,7 @@
 /**
- * Writes a batch however long it takes: as a whole, as the threads packed it; row by row where a row of it stops the statement, where the
- * server needs smaller ones, or where its texts can't be joined as usual. Tells every row's fate exactly once, but for those that it hands
- * to the rows that wait for others.
+ * Writes a batch, however long it takes. As a whole, as the threads packed it; or row by row if one row stops the statement, if the
+ * server needs smaller statements, or if its texts can't be joined as usual. Reports every row's result exactly once, except for rows that
+ * it hands over to the held rows.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -43,8 +43,8 @@ export interface LaneWriterParts {
 }
 
 /**
- * Of so many rows of a batch it is found out one by one that they wait for others; more are no accident (their parents are on the way in another
- * lane), and cost two statements each.
+ * Of so many rows of a batch it is found out one by one that they wait for others; more are no accident (their parents are on the way in
+ * another lane), and cost two statements each.
  */
 const MOST_HELD = 8;
 
@@ -61,7 +61,7 @@ interface Statements {
 	readonly writeFirst: string;
 }
 
-/** See the file's header. For one table. */
+/** Writes batches of one table, as a whole or row by row. */
 export class LaneWriter {
 	readonly #writing: Writing;
 	readonly #parts: LaneWriterParts;

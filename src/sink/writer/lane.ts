@@ -1,8 +1,8 @@
 /**
- * Rows of one table and some of its ids on their way into statements: when a batch is cut (rows, bytes, linger, drain), one statement
- * in flight at a time. While it is in flight rows gather behind it, and coalesce when they are cut (River's completer has this shape).
+ * A queue of rows for some ids of one table. Decides when a batch is cut (rows, bytes, linger, drain), and has one statement in flight at a
+ * time. Meanwhile further rows gather; of each id only the newest goes into the next batch (River's completer has this shape).
  *
- *   empty -> lingering (while there is something to gain by it) -> writing -> empty
+ *   empty -> lingering (while waiting pays) -> writing -> empty
  *
  * Step 7 of a message's way (docs/architecture.md).
  */
@@ -51,7 +51,7 @@ export interface WritingPlace {
 	unsettled: Unsettled | null;
 }
 
-/** See the file's header. */
+/** One lane: gathers rows, cuts batches, has one statement in flight. */
 export class Lane implements WritingPlace {
 	readonly statementSize: StatementSize;
 	unsettled: Unsettled | null = null;

@@ -1,7 +1,7 @@
 /**
- * The blocks of one lane that wait to be written, and what is cut from them: blocks whole, of each id only the newest row alive. The
- * rows of other blocks that it supersedes go along, marked; those of its own block, which the thread set apart, are not sent. All are settled
- * with it, and nothing has to be taken apart. Pure.
+ * The blocks that wait in one lane, and the batches made of them. A batch takes blocks whole; of each id only the newest row counts.
+ * Superseded rows of other blocks are sent along, marked; superseded rows of the same block, which the thread has set apart, are not
+ * sent. All of them are settled with the newest row, so no block has to be split. Pure.
  *
  * Step 7 of a message's way (docs/architecture.md).
  */
@@ -42,10 +42,12 @@ export interface BatchBlock extends PendingBlock {
 const FEW = 64;
 const LITTLE = 16 * 1024 * 1024;
 
-/** Bytes of a batch with those of rows that are not sent, as a multiple of the most that is: where it can't be written all are taken apart. */
+/**
+ * Bytes of a batch with those of rows that are not sent, as a multiple of the most that is: where it can't be written all are taken apart.
+ */
 const MOST_SUPERSEDED = 8;
 
-/** See the file's header. */
+/** The blocks that wait in one lane, and the batches cut from them. */
 export class PendingBlocks {
 	#blocks: PendingBlock[] = [];
 	#rows = 0;
@@ -89,7 +91,9 @@ export class PendingBlocks {
 		if (this.#blocks.length >= this.#lookAt.blocks || this.#bytes >= this.#lookAt.bytes) this.#dropReleased();
 	}
 
-	/** Takes what came first: blocks with at most `maxRows` ids and about `maxBytes` to be sent, but at least one; null where there is none. */
+	/**
+	 * Takes what came first: blocks with at most `maxRows` ids and about `maxBytes` to be sent, but at least one; null where there is none.
+	 */
 	take(maxRows: number, maxBytes: number, layout: TableLayout): RowBatch | null {
 		if (this.#blocks.length === 0) return null;
 		const batch = new RowBatch(layout);

@@ -1,6 +1,7 @@
 /**
- * Writes rows one by one as far as need be, however long it takes: those that can't be written as a whole, and those that wait for others.
- * Tells every row's fate exactly once, or gives the row back: where only other rows stand in its way, or where it alone does not go in.
+ * Writes rows that can't be written as a batch, and held rows: in smaller statements, down to single rows, however long it takes. Reports
+ * every row's result exactly once, or gives the row back: if only other rows are in its way, or if it is the only one that can't be
+ * written.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -55,7 +56,7 @@ export interface RowTry extends Pick<RowTask, "trigger" | "inOrder" | "held"> {
 /** A lock that is waited for holds up all rows that come before it in the statement. */
 const SEARCH_LOCK_TIMEOUT_MS = 200;
 
-/** See the file's header. For one table. */
+/** Writes rows one by one if they can't be written as a batch. For one table. */
 export class RowWriter {
 	readonly #writing: Writing;
 	readonly #statements: RowTarget["statements"];

@@ -1,10 +1,10 @@
 /**
- * Whose statement is under way: as many at a time as there are connections, first come first served. There are more lanes than
- * connections, so that the next statement is made while one runs; behind a busy connection it would wait in the client's queue, where its
- * wait counts as the database's and against its deadline.
+ * Which lanes have a statement under way: as many as there are connections, first come first served. There are more lanes than
+ * connections, so that the next statement is prepared while one runs. Without slots it would wait in the client's queue, where the wait
+ * counts as the database's latency and against the statement's deadline.
  */
 
-/** See the file's header. */
+/** Limits the statements under way to the number of connections, first come first served. */
 export class StatementSlots {
 	#free: number;
 	readonly #waiting: (() => void)[] = [];

@@ -1,5 +1,5 @@
 /**
- * Writes rows of one or several tables in one transaction: all of them, or none. However long it takes, where waiting helps.
+ * Writes rows of one or several tables in one transaction: all of them, or none. Tries again as long as waiting can help.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -35,7 +35,7 @@ export interface TogetherTry {
 	readonly settling: (durationMs: number) => void;
 }
 
-/** See the file's header. */
+/** Writes rows of several tables in one transaction. */
 export class TogetherWriter {
 	readonly #writings: ReadonlyMap<string, Writing>;
 	readonly #writers: ReadonlyMap<string, RowWriter>;

@@ -1,6 +1,6 @@
 /**
- * What writing rows needs whether they go as a whole or one by one: a connection, the time it takes, the wait before the next try, and whom
- * to tell. For one table.
+ * What all writing to one table needs, whether as a batch or row by row: a connection, the statement's duration, the wait before the next
+ * try, and who is told.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -60,7 +60,7 @@ const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Message timestamps per topic and batch that go to the latency histogram: enough for quantiles, cheap at any rate. */
 const SAMPLES = 20;
 
-/** See the file's header. */
+/** The shared part of all writing to one table: connection, timing, wait before the next try, listeners. */
 export class Writing {
 	readonly parts: WritingParts;
 	readonly layout: TableLayout;

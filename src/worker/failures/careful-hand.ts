@@ -1,6 +1,7 @@
 /**
- * Hands over carefully after a death of the process (core/messages/hand-note.ts): short runs, each noted before; suspects one by one, one of them at
- * a time in the whole process, so that the culprit alone is charged. Decides and notes; the partition worker hands over.
+ * How a partition is handled after the process died (core/messages/hand-note.ts): in short runs, each noted before it begins. Suspects run
+ * one by one, only one at a time in the whole process, so that only the message at fault is charged. Decides and notes; the partition
+ * worker runs.
  *
  * A side way of a message's way (docs/architecture.md).
  */
@@ -31,7 +32,7 @@ const RUN_MS = 100;
  */
 const WAIT_MS = 2_000;
 
-/** See the file's header. */
+/** Makes a partition careful after the process died. */
 export class CarefulHand {
 	readonly #notes: HandNotes;
 	readonly #turns: Turn;

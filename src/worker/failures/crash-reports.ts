@@ -22,7 +22,7 @@ export interface Circumstances {
 	readonly key: string | null;
 }
 
-/** See the file's header. */
+/** Reports each failure of a partition once, and keeps the last few. */
 export class CrashReports {
 	readonly #parts: WorkerParts;
 	readonly #latest: CrashReport[] = [];

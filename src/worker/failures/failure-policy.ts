@@ -40,7 +40,7 @@ export interface Verdict {
 
 type Failure = Pick<Verdict, "kind" | "error" | "run" | "restarted">;
 
-/** See the file's header. One per partition worker. */
+/** Decides what a failure means: attempt or restart, and what to do next. One per partition worker. */
 export class FailurePolicy {
 	readonly #settings: WorkerSettings;
 	readonly #intensity: Intensity;

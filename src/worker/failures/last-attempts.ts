@@ -1,7 +1,7 @@
 /**
- * Whose last attempt needs a new thread: an earlier message may have put built-ins, globals or the module's state out of order, and then
- * innocents fail. A stream of bad messages must not become a storm of threads: who fails in the very way in which another message failed in
- * a new thread a moment ago is believed to fail by itself. Pure.
+ * Which message's last attempt needs a new thread: an earlier message may have changed built-ins, globals or the module's state, and then
+ * good messages fail too. But a stream of bad messages must not start a stream of threads: if a message fails in the same way as another
+ * one failed in a new thread a moment ago, it needs none. Pure.
  *
  * A side way of a message's way (docs/architecture.md).
  */
@@ -12,7 +12,7 @@ const BELIEVED_MS = 1_000;
 /** More kinds of failures mean that they differ each time. */
 const MOST_KINDS = 100;
 
-/** See the file's header. One per partition worker. */
+/** Decides whether a message's last attempt needs a new thread. One per partition worker. */
 export class LastAttempts {
 	/** By the failure's name, when it was seen in a new thread last (monotonic). */
 	readonly #believed = new Map<string, number>();

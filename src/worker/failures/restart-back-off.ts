@@ -1,14 +1,15 @@
 /**
- * How long a partition waits before its thread is restarted: doubling with jitter, and back to the shortest wait only after a good
- * stretch, one with progress that lasted at least as long as the wait before it. A thread that dies again right behind its first
- * message so spends at most half of its time dying. Pure: asked with the time.
+ * How long a partition waits before its thread is restarted. The wait doubles, with jitter. It goes back to the shortest only after
+ * progress for at least as long as the last wait. So a thread that dies right after its first message again and again spends at most half
+ * of the time dying.
+ * Pure: asked with the time.
  *
  * A side way of a message's way (docs/architecture.md).
  */
 import { equalJitter } from "../../core/back-off.ts";
 import type { Random } from "../../core/random.ts";
 
-/** See the file's header. */
+/** Computes the wait before a restart. */
 export class RestartBackOff {
 	readonly #bounds: { readonly minMs: number; readonly maxMs: number };
 	readonly #random: Random;

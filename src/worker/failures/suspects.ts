@@ -1,9 +1,13 @@
 /**
- * Which messages of a failed run may be the offender, how large the next run may be, and how often messages have failed. Pure.
- * A run whose thread died with several or none running is repeated one by one; a call that failed with several, and whose state held
- * others, is repeated by halves; a message that failed alone is charged an attempt. In offsets, for in between the messages before them may
- * have to come again, from whatever batch. Where bad messages come often, the runs of a batch handler are shorter from then on (half of
- * the one that failed, doubled with each that went through), so that each of them repeats little.
+ * Which messages of a failed run may be the cause, how large the next run may be, and how often messages have failed. Pure.
+ *
+ * - A thread died while several messages ran, or none: the run is repeated one by one.
+ * - A call failed with several messages, and its state held others: it is repeated by halves.
+ * - A message failed alone: it is charged an attempt.
+ *
+ * Suspects are kept as offsets, because messages before them may have to be handled again in between, from any batch. If bad messages are
+ * frequent, the runs of a batch handler stay shorter (half of the failed one, doubled with each success), so that each failure repeats
+ * little.
  *
  * A side way of a message's way (docs/architecture.md).
  */
@@ -20,7 +24,7 @@ interface Range {
 	readonly step: "one" | "half";
 }
 
-/** See the file's header. */
+/** The suspects of one partition, and the attempts of its messages. */
 export class Suspects {
 	#range: Range | null = null;
 	#limit = MAX_RUN;

@@ -1,6 +1,6 @@
 /**
- * The three ways a run of messages goes through the user's handler: one by one, with calls that overlap, or all in one call. What goes wrong
- * in the user's code is data here.
+ * The three ways a run of messages goes through the user's handler: one by one, with calls that overlap, or all in one call. What goes
+ * wrong in the user's code is data here.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */

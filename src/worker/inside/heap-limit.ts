@@ -1,7 +1,7 @@
 /**
- * Whether a thread holds more memory than is good for it: its heap and what lies outside it (Buffers), which V8's own limit leaves out.
- * Looked at after each run. Near that limit V8 may end the whole process instead of the thread, so a thread is replaced in good time.
- * Garbage doesn't count: it is collected before anybody is judged.
+ * Whether a thread uses too much memory: its heap, and the Buffers outside it, which V8's own limit does not count. Checked after each run.
+ * Near its limit V8 may end the whole process instead of the thread, so the thread is replaced before. Garbage is collected first and
+ * doesn't count.
  */
 
 import { performance } from "node:perf_hooks";
@@ -35,7 +35,7 @@ export interface HeapQueries {
 	readonly now: () => number;
 }
 
-/** See the file's header. One per thread. */
+/** Tells whether the thread uses too much memory. One per thread. */
 export class HeapLimit {
 	readonly #queries: HeapQueries;
 	#baseBytes = 0;

@@ -45,7 +45,7 @@ const rowKeys: ReadonlySet<string> = new Set(["id", "fields", "table", "delete",
 const noRecords: ReadonlyMap<string, number> = new Map();
 const noCounts = { row: 0, delete: 0, none: 0, rejected: 0 };
 
-/** See the file's header. One run after the other: `begin`, `add` per message, `take` now and then. */
+/** Collects the outcomes of a run. One run after the other: `begin`, `add` per message, `take` now and then. */
 export class OutcomeCollector {
 	readonly #encoders: ReadonlyMap<string, RowEncoder>;
 	/** The one that rows without a table's name are for; null where there are none or several. */

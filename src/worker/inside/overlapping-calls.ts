@@ -1,7 +1,7 @@
 /**
- * Calls of one run that overlap: at most so many at a time, messages of one key never together and always in order, messages without
- * a key in any order. Runs in a worker thread. After the first failure nothing more is begun; what runs is finished. What was not begun
- * by then is whoever's who made the calls.
+ * Calls of one run that overlap: at most `handler.concurrency` at a time. Messages with the same key never overlap and keep their order;
+ * messages without a key have no order. Runs in the handler's thread. After the first failure running calls finish and no further call
+ * begins; the caller deals with the messages that were not begun.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -27,7 +27,7 @@ export interface OverlappingCalls {
 /** The first failure. */
 export type OverlappingFailure = { readonly index: number; readonly error: unknown } | null;
 
-/** See the file's header. Resolves when no call runs any more; never rejects. */
+/** Runs the calls, and stops starting new ones after the first failure. Resolves when no call runs any more; never rejects. */
 export function overlap(calls: OverlappingCalls): Promise<OverlappingFailure> {
 	return new Promise((resolve) => new Overlap(calls, resolve).begin());
 }

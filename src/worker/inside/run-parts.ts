@@ -1,7 +1,7 @@
 /**
- * The answer to a run, in parts: what a slow handler came to leaves the thread on the way, so that it is written and committed while the run
- * goes on. A part is due some time after the main thread asked; it is told by a timer while calls wait for something, or by the loop that
- * makes them.
+ * The answer to a run, in parts: outcomes of a slow handler leave the thread before the run ends, so that they are written and committed
+ * meanwhile. A part is due some time after the main thread has asked. A timer sends it while calls wait for something, else the loop that
+ * makes the calls.
  *
  *   asked -> (told -> asked) … -> ended
  *
@@ -23,7 +23,7 @@ const LOOK_MS = 2;
 const { setTimeout, clearTimeout } = globalThis;
 const now = performance.now.bind(performance);
 
-/** See the file's header. One per run. */
+/** Sends the answer to a run in parts while the run goes on. One per run. */
 export class RunParts {
 	readonly #progress: SharedProgress;
 	readonly #take: () => BatchOutcome | null;

@@ -27,7 +27,7 @@ interface Slice {
 /** Pieces of the period: what is older than the period leaves it in steps of a tenth. */
 const SLICES = 10;
 
-/** See the file's header. One per partition. */
+/** The breaker of a partition. One per partition. */
 export class Breaker {
 	readonly #limits: BreakerLimits;
 	#slices: Slice[] = [];

@@ -1,12 +1,13 @@
 /**
- * What one `finishedTo` finishes, kept open until the rows of the same answer are durable, whichever message they are of: a handler makes
- * them of messages that it had kept in its state, and an offset committed before would be past rows that nobody can make again.
+ * The messages that one `finishedTo` finishes. They stay open until all rows of the same answer are durable, whichever message the rows
+ * belong to. A handler may make these rows from messages that it kept in its state: if the offset were committed earlier and the process
+ * died, nobody could make the rows again.
  *
  * Step 6 of a message's way (docs/architecture.md).
  */
 import type { HeldMessage } from "../message-queue.ts";
 
-/** See the file's header. One per answer with a `finishedTo`. */
+/** Finishes messages once the rows of the same answer are durable. One per answer with a `finishedTo`. */
 export class FinishedTogether {
 	/** The answer's messages begin here: the index in its batch. */
 	readonly #from: number;

@@ -1,6 +1,6 @@
 /**
- * Letters of a partition's messages on their way to their target. A message has one letter: what else is refused of it while that is being
- * stored goes into the next writing of it, so that the last one names every row, however many there are.
+ * Stores the letters of a partition's messages. A message has one letter. If more of its rows are refused while the letter is being stored,
+ * the letter is stored once more, so that in the end it names every refused row.
  *
  * Step 6 of a message's way (docs/architecture.md).
  */
@@ -39,7 +39,7 @@ interface Progress {
 	isRenewed: boolean;
 }
 
-/** See the file's header. */
+/** Stores the letters of a partition's messages, one letter per message. */
 export class MessageLetters {
 	readonly #parts: MessageLettersParts;
 	readonly #progress = new WeakMap<HeldBatch, Map<number, Progress>>();

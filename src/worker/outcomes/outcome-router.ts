@@ -55,7 +55,7 @@ interface Poison {
 	readonly attempts: number;
 }
 
-/** See the file's header. */
+/** Sends outcomes to the row sink or the dead letters, and finishes messages. */
 export class OutcomeRouter {
 	readonly #parts: RouterParts;
 	readonly #queue: MessageQueue;

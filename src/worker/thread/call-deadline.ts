@@ -1,7 +1,7 @@
 /**
- * Kills a thread whose call into the user's code lasts too long, or that does not answer. Its progress is read from shared memory, so a busy
- * loop is seen as well. Every call of a packed batch has the whole time for itself, and so has each of those that overlap. Where no call
- * begins or ends for that time, the thread stands: a timer, or work that nobody awaits, keeps it between two calls.
+ * Kills a thread whose call into the user's code lasts too long, or that does not answer. Its progress is read from shared memory, so a
+ * busy loop is seen as well. Every call of a packed batch has the whole time for itself, and so has each of those that overlap. Where no
+ * call begins or ends for that time, the thread stands: a timer, or work that nobody awaits, keeps it between two calls.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { HandlerThread, ThreadProgress } from "./handler-thread.ts";
@@ -11,7 +11,10 @@ const LOOKS = 5;
 /** A thread that only begins may take this long on a busy machine, whatever a call may take. */
 const LONGEST_BEGIN_MS = 30_000;
 
-/** Awaits `call` while no single call into the user's code, and nothing else, takes longer than `timeoutMs`; otherwise the thread is killed (`timeout`). */
+/**
+ * Awaits `call` while no single call into the user's code, and nothing else, takes longer than `timeoutMs`; otherwise the thread is killed
+ * (`timeout`).
+ */
 export async function withCallDeadline<T>(call: Promise<T>, thread: HandlerThread, timeoutMs: number, clock: Clock): Promise<T> {
 	const watch = new ThreadWatch(timeoutMs);
 	let timer: Timer;

@@ -17,7 +17,10 @@ const TELL_AFTER_MS = 1_000;
 const { setImmediate, setTimeout, queueMicrotask } = globalThis;
 const now = performance.now.bind(performance);
 
-/** In the thread: everything printed from here on goes to `channel`, as `speaker`'s; the process's own streams are not written any more. Returns what sends the lines that wait. */
+/**
+ * In the thread: everything printed from here on goes to `channel`, as `speaker`'s; the process's own streams are not written any more.
+ * Returns what sends the lines that wait.
+ */
 export function captureOutput(channel: string, speaker: () => TopicPartition | null): () => void {
 	const port = new BroadcastChannel(channel);
 	// It must not keep a thread alive whose work is done.

@@ -1,6 +1,7 @@
 /**
- * How much of what a handler prints leaves its thread: so many lines and characters a second, the rest is counted. The first lines of a second go
- * at once, so that the last words before a crash are not lost; the ones behind them go together. Knows no streams and no channels.
+ * How much of what a handler prints leaves its thread: so many lines and characters a second, the rest is counted. The first lines of a
+ * second go at once, so that the last words before a crash are not lost; the ones behind them go together. Knows no streams and no
+ * channels.
  *
  *   within the quota -> over it (lines are counted) -> the next second: what was left out is told, and lines pass again
  */
@@ -35,7 +36,10 @@ const AT_ONCE = 20;
 const BATCH = 100;
 const SECOND_MS = 1_000;
 
-/** See the file's header. `now` is monotonic, in ms; `send` gets what leaves the thread. */
+/**
+ * Lets a limited number of printed lines through per second, and counts the rest. `now` is monotonic, in ms; `send` gets what leaves the
+ * thread.
+ */
 export class OutputQuota {
 	readonly #now: () => number;
 	readonly #send: (printed: Printed) => void;

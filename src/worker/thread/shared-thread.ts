@@ -1,10 +1,10 @@
 /**
- * A thread and the partitions that share it. One call is in it at a time, and whoever asks next waits for its turn behind those that
- * asked before (so partitions take turns), but for what ends a share: that goes first, and a drain waits for one turn at most.
- * With the thread all its shares die. Blame is exact where a call ran: its partition is told the death, the others that it was shared
- * (`shared`). Where none ran (a timer of the handler threw between two calls) nobody can be told innocent, and somebody has to be
- * charged, or a thread that dies so again and again would be started for ever without a wait: all are told the death. The same where
- * the module did not load: that answers everybody who waits to start.
+ * A thread and the partitions that share it. It runs one call at a time; calls wait for their turn in the order in which they were asked
+ * for, so partitions take turns. Ending a share goes first, so a drain waits for one turn at most.
+ *
+ * When the thread dies, all its shares die. If a call ran, its partition is charged, and the others are told `shared`. If none ran (a timer
+ * of the handler threw between two calls), any partition may be the cause. All of them are charged then: otherwise a thread that dies like
+ * this again and again would be restarted for ever without back-off. If the module did not load, all partitions that wait to start fail.
  *
  * A partition alone on its thread is the case of one share: nothing waits, and nobody else dies.
  *
@@ -93,7 +93,7 @@ export interface SharedThreadListener {
 const wasEnded: ThreadDeath = { reason: "exit", message: "the thread was ended", stack: null };
 const wasReplaced: ThreadDeath = { reason: "shared", message: "the thread was replaced by a new one", stack: null };
 
-/** See the file's header. `before`: what has to be gone before this one begins. */
+/** One thread and its shares: whose turn it is, and who is charged when it dies. `before`: what has to be gone before this one begins. */
 export class SharedThread {
 	/** Resolves when the thread has ended and nothing of it is left, or it is left behind because it can't be ended. */
 	readonly gone: Promise<void>;

@@ -1,7 +1,7 @@
 /**
- * At most so many threads for all partitions. A partition gets its place with its first start, where the fewest are, and keeps it as long
- * as it is assigned, whatever dies; the thread of a place begins with the first start there and ends with the last share of it. Without a
- * limit every partition has a place of its own.
+ * At most `workers.maxThreads` threads for all partitions. At its first start a partition gets the place with the fewest partitions, and
+ * keeps it as long as it is assigned, whatever dies. The thread of a place begins with the first start there and ends with its last share.
+ * Without a limit every partition has its own place.
  *
  * Step 4 of a message's way (docs/architecture.md).
  */
@@ -19,7 +19,7 @@ export interface SharedThreadsParts {
 	readonly endedForOthers?: (fact: SharedDeath) => void;
 }
 
-/** See the file's header. */
+/** Places partitions on at most `workers.maxThreads` threads. */
 export class SharedThreads implements HandlerThreads {
 	readonly #parts: SharedThreadsParts;
 	readonly #places: Place[] = [];

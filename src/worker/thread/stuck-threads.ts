@@ -26,7 +26,7 @@ export interface EndedThread {
 	readonly why: string;
 }
 
-/** See the file's header. */
+/** Keeps threads that were told to end and have not ended. */
 export class StuckThreads {
 	readonly #clock: Clock;
 	readonly #limit: number;

@@ -69,8 +69,8 @@ const OTHERS_WAIT = 1;
 const CUT_SHORT = 2;
 
 /**
- * The numbers of progress, written by the thread and read by the main thread at any time; and one the other way. What is written before CALLS
- * is raised is seen by whoever sees it raised: one atomic operation for all of them, where each for itself took 0.1 µs of a message.
+ * The numbers of progress, written by the thread and read by the main thread at any time; and one the other way. What is written before
+ * CALLS is raised is seen by whoever sees it raised: one atomic operation for all of them, where each for itself took 0.1 µs of a message.
  */
 export class SharedProgress {
 	readonly #cells: Int32Array;

@@ -23,7 +23,7 @@ import type { Share, SharedThread, ThreadHost } from "./shared-thread.ts";
 /** Shares made so far: each has a number of its own in its thread. */
 let shares = 0;
 
-/** See the file's header. */
+/** One partition's view of the thread it uses. */
 export class ThreadShare implements HandlerThread, Share {
 	readonly number = ++shares;
 	readonly partition: TopicPartition;

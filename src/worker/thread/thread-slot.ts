@@ -37,7 +37,7 @@ export interface ThreadSlotParts {
 
 const idle: ThreadProgress = { calls: 0, phase: "idle", message: -1, running: 0 };
 
-/** See the file's header. Calls reject with ThreadDiedError where the thread died or was killed at its deadline. */
+/** The thread that a partition worker uses now. Calls reject with ThreadDiedError where the thread died or was killed at its deadline. */
 export class ThreadSlot {
 	readonly #parts: ThreadSlotParts;
 	#thread: HandlerThread | null = null;

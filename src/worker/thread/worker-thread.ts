@@ -50,7 +50,9 @@ export interface WorkerThreadOptions {
 	readonly maxHeapMb: number;
 	/** What init is told; `run` by default. */
 	readonly purpose?: "run" | "verify" | "reprocess";
-	/** Told the lines that a handler prints; without it they go to the process's own output. Not for `pockaffe:log`, which prints to be read. */
+	/**
+	 * Told the lines that a handler prints; without it they go to the process's own output. Not for `pockaffe:log`, which prints to be read.
+	 */
 	readonly printed?: (printed: Printed) => void;
 	/** Who keeps count of threads that can't be ended. */
 	readonly stuck?: StuckThreads;

@@ -1,4 +1,6 @@
-/** Many partitions on few threads, as a user runs them: order and the fold hold, also where the handler ends a thread for all that share it. */
+/**
+ * Many partitions on few threads, as a user runs them: order and the fold hold, also where the handler ends a thread for all that share it.
+ */
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * A handler that takes its time, over restarts and rebalances: every call is counted against what is committed. A graceful stop and a revocation
- * wait for the calls that run, so nothing is handled twice; nothing is lost; commits follow the calls.
+ * A handler that takes its time, over restarts and rebalances: every call is counted against what is committed. A graceful stop and a
+ * revocation wait for the calls that run, so nothing is handled twice; nothing is lost; commits follow the calls.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

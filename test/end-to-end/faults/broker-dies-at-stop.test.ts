@@ -59,7 +59,8 @@ describeOnKafka("SIGTERM behind the death of the broker", () => {
 	});
 
 	async function underLoad(scene: DeliveryScene): Promise<SteadyLoad> {
-		// By itself it commits nothing, so that something is left; librdkafka's own session: for as long a commit without a coordinator waits inside the client.
+		// By itself it commits nothing, so that something is left; librdkafka's own session: for as long a commit without a coordinator waits
+		// inside the client.
 		const never = { offsets: { commitIntervalMs: 600_000 } };
 		const daemon = await scene.daemon(kafka.brokers, {}, { drain: { timeoutMs: DRAIN_MS }, ...never });
 		const load = await scene.load(PER_SECOND);

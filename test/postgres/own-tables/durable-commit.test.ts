@@ -1,6 +1,6 @@
 /**
- * Every statement that writes commits durably, whatever database and role say of `synchronous_commit`: a trigger that runs at the commit looks
- * at what holds then. And it is so: a server that is killed has every row that it answered for.
+ * Every statement that writes commits durably, whatever database and role say of `synchronous_commit`: a trigger that runs at the commit
+ * looks at what holds then. And it is so: a server that is killed has every row that it answered for.
  */
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** Faults of the database under the daemon's own tables, dead letters and offsets: nothing is skipped, nothing moves back, and they go on by themselves. */
+/**
+ * Faults of the database under the daemon's own tables, dead letters and offsets: nothing is skipped, nothing moves back, and they go on by
+ * themselves.
+ */
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";

@@ -1,6 +1,6 @@
 /**
- * Rows that depend on each other by foreign keys, unique and excluded values, on a real server: what single statements in the log's order would
- * take goes in whole, though batches go by ids and tables side by side; what they would refuse is refused, and says why.
+ * Rows that depend on each other by foreign keys, unique and excluded values, on a real server: what single statements in the log's order
+ * would take goes in whole, though batches go by ids and tables side by side; what they would refuse is refused, and says why.
  */
 import { describe, expect, it } from "vitest";
 import type { TableLayout } from "../../../src/core/rows/rows.ts";

@@ -1,4 +1,7 @@
-/** Rows that a trigger or a rule of the table keeps out without an error: counted as that, never as stale; their neighbours are counted right. */
+/**
+ * Rows that a trigger or a rule of the table keeps out without an error: counted as that, never as stale; their neighbours are counted
+ * right.
+ */
 import { describe, expect, it } from "vitest";
 import { createTables } from "../../../src/sink/tables/schema.ts";
 import { readFirstUpsert, writeFirstUpsert } from "../../../src/sink/writer/sql/cas-upsert.ts";

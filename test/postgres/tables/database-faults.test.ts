@@ -1,6 +1,6 @@
 /**
- * Faults of the database that pass, on a real server and by their real causes: the writer tells the code, sends the same rows again, refuses
- * none, and settles each exactly once. Faults that wait for a person are in database-faults-to-mend.test.ts.
+ * Faults of the database that pass, on a real server and by their real causes: the writer tells the code, sends the same rows again,
+ * refuses none, and settles each exactly once. Faults that wait for a person are in database-faults-to-mend.test.ts.
  */
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";

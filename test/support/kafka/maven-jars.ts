@@ -26,8 +26,8 @@ export async function jarsMissing(name: string): Promise<string | null> {
 }
 
 /**
- * Resolves with the folder of the jars that `pom` depends on, with these Maven properties. `prepare` may change it once, before anybody sees it. Into a folder of
- * this process, renamed when whole: several runs may fetch at once.
+ * Resolves with the folder of the jars that `pom` depends on, with these Maven properties. `prepare` may change it once, before anybody
+ * sees it. Into a folder of this process, renamed when whole: several runs may fetch at once.
  */
 export async function fetchJars(
 	name: string,

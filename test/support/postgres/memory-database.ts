@@ -1,6 +1,7 @@
 /**
- * Tables in memory behind the writer's own statements, with unique columns and foreign keys that are checked as Postgres does: unique values
- * row by row, references at the end of the statement. For tests of the order in which rows go in; a statement takes the time it is given.
+ * Tables in memory behind the writer's own statements, with unique columns and foreign keys that are checked as Postgres does: unique
+ * values row by row, references at the end of the statement. For tests of the order in which rows go in; a statement takes the time it is
+ * given.
  */
 import { splitTexts } from "../../../src/core/rows/joined-texts.ts";
 import type { TableLayout } from "../../../src/core/rows/rows.ts";

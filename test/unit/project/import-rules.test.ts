@@ -1,4 +1,7 @@
-/** Who may import whom: one list for all of `src`. A room that is not in it, an arrow that is not in it, and a package outside its home are red. */
+/**
+ * Who may import whom: one list for all of `src`. A room that is not in it, an arrow that is not in it, and a package outside its home are
+ * red.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,6 +1,6 @@
 /**
- * The promises of the README and of docs/failures.md, and the tests that hold them: see test/support/project/promises.ts; whether those ran is
- * looked at behind each run.
+ * The promises of the README and of docs/failures.md, and the tests that hold them: see test/support/project/promises.ts; whether those ran
+ * is looked at behind each run.
  */
 import { access, readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";

@@ -1,4 +1,6 @@
-/** Ids and versions in one spelling: what is one value for the server is one text here, and what it can't hold is refused with its SQLSTATE. */
+/**
+ * Ids and versions in one spelling: what is one value for the server is one text here, and what it can't hold is refused with its SQLSTATE.
+ */
 import { parse } from "lossless-json";
 import { describe, expect, it } from "vitest";
 import type { IdType } from "../../../src/core/rows/rows.ts";

@@ -1,6 +1,6 @@
 /**
- * Random logs that single statements in the log's order would take, through the writer with its lanes, batches and statements under way side
- * by side: the tables are what those single statements would have made, and nothing is refused.
+ * Random logs that single statements in the log's order would take, through the writer with its lanes, batches and statements under way
+ * side by side: the tables are what those single statements would have made, and nothing is refused.
  */
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../../src/core/random.ts";

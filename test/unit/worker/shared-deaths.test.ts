@@ -1,4 +1,7 @@
-/** A partition worker whose thread is shared: what ends it at another partition is not charged here, and what waits for its turn is given back. */
+/**
+ * A partition worker whose thread is shared: what ends it at another partition is not charged here, and what waits for its turn is given
+ * back.
+ */
 import { describe, expect, it } from "vitest";
 import { WorkerHarness } from "../../support/fakes/worker-harness.ts";
 

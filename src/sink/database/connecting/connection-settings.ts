@@ -44,7 +44,7 @@ export interface NamedFile {
 	readonly isNamed: boolean;
 }
 
-/** See the file's header. */
+/** How a database is reached: hosts, user, TLS, files that are read for each connection. */
 export interface ConnectionSettings {
 	/** In the order in which they are tried; at least one. */
 	readonly hosts: readonly Host[];

@@ -21,7 +21,7 @@ export interface Dialled {
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 const [YES, NO] = [0x53, 0x4e];
 
-/** See the file's header. */
+/** Opens one connection to the database: host by host, socket, then TLS. */
 export class Dialler {
 	readonly #settings: ConnectionSettings;
 	readonly #clock: Clock;

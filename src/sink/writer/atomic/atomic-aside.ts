@@ -1,7 +1,7 @@
 /**
- * Messages of one partition whose rows land together, and that alone do not go in: other rows stand in their way, a parent comes from
- * elsewhere, or they meet what others don't (a lock, a trigger). They are tried again with a growing pause, each in a transaction of its
- * own. One that can't go in is refused with all its rows. Who waits for what is told for as long as it lasts.
+ * Messages of one partition whose rows have to be written together but can't be written yet: other rows are in the way, a parent comes from
+ * another partition, or only they meet a lock or a trigger. Each is tried again in a transaction of its own, with a growing pause. One that
+ * can never be written is refused with all its rows. What each waits for is reported while it lasts.
  *
  *   waiting (growing pause) -> tried -> written | refused | waiting
  *
@@ -60,7 +60,7 @@ const MOST_OVER = 200;
 /** A try that moves nothing may keep a connection waiting: for no more than this share of the time. */
 const MOST_OF_TIME = 0.25;
 
-/** See the file's header. */
+/** Messages of one partition that can't be written yet, tried again one by one. */
 export class AtomicAside {
 	readonly #parts: AtomicAsideParts;
 	readonly #waiting = new Map<AtomicMessage, Waiting>();

@@ -58,7 +58,7 @@ interface Attempt {
 const MOST_FAILURES = 24;
 const ALONE_UNTIL_TABLE = 3;
 
-/** See the file's header. One per writer. */
+/** Queues and writes the rows of tables with `atomic: message`. One per writer. */
 export class AtomicRows {
 	readonly #parts: AtomicRowsParts;
 	readonly #layouts: ReadonlyMap<string, TableLayout>;

@@ -1,6 +1,6 @@
 /**
- * One transaction with the rows of some messages, tried in the orders in which they may go in: tables of parents before those of
- * children; rows by id, in the log's order, or one by one. Decides nothing about waiting, and takes no run apart.
+ * One transaction with the rows of some messages, tried in several orders: parent tables before child tables; rows by id, in the order of
+ * the log, or one by one. Does not decide about waiting, and does not split the messages.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -41,7 +41,7 @@ const TRIGGER = "linger";
 /** A lock that is waited for holds up all rows that come before it. */
 const SEARCH_LIMITS = { lockTimeoutMs: 200 };
 
-/** See the file's header. One per writer. */
+/** Tries one transaction with the rows of some messages, in several orders. One per writer. */
 export class AtomicTransactions {
 	readonly #parts: AtomicTransactionsParts;
 	/** In which the tables are written: parents before children, as was found out. */

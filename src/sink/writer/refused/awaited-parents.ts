@@ -67,7 +67,7 @@ const MOST_STATEMENTS = 32;
 /** Tries that move nothing take no more than this share of the time. */
 const MOST_OF_TIME = 0.25;
 
-/** See the file's header. One per writer. */
+/** Rows that wait for a parent from another partition or topic. One per writer. */
 export class AwaitedParents {
 	readonly #parts: AwaitedParentsParts;
 	readonly #rooms = new Map<string, Room>();

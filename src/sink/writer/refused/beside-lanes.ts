@@ -1,7 +1,7 @@
 /**
- * Rows that are not in the lanes. Some left them: they wait for other rows of their partition, wait for a parent from elsewhere, or alone
- * do not go in. Others never enter them: those of tables with `atomic: message`. Each kind may be what another waits for; who waits for
- * whom is decided here. Tells what lasts longer.
+ * Rows outside the lanes. Some have left a lane: they wait for other rows of their partition (held), for a parent from another partition or
+ * topic (awaited parents), or are stuck. Others never enter a lane: rows of tables with `atomic: message`. A row of one kind may wait for
+ * one of another kind; which waits for which is decided here. Reports waits that last.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -58,7 +58,7 @@ export interface BesideLanesParts {
 /** A parent that is just behind its children is not worth a word. */
 const TOLD_AFTER_MS = 1_000;
 
-/** See the file's header. One per writer. */
+/** Owns all rows outside the lanes, and decides which of them waits for which. One per writer. */
 export class BesideLanes {
 	readonly #parts: BesideLanesParts;
 	readonly #held: HeldRows;

@@ -20,7 +20,7 @@ export interface HeldRow {
 	readonly problem: SqlProblem;
 }
 
-/** See the file's header. */
+/** Bookkeeping of one partition's held rows, in the order of the log. */
 export class HeldPartition {
 	#rows = new Set<HeldRow>();
 	#sorted: readonly HeldRow[] | null = null;

@@ -1,8 +1,8 @@
 /**
- * Rows that only other rows stand in the way of: a parent that is not there yet, a unique value that another row still has. A batch goes in by
- * ids and tables side by side, so a log that is right may be refused. Such rows leave their lane and are tried again by partition and in the
- * log's order, once nothing of their partition is under way any more; pass by pass, until one moves nothing. What is left then is refused.
- * What comes of the partition meanwhile waits behind them, or it could take what they ask for.
+ * Rows that are refused only because of other rows: a parent is not there yet, or another row still has the unique value. Batches are
+ * written in the order of ids, and tables beside each other, so this happens even with a correct log. Such rows leave their lane. When
+ * nothing of their partition is under way any more, they are tried again in the order of the log, pass by pass, until a pass writes none.
+ * What is left is refused. Later rows of the partition wait behind them; otherwise they could take a value that the held rows need.
  *
  *   held -> (the partition's rows in the lanes are settled) -> passing -> written | refused
  *
@@ -60,7 +60,7 @@ interface Waiting {
 /** Children whose parents are in another topic come by the thousand: so many of a run are found one by one, with two statements each. */
 const MOST_AWAITED = 8;
 
-/** See the file's header. One per writer. */
+/** Tries held rows again by partition, in the order of the log. One per writer. */
 export class HeldRows {
 	readonly #parts: HeldRowsParts;
 	readonly #waiting = new Map<string, Waiting>();

@@ -12,7 +12,7 @@ import { rowParameters, type UpsertRow } from "../sql/row-parameters.ts";
 /** Places of functions that are remembered. */
 const MOST_PLACES = 100;
 
-/** See the file's header. For one table. */
+/** Finds the column for which the server refuses a row. For one table. */
 export class RefusedColumn {
 	readonly #database: Pick<Database, "transaction">;
 	readonly #layout: TableLayout;

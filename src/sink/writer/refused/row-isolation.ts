@@ -38,7 +38,10 @@ export interface RowTarget {
 	readonly database: Pick<Database, "query">;
 	readonly layout: TableLayout;
 	readonly statements: { readonly byId: string; readonly inOrder: string };
-	/** How many more may be held before the rest is held untried: where most of a batch waits for another's, there is no use in looking for each. */
+	/**
+	 * How many more may be held before the rest is held untried: where most of a batch waits for another's, there is no use in looking for
+	 * each.
+	 */
 	readonly budget: { held: number };
 	/** Set where the batch is taken apart for what waiting did not mend. */
 	readonly search: StuckSearch | null;

@@ -1,6 +1,6 @@
 /**
- * Rows that were tried again and still don't go in: when to take them apart, and what was found. To blame are single rows (a locked one,
- * one that a trigger or an extension can't take), or the table. No row is refused for it.
+ * Rows that were tried again and still can't be written: when to split them, and what was found. The cause is either a single row (it is
+ * locked, or a trigger or an extension fails on it) or the whole table. No row is refused here.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -20,7 +20,7 @@ const LOCKED_UNTIL_SEARCH = 1;
 /** Statements of one search that may fail: each may wait for a lock, and keeps a connection. */
 const MOST_FAILURES = 24;
 
-/** See the file's header. For the rows of one task. */
+/** Decides when rows that still fail are taken apart to find the one at fault. For the rows of one task. */
 export class RowSearch {
 	readonly #ask: AskLockHolders;
 	readonly #table: string;

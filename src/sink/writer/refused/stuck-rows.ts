@@ -1,7 +1,7 @@
 /**
- * Rows that alone don't go in, though others of their table do: one that another session keeps locked, one that a trigger or an extension
- * fails at. They leave their lane, so that only their own partitions' commits wait for them, and are tried again until they go in, together
- * with what comes of their ids later. Nobody is refused for it; who waits for what is told for as long as it lasts.
+ * Single rows that can't be written although others of their table can: another session has locked the row, or a trigger or an extension
+ * fails on it. They leave their lane, so that only their own partitions' commits wait. Each is tried again until it is written, together
+ * with later rows of its id. No row is refused for being stuck. What each waits for is reported while it lasts.
  *
  *   waiting (with back-off) -> in hand -> written, refused, held | waiting
  *
@@ -60,7 +60,7 @@ const MOST_OF_TIME = 0.25;
 /** Statements of one try that may fail. */
 const MOST_FAILURES = 8;
 
-/** See the file's header. One per writer. */
+/** Tries stuck rows again until they are written, refused or held. One per writer. */
 export class StuckRows {
 	readonly #parts: StuckRowsParts;
 	readonly #rooms = new Map<string, Room>();

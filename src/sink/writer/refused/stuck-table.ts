@@ -1,5 +1,5 @@
 /**
- * The stuck rows of one table, one per id with the older versions that it stands for: since when each is stuck, and what it met last.
+ * The stuck rows of one table: one per id, with the older versions that it supersedes; since when it is stuck, and its last error.
  * Pure bookkeeping.
  *
  * Step 8 of a message's way (docs/architecture.md).
@@ -18,7 +18,7 @@ export interface KnownStuck {
 	readonly isConfirmed: boolean;
 }
 
-/** See the file's header. */
+/** Bookkeeping of one table's stuck rows, by id. */
 export class StuckTable {
 	readonly #layout: TableLayout;
 	readonly #known = new Map<string, KnownStuck>();

@@ -4,7 +4,7 @@ import { partitionName, type TopicPartition } from "../../../core/messages/messa
 /** What is told of a partition and table, as long as it holds. */
 type Fact = TopicPartition & { readonly table: string };
 
-/** See the file's header. `isSame`: not worth telling again. */
+/** Remembers what was reported about rows, so that only news is reported. `isSame`: not worth telling again. */
 export class ToldFacts<F extends Fact> {
 	readonly #isSame: (told: F, fact: F) => boolean;
 	#told = new Map<string, F>();

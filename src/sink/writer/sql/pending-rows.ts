@@ -1,6 +1,6 @@
 /**
- * The rows of a batch that can't be written as a whole, one by one: of each id only the newest version goes to the server, superseded ones wait
- * behind it and are settled with it; where it is refused, the next newest goes. Pure.
+ * The rows of a batch that can't be written as a whole, one by one: of each id only the newest version goes to the server, superseded ones
+ * wait behind it and are settled with it; where it is refused, the next newest goes. Pure.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -29,7 +29,7 @@ export interface PendingRow extends UpsertRow, RowVersion {
 	superseded: SupersededRows | null;
 }
 
-/** See the file's header. */
+/** Rows written one by one: per id the newest version, with the older ones behind it. */
 export class PendingRows {
 	readonly #strategy: VersionStrategy;
 	#newest = new Map<string, PendingRow>();

@@ -24,8 +24,8 @@ export interface UpsertRow {
 }
 
 /**
- * A layout as statements know it. `withoutDeletes`: none of the rows is a delete, and no column says so, which spares the server a twentieth
- * of a row's CPU or more (docs/performance.md).
+ * A layout as statements know it. `withoutDeletes`: none of the rows is a delete, and no column says so, which spares the server a
+ * twentieth of a row's CPU or more (docs/performance.md).
  */
 export interface StatementLayout extends TableLayout {
 	readonly withoutDeletes?: boolean;

@@ -1,6 +1,6 @@
 /**
- * Runs the statement of a batch and says what became of its rows. Where some were neither written nor stale it looks at the table once more:
- * somebody wrote newer ones in that moment, or a trigger or rule of the table keeps them out.
+ * Runs the statement of a batch and says what became of its rows. Where some were neither written nor stale it looks at the table once
+ * more: somebody wrote newer ones in that moment, or a trigger or rule of the table keeps them out.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */

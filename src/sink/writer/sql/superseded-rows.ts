@@ -13,7 +13,7 @@ import { compareVersions } from "./row-version.ts";
 /** Below this many rows none is worth looking for. */
 const SMALL = 16;
 
-/** See the file's header. */
+/** The superseded rows of one id. */
 export class SupersededRows implements Iterable<PendingRow> {
 	readonly #strategy: VersionStrategy;
 	#rows: PendingRow[] = [];

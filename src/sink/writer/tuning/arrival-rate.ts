@@ -1,7 +1,7 @@
 /**
- * How fast rows come to a lane, and whether it pays to wait for more of them: on a quiet topic nothing would come in time, and of a
- * backlog there is enough at hand. At 10,000 a second a linger of 5 ms brings 50 rows more, and each of 100 costs the server 18 µs, of 50 22
- * (docs/performance.md); always to wait would cost a lone row the whole linger. Pure.
+ * How fast rows arrive at a lane, and whether waiting for more pays. On a quiet topic none would arrive in time; in a backlog there are
+ * enough already. At 10,000 a second a linger of 5 ms brings 50 more rows; a row costs the server 18 µs in a statement of 100, 22 in one of
+ * 50 (docs/performance.md). Always waiting would cost a single row the whole linger. Pure.
  */
 
 /** How far back the rate looks, in lingers: long enough to tell steady from lone, short enough to follow a change. */
@@ -9,7 +9,7 @@ const LINGERS_LOOKED_BACK = 10;
 /** Fewer rows than these in a linger are worth no wait, however few are at hand. */
 const LEAST_GAIN = 2;
 
-/** See the file's header. Times in ms of a monotonic clock; `lingerMs` is `batch.lingerMs`. */
+/** Estimates how fast rows arrive at a lane, and how long to linger. Times in ms of a monotonic clock; `lingerMs` is `batch.lingerMs`. */
 export class ArrivalRate {
 	readonly #lingerMs: number;
 	readonly #periodMs: number;

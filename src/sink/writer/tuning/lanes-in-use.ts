@@ -1,8 +1,8 @@
 /**
- * How many of a table's lanes are used, one for each of the database's connections: one while it takes what comes, all from when it was left
- * behind until a second without. The more rows a statement has the less CPU of the server each takes (in statements of 5,000 rows 8 µs, of
- * 200 15, of 100 18, of 50 22, of 25 32), so two lanes in place of one would cost it a fifth more at 10,000 rows a second; with a backlog
- * all are full. That a lane is never idle is no reason for another: it takes more rows at a time. Pure.
+ * How many write lanes of a table are in use, of one per connection: one as long as it keeps up; all once it was left behind, until it has
+ * not been for a second. The more rows a statement has, the less CPU each row costs the server (in statements of 5,000 rows 8 µs, of 200
+ * 15, of 100 18, of 50 22, of 25 32). So two lanes instead of one would cost a fifth more at 10,000 rows a second; in a backlog all lanes
+ * are full. A lane that is never idle is no reason for another one: it takes more rows at a time. Pure.
  *
  * Step 7 of a message's way (docs/architecture.md).
  */
@@ -10,7 +10,7 @@
 /** How long the others are kept once none is behind any more, ms: a backlog that comes in waves must not part its rows anew each time. */
 const KEPT_MS = 1_000;
 
-/** See the file's header. */
+/** Decides how many of a table's lanes are used. */
 export class LanesInUse {
 	readonly #most: number;
 	#behindAt = Number.NEGATIVE_INFINITY;

@@ -1,7 +1,7 @@
 /**
- * How many rows go into a statement, by what the server's answers take: as many as it answers for in `answerMs`, between `minRows` and
- * `maxRows`. One that ran into a timeout is not sent again as it was, for it would do so for ever: half as many, if need be a single row,
- * and more again once that goes well. On a fast server it never comes to that: 5,000 rows take 50 ms, `answerMs` is 250. Pure.
+ * How many rows a statement may have, tuned by the server's latency: as many as it answers within `answerMs`, between `minRows` and
+ * `maxRows`. After a timeout the same statement would time out again, so it gets half as many rows, down to a single one; the number grows
+ * again with success. A fast server always gets `maxRows`: 5,000 rows take 50 ms, `answerMs` is 250. Pure.
  */
 
 /** So many statements have to go well before one is twice as large: of a server that stays slow at most a tenth of them is in vain. */
@@ -18,7 +18,7 @@ export interface StatementLimits {
 	readonly answerMs: number;
 }
 
-/** See the file's header. */
+/** Decides how many rows a statement may have. */
 export class StatementSize {
 	readonly #limits: StatementLimits;
 	#rows: number;

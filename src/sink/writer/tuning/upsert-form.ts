@@ -1,15 +1,16 @@
 /**
- * Which form of the statement a table's next batch gets: the one that reads first while stale rows are to be expected (at the start, where
- * a predecessor's rows may come again, as long as they do, and after a failure, whose rows may have gone in), the one that writes first
- * otherwise. A row that would be left out still meets triggers, policies and constraints where the statement writes first: where that is
- * found to make a difference, or where the server or the kind of table has no `xmax` (CockroachDB, views, partitioned tables), it reads
- * first for ever. To read first always would cost the server half as much again (13.8 in place of 9.0 µs a row, uniform ids). Pure.
+ * Which form of the statement a table's next batch gets. Read first: while stale rows are likely, that is at the start (rows of the
+ * previous owner may come again), as long as stale rows come, and after a failure (its rows may have been written). Write first: otherwise.
+ * Always reading first would cost the server half as much again (13.8 instead of 9.0 µs per row, uniform ids).
+ *
+ * When the statement writes first, triggers, policies and constraints also see rows that turn out stale. If that makes a difference, or if
+ * the server or the kind of table has no `xmax` (CockroachDB, views, partitioned tables), the table stays with reading first. Pure.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
 import type { UpsertCounts } from "../sql/cas-upsert.ts";
 
-/** See the file's header. */
+/** Decides whether the next statement reads first or writes first. */
 export class UpsertForm {
 	#expectsStale = true;
 	#isFit = true;

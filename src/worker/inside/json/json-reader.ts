@@ -1,7 +1,7 @@
 /**
- * `pockaffe:json` without an object per message: from a message's bytes to the texts of its row. What needs a closer look is left to
- * json-handler.ts, which reads any message and finds the words for what is wrong: escapes in names, names that come twice, and whatever is no
- * row. Both give the same (test/unit/thread/json-reader.test.ts).
+ * `pockaffe:json` without an object per message: from a message's bytes to the texts of its row. Messages that need a closer look (escapes
+ * in names, duplicate names, anything that makes no row) are left to json-handler.ts, which reads any message and explains what is wrong.
+ * Both give the same result (test/unit/thread/json-reader.test.ts).
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -49,7 +49,10 @@ const FIRST_PRINTABLE = 0x20;
 
 const nothing = new Uint8Array(0);
 
-/** See the file's header. One run after the other: `begin`, `read` per message, `take` now and then, `end`. */
+/**
+ * Makes rows from messages of `pockaffe:json` by their bytes. One run after the other: `begin`, `read` per message, `take` now and then,
+ * `end`.
+ */
 export class JsonReader {
 	readonly #layout: TableLayout;
 	readonly #maxBytes: number;

@@ -58,7 +58,7 @@ for (const each of '"\\bfnrt') escapes[each.charCodeAt(0)] = 2;
 escapes["/".charCodeAt(0)] = 1;
 const hexDigits = Uint8Array.from({ length: 256 }, (_, byte) => (/[\da-fA-F]/.test(String.fromCharCode(byte)) ? 1 : 0));
 
-/** See the file's header. One for many messages: `scan`, then look at the slots. */
+/** Finds the wanted values of a JSON object in its bytes. One for many messages: `scan`, then look at the slots. */
 export class JsonScanner {
 	/** By slot. */
 	readonly kinds: Uint8Array;

@@ -1,6 +1,6 @@
 /**
- * Rows whose texts are spans of a run's bytes, or of a buffer beside them for what had to be written otherwise. No value becomes a string by
- * itself: those of a column become one text at once. Knows nothing of JSON. Pure.
+ * Rows whose texts are spans of a run's bytes, or of a buffer beside them for what had to be written otherwise. No value becomes a string
+ * by itself: those of a column become one text at once. Knows nothing of JSON. Pure.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -18,8 +18,8 @@ const FEWEST_BYTES = 4_096;
 const MOST_KEPT_BYTES = 2 ** 21;
 
 /**
- * See the file's header. A row is begun, given its id and its values, and added; one that isn't added is forgotten. Its texts hold none of
- * the usual separators.
+ * Gathers rows of one table as spans of bytes. A row is begun, given its id and its values, and added; one that isn't added is dropped. Its
+ * texts contain none of the usual separators.
  */
 export class ScannedRows implements GatheredRows {
 	/** What texts are joined with. */

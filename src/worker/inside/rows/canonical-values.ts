@@ -33,8 +33,8 @@ export function canonicalId(value: unknown, type: IdType): string {
 }
 
 /**
- * A version column's canonical text: plain decimal with the zeros it was written with, or UTC with microseconds. `type` is the column's: what
- * the server would round is rounded here, or two versions would be told apart while they wait and be equal once they are written.
+ * A version column's canonical text: plain decimal with the zeros it was written with, or UTC with microseconds. `type` is the column's:
+ * what the server would round is rounded here, or two versions would be told apart while they wait and be equal once they are written.
  */
 export function canonicalVersion(value: unknown, type: string): string {
 	const text = value instanceof Date ? (isNotANumber(value.getTime()) ? "" : value.toISOString()) : textOf(value);

@@ -118,7 +118,9 @@ function encodeTime(value: unknown): string {
 	return value instanceof Date ? isoText(value).replace(/^.*T/, "") : encodeScalar(value);
 }
 
-/** A Date as the server reads it: JavaScript counts years before 1 down from 0, and spells most of them, and those beyond 9999, with a sign. */
+/**
+ * A Date as the server reads it: JavaScript counts years before 1 down from 0, and spells most of them, and those beyond 9999, with a sign.
+ */
 function encodeDay(value: unknown): string {
 	if (!(value instanceof Date)) return encodeScalar(value);
 	const [, year = "", rest = ""] = /^([+-]\d+|0000)(-.*)$/.exec(isoText(value)) ?? [];

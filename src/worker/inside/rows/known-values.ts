@@ -32,7 +32,7 @@ const days: ReadonlySet<string> = new Set(["date", "timestamp", "time", "timetz"
 
 type Known = readonly [textOf: (value: unknown) => string, values: readonly unknown[]];
 
-/** See the file's header. Made when the handler's module has been loaded. */
+/** Checks that known values still encode to the known texts. Made when the handler's module has been loaded. */
 export class KnownValues {
 	readonly #known: Known[];
 	readonly #texts: string;

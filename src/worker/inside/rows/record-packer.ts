@@ -1,6 +1,6 @@
 /**
- * What a handler wants produced, checked and packed record by record: one block a topic. What is wrong is said in words of its own; a message
- * whose outcome is bad leaves nothing behind (`rollBack`).
+ * What a handler wants produced, checked and packed record by record: one block a topic. What is wrong is said in words of its own; a
+ * message whose outcome is bad leaves nothing behind (`rollBack`).
  *
  * Step 5 of a message's way (docs/architecture.md).
  */

@@ -33,7 +33,7 @@ export const ROW_OVERHEAD = 40;
 /** What a row came to: its size in bytes, or the fault that keeps it out. */
 export type EncodedRow = { readonly bytes: number } | { readonly fault: RowFault };
 
-/** See the file's header. Reset by `take`. */
+/** Encodes rows of one table, column by column. Reset by `take`. */
 export class RowEncoder {
 	readonly layout: TableLayout;
 	readonly #columns: readonly Column[];

@@ -1,4 +1,6 @@
-/** What is said of each id by what the server answers: of the newest row, of optional ones in front of it, and of rows that nobody expects. */
+/**
+ * What is said of each id by what the server answers: of the newest row, of optional ones in front of it, and of rows that nobody expects.
+ */
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Candidates, ExpectedRow, ExpectedRows } from "../../../../src/sink/comparison/expected-rows.ts";
 import { compareTable } from "../../../../src/sink/comparison/table-comparison.ts";
