@@ -113,7 +113,8 @@ export const readinessCodes = {
 		ends: "when the group's offset is set back, or set by `pockaffe offsets set`",
 	},
 	produce_blocked: {
-		means: "records of a handler can't be produced: the topic is missing, the right to write to it is missing, or no broker answers; their messages wait, uncommitted",
+		means:
+			"records of a handler can't be produced: the topic is missing, the right to write to it is missing, or no broker answers; their messages wait, uncommitted",
 		look: "the message: it names the topic and the error",
 		remedy: "`pockaffe topic create TOPIC -p N`, grant the right, or start the broker, as the message says; nothing has to be restarted",
 		ends: "with the first record that the broker accepts; tried again within seconds",

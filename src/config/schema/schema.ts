@@ -127,11 +127,15 @@ const handler = z.strictObject({
 	produces: z
 		.array(producedTopic, "a list of topics")
 		.default([])
-		.describe("Topics that the handler may produce to; `check` checks them, and a record for another topic is a failed attempt; empty: any topic"),
+		.describe(
+			"Topics that the handler may produce to; `check` checks them, and a record for another topic is a failed attempt; empty: any topic",
+		),
 	dropRepeats: z
 		.boolean("true or false")
 		.default(false)
-		.describe("Drop records that PocKaffe produced a second time (recognised by their source's headers): they are finished without calling the handler"),
+		.describe(
+			"Drop records that PocKaffe produced a second time (recognised by their source's headers): they are finished without calling the handler",
+		),
 });
 
 const supervisor = z.strictObject({
