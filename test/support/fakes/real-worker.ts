@@ -77,7 +77,6 @@ function prelude(folder: string): string {
 	return `
 		import { appendFileSync, existsSync, writeFileSync } from "node:fs";
 		import { threadId } from "node:worker_threads";
-import { noRecords } from "../../../src/worker/ports.ts";
 		const __folder = ${JSON.stringify(folder)};
 		const __later = globalThis.setTimeout;
 		const note = (partition, text) => appendFileSync(__folder + "/notes-" + partition, text + "\\n");
