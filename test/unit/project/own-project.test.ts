@@ -1,0 +1,47 @@
+/** The files of docs/your-own-project.md are a project that works: its test passes, its handler loads, its configuration is one. */
+import { execFile } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+import { loadConfig } from "../../../src/config/load.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const page = await readFile(new URL("../../../docs/your-own-project.md", import.meta.url), "utf8");
+const files = [...page.matchAll(/^```\w+ (\S+)\n([\s\S]*?)^```$/gm)].map(([, name, text]) => [name as string, text as string] as const);
+
+it("has the files of a project, which pass their own test", async () => {
+	expect(files.map(([name]) => name)).toEqual(["package.json", "handler.mjs", "handler.test.mjs", "pockaffe.yaml"]);
+	await using folder = await temporaryFolder();
+	for (const [name, text] of files) await writeFile(join(folder.path, name), text);
+	// Node's test runner would take this run for its own.
+	const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+	const { stdout } = await promisify(execFile)(process.execPath, ["--test", "--test-reporter=tap"], { cwd: folder.path, env });
+	expect(stdout).toMatch(/^# pass 2$/m);
+	const { config } = loadConfig({ file: "pockaffe.yaml", environment: { DATABASE_URL: "postgres://u@localhost/d" }, cwd: folder.path });
+	expect(config).toMatchObject({ kafka: { topics: ["orders"] }, handler: { module: join(folder.path, "handler.mjs") } });
+	const { scripts } = JSON.parse(files[0]?.[1] ?? "") as { scripts: Record<string, string> };
+	expect(Object.keys(scripts).sort()).toEqual(["check", "start", "test"]);
+});
+
+it("fits the package's types", async () => {
+	await using folder = await temporaryFolder();
+	for (const [name, text] of files) await writeFile(join(folder.path, name), text);
+	const root = new URL("../../../", import.meta.url).pathname;
+	const options = {
+		allowJs: true,
+		checkJs: true,
+		strict: true,
+		noEmit: true,
+		module: "nodenext",
+		target: "es2023",
+		types: ["node"],
+		typeRoots: [join(root, "node_modules/@types")],
+		paths: { pockaffe: [join(root, "dist/handler-api.d.ts")] },
+	};
+	const config = join(folder.path, "tsconfig.json");
+	await writeFile(config, JSON.stringify({ compilerOptions: options, include: ["*.mjs"] }));
+	const tsc = join(root, "node_modules/typescript/bin/tsc");
+	const found = await promisify(execFile)(process.execPath, [tsc, "-p", config], { cwd: folder.path }).catch((error) => error);
+	expect(found.stdout).toBe("");
+});
