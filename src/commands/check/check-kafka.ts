@@ -92,7 +92,7 @@ function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Fi
 		return (matching.length > 0 ? ok : warning)(`topic ${topic}`, detail);
 	}
 	const found = metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
-	if (!found) return failed(`topic ${topic}`, `is missing: pockaffe topic create ${topic} -p 1`);
+	if (!found) return failed(`topic ${topic}`, `is missing: pockaffe topic create ${topic} -p N`);
 	return ok(`topic ${topic}`, counted(found.partitions.length, "partition"));
 }
 

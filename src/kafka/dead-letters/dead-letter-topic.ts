@@ -225,7 +225,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 			return this.#judged(producer, names, made);
 		}
 		const made = (await producer.topics(topic)).get(topic);
-		if (made === undefined) throw new PocKaffeError("no_topic", `topic ${topic} is missing: pockaffe topic create ${topic} -p 1`);
+		if (made === undefined) throw new PocKaffeError("no_topic", `topic ${topic} is missing: pockaffe topic create ${topic} -p N`);
 		return made;
 	}
 

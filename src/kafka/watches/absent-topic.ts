@@ -24,5 +24,5 @@ export async function absentTopic({ client, kafka, wanted }: AbsentTopicParts, t
 
 /** What follows where the user may make it. */
 export function creationHint(topic: string): string {
-	return `; create it: pockaffe topic create ${topic} -p 1`;
+	return `; create it: pockaffe topic create ${topic} -p N`;
 }

@@ -64,7 +64,10 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 			);
 		},
 		"topics:missing"({ topics }: { topics: readonly string[] }): void {
-			logger.warn({ topics }, `no such topic: ${topics.join(", ")}; create it (pockaffe topic create), it is found by itself`);
+			logger.warn(
+				{ topics },
+				`no such topic: ${topics.join(", ")}; create it (pockaffe topic create ${topics[0]} -p N), it is found by itself`,
+			);
 		},
 		"topic:refused"({ topic, message }: { topic: string; message: string }): void {
 			logger.warn({ topic }, `topic ${topic} may not be seen by this user: ${message}; it is found by itself once it may be`);
