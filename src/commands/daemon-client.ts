@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 import { type CommandContext, configOf } from "./command-context.ts";
+import { notedDaemons } from "./process/noted-daemons.ts";
 
 const TIMEOUT_MS = 5_000;
 
@@ -22,7 +23,8 @@ export async function daemonAt(url: string | undefined, command: Command, contex
 	const { config } = configOf(command, context);
 	const embedded = config.kafka.brokers.length === 0 ? await readEmbeddedFile(context.cwd) : null;
 	const { host, port, token } = config.http;
-	const base = url ?? embedded?.http ?? `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+	const configured = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+	const base = url ?? embedded?.http ?? (await startedHere(configured, context)) ?? configured;
 	const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
 	return {
 		async ask(method, path, body) {
@@ -32,7 +34,7 @@ export async function daemonAt(url: string | undefined, command: Command, contex
 				answer = await fetch(new URL(path, base), { method, headers, ...sent, signal: AbortSignal.timeout(TIMEOUT_MS) });
 			} catch (cause) {
 				const why = messageOf((cause as { cause?: unknown }).cause ?? cause);
-				const message = `no daemon answers at ${base} (${why}): is it running? --url says where, or http.port of its configuration`;
+				const message = `no daemon answers at ${base} (${why}): is it running? --url says where, or http.port of its configuration, or the POCKAFFE_HTTP_PORT it was started with`;
 				throw new ExitError(exitCodes.found, "no_daemon", message, { cause });
 			}
 			const told = (await answer.json().catch(() => null)) as { error?: { message?: string } } | null;
@@ -44,6 +46,22 @@ export async function daemonAt(url: string | undefined, command: Command, contex
 			);
 		},
 	};
+}
+
+/** A daemon of this folder that the configuration's file says no address of; null where there is none, or where one answers there. */
+async function startedHere(configured: string, { cwd }: CommandContext): Promise<string | null> {
+	const noted = await notedDaemons(cwd);
+	if (noted.length === 0 || noted.includes(configured)) return null;
+	if (
+		await fetch(new URL("/healthz", configured), { signal: AbortSignal.timeout(TIMEOUT_MS) }).then(
+			() => true,
+			() => false,
+		)
+	)
+		return null;
+	if (noted.length === 1) return noted[0] as string;
+	const words = `several daemons were started in this folder: say --url and one of ${noted.join(", ")}`;
+	throw new ExitError(exitCodes.usage, "several_daemons", words);
 }
 
 function hintFor(status: number): string {

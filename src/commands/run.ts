@@ -19,6 +19,7 @@ import { probeAddress } from "../observe/http/http-server.ts";
 import { createLogger, type DaemonLogger } from "../observe/logs/log.ts";
 import { probeDatabase } from "../sink/database/database.ts";
 import { type CommandContext, configOf, print } from "./command-context.ts";
+import { noteDaemon } from "./process/noted-daemons.ts";
 import { onIgnoredSignals } from "./process/signals.ts";
 import { leaveNow } from "./process/way-out.ts";
 
@@ -126,8 +127,13 @@ async function runDaemon(
 	logger: DaemonLogger,
 	{ leave = false, isEmbedded = false, started = async () => {}, stopping = async () => {} }: RunOptions,
 ): Promise<void> {
-	const { clock, interrupted } = context;
-	const daemon = new Daemon({ config, logger, clock, random: systemRandom, version: context.version, isEmbedded });
+	const { clock, interrupted, version, cwd, environment } = context;
+	const isNoted = !isEmbedded && Object.keys(environment).some((name) => name.startsWith("POCKAFFE_HTTP_"));
+	let forget = async () => {};
+	const listening = async (url: string) => {
+		if (isNoted) forget = await noteDaemon(cwd, url);
+	};
+	const daemon = new Daemon({ config, logger, clock, random: systemRandom, version, isEmbedded, listening });
 	const signalled = untilInterrupted(interrupted);
 	onIgnoredSignals(process, (signal) =>
 		logger.info({ signal }, `${signal} does nothing here; SIGTERM, SIGINT, SIGHUP or SIGQUIT drains and stops`),
@@ -145,6 +151,7 @@ async function runDaemon(
 	});
 	const { drained, hangs } = await daemon.stop(cause.reason, { leave });
 	killing.cancel();
+	await forget();
 	if (hangs) {
 		// The client's close hangs in a pool thread that process.exit would wait for.
 		logger.error({}, "the Kafka client did not close: the process ends itself");

@@ -75,6 +75,8 @@ export interface DaemonParts {
 	readonly version: string;
 	/** Told beside metrics and log: what an owner in the same process may want to know. */
 	readonly told?: Partial<Pick<WorkerListener, "deadLettered" | "crashed">>;
+	/** Told where HTTP listens, before anything else is waited for. */
+	readonly listening?: (url: string) => Promise<void>;
 	/** Broker and database are its own: shown wherever somebody looks. */
 	readonly isEmbedded?: boolean;
 }
@@ -203,7 +205,8 @@ export class Daemon {
 			mask: knownSecrets.mask,
 			onError: (path, error) => logger.error({ path }, `HTTP: ${messageOf(error)}`),
 		});
-		const { version } = this.parts;
+		const { version, listening } = this.parts;
+		await listening?.(this.#http.url);
 		const addon = nativeMissing === null ? ("topic_ids" as const) : ("none" as const);
 		const consuming = nativeMissing === null ? ("packed" as const) : ("node_rdkafka" as const);
 		const facts = { version, librdkafka: librdkafkaVersion, addon, consuming, tables: this.layouts.map(({ name }) => name) };
