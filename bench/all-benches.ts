@@ -10,6 +10,7 @@ import { memoryBench } from "./questions/memory.ts";
 import { partitionsBench } from "./questions/partitions.ts";
 import { pipelineBench } from "./questions/pipeline.ts";
 import { poisonBench } from "./questions/poison.ts";
+import { produceBench } from "./questions/produce.ts";
 import { replayBench } from "./questions/replay.ts";
 import { rollingBench } from "./questions/rolling.ts";
 import { scrapeBench } from "./questions/scrape.ts";
@@ -19,7 +20,7 @@ import { workersBench } from "./questions/workers.ts";
 import { writerBench } from "./questions/writer.ts";
 
 export const allBenches: readonly Bench[] = [
-	...[consumeBench, workersBench, threadBench, writerBench, pipelineBench, baselinesBench, latencyBench, cpuHandlerBench],
+	...[consumeBench, workersBench, threadBench, writerBench, pipelineBench, baselinesBench, latencyBench, cpuHandlerBench, produceBench],
 	...[replayBench, verifyBench, poisonBench, crashesBench, rollingBench, partitionsBench, scrapeBench, memoryBench],
 ];
 

@@ -44,6 +44,19 @@ it("a topic that is there is not tried to be made", async () => {
 	expect([await rights(), tried]).toEqual([[], []]);
 });
 
+it("a topic that a handler produces to takes the right to write, and is never made", async () => {
+	const { tried } = cluster({});
+	const client = {
+		...{ commit: async () => {}, committed: async () => [], consume: async () => ({ messages: [], ends: [] }) },
+		operationsOn: async (topic: string) => (topic === "read-only" ? new Set(["Read", "Describe"] as const) : null),
+	};
+	const createNone = async (topic: string) => void tried.push(topic);
+	const wanted = { group: "g", topics: [], written: [], produced: ["read-only", "absent"] };
+	const missing = await missingRights({ client, existing: [], createNone }, wanted);
+	expect(missing).toEqual([{ operation: "Write", resource: "topic", name: "read-only", words: "only Read, Describe is given" }]);
+	expect(tried).toEqual([]);
+});
+
 it("a question without an answer ends with the refusal that a poll tells; other errors of polls end nothing", async () => {
 	const polls = [refusal(kafkaErrors.transport), refusal(kafkaErrors.groupAuthorizationFailed)];
 	const consume = async () => Promise.reject(polls.shift());
