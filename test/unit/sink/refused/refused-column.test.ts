@@ -41,6 +41,7 @@ it.each(values.map((value, index) => [value, "abcde"[index] as string] as const)
 		const found = await search.named(row, problem());
 		expect([found.column, found.code]).toEqual([name, "22003"]);
 		expect(found.message).toMatch(new RegExp(`, in column ${name} \\(int4\\)$`));
+		expect(statements.length).toBeLessThanOrEqual(5);
 		// Every one is taken back.
 		expect(new Set(statements.map(([first, second]) => `${first?.text}; ${second?.text}`))).toEqual(new Set(["the upsert; rollback"]));
 	},
