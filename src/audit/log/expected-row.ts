@@ -17,7 +17,7 @@ export function* expectedRows(
 	for (const { message, id, isDelete, values } of rowsOf(block)) {
 		const offset = batch.offsets[message] as number;
 		const timestamp = Math.max(0, batch.timestamps[message] as number);
-		const optional = isOptional !== null && isOptional({ topic, partition, offset, timestamp }, id);
+		const optional = isOptional?.({ topic, partition, offset, timestamp }, id) ?? false;
 		yield { topic, partition, offset, timestamp, id, isDelete, values, field: values[versionColumn] ?? null, optional };
 	}
 }

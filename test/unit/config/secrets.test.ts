@@ -19,7 +19,15 @@ it.each<readonly [string, Record<string, string>, readonly string[]]>([
 		{ POCKAFFE_KAFKA_TLS_KEY: "-----BEGIN KEY", POCKAFFE_KAFKA_TLS_CERT: "-----BEGIN CERT" },
 		["-----BEGIN KEY"],
 	],
-	...["ssl.truststore.password", "oauth.client.secret", "ssl.key.pem", "my.token", "sasl.login.config", "my.credentials", "SSL.KEY.PEM"].map(
+	...[
+		"ssl.truststore.password",
+		"oauth.client.secret",
+		"ssl.key.pem",
+		"my.token",
+		"sasl.login.config",
+		"my.credentials",
+		"SSL.KEY.PEM",
+	].map(
 		(name) =>
 			[`a client's property by its name: ${name}`, { POCKAFFE_KAFKA_PROPERTIES: JSON.stringify({ [name]: "one" }) }, ["one"]] as const,
 	),
