@@ -3,7 +3,7 @@
  * daemon of the same clone that loads a module meanwhile (`npm test` builds) finds whole files, and those it knows while nothing changed.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
@@ -15,6 +15,8 @@ export function replaceFiles(from, to) {
 		const [source, target] = [join(from, name), join(to, name)];
 		if (existsSync(target) && readFileSync(source).equals(readFileSync(target))) continue;
 		mkdirSync(dirname(target), { recursive: true });
+		// `npm link` makes the command's file executable.
+		if (existsSync(target)) chmodSync(source, statSync(target).mode & 0o777);
 		renameSync(source, target);
 		changed++;
 	}

@@ -13,18 +13,60 @@ export interface DaemonClient {
 	ask(method: "GET" | "POST", path: string, body?: object): Promise<unknown>;
 }
 
-/** The daemon at `--url`, else the embedded one of this folder, else the one the configuration describes. */
+/** The daemon at `--url`, else the one of the configured group: embedded in this folder, configured, or started in this folder. */
 export function daemonOf(command: Command, context: CommandContext): Promise<DaemonClient> {
 	return daemonAt(command.optsWithGlobals<{ url?: string }>().url, command, context);
 }
 
-/** The same; `url` is what the user said, if anything. */
-export async function daemonAt(url: string | undefined, command: Command, context: CommandContext): Promise<DaemonClient> {
+/**
+ * The same; `url` is what the user said, if anything. `wanted` is the group, else the configured one. Throws ExitError where another group's
+ * daemon answers: pausing or skipping there would be somebody else's loss.
+ */
+export async function daemonAt(url: string | undefined, command: Command, context: CommandContext, wanted?: string): Promise<DaemonClient> {
 	const { config } = configOf(command, context);
-	const embedded = config.kafka.brokers.length === 0 ? await readEmbeddedFile(context.cwd) : null;
 	const { host, port, token } = config.http;
-	const configured = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
-	const base = url ?? embedded?.http ?? (await startedHere(configured, context)) ?? configured;
+	if (url !== undefined) return clientOf(url, token);
+	const embedded = config.kafka.brokers.length === 0 ? await readEmbeddedFile(context.cwd) : null;
+	const configured = embedded?.http ?? `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+	return await daemonOfGroup(wanted ?? config.kafka.group, configured, token, context);
+}
+
+/** Where no group is configured any is meant. Where nobody answers the client of the configured address says so. */
+async function daemonOfGroup(group: string, configured: string, token: string, { cwd }: CommandContext): Promise<DaemonClient> {
+	const isMeant = (theirs: string | null) => theirs !== null && (group === "" || theirs === group);
+	const first = clientOf(configured, token);
+	const there = await groupAt(first);
+	if (isMeant(there.group)) return first;
+	const noted = (await notedDaemons(cwd)).filter((each) => isMeant(each.group));
+	if (noted.length > 1) {
+		const words = `several daemons were started in this folder: say --url and one of ${noted.map(({ url }) => url).join(", ")}`;
+		throw new ExitError(exitCodes.usage, "several_daemons", words);
+	}
+	const [{ url } = { url: configured }] = noted;
+	const second = url === configured ? there : await groupAt(clientOf(url, token));
+	if (isMeant(second.group)) return second.client;
+	if (second.group !== null) throw otherGroup(url, second.group, group);
+	throw second.trouble;
+}
+
+/** Which group the daemon is of; null where it doesn't tell, and why. */
+async function groupAt(client: DaemonClient): Promise<{ client: DaemonClient; group: string | null; trouble: unknown }> {
+	try {
+		const status = (await client.ask("GET", "/status")) as { group?: unknown } | null;
+		const group = typeof status?.group === "string" ? status.group : null;
+		return { client, group, trouble: new ExitError(exitCodes.found, "no_daemon", "what answers is no daemon: --url says where it is") };
+	} catch (trouble) {
+		return { client, group: null, trouble };
+	}
+}
+
+function otherGroup(url: string, theirs: string, group: string): ExitError {
+	const words = `the daemon at ${url} is of group ${theirs}, not of ${group}: is the one of ${group} running? --url says where`;
+	return new ExitError(exitCodes.found, "other_group", words);
+}
+
+/** A daemon at this address, whichever it is. */
+function clientOf(base: string, token: string): DaemonClient {
 	const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
 	return {
 		async ask(method, path, body) {
@@ -46,22 +88,6 @@ export async function daemonAt(url: string | undefined, command: Command, contex
 			);
 		},
 	};
-}
-
-/** A daemon of this folder that the configuration's file says no address of; null where there is none, or where one answers there. */
-async function startedHere(configured: string, { cwd }: CommandContext): Promise<string | null> {
-	const noted = await notedDaemons(cwd);
-	if (noted.length === 0 || noted.includes(configured)) return null;
-	if (
-		await fetch(new URL("/healthz", configured), { signal: AbortSignal.timeout(TIMEOUT_MS) }).then(
-			() => true,
-			() => false,
-		)
-	)
-		return null;
-	if (noted.length === 1) return noted[0] as string;
-	const words = `several daemons were started in this folder: say --url and one of ${noted.join(", ")}`;
-	throw new ExitError(exitCodes.usage, "several_daemons", words);
 }
 
 function hintFor(status: number): string {

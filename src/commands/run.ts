@@ -131,7 +131,7 @@ async function runDaemon(
 	const isNoted = !isEmbedded && Object.keys(environment).some((name) => name.startsWith("POCKAFFE_HTTP_"));
 	let forget = async () => {};
 	const listening = async (url: string) => {
-		if (isNoted) forget = await noteDaemon(cwd, url);
+		if (isNoted) forget = await noteDaemon(cwd, { url, group: config.kafka.group });
 	};
 	const daemon = new Daemon({ config, logger, clock, random: systemRandom, version, isEmbedded, listening });
 	const signalled = untilInterrupted(interrupted);

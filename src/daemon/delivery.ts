@@ -189,6 +189,7 @@ export class Delivery {
 			clock,
 			isAssigned: (partition) => this.supervisor.children.has(partitionName(partition)),
 			watermarks: async (partition) => this.#client.watermarks(partition),
+			pausesEnded: () => (isIncremental(config.kafka.protocol) ? [] : [...this.supervisor.children.values()].filter(({ held }) => held)),
 			move: (wanted) => this.#move(wanted),
 		});
 		this.committer = new OffsetCommitter({

@@ -7,7 +7,7 @@ import { constants, type Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open } from "node:fs/promises";
 import { ExitError, exitCodes } from "../core/errors.ts";
 
-const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 /** A group of one's own is usual, and folders were made by its umask before; it is tightened, not refused. */
 const GROUP_MAY_WRITE = 0o020;
 const ANYBODY_MAY_WRITE = 0o002;
@@ -68,7 +68,8 @@ export async function openOwnLog(path: string): Promise<FileHandle> {
 
 /** Never truncates, never follows a link at the path's end; what is opened is a plain file with one name that belongs to us. */
 async function openOwn(path: string, flags: number, mode: number): Promise<FileHandle> {
-	const file = await open(path, flags | O_NOFOLLOW, mode).catch((error) => {
+	// Without waiting: a pipe that was planted would have nobody at its other end.
+	const file = await open(path, flags | O_NOFOLLOW | O_NONBLOCK, mode).catch((error) => {
 		throw (error as { code?: string }).code === "ELOOP" ? unsafe(path, "is a symbolic link") : error;
 	});
 	try {

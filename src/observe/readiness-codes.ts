@@ -109,7 +109,7 @@ export const readinessCodes = {
 		means:
 			"only with `offsets.store: kafka`: the database is older than the group's committed offset. Either it was restored to an earlier time (a backup, a fail-over to a server that lagged), or another tool moved the offset forward. Rows of the offsets in between may be missing",
 		look: "the message: it has the partition and both offsets; [after a restored backup](delivery.md#after-a-restored-backup)",
-		remedy: "stop the group's daemons, run the command of the message, start them",
+		remedy: "run the command of the message; a running daemon does it (`http.admin: true`), else stop the group's daemons first",
 		ends: "when the group's offset is set back, or set by `pockaffe offsets set`",
 	},
 	produce_blocked: {

@@ -14,6 +14,13 @@ const LOOK_AGAIN_MS = 200;
 /** A drain takes `drain.timeoutMs` at most; where the offset can't be stored the daemon goes on trying. */
 const LONGEST_MS = 120_000;
 
+/** What came of it. */
+export interface SetByDaemons {
+	readonly set: readonly OffsetSet[];
+	/** By daemon: its partitions, and what it said. */
+	readonly failed: readonly { readonly partitions: readonly TopicPartition[]; readonly why: string }[];
+}
+
 /** The daemons of a group that answer over HTTP. */
 export class GroupDaemons {
 	static readonly none = new GroupDaemons(new Map(), null, null);
@@ -34,8 +41,8 @@ export class GroupDaemons {
 		const owners = new Map<string, DaemonClient>();
 		let trouble: string | null = null;
 		for (const url of urls.length > 0 ? urls : [undefined]) {
-			const daemon = await daemonAt(url, command, context);
 			try {
+				const daemon = await daemonAt(url, command, context, group);
 				const status = (await daemon.ask("GET", "/status")) as Partial<Status> | null;
 				if (status?.group !== group) {
 					if (url !== undefined) throw new ExitError(exitCodes.usage, "other_group", `${url} is no daemon of group ${group}`);
@@ -43,7 +50,7 @@ export class GroupDaemons {
 				}
 				for (const each of status.partitions ?? []) owners.set(partitionName(each), daemon);
 			} catch (error) {
-				if (url !== undefined) throw error;
+				if (url !== undefined || (error as { code?: unknown }).code === "several_daemons") throw error;
 				trouble = messageOf(error);
 			}
 		}
@@ -54,17 +61,24 @@ export class GroupDaemons {
 		return this.#owners.has(partitionName(partition));
 	}
 
-	/** Sets offsets of partitions that they have; returns those that are set. Rejects (ExitError) where a daemon refuses. */
-	async set(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[]> {
+	/** Sets offsets of partitions that they have; returns those that are set, and why others aren't. Rejects (ExitError) where none could. */
+	async set(wanted: readonly WantedOffset[]): Promise<SetByDaemons> {
 		const byDaemon = new Map<DaemonClient, WantedOffset[]>();
 		for (const each of wanted) {
 			const daemon = this.#owners.get(partitionName(each)) as DaemonClient;
 			byDaemon.set(daemon, [...(byDaemon.get(daemon) ?? []), each]);
 		}
-		const results = await Promise.allSettled([...byDaemon].map(([daemon, theirs]) => this.#setAt(daemon, theirs)));
-		const failed = results.find(({ status }) => status === "rejected");
-		if (failed?.status === "rejected") throw failed.reason;
-		return results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+		const asked = [...byDaemon];
+		const results = await Promise.allSettled(asked.map(([daemon, theirs]) => this.#setAt(daemon, theirs)));
+		const failed = results.flatMap((result, index) => {
+			const [, partitions] = asked[index] as (typeof asked)[number];
+			return result.status === "rejected" ? [{ partitions, error: result.reason as unknown }] : [];
+		});
+		if (failed[0] && failed.length === results.length) throw failed[0].error;
+		return {
+			set: results.flatMap((result) => (result.status === "fulfilled" ? result.value : [])),
+			failed: failed.map(({ partitions, error }) => ({ partitions, why: messageOf(error) })),
+		};
 	}
 
 	async #setAt(daemon: DaemonClient, wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[]> {
@@ -72,11 +86,18 @@ export class GroupDaemons {
 		const offsets = wanted.map(({ topic, partition, to }) => ({ topic, partition, to }));
 		const id = randomUUID();
 		for (const deadline = clock.monotonic() + LONGEST_MS; clock.monotonic() < deadline; ) {
-			const answer = (await daemon.ask("POST", "/offsets", { id, offsets })) as OffsetsSetOutcome;
-			if (answer.outcome === "set") return answer.offsets;
+			const answer = (await daemon.ask("POST", "/offsets", { id, offsets }).catch(unlessLate)) as OffsetsSetOutcome | null;
+			if (answer?.outcome === "set") return answer.offsets;
 			await clock.sleep(LOOK_AGAIN_MS);
 		}
 		const words = `the daemon was asked and is not done after ${LONGEST_MS / 1000} s: it goes on trying, pockaffe status shows where it is`;
 		throw new ExitError(exitCodes.found, "not_done", words);
 	}
+}
+
+/** A busy daemon that lets one ask wait too long may carry it out all the same; the next one, by the same id, asks what came of it. */
+function unlessLate(error: unknown): null {
+	const { cause } = error as { cause?: { name?: string } };
+	if (cause?.name === "TimeoutError") return null;
+	throw error;
 }

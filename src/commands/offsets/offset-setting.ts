@@ -20,6 +20,9 @@ import { StartTable } from "../../sink/offsets/start-table.ts";
 import { type CommandContext, print } from "../command-context.ts";
 import { chosenPartitions } from "./chosen-partitions.ts";
 
+/** `stored` is what was found, of whichever log; only that is replaced. */
+export type StoredPlan = OffsetPlan & { readonly stored: number | null };
+
 /** What is to be set. */
 export interface WantedOffsets {
 	readonly to: SetTo;
@@ -58,7 +61,12 @@ export async function withSetting<T>(
 
 /** Sets them through the group, whoever runs. */
 export function setOffsets(config: Config, wanted: WantedOffsets, context: CommandContext): Promise<void> {
-	return withSetting(config, context, async (setting) => setting.carryOut(await setting.plan(wanted)));
+	return withSetting(config, context, async (setting) => {
+		const moved = await setting.carryOut(await setting.plan(wanted));
+		if (moved.length === 0) return;
+		const words = `the group has moved meanwhile in ${moved.map(partitionName).join(", ")}, which was not set: run this again`;
+		throw new ExitError(exitCodes.found, "moved", words);
+	});
 }
 
 /** What is asked and stored. Killed in the middle it leaves what was there, or what shall be there; run again it finishes. */
@@ -80,8 +88,8 @@ export class OffsetSetting {
 		});
 	}
 
-	/** Changes nothing. */
-	async plan(options: WantedOffsets): Promise<OffsetPlan[]> {
+	/** Changes nothing. `fixed`: where to, by partition, where that was decided before; it may be outside the log by now. */
+	async plan(options: WantedOffsets, fixed: ReadonlyMap<string, number> = new Map()): Promise<StoredPlan[]> {
 		const partitions = await chosenPartitions(
 			this.#config,
 			this.#inspector,
@@ -94,11 +102,11 @@ export class OffsetSetting {
 		return Promise.all(
 			kept.map(async ({ topic, partition, offset }) => {
 				const log = await this.#inspector.watermarks({ topic, partition });
-				const to = await this.#target(options.to, { topic, partition }, log);
+				const to = fixed.get(partitionName({ topic, partition })) ?? (await this.#target(options.to, { topic, partition }, log));
 				const note = noted.get(partitionName({ topic, partition }))?.note ?? null;
 				const keptIn = this.#table ? "table" : "kafka";
 				const logId = ids.get(topic) ?? null;
-				const plan = planOffset({ topic, partition, kept: offset, keptIn, noted: note, logId, log }, to);
+				const plan = { ...planOffset({ topic, partition, kept: offset, keptIn, noted: note, logId, log }, to), stored: offset };
 				if (!options.isFinished) return plan;
 				const isNoted = note !== null && compareIds(note.log.id, logId) !== "other";
 				return {
@@ -111,25 +119,30 @@ export class OffsetSetting {
 
 	/**
 	 * In the database a daemon may begin at once, and has to find the note. In Kafka a note that is behind what is kept would look like a
-	 * database that was put back: so one that goes back comes after. One that is ahead is cut by the next start.
+	 * database that was put back: so one that goes back comes after. One that is ahead is cut by the next start. Returns those that are not
+	 * set: what is stored is not what was planned with.
 	 */
-	async carryOut(plans: readonly OffsetPlan[]): Promise<void> {
-		const positions = plans.map(({ topic, partition, to, note }) => ({
+	async carryOut(plans: readonly StoredPlan[]): Promise<TopicPartition[]> {
+		const positions = plans.map(({ topic, partition, to, note, stored }) => ({
 			topic,
 			partition,
 			offset: to,
+			replaces: stored,
 			logId: note.log.id,
 			witness: note.log.witness,
 		}));
 		await this.#notes.prepare();
 		if (this.#table) {
-			await this.#note(plans);
-			return await this.#table.set(positions);
+			const undo = await this.#note(plans);
+			const moved = await this.#table.set(positions);
+			if (moved.length > 0) await undo(moved).catch(() => {});
+			return moved;
 		}
 		const isOn = ({ kept, to }: OffsetPlan) => kept !== null && to >= kept;
 		const undo = await this.#note(plans.filter(isOn));
 		await this.#commit(positions, undo);
 		await this.#note(plans.filter((plan) => !isOn(plan)));
+		return [];
 	}
 
 	async #commit(positions: readonly (TopicPartition & { readonly offset: number })[], undo: () => Promise<unknown>): Promise<void> {
@@ -144,8 +157,8 @@ export class OffsetSetting {
 		}
 	}
 
-	/** Returns what puts back what was noted before. */
-	async #note(plans: readonly OffsetPlan[]): Promise<() => Promise<unknown>> {
+	/** Returns what puts back what was noted before, of all or of some. */
+	async #note(plans: readonly OffsetPlan[]): Promise<(some?: readonly TopicPartition[]) => Promise<unknown>> {
 		for (let tries = 1; ; tries++) {
 			const before = await this.#notes.read();
 			const replaces = (plan: TopicPartition): StoredNote | null => before.get(partitionName(plan)) ?? null;
@@ -153,9 +166,9 @@ export class OffsetSetting {
 				await this.#notes.begin(
 					plans.map((plan) => ({ topic: plan.topic, partition: plan.partition, note: plan.note, replaces: replaces(plan) })),
 				);
-				return async () => {
+				return async (some = plans) => {
 					const now = await this.#notes.read();
-					const former = plans.flatMap(({ topic, partition }) => {
+					const former = some.flatMap(({ topic, partition }) => {
 						const [was, is] = [before.get(partitionName({ topic, partition })), now.get(partitionName({ topic, partition }))];
 						return was && is ? [{ topic, partition, note: was.note, replaces: is }] : [];
 					});

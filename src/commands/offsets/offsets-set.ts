@@ -14,7 +14,10 @@ import { isConfirmed } from "../terminal/confirmation.ts";
 import { each, partitionNumber, whereTo } from "../terminal/option-values.ts";
 import { textTable } from "../terminal/text-table.ts";
 import { GroupDaemons } from "./group-daemons.ts";
-import { type OffsetSetting, withSetting } from "./offset-setting.ts";
+import { hasMoved } from "./moved-meanwhile.ts";
+import { type OffsetSetting, type StoredPlan, withSetting } from "./offset-setting.ts";
+
+const NOTHING = "nothing was changed";
 
 interface SetOptions {
 	readonly to: SetTo;
@@ -28,6 +31,14 @@ interface SetOptions {
 
 /** What is shown of a partition. */
 type Shown = Pick<OffsetPlan, "topic" | "partition" | "log" | "kept" | "to" | "again" | "passedOver">;
+
+interface Setting {
+	readonly config: Config;
+	readonly setting: OffsetSetting;
+	readonly inspector: ClusterInspector;
+	readonly daemons: () => Promise<GroupDaemons>;
+	readonly options: SetOptions;
+}
 
 export function registerOffsetsSet(offsets: Command, context: CommandContext): void {
 	offsets
@@ -61,14 +72,6 @@ again; rows that are there already are stale and change nothing. If it is killed
 		});
 }
 
-interface Setting {
-	readonly config: Config;
-	readonly setting: OffsetSetting;
-	readonly inspector: ClusterInspector;
-	readonly daemons: () => Promise<GroupDaemons>;
-	readonly options: SetOptions;
-}
-
 async function set({ config, setting, inspector, daemons, options }: Setting, context: CommandContext): Promise<void> {
 	const { stdout } = context;
 	const plans = await setting.plan(options);
@@ -80,21 +83,53 @@ async function set({ config, setting, inspector, daemons, options }: Setting, co
 	const running = await runningDaemons(config, plans, inspector, daemons);
 	const question = `${planTable(plans)}\nThis is to set the offsets of group ${config.kafka.group}: ${countWords(plans)}.`;
 	if (!(await isConfirmed(question, options.yes === true, context))) return;
+	if (options.yes !== true) {
+		// A person may think for long. What was confirmed is where to; what was found on the way there may have moved.
+		const now = await setting.plan(options, new Map(plans.map((plan) => [partitionName(plan), plan.to])));
+		const runningNow = await runningDaemons(config, now, inspector, daemons);
+		if (hasMoved(plans, now, (plan) => [running.has(plan), runningNow.has(plan)])) {
+			print(stdout, options.json ? JSON.stringify(now.map(shown)) : planTable(now));
+			throw new ExitError(exitCodes.found, "moved", `the group has moved meanwhile: run this again; ${NOTHING}`);
+		}
+		return await carryOut({ config, setting, options }, now, runningNow, context);
+	}
+	await carryOut({ config, setting, options }, plans, running, context);
+}
+
+async function carryOut(
+	{ config, setting, options }: Pick<Setting, "config" | "setting" | "options">,
+	plans: readonly StoredPlan[],
+	running: GroupDaemons,
+	{ stdout }: CommandContext,
+): Promise<void> {
 	const [theirs, others] = [plans.filter((plan) => running.has(plan)), plans.filter((plan) => !running.has(plan))];
-	const told = new Map((await running.set(theirs)).map((found) => [partitionName(found), found]));
-	if (others.length > 0) await setting.carryOut(others);
+	const { set: told, failed } = theirs.length > 0 ? await running.set(theirs) : { set: [], failed: [] };
+	// What no daemon has is left alone too where one failed: the command is run again for all of it.
+	const own = failed.length === 0 ? others : [];
+	const moved = own.length > 0 ? await setting.carryOut(own) : [];
+	const names = (partitions: readonly TopicPartition[]) => partitions.map(partitionName);
+	const [bySelf, byDaemon] = [new Set(names(own)), new Map(told.map((found) => [partitionName(found), found]))];
+	for (const name of names(moved)) bySelf.delete(name);
 	const done = plans.flatMap((plan): Shown[] => {
-		if (!running.has(plan)) return [plan];
-		const found = told.get(partitionName(plan));
+		if (bySelf.has(partitionName(plan))) return [plan];
+		const found = byDaemon.get(partitionName(plan));
 		return found ? [{ ...plan, kept: found.committed, again: found.again, passedOver: found.passedOver }] : [];
 	});
-	const inDatabase = others.length > 0 && config.offsets.store === "postgres";
+	const inDatabase = bySelf.size > 0 && config.offsets.store === "postgres";
 	const later = inDatabase ? " in the database; a running daemon begins there within some seconds" : "";
 	if (options.json) print(stdout, JSON.stringify(done.map(shown)));
-	else print(stdout, `${planTable(done)}\nThe offsets of group ${config.kafka.group} are set${later}: ${countWords(done)}.`);
+	else if (done.length > 0)
+		print(stdout, `${planTable(done)}\nThe offsets of group ${config.kafka.group} are set${later}: ${countWords(done)}.`);
 	if (done.length === plans.length) return;
-	const left = plans.filter((plan) => running.has(plan) && !told.has(partitionName(plan))).map(partitionName);
-	throw new ExitError(exitCodes.found, "released", `not set, a rebalance came in between: ${left.join(", ")}. Run this again`);
+	const troubled = new Set(failed.flatMap(({ partitions }) => names(partitions)));
+	const released = names(theirs).filter((name) => !byDaemon.has(name) && !troubled.has(name));
+	const left = [
+		...(released.length > 0 ? [`a rebalance came in between: ${released.join(", ")}`] : []),
+		...failed.map(({ partitions, why }) => `${names(partitions).join(", ")} (${why})`),
+		...(failed.length > 0 && others.length > 0 ? [`${names(others).join(", ")} (no daemon has it)`] : []),
+		...(moved.length > 0 ? [`the group has moved meanwhile: ${names(moved).join(", ")}`] : []),
+	];
+	throw new ExitError(exitCodes.found, "not_all_set", `not set, ${left.join("; ")}. Run this again`);
 }
 
 /** Those that answer. Throws ExitError where offsets in Kafka have an owner that doesn't. */
@@ -119,7 +154,7 @@ async function runningDaemons(
 	const words = `group ${kafka.group} has members, and no daemon answered that has ${whose.join(", ")}`;
 	const ways =
 		"say where each daemon is (--url, once for each; http.admin: true), or stop them (one that was killed counts until its session is over)";
-	throw new ExitError(exitCodes.found, "has_members", `${words}: ${ways}; nothing was changed${found.trouble ? `. ${found.trouble}` : ""}`);
+	throw new ExitError(exitCodes.found, "has_members", `${words}: ${ways}; ${NOTHING}${found.trouble ? `. ${found.trouble}` : ""}`);
 }
 
 function shown({ topic, partition, log, kept, to, again, passedOver }: Shown) {

@@ -48,7 +48,8 @@ was already handled is not skipped: its rows are there. To bring a skipped messa
 			const place = { topic, partition, offset };
 			const by = `skipped by ${userInfo().username}@${hostname()}`;
 			const why = (options.reason ? `${by}: ${options.reason}` : by).slice(0, LONGEST_WHY);
-			const outcome = (await skippedByDaemon(place, why, command, context)) ?? (await skippedInGroup(place, why, command, context));
+			const asked = await skippedByDaemon(place, why, command, context);
+			const outcome = typeof asked === "string" ? asked : await skippedInGroup(place, why, { command, context, ...asked });
 			const name = `${partitionName(place)} offset ${offset}`;
 			const words = {
 				skipped: `${name} is skipped; its letter: pockaffe dead-letters show ${topic} ${partition} ${offset}`,
@@ -58,31 +59,36 @@ was already handled is not skipped: its rows are there. To bring a skipped messa
 		});
 }
 
-/** Null where no daemon answers at all. Throws ExitError with its words where it refuses. */
+/** `trouble` where no daemon of the group answers at all. Throws ExitError with its words where it refuses. */
 async function skippedByDaemon(
 	{ topic, partition, offset }: Place,
 	why: string,
 	command: Command,
 	context: CommandContext,
-): Promise<"skipped" | "asked" | null> {
-	const daemon = await daemonOf(command, context);
+): Promise<"skipped" | "asked" | { readonly trouble: string }> {
 	try {
+		const daemon = await daemonOf(command, context);
 		const answer = await daemon.ask("POST", `/partitions/${encodeURIComponent(topic)}/${partition}/skip`, { offset, why });
 		return (answer as SkipOutcome).outcome === "asked" ? "asked" : "skipped";
 	} catch (error) {
-		if ((error as { code?: unknown }).code === "no_daemon" && command.opts().url === undefined) return null;
+		const isElsewhere = ["no_daemon", "other_group"].includes(String((error as { code?: unknown }).code));
+		if (isElsewhere && command.opts().url === undefined) return { trouble: messageOf(error) };
 		throw error;
 	}
 }
 
 /** The letter first: a message without one would be lost. */
-async function skippedInGroup(place: Place, why: string, command: Command, context: CommandContext): Promise<"skipped"> {
+async function skippedInGroup(
+	place: Place,
+	why: string,
+	{ command, context, trouble }: { readonly command: Command; readonly context: CommandContext; readonly trouble: string },
+): Promise<"skipped"> {
 	const { config } = await daemonConfig(command, context);
 	const { clock } = context;
 	const database = connectDatabase({ ...config.database, connections: 1, clock });
 	const letters = new StoredLetters(config, database, context);
 	try {
-		const { message, topicId } = await nextMessage(config, place, database, context);
+		const { message, topicId } = await nextMessage(config, place, database, { ...context, trouble });
 		await letters.store({
 			...message,
 			topicId,
@@ -116,7 +122,7 @@ async function nextMessage(
 	config: Config,
 	{ topic, partition, offset }: Place,
 	database: Database,
-	context: CommandContext,
+	{ trouble, ...context }: CommandContext & { readonly trouble: string },
 ): Promise<{ readonly message: ReceivedMessage; readonly topicId: string | null }> {
 	const { clock, interrupted } = context;
 	const { kafka, offsets } = config;
@@ -142,7 +148,7 @@ async function nextMessage(
 	if (members.members.length > 0) {
 		const killed = "one that was killed counts until its session is over";
 		const where = `--url says where the daemon is that has ${partitionName(place)}`;
-		throw refusal("has_members", `group ${kafka.group} has members, and no daemon answered: ${where} (${killed})`);
+		throw refusal("has_members", `group ${kafka.group} has members, and no daemon answered: ${where} (${killed}). ${trouble}`);
 	}
 	// Nothing moves by that: it shows whether this user may set the offset and the note, before there is a letter.
 	await setOffsets(config, { to: { kind: "offset", offset: committed }, ...place, isFinished: true }, context);

@@ -2,25 +2,21 @@
 import { InvalidArgumentError } from "commander";
 import type { SetTo } from "../../kafka/offsets/offset-plan.ts";
 
+const DIGITS = /^\d+$/;
+
 /** A whole number above 0, for options. */
 export function wholeNumber(text: string): number {
-	const value = Number(text);
-	if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("a whole number above 0.");
-	return value;
+	return digits(text, 1, "a whole number above 0.");
 }
 
 /** The number of a partition. */
 export function partitionNumber(text: string): number {
-	const value = Number(text);
-	if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError("a partition's number, 0 or more.");
-	return value;
+	return digits(text, 0, "a partition's number, 0 or more.");
 }
 
 /** An offset. */
 export function offsetNumber(text: string): number {
-	const value = Number(text);
-	if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError("an offset, 0 or more.");
-	return value;
+	return digits(text, 0, "an offset, 0 or more.");
 }
 
 /** An option that may be said several times: all that was said. */
@@ -31,9 +27,16 @@ export function each(text: string, before: readonly string[] | undefined): reado
 /** A place in a log. Digits are an offset: a time is written as a date. */
 export function whereTo(text: string): SetTo {
 	if (text === "earliest" || text === "latest") return { kind: text };
-	if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return { kind: "offset", offset: Number(text) };
+	if (DIGITS.test(text) && Number.isSafeInteger(Number(text))) return { kind: "offset", offset: Number(text) };
 	const timestampMs = Date.parse(text);
 	if (Number.isNaN(timestampMs) || !/^\d{4}-/.test(text))
 		throw new InvalidArgumentError("earliest, latest, a time such as 2024-05-01T12:00:00Z, or an offset.");
 	return { kind: "time", timestampMs };
+}
+
+/** What JavaScript takes for a number besides ("" is 0, and "0x10", "1e3", " 5 ") is rather a slip of a script than meant. */
+function digits(text: string, least: number, wanted: string): number {
+	const value = DIGITS.test(text) ? Number(text) : Number.NaN;
+	if (!Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(wanted);
+	return value;
 }

@@ -90,8 +90,8 @@ export function restoredWords({ topic, partition }: TopicPartition, { from, to }
 	return (
 		`the database is older than the group's offset: it knows what was done up to offset ${from}, and the group had committed ${to}. ` +
 		"It was put back to another time (a backup, a fail-over to a server that was behind), or another tool set the group's offset forward. " +
-		`Rows of offsets ${from} to ${to - 1} may be missing. To have them read again stop the group's daemons, run ${command(from)}, ` +
-		`and start them; where nothing is missing, ${command(to)}`
+		`Rows of offsets ${from} to ${to - 1} may be missing. A running daemon has them read again (http.admin: true; --url), else stop the ` +
+		`group's daemons before: ${command(from)}; where nothing is missing, ${command(to)}`
 	);
 }
 

@@ -87,6 +87,6 @@ export function outOfRangeWords(
 	return (
 		`offset ${position} is out of range (the log has ${low} to ${high}): ${gone}. ` +
 		`Choose where it goes on: \`${command("earliest")}\` (${low}) or \`${command("latest")}\` (${high}), ` +
-		"with offsets.store kafka while none of the group's daemons runs; kafka.onOffsetOutOfRange decides it beforehand"
+		"a running daemon does it (http.admin: true; --url), else stop it first; kafka.onOffsetOutOfRange decides it beforehand"
 	);
 }

@@ -38,16 +38,22 @@ export function offsetStatements(name: string, namesLogs: boolean): OffsetStatem
 	const setAnew = namesLogs
 		? ", topic_id = excluded.topic_id, reached_ts = excluded.reached_ts, reached_ts_offset = excluded.reached_ts_offset"
 		: "";
-	const inserted = `insert into ${table} as o (consumer_group, topic, partition, next_offset, epoch, updated_at${logColumns})
-select $1::text, x.topic, x.partition, x.next_offset, ${now}, clock_timestamp()${logValues} from ${entries(...position)}
+	const inserted = (
+		only = "",
+		...more: string[]
+	) => `insert into ${table} as o (consumer_group, topic, partition, next_offset, epoch, updated_at${logColumns})
+select $1::text, x.topic, x.partition, x.next_offset, ${now}, clock_timestamp()${logValues} from ${entries(...position, ...more)}${only}
 on conflict (consumer_group, topic, partition) do update set epoch = ${raised}, ${written("o")}`;
+	// The row as it is when its lock is had, not as the statement found it: a daemon may store meanwhile.
+	const planned = `o.next_offset = (select x.replaces from ${entries("replaces::bigint")} where x.topic = o.topic and x.partition = o.partition)`;
+	const wasThere = ` where x.replaces is null or exists (select 1 from ${table} o where ${mine})`;
 	const fence = ["epoch::bigint", "lowest::bigint", "highest::bigint", "written_at::bigint"];
 	const asWritten = `${mine} and o.epoch = x.epoch and o.next_offset between x.lowest and x.highest and ${writtenAt} >= x.written_at`;
 	return {
 		stored: `select ${claimed} from ${table} o join ${entries()} on ${mine}`,
 		claim: `update ${table} as o set epoch = ${raised}, ${written("o")} from ${entries()} where ${mine} returning ${returned}`,
-		begin: `${inserted} returning ${returned}`,
-		set: `${inserted}, next_offset = excluded.next_offset${setAnew} returning ${returned}`,
+		begin: `${inserted()} returning ${returned}`,
+		set: `${inserted(wasThere, "replaces::bigint")}, next_offset = excluded.next_offset${setAnew} where ${planned} returning ${returned}`,
 		store: `update ${table} as o set next_offset = x.next_offset, ${written("o")}${setLog}
 from ${entries(...position, ...fence, "anew::boolean")} where ${asWritten} returning ${returned}`,
 		touch: `update ${table} as o set ${written("o")} from ${entries(...fence)} where ${asWritten} returning ${returned}`,

@@ -210,9 +210,18 @@ export class OffsetTable {
 		});
 	}
 
-	/** Sets offsets whoever has the partitions: their owner finds that out, gives them up, and the next one begins there. */
-	async set(offsets: readonly ReachedPosition[]): Promise<void> {
-		if (offsets.length > 0) await this.#query(({ set }) => set, offsets.map(entryOf));
+	/**
+	 * Sets offsets whoever has the partitions: their owner finds that out, gives them up, and the next one begins there. Returns those that
+	 * are not set: another offset is stored than the one to be replaced (null: none was).
+	 */
+	async set(offsets: readonly (ReachedPosition & { readonly replaces: number | null })[]): Promise<TopicPartition[]> {
+		if (offsets.length === 0) return [];
+		const rows = await this.#query(
+			({ set }) => set,
+			offsets.map((each) => ({ ...entryOf(each), replaces: each.replaces })),
+		);
+		const done = new Set(rows.map(nameOf));
+		return offsets.map(keyOf).filter((each) => !done.has(partitionName(each)));
 	}
 
 	/** What is stored of these claimed partitions belongs to a log that was deleted. Only where no id says which log it is of. */

@@ -4,7 +4,8 @@
  * packages import, and an `imports` map.
  */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
 import { builtinModules } from "node:module";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,21 +16,28 @@ const IMPORTED = /\b(?:from|import|require)\s*\(?\s*(["'])([^"'\n]+)\1/g;
 const ENDINGS = ["", ".js", ".cjs", ".mjs", ".json", "/index.js"];
 /** A handler of more files is not looked through to its end. */
 const MOST_FILES = 1_000;
+/** A file beyond is no source. */
+const MOST_BYTES = 16 * 1024 * 1024;
 /** In characters: enough to tell versions apart, and few enough to be read out. */
 const LENGTH = 12;
 
-/** The version of the handler on disk now; null where its module can't be read. A built-in one has PocKaffe's own. */
+/** The version of the handler on disk now; null where its module can't be read. A built-in one has PocKaffe's own. Never rejects. */
 export async function handlerVersion(module: string): Promise<string | null> {
+	// No fault of a version may keep a handler from running.
+	return await versionOnDisk(module).catch(() => null);
+}
+
+async function versionOnDisk(module: string): Promise<string | null> {
 	if (module.startsWith("pockaffe:")) return await versionOf(join(import.meta.dirname, "../../.."));
 	const root = dirname(module);
 	const [files, packages] = [new Map<string, string>(), new Map<string, string>()];
-	const open = [module];
-	for (let next = open.pop(); next !== undefined && files.size < MOST_FILES; next = open.pop()) {
+	const waiting = [module];
+	for (let next = waiting.pop(); next !== undefined && files.size < MOST_FILES; next = waiting.pop()) {
 		const [path, text] = (await fileAt(next)) ?? [];
 		if (path === undefined || text === undefined || files.has(path)) continue;
 		files.set(path, hashOf(text));
 		for (const [, , specifier = ""] of text.matchAll(IMPORTED)) {
-			if (isPath(specifier)) open.push(specifier.startsWith("file:") ? fileURLToPath(specifier) : resolve(dirname(path), specifier));
+			if (isPath(specifier)) waiting.push(...pathOf(specifier, dirname(path)));
 			else await addPackage(packages, specifier, dirname(path));
 		}
 	}
@@ -42,12 +50,28 @@ function isPath(specifier: string): boolean {
 	return /^(?:\.\.?\/|\/|file:)/.test(specifier);
 }
 
+/** None where it only looks like one: "file://nas/x.csv" in a comment. */
+function pathOf(specifier: string, folder: string): string[] {
+	try {
+		return [specifier.startsWith("file:") ? fileURLToPath(specifier) : resolve(folder, specifier)];
+	} catch {
+		return [];
+	}
+}
+
 async function fileAt(path: string): Promise<readonly [path: string, text: string] | null> {
 	for (const ending of ENDINGS) {
-		const text = await readFile(path + ending, "utf8").catch(() => null);
+		const text = await sourceText(path + ending).catch(() => null);
 		if (text !== null) return [path + ending, text];
 	}
 	return null;
+}
+
+/** Null for what is no plain file of a source's size. Opened without waiting: what is named may be a pipe or a terminal. */
+async function sourceText(path: string): Promise<string | null> {
+	await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+	const found = await file.stat();
+	return found.isFile() && found.size <= MOST_BYTES ? await file.readFile("utf8") : null;
 }
 
 async function addPackage(packages: Map<string, string>, specifier: string, from: string): Promise<void> {
@@ -65,7 +89,7 @@ async function addPackage(packages: Map<string, string>, specifier: string, from
 
 async function versionOf(folder: string): Promise<string | null> {
 	try {
-		return String((JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as { version?: unknown }).version);
+		return String((JSON.parse((await sourceText(join(folder, "package.json"))) ?? "") as { version?: unknown }).version);
 	} catch {
 		return null;
 	}

@@ -55,6 +55,28 @@ describe("offsets in the database", () => {
 		]);
 	});
 
+	it("are set only in place of what was found, and returned where that moved or is gone", async () => {
+		await using test = await open();
+		const owner = test.member();
+		await owner.begin([{ ...first, offset: 7 }]);
+		const other = test.member();
+		const set = (partition: typeof first, offset: number, replaces: number | null) => other.set([{ ...partition, offset, replaces }]);
+		expect(await set(first, 3, 6)).toEqual([first]);
+		expect(await set(first, 3, null)).toEqual([first]);
+		expect(await set(second, 3, 2)).toEqual([second]);
+		const wanted = [
+			{ ...first, offset: 4, replaces: 7 },
+			{ ...second, offset: 1, replaces: null },
+		];
+		expect(await other.set(wanted)).toEqual([]);
+		expect(await other.stored([first, second])).toEqual([
+			{ ...first, offset: 4 },
+			{ ...second, offset: 1 },
+		]);
+		expect(await owner.store([{ ...first, offset: 8 }])).toMatchObject([{ ...first, kind: "taken_over", found: 4 }]);
+		expect(await other.set([{ ...first, offset: 9, replaces: 5 }, ...wanted.slice(1)])).toMatchObject([first, second]);
+	});
+
 	it("begun by two at once keep the first offset, and belong to the later one", async () => {
 		await using test = await open();
 		const [one, two] = [test.member(), test.member()];

@@ -37,6 +37,11 @@ describe("the command line", () => {
 		[["produce"], /topic/],
 		[["produce", "t", "-H", "no-equals-sign"], /name=value/],
 		[["produce", "t", "-p", "-1"], /partition/],
+		...["", " 5 ", "0x10", "1e3", "+1", "9007199254740993"].flatMap((number): [readonly string[], RegExp][] => [
+			[["pause", "t", number], /a partition's number, 0 or more/],
+			[["skip", "t", "0", number], /an offset, 0 or more/],
+			[["topic", "create", "t", "-p", number], /a whole number above 0/],
+		]),
 		[["consume", "t"], /-g, --group/],
 		[["consume", "t", "-g", "g", "-n", "none"], /a whole number above 0/],
 		[["offsets"], /group/],

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -26,4 +26,14 @@ it("touches no file of a build that didn't change, puts whole files in place of 
 	expect([readFileSync(join(dist, "deep/er/a.js"), "utf8"), existsSync(join(dist, "gone.js"))]).toEqual(["2", false]);
 	await write(made, { "main.js": "1", "deep/er/a.js": "2" });
 	expect(replaceFiles(made, dist)).toBe(0);
+});
+
+it("keeps a file executable that `npm link` made so", async () => {
+	await using folder = await temporaryFolder();
+	const [made, dist] = [join(folder.path, "made"), join(folder.path, "dist")];
+	await write(dist, { "main.js": "1" });
+	await chmod(join(dist, "main.js"), 0o755);
+	await write(made, { "main.js": "2" });
+	expect(replaceFiles(made, dist)).toBe(1);
+	expect(statSync(join(dist, "main.js")).mode & 0o777).toBe(0o755);
 });

@@ -1,4 +1,5 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, rm, truncate, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { handlerVersion } from "../../../src/worker/thread/handler-version.ts";
@@ -54,4 +55,18 @@ it("is not known where there is no module, is PocKaffe's own for built-in handle
 	expect(await handlerVersion("pockaffe:json")).toMatch(/^\d+\.\d+\.\d+/);
 	expect(await handlerVersion(await write({ "handler.mjs": 'import "./gone.mjs"; import "not-there";' }))).toMatch(/^[0-9a-f]{12}$/);
 	await rm(join(folder.path, "handler.mjs"));
+});
+
+it.each([
+	["a host's file", 'from "file://nas/x.csv"'],
+	["a path with a coded slash", 'from "file:///a%2Fb"'],
+	["a device", 'from "/dev/stdin"'],
+	["a path with a NUL", 'from "./a\0b"'],
+	["a pipe", 'from "./pipe.mjs"'],
+	["a file of no source's size", 'from "./huge.mjs"'],
+])("passes over what is no source: %s", async (_, named) => {
+	execFileSync("mkfifo", [join(folder.path, "pipe.mjs")]);
+	await write({ "huge.mjs": "" });
+	await truncate(join(folder.path, "huge.mjs"), 16 * 1024 * 1024 + 1);
+	expect(await handlerVersion(await write({ "handler.mjs": `// ${named}` }))).toMatch(/^[0-9a-f]{12}$/);
 });

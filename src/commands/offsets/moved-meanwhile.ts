@@ -1,0 +1,20 @@
+/** Whether a group moved between what was shown to a person and the answer. Pure. */
+import { partitionName } from "../../core/messages/message.ts";
+import type { OffsetPlan } from "../../kafka/offsets/offset-plan.ts";
+
+/** What was confirmed holds no more. A daemon commits on while somebody thinks, and tells what it had; so what is kept is compared where none is asked. */
+export function hasMoved(
+	plans: readonly OffsetPlan[],
+	now: readonly OffsetPlan[],
+	running: (plan: OffsetPlan) => readonly [before: boolean, now: boolean],
+): boolean {
+	if (plans.length !== now.length) return true;
+	const former = new Map(plans.map((plan) => [partitionName(plan), plan]));
+	return now.some((plan) => {
+		const before = former.get(partitionName(plan));
+		const [wasRunning, isRunning] = running(plan);
+		if (!before || wasRunning !== isRunning) return true;
+		const isInside = plan.to >= plan.log.low && plan.to <= plan.log.high && plan.note.log.id === before.note.log.id;
+		return !isInside || (!isRunning && plan.kept !== before.kept);
+	});
+}
