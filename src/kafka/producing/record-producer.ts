@@ -13,7 +13,7 @@
 import { EventEmitter } from "eventemitter3";
 import { fullJitter } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
-import { messageOf } from "../../core/errors.ts";
+import { messageOf, PocKaffeError } from "../../core/errors.ts";
 import { lifetime } from "../../core/lifetime.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { RecordBlock } from "../../core/messages/records.ts";
@@ -97,7 +97,8 @@ const GAVE_UP: readonly number[] = [fatal, state, purgedInQueue, purgedInFlight]
  * Never, whoever tries: too large (10, 18), its timestamp (32), refused by a policy of the broker (44), what is in it (87), a partition
  * that is not there (-190).
  */
-const REFUSED: readonly number[] = [10, 18, 32, 44, 87, kafkaErrors.unknownPartition];
+const INVALID_RECORD = 87;
+const REFUSED: readonly number[] = [10, 18, 32, 44, INVALID_RECORD, kafkaErrors.unknownPartition];
 
 /** See the file's header. */
 export class RecordProducer extends EventEmitter<RecordProducerEvents> {
@@ -321,8 +322,9 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 				failures = 0;
 			} catch (error) {
 				if (signal.aborted) break;
-				if (error instanceof KafkaError && REFUSED.includes(error.kafkaCode)) {
-					this.#refuse(lane, next, error);
+				const refusal = refusalOf(error);
+				if (refusal) {
+					this.#refuse(lane, next, refusal);
 					this.#clear(lane);
 					failures = 0;
 				} else {
@@ -452,4 +454,11 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		for (const { records } of this.#lanes.values())
 			for (const parcel of [...records.parcels()]) if (parcel.source.released) this.#freed(records.drop(parcel));
 	}
+}
+
+/** Null where it may go through later. What the client itself can't send is refused, too: no waiting changes it. */
+function refusalOf(error: unknown): KafkaError | null {
+	if (error instanceof KafkaError) return REFUSED.includes(error.kafkaCode) ? error : null;
+	if (!(error instanceof PocKaffeError) || error.code !== "header_nul") return null;
+	return new KafkaError(error.message, INVALID_RECORD, { cause: error });
 }

@@ -65,6 +65,7 @@ export class RecordScene {
 	readonly missing = new Set<string>();
 	/** Values that the broker never takes. */
 	readonly refused = new Set<string>();
+	refusal: Error = new KafkaError("too large", 10);
 	/** Settled messages by offset, in order; a refused one with its code. */
 	readonly fates: string[] = [];
 	readonly facts: ProducedFact[] = [];
@@ -89,7 +90,7 @@ export class RecordScene {
 					const value = String(recordAt(block, from).value);
 					if (this.isAway) throw new KafkaError("timed out", -192);
 					if (this.missing.has(block.topic)) throw new KafkaError("no such topic", 3);
-					if (this.refused.has(value)) throw new KafkaError("too large", 10);
+					if (this.refused.has(value)) throw this.refusal;
 					this.single.push(value);
 				},
 				close: async () => {},

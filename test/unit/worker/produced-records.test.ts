@@ -121,6 +121,9 @@ describe("records that an outcome holds", () => {
 		[[{ topic: "a", headers: { h: "1" } }], "a record's headers must be a list of [name, value], not an object with h"],
 		[[{ topic: "a", headers: ["h"] }], "a record's headers must be a list of [name, value], and one of them is a string"],
 		[[{ topic: "a", headers: [["h", 1]] }], "a record's header must be a Buffer, a string or null, not a number"],
+		[[{ topic: "a", headers: [["h", "a\0b"]] }], 'header "h": a value with a NUL byte can\'t be sent'],
+		[[{ topic: "a", headers: [["h", Buffer.of(97, 0)]] }], 'header "h": a value with a NUL byte can\'t be sent'],
+		[[{ topic: "a", headers: [["h", Uint8Array.of(0xff)]] }], 'header "h": a value that is not UTF-8 can\'t be sent'],
 		[[{ topic: "a", value: "x".repeat(2_000) }], /the outcome has 2\d+ bytes, more than handler.maxOutcomeBytes \(1000\)/],
 		[new Array(1_000), "a list of 1000 records is more than handler.maxOutcomeBytes (1000) can be"],
 	])("say what is wrong: %o", (produce, words) => {

@@ -4,6 +4,7 @@
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
+import { isUtf8 as isUtf8Now } from "node:buffer";
 import {
 	type PackedRecords,
 	type RecordBlock,
@@ -25,6 +26,7 @@ const FIRST_BYTES = 16_384;
 /** From before the user's module is loaded, which may put its own in their place. */
 const { byteLength, allocUnsafeSlow } = Buffer;
 const isSafe = Number.isSafeInteger;
+const isUtf8 = isUtf8Now;
 
 /** What records are packed with. */
 export interface RecordPackerOptions {
@@ -227,10 +229,20 @@ function headersOf(headers: unknown): { list: (readonly [string, Content])[]; si
 		if (ownHeaders.has(name)) continue;
 		if (name.includes("\0")) throw new BadOutcomeError("a header's name can't hold a NUL");
 		const value = bytesOf("header", header[1]);
+		checkHeader(name, value);
 		list.push([name, value]);
 		size += 8 + byteLength(name) + sizeOf(value);
 	}
 	return { list, size: list.length === 0 ? 0 : size };
+}
+
+/** The client passes a header's value on as text that ends at a NUL: what would arrive changed is not sent. */
+function checkHeader(name: string, value: Content): void {
+	if (value === null) return;
+	const hasNul = typeof value === "string" ? value.includes("\0") : value.includes(0);
+	const shown = () => jsonOf(name.slice(0, 100));
+	if (hasNul) throw new BadOutcomeError(`header ${shown()}: a value with a NUL byte can't be sent`);
+	if (typeof value !== "string" && !isUtf8(value)) throw new BadOutcomeError(`header ${shown()}: a value that is not UTF-8 can't be sent`);
 }
 
 function sizeOf(content: Content): number {

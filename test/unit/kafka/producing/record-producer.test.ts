@@ -1,5 +1,6 @@
 /** Records between handlers and broker: order, what fails and what becomes of it, room. */
 import { describe, expect, it } from "vitest";
+import { PocKaffeError } from "../../../../src/core/errors.ts";
 import { KafkaError } from "../../../../src/kafka/client/kafka-error.ts";
 import { RecordScene } from "../../../support/fakes/record-scene.ts";
 
@@ -98,6 +99,18 @@ describe("records on their way", () => {
 		scene.client.report();
 		await scene.pass();
 		expect(scene.fates.filter((fate) => !fate.includes("kafka"))).toEqual(["0", "2", "3", "4"]);
+	});
+
+	it("are refused, too, where the client itself can't send one: nobody waits behind it", async () => {
+		const scene = new RecordScene();
+		scene.refused.add("a");
+		scene.refusal = new PocKaffeError("header_nul", "header h: NUL");
+		await scene.produce("out", "a", "b");
+		scene.client.report(tooLarge, ["a"]);
+		scene.client.report();
+		await scene.pass(50);
+		expect(scene.fates.toSorted()).toEqual(["0 topic out record 0 kafka_87", "1"]);
+		expect(scene.producer.problems).toEqual([]);
 	});
 
 	it("wait for a topic that is missing, which is told; others go on", async () => {
