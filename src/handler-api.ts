@@ -32,8 +32,8 @@ export interface Row {
 
 /**
  * A record to produce. The message's offset is committed when the broker has every record of it and its rows are durable; a message that is
- * handled again produces its records again, with the same headers `pockaffe-source` (`topic/partition/offset` of the message) and
- * `pockaffe-source-index` (which of its records).
+ * handled again produces its records again, with the same headers `pockaffe-source` (`topic/partition/offset` of the message),
+ * `pockaffe-source-index` (which of its records) and `pockaffe-source-group` (who produced it).
  */
 export interface ProducedRecord {
 	readonly topic: string;

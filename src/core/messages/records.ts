@@ -34,24 +34,28 @@ export interface PackedRecords {
 }
 
 /**
- * Headers that tell a record's source: its message as `topic/partition/offset`, which of that message's records it is, and the message's
- * timestamp (ms), by which a topic that was made again is told from the one before.
+ * Headers that tell a record's source: its message as `topic/partition/offset`, which of that message's records it is, the message's
+ * timestamp (ms), by which a topic that was made again is told from the one before, and the group that produced it: others may read the
+ * same topic, and produce to the same.
  */
 export const SOURCE_HEADER = "pockaffe-source";
 export const SOURCE_INDEX_HEADER = "pockaffe-source-index";
 export const SOURCE_TIMESTAMP_HEADER = "pockaffe-source-timestamp";
+export const SOURCE_GROUP_HEADER = "pockaffe-source-group";
 
 /** Those headers, of the record at `index` of a block. */
 export function sourceHeaders(
 	{ topic, partition, batch }: TopicPartition & { readonly batch: Pick<PackedBatch, "offsets" | "timestamps"> },
 	{ messages, indexes }: RecordBlock,
 	index: number,
+	group: string,
 ): readonly (readonly [name: string, value: string])[] {
 	const message = messages[index] as number;
 	return [
 		[SOURCE_HEADER, `${topic}/${partition}/${batch.offsets[message]}`],
 		[SOURCE_INDEX_HEADER, String(indexes[index])],
 		[SOURCE_TIMESTAMP_HEADER, String(batch.timestamps[message])],
+		[SOURCE_GROUP_HEADER, group],
 	];
 }
 

@@ -59,7 +59,7 @@ export async function connectRecordClient(kafka: Config["kafka"], reported: Repo
 		produce(part) {
 			const { from, to } = part;
 			for (let index = from; index < to; index++) {
-				const error = produceOne(raw, part, index);
+				const error = produceOne(raw, part, index, kafka.group);
 				if (error) return { taken: index - from, error: error.kafkaCode === QUEUE_FULL ? null : error };
 			}
 			return { taken: to - from, error: null };
@@ -80,9 +80,9 @@ export async function connectRecordClient(kafka: Config["kafka"], reported: Repo
 	};
 }
 
-function produceOne(raw: rdkafka.Producer, { parcel: { source, block, first } }: Part, index: number): KafkaError | null {
+function produceOne(raw: rdkafka.Producer, { parcel: { source, block, first } }: Part, index: number, group: string): KafkaError | null {
 	const { key, value, headers } = recordAt(block, index);
-	const all = [...headers, ...sourceHeaders(source, block, index)].map(([name, content]) => ({ [name]: content ?? "" }));
+	const all = [...headers, ...sourceHeaders(source, block, index, group)].map(([name, content]) => ({ [name]: content ?? "" }));
 	const partition = block.partitions[index] as number;
 	const timestamp = block.timestamps[index] as number;
 	try {

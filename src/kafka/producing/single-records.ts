@@ -22,7 +22,7 @@ export async function connectSingleRecords(kafka: Config["kafka"], bytes: number
 	const producer = await Producer.connect(kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs });
 	return {
 		async produce(part) {
-			const record = recordOf(part);
+			const record = recordOf(part, kafka.group);
 			try {
 				await producer.produce(record);
 			} catch (error) {
@@ -51,7 +51,7 @@ function isMissing(code: number): boolean {
 	return code === kafkaErrors.unknownTopicOrPartition || code === kafkaErrors.unknownTopic;
 }
 
-function recordOf({ parcel: { source, block }, from }: Part): ProducerRecord {
+function recordOf({ parcel: { source, block }, from }: Part, group: string): ProducerRecord {
 	const { key, value, headers } = recordAt(block, from);
 	const partition = block.partitions[from] as number;
 	const timestamp = block.timestamps[from] as number;
@@ -61,6 +61,6 @@ function recordOf({ parcel: { source, block }, from }: Part): ProducerRecord {
 		value,
 		...(partition < 0 ? {} : { partition }),
 		...(timestamp < 0 ? {} : { timestamp }),
-		headers: [...headers, ...sourceHeaders(source, block, from)].map(([name, content]) => [name, content ?? ""] as const),
+		headers: [...headers, ...sourceHeaders(source, block, from, group)].map(([name, content]) => [name, content ?? ""] as const),
 	};
 }

@@ -1,15 +1,16 @@
 /**
  * Messages that PocKaffe produced again: a record names its source (core/records.ts), and who meets one twice in a partition has met a
- * repeat. Pure.
+ * repeat. Other content is never one: a handler may have learned something since, and two groups may be called the same. Pure.
  *
  * Remembered are the last records of each source, for as long as this member has the partition. A record that is not remembered is none
  * that came before, as far as is known: it is handled, and whatever lies behind it in its source is forgotten, so that its repeats are
  * handled behind it, too. So a source may come out of order (a dead letter that is replayed, calls that overlap), begin anew (a topic that
  * was made again), or be older than what is remembered: then repeats are handled, never in the wrong order, and nothing new is dropped.
  */
+import { crc32 } from "node:zlib";
 import { messageAt } from "../../core/messages/message-codec.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";
-import { SOURCE_HEADER, SOURCE_INDEX_HEADER, SOURCE_TIMESTAMP_HEADER } from "../../core/messages/records.ts";
+import { SOURCE_GROUP_HEADER, SOURCE_HEADER, SOURCE_INDEX_HEADER, SOURCE_TIMESTAMP_HEADER } from "../../core/messages/records.ts";
 
 /** Some 80 bytes each. A daemon that is killed leaves behind as many as it had in hand: `workers.maxQueuedMessages` over its partitions. */
 const REMEMBERED = 50_000;
@@ -20,6 +21,8 @@ interface Met {
 	readonly index: number;
 	/** Of the source's message, as the header has it. */
 	readonly timestamp: string;
+	/** A checksum of key and value. */
+	readonly content: number;
 	readonly at: number;
 }
 
@@ -43,8 +46,7 @@ export class Repeats {
 	in(batch: PackedBatch): number[] {
 		const repeats: number[] = [];
 		for (let index = 0; index < batch.length; index++) {
-			const { offset, headers } = messageAt(batch, index);
-			const named = sourceIn(headers, offset);
+			const named = sourceIn(messageAt(batch, index));
 			if (named && this.#isRepeat(named.partition, named.met)) repeats.push(index);
 		}
 		return repeats;
@@ -100,18 +102,30 @@ function placeOf({ met, head }: Source, { offset, index }: Met): number {
 }
 
 function isSame(left: Met, right: Met): boolean {
-	return left.offset === right.offset && left.index === right.index && left.timestamp === right.timestamp;
+	const isSamePlace = left.offset === right.offset && left.index === right.index;
+	return isSamePlace && left.timestamp === right.timestamp && left.content === right.content;
 }
 
 /** Null where it has no source. */
-function sourceIn(headers: readonly (readonly [string, Buffer | null])[], at: number): { partition: string; met: Met } | null {
-	let [source, index, timestamp] = ["", "", ""];
-	for (const [name, value] of headers) {
-		if (name === SOURCE_HEADER) source = String(value);
-		else if (name === SOURCE_INDEX_HEADER) index = String(value);
-		else if (name === SOURCE_TIMESTAMP_HEADER) timestamp = String(value);
+function sourceIn({ offset: at, headers, key, value }: ReturnType<typeof messageAt>): { partition: string; met: Met } | null {
+	let [source, index, timestamp, group] = ["", "", "", ""];
+	for (const [name, content] of headers) {
+		if (name === SOURCE_HEADER) source = String(content);
+		else if (name === SOURCE_INDEX_HEADER) index = String(content);
+		else if (name === SOURCE_TIMESTAMP_HEADER) timestamp = String(content);
+		else if (name === SOURCE_GROUP_HEADER) group = String(content);
 	}
 	const [, partition, offset] = /^(.+\/\d+)\/(\d+)$/.exec(source) ?? [];
 	if (partition === undefined || !/^\d+$/.test(index)) return null;
-	return { partition, met: { offset: Number(offset), index: Number(index), timestamp, at } };
+	const met = { offset: Number(offset), index: Number(index), timestamp, content: contentOf(key, value), at };
+	return { partition: `${group} ${partition}`, met };
+}
+
+/** Where the key ends, and what is null, is part of it. */
+function contentOf(key: Buffer | null, value: Buffer | null): number {
+	const lengthOf = (content: Buffer | null) => (content?.length ?? -1) + 1;
+	let sum = lengthOf(key);
+	if (key) sum = crc32(key, sum);
+	sum = (sum + lengthOf(value)) % 2 ** 32;
+	return value ? crc32(value, sum) : sum;
 }

@@ -85,7 +85,7 @@ describe("records that an outcome holds", () => {
 	});
 
 	it("do not hand on where their message itself came from", () => {
-		const headers = ["pockaffe-source", "pockaffe-source-index", "pockaffe-source-timestamp", "x"].map((name) => [name, "1"]);
+		const headers = ["pockaffe-source", "pockaffe-source-index", "pockaffe-source-timestamp", "pockaffe-source-group", "x"].map((name) => [name, "1"]);
 		expect(told(outcomeOf([{ produce: [{ topic: "a", headers }] }]))).toEqual(["10.0 a null=null -1@100 x:1"]);
 	});
 
@@ -276,10 +276,10 @@ describe("handler.dropRepeats", () => {
 		const h = new WorkerHarness({ dropRepeats: true });
 		await h.running(1);
 		await h.act(() => h.thread.handled());
-		await h.deliver(1, { headers: header(5) });
+		await h.deliver(1, { key: null, value: null, headers: header(5) });
 		await h.act(() => h.thread.handled());
-		await h.deliver(1, { headers: header(5) });
-		await h.deliver(1, { headers: header(6) });
+		await h.deliver(1, { key: null, value: null, headers: header(5) });
+		await h.deliver(1, { key: null, value: null, headers: header(6) });
 		expect(h.runs).toEqual(["0", "1", "3"]);
 		expect(h.finished).toEqual([0, 1, 2]);
 	});

@@ -3,6 +3,23 @@ import { describe, expect, it } from "vitest";
 import { packMessages } from "../../../src/core/messages/message-codec.ts";
 import { Repeats } from "../../../src/worker/outcomes/repeats.ts";
 
+/** Records of one source by the group that produced them and what they hold: `group key=value`. */
+function records(offset: number, ...told: string[]) {
+	return packMessages(
+		told.map((each, i) => {
+			const [group = "", key = "", value] = each.split(/[ =]/);
+			const headers: [string, Buffer][] = [
+				["pockaffe-source", Buffer.from("in/0/7")],
+				["pockaffe-source-index", Buffer.from("0")],
+				["pockaffe-source-timestamp", Buffer.from("7")],
+				["pockaffe-source-group", Buffer.from(group)],
+			];
+			const content = value === undefined ? null : Buffer.from(value);
+			return { topic: "out", partition: 0, offset: offset + i, timestamp: 1, key: Buffer.from(key), value: content, headers };
+		}),
+	);
+}
+
 /** A batch from `offset` on of records by their sources: `partition/offset.index`, `-` for a message without one. */
 function batch(offset: number, ...sources: string[]) {
 	return packMessages(
@@ -47,6 +64,19 @@ describe("repeats", () => {
 		const repeats = new Repeats();
 		repeats.in(batch(0, "0/0@5", "0/1@6", "0/2@7"));
 		expect(repeats.in(batch(3, "0/0@105", "0/1@106", "0/1@106"))).toEqual([2]);
+	});
+
+	it("are none of another group that reads the same topic and produces to the same", () => {
+		const repeats = new Repeats();
+		expect(repeats.in(records(0, "a k=v", "b k=v", "a k=v", "b k=v"))).toEqual([2, 3]);
+	});
+
+	it("are none where key or value are others", () => {
+		for (const other of ["a k=w", "a l=v", "a kv=", "a =kv", "a k"]) {
+			const repeats = new Repeats();
+			expect(repeats.in(records(0, "a k=v", other, other))).toEqual([2]);
+		}
+		expect(new Repeats().in(records(0, "a k", "a k=", "a k="))).toEqual([2]);
 	});
 
 	it("are none of what is forgotten, nor of what came behind that", () => {

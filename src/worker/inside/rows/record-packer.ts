@@ -8,6 +8,7 @@ import { isUtf8 as isUtf8Now } from "node:buffer";
 import {
 	type PackedRecords,
 	type RecordBlock,
+	SOURCE_GROUP_HEADER,
 	SOURCE_HEADER,
 	SOURCE_INDEX_HEADER,
 	SOURCE_TIMESTAMP_HEADER,
@@ -16,7 +17,7 @@ import { hasOwn, isArray, jsonOf } from "../built-ins.ts";
 import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 
 const recordKeys: ReadonlySet<string> = new Set(["topic", "key", "value", "headers", "partition", "timestamp"]);
-const ownHeaders: ReadonlySet<string> = new Set([SOURCE_HEADER, SOURCE_INDEX_HEADER, SOURCE_TIMESTAMP_HEADER]);
+const ownHeaders: ReadonlySet<string> = new Set([SOURCE_HEADER, SOURCE_INDEX_HEADER, SOURCE_TIMESTAMP_HEADER, SOURCE_GROUP_HEADER]);
 const LEGAL_TOPIC = /^[a-zA-Z0-9._-]{1,249}$/;
 const MOST_PARTITION = 2 ** 31 - 1;
 /** What a record takes beside its bytes, about. */
