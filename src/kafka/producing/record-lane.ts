@@ -122,7 +122,8 @@ export class RecordLane {
 	/** The record of this number; null where its parcel is gone. */
 	find(number: number): Part | null {
 		const parcel = this.#parcels[this.#placeOf(number)];
-		if (!parcel) return null;
+		// Of a parcel that is gone from the list, too, the place found is a neighbour's.
+		if (!parcel || number < parcel.first || number >= parcel.first + parcel.block.length) return null;
 		const from = number - parcel.first;
 		return { parcel, from, to: from + 1 };
 	}

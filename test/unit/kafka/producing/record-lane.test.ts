@@ -1,0 +1,36 @@
+/** A topic's records between handlers and broker: what they are found by, and what is free when they are gone. */
+import { describe, expect, it } from "vitest";
+import type { RecordBlock } from "../../../../src/core/messages/records.ts";
+import { type Parcel, RecordLane, type RecordSource } from "../../../../src/kafka/producing/record-lane.ts";
+import { RecordPacker } from "../../../../src/worker/inside/rows/record-packer.ts";
+
+const source = { released: false } as RecordSource;
+
+function blockOf(records: number): RecordBlock {
+	const packer = new RecordPacker({ topics: null, keeps: true });
+	packer.add(0, Array.from({ length: records }, () => ({ topic: "out", value: "v" })), 0, 1, 1e9);
+	return packer.take()?.blocks[0] as RecordBlock;
+}
+
+/** So many parcels of two records each. */
+function laneOf(parcels: number): { lane: RecordLane; all: Parcel[] } {
+	const lane = new RecordLane();
+	for (let i = 0; i < parcels; i++) lane.push(source, blockOf(2));
+	return { lane, all: [...lane.parcels()] };
+}
+
+describe("a lane", () => {
+	it("finds a record by its number, and none whose parcel is gone", () => {
+		const { lane, all } = laneOf(3);
+		expect(lane.find(3)).toMatchObject({ parcel: all[1], from: 1 });
+		lane.drop(all[1] as Parcel);
+		expect([lane.find(2), lane.find(3), lane.find(6), lane.find(-1)]).toEqual([null, null, null, null]);
+	});
+
+	it("finds none whose parcel is gone from the list, and is not taken for the first that is left", () => {
+		const { lane, all } = laneOf(1_100);
+		for (const parcel of all.slice(0, 1_050)) lane.drop(parcel);
+		expect([lane.find(0), lane.find(2_099)]).toEqual([null, null]);
+		expect(lane.find(2_100)).toMatchObject({ parcel: all[1_050], from: 0 });
+	});
+});
