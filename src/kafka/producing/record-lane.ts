@@ -130,6 +130,7 @@ export class RecordLane {
 
 	/** The record is done; returns the bytes that are free by that: of a whole parcel, with its last. */
 	done(parcel: Parcel, index: number): number {
+		if (!this.#has(parcel)) return 0;
 		this.#leave(parcel, index);
 		if (parcel.state[index] === DONE) return 0;
 		parcel.state[index] = DONE;
@@ -139,8 +140,14 @@ export class RecordLane {
 
 	/** Nobody waits for it any more; returns the bytes that are free by that. What the client has of it goes on, and is not looked for. */
 	drop(parcel: Parcel): number {
+		if (!this.#has(parcel)) return 0;
 		for (let index = 0; index < parcel.block.length; index++) this.#leave(parcel, index);
 		return this.#remove(parcel);
+	}
+
+	/** False of one that was dropped while somebody still had it in hand: its bytes are free already. */
+	#has(parcel: Parcel): boolean {
+		return this.#parcels[this.#placeOf(parcel.first)] === parcel;
 	}
 
 	/** True where the client had it. */

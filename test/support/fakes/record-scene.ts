@@ -69,6 +69,8 @@ export class RecordScene {
 	/** Settled messages by offset, in order; a refused one with its code. */
 	readonly fates: string[] = [];
 	readonly facts: ProducedFact[] = [];
+	/** What a client for single records waits for before each. */
+	singleWaits: () => Promise<void> = async () => {};
 	/** No broker answers. */
 	isAway = false;
 	readonly producer: RecordProducer;
@@ -88,6 +90,7 @@ export class RecordScene {
 			connectSingle: async () => ({
 				produce: async ({ parcel: { block }, from }) => {
 					const value = String(recordAt(block, from).value);
+					await this.singleWaits();
 					if (this.isAway) throw new KafkaError("timed out", -192);
 					if (this.missing.has(block.topic)) throw new KafkaError("no such topic", 3);
 					if (this.refused.has(value)) throw this.refusal;

@@ -27,6 +27,16 @@ describe("a lane", () => {
 		expect([lane.find(2), lane.find(3), lane.find(6), lane.find(-1)]).toEqual([null, null, null, null]);
 	});
 
+	it("frees the bytes of a parcel once", () => {
+		const { lane, all } = laneOf(2);
+		const [first, second] = all as [Parcel, Parcel];
+		const { bytes } = lane;
+		expect(lane.take(1, 1e9)).toMatchObject({ parcel: first, from: 0, to: 1 });
+		expect([lane.drop(first), lane.drop(first), lane.done(first, 0), lane.done(first, 1)]).toEqual([bytes / 2, 0, 0, 0]);
+		expect([lane.bytes, lane.handed, lane.handedBytes]).toEqual([bytes / 2, 0, 0]);
+		expect([lane.done(second, 0), lane.done(second, 1), lane.isEmpty]).toEqual([0, bytes / 2, true]);
+	});
+
 	it("finds none whose parcel is gone from the list, and is not taken for the first that is left", () => {
 		const { lane, all } = laneOf(1_100);
 		for (const parcel of all.slice(0, 1_050)) lane.drop(parcel);

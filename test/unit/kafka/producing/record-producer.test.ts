@@ -200,6 +200,21 @@ describe("records on their way", () => {
 		expect(scene.producer.bytes).toBe(0);
 	});
 
+	it("of a partition that is given away while one of them is tried take no room, and give none back twice", async () => {
+		const scene = new RecordScene();
+		scene.missing.add("out");
+		let goOn = () => {};
+		scene.singleWaits = () => new Promise((resolve) => (goOn = resolve));
+		const { release } = await scene.produce("out", "a");
+		release();
+		expect(scene.producer.problems).toEqual([]);
+		expect(scene.producer.bytes).toBe(0);
+		scene.missing.clear();
+		goOn();
+		await scene.pass();
+		expect(scene.producer.bytes).toBe(0);
+	});
+
 	it("are full at so many bytes, and tell when there is room", async () => {
 		const scene = new RecordScene(1_000);
 		await scene.produce("out", "x".repeat(900));
