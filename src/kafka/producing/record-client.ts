@@ -13,7 +13,7 @@ import { withNative } from "../native.ts";
 import { bufferOf, producerError } from "../producer.ts";
 import type { Part } from "./record-lane.ts";
 
-/** Told per record: null where the broker has it. `number` is its lane's. */
+/** Told per record: null where the broker has it. */
 export type Reported = (topic: string, number: number, error: KafkaError | null) => void;
 
 /** What the record producer needs of a client. */

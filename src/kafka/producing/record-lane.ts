@@ -20,7 +20,7 @@ const PENDING = 0;
 const HANDED = 1;
 const DONE = 2;
 
-/** A block of records on its way. Record `i` has the number `first + i` in its lane. */
+/** A block of records on its way. Record `i` has the number `first + i`. */
 export interface Parcel {
 	readonly source: RecordSource;
 	readonly block: RecordBlock;
@@ -50,17 +50,15 @@ export class RecordLane {
 	#head = 0;
 	/** Everything before is handed or done. */
 	#cursor = 0;
-	#next = 0;
 	/** Records that the client has. */
 	handed = 0;
 	handedBytes = 0;
 	/** Of all that is not done. */
 	bytes = 0;
 
-	/** Returns the bytes that it takes until it is done. */
-	push(source: RecordSource, block: RecordBlock): number {
-		const parcel = { source, block, first: this.#next, state: new Uint8Array(block.length), left: block.length };
-		this.#next += block.length;
+	/** Returns the bytes that it takes until it is done. `first`: its first record's number, above all that came before. */
+	push(source: RecordSource, block: RecordBlock, first: number): number {
+		const parcel = { source, block, first, state: new Uint8Array(block.length), left: block.length };
 		this.#parcels.push(parcel);
 		this.#firsts.push(parcel.first);
 		const bytes = bytesOf(parcel);

@@ -21,6 +21,7 @@ import { sizeOfRecord } from "../../core/messages/records.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { Random } from "../../core/random.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import { Places } from "./places.ts";
 import type { RecordClient, Reported } from "./record-client.ts";
 import { type Parcel, type Part, RecordLane, type RecordSource } from "./record-lane.ts";
 
@@ -90,6 +91,10 @@ const LAST_REPORTS_MS = 1_000;
 /** Nothing was acknowledged for so long although something waits: told. */
 const SILENT_MS = 10_000;
 const FULL_AGAIN = 0.5;
+/** Lanes that are tried at a time: each has a native client meanwhile. One that waits for its next try has none. */
+const MOST_TRIES = 4;
+/** From so many on, lanes that have nothing are forgotten: a handler may name topics by what messages hold. */
+const MANY_LANES = 100;
 
 const { fatal, state, purgedInQueue, purgedInFlight } = kafkaErrors;
 const GAVE_UP: readonly number[] = [fatal, state, purgedInQueue, purgedInFlight];
@@ -115,6 +120,9 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	#settled = new Map<Parcel, { lane: Lane; messages: number[]; bytes: number }>();
 	#lastReportMs = 0;
 	#isTurnAsked = false;
+	readonly #tries = new Places(MOST_TRIES);
+	/** Of all lanes, so that a report that comes late is of no record of a lane that was made anew. */
+	#nextNumber = 0;
 
 	constructor(parts: RecordProducerParts) {
 		super();
@@ -139,7 +147,10 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	produce(submission: RecordSource & { readonly blocks: readonly RecordBlock[] }): void {
 		if (this.#ended.signal.aborted) return;
 		if (this.#bytes === 0) this.#lastReportMs = this.#parts.clock.monotonic();
-		for (const block of submission.blocks) this.#bytes += this.#laneOf(block.topic).records.push(submission, block);
+		for (const block of submission.blocks) {
+			this.#bytes += this.#laneOf(block.topic).records.push(submission, block, this.#nextNumber);
+			this.#nextNumber += block.length;
+		}
 		this.#pump();
 	}
 
@@ -191,10 +202,16 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	#laneOf(topic: string): Lane {
 		let lane = this.#lanes.get(topic);
 		if (!lane) {
+			if (this.#lanes.size >= MANY_LANES) this.#forgetIdle();
 			lane = { topic, records: new RecordLane(), state: "new", isStopped: false, suspectUntil: -1, trouble: null };
 			this.#lanes.set(topic, lane);
 		}
 		return lane;
+	}
+
+	#forgetIdle(): void {
+		for (const [topic, { state, isStopped, records }] of this.#lanes)
+			if (state === "open" && !isStopped && records.isEmpty && records.handed === 0) this.#lanes.delete(topic);
 	}
 
 	#pump(): void {
@@ -309,8 +326,10 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	async #try(lane: Lane): Promise<void> {
 		const { signal } = this.#ended;
 		let single: SingleRecords | null = null;
+		let leave: (() => void) | null = null;
 		for (let failures = 0; !signal.aborted; ) {
-			const next = this.#firstOf(lane);
+			leave ??= await this.#tries.enter();
+			const next = signal.aborted ? null : this.#firstOf(lane);
 			if (!next) break;
 			const { parcel, from } = next;
 			try {
@@ -331,6 +350,8 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 					failures++;
 					await single?.close();
 					single = null;
+					leave();
+					leave = null;
 					this.#blocked(lane, error);
 					await this.#parts.clock.sleep(fullJitter(failures, RETRY, this.#parts.random), signal).catch(() => {});
 					continue;
@@ -339,6 +360,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 			if (parcel.first + from >= lane.suspectUntil) break;
 		}
 		await single?.close();
+		leave?.();
 		if (!signal.aborted) this.#opens(lane);
 	}
 

@@ -5,7 +5,7 @@ import type { RowFault } from "../../../src/core/rows/rows.ts";
 import { KafkaError } from "../../../src/kafka/client/kafka-error.ts";
 import type { RecordClient, Reported } from "../../../src/kafka/producing/record-client.ts";
 import type { Part } from "../../../src/kafka/producing/record-lane.ts";
-import { type ProducedFact, RecordProducer } from "../../../src/kafka/producing/record-producer.ts";
+import { type ProducedFact, RecordProducer, type SingleRecords } from "../../../src/kafka/producing/record-producer.ts";
 import { RecordPacker } from "../../../src/worker/inside/rows/record-packer.ts";
 import { ManualClock, settle } from "./manual-clock.ts";
 
@@ -37,6 +37,7 @@ export class FakeRecordClient implements RecordClient {
 	}
 
 	async partitions(topic: string): Promise<number> {
+		this.#scene.looks.push(topic);
 		return this.#scene.missing.has(topic) ? 0 : 3;
 	}
 
@@ -63,6 +64,10 @@ export class RecordScene {
 	readonly single: string[] = [];
 	/** Topics that are not there. */
 	readonly missing = new Set<string>();
+	/** Topics that were looked for. */
+	readonly looks: string[] = [];
+	/** Clients for single records that are open, and the most there were at a time. */
+	singles = { open: 0, most: 0 };
 	/** Values that the broker never takes. */
 	readonly refused = new Set<string>();
 	refusal: Error = new KafkaError("too large", 10);
@@ -87,20 +92,28 @@ export class RecordScene {
 				this.clients.push(client);
 				return client;
 			},
-			connectSingle: async () => ({
-				produce: async ({ parcel: { block }, from }) => {
-					const value = String(recordAt(block, from).value);
-					await this.singleWaits();
-					if (this.isAway) throw new KafkaError("timed out", -192);
-					if (this.missing.has(block.topic)) throw new KafkaError("no such topic", 3);
-					if (this.refused.has(value)) throw this.refusal;
-					this.single.push(value);
-				},
-				close: async () => {},
-			}),
+			connectSingle: async () => this.#single(),
 			hint: ({ kafkaCode }, topic) => (kafkaCode === 3 ? `make ${topic}` : null),
 		});
 		this.producer.on("records:produced", (fact) => this.facts.push(fact));
+	}
+
+	#single(): SingleRecords {
+		this.singles.open++;
+		this.singles.most = Math.max(this.singles.most, this.singles.open);
+		return {
+			produce: async ({ parcel: { block }, from }) => {
+				const value = String(recordAt(block, from).value);
+				await this.singleWaits();
+				if (this.isAway) throw new KafkaError("timed out", -192);
+				if (this.missing.has(block.topic)) throw new KafkaError("no such topic", 3);
+				if (this.refused.has(value)) throw this.refusal;
+				this.single.push(value);
+			},
+			close: async () => {
+				this.singles.open--;
+			},
+		};
 	}
 
 	/** The newest. */

@@ -85,7 +85,10 @@ describe("records that an outcome holds", () => {
 	});
 
 	it("do not hand on where their message itself came from", () => {
-		const headers = ["pockaffe-source", "pockaffe-source-index", "pockaffe-source-timestamp", "pockaffe-source-group", "x"].map((name) => [name, "1"]);
+		const headers = ["pockaffe-source", "pockaffe-source-index", "pockaffe-source-timestamp", "pockaffe-source-group", "x"].map((name) => [
+			name,
+			"1",
+		]);
 		expect(told(outcomeOf([{ produce: [{ topic: "a", headers }] }]))).toEqual(["10.0 a null=null -1@100 x:1"]);
 	});
 

@@ -8,14 +8,20 @@ const source = { released: false } as RecordSource;
 
 function blockOf(records: number): RecordBlock {
 	const packer = new RecordPacker({ topics: null, keeps: true });
-	packer.add(0, Array.from({ length: records }, () => ({ topic: "out", value: "v" })), 0, 1, 1e9);
+	packer.add(
+		0,
+		Array.from({ length: records }, () => ({ topic: "out", value: "v" })),
+		0,
+		1,
+		1e9,
+	);
 	return packer.take()?.blocks[0] as RecordBlock;
 }
 
 /** So many parcels of two records each. */
 function laneOf(parcels: number): { lane: RecordLane; all: Parcel[] } {
 	const lane = new RecordLane();
-	for (let i = 0; i < parcels; i++) lane.push(source, blockOf(2));
+	for (let i = 0; i < parcels; i++) lane.push(source, blockOf(2), 2 * i);
 	return { lane, all: [...lane.parcels()] };
 }
 

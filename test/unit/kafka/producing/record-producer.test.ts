@@ -140,6 +140,46 @@ describe("records on their way", () => {
 		expect(scene.producer.problems).toEqual([]);
 	});
 
+	it("for many topics that are missing are tried by a few clients at a time, and all are told", async () => {
+		const scene = new RecordScene();
+		const topics = Array.from({ length: 10 }, (_, i) => `missing-${i}`);
+		for (const topic of topics) scene.missing.add(topic);
+		let goOn: (() => void)[] = [];
+		scene.singleWaits = () => new Promise((resolve) => goOn.push(resolve));
+		for (const topic of topics) await scene.produce(topic, topic);
+		expect(scene.singles).toEqual({ open: 4, most: 4 });
+		scene.singleWaits = async () => {};
+		for (const go of goOn) go();
+		goOn = [];
+		await scene.pass();
+		expect(scene.producer.problems).toHaveLength(10);
+		expect(scene.singles).toEqual({ open: 0, most: 4 });
+		scene.missing.clear();
+		await scene.pass(20_000);
+		expect(scene.single.toSorted()).toEqual(topics);
+		expect(scene.producer.bytes).toBe(0);
+	});
+
+	it("leave no trace of a topic that has none, where there are many; a late report is of none that came later", async () => {
+		const scene = new RecordScene();
+		const { release } = await scene.produce("topic-0", "old");
+		release();
+		expect(scene.producer.problems).toEqual([]);
+		for (let i = 1; i <= 100; i++) {
+			await scene.produce(`topic-${i}`, `v${i}`);
+			scene.client.report(null, [`v${i}`]);
+		}
+		expect(scene.looks).toHaveLength(101);
+		await scene.produce("topic-0", "new");
+		expect(scene.looks).toHaveLength(102);
+		scene.client.report(null, ["old"]);
+		await scene.pass();
+		expect(scene.fates).not.toContain("101");
+		scene.client.report(null, ["new"]);
+		await scene.pass();
+		expect(scene.fates).toContain("101");
+	});
+
 	it("wait in order, too, where a topic is deleted while some are under way", async () => {
 		const scene = new RecordScene();
 		await scene.produce("out", "a", "b", "c");
