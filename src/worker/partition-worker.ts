@@ -49,6 +49,8 @@ export class PartitionWorker {
 	readonly #slot: ThreadSlot;
 	readonly #reports: CrashReports;
 	readonly #wake = new WakeUp();
+	/** One for the worker's life: it may ask for room many times before there is. */
+	readonly #hasRoom = () => this.#wake.wake();
 	readonly #skips = new SkipRequests();
 	readonly #repeats: Repeats | null;
 	readonly #life: Promise<void>;
@@ -306,7 +308,7 @@ export class PartitionWorker {
 				continue;
 			}
 			if (this.#router.waitsForBroker) {
-				this.#parts.records.whenRoom(() => this.#wake.wake());
+				this.#parts.records.whenRoom(this.#hasRoom);
 				await this.#wake.next();
 				continue;
 			}

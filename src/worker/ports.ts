@@ -48,7 +48,7 @@ export interface RecordSink {
 	produce(submission: RecordSubmission): void;
 	/** As much waits for the broker as may: whoever produces hands over nothing until there is room. */
 	readonly isFull: boolean;
-	/** Called once, when there is room again. */
+	/** Called once, when there is room again, also where it is handed in more than once. */
 	whenRoom(listener: () => void): void;
 }
 

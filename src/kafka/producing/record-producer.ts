@@ -115,7 +115,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	#closing: Promise<void> | null = null;
 	#trouble: { message: string; sinceMs: number } | null = null;
 	#bytes = 0;
-	#waiting: (() => void)[] = [];
+	#waiting = new Set<() => void>();
 	/** Acknowledged and not told yet, by parcel: messages. */
 	#settled = new Map<Parcel, { lane: Lane; messages: number[]; bytes: number }>();
 	#lastReportMs = 0;
@@ -141,7 +141,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	}
 
 	whenRoom(listener: () => void): void {
-		this.#waiting.push(listener);
+		this.#waiting.add(listener);
 	}
 
 	produce(submission: RecordSource & { readonly blocks: readonly RecordBlock[] }): void {
@@ -465,9 +465,9 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	#freed(bytes: number): void {
 		if (bytes === 0) return;
 		this.#bytes -= bytes;
-		if (this.#waiting.length === 0 || this.#bytes > FULL_AGAIN * this.#parts.mostBytes) return;
+		if (this.#waiting.size === 0 || this.#bytes > FULL_AGAIN * this.#parts.mostBytes) return;
 		const waiting = this.#waiting;
-		this.#waiting = [];
+		this.#waiting = new Set();
 		for (const listener of waiting) listener();
 	}
 

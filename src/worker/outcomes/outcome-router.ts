@@ -250,14 +250,20 @@ export class OutcomeRouter {
 				return signal.aborted;
 			},
 			settledAll: (messages) => {
-				this.#openRecords -= messages.length;
 				settledAll(messages);
+				this.#recordsClosed(messages.length);
 			},
 			refused: (message, fault) => {
-				this.#openRecords--;
 				refused(message, fault);
+				this.#recordsClosed(1);
 			},
 		};
+	}
+
+	/** With its last record the partition waits for the broker no more, whatever others have there. */
+	#recordsClosed(count: number): void {
+		this.#openRecords -= count;
+		if (this.#openRecords === 0 && !this.disposed) this.#moved();
 	}
 
 	/** What `finishedTo` left before and finishes now, and what it finishes of the run; the rest is left. */

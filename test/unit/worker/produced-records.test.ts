@@ -179,7 +179,7 @@ describe("a message that produces", () => {
 	it("is finished when the broker has its records and its rows are durable, whichever comes last", async () => {
 		const h = new WorkerHarness();
 		await h.running(2);
-		await h.act(() => h.thread.handled({ ...rowsFor([0, 1]), ...recordsOf([0, 1, 1]) }));
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0, 1])], ...recordsOf([0, 1, 1]) }));
 		h.submissions[0]?.settledAll([0]);
 		h.records[0]?.settledAll([1]);
 		h.submissions[0]?.settledAll([1]);
@@ -211,6 +211,20 @@ describe("a message that produces", () => {
 		expect(h.runs).toEqual(["0"]);
 		h.recordsFull = false;
 		await h.act(() => h.room());
+		expect(h.runs).toEqual(["0", "1"]);
+	});
+
+	it.each<[fate: string, tell: (h: WorkerHarness) => void]>([
+		["taken", (h) => h.records[0]?.settledAll([0])],
+		["refused", (h) => h.records[0]?.refused(0, { table: "topic out", rowId: "record 0", sqlstate: "kafka_10", message: "too large" })],
+	])("lets its partition go on when its last record is %s, though others fill the room and its row is not written", async (_, tell) => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		h.recordsFull = true;
+		await h.act(() => h.thread.handled({ blocks: [rowsFor([0])], ...recordsOf([0]) }));
+		await h.deliver(1);
+		expect(h.runs).toEqual(["0"]);
+		await h.act(() => tell(h));
 		expect(h.runs).toEqual(["0", "1"]);
 	});
 
