@@ -154,8 +154,9 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		this.#pump();
 	}
 
-	/** True where something of the partition waits for nothing but a broker that answers. */
+	/** True where something of the partition waits for nothing but a broker that answers, or to be told that it is acknowledged. */
 	isMoving({ topic, partition }: TopicPartition): boolean {
+		for (const { source } of this.#settled.keys()) if (source.topic === topic && source.partition === partition) return true;
 		if (this.#trouble || this.#isSilent) return false;
 		return [...this.#lanes.values()].some((lane) => {
 			if (lane.trouble) return false;

@@ -29,6 +29,17 @@ describe("records on their way", () => {
 		]);
 	});
 
+	it("move until their messages are settled: a drain between the broker's word and that waits", async () => {
+		const scene = new RecordScene();
+		const partition = { topic: "orders", partition: 2 };
+		await scene.produce("out", "a");
+		scene.client.report();
+		expect([scene.fates, scene.producer.isMoving(partition)]).toEqual([[], true]);
+		expect(scene.producer.isMoving({ ...partition, partition: 3 })).toBe(false);
+		await scene.pass();
+		expect([scene.fates, scene.producer.isMoving(partition)]).toEqual([["0"], false]);
+	});
+
 	it("make one client for all topics, with the first record", async () => {
 		const scene = new RecordScene();
 		expect(scene.clients).toHaveLength(0);
