@@ -106,19 +106,30 @@ function isSame(left: Met, right: Met): boolean {
 	return isSamePlace && left.timestamp === right.timestamp && left.content === right.content;
 }
 
-/** Null where it has no source. */
+/** What PocKaffe writes is shorter; more is no source, and is not kept. */
+const MOST_NAME = 300;
+const MOST_INDEX = 10;
+const MOST_TIMESTAMP = 20;
+
+/** Null where it has no source, or one that PocKaffe did not write. */
 function sourceIn({ offset: at, headers, key, value }: ReturnType<typeof messageAt>): { partition: string; met: Met } | null {
-	let [source, index, timestamp, group] = ["", "", "", ""];
+	let [source, index, timestamp, group]: (string | null)[] = ["", "", "", ""];
 	for (const [name, content] of headers) {
-		if (name === SOURCE_HEADER) source = String(content);
-		else if (name === SOURCE_INDEX_HEADER) index = String(content);
-		else if (name === SOURCE_TIMESTAMP_HEADER) timestamp = String(content);
-		else if (name === SOURCE_GROUP_HEADER) group = String(content);
+		if (name === SOURCE_HEADER) source = textOf(content, MOST_NAME);
+		else if (name === SOURCE_INDEX_HEADER) index = textOf(content, MOST_INDEX);
+		else if (name === SOURCE_TIMESTAMP_HEADER) timestamp = textOf(content, MOST_TIMESTAMP);
+		else if (name === SOURCE_GROUP_HEADER) group = textOf(content, MOST_NAME);
 	}
+	if (source == null || index == null || timestamp == null || group == null) return null;
 	const [, partition, offset] = /^(.+\/\d+)\/(\d+)$/.exec(source) ?? [];
-	if (partition === undefined || !/^\d+$/.test(index)) return null;
+	if (partition === undefined || !/^\d+$/.test(index) || !Number.isSafeInteger(Number(offset))) return null;
 	const met = { offset: Number(offset), index: Number(index), timestamp, content: contentOf(key, value), at };
 	return { partition: `${group} ${partition}`, met };
+}
+
+/** Null where it is longer. */
+function textOf(content: Buffer | null, most: number): string | null {
+	return content !== null && content.length <= most ? content.toString() : null;
 }
 
 /** Where the key ends, and what is null, is part of it. */

@@ -79,6 +79,16 @@ describe("repeats", () => {
 		expect(new Repeats().in(records(0, "a k", "a k=", "a k="))).toEqual([2]);
 	});
 
+	it.each([
+		["a source longer than any", `${"x".repeat(300)}/0/1`, "0"],
+		["an index longer than any", "0/1", "00000000000"],
+		["a timestamp longer than any", `0/1@${"1".repeat(21)}`, "0"],
+		["an offset that is no number a number can hold", "0/9007199254740993", "0"],
+	])("are none of %s: nothing of it is kept", (_, place, index) => {
+		const repeats = new Repeats();
+		expect(repeats.in(batch(0, `${place}.${index}`, `${place}.${index}`, "0/1", "0/1"))).toEqual([3]);
+	});
+
 	it("are none of what is forgotten, nor of what came behind that", () => {
 		const repeats = new Repeats(3);
 		repeats.in(batch(0, "0/1", "0/2", "0/3", "0/4"));
