@@ -87,20 +87,8 @@ export class Producer implements AsyncDisposable {
 	 * tried (librdkafka's own default of five minutes where it is left out).
 	 */
 	static async connect(kafka: Config["kafka"], options: ProducerOptions = {}): Promise<Producer> {
-		const { timeoutMs = 10_000, lingerMs = 0, deliveryTimeoutMs } = options;
-		const settings = {
-			"enable.idempotence": true,
-			acks: "all",
-			"linger.ms": lingerMs,
-			"compression.codec": "lz4",
-			"queue.buffering.max.messages": 200_000,
-			// What is too large is for the broker and the topic to say.
-			"message.max.bytes": 1_000_000_000,
-			...(deliveryTimeoutMs === undefined ? {} : { "message.timeout.ms": deliveryTimeoutMs }),
-			...kafkaClientSettings(kafka),
-			dr_cb: true,
-		};
-		const raw = new rdkafka.Producer(withNative(settings) as never, { partitioner: "murmur2_random" } as never);
+		const { timeoutMs = 10_000 } = options;
+		const raw = new rdkafka.Producer(withNative(producerSettings(kafka, options)) as never, { partitioner: "murmur2_random" } as never);
 		raw.setPollInterval(POLL_MS);
 		await connectOrExplain(raw, kafka, timeoutMs);
 		return new Producer(raw);
@@ -207,6 +195,22 @@ export class Producer implements AsyncDisposable {
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.close(5_000);
 	}
+}
+
+/** The user's own `properties` lie over our defaults, never over what a delivery is promised by. */
+export function producerSettings(kafka: Config["kafka"], { lingerMs = 0, deliveryTimeoutMs }: ProducerOptions): Record<string, unknown> {
+	return {
+		"linger.ms": lingerMs,
+		"compression.codec": "lz4",
+		"queue.buffering.max.messages": 200_000,
+		// What is too large is for the broker and the topic to say.
+		"message.max.bytes": 1_000_000_000,
+		...kafkaClientSettings(kafka),
+		"enable.idempotence": true,
+		acks: "all",
+		...(deliveryTimeoutMs === undefined ? {} : { "message.timeout.ms": deliveryTimeoutMs }),
+		dr_cb: true,
+	};
 }
 
 /** Delivery reports come without a number. */
