@@ -82,12 +82,14 @@ export class LibraryProducer implements AsyncDisposable {
 	produceSync(topic: string, key: Content, value: Content): Promise<Delivered>;
 	/** A list, in order; resolves when the broker has all of them, and rejects with the first error once each has its answer. */
 	produceSync(topic: string, records: readonly ListedRecord[]): Promise<readonly Delivered[]>;
-	async produceSync(first: Content, second: Content | readonly ListedRecord[], third?: Content): Promise<Delivered | readonly Delivered[]> {
-		if (Array.isArray(second)) return this.#produceAll(first as string, second);
-		if (third !== undefined) return this.#produce(first as string, { key: second as Content, value: third });
+	async produceSync(...given: readonly unknown[]): Promise<Delivered | readonly Delivered[]> {
+		if (Array.isArray(given[1])) return this.#produceAll(topicOf(given[0]), given[1]);
+		// By how many they are: a value that is undefined by mistake must not make the topic a key.
+		if (given.length > 2) return this.#produce(topicOf(given[0]), { key: contentOf("key", given[1]), value: contentOf("value", given[2]) });
+		const record = { key: contentOf("key", given[0]), value: contentOf("value", given[1]) };
 		const [topic] = this.#config.topics ?? [];
 		if (topic === undefined) throw new PocKaffeError("no_topic", "produceSync(key, value) needs `topics` in the configuration");
-		return this.#produce(topic, { key: first, value: second as Content });
+		return this.#produce(topic, record);
 	}
 
 	/** Waits at most so long, ms, for what is under way. */
@@ -113,7 +115,8 @@ export class LibraryProducer implements AsyncDisposable {
 	}
 
 	async #send(topic: string, record: ListedRecord, count: number): Promise<Delivered> {
-		const { key = null, value, headers, timestamp } = record;
+		const { headers, timestamp } = record;
+		const [key, value] = [contentOf("key", record.key ?? null), contentOf("value", record.value)];
 		const partition = record.partition ?? this.#choose(topic, count, key, value);
 		const delivery = await this.#producer.produce({
 			...{ topic, key, value },
@@ -156,4 +159,15 @@ export class LibraryProducer implements AsyncDisposable {
 		}
 		return count;
 	}
+}
+
+function topicOf(given: unknown): string {
+	if (typeof given === "string" && given !== "") return given;
+	throw new PocKaffeError("bad_record", `a topic is named by a string, not ${given === "" ? "an empty one" : typeof given}`);
+}
+
+function contentOf(name: string, given: unknown): Content {
+	if (given === null || typeof given === "string") return given;
+	if (given instanceof Uint8Array) return Buffer.from(given.buffer, given.byteOffset, given.byteLength);
+	throw new PocKaffeError("bad_record", `a record's ${name} must be a Buffer, a string or null, not ${typeof given}`);
 }
