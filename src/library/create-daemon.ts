@@ -14,6 +14,7 @@ import { createLogger } from "../observe/logs/log.ts";
 import type { ReadinessReport } from "../observe/readiness.ts";
 import { buildStatus, type Status } from "../observe/status.ts";
 import { packageVersion } from "./package-version.ts";
+import { tell } from "./tell.ts";
 
 /** As pockaffe.yaml: the same sections and keys. Paths are relative to the working directory. */
 export type DaemonConfig = Readonly<Record<string, unknown>>;
@@ -68,6 +69,12 @@ export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDi
 			},
 		});
 		void this.#daemon.stopRequested.then((cause) => this.emit("stopRequested", cause));
+	}
+
+	/** A listener that throws ends nothing here; what it threw is the process's uncaught exception. */
+	override emit<E extends keyof DaemonEvents>(event: E, ...args: EventEmitter.EventArgs<DaemonEvents, E>): boolean {
+		tell(() => super.emit(event, ...args));
+		return this.listenerCount(event) > 0;
 	}
 
 	/** Listens, prepares the tables, joins the group. Resolves when the member has subscribed; a database that is away is waited for. */
