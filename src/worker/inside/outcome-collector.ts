@@ -250,6 +250,8 @@ export class OutcomeCollector {
 			if (!hasOwn(row, "id")) {
 				if (hasOwn(row, "fields") || hasOwn(row, "table") || hasOwn(row, "delete"))
 					throw new BadOutcomeError("a row must have an id; records alone are {produce: […]}");
+				// A row whose class has its id: its records alone would lose it without a word.
+				if ("id" in row && !("id" in nothing)) throw notARow(row);
 				return 0;
 			}
 		}
