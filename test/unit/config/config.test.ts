@@ -147,6 +147,8 @@ describe("the file", () => {
 			/statistics\.interval\.ms: "60001" – from 1 to 60000/,
 		],
 		["a client that warns of nothing", "kafka: {properties: {log_level: 3}}", /log_level: 3 – from 4 to 7: .*session/],
+		["a topic that can't be", "kafka: {topics: [..]}", /a topic's name/],
+		["a topic to produce to that can't be", "handler: {produces: ['.']}", /a topic's name/],
 		["acknowledgements of nobody", "kafka: {properties: {acks: 0}}", /acks – is refused here/],
 		[
 			"acknowledgements of nobody, by their other name",

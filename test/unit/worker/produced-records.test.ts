@@ -115,6 +115,8 @@ describe("records that an outcome holds", () => {
 		[[null], "produce[0] must be {topic, key?, value?, headers?, partition?, timestamp?}, not null"],
 		[[{ value: "1" }], "a record must name its topic, which is undefined here"],
 		[[{ topic: "a b" }], '"a b" is no name of a topic'],
+		[[{ topic: "." }], '"." is no name of a topic'],
+		[[{ topic: ".." }], '".." is no name of a topic'],
 		[[{ topic: "a", valeu: "1" }], "a record has topic, key, value, headers, partition and timestamp, but no valeu"],
 		[[{ topic: "a", value: { n: 1 } }], "a record's value must be a Buffer, a string or null, not an object with n"],
 		[[{ topic: "a", value: Promise.resolve("1") }], "not a Promise: is an await missing?"],
@@ -138,6 +140,17 @@ describe("records that an outcome holds", () => {
 		expect(() => outcomeOf([{ produce: [{ topic: "c" }] }], { produces: ["a", "b"] })).toThrow(
 			'topic "c" is not in handler.produces (a, b)',
 		);
+	});
+
+	it("are not taken alone where their row has an id that it inherits", () => {
+		class Row {
+			produce = [{ topic: "a" }];
+			get id() {
+				return "x";
+			}
+		}
+		expect(() => outcomeOf([new Row()])).toThrow("an outcome is nothing, {id, fields}");
+		expect(() => outcomeOf([Object.create({ id: "x" }, { produce: { value: [{ topic: "a" }], enumerable: true } })])).toThrow("an outcome is");
 	});
 
 	it("are no part of a rejection, nor of a row without an id", () => {

@@ -18,7 +18,7 @@ import { BadOutcomeError, kindOf } from "./bad-outcome.ts";
 
 const recordKeys: ReadonlySet<string> = new Set(["topic", "key", "value", "headers", "partition", "timestamp"]);
 const ownHeaders: ReadonlySet<string> = new Set([SOURCE_HEADER, SOURCE_INDEX_HEADER, SOURCE_TIMESTAMP_HEADER, SOURCE_GROUP_HEADER]);
-const LEGAL_TOPIC = /^[a-zA-Z0-9._-]{1,249}$/;
+const LEGAL_TOPIC = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/;
 const MOST_PARTITION = 2 ** 31 - 1;
 /** What a record takes beside its bytes, about. */
 export const RECORD_OVERHEAD = 40;

@@ -124,6 +124,16 @@ describe("records on their way", () => {
 		expect(scene.producer.problems).toEqual([]);
 	});
 
+	it("are refused where the broker says that no topic can have that name", async () => {
+		const scene = new RecordScene();
+		scene.refused.add("a");
+		scene.refusal = new KafkaError("invalid topic", 17);
+		await scene.produce("out", "a");
+		scene.client.report(new KafkaError("invalid topic", 17));
+		await scene.pass(50);
+		expect(scene.fates).toEqual(["0 topic out record 0 kafka_17"]);
+	});
+
 	it("wait for a topic that is missing, which is told; others go on", async () => {
 		const scene = new RecordScene();
 		scene.missing.add("out");
