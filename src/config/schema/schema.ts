@@ -38,7 +38,9 @@ const topic = z.string("a topic's name, or ^… for a regular expression").check
 	}
 });
 
-const producedTopic = z.string("a topic's name").regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, "a topic's name (letters, digits, . _ -; at most 249)");
+const producedTopic = z
+	.string("a topic's name")
+	.regex(/^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/, "a topic's name (letters, digits, . _ -; at most 249)");
 
 /** A date or a number of ms becomes ms. */
 const startFrom = z

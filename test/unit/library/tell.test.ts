@@ -22,7 +22,7 @@ it("a listener of a daemon's event that throws does not throw at the daemon", ()
 		kafka: { brokers: ["127.0.0.1:1"], group: "g", topics: ["t"] },
 		handler: { module: "pockaffe:json" },
 		database: { url: "postgres://127.0.0.1:1/d" },
-		tables: [{ name: "events" }],
+		tables: { events: {} },
 		log: { level: "silent" },
 	});
 	daemon.on("started", () => {

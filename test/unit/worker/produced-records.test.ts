@@ -150,7 +150,9 @@ describe("records that an outcome holds", () => {
 			}
 		}
 		expect(() => outcomeOf([new Row()])).toThrow("an outcome is nothing, {id, fields}");
-		expect(() => outcomeOf([Object.create({ id: "x" }, { produce: { value: [{ topic: "a" }], enumerable: true } })])).toThrow("an outcome is");
+		expect(() => outcomeOf([Object.create({ id: "x" }, { produce: { value: [{ topic: "a" }], enumerable: true } })])).toThrow(
+			"an outcome is",
+		);
 	});
 
 	it("are no part of a rejection, nor of a row without an id", () => {
