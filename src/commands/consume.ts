@@ -22,6 +22,7 @@ const TIMEOUT_MS = 10_000;
 const POLL = { count: 500, timeoutMs: 50 };
 /** Each costs a round trip, and is for what a kill would have printed again. The last one, at the end, is waited for. */
 const COMMIT_EVERY_MS = 1_000;
+const regrouping: readonly number[] = [kafkaErrors.illegalGeneration, kafkaErrors.unknownMember, kafkaErrors.rebalanceInProgress];
 const fatalCodes: readonly number[] = [
 	kafkaErrors.groupAuthorizationFailed,
 	kafkaErrors.topicAuthorizationFailed,
@@ -83,7 +84,7 @@ export class Follower {
 		this.#context = context;
 		client.on("rebalance", ({ code, partitions }) => {
 			if (code !== kafkaErrors.assignPartitions) {
-				client.unassign(partitions, false);
+				void this.#giveAway(partitions);
 				return;
 			}
 			for (const partition of partitions) this.#unread.add(partitionName(partition));
@@ -92,6 +93,18 @@ export class Follower {
 			// A guess less is no harm here.
 			void this.#tellJumps(partitions).catch(() => {});
 		});
+	}
+
+	/** Commits what was printed of them as long as they are this member's: later it would take back what their next owner commits. */
+	async #giveAway(partitions: readonly TopicPartition[]): Promise<void> {
+		await this.#underway;
+		this.#commit();
+		await this.#underway;
+		for (const partition of partitions) {
+			this.#printed.delete(partitionName(partition));
+			this.#unread.delete(partitionName(partition));
+		}
+		this.#client.unassign(partitions, false);
 	}
 
 	/** Where the group's offset lies outside the log, what is printed begins at the log's beginning. */
@@ -177,6 +190,8 @@ export class Follower {
 		this.#underway = this.#client
 			.commit(offsets)
 			.catch((error: unknown) => {
+				// The group is being shared out anew. What is still this member's afterwards is committed with what comes next.
+				if (error instanceof KafkaError && regrouping.includes(error.kafkaCode)) return;
 				this.#failure = error;
 			})
 			.finally(() => {

@@ -9,8 +9,8 @@ import type { Consumed } from "../../../src/kafka/client/consumer-client.ts";
 import { KafkaError, kafkaErrors } from "../../../src/kafka/client/kafka-error.ts";
 import { ManualClock } from "../../support/fakes/manual-clock.ts";
 
-/** What a poll brings; a number: nothing, for so many milliseconds. */
-type Poll = Partial<Consumed> | Error | number;
+/** What a poll brings; a number: nothing, for so many milliseconds; `revoke`: the group takes the partition away. */
+type Poll = Partial<Consumed> | Error | number | "revoke";
 
 interface Played {
 	readonly meanwhile?: Poll[];
@@ -21,7 +21,8 @@ interface Played {
 class PlayedClient extends EventEmitter {
 	readonly committed = async () => [];
 	readonly assignStored = () => {};
-	readonly commits: number[] = [];
+	readonly commits: (number | "given away")[] = [];
+	readonly unassign = () => void this.commits.push("given away");
 	readonly #polls: Poll[];
 	/** What comes with the polls that only wait for commits. */
 	readonly #meanwhile: Poll[];
@@ -47,6 +48,10 @@ class PlayedClient extends EventEmitter {
 	async consume(): Promise<Consumed> {
 		await this.#answer();
 		const poll = this.#polls.shift() ?? new Error("there is nothing more");
+		if (poll === "revoke") {
+			this.emit("rebalance", { code: kafkaErrors.revokePartitions, partitions: [{ topic: "t", partition: 0 }] });
+			return consumed({});
+		}
 		if (typeof poll !== "number") return consumed(poll);
 		await this.#clock.advance(poll);
 		return consumed({});
@@ -63,7 +68,7 @@ class PlayedClient extends EventEmitter {
 	async serveEvents(): Promise<Consumed> {
 		await this.#answer();
 		const poll = this.#meanwhile.shift() ?? {};
-		return typeof poll === "number" ? consumed({}) : consumed(poll);
+		return typeof poll === "number" || poll === "revoke" ? consumed({}) : consumed(poll);
 	}
 
 	async #answer(): Promise<void> {
@@ -129,4 +134,18 @@ it("a commit that is refused ends it", async () => {
 	const refusal = new Error("not allowed");
 	expect(await follow({ number: 9 }, [messages(0), {}, messages(1)], { refusal })).toMatchObject({ commits: [1], error: "not allowed" });
 	expect(await follow({ number: 1 }, [messages(0)], { refusal })).toMatchObject({ printed: [0], error: "not allowed" });
+});
+
+it("what was printed of a partition that is taken away is committed before it is given away, and never behind it", async () => {
+	const polls = [messages(0), messages(1), "revoke", {}, {}, {}, 5_000, messages(2)] as const;
+	const followed = await follow({ number: 3 }, [...polls]);
+	expect(followed).toMatchObject({ printed: [0, 1, 2], commits: [1, 2, "given away", 3] });
+	const slow = await follow({ number: 2 }, [messages(0), "revoke", {}, {}, {}, {}, {}, {}, messages(1)], { answerAfter: 4 });
+	expect(slow).toMatchObject({ commits: [1, "given away", 2] });
+});
+
+it("a commit that meets a rebalance does not end it", async () => {
+	const refusal = new KafkaError("the group is rebalancing", kafkaErrors.rebalanceInProgress);
+	const followed = await follow({ number: 2 }, [messages(0), "revoke", {}, {}, messages(1)], { refusal });
+	expect(followed).toEqual({ printed: [0, 1], commits: [1, "given away", 2], error: null });
 });
