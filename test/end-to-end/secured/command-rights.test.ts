@@ -116,7 +116,11 @@ const rows: readonly Row[] = [
 		named: "offsets set",
 		command: ["offsets", "set", "--to", "earliest", "--yes"],
 		over: inDatabase,
-		kafka: [["Describe", "topic", topic]],
+		// Which daemons run is asked of the group, whoever keeps its offsets.
+		kafka: [
+			["Describe", "topic", topic],
+			["Describe", "group", group],
+		],
 		grants: [usage, ...written(starts), ...written(offsets)],
 		emptied: starts,
 	},

@@ -54,7 +54,8 @@ async function resumedReport(scene: VerifiedScene, folder: string) {
 			return { report, runs };
 		} catch (error) {
 			expect(error).toMatchObject({ code: "interrupted", message: expect.stringContaining(`goes on with what is kept in ${folder}`) });
-			expect(first).toBeGreaterThan(before);
+			// What was kept counts already; what is read once more does not count again.
+			expect(first).toBeGreaterThanOrEqual(before);
 		}
 	}
 }
