@@ -36,7 +36,6 @@ export interface Offsets {
 	assign(partition: TopicPartition, offset: number, committed: number | null, logId: LogId): number;
 	release(partition: TopicPartition): void;
 	received(partition: TopicPartition, epoch: number, offsets: ArrayLike<number>, lastTimestamp: number): boolean;
-	isLast(partition: TopicPartition, offset: number, timestamp: number): boolean;
 	endOfPartition(partition: TopicPartition, offset: number): void;
 	acknowledger(partition: TopicPartition, epoch: number): (offset: number) => boolean;
 	of(partition: TopicPartition): OffsetsOf | undefined;

@@ -26,10 +26,6 @@ export interface GroupMember {
 	/** Resolves when the partitions may be given away; must resolve by its own deadline. */
 	assignmentsRevoked(partitions: readonly TopicPartition[]): Promise<unknown>;
 	assignmentsLost(partitions: readonly TopicPartition[]): void;
-	/**
-	 * Of a partition that was paused while a message of it was being polled, as all are in a rebalance, that message may come once more:
-	 * librdkafka notes the position before it notes what was taken.
-	 */
 	messagesReceived(partition: TopicPartition, batch: PackedBatch): void;
 	/** Messages of it came and are gone: what is not finished has to be fetched again. */
 	messagesNotTaken(partition: TopicPartition, reason: string): void;

@@ -17,8 +17,6 @@ interface Entry extends TopicPartition {
 	readonly logId: LogId;
 	/** Last offset known to be committed; null where none is. */
 	committed: number | null;
-	/** The last record received. -1 before. */
-	lastOffset: number;
 	/** The last record received that has a timestamp: a witness of the log. -1 before. */
 	witnessOffset: number;
 	witnessTimestamp: number;
@@ -65,7 +63,6 @@ export class OffsetLedger {
 			tracker: new OffsetTracker(offset),
 			logId,
 			committed,
-			lastOffset: -1,
 			witnessOffset: -1,
 			witnessTimestamp: -1,
 		});
@@ -86,19 +83,11 @@ export class OffsetLedger {
 		const entry = this.#current(partition, epoch);
 		if (!entry) return false;
 		entry.tracker.received(offsets);
-		if (offsets.length === 0) return true;
-		entry.lastOffset = offsets[offsets.length - 1] as number;
-		if (lastTimestamp >= 0) {
-			entry.witnessOffset = entry.lastOffset;
+		if (offsets.length > 0 && lastTimestamp >= 0) {
+			entry.witnessOffset = offsets[offsets.length - 1] as number;
 			entry.witnessTimestamp = lastTimestamp;
 		}
 		return true;
-	}
-
-	/** Whether this is the record received last in this assignment, by its offset and its timestamp (ms). One without a timestamp is none. */
-	isLast(partition: TopicPartition, offset: number, timestamp: number): boolean {
-		const entry = this.#entries.get(partitionName(partition));
-		return entry?.lastOffset === offset && entry.witnessOffset === offset && entry.witnessTimestamp === timestamp;
 	}
 
 	/** Notes where a partition goes on, the next offset that may come: its end, or behind what was passed over. */

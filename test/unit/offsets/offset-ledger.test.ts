@@ -56,21 +56,6 @@ describe("OffsetLedger", () => {
 		expect(ledger.current([{ ...partition, epoch: epoch + 1 }])).toEqual([]);
 	});
 
-	it("knows the record received last, where it has a timestamp, until the partition begins anew", () => {
-		const ledger = new OffsetLedger();
-		const isLast = (offset: number, timestamp: number) => ledger.isLast(partition, offset, timestamp);
-		expect(isLast(0, 1_700)).toBe(false);
-		const epoch = ledger.assign(partition, 0, null);
-		expect(isLast(0, 1_700)).toBe(false);
-		ledger.received(partition, epoch, [0, 4], 1_700);
-		ledger.endOfPartition(partition, 9);
-		expect([isLast(4, 1_700), isLast(4, 1_701), isLast(0, 1_700)]).toEqual([true, false, false]);
-		ledger.received(partition, epoch, [5], -1);
-		expect([isLast(4, 1_700), isLast(5, -1)]).toEqual([false, false]);
-		ledger.assign(partition, 5, null);
-		expect(isLast(5, -1)).toBe(false);
-	});
-
 	it("has nothing due before anything moved", () => {
 		expect(ledgerWith([3, 4]).ledger.due()).toEqual([]);
 	});
