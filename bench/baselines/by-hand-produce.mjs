@@ -45,6 +45,7 @@ await readTopic({
 			const source = () => [
 				{ "pockaffe-source": `${task.topic}/${partition}/${offset}` },
 				{ "pockaffe-source-index": "0" },
+				{ "pockaffe-source-group": task.group },
 				{ "pockaffe-source-timestamp": String(timestamp) },
 			];
 			producer.produce(task.out, null, value, key, timestamp, [partition, at], task.headers ? source() : undefined);

@@ -56,7 +56,7 @@ export const produceBench = defineBench({
 				findings.push(...run.findings);
 			}
 		}
-		const notes = ["A record has three headers that tell its source; by hand it has them where the name says so."];
+		const notes = ["A record has four headers that tell its source; by hand it has them where the name says so."];
 		return { broker: servers.broker, database: servers.db.version, figures: tally.figures(), courses: [], notes, findings };
 	},
 });

@@ -1,4 +1,4 @@
-/** Commands find a daemon of their folder whose port came from the environment. Neither Kafka nor a database is there: it listens all the same. */
+/** Commands find a daemon of their folder whose port came from the environment. Kafka and database are away: it still listens. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";

@@ -2,7 +2,10 @@
 import { partitionName } from "../../core/messages/message.ts";
 import type { OffsetPlan } from "../../kafka/offsets/offset-plan.ts";
 
-/** What was confirmed holds no more. A daemon commits on while somebody thinks, and tells what it had; so what is kept is compared where none is asked. */
+/**
+ * Whether what was confirmed no longer holds. A daemon goes on committing while somebody thinks, and tells what it had; so the kept offset
+ * is compared only where no daemon is asked.
+ */
 export function hasMoved(
 	plans: readonly OffsetPlan[],
 	now: readonly OffsetPlan[],

@@ -26,6 +26,10 @@ export interface GroupMember {
 	/** Resolves when the partitions may be given away; must resolve by its own deadline. */
 	assignmentsRevoked(partitions: readonly TopicPartition[]): Promise<unknown>;
 	assignmentsLost(partitions: readonly TopicPartition[]): void;
+	/**
+	 * After a pause that met a poll, as in a rebalance, the last message may come once more: librdkafka notes the position before it notes
+	 * what was taken. It looks like a log that went back, and is taken for one.
+	 */
 	messagesReceived(partition: TopicPartition, batch: PackedBatch): void;
 	/** Messages of it came and are gone: what is not finished has to be fetched again. */
 	messagesNotTaken(partition: TopicPartition, reason: string): void;

@@ -41,7 +41,7 @@ export interface Part {
 const LIST_BYTES = 40;
 const COMPACT_FROM = 1_024;
 
-/** See the file's header. */
+/** The records of one topic, in their order. */
 export class RecordLane {
 	#parcels: (Parcel | null)[] = [];
 	/** Numbers of the parcels' first records, also of those that are gone. */

@@ -99,13 +99,13 @@ const MANY_LANES = 100;
 const { fatal, state, purgedInQueue, purgedInFlight } = kafkaErrors;
 const GAVE_UP: readonly number[] = [fatal, state, purgedInQueue, purgedInFlight];
 /**
- * Never, whoever tries: too large (10, 18), no name of a topic (17), its timestamp (32), refused by a policy of the broker (44), what is in it (87), a partition
- * that is not there (-190).
+ * Never, whoever tries: too large (10, 18), no name of a topic (17), its timestamp (32), refused by a policy of the broker (44), what is in
+ * it (87), a partition that is not there (-190).
  */
 const INVALID_RECORD = 87;
 const REFUSED: readonly number[] = [10, kafkaErrors.invalidTopic, 18, 32, 44, INVALID_RECORD, kafkaErrors.unknownPartition];
 
-/** See the file's header. */
+/** Produces what handlers give: one client for all of it, a lane for each topic. */
 export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	readonly #parts: RecordProducerParts;
 	readonly #lanes = new Map<string, Lane>();

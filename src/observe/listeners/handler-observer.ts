@@ -7,7 +7,7 @@ export interface HandlerOfPartition extends TopicPartition {
 	readonly handlerHash: string | null;
 }
 
-/** See the file's header. */
+/** Tells where partitions run different versions of the handler, and when they don't any more. */
 export class HandlerObserver {
 	readonly #logger: ObserverParts["logger"];
 	readonly #module: string;

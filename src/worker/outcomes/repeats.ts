@@ -1,5 +1,5 @@
 /**
- * Messages that PocKaffe produced again: a record names its source (core/records.ts), and who meets one twice in a partition has met a
+ * Messages that PocKaffe produced again: a record names its source (core/messages/records.ts), and who meets one twice in a partition has met a
  * repeat. Other content is never one: a handler may have learned something since, and two groups may be called the same. Pure.
  *
  * Remembered are the last records of each source, for as long as this member has the partition. A record that is not remembered is none
@@ -32,7 +32,7 @@ interface Source {
 	head: number;
 }
 
-/** See the file's header. One per partition. */
+/** Remembers the records that one partition has met, and finds those that come again. */
 export class Repeats {
 	readonly #sources = new Map<string, Source>();
 	readonly #most: number;

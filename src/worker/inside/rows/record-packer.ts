@@ -85,7 +85,7 @@ class TopicRecords {
 	}
 }
 
-/** See the file's header. */
+/** Checks and packs the records of a run's outcomes, a block per topic. */
 export class RecordPacker {
 	readonly #options: RecordPackerOptions;
 	readonly #topics = new Map<string, TopicRecords>();
