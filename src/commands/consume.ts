@@ -8,11 +8,12 @@ import { ConsumerClient } from "../kafka/client/consumer-client.ts";
 import { KafkaError, kafkaErrors } from "../kafka/client/kafka-error.ts";
 import { absentTopic, creationHint } from "../kafka/watches/absent-topic.ts";
 import { withRight } from "../kafka/watches/rights.ts";
-import { type CommandContext, kafkaOf, print } from "./command-context.ts";
-import { wholeNumber } from "./terminal/option-values.ts";
+import { type CommandContext, print } from "./command-context.ts";
+import { kafkaOf } from "./configured.ts";
 import { shownBytes } from "./terminal/shown-bytes.ts";
 
-interface ConsumeOptions {
+/** Whose offsets, and when it is enough. */
+export interface ConsumeOptions {
 	readonly group: string;
 	readonly number?: number;
 	readonly exitAtEnd?: boolean;
@@ -30,36 +31,27 @@ const fatalCodes: readonly number[] = [
 	kafkaErrors.fatal,
 ];
 
-export function registerConsume(program: Command, context: CommandContext): void {
-	program
-		.command("consume")
-		.description("print messages as JSON lines, and commit their offsets")
-		.argument("<topic>", "name of the topic")
-		.requiredOption("-g, --group <group>", "consumer group; starts at the beginning where it has committed nothing")
-		.option("-n, --number <count>", "end after this many messages", wholeNumber)
-		.option("--exit-at-end", "end when every partition is read to its end")
-		.action(async (topic: string, options: ConsumeOptions, command: Command) => {
-			const { kafka } = await kafkaOf(command, context);
-			const settings = {
-				...kafkaClientSettings(kafka),
-				"group.id": options.group,
-				"enable.auto.commit": false,
-				"enable.auto.offset.store": false,
-				"enable.partition.eof": true,
-				"fetch.wait.max.ms": 100,
-			};
-			const client = new ConsumerClient(settings, { "auto.offset.reset": "earliest" }, context.clock);
-			const { topics } = await connectOrExplain(client.raw, kafka, TIMEOUT_MS);
-			try {
-				if (!topics.some(({ name, partitions }) => name === topic && partitions.length > 0))
-					throw await absentTopic({ client, kafka, wanted: "Read" }, topic, creationHint(topic));
-				const explain = (error: KafkaError) =>
-					withRight({ ...kafka, group: options.group }, { group: "Read", topic: ["Read", topic] }, error);
-				await new Follower(client, options, context, explain).follow(topic);
-			} finally {
-				await client.close();
-			}
-		});
+/** Resolves when it is enough. */
+export async function consume(topic: string, options: ConsumeOptions, command: Command, context: CommandContext): Promise<void> {
+	const { kafka } = await kafkaOf(command, context);
+	const settings = {
+		...kafkaClientSettings(kafka),
+		"group.id": options.group,
+		"enable.auto.commit": false,
+		"enable.auto.offset.store": false,
+		"enable.partition.eof": true,
+		"fetch.wait.max.ms": 100,
+	};
+	const client = new ConsumerClient(settings, { "auto.offset.reset": "earliest" }, context.clock);
+	const { topics } = await connectOrExplain(client.raw, kafka, TIMEOUT_MS);
+	try {
+		if (!topics.some(({ name, partitions }) => name === topic && partitions.length > 0))
+			throw await absentTopic({ client, kafka, wanted: "Read" }, topic, creationHint(topic));
+		const explain = (error: KafkaError) => withRight({ ...kafka, group: options.group }, { group: "Read", topic: ["Read", topic] }, error);
+		await new Follower(client, options, context, explain).follow(topic);
+	} finally {
+		await client.close();
+	}
 }
 
 /** Prints until it is enough; answers assignments; commits what was printed. */

@@ -3,38 +3,38 @@ import type { Command } from "commander";
 import type { Status } from "../observe/status.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { daemonOf } from "./daemon-client.ts";
-import { partitionNumber } from "./terminal/option-values.ts";
 import { textTable } from "./terminal/text-table.ts";
 
-const actions = {
-	pause: ["pause a partition of a running daemon: the running call is finished, no further message is handled", "paused"],
-	resume: ["let a paused or parked partition go on at once", "goes on"],
-	restart: ["replace a partition's thread: its running call is cut off, and the messages are handled again", "gets a new thread"],
-} as const;
-
-export function registerControl(program: Command, context: CommandContext): void {
-	withUrl(program.command("status").description("show the partitions of a running daemon: state, lag, last failure"))
-		.option("--json", "print the JSON document of /status")
-		.action(async ({ json }: { json?: boolean }, command: Command) => {
-			const daemon = await daemonOf(command, context);
-			const status = (await daemon.ask("GET", "/status")) as Status;
-			print(context.stdout, json ? JSON.stringify(status) : shown(status));
-		});
-	for (const [action, [description, done]] of Object.entries(actions)) {
-		withUrl(program.command(action).description(description))
-			.argument("<topic>", "name of the topic")
-			.argument("<partition>", "number of the partition", partitionNumber)
-			.option("--json", "as JSON")
-			.action(async (topic: string, partition: number, { json }: { json?: boolean }, command: Command) => {
-				const daemon = await daemonOf(command, context);
-				const answer = await daemon.ask("POST", `/partitions/${encodeURIComponent(topic)}/${partition}/${action}`);
-				print(context.stdout, json ? JSON.stringify(answer) : `${topic}/${partition} ${done}.`);
-			});
-	}
+/** How it is told. */
+export interface ControlOptions {
+	readonly json?: boolean;
 }
 
-function withUrl(command: Command): Command {
-	return command.option("--url <url>", "HTTP address of the daemon; default: the configuration's, or the embedded daemon of this folder");
+/** `status`. */
+export async function showStatus({ json }: ControlOptions, command: Command, context: CommandContext): Promise<void> {
+	const daemon = await daemonOf(command, context);
+	const status = (await daemon.ask("GET", "/status")) as Status;
+	print(context.stdout, json ? JSON.stringify(status) : shown(status));
+}
+
+/** What is done to a partition, and how it is told when it is done. */
+export interface Control {
+	readonly topic: string;
+	readonly partition: number;
+	readonly action: string;
+	readonly done: string;
+}
+
+/** `pause`, `resume` and `restart`. */
+export async function control(
+	{ topic, partition, action, done }: Control,
+	{ json }: ControlOptions,
+	command: Command,
+	context: CommandContext,
+): Promise<void> {
+	const daemon = await daemonOf(command, context);
+	const answer = await daemon.ask("POST", `/partitions/${encodeURIComponent(topic)}/${partition}/${action}`);
+	print(context.stdout, json ? JSON.stringify(answer) : `${topic}/${partition} ${done}.`);
 }
 
 function shown({

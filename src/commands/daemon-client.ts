@@ -2,7 +2,8 @@
 import type { Command } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
-import { type CommandContext, configOf } from "./command-context.ts";
+import type { CommandContext } from "./command-context.ts";
+import { configOf } from "./configured.ts";
 import { notedDaemons } from "./process/noted-daemons.ts";
 
 const TIMEOUT_MS = 5_000;

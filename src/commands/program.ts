@@ -1,20 +1,23 @@
-/** The command line's frame: the commands, the global options, and what becomes of errors. */
+/**
+ * The command line's frame: the commands, the global options, and what becomes of errors. `declared/` has what each is called and takes; what it
+ * does is loaded when it runs, so that `--help` costs no Kafka client (test/unit/commands/start-cost.test.ts).
+ */
 import { Command, CommanderError } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { knownSecrets } from "../core/text/secret-mask.ts";
-import { registerReprocess } from "./audit/reprocess.ts";
-import { registerVerify } from "./audit/verify.ts";
-import { registerCheck } from "./check/check.ts";
 import { type CommandContext, print } from "./command-context.ts";
-import { registerConsume } from "./consume.ts";
-import { registerControl } from "./control.ts";
-import { registerDeadLetters } from "./dead-letters/dead-letters.ts";
-import { registerOffsets } from "./offsets/offsets.ts";
-import { registerSkip } from "./offsets/skip.ts";
-import { registerProduce } from "./produce.ts";
-import { registerRun } from "./run.ts";
-import { registerSchema } from "./schema.ts";
-import { registerTopic } from "./topic.ts";
+import { declareCheck } from "./declared/check.ts";
+import { declareConsume } from "./declared/consume.ts";
+import { declareControl } from "./declared/control.ts";
+import { declareDeadLetters } from "./declared/dead-letters.ts";
+import { declareOffsets } from "./declared/offsets.ts";
+import { declareProduce } from "./declared/produce.ts";
+import { declareReprocess } from "./declared/reprocess.ts";
+import { declareRun } from "./declared/run.ts";
+import { declareSchema } from "./declared/schema.ts";
+import { declareSkip } from "./declared/skip.ts";
+import { declareTopic } from "./declared/topic.ts";
+import { declareVerify } from "./declared/verify.ts";
 
 /** Runs the command line; resolves to the exit code. Never rejects. */
 export async function runProgram(args: readonly string[], context: CommandContext): Promise<number> {
@@ -31,21 +34,21 @@ export async function runProgram(args: readonly string[], context: CommandContex
 			// One line that says what to type.
 			outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, " ")}\n`),
 		});
-	const registrations = [
-		registerRun,
-		registerCheck,
-		registerSchema,
-		registerTopic,
-		registerProduce,
-		registerConsume,
-		registerOffsets,
-		registerControl,
-		registerDeadLetters,
-		registerVerify,
-		registerReprocess,
-		registerSkip,
+	declareRun(program, context, await optionHelp(args));
+	const declarations = [
+		declareCheck,
+		declareSchema,
+		declareTopic,
+		declareProduce,
+		declareConsume,
+		declareOffsets,
+		declareControl,
+		declareDeadLetters,
+		declareVerify,
+		declareReprocess,
+		declareSkip,
 	];
-	for (const register of registrations) register(program, context);
+	for (const declare of declarations) declare(program, context);
 	try {
 		await program.parseAsync([...args], { from: "user" });
 		return exitCodes.done;
@@ -54,14 +57,33 @@ export async function runProgram(args: readonly string[], context: CommandContex
 	}
 }
 
+/** Help is written at once, and the schema behind this one is not loaded for any other. */
+async function optionHelp(args: readonly string[]): Promise<() => string> {
+	const isAsked = args.includes("run") && args.some((arg) => ["-h", "--help", "help"].includes(arg));
+	return isAsked ? (await import("../config/schema/describe-options.ts")).renderOptionHelp : () => "";
+}
+
 function codeOf(error: unknown, { stderr }: CommandContext): number {
 	if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
 	if (error instanceof ExitError) {
 		print(stderr, `pockaffe: ${knownSecrets.mask(error.message)}`);
 		return error.exitCode;
 	}
+	if (isClientMissing(error)) {
+		print(
+			stderr,
+			"pockaffe: node-rdkafka is not built for this Node: run `npm rebuild node-rdkafka` (binding.gyp-notes.md says what it needs)",
+		);
+		return exitCodes.usage;
+	}
 	const expected = typeof (error as { code?: unknown }).code === "string" && (error as Error).name === "PocKaffeError";
 	const words = expected || !(error instanceof Error) ? messageOf(error) : (error.stack ?? error.message);
 	print(stderr, `pockaffe: ${knownSecrets.mask(words)}`);
 	return exitCodes.found;
+}
+
+/** `bindings` gives its `tries` where nothing was built; ERR_DLOPEN_FAILED is a build for another Node. */
+function isClientMissing(error: unknown): boolean {
+	const { code, tries } = (error ?? {}) as { code?: string; tries?: unknown };
+	return tries !== undefined || code === "ERR_DLOPEN_FAILED";
 }

@@ -4,7 +4,6 @@ import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import { requireConfiguration, requireForRun } from "../config/requirements.ts";
-import { renderOptionHelp } from "../config/schema/describe-options.ts";
 import { nearest } from "../config/schema/problems.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";
@@ -18,7 +17,8 @@ import { Producer } from "../kafka/producer.ts";
 import { probeAddress } from "../observe/http/http-server.ts";
 import { createLogger, type DaemonLogger } from "../observe/logs/log.ts";
 import { probeDatabase } from "../sink/database/database.ts";
-import { type CommandContext, configOf, print } from "./command-context.ts";
+import { type CommandContext, print } from "./command-context.ts";
+import { configOf } from "./configured.ts";
 import { noteDaemon } from "./process/noted-daemons.ts";
 import { onIgnoredSignals } from "./process/signals.ts";
 import { leaveNow } from "./process/way-out.ts";
@@ -26,31 +26,29 @@ import { leaveNow } from "./process/way-out.ts";
 /** Longest the whole stop may take beyond the drain: a client that hangs while closing must not keep the process. */
 const STOP_GRACE_MS = 20_000;
 
-export function registerRun(program: Command, context: CommandContext): void {
-	program
-		.command("run", { isDefault: true })
-		.description("run the daemon")
-		.option("--embedded", "for a demo, or to try your handler: use an embedded broker and database in this folder, whatever is configured")
-		.option("--leave", "leave the group when stopping even with kafka.instanceId, so that others take over at once")
-		.addHelpText("after", () => `\n${renderOptionHelp()}`)
-		.allowExcessArguments()
-		.action(async ({ embedded, leave = false }: { embedded?: boolean; leave?: boolean }, command: Command) => {
-			refuseArguments(command, program);
-			const { config, source } = configOf(command, context);
-			if (!embedded) {
-				requireConfiguration(config, source);
-				requireForRun(config, source);
-			}
-			const logger = createLogger(config.log, context.stdout);
-			if (embedded) await runEmbedded(config, context, logger);
-			else await runDaemon(config, context, logger, { leave });
-		});
+/** What the command line says. */
+export interface RunCommandOptions {
+	readonly embedded?: boolean;
+	readonly leave?: boolean;
+}
+
+/** Resolves when the daemon has ended. */
+export async function run({ embedded, leave = false }: RunCommandOptions, command: Command, context: CommandContext): Promise<void> {
+	refuseArguments(command);
+	const { config, source } = configOf(command, context);
+	if (!embedded) {
+		requireConfiguration(config, source);
+		requireForRun(config, source);
+	}
+	const logger = createLogger(config.log, context.stdout);
+	if (embedded) await runEmbedded(config, context, logger);
+	else await runDaemon(config, context, logger, { leave });
 }
 
 /** `run` is the default: what is no command arrives here. */
-function refuseArguments({ args: [first] }: Command, { commands }: Command): void {
+function refuseArguments({ args: [first], parent }: Command): void {
 	if (first === undefined) return;
-	const names = commands.map((command) => command.name());
+	const names = (parent?.commands ?? []).map((command) => command.name());
 	throw new ExitError(
 		exitCodes.usage,
 		"unknown_command",

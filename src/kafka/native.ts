@@ -13,6 +13,7 @@ import "node-rdkafka";
 import { messageOf } from "../core/errors.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/messages/message.ts";
 import type { LogId } from "../core/offsets/log-identity.ts";
+import { packageRoot } from "../core/package-root.ts";
 import { KafkaError, kafkaErrors } from "./client/kafka-error.ts";
 import type { Operation } from "./watches/rights.ts";
 
@@ -107,7 +108,7 @@ export interface PackedPoll {
 /** A name that no topic can have is one of a topic that doesn't exist. */
 const NO_SUCH_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.invalidTopic];
 
-const file = fileURLToPath(new URL("../../build/Release/pockaffe_native.node", import.meta.url));
+const file = fileURLToPath(new URL("build/Release/pockaffe_native.node", packageRoot));
 const loaded = load();
 
 /** Why the addon is not there; null where it is. */

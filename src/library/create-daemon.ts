@@ -8,12 +8,12 @@ import { loadConfig } from "../config/load.ts";
 import { requireForRun } from "../config/requirements.ts";
 import { systemClock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
+import { packageVersion } from "../core/package-version.ts";
 import { systemRandom } from "../core/random.ts";
 import { Daemon } from "../daemon/daemon.ts";
 import { createLogger } from "../observe/logs/log.ts";
 import type { ReadinessReport } from "../observe/readiness.ts";
 import { buildStatus, type Status } from "../observe/status.ts";
-import { packageVersion } from "./package-version.ts";
 import { tell } from "./tell.ts";
 
 /** As pockaffe.yaml: the same sections and keys. Paths are relative to the working directory. */

@@ -12,6 +12,8 @@ import type { RunAnswer, RunOrder } from "./runner.ts";
 /** What became of a mutant; `by` names the test that noticed. */
 export type Verdict = { readonly kind: "killed"; readonly by: string } | { readonly kind: "survived" } | { readonly kind: "timed out" };
 
+const { bundle } = (await import("../../config/build.mjs" as string)) as { bundle(root: string, made: string): Promise<void> };
+
 /** The built form, or null for what is no code. */
 async function built(source: string): Promise<string | null> {
 	const form = { loader: "ts", format: "esm", target: "es2023", tsconfigRaw: "{}", logLevel: "silent" } as const;
@@ -73,6 +75,7 @@ export class WorkCopy implements AsyncDisposable {
 		if (code === null) return false;
 		await writeFile(join(this.root, file), source);
 		await writeFile(join(this.root, file.replace(/^src\//, "dist/").replace(/\.ts$/, ".js")), code);
+		await bundle(this.root, join(this.root, "dist"));
 		return true;
 	}
 

@@ -1,6 +1,6 @@
 /** `reprocess`: the handler was corrected, and rows that are there already are to be computed anew. */
 import type { Command } from "commander";
-import { type ReprocessingParts, type ReprocessingReport, reprocess } from "../../audit/rows-anew/reprocessing.ts";
+import { type ReprocessingParts, type ReprocessingReport, reprocess as reprocessLog } from "../../audit/rows-anew/reprocessing.ts";
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../../core/errors.ts";
 import { partitionName } from "../../core/messages/message.ts";
@@ -11,7 +11,8 @@ import { ClusterInspector } from "../../kafka/topics.ts";
 import { refused } from "../../kafka/watches/rights.ts";
 import { connectDatabase } from "../../sink/database/database.ts";
 import { problemOf } from "../../sink/database/sql-faults.ts";
-import { type CommandContext, daemonConfig, print } from "../command-context.ts";
+import { type CommandContext, print } from "../command-context.ts";
+import { daemonConfig } from "../configured.ts";
 import { grouped } from "../dead-letters/letter-selection.ts";
 import { unreplayedLetters } from "../dead-letters/letter-store.ts";
 import { StoredLetters } from "../dead-letters/stored-letters.ts";
@@ -19,10 +20,10 @@ import { chosenPartitions } from "../offsets/chosen-partitions.ts";
 import { CrashWitness } from "../process/crash-witness.ts";
 import { isConfirmed } from "../terminal/confirmation.ts";
 import { linesIn } from "../terminal/lines-file.ts";
-import { partitionNumber, whereTo } from "../terminal/option-values.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 
-interface ReprocessOptions {
+/** What is handled again. */
+export interface ReprocessOptions {
 	readonly from?: SetTo;
 	readonly to?: SetTo;
 	readonly topic?: string;
@@ -40,35 +41,14 @@ const CONNECTIONS = 2;
 /** Of failures and refused rows at most so many are printed; all of them with --json. */
 const MAX_LINES = 20;
 
-export function registerReprocess(program: Command, context: CommandContext): void {
-	program
-		.command("reprocess")
-		.description("after you corrected the handler: run it again on old messages, and replace the rows that they made before")
-		.option("--from <where>", "begin here: earliest, a time (2024-05-01T12:00:00Z), or an offset; default: the log's beginning", whereTo)
-		.option("--to <where>", "end here: latest, a time, or an offset (excluded); default: the committed offset", whereTo)
-		.option("--topic <topic>", "only this topic")
-		.option("--partition <number>", "only this partition", partitionNumber)
-		.option("--keys <file>", "only messages with the keys in this file, one per line")
-		.option("--dry-run", "only say what would change")
-		.option("-y, --yes", "do not ask; needed without a terminal")
-		.option("--json", "as JSON")
-		.addHelpText(
-			"after",
-			`
-Reads the log without joining a group, up to the committed offsets, and runs the handler on it (init gets purpose "reprocess"). Daemons
-may run meanwhile: a row of a newer message stays. A row that its message no longer makes is replaced by the row of the id's previous
-message, or removed. A message that the handler rejects becomes a dead letter; one at which it fails keeps its row. Messages that are
-already dead letters are left out (use dead-letters replay). After an interruption or a kill run the same command again. Restart the
-daemons with the corrected handler first: messages that they handle while this runs are not reprocessed.`,
-		)
-		.action(async (options: ReprocessOptions, command: Command) => {
-			const { config } = await daemonConfig(command, context);
-			const report = await reprocessWith(config, options, context);
-			if (!report) return;
-			if (options.json) print(context.stdout, JSON.stringify({ ...report, dryRun: options.dryRun === true }));
-			else for (const line of reportLines(report, options.dryRun === true)) print(context.stdout, line);
-			if (report.failed.length + report.refused.length > 0) context.exit(exitCodes.found);
-		});
+/** Prints the report; exit 1 where a message failed or a row was refused. */
+export async function reprocess(options: ReprocessOptions, command: Command, context: CommandContext): Promise<void> {
+	const { config } = await daemonConfig(command, context);
+	const report = await reprocessWith(config, options, context);
+	if (!report) return;
+	if (options.json) print(context.stdout, JSON.stringify({ ...report, dryRun: options.dryRun === true }));
+	else for (const line of reportLines(report, options.dryRun === true)) print(context.stdout, line);
+	if (report.failed.length + report.refused.length > 0) context.exit(exitCodes.found);
 }
 
 /** Null where it was not wanted. */
@@ -100,7 +80,7 @@ async function reprocessWith(config: Config, options: ReprocessOptions, context:
 			waits: (message) => print(stderr, `waiting for the database: ${message}`),
 		};
 		let plan: ReprocessingReport | null = null;
-		const done = await reprocess(parts, async (found) => {
+		const done = await reprocessLog(parts, async (found) => {
 			plan = found;
 			endLine();
 			if (options.dryRun || isNothing(found)) return false;

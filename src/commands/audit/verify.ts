@@ -1,9 +1,9 @@
 /** `verify`: did everything arrive? Compares the tables with the log up to the committed offsets; exit 1 where they differ. */
 import { resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
-import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Requirement, requirementNames, requirementsOf } from "../../audit/verification/requirements.ts";
-import { verify } from "../../audit/verification/verification.ts";
+import type { Command } from "commander";
+import type { Requirement } from "../../audit/verification/requirements.ts";
+import { verify as verifyTables } from "../../audit/verification/verification.ts";
 import type { VerificationReport } from "../../audit/verification/verification-report.ts";
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../../core/errors.ts";
@@ -11,15 +11,16 @@ import { systemRandom } from "../../core/random.ts";
 import { refused } from "../../kafka/watches/rights.ts";
 import { connectDatabase } from "../../sink/database/database.ts";
 import { problemOf } from "../../sink/database/sql-faults.ts";
-import { type CommandContext, daemonConfig, print } from "../command-context.ts";
+import { type CommandContext, print } from "../command-context.ts";
+import { daemonConfig } from "../configured.ts";
 import { unreplayedLetters } from "../dead-letters/letter-store.ts";
 import { CrashWitness } from "../process/crash-witness.ts";
 import { linesIn } from "../terminal/lines-file.ts";
-import { wholeNumber } from "../terminal/option-values.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import { reportLines } from "./verification-text.ts";
 
-interface VerifyOptions {
+/** What is compared, and what is required. */
+export interface VerifyOptions {
 	readonly limit: number;
 	readonly json?: boolean;
 	readonly topic: readonly string[];
@@ -44,58 +45,14 @@ const USUAL_WITHIN_S = 60;
 const DEADLINE_MS = 30 * 60_000;
 const CONNECTIONS = 2;
 
-export function registerVerify(program: Command, context: CommandContext): void {
-	program
-		.command("verify")
-		.description("compare the tables with the log up to the committed offsets: did everything arrive?")
-		.option("--limit <count>", "show at most this many differences", wholeNumber, 20)
-		.option("--json", "one JSON document")
-		.option("--topic <topic>", "only this topic; may be repeated", added, [])
-		.option("--table <table>", "only this table; may be repeated", added, [])
-		.addOption(new Option("--ids <file>", "only the ids in this file, one per line").conflicts("sample"))
-		.option("--sample <count>", "only this many random ids of each table", wholeNumber)
-		.option("--require <name=value,…>", `exit with 1 unless these hold too: ${requirementNames.join(", ")}`, required, [])
-		.option("--within <seconds>", "try rows that are ahead again for this long (default with --require share=…: 60)", seconds)
-		.addOption(
-			new Option(
-				"--resume <folder>",
-				"save the progress in this folder, and go on from the progress that an interrupted verification saved there",
-			).conflicts("sample"),
-		)
-		.addHelpText(
-			"after",
-			`
-Runs the handler again on the log (init gets purpose "verify") and changes nothing. A handler can't be verified if it has side effects,
-or if its rows depend on more than the message. Rows whose messages the log no longer has count as unchecked; dead letters are taken into
-account. The last line says how many of the ids were compared. Exit code 1 if anything differs, if nothing could be compared, or if a
-requirement does not hold. In a script that has to be sure of everything: --require open-letters=0,unread=0,share=1`,
-		)
-		.action(async (options: VerifyOptions, command: Command) => {
-			setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
-			const { config } = await daemonConfig(command, context);
-			const report = await verifyWith(config, options, context);
-			if (options.json) print(context.stdout, JSON.stringify(report));
-			else for (const line of reportLines(report)) print(context.stdout, line);
-			if (!report.verified || report.unmet.length > 0) context.exit(exitCodes.found);
-		});
-}
-
-function added(text: string, earlier: readonly string[]): readonly string[] {
-	return [...earlier, text];
-}
-
-function required(text: string, earlier: readonly Requirement[]): readonly Requirement[] {
-	try {
-		return [...earlier, ...requirementsOf(text)];
-	} catch (error) {
-		throw new InvalidArgumentError(messageOf(error));
-	}
-}
-
-function seconds(text: string): number {
-	const value = text.trim() === "" ? Number.NaN : Number(text);
-	if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError("seconds, 0 or more.");
-	return value;
+/** Prints the report; exit 1 where something differs. */
+export async function verify(options: VerifyOptions, command: Command, context: CommandContext): Promise<void> {
+	setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
+	const { config } = await daemonConfig(command, context);
+	const report = await verifyWith(config, options, context);
+	if (options.json) print(context.stdout, JSON.stringify(report));
+	else for (const line of reportLines(report)) print(context.stdout, line);
+	if (!report.verified || report.unmet.length > 0) context.exit(exitCodes.found);
 }
 
 async function verifyWith(config: Config, options: VerifyOptions, context: CommandContext): Promise<VerificationReport> {
@@ -116,7 +73,7 @@ async function verifyWith(config: Config, options: VerifyOptions, context: Comma
 	using witness = new CrashWitness("Nothing was verified, and nothing was changed.");
 	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
 	try {
-		return await verify({
+		return await verifyTables({
 			config,
 			database,
 			letters: (reached) => unreplayedLetters(config, reached, { clock, version, interrupted }),

@@ -8,7 +8,8 @@ import { knownSecrets } from "../../core/text/secret-mask.ts";
 import { clientFeatures } from "../../kafka/client/consumer-client.ts";
 import { nativeMissing, withoutAddon } from "../../kafka/native.ts";
 import { inspectHandler } from "../../worker/thread/inspect-handler.ts";
-import { type CommandContext, configOf, print } from "../command-context.ts";
+import { type CommandContext, print } from "../command-context.ts";
+import { configOf } from "../configured.ts";
 import { CrashWitness } from "../process/crash-witness.ts";
 import { unlessInterrupted } from "../process/way-out.ts";
 import { textTable } from "../terminal/text-table.ts";
@@ -16,26 +17,26 @@ import { databaseFindings } from "./check-database.ts";
 import { type Finding, failed, ok, warning } from "./check-finding.ts";
 import { kafkaFindings } from "./check-kafka.ts";
 
-export function registerCheck(program: Command, context: CommandContext): void {
-	program
-		.command("check")
-		.description("check configuration, handler, broker, topics, codecs, database and tables")
-		.option("--json", "as JSON")
-		.option("--rights", "print only the commands that grant the missing rights")
-		.action(async ({ json, rights }: { json?: boolean; rights?: boolean }, command: Command) => {
-			const findings = await unlessInterrupted(allFindings(command, context), context, "the check");
-			if (rights) print(context.stdout, rightsText(findings));
-			else if (json) print(context.stdout, JSON.stringify(findings));
-			else
-				print(
-					context.stdout,
-					textTable(
-						["RESULT", "ITEM", "DETAIL"],
-						findings.map(({ item, result, detail }) => [result, item, detail]),
-					),
-				);
-			if (findings.some(({ result }) => result === "failed")) context.exit(exitCodes.found);
-		});
+/** What is to be printed. */
+export interface CheckOptions {
+	readonly json?: boolean;
+	readonly rights?: boolean;
+}
+
+/** Prints what was found; exit 1 where something fails. */
+export async function check({ json, rights }: CheckOptions, command: Command, context: CommandContext): Promise<void> {
+	const findings = await unlessInterrupted(allFindings(command, context), context, "the check");
+	if (rights) print(context.stdout, rightsText(findings));
+	else if (json) print(context.stdout, JSON.stringify(findings));
+	else
+		print(
+			context.stdout,
+			textTable(
+				["RESULT", "ITEM", "DETAIL"],
+				findings.map(({ item, result, detail }) => [result, item, detail]),
+			),
+		);
+	if (findings.some(({ result }) => result === "failed")) context.exit(exitCodes.found);
 }
 
 async function allFindings(command: Command, context: CommandContext): Promise<Finding[]> {

@@ -1,9 +1,7 @@
 /** Which letters a verb of `dead-letters` is for, how many those are, and what to say where there are none. */
-import { type Command, Option } from "commander";
 import type { LetterCount, LetterFilter, LetterStore } from "../../core/dead-letters/dead-letter.ts";
 import { type LetterState, type LetterVerb, letterStates, letterVerbs } from "../../core/dead-letters/letter-state.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
-import { offsetNumber, partitionNumber } from "../terminal/option-values.ts";
 
 /** The options that select. */
 export interface SelectOptions {
@@ -14,19 +12,6 @@ export interface SelectOptions {
 	readonly reason?: string;
 	readonly state?: LetterState;
 	readonly all?: boolean;
-}
-
-const reasons = ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp", "skipped"];
-
-/** Adds the options that select. */
-export function withFilters(command: Command, states: readonly LetterState[]): Command {
-	return command
-		.option("--topic <topic>", "only letters of this topic")
-		.option("--partition <number>", "only letters of this partition", partitionNumber)
-		.option("--offset <number>", "only the letter at this offset", offsetNumber)
-		.option("--topic-id <id>", "only letters of the log with this Kafka topic id; - for letters without one")
-		.addOption(new Option("--reason <reason>", "only letters with this reason").choices(reasons))
-		.addOption(new Option("--state <state>", "only letters in this state").choices([...states]));
 }
 
 /** In the states that are asked for, else in the usual ones. */

@@ -9,7 +9,8 @@ import { DeadLetterTopicStore } from "../../kafka/dead-letters/dead-letter-topic
 import { connectDatabase, type Database } from "../../sink/database/database.ts";
 import { problemOf } from "../../sink/database/sql-faults.ts";
 import { DeadLetterTableStore } from "../../sink/dead-letters/dead-letter-table-store.ts";
-import { type CommandContext, configOf } from "../command-context.ts";
+import type { CommandContext } from "../command-context.ts";
+import { configOf } from "../configured.ts";
 
 /** What the subcommands work with; the database is connected to by those that ask for it. */
 export interface LetterTools {

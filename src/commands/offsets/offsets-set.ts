@@ -9,9 +9,9 @@ import { partitionName, type TopicPartition } from "../../core/messages/message.
 import type { OffsetPlan, SetTo } from "../../kafka/offsets/offset-plan.ts";
 import type { ClusterInspector } from "../../kafka/topics.ts";
 import { refused } from "../../kafka/watches/rights.ts";
-import { type CommandContext, daemonConfig, print } from "../command-context.ts";
+import { type CommandContext, print } from "../command-context.ts";
+import { daemonConfig } from "../configured.ts";
 import { isConfirmed } from "../terminal/confirmation.ts";
-import { each, partitionNumber, whereTo } from "../terminal/option-values.ts";
 import { textTable } from "../terminal/text-table.ts";
 import { GroupDaemons } from "./group-daemons.ts";
 import { hasMoved } from "./moved-meanwhile.ts";
@@ -40,36 +40,16 @@ interface Setting {
 	readonly options: SetOptions;
 }
 
-export function registerOffsetsSet(offsets: Command, context: CommandContext): void {
-	offsets
-		.command("set")
-		.description("set where a group goes on: back to read messages again, forward to skip them")
-		.argument("[group]", "consumer group; default: kafka.group")
-		.requiredOption("--to <where>", "earliest, latest, a time (2024-05-01T12:00:00Z), or an offset", whereTo)
-		.option("--topic <topic>", "only this topic")
-		.option("--partition <number>", "only this partition", partitionNumber)
-		.option("--url <url>", "HTTP address of a daemon, repeated for each daemon; default: the configuration's", each)
-		.option("--dry-run", "only say what would be set, read again or skipped")
-		.option("--yes", "do not ask; needed without a terminal")
-		.option("--json", "as JSON")
-		.addHelpText(
-			"after",
-			`
-While daemons run, they do it (http.admin: true): each finishes and commits what it has in hand, and goes on at the new offset. Give --url
-once for each daemon. While none runs, the command sets the group's offsets. With offsets.store postgres, a daemon that the command can't
-reach finds the new offset within some seconds. Skipped offsets are noted, and verify reports them. Messages that are read again are handled
-again; rows that are there already are stale and change nothing. If it is killed in the middle, run it again.`,
-		)
-		.action(async (group: string | undefined, _: unknown, command: Command) => {
-			// `offsets` has --topic and --json too, and takes them where they stand behind `set`.
-			const options = command.optsWithGlobals<SetOptions>();
-			const { config: base } = await daemonConfig(command, context);
-			const config = group === undefined ? base : { ...base, kafka: { ...base.kafka, group } };
-			await withSetting(config, context, async (setting, inspector) => {
-				const daemons = () => GroupDaemons.find(config.kafka.group, options.url ?? [], command, context);
-				await set({ config, setting, inspector, daemons, options }, context);
-			});
-		});
+/** Shows what would be done, asks, and does it. */
+export async function setGroupsOffsets(group: string | undefined, command: Command, context: CommandContext): Promise<void> {
+	// `offsets` has --topic and --json too, and takes them where they stand behind `set`.
+	const options = command.optsWithGlobals<SetOptions>();
+	const { config: base } = await daemonConfig(command, context);
+	const config = group === undefined ? base : { ...base, kafka: { ...base.kafka, group } };
+	await withSetting(config, context, async (setting, inspector) => {
+		const daemons = () => GroupDaemons.find(config.kafka.group, options.url ?? [], command, context);
+		await set({ config, setting, inspector, daemons, options }, context);
+	});
 }
 
 async function set({ config, setting, inspector, daemons, options }: Setting, context: CommandContext): Promise<void> {

@@ -5,41 +5,44 @@ import { counted } from "../../core/text/counted.ts";
 import type { GroupDescription, GroupMember } from "../../kafka/native.ts";
 import { ClusterInspector, type GroupOffset } from "../../kafka/topics.ts";
 import { refused } from "../../kafka/watches/rights.ts";
-import { type CommandContext, kafkaOf, print } from "../command-context.ts";
+import { type CommandContext, print } from "../command-context.ts";
+import { kafkaOf } from "../configured.ts";
 import { textTable } from "../terminal/text-table.ts";
-import { registerOffsetsSet } from "./offsets-set.ts";
 
-export function registerOffsets(program: Command, context: CommandContext): void {
-	const offsets = program
-		.command("offsets")
-		.description("show a group's committed offsets, lag and members as Kafka has them; or set the offsets")
-		.argument("<group>", "consumer group")
-		.option("--topic <topic>", "only this topic, even if nothing is committed")
-		.option("--json", "as JSON")
-		.action(async (group: string, { topic, json }: { topic?: string; json?: boolean }, command: Command) => {
-			const { kafka } = await kafkaOf(command, context);
-			await using inspector = await ClusterInspector.connect(kafka, context.clock, group);
-			if (topic !== undefined && !inspector.topics.includes(topic)) throw await inspector.absent(topic, "Describe", "");
-			const all = await inspector
-				.groupOffsets(topic === undefined ? inspector.topics : [topic])
-				.catch(refused({ ...kafka, group }, { group: "Describe" }));
-			const members = await inspector.group(group).catch(refused({ ...kafka, group }, { group: "Describe" }));
-			const owners = ownersOf(members);
-			const used = new Set([...all.filter(({ committed }) => committed !== null), ...owned(members)].map((each) => each.topic));
-			const shown = topic === undefined ? all.filter((each) => used.has(each.topic)) : all;
-			if (json) {
-				const told = shown.map((each) => ({ group, ...each, member: owners?.get(partitionName(each)) ?? null }));
-				return print(context.stdout, JSON.stringify(told));
-			}
-			const table = textTable(
-				["GROUP", "TOPIC", "PARTITION", "LAG", "LAG%", "COMMITTED", "LATEST", "CLIENT", "HOST", "MEMBER"],
-				shown.map((each) => row(group, each, owners)),
-			);
-			print(context.stdout, table);
-			if (members) print(context.stderr, groupWords(group, members));
-			else print(context.stderr, "who has which partition can't be told without the addon (binding.gyp-notes.md)");
-		});
-	registerOffsetsSet(offsets, context);
+/** What is to be shown. */
+export interface OffsetsOptions {
+	readonly topic?: string;
+	readonly json?: boolean;
+}
+
+/** Prints them. */
+export async function showOffsets(
+	group: string,
+	{ topic, json }: OffsetsOptions,
+	command: Command,
+	context: CommandContext,
+): Promise<void> {
+	const { kafka } = await kafkaOf(command, context);
+	await using inspector = await ClusterInspector.connect(kafka, context.clock, group);
+	if (topic !== undefined && !inspector.topics.includes(topic)) throw await inspector.absent(topic, "Describe", "");
+	const all = await inspector
+		.groupOffsets(topic === undefined ? inspector.topics : [topic])
+		.catch(refused({ ...kafka, group }, { group: "Describe" }));
+	const members = await inspector.group(group).catch(refused({ ...kafka, group }, { group: "Describe" }));
+	const owners = ownersOf(members);
+	const used = new Set([...all.filter(({ committed }) => committed !== null), ...owned(members)].map((each) => each.topic));
+	const shown = topic === undefined ? all.filter((each) => used.has(each.topic)) : all;
+	if (json) {
+		const told = shown.map((each) => ({ group, ...each, member: owners?.get(partitionName(each)) ?? null }));
+		return print(context.stdout, JSON.stringify(told));
+	}
+	const table = textTable(
+		["GROUP", "TOPIC", "PARTITION", "LAG", "LAG%", "COMMITTED", "LATEST", "CLIENT", "HOST", "MEMBER"],
+		shown.map((each) => row(group, each, owners)),
+	);
+	print(context.stdout, table);
+	if (members) print(context.stderr, groupWords(group, members));
+	else print(context.stderr, "who has which partition can't be told without the addon (binding.gyp-notes.md)");
 }
 
 /** Who has a partition. */

@@ -10,10 +10,10 @@ import { ClusterInspector } from "../../kafka/topics.ts";
 import { refused } from "../../kafka/watches/rights.ts";
 import { connectDatabase, type Database } from "../../sink/database/database.ts";
 import { OffsetTable } from "../../sink/offsets/offset-table.ts";
-import { type CommandContext, daemonConfig, print } from "../command-context.ts";
+import { type CommandContext, print } from "../command-context.ts";
+import { daemonConfig } from "../configured.ts";
 import { daemonOf } from "../daemon-client.ts";
 import { StoredLetters } from "../dead-letters/stored-letters.ts";
-import { offsetNumber, partitionNumber } from "../terminal/option-values.ts";
 import { setOffsets } from "./offset-setting.ts";
 
 interface Place {
@@ -22,41 +22,25 @@ interface Place {
 	readonly offset: number;
 }
 
-interface SkipOptions {
+/** Why, and how it is told. */
+export interface SkipOptions {
 	readonly reason?: string;
 	readonly json?: boolean;
 }
 
-export function registerSkip(program: Command, context: CommandContext): void {
-	program
-		.command("skip")
-		.description("skip one message for good: it becomes a dead letter with the state skipped, and its partition goes on")
-		.argument("<topic>", "name of the topic")
-		.argument("<partition>", "number of the partition", partitionNumber)
-		.argument("<offset>", "offset of the message", offsetNumber)
-		.option("--reason <reason>", "why; stored in the letter")
-		.option("--url <url>", "HTTP address of the daemon; default: the configuration's, or the embedded daemon of this folder")
-		.option("--json", "as JSON")
-		.addHelpText(
-			"after",
-			`
-While daemons run, the one that has the partition does it (http.admin: true), whether the partition is running, backing off, parked or
-paused. While none runs, the command sets the group's offset after the message, which has to be the partition's next one. A message that
-was already handled is not skipped: its rows are there. To bring a skipped message back: pockaffe dead-letters replay --state skipped --topic T --partition P --offset O`,
-		)
-		.action(async (topic: string, partition: number, offset: number, options: SkipOptions, command: Command) => {
-			const place = { topic, partition, offset };
-			const by = `skipped by ${userInfo().username}@${hostname()}`;
-			const why = (options.reason ? `${by}: ${options.reason}` : by).slice(0, LONGEST_WHY);
-			const asked = await skippedByDaemon(place, why, command, context);
-			const outcome = typeof asked === "string" ? asked : await skippedInGroup(place, why, { command, context, ...asked });
-			const name = `${partitionName(place)} offset ${offset}`;
-			const words = {
-				skipped: `${name} is skipped; its letter: pockaffe dead-letters show ${topic} ${partition} ${offset}`,
-				asked: `${name} is in the handler's hand, or its letter is being stored: it is skipped when that is over, unless the handler gets through it`,
-			};
-			print(context.stdout, options.json ? JSON.stringify({ ...place, outcome, why }) : words[outcome]);
-		});
+/** Prints what became of it. */
+export async function skip(place: Place, options: SkipOptions, command: Command, context: CommandContext): Promise<void> {
+	const { topic, partition, offset } = place;
+	const by = `skipped by ${userInfo().username}@${hostname()}`;
+	const why = (options.reason ? `${by}: ${options.reason}` : by).slice(0, LONGEST_WHY);
+	const asked = await skippedByDaemon(place, why, command, context);
+	const outcome = typeof asked === "string" ? asked : await skippedInGroup(place, why, { command, context, ...asked });
+	const name = `${partitionName(place)} offset ${offset}`;
+	const words = {
+		skipped: `${name} is skipped; its letter: pockaffe dead-letters show ${topic} ${partition} ${offset}`,
+		asked: `${name} is in the handler's hand, or its letter is being stored: it is skipped when that is over, unless the handler gets through it`,
+	};
+	print(context.stdout, options.json ? JSON.stringify({ ...place, outcome, why }) : words[outcome]);
 }
 
 /** `trouble` where no daemon of the group answers at all. Throws ExitError with its words where it refuses. */

@@ -6,13 +6,14 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { HeldOffsets } from "../../core/messages/hand-note.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { packageRoot } from "../../core/package-root.ts";
 
 /**
  * A child process that names the messages in hand if this process crashes. To be disposed when the handler's work is over, however it
  * ended.
  */
 export class CrashWitness implements Disposable {
-	readonly #child = spawn(process.execPath, [fileURLToPath(new URL("./crash-witness-child.js", import.meta.url))], {
+	readonly #child = spawn(process.execPath, [fileURLToPath(new URL("dist/commands/process/crash-witness-child.js", packageRoot))], {
 		stdio: ["pipe", "ignore", "inherit"],
 	});
 	readonly #hands = new Map<string, HeldOffsets>();

@@ -5,8 +5,7 @@
 import type { Writable } from "node:stream";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import { unlessAborted } from "../../core/unless-aborted.ts";
-import { exitNow } from "../../kafka/native.ts";
-import { endAllThreads } from "../../worker/thread/worker-thread.ts";
+import { endAllThreads } from "../../worker/thread/living-threads.ts";
 import type { CommandContext } from "../command-context.ts";
 
 /** Threads that can be ended take milliseconds. */
@@ -25,6 +24,7 @@ export async function leave(code: number, outside: Outside): Promise<void> {
 /** Ends the process whatever still runs, as soon as what was printed is out. */
 export async function leaveNow(code: number, { stdout, stderr, clock }: Outside): Promise<void> {
 	await Promise.race([Promise.all([flushed(stdout), flushed(stderr)]), clock.sleep(FLUSH_MS)]);
+	const { exitNow } = await import("../../kafka/native.ts");
 	exitNow(code);
 }
 

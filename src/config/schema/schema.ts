@@ -2,7 +2,7 @@
  * The one schema of the configuration: validation, `--help`, docs/configuration.md and config/example.yaml come from it.
  * Keys, nesting and defaults are API. Rules that concern several keys are in rules.ts.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { bytesEncodings } from "../../core/rows/rows.ts";
 import { idTypes, parseColumnType, typeHelp } from "./column-types.ts";
 

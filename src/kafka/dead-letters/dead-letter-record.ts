@@ -3,7 +3,7 @@
  * other tools read too: Kafka Connect's, and those of Spring's whose values are text (Spring's numbers are binary, and the client
  * can't send a NUL byte in a header). Everything else is in `pockaffe.*`. Pure.
  */
-import { z } from "zod";
+import * as z from "zod";
 import {
 	type DeadLetter,
 	type LetterIdentity,

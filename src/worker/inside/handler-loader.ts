@@ -16,19 +16,19 @@ export interface LoadedHandler {
 	readonly readsBytes: boolean;
 }
 
-/** Where the built-in handlers are, relative to this file. */
-const builtIns: Readonly<Record<string, string>> = {
-	"pockaffe:json": "./json/json-handler.js",
-	"pockaffe:log": "./log-handler.js",
-	"pockaffe:example": "../../embedded/example-handler.js",
+/** The built-in handlers. */
+const builtIns: Readonly<Record<string, () => Promise<object>>> = {
+	"pockaffe:json": () => import("./json/json-handler.ts"),
+	"pockaffe:log": () => import("./log-handler.ts"),
+	"pockaffe:example": () => import("../../embedded/example-handler.ts"),
 };
 
 /** Loads a module by absolute path or built-in name. Never rejects: what is wrong is data. */
 export async function loadHandler(module: string): Promise<{ ok: true; loaded: LoadedHandler } | { ok: false; failure: HandlerFailure }> {
 	let exported: Record<string, unknown>;
 	try {
-		const builtIn = builtIns[module];
-		exported = await import(builtIn === undefined ? pathToFileURL(module).href : new URL(builtIn, import.meta.url).href);
+		const builtIn = builtIns[module] ?? (() => import(pathToFileURL(module).href) as Promise<object>);
+		exported = (await builtIn()) as Record<string, unknown>;
 	} catch (error) {
 		const code = (error as { code?: unknown } | null)?.code;
 		return { ok: false, failure: explainLoadFailure(module, failureOf("load", error), code) };

@@ -5,7 +5,7 @@
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
-import { workerData } from "piscina";
+import { workerData } from "node:worker_threads";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { ExitReason } from "../../handler-api.ts";
 import { captureOutput } from "../thread/handler-output.ts";

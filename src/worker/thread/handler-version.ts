@@ -9,6 +9,7 @@ import { open } from "node:fs/promises";
 import { builtinModules } from "node:module";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { packageRoot } from "../../core/package-root.ts";
 
 /** What is quoted behind `from`, `import` and `require`. In a comment or a text too: a file more changes nothing. */
 const IMPORTED = /\b(?:from|import|require)\s*\(?\s*(["'])([^"'\n]+)\1/g;
@@ -28,7 +29,7 @@ export async function handlerVersion(module: string): Promise<string | null> {
 }
 
 async function versionOnDisk(module: string): Promise<string | null> {
-	if (module.startsWith("pockaffe:")) return await versionOf(join(import.meta.dirname, "../../.."));
+	if (module.startsWith("pockaffe:")) return await versionOf(fileURLToPath(packageRoot));
 	const root = dirname(module);
 	const [files, packages] = [new Map<string, string>(), new Map<string, string>()];
 	const waiting = [module];

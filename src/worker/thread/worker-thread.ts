@@ -4,13 +4,12 @@
  *
  * Step 4 of a message's way (docs/architecture.md).
  */
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
-import { systemClock } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import { sliceBatch } from "../../core/messages/message-codec.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";
+import { packageRoot } from "../../core/package-root.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
 import { explainLoadFailure } from "../inside/handler-loader.ts";
 import { contradictionIn } from "../outcomes/outcome-check.ts";
@@ -28,6 +27,7 @@ import {
 	ThreadDiedError,
 	type ThreadProgress,
 } from "./handler-thread.ts";
+import { livingThreads } from "./living-threads.ts";
 import type { Printed } from "./output-quota.ts";
 import type { SharedDeath, ThreadHost } from "./shared-thread.ts";
 import { SharedThreads } from "./shared-threads.ts";
@@ -66,11 +66,8 @@ export function createHandlerThreads(
 	return new SharedThreads({ maxThreads, endedForOthers, createHost: () => new WorkerThread(options) });
 }
 
-/** The built entry: source files can't be loaded in a thread, so a worker-thread.ts that is run from source looks into dist/. */
-function entryFile(): string {
-	const beside = new URL("../inside/thread-bridge.cjs", import.meta.url);
-	return fileURLToPath(existsSync(beside) ? beside : new URL("../../../dist/worker/inside/thread-bridge.cjs", import.meta.url));
-}
+/** The built entry, also where this file is run from source: a thread can't load source files. */
+const entryFile = fileURLToPath(new URL("dist/worker/inside/thread-bridge.cjs", packageRoot));
 
 /**
  * What a thread makes lives as long as its run, so a small one is collected as cheaply: the daemon of a full pipeline on four threads took
@@ -80,16 +77,6 @@ const YOUNG_GENERATION_MB = 12;
 
 /** Threads made so far: each has an output of its own. */
 let threads = 0;
-/** Those of this process that are not gone. */
-const living = new Set<WorkerThread>();
-
-/** Ends all threads of this process. False where one is still there after so long: `process.exit` would wait for it for ever. */
-export async function endAllThreads(withinMs: number): Promise<boolean> {
-	for (const thread of living) void thread.kill();
-	const gone = Promise.all([...living].map((thread) => thread.gone)).then(() => true);
-	return Promise.race([gone, systemClock.sleep(withinMs).then(() => false)]);
-}
-
 class WorkerThread implements ThreadHost {
 	readonly #pool: Piscina;
 	readonly #progress: SharedProgress;
@@ -114,7 +101,7 @@ class WorkerThread implements ThreadHost {
 		this.gone = new Promise((resolve) => {
 			this.#resolveGone = resolve;
 		});
-		living.add(this);
+		livingThreads.add(this);
 		this.#progress = SharedProgress.forCalls(handler.concurrency);
 		const output = printed && handler.module !== "pockaffe:log" ? `pockaffe ${process.pid} ${++threads}` : null;
 		if (printed && output) this.#stopListening = listenToOutput(output, printed);
@@ -132,7 +119,7 @@ class WorkerThread implements ThreadHost {
 			output,
 		};
 		this.#pool = new Piscina({
-			filename: entryFile(),
+			filename: entryFile,
 			// The first task starts the thread. With a minimum of one piscina starts another when the dead one's exit arrives after destroy().
 			minThreads: 0,
 			maxThreads: 1,
@@ -269,7 +256,7 @@ class WorkerThread implements ThreadHost {
 
 	async #destroy(): Promise<void> {
 		await this.#pool.destroy().catch(() => {});
-		living.delete(this);
+		livingThreads.delete(this);
 		this.#resolveGone();
 		// A turn later: lines that the thread printed last are still on their way.
 		setImmediate(this.#stopListening);

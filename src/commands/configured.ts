@@ -1,0 +1,49 @@
+/** The configuration that a command works by: as the global options say, or the embedded daemon's of this folder. */
+import type { Command } from "commander";
+import type { Config } from "../config/config.ts";
+import { withEmbeddedProfile } from "../config/embedded-profile.ts";
+import { type LoadedConfig, loadConfig } from "../config/load.ts";
+import { isUnconfigured, requireForRun } from "../config/requirements.ts";
+import { ExitError, exitCodes } from "../core/errors.ts";
+import { readEmbeddedFile } from "../embedded/embedded-file.ts";
+import type { CommandContext } from "./command-context.ts";
+
+/** The configuration as the global options say. */
+export function configOf(command: Command, { environment, cwd }: CommandContext): LoadedConfig {
+	const { config: file } = command.optsWithGlobals<{ config?: string }>();
+	return loadConfig({ file, environment, cwd });
+}
+
+/** The daemon's whole configuration, or that of the embedded daemon of this folder. Throws ExitError (usage) where something is missing. */
+export async function daemonConfig(command: Command, context: CommandContext): Promise<LoadedConfig> {
+	const { config, source } = configOf(command, context);
+	const embedded = isUnconfigured(config) ? await readEmbeddedFile(context.cwd) : null;
+	if (embedded) return { config: withEmbeddedProfile(config, embedded), source };
+	requireForRun(config, source);
+	return { config, source };
+}
+
+/** The Kafka to talk to: the configured one, else that of an embedded daemon running in this folder. `embedded` tells which. */
+export async function kafkaOf(command: Command, context: CommandContext): Promise<{ kafka: Config["kafka"]; embedded: boolean }> {
+	const { config } = configOf(command, context);
+	if (config.kafka.brokers.length > 0) return { kafka: config.kafka, embedded: false };
+	const addresses = await readEmbeddedFile(context.cwd);
+	if (!addresses) {
+		const rule = "kafka.brokers is needed: set POCKAFFE_KAFKA_BROKERS=host:port, or run an embedded daemon here (pockaffe run --embedded)";
+		throw new ExitError(exitCodes.usage, "no_brokers", rule);
+	}
+	if (!isAlive(addresses.pid)) {
+		const rule = `the embedded daemon of .pockaffe/embedded.json (pid ${addresses.pid}) is gone: start it (pockaffe run --embedded), or set kafka.brokers`;
+		throw new ExitError(exitCodes.usage, "embedded_gone", rule);
+	}
+	return { kafka: { ...config.kafka, brokers: addresses.brokers }, embedded: true };
+}
+
+function isAlive(pid: number): boolean {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch (error) {
+		return (error as { code?: string }).code === "EPERM";
+	}
+}

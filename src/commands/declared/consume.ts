@@ -1,0 +1,18 @@
+/** `consume`, as it is called and what it takes. */
+import type { Command } from "commander";
+import type { CommandContext } from "../command-context.ts";
+import type { ConsumeOptions } from "../consume.ts";
+import { wholeNumber } from "../terminal/option-values.ts";
+
+export function declareConsume(program: Command, context: CommandContext): void {
+	program
+		.command("consume")
+		.description("print messages as JSON lines, and commit their offsets")
+		.argument("<topic>", "name of the topic")
+		.requiredOption("-g, --group <group>", "consumer group; starts at the beginning where it has committed nothing")
+		.option("-n, --number <count>", "end after this many messages", wholeNumber)
+		.option("--exit-at-end", "end when every partition is read to its end")
+		.action(async (topic: string, options: ConsumeOptions, command: Command) =>
+			(await import("../consume.ts")).consume(topic, options, command, context),
+		);
+}

@@ -1,0 +1,26 @@
+/** `produce`, as it is called and what it takes. */
+import { type Command, InvalidArgumentError } from "commander";
+import type { CommandContext } from "../command-context.ts";
+import type { ProduceOptions } from "../produce.ts";
+import { partitionNumber } from "../terminal/option-values.ts";
+
+export function declareProduce(program: Command, context: CommandContext): void {
+	program
+		.command("produce")
+		.description("produce a record for each line of standard input")
+		.argument("<topic>", "name of the topic")
+		.option("-k, --key <key>", "key of all records; default: no key")
+		.option("-p, --partition <number>", "partition; default: chosen by the key, as Java clients do", partitionNumber)
+		.option("-H, --header <name=value>", "header of all records; may be repeated", addHeader, [])
+		.option("--null", "treat an empty line as a null value (a delete) instead of an empty value")
+		.option("--json", "print a JSON line for each record")
+		.action(async (topic: string, options: ProduceOptions, command: Command) =>
+			(await import("../produce.ts")).produce(topic, options, command, context),
+		);
+}
+
+function addHeader(text: string, headers: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {
+	const at = text.indexOf("=");
+	if (at < 1) throw new InvalidArgumentError("name=value.");
+	return [...headers, [text.slice(0, at), text.slice(at + 1)]];
+}

@@ -1,0 +1,31 @@
+/** `reprocess`, as it is called and what it takes. */
+import type { Command } from "commander";
+import type { ReprocessOptions } from "../audit/reprocess.ts";
+import type { CommandContext } from "../command-context.ts";
+import { partitionNumber, whereTo } from "../terminal/option-values.ts";
+
+export function declareReprocess(program: Command, context: CommandContext): void {
+	program
+		.command("reprocess")
+		.description("after you corrected the handler: run it again on old messages, and replace the rows that they made before")
+		.option("--from <where>", "begin here: earliest, a time (2024-05-01T12:00:00Z), or an offset; default: the log's beginning", whereTo)
+		.option("--to <where>", "end here: latest, a time, or an offset (excluded); default: the committed offset", whereTo)
+		.option("--topic <topic>", "only this topic")
+		.option("--partition <number>", "only this partition", partitionNumber)
+		.option("--keys <file>", "only messages with the keys in this file, one per line")
+		.option("--dry-run", "only say what would change")
+		.option("-y, --yes", "do not ask; needed without a terminal")
+		.option("--json", "as JSON")
+		.addHelpText(
+			"after",
+			`
+Reads the log without joining a group, up to the committed offsets, and runs the handler on it (init gets purpose "reprocess"). Daemons
+may run meanwhile: a row of a newer message stays. A row that its message no longer makes is replaced by the row of the id's previous
+message, or removed. A message that the handler rejects becomes a dead letter; one at which it fails keeps its row. Messages that are
+already dead letters are left out (use dead-letters replay). After an interruption or a kill run the same command again. Restart the
+daemons with the corrected handler first: messages that they handle while this runs are not reprocessed.`,
+		)
+		.action(async (options: ReprocessOptions, command: Command) =>
+			(await import("../audit/reprocess.ts")).reprocess(options, command, context),
+		);
+}

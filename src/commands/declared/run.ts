@@ -1,0 +1,16 @@
+/** `run`, as it is called and what it takes. */
+import type { Command } from "commander";
+import type { CommandContext } from "../command-context.ts";
+import type { RunCommandOptions } from "../run.ts";
+
+/** `optionHelp`: every key of the configuration, where the help of `run` is asked for. */
+export function declareRun(program: Command, context: CommandContext, optionHelp: () => string): void {
+	program
+		.command("run", { isDefault: true })
+		.description("run the daemon")
+		.option("--embedded", "for a demo, or to try your handler: use an embedded broker and database in this folder, whatever is configured")
+		.option("--leave", "leave the group when stopping even with kafka.instanceId, so that others take over at once")
+		.addHelpText("after", () => `\n${optionHelp()}`)
+		.allowExcessArguments()
+		.action(async (options: RunCommandOptions, command: Command) => (await import("../run.ts")).run(options, command, context));
+}

@@ -1,0 +1,37 @@
+/** `topic create` and `topic describe`, as they are called and what they take. */
+import type { Command } from "commander";
+import { ExitError, exitCodes } from "../../core/errors.ts";
+import type { CommandContext } from "../command-context.ts";
+import { wholeNumber } from "../terminal/option-values.ts";
+import type { CreateTopicOptions, DescribeTopicOptions } from "../topic.ts";
+
+export function declareTopic(program: Command, context: CommandContext): void {
+	const topic = program
+		.command("topic")
+		.description("create and describe topics")
+		.allowExcessArguments()
+		.action(() => {
+			throw new ExitError(
+				exitCodes.usage,
+				"no_topic_command",
+				"type: pockaffe topic create <topic> -p <partitions>, or pockaffe topic describe <topic>",
+			);
+		});
+	topic
+		.command("create")
+		.description("create a topic")
+		.argument("<topic>", "name of the topic")
+		.requiredOption("-p, --partitions <count>", "partitions", wholeNumber)
+		.option("-r, --replication <count>", "replicas of each partition", wholeNumber, 1)
+		.action(async (name: string, options: CreateTopicOptions, command: Command) =>
+			(await import("../topic.ts")).createNamed(name, options, command, context),
+		);
+	topic
+		.command("describe")
+		.description("show a topic's partitions: leader, replicas, in-sync replicas, watermarks")
+		.argument("<topic>", "name of the topic")
+		.option("--json", "as JSON")
+		.action(async (name: string, options: DescribeTopicOptions, command: Command) =>
+			(await import("../topic.ts")).describe(name, options, command, context),
+		);
+}

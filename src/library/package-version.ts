@@ -1,5 +1,0 @@
-/** The version that the package says. */
-import { readFileSync } from "node:fs";
-
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string };
-export const packageVersion = version;

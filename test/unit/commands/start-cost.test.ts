@@ -1,0 +1,76 @@
+/**
+ * What is loaded before a command does anything: Node takes about a millisecond of CPU for each file, and a daemon that starts late is a
+ * partition that stands still. Whoever adds an import here that only some commands or moments need, loads it there.
+ */
+import { build, type Metafile } from "esbuild";
+import { describe, expect, it } from "vitest";
+
+const { bundleOptions } = (await import("../../../config/build.mjs" as string)) as { bundleOptions: Record<string, unknown> };
+
+const root = new URL("../../../", import.meta.url).pathname;
+const { outputs } = (
+	await build({
+		...bundleOptions,
+		absWorkingDir: root,
+		entryPoints: ["src/main.ts"],
+		outdir: "dist/bundle",
+		splitting: true,
+		write: false,
+		metafile: true,
+	})
+).metafile as Metafile;
+
+/** What comes with the file that has `source` as its entry: packages, and our own files. */
+function loadedWith(source: string): { packages: string[]; own: string[]; kilobytes: number } {
+	const [entry] = Object.entries(outputs).find(([, output]) => output.entryPoint === source) ?? [""];
+	const files = new Set([entry]);
+	// A set takes in what is added while it is walked.
+	for (const file of files)
+		for (const { kind, path } of outputs[file]?.imports ?? []) if (kind === "import-statement" && path in outputs) files.add(path);
+	const used = [...files].flatMap((file) =>
+		Object.entries(outputs[file]?.inputs ?? {}).filter(([, { bytesInOutput }]) => bytesInOutput > 0),
+	);
+	const outside = [...files].flatMap((file) => (outputs[file]?.imports ?? []).filter(({ external }) => external).map(({ path }) => path));
+	const inside = used.flatMap(([path]) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []);
+	return {
+		packages: [...new Set([...inside, ...outside.filter((path) => !path.startsWith("node:") && path in dependencies)])].sort(),
+		own: used.map(([path]) => path).filter((path) => path.startsWith("src/")),
+		kilobytes: used.reduce((sum, [, { bytesInOutput }]) => sum + bytesInOutput, 0) / 1_000,
+	};
+}
+
+const { dependencies } = (await import("../../../package.json", { with: { type: "json" } })).default as {
+	dependencies: Readonly<Record<string, string>>;
+};
+
+describe("what is loaded", () => {
+	it("for --version and --help is the command line alone", () => {
+		const { packages, own, kilobytes } = loadedWith("src/main.ts");
+		expect(packages).toEqual(["commander"]);
+		expect(own.filter((path) => !/^src\/(main\.ts|commands|core)/.test(path))).toEqual([
+			"src/audit/verification/requirements.ts",
+			"src/worker/thread/living-threads.ts",
+		]);
+		expect(kilobytes).toBeLessThan(200);
+	});
+
+	it("for run is what a daemon works with", () => {
+		const { packages, own } = loadedWith("src/commands/run.ts");
+		expect(packages.filter((name) => name in dependencies)).toEqual([
+			"@hono/node-server",
+			"chokidar",
+			"eventemitter3",
+			"fastest-levenshtein",
+			"hono",
+			"node-rdkafka",
+			"pino",
+			"pino-pretty",
+			"piscina",
+			"postgres",
+			"prom-client",
+			"yaml",
+			"zod",
+		]);
+		expect(own.filter((path) => /^src\/(audit|commands\/(audit|check|dead-letters|offsets|terminal))/.test(path))).toEqual([]);
+	});
+});
