@@ -72,7 +72,7 @@ export interface Reject {
 
 /**
  * What a handler makes of a message: nothing (null), a row, several, a delete, records to produce, or a rejection. `undefined` counts as
- * null where the daemon reads it, and is no part of the type: so the compiler finds a `return` that was forgotten.
+ * null if the daemon reads it, and is no part of the type: so the compiler finds a `return` that was forgotten.
  */
 export type Outcome = null | Row | Delete | Produce | Reject | readonly (Row | Delete | Produce)[];
 

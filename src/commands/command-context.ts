@@ -1,4 +1,4 @@
-/** What a command is given of the outside, so that it can be run in a test's process as well as from the command line. */
+/** What a command gets from outside, so that a test can run it in its own process. */
 import type { Readable, Writable } from "node:stream";
 import type { Environment } from "../config/environment.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
@@ -17,17 +17,17 @@ export interface CommandContext {
 	readonly version: string;
 	/** Aborted by SIGINT and SIGTERM; for commands that follow something. */
 	readonly interrupted: AbortSignal;
-	/** Says what the process is to exit with, unless something worse happens. */
+	/** Sets the exit code of the process, unless something worse happens. */
 	exit(code: ExitCode): void;
 }
 
-/** The real outside; `interrupted` is wired by the commands that want it. */
+/** The real process; commands that want `interrupted` connect it to signals. */
 export function processContext(version: string, interrupted: AbortSignal, exit: (code: ExitCode) => void): CommandContext {
 	const { env: environment, stdin, stdout, stderr } = process;
 	return { environment, cwd: process.cwd(), stdin, stdout, stderr, clock: systemClock, version, interrupted, exit };
 }
 
-/** One line, or several; nothing in it can steer a terminal. */
+/** Prints one line, or several; nothing in it can control a terminal. */
 export function print(stream: Writable, line: string): void {
 	stream.write(`${visibleText(line)}\n`);
 }

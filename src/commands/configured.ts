@@ -1,4 +1,4 @@
-/** The configuration that a command works by: as the global options say, or the embedded daemon's of this folder. */
+/** The configuration of a command: from the global options, or of this folder's embedded daemon. */
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
@@ -8,13 +8,13 @@ import { ExitError, exitCodes } from "../core/errors.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 import type { CommandContext } from "./command-context.ts";
 
-/** The configuration as the global options say. */
+/** The configuration that the global options select. */
 export function configOf(command: Command, { environment, cwd }: CommandContext): LoadedConfig {
 	const { config: file } = command.optsWithGlobals<{ config?: string }>();
 	return loadConfig({ file, environment, cwd });
 }
 
-/** The daemon's whole configuration, or that of the embedded daemon of this folder. Throws ExitError (usage) where something is missing. */
+/** The daemon's whole configuration, or that of this folder's embedded daemon. Throws ExitError (usage) if something is missing. */
 export async function daemonConfig(command: Command, context: CommandContext): Promise<LoadedConfig> {
 	const { config, source } = configOf(command, context);
 	const embedded = isUnconfigured(config) ? await readEmbeddedFile(context.cwd) : null;
@@ -23,7 +23,7 @@ export async function daemonConfig(command: Command, context: CommandContext): P
 	return { config, source };
 }
 
-/** The Kafka to talk to: the configured one, else that of an embedded daemon running in this folder. `embedded` tells which. */
+/** The Kafka to use: the configured one, or that of an embedded daemon running in this folder. `embedded` tells which. */
 export async function kafkaOf(command: Command, context: CommandContext): Promise<{ kafka: Config["kafka"]; embedded: boolean }> {
 	const { config } = configOf(command, context);
 	if (config.kafka.brokers.length > 0) return { kafka: config.kafka, embedded: false };

@@ -12,7 +12,7 @@ import { type CommandContext, print } from "./command-context.ts";
 import { kafkaOf } from "./configured.ts";
 import { shownBytes } from "./terminal/shown-bytes.ts";
 
-/** Whose offsets, and when it is enough. */
+/** The group whose offsets are used, and when to end. */
 export interface ConsumeOptions {
 	readonly group: string;
 	readonly number?: number;
@@ -21,7 +21,9 @@ export interface ConsumeOptions {
 
 const TIMEOUT_MS = 10_000;
 const POLL = { count: 500, timeoutMs: 50 };
-/** Each costs a round trip, and is for what a kill would have printed again. The last one, at the end, is waited for. */
+/**
+ * Time between two commits. Each costs a round trip, and limits what a kill would print again. Only the last one, at the end, is awaited.
+ */
 const COMMIT_EVERY_MS = 1_000;
 const regrouping: readonly number[] = [kafkaErrors.illegalGeneration, kafkaErrors.unknownMember, kafkaErrors.rebalanceInProgress];
 const fatalCodes: readonly number[] = [
@@ -31,7 +33,7 @@ const fatalCodes: readonly number[] = [
 	kafkaErrors.fatal,
 ];
 
-/** Resolves when it is enough. */
+/** Resolves when it should end. */
 export async function consume(topic: string, options: ConsumeOptions, command: Command, context: CommandContext): Promise<void> {
 	const { kafka } = await kafkaOf(command, context);
 	const settings = {
@@ -54,7 +56,7 @@ export async function consume(topic: string, options: ConsumeOptions, command: C
 	}
 }
 
-/** Prints until it is enough; answers assignments; commits what was printed. */
+/** Prints messages until it should end; answers assignments; commits what was printed. */
 export class Follower {
 	readonly #client: ConsumerClient;
 	readonly #options: ConsumeOptions;
@@ -82,12 +84,12 @@ export class Follower {
 			for (const partition of partitions) this.#unread.add(partitionName(partition));
 			this.#assigned = true;
 			client.assignStored(partitions);
-			// A guess less is no harm here.
+			// A failure here does no harm.
 			void this.#tellJumps(partitions).catch(() => {});
 		});
 	}
 
-	/** Commits what was printed of them as long as they are this member's: later it would take back what their next owner commits. */
+	/** Commits what was printed of these partitions while they are still this member's: later it would undo their next owner's commits. */
 	async #giveAway(partitions: readonly TopicPartition[]): Promise<void> {
 		await this.#underway;
 		this.#commit();
@@ -99,7 +101,7 @@ export class Follower {
 		this.#client.unassign(partitions, false);
 	}
 
-	/** Where the group's offset lies outside the log, what is printed begins at the log's beginning. */
+	/** Reports partitions whose committed offset is outside the log: printing begins at the log's beginning. */
 	async #tellJumps(partitions: readonly TopicPartition[]): Promise<void> {
 		for (const { topic, partition, offset } of await this.#client.committed(partitions)) {
 			if (offset === null) continue;
@@ -119,14 +121,14 @@ export class Follower {
 				this.#commitNowAndThen();
 			}
 		} catch (error) {
-			// What was printed is committed, whatever came behind it; why it ends is the first error.
+			// What was printed is committed, whatever happened after it; the first error is the reason for the end.
 			if (!(error instanceof ExitError)) await this.#commitRest().catch(() => {});
 			throw error;
 		}
 		await this.#commitRest();
 	}
 
-	/** Nothing where the client fails and tries again by itself. */
+	/** Consumes; returns nothing if the client fails, which tries again by itself. */
 	async #consume(count: number): Promise<readonly ReceivedMessage[]> {
 		try {
 			const { messages, ends } = await this.#client.consume(count, POLL.timeoutMs);
@@ -166,7 +168,7 @@ export class Follower {
 		}
 	}
 
-	/** The result of a commit comes with the polls behind it: one is under way at a time. Throws what the last one failed with. */
+	/** The result of a commit arrives with later polls: one is under way at a time. Throws the last one's failure. */
 	#commitNowAndThen(): void {
 		if (this.#failure !== null) throw this.#failure;
 		const now = this.#context.clock.monotonic();
@@ -182,7 +184,7 @@ export class Follower {
 		this.#underway = this.#client
 			.commit(offsets)
 			.catch((error: unknown) => {
-				// The group is being shared out anew. What is still this member's afterwards is committed with what comes next.
+				// The group is rebalancing. Partitions that stay with this member are committed with the next commit.
 				if (error instanceof KafkaError && regrouping.includes(error.kafkaCode)) return;
 				this.#failure = error;
 			})
@@ -191,7 +193,7 @@ export class Follower {
 			});
 	}
 
-	/** All that was printed. What these polls bring is not, and stays uncommitted. */
+	/** Commits everything printed. Messages of these polls are not printed, and stay uncommitted. */
 	async #commitRest(): Promise<void> {
 		for (let isLast = false; ; isLast = true) {
 			while (this.#underway !== null) await this.#client.serveEvents();

@@ -1,11 +1,11 @@
-/** `status`, `pause`, `resume` and `restart`: a running daemon, looked at and steered over its HTTP. */
+/** `status`, `pause`, `resume` and `restart`: shows and controls a running daemon over HTTP. */
 import type { Command } from "commander";
 import type { Status } from "../observe/status.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { daemonOf } from "./daemon-client.ts";
 import { textTable } from "./terminal/text-table.ts";
 
-/** How it is told. */
+/** How to print the status. */
 export interface ControlOptions {
 	readonly json?: boolean;
 }
@@ -17,7 +17,7 @@ export async function showStatus({ json }: ControlOptions, command: Command, con
 	print(context.stdout, json ? JSON.stringify(status) : shown(status));
 }
 
-/** What is done to a partition, and how it is told when it is done. */
+/** An action on a partition, and the words when it is done. */
 export interface Control {
 	readonly topic: string;
 	readonly partition: number;

@@ -1,4 +1,4 @@
-/** How commands reach a running daemon: its HTTP address and token, and errors that say what to do. */
+/** Connects commands to a running daemon: its HTTP address and token, with errors that say what to do. */
 import type { Command } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
@@ -10,7 +10,10 @@ const TIMEOUT_MS = 5_000;
 
 /** A running daemon. */
 export interface DaemonClient {
-	/** The parsed answer. Throws ExitError (found) with the daemon's own words where it refuses, or where it can't be reached. */
+	/**
+	 * Sends a request; resolves to the parsed answer. Throws ExitError (found) with the daemon's own words if it refuses, or if it can't be
+	 * reached.
+	 */
 	ask(method: "GET" | "POST", path: string, body?: object): Promise<unknown>;
 }
 
@@ -20,8 +23,8 @@ export function daemonOf(command: Command, context: CommandContext): Promise<Dae
 }
 
 /**
- * The same; `url` is what the user said, if anything. `wanted` is the group, else the configured one. Throws ExitError where another group's
- * daemon answers: pausing or skipping there would be somebody else's loss.
+ * The same; `url` is what the user gave, if anything. `wanted` is the group, by default the configured one. Throws ExitError if another
+ * group's daemon answers: pausing or skipping there would harm somebody else.
  */
 export async function daemonAt(url: string | undefined, command: Command, context: CommandContext, wanted?: string): Promise<DaemonClient> {
 	const { config } = configOf(command, context);
@@ -32,7 +35,7 @@ export async function daemonAt(url: string | undefined, command: Command, contex
 	return await daemonOfGroup(wanted ?? config.kafka.group, configured, token, context);
 }
 
-/** Where no group is configured any is meant. Where nobody answers the client of the configured address says so. */
+/** If no group is configured, any daemon will do. If none answers, the client of the configured address reports it. */
 async function daemonOfGroup(group: string, configured: string, token: string, { cwd }: CommandContext): Promise<DaemonClient> {
 	const isMeant = (theirs: string | null) => theirs !== null && (group === "" || theirs === group);
 	const first = clientOf(configured, token);
@@ -50,7 +53,7 @@ async function daemonOfGroup(group: string, configured: string, token: string, {
 	throw second.trouble;
 }
 
-/** Which group the daemon is of; null where it doesn't tell, and why. */
+/** The daemon's group; null if it doesn't say, and why. */
 async function groupAt(client: DaemonClient): Promise<{ client: DaemonClient; group: string | null; trouble: unknown }> {
 	try {
 		const status = (await client.ask("GET", "/status")) as { group?: unknown } | null;

@@ -9,7 +9,7 @@ import { refused } from "../kafka/watches/rights.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { kafkaOf } from "./configured.ts";
 
-/** What every record is given, and how it is told. */
+/** What every record gets, and how to print the result. */
 export interface ProduceOptions {
 	readonly key?: string;
 	readonly partition?: number;
@@ -18,7 +18,7 @@ export interface ProduceOptions {
 	readonly json?: boolean;
 }
 
-/** Resolves when the input has ended and all of it is stored. */
+/** Resolves when the input has ended and all records are stored. */
 export async function produce(topic: string, options: ProduceOptions, command: Command, context: CommandContext): Promise<void> {
 	const { kafka, embedded } = await kafkaOf(command, context);
 	if (!embedded) await requireTopic(topic, kafka, context);

@@ -1,6 +1,6 @@
 /**
- * The command line's frame: the commands, the global options, and what becomes of errors. `declared/` has what each is called and takes; what it
- * does is loaded when it runs, so that `--help` costs no Kafka client (test/unit/commands/start-cost.test.ts).
+ * The command line: its commands, its global options, and the handling of errors. `declared/` has the name and options of each command. The
+ * command's own code is loaded when it runs, so that `--help` costs no Kafka client (test/unit/commands/start-cost.test.ts).
  */
 import { Command, CommanderError } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
@@ -26,7 +26,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 		.version(context.version)
 		.option("-c, --config <file>", "configuration file; default: $POCKAFFE_CONFIG, else ./pockaffe.yaml")
 		.showSuggestionAfterError()
-		// Commander would call process.exit; commands made from here on inherit it.
+		// Otherwise Commander calls process.exit; commands created from here on inherit this.
 		.exitOverride()
 		.configureOutput({
 			writeOut: (text) => context.stdout.write(text),
@@ -57,7 +57,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 	}
 }
 
-/** Help is written at once, and the schema behind this one is not loaded for any other. */
+/** The options' help. Help is written synchronously, and only this command's loads the schema behind it. */
 async function optionHelp(args: readonly string[]): Promise<() => string> {
 	const isAsked = args.includes("run") && args.some((arg) => ["-h", "--help", "help"].includes(arg));
 	return isAsked ? (await import("../config/schema/describe-options.ts")).renderOptionHelp : () => "";
@@ -82,7 +82,7 @@ function codeOf(error: unknown, { stderr }: CommandContext): number {
 	return exitCodes.found;
 }
 
-/** `bindings` gives its `tries` where nothing was built; ERR_DLOPEN_FAILED is a build for another Node. */
+/** True if node-rdkafka is not built: `bindings` then gives its `tries`; ERR_DLOPEN_FAILED is a build for another Node. */
 function isClientMissing(error: unknown): boolean {
 	const { code, tries } = (error ?? {}) as { code?: string; tries?: unknown };
 	return tries !== undefined || code === "ERR_DLOPEN_FAILED";

@@ -6,12 +6,12 @@ import { deadLetterDdl, offsetsDdl, tableDdl } from "../sink/tables/schema.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { configOf } from "./configured.ts";
 
-/** How it is to be printed. */
+/** How to print it. */
 export interface SchemaOptions {
 	readonly json?: boolean;
 }
 
-/** Prints it. */
+/** Prints the DDL. */
 export function schema({ json }: SchemaOptions, command: Command, context: CommandContext): void {
 	const { config } = configOf(command, context);
 	const statements = tableLayouts(config).map((layout) => ({ table: layout.name, sql: tableDdl(layout) }));

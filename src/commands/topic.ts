@@ -13,13 +13,13 @@ import { textTable } from "./terminal/text-table.ts";
 /** What the mock cluster gives every topic. */
 const EMBEDDED_PARTITIONS = 4;
 
-/** Of `create`. */
+/** Options of `create`. */
 export interface CreateTopicOptions {
 	readonly partitions: number;
 	readonly replication: number;
 }
 
-/** Of `describe`. */
+/** Options of `describe`. */
 export interface DescribeTopicOptions {
 	readonly json?: boolean;
 }

@@ -12,7 +12,7 @@ import { type Leaf, leaves } from "./schema/schema-leaves.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = "POCKAFFE_";
-/** Leaves the addon out (kafka/native.ts); no option of the file, for it has to be known before the file is read. */
+/** Turns the addon off (kafka/native.ts). Not an option of the file, because it has to be known before the file is read. */
 const NATIVE = "POCKAFFE_NATIVE";
 const notOptions = new Set(["POCKAFFE_CONFIG", NATIVE]);
 const reference = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
@@ -23,8 +23,7 @@ export function variableOf(path: readonly string[]): string {
 }
 
 /**
- * `value` with `${NAME}` and `${NAME:-default}` replaced everywhere in it. A scalar that is only a reference to a number or a boolean
- * becomes one.
+ * `value` with `${NAME}` and `${NAME:-default}` replaced everywhere. A scalar that is only a reference to a number or boolean becomes one.
  */
 export function substitute(value: unknown, environment: Environment, path: (string | number)[], problems: Problem[]): unknown {
 	if (typeof value === "string") return substituteText(value, environment, path, problems);
@@ -33,7 +32,7 @@ export function substitute(value: unknown, environment: Environment, path: (stri
 	return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, substitute(item, environment, [...path, key], problems)]));
 }
 
-/** `value` with the POCKAFFE_ variables over it; where each came from is noted in `origins` by key. */
+/** `value` with the POCKAFFE_ variables applied; `origins` gets the variable of each key. */
 export function override(
 	value: Record<string, unknown>,
 	environment: Environment,

@@ -1,6 +1,6 @@
 /**
- * File and environment become one frozen, validated configuration, or one error that tells everything that is wrong. Reads one file
- * and nothing else.
+ * Turns file and environment into one frozen, validated configuration, or one error that lists everything that is wrong. Reads one file and
+ * nothing else.
  */
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
@@ -17,7 +17,7 @@ import { keysAt } from "./schema/schema-leaves.ts";
 import { secretsOf } from "./secrets.ts";
 import { readYaml } from "./yaml-file.ts";
 
-/** Where to look. `file` is `--config`; `written`: what a file would hold, in place of any. */
+/** Where to look. `file` is `--config`; `written`: contents used instead of any file. */
 export interface LoadOptions {
 	readonly written?: Readonly<Record<string, unknown>>;
 	readonly file?: string | undefined;
@@ -25,7 +25,7 @@ export interface LoadOptions {
 	readonly cwd: string;
 }
 
-/** Where a configuration came from that no file was read for. */
+/** Origin of a configuration without a file. */
 export const withoutFile = "environment and defaults";
 
 /** A configuration and where it came from: a path, or `withoutFile`. */
@@ -37,9 +37,9 @@ export interface LoadedConfig {
 const DEFAULT_FILE = "pockaffe.yaml";
 
 /**
- * Loads `file`, else the file POCKAFFE_CONFIG names, else ./pockaffe.yaml where there is one, else nothing; puts the environment over
- * it and validates the whole. Top-level keys that begin with x- are for anchors and say nothing. Throws ExitError (usage)
- * `config_unreadable`, `config_not_yaml` or `config_invalid`.
+ * Loads `file`, else the file that POCKAFFE_CONFIG names, else ./pockaffe.yaml if it exists, else none; applies the environment, and
+ * validates the whole. Top-level keys that begin with x- are for anchors and are ignored. Throws ExitError (usage) `config_unreadable`,
+ * `config_not_yaml` or `config_invalid`.
  */
 export function loadConfig(options: LoadOptions): LoadedConfig {
 	const path = options.written ? null : configPath(options);
@@ -58,7 +58,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
 	const invalid = result.success
 		? rulesOf(result.data as Config)
 		: [...result.error.issues.flatMap((issue) => problemsOf(issue, written)), ...rulesOfRemaining(written)];
-	// What a variable that is not set left behind is no second error.
+	// A value missing because of an unset variable is no second error.
 	problems.push(...invalid.filter(({ path }) => !problems.some((told) => keyOf(told.path) === keyOf(path))));
 	if (problems.length > 0)
 		throw configError(
@@ -86,7 +86,7 @@ function problemsOf(issue: z.core.$ZodIssue, written: unknown): Problem[] {
 		return issue.keys.map((key) => ({ path: [...path, key], rule: `is no known key${nearest(key, known)}` }));
 	}
 	if (issue.code === "invalid_union") {
-		// The members of a union that got further than the type say more than the union.
+		// Members of a union that matched beyond the type explain more than the union.
 		const deeper = issue.errors
 			.flat()
 			.filter((inner) => inner.path.length > 0 || inner.code === "custom" || inner.code === "unrecognized_keys");
@@ -114,7 +114,7 @@ function rulesOf(config: Config): Problem[] {
 	return [...brokenRules(config), ...moduleProblems(config)];
 }
 
-/** The rules between keys that are broken whatever becomes of the values that are wrong in themselves. */
+/** Broken rules between keys, whatever happens to values that are invalid by themselves. */
 function rulesOfRemaining(written: unknown): Problem[] {
 	const remaining = remainingOf(configSchema, written);
 	if (!remaining) return [];
@@ -122,7 +122,7 @@ function rulesOfRemaining(written: unknown): Problem[] {
 	return rulesOf(data as Config).filter(({ path }) => !removed.some((gone) => touches(path, gone)));
 }
 
-/** The one name that an object of JavaScript's does not keep as its own: a column of this name would be left out without a word. */
+/** The one name that a JavaScript object does not keep as its own property: a column with this name would be dropped silently. */
 function unkept(value: unknown, path: readonly (string | number)[]): Problem[] {
 	if (typeof value !== "object" || value === null) return [];
 	return Object.entries(value).flatMap(([key, inner]) => {
@@ -146,7 +146,7 @@ function moduleProblems({ handler: { module } }: Config): Problem[] {
 	return [{ path: ["handler", "module"], value: module, rule: `is no built-in handler${nearest(module, builtInHandlers)}` }];
 }
 
-/** Files are named relative to the configuration's. */
+/** Resolves file names relative to the configuration's folder. */
 function resolveFiles({ handler, kafka: { tls, sasl }, database }: z.output<typeof configSchema>, folder: string): void {
 	handler.module = resolveModule(handler.module, folder);
 	if (database.passwordFile) database.passwordFile = resolve(folder, database.passwordFile);

@@ -1,17 +1,17 @@
-/** What a command needs of the configuration before it can begin: asked for by key, all at once. Pure. */
+/** Checks what a command needs from the configuration before it begins, and lists all missing keys at once. Pure. */
 import { ExitError, exitCodes } from "../core/errors.ts";
 import type { Config } from "./config.ts";
 import { withoutFile } from "./load.ts";
 import { configError, type Problem } from "./schema/problems.ts";
 
-/** True where neither a broker nor a database is configured. */
+/** True if neither a broker nor a database is configured. */
 export function isUnconfigured({ kafka, database }: Config): boolean {
 	return kafka.brokers.length === 0 && database.url === "";
 }
 
 /**
- * Throws ExitError (usage) where there is neither a file nor a broker nor a database: in a wrong folder, or without its mount, a daemon
- * would start as a demo, be ready, and nobody would notice.
+ * Throws ExitError (usage) if there is neither a file nor a broker nor a database. In a wrong folder, or without its mount, a daemon would
+ * otherwise start as a demo, be ready, and nobody would notice.
  */
 export function requireConfiguration(config: Config, source: string): void {
 	if (source !== withoutFile || !isUnconfigured(config)) return;
@@ -24,8 +24,7 @@ export function requireConfiguration(config: Config, source: string): void {
 }
 
 /**
- * Throws ExitError (usage) with every key `run` needs and doesn't have: one of broker and database alone must not commit a real group's
- * offsets.
+ * Throws ExitError (usage) with every key that `run` needs and lacks: a broker or a database alone must not commit a real group's offsets.
  */
 export function requireForRun(config: Config, source: string): void {
 	const missing: Problem[] = [...kafkaKeys(config), ...databaseKeys(config)];

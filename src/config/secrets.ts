@@ -1,5 +1,5 @@
 /**
- * Which values of a configuration nobody may see: neither in an error about them nor, whatever got into it, in what the daemon says.
+ * Knows which values of a configuration are secret: they appear neither in an error about them nor in anything else that the daemon says.
  * Pure.
  */
 import type { Config } from "./config.ts";
@@ -9,17 +9,14 @@ const secretKeys: readonly string[] = ["database.url", "database.passwordCommand
 const PROPERTIES = "kafka.properties.";
 const secretProperty = /password|secret|key|token|config|credential/i;
 
-/**
- * True where the value of the key must never be printed: a secret, or what stands where a section is expected that has one (`database:
- * postgres://…`).
- */
+/** True if the key's value must never be printed: a secret, or a value in place of a section that has one (`database: postgres://…`). */
 export function isSecret(key: string): boolean {
 	if (key === "") return true;
 	if (key.startsWith(PROPERTIES)) return secretProperty.test(key.slice(PROPERTIES.length));
 	return [...secretKeys, PROPERTIES].some((secret) => secret === key || secret.startsWith(`${key}.`));
 }
 
-/** The secrets of a valid configuration, and of libpq's variables; the database's password as it is written in the URL, and as it is. */
+/** The secrets of a valid configuration and of libpq's variables; the database's password as written in the URL, and decoded. */
 export function secretsOf({ kafka, database, http }: Config, environment: Environment = {}): string[] {
 	const properties = Object.entries(kafka.properties).filter(([name]) => secretProperty.test(name));
 	const passwords = passwordsIn(database.url);
@@ -36,7 +33,7 @@ export function secretsOf({ kafka, database, http }: Config, environment: Enviro
 	return all.filter((secret) => secret !== undefined && secret !== "") as string[];
 }
 
-/** Before the host, and among the parameters. */
+/** The passwords in a URL: before the host, and among the parameters. */
 export function passwordsIn(url: string): string[] {
 	const beforeHost = /^[^:]*:\/\/[^:/@]*:(.*)@[^@]*$/s.exec(url.split("?")[0] as string)?.[1] ?? "";
 	return [beforeHost, ...Array.from(url.matchAll(/[?&](?:ssl)?password=([^&]*)/g), ([, password]) => password as string)];

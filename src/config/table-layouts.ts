@@ -2,7 +2,7 @@
 import type { TableLayout, VersionStrategy } from "../core/rows/rows.ts";
 import type { Config } from "./config.ts";
 
-/** A layout per configured table. Several topics (or a pattern) feed the tables: then `kafka_topic` is part of every version. */
+/** A layout per configured table. If several topics (or a pattern) feed the tables, `kafka_topic` is part of every version. */
 export function tableLayouts(config: Pick<Config, "tables" | "cas" | "kafka">): TableLayout[] {
 	const { topics } = config.kafka;
 	const withTopic = topics.length > 1 || topics.some((topic) => topic.startsWith("^"));
@@ -26,7 +26,7 @@ export function tableLayouts(config: Pick<Config, "tables" | "cas" | "kafka">): 
 	});
 }
 
-/** How long rows wait for the rows that their foreign keys ask for, ms, by table; those that don't are not there. */
+/** By table, how long rows wait for the rows that their foreign keys refer to, ms; tables that don't wait are absent. */
 export function referenceWaits({ tables }: Pick<Config, "tables">): ReadonlyMap<string, number> {
 	const waits = Object.entries(tables).flatMap(([name, { references }]): [string, number][] =>
 		references === "none" ? [] : [[name, references.waitMs]],
@@ -34,7 +34,7 @@ export function referenceWaits({ tables }: Pick<Config, "tables">): ReadonlyMap<
 	return new Map(waits);
 }
 
-/** Tables whose rows of one message land together, or are refused together. */
+/** Tables with `atomic: message`: the rows of one message are written or refused together. */
 export function atomicTables({ tables }: Pick<Config, "tables">): ReadonlySet<string> {
 	return new Set(Object.keys(tables).filter((name) => tables[name]?.atomic === "message"));
 }

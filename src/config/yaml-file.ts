@@ -24,10 +24,10 @@ export function readYaml(path: string): Record<string, unknown> {
 
 const TOO_DEEP = "its lists and maps stand too deep in each other";
 
-/** The first says most: what follows comes of it. */
+/** Maximum YAML errors listed: the first says most, and the others often follow from it. */
 const MAX_ERRORS = 5;
 
-/** Where the library's words are meant for programmers, or quote a piece of the file, which may be a secret. */
+/** Replaces the library's words if they are meant for programmers, or quote a piece of the file, which may be a secret. */
 const wordsOf: Readonly<Record<string, string>> = {
 	BAD_DQ_ESCAPE: "an escape in double quotes that YAML does not know",
 	BAD_SCALAR_START: "a value that begins with this character needs quotes",
@@ -36,7 +36,7 @@ const wordsOf: Readonly<Record<string, string>> = {
 	RESOURCE_EXHAUSTION: TOO_DEEP,
 };
 
-/** What the library says behind a colon is what it found. */
+/** After a colon the library quotes what it found. */
 const found = /(?<=\S): .*$/s;
 
 function errorLines(errors: readonly YAMLError[], lines: LineCounter): string[] {
@@ -47,7 +47,7 @@ function errorLines(errors: readonly YAMLError[], lines: LineCounter): string[] 
 	return errors.length > MAX_ERRORS ? [...told, `  and ${errors.length - MAX_ERRORS} more, which may come of these`] : told;
 }
 
-/** The document's values, or why nobody can walk through them. */
+/** The document's values, or why they can't be read. */
 function valuesOf(document: Document): { value: object | string; problem?: string } {
 	try {
 		const value = (document.toJS() as object | string | null) ?? {};

@@ -1,4 +1,4 @@
-/** How long to wait before the next try: pure functions of the number of failures so far. */
+/** How long to wait before the next attempt: pure functions of the number of failures so far. */
 import type { Random } from "./random.ts";
 
 /** Bounds of an exponential back-off in ms; both at least 0, `maxMs` wins where they contradict. */

@@ -1,9 +1,9 @@
-/** Waiting that more than one may end. */
+/** For waits that more than one signal may end. */
 import { lifetime } from "./lifetime.ts";
 
 /**
- * A signal that is aborted with the first of these, for its reason, and lets go of them when it is disposed: `AbortSignal.any` leaves 90
- * bytes behind in each of them on Node 20, for as long as they live.
+ * A signal that is aborted when the first of these is, with its reason. It lets go of them when disposed: on Node 20 `AbortSignal.any`
+ * leaves 90 bytes behind in each of them, for as long as they live.
  */
 export function eitherSignal(...signals: readonly AbortSignal[]): Disposable & { readonly signal: AbortSignal } {
 	const either = lifetime();

@@ -1,4 +1,4 @@
-/** Errors that code branches on: a stable `code`, a message that says what was tried with which value, the `cause` kept. */
+/** Errors that code acts on: a stable `code`, a message that says what was tried with which value, and the `cause`. */
 
 /** Base of our errors. `code` is stable and machine-readable; `message` is for people. */
 export class PocKaffeError extends Error {
@@ -22,7 +22,7 @@ export const exitCodes = {
 	killed: 137,
 } as const;
 
-/** One of them. */
+/** An exit code. */
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /** An error that ends the process with a code of its own: `main` prints the message as one line and exits. */

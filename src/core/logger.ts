@@ -1,6 +1,6 @@
 /**
- * What a part of the house needs to speak to people: structured fields and one sentence. The real one is observe/logs/log.ts; tests bring
- * a list. Fields never hold values of messages or rows.
+ * What a part needs to report to people: structured fields and one sentence. The real one is observe/logs/log.ts; tests use a list. Fields
+ * never hold values of messages or rows.
  */
 
 /** Writes records. None of the methods throws or waits, whatever becomes of the output. */

@@ -1,2 +1,2 @@
-/** The folder that PocKaffe is in. From src/core, from dist/core, and from dist/bundle, where this file is part of another. */
+/** The folder of PocKaffe's package, seen from src/core, from dist/core, or from dist/bundle, which contains this file. */
 export const packageRoot = new URL("../../", import.meta.url);

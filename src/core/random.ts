@@ -1,4 +1,4 @@
-/** Chance, handed in, so that one seed replays a whole run. */
+/** Random numbers, passed in, so that one seed repeats a whole run. */
 
 /** Uniform numbers in [0, 1). */
 export type Random = () => number;

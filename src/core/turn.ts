@@ -1,17 +1,17 @@
 /**
- * A shared or exclusive lock, first come first served: an exclusive turn waits for all that asked before it, a shared one only for
- * exclusive ones.
+ * A lock with shared and exclusive turns, first come first served: an exclusive turn waits for all that asked before it, a shared one only
+ * for exclusive ones.
  */
 import { unlessAborted } from "./unless-aborted.ts";
 
 /** Shared or exclusive turns, in the order in which they were asked for. */
 export class Turn {
-	/** Resolves when the last one that wanted to be alone has ended, */
+	/** Resolves when the last exclusive turn has ended. */
 	#loners: Promise<unknown> = Promise.resolve();
-	/** and when everybody has. */
+	/** Resolves when all turns have ended. */
 	#everybody: Promise<unknown> = Promise.resolve();
 
-	/** Resolves when the caller is alone, to what ends its turn; to null where `signal` was aborted before that. */
+	/** Resolves when the caller has an exclusive turn, to the function that ends it; to null if `signal` was aborted before that. */
 	alone(signal: AbortSignal): Promise<(() => void) | null> {
 		const [before, turn] = [this.#everybody, newTurn()];
 		this.#everybody = before.then(() => turn.ended);
@@ -19,7 +19,7 @@ export class Turn {
 		return turn.begin(before, signal);
 	}
 
-	/** Resolves when nobody is alone, to what ends the caller's turn; to null where `signal` was aborted before that. */
+	/** Resolves when the caller has a shared turn, to the function that ends it; to null if `signal` was aborted before that. */
 	together(signal: AbortSignal): Promise<(() => void) | null> {
 		const turn = newTurn();
 		this.#everybody = Promise.all([this.#everybody, turn.ended]);

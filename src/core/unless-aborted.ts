@@ -1,7 +1,7 @@
-/** Waiting no longer than one is meant to, for what takes no signal of its own. */
+/** Limits waits for promises that take no signal of their own. */
 import type { Clock } from "./clock.ts";
 
-/** What the promise comes to, or the signal's reason as soon as it is aborted; then nobody hears what it came to. */
+/** Settles like the promise, or rejects with the signal's reason as soon as it is aborted; the promise's later result is ignored. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 	return new Promise((resolve, reject) => {
 		const aborted = () => reject(signal.reason);
@@ -11,7 +11,7 @@ export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Prom
 	});
 }
 
-/** The same, but not before `graceMs` have passed since the signal was aborted, or since the call where it was aborted before. */
+/** The same, but not before `graceMs` have passed since the signal was aborted, or since the call if it was aborted before. */
 export async function unlessAbortedFor<T>(graceMs: number, promise: Promise<T>, signal: AbortSignal, clock: Clock): Promise<T> {
 	let timer = null as { cancel(): void } | null;
 	const grace = new AbortController();

@@ -1,4 +1,4 @@
-/** What a daemon and a replay of dead letters build alike from a configuration. Wires nothing. */
+/** Parts that both a daemon and a replay of dead letters build from a configuration. Wires nothing. */
 import type { Config } from "../config/config.ts";
 import { atomicTables } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
@@ -29,7 +29,7 @@ interface World {
 	readonly random: Random;
 }
 
-/** The one writer of a process. */
+/** Builds the writer of a process. */
 export function buildWriter(
 	{ config, database, clock, random, ...more }: World & Pick<WriterParts, "lockHolders" | "waits">,
 	layouts: readonly TableLayout[],
@@ -39,13 +39,13 @@ export function buildWriter(
 	return new BatchWriter({ layouts, database, connections, batch, atomic: atomicTables(config), clock, random, ...more });
 }
 
-/** The one producer of a process, for what handlers produce; it connects with the first record. */
+/** Builds the process's producer of the handlers' records; it connects with the first record. */
 export function buildRecords({ config, clock, random }: Pick<World, "config" | "clock" | "random">): RecordProducer {
 	const { kafka, workers } = config;
 	return new RecordProducer({
 		clock,
 		random,
-		// Beside as many of messages: what a handler makes of a full queue may be as large again.
+		// In addition to as many bytes of messages: what a handler makes from a full queue may be as large again.
 		mostBytes: workers.maxQueuedBytes,
 		connect: (reported) => connectRecordClient(kafka, reported),
 		connectSingle: (bytes) => connectSingleRecords(kafka, bytes),
@@ -53,7 +53,7 @@ export function buildRecords({ config, clock, random }: Pick<World, "config" | "
 	});
 }
 
-/** Where `deadLetters.target` says. */
+/** Builds the target of `deadLetters.target`. */
 export function buildDeadLetters({ config, database, clock, random }: World, version: string): DeadLetterTarget {
 	const { target, table, topic } = config.deadLetters;
 	const origin = { consumerGroup: config.kafka.group, version, clock, random };
@@ -70,7 +70,7 @@ function withoutSecrets(letters: DeadLetterTarget): DeadLetterTarget {
 	return letters;
 }
 
-/** PocKaffe's own tables. Without notes the daemon works, but not beside notes that it can't renew. */
+/** PocKaffe's own tables. The daemon works without notes, but not with notes that it can't renew. */
 export function ownTables({ deadLetters, offsets }: Config): OwnTable[] {
 	return [
 		...(deadLetters.target === "table" ? [{ name: deadLetters.table, isNeeded: true, outdated: outdatedLetterTable }] : []),
@@ -79,7 +79,7 @@ export function ownTables({ deadLetters, offsets }: Config): OwnTable[] {
 	];
 }
 
-/** What every worker lives by. */
+/** The settings of every worker. */
 export function workerSettings(config: Config, layouts: readonly TableLayout[]): WorkerSettings {
 	const { handler, supervisor, deadLetters } = config;
 	const byTimestamp = layouts.filter(({ version }) => version.kind === "timestamp");
@@ -87,14 +87,14 @@ export function workerSettings(config: Config, layouts: readonly TableLayout[]):
 	return { ...handler, ...supervisor, futureLimits, atomic: atomicTables(config), breaker: deadLetters.breaker };
 }
 
-/** What every worker's thread is made with. */
+/** The options of every worker's thread. */
 export function threadOptions({ handler, workers, database }: Config, tables: readonly TableLayout[]): WorkerThreadOptions {
 	return { handler, tables, lanes: database.connections, maxHeapMb: workers.maxHeapMb };
 }
 
 /**
- * How many threads that can't be ended may live. Each attempt at one bad message may leave one behind: with room for two such messages both
- * become dead letters, and the next start does not meet them again. More than that fill memory and processors.
+ * How many threads that can't be ended may exist. Each attempt at a bad message may leave one behind. With room for two such messages both
+ * become dead letters, and the next start does not meet them again. More would fill memory and processors.
  */
 export function mostStuckThreads({ maxAttempts }: Pick<Config["handler"], "maxAttempts">): number {
 	return Math.max(4, 2 * maxAttempts);

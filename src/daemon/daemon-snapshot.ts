@@ -1,4 +1,4 @@
-/** The daemon's state of the moment as plain data, read from its parts for `/status`, the gauges and the summary line. Changes nothing. */
+/** The daemon's present state as plain data, read from its parts for `/status`, the gauges and the summary line. Changes nothing. */
 import { partitionName } from "../core/messages/message.ts";
 import type { SummaryFigures } from "../embedded/summary-line.ts";
 import type { ReadinessReport } from "../observe/readiness.ts";
@@ -48,7 +48,7 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 	};
 }
 
-/** Figures of the moment and sums since the start (`totals`), for the summary line. */
+/** Present figures and sums since the start (`totals`), for the summary line. */
 export function buildSummary(
 	{ partitions }: StatusSnapshot,
 	report: ReadinessReport,

@@ -66,22 +66,22 @@ import { buildDeadLetters, buildRecords, mostStuckThreads, ownTables, threadOpti
 import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import { Delivery } from "./delivery.ts";
 
-/** What a daemon is given: a validated configuration with brokers and a database in it, and the outside world. */
+/** What a daemon needs: a validated configuration with brokers and a database, and the outside world. */
 export interface DaemonParts {
 	readonly config: Config;
 	readonly logger: DaemonLogger;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly version: string;
-	/** Told beside metrics and log: what an owner in the same process may want to know. */
+	/** Called beside metrics and log, for an owner in the same process. */
 	readonly told?: Partial<Pick<WorkerListener, "deadLettered" | "crashed">>;
-	/** Told where HTTP listens, before anything else is waited for. */
+	/** Called with the HTTP address, before anything else is waited for. */
 	readonly listening?: (url: string) => Promise<void>;
-	/** Broker and database are its own: shown wherever somebody looks. */
+	/** Broker and database are the daemon's own; this is shown wherever somebody looks. */
 	readonly isEmbedded?: boolean;
 }
 
-/** Why the daemon ends, with the exit code it means. */
+/** Why the daemon ends, and its exit code. */
 export interface StopCause {
 	readonly reason: string;
 	readonly exitCode: ExitCode;
@@ -116,7 +116,7 @@ export class Daemon {
 	#droppedRecords = 0;
 	#resolveStopCause: (cause: StopCause) => void = () => {};
 
-	/** Resolves when policy or Kafka says that the daemon has to stop; `stop` is then up to the owner. */
+	/** Resolves when a policy or Kafka says that the daemon has to stop; the owner then calls `stop`. */
 	readonly stopRequested: Promise<StopCause>;
 
 	constructor(parts: DaemonParts) {
@@ -165,24 +165,24 @@ export class Daemon {
 		return this.#state;
 	}
 
-	/** Where HTTP listens; null before it does. */
+	/** The HTTP address; null before it listens. */
 	get url(): string | null {
 		return this.#http?.url ?? null;
 	}
 
-	/** What the handler is called that all partitions run, else that was on disk at the start. */
+	/** The handler's version that all partitions run, or else the one on disk at the start. `mixed`: partitions run different ones. */
 	get handler(): { readonly version: string | null; readonly mixed: boolean } {
 		const { only, mixed } = this.#handlers;
 		return { version: this.parts.config.handler.version || (only ?? this.#handlerVersion), mixed };
 	}
 
-	/** Why rows can't be written at the moment, null while they can. */
+	/** Why rows can't be written now; null while they can. */
 	get databaseProblem(): string | null {
 		const report = this.readiness.report();
 		return report.ready ? null : (report.reasons.find(({ code }) => code === "database")?.message ?? null);
 	}
 
-	/** Everything of the moment, for `/status`, the gauges and the summary line. */
+	/** The present state, for `/status`, the gauges and the summary line. */
 	snapshot(): StatusSnapshot {
 		return buildSnapshot(this);
 	}
@@ -249,14 +249,14 @@ export class Daemon {
 		this.stallDetector.start();
 	}
 
-	/** Figures for somebody who watches a terminal. */
+	/** Figures for the summary line on a terminal. */
 	summary(): SummaryFigures {
 		return buildSummary(this.snapshot(), this.readiness.report(), this.#observer.totals);
 	}
 
 	/**
-	 * The walk of every stop: not ready, take no more, drain, flush, commit, leave the group, end threads, close the database, close
-	 * HTTP last. `drained` is false where the drain's deadline passed or its offsets could not be committed; `left` and `hangs` as in
+	 * Every stop takes the same steps: not ready, take no more, drain, flush, commit, leave the group, end threads, close the database, close
+	 * HTTP last. `drained` is false if the drain's deadline passed or offsets could not be committed; `left` and `hangs` as in
 	 * `Delivery.stop`.
 	 */
 	async stop(reason: string, { leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; hangs: boolean }> {
@@ -333,7 +333,7 @@ export class Daemon {
 			records: this.records,
 			lockHolders: lockHoldersAt(config.database, clock),
 			createClient: () => {
-				// Made anew: a password may have been renewed.
+				// Computed anew for each client: a password may have been renewed.
 				const { settings, topicSettings } = consumerSettings(config);
 				return new ConsumerClient(settings, topicSettings, clock, config.kafka.timestampType || "undefined");
 			},
@@ -364,7 +364,7 @@ export class Daemon {
 			received: (fact) => {
 				this.#observer.supervisor.received(fact);
 				this.lagClock.received(fact, fact.nextOffset, fact.firstTimestamp);
-				// Asked at once so that it forgets what is finished, whether or not anybody scrapes.
+				// Read at once, so that it forgets finished messages whether or not anybody scrapes.
 				this.lagClock.oldest(fact, this.delivery.ledger.of(fact)?.committable ?? 0);
 			},
 		};
@@ -429,7 +429,7 @@ export class Daemon {
 			lastError: () => this.#lastConsumeError,
 			stalled: (partition, reason) => {
 				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);
-				// Behind a topic that was made again librdkafka may fetch the old one for ever.
+				// After a topic was created again, librdkafka may fetch the old one for ever.
 				if (this.#topicWasUnknown) this.delivery.consumer.replaceClient();
 				this.#topicWasUnknown = false;
 			},
@@ -439,7 +439,7 @@ export class Daemon {
 		});
 	}
 
-	/** What the parts show to be wrong at the moment. */
+	/** The problems that the parts have now. */
 	#problems(): Problem<ReadinessCode>[] {
 		const { supervisor, problems } = this.delivery;
 		const workers = [...supervisor.children.values()].flatMap(({ topic, partition, child, parked }) => {

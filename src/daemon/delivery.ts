@@ -55,38 +55,38 @@ import type { HandlerThreads } from "../worker/thread/handler-thread.ts";
 import type { WorkerListener } from "../worker/worker-parts.ts";
 import { buildWriter, workerSettings } from "./daemon-parts.ts";
 
-/** What is told beside the events of consumer, writer and committer. */
+/** What is reported beside the events of consumer, writer and committer. */
 export interface DeliveryListener {
 	readonly supervisor: SupervisorListener;
 	readonly worker: WorkerListener;
-	/** The table of offsets doesn't hold what was stored of these partitions; they are dropped, and the group is joined anew. */
+	/** The table of offsets no longer holds what was stored for these partitions. They are dropped, and the group is joined anew. */
 	offsetsDisplaced(partitions: readonly DisplacedOffset[]): void;
 	/**
-	 * The notes of these partitions are not what was noted last: another member has them, or the database was put back to another time.
-	 * They are dropped, and the group is joined anew: their start tells which it was.
+	 * The notes of these partitions differ from what was noted last: another member has them, or the database was restored to an earlier
+	 * time. They are dropped, and the group is joined anew: their next start shows which it was.
 	 */
 	notesDisplaced(partitions: readonly DisplacedOffset[]): void;
-	/** These topics were deleted, and made again or not; the group is joined anew. */
+	/** These topics were deleted, and perhaps created again. The group is joined anew. */
 	logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void;
-	/** Kafka's copy of the offsets could not follow the table. */
+	/** Kafka's copy of the table's offsets could not be updated. */
 	mirrorFailed(message: string): void;
-	/** Positions can't be noted, or only some columns of the notes: the daemon goes on without. */
+	/** Positions can't be noted, or only some columns of the notes: the daemon works without. */
 	startsNotRecorded(message: string): void;
-	/** That a log was deleted can't be stored yet; it is tried on, and its partitions wait. */
+	/** It could not be stored yet that a log was deleted. This is retried, and the log's partitions wait. */
 	logsNotForgotten(message: string): void;
 	/** A position was outside its log, and the partition went on elsewhere. */
 	jumped(fact: JumpFact): void;
 }
 
-/** What a delivery is built from. */
+/** What a delivery needs. */
 export interface DeliveryParts {
 	readonly config: Config;
 	readonly layouts: readonly TableLayout[];
 	readonly database: Database;
 	readonly deadLetters: DeadLetterTarget;
-	/** Where records of handlers go. */
+	/** Sends the records of handlers. */
 	readonly records: RecordProducer;
-	/** Asks who holds the locks that rows wait for; nobody is asked without. */
+	/** Asks who holds the locks that rows wait for. Absent: nobody is asked. */
 	readonly lockHolders?: AskLockHolders;
 	readonly createClient: () => GroupClient;
 	readonly threads: HandlerThreads;
@@ -96,7 +96,7 @@ export interface DeliveryParts {
 }
 
 const RETRY = { minMs: 200, maxMs: 5_000 };
-/** Rights are tried out on a topic that nothing was committed of for so long. */
+/** Rights on a topic are tried out after this time without a commit. */
 const ACCESS_IDLE_MS = 5_000;
 type DeliveryProblemCode =
 	| "produce_blocked"
@@ -108,15 +108,16 @@ type DeliveryProblemCode =
 	| "database";
 
 /**
- * A drain that took all its time leaves the group all the same, or its partitions wait for a session; still inside a container's ten
- * seconds.
+ * Minimum time to leave the group after a drain that took all its time, or the partitions would wait for a session; still within a
+ * container's ten seconds.
  */
 const LEAST_LEAVE_MS = 500;
 /**
- * Longest wait, after the commit, for the note that a partition was given away. Without it the next owner is careful for a while; no more.
+ * Maximum wait, after the commit, for the note that a partition was given away. Without the note the next owner is careful for a while, no
+ * more.
  */
 const RELEASE_MS = 500;
-/** So long a person waits for a message that is in the handler's hand. */
+/** How long a skip request waits for a message that the handler has. */
 const SKIP_WAIT_MS = 3_000;
 
 /** All parts between Kafka and the committed offset, wired. One life: `start`, then `stop`. */
@@ -215,7 +216,7 @@ export class Delivery {
 			this.#hands.began(start);
 			if (start.from === "committed") void this.#guard.look([start]);
 		});
-		// A drain that waits for rows or letters looks again whether they can be written at all.
+		// A drain that waits for rows or letters checks again whether they can be written at all.
 		this.writer.on("table:blocked", () => this.supervisor.nudge());
 		this.writer.on("write:retried", () => this.supervisor.nudge());
 		this.writer.on("batch:written", () => this.supervisor.nudge());
@@ -225,7 +226,7 @@ export class Delivery {
 		parts.records.on("changed", () => this.supervisor.nudge());
 	}
 
-	/** Makes the tables of its own that are missing; rejects where it should be tried again. */
+	/** Creates PocKaffe's own tables that are missing. Rejects if this should be tried again. */
 	async prepare(): Promise<void> {
 		await this.#parts.deadLetters.prepare();
 		await this.#offsetTable?.prepare();
@@ -241,7 +242,7 @@ export class Delivery {
 		this.#access.start();
 	}
 
-	/** What is not as it should be between Kafka and the ledger, for as long as it is so. */
+	/** The problems between Kafka and the ledger, as long as they last. */
 	get problems(): readonly Problem<DeliveryProblemCode>[] {
 		const { consumer, committer, transactions } = this;
 		return [
@@ -254,7 +255,7 @@ export class Delivery {
 		];
 	}
 
-	/** Where no rows come nobody else notices that the database is away. */
+	/** If no rows come, nothing else notices that the database is away. */
 	#unasked(): Problem<"database">[] {
 		const { failing } = this.#offsetWatch;
 		if (failing === null || this.writer.stuck) return [];
@@ -264,14 +265,14 @@ export class Delivery {
 		return [{ code: "database", where: null, message, sinceMs: failing.sinceMs }];
 	}
 
-	/** Somebody steers a partition. False where it isn't assigned here. */
+	/** A person controls a partition. False if it isn't assigned here. */
 	control(partition: TopicPartition, action: "pause" | "resume" | "restart"): boolean {
 		const isHere = this.supervisor.control(partition, action);
 		if (isHere && action === "resume") void this.#guard.decideAgain(partition);
 		return isHere;
 	}
 
-	/** A person wants a message passed over. Null where the partition isn't assigned here. */
+	/** A person wants a message skipped. Null if the partition isn't assigned here. */
 	async skip(partition: TopicPartition, offset: number, why: string): Promise<SkipOutcome | null> {
 		const position = this.ledger.of(partition)?.position;
 		if (position === undefined) return null;
@@ -288,12 +289,15 @@ export class Delivery {
 		return { outcome, position };
 	}
 
-	/** A person wants partitions to go on elsewhere. `id` names the request: asked again by it, it is answered again and not done again. */
+	/**
+	 * A person wants partitions to go on elsewhere. `id` names the request: asked again with it, the request is answered again and not
+	 * repeated.
+	 */
 	setOffsets(id: string, wanted: readonly WantedOffset[]): Promise<OffsetsSetOutcome> {
 		return this.#requests.ask(id, wanted);
 	}
 
-	/** One that a person paused stays so. */
+	/** A partition that a person paused stays paused. */
 	async #move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null> {
 		const paused = wanted.filter((each) => this.supervisor.children.get(partitionName(each))?.held === true);
 		const moved = await this.consumer.move(wanted);
@@ -301,16 +305,16 @@ export class Delivery {
 		return moved;
 	}
 
-	/** A partition stands still: it is fetched anew, or what becomes of a position outside the log is decided. */
+	/** A partition stands still: fetches it anew, or decides about a position outside its log. */
 	fetchAgain(standing: TopicPartition & { readonly position: number }): void {
 		void this.#guard.fetchAgain(standing);
 	}
 
 	/**
-	 * Takes no more, drains, flushes, commits, leaves the group (a static member only with `leave`), ends the threads. `drained` is false
-	 * where the deadline passed or offsets could not be committed, `left` where the coordinator didn't take the farewell by then; `hangs`
-	 * says that a client's close is still under way, which the process would wait for. Database and dead letters' target stay their
-	 * owner's.
+	 * Takes no more, drains, flushes, commits, leaves the group (a static member only with `leave`), ends the threads. `drained` is false if
+	 * the deadline passed or offsets could not be committed. `left` is false if the coordinator didn't confirm the leave by then. `hangs`: a
+	 * client's close is still under way, and the process would wait for it. The database and the dead letters' target stay open: their owner
+	 * closes them.
 	 */
 	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean; hangs: boolean }> {
 		const { clock, config } = this.#parts;
@@ -330,8 +334,8 @@ export class Delivery {
 	}
 
 	/**
-	 * Their topic was deleted and made again: what this member has of them is dropped before anything else, for it must not be committed
-	 * for the new log. Joined anew it begins as its notes say. Where no id tells the logs apart, they have to be told first.
+	 * The partitions' topic was deleted and created again: drops what this member has of them before anything else, because it must not be
+	 * committed for the new log. After joining anew they begin as their notes say. If no id distinguishes the logs, the notes are told first.
 	 */
 	#logsRemade(found: readonly AssignedLog[], what: "made_again" | "deleted"): void {
 		const remade = this.ledger.current(found);
@@ -341,7 +345,7 @@ export class Delivery {
 		void this.#forget(remade.filter(({ logId }) => logId === null)).then(() => this.#rejoin());
 	}
 
-	/** Until it is stored, or the daemon stops. */
+	/** Retries until it is stored, or the daemon stops. */
 	async #forget(partitions: readonly TopicPartition[]): Promise<void> {
 		const { clock, listener } = this.#parts;
 		const { signal } = this.#stopping;
@@ -355,13 +359,13 @@ export class Delivery {
 		}
 	}
 
-	/** These partitions are not what this member takes them for: dropped without a commit, and the group decides anew who has what. */
+	/** This member's knowledge of these partitions is wrong: drops them without a commit, and lets the group assign them anew. */
 	#giveUp(partitions: readonly TopicPartition[]): void {
 		this.supervisor.assignmentsLost(partitions);
 		this.#rejoin();
 	}
 
-	/** A member on its way out joins no more, whatever its drain still finds. */
+	/** A member that is stopping does not join again, whatever its drain still finds. */
 	#rejoin(): void {
 		if (!this.#stopping.signal.aborted) this.consumer.rejoin();
 	}
@@ -393,7 +397,7 @@ export class Delivery {
 		});
 	}
 
-	/** Looks at once where an error says that something may be wrong with a topic or a right. */
+	/** Checks at once if an error says that something may be wrong with a topic or a right. */
 	#buildAccessWatch(): AccessWatch {
 		const { clock, config } = this.#parts;
 		const access = new AccessWatch({
@@ -449,7 +453,7 @@ export class Delivery {
 		});
 	}
 
-	/** What is finished is committed, and noted that nobody is suspected of a death. */
+	/** Commits what is finished, and notes that no message is suspected of a death. */
 	async #giveAway(partitions: readonly TopicPartition[], timeoutMs: number): Promise<boolean> {
 		const released = this.#hands.release(
 			partitions.map(({ topic, partition }) => {

@@ -1,4 +1,4 @@
-/** `.pockaffe/embedded.json`: where an embedded daemon can be reached, so that the other commands work beside it. */
+/** `.pockaffe/embedded.json`: the addresses of an embedded daemon, so that the other commands find it. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ownFolder, readOwnFile, writeOwnFile } from "./private-files.ts";
@@ -27,8 +27,8 @@ export async function removeEmbeddedFile(cwd: string): Promise<void> {
 }
 
 /**
- * The addresses of an embedded daemon in this folder; null where there is no file, or one that can't be read or is not ours: its database
- * may be anybody's.
+ * The addresses of an embedded daemon in this folder; null if there is no file, or it can't be read, or is not ours: its database may be
+ * anybody's.
  */
 export async function readEmbeddedFile(cwd: string): Promise<EmbeddedAddresses | null> {
 	try {

@@ -17,12 +17,12 @@ import { dataPlace, keptFolder, keptSecret, serverUser } from "./postgres-folder
 import { isPostgresOf, type Postmaster, readPostmasterPid } from "./postmaster-pid.ts";
 import { checkFolder, openOwnLog, readOwnFile, writeOwnFile } from "./private-files.ts";
 
-/** What is needed to start. */
+/** What a start needs. */
 export interface EmbeddedPostgresOptions {
 	/** Where everything is kept, e.g. `.pockaffe/postgres`. */
 	readonly folder: string;
 	readonly clock: Clock;
-	/** True where a database answers at this URL; handed in because the client lives elsewhere. */
+	/** True if a database answers at this URL; passed in because the client lives elsewhere. */
 	readonly probe: (url: string) => Promise<boolean>;
 	readonly log: (message: string) => void;
 }
@@ -38,7 +38,7 @@ const RESTART = { minMs: 100, maxMs: 5_000 };
 const settings: Readonly<Record<string, string>> = {
 	listen_addresses: "127.0.0.1",
 	unix_socket_directories: "",
-	// Full-page images after a checkpoint cost more than anything else: few checkpoints.
+	// Few checkpoints: full-page images after them cost more than anything else.
 	max_wal_size: "4GB",
 	checkpoint_timeout: "15min",
 	shared_buffers: "256MB",
@@ -54,7 +54,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 	readonly #password: string;
 	#port = 0;
 	#child: ChildProcess | null = null;
-	/** Those that answered once: their end is a crash, not a failed start. */
+	/** Servers that answered once: their end is a crash, not a failed start. */
 	readonly #started = new WeakSet<ChildProcess>();
 	#pid = 0;
 	#stopping = false;
@@ -68,7 +68,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		this.#password = password;
 	}
 
-	/** Makes, adopts or starts the server of `folder`; resolves when it answers. */
+	/** Creates, adopts or starts the server of `folder`; resolves when it answers. */
 	static async start(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
 		const user = await serverUser();
 		const { folder } = options;
@@ -83,14 +83,14 @@ export class EmbeddedPostgres implements AsyncDisposable {
 			await checkFolder(data, user?.uid ?? process.getuid?.());
 			await server.#adoptOrStart(folder);
 		} catch (error) {
-			// A server of ours that does not answer must not stay behind.
+			// Our server that does not answer must not stay behind.
 			if (server.#child) await server[Symbol.asyncDispose]();
 			throw error;
 		}
 		return server;
 	}
 
-	/** Where to connect; has the password in it. */
+	/** The URL to connect to; contains the password. */
 	get url(): string {
 		return `postgres://${USER}:${this.#password}@127.0.0.1:${this.#port}/${DATABASE}?sslmode=disable`;
 	}
@@ -103,7 +103,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		return this.#pid;
 	}
 
-	/** True where the server was already running, left by a run that was killed. */
+	/** True if the server was already running, left by a killed run. */
 	get adopted(): boolean {
 		return this.#adopted;
 	}
@@ -115,7 +115,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		await this.#end(this.#pid);
 	}
 
-	/** `place` belongs to us: what is made in it can't be swapped for a link before it is given to the server's user. */
+	/** `place` belongs to us, so what is created in it can't be swapped for a link before it is given to the server's user. */
 	async #makeCluster(place: string): Promise<void> {
 		if (await exists(join(this.#data, "PG_VERSION"))) {
 			await this.#checkVersion();
@@ -136,7 +136,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		} finally {
 			await rm(passwordFile, { force: true });
 		}
-		// Renamed when whole: a kill in between leaves nothing half-made behind.
+		// Renamed when complete: a kill in between leaves nothing half-made behind.
 		await rename(fresh, this.#data);
 	}
 
@@ -165,7 +165,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 			}
 			await this.#end(left.pid);
 		} else if (left) {
-			// Left by a server that was killed; its number may be somebody else's by now.
+			// Left by a killed server; its pid may be somebody else's by now.
 			await rm(join(this.#data, "postmaster.pid"), { force: true });
 		}
 		this.#port = await freePort(Number((await readOwnFile(join(folder, "port"))) ?? "0"));
@@ -221,7 +221,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		this.#started.add(child);
 	}
 
-	/** It died while it was needed: started again, for ever. */
+	/** The server died while it was needed: starts it again, for ever. */
 	async #restart(folder: string): Promise<void> {
 		for (let failures = 1; !this.#stopping; failures++) {
 			this.#options.log("the embedded database died; it is started again");
@@ -267,7 +267,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 	}
 }
 
-/** `wanted` if nobody listens there, else any. */
+/** The port `wanted` if it is free, else any free one. */
 function freePort(wanted: number): Promise<number> {
 	return new Promise((resolve, reject) => {
 		const server = createServer();

@@ -5,7 +5,7 @@
  * "Once" without a file or a database: a thread that is younger than the event was made to handle it again, so it goes through.
  */
 
-/** What is read of a message. */
+/** The part of a message that is used. */
 interface Message {
 	readonly offset: number;
 	readonly key: Buffer | null;
@@ -14,7 +14,7 @@ interface Message {
 	readonly ts: number;
 }
 
-/** Lives as long as the worker; another one begins with every restart. Counts only: a row must be made of its message alone. */
+/** Lives as long as the worker; each restart begins a new one. Only counts: a row must be made from its message alone. */
 interface State {
 	handled: number;
 }
@@ -32,7 +32,7 @@ type Outcome =
 
 const threadStartedAt = Date.now();
 
-/** Once per worker start. */
+/** Called once per worker start. */
 export function init(): State {
 	return { handled: 0 };
 }
@@ -49,7 +49,7 @@ export function handleMessage(message: Message, state: State): Outcome | Promise
 	return { id, fields: { name: event.name ?? null, amount: event.amount ?? null, note } };
 }
 
-/** An exception that no promise catches, as a faulty callback makes one: it ends the whole thread. */
+/** Throws an exception that no promise catches, like a faulty callback: it ends the whole thread. */
 function crash(): Promise<Outcome> {
 	return new Promise(() => {
 		setImmediate(() => {

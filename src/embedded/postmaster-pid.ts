@@ -1,14 +1,17 @@
-/** `postmaster.pid`: which server a data folder says it has, and whether that is so. A killed server leaves the file behind. */
+/**
+ * Reads `postmaster.pid`, which names the server of a data folder, and checks whether that server runs. A killed server leaves the file
+ * behind.
+ */
 import { readFile, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 
-/** What the file says. */
+/** The contents of the file. */
 export interface Postmaster {
 	readonly pid: number;
 	readonly port: number;
 }
 
-/** The file of a data folder; null where there is none or it is not whole yet. */
+/** Reads a data folder's file; null if there is none or it is not complete yet. */
 export async function readPostmasterPid(data: string): Promise<Postmaster | null> {
 	const text = await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "");
 	const [pid, , , port] = text.split("\n");
@@ -31,7 +34,7 @@ export async function isPostgresOf({ pid }: Postmaster, data: string, user: { re
 		commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8");
 		const fields = await readFile(`/proc/${pid}/stat`, "utf8");
 		if (fields.slice(fields.lastIndexOf(")") + 2, fields.lastIndexOf(")") + 3) === "Z") return false;
-		// Anybody can run something that calls itself so.
+		// Anybody can run a program with that name.
 		if ((await stat(`/proc/${pid}`)).uid !== (user?.uid ?? process.getuid?.())) return false;
 	} catch {
 		return process.platform !== "linux";

@@ -1,20 +1,20 @@
 /**
- * Folders and files that must be ours alone: made for the present user, and looked at each time before they are used. A link, another
- * owner, or a right for others to write is refused: whoever planted it could read the password, run programs as us, or have us overwrite
- * a file. Whatever holds for a path is asked of the opened file, which nobody can swap in between.
+ * Folders and files that must be ours alone: created for the present user, and checked each time before they are used. A link, another
+ * owner, or write access for others is refused: whoever planted it could read the password, run programs as us, or make us overwrite a
+ * file. The checks are made on the opened file, which nobody can swap in between.
  */
 import { constants, type Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open } from "node:fs/promises";
 import { ExitError, exitCodes } from "../core/errors.ts";
 
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
-/** A group of one's own is usual, and folders were made by its umask before; it is tightened, not refused. */
+/** Users often have a group of their own, and earlier versions created folders by its umask: group access is removed, not refused. */
 const GROUP_MAY_WRITE = 0o020;
 const ANYBODY_MAY_WRITE = 0o002;
 
 /**
- * Makes the folder where it is missing; its parent must be there. Throws ExitError (usage) where there is a link, a file, a folder of
- * somebody else, or one that others may write to.
+ * Creates the folder if it is missing; its parent must exist. Throws ExitError (usage) for a link, a file, somebody else's folder, or one
+ * that others may write to.
  */
 export async function ownFolder(path: string, mode: number): Promise<Stats> {
 	await mkdir(path, { mode }).catch((error) => {
@@ -25,7 +25,7 @@ export async function ownFolder(path: string, mode: number): Promise<Stats> {
 	return found;
 }
 
-/** Throws ExitError (usage) unless the path is a folder, no link, of this user's, and closed to the writing of anybody else. */
+/** Throws ExitError (usage) unless the path is a folder (not a link) of this user that nobody else may write to. */
 export async function checkFolder(path: string, uid: number | undefined): Promise<Stats> {
 	const found = await lstat(path);
 	if (!found.isDirectory()) throw unsafe(path, found.isSymbolicLink() ? "is a symbolic link" : "is no folder");
@@ -33,7 +33,7 @@ export async function checkFolder(path: string, uid: number | undefined): Promis
 	return found;
 }
 
-/** The text of a file of ours; null where there is none. Throws ExitError (usage) where it is not ours alone. */
+/** The text of our file; null if there is none. Throws ExitError (usage) if it is not ours alone. */
 export async function readOwnFile(path: string): Promise<string | null> {
 	const file = await openOwn(path, O_RDONLY, 0).catch((error) => {
 		if ((error as { code?: string }).code === "ENOENT") return null;
@@ -47,7 +47,7 @@ export async function readOwnFile(path: string): Promise<string | null> {
 	}
 }
 
-/** Writes a file for us alone (0600). Throws ExitError (usage) where what is there is not ours alone. */
+/** Writes a file for us alone (0600). Throws ExitError (usage) if an existing one is not ours alone. */
 export async function writeOwnFile(path: string, text: string): Promise<void> {
 	const file = await openOwn(path, O_WRONLY | O_CREAT, 0o600);
 	try {
@@ -59,16 +59,18 @@ export async function writeOwnFile(path: string, text: string): Promise<void> {
 	}
 }
 
-/** Opens a log of ours (0600) to append to; its handle is the caller's to close. */
+/** Opens our log (0600) for appending; the caller closes the handle. */
 export async function openOwnLog(path: string): Promise<FileHandle> {
 	const file = await openOwn(path, O_WRONLY | O_CREAT | O_APPEND, 0o600);
 	await file.chmod(0o600);
 	return file;
 }
 
-/** Never truncates, never follows a link at the path's end; what is opened is a plain file with one name that belongs to us. */
+/**
+ * Never truncates, and never follows a link at the path's end. The opened file must be a plain file with a single name that belongs to us.
+ */
 async function openOwn(path: string, flags: number, mode: number): Promise<FileHandle> {
-	// Without waiting: a pipe that was planted would have nobody at its other end.
+	// Does not block: a planted pipe would have nobody at its other end.
 	const file = await open(path, flags | O_NOFOLLOW | O_NONBLOCK, mode).catch((error) => {
 		throw (error as { code?: string }).code === "ELOOP" ? unsafe(path, "is a symbolic link") : error;
 	});

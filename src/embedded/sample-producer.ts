@@ -1,6 +1,6 @@
 /**
- * A trickle of sample events for the example: about 200 sensors that report again and again, so that one sees inserts, updates, stale
- * rows (a clock that is late), a delete now and then, and a crash every 20 seconds. The producer is handed in.
+ * Produces a trickle of sample events for the example: about 200 sensors that report again and again, so that one sees inserts, updates,
+ * stale rows (a late clock), a delete now and then, and a crash every 20 seconds. The producer is passed in.
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
@@ -13,7 +13,7 @@ export interface SampleRecord {
 	readonly timestamp: number;
 }
 
-/** What the trickle needs. A record that can't be produced is left out; `onError` is told. */
+/** What the trickle needs. A record that can't be produced is dropped and reported to `onError`. */
 export interface SampleProducerParts {
 	readonly topic: string;
 	readonly produce: (record: SampleRecord) => Promise<unknown> | unknown;
@@ -67,13 +67,13 @@ export function startSampleProducer({ topic, produce, clock, random, onError }: 
 	return { stop, [Symbol.asyncDispose]: stop };
 }
 
-/** The event with number `index` (from 0); pure but for the chance it draws. */
+/** Event number `index` (from 0); pure, except for the random numbers it draws. */
 export function sampleRecord(topic: string, index: number, now: number, random: Random): SampleRecord {
 	const sensor = Math.floor(random() * SENSORS);
 	const amount = Math.floor(random() * 1000);
 	const fate = random();
 	const key = `sensor-${String(sensor).padStart(3, "0")}`;
-	// A crash is recognised by the event being younger than the thread: its clock must be right.
+	// The handler recognises a crash event because it is younger than the thread, so its clock must be right.
 	if (index % CRASH_EVERY === FIRST_CRASH) return { topic, key, value: JSON.stringify({ name: key, amount, crash: true }), timestamp: now };
 	if (fate < DELETE_SHARE) return { topic, key, value: null, timestamp: now };
 	const timestamp = fate > 1 - LATE_SHARE ? now - LATE_MS : now;

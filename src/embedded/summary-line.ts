@@ -1,4 +1,4 @@
-/** One line per second for somebody who watches a terminal: what goes through, what is behind, whether all is well and why not. */
+/** One line per second on a terminal: throughput, lag, and whether the daemon is ready or why not. */
 import type { Clock, Timer } from "../core/clock.ts";
 
 /** Counts since the start, and what holds now. */
@@ -10,13 +10,13 @@ export interface SummaryFigures {
 	readonly stale: number;
 	readonly restarts: number;
 	readonly deadLetters: number;
-	/** Of all partitions; null while not known. */
+	/** Lag of all partitions; null while not known. */
 	readonly lag: number | null;
 	/** Empty when ready; else why not, each as `code` or `code topic/3`. */
 	readonly notReady: readonly string[];
 }
 
-/** What is needed of `process.stdout`. */
+/** What is used of `process.stdout`. */
 export interface Terminal {
 	readonly isTTY?: boolean;
 	write(text: string): unknown;
@@ -24,7 +24,7 @@ export interface Terminal {
 
 const EVERY_MS = 1000;
 
-/** The line for what happened between two readings, `seconds` apart. In the good case it fits 80 columns. */
+/** The line for the time between two readings, `seconds` apart. When all is well it fits into 80 columns. */
 export function formatSummary(before: SummaryFigures, after: SummaryFigures, seconds: number): string {
 	const perSecond = Math.round((after.messages - before.messages) / Math.max(seconds, 0.001));
 	const gained = (name: "inserted" | "updated" | "deleted" | "stale") => after[name] - before[name];
@@ -41,7 +41,7 @@ export function formatSummary(before: SummaryFigures, after: SummaryFigures, sec
 	return parts.join(" · ");
 }
 
-/** Writes a line per second until disposed; does nothing where `terminal` is none (a pipe, a file). */
+/** Writes a line per second until disposed. Does nothing if `terminal` is not a terminal (a pipe, a file). */
 export function startSummary({ terminal, clock, read }: { terminal: Terminal; clock: Clock; read: () => SummaryFigures }): Disposable {
 	if (terminal.isTTY !== true) return { [Symbol.dispose]() {} };
 	let before = read();

@@ -1,6 +1,6 @@
 /**
- * Reads a piece of the log as it is, without joining a group and without committing: every message between two offsets of each partition,
- * in the partition's order.
+ * Reads a part of the log without joining a group and without committing: every message between two offsets of each partition, in the
+ * partition's order.
  */
 import type { EventEmitter } from "eventemitter3";
 import type { Config } from "../config/config.ts";
@@ -23,7 +23,7 @@ export interface LogRange extends TopicPartition {
 	readonly to: number;
 }
 
-/** What the reader needs of a client. */
+/** What the reader needs from a client. */
 export type LogClient = Pick<
 	ConsumerClient,
 	"assign" | "pause" | "resume" | "consume" | "watermarks" | "committed" | "topicIds" | "close"
@@ -31,12 +31,12 @@ export type LogClient = Pick<
 	Pick<EventEmitter<GroupClientEvents>, "on">;
 
 const CONNECT_TIMEOUT_MS = 10_000;
-/** No record or answer for so long, whatever the errors meanwhile, and it can't be had: a broker takes less to start again. */
+/** Maximum time without a record or an answer, whatever errors come meanwhile. A broker restarts in less. */
 const SILENCE_MS = 30_000;
 const RETRY_MS = 250;
-/** Of each partition at most so much is fetched ahead; the client's default of 64 MiB is meant for one that keeps up. */
+/** Maximum prefetch of a partition; the client's default of 64 MiB is meant for a consumer that keeps up. */
 const FETCH_AHEAD_KBYTES = 1_024;
-/** Errors that time doesn't mend. */
+/** Errors that waiting does not help. */
 const HOPELESS: readonly number[] = [kafkaErrors.fatal, kafkaErrors.topicAuthorizationFailed, kafkaErrors.groupAuthorizationFailed];
 
 /** Reads a part of the log without a group. */
@@ -45,10 +45,10 @@ export class LogReader implements AsyncDisposable {
 	readonly #clock: Clock;
 	readonly #signal: AbortSignal;
 	readonly metadata: ClusterMetadata;
-	/** What the client last complained about since something was heard. */
+	/** The client's last error since the last record or answer; null if there was none. */
 	#complaint: string | null = null;
 
-	/** Over a client that is connected. Where `signal` is aborted every wait rejects with its reason. */
+	/** `client` must be connected. Once `signal` is aborted, every wait rejects with its reason. */
 	constructor(client: LogClient, metadata: ClusterMetadata, clock: Clock, signal: AbortSignal) {
 		this.#client = client;
 		this.#clock = clock;
@@ -81,25 +81,25 @@ export class LogReader implements AsyncDisposable {
 		}
 	}
 
-	/** First and next offset of a partition. */
+	/** The partition's first offset, and the one that its next message gets. */
 	watermarks(partition: TopicPartition): Promise<{ low: number; high: number }> {
 		return this.#insist(() => this.#client.watermarks(partition));
 	}
 
-	/** Kafka's ids of those of these topics that exist; null where an id can't be known. */
+	/** Kafka's ids of those of these topics that exist; null if an id can't be known. */
 	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
 		return this.#insist(() => this.#client.topicIds(topics));
 	}
 
-	/** What the reader's own group has committed; null where nothing is. */
+	/** Committed offsets of the reader's group; null if nothing is committed. */
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 		return this.#insist(() => polledAnswer(this.#client, this.#client.committed(partitions)));
 	}
 
 	/**
-	 * Messages by partition as they come; one reading at a time. What retention takes away meanwhile is left out. Rejects with KafkaError
-	 * where a log goes back, for it is another one by then, or where nothing comes for half a minute; the time that the caller takes with
-	 * what came doesn't count.
+	 * Messages by partition, as they arrive; one reading at a time. Messages that retention removes meanwhile are left out. Rejects with
+	 * KafkaError if a log goes back, because it is another log then, or if nothing arrives for half a minute, not counting the time that the
+	 * caller takes.
 	 */
 	async *read(ranges: readonly LogRange[]): AsyncGenerator<[TopicPartition, ReceivedMessage[]]> {
 		const open = new Map(ranges.filter(({ from, to }) => from < to).map((range) => [partitionName(range), range]));
@@ -109,7 +109,7 @@ export class LogReader implements AsyncDisposable {
 			[...open.values()].map(({ topic, partition, from }) => ({ topic, partition, offset: from })),
 			false,
 		);
-		// A pause outlives the assignment.
+		// librdkafka keeps a pause beyond the assignment.
 		this.#client.resume([...open.values()]);
 		for (let heardAt = this.#clock.monotonic(); open.size > 0; ) {
 			this.#signal.throwIfAborted();
@@ -138,12 +138,12 @@ export class LogReader implements AsyncDisposable {
 		await this.#client.close();
 	}
 
-	/** What there is; nothing where the client fails, which tries again by itself. */
+	/** Polls once. Returns nothing if the client fails; it tries again by itself. */
 	async #poll(): Promise<Consumed> {
 		try {
 			return await this.#client.consume(POLL_COUNT, POLL_TIMEOUT_MS);
 		} catch (error) {
-			// To read takes no right to the group, which is only a name.
+			// Reading needs no right to the group, which is only a name here.
 			const isOfGroup = error instanceof KafkaError && error.kafkaCode === kafkaErrors.groupAuthorizationFailed;
 			this.#complaint = isOfGroup ? error.message : complaintOf(error);
 			await this.#clock.sleep(RETRY_MS, this.#signal);
@@ -151,7 +151,7 @@ export class LogReader implements AsyncDisposable {
 		}
 	}
 
-	/** Asks until there is an answer, for half a minute. */
+	/** Repeats a request until there is an answer, for half a minute at most. */
 	async #insist<T>(ask: () => Promise<T>): Promise<T> {
 		for (const startedAt = this.#clock.monotonic(); ; ) {
 			try {
@@ -176,7 +176,7 @@ export class LogReader implements AsyncDisposable {
 	}
 }
 
-/** What comes from here on is not what was asked for. */
+/** The error for a log that went back: further messages would be of another log. */
 function wentBack(partition: TopicPartition, offset: number): KafkaError {
 	return new KafkaError(
 		`${partitionName(partition)} went back to offset ${offset} while it was read: the topic was made again, or lost its end`,
@@ -184,7 +184,7 @@ function wentBack(partition: TopicPartition, offset: number): KafkaError {
 	);
 }
 
-/** The words of an error that may pass; throws what will not. */
+/** The words of an error that may pass; throws an error that will not. */
 function complaintOf(error: unknown): string {
 	if (!(error instanceof KafkaError) || HOPELESS.includes(error.kafkaCode)) throw error;
 	return error.message;

@@ -24,7 +24,7 @@ export async function startMockCluster({ brokers = 1, topics }: { brokers?: numb
 	};
 }
 
-/** The mock broker has no CreateTopics; a producer's metadata request makes the topic. */
+/** The mock broker has no CreateTopics; it creates a topic when a producer asks for its metadata. */
 async function createMockTopic(owner: rdkafka.Producer, topic: string): Promise<void> {
 	for (let tries = 0; tries < 20; tries++) {
 		const count = await new Promise<number>((resolve) => {

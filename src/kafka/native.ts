@@ -1,10 +1,10 @@
 /**
- * The only room that knows the addon (src/kafka/native, compiled by `npm ci` beside node-rdkafka): messages packed on their way from
- * librdkafka, what librdkafka can tell and node-rdkafka does not pass on, and a way out past threads that can't be ended. It works on the
- * clients that node-rdkafka made, found by their names. Where it could not be compiled or loaded all of it answers null, and
- * `nativeMissing` says why: the daemon works without.
+ * The only file that knows the addon (src/kafka/native, compiled by `npm ci` beside node-rdkafka). The addon packs messages on their way
+ * from librdkafka, passes on what librdkafka knows and node-rdkafka does not show, and ends the process past threads that can't be ended.
+ * It works on clients that node-rdkafka made, found by their names. If it is not compiled or does not load, every function returns null,
+ * and `nativeMissing` says why: the daemon works without it.
  *
- * Main thread only, as node-rdkafka is.
+ * Main thread only, like node-rdkafka.
  */
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
@@ -19,7 +19,7 @@ import type { Operation } from "./watches/rights.ts";
 
 interface FoundTopic {
 	readonly topic: string;
-	/** Empty where the broker has none. */
+	/** Empty if the broker has no ids. */
 	readonly id: string;
 	readonly error: number;
 	readonly message: string;
@@ -34,7 +34,7 @@ interface FoundSettings {
 }
 
 interface FoundGroup {
-	/** The group. */
+	/** The group's name. */
 	readonly topic: string;
 	readonly error: number;
 	readonly message: string;
@@ -42,11 +42,11 @@ interface FoundGroup {
 	readonly members: readonly GroupMember[];
 }
 
-/** A member of a consumer group, as Kafka tells it. */
+/** A member of a consumer group, as Kafka describes it. */
 export interface GroupMember {
 	/** `kafka.clientId`. */
 	readonly clientId: string;
-	/** `kafka.instanceId`; empty where it is no static member. */
+	/** `kafka.instanceId`; empty for a dynamic member. */
 	readonly instanceId: string;
 	readonly memberId: string;
 	/** Its address, as the broker sees it. */
@@ -54,7 +54,7 @@ export interface GroupMember {
 	readonly partitions: readonly TopicPartition[];
 }
 
-/** A consumer group as Kafka tells it. `state`: Stable, PreparingRebalance, Empty, Dead (there is none), … */
+/** A consumer group, as Kafka describes it. `state`: Stable, PreparingRebalance, Empty, Dead (there is no such group), … */
 export interface GroupDescription {
 	readonly state: string;
 	readonly members: readonly GroupMember[];
@@ -62,7 +62,7 @@ export interface GroupDescription {
 
 /** src/kafka/native/addon.cc */
 interface Addon {
-	/** Null where no living client has that name. */
+	/** Null if no open client has that name. */
 	topicIds(
 		client: string,
 		broker: number,
@@ -70,30 +70,30 @@ interface Addon {
 		timeoutMs: number,
 		withOperations?: boolean,
 	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundTopic[] } | null>;
-	/** Null where no living client has that name. */
+	/** Null if no open client has that name. */
 	topicSettings(
 		client: string,
 		broker: number,
 		topics: readonly string[],
 		timeoutMs: number,
 	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundSettings[] } | null>;
-	/** Null where no living client has that name. */
+	/** Null if no open client has that name. */
 	groupMembers(
 		client: string,
 		broker: number,
 		groups: readonly string[],
 		timeoutMs: number,
 	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundGroup[] } | null>;
-	/** Clients that live and requests under way. */
+	/** Number of open clients, and of requests under way. */
 	living(): { readonly clients: number; readonly requests: number };
 	exitNow(code: number): never;
-	/** Null where no living consumer has that name. */
+	/** Null if no open consumer has that name. */
 	openConsumer(client: string): unknown;
 	pollConsumer(handle: unknown, owner: object, count: number, timeoutMs: number, mostBytes: number): Promise<PackedPoll>;
 	releaseConsumer(handle: unknown): void;
 }
 
-/** What a poll of the addon's brought: src/kafka/native/packed_messages.h. */
+/** The result of a poll: src/kafka/native/packed_messages.h. */
 export interface PackedPoll {
 	readonly partitions: readonly (TopicPartition & {
 		readonly length: number;
@@ -105,43 +105,43 @@ export interface PackedPoll {
 	readonly errors: readonly { readonly code: number; readonly message: string }[];
 }
 
-/** A name that no topic can have is one of a topic that doesn't exist. */
+/** An invalid topic name counts as a topic that does not exist. */
 const NO_SUCH_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.invalidTopic];
 
 const file = fileURLToPath(new URL("build/Release/pockaffe_native.node", packageRoot));
 const loaded = load();
 
-/** Why the addon is not there; null where it is. */
+/** Why the addon is missing; null if it is loaded. */
 export const nativeMissing: string | null = loaded.missing;
 
-/** What follows where it is not. */
+/** What follows if the addon is missing, for people. */
 export const withoutAddon =
 	"Kafka's ids of topics can't be had, so a topic that was made again is told by the timestamps of known records; messages come by " +
 	"node-rdkafka's own consume, at several times the CPU and without the type of their timestamps (see binding.gyp-notes.md)";
 
-/** Clients that live and requests under way, as the addon counts them; null without it. For tests. */
+/** Number of open clients and of requests under way, as the addon counts them; null without it. For tests. */
 export function livingClients(): { readonly clients: number; readonly requests: number } | null {
 	return loaded.addon?.living() ?? null;
 }
 
 /**
- * Ends the process at once with this exit code. Node's own way out waits for its threads: a handler's in a native call, or the one of its
- * pool that a client's close hangs in. Without the addon it ends by SIGKILL, which is told as 137.
+ * Ends the process at once with this exit code. Node's own exit waits for its threads: a handler's thread in a native call, or a pool
+ * thread in which a client's close hangs. Without the addon the process ends by SIGKILL, which shells report as 137.
  */
 export function exitNow(code: number): void {
 	loaded.addon?.exitNow(code);
 	process.kill(process.pid, "SIGKILL");
 }
 
-/** The queue of a consumer that node-rdkafka made, polled past it. */
+/** The message queue of a consumer that node-rdkafka made, polled without node-rdkafka. */
 export interface ConsumerQueue {
-	/** Up to `count` messages, as many as make `mostBytes` full; waits up to `timeoutMs` for the first. One at a time. */
+	/** Takes up to `count` messages, or about `mostBytes`; waits up to `timeoutMs` for the first. One poll at a time. */
 	poll(count: number, timeoutMs: number, mostBytes: number): Promise<PackedPoll>;
-	/** Before the client is closed. Waits, without JavaScript, for a poll under way. */
+	/** Call it before the client is closed. Waits, without running JavaScript, for a poll under way. */
 	release(): void;
 }
 
-/** Null where the addon can't: it is not there, or can't tell this client from another by its name. `owner` lives as long as its polls. */
+/** Null without the addon, or if several clients have this name. `owner` is kept alive as long as its polls. */
 export function openConsumerQueue(name: string | undefined, owner: object): ConsumerQueue | null {
 	const { addon } = loaded;
 	const handle = name === undefined ? null : addon?.openConsumer(name);
@@ -152,24 +152,24 @@ export function openConsumerQueue(name: string | undefined, owner: object): Cons
 	};
 }
 
-/** Settings of a client that the addon is to reach: these first, for a plugin adds itself while it is set. */
+/** Adds the settings that let the addon reach a client. They come first, because a plugin registers itself while it is set. */
 export function withNative(settings: Record<string, unknown>): Record<string, unknown> {
 	if (!loaded.addon) return settings;
 	const { "plugin.library.paths": others, ...rest } = settings;
 	return { "plugin.library.paths": others ? `${String(others)};${file}` : file, ...rest };
 }
 
-/** A connected client, and the broker that is asked. */
+/** A connected client, and the broker to ask. */
 export interface AskedClient {
-	/** As node-rdkafka shows it once the client is connected; undefined before. */
+	/** The client's name in node-rdkafka once it is connected; undefined before. */
 	readonly name: string | undefined;
 	/** -1: the controller. */
 	readonly broker: number;
 }
 
 /**
- * Kafka's ids of those of these topics that exist, as Kafka's own tools print them; null for each where the broker has none. The answer
- * itself is null where the addon can't ask. Rejects with KafkaError: the client's, or the first topic's (no right to see it).
+ * Kafka's ids of those of these topics that exist, spelled as Kafka's own tools print them; null for each if the broker has none. The whole
+ * answer is null without the addon. Rejects with KafkaError: the client's, or the first topic's (no right to see it).
  */
 export async function askTopicIds(
 	{ name, broker }: AskedClient,
@@ -192,7 +192,7 @@ export async function askTopicIds(
 	return ids;
 }
 
-/** What may be done with a topic, by Kafka's numbers. */
+/** Operations on a topic, by Kafka's numbers. */
 const operations = new Map<number, Operation>([
 	[3, "Read"],
 	[4, "Write"],
@@ -200,8 +200,8 @@ const operations = new Map<number, Operation>([
 ]);
 
 /**
- * What this user may do with a topic; null where nobody can tell: no addon, a broker before Kafka 2.3, no such topic. Rejects with
- * KafkaError where it may not even be seen.
+ * What this user may do with a topic; null if unknown: no addon, a broker before Kafka 2.3, no such topic. Rejects with KafkaError if the
+ * user may not even see the topic.
  */
 export async function askOperations(
 	{ name, broker }: AskedClient,
@@ -213,29 +213,29 @@ export async function askOperations(
 	const [found] = answer?.topics ?? [];
 	if (found?.error === kafkaErrors.topicAuthorizationFailed) throw new KafkaError(found.message, found.error);
 	const may = (found?.operations ?? []).flatMap((each) => operations.get(each) ?? []);
-	// Who may see it may describe it: nothing at all means that nothing was said.
+	// Whoever sees a topic may describe it: an empty list means that the broker did not answer this.
 	return may.length === 0 ? null : new Set(may);
 }
 
-/** Who is in a group; null where the addon can't ask. Rejects with KafkaError: the client's, or the group's (no right to see it). */
+/** The members of a group; null without the addon. Rejects with KafkaError: the client's, or the group's (no right to see it). */
 export async function askGroup({ name, broker }: AskedClient, group: string, timeoutMs: number): Promise<GroupDescription | null> {
 	if (!loaded.addon || name === undefined) return null;
 	const answer = await loaded.addon.groupMembers(name, broker, [group], timeoutMs);
 	if (!answer) return null;
 	const [found] = answer.topics;
 	const failed = found ?? answer;
-	// The embedded broker knows no such question.
+	// The embedded broker does not support this request.
 	if (failed.error === kafkaErrors.unsupportedFeature) return null;
 	if (failed.error !== 0) throw new KafkaError(`the members of group ${group} can't be had: ${failed.message}`, failed.error);
 	return { state: found?.state ?? "Unknown", members: found?.members ?? [] };
 }
 
-/** A topic's settings as they are in force, by name. */
+/** A topic's effective settings, by name. */
 export type TopicSettings = ReadonlyMap<string, string>;
 
 /**
- * The settings of topics; in their place Kafka's error where it doesn't tell (no right to, no such topic). The answer itself is null where
- * the addon can't ask. Rejects with KafkaError where Kafka doesn't answer.
+ * The settings of topics, or Kafka's error for a topic (no right, no such topic). The whole answer is null without the addon. Rejects with
+ * KafkaError if Kafka doesn't answer.
  */
 export async function askTopicSettings(
 	{ name, broker }: AskedClient,

@@ -1,6 +1,6 @@
 /**
- * Produces records as Java clients would: murmur2 partitioning, all in-sync replicas, idempotent. For the commands, dead letters, the
- * embedded sample events and the tests; what handlers produce goes by record-producer.ts.
+ * Produces records as Java clients would: murmur2 partitioning, all in-sync replicas, idempotent. Used by the commands, dead letters, the
+ * embedded sample messages and tests; record-producer.ts sends what handlers produce.
  */
 import { setTimeout } from "node:timers/promises";
 import rdkafka, { type LibrdKafkaError } from "node-rdkafka";
@@ -12,7 +12,9 @@ import { codeOfWords, fatalError } from "./client/error-words.ts";
 import { KafkaError, kafkaErrors } from "./client/kafka-error.ts";
 import { askTopicSettings, type TopicSettings, withNative } from "./native.ts";
 
-/** A record to produce. Without `partition` the key decides; without `timestamp` the client's clock. Header values can't hold NUL. */
+/**
+ * A record to produce. Without `partition` the key decides; without `timestamp` it gets the client's time. Header values can't contain NUL.
+ */
 export interface ProducerRecord {
 	readonly topic: string;
 	readonly partition?: number;
@@ -43,7 +45,7 @@ interface Report {
 	readonly opaque: OpenRecord;
 }
 
-/** A record whose report has not come. */
+/** A record without a delivery report yet. */
 interface OpenRecord {
 	readonly timestamp: number;
 	resolve(delivery: Delivery): void;
@@ -55,7 +57,7 @@ const LOG_WITHIN_MS = 1_000;
 /** Fatal error, erroneous state, purged in queue, purged in flight. */
 const BEHIND_FATAL: readonly number[] = [kafkaErrors.fatal, kafkaErrors.state, kafkaErrors.purgedInQueue, kafkaErrors.purgedInFlight];
 const QUERY_TIMEOUT_MS = 10_000;
-/** Any broker, where there are controllers apart (KRaft). */
+/** With KRaft, where controllers are separate, any broker. */
 const CONTROLLER = -1;
 
 /** A connected producer. */
@@ -63,7 +65,7 @@ export class Producer implements AsyncDisposable {
 	readonly #raw: rdkafka.Producer;
 	readonly #open = new Set<OpenRecord>();
 	#hasGivenUp = false;
-	/** Resolves with why it gave itself up. */
+	/** Resolves with the reason when the client gives up for good. */
 	readonly #fatal: Promise<KafkaError>;
 
 	private constructor(raw: rdkafka.Producer) {
@@ -83,8 +85,8 @@ export class Producer implements AsyncDisposable {
 	}
 
 	/**
-	 * Connects, or rejects within `timeoutMs` (default 10 s) saying what to look at. `deliveryTimeoutMs` bounds how long a record is
-	 * tried (librdkafka's own default of five minutes where it is left out).
+	 * Connects, or rejects within `timeoutMs` (default 10 s) with what to look at. `deliveryTimeoutMs`: how long a record is tried; default:
+	 * librdkafka's five minutes.
 	 */
 	static async connect(kafka: Config["kafka"], options: ProducerOptions = {}): Promise<Producer> {
 		const { timeoutMs = 10_000 } = options;
@@ -111,15 +113,12 @@ export class Producer implements AsyncDisposable {
 		});
 	}
 
-	/** It takes no more records, and what it had is refused. */
+	/** True if the client gave up for good: it takes no more records, and those it had are refused. */
 	get gaveUp(): boolean {
 		return this.#hasGivenUp;
 	}
 
-	/**
-	 * Partition counts by topic: of all topics there are, or of the one that is named, which a broker that creates topics by itself
-	 * then creates.
-	 */
+	/** Partition counts by topic: of all topics, or of the named one, which a broker that creates topics automatically then creates. */
 	topics(name?: string): Promise<Map<string, number>> {
 		const what = name === undefined ? { allTopics: true } : { topic: name };
 		return new Promise((resolve, reject) => {
@@ -131,13 +130,13 @@ export class Producer implements AsyncDisposable {
 		});
 	}
 
-	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */
+	/** The settings of topics, or Kafka's error for a topic; null if nobody can tell. */
 	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
 		const { name } = this.#raw as unknown as { readonly name?: string };
 		return askTopicSettings({ name, broker: CONTROLLER }, topics, QUERY_TIMEOUT_MS);
 	}
 
-	/** Produces many with the queue kept full, in order; resolves with how many were delivered. */
+	/** Produces many records in order, keeping the queue full. Resolves with the number delivered. */
 	async produceMany(records: Iterable<ProducerRecord>, inFlight = 50_000): Promise<number> {
 		let delivered = 0;
 		let failure: unknown;
@@ -164,11 +163,13 @@ export class Producer implements AsyncDisposable {
 		return delivered;
 	}
 
-	/** Waits at most `flushMs` for what is not delivered yet. What then has no report is refused: whether the broker has it is unknown. */
+	/**
+	 * Waits at most `flushMs` for outstanding deliveries. Records without a report by then are refused: the broker may or may not have them.
+	 */
 	async close(flushMs: number): Promise<void> {
 		if (flushMs > 0) await new Promise<void>((resolve) => this.#raw.flush(flushMs, () => resolve()));
 		await this.#reportsInHand();
-		// The client is freed on another thread, and node-rdkafka's polling doesn't look: the process would crash.
+		// The client is freed on another thread while node-rdkafka keeps polling it: the process would crash.
 		this.#raw.setPollInterval(0);
 		await new Promise<void>((resolve) => this.#raw.disconnect(0, () => resolve()));
 		for (const { reject } of this.#open)
@@ -176,7 +177,7 @@ export class Producer implements AsyncDisposable {
 		this.#open.clear();
 	}
 
-	/** Of a fatal error, and of what the client throws away behind one, only its log says the reason, a moment later. */
+	/** Only the client's log gives the reason of a fatal error, and of records dropped because of one, a moment later. */
 	async #errorOf(error: LibrdKafkaError): Promise<KafkaError> {
 		const failed = producerError(error);
 		if (!BEHIND_FATAL.includes(failed.kafkaCode)) return failed;
@@ -184,7 +185,7 @@ export class Producer implements AsyncDisposable {
 		return Promise.race([this.#fatal, setTimeout(LOG_WITHIN_MS, failed)]);
 	}
 
-	/** node-rdkafka hands a hundred reports over in a turn of the loop, and drops those that it still has when the client goes. */
+	/** node-rdkafka passes on a hundred reports per turn of the loop, and drops the rest when the client is closed: wait for them. */
 	async #reportsInHand(): Promise<void> {
 		for (let before = Number.POSITIVE_INFINITY; this.#open.size > 0 && this.#open.size < before; ) {
 			before = this.#open.size;
@@ -197,13 +198,13 @@ export class Producer implements AsyncDisposable {
 	}
 }
 
-/** The user's own `properties` lie over our defaults, never over what a delivery is promised by. */
+/** The user's `properties` override our defaults, but never the settings that delivery guarantees depend on. */
 export function producerSettings(kafka: Config["kafka"], { lingerMs = 0, deliveryTimeoutMs }: ProducerOptions): Record<string, unknown> {
 	return {
 		"linger.ms": lingerMs,
 		"compression.codec": "lz4",
 		"queue.buffering.max.messages": 200_000,
-		// What is too large is for the broker and the topic to say.
+		// The broker and the topic decide what is too large.
 		"message.max.bytes": 1_000_000_000,
 		...kafkaClientSettings(kafka),
 		"enable.idempotence": true,
@@ -213,7 +214,7 @@ export function producerSettings(kafka: Config["kafka"], { lingerMs = 0, deliver
 	};
 }
 
-/** Delivery reports come without a number. */
+/** Delivery reports carry no error number. */
 export function producerError(error: LibrdKafkaError): KafkaError {
 	const code = codeOfWords(error.message);
 	return new KafkaError(error.message, code === -1 ? error.code : code, { cause: error });
@@ -223,10 +224,10 @@ function deliver({ partition, offset, timestamp, opaque }: Report): void {
 	opaque.resolve({ partition, offset, timestamp: timestamp ?? opaque.timestamp });
 }
 
-/** The client takes a buffer without memory behind it for null, and an empty value would arrive as a delete: this one has a byte behind. */
+/** The client treats a buffer without memory as null, so an empty value would arrive as a delete: this one has a byte of memory. */
 const empty = Buffer.alloc(1).subarray(0, 0);
 
-/** As the client takes it. */
+/** The content in the form that the client takes. */
 export function bufferOf(content: Buffer | string | null): Buffer | null {
 	if (content === null) return null;
 	return content.length === 0 ? empty : Buffer.from(content as string);

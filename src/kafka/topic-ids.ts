@@ -1,19 +1,22 @@
-/** The ids of topics, of a broker that answers; where ids can't be had, at least which topics exist. Knows neither client nor addon. */
+/**
+ * Asks a broker that answers for the ids of topics; if ids are not available, at least for which topics exist. Knows neither client nor
+ * addon.
+ */
 import type { LogId } from "../core/offsets/log-identity.ts";
 import { type KafkaError, kafkaErrors } from "./client/kafka-error.ts";
 
-/** What is asked. Both reject with KafkaError. */
+/** The requests to make. Both reject with KafkaError. */
 export interface TopicIdSource {
-	/** The ids of those of these topics that exist, of the broker that answered last; null where there is no way to ask. */
+	/** Ids of those of these topics that exist, from the broker that answered last; null without the addon. */
 	ask(topics: readonly string[]): Promise<ReadonlyMap<string, LogId> | null>;
-	/** All topics that exist, of any broker that answers. */
+	/** All topics that exist, from any broker that answers. */
 	metadata(): Promise<ReadonlyMap<string, number>>;
 }
 
-/** Of a broker that is not there. */
+/** Error codes of a broker that is away. */
 const NO_ANSWER: readonly number[] = [kafkaErrors.timedOut, kafkaErrors.transport];
 
-/** Ids of those of these topics that exist; null where an id can't be known. */
+/** Ids of those of these topics that exist; null if an id can't be known. */
 export async function topicIdsFrom(source: TopicIdSource, topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
 	if (topics.length === 0) return new Map();
 	const ids = await source.ask(topics).catch((error: KafkaError) => {

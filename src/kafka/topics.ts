@@ -1,4 +1,4 @@
-/** Topics for people: create, describe, and the offsets of a group. What the admin client can't tell comes from metadata and watermarks. */
+/** Topics for the commands: create, describe, and a group's offsets. Metadata and watermarks supply what the admin client can't. */
 import rdkafka from "node-rdkafka";
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
@@ -26,19 +26,19 @@ export interface PartitionDescription {
 	readonly highWatermark: number;
 }
 
-/** What a group has of a partition; `committed` and `lag` are null where nothing is committed. */
+/** A group's offsets of a partition; `committed` and `lag` are null if nothing is committed. */
 export interface GroupOffset extends TopicPartition {
 	readonly committed: number | null;
 	readonly latest: number;
 	readonly lag: number | null;
-	/** Share of the log that is still to be read, 0 to 100. */
+	/** Share of the log still to be read, 0 to 100. */
 	readonly lagPercent: number | null;
 }
 
 const TIMEOUT_MS = 10_000;
 const POLL_MS = 100;
 
-/** Asks a cluster; dispose it. */
+/** Inspects a cluster. Dispose it after use. */
 export class ClusterInspector implements AsyncDisposable {
 	readonly #client: ConsumerClient;
 	readonly #kafka: Config["kafka"];
@@ -50,7 +50,7 @@ export class ClusterInspector implements AsyncDisposable {
 		this.metadata = metadata;
 	}
 
-	/** Connects without joining; `group` is whose offsets may be asked for. Rejects with `kafka_connect`. */
+	/** Connects without joining. `group`: the group whose offsets may be asked for. Rejects with `kafka_connect`. */
 	static async connect(
 		kafka: Config["kafka"],
 		clock: Clock,
@@ -62,12 +62,12 @@ export class ClusterInspector implements AsyncDisposable {
 		return new ClusterInspector(client, kafka, metadata);
 	}
 
-	/** Names of all topics but Kafka's own. */
+	/** Names of all topics except Kafka's internal ones. */
 	get topics(): string[] {
 		return this.metadata.topics.map(({ name }) => name).filter((name) => !name.startsWith("__"));
 	}
 
-	/** Partitions of a topic; null where there is no such topic. */
+	/** Partitions of a topic; null if there is no such topic. */
 	async describe(topic: string): Promise<PartitionDescription[] | null> {
 		const found = this.metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
 		if (!found) return null;
@@ -80,49 +80,49 @@ export class ClusterInspector implements AsyncDisposable {
 		);
 	}
 
-	/** Numbers of a topic's partitions, in order; none where there is no such topic. */
+	/** Numbers of a topic's partitions, in order; empty if there is no such topic. */
 	partitionsOf(topic: string): number[] {
 		const found = this.metadata.topics.find(({ name }) => name === topic);
 		return (found?.partitions ?? []).map(({ id }) => id).sort((left, right) => left - right);
 	}
 
-	/** Why a topic is not among them: see absentTopic. */
+	/** Why a topic is missing: see absentTopic. */
 	absent(topic: string, wanted: Operation, otherwise: string): Promise<ExitError> {
 		return absentTopic({ client: this.#client, kafka: this.#kafka, wanted }, topic, otherwise);
 	}
 
-	/** What the group has committed; null where nothing is. */
+	/** Committed offsets of the group; null if nothing is committed. */
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 		return polledAnswer(this.#client, this.#client.committed(partitions));
 	}
 
-	/** Kafka's ids of those of these topics that exist; null where an id can't be known. */
+	/** Kafka's ids of those of these topics that exist; null if an id can't be known. */
 	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
 		return this.#client.topicIds(topics);
 	}
 
-	/** First and next offset. */
+	/** The partition's first offset, and the one that its next message gets. */
 	watermarks(partition: TopicPartition): Promise<{ low: number; high: number }> {
 		return this.#client.watermarks(partition);
 	}
 
-	/** The first offset with this timestamp (ms) or a later one; null where there is none. */
+	/** The first offset with this timestamp (ms) or a later one; null if there is none. */
 	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null> {
 		return this.#client.offsetForTime(partition, timestampMs);
 	}
 
-	/** Which of the rights that `run` needs this user lacks. */
+	/** Which rights this user lacks of those that `run` needs. */
 	missingRights(needs: NeededAccess): Promise<MissingRight[]> {
 		const createNone = (topic: string) => createTopic(this.#kafka, { name: topic, partitions: 0, replication: 0 });
 		return missingRights({ client: this.#client, existing: this.topics, createNone }, needs);
 	}
 
-	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */
+	/** The settings of topics, or Kafka's error for a topic; null if nobody can tell. */
 	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
 		return this.#client.topicSettings(topics);
 	}
 
-	/** Who is in a group, and who has which partition; null where nobody can tell (no addon). */
+	/** The members of a group with their partitions; null without the addon. */
 	group(group: string): Promise<GroupDescription | null> {
 		return polledAnswer(this.#client, this.#client.group(group));
 	}
@@ -132,7 +132,7 @@ export class ClusterInspector implements AsyncDisposable {
 		return polledAnswer(this.#client, this.#client.commit(offsets));
 	}
 
-	/** What the group has committed in these topics, partition by partition. */
+	/** The group's committed offsets in these topics, by partition. */
 	async groupOffsets(topics: readonly string[]): Promise<GroupOffset[]> {
 		const wanted = this.metadata.topics.filter(({ name }) => topics.includes(name));
 		const partitions = wanted.flatMap(({ name, partitions: all }) => all.map(({ id }) => ({ topic: name, partition: id })));
@@ -155,7 +155,7 @@ export class ClusterInspector implements AsyncDisposable {
 	}
 }
 
-/** A topic to be created; -1 leaves partitions or replication to the broker, and so does what `config` doesn't say. */
+/** A topic to create. -1 leaves partitions or replication to the broker, and so do settings absent from `config`. */
 export interface NewTopic {
 	readonly name: string;
 	readonly partitions: number;
@@ -181,14 +181,17 @@ export async function createTopic(kafka: Config["kafka"], topic: NewTopic): Prom
 	}
 }
 
-/** Waits until every partition of a new topic has a leader, so that the next command finds it; not where this user may not see it. */
+/**
+ * Waits until every partition of a new topic has a leader, so that the next command finds it. Does not wait if this user may not see the
+ * topic.
+ */
 export async function awaitTopic(kafka: Config["kafka"], clock: Clock, topic: string, partitions: number): Promise<void> {
 	const deadline = clock.monotonic() + TIMEOUT_MS;
 	for (;;) {
 		await using inspector = await ClusterInspector.connect(kafka, clock);
 		const found = inspector.metadata.topics.find(({ name }) => name === topic);
 		if (found && found.partitions.length >= partitions && found.partitions.every(({ leader }) => leader >= 0)) return;
-		// Who may only create topics does not see them.
+		// A user who may only create topics can't see them.
 		if (!found && (await inspector.absent(topic, "Describe", "")).code === "not_authorized") return;
 		if (clock.monotonic() > deadline) throw new PocKaffeError("topic_not_ready", `topic ${topic} was created but has no leaders yet`);
 		await clock.sleep(POLL_MS);

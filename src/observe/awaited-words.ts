@@ -1,7 +1,7 @@
-/** What is said of rows that wait for their parents: in the log and by `/readyz`. */
+/** The words for rows that wait for their parents: in the log and in `/readyz`. */
 import { partitionName, type TopicPartition } from "../core/messages/message.ts";
 
-/** The first such row of a partition and table, of so many; see the writer's AwaitedFact. */
+/** The first such row of a partition and table, and how many there are; see the writer's AwaitedFact. */
 export interface AwaitedFact extends TopicPartition {
 	readonly table: string;
 	readonly id: string;
@@ -12,15 +12,15 @@ export interface AwaitedFact extends TopicPartition {
 	readonly sinceMs: number;
 }
 
-/** By then whoever looks at a lag would want to know why. */
+/** Maximum time before a wait is reported: by then the lag shows, and people ask why. */
 const MOST_UNTOLD_MS = 30_000;
 
-/** True where they wait longer than is to be expected: half of the time that they are given is left. `now` is the wall clock. */
+/** True if rows wait longer than expected: half of their time is over. `now` is the wall clock. */
 export function isLongAwaited({ waitMs, sinceMs }: AwaitedFact, now: number): boolean {
 	return now - sinceMs >= Math.min(waitMs / 2, MOST_UNTOLD_MS);
 }
 
-/** Which row, what it waits for, what becomes of it. */
+/** Says which row waits, for what, and what happens then. */
 export function awaitedWords(fact: AwaitedFact): string {
 	const { table, id, offset, rows, constraint, waitMs } = fact;
 	const which = `row ${JSON.stringify(id)} of ${table} (${partitionName(fact)} at offset ${offset})`;

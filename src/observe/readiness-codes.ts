@@ -1,6 +1,6 @@
 /**
- * Every code that `/readyz` may give: what it means, what to look at, what to do, when it ends. Codes are API; the table of
- * docs/failures.md is rendered from here and held against it by a test. Knows no reasons: readiness.ts collects them.
+ * Every code of `/readyz`: what it means, what to look at, what to do, when it ends. Codes are API. The table of docs/failures.md is
+ * rendered from this file, and a test compares the two. Knows no reasons: readiness.ts collects them.
  */
 
 /** One code. Texts are Markdown, sentences without full stop. */
@@ -10,7 +10,7 @@ export interface CodeSpec {
 	readonly look: string;
 	/** What to type or to correct. */
 	readonly remedy: string;
-	/** When it goes by itself. */
+	/** When it ends by itself. */
 	readonly ends: string;
 }
 
@@ -127,10 +127,10 @@ export const readinessCodes = {
 	},
 } as const satisfies Record<string, CodeSpec>;
 
-/** One of them. */
+/** A code of `/readyz`. */
 export type ReadinessCode = keyof typeof readinessCodes;
 
-/** All of them. */
+/** All codes of `/readyz`. */
 export const readinessCodeNames = Object.keys(readinessCodes) as ReadinessCode[];
 
 const markers = { opening: "<!-- readiness -->", closing: "<!-- /readiness -->" } as const;
@@ -147,7 +147,7 @@ export function renderReadinessTable(): string {
 	].join("\n");
 }
 
-/** The page with the table between its markers replaced; unchanged where they are missing. */
+/** The page with the table between its markers replaced; unchanged if they are missing. */
 export function withReadinessTable(readme: string): string {
 	const from = readme.indexOf(markers.opening);
 	const to = readme.indexOf(markers.closing, from);

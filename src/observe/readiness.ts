@@ -1,18 +1,18 @@
 /**
- * Why the daemon is not ready, if it isn't: what `/readyz` answers. Two kinds of reasons: those that a part shows in its own state are read
- * from there each time (`Problem`), so that none stays behind when its cause has ended in a way nobody thought of; those that are known
- * from facts alone are set and cleared by a listener. A rebalance alone sets nothing, and a member without partitions is ready.
+ * Why the daemon is not ready, if it isn't: the answer of `/readyz`. There are two kinds of reasons. Those that a part shows in its own
+ * state (`Problem`) are read each time, so that none stays behind when its cause ends in an unforeseen way. Those that are known from
+ * events alone are set and cleared by a listener. A rebalance alone sets none, and a member without partitions is ready.
  */
 import type { TopicPartition } from "../core/messages/message.ts";
 import type { Problem } from "../core/problem.ts";
 import type { ReadinessCode } from "./readiness-codes.ts";
 
-/** One reason; `topic` and `partition` are null where it concerns the whole daemon. */
+/** One reason; `topic` and `partition` are null if it concerns the whole daemon. */
 export interface ReadinessReason {
 	readonly code: ReadinessCode;
 	readonly topic: string | null;
 	readonly partition: number | null;
-	/** What is wrong and, where that is known, what mends it. */
+	/** What is wrong and, if known, what corrects it. */
 	readonly message: string;
 	/** ISO time of the first occurrence since the reason was last cleared. */
 	readonly since: string;
@@ -21,19 +21,19 @@ export interface ReadinessReason {
 /** The body of `/readyz`. */
 export type ReadinessReport = { readonly ready: true } | { readonly ready: false; readonly reasons: readonly ReadinessReason[] };
 
-/** Reasons in the order in which they began; those that are set are held by code, topic and partition. */
+/** The reasons in the order in which they began; those that were set, by code, topic and partition. */
 export class Readiness {
 	readonly #reasons = new Map<string, ReadinessReason>();
 	readonly #now: () => number;
 	readonly #problems: () => readonly Problem<ReadinessCode>[];
 
-	/** `now` is the wall clock in ms; `problems` reads what the parts show. */
+	/** `now` is the wall clock in ms; `problems` reads the parts' problems. */
 	constructor({ now }: { now(): number }, problems: () => readonly Problem<ReadinessCode>[] = () => []) {
 		this.#now = now;
 		this.#problems = problems;
 	}
 
-	/** Holds until cleared. Set again it keeps its `since` and takes the new message; true where it is a new reason. */
+	/** Sets a reason until it is cleared. Set again, it keeps its `since` and takes the new message. True if it is a new reason. */
 	set(code: ReadinessCode, message: string, where: TopicPartition | null = null): boolean {
 		const key = keyOf(code, where);
 		const known = this.#reasons.get(key);
@@ -42,12 +42,12 @@ export class Readiness {
 		return known === undefined;
 	}
 
-	/** True where the reason was held. */
+	/** True if the reason was set. */
 	clear(code: ReadinessCode, where: TopicPartition | null = null): boolean {
 		return this.#reasons.delete(keyOf(code, where));
 	}
 
-	/** Clears everything that concerns a partition: it was released, and is somebody else's affair. */
+	/** Clears every reason of a partition: it was released, and another member is responsible for it. */
 	clearPartition({ topic, partition }: TopicPartition): void {
 		for (const [key, reason] of this.#reasons) {
 			if (reason.topic === topic && reason.partition === partition) this.#reasons.delete(key);

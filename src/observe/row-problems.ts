@@ -1,10 +1,10 @@
-/** Why the daemon is not ready for the sake of single rows, as the writer shows it. */
+/** Why the daemon is not ready because of single rows, as the writer reports them. */
 import type { Problem } from "../core/problem.ts";
 import { type AwaitedFact, awaitedWords, isLongAwaited } from "./awaited-words.ts";
 import type { ReadinessCode } from "./readiness-codes.ts";
 import { type StuckFact, stuckWords } from "./stuck-words.ts";
 
-/** What is asked of the writer. */
+/** What is read from the writer. */
 interface RowFacts {
 	readonly stuckRows: readonly StuckFact[];
 	readonly awaitedParents: readonly AwaitedFact[];

@@ -1,6 +1,5 @@
 /**
- * The document of `/status`: the supervision tree for people and scripts, built from a snapshot that the daemon takes of its parts.
- * Pure. Keys are API.
+ * The document of `/status`: the supervision tree for people and scripts, built from a snapshot of the daemon's parts. Pure. Keys are API.
  */
 import type { TopicPartition } from "../core/messages/message.ts";
 import type { partitionStates } from "./metrics/metric-catalogue.ts";
@@ -18,7 +17,7 @@ export interface FailureSnapshot {
 	readonly threadId: number | null;
 	readonly kind: string;
 	readonly coordinates: { readonly offset: number; readonly key: string | null } | null;
-	/** Failed attempts of that message, 0 where nothing was charged to it. */
+	/** Failed attempts of that message; 0 if it was not charged. */
 	readonly attempt: number;
 	/** Restarts of the worker so far. */
 	readonly restarts: number;
@@ -28,7 +27,7 @@ export interface FailureSnapshot {
 
 /** One assigned partition, as its parts know it. */
 export interface PartitionSnapshot extends TopicPartition {
-	/** The worker's own state; of `parked` a sentence, and the word for it that metrics have. */
+	/** The worker's own state; for `parked` with a sentence, and with the code that metrics use. */
 	readonly worker:
 		| { readonly name: "waiting" | "starting" | "running" | "backing-off" | "draining" | "stopped" }
 		| { readonly name: "parked"; readonly reason: string; readonly code: string };
@@ -39,7 +38,7 @@ export interface PartitionSnapshot extends TopicPartition {
 	readonly position: number | null;
 	readonly committed: number | null;
 	readonly highWatermark: number | null;
-	/** Record timestamp (ms) of the oldest message not yet finished; null where there is none or it is not known. */
+	/** Record timestamp (ms) of the oldest unfinished message; null if there is none or it is not known. */
 	readonly oldestUnfinishedTimestamp: number | null;
 	readonly queued: number;
 	readonly inFlight: number;
@@ -52,7 +51,7 @@ export interface PartitionSnapshot extends TopicPartition {
 	/** Its messages are noted before they are handed over, because the process died before. */
 	readonly careful: boolean;
 	readonly breakerOpen: boolean;
-	/** Offsets that the group has committed and the database does not know of. */
+	/** Number of offsets that the group has committed and the database does not know. */
 	readonly restoredOffsets: number;
 	/** Newest first. */
 	readonly failures: readonly FailureSnapshot[];
@@ -66,16 +65,16 @@ export interface ConnectionSnapshot {
 	readonly message: string | null;
 }
 
-/** Which handler runs. */
+/** The version of the handler that runs. */
 export interface HandlerStatus {
 	readonly module: string;
-	/** `handler.version`, else a hash of the files that were there at the start; null where they could not be read. */
+	/** `handler.version`, or else a hash of the files that were there at the start; null if they could not be read. */
 	readonly version: string | null;
-	/** Partitions run different files: they changed since, and some threads began anew. */
+	/** True if partitions run different files: they changed since, and only some threads loaded them. */
 	readonly mixed: boolean;
 }
 
-/** Everything `/status` and the gauges of `/metrics` are made from. Times in ms of the wall clock. */
+/** The data behind `/status` and the gauges of `/metrics`. Times are wall clock, ms. */
 export interface StatusSnapshot {
 	readonly version: string;
 	/** Broker and database are the daemon's own: a demo or a trial. */
@@ -84,24 +83,24 @@ export interface StatusSnapshot {
 	readonly now: number;
 	readonly startedAt: number;
 	readonly state: DaemonState;
-	/** Why it is not ready; empty where it is. */
+	/** Why it is not ready; empty if it is. */
 	readonly notReady: readonly Pick<ReadinessReason, "code">[];
 	readonly group: string;
 	readonly protocol: string;
-	/** What the member is to its group: `connecting`, then librdkafka's words: `up/steady`, `wait-coord/init`, … */
+	/** The member's state in the group: `connecting`, then librdkafka's words: `up/steady`, `wait-coord/init`, … */
 	readonly memberState: string;
 	readonly rebalances: number;
 	readonly partitions: readonly PartitionSnapshot[];
-	/** Handler threads that can't be ended and live beside those that took their place. */
+	/** Handler threads that can't be ended and run beside their replacements. */
 	readonly threadsStuck: number;
 	readonly writer: {
 		readonly queuedRows: number;
 		readonly queuedBytes: number;
-		/** When the oldest row came in, null when there is none. */
+		/** When the oldest row arrived; null if there is none. */
 		readonly oldestSince: number | null;
-		/** Rows that wait for their parents, by table: those whose rows may. */
+		/** Rows that wait for their parents, for tables with `references`. */
 		readonly awaitingParents: ReadonlyMap<string, number>;
-		/** What the writer chose, per table; linger in ms. */
+		/** The writer's present tuning per table; linger in ms. */
 		readonly choices: readonly {
 			readonly table: string;
 			readonly statementRows: number;
@@ -123,7 +122,7 @@ export interface StatusSnapshot {
 /** A failure as `/status` shows it. */
 export interface FailureStatus {
 	readonly time: string;
-	/** Node's id of the thread; null where none had run yet. */
+	/** Node's id of the thread; null if none had run yet. */
 	readonly thread: number | null;
 	readonly kind: string;
 	readonly coordinates: {
@@ -215,7 +214,7 @@ export function buildStatus(snapshot: StatusSnapshot): Status {
 	};
 }
 
-/** One word for a partition: a drain hides everything, then what the worker can't leave by itself, then a pause. */
+/** The state of a partition in one word: a drain hides everything, then come states that the worker can't leave by itself, then a pause. */
 export function partitionState({ worker, pauseReason }: Pick<PartitionSnapshot, "worker" | "pauseReason">): PartitionState {
 	switch (worker.name) {
 		case "draining":
@@ -226,12 +225,12 @@ export function partitionState({ worker, pauseReason }: Pick<PartitionSnapshot, 
 			return worker.name;
 		default:
 			if (pauseReason !== null) return "paused";
-			// A worker that waits for its first message has no thread yet and is as it should be.
+			// A worker that waits for its first message has no thread yet, and is healthy.
 			return worker.name === "starting" ? "starting" : "running";
 	}
 }
 
-/** High watermark minus committed offset, never negative; null where one of them is not known. */
+/** High watermark minus committed offset, never negative; null if one of them is not known. */
 export function lagOf({ highWatermark, committed }: Pick<PartitionSnapshot, "highWatermark" | "committed">): number | null {
 	return highWatermark === null || committed === null ? null : Math.max(0, highWatermark - committed);
 }

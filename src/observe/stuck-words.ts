@@ -1,7 +1,7 @@
-/** What is said of rows that don't go in though others of their table do: in the log and by `/readyz`. */
+/** The words for rows that can't be written although others of their table can: in the log and in `/readyz`. */
 import { partitionName, type TopicPartition } from "../core/messages/message.ts";
 
-/** The first such row of a partition and table, of so many; see the writer's StuckFact. */
+/** The first such row of a partition and table, and how many there are; see the writer's StuckFact. */
 export interface StuckFact extends TopicPartition {
 	readonly table: string;
 	readonly id: string;
@@ -13,7 +13,7 @@ export interface StuckFact extends TopicPartition {
 	readonly sinceMs: number;
 }
 
-/** Which row, what it meets, what to do. */
+/** Says which row is stuck, why, and what to do. */
 export function stuckWords(fact: StuckFact): string {
 	const { table, id, offset, rows, message, hint } = fact;
 	const which = `row ${JSON.stringify(id)} of ${table} (${partitionName(fact)} at offset ${offset})`;

@@ -7,7 +7,7 @@
 import { partitionName } from "../core/messages/message.ts";
 import type { Child, Offsets, QueueLimits, Supervised, Valve } from "./supervisor-parts.ts";
 
-/** What it needs; `children` are those that are alive, by partition name. */
+/** What it needs. `children`: the living children by partition name. */
 export interface BackPressureParts<AChild> {
 	readonly children: ReadonlyMap<string, Supervised<AChild>>;
 	readonly offsets: Pick<Offsets, "of">;
@@ -16,8 +16,8 @@ export interface BackPressureParts<AChild> {
 }
 
 /**
- * Share of what partitions may have in hand at which more should come slowly. librdkafka hands over a whole fetch of one partition before
- * it comes to the next: one may get far above the others before they are where polls slow down.
+ * Share of the partitions' limits at which messages should arrive more slowly. librdkafka delivers a whole fetch of one partition before
+ * the next one's: one partition may be far above the others before they reach the point where polls slow down.
  */
 const CROWDED = 0.5;
 
@@ -30,10 +30,10 @@ export class BackPressure<AChild extends Pick<Child, "queue">> {
 	}
 
 	/**
-	 * True while each partition that isn't paused has half of what it may have in hand, or more. Each is paused at its own share, but of a
-	 * backlog that is the same everywhere this comes first. One that stands still holds up nobody: the others fall below half, it goes on to
-	 * its share and is paused. Where nothing in hand makes room by itself (a handler that keeps all, by `finishedTo`) waiting is in vain; a
-	 * drain waits for results that come by polls.
+	 * True while every partition that isn't paused has half of its limit or more in hand. Each is paused at its own share, but in an even
+	 * backlog this comes first. A partition that stands still holds up nobody: the others fall below half, it fills up to its share and is
+	 * paused. If nothing in hand makes room by itself (a handler that keeps all messages, by `finishedTo`), waiting is useless; a drain waits
+	 * for results that arrive by polls.
 	 */
 	get isCrowded(): boolean {
 		let isFlowing = false;
@@ -47,14 +47,14 @@ export class BackPressure<AChild extends Pick<Child, "queue">> {
 		return isFlowing;
 	}
 
-	/** More came. */
+	/** A partition received more messages. */
 	received(supervised: Supervised<AChild>): void {
 		if (supervised.paused || this.#load(supervised) < 1) return;
 		supervised.paused = true;
 		this.#parts.valve.pause([supervised]);
 	}
 
-	/** A message is finished. They do so by the thousand in one turn: the load is looked at once behind them. */
+	/** A message is finished. Thousands may finish in one turn, so the load is checked once, after them. */
 	finished(supervised: Supervised<AChild>): void {
 		if (!supervised.paused || supervised.resuming) return;
 		supervised.resuming = true;
@@ -65,7 +65,7 @@ export class BackPressure<AChild extends Pick<Child, "queue">> {
 		});
 	}
 
-	/** The hysteresis is for a queue that empties; where nothing is in hand any room is room. */
+	/** The hysteresis is for a queue that empties by itself; if nothing is in hand, any room counts as room. */
 	isFull(supervised: Supervised<AChild>): boolean {
 		if (supervised.paused && this.#load(supervised) < 1) this.#resume(supervised);
 		return supervised.paused;
@@ -92,7 +92,7 @@ export class BackPressure<AChild extends Pick<Child, "queue">> {
 	}
 }
 
-/** Nothing of it is to be fetched. */
+/** True if nothing of the partition should be fetched. */
 export function isShut({ paused, held, parked }: Pick<Supervised<unknown>, "paused" | "held" | "parked">): boolean {
 	return paused || held || parked !== null;
 }

@@ -1,11 +1,11 @@
 /**
- * The supervisor of one member of the group, modelled on brod_group_subscriber_v2: one child per assigned partition, started on
- * assignment, drained and ended on revocation. One-for-one: brod stops the whole subscriber when a worker exits, here a child
- * restarts its own thread and the others don't notice.
+ * The supervisor of one member of the group, modelled on brod_group_subscriber_v2: one child per assigned partition, started on assignment,
+ * drained and ended on revocation. One-for-one: brod stops the whole subscriber when a worker exits; here a child restarts its own thread
+ * and the others don't notice.
  *
- *   group supervisor -> partition worker (one per assigned partition) -> its worker thread
+ *    group supervisor -> partition worker (one per assigned partition) -> its worker thread
  *
- * Owns who is alive, and the drain. Knows neither Kafka nor Postgres: what it needs of them is in supervisor-parts.ts.
+ * Owns the children and the drain. Knows neither Kafka nor Postgres: supervisor-parts.ts declares what it needs from them.
  *
  * Step 2 of a message's way (docs/architecture.md).
  */
@@ -19,11 +19,9 @@ import { BackPressure, isShut } from "./back-pressure.ts";
 import type { Assigned, Child, ParkedPosition, Supervised, SupervisorParts } from "./supervisor-parts.ts";
 
 const NOT_TAKEN = "not_taken";
-/**
- * Messages that could not be taken in are fetched again after so long: what keeps them out may be passing, and must not become a busy loop.
- */
+/** Delay before messages that could not be taken are fetched again: the cause may pass, and this must not become a busy loop. */
 const TAKE_AGAIN_MS = 10_000;
-/** What was finished in a drain that took all its time is committed all the same; still inside a container's ten seconds. */
+/** Minimum time for the commit after a drain that took all its time; still within a container's ten seconds. */
 const LEAST_COMMIT_MS = 1_000;
 
 /**
@@ -41,12 +39,12 @@ export class GroupSupervisor<AChild extends Child> {
 		this.#pressure = new BackPressure({ ...parts, children: this.#children });
 	}
 
-	/** The children alive, with their epoch and whether their partition is paused. */
+	/** The living children, with their epoch and whether their partition is paused. */
 	get children(): ReadonlyMap<string, Readonly<Supervised<AChild>>> {
 		return this.#children;
 	}
 
-	/** True where more should come slowly. */
+	/** True if messages should arrive more slowly. */
 	get isCrowded(): boolean {
 		return !this.#stopping && this.#pressure.isCrowded;
 	}
@@ -63,8 +61,8 @@ export class GroupSupervisor<AChild extends Child> {
 	}
 
 	/**
-	 * Drains, commits and ends the children of these partitions; resolves when they may be given away, a second behind the deadline at the
-	 * latest. False where the deadline passed or what was finished could not be committed.
+	 * Drains, commits and ends the children of these partitions. Resolves when they may be given away, at the latest a second after the
+	 * deadline. False if the deadline passed, or finished offsets could not be committed.
 	 */
 	async assignmentsRevoked(partitions: readonly TopicPartition[], reason: "shutdown" | "revoked" = "revoked"): Promise<boolean> {
 		const named = partitions.flatMap((partition) => this.#children.get(partitionName(partition)) ?? []);
@@ -98,7 +96,9 @@ export class GroupSupervisor<AChild extends Child> {
 		for (const { child } of lost) void child.kill();
 	}
 
-	/** Takes what the consumer received of one partition. Never throws: where it can't be taken this partition alone begins anew. */
+	/**
+	 * Takes the messages that the consumer received for one partition. Never throws: if they can't be taken, only this partition begins anew.
+	 */
 	messagesReceived(partition: TopicPartition, batch: PackedBatch): void {
 		try {
 			this.#take(partition, batch);
@@ -107,7 +107,10 @@ export class GroupSupervisor<AChild extends Child> {
 		}
 	}
 
-	/** Messages of this partition came and are gone. Of one that stands nothing would be taken: what it goes on from is decided then. */
+	/**
+	 * Messages of this partition arrived and were lost. If the partition is parked, nothing would be taken anyway, and its decision says
+	 * where it goes on.
+	 */
 	messagesNotTaken(partition: TopicPartition, reason: string): void {
 		if (!this.#children.get(partitionName(partition))?.parked) this.#takeAgain(partition, reason);
 	}
@@ -136,8 +139,8 @@ export class GroupSupervisor<AChild extends Child> {
 	}
 
 	/**
-	 * No memory for messages, a fault of ours, or some that came twice: nothing says how much was noted, and what comes next would go past
-	 * them. So the partition stands, and is fetched again from what is not finished.
+	 * Messages could not be taken: no memory, a bug of ours, or some came twice. Nothing says how many were noted, and later ones would skip
+	 * them. So the partition stops, and is fetched again from its first unfinished message.
 	 */
 	#takeAgain(partition: TopicPartition, reason: string): void {
 		const former = this.#children.get(partitionName(partition));
@@ -151,7 +154,10 @@ export class GroupSupervisor<AChild extends Child> {
 		this.#untilFetched(supervised);
 	}
 
-	/** Asked again for as long as it stands for that: a broker that is away has no answer. Outside its log it waits for a person. */
+	/**
+	 * Asks again as long as the partition is stopped for this reason: a broker that is away has no answer. Outside its log the partition
+	 * waits for a person.
+	 */
 	#untilFetched(supervised: Supervised<AChild>): void {
 		this.#parts.clock.after(TAKE_AGAIN_MS, () => {
 			if (this.#children.get(partitionName(supervised)) !== supervised || supervised.parked?.code !== NOT_TAKEN) return;
@@ -161,7 +167,8 @@ export class GroupSupervisor<AChild extends Child> {
 	}
 
 	/**
-	 * The consumer has read a partition to its end; `offset` is the next that will be written. Below what was received: the log went back.
+	 * The consumer has read a partition to its end; `offset` is the next one that will be written. If that is below what was received, the
+	 * log went back.
 	 */
 	endOfPartition(partition: TopicPartition, offset: number): void {
 		if (this.#children.get(partitionName(partition))?.parked) return;
@@ -177,7 +184,7 @@ export class GroupSupervisor<AChild extends Child> {
 		for (const { child } of this.#children.values()) child.handlerChanged();
 	}
 
-	/** A person pauses a partition, lets it go on, or wants its thread replaced. False where it isn't assigned here. */
+	/** A person pauses, resumes or restarts a partition. False if it isn't assigned here. */
 	control(partition: TopicPartition, action: "pause" | "resume" | "restart"): boolean {
 		const supervised = this.#children.get(partitionName(partition));
 		if (!supervised || supervised.draining) return false;
@@ -198,13 +205,13 @@ export class GroupSupervisor<AChild extends Child> {
 		}
 	}
 
-	/** A person wants a message passed over that was received. Null where the partition isn't assigned here. */
+	/** A person wants a received message skipped. Null if the partition isn't assigned here. */
 	skip(partition: TopicPartition, offset: number, why: string): Promise<SkipAnswer> | null {
 		const supervised = this.#children.get(partitionName(partition));
 		return !supervised || supervised.draining ? null : supervised.child.skip(offset, why);
 	}
 
-	/** Where it stands a partition may not go on: what it has in hand is finished, nothing more is taken. False where the epoch is over. */
+	/** Parks a partition at its position: what it has in hand is finished, nothing more is taken. False if the epoch is over. */
 	park(position: TopicPartition & { readonly epoch: number }, parked: ParkedPosition): boolean {
 		const supervised = this.#current(position);
 		if (!supervised) return false;
@@ -214,8 +221,8 @@ export class GroupSupervisor<AChild extends Child> {
 	}
 
 	/**
-	 * A partition goes on at another offset of its log, parked or not; returns where it has to be fetched from. Forward, what was received
-	 * before is finished as ever. Back, it begins anew at its first unfinished message, where that is lower. Null where the epoch is over.
+	 * Moves a partition to another offset of its log, parked or not; returns the offset to fetch from. Forward, messages received before are
+	 * finished as usual. Back, it begins anew at its first unfinished message, if that is lower. Null if the epoch is over.
 	 */
 	goOn(position: TopicPartition & { readonly epoch: number }, offset: number): number | null {
 		const supervised = this.#current(position);
@@ -233,7 +240,7 @@ export class GroupSupervisor<AChild extends Child> {
 		return from;
 	}
 
-	/** The client fetches these anew: paused is what has to be, and nothing else. */
+	/** The client fetches these partitions anew: pauses exactly those that have to be paused. */
 	refetched(partitions: readonly TopicPartition[]): void {
 		for (const supervised of partitions.flatMap((each) => this.#children.get(partitionName(each)) ?? [])) {
 			if (isShut(supervised)) this.#parts.valve.pause([supervised]);
@@ -241,13 +248,13 @@ export class GroupSupervisor<AChild extends Child> {
 		}
 	}
 
-	/** Drains and ends all children (shutdown). False as above. */
+	/** Drains and ends all children (shutdown). False as for `assignmentsRevoked`. */
 	shutdown(): Promise<boolean> {
 		this.#stopping = true;
 		return this.assignmentsRevoked([...this.#children.values()], "shutdown");
 	}
 
-	/** Something changed that a drain may wait for: rows went in, or the database became blocked. */
+	/** Something that a drain may wait for changed: rows were written, or the database became blocked. */
 	nudge(): void {
 		for (const { child, draining } of this.#children.values()) if (draining) child.nudge();
 	}
@@ -294,12 +301,12 @@ export class GroupSupervisor<AChild extends Child> {
 		return supervised;
 	}
 
-	/** True when all drained in time. */
+	/** True if all drained in time. */
 	async #drain(released: readonly Supervised<AChild>[], reason: "shutdown" | "revoked"): Promise<boolean> {
 		const ended = Promise.all(
 			released.map(async ({ child, topic, partition }) => {
 				await child.drain(reason, () => this.#parts.rowsBlocked({ topic, partition }));
-				// What is durable by now is committed by our caller; the handler's own terminate runs before the partition is given away.
+				// The caller commits what is durable by now. The handler's own terminate runs before the partition is given away.
 				await child.stop(reason);
 			}),
 		);
@@ -319,11 +326,12 @@ export class GroupSupervisor<AChild extends Child> {
 	}
 
 	/**
-	 * Offsets below what was received: the log itself went back (topic made again, out-of-range policy `earliest`), and the client goes on
-	 * from there. A pause makes no repeats (100,000 messages under constant pauses: none). The partition begins anew with an epoch of its
-	 * own, so that acknowledgements of the old log can't be taken for the new one's: from there where all before is finished, else from
-	 * what is not, for it may be the same log. One that is being drained is only forgotten: its offsets must not be committed for the new
-	 * log. True where the log went back.
+	 * Handles offsets below those received: the log itself went back (the topic was created again, or the out-of-range policy is `earliest`),
+	 * and the client goes on from there. A pause causes no repeats (100,000 messages under constant pauses: none).
+	 *
+	 * The partition begins anew with a new epoch, so that acknowledgements of the old log can't count for the new one: at the client's offset
+	 * if everything before is finished, else at the first unfinished message, because it may be the same log. A partition that is being
+	 * drained is only dropped: its offsets must not be committed for the new log. True if the log went back.
 	 */
 	#beginAnewIfRewound(partition: TopicPartition, offset: number): boolean {
 		const offsets = this.#parts.offsets.of(partition);
@@ -339,7 +347,7 @@ export class GroupSupervisor<AChild extends Child> {
 	}
 }
 
-/** How often one is below the newest before it, and the newest of all. */
+/** How many timestamps are below the newest before them, and the newest of all. */
 function regressionsIn(timestamps: ArrayLike<number>, newest: number): { regressions: number; newest: number } {
 	let regressions = 0;
 	for (let i = 0; i < timestamps.length; i++) {
@@ -350,7 +358,7 @@ function regressionsIn(timestamps: ArrayLike<number>, newest: number): { regress
 	return { regressions, newest };
 }
 
-/** The first index whose offset is not above the one before it; 0 where all are. A log that was made again may begin within a poll. */
+/** The first index whose offset is not above the one before; 0 if all ascend. A log that was created again may begin within a poll. */
 function wentBackAt(offsets: ArrayLike<number>): number {
 	for (let i = 1; i < offsets.length; i++) if ((offsets[i] as number) <= (offsets[i - 1] as number)) return i;
 	return 0;

@@ -1,12 +1,12 @@
 /**
- * How often a child may be restarted before its supervisor gives up: OTP's restart intensity (supervisor3 keeps the restarts of the
- * period and exceeds when there are more than the intensity), and beside it a bound on failures in a row whatever the time, because
- * a slow crash loop would never exceed a rate. Pure: asked with the time.
+ * Decides how often a child may be restarted before its supervisor gives up. First, OTP's restart intensity: supervisor3 keeps the restarts
+ * of the period, and more than the intensity are too many. Second, a limit on failures in a row, however far apart, because a slow crash
+ * loop would never exceed a rate. Pure: the caller passes the time.
  *
  * A side way of a message's way (docs/architecture.md).
  */
 
-/** Restart intensity of one child: more than `maxRestarts` within the period, or in a row, is too many. */
+/** The restart intensity of one child. One per partition worker. */
 export class RestartIntensity {
 	readonly #maxRestarts: number;
 	readonly #withinMs: number;
@@ -14,7 +14,10 @@ export class RestartIntensity {
 	#restartsInARow = 0;
 	#failuresInARow = 0;
 
-	/** More than `maxRestarts` (0 or more) within `withinMs`, or more than that many in a row without progress, is too much. */
+	/**
+	 * Exceeded by more than `maxRestarts` (0 or more) restarts within `withinMs`, or by more than that many failures in a row without
+	 * progress.
+	 */
 	constructor(bounds: { maxRestarts: number; withinMs: number }) {
 		this.#maxRestarts = bounds.maxRestarts;
 		this.#withinMs = bounds.withinMs;
@@ -25,7 +28,7 @@ export class RestartIntensity {
 		return this.#failuresInARow;
 	}
 
-	/** A failure that costs a restart happened at `nowMs` (monotonic). True where the intensity is exceeded. */
+	/** A failure at `nowMs` (monotonic) costs a restart. True if the intensity is exceeded. */
 	restarted(nowMs: number): boolean {
 		this.#restartsInARow++;
 		this.#failuresInARow++;
@@ -34,18 +37,18 @@ export class RestartIntensity {
 		return this.#restarts.length > this.#maxRestarts || this.#restartsInARow > this.#maxRestarts;
 	}
 
-	/** A failed attempt in a live thread: no restart (maxAttempts bounds those), but no progress either. */
+	/** A failed attempt in a live thread: no restart (maxAttempts limits those), but no progress either. */
 	failed(): void {
 		this.#failuresInARow++;
 	}
 
-	/** Messages were handled: the row of failures ends; the restarts of the period stay counted. */
+	/** Messages were handled: failures in a row are over; restarts of the period stay counted. */
 	progressed(): void {
 		this.#restartsInARow = 0;
 		this.#failuresInARow = 0;
 	}
 
-	/** A person or a changed file asked for a new beginning. */
+	/** A person or a changed file asked to begin anew. */
 	reset(): void {
 		this.progressed();
 		this.#restarts = [];

@@ -1,4 +1,4 @@
-/** What a group supervisor is made of and what it tells: its children, its neighbours, its listener. */
+/** What a group supervisor needs, and the events it reports: its children, its neighbours, its listener. */
 
 import type { Clock } from "../core/clock.ts";
 import type { Suspicion } from "../core/messages/hand-note.ts";
@@ -7,12 +7,12 @@ import type { PackedBatch } from "../core/messages/packed-batch.ts";
 import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
 import type { LogId } from "../core/offsets/log-identity.ts";
 
-/** What the supervisor needs of a child; a PartitionWorker is one. */
+/** What the supervisor needs from a child; a PartitionWorker is one. */
 export interface Child {
-	/** `underway`: of those handed, what comes back by itself. */
+	/** `underway`: handed messages that go on by themselves. */
 	readonly queue: { readonly queued: number; readonly handed: number; readonly underway: number; readonly bytes: number };
 	deliver(batch: PackedBatch): void;
-	/** The consumer has read the partition to its end, for now; `offset` is the next that will be written. */
+	/** The consumer has read the partition to its end for now; `offset` is the next one that will be written. */
 	readToEnd(offset: number): void;
 	handlerChanged(): void;
 	hold(): void;
@@ -25,13 +25,13 @@ export interface Child {
 	kill(): Promise<void>;
 }
 
-/** What the supervisor needs of the consumer. */
+/** What the supervisor needs from the consumer. */
 export interface Valve {
 	pause(partitions: readonly TopicPartition[]): void;
 	resume(partitions: readonly TopicPartition[]): void;
 }
 
-/** What the supervisor needs of the offsets; an OffsetLedger is one. */
+/** What the supervisor needs from the offsets; an OffsetLedger is one. */
 export interface Offsets {
 	assign(partition: TopicPartition, offset: number, committed: number | null, logId: LogId): number;
 	release(partition: TopicPartition): void;
@@ -41,7 +41,7 @@ export interface Offsets {
 	of(partition: TopicPartition): OffsetsOf | undefined;
 }
 
-/** Where a partition stands. */
+/** The positions of a partition. */
 export interface OffsetsOf {
 	readonly logId: LogId;
 	readonly position: number;
@@ -49,26 +49,26 @@ export interface OffsetsOf {
 	readonly unfinished: number;
 }
 
-/** A partition that was assigned, where to start in which log, and what the group has committed. */
+/** An assigned partition: where it starts in which log, and what the group has committed. */
 export interface Assigned extends TopicPartition {
 	readonly offset: number;
 	readonly committed: number | null;
 	readonly logId?: LogId;
-	/** Why nothing is to be handled before somebody decides; null or left out where it may begin. */
+	/** Why nothing may be handled until somebody decides; null or absent if it may begin. */
 	readonly parked?: ParkedPosition | null;
-	/** Why it has to be careful; null or left out where nothing is suspected. */
+	/** Why it has to be handled carefully; null or absent if nothing is suspected. */
 	readonly suspicion?: Suspicion | null;
 }
 
-/** A partition that may not go on from where it stands. */
+/** Why a partition may not go on from its position. */
 export interface ParkedPosition {
-	/** A word for metrics: `out_of_range`, `not_taken`. */
+	/** A code for metrics: `out_of_range`, `not_taken`. */
 	readonly code: string;
-	/** What is wrong, and what there is to choose from. */
+	/** What is wrong, and what can be chosen. */
 	readonly message: string;
 }
 
-/** A child and what goes with its partition. */
+/** A child, and the state of its partition. */
 export interface Supervised<AChild> extends TopicPartition {
 	readonly child: AChild;
 	readonly epoch: number;
@@ -78,28 +78,28 @@ export interface Supervised<AChild> extends TopicPartition {
 	paused: boolean;
 	/** A person paused it; lasts as long as the assignment. */
 	held: boolean;
-	/** It may not go on from where it stands: what comes is dropped. What it has in hand is finished. */
+	/** Set if it may not go on from its position: new messages are dropped; what it has in hand is finished. */
 	parked: (ParkedPosition & { readonly sinceMs: number }) | null;
-	/** It will be looked at whether it may be resumed. */
+	/** A check is scheduled whether it may be resumed. */
 	resuming: boolean;
-	/** Resolves when it may be given away; null while nobody wants it. */
+	/** Resolves when it may be given away; null while no drain runs. */
 	draining: Promise<boolean> | null;
 	lastTimestamp: number;
 }
 
-/** What a child is made for. `logId`: the log whose messages it gets. */
+/** What a child is created for. `logId`: the log that its messages are from. */
 export interface ChildSpec {
 	readonly partition: TopicPartition;
 	readonly logId: LogId;
 	readonly epoch: number;
-	/** Why it has to be careful; null where nothing is suspected. */
+	/** Why it has to be handled carefully; null if nothing is suspected. */
 	readonly suspicion: Suspicion | null;
 	readonly finished: (offset: number) => void;
-	/** Asked by a child that has nothing in hand and needs more messages: true where no more come, because its queue is full. */
+	/** For a child that has nothing in hand and needs more messages: true if no more arrive because its queue is full. */
 	readonly isFull: () => boolean;
 }
 
-/** One delivery: how much came, how often a timestamp went back, where it ends, and when its first message was made (ms). */
+/** One delivery: number of messages, how often a timestamp went back, its end, and its first message's timestamp (ms). */
 export interface ReceivedFact {
 	readonly count: number;
 	readonly bytes: number;
@@ -108,47 +108,47 @@ export interface ReceivedFact {
 	readonly firstTimestamp: number;
 }
 
-/** Partitions are given away. */
+/** Partitions were drained to be given away. */
 export interface DrainedFact {
 	readonly partitions: readonly TopicPartition[];
 	readonly durationMs: number;
 	/** The deadline passed. */
 	readonly timedOut: boolean;
-	/** What was finished is stored. */
+	/** True if everything finished is committed. */
 	readonly committed: boolean;
 	/**
-	 * Messages that were handed to the handler and are not finished: by its `finishedTo`, or their rows or letters can't be stored, or the
-	 * deadline passed.
+	 * Messages handed to the handler and not finished: because of its `finishedTo`, because their rows or letters can't be stored, or because
+	 * the deadline passed.
 	 */
 	readonly unfinished: number;
 }
 
-/** Past facts of the supervisor. */
+/** Events of the supervisor: past facts. */
 export interface SupervisorListener {
 	received(fact: TopicPartition & ReceivedFact): void;
 	/** The log went back below what was received (up to `from`); the partition goes on from `offset`. */
 	rewound(fact: TopicPartition & { offset: number; from: number }): void;
-	/** The partition stands until somebody decides. */
+	/** The partition is stopped until somebody decides. */
 	positionParked(fact: TopicPartition & ParkedPosition): void;
 	drained(fact: DrainedFact): void;
 }
 
-/** Most messages received and not finished, and their bytes. */
+/** Maximum messages received and not finished, and their bytes. */
 export interface QueueLimits {
 	readonly maxQueuedMessages: number;
 	readonly maxQueuedBytes: number;
 }
 
-/** What the supervisor is made of. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
+/** What the supervisor needs. Limits are for the whole daemon; drainTimeoutMs is `drain.timeoutMs`. */
 export interface SupervisorParts<AChild extends Child> {
 	readonly offsets: Offsets;
 	readonly createChild: (spec: ChildSpec) => AChild;
 	readonly valve: Valve;
-	/** Commits what is finished of these partitions, within the time given: false where it couldn't; never rejects. */
+	/** Commits what is finished of these partitions within the given time. False if it could not; never rejects. */
 	readonly commit: (partitions: readonly TopicPartition[], timeoutMs: number) => Promise<boolean>;
-	/** A parked partition may go on, from its position, where nothing else is in its way. */
+	/** Decides again about a parked partition: it goes on if nothing else is in its way. */
 	readonly decideAgain: (partition: TopicPartition) => void;
-	/** True while the database keeps rows from being written: a drain doesn't wait for it. */
+	/** True while the database prevents rows from being written: a drain doesn't wait for it. */
 	readonly rowsBlocked: (partition: TopicPartition) => boolean;
 	readonly clock: Clock;
 	readonly limits: QueueLimits & { readonly drainTimeoutMs: number };

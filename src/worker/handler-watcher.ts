@@ -1,10 +1,10 @@
 /**
- * Tells when the handler's code changed on disk: its file and the modules beside it, so that a corrected handler, or one that was
- * missing, is tried at once. Editors that save by rename, and a file that appears for the first time, count as well; several saves
- * in a row are told once, when they have settled.
+ * Reports when the handler's code changed on disk: its own file or a module beside it. A corrected handler, or one that was missing, is
+ * then tried at once. A save by rename and a file that appears for the first time count as changes. Several saves in a row are reported
+ * once, after they have settled.
  *
- * A path may lead to another file without a change in its folder: Kubernetes swaps a symlink (`..data`) for a new ConfigMap, a deployment
- * swaps `current`, and some mounts give no events at all. So the module itself is also looked at every two seconds.
+ * The file behind a path may change without a change in its folder: Kubernetes swaps a symlink (`..data`) for a new ConfigMap, a deployment
+ * swaps `current`, and some mounts send no events at all. So the module itself is also checked every two seconds.
  */
 import { realpath, stat } from "node:fs/promises";
 import { basename, dirname, extname } from "node:path";
@@ -25,7 +25,7 @@ export class HandlerWatcher implements AsyncDisposable {
 	#timer: Timer | null = null;
 	#look: Timer | null = null;
 	#isDisposed = false;
-	/** Which file the module is, and of when. */
+	/** Identifies the module's file and its version. */
 	#identity = "";
 	/** Resolves once changes are seen. */
 	readonly ready: Promise<void>;
@@ -39,7 +39,7 @@ export class HandlerWatcher implements AsyncDisposable {
 		for (const event of ["add", "change", "unlink"] as const) this.#watcher.on(event, (path) => this.#saved(path));
 		const isWatching = new Promise<void>((resolve) => this.#watcher.once("ready", resolve));
 		this.ready = Promise.all([isWatching, this.#begin()]).then(() => {});
-		// Without a watch a corrected handler is still found by the next restart.
+		// If the watch fails, a corrected handler is still found at the next restart.
 		this.#watcher.on("error", () => {});
 	}
 
@@ -69,7 +69,7 @@ export class HandlerWatcher implements AsyncDisposable {
 		if (this.#isDisposed || !MODULE_EXTENSIONS.has(extname(path))) return;
 		this.#timer?.cancel();
 		this.#timer = this.#clock.after(SETTLE_MS, () => {
-			// What is told now must not be told again by the next look.
+			// The next check must not report this change again.
 			void identityOf(this.#modulePath).then((identity) => {
 				this.#identity = identity;
 				this.#timer = null;
@@ -79,7 +79,7 @@ export class HandlerWatcher implements AsyncDisposable {
 	}
 }
 
-/** Where a path leads, and what tells one version of that file from another; empty where there is none. Never rejects. */
+/** The file that a path leads to, and what tells its versions apart. Empty if there is no such file. Never rejects. */
 async function identityOf(path: string): Promise<string> {
 	try {
 		const target = await realpath(path);

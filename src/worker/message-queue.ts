@@ -1,38 +1,39 @@
 /**
- * The messages of one partition from receipt until they are finished: which is handed to the thread next, which are still open and
- * why. Pure bookkeeping; packed batches are kept whole until every message in them is finished, because a retry or a dead letter
- * needs the bytes again.
+ * The messages of one partition from receipt until they are finished: which one goes to the thread next, which are unfinished, and what
+ * each of those waits for. Pure bookkeeping. A packed batch is kept whole until every message in it is finished, because a retry or a dead
+ * letter needs the bytes again.
  *
  * Step 3 of a message's way (docs/architecture.md).
  */
 import type { PackedBatch } from "../core/messages/packed-batch.ts";
 
 const QUEUED = 0;
-/** In the thread: no answer has named it yet. */
+/** Given to the thread; no answer has included it yet. */
 const HANDED = 1;
-/** Handled, or given up; something that came of it is still open. */
+/** Handled or given up, but not finished: a row, record or dead letter of it is outstanding. */
 const ANSWERED = 2;
 const FINISHED = 3;
 
 /**
- * What a message waits for that doesn't come by itself (bits): a later `finishedTo`; a person or a changed handler, for its dead letter.
+ * Waits of a message that do not end by themselves (bits). UNCONFIRMED: a later `finishedTo`. WITHHELD: its dead letter, until a person or
+ * a changed handler lets it be made.
  */
 const UNCONFIRMED = 1;
 const WITHHELD = 2;
 
 /**
- * A received batch and the state of its messages. `open[i]` counts what message i waits for: its hand-over, rows, a dead letter, a
- * `finishedTo`.
+ * A received batch and the state of its messages. `open[i]` counts what message i still waits for: its hand-over, its rows, its dead
+ * letter, a `finishedTo`.
  */
 export interface HeldBatch {
 	readonly batch: PackedBatch;
-	/** By the monotonic clock. */
+	/** Monotonic clock, ms. */
 	readonly receivedAtMs: number;
 	readonly state: Uint8Array;
 	readonly open: Int32Array;
-	/** Of `open`, what doesn't come by itself. */
+	/** Per message: the waits counted in `open` that do not end by themselves (bits). */
 	readonly waits: Uint8Array;
-	/** What the breaker knows of each message: nothing (0), a dead letter (LETTERED), one that went through (PASSED). */
+	/** What the breaker was told about each message: nothing yet (0), LETTERED, or PASSED (it finished without a dead letter). */
 	readonly told: Uint8Array;
 	unfinished: number;
 }
@@ -56,17 +57,17 @@ export interface HeldMessage {
 /** The queue of one partition. */
 export class MessageQueue {
 	#batches: HeldBatch[] = [];
-	/** Where `next` looks: index in #batches, index in that batch. Everything before is handed or finished. */
+	/** Where `next` looks: the index in #batches, and the index in that batch. Every message before it is handed over or finished. */
 	#batchIndex = 0;
 	#messageIndex = 0;
 	#queued = 0;
 	#handed = 0;
 	#bytes = 0;
-	/** Of #handed, those of which nothing comes by itself. */
+	/** How many of #handed only wait for what does not end by itself. */
 	#stuck = 0;
 	/** Messages that the handler left unfinished by `finishedTo`, in offset order. */
 	#unconfirmed: HeldMessage[] = [];
-	/** Messages whose dead letter may not be made for now. */
+	/** Messages whose dead letter the breaker withholds. */
 	#withheld: HeldMessage[] = [];
 	#dropped = false;
 
@@ -90,13 +91,13 @@ export class MessageQueue {
 		return this.#unconfirmed.length;
 	}
 
-	/** The offset of the first of them; null where there is none. */
+	/** The offset of the first of these messages; null if there is none. */
 	get firstUnconfirmed(): number | null {
 		const [first] = this.#unconfirmed;
 		return first ? offsetOf(first) : null;
 	}
 
-	/** Messages given to the thread of which something comes by itself: an answer, rows, a dead letter. */
+	/** Messages given to the thread that will go on by themselves: an answer, rows or a dead letter is on its way. */
 	get underway(): number {
 		return this.#handed - this.#stuck;
 	}
@@ -131,8 +132,8 @@ export class MessageQueue {
 	}
 
 	/**
-	 * Where the message at `offset` is, and whether it waits for the thread, or for nothing but its withheld letter; null where it is
-	 * finished, or none of this queue's.
+	 * Finds the message at `offset`. `isQueued`: it waits for the thread, or only for its withheld dead letter. Null if it is finished or not
+	 * in this queue.
 	 */
 	find(offset: number): (HeldMessage & { readonly isQueued: boolean; readonly isWithheld: boolean }) | null {
 		for (const held of this.#batches) {
@@ -150,8 +151,8 @@ export class MessageQueue {
 	}
 
 	/**
-	 * The run is given to the thread. The hand-over itself is open until the message is `answered` or given back: a row of an earlier
-	 * hand-over that settles meanwhile must not finish a message that is being handled again.
+	 * Marks the run as given to the thread. The hand-over itself counts as open until the message is `answered` or given back. So a row of an
+	 * earlier hand-over that settles meanwhile can't finish a message that is being handled again.
 	 */
 	take({ held, from, to }: Run): void {
 		for (let message = from; message < to; message++) this.opened(held, message);
@@ -160,7 +161,7 @@ export class MessageQueue {
 		this.#handed += to - from;
 	}
 
-	/** What of the run has no answer was not handled: it comes next. */
+	/** The messages of the run without an answer were not handled: they come next. */
 	giveBack({ held, from, to }: Run): void {
 		let first = -1;
 		for (let message = from; message < to; message++) {
@@ -174,19 +175,19 @@ export class MessageQueue {
 		if (first >= 0) this.#lookFrom(held, first);
 	}
 
-	/** The message was handled, or is given up: its hand-over is over. True where nothing is open and the message is now finished. */
+	/** The message was handled or given up, so its hand-over is over. True if nothing else is open and the message is now finished. */
 	answered(held: HeldBatch, message: number): boolean {
 		held.state[message] = ANSWERED;
 		return this.closed(held, message);
 	}
 
-	/** One more thing that the message waits for. */
+	/** The message waits for one more thing. */
 	opened(held: HeldBatch, message: number): void {
 		if (this.#isStuck(held, message)) this.#stuck--;
 		held.open[message] = (held.open[message] as number) + 1;
 	}
 
-	/** One thing fewer; true where it was the last and the message is now finished. */
+	/** The message waits for one thing fewer. True if that was the last one and the message is now finished. */
 	closed(held: HeldBatch, message: number): boolean {
 		held.open[message] = (held.open[message] as number) - 1;
 		if (held.state[message] !== ANSWERED) return false;
@@ -209,7 +210,10 @@ export class MessageQueue {
 		this.#unconfirmed.splice(before + 1, 0, { held, message });
 	}
 
-	/** The handler finished what it had left, up to and including `offset`: each of them is to be `closed` once more. */
+	/**
+	 * The handler finished the messages it had left unfinished, up to and including `offset`. The caller has to close each returned message
+	 * once more.
+	 */
 	confirm(offset: number): readonly HeldMessage[] {
 		const later = this.#unconfirmed.findIndex((each) => offsetOf(each) > offset);
 		const confirmed = this.#unconfirmed.splice(0, later < 0 ? this.#unconfirmed.length : later);
@@ -221,7 +225,8 @@ export class MessageQueue {
 	}
 
 	/**
-	 * The handler's state is gone, and with it what it had left unfinished: queued again, in order. The last offset of it, null for none.
+	 * The handler's state is gone, so the messages that it had left unfinished are queued again, in order. Returns the last offset among
+	 * them, or null if there are none.
 	 */
 	requeueUnconfirmed(): number | null {
 		const last = this.#unconfirmed.at(-1);
@@ -234,7 +239,7 @@ export class MessageQueue {
 		if (this.#wait(held, message, WITHHELD)) this.#withheld.push({ held, message });
 	}
 
-	/** What was withheld is queued again, in order. */
+	/** Queues all withheld messages again, in order. */
 	requeueWithheld(): void {
 		this.#requeue(this.#withheld.splice(0).sort((left, right) => offsetOf(left) - offsetOf(right)));
 	}
@@ -244,7 +249,7 @@ export class MessageQueue {
 		this.#dropped = true;
 	}
 
-	/** False where it waits for that already. */
+	/** Returns false if the message waits for that already. */
 	#wait(held: HeldBatch, message: number, what: number): boolean {
 		const waits = held.waits[message] as number;
 		if ((waits & what) !== 0) return false;
@@ -254,13 +259,13 @@ export class MessageQueue {
 		return true;
 	}
 
-	/** True where all that the message waits for doesn't come by itself. */
+	/** True if nothing that the message waits for comes by itself. */
 	#isStuck(held: HeldBatch, message: number): boolean {
 		const waits = held.waits[message] as number;
 		return waits !== 0 && held.state[message] === ANSWERED && held.open[message] === countOf(waits);
 	}
 
-	/** In order. A message may wait for both, and its run may have been put back meanwhile. */
+	/** Queues messages again, in order. A message may be in both lists, and its run may have been put back meanwhile. */
 	#requeue(messages: readonly HeldMessage[]): void {
 		for (const { held, message } of messages) {
 			if (this.#isStuck(held, message)) this.#stuck--;
@@ -279,7 +284,7 @@ export class MessageQueue {
 		this.#withheld = this.#withheld.filter(waitsFor(WITHHELD));
 	}
 
-	/** `next` begins here, or further in front; everything before is handed or finished. */
+	/** Makes `next` begin here, or earlier if it already does. */
 	#lookFrom(held: HeldBatch, message: number): void {
 		const index = this.#batches.indexOf(held);
 		if (index > this.#batchIndex || (index === this.#batchIndex && message >= this.#messageIndex)) return;
@@ -308,7 +313,7 @@ function offsetOf({ held, message }: HeldMessage): number {
 	return held.batch.offsets[message] as number;
 }
 
-/** So many of `open` are these waits. */
+/** How many entries of `open` these waits stand for. */
 function countOf(waits: number): number {
 	return (waits & UNCONFIRMED) + (waits >> 1);
 }

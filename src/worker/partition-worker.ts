@@ -40,7 +40,7 @@ import { ThreadSlot } from "./thread/thread-slot.ts";
 import type { ParkReason, RestartReason, WorkerParts, WorkerState, WorkerTrouble } from "./worker-parts.ts";
 import { troublesOf } from "./worker-trouble.ts";
 
-/** The worker of one assigned partition. */
+/** The worker of one assigned partition: owns its queue, its thread and its state. One per assignment. */
 export class PartitionWorker {
 	readonly #parts: WorkerParts;
 	readonly #queue = new MessageQueue();
@@ -49,25 +49,25 @@ export class PartitionWorker {
 	readonly #slot: ThreadSlot;
 	readonly #reports: CrashReports;
 	readonly #wake = new WakeUp();
-	/** One for the worker's life: it may ask for room many times before there is. */
+	/** The same function for the worker's whole life: the sink calls it once, however often the worker asks for room. */
 	readonly #hasRoom = () => this.#wake.wake();
 	readonly #skips = new SkipRequests();
 	readonly #repeats: Repeats | null;
 	readonly #life: Promise<void>;
-	/** Aborted as soon as nothing more is handed over. */
+	/** Aborted as soon as no more messages may be handed over. */
 	readonly #handing = lifetime();
-	/** Null where nothing is suspected. */
+	/** Null if no message is suspected. */
 	#careful: CarefulHand | null;
 	#isCarefulTold = false;
 	#state: WorkerState = { name: "waiting" };
 	#idleDeath: ThreadDeath | null = null;
 	#stopReason: ExitReason | null = null;
 	#held = false;
-	/** Why the worker begins anew as soon as it can; none takes back another. */
+	/** Requests to begin anew as soon as the worker can. They add up: none cancels another. */
 	readonly #anew = new Set<"file_changed" | "admin" | "out_of_memory" | "resumed" | "skip">();
 	/** The thread runs code that is no longer on disk. */
 	#isCodeOld = false;
-	/** The message whose last attempt did not count because of that. */
+	/** The message whose last attempt was not counted for that reason. */
 	#sparedOffset = -1;
 
 	constructor(parts: WorkerParts) {
@@ -102,17 +102,17 @@ export class PartitionWorker {
 		return this.#queue;
 	}
 
-	/** Node's id of the thread it has at the moment, the same for all that share one; null while it has none. */
+	/** Node's id of the current thread (partitions that share a thread have the same one); null while there is none. */
 	get threadId(): number | null {
 		return this.#slot.occupied ? this.#slot.threadId : null;
 	}
 
-	/** A hash of the files that its thread has loaded; null before. */
+	/** Hash of the files that the thread has loaded; null before. */
 	get handlerHash(): string | null {
 		return this.#slot.version;
 	}
 
-	/** What its handler is called; null before it was loaded. */
+	/** The handler's version: `handler.version`, or the hash of its files. Null before it was loaded. */
 	get handlerVersion(): string | null {
 		return this.#parts.settings.version || this.#slot.version;
 	}
@@ -125,19 +125,19 @@ export class PartitionWorker {
 		return this.#policy.attempts;
 	}
 
-	/** Failures since the last progress; two are a crash loop. */
+	/** Failures since the last progress; two or more are a crash loop. */
 	get failuresInARow(): number {
 		return this.#policy.failuresInARow;
 	}
 
-	/** Why the partition is not as it should be; empty where it is. */
+	/** The partition's problems at the moment; empty if it is healthy. */
 	get troubles(): readonly WorkerTrouble[] {
 		const { failuresInARow } = this.#policy;
 		const { repeatedSinceMs: failingSinceMs, latest } = this.#reports;
 		return troublesOf({ state: this.#state, queue: this.#queue, failuresInARow, failingSinceMs, lastReport: latest[0] });
 	}
 
-	/** True while too many dead letters keep the partition parked. */
+	/** True while the open breaker keeps the partition parked. */
 	get breakerOpen(): boolean {
 		return this.#router.breakerReason !== null;
 	}
@@ -147,22 +147,22 @@ export class PartitionWorker {
 		return this.#reports.latest;
 	}
 
-	/** Every message is noted before it is handed over, because the process died before. */
+	/** True while every message is noted before it is handed over, because the process died before. */
 	get isCareful(): boolean {
 		return this.#careful !== null && !this.#careful.isOver;
 	}
 
-	/** What the next owner of the partition has to suspect, when nothing is in hand; null for nothing. */
+	/** The messages that the partition's next owner has to suspect; null if there are none. Valid only when nothing is in hand. */
 	get evidence(): Evidence | null {
 		return this.#careful?.evidence ?? null;
 	}
 
-	/** The partition is read to its end for now; `offset` is the next that will be written. */
+	/** The consumer has read the partition to its end for now. `offset` is the next one that will be written. */
 	readToEnd(offset: number): void {
 		this.#careful?.readToEnd(offset);
 	}
 
-	/** Takes messages of this partition, in offset order behind those it has. */
+	/** Takes messages of this partition, in offset order, after those it already has. */
 	deliver(batch: PackedBatch): void {
 		if (this.#stopReason) return;
 		const held = this.#queue.push(batch, this.#parts.clock.monotonic());
@@ -180,19 +180,19 @@ export class PartitionWorker {
 		else this.#parts.threads.expire();
 	}
 
-	/** A person holds the partition: what runs is finished, nothing more is handed over until `resume`. */
+	/** A person pauses the partition: the running call finishes, then nothing is handed over until `resume`. */
 	hold(): void {
 		this.#held = true;
 		this.#slot.cutShort();
 	}
 
-	/** A person lets it go on, with the code that is on disk: also a parked or backing-off worker tries again at once. */
+	/** A person resumes the partition, with the code that is on disk. A parked or backing-off worker tries again at once. */
 	resume(): void {
 		this.#held = false;
 		this.#beginAnew(this.#isCodeOld ? "file_changed" : "resumed");
 	}
 
-	/** A person wants a new thread now: a running call is cut off, its messages are handled again and nobody is charged. */
+	/** A person wants a new thread now: a running call is cut off, its messages are handled again, and none of them is charged. */
 	restart(): void {
 		this.#beginAnew("admin");
 		if (this.#slot.busy) void this.#slot.kill();
@@ -208,7 +208,8 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * A person wants the message at `offset` passed over, which was received. Resolves when its letter is durable, or with why there is none.
+	 * A person wants the received message at `offset` skipped. Resolves when its dead letter is durable, or with the reason why there is
+	 * none.
 	 */
 	async skip(offset: number, why: string): Promise<SkipAnswer> {
 		if (this.#stopReason) return "released";
@@ -219,9 +220,9 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * Finishes what is in hand and takes no more: resolves when the running call ended and every message handed over is finished or waits
-	 * for a call that won't come (`finishedTo`, the breaker), or at once where the worker is parked, backing off or `rowsBlocked`. What was
-	 * not handed over is dropped. Then `stop` it.
+	 * Finishes what is in hand and takes nothing more; then call `stop`. What was not handed over is dropped. Resolves when the running call
+	 * has ended and every message handed over is finished or waits for a call that won't come (`finishedTo`, the breaker). Resolves at once
+	 * if the worker is parked, backing off, or `rowsBlocked`.
 	 */
 	async drain(reason: ExitReason, rowsBlocked: () => boolean): Promise<void> {
 		this.#beginStop(reason);
@@ -230,12 +231,12 @@ export class PartitionWorker {
 		while (this.#queue.underway > 0 && !this.#router.disposed && !rowsBlocked()) await this.#wake.next();
 	}
 
-	/** Something outside changed that a drain may wait for (the database is blocked, a deadline passed). */
+	/** Something that a drain may wait for changed outside: the database is blocked, a deadline passed. */
 	nudge(): void {
 		this.#wake.wake();
 	}
 
-	/** Calls the handler's terminate, where its thread is alive, and ends the thread. What still comes back from sinks is ignored. */
+	/** Calls the handler's terminate if its thread is alive, and ends the thread. Later answers of the sinks are ignored. */
 	async stop(reason: ExitReason): Promise<void> {
 		this.#beginStop(reason);
 		this.#release();
@@ -244,7 +245,7 @@ export class PartitionWorker {
 		this.#stopped();
 	}
 
-	/** Ends the thread at once, whatever it does. */
+	/** Ends the thread at once, whatever it is doing. */
 	async kill(): Promise<void> {
 		this.#beginStop("shutdown");
 		this.#release();
@@ -277,7 +278,7 @@ export class PartitionWorker {
 		this.#stopReason = reason;
 		this.#handing.abort(new Error("nothing more is handed over"));
 		this.#queue.dropQueued();
-		// A thread that is only starting, or making a new state, has nothing in hand worth waiting for.
+		// A thread that is starting or making a new state holds no work that is worth waiting for.
 		const { phase } = this.#slot.progress();
 		if (this.#state.name === "starting" || phase === "init" || phase === "terminate") this.#slot.abandon();
 		else this.#slot.cutShort();
@@ -285,13 +286,13 @@ export class PartitionWorker {
 		this.#wake.wake();
 	}
 
-	/** The worker's whole life: one run after the other until it is told to stop. */
+	/** The worker's main loop: one run after the other until it is stopped. */
 	async #live(): Promise<void> {
 		while (!this.#stopReason) {
 			this.#passOver();
 			if (this.#anew.size > 0) {
 				await this.#replaceThread();
-				// Whoever rang meanwhile was not heard: everything is looked at again.
+				// Wake-ups during that await were missed: check everything again.
 				continue;
 			}
 			if (this.#held) {
@@ -326,7 +327,7 @@ export class PartitionWorker {
 		}
 	}
 
-	/** What a person wants passed over. */
+	/** Carries out the requests to skip a message. */
 	#passOver(): void {
 		for (const [offset, { why, answered }] of this.#skips.take()) {
 			const found = this.#queue.find(offset);
@@ -340,14 +341,14 @@ export class PartitionWorker {
 			const isNext = next?.held === held && next.from === message;
 			this.#queue.take({ held, from: message, to: message + 1 });
 			this.#router.skipByHand(held, message, why, () => answered("skipped"));
-			// One further back says nothing of those that fail before it.
+			// Skipping a later message says nothing about the messages that fail before it.
 			if (!isNext) continue;
 			this.#careful?.gaveUp(offset);
 			this.#policy.gaveUp(offset);
 		}
 	}
 
-	/** True where the process died too often with the next message in hand. */
+	/** Gives the next message up if the process died too often with it in hand; true if so. */
 	async #gaveUpForDeaths(run: Run): Promise<boolean> {
 		const deaths = this.#careful?.deathsOf(run) ?? 0;
 		const verdict = deaths > 0 ? this.#policy.processDied(run, deaths) : null;
@@ -359,7 +360,7 @@ export class PartitionWorker {
 		if (this.#careful?.isOver) this.#endCare(this.#careful);
 		const careful = this.#careful;
 		const isSuspect = careful?.isSuspect(run.held.batch.offsets[run.from] as number) === true;
-		// A suspect in hand is alone: no init may end the process meanwhile, not even its own.
+		// A suspect runs alone: no other init may end the process meanwhile, and neither may its own.
 		if (isSuspect && this.#slot.renews) return this.#takeNewState();
 		const isWithInit = !isSuspect && (this.#slot.renews || this.#slot.mayRenew);
 		const endTurn = isWithInit ? await this.#parts.turn.together(this.#handing.signal) : () => {};
@@ -374,7 +375,7 @@ export class PartitionWorker {
 		if (hand && !this.#isCarefulTold) listener.carefulBegan(partition, suspicionWords(hand.suspicion));
 		this.#isCarefulTold = true;
 		const next = careful.cut(run);
-		// What happened while it waited comes first: another message may be next, or none.
+		// Requests that came while it waited go first: another message may be next now, or none.
 		if ((await careful.ready(next, this.#handing.signal)) && this.#mayHand(next)) await this.#hand(next, initsOver);
 		careful.letGo();
 	}
@@ -391,7 +392,7 @@ export class PartitionWorker {
 		if (this.#isCarefulTold) this.#parts.listener.carefulEnded(this.#parts.partition);
 	}
 
-	/** A live thread; false where it failed (and the wait for the next try is over). */
+	/** Ensures a live thread. False if it failed to start (the wait before the next try is then over). */
 	async #ensureStarted(run: Run): Promise<boolean> {
 		if (this.#slot.ready) return true;
 		this.#state = { name: "starting" };
@@ -405,7 +406,7 @@ export class PartitionWorker {
 			}
 		} catch (error) {
 			const death = deathOf(error);
-			// Where it only waited for its turn to start it had nothing to lose yet.
+			// If the share only waited for its turn to start, it had no state to lose yet.
 			if (death.reason === "shared") await this.#slot.discard();
 			else if (!this.#anew.has("admin")) await this.#died(death, () => this.#policy.threadDied(death, run));
 			return false;
@@ -413,7 +414,7 @@ export class PartitionWorker {
 		return this.#stopReason === null;
 	}
 
-	/** `not now`: what happened while it waited for its turn comes first. */
+	/** `not now`: requests that came while it waited for its turn go first. */
 	async #makeReady(): Promise<HandlerFailure | "not now" | null> {
 		const endTurn = await this.#parts.turn.together(this.#handing.signal);
 		try {
@@ -425,7 +426,7 @@ export class PartitionWorker {
 		}
 	}
 
-	/** `initsOver` is told, perhaps more than once, that the run makes no more states. */
+	/** Hands the run over and handles its answers. Calls `initsOver`, perhaps more than once, when the run makes no more handler states. */
 	async #hand(run: Run, initsOver: () => void): Promise<void> {
 		this.#state = { name: this.#stopReason ? "draining" : "running" };
 		this.#queue.take(run);
@@ -434,7 +435,7 @@ export class PartitionWorker {
 			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0, (part) => {
 				if (!this.#slot.mayRenew) initsOver();
 				this.#handled(run, part);
-				// A run that makes many records of each message ends early.
+				// If each message makes many records, the run ends early.
 				if (this.#router.waitsForBroker) this.#slot.cutShort();
 			});
 		} catch (error) {
@@ -466,14 +467,14 @@ export class PartitionWorker {
 		await this.#carryOut(this.#policy.attemptFailed(failed, reply.failure, reply.batched ? run.to - run.from : null));
 	}
 
-	/** Nobody's failure: the thread is replaced between two runs, before V8 ends the process for it. */
+	/** Not a failure: the thread is replaced between two runs, before V8 ends the process because of it. */
 	#holdsTooMuch(heldMb: number): void {
 		this.#parts.listener.heldTooMuch(this.#parts.partition, heldMb);
 		this.#anew.add("out_of_memory");
 		this.#parts.threads.expire();
 	}
 
-	/** Part of a run, or what is left of it. */
+	/** Takes the outcome of a part of the run, or of the rest of it. */
 	#handled(run: Run, outcome: BatchOutcome): void {
 		if (countHandled(outcome) === 0) return;
 		this.#router.route(run.held, outcome);
@@ -484,7 +485,7 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * The handler waits for messages that have no room beside those it left open, and nothing in hand will make room: it would wait for
+	 * The handler waits for messages that have no room beside those it left unfinished, and nothing in hand will make room: it would wait for
 	 * ever.
 	 */
 	#deathOfPlenty(): ThreadDeath | null {
@@ -496,8 +497,8 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * The thread is dead: what was in its hands or only waits is judged, unless we are stopping anyway. At once: a thread that can't be
-	 * ended takes a while to be given up, and the next one waits for that.
+	 * The thread is dead: judges the messages it had and what still waits, unless the worker is stopping anyway. Does so at once: a thread
+	 * that can't be ended is given up only after a while, and the next one waits for that.
 	 */
 	async #died(death: ThreadDeath, judge: () => Verdict): Promise<void> {
 		this.#idleDeath = null;
@@ -509,14 +510,14 @@ export class PartitionWorker {
 		await gone;
 	}
 
-	/** The thread was replaced, for nobody's fault here. */
+	/** The thread was replaced, and no message of this partition is to blame. */
 	#replaced(why: RestartReason): void {
 		this.#policy.replaced();
 		this.#parts.listener.restarted(this.#parts.partition, why);
 		this.#stateEnded();
 	}
 
-	/** Tells what happened and does what the policy decided; resolves when the worker may go on. */
+	/** Reports what happened and carries out what the policy decided; resolves when the worker may go on. */
 	async #carryOut(judged: Verdict): Promise<void> {
 		const verdict = this.#isCodeOld ? this.#withNewCode(judged) : judged;
 		const { next, run, reason } = verdict;
@@ -525,7 +526,7 @@ export class PartitionWorker {
 			this.#stateEnded();
 		}
 		this.#report(verdict);
-		// A person wants it passed over, and was here first.
+		// A person asked to skip this message before it failed.
 		if (isEnd(next.action) && run && this.#skips.has(run.held.batch.offsets[run.from] as number)) return;
 		switch (next.action) {
 			case "retry":
@@ -545,8 +546,9 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * It failed with code that is no longer on disk: tried again at once with what is there now. That also where it would be the end of the
-	 * message or of the partition, but for one message only once, or a handler that writes beside itself would never be done with one.
+	 * The failure came from code that is no longer on disk: try again at once with what is there now. This also holds if the failure would
+	 * end the message or the partition, but then only once per message: a handler that writes files beside itself would otherwise never give
+	 * a message up.
 	 */
 	#withNewCode(verdict: Verdict): Verdict {
 		const { run, attempt, next } = verdict;
@@ -558,7 +560,7 @@ export class PartitionWorker {
 		return { ...verdict, next: { action: "restart", delayMs: 0 } };
 	}
 
-	/** The message at `run.from` is poison: it leaves the queue, and the next one is handled. */
+	/** Gives up the poison message at `run.from`: it leaves the queue, and the next one is handled. */
 	#giveUp({ held, from }: Run, { next, kind, error, attempt }: Verdict): void {
 		this.#queue.take({ held, from, to: from + 1 });
 		const poison = { kind, error, attempts: attempt };
@@ -575,7 +577,7 @@ export class PartitionWorker {
 		await this.#waitUnlessChanged(delayMs, { name: "backing-off", untilMs });
 	}
 
-	/** Waits at most `delayMs`; a changed file or a stop ends the wait, new messages don't. */
+	/** Waits at most `delayMs`. A changed file or a stop ends the wait; new messages do not. */
 	async #waitUnlessChanged(delayMs: number, state: WorkerState): Promise<void> {
 		if (this.#stopReason) return;
 		this.#state = state;
@@ -588,7 +590,7 @@ export class PartitionWorker {
 		timer.cancel();
 	}
 
-	/** `retryAfterMs` null: no timer tries again what takes the process with it. */
+	/** `retryAfterMs` null: no timer tries again, because the failure takes the whole process down. */
 	async #park(reason: ParkReason, retryAfterMs: number | null): Promise<void> {
 		this.#parts.listener.parked(this.#parts.partition, reason);
 		if (retryAfterMs === null) await this.#untilAnew(reason);
@@ -596,7 +598,7 @@ export class PartitionWorker {
 		this.#parts.listener.resumed(this.#parts.partition);
 	}
 
-	/** Nothing but a changed file or a person ends this: a timer would only make more dead letters. */
+	/** Parks until a changed file or a person ends it: a retry by timer would only make more dead letters. */
 	async #parkAtBreaker(message: string): Promise<void> {
 		if (this.#isCodeOld) {
 			this.#beginAnew("file_changed");
@@ -607,7 +609,7 @@ export class PartitionWorker {
 		this.#parts.listener.parked(this.#parts.partition, reason);
 		await this.#untilAnew(reason);
 		if (this.#stopReason) return;
-		// A message that is passed over decides nothing.
+		// A skipped message does not decide the trial.
 		if (this.#anew.size > 1 || !this.#anew.has("skip")) this.#router.tryAgain();
 		this.#parts.listener.resumed(this.#parts.partition);
 	}
@@ -628,7 +630,7 @@ export class PartitionWorker {
 		return { name: "parked", code, reason: message, sinceMs: this.#parts.clock.now() };
 	}
 
-	/** Resumed by hand it goes on with the thread it has; otherwise it gets a new one. */
+	/** Gets a new thread, unless a person resumed it: then it keeps the thread it has. */
 	async #replaceThread(): Promise<void> {
 		const why = (["admin", "file_changed", "out_of_memory"] as const).find((each) => this.#anew.has(each)) ?? null;
 		this.#anew.clear();
@@ -643,17 +645,21 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * For the last attempt: what others left behind in the thread has no part in it. Nobody's failure, and no restart of the intensity's.
+	 * Takes a new thread for the last attempt, so that what other messages left behind in the old one has no part in it. Not a failure, and
+	 * no restart that the intensity counts.
 	 */
 	async #takeNewThread({ held, from }: Run): Promise<void> {
-		// Stopped, or replaced for another reason.
+		// Stopped meanwhile, or replaced for another reason.
 		if (this.#stopReason || this.#anew.size > 0 || !this.#slot.ready) return;
 		if (this.#slot.isNewFor(held.batch.offsets[from] as number)) return;
 		this.#parts.threads.expire();
 		await this.#takeNewState();
 	}
 
-	/** Renewed or gone with its thread: what only the handler's state held has to be handled again, in front of everything else. */
+	/**
+	 * The handler's state was renewed, or is gone with its thread: messages that only this state held are handled again, before everything
+	 * else.
+	 */
 	#stateEnded(): void {
 		const last = this.#queue.requeueUnconfirmed();
 		if (last !== null) this.#policy.repeated(last);
@@ -667,7 +673,7 @@ export class PartitionWorker {
 	}
 }
 
-/** Of a message, or of the partition or the daemon because of it. */
+/** True if the step ends the message, or parks the partition or stops the daemon because of it. */
 function isEnd(action: NextStep["action"]): boolean {
 	return action !== "retry" && action !== "restart";
 }

@@ -1,6 +1,6 @@
 /**
- * What a partition worker needs of the rest of the house; the daemon hands the real parts in (brod hands its workers a commit
- * function in the same way), the tests and the simulation their own.
+ * What a partition worker needs from the other rooms. The daemon passes the real parts in (as brod passes its workers a commit function);
+ * tests and the simulation pass their own.
  */
 import type { DeadLetter } from "../core/dead-letters/dead-letter.ts";
 import type { TopicPartition } from "../core/messages/message.ts";
@@ -8,51 +8,54 @@ import type { PackedBatch } from "../core/messages/packed-batch.ts";
 import type { RecordBlock } from "../core/messages/records.ts";
 import type { RowBlock, RowFault } from "../core/rows/rows.ts";
 
-/** Rows of one handled batch, and the way back for their fate. `batch` gives offsets and timestamps by message index. */
+/** Rows of one handled batch, and the callbacks that report what became of them. `batch` gives offsets and timestamps by message index. */
 export interface RowSubmission extends TopicPartition {
 	readonly batch: PackedBatch;
 	readonly blocks: readonly RowBlock[];
-	/** True once the partition was released: nothing that is told from here on counts. */
+	/** True once the partition was released: later reports are ignored. */
 	readonly released: boolean;
-	/** The row is durable, stale, or coalesced behind a survivor that is. Called once per row. `message` is its message's index. */
+	/** The row is durable, stale, or coalesced behind a row that is. Called once per row, with its message's index. */
 	settled(message: number): void;
-	/** The same of several rows, by their messages. */
+	/** The same for several rows, by their messages' indexes. */
 	settledAll(messages: ArrayLike<number>): void;
-	/** The row can't be written, now or ever. Called instead of settled, once per row. */
+	/** The row can never be written. Called once per row, instead of `settled`. */
 	refused(message: number, fault: RowFault): void;
 }
 
-/** Where rows go. Never refuses work: the caller's queue limits bound what is outstanding. */
+/** Where rows go. Takes everything: the caller's queue limits bound what is outstanding. */
 export interface RowSink {
 	write(submission: RowSubmission): void;
-	/** Cuts what lingers now, without waiting for more rows (drain). */
+	/** Sends what lingers at once, without waiting for more rows (drain). */
 	flush(): void;
 }
 
-/** Records of one handled batch, and the way back for their fate. `batch` gives offsets by message index. */
+/** Records of one handled batch, and the callbacks that report what became of them. `batch` gives offsets by message index. */
 export interface RecordSubmission extends TopicPartition {
 	readonly batch: PackedBatch;
 	readonly blocks: readonly RecordBlock[];
-	/** When their messages were received, by the monotonic clock. */
+	/** When their messages were received; monotonic clock, ms. */
 	readonly receivedAtMs: number;
-	/** True once the partition was released: what was not sent by then is not sent any more, and nothing that is told counts. */
+	/** True once the partition was released: records not yet sent are dropped, and later reports are ignored. */
 	readonly released: boolean;
-	/** The broker has these, by their messages. Called once per record. */
+	/** The broker acknowledged these records, by their messages' indexes. Called once per record. */
 	settledAll(messages: ArrayLike<number>): void;
-	/** The broker never takes it. Called instead, once per record; `sqlstate` is `kafka_` and its code. */
+	/**
+	 * The broker will never take the record. Called once per record, instead of `settledAll`. The fault's `sqlstate` is `kafka_` and Kafka's
+	 * error code.
+	 */
 	refused(message: number, fault: RowFault): void;
 }
 
-/** Where records go. Takes all that it is given: who gives looks whether it is full. */
+/** Where records go. Takes everything it is given: the caller checks `isFull` first. */
 export interface RecordSink {
 	produce(submission: RecordSubmission): void;
-	/** As much waits for the broker as may: whoever produces hands over nothing until there is room. */
+	/** True while as much as allowed waits for the broker. Producers hand over no messages until there is room. */
 	readonly isFull: boolean;
-	/** Called once, when there is room again, also where it is handed in more than once. */
+	/** Calls `listener` once when there is room again, even if the same listener is passed several times. */
 	whenRoom(listener: () => void): void;
 }
 
-/** Where nothing is produced: records are checked in the thread, and not kept. */
+/** For runs that produce nothing: records are checked in the thread and dropped. */
 export const noRecords: RecordSink = {
 	produce: ({ topic, partition }) => {
 		throw new Error(`records of ${topic}/${partition} came where nothing is produced`);
@@ -63,6 +66,6 @@ export const noRecords: RecordSink = {
 
 /** Where dead letters go. */
 export interface DeadLetterSink {
-	/** Resolves once the letter is durable; while the target is away it waits and tries again, until `signal` is aborted. */
+	/** Resolves once the letter is durable. While the target is away it keeps trying until `signal` is aborted. */
 	store(letter: DeadLetter, signal: AbortSignal): Promise<void>;
 }

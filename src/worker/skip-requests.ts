@@ -10,7 +10,7 @@ interface Request {
 	readonly answer: Promise<SkipAnswer>;
 }
 
-/** Requests to skip messages. By offset. */
+/** Open requests to skip messages, by offset. */
 export class SkipRequests {
 	readonly #open = new Map<number, Request>();
 
@@ -18,7 +18,7 @@ export class SkipRequests {
 		return this.#open.size;
 	}
 
-	/** The same message asked for twice is asked for once. */
+	/** Two requests for the same message are one. */
 	ask(offset: number, why: string): Promise<SkipAnswer> {
 		let request = this.#open.get(offset);
 		if (!request) {
@@ -43,7 +43,7 @@ export class SkipRequests {
 		return all;
 	}
 
-	/** Nothing is handed over any more. */
+	/** The worker hands nothing over any more: every open request is answered. */
 	release(): void {
 		for (const [, { answered }] of this.take()) answered("released");
 	}

@@ -1,5 +1,5 @@
 /**
- * What is wrong with a partition, read from the present state of its worker. Nobody has to clear a reason: it is gone when its cause is,
+ * The problems of a partition, derived from its worker's current state. Nobody has to clear a problem: it is gone when its cause is,
  * however that ends (handled, dead-lettered, skipped, resumed, revoked). Pure.
  *
  * A side way of a message's way (docs/architecture.md).
@@ -7,16 +7,16 @@
 import type { CrashReport } from "./failures/crash-report.ts";
 import type { WorkerState, WorkerTrouble } from "./worker-parts.ts";
 
-/** Failures of a partition in a row that are told; one is a hiccup. */
+/** Failures in a row from which a crash loop is reported; a single one is a hiccup. */
 const CRASH_LOOP = 2;
 
-/** What is read of the worker. `failingSinceMs`: when its failures in a row became a loop. */
+/** The part of a worker's state that is read. `failingSinceMs`: when its failures in a row became a loop. */
 export interface TroubledWorker {
 	readonly state: WorkerState;
 	readonly queue: { readonly queued: number; readonly underway: number };
 	readonly failuresInARow: number;
 	readonly failingSinceMs: number;
-	/** The last failure; undefined where there was none. */
+	/** The last failure; undefined if there was none. */
 	readonly lastReport: Pick<CrashReport, "error"> | undefined;
 }
 
@@ -24,7 +24,7 @@ export interface TroubledWorker {
 export function troublesOf({ state, queue, failuresInARow, failingSinceMs, lastReport }: TroubledWorker): WorkerTrouble[] {
 	const troubles: WorkerTrouble[] = [];
 	if (state.name === "draining" || state.name === "stopped") return troubles;
-	// A thread that died behind its last message has nothing left to fail at.
+	// A thread that died after its last message has nothing left to fail at.
 	const isAtRest = (state.name === "waiting" || state.name === "running") && queue.queued + queue.underway === 0;
 	if (failuresInARow >= CRASH_LOOP && lastReport && !isAtRest) {
 		const message = `${failuresInARow} failures in a row: ${lastReport.error.message}`;

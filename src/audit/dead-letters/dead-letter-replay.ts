@@ -1,6 +1,6 @@
 /**
- * Dead letters through the handler again, under their original coordinates: page by page, log by log (replayed-log.ts), so that order,
- * isolation and CAS hold here too (a row that is newer by now is not moved back). What becomes of them is told in batches as it comes.
+ * Replays dead letters: hands them to the handler again under their original coordinates, page by page and log by log (replayed-log.ts), so
+ * that order, isolation and CAS hold here too (a newer row is not moved back). Results are stored in batches as they arrive.
  */
 import { tableLayouts } from "../../config/table-layouts.ts";
 import type { DeadLetter, StoredLetter } from "../../core/dead-letters/dead-letter.ts";
@@ -17,31 +17,32 @@ import type { ThreadLease } from "../../worker/thread/handler-thread.ts";
 import { createHandlerThreads } from "../../worker/thread/worker-thread.ts";
 import { ReplayedLog, type ReplayedLogParts, type ReplayOutcome, type WrittenRow } from "./replayed-log.ts";
 
-/** What a replay is given. */
+/** What a replay needs. */
 export interface ReplayParts extends Pick<ReplayedLogParts, "config" | "clock" | "random"> {
 	readonly database: Database;
-	/** Ends the replay; what was not told yet stays as it is. */
+	/** Ends the replay; letters without a stored result stay as they are. */
 	readonly signal: AbortSignal;
-	/** Told each letter that is handed over, and when none is any more (null): whoever hears it may outlive the process. */
+	/** Called with each letter that is handed over, and with null when none is any more: the listener may outlive the process. */
 	readonly inHand?: NonNullable<ReplayedLogParts["inHand"]>;
-	/** A partition's threads; real ones where it is left out. */
+	/** A partition's threads; default: real ones. */
 	readonly threads?: (partition: TopicPartition) => ThreadLease;
 }
 
-/** What became of one letter. */
+/** The result of one letter. */
 export interface ReplayedLetter {
 	readonly letter: StoredLetter;
-	/** What it met; null where it went through, or was left unfinished. */
+	/** Its failure; null if it went through, or was left unfinished. */
 	readonly failure: DeadLetter | null;
-	/** The handler left it unfinished (`finishedTo`), and no letter came to finish it: nothing is known of it. */
+	/** True if the handler left it unfinished (`finishedTo`) and no later letter finished it: its result is not known. */
 	readonly isLeft: boolean;
-	/** It went through, and another message's newer row is there in the place of this one of its rows. */
+	/** Set if it went through, but another message's newer row is stored in place of this one of its rows. */
 	readonly newer: WrittenRow | null;
 }
 
 /**
- * Replays letters as a store reads them; calls back with those whose fate is known, one call at a time. Rejects where the handler can't be
- * loaded or a table can't be written, with the signal's end, and with what a call back rejects with: what is known by then is told before.
+ * Replays letters as a store reads them. Calls back with letters whose result is known, one call at a time. Rejects if the handler can't be
+ * loaded or a table can't be written, with the signal's reason, or with whatever a callback rejects with; results known by then are
+ * reported first.
  */
 export async function replayLetters(
 	parts: ReplayParts,
@@ -64,7 +65,7 @@ class Replay {
 	readonly #records: RecordProducer;
 	readonly #ended = lifetime();
 	readonly #onAbort = () => this.#fail(new ExitError(exitCodes.found, "interrupted", "the replay was interrupted"));
-	/** Of one topic, partition and id; several where offsets come twice, for nothing tells their logs apart. */
+	/** The logs of one topic, partition and id; several if offsets repeat, because nothing distinguishes the logs. */
 	#logs: ReplayedLog[] = [];
 	#name = "";
 	#known: ReplayOutcome[] = [];
@@ -95,7 +96,7 @@ class Replay {
 		parts.signal.addEventListener("abort", this.#onAbort, { once: true });
 	}
 
-	/** Letters of one log. */
+	/** Takes letters of one log. */
 	async take(letters: readonly StoredLetter[]): Promise<void> {
 		const [{ topic, partition, topicId }] = letters as [StoredLetter];
 		const name = `${partitionName({ topic, partition })} ${topicId ?? ""}`;
@@ -113,14 +114,16 @@ class Replay {
 
 	async dispose(): Promise<void> {
 		this.#parts.signal.removeEventListener("abort", this.#onAbort);
-		// What went through is said so, also where the rest has no chance.
+		// Letters that went through are reported even if the rest has no chance.
 		await this.#telling.catch(() => {});
 		await Promise.all(this.#logs.map((log) => log.kill()));
 		await this.#records.dispose();
 		await this.#writer.dispose();
 	}
 
-	/** A worker handles one log's messages, in offset order. Where no topic id tells two logs apart, offsets come twice. */
+	/**
+	 * Distributes letters to workers: each handles one log's messages in offset order. If no topic id distinguishes two logs, offsets repeat.
+	 */
 	#shares(letters: readonly StoredLetter[]): Map<ReplayedLog, StoredLetter[]> {
 		const shares = new Map<ReplayedLog, StoredLetter[]>();
 		for (const letter of letters) {
@@ -136,7 +139,8 @@ class Replay {
 	}
 
 	/**
-	 * What the handler left unfinished is tried once more with a new state, as a restart of the daemon does, while that finishes any of it.
+	 * Letters that the handler left unfinished are tried again with a new state, as after a restart of the daemon, as long as that finishes
+	 * any of them.
 	 */
 	async #endLogs(): Promise<void> {
 		const logs = this.#logs;
@@ -182,13 +186,13 @@ class Replay {
 		if (this.#isTelling) return;
 		this.#isTelling = true;
 		this.#telling = this.#tellKnown();
-		// Whoever takes the next letters meets it.
+		// The next `take` rejects with it.
 		this.#telling.catch((error) => this.#fail(error));
 	}
 
-	/** While some are being told others come, and go together. */
+	/** While some results are being stored others arrive, and are stored together. */
 	async #tellKnown(): Promise<void> {
-		// Letters of one turn go together.
+		// Letters of one turn of the event loop go together.
 		await Promise.resolve();
 		try {
 			while (this.#known.length > 0) {
@@ -232,7 +236,7 @@ class Replay {
 	}
 }
 
-/** A page cut where another log begins. */
+/** Splits a page by log. */
 function* sameLog(page: readonly StoredLetter[]): Generator<StoredLetter[]> {
 	let letters: StoredLetter[] = [];
 	for (const letter of page) {

@@ -1,6 +1,6 @@
 /**
- * Letters of one log through the handler again: by the same partition worker and writer that the daemon has, in the log's order, one
- * attempt each. Tells what became of each; a handler may leave some unfinished (`finishedTo`) until later ones come.
+ * Replays the letters of one log with the daemon's own partition worker and writer, in the log's order, one attempt each. Reports each
+ * letter's result; a handler may leave letters unfinished (`finishedTo`) until later ones come.
  */
 import type { Config } from "../../config/config.ts";
 import { tableLayouts } from "../../config/table-layouts.ts";
@@ -21,7 +21,7 @@ import { PartitionWorker } from "../../worker/partition-worker.ts";
 import type { RecordSink, RowSink, RowSubmission } from "../../worker/ports.ts";
 import type { ThreadLease } from "../../worker/thread/handler-thread.ts";
 
-/** What a log is replayed with. */
+/** What replaying a log needs. */
 export interface ReplayedLogParts {
 	readonly config: Config;
 	readonly clock: Clock;
@@ -29,7 +29,7 @@ export interface ReplayedLogParts {
 	readonly threads: ThreadLease;
 	readonly rows: RowSink;
 	readonly records: RecordSink;
-	/** Told each letter that is handed over, and when none is any more (null): whoever hears it may outlive the process. */
+	/** Called with each letter that is handed over, and with null when none is any more: the listener may outlive the process. */
 	readonly inHand: ((partition: TopicPartition, held: HeldOffsets | null) => void) | null;
 	/** A letter is finished. */
 	readonly finished: (outcome: ReplayOutcome) => void;
@@ -37,22 +37,22 @@ export interface ReplayedLogParts {
 	readonly failed: (error: ExitError) => void;
 }
 
-/** What became of a letter, and the rows that it came to. */
+/** A letter's result, with the rows that it made. */
 export interface ReplayOutcome {
 	readonly letter: StoredLetter;
 	readonly failure: DeadLetter | null;
 	readonly rows: readonly WrittenRow[];
 }
 
-/** A row that the writer was given. */
+/** A row that was given to the writer. */
 export interface WrittenRow {
 	readonly table: string;
 	readonly id: string;
 }
 
-/** A worker that kills its thread with every letter must not be given up: each letter has its one attempt. */
+/** A worker whose thread dies with every letter must not be given up: each letter has its one attempt. */
 const MAX_RESTARTS = 1_000_000;
-/** One letter may be larger than a queue. */
+/** Maximum bytes of the queue: one letter may be larger than the daemon's queue. */
 const MOST_OF_A_PAGE = 512 * 2 ** 20;
 
 /** Replays letters of one log. `end` or `kill` it. */
@@ -60,7 +60,7 @@ export class ReplayedLog {
 	readonly #parts: ReplayedLogParts;
 	readonly #partition: TopicPartition;
 	readonly #worker: PartitionWorker;
-	/** Handed over and not finished, by offset. */
+	/** Letters handed over and not finished, by offset. */
 	readonly #letters = new Map<number, StoredLetter>();
 	readonly #failures = new Map<number, DeadLetter>();
 	readonly #rows = new Map<number, WrittenRow[]>();
@@ -90,14 +90,14 @@ export class ReplayedLog {
 		this.#lastOffset = letters.at(-1)?.offset ?? this.#lastOffset;
 		this.#bytes = sizeOf(this.#letters.values());
 		const rested = new Promise<void>((resolve) => (this.#rest = resolve));
-		// A letter doesn't say what its timestamp was.
+		// A letter doesn't contain the type of its timestamp.
 		const timestampType = this.#parts.config.kafka.timestampType || "undefined";
 		this.#worker.deliver(packMessages(letters.map((letter) => ({ ...letter, timestampType }))));
 		await rested;
 		this.#parts.inHand?.(this.#partition, null);
 	}
 
-	/** Ends the thread in order: what is left stays unfinished. */
+	/** Ends the thread in order; letters still unfinished stay so. */
 	async end(): Promise<void> {
 		await this.#worker.stop("shutdown");
 	}
@@ -113,13 +113,13 @@ export class ReplayedLog {
 			partition: this.#partition,
 			logId,
 			settings: {
-				// A timestamp from the future stays one, and is refused again.
+				// A timestamp in the future is refused again.
 				...workerSettings(config, tableLayouts(config)),
 				maxAttempts: 1,
 				retryBackoffMs: 0,
 				minBackoffMs: 0,
 				onPoison: "dead-letter",
-				// Every letter is one already.
+				// Every message here is a dead letter already.
 				breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
 			},
 			threads,
@@ -170,7 +170,7 @@ export class ReplayedLog {
 		if (this.#letters.size === 0) this.#rest();
 	}
 
-	/** Nothing is under way, and what is left waits for letters to come. */
+	/** Nothing is under way, and the unfinished letters wait for later ones. */
 	#isFull(): boolean {
 		const { maxQueuedMessages, maxQueuedBytes } = this.#parts.config.workers;
 		if (this.#letters.size > maxQueuedMessages || this.#bytes > Math.max(maxQueuedBytes, MOST_OF_A_PAGE)) {
@@ -189,7 +189,7 @@ function sizeOf(letters: Iterable<StoredLetter>): number {
 	return bytes;
 }
 
-/** Each may end the process, and then it has to be known which. */
+/** Letters run one by one: each may end the process, and then it must be known which one did. */
 function oneByOne(inHand: (held: HeldOffsets | null) => void): HandNotes {
 	return {
 		suspicion: { held: null, deaths: [], until: Number.POSITIVE_INFINITY },

@@ -1,6 +1,7 @@
 /**
- * What a verification looks at: every partition of the configured topics, from where the group began to what it has committed, as far
- * as the log holds it. Asked once, before anything is read. A note excuses nothing that the log itself shows to be otherwise.
+ * The part of the log that a verification covers: every partition of the configured topics, from where the group began to what it has
+ * committed, as far as the log still has it. Determined once, before anything is read. A note excuses nothing that the log itself
+ * contradicts.
  */
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
@@ -18,8 +19,8 @@ import { exists } from "../../sink/tables/schema.ts";
 import type { CoveredPartition } from "./log-coverage.ts";
 
 /**
- * Of these topics, or of all. Rejects (ExitError) where a topic is missing, or the group has committed nothing at all: then there is
- * nothing to look at.
+ * The partitions of these topics, or of all. Rejects (ExitError) if a topic is missing, or if the group has committed nothing at all, so
+ * that there is nothing to verify.
  */
 export async function coveredPartitions(
 	config: Config,
@@ -44,7 +45,7 @@ export async function coveredPartitions(
 			const { low, high } = await reader.watermarks({ topic, partition });
 			const noted = starts.get(partitionName({ topic, partition }))?.note;
 			const isOtherLog = compareIds(log?.id ?? noted?.log.id ?? null, ids.get(topic) ?? null) === "other";
-			// What is kept says nothing of a log that took the other's place. Where Kafka forgot the group, a daemon goes on from its note.
+			// A stored position says nothing about a log that replaced its own. If Kafka forgot the group, a daemon goes on from its note.
 			const committed = isOtherLog ? null : (offset ?? reached({ topic, partition }));
 			const start = isOtherLog ? low : (noted?.start ?? 0);
 			const from = Math.max(start, low);
@@ -59,8 +60,8 @@ export async function coveredPartitions(
 }
 
 /**
- * Tells topics that somebody who feeds the tables may have read: configured, noted of any group, or there in Kafka. Where the group has no
- * notes, nothing is known.
+ * Returns a function that says whether a topic may have fed the tables: configured, noted by any group, or existing in Kafka. If the group
+ * has no notes, nothing is known.
  */
 export async function knownTopics(config: Config, database: Database, reader: LogReader): Promise<(topic: string) => boolean> {
 	const { kafka, offsets } = config;
@@ -72,7 +73,7 @@ export async function knownTopics(config: Config, database: Database, reader: Lo
 	return (topic) => known.has(topic) || kafka.topics.some((entry) => isTopicMeant(entry, topic));
 }
 
-/** The pieces as they were at the beginning, and what is new since. Rejects (ExitError) where a log is another one by now. */
+/** The parts as they were at the beginning, with what was added since. Rejects (ExitError) if a log was replaced by another. */
 export function goneOnWith(before: readonly CoveredPartition[], now: readonly CoveredPartition[]): readonly CoveredPartition[] {
 	const byName = new Map(now.map((range) => [partitionName(range), range]));
 	for (const range of before) {
@@ -88,7 +89,7 @@ export function goneOnWith(before: readonly CoveredPartition[], now: readonly Co
 
 async function storedInTable(config: Config, database: Database, partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 	const { kafka, offsets } = config;
-	// Making it is the daemon's: who looks changes nothing.
+	// Only the daemon creates the table; this reader changes nothing.
 	if (!(await exists(database, offsets.table))) throw nothingCommitted(config, `: there is no table ${offsets.table}`);
 	return new OffsetTable({ database, table: offsets.table, consumerGroup: kafka.group, readOnly: true }).stored(partitions);
 }
@@ -104,7 +105,7 @@ async function existingPartitions({ kafka }: Config, reader: LogReader): Promise
 	);
 }
 
-/** Offsets that were removed before they were read are not in the log: what it holds of them was there to be read, whatever is noted. */
+/** Offsets removed before they were read are not in the log; offsets that the log still has could be read, whatever is noted. */
 function believed(stretches: readonly SkippedStretch[], low: number): Pick<CoveredPartition, "skipped" | "disbelieved"> {
 	const skipped = stretches.flatMap((stretch) => {
 		if (stretch.reason === "offsets_set") return stretch;

@@ -1,12 +1,12 @@
-/** Rows of a handler's answer as they are expected in a table. Pure. */
+/** Turns the rows of a handler's answer into expected rows of a table. Pure. */
 import { type RowBlock, rowsOf, type TableLayout } from "../../core/rows/rows.ts";
 import type { ExpectedRow } from "../../sink/comparison/expected-rows.ts";
 import type { RowSubmission } from "../../worker/ports.ts";
 
-/** Where a row's message is. */
+/** The position of a row's message. */
 export type RowPlace = Pick<ExpectedRow, "topic" | "partition" | "offset" | "timestamp">;
 
-/** All rows of a block. `isOptional`: see ExpectedRow; null where none is. */
+/** All rows of a block. `isOptional`: see ExpectedRow; null if none is. */
 export function* expectedRows(
 	{ topic, partition, batch }: RowSubmission,
 	block: RowBlock,

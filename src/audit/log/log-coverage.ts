@@ -1,8 +1,8 @@
 /**
- * What of the log was read, and what a row's origin says in the light of it: whether its message was to be expected, lies past the end,
- * became a dead letter, or can't be known any more. Pure.
+ * Knows which part of the log was read, and so what a row's origin means: its message was to be expected, lies past the end, became a dead
+ * letter, or can't be known any more. Pure.
  *
- * What it holds is bounded for gaps (offset-gaps.ts), and not for dead letters: about 300 bytes each, for each may be told of a row.
+ * Its memory is bounded for gaps (offset-gaps.ts), but not for dead letters: about 300 bytes each, because a row may belong to any of them.
  */
 import type { LetterPosition } from "../../core/dead-letters/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -10,49 +10,52 @@ import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
 import type { SkippedStretch } from "../../core/offsets/position-note.ts";
 import { GapMemory, type KeptGaps, OffsetGaps } from "./offset-gaps.ts";
 
-/** The piece of a partition that is looked at: offsets `from` (included) to `to` (excluded). */
+/** The part of a partition that is covered: offsets `from` (included) to `to` (excluded). */
 export interface CoveredPartition extends TopicPartition {
-	/** Kafka's id of the topic; null where it is not known. */
+	/** Kafka's id of the topic; null if it is not known. */
 	readonly topicId: LogId;
 	/** Where the group began. */
 	readonly start: number;
 	/**
-	 * How that is known. recorded: by its daemon · assumed: it had committed before, and was met there · unknown: nothing says so, taken for 0
-	 * · new_log: what is kept is of a log that was deleted, and nobody has begun the one in its place.
+	 * How the start is known. recorded: by the daemon · assumed: the group had committed before its first note · unknown: no note, taken as 0
+	 * · new_log: the stored position belongs to a deleted log, and nobody has begun the new one.
 	 */
 	readonly startIs: "recorded" | "assumed" | "unknown" | "new_log";
 	/** First offset that the log still holds. */
 	readonly low: number;
 	/** The offset that the next message would get, as this began. */
 	readonly high: number;
-	/** What the group has committed; null where nothing. */
+	/** The group's committed offset; null if nothing is committed. */
 	readonly committed: number | null;
-	/** Kafka has no offset of the group (any more): `committed` is how far a daemon noted that it had come, where the next one goes on. */
+	/**
+	 * True if Kafka has no offset of the group (any more): then `committed` is the position in the daemon's note, where the next daemon goes
+	 * on.
+	 */
 	readonly isNoted: boolean;
-	/** Nothing is committed though a daemon noted that it began here: messages of it may be in the tables, or lost. */
+	/** True if nothing is committed although a daemon noted that it began here: messages of it may be in the tables, or lost. */
 	readonly hasBegun?: boolean;
 	readonly from: number;
 	readonly to: number;
-	/** What the group passed over unread, before `to`: nothing is expected of it, and nothing found wrong. */
+	/** Stretches before `to` that the group passed over unread: no rows are expected from them, and no difference is reported. */
 	readonly skipped: readonly SkippedStretch[];
-	/** What is noted as passed over and can't have been, for the log holds it: its messages are expected as all others are. */
+	/** Stretches noted as passed over that the log still has: their messages are expected like all others. */
 	readonly disbelieved: readonly SkippedStretch[];
 }
 
 /**
- * inside: the message is in the log, before the end, and no dead letter · ahead: at or past the end · past: at or past
- * the log's own end, as it was at first: no message was there yet · lettered: a dead letter ·
- * unchecked: the log doesn't hold it (any more), the group began behind it or passed it over, or its topic is not looked at.
+ * inside: the message is in the log, before the end, and no dead letter · ahead: at or past the end · past: at or past the log's own first
+ * end, where no message was yet · lettered: a dead letter · unchecked: the log does not have it (any more), the group began after it or
+ * passed it over, or its topic is not covered.
  */
 export type Standing = "inside" | "ahead" | "past" | "lettered" | "unchecked";
 
-/** A message by its place, and the timestamp that tells it from one that was there in an earlier log of the topic. */
+/** A message by its position, and the timestamp that distinguishes it from a message of an earlier log of the topic. */
 export interface MessagePlace extends TopicPartition {
 	readonly offset: number;
 	readonly timestamp: number;
 }
 
-/** How far a partition was read, and what the log didn't hold up to there. */
+/** How far a partition was read, and the offsets up to there that the log does not have. */
 export interface KeptCoverage {
 	readonly partition: string;
 	readonly next: number;
@@ -61,7 +64,7 @@ export interface KeptCoverage {
 
 interface Covered {
 	range: CoveredPartition;
-	/** By offset: one, or where ids don't tell logs apart one of each. */
+	/** Letters by offset: one, or one of each log if ids don't distinguish the logs. */
 	readonly letters: Map<number, readonly LetterPosition[]>;
 	next: number;
 	readonly gaps: OffsetGaps;
@@ -75,7 +78,7 @@ export class LogCoverage {
 
 	readonly #isKnown: (topic: string) => boolean;
 
-	/** `isKnown`: whether the group, or anybody who may have fed the tables, ever read such a topic. */
+	/** `isKnown`: whether the group, or anybody who may have fed the tables, ever read this topic. */
 	constructor(
 		ranges: readonly CoveredPartition[],
 		letters: readonly LetterPosition[],
@@ -94,12 +97,12 @@ export class LogCoverage {
 		return [...this.#partitions.values()].map(({ range }) => range);
 	}
 
-	/** The ranges without what was read. */
+	/** The ranges that are not read yet. */
 	get rest(): readonly CoveredPartition[] {
 		return [...this.#partitions.values()].map(({ range, next }) => ({ ...range, from: next }));
 	}
 
-	/** The same partitions with later ends, and the letters as they are by then: what lies between is looked at, too. */
+	/** Extends the partitions to later ends, with the letters as they are now: what lies between is covered too. */
 	extend(ranges: readonly CoveredPartition[], letters: readonly LetterPosition[]): void {
 		for (const range of ranges) {
 			const covered = this.#partitions.get(partitionName(range));
@@ -112,13 +115,13 @@ export class LogCoverage {
 		for (const letter of letters) this.#addLetter(letter);
 	}
 
-	/** Whether there are letters of a partition's messages, or the group passed some over: else each message is to be in its row. */
+	/** True if there are letters of the partition's messages, or passed-over offsets; otherwise each message must have its row. */
 	hasExceptions(partition: TopicPartition): boolean {
 		const covered = this.#partitions.get(partitionName(partition));
 		return covered !== undefined && (covered.letters.size > 0 || covered.range.skipped.length > 0);
 	}
 
-	/** True of a message that the group passed over. */
+	/** True if the group passed the message over. */
 	isPassedOver(partition: TopicPartition, offset: number): boolean {
 		const skipped = this.#partitions.get(partitionName(partition))?.range.skipped ?? [];
 		return skipped.some(({ from, to }) => offset >= from && offset < to);
@@ -129,13 +132,13 @@ export class LogCoverage {
 		return this.ranges.reduce((sum, { skipped }) => sum + skipped.reduce((all, { from, to }) => all + to - from, 0), 0);
 	}
 
-	/** The dead letter of a message; undefined where there is none. */
+	/** The dead letter of a message; undefined if there is none. */
 	letterAt({ topic, partition, offset, timestamp }: MessagePlace): LetterPosition | undefined {
 		const there = this.#partitions.get(partitionName({ topic, partition }))?.letters.get(offset);
 		return there?.find((letter) => Math.max(0, letter.timestamp) === Math.max(0, timestamp));
 	}
 
-	/** Letters by state, of the piece looked at. */
+	/** Letters of the covered part, by state. */
 	get letters(): Readonly<Record<string, number>> {
 		const counts: Record<string, number> = { open: 0, discarded: 0, skipped: 0 };
 		for (const { letters } of this.#partitions.values()) {
@@ -144,7 +147,7 @@ export class LogCoverage {
 		return counts;
 	}
 
-	/** Letters of logs that had the name of one of the topics before: they account for nothing in this one. */
+	/** Letters of earlier logs of these topics: they account for nothing in the present ones. */
 	get lettersOfOtherLogs(): number {
 		return this.#lettersOfOtherLogs;
 	}
@@ -157,13 +160,13 @@ export class LogCoverage {
 		else if (letter.offset < range.to) letters.set(letter.offset, [...(letters.get(letter.offset) ?? []), letter]);
 	}
 
-	/** Messages were read; offsets between them don't exist (any more). Returns how many of them are new. */
+	/** Messages were read; offsets between them don't exist (any more). Returns how many are new. */
 	read(partition: TopicPartition, offsets: Iterable<number>): number {
 		const covered = this.#partitions.get(partitionName(partition));
 		if (!covered) return 0;
 		let news = 0;
 		for (const offset of offsets) {
-			// Read before, by a verification that was interrupted.
+			// Already read by a verification that was interrupted.
 			if (offset < covered.next) continue;
 			if (offset > covered.next) covered.gaps.add(covered.next, offset);
 			covered.next = offset + 1;
@@ -177,7 +180,7 @@ export class LogCoverage {
 		for (const { range, next, gaps } of this.#partitions.values()) yield { partition: partitionName(range), next, gaps: gaps.kept };
 	}
 
-	/** What another one kept, into one of which nothing was read. */
+	/** Restores what another one kept, before anything was read. */
 	restore(all: Iterable<KeptCoverage>): void {
 		for (const { partition, next, gaps } of all) {
 			const covered = this.#partitions.get(partition);
@@ -187,7 +190,7 @@ export class LogCoverage {
 		}
 	}
 
-	/** Nothing more comes: what is missing up to the end is a gap too. */
+	/** Nothing more comes: offsets missing up to the end are gaps too. */
 	finished(): void {
 		for (const covered of this.#partitions.values()) {
 			const { range, next } = covered;
@@ -196,9 +199,9 @@ export class LogCoverage {
 		}
 	}
 
-	/** What a row's origin means. `isOptional`: its message's letter may be of this very row. */
+	/** What a row's origin means. `isOptional`: the message's letter may be about this very row. */
 	standingOf(origin: MessagePlace, isOptional = false): Standing {
-		// A topic that was deleted, or is not read any more; or one that nobody ever read.
+		// A topic that was deleted or is not read any more; or one that nobody ever read.
 		if (!this.#topics.has(origin.topic)) return this.#isKnown(origin.topic) ? "unchecked" : "inside";
 		const covered = this.#partitions.get(partitionName(origin));
 		if (!covered || origin.offset < 0) return "inside";
@@ -212,12 +215,12 @@ export class LogCoverage {
 		return isRead ? "inside" : "unchecked";
 	}
 
-	/** Offsets of the log behind the committed ones, of the partitions that the group committed nothing of too. */
+	/** Offsets of the log after the committed ones, also in partitions without any commit. */
 	get behind(): number {
 		return this.ranges.reduce((sum, { high, committed, from }) => sum + Math.max(0, high - Math.max(committed ?? from, from)), 0);
 	}
 
-	/** Offsets that the log doesn't hold: removed by retention or compaction, aborted, or never messages at all (transaction marks). */
+	/** Offsets that the log does not have: removed by retention or compaction, aborted, or never messages (transaction markers). */
 	get absentOffsets(): number {
 		let absent = 0;
 		for (const { range, gaps } of this.#partitions.values()) {
@@ -228,8 +231,8 @@ export class LogCoverage {
 }
 
 /**
- * Whether the handler is asked again about a letter's message, to know which rows it may have made: what it rejects, or what the database
- * refused, it can look at once more; what made it fail is not handed over again.
+ * True if the handler runs again on a letter's message, to find the rows it may have made: a rejected message, or one whose row the
+ * database refused, can run once more; one that made it fail is not handed over again.
  */
 export function isHandledAgain({ reason }: Pick<LetterPosition, "reason">): boolean {
 	return reason === "row_fault" || reason === "rejected" || reason === "future_timestamp";

@@ -1,5 +1,5 @@
 /**
- * Runs the handler on a part of the log and passes on the rows of each message. A message that fails is tried once more in another thread
+ * Runs the handler on a part of the log, and passes on the rows of each message. A message that fails is tried once more in another thread
  * before it is reported.
  */
 import { availableParallelism } from "node:os";
@@ -18,40 +18,40 @@ import { createHandlerThreads } from "../../worker/thread/worker-thread.ts";
 import { SecondAttempts } from "./second-attempts.ts";
 import { VerifyingWorker, type VerifyingWorkerParts } from "./verifying-worker.ts";
 
-/** Keeps how far a pass has come. */
+/** Saves the progress of a pass. */
 export interface Checkpoint {
 	/** Asked between two messages. */
 	readonly isDue: () => boolean;
-	/** Of what was read nothing is under way; `open`: the first message that a partition's handler left unfinished. */
+	/** Called when nothing read is under way. `open`: the first message that each partition's handler left unfinished. */
 	readonly take: (open: ReadonlyMap<string, number>) => Promise<void>;
 }
 
-/** What a pass is made of. */
+/** What a pass needs. */
 export interface LogPassParts {
 	readonly config: Config;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly layouts: readonly TableLayout[];
-	/** What the handler's `init` is told. */
+	/** The purpose that the handler's `init` gets. */
 	readonly purpose: "verify" | "reprocess";
 	readonly signal: AbortSignal;
 	readonly inHand?: ((partition: TopicPartition, held: HeldOffsets | null) => void) | undefined;
-	/** Messages as they are read; returns those that the handler is asked about. */
+	/** Gets messages as they are read; returns those that the handler should handle. */
 	readonly read: (partition: TopicPartition, messages: readonly ReceivedMessage[]) => readonly ReceivedMessage[];
 	readonly rows: (submission: RowSubmission) => void;
-	/** Room is made for rows before more of them come. */
+	/** Makes room for rows before more of them come. */
 	readonly relieve: () => Promise<void>;
-	/** Where it may be interrupted, and go on later. */
+	/** Saves the progress, so that it may be interrupted and go on later. */
 	readonly checkpoint?: Checkpoint | undefined;
-	/** Nobody asks what becomes of this message. */
+	/** True if this message's result does not matter. */
 	readonly mayFail: (letter: DeadLetter) => boolean;
-	/** The handler didn't get through it, in two threads. */
+	/** Called if the handler failed at the message in two threads. */
 	readonly failed: (letter: DeadLetter) => void;
 }
 
 /** Messages read and not handled yet, in all partitions, and their bytes. */
 const MAX_PENDING = { messages: 4_000, bytes: 16 * 1024 * 1024 };
-/** Threads at a time: more only share the processors. */
+/** Maximum threads at a time: more would only share the processors. */
 const MAX_THREADS = Math.min(4, availableParallelism());
 
 /** Runs the handler on a part of the log. */
@@ -72,18 +72,18 @@ export class LogPass {
 		});
 	}
 
-	/** The handler answered with `finishedTo` at some time: what it makes of a message depends on those before. */
+	/** True if the handler ever answered with `finishedTo`: then its rows depend on earlier messages too. */
 	get isStateful(): boolean {
 		return this.#isStateful;
 	}
 
-	/** Reads these pieces. Rejects with the reader's error, with ExitError where the handler can't be run, with the signal's reason. */
+	/** Reads these ranges. Rejects with the reader's error, with ExitError if the handler can't be run, or with the signal's reason. */
 	async run(reader: LogReader, ranges: readonly LogRange[]): Promise<void> {
 		const open = ranges.filter(({ from, to }) => from < to);
 		for (let at = 0; at < open.length; at += MAX_THREADS) await this.#handle(reader, open.slice(at, at + MAX_THREADS));
 	}
 
-	/** Each partition in a thread of its own. */
+	/** Handles each partition in a thread of its own. */
 	async #handle(reader: LogReader, ranges: readonly LogRange[]): Promise<void> {
 		const workers = new Map(ranges.map((range) => [partitionName(range), this.#createWorker(range)]));
 		const sum = (figure: (worker: VerifyingWorker) => number) => [...workers.values()].reduce((total, worker) => total + figure(worker), 0);
@@ -140,7 +140,7 @@ export class LogPass {
 		});
 	}
 
-	/** Waits for the workers; throws where one can't go on, or where somebody ended it. */
+	/** Waits for the workers; throws if one can't go on, or if somebody ended the pass. */
 	async #until(holds: () => boolean): Promise<void> {
 		const { signal } = this.#parts;
 		for (;;) {

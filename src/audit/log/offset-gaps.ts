@@ -7,16 +7,16 @@
 const PAGE_OFFSETS = 2 ** 14;
 const PAGE_BYTES = PAGE_OFFSETS / 8;
 
-/** What the pages of all partitions may take, together. Not shared between threads. */
+/** Memory that the pages of all partitions may take together. Not shared between threads. */
 export class GapMemory {
 	#left: number;
 
-	/** `bytes`: default 256 MiB, for two thousand million offsets beside gaps. */
+	/** `bytes`: default 256 MiB, enough for two thousand million offsets near gaps. */
 	constructor(bytes = 256 * 1024 * 1024) {
 		this.#left = bytes;
 	}
 
-	/** A page, or null where there is no memory left for one. */
+	/** A page, or null if there is no memory left for one. */
 	page(): Uint8Array | null {
 		if (this.#left < PAGE_BYTES) return null;
 		this.#left -= PAGE_BYTES;
@@ -24,7 +24,7 @@ export class GapMemory {
 	}
 }
 
-/** What gaps consist of. Pages by number. */
+/** The data of gaps. Pages by number. */
 export interface KeptGaps {
 	readonly count: number;
 	readonly ranges: readonly number[];
@@ -48,7 +48,7 @@ export class OffsetGaps {
 		return this.#count;
 	}
 
-	/** Notes offsets `from` (included) to `to` (excluded), behind all that were noted before. */
+	/** Notes offsets `from` (included) to `to` (excluded); they must be after all noted before. */
 	add(from: number, to: number): void {
 		this.#count += to - from;
 		if (to - from >= PAGE_OFFSETS) this.#addRange(from, to);
@@ -62,12 +62,12 @@ export class OffsetGaps {
 		return (page !== undefined && ((page[bit >>> 3] as number) & (1 << (bit & 7))) !== 0) || isInRange(this.#ranges, offset);
 	}
 
-	/** All of it, to be kept and given to `restore`. */
+	/** All data, to be saved and given to `restore`. */
 	get kept(): KeptGaps {
 		return { count: this.#count, ranges: this.#ranges, pages: this.#pages };
 	}
 
-	/** What another one kept, into one that is empty. */
+	/** Restores saved data into an empty one. */
 	restore({ count, ranges, pages }: KeptGaps): void {
 		this.#count = count;
 		this.#ranges.push(...ranges);

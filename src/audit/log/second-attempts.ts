@@ -8,15 +8,15 @@ import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { VerifyingWorker, VerifyingWorkerParts } from "./verifying-worker.ts";
 
-/** Kept at most, and their bytes; then they are tried. */
+/** Maximum messages and bytes held; then they are tried. */
 const MAX_HELD = { messages: 1_000, bytes: 16 * 1024 * 1024 };
-/** So many in a row that fail alone, too, and the others are believed: a thread for each of thousands takes minutes. */
+/** If this many in a row fail alone too, the others are reported without a try: a thread for each of thousands takes minutes. */
 const MAX_ALONE = 50;
 
-/** What they are tried with. */
+/** What second attempts need. */
 export interface SecondAttemptParts {
 	readonly createWorker: (partition: TopicPartition, over: Partial<VerifyingWorkerParts>) => VerifyingWorker;
-	/** Resolves once it holds; rejects where that is no use any more. */
+	/** Resolves once the condition holds; rejects if waiting is useless. */
 	readonly until: (holds: () => boolean) => Promise<void>;
 	readonly isAborted: () => boolean;
 	readonly failed: (letter: DeadLetter) => void;
@@ -34,12 +34,12 @@ export class SecondAttempts {
 		this.#parts = parts;
 	}
 
-	/** So many are held that they should be tried before more come. */
+	/** True if so many are held that they should be tried before more come. */
 	get isFull(): boolean {
 		return this.#messages >= MAX_HELD.messages || this.#bytes >= MAX_HELD.bytes;
 	}
 
-	/** A message that failed. What the handler rejects it would reject again. */
+	/** Adds a failed message. A message that the handler rejects would be rejected again. */
 	add(letter: DeadLetter): void {
 		if (letter.reason === "rejected" || letter.reason === "row_fault") {
 			this.#parts.failed(letter);
@@ -54,7 +54,7 @@ export class SecondAttempts {
 		this.#bytes += (own.key?.length ?? 0) + (own.value?.length ?? 0);
 	}
 
-	/** Tries all that are held, and tells those that fail. Rejects where `until` does. */
+	/** Tries all held messages, and reports those that fail. Rejects if `until` does. */
 	async run(): Promise<void> {
 		const held = [...this.#held.values()];
 		this.#held.clear();
@@ -63,12 +63,15 @@ export class SecondAttempts {
 		for (const letters of held) await this.#tryAll(letters.sort((one, other) => one.offset - other.offset));
 	}
 
-	/** In pieces twice as large as what got through of the one before. The first of a thread has nobody before it: it is told. */
+	/**
+	 * Tries them in groups twice as large as the number that succeeded before. The first message of a thread has none before it, so its
+	 * failure is reported.
+	 */
 	async #tryAll(letters: readonly DeadLetter[]): Promise<void> {
 		const open = letters.map((letter) => ({ letter, isAgain: false }));
 		let size = MAX_HELD.messages;
 		while (open.length > 0) {
-			// Only what failed behind others is tried alone.
+			// Only messages that failed after others are tried alone.
 			if (open[0]?.isAgain === false && size === 1) size = MAX_HELD.messages;
 			if (size === 1 && this.#aloneInVain >= MAX_ALONE) {
 				this.#parts.failed((open.shift() as (typeof open)[number]).letter);
@@ -86,10 +89,10 @@ export class SecondAttempts {
 		}
 	}
 
-	/** One attempt each, in a new thread; those that fail. */
+	/** Tries each once in a new thread; returns those that fail. */
 	async #tried(letters: readonly DeadLetter[]): Promise<DeadLetter[]> {
 		const failed: DeadLetter[] = [];
-		// Each of them may end its thread.
+		// Each message may end its thread.
 		const worker = this.#parts.createWorker(letters[0] as DeadLetter, {
 			failed: (letter) => failed.push(letter),
 			maxDeaths: letters.length,
@@ -101,12 +104,12 @@ export class SecondAttempts {
 			const stopped = worker.stop(this.#parts.isAborted());
 			if (!this.#parts.isAborted()) await stopped;
 		}
-		// In a state without the messages before them: that says nothing.
+		// The state lacks the messages before them, so this shows nothing.
 		return worker.leftOpen > 0 ? [...letters] : failed;
 	}
 }
 
-/** Its buffers are pieces of the whole batch's, which they would keep. */
+/** Copies its buffers: they are parts of the whole batch's, which they would keep in memory. */
 export function withOwnBytes(letter: DeadLetter): DeadLetter {
 	const own = (bytes: Buffer | null) => (bytes === null ? null : Buffer.from(bytes));
 	return { ...letter, key: own(letter.key), value: own(letter.value), headers: letter.headers.map(([name, value]) => [name, own(value)]) };

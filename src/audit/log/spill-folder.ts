@@ -1,12 +1,12 @@
 /**
- * Where a verification puts what doesn't fit into memory: a folder of its own in the system's temporary one, removed with everything in it.
+ * A folder for what does not fit into a verification's memory: its own folder in the system's temporary one, removed with everything in it.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
 
-/** Rejects (ExitError) where there can be none. */
+/** Creates the folder. Rejects (ExitError) if that fails. */
 export async function spillFolder(): Promise<AsyncDisposable & { readonly path: string }> {
 	try {
 		const path = await mkdtemp(join(tmpdir(), "pockaffe-verify-"));

@@ -1,7 +1,7 @@
 /**
- * The handler over one partition's log, by the same partition worker that the daemon has, so that what it makes of a message is what
- * the daemon made of it: no dead letters, rows to whoever folds them. One attempt each, for another one is made elsewhere
- * (second-attempts.ts); two where the handler keeps messages open in its state (`finishedTo`), which no other thread has.
+ * Runs the handler over one partition's log with the daemon's own partition worker, so that the result of a message is the daemon's:
+ * without dead letters, with the rows going to the caller. One attempt each, because the second is made elsewhere (second-attempts.ts); two
+ * if the handler keeps messages open in its state (`finishedTo`), which no other thread has.
  */
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -22,7 +22,7 @@ import { noRecords } from "../../worker/ports.ts";
 import { countHandled, type ThreadLease } from "../../worker/thread/handler-thread.ts";
 import type { RestartReason } from "../../worker/worker-parts.ts";
 
-/** What a verifying worker is made of. */
+/** What a verifying worker needs. */
 export interface VerifyingWorkerParts {
 	readonly config: Config;
 	readonly layouts: readonly TableLayout[];
@@ -32,25 +32,28 @@ export interface VerifyingWorkerParts {
 	readonly random: Random;
 	/** Rows of handled messages, in the order of the log. */
 	readonly rows: (submission: RowSubmission) => void;
-	/** A message that the handler rejects, fails at, or makes an impossible row of; `isFinal`: no attempt elsewhere would say more. */
+	/**
+	 * A message that the handler rejects, fails at, or makes an impossible row of. `isFinal`: another attempt elsewhere would show nothing
+	 * more.
+	 */
 	readonly failed: (letter: DeadLetter, isFinal: boolean) => void;
-	/** Told what is handed over: whoever hears it may outlive the process. */
+	/** Called with what is handed over: the listener may outlive the process. */
 	readonly inHand?: ((partition: TopicPartition, held: HeldOffsets | null) => void) | undefined;
-	/** Something happened that `pending` may have changed by. */
+	/** Called when `pending` may have changed. */
 	readonly moved: () => void;
-	/** More ends of the thread in a row end the verification. Default: 2 × `supervisor.maxRestarts`. */
+	/** Maximum ends of the thread in a row. Default: 2 × `supervisor.maxRestarts`. */
 	readonly maxDeaths?: number;
-	/** What an end of it means. Default: nothing can be verified. */
+	/** What exceeding it means, for the error. Default: nothing can be verified. */
 	readonly inVain?: string;
 }
 
-/** Of a message, and for the default of `maxDeaths`. */
+/** Attempts of a message; also used for the default of `maxDeaths`. */
 const ATTEMPTS = 2;
-/** The bound on deaths in a row is this file's own: the daemon's would park the partition, and nobody would look after it. */
+/** The limit on deaths in a row is this file's own: the daemon's would park the partition, and nobody would resume it. */
 const MAX_RESTARTS = 1_000_000_000;
-/** Runs are short, and each is told before; nobody is tried alone. */
+/** Every run is short and reported before it begins; no message is run alone. */
 const everyRun: Suspicion = { held: null, deaths: [], until: Number.POSITIVE_INFINITY };
-/** Ends of a thread that no answer of the handler came before. */
+/** Reasons for the end of a thread before any answer of the handler. */
 const deaths: ReadonlySet<RestartReason> = new Set(["exit", "timeout", "out_of_memory", "exception"]);
 
 /** Runs the handler on one partition's log, without dead letters. */
@@ -80,7 +83,7 @@ export class VerifyingWorker {
 				retryBackoffMs: 0,
 				minBackoffMs: 0,
 				onPoison: "dead-letter",
-				// What was in the future is a dead letter, or is not any more.
+				// A message that was in the future is a dead letter, or is not in the future any more.
 				futureLimits: new Map(),
 				breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
 			},
@@ -129,7 +132,7 @@ export class VerifyingWorker {
 		});
 	}
 
-	/** Messages that are not through the handler yet; those it leaves unfinished by `finishedTo` are. Throws where it can't be loaded. */
+	/** Messages that are not handled yet; those left unfinished by `finishedTo` count as handled. Throws if the handler can't be loaded. */
 	get pending(): number {
 		if (this.#failure) throw this.#failure;
 		const { queued, handed, unconfirmed } = this.#worker.queue;
@@ -141,12 +144,12 @@ export class VerifyingWorker {
 		return this.#worker.queue.unconfirmed;
 	}
 
-	/** The handler answered with `finishedTo` at some time: what it makes of a message depends on those before. */
+	/** True if the handler ever answered with `finishedTo`: then its rows depend on earlier messages too. */
 	get isStateful(): boolean {
 		return this.#isStateful;
 	}
 
-	/** The first of them; null where there is none. */
+	/** The first of these; null if there is none. */
 	get firstOpen(): number | null {
 		return this.#worker.queue.firstUnconfirmed;
 	}
@@ -162,8 +165,7 @@ export class VerifyingWorker {
 	}
 
 	/**
-	 * A message that ends its thread is one that fails; a thread that always ends would take a timeout for each message of the log, or
-	 * never begin.
+	 * A message that ends its thread counts as failed. A thread that always ends would take a timeout per message of the log, or never begin.
 	 */
 	#crashed(kind: FailureKind, message: string): void {
 		if (kind === "load" || kind === "init") this.#failure ??= this.#endOf(message);
@@ -176,7 +178,7 @@ export class VerifyingWorker {
 		return new ExitError(exitCodes.found, "handler", `${this.#inVain}: ${why.replaceAll(/\s+/g, " ")}`);
 	}
 
-	/** `atOnce`: whatever the handler does. */
+	/** `atOnce`: without waiting for the handler. */
 	async stop(atOnce = false): Promise<void> {
 		await (this.#failure || atOnce ? this.#worker.kill() : this.#worker.stop("shutdown"));
 	}

@@ -1,10 +1,10 @@
 /**
- * Computes rows anew, after the handler was corrected: reads a stretch of the log in no group, runs today's handler over it, and puts what
- * it makes in the place of what the same messages made before. Daemons may run meanwhile: a row that is of another message by then stays.
+ * Computes rows anew after the handler was corrected: reads a stretch of the log without joining a group, runs today's handler over it, and
+ * replaces the rows that the same messages made before. Daemons may run meanwhile: a row that belongs to another message by then stays.
  *
- * Of each id the newest row counts that the log makes from the stretch's beginning to what is committed. Where a message no longer makes
- * the row that is stored of it, the message before it counts. That one may lie before the stretch: the log is read from its beginning then.
- * A message that has a dead letter is left out; the letter is replayed. A second run changes nothing.
+ * For each id the newest row counts that the log makes from the stretch's beginning to the committed offset. If a message no longer makes
+ * its stored row, the id's previous message counts. That message may lie before the stretch: then the log is read from its beginning. A
+ * message with a dead letter is left out; replay the letter instead. A second run changes nothing.
  */
 import type { Config } from "../../config/config.ts";
 import { atomicTables, tableLayouts } from "../../config/table-layouts.ts";
@@ -39,58 +39,58 @@ import { spillFolder } from "../log/spill-folder.ts";
 import type { FailedMessage } from "../verification/findings.ts";
 import { type Orphan, RowChanges } from "./row-changes.ts";
 
-/** What a reprocessing is given. */
+/** What a reprocessing needs. */
 export interface ReprocessingParts {
 	readonly config: Config;
 	readonly database: Database;
 	/** All dead letters of the group that were not replayed. */
 	readonly letters: (database: Database) => Promise<readonly LetterPosition[] | null>;
-	/** Takes what the handler rejects now. */
+	/** Stores the dead letters of messages that the handler rejects now. */
 	readonly store: (letter: DeadLetter) => Promise<void>;
-	/** What is computed anew; what is not committed is the daemon's. */
+	/** The stretch to compute anew. Messages that are not committed are left to the daemon. */
 	readonly stretch: readonly LogRange[];
 	/** Only messages with these keys (UTF-8). */
 	readonly keys?: ReadonlySet<string> | undefined;
 	readonly clock: Clock;
 	readonly random: Random;
-	/** Ends it early, whatever it waits for; the promise rejects then. */
+	/** Ends it early, whatever it waits for: the promise then rejects. */
 	readonly signal: AbortSignal;
-	/** Told what is handed over: whoever hears it may outlive the process. */
+	/** Called with what is handed over: the listener may outlive the process. */
 	readonly inHand?: (partition: TopicPartition, held: HeldOffsets | null) => void;
 	readonly progress: (progress: { readonly phase: string; readonly done: number; readonly total: number }) => void;
-	/** The database is waited for. */
+	/** Called when the database is away and has to be waited for. */
 	readonly waits: (message: string) => void;
 }
 
-/** What is to be done, or was done. */
+/** What would be done, or was done. */
 export interface ReprocessingReport extends ReplacementCounts {
 	/** Messages that were handled again. */
 	readonly messages: number;
-	/** Ids whose row is as it has to be. */
+	/** Ids whose row is already right. */
 	readonly same: number;
-	/** Messages that the handler rejects now: dead letters. */
+	/** Messages that the handler rejects now; they become dead letters. */
 	readonly rejected: number;
-	/** Messages left out, for they are dead letters already. */
+	/** Messages left out because they are dead letters already. */
 	readonly lettered: number;
-	/** Messages that the handler can't get through: their rows stay. */
+	/** Messages at which the handler fails; their rows stay. */
 	readonly failed: readonly FailedMessage[];
-	/** Rows that the server refuses: what was there stays. */
+	/** Rows that the server refuses; the stored rows stay. */
 	readonly refused: readonly RefusedReplacement[];
-	/** Partitions of which it is not known where the group began: what lies before may not be the group's. */
+	/** Partitions for which it is not known where the group began: earlier messages may not be the group's. */
 	readonly unknownStart: readonly TopicPartition[];
 }
 
-/** More than that, and it is the handler. Nothing is changed then. */
+/** Maximum failed messages: with more, the handler is wrong and nothing is changed. */
 const MAX_FAILED = 1_000;
 const MAX_REJECTED = 10_000;
 const MAX_REJECTED_BYTES = 256 * 1024 * 1024;
-/** Between what is committed and what a daemon has received lies no more than its queue and a poll. */
+/** Between the committed offset and what a daemon has received lies no more than its queue and a poll. */
 const A_POLL = 10_000;
 const CATCH_UP_ROWS = 2_000;
 
 /**
- * Asks `isWanted` with what would be done, and does it; null where it is not wanted. Rejects (ExitError, KafkaError, the database's error)
- * where it can't be carried through.
+ * Asks `isWanted` with what would be done, then does it; null if it is not wanted. Rejects (ExitError, KafkaError, the database's error) if
+ * it can't be completed.
  */
 export async function reprocess(
 	parts: ReprocessingParts,
@@ -120,12 +120,12 @@ export async function reprocess(
 }
 
 /**
- * The piece of a partition that is handled again, to what is committed; rows of messages in `stretch` are changed. Partitions of which
- * nothing is to be changed have one, too, of nothing: an id may come of any.
+ * The part of a partition that is handled again, up to the committed offset; rows of messages in `stretch` are changed. Partitions without
+ * anything to change have an empty part, because an id may come from any partition.
  */
 interface Piece extends CoveredPartition {
 	readonly stretch: LogRange;
-	/** First offset that the log has of what the group read. */
+	/** First offset in the log of what the group read. */
 	readonly begin: number;
 }
 
@@ -137,11 +137,11 @@ class Reprocessing {
 	readonly #pieces: ReadonlyMap<string, Piece>;
 	readonly #layouts: readonly TableLayout[];
 	readonly #pass: LogPass;
-	/** Where the handler's rows go. */
+	/** Collects the handler's rows, by table. */
 	#rows: ReadonlyMap<string, ExpectedRows> = new Map();
 	readonly #rejected: DeadLetter[] = [];
 	#rejectedBytes = 0;
-	/** Ids, by table, that were removed or went to an older message: a daemon may have found newer ones stale meanwhile. */
+	/** Ids, by table, whose row was removed or went back to an older message: a daemon may have found newer rows stale meanwhile. */
 	readonly #lowered = new Map<string, Set<string>>();
 	readonly #failed = new Map<string, FailedMessage>();
 	#expected: ReadonlyMap<string, ExpectedRows> = new Map();
@@ -149,10 +149,10 @@ class Reprocessing {
 	#lettered = 0;
 	#done = 0;
 	#total = 0;
-	/** What is read: from the stretch's beginning on, what is before it, what came since. */
+	/** What is being read: from the stretch's beginning on, what is before it, or what came since. */
 	#stage: "stretch" | "before" | "since" = "stretch";
 	#passes = 0;
-	/** Too much is rejected or fails. */
+	/** Set if too many messages are rejected or fail. */
 	#excess: ExitError | null = null;
 
 	constructor(
@@ -187,7 +187,7 @@ class Reprocessing {
 		});
 	}
 
-	/** Handles the stretch, and what comes after it up to what is committed: of an id the newest row counts. */
+	/** Handles the stretch and everything after it up to the committed offset: for each id the newest row counts. */
 	async read(): Promise<void> {
 		const pieces = [...this.#pieces.values()];
 		this.#expected = await this.#handle(pieces, () => true);
@@ -202,7 +202,7 @@ class Reprocessing {
 		throw new ExitError(exitCodes.found, "stateful", words);
 	}
 
-	/** Tables whose rows can't be computed one by one. */
+	/** Refuses tables whose rows can't be computed one by one. */
 	async refuseTables(): Promise<void> {
 		const { database, config } = this.#parts;
 		const atomic = atomicTables(config);
@@ -215,7 +215,7 @@ class Reprocessing {
 		}
 	}
 
-	/** `isReal`: carries the changes out; else only tells them. */
+	/** `isReal`: carries the changes out; otherwise only counts them. */
 	async change(isReal: boolean): Promise<ReprocessingReport> {
 		const { database, clock, signal, waits, config, progress } = this.#parts;
 		const sum = { changed: 0, added: 0, removed: 0, moved: 0, same: 0 };
@@ -248,7 +248,7 @@ class Reprocessing {
 		}
 		if (isReal) refused.push(...(await concludeAll(replacements)));
 		for (const { counts } of replacements) for (const name of ["changed", "added", "removed", "moved"] as const) sum[name] += counts[name];
-		// Behind the rows: a message that has a letter is left out by the next try.
+		// After the rows: a message with a letter is left out by the next run.
 		if (isReal) for (const letter of this.#rejected) await this.#parts.store(letter);
 		return {
 			messages: this.#messages,
@@ -264,7 +264,8 @@ class Reprocessing {
 	}
 
 	/**
-	 * While this ran daemons may have met messages that were older than a row that is gone now: they counted as stale, and are written here.
+	 * While this ran, daemons may have received messages that were older than a row that is gone now: those counted as stale, and are written
+	 * here.
 	 */
 	async catchUp(): Promise<void> {
 		const { database, clock, signal, waits, config } = this.#parts;
@@ -295,7 +296,7 @@ class Reprocessing {
 		}
 	}
 
-	/** A row that is removed may take rows of others along. */
+	/** Refuses tables where removing a row would also change others. */
 	async #refuseCascades({ name }: TableLayout): Promise<void> {
 		const found = await this.#parts.database.query(
 			"select conname, conrelid::regclass::text as other from pg_constraint where contype = 'f' and confrelid = to_regclass($1::text) and confdeltype in ('c', 'n', 'd')",
@@ -307,7 +308,7 @@ class Reprocessing {
 		throw new ExitError(exitCodes.found, "cascade", `${why} (on delete cascade, set null or set default): nothing was changed`);
 	}
 
-	/** Rows that may come of messages before the stretch: these are handled, too. */
+	/** Finds rows that messages before the stretch may have made, by handling these messages too. */
 	async #settleOrphans(layout: TableLayout, changes: RowChanges): Promise<void> {
 		const orphans = changes.orphans.splice(0);
 		if (orphans.length === 0) return;
@@ -377,11 +378,11 @@ class Reprocessing {
 		}
 	}
 
-	/** What is rejected makes no rows; what fails is not known to make none. */
+	/** A rejected message makes no rows; of a failed one that is not known. */
 	#failedAt(letter: DeadLetter): void {
 		const { topic, partition, offset, reason, error } = letter;
 		if (!this.#isMeant(letter)) {
-			// Which row it would have made is not known, and one that is removed may be that.
+			// It is not known which row the message would have made: a removed row may be that one.
 			if (reason !== "rejected" && this.#stage === "before") {
 				const where = `the handler fails at ${placeName(letter)}, before the stretch, whose rows may count again: ${error}`;
 				this.#excess ??= new ExitError(exitCodes.found, "handler", `${where}. Nothing was changed`);
@@ -410,11 +411,11 @@ class Reprocessing {
 
 	#beginsBefore(place: RowPlace): boolean {
 		const piece = this.#pieces.get(partitionName(place));
-		// An id may come of other partitions, too.
+		// An id may come from other partitions too.
 		return piece !== undefined && [...this.#pieces.values()].some(({ from, begin }) => begin < from);
 	}
 
-	/** Reads their messages again: each has to be the one that the row tells, and one that was handled. */
+	/** Reads their messages again: each has to be the one that the row names, and a handled one. */
 	async #orphaned(candidates: readonly Orphan[]): Promise<readonly Orphan[]> {
 		const { config } = this.#parts;
 		const byPlace = new Map<string, Orphan[]>();
@@ -448,7 +449,7 @@ function pieceOf(range: CoveredPartition, stretches: readonly LogRange[]): Piece
 	return { ...range, begin, from, stretch: { topic, partition, from, to: Math.max(from, Math.min(end, stretch?.to ?? end)) } };
 }
 
-/** A parent may have to go in before its child, and go after it: whatever is refused is tried as often as that mends something. */
+/** A parent may have to be written before its child, and deleted after it: refused rows are retried as long as that helps. */
 async function concludeAll(replacements: readonly RowReplacement[]): Promise<RefusedReplacement[]> {
 	for (let open = Number.POSITIVE_INFINITY; ; ) {
 		const refused: RefusedReplacement[] = [];

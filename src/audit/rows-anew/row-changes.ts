@@ -1,37 +1,37 @@
 /**
- * What has to change in one table, found by a comparison of it with the rows that today's handler makes: which row goes in whose place.
- * What is of a message outside the stretch is nobody's business here.
+ * Finds what has to change in one table, by comparing it with the rows that today's handler makes: which row replaces which. Rows of
+ * messages outside the stretch are ignored.
  */
 import type { ExpectedRow } from "../../sink/comparison/expected-rows.ts";
 import type { RefusedReplacement, Replacement } from "../../sink/comparison/row-replacement.ts";
 import type { ComparisonListener, RowFinding, RowOrigin } from "../../sink/comparison/table-comparison.ts";
 import type { RowPlace } from "../log/expected-row.ts";
 
-/** A stored row that its message no longer makes, or makes with an older version; `row`: what counts of the stretch. */
+/** A stored row that its message no longer makes, or makes with an older version. `row`: the row of the stretch that counts instead. */
 export interface Orphan {
 	readonly id: string;
 	readonly row: ExpectedRow | null;
 	readonly stored: RowOrigin;
 }
 
-/** What is asked of the outside. */
+/** What it needs from outside. */
 export interface RowChangesParts {
 	readonly table: string;
-	/** The topic of rows that don't tell theirs. */
+	/** The topic of rows in tables without a topic column. */
 	readonly onlyTopic: string;
-	/** Whether a message is to be computed anew. */
+	/** True if the message is computed anew. */
 	readonly isMeant: (place: RowPlace) => boolean;
 	/** Carries changes out. */
 	readonly write: (replacements: readonly Replacement[]) => Promise<void>;
-	/** Those of these rows whose messages were handled, and made nothing of theirs. */
+	/** Returns those of these rows whose messages were handled and did not make them. */
 	readonly orphaned: (candidates: readonly Orphan[]) => Promise<readonly Orphan[]>;
-	/** The row of this id is removed, or goes back to an older message. */
+	/** The row of this id is removed or goes back to an older message. */
 	readonly lowered: (id: string) => void;
-	/** A message before the stretch may have made the row that counts then: it is asked for at the end. */
+	/** True if a message before the stretch may have made the row that counts then: this is found out at the end. */
 	readonly mayBeBefore: (place: RowPlace) => boolean;
 }
 
-/** Held at a time: a look at their messages reads the log between the first and the last of them. */
+/** Maximum candidates held: checking their messages reads the log between the first and the last of them. */
 const MAX_CANDIDATES = 50_000;
 
 /** Collects the rows that have to change in one table. */
@@ -39,10 +39,10 @@ export class RowChanges implements ComparisonListener {
 	readonly #parts: RowChangesParts;
 	#ready: Replacement[] = [];
 	#candidates: Orphan[] = [];
-	/** Their rows may come of messages before the stretch. */
+	/** Orphans whose row may come from messages before the stretch. */
 	readonly orphans: Orphan[] = [];
 	readonly refused: RefusedReplacement[] = [];
-	/** What is to change, and what is as it has to be; `moved`: another row is there by now. */
+	/** What is to change, and what is already right; `moved`: another row is stored by now. */
 	readonly counts = { changed: 0, added: 0, removed: 0, same: 0, moved: 0 };
 
 	constructor(parts: RowChangesParts) {
@@ -79,13 +79,13 @@ export class RowChanges implements ComparisonListener {
 		if (this.#candidates.length >= MAX_CANDIDATES) await this.#settle();
 	}
 
-	/** Nothing more is found; those left in `orphans` are their owner's to change. */
+	/** Ends the search. The caller decides about those left in `orphans`. */
 	async conclude(): Promise<void> {
 		await this.#settle();
 		await this.relieve();
 	}
 
-	/** `row` is what counts of an orphan, wherever it comes from. */
+	/** `row` is the row that counts for an orphan, wherever it comes from. */
 	settled({ id, stored }: Orphan, row: ExpectedRow | null): void {
 		if (row) this.#change("changed", { id, row, stored });
 		else this.#change("removed", { id, row, stored });

@@ -1,14 +1,14 @@
 /**
- * What was found so far: counted, and the first differences kept. A row that is newer than expected, or not expected at all, may have an
- * origin that explains it; one past the end of the log as it was at first is held back until the end is known anew, for a running daemon
- * and its producers go on meanwhile.
+ * The findings so far: all counted, the first differences kept. A row that is newer than expected, or not expected at all, may have an
+ * origin that explains it. A row past the log's first end is held back until the present end is known, because a running daemon and its
+ * producers go on meanwhile.
  */
 import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { RowFinding, RowOrigin } from "../../sink/comparison/table-comparison.ts";
 import type { LogCoverage } from "../log/log-coverage.ts";
 
-/** A message that the handler can't get through now, and that is no dead letter. */
+/** A message at which the handler fails now, and that is no dead letter. */
 export interface FailedMessage extends TopicPartition {
 	readonly kind: "failed";
 	readonly offset: number;
@@ -17,29 +17,28 @@ export interface FailedMessage extends TopicPartition {
 }
 
 /**
- * An offset is committed that the log doesn't reach: it lost its end, or somebody set the offset. Messages up to there would never be
- * read.
+ * The committed offset is past the log's end: the log lost its end, or somebody set the offset. Messages up to there would never be read.
  */
 export interface OffsetBeyond extends TopicPartition {
 	readonly kind: "beyond";
-	/** The one that is committed. */
+	/** The committed offset. */
 	readonly offset: number;
 	/** The log's end. */
 	readonly high: number;
 }
 
-/** Something that should not be. */
+/** A difference between table and log. */
 export type Difference = RowFinding | FailedMessage | OffsetBeyond;
 
 /** How many ids or messages of each kind. */
 export interface VerificationCounts {
-	/** Ids whose row is what the log says. */
+	/** Ids whose row is as the log says. */
 	matched: number;
 	/** Deletes whose tombstone is gone: as good as a match. */
 	purged: number;
-	/** Ids with a row of a message at or past the end and in the log: newer than what was looked at. */
+	/** Ids with a row of a message in the log, at or past the covered end: newer than what was covered. */
 	ahead: number;
-	/** Ids with a row of a message that the log doesn't hold. */
+	/** Ids with a row of a message that the log does not have. */
 	unchecked: number;
 	/** Ids with a row of a message that is a dead letter (its other rows were good, or it went through another time). */
 	lettered: number;
@@ -53,9 +52,9 @@ export interface VerificationCounts {
 	beyond: number;
 }
 
-/** More count as ahead: a table that runs ahead of its log by so many rows is one that is being written. */
+/** Maximum rows held back; more count as ahead: a table so far ahead of its log is being written now. */
 const MAX_HELD = 100_000;
-/** Of more than so many the names are not kept: they stay ahead. */
+/** Maximum ids remembered as ahead; further ones stay ahead. */
 const MAX_AHEAD = 200_000;
 
 const differenceKinds = ["missing", "older", "newer", "different", "extra", "unwritable", "failed", "beyond"] as const;
@@ -63,9 +62,9 @@ const differenceKinds = ["missing", "older", "newer", "different", "extra", "unw
 /** How findings are judged and kept. */
 export interface FindingsParts {
 	readonly coverage: LogCoverage;
-	/** The topic of rows that don't tell theirs. */
+	/** The topic of rows in tables without a topic column. */
 	readonly onlyTopic: string;
-	/** At most so many differences are kept; all are counted. */
+	/** Maximum differences kept; all are counted. */
 	readonly maxDifferences: number;
 	/** Default 100,000. */
 	readonly maxHeld?: number;
@@ -96,9 +95,9 @@ export class Findings {
 		beyond: 0,
 	};
 	#held: Held[] = [];
-	/** Messages that failed before it was interrupted: some are handed over again. */
+	/** Messages that failed before an interruption: some are handed over again. */
 	readonly #restored = new Set<string>();
-	/** Names of ids that are counted as ahead; to be looked at again. */
+	/** Names of ids counted as ahead, which are compared again later. */
 	readonly #ahead = new Set<string>();
 
 	constructor(parts: FindingsParts) {
@@ -113,7 +112,7 @@ export class Findings {
 		return this.#differences;
 	}
 
-	/** What another one had found of messages, before it was interrupted. */
+	/** Restores an interrupted verification's findings about messages. */
 	restore(failed: number, differences: readonly Difference[]): void {
 		this.#counts.failed = failed;
 		for (const difference of differences) {
@@ -122,22 +121,22 @@ export class Findings {
 		}
 	}
 
-	/** How many differences there are. */
+	/** Number of differences. */
 	get differing(): number {
 		return differenceKinds.reduce((sum, kind) => sum + this.#counts[kind], 0);
 	}
 
-	/** Whether the id's row was ahead when it was compared last, so that nothing is said of it yet. */
+	/** True if the id's row was ahead at the last comparison, so that nothing is reported yet. */
 	isAhead(table: string, id: string): boolean {
 		return this.#ahead.has(nameOf(table, id));
 	}
 
-	/** How many ids can be looked at again. */
+	/** Number of ids that can be compared again. */
 	get comingBack(): number {
 		return this.#ahead.size;
 	}
 
-	/** These ids are as they must be, or gone as deletes that were purged. */
+	/** These ids are as they must be, or were deleted and purged. */
 	count(kind: "matched" | "purged", table: string, ids: readonly string[]): void {
 		this.#counts[kind] += ids.length;
 		if (this.#ahead.size > 0) for (const id of ids) this.#noLongerAhead(table, id);
@@ -153,7 +152,7 @@ export class Findings {
 		this.#differ(offset);
 	}
 
-	/** A difference, unless the stored row's origin explains it; `isOptional` as the comparison tells it. */
+	/** A difference, unless the stored row's origin explains it; `isOptional` as in the comparison. */
 	found(finding: RowFinding, isOptional = false): void {
 		const { kind, stored, table, id } = finding;
 		this.#noLongerAhead(table, id);
@@ -170,7 +169,7 @@ export class Findings {
 		else this.#isAheadNow(finding);
 	}
 
-	/** Judges what was held back, when nothing more is compared: `highOf` asks for the end of a partition as it is now. */
+	/** Judges what was held back, after all comparisons. `highOf` returns the present end of a partition. */
 	async judgeHeld(highOf: (partition: TopicPartition) => Promise<number>): Promise<void> {
 		const highs = new Map<string, number>();
 		for (const { finding, origin } of this.#held) {

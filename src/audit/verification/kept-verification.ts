@@ -15,13 +15,13 @@ import { readLines } from "../../core/text/lines.ts";
 import type { CoveredPartition, KeptCoverage } from "../log/log-coverage.ts";
 import type { Difference } from "./findings.ts";
 
-/** What is kept beside the runs. */
+/** The saved state, beside the runs. */
 export interface VerificationState {
 	readonly ranges: readonly CoveredPartition[];
-	/** Null where their table or topic was missing. */
+	/** Null if their table or topic was missing. */
 	readonly letters: readonly LetterPosition[] | null;
 	readonly coverage: readonly KeptCoverage[];
-	/** By partition: where to go on, which may be before the end of what was read. */
+	/** By partition, where to go on; this may be before the end of what was read. */
 	readonly next: ReadonlyMap<string, number>;
 	/** Messages read. */
 	readonly messages: number;
@@ -31,13 +31,13 @@ export interface VerificationState {
 	readonly differences: readonly Difference[];
 }
 
-/** What a verification was made for, by what it consists of: a text that is another one where that changed. */
+/** What a verification was made for, part by part: each text changes when that part changes. */
 export type VerificationIdentity = Readonly<Record<string, string>>;
 
 const FORMAT = 1;
 const [STATE, NEXT, LETTERS, LOCK] = ["state.jsonl", "state.next", "letters.jsonl", "lock"];
 const OWN = /^(state\.jsonl|state\.next|letters\.jsonl|lock|.*\.run)$/;
-/** Of lines that are written at a time. */
+/** Characters written at a time. */
 const WRITE_CHARACTERS = 65_536;
 
 type Head = Omit<VerificationState, "letters" | "coverage" | "next"> & {
@@ -46,7 +46,7 @@ type Head = Omit<VerificationState, "letters" | "coverage" | "next"> & {
 	readonly lettersMissing: boolean;
 	readonly next: readonly (readonly [string, number])[];
 };
-/** A partition; its pages of gaps follow, a line each. */
+/** A partition; its pages of gaps follow, one per line. */
 type Line = { readonly partition: string; readonly next: number; readonly count: number; readonly ranges: readonly number[] } | Page;
 type Page = { readonly page: number; readonly bits: string };
 
@@ -54,7 +54,7 @@ type Page = { readonly page: number; readonly bits: string };
 export class KeptVerification implements AsyncDisposable {
 	readonly folder: string;
 	readonly #identity: VerificationIdentity;
-	/** What an earlier one left; null where it begins. */
+	/** The state that an earlier verification saved; null at the beginning. */
 	readonly state: VerificationState | null;
 	#areLettersKept: boolean;
 
@@ -65,10 +65,10 @@ export class KeptVerification implements AsyncDisposable {
 		this.#areLettersKept = state !== null;
 	}
 
-	/** Makes the folder where it is missing. Rejects (ExitError, usage) where it is another's, in use, or of another verification. */
+	/** Creates the folder if it is missing. Rejects (ExitError, usage) if it is another's, in use, or of another verification. */
 	static async open(folder: string, identity: VerificationIdentity): Promise<KeptVerification> {
 		try {
-			// Rows are in it.
+			// For the owner only: it contains rows.
 			await mkdir(folder, { recursive: true, mode: 0o700 });
 			const names = await readdir(folder);
 			if (!names.every((name) => OWN.test(name)))
@@ -86,7 +86,7 @@ export class KeptVerification implements AsyncDisposable {
 		}
 	}
 
-	/** Keeps this in place of what was kept before; the runs are on disk by then. */
+	/** Saves this state in place of the former one; the runs are on disk by then. */
 	async save({ letters, coverage, next, ...rest }: VerificationState): Promise<void> {
 		try {
 			if (!this.#areLettersKept) await this.#write(LETTERS, linesOf(letters ?? []));
@@ -100,7 +100,7 @@ export class KeptVerification implements AsyncDisposable {
 		}
 	}
 
-	/** Nothing is left to go on with. */
+	/** Removes everything: there is nothing to go on with. */
 	async finish(): Promise<void> {
 		for (const name of await readdir(this.folder)) if (OWN.test(name)) await rm(join(this.folder, name), { force: true });
 		await rmdir(this.folder).catch(() => {});
@@ -157,7 +157,7 @@ function* linesOf(all: Iterable<Line | LetterPosition>): Generator<string> {
 	if (lines !== "") yield lines;
 }
 
-/** Two at once would write over each other's runs. A process that was killed left its lock. */
+/** Locks the folder: two at once would overwrite each other's runs. A killed process leaves its lock behind. */
 async function lock(folder: string): Promise<void> {
 	const file = join(folder, LOCK);
 	try {

@@ -1,10 +1,13 @@
-/** Which rows of a message are its letter's. Pure. */
+/** Decides which rows of a message its letter is about. Pure. */
 import type { LetterPosition } from "../../core/dead-letters/dead-letter.ts";
 
-/** Whether the letter was made of this row: it may be there (it went through another time) or not. Its neighbours have to be. */
+/**
+ * True if the letter is about this row: then the row may be there (it went through another time) or not. The message's other rows must be
+ * there.
+ */
 export function isRefused(letter: LetterPosition | undefined, table: string, id: string): boolean {
 	if (!letter) return false;
-	// Some are not named, or none: it may be any.
+	// Not all refused rows are named: it may be any row.
 	if (letter.rowsLeftOut > 0 || letter.reason !== "row_fault") return true;
 	let named = refusedRows.get(letter);
 	if (!named) {
@@ -14,5 +17,5 @@ export function isRefused(letter: LetterPosition | undefined, table: string, id:
 	return named.has(`${table}\0${id}`);
 }
 
-/** Looked up by each row of the message, and there may be thousands. */
+/** Cached, because each row of the message looks this up, and there may be thousands. */
 const refusedRows = new WeakMap<LetterPosition, ReadonlySet<string>>();

@@ -1,7 +1,7 @@
-/** How much was looked at, and what is required of it: what a script asks beside "no differences". Pure. */
+/** How much was compared, and what a script requires beside "no differences". Pure. */
 import type { VerificationCounts } from "./findings.ts";
 
-/** How many ids of the tables and of the log were compared; of the others nothing is said. */
+/** How many ids of the tables and the log were compared; nothing is known about the others. */
 export interface LookedAt {
 	/** Compared, with whatever result. */
 	readonly ids: number;
@@ -11,17 +11,17 @@ export interface LookedAt {
 	readonly share: number;
 }
 
-/** What a requirement is asked of. */
+/** The figures that requirements check. */
 export interface RequiredFigures {
 	readonly counts: Readonly<VerificationCounts>;
 	readonly behind: number;
 	readonly passedOver: number;
 	readonly letters: Readonly<Record<string, number>>;
-	/** Where they should be; null where they are there. */
+	/** The missing table or topic of dead letters; null if it exists. */
 	readonly lettersMissing: string | null;
 }
 
-/** A bound on one figure. */
+/** A limit on one figure. */
 export interface Requirement {
 	readonly name: RequirementName;
 	readonly value: number;
@@ -48,7 +48,7 @@ const figures = {
 
 export type RequirementName = keyof typeof figures;
 
-/** `share` is a least one, from 0 to 1; all others are most. */
+/** `share` is a minimum, from 0 to 1; all others are maximums. */
 export const requirementNames = Object.keys(figures) as RequirementName[];
 
 export function lookedAt(counts: Readonly<VerificationCounts>): LookedAt {
@@ -75,7 +75,7 @@ export function unmet(requirements: readonly Requirement[], of: RequiredFigures)
 	return requirements.flatMap(({ name, value }) => {
 		const found = (figures[name] as Figure)(of);
 		if (found === null) return `${name} is not known`;
-		// Rounded down: what is not all must not read as if it were.
+		// Rounded down: less than all must not read as all.
 		if (name === "share") return found >= value ? [] : `share is ${Math.floor(found * 10_000) / 10_000}, not ${value}`;
 		return found <= value ? [] : `${name} is ${found}, not ${value}`;
 	});

@@ -1,5 +1,6 @@
 /**
- * What a verification is of, so that one that was interrupted is only gone on with as it was begun: hashes, for there are secrets in it.
+ * Identifies what a verification is about, so that an interrupted one is only continued as it was begun. Hashes, because there are secrets
+ * in it.
  */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -9,10 +10,10 @@ import { SecretMask } from "../../core/text/secret-mask.ts";
 import type { VerificationIdentity } from "./kept-verification.ts";
 import type { VerificationScope } from "./verification-parts.ts";
 
-/** By the words that a refusal has for them. The handler's file is one of them, what it imports is not. */
+/** The parts, by the words that a refusal uses for them. The handler's file is one of them; files that it imports are not. */
 export async function verificationIdentity(config: Config, scope: VerificationScope | undefined): Promise<VerificationIdentity> {
 	const { kafka, handler, tables, database, deadLetters, offsets } = config;
-	// Not the process's own, which knows more from time to time.
+	// Not the process's own mask, which learns more secrets over time.
 	const { mask } = new SecretMask(secretsOf(config));
 	const parts = {
 		"group or list of topics": [kafka.group, kafka.topics],

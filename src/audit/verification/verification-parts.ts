@@ -1,4 +1,4 @@
-/** What a verification is given. */
+/** What a verification needs. */
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { LetterPosition } from "../../core/dead-letters/dead-letter.ts";
@@ -13,33 +13,33 @@ export interface VerificationParts {
 	readonly config: Config;
 	readonly database: Database;
 	/**
-	 * Reads all dead letters of the group that were not replayed, from this database where they are in one; null where their table or topic is
+	 * Reads all dead letters of the group that were not replayed, from this database if they are in one; null if their table or topic is
 	 * missing.
 	 */
 	readonly letters: (database: Database) => Promise<readonly LetterPosition[] | null>;
 	readonly clock: Clock;
 	readonly random: Random;
-	/** Ends it early, whatever it waits for; the promise rejects then. The database is its owner's to close. */
+	/** Ends it early, whatever it waits for: the promise then rejects. The owner closes the database. */
 	readonly signal: AbortSignal;
-	/** Told what is handed over: whoever hears it may outlive the process. */
+	/** Called with what is handed over: the listener may outlive the process. */
 	readonly inHand?: (partition: TopicPartition, held: HeldOffsets | null) => void;
-	/** At most so many differences are kept; all are counted. */
+	/** Maximum differences kept; all are counted. */
 	readonly maxDifferences: number;
-	/** What is looked at; everything where it is left out. */
+	/** What is verified; default: everything. */
 	readonly scope?: VerificationScope;
 	/** What has to hold for `fulfilled`. */
 	readonly requirements?: readonly Requirement[];
 	/**
-	 * So long, in ms, it comes back to rows that were newer than the committed offsets, until as large a share of the ids was compared as is
-	 * required (all, where nothing says so). Default 0: it does not.
+	 * How long, in ms, it compares rows again that were newer than the committed offsets, until the required share of the ids was compared
+	 * (by default all). Default 0: not at all.
 	 */
 	readonly comeBackMs?: number;
 	/**
-	 * Where it keeps how far it has come, and goes on from what an interrupted one kept there; nothing is kept where it is left out.
-	 * `everyMs`: at least so long between two times (default 5 s, and twenty times as long as one takes).
+	 * Where it saves its progress and continues an interrupted verification; absent: nothing is saved. `everyMs`: minimum time between two
+	 * saves (default 5 s, and twenty times as long as one takes).
 	 */
 	readonly resume?: { readonly folder: string; readonly everyMs?: number } | undefined;
-	/** Told now and then; `table` is null while the log is read. */
+	/** Called now and then; `table` is null while the log is read. */
 	readonly progress: (progress: { readonly read: number; readonly total: number; readonly table: string | null }) => void;
 }
 
@@ -51,6 +51,6 @@ export interface VerificationScope {
 	readonly tables: readonly string[];
 	/** Only these ids. */
 	readonly ids?: ReadonlySet<string> | undefined;
-	/** Of each table so many ids, by lot. */
+	/** Number of random ids of each table. */
 	readonly sample?: number | undefined;
 }

@@ -1,4 +1,4 @@
-/** What a verification comes to. Pure. */
+/** The result of a verification. Pure. */
 
 import type { CoveredPartition, LogCoverage } from "../log/log-coverage.ts";
 import type { Difference, Findings, VerificationCounts } from "./findings.ts";
@@ -10,22 +10,22 @@ export interface VerificationReport {
 	readonly partitions: readonly CoveredPartition[];
 	/** Messages read. */
 	readonly messages: number;
-	/** Offsets behind the committed ones, as the log was when this began: not looked at. */
+	/** Offsets after the committed ones, as the log was at the beginning: not covered. */
 	readonly behind: number;
-	/** Offsets that the log doesn't hold, so that nothing can be said of them. */
+	/** Offsets that the log does not have: nothing is known about them. */
 	readonly absentOffsets: number;
-	/** Offsets that the group passed over unread: where its position was outside the log, or somebody set it on. */
+	/** Offsets that the group passed over unread: its position was outside the log, or somebody set it forward. */
 	readonly passedOver: number;
 	/** Dead letters by state, accounted for. */
 	readonly letters: Readonly<Record<string, number>>;
-	/** Dead letters of logs that had the name of a topic before it was made again: they account for nothing. */
+	/** Dead letters of earlier logs of these topics: they account for nothing. */
 	readonly lettersOfOtherLogs: number;
-	/** The table or topic that they should be in, where there is none: then no letter accounts for anything. */
+	/** The missing table or topic of dead letters, if it is missing: then no letter accounts for anything. */
 	readonly lettersMissing: string | null;
 	readonly counts: Readonly<VerificationCounts>;
 	/** How many ids were compared, of how many. */
 	readonly lookedAt: LookedAt;
-	/** Partitions that a daemon noted to have begun, and of which nothing is committed: all their messages are behind. */
+	/** Partitions in which a daemon noted a beginning, but nothing is committed: all their messages are behind. */
 	readonly begunOnly: number;
 	/** The first differences. */
 	readonly differences: readonly Difference[];
@@ -35,7 +35,7 @@ export interface VerificationReport {
 	readonly unmet: readonly string[];
 }
 
-/** What it is made of. */
+/** What the report is made from. */
 export interface ReportParts {
 	readonly group: string;
 	readonly messages: number;

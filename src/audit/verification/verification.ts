@@ -1,8 +1,9 @@
 /**
- * Did everything arrive? Reads the log up to what the group has committed, runs the handler over it, folds its rows by version and
- * compares them with the tables. Changes nothing in Kafka and nothing in the database.
+ * Answers whether everything arrived: reads the log up to the group's committed offsets, runs the handler over it, folds its rows by
+ * version and compares them with the tables. Changes nothing in Kafka and nothing in the database.
  *
- * What can't be known is said and not guessed: messages that the log no longer holds, dead letters, rows of messages past the end.
+ * What can't be known is reported as such and not guessed: messages that the log no longer has, dead letters, rows of messages past the
+ * end.
  */
 import type { Config } from "../../config/config.ts";
 import { tableLayouts } from "../../config/table-layouts.ts";
@@ -29,19 +30,19 @@ import { verificationIdentity } from "./verification-identity.ts";
 import type { VerificationParts } from "./verification-parts.ts";
 import { reportOf, type VerificationReport } from "./verification-report.ts";
 
-/** Between two times that it keeps how far it has come. */
+/** Minimum time between two saves of the progress. */
 const KEEP_EVERY_MS = 5_000;
-/** And not more than one part in so many of the time is for that. */
+/** Saving takes at most one part in this many of the time. */
 const KEEPING_SHARE = 20;
-/** Between two looks at what the group has committed. */
+/** Time between two reads of the group's committed offsets. */
 const COME_BACK_MS = 1_000;
 
-/** Verifies the tables against the log. Rejects (ExitError, KafkaError, the database's error) where it can't be carried through. */
+/** Verifies the tables against the log. Rejects (ExitError, KafkaError, the database's error) if it can't be completed. */
 export async function verify(parts: VerificationParts): Promise<VerificationReport> {
 	const { config, clock, signal } = parts;
 	const database = interruptible(parts.database, signal);
 	try {
-		// Before Kafka is asked anything: a database that isn't there says so at once.
+		// Ask the database before Kafka: one that isn't there says so at once.
 		await database.query("select 1");
 		await using kept = parts.resume
 			? await KeptVerification.open(parts.resume.folder, await verificationIdentity(config, parts.scope))
@@ -67,16 +68,16 @@ class Verification {
 	readonly #tables: readonly TableLayout[];
 	readonly #folder: string;
 	readonly #kept: KeptVerification | null;
-	/** As they were at the beginning. */
+	/** The dead letters as they were at the beginning. */
 	readonly #letters: readonly LetterPosition[] | null;
 	readonly #findings: Findings;
 	readonly #pass: LogPass;
 	#expected: ReadonlyMap<string, ExpectedRows> = new Map();
 	#total = 0;
 	#messages = 0;
-	/** By partition: the next offset to be read. Behind an interruption some are read again, for a handler had left them unfinished. */
+	/** By partition, the next offset to read. After an interruption some are read again, because a handler had left them unfinished. */
 	#next = new Map<string, number>();
-	/** By the monotonic clock. */
+	/** Monotonic clock, ms. */
 	#keepNextAt = 0;
 
 	private constructor(
@@ -119,7 +120,7 @@ class Verification {
 		const state = folder instanceof KeptVerification ? folder.state : null;
 		const now = await coveredPartitions(config, database, reader, scope?.topics);
 		const ranges = state ? goneOnWith(state.ranges, now) : now;
-		// Not before the ends are known: of what is committed up to there every letter is stored.
+		// Read the letters after the ends are known: all letters of what is committed up to there are stored.
 		const letters = state ? state.letters : await parts.letters(database);
 		const coverage = new LogCoverage(ranges, letters ?? [], { isKnown: await knownTopics(config, database, reader) });
 		coverage.restore(state?.coverage ?? []);
@@ -152,7 +153,7 @@ class Verification {
 		});
 	}
 
-	/** Rows that were newer than the committed offsets are compared once these have come past them. */
+	/** Compares rows that were newer than the committed offsets, once these have passed them. */
 	async #comeBack(): Promise<void> {
 		const { clock, signal, comeBackMs = 0, requirements = [] } = this.#parts;
 		const share = requirements.find(({ name }) => name === "share")?.value ?? 1;
@@ -165,7 +166,7 @@ class Verification {
 		}
 	}
 
-	/** Reads on to what is committed by now; false where a log is another one by now, or lost its end. */
+	/** Reads on to what is committed now; false if a log was replaced, or lost its end. */
 	async #goOn(round: number): Promise<boolean> {
 		const { config, database, scope, letters } = this.#parts;
 		const before = this.#coverage.ranges;
@@ -182,7 +183,7 @@ class Verification {
 		return true;
 	}
 
-	/** What of it is chosen goes to `#expected`, whatever that held. */
+	/** Reads the log; rows of chosen ids are added to `#expected`. */
 	async #readLog(
 		ranges: readonly LogRange[],
 		name: string,
@@ -201,7 +202,7 @@ class Verification {
 		this.#coverage.finished();
 	}
 
-	/** Of what was read nothing is under way; `open` as the handler left it unfinished, by partition. */
+	/** Saves the progress; nothing that was read is under way. `open`: messages that the handler left unfinished, by partition. */
 	async #keep(open: ReadonlyMap<string, number>): Promise<void> {
 		const { clock, resume } = this.#parts;
 		const began = clock.monotonic();
@@ -261,7 +262,7 @@ class Verification {
 		}
 	}
 
-	/** `knownIds`: those expected and no others; else all that the tables hold. */
+	/** `knownIds`: compares only expected ids; otherwise all that the tables have. */
 	async #compare(knownIds: boolean): Promise<void> {
 		for (const layout of this.#tables) {
 			const { name } = layout;

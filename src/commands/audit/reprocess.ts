@@ -1,4 +1,4 @@
-/** `reprocess`: the handler was corrected, and rows that are there already are to be computed anew. */
+/** `reprocess`: computes stored rows anew after the handler was corrected. */
 import type { Command } from "commander";
 import { type ReprocessingParts, type ReprocessingReport, reprocess as reprocessLog } from "../../audit/rows-anew/reprocessing.ts";
 import type { Config } from "../../config/config.ts";
@@ -22,7 +22,7 @@ import { isConfirmed } from "../terminal/confirmation.ts";
 import { linesIn } from "../terminal/lines-file.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 
-/** What is handled again. */
+/** The stretch to handle again, and how to print the result. */
 export interface ReprocessOptions {
 	readonly from?: SetTo;
 	readonly to?: SetTo;
@@ -34,14 +34,14 @@ export interface ReprocessOptions {
 	readonly json?: boolean;
 }
 
-/** A sort of the whole table may take its time before the first row comes. */
+/** Sorting the whole table may take this long before the first row arrives. */
 const DEADLINE_MS = 30 * 60_000;
 /** One reads, one writes. */
 const CONNECTIONS = 2;
-/** Of failures and refused rows at most so many are printed; all of them with --json. */
+/** Maximum failures and refused rows printed; --json prints all. */
 const MAX_LINES = 20;
 
-/** Prints the report; exit 1 where a message failed or a row was refused. */
+/** Prints the report; exit 1 if a message failed or a row was refused. */
 export async function reprocess(options: ReprocessOptions, command: Command, context: CommandContext): Promise<void> {
 	const { config } = await daemonConfig(command, context);
 	const report = await reprocessWith(config, options, context);
@@ -51,7 +51,7 @@ export async function reprocess(options: ReprocessOptions, command: Command, con
 	if (report.failed.length + report.refused.length > 0) context.exit(exitCodes.found);
 }
 
-/** Null where it was not wanted. */
+/** Null if the user declined. */
 async function reprocessWith(config: Config, options: ReprocessOptions, context: CommandContext): Promise<ReprocessingReport | null> {
 	const { clock, interrupted, stderr } = context;
 	const keys = options.keys === undefined ? undefined : await linesIn(options.keys, { option: "--keys", what: "key" }, context);

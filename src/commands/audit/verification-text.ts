@@ -1,4 +1,4 @@
-/** A verification's report as people read it, line by line. */
+/** A verification's report as text, line by line. */
 
 import type { CoveredPartition } from "../../audit/log/log-coverage.ts";
 import type { Difference } from "../../audit/verification/findings.ts";
@@ -41,7 +41,7 @@ function verdict({ verified, lookedAt: { ids, of }, unmet }: VerificationReport,
 	return `${required}verified ${share}: the tables are what the log says`;
 }
 
-/** Of what the verdict says nothing. */
+/** What the verdict does not cover. */
 function notLookedAt({ counts: { ahead, unchecked, lettered }, behind, passedOver, letters: { open = 0 } }: VerificationReport): string {
 	const parts: [count: number, one: string, more: string][] = [
 		[ahead, "id is ahead", "ids are ahead"],
@@ -65,7 +65,7 @@ function grouped(count: number): string {
 
 const HARMLESS = ". A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
 
-/** Where every message arrived and only what was made of it differs. Rows that are missing or older are lost whatever the handler does. */
+/** True if every message arrived and only the contents of rows differ. Missing or older rows are lost, whatever the handler does. */
 function mayBeHarmless({ missing, older, newer, different, extra, failed, beyond }: VerificationReport["counts"]): boolean {
 	return missing + older + beyond === 0 && newer + different + extra + failed > 0;
 }
@@ -115,7 +115,7 @@ function differenceLine(difference: Difference): string {
 	return parts.filter(Boolean).join(" · ");
 }
 
-/** A row is in the table; whose it is may be unknown. */
+/** True if there is a row in the table; its origin may be unknown. */
 function isThere(kind: Difference["kind"]): boolean {
 	return kind === "older" || kind === "newer" || kind === "different" || kind === "extra";
 }

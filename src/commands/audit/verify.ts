@@ -1,4 +1,4 @@
-/** `verify`: did everything arrive? Compares the tables with the log up to the committed offsets; exit 1 where they differ. */
+/** `verify`: checks that everything arrived, by comparing the tables with the log up to the committed offsets; exit 1 if they differ. */
 import { resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
@@ -19,7 +19,7 @@ import { linesIn } from "../terminal/lines-file.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import { reportLines } from "./verification-text.ts";
 
-/** What is compared, and what is required. */
+/** The part to compare, and the requirements. */
 export interface VerifyOptions {
 	readonly limit: number;
 	readonly json?: boolean;
@@ -33,19 +33,19 @@ export interface VerifyOptions {
 }
 
 /**
- * Of the live heap, by which V8 lets it grow before it collects: rows that newer ones replace are old by then, and with its own figure
- * (up to three times) a million messages and 100,000 ids took 350 MiB in place of 242, at no less CPU.
+ * How far V8 may let the heap grow, in percent of the live heap, before it collects garbage. Replaced rows are old by then: with V8's own
+ * figure (up to three times) a million messages and 100,000 ids took 350 MiB instead of 242, at no less CPU.
  */
 const HEAP_GROWING_PERCENT = 30;
 
-/** Where a share is required and nothing says how long it may take. */
+/** Default of --within if a share is required. */
 const USUAL_WITHIN_S = 60;
 
-/** A sort of the whole table may take its time before the first row comes. */
+/** Sorting the whole table may take this long before the first row arrives. */
 const DEADLINE_MS = 30 * 60_000;
 const CONNECTIONS = 2;
 
-/** Prints the report; exit 1 where something differs. */
+/** Prints the report; exit 1 if something differs. */
 export async function verify(options: VerifyOptions, command: Command, context: CommandContext): Promise<void> {
 	setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
 	const { config } = await daemonConfig(command, context);
@@ -60,7 +60,7 @@ async function verifyWith(config: Config, options: VerifyOptions, context: Comma
 	const ids = options.ids === undefined ? undefined : await linesIn(options.ids, { option: "--ids", what: "id" }, context);
 	const usualWithin = requirements.some(({ name }) => name === "share") ? USUAL_WITHIN_S : 0;
 	const { clock, interrupted, stderr, version } = context;
-	// Of several it is not known which one was refused.
+	// With several topics it is not known which one was refused.
 	const soleTopic = config.kafka.topics.length === 1 ? config.kafka.topics[0] : undefined;
 	const database = connectDatabase({
 		...config.database,
@@ -90,7 +90,7 @@ async function verifyWith(config: Config, options: VerifyOptions, context: Comma
 		}).catch(refused(config.kafka, { group: "Describe", topic: soleTopic ? ["Read", soleTopic] : null }));
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
-		// What has no code is no server's error but our own.
+		// An error without a code is our own, not a server's.
 		const isServers = !(error instanceof PocKaffeError) && (error as { code?: string }).code !== undefined;
 		const message = isServers ? problemOf(error).message : messageOf(error);
 		throw new ExitError(exitCodes.found, "verify", `can't verify: ${message}`, { cause: error });

@@ -1,4 +1,4 @@
-/** What `check` finds out about the database: server, tables, and the rights to them. Changes nothing. */
+/** `check` for the database: server, tables, and the rights on them. Changes nothing. */
 import type { Config } from "../../config/config.ts";
 import { referenceWaits, tableLayouts } from "../../config/table-layouts.ts";
 import type { Clock } from "../../core/clock.ts";

@@ -1,6 +1,6 @@
-/** One line of `check`'s report, and what it is said with. */
+/** One line of `check`'s report, and helpers to make it. */
 
-/** One line of the report. `commands` mend it, where a right is missing. */
+/** One line of the report. `commands` correct it, if a right is missing. */
 export interface Finding {
 	readonly item: string;
 	readonly result: "ok" | "warning" | "failed";

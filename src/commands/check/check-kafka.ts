@@ -1,4 +1,4 @@
-/** What `check` finds out about Kafka: broker, topics, group, and the rights to them. Changes nothing. */
+/** `check` for Kafka: broker, topics, group, and the rights on them. Changes nothing. */
 
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -27,7 +27,7 @@ export async function kafkaFindings(config: Config, clock: Clock): Promise<Findi
 	try {
 		const unreachable = await unreachableBrokers(inspector.metadata.brokers);
 		const broker = brokerFinding(kafka, inspector, unreachable);
-		// Where no broker can be reached there is nobody to ask about rights and the group.
+		// If no broker can be reached, there is nobody to ask about rights and the group.
 		if (unreachable.length === inspector.metadata.brokers.length)
 			return [broker, ...kafka.topics.map((topic) => topicFinding(topic, inspector))];
 		return [broker, ...(await accessFindings(config, inspector))];
@@ -72,7 +72,7 @@ async function accessFindings({ kafka, handler, deadLetters }: Config, inspector
 	return findings;
 }
 
-/** In the words that `run` has. */
+/** With the words that `run` uses. */
 function refusedFinding(kafka: Config["kafka"], item: string, { operation, resource, name, words }: MissingRight): Finding {
 	const command = aclCommand(kafka, operation, resource, name);
 	return failed(item, `this user lacks the right ${operation}: ${words}; give it: ${command}`, [command]);
@@ -96,7 +96,7 @@ function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Fi
 	return ok(`topic ${topic}`, counted(found.partitions.length, "partition"));
 }
 
-/** A broker that makes topics by itself does so for the first record. */
+/** A broker that creates topics automatically does so for the first record. */
 function producedFinding(kafka: Config["kafka"], topic: string, refused: MissingRight | undefined, inspector: ClusterInspector): Finding {
 	const item = `produces ${topic}`;
 	if (refused) return refusedFinding(kafka, item, refused);

@@ -1,4 +1,4 @@
-/** `check`: everything that can be known before a start, a line each; exit 1 where one fails. Changes nothing. */
+/** `check`: checks everything that can be known before a start, one line each; exit 1 if one fails. Changes nothing. */
 import type { Command } from "commander";
 import type { Config } from "../../config/config.ts";
 import { requireForRun } from "../../config/requirements.ts";
@@ -17,13 +17,13 @@ import { databaseFindings } from "./check-database.ts";
 import { type Finding, failed, ok, warning } from "./check-finding.ts";
 import { kafkaFindings } from "./check-kafka.ts";
 
-/** What is to be printed. */
+/** How to print the result. */
 export interface CheckOptions {
 	readonly json?: boolean;
 	readonly rights?: boolean;
 }
 
-/** Prints what was found; exit 1 where something fails. */
+/** Prints the findings; exit 1 if a check fails. */
 export async function check({ json, rights }: CheckOptions, command: Command, context: CommandContext): Promise<void> {
 	const findings = await unlessInterrupted(allFindings(command, context), context, "the check");
 	if (rights) print(context.stdout, rightsText(findings));
@@ -53,7 +53,7 @@ async function allFindings(command: Command, context: CommandContext): Promise<F
 	findings.push(codecFinding(), addonFinding());
 	if (config.kafka.brokers.length > 0) findings.push(...(await kafkaFindings(config, context.clock)));
 	if (config.database.url) findings.push(...(await databaseFindings(config, context.clock)));
-	// Of the handler's words, and of servers'.
+	// Masks secrets in the words of the handler and of servers.
 	return findings.map((finding) => ({ ...finding, detail: knownSecrets.mask(finding.detail) }));
 }
 
@@ -80,8 +80,8 @@ function addonFinding(): Finding {
 }
 
 /**
- * Each command once; a shell's for Kafka, SQL for the database. What fails for another reason is a comment: behind it a right may be
- * missing.
+ * Each command once: shell commands for Kafka, SQL for the database. Failures of other kinds become comments, because a missing right may
+ * be behind them.
  */
 function rightsText(findings: readonly Finding[]): string {
 	const refused = findings.filter(({ commands }) => commands !== undefined);
@@ -91,7 +91,7 @@ function rightsText(findings: readonly Finding[]): string {
 	return lines.length > 0 ? lines.join("\n") : "# no right is missing";
 }
 
-/** Log order says nothing where an id may come from several topics. */
+/** The log's order says nothing if an id may come from several topics. */
 function strategyFindings(config: Config): Finding[] {
 	const byOffset = tableLayouts(config).filter(({ version, withTopic }) => withTopic && version.kind === "offset");
 	const detail = "cas.version offset with several topics: offsets of different topics can't be compared; use timestamp or field";

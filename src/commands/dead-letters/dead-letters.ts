@@ -1,4 +1,4 @@
-/** `dead-letters list | show | replay | discard`: what could not be handled or written, looked at and looked after. */
+/** `dead-letters list | show | replay | discard`: shows and resolves messages that could not be handled or written. */
 import type { Command } from "commander";
 import type { LetterStore } from "../../core/dead-letters/dead-letter.ts";
 import type { TopicPartitionOffset } from "../../core/messages/message.ts";
@@ -9,7 +9,7 @@ import { replay } from "./letter-replay.ts";
 import { countSelected, countWords, filterOf, grouped, type SelectOptions, selectionOf, sumOf } from "./letter-selection.ts";
 import { withStore } from "./letter-store.ts";
 
-/** Of all four. */
+/** Options of all four subcommands. */
 export interface LetterOptions extends SelectOptions {
 	readonly limit?: number | "all";
 	readonly purge?: boolean;

@@ -9,17 +9,17 @@ import { textTable } from "../terminal/text-table.ts";
 import { grouped, noneWords, sumOf } from "./letter-selection.ts";
 
 const LONGEST_ERROR = 100;
-/** A table has its widths from its rows: of more there is one below the other. */
+/** Rows of one table: a table takes its widths from its rows, so more rows make further tables below. */
 const TABLE_ROWS = 1_000;
 
-/** What to list, and how many of them at the most. */
+/** What to list, and the maximum number. */
 export interface Listing {
 	readonly filter: LetterFilter;
 	readonly most: number;
 	readonly json: boolean;
 }
 
-/** Lists what matches; what is left out is told beside it. */
+/** Lists what matches, and says how much is left out. */
 export async function list(store: LetterStore, { filter, most, json }: Listing, { stdout, stderr }: CommandContext): Promise<void> {
 	const total = sumOf(await store.count(filter));
 	if (total === 0) print(stderr, `${await noneWords(store, filter)}.`);
@@ -59,7 +59,7 @@ export function oneLine(error: string): string {
 	return line.length > LONGEST_ERROR ? `${line.slice(0, LONGEST_ERROR)}…` : line;
 }
 
-/** Tables of so many rows at the most, one below the other. */
+/** Prints letters as tables with a limited number of rows, one below the other. */
 class LetterTable {
 	readonly #print: (text: string) => Promise<void>;
 	#rows: StoredLetter[] = [];
@@ -70,7 +70,7 @@ class LetterTable {
 	}
 
 	async add(letter: StoredLetter): Promise<void> {
-		// What is not shown is not kept.
+		// Keeps only what is shown.
 		this.#rows.push({ ...letter, key: null, value: null, headers: [], stack: null, error: oneLine(letter.error) });
 		if (this.#rows.length >= TABLE_ROWS) await this.#flush();
 	}
@@ -83,7 +83,7 @@ class LetterTable {
 		const letters = this.#rows;
 		this.#rows = [];
 		this.#isFirst = false;
-		// Only a topic that was made again has letters of several logs.
+		// Only a topic that was created again has letters of several logs.
 		const logs = new Set(letters.map(({ topic, topicId }) => `${topic} ${topicId}`));
 		const hasLogs = logs.size > new Set(letters.map(({ topic }) => topic)).size;
 		const id = (text: string) => (hasLogs ? [text] : []);
@@ -107,7 +107,7 @@ class LetterTable {
 export function inFull(letter: StoredLetter): string {
 	const document = documentOf(letter);
 	const width = Math.max(...Object.keys(document).map((name) => name.length));
-	// Further lines of a value stand below its first, where no name of a field stands.
+	// Further lines of a value are indented below its first, where no field name stands.
 	const margin = `\n${" ".repeat(width + 2)}`;
 	return Object.entries(document)
 		.map(
@@ -116,7 +116,7 @@ export function inFull(letter: StoredLetter): string {
 		.join("\n");
 }
 
-/** A letter for JSON; key, value and headers readable where they are text. */
+/** A letter as JSON; key, value and headers readable if they are text. */
 function documentOf({ key, value, headers, ...letter }: StoredLetter): Record<string, unknown> {
 	return {
 		...letter,

@@ -1,4 +1,4 @@
-/** How far a replay has come: a bar for who watches a terminal where the letters' lines don't go, and else a line now and then. */
+/** The progress of a replay: a bar on a terminal unless the letters' lines go there, otherwise a line now and then. */
 import type { Writable } from "node:stream";
 import type { Clock } from "../../core/clock.ts";
 import { print } from "../command-context.ts";
@@ -31,7 +31,7 @@ export class LetterProgress implements Disposable {
 		this.#toldAt = this.#beganAt;
 	}
 
-	/** What became of one more letter. */
+	/** Takes the result of one more letter. */
 	told(isReplayed: boolean): void {
 		if (isReplayed) this.replayed++;
 		else this.failed++;

@@ -1,4 +1,4 @@
-/** `dead-letters replay`: letters through the handler again, and what became of each. */
+/** `dead-letters replay`: hands letters to the handler again, and prints each result. */
 import { type ReplayedLetter, replayLetters } from "../../audit/dead-letters/dead-letter-replay.ts";
 import type { Config } from "../../config/config.ts";
 import { tableLayouts } from "../../config/table-layouts.ts";
@@ -28,7 +28,7 @@ export interface ReplayOptions {
 	readonly asJson: boolean;
 }
 
-/** Replays what the filter finds; exit 1 where one still fails. */
+/** Replays the letters that the filter finds; exit 1 if one still fails. */
 export async function replay(
 	{ store, config, database }: LetterTools,
 	filter: LetterFilter,
@@ -90,7 +90,7 @@ function wordsOf({ failure, isLeft, newer }: ReplayedLetter): {
 	return { error: null, words: `replayed: a newer row is there (${newer.table} ${JSON.stringify(newer.id)})`, newer_row: true };
 }
 
-/** Why a letter can't be replayed as it is; null where it can. */
+/** Why a letter can't be replayed as it is; null if it can. */
 async function obstacles(
 	config: Config,
 	topics: readonly string[],
@@ -103,7 +103,7 @@ async function obstacles(
 	const isNamed = asked === PROCESS_DIED || (topic !== undefined && partition !== undefined && offset !== undefined);
 	return ({ topic, topicId, omitted, reason }) => {
 		if (reason === PROCESS_DIED && !isNamed) return "it ended the daemon's process: --topic, --partition and --offset try it all the same";
-		// A handler takes a message without a value for a delete.
+		// A handler would take a message without a value as a delete.
 		if (Object.keys(omitted).length > 0) return `it was too large for deadLetters, which has it without its ${omittedText(omitted)}`;
 		if (!byOffset || topicId === null || ids.get(topic) === topicId) return null;
 		const log = ids.has(topic) ? "is of an earlier log of the topic" : "may be of an earlier log of the topic (Kafka could not be asked)";
@@ -111,7 +111,7 @@ async function obstacles(
 	};
 }
 
-/** Kafka's ids of these topics, of those that exist and have one. */
+/** Kafka's ids of those of these topics that exist and have one. */
 async function currentIds({ kafka }: Config, topics: readonly string[], { clock, stderr }: CommandContext): Promise<Map<string, string>> {
 	const known = new Map<string, string>();
 	if (kafka.brokers.length === 0) return known;

@@ -1,4 +1,4 @@
-/** Which letters a verb of `dead-letters` is for, how many those are, and what to say where there are none. */
+/** Selects the letters for a verb of `dead-letters`, counts them, and says why there are none. */
 import type { LetterCount, LetterFilter, LetterStore } from "../../core/dead-letters/dead-letter.ts";
 import { type LetterState, type LetterVerb, letterStates, letterVerbs } from "../../core/dead-letters/letter-state.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
@@ -14,12 +14,12 @@ export interface SelectOptions {
 	readonly all?: boolean;
 }
 
-/** In the states that are asked for, else in the usual ones. */
+/** Uses the requested states, or else the usual ones. */
 export function filterOf({ topic, partition, offset, topicId, reason, state }: SelectOptions, usual: readonly LetterState[]): LetterFilter {
 	return { topic, partition, offset, topicId: topicId === "-" ? null : topicId, reason, states: state ? [state] : usual };
 }
 
-/** What changes letters has to be told which. */
+/** A verb that changes letters requires a selection. */
 export function selectionOf(options: SelectOptions, verb: LetterVerb): LetterFilter {
 	const { topic, partition, offset, topicId, reason, state, all } = options;
 	const { from, usual } = letterVerbs[verb];
@@ -37,7 +37,7 @@ export function selectionOf(options: SelectOptions, verb: LetterVerb): LetterFil
 	return filterOf(options, usual);
 }
 
-/** How many match. Throws ExitError (found) where none does, unless all were asked for: a name may be mistyped. */
+/** The number of matching letters. Throws ExitError (found) if there are none, unless all were requested: a name may be mistyped. */
 export async function countSelected(store: LetterStore, filter: LetterFilter, all: boolean): Promise<readonly LetterCount[]> {
 	const counts = await store.count(filter);
 	const isNarrow = (["topic", "partition", "offset", "topicId", "reason"] as const).some((name) => filter[name] !== undefined);
@@ -58,7 +58,7 @@ export async function noneWords(store: LetterStore, filter: LetterFilter): Promi
 	return `${wanted}${topic === undefined ? "" : `: topic ${topic} has no letters`}; the group has ${countWords(all)}`;
 }
 
-/** Of all topics. */
+/** The sum over all topics. */
 export function sumOf(counts: readonly LetterCount[]): number {
 	return counts.reduce((sum, { letters }) => sum + letters, 0);
 }

@@ -1,4 +1,4 @@
-/** The dead letters that a command works with: those of the configured group, or of the embedded daemon of the folder. */
+/** The dead letters that a command works with: the configured group's, or those of this folder's embedded daemon. */
 import type { Command } from "commander";
 import type { Config } from "../../config/config.ts";
 import { withEmbeddedProfile } from "../../config/embedded-profile.ts";
@@ -12,14 +12,14 @@ import { DeadLetterTableStore } from "../../sink/dead-letters/dead-letter-table-
 import type { CommandContext } from "../command-context.ts";
 import { configOf } from "../configured.ts";
 
-/** What the subcommands work with; the database is connected to by those that ask for it. */
+/** What the subcommands use; the database is connected only if it is asked for. */
 export interface LetterTools {
 	readonly config: Config;
 	readonly store: LetterStore;
 	readonly database: () => Database;
 }
 
-/** The letters of the configured group, or of the embedded daemon of this folder. */
+/** Opens the letters of the configured group, or of this folder's embedded daemon. */
 export async function withStore(command: Command, context: CommandContext, use: (tools: LetterTools) => Promise<void>): Promise<void> {
 	const config = await lettersConfigOf(command, context);
 	let opened: Database | null = null;
@@ -50,7 +50,7 @@ function storeOf({ deadLetters, kafka }: Config, database: () => Database, conte
 	return new DeadLetterTopicStore({ kafka, topic, clock, version, signal, consumerGroup: kafka.group });
 }
 
-/** Of the group, from this database where they are in one; null where their table or topic is missing. */
+/** The group's letters, from this database if they are in one; null if their table or topic is missing. */
 export async function unreplayedLetters(config: Config, database: Database, context: StoreContext): Promise<LetterPosition[] | null> {
 	await using store = storeOf(config, () => database, context);
 	try {
@@ -62,7 +62,7 @@ export async function unreplayedLetters(config: Config, database: Database, cont
 	}
 }
 
-/** Asks for what the target needs, unless an embedded daemon has it. */
+/** Requires the options that the target needs, unless an embedded daemon has it. */
 async function lettersConfigOf(command: Command, context: CommandContext): Promise<Config> {
 	const { config } = configOf(command, context);
 	const inTopic = config.deadLetters.target === "topic";
@@ -77,7 +77,7 @@ async function lettersConfigOf(command: Command, context: CommandContext): Promi
 	return config;
 }
 
-/** Of a configuration. */
+/** The error for a missing option. */
 export function missing(rule: string): ExitError {
 	return new ExitError(exitCodes.usage, "config_missing", rule);
 }

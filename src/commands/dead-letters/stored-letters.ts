@@ -1,4 +1,7 @@
-/** Dead letters that a command makes: to the daemon's own target, which is made ready for the first one, and not waited for without end. */
+/**
+ * Stores dead letters that a command makes, in the daemon's own target. The target is prepared for the first letter, and not waited for
+ * without end.
+ */
 import type { Config } from "../../config/config.ts";
 import type { DeadLetter, DeadLetterTarget } from "../../core/dead-letters/dead-letter.ts";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
@@ -7,7 +10,7 @@ import { buildDeadLetters } from "../../daemon/daemon-parts.ts";
 import type { Database } from "../../sink/database/database.ts";
 import type { CommandContext } from "../command-context.ts";
 
-/** A daemon tries for ever; somebody waits here. */
+/** Maximum wait: a daemon tries for ever, but here somebody waits. */
 const DEADLINE_MS = 15_000;
 
 /** Stores letters for a command. Dispose it. */
@@ -15,7 +18,7 @@ export class StoredLetters implements AsyncDisposable {
 	readonly #target: DeadLetterTarget;
 	readonly #context: CommandContext;
 	#prepared: Promise<void> | null = null;
-	/** What the target said last. */
+	/** The target's last error. */
 	#why = "there is no answer";
 
 	constructor(config: Config, database: Database, context: CommandContext) {
@@ -27,7 +30,7 @@ export class StoredLetters implements AsyncDisposable {
 		});
 	}
 
-	/** Resolves when the letter is durable. Rejects (ExitError) with the target's words after a quarter of a minute. */
+	/** Resolves when the letter is durable. Rejects (ExitError) with the target's words after 15 s. */
 	async store(letter: DeadLetter): Promise<void> {
 		const { clock, interrupted } = this.#context;
 		const late = new AbortController();

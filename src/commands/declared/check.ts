@@ -1,4 +1,4 @@
-/** `check`, as it is called and what it takes. */
+/** `check`: its name and options. */
 import type { Command } from "commander";
 import type { CheckOptions } from "../check/check.ts";
 import type { CommandContext } from "../command-context.ts";

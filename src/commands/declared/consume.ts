@@ -1,4 +1,4 @@
-/** `consume`, as it is called and what it takes. */
+/** `consume`: its name and options. */
 import type { Command } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { ConsumeOptions } from "../consume.ts";

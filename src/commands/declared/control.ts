@@ -1,4 +1,4 @@
-/** `status`, `pause`, `resume` and `restart`, as they are called and what they take. */
+/** `status`, `pause`, `resume` and `restart`: their names and options. */
 import type { Command } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { ControlOptions } from "../control.ts";

@@ -1,4 +1,4 @@
-/** `dead-letters list | show | replay | discard`, as they are called and what they take. */
+/** `dead-letters list | show | replay | discard`: their names and options. */
 import { type Command, Option } from "commander";
 import { type LetterState, letterStates, letterVerbs } from "../../core/dead-letters/letter-state.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";

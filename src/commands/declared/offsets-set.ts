@@ -1,4 +1,4 @@
-/** `offsets set`, as it is called and what it takes. */
+/** `offsets set`: its name and options. */
 import type { Command } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import { each, partitionNumber, whereTo } from "../terminal/option-values.ts";

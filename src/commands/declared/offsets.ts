@@ -1,4 +1,4 @@
-/** `offsets`, as it is called and what it takes. */
+/** `offsets`: its name and options. */
 import type { Command } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { OffsetsOptions } from "../offsets/offsets.ts";

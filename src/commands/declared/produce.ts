@@ -1,4 +1,4 @@
-/** `produce`, as it is called and what it takes. */
+/** `produce`: its name and options. */
 import { type Command, InvalidArgumentError } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { ProduceOptions } from "../produce.ts";

@@ -1,4 +1,4 @@
-/** `reprocess`, as it is called and what it takes. */
+/** `reprocess`: its name and options. */
 import type { Command } from "commander";
 import type { ReprocessOptions } from "../audit/reprocess.ts";
 import type { CommandContext } from "../command-context.ts";

@@ -1,4 +1,4 @@
-/** `run`, as it is called and what it takes. */
+/** `run`: its name and options. */
 import type { Command } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { RunCommandOptions } from "../run.ts";

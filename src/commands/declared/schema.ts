@@ -1,4 +1,4 @@
-/** `schema`, as it is called and what it takes. */
+/** `schema`: its name and options. */
 import type { Command } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { SchemaOptions } from "../schema.ts";

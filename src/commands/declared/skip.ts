@@ -1,4 +1,4 @@
-/** `skip`, as it is called and what it takes. */
+/** `skip`: its name and options. */
 import type { Command } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { SkipOptions } from "../offsets/skip.ts";

@@ -1,4 +1,4 @@
-/** `topic create` and `topic describe`, as they are called and what they take. */
+/** `topic create` and `topic describe`: their names and options. */
 import type { Command } from "commander";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import type { CommandContext } from "../command-context.ts";

@@ -1,4 +1,4 @@
-/** `verify`, as it is called and what it takes. */
+/** `verify`: its name and options. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Requirement, requirementNames, requirementsOf } from "../../audit/verification/requirements.ts";
 import { messageOf } from "../../core/errors.ts";

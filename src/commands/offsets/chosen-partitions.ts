@@ -1,4 +1,4 @@
-/** Which of the group's partitions a command is about: all, those of a topic, or one. */
+/** Chooses the group's partitions that a command is about: all, those of a topic, or one. */
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import { isTopicMeant, type TopicPartition } from "../../core/messages/message.ts";
@@ -10,11 +10,11 @@ import type { Operation } from "../../kafka/watches/rights.ts";
 export interface ChosenBy {
 	readonly topic?: string | undefined;
 	readonly partition?: number | undefined;
-	/** By option: an offset makes sense for one partition only. */
+	/** By option; an offset makes sense for one partition only. */
 	readonly offsets: Readonly<Record<string, SetTo | undefined>>;
 }
 
-/** Rejects (ExitError) where there is none, or where options don't go together. `wanted`: the right that is needed of each. */
+/** Rejects (ExitError) if there is none, or if options don't go together. `wanted`: the right needed on each. */
 export async function chosenPartitions(
 	{ kafka }: Config,
 	inspector: ClusterInspector,
@@ -23,7 +23,7 @@ export async function chosenPartitions(
 ): Promise<TopicPartition[]> {
 	const topics = topic === undefined ? inspector.topics.filter((name) => kafka.topics.some((entry) => isTopicMeant(entry, name))) : [topic];
 	const all = topics.flatMap((name) => inspector.partitionsOf(name).map((number) => ({ topic: name, partition: number })));
-	// A group of several topics goes on with those that are there; one that may not be seen is told before anything is changed.
+	// A group with several topics uses those that exist; a topic that this user may not see is reported before anything is changed.
 	const named = topic === undefined ? kafka.topics.filter((name) => !name.startsWith("^")) : [topic];
 	for (const name of named.filter((each) => !inspector.topics.includes(each))) {
 		const absence = await inspector.absent(name, wanted, "");

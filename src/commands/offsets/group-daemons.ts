@@ -1,4 +1,4 @@
-/** The running daemons of a group, as far as they answer: which partitions each has, and offsets set through them. */
+/** The running daemons of a group that answer: which partitions each has, and setting offsets through them. */
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
 import type { Clock } from "../../core/clock.ts";
@@ -9,15 +9,15 @@ import type { Status } from "../../observe/status.ts";
 import type { CommandContext } from "../command-context.ts";
 import { type DaemonClient, daemonAt } from "../daemon-client.ts";
 
-/** Between two looks whether a daemon is done. */
+/** Time between two checks whether a daemon is done. */
 const LOOK_AGAIN_MS = 200;
-/** A drain takes `drain.timeoutMs` at most; where the offset can't be stored the daemon goes on trying. */
+/** Maximum wait for a daemon. A drain takes `drain.timeoutMs` at most; if the offset can't be stored, the daemon goes on trying. */
 const LONGEST_MS = 120_000;
 
-/** What came of it. */
+/** The result. */
 export interface SetByDaemons {
 	readonly set: readonly OffsetSet[];
-	/** By daemon: its partitions, and what it said. */
+	/** By daemon: its partitions, and its answer. */
 	readonly failed: readonly { readonly partitions: readonly TopicPartition[]; readonly why: string }[];
 }
 
@@ -27,7 +27,7 @@ export class GroupDaemons {
 
 	readonly #owners: ReadonlyMap<string, DaemonClient>;
 	readonly #clock: Clock | null;
-	/** Why one that was looked for didn't answer. */
+	/** Why a daemon that was looked for didn't answer. */
 	readonly trouble: string | null;
 
 	private constructor(owners: ReadonlyMap<string, DaemonClient>, clock: Clock | null, trouble: string | null) {
@@ -36,7 +36,7 @@ export class GroupDaemons {
 		this.trouble = trouble;
 	}
 
-	/** Asks those at `urls`, else the one that the configuration describes. Throws ExitError where one that was named doesn't answer. */
+	/** Asks the daemons at `urls`, or else the one that the configuration describes. Throws ExitError if a named one doesn't answer. */
 	static async find(group: string, urls: readonly string[], command: Command, context: CommandContext): Promise<GroupDaemons> {
 		const owners = new Map<string, DaemonClient>();
 		let trouble: string | null = null;
@@ -61,7 +61,10 @@ export class GroupDaemons {
 		return this.#owners.has(partitionName(partition));
 	}
 
-	/** Sets offsets of partitions that they have; returns those that are set, and why others aren't. Rejects (ExitError) where none could. */
+	/**
+	 * Sets offsets of partitions that these daemons have; returns those that are set, and why others aren't. Rejects (ExitError) if none
+	 * could be set.
+	 */
 	async set(wanted: readonly WantedOffset[]): Promise<SetByDaemons> {
 		const byDaemon = new Map<DaemonClient, WantedOffset[]>();
 		for (const each of wanted) {
@@ -95,7 +98,7 @@ export class GroupDaemons {
 	}
 }
 
-/** A busy daemon that lets one ask wait too long may carry it out all the same; the next one, by the same id, asks what came of it. */
+/** A busy daemon that answers too late may carry the request out all the same; the next request, with the same id, asks for the result. */
 function unlessLate(error: unknown): null {
 	const { cause } = error as { cause?: { name?: string } };
 	if (cause?.name === "TimeoutError") return null;

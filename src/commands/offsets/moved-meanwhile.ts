@@ -1,10 +1,10 @@
-/** Whether a group moved between what was shown to a person and the answer. Pure. */
+/** Checks whether a group moved between the plan shown to a person and the answer. Pure. */
 import { partitionName } from "../../core/messages/message.ts";
 import type { OffsetPlan } from "../../kafka/offsets/offset-plan.ts";
 
 /**
- * Whether what was confirmed no longer holds. A daemon goes on committing while somebody thinks, and tells what it had; so the kept offset
- * is compared only where no daemon is asked.
+ * True if what was confirmed no longer holds. A daemon goes on committing while somebody thinks, and reports what it had; so the stored
+ * offset is compared only if no daemon is asked.
  */
 export function hasMoved(
 	plans: readonly OffsetPlan[],

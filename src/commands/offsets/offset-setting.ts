@@ -1,6 +1,6 @@
 /**
- * Sets a group's offsets through the group itself: with offsets in Kafka only while it has no members, which Kafka sees to; with offsets in
- * the database also under running daemons, which find that out within some seconds and begin there.
+ * Sets a group's offsets directly. With offsets in Kafka only while the group has no members, which Kafka enforces. With offsets in the
+ * database also while daemons run: they notice within some seconds and begin there.
  */
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
@@ -20,23 +20,23 @@ import { StartTable } from "../../sink/offsets/start-table.ts";
 import { type CommandContext, print } from "../command-context.ts";
 import { chosenPartitions } from "./chosen-partitions.ts";
 
-/** `stored` is what was found, of whichever log; only that is replaced. */
+/** `stored` is the offset that was found, of whichever log; only that is replaced. */
 export type StoredPlan = OffsetPlan & { readonly stored: number | null };
 
-/** What is to be set. */
+/** What to set. */
 export interface WantedOffsets {
 	readonly to: SetTo;
 	readonly topic?: string;
 	readonly partition?: number;
-	/** What lies between is finished, and not passed over: what is noted of the group's way stays. */
+	/** True: offsets in between are finished, not passed over. The notes about the group's way stay. */
 	readonly isFinished?: boolean;
 }
 
 const DEADLINE_MS = 10_000;
-/** A daemon that begins may note something in the same moment. */
+/** Attempts to write a note: a daemon that begins may write one at the same moment. */
 const NOTE_TRIES = 5;
 
-/** Opens what setting needs, and closes it behind `work`. Rejects (ExitError). */
+/** Opens what setting needs, and closes it after `work`. Rejects (ExitError). */
 export async function withSetting<T>(
 	config: Config,
 	{ clock, stderr }: Pick<CommandContext, "clock" | "stderr">,
@@ -59,7 +59,7 @@ export async function withSetting<T>(
 	}
 }
 
-/** Sets them through the group, whoever runs. */
+/** Sets offsets directly in the group, whoever runs. */
 export function setOffsets(config: Config, wanted: WantedOffsets, context: CommandContext): Promise<void> {
 	return withSetting(config, context, async (setting) => {
 		const moved = await setting.carryOut(await setting.plan(wanted));
@@ -69,7 +69,7 @@ export function setOffsets(config: Config, wanted: WantedOffsets, context: Comma
 	});
 }
 
-/** What is asked and stored. Killed in the middle it leaves what was there, or what shall be there; run again it finishes. */
+/** Plans and stores offsets. Killed in the middle, it leaves each offset either as it was or as wanted; run again, it finishes. */
 export class OffsetSetting {
 	readonly #config: Config;
 	readonly #inspector: ClusterInspector;
@@ -88,7 +88,7 @@ export class OffsetSetting {
 		});
 	}
 
-	/** Changes nothing. `fixed`: where to, by partition, where that was decided before; it may be outside the log by now. */
+	/** Plans, and changes nothing. `fixed`: targets by partition, if decided before; such a target may be outside the log by now. */
 	async plan(options: WantedOffsets, fixed: ReadonlyMap<string, number> = new Map()): Promise<StoredPlan[]> {
 		const partitions = await chosenPartitions(
 			this.#config,
@@ -118,9 +118,9 @@ export class OffsetSetting {
 	}
 
 	/**
-	 * In the database a daemon may begin at once, and has to find the note. In Kafka a note that is behind what is kept would look like a
-	 * database that was put back: so one that goes back comes after. One that is ahead is cut by the next start. Returns those that are not
-	 * set: what is stored is not what was planned with.
+	 * Stores the plans. In the database a daemon may begin at once and must find the note, so the note is first. In Kafka a note behind the
+	 * stored offset would look like a restored database, so when setting back, the note comes after. The next start shortens a note that is
+	 * ahead. Returns partitions that were not set: their stored offset is not the planned one.
 	 */
 	async carryOut(plans: readonly StoredPlan[]): Promise<TopicPartition[]> {
 		const positions = plans.map(({ topic, partition, to, note, stored }) => ({
@@ -157,7 +157,7 @@ export class OffsetSetting {
 		}
 	}
 
-	/** Returns what puts back what was noted before, of all or of some. */
+	/** Writes the notes. Returns a function that restores the former notes, of all partitions or some. */
 	async #note(plans: readonly OffsetPlan[]): Promise<(some?: readonly TopicPartition[]) => Promise<unknown>> {
 		for (let tries = 1; ; tries++) {
 			const before = await this.#notes.read();
@@ -199,5 +199,5 @@ export class OffsetSetting {
 	}
 }
 
-/** Of a group with members Kafka says that it doesn't know this one. */
+/** Kafka's errors for a group with members: it does not know this one. */
 const HAS_MEMBERS: readonly number[] = [kafkaErrors.unknownMember, kafkaErrors.illegalGeneration, kafkaErrors.rebalanceInProgress];

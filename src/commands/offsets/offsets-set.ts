@@ -1,6 +1,6 @@
 /**
- * `offsets set`: where a group goes on. Through the daemons that have the partitions, which finish what they have in hand first; while none
- * runs through the group itself (offset-setting.ts). Offsets in the database are set under a daemon that can't be asked, too.
+ * `offsets set`: sets where a group goes on. The daemons that have the partitions do it, after finishing what they have in hand; while none
+ * runs, the command does it through the group itself (offset-setting.ts). Offsets in the database are also set if a daemon can't be asked.
  */
 import type { Command } from "commander";
 import type { Config } from "../../config/config.ts";
@@ -29,7 +29,7 @@ interface SetOptions {
 	readonly json?: boolean;
 }
 
-/** What is shown of a partition. */
+/** The part of a plan that is shown. */
 type Shown = Pick<OffsetPlan, "topic" | "partition" | "log" | "kept" | "to" | "again" | "passedOver">;
 
 interface Setting {
@@ -42,7 +42,7 @@ interface Setting {
 
 /** Shows what would be done, asks, and does it. */
 export async function setGroupsOffsets(group: string | undefined, command: Command, context: CommandContext): Promise<void> {
-	// `offsets` has --topic and --json too, and takes them where they stand behind `set`.
+	// `offsets` also has --topic and --json, and takes them if they follow `set`.
 	const options = command.optsWithGlobals<SetOptions>();
 	const { config: base } = await daemonConfig(command, context);
 	const config = group === undefined ? base : { ...base, kafka: { ...base.kafka, group } };
@@ -64,7 +64,7 @@ async function set({ config, setting, inspector, daemons, options }: Setting, co
 	const question = `${planTable(plans)}\nThis is to set the offsets of group ${config.kafka.group}: ${countWords(plans)}.`;
 	if (!(await isConfirmed(question, options.yes === true, context))) return;
 	if (options.yes !== true) {
-		// A person may think for long. What was confirmed is where to; what was found on the way there may have moved.
+		// A person may think for a long time. The target was confirmed; the present offsets may have moved.
 		const now = await setting.plan(options, new Map(plans.map((plan) => [partitionName(plan), plan.to])));
 		const runningNow = await runningDaemons(config, now, inspector, daemons);
 		if (hasMoved(plans, now, (plan) => [running.has(plan), runningNow.has(plan)])) {
@@ -84,7 +84,7 @@ async function carryOut(
 ): Promise<void> {
 	const [theirs, others] = [plans.filter((plan) => running.has(plan)), plans.filter((plan) => !running.has(plan))];
 	const { set: told, failed } = theirs.length > 0 ? await running.set(theirs) : { set: [], failed: [] };
-	// What no daemon has is left alone too where one failed: the command is run again for all of it.
+	// Partitions without a daemon are left alone too if one failed: the command is run again for all of them.
 	const own = failed.length === 0 ? others : [];
 	const moved = own.length > 0 ? await setting.carryOut(own) : [];
 	const names = (partitions: readonly TopicPartition[]) => partitions.map(partitionName);
@@ -112,7 +112,7 @@ async function carryOut(
 	throw new ExitError(exitCodes.found, "not_all_set", `not set, ${left.join("; ")}. Run this again`);
 }
 
-/** Those that answer. Throws ExitError where offsets in Kafka have an owner that doesn't. */
+/** The daemons that answer. Throws ExitError if offsets in Kafka belong to a daemon that doesn't. */
 async function runningDaemons(
 	{ kafka, offsets }: Config,
 	plans: readonly TopicPartition[],
@@ -120,7 +120,7 @@ async function runningDaemons(
 	daemons: () => Promise<GroupDaemons>,
 ): Promise<GroupDaemons> {
 	const group = await inspector.group(kafka.group).catch(refused(kafka, { group: "Describe" }));
-	// Without the addon nobody knows: then Kafka refuses a group with members.
+	// Without the addon nobody knows; then Kafka refuses a group with members.
 	if (group?.members.length === 0) return GroupDaemons.none;
 	const found = await daemons();
 	if (offsets.store === "postgres" || !group) return found;

@@ -1,4 +1,4 @@
-/** `offsets`: what a group has committed, how far it is behind, and who has which partition. `offsets set` is offsets-set.ts. */
+/** `offsets`: shows a group's committed offsets, its lag, and which member has which partition. offsets-set.ts has `offsets set`. */
 import type { Command } from "commander";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { counted } from "../../core/text/counted.ts";
@@ -9,13 +9,13 @@ import { type CommandContext, print } from "../command-context.ts";
 import { kafkaOf } from "../configured.ts";
 import { textTable } from "../terminal/text-table.ts";
 
-/** What is to be shown. */
+/** What to show. */
 export interface OffsetsOptions {
 	readonly topic?: string;
 	readonly json?: boolean;
 }
 
-/** Prints them. */
+/** Prints the offsets. */
 export async function showOffsets(
 	group: string,
 	{ topic, json }: OffsetsOptions,
@@ -45,14 +45,14 @@ export async function showOffsets(
 	else print(context.stderr, "who has which partition can't be told without the addon (binding.gyp-notes.md)");
 }
 
-/** Who has a partition. */
+/** The owner of a partition. */
 type Owner = Omit<GroupMember, "partitions">;
 
 function owned(members: GroupDescription | null): TopicPartition[] {
 	return (members?.members ?? []).flatMap(({ partitions }) => partitions);
 }
 
-/** By partition; null where nobody can tell. */
+/** Owners by partition; null if nobody can tell. */
 function ownersOf(group: GroupDescription | null): ReadonlyMap<string, Owner> | null {
 	if (!group) return null;
 	return new Map(group.members.flatMap(({ partitions, ...owner }) => partitions.map((each) => [partitionName(each), owner] as const)));

@@ -1,4 +1,4 @@
-/** `skip`: one message is passed over for good. Through the daemon that has its partition, or through the group while none runs. */
+/** `skip`: skips one message for good. The daemon that has its partition does it, or the command through the group while no daemon runs. */
 import { hostname, userInfo } from "node:os";
 import type { Command } from "commander";
 import type { Config } from "../../config/config.ts";
@@ -22,13 +22,13 @@ interface Place {
 	readonly offset: number;
 }
 
-/** Why, and how it is told. */
+/** The reason, and how to print the result. */
 export interface SkipOptions {
 	readonly reason?: string;
 	readonly json?: boolean;
 }
 
-/** Prints what became of it. */
+/** Prints the result. */
 export async function skip(place: Place, options: SkipOptions, command: Command, context: CommandContext): Promise<void> {
 	const { topic, partition, offset } = place;
 	const by = `skipped by ${userInfo().username}@${hostname()}`;
@@ -43,7 +43,7 @@ export async function skip(place: Place, options: SkipOptions, command: Command,
 	print(context.stdout, options.json ? JSON.stringify({ ...place, outcome, why }) : words[outcome]);
 }
 
-/** `trouble` where no daemon of the group answers at all. Throws ExitError with its words where it refuses. */
+/** Returns `trouble` if no daemon of the group answers. Throws ExitError with the daemon's words if it refuses. */
 async function skippedByDaemon(
 	{ topic, partition, offset }: Place,
 	why: string,
@@ -101,7 +101,7 @@ async function skippedInGroup(
 	}
 }
 
-/** The message at this place, which the group has to stand at, and may not have members. */
+/** The message at this position. The group has to stand at it, and may not have members. */
 async function nextMessage(
 	config: Config,
 	{ topic, partition, offset }: Place,
@@ -125,7 +125,7 @@ async function nextMessage(
 	if (offset < committed) throw refusal("finished", `${name} is finished already: group ${kafka.group} stands at ${committed}`);
 	const { high } = await inspector.watermarks(place);
 	if (offset >= high) throw refusal("ahead", `${name} is not there yet: the log ends at ${high}`);
-	// Before there is a letter for nothing, and an offset set under a daemon that runs.
+	// Checked before a useless letter is stored, and an offset set while a daemon runs.
 	const members = await inspector.group(kafka.group).catch(refused(kafka, { group: "Describe" }));
 	if (!members)
 		throw refusal("unknown_members", "without the addon it can't be known whether a daemon runs (binding.gyp-notes.md): ask it by --url");
@@ -134,7 +134,7 @@ async function nextMessage(
 		const where = `--url says where the daemon is that has ${partitionName(place)}`;
 		throw refusal("has_members", `group ${kafka.group} has members, and no daemon answered: ${where} (${killed}). ${trouble}`);
 	}
-	// Nothing moves by that: it shows whether this user may set the offset and the note, before there is a letter.
+	// Sets the present offset, which changes nothing: shows whether this user may set offset and note, before a letter is stored.
 	await setOffsets(config, { to: { kind: "offset", offset: committed }, ...place, isFinished: true }, context);
 	await using reader = await LogReader.connect(kafka, clock, kafka.group, interrupted);
 	for await (const [, messages] of reader.read([{ ...place, from: committed, to: offset + 1 }])) {

@@ -1,6 +1,6 @@
 /**
- * Outlives a command whose process ends without a word of its own, and says what was in the handler's hand. Its standard input is a line
- * for each change, an empty one for nothing; the last complete line counts. The signals of the terminal are the command's to answer.
+ * Outlives a command whose process crashes, and says what the handler had in hand. Its standard input has a line for each change, an empty
+ * one for nothing; the last complete line counts. The command answers the terminal's signals.
  */
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(signal, () => {});
 let last = "";

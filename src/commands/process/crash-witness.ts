@@ -1,6 +1,6 @@
 /**
- * V8 out of memory and a crash in native code end a command's process in the middle of a word. A child of it, which does nothing but wait,
- * then says on the standard error what was in the handler's hand.
+ * V8 out of memory, or a crash in native code, ends a command's process without any message. A child process that only waits then says on
+ * standard error what the handler had in hand.
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -9,8 +9,7 @@ import { partitionName, type TopicPartition } from "../../core/messages/message.
 import { packageRoot } from "../../core/package-root.ts";
 
 /**
- * A child process that names the messages in hand if this process crashes. To be disposed when the handler's work is over, however it
- * ended.
+ * A child process that names the messages in hand if this process crashes. Dispose it when the handler's work is over, however it ended.
  */
 export class CrashWitness implements Disposable {
 	readonly #child = spawn(process.execPath, [fileURLToPath(new URL("dist/commands/process/crash-witness-child.js", packageRoot))], {
@@ -19,16 +18,16 @@ export class CrashWitness implements Disposable {
 	readonly #hands = new Map<string, HeldOffsets>();
 	readonly #then: string;
 
-	/** `then`: what that means for whoever reads it. */
+	/** `then`: what the crash means, for the reader. */
 	constructor(then: string) {
 		this.#then = then;
-		// Without it the command works all the same.
+		// The command also works without the child.
 		this.#child.on("error", () => {});
 		this.#child.stdin.on("error", () => {});
 		this.#child.unref();
 	}
 
-	/** These are handed over next; null: nothing of the partition is in hand. */
+	/** These offsets are handed over next; null: nothing of the partition is in hand. */
 	inHand(partition: TopicPartition, held: HeldOffsets | null): void {
 		if (held) this.#hands.set(partitionName(partition), held);
 		else this.#hands.delete(partitionName(partition));
@@ -38,7 +37,7 @@ export class CrashWitness implements Disposable {
 		this.runs(hands.length === 0 ? null : `In its hand, or handed over last: ${hands.join(", ")}.`);
 	}
 
-	/** The user's code runs, and what is to be said of that; null: nothing of it does. */
+	/** The user's code runs; `what` describes it. Null: none runs. */
 	runs(what: string | null): void {
 		const words = "the handler ended the process (memory, a crash in native code, a kill).";
 		this.#child.stdin.write(what === null ? "\n" : `pockaffe: ${words} ${what} ${this.#then}\n`);

@@ -1,19 +1,19 @@
 /**
- * `.pockaffe/daemons/PID.json`: where a daemon listens that was started in this folder, and whose address came from the environment
- * (POCKAFFE_HTTP_PORT). A folder that can't be written to has none: `--url` says it then.
+ * `.pockaffe/daemons/PID.json`: the address of a daemon that was started in this folder with its address from the environment
+ * (POCKAFFE_HTTP_PORT). If the folder can't be written, there is no such file, and `--url` is needed.
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { embeddedFolder } from "../../embedded/embedded-file.ts";
 import { checkFolder, ownFolder, readOwnFile, writeOwnFile } from "../../embedded/private-files.ts";
 
-/** Where it listens, and for which consumer group. */
+/** A daemon's address and consumer group. */
 export interface NotedDaemon {
 	readonly url: string;
 	readonly group: string;
 }
 
-/** Notes this process. Returns what takes the note away; neither ever rejects. */
+/** Notes this process. Returns a function that removes the note; neither ever rejects. */
 export async function noteDaemon(cwd: string, { url, group }: NotedDaemon): Promise<() => Promise<void>> {
 	const file = join(folderIn(cwd), `${process.pid}.json`);
 	try {
@@ -27,8 +27,8 @@ export async function noteDaemon(cwd: string, { url, group }: NotedDaemon): Prom
 }
 
 /**
- * Those whose process is there; notes of others are left over from a kill, and taken away. Nothing is looked at in folders that are not
- * ours alone: a link that somebody planted would have the files behind it removed.
+ * The daemons whose process exists; notes left by killed ones are removed. Folders that are not ours alone are ignored: otherwise somebody
+ * could plant a link and have the files behind it removed.
  */
 export async function notedDaemons(cwd: string): Promise<readonly NotedDaemon[]> {
 	try {
@@ -56,7 +56,7 @@ async function noteIn(folder: string, name: string): Promise<NotedDaemon | null>
 	return null;
 }
 
-/** One that may not be signalled is there. */
+/** A process that we may not signal exists. */
 function isAlive(pid: number): boolean {
 	try {
 		process.kill(pid, 0);

@@ -1,23 +1,23 @@
 /**
- * What each signal does to a process of ours, decided in one table: that of docs/operating.md is held against it by a test. A signal
- * that Node would answer in its own way (an end without a drain, the inspector's port) is answered here instead.
+ * What each signal does to our process, in one table; a test compares it with docs/operating.md. Signals that Node would handle in its own
+ * way (an end without a drain, the inspector's port) are handled here instead.
  */
 
-/** What a signal does. `drain`: stops in order, as `run` describes; `ignore`: one line of the log and nothing else. */
+/** What a signal does. `drain`: stops in order, as `run` describes; `ignore`: logs one line. */
 export interface SignalAction {
 	readonly action: "drain" | "ignore";
-	/** True where it also ends a process that is draining already: somebody is in a hurry. */
+	/** True if it also ends a process that is already draining: somebody is in a hurry. */
 	readonly hurries: boolean;
 }
 
 const drain = { action: "drain", hurries: true } as const;
-/** These may come twice without anybody asking twice: from a terminal that closed and its shell, or every second of a limit. */
+/** These may arrive twice without anybody asking twice: from a terminal that closed and its shell, or every second at a limit. */
 const drainOnce = { action: "drain", hurries: false } as const;
 const ignore = { action: "ignore", hurries: false } as const;
 
 /**
- * Every signal that would end a process and may be caught. SIGPIPE is left out: Node ignores it, and a listener that logs would write to
- * the pipe that broke. Node's own answer to SIGUSR1 would be an open inspector.
+ * Every signal that would end a process and can be caught. SIGPIPE is left out: Node ignores it, and a listener that logs would write to
+ * the broken pipe. Node itself would open an inspector on SIGUSR1.
  */
 export const signalActions = {
 	SIGTERM: drain,
@@ -35,18 +35,18 @@ export const signalActions = {
 
 type HandledSignal = keyof typeof signalActions;
 
-/** The process as far as signals are concerned. */
+/** The part of a process that handles signals. */
 export interface SignalTarget {
 	readonly pid: number;
 	on(signal: HandledSignal, listener: () => void): unknown;
 	kill(pid: number, signal: "SIGKILL"): unknown;
 }
 
-/** Ctrl-C on `npm start` arrives twice at once: from the terminal and forwarded by npm. That is one signal. */
+/** Ctrl-C on `npm start` arrives twice at once, from the terminal and from npm: that counts as one signal. */
 const SAME_SIGNAL_MS = 500;
 
 /**
- * Listens to all of them. The first that drains aborts `interrupted`; a later one that hurries ends the process by SIGKILL (exit code 137).
+ * Listens to all signals. The first that drains aborts `interrupted`; a later one that hurries ends the process by SIGKILL (exit code 137).
  */
 export function listenToSignals(target: SignalTarget, interrupted: AbortController, now: () => number): void {
 	let interruptedAt = 0;
@@ -64,7 +64,7 @@ export function listenToSignals(target: SignalTarget, interrupted: AbortControll
 	}
 }
 
-/** Calls `ignored` for each signal that does nothing, so that whoever sent it finds out. */
+/** Calls `ignored` for each signal that does nothing, so that its sender finds out. */
 export function onIgnoredSignals(target: Pick<SignalTarget, "on">, ignored: (signal: HandledSignal) => void): void {
 	for (const [signal, { action }] of entries()) if (action === "ignore") target.on(signal, () => ignored(signal));
 }

@@ -1,6 +1,7 @@
 /**
- * How the process ends. Node's own way waits for every thread: one that can't be ended (a handler in a native call, a Kafka client that
- * hangs while closing) would keep it for ever. Then the addon ends it past the threads; without the addon only SIGKILL does, told as 137.
+ * Ends the process. Node's own exit waits for every thread, so one that can't be ended (a handler in a native call, a Kafka client that
+ * hangs while closing) would keep the process for ever. Then the addon ends it past the threads; without the addon only SIGKILL does, which
+ * shells report as 137.
  */
 import type { Writable } from "node:stream";
 import { ExitError, exitCodes } from "../../core/errors.ts";
@@ -10,7 +11,7 @@ import type { CommandContext } from "../command-context.ts";
 
 /** Threads that can be ended take milliseconds. */
 const THREADS_MS = 300;
-/** Longest the last lines of the log may take to get out. */
+/** Maximum time to write the last lines of the log. */
 const FLUSH_MS = 500;
 
 type Outside = Pick<CommandContext, "stdout" | "stderr" | "clock">;
@@ -21,14 +22,14 @@ export async function leave(code: number, outside: Outside): Promise<void> {
 	await leaveNow(code, outside);
 }
 
-/** Ends the process whatever still runs, as soon as what was printed is out. */
+/** Ends the process whatever still runs, as soon as its output is written. */
 export async function leaveNow(code: number, { stdout, stderr, clock }: Outside): Promise<void> {
 	await Promise.race([Promise.all([flushed(stdout), flushed(stderr)]), clock.sleep(FLUSH_MS)]);
 	const { exitNow } = await import("../../kafka/native.ts");
 	exitNow(code);
 }
 
-/** What `work` comes to; after Ctrl-C an error at once, whoever holds the work up. For work that changes nothing. */
+/** Settles like `work`; after Ctrl-C rejects at once, whatever delays the work. For work that changes nothing. */
 export async function unlessInterrupted<T>(
 	work: Promise<T>,
 	{ interrupted }: Pick<CommandContext, "interrupted">,
@@ -41,7 +42,7 @@ export async function unlessInterrupted<T>(
 	}
 }
 
-/** Resolves when what was written so far is out, or can't be. */
+/** Resolves when everything written so far is flushed, or can't be. */
 function flushed(stream: Writable): Promise<void> {
 	return new Promise((resolve) => stream.write("", () => resolve()));
 }

@@ -1,11 +1,11 @@
-/** What destroys something asks before: on a terminal a person, elsewhere `--yes` answers. */
+/** Asks before something is destroyed: a person on a terminal; elsewhere `--yes` answers. */
 import type { Readable } from "node:stream";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import { readLines } from "../../core/text/lines.ts";
 import { visibleText } from "../../core/text/visible-text.ts";
 import { type CommandContext, print } from "../command-context.ts";
 
-/** True where it may be done. `what` is a sentence that says it; throws ExitError (usage) where nobody can be asked. */
+/** True if it may be done. `what` is a sentence that says it. Throws ExitError (usage) if nobody can be asked. */
 export async function isConfirmed(
 	what: string,
 	yes: boolean,

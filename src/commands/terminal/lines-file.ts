@@ -1,11 +1,11 @@
-/** A file with an entry a line, as options take it. */
+/** Reads a file with one entry per line, for options. */
 import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
 import { readLines } from "../../core/text/lines.ts";
 import type { CommandContext } from "../command-context.ts";
 
-/** Its lines, without those that are blank. Rejects (ExitError, usage) where it can't be read, or holds none. */
+/** The file's lines, without blank ones. Rejects (ExitError, usage) if it can't be read or has none. */
 export async function linesIn(
 	file: string,
 	{ option, what }: { readonly option: string; readonly what: string },

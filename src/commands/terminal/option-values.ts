@@ -1,4 +1,4 @@
-/** Values of options and arguments, as commander wants them: parsed, or an error that says what is wanted. */
+/** Parses the values of options and arguments for commander, with errors that say what is expected. */
 import { InvalidArgumentError } from "commander";
 import type { SetTo } from "../../kafka/offsets/offset-plan.ts";
 
@@ -19,7 +19,7 @@ export function offsetNumber(text: string): number {
 	return digits(text, 0, "an offset, 0 or more.");
 }
 
-/** An option that may be said several times: all that was said. */
+/** An option that may be repeated: collects all values. */
 export function each(text: string, before: readonly string[] | undefined): readonly string[] {
 	return [...(before ?? []), text];
 }
@@ -34,7 +34,7 @@ export function whereTo(text: string): SetTo {
 	return { kind: "time", timestampMs };
 }
 
-/** What JavaScript takes for a number besides ("" is 0, and "0x10", "1e3", " 5 ") is rather a slip of a script than meant. */
+/** JavaScript also accepts "" (0), "0x10", "1e3" and " 5 " as numbers: in a script these are more likely mistakes. */
 function digits(text: string, least: number, wanted: string): number {
 	const value = DIGITS.test(text) ? Number(text) : Number.NaN;
 	if (!Number.isSafeInteger(value) || value < least) throw new InvalidArgumentError(wanted);

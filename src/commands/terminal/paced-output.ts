@@ -1,4 +1,4 @@
-/** Output of any length in bounded memory: whoever reads it slowly is waited for. */
+/** Writes output of any length in bounded memory, by waiting for a slow reader. */
 import { once } from "node:events";
 import type { Writable } from "node:stream";
 

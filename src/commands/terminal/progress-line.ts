@@ -1,12 +1,12 @@
 /**
- * How far a long command has come: a bar for somebody who watches a terminal, elsewhere (a log, a job's output) a line now and then.
- * Written to the side, never into the output.
+ * The progress of a long command: a bar on a terminal; elsewhere (a log, a job's output) a line now and then. Written to standard error,
+ * never into the output.
  */
 import type { Writable } from "node:stream";
 import { SingleBar } from "cli-progress";
 import type { Clock } from "../../core/clock.ts";
 
-/** Between two lines where no terminal is. */
+/** Time between two lines without a terminal. */
 const LINE_EVERY_MS = 10_000;
 
 /** Dispose it before anything else is printed. */
@@ -20,12 +20,12 @@ export class ProgressLine implements Disposable {
 	constructor(stream: Writable & { readonly isTTY?: boolean }, clock: Clock) {
 		this.#stream = stream;
 		this.#clock = clock;
-		// What is over in a moment has no line.
+		// Short work gets no line.
 		this.#toldAt = clock.monotonic();
 		this.#bar = stream.isTTY === true ? barOn(stream) : null;
 	}
 
-	/** What goes on, and how much of it is done. */
+	/** Shows the phase, and how much of it is done. */
 	show(phase: string, done: number, total: number): void {
 		if (this.#bar) {
 			if (!this.#isShown) this.#bar.start(total, done, { phase });

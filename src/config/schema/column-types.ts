@@ -1,6 +1,6 @@
 /**
- * How a column's type is written in the configuration, and how Postgres is told it. Any type of the server's may be named: `check` asks
- * the server whether there is one. Pure.
+ * Parses a column's type as written in the configuration into the form sent to Postgres. Any type of the server may be named: `check` asks
+ * the server whether it exists. Pure.
  */
 import { closest } from "fastest-levenshtein";
 import { ordinaryTypes } from "../../core/rows/column-type.ts";
@@ -55,7 +55,7 @@ const form = new RegExp(
 	"iu",
 );
 
-/** The type as the server is told it (`columnTypeOf` takes that apart), or what is wrong with it. */
+/** The type as sent to the server (`columnTypeOf` parses it), or what is wrong with it. */
 export function parseColumnType(written: string): { type: string; problem: string | null } {
 	const [, name = "", args = "", time = "", brackets = ""] = form.exec(written) ?? [];
 	const spelled = folded(name) + time.toLowerCase().replaceAll(/\s+/g, " ");
@@ -68,7 +68,7 @@ export function parseColumnType(written: string): { type: string; problem: strin
 	return { type: type + packed + "[]".repeat(brackets.split("[").length - 1), problem: null };
 }
 
-/** As the server reads names: in lower case where they are not quoted. */
+/** The name as the server reads it: lower case unless quoted. */
 function folded(name: string): string {
 	return name.replaceAll(/"(?:[^"]|"")*"|[^"]+/g, (part) => (part.startsWith('"') ? part : part.toLowerCase().replaceAll(/\s+/g, " ")));
 }

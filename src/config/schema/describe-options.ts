@@ -32,7 +32,7 @@ export function renderOptionTable(): string {
 	return lines.join("\n");
 }
 
-/** A whole configuration: what must be set set to something that could be, everything else at its default, each with its meaning. */
+/** A whole configuration: required options have a plausible value, all others their default, each with its meaning. */
 export function renderExampleFile(): string {
 	const values = structuredClone(example) as unknown as Record<string, unknown>;
 	for (const { path, default: fallback } of leaves(configSchema)) {
@@ -80,7 +80,7 @@ function plainDefault(fallback: unknown): string {
 	return typeof fallback === "string" ? fallback : JSON.stringify(fallback);
 }
 
-/** Comments: a section's above it, an option's behind it (above where its value takes several lines). */
+/** Adds comments: a section's above it, an option's after it (above if its value takes several lines). */
 function comment(map: YAMLMap, path: readonly string[], described: ReadonlyMap<string, Leaf>): void {
 	for (const pair of map.items as Pair<Scalar<string>>[]) {
 		const here = [...path, pair.key.value];

@@ -1,9 +1,9 @@
-/** What is wrong with a configuration, as lines for people: key, value, rule, all at once; a secret's value never. Pure. */
+/** Lists everything that is wrong with a configuration, as lines for people: key, value, rule. Never a secret's value. Pure. */
 import { closest, distance } from "fastest-levenshtein";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import { isSecret } from "../secrets.ts";
 
-/** One thing that is wrong. `value` is shown where it is given and no secret; `from` is the variable it came from. */
+/** One thing that is wrong. `value` is shown if given and not secret; `from` is the variable that it came from. */
 export interface Problem {
 	readonly path: readonly (string | number)[];
 	readonly rule: string;
@@ -18,7 +18,7 @@ export function keyOf(path: readonly (string | number)[]): string {
 	return path.reduce<string>((key, part) => (typeof part === "number" ? `${key}[${part}]` : key ? `${key}.${part}` : part), "");
 }
 
-/** `(did you mean topics?)`, or nothing where no known name is near. */
+/** `(did you mean topics?)`, or empty if no known name is near. */
 export function nearest(unknown: string, known: readonly string[]): string {
 	if (known.length === 0) return "";
 	const lowerCase = known.map((name) => name.toLowerCase());
@@ -28,7 +28,7 @@ export function nearest(unknown: string, known: readonly string[]): string {
 	return isNear ? ` (did you mean ${name}?)` : "";
 }
 
-/** Two letters that changed places leave the same ones. */
+/** The name's letters, sorted: swapping two letters leaves them the same. */
 function lettersOf(name: string): string {
 	return [...name.toLowerCase()].sort().join("");
 }

@@ -1,13 +1,13 @@
 /**
- * What remains of a configuration when the values that break the schema are taken out: so that the rules between keys can be told in
- * the same go as the schema's. Pure.
+ * The rest of a configuration after removing the values that break the schema, so that broken rules between keys can be listed together
+ * with the schema's. Pure.
  */
 import type { z } from "zod";
 
-/** Each round takes out what the last one's issues name; a value may hide another that is wrong too. */
+/** Each round removes what the last one's issues name; a value may hide another invalid one. */
 const ROUNDS = 5;
 
-/** The parsed remainder and the paths that were taken out of it; null where nothing valid remains. */
+/** The parsed rest and the removed paths; null if nothing valid is left. */
 export function remainingOf<T>(schema: z.ZodType<T>, written: unknown): { data: T; removed: (string | number)[][] } | null {
 	const rest = structuredClone(written);
 	const removed: (string | number)[][] = [];
@@ -25,7 +25,7 @@ export function remainingOf<T>(schema: z.ZodType<T>, written: unknown): { data: 
 	return null;
 }
 
-/** True where one of the paths lies on the way to the other: what a rule says there may come from the removal alone. */
+/** True if one of the paths is part of the other: a rule broken there may come from the removal alone. */
 export function touches(path: readonly (string | number)[], removed: readonly (string | number)[]): boolean {
 	const shared = Math.min(path.length, removed.length, 2);
 	return path.slice(0, shared).every((key, index) => removed[index] === key);

@@ -1,4 +1,4 @@
-/** Rules that concern several keys of a valid configuration: what schema.ts can't say of one value. Pure. */
+/** Rules between several keys of a valid configuration, which schema.ts can't check for one value. Pure. */
 
 import { isLoopbackName } from "../../core/loopback.ts";
 import { isTopicMeant } from "../../core/messages/message.ts";
@@ -10,7 +10,7 @@ import type { Problem } from "./problems.ts";
 /** librdkafka's default. */
 const DEFAULT_MAX_POLL_INTERVAL_MS = 300_000;
 
-/** Properties that are ours, and what to use instead. */
+/** Properties that PocKaffe sets itself, and what to use instead. */
 const refusedProperties: Readonly<Record<string, string>> = {
 	"group.id": "kafka.group",
 	"group.instance.id": "kafka.instanceId",
@@ -42,7 +42,7 @@ const refusedProperties: Readonly<Record<string, string>> = {
 	event_cb: "nothing: callbacks are the daemon's",
 };
 
-/** Numbers without which the client does not say what the daemon has to know. */
+/** Numeric properties that the daemon needs for the client's reports. */
 const neededNumbers: Readonly<Record<string, { readonly least: number; readonly most: number; readonly why: string }>> = {
 	"statistics.interval.ms": { least: 1, most: 60_000, why: "the client's statistics alone tell that the group's coordinator is away" },
 	log_level: { least: 4, most: 7, why: "the client's warnings alone tell that the session is over" },
@@ -67,7 +67,7 @@ export function brokenRules(config: Config): Problem[] {
 	];
 }
 
-/** A table has one use: what PocKaffe keeps for itself it also alters. */
+/** A table has one use, because PocKaffe also alters its own tables. */
 function ownTableRules({ tables, offsets, deadLetters }: Config): Problem[] {
 	const uses = new Map(Object.keys(tables).map((name) => [name, `tables.${name}`]));
 	const own: [path: string[], name: string][] = [
@@ -169,7 +169,7 @@ function deadLetterRules({ deadLetters: { target, topic }, kafka }: Config): Pro
 	return [{ path, value: topic, rule: `is read by kafka.topics (${reader}): letters would come back as messages` }];
 }
 
-/** Beyond loopback anybody may try tokens. */
+/** Minimum token length beyond loopback, where anybody may try tokens. */
 const SHORTEST_TOKEN = 16;
 
 function httpRules({ http }: Config): Problem[] {

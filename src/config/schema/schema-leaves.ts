@@ -1,4 +1,4 @@
-/** The options of a schema one by one: path, kind, default, description. What tables, help and variables are made of. Pure. */
+/** The options of a schema, one by one: path, kind, default, description. Tables, help and variables are made from them. Pure. */
 import type { z } from "zod";
 
 /** An option. `kind` says how an environment variable's text is read; `map` is JSON. */
@@ -21,7 +21,7 @@ interface Definition {
 	readonly options?: readonly z.ZodType[];
 }
 
-/** All options below `schema`, in its order. Objects of fixed keys are walked, maps of free keys are one option. */
+/** All options below `schema`, in its order. Objects with fixed keys are walked; a map with free keys is one option. */
 export function leaves(schema: z.ZodType, path: readonly string[] = []): Leaf[] {
 	const { definition, fallback, description } = unwrap(schema);
 	if (definition.type === "object") {
@@ -30,7 +30,7 @@ export function leaves(schema: z.ZodType, path: readonly string[] = []): Leaf[] 
 	return [{ path, kind: kindOf(definition), type: typeOf(definition), default: fallback, description }];
 }
 
-/** The object's keys at `path`, for telling the nearest known one; null where any key is allowed. */
+/** The object's keys at `path`, to find the nearest known one; null if any key is allowed. */
 export function keysAt(schema: z.ZodType, path: readonly (string | number)[]): string[] | null {
 	const { definition } = unwrap(schema);
 	if (definition.type === "union")
@@ -45,7 +45,7 @@ export function keysAt(schema: z.ZodType, path: readonly (string | number)[]): s
 	return null;
 }
 
-/** The schema of a map's values at `path`, where those are objects of fixed keys; null where they aren't. */
+/** The schema of a map's values at `path`, if those are objects with fixed keys; otherwise null. */
 export function valueSchemaAt(schema: z.ZodType, path: readonly string[]): z.ZodType | null {
 	const { definition } = unwrap(schema);
 	const [first, ...rest] = path;

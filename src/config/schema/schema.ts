@@ -8,7 +8,7 @@ import { idTypes, parseColumnType, typeHelp } from "./column-types.ts";
 
 const positive = (rule = "a whole number above 0") => z.int(rule).min(1, rule);
 const notNegative = (rule = "a whole number, 0 or more") => z.int(rule).min(0, rule);
-/** A duration, bounded by what it is for: what is longer is a slip of the pen, and more than a timer can hold. */
+/** A duration with a limit that depends on its use: longer values are mistakes, and may exceed what a timer can hold. */
 const duration = (least: 0 | 1, most: keyof typeof durations) => {
 	const rule = `milliseconds: a whole number from ${least} to ${durations[most]} (${most})`;
 	return z.int(rule).min(least, rule).max(durations[most], rule);

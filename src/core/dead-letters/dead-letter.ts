@@ -1,4 +1,4 @@
-/** What is kept of a message that could not be handled or written: everything needed to look at it and to replay it. */
+/** A message that could not be handled or written, with everything needed to look at it and to replay it. */
 import type { EventEmitter } from "eventemitter3";
 import type { Header, TopicPartition } from "../messages/message.ts";
 import { compareIds, type LogId } from "../offsets/log-identity.ts";
@@ -8,18 +8,18 @@ import type { OmittedParts } from "./omitted-parts.ts";
 /** Why a message became a dead letter; the `reason` column. */
 export type DeadLetterReason = "rejected" | "poison" | "timeout" | "process_died" | "row_fault" | "future_timestamp" | "skipped";
 
-/** A row that was refused, by its table and its id, and why; null where an earlier version stored it. */
+/** A refused row: its table, its id, and why; the reason is null in letters of an earlier version. */
 export type RefusedRow = readonly [table: string, id: string, sqlstate: string | null];
 
 /**
- * What tells one letter of a consumer group from another: a message, by its place and its log. A topic that was deleted and made again has
- * other messages at the same offsets; where its id is not known the records' timestamps tell them apart.
+ * The identity of a letter within its consumer group: a message, by its position and its log. A topic that was deleted and created again
+ * has other messages at the same offsets; if its id is not known, the records' timestamps distinguish them.
  */
 export interface LetterIdentity extends TopicPartition {
 	readonly offset: number;
-	/** Kafka's id of the topic; null where it could not be known. */
+	/** Kafka's id of the topic; null if it could not be known. */
 	readonly topicId: LogId;
-	/** Record timestamp in ms, -1 where there is none. */
+	/** Record timestamp in ms; -1 if there is none. */
 	readonly timestamp: number;
 }
 
@@ -30,10 +30,10 @@ export interface DeadLetter extends LetterIdentity {
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;
 	readonly headers: readonly Header[];
-	/** What of the message is not in the letter, for it was too large for the target. */
+	/** Parts of the message that are not in the letter, because it was too large for the target. */
 	readonly omitted: OmittedParts;
 	readonly reason: DeadLetterReason;
-	/** Says what was wrong; may be the handler's own words. */
+	/** What was wrong; may be the handler's own words. */
 	readonly error: string;
 	readonly stack: string | null;
 	readonly sqlstate: string | null;
@@ -41,17 +41,17 @@ export interface DeadLetter extends LetterIdentity {
 	readonly rowId: string | null;
 	/** All rows of the message that were refused so far; `table`, `rowId` and `sqlstate` are those of the last. */
 	readonly refusedRows: readonly RefusedRow[];
-	/** How many more there are, where the target has no room for their names. */
+	/** How many more rows were refused, if the target has no room for their names. */
 	readonly rowsLeftOut: number;
-	/** Attempts made; 0 where a person had it skipped. */
+	/** Attempts made; 0 if a person skipped the message. */
 	readonly attempts: number;
-	/** Which handler it met; null or absent where that is not known, or it met none. */
+	/** The handler's version that it met; null or absent if that is not known, or it met none. */
 	readonly handlerVersion?: string | null;
-	/** `skipped`: `handler.onPoison: skip` or a person passed it over; kept so that it can be found and accounted for. */
+	/** `skipped`: by `handler.onPoison: skip` or by a person; kept so that it can be found and accounted for. */
 	readonly state: "open" | "skipped";
 }
 
-/** A letter as its target keeps it. Times as ISO text: when the message was received that first became it, and when it last changed. */
+/** A letter as its target keeps it. Times as ISO text: when the message that first became it was received, and when it last changed. */
 export interface StoredLetter extends LetterIdentity {
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;
@@ -70,11 +70,11 @@ export interface StoredLetter extends LetterIdentity {
 	readonly firstAt: string;
 	readonly lastAt: string;
 	readonly pockaffeVersion: string;
-	/** Which handler it met; null where that is not known. */
+	/** The handler's version that it met; null if that is not known. */
 	readonly handlerVersion: string | null;
 }
 
-/** Which letters of a group; what is left out matches everything. */
+/** Selects letters of a group; an absent field matches everything. */
 export interface LetterFilter {
 	readonly topic?: string | undefined;
 	readonly partition?: number | undefined;
@@ -93,26 +93,26 @@ export interface LetterCount {
 	readonly letters: number;
 }
 
-/** What a message met when it was replayed: it takes the place of what its letter said. */
+/** How a message failed when it was replayed: replaces what its letter said. */
 export type ReplayFailure = Pick<
 	DeadLetter,
 	"handlerVersion" | "reason" | "error" | "stack" | "sqlstate" | "table" | "rowId" | "refusedRows" | "attempts"
 >;
 
-/** What a replay made of a letter: `failure` is null where it went through. */
+/** The result of replaying a letter: `failure` is null if it went through. */
 export interface LetterFate {
-	/** As `read` gave it. */
+	/** The letter as `read` returned it. */
 	readonly letter: StoredLetter;
 	readonly failure: ReplayFailure | null;
 }
 
-/** Past facts of the dead letters' target. */
+/** Events of the dead letters' target: past facts. */
 export interface DeadLetterEvents {
 	"target:blocked": (fact: { message: string }) => void;
 	"target:unblocked": () => void;
-	/** Letters may not live there as long as they should, or that can't be known. */
+	/** Letters may not be kept there as long as they should be, or that can't be known. */
 	"target:doubtful": (fact: { message: string }) => void;
-	/** A letter was stored without a part of its message: it is too large for the target. `why` is the target's answer. */
+	/** A letter was stored without a part of its message, because it is too large for the target. `why`: the target's answer. */
 	"letter:cut": (fact: { letter: DeadLetter; why: string }) => void;
 }
 
@@ -120,44 +120,47 @@ export interface DeadLetterEvents {
 export interface DeadLetterTarget extends EventEmitter<DeadLetterEvents> {
 	/** True while letters can't be stored. */
 	readonly blocked: boolean;
-	/** True while letters of this partition are on their way and none of their tries has shown that they can't be stored now. */
+	/** True while letters of this partition are on their way and no attempt has shown that they can't be stored now. */
 	isMoving(partition: TopicPartition): boolean;
-	/** Makes the target where it is missing; rejects where the start should be tried again. */
+	/** Creates the target if it is missing. Rejects if the start should try again. */
 	prepare(): Promise<void>;
-	/** Resolves when the letter is durable, for ever trying; rejects only with the signal's reason. */
+	/** Resolves when the letter is durable, and tries for ever; rejects only with the signal's reason. */
 	store(letter: DeadLetter, signal: AbortSignal): Promise<void>;
-	/** Begins anew with what its settings name by now, where it keeps a connection of its own. */
+	/** Starts a new connection with the present settings, if the target keeps one of its own. */
 	renew?(): Promise<void>;
-	/** Gives up what is not stored. Idempotent. */
+	/** Gives up letters that are not stored yet. Idempotent. */
 	dispose(): Promise<void>;
 }
 
-/** Where a letter's message is, and what it came to. */
+/** The position of a letter's message, and its state. */
 export interface LetterPosition extends LetterIdentity {
 	readonly reason: string;
 	readonly state: string;
-	/** The rows that were refused, where that is the reason. */
+	/** The refused rows, if that is the reason. */
 	readonly rows: readonly RefusedRow[];
-	/** How many more there are: which is not known. */
+	/** How many more rows were refused; their names are not known. */
 	readonly rowsLeftOut: number;
 }
 
-/** The letters of one consumer group as people work with them. Calls reject with the database's or Kafka's error. */
+/** The letters of one consumer group as the commands use them. Calls reject with the database's or Kafka's error. */
 export interface LetterStore extends AsyncDisposable {
-	/** How many match, by topic and state, in their order. */
+	/** The number of matching letters, by topic and state, in that order. */
 	count(filter: LetterFilter): Promise<readonly LetterCount[]>;
 	/**
-	 * The first `most` that match, by topic, partition and offset, the logs of a topic one after the other. In pages of some hundreds
-	 * that fit into memory; what is opened behind the page that was read last comes with a later one.
+	 * The first `most` matching letters by topic, partition and offset, one log of a topic after the other. In pages of some hundreds that
+	 * fit into memory; a letter opened at a position that was already read comes with a later call.
 	 */
 	read(filter: LetterFilter, most?: number): AsyncGenerator<readonly StoredLetter[]>;
-	/** All letters that were not replayed with success: open, discarded, skipped. In no order. */
+	/** All letters that were not replayed successfully: open, discarded, skipped. In no order. */
 	unreplayed(): Promise<LetterPosition[]>;
-	/** Says what a replay made of letters (letter-state.ts): those that went through are replayed, the others' records are written anew. */
+	/**
+	 * Stores the results of a replay (letter-state.ts): letters whose messages went through become `replayed`, the others' records are
+	 * rewritten.
+	 */
 	settle(fates: readonly LetterFate[]): Promise<void>;
-	/** Marks those that match and are open or skipped as discarded; returns how many. */
+	/** Marks matching letters that are open or skipped as discarded; returns how many. */
 	discard(filter: LetterFilter): Promise<number>;
-	/** Deletes all that match; returns how many. A topic can't: ExitError (usage). */
+	/** Deletes all matching letters; returns how many. A topic can't delete: ExitError (usage). */
 	purge(filter: LetterFilter): Promise<number>;
 }
 
@@ -173,7 +176,7 @@ export function letterName({ topic, partition, offset, topicId, timestamp }: Let
 	return `${topic}/${partition}@${offset} ${topicId ?? ""} ${timestamp}`;
 }
 
-/** True where both are of one message, as far as can be known. */
+/** True if both belong to one message, as far as can be known. */
 export function isSameMessage(one: LetterIdentity, other: LetterIdentity): boolean {
 	const isSamePlace = one.topic === other.topic && one.partition === other.partition && one.offset === other.offset;
 	return isSamePlace && compareIds(one.topicId, other.topicId) !== "other" && Math.max(0, one.timestamp) === Math.max(0, other.timestamp);

@@ -9,30 +9,29 @@
  *   replayed, discarded -- purge --> gone               open, skipped -- purge, where the state is named --> gone
  */
 
-/**
- * open: somebody has to look after it · skipped: `handler.onPoison: skip` or a person passed its message over · discarded: a person did.
- */
+/** open: somebody has to replay or discard it · skipped: by `handler.onPoison: skip` or by a person · discarded: by a person. */
 export type LetterState = "open" | "skipped" | "replayed" | "discarded";
 
-/** All of them. */
+/** All states. */
 export const letterStates: readonly LetterState[] = ["open", "skipped", "replayed", "discarded"];
 
-/** What people do with letters. */
+/** What people can do with letters. */
 export type LetterVerb = "replay" | "discard" | "purge";
 
-/** The states that a verb leads away from; `usual` are those that it takes where none is named. */
+/** The states that a verb applies to; `usual`: those that it takes if no state is named. */
 export const letterVerbs: Readonly<Record<LetterVerb, { readonly from: readonly LetterState[]; readonly usual: readonly LetterState[] }>> =
 	{
-		// A row of one that went through is there already: another replay would find it stale.
+		// A message that went through has its row already: another replay would find it stale.
 		replay: { from: ["open", "skipped", "discarded"], usual: ["open"] },
 		discard: { from: ["open", "skipped"], usual: ["open"] },
-		// Nobody has looked after the others yet: they are deleted only by name.
+		// Nobody has replayed or discarded the others yet: they are deleted only if named.
 		purge: { from: letterStates, usual: ["replayed", "discarded"] },
 	};
 
 /**
- * The state behind one more failure of the message, of a letter that stands at `current`. `isOlder`: this attempt's message was received
- * before the letter came to where it stands, so somebody has looked after it since; a late letter of a member that was given up is one.
+ * The letter's state after one more failure of its message. `current`: its state before. `isOlder`: this attempt's message was received
+ * before the letter reached that state, so somebody has replayed or discarded it since; this happens with a late letter of a member that
+ * was given up.
  */
 export function stateAfterFailure(current: LetterState, failed: "open" | "skipped", isOlder: boolean): LetterState {
 	switch (current) {

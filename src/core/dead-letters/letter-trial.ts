@@ -1,15 +1,15 @@
 /**
- * A letter on its way into a target that may not take it for its size: tried whole, then without its largest part, and so on; whole again
- * where it turns out not to be that. Pure.
+ * A letter on its way into a target that may refuse it for its size: tried whole, then without its largest part, and so on; whole again if
+ * the size turns out not to be the cause. Pure.
  */
 import type { DeadLetter } from "./dead-letter.ts";
 import { contentBytes, withoutLargestPart } from "./omitted-parts.ts";
 
-/** Of messages from this size on a refusal may mean that they are too large where it says something else: a time that is up, no memory. */
+/** For messages of at least this size, other refusals may also mean that they are too large: a timeout, no memory. */
 const LARGE_BYTES = 2 ** 20;
 /** Parts up to this size stay. */
 const SMALL_BYTES = 256;
-/** So often in a row a target that answers otherwise may fail at a large letter. */
+/** How often in a row a target that answers otherwise may fail with a large letter. */
 const REFUSALS = 3;
 
 /** Decides which parts of a letter to leave out after the target found it too large. */
@@ -25,7 +25,7 @@ export class LetterTrial {
 		this.#next = letter;
 	}
 
-	/** What to try next. */
+	/** The letter to try next. */
 	get next(): DeadLetter {
 		return this.#next;
 	}
@@ -35,7 +35,7 @@ export class LetterTrial {
 		return this.#next !== this.letter;
 	}
 
-	/** The target said, or may have meant, that it is too large; false where nothing is left to be left out. */
+	/** The target said, or may have meant, that the letter is too large. False if nothing more can be left out. */
 	tooLarge(isCertain: boolean): boolean {
 		this.#refusals++;
 		if (!isCertain && (!this.isLarge || this.#refusals < REFUSALS)) return true;
@@ -45,7 +45,7 @@ export class LetterTrial {
 		return lighter !== null;
 	}
 
-	/** It failed for another reason: all of it again. */
+	/** It failed for another reason: try the whole letter again. */
 	failed(): void {
 		this.#refusals = 0;
 		this.#next = this.letter;

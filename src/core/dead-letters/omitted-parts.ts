@@ -1,6 +1,6 @@
 /**
- * What a letter does without where its target can't take it whole: a part of the message is kept as its size and hash, and can be had from
- * the log as long as that holds it. The largest part goes first.
+ * The parts that a letter leaves out if its target can't take it whole: such a part is kept as its size and hash, and can be read from the
+ * log as long as that has it. The largest part is left out first.
  */
 import { createHash } from "node:crypto";
 import type { Header } from "../messages/message.ts";
@@ -8,13 +8,13 @@ import type { Header } from "../messages/message.ts";
 /** A part of a message that may be left out. */
 export type LetterPart = "key" | "value" | "headers";
 
-/** What was left out; `sha256` in hexadecimal, of the bytes, and of headers as JSON with values in base64. */
+/** A part that was left out. `sha256` in hexadecimal, of the bytes; for headers of their JSON with values in base64. */
 export interface OmittedPart {
 	readonly bytes: number;
 	readonly sha256: string;
 }
 
-/** By part; empty where the letter is whole. */
+/** By part; empty if the letter is complete. */
 export type OmittedParts = Readonly<Partial<Record<LetterPart, OmittedPart>>>;
 
 /** The parts of a message. */
@@ -26,7 +26,7 @@ interface Content {
 
 const parts: readonly LetterPart[] = ["value", "key", "headers"];
 
-/** Bytes of a part as it is in the message; headers with their names. */
+/** Bytes of a part in the message; headers with their names. */
 export function partBytes({ key, value, headers }: Content, part: LetterPart): number {
 	if (part === "headers") return headers.reduce((sum, [name, content]) => sum + Buffer.byteLength(name) + (content?.length ?? 0), 0);
 	return (part === "key" ? key : value)?.length ?? 0;
@@ -37,7 +37,7 @@ export function contentBytes(content: Content): number {
 	return parts.reduce((sum, part) => sum + partBytes(content, part), 0);
 }
 
-/** The letter without its largest part; null where none has more than `smallest` bytes. */
+/** The letter without its largest part; null if no part has more than `smallest` bytes. */
 export function withoutLargestPart<T extends Content & { readonly omitted: OmittedParts }>(letter: T, smallest: number): T | null {
 	const [bytes, part] = parts.map((each) => [partBytes(letter, each), each] as const).reduce((a, b) => (b[0] > a[0] ? b : a));
 	if (bytes <= smallest) return null;
@@ -45,12 +45,12 @@ export function withoutLargestPart<T extends Content & { readonly omitted: Omitt
 	return { ...letter, ...empty, omitted: { ...letter.omitted, [part]: { bytes, sha256: hashOf(letter, part) } } };
 }
 
-/** True where this message's part is what was left out. */
+/** True if this message's part is the one that was left out. */
 export function isOmitted(content: Content, part: LetterPart, { bytes, sha256 }: OmittedPart): boolean {
 	return partBytes(content, part) === bytes && hashOf(content, part) === sha256;
 }
 
-/** For people: `value (20971520 bytes, SHA-256 ab…)`. */
+/** For people, e.g. `value (20971520 bytes, SHA-256 ab…)`. */
 export function omittedText(omitted: OmittedParts): string {
 	return Object.entries(omitted)
 		.map(([part, { bytes, sha256 }]) => `${part} (${bytes} bytes, SHA-256 ${sha256})`)

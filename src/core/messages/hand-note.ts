@@ -14,19 +14,19 @@ export interface HeldOffsets {
 	readonly to: number;
 }
 
-/** How often the process died with the message at `offset` alone in hand; where it is in hand, this time counts already. */
+/** How often the process died while only the message at `offset` was in hand. If it is in hand now, this time already counts. */
 export type Deaths = readonly [offset: number, count: number];
 
-/** What an assignment leaves to the next one. */
+/** What an assignment leaves for the next one. */
 export interface Evidence {
-	/** In hand now; null where nothing is, or nothing is suspected and it isn't noted. */
+	/** Offsets in hand now; null if there are none, or if nothing is suspected and they are not noted. */
 	readonly held: HeldOffsets | null;
 	readonly deaths: readonly Deaths[];
 }
 
 /** The note of one assignment. */
 export interface HandNote extends Evidence {
-	/** Names the assignment that has the partition; null where it was given away in order. */
+	/** Identifies the assignment that has the partition; null if it was given away in order. */
 	readonly by: string | null;
 	/** The offset where it began. */
 	readonly began: number;
@@ -34,11 +34,11 @@ export interface HandNote extends Evidence {
 
 /** Why an assignment has to be careful. */
 export interface Suspicion extends Evidence {
-	/** Careful until this is committed. What is committed is progress, so whatever lies behind it is found at the next death. */
+	/** Careful until this offset is committed. A commit is progress, so anything later is found at the next death. */
 	readonly until: number;
 }
 
-/** Tells people why a partition is careful. */
+/** Explains why a partition is handled carefully. */
 export function suspicionWords({ held, deaths, until }: Suspicion): string {
 	const noted = `what is in hand is noted until offset ${until} is committed`;
 	const offsets = [...deaths.map(([offset]) => offset), ...(held ? [held.from, held.to - 1] : [])];
@@ -51,15 +51,15 @@ export function suspicionWords({ held, deaths, until }: Suspicion): string {
 }
 
 /**
- * Less than a whole run is no progress: each start may commit the few messages that it was given first, and die at the same one behind
- * them.
+ * Committing less than a whole run is no progress: each start may commit the few messages that it was given first, and die at the same
+ * later one.
  */
 const PROGRESS_OFFSETS = 2_000;
 
-/** So many offsets are about what a fast handler finishes between two commits. */
+/** About as many offsets as a fast handler finishes between two commits. */
 const CAREFUL_OFFSETS = 10_000;
 
-/** What the note of the former assignment means for one that begins at `start` of the same log; null where nothing is suspected. */
+/** What the former assignment's note means for one that begins at `start` of the same log; null if nothing is suspected. */
 export function suspicionAt(note: HandNote | null, start: number): Suspicion | null {
 	if (note === null) return null;
 	const held = note.held && note.held.to > start ? { from: Math.max(start, note.held.from), to: note.held.to } : null;

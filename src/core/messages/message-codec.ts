@@ -1,8 +1,7 @@
 /**
- * Messages as a packed batch and back: what crosses to a worker thread, and what is read again for a dead letter. The addon packs the same
- * way (src/kafka/native/packed_messages.cc). Pure.
- * In `bytes` each message has its key, its value and its headers behind each other; headers are a count, then for each a length and
- * a name, a length (-1 for null) and a value.
+ * Packs messages into a batch, and unpacks them: for the way to a worker thread, and to read a message again for a dead letter. The addon
+ * packs in the same way (src/kafka/native/packed_messages.cc). Pure. In `bytes` each message has its key, its value and its headers one
+ * after the other; headers are a count, then for each a length and a name, a length (-1 for null) and a value.
  *
  * Step 3 of a message's way (docs/architecture.md).
  */
@@ -14,10 +13,10 @@ const VALUE = 1;
 const HEADERS = 2;
 const NULL = -1;
 
-/** From before the user's module is loaded, which may put its own in its place. */
+/** Taken before the user's module is loaded, which may replace it. */
 const { from: bufferOf } = Buffer;
 
-/** What is read of one message: everything but where it comes from. */
+/** One unpacked message: everything except where it comes from. */
 export interface UnpackedMessage {
 	readonly offset: number;
 	readonly timestamp: number;
@@ -53,7 +52,7 @@ export function packMessages(messages: readonly ReceivedMessage[]): PackedBatch 
 	return batch;
 }
 
-/** Messages `from` (included) to `to` (excluded) as a batch of their own, with bytes of its own. */
+/** Messages `from` (included) to `to` (excluded) as a new batch with a copy of their bytes. */
 export function sliceBatch(batch: PackedBatch, from: number, to: number): PackedBatch {
 	const start = batch.starts[from] ?? 0;
 	const end = to < batch.length ? (batch.starts[to] as number) : batch.bytes.byteLength;
@@ -86,7 +85,7 @@ export function messageAt(batch: PackedBatch, index: number): UnpackedMessage {
 	};
 }
 
-/** Each message by itself, for who reads a log and may keep some of it: with bytes of its own. */
+/** Yields each message with a copy of its bytes, for callers that read a log and may keep some messages. */
 export function unpackMessages({ topic, partition }: TopicPartition, batch: PackedBatch): ReceivedMessage[] {
 	return Array.from({ length: batch.length }, (_, index) => {
 		const { key, value, headers, ...rest } = messageAt(batch, index);
@@ -101,7 +100,7 @@ export function keyAt(batch: PackedBatch, index: number): Buffer | null {
 	return length === NULL ? null : viewOf(batch, batch.starts[index] as number, length);
 }
 
-/** Without Math, which a handler may have changed by then. */
+/** Does not use Math, which a handler may have changed. */
 function sizeOf(length: number): number {
 	return length === NULL ? 0 : length;
 }
@@ -119,7 +118,7 @@ function ownBytes(bytes: Buffer | null): Buffer | null {
 	return bytes === null ? null : Buffer.from(bytes);
 }
 
-/** What a message takes in `bytes`. */
+/** Bytes that a message takes in `bytes`. */
 export function sizeOfMessage({ key, value, headers }: ReceivedMessage): number {
 	return (key?.length ?? 0) + (value?.length ?? 0) + (headers.length === 0 ? 0 : sizeOfHeaders(headers));
 }
@@ -142,7 +141,7 @@ function writeHeaders(headers: readonly Header[], view: Buffer, start: number): 
 	return at;
 }
 
-/** Headers as they are packed. */
+/** Unpacks headers. */
 export function readHeaders(bytes: Buffer): Header[] {
 	const headers: Header[] = [];
 	let at = 4;

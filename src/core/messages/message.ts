@@ -1,6 +1,4 @@
-/**
- * The words for where a message comes from. Kafka's own terms; everyone uses them, nothing here imports anything of ours.
- */
+/** Types for where a message comes from, in Kafka's own terms. Everyone uses them; this file imports nothing of ours. */
 
 /** A topic's partition. */
 export interface TopicPartition {
@@ -18,7 +16,7 @@ export function partitionName({ topic, partition }: TopicPartition): string {
 	return `${topic}/${partition}`;
 }
 
-/** Whether an entry of `kafka.topics` means this topic: a name, or a regular expression where it begins with ^. */
+/** True if an entry of `kafka.topics` means this topic: a name, or a regular expression if it begins with ^. */
 export function isTopicMeant(entry: string, topic: string): boolean {
 	return entry.startsWith("^") ? new RegExp(entry).test(topic) : entry === topic;
 }
@@ -26,15 +24,15 @@ export function isTopicMeant(entry: string, topic: string): boolean {
 /** A header as the handler sees it: name and value in the order of the record, duplicates kept. */
 export type Header = [name: string, value: Buffer | null];
 
-/** What a record's timestamp is: the time its producer set, or when the broker appended it. At librdkafka's number for it. */
+/** Types of a record's timestamp: the time its producer set, or when the broker appended it. The index is librdkafka's number. */
 export const timestampTypes = ["undefined", "create", "append"] as const;
 export type TimestampType = (typeof timestampTypes)[number];
 
-/** A message by itself. `timestamp` is in ms, -1 where the record has none. */
+/** A single message. `timestamp` is in ms; -1 if the record has none. */
 export interface ReceivedMessage extends TopicPartition {
 	readonly offset: number;
 	readonly timestamp: number;
-	/** Left out where nobody knows. */
+	/** Absent if not known. */
 	readonly timestampType?: TimestampType;
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;

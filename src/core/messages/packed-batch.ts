@@ -1,26 +1,26 @@
 /**
- * A batch of messages of one partition: filled once, by the addon on a thread of its own (src/kafka/native/packed_messages.cc) or on the
- * main thread (message-codec.ts), copied to the worker thread as it is and kept until every message is finished (a retry, a dead letter
- * need the bytes again). No object per message.
+ * A batch of messages of one partition. Filled once, by the addon on a thread of its own (src/kafka/native/packed_messages.cc) or on the
+ * main thread (message-codec.ts); copied to the worker thread unchanged; kept until every message is finished (a retry or a dead letter
+ * needs the bytes again). No object per message.
  */
 
-/** Messages of one partition in offset order. Arrays have `length` entries; keys, values and headers lie behind each other in `bytes`. */
+/** Messages of one partition in offset order. Arrays have `length` entries; keys, values and headers lie one after the other in `bytes`. */
 export interface PackedBatch {
 	readonly length: number;
 	readonly offsets: Float64Array;
-	/** Record timestamps in ms, -1 where there is none. */
+	/** Record timestamps in ms; -1 if there is none. */
 	readonly timestamps: Float64Array;
-	/** What each timestamp is, by librdkafka's numbers: `timestampTypes` has the word at that index. */
+	/** Type of each timestamp, by librdkafka's numbers: `timestampTypes` has the name at that index. */
 	readonly timestampTypes: Uint8Array;
 	/** Where each message's bytes start in `bytes`. */
 	readonly starts: Int32Array;
 	/** Length of key, value and encoded headers; -1 for a null key or value. Three entries per message. */
 	readonly lengths: Int32Array;
-	/** In memory of its own: a handler may give away the buffer that a value lies in. */
+	/** The bytes, in memory of their own: a handler may transfer away the buffer that a value lies in. */
 	readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** The arrays of a batch in one piece of memory: two doubles, four integers and a byte a message. */
+/** Builds a batch with its arrays in one buffer: two doubles, four integers and a byte per message. */
 export function batchOver(length: number, arrays: ArrayBuffer, bytes: ArrayBuffer): PackedBatch {
 	return {
 		length,
@@ -33,5 +33,5 @@ export function batchOver(length: number, arrays: ArrayBuffer, bytes: ArrayBuffe
 	};
 }
 
-/** Bytes of the arrays, a message. */
+/** Bytes of the arrays per message. */
 export const ARRAY_BYTES = 33;

@@ -1,18 +1,18 @@
 /**
  * Records on their way from a handler to a topic, packed in the thread: by topic, in the order in which the handler gave them. Plain data
- * that crosses the thread boundary; lists, not objects, because a batch may have thousands.
+ * that crosses the thread boundary; arrays instead of objects, because a batch may have thousands.
  */
 import type { Header, TopicPartition } from "./message.ts";
 import { readHeaders } from "./message-codec.ts";
 import type { PackedBatch } from "./packed-batch.ts";
 
-/** The records of a run for one topic. Lists have an entry per record; keys, values and headers lie behind each other in `bytes`. */
+/** The records of a run for one topic. Arrays have an entry per record; keys, values and headers lie one after the other in `bytes`. */
 export interface RecordBlock {
 	readonly topic: string;
 	readonly length: number;
-	/** Index of the record's message in the batch that was handed over. */
+	/** Index of each record's message in the batch. */
 	readonly messages: Int32Array;
-	/** Which of its message's records it is, over all topics. */
+	/** Number of the record among its message's records, over all topics. */
 	readonly indexes: Int32Array;
 	/** -1: its key decides. */
 	readonly partitions: Int32Array;
@@ -25,18 +25,18 @@ export interface RecordBlock {
 	readonly bytes: Uint8Array;
 }
 
-/** All records of a run, and how many the handler gave: counted apart from their packing. */
+/** All records of a run, and how many the handler gave, counted apart from the packing. */
 export interface PackedRecords {
 	readonly blocks: readonly RecordBlock[];
 	readonly count: number;
-	/** Messages that gave records and no row. */
+	/** Number of messages with records but no row. */
 	readonly only: number;
 }
 
 /**
- * Headers that tell a record's source: its message as `topic/partition/offset`, which of that message's records it is, the message's
- * timestamp (ms), by which a topic that was made again is told from the one before, and the group that produced it: others may read the
- * same topic, and produce to the same.
+ * Headers that name a record's source: its message as `topic/partition/offset`; the number of the record among that message's records; the
+ * message's timestamp (ms), which distinguishes a topic that was created again from the one before; and the group that produced it, because
+ * other groups may read the same topic and produce to the same one.
  */
 export const SOURCE_HEADER = "pockaffe-source";
 export const SOURCE_INDEX_HEADER = "pockaffe-source-index";
@@ -70,13 +70,13 @@ export function recordAt({ starts, lengths, bytes }: RecordBlock, index: number)
 	return { key: view(keyAt, key), value: view(valueAt, value), headers: read };
 }
 
-/** What a record takes in `bytes`. */
+/** Bytes that a record takes in `bytes`. */
 export function sizeOfRecord({ lengths }: RecordBlock, index: number): number {
 	const at = 3 * index;
 	return Math.max(lengths[at] as number, 0) + Math.max(lengths[at + 1] as number, 0) + (lengths[at + 2] as number);
 }
 
-/** The block without the records of these messages; its bytes stay as they are. */
+/** The block without the records of these messages; its bytes stay the same. */
 export function withoutRecordsOf(block: RecordBlock, dropped: ReadonlyMap<number, unknown>): RecordBlock {
 	const kept: number[] = [];
 	for (let i = 0; i < block.length; i++) if (!dropped.has(block.messages[i] as number)) kept.push(i);

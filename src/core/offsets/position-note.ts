@@ -1,5 +1,5 @@
 /**
- * What is noted of a group's way through a log, beside its offset: where it began, how far it came for certain, and what it passed over
+ * What is noted about a group's way through a log, beside its offset: where it began, how far it certainly came, and what it passed over
  * unread. Kept in the database, whatever store the offsets are in.
  */
 import type { HandNote } from "../messages/hand-note.ts";
@@ -9,7 +9,7 @@ import type { LogId, LogIdentity, Witness } from "./log-identity.ts";
 /** Why offsets were passed over unread. */
 export type SkipReason = "log_begins_after" | "log_ends_before" | "offsets_set";
 
-/** Offsets `from` (included) to `to` (excluded) that the group went past without reading them. */
+/** Offsets `from` (included) to `to` (excluded) that the group passed over without reading them. */
 export interface SkippedStretch {
 	readonly from: number;
 	readonly to: number;
@@ -17,55 +17,56 @@ export interface SkippedStretch {
 }
 
 /**
- * A database that is older than the group's offset: when a start was resolved the note said `from`, and the group had committed `to`.
- * Rows of the messages between may be missing.
+ * The database is older than the group's offset: at a start the note said `from`, and the group had committed `to`. Rows of the messages in
+ * between may be missing.
  */
 export interface RestoredStretch {
 	readonly from: number;
 	readonly to: number;
 }
 
-/** What is noted of a partition in the database, whatever store the offsets are in. */
+/** The note about a partition in the database, whatever store the offsets are in. */
 export interface PositionNote {
 	/** Where the group began in this log. */
 	readonly start: number;
-	/** True where the group had committed before it was met: what lies before was somebody else's. */
+	/** True if the group had committed before its first note: PocKaffe does not know what happened before. */
 	readonly assumed: boolean;
 	readonly log: LogIdentity;
-	/** Everything before it is finished, as far as it was to be read. Never behind what Kafka was told; null where that was not noted. */
+	/** Everything before this offset that had to be read is finished. Never behind Kafka's committed offset; null if this was not noted. */
 	readonly reached: number | null;
-	/** In ascending order, apart from each other. */
+	/** In ascending order, not adjacent. */
 	readonly skipped: readonly SkippedStretch[];
-	/** Absent where nothing is missing, as far as is known. Until the group's offset is set back, or set by `pockaffe offsets set`. */
+	/** Absent if nothing is known to be missing. Kept until the group's offset is set back, or set by `pockaffe offsets set`. */
 	readonly restored?: RestoredStretch;
-	/** Who has the partition, and what was in hand where it had to be careful; absent where nothing is noted of that. */
+	/** Who has the partition, and what was in hand if it had to be careful; absent if nothing is noted about that. */
 	readonly hand?: HandNote;
 }
 
-/** The code of an error that no time mends: what keeps the notes refuses. */
+/** The code of an error that waiting does not help: the database refuses notes. */
 export const NOTES_REFUSED = "notes_refused";
 
-/** A note as it was read; `version` names this very state of it: when it was written, by the server's clock (µs). */
+/** A note as it was read. `version` identifies this state of it: when it was written, by the server's clock (µs). */
 export interface StoredNote {
 	readonly note: PositionNote;
 	readonly version: string | null;
 }
 
-/** A note to be stored in place of the one that was read; `replaces` is null where there was none. */
+/** A note to store in place of the one that was read; `replaces` is null if there was none. */
 export interface NoteChange extends TopicPartition {
 	readonly note: PositionNote;
 	readonly replaces: StoredNote | null;
 }
 
 /**
- * What an assignment that is under way notes of the messages in hand; `by` names it. Null: it is over, in order, and leaves nothing behind.
+ * What a current assignment notes about the messages in hand; `by` identifies the assignment. Null: it ended in order, and leaves nothing
+ * behind.
  */
 export interface HandChange extends TopicPartition {
 	readonly by: string;
 	readonly hand: HandNote | null;
 }
 
-/** How far a partition came: everything before `offset` is finished. Which log it is in, and a record of that log, as far as is known. */
+/** How far a partition came: everything before `offset` is finished. With its log and a record of it, as far as known. */
 export interface ReachedPosition extends TopicPartition {
 	readonly offset: number;
 	readonly logId?: LogId;
@@ -73,8 +74,8 @@ export interface ReachedPosition extends TopicPartition {
 }
 
 /**
- * What is missing where the group goes on at `offset`, which it had committed: what was noted as missing and is not read again from there,
- * and what was committed though the note doesn't know it.
+ * The stretch that may be missing if the group goes on at `offset`, which it had committed: offsets noted as missing that are not read
+ * again from there, and committed offsets that the note does not know.
  */
 export function restoredAt(former: PositionNote | null, offset: number): { readonly restored?: RestoredStretch } {
 	const known = former?.restored;
@@ -84,7 +85,7 @@ export function restoredAt(former: PositionNote | null, offset: number): { reado
 	return { restored: { from: Math.min(reached, left?.from ?? reached), to: offset } };
 }
 
-/** Tells people what a database that is older than the group's offset means, and what there is to do. */
+/** Explains a database that is older than the group's offset, and what to do. */
 export function restoredWords({ topic, partition }: TopicPartition, { from, to }: RestoredStretch): string {
 	const command = (offset: number) => `\`pockaffe offsets set --topic ${topic} --partition ${partition} --to ${offset}\``;
 	return (
@@ -95,7 +96,7 @@ export function restoredWords({ topic, partition }: TopicPartition, { from, to }
 	);
 }
 
-/** The stretches with one more. Those that meet become one, by the later reason. */
+/** Adds a stretch. Stretches that meet are merged, with the later reason. */
 export function withStretch(stretches: readonly SkippedStretch[], added: SkippedStretch): SkippedStretch[] {
 	if (added.from >= added.to) return [...stretches];
 	const apart = stretches.filter(({ from, to }) => to < added.from || from > added.to);
@@ -108,7 +109,7 @@ export function withStretch(stretches: readonly SkippedStretch[], added: Skipped
 	return [...apart, whole].sort((left, right) => left.from - right.from);
 }
 
-/** The stretches as far as they lie before `offset`: what lies behind it is read again. */
+/** The parts of the stretches before `offset`: what comes after is read again. */
 export function stretchesBefore(stretches: readonly SkippedStretch[], offset: number): SkippedStretch[] {
 	return stretches.flatMap((stretch) => (stretch.from < offset ? { ...stretch, to: Math.min(stretch.to, offset) } : []));
 }

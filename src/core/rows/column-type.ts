@@ -1,27 +1,24 @@
-/** A column's type as the configuration hands it on: a name, arguments, dimensions. Pure. */
+/** A column's type as the configuration passes it on: a name, arguments, dimensions. Pure. */
 
 /** `varchar(8)[]` is the name `varchar`, the arguments `(8)` and one dimension. */
 export interface ColumnType {
-	/** As the server is told it: `int4`, `app.mood`, `"Odd"`. */
+	/** The name as sent to the server: `int4`, `app.mood`, `"Odd"`. */
 	readonly name: string;
 	/** `(10,2)`, or empty. */
 	readonly args: string;
-	/** 0: no array. */
+	/** 0 if it is not an array. */
 	readonly dimensions: number;
 }
 
 const written = /^(.+?)(\([^()]*\))?((?:\[\])*)$/s;
 
-/** Takes apart what `parseColumnType` made. */
+/** Parses the result of `parseColumnType`. */
 export function columnTypeOf(type: string): ColumnType {
 	const [, name = type, args = "", brackets = ""] = written.exec(type) ?? [];
 	return { name, args, dimensions: brackets.length / 2 };
 }
 
-/**
- * Types that are known well: they take no list but JSON's own, and a cast to them, unless they have a length, does what an assignment
- * does.
- */
+/** Well-known types: they accept no list except JSON's own, and a cast to them does what an assignment does, unless they have a length. */
 export const ordinaryTypes: ReadonlySet<string> = new Set([
 	"text",
 	"varchar",

@@ -1,7 +1,7 @@
 /**
- * Texts as one text: values joined by a separator, which the server (`string_to_array`) or we split again. A fifth of what an array
- * literal costs, and a column of a thousand rows crosses a thread's boundary as one string. Separator and the mark for null are chosen
- * so that no value holds them. Pure.
+ * Joins texts into one: values with a separator in between, which the server (`string_to_array`) or PocKaffe splits again. Costs a fifth of
+ * an array literal, and a column of a thousand rows crosses a thread's boundary as one string. The separator and the mark for null are
+ * chosen so that no value contains them. Pure.
  */
 
 /** How texts are joined. */
@@ -10,10 +10,10 @@ export interface Separators {
 	readonly nullMark: string;
 }
 
-/** What nearly all texts are joined with. */
+/** The separators for nearly all texts. */
 export const usualSeparators: Separators = { separator: "\x1e", nullMark: "\x1d" };
 
-/** The usual separators, or longer ones where a value holds one of those. */
+/** The usual separators, or longer ones if a value contains one of those. */
 export function separatorsFor(columns: readonly (readonly (string | null)[])[]): Separators {
 	let candidate = usualSeparators;
 	for (let attempt = 0; columns.some((values) => values.some((value) => value !== null && collides(value, candidate))); attempt++) {
@@ -22,26 +22,26 @@ export function separatorsFor(columns: readonly (readonly (string | null)[])[]):
 	return candidate;
 }
 
-/** True where the value can't be joined with these. */
+/** True if the value can't be joined with these. */
 export function collides(value: string, { separator, nullMark }: Separators): boolean {
 	return value.includes(separator) || value === nullMark;
 }
 
-/** One text of all values. A single empty one gives the same as none: whoever splits it knows how many there are. */
+/** Joins all values. A single empty value gives the same text as no value: the reader has to know the count. */
 export function joinTexts(values: readonly (string | null)[], { separator, nullMark }: Separators): string {
 	let joined = "";
 	for (let i = 0; i < values.length; i++) joined += (i === 0 ? "" : separator) + (values[i] ?? nullMark);
 	return joined;
 }
 
-/** The `count` values again. */
+/** Splits the text into its `count` values. */
 export function splitTexts(joined: string, count: number, { separator, nullMark }: Separators): (string | null)[] {
 	if (count === 0) return [];
 	const values = joined.split(separator);
 	return joined.includes(nullMark) ? values.map((value) => (value === nullMark ? null : value)) : values;
 }
 
-/** The same value so many times. */
+/** The same value `count` times. */
 export function repeatText(value: string, count: number, { separator }: Separators): string {
 	return count === 0 ? "" : (value + separator).repeat(count - 1) + value;
 }

@@ -1,22 +1,22 @@
 /**
- * Rows on their way from a handler to a table: what a table looks like, what a batch of messages came to.
- * Plain data that crosses the thread boundary by structured clone; columns, not objects, because a batch has thousands of rows.
+ * Rows on their way from a handler to a table: the layout of a table, and the rows of a batch of messages. Plain data that crosses the
+ * thread boundary by structured clone; columns instead of objects, because a batch has thousands of rows.
  */
 import { joinTexts, type Separators, splitTexts } from "./joined-texts.ts";
 
 /** Types an id column may have; ids are compared in their canonical text. */
 export type IdType = "text" | "uuid" | "smallint" | "int" | "bigint";
 
-/** What a string means that goes into a bytea column. */
+/** How a string for a bytea column is read. */
 export const bytesEncodings = ["utf8", "hex", "base64"] as const;
 export type BytesEncoding = (typeof bytesEncodings)[number];
 
-/** A data column. `path` is where its value is read in a row's `fields` (own properties only), `[name]` unless `from` is given. */
+/** A data column. `path`: where its value is in a row's `fields` (own properties only); `[name]` unless `from` is given. */
 export interface ColumnLayout {
 	readonly name: string;
-	/** As the configuration made it (`columnTypeOf` takes it apart): `text`, `bigint`, `numeric(10,2)`, `text[]`, `app.mood`, … */
+	/** As the configuration gives it (`columnTypeOf` parses it): `text`, `bigint`, `numeric(10,2)`, `text[]`, `app.mood`, … */
 	readonly type: string;
-	/** Of a bytea column; left out: utf8. */
+	/** For a bytea column; absent: utf8. */
 	readonly encoding?: BytesEncoding;
 	readonly path: readonly string[];
 	/** false: a row (not a delete) without a value is refused with SQLSTATE 23502. */
@@ -37,33 +37,33 @@ export interface TableLayout {
 	readonly id: { readonly column: string; readonly type: IdType };
 	readonly columns: readonly ColumnLayout[];
 	readonly version: VersionStrategy;
-	/** True where several topics feed the tables: `kafka_topic` is a column and the last part of every version. */
+	/** True if several topics feed the tables: then `kafka_topic` is a column, and the last part of every version. */
 	readonly withTopic: boolean;
-	/** A message further ahead of the wall clock than this many ms is dead-lettered; only under the timestamp strategy. */
+	/** A message whose timestamp is further than this ahead of the wall clock (ms) is dead-lettered; only with the timestamp strategy. */
 	readonly maxFutureMs: number;
-	/** Create the table at start where it is missing. */
+	/** True: create the table at start if it is missing. */
 	readonly create: boolean;
 }
 
-/** in_failed_sql_transaction: what the other rows of a message meet that is refused for one of them. */
+/** SQLSTATE in_failed_sql_transaction: the fault of a message's other rows if one of its rows is refused. */
 export const REFUSED_TOGETHER = "25P02";
 
-/** The fault of such a row; `of` is the one to blame. */
+/** The fault of such a row; `of` is the row to blame. */
 export function refusedTogether(of: { readonly table: string }, table: string, rowId: string): RowFault {
 	const message = `not written, because another row of its message is refused (tables.${of.table}.atomic)`;
 	return { table, rowId, sqlstate: REFUSED_TOGETHER, message };
 }
 
-/** Why a row can't go into its table: found in the thread or by the server. SQLSTATE of class 22, 23, 54 or P0001, or REFUSED_TOGETHER. */
+/** Why a row can't be written, found in the thread or by the server. SQLSTATE of class 22, 23, 54 or P0001, or REFUSED_TOGETHER. */
 export interface RowFault {
 	readonly table: string;
 	readonly rowId: string;
 	readonly sqlstate: string;
-	/** Says what is wrong without the value. */
+	/** Says what is wrong, without the value. */
 	readonly message: string;
 }
 
-/** Rows as one text per column (joined-texts.ts), made in the thread and handed to the server as it is. */
+/** Rows as one text per column (joined-texts.ts), made in the thread and passed to the server unchanged. */
 export interface RowTexts {
 	/** Canonical text of the ids. */
 	readonly ids: string;
@@ -75,25 +75,25 @@ export interface RowTexts {
 	readonly offsets: string;
 }
 
-/** The rows of one batch for one table and one of the writer's lanes, packed. Its own texts are those of the first `length` rows. */
+/** The rows of one batch for one table and one of the writer's lanes, packed. Its own texts cover the first `length` rows. */
 export interface RowBlock extends RowTexts {
 	readonly table: string;
-	/** Rows to be sent: all, or of each id the newest; those of one message in its order. */
+	/** Number of rows to send: all, or the newest of each id; rows of one message in their order. */
 	readonly length: number;
-	/** Rows of one id are always in the same lane (`laneOf`), of as many as the thread was told of. */
+	/** Rows of one id are always in the same lane (`laneOf`), out of the number of lanes that the thread knows. */
 	readonly lane: number;
-	/** Index of the row's message in the batch that was handed over: of the rows to be sent, then of those in `superseded`. */
+	/** Index of each row's message in the batch: first the rows to send, then those in `superseded`. */
 	readonly messages: Int32Array;
-	/** By row as in `messages`. 1: a delete (all data columns null but a version field), 0: an upsert. */
+	/** Per row, in the order of `messages`. 1: a delete (all data columns null except a version field); 0: an upsert. */
 	readonly deletes: Uint8Array;
-	/** By row as in `messages`: its rough size in bytes, for cutting batches. */
+	/** Per row, in the order of `messages`: its approximate size in bytes, for cutting batches. */
 	readonly bytes: Int32Array;
 	readonly separators: Separators;
-	/** The others, which newer rows of the block stand for: written only where one of those can't be. Null where there are none. */
+	/** The superseded rows, which newer rows of the block stand for: written only if the newer one can't be. Null if there are none. */
 	readonly superseded: RowTexts | null;
 }
 
-/** A row of a block by itself. `values` are the data columns' texts in the layout's order. */
+/** One row of a block. `values` are the data columns' texts in the layout's order. */
 export interface BlockRow {
 	readonly message: number;
 	readonly id: string;
@@ -103,7 +103,7 @@ export interface BlockRow {
 }
 
 /**
- * All rows of a block, one by one; only few callers need that. Superseded rows come first, so that of equal versions of an id the one that
+ * All rows of a block, one by one; few callers need that. Superseded rows come first, so that among equal versions of an id the one that
  * counts is last.
  */
 export function rowsOf(block: RowBlock): BlockRow[] {
@@ -124,7 +124,7 @@ function rowsIn({ messages, deletes, bytes, separators }: RowBlock, texts: RowTe
 	}));
 }
 
-/** The block without the rows of these messages: what they stood for is to be sent then. */
+/** The block without the rows of these messages. Rows that they superseded have to be sent then. */
 export function withoutMessages(block: RowBlock, dropped: ReadonlyMap<number, unknown>): RowBlock {
 	const whole = withOlder(block);
 	const { separators, length } = whole;
@@ -170,7 +170,7 @@ function withOlder(block: RowBlock): RowBlock {
 	};
 }
 
-/** The lane of an id, of so many (1 or more). FNV-1a over the whole id: spreads ids that differ only at the end. */
+/** The lane of an id, out of `lanes` (1 or more). FNV-1a over the whole id: distributes ids that differ only at the end. */
 export function laneOf(id: string, lanes: number): number {
 	if (lanes === 1) return 0;
 	let value = 0x811c9dc5;

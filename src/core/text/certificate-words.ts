@@ -1,17 +1,17 @@
-/** What is wrong with a certificate, by the code of Node's TLS, in words to act on. Pure. */
+/** Explains what is wrong with a certificate, by the code of Node's TLS, with what to do. Pure. */
 import type { PeerCertificate } from "node:tls";
 
-/** How the other side, and what it is reached with, are called. */
+/** How to name the other side and the options in the text. */
 export interface CertificateNames {
 	/** `server`, `broker` */
 	readonly peer: string;
-	/** The options that name the CA's certificate, the client's, and what is revoked. */
+	/** The options that name the CA's certificate, the client's, and the revocation list. */
 	readonly ca: string;
 	readonly cert: string;
 	readonly revoked?: string;
 }
 
-/** Null where the code is not of a certificate. */
+/** Null if the code is not about a certificate. */
 export function certificateWords(
 	{ code = "", message, cert }: Error & { readonly code?: string; readonly cert?: PeerCertificate },
 	names: CertificateNames,

@@ -1,9 +1,9 @@
-/** How deep lists and maps stand in each other: what is read from outside may be deeper than a stack. */
+/** Limits the nesting of lists and maps: data from outside may be nested deeper than the stack allows. */
 
-/** Of a configuration; no option is a tenth as deep. */
+/** Maximum levels of a configuration; no option is a tenth as deep. */
 export const DEEPEST = 100;
 
-/** True where values stand in more than `levels` others. Takes no stack itself. */
+/** True if values are nested in more than `levels` others. Does not recurse itself. */
 export function isDeeperThan(levels: number, value: unknown): boolean {
 	let level: unknown[] = [value];
 	for (let depth = 0; level.length > 0; depth++) {

@@ -1,9 +1,9 @@
-/** Blanks out secrets in a finished text, in whatever spelling they stand there. */
+/** Blanks out secrets in a finished text, however they are spelled there. */
 
 const MASK = "***";
-/** Below this length a secret would blank out words of every sentence. */
+/** Shorter secrets are not blanked out: they would hit words of every sentence. */
 const SHORTEST_SECRET = 4;
-/** A shorter one is blanked out as a word of its own: it may be a piece of many. */
+/** Shorter secrets are blanked out only as whole words: they may be part of many. */
 const SHORTEST_PIECE = 8;
 
 /** The mask for the secrets that it knows, and for the password of any URL, before its host or as a parameter. */
@@ -15,7 +15,7 @@ export class SecretMask {
 		this.add(...secrets);
 	}
 
-	/** What was blanked out before stays so: a password that was renewed is in no text any more, or still in one. */
+	/** Adds secrets; earlier ones stay masked: an old password may still be in some text. */
 	add(...secrets: readonly string[]): void {
 		const before = this.#known.size;
 		for (const secret of secrets.flatMap(spellingsOf)) if (secret.length >= SHORTEST_SECRET) this.#known.add(secret);
@@ -23,7 +23,7 @@ export class SecretMask {
 		this.#longestFirst = [...this.#known].sort((left, right) => right.length - left.length).map(patternOf);
 	}
 
-	/** The text without them. May be handed on by itself. */
+	/** The text without the secrets. May be passed on as a function. */
 	readonly mask = (text: string): string => {
 		let masked = text
 			.replaceAll(/(:\/\/[^\s:/@"]*):[^\s/@"]+@/g, `$1:${MASK}@`)
@@ -34,7 +34,7 @@ export class SecretMask {
 }
 
 /**
- * The one of this process, which whatever leaves it goes by: log, HTTP, letters, terminal. Told each secret where it comes in: by a
+ * The mask of this process for everything that leaves it: log, HTTP, letters, terminal. Each secret is added where it enters: by a
  * configuration, a file, a command.
  */
 export const knownSecrets = new SecretMask();
@@ -44,13 +44,13 @@ function patternOf(secret: string): string | RegExp {
 	return new RegExp(`(?<![A-Za-z0-9])${secret.replaceAll(/[^A-Za-z0-9]/g, "\\$&")}(?![A-Za-z0-9])`, "g");
 }
 
-/** As it is, as it stands in a URL, and in JSON. A PEM block goes line by line too: an error may quote one line alone. */
+/** The secret as it is, in a URL, and in JSON. A PEM block also line by line: an error may quote a single line. */
 function spellingsOf(secret: string): string[] {
 	const lines = secret.includes("\n") ? secret.split("\n").filter((line) => !line.startsWith("-----")) : [];
 	return [secret, ...lines].flatMap((text) => [text, encodeURIComponent(text), encodeURI(text), JSON.stringify(text).slice(1, -1)]);
 }
 
-/** The same failure, its words without secrets: a handler's error may quote one. */
+/** The failure with its words masked: a handler's error may quote a secret. */
 export function maskedFailure<T extends { readonly error: string; readonly stack: string | null }>(
 	failure: T,
 	mask: (text: string) => string,

@@ -1,8 +1,8 @@
-/** What may be said of a message in the log. Pure. */
+/** Removes messages' values from texts for the log. Pure. */
 
 /**
- * An error's words without what the language itself quotes of the text it could not read: that is a piece of the message's value.
- * The handler's own words stay as they are.
+ * An error's words without the piece of text that JavaScript itself quotes when it can't read it: that is a part of the message's value.
+ * The handler's own words stay.
  */
 export function withoutValues<T extends string | null>(text: T): T {
 	return (text

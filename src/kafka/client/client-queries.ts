@@ -1,6 +1,6 @@
 /**
  * Requests to a node-rdkafka consumer. Each occupies a thread of Node's pool until its answer or timeout, and closing the client or ending
- * the process waits for it. So a request has a short timeout and is repeated, until the whole time is over or the client ends.
+ * the process waits for it. So a request has a short timeout and is repeated until its whole time is over or the client ends.
  */
 import type {
 	LibrdKafkaError,
@@ -19,10 +19,10 @@ import { codeOfWords } from "./error-words.ts";
 import type { StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 
-/** A slow network's round trip, and some. */
+/** A slow network's round trip, with a margin. */
 const ATTEMPT_MS = 2_000;
 const ATTEMPTS = 5;
-/** node-rdkafka takes no shorter timeout for all of them. */
+/** The shortest timeout that node-rdkafka accepts for all of these. */
 const LEAST_MS = 10;
 
 type Question<T> = (timeoutMs: number, done: (error: LibrdKafkaError | null | undefined, result: T) => void) => void;
@@ -45,25 +45,25 @@ export class ClientQueries {
 		});
 	}
 
-	/** What is asked from here on is over by then (monotonic), answered or not. */
+	/** From now on every request ends by `deadline` (monotonic), answered or not. */
 	endBy(deadline: number): void {
 		this.#deadline = deadline;
 	}
 
-	/** No more questions; resolves when those under way have ended, after one attempt's time at the latest. */
+	/** Accepts no more requests. Resolves when those under way have ended, after the time of one attempt at the latest. */
 	async end(): Promise<void> {
 		this.#isEnded = true;
 		await Promise.allSettled(this.#underWay);
 	}
 
-	/** Committed offsets of the group; null where none is. With `attempts` fewer than usual it gives up sooner. */
+	/** Committed offsets of the group; null if none. Fewer `attempts` than usual give up sooner. */
 	async committed(partitions: readonly TopicPartition[], attempts = ATTEMPTS): Promise<StoredOffset[]> {
 		const list = partitions.map(({ topic, partition }) => ({ topic, partition }));
 		const found = await this.#ask<unknown[]>(
 			(timeoutMs, done) => this.#raw.committed(list as RawPartition[], timeoutMs, done as never),
 			attempts,
 		);
-		// Of a partition that can't be told there is an error in its place.
+		// A partition that the broker can't answer for has an error instead.
 		for (const [index, each] of found.entries()) {
 			if (!(each instanceof Error)) continue;
 			throw new KafkaError(`${partitionName(list[index] as TopicPartition)}: ${each.message}`, codeOfWords(each.message));
@@ -86,7 +86,7 @@ export class ClientQueries {
 		return found?.offset !== undefined && found.offset >= 0 ? found.offset : null;
 	}
 
-	/** Names and partition counts of all topics that may be seen. */
+	/** Names and partition counts of all topics that this user may see. */
 	async metadata(): Promise<Map<string, number>> {
 		const metadata = await this.#ask<Metadata>((timeout, done) =>
 			this.#raw.getMetadata({ allTopics: true, timeout } as never, done as never),
@@ -95,26 +95,26 @@ export class ClientQueries {
 		return new Map(metadata.topics.map(({ name, partitions }) => [name, partitions.length]));
 	}
 
-	/** Asked of the broker that gave the last metadata. It holds no thread, and ends with the client. */
+	/** Asks the broker that gave the last metadata. Holds no pool thread, and ends with the client. */
 	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
 		const { name } = this.#raw as unknown as { readonly name?: string };
 		const ask = async (wanted: readonly string[]) => askTopicIds({ name, broker: this.#broker }, wanted, this.#timeoutMs());
 		return topicIdsFrom({ ask, metadata: () => this.metadata() }, topics);
 	}
 
-	/** What this user may do with a topic; null where nobody can tell. */
+	/** What this user may do with a topic; null if nobody can tell. */
 	operationsOn(topic: string): Promise<ReadonlySet<Operation> | null> {
 		const { name } = this.#raw as unknown as { readonly name?: string };
 		return askOperations({ name, broker: this.#broker }, topic, this.#timeoutMs());
 	}
 
-	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */
+	/** The settings of topics, or Kafka's error in their place; null if nobody can tell. */
 	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
 		const { name } = this.#raw as unknown as { readonly name?: string };
 		return askTopicSettings({ name, broker: this.#broker }, topics, this.#timeoutMs());
 	}
 
-	/** Who is in a group; null where nobody can tell. */
+	/** Who is in a group; null if nobody can tell. */
 	group(group: string): Promise<GroupDescription | null> {
 		const { name } = this.#raw as unknown as { readonly name?: string };
 		return askGroup({ name, broker: this.#broker }, group, this.#timeoutMs());
@@ -126,7 +126,7 @@ export class ClientQueries {
 		return asked.finally(() => this.#underWay.delete(asked));
 	}
 
-	/** Of one attempt. Throws where there is no time left. */
+	/** Timeout of one attempt. Throws if no time is left. */
 	#timeoutMs(): number {
 		const timeoutMs = Math.floor(Math.min(ATTEMPT_MS, this.#deadline - this.#clock.monotonic()));
 		if (this.#isEnded || timeoutMs < LEAST_MS) throw new KafkaError("the client is closing", kafkaErrors.state);
@@ -149,9 +149,9 @@ export class ClientQueries {
 }
 
 /**
- * The broker that gave the metadata. The first answer comes by an address to find the cluster by, whose broker has no number yet (-1): it
- * is the one in the list at that address. -1 where there is none: then the controller is asked, and an embedded broker names one that it
- * hasn't.
+ * The broker that gave the metadata. The first answer comes from a bootstrap address, whose broker has no number yet (-1): then it is the
+ * broker in the list with that address. -1 if there is none: then the controller is asked, and an embedded broker names one that does not
+ * exist.
  */
 export function answeringBroker({ orig_broker_id, orig_broker_name, brokers }: Metadata): number {
 	if (orig_broker_id >= 0) return orig_broker_id;
@@ -160,7 +160,7 @@ export function answeringBroker({ orig_broker_id, orig_broker_name, brokers }: M
 	return brokers.find(({ host, port }) => `${host}:${port}` === address)?.id ?? -1;
 }
 
-/** node-rdkafka's error as ours. */
+/** Converts node-rdkafka's error. */
 export function kafkaErrorOf(error: LibrdKafkaError): KafkaError {
 	return error instanceof KafkaError ? error : new KafkaError(error.message, error.code ?? -1, { cause: error });
 }

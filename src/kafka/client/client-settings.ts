@@ -1,4 +1,4 @@
-/** librdkafka settings that every client of ours shares: where the cluster is and how to be let in. */
+/** librdkafka settings shared by all our clients: where the cluster is, and how to log in. */
 import { readFileSync } from "node:fs";
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
@@ -6,14 +6,14 @@ import { knownSecrets } from "../../core/text/secret-mask.ts";
 import { checkTlsFiles } from "./tls-files.ts";
 
 /**
- * How long no known broker answers until the configured addresses are asked again: a cluster that came back at other addresses is found
- * no other way. librdkafka's five minutes are longer than any repair that somebody waits for.
+ * If no known broker answers for this long, the configured addresses are asked again: nothing else finds a cluster that came back at other
+ * addresses. librdkafka's default of five minutes is longer than any repair that somebody waits for.
  */
 const BOOTSTRAP_AGAIN_MS = 10_000;
 
 /**
- * Global settings from `kafka`; the user's own `properties` lie over our defaults, never over addresses and credentials. Throws ExitError
- * (usage) where a file of `tls` or `sasl` can't be used.
+ * Global settings from `kafka`. The user's `properties` override our defaults, but never addresses and credentials. Throws ExitError
+ * (usage) if a file of `tls` or `sasl` can't be used.
  */
 export function kafkaClientSettings(kafka: Config["kafka"]): Record<string, unknown> {
 	checkTlsFiles(kafka);
@@ -34,14 +34,14 @@ export function kafkaClientSettings(kafka: Config["kafka"]): Record<string, unkn
 	};
 }
 
-/** plaintext | ssl | sasl_plaintext | sasl_ssl: TLS is on where any of its keys is given. */
+/** plaintext | ssl | sasl_plaintext | sasl_ssl. Any key of `tls` turns TLS on. */
 export function securityProtocol({ tls, sasl }: Pick<Config["kafka"], "tls" | "sasl">): string {
 	const secure = Object.keys(tls).length > 0;
 	if (sasl.mechanism) return secure ? "sasl_ssl" : "sasl_plaintext";
 	return secure ? "ssl" : "plaintext";
 }
 
-/** The files that a client is made with: certificates, keys, whatever the user's own properties add, the password's. */
+/** The files that a client reads: certificates, keys, the password's, and those in the user's `properties`. */
 export function filesOf(kafka: Config["kafka"]): string[] {
 	const { passwordFile } = kafka.sasl;
 	const named = Object.entries(kafkaClientSettings(kafka)).flatMap(([name, value]) =>
@@ -50,7 +50,7 @@ export function filesOf(kafka: Config["kafka"]): string[] {
 	return passwordFile ? [...named, passwordFile] : named;
 }
 
-/** Read anew for each client. A file without a password may be half written. */
+/** Reads the password, anew for each client. A file without one may be half written. */
 function passwordOf({ password, passwordFile }: Config["kafka"]["sasl"]): string | undefined {
 	if (!passwordFile) return password;
 	const problem = (what: string) => new ExitError(exitCodes.usage, "kafka_sasl", `kafka.sasl.passwordFile: ${passwordFile} ${what}`);
@@ -66,7 +66,7 @@ function passwordOf({ password, passwordFile }: Config["kafka"]["sasl"]): string
 	return line;
 }
 
-/** PEM text goes as it is, anything else is a file's name; empty means the system's own. */
+/** PEM text is passed as it is; anything else is a file name; empty means the system's default. */
 function pemOrFile(property: string, value: string | undefined): Record<string, string> {
 	if (!value) return {};
 	return value.includes("-----BEGIN") ? { [`${property}.pem`]: value } : { [`${property}.location`]: value };

@@ -1,4 +1,7 @@
-/** Connecting a client within a time, with an error that says what to look at: the client's own is only "broker transport failure". */
+/**
+ * Connects a client within a time limit, with an error that says what to look at: the client's own error is only "broker transport
+ * failure".
+ */
 import type { Client } from "node-rdkafka";
 import type { Config } from "../../config/config.ts";
 import { PocKaffeError } from "../../core/errors.ts";
@@ -43,7 +46,7 @@ export function connectOrExplain(client: Client<never> | unknown, kafka: Config[
 	});
 }
 
-/** A line of the client's log begins with `[thrd:NAME]: `, which is its own affair. */
+/** Removes the client's internal prefix `[thrd:NAME]: ` from a log line. */
 export function withoutThread(line: string): string {
 	return line.replace(/^\[thrd:[^\]]*\]: /, "");
 }

@@ -1,7 +1,7 @@
 /**
- * Why a broker can't be reached, where the client's own words don't say: of a certificate that it refuses librdkafka says "verify failed"
- * whatever is wrong with it, and of its own that a broker refuses the number of an alert. So the certificate is looked at once more, with
- * Node's TLS, and the client's own is read.
+ * Explains why a broker can't be reached if the client's own words don't. About a broker's certificate that it refuses, librdkafka only
+ * says "verify failed"; if the broker refuses the client's certificate, it only gives an alert number. So the broker's certificate is
+ * checked once more with Node's TLS, and the client's own is read.
  */
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -12,18 +12,21 @@ import { certificateWords } from "../../core/text/certificate-words.ts";
 const TIMEOUT_MS = 3_000;
 const names = { peer: "broker", ca: "kafka.tls.ca", cert: "kafka.tls.cert" };
 
-/** `ssl://127.0.0.1:9093/bootstrap: what happened (after 3ms in state SSL_HANDSHAKE)`, as far as brokers are reached by TLS or SASL. */
+/** `ssl://127.0.0.1:9093/bootstrap: what happened (after 3ms in state SSL_HANDSHAKE)`, for brokers with TLS or SASL. */
 const FAILURE = /^(?:ssl|sasl_ssl|sasl_plaintext):\/\/(?<host>\S+):(?<port>\d+)\/\S+: (?<what>.*?)(?: \(after \d+ms in state .*\))?$/s;
 const REFUSED_CERTIFICATE = /certificate verify failed/;
-/** What a server says of a client's certificate: missing, unknown, expired, of another CA; a Java server mostly `bad certificate`. */
+/**
+ * Alerts of a server about the client's certificate: missing, unknown, expired, of another CA. A Java server mostly sends `bad
+ * certificate`.
+ */
 const REFUSED_CLIENT = /alert (?:bad certificate|certificate \w+|unknown ca|access denied|unsupported certificate)/;
-/** Or it says nothing, and ends the connection behind the handshake. */
+/** Or the server sends no alert, and ends the connection after the handshake. */
 const HUNG_UP = /SSL|Disconnected/;
 const REFUSED_LOGIN = /^SASL authentication error: (.*)$/s;
 
 type Failure = Readonly<Record<"host" | "port" | "what", string>>;
 
-/** One client's last failure. `settings` are librdkafka's. */
+/** Keeps one client's last connection failure. `settings` are librdkafka's. */
 export class ConnectionFailure {
 	readonly #settings: Readonly<Record<string, unknown>>;
 	#line: string | null = null;
@@ -34,23 +37,23 @@ export class ConnectionFailure {
 		this.#settings = settings;
 	}
 
-	/** What happened, in the client's words where there are no better ones; null where nothing did. */
+	/** What happened, in better words if known, else in the client's; null if nothing failed. */
 	get words(): string | null {
 		return this.cause ?? this.#line;
 	}
 
-	/** The same, where it is known what is to be mended. Of a broker that hangs up without a word the client may say nothing. */
+	/** The same, but only if it is known what to correct. If a broker just hangs up, the client may report nothing. */
 	get cause(): string | null {
 		return this.#words ?? (this.#line === null ? this.#validity() : null);
 	}
 
-	/** Calls back when it is known why: at once where nobody has to be asked. */
+	/** Calls `then` when the reason is known: at once if nobody has to be asked. */
 	whenExplained(then: () => void): void {
 		if (this.#explaining) void this.#explaining.then(then);
 		else then();
 	}
 
-	/** A line of the client's log about a failed connection. What is known of the last one holds until more is known of this one. */
+	/** Takes a line of the client's log about a failed connection. The last explanation is kept until a better one is known. */
 	told(line: string): void {
 		this.#line = line;
 		const failure = FAILURE.exec(line)?.groups as Failure | undefined;
@@ -74,7 +77,7 @@ export class ConnectionFailure {
 		return this.#validity() ?? (REFUSED_CLIENT.test(what) ? this.#refusal(what) : null);
 	}
 
-	/** By a connection that says nothing. Null where Node finds nothing wrong. */
+	/** Checks the broker's certificate with a connection that sends nothing. Null if Node finds nothing wrong. */
 	#serverProblem(host: string, port: number): Promise<string | null> {
 		const ca = this.#pem("ca");
 		const cert = this.#pem("certificate");
@@ -97,7 +100,7 @@ export class ConnectionFailure {
 			};
 			socket.once("secureConnect", () => {
 				const cert = socket.getPeerCertificate();
-				// Node's own error has the date nowhere.
+				// Node's own error does not contain the date.
 				const code = String(socket.authorizationError);
 				const { message } = checkServerIdentity(host, cert) ?? { message: "" };
 				end(certificateWords({ name: "", code, message, cert }, names));
@@ -107,7 +110,7 @@ export class ConnectionFailure {
 		});
 	}
 
-	/** Of the client's own certificate, where it has one. */
+	/** The validity of the client's own certificate, if it has one. */
 	#validity(): string | null {
 		const pem = this.#pem("certificate");
 		if (pem === null || !pem.includes("-----BEGIN CERTIFICATE")) return null;
@@ -124,7 +127,10 @@ export class ConnectionFailure {
 		return `the broker does not take the client certificate (kafka.tls.cert): ${alert}; is it of a CA that the broker knows?`;
 	}
 
-	/** Null where there is none, or it can't be read. Read at once: clients that connect keep the threads busy that would read it beside. */
+	/**
+	 * The PEM text; null if there is none, or it can't be read. Read synchronously: connecting clients occupy the threads that would read it
+	 * otherwise.
+	 */
 	#pem(what: "ca" | "certificate" | "key"): string | null {
 		const text = this.#settings[`ssl.${what}.pem`];
 		if (typeof text === "string") return text;

@@ -1,6 +1,6 @@
 /**
- * node-rdkafka's consumer as promises: one call, one answer, errors with Kafka's codes. Owns the traps of the client (asynchronous
- * commit results, a close that can hang); decides nothing. The group consumer on top of it knows groups and assignments.
+ * node-rdkafka's consumer as promises: one call, one answer, errors with Kafka's codes. Handles the client's traps (asynchronous commit
+ * results, a close that can hang); decides nothing. The group consumer on top of it knows groups and assignments.
  */
 import { EventEmitter } from "eventemitter3";
 import rdkafka, { type LibrdKafkaError, type KafkaConsumer as RawConsumer, type TopicPartition as RawPartition } from "node-rdkafka";
@@ -29,16 +29,16 @@ import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 /** The version of librdkafka that node-rdkafka was built with. */
 export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
 
-/** What it was built with: `zstd`, `ssl`, `sasl_scram`, … */
+/** Features that librdkafka was built with: `zstd`, `ssl`, `sasl_scram`, … */
 export const clientFeatures: readonly string[] = rdkafka.features;
 
 const COMMIT_TIMEOUT_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 10_000;
 const READ_TIMEOUT_MS = 10_000;
 const READ_POLL_MS = 100;
-/** What makes a client a member of its group. */
+/** Settings that make a client a member of its group. */
 const MEMBERSHIP: readonly string[] = ["group.instance.id", "group.protocol", "partition.assignment.strategy"];
-/** How soon behind a fatal error the client's log says why. */
+/** How soon after a fatal error the client's log gives the reason. */
 const LOG_WITHIN_MS = 1_000;
 
 interface PendingCommit {
@@ -46,42 +46,42 @@ interface PendingCommit {
 	settle(error: KafkaError | null): void;
 }
 
-/** What `consume` brought: each partition's messages in their order, and the ends that were met. */
+/** The result of `consume`: each partition's messages in order, and the partition ends that were reached. */
 export interface Consumed {
 	readonly messages: readonly ReceivedMessage[];
 	readonly ends: readonly TopicPartitionOffset[];
 }
 
-/** One connected consumer; after `close` it is gone. */
+/** One connected consumer. Unusable after `close`. */
 export class ConsumerClient extends EventEmitter<GroupClientEvents> implements GroupClient {
 	readonly #raw: RawConsumer;
 	readonly #queries: ClientQueries;
 	readonly #settings: Record<string, unknown>;
 	readonly #clock: Clock;
 	readonly #timestampType: TimestampType;
-	/** The way to its messages; null before the first poll. */
+	/** How messages are polled; null before the first poll. */
 	#polls: MessagePolls | null = null;
-	/** The poll that is under way, or was the last. */
+	/** The current or last poll. */
 	#lastPoll: Promise<unknown> = Promise.resolve();
-	/** Errors that `consume` has not thrown, one of each code. */
+	/** Errors that `consume` has not thrown yet, one of each code. */
 	readonly #untold: KafkaError[] = [];
 	#pendingCommit: PendingCommit | null = null;
 	#lastCommit: Promise<void> = Promise.resolve();
-	/** Commits that librdkafka has, and of which it has told no result. */
+	/** Commits passed to librdkafka without a result yet. */
 	#unansweredCommits = 0;
 	#subscription: readonly string[] = [];
-	/** Somebody wants it closed: it takes no more calls. */
+	/** A close was requested: it takes no more calls. */
 	#isEnding = false;
-	/** By name: paused, and not resumed since. */
+	/** Names of partitions that are paused. */
 	readonly #paused = new Set<string>();
-	/** Resolves when the client has closed; null while it was not told to. */
+	/** Resolves when the client has closed; null until a close was requested. */
 	#closing: Promise<void> | null = null;
 	#isClosed = false;
-	/** Why it gave itself up; null where it did not. */
+	/** Why the client gave up for good; null if it did not. */
 	#fatal: KafkaError | null = null;
 	readonly #failure: ConnectionFailure;
 
-	/** `timestampType`: what timestamps are where the client can't tell. */
+	/** `timestampType`: the type of timestamps if the client can't tell. */
 	constructor(
 		settings: Record<string, unknown>,
 		topicSettings: Record<string, unknown>,
@@ -95,7 +95,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		this.#failure = new ConnectionFailure(settings);
 		const rebalance = (error: LibrdKafkaError, partitions: RawPartition[]) => {
 			const fact = { code: error.code, partitions: partitions.map(({ topic, partition }) => ({ topic, partition })) };
-			// Logs come by a way of their own: one that says why has to be heard before.
+			// Logs arrive separately: a line with the reason must be heard before this event.
 			setImmediate(() => this.emit("rebalance", fact));
 		};
 		const settingsWithCallbacks = { ...withNative(settings), rebalance_cb: rebalance, offset_commit_cb: true };
@@ -136,7 +136,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		if (!this.#isEnding) this.#raw.unsubscribe();
 	}
 
-	/** See GroupClient. Rejects with the code __STATE once the client closes. */
+	/** See GroupClient. Rejects with code __STATE once the client closes. */
 	async poll(count: number, timeoutMs: number): Promise<Polled> {
 		if (this.#isEnding) throw new KafkaError("the client is closing", kafkaErrors.state);
 		return this.#poll(count, timeoutMs);
@@ -153,7 +153,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return consumed;
 	}
 
-	/** Each message by itself; errors are kept. Throws where messages are gone: whoever polled on would go past them. */
+	/** Unpacks each message; keeps errors. Throws if messages are lost, because polling on would skip them. */
 	#consumed({ batches, notTaken, ends, errors }: Polled): Consumed {
 		for (const error of errors) if (!this.#untold.some(({ kafkaCode }) => kafkaCode === error.kafkaCode)) this.#untold.push(error);
 		const [gone] = notTaken;
@@ -166,7 +166,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		if (error) throw error;
 	}
 
-	/** Behind the one that is under way: two at once would take each other's messages out of order. */
+	/** Polls after the poll under way: two at once would mix up the order of messages. */
 	#poll(count: number, timeoutMs: number): Promise<Polled> {
 		const poll = this.#lastPoll.then(() => {
 			this.#polls ??= this.#openPolls();
@@ -185,8 +185,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	/**
-	 * Lets callbacks and commit results arrive while no message is wanted: every assigned partition is paused during the poll. Returns
-	 * messages that came nevertheless (from a partition that was assigned meanwhile), because they would not be fetched again.
+	 * Lets callbacks and commit results arrive while no message is wanted: all assigned partitions are paused during the poll. Returns
+	 * messages that arrive all the same (from a partition assigned meanwhile), because they would not be fetched again.
 	 */
 	async serveEvents(): Promise<Consumed> {
 		const assigned = this.#raw.assignments();
@@ -200,16 +200,18 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		const list = partitions.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
 		if (incremental) this.#raw.incrementalAssign(list);
 		else this.#raw.assign(list);
-		// Librdkafka keeps that a partition is paused, though it was given away meanwhile.
+		// librdkafka keeps a partition paused even if it was given away meanwhile.
 		this.resume(partitions.filter((each) => this.#paused.has(partitionName(each))));
 	}
 
-	/** Assigns with the committed offset, or `auto.offset.reset` where there is none. For readers without a start position of their own. */
+	/** Assigns with the committed offset, or `auto.offset.reset` if there is none. For readers without start positions of their own. */
 	assignStored(partitions: readonly TopicPartition[]): void {
 		this.#raw.assign(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
 	}
 
-	/** Answers a revocation. While closing the client may have forgotten its protocol: the other call is tried too (node-rdkafka#1144). */
+	/**
+	 * Answers a revocation. While closing, the client may have forgotten its protocol, so the other call is tried too (node-rdkafka#1144).
+	 */
 	unassign(partitions: readonly TopicPartition[], incremental: boolean): void {
 		const list = partitions.map(({ topic, partition }) => ({ topic, partition }));
 		const calls = [() => this.#raw.incrementalUnassign(list as RawPartition[]), () => this.#raw.unassign()];
@@ -221,7 +223,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		}
 	}
 
-	/** A real seek is refused where fetching has stopped, so the partition is taken away and given back. */
+	/** A real seek is refused if fetching has stopped, so the partition is unassigned and assigned again. */
 	seek({ topic, partition, offset }: TopicPartitionOffset): void {
 		this.#raw.incrementalUnassign([{ topic, partition }] as RawPartition[]);
 		this.#raw.incrementalAssign([{ topic, partition, offset }]);
@@ -239,8 +241,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	/**
-	 * Commits offsets, behind a commit that is under way: results are told apart by their offsets alone. A result comes as an event while
-	 * polling goes on; when none comes the outcome is unknown and the promise rejects. Every partition must carry its offset: node-rdkafka
+	 * Commits offsets, after a commit that is under way, because results are matched by their offsets alone. The result comes as an event
+	 * while polling goes on; if none comes, the outcome is unknown and the promise rejects. Every partition must have an offset: node-rdkafka
 	 * commits 0 for a missing one.
 	 */
 	commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
@@ -273,7 +275,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		});
 	}
 
-	/** Committed offsets of the group; null where none is. */
+	/** Committed offsets of the group; null if none. */
 	committed(partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 		return this.#queries.committed(partitions);
 	}
@@ -283,7 +285,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return this.#queries.watermarks(partition);
 	}
 
-	/** What the last fetch said of the high watermark; null where it said nothing yet. */
+	/** The high watermark of the last fetch; null before the first. */
 	cachedHighWatermark({ topic, partition }: TopicPartition): number | null {
 		if (this.#isEnding) return null;
 		try {
@@ -298,7 +300,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return this.#queries.offsetForTime(partition, timestampMs);
 	}
 
-	/** By a client of its own, which joins nothing: what this one fetches is not disturbed. */
+	/** Reads with a client of its own that joins no group, so that this one's fetching is not disturbed. */
 	async recordAt(position: TopicPartitionOffset): Promise<Witness | null> {
 		const reader = new ConsumerClient(readerSettings(this.#settings), { "auto.offset.reset": "error" }, this.#clock);
 		try {
@@ -325,17 +327,17 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return this.#queries.topicIds(topics);
 	}
 
-	/** What this user may do with a topic; null where nobody can tell. Rejects where it may not be seen. */
+	/** What this user may do with a topic; null if nobody can tell. Rejects if the user may not see it. */
 	operationsOn(topic: string): Promise<ReadonlySet<Operation> | null> {
 		return this.#queries.operationsOn(topic);
 	}
 
-	/** Who is in a group; null where nobody can tell. */
+	/** The members of a group; null if nobody can tell. */
 	group(group: string): Promise<GroupDescription | null> {
 		return this.#queries.group(group);
 	}
 
-	/** The settings of topics, or Kafka's error in their place; null where nobody can tell. */
+	/** The settings of topics, or Kafka's error for a topic; null if nobody can tell. */
 	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
 		return this.#queries.topicSettings(topics);
 	}
@@ -344,15 +346,15 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		this.#queries.endBy(deadline);
 	}
 
-	/** True while a close is under way, and the process can't end by itself before it is over. */
+	/** True while a close is under way: the process can't end by itself before that is over. */
 	get hangs(): boolean {
 		return this.#closing !== null && !this.#isClosed;
 	}
 
 	/**
-	 * Leaves the group and disconnects; true if the client reported that in time. An unanswered revocation would block the close for ever, an
-	 * unanswered commit for a session. With `onlyIfAnswered` the client is not closed at all while the coordinator owes an answer. Called
-	 * again it waits again, and is true if the client has closed meanwhile.
+	 * Leaves the group and disconnects; true if the client confirmed that in time. An unanswered revocation would block the close for ever,
+	 * an unanswered commit for a session. With `onlyIfAnswered` the client is not closed at all while the coordinator owes an answer. A
+	 * second call waits again, and is true if the client has closed meanwhile.
 	 */
 	async close({ withinMs = CLOSE_TIMEOUT_MS, onlyIfAnswered = false }: CloseOptions = {}): Promise<boolean> {
 		this.#isEnding = true;
@@ -370,7 +372,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	async #disconnect(): Promise<void> {
-		// A question under way would still use the client while it is destroyed.
+		// A request under way would still use the client while it is destroyed.
 		await this.#queries.end();
 		await this.#lastPoll;
 		this.#polls?.end();
@@ -378,7 +380,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		this.#isClosed = true;
 	}
 
-	/** Whether all commits were answered and the coordinator answers, as it has to for a close; asks until `deadline`. */
+	/** Whether all commits were answered and the coordinator responds, as a close needs it; asks until `deadline`. */
 	async #isAnswered(deadline: number): Promise<boolean> {
 		const [topic] = this.#subscription;
 		if (topic === undefined) return true;
@@ -390,7 +392,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return false;
 	}
 
-	/** Anything that the coordinator says is an answer. */
+	/** Any response of the coordinator counts, also an error. */
 	async #coordinatorAnswers(topic: string): Promise<boolean> {
 		try {
 			await this.#queries.committed([{ topic, partition: 0 }], 1);
@@ -418,7 +420,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		this.emit("fatal", { message: why.message, code: why.kafkaCode });
 	}
 
-	/** The client's error as ours: one that is fatal with its reason, which the log has told or is about to tell. */
+	/** Converts the client's error; a fatal one gets its reason from the log, which may follow in a moment. */
 	#errorOf(error: LibrdKafkaError): KafkaError {
 		const failed = kafkaErrorOf(error);
 		if (failed.kafkaCode === kafkaErrors.fencedInstanceId) this.#gaveUp(failed);

@@ -1,23 +1,23 @@
-/** librdkafka settings of the daemon's consumer: what delivery depends on is fixed here, the rest may be set by the user. */
+/** librdkafka settings of the daemon's consumer. Settings that delivery depends on are fixed here; the user may set the others. */
 import type { Config } from "../../config/config.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 
 /**
- * Prefetch per consumer. Pausing throws a partition's prefetched messages away, so it is kept small; with a short queue back-off a
- * small prefetch costs nothing (measured: 315-320k messages/s against 327k with the defaults).
+ * Prefetch per consumer. Pausing discards a partition's prefetched messages, so it is kept small; with a short queue back-off a small
+ * prefetch costs nothing (measured: 315-320k messages/s against 327k with the defaults).
  */
 const PREFETCH_MESSAGES = 20_000;
 const LARGEST_PREFETCH_KBYTES = 32_768;
 /**
- * Most bytes of one partition in a fetch, as they come: compressed. librdkafka hands over all of it before it comes to the next partition,
- * and its megabyte of small compressible messages fills a partition's share of the queue alone: the others' threads had nothing to do
- * meanwhile, and the pause threw away what was fetched ahead (measured: 1.9 messages fetched for each one handled).
+ * Maximum (compressed) bytes of one partition per fetch. librdkafka delivers all of them before the next partition's. Its default of 1 MiB
+ * of small compressible messages fills a partition's share of the queue alone: the other threads had nothing to do meanwhile, and the pause
+ * discarded what was prefetched (measured: 1.9 messages fetched for each one handled).
  */
 const FETCH_BYTES = 262_144;
-/** librdkafka's default of a second makes the fetcher sleep each time its queue is full. */
+/** With librdkafka's default of 1 s the fetcher sleeps each time its queue is full. */
 const FETCH_QUEUE_BACK_OFF_MS = 5;
 const STATISTICS_INTERVAL_MS = 5_000;
-/** How soon a topic or partition made later is found; librdkafka's default is five minutes. */
+/** How soon a new topic or partition is found; librdkafka's default is five minutes. */
 const METADATA_REFRESH_MS = 10_000;
 
 /** Global and topic settings for `ConsumerClient`. */
@@ -42,11 +42,11 @@ export function consumerSettings(config: Pick<Config, "kafka" | "workers">): {
 		...protocolSettings(kafka.protocol),
 		...(kafka.instanceId ? { "group.instance.id": kafka.instanceId } : {}),
 	};
-	// What becomes of a position outside its log is decided here, and told (position-guard.ts): the client would jump without a word.
+	// position-guard.ts decides about positions outside their log, and reports it: the client would jump silently.
 	return { settings, topicSettings: { "auto.offset.reset": "error" } };
 }
 
-/** Cooperative and KIP-848 assignments come as differences, eager ones as a whole. */
+/** True if assignments come as differences (cooperative, KIP-848), false if as a whole (eager). */
 export function isIncremental(protocol: Config["kafka"]["protocol"]): boolean {
 	return protocol !== "eager";
 }

@@ -1,4 +1,4 @@
-/** The codes of errors of which node-rdkafka passes only the words on, found in librdkafka's own list of words. */
+/** Finds the code of errors that node-rdkafka passes on as words only, in librdkafka's own list of words. */
 import { createRequire } from "node:module";
 import rdkafka from "node-rdkafka";
 import { KafkaError } from "./kafka-error.ts";
@@ -8,7 +8,7 @@ const { err2str } = createRequire(import.meta.url)("node-rdkafka/librdkafka.js")
 const FATAL_LINE = "Fatal error: ";
 const codes = Object.values(rdkafka.CODES.ERRORS as unknown as Record<string, number>);
 const byWords = new Map(codes.map((code) => [err2str(code), code]));
-/** `event.error` has lost its `Broker: ` or `Local: ` and its capitals; no two codes have the same words even so. */
+/** The words of `event.error` lack `Broker: ` or `Local: ` and capitals; they are still unique. */
 const byBareWords = new Map([...byWords].map(([words, code]) => [(words.split(": ")[1] ?? words).toLowerCase(), code]));
 
 /** librdkafka's words for a code. */
@@ -16,18 +16,18 @@ export function wordsOf(code: number): string {
 	return err2str(code);
 }
 
-/** The code of an error by its words, as a partition's or as `event.error` has them; -1 where they are nobody's. */
+/** The code of an error by its words, as a partition's error or `event.error` has them; -1 if unknown. */
 export function codeOfWords(words: string): number {
 	return byWords.get(words) ?? byBareWords.get(words.toLowerCase()) ?? -1;
 }
 
-/** Of a line of the client's log that says why it gave itself up. */
+/** The error in a log line that says why the client gave up for good. */
 export function fatalError(line: string): KafkaError {
 	const code = codeOfLine(line, FATAL_LINE);
 	return new KafkaError(code === -1 ? line : wordsOf(code), code);
 }
 
-/** The code that a line of the client's log begins with, behind `prefix`; -1 where it begins with none. */
+/** The code at the beginning of a client's log line, after `prefix`; -1 if there is none. */
 export function codeOfLine(line: string, prefix: string): number {
 	const rest = line.startsWith(prefix) ? line.slice(prefix.length) : "";
 	let found = "";

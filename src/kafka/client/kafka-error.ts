@@ -1,7 +1,7 @@
-/** Errors of Kafka and its client, and the codes of theirs that are branched on. Needs no client: the simulation throws them too. */
+/** Errors of Kafka and its client, and the codes that PocKaffe acts on. Needs no client: the simulation throws them too. */
 import { PocKaffeError } from "../../core/errors.ts";
 
-/** librdkafka's codes that are branched on. */
+/** The librdkafka codes that PocKaffe acts on. */
 export const kafkaErrors = {
 	assignPartitions: -175,
 	revokePartitions: -174,
@@ -38,7 +38,7 @@ export const kafkaErrors = {
 	unsupportedAssignor: 112,
 } as const;
 
-/** An error of Kafka or its client; `kafkaCode` as librdkafka numbers it. */
+/** An error of Kafka or its client. `kafkaCode`: librdkafka's number. */
 export class KafkaError extends PocKaffeError {
 	readonly kafkaCode: number;
 	constructor(message: string, kafkaCode: number, options?: ErrorOptions) {

@@ -1,4 +1,4 @@
-/** Answers for a client that nobody polls. */
+/** Gets answers for a client that nobody polls. */
 
 import { isRefusal } from "../watches/rights.ts";
 import type { ConsumerClient } from "./consumer-client.ts";
@@ -7,17 +7,17 @@ import { KafkaError } from "./kafka-error.ts";
 const POLL_MS = 50;
 
 /**
- * Polls until `asked` is settled, and settles as it does. Results of commits come by polls alone. So does the refusal of a group that this
- * user may not see: what is asked of its coordinator has no answer then, so a refusal ends the wait. Polls must bring no messages.
+ * Polls until `asked` settles, and settles like it. The results of commits arrive only by polls. So does the refusal of a group that this
+ * user may not see: requests to its coordinator then have no answer, so a refusal ends the wait. Polls must bring no messages.
  */
 export async function polledAnswer<T>(client: Pick<ConsumerClient, "consume">, asked: Promise<T>): Promise<T> {
 	let isSettled = false;
 	const settled = asked.finally(() => {
 		isSettled = true;
 	});
-	// A failure is told behind the last poll.
+	// A failure is reported after the last poll.
 	settled.catch(() => {});
-	// What is known already needs no poll.
+	// An answer that is there already needs no poll.
 	await new Promise((resolve) => setImmediate(resolve));
 	while (!isSettled) {
 		const polled = await client.consume(1, POLL_MS).catch((error: unknown) => error);

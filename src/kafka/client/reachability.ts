@@ -1,8 +1,11 @@
-/** Whether the addresses that brokers give out are reached from here: a client finds the cluster at one address and works at another. */
+/**
+ * Checks whether the brokers' advertised addresses can be reached from here: a client finds the cluster at one address and works with
+ * others.
+ */
 import { connect } from "node:net";
 import type { ClusterMetadata } from "./connect.ts";
 
-/** A broker at whose advertised address nobody answers, and why: ECONNREFUSED, ENOTFOUND, `no answer within … ms`, … */
+/** A broker whose advertised address does not answer, and why: ECONNREFUSED, ENOTFOUND, `no answer within … ms`, … */
 export interface UnreachableBroker {
 	readonly id: number;
 	readonly address: string;
@@ -11,7 +14,7 @@ export interface UnreachableBroker {
 
 const TIMEOUT_MS = 3_000;
 
-/** Connects to each address and says nothing there. Never rejects. */
+/** Connects to each address and sends nothing. Never rejects. */
 export async function unreachableBrokers(brokers: ClusterMetadata["brokers"]): Promise<UnreachableBroker[]> {
 	const tried = await Promise.all(
 		brokers.map(async ({ id, host, port }) => ({ id, address: `${host}:${port}`, why: await reasonOf(host, port) })),

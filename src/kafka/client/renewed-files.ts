@@ -1,36 +1,36 @@
 /**
- * Notices that a file of `kafka.tls`, or the password's, has other contents than those that the client was made with: librdkafka reads
- * them once, and a certificate that has expired keeps it out of the cluster at its next connection. Contents are compared, for names and
- * times say too little (a mounted secret changes by a link above it).
+ * Detects that the contents of a `kafka.tls` file or of the password file changed since the client was created. librdkafka reads them once,
+ * and an expired certificate keeps it out of the cluster at its next connection. Contents are compared, because names and times are not
+ * enough (a mounted secret changes through a link above it).
  */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Clock, Timer } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 
-/** What is looked at and told. */
+/** What is checked and called. */
 export interface RenewedFilesParts {
 	readonly clock: Clock;
 	readonly files: readonly string[];
-	/** Throws where they can't be used: half of them are written. */
+	/** Throws if the files can't be used: they may be half written. */
 	readonly check: () => void;
-	/** They are to be taken: false where that has to wait. */
+	/** Uses the new files; false if that has to wait. */
 	readonly renew: () => Promise<boolean>;
 	readonly listener: {
 		renewed(files: readonly string[]): void;
-		/** They are not taken, and are tried again; the client goes on with those that it has. */
+		/** The new files are not used yet and are tried again; the client goes on with the old ones. */
 		refused(files: readonly string[], why: string): void;
 	};
 }
 
 const LOOK_EVERY_MS = 10_000;
-/** Whoever writes them one after the other is done by then. */
+/** Several files written one after the other are complete after this time. */
 const SETTLED_AFTER_MS = 1_000;
 
 /** Notices changed TLS and password files. Idempotent to dispose. */
 export class RenewedFiles {
 	readonly #parts: RenewedFilesParts;
-	/** By file, as the client has them. */
+	/** Digests by file, as the client read them. */
 	#used: ReadonlyMap<string, string> | null = null;
 	#timer: Timer | null = null;
 	#disposed = false;
@@ -40,7 +40,7 @@ export class RenewedFiles {
 		this.#parts = parts;
 	}
 
-	/** The contents of now are those that the client has. */
+	/** Takes the present contents as those that the client has. */
 	async start(): Promise<void> {
 		if (this.#parts.files.length === 0) return;
 		this.#used = await this.#contents();
@@ -56,7 +56,7 @@ export class RenewedFiles {
 		if (!this.#disposed) this.#timer = this.#parts.clock.after(delayMs, () => void this.#look(before));
 	}
 
-	/** `before`: as they were a moment ago, where they had changed. */
+	/** `before`: the contents a moment ago, if they had changed. */
 	async #look(before: ReadonlyMap<string, string> | null): Promise<void> {
 		const found = await this.#contents();
 		const changed = differing(found, this.#used);
@@ -77,7 +77,7 @@ export class RenewedFiles {
 		this.#lookIn(LOOK_EVERY_MS, null);
 	}
 
-	/** Digests: keys stay in nobody's memory. A file that can't be read is another content. */
+	/** Digests of the contents, so that no key stays in memory. An unreadable file counts as other contents. */
 	async #contents(): Promise<ReadonlyMap<string, string>> {
 		const read = this.#parts.files.map(async (file): Promise<[string, string]> => {
 			const contents = await readFile(file).catch((error: NodeJS.ErrnoException) => String(error.code));

@@ -1,6 +1,6 @@
 /**
- * Whether the files of `kafka.tls` can be used: librdkafka says so late, in OpenSSL's words, and asks a terminal for the password of a key
- * that is encrypted.
+ * Checks whether the files of `kafka.tls` can be used. librdkafka finds out late, in OpenSSL's words, and asks a terminal for the password
+ * of an encrypted key.
  */
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";

@@ -1,6 +1,6 @@
 /**
- * A dead letter as a record of a topic, and back. Key and value are the message's own; what happened to it is told in headers that
- * other tools read too: Kafka Connect's, and those of Spring's whose values are text (Spring's numbers are binary, and the client
+ * Turns a dead letter into a record of a topic, and back. Key and value are the message's own. Headers tell what happened to it, also in
+ * names that other tools read: Kafka Connect's, and those of Spring's whose values are text (Spring's numbers are binary, and the client
  * can't send a NUL byte in a header). Everything else is in `pockaffe.*`. Pure.
  */
 import * as z from "zod";
@@ -17,16 +17,16 @@ import type { Header, ReceivedMessage } from "../../core/messages/message.ts";
 /** Headers as a producer sends them: text without NUL. */
 export type TextHeader = readonly [name: string, value: string];
 
-/** Whose letters they are, and who writes them. */
+/** The group that the letters belong to, and the version that writes them. */
 export interface LetterOrigin {
 	readonly consumerGroup: string;
 	readonly version: string;
 }
 
-/** What a record of the topic says. */
+/** The contents of a record of the topic. */
 export type LetterRecord = RecordOrigin & (LetterContent | LetterMark);
 
-/** Whose it is, and where it is in the letters' topic. */
+/** The record's group, and its place in the letters' topic. */
 export interface RecordOrigin {
 	readonly consumerGroup: string;
 	readonly partition: number;
@@ -34,14 +34,14 @@ export interface RecordOrigin {
 	readonly recordedAtMs: number;
 }
 
-/** A letter. `receivedAtMs`: when the message was received that became it, by the clock that made `recordedAtMs`. */
+/** A letter. `receivedAtMs`: when the message was received, by the same clock as `recordedAtMs`. */
 export interface LetterContent {
 	readonly type: "letter";
 	readonly letter: StoredLetter;
 	readonly receivedAtMs: number;
 }
 
-/** What became of one. `timestamp` is null in records of an earlier version, which tell the place alone. */
+/** A letter's new state. `timestamp` is null in records of an earlier version, which name only the position. */
 export interface LetterMark {
 	readonly type: "mark";
 	readonly of: Omit<LetterIdentity, "timestamp"> & { readonly timestamp: number | null };
@@ -49,19 +49,17 @@ export interface LetterMark {
 }
 
 const ours = /^(?:__connect\.errors\.|kafka_dlt-|pockaffe\.)/;
-/** Table, id, SQLSTATE; an earlier version's records have no SQLSTATE. */
+/** Table, id, SQLSTATE; records of an earlier version have no SQLSTATE. */
 const packedRows = z.array(z.tuple([z.string(), z.string()]).rest(z.string().nullable()));
 const packedHeaders = z.array(z.tuple([z.string(), z.base64().nullable()]));
 const omittedPart = z.object({ bytes: z.number(), sha256: z.string() });
 const omittedParts = z.object({ key: omittedPart, value: omittedPart, headers: omittedPart }).partial();
-/** A record has to stay below the topic's max.message.bytes, so what only explains is cut. */
+/** Maximum characters of explaining texts: a record has to stay below the topic's max.message.bytes. */
 const LONGEST_TEXT = { usual: 8_192, brief: 200 };
-/**
- * Of a message with very many refused rows only as many are named as this JSON holds; for `verify` it may then be any row of the message.
- */
+/** Maximum JSON bytes for the names of refused rows. If a message has more, `verify` accepts any of its rows as refused. */
 const MOST_ROWS = { usualBytes: 65_536, briefBytes: 0 };
 
-/** What else is known of a letter as it is written: how long ago its message was received, and whether few words have to do. */
+/** What else writing a letter needs: how long ago its message was received, and whether texts have to be brief. */
 export interface LetterWriting {
 	readonly ageMs: number;
 	readonly isBrief: boolean;
@@ -74,7 +72,7 @@ export function letterHeaders(
 	{ ageMs, isBrief }: LetterWriting = { ageMs: 0, isBrief: false },
 ): TextHeader[] {
 	const own = letter.headers.map(textHeader);
-	// All of them in one header of ours as soon as one can't travel as it is, or could be taken for one of ours.
+	// The message's headers go in one header of ours if any of them can't travel as it is, or could be taken for ours.
 	const carried = own.every((header) => header !== null && !ours.test(header[0]));
 	const failure = exceptionOf(letter, isBrief ? LONGEST_TEXT.brief : LONGEST_TEXT.usual);
 	return [
@@ -108,12 +106,12 @@ export function letterHeaders(
 	];
 }
 
-/** Headers of the record that says what became of a letter; its value is null. */
+/** Headers of the record that sets a letter's state; its value is null. */
 export function markHeaders(of: LetterIdentity, state: LetterMark["state"], { consumerGroup, version }: LetterOrigin): TextHeader[] {
 	return [...coordinateHeaders(of, consumerGroup), ["pockaffe.state", state], ["pockaffe.version", version]];
 }
 
-/** What a record of the topic says; null for one that is none of ours. */
+/** Reads a record of the topic; null if it is not one of ours. */
 export function readLetterRecord({ key, value, timestamp: recordedAtMs, headers, ...home }: ReceivedMessage): LetterRecord | null {
 	const text = new Map(headers.filter(([name]) => ours.test(name)).map(([name, content]) => [name, content?.toString() ?? ""]));
 	const topic = text.get("__connect.errors.topic");
@@ -163,7 +161,9 @@ export function readLetterRecord({ key, value, timestamp: recordedAtMs, headers,
 	return { ...origin, type: "letter", letter, receivedAtMs };
 }
 
-/** Null for what is none: anybody may have written the record. 15 digits are a number of JavaScript's, and a date. */
+/**
+ * A whole number; null for anything else, because anybody may have written the record. 15 digits fit into a JavaScript number and a date.
+ */
 function wholeNumber(text: string | undefined): number | null {
 	return text !== undefined && /^-?\d{1,15}$/.test(text) ? Number(text) : null;
 }
@@ -180,7 +180,7 @@ function coordinateHeaders({ topic, partition, offset, topicId, timestamp }: Let
 	];
 }
 
-/** Connect and Spring name an exception's class: the error's own name where the stack begins with it, else the reason or SQLSTATE. */
+/** The exception class that Connect and Spring name: the error's name if the stack begins with it, else the reason or SQLSTATE. */
 function exceptionOf(
 	{ error, stack, reason, sqlstate }: DeadLetter,
 	longest: number,
@@ -198,7 +198,7 @@ function given(name: string, value: string | null): TextHeader[] {
 	return value === null ? [] : [[name, shortened(value)]];
 }
 
-/** A header as text; null where its value is null, or not UTF-8 without NUL. */
+/** A header as text; null if its value is null, or not UTF-8 without NUL. */
 function textHeader([name, value]: Header): TextHeader | null {
 	if (value === null || value.includes(0) || name.includes("\0")) return null;
 	const text = value.toString("utf8");
@@ -234,7 +234,7 @@ function rowsFromJson(json: string | undefined): RefusedRow[] {
 	}
 }
 
-/** Null where it says nothing that can be read: a letter without its value must not pass for a whole one. */
+/** The parts that were left out; null if that can't be read: a letter without its value must not pass for a complete one. */
 function omittedFromJson(json: string | undefined): OmittedParts | null {
 	try {
 		return json === undefined ? {} : (omittedParts.parse(JSON.parse(json)) as OmittedParts);
@@ -243,7 +243,7 @@ function omittedFromJson(json: string | undefined): OmittedParts | null {
 	}
 }
 
-/** Null where it isn't what `headersAsJson` writes. */
+/** Null if the text was not written by `headersAsJson`. */
 function headersFromJson(json: string): Header[] | null {
 	try {
 		return packedHeaders.parse(JSON.parse(json)).map(([name, value]) => [name, value === null ? null : Buffer.from(value, "base64")]);

@@ -1,8 +1,7 @@
 /**
- * The dead-letter topic as people work with it: read from its beginning to its present end each time, without joining a group. The
- * records of a letter are folded (letter-fold.ts), of which only places are kept; whole letters are read a second time, page by page. What
- * becomes of a letter is told by a record that is appended: a mark, or the letter anew. None can be deleted: they end by the topic's
- * retention.
+ * The dead-letter topic as the commands use it. It is read each time from its beginning to its present end, without joining a group. The
+ * records of each letter are folded (letter-fold.ts), keeping only their places; whole letters are read a second time, page by page. A
+ * letter's new state is appended as a record: a mark, or the letter again. Letters can't be deleted: they end by the topic's retention.
  */
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -28,39 +27,39 @@ import { type LetterOrigin, type LetterRecord, letterHeaders, markHeaders, readL
 import { type FoldedLetter, LetterFold } from "./letter-fold.ts";
 import { LetterPages, type LetterPlace } from "./letter-pages.ts";
 
-/** What the topic is read and written with. */
+/** What the store needs. */
 export interface DeadLetterTopicStoreParts extends LetterOrigin {
 	readonly kafka: Config["kafka"];
 	readonly topic: string;
 	readonly clock: Clock;
-	/** Ends a reading. */
+	/** Aborted to end a read. */
 	readonly signal: AbortSignal;
-	/** Where letters are read; as the configuration says where it is left out. */
+	/** Connects the reader. Default: by the configuration. */
 	readonly connectReader?: () => Promise<LetterReader>;
-	/** The same of where they are written. */
+	/** Connects the producer. Default: by the configuration. */
 	readonly connectProducer?: () => Promise<LetterProducer>;
 }
 
-/** What the store needs of a reader. */
+/** What the store needs from a reader. */
 export type LetterReader = Pick<LogReader, "metadata" | "watermarks" | "topicIds" | "read"> & AsyncDisposable;
-/** What it needs of a producer. */
+/** What it needs from a producer. */
 export type LetterProducer = Pick<Producer, "produce" | "topics"> & AsyncDisposable;
 
-/** A letter without its content: where its newest record is. */
+/** A letter without its contents: only the place of its newest record. */
 type Found = FoldedLetter<LetterPlace>;
 
-/** So many records are on their way at a time. */
+/** Maximum records under way at a time. */
 const AT_ONCE = 1_000;
-/** A record is too large for the topic. */
+/** Kafka's code: the record is too large for the topic. */
 const TOO_LARGE = "kafka_10";
-/** librdkafka's, of a partition that the topic got after the producer had connected. */
+/** librdkafka's code for a partition that was added after the producer had connected. */
 const UNKNOWN_PARTITION = "kafka_-190";
 
 /** Lists, reads and marks letters of the topic. */
 export class DeadLetterTopicStore implements LetterStore {
 	readonly #parts: DeadLetterTopicStoreParts;
 	#producer: Promise<LetterProducer> | null = null;
-	/** Where the letters that were read have their records. */
+	/** The records of the letters that were returned. */
 	readonly #folded = new WeakMap<StoredLetter, Found>();
 
 	constructor(parts: DeadLetterTopicStoreParts) {
@@ -132,14 +131,17 @@ export class DeadLetterTopicStore implements LetterStore {
 		await producer?.[Symbol.asyncDispose]();
 	}
 
-	/** Where its records are, so that it comes behind them: the topic may have got more partitions since. */
+	/**
+	 * Appends the mark to the partitions that have the letter's records, so that it comes after them: the topic may have got more partitions
+	 * since.
+	 */
 	async #mark({ homes, ...of }: Found, state: "replayed" | "discarded", key: Buffer | null): Promise<void> {
 		const headers = markHeaders(of, state, this.#parts);
 		const standing = homes.filter((home) => home.state !== state && home.state !== "replayed");
 		await Promise.all(standing.map(({ partition }) => this.#produce({ partition, key, value: null, headers })));
 	}
 
-	/** The letter with what the replay met, at a place where it stands as it does. */
+	/** Appends the letter again with what the replay met, in a partition where its state is the present one. */
 	async #renew(letter: StoredLetter, folded: Found, failure: ReplayFailure): Promise<void> {
 		const { homes, state } = folded;
 		const home = homes.find((each) => each.state === state);
@@ -162,7 +164,7 @@ export class DeadLetterTopicStore implements LetterStore {
 			if (!(error instanceof PocKaffeError) || error.code !== TOO_LARGE) throw error;
 			return write(true);
 		});
-		// Until then it is open: rather once too often than lost.
+		// Until all marks are written the letter stays open: better shown once too often than lost.
 		if (state === "discarded")
 			await this.#produce({ partition, key: letter.key, value: null, headers: markHeaders(letter, state, this.#parts) });
 	}
@@ -179,20 +181,20 @@ export class DeadLetterTopicStore implements LetterStore {
 		await produce()
 			.catch(async (error) => {
 				if (!(error instanceof PocKaffeError) || error.code !== UNKNOWN_PARTITION) throw error;
-				// What is asked for is known from then on.
+				// The producer knows the topic's partitions after asking.
 				await producer.topics(topic);
 				return produce();
 			})
 			.catch(refused(kafka, { topic: ["Write", topic] }));
 	}
 
-	/** What matches, in no order. */
+	/** Finds matching letters, in no order. */
 	async #find(reader: LetterReader, { states, topicId, reason, ...place }: LetterFilter): Promise<Found[]> {
 		const fold = new LetterFold((letter, { partition, offset }): LetterPlace | null =>
 			reason === undefined || letter.reason === reason ? { partition, offset, bytes: contentBytes(letter) } : null,
 		);
 		await this.#take(reader, (record) => {
-			// What can't match is not kept: state, log and reason may still change.
+			// Records that can't match are not kept. State, log and reason may still change.
 			if (matches(record.type === "letter" ? record.letter : record.of, place)) fold.take(record);
 		});
 		const found: Found[] = [];
@@ -208,7 +210,7 @@ export class DeadLetterTopicStore implements LetterStore {
 		return connectReader?.() ?? LogReader.connect(kafka, clock, `${consumerGroup}-dead-letters`, signal);
 	}
 
-	/** Reads all partitions up to where they end now, this group's records in each partition's order. */
+	/** Reads all partitions up to their present ends: this group's records, in each partition's order. */
 	async #take(reader: LetterReader, take: (record: LetterRecord) => void): Promise<void> {
 		const { kafka, topic } = this.#parts;
 		await this.#takeAll(reader, take).catch(refused(kafka, { topic: ["Read", topic] }));
@@ -233,7 +235,7 @@ export class DeadLetterTopicStore implements LetterStore {
 	}
 }
 
-/** What is undefined in `wanted` matches everything. */
+/** True if the letter matches; what is undefined in `wanted` matches everything. */
 function matches(
 	letter: Pick<LetterIdentity, "topic" | "partition" | "offset">,
 	wanted: Pick<LetterFilter, "topic" | "partition" | "offset">,

@@ -1,7 +1,7 @@
 /**
- * The dead-letter topic: produces letters, for ever trying, each for itself. A letter goes to the partition of its message's number,
- * so that the letters of a partition stay in order. A redelivery of the same message appends another letter, which takes the place of
- * the first for whoever reads. One that is too large for the topic goes in without what makes it so.
+ * Produces dead letters to the topic, each by itself, and tries for ever. A letter goes to the partition with its message's number, so that
+ * the letters of a partition stay in order. A redelivered message appends another letter, which replaces the first for readers. A letter
+ * that is too large for the topic is stored without the part that makes it so large.
  *
  * A side way of a message's way (docs/architecture.md).
  */
@@ -26,35 +26,35 @@ import { refused, withRight } from "../watches/rights.ts";
 import { type LetterOrigin, letterHeaders } from "./dead-letter-record.ts";
 import { letterTopicPolicy } from "./letter-topic-policy.ts";
 
-/** What the topic is reached with. */
+/** What storing letters needs. */
 export interface DeadLetterTopicParts extends LetterOrigin {
 	readonly kafka: Config["kafka"];
 	readonly topic: string;
 	readonly clock: Clock;
 	readonly random: Random;
-	/** Where letters are written; as the configuration says where it is left out. */
+	/** Connects the producer. Default: by the configuration. */
 	readonly connectProducer?: () => Promise<TopicProducer>;
 }
 
-/** What the target needs of a producer. */
+/** What storing letters needs from a producer. */
 export type TopicProducer = Pick<Producer, "produce" | "topics" | "topicSettings" | "close" | "gaveUp"> & AsyncDisposable;
 
 const RETRY = { minMs: 100, maxMs: 5_000 };
 const CONNECT_TIMEOUT_MS = 5_000;
-/** Then the record is given back and tried anew, and the target counts as blocked. */
+/** Delivery timeout: then the record is given back and tried again, and the target counts as blocked. */
 const DELIVERY_TIMEOUT_MS = 5_000;
-/** The same for a large one. */
+/** The same for a large record. */
 const LARGE_DELIVERY_TIMEOUT_MS = 120_000;
-/** A request above 100 MiB no broker takes by default, and it hangs up instead of saying so; compressed such a record may be smaller. */
-const HUGE_BYTES = 64 * 2 ** 20;
-/** Of a topic that we make: a request of 100 MiB is the most that brokers take by default. */
-const MAX_MESSAGE_BYTES = 100_000_000;
-/** Invalid configuration, refused by the cluster's policy. */
-const refusedConfig = new Set(["kafka_40", "kafka_44"]);
 /**
- * librdkafka's codes after which a producer is of no use any more, that of a record that is too large, and of one that was not taken in
- * time.
+ * From this size on a record may exceed 100 MiB as a request. By default no broker accepts that, and it hangs up instead of saying so.
+ * Compressed, such a record may be smaller.
  */
+const HUGE_BYTES = 64 * 2 ** 20;
+/** `max.message.bytes` of a topic that PocKaffe creates: by default brokers accept requests of up to 100 MiB. */
+const MAX_MESSAGE_BYTES = 100_000_000;
+/** Kafka's codes: invalid configuration, refused by the cluster's policy. */
+const refusedConfig = new Set(["kafka_40", "kafka_44"]);
+/** librdkafka's codes: the producer is unusable (fatal, state), the record is too large, the record was not accepted in time. */
 const codes = { fatal: "kafka_-150", state: "kafka_-172", tooLarge: "kafka_10", timedOut: "kafka_-192" };
 
 interface Connection {
@@ -67,14 +67,14 @@ interface Connection {
 export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTopicParts;
 	readonly #ended = lifetime();
-	/** By whether it is the one for large records. */
+	/** Connections; the key says whether it is the one for large records. */
 	readonly #connections = new Map<boolean, Promise<Connection>>();
 	readonly #storing = new Set<DeadLetter>();
-	/** Letters whose last try failed. */
+	/** Letters whose last attempt failed. */
 	readonly #failing = new Set<DeadLetter>();
-	/** Doubts of the topic that were told. */
+	/** Doubts about the topic that were reported. */
 	readonly #told = new Set<string>();
-	/** The topic could not be reached when it was last tried without a letter. */
+	/** The topic could not be reached at the last attempt without a letter. */
 	#unreachable = false;
 
 	constructor(parts: DeadLetterTopicParts) {
@@ -91,7 +91,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		return !this.#unreachable && [...this.#storing].some((letter) => isIts(letter) && !this.#failing.has(letter));
 	}
 
-	/** Begins to connect and doesn't wait: what the broker refuses is told as soon as it is known, not with the first letter. */
+	/** Begins to connect without waiting, so that a refusal is reported as soon as it is known, and not with the first letter. */
 	async prepare(): Promise<void> {
 		void this.#prepareInBackground();
 	}
@@ -127,7 +127,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		}
 	}
 
-	/** The next letter goes by a new client, made of what its settings name by now. Those under way are tried again by it. */
+	/** The next letter uses a new client, made from the present settings. Letters under way are tried again with it. */
 	async renew(): Promise<void> {
 		await this.#disconnect();
 	}
@@ -172,7 +172,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		this.#changed(() => this.#failing.add(letter), `${messageOf(error)}${hint} (${partitionName(letter)} offset ${letter.offset})`);
 	}
 
-	/** Tells when `change` blocks or unblocks the target. */
+	/** Makes a change, and reports it if it blocks or unblocks the target. */
 	#changed(change: () => void, message = ""): void {
 		const before = this.blocked;
 		change();
@@ -181,7 +181,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		else this.emit("target:unblocked");
 	}
 
-	/** Large records have a client of their own: how long a record is tried is a setting of the client. */
+	/** Large records have a client of their own, because the delivery timeout is a setting of the client. */
 	#connected(forLarge = false): Promise<Connection> {
 		const known = this.#connections.get(forLarge);
 		if (known) return known;
@@ -206,7 +206,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		}
 	}
 
-	/** Partitions of the topic; it is created where it is missing, with as many as the largest of the topics that are read has. */
+	/** Number of the topic's partitions. Creates the topic if it is missing, with as many partitions as the largest topic that is read. */
 	async #existing(producer: TopicProducer): Promise<number> {
 		const { kafka, topic, clock } = this.#parts;
 		const found = await producer.topics();
@@ -219,7 +219,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 			await createLetterTopic(kafka, { name: topic, partitions, replication: -1 });
 			await awaitTopic(kafka, clock, topic, Math.max(1, partitions));
 		} catch (error) {
-			// Who may not create topics may still be served by a broker that does; another daemon may have been faster.
+			// A user who may not create topics may still be served by a broker that does; or another daemon was faster.
 			const made = (await producer.topics(topic)).get(topic);
 			if (made === undefined) throw withRights(kafka, topic, error);
 			return this.#judged(producer, names, made);
@@ -229,7 +229,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		return made;
 	}
 
-	/** The partitions of a topic that somebody else made; rejects where letters would be lost there. */
+	/** The partitions of a topic that somebody else created. Rejects if letters would be lost there. */
 	async #judged(producer: TopicProducer, sources: readonly string[], partitions: number): Promise<number> {
 		const { kafka, topic } = this.#parts;
 		const settings = await producer.topicSettings([topic, ...sources]).catch((error: KafkaError) => error);
@@ -248,13 +248,13 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		this.#connections.clear();
 		for (const connection of connections) {
 			const { producer } = (await connection.catch(() => null)) ?? {};
-			// Letters still under way are given up by their callers or tried again by the next connection.
+			// Letters still under way are given up by their callers, or tried again with the next connection.
 			await producer?.close(0);
 		}
 	}
 }
 
-/** Who may not write to a topic can't see whether it is there. */
+/** A user who may not write to a topic can't see whether it exists. */
 function withRights(kafka: Config["kafka"], topic: string, error: unknown): unknown {
 	if (!(error instanceof KafkaError)) return error;
 	const told = withRight(kafka, { topic: ["Write", topic] }, error);
@@ -262,19 +262,22 @@ function withRights(kafka: Config["kafka"], topic: string, error: unknown): unkn
 	return new KafkaError(`${told.message}; where there is no such topic yet, Create beside Write`, error.kafkaCode, { cause: error });
 }
 
-/** Letters live until somebody looks after them, and are as large as messages are: as much as a broker takes in one request. */
+/**
+ * Letters are kept until somebody replays or discards them, and are as large as messages: so the topic has no retention, and takes as much
+ * as a broker accepts in one request.
+ */
 async function createLetterTopic(kafka: Config["kafka"], topic: NewTopic): Promise<void> {
 	const keep = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1" };
 	try {
 		await createTopic(kafka, { ...topic, config: { ...keep, "max.message.bytes": String(MAX_MESSAGE_BYTES) } });
 	} catch (error) {
-		// A cluster may have limits of its own; what is too large goes in without its value then.
+		// A cluster may have limits of its own; then a letter that is too large is stored without its value.
 		if (!refusedConfig.has(codeOf(error))) throw error;
 		await createTopic(kafka, { ...topic, config: keep });
 	}
 }
 
-/** What to try next at once: with less of the message, with less of what is said of it; null: the same again, later. */
+/** What to try at once: `lighter` with less of the message, `brief` with shorter texts. Null: the same again, later. */
 function verdictOn(trial: LetterTrial, code: string): "lighter" | "brief" | null {
 	const before = trial.next;
 	if (code === codes.tooLarge) return trial.tooLarge(true) ? "lighter" : "brief";

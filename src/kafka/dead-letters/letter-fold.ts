@@ -1,22 +1,22 @@
 /**
- * The letters of a topic as its records tell them. Records of one letter are in the order of their partition; where the topic got more
- * partitions since they may be in several, and then each has a state of its own: the letter is open while it is in one of them. Pure.
+ * Folds a topic's records into letters. The records of one letter are ordered within their partition. If the topic got more partitions
+ * since, they may be in several, and each has a state of its own: the letter is open while one of them says so. Pure.
  */
 import { isSameMessage, type LetterIdentity, type StoredLetter } from "../../core/dead-letters/dead-letter.ts";
 import { type LetterState, stateAfterFailure } from "../../core/dead-letters/letter-state.ts";
 import type { LetterContent, LetterMark, LetterRecord, RecordOrigin } from "./dead-letter-record.ts";
 
-/** A letter. `content` is what was kept of its newest record. */
+/** A letter. `content`: what was kept of its newest record. */
 export interface FoldedLetter<T> extends LetterIdentity {
 	readonly content: T;
 	readonly firstAtMs: number;
 	readonly lastAtMs: number;
 	readonly state: LetterState;
-	/** Partitions of the topic that have records of it, and where it stands there. */
+	/** Partitions that have records of it, with its state there. */
 	readonly homes: readonly Home[];
 }
 
-/** Where a letter stands in one partition of the topic. */
+/** A letter's state in one partition of the topic. */
 export interface Home {
 	readonly partition: number;
 	readonly state: LetterState;
@@ -31,21 +31,21 @@ interface Entry<T> extends LetterIdentity {
 	homes: Home[];
 }
 
-/** Clocks of machines differ: an attempt counts as older than what became of its letter only where it is so by more than this. */
+/** Clocks of machines differ: an attempt counts as older than the letter's state only if it is older by more than this. */
 const CLOCK_DIFFERENCE_MS = 10_000;
 
 /** The letters' states, from the topic's records. */
 export class LetterFold<T> {
 	readonly #keep: (letter: StoredLetter, record: RecordOrigin) => T;
-	/** By place: one, or one of each log of the topic. */
+	/** By position: one letter, or one per log of the topic. */
 	readonly #entries = new Map<string, Entry<T>[]>();
 
-	/** `keep` makes of a letter's record what is kept of it. */
+	/** `keep` returns what to keep of a letter's record. */
 	constructor(keep: (letter: StoredLetter, record: RecordOrigin) => T) {
 		this.#keep = keep;
 	}
 
-	/** The next record of a partition. */
+	/** Takes the next record of a partition. */
 	take(record: LetterRecord): void {
 		if (record.type === "letter") this.#letter(record);
 		else this.#mark(record);
@@ -72,7 +72,7 @@ export class LetterFold<T> {
 		const home = entry.homes.find((each) => each.partition === partition);
 		const isOlder = home !== undefined && receivedAtMs + CLOCK_DIFFERENCE_MS < home.changedAtMs;
 		const state = home ? stateAfterFailure(home.state, failed, isOlder) : failed;
-		// Somebody has looked after it, and this says nothing new.
+		// Somebody has replayed or discarded it already, and this is an older attempt.
 		if (home && state === home.state && state !== "open" && state !== "skipped") return;
 		entry.topicId ??= letter.topicId;
 		entry.firstAtMs = Math.min(entry.firstAtMs, receivedAtMs);
@@ -98,7 +98,7 @@ function move<T>(entry: Entry<T>, home: Home): void {
 	entry.homes = [...entry.homes.filter(({ partition }) => partition !== home.partition), home];
 }
 
-/** Open where it is open somewhere; else as it came to stand last. */
+/** Open if it is open in any partition; else its last state. */
 function standing(homes: readonly Home[]): { readonly state: LetterState; readonly lastAtMs: number } {
 	const last = (some: readonly Home[]) => some.reduce((latest, home) => (home.changedAtMs > latest.changedAtMs ? home : latest));
 	const open = homes.filter(({ state }) => state === "open");

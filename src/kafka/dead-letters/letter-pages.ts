@@ -1,6 +1,6 @@
 /**
- * Whole letters of the topic by their places, page by page in the order that is asked for. The records of a page lie close to each other
- * as a rule, and are read as few stretches of the log; what lies between them is passed over.
+ * Reads whole letters of the topic by their places, page by page in the requested order. The records of a page usually lie close together
+ * and are read as a few stretches of the log; records in between are skipped.
  */
 import type { StoredLetter } from "../../core/dead-letters/dead-letter.ts";
 import type { LogRange, LogReader } from "../log-reader.ts";
@@ -13,9 +13,9 @@ export interface LetterPlace {
 	readonly bytes: number;
 }
 
-/** Limits of a page; a letter may be large by itself. */
+/** Limits of a page; a single letter may exceed them. */
 const PAGE = { letters: 1_000, bytes: 16 * 2 ** 20 };
-/** Records further apart than this are read apart: a new stretch costs a round trip or two. */
+/** Records further apart than this are read separately: a new stretch costs a round trip or two. */
 const FAR_APART = 1_000;
 
 /** Reads whole letters page by page. */
@@ -28,7 +28,7 @@ export class LetterPages {
 		this.#topic = topic;
 	}
 
-	/** With each its letter; what retention took away meanwhile is left out. */
+	/** Yields each place with its letter. Letters that retention removed meanwhile are left out. */
 	async *read<T extends { readonly content: LetterPlace }>(places: readonly T[]): AsyncGenerator<[T, StoredLetter][]> {
 		for (let from = 0; from < places.length; ) {
 			const page = places.slice(from, endOfPage(places, from));
@@ -57,7 +57,7 @@ export class LetterPages {
 		return letters;
 	}
 
-	/** Stretches of the log, of each partition one at a time. */
+	/** Stretches of the log, in rounds of one per partition. */
 	#rounds(places: readonly LetterPlace[]): LogRange[][] {
 		const rounds: LogRange[][] = [];
 		for (const partition of new Set(places.map((place) => place.partition))) {

@@ -1,31 +1,31 @@
-/** Whether a topic that is there already keeps dead letters: what Kafka would delete or refuse by its settings. Pure. */
+/** Checks whether an existing topic keeps dead letters: what would Kafka delete or refuse by its settings? Pure. */
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import type { TopicSettings } from "../native.ts";
 import { aclCommand, type RightsConfig } from "../watches/rights.ts";
 
-/** What is known of it. */
+/** What is known about the topic. */
 export interface LetterTopicParts {
 	readonly kafka: RightsConfig;
 	readonly topic: string;
 	/** Topics whose messages become letters. */
 	readonly sources: readonly string[];
-	/** As Kafka tells them; null where it can't be asked, an error where it doesn't answer. */
+	/** Settings as Kafka reports them; null without the addon, an error if Kafka does not answer. */
 	readonly settings: ReadonlyMap<string, TopicSettings | KafkaError> | KafkaError | null;
 }
 
-/** What to make of the topic. */
+/** The verdict about the topic. */
 export interface LetterTopicPolicy {
-	/** Why no letter may go there: it would be lost. Null where one may. */
+	/** Why no letter may be stored there: it would be lost. Null if letters may. */
 	readonly refusal: string | null;
-	/** What an operator should know, with the command that mends it. */
+	/** Doubts that an operator should know, each with the command that corrects it. */
 	readonly doubts: readonly string[];
-	/** That its settings are not known, and why; null where they are. */
+	/** Why its settings are not known; null if they are. */
 	readonly unknown: string | null;
 }
 
 const FOR_EVER = "-1";
 
-/** Looks at the settings of an existing letters topic. */
+/** Checks the settings of an existing letters' topic. */
 export function letterTopicPolicy({ kafka, topic, sources, settings }: LetterTopicParts): LetterTopicPolicy {
 	const found = settings instanceof KafkaError ? settings : (settings?.get(topic) ?? null);
 	if (found === null || found instanceof KafkaError) return { refusal: null, doubts: [], unknown: unknownWords(kafka, topic, found) };
@@ -53,7 +53,7 @@ function lifeDoubts(found: TopicSettings, mend: (setting: string) => string): st
 	return [`Kafka deletes its letters ${limits.join(" and ")}, open or not; to keep them: ${mend(setting)}`];
 }
 
-/** Of the source with the largest messages. One that may not be looked at says nothing. */
+/** Doubts about the size, for the source with the largest messages. A source whose settings this user may not see is left out. */
 function sizeDoubts(
 	found: TopicSettings,
 	sources: readonly string[],

@@ -34,31 +34,31 @@ import {
 	type StartPosition,
 } from "./start-position.ts";
 
-/** A start that can't be had yet. */
+/** A partition whose start can't be resolved yet. */
 export interface StartFailedFact extends TopicPartition {
 	readonly message: string;
 	readonly failures: number;
 	readonly retryInMs: number;
 }
 
-/** What is told of the assignment. */
+/** Events of the assignment. */
 export interface AssignmentListener {
 	rebalanced(kind: "assign" | "revoke" | "lost", partitions: readonly TopicPartition[]): void;
-	/** An assignment was answered: the member has so many partitions. */
+	/** An assignment was answered: the member has `partitions` partitions. */
 	joined(partitions: number): void;
 	startResolved(start: StartPosition): void;
 	startFailed(fact: StartFailedFact): void;
-	/** A person set where it goes on, and that is stored. */
+	/** An offset that a person set is stored. */
 	offsetSet(fact: OffsetSet): void;
 	/** A revocation was answered. */
 	unassigned(partitions: readonly TopicPartition[]): void;
 	/** The client refused an answer: only joining anew helps. */
 	answerRefused(message: string): void;
-	/** A partition that an eager assignment had to leave out can be had now. */
+	/** A partition that an eager assignment had to leave out can start now. */
 	assignmentOutdated(): void;
 }
 
-/** What the assignment is made of. */
+/** What the assignment needs. */
 export interface AssignmentParts {
 	readonly client: GroupClient;
 	readonly member: GroupMember;
@@ -67,14 +67,14 @@ export interface AssignmentParts {
 	readonly firstStart: FirstStart;
 	readonly startFrom: StartFrom;
 	readonly onOffsetOutOfRange: OutOfRangePolicy;
-	/** Cooperative and KIP-848 assignments come as differences. */
+	/** True if assignments come as differences (cooperative, KIP-848). */
 	readonly incremental: boolean;
 	/**
-	 * Calls it while no poll is under way. A poll may bring messages of an assignment that is over, and then of the new one: those of the
-	 * new one must be what comes with a poll that began behind it, or nobody could tell the two apart.
+	 * Calls `act` while no poll is under way. A poll may bring messages of an old assignment and then of the new one. The new one's messages
+	 * must come from a poll that began after it, or nobody could tell the two apart.
 	 */
 	readonly betweenPolls: <T>(act: () => T) => Promise<T>;
-	/** True where the group gave this member up: what it is told to give away belongs to somebody else already. */
+	/** True if the group gave this member up: the partitions it is told to give away already belong to somebody else. */
 	readonly isLost: () => boolean;
 	readonly clock: Clock;
 	readonly stopped: AbortSignal;
@@ -83,20 +83,20 @@ export interface AssignmentParts {
 
 interface Held extends TopicPartition {
 	state: "resolving" | "fetching" | "leaving";
-	/** The client has it. */
+	/** True if the client fetches it. */
 	isFetched: boolean;
 	/**
-	 * Its start is being claimed and stored: until that is over it can't be given away, or a late claim would fence its next owner, and a
-	 * late start land on that one's commits.
+	 * Pending while its start is claimed and stored. Until then it can't be given away: a late claim would fence its next owner, and a late
+	 * start would overwrite that owner's commits.
 	 */
 	storing: Promise<unknown> | null;
-	/** Where a person wants it to begin; `done` when that is stored. */
+	/** The offset that a person wants; `done` is set when that is stored. */
 	set: { readonly to: number; done: OffsetSet | null } | null;
 }
 
 const RETRY = { minMs: 200, maxMs: 5_000 };
 const GONE: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.unknownPartition];
-/** A daemon that stops waits so long for a start that is being stored: a store that doesn't answer must not hold it up. */
+/** How long a stop waits for a start that is being stored: a store that doesn't answer must not hold it up. */
 const LAST_STORE_MS = 1_000;
 
 /** The partitions assigned to this member. */
@@ -105,19 +105,22 @@ export class Assignment {
 	readonly #held = new Map<string, Held>();
 	#changes: Promise<void> = Promise.resolve();
 	#isAbandoned = false;
-	/** Aborted by the next change. */
+	/** Aborted by the next change of the assignment. */
 	#newest = new AbortController();
 
 	constructor(parts: AssignmentParts) {
 		this.#parts = parts;
 	}
 
-	/** The partitions this member has, also those whose start is not resolved yet. */
+	/** The partitions of this member, including those whose start is not resolved yet. */
 	get partitions(): readonly TopicPartition[] {
 		return this.#isAbandoned ? [] : namesOf(this.#held.values());
 	}
 
-	/** The client is given up: what it had is another member's business, and its last callbacks are only answered, or it never closes. */
+	/**
+	 * The client was given up: its partitions belong to another member. Its last callbacks are only answered, because otherwise it never
+	 * closes.
+	 */
 	abandon(): void {
 		if (this.#isAbandoned) return;
 		const gone = namesOf(this.#held.values());
@@ -149,7 +152,7 @@ export class Assignment {
 		try {
 			client.assign([], true);
 		} catch (error) {
-			// A client that closes takes any answer but this one.
+			// A closing client accepts every answer except this one.
 			if (!stopped.aborted) throw error;
 			client.unassign([], true);
 		}
@@ -157,7 +160,7 @@ export class Assignment {
 		void this.#resolve(held);
 	}
 
-	/** What is resolved at the first try is assigned; the rest is tried on, and has to come with another assignment. */
+	/** Assigns what is resolved at the first attempt; retries the rest, which needs another assignment. */
 	async #assignWhole(held: readonly Held[], superseded: AbortSignal): Promise<void> {
 		const { client, listener, stopped } = this.#parts;
 		using either = eitherSignal(stopped, superseded);
@@ -180,7 +183,7 @@ export class Assignment {
 		}
 	}
 
-	/** Until each has its start, or is given away. */
+	/** Retries until each partition has its start or was given away. */
 	async #resolve(held: readonly Held[], { failures = 1 } = {}): Promise<void> {
 		const { clock, incremental, listener, stopped } = this.#parts;
 		for (let tries = failures; !stopped.aborted; tries++) {
@@ -202,8 +205,8 @@ export class Assignment {
 	}
 
 	/**
-	 * Looks up and stores the starts of these partitions, as far as they are not given away meanwhile; tells of those that can't be had
-	 * yet. Never rejects.
+	 * Looks up and stores the starts of these partitions, unless they are given away meanwhile. Reports those that can't be resolved yet.
+	 * Never rejects.
 	 */
 	#attempt(held: readonly Held[], tries: number): Promise<StartPosition[]> {
 		const attempt = this.#resolveAndStore(held, tries);
@@ -218,7 +221,7 @@ export class Assignment {
 			const set = new Map(held.flatMap((each) => (each.set ? [[partitionName(each), each.set.to]] : [])));
 			const resolution = { startFrom, onOffsetOutOfRange, firstStart, queries, store, notes, set };
 			const { starts, failed } = await resolveStartPositions(held, resolution);
-			// What was given away meanwhile may be back already, but then it is resolved anew.
+			// A partition given away meanwhile may be back already, but then it is resolved anew.
 			const open = new Map(held.filter(isResolving).map((each) => [partitionName(each), each]));
 			this.#tellFailures(
 				failed.filter(({ partition }) => open.has(partitionName(partition))),
@@ -239,9 +242,13 @@ export class Assignment {
 	}
 
 	/**
-	 * New positions are stored before the first message, so that a crash can't choose again. They are noted before, but for a log that
-	 * takes another's place: its note says that what Kafka has is of this log, and a late commit of the old one may lie there until ours is
-	 * behind it. Nor where a person sets it back: a note behind what is stored would look like a database that was put back.
+	 * Stores new positions before the first message, so that a crash can't choose again. They are noted before they are stored, with two
+	 * exceptions:
+	 *
+	 * A log that replaces another: its note would say that Kafka's offset is of this log, and a late commit of the old log may lie there
+	 * until ours comes after it.
+	 *
+	 * An offset that a person sets back: a note behind the stored offset would look like a restored database.
 	 */
 	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
 		const { offsets, notes } = this.#parts;
@@ -259,7 +266,7 @@ export class Assignment {
 		return stored;
 	}
 
-	/** Where they begin: stored already, or from here on. */
+	/** Where the partitions begin: already stored, or stored now. */
 	async #beginThere(starts: readonly StartPosition[]): Promise<readonly TopicPartitionOffset[]> {
 		const fresh = starts.filter(({ committed }) => committed === null);
 		const kept = starts.filter(({ committed }) => committed !== null);
@@ -267,8 +274,9 @@ export class Assignment {
 	}
 
 	/**
-	 * A partition that is fetched goes on at the offset that `from` gives, asked when nothing more can come of what was fetched before; null:
-	 * as it is. Between two changes, for in one the client would take it for the answer. Eager groups assign as a whole, by joining anew.
+	 * Moves a fetched partition to the offset that `from` returns, which is called when no more messages of the old fetch can come; null:
+	 * leave it. Done between two changes of the assignment, because during one the client would take it for the answer. Eager groups assign
+	 * as a whole, so they join anew.
 	 */
 	refetch({ topic, partition }: TopicPartition, from: () => number | null): Promise<void> {
 		const { client, member, incremental, listener, stopped } = this.#parts;
@@ -287,9 +295,9 @@ export class Assignment {
 	}
 
 	/**
-	 * A person wants these to go on elsewhere, all or none. What is in hand is finished and committed as for a revocation, the new position is
-	 * stored as any start is, and they are fetched from there; eager groups join anew for that. What is given away meanwhile is left out: it
-	 * begins where it was. Null where one of them is not fetched.
+	 * Moves partitions to offsets that a person wants, all or none. What is in hand is finished and committed as for a revocation, the new
+	 * position is stored like any start, and fetching begins there; eager groups join anew for that. Partitions given away meanwhile are left
+	 * out and begin where they were. Null if one of them is not fetched.
 	 */
 	async move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null> {
 		const moving = this.#changes.then(() => this.#takeBack(wanted));
@@ -325,7 +333,10 @@ export class Assignment {
 		this.#parts.listener.offsetSet(held.set.done);
 	}
 
-	/** The client is told of these; of what it has already between two changes, for in one it would take that for the answer. */
+	/**
+	 * Tells the client about these starts. For partitions that it already has, this happens between two changes: during one it would take it
+	 * for the answer.
+	 */
 	async #begun(starts: readonly StartPosition[], open: readonly Held[]): Promise<void> {
 		const take = () => this.#parts.betweenPolls(() => this.#take(starts, open));
 		if (!open.some(({ isFetched }) => isFetched)) return await take();
@@ -334,7 +345,7 @@ export class Assignment {
 		await taken;
 	}
 
-	/** Those of them that were not given away while a poll was waited for. */
+	/** Assigns those that were not given away while waiting for a poll. */
 	#take(starts: readonly StartPosition[], open: readonly Held[]): void {
 		const names = new Set(open.filter(isResolving).map(partitionName));
 		const wanted = starts.filter((start) => names.has(partitionName(start)));
@@ -348,7 +359,7 @@ export class Assignment {
 		if (known.length > 0) member.refetched(namesOf(known));
 	}
 
-	/** These are fetched from here on. */
+	/** Begins to fetch these. */
 	#begin(starts: readonly StartPosition[]): void {
 		if (starts.length === 0) return;
 		for (const start of starts) {
@@ -375,7 +386,7 @@ export class Assignment {
 		listener.unassigned(names);
 	}
 
-	/** Until no start of these is being stored. */
+	/** Waits until no start of these partitions is being stored. */
 	async #storesEnd(held: readonly Held[]): Promise<void> {
 		const { clock, stopped } = this.#parts;
 		const storing = Promise.all(held.map((each) => each.storing));
@@ -400,7 +411,7 @@ export class Assignment {
 	}
 }
 
-/** Why a start has to wait for somebody's decision. */
+/** Why a start has to wait until somebody decides. */
 function parkedAt({ topic, partition, outOfRange }: StartPosition): BegunPartition["parked"] {
 	if (outOfRange?.kind !== "park") return null;
 	return { code: "out_of_range", message: outOfRangeWords({ topic, partition, position: outOfRange.position }, outOfRange.log) };
@@ -410,7 +421,7 @@ function isNotedBehind({ from, kept, offset }: StartPosition): boolean {
 	return from === "new_log" || (from === "set" && kept !== null && offset < kept);
 }
 
-/** What a store is told of a start. */
+/** The position that is stored for a start. */
 function reached({ topic, partition, offset, logId, note }: StartPosition): ReachedPosition {
 	return { topic, partition, offset, logId, witness: note.note.log.witness };
 }

@@ -1,8 +1,8 @@
 /**
- * A member of the consumer group: connects, joins, takes another client where one is stranded, leaves. What it is given and gives away
- * (brod's `assignments_received` and `assignments_revoked`) is assignment.ts's, what it receives poller.ts's.
+ * A member of the consumer group: connects, joins, replaces a client that is stuck, leaves. assignment.ts handles the partitions it is
+ * given and gives away (brod's `assignments_received` and `assignments_revoked`), poller.ts the messages it receives.
  *
- *   connecting -> looking (what existed before we joined) -> polling -> closing -> closed
+ *    connecting -> looking (what existed before we joined) -> polling -> closing -> closed
  *
  * Knows nothing of workers and rows.
  *
@@ -33,41 +33,41 @@ import { SessionWatch } from "./session-watch.ts";
 import { FirstStart, type StartPosition } from "./start-position.ts";
 import { type OutdatedAssignment, returnsUnseen, StaticReturn } from "./static-return.ts";
 
-/** Past facts of the consumer. */
+/** Events of the consumer: past facts. */
 export interface GroupConsumerEvents {
 	"connect:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
-	/** What exists and what is stored could not be asked yet. */
+	/** The existing topics and stored offsets could not be read yet. */
 	"look:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
-	/** Configured topics that don't exist yet; the member joins, and gets them once they do. */
+	/** Configured topics that don't exist yet. The member joins without them, and gets them once they exist. */
 	"topics:missing": (fact: { topics: readonly string[] }) => void;
-	/** A configured topic that this user may not see; it is got once it may be. */
+	/** A configured topic that this user may not see. The member gets it once the right is granted. */
 	"topic:refused": (fact: { topic: string; message: string }) => void;
 	"group:joined": (fact: { partitions: number }) => void;
-	/** The topics are others than when the group gave out what this static member came back to: it joins anew. */
+	/** The topics changed since the group made the assignment that this static member came back to: it joins anew. */
 	"assignment:outdated": (fact: OutdatedAssignment) => void;
 	rebalanced: (fact: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }) => void;
 	"start:resolved": (fact: StartPosition) => void;
-	/** A partition's start can't be resolved or stored yet; it is tried on, and the others don't wait for it. */
+	/** A partition's start can't be resolved or stored yet. It is retried, and the other partitions don't wait. */
 	"start:failed": (fact: StartFailedFact) => void;
-	/** A person set where it goes on, and that is stored. */
+	/** An offset that a person set is stored. */
 	"offset:set": (fact: OffsetSet) => void;
 	/** A revocation was answered. */
 	unassigned: (fact: { partitions: readonly TopicPartition[] }) => void;
 	"broker:error": (fact: { message: string; code: number }) => void;
 	"consume:failed": (fact: { message: string; code: number }) => void;
-	/** The client met a topic or partition that its broker doesn't know. */
+	/** The client met a topic or partition that the broker does not know. */
 	"topic:unknown": () => void;
-	/** The position of some partition is outside its log; the client doesn't say whose. */
+	/** Some partition's position is outside its log; the client doesn't say which. */
 	"position:out_of_range": () => void;
-	/** The member can't go on, and nothing outside mends it: it was fenced, or the client gave itself up for a reason of its own. */
+	/** The member can't go on, and nothing outside can correct that: it was fenced, or the client gave up for a reason of its own. */
 	fatal: (fact: { message: string; code: number }) => void;
 	stats: (fact: { json: string }) => void;
-	/** Whether the client, by its own statistics, is in touch with the group's coordinator. */
+	/** Whether the client is in touch with the group's coordinator, by its own statistics. */
 	membership: (fact: { member: boolean; message: string }) => void;
 	polled: (fact: { messages: number; busyMs: number }) => void;
 }
 
-/** What the consumer is made of. `incremental`: cooperative and KIP-848 assignments come as differences. */
+/** What the consumer needs. `incremental`: assignments come as differences (cooperative, KIP-848). */
 export interface GroupConsumerParts {
 	readonly createClient: () => GroupClient;
 	readonly member: GroupMember;
@@ -76,22 +76,22 @@ export interface GroupConsumerParts {
 	readonly incremental: boolean;
 	/** Where the group's offsets are kept. */
 	readonly offsets: OffsetStore;
-	/** What is noted of its positions. */
+	/** The notes about its positions. */
 	readonly notes: Pick<PositionNotes, "read" | "begin" | "owner">;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const LEAVE_TIMEOUT_MS = 5_000;
-/** A drain ends by itself, by its own deadline; this is for a client that tells of no revocation. */
+/** Maximum wait of a close. A drain ends by its own deadline; this is for a client that reports no revocation. */
 const GIVE_UP_MS = 60_000;
-/** Without partitions nothing says that the request to leave is out; it goes at once. */
+/** How long to wait after leaving without partitions: nothing confirms that the request was sent, but it is sent at once. */
 const LEAVE_WITHOUT_PARTITIONS_MS = 500;
 const RETRY = { minMs: 200, maxMs: 5_000 };
 /** librdkafka's default of `session.timeout.ms`. */
 const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
 const OUT_OF_RANGE_CODES: readonly number[] = [kafkaErrors.autoOffsetReset, kafkaErrors.offsetOutOfRange];
 const UNKNOWN_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.unknownTopic, kafkaErrors.unknownPartition];
-/** How long a client that gave itself up is missed until another one tries what it was refused. */
+/** Wait before another client tries, after the group refused one for good. */
 const REFUSED = { minMs: 2_000, maxMs: 30_000 };
 
 /** The member of the consumer group. */
@@ -102,21 +102,21 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #session: SessionWatch;
 	#client: GroupClient | null = null;
 	#assignment: Assignment | null = null;
-	/** Clients that were given up and are not closed yet. */
+	/** Former clients that are not closed yet. */
 	readonly #formers = new Set<GroupClient>();
 	#startingOver: Promise<void> = Promise.resolve();
 	#isStartingOver = false;
 	readonly #refusal: JoinRefusal;
-	/** Clients in a row that gave themselves up because the group refused them. */
+	/** How many clients in a row gave up because the group refused them. */
 	#refusedClients = 0;
 	#hasJoined = false;
 	#polling: Promise<void> = Promise.resolve();
 	#rebalances = 0;
 	#firstStartEnds: Timer | null = null;
 	#membership: Membership = { state: "connecting", kind: "joining", message: "", stranded: false };
-	/** Its coordinator was away, and it has not been seen steady since. */
+	/** The coordinator was away, and the member has not been steady since. */
 	#outOfTouch = false;
-	/** Why, where a broker was found and refused it, or is not to be trusted. */
+	/** The reason, if a broker was found and refused the client, or is not trusted. */
 	#cause: string | null = null;
 
 	constructor(parts: GroupConsumerParts) {
@@ -136,12 +136,12 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return this.#client !== null;
 	}
 
-	/** True while a client's close is under way, and the process can't end by itself before it is over. */
+	/** True while a client's close is under way: the process can't end by itself before that is over. */
 	get hangs(): boolean {
 		return [this.#client, ...this.#formers].some((each) => each?.hangs === true);
 	}
 
-	/** Why it is no member of its group, where the group said so. */
+	/** Why it is not a member of its group, if the group gave a reason. */
 	get problems(): readonly Problem<"cannot_join" | "not_authorized">[] {
 		return this.#refusal.problems;
 	}
@@ -151,7 +151,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return this.#rebalances;
 	}
 
-	/** What the member is to its group, in librdkafka's words once it has joined: `connecting`, `up/steady`, `wait-coord/init`, … */
+	/** The member's state in the group, in librdkafka's words once it has joined: `connecting`, `up/steady`, `wait-coord/init`, … */
 	get memberState(): string {
 		return this.#membership.state;
 	}
@@ -161,7 +161,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return this.#client;
 	}
 
-	/** Connects (trying for ever), looks at what exists, joins. Resolves when subscribed, or when `close` came first. */
+	/** Connects (trying for ever), reads what exists, joins. Resolves when subscribed, or when `close` came first. */
 	async start(): Promise<void> {
 		const isConnected = await this.#untilDone(
 			() => this.#connect(),
@@ -183,22 +183,22 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#hasJoined = true;
 	}
 
-	/** Gives up what it has and joins anew, so that the group decides who has what: for a member that found out that it is a zombie. */
+	/** Gives up its partitions and joins anew, so that the group assigns them again: for a member that found out that it is a zombie. */
 	rejoin(): void {
 		if (this.#stopped.signal.aborted) return;
 		this.#client?.unsubscribe();
 		this.#client?.subscribe(this.#parts.kafka.topics);
 	}
 
-	/** The client is stuck: another one takes its place, and joins anew. */
+	/** Replaces a stuck client by a new one, which joins anew. */
 	replaceClient(): void {
 		if (this.#hasJoined && this.#client) this.#startOverIn(0);
 	}
 
 	/**
-	 * Another client takes its place, made of what its settings name by now: what this one has is finished and committed first, so that
-	 * nothing is handled twice. Rejects, and this one stays, where the other one is not let in. False where there is nothing to be renewed
-	 * yet, or it is being renewed anyway.
+	 * Replaces the client by one with the present settings. First finishes and commits what is in hand, so that nothing is handled twice.
+	 * Rejects, and keeps the old client, if the new one is not let in. False if there is nothing to renew yet, or it is being renewed
+	 * already.
 	 */
 	async renewClient(): Promise<boolean> {
 		if (!this.#hasJoined || !this.#client || this.#isStartingOver) return false;
@@ -223,12 +223,12 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			});
 	}
 
-	/** A partition goes on at the offset that `from` gives, asked when no poll is under way; null: as it is. */
+	/** Moves a partition to the offset that `from` returns, which is called when no poll is under way; null: leave it. */
 	async refetch(partition: TopicPartition, from: () => number | null): Promise<void> {
 		await this.#assignment?.refetch(partition, from);
 	}
 
-	/** A person wants partitions to go on elsewhere (Assignment.move). Null where one of them is not fetched here. */
+	/** Moves partitions to offsets that a person wants (Assignment.move). Null if one of them is not fetched here. */
 	async move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null> {
 		return (await this.#assignment?.move(wanted)) ?? null;
 	}
@@ -241,15 +241,15 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#client?.resume(partitions);
 	}
 
-	/** The owner begins to stop, and wants to be done by then (monotonic). */
+	/** The daemon begins to stop, and wants to be done by then (monotonic). */
 	stopsBy(deadline: number): void {
 		this.#client?.endQueriesBy(deadline);
 	}
 
 	/**
-	 * Leaves the group, a static member only where `leave` says so: the member has been drained by its owner, what the closing client still
-	 * revokes is answered at once. False when the client didn't close within `withinMs`: the coordinator didn't answer, and gives the
-	 * member up after its session. Idempotent.
+	 * Leaves the group; a static member only if `leave` is set. Its owner has drained the member before, so whatever the closing client still
+	 * revokes is answered at once. False if the client didn't close within `withinMs`: the coordinator didn't answer, and gives the member up
+	 * after its session. Idempotent.
 	 */
 	async close({ leave = false, withinMs }: { leave?: boolean; withinMs: number }): Promise<boolean> {
 		if (this.#stopped.signal.aborted) return true;
@@ -264,7 +264,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return closed.every(Boolean);
 	}
 
-	/** A static member that closes stays in the group; one that gives its subscription up before leaves. */
+	/** A static member that closes stays in the group; one that ends its subscription first leaves it. */
 	#giveUpSubscription(withinMs: number): Promise<void> {
 		return new Promise((resolve) => {
 			const timer = this.#parts.clock.after(this.assigned.length > 0 ? withinMs : LEAVE_WITHOUT_PARTITIONS_MS, resolve);
@@ -276,14 +276,14 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		});
 	}
 
-	/** Tries until it works, is fatal (false), or `close` comes first (false). */
+	/** Repeats `attempt` until it succeeds (true), is fatal (false), or `close` comes first (false). */
 	async #untilDone(attempt: () => Promise<void>, failed: (message: string, failures: number, retryInMs: number) => void): Promise<boolean> {
 		const { signal } = this.#stopped;
 		for (let failures = 1; !signal.aborted; failures++) {
 			try {
 				await attempt();
 				if (!signal.aborted) return true;
-				// Closed meanwhile: it never joined, and nobody else will end it.
+				// Closed meanwhile: this client never joined, and nobody else will close it.
 				await this.#client?.close();
 			} catch (error) {
 				const retryInMs = exponentialBackOff(failures, RETRY);
@@ -295,7 +295,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return false;
 	}
 
-	/** A client of its own beginning in place of one that is stranded. What that one had is another's business by then. */
+	/** Starts over with a new client in place of a stuck one, whose partitions belong to others by now. */
 	async #startOver(): Promise<void> {
 		const isConnected = await this.#untilDone(
 			() => this.#reconnect(),
@@ -354,7 +354,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#assignment = assignment;
 		client.on("rebalance", ({ code, partitions }) => {
 			if (this.#client === client) this.#rebalances++;
-			// Behind a lost session an assignment of before may come, mostly an empty one, ahead of the revocation of what was lost.
+			// After a lost session an old assignment may arrive, mostly an empty one, before the revocation of the lost partitions.
 			if (code === kafkaErrors.assignPartitions && assignment.partitions.length === 0) {
 				this.#session.begun();
 				this.#outOfTouch = false;
@@ -362,11 +362,11 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			assignment.rebalanced(code, partitions);
 		});
 		this.#client = client;
-		// Before it has anything to poll: the statistics, which say why a look fails, come no other way.
+		// Polls begin before there is anything to fetch: only polls bring the statistics, which say why a request fails.
 		this.#polling = poller.run();
 	}
 
-	/** See FirstStart: which partitions exist, and whether the group has stored anything for their topic. */
+	/** Reads which partitions exist, and whether the group has stored anything for their topics: see FirstStart. */
 	async #lookBeforeJoining(): Promise<void> {
 		const client = this.#client as GroupClient;
 		const existing = await client.metadata();
@@ -415,8 +415,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	}
 
 	/**
-	 * Its partitions are lost: nothing is committed by it any more, and another member may have them. Where the group refused the member
-	 * (KIP-848) another client asks again, for that can be mended; a member that was fenced has a successor by its name, and must end.
+	 * The client gave up for good. Its partitions are lost: it commits nothing more, and another member may have them. If the group refused
+	 * the member (KIP-848), another client tries, because that can be corrected. A fenced member has a successor with its name, and must end.
 	 */
 	#clientGaveUp(fact: { message: string; code: number }): void {
 		this.#assignment?.abandon();
@@ -434,7 +434,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#refusedClients = 0;
 	}
 
-	/** A connection that is open and silent looks well in the statistics. */
+	/** A connection that is open and silent looks healthy in the statistics. */
 	#loseSession(): void {
 		this.#session.lost();
 		this.#outOfTouch = true;
@@ -442,7 +442,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.emit("membership", { member: false, message });
 	}
 
-	/** A rebalance alone is nothing to tell; one behind a coordinator that was away is the way back, and takes as long as a session. */
+	/** Does not report a rebalance alone. One after the coordinator was away is part of the way back, and takes as long as a session. */
 	#readMembership(json: string): void {
 		const membership = readMembership(json, this.#parts.kafka.brokers);
 		if (!membership) return;
@@ -459,7 +459,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (membership.stranded) this.replaceClient();
 	}
 
-	/** null where a rebalance looks at the topics whenever this member joins. */
+	/** Null if a rebalance checks the topics whenever this member joins. */
 	#createReturn(client: GroupClient): StaticReturn | null {
 		const { clock, kafka, offsets } = this.#parts;
 		if (!returnsUnseen(kafka)) return null;
@@ -501,7 +501,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 					this.emit("group:joined", { partitions });
 				},
 				startResolved: (start) => {
-					// Whoever else began with us has stored its starts by then, or was given up, and others have stored them.
+					// By then every member that began together with this one has stored its starts, or was given up and others have stored them.
 					this.#firstStartEnds ??= clock.after(2 * this.#session.timeoutMs, () => this.#firstStart.end());
 					const wasUnseen = this.#firstStart.begun(start);
 					if (wasUnseen) clock.after(2 * this.#session.timeoutMs, () => this.#firstStart.seenBy(start.topic));

@@ -1,4 +1,4 @@
-/** Who handles what a consumer is given: assignments and messages. The group supervisor is one. */
+/** The interface of the part that handles assignments and messages. The group supervisor implements it. */
 import type { Suspicion } from "../../core/messages/hand-note.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";
@@ -8,30 +8,30 @@ import type { LogId } from "../../core/offsets/log-identity.ts";
 export interface BegunPartition extends TopicPartition {
 	readonly offset: number;
 	readonly committed: number | null;
-	/** The log that the offsets are of. */
+	/** The log that the offsets belong to. */
 	readonly logId: LogId;
-	/** Why nothing of it is to be handled yet; null where it may be. */
+	/** Why nothing of it may be handled yet; null if it may. */
 	readonly parked: { readonly code: string; readonly message: string } | null;
-	/** Why it has to be careful; null where nothing is suspected. */
+	/** Why it has to be handled carefully; null if nothing is suspected. */
 	readonly suspicion: Suspicion | null;
 }
 
 /** Handles assignments and messages. */
 export interface GroupMember {
-	/** It has so much in hand that more should come slowly. */
+	/** True if so much is in hand that more messages should arrive slowly. */
 	readonly isCrowded: boolean;
 	assignmentsReceived(partitions: readonly BegunPartition[]): void;
-	/** The client fetches these anew, and all that was paused of them has to be paused again. */
+	/** The client fetches these partitions anew: those that were paused have to be paused again. */
 	refetched(partitions: readonly TopicPartition[]): void;
 	/** Resolves when the partitions may be given away; must resolve by its own deadline. */
 	assignmentsRevoked(partitions: readonly TopicPartition[]): Promise<unknown>;
 	assignmentsLost(partitions: readonly TopicPartition[]): void;
 	/**
-	 * After a pause that met a poll, as in a rebalance, the last message may come once more: librdkafka notes the position before it notes
-	 * what was taken. It looks like a log that went back, and is taken for one.
+	 * Takes messages. After a pause during a poll, as in a rebalance, the last message may come a second time, because librdkafka stores the
+	 * position before it stores what was taken. That looks like a log that went back, and is treated as one.
 	 */
 	messagesReceived(partition: TopicPartition, batch: PackedBatch): void;
-	/** Messages of it came and are gone: what is not finished has to be fetched again. */
+	/** Messages of the partition arrived and were lost: what is not finished has to be fetched again. */
 	messagesNotTaken(partition: TopicPartition, reason: string): void;
 	endOfPartition(partition: TopicPartition, offset: number): void;
 }

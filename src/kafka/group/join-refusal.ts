@@ -10,7 +10,7 @@ import { missingRight } from "../watches/rights.ts";
 
 type KafkaConfig = Pick<Config["kafka"], "brokers" | "group" | "instanceId" | "protocol" | "sasl">;
 
-/** What mends a refusal, by its code. */
+/** What corrects a refusal, by its code. */
 const remedies: Readonly<Record<number, (kafka: KafkaConfig) => string>> = {
 	[kafkaErrors.inconsistentGroupProtocol]: ({ protocol }) =>
 		`other members of the group join by another protocol than this one (kafka.protocol: ${protocol}): give all the same, or stop the others first`,
@@ -26,12 +26,12 @@ const remedies: Readonly<Record<number, (kafka: KafkaConfig) => string>> = {
 };
 
 /**
- * A client asks again at every join, some seconds apart: what it has not said for so long holds no more. But a missing right it says once,
- * and then asks on in silence.
+ * How long a refusal counts without being repeated. A client asks again at every join, some seconds apart. But it reports a missing right
+ * only once, and then keeps asking silently.
  */
 const HOLDS_MS = 60_000;
 
-/** Why the group refuses this member. */
+/** Remembers why the group refuses this member. */
 export class JoinRefusal {
 	readonly #clock: Clock;
 	readonly #kafka: KafkaConfig;
@@ -42,7 +42,7 @@ export class JoinRefusal {
 		this.#kafka = kafka;
 	}
 
-	/** Whether an error of this code is one. */
+	/** True if an error of this code is a refusal. */
 	static isOne(code: number): boolean {
 		return code in remedies;
 	}
@@ -53,7 +53,7 @@ export class JoinRefusal {
 		this.#refusal = { code, words, sinceMs, saidAt: this.#clock.monotonic() };
 	}
 
-	/** It is a member. */
+	/** It became a member. */
 	joined(): void {
 		this.#refusal = null;
 	}

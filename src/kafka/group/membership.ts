@@ -1,12 +1,12 @@
 /**
- * Whether the client is in touch with its group's coordinator, read from librdkafka's statistics: a group whose coordinator is away gets
- * no callback. Says which address is missing, and where brokers told a client to connect to something that it can't reach. Pure.
+ * Reads from librdkafka's statistics whether the client is in touch with its group's coordinator: no callback reports a coordinator that is
+ * away. Says which address is missing, and whether brokers sent the client to an address that it can't reach. Pure.
  */
 
 /**
- * What the statistics say; `state` in librdkafka's words. `away`: no way to the coordinator. `joining`: in touch, and between two
+ * What the statistics say; `state` in librdkafka's words. `away`: no connection to the coordinator. `joining`: connected, between two
  * generations, as in any rebalance. `message` says so. `stranded`: the client waits for its coordinator at an address that the cluster has
- * left, and will for ever: librdkafka takes a coordinator's address over only together with another id.
+ * left, and would wait for ever: librdkafka takes a coordinator's new address only together with a new id.
  */
 export interface Membership {
 	readonly state: string;
@@ -17,7 +17,7 @@ export interface Membership {
 
 interface BrokerStatistics {
 	readonly nodeid: number;
-	/** `host:port`; of the logical broker `GroupCoordinator` the address of the broker behind it, empty where none is known. */
+	/** `host:port`; for the logical broker `GroupCoordinator` the address of the real broker, empty if not known. */
 	readonly nodename: string;
 	readonly source: string;
 	readonly state: string;
@@ -28,10 +28,10 @@ interface Statistics {
 	readonly brokers?: Readonly<Record<string, BrokerStatistics>>;
 }
 
-/** Connections are made where they are needed: one in another state was never tried. */
+/** States of a connection that was tried. Connections are made only when needed: one in another state was never tried. */
 const TRIED: readonly string[] = ["DOWN", "TRY_CONNECT", "CONNECT", "SSL_HANDSHAKE", "AUTH_LEGACY", "AUTH_HANDSHAKE", "AUTH_REQ"];
 
-/** null where the statistics know of no group. `configured` is `kafka.brokers`. */
+/** Null if the statistics contain no group. `configured` is `kafka.brokers`. */
 export function readMembership(json: string, configured: readonly string[]): Membership | null {
 	const { cgrp, brokers = {} } = JSON.parse(json) as Statistics;
 	if (!cgrp) return null;

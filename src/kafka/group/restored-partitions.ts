@@ -1,6 +1,6 @@
 /**
- * Assigned partitions of which the database is older than the group's offset, as their starts found them: a backup was put back, and rows
- * may be missing. Until the offset was set back, or somebody took it off the note.
+ * Assigned partitions whose database is older than the group's offset, as their starts found out: a backup was restored, and rows may be
+ * missing. A partition is listed until the offset was set back, or somebody removed the remark from the note.
  */
 import type { Clock } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -8,12 +8,12 @@ import type { RestoredStretch } from "../../core/offsets/position-note.ts";
 import type { PositionNotes } from "../offsets/position-notes.ts";
 import type { StartPosition } from "./start-position.ts";
 
-/** One of them, and since when that is known (wall clock, ms). */
+/** Such a partition, and since when that is known (wall clock, ms). */
 export interface RestoredPartition extends TopicPartition, RestoredStretch {
 	readonly sinceMs: number;
 }
 
-/** What is asked. */
+/** What it needs. */
 export interface RestoredPartitionsParts {
 	readonly clock: Clock;
 	readonly notes: Pick<PositionNotes, "read">;
@@ -41,7 +41,7 @@ export class RestoredPartitions {
 		else this.#found.delete(name);
 	}
 
-	/** Asks whether it is still noted. Rejects where the notes can't be asked. */
+	/** Reads whether it is still noted. Rejects if the notes can't be read. */
 	async look(): Promise<void> {
 		if (this.#found.size === 0) return;
 		const notes = await this.#parts.notes.read();

@@ -4,15 +4,15 @@
  */
 import type { Clock } from "../../core/clock.ts";
 
-/** How soon after it woke up a frozen member hears from its coordinator that it was given up. */
+/** How soon after waking up a frozen member hears from the coordinator that it was given up. */
 const VERDICT_WITHIN_MS = 15_000;
 
-/** Tells whether the group may have given this member up. */
+/** Knows whether the group may have given this member up. */
 export class SessionWatch {
 	readonly timeoutMs: number;
 	readonly #clock: Clock;
 	#isLost = false;
-	/** Monotonic time of the last poll, and when it was last found that more than a session lay between two. */
+	/** Monotonic time of the last poll; and when more than a session was last found between two polls. */
 	#polledAt = Number.POSITIVE_INFINITY;
 	#outlivedAt = Number.NEGATIVE_INFINITY;
 
@@ -32,7 +32,7 @@ export class SessionWatch {
 		this.#polledAt = now;
 	}
 
-	/** The client gave its membership up by itself. */
+	/** The client itself gave up its membership. */
 	lost(): void {
 		this.#isLost = true;
 	}

@@ -1,12 +1,12 @@
 /**
- * Where a partition begins, from everything that is known of it: the one place that decides. Pure; the table in docs/delivery.md has a
- * row for each case, and so has the test. Start-position.ts asks and stores.
+ * Decides where a partition begins, from everything that is known about it. This is the only place that decides. Pure; the table in
+ * docs/delivery.md has a row for each case, and so has the test. start-position.ts collects the facts and stores the result.
  *
- * What is known is never thrown away for `kafka.startFrom`: that is for a partition of which nothing is kept and nothing is noted.
+ * What is known is never discarded in favour of `kafka.startFrom`, which is only for a partition without any stored or noted position.
  */
 import type { PositionNote } from "../../core/offsets/position-note.ts";
 
-/** The offsets a log has: the first, and the one that the next message gets. */
+/** The bounds of a log: its first offset, and the one that the next message gets. */
 export interface LogBounds {
 	readonly low: number;
 	readonly high: number;
@@ -15,10 +15,10 @@ export interface LogBounds {
 /** `kafka.onOffsetOutOfRange`. */
 export type OutOfRangePolicy = "park" | "earliest" | "latest";
 
-/** log_begins_after: messages behind the position were removed before they were read. log_ends_before: the log lost its end. */
+/** log_begins_after: messages after the position were removed before they were read. log_ends_before: the log lost its end. */
 export type OutOfRangeReason = "log_begins_after" | "log_ends_before";
 
-/** What becomes of a position outside its log; `offset` is where it goes on (jump), or the position itself (park). */
+/** What happens to a position outside its log. `offset`: where it goes on (jump), or the position itself (park). */
 export interface OutOfRange {
 	readonly kind: "jump" | "park";
 	readonly position: number;
@@ -28,20 +28,20 @@ export interface OutOfRange {
 
 /** What is known of a partition when it is assigned. */
 export interface PartitionFacts {
-	/** The offset that is kept where the configuration says; null where none is. */
+	/** The offset in the configured store (`offsets.store`); null if there is none. */
 	readonly kept: number | null;
 	readonly keptIn: "kafka" | "table";
-	/** Kafka's own offset of the group: `kept`, or the copy of what the table keeps. Not asked for where the log is known. */
+	/** Kafka's own offset of the group: `kept`, or the copy of the table's offset. Not asked for if the log is known. */
 	readonly inKafka: number | null;
 	readonly noted: PositionNote | null;
-	/** Whether what is kept or noted belongs to the log that is there now. */
+	/** Whether the stored or noted position belongs to the present log. */
 	readonly sameLog: "same" | "other" | "unknown";
-	/** The log that is there now has an id. */
+	/** True if the present log has an id. */
 	readonly hasId: boolean;
 	readonly log: LogBounds;
 }
 
-/** choose: nothing is known, and `kafka.startFrom` says. `from`: committed, noted (Kafka forgot), new_log (its beginning). */
+/** choose: nothing is known, `kafka.startFrom` decides. `from`: committed, noted (Kafka forgot), new_log (its beginning). */
 export type StartDecision =
 	| { readonly kind: "choose" }
 	| { readonly kind: "start"; readonly offset: number; readonly from: "committed" | "noted" | "new_log" }
@@ -56,7 +56,7 @@ export function decideStart(facts: PartitionFacts, policy: OutOfRangePolicy): St
 	return decidePosition(known, log, policy) ?? { kind: "start", offset: known, from: kept === null ? "noted" : "committed" };
 }
 
-/** What becomes of a position in its own log; null where the log has it. */
+/** What happens to a position in its own log; null if the log contains it. */
 export function decidePosition(position: number, { low, high }: LogBounds, policy: OutOfRangePolicy): OutOfRange | null {
 	if (position >= low && position <= high) return null;
 	const reason = position < low ? "log_begins_after" : "log_ends_before";
@@ -65,10 +65,10 @@ export function decidePosition(position: number, { low, high }: LogBounds, polic
 }
 
 /**
- * Where nothing tells the logs apart: Kafka forgets offsets together with their topic, so where it has none the log is read whole. To
- * repeat is harmless, a gap is not; of a log that begins behind the position something is missing whichever it is, and that is told. Else
- * what is kept is believed as far as the log goes. Past its end a table's is not, nor is Kafka's where logs have no ids and it was us who
- * read the log: a commit for one that was gone may have come late.
+ * Decides whether this is another log when no id says so. Kafka forgets offsets together with their topic, so if Kafka has none, the log is
+ * read as a whole: repeating is harmless, a gap is not. If a log begins after the position, something is missing in either case, and that
+ * is reported. Otherwise the stored position is trusted as far as the log reaches. Past the log's end the table's position is not trusted;
+ * nor is Kafka's if logs have no ids and this group has read the log: a commit for a deleted log may have come late.
  */
 function isOtherLog({ keptIn, inKafka, noted, sameLog, hasId, log }: PartitionFacts, known: number): boolean {
 	if (sameLog !== "unknown") return sameLog === "other";
@@ -76,7 +76,7 @@ function isOtherLog({ keptIn, inKafka, noted, sameLog, hasId, log }: PartitionFa
 	return known > log.high && (keptIn === "table" || (!hasId && noted !== null));
 }
 
-/** Tells people what a position outside its log is, and what there is to choose from. */
+/** Explains a position outside its log, and what can be chosen. */
 export function outOfRangeWords(
 	{ topic, partition, position }: { readonly topic: string; readonly partition: number; readonly position: number },
 	{ low, high }: LogBounds,

@@ -23,14 +23,14 @@ import type { OffsetStore } from "../offsets/offset-store.ts";
 import type { PositionNotes } from "../offsets/position-notes.ts";
 import { decidePosition, decideStart, type LogBounds, type OutOfRange, type OutOfRangePolicy } from "./start-decision.ts";
 
-/** What has to be asked of the broker. All reject with the broker's error; offsets are numbers, null where there is none. */
+/** Requests to the broker. All reject with the broker's error; offsets are numbers, null if there is none. */
 export interface StartQueries {
-	/** Of topics that exist; null where an id can't be known. */
+	/** Ids of topics that exist; null if an id can't be known. */
 	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>>;
 	watermarks(partition: TopicPartition): Promise<LogBounds>;
-	/** The first offset with this timestamp (ms) or a later one; null where there is none. */
+	/** The first offset with this timestamp (ms) or a later one; null if there is none. */
 	offsetForTime(partition: TopicPartition, timestampMs: number): Promise<number | null>;
-	/** The first record at or behind this offset; null where there is none. */
+	/** The first record at or after this offset; null if there is none. */
 	recordAt(position: TopicPartitionOffset): Promise<Witness | null>;
 }
 
@@ -38,7 +38,7 @@ export interface StartQueries {
 export type StartFrom = "earliest" | "latest" | number;
 
 /**
- * Why a start is where it is. committed: it is what is kept · kafka: Kafka's copy, where the table has none · earliest, latest, timestamp:
+ * The origin of a start. committed: the stored offset · kafka: Kafka's copy, the table has none · earliest, latest, timestamp:
  * `kafka.startFrom` · beginning: a partition that appeared later · noted: Kafka forgot, the note knows · new_log: the topic was deleted and
  * created again · out_of_range: the stored offset is outside the log, and `kafka.onOffsetOutOfRange` decides · set: somebody set it.
  */
@@ -54,29 +54,29 @@ export type StartReason =
 	| "out_of_range"
 	| "set";
 
-/** What setting an offset comes to. */
+/** How many offsets a set offset reads again and passes over. */
 export type SetCounts = Pick<OffsetPlan, "again" | "passedOver">;
 
 /** A resolved start. */
 export interface StartPosition extends TopicPartition {
 	readonly offset: number;
-	/** What is stored by now; null where the start has yet to be stored. */
+	/** The offset stored by now; null if the start has yet to be stored. */
 	readonly committed: number | null;
 	readonly from: StartReason;
-	/** The log that it is a position in. */
+	/** The log that the position belongs to. */
 	readonly logId: LogId;
-	/** What was kept or noted, where the start is not there. */
+	/** The stored or noted position, if the start differs from it. */
 	readonly kept: number | null;
-	/** What lies outside the log; parked: nothing is fetched before somebody decides. */
+	/** Set if the position is outside the log; parked: nothing is fetched until somebody decides. */
 	readonly outOfRange: (OutOfRange & { readonly log: LogBounds }) | null;
 	readonly note: NoteChange;
-	/** Why it has to be careful: the process died with this partition's messages in hand, or may have. */
+	/** Why it has to be handled carefully: the process died, or may have died, with this partition's messages in hand. */
 	readonly suspicion: Suspicion | null;
-	/** Only where a person set it. */
+	/** Only if a person set it. */
 	readonly counts?: SetCounts;
 }
 
-/** What starts are resolved by. */
+/** What resolving starts needs. */
 export interface StartResolution {
 	readonly startFrom: StartFrom;
 	readonly onOffsetOutOfRange: OutOfRangePolicy;
@@ -84,30 +84,30 @@ export interface StartResolution {
 	readonly queries: StartQueries;
 	readonly store: Pick<OffsetStore, "claim" | "elsewhere" | "keptIn">;
 	readonly notes: Pick<PositionNotes, "read" | "owner">;
-	/** By partition name: where a person wants it to begin. */
+	/** Offsets that a person wants, by partition name. */
 	readonly set?: ReadonlyMap<string, number>;
 }
 
 /**
- * The partitions `startFrom` applies to: those that existed, of topics of which nothing was committed or noted, when this member looked
- * before it joined. What appears later starts at its beginning. Looking before joining makes this free of races between members that start
- * together: whoever joins the first generation looked before anybody could commit. It is over when every first start must have been
- * stored: a partition without a commit is then one of a topic that was deleted and made again.
+ * The partitions that `startFrom` applies to: those that existed when this member looked before it joined, in topics without any committed
+ * or noted position. Partitions that appear later start at their beginning. Looking before joining avoids races between members that start
+ * together: whoever joins the first generation looked before anybody could commit. It is over once every first start must have been stored:
+ * a partition without a commit then belongs to a topic that was deleted and created again.
  */
 export class FirstStart {
 	readonly #present = new Set<string>();
 
-	/** Topics that this user may not see: whether they exist nobody can tell. */
+	/** Topics that this user may not see: nobody can tell whether they exist. */
 	readonly #unseen = new Set<string>();
-	/** Their partitions that have begun since. */
+	/** Partitions of these topics that have begun since. */
 	readonly #begun = new Set<string>();
 
-	/** From here on every start is a later one, but for topics that were not seen yet. Idempotent. */
+	/** From now on every start counts as a later one, except in topics that were not seen yet. Idempotent. */
 	end(): void {
 		this.#present.clear();
 	}
 
-	/** A topic that may not be seen is not one that does not exist: when it may be, it starts as if it had been there. */
+	/** A topic that this user may not see may still exist: once it may be seen, it starts as if it had been there. */
 	unseen(topic: string): void {
 		this.#unseen.add(topic);
 	}
@@ -119,8 +119,8 @@ export class FirstStart {
 	}
 
 	/**
-	 * It has begun: without an offset it is later one of another log, or of a table that was put back, and not to begin as `startFrom`
-	 * says. True where its topic was unseen.
+	 * The partition has begun. If it has no offset later, it belongs to another log or a restored table, and must not begin by `startFrom`.
+	 * True if its topic was unseen.
 	 */
 	begun(partition: TopicPartition): boolean {
 		const name = partitionName(partition);
@@ -130,7 +130,7 @@ export class FirstStart {
 		return wasUnseen;
 	}
 
-	/** A topic that was unseen has begun everywhere by now: a partition that is added to it later is a later one. */
+	/** An unseen topic has begun everywhere by now: a partition added to it later counts as a later one. */
 	seenBy(topic: string): void {
 		this.#unseen.delete(topic);
 	}
@@ -148,8 +148,8 @@ export interface StartFailure {
 }
 
 /**
- * Resolves the start of each partition, taking it over in the store. One that the broker can't be asked about fails alone; rejects when
- * store or notes can't be asked. Then nothing may start.
+ * Resolves the start of each partition, and claims it in the store. A partition that the broker can't answer for fails alone. Rejects if
+ * the store or the notes can't be read: then nothing may start.
  */
 export async function resolveStartPositions(
 	partitions: readonly TopicPartition[],
@@ -178,19 +178,19 @@ export async function resolveStartPositions(
 	return { starts, failed };
 }
 
-/** Of one topic at a time: one that may not be seen keeps no other from its start. */
+/** Asks for one topic at a time: a topic that this user may not see keeps no other from its start. */
 async function idOf(topic: string, queries: StartQueries): Promise<LogId> {
 	const id = (await queries.topicIds([topic])).get(topic);
 	if (id === undefined) throw new KafkaError(`there is no topic ${topic}`, kafkaErrors.unknownTopicOrPartition);
 	return id;
 }
 
-/** What a start came to before its note is made. */
+/** A start without its note. */
 type Resolved = Pick<StartPosition, "offset" | "from" | "outOfRange">;
 
 const nothingHeld = { held: null, deaths: [] };
 
-/** One partition's resolution. */
+/** Resolves one partition's start. */
 class StartOfOne {
 	readonly #where: TopicPartition;
 	readonly #stored: StoredOffset;
@@ -214,7 +214,7 @@ class StartOfOne {
 		const resolved = await this.#resolve(logId);
 		const { offset, from } = resolved;
 		const kept = this.#stored.offset ?? this.#noted?.note.reached ?? this.#elsewhere;
-		// The offset of another log may be the same number, and is another position.
+		// Another log's offset may be the same number, but is another position.
 		const isStored = this.#stored.offset === offset && from !== "new_log";
 		const noted = noteOf(resolved, logId, this.#identity, this.#noted?.note ?? null);
 		const note = this.#resolution.store.keptIn === "table" ? besideTable(noted) : noted;
@@ -230,7 +230,7 @@ class StartOfOne {
 		};
 	}
 
-	/** Whatever is kept and noted. */
+	/** The start at a set offset, whatever is stored and noted. */
 	async #setTo(to: number, logId: LogId): Promise<StartPosition> {
 		const { keptIn } = this.#resolution.store;
 		const [kept, noted] = [this.#stored.offset, this.#noted?.note ?? null];
@@ -256,7 +256,7 @@ class StartOfOne {
 		return { ...this.#where, note: { ...note, hand }, replaces: this.#noted };
 	}
 
-	/** What this process itself noted before is no death. */
+	/** A note of this same process is no sign of a death. */
 	#suspicionAt(offset: number): Suspicion | null {
 		const hand = this.#noted?.note.hand ?? null;
 		return suspicionAt(hand?.by === this.#resolution.notes.owner ? { ...hand, by: null } : hand, offset);
@@ -266,7 +266,7 @@ class StartOfOne {
 		const { onOffsetOutOfRange: policy, store } = this.#resolution;
 		const sameLog = await this.#compare(logId);
 		const isPlain = this.#stored.offset !== null && sameLog === "same";
-		// Whether the log still has it the first fetch tells, and the same decision is taken then.
+		// The first fetch shows whether the log still contains it, and then the same decision is made.
 		const log = isPlain ? { low: 0, high: Number.POSITIVE_INFINITY } : await this.#log();
 		const facts = {
 			kept: this.#stored.offset,
@@ -288,7 +288,7 @@ class StartOfOne {
 		}
 	}
 
-	/** Kafka's copy of what a table keeps: asked for too where only it can tell whether the log is the same. */
+	/** Kafka's copy of the table's offset. Also read if only that can tell whether the log is the same. */
 	async #copy(sameLog: "same" | "other" | "unknown"): Promise<number | null> {
 		const { store } = this.#resolution;
 		if (this.#stored.offset === null || sameLog !== "unknown") return this.#elsewhere;
@@ -296,14 +296,14 @@ class StartOfOne {
 		return copy?.offset ?? null;
 	}
 
-	/** What is kept names its log, or the note beside it does. */
+	/** The log of the stored position, named by the store or the note. */
 	get #identity(): LogIdentity {
 		const ofStore = this.#stored.log ?? unknownLog;
 		const ofNote = this.#noted?.note.log ?? unknownLog;
 		return { id: ofStore.id ?? ofNote.id, witness: ofStore.witness ?? ofNote.witness };
 	}
 
-	/** By the ids, else by a record that is known to be in it. */
+	/** Compares the logs by their ids, or else by a record that is known to be in the log. */
 	async #compare(logId: LogId): Promise<"same" | "other" | "unknown"> {
 		const { id, witness } = this.#identity;
 		const byId = compareIds(id, logId);
@@ -315,7 +315,7 @@ class StartOfOne {
 		return record.timestamp === witness.timestamp ? "same" : "other";
 	}
 
-	/** Nothing is known: as configured, but not past Kafka's copy where the table decides. To repeat is harmless, a gap is not. */
+	/** Nothing is known: begins as configured, but not past Kafka's copy if the table decides: repeating is harmless, a gap is not. */
 	async #choose(log: LogBounds, policy: OutOfRangePolicy): Promise<Resolved> {
 		const { firstStart, startFrom } = this.#resolution;
 		const chosen = await this.#chosen(firstStart.has(this.#where) ? startFrom : "beginning", log);
@@ -338,12 +338,12 @@ class StartOfOne {
 	}
 }
 
-/** A table of offsets is its own note, and is believed where somebody empties it or puts it back. */
+/** A table of offsets is its own note, and is trusted even if somebody empties or restores it. */
 function besideTable({ restored: _, ...note }: PositionNote): PositionNote {
 	return { ...note, reached: null };
 }
 
-/** What is noted of a start in the log with this id, in place of what was noted before. `kept`: the log that what was kept belongs to. */
+/** The note of a start in the log with this id, replacing the former note. `kept`: the log that the stored position belongs to. */
 function noteOf({ offset, from, outOfRange }: Resolved, logId: LogId, kept: LogIdentity, former: PositionNote | null): PositionNote {
 	switch (from) {
 		case "committed":

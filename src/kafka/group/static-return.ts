@@ -11,19 +11,19 @@ import { compareIds } from "../../core/offsets/log-identity.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import type { OffsetStore } from "../offsets/offset-store.ts";
 
-/** How the topics differ from what the group gave out. */
+/** How the topics differ from the group's assignment. */
 export interface OutdatedAssignment {
-	/** This member was given them, and their topics have no such partition. */
+	/** Assigned to this member, but no longer in their topics. */
 	readonly gone: readonly TopicPartition[];
-	/** They exist, and nobody in the group has begun them. */
+	/** They exist, but no member of the group has begun them. */
 	readonly unread: readonly TopicPartition[];
 }
 
-/** What is asked and told. `outdated`: to join anew. */
+/** What it needs. `outdated`: the member should join anew. */
 export interface StaticReturnParts {
 	readonly clock: Clock;
 	readonly ended: AbortSignal;
-	/** False once another client has taken this one's place. */
+	/** False once another client has replaced this one. */
 	readonly isCurrent: () => boolean;
 	readonly topics: readonly string[];
 	readonly client: Pick<GroupClient, "metadata" | "topicIds">;
@@ -32,10 +32,10 @@ export interface StaticReturnParts {
 	readonly outdated: (found: OutdatedAssignment) => void;
 }
 
-/** Others that come back at the same time have begun theirs by then. */
+/** Delay of the check: by then other members that come back at the same time have begun their partitions. */
 const LOOK_AFTER_MS = 10_000;
 
-/** Whether the group's broker gives a member of this configuration what it had. */
+/** True if the broker gives a member with this configuration its old partitions back without a rebalance. */
 export function returnsUnseen({ instanceId, protocol }: Config["kafka"]): boolean {
 	return instanceId !== "" && protocol !== "consumer";
 }
@@ -49,14 +49,14 @@ export class StaticReturn {
 		this.#parts = parts;
 	}
 
-	/** The group gave it something. It looks some seconds later, and tries again where Kafka can't be asked. */
+	/** The group assigned partitions. Checks some seconds later, and again if Kafka can't be asked. */
 	joined(): void {
 		if (this.#hasJoined) return;
 		this.#hasJoined = true;
 		void this.#untilLooked().catch(() => {});
 	}
 
-	/** Rejects when it ended before. */
+	/** Rejects if it was ended before. */
 	async #untilLooked(): Promise<void> {
 		const { clock, ended, isCurrent, outdated } = this.#parts;
 		let found: OutdatedAssignment | null = null;
@@ -79,7 +79,10 @@ export class StaticReturn {
 		return { gone, unread: await this.#unbegun(others) };
 	}
 
-	/** Those of which nothing is stored: whoever begins a partition stores where. What is stored for an earlier log is of no use. */
+	/**
+	 * Partitions without a stored offset: a member that begins a partition stores its position. An offset stored for an earlier log does not
+	 * count.
+	 */
 	async #unbegun(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
 		if (partitions.length === 0) return [];
 		const ids = await this.#parts.client.topicIds([...new Set(partitions.map(({ topic }) => topic))]);

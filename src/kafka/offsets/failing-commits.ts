@@ -1,13 +1,13 @@
 /**
- * Offsets that can't be committed for so long that somebody has to know: which partitions, since when, in the store's own words. A single
- * failure is a hiccup that the next commit mends. It ends with a commit, or with the partition.
+ * Offsets that could not be committed for so long that somebody has to know: which partitions, since when, in the store's own words. The
+ * next commit makes up for a single failure. A problem ends with a commit, or with the partition.
  */
 import type { Clock } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { Problem } from "../../core/problem.ts";
 
 const PATIENCE_MS = 30_000;
-/** Names of partitions that are told where there are many. */
+/** Maximum partitions named in a message. */
 const MOST_NAMES = 5;
 
 /** Partitions whose offsets could not be committed for too long. */
@@ -21,7 +21,7 @@ export class FailingCommits {
 		this.#isAssigned = isAssigned;
 	}
 
-	/** A commit of these failed that was begun `tookMs` ago. */
+	/** A commit of these partitions, begun `tookMs` ago, failed. */
 	failed(partitions: readonly TopicPartition[], words: string, tookMs: number): void {
 		for (const { topic, partition } of partitions) {
 			const name = partitionName({ topic, partition });
@@ -34,7 +34,7 @@ export class FailingCommits {
 		if (this.#failing.size > 0) for (const partition of partitions) this.#failing.delete(partitionName(partition));
 	}
 
-	/** One for all partitions that fail alike. */
+	/** One problem for all partitions that fail in the same way. */
 	get problems(): Problem<"commits_failing">[] {
 		const byWords = new Map<string, { names: string[]; sinceMs: number }>();
 		for (const [name, { partition, sinceMs, words }] of this.#failing) {

@@ -1,6 +1,6 @@
 /**
- * How old the oldest unfinished message of a partition is; messages received together count as one. If none was received yet: how long the
- * partition has waited at least. Pure; one entry for each delivery that is not finished.
+ * The age of a partition's oldest unfinished message; messages received together count as one. If none was received yet: how long the
+ * partition has waited at least. Pure; one entry per unfinished delivery.
  */
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 
@@ -9,13 +9,13 @@ interface Mark {
 	readonly timestamp: number;
 }
 
-/** How old unfinished messages are. Timestamps in ms, -1 where messages have none. */
+/** Ages of unfinished messages. Timestamps in ms; -1 if messages have none. */
 export class LagClock {
 	readonly #marks = new Map<string, Mark[]>();
-	/** Where partitions wait for what nobody here knows the age of, and since when. */
+	/** Offsets at which partitions wait for a message of unknown age, and since when. */
 	readonly #waiting = new Map<string, { readonly at: number; readonly since: number }>();
 
-	/** A delivery was received: its first message was made at `timestamp`, `nextOffset` is one past its last. */
+	/** A delivery was received. `timestamp`: its first message's; `nextOffset`: one past its last. */
 	received(partition: TopicPartition, nextOffset: number, timestamp: number): void {
 		const name = partitionName(partition);
 		const marks = this.#marks.get(name);
@@ -23,7 +23,7 @@ export class LagClock {
 		else this.#marks.set(name, [{ nextOffset, timestamp }]);
 	}
 
-	/** The timestamp of the oldest delivery that isn't wholly below `committable`; null where there is none. */
+	/** Timestamp of the oldest delivery that is not wholly below `committable`; null if there is none. */
 	oldest(partition: TopicPartition, committable: number): number | null {
 		const marks = this.#marks.get(partitionName(partition)) ?? [];
 		let passed = 0;
@@ -33,8 +33,8 @@ export class LagClock {
 	}
 
 	/**
-	 * The same; and where there is none, or it has no timestamp, since when (ms) the partition is seen to wait at this place: what it waits
-	 * for is as old at least. Null where everything up to the high watermark is finished, or that is not known.
+	 * The same. If there is no such delivery, or it has no timestamp: since when (ms) the partition has been seen waiting at this offset,
+	 * which is the least age. Null if everything up to the high watermark is finished, or that is not known.
 	 */
 	oldestKnown(
 		partition: TopicPartition,

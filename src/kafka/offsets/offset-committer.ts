@@ -19,17 +19,17 @@ import { FailingCommits } from "./failing-commits.ts";
 import type { DueOffset, OffsetLedger } from "./offset-ledger.ts";
 import type { OffsetStore } from "./offset-store.ts";
 
-/** Past facts of the committer. */
+/** Events of the committer: past facts. */
 export interface CommitterEvents {
 	"offsets:committed": (fact: { offsets: readonly TopicPartitionOffset[]; durationMs: number }) => void;
 	"offsets:commit_failed": (fact: { offsets: readonly TopicPartitionOffset[]; message: string; code: string | number | null }) => void;
 }
 
-/** What the committer is made of. `intervalMs` is `offsets.commitIntervalMs`. */
+/** What the committer needs. `intervalMs` is `offsets.commitIntervalMs`. */
 export interface OffsetCommitterParts {
 	readonly ledger: OffsetLedger;
 	readonly store: Pick<OffsetStore, "note" | "commit">;
-	/** Drops from the ledger what is of another log by now. */
+	/** Removes offsets from the ledger that belong to another log by now. */
 	readonly logs: Pick<LogWatch, "check">;
 	/** The connected client; null while there is none. */
 	readonly client: () => Pick<GroupClient, "commit"> | null;
@@ -37,19 +37,19 @@ export interface OffsetCommitterParts {
 	readonly intervalMs: number;
 }
 
-/** `refused`: nothing that the next moment changes. */
+/** `refused`: not just for a moment. */
 type CommitResult = "stored" | "failed" | "refused";
 
-/** From good to bad, so that of several the worst counts. */
+/** From best to worst: of several results the worst counts. */
 const RESULTS: readonly CommitResult[] = ["stored", "failed", "refused"];
 
 const RETRY_MS = 100;
-/** A note that took so long is no moment: the log may be another one by then. */
+/** After a note that took this long the logs are checked again: one may have been replaced. */
 const LONG_NOTE_MS = 1_000;
 /**
- * Refusals of Kafka that pass: with the end of a rebalance, with the coordinator's move, and a deleted topic's when `LogWatch` has
- * looked, behind which its offsets aren't due any more. For a coordinator that is away the client has waited for six seconds itself, and
- * its close waits for a commit under way.
+ * Refusals by Kafka that pass by themselves: at the end of a rebalance, when the coordinator has moved, or, for a deleted topic, once
+ * `LogWatch` has removed its offsets. For a coordinator that is away the client has waited six seconds itself, and its close waits for a
+ * commit under way.
  */
 const MOMENTARY: readonly number[] = [
 	kafkaErrors.coordinatorLoadInProgress,
@@ -60,7 +60,7 @@ const MOMENTARY: readonly number[] = [
 	kafkaErrors.unknownTopicOrPartition,
 ];
 
-/** Of these one topic alone is the cause, and the offsets of others go in without it. */
+/** Refusals that one topic alone causes: the offsets of other topics are committed without it. */
 const OF_ONE_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.topicAuthorizationFailed];
 
 /** Commits due offsets, one commit at a time. */
@@ -84,7 +84,7 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 		return this.#failing.problems;
 	}
 
-	/** A partition of each assigned topic that nothing was committed of for so long. */
+	/** A partition of each assigned topic without a commit for `idleMs`. */
 	idleFor(idleMs: number): TopicPartition[] {
 		const { ledger, clock } = this.#parts;
 		const found = new Map<string, TopicPartition>();
@@ -96,7 +96,7 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	}
 
 	/**
-	 * Commits what is committed already once more, to see whether Kafka takes it; never an offset that another commit has passed meanwhile.
+	 * Commits the committed offsets once more, to see whether Kafka accepts it; never an offset that another commit has passed meanwhile.
 	 * Rejects with Kafka's error.
 	 */
 	async commitAgain(partitions: readonly TopicPartition[]): Promise<void> {
@@ -105,7 +105,7 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 		await again;
 	}
 
-	/** Begins to commit by interval. */
+	/** Begins to commit at the interval. */
 	start(): void {
 		this.#timer ??= this.#parts.clock.after(this.#parts.intervalMs, () => {
 			this.#timer = null;
@@ -116,16 +116,16 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	}
 
 	/**
-	 * Commits what is due now, of all partitions or of those given, after a commit that is under way.
-	 * Resolves to true when all of it is stored (or nothing was due), false when it failed; never rejects.
+	 * Commits what is due now, for all partitions or the given ones, after a commit that is under way. True when all of it is stored (or
+	 * nothing was due), false when it failed; never rejects.
 	 */
 	async commit(partitions?: readonly TopicPartition[]): Promise<boolean> {
 		return (await this.#commitNext(partitions)) === "stored";
 	}
 
 	/**
-	 * The same for partitions that are given away: tried again until it works, is refused for more than a moment, or `timeoutMs` have passed.
-	 * A commit that meets the end of a rebalance names the generation before it, and only the next one is taken.
+	 * The same for partitions that are given away: repeated until it succeeds, is refused for longer than a moment, or `timeoutMs` have
+	 * passed. A commit at the end of a rebalance names the generation before, and only the next one is accepted.
 	 */
 	async commitWithin(timeoutMs: number, partitions: readonly TopicPartition[]): Promise<boolean> {
 		const over = new AbortController();
@@ -171,7 +171,7 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 		}
 		const error = await this.#commitPrepared(due, startedAt);
 		if (error === null) return "stored";
-		// Of a commit only one error is known, and no partition with it: topic by topic each has its own.
+		// A commit reports only one error, without a partition: committing topic by topic gives each its own.
 		const topics = new Set(due.map(({ topic }) => topic));
 		if (topics.size === 1 || !(error instanceof KafkaError) || !OF_ONE_TOPIC.includes(error.kafkaCode)) {
 			return this.#failed(due, error, startedAt);
@@ -186,7 +186,7 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 		return worst;
 	}
 
-	/** The error that it was refused with; null where it went in. */
+	/** The error; null if the commit succeeded. */
 	async #commitPrepared(due: readonly DueOffset[], startedAt: number): Promise<unknown> {
 		const { ledger, store, clock } = this.#parts;
 		if (due.length === 0) return null;
@@ -223,7 +223,9 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 		if (offsets.length > 0) await client()?.commit(offsets);
 	}
 
-	/** Looked at and noted. What was lost meanwhile, or is of another log, is not ours to commit any more. */
+	/**
+	 * Checks the logs and notes the positions. Returns those that this member may still commit: neither lost meanwhile nor of another log.
+	 */
 	async #prepared(due: readonly DueOffset[]): Promise<DueOffset[]> {
 		const { ledger, store, logs, clock } = this.#parts;
 		await logs.check(due);

@@ -13,11 +13,11 @@ import { OffsetTracker } from "./offset-tracker.ts";
 interface Entry extends TopicPartition {
 	readonly epoch: number;
 	readonly tracker: OffsetTracker;
-	/** The log that the offsets are of. */
+	/** The log that the offsets belong to. */
 	readonly logId: LogId;
-	/** Last offset known to be committed; null where none is. */
+	/** Last offset known to be committed; null if none. */
 	committed: number | null;
-	/** The last record received that has a timestamp: a witness of the log. -1 before. */
+	/** Offset of the last received record with a timestamp, a witness of the log; -1 before. */
 	witnessOffset: number;
 	witnessTimestamp: number;
 }
@@ -32,13 +32,13 @@ export interface PartitionOffsets {
 	readonly unfinished: number;
 }
 
-/** An offset that is due for commit, with the epoch it was taken under and what is known of its log. */
+/** An offset due for commit, with its epoch and what is known about its log. */
 export interface DueOffset extends AssignedLog {
 	readonly offset: number;
 	readonly witness: Witness | null;
 }
 
-/** An assigned partition, and the log its offsets are of. */
+/** An assigned partition, and the log that its offsets belong to. */
 export interface AssignedLog extends TopicPartition {
 	readonly epoch: number;
 	readonly logId: LogId;
@@ -50,8 +50,8 @@ export class OffsetLedger {
 	readonly #epochs = new Map<string, number>();
 
 	/**
-	 * A partition was assigned, to start at `offset`; returns the new epoch. `committed` is what the group has committed, if anything,
-	 * `logId` the log that these are offsets of.
+	 * A partition was assigned and starts at `offset`; returns the new epoch. `committed`: the group's committed offset, if any; `logId`: the
+	 * log that these offsets belong to.
 	 */
 	assign(partition: TopicPartition, offset: number, committed: number | null, logId: LogId = null): number {
 		const name = partitionName(partition);
@@ -69,14 +69,14 @@ export class OffsetLedger {
 		return epoch;
 	}
 
-	/** A partition was released or lost: what its workers still report is dropped from here on. */
+	/** A partition was released or lost: later reports of its workers are dropped. */
 	release(partition: TopicPartition): void {
 		const name = partitionName(partition);
 		if (this.#entries.delete(name)) this.#raise(name);
 	}
 
 	/**
-	 * Notes received offsets (ascending, at or past the position), with the last one's timestamp in ms (-1: none). False where the epoch is
+	 * Notes received offsets (ascending, at or past the position), with the last one's timestamp in ms (-1: none). False if the epoch is
 	 * over.
 	 */
 	received(partition: TopicPartition, epoch: number, offsets: ArrayLike<number>, lastTimestamp = -1): boolean {
@@ -90,14 +90,14 @@ export class OffsetLedger {
 		return true;
 	}
 
-	/** Notes where a partition goes on, the next offset that may come: its end, or behind what was passed over. */
+	/** Notes the next offset that may come: the partition's end, or the offset after those passed over. */
 	endOfPartition(partition: TopicPartition, offset: number): void {
 		this.#entries.get(partitionName(partition))?.tracker.endOfPartition(offset);
 	}
 
 	/**
-	 * Acknowledges messages of this epoch by offset: false where the epoch is over by then and the acknowledgement was dropped. Bound
-	 * once per assignment, because it is called for every message.
+	 * Returns a function that acknowledges messages of this epoch by offset. It returns false if the epoch is over, and drops the
+	 * acknowledgement. Bound once per assignment, because it is called for every message.
 	 */
 	acknowledger(partition: TopicPartition, epoch: number): (offset: number) => boolean {
 		const name = partitionName(partition);
@@ -109,7 +109,7 @@ export class OffsetLedger {
 		};
 	}
 
-	/** Offsets that moved past what is committed, of all partitions or of those given. */
+	/** Offsets that are past the committed ones, for all partitions or the given ones. */
 	due(partitions?: readonly TopicPartition[]): DueOffset[] {
 		const entries = partitions
 			? partitions.flatMap((partition) => this.#entries.get(partitionName(partition)) ?? [])
@@ -124,7 +124,7 @@ export class OffsetLedger {
 		return due;
 	}
 
-	/** Those of these whose epoch is not over. */
+	/** Those of these positions whose epoch is not over. */
 	current<Position extends TopicPartition & { readonly epoch: number }>(positions: readonly Position[]): Position[] {
 		return positions.filter((position) => this.#current(position, position.epoch) !== undefined);
 	}
@@ -142,7 +142,7 @@ export class OffsetLedger {
 		}
 	}
 
-	/** Positions of a partition; undefined where it isn't assigned. */
+	/** Positions of a partition; undefined if it isn't assigned. */
 	of(partition: TopicPartition): PartitionOffsets | undefined {
 		const entry = this.#entries.get(partitionName(partition));
 		if (!entry) return undefined;

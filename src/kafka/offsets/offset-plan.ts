@@ -1,6 +1,6 @@
 /**
- * What it means to set a group's offset of a partition: what would be read again or passed over, and what has to be noted, so that the next
- * start takes it neither for a group that Kafka forgot nor for a table that was restored. Pure.
+ * What setting a group's offset of a partition means: what is read again or passed over, and what has to be noted so that the next start
+ * takes it neither for a group that Kafka forgot nor for a restored table. Pure.
  */
 
 import type { TopicPartition } from "../../core/messages/message.ts";
@@ -8,13 +8,13 @@ import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
 import { type PositionNote, stretchesBefore, withStretch } from "../../core/offsets/position-note.ts";
 import type { LogBounds } from "../group/start-decision.ts";
 
-/** Where to: the log's beginning or end, the first message that is as young as a time (ms), or an offset. */
+/** The target: the log's beginning or end, the first message with at least this time (ms), or an offset. */
 export type SetTo =
 	| { readonly kind: "earliest" | "latest" }
 	| { readonly kind: "time"; readonly timestampMs: number }
 	| { readonly kind: "offset"; readonly offset: number };
 
-/** What is known of the partition. */
+/** What is known about the partition. */
 export interface SetPartition extends TopicPartition {
 	readonly kept: number | null;
 	readonly keptIn: "kafka" | "table";
@@ -23,7 +23,7 @@ export interface SetPartition extends TopicPartition {
 	readonly log: LogBounds;
 }
 
-/** What it comes to. `again` and `passedOver` count offsets: of compacted or transactional topics there are fewer messages. */
+/** The plan. `again` and `passedOver` count offsets: compacted or transactional topics have fewer messages. */
 export interface OffsetPlan extends TopicPartition {
 	readonly log: LogBounds;
 	readonly kept: number | null;
@@ -33,7 +33,7 @@ export interface OffsetPlan extends TopicPartition {
 	readonly note: PositionNote;
 }
 
-/** `to` is in the log. What is kept for another log counts as nothing kept. */
+/** `to` must be in the log. A position stored for another log counts as none. */
 export function planOffset({ topic, partition, kept, keptIn, noted, logId, log }: SetPartition, to: number): OffsetPlan {
 	const former = noted && compareIds(noted.log.id, logId) !== "other" ? noted : null;
 	const isOtherLog = noted !== null && former === null;
@@ -55,7 +55,7 @@ function skippedBy(former: PositionNote | null, finished: number | null, to: num
 	return finished === null ? before : withStretch(before, { from: finished, to, reason: "offsets_set" });
 }
 
-/** Everything before is finished for certain. */
+/** Everything before this offset is certainly finished. */
 function lowest(kept: number | null, reached: number | null): number | null {
 	if (kept === null || reached === null) return kept ?? reached;
 	return Math.min(kept, reached);

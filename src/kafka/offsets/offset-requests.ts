@@ -1,7 +1,7 @@
 /**
- * Offsets that a person wants set while this member has the partitions: looked at, carried out by the assignment, answered. One request at
- * a time. A drain may take longer than somebody waits for an answer: so a request has a name, and asked again by it is answered again, and
- * not done again.
+ * Requests of people to set offsets while this member has the partitions: checked here, carried out by the assignment, answered. One
+ * request at a time. A drain may take longer than a person waits for the answer, so a request has an id: asked again with the same id, it
+ * is answered again but not carried out again.
  */
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
@@ -10,17 +10,17 @@ import { partitionName, type TopicPartition } from "../../core/messages/message.
 import type { OffsetSet, OffsetsSetOutcome, WantedOffset } from "../../core/offsets/set-offset.ts";
 import type { LogBounds } from "../group/start-decision.ts";
 
-/** So long a person waits for what is in hand to be finished. */
+/** How long a request waits for what is in hand to finish. */
 const WAIT_MS = 3_000;
 
-/** What it is made of. */
+/** What it needs. */
 export interface OffsetRequestsParts {
 	readonly clock: Clock;
 	isAssigned(partition: TopicPartition): boolean;
 	watermarks(partition: TopicPartition): Promise<LogBounds>;
-	/** Partitions whose pause by a person a move would end: an eager group joins anew for it, and all of its partitions begin anew. */
+	/** Partitions whose manual pause a move would end: an eager group joins anew for it, and all its partitions begin anew. */
 	pausesEnded(): readonly TopicPartition[];
-	/** Null where one of them is not fetched here: then nothing was done. */
+	/** Null if one of them is not fetched here: then nothing was done. */
 	move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null>;
 }
 
@@ -39,7 +39,7 @@ export class OffsetRequests {
 		this.#parts = parts;
 	}
 
-	/** `id` names the request. */
+	/** Carries out the request, or answers again if `id` was carried out before. */
 	async ask(id: string, wanted: readonly WantedOffset[]): Promise<OffsetsSetOutcome> {
 		if (this.#last?.id !== id) {
 			if (this.#last && !this.#last.isOver) return { outcome: "busy" };

@@ -1,5 +1,5 @@
 /**
- * Where the group's offsets are kept (`offsets.store`): in Kafka, or in the database with Kafka's following for the tools that show lag.
+ * Where the group's offsets are kept (`offsets.store`): in Kafka; or in the database, which Kafka's offsets follow for tools that show lag.
  *
  * Step 10 of a message's way (docs/architecture.md).
  */
@@ -11,43 +11,50 @@ import type { ReachedPosition } from "../../core/offsets/position-note.ts";
 import type { GroupClient, StoredOffset } from "../client/group-client.ts";
 import type { PositionNotes } from "./position-notes.ts";
 
-/** Longest a start waits for a commit that is under way: as long as a slow coordinator may take. */
+/** Maximum wait of a start for a commit under way: as long as a slow coordinator may take. */
 const COMMIT_UNDER_WAY_MS = 2_000;
 
-/** A store. Promises reject with the store's error; then nothing may be taken for granted, and the call may be repeated. */
+/** A store of offsets. Promises reject with the store's error; then nothing is certain, and the call may be repeated. */
 export interface OffsetStore {
 	/** Whose offsets decide where a partition begins. */
 	readonly keptIn: "kafka" | "table";
-	/** What is stored, changing nothing. */
+	/** Reads the stored offsets; changes nothing. */
 	stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
-	/**
-	 * Takes over partitions that were assigned, and says what is stored: from here on a former owner can store nothing where the store
-	 * fences.
-	 */
+	/** Claims assigned partitions, and returns what is stored. If the store fences, a former owner can store nothing from now on. */
 	claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 	/**
-	 * Stores where claimed partitions begin, whatever was stored; returns what holds (another member may have begun in the same moment),
-	 * and leaves out what is not this member's any more.
+	 * Stores where claimed partitions begin, whatever was stored. Returns the offsets that hold (another member may have begun at the same
+	 * moment), without partitions that no longer belong to this member.
 	 */
 	begin(starts: readonly ReachedPosition[]): Promise<readonly ReachedPosition[]>;
-	/** Partitions go on where they are kept: what follows the store does too. Not before it is known that they are of this log. */
+	/**
+	 * Partitions go on at their stored offsets, and whatever follows the store is set too. Call it only when they are known to be of this
+	 * log.
+	 */
 	goOn(starts: readonly ReachedPosition[]): Promise<void>;
-	/** What has to be durable before a commit; returns those that must not be committed. A partition is never in two calls at a time. */
+	/**
+	 * Makes durable what must be so before a commit. Returns partitions that must not be committed. A partition is never in two calls at a
+	 * time.
+	 */
 	note(positions: readonly ReachedPosition[]): Promise<readonly TopicPartition[]>;
 	/** Stores offsets; a partition is never in two calls at a time. */
 	commit(offsets: readonly ReachedPosition[]): Promise<void>;
-	/** Looks whether what is stored of the assigned partitions is still what this member stored last, and tells where it is not. */
+	/** Checks whether the stored offsets of the assigned partitions are still what this member stored last, and reports where not. */
 	look(assigned: () => readonly TopicPartition[]): Promise<void>;
-	/** Those of which Kafka had an offset of this group, by this member's knowledge, and has none any more: their topic was deleted. */
+	/**
+	 * Partitions for which Kafka had an offset of this group, as far as this member knows, and has none any more: their topic was deleted.
+	 */
 	forgotten(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]>;
-	/** What is kept of these belongs to a log that was deleted, and no id says so: from here on it does, to whoever claims them next. */
+	/**
+	 * The stored offsets of these partitions belong to a deleted log, though no id says so. From now on whoever claims them next is told so.
+	 */
 	forget(partitions: readonly TopicPartition[]): Promise<void>;
-	/** Where else offsets of this group may be, for partitions that this store has none of. */
+	/** Another place that may have offsets of this group, for partitions without one in this store. */
 	elsewhere?(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 }
 
 /**
- * Offsets in Kafka's own `__consumer_offsets`. Fenced by the group's generation. Which log they are of the notes say, and whether the
+ * Offsets in Kafka's own `__consumer_offsets`, fenced by the group's generation. The notes say which log they belong to, and whether the
  * database is as old as they are.
  */
 export class KafkaOffsetStore implements OffsetStore {
@@ -56,14 +63,12 @@ export class KafkaOffsetStore implements OffsetStore {
 	readonly #notes: Pick<PositionNotes, "reach" | "compare" | "forget">;
 	readonly #displaced: (partitions: readonly DisplacedOffset[]) => void;
 	readonly #clock: Clock;
-	/** The commit that was asked for last, whether or not it was answered. Never rejects. */
+	/** The last commit, answered or not. Never rejects. */
 	#underWay: Promise<void> = Promise.resolve();
-	/** Partitions of which Kafka has an offset, as far as this member knows. */
+	/** Partitions for which Kafka has an offset, as far as this member knows. */
 	readonly #known = new Set<string>();
 
-	/**
-	 * `client` is the connected one, null while there is none; `displaced` is told of partitions whose note was put back to another time.
-	 */
+	/** `client` returns the connected one, or null; `displaced` gets partitions whose note was restored to an earlier time. */
 	constructor(
 		client: () => GroupClient | null,
 		notes: Pick<PositionNotes, "reach" | "compare" | "forget">,
@@ -80,7 +85,7 @@ export class KafkaOffsetStore implements OffsetStore {
 		return await this.#connected.committed(partitions);
 	}
 
-	/** A commit that was queued before a session was lost is sent in the next one, and would go past the start that is noted meanwhile. */
+	/** A commit queued before a session was lost is sent in the next one, and would move past the start that is noted meanwhile. */
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
 		await this.#answered();
 		const claimed = await this.#connected.committed(partitions);
@@ -111,7 +116,7 @@ export class KafkaOffsetStore implements OffsetStore {
 		for (const each of offsets) this.#known.add(partitionName(each));
 	}
 
-	/** Of a partition without messages nothing is noted that would find out. */
+	/** A partition without messages notes nothing that would find this out. */
 	async look(assigned: () => readonly TopicPartition[]): Promise<void> {
 		const displaced = stillAssigned(await this.#notes.compare(assigned()), assigned);
 		if (displaced.length > 0) this.#displaced(displaced);
@@ -120,7 +125,7 @@ export class KafkaOffsetStore implements OffsetStore {
 	async forgotten(partitions: readonly TopicPartition[]): Promise<readonly TopicPartition[]> {
 		if (partitions.length === 0) return [];
 		const found = await this.#connected.committed(partitions);
-		// What somebody else committed counts, too: once seen it is missed.
+		// Offsets that somebody else committed count too: once seen, their absence is noticed.
 		for (const each of found) if (each.offset !== null) this.#known.add(partitionName(each));
 		return found.filter((each) => each.offset === null && this.#known.has(partitionName(each)));
 	}
@@ -129,7 +134,7 @@ export class KafkaOffsetStore implements OffsetStore {
 		return this.#notes.forget(partitions);
 	}
 
-	/** Resolves when no commit is under way, or after a moment. */
+	/** Resolves when no commit is under way, or after a short wait. */
 	#answered(): Promise<void> {
 		return new Promise((resolve) => {
 			const timer = this.#clock.after(COMMIT_UNDER_WAY_MS, resolve);
@@ -148,35 +153,34 @@ export class KafkaOffsetStore implements OffsetStore {
 }
 
 /**
- * What the database's store needs of its table; sink/offsets/offset-table.ts is one. Fenced by an epoch per partition, and by what was
- * stored last.
+ * What the database's store needs from its table (sink/offsets/offset-table.ts): fenced by an epoch per partition, and by what was stored
+ * last.
  */
 export interface FencedOffsets {
 	stored(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 	claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]>;
 	begin(starts: readonly ReachedPosition[]): Promise<readonly ReachedPosition[]>;
-	/** Stores where that is there which this member stored last; returns the other partitions. */
+	/** Stores offsets of partitions whose row is still the one that this member stored last; returns the other partitions. */
 	store(offsets: readonly ReachedPosition[]): Promise<readonly DisplacedOffset[]>;
-	/** Those of these partitions where it is not. Changes nothing. */
+	/** Returns those of these partitions whose row differs. Changes nothing. */
 	look(partitions: readonly TopicPartition[]): Promise<readonly DisplacedOffset[]>;
-	/** What is stored of these claimed partitions belongs to a log that was deleted. */
+	/** The stored offsets of these claimed partitions belong to a deleted log. */
 	forget(partitions: readonly TopicPartition[]): Promise<void>;
 }
 
-/** What the mirrored store tells. */
+/** What the mirrored store reports. */
 export interface MirrorListener {
 	/**
-	 * These partitions are another member's, or their offsets were put back or set by somebody: nothing more is stored of them under this
-	 * claim.
+	 * These partitions belong to another member, or somebody restored or set their offsets: nothing more is stored for them under this claim.
 	 */
 	displaced(partitions: readonly DisplacedOffset[]): void;
-	/** Kafka's copy could not follow; nothing depends on it, and the next one covers it. */
+	/** Kafka's copy could not be updated; nothing depends on it, and the next update covers it. */
 	mirrorFailed(message: string): void;
 }
 
 /**
- * brod's `consumer_managed` offsets: the table decides, and a restored backup so goes on from its own offsets; Kafka's committed offsets
- * follow it, also back.
+ * brod's `consumer_managed` offsets: the table decides, so a restored backup goes on from its own offsets. Kafka's committed offsets follow
+ * it, also backwards.
  */
 export class MirroredOffsetStore implements OffsetStore {
 	readonly keptIn = "table";
@@ -198,8 +202,8 @@ export class MirroredOffsetStore implements OffsetStore {
 
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
 		for (const name of partitions.map(partitionName)) this.#claims.set(name, (this.#claims.get(name) ?? 0) + 1);
-		// What Kafka has by now is missed once it is gone, also where our own copy never gets there; what it had here before, too. Where it
-		// gives no answer a look will.
+		// The present offsets in Kafka are noticed once they are gone, even if our own copy never gets there. If Kafka does not answer, a later
+		// look reads them.
 		const [claimed] = await Promise.all([this.#table.claim(partitions), this.#kafka.forgotten(partitions).catch(() => {})]);
 		return claimed;
 	}
@@ -223,13 +227,13 @@ export class MirroredOffsetStore implements OffsetStore {
 		const claims = new Map(this.#claims);
 		const displaced = await this.#table.store(offsets);
 		const names = new Set(displaced.map(partitionName));
-		// What the table took long to answer for may have begun anew meanwhile, with another log: Kafka takes an offset by name.
+		// While the table took long to answer, the partition may have begun anew with another log: Kafka accepts an offset by topic name.
 		const isCurrent = (name: string) => !names.has(name) && this.#claims.get(name) === claims.get(name);
 		await this.#mirror(offsets.filter((each) => isCurrent(partitionName(each))));
 		if (displaced.length > 0) this.#listener.displaced(displaced);
 	}
 
-	/** Of a partition without messages nothing is stored that would find out. */
+	/** A partition without messages stores nothing that would find this out. */
 	async look(assigned: () => readonly TopicPartition[]): Promise<void> {
 		const displaced = stillAssigned(await this.#table.look(assigned()), assigned);
 		if (displaced.length > 0) this.#listener.displaced(displaced);
@@ -257,7 +261,7 @@ export class MirroredOffsetStore implements OffsetStore {
 	}
 }
 
-/** What was given away meanwhile is another member's by right. */
+/** Leaves out partitions given away meanwhile: they rightly belong to another member. */
 function stillAssigned(found: readonly DisplacedOffset[], assigned: () => readonly TopicPartition[]): DisplacedOffset[] {
 	const names = new Set(assigned().map(partitionName));
 	return found.filter((each) => names.has(partitionName(each)));

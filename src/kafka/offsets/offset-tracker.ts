@@ -1,14 +1,14 @@
 /**
- * Which offset of a partition may be committed: pure bookkeeping of what was received and what is finished. Only received offsets
- * count, so gaps of compacted and transactional topics don't block (broadway_kafka's acknowledger works the same way).
- * Knows nothing of Kafka, epochs or time; offset-ledger.ts adds the epochs.
+ * Decides which offset of a partition may be committed: pure bookkeeping of received and finished messages. Only received offsets count, so
+ * gaps of compacted and transactional topics don't block (broadway_kafka's acknowledger works the same way). Knows nothing of Kafka, epochs
+ * or time; offset-ledger.ts adds the epochs.
  *
  * Step 9 of a message's way (docs/architecture.md).
  */
 
 const INITIAL_CAPACITY = 1024;
 
-/** Offsets of one partition in one assignment, in the order received; a ring that grows with what is unfinished. */
+/** Offsets of one partition in one assignment, in the order received: a ring buffer that grows with the number of unfinished messages. */
 export class OffsetTracker {
 	#offsets = new Float64Array(INITIAL_CAPACITY);
 	#finished = new Uint8Array(INITIAL_CAPACITY);
@@ -16,7 +16,7 @@ export class OffsetTracker {
 	#count = 0;
 	#position: number;
 
-	/** `startOffset` is the first offset that may come: what is committable until something was received. */
+	/** `startOffset`: the first offset that may come; committable until something was received. */
 	constructor(startOffset: number) {
 		this.#position = startOffset;
 	}
@@ -31,7 +31,7 @@ export class OffsetTracker {
 		return this.#count;
 	}
 
-	/** The first unfinished offset, or the position when all is finished: what a successor should start with. */
+	/** The first unfinished offset, or the position if all is finished: where a successor should start. */
 	get committable(): number {
 		return this.#count === 0 ? this.#position : (this.#offsets[this.#head] as number);
 	}
@@ -50,7 +50,7 @@ export class OffsetTracker {
 		if (offsets.length > 0) this.#position = (offsets[offsets.length - 1] as number) + 1;
 	}
 
-	/** Notes the end of the partition: `offset` is the next that will be written; what lies before it was received or is a gap. */
+	/** Notes the partition's end: `offset` is the next one that will be written; everything before was received or is a gap. */
 	endOfPartition(offset: number): void {
 		if (offset > this.#position) this.#position = offset;
 	}

@@ -1,12 +1,12 @@
 /**
- * Looks now and then whether stored offsets are still what this member stored: a partition without messages stores nothing that would find
+ * Checks now and then whether stored offsets are still what this member stored: a partition without messages stores nothing that would find
  * out.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 
-/** A restored backup is to be noticed within a minute. */
+/** A restored backup should be noticed within a minute. */
 const LOOK_EVERY_MS = 5_000;
-/** One lost connection is nothing to tell. */
+/** Failures in a row that are reported: one lost connection is not worth it. */
 const TOLD_FAILURES = 2;
 
 /** Checks from time to time that stored offsets are unchanged. Idempotent to dispose. */
@@ -18,7 +18,7 @@ export class OffsetWatch {
 	#failures = 0;
 	#failing: { readonly error: unknown; readonly sinceMs: number } | null = null;
 
-	/** `look` may reject: then nothing is known, and it is asked again. */
+	/** `look` may reject: then nothing is known, and it is called again. */
 	constructor(clock: Clock, look: () => Promise<void>) {
 		this.#clock = clock;
 		this.#look = look;
@@ -36,7 +36,9 @@ export class OffsetWatch {
 		});
 	}
 
-	/** What looks have failed for, twice in a row or more; null where the last one did not. The only word of a daemon without messages. */
+	/**
+	 * Why checks have failed, twice in a row or more; null if the last one did not. The only sign of trouble from a daemon without messages.
+	 */
 	get failing(): { readonly error: unknown; readonly sinceMs: number } | null {
 		return this.#failures >= TOLD_FAILURES ? this.#failing : null;
 	}

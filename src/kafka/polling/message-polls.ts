@@ -1,6 +1,6 @@
 /**
- * One of the two ways to the messages of a connected consumer: packed by the addon (packed-polls.ts), or by node-rdkafka's own `consume`
- * where there is no addon (plain-polls.ts). Only one of them may be used on a client.
+ * One of two ways to poll a connected consumer: packed by the addon (packed-polls.ts), or with node-rdkafka's own `consume` if there is no
+ * addon (plain-polls.ts). Use only one of them on a client.
  *
  * Step 1 of a message's way (docs/architecture.md).
  */
@@ -8,15 +8,15 @@ import type { Polled } from "../client/group-client.ts";
 
 /** Polls a connected consumer for messages. */
 export interface MessagePolls {
-	/** See GroupClient.poll. Errors come beside what was brought; it rejects where the client can't be polled at all. */
+	/** See GroupClient.poll. Errors come beside the messages; rejects if the client can't be polled at all. */
 	poll(count: number, timeoutMs: number): Promise<Polled>;
-	/** Nothing more is polled: before the client disconnects, and behind a poll that was under way. */
+	/** Ends polling: call it before the client disconnects, after a poll that was under way. */
 	end(): void;
 }
 
-/** Most messages of a poll: more only wait longer for the first of them to be handled. */
+/** Maximum messages of a poll: with more, the first of them only waits longer. */
 export const POLL_COUNT = 1_000;
-/** A poll that waits holds one of libuv's pool threads, and a shutdown waits for it. */
+/** A waiting poll holds one of libuv's pool threads, and a shutdown waits for it. */
 export const POLL_TIMEOUT_MS = 100;
-/** Large messages are taken in smaller numbers, so that one poll brings at most about this much. */
+/** Maximum bytes of one poll, approximately: large messages are taken in smaller numbers. */
 export const POLL_BYTES = 8 * 1024 * 1024;

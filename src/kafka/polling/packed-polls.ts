@@ -1,6 +1,6 @@
 /**
- * Polls that bring messages packed: the addon takes them from librdkafka on a thread of the pool, straight into the memory that goes to the
- * handler's threads. No object of a message is made. See message-polls.ts.
+ * Polls packed messages: the addon takes them from librdkafka on a pool thread, directly into the memory that goes to the handler's
+ * threads. No object is created per message. See message-polls.ts.
  *
  * Step 1 of a message's way (docs/architecture.md).
  */
@@ -15,7 +15,7 @@ export class PackedPolls implements MessagePolls {
 	readonly #queue: ConsumerQueue;
 	readonly #errorOf: (error: { message: string; code: number }) => KafkaError;
 
-	/** `errorOf`: the client's error as ours. */
+	/** `errorOf` converts the client's error. */
 	constructor(queue: ConsumerQueue, errorOf: (error: { message: string; code: number }) => KafkaError) {
 		this.#queue = queue;
 		this.#errorOf = errorOf;

@@ -1,7 +1,7 @@
 /**
- * Polls by node-rdkafka's own `consume`, where there is no addon: an object per message, packed here. What node-rdkafka doesn't tell is
- * lost: the type of a timestamp, that a header's value is null (it comes empty), a header named `__proto__`, and an error behind messages.
- * See message-polls.ts.
+ * Polls with node-rdkafka's own `consume` if there is no addon: one object per message, packed here. What node-rdkafka doesn't pass on is
+ * lost: a timestamp's type, that a header's value is null (it arrives empty), a header named `__proto__`, and an error after messages. See
+ * message-polls.ts.
  *
  * Step 1 of a message's way (docs/architecture.md).
  */
@@ -17,9 +17,9 @@ import { groupMessages, PollSize } from "./poll-size.ts";
 
 /** What goes with the client. */
 export interface PlainPollsParts {
-	/** What the user says that timestamps are. */
+	/** Type of timestamps, as configured. */
 	readonly timestampType: TimestampType;
-	/** The client's error as ours. */
+	/** Converts the client's error. */
 	readonly errorOf: (error: LibrdKafkaError) => KafkaError;
 	readonly clock: Clock;
 }
@@ -48,7 +48,7 @@ export class PlainPolls implements MessagePolls {
 
 	end(): void {}
 
-	/** The timeout is for each message. */
+	/** node-rdkafka's timeout applies to each message. */
 	#consume(count: number, timeoutMs: number): Promise<{ messages: readonly ReceivedMessage[]; errors: readonly KafkaError[] }> {
 		this.#raw.setDefaultConsumeTimeout(timeoutMs);
 		return new Promise((resolve) => {
@@ -62,7 +62,7 @@ export class PlainPolls implements MessagePolls {
 
 const noHeaders: readonly Header[] = [];
 
-/** The client's message in our words, in place: an object per message is dear enough. */
+/** Converts the client's message in place: one object per message is expensive enough. */
 function received(raw: Message, timestampType: TimestampType): ReceivedMessage {
 	const message = raw as unknown as { headers: readonly Header[]; timestampType: TimestampType };
 	message.headers = raw.headers
@@ -77,7 +77,7 @@ function toBuffer(value: unknown): Buffer | null {
 	return Buffer.isBuffer(value) ? value : Buffer.from(String(value));
 }
 
-/** Packed by partition, each partition's in the order received. One that can't be packed is none of the others' business. */
+/** Packs messages by partition, each in the order received. A message that can't be packed affects only its partition. */
 export function packedByPartition(messages: readonly ReceivedMessage[]): Pick<Polled, "batches" | "notTaken"> {
 	const batches: PolledBatch[] = [];
 	const notTaken: NotTaken[] = [];

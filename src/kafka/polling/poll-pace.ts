@@ -1,17 +1,16 @@
 /**
- * Slows polls down while the member is crowded, so that it doesn't come to a pause: pausing throws away what librdkafka has fetched
- * ahead, and a backlog would be fetched again and again. On one machine that costs no more CPU (0.96 × without it, four pairs): it
- * is for the network between.
+ * Slows polls down while the member is crowded, so that partitions need not be paused: pausing discards what librdkafka has prefetched, and
+ * a backlog would be fetched again and again. On one machine this saves no CPU (0.96 × without it, four pairs): it saves network.
  *
  * Step 1 of a message's way (docs/architecture.md).
  */
 import type { Clock } from "../../core/clock.ts";
 
-/** Longest time without a poll: callbacks and results of commits come by polls alone. */
+/** Maximum time without a poll: callbacks and results of commits arrive only by polls. */
 const LONGEST_MS = 100;
 const LOOK_EVERY_MS = 5;
 
-/** Waits while `isCrowded`, a tenth of a second at most. True where it still is: then no more than one message should be asked for. */
+/** Waits while `isCrowded`, 100 ms at most. True if it still is: then ask for no more than one message. */
 export async function waitForRoom(isCrowded: () => boolean, clock: Clock, signal: AbortSignal): Promise<boolean> {
 	for (let waitedMs = 0; isCrowded(); waitedMs += LOOK_EVERY_MS) {
 		if (waitedMs >= LONGEST_MS || signal.aborted) return true;

@@ -14,13 +14,13 @@ import type { ReceivedMessage, TopicPartition } from "../../core/messages/messag
 import { sizeOfMessage } from "../../core/messages/message-codec.ts";
 import { POLL_BYTES, POLL_COUNT } from "./message-polls.ts";
 
-/** A backlog comes faster than this, messages per ms; what is slower is being produced meanwhile. */
+/** A backlog arrives faster than this, messages per ms; slower messages are being produced just now. */
 const BACKLOG_PER_MS = 50;
-/** How long a poll may go on while messages are being produced, ms. */
+/** How long a poll may last while messages are being produced, ms. */
 const PRODUCED_MS = 2;
-/** Fewer are not worth a poll. */
+/** Minimum messages of a poll. */
 const LEAST_COUNT = 32;
-/** So many full polls in a row without an end are a backlog. */
+/** Full polls in a row, without a partition's end, that count as a backlog. */
 const BACKLOG_POLLS = 4;
 
 /** The next poll's size, adapted to what the last ones brought. */
@@ -36,7 +36,7 @@ export class PollSize {
 		return Math.max(1, Math.min(this.#fitting, Math.floor(POLL_BYTES / Math.max(1, this.#averageBytes))));
 	}
 
-	/** The poll of this size brought these, in so many ms; `metEnd`: and a partition's end beside them. */
+	/** The last poll brought these messages within `tookMs`; `metEnd`: it also reached a partition's end. */
 	received(messages: readonly ReceivedMessage[], { tookMs, metEnd }: { tookMs: number; metEnd: boolean }): void {
 		const isFull = messages.length >= this.count;
 		if (!this.#quiet && messages.length > 0) this.#adapt(messages.length / tookMs, isFull, metEnd);

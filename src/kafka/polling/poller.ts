@@ -1,6 +1,6 @@
 /**
- * The polls of one client, as long as it is the consumer's: hands on what comes, messages by partition and then the ends that were met.
- * Goes on whatever happens, because every callback and every commit's result arrives through it.
+ * Polls one client as long as the consumer uses it: passes on messages by partition, then the ends that were reached. Never stops because
+ * of an error, because every callback and every commit's result arrives through polls.
  *
  * Step 1 of a message's way (docs/architecture.md).
  */
@@ -13,38 +13,38 @@ import type { GroupMember } from "../group/group-member.ts";
 import { POLL_COUNT, POLL_TIMEOUT_MS } from "./message-polls.ts";
 import { waitForRoom } from "./poll-pace.ts";
 
-/** What it polls, for whom, and whom it tells. */
+/** What the poller needs. */
 export interface PollerParts {
 	readonly client: Pick<GroupClient, "poll">;
 	readonly member: Pick<GroupMember, "isCrowded" | "messagesReceived" | "messagesNotTaken" | "endOfPartition">;
 	readonly clock: Clock;
 	readonly ended: AbortSignal;
-	/** False once another client took its place: what comes then is nobody's. */
+	/** False once another client replaced this one: later messages are dropped. */
 	readonly isCurrent: () => boolean;
 	readonly listener: {
 		/** A poll begins. */
 		polling(): void;
-		/** A poll brought so many messages, which took `busyMs` to hand on. */
+		/** A poll brought `messages` messages, which took `busyMs` to pass on. */
 		polled(fact: { messages: number; busyMs: number }): void;
 		failed(fact: { message: string; code: number }): void;
 	};
 }
 
-/** An error that comes back sooner must not become a busy loop; one that took its time needs no wait. */
+/** Minimum time between two failing polls, so that an error is no busy loop; a poll that took longer needs no wait. */
 const LEAST_MS = 100;
 
 /** Polls one client and passes on what it brings. */
 export class Poller {
 	readonly #parts: PollerParts;
 	#isPolling = false;
-	/** What is to happen behind the poll that is under way, and before the next. */
+	/** Functions to call after the current poll and before the next. */
 	#between: (() => void)[] = [];
 
 	constructor(parts: PollerParts) {
 		this.#parts = parts;
 	}
 
-	/** Calls it while no poll is under way: at once, or when what the one that is brought has been handed on. */
+	/** Calls `act` while no poll is under way: at once, or when the current poll's messages have been passed on. */
 	betweenPolls<T>(act: () => T): Promise<T> {
 		return new Promise((resolve, reject) => {
 			const call = () => {
@@ -59,7 +59,7 @@ export class Poller {
 		});
 	}
 
-	/** Polls until the consumer ends or the client isn't its own any more. Never rejects. */
+	/** Polls until the consumer ends or another client replaced this one. Never rejects. */
 	async run(): Promise<void> {
 		const { clock, ended, isCurrent, listener } = this.#parts;
 		while (!ended.aborted && isCurrent()) {
@@ -88,8 +88,8 @@ export class Poller {
 	}
 
 	/**
-	 * Ends are told beside the messages: one that messages of the same poll lie behind was the end no more when they came, and where offsets
-	 * have gaps it would look as if the log had gone back.
+	 * Delivers the messages, then the ends. Ignores an end that later messages of the same poll already passed: with offset gaps it would
+	 * look as if the log had gone back.
 	 */
 	#deliver({ batches, notTaken, ends }: Polled): void {
 		const { member } = this.#parts;
@@ -105,7 +105,7 @@ export class Poller {
 		}
 	}
 
-	/** What one partition comes to grief with is none of the others' business: what the poll brought of them would be gone. */
+	/** A failure of one partition must not affect the others: their messages of this poll would be lost. */
 	#handOn(take: () => void): void {
 		try {
 			take();
@@ -115,7 +115,7 @@ export class Poller {
 	}
 }
 
-/** A client that can't be polled. */
+/** The result of a client that can't be polled. */
 function failedPoll(error: unknown): Polled {
 	const failed = error instanceof KafkaError ? error : new KafkaError(messageOf(error), -1, { cause: error });
 	return { batches: [], notTaken: [], ends: [], errors: [failed] };

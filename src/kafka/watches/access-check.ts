@@ -1,26 +1,26 @@
 /**
- * Which rights a run would miss, found out without changing anything: what needs the right is asked for. To commit the offset of a
- * partition that no topic has takes the rights to read the topic and to work in the group, and is refused behind them; so is a topic
- * without partitions behind the right to make it.
+ * Finds the rights that a run would lack, without changing anything, by trying requests that need a right but can't take effect. Committing
+ * the offset of a partition that no topic has needs the rights to read the topic and to use the group, and fails only after them. Creating
+ * a topic without partitions fails only after the right to create it.
  */
 import type { ConsumerClient } from "../client/consumer-client.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import { polledAnswer } from "../client/polled-answer.ts";
 import { isRefusal, type Operation } from "./rights.ts";
 
-/** What is to be done. */
+/** What the user wants to do. */
 export interface NeededAccess {
-	/** Empty where no group is asked for. */
+	/** The group; empty for none. */
 	readonly group: string;
-	/** To be read. */
+	/** Topics to read. */
 	readonly topics: readonly string[];
-	/** To be written to; made where they are missing. */
+	/** Topics to write to, created if missing. */
 	readonly written: readonly string[];
-	/** To be written to, and never made. */
+	/** Topics to write to, never created. */
 	readonly produced?: readonly string[];
 }
 
-/** A right that is missing; `words` are Kafka's. */
+/** A missing right; `words` are Kafka's. */
 export interface MissingRight {
 	readonly operation: Operation;
 	readonly resource: "topic" | "group";
@@ -28,12 +28,12 @@ export interface MissingRight {
 	readonly words: string;
 }
 
-/** What is asked, and what is known already. */
+/** What the check needs. */
 export interface AccessParts {
 	readonly client: Pick<ConsumerClient, "commit" | "committed" | "consume" | "operationsOn">;
-	/** Topics that are there and may be seen. */
+	/** Topics that exist and that this user may see. */
 	readonly existing: readonly string[];
-	/** Tries to make a topic as nobody can; rejects with what Kafka says. */
+	/** Tries to create an impossible topic; rejects with Kafka's error. */
 	readonly createNone: (topic: string) => Promise<void>;
 }
 
@@ -41,7 +41,7 @@ type Asked = AccessParts["client"];
 
 const NO_PARTITION = 2 ** 31 - 1;
 
-/** Rejects with KafkaError where Kafka doesn't answer. */
+/** The missing rights. Rejects with KafkaError if Kafka doesn't answer. */
 export async function missingRights(parts: AccessParts, { group, topics, written, produced = [] }: NeededAccess): Promise<MissingRight[]> {
 	const { client, existing } = parts;
 	const missing: MissingRight[] = [];
@@ -54,7 +54,7 @@ export async function missingRights(parts: AccessParts, { group, topics, written
 			ofGroup = refusal;
 			refusal = null;
 		}
-		// Behind a group that is refused nothing is said of the topic.
+		// If the group is refused, Kafka says nothing about the topic.
 		const words = refusal?.message ?? (await lacking(client, topic, "Read"));
 		if (words !== null) note("Read", "topic", topic, words);
 	}
@@ -62,7 +62,7 @@ export async function missingRights(parts: AccessParts, { group, topics, written
 	for (const topic of written) {
 		const words = await lacking(client, topic, "Write");
 		if (words !== null) note("Write", "topic", topic, words);
-		// Who may not see it can't know whether it is there, and learns that with the right to write.
+		// A user who may not see the topic can't know whether it exists, and learns that with the right to write.
 		else if (!existing.includes(topic)) {
 			const refusal = await creationRefusal(parts, topic);
 			if (refusal !== null) note("Create", "topic", topic, refusal.message);
@@ -75,7 +75,7 @@ export async function missingRights(parts: AccessParts, { group, topics, written
 	return missing;
 }
 
-/** Kafka's refusal, or that it does not list the operation; null where it does, and where nobody can tell. */
+/** Kafka's refusal, or the words that it does not list the operation; null if it is allowed, or nobody can tell. */
 async function lacking(client: Asked, topic: string, operation: Operation): Promise<string | null> {
 	try {
 		const may = await client.operationsOn(topic);
@@ -86,7 +86,7 @@ async function lacking(client: Asked, topic: string, operation: Operation): Prom
 	}
 }
 
-/** Who may not even describe the group is refused its coordinator. */
+/** A user who may not even describe the group is refused its coordinator. */
 async function groupRefusal(client: Asked, topic: string): Promise<KafkaError | null> {
 	const refusal = await refusalOf(polledAnswer(client, client.committed([{ topic, partition: 0 }])));
 	return refusal?.kafkaCode === kafkaErrors.groupAuthorizationFailed ? refusal : null;
@@ -96,14 +96,14 @@ function commitRefusal(client: Asked, topic: string): Promise<KafkaError | null>
 	return refusalOf(polledAnswer(client, client.commit([{ topic, partition: NO_PARTITION, offset: 0 }])));
 }
 
-/** Brokers before Kafka 2.0 ask for a right to the cluster. */
+/** Brokers before Kafka 2.0 require a right on the cluster. */
 async function creationRefusal({ createNone }: AccessParts, topic: string): Promise<KafkaError | null> {
 	const answer = await createNone(topic).catch((error: unknown) => error);
 	if (!(answer instanceof KafkaError)) return null;
 	return isRefusal(answer.kafkaCode) || answer.kafkaCode === kafkaErrors.clusterAuthorizationFailed ? answer : null;
 }
 
-/** Only a refusal is one; rejects where nobody answers. */
+/** The error if it is a refusal, else null. Rejects if nobody answers. */
 async function refusalOf(answer: Promise<unknown>): Promise<KafkaError | null> {
 	try {
 		await answer;

@@ -1,9 +1,9 @@
 /**
- * Whether the configured topics exist, and whether this user may still read them and use the group. The client reports such errors only
- * once, or together with messages, when node-rdkafka drops the error, or not at all while a partition has no messages. So it is tried out:
- * metadata is asked for, and an already committed offset is committed once more, which needs the same rights as delivery.
+ * Checks whether the configured topics exist, and whether this user may still read them and use the group. The client reports such errors
+ * only once, or together with messages, when node-rdkafka drops the error, or not at all while a partition has no messages. So they are
+ * tried out: metadata is requested, and an already committed offset is committed once more, which needs the same rights as delivery.
  *
- * Shows the present state: a reason ends by itself when the right is granted or the topic created.
+ * Shows the present state: a problem ends by itself when the right is granted or the topic created.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
@@ -12,30 +12,30 @@ import type { GroupClient } from "../client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import { missingRight, type RightsConfig } from "./rights.ts";
 
-/** What is asked, tried out and told. Promises reject with KafkaError. */
+/** What the watch needs. Promises reject with KafkaError. */
 export interface AccessWatchParts {
 	readonly clock: Clock;
 	readonly kafka: RightsConfig & { readonly topics: readonly string[] };
 	/** The connected client; null while there is none. */
 	readonly client: () => Pick<GroupClient, "topicIds" | "watermarks"> | null;
-	/** A partition of each assigned topic of which nothing was committed lately. */
+	/** A partition of each assigned topic without a recent commit. */
 	readonly idle: () => readonly TopicPartition[];
-	/** Commits once more what is committed of these. */
+	/** Commits the committed offsets of these partitions once more. */
 	readonly commitAgain: (partitions: readonly TopicPartition[]) => Promise<void>;
 }
 
 type AccessProblem = Problem<"topic_missing" | "not_authorized">;
 
 const LOOK_EVERY_MS = 5_000;
-/** The problem that concerns the group. No topic has an empty name. */
+/** Key of the problem that concerns the group: no topic has an empty name. */
 const GROUP = "";
 
 /** Finds missing topics and missing rights. Idempotent to dispose. */
 export class AccessWatch {
 	readonly #parts: AccessWatchParts;
-	/** By topic. */
+	/** Problems by topic. */
 	#problems = new Map<string, AccessProblem>();
-	/** Topics that were there once. */
+	/** Topics that existed once. */
 	readonly #seen = new Set<string>();
 	#timer: Timer | null = null;
 	#looking: Promise<void> | null = null;
@@ -49,12 +49,12 @@ export class AccessWatch {
 		return [...this.#problems.values()];
 	}
 
-	/** Looks at once, and then now and then. */
+	/** Checks at once, and then at intervals. */
 	start(): void {
 		void this.look().finally(() => this.#lookLater());
 	}
 
-	/** Looks once; one look at a time. Never rejects. */
+	/** Checks once; one check at a time. Never rejects. */
 	look(): Promise<void> {
 		this.#looking ??= this.#look()
 			.catch(() => {})
@@ -73,7 +73,7 @@ export class AccessWatch {
 		if (!this.#disposed) this.#timer = this.#parts.clock.after(LOOK_EVERY_MS, () => this.start());
 	}
 
-	/** Where Kafka doesn't answer nothing new is known. */
+	/** If Kafka doesn't answer, nothing changes. */
 	async #look(): Promise<void> {
 		const found = new Map<string, AccessProblem>();
 		const note = (topic: string, code: number | null, words: string) => {
@@ -97,7 +97,7 @@ export class AccessWatch {
 		}
 	}
 
-	/** One by one where they are refused together: of a commit only one error is known. */
+	/** Tries the partitions one by one if they are refused together, because a commit reports only one error. */
 	async #tryOut(note: (topic: string, code: number, words: string) => void): Promise<void> {
 		const { idle, commitAgain } = this.#parts;
 		const partitions = idle();
@@ -127,8 +127,8 @@ export class AccessWatch {
 }
 
 /**
- * Of these topics those that exist, with null; those that this user may not see, with Kafka's refusal: whether they exist nobody can tell.
- * Rejects where Kafka doesn't answer.
+ * Those of these topics that exist, with null; and those that this user may not see, with Kafka's refusal: nobody can tell whether they
+ * exist. Rejects if Kafka doesn't answer.
  */
 export async function existingTopics(
 	client: Pick<GroupClient, "topicIds" | "watermarks"> | null,
@@ -142,7 +142,7 @@ export async function existingTopics(
 		if (ids instanceof KafkaError) found.set(topic, ids);
 		else if (ids.has(topic)) found.set(topic, null);
 		else {
-			// Without the addon it is looked for in the list of all topics, where what may not be seen is missing too.
+			// Without the addon only the list of all topics is available, which also lacks topics that this user may not see.
 			const refusal = await refusalOf(() => client.watermarks({ topic, partition: 0 }));
 			if (refusal?.kafkaCode === kafkaErrors.topicAuthorizationFailed) found.set(topic, refusal);
 		}
@@ -150,7 +150,7 @@ export async function existingTopics(
 	return found;
 }
 
-/** The error that a call of Kafka's was refused with; null where it was not. */
+/** The error that a request was refused with; null if it was not. */
 async function refusalOf(call: () => Promise<unknown>): Promise<KafkaError | null> {
 	try {
 		await call();

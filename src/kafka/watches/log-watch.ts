@@ -12,21 +12,21 @@ import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import type { AssignedLog } from "../offsets/offset-ledger.ts";
 
-/** What is asked and told. Promises reject where Kafka can't be asked. */
+/** What the watch needs. Promises reject if Kafka can't be asked. */
 export interface LogWatchParts {
 	readonly clock: Clock;
-	/** What this member has. */
+	/** The partitions of this member. */
 	readonly assigned: () => readonly AssignedLog[];
-	/** Of topics that exist; null where an id can't be known. */
+	/** Ids of topics that exist; null if an id can't be known. */
 	readonly topicIds: (topics: readonly string[]) => Promise<ReadonlyMap<string, LogId>>;
-	/** Those of which Kafka had an offset of this group, by this member's knowledge, and has none any more. */
+	/** Partitions for which Kafka had an offset of this group, as far as this member knows, and has none any more. */
 	readonly forgotten: (partitions: readonly TopicPartition[]) => Promise<readonly TopicPartition[]>;
-	/** To be dropped before this returns. deleted: there is no topic of that name now. */
+	/** Must drop these partitions before it returns. deleted: no topic has that name now. */
 	readonly remade: (partitions: readonly AssignedLog[], what: "made_again" | "deleted") => void;
 }
 
 const LOOK_EVERY_MS = 2_000;
-/** Longest a commit waits to hear whether its topics are still the same. */
+/** Maximum wait of a commit for the check of its logs. */
 const ASK_MS = 1_000;
 
 /** Finds partitions whose topic was deleted. Idempotent to dispose. */
@@ -45,7 +45,7 @@ export class LogWatch {
 		this.#timer = this.#parts.clock.after(LOOK_EVERY_MS, () => void this.look().finally(() => this.start()));
 	}
 
-	/** Looks at all once; one look at a time. Never rejects. */
+	/** Checks all partitions once; one check at a time. Never rejects. */
 	look(): Promise<void> {
 		this.#looking ??= this.#check(this.#parts.assigned())
 			.catch(() => {})
@@ -56,15 +56,15 @@ export class LogWatch {
 	}
 
 	/**
-	 * Looks at these, and waits a second at most. Where Kafka doesn't answer nothing is known: a position that names its log may be
-	 * committed all the same, one without an id may not. Rejects then, with `timedOut` or Kafka's error.
+	 * Checks these partitions, and waits a second at most. If Kafka doesn't answer, nothing is known: a position that names its log may be
+	 * committed all the same, one without an id may not. Then it rejects with `timedOut` or Kafka's error.
 	 */
 	async check(positions: readonly AssignedLog[]): Promise<void> {
 		const error = await this.#withinTime(this.#check(positions));
 		if (error !== null && positions.some(({ logId }) => logId === null)) throw error;
 	}
 
-	/** The error that it ends with; null where it ends well. */
+	/** The error of the check; null if it succeeded. */
 	#withinTime(look: Promise<void>): Promise<unknown> {
 		return new Promise((resolve) => {
 			const silence = new KafkaError("Kafka does not say whether the topics are still the same", kafkaErrors.timedOut);

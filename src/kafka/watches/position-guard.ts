@@ -1,10 +1,11 @@
 /**
- * Positions outside their log, of partitions that are being fetched: retention or delete-records took what was not read yet, or the log
- * lost its end. The client stops fetching such a partition and says so without its name, sometimes not at all (an error behind messages of
- * the same poll), so positions are compared with the log's bounds: at its word, when partitions begin, and when one stands still.
+ * Finds fetched partitions whose position is outside their log: retention or delete-records removed messages that were not read yet, or the
+ * log lost its end. The client stops fetching such a partition and reports it without a name, or not at all (an error after messages of the
+ * same poll). So positions are compared with the log's bounds: when the client reports it, when partitions begin, and when one stands
+ * still.
  *
- * What becomes of one is decided as at a start (start-decision.ts). A jump is noted before anything behind it is fetched: `verify` reads
- * there what was passed over.
+ * What happens to a position is decided as at a start (start-decision.ts). A jump is noted before anything after it is fetched: `verify`
+ * reads there what was passed over.
  */
 import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -17,11 +18,11 @@ import type { PositionNotes } from "../offsets/position-notes.ts";
 export interface GuardedPosition extends TopicPartition {
 	readonly epoch: number;
 	readonly position: number;
-	/** It waits for somebody's decision already. */
+	/** True if it already waits until somebody decides. */
 	readonly parked: boolean;
 }
 
-/** A partition went on elsewhere: `skipped` offsets were passed over unread. */
+/** A partition goes on at another offset: `skipped` offsets were passed over unread. */
 export interface JumpFact extends TopicPartition, LogBounds {
 	readonly position: number;
 	readonly offset: number;
@@ -29,19 +30,19 @@ export interface JumpFact extends TopicPartition, LogBounds {
 	readonly skipped: number;
 }
 
-/** What is asked, done and told. */
+/** What the guard needs. */
 export interface PositionGuardParts {
 	readonly clock: Clock;
 	readonly stopped: AbortSignal;
 	readonly policy: OutOfRangePolicy;
 	readonly positions: () => readonly GuardedPosition[];
-	/** Resolves when what is of another log by now has been dropped. */
+	/** Resolves when partitions of another log have been dropped. */
 	readonly dropOtherLogs: () => Promise<void>;
 	readonly watermarks: (partition: TopicPartition) => Promise<LogBounds>;
 	readonly notes: Pick<PositionNotes, "read" | "begin" | "owner">;
-	/** Returns where it has to be fetched from; null where the epoch is over. */
+	/** Returns the offset to fetch from; null if the epoch is over. */
 	readonly goOn: (position: GuardedPosition, offset: number) => number | null;
-	/** Asks `from` when nothing more can come of what was fetched before; null: it is left as it is. */
+	/** Calls `from` when no more messages of the old fetch can come; null: leave the partition as it is. */
 	readonly refetch: (partition: TopicPartition, from: () => number | null) => Promise<void>;
 	readonly park: (position: GuardedPosition, reason: { readonly code: "out_of_range"; readonly message: string }) => void;
 	readonly jumped: (fact: JumpFact) => void;
@@ -52,18 +53,18 @@ const RETRY = { minMs: 200, maxMs: 5_000 };
 /** Finds positions outside their log, and moves or parks them. */
 export class PositionGuard {
 	readonly #parts: PositionGuardParts;
-	/** Partitions that are being dealt with. */
+	/** Partitions that are being moved or parked. */
 	readonly #underway = new Set<string>();
-	/** One after the other: a client asks for bounds on few threads. */
+	/** Checks run one after the other: a client asks for bounds on few threads. */
 	#looks: Promise<void> = Promise.resolve();
-	/** A look at all that has not begun yet. */
+	/** A check of all partitions that has not begun yet. */
 	#waiting: Promise<void> | null = null;
 
 	constructor(parts: PositionGuardParts) {
 		this.#parts = parts;
 	}
 
-	/** The client said that some position is outside its log. Never rejects. */
+	/** The client reported that some position is outside its log. Never rejects. */
 	lookAtAll(): Promise<void> {
 		this.#waiting ??= this.#next(async () => {
 			this.#waiting = null;
@@ -73,7 +74,7 @@ export class PositionGuard {
 		return this.#waiting;
 	}
 
-	/** These have begun. Never rejects. */
+	/** These partitions have begun. Never rejects. */
 	look(partitions: readonly TopicPartition[]): Promise<void> {
 		const names = new Set(partitions.map(partitionName));
 		return this.#next(async () => {
@@ -81,7 +82,7 @@ export class PositionGuard {
 		});
 	}
 
-	/** It stands still at this position: fetched anew from there, also where the log has that. Never rejects. */
+	/** The partition stands still: fetches it anew from this position, even if the log contains it. Never rejects. */
 	fetchAgain(standing: TopicPartition & { readonly position: number }): Promise<void> {
 		return this.#next(async () => {
 			const position = this.#parts.positions().find((each) => partitionName(each) === partitionName(standing));
@@ -89,7 +90,7 @@ export class PositionGuard {
 		});
 	}
 
-	/** Somebody wants a parked partition to go on: it does where its log has the position by now, or as is configured. Never rejects. */
+	/** Somebody resumed a parked partition: it goes on if the log contains its position by now, or as configured. Never rejects. */
 	decideAgain(partition: TopicPartition): Promise<void> {
 		return this.#next(async () => {
 			const position = this.#parts.positions().find((each) => partitionName(each) === partitionName(partition));
@@ -102,14 +103,14 @@ export class PositionGuard {
 		return this.#looks;
 	}
 
-	/** `isAsked`: it goes on also where nothing is wrong with its position. */
+	/** `isAsked`: it goes on even if its position is fine. */
 	async #lookAt(position: GuardedPosition, isAsked = false): Promise<void> {
 		const name = partitionName(position);
 		if (position.parked || this.#underway.has(name) || this.#parts.stopped.aborted) return;
 		const bounds = await this.#parts.watermarks(position).catch(() => null);
 		const decision = bounds && decidePosition(position.position, bounds, this.#parts.policy);
 		if (!bounds || (!decision && !isAsked)) return;
-		// Told of a log that is made again, the position means nothing any more.
+		// If the log was created again, the position means nothing any more.
 		if (decision) await this.#parts.dropOtherLogs();
 		if (decision?.kind === "park") {
 			this.#parts.park(position, { code: "out_of_range", message: outOfRangeWords(position, bounds) });
@@ -125,8 +126,8 @@ export class PositionGuard {
 	}
 
 	/**
-	 * A note that can't be stored now is tried on; the others don't wait. True where it was left as it is, because more came of what was
-	 * fetched before: that would come twice.
+	 * Moves the partition. A note that can't be stored now is retried; other partitions don't wait. True if the partition was left as it is,
+	 * because more messages of the old fetch arrived: they would come twice.
 	 */
 	async #move(position: GuardedPosition, jump: OutOfRange | null, bounds: LogBounds): Promise<boolean> {
 		if (jump && !(await this.#note(position, jump))) return false;
@@ -148,12 +149,12 @@ export class PositionGuard {
 		return from;
 	}
 
-	/** The same assignment, where it stands by now. */
+	/** The present position in the same assignment. */
 	#now(position: GuardedPosition): GuardedPosition | undefined {
 		return this.#parts.positions().find((each) => partitionName(each) === partitionName(position) && each.epoch === position.epoch);
 	}
 
-	/** False where the partition was given away before it could be noted. */
+	/** Notes the jump; false if the partition was given away before that. */
 	async #note(position: GuardedPosition, jump: OutOfRange): Promise<boolean> {
 		const { clock, stopped } = this.#parts;
 		for (let failures = 1; !stopped.aborted && this.#now(position); failures++) {
@@ -170,7 +171,7 @@ export class PositionGuard {
 	async #noteOnce({ topic, partition, position }: GuardedPosition, jump: OutOfRange): Promise<void> {
 		const { notes } = this.#parts;
 		const replaces = (await notes.read()).get(partitionName({ topic, partition })) ?? null;
-		// A member that was given up, and does not know yet, would take back what the next owner noted.
+		// A member that was given up and does not know it yet would overwrite what the next owner noted.
 		const by = replaces?.note.hand?.by ?? null;
 		const isOfNext = (by !== null && by !== notes.owner) || (replaces?.note.reached ?? 0) > position;
 		if (isOfNext) throw new Error("another member noted its start meanwhile");
@@ -178,7 +179,7 @@ export class PositionGuard {
 	}
 }
 
-/** Forward the note keeps how far was finished until that is committed; back it follows. */
+/** Forward, the note keeps the finished offset until that is committed; backward, it follows. */
 function noteOfJump(former: PositionNote | null, { position, offset, reason }: OutOfRange): PositionNote {
 	const known = former ?? {
 		start: Math.min(position, offset),

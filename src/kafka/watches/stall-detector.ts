@@ -1,27 +1,27 @@
 /**
- * Finds partitions that stand still although their log goes on: a codec that is missing, say. It does not come with the partition's name in
- * an error of the client, so position and watermarks are compared by time. Decides nothing but that.
+ * Finds partitions that stand still although their log grows: for example because a codec is missing. The client's error for that does not
+ * name the partition, so position and watermarks are compared over time.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { Problem } from "../../core/problem.ts";
 
-/** A partition and where it stands; `idle` is true when nothing of it is queued and it is neither paused nor parked. */
+/** A partition and its position. `idle`: nothing of it is queued, and it is neither paused nor parked. */
 export interface Position extends TopicPartition {
 	readonly position: number;
 	readonly idle: boolean;
 }
 
-/** What the detector asks and tells. `lastError` is the client's last consume error, for the reason. */
+/** What the detector needs. `lastError`: the client's last consume error, for the reason. */
 export interface StallDetectorParts {
 	readonly clock: Clock;
 	readonly positions: () => readonly Position[];
 	readonly watermarks: (partition: TopicPartition) => Promise<{ low: number; high: number }>;
-	/** One that waits for the end of a transaction is no standstill: who looks after those tells. */
+	/** True if the partition waits for the end of a transaction: that is reported elsewhere, and is no standstill. */
 	readonly isWaiting: (partition: TopicPartition) => boolean;
 	/**
-	 * It is to be fetched anew, or decided on where its position is outside the log: that is no standstill. A client that met the end of a
-	 * log does not go on by itself, though the log has grown past the position since.
+	 * The partition has to be fetched anew, or decided on if its position is outside the log. This is not yet a standstill: a client that met
+	 * the end of a log does not go on by itself, though the log has grown since.
 	 */
 	readonly fetchAgain: (standing: TopicPartition & { readonly position: number }) => void;
 	readonly lastError: () => string | null;
@@ -30,15 +30,18 @@ export interface StallDetectorParts {
 }
 
 const LOOK_EVERY_MS = 5_000;
-/** Looks at one position, with messages before it, until it is fetched anew: at the first they may have come this very moment. */
+/**
+ * Checks at one position, with messages after it, before the partition is fetched anew: at the first check the messages may just have
+ * arrived.
+ */
 const FETCH_AGAIN_AT = 2;
-/** Looks until it counts as stalled. */
+/** Checks until it counts as stalled. */
 const STALLED_AT = 3;
 
 interface Watched {
 	readonly position: number;
 	looks: number;
-	/** Why it counts as stalled, null while it doesn't. */
+	/** Why it counts as stalled; null while it doesn't. */
 	reason: string | null;
 	sinceMs: number;
 }
@@ -66,12 +69,12 @@ export class StallDetector {
 		this.#timer?.cancel();
 	}
 
-	/** Why a partition counts as standing still; null where it doesn't. */
+	/** Why a partition counts as standing still; null if it doesn't. */
 	reasonOf(partition: TopicPartition): string | null {
 		return this.#watched.get(partitionName(partition))?.reason ?? null;
 	}
 
-	/** Those that stand still. One that moved, or was given away, since the last look is none. */
+	/** The partitions that stand still, without those that moved or were given away since the last check. */
 	get stalls(): Problem<"parked">[] {
 		return this.#parts.positions().flatMap(({ topic, partition, position }): Problem<"parked">[] => {
 			const watched = this.#watched.get(partitionName({ topic, partition }));
@@ -104,7 +107,7 @@ export class StallDetector {
 		}
 		if (position < low || position > high) return this.#parts.fetchAgain({ topic, partition, position });
 		watched.looks++;
-		// Once: what is slow would begin anew each time.
+		// Only once: a slow partition would begin anew each time.
 		if (watched.looks === FETCH_AGAIN_AT) this.#parts.fetchAgain({ topic, partition, position });
 		if (watched.looks < STALLED_AT || watched.reason !== null) return;
 		watched.reason = this.#reason(position, high);

@@ -1,14 +1,14 @@
 /**
- * Partitions that were read to their last stable offset although the log goes on: a transaction is open, and nothing after its first record
- * can be read before it ends. That is normal for a moment. A transaction that hangs (its producer died or forgot it) stops the partition
- * until somebody ends it. Found by the client's statistics.
+ * Finds partitions that were read to their last stable offset although the log goes on: a transaction is open, and nothing after its first
+ * record can be read before it ends. For a moment that is normal. A transaction that hangs (its producer died or forgot it) stops the
+ * partition until somebody ends it. Uses the client's statistics.
  */
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { Problem } from "../../core/problem.ts";
 
-/** Longer than transactions take; half of Kafka's transaction.timeout.ms for producers. */
+/** Longer than transactions usually take: half of a producer's default transaction.timeout.ms. */
 const PATIENCE_MS = 30_000;
 
 interface Statistics {
@@ -22,11 +22,11 @@ interface PartitionStatistics {
 	readonly hi_offset?: number;
 }
 
-/** What is asked and told. */
+/** What it needs. */
 export interface StandingTransactionsParts {
 	readonly clock: Clock;
 	readonly brokers: Config["kafka"]["brokers"];
-	/** The next offset that is expected of an assigned partition; null of others. */
+	/** Next expected offset of an assigned partition; null for others. */
 	readonly position: (partition: TopicPartition) => number | null;
 }
 
@@ -45,7 +45,7 @@ export class StandingTransactions {
 		this.#parts = parts;
 	}
 
-	/** The client's statistics came. */
+	/** Takes the client's statistics. */
 	stats(json: string): void {
 		const { topics = {} } = JSON.parse(json) as Statistics;
 		const former = this.#standing;
@@ -62,7 +62,7 @@ export class StandingTransactions {
 		}
 	}
 
-	/** True where the partition was read to its last stable offset, and waits for a transaction. */
+	/** True if the partition was read to its last stable offset and waits for a transaction. */
 	isWaiting(partition: TopicPartition): boolean {
 		const standing = this.#standing.get(partitionName(partition));
 		return standing !== undefined && this.#parts.position(partition) === standing.lastStable;

@@ -1,7 +1,7 @@
-/** The token that a request brings in `Authorization: Bearer …`. Pure. */
+/** Compares the token of a request's `Authorization: Bearer …`. Pure. */
 import { timingSafeEqual } from "node:crypto";
 
-/** True where the header brings this token. The scheme's case doesn't count; a header's characters are bytes, as Node hands them on. */
+/** True if the header has this token. The scheme's case does not matter; a header's characters are bytes, as Node passes them on. */
 export function bringsToken(header: string | undefined, token: string): boolean {
 	const [, brought] = /^bearer +(.+)$/i.exec(header ?? "") ?? [];
 	if (brought === undefined || token === "") return false;

@@ -1,6 +1,6 @@
 /**
  * Control over HTTP: pause, resume and restart a partition, skip a message, set offsets, drain. Only with `http.admin`, and with the token
- * if one is set. Functions handed in do the work.
+ * if one is set. Functions passed in do the work.
  */
 import type { Context, Hono } from "hono";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -12,23 +12,23 @@ import { bringsToken } from "./bearer-token.ts";
 export const partitionActions = ["pause", "resume", "restart"] as const;
 export type PartitionAction = (typeof partitionActions)[number];
 
-/** Of the name of a request, in characters. */
+/** Maximum characters of a request's id. */
 const LONGEST_ID = 100;
 
 /** What is called. */
 export interface HttpControl {
-	/** False where the partition isn't assigned here. */
+	/** False if the partition isn't assigned here. */
 	readonly control: (partition: TopicPartition, action: PartitionAction) => boolean;
-	/** Null where the partition isn't assigned here. */
+	/** Null if the partition isn't assigned here. */
 	readonly skip: (partition: TopicPartition, offset: number, why: string) => Promise<SkipOutcome | null>;
 	readonly setOffsets: (id: string, wanted: readonly WantedOffset[]) => Promise<OffsetsSetOutcome>;
 	readonly drain: () => void;
 }
 
-/** Puts the routes on `app`. `token`: the bearer token; empty: none is needed. */
+/** Adds the routes to `app`. `token`: the bearer token; empty: none is needed. */
 export function addControl(app: Hono, { control, skip, setOffsets, drain }: HttpControl, token: string): void {
 	const permitted = (context: Context) => {
-		// A browser names the page that asks; nobody else does.
+		// Only a browser sends Origin: the page that asks.
 		if (context.req.header("origin") !== undefined) return refusal(context, 403, "forbidden_origin", "not from a web page");
 		if (token === "" || bringsToken(context.req.header("authorization"), token)) return null;
 		context.header("WWW-Authenticate", "Bearer");

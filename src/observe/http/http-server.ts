@@ -1,7 +1,7 @@
 /**
- * The daemon's HTTP face: `/metrics`, `/healthz`, `/readyz`, `/status`, and control where it is wanted (http-control.ts). Answers come
- * from functions handed in, so it knows nothing of the daemon. On loopback a request must name a loopback host, against DNS rebinding: a
- * web page whose name was made to point here gets nothing.
+ * The daemon's HTTP server: `/metrics`, `/healthz`, `/readyz`, `/status`, and control if configured (http-control.ts). Functions passed in
+ * give the answers, so it knows nothing of the daemon. On loopback a request must name a loopback host, against DNS rebinding: a web page
+ * whose name was made to point here gets nothing.
  */
 import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -19,7 +19,7 @@ import { addControl, type HttpControl } from "./http-control.ts";
 /** Where to listen and what to answer. */
 export interface HttpServerOptions {
 	readonly host: string;
-	/** 0: any free one. */
+	/** 0: any free port. */
 	readonly port: number;
 	readonly metrics: () => Promise<RenderedMetrics>;
 	readonly readiness: () => ReadinessReport;
@@ -27,17 +27,17 @@ export interface HttpServerOptions {
 	readonly isEmbedded?: boolean;
 	readonly status: () => Status;
 	readonly clock: Clock;
-	/** Control; null: this face is read only. Beyond loopback it needs a token. */
+	/** Control; null: the server is read-only. Beyond loopback control needs a token. */
 	readonly control?: HttpControl | null;
-	/** Bearer token for control, and beyond loopback for `/status` and the words of `/readyz`; empty, the default: none. */
+	/** Bearer token for control, and beyond loopback also for `/status` and the messages of `/readyz`; empty (default): none. */
 	readonly token?: string;
-	/** Blanks out secrets in what `/status` and `/readyz` say: a handler's error may quote one. */
+	/** Blanks out secrets in `/status` and `/readyz`: a handler's error may quote one. */
 	readonly mask?: (text: string) => string;
-	/** Told of an answer that could not be made; the client sees a bare 500. */
+	/** Called when an answer could not be made; the client sees a bare 500. */
 	readonly onError?: (path: string, error: unknown) => void;
 }
 
-/** A server that listens. */
+/** A listening server. */
 export interface HttpServer extends AsyncDisposable {
 	readonly host: string;
 	readonly port: number;
@@ -50,15 +50,15 @@ export interface HttpServer extends AsyncDisposable {
 const paths = ["/metrics", "/healthz", "/readyz", "/status"];
 const NO_TOKEN = "/status names hosts, keys and errors: beyond loopback it needs http.token";
 const GRACE_MS = 1000;
-/** No request has a body worth waiting for. */
+/** Timeouts: no request has a body worth waiting for. */
 const timeouts = { headersTimeout: 5000, requestTimeout: 5000, connectionsCheckingInterval: 1000, keepAliveTimeout: 5000 };
 
 /**
- * Listens, and resolves once it does. Rejects with ExitError (usage): `port_in_use` where the port is taken, `port_forbidden` where it
- * needs a privilege, `http_host` where the address is not this machine's, or is not loopback and control has no token.
+ * Resolves once it listens. Rejects with ExitError (usage): `port_in_use` if the port is taken, `port_forbidden` if it needs a privilege,
+ * `http_host` if the address is not this machine's, or is not loopback and control has no token.
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-	// Known once it listens: a name may lead anywhere.
+	// Known only once it listens: a host name may resolve to anything.
 	let isLocal = false;
 	const app = buildApp(options, () => isLocal);
 	const server = createAdaptorServer({ fetch: app.fetch, createServer: withPlainHost, serverOptions: timeouts }) as Server;
@@ -81,7 +81,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 	return { host, port, url, close, [Symbol.asyncDispose]: () => close() };
 }
 
-/** The adaptor answers a name in another spelling than a URL's (capitals, a mapped address) with an empty 400. */
+/** The adaptor answers a host in another spelling than a URL's (capitals, a mapped address) with an empty 400. */
 const withPlainHost = ((options: ServerOptions, listener: RequestListener) =>
 	createServer(options, (request, response) => {
 		try {
@@ -92,7 +92,7 @@ const withPlainHost = ((options: ServerOptions, listener: RequestListener) =>
 		listener(request, response);
 	})) as typeof createServer;
 
-/** Rejects as `createHttpServer` would; nothing listens afterwards. For who has much to do before it listens. */
+/** Rejects as `createHttpServer` would; nothing listens afterwards. For callers that have much to do before they listen. */
 export async function probeAddress({ host, port }: Pick<HttpServerOptions, "host" | "port">): Promise<void> {
 	const server = createServer();
 	await listen(server, { host, port });
@@ -150,7 +150,7 @@ function buildApp(
 	return app;
 }
 
-/** Anybody may ask whether it is ready; who is told why may read names of hosts, keys and errors. */
+/** Anybody may ask whether the daemon is ready; the reasons may name hosts, keys and errors. */
 function withoutWords(report: ReadinessReport): object {
 	return report.ready ? report : { ready: false, reasons: report.reasons.map(({ code }) => ({ code })) };
 }
@@ -212,7 +212,7 @@ function closeServer(server: Server, graceMs: number, clock: Clock): Promise<voi
 	});
 }
 
-/** While closing: a connection that is kept alive becomes idle only when its answer is out, and nobody else closes it then. */
+/** While closing: a kept-alive connection becomes idle only after its answer, and nobody else closes it then. */
 function closeIdleAfter(server: Server): void {
 	if (!server.listening) setImmediate(() => server.closeIdleConnections());
 }

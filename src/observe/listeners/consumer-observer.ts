@@ -1,4 +1,4 @@
-/** What is counted and said of the way from Kafka and of the offsets back to it. Listeners; they decide nothing. */
+/** Metrics and log records about consuming from Kafka and committing offsets. Listeners; they decide nothing. */
 import { assertNever } from "../../core/errors.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../../core/messages/message.ts";
 import { partitionName } from "../../core/messages/message.ts";
@@ -10,7 +10,7 @@ import { LogLimiter } from "../logs/log-limiter.ts";
 import { readClientStatistics } from "../metrics/client-statistics.ts";
 import type { ObserverParts } from "./observer-parts.ts";
 
-/** Errors of the client come in volleys, one per broker and attempt. */
+/** Errors of the client come in bursts, one per broker and attempt. */
 const SAME_ERROR_EVERY_MS = 10_000;
 
 const reasons: Readonly<Record<string, string>> = {
@@ -20,7 +20,7 @@ const reasons: Readonly<Record<string, string>> = {
 	set: "it was set (offsets set)",
 	new_log: "the topic was deleted and made again, and this is the beginning of the new log",
 };
-/** Starts that somebody should know of. */
+/** Starts that are worth a warning. */
 const remarkable: readonly string[] = ["noted", "new_log"];
 
 /** Where a partition starts, and why. */
@@ -135,7 +135,7 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 	};
 }
 
-/** What becomes of files of `kafka.tls` and the password's that were renewed on disk. */
+/** Log records about renewed files of `kafka.tls` and of the password. */
 export function observeRenewedFiles({ logger }: Pick<ObserverParts, "logger">) {
 	return {
 		renewed(files: readonly string[]): void {
@@ -163,7 +163,7 @@ export function observeCommitter({ metrics, logger, clock }: ObserverParts) {
 	};
 }
 
-/** What the delivery tells of offsets that are kept in the database. */
+/** Log records about offsets that are kept in the database. */
 export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 	const failures = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
 	return {

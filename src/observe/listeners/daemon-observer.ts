@@ -1,6 +1,6 @@
 /**
- * Everything that listens to the daemon's parts and turns past facts into metrics and log records. Wired by the daemon; the parts know
- * neither metrics nor logs, and nothing here decides anything.
+ * Everything that listens to the daemon's parts and turns events into metrics and log records. Wired by the daemon. The parts know neither
+ * metrics nor logs, and nothing here decides anything.
  */
 
 import type { EventEmitter } from "eventemitter3";
@@ -19,17 +19,17 @@ export interface BuildFacts {
 	readonly version: string;
 	/** Version of librdkafka. */
 	readonly librdkafka: string;
-	/** What PocKaffe's own addon does. */
+	/** What PocKaffe's own addon provides. */
 	readonly addon: "topic_ids" | "none";
 	/** How messages come. */
 	readonly consuming: "packed" | "node_rdkafka";
-	/** Names of the configured tables: their counters start at 0. */
+	/** Names of the configured tables, whose counters start at 0. */
 	readonly tables: readonly string[];
 }
 
 /**
- * Listeners by part: `consumer`, `committer`, `deadLetters`, `records` and `writer` by event name (see `listenTo`), `workers`,
- * `supervisor`, `renewedFiles` and `delivery` as the listener objects that those take at construction.
+ * Listeners by part. `consumer`, `committer`, `deadLetters`, `records` and `writer` by event name (see `listenTo`); `workers`,
+ * `supervisor`, `renewedFiles` and `delivery` as the listener objects that those parts take.
  */
 export class DaemonObserver {
 	readonly consumer: ReturnType<typeof observeConsumer>;
@@ -41,7 +41,7 @@ export class DaemonObserver {
 	readonly supervisor: ReturnType<typeof observeSupervisor>;
 	readonly workers: ReturnType<typeof observeWorkers>;
 	readonly writer: ReturnType<typeof observeWriter>;
-	/** Sums since the start; live, to be read only. */
+	/** Sums since the start; updated all the time, read only. */
 	readonly totals: Readonly<RunTotals>;
 	readonly #parts: ObserverParts;
 
@@ -61,7 +61,7 @@ export class DaemonObserver {
 		this.writer = observeWriter(parts);
 	}
 
-	/** The daemon begins: `build_info`, counters of the tables, and the gauges that are read from `snapshot` at every scrape. */
+	/** The daemon begins: sets `build_info` and the tables' counters, and reads the gauges from `snapshot` at every scrape. */
 	started({ version, librdkafka, addon, consuming, tables }: BuildFacts, snapshot: () => StatusSnapshot): void {
 		const { metrics } = this.#parts;
 		metrics.set("build_info", [[{ version, node: process.versions.node, librdkafka, addon, consuming }, 1]]);
@@ -72,18 +72,18 @@ export class DaemonObserver {
 		metrics.onScrape(() => setSnapshotGauges(metrics, snapshot()));
 	}
 
-	/** Somebody asked for it over HTTP. */
+	/** An action was requested over HTTP. */
 	adminAction(action: LabelsOf<"admin_actions_total">["action"], target: string): void {
 		this.#parts.metrics.count("admin_actions_total", { action });
 		this.#parts.logger.info({ action, target }, `${action} asked for over HTTP: ${target}`);
 	}
 }
 
-/** Listeners by event name; an event that the emitter doesn't have, or has with other facts, does not compile. */
+/** Listeners by event name. An event that the emitter doesn't have, or has with another type, does not compile. */
 type ListenersOf<Events, Listeners> = { readonly [Event in keyof Listeners]: Event extends keyof Events ? Events[Event] : never };
 
 /**
- * Puts listeners, by event name, on an emitter of `Events`: `listenTo<WriterEvents>(writer)(listeners)`. In two steps, because the events
+ * Adds listeners, by event name, to an emitter of `Events`: `listenTo<WriterEvents>(writer)(listeners)`. In two steps, because the events
  * have to be named and the listeners' type is inferred.
  */
 export function listenTo<Events extends object>(emitter: EventEmitter<Events>) {

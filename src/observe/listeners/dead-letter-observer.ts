@@ -1,10 +1,10 @@
-/** What the dead letters' target tells, as log records. */
+/** Log records about the dead letters' target. */
 import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
 import { omittedText } from "../../core/dead-letters/omitted-parts.ts";
 import { partitionName } from "../../core/messages/message.ts";
 import type { ObserverParts } from "./observer-parts.ts";
 
-/** By event name. */
+/** Listeners by event name. */
 export function observeDeadLetters({ logger }: Pick<ObserverParts, "logger">) {
 	return {
 		"target:doubtful": ({ message }: { message: string }) => logger.warn({}, message),

@@ -1,18 +1,18 @@
-/** Which handler the partitions run: told where they run different ones, for a file changed and only some threads began anew since. */
+/** Reports when partitions run different versions of the handler: a file changed, and only some threads loaded it since. */
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { ObserverParts } from "./observer-parts.ts";
 
-/** A partition, and a hash of the handler's files as its thread has loaded them; null before it has. */
+/** A partition, and the hash of the handler's files that its thread has loaded; null before. */
 export interface HandlerOfPartition extends TopicPartition {
 	readonly handlerHash: string | null;
 }
 
-/** Tells where partitions run different versions of the handler, and when they don't any more. */
+/** Reports when partitions run different versions of the handler, and when they don't any more. */
 export class HandlerObserver {
 	readonly #logger: ObserverParts["logger"];
 	readonly #module: string;
 	readonly #running: () => readonly HandlerOfPartition[];
-	/** The hashes that were told last, of a mixture. */
+	/** The hashes of the last mixture that was reported. */
 	#told = "";
 
 	constructor(logger: ObserverParts["logger"], module: string, running: () => readonly HandlerOfPartition[]) {
@@ -21,7 +21,7 @@ export class HandlerObserver {
 		this.#running = running;
 	}
 
-	/** What all partitions run; null where none has loaded it, or they run different ones. */
+	/** The version that all partitions run; null if none has loaded it, or they run different ones. */
 	get only(): string | null {
 		const [first, ...others] = this.#byHash().keys();
 		return others.length === 0 ? (first ?? null) : null;
@@ -31,7 +31,7 @@ export class HandlerObserver {
 		return this.#byHash().size > 1;
 	}
 
-	/** A thread has loaded the handler. Each mixture is told once, and its end. */
+	/** A thread has loaded the handler. Each mixture is reported once, and so is its end. */
 	started(): void {
 		const byHash = this.#byHash();
 		const hashes = [...byHash.keys()].sort().join();

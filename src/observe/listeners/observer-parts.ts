@@ -1,9 +1,9 @@
-/** What every observer is made of. */
+/** What every observer needs. */
 import type { Clock } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 
-/** Sums over all partitions and tables since the start, for the summary line; metrics lose a partition's when it is released. */
+/** Sums over all partitions and tables since the start, for the summary line. Metrics lose a partition's sums when it is released. */
 export interface RunTotals {
 	messages: number;
 	inserted: number;
@@ -14,7 +14,7 @@ export interface RunTotals {
 	deadLetters: number;
 }
 
-/** Handed in by the daemon; `module` is `handler.module` as configured, `makesRows`: it is there to make rows. */
+/** From the daemon. `module` is `handler.module` as configured; `makesRows`: the handler is expected to make rows. */
 export interface DaemonObserverParts {
 	readonly metrics: Metrics;
 	readonly logger: Logger;
@@ -23,7 +23,7 @@ export interface DaemonObserverParts {
 	readonly makesRows: boolean;
 }
 
-/** What the single observers get. */
+/** What each observer gets. */
 export interface ObserverParts extends DaemonObserverParts {
 	readonly totals: RunTotals;
 }

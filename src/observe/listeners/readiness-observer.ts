@@ -1,23 +1,23 @@
 /**
- * What makes the daemon not ready where only facts tell of it, and what ends it: listeners of the parts' facts, by part, that set and clear
- * reasons. What a part shows in its own state is read from there (readiness.ts). Decides nothing but when a reason holds.
+ * Sets and clears reasons of `/readyz` that only events show, by listening to the parts. Reasons that a part shows in its own state are
+ * read from there (readiness.ts). Decides only when a reason holds.
  */
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { Readiness } from "../readiness.ts";
 
-/** What is asked of the parts. */
+/** What is read from the parts. */
 export interface ReadinessParts {
 	readonly readiness: Readiness;
-	/** True while rows of this table don't go in, for whatever reason. */
+	/** True while rows of this table can't be written, for whatever reason. */
 	readonly rowsStuck: (table: string) => boolean;
 }
 
-/** No table has an empty name. */
+/** Key of a failed preparation: no table has an empty name. */
 const PREPARATION = "";
-/** A second try is a hiccup too. */
+/** Failed starts that are reported: a second attempt often succeeds. */
 const START_TRIES_UNTIL_TOLD = 3;
 
-/** Listeners by part; those of emitters by event name. */
+/** Listeners by part; for emitters by event name. */
 export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
 	const database = new DatabaseReasons(readiness);
 	const blocked = new Set<string>();
@@ -51,7 +51,7 @@ export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
 				rowsGoIn(fact);
 			},
 			"write:retried": ({ table, message, hint }: { table: string; message: string; hint: string | null }) => {
-				// A single retry is a hiccup, and a blocked table has said already what is to be mended.
+				// A single retry is a hiccup, and a blocked table has its own reason already.
 				const isToBeTold = rowsStuck(table) && !blocked.has(table);
 				if (isToBeTold) database.set(table, `rows can't be written: ${hint ? `${message}; ${hint}` : message}`);
 			},
@@ -71,7 +71,7 @@ export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
 	};
 }
 
-/** What is wrong with the database, by table: one that goes on says nothing about another. */
+/** The database's problems by table: one table that can be written says nothing about another. */
 class DatabaseReasons {
 	readonly #readiness: Readiness;
 	readonly #messages = new Map<string, string>();
@@ -85,7 +85,7 @@ class DatabaseReasons {
 		this.#show();
 	}
 
-	/** Rows that go in show that the tables are there, prepared or not. */
+	/** Written rows show that the table exists, prepared or not. */
 	clear(table: string): void {
 		const cleared = [table, PREPARATION].filter((each) => this.#messages.delete(each));
 		if (cleared.length > 0) this.#show();

@@ -1,10 +1,10 @@
-/** What is counted and said of the records that handlers produce. Listeners; they decide nothing. Never keys or values. */
+/** Metrics and log records about the records that handlers produce. Listeners; they decide nothing. Never keys or values. */
 import { partitionName } from "../../core/messages/message.ts";
 import { LogLimiter } from "../logs/log-limiter.ts";
 import type { LabelsOf } from "../metrics/metric-catalogue.ts";
 import type { ObserverParts } from "./observer-parts.ts";
 
-/** What became of some records of a topic. */
+/** The result of some records of a topic. */
 interface ProducedFact {
 	readonly topic: string;
 	readonly result: LabelsOf<"produced_records_total">["result"];
@@ -13,7 +13,7 @@ interface ProducedFact {
 	readonly agesMs: ArrayLike<number>;
 }
 
-/** The broker never takes a record. */
+/** The broker will never take a record. */
 interface RefusedFact {
 	readonly topic: string;
 	readonly source: { readonly topic: string; readonly partition: number; readonly offset: number };
@@ -21,7 +21,7 @@ interface RefusedFact {
 	readonly message: string;
 }
 
-/** The letters themselves are kept. */
+/** Minimum time between two log records of the same refusal: the letters themselves are kept. */
 const SAME_REFUSAL_EVERY_MS = 10_000;
 
 /** Listeners for the record producer's events, by event. */

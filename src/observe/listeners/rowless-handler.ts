@@ -1,12 +1,12 @@
-/** Whether a handler that should make rows makes none: mostly a `return` that was forgotten, and nothing else would tell. */
+/** Warns if a handler that should make rows makes none: usually a forgotten `return`, which nothing else would show. */
 
-/** All of so many without a row are no accident. */
+/** If none of this many messages has a row, that is no accident. */
 const FIRST = 100;
-/** By then one in ten should have one; a handler that filters more is told of it once. */
+/** Of this many messages one in ten should have a row; a handler that filters more is warned about once. */
 const MANY = 1_000;
 const RARE = 0.1;
 
-/** Outcomes of a run; `finished` is set where the handler finishes its messages later, and may make their rows then. */
+/** Outcomes of a run. `finished` is set if the handler finishes its messages later, and may make their rows then. */
 export interface RunOutcomes {
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
 	/** Messages with records alone. */
@@ -20,7 +20,7 @@ export class RowlessHandler {
 	#without = 0;
 	#isKnown = false;
 
-	/** What to warn of, once; null otherwise. */
+	/** The warning, once; otherwise null. */
 	handled({ counts, records, finished }: RunOutcomes): string | null {
 		if (this.#isKnown) return null;
 		if (finished !== undefined) {

@@ -1,4 +1,4 @@
-/** What is counted and said of partition workers and of their supervisor. Listeners; they decide nothing. */
+/** Metrics and log records about partition workers and their supervisor. Listeners; they decide nothing. */
 
 import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
@@ -14,9 +14,9 @@ import type { LabelsOf } from "../metrics/metric-catalogue.ts";
 import type { ObserverParts } from "./observer-parts.ts";
 import { RowlessHandler } from "./rowless-handler.ts";
 
-/** A handler that ends its thread with every other message must not either. */
+/** Minimum time between two log records of the same death of a shared thread: a handler may end its thread with every other message. */
 const SAME_DEATH_EVERY_MS = 10_000;
-/** Many partitions may leak alike. */
+/** Minimum time between two log records about a growing thread: many partitions may leak in the same way. */
 const SAME_GROWTH_EVERY_MS = 10_000;
 
 /** What the handler made of a run. */
@@ -28,30 +28,30 @@ interface HandledFact {
 	readonly finished?: unknown;
 }
 
-/** Of a letter's error, in characters: the letter has it whole. */
+/** Maximum characters of a letter's error in the log; the letter has all of it. */
 const LONGEST_ERROR = 300;
 
-/** A letter, as it is told. */
+/** The part of a letter that is logged. */
 type LetterFact = Pick<DeadLetter, "topic" | "partition" | "offset" | "reason" | "sqlstate" | "table" | "attempts"> & {
-	/** Why, where nothing else in the log says it: the reason of a reject, the column of a refused row. */
+	/** The cause if nothing else in the log says it: the reason of a reject, the column of a refused row. */
 	readonly error?: string;
 };
 
-/** Whose call ended a shared thread (null: it was replaced), and for whom too. */
+/** The partition whose call ended a shared thread (null: it was replaced), and the other partitions. */
 interface SharedDeathFact {
 	readonly partition: TopicPartition | null;
 	readonly death: { readonly reason: string };
 	readonly others: readonly TopicPartition[];
 }
 
-/** What the partition worker tells, call by call. */
+/** The listener of partition workers. */
 export function observeWorkers({ metrics, logger, clock, module, makesRows, totals }: ObserverParts) {
 	const crashes = new CrashLog(module);
 	const storm = new CrashStorm<CrashFact>(clock, (last, held) => {
 		const { fields, message } = crashes.summary(last, held, PERIOD_MS);
 		logger.error(fields, message);
 	});
-	// A topic full of bad messages must not fill the disk with its letters' records: the letters themselves are kept.
+	// A topic full of bad messages must not fill the disk with log records about letters: the letters themselves are kept.
 	const letters = new CrashStorm<LetterFact>(clock, (last, held) => {
 		const more = `${held} more ${held === 1 ? "dead letter" : "dead letters"} of ${last.topic} within ${PERIOD_MS / 1000} s, the last at`;
 		logger.warn({ ...last, held }, `${more} ${partitionName(last)} offset ${last.offset}: ${letterCause(last)}`);
@@ -121,7 +121,7 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 			logger.info({ topic, partition }, `${partitionName({ topic, partition })} goes on`);
 		},
 		deadLettered({ topic, partition, offset, reason, sqlstate, table, attempts, error }: DeadLetter): void {
-			// Without its message, which may be large.
+			// Leaves out the message, which may be large.
 			const isTold = reason !== "rejected" && reason !== "row_fault";
 			const fact = { topic, partition, offset, reason, sqlstate, table, attempts, ...(!isTold && { error: briefly(error) }) };
 			totals.deadLetters++;
@@ -156,14 +156,14 @@ interface ParkReason {
 	readonly message: string;
 }
 
-/** A delivery as the supervisor took it. */
+/** A delivery that the supervisor took. */
 interface ReceivedFact extends TopicPartition {
 	readonly count: number;
 	readonly bytes: number;
 	readonly timestampRegressions: number;
 }
 
-/** Partitions that were given away, as the supervisor tells it. */
+/** Partitions that were given away. */
 interface DrainedFact {
 	readonly partitions: readonly TopicPartition[];
 	readonly durationMs: number;
@@ -172,7 +172,7 @@ interface DrainedFact {
 	readonly unfinished: number;
 }
 
-/** What the group supervisor tells, call by call. */
+/** The listener of the group supervisor. */
 export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 	const regressed = new Set<string>();
 	return {

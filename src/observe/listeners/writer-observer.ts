@@ -1,6 +1,6 @@
 /**
- * What is counted and said of the batch writer. Listeners; they decide nothing. Codes and names of the database, and ids of rows that
- * don't go in; never other values.
+ * Metrics and log records about the batch writer. Listeners; they decide nothing. They name codes and objects of the database, and ids of
+ * rows that can't be written, but no other values.
  */
 import { partitionName } from "../../core/messages/message.ts";
 import { type AwaitedFact, awaitedWords } from "../awaited-words.ts";
@@ -34,12 +34,12 @@ interface RetriedFact {
 	readonly sqlstate: string;
 	readonly delayMs: number;
 	readonly message: string;
-	/** What to do, where that is known. */
+	/** What to do, if known. */
 	readonly hint: string | null;
 }
 
 const SAME_RETRY_EVERY_MS = 10_000;
-/** The server's words for a stuck row may change with every try. */
+/** Minimum time between two log records about the same rows: the server's words may change with every attempt. */
 const SAME_ROWS_EVERY_MS = 60_000;
 
 /** Listeners for the batch writer's events, by event. */
@@ -98,7 +98,7 @@ export function observeWriter({ metrics, logger, clock, totals }: ObserverParts)
 	};
 }
 
-/** Told once per table: the counter says how many there are. */
+/** Warned once per table; the counter has the number of rows. */
 function suppressedWords({ table, suppressed }: WrittenFact): string {
 	const what = `${table} did not take ${suppressed} rows, without an error and with nothing as new stored`;
 	const why = "a trigger that returns null, or a rule, keeps them out";
@@ -116,7 +116,7 @@ function countRows(metrics: ObserverParts["metrics"], totals: RunTotals, { table
 	for (const cause of ["replay", "older", "other_partition"] as const) metrics.count("stale_rows_total", { table, cause }, stale[cause]);
 }
 
-/** Ages in ms; NaN, which no histogram takes, where a message has no timestamp. */
+/** Ages in ms; NaN, which a histogram ignores, if a message has no timestamp. */
 function agesOf(timestamps: ArrayLike<number>, now: number): Float64Array {
 	return Float64Array.from(timestamps, (timestamp) => (timestamp < 0 ? Number.NaN : now - timestamp));
 }

@@ -1,6 +1,6 @@
 /**
- * The record of a failure: who, which message, what happened, what happens next. One per failure; the first of a kind with its stack,
- * the same one again without. Pure but for the memory of what was seen. Never a message's value.
+ * The log record of a failure: which partition and message, what happened, what happens next. One per failure; the first of a kind has its
+ * stack, later ones not. Pure, except that it remembers the kinds it has seen. Never a message's value.
  */
 
 import type { TopicPartition } from "../../core/messages/message.ts";
@@ -12,7 +12,7 @@ export interface CrashFact extends TopicPartition {
 	readonly threadId: number | null;
 	readonly kind: string;
 	readonly coordinates: { readonly offset: number; readonly key: string | null } | null;
-	/** Failed attempts of the message, 0 where nothing was charged to it. */
+	/** Failed attempts of the message; 0 if it was not charged. */
 	readonly attempt: number;
 	readonly maxAttempts: number;
 	readonly restarts: number;
@@ -26,7 +26,7 @@ export interface LogRecord {
 	readonly message: string;
 }
 
-/** Kinds remembered; more means that messages differ each time, and then the memory begins anew. */
+/** Maximum kinds remembered; more means that messages differ each time, and the memory begins anew. */
 const MOST_KINDS = 200;
 const LONGEST_MESSAGE = 2000;
 
@@ -64,7 +64,7 @@ export class CrashLog {
 		return { fields, message };
 	}
 
-	/** What was held back of a storm of failures of one kind; `fact` is the last of them. */
+	/** The summary of failures of one kind that were held back; `fact` is the last of them. */
 	summary(fact: CrashFact, count: number, periodMs: number): LogRecord {
 		const { topic, partition, kind, coordinates, restarts } = fact;
 		const { name, message } = { ...fact.error, message: shortened(fact.error.message) };

@@ -1,14 +1,14 @@
 /**
- * Keeps a storm of the same failure from drowning the log: the first ones of a name pass, those behind are held back and told in one
+ * Keeps a storm of the same failure from flooding the log: the first ones of a name pass; later ones are held back and reported in one
  * summary per period, until a period passes without any.
  */
 import type { Clock } from "../../core/clock.ts";
 
-/** So many pass at once: more than a person reads, fewer than fill a screen. */
+/** How many pass at first: more than a person reads, fewer than fill a screen. */
 export const BURST = 10;
 /** How long a storm is watched before its summary, in ms. */
 export const PERIOD_MS = 10_000;
-/** Names watched at a time; what comes beyond shares one, because then names differ with every message. */
+/** Maximum names watched at a time; further ones share one entry, because then every message has another name. */
 const MOST_NAMES = 200;
 
 interface Storm<Fact> {
@@ -17,7 +17,7 @@ interface Storm<Fact> {
 	last: Fact;
 }
 
-/** `summarise` gets the last fact held back, and how many were. */
+/** Admits facts by name; `summarise` gets the last fact held back, and how many were. */
 export class CrashStorm<Fact> {
 	readonly #clock: Pick<Clock, "after">;
 	readonly #summarise: (last: Fact, held: number) => void;
@@ -28,7 +28,7 @@ export class CrashStorm<Fact> {
 		this.#summarise = summarise;
 	}
 
-	/** True where the fact is told by itself. */
+	/** True if the fact should be logged by itself. */
 	admit(name: string, fact: Fact): boolean {
 		const watched = this.#storms.has(name) || this.#storms.size < MOST_NAMES ? name : "";
 		const storm = this.#storms.get(watched);

@@ -1,6 +1,6 @@
-/** Keeps one kind of record from flooding the log: the first at once, then at most one per interval, with how many were held back. */
+/** Keeps one kind of record from flooding the log: the first passes at once, then at most one per interval, with the number held back. */
 
-/** By kind; kinds are few (topic and reason, a table, an error's code). `now` is monotonic, in ms. */
+/** Limits records by kind. Kinds are few (topic and reason, a table, an error's code). `now` is monotonic, in ms. */
 export class LogLimiter {
 	readonly #now: () => number;
 	readonly #intervalMs: number;
@@ -11,7 +11,7 @@ export class LogLimiter {
 		this.#intervalMs = intervalMs;
 	}
 
-	/** How many of this kind were held back since the last one that was let through; null: hold this one back too. */
+	/** How many of this kind were held back since the last one that passed; null: hold this one back too. */
 	admit(kind: string): number | null {
 		const known = this.#kinds.get(kind);
 		const now = this.#now();

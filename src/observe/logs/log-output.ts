@@ -1,10 +1,10 @@
 /**
- * The last metre of a log line: a stream that may be closed, full or slow. Never throws, never waits; drops and counts. A regular file
- * is written with its descriptor, because Node's stream for one ends at the first full disk and would stay silent when there is room again.
+ * Writes log lines to a stream that may be closed, full or slow. Never throws, never waits; drops and counts. A regular file is written
+ * through its descriptor, because Node's stream for a file ends at the first full disk and would stay silent when there is room again.
  */
 import { fstatSync, writeSync } from "node:fs";
 
-/** What is needed of `process.stdout`. */
+/** What is used of `process.stdout`. */
 export interface OutputStream {
 	readonly isTTY?: boolean;
 	readonly fd?: number;
@@ -14,7 +14,7 @@ export interface OutputStream {
 	on(event: "error", listener: (error: Error) => void): unknown;
 }
 
-/** A reader that is this far behind gets no more until it catches up; beyond it the daemon's memory would pay. */
+/** A reader that is this far behind gets nothing until it catches up: otherwise the daemon's memory would grow. */
 const MOST_BUFFERED_BYTES = 4 * 1024 * 1024;
 
 /** Writes log lines without ever blocking or throwing. */
@@ -28,7 +28,7 @@ export class LogOutput {
 		this.#stream = stream;
 		this.#file = fileOf(stream);
 		this.#onDropped = onDropped;
-		// An 'error' event that nobody listens to ends the process; the write's callback has counted it.
+		// An 'error' event without a listener ends the process; the write's callback has counted the error.
 		stream.on("error", () => {});
 	}
 
@@ -52,7 +52,7 @@ export class LogOutput {
 	}
 }
 
-/** The descriptor where the stream is a regular file. */
+/** The descriptor if the stream is a regular file, else null. */
 function fileOf({ fd }: OutputStream): number | null {
 	try {
 		return fd !== undefined && fstatSync(fd).isFile() ? fd : null;

@@ -1,6 +1,6 @@
 /**
- * Structured logs: JSON on a pipe, readable on a terminal. Written in order from the caller's thread, without a transport thread that a
- * crash would cut off. Whatever becomes of the output, the daemon lives on: what can't be written is dropped and counted.
+ * Structured logs: JSON on a pipe, text on a terminal. Written in order from the caller's thread, without a transport thread that a crash
+ * would cut off. Whatever happens to the output, the daemon lives on: lines that can't be written are dropped and counted.
  */
 import { pino } from "pino";
 import { prettyFactory } from "pino-pretty";
@@ -16,11 +16,11 @@ export interface LogConfig {
 	readonly format: "auto" | "json" | "text";
 }
 
-/** What besides the configuration a log is made with. */
+/** What a log needs beside the configuration. */
 export interface LogOptions {
-	/** What of a record nobody may see. Default: the process's mask. */
+	/** Masks secrets in a record. Default: the process's mask. */
 	readonly mask?: (text: string) => string;
-	/** Told once per record that could not be written. */
+	/** Called once per record that could not be written. */
 	readonly onDropped?: () => void;
 }
 
@@ -32,7 +32,7 @@ export interface DaemonLogger extends Logger {
 const MASK = "***";
 const secretKeys = ["password", "secret", "token", "sasl"];
 
-/** Whoever makes a message can't steer the terminal, nor begin a line as a record begins. */
+/** A message's author can't control the terminal, nor begin a line that looks like a record. */
 function indented(_key: string, value: unknown): unknown {
 	return typeof value === "string" ? indentedText(value) : value;
 }
@@ -54,7 +54,7 @@ export function createLogger(
 				errorLikeObjectKeys: [],
 			})
 		: null;
-	// In the finished line: so no way of making a record can leak them.
+	// Masks the finished line, so that no way of making a record can leak secrets.
 	const asLines = (line: string) => {
 		const { record, below } = textRecord(JSON.parse(line));
 		return [`${pretty?.(JSON.parse(JSON.stringify(record), indented))}`.trimEnd(), ...below, ""].join("\n");

@@ -1,18 +1,18 @@
 /**
- * What handlers print, in the log: labelled with partition and stream, so many lines a second from all threads together. What is over is
- * counted, and told at once and then every ten seconds. A listener; it decides nothing.
+ * Puts what handlers print into the log, labelled with partition and stream, up to a number of lines per second for all threads together.
+ * Lines beyond are counted, and that is reported at once and then every ten seconds. A listener; it decides nothing.
  */
 import type { TopicPartition } from "../../core/messages/message.ts";
 import { partitionName } from "../../core/messages/message.ts";
 import type { ObserverParts } from "../listeners/observer-parts.ts";
 
-/** What a thread printed, as worker/thread/output-quota.ts says it. */
+/** What a thread printed; see worker/thread/output-quota.ts. */
 export interface PrintedFact {
 	readonly lines: readonly { readonly partition: TopicPartition | null; readonly stream: "stdout" | "stderr"; readonly line: string }[];
 	readonly leftOut: readonly { readonly partition: TopicPartition | null; readonly lines: number }[];
 }
 
-/** At some 25 µs a record this is 5 % of the main thread, however many threads print. */
+/** At about 25 µs per record this is 5 % of the main thread, however many threads print. */
 const LINES_PER_SECOND = 2_000;
 const SECOND_MS = 1_000;
 const TELL_EVERY_MS = 10_000;
@@ -22,7 +22,7 @@ interface Untold {
 	lines: number;
 }
 
-/** Call `printed` with what a thread sends. */
+/** Returns `printed`, to be called with what a thread sends. */
 export function observeOutput({ metrics, logger, clock }: Pick<ObserverParts, "metrics" | "logger" | "clock">) {
 	const untold = new Map<string, Untold>();
 	let endsAt = Number.NEGATIVE_INFINITY;
@@ -71,7 +71,7 @@ export function observeOutput({ metrics, logger, clock }: Pick<ObserverParts, "m
 	}
 
 	return {
-		/** Lines that a handler printed; without partition where several share its thread and none of them was being handled. */
+		/** Lines that a handler printed; without partition if several share its thread and none of them was being handled. */
 		printed({ lines, leftOut: dropped }: PrintedFact): void {
 			let over = 0;
 			for (const { partition, stream, line } of lines) {

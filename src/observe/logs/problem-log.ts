@@ -1,13 +1,13 @@
 /**
- * Says in the log what the parts show to be wrong: when it begins, when its words change, and when it is over. `/readyz` has it only while
- * it lasts. Of workers and standstills their own listeners tell.
+ * Logs the parts' problems: when one begins, when its message changes, and when it is over. `/readyz` shows it only while it lasts. Workers
+ * and standstills have listeners of their own.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
 import type { Problem } from "../../core/problem.ts";
 
 const LOOK_EVERY_MS = 1_000;
-/** Words that change all the time, as an offset in them may, are told no more often. */
+/** Minimum time between two log records of a problem whose message keeps changing, for example because of an offset in it. */
 const SAME_PROBLEM_EVERY_MS = 60_000;
 
 interface Told {
@@ -21,7 +21,7 @@ export class ProblemLog {
 	readonly #clock: Clock;
 	readonly #logger: Logger;
 	readonly #problems: () => readonly Problem[];
-	/** By code and place, and where several have the same by their number. */
+	/** By code and place, and by number if several have the same. */
 	#told = new Map<string, Told>();
 	#timer: Timer | null = null;
 	#disposed = false;
@@ -74,7 +74,7 @@ function fieldsOf({ code, where }: Problem): object {
 	return { reason: code, ...(where ? { topic: where.topic } : {}), ...(where?.partition == null ? {} : { partition: where.partition }) };
 }
 
-/** A partition's name where the message doesn't have it. */
+/** The partition's name, unless the message has it. */
 function placeOf({ where }: Problem): string {
 	return where?.partition == null ? "" : `${where.topic}/${where.partition}: `;
 }

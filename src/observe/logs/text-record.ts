@@ -1,11 +1,11 @@
-/** A log record as a person reads it: a few lines, whatever was thrown. The whole of it is in the JSON log. Pure. */
+/** A log record as text for a person: a few lines, whatever was thrown. The JSON log has all of it. Pure. */
 import { indentedText } from "../../core/text/visible-text.ts";
 
 const MOST_LINES = 4;
-/** Of a stack: where it happened, and how it came there. */
+/** Maximum frames of a stack. */
 const MOST_FRAMES = 3;
 
-/** `record` goes on one line (its message may have a few), `below` stands under it. */
+/** Renders `record` on one line (its message may have a few) and `below` under it. */
 export function textRecord({ msg, error, stack, ...rest }: Readonly<Record<string, unknown>>): {
 	readonly record: Readonly<Record<string, unknown>>;
 	readonly below: readonly string[];
@@ -19,7 +19,7 @@ export function textRecord({ msg, error, stack, ...rest }: Readonly<Record<strin
 	};
 }
 
-/** What the message says already is left out. */
+/** The error without what the message already says. */
 function shown(error: unknown, facts: Readonly<Record<string, unknown>>, msg: string): { readonly error?: unknown } {
 	if (error === undefined) return {};
 	if (!isObject(error)) return { error };

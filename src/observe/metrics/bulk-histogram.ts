@@ -1,13 +1,13 @@
 /**
- * A histogram that takes a whole batch of values at the price of a search each. prom-client's own makes a label string, an object and
- * two closures per observation, which shows when there is one per message. Registered with prom-client, which renders it.
+ * A histogram that takes a whole batch of values for one search each. prom-client's own creates a label string, an object and two closures
+ * per observation, which matters with one per message. Registered with prom-client, which renders it.
  */
 
 type Labels = Readonly<Record<string, string | number>>;
 
 interface Series {
 	readonly labels: Labels;
-	/** One count per bucket, the last for what is above all bounds; not cumulative. */
+	/** One count per bucket, the last for values above all bounds; not cumulative. */
 	readonly counts: Float64Array;
 	sum: number;
 }
@@ -34,7 +34,7 @@ export class BulkHistogram {
 		this.#bounds = Float64Array.from(bounds);
 	}
 
-	/** Takes every value times `scale`. Negative ones (clocks differ) count as 0; what is not a number is left out. */
+	/** Takes every value times `scale`. Negative ones (clocks differ) count as 0; NaN is ignored. */
 	observe(labels: Labels, values: ArrayLike<number>, scale = 1): void {
 		const series = this.#seriesOf(labels);
 		for (let index = 0; index < values.length; index++) {

@@ -3,7 +3,7 @@
  * (null), as is a window without a sample.
  */
 
-/** What is read of the JSON; times in seconds. */
+/** The figures read from the JSON; times in seconds. */
 export interface ClientStatistics {
 	readonly replyQueueOperations: number | null;
 	readonly partitions: readonly {
@@ -28,7 +28,7 @@ type Json = Record<string, unknown>;
 const MICROSECONDS = 1e-6;
 const MILLISECONDS = 1e-3;
 
-/** null where `json` is not a statistics object. */
+/** Null if `json` is not a statistics object. */
 export function readClientStatistics(json: string): ClientStatistics | null {
 	const statistics = parse(json);
 	if (!statistics) return null;
@@ -76,8 +76,8 @@ function known(value: unknown): number | null {
 }
 
 /**
- * A percentile of a rolling window; nothing was measured where it holds no sample. The client's histogram ends at half a second and leaves
- * out what took longer: where that is so much that the percentile lies in it, the longest is told.
+ * A percentile of a rolling window; null if the window has no sample. The client's histogram ends at half a second and leaves out longer
+ * times: if the percentile lies among those, the longest is used.
  */
 function windowed(window: unknown, percentile: "p50" | "p99", unit: number): number | null {
 	const { cnt, outofrange, max, [percentile]: value } = (window ?? {}) as Json;

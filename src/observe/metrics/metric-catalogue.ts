@@ -1,11 +1,11 @@
 /**
- * Every metric of the daemon: names, types, labels and buckets are API, dashboards and alerts depend on them. The table in docs/metrics.md
- * is rendered from here and held against it by a test. Knows no values: metrics.ts keeps them.
+ * Every metric of the daemon. Names, types, labels and buckets are API: dashboards and alerts depend on them. The table in docs/metrics.md
+ * is rendered from this file, and a test compares the two. Knows no values: metrics.ts keeps them.
  */
 
 import { readinessCodeNames } from "../readiness-codes.ts";
 
-/** Values a label may have, or `null` where the configuration or the cluster decides (topics, partitions, tables, brokers). */
+/** Values that a label may have; null if the configuration or the cluster decides (topics, partitions, tables, brokers). */
 type LabelValues = readonly string[] | null;
 
 /** One metric. `help` is a sentence without full stop; `buckets` are upper bounds in the unit that the name ends in. */

@@ -10,7 +10,7 @@ export function renderMetricTable(): string {
 	return [...lines, ...metricNames.map(rowOf)].join("\n");
 }
 
-/** The text between `<!-- metrics -->` and `<!-- /metrics -->`, trimmed; null where the markers are missing. */
+/** The text between `<!-- metrics -->` and `<!-- /metrics -->`, trimmed; null if the markers are missing. */
 export function metricTableIn(readme: string): string | null {
 	const place = findPlace(readme);
 	return place && readme.slice(place.from, place.to).trim();

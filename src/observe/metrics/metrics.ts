@@ -1,16 +1,16 @@
 /**
- * Values of the catalogue's metrics: the only home of prom-client. An unknown metric, label or label value is a type error. Knows
- * nothing of what is counted; daemon-observer.ts and snapshot-gauges.ts feed it.
+ * The values of the catalogue's metrics: the only home of prom-client. An unknown metric, label or label value is a type error. Knows
+ * nothing about what is counted; daemon-observer.ts and snapshot-gauges.ts feed it.
  */
 import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from "prom-client";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import { BulkHistogram } from "./bulk-histogram.ts";
 import { type LabelsOf, type MetricName, metricNames, metricPrefix, type NamesOf, specOf } from "./metric-catalogue.ts";
 
-/** Gauges of prom-client's that are named like counters, which `promtool check metrics` complains of; each is the sum of one that stays. */
+/** Gauges of prom-client that are named like counters, which `promtool check metrics` reports; each is the sum of one that stays. */
 const misnamed = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"];
 
-/** A gauge's series: its labels and its value; null is a figure that is not known, and is not exported. */
+/** A gauge's series: its labels and its value; null if the value is not known, and then not exported. */
 export type GaugeSeries<N extends NamesOf<"gauge">> = readonly [labels: LabelsOf<N>, value: number | null];
 
 /** What `/metrics` answers. */
@@ -43,7 +43,7 @@ export class Metrics {
 		if (value > 0) this.#counters.get(name)?.inc(labels as AnyLabels, value);
 	}
 
-	/** Lets a counter's series start at 0: those with `known`, for all listed values of its other labels. */
+	/** Starts series of a counter at 0: those with the labels `known`, for all listed values of the other labels. */
 	start<N extends NamesOf<"counter">>(name: N, known: Partial<LabelsOf<N>>): void {
 		this.#zero(name, known as AnyLabels);
 	}
@@ -83,7 +83,7 @@ export class Metrics {
 			try {
 				collector();
 			} catch {
-				// The figures of one part must not take those of all others with them.
+				// One part's failing figures must not take those of the others with them.
 			}
 		}
 		return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
@@ -106,7 +106,7 @@ export class Metrics {
 	}
 }
 
-/** All label sets with `known` and every listed value of the other labels; null where another label's values are not listed. */
+/** All label sets with `known` and every listed value of the other labels; null if another label's values are not listed. */
 function combinations(name: MetricName, known: AnyLabels): AnyLabels[] | null {
 	let sets: AnyLabels[] = [{}];
 	for (const [label, values] of Object.entries(specOf(name).labels)) {

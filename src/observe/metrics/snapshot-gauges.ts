@@ -1,4 +1,4 @@
-/** Gauges that are a view of the daemon's present state: set anew from a snapshot at every scrape, so nothing released stays behind. */
+/** Gauges that show the daemon's present state: set anew from a snapshot at every scrape, so that no released partition stays behind. */
 
 import { readinessCodeNames } from "../readiness-codes.ts";
 import { lagOf, type PartitionSnapshot, partitionState, type StatusSnapshot } from "../status.ts";
@@ -98,7 +98,7 @@ function setOffsetGauges(metrics: Metrics, { partitions, group: consumergroup, n
 	);
 }
 
-/** 0 without lag, and where all that lags is the commit; null where it is not known. */
+/** 0 without lag, or if only the commit lags; null if it is not known. */
 function lagSeconds(snapshot: PartitionSnapshot, now: number): number | null {
 	const { position, highWatermark, queued, inFlight } = snapshot;
 	if (lagOf(snapshot) === 0) return 0;

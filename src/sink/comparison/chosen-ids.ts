@@ -1,23 +1,24 @@
-/** Which ids of a table are looked at: all, those of a list, or as many by lot. Pure. */
+/** Which ids of a table are compared: all, those of a list, or a random sample. Pure. */
 
 /** A choice of ids, the same for the log's rows and the table's. */
 export interface ChosenIds {
-	/** Whether rows of this id that the log makes are kept; a choice by lot may take it back. */
+	/** Whether to keep rows that the log makes for this id; a sample may drop the id again later. */
 	admit(id: string): boolean;
-	/** Whether the id is one of the chosen, when no more are admitted. */
+	/** Whether the id is chosen; ask after the last `admit`. */
 	has(id: string): boolean;
 }
 
 export const everyId: ChosenIds = { admit: () => true, has: () => true };
 
-/** Those named. */
+/** Chooses the named ids. */
 export function namedIds(ids: ReadonlySet<string>): ChosenIds {
 	const has = (id: string) => ids.has(id);
 	return { admit: has, has };
 }
 
 /**
- * The `size` ids with the smallest hashes, which `seed` makes others each time; all where there are no more. Holds twice as many at most.
+ * Chooses the `size` ids with the smallest hashes; `seed` makes them other ids each time. All ids if there are no more. Holds at most twice
+ * as many.
  */
 export class SampledIds implements ChosenIds {
 	readonly #size: number;

@@ -8,7 +8,7 @@ import { quoted, quotedTable } from "../database/sql-names.ts";
 import type { ExpectedRow, ExpectedRows } from "./expected-rows.ts";
 import type { ComparisonListener, RowFinding } from "./table-comparison.ts";
 
-/** More are told as they were found. */
+/** Maximum findings held back; further ones are reported as they are. */
 const MAX_HELD = 100_000;
 const PAIRS = 1_000;
 
@@ -20,11 +20,11 @@ interface Held {
 
 interface Pair {
 	readonly held: Held;
-	/** The id of the message that the stored row is of. */
+	/** Id of the message that the stored row is from. */
 	readonly id: string;
 }
 
-/** Holds back findings about ids that the collation may call equal. Stands before the listener. */
+/** Holds back findings about ids that the collation may call equal, in front of the real listener. */
 export class EqualIds implements ComparisonListener {
 	readonly #database: Database;
 	readonly #layout: TableLayout;
@@ -61,7 +61,7 @@ export class EqualIds implements ComparisonListener {
 		this.#count++;
 	}
 
-	/** Reads what is expected once more, for the messages that the held rows are of, and tells what is left. */
+	/** Reads the expected rows once more, for the messages of the held rows, and reports the findings that are left. */
 	async conclude(expected: ExpectedRows): Promise<void> {
 		if (this.#held.size === 0) return;
 		const explained = new Set<Held>();
@@ -76,7 +76,7 @@ export class EqualIds implements ComparisonListener {
 		for (const held of [...this.#held.values()].flat()) {
 			const { finding, isOptional, row } = held;
 			if (!explained.has(held)) this.#listener.found(finding, isOptional, row);
-			// The row of an equal id is compared as that id's own.
+			// The stored row of an equal id is compared under that id.
 			else if (finding.kind === "newer") this.#listener.matched([finding.id]);
 		}
 	}
@@ -88,7 +88,7 @@ export class EqualIds implements ComparisonListener {
 			.map((held) => ({ held, id: row.id }));
 	}
 
-	/** Whose stored row is found under the other id, too. */
+	/** Asks the server which ids are equal: then the row stored for one is also found under the other. */
 	async #explain(pairs: readonly Pair[], explained: Set<Held>): Promise<void> {
 		if (pairs.length === 0) return;
 		const id = `t.${quoted(this.#layout.id.column)}`;
@@ -102,7 +102,7 @@ where exists (select 1 from ${quotedTable(this.#layout.name)} t where ${id} = (p
 	}
 }
 
-/** Without the topic: a table may not tell it. */
+/** Partition and offset only: a table may have no topic column. */
 function placeOf({ partition, offset }: { readonly partition: number; readonly offset: number }): string {
 	return `${partition}@${offset}`;
 }

@@ -1,6 +1,6 @@
 /**
- * The rows that a table must hold: of each id the newest version, folded from a log of any length in a bounded amount of memory. What
- * doesn't fit is written to sorted runs on disk, which are merged when the rows are read.
+ * The rows that a table must hold: the newest version of each id, folded from a log of any length in bounded memory. What does not fit is
+ * written to sorted runs on disk, which are merged when the rows are read.
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { join } from "node:path";
@@ -17,32 +17,32 @@ export interface ExpectedRow extends UpsertRow, RowVersion {
 	readonly optional: boolean;
 }
 
-/** What an id may hold: the newest row, behind optional ones that are newer. Newest first, never empty. */
+/** The rows that may be stored for an id: the newest required row, after newer optional ones. Newest first, never empty. */
 export type Candidates = readonly ExpectedRow[];
 
-/** When rows go to disk: about this many bytes, or ids, in memory. */
+/** Rows are written to disk when memory holds about this many bytes, or ids. */
 export interface MemoryLimit {
 	readonly ids: number;
 	readonly bytes: number;
 }
 
 const DEFAULT_LIMIT: MemoryLimit = { ids: 200_000, bytes: 64 * 1024 * 1024 };
-/** Objects, keys and figures of a row beside its texts. */
+/** Approximate memory of a row beside its texts: objects, keys, numbers. */
 const ROW_OVERHEAD_BYTES = 200;
-/** Lines are written so many characters at a time: one by one they cost a turn each. */
+/** Characters written at a time: writing line by line would cost a turn of the event loop each. */
 const WRITE_CHARACTERS = 65_536;
 
 /** How rows are kept. */
 export interface ExpectedRowsParts {
 	readonly layout: TableLayout;
-	/** Its owner's to remove. */
+	/** Folder for the runs; its owner removes it. */
 	readonly folder: string;
-	/** Of the files in it. */
+	/** Name of this table's files in the folder. */
 	readonly name: string;
-	/** Default: all. */
+	/** Which ids are kept. Default: all. */
 	readonly chosen?: ChosenIds;
 	readonly limit?: MemoryLimit;
-	/** Runs that are in the folder already. Default: none. */
+	/** Number of runs that are already in the folder. Default: 0. */
 	readonly runs?: number;
 }
 
@@ -51,7 +51,7 @@ export class ExpectedRows {
 	readonly #strategy: VersionStrategy;
 	readonly #folder: string;
 	readonly #name: string;
-	/** The ids that are kept. */
+	/** Which ids are kept. */
 	readonly chosen: ChosenIds;
 	readonly #limit: MemoryLimit;
 	readonly #runs: string[] = [];
@@ -72,26 +72,26 @@ export class ExpectedRows {
 		return this.#runs.length;
 	}
 
-	/** Notes a row; of equal versions the later one counts. */
+	/** Adds a row; of equal versions the later one counts. */
 	add(row: ExpectedRow): void {
 		if (!this.chosen.admit(row.id)) return;
 		const present = this.#rows.get(row.id);
 		const isPlain = present?.length === 1 && !row.optional && !(present[0] as ExpectedRow).optional;
 		if (isPlain && compareVersions(row, present[0] as ExpectedRow, this.#strategy) < 0) return;
-		// A row that is replaced counts all the same: what is left of its batch keeps the whole text of the batch in memory.
+		// A replaced row still counts: whatever is left of its batch keeps the whole batch's text in memory.
 		this.#bytes += bytesOf(row);
 		this.#rows.set(row.id, present && !isPlain ? this.#merge([row], present) : [row]);
 	}
 
-	/** Writes what is in memory to disk where it is too much. To be awaited between two batches. Rejects (ExitError) where it can't. */
+	/** Writes rows to disk if memory holds too much. Await it between two batches. Rejects (ExitError) if the disk fails. */
 	async relieve(): Promise<void> {
 		if (!this.#isTooMuch) return;
 		this.#compact();
-		// Often enough that it pays to copy: half of what there was has to be gone.
+		// Copy only if at least half can be freed.
 		if (this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes / 2) await this.#spill();
 	}
 
-	/** Writes all that is in memory to disk. Rejects (ExitError) where it can't. */
+	/** Writes everything in memory to disk. Rejects (ExitError) if the disk fails. */
 	async spill(): Promise<void> {
 		if (this.#rows.size > 0) await this.#spill();
 	}
@@ -100,7 +100,7 @@ export class ExpectedRows {
 		return this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes;
 	}
 
-	/** Copies what is still wanted, so that nothing keeps the texts of the batches that it came in. */
+	/** Copies the rows that are still needed, so that they no longer keep their batches' texts in memory. */
 	#compact(): void {
 		const rows = this.#rows;
 		this.#rows = new Map();
@@ -114,7 +114,7 @@ export class ExpectedRows {
 		}
 	}
 
-	/** All ids in the order of their UTF-8 bytes, each once. May be read several times; nothing may be added any more. */
+	/** All ids in the order of their UTF-8 bytes, each once. May be read several times; add no rows afterwards. */
 	async *sorted(): AsyncGenerator<Candidates> {
 		const sources = [...this.#runs.map(readRun), inOrder(this.#rows)];
 		const heads = await Promise.all(sources.map((source) => next(source)));
@@ -133,7 +133,7 @@ export class ExpectedRows {
 		}
 	}
 
-	/** `later` goes before `earlier` where versions are equal; nothing is kept behind the first row that is not optional. */
+	/** Merges two lists; `later` goes before `earlier` if versions are equal. Nothing is kept after the first row that is not optional. */
 	#merge(later: Candidates, earlier: Candidates): Candidates {
 		const all = [...later, ...earlier].sort((left, right) => compareVersions(right, left, this.#strategy));
 		const last = all.findIndex(({ optional }) => !optional);
@@ -160,7 +160,7 @@ export class ExpectedRows {
 	}
 }
 
-/** Order of UTF-8 bytes, which is that of code points: surrogates sort above everything of the basic plane. */
+/** Compares by UTF-8 bytes, which is the order of code points: surrogates sort above the whole basic plane. */
 export function compareIds(left: string, right: string): number {
 	const length = Math.min(left.length, right.length);
 	for (let i = 0; i < length; i++) {

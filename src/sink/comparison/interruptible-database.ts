@@ -1,11 +1,11 @@
 /**
- * A database whose answers somebody may stop waiting for: a comparison asks for minutes, and its first page may take as long as a sort of
- * the whole table. What runs meanwhile ends with the connections, when their owner closes them.
+ * A database whose answers the caller may stop waiting for. A comparison takes minutes, and its first page may take as long as sorting the
+ * whole table. Statements under way end when the owner closes the connections.
  */
 import { unlessAborted } from "../../core/unless-aborted.ts";
 import type { Database } from "../database/database.ts";
 
-/** `database`, whose calls and pages reject with the signal's reason as soon as it is aborted. */
+/** Wraps `database`: its calls and pages reject with the signal's reason as soon as it is aborted. */
 export function interruptible(database: Database, signal: AbortSignal): Database {
 	return {
 		async query(text, parameters, limits) {
@@ -26,7 +26,7 @@ export function interruptible(database: Database, signal: AbortSignal): Database
 					yield value;
 				}
 			} finally {
-				// Not waited for: it comes behind the page that is under way.
+				// Not awaited: it would wait for the page that is under way.
 				void pages.return?.().catch(() => {});
 			}
 		},

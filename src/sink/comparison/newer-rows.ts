@@ -1,4 +1,4 @@
-/** Which rows of messages are not in their table because another message's row is there, which is newer. */
+/** Finds which messages' rows are not in their table because a newer message's row is there. */
 import type { TableLayout } from "../../core/rows/rows.ts";
 import type { Database } from "../database/database.ts";
 import { quoted, quotedTable } from "../database/sql-names.ts";
@@ -7,7 +7,7 @@ import { rowParameters, rowsParameter, type UpsertRow } from "../writer/sql/row-
 /** A row's id and its message. */
 export type MessageRow = Pick<UpsertRow, "id" | "topic" | "partition" | "offset">;
 
-/** Of rows that were settled; by id and offset. Rejects with the database's error. */
+/** Checks settled rows, by id and offset. Rejects with the database's error. */
 export async function newerRows(database: Database, layout: TableLayout, rows: readonly MessageRow[]): Promise<MessageRow[]> {
 	if (rows.length === 0) return [];
 	const id = quoted(layout.id.column);

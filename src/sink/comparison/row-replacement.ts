@@ -16,12 +16,12 @@ import { orderColumn, parameterAfterRows, rowParameters, rowsParameter } from ".
 import type { ExpectedRow } from "./expected-rows.ts";
 import type { RowOrigin } from "./table-comparison.ts";
 
-/** `row` in the place of what `stored` tells, or nothing in its place; over what is older or nothing where `stored` is null. */
+/** Writes `row`, or nothing, in place of the stored row. If `stored` is null: writes `row` over an older row or none. */
 export type Replacement =
 	| { readonly id: string; readonly row: ExpectedRow; readonly stored: RowOrigin | null }
 	| { readonly id: string; readonly row: null; readonly stored: RowOrigin };
 
-/** What became of replacements. `moved`: another row was there by then. */
+/** Results of the replacements. `moved`: another row was stored meanwhile. */
 export interface ReplacementCounts {
 	changed: number;
 	added: number;
@@ -34,11 +34,11 @@ export interface RefusedReplacement {
 	readonly table: string;
 	readonly id: string;
 	readonly sqlstate: string;
-	/** Says what is wrong without the value. */
+	/** Says what is wrong, without the value. */
 	readonly message: string;
 }
 
-/** What a replacement of rows is made of. */
+/** What replacing rows needs. */
 export interface RowReplacementParts {
 	readonly database: Database;
 	readonly layout: TableLayout;
@@ -46,15 +46,15 @@ export interface RowReplacementParts {
 	readonly tellsTopic: boolean;
 	readonly clock: Clock;
 	readonly signal: AbortSignal;
-	/** The database is waited for. */
+	/** Called when the database is away and has to be waited for. */
 	readonly waits: (message: string) => void;
 }
 
 const RETRY_MS = 500;
-/** Rows of a statement: as many as a comparison asks for at a time. */
+/** Rows per statement: as many as a comparison asks for at a time. */
 const MAX_ROWS = 2_000;
 
-/** Faults of a row, or of rows together. */
+/** Faults that are about a row, or about rows together. */
 const ofRows: ReadonlySet<string> = new Set(["row", "order", "split"]);
 
 type Form = "over" | "exactly" | "away";
@@ -64,7 +64,7 @@ export class RowReplacement {
 	readonly #parts: RowReplacementParts;
 	readonly #statements: Readonly<Record<Form, string>>;
 	readonly #look: string;
-	/** Refused once: another row may have stood in their way. */
+	/** Rows refused once: another row may have been in their way. */
 	#again: Replacement[] = [];
 	readonly counts: ReplacementCounts = { changed: 0, added: 0, removed: 0, moved: 0 };
 
@@ -79,12 +79,12 @@ export class RowReplacement {
 		this.#look = lookAgain(layout);
 	}
 
-	/** Rejects with the database's error where it is about no row and waiting does not mend it. */
+	/** Writes the replacements. Rejects with the database's error if it is about no row and waiting does not help. */
 	async write(replacements: readonly Replacement[]): Promise<void> {
 		this.#again.push(...(await this.#writeAll(replacements)).map(({ replacement }) => replacement));
 	}
 
-	/** Tries what was refused as often as that mends something, and tells the rest; it is tried again by the next call. */
+	/** Retries the refused rows as long as that helps, and returns the rest, which the next call tries again. */
 	async conclude(): Promise<RefusedReplacement[]> {
 		for (;;) {
 			const tried = this.#again;
@@ -103,7 +103,7 @@ export class RowReplacement {
 		return refused;
 	}
 
-	/** A row that the server refuses is found by halving. */
+	/** Finds refused rows by halving. */
 	async #attempt(form: Form, rows: readonly Replacement[]): Promise<Refused[]> {
 		try {
 			await this.#send(form, rows);
@@ -151,7 +151,7 @@ export class RowReplacement {
 		counts.moved += rows.length - done;
 	}
 
-	/** Waits for a database that is away for a while. */
+	/** Runs a statement, and waits while the database is away. */
 	async #ask(statement: string, parameters: readonly string[]): Promise<readonly DatabaseRow[]> {
 		const { database, clock, signal, waits } = this.#parts;
 		for (;;) {
@@ -177,7 +177,7 @@ function formOf({ row, stored }: Replacement): Form {
 	return stored === null ? "over" : "exactly";
 }
 
-/** One JSON array of the stored rows' places. */
+/** The positions of the stored rows as one JSON array. */
 function placesOf(rows: readonly Replacement[]): string {
 	return JSON.stringify(
 		rows.map(({ stored }) => {
@@ -187,7 +187,7 @@ function placesOf(rows: readonly Replacement[]): string {
 	);
 }
 
-/** A row per element: its number and the place that has to be stored. */
+/** A row per element: its number, and the position that must be stored. */
 function places(parameter: string): string {
 	return `(select p.number, (p.place->>0)::bigint as kafka_ts, (p.place->>1)::bigint as kafka_offset, (p.place->>2)::int4 as kafka_partition, p.place->>3 as kafka_topic
     from json_array_elements(${parameter}::text::json) with ordinality p(place, number))`;
@@ -195,7 +195,7 @@ function places(parameter: string): string {
 
 function isThere(tellsTopic: boolean): string {
 	const place = ["kafka_ts", "kafka_offset", "kafka_partition"].map((name) => `t.${name} = w.${name}`);
-	// Rows of the time when one topic fed the table have none.
+	// Rows from the time when only one topic fed the table have no topic.
 	return [...place, ...(tellsTopic ? ["t.kafka_topic is not distinct from w.kafka_topic"] : [])].join(" and ");
 }
 

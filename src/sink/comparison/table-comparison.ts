@@ -1,6 +1,6 @@
 /**
- * A table against the rows it must hold. Types are the server's business: it casts what is expected as the writer does, compares
- * versions and contents, and answers only with what differs. Changes nothing.
+ * Compares a table with the rows it must hold. The server does the work: it casts the expected values as the writer does, compares versions
+ * and contents, and returns only differences. Changes nothing.
  */
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
@@ -11,7 +11,7 @@ import { type ComparedTable, comparedColumns, comparedTable, comparisonStatement
 import { EqualIds } from "./equal-ids.ts";
 import { type Candidates, compareIds, type ExpectedRow, type ExpectedRows } from "./expected-rows.ts";
 
-/** Where a row came from. `topic` is null where the table doesn't tell it. */
+/** Where a row came from. `topic` is null if the table has no topic column. */
 export interface RowOrigin {
 	readonly topic: string | null;
 	readonly partition: number;
@@ -22,9 +22,8 @@ export interface RowOrigin {
 }
 
 /**
- * What was found of one id.
- * missing: no row is there · older, newer: another version is there · different: the version is there with other contents in `columns` ·
- * extra: a row is there that no message made · unwritable: the server refuses the expected row, with `sqlstate`.
+ * What was found for one id. missing: there is no row · older, newer: another version is stored · different: the version is stored with
+ * other contents in `columns` · extra: a row that no message made · unwritable: the server refuses the expected row, with `sqlstate`.
  */
 export interface RowFinding {
 	readonly kind: "missing" | "older" | "newer" | "different" | "extra" | "unwritable";
@@ -36,24 +35,24 @@ export interface RowFinding {
 	readonly sqlstate: string | null;
 }
 
-/** What the comparison tells. */
+/** What the comparison reports. */
 export interface ComparisonListener {
-	/** These ids are as they must be (`matched`), or gone as deletes that were purged (`purged`). */
+	/** These ids are as they must be (`matched`), or were deleted and purged (`purged`). */
 	matched(ids: readonly string[]): void;
 	purged(ids: readonly string[]): void;
 	/**
-	 * A difference, unless the stored row's origin explains it: its owner decides. `isOptional`: a row that may be there or not, and can't
-	 * be compared, is expected of this id. `row`: the one that is expected.
+	 * A difference, unless its owner can explain it by the stored row's origin. `isOptional`: the expected row may be there or not, and can't
+	 * be compared. `row`: the expected row.
 	 */
 	found(finding: RowFinding, isOptional: boolean, row: ExpectedRow | null): void;
-	/** Awaited now and then, for a listener that has to get rid of what it was told before more comes. */
+	/** Awaited between two batches, for a listener that has to write its findings away before more come. */
 	relieve?(): Promise<void>;
 }
 
-/** Ids of a statement, and about how many characters of their rows: a statement's text is one string per column. */
+/** Maximum ids per statement, and approximate characters of their rows: a statement has one string per column. */
 const BATCH = { ids: 2_000, characters: 4_000_000 };
 
-/** Compares every expected id, then looks for rows that nobody expects (unless `knownIds`). Rejects with the database's error. */
+/** Compares every expected id, then looks for rows that no message made (unless `knownIds`). Rejects with the database's error. */
 export async function compareTable(
 	database: Database,
 	layout: TableLayout,
@@ -86,7 +85,7 @@ function charactersOf({ id, values }: ExpectedRow): number {
 	return values.reduce((sum, value) => sum + (value?.length ?? 0), id.length);
 }
 
-/** What the server said of one candidate; null for a match. */
+/** The server's answer about one candidate; null for a match. */
 interface Mismatch {
 	readonly order: "absent" | "older" | "same" | "newer" | "unwritable";
 	readonly columns: readonly string[];
@@ -99,7 +98,7 @@ class Comparison {
 	readonly #layout: TableLayout;
 	readonly #listener: ComparisonListener;
 	readonly #statement: string;
-	/** Ids of which nothing has to be there: a row that is there all the same was made by something else. As many as refused rows at most. */
+	/** Ids that need no row: if one is stored all the same, something else made it. There are at most as many as refused rows. */
 	readonly unrequired = new Set<string>();
 
 	constructor(database: Database, table: ComparedTable, listener: ComparisonListener) {
@@ -111,7 +110,7 @@ class Comparison {
 
 	async compare(batch: readonly Candidates[]): Promise<void> {
 		if (batch.length === 0) return;
-		// Optional rows are few; each round asks for the next candidate of the ids that matched none so far.
+		// Optional rows are few. Each round asks for the next candidate of the ids without a match so far.
 		let open = batch.map((candidates) => ({ candidates, mismatches: [] as Mismatch[] }));
 		const matched: string[] = [];
 		for (let round = 0; open.length > 0; round++) {
@@ -133,11 +132,11 @@ class Comparison {
 		if (matched.length > 0) this.#listener.matched(matched);
 	}
 
-	/** None of the candidates is there. */
+	/** Reports an id for which no candidate is stored. */
 	#conclude(candidates: Candidates, mismatches: readonly Mismatch[]): void {
 		const row = candidates.at(-1) as ExpectedRow;
 		const { order, columns, stored, sqlstate } = mismatches.at(-1) as Mismatch;
-		// With optional rows alone nothing has to be there.
+		// If all candidates are optional, no row is needed.
 		if (row.optional && (order === "absent" || order === "unwritable")) {
 			this.unrequired.add(row.id);
 			return;
@@ -146,7 +145,7 @@ class Comparison {
 			this.#listener.purged([row.id]);
 			return;
 		}
-		// The version of an optional row with other contents is a difference too.
+		// An optional row's version with other contents is a difference too.
 		const same = mismatches.find((each) => each.order === "same");
 		const kind = kindOf(same?.order ?? order);
 		const { id, topic, partition, offset, timestamp, isDelete: deleted } = row;
@@ -167,7 +166,7 @@ class Comparison {
 		);
 	}
 
-	/** By row, null for a match. A row that the server refuses to cast is found by halving. */
+	/** Compares rows; null for a match. A row that the server refuses to cast is found by halving. */
 	async #mismatches(rows: readonly ExpectedRow[]): Promise<(Mismatch | null)[]> {
 		let answer: readonly DatabaseRow[];
 		try {
@@ -202,8 +201,8 @@ function kindOf(order: Mismatch["order"]): RowFinding["kind"] {
 }
 
 /**
- * Rows in the table whose id is expected nowhere, or by no row that could be written (`unrequired`): both sides in the order of the ids'
- * bytes.
+ * Finds rows in the table whose id is not expected, or only by rows that could not be written (`unrequired`). Both sides are read in the
+ * byte order of ids.
  */
 async function findExtras(
 	database: Database,
@@ -228,7 +227,7 @@ async function findExtras(
 
 const STREAM_ROWS = 5_000;
 
-/** Null where it can't be known: the row was put there by something else. */
+/** The row's origin; null if it is unknown because something else wrote the row. */
 function originOf(row: DatabaseRow): RowOrigin | null {
 	if (row.kafka_partition === null || row.kafka_offset === null || row.kafka_ts === null) return null;
 	return {

@@ -1,6 +1,6 @@
 /**
- * The library's pools: how one is made, and how it ends. The only home of `postgres` beside database.ts. Connections are made by
- * connecting/: the library gets streams that are ready for its startup message.
+ * Creates and ends the library's connection pools. The only home of `postgres` beside database.ts. connecting/ makes the connections: the
+ * library gets streams that are ready for its startup message.
  */
 import net from "node:net";
 import postgres from "postgres";
@@ -12,42 +12,42 @@ import { Dialler } from "./connecting/dialler.ts";
 import { type PasswordSource, passwordFor } from "./connecting/passwords.ts";
 import { explainEarlyEnd, isCertified } from "./connecting/tls-context.ts";
 
-/** What a pool is made with; see DatabaseOptions. */
+/** What a pool needs; see DatabaseOptions. */
 export interface PoolOptions {
 	readonly settings: ConnectionSettings;
 	readonly passwords: PasswordSource;
 	readonly connections: number;
-	/** What sessions begin with; null behind a pooler that takes none. */
+	/** Settings that sessions begin with; null behind a pooler, which takes none. */
 	readonly ofSession: { readonly statementTimeoutMs: number; readonly lockTimeoutMs: number } | null;
 	readonly clock: Clock;
-	/** The host that is tried first, by its place. */
+	/** Index of the host that is tried first. */
 	readonly firstHost: number;
 }
 
-/** Until the session stands, from the startup message on. */
+/** Maximum time from the startup message until the session is ready. */
 const CONNECT_TIMEOUT_S = 5;
-/** ReadyForQuery, idle: the end of the handshake. */
+/** The message ReadyForQuery (idle), which ends the handshake. */
 const READY = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
-/** The library's own back-off grows to 20 s, long after the server is back. */
+/** Wait before a reconnect. The library's own back-off grows to 20 s, long after the server is back. */
 const RECONNECT_S = 0.25;
-/** BackendKeyData: its length, then the process id and a secret. */
+/** The message BackendKeyData: its length; a process id and a secret follow. */
 const BACKEND_KEY = Buffer.from([0x4b, 0, 0, 0, 12]);
-/** What a server says to a write that takes none. */
+/** SQLSTATE of a server that takes no writes. */
 export const READ_ONLY = "25006";
-/** There is a pooler in between, and the pool was made for sessions of its own. */
+/** Code of the error that a pooler is in between although the pool was made for direct sessions. */
 export const POOLER = "POOLER";
 
-/** The library's pool, and how many statements are in it: one that is not used any more ends with its last. */
+/** The library's pool with a count of its statements: a retired pool ends with its last statement. */
 export class Pool {
 	readonly sql: postgres.Sql;
 	readonly #options: PoolOptions;
 	readonly #ended = lifetime();
 	readonly #dialler: Dialler;
-	/** The host that its connections go to, by its place. */
+	/** Index of the host that its connections go to. */
 	#host: number;
-	/** Of the connection that is being made. */
+	/** Password for the connection that is being made. */
 	#password = "";
-	/** The processes that its connections were told they lead to. */
+	/** Backend process ids that the server named to its connections. */
 	readonly #backends = new Set<number>();
 	#suitable: Promise<void> | null = null;
 	#hadSession = false;
@@ -61,17 +61,20 @@ export class Pool {
 		this.sql = this.#create();
 	}
 
-	/** False while none of its connections has become a session. */
+	/** False until one of its connections has become a session. */
 	get hadSession(): boolean {
 		return this.#hadSession;
 	}
 
-	/** The place of the host that its connections go to. */
+	/** Index of the host that its connections go to. */
 	get host(): number {
 		return this.#host;
 	}
 
-	/** Rejects with 25006 where the settings ask for a server that writes and this one doesn't, with POOLER where one is in between. */
+	/**
+	 * Runs a statement. Rejects with 25006 if the settings ask for a server that takes writes and this one does not, with POOLER if a pooler
+	 * is in between.
+	 */
 	async run<T>(statement: (sql: postgres.Sql) => PromiseLike<T>): Promise<T> {
 		this.#running++;
 		try {
@@ -83,19 +86,19 @@ export class Pool {
 		}
 	}
 
-	/** Nothing new comes; what runs may finish. `ended` is told when it has. */
+	/** Takes no new statements; running ones may finish. Calls `ended` when they have. */
 	retire(ended: () => void): void {
 		this.#whenIdle = ended;
 		this.#endWhenIdle();
 	}
 
-	/** What runs is given up. */
+	/** Gives running statements up. */
 	destroy(): void {
 		this.#ended.abort(new PocKaffeError("CONNECTION_DESTROYED", "the connections were ended"));
 		void this.sql.end({ timeout: 0 }).catch(() => {});
 	}
 
-	/** What runs gets a second. */
+	/** Ends the pool; running statements get a second. */
 	async close(): Promise<void> {
 		const timer = this.#options.clock.after(1_000, () => this.destroy());
 		await this.sql.end({ timeout: 1 }).catch(() => {});
@@ -118,8 +121,9 @@ export class Pool {
 	}
 
 	/**
-	 * Once for a pool. A pooler tells its clients a process of its own, or none. It matters: the library prepares even its `commit`, and
-	 * where a pooler's next session does not know it the transaction fails, is rolled back, and is told as done.
+	 * Checks once per pool whether a pooler is in between: a pooler gives its clients its own process id, or none. This matters because the
+	 * library prepares even its `commit`. If a pooler's next session does not know that statement, the transaction fails and is rolled back,
+	 * and the library reports it as committed.
 	 */
 	async #look(): Promise<void> {
 		const { settings, ofSession } = this.#options;
@@ -128,7 +132,7 @@ export class Pool {
 		const { name, port } = settings.hosts[this.#host] as Host;
 		if (row?.takesNone)
 			throw new PocKaffeError(READ_ONLY, `${name}:${port} takes no writes, and target_session_attrs asks for a server that does`);
-		// CockroachDB has no processes, and says so.
+		// CockroachDB has no processes, and returns none.
 		const isOther = row?.backend > 0 && this.#backends.size > 0 && !this.#backends.has(row?.backend);
 		if (isOther && ofSession) throw new PocKaffeError(POOLER, `${name}:${port} is a pooler`);
 	}
@@ -156,7 +160,7 @@ export class Pool {
 			},
 			socket: () => this.#dial(),
 		};
-		// The library reads this one by itself, and knows no `any`.
+		// The library reads this variable itself, and does not know `any`.
 		const { PGTARGETSESSIONATTRS: attributes } = process.env;
 		delete process.env.PGTARGETSESSIONATTRS;
 		try {
@@ -166,7 +170,7 @@ export class Pool {
 		}
 	}
 
-	/** Never rejects: the library would lose the connection's place. What went wrong comes as the socket's error. */
+	/** Opens a connection. Never rejects, because the library would lose the connection's place: a failure is the socket's error instead. */
 	async #dial(): Promise<net.Socket> {
 		const { settings, passwords } = this.#options;
 		const first = settings.random ? Math.floor(Math.random() * settings.hosts.length) : this.#host;
@@ -182,8 +186,8 @@ export class Pool {
 	}
 
 	/**
-	 * Where the other side hangs up during the handshake (a load balancer without a server) the library connects anew without a pause and
-	 * without telling anybody, 700 times a second: made an error here.
+	 * If the other side hangs up during the handshake (a load balancer without a server), the library reconnects without a pause and without
+	 * an error, 700 times a second. This turns it into an error.
 	 */
 	#untilReady(socket: net.Socket, host: Host): net.Socket {
 		let said = Buffer.alloc(0);
@@ -203,8 +207,8 @@ export class Pool {
 }
 
 /**
- * A socket that ends with this error, once the library has written its startup message: what it can't write before a socket's end it keeps,
- * and its next connection is silent.
+ * A socket that ends with this error after the library has written its startup message. If the library can't write before the socket ends,
+ * it keeps the message, and its next connection is silent.
  */
 function deadSocket(error: Error): net.Socket {
 	const socket = Object.assign(new net.Socket(), { write: () => true });
@@ -212,7 +216,7 @@ function deadSocket(error: Error): net.Socket {
 	return socket;
 }
 
-/** The library's own messages name the address by these. */
+/** The library's error messages take the address from these properties. */
 function named(socket: net.Socket, { name, port }: Host): net.Socket {
 	return Object.assign(socket, { host: name, port });
 }

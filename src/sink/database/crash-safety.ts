@@ -1,17 +1,17 @@
 /**
- * What a crash would take although its commit was answered, as far as the server tells: settings of the server, and tables that are not in
- * its log. Told by `check` and at the start; PocKaffe can't mend it. Reads catalogues only.
+ * Finds what a crash of the server could lose although its commit was acknowledged: server settings, and tables outside the write-ahead
+ * log. Reported by `check` and at the start; PocKaffe can't correct it. Reads catalogues only.
  */
 
 import { tableParts } from "../tables/table-parts.ts";
 import type { Database } from "./database.ts";
 import { quotedTable } from "./sql-names.ts";
 
-/** What was found, in words. */
+/** The findings, in words. */
 export interface CrashSafety {
-	/** Of the server as a whole. */
+	/** Findings about the whole server. */
 	readonly server: readonly string[];
-	/** By the names that were asked for; those without a finding are left out. */
+	/** Findings by table name, as it was asked for; tables without a finding are absent. */
 	readonly tables: ReadonlyMap<string, string>;
 }
 
@@ -22,12 +22,12 @@ const unsafeSettings: Readonly<Record<string, string>> = {
 		"full_page_writes is off: when the machine or its power fails, half-written pages may damage tables (alter system set full_page_writes = on; then reload)",
 };
 
-/** Those parts of a table whose rows a crash takes. */
+/** Selects the parts of a table whose rows a crash would lose. */
 const unloggedStatement = `${tableParts}
 select c.oid::regclass::text as name from parts p join pg_class c on c.oid = p.oid
 where c.relpersistence <> 'p' and c.relkind in ('r', 'p') order by 1`;
 
-/** Looks at the server and at these tables; one that is missing has no finding. Rejects with the database's error. */
+/** Checks the server and these tables; a missing table has no finding. Rejects with the database's error. */
 export async function crashSafetyOf(database: Database, tables: readonly string[]): Promise<CrashSafety> {
 	const names = Object.keys(unsafeSettings);
 	const [settings = {}] = await database.query(`select ${names.map((name) => `current_setting('${name}', true) as ${name}`).join(", ")}`);

@@ -1,6 +1,6 @@
 /**
- * The connection pool: the only home of `postgres`. Adds what the library lacks: a deadline of our own per query (a half-open
- * connection would wait for ever), and a pool that is built anew afterwards.
+ * The database connection: the only home of `postgres` beside connection-pool.ts. Adds what the library lacks: a deadline per query (a
+ * half-open connection would wait for ever), and a new pool afterwards.
  */
 import type postgres from "postgres";
 import type { Clock } from "../../core/clock.ts";
@@ -13,14 +13,14 @@ import { problemOf } from "./sql-faults.ts";
 /** A row as the library gives it. */
 export type DatabaseRow = Readonly<Record<string, unknown>>;
 
-/** What a statement or a transaction may take, where that is not as usual. */
+/** Limits of a statement or transaction that differ from the session's. */
 export interface StatementLimits {
 	readonly statementTimeoutMs?: number;
-	/** How long it may wait for a lock of another session. */
+	/** Maximum wait for a lock of another session, ms. */
 	readonly lockTimeoutMs?: number;
 }
 
-/** One of a transaction. */
+/** One statement of a transaction. */
 export interface Statement {
 	readonly text: string;
 	readonly parameters: readonly (string | null)[];
@@ -29,66 +29,69 @@ export interface Statement {
 /** What the sink needs of a database. */
 export interface Database {
 	/**
-	 * Runs one statement; rejects with the driver's error, or `QUERY_DEADLINE`. Prepared unless it has no parameters. With `limits` it has
-	 * its own time instead of the session's.
+	 * Runs one statement; rejects with the driver's error, or `QUERY_DEADLINE`. Prepared unless it has no parameters. With `limits` these
+	 * replace the session's limits.
 	 */
 	query(text: string, parameters?: readonly (string | null)[], limits?: StatementLimits): Promise<readonly DatabaseRow[]>;
 	/**
-	 * Runs statements in one transaction, one after the other; their answers. Rejects with the first error, whose `statement` is the
-	 * index of the one that met it, and nothing of any stays.
+	 * Runs statements in one transaction, in this order, and returns their answers. On an error everything is rolled back, and it rejects
+	 * with that error, whose `statement` is the index of the failed statement.
 	 */
 	transaction(statements: readonly Statement[], limits?: StatementLimits): Promise<readonly (readonly DatabaseRow[])[]>;
-	/** The rows of a statement without parameters, `batchRows` at a time, as of its beginning; holds a connection until the last. */
+	/** The rows of a statement without parameters, `batchRows` at a time, from one snapshot. Holds a connection until the last row. */
 	stream(text: string, batchRows: number): AsyncIterable<readonly DatabaseRow[]>;
-	/** Ends the connections; queries under way get a second. Idempotent. */
+	/** Ends the connections; queries under way get a second to finish. Idempotent. */
 	close(): Promise<void>;
 }
 
 /** Where a database is, and how to log in: `database` of the configuration. */
 export interface DatabaseLogin extends PasswordSource {
-	/** A URL as libpq knows it; what it leaves out comes from libpq's variables and files. */
+	/** A URL as libpq knows it. Anything it leaves out comes from libpq's environment variables and files. */
 	readonly url: string;
 }
 
-/** What a database is reached with. */
+/** Options of a database connection. */
 export interface DatabaseOptions extends DatabaseLogin {
-	/** Connections, and so statements at a time. */
+	/** Number of connections, and so of statements at a time. */
 	readonly connections: number;
 	readonly clock: Clock;
-	/** Own deadline of a query in ms, default 45 s: above the server's statement timeout, so that only a dead connection meets it. */
+	/**
+	 * PocKaffe's own deadline of a query, ms; default 45 s. It is above the server's statement timeout, so that only a dead connection meets
+	 * it.
+	 */
 	readonly deadlineMs?: number;
 	/** The server's `statement_timeout` in ms, default 30 s; 0: none. */
 	readonly statementTimeoutMs?: number;
-	/** The server's `lock_timeout` in ms, default 2 s: meanwhile a batch holds the locks of the rows before the one it waits for. */
+	/** The server's `lock_timeout` in ms, default 2 s. While a batch waits, it holds the locks of the rows before. */
 	readonly lockTimeoutMs?: number;
 }
 
 const STATEMENT_TIMEOUT_MS = 30_000;
-/** Above the second after which the server looks for a deadlock. */
+/** More than the second after which the server looks for a deadlock. */
 const LOCK_TIMEOUT_MS = 2_000;
 const DEADLINE_MS = 45_000;
 
 /**
- * Makes the pool; connects with the first query. Where a connection was lost, or leads to a server that doesn't write any more, the next
- * query gets a new pool, and what runs in the old one may finish: a session stays with a demoted server for ever, and the library's
- * connection that lost its statement takes the server's next refusal (a wrong password) for that statement's, so that nobody hears of it.
- * Throws ExitError (usage) for a URL that is none.
+ * Creates a pool that connects with the first query. After a lost connection, or when it leads to a server that takes no writes any more,
+ * the next query gets a new pool, and statements in the old pool may finish. This has two reasons: a session stays with a demoted server
+ * for ever; and if the library's connection loses a statement and then meets the server's refusal (a wrong password), the library ends that
+ * statement with it and nobody sees the refusal. Throws ExitError (usage) if the URL is invalid.
  */
 export function connectDatabase(options: DatabaseOptions): Database {
 	const { clock, deadlineMs = DEADLINE_MS, connections } = options;
 	const { statementTimeoutMs = STATEMENT_TIMEOUT_MS, lockTimeoutMs = LOCK_TIMEOUT_MS } = options;
 	const settings = connectionSettings(options.url, process.env);
-	/** A pooler is in between: the next transaction may meet another session, so that nothing may be left in one. */
+	/** True behind a pooler: the next transaction may get another session, so nothing may be left in one. */
 	let isPooled = false;
 	const newPool = (firstHost: number) => {
 		const ofSession = isPooled ? null : { statementTimeoutMs, lockTimeoutMs };
 		return new Pool({ settings, passwords: options, connections, ofSession, clock, firstHost });
 	};
 	let pool = newPool(0);
-	/** Retired ones with statements under way: they end by themselves, or at the close. */
+	/** Retired pools with statements under way: they end by themselves, or at the close. */
 	const retired = new Set<Pool>();
 	let closed = false;
-	/** A server that takes no writes, or gives no session to whom it lets connect, is left for the next one, where there is one. */
+	/** If a server takes no writes, or accepts connections but gives no session, the next host is used, if there is one. */
 	const replace = (broken: Pool, code?: string) => {
 		if (pool !== broken || closed) return;
 		const isLeft = code === READ_ONLY || !broken.hadSession;
@@ -118,7 +121,9 @@ export function connectDatabase(options: DatabaseOptions): Database {
 				.finally(() => timer.cancel());
 		});
 	};
-	/** Where a server that writes is asked for each host is tried. One that turns out to be a pooler is asked again as it wants to be. */
+	/**
+	 * If a server that takes writes is required, each host is tried. A host that turns out to be a pooler is asked again in a pooler's way.
+	 */
 	const run = async <T>(statement: (sql: postgres.Sql) => PromiseLike<T>, limits: StatementLimits | undefined): Promise<T> => {
 		let others = settings.needsWritable ? settings.hosts.length - 1 : 0;
 		for (;;) {
@@ -159,7 +164,7 @@ export function connectDatabase(options: DatabaseOptions): Database {
 	};
 }
 
-/** Limits of its own are set for the transaction alone: they reach no other statement, not behind a pooler either. */
+/** Own limits are set for the transaction alone, so they reach no other statement, even behind a pooler. */
 async function inTurn(
 	sql: postgres.TransactionSql,
 	statements: readonly Statement[],
@@ -181,9 +186,8 @@ async function inTurn(
 }
 
 /**
- * Where a session ends inside a transaction the library would send its `rollback` to a socket that is gone, which ends the process. It
- * tells the connection's end to whoever began the transaction by itself, so nothing more is said here. A connection that was ended by us
- * takes it.
+ * If a session ends inside a transaction, the library would send `rollback` to a closed socket, which ends the process. The library reports
+ * the connection's end to the transaction's caller anyway, so this adds nothing. A connection that we ended ourselves accepts the rollback.
  */
 function unlessGone(error: unknown): Promise<never> {
 	const { code = "" } = (error ?? {}) as { code?: string };
@@ -200,21 +204,21 @@ async function answered(
 	return withoutHoles(await sql.unsafe(text, parameters as (string | null)[], { prepare }));
 }
 
-/** A pooler was met: by its refusal of what a session is to begin with (pgbouncer's default), or as the pool found out. */
+/** True if the error shows a pooler: it refuses the settings that a session begins with (pgbouncer's default), or the pool found it. */
 function isOfPooler(error: unknown): boolean {
 	const { code, message } = (error ?? {}) as { code?: string; message?: string };
 	return code === POOLER || (code === "08P01" && /unsupported startup parameter: (statement_timeout|lock_timeout)/.test(message ?? ""));
 }
 
 /**
- * Behind a statement that failed after its first rows the library puts the next result's rows that many places too far
+ * After a statement that failed behind its first rows, the library stores the next result's rows that many places too far
  * (postgres.js#1181): the places before them are empty.
  */
 function withoutHoles(rows: readonly unknown[]): DatabaseRow[] {
 	return (0 in rows || rows.length === 0 ? rows : rows.filter(() => true)) as DatabaseRow[];
 }
 
-/** True where a database answers at this URL, within two seconds or so. */
+/** True if a database answers at this URL within about two seconds. */
 export async function probeDatabase(url: string, clock: Clock): Promise<boolean> {
 	const database = connectDatabase({ url, connections: 1, clock, deadlineMs: 2_000 });
 	try {

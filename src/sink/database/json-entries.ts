@@ -1,4 +1,4 @@
-/** A list of rows as one parameter: a JSON array of objects, unpacked by the server with a type for each key. */
+/** Passes a list of rows as one parameter: a JSON array of objects, which the server unpacks with a type for each key. */
 
 /** `(select … from json_array_elements(…)) x`: a row per element, of columns given as `name::type`. `parameter` is the array's number. */
 export function jsonEntries(parameter: number, columns: readonly string[]): string {

@@ -1,28 +1,29 @@
 /**
- * Every SQLSTATE and client code that has an action of its own, in the order in which they are looked up: what it comes from, what it
- * means for a batch. The table of docs/faults.md is rendered from here. Pure data.
+ * Every SQLSTATE and client code with an action of its own, in the order of look-up: where it comes from, and what it means for a batch.
+ * The table in docs/faults.md is rendered from this list. Pure data.
  *
- * A row fault dead-letters a message, so only what the row's own contents are to blame for is one: what a person can mend without touching
- * the message (a sequence at its end, a partition that is missing, a full disk) pauses and tells.
+ * A row fault dead-letters a message, so only faults of the row's own contents are row faults. Whatever a person can correct without
+ * touching the message (a sequence at its end, a missing partition, a full disk) pauses the rows and is reported.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
 
 /**
- * row: this row can't be written, whoever tries · order: other rows stand in its way, or are not there yet · split: the batch must be
- * smaller · transient: the same batch again, it will pass · systemic: somebody has to mend the table (or, `connection`, the way to the
- * database).
+ * row: this row can never be written · order: other rows are in its way, or not there yet · split: the batch must be smaller · transient:
+ * the same batch again, it will pass · systemic: somebody has to correct the table (or, `connection`, the way to the database).
  */
 export type SqlFault = "row" | "order" | "split" | "transient" | "systemic" | "connection";
 
-/** What helps beside waiting. smaller: the rows in smaller statements · reconnect: connections made anew, they may lead elsewhere now. */
+/**
+ * What helps beside waiting. smaller: the same rows in smaller statements · reconnect: new connections, which may lead to another server.
+ */
 export type SqlRemedy = "smaller" | "reconnect";
 
-/** The fields of a server's error that decide; the rest is for people. */
+/** The fields of a server's error that decisions use; the others are for people. */
 export interface ServerError {
 	readonly code?: string;
 	readonly message?: string;
-	/** Set where the error comes from inside a function, or from parsing a value. */
+	/** Set if the error comes from inside a function, or from parsing a value. */
 	readonly where?: string;
 	readonly severity?: string;
 	readonly severity_local?: string;
@@ -37,9 +38,9 @@ export interface FaultEntry {
 	readonly codes: readonly string[];
 	readonly fault: SqlFault;
 	readonly remedy?: SqlRemedy;
-	/** What it usually comes from. */
+	/** The usual cause. */
 	readonly means: string;
-	/** Holds only where this applies; `written` are the columns that PocKaffe writes, empty where that is not known. */
+	/** The entry applies only if this returns true. `written`: the columns that PocKaffe writes, empty if not known. */
 	readonly only?: (error: ServerError, written: readonly string[]) => boolean;
 }
 
@@ -87,7 +88,7 @@ export const faultCatalogue: readonly FaultEntry[] = [
 	{ codes: ["40…"], fault: "transient", means: "deadlock, serialization failure, outcome unknown" },
 	{ codes: ["42501"], fault: "systemic", means: "no permission, row-level security included" },
 	{ codes: ["42…"], fault: "systemic", means: "table, column, type, constraint or function missing or different" },
-	// The view's condition speaks of the row's contents, as a check constraint does.
+	// A view's condition is about the row's contents, like a check constraint.
 	{ codes: ["44000"], fault: "row", means: "`with check option` of a view" },
 	{ codes: ["53100"], fault: "systemic", means: "disk full" },
 	{ codes: ["53400"], fault: "systemic", means: "a configured limit of the server is reached" },
@@ -127,7 +128,7 @@ export const faultCatalogue: readonly FaultEntry[] = [
 	},
 ];
 
-/** The first entry for an error; null for what is not listed. */
+/** The first entry that fits an error; null if none does. */
 export function entryFor(error: ServerError, written: readonly string[]): FaultEntry | null {
 	const code = error.code ?? "";
 	const names = (pattern: string) => (pattern.endsWith("…") ? code.startsWith(pattern.slice(0, -1)) : code === pattern);

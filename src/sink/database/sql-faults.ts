@@ -1,6 +1,6 @@
 /**
- * What an error of the database means: decided by SQLSTATE or the client's code (sql-fault-catalogue.ts), never by message. Pure.
- * Unknown codes are systemic: nothing is dead-lettered and nothing is lost by waiting for a person.
+ * Decides what an error of the database means, by SQLSTATE or the client's code (sql-fault-catalogue.ts), never by its message. Pure.
+ * Unknown codes are systemic: waiting for a person dead-letters nothing and loses nothing.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -15,33 +15,33 @@ export interface SqlProblem {
 	readonly constraint: string | null;
 	readonly fault: SqlFault;
 	readonly remedy: SqlRemedy | null;
-	/** True where waiting may help, and a single row of the statement may be what it waits for: a locked row, a trigger. */
+	/** True if waiting may help, and the cause may be a single row of the statement: a locked row, a trigger. */
 	readonly mayBeOneRows: boolean;
-	/** A function raised it (a trigger's, a check's), which the message names with its line. */
+	/** A function raised the error (a trigger's, a check's); the message names it and its line. */
 	readonly isOfFunction: boolean;
-	/** What to do about it, where more is known than `hintFor` can. */
+	/** What to do about it, if more is known than `hintFor` can say. */
 	readonly hint?: string;
-	/** For people: what happened, by the code's own name always, in the server's words only where those can't hold a value. */
+	/** For people: what happened. Always has the code's name, and the server's words only if they can't hold a value. */
 	readonly message: string;
 }
 
-/** No class begins with E, but Node's codes do. */
+/** No SQLSTATE class begins with E; Node's error codes do. */
 const sqlstate = /^[0-9A-DF-Z][0-9A-Z]{4}$/;
 
 /** Classes whose messages name objects only, never a value. */
 const safeMessageClasses = new Set(["08", "28", "3D", "40", "42", "53", "55", "57", "25", "58", "0A", "26"]);
-/** The server's own routines that end a statement for a timeout or a deadlock: always in the same words, wherever the statement was. */
+/** The server's own routines that end a statement because of a timeout or deadlock: their messages are always the same. */
 const ownRoutines = new Set(["ProcessInterrupts", "DeadLockReport"]);
-/** A line of an error's context that names a function and its line, and nothing else. */
+/** A context line of an error that contains only a function's name and line number. */
 const insideFunction = /^(PL\/\w+) function ([\w."]+)\([\w\s.,"[\]]*\) line (\d+)\b/m;
 
-/** True where the same statement may go through a moment later: a lost connection, a lock, a server that is read-only for now. */
+/** True if the same statement may succeed a moment later: a lost connection, a lock, a server that is read-only for now. */
 export function mayPass(error: unknown): boolean {
 	const { fault } = problemOf(error);
 	return fault === "transient" || fault === "connection";
 }
 
-/** Classifies whatever a query rejected with. `written` are the columns that the statement writes, where it writes a table's rows. */
+/** Classifies whatever a query rejected with. `written`: the columns that the statement writes, if it writes a table's rows. */
 export function problemOf(error: unknown, written: readonly string[] = []): SqlProblem {
 	const server = (error ?? {}) as ServerError;
 	const { code = "", table_name, column_name, constraint_name } = server;
@@ -73,7 +73,7 @@ export function problemOf(error: unknown, written: readonly string[] = []): SqlP
 	};
 }
 
-/** Which function raised it, where one did. */
+/** Names the function that raised the error, if one did. */
 function functionOf({ where = "" }: ServerError): string {
 	const [, language, name, line] = insideFunction.exec(where) ?? [];
 	return language === undefined ? "" : `, in the ${language} function ${name}, line ${line}`;
@@ -81,26 +81,26 @@ function functionOf({ where = "" }: ServerError): string {
 
 const waits: ReadonlySet<SqlFault> = new Set(["transient", "systemic", "split"]);
 
-/** The session itself was refused or ended (a setting in the URL that the server doesn't know is of class 22): no row has met the table. */
+/** True if the session itself was refused or ended (an unknown setting in the URL has class 22): no row has reached the table. */
 function ofSession({ severity, severity_local }: ServerError): boolean {
 	return /^(FATAL|PANIC)$/.test(severity ?? severity_local ?? "");
 }
 
-/** The words of server or client where they can't hold a value: what a function raises may say anything under any code. */
+/** The server's or client's words if they can't hold a value. A function may raise any words under any code. */
 function safeMessage(error: ServerError): string {
 	const { code = "", where, message = "", routine = "" } = error;
 	if (!sqlstate.test(code) || ofSession(error)) return message;
 	return safeMessageClasses.has(code.slice(0, 2)) && (!where || ownRoutines.has(routine)) ? message : "";
 }
 
-/** What mends a systemic fault; null where there is nothing better than the message. */
+/** What to do about a systemic fault; null if nothing is better than the message. */
 export function hintFor({ code, fault, column, hint, message }: SqlProblem, table: string): string | null {
 	if (hint !== undefined) return hint;
 	switch (code) {
 		case "42P01":
 			return `create ${table} (pockaffe schema prints the statement; with create: true a start does it); it goes on by itself`;
 		case "42703":
-			// Those of PocKaffe's own are in no configuration.
+			// PocKaffe's own columns are not in the configuration.
 			if (/column "?(\w+\.)?"?(kafka_(ts|offset|partition|topic)|deleted)\b/.test(message))
 				return `add it to ${table} (pockaffe schema prints its columns); it goes on by itself`;
 			return `add the column, or take it out of tables.${table}.columns (pockaffe check compares); it goes on by itself`;

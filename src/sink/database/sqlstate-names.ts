@@ -1,11 +1,11 @@
 /**
- * The names of SQLSTATEs as the Postgres manual lists them ("condition names"): words for a code whose own message may hold a value and so
- * can't be told. Pure data.
+ * The names of SQLSTATEs in the Postgres manual ("condition names"). They stand in for messages that may hold a value and so can't be
+ * shown. Pure data.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
 
-/** By class: the last three characters of a code and its name, in turn. */
+/** By class: the last three characters of a code, then its name, alternating. */
 const byClass: Readonly<Record<string, string>> = {
 	"03": "000 sql_statement_not_yet_complete",
 	"08": "000 connection_exception 003 connection_does_not_exist 006 connection_failure 001 sqlclient_unable_to_establish_sqlconnection 004 sqlserver_rejected_establishment_of_sqlconnection 007 transaction_resolution_unknown P01 protocol_violation",
@@ -49,7 +49,7 @@ const byClass: Readonly<Record<string, string>> = {
 	XX: "000 internal_error 001 data_corrupted 002 index_corrupted",
 };
 
-/** The condition name of an SQLSTATE, e.g. `deadlock_detected`; null where the code is none of Postgres's. */
+/** The condition name of an SQLSTATE, e.g. `deadlock_detected`; null if Postgres has no such code. */
 export function conditionName(sqlstate: string): string | null {
 	const words = byClass[sqlstate.slice(0, 2)]?.split(" ") ?? [];
 	for (let i = 0; i < words.length; i += 2) if (words[i] === sqlstate.slice(2)) return words[i + 1] as string;

@@ -1,10 +1,10 @@
-/** The dead letters' table made, and brought up to date where an earlier version made it: in place, as far as this user may. */
+/** Creates the dead letters' table, or updates a table of an earlier version in place, as far as this user may. */
 import type { Database } from "../database/database.ts";
 import { quoted, quotedTable } from "../database/sql-names.ts";
 import { deadLetterDdl, exists, hasColumn } from "../tables/schema.ts";
 import { type LateColumn, type LetterTableForm, lateColumns, letterKeys, usualForm } from "./dead-letter-statement.ts";
 
-/** Makes the table where it is missing, and tells what it is like. Rejects with the database's error. */
+/** Creates the table if it is missing, and returns its form. Rejects with the database's error. */
 export async function prepareLetterTable(database: Database, table: string): Promise<LetterTableForm> {
 	if (!(await exists(database, table))) {
 		await database.query(deadLetterDdl(table));
@@ -13,7 +13,7 @@ export async function prepareLetterTable(database: Database, table: string): Pro
 	const late = new Set<LateColumn>();
 	for (const column of lateColumns) {
 		if (!(await hasColumn(database, table, column))) {
-			// Who may not change the table may write to it all the same.
+			// A user who may not alter the table may still write to it.
 			await (column === "topic_id" ? renewKey(database, table) : addColumn(database, table, column)).catch(() => {});
 		}
 		if (await hasColumn(database, table, column)) late.add(column);
@@ -21,7 +21,7 @@ export async function prepareLetterTable(database: Database, table: string): Pro
 	return { late, key: late.has("topic_id") ? "own" : "earlier" };
 }
 
-/** What an earlier version's table does not do; null where the table is as it is made now. */
+/** What a table of an earlier version can't do; null if the table is as it would be created now. */
 export async function outdatedLetterTable(database: Database, table: string): Promise<string | null> {
 	const missing: LateColumn[] = [];
 	for (const column of lateColumns) if (!(await hasColumn(database, table, column))) missing.push(column);
@@ -36,13 +36,15 @@ export async function outdatedLetterTable(database: Database, table: string): Pr
 	return `was made by an earlier version: it lacks ${missing.join(", ")}${remedy}`;
 }
 
-/** For who may change the table: gives it the key that tells logs apart. `key` is the name of the one it has. */
+/**
+ * For a user who may alter the table: the statement that gives it the key that distinguishes logs. `key` is the name of its present key.
+ */
 export function renewKeyStatement(table: string, key: string): string {
 	const column = "add column if not exists topic_id text not null default ''";
 	return `alter table ${quotedTable(table)} ${column}, drop constraint ${quoted(key)}, add primary key (${letterKeys.own.join(", ")})`;
 }
 
-/** The name of the primary key where it is the one that an earlier version made; null elsewhere. */
+/** The name of the primary key if an earlier version made it; otherwise null. */
 export async function earlierKeyOf(database: Database, table: string): Promise<string | null> {
 	const [key] = await database.query(
 		`select c.conname as name, (select string_agg(a.attname::text, ',' order by a.attname::text) from pg_attribute a

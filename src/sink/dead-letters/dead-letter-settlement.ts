@@ -1,7 +1,7 @@
 /**
- * The statements that say what a replay made of letters, many at a time, as one JSON document each. A letter that went through is replayed;
- * of one that failed the record is written anew, whole, and its state stays (core/dead-letters/letter-state.ts). One that somebody else has
- * replayed meanwhile stays so. Pure.
+ * The statements that store the results of a replay, many letters per statement as one JSON document. A letter whose message went through
+ * becomes `replayed`. If it failed again, its record is rewritten as a whole and its state stays (core/dead-letters/letter-state.ts). A
+ * letter that somebody else has replayed meanwhile stays replayed. Pure.
  */
 import { type LetterFate, type LetterIdentity, type ReplayFailure, storableText } from "../../core/dead-letters/dead-letter.ts";
 import type { Statement } from "../database/database.ts";
@@ -12,7 +12,7 @@ import { explanation, type LateColumn, type LetterWriter } from "./dead-letter-s
 /** Limits of one statement. */
 const STATEMENT = { letters: 500, characters: 4 * 2 ** 20 };
 
-/** Without `topic_id` in the table the place and the timestamp tell the letter. */
+/** A table without `topic_id` identifies a letter by its position and timestamp. */
 const identity = ["consumer_group text", "topic text", "partition int4", '"offset" bigint', "kafka_ts bigint"];
 const failure = ["reason text", "sqlstate text", "table_name text", "row_id text", "error text", "stack text", "pockaffe_version text"];
 
@@ -37,7 +37,7 @@ export function settlement(table: string, fates: readonly LetterFate[], writer: 
 			`update ${quotedTable(table)} as l set state = 'replayed', last_at = now()
 from json_to_recordset($1::text::json) as r(${key.join(", ")}) where ${whose} returning ${durably}`,
 		),
-		// When somebody discarded it is what attempts from before are known by.
+		// The time of the discard identifies attempts from before it.
 		...statements(
 			failed,
 			`update ${quotedTable(table)} as l set ${sets.join(", ")}, attempts = l.attempts + r.attempts,

@@ -1,16 +1,16 @@
 /**
- * The statement that stores letters, and its parameters. The letters travel as one JSON document that the server reads once
- * (`json_to_recordset`), with bytes in base64; the value of a large one as a parameter of its own, which the server doesn't have to take
- * out of JSON: 0.01 s of its CPU per MB, a tenth of what an expression per column costs. The client sends every parameter as text. Pure.
+ * The statement that stores letters, and its parameters. Letters go as one JSON document that the server reads once (`json_to_recordset`),
+ * with bytes in base64. The value of a large letter is a parameter of its own, so that the server need not extract it from JSON: 0.01 s of
+ * its CPU per MB, a tenth of the cost of an expression per column. The client sends every parameter as text. Pure.
  */
 import { type DeadLetter, storableText } from "../../core/dead-letters/dead-letter.ts";
 import { durably } from "../database/durable-commit.ts";
 import { quotedTable } from "../database/sql-names.ts";
 
-/** Not in tables that were made before they came: letters do without them there. */
+/** Columns that tables of earlier versions lack; letters are then stored without them. */
 export const lateColumns = ["refused_rows", "omitted", "topic_id", "handler_version"] as const;
 
-/** One of them. */
+/** The name of a late column. */
 export type LateColumn = (typeof lateColumns)[number];
 
 /** Who stores letters. */
@@ -19,7 +19,7 @@ export interface LetterWriter {
 	readonly version: string;
 }
 
-/** A column; `sent`: its type in the document, `value`: how it is made of the document's. */
+/** A column. `sent`: its type in the document; `value`: the expression that makes it from the document's. */
 interface Column {
 	readonly name: string;
 	readonly sent?: string;
@@ -54,24 +54,24 @@ const columns: readonly Column[] = [
 
 const place = ["consumer_group", "topic", "partition", '"offset"'] as const;
 
-/** The columns that tell letters apart: of tables as they are made, and as an earlier version made them. */
+/** The columns that identify a letter: in tables as they are created now, and as an earlier version created them. */
 export const letterKeys = { own: [...place, "topic_id", "kafka_ts"], earlier: place } as const;
 
-/** What only explains is cut: the target keeps messages, not what handlers say of them. */
+/** Maximum characters of an explaining text; longer ones are cut. The table is for messages, not for what handlers say about them. */
 const LONGEST_TEXT = 65_536;
 
-/** What a table is like. */
+/** The form of a letters' table. */
 export interface LetterTableForm {
 	readonly late: ReadonlySet<LateColumn>;
 	readonly key: keyof typeof letterKeys;
 }
 
-/** A table as it is made now. */
+/** The form of a table that is created now. */
 export const usualForm: LetterTableForm = { late: new Set(lateColumns), key: "own" };
 
 /**
- * The statement for a table. A row of its result for each letter that is stored; none for one whose place is taken by an open letter of
- * another message: under the earlier key, or where neither the topic's id nor a timestamp tells them apart.
+ * The statement for a table. It returns a row for each letter that is stored. A letter is not stored if an open letter of another message
+ * has its place: under the earlier key, or if neither topic id nor timestamp distinguishes them.
  */
 export function storeStatement(table: string, { late, key }: LetterTableForm): string {
 	const stored = columns.filter(({ name }) => !isLate(name) || late.has(name));
@@ -86,8 +86,8 @@ where l.state <> 'open' or ${isSameMessage(late, key)} returning 1 as stored, ${
 }
 
 /**
- * Gives letters that were stored without their topic's id that of these, where they are the same message's. Of the parameters of
- * `storeParameters` the first.
+ * The statement that gives letters without a topic id the id of these, if they are the same message's. Takes the first of
+ * `storeParameters`' parameters.
  */
 export function adoptStatement(table: string): string {
 	const own = (of: string, as: string) => place.map((name) => `${of}.${name} = ${as}.${name}`).join(" and ");
@@ -98,12 +98,12 @@ and l.key is not distinct from decode(r.key, 'base64')
 and not exists (select from ${quotedTable(table)} o where ${own("o", "r")} and o.topic_id = r.topic_id) returning ${durably}`;
 }
 
-/** Whether a group has letters without a topic's id. One parameter. */
+/** Query whether a group has letters without a topic id. One parameter. */
 export function namelessQuery(table: string): string {
 	return `select exists (select from ${quotedTable(table)} where consumer_group = $1::text and topic_id = '') as found`;
 }
 
-/** A letter without an id is known again by what is in it. What was left out of one of them can't be compared. */
+/** A letter without an id is recognised by its contents. What was left out of one of them can't be compared. */
 function isSameMessage(late: ReadonlySet<LateColumn>, key: LetterTableForm["key"]): string {
 	const isWhole = late.has("omitted") ? "coalesce(l.omitted, excluded.omitted) is null" : "true";
 	const isSameContent = `l.key is not distinct from excluded.key and (l.value is not distinct from excluded.value or not (${isWhole}))`;
@@ -112,9 +112,9 @@ function isSameMessage(late: ReadonlySet<LateColumn>, key: LetterTableForm["key"
 	return `(l.kafka_ts = excluded.kafka_ts and ${isSameLog} and ${isSameContent})`;
 }
 
-/** Somebody has looked after the letter since the message was received (`excluded.first_at`). */
+/** The letter was replayed or discarded after the message was received (`excluded.first_at`). */
 const isOlder = "l.last_at > excluded.first_at";
-/** `stateAfterFailure` in SQL. */
+/** `stateAfterFailure` of core/dead-letters/letter-state.ts, in SQL. */
 const state = `case when l.state = 'skipped' then excluded.state when l.state = 'open' or ${isOlder} then l.state
 when l.state = 'discarded' and excluded.state = 'skipped' then l.state else excluded.state end`;
 const changed: ReadonlyMap<string, string> = new Map([
@@ -123,8 +123,8 @@ const changed: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Its parameters at `nowMs` (monotonic). With `alone` there is one letter, whose value goes beside the document. Throws where the client
- * can't make texts so long.
+ * The statement's parameters at `nowMs` (monotonic). With `alone` there is one letter, and its value goes beside the document. Throws if
+ * the texts are too long for the client.
  */
 export function storeParameters(letters: readonly DeadLetter[], writer: LetterWriter, nowMs: number, alone = false): (string | null)[] {
 	const value = alone ? (letters[0]?.value ?? null) : null;
@@ -161,7 +161,7 @@ function documentOf(letter: DeadLetter, { consumerGroup, version }: LetterWriter
 	};
 }
 
-/** What is kept of a text that explains. */
+/** An explaining text, cut to its maximum length. */
 export function explanation(text: string): string {
 	const clean = storableText(text);
 	return clean.length > LONGEST_TEXT ? `${clean.slice(0, LONGEST_TEXT)}…`.toWellFormed() : clean;

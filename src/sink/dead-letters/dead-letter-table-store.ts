@@ -1,6 +1,5 @@
 /**
- * The dead-letter table as people work with it: which letters there are, page by page in the order of their offsets, and what has become
- * of them.
+ * The dead-letter table as the commands use it: lists letters page by page in the order of their offsets, and marks what became of them.
  */
 import {
 	type LetterCount,
@@ -21,18 +20,18 @@ import { hasColumn } from "../tables/schema.ts";
 import { settlement } from "./dead-letter-settlement.ts";
 import type { LateColumn } from "./dead-letter-statement.ts";
 
-/** A letter's place in its log. */
+/** A letter's position in its log. */
 interface Place {
 	readonly offset: number;
 	readonly timestamp: number;
 }
 
-/** Limits of a page; a letter may be large by itself. */
+/** Limits of a page; a single letter may exceed them. */
 const PAGE = { letters: 500, bytes: 16 * 2 ** 20 };
-/** All letters there are may be changed by one statement. */
+/** One statement may change every letter there is. */
 const LONG = { statementTimeoutMs: 600_000 };
 
-/** Lists, reads and marks letters of the table. The database is its owner's to close. `version`: of who writes. */
+/** Lists, reads and marks letters of the table. The database belongs to the caller, who closes it. `version`: the version that writes. */
 export class DeadLetterTableStore implements LetterStore {
 	readonly #database: Database;
 	readonly #name: string;
@@ -63,7 +62,7 @@ export class DeadLetterTableStore implements LetterStore {
 			for (let after = { offset: -1, timestamp: 0 }; left > 0; ) {
 				const page = await this.#page({ ...filter, ...log.place }, { after, last: log.last, most: left });
 				if (!page) break;
-				// Somebody may have looked after all of them meanwhile.
+				// Somebody may have replayed or discarded all of them meanwhile.
 				if (page.letters.length > 0) yield page.letters;
 				left -= page.letters.length;
 				after = page.next;
@@ -71,7 +70,7 @@ export class DeadLetterTableStore implements LetterStore {
 		}
 	}
 
-	/** The logs that have such letters, and where they end for now: what comes behind is another look's. */
+	/** The logs with matching letters, and their last letter for now: later ones are left to another call. */
 	async #logs(filter: LetterFilter): Promise<{ readonly place: LetterFilter; readonly last: number }[]> {
 		const { where, parameters, hasTopicId } = await this.#where(filter);
 		const columns = ["l.topic", "l.partition", ...(hasTopicId ? ["l.topic_id"] : [])].join(", ");
@@ -85,7 +84,7 @@ export class DeadLetterTableStore implements LetterStore {
 		}));
 	}
 
-	/** The next letters of one log, as many as fit into a page; null where there are none. First only how large they are is asked. */
+	/** The next letters of one log, as many as fit into a page; null if there are none. Asks only for their sizes first. */
 	async #page(
 		filter: LetterFilter,
 		{ after, last, most }: { readonly after: Place; readonly last: number; readonly most: number },
@@ -125,7 +124,7 @@ where ${behind} and l."offset" <= ${at(3)} and (l."offset", l.kafka_ts) <= (${at
 		}));
 	}
 
-	/** Tables that were made before a column came do without it. */
+	/** The column, or its default in a table that lacks it. */
 	async #late(column: LateColumn): Promise<string> {
 		return (await this.#has(column)) ? column : `null as ${column}`;
 	}
@@ -175,7 +174,7 @@ where ${behind} and l."offset" <= ${at(3)} and (l."offset", l.kafka_ts) <= (${at
 			["l.topic", "text", topic],
 			["l.partition", "int4", partition],
 			['l."offset"', "bigint", offset],
-			// Letters of a table without the column have none.
+			// Letters in a table without the column have no topic id.
 			["l.topic_id", "text", hasTopicId ? (topicId === null ? "" : topicId) : undefined],
 			["l.reason", "text", reason],
 		];
@@ -191,7 +190,7 @@ where ${behind} and l."offset" <= ${at(3)} and (l."offset", l.kafka_ts) <= (${at
 	}
 }
 
-/** How many of these letters a page has room for. */
+/** How many of these letters fit into a page. */
 function endOfPage(sizes: readonly DatabaseRow[]): number {
 	let bytes = 0;
 	for (const [index, row] of sizes.entries()) {

@@ -1,6 +1,6 @@
 /**
- * The dead-letter table: stores letters, durably, for ever trying; letters that wait together go in one statement. A redelivery of
- * the same message updates its letter. One that the server doesn't take for its size goes in without what makes it so large.
+ * Stores dead letters in the table, durably, and tries for ever. Letters that wait together go in one statement. A redelivered message
+ * updates its letter. A letter that is too large for the server is stored without the part that makes it so large.
  *
  * A side way of a message's way (docs/architecture.md).
  */
@@ -27,7 +27,7 @@ import {
 	usualForm,
 } from "./dead-letter-statement.ts";
 
-/** What the table is reached with. */
+/** What storing letters needs. */
 export interface DeadLetterTableParts {
 	readonly database: Database;
 	/** Name, `schema.table` or `table`. */
@@ -38,27 +38,29 @@ export interface DeadLetterTableParts {
 	readonly random: Random;
 }
 
-/** The table or a column of it is missing. */
+/** SQLSTATEs: the table or one of its columns is missing. */
 const OTHER_TABLE: readonly string[] = ["42P01", "42703"];
-/** No unique constraint is what `on conflict` says. */
+/** SQLSTATE: no unique constraint matches the `on conflict`. */
 const NO_SUCH_KEY = "42P10";
 const RETRY = { minMs: 100, maxMs: 5_000 };
-/** Limits of one statement; a letter may be large by itself, and goes alone then. */
+/** Limits of one statement; a letter larger than this goes alone. */
 const STATEMENT = { letters: 200, bytes: 4 * 2 ** 20 };
-/** The time of a large letter's statement: slower than `bytesPerMs` no network and no disk is. */
+/** Time limit for a large letter's statement: no network and no disk is slower than `bytesPerMs`. */
 const LARGE = { timeoutMs: 30_000, bytesPerMs: 2 ** 10 };
-/** What server and client say where something is too large for them, and for other reasons, too; or the server dies of it. */
+/**
+ * Codes of server and client that may mean that something is too large, and may have other causes. A server that dies of it is included.
+ */
 const perhapsTooLarge = new Set([
 	...["08P01", "25P04", "53200", "54000", "57014", "57P02", "XX000"],
 	...["QUERY_DEADLINE", "CONNECTION_CLOSED", "CONNECTION_DESTROYED", "ECONNRESET", "EPIPE"],
 ]);
-/** The client can't make a text or buffer so large. */
+/** Codes of the client for a text or buffer that is too large. */
 const certainlyTooLarge = new Set(["ERR_STRING_TOO_LONG", "ERR_BUFFER_TOO_LARGE", "ERR_OUT_OF_RANGE", "ERR_MEMORY_ALLOCATION_FAILED"]);
 
 interface Waiting {
-	/** How often a statement with it failed. */
+	/** How many statements with this letter failed. */
 	failures: number;
-	/** What the server said of it alone. */
+	/** The server's last answer about this letter alone. */
 	why: string;
 	readonly trial: LetterTrial;
 	readonly letter: DeadLetter;
@@ -71,7 +73,7 @@ interface Waiting {
 export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements DeadLetterTarget {
 	readonly #parts: DeadLetterTableParts;
 	#form: LetterTableForm = usualForm;
-	/** There are letters of this group that were stored without their topic's id. */
+	/** True if the group has letters that were stored without a topic id. */
 	#hasNameless = false;
 	#statement: string;
 	readonly #ended = lifetime();
@@ -94,7 +96,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		return this.#waiting.some((waiting) => isIts(waiting) && !isHeldUp(waiting));
 	}
 
-	/** Rejects with the database's error. */
+	/** Creates or updates the table. Rejects with the database's error. */
 	async prepare(): Promise<void> {
 		const { database, table } = this.#parts;
 		this.#use(await prepareLetterTable(database, table));
@@ -122,7 +124,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 
 	async #storeWaiting(): Promise<void> {
 		this.#storing = true;
-		// Letters of one turn go together.
+		// Letters of one turn of the event loop go together.
 		await Promise.resolve();
 		for (let failures = 0; this.#dropAborted() && !this.#ended.signal.aborted; ) {
 			const batch = distinct(nextBatch(this.#waiting));
@@ -150,7 +152,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		const [first] = batch as [Waiting];
 		const { trial, letter } = first;
 		const isLarge = batch.length === 1 && trial.isLarge;
-		// A database that answers nothing says nothing about a letter.
+		// If the database answers nothing at all, that says nothing about the letter.
 		if (isLarge && first.failures > 0) await database.query("select 1");
 		const limits = isLarge ? { statementTimeoutMs: LARGE.timeoutMs + Math.ceil(contentBytes(letter) / LARGE.bytesPerMs) } : undefined;
 		const letters = batch.map((each) => each.trial.next);
@@ -169,12 +171,12 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 	#refused(waiting: Waiting, { code, message }: SqlProblem): void {
 		waiting.why = message;
 		const isCertain = certainlyTooLarge.has(code);
-		// A table that can't say what is missing would pass a letter without its value off for a delete.
+		// Without the column `omitted` a letter without its value would look like a delete.
 		if (this.#form.late.has("omitted") && (isCertain || perhapsTooLarge.has(code))) waiting.trial.tooLarge(isCertain);
 		else waiting.trial.failed();
 	}
 
-	/** Rejects those whose owner gave up; true while any is left. */
+	/** Rejects letters whose owner gave up. True while any letter is left. */
 	#dropAborted(): boolean {
 		for (const { signal, reject } of this.#waiting) if (signal.aborted) reject(signal.reason);
 		this.#waiting = this.#waiting.filter(({ signal }) => !signal.aborted);
@@ -182,7 +184,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		return this.#waiting.length > 0;
 	}
 
-	/** No letter is held up any more: they are stored, or their partitions are another member's. */
+	/** Reports that no letter is held up any more: they are stored, or their partitions belong to another member. */
 	#tellUnblocked(): void {
 		if (!this.#blocked || this.#waiting.some(isHeldUp)) return;
 		this.#blocked = false;
@@ -200,7 +202,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 			this.emit("target:blocked", { message: `dead letters can't be stored in ${table}: ${message}${which}${remedy}` });
 		}
 		if (OTHER_TABLE.includes(code)) await this.prepare().catch(() => {});
-		// It has a column for the topic's id, and the key of before.
+		// The table has the topic id's column, but still the earlier key.
 		if (code === NO_SUCH_KEY) this.#use({ ...this.#form, key: this.#form.key === "own" ? "earlier" : "own" });
 		await clock.sleep(fullJitter(failures, RETRY, random), this.#ended.signal).catch(() => {});
 	}
@@ -211,7 +213,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		return { code: problem.code, message: problem.message, hint: hintFor(problem, this.#parts.table) };
 	}
 
-	/** The letter's place is another's, which is open, and the only copy of a message. */
+	/** An open letter, the only copy of another message, has this letter's place. */
 	async #inTheWay({ topic, partition, offset }: DeadLetter): Promise<LetterInTheWay> {
 		const { database, table } = this.#parts;
 		const key = this.#form.key === "own" ? null : await earlierKeyOf(database, table).catch(() => null);
@@ -233,7 +235,9 @@ function isHeldUp({ failures }: Waiting): boolean {
 	return failures >= 2;
 }
 
-/** The first letters that fit a statement; one that failed goes alone, so that it holds up nobody else if it can't be stored at all. */
+/**
+ * The first letters that fit into a statement. A letter that failed goes alone, so that it holds up no others if it can't be stored at all.
+ */
 function nextBatch(waiting: readonly Waiting[]): readonly Waiting[] {
 	let bytes = 0;
 	const end = waiting.findIndex(({ failures, letter }, index) => {
@@ -243,7 +247,7 @@ function nextBatch(waiting: readonly Waiting[]): readonly Waiting[] {
 	return end < 0 ? waiting : waiting.slice(0, end);
 }
 
-/** One letter per message in a statement; a later one for the same message waits for the next. */
+/** A statement has one letter per message; a later letter of the same message waits for the next. */
 function distinct(waiting: readonly Waiting[]): Waiting[] {
 	const seen = new Set<string>();
 	return waiting.filter(({ letter }) => {

@@ -1,6 +1,6 @@
 /**
- * Writes two notes (core/messages/hand-note.ts): what careful partitions have in hand, and that a partition was given away in order.
- * Without the right to the table's columns it notes nothing. Then a message that kills the process is handled again at each start.
+ * Writes two kinds of notes (core/messages/hand-note.ts): what careful partitions have in hand, and that a partition was given away in
+ * order. Without the right to the table's columns it writes none; then a message that kills the process is handled again at each start.
  */
 import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -10,7 +10,7 @@ import { NOTES_REFUSED } from "../../core/offsets/position-note.ts";
 import { unlessAborted } from "../../core/unless-aborted.ts";
 import type { StartRecorder } from "./start-recorder.ts";
 
-/** A partition that is given away, with what its worker still suspects. */
+/** A partition that is given away, with its worker's remaining suspects. */
 export interface ReleasedPartition extends TopicPartition {
 	readonly evidence: Evidence | null;
 }
@@ -21,7 +21,7 @@ const RETRY = { minMs: 100, maxMs: 2_000 };
 export class HandKeeper {
 	readonly #notes: Pick<StartRecorder, "owner" | "hold">;
 	readonly #clock: Clock;
-	/** Where each partition began. */
+	/** The offset at which each partition began. */
 	readonly #began = new Map<string, number>();
 
 	constructor(notes: Pick<StartRecorder, "owner" | "hold">, clock: Clock) {
@@ -29,12 +29,12 @@ export class HandKeeper {
 		this.#clock = clock;
 	}
 
-	/** A start was stored, and its note says that this process has the partition. */
+	/** A start was stored; its note says that this process has the partition. */
 	began({ topic, partition, offset }: TopicPartition & { readonly offset: number }): void {
 		this.#began.set(partitionName({ topic, partition }), offset);
 	}
 
-	/** Until it is noted, or can't be; rejects where `signal` was aborted before. */
+	/** Resolves when the evidence is noted, or can't be noted. Rejects if `signal` was aborted before. */
 	async hold(partition: TopicPartition, evidence: Evidence, signal: AbortSignal): Promise<void> {
 		const note = this.#noteOf(partition, evidence, this.#notes.owner);
 		for (let failures = 1; ; failures++) {
@@ -42,14 +42,14 @@ export class HandKeeper {
 				return await unlessAborted(this.#notes.hold([note]), signal);
 			} catch (error) {
 				signal.throwIfAborted();
-				// What the database does not allow, no waiting mends: the messages are not held up for it.
+				// Waiting does not help if the database refuses notes: the messages are not held up for it.
 				if ((error as { code?: unknown }).code === NOTES_REFUSED) return;
 				await this.#clock.sleep(exponentialBackOff(failures, RETRY), signal);
 			}
 		}
 	}
 
-	/** These are given away in order. Never rejects: where it can't be noted the next owner is careful for a while. */
+	/** These partitions are given away in order. Never rejects: if that can't be noted, the next owner is careful for a while. */
 	async release(partitions: readonly ReleasedPartition[]): Promise<void> {
 		const changes = partitions.map(({ topic, partition, evidence }) => this.#noteOf({ topic, partition }, evidence, null));
 		await this.#notes.hold(changes).catch(() => {});

@@ -10,11 +10,11 @@ import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
 import type { HandChange, NoteChange, PositionNote, ReachedPosition, StoredNote } from "../../core/offsets/position-note.ts";
 import type { NotedReach, NotesKept, StartTable } from "./start-table.ts";
 
-/** Positions that could not be noted. */
+/** Partitions whose position could not be noted. */
 export interface NotReached {
-	/** Their notes are of another log by now. */
+	/** Their notes belong to another log by now. */
 	readonly others: readonly TopicPartition[];
-	/** Their notes are not what this member noted last. */
+	/** Their notes differ from what this member noted last. */
 	readonly displaced: readonly DisplacedOffset[];
 }
 
@@ -22,11 +22,11 @@ type Notes = ReadonlyMap<string, StoredNote>;
 type Noted = PositionNote & NotedReach;
 
 /**
- * Writes one member's notes, and finds notes that somebody else or a restored backup changed. Promises reject with the database's error.
+ * Writes one member's notes, and detects notes that another member or a restored backup changed. Promises reject with the database's error.
  */
 export class NoteFence {
 	readonly #table: StartTable;
-	/** What was noted last of a partition, and answered. */
+	/** The last note of each partition that the database confirmed. */
 	readonly #noted = new Map<string, Noted>();
 
 	constructor(table: StartTable) {
@@ -53,7 +53,7 @@ export class NoteFence {
 		return this.#table.hold(changes);
 	}
 
-	/** Stores notes in place of what was read; returns those that were changed by somebody else meanwhile. */
+	/** Stores notes in place of those that were read. Returns partitions whose note somebody else changed meanwhile. */
 	async change(changes: readonly NoteChange[]): Promise<TopicPartition[]> {
 		const stale = await this.#table.change(changes);
 		const names = new Set(stale.map(partitionName));
@@ -61,7 +61,7 @@ export class NoteFence {
 		for (const { note, replaces, ...partition } of changes) {
 			const name = partitionName(partition);
 			if (names.has(name)) continue;
-			// Written later than what it took the place of.
+			// It was written later than the note that it replaced.
 			const writtenAt = replaces?.version ? Number(replaces.version) + 1 : 0;
 			if (isWhole && note.reached !== null) this.#noted.set(name, { ...note, reached: note.reached, writtenAt });
 			else this.#noted.delete(name);
@@ -69,7 +69,7 @@ export class NoteFence {
 		return stale;
 	}
 
-	/** Notes how far partitions came; never back. A partition of which nothing was noted is taken for begun here. */
+	/** Notes how far partitions came, never backwards. A partition without a note counts as begun here. */
 	async reach(positions: readonly ReachedPosition[]): Promise<NotReached> {
 		const noted = new Map(this.#noted);
 		const left = await this.#raise(positions);
@@ -88,8 +88,8 @@ export class NoteFence {
 	}
 
 	/**
-	 * Partitions whose note is not what this member noted last. The notes of the others are written anew: an older state of them can't be
-	 * taken for the present one then.
+	 * Returns partitions whose note differs from what this member noted last. The other notes are written anew, so that an older state of
+	 * them can't pass for the present one later.
 	 */
 	async compare(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
 		const noted = new Map(this.#noted);
@@ -98,7 +98,7 @@ export class NoteFence {
 			return last ? [{ topic, partition, offset: last.reached, logId: last.log.id }] : [];
 		});
 		if (known.length === 0) {
-			// Where nothing has come yet nobody else finds out that the database can't be asked.
+			// If nothing was consumed yet, no other call finds out that the database can't be asked.
 			if (partitions.length > 0) await this.read();
 			return [];
 		}
@@ -110,22 +110,22 @@ export class NoteFence {
 		return this.#displaced(ofThisLog, notes, noted);
 	}
 
-	/** Returns those that can't be raised, or have no note. */
+	/** Raises the notes. Returns positions whose note can't be raised or is missing. */
 	async #raise(positions: readonly ReachedPosition[]): Promise<ReachedPosition[]> {
 		const before = new Map(this.#noted);
 		const reached = await this.#table.reach(positions.map((each) => ({ ...each, least: before.get(partitionName(each)) ?? null })));
 		for (const position of positions) {
 			const name = partitionName(position);
 			const [last, found] = [before.get(name), reached.get(name)];
-			// What was noted meanwhile may be newer.
+			// A newer note may have been written meanwhile.
 			if (found && this.#noted.get(name) === last) this.#noted.set(name, { ...(last ?? beginningAt(position).note), ...found });
 		}
 		return positions.filter((position) => !reached.has(partitionName(position)));
 	}
 
 	/**
-	 * Where a note is gone only the group's beginning is noted again: so the next start sees what is missing. `before`: what had been noted
-	 * before `notes` were asked for.
+	 * Finds displaced notes. If a note is gone, only the group's beginning is noted again, so that the next start sees that something is
+	 * missing. `before`: the notes known before `notes` were read.
 	 */
 	async #displaced(partitions: readonly TopicPartition[], notes: Notes, before: ReadonlyMap<string, Noted>): Promise<DisplacedOffset[]> {
 		const displaced: DisplacedOffset[] = [];

@@ -5,7 +5,7 @@ import { jsonEntries } from "../database/json-entries.ts";
 import { quotedTable } from "../database/sql-names.ts";
 import { microseconds, written } from "./written-at.ts";
 
-/** One each; `$1` is the consumer group, `$2` the entries. */
+/** The statements. `$1` is the consumer group, `$2` the entries. */
 export interface OffsetStatements {
 	readonly stored: string;
 	readonly claim: string;
@@ -16,7 +16,7 @@ export interface OffsetStatements {
 	readonly forget: string;
 }
 
-/** `namesLogs`: the table has the columns that say which log an offset is of. */
+/** `namesLogs`: the table has the columns that say which log an offset belongs to. */
 export function offsetStatements(name: string, namesLogs: boolean): OffsetStatements {
 	const table = quotedTable(name);
 	const entries = (...columns: string[]) => jsonEntries(2, ["topic::text", "partition::int4", ...columns]);
@@ -28,11 +28,11 @@ export function offsetStatements(name: string, namesLogs: boolean): OffsetStatem
 	const position = ["next_offset::bigint", "topic_id::text", "reached_ts::bigint", "reached_ts_offset::bigint"];
 	const logColumns = namesLogs ? ", topic_id, reached_ts, reached_ts_offset" : "";
 	const logValues = namesLogs ? ", x.topic_id, x.reached_ts, x.reached_ts_offset" : "";
-	// What begins anew has no witness of before: it may be another log.
+	// A partition that begins anew keeps no earlier witness: the log may be another one.
 	const witness = (column: string) => `${column} = case when x.anew then x.${column} else coalesce(x.${column}, o.${column}) end`;
 	const setLog = namesLogs ? `, topic_id = x.topic_id, ${witness("reached_ts")}, ${witness("reached_ts_offset")}` : "";
 	const setDeleted = namesLogs ? `, topic_id = coalesce(o.topic_id, '${deletedLog}')` : "";
-	// By the clock, never back: in a table that was put back to another time no epoch comes a second time.
+	// Taken from the clock and never lower: no epoch comes twice in a table that was restored to an earlier time.
 	const now = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
 	const raised = `greatest(o.epoch + 1, ${now})`;
 	const setAnew = namesLogs
@@ -44,7 +44,7 @@ export function offsetStatements(name: string, namesLogs: boolean): OffsetStatem
 	) => `insert into ${table} as o (consumer_group, topic, partition, next_offset, epoch, updated_at${logColumns})
 select $1::text, x.topic, x.partition, x.next_offset, ${now}, clock_timestamp()${logValues} from ${entries(...position, ...more)}${only}
 on conflict (consumer_group, topic, partition) do update set epoch = ${raised}, ${written("o")}`;
-	// The row as it is when its lock is had, not as the statement found it: a daemon may store meanwhile.
+	// Reads the row under its lock, not as the statement first saw it: a daemon may store meanwhile.
 	const planned = `o.next_offset = (select x.replaces from ${entries("replaces::bigint")} where x.topic = o.topic and x.partition = o.partition)`;
 	const wasThere = ` where x.replaces is null or exists (select 1 from ${table} o where ${mine})`;
 	const fence = ["epoch::bigint", "lowest::bigint", "highest::bigint", "written_at::bigint"];

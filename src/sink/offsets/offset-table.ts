@@ -19,29 +19,26 @@ import { quotedTable } from "../database/sql-names.ts";
 import { exists, hasColumn, offsetsDdl, offsetsLateColumns } from "../tables/schema.ts";
 import { type OffsetStatements, offsetStatements } from "./offset-statements.ts";
 
-/** Table or column is missing: it was dropped, and maybe another one is there by now. */
+/** SQLSTATEs: the table or a column is missing. It was dropped, and another table may have its name by now. */
 const OTHER_TABLE: readonly string[] = ["42P01", "42703"];
 
-/** What this member holds of a partition: under which epoch, and which offsets may be stored. */
+/** This member's claim to a partition: its epoch, and the offsets that may be stored. */
 interface Claim {
 	readonly epoch: string;
-	/** What was answered last: the only offset that may be there, but for those of statements without an answer. */
+	/** The last confirmed offset. No other may be stored, except by statements that had no answer. */
 	offset: number;
-	/** The least and greatest that may be there. */
+	/** The lowest and highest offset that may be stored. */
 	lowest: number;
 	highest: number;
-	/**
-	 * When the row was written at least, by the server's clock, as far as that was answered. Of an earlier time is only what was put
-	 * back.
-	 */
+	/** The row's last confirmed write time, by the server's clock. An earlier time means that the row was restored from an earlier state. */
 	writtenAt: number;
-	/** Statements sent and not answered yet. */
+	/** Statements sent and not yet answered. */
 	underway: number;
 	/** Statements sent so far. */
 	sent: number;
 }
 
-/** An offset as it is stored, with the log that it is of, as far as that is known; null where nothing is stored. */
+/** A stored offset, with its log as far as known. The offset is null if nothing is stored. */
 export interface TableOffset extends TopicPartition {
 	readonly offset: number | null;
 	readonly log?: LogIdentity;
@@ -56,16 +53,16 @@ export class OffsetTable {
 	readonly #table: string;
 	readonly #group: string;
 	readonly #readOnly: boolean;
-	/** Null before it was looked at which columns the table has. */
+	/** Null until the table's columns were read. */
 	#statements: OffsetStatements | null = null;
 	readonly #claims = new Map<string, Claim>();
 	/**
-	 * The last look, answered or not. Nothing is stored beside it: where the table is put back between the two, one would hide it from
+	 * The last `look`, finished or not. Nothing is stored while it runs: if the table is restored between the two, one would hide that from
 	 * the other.
 	 */
 	#looking: Promise<unknown> = Promise.resolve();
 
-	/** `table` is `offsets.table`: a name or `schema.name`. `readOnly` is for who only looks: then it is never made. */
+	/** `table` is `offsets.table`: a name or `schema.name`. `readOnly`: for callers that only read; the table is then never created. */
 	constructor({
 		database,
 		table,
@@ -83,25 +80,25 @@ export class OffsetTable {
 		this.#readOnly = readOnly;
 	}
 
-	/** Makes the table where it is missing, and the columns that one of an earlier version lacks, where that may be done. */
+	/** Creates the table if it is missing, or the columns that an earlier version's table lacks, if this user may. */
 	async prepare(): Promise<void> {
 		const [database, table] = [this.#database, this.#table];
 		if (!(await exists(database, table))) await database.query(offsetsDdl(table));
 		else if (!(await this.#namesLogs())) {
 			const added = offsetsLateColumns.map((column) => `add column if not exists ${column}`).join(", ");
-			// Who may not change the table may write to it all the same.
+			// A user who may not alter the table may still write to it.
 			await database.query(`alter table ${quotedTable(table)} ${added}`).catch(() => {});
 		}
 		this.#statements = offsetStatements(table, await this.#namesLogs());
 	}
 
-	/** What is stored; null where nothing is. */
+	/** Reads the stored offsets; null if nothing is stored. */
 	async stored(partitions: readonly TopicPartition[]): Promise<TableOffset[]> {
 		const rows = await this.#query(({ stored }) => stored, partitions);
 		return found(partitions, rows);
 	}
 
-	/** Raises the epoch of what is stored, so that nobody else can store any more; null where nothing is: `begin` has to follow. */
+	/** Raises the epochs of stored offsets, so that nobody else can store any more. Null if nothing is stored: then `begin` has to follow. */
 	async claim(partitions: readonly TopicPartition[]): Promise<TableOffset[]> {
 		for (const partition of partitions) this.#claims.delete(partitionName(partition));
 		const rows = await this.#query(({ claim }) => claim, partitions);
@@ -110,9 +107,9 @@ export class OffsetTable {
 	}
 
 	/**
-	 * Stores where partitions begin; returns what holds. Of a partition that has a row it replaces what was found there, unless the row is
-	 * another member's by now (left out). Of others it makes one; where another member did so meanwhile its offset holds and its epoch is
-	 * raised.
+	 * Stores where partitions begin, and returns the offsets that hold. For a partition with a row it replaces the offset found there, unless
+	 * another member has the row by now (then it is left out). For the others it inserts a row; if another member inserted one meanwhile,
+	 * that offset holds and its epoch is raised.
 	 */
 	async begin(starts: readonly ReachedPosition[]): Promise<ReachedPosition[]> {
 		const claimed = starts.filter((start) => this.#claims.has(partitionName(start)));
@@ -126,8 +123,8 @@ export class OffsetTable {
 	}
 
 	/**
-	 * Stores offsets of partitions that are claimed and where what was stored last is still there; returns the others. A statement that
-	 * arrives late changes nothing behind a later one. `anew`: what was stored may be of another log.
+	 * Stores offsets of claimed partitions whose stored row is still this member's last one; returns the others. A statement that arrives
+	 * late changes nothing that a later one stored. `anew`: the stored offset may belong to another log.
 	 */
 	async store(offsets: readonly ReachedPosition[], { anew = false } = {}): Promise<DisplacedOffset[]> {
 		await this.#looking;
@@ -147,8 +144,8 @@ export class OffsetTable {
 	}
 
 	/**
-	 * Partitions, claimed by this member, whose stored row is not what it wrote last. The rows of the others are written anew: an older
-	 * state of them can't be taken for the present one then.
+	 * Returns claimed partitions whose stored row differs from what this member wrote last. The other rows are written anew, so that an older
+	 * state of them can't pass for the present one later.
 	 */
 	async look(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
 		const idle = partitions.flatMap((each) => {
@@ -163,14 +160,14 @@ export class OffsetTable {
 		const left = idle.filter((each) => !rows.has(partitionName(each)));
 		if (left.length === 0) return [];
 		const displaced = await this.#displaced(left);
-		// What was stored meanwhile has been compared by the statement that did.
+		// Statements that stored meanwhile have made this comparison themselves.
 		const isIdle = ({ claim, sent, ...each }: (typeof idle)[number]) =>
 			this.#claims.get(partitionName(each)) === claim && claim.sent === sent;
 		const names = new Set(left.filter(isIdle).map(partitionName));
 		return displaced.filter((each) => names.has(partitionName(each)));
 	}
 
-	/** The range is widened before the statement is sent: from here on its effect may be there, answered or not. */
+	/** Widens the range before the statement is sent: from then on its effect may be stored, answered or not. */
 	async #storeHeld(held: readonly (ReachedPosition & { readonly claim: Claim })[], anew: boolean): Promise<readonly DatabaseRow[]> {
 		const entries = held.map((each) => ({
 			...entryOf(each),
@@ -191,7 +188,7 @@ export class OffsetTable {
 	}
 
 	async #displaced(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
-		// What is written while the rows are read may be answered before them.
+		// A write that happens while the rows are read may be answered before them.
 		const times = new Map(partitions.map((each) => [partitionName(each), this.#claims.get(partitionName(each))?.writtenAt ?? 0]));
 		const rows = new Map((await this.#query(({ stored }) => stored, partitions.map(keyOf))).map((row) => [nameOf(row), row]));
 		return partitions.flatMap((each): DisplacedOffset[] => {
@@ -199,7 +196,7 @@ export class OffsetTable {
 			const [claim, row] = [this.#claims.get(name), rows.get(name)];
 			const partition = keyOf(each);
 			const found = row ? Number(row.next_offset) : null;
-			// A claim that is gone was lost before, and that was told.
+			// A missing claim was lost earlier, and that was reported then.
 			if (!claim) return [{ ...partition, kind: "taken_over", expected: found ?? 0, found }];
 			const { offset: expected, epoch, lowest, highest } = claim;
 			if (!row || found === null) return [{ ...partition, kind: "gone", expected, found: null }];
@@ -211,8 +208,8 @@ export class OffsetTable {
 	}
 
 	/**
-	 * Sets offsets whoever has the partitions: their owner finds that out, gives them up, and the next one begins there. Returns those that
-	 * are not set: another offset is stored than the one to be replaced (null: none was).
+	 * Sets offsets, whoever has the partitions. Their owner notices, gives them up, and the next owner begins there. Returns those that were
+	 * not set because another offset was stored than the one to replace (null: none).
 	 */
 	async set(offsets: readonly (ReachedPosition & { readonly replaces: number | null })[]): Promise<TopicPartition[]> {
 		if (offsets.length === 0) return [];
@@ -224,7 +221,7 @@ export class OffsetTable {
 		return offsets.map(keyOf).filter((each) => !done.has(partitionName(each)));
 	}
 
-	/** What is stored of these claimed partitions belongs to a log that was deleted. Only where no id says which log it is of. */
+	/** The stored offsets of these claimed partitions belong to a deleted log. Call only if no topic id says which log they belong to. */
 	async forget(partitions: readonly TopicPartition[]): Promise<void> {
 		const held = partitions.flatMap(({ topic, partition }) => {
 			const claim = this.#claims.get(partitionName({ topic, partition }));
@@ -233,7 +230,7 @@ export class OffsetTable {
 		if (held.length > 0) await this.#query(({ forget }) => forget, held);
 	}
 
-	/** The last of the late columns stands for all. */
+	/** Checks the last of the late columns only: it stands for all. */
 	#namesLogs(): Promise<boolean> {
 		return hasColumn(this.#database, this.#table, "reached_ts_offset");
 	}
@@ -246,7 +243,10 @@ export class OffsetTable {
 		}
 	}
 
-	/** A table that was dropped under the daemon is made again; the call fails all the same, and what was in it is begun anew. */
+	/**
+	 * Runs a statement. If the table was dropped while the daemon runs, it is created again; the call still fails, and its contents begin
+	 * anew.
+	 */
 	async #query(statement: (statements: OffsetStatements) => string, entries: readonly object[]): Promise<readonly DatabaseRow[]> {
 		try {
 			this.#statements ??= offsetStatements(this.#table, await this.#namesLogs());
@@ -259,7 +259,10 @@ export class OffsetTable {
 	}
 }
 
-/** What is stored under this claim is known, unless another statement is under way. A later claim of the partition knows nothing by it. */
+/**
+ * The row that is stored under this claim is known now, unless another statement is under way. A later claim to the partition learns
+ * nothing from it.
+ */
 function answered(claim: Claim, row: DatabaseRow): void {
 	const offset = Number(row.next_offset);
 	claim.offset = offset;
@@ -272,7 +275,7 @@ function noteTime(claim: Claim, row: DatabaseRow | undefined): void {
 	if (row) claim.writtenAt = Math.max(claim.writtenAt, Number(row.written_at));
 }
 
-/** What has to be there for a statement under this claim. */
+/** The entry of a statement, with what must be stored for it to apply. */
 function fenced({ topic, partition, claim }: TopicPartition & { readonly claim: Claim }): object {
 	const { epoch, lowest, highest, writtenAt } = claim;
 	return { topic, partition, epoch, lowest, highest, written_at: writtenAt };
@@ -291,7 +294,7 @@ function nameOf({ topic, partition }: DatabaseRow): string {
 	return partitionName({ topic: String(topic), partition: Number(partition) });
 }
 
-/** Every partition asked for, with what the rows say of it. */
+/** Every requested partition, with its row's contents. */
 function found(partitions: readonly TopicPartition[], rows: readonly DatabaseRow[]): TableOffset[] {
 	const byName = new Map(rows.map((row) => [nameOf(row), row]));
 	return partitions.map(({ topic, partition }) => {

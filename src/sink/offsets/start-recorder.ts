@@ -19,16 +19,16 @@ import {
 import { hintFor, mayPass, problemOf } from "../database/sql-faults.ts";
 import type { NoteFence, NotReached } from "./note-fence.ts";
 
-/** What the recorder is made of. */
+/** What the recorder needs. */
 export interface StartRecorderParts {
 	readonly table: Pick<NoteFence, "name" | "prepare" | "read" | "change" | "reach" | "compare" | "forget" | "hold">;
-	/** Positions can't be noted, or only in part; told once. */
+	/** Positions can't be noted, or only in part. Called once. */
 	readonly notRecorded: (message: string) => void;
 }
 
 /** Keeps the group's notes for a running daemon, and decides what a failure of the database means for them. */
 export class StartRecorder {
-	/** Names this process in the notes. */
+	/** Identifies this process in the notes. */
 	readonly owner: string = randomUUID();
 	readonly #parts: StartRecorderParts;
 	#isTold = false;
@@ -37,18 +37,18 @@ export class StartRecorder {
 		this.#parts = parts;
 	}
 
-	/** Makes the table where it is missing. Rejects only where the database can't be asked. */
+	/** Creates the table if it is missing. Rejects only if the database can't be asked. */
 	async prepare(): Promise<void> {
 		const { table } = this.#parts;
 		if ((await table.prepare()) !== "notes") this.#tellOnce(`${table.name} can't be made, or lacks columns (pockaffe schema prints it)`);
 	}
 
-	/** All notes of the group, by partition name; none where they can't be kept. */
+	/** All notes of the group, by partition name; empty if they can't be kept. */
 	read(): Promise<ReadonlyMap<string, StoredNote>> {
 		return this.#insist(() => this.#parts.table.read(), new Map());
 	}
 
-	/** Stores notes of partitions that begin. Rejects too where somebody else changed one since it was read. */
+	/** Stores notes of partitions that begin. Also rejects if somebody else changed one since it was read. */
 	async begin(changes: readonly NoteChange[]): Promise<void> {
 		if (changes.length === 0) return;
 		const [stale] = await this.#insist(() => this.#parts.table.change(changes), []);
@@ -56,28 +56,28 @@ export class StartRecorder {
 		throw new PocKaffeError("note_changed", `the note of ${stale.topic}/${stale.partition} was changed by another member meanwhile`);
 	}
 
-	/** Notes how far partitions came, durably. Returns those that could not be noted: nothing more is to be committed of them. */
+	/** Notes durably how far partitions came. Returns partitions that could not be noted: commit nothing more for them. */
 	async reach(positions: readonly ReachedPosition[]): Promise<NotReached> {
 		const nothing = { others: [], displaced: [] };
 		return positions.length === 0 ? nothing : await this.#insist(() => this.#parts.table.reach(positions), nothing);
 	}
 
-	/** Those of these partitions whose note is not what was noted last. */
+	/** Returns those of these partitions whose note differs from what was noted last. */
 	compare(partitions: readonly TopicPartition[]): Promise<readonly DisplacedOffset[]> {
 		return this.#insist(() => this.#parts.table.compare(partitions), []);
 	}
 
-	/** Notes what is in the handler's hand; changes nothing of partitions that another assignment has. */
+	/** Notes what the handler has in hand. Changes nothing for partitions that another assignment has. */
 	hold(changes: readonly HandChange[]): Promise<void> {
 		return this.#insist(() => this.#parts.table.hold(changes), undefined);
 	}
 
-	/** The notes of these partitions belong to a log that was deleted. */
+	/** The notes of these partitions belong to a deleted log. */
 	async forget(partitions: readonly TopicPartition[]): Promise<void> {
 		if (partitions.length > 0) await this.#insist(() => this.#parts.table.forget(partitions), undefined);
 	}
 
-	/** The table may be missing, an older one, or another one by now: looked at again before anything is said. */
+	/** After a failure the table is inspected again before anything is reported: it may be missing, of an earlier version, or another one. */
 	async #insist<T>(call: () => Promise<T>, without: T): Promise<T> {
 		const { table } = this.#parts;
 		try {

@@ -1,9 +1,10 @@
 /**
- * The group's notes, one per partition: where it began, how far it came, in which log. Kafka forgets the first with the next commit, the
- * rest when the group's offsets expire, and can't tell a topic from another of its name. A start decides by it, and `verify` reads it.
+ * The group's notes, one per partition: where it began, how far it came, in which log. Kafka forgets the beginning with the next commit,
+ * and the rest when the group's offsets expire; nor can it distinguish a topic from another of the same name. A start uses the notes to
+ * decide, and `verify` reads them.
  *
- * Who writes a start names the row as it read it: a member that was frozen meanwhile changes nothing. A table of an earlier version gets
- * the columns it lacks where that may be done; where not it holds the starts alone.
+ * A start names the row that it replaces as it read it, so a member that was frozen meanwhile changes nothing. A table of an earlier
+ * version gets its missing columns if this user may add them; otherwise it holds the starts alone.
  */
 import type { HandNote } from "../../core/messages/hand-note.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -17,7 +18,7 @@ import { quotedTable } from "../database/sql-names.ts";
 import { exists, hasColumn } from "../tables/schema.ts";
 import { microseconds, written } from "./written-at.ts";
 
-/** The table's name beside that of the offsets' table. */
+/** The notes table's name, derived from the offsets' table. */
 export function startTableName(offsetsTable: string): string {
 	return `${offsetsTable}_start`;
 }
@@ -52,16 +53,16 @@ export function startsDdl(name: string): string {
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;
 }
 
-/** What a table can hold: nothing (it is missing and can't be made), starts alone, or whole notes. */
+/** What the table can hold: nothing (it is missing and can't be created), starts alone, or whole notes. */
 export type NotesKept = "none" | "starts" | "notes";
 
-/** How far a partition is noted to have come, and when that was written (by the server's clock). */
+/** How far a partition is noted to have come, and when that was written (server clock). */
 export interface NotedReach {
 	readonly reached: number;
 	readonly writtenAt: number;
 }
 
-/** A position, and what at least has to be noted of its partition; null where nothing is known of that. */
+/** A position, and the least that its note must say; null if nothing is known about that. */
 export interface LeastReached extends ReachedPosition {
 	readonly least: NotedReach | null;
 }
@@ -83,20 +84,20 @@ export class StartTable {
 		return this.#name;
 	}
 
-	/** Makes the table, or the columns that it lacks; rejects only where the database can't be asked. */
+	/** Creates the table, or the columns that it lacks. Rejects only if the database can't be asked. */
 	async prepare(): Promise<NotesKept> {
 		if (!(await exists(this.#database, this.#name))) {
-			// Two members that begin at once may both find it missing: `if not exists` doesn't keep one of them from an error.
+			// Two members that begin at once may both find it missing: `if not exists` does not protect one of them from an error.
 			await this.#database.query(startsDdl(this.#name)).catch(unlessItPasses);
 		} else if (!(await hasColumn(this.#database, this.#name, LAST_COLUMN))) {
 			const added = startsLateColumns.map((column) => `add column if not exists ${column}`).join(", ");
-			// Who may not change the table may write to it all the same.
+			// A user who may not alter the table may still write to it.
 			await this.#database.query(`alter table ${quotedTable(this.#name)} ${added}`).catch(unlessItPasses);
 		}
 		return this.look();
 	}
 
-	/** What the table can hold, changing nothing. */
+	/** What the table can hold; changes nothing. */
 	async look(): Promise<NotesKept> {
 		const kept = await this.#look();
 		this.#kept = kept;
@@ -118,7 +119,7 @@ export class StartTable {
 		return new Map(rows.map((row) => [nameOf(row), storedNote(row)]));
 	}
 
-	/** Stores notes in place of what was read; returns those that were changed by somebody else meanwhile. */
+	/** Stores notes in place of those that were read. Returns partitions whose note somebody else changed meanwhile. */
 	async change(changes: readonly NoteChange[]): Promise<TopicPartition[]> {
 		if ((this.#kept ?? (await this.look())) === "none") return [];
 		const known = changes.filter(({ replaces }) => replaces !== null);
@@ -128,8 +129,8 @@ export class StartTable {
 	}
 
 	/**
-	 * Notes how far partitions came, never back; where a note says less than `least`, or is of another log, nothing. Returns what is
-	 * noted by now, by partition name, of those that the statement found.
+	 * Notes how far partitions came, never backwards. Leaves a note alone if it says less than `least` or is of another log. Returns the
+	 * present notes of all partitions that have one, by partition name.
 	 */
 	async reach(positions: readonly LeastReached[]): Promise<ReadonlyMap<string, NotedReach>> {
 		if (positions.length === 0 || !(await this.keepsNotes())) return new Map();
@@ -148,7 +149,8 @@ export class StartTable {
 	}
 
 	/**
-	 * Notes what is in hand, where the assignment still has the partition. Not a part of the position: who compares those sees no change.
+	 * Notes what is in hand, if the assignment still has the partition. This is not part of the position, so comparing positions sees no
+	 * change.
 	 */
 	async hold(changes: readonly HandChange[]): Promise<void> {
 		if (changes.length === 0 || !(await this.keepsNotes())) return;
@@ -156,13 +158,13 @@ export class StartTable {
 		await this.#database.query(this.#hold(), [this.#group, JSON.stringify(entries)]);
 	}
 
-	/** True where the table can hold whole notes. One that is missing may be there again: somebody puts a backup back. */
+	/** True if the table can hold whole notes. A missing table may come back when somebody restores a backup. */
 	async keepsNotes(): Promise<boolean> {
 		const isKnown = this.#kept !== null && this.#kept !== "none";
 		return (isKnown ? this.#kept : await this.look()) === "notes";
 	}
 
-	/** What these partitions' notes say belongs to a log that was deleted. Only where no id says which log they are of. */
+	/** The notes of these partitions belong to a deleted log. Call only if no topic id says which log they belong to. */
 	async forget(partitions: readonly TopicPartition[]): Promise<void> {
 		if ((this.#kept ?? (await this.look())) !== "notes") return;
 		await this.#database.query(this.#forget(), [
@@ -181,7 +183,7 @@ export class StartTable {
 		return this.#database.query(statement, [this.#group, JSON.stringify(changes.map(entryOf))]);
 	}
 
-	/** The columns of a whole note, with the keys of an entry. */
+	/** The columns of a whole note, each with its key in an entry. */
 	get #columns(): [column: string, entry: string][] {
 		const starts: [string, string][] = [
 			["start_offset", "start_offset::bigint"],
@@ -248,7 +250,9 @@ returning s.topic, s.partition, s.reached_offset::text as reached_offset, ${writ
 	}
 }
 
-/** A table that was not made because of a lost connection or a lock is not one that can't be made: the caller tries again. */
+/**
+ * Rethrows errors that may pass (a lost connection, a lock): they do not mean that the table can't be created, and the caller tries again.
+ */
 function unlessItPasses(error: unknown): void {
 	if (mayPass(error)) throw error;
 }

@@ -1,6 +1,4 @@
-/**
- * Compares the database's tables with the configured ones, for `check`. Reads catalogues, and rows only where they may lack coordinates.
- */
+/** Compares the database's tables with the configured ones, for `check`. Reads catalogues, and rows only if they may lack coordinates. */
 import type { TableLayout } from "../../core/rows/rows.ts";
 import type { Database } from "../database/database.ts";
 import { quoted, quotedTable } from "../database/sql-names.ts";
@@ -9,14 +7,14 @@ import { refusalOfStatement } from "./statement-trial.ts";
 import { columnFindings, rowFindings, type StoredColumn, storedColumns, typeFindings } from "./stored-columns.ts";
 import { type LackedRights, lackedOn, toRunAndGrant } from "./table-rights.ts";
 
-/** What is wrong with a table; `warnings` don't keep rows from being written. */
+/** What is wrong with a table. `warnings` do not prevent rows from being written. */
 export interface TableFindings {
 	readonly table: string;
 	readonly problems: readonly string[];
 	readonly warnings: readonly string[];
-	/** The statements that give the rights which are missing, for whoever owns the table. */
+	/** Statements that grant the missing rights, for the table's owner. */
 	readonly grants?: readonly string[];
-	/** Its schema may not be used: nothing more can be asked of it. */
+	/** True if its schema may not be used: then nothing more can be found out. */
 	readonly isHidden?: boolean;
 }
 
@@ -27,17 +25,17 @@ export async function checkTables(database: Database, layouts: readonly TableLay
 	return findings;
 }
 
-/** A table of PocKaffe's own. `isNeeded`: nothing goes on without it. */
+/** A table of PocKaffe's own. `isNeeded`: the daemon can't work without it. */
 export interface OwnTable {
 	readonly name: string;
 	readonly isNeeded: boolean;
-	/** Columns that a table of an earlier version lacks, with their types. One that has them has to take rows, needed or not. */
+	/** Columns that a table of an earlier version lacks, with their types. A table that has them must accept rows, needed or not. */
 	readonly lateColumns?: readonly string[];
-	/** What to say of one that is there, and is not what it would be made as. */
+	/** What to say about an existing table that is not as it would be created now. */
 	readonly outdated?: (database: Database, table: string) => Promise<string | null>;
 }
 
-/** Whether tables of our own are there, or can be made at start. Rejects with the database's error. */
+/** Checks whether PocKaffe's own tables exist or can be created at start. Rejects with the database's error. */
 export async function checkOwnTables(database: Database, tables: readonly OwnTable[]): Promise<TableFindings[]> {
 	const findings: TableFindings[] = [];
 	for (const table of tables) findings.push(await checkOwnTable(database, table));
@@ -80,7 +78,7 @@ async function missingColumns(database: Database, table: string, missing: readon
 	return [`lacks ${names}, and this user may not add them: alter table ${quotedTable(table)} ${added}`];
 }
 
-/** In the table's schema, or the one that names without one go to. */
+/** True if this user may create tables in the table's schema, or in the default one. */
 async function mayCreateIn(database: Database, table: string): Promise<boolean> {
 	const schema = table.includes(".") ? quoted(table.split(".")[0] as string) : null;
 	const [row] = await database.query(
@@ -110,7 +108,7 @@ async function checkTable(database: Database, layout: TableLayout): Promise<Tabl
 	const stored = await storedColumns(database, table);
 	const columns = await columnFindings(database, layout, stored);
 	const before = [...columns.problems, ...(lacked?.words ?? [])];
-	// The server would name the first of these alone.
+	// The server would report only the first of these.
 	const refusal = before.length > 0 ? null : await refusalOfStatement(database, layout, false);
 	const rows = await rowFindings(database, layout, stored);
 	const { others } = columns;
@@ -120,10 +118,10 @@ async function checkTable(database: Database, layout: TableLayout): Promise<Tabl
 	return { table, problems, warnings, ...granting(lacked) };
 }
 
-/** More are not counted. */
+/** Maximum rows that are counted. */
 const COUNTED_ROWS = 100_000;
 
-/** Columns of a view always may be null, as far as it says: there only rows count. */
+/** Catalogues say that a view's columns may always be null: for a view only its rows count. */
 async function coordinateWarnings(database: Database, layout: TableLayout, stored: ReadonlyMap<string, StoredColumn>): Promise<string[]> {
 	const coordinates = ["kafka_ts", "kafka_offset", "kafka_partition", ...(layout.withTopic ? ["kafka_topic"] : [])];
 	const columns = coordinates.filter((name) => stored.get(name)?.notNull === false);
@@ -138,7 +136,7 @@ async function coordinateWarnings(database: Database, layout: TableLayout, store
 	];
 }
 
-/** How many rows have a null in one of these columns; null where that can't be counted in time. */
+/** How many rows have a null in one of these columns; null if that can't be counted in time. */
 async function rowsWithout(
 	database: Database,
 	table: string,

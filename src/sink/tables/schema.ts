@@ -1,4 +1,4 @@
-/** The tables' DDL: printed by `pockaffe schema`, run at start where `create: true`. Pure but for `createTables`. */
+/** The tables' DDL: printed by `pockaffe schema`, run at start if `create: true`. Pure, except `createTables`. */
 import type { TableLayout } from "../../core/rows/rows.ts";
 import type { Database } from "../database/database.ts";
 import { quoted, quotedTable } from "../database/sql-names.ts";
@@ -50,7 +50,7 @@ export function deadLetterDdl(name: string): string {
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;
 }
 
-/** Columns of the offsets' table that one of an earlier version lacks: which log an offset is of. The last one stands for all. */
+/** Columns that an offsets' table of an earlier version lacks: they say which log an offset belongs to. The last one stands for all. */
 export const offsetsLateColumns = ["topic_id text", "reached_ts bigint", "reached_ts_offset bigint"] as const;
 
 /** `create table if not exists` for `offsets.store: postgres`. */
@@ -68,20 +68,20 @@ export function offsetsDdl(name: string): string {
 	return `create table if not exists ${quotedTable(name)} (\n\t${lines.join(",\n\t")}\n);`;
 }
 
-/** Creates the tables that say `create: true`; the others are their owner's. Rejects with the database's error. */
+/** Creates the tables with `create: true`; their owner creates the others. Rejects with the database's error. */
 export async function createTables(database: Database, layouts: readonly TableLayout[]): Promise<void> {
 	for (const layout of layouts) {
 		if (layout.create && !(await exists(database, layout.name))) await database.query(tableDdl(layout));
 	}
 }
 
-/** True where the table is there: asked first, because `create … if not exists` needs a right that a running daemon may lack. */
+/** True if the table exists. Asked first, because `create … if not exists` needs a right that a running daemon may lack. */
 export async function exists(database: Database, name: string): Promise<boolean> {
 	const [row] = await database.query("select to_regclass($1::text) is not null as found", [quotedTable(name)]);
 	return row?.found === true;
 }
 
-/** True where the table has the column: one that was made by an earlier version, or by hand, may lack it. */
+/** True if the table has the column; a table made by an earlier version or by hand may lack it. */
 export async function hasColumn(database: Database, name: string, column: string): Promise<boolean> {
 	const [row] = await database.query(
 		"select exists (select from pg_attribute where attrelid = to_regclass($1::text) and attname = $2::text and not attisdropped) as found",

@@ -1,6 +1,6 @@
 /**
- * The statement that writes a table's rows, run for none of them and rolled back: so the server judges a table as it will judge the
- * daemon's rows. What only a row would meet (a null, a trigger) it doesn't say.
+ * Runs the statement that writes a table's rows for zero rows, and rolls it back: so the server judges the table as it will judge the
+ * daemon's rows. It does not show what only a row would meet (a null, a trigger).
  */
 import type { TableLayout } from "../../core/rows/rows.ts";
 import type { Database } from "../database/database.ts";
@@ -9,7 +9,7 @@ import { readFirstUpsert } from "../writer/sql/cas-upsert.ts";
 import { noRowParameters } from "../writer/sql/row-parameters.ts";
 import { tableDdl } from "./schema.ts";
 
-/** Why the server refuses the statement, in words; null where it takes it. `isMissing`: the table is made first, and is gone afterwards. */
+/** Why the server refuses the statement, in words; null if it accepts it. `isMissing`: the table is created first, and rolled back too. */
 export async function refusalOfStatement(database: Database, layout: TableLayout, isMissing: boolean): Promise<string | null> {
 	const made = isMissing ? [{ text: tableDdl(layout), parameters: [] }] : [];
 	const statement = { text: readFirstUpsert(layout), parameters: noRowParameters(layout) };

@@ -1,17 +1,17 @@
-/** A table's columns as the catalogue has them, beside those that rows are written to: for `check`. Reads catalogues alone. */
+/** Compares a table's columns in the catalogue with the configured ones, for `check`. Reads catalogues only. */
 import { closest } from "fastest-levenshtein";
 import { columnTypeOf, ordinaryTypes } from "../../core/rows/column-type.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
 import type { Database } from "../database/database.ts";
 import { quotedTable } from "../database/sql-names.ts";
 
-/** A column of the database's. */
+/** A column in the database. */
 export interface StoredColumn {
-	/** In the server's words, with its length: `character varying(8)`. */
+	/** Type as the server spells it, with its length: `character varying(8)`. */
 	readonly type: string;
 	readonly typeId: string;
 	readonly notNull: boolean;
-	/** A default, an identity or an expression: an insert need not name it. */
+	/** True if it has a default, an identity or an expression: an insert need not name it. */
 	readonly hasDefault: boolean;
 }
 
@@ -20,7 +20,7 @@ interface Findings {
 	readonly warnings: readonly string[];
 }
 
-/** By name; empty where there is no such table. */
+/** A table's columns by name; empty if there is no such table. */
 export async function storedColumns(database: Database, table: string): Promise<Map<string, StoredColumn>> {
 	return await columnsOf(database, "to_regclass($1::text)", quotedTable(table));
 }
@@ -40,7 +40,7 @@ from pg_attribute a where a.attrelid = ${relation} and a.attnum > 0 and not a.at
 	);
 }
 
-/** Columns that are missing and types that the server hasn't (`problems`), and columns of another type than configured (`others`). */
+/** Missing columns and types that the server does not have (`problems`), and columns of another type than configured (`others`). */
 export async function columnFindings(
 	database: Database,
 	layout: TableLayout,
@@ -66,7 +66,7 @@ export async function columnFindings(
 	};
 }
 
-/** Types of the configuration that the server doesn't know; the others' ids. */
+/** Configured types that the server does not know, and the ids of the others. */
 export async function typeFindings(
 	database: Database,
 	layout: TableLayout,
@@ -88,13 +88,13 @@ async function typeIdsOf(database: Database, types: ReadonlySet<string>): Promis
 			"select t as type, to_regtype(t)::oid::text as id from jsonb_array_elements_text($1::text::jsonb) t where to_regtype(t) is not null",
 			[JSON.stringify(names)],
 		);
-	// A name that is no name for the server (a reserved word) fails the question: each is asked for by itself then.
+	// An invalid type name (a reserved word) makes the whole query fail: then each type is asked for alone.
 	const all = [...types];
 	const known = await ask(all).catch(async () => (await Promise.all(all.map((type) => ask([type]).catch(() => [])))).flat());
 	return new Map(known.map(({ type, id }) => [String(type), String(id)]));
 }
 
-/** Without its length. */
+/** The type without its length. */
 function bareType(type: string): string {
 	const { name, dimensions } = columnTypeOf(type);
 	return name + "[]".repeat(dimensions);
@@ -107,19 +107,19 @@ function isOther(found: StoredColumn, type: string, typeId: string | undefined):
 	return args !== "" && args !== lengthOf(found);
 }
 
-/** `(10,2)`, or empty. */
+/** The type's length, `(10,2)`; or empty. */
 function lengthOf({ type }: StoredColumn): string {
 	return /\([^()]*\)/.exec(type)?.[0] ?? "";
 }
 
-/** Versions are rounded as the configured type says before they are compared; a column that rounds more would make two of them equal. */
+/** Versions are rounded as the configured type says before they are compared; a column that rounds more would make two versions equal. */
 function roundedVersion({ version, columns }: TableLayout, stored: ReadonlyMap<string, StoredColumn>): string[] {
 	const column = version.kind === "field" ? columns.find(({ name }) => name === version.column) : undefined;
 	const found = column && stored.get(column.name);
 	return column && found && lengthOf(found) !== "" && !column.type.includes("(") ? [`column ${column.name} is ${found.type}`] : [];
 }
 
-/** What the server says of no statement, only of a row: columns that must not be null, and a key that is looked at only at the end. */
+/** Finds what only a row would meet, not a statement: columns that must not be null, and a deferred key. */
 export async function rowFindings(database: Database, layout: TableLayout, stored: ReadonlyMap<string, StoredColumn>): Promise<Findings> {
 	const problems: string[] = [];
 	const warnings: string[] = [];
@@ -141,7 +141,7 @@ export async function rowFindings(database: Database, layout: TableLayout, store
 	return { problems, warnings };
 }
 
-/** Columns of a table that views of it show, under whatever name. */
+/** Columns of a table that its views show, under whatever name. */
 async function shownColumns(database: Database, base: string): Promise<string[]> {
 	const rows = await database.query(
 		`select distinct a.attname as name from pg_attribute a
@@ -152,7 +152,7 @@ where a.attrelid = $1::text::oid`,
 	return rows.map(({ name }) => String(name));
 }
 
-/** Id of the table that a view is of; null where it is a table itself, or of several. */
+/** Id of the table behind a view; null if it is a table itself, or a view of several. */
 async function baseOf(database: Database, table: string): Promise<string | null> {
 	const rows = await database.query(
 		`with recursive below as (
@@ -169,7 +169,7 @@ select c.oid::text as id from below join pg_class c using (oid) where c.relkind 
 }
 
 async function hasTriggerBeforeInsert(database: Database, base: string | null, table: string): Promise<boolean> {
-	// Bits of tgtype: 1 for each row, 2 before, 4 insert.
+	// Bits of tgtype: 1 per row, 2 before, 4 insert.
 	const [row] = await database.query(
 		`select exists (select from pg_trigger where tgrelid = coalesce($1::text::oid, to_regclass($2::text)::oid)
 and tgtype & 7 = 7 and tgenabled <> 'D' and not tgisinternal) as found`,

@@ -1,6 +1,6 @@
-/** What a table is made of, in the catalogue: for questions about where its rows really are. */
+/** The parts of a table in the catalogue: where its rows really are. */
 
-/** `parts (oid)`: the table `$1`, its partitions and inheritors, and what a view is made of. Begins a statement. */
+/** Defines `parts (oid)`: the table `$1`, its partitions and inheritors, and the tables behind a view. Begins a statement. */
 export const tableParts = `with recursive parts as (
   select to_regclass($1::text)::oid as oid
   union

@@ -1,6 +1,6 @@
 /**
- * Creates at start what is to be created. A database that is away doesn't hold the start up: it is tried again beside the running
- * daemon, whose rows wait for it too.
+ * Creates the tables at start. A database that is away does not hold up the start: the daemon keeps trying while it runs, and its rows wait
+ * for the database too.
  */
 import type { Clock } from "../../core/clock.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
@@ -9,27 +9,27 @@ import type { Database } from "../database/database.ts";
 import { problemOf } from "../database/sql-faults.ts";
 import { createTables } from "./schema.ts";
 
-/** What is needed; `signal` ends the trying. */
+/** What preparing tables needs. `signal` ends the attempts. */
 export interface TablePreparationParts {
 	readonly database: Database;
 	readonly layouts: readonly TableLayout[];
-	/** Makes tables that are not the user's: dead letters, offsets. */
+	/** Creates PocKaffe's own tables: dead letters, offsets. */
 	readonly prepareOwn: () => Promise<void>;
 	readonly clock: Clock;
 	readonly signal: AbortSignal;
-	/** The tables of both kinds, by name. */
+	/** Names of all tables, the user's and PocKaffe's own. */
 	readonly names: readonly string[];
-	/** Told of what a crash of the server would take, in words; rows are written all the same. */
+	/** Gets a warning about what a crash of the server could lose; rows are written all the same. */
 	readonly unsafe: (message: string) => void;
-	/** Told when a try failed, and again when one fails for another reason; with the wait until the next in ms. */
+	/** Called when an attempt failed, and again when one fails for another reason; with the wait until the next attempt in ms. */
 	readonly failed: (message: string, retryInMs: number) => void;
-	/** Told when it worked after it had failed. */
+	/** Called when it succeeded after a failure. */
 	readonly prepared: () => void;
 }
 
 const RETRY_MS = 2_000;
 
-/** Resolves when the tables are there, or after the first try that failed: then it goes on by itself. Never rejects. */
+/** Resolves when the tables exist, or after the first failed attempt: then it goes on in the background. Never rejects. */
 export async function prepareTables(parts: TablePreparationParts): Promise<void> {
 	let last: string | null = null;
 	const failed = (message: string, retryInMs: number) => {

@@ -1,22 +1,22 @@
-/** Which rights to a table the daemon's role lacks, and the statements that give them. Asks catalogues alone. */
+/** Finds the rights on a table that the daemon's role lacks, and the statements that grant them. Reads catalogues only. */
 import type { Database } from "../database/database.ts";
 import { quoted, quotedTable } from "../database/sql-names.ts";
 
-/** What every table needs that rows are written to: a row is compared before it is changed. */
+/** Rights needed on every table that rows are written to: a stored row is compared before it is changed. */
 const NEEDED = ["select", "insert", "update"];
 
-/** The rights to a table that the role lacks, and the statements that grant them. */
+/** The rights on a table that the role lacks, and the statements that grant them. */
 export interface LackedRights {
 	readonly words: readonly string[];
 	readonly grants: readonly string[];
-	/** The schema may not be used: the table can't be seen. */
+	/** True if the schema may not be used: then the table can't be seen. */
 	readonly isHidden: boolean;
 }
 
-/** Null where none is lacking, and where there is no such table. Rejects with the database's error. */
+/** The lacking rights; null if none is lacking, or there is no such table. Rejects with the database's error. */
 export async function lackedOn(database: Database, table: string): Promise<LackedRights | null> {
 	const [name, schema = null] = table.split(".").reverse() as [string, string?];
-	// Without a schema it is one of those that names go to, also one that the role may not use.
+	// A name without a schema is searched in the search path, including schemas that the role may not use.
 	const [row] = await database.query(
 		`select n.nspname as schema, has_schema_privilege(n.oid, 'usage') as is_usable, current_user::text as role,
 has_table_privilege(c.oid, 'select') as can_select, has_table_privilege(c.oid, 'insert') as can_insert, has_table_privilege(c.oid, 'update') as can_update
@@ -43,7 +43,7 @@ order by is_usable desc limit 1`,
 	};
 }
 
-/** For a table that its role may not create. */
+/** The statements for a table that the role may not create. */
 export async function toRunAndGrant(database: Database, table: string): Promise<string[]> {
 	const [row] = await database.query("select current_user::text as role");
 	const grant = `grant ${NEEDED.join(", ")} on ${quotedTable(table)} to ${quoted(String(row?.role))};`;

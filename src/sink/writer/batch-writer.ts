@@ -31,7 +31,7 @@ interface LastError {
 	readonly message: string;
 }
 
-/** Takes rows, and writes them by lanes and batches. */
+/** Takes rows and writes them through lanes, in batches. One per daemon. */
 export class BatchWriter extends EventEmitter<WriterEvents> {
 	readonly #parts: WriterParts;
 	readonly #lanes: ReadonlyMap<string, readonly Lane[]>;
@@ -87,7 +87,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		this.#inUse = new Map(parts.layouts.map(({ name }) => [name, new LanesInUse(connections)]));
 	}
 
-	/** Rows that are not settled yet, superseded ones and those in flight included. */
+	/** Rows not settled yet, including superseded ones and those in flight. */
 	get queueRows(): number {
 		return this.#sum(({ rows }) => rows) + this.#beside.figures.reduce((sum, { rows }) => sum + rows, 0);
 	}
@@ -96,7 +96,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		return this.#sum(({ bytes }) => bytes) + this.#beside.figures.reduce((sum, { bytes }) => sum + bytes, 0);
 	}
 
-	/** How long ago the oldest row came that is not settled yet, in ms; null where there is none. */
+	/** Age of the oldest row that is not settled yet, ms; null if there is none. */
 	get oldestAgeMs(): number | null {
 		const sinces = [...this.#allLanes(), ...this.#beside.figures].flatMap(({ since }) => since ?? []);
 		return sinces.length === 0 ? null : this.#parts.clock.monotonic() - Math.min(...sinces);
@@ -111,10 +111,7 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		return this.#lastError;
 	}
 
-	/**
-	 * What was chosen by the database's answers and the rate of rows, per table: rows of a statement, lanes, and how long a row waits for
-	 * others (ms).
-	 */
+	/** Current tuning per table: rows per statement, lanes in use, and how long a row waits for others (ms). */
 	get choices(): readonly { readonly table: string; readonly statementRows: number; readonly lanes: number; readonly lingerMs: number }[] {
 		return [...this.#lanes].map(([table, lanes]) => {
 			const inUse = lanes.slice(0, this.#inUse.get(table)?.count);
@@ -132,17 +129,17 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		return this.#troubles.blocked;
 	}
 
-	/** True while rows don't go in, for whatever reason: nothing that a drain should wait for. */
+	/** True while rows can't be written, for whatever reason: a drain should not wait for them. */
 	get stuck(): boolean {
 		return this.#troubles.stuck;
 	}
 
-	/** True while rows of this table don't go in. */
+	/** True while rows of this table can't be written. */
 	isStuck(table: string): boolean {
 		return this.#troubles.isStuck(table);
 	}
 
-	/** Rows that don't go in, though others of their tables do. */
+	/** Rows that can't be written although others of their tables can. */
 	get stuckRows(): readonly StuckFact[] {
 		return this.#beside.stuckRows;
 	}
@@ -152,29 +149,29 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		return this.#beside.awaitedParents;
 	}
 
-	/** How many they are, by table: of those whose rows may wait. */
+	/** Number of waiting rows per table, for tables with `references`. */
 	get awaitingParents(): ReadonlyMap<string, number> {
 		const counts = new Map([...(this.#parts.waits?.keys() ?? [])].map((table) => [table, 0]));
 		for (const { table, rows } of this.awaitedParents) counts.set(table, (counts.get(table) ?? 0) + rows);
 		return counts;
 	}
 
-	/** True while rows of this partition are on their way through lanes that are not stuck: what a drain waits for. */
+	/** True while rows of this partition are in lanes that are not stuck: a drain waits for these. */
 	isMoving(partition: TopicPartition): boolean {
 		return this.#beside.isMoving(partition);
 	}
 
-	/** Takes rows; their fate is told to the submission. */
+	/** Takes rows, and reports to the submission what becomes of them. */
 	write(submission: Submission): void {
 		if (!this.#beside.takes(submission)) this.#intoLanes(submission, (lane) => lane.cut());
 	}
 
-	/** Sends what waits, without lingering. */
+	/** Sends waiting rows at once, without lingering. */
 	flush(): void {
 		for (const lane of this.#allLanes()) lane.flush();
 	}
 
-	/** Gives up what is not written: nothing more is told to anybody. Idempotent. */
+	/** Gives up everything that is not written, and reports nothing more. Idempotent. */
 	async dispose(): Promise<void> {
 		this.#ended.abort(new Error("the writer was ended"));
 		for (const lane of this.#allLanes()) lane.dispose();

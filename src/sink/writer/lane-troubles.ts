@@ -6,9 +6,9 @@
 import type { SqlProblem } from "../database/sql-faults.ts";
 import type { WritingPlace } from "./lane.ts";
 
-/** A retry is a hiccup; the same batch refused twice is a database that is away. */
+/** Failures of a batch in a row from which its lane counts as stuck: one retry is a hiccup, a second means that the database is away. */
 const FAILURES_UNTIL_STUCK = 2;
-/** 45 s without an answer are no hiccup. */
+/** No answer for 45 s is never just a hiccup. */
 const NO_ANSWER = "QUERY_DEADLINE";
 
 /** Remembers which lanes can't write, and what was reported about them. */
@@ -17,7 +17,7 @@ export class LaneTroubles {
 	readonly #blocked = new Set<WritingPlace>();
 	/** Lanes whose batch failed twice or more in a row, or had no answer. */
 	readonly #failing = new Set<WritingPlace>();
-	/** Why each blocked table is blocked, as it was told. */
+	/** The reported reason why each blocked table is blocked. */
 	readonly #told = new Map<string, string>();
 
 	/** True while a systemic fault keeps rows of some table from being written. */
@@ -25,22 +25,24 @@ export class LaneTroubles {
 		return this.#blocked.size > 0;
 	}
 
-	/** True while rows don't go in, for whatever reason. */
+	/** True while rows can't be written, for whatever reason. */
 	get stuck(): boolean {
 		return this.blocked || this.#failing.size > 0;
 	}
 
-	/** The same of one lane. */
+	/** True while rows of this lane can't be written. */
 	isLaneStuck(lane: WritingPlace): boolean {
 		return this.#blocked.has(lane) || this.#failing.has(lane);
 	}
 
-	/** The same of one table. */
+	/** True while rows of this table can't be written. */
 	isStuck(table: string): boolean {
 		return [...this.#blocked, ...this.#failing].some(({ layout }) => layout.name === table);
 	}
 
-	/** A batch of the lane failed, `failures` times in a row; true where that blocks the table for a reason that was not told yet. */
+	/**
+	 * A batch of the lane failed for the `failures`th time in a row. True if that blocks the table for a reason that was not reported yet.
+	 */
 	failed(lane: WritingPlace, { code, fault, message }: SqlProblem, failures: number): boolean {
 		if (failures >= FAILURES_UNTIL_STUCK || code === NO_ANSWER) this.#failing.add(lane);
 		if (fault !== "systemic" && fault !== "connection") return false;
@@ -51,12 +53,12 @@ export class LaneTroubles {
 		return true;
 	}
 
-	/** Some rows of the lane's batch went in. */
+	/** Some rows of the lane's batch were written. */
 	progressed(lane: WritingPlace): void {
 		this.#failing.delete(lane);
 	}
 
-	/** The lane's rows go in; true where its table was blocked and no lane of it is any more. */
+	/** The lane's rows can be written again. True if its table was blocked and none of its lanes is any more. */
 	mended(lane: WritingPlace): boolean {
 		this.#failing.delete(lane);
 		const { name } = lane.layout;

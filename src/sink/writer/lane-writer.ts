@@ -1,7 +1,7 @@
 /**
- * Writes a batch, however long it takes. As a whole, as the threads packed it; or row by row if one row stops the statement, if the
- * server needs smaller statements, or if its texts can't be joined as usual. Reports every row's result exactly once, except for rows that
- * it hands over to the held rows.
+ * Writes a batch, however long it takes: as a whole, as the threads packed it; or row by row if one row stops the statement, if the server
+ * needs smaller statements, or if its texts can't be joined as usual. Reports every row's result exactly once, except for rows that it
+ * hands over to the held or stuck rows.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -19,7 +19,7 @@ import { runUpsert } from "./sql/run-upsert.ts";
 import { UpsertForm } from "./tuning/upsert-form.ts";
 import { Samples, type Writing } from "./writing.ts";
 
-/** What a row was part of that only other rows stand in the way of. */
+/** Where a row comes from that only other rows keep from being written. */
 export interface HeldFrom {
 	readonly table: string;
 	readonly trigger: Trigger;
@@ -27,34 +27,34 @@ export interface HeldFrom {
 	readonly since: number;
 }
 
-/** What it needs beside a table's writing. */
+/** What it needs beside `Writing`. */
 export interface LaneWriterParts {
 	readonly rows: RowWriter;
-	/** Takes a row that only other rows stand in the way of: it is tried again behind everything earlier of its partition. */
+	/** Takes a row that only other rows keep from being written. It is tried again after everything earlier of its partition. */
 	readonly hold: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
 	/**
-	 * Takes a row that alone does not go in, or a later one of its id (`problem` null); and the ids that are stuck, null where there are
-	 * none.
+	 * `stick` takes a single row that can't be written, or a later row of its id (`problem` null). `stuckIds` returns the stuck ids of the
+	 * table; null if there are none.
 	 */
 	readonly stick: (row: PendingRow, problem: SqlProblem | null, from: HeldFrom) => void;
 	readonly stuckIds: (table: string) => Iterable<string> | null;
-	/** A statement that wrote a whole batch was answered. */
+	/** A statement with a whole batch was answered. */
 	readonly answered: (lane: Lane) => void;
 }
 
 /**
- * Of so many rows of a batch it is found out one by one that they wait for others; more are no accident (their parents are on the way in
- * another lane), and cost two statements each.
+ * Up to this many rows of a batch are found one by one to wait for others. More are no accident (their parents are on the way in another
+ * lane), and each costs two statements.
  */
 const MOST_HELD = 8;
 
-/** Why a batch has to be taken apart; `problem` is null where no statement said so. */
+/** Why a batch has to be split; `problem` is null if no statement failed. */
 interface Apart {
 	readonly failures: number;
 	readonly problem: SqlProblem | null;
 }
 
-/** What writes rows of any kind, or rows none of which is a delete. */
+/** The statements for rows of any kind, and for rows without deletes. */
 interface Statements {
 	readonly layout: StatementLayout;
 	readonly readFirst: string;
@@ -77,7 +77,7 @@ export class LaneWriter {
 		});
 	}
 
-	/** Resolves when every row was told its fate or waits for others, or early where the writer was ended; never rejects. */
+	/** Resolves when every row's result was reported or the row waits for others, or early if the writer ended. Never rejects. */
 	async write(lane: Lane, batch: RowBatch, trigger: Trigger): Promise<void> {
 		const stuck = this.#parts.stuckIds(this.#writing.layout.name);
 		const isStuck = stuck !== null && batch.hasAny(stuck);
@@ -85,7 +85,7 @@ export class LaneWriter {
 		if (apart) await this.#writeRows(lane, batch, trigger, apart);
 	}
 
-	/** Null where it was written (or the writer ended). */
+	/** Tries the batch as a whole. Null if it was written (or the writer ended). */
 	async #writeWhole(lane: Lane, batch: RowBatch, trigger: Trigger): Promise<Apart | null> {
 		const { ended, listener, limits } = this.#writing.parts;
 		const size = lane.statementSize;
@@ -137,7 +137,7 @@ export class LaneWriter {
 	}
 
 	#settleWhole(lane: Lane, batch: RowBatch, trigger: Trigger, counts: UpsertCounts, durationMs: number): void {
-		// A drain that is woken by the last of them asks what is still under way.
+		// A drain that the last of these rows wakes asks for what is still under way.
 		lane.unsettled = null;
 		const samples = new Samples();
 		for (const { block, owner } of batch.blocks) {

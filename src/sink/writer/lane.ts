@@ -13,7 +13,7 @@ import { type BlockOwner, PendingBlocks, type RowBatch } from "./pending-blocks.
 import { ArrivalRate } from "./tuning/arrival-rate.ts";
 import { type StatementLimits, StatementSize } from "./tuning/statement-size.ts";
 
-/** Why a batch was sent. */
+/** What completed a batch. */
 export type Trigger = "rows" | "bytes" | "linger" | "drain";
 
 /** `batch` of the configuration. */
@@ -22,7 +22,7 @@ export interface BatchLimits extends StatementLimits {
 	readonly lingerMs: number;
 }
 
-/** What a lane is made of. `write` resolves when every row was told its fate, or when `ended` was aborted; it never rejects. */
+/** What a lane needs. `write` resolves when every row's result was reported, or when `ended` was aborted; it never rejects. */
 export interface LaneParts {
 	readonly layout: TableLayout;
 	readonly limits: BatchLimits;
@@ -33,21 +33,24 @@ export interface LaneParts {
 
 /** Rows under way. */
 export interface Unsettled {
-	/** Superseded ones included. */
+	/** All rows, including superseded ones. */
 	readonly allRows: number;
 	readonly allBytes: number;
-	/** Monotonic time at which the oldest of them came; null where there are none any more. */
+	/** Monotonic time at which the oldest of them arrived; null if none is left. */
 	readonly since: number | null;
-	/** True while it holds rows of this partition that their owner waits for; of those that had come by then, as far as that is known. */
+	/**
+	 * True while it holds rows of this partition that their owner waits for. `cameBy`: only rows that had arrived by then, as far as that is
+	 * known.
+	 */
 	holds(partition: TopicPartition, cameBy?: number): boolean;
 }
 
-/** Where rows are written from, one statement at a time. */
+/** A place that rows are written from, one statement at a time. */
 export interface WritingPlace {
 	readonly layout: TableLayout;
-	/** How many rows go into a statement at the moment; never more than a batch has. */
+	/** Current rows per statement; never more than a batch has. */
 	readonly statementSize: StatementSize;
-	/** What is being written and whose fate was not told yet; whoever writes keeps it so. */
+	/** The rows being written whose result was not reported yet; the code that writes keeps it up to date. */
 	unsettled: Unsettled | null;
 }
 
@@ -58,7 +61,7 @@ export class Lane implements WritingPlace {
 	readonly #parts: LaneParts;
 	readonly #pending = new PendingBlocks();
 	readonly #rate: ArrivalRate;
-	/** Monotonic time since when it could have been cut. */
+	/** Monotonic time since when a batch could have been cut. */
 	#lingersSince: number | null = null;
 	#timer: Timer | null = null;
 	#writing = false;
@@ -74,7 +77,7 @@ export class Lane implements WritingPlace {
 		return this.#parts.layout;
 	}
 
-	/** Rows that are not settled yet, superseded ones and those in flight included. */
+	/** Rows not settled yet, including superseded ones and those in flight. */
 	get rows(): number {
 		return this.#pending.rows + (this.unsettled?.allRows ?? 0);
 	}
@@ -83,48 +86,48 @@ export class Lane implements WritingPlace {
 		return this.#pending.bytes + (this.unsettled?.allBytes ?? 0);
 	}
 
-	/** More would be sent than the next statement may have. */
+	/** True if more rows wait than the next statement may have. */
 	get isBehind(): boolean {
 		const { rows, bytes } = this.#pending.toSend;
 		return rows > this.statementSize.rows || bytes > this.#parts.limits.maxBytes;
 	}
 
-	/** Monotonic time at which the oldest row came that is not settled yet; null where there is none. */
+	/** Monotonic time at which the oldest unsettled row arrived; null if there is none. */
 	get since(): number | null {
 		return this.unsettled?.since ?? this.#pending.since;
 	}
 
-	/** True while it has rows of this partition that their owner waits for; of those that had come by then (monotonic time). */
+	/** True while it has rows of this partition that their owner waits for. `cameBy` (monotonic time): only rows that had arrived by then. */
 	holds(partition: TopicPartition, cameBy?: number): boolean {
 		return this.#pending.holds(partition, cameBy) || this.unsettled?.holds(partition, cameBy) === true;
 	}
 
-	/** Takes rows; `cut` follows when the caller has no more at hand. */
+	/** Takes rows. The caller calls `cut` when it has no more at hand. */
 	add(block: RowBlock, owner: BlockOwner): void {
 		const now = this.#parts.clock.monotonic();
 		this.#pending.add(block, owner, now);
 		this.#rate.came(block.length, now);
 	}
 
-	/** How long a row would wait for others if it came now, ms. */
+	/** How long a row that came now would wait for others, ms. */
 	get lingerMs(): number {
 		return this.#rate.lingerMs(this.#pending.toSend.rows, this.#parts.clock.monotonic());
 	}
 
-	/** Takes the next batch in front of its turn, for whoever writes the one before; null where nothing waits. */
+	/** Takes the next batch early, for the code that writes the one before; null if nothing waits. */
 	takeMore(): RowBatch | null {
 		const { limits, layout } = this.#parts;
 		return this.#pending.take(this.statementSize.rows, limits.maxBytes, layout);
 	}
 
-	/** Sends what waits, without lingering. */
+	/** Sends waiting rows at once, without lingering. */
 	flush(): void {
 		if (this.#pending.rows === 0) return;
 		this.#flushing = true;
 		this.cut();
 	}
 
-	/** Sends rows if it is time; otherwise sees to it that they will be. */
+	/** Sends rows if it is time; otherwise sets a timer. */
 	cut(): void {
 		const { clock, ended } = this.#parts;
 		if (this.#pending.rows === 0) return;

@@ -12,12 +12,12 @@ import { type RowBlock, rowsOf, type TableLayout } from "../../core/rows/rows.ts
 import { type PendingRow, PendingRows, type RowOwner } from "./sql/pending-rows.ts";
 import { compareVersions, type RowVersion } from "./sql/row-version.ts";
 
-/** Who handed a block in, and where its messages lie. */
+/** The owner of a block, and the positions of its messages. */
 export interface BlockOwner extends TopicPartition, RowOwner {
 	readonly batch: { readonly offsets: ArrayLike<number>; readonly timestamps: ArrayLike<number> };
 }
 
-/** Rows of a handled batch, and the way back. A partition worker's RowSubmission. */
+/** Rows of a handled batch, and the callbacks for their results: a partition worker's RowSubmission. */
 export interface Submission extends BlockOwner {
 	readonly blocks: readonly RowBlock[];
 }
@@ -26,24 +26,25 @@ export interface Submission extends BlockOwner {
 export interface PendingBlock {
 	readonly block: RowBlock;
 	readonly owner: BlockOwner;
-	/** Of all rows, and of those to be sent. */
+	/** Bytes of all rows, and of those to be sent. */
 	readonly bytes: number;
 	readonly sentBytes: number;
-	/** Monotonic time at which it came. */
+	/** Monotonic time at which it arrived. */
 	readonly since: number;
 }
 
-/** A block of a batch. `superseded[row]` is 1 where a newer row of its id is in the same batch; null where none is. */
+/** A block of a batch. `superseded[row]` is 1 if the same batch has a newer row of its id; null if no row is superseded. */
 export interface BatchBlock extends PendingBlock {
 	superseded: Uint8Array | null;
 }
 
-/** Below so many blocks and bytes none of a released owner is worth looking for. */
+/** Minimum blocks and bytes before blocks of released owners are looked for. */
 const FEW = 64;
 const LITTLE = 16 * 1024 * 1024;
 
 /**
- * Bytes of a batch with those of rows that are not sent, as a multiple of the most that is: where it can't be written all are taken apart.
+ * Maximum bytes of a batch including rows that are not sent, as a multiple of `maxBytes`: if the batch can't be written, all its rows are
+ * unpacked.
  */
 const MOST_SUPERSEDED = 8;
 
@@ -52,12 +53,12 @@ export class PendingBlocks {
 	#blocks: PendingBlock[] = [];
 	#rows = 0;
 	#bytes = 0;
-	/** The part of both that would be sent. */
+	/** The part of the rows and bytes that would be sent. */
 	#toSend = { rows: 0, bytes: 0 };
-	/** Number of blocks, and of bytes, at which those of released owners are looked for; twice what was left the last time. */
+	/** Blocks and bytes at which those of released owners are looked for: twice what was left the last time. */
 	#lookAt = { blocks: FEW, bytes: LITTLE };
 
-	/** Superseded rows included. */
+	/** All rows, including superseded ones. */
 	get rows(): number {
 		return this.#rows;
 	}
@@ -66,17 +67,17 @@ export class PendingBlocks {
 		return this.#bytes;
 	}
 
-	/** Monotonic time at which the oldest block came; null where there is none. */
+	/** Monotonic time at which the oldest block arrived; null if there is none. */
 	get since(): number | null {
 		return this.#blocks[0]?.since ?? null;
 	}
 
-	/** Rows that would be sent, as far as their blocks tell, and their bytes. */
+	/** Rows that would be sent, as far as their blocks know, and their bytes. */
 	get toSend(): { readonly rows: number; readonly bytes: number } {
 		return this.#toSend;
 	}
 
-	/** `now`: monotonic time. */
+	/** Adds a block; `now`: monotonic time. */
 	add(block: RowBlock, owner: BlockOwner, now: number): void {
 		if (block.length === 0) return;
 		let bytes = 0;
@@ -91,9 +92,7 @@ export class PendingBlocks {
 		if (this.#blocks.length >= this.#lookAt.blocks || this.#bytes >= this.#lookAt.bytes) this.#dropReleased();
 	}
 
-	/**
-	 * Takes what came first: blocks with at most `maxRows` ids and about `maxBytes` to be sent, but at least one; null where there is none.
-	 */
+	/** Takes the oldest blocks, with at most `maxRows` ids and about `maxBytes` to send, but at least one; null if there is none. */
 	take(maxRows: number, maxBytes: number, layout: TableLayout): RowBatch | null {
 		if (this.#blocks.length === 0) return null;
 		const batch = new RowBatch(layout);
@@ -112,12 +111,14 @@ export class PendingBlocks {
 		return batch;
 	}
 
-	/** True while a block of this partition waits that somebody waits for, and that had come by then (monotonic time). */
+	/**
+	 * True while a block of this partition waits that its owner waits for. `cameBy` (monotonic time): only blocks that had arrived by then.
+	 */
 	holds(partition: TopicPartition, cameBy = Number.POSITIVE_INFINITY): boolean {
 		return this.#blocks.some(({ owner, since }) => since <= cameBy && isOf(owner, partition));
 	}
 
-	/** While the database is away every new assignment brings the same rows again: nobody waits for those of former ones. */
+	/** Drops blocks of released owners: while the database is away, every new assignment brings the same rows again. */
 	#dropReleased(): void {
 		this.#blocks = this.#blocks.filter((pending) => {
 			if (!pending.owner.released) return true;
@@ -138,13 +139,13 @@ export class PendingBlocks {
 	}
 }
 
-/** What goes to the server in one statement, if it can. */
+/** The rows of one statement, if they can be written together. */
 export class RowBatch {
 	readonly blocks: BatchBlock[] = [];
 	readonly #layout: TableLayout;
-	/** Of each id the newest row so far, counted over all blocks. */
+	/** The newest row so far of each id, as a number over all blocks. */
 	readonly #newest = new Map<string, number>();
-	/** Per block: the number of its first row, and the version field's texts where the layout has one. */
+	/** For each block: the number of its first row, and the version field's texts if the layout has one. */
 	readonly #starts: number[] = [];
 	readonly #fields: (readonly (string | null)[] | null)[] = [];
 	readonly #field: number;
@@ -158,17 +159,17 @@ export class RowBatch {
 		this.#field = versionField(layout);
 	}
 
-	/** Rows that are to be written: one per id. */
+	/** Rows to be written: one per id. */
 	get rows(): number {
 		return this.#newest.size;
 	}
 
-	/** Rows that a newer one of their id stands for, in their block or in another. */
+	/** Superseded rows, in their own block or by another block. */
 	get coalesced(): number {
 		return this.#all - this.#newest.size;
 	}
 
-	/** Of what is sent. */
+	/** Bytes of the rows to be sent. */
 	get bytes(): number {
 		return this.#bytes;
 	}
@@ -177,28 +178,28 @@ export class RowBatch {
 		return this.#allBytes;
 	}
 
-	/** Superseded rows included. */
+	/** All rows, including superseded ones. */
 	get allRows(): number {
 		return this.#all;
 	}
 
-	/** Monotonic time at which the oldest of its rows came. */
+	/** Monotonic time at which the oldest of its rows arrived. */
 	get since(): number {
 		return (this.blocks[0] as BatchBlock).since;
 	}
 
-	/** True where it has a row of one of these ids. */
+	/** True if it has a row of one of these ids. */
 	hasAny(ids: Iterable<string>): boolean {
 		for (const id of ids) if (this.#newest.has(id)) return true;
 		return false;
 	}
 
-	/** True where a row to be sent is a delete. */
+	/** True if a row to be sent is a delete. */
 	get hasDeletes(): boolean {
 		return this.blocks.some(({ block: { deletes, length } }) => deletes.subarray(0, length).includes(1));
 	}
 
-	/** False where some value holds what texts are usually joined with: such rows are sent one by one in a statement of their own making. */
+	/** False if some value contains a usual separator: such rows go one by one, in a statement of their own making. */
 	get isUsual(): boolean {
 		return this.blocks.every(({ block }) => block.separators.separator === usualSeparators.separator);
 	}
@@ -222,7 +223,7 @@ export class RowBatch {
 		return this.blocks.some(({ owner, since }) => since <= cameBy && isOf(owner, partition));
 	}
 
-	/** The rows one by one: for what can't be written as a whole. */
+	/** Its rows one by one, for a batch that can't be written as a whole. */
 	toPendingRows(): PendingRows {
 		const pending = new PendingRows(this.#layout);
 		let order = 0;
@@ -233,7 +234,7 @@ export class RowBatch {
 		return pending;
 	}
 
-	/** Of equal versions (several rows of one id in one message) the last counts. */
+	/** Notes a row; of equal versions (several rows of one id in one message) the last counts. */
 	#place(id: string, row: number): void {
 		const present = this.#newest.get(id);
 		if (present === undefined) {
@@ -278,7 +279,7 @@ export class RowBatch {
 	}
 }
 
-/** A block's rows in the order of their messages, which calls that overlap don't keep. */
+/** A block's rows in the order of their messages; overlapping calls do not keep that order. */
 export function* pendingRowsOf(block: RowBlock, owner: BlockOwner, layout: TableLayout, firstOrder: number): Generator<PendingRow> {
 	const field = versionField(layout);
 	let order = firstOrder;
@@ -297,7 +298,7 @@ export function* pendingRowsOf(block: RowBlock, owner: BlockOwner, layout: Table
 	}
 }
 
-/** Which data column is the version; -1 where none is. */
+/** Index of the data column that is the version; -1 if none is. */
 function versionField({ version, columns }: TableLayout): number {
 	return version.kind === "field" ? columns.findIndex(({ name }) => name === version.column) : -1;
 }

@@ -20,40 +20,40 @@ import { Samples, type Writing, type WritingParts } from "./writing.ts";
 
 /** Rows to be written. */
 export interface RowTask {
-	/** One per id, in the log's order. */
+	/** The rows, one per id, in the log's order. */
 	readonly rows: PendingRow[];
-	/** More of them, which come behind. */
+	/** Further rows, which come after these. */
 	readonly pending: PendingRows;
 	readonly trigger: Trigger;
-	/** Monotonic time at which the oldest of them came. */
+	/** Monotonic time at which the oldest of them arrived. */
 	readonly since: number;
-	/** Failures of the same rows in a row before, and what the last was for. */
+	/** Earlier failures of the same rows in a row, and the last one's problem. */
 	readonly failures: number;
 	readonly firstProblem: SqlProblem | null;
-	/** They are known to depend on each other: written one after the other in the order in which they are given. */
+	/** True if they are known to depend on each other: they are written one after the other, in the given order. */
 	readonly inOrder: boolean;
-	/** Behind so many that were given back the rest is given back untried. */
+	/** After this many rows were given back, the rest is given back untried. */
 	readonly mostHeld: number;
-	/** This row is given back: other rows stand in its way. */
+	/** Gives this row back: other rows are in its way. */
 	readonly held: (row: PendingRow, problem: SqlProblem) => void;
-	/** This row is given back: it alone met what others did not. */
+	/** Gives this row back: only this row failed, others did not. */
 	readonly stuck: (row: PendingRow, problem: SqlProblem) => void;
-	/** What waits behind all of them: tried with the few that are left, to find out whether it is they that do not go in. */
+	/** Rows that wait after all of these. They are tried together with the last few, to find out whether only those few can't be written. */
 	readonly more?: () => PendingRows | null;
 }
 
-/** One try of some rows. */
+/** One attempt to write some rows. */
 export interface RowTry extends Pick<RowTask, "trigger" | "inOrder" | "held"> {
-	/** Takes the superseded versions of rows that are refused. */
+	/** Takes back the superseded versions of refused rows. */
 	readonly pending: PendingRows | null;
 	readonly budget: RowTarget["budget"];
-	/** Set where they are taken apart for what waiting did not mend. */
+	/** Set if the rows are split because waiting did not help. */
 	readonly search: StuckSearch | null;
-	/** Told what became of them before their owners are. */
+	/** Called with the result before the rows' owners are told. */
 	readonly settling: (result: WriteResult) => void;
 }
 
-/** A lock that is waited for holds up all rows that come before it in the statement. */
+/** Maximum wait for a lock during a search, ms: meanwhile the statement holds the locks of all rows before. */
 const SEARCH_LOCK_TIMEOUT_MS = 200;
 
 /** Writes rows one by one if they can't be written as a batch. For one table. */
@@ -73,7 +73,10 @@ export class RowWriter {
 		return this.#writing.layout;
 	}
 
-	/** Resolves when every row was told its fate or given back, or early where the writer was ended; never rejects. */
+	/**
+	 * Writes the task's rows. Resolves when every row's result was reported or the row was given back, or early if the writer ended. Never
+	 * rejects.
+	 */
 	async write(place: WritingPlace, task: RowTask): Promise<void> {
 		const { ended, listener, limits } = this.#parts;
 		const { trigger, inOrder, held } = task;
@@ -110,7 +113,7 @@ export class RowWriter {
 			}
 			const isSlow = result.problem.remedy === "smaller";
 			if (isSlow) size.failed(sent.length);
-			// A row that is slow by itself must not hold up those behind it.
+			// A row that is slow by itself must not hold up the rows after it.
 			left = isSlow ? [...rest, ...result.left] : [...result.left, ...rest];
 			if (apart.areSlow(left) && pending.size === 0) {
 				pending = task.more?.() ?? pending;
@@ -128,7 +131,7 @@ export class RowWriter {
 		}
 	}
 
-	/** Tries rows once, and tells the fate of those that have one by now. Never rejects. */
+	/** Tries rows once, and reports the results known by then. Never rejects. */
 	async try(
 		place: WritingPlace,
 		rows: PendingRow[],
@@ -146,31 +149,31 @@ export class RowWriter {
 		const { written, refused } = result;
 		if (written.length + refused.length + result.held.length > 0) listener.progressed(place);
 		const bytes = bytesOf(written) + bytesOf(rowsOf(refused));
-		// A drain that is woken by what is settled asks what is still under way.
+		// A drain that these settled rows wake asks for what is still under way.
 		for (const { row, problem } of result.held) held(row, problem);
 		this.#settle(pending, result, { trigger, durationMs, bytes });
-		// Whoever was told of the last of them may look now.
+		// Listeners that these last results wake must see the final state.
 		if (!result.problem && result.stuck.length === 0) listener.mended(place);
 		return { result, durationMs };
 	}
 
-	/** The problem of a row that is refused, with the column that it is about. Never rejects. */
+	/** The problem of a refused row, with the column that it is about. Never rejects. */
 	async named({ row, problem }: RefusedRow): Promise<SqlProblem> {
 		return (await this.#writing.timed(() => this.#refusedColumn.named(row, problem))).answer;
 	}
 
-	/** The statement that writes rows in the order given, or in that of their ids. */
+	/** The statement that writes rows, in the given order or by id. */
 	statement(rows: readonly PendingRow[], isById: boolean): Statement {
 		const { byId, inOrder } = this.#statements;
 		return { text: isById ? byId : inOrder, parameters: rowParameters(this.layout, rows) };
 	}
 
-	/** These rows went in. */
+	/** These rows were written. */
 	written(rows: PendingRow[], counts: UpsertCounts, context: { readonly trigger: Trigger; readonly durationMs: number }): void {
 		this.#settle(null, { written: rows, refused: [], counts }, { ...context, bytes: bytesOf(rows) });
 	}
 
-	/** These rows can't be written, now or ever. */
+	/** These rows can never be written. */
 	refuse(refused: RefusedRow[], trigger: Trigger): void {
 		const bytes = bytesOf(rowsOf(refused));
 		this.#settle(null, { written: [], refused, counts: noCounts }, { trigger, durationMs: 0, bytes });
@@ -186,7 +189,7 @@ export class RowWriter {
 		return this.#writing.parts;
 	}
 
-	/** Tells every row's fate. A refused row's newest superseded version goes back to what waits. */
+	/** Reports every row's result. The newest superseded version of a refused row waits again in its place. */
 	#settle(
 		pending: PendingRows | null,
 		{ written, refused, counts }: Pick<WriteResult, "written" | "refused" | "counts">,
@@ -213,7 +216,7 @@ export class RowWriter {
 	}
 }
 
-/** What is known of rows under way, looked up when somebody asks. */
+/** Facts about rows under way, computed when somebody asks. */
 export function unsettledOf(rows: () => readonly PendingRow[], since: number): Unsettled {
 	const isOf = (row: PendingRow, { topic, partition }: TopicPartition) =>
 		row.partition === partition && row.topic === topic && !row.owner.released;

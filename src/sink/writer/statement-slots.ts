@@ -1,7 +1,7 @@
 /**
- * Which lanes have a statement under way: as many as there are connections, first come first served. There are more lanes than
- * connections, so that the next statement is prepared while one runs. Without slots it would wait in the client's queue, where the wait
- * counts as the database's latency and against the statement's deadline.
+ * Limits the statements under way to the number of connections, first come first served. There are more lanes than connections, so that the
+ * next statement is prepared while one runs. Without slots that statement would wait in the client's queue, where the wait counts as the
+ * database's latency and against the statement's deadline.
  */
 
 /** Limits the statements under way to the number of connections, first come first served. */
@@ -14,7 +14,7 @@ export class StatementSlots {
 		this.#free = count;
 	}
 
-	/** Runs the statement when it is its turn. Rejects as it does. */
+	/** Runs the statement when a slot is free. Rejects as the statement does. */
 	async run<T>(statement: () => Promise<T>): Promise<T> {
 		if (this.#free > 0) this.#free--;
 		else await new Promise<void>((resolve) => this.#waiting.push(resolve));

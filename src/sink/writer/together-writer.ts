@@ -13,7 +13,7 @@ import { countsOf } from "./sql/cas-upsert.ts";
 import type { PendingRow } from "./sql/pending-rows.ts";
 import type { Writing } from "./writing.ts";
 
-/** Rows of one table that go into a statement, one per id, in the order given or in that of ids. `isAside`: nobody waits for them. */
+/** Rows of one table for one statement, one per id, in the given order or by id. `isAside`: no partition is waiting for them. */
 export interface TogetherStatement {
 	readonly table: string;
 	readonly rows: readonly PendingRow[];
@@ -21,17 +21,17 @@ export interface TogetherStatement {
 	readonly isById: boolean;
 }
 
-/** Why nothing of it went in, and at which statement. */
+/** Why nothing was written, and the index of the statement that failed. */
 export interface NotTogether {
 	readonly problem: SqlProblem;
 	readonly statement: number;
 }
 
-/** One try. */
+/** Options of one attempt. */
 export interface TogetherTry {
 	readonly trigger: Trigger;
 	readonly limits?: StatementLimits;
-	/** Told that all went in, and in which time, before the owners of the last statement's rows are. */
+	/** Called with the duration when all rows are written, before the owners of the last statement's rows are told. */
 	readonly settling: (durationMs: number) => void;
 }
 
@@ -47,8 +47,8 @@ export class TogetherWriter {
 	}
 
 	/**
-	 * Null where all went in (or the writer was ended); otherwise why not: other rows stand in the way, or a row can't be written.
-	 * `place` is of the first statement's table.
+	 * Writes the statements in one transaction. Null if all were written (or the writer ended); otherwise why not: other rows are in the way,
+	 * or a row can't be written. `place` belongs to the first statement's table.
 	 */
 	async write(place: WritingPlace, statements: readonly TogetherStatement[], trigger: Trigger): Promise<NotTogether | null> {
 		const writing = this.#writingOf(statements, 0);
@@ -70,7 +70,7 @@ export class TogetherWriter {
 		}
 	}
 
-	/** One try; null where all went in, which their owners are told, or where the writer was ended. */
+	/** One attempt. Null if all were written (their owners are told), or if the writer ended. */
 	async try(statements: readonly TogetherStatement[], { trigger, limits, settling }: TogetherTry): Promise<NotTogether | null> {
 		const writing = this.#writingOf(statements, 0);
 		const { ended } = writing.parts;

@@ -1,4 +1,4 @@
-/** What the batch writer is made of, and what it tells. */
+/** What the batch writer needs, and the events it emits. */
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
@@ -9,7 +9,7 @@ import type { AskLockHolders } from "./refused/lock-holders.ts";
 import type { StuckFact } from "./refused/stuck-rows.ts";
 import type { WrittenFact } from "./writing.ts";
 
-/** Past facts of the writer. */
+/** Events of the writer: past facts. */
 export interface WriterEvents {
 	"batch:written": (fact: WrittenFact) => void;
 	"write:retried": (fact: {
@@ -20,29 +20,32 @@ export interface WriterEvents {
 		message: string;
 		hint: string | null;
 	}) => void;
-	/** Rows of a partition don't go in, though others of their table do; told anew where it is for another reason. */
+	/** Rows of a partition can't be written although others of their table can. Emitted again if the reason changes. */
 	"rows:stuck": (fact: StuckFact) => void;
 	"rows:unstuck": (fact: StuckFact) => void;
-	/** Rows of a partition wait for their parents, longer than one that is just behind them takes; and none of a table any more. */
+	/**
+	 * Rows of a partition have waited for their parents longer than a parent just behind them would take. `parents:settled`: none of a table
+	 * wait any more.
+	 */
 	"parents:awaited": (fact: AwaitedFact) => void;
 	"parents:settled": (fact: AwaitedFact) => void;
-	/** Rows that wait for others are not being tried any more: a drain may look again. */
+	/** Rows that wait for others are not being tried any more: a drain may check again. */
 	"rows:rested": () => void;
 	"table:blocked": (fact: { table: string; sqlstate: string; message: string; hint: string | null }) => void;
 	"table:unblocked": (fact: { table: string }) => void;
 }
 
-/** What the writer is made of; `batch` is the configuration's. */
+/** What the writer needs; `batch` is the configuration's. */
 export interface WriterParts {
 	readonly layouts: readonly TableLayout[];
 	readonly database: Database;
 	readonly connections: number;
 	readonly batch: BatchLimits;
-	/** Asks who holds the locks that are waited for; nobody is asked without. */
+	/** Asks who holds the locks that statements wait for. Absent: nobody is asked. */
 	readonly lockHolders?: AskLockHolders;
-	/** How long rows of a table wait for a parent from another partition or topic, ms; rows of others don't. */
+	/** By table, how long rows wait for a parent from another partition or topic, ms. Tables that are absent don't wait. */
 	readonly waits?: ReadonlyMap<string, number>;
-	/** Tables whose rows of one message land together, or are refused together. */
+	/** Tables whose rows of one message are written or refused together. */
 	readonly atomic?: ReadonlySet<string>;
 	readonly clock: Clock;
 	readonly random: Random;

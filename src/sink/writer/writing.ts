@@ -1,6 +1,6 @@
 /**
- * What all writing to one table needs, whether as a batch or row by row: a connection, the statement's duration, the wait before the next
- * try, and who is told.
+ * What all writing to one table needs, as a batch or row by row: a connection, the statement's duration, the wait before a retry, and the
+ * listener.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -15,10 +15,10 @@ import type { AskLockHolders, LockHolder } from "./refused/lock-holders.ts";
 import type { UpsertCounts } from "./sql/cas-upsert.ts";
 import type { StatementSlots } from "./statement-slots.ts";
 
-/** Rows that are settled or refused; counts are rows, and sum to those handed in. */
+/** Rows that were settled or refused; the counts add up to the rows handed in. */
 export interface WrittenFact extends UpsertCounts {
 	readonly table: string;
-	/** Rows of the statement, without the coalesced ones. */
+	/** Rows in the statement, without coalesced ones. */
 	readonly rows: number;
 	readonly bytes: number;
 	readonly trigger: Trigger;
@@ -28,36 +28,36 @@ export interface WrittenFact extends UpsertCounts {
 	readonly samples: readonly { readonly topic: string; readonly timestamps: readonly number[] }[];
 }
 
-/** Whom writing tells. */
+/** Listens to the results of writing. */
 export interface WritingListener {
-	/** A statement went in. */
+	/** A statement succeeded. */
 	written(fact: WrittenFact): void;
-	/** Some row of the place went in, or was refused. */
+	/** Some row of the place was written or refused. */
 	progressed(place: WritingPlace): void;
-	/** All that was sent went in. */
+	/** Everything that was sent is written. */
 	mended(place: WritingPlace): void;
-	/** A statement failed as a whole, so many times in a row; it is tried again in `delayMs`. */
+	/** A statement failed as a whole, for the `failures`th time in a row; it is tried again in `delayMs`. */
 	failed(place: WritingPlace, problem: SqlProblem, failures: number, delayMs: number): void;
 }
 
-/** What it needs, and whom it tells. */
+/** What writing needs. */
 export interface WritingParts {
 	readonly database: Database;
-	/** The connections, shared by all who write. */
+	/** The connections' slots, shared by all writers. */
 	readonly slots: StatementSlots;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly ended: AbortSignal;
 	readonly limits: { readonly maxRows: number; readonly maxBytes: number };
-	/** Asks who holds the locks that are waited for; null where nobody can be asked. */
+	/** Asks who holds the locks that statements wait for; null if nobody can be asked. */
 	readonly lockHolders: AskLockHolders | null;
 	readonly listener: WritingListener;
 }
 
 const UNTIL_WAITING_MS = 50;
-/** A database that is back must not wait long for its rows. */
+/** Wait before a retry: short, because a database that is back should get its rows soon. */
 const RETRY = { minMs: 100, maxMs: 5_000 };
-/** Message timestamps per topic and batch that go to the latency histogram: enough for quantiles, cheap at any rate. */
+/** Timestamps per topic and batch for the latency histogram: enough for quantiles, cheap at any rate. */
 const SAMPLES = 20;
 
 /** The shared part of all writing to one table: connection, timing, wait before the next try, listeners. */
@@ -70,7 +70,7 @@ export class Writing {
 		this.layout = layout;
 	}
 
-	/** What the database made of it, and in which time, without the wait for a connection. */
+	/** Runs a statement, and measures its duration without the wait for a connection. */
 	timed<T>(statement: () => Promise<T>): Promise<{ answer: T; durationMs: number }> {
 		const { clock, slots } = this.parts;
 		return slots.run(async () => {
@@ -79,12 +79,12 @@ export class Writing {
 		});
 	}
 
-	/** Who holds up statements of this table at the moment, as far as that can be found out; never rejects. */
+	/** Who holds up statements of this table now, as far as can be found out; never rejects. */
 	async holders(): Promise<readonly LockHolder[]> {
 		const { lockHolders, clock, ended } = this.parts;
 		if (!lockHolders) return [];
 		try {
-			// The statement that waits for the lock is on its way first.
+			// First give the statement time to reach the server and wait for the lock.
 			await clock.sleep(UNTIL_WAITING_MS, ended);
 			return await lockHolders(this.layout.name);
 		} catch {
@@ -96,7 +96,7 @@ export class Writing {
 		this.parts.listener.written({ table: this.layout.name, ...fact, samples: samples.all });
 	}
 
-	/** Waits before the next try of the same rows; false where the writer was ended meanwhile. */
+	/** Waits before the next attempt with the same rows; false if the writer ended meanwhile. */
 	async waitAfter(problem: SqlProblem, place: WritingPlace, failures: number): Promise<boolean> {
 		const { clock, random, ended, listener } = this.parts;
 		const delayMs = fullJitter(failures, RETRY, random);
@@ -114,7 +114,7 @@ export class Samples {
 		return [...this.#byTopic].map(([topic, timestamps]) => ({ topic, timestamps }));
 	}
 
-	/** As many as there is room for, of `count` messages with a timestamp each; -1 or 0 where a message has none. */
+	/** Adds as many of `count` messages' timestamps as there is room for; -1 or 0 means no timestamp. */
 	add(topic: string, count: number, timestampOf: (index: number) => number): void {
 		const sampled = this.#byTopic.get(topic) ?? [];
 		this.#byTopic.set(topic, sampled);

@@ -1,7 +1,7 @@
 /**
- * How a partition is handled after the process died (core/messages/hand-note.ts): in short runs, each noted before it begins. Suspects run
- * one by one, only one at a time in the whole process, so that only the message at fault is charged. Decides and notes; the partition
- * worker runs.
+ * How messages are handed over after the process died (core/messages/hand-note.ts): in short runs, each noted before it begins. Suspects
+ * run one by one, and only one at a time in the whole process, so that only the message at fault is charged. This class decides and notes;
+ * the partition worker runs.
  *
  * A side way of a message's way (docs/architecture.md).
  */
@@ -11,43 +11,46 @@ import type { Random } from "../../core/random.ts";
 import type { Turn } from "../../core/turn.ts";
 import type { Run } from "../message-queue.ts";
 
-/** What a careful worker needs of the outside. */
+/** What a careful worker needs from outside. */
 export interface HandNotes {
 	readonly suspicion: Suspicion;
-	/** A run of those that are not suspects has at most so many messages; some hundreds where it is left out. */
+	/** Maximum messages in a run without suspects. Default: some hundreds. */
 	readonly maxRun?: number;
 	/** The offset that the group has committed. */
 	readonly committed: () => number;
-	/** Resolves when it is noted, or can't be noted by this database; rejects where `signal` was aborted before. */
+	/** Resolves when the evidence is stored, or when this database can't store it. Rejects if `signal` was aborted before. */
 	readonly note: (evidence: Evidence, signal: AbortSignal) => Promise<void>;
 }
 
-/** A run of suspects takes a note each at the next start: so many go in a second. */
+/**
+ * After a crash every message of the noted run is a suspect, and each suspect needs a note of its own. That takes about a second for so
+ * many.
+ */
 const MAX_RUN = 256;
-/** A run that takes so long has few suspects in it, and one that takes less costs more by its note than by its messages. */
+/** Target duration of a run. A longer run has few messages anyway; in a shorter one the note costs more than the messages. */
 const RUN_MS = 100;
 /**
- * A message that was charged waits up to so long, by chance, before it is handed over again: whoever kills the process a fixed while after
- * each start would else meet the same message each time.
+ * A charged message waits a random time up to this before it is handed over again. Otherwise something that kills the process at a fixed
+ * time after each start would always hit the same message.
  */
 const WAIT_MS = 2_000;
 
-/** Makes a partition careful after the process died. */
+/** Decides what a partition may hand over after the process died, and notes it first. One per partition. */
 export class CarefulHand {
 	readonly #notes: HandNotes;
 	readonly #turns: Turn;
 	readonly #clock: Clock;
 	readonly #random: Random;
 	readonly #deaths: Map<number, number>;
-	/** Given up for their deaths, and perhaps not yet stored as dead letters. */
+	/** Messages given up because the process died with them; their dead letters may not be stored yet. */
 	readonly #givenUp = new Map<number, number>();
 	#suspects: HeldOffsets | null;
 	#until: number;
-	/** Messages that a run may have. */
+	/** Current limit of messages per run. */
 	#size = 1;
 	#handed: { readonly size: number; readonly sinceMs: number } | null = null;
 	#turn: { readonly end: () => void; readonly signal: AbortSignal } | null = null;
-	/** Resolves when the note of the last suspect is taken back. */
+	/** Resolves when the note about the last suspect is withdrawn. */
 	#takenBack: Promise<void> = Promise.resolve();
 
 	constructor(notes: HandNotes, { turn, clock, random }: { turn: Turn; clock: Clock; random: Random }) {
@@ -65,22 +68,22 @@ export class CarefulHand {
 		return this.#suspects === null && this.#deaths.size === 0 && this.#notes.committed() >= this.#until;
 	}
 
-	/** What is to be known at the next start, when nothing is in hand. */
+	/** What the next start has to know if nothing is in hand. */
 	get evidence(): Evidence {
 		return { held: this.#suspects, deaths: this.#allDeaths() };
 	}
 
-	/** The log ends at `offset` for now: what was in hand as the process died lies before. */
+	/** The log ends at `offset` for now: whatever was in hand when the process died lies before it. */
 	readToEnd(offset: number): void {
 		this.#until = Math.min(this.#until, offset);
 	}
 
-	/** How often the process died with the message at `run.from` alone in hand. */
+	/** How many times the process died while only the message at `run.from` was in hand. */
 	deathsOf({ held, from }: Run): number {
 		return this.#deaths.get(held.batch.offsets[from] as number) ?? 0;
 	}
 
-	/** The process may have died of it: it is alone when it is handed over. */
+	/** True if the process may have died because of this message; it is handed over alone. */
 	isSuspect(offset: number): boolean {
 		const range = this.#suspects;
 		return this.#deaths.has(offset) || (range !== null && offset >= range.from && offset < range.to);
@@ -97,7 +100,7 @@ export class CarefulHand {
 		return { ...run, to };
 	}
 
-	/** Resolves when `run` may be handed over: to false where `signal` was aborted before. `letGo` afterwards, in any case. */
+	/** Resolves to true when `run` may be handed over, to false if `signal` was aborted before. Call `letGo` afterwards in either case. */
 	async ready({ held, from, to }: Run, signal: AbortSignal): Promise<boolean> {
 		const first = held.batch.offsets[from] as number;
 		const inHand = { from: first, to: (held.batch.offsets[to - 1] as number) + 1 };
@@ -122,8 +125,8 @@ export class CarefulHand {
 	}
 
 	/**
-	 * The handler has answered, or its thread is dead: the process can't die of that any more. A suspect's turn ends when its note is taken
-	 * back: or, if another one ends the process meanwhile, it would be charged again and again. Idempotent.
+	 * The handler has answered, or its thread is dead, so the process can't die of this run any more. A suspect keeps its turn until its note
+	 * is withdrawn: otherwise, if another message ended the process in between, the suspect would be charged again and again. Idempotent.
 	 */
 	letGo(): void {
 		if (this.#turn) {
@@ -142,7 +145,7 @@ export class CarefulHand {
 		else if (tookMs < RUN_MS && size === this.#size) this.#size = Math.min(MAX_RUN, 2 * size);
 	}
 
-	/** Messages up to `offset` went through the handler, and the process lives. */
+	/** Messages up to `offset` were handled, and the process is alive. */
 	handled(offset: number): void {
 		this.#passed(offset);
 	}
@@ -154,12 +157,12 @@ export class CarefulHand {
 		this.#passed(offset);
 	}
 
-	/** The handler is another one, or a person wants another try: who would be given up for `deaths` gets one. */
+	/** The handler changed, or a person wants another try: a message that would be given up for `deaths` gets one more. */
 	pardon(deaths: number): void {
 		for (const [offset, count] of this.#deaths) this.#deaths.set(offset, Math.min(count, deaths - 1));
 	}
 
-	/** Notes that nobody is suspected any more; nothing waits for it. */
+	/** Notes that no message is suspected any more. Nothing waits for this note. */
 	end(signal: AbortSignal): void {
 		this.#notes.note({ held: null, deaths: [] }, signal).catch(() => {});
 	}
@@ -170,7 +173,7 @@ export class CarefulHand {
 		if (range && range.from <= offset) this.#suspects = offset + 1 < range.to ? { from: offset + 1, to: range.to } : null;
 	}
 
-	/** Also of those whose dead letter is not known to be stored: until then they come again. */
+	/** Includes messages whose dead letter may not be stored yet: until it is, they come again. */
 	#allDeaths(): Deaths[] {
 		const committed = this.#notes.committed();
 		return [...this.#deaths, ...[...this.#givenUp].filter(([offset]) => offset >= committed)];

@@ -1,17 +1,20 @@
-/** What is told about a failure: who, which message, what happened, what happens next. Built here, told by listeners; never a value. */
+/**
+ * The report of a failure: which partition and message, what happened, what happens next. Built here, passed to listeners. Never holds a
+ * value of a message.
+ */
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { HandlerFailure, ThreadDeath } from "../thread/handler-thread.ts";
 
 /**
- * The kinds a failure can have: those of a live thread, those of a death, and `process`: earlier processes died with the message in hand.
+ * The kinds of failure: those of a live thread, those of a thread's death, and `process`: earlier processes died with the message in hand.
  */
 export type FailureKind = HandlerFailure["kind"] | ThreadDeath["reason"] | "process";
 
-/** What the worker does about it. `delayMs` is how long until then. */
+/** What the worker does next. `delayMs`: how long until then. */
 export interface NextStep {
 	readonly action: "retry" | "restart" | "park" | "stop" | "dead-letter" | "skip";
 	readonly delayMs: number;
-	/** Of a retry: it is the last one, and what was handled before in the thread must have no part in it. */
+	/** Set for the last retry: it runs in a new thread, so that messages handled before have no part in it. */
 	readonly inNewThread?: boolean;
 }
 
@@ -19,12 +22,12 @@ export interface NextStep {
 export interface CrashReport extends TopicPartition {
 	/** Wall clock in ms. */
 	readonly time: number;
-	/** Node's id of the thread it happened in; null where none had run yet. */
+	/** Node's id of the thread that it happened in; null if no thread had run yet. */
 	readonly threadId: number | null;
 	readonly kind: FailureKind;
-	/** The message that was running, or that waits for the worker; null where none does. */
+	/** The message that was running or comes next; null if there is none. */
 	readonly coordinates: { readonly offset: number; readonly key: string | null } | null;
-	/** Failed attempts of that message so far, this one included; 0 where nothing was charged. */
+	/** Failed attempts of that message, including this one; 0 if nothing was charged. */
 	readonly attempt: number;
 	readonly maxAttempts: number;
 	/** Restarts of this worker since its partition was assigned. */
@@ -35,7 +38,7 @@ export interface CrashReport extends TopicPartition {
 
 const KEY_LENGTH = 120;
 
-/** A key for people: UTF-8 text, shortened; `base64:…` where it is not text. */
+/** A message key as people read it: UTF-8 text, shortened; `base64:…` if it is not text. */
 export function keyText(key: Buffer | null): string | null {
 	if (key === null) return null;
 	const text = key.toString("utf8");

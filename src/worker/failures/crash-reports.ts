@@ -1,5 +1,5 @@
 /**
- * The failures of one partition as they are told: each once, to the worker's listener, the last few kept for `/status`.
+ * The failures of one partition as they are reported: each once, to the worker's listener. The last few are kept for `/status`.
  *
  * A side way of a message's way (docs/architecture.md).
  */
@@ -18,7 +18,7 @@ export interface Circumstances {
 	readonly restarts: number;
 	/** Failures since the last progress, this one included. */
 	readonly failuresInARow: number;
-	/** Key of the verdict's message as people read it. */
+	/** The message's key, as people read it. */
 	readonly key: string | null;
 }
 
@@ -37,7 +37,7 @@ export class CrashReports {
 		return this.#latest;
 	}
 
-	/** When the second failure in a row came (wall clock); now where there was none. */
+	/** Wall-clock time of the second failure in a row; now if there was none. */
 	get repeatedSinceMs(): number {
 		return this.#repeatedSinceMs ?? this.#parts.clock.now();
 	}

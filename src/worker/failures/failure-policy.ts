@@ -1,7 +1,7 @@
 /**
- * What a failure of a partition's handler means: who is charged, and what is done about it. Two ledgers, as in the contract: attempts
- * of a message (it fails alone in a live thread, or was the only one running when its thread died) and restarts of the thread.
- * Decides and remembers; the partition worker carries out.
+ * Decides what a failure of a partition's handler means: who is charged, and what to do next. There are two counts, as in the contract:
+ * attempts of a message (it failed alone in a live thread, or was the only one running when its thread died) and restarts of the thread.
+ * This class decides and remembers; the partition worker carries it out.
  *
  * A side way of a message's way (docs/architecture.md).
  */
@@ -16,25 +16,25 @@ import { LastAttempts } from "./last-attempts.ts";
 import { RestartBackOff } from "./restart-back-off.ts";
 import { Suspects } from "./suspects.ts";
 
-/** An error as it is reported: the user's words, never a value of a message. */
+/** An error as it is reported: the user's words, without values of messages. */
 export interface ReportedError {
 	readonly name: string;
 	readonly message: string;
 	readonly stack: string | null;
 }
 
-/** A failure judged. */
+/** The decision about one failure. */
 export interface Verdict {
 	readonly kind: FailureKind;
 	readonly error: ReportedError;
-	/** The message that was running, or that waits; null where none does. */
+	/** The message that was running or comes next; null if there is none. */
 	readonly run: Run | null;
-	/** Failed attempts of that message, this one included; 0 where nothing was charged to it. */
+	/** Failed attempts of that message, including this one; 0 if it was not charged. */
 	readonly attempt: number;
-	/** Set where the thread has to be replaced. */
+	/** Set if the thread has to be replaced. */
 	readonly restarted: RestartReason | null;
 	readonly next: NextStep;
-	/** Why the partition parks or the daemon stops, where the next step may be that. */
+	/** Why the partition parks or the daemon stops; null if the next step is neither. */
 	readonly reason: ParkReason | null;
 }
 
@@ -49,7 +49,7 @@ export class FailurePolicy {
 	readonly #suspects = new Suspects();
 	readonly #lastAttempts = new LastAttempts();
 	#restarts = 0;
-	/** Messages up to this offset come again because their state is gone: to handle them is no progress. */
+	/** Messages up to this offset come again because the handler's state is gone. Handling them is no progress. */
 	#repeatedTo = -1;
 
 	constructor(parts: { settings: WorkerSettings; intensity: Intensity; clock: Clock; random: Random }) {
@@ -60,12 +60,12 @@ export class FailurePolicy {
 		this.#backOff = new RestartBackOff({ minMs: minBackoffMs, maxMs: maxBackoffMs }, parts.random);
 	}
 
-	/** Threads replaced since the partition was assigned. */
+	/** How often the thread was replaced since the partition was assigned. */
 	get restarts(): number {
 		return this.#restarts;
 	}
 
-	/** Failed attempts of the message in question; 0 while there is none. */
+	/** Failed attempts of the current suspect; 0 if there is none. */
 	get attempts(): number {
 		return this.#suspects.attempts;
 	}
@@ -91,12 +91,12 @@ export class FailurePolicy {
 		this.#wentOn();
 	}
 
-	/** Messages up to `offset` have to be handled again, none of them for a fault of its own. */
+	/** Messages up to `offset` have to be handled again, through no fault of their own. */
 	repeated(offset: number): void {
 		this.#repeatedTo = Math.max(this.#repeatedTo, offset);
 	}
 
-	/** A changed file or a person asks for a new beginning: for the intensity, not for the message's attempts. */
+	/** A changed file or a person asks to begin anew. That resets the restart intensity, but not the attempts of a message. */
 	begunAnew(): void {
 		this.#intensity.reset();
 		this.#backOff.reset();
@@ -108,9 +108,10 @@ export class FailurePolicy {
 	}
 
 	/**
-	 * The handler threw, rejected or broke the contract in a live thread, at the one message of `run`, which the thread found by halving
-	 * where the handler takes several at once: `batchSize` is then the size of the whole run. Where the thread could not halve, `run` is
-	 * what failed together: nobody is charged, and it comes again by halves, at once.
+	 * The handler threw, rejected or broke the contract in a live thread.
+	 *
+	 * `batchSize` is a number if the thread itself found the one message of `run` by halving a larger run; it is that run's size. If the
+	 * thread could not halve, all of `run` failed together: no message is charged, and the run is repeated by halves at once.
 	 */
 	attemptFailed(run: Run, error: HandlerFailure, batchSize: number | null): Verdict {
 		const failure: Failure = { kind: error.kind, error, run, restarted: null };
@@ -134,8 +135,8 @@ export class FailurePolicy {
 	}
 
 	/**
-	 * Earlier processes died with the message at `run.from` alone in hand: as many attempts of it. Null where it may have another one; else
-	 * it is given up before the handler sees it again.
+	 * Earlier processes died while only the message at `run.from` was in hand; each death is one attempt. Returns null if the message may
+	 * have another attempt; otherwise it is given up before the handler sees it again.
 	 */
 	processDied(run: Run, times: number): Verdict | null {
 		this.#suspects.chargedBefore(run.held.batch.offsets[run.from] as number, times);
@@ -150,25 +151,25 @@ export class FailurePolicy {
 		);
 	}
 
-	/** The module does not load, or its init failed: never the fault of the message that waits (`run`). */
+	/** The module does not load, or its init failed. The next message (`run`) is never to blame for that. */
 	startFailed(run: Run, error: HandlerFailure): Verdict {
 		const restarted = error.kind === "load" ? "load" : "init";
 		return this.#restart({ kind: error.kind, error, run, restarted }, 0);
 	}
 
-	/** The thread died outside the handler: while it started, or between two runs. `waiting` is the message that comes next, if any. */
+	/** The thread died outside the handler: during its start, or between two runs. `waiting` is the next message, if any. */
 	threadDied(death: ThreadDeath, waiting: Run | null): Verdict {
 		return this.#restart({ kind: death.reason, error: errorOf(death), run: waiting, restarted: death.reason }, 0);
 	}
 
-	/** The thread died with `run` handed over; `progress` is where it stood. */
+	/** The thread died while it had `run`. `progress` is what it was doing. */
 	threadDiedRunning(death: ThreadDeath, run: Run, progress: ThreadProgress): Verdict {
 		const failure = { kind: death.reason, error: errorOf(death), restarted: death.reason };
-		// On the way to a new state: no message was in the handler.
+		// It was making a new state: no message was in the handler.
 		if (progress.phase === "init" || progress.phase === "terminate") return this.threadDied(death, run);
 		const isSingle = run.to - run.from === 1;
 		const isCalled = progress.phase === "handle" && (progress.running === 1 || isSingle);
-		// Behind its call, too: for an answer that doesn't add up.
+		// Also after its call has ended, if its answer doesn't add up.
 		if (isCalled || (isSingle && progress.message >= 0)) {
 			const from = isSingle ? run.from : progress.message;
 			const offender = { ...run, from, to: from + 1 };
@@ -177,7 +178,7 @@ export class FailurePolicy {
 			this.#countRestart();
 			return this.#poison({ ...failure, run: offender }, offender, attempt);
 		}
-		// Several were running, or none: nobody is charged before they were run one by one.
+		// Several messages were running, or none: nobody is charged until they have run one by one.
 		if (!isSingle) this.#suspects.repeatOneByOne(run);
 		return this.#restart({ ...failure, run }, 0);
 	}
@@ -194,7 +195,7 @@ export class FailurePolicy {
 		return { ...failure, attempt, next: { action: onPoison, delayMs: onPoison === "park" ? maxBackoffMs : 0 }, reason };
 	}
 
-	/** A new thread after the back-off; or the end of patience: parked, or the daemon stops. */
+	/** Asks for a new thread after the back-off. If the restart intensity is exceeded: park, or stop the daemon. */
 	#restart(failure: Failure, attempt: number): Verdict {
 		const { maxBackoffMs, onExceeded } = this.#settings;
 		const delayMs = this.#backOff.next(this.#clock.monotonic());
@@ -205,7 +206,7 @@ export class FailurePolicy {
 		return { ...failure, attempt, next: { action: "restart", delayMs }, reason: null };
 	}
 
-	/** True where the intensity is exceeded. */
+	/** True if the intensity is exceeded. */
 	#countRestart(): boolean {
 		this.#restarts++;
 		return this.#intensity.restarted(this.#clock.monotonic());

@@ -1,25 +1,23 @@
 /**
- * Which message's last attempt needs a new thread: an earlier message may have changed built-ins, globals or the module's state, and then
- * good messages fail too. But a stream of bad messages must not start a stream of threads: if a message fails in the same way as another
- * one failed in a new thread a moment ago, it needs none. Pure.
- *
- * A side way of a message's way (docs/architecture.md).
+ * Decides whether a message's last attempt needs a new thread. Earlier messages may have changed built-ins, globals or the module's state,
+ * so that good messages fail too. But a stream of bad messages must not cause a stream of new threads: a message that fails in the same way
+ * as another one did in a new thread a moment ago needs none. Pure.
  */
 import { failureName, type NamedFailure } from "../../core/text/failure-name.ts";
 
-/** A new thread takes some 50 ms of a processor: one a second is no load, and a thread that is out of order is found within a second. */
+/** A new thread costs about 50 ms of CPU: one a second is no load, and a broken thread is found within a second. */
 const BELIEVED_MS = 1_000;
-/** More kinds of failures mean that they differ each time. */
+/** More kinds than this mean that every failure is different. */
 const MOST_KINDS = 100;
 
 /** Decides whether a message's last attempt needs a new thread. One per partition worker. */
 export class LastAttempts {
-	/** By the failure's name, when it was seen in a new thread last (monotonic). */
+	/** By the failure's name: when it was last seen in a new thread (monotonic). */
 	readonly #believed = new Map<string, number>();
-	/** The message that got a new thread. */
+	/** Offset of the last message that got a new thread. */
 	#offset = -1;
 
-	/** True where the next attempt, the last one of the message at `offset`, needs a new thread. */
+	/** True if the last attempt of the message at `offset`, which comes next, needs a new thread. */
 	needsNewThread(offset: number, failure: NamedFailure, nowMs: number): boolean {
 		const seenAt = this.#believed.get(failureName(failure));
 		if (seenAt !== undefined && nowMs - seenAt < BELIEVED_MS) return false;

@@ -15,7 +15,7 @@ export class RestartBackOff {
 	readonly #random: Random;
 	#inARow = 0;
 	#delayMs = 0;
-	/** Monotonic time at which the last wait was over. */
+	/** Monotonic time at which the last wait ended. */
 	#wentOnAtMs = 0;
 	#progressed = false;
 
@@ -24,7 +24,7 @@ export class RestartBackOff {
 		this.#random = random;
 	}
 
-	/** A restart is due at `nowMs` (monotonic): the wait before it, in ms. */
+	/** Returns the wait in ms before a restart that is due at `nowMs` (monotonic). */
 	next(nowMs: number): number {
 		if (this.#progressed && nowMs - this.#wentOnAtMs >= this.#delayMs) this.#inARow = 0;
 		this.#inARow++;

@@ -16,11 +16,14 @@ import type { Run } from "../message-queue.ts";
 /** Messages of one run at most: large enough that a crossing costs little per message, small enough that a repeat repeats little. */
 export const MAX_RUN = 2000;
 
-/** Offsets of the suspects. Those before `first` are known to be innocent and go together; those behind `last` are no suspects. */
+/**
+ * A range of suspects, by offset. Messages before `first` are known to be innocent and run together; messages after `last` are not
+ * suspects.
+ */
 interface Range {
 	readonly first: number;
 	readonly last: number;
-	/** How many suspects go at a time: one, or half of those left. */
+	/** How many suspects run at a time: one, or half of those left. */
 	readonly step: "one" | "half";
 }
 
@@ -28,10 +31,11 @@ interface Range {
 export class Suspects {
 	#range: Range | null = null;
 	#limit = MAX_RUN;
-	/** The last run handed over without a suspect in it. */
+	/** The last run that was handed over without a suspect. */
 	#unsuspected: Run | null = null;
 	/**
-	 * Failed attempts by offset, the last one charged at the end. Of several: one message may fail while an earlier one is handled again.
+	 * Failed attempts by offset; the message charged last is the last entry. It may have several entries: one message may fail while an
+	 * earlier one is handled again.
 	 */
 	readonly #attempts = new Map<number, number>();
 
@@ -63,7 +67,7 @@ export class Suspects {
 		this.#unsuspected = null;
 	}
 
-	/** The thread died and nobody can be blamed: the run is repeated one by one. */
+	/** The thread died and no single message can be blamed: the run is repeated one by one. */
 	repeatOneByOne(run: Run): void {
 		this.#range = { ...endsOf(run), step: "one" };
 	}
@@ -104,7 +108,7 @@ function endsOf({ held, from, to }: Run): { readonly first: number; readonly las
 	return { first: held.batch.offsets[from] as number, last: held.batch.offsets[to - 1] as number };
 }
 
-/** Index behind those at the run's beginning that belong. */
+/** The index after the leading messages of the run for which `belongs` holds. */
 function indexBehind({ held, from, to }: Run, belongs: (offset: number) => boolean): number {
 	let index = from;
 	while (index < to && belongs(held.batch.offsets[index] as number)) index++;

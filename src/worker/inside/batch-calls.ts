@@ -1,8 +1,10 @@
 /**
- * handleMessages with a run of messages: all at once, and where that fails by halves, each with a new state and the messages as they are
- * in the log, until the offender is found (the logarithm of the run's size in extra calls). The messages before it are handled, those
- * behind it are left. A state that holds messages of earlier runs, which are not finished, may not be renewed here: those would have to
- * come again first, so the failure is told as it is and the worker halves. Pure but for the calls handed in.
+ * Calls handleMessages with a run of messages: first with all of them. If that fails, by halves, each with a new state and the messages as
+ * they are in the log, until the offender is found (about log2 of the run's size extra calls). The messages before it are then handled,
+ * those after it are not.
+ *
+ * A state that holds unfinished messages of earlier runs may not be renewed here, because those messages would have to come again first. In
+ * that case the failure is reported as it is, and the worker halves the run. Pure but for the calls it is given.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -13,31 +15,34 @@ import { ceil, hasOwn, isArray } from "./built-ins.ts";
 import type { OutcomeCollector } from "./outcome-collector.ts";
 import { BadOutcomeError, kindOf } from "./rows/bad-outcome.ts";
 
-/** What the calls are made with. Indexes are those of the whole batch. */
+/** The calls that are made. Indexes are those of the whole batch. */
 export interface BatchCalls {
 	/** Calls the handler with messages `from` (included) to `to` (excluded); resolves to what it returned, rejects with what it threw. */
 	call(from: number, to: number): Promise<unknown>;
-	/** The run is handled as far as `to`, and there is more of it. */
+	/** The run is handled up to `to` (excluded), and goes on. */
 	handled?(to: number): Promise<void>;
 	/**
-	 * A new state, and the messages as they were before a call could write to them; all before `from` are handled. Resolves to what init
-	 * did wrong.
+	 * Makes a new state and restores the messages from `from` on, which a call may have written to; all before `from` are handled. Resolves
+	 * to init's failure, or null.
 	 */
 	again(from: number): Promise<HandlerFailure | null>;
-	/** False where the state has to live to the end. */
+	/** False if the state has to live until the run's end. */
 	readonly mayRenew: boolean;
-	/** True where no more calls should begin. */
+	/** True if no more calls should begin. */
 	mustEnd(): boolean;
 	failureIn(error: unknown): HandlerFailure;
 }
 
-/** How a run ended: handled as far as `to`. */
+/** How a run ended: all messages before `to` are handled. */
 export interface BatchEnd {
 	readonly to: number;
-	/** Message `to` failed alone, or `together` from there on in one call; or no new state could be made (kind `init`). */
+	/**
+	 * Message `to` failed alone, or `together` messages from it on failed in one call, or no new state could be made (kind `init`). Null: no
+	 * failure.
+	 */
 	readonly failure: HandlerFailure | null;
 	readonly together?: number;
-	/** What `finishedTo` said of the messages from `from` on. */
+	/** The `finishedTo` that covers the messages from `from` on. */
 	readonly finished?: { readonly from: number; readonly to: number | null };
 }
 
@@ -53,7 +58,8 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 			const { outcomes, finishedTo } = batchResult(await calls.call(from, to), to - from);
 			for (let index = from; index < to; index++) results.add(index, outcomes?.[index - from]);
 			results.timed(performance.now() - startedAt);
-			// One answer holds one finishedTo, and what it leaves open ends with a renewal: what is behind waits for the next run.
+			// An answer holds a single finishedTo, and renewing the state would end what it leaves open. So the messages after it wait for the
+			// next run.
 			if (finishedTo !== undefined) return { to, failure: null, finished: { from, to: finishedTo } };
 		} catch (error) {
 			results.rollBack(mark);
@@ -81,7 +87,7 @@ interface BatchResult {
 }
 
 function batchResult(returned: unknown, length: number): BatchResult {
-	// Said, for what is left out may be inherited.
+	// Written out, because an absent property might be inherited.
 	if (isArray(returned)) return { outcomes: checkedLength(returned, length), finishedTo: undefined };
 	if (typeof returned !== "object" || returned === null || !hasOwn(returned, "finishedTo")) {
 		throw new BadOutcomeError(`handleMessages returns a list of ${length} outcomes, or {outcomes?, finishedTo}, not ${kindOf(returned)}`);

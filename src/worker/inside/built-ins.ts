@@ -1,7 +1,7 @@
 /**
- * Built-in functions as they were before the user's module was loaded, for our own code in the handler's thread: a handler may put its
- * own in their place. Methods that lists and texts inherit can't be kept this way without a cost per value: what those break is found by
- * counting (outcome-check.ts).
+ * Built-in functions as they were before the user's module was loaded. PocKaffe's own code in the handler's thread uses these, because a
+ * handler may replace the originals. Methods that arrays and strings inherit can't be kept this way without a cost per value; if a handler
+ * breaks those, outcome-check.ts finds out by counting.
  */
 export const { isArray } = Array;
 export const { getPrototypeOf, hasOwn, keys: keysOf, values: valuesOf } = Object;
@@ -13,16 +13,19 @@ export const { from: bufferOf } = Buffer;
 export const textOf = String;
 const { apply, ownKeys } = Reflect;
 const { join } = Array.prototype;
-/** A list's texts as one: half of what it costs to put them behind each other. */
+/** Joins texts. Costs half as much as concatenating them. */
 export const joinList = (list: readonly string[], separator: string): string => apply(join, list, [separator]);
 const { charCodeAt } = String.prototype;
 export const codeAt = (text: string, at: number): number => apply(charCodeAt, text, [at]);
 const { latin1Slice } = Buffer.prototype as unknown as { latin1Slice: (start: number, end: number) => string };
-/** The first bytes of a buffer, one character each. */
+/** The first `length` bytes of a buffer as Latin-1 text. */
 export const latin1Of = (buffer: Buffer, length: number): string => apply(latin1Slice, buffer, [0, length]);
 const [listPrototype, objectPrototype] = [Array.prototype, Object.prototype];
 
-/** True where a list would get or lose a value by an index that all lists inherit. Indexes come first among an object's keys. */
+/**
+ * True if a handler gave all lists an index to inherit, so that a list would gain or lose a value. Indexes come first among an object's
+ * keys.
+ */
 export function listsInheritIndexes(): boolean {
 	return ownKeys(listPrototype)[0] !== "length" || ownKeys(objectPrototype)[0] !== "constructor";
 }

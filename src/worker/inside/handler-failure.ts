@@ -1,4 +1,4 @@
-/** Whatever was thrown, as data that crosses to the main thread. Never throws itself, however strange the thrown thing is. */
+/** Turns anything that was thrown into data for the main thread. Never throws itself, however strange the value is. */
 import type { HandlerFailure } from "../thread/handler-thread.ts";
 
 const LONGEST = 8_000;

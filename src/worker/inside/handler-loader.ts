@@ -1,6 +1,6 @@
 /**
- * From `handler.module` to functions: imports the module, finds the one of handleMessage and handleMessages that it exports, and says
- * what was found instead where it doesn't. Runs in a worker thread (or a throw-away one, for `check`).
+ * Imports `handler.module` and finds the exported handleMessage or handleMessages. If there is neither, says what was found instead. Runs
+ * in a worker thread (for `check`, in a throw-away one).
  */
 import { existsSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -8,11 +8,11 @@ import type { Handler } from "../../handler-api.ts";
 import type { HandlerFailure } from "../thread/handler-thread.ts";
 import { failureOf } from "./handler-failure.ts";
 
-/** A module that can be run. */
+/** A loaded module with its functions. */
 export interface LoadedHandler {
 	readonly handler: Handler;
 	readonly handles: "message" | "batch";
-	/** pockaffe:json, which reads messages from their bytes and ignores fields without a column: its init is told of the tables. */
+	/** True for pockaffe:json: it reads messages from their bytes and ignores fields without a column, and its init gets the tables. */
 	readonly readsBytes: boolean;
 }
 
@@ -23,7 +23,7 @@ const builtIns: Readonly<Record<string, () => Promise<object>>> = {
 	"pockaffe:example": () => import("../../embedded/example-handler.ts"),
 };
 
-/** Loads a module by absolute path or built-in name. Never rejects: what is wrong is data. */
+/** Loads a module by absolute path or built-in name. Never rejects: a failure is returned as data. */
 export async function loadHandler(module: string): Promise<{ ok: true; loaded: LoadedHandler } | { ok: false; failure: HandlerFailure }> {
 	let exported: Record<string, unknown>;
 	try {
@@ -55,9 +55,9 @@ function problemOf(exported: Record<string, unknown>): string | null {
 	return `exports ${names.join(", ")}: ${wanted}`;
 }
 
-/** The failure of an import in words that say what to do; `code` is Node's. */
+/** Explains a failed import in words that say what to do; `code` is Node's. */
 export function explainLoadFailure(module: string, failure: HandlerFailure, code?: unknown): HandlerFailure {
-	// The same code comes for a module that the handler imports: its message names both.
+	// A missing module that the handler imports has the same code: its message names both.
 	if (code === "ERR_MODULE_NOT_FOUND" && !existsSync(module)) {
 		return {
 			...failure,
@@ -70,7 +70,7 @@ export function explainLoadFailure(module: string, failure: HandlerFailure, code
 			message: `${module}: imports node-rdkafka, which can't be loaded in a worker thread: produce from a process of its own`,
 		};
 	}
-	// A syntax error's place is only in the first line of its stack.
+	// Only the first line of a syntax error's stack has its place.
 	const place = failure.name === "SyntaxError" ? (failure.stack?.split("\n")[0] ?? "") : "";
 	return { ...failure, message: `${module}: ${failure.name}: ${failure.message}${place ? ` (${place})` : ""}` };
 }

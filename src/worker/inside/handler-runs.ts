@@ -1,6 +1,6 @@
 /**
- * The three ways a run of messages goes through the user's handler: one by one, with calls that overlap, or all in one call. What goes
- * wrong in the user's code is data here.
+ * The three ways in which a run of messages goes through the user's handler: one by one, with overlapping calls, or all in one call.
+ * Failures of the user's code are returned as data.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -20,40 +20,42 @@ import { isThenable, overlap } from "./overlapping-calls.ts";
 import { BadOutcomeError } from "./rows/bad-outcome.ts";
 import { RunParts } from "./run-parts.ts";
 
-/** A run and what it is made with. `batch` holds just the run; its first message has index `from` in the whole batch. */
+/** A run and what it needs. `batch` holds only the run; its first message has index `from` in the whole batch. */
 export interface HandlerRun {
 	readonly handler: Handler;
 	readonly partition: TopicPartition;
-	/** The handler's state of the moment. */
+	/** Returns the handler's current state. */
 	readonly state: () => unknown;
-	/** What calls are made with; the handler may write to its bytes, or give them away. */
+	/** The messages passed to the calls. The handler may write to their bytes, or transfer them away. */
 	batch: PackedBatch;
 	readonly from: number;
 	readonly rule: StateRule;
 	readonly concurrency: number;
-	/** Begun for this run. */
+	/** Collects this run's outcomes; already begun. */
 	readonly results: OutcomeCollector;
 	readonly progress: SharedProgress;
-	/** Reads messages past the handler where it can (pockaffe:json); null: all go through the handler. */
+	/** Reads messages without the handler where possible (pockaffe:json); null: all messages go to the handler. */
 	readonly reader: JsonReader | null;
-	/** The thread may hold too much: a run ends early, for that to be looked into. */
+	/** True if the thread may use too much memory: the run then ends early, so that this is checked. */
 	readonly looksFull: () => boolean;
-	/** A new state after a failure; `failure` where its init failed, `terminated` what the old one's terminate threw. */
+	/**
+	 * Makes a new state after a failure. `failure`: its init's failure, or null; `terminated`: what the old state's terminate threw, or null.
+	 */
 	readonly renew: () => Promise<{ failure: HandlerFailure | null; terminated: HandlerFailure | null }>;
 }
 
-/** So many bytes of rows leave the thread, however short the time: what is gathered is memory of the handler's. */
+/** Gathered bytes of rows after which a part leaves the thread, however short the time: what is gathered counts as the handler's memory. */
 const PART_BYTES = 4 * 2 ** 20;
 
-/** From before the user's module is loaded, which may put its own in its place. */
+/** Taken before the user's module is loaded, which may replace it. */
 const now = performance.now.bind(performance);
 
 type HandleMessage = NonNullable<Handler["handleMessage"]>;
 
-/** How a run goes: as it is told, and what makes the calls. */
+/** A way to make a run: its answer in parts, and the function that makes the calls. */
 type Way = readonly [parts: RunParts, go: () => Promise<RunReply>];
 
-/** Begins a run and answers with its first part; `parts` is asked for the others. */
+/** Begins a run and resolves to its first part. Ask `parts` for the others. */
 export function beginRun(run: HandlerRun): { readonly parts: RunParts; readonly first: Promise<RunReply | PartReply> } {
 	const [parts, go] = wayOf(run)(run);
 	const first = parts.begin(async () => {
@@ -115,7 +117,7 @@ function oneByOne(run: HandlerRun): Way {
 }
 
 class OneByOne {
-	/** All before are handled. */
+	/** Index of the first message that is not handled yet. */
 	handledTo: number;
 	readonly #run: HandlerRun;
 
@@ -130,7 +132,7 @@ class OneByOne {
 		const state = this.#run.state();
 		const { length } = this.#run.batch;
 		const hasBytes = holdsBytes(this.#run.batch);
-		// A look at the clock ends a message and begins the next.
+		// One reading of the clock ends a message's time and begins the next one's.
 		let startedAt = now();
 		for (let i = 0; i < length && !parts.mustEnd(i, startedAt); i++) {
 			if (hasBytes && !holdsBytes(this.#run.batch)) await takeAgain(this.#run, parts, () => results.take(this.handledTo));
@@ -138,7 +140,7 @@ class OneByOne {
 			progress.enter("handle", from + i, 1);
 			try {
 				const outcome = handleMessage(message, state);
-				// An await costs a turn of the event loop: only for what is a promise.
+				// Await only promises: each await costs a turn of the event loop.
 				results.add(from + i, isThenable(outcome) ? await outcome : outcome);
 			} catch (error) {
 				return { ok: false, outcome: results.take(from + i), failed: from + i, failure: failureIn(error), batched: false };
@@ -204,7 +206,7 @@ function overlapping(run: HandlerRun): Way {
 function inOneCall(run: HandlerRun): Way {
 	const { handler, from, results, progress } = run;
 	const hasBytes = holdsBytes(run.batch);
-	/** Between two calls: as far as the run is handled. */
+	/** Index of the first unhandled message; null while a call is running. */
 	let handledTo: number | null = null;
 	const parts = new RunParts(run, () => (handledTo === null ? null : results.take(handledTo)));
 	const go = async (): Promise<RunReply> => {
@@ -240,12 +242,12 @@ function inOneCall(run: HandlerRun): Way {
 	return [parts, go];
 }
 
-/** False where the handler gave away the memory that its run's messages lie in (a transfer of `value.buffer`). */
+/** False if the handler transferred away the memory that the run's messages lie in (a transfer of `value.buffer`). */
 function holdsBytes({ bytes }: PackedBatch): boolean {
 	return bytes.byteLength > 0;
 }
 
-/** The run goes on with its messages as they are in the log. `nothing`: the outcome of no message. */
+/** Goes on with the messages as they are in the log. `nothing`: an outcome without messages. */
 async function takeAgain(run: HandlerRun, parts: RunParts, nothing: () => BatchOutcome): Promise<void> {
 	run.batch = await parts.messagesAgain(nothing);
 }
@@ -254,7 +256,7 @@ function failureIn(error: unknown): HandlerFailure {
 	return failureOf(isBadOutcome(error) ? "bad_outcome" : "exception", error);
 }
 
-/** What was thrown may be a proxy that throws when it is looked at. */
+/** The thrown value may be a proxy that throws when it is read. */
 function isBadOutcome(thrown: unknown): boolean {
 	try {
 		return thrown instanceof BadOutcomeError;

@@ -9,15 +9,17 @@ import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { max, round } from "./built-ins.ts";
 
-/** Of `workers.maxHeapMb`. */
+/** Share of `workers.maxHeapMb` at which the thread is replaced. */
 const SHARE = 0.75;
-/** What a handler holds from its init on is its own; a thread is replaced for what it gathers. */
+/**
+ * Memory that a handler holds since its init is its own: a thread is replaced only for what it gathered afterwards, beyond this multiple.
+ */
 const GROWTH = 1.5;
-/** Behind a collection that found the heap well the next one comes where half of what was free is used up, */
+/** After a collection that found the memory within the limit, the next one comes when this share of the free memory is used up, */
 const STEP = 0.5;
-/** and not before ten times as long as it took (a full heap takes some 100 ms), */
+/** but no sooner than this many times the collection's duration (about 100 ms for a full heap), */
 const PAUSE = 10;
-/** unless V8 would soon collect by itself, or end the thread. */
+/** unless memory is so full that V8 would soon collect by itself, or end the thread. */
 const NEAR = 0.9;
 const MIB = 2 ** 20;
 
@@ -25,11 +27,11 @@ const MIB = 2 ** 20;
 const now = performance.now.bind(performance);
 const { setImmediate } = globalThis;
 
-/** What the thread is asked. */
+/** Queries about the thread's memory. */
 export interface HeapQueries {
-	/** Bytes of the heap and outside of it, garbage included. Costs 0.5 µs. */
+	/** Bytes in and outside the heap, including garbage. Costs 0.5 µs. */
 	readonly held: () => number;
-	/** Resolves when garbage is gone. */
+	/** Resolves when garbage is collected. */
 	readonly collect: () => Promise<void>;
 	/** Monotonic, ms. */
 	readonly now: () => number;
@@ -39,7 +41,7 @@ export interface HeapQueries {
 export class HeapLimit {
 	readonly #queries: HeapQueries;
 	#baseBytes = 0;
-	/** What the last collection left. */
+	/** Bytes left after the last collection. */
 	#leftBytes = 0;
 	#restsUntil = Number.NEGATIVE_INFINITY;
 	readonly #maxBytes: number;
@@ -50,27 +52,28 @@ export class HeapLimit {
 		this.#maxBytes = maxHeapMb * MIB;
 	}
 
-	/** Bytes held by now, garbage included. */
+	/** Bytes held now, including garbage. */
 	get held(): number {
 		return this.#queries.held();
 	}
 
 	/**
-	 * A partition has begun: what its init added to what was held before stays. `heldBefore` is 0 for the thread's first, whose module
-	 * counts too. Not to be told of a new state in the place of an old one: by then what was gathered would count as its.
+	 * A partition has begun: the memory that its init added is expected to stay. `heldBefore` is 0 for the thread's first partition, whose
+	 * module counts too. Do not call this when a new state replaces an old one: the memory gathered until then would count as the state's
+	 * own.
 	 */
 	begun(heldBefore = 0): void {
 		this.#baseBytes += max(0, this.#queries.held() - heldBefore);
 	}
 
-	/** True where it is worth a closer look. */
+	/** True if a closer look is worth its cost. */
 	get looksFull(): boolean {
 		const lookFrom = max(this.#limit, this.#leftBytes + STEP * (this.#maxBytes - this.#leftBytes));
 		const held = this.#queries.held();
 		return held > lookFrom && (held > NEAR * this.#maxBytes || this.#queries.now() >= this.#restsUntil);
 	}
 
-	/** MiB that the thread holds, garbage aside; null where that is within the limit. */
+	/** MiB that the thread holds after garbage collection; null if that is within the limit. */
 	async tooMuch(): Promise<number | null> {
 		const startedAt = this.#queries.now();
 		await this.#queries.collect();
@@ -95,7 +98,7 @@ const ofThisThread: HeapQueries = {
 	async collect() {
 		setFlagsFromString("--expose-gc");
 		collectGarbage ??= runInNewContext("gc") as () => void;
-		// Buffers are given back behind the collection that found them.
+		// Buffers are freed only after the collection that found them unused.
 		for (let times = 0; times < 2; times++) {
 			collectGarbage();
 			await new Promise<void>((resolve) => setImmediate(resolve));

@@ -1,4 +1,4 @@
-/** `pockaffe:log`: prints each message and `key: value`, as the proof of concept's handler did; no row. The one place that shows values. */
+/** `pockaffe:log`: prints each message and `key: value`, and makes no row. The only code that prints values. */
 import type { Message, Outcome } from "../../handler-api.ts";
 
 /** Prints the message map, then `key: value`. */

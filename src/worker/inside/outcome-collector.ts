@@ -1,6 +1,6 @@
 /**
- * What the handler made of a run of messages, gathered into one BatchOutcome: every kind of outcome of the contract, and an error
- * that says what was returned where it is none of them. A message whose outcome is bad leaves nothing behind.
+ * Gathers what the handler made of a run of messages into one BatchOutcome. Takes every kind of outcome of the contract; for anything else
+ * it throws an error that says what was returned. A message whose outcome is bad leaves nothing behind.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -13,20 +13,20 @@ import { RecordPacker } from "./rows/record-packer.ts";
 import { type EncodedRow, fieldsOf, ROW_OVERHEAD, RowEncoder } from "./rows/row-encoder.ts";
 import type { RunPositions } from "./rows/row-packer.ts";
 
-/** How strict rows are read. `lenient` ignores fields that no column takes, with a warning (pockaffe:json). */
+/** How strictly rows are read. `lenient` ignores fields that no column takes, with a warning (pockaffe:json). */
 export interface CollectorOptions {
 	readonly tables: readonly TableLayout[];
 	readonly maxOutcomeBytes: number;
 	readonly lenient: boolean;
-	/** Lanes of the writer; default 1. */
+	/** Number of the writer's lanes; default 1. */
 	readonly lanes?: number;
-	/** Topics that may be produced to; null (default): any. */
+	/** Topics that the handler may produce to; null (default): any. */
 	readonly produces?: readonly string[] | null;
-	/** Records are kept (default); else they are only checked. */
+	/** True (default): records are kept. False: they are only checked. */
 	readonly keepsRecords?: boolean;
 }
 
-/** A point of a run to go back to. */
+/** A point of a run that can be rolled back to. */
 export interface CollectorMark {
 	readonly lengths: readonly number[];
 	readonly faults: number;
@@ -37,7 +37,7 @@ export interface CollectorMark {
 	readonly counts: BatchOutcome["counts"];
 }
 
-/** A reason is for people, and goes to the dead letter and the log. */
+/** Maximum characters of a reason: it is for people, and is written to the dead letter and the log. */
 const LONGEST_REASON = 8_000;
 
 const rowKeys: ReadonlySet<string> = new Set(["id", "fields", "table", "delete", "produce"]);
@@ -45,17 +45,17 @@ const rowKeys: ReadonlySet<string> = new Set(["id", "fields", "table", "delete",
 const noRecords: ReadonlyMap<string, number> = new Map();
 const noCounts = { row: 0, delete: 0, none: 0, rejected: 0 };
 
-/** Collects the outcomes of a run. One run after the other: `begin`, `add` per message, `take` now and then. */
+/** Collects the outcomes of a run. For each run: `begin`, `add` for each message, `take` now and then. */
 export class OutcomeCollector {
 	readonly #encoders: ReadonlyMap<string, RowEncoder>;
-	/** The one that rows without a table's name are for; null where there are none or several. */
+	/** The encoder for rows that name no table; null unless exactly one table is configured. */
 	readonly #only: RowEncoder | null;
 	readonly #options: CollectorOptions;
 	readonly #known: KnownValues;
 	readonly #records: RecordPacker;
 	readonly #warned = new Set<string>();
 	#positions: RunPositions = { from: 0, offsets: [], timestamps: [] };
-	/** What comes before was taken. */
+	/** Index of the first message that `take` did not return yet. */
 	#from = 0;
 	#faults: { message: number; fault: RowFault }[] = [];
 	#rejected: { message: number; why: string }[] = [];
@@ -63,10 +63,10 @@ export class OutcomeCollector {
 	#durations: number[] = [];
 	#warnings: string[] = [];
 	#rows = 0;
-	/** Messages that gave records and no row. */
+	/** Number of messages with records but no row. */
 	#onlyRecords = 0;
 	#bytes = 0;
-	/** Of the message whose outcome is added. */
+	/** Bytes so far of the message whose outcome is being added. */
 	#messageBytes = 0;
 	#messageDeletes = 0;
 	#messageRecords = 0;
@@ -81,7 +81,7 @@ export class OutcomeCollector {
 		this.#only = only && this.#encoders.size === 1 ? only : null;
 	}
 
-	/** Begins a run; what an unfinished one left is dropped. */
+	/** Begins a run, and drops what an unfinished one left. */
 	begin(positions: RunPositions): void {
 		this.#positions = positions;
 		this.#from = positions.from;
@@ -101,12 +101,12 @@ export class OutcomeCollector {
 		this.#bytes = 0;
 	}
 
-	/** Of the rows that were added since the run began or the last `take`, about. */
+	/** About how many bytes the rows have that were added since the run began or the last `take`. */
 	get bytes(): number {
 		return this.#bytes;
 	}
 
-	/** Where the run is, to go back to when what comes next fails. */
+	/** Marks the current point, to roll back to if the next message fails. */
 	mark(): CollectorMark {
 		const lengths = [...this.#encoders.values()].map(({ length }) => length);
 		const records = this.#records.count === 0 ? null : this.#records.mark();
@@ -115,7 +115,7 @@ export class OutcomeCollector {
 		return { lengths, faults, rejected, rows: this.#rows, records, onlyRecords: this.#onlyRecords, counts };
 	}
 
-	/** Takes back everything since the mark. */
+	/** Removes everything added since the mark. */
 	rollBack({ lengths, faults, rejected, rows, records, onlyRecords, counts }: CollectorMark): void {
 		for (const [index, encoder] of [...this.#encoders.values()].entries()) encoder.rollBack(lengths[index] as number);
 		this.#faults.length = faults;
@@ -126,12 +126,12 @@ export class OutcomeCollector {
 		this.#counts = { ...counts };
 	}
 
-	/** Something to log once. */
+	/** Adds a warning, which is logged once. */
 	warn(warning: string): void {
 		this.#warnings.push(warning);
 	}
 
-	/** A call of the handler took so long. */
+	/** Notes the duration of a call of the handler. */
 	timed(durationMs: number): void {
 		this.#durations.push(durationMs);
 	}
@@ -154,7 +154,7 @@ export class OutcomeCollector {
 		}
 	}
 
-	/** Counts a row of so many bytes that was read past the handler; its block comes with `take`. */
+	/** Counts a row of `bytes` bytes that was read without the handler; `take` gets its block. */
 	addRead(bytes: number, isDelete: boolean): void {
 		if (isDelete) this.#counts.delete++;
 		else this.#counts.row++;
@@ -162,14 +162,14 @@ export class OutcomeCollector {
 		this.#bytes += bytes;
 	}
 
-	/** True where fields of the table that no column takes were warned of. */
+	/** True if a warning about unknown fields of this table was given already. */
 	hasWarned(table: string): boolean {
 		return this.#warned.has(table);
 	}
 
 	/**
-	 * What was added since the run began or the last `take`: messages up to `to` (excluded), or just those of them that `over` names. `read`:
-	 * rows that were read past the handler.
+	 * Returns what was added since the run began or the last `take`: messages up to `to` (excluded), or only those that `over` names. `read`:
+	 * blocks of rows that were read without the handler.
 	 */
 	take(to: number, over: Pick<BatchOutcome, "handled" | "finished"> = {}, read: readonly RowBlock[] = []): BatchOutcome {
 		if (listsInheritIndexes()) throw new Error("a handler gave all lists an index to inherit: what they hold can't be relied on");
@@ -213,7 +213,7 @@ export class OutcomeCollector {
 		this.#count(this.#addRow(message, outcome));
 	}
 
-	/** By index, over a length that is read once and can hold no more than an outcome may: a list with holes has no end in sight. */
+	/** Reads by index, with a length that is read once and limited to what an outcome may hold: a list with holes could go on without end. */
 	#addRows(message: number, rows: readonly unknown[]): number {
 		const { length } = rows;
 		const { maxOutcomeBytes } = this.#options;
@@ -224,7 +224,7 @@ export class OutcomeCollector {
 		return count;
 	}
 
-	/** Counts a message that gave so many rows. */
+	/** Counts a message by how many rows it gave. */
 	#count(rows: number): void {
 		const bytes = this.#messageBytes;
 		const { maxOutcomeBytes } = this.#options;
@@ -237,7 +237,7 @@ export class OutcomeCollector {
 		else this.#counts.row++;
 	}
 
-	/** Returns how many rows it was: none where there are only records. */
+	/** Returns the number of rows: 0 if the outcome has records alone. */
 	#addRow(message: number, row: unknown): 0 | 1 {
 		if (typeof row !== "object" || row === null || isArray(row)) throw notARow(row);
 		for (const name in row) {
@@ -250,7 +250,7 @@ export class OutcomeCollector {
 			if (!hasOwn(row, "id")) {
 				if (hasOwn(row, "fields") || hasOwn(row, "table") || hasOwn(row, "delete"))
 					throw new BadOutcomeError("a row must have an id; records alone are {produce: […]}");
-				// A row whose class has its id: its records alone would lose it without a word.
+				// The id is a property of the row's class: taken for records alone, the row would be lost silently.
 				if ("id" in row && !("id" in nothing)) throw notARow(row);
 				return 0;
 			}
@@ -258,7 +258,7 @@ export class OutcomeCollector {
 		if (!("id" in row)) throw notARow(row);
 		const { id } = row as { id: unknown };
 		if (mayInherit(row)) {
-			// What is inherited is not said: a careless merge of one message into every object's prototype must not decide about the others.
+			// Inherited properties do not count: one careless merge of a message into Object.prototype must not decide about other messages.
 			if (!hasOwn(row, "id")) throw notARow(row);
 			if (!hasOwn(row, "fields")) fields = undefined;
 			if (!hasOwn(row, "table")) table = undefined;
@@ -324,7 +324,7 @@ function notARow(what: unknown): BadOutcomeError {
 const nothing: Readonly<Record<string, unknown>> = {};
 
 /**
- * False for a plain object while no object inherits a name that rows have: looked at anew for each row, and cheaper than to ask for each
+ * False for a plain object while Object.prototype has none of a row's names. Checked for each row, and still cheaper than checking each
  * name.
  */
 function mayInherit(row: object): boolean {

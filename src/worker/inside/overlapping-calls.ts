@@ -1,25 +1,25 @@
 /**
- * Calls of one run that overlap: at most `handler.concurrency` at a time. Messages with the same key never overlap and keep their order;
- * messages without a key have no order. Runs in the handler's thread. After the first failure running calls finish and no further call
- * begins; the caller deals with the messages that were not begun.
+ * Overlapping calls of one run: at most `handler.concurrency` at a time. Messages with the same key never overlap and keep their order;
+ * messages without a key have no order. Runs in the handler's thread. After the first failure, running calls finish and no further call
+ * begins. The caller deals with the messages that did not begin.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
 
-/** What is called, and what is told of it. Indexes are those of the run. */
+/** The call to make, and the callbacks about it. Indexes are those of the run. */
 export interface OverlappingCalls {
 	readonly count: number;
-	/** Calls at a time, 1 or more. */
+	/** Maximum calls at a time, 1 or more. */
 	readonly limit: number;
-	/** Asked before each call, by how many were begun: false begins nothing more, a promise is waited for. */
+	/** Asked before each call, with the number of calls begun so far. False: begin no more. A promise: wait for it. */
 	readonly mayBegin: (begun: number) => boolean | Promise<void>;
-	/** null: the message has no key. */
+	/** The message's key; null if it has none. */
 	readonly keyOf: (index: number) => string | null;
-	/** Calls the handler; what is no promise is done at once. May throw. */
+	/** Calls the handler; a result that is not a promise is complete at once. May throw. */
 	readonly call: (index: number) => unknown;
-	/** The call's outcome, in order of completion. What it throws counts as the message's failure. */
+	/** Gets each call's outcome, in order of completion. If this throws, the message has failed. */
 	readonly done: (index: number, outcome: unknown) => void;
-	/** A call begins in a slot, 0 to `limit` - 1, which is its own until it has ended. */
+	/** A call begins in a slot, 0 to `limit` - 1; no other call has the slot until this one ends. */
 	readonly begins: (slot: number, index: number) => void;
 	readonly ended: (slot: number) => void;
 }
@@ -35,9 +35,9 @@ export function overlap(calls: OverlappingCalls): Promise<OverlappingFailure> {
 class Overlap {
 	readonly #calls: OverlappingCalls;
 	readonly #resolve: (failure: OverlappingFailure) => void;
-	/** Per key that has a call in flight: what waits for it. */
+	/** For each key with a call in flight: the messages that wait for it. */
 	readonly #waiting = new Map<string, number[]>();
-	/** What waited for its key and may begin. */
+	/** Messages that waited for their key and may begin now. */
 	readonly #ready: number[] = [];
 	/** Keys as they were when their message was taken: a handler may write into its own. */
 	readonly #keys = new Map<number, string>();
@@ -67,7 +67,7 @@ class Overlap {
 			if (index === null) break;
 			this.#start(index);
 		}
-		// Without a call in flight nothing waits for a key either, unless a failure or the caller ended it all.
+		// With no call in flight nothing waits for a key either, unless a failure or the caller ended the run.
 		if (this.#inFlight === 0 && !this.#isHeldUp) this.#resolve(this.#failure);
 	}
 
@@ -134,7 +134,7 @@ class Overlap {
 		this.#calls.ended(slot);
 	}
 
-	/** What waited first for the same key may begin. */
+	/** The first message that waits for the same key may begin. */
 	#release(index: number): void {
 		const key = this.#keys.get(index);
 		if (key === undefined) return;
@@ -145,7 +145,7 @@ class Overlap {
 	}
 }
 
-/** True for what `await` would wait for. */
+/** True for a value that `await` would wait for. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
 	return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 }

@@ -12,14 +12,14 @@ import type { PackedBatch } from "../../core/messages/packed-batch.ts";
 import type { BatchOutcome, RunReply } from "../thread/handler-thread.ts";
 import type { PartReply, SharedProgress } from "../thread/thread-protocol.ts";
 
-/** What was handled leaves the thread after so long, ms: a crossing costs about 0.1 ms. */
+/** Time after which handled messages leave the thread, ms: each crossing costs about 0.1 ms. */
 const PART_MS = 200;
-/** A run gives the thread away after so long, ms, if others wait for it. */
+/** Time after which a run gives the thread away if others wait for it, ms. */
 const TURN_MS = 20;
-/** How often the memory is looked at, ms: a look takes 0.5 µs, and little is gathered in between. */
+/** Interval between two checks of the memory, ms: a check takes 0.5 µs, and little is gathered in between. */
 const LOOK_MS = 2;
 
-/** From before the user's module is loaded, which may put its own in their place. */
+/** Taken before the user's module is loaded, which may replace them. */
 const { setTimeout, clearTimeout } = globalThis;
 const now = performance.now.bind(performance);
 
@@ -36,14 +36,14 @@ export class RunParts {
 	#goOn: (batch: PackedBatch | null) => void = () => {};
 	#ended: Promise<RunReply> | null = null;
 
-	/** `take` gives what was handled and not told yet; null for nothing. `looksFull`: the thread may hold too much. */
+	/** `take` returns what was handled and not sent yet; null if there is nothing. `looksFull`: the thread may use too much memory. */
 	constructor({ progress, looksFull }: { progress: SharedProgress; looksFull: () => boolean }, take: () => BatchOutcome | null) {
 		this.#progress = progress;
 		this.#looksFull = looksFull;
 		this.#take = take;
 	}
 
-	/** Runs it, and answers with the first part. The run's own answer is the last. */
+	/** Makes the run, and resolves to the first part. The run's own reply is the last part. */
 	begin(run: () => Promise<RunReply>): Promise<RunReply | PartReply> {
 		const first = this.ask();
 		const last = run();
@@ -56,7 +56,7 @@ export class RunParts {
 		return first;
 	}
 
-	/** The next part. `batch`: the run's messages, where the last part asked for them. */
+	/** Resolves to the next part. `batch`: the run's messages again, if the last part asked for them. */
 	ask(batch: PackedBatch | null = null): Promise<RunReply | PartReply> {
 		return new Promise((resolve) => {
 			if (this.#ended) return resolve(this.#ended);
@@ -67,7 +67,7 @@ export class RunParts {
 		});
 	}
 
-	/** True where no more calls should begin; `begun` of the run's have, and `nowMs` is the time by `performance.now`. */
+	/** True if no more calls should begin. `begun`: how many of the run's calls have begun; `nowMs`: the time by `performance.now`. */
 	mustEnd(begun: number, nowMs: number): boolean {
 		if (begun > 0 && nowMs >= this.#lookAt) {
 			this.#lookAt = nowMs + LOOK_MS;
@@ -81,15 +81,18 @@ export class RunParts {
 		return nowMs >= this.#dueAt;
 	}
 
-	/** Tells what was handled, and resolves when the next part was asked for: a loop that never waits would keep its answers in the thread. */
+	/**
+	 * Sends what was handled, and resolves when the next part was asked for. A loop that never waits would otherwise keep its answers in the
+	 * thread.
+	 */
 	async passOn(): Promise<void> {
 		if (this.#asked) this.#tell();
 		if (!this.#asked) await this.#nextAsked();
 	}
 
-	/** The run's messages as they are in the log, whatever became of those that the thread was given. */
+	/** Fetches the run's messages as they are in the log, whatever the handler did to its copy. */
 	async messagesAgain(outcome: () => BatchOutcome): Promise<PackedBatch> {
-		// A part that was told a moment ago is answered first.
+		// First wait until the part that was just sent is answered.
 		if (!this.#asked) await this.#nextAsked();
 		this.#answer({ goesOn: true, outcome: this.#take() ?? outcome(), wantsMessages: true });
 		return (await this.#nextAsked()) as PackedBatch;

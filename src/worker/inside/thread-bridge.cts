@@ -1,7 +1,7 @@
 /**
- * What piscina loads first: it tries `require` before `import`, and Node 20 ends the whole process by an assertion where a thread is ended
- * while it requires an ES module (seen once in an hour of chaos, at a stop of a thread that was only starting). This file may be required;
- * what it imports may be interrupted.
+ * The file that piscina loads first. Piscina tries `require` before `import`, and Node 20 ends the whole process by an assertion if a
+ * thread ends while it requires an ES module (seen once in an hour of chaos, when a thread that was just starting was stopped). Requiring
+ * this file is safe, and so is interrupting the import inside it.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */

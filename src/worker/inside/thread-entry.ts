@@ -1,7 +1,7 @@
 /**
- * The entry of a worker thread: runs the user's handler and nothing else. Each request of the main thread is one task of the pool;
- * what goes wrong in the user's code is answered as data, only a death of the thread is not. The module is loaded once, however many
- * partitions share the thread; each of them has a state of its own.
+ * The entry of a worker thread: runs the user's handler and nothing else. Each request of the main thread is one task of the pool. Failures
+ * of the user's code are answered as data; only the thread's death is not. The module is loaded once, however many partitions share the
+ * thread; each partition has a handler state of its own.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -21,11 +21,11 @@ import type { JsonReader } from "./json/json-reader.ts";
 import { OutcomeCollector } from "./outcome-collector.ts";
 import type { RunParts } from "./run-parts.ts";
 
-/** A partition in this thread. */
+/** A partition that uses this thread. */
 interface Share {
 	readonly partition: TopicPartition;
 	state: unknown;
-	/** Of pockaffe:json. */
+	/** The byte reader of pockaffe:json; null for other handlers. */
 	reader: JsonReader | null;
 }
 
@@ -39,12 +39,12 @@ const heap = new HeapLimit(data.maxHeapMb);
 let loaded: LoadedHandler | null = null;
 let version: string | null = null;
 let collector: OutcomeCollector | null = null;
-/** Whose request is being answered. */
+/** The partition whose request is being answered. */
 let current: Share | null = null;
-/** The run that is answered in parts. */
+/** The run that is being answered in parts. */
 let goingOn: RunParts | null = null;
 
-// Stacks name the file and line that the user wrote, where the module brings a source map.
+// If the module has a source map, stack traces name the file and line that the user wrote.
 process.setSourceMapsEnabled(true);
 const flushOutput = data.output === null ? () => {} : captureOutput(data.output, speaker);
 
@@ -87,7 +87,7 @@ async function answerFor(share: Share, request: ThreadRequest): Promise<ThreadRe
 	}
 }
 
-/** A run's answer says where its thread has come to hold too much. */
+/** Adds to a run's reply that the thread uses too much memory, if it does. */
 async function withHeld(reply: ThreadReply): Promise<ThreadReply> {
 	if (!reply || !("outcome" in reply) || "goesOn" in reply || !reply.ok || !heap.looksFull) return reply;
 	const heldMb = await heap.tooMuch();
@@ -118,7 +118,7 @@ async function load(): Promise<HandlerFailure | null> {
 	version = await handlerVersion(data.module);
 	const { tables, maxOutcomeBytes, lanes, purpose } = data;
 	const produces = data.produces.length > 0 ? data.produces : null;
-	// Who only compares, or computes rows anew, produces nothing.
+	// verify and reprocess produce nothing.
 	const keepsRecords = purpose === "run";
 	collector = new OutcomeCollector({ tables, maxOutcomeBytes, lenient: readsBytes, lanes, produces, keepsRecords });
 	return null;
@@ -166,14 +166,16 @@ function run(share: Share, { batch, from, state: rule }: RunRequest): Promise<Ru
 	return first;
 }
 
-/** A new state after a failure; `failure` where its init failed. */
+/**
+ * Makes a new state after a failure. `failure`: its init's failure, or null; `terminated`: what the old state's terminate threw, or null.
+ */
 async function renew(share: Share): Promise<{ failure: HandlerFailure | null; terminated: HandlerFailure | null }> {
 	const terminated = await terminate(share, "failed");
 	const reply = await init(share);
 	return { failure: reply.ok ? null : reply.failure, terminated };
 }
 
-/** Whom a printed line comes from: who is being answered, or the only one there is; null where it can't be known. */
+/** The partition that a printed line comes from: the one being answered, or the only one in the thread; null if it can't be known. */
 function speaker(): TopicPartition | null {
 	const [only] = shares.values();
 	return current?.partition ?? (shares.size === 1 ? (only as Share).partition : null);

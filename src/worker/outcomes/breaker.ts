@@ -1,20 +1,20 @@
 /**
- * Whether one more dead letter may be made: a partition that dead-letters too large a share of its messages, or too many in a row, has
- * a handler, a schema or a producer that is wrong, and its messages are better kept where they are. Pure: asked with the time.
+ * Decides whether one more dead letter may be made. If a partition dead-letters too large a share of its messages, or too many in a row,
+ * then a handler, a schema or a producer is wrong, and its messages are better kept where they are. Pure: the caller passes the time.
  *
- *   closed -> open (letters are withheld) -> trial (one message decides) -> closed | open
+ *    closed -> open (letters are withheld) -> trial (one message decides) -> closed | open
  *
  * Modelled on Arroyo's dead-letter policy. A side way of a message's way (docs/architecture.md).
  */
 
 /** `deadLetters.breaker` of the configuration. */
 export interface BreakerLimits {
-	/** More than this share of the messages of the period; 1: never by share. */
+	/** Share of the period's messages that may become dead letters; more opens the breaker. 1 disables this check. */
 	readonly share: number;
-	/** Messages of the period from which the share counts. */
+	/** Minimum messages in the period before the share is checked. */
 	readonly minMessages: number;
 	readonly withinMs: number;
-	/** So many in a row; 0: never by a row. */
+	/** Consecutive dead letters that open the breaker; 0 disables this check. */
 	readonly consecutive: number;
 }
 
@@ -24,7 +24,7 @@ interface Slice {
 	letters: number;
 }
 
-/** Pieces of the period: what is older than the period leaves it in steps of a tenth. */
+/** The period has this many slices: messages older than the period drop out a tenth of it at a time. */
 const SLICES = 10;
 
 /** The breaker of a partition. One per partition. */
@@ -39,17 +39,17 @@ export class Breaker {
 		this.#limits = limits;
 	}
 
-	/** Why it is open; null while it isn't. */
+	/** Why the breaker is open; null while it is closed. */
 	get reason(): string | null {
 		return this.#state === "open" ? this.#reason : null;
 	}
 
-	/** True while the next message decides alone. */
+	/** True while one message decides whether the breaker stays open. */
 	get onTrial(): boolean {
 		return this.#state === "trial";
 	}
 
-	/** Messages went through without a letter. */
+	/** Messages were finished without a dead letter. */
 	passed(count: number, nowMs: number): void {
 		if (count === 0 || this.#state === "open") return;
 		if (this.#state === "trial") this.#close();
@@ -57,7 +57,7 @@ export class Breaker {
 		this.#slice(nowMs).messages += count;
 	}
 
-	/** A message is to become a dead letter at `nowMs` (monotonic): false where it must be withheld instead. */
+	/** A message is about to become a dead letter at `nowMs` (monotonic). False if the letter must be withheld instead. */
 	admits(nowMs: number): boolean {
 		if (this.#state === "open") return false;
 		const why = this.#state === "trial" ? this.#reason : this.#tooMany(nowMs);
@@ -73,7 +73,7 @@ export class Breaker {
 		return true;
 	}
 
-	/** A changed file or a person lets one message decide. */
+	/** A changed file or a person starts a trial: one message decides. */
 	tryAgain(): void {
 		if (this.#state === "open") this.#state = "trial";
 	}
@@ -97,7 +97,7 @@ export class Breaker {
 		this.#slices = [];
 	}
 
-	/** The slice of now; those that left the period are forgotten. */
+	/** The current slice. Slices that left the period are dropped. */
 	#slice(nowMs: number): Slice {
 		const { withinMs } = this.#limits;
 		this.#slices = this.#slices.filter(({ since }) => nowMs - since < withinMs);

@@ -9,14 +9,14 @@ import type { HeldMessage } from "../message-queue.ts";
 
 /** Finishes messages once the rows of the same answer are durable. One per answer with a `finishedTo`. */
 export class FinishedTogether {
-	/** The answer's messages begin here: the index in its batch. */
+	/** Index in the batch of the answer's first message. */
 	readonly #from: number;
 	readonly #messages: readonly HeldMessage[];
 	readonly #close: (message: HeldMessage) => void;
-	/** Rows, and the answer's being routed. */
+	/** Outstanding rows and records, and 1 until the answer is routed. */
 	#open: number;
 
-	/** `rows`: how many rows and records there are of messages of the answer. */
+	/** `rows`: number of rows and records of the answer's messages. */
 	constructor(parts: { from: number; rows: number; messages: readonly HeldMessage[]; close: (message: HeldMessage) => void }) {
 		this.#from = parts.from;
 		this.#messages = parts.messages;
@@ -24,17 +24,17 @@ export class FinishedTogether {
 		this.#open = parts.rows + 1;
 	}
 
-	/** The answer is routed. */
+	/** The whole answer is routed. */
 	routed(): void {
 		this.#closed();
 	}
 
-	/** A row of a message is durable, or never will be. Those of calls before the answer, in the same run, are none of its. */
+	/** A row of a message is durable or never will be. Rows of calls before this answer, in the same run, do not belong to it. */
 	settled(message: number): void {
 		if (message >= this.#from) this.#closed();
 	}
 
-	/** The messages whose rows may have been with that of `message`. */
+	/** The messages whose rows may be among those of `message`. */
 	with(message: number): readonly HeldMessage[] {
 		return message >= this.#from ? this.#messages : [];
 	}

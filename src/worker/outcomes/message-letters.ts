@@ -1,6 +1,6 @@
 /**
- * Stores the letters of a partition's messages. A message has one letter. If more of its rows are refused while the letter is being stored,
- * the letter is stored once more, so that in the end it names every refused row.
+ * Stores the dead letters of a partition's messages. A message has one letter. If more of its rows are refused while the letter is being
+ * stored, it is stored once more, so that in the end it names every refused row.
  *
  * Step 6 of a message's way (docs/architecture.md).
  */
@@ -12,28 +12,28 @@ import { REFUSED_TOGETHER, type RowFault } from "../../core/rows/rows.ts";
 import type { HeldBatch, HeldMessage } from "../message-queue.ts";
 import type { DeadLetterSink } from "../ports.ts";
 
-/** Why a letter is made. */
+/** The cause of a dead letter. */
 export type LetterCause = Pick<DeadLetter, "reason" | "error"> &
 	Partial<Pick<DeadLetter, "stack" | "sqlstate" | "table" | "rowId" | "attempts">>;
 
-/** What the letters are made with. */
+/** What making and storing letters needs. */
 export interface MessageLettersParts {
 	readonly partition: TopicPartition;
 	readonly logId: LogId;
 	readonly deadLetters: DeadLetterSink;
-	/** Null before it is known. */
+	/** Returns null before it is known. */
 	readonly handlerVersion?: () => string | null;
-	/** Gives up what is not stored. */
+	/** Aborted when letters that are not stored yet have to be given up. */
 	readonly signal: AbortSignal;
-	/** A letter of the message begins to be stored: it is open until `closed`. */
+	/** The store of the message's letter begins: the message stays open until `closed`. */
 	readonly opened: (message: HeldMessage) => void;
 	readonly closed: (message: HeldMessage) => void;
 }
 
-/** The letter of a message in one hand-over. */
+/** The state of a message's letter during one hand-over. */
 interface Progress {
 	readonly rows: RefusedRow[];
-	/** Null while none was made. */
+	/** Null while no letter was made. */
 	cause: LetterCause | null;
 	isStoring: boolean;
 	isRenewed: boolean;
@@ -48,13 +48,13 @@ export class MessageLetters {
 		this.#parts = parts;
 	}
 
-	/** These messages were handed over anew: what was refused of them before says nothing. */
+	/** These messages are handed over anew: rows refused earlier no longer count. */
 	begin(held: HeldBatch, messages: Iterable<number>): void {
 		const ofBatch = this.#progress.get(held);
 		if (ofBatch) for (const message of messages) ofBatch.delete(message);
 	}
 
-	/** A row of the message can't be written; true where its letter was made and is renewed by that. */
+	/** A row of the message can't be written. True if its letter was made already; it is then stored again with this row. */
 	refuse(held: HeldBatch, message: number, fault: RowFault): boolean {
 		const progress = this.#of(held, message);
 		progress.rows.push([fault.table, fault.rowId, fault.sqlstate]);
@@ -65,7 +65,7 @@ export class MessageLetters {
 		return true;
 	}
 
-	/** Makes the letter; `stored` is told once it is durable. */
+	/** Makes the letter. `stored` is called once it is durable. */
 	make(held: HeldBatch, message: number, cause: LetterCause, state: DeadLetter["state"], stored: (letter: DeadLetter) => void): void {
 		const progress = this.#of(held, message);
 		progress.cause = cause;
@@ -85,7 +85,7 @@ export class MessageLetters {
 				if (progress.isRenewed) this.#store(of, progress, state, () => {});
 				closed(of);
 			},
-			// Only the signal ends a store: the partition is released, and its next owner meets the message again.
+			// Only the signal ends a store: the partition was released, and its next owner receives the message again.
 			() => {},
 		);
 	}
@@ -101,7 +101,7 @@ export class MessageLetters {
 			sqlstate: null,
 			table: null,
 			rowId: null,
-			// Rows that are refused until it is sent are in it, too.
+			// Rows refused until the letter is sent are included.
 			refusedRows: rows,
 			rowsLeftOut: 0,
 			attempts: 1,
@@ -126,7 +126,7 @@ export class MessageLetters {
 	}
 }
 
-/** The letter's cause where the database, or the thread in its place, refuses a row. */
+/** The letter's cause if the database, or the thread in its place, refuses a row. */
 export function refusal(fault: RowFault): LetterCause {
 	return { reason: "row_fault", error: fault.message, sqlstate: fault.sqlstate, table: fault.table, rowId: fault.rowId };
 }

@@ -1,6 +1,7 @@
 /**
- * Whether an answer of a handler's thread adds up. A handler may change what JavaScript is made of, and our own code in its thread with it:
- * then rows get lost while they are packed. Counted in the thread apart from the packing, compared on the main thread.
+ * Checks whether a thread's answer adds up. A handler may change JavaScript's built-ins, and with them PocKaffe's own code in its thread;
+ * rows could then get lost while they are packed. They are counted in the thread apart from the packing, and compared here on the main
+ * thread.
  *
  * Step 6 of a message's way (docs/architecture.md).
  */
@@ -8,7 +9,7 @@
 import type { PackedRecords } from "../../core/messages/records.ts";
 import { type BatchOutcome, countHandled } from "../thread/handler-thread.ts";
 
-/** What does not add up; null where all of it does. */
+/** What does not add up; null if everything does. */
 export function contradictionIn(outcome: BatchOutcome): string | null {
 	const { from, to, blocks, rows, counts, records } = outcome;
 	const told = counts.row + counts.delete + counts.none + counts.rejected + (records?.only ?? 0);

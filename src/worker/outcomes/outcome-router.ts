@@ -1,6 +1,6 @@
 /**
- * What becomes of a handled batch: rows to the row sink, rejected and refused messages to the dead letters, and a message finished
- * when nothing of it is outstanding any more. Knows nothing of threads and attempts.
+ * Routes the outcomes of a handled batch: rows to the row sink, records to the record sink, rejected and refused messages to the dead
+ * letters. A message is finished when nothing of it is outstanding. Knows nothing of threads and attempts.
  *
  * Step 6 of a message's way (docs/architecture.md).
  */
@@ -23,10 +23,10 @@ import { FinishedTogether } from "./finished-together.ts";
 import { type LetterCause, MessageLetters, refusal } from "./message-letters.ts";
 import { withRefusedTogether } from "./refused-together.ts";
 
-/** What the router needs of its worker's parts. */
+/** What the router needs from its worker. */
 export interface RouterParts {
 	readonly partition: TopicPartition;
-	/** The log whose messages it gets: Kafka's id of the topic, null where it is not known. */
+	/** The log that the messages are from: Kafka's topic id, or null if it is not known. */
 	readonly logId: LogId;
 	readonly settings: {
 		readonly futureLimits: ReadonlyMap<string, number>;
@@ -38,7 +38,7 @@ export interface RouterParts {
 	readonly rows: RowSink;
 	readonly records: RecordSink;
 	readonly deadLetters: DeadLetterSink;
-	/** Null before it is known. */
+	/** Returns null before it is known. */
 	readonly handlerVersion?: () => string | null;
 	readonly clock: Clock;
 	readonly listener: {
@@ -48,7 +48,7 @@ export interface RouterParts {
 	readonly finished: (offset: number) => void;
 }
 
-/** What made a message poison. */
+/** Why a message is poison. */
 interface Poison {
 	readonly kind: string;
 	readonly error: { readonly message: string; readonly stack: string | null };
@@ -62,20 +62,20 @@ export class OutcomeRouter {
 	readonly #moved: () => void;
 	readonly #breaker: Breaker;
 	readonly #letters: MessageLetters;
-	/** Messages that finished without a letter and of which the breaker was not told yet. */
+	/** Messages that finished without a dead letter and that the breaker was not told about yet. */
 	#passed = 0;
-	/**
-	 * Offsets handed over on trial: only these decide it. What was handed before may still come back, with a row that is refused or one
-	 * that goes in.
-	 */
+	/** Offsets handed over on trial: only these decide it. Rows of messages handed over before may still be refused or written. */
 	readonly #trial = new Set<number>();
-	/** The letter that the breaker withheld first: where it is and why it would have been made. Of the handler's own words none. */
+	/**
+	 * Describes the first letter that the breaker withheld: its message, and why it would have been made. Contains none of the handler's
+	 * words.
+	 */
 	#withheldFirst = "";
 	readonly #ended = lifetime();
-	/** Records that are not settled. */
+	/** Number of records not settled yet. */
 	#openRecords = 0;
 
-	/** `moved` is called whenever a message was finished. */
+	/** `moved` is called whenever a message is finished. */
 	constructor(parts: RouterParts, queue: MessageQueue, moved: () => void) {
 		this.#parts = parts;
 		this.#queue = queue;
@@ -89,7 +89,7 @@ export class OutcomeRouter {
 		});
 	}
 
-	/** Routes what the handler made of messages `handled.from` to `handled.to` of `held`, which are taken from the queue. */
+	/** Routes the outcome of messages `handled.from` to `handled.to` (excluded) of `held`. They must be taken from the queue. */
 	route(held: HeldBatch, handled: BatchOutcome): void {
 		const outcome = withRefusedTogether(handled, this.#parts.settings.atomic);
 		const future = this.#futureMessages(held, outcome.blocks);
@@ -110,7 +110,7 @@ export class OutcomeRouter {
 		this.#moved();
 	}
 
-	/** A poison message is dead-lettered. */
+	/** Makes a dead letter of a poison message. */
 	poison(held: HeldBatch, message: number, poison: Poison): void {
 		this.#letters.begin(held, [message]);
 		this.#passedBefore(held, message);
@@ -118,7 +118,7 @@ export class OutcomeRouter {
 		this.#givenUp(held, message);
 	}
 
-	/** A poison message is passed over, as configured: a letter that is not open, and none of the breaker's. */
+	/** Skips a poison message, as configured: its letter is not open, and the breaker does not count it. */
 	skip(held: HeldBatch, message: number, poison: Poison): void {
 		const { partition, listener } = this.#parts;
 		held.told[message] = LETTERED;
@@ -127,12 +127,12 @@ export class OutcomeRouter {
 		this.#givenUp(held, message);
 	}
 
-	/** The message is finished as it is. */
+	/** Finishes the message without an outcome. */
 	pass(held: HeldBatch, message: number): void {
 		this.#givenUp(held, message);
 	}
 
-	/** A person wants the message passed over, whatever it is; `stored` is told once its letter is durable. */
+	/** Skips a message because a person asked for it, whatever the message is. `stored` is called once its letter is durable. */
 	skipByHand(held: HeldBatch, message: number, why: string, stored: () => void): void {
 		const { partition, listener } = this.#parts;
 		held.told[message] = LETTERED;
@@ -149,7 +149,7 @@ export class OutcomeRouter {
 		return keyAt(held.batch, message);
 	}
 
-	/** Why dead letters are withheld and the partition has to wait, and what ends that; null while they aren't. */
+	/** Why dead letters are withheld and the partition has to wait, and what ends that; null while none are withheld. */
 	get breakerReason(): string | null {
 		const { reason } = this.#breaker;
 		if (reason === null) return null;
@@ -158,12 +158,12 @@ export class OutcomeRouter {
 		return `${reason}, the last ${this.#withheldFirst}; mend what makes them, then save the handler's file or \`${resume}\`: one message decides`;
 	}
 
-	/** True while the next message decides alone whether dead letters may be made again. */
+	/** True while one message decides whether dead letters may be created again. */
 	get onTrial(): boolean {
 		return this.#breaker.onTrial;
 	}
 
-	/** What was withheld is queued again, and its first message decides. */
+	/** Queues the withheld messages again; the first of them decides. */
 	tryAgain(): void {
 		this.#tellPassed();
 		this.#trial.clear();
@@ -171,15 +171,15 @@ export class OutcomeRouter {
 		this.#breaker.tryAgain();
 	}
 
-	/** On trial one message at a time is handed over: the first of `run`. */
+	/** During a trial messages are handed over one by one: returns the first of `run`. */
 	onTrialNext({ held, from }: Run): Run {
-		// What it was told of before decides nothing.
+		// Earlier results of this message do not decide.
 		held.told[from] = 0;
 		this.#trial.add(held.batch.offsets[from] as number);
 		return { held, from, to: from + 1 };
 	}
 
-	/** More would only wait: the broker is slow, and has not yet what was produced here. */
+	/** True if the partition should not hand over more: the broker is slow, and does not have this partition's records yet. */
 	get waitsForBroker(): boolean {
 		return this.#openRecords > 0 && this.#parts.records.isFull;
 	}
@@ -188,7 +188,7 @@ export class OutcomeRouter {
 		return this.#ended.signal.aborted;
 	}
 
-	/** What still comes back is ignored from here on, and dead letters that wait for their target are given up. Idempotent. */
+	/** Ignores all later reports, and gives up dead letters that wait for their target. Idempotent. */
 	dispose(): void {
 		this.#ended.abort(new Error("the partition was released"));
 	}
@@ -219,7 +219,7 @@ export class OutcomeRouter {
 			},
 			refused: (message, fault) => {
 				if (signal.aborted) return;
-				// A message has one letter, and counts once.
+				// A message has one letter, and the breaker counts it once.
 				const isRenewed = this.#letters.refuse(held, message, fault);
 				if (!isRenewed) this.#letter(held, message, refusal(fault), together?.with(message));
 				this.#close(held, message);
@@ -229,7 +229,7 @@ export class OutcomeRouter {
 		};
 	}
 
-	/** Each record keeps its message open; of messages from the future there are none. */
+	/** Each record keeps its message open. Messages from the future (`future`) produce none. */
 	#openedRecords(held: HeldBatch, all: readonly RecordBlock[], future: ReadonlyMap<number, LetterCause>): readonly RecordBlock[] {
 		const blocks = future.size === 0 ? all : all.map((block) => withoutRecordsOf(block, future)).filter(({ length }) => length > 0);
 		for (const { messages } of blocks) {
@@ -260,13 +260,15 @@ export class OutcomeRouter {
 		};
 	}
 
-	/** With its last record the partition waits for the broker no more, whatever others have there. */
+	/** Once its last record is settled the partition no longer waits for the broker, whatever other partitions have there. */
 	#recordsClosed(count: number): void {
 		this.#openRecords -= count;
 		if (this.#openRecords === 0 && !this.disposed) this.#moved();
 	}
 
-	/** What `finishedTo` left before and finishes now, and what it finishes of the run; the rest is left. */
+	/**
+	 * Finishes what `finishedTo` covers: messages that earlier answers left unfinished, and messages of this run. The others stay unfinished.
+	 */
 	#finishTogether(
 		held: HeldBatch,
 		{ to, finished }: BatchOutcome,
@@ -288,7 +290,7 @@ export class OutcomeRouter {
 		return new FinishedTogether({ from: finished.from, rows, messages, close: (each) => this.#close(each.held, each.message) });
 	}
 
-	/** Letters of a run in the order of its messages, so that the breaker sees them as they were. */
+	/** Makes the letters of a run in the order of its messages, so that the breaker sees them in that order. */
 	#makeLetters(
 		held: HeldBatch,
 		{ faults, rejected }: BatchOutcome,
@@ -303,12 +305,15 @@ export class OutcomeRouter {
 		for (const message of [...causes.keys()].sort((left, right) => left - right)) {
 			const cause = causes.get(message) as LetterCause;
 			this.#passedBefore(held, message);
-			// A rejected message has no rows that others could be in.
+			// A rejected message has no rows, so it holds no other message's rows.
 			this.#letter(held, message, cause, cause.reason === "rejected" ? [] : together?.with(message));
 		}
 	}
 
-	/** Messages whose timestamp is too far ahead for a table guarded by it: dead letters, none of their rows is written. */
+	/**
+	 * The messages whose timestamp is too far ahead for a table with `cas.version: timestamp`. They become dead letters, and none of their
+	 * rows is written.
+	 */
 	#futureMessages(held: HeldBatch, blocks: readonly RowBlock[]): ReadonlyMap<number, LetterCause> {
 		const future = new Map<number, LetterCause>();
 		const now = this.#parts.clock.now();
@@ -328,8 +333,8 @@ export class OutcomeRouter {
 	}
 
 	/**
-	 * Stores a dead letter, and the message stays open until it is durable; or withholds it, and the message stays open until then,
-	 * `others` too: what is to be made of them was in the message's rows.
+	 * Stores a dead letter, or withholds it. The message stays open until the letter is durable. If the letter is withheld, `others` stay
+	 * open too: what is made of them was in this message's rows.
 	 */
 	#letter(held: HeldBatch, message: number, cause: LetterCause, others: readonly HeldMessage[] = []): void {
 		if (this.#ended.signal.aborted) return;
@@ -346,8 +351,8 @@ export class OutcomeRouter {
 	}
 
 	/**
-	 * The messages in front of one whose letter is made in the thread were handled well. The database may not have their rows yet, and is
-	 * not waited for: else letters of a backlog would overtake what lies between them, and be in a row that never was.
+	 * When a letter is made for a message in the thread, the messages before it were handled well. Tells the breaker so, without waiting
+	 * until the database has their rows: otherwise the letters of a backlog would look consecutive when they are not.
 	 */
 	#passedBefore(held: HeldBatch, message: number): void {
 		if (this.#breaker.onTrial || this.#breaker.reason !== null) return;
@@ -372,7 +377,7 @@ export class OutcomeRouter {
 		this.#movedIfDone();
 	}
 
-	/** The hand-over itself is over. */
+	/** The hand-over of the message is over. */
 	#answered(held: HeldBatch, message: number): void {
 		if (this.#queue.answered(held, message)) this.#finished(held, message);
 	}
@@ -396,19 +401,22 @@ export class OutcomeRouter {
 		if (this.#breaker.onTrial) this.#pass();
 	}
 
-	/** False where a trial is under way and this message is none of it. */
+	/** False if a trial is under way and this message is not part of it. */
 	#decides(offset: number): boolean {
 		return !this.#breaker.onTrial || this.#trial.has(offset);
 	}
 
-	/** A message on trial went through. Letters that came meanwhile of messages from before were withheld: they are handled again. */
+	/**
+	 * A trial message went through, so the breaker closes. Letters of earlier messages were withheld meanwhile: those messages are handled
+	 * again.
+	 */
 	#pass(): void {
 		this.#tellPassed();
 		this.#queue.requeueWithheld();
 		this.#moved();
 	}
 
-	/** Counted one by one, told in bulk: it concerns every message. */
+	/** Messages are counted one by one and reported to the breaker in bulk, because this runs for every message. */
 	#tellPassed(): void {
 		this.#breaker.passed(this.#passed, this.#parts.clock.monotonic());
 		this.#passed = 0;

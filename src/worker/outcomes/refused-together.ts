@@ -1,12 +1,8 @@
-/**
- * Tables with `atomic: message`: where the thread found a fault in one row, the other rows of its message are refused as well. Pure.
- *
- * Step 6 of a message's way (docs/architecture.md).
- */
+/** For tables with `atomic: message`: if the thread found a fault in one row, the other rows of its message are refused as well. Pure. */
 import { type RowFault, refusedTogether, rowsOf, withoutMessages } from "../../core/rows/rows.ts";
 import type { BatchOutcome } from "../thread/handler-thread.ts";
 
-/** The outcome with the other rows of such messages refused as well; `tables` are those that ask for it. */
+/** Returns the outcome with the other rows of such messages refused too. `tables`: those with `atomic: message`. */
 export function withRefusedTogether(outcome: BatchOutcome, tables: ReadonlySet<string>): BatchOutcome {
 	if (tables.size === 0 || outcome.faults.length === 0) return outcome;
 	const spoiled = new Map<number, RowFault>();

@@ -1,32 +1,36 @@
 /**
- * Messages that PocKaffe produced again: a record names its source (core/messages/records.ts), and who meets one twice in a partition has met a
- * repeat. Other content is never one: a handler may have learned something since, and two groups may be called the same. Pure.
+ * Finds messages that PocKaffe produced a second time. A record names its source (core/messages/records.ts); a second record from the same
+ * source, with the same content, in the same partition is a repeat. A record with other content never is: the handler may have learned
+ * something since, and two groups may share a name. Pure.
  *
- * Remembered are the last records of each source, for as long as this member has the partition. A record that is not remembered is none
- * that came before, as far as is known: it is handled, and whatever lies behind it in its source is forgotten, so that its repeats are
- * handled behind it, too. So a source may come out of order (a dead letter that is replayed, calls that overlap), begin anew (a topic that
- * was made again), or be older than what is remembered: then repeats are handled, never in the wrong order, and nothing new is dropped.
+ * The last records of each source are remembered for as long as this member has the partition. A record that is not remembered counts as
+ * new: it is handled, and everything after it in its source is forgotten, so that its repeats are handled after it as well. A source may
+ * therefore come out of order (a replayed dead letter, overlapping calls), begin anew (a topic that was created again), or reach further
+ * back than what is remembered. Repeats are then handled, but never in the wrong order, and nothing new is dropped.
  */
 import { crc32 } from "node:zlib";
 import { messageAt } from "../../core/messages/message-codec.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";
 import { SOURCE_GROUP_HEADER, SOURCE_HEADER, SOURCE_INDEX_HEADER, SOURCE_TIMESTAMP_HEADER } from "../../core/messages/records.ts";
 
-/** Some 80 bytes each. A daemon that is killed leaves behind as many as it had in hand: `workers.maxQueuedMessages` over its partitions. */
+/**
+ * Records remembered per partition; about 80 bytes each. A killed daemon leaves behind as many as it had in hand:
+ * `workers.maxQueuedMessages` over its partitions.
+ */
 const REMEMBERED = 50_000;
 
-/** A record by its source, and where it was met first. */
+/** A remembered record: its place in its source, and the offset where it was first met. */
 interface Met {
 	readonly offset: number;
 	readonly index: number;
-	/** Of the source's message, as the header has it. */
+	/** Timestamp of the source's message, as the header has it. */
 	readonly timestamp: string;
-	/** A checksum of key and value. */
+	/** Checksum of key and value. */
 	readonly content: number;
 	readonly at: number;
 }
 
-/** Records of a source partition in its order; those before `head` are forgotten. */
+/** The remembered records of a source partition, in its order. Entries before `head` are forgotten. */
 interface Source {
 	met: Met[];
 	head: number;
@@ -42,7 +46,7 @@ export class Repeats {
 		this.#most = most;
 	}
 
-	/** Indexes of the messages that came before, at a lower offset. One that is received again itself is none. */
+	/** Indexes of the repeats in the batch: messages that already came at a lower offset. The same message received again is not a repeat. */
 	in(batch: PackedBatch): number[] {
 		const repeats: number[] = [];
 		for (let index = 0; index < batch.length; index++) {
@@ -69,7 +73,7 @@ export class Repeats {
 		return false;
 	}
 
-	/** Of the source that has most. */
+	/** Forgets the oldest record of the source that has the most. */
 	#forgetOldest(): void {
 		let largest: [string, Source] | null = null;
 		for (const each of this.#sources) if (!largest || lengthOf(each[1]) > lengthOf(largest[1])) largest = each;
@@ -89,7 +93,7 @@ function lengthOf({ met, head }: Source): number {
 	return met.length - head;
 }
 
-/** Where the record is among those of its source, or belongs. */
+/** Index of the record among those of its source, or the index where it belongs. */
 function placeOf({ met, head }: Source, { offset, index }: Met): number {
 	let [low, high] = [head, met.length];
 	while (low < high) {
@@ -106,12 +110,12 @@ function isSame(left: Met, right: Met): boolean {
 	return isSamePlace && left.timestamp === right.timestamp && left.content === right.content;
 }
 
-/** What PocKaffe writes is shorter; more is no source, and is not kept. */
+/** PocKaffe's own headers are shorter; a longer one is not a source, and is not kept. */
 const MOST_NAME = 300;
 const MOST_INDEX = 10;
 const MOST_TIMESTAMP = 20;
 
-/** Null where it has no source, or one that PocKaffe did not write. */
+/** The record's source; null if it has none, or one that PocKaffe did not write. */
 function sourceIn({ offset: at, headers, key, value }: ReturnType<typeof messageAt>): { partition: string; met: Met } | null {
 	let [source, index, timestamp, group]: (string | null)[] = ["", "", "", ""];
 	for (const [name, content] of headers) {
@@ -127,12 +131,12 @@ function sourceIn({ offset: at, headers, key, value }: ReturnType<typeof message
 	return { partition: `${group} ${partition}`, met };
 }
 
-/** Null where it is longer. */
+/** The content as text; null if it is longer than `most`. */
 function textOf(content: Buffer | null, most: number): string | null {
 	return content !== null && content.length <= most ? content.toString() : null;
 }
 
-/** Where the key ends, and what is null, is part of it. */
+/** A checksum of the content. It covers where the key ends, and which of the two is null. */
 function contentOf(key: Buffer | null, value: Buffer | null): number {
 	const lengthOf = (content: Buffer | null) => (content?.length ?? -1) + 1;
 	let sum = lengthOf(key);

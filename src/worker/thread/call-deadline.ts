@@ -1,20 +1,17 @@
 /**
- * Kills a thread whose call into the user's code lasts too long, or that does not answer. Its progress is read from shared memory, so a
- * busy loop is seen as well. Every call of a packed batch has the whole time for itself, and so has each of those that overlap. Where no
- * call begins or ends for that time, the thread stands: a timer, or work that nobody awaits, keeps it between two calls.
+ * Kills a thread whose call into the user's code takes too long, or that does not answer. The thread's progress is read from shared memory,
+ * so a busy loop is seen as well. Every call has the full time for itself, also each of several overlapping calls. If no call begins or
+ * ends for that time, the thread is stuck between two calls: a timer keeps it, or work that nobody awaits.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { HandlerThread, ThreadProgress } from "./handler-thread.ts";
 
-/** Looks per timeout: a call is ended between 1 and 1.2 times its time. */
+/** Checks per timeout: a call is ended after 1 to 1.2 times its limit. */
 const LOOKS = 5;
-/** A thread that only begins may take this long on a busy machine, whatever a call may take. */
+/** A thread may take this long to begin on a busy machine, whatever the limit of a call is. */
 const LONGEST_BEGIN_MS = 30_000;
 
-/**
- * Awaits `call` while no single call into the user's code, and nothing else, takes longer than `timeoutMs`; otherwise the thread is killed
- * (`timeout`).
- */
+/** Awaits `call`. Kills the thread (`timeout`) if one call into the user's code, or the time between two calls, exceeds `timeoutMs`. */
 export async function withCallDeadline<T>(call: Promise<T>, thread: HandlerThread, timeoutMs: number, clock: Clock): Promise<T> {
 	const watch = new ThreadWatch(timeoutMs);
 	let timer: Timer;
@@ -31,15 +28,15 @@ export async function withCallDeadline<T>(call: Promise<T>, thread: HandlerThrea
 	}
 }
 
-/** What one look after the other saw. */
+/** Compares each check with the ones before. */
 class ThreadWatch {
 	readonly #timeoutMs: number;
-	/** Calls that run, by their number, and when each was seen first. */
+	/** When each running call was first seen, by the call's number. */
 	#since = new Map<number, number>();
 	#calls = -1;
 	/**
-	 * Looks at which no call ran, and none had begun or ended: counted, for where the main thread stood itself the answer may only wait
-	 * to be read.
+	 * Consecutive checks at which no call ran, and none had begun or ended. Checks are counted instead of time: if the main thread itself was
+	 * blocked, the answer may only wait to be read.
 	 */
 	#still = 0;
 
@@ -47,14 +44,14 @@ class ThreadWatch {
 		this.#timeoutMs = timeoutMs;
 	}
 
-	/** It isn't its turn. */
+	/** The thread is another share's at the moment: nothing is counted. */
 	waits(): null {
 		this.#since.clear();
 		this.#still = 0;
 		return null;
 	}
 
-	/** Why the thread has to end; null where it may go on. */
+	/** Why the thread has to end; null if it may go on. */
 	look(progress: ThreadProgress, nowMs: number): string | null {
 		const limit = `handler.timeoutMs (${this.#timeoutMs} ms)`;
 		this.#since = new Map(callsOf(progress).map((each) => [each, this.#since.get(each) ?? nowMs]));
@@ -68,7 +65,7 @@ class ThreadWatch {
 	}
 }
 
-/** Between two calls of a run none runs. */
+/** The running calls, by number; none between two calls of a run. */
 function callsOf({ phase, calls, running, overlapping }: ThreadProgress): readonly number[] {
 	if (overlapping) return overlapping;
 	return phase === "idle" || (phase === "handle" && running === 0) ? [] : [calls];

@@ -1,29 +1,29 @@
 /**
- * What a handler prints: taken in its thread, line by line, and told on the main thread with where it came from, so that it reaches
- * the log labelled instead of standing between the log's records. Goes over a broadcast channel because the pool owns the thread's port.
- * How much of it goes is output-quota.ts's.
+ * Carries what a handler prints from its thread to the main thread, line by line, with the partition that printed it, so that the lines
+ * reach the log labelled instead of standing between its records. Uses a broadcast channel, because the pool owns the thread's port.
+ * output-quota.ts limits how much passes.
  */
 import { performance } from "node:perf_hooks";
 import { BroadcastChannel } from "node:worker_threads";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import { CHARACTERS_PER_SECOND, OutputQuota, type Printed } from "./output-quota.ts";
 
-/** A handler that prints a document must not fill the memory of a line that never ends. */
+/** Maximum characters of a line: a document without line breaks must not fill the memory. */
 const LONGEST_LINE = 8_000;
-/** Lines that were left out are told when the thread is quiet again, after so long at the latest. */
+/** Dropped lines are reported when the thread is quiet again, and at the latest after this time. */
 const TELL_AFTER_MS = 1_000;
 
-/** From before the user's module is loaded, which may put its own in their place. */
+/** Taken before the user's module is loaded, which may replace them. */
 const { setImmediate, setTimeout, queueMicrotask } = globalThis;
 const now = performance.now.bind(performance);
 
 /**
- * In the thread: everything printed from here on goes to `channel`, as `speaker`'s; the process's own streams are not written any more.
- * Returns what sends the lines that wait.
+ * In the thread: sends everything printed from now on to `channel`, attributed to `speaker`. The process's own streams are no longer
+ * written. Returns a function that sends the waiting lines.
  */
 export function captureOutput(channel: string, speaker: () => TopicPartition | null): () => void {
 	const port = new BroadcastChannel(channel);
-	// It must not keep a thread alive whose work is done.
+	// The channel must not keep a finished thread alive.
 	port.unref();
 	const post = port.postMessage.bind(port);
 	const quota = new OutputQuota(now, post);
@@ -44,19 +44,19 @@ export function captureOutput(channel: string, speaker: () => TopicPartition | n
 	return () => quota.flush();
 }
 
-/** On the main thread: tells what is printed in the thread of `channel`, until the returned function is called. */
+/** On the main thread: calls `printed` with what the thread of `channel` prints, until the returned function is called. */
 export function listenToOutput(channel: string, printed: (printed: Printed) => void): () => void {
 	const port = new BroadcastChannel(channel);
 	port.unref();
 	port.onmessage = (event: unknown) => {
 		const { data } = event as { data: unknown };
-		// Whatever else finds the channel's name may write to it.
+		// Other code that finds the channel's name may write to it.
 		if (isPrinted(data)) printed(data);
 	};
 	return () => port.close();
 }
 
-/** Sends what waits when the handler's turn of the event loop is over, and once more a second later what was left out meanwhile. */
+/** Sends the waiting lines when the handler's turn of the event loop is over. A second later, reports once what was dropped meanwhile. */
 function whenQuiet(quota: OutputQuota): () => void {
 	let isTurnAwaited = false;
 	let isSecondAwaited = false;
@@ -78,7 +78,10 @@ function whenQuiet(quota: OutputQuota): () => void {
 	};
 }
 
-/** Takes apart what is written to a stream. What is over the quota is only counted: 400 MB in one call are no 400 MB of strings. */
+/**
+ * Splits what is written to a stream into lines. Beyond the quota lines are only counted: 400 MB in one call must not become 400 MB of
+ * strings.
+ */
 function lineByLine(
 	quota: OutputQuota,
 	stream: "stdout" | "stderr",
@@ -109,7 +112,7 @@ function lineByLine(
 	};
 }
 
-/** Bytes as text, as many as may pass in a second; of the others the lines are counted. */
+/** Decodes as many bytes as may pass in a second, and only counts the lines of the rest. */
 function textOf(chunk: Uint8Array, quota: OutputQuota, partition: TopicPartition | null): string {
 	const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
 	if (bytes.length <= CHARACTERS_PER_SECOND) return bytes.toString("utf8");

@@ -1,13 +1,13 @@
 /**
- * What a partition worker needs of the thread that runs the user's handler, and the words the two exchange.
- * Declared beside its user: the real thread is worker-thread.ts (piscina), the tests and the simulation bring their own.
+ * What a partition worker needs of the thread that runs the user's handler, and the types that the two exchange. Declared beside its user:
+ * the real thread is worker-thread.ts (piscina); tests and the simulation have their own.
  */
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";
 import type { PackedRecords } from "../../core/messages/records.ts";
 import type { RowBlock, RowFault } from "../../core/rows/rows.ts";
 
-/** What went wrong in the thread while it stayed alive. `message` and `stack` are the user's, without values of messages. */
+/** A failure that the thread survived. `message` and `stack` are the user's, without values of messages. */
 export interface HandlerFailure {
 	/**
 	 * `load`: module missing, does not parse, a dependency missing, no handler exported. `init`: init threw.
@@ -19,35 +19,35 @@ export interface HandlerFailure {
 	readonly stack: string | null;
 }
 
-/** What the handler made of messages `from` (included) to `to` (excluded) of a batch. Indexes are those of the whole batch. */
+/** The outcome of messages `from` (included) to `to` (excluded) of a batch. Indexes are those of the whole batch. */
 export interface BatchOutcome {
 	readonly from: number;
 	readonly to: number;
-	/** Just these of them, ascending (calls overlap and end in any order). Absent: all of them. */
+	/** Only these messages, ascending (overlapping calls end in any order). Absent: all of them. */
 	readonly handled?: ArrayLike<number>;
-	/** By table and lane, of pockaffe:json two where some of its messages needed a closer look. */
+	/** Rows by table and lane. pockaffe:json may give two blocks for the same lane, if some messages needed a closer look. */
 	readonly blocks: readonly RowBlock[];
-	/** Rows and deletes that the handler gave, counted one by one: what all blocks have to hold. */
+	/** Number of rows and deletes that the handler gave, counted apart from the packing: all blocks together have to hold as many. */
 	readonly rows: number;
-	/** Rows that can't go to their table, found before they were sent. */
+	/** Rows that can't be written to their table, found before they were sent. */
 	readonly faults: readonly { readonly message: number; readonly fault: RowFault }[];
-	/** Messages the handler rejected, with its words. */
+	/** Messages that the handler rejected, and why. */
 	readonly rejected: readonly { readonly message: number; readonly why: string }[];
-	/** What is to be produced. Absent: nothing. */
+	/** Records to be produced. Absent: none. */
 	readonly records?: PackedRecords;
 	/**
-	 * Counts for metrics, per message: `row` at least one upsert and no delete, `delete` at least one delete, `none` no row and no record.
-	 * Those with records alone are in `records`.
+	 * Counts of messages, for metrics. `row`: at least one upsert and no delete; `delete`: at least one delete; `none`: neither row nor
+	 * record. Messages with records alone are counted in `records`.
 	 */
 	readonly counts: { readonly row: number; readonly delete: number; readonly none: number; readonly rejected: number };
 	/**
-	 * Duration of each handler call in ms, for the histogram: one entry per call (per message, or one for handleMessages; of pockaffe:json per
-	 * group of messages).
+	 * Duration of each handler call in ms, for the histogram. One entry per message, per call of handleMessages, or per group of messages of
+	 * pockaffe:json.
 	 */
 	readonly durationsMs: Float64Array;
 	/**
-	 * handleMessages returned `finishedTo` (`to`; null: none) for the messages from index `from` on: those above it stay unfinished.
-	 * Absent: all are finished.
+	 * The `finishedTo` that handleMessages returned (`to`; null: none), for the messages from index `from` on: those above `to` stay
+	 * unfinished. Absent: all are finished.
 	 */
 	readonly finished?: { readonly from: number; readonly to: number | null };
 	/** Warnings to log once, e.g. fields that no column takes. */
@@ -59,25 +59,25 @@ export type StartReply =
 	| {
 			readonly ok: true;
 			readonly handles: "message" | "batch";
-			/** Of the files that were loaded (handler-version.ts); null where it is not known. */
+			/** Hash of the loaded files (handler-version.ts); null if it is not known. */
 			readonly version?: string | null;
 	  }
 	| { readonly ok: false; readonly failure: HandlerFailure };
 
-/** How many messages an outcome is of. */
+/** Number of messages in an outcome. */
 export function countHandled({ from, to, handled }: BatchOutcome): number {
 	return handled?.length ?? to - from;
 }
 
 /**
- * The answer to `run`. `outcome` holds what was handled and not told before; of what the run came to nowhere nothing was handled. On
- * failure `failed` is the index of the message that failed alone, or where kind `init` says that a new state could not be made, the one
- * that comes next. `terminated` is what an old state's terminate threw.
+ * The answer to `run`. `outcome` covers what was handled and not reported before; a message that no part covers was not handled. On failure
+ * `failed` is the index of the message that failed alone, or, if a new state could not be made (kind `init`), of the next message.
+ * `terminated` is what an old state's terminate threw.
  */
 export type RunReply = {
 	readonly outcome: BatchOutcome;
 	readonly terminated?: HandlerFailure | null;
-	/** MiB that the thread holds, where that is too much: it should be replaced. */
+	/** MiB that the thread holds, if that is too much: it should be replaced. */
 	readonly heldMb?: number;
 } & (
 	| { readonly ok: true }
@@ -86,18 +86,18 @@ export type RunReply = {
 			readonly failed: number;
 			readonly failure: HandlerFailure;
 			/**
-			 * So many messages from `failed` on failed in one call, and the rule kept the thread from halving them. Absent: it failed
-			 * alone.
+			 * This many messages from `failed` on failed in one call, and the state rule kept the thread from halving them. Absent: one message
+			 * failed alone.
 			 */
 			readonly together?: number;
-			/** The handler takes several messages at once: shorter runs repeat less. */
+			/** The handler takes several messages per call: then shorter runs repeat less. */
 			readonly batched: boolean;
 	  }
 );
 
 /**
- * How a thread died; the value of the metric's `reason` label. `shared`: at another partition that it is shared with; nobody here is to
- * blame.
+ * How a thread died; the value of the metric's `reason` label. `shared`: it died because of another partition that shares it, so this one
+ * is not to blame.
  */
 export type ThreadDeath = {
 	readonly reason: "exception" | "exit" | "out_of_memory" | "timeout" | "shared";
@@ -122,35 +122,37 @@ export function deathOf(error: unknown): ThreadDeath {
 	return { reason: "exception", message, stack: error instanceof Error ? (error.stack ?? null) : null };
 }
 
-/** Why a worker ends; what `terminate(reason, state)` of the handler gets. */
+/** Why a worker ends; the argument of the handler's `terminate(reason, state)`. */
 export type ExitReason = "shutdown" | "revoked" | "failed" | "restart";
 
 /**
- * What becomes of the handler's state in a run. `renew`: the run begins with a new one, made in the same thread by terminate(reason
- * `failed`) with the old one and init. `keep`: it holds messages that are not finished (`finishedTo`), and must live to the run's end.
- * `free`: it may be renewed on the way.
+ * What may happen to the handler's state in a run. `renew`: the run begins with a new one, made in the same thread by terminate(reason
+ * `failed`) and init. `keep`: it holds unfinished messages (`finishedTo`) and must live until the run ends. `free`: it may be renewed
+ * during the run.
  */
 export type StateRule = "renew" | "keep" | "free";
 
-/** Where the thread is right now; read from shared memory without asking the thread. */
+/** What the thread is doing right now, read from shared memory without asking the thread. */
 export interface ThreadProgress {
-	/** Raised by one at the start and at the end of every call into the user's code. Same number later: the same call still runs. */
+	/**
+	 * Raised by one at the start and the end of every call into the user's code. The same number later means that the same call still runs.
+	 */
 	readonly calls: number;
-	/** What runs now. `running` is the count of messages given to the call (1 for handleMessage), 0 while none is in the handler. */
+	/** What runs now. `running`: number of messages given to the call (1 for handleMessage); 0 while no message is in the handler. */
 	readonly phase: "idle" | "load" | "init" | "handle" | "terminate";
 	/**
-	 * Index in the batch of the first message of the running call, of several calls the one begun first. Between two calls of the last
-	 * one; -1 where no message came to the handler since the run was handed over, or a state was made or ended.
+	 * Batch index of the first message of the running call, or of the earliest of several calls. Between two calls: of the last one. -1 if no
+	 * message reached the handler since the run was handed over, or since a state was made or ended.
 	 */
 	readonly message: number;
 	readonly running: number;
-	/** Where calls overlap: those that run, each by a number that no other call of the thread has. */
+	/** The running calls if calls overlap, each by a number that is unique in the thread. */
 	readonly overlapping?: readonly number[];
 }
 
 /**
- * One thread with one handler in it, or a partition's share of one. At most one of start, run and terminate is outstanding at a time.
- * After a death every call rejects with ThreadDiedError; the lease opens another.
+ * One thread with a handler, or a partition's share of one. At most one of start, run and terminate is outstanding at a time. After a death
+ * every call rejects with ThreadDiedError; the lease opens another thread.
  */
 export interface HandlerThread {
 	/** Node's id of the thread, as in its diagnostics; null before it runs. */
@@ -158,42 +160,47 @@ export interface HandlerThread {
 	/** Loads the module and calls its init. */
 	start(): Promise<StartReply>;
 	/**
-	 * Hands messages `from` (included) to `to` (excluded) of `batch` to the handler. The batch stays the caller's (bytes are copied).
-	 * A run that takes long tells on its way what was `handled` so far. It may end early, with `ok`, where others wait for the thread or
-	 * it is cut short.
+	 * Hands messages `from` (included) to `to` (excluded) of `batch` to the handler. The batch stays the caller's: bytes are copied. A long
+	 * run reports on its way what was `handled` so far. The run may end early, with `ok`, if others wait for the thread or it is cut short.
 	 */
 	run(batch: PackedBatch, from: number, to: number, state: StateRule, handled: (part: BatchOutcome) => void): Promise<RunReply>;
-	/** Calls the handler's terminate, if the thread is alive. Never rejects for what terminate throws; resolves to its failure. */
+	/**
+	 * Calls the handler's terminate if the thread is alive. Never rejects because of what terminate throws; resolves to that failure, or
+	 * null.
+	 */
 	terminate(reason: ExitReason): Promise<HandlerFailure | null>;
-	/** `idle` while a call only waits for its turn. */
+	/** Current progress; `idle` while a call only waits for its turn. */
 	progress(): ThreadProgress;
-	/** Others have the thread: nothing of this one runs there. */
+	/** True while other partitions use the thread and nothing of this one runs. */
 	readonly waits: boolean;
-	/** Messages of other partitions have been in it. */
+	/** True if messages of other partitions have been in the thread. */
 	readonly hadOthers: boolean;
-	/** A run that only waits for its turn resolves with `ok` and nothing handled; one that has begun ends behind the calls under way. */
+	/**
+	 * Ends the run soon. One that only waits for its turn resolves with `ok` and nothing handled; one that has begun ends after the calls
+	 * under way.
+	 */
 	cutShort(): void;
-	/** What was asked is of no use any more: killed, as soon as that costs no other partition its state. Until then the call goes on. */
+	/**
+	 * The call's result is no longer needed: the thread is killed as soon as that costs no other partition its state. Until then the call
+	 * goes on.
+	 */
 	abandon(): void;
 	/**
-	 * Ends the thread at once, whatever it does; a pending call rejects with ThreadDiedError(`death`). Idempotent. A share whose call isn't
-	 * the one that runs ends alone. Resolves when the thread is gone, or after a grace where it can't be ended.
+	 * Ends the thread at once, whatever it is doing; a pending call rejects with ThreadDiedError(`death`). Idempotent. If the running call is
+	 * another share's, only this share ends. Resolves when the thread is gone, or after a grace period if it can't be ended.
 	 */
 	kill(death?: ThreadDeath): Promise<void>;
-	/** Called when the thread dies while no call is outstanding (an uncaught exception between batches). */
+	/** Calls the listener when the thread dies while no call is outstanding (an uncaught exception between two batches). */
 	onIdleDeath(listener: (death: ThreadDeath) => void): void;
 }
 
 /** A partition's claim on threads, from its assignment to its release. */
 export interface ThreadLease {
-	/** The thread to start, called for each (re)start; where threads are shared always a share of the same. */
+	/** Returns the thread to use, for each start and restart. With shared threads it is always a share of the same place. */
 	open(): HandlerThread;
-	/**
-	 * What `open` gives next has to load the module anew: a thread of this moment ends then, for all who share it, behind the call that
-	 * runs.
-	 */
+	/** The next `open` must load the module anew. A thread of this moment then ends, for all who share it, after the call that runs. */
 	expire(): void;
-	/** The partition was given away, and its last thread killed. */
+	/** The partition was given away, and its last thread is killed. */
 	release(): void;
 }
 

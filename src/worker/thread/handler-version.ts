@@ -1,7 +1,7 @@
 /**
- * Which handler runs: a hash of its module and of what it imports from files, with the versions of the packages it imports. The same files
- * give the same version wherever they lie. What it doesn't know: files that are imported by a computed path or read as data, what
- * packages import, and an `imports` map.
+ * Which version of the handler runs: a hash of its module, of the files that it imports, and of the versions of imported packages. The same
+ * files give the same version wherever they lie. Not covered: files imported by a computed path or read as data, what packages import, and
+ * an `imports` map.
  */
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
@@ -11,20 +11,23 @@ import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { packageRoot } from "../../core/package-root.ts";
 
-/** What is quoted behind `from`, `import` and `require`. In a comment or a text too: a file more changes nothing. */
+/** Quoted text after `from`, `import` or `require`. A match in a comment or string does no harm: it only adds a file. */
 const IMPORTED = /\b(?:from|import|require)\s*\(?\s*(["'])([^"'\n]+)\1/g;
-/** As CommonJS may leave them out. */
+/** Endings that CommonJS lets an import leave out. */
 const ENDINGS = ["", ".js", ".cjs", ".mjs", ".json", "/index.js"];
-/** A handler of more files is not looked through to its end. */
+/** Maximum number of files that are read. */
 const MOST_FILES = 1_000;
-/** A file beyond is no source. */
+/** A larger file is not source code. */
 const MOST_BYTES = 16 * 1024 * 1024;
-/** In characters: enough to tell versions apart, and few enough to be read out. */
+/** Characters of a version: enough to tell versions apart, few enough to read aloud. */
 const LENGTH = 12;
 
-/** The version of the handler on disk now; null where its module can't be read. A built-in one has PocKaffe's own. Never rejects. */
+/**
+ * The version of the handler that is on disk now; null if its module can't be read. A built-in handler has PocKaffe's version. Never
+ * rejects.
+ */
 export async function handlerVersion(module: string): Promise<string | null> {
-	// No fault of a version may keep a handler from running.
+	// A failure to compute the version must not keep a handler from running.
 	return await versionOnDisk(module).catch(() => null);
 }
 
@@ -51,7 +54,7 @@ function isPath(specifier: string): boolean {
 	return /^(?:\.\.?\/|\/|file:)/.test(specifier);
 }
 
-/** None where it only looks like one: "file://nas/x.csv" in a comment. */
+/** The file's path. None if the text only looks like an import: "file://nas/x.csv" in a comment. */
 function pathOf(specifier: string, folder: string): string[] {
 	try {
 		return [specifier.startsWith("file:") ? fileURLToPath(specifier) : resolve(folder, specifier)];
@@ -68,7 +71,7 @@ async function fileAt(path: string): Promise<readonly [path: string, text: strin
 	return null;
 }
 
-/** Null for what is no plain file of a source's size. Opened without waiting: what is named may be a pipe or a terminal. */
+/** The source text; null if it is not a plain file, or too large. Opened without blocking: the path may name a pipe or a terminal. */
 async function sourceText(path: string): Promise<string | null> {
 	await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
 	const found = await file.stat();

@@ -1,11 +1,11 @@
-/** Loads a handler once in a throw-away thread, for `check`: what a partition's thread would find, without running anything of it. */
+/** Loads a handler once in a throw-away thread, for `check`: finds what a partition's thread would find, without handling any message. */
 import type { Clock } from "../../core/clock.ts";
 import { withCallDeadline } from "./call-deadline.ts";
 import { type HandlerFailure, ThreadDiedError } from "./handler-thread.ts";
 import { createHandlerThreads, type WorkerThreadOptions } from "./worker-thread.ts";
 
 /**
- * Which function the module exports, or why it can't be used. Its init is called, as a worker would; its terminate too. Each may take
+ * Which function the module exports, or why it can't be used. Its init and terminate are called, as a worker would do it; each may take
  * `timeoutMs`.
  */
 export async function inspectHandler(

@@ -1,38 +1,38 @@
 /**
- * How much of what a handler prints leaves its thread: so many lines and characters a second, the rest is counted. The first lines of a
- * second go at once, so that the last words before a crash are not lost; the ones behind them go together. Knows no streams and no
+ * Limits how much of a handler's output leaves its thread: a number of lines and characters per second; the rest is only counted. The first
+ * lines of a second go at once, so that the last words before a crash are not lost; later ones go in batches. Knows no streams and no
  * channels.
  *
- *   within the quota -> over it (lines are counted) -> the next second: what was left out is told, and lines pass again
+ *    within the quota -> over it (lines are counted) -> the next second: dropped lines are reported, and lines pass again
  */
 import type { TopicPartition } from "../../core/messages/message.ts";
 
-/** A printed line. `partition` null: several share the thread, and none of them was being asked anything. */
+/** A printed line. `partition` is null if several partitions share the thread and none of them was being answered. */
 export interface PrintedLine {
 	readonly partition: TopicPartition | null;
 	readonly stream: "stdout" | "stderr";
 	readonly line: string;
 }
 
-/** Lines that were printed and not passed on, of one partition. */
+/** Number of lines of one partition that were dropped. */
 export interface LeftOut {
 	readonly partition: TopicPartition | null;
 	readonly lines: number;
 }
 
-/** What a thread printed, in order, with what it had to leave out since it told so last. */
+/** Lines that a thread printed, in order, and how many it dropped since its last report. */
 export interface Printed {
 	readonly lines: readonly PrintedLine[];
 	readonly leftOut: readonly LeftOut[];
 }
 
-/** A record costs the main thread some 25 µs: at the limit a thread takes about 1 % of it. */
+/** A log record costs the main thread about 25 µs: at this limit a thread takes about 1 % of it. */
 export const LINES_PER_SECOND = 500;
-/** Of UTF-16 code units. */
+/** UTF-16 code units per second. */
 export const CHARACTERS_PER_SECOND = 256 * 1024;
-/** Lines of a second that go one by one. */
+/** The first lines of a second, which are sent one by one. */
 const AT_ONCE = 20;
-/** Lines that go together at the most. */
+/** Maximum lines sent together. */
 const BATCH = 100;
 const SECOND_MS = 1_000;
 
@@ -54,7 +54,7 @@ export class OutputQuota {
 		this.#send = send;
 	}
 
-	/** Passes a line on, or counts it. */
+	/** Passes a line on, or counts it as dropped. */
 	print(printed: PrintedLine): void {
 		if (!this.hasRoom) {
 			this.leaveOut(printed.partition, 1);
@@ -72,7 +72,7 @@ export class OutputQuota {
 		return this.#lines < LINES_PER_SECOND && this.#characters < CHARACTERS_PER_SECOND;
 	}
 
-	/** Counts lines that nobody looked at. */
+	/** Counts lines as dropped that were never split. */
 	leaveOut(partition: TopicPartition | null, lines: number): void {
 		if (lines === 0) return;
 		const last = this.#leftOut[this.#leftOut.length - 1];
@@ -80,7 +80,7 @@ export class OutputQuota {
 		else this.#leftOut[this.#leftOut.length] = { partition, lines };
 	}
 
-	/** True where something waits to be sent. */
+	/** True if lines or counts wait to be sent. */
 	get isWaiting(): boolean {
 		return this.#waiting.length > 0 || this.#leftOut.length > 0;
 	}
@@ -93,7 +93,7 @@ export class OutputQuota {
 		this.#send({ lines, leftOut: [] });
 	}
 
-	/** Sends all that waits, with what was left out. */
+	/** Sends everything that waits, and the counts of dropped lines. */
 	flushAll(): void {
 		if (!this.isWaiting) return;
 		const printed = { lines: this.#waiting, leftOut: this.#leftOut };

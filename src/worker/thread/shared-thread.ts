@@ -25,13 +25,13 @@ import {
 	type ThreadProgress,
 } from "./handler-thread.ts";
 
-/** The thread itself: a real one (worker-thread.ts), a simulated one, or one that a test plays. At most one call is outstanding. */
+/** The thread itself: a real one (worker-thread.ts), a simulated one, or a test's. At most one call is outstanding. */
 export interface ThreadHost {
 	/** Node's id; null before it runs. */
 	readonly id: number | null;
-	/** How it died, null while it lives. It may be dead although a start was answered. */
+	/** How it died; null while it lives. It may be dead although a start was answered. */
 	readonly death: ThreadDeath | null;
-	/** As HandlerThread has them, each for one of the shares, by number. */
+	/** The calls of HandlerThread, each for one share, by number. */
 	start(share: number, partition: TopicPartition): Promise<StartReply>;
 	run(
 		share: number,
@@ -42,14 +42,14 @@ export interface ThreadHost {
 		handled: (part: BatchOutcome) => void,
 	): Promise<RunReply>;
 	terminate(share: number, reason: ExitReason): Promise<HandlerFailure | null>;
-	/** The share's state is forgotten without a word to the handler. */
+	/** Drops the share's state without calling the handler. */
 	drop(share: number): Promise<void>;
-	/** Others wait, or not any more: while they do a long run ends early. */
+	/** Whether other partitions wait. While they do, a long run ends early. */
 	othersWait(doWait: boolean): void;
-	/** The run that is under way begins no more calls. */
+	/** The running run begins no more calls. */
 	cutShort(): void;
 	progress(): ThreadProgress;
-	/** `partition`: whose call runs. Resolves when it is gone, or after a grace where it can't be ended. */
+	/** Kills the thread. `partition`: whose call runs. Resolves when it is gone, or after a grace period if it can't be ended. */
 	kill(death?: ThreadDeath, partition?: TopicPartition | null): Promise<void>;
 	onIdleDeath(listener: (death: ThreadDeath) => void): void;
 }
@@ -58,9 +58,12 @@ export interface ThreadHost {
 export interface Share {
 	readonly number: number;
 	readonly partition: TopicPartition;
-	/** Its call ended, or was cut off, with the thread's progress there. */
+	/** Its call ended or was cut off; `progress` is the thread's progress at that time. */
 	stoodAt(progress: ThreadProgress): void;
-	/** Its thread is gone, or it has left; told once, before a call of it that waits is rejected. `isIdle`: there was none. */
+	/**
+	 * Its thread is gone, or it left the thread. Called once, before a waiting call of the share is rejected. `isIdle`: no call was waiting
+	 * or running.
+	 */
 	died(death: ThreadDeath, isIdle: boolean): void;
 }
 
@@ -69,23 +72,23 @@ interface Turn {
 	readonly share: Share;
 	readonly type: "start" | "run" | "terminate" | "drop";
 	readonly call: (host: ThreadHost) => Promise<unknown>;
-	/** Set where it is not to begin, or as little as possible: what a run that never began is answered with. */
+	/** Set if the call should not begin any more, or end soon. A run that never began is answered with this reply. */
 	insteadOf: RunReply | null;
 	readonly resolve: (reply: never) => void;
 	readonly reject: (error: Error) => void;
 }
 
-/** A thread ended for partitions that had no part in it. */
+/** A thread ended for partitions that had no part in its end. */
 export interface SharedDeath {
-	/** Whose call ended it. Null: it was replaced on purpose. */
+	/** The partition whose call ended it. Null: it was replaced on purpose. */
 	readonly partition: TopicPartition | null;
 	readonly death: ThreadDeath;
 	readonly others: readonly TopicPartition[];
 }
 
-/** What a shared thread tells. */
+/** The events of a shared thread. */
 export interface SharedThreadListener {
-	/** Nobody can join any more. */
+	/** The thread ended: no share can join any more. */
 	ended(): void;
 	endedForOthers(fact: SharedDeath): void;
 }
@@ -93,19 +96,22 @@ export interface SharedThreadListener {
 const wasEnded: ThreadDeath = { reason: "exit", message: "the thread was ended", stack: null };
 const wasReplaced: ThreadDeath = { reason: "shared", message: "the thread was replaced by a new one", stack: null };
 
-/** One thread and its shares: whose turn it is, and who is charged when it dies. `before`: what has to be gone before this one begins. */
+/**
+ * One thread and its shares: decides whose turn it is, and who is charged when the thread dies. `before`: resolves when the previous thread
+ * of this place is gone.
+ */
 export class SharedThread {
-	/** Resolves when the thread has ended and nothing of it is left, or it is left behind because it can't be ended. */
+	/** Resolves when the thread has ended, or is left behind because it can't be ended. */
 	readonly gone: Promise<void>;
 	readonly #host: ThreadHost;
 	readonly #listener: SharedThreadListener;
 	readonly #before: Promise<unknown>;
 	readonly #shares = new Set<Share>();
-	/** Those that have a state in the thread, or may have. */
+	/** Shares that have, or may have, a state in the thread. */
 	readonly #begun = new Set<Share>();
-	/** Numbers of those that have had a run. */
+	/** Numbers of the shares that have had a run. */
 	readonly #ran = new Set<number>();
-	/** Those whose running call is of no use any more. */
+	/** Shares whose running call is no longer needed. */
 	readonly #abandoned = new Set<Share>();
 	#waiting: Turn[] = [];
 	#current: Turn | null = null;
@@ -127,22 +133,22 @@ export class SharedThread {
 		return this.#host.id;
 	}
 
-	/** The thread's progress while the share's call is the one that runs, else null. */
+	/** The thread's progress while this share's call runs, else null. */
 	progressOf(share: Share): ThreadProgress | null {
 		return this.#current?.share === share ? this.#host.progress() : null;
 	}
 
-	/** Runs of others than this share have been in it, of such too that have left. */
+	/** True if other shares have had a run in this thread, including shares that have left. */
 	hadOthers(share: Share): boolean {
 		return this.#ran.size > (this.#ran.has(share.number) ? 1 : 0);
 	}
 
-	/** One more partition, from now on. */
+	/** Adds a share. */
 	join(share: Share): void {
 		this.#shares.add(share);
 	}
 
-	/** Makes the call when it is the share's turn. Rejects with ThreadDiedError. */
+	/** Makes the call when it is the share's turn. Rejects with ThreadDiedError if the thread dies. */
 	ask<T>(share: Share, type: Turn["type"], call: (host: ThreadHost) => Promise<T>): Promise<T> {
 		return new Promise((resolve, reject) => {
 			const turn: Turn = { share, type, call, insteadOf: null, resolve, reject };
@@ -155,10 +161,7 @@ export class SharedThread {
 		});
 	}
 
-	/**
-	 * Where a run of the share only waits, it is answered with `reply` and doesn't begin; one that has begun ends behind the calls under
-	 * way.
-	 */
+	/** Ends the share's run soon. A waiting run is answered with `reply` and never begins; a running one ends after the calls under way. */
 	cutShort(share: Share, reply: RunReply): void {
 		const turn = this.#waiting.find((each) => each.share === share && each.type === "run");
 		if (!turn) {
@@ -173,8 +176,8 @@ export class SharedThread {
 	}
 
 	/**
-	 * The share ends: with the thread where its call is the one that runs or it is the last, else alone. Resolves when what ends is gone.
-	 * `death` is what was found about the call that runs; without one the share ends because nobody needs it any more.
+	 * Ends the share. If its call is the one that runs, or if it is the last share, the thread ends with it. Resolves when whatever ends is
+	 * gone. `death`: what was found about the running call; null if the share is just not needed any more.
 	 */
 	async leave(share: Share, death: ThreadDeath | null): Promise<void> {
 		if (this.#isEnded) return this.gone;
@@ -194,14 +197,16 @@ export class SharedThread {
 		if (share && this.#abandoned.has(share) && [...this.#begun].every((each) => each === share)) void this.#end(wasEnded, share);
 	}
 
-	/** The share's call is of no use any more: it leaves, where others would lose their state with it not before the call has ended. */
+	/**
+	 * The share's call is no longer needed: the share leaves, but only after the call has ended if leaving now would cost others their state.
+	 */
 	abandon(share: Share): void {
 		if (this.#waiting.some((turn) => turn.share === share)) void this.leave(share, null);
 		if (this.#current?.share === share) this.#abandoned.add(share);
 		this.#endIfAbandoned();
 	}
 
-	/** Ends the thread for all, behind the call that runs. */
+	/** Ends the thread for all shares, after the running call. */
 	retire(): void {
 		this.#isRetiring = true;
 		this.#next();
@@ -228,7 +233,7 @@ export class SharedThread {
 			reply = turn.insteadOf ?? (await turn.call(this.#host));
 		} catch (error) {
 			const { phase, message } = this.#host.progress();
-			// Behind its call, too, it is the share's: what it answered does not add up.
+			// The share is to blame also after its call has ended: the answer did not add up.
 			const ran = phase !== "idle" || (turn.type === "run" && message >= 0);
 			void this.#end(deathOf(error), ran && turn.type !== "drop" ? turn.share : null, true);
 			return;
@@ -243,7 +248,7 @@ export class SharedThread {
 		this.#next();
 	}
 
-	/** What the load of the module came to holds for everybody who waits for it; another thread has to try again. */
+	/** The result of loading the module holds for every share that waits to start; another thread has to try again. */
 	#started(share: Share, reply: StartReply): void {
 		if (!reply.ok && reply.failure.kind === "load") {
 			const starts = this.#waiting.filter(({ type }) => type === "start");
@@ -258,8 +263,8 @@ export class SharedThread {
 	}
 
 	/**
-	 * The thread is dead, or has to be. `culprit` null: nobody's call ran. `isFound`: the death is the thread's own or a judgement about
-	 * the call that ran, not just somebody's wish to end it.
+	 * The thread is dead, or must end. `culprit` null: no share's call ran. `isFound`: the death is the thread's own, or a verdict about the
+	 * running call; false if somebody only wants the thread to end.
 	 */
 	#end(death: ThreadDeath, culprit: Share | null, isFound = false): Promise<void> {
 		if (this.#isEnded) return this.gone;

@@ -10,12 +10,12 @@ import type { HandlerThread, HandlerThreads, ThreadLease } from "./handler-threa
 import { type SharedDeath, SharedThread, type ThreadHost } from "./shared-thread.ts";
 import { ThreadShare } from "./thread-share.ts";
 
-/** What shared threads are made with. */
+/** What placing partitions on threads needs. */
 export interface SharedThreadsParts {
 	/** `workers.maxThreads`; 0: no limit. */
 	readonly maxThreads: number;
 	readonly createHost: () => ThreadHost;
-	/** A thread ended for partitions that had no part in it. */
+	/** A thread ended for partitions that had no part in its end. */
 	readonly endedForOthers?: (fact: SharedDeath) => void;
 }
 
@@ -40,20 +40,22 @@ export class SharedThreads implements HandlerThreads {
 	}
 }
 
-/** One of the threads there may be: the thread of the moment, and the partitions that belong to it. */
+/** One of at most `maxThreads` places: its current thread, and the partitions that belong to it. */
 class Place {
 	readonly leases = new Set<Lease>();
 	readonly #parts: SharedThreadsParts;
 	#thread: SharedThread | null = null;
 	#isExpired = false;
-	/** Resolves when no earlier thread of this place is left but such that can't be ended, so that there are never more than allowed. */
+	/**
+	 * Resolves when no earlier thread of this place is left, except one that can't be ended. So there are never more threads than allowed.
+	 */
 	#gone: Promise<unknown> = Promise.resolve();
 
 	constructor(parts: SharedThreadsParts) {
 		this.#parts = parts;
 	}
 
-	/** The thread to start on, which has not expired. */
+	/** The thread to start on: one that has not expired. */
 	open(): SharedThread {
 		if (this.#isExpired) this.#retire();
 		this.#thread ??= this.#begin();

@@ -1,26 +1,26 @@
 /**
- * Threads that were told to end and don't. `worker.terminate()` ends no native call (a child process that is waited for, a read from a
- * mount that hangs) and no built-in that walks a list of billions of holes. After a grace such a thread is left behind, and the next one
- * begins beside it. Whatever it still answers is not used, but it holds its memory, and maybe a processor, until it ends by itself. So
- * those that live are told, and past a limit the process has to end.
+ * Threads that were told to end and do not. `worker.terminate()` does not end a native call (waiting for a child process, a read from a
+ * mount that hangs), nor a built-in that walks a list of billions of holes. After a grace period such a thread is left behind, and the next
+ * one begins beside it. Its later answers are ignored, but it holds its memory, and maybe a processor, until it ends by itself. So stuck
+ * threads are reported, and beyond a limit the process has to end.
  */
 import { type Clock, systemClock } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { ThreadProgress } from "./handler-thread.ts";
 
-/** Terminating takes milliseconds; so long only where it does not work. */
+/** Terminating takes milliseconds; after this time it does not work. */
 const GRACE_MS = 1_000;
 
-/** A thread that was told to end, and what it did then. */
+/** A thread that was told to end, and what it was doing. */
 export interface EndedThread {
 	/** Node's id. */
 	readonly id: number | null;
 	readonly module: string;
 	readonly phase: ThreadProgress["phase"];
-	/** Whose call ran; null where none did. */
+	/** The partition whose call ran; null if none did. */
 	readonly partition: TopicPartition | null;
-	/** The message that was in the handler, of several the one begun first; null where none was. */
+	/** Offset of the message in the handler, or of the earliest of several; null if there was none. */
 	readonly offset: number | null;
 	/** Why it had to end. */
 	readonly why: string;
@@ -31,22 +31,22 @@ export class StuckThreads {
 	readonly #clock: Clock;
 	readonly #limit: number;
 	readonly #tooMany: (reason: string) => void;
-	/** With when each had to end, by the wall clock. */
+	/** The stuck threads, with the wall-clock time at which each had to end. */
 	readonly #living = new Map<EndedThread, number>();
 
-	/** More than `limit` of them at a time are told to `tooMany`. */
+	/** Calls `tooMany` when more than `limit` threads are stuck at a time. */
 	constructor({ clock = systemClock, limit = Number.POSITIVE_INFINITY, tooMany = () => {} }: StuckThreadsParts = {}) {
 		this.#clock = clock;
 		this.#limit = limit;
 		this.#tooMany = tooMany;
 	}
 
-	/** How many live. */
+	/** Number of stuck threads. */
 	get count(): number {
 		return this.#living.size;
 	}
 
-	/** Resolves when `thread` is `gone`, or when its grace is over: then it is one of them for as long as it lives. */
+	/** Resolves when `thread` is `gone`, or after the grace period: then the thread counts as stuck until it ends. */
 	async leave(thread: EndedThread, gone: Promise<void>): Promise<void> {
 		const sinceMs = this.#clock.now();
 		await new Promise<void>((resolve) => {

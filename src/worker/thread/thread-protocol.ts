@@ -1,17 +1,17 @@
-/** What the main thread and a worker thread say to each other, and the memory they share for progress. */
+/** The requests and answers between the main thread and a worker thread, and the memory they share for progress. */
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
 import type { BatchOutcome, ExitReason, HandlerFailure, RunReply, StartReply, StateRule, ThreadProgress } from "./handler-thread.ts";
 
-/** Given to the thread when it is made. */
+/** Data that the thread gets when it is created. */
 export interface ThreadData {
 	readonly module: string;
 	readonly options: unknown;
 	/** Why the handler runs. */
 	readonly purpose: "run" | "verify" | "reprocess";
 	readonly tables: readonly TableLayout[];
-	/** Lanes of the writer, by which rows are parted. */
+	/** Number of the writer's lanes: rows are separated by lane. */
 	readonly lanes: number;
 	readonly maxOutcomeBytes: number;
 	/** `handler.produces`. */
@@ -21,29 +21,29 @@ export interface ThreadData {
 	/** `handler.concurrency`. */
 	readonly concurrency: number;
 	readonly progress: SharedArrayBuffer;
-	/** Where printed lines go; null: to the process's own output. */
+	/** Channel for printed lines; null: the process's own output. */
 	readonly output: string | null;
 }
 
 /**
- * A request to the thread; one is outstanding at a time. `share` numbers the partitions' shares of the thread: each has a state of its
- * own, from `start` to `terminate` or `drop` (without a word to the handler).
+ * A request to the thread; one is outstanding at a time. `share` is the number of a partition's share of the thread. Each share has a
+ * handler state of its own, from `start` until `terminate`, or until `drop` (without calling the handler).
  */
 export type ThreadRequest = { readonly share: number } & (
 	| { readonly type: "start"; readonly partition: TopicPartition }
-	/** `batch` holds just the run; `from` is the index its first message has in the whole batch. */
+	/** `batch` holds only the run; `from` is the index of its first message in the whole batch. */
 	| { readonly type: "run"; readonly batch: PackedBatch; readonly from: number; readonly state: StateRule }
-	/** Asks for the next part of the run that goes on. `batch`: the run's messages once more, where its part asked for them. */
+	/** Asks for the run's next part. `batch`: the run's messages again, if the last part asked for them. */
 	| { readonly type: "more"; readonly batch: PackedBatch | null }
 	| { readonly type: "terminate"; readonly reason: ExitReason }
 	| { readonly type: "drop" }
 );
 
-/** What a run came to so far; it goes on, and waits to be asked for more. */
+/** The result of a run so far. The run goes on, and waits until it is asked for more. */
 export interface PartReply {
 	readonly goesOn: true;
 	readonly outcome: BatchOutcome;
-	/** The handler may have written to the messages, or given their memory away: they are to come as they are in the log. */
+	/** The handler may have written to the messages or transferred them away: send them again as they are in the log. */
 	readonly wantsMessages: boolean;
 }
 
@@ -58,19 +58,20 @@ const MESSAGE = 2;
 const RUNNING = 3;
 const WANTED = 4;
 const SLOTS = 5;
-/** Cells of a call that overlaps others: its number (0: none), its message. */
+/** Cells per overlapping call: its number (0: none), its message. */
 const SLOT_CELLS = 2;
 
-/** No message of the run has come to the handler. */
+/** No message of the run has reached the handler. */
 const NO_MESSAGE = -1;
 
-/** What the main thread may want of a run (bits): to make room for others soon; to begin no more calls. */
+/** What the main thread may ask of a run (bits): make room for others soon; begin no more calls. */
 const OTHERS_WAIT = 1;
 const CUT_SHORT = 2;
 
 /**
- * The numbers of progress, written by the thread and read by the main thread at any time; and one the other way. What is written before
- * CALLS is raised is seen by whoever sees it raised: one atomic operation for all of them, where each for itself took 0.1 µs of a message.
+ * The progress numbers, which the thread writes and the main thread may read at any time, and one number in the other direction. Whoever
+ * sees CALLS raised also sees everything written before. So one atomic operation covers all numbers; one for each would cost 0.1 µs per
+ * message.
  */
 export class SharedProgress {
 	readonly #cells: Int32Array;
@@ -79,7 +80,7 @@ export class SharedProgress {
 		this.#cells = new Int32Array(memory);
 	}
 
-	/** For a thread that makes so many calls at a time. */
+	/** Progress for a thread that makes up to `atATime` calls at a time. */
 	static forCalls(atATime: number): SharedProgress {
 		const cells = SLOTS + (atATime === 1 ? 0 : SLOT_CELLS * atATime);
 		const progress = new SharedProgress(new SharedArrayBuffer(cells * Int32Array.BYTES_PER_ELEMENT));
@@ -91,7 +92,7 @@ export class SharedProgress {
 		return this.#cells.buffer as SharedArrayBuffer;
 	}
 
-	/** A run is handed over. */
+	/** A run was handed over. */
 	handedOver(): void {
 		Atomics.store(this.#cells, MESSAGE, NO_MESSAGE);
 	}
@@ -105,13 +106,13 @@ export class SharedProgress {
 		Atomics.add(cells, CALLS, 1);
 	}
 
-	/** Calls overlap from here to `leave`. */
+	/** Calls overlap from now until `leave`. */
 	overlap(): void {
 		Atomics.store(this.#cells, PHASE, phaseNumbers.handle);
 		Atomics.add(this.#cells, CALLS, 1);
 	}
 
-	/** A call that may overlap others begins, in a slot that no other has. */
+	/** A call that may overlap others begins, in a free slot. */
 	begin(slot: number, message: number): void {
 		const at = SLOTS + SLOT_CELLS * slot;
 		Atomics.store(this.#cells, MESSAGE, message);
@@ -125,7 +126,7 @@ export class SharedProgress {
 		Atomics.add(this.#cells, CALLS, 1);
 	}
 
-	/** The call ended; `phase` stays `handle` between the messages of a run, so that a death there is seen as one of the run. */
+	/** The call ended. `phase` stays `handle` between the messages of a run, so that a death there counts as one of the run. */
 	leave(phase: "idle" | "handle" = "idle"): void {
 		const cells = this.#cells;
 		cells[RUNNING] = 0;
@@ -133,7 +134,7 @@ export class SharedProgress {
 		Atomics.add(cells, CALLS, 1);
 	}
 
-	/** Written by the main thread; 0: nothing is wanted, and the other two needn't be asked. */
+	/** What the main thread asks (bits); 0: nothing, so the two below need not be read. */
 	get wanted(): number {
 		return Atomics.load(this.#cells, WANTED);
 	}

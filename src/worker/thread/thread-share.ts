@@ -1,6 +1,6 @@
 /**
- * A partition's share of a thread, from a start to its end: all that its worker sees of it. Whether others are there it can't tell but by
- * the wait for its turn.
+ * A partition's share of a thread, from a start to its end. This is all that the partition's worker sees of the thread: only the wait for
+ * its turn shows that others use it.
  *
  * Step 4 of a message's way (docs/architecture.md).
  */
@@ -20,7 +20,7 @@ import {
 } from "./handler-thread.ts";
 import type { Share, SharedThread, ThreadHost } from "./shared-thread.ts";
 
-/** Shares made so far: each has a number of its own in its thread. */
+/** Number of shares created so far: gives each a number. */
 let shares = 0;
 
 /** One partition's view of the thread it uses. */
@@ -31,7 +31,7 @@ export class ThreadShare implements HandlerThread, Share {
 	#death: ThreadDeath | null = null;
 	#progress: ThreadProgress = { calls: 0, phase: "idle", message: -1, running: 0 };
 	#idleDeath: (death: ThreadDeath) => void = () => {};
-	/** Where the last run began. */
+	/** Batch index of the last run's first message. */
 	#from = 0;
 
 	constructor(thread: SharedThread, partition: TopicPartition) {

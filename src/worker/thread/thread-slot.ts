@@ -1,8 +1,8 @@
 /**
- * The thread that a partition worker has at the moment: made when it is needed, its state renewed after a failed attempt, every call
- * of it under `handler.timeoutMs`. Decides nothing about failures; the worker does.
+ * The current thread of a partition worker: created when needed, its handler state renewed after a failed attempt, every call limited by
+ * `handler.timeoutMs`. Decides nothing about failures; the worker does.
  *
- *   empty -> starting -> ready <-> to be renewed;  any -> empty
+ *    empty -> starting -> ready <-> to be renewed; any -> empty
  *
  * Step 4 of a message's way (docs/architecture.md).
  */
@@ -21,7 +21,7 @@ import {
 	type ThreadProgress,
 } from "./handler-thread.ts";
 
-/** What a slot is made with. */
+/** What a slot needs. */
 export interface ThreadSlotParts {
 	readonly create: () => HandlerThread;
 	/** `handler.timeoutMs`. */
@@ -29,7 +29,7 @@ export interface ThreadSlotParts {
 	readonly clock: Clock;
 	/** A new thread is ready. */
 	readonly started: () => void;
-	/** The handler's terminate failed or took too long; the thread goes its way all the same. */
+	/** The handler's terminate failed or took too long. The thread ends all the same. */
 	readonly terminateFailed: (failure: HandlerFailure) => void;
 	/** The thread died while no call was under way. */
 	readonly diedIdle: (death: ThreadDeath) => void;
@@ -37,7 +37,7 @@ export interface ThreadSlotParts {
 
 const idle: ThreadProgress = { calls: 0, phase: "idle", message: -1, running: 0 };
 
-/** The thread that a partition worker uses now. Calls reject with ThreadDiedError where the thread died or was killed at its deadline. */
+/** The thread that a partition worker uses now. Calls reject with ThreadDiedError if the thread died or was killed at its deadline. */
 export class ThreadSlot {
 	readonly #parts: ThreadSlotParts;
 	#thread: HandlerThread | null = null;
@@ -45,7 +45,7 @@ export class ThreadSlot {
 	#stale = false;
 	#takesBatches = false;
 	#calls = 0;
-	/** The one message that was handed over since the thread began; null before, -1 where there were several. */
+	/** Offset of the only message handed over since the thread began; null before, -1 after several. */
 	#only: number | null = null;
 	#lastId: number | null = null;
 	#version: string | null = null;
@@ -54,22 +54,22 @@ export class ThreadSlot {
 		this.#parts = parts;
 	}
 
-	/** True where a run may be handed over. */
+	/** True if a run may be handed over. */
 	get ready(): boolean {
 		return this.#started;
 	}
 
-	/** True where there is a thread, in whatever state. */
+	/** True if there is a thread, in whatever state. */
 	get occupied(): boolean {
 		return this.#thread !== null;
 	}
 
-	/** Node's id of the thread, or of the last one there was; null before the first. */
+	/** Node's id of the current or last thread; null before the first. */
 	get threadId(): number | null {
 		return this.#thread?.id ?? this.#lastId;
 	}
 
-	/** Of the handler in the thread, or in the last one there was; null before the first. */
+	/** Version of the handler in the current or last thread; null before the first. */
 	get version(): string | null {
 		return this.#version;
 	}
@@ -79,7 +79,7 @@ export class ThreadSlot {
 		return this.#stale;
 	}
 
-	/** A run of several messages may make new states on its way: to find which of them fails. */
+	/** A run of several messages may make new states on its way, to find which message fails. */
 	get mayRenew(): boolean {
 		return this.#takesBatches;
 	}
@@ -89,17 +89,17 @@ export class ThreadSlot {
 		return this.#calls > 0;
 	}
 
-	/** Nothing but the message at `offset` has been in the thread since it began. */
+	/** True if no other message than the one at `offset` has been in this thread. */
 	isNewFor(offset: number): boolean {
 		return this.#thread?.hadOthers === false && (this.#only === null || this.#only === offset);
 	}
 
-	/** The handler's state is not to be trusted any more: the next run begins with a new one. */
+	/** The handler's state can't be trusted any more: the next run begins with a new one. */
 	needsRenewal(): void {
 		this.#stale = true;
 	}
 
-	/** Starts a thread where there is none; resolves to what the module or its init did wrong, null for ready. */
+	/** Starts a thread if there is none. Resolves to the failure of the module or its init; null if the thread is ready. */
 	async makeReady(): Promise<HandlerFailure | null> {
 		const thread = this.#thread ?? this.#make();
 		const reply = await this.#withDeadline(thread, thread.start());
@@ -113,8 +113,8 @@ export class ThreadSlot {
 	}
 
 	/**
-	 * Hands a run to the handler; only while `ready`. `keepState`: it holds messages that are not finished. `handled` is told what a long
-	 * run came to on its way.
+	 * Hands a run to the handler; only while `ready`. `keepState`: the state holds unfinished messages. `handled` gets the results so far of
+	 * a long run.
 	 */
 	async run({ held, from, to }: Run, keepState: boolean, handled: (part: BatchOutcome) => void): Promise<RunReply> {
 		const thread = this.#thread as HandlerThread;
@@ -131,22 +131,22 @@ export class ThreadSlot {
 		return reply;
 	}
 
-	/** A run that only waits for its turn is given back, one that has begun ends behind the calls under way. */
+	/** Ends the run soon. One that only waits for its turn is given back; one that has begun ends after the calls under way. */
 	cutShort(): void {
 		this.#thread?.cutShort();
 	}
 
-	/** What was asked is of no use any more: cut off as soon as that harms nobody else. */
+	/** The call's result is no longer needed: the call is cut off as soon as that harms no other partition. */
 	abandon(): void {
 		this.#thread?.abandon();
 	}
 
-	/** Where the thread is, or was when it died. */
+	/** What the thread is doing, or was doing when it died. */
 	progress(): ThreadProgress {
 		return this.#thread?.progress() ?? idle;
 	}
 
-	/** Calls the handler's terminate where the thread is alive, and ends the thread. Never rejects. */
+	/** Calls the handler's terminate if the thread is alive, and ends the thread. Never rejects. */
 	async end(reason: ExitReason): Promise<void> {
 		const thread = this.#thread;
 		if (thread && this.#started) {
@@ -157,7 +157,7 @@ export class ThreadSlot {
 		await this.discard();
 	}
 
-	/** Ends the thread without a word to the handler; the slot is empty at once. Resolves as `kill` of the thread does. */
+	/** Ends the thread without calling the handler; the slot is empty at once. Resolves when the thread's `kill` does. */
 	async discard(): Promise<void> {
 		const thread = this.#thread;
 		this.#lastId = thread?.id ?? this.#lastId;
@@ -167,7 +167,7 @@ export class ThreadSlot {
 		await thread?.kill();
 	}
 
-	/** Ends the thread at once, without a word to the handler; a call under way rejects. */
+	/** Ends the thread at once, without calling the handler; a call under way rejects. */
 	async kill(): Promise<void> {
 		this.#started = false;
 		await this.#thread?.kill();
@@ -193,7 +193,9 @@ export class ThreadSlot {
 	}
 }
 
-/** A thread that died of its terminate, or was killed at its deadline; null where it died before, of another partition's call. */
+/**
+ * The failure of a thread that died in its terminate or was killed at its deadline; null if another partition's call had killed it before.
+ */
 function failureByDeath(error: Error): HandlerFailure | null {
 	if (deathOf(error).reason === "shared") return null;
 	return { kind: "exception", name: error.name, message: error.message, stack: null };

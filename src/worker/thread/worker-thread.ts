@@ -1,6 +1,6 @@
 /**
- * A real thread: a one-thread piscina pool that lives as long as the thread. A death ends the pool: piscina would start another thread by
- * itself, and a pool whose thread failed while starting never answers again. Only home of piscina.
+ * A real thread: a one-thread piscina pool that lives as long as the thread. A death ends the pool, because piscina would start another
+ * thread by itself, and because a pool whose thread failed while starting never answers again. The only home of piscina.
  *
  * Step 4 of a message's way (docs/architecture.md).
  */
@@ -34,7 +34,7 @@ import { SharedThreads } from "./shared-threads.ts";
 import { type EndedThread, StuckThreads } from "./stuck-threads.ts";
 import { type PartReply, SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
 
-/** What all threads of a daemon are made with. */
+/** Options of all threads of a daemon. */
 export interface WorkerThreadOptions {
 	readonly handler: {
 		readonly module: string;
@@ -44,21 +44,22 @@ export interface WorkerThreadOptions {
 		readonly concurrency: number;
 	};
 	readonly tables: readonly TableLayout[];
-	/** Lanes of the writer, by which rows are parted; default 1. */
+	/** Number of the writer's lanes, by which rows are separated; default 1. */
 	readonly lanes?: number;
 	/** Heap of a thread in MiB. */
 	readonly maxHeapMb: number;
-	/** What init is told; `run` by default. */
+	/** The purpose that init gets; default `run`. */
 	readonly purpose?: "run" | "verify" | "reprocess";
 	/**
-	 * Told the lines that a handler prints; without it they go to the process's own output. Not for `pockaffe:log`, which prints to be read.
+	 * Gets the lines that a handler prints; without it they go to the process's own output. Not used for `pockaffe:log`, whose output is
+	 * meant to be read there.
 	 */
 	readonly printed?: (printed: Printed) => void;
-	/** Who keeps count of threads that can't be ended. */
+	/** Keeps the threads that can't be ended. */
 	readonly stuck?: StuckThreads;
 }
 
-/** Where real threads come from: at most `maxThreads` at a time, or one for each partition (0). */
+/** Creates real threads: at most `maxThreads` at a time, or one per partition (0). */
 export function createHandlerThreads(
 	options: WorkerThreadOptions & { readonly maxThreads?: number; readonly endedForOthers?: (fact: SharedDeath) => void },
 ): HandlerThreads {
@@ -66,26 +67,26 @@ export function createHandlerThreads(
 	return new SharedThreads({ maxThreads, endedForOthers, createHost: () => new WorkerThread(options) });
 }
 
-/** The built entry, also where this file is run from source: a thread can't load source files. */
+/** The built entry file, even if this file runs from source: a thread can't load source files. */
 const entryFile = fileURLToPath(new URL("dist/worker/inside/thread-bridge.cjs", packageRoot));
 
 /**
- * What a thread makes lives as long as its run, so a small one is collected as cheaply: the daemon of a full pipeline on four threads took
- * 391 MiB of RSS in place of 472 with Node's default, at no more CPU.
+ * Young generation of a thread's heap, MiB. What a thread allocates lives as long as its run, so a small one is collected as cheaply: a
+ * full pipeline on four threads took 391 MiB of RSS instead of 472 with Node's default, at the same CPU.
  */
 const YOUNG_GENERATION_MB = 12;
 
-/** Threads made so far: each has an output of its own. */
+/** Number of threads created so far: gives each an output channel of its own. */
 let threads = 0;
 class WorkerThread implements ThreadHost {
 	readonly #pool: Piscina;
 	readonly #progress: SharedProgress;
 	readonly #module: string;
 	readonly #stuck: StuckThreads;
-	/** Resolves when nothing of it is left. */
+	/** Resolves when the thread is gone. */
 	readonly gone: Promise<void>;
 	#resolveGone: () => void = () => {};
-	/** Of the messages of the last run. */
+	/** Offsets of the last run's messages. */
 	#offsets: PackedBatch["offsets"] | null = null;
 	#id: number | null = null;
 	#death: ThreadDeath | null = null;
@@ -120,11 +121,12 @@ class WorkerThread implements ThreadHost {
 		};
 		this.#pool = new Piscina({
 			filename: entryFile,
-			// The first task starts the thread. With a minimum of one piscina starts another when the dead one's exit arrives after destroy().
+			// The first task starts the thread. With a minimum of one, piscina would start another thread when the dead one's exit arrives after
+			// destroy().
 			minThreads: 0,
 			maxThreads: 1,
 			idleTimeout: Number.POSITIVE_INFINITY,
-			// Otherwise the thread's event loop stands still between tasks, and timers and sockets of handlers with it.
+			// Otherwise the thread's event loop would stand still between tasks, and with it the timers and sockets of handlers.
 			atomics: "disabled",
 			recordTiming: false,
 			resourceLimits: { maxOldGenerationSizeMb: maxHeapMb, maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
@@ -159,8 +161,8 @@ class WorkerThread implements ThreadHost {
 	}
 
 	/**
-	 * What was uncaught before the handler was ready is a failure of the module or of its init: Node now and then tells a failed import of a
-	 * CommonJS module as an unhandled rejection beside the import's own promise, and that ends the thread before it can answer.
+	 * An uncaught error before the handler is ready is a failure of the module or its init. Node sometimes reports a failed import of a
+	 * CommonJS module also as an unhandled rejection, which ends the thread before it can answer.
 	 */
 	#startFailure({ reason, message, stack }: ThreadDeath): HandlerFailure | null {
 		if (reason !== "exception") return null;
@@ -221,7 +223,7 @@ class WorkerThread implements ThreadHost {
 		this.#idleDeath = listener;
 	}
 
-	/** An answer that doesn't add up is thrown away, and the thread with it. */
+	/** Discards an answer that doesn't add up, and the thread with it. */
 	async #askRun(request: ThreadRequest, messages: PackedBatch | null): Promise<RunReply | PartReply> {
 		const reply = (await this.#ask(request, messages ? [messages.bytes.buffer] : [])) as RunReply | PartReply;
 		const contradiction = contradictionIn(reply.outcome);
@@ -248,7 +250,7 @@ class WorkerThread implements ThreadHost {
 		}
 	}
 
-	/** Resolves when it is gone, or left behind because it can't be ended. */
+	/** Resolves when the thread is gone, or left behind because it can't be ended. */
 	#end(partition: TopicPartition | null = null): Promise<void> {
 		this.#ending ??= this.#stuck.leave(this.#standsAt(partition), this.#destroy());
 		return this.#ending;
@@ -258,7 +260,7 @@ class WorkerThread implements ThreadHost {
 		await this.#pool.destroy().catch(() => {});
 		livingThreads.delete(this);
 		this.#resolveGone();
-		// A turn later: lines that the thread printed last are still on their way.
+		// One turn later: the thread's last lines are still on their way.
 		setImmediate(this.#stopListening);
 	}
 

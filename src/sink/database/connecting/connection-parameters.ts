@@ -1,15 +1,15 @@
 /**
- * The parameters of a connection as libpq knows them (its documentation, "Parameter Key Words" and "Environment Variables"): what PocKaffe
- * does with each. Pure data. What it can't do is an error: a parameter that is passed over would be a promise of safety that nobody keeps.
+ * The connection parameters that libpq knows (its documentation, "Parameter Key Words" and "Environment Variables"), and what PocKaffe does
+ * with each. Pure data. An unsupported parameter is an error: ignoring it would promise a safety that nobody provides.
  */
 
 /** One parameter. */
 export interface ParameterEntry {
-	/** The variable that stands in for it. */
+	/** The environment variable that is used if the parameter is absent. */
 	readonly variable?: string;
-	/** Values it may have; any where there is none. */
+	/** Allowed values; any if absent. */
 	readonly values?: readonly string[];
-	/** Why it is refused, where it is: the only value let through is one that asks for nothing. */
+	/** Why the parameter is refused, if it is. Then only the value that asks for nothing is allowed. */
 	readonly refused?: string;
 }
 
@@ -17,7 +17,7 @@ const onOff: readonly string[] = ["0", "1"];
 const versions: readonly string[] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 const unsupported = "is not supported";
 
-/** All of libpq's, by name. */
+/** All parameters of libpq, by name. */
 export const connectionParameters = {
 	host: { variable: "PGHOST" },
 	hostaddr: { variable: "PGHOSTADDR" },
@@ -45,7 +45,7 @@ export const connectionParameters = {
 	ssl_max_protocol_version: { variable: "PGSSLMAXPROTOCOLVERSION", values: versions },
 	target_session_attrs: { variable: "PGTARGETSESSIONATTRS", values: ["any", "read-write", "primary"] },
 	load_balance_hosts: { variable: "PGLOADBALANCEHOSTS", values: ["disable", "random"] },
-	// Asked for what can't be had: only the values that ask for nothing pass.
+	// Not supported: only values that ask for nothing are allowed.
 	channel_binding: { variable: "PGCHANNELBINDING", values: ["disable", "prefer"], refused: unsupported },
 	gssencmode: { variable: "PGGSSENCMODE", values: ["disable", "prefer"], refused: unsupported },
 	sslcompression: { variable: "PGSSLCOMPRESSION", values: ["0"], refused: unsupported },
@@ -73,10 +73,10 @@ export const connectionParameters = {
 	oauth_scope: { values: [], refused: unsupported },
 } as const satisfies Readonly<Record<string, ParameterEntry>>;
 
-/** The name of one. */
+/** The name of a parameter. */
 export type ParameterName = keyof typeof connectionParameters;
 
-/** What is given of them. */
+/** The parameters that are given. */
 export type Parameters = ReadonlyMap<ParameterName, string>;
 
 /** True for a name that libpq knows. */
@@ -84,7 +84,7 @@ export function isParameter(name: string): name is ParameterName {
 	return Object.hasOwn(connectionParameters, name);
 }
 
-/** What is wrong with a value; null where nothing is. Never holds the value of what may be secret. */
+/** What is wrong with a value; null if nothing is. Never contains a value that may be secret. */
 export function problemOfValue(name: ParameterName, value: string): string | null {
 	const { values, refused }: ParameterEntry = connectionParameters[name];
 	if (!values || values.includes(value)) return null;

@@ -1,6 +1,6 @@
 /**
- * With what a database is reached: from the URL, then a service's entry, then the environment, then libpq's defaults. Files are only named
- * here; certificates and passwords are read at each connection, so that they can be renewed.
+ * How to reach a database: from the URL, then a service's entry, then the environment, then libpq's defaults. Files are only named here;
+ * certificates and passwords are read for each connection, so that they can be renewed.
  */
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -9,21 +9,21 @@ import { connectionParameters, type ParameterName, type Parameters, problemOfVal
 import { parseConnectionUri, UriProblem } from "./connection-uri.ts";
 import { serviceParameters } from "./service-file.ts";
 
-/** Variables, as `process.env`. */
+/** Environment variables, like `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A server that may be tried. */
 export interface Host {
-	/** As it was given: what a certificate has to name. A folder for a socket. */
+	/** The name as given, which a certificate must contain; for a socket, its folder. */
 	readonly name: string;
-	/** Where to connect to: `name`, unless an address was given too. */
+	/** The address to connect to: `name`, unless an address was given too. */
 	readonly address: string;
 	readonly port: number;
 }
 
 export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full";
 
-/** Files are paths, or PEM text. Null where neither is named nor there by default; `…ByDefault` may be missing. */
+/** TLS settings. Files are paths, or PEM text. Null if a file is neither named nor a default; a file by default may be missing. */
 export interface TlsSettings {
 	readonly mode: SslMode;
 	readonly direct: boolean;
@@ -38,13 +38,13 @@ export interface TlsSettings {
 	readonly maxVersion: string | null;
 }
 
-/** A file that a parameter names, or that is looked for by default. */
+/** A file that a parameter names, or a default one. */
 export interface NamedFile {
 	readonly value: string;
 	readonly isNamed: boolean;
 }
 
-/** How a database is reached: hosts, user, TLS, files that are read for each connection. */
+/** How to reach a database: hosts, user, TLS, files that are read for each connection. */
 export interface ConnectionSettings {
 	/** In the order in which they are tried; at least one. */
 	readonly hosts: readonly Host[];
@@ -54,24 +54,26 @@ export interface ConnectionSettings {
 	readonly password: string | null;
 	readonly passwordFile: NamedFile;
 	readonly tls: TlsSettings;
-	/** Longest for one host, ms. */
+	/** Maximum time for one host, ms. */
 	readonly connectTimeoutMs: number;
 	readonly applicationName: string;
-	/** The server's command-line options for the session; empty: none. */
+	/** Command-line options for the session on the server; empty: none. */
 	readonly options: string;
-	/** Only a server that writes will do. */
+	/** True if only a server that takes writes is acceptable. */
 	readonly needsWritable: boolean;
-	/** The hosts are tried in any order. */
+	/** True if the hosts are tried in random order. */
 	readonly random: boolean;
 }
 
 const DEFAULT_PORT = 5432;
 const CONNECT_TIMEOUT_S = 5;
-/** As libpq: a shorter one is taken for a slip. */
+/** Minimum timeout, as in libpq: a shorter one is taken as a mistake. */
 const LEAST_TIMEOUT_S = 2;
 const VERIFYING: readonly string[] = ["verify-ca", "verify-full"];
 
-/** Throws ExitError (usage) `database_url` where URL, service or environment ask for what is wrong or can't be had. */
+/**
+ * Reads the settings. Throws ExitError (usage) `database_url` if URL, service or environment are wrong or ask for something unsupported.
+ */
 export function connectionSettings(url: string, environment: Environment): ConnectionSettings {
 	try {
 		return settingsOf(parameters(url, environment), environment);
@@ -81,7 +83,7 @@ export function connectionSettings(url: string, environment: Environment): Conne
 	}
 }
 
-/** Where that leads to, without anything secret; empty for a URL that is none. */
+/** Describes where the URL leads, without secrets; empty if it is invalid. */
 export function describeTarget(url: string, environment: Environment): string {
 	try {
 		const { hosts, database } = connectionSettings(url, environment);
@@ -92,7 +94,7 @@ export function describeTarget(url: string, environment: Environment): string {
 	}
 }
 
-/** What the URL gives, then the service, then the environment. */
+/** Parameters of the URL, then the service, then the environment. */
 function parameters(url: string, environment: Environment): Parameters {
 	const ofUrl = parseConnectionUri(url);
 	const ofVariables = fromVariables(environment);
@@ -132,7 +134,7 @@ function settingsOf(given: Parameters, environment: Environment): ConnectionSett
 	};
 }
 
-/** Names and addresses are lists of one length; ports too, or one for all. */
+/** Names and addresses are lists of the same length; so are ports, or there is one for all. */
 function hostsOf(given: Parameters): Host[] {
 	const names = given.get("host")?.split(",") ?? [];
 	const addresses = given.get("hostaddr")?.split(",") ?? [];
@@ -154,7 +156,7 @@ function portOf(text: string | undefined): number {
 	return port;
 }
 
-/** In seconds, 0: no limit, which is a day here. */
+/** Timeout in seconds; 0 means no limit, which is a day here. */
 function timeoutOf(text: string | undefined): number {
 	if (!text) return CONNECT_TIMEOUT_S;
 	if (!/^\d{1,6}$/.test(text)) throw new UriProblem(`connect_timeout=${text} is no number of seconds`);
@@ -189,7 +191,7 @@ function fileOf(given: Parameters, name: ParameterName, byDefault: string): Name
 	return value ? { value, isNamed: true } : { value: byDefault, isNamed: false };
 }
 
-/** Where libpq looks for files. */
+/** The home folder in which libpq looks for files. */
 function home(environment: Environment): string {
 	return environment.HOME || userInfo().homedir;
 }

@@ -1,20 +1,21 @@
 /**
- * A connection URI, taken apart as libpq does: several hosts, IPv6 in brackets, sockets' folders, percent-encoding everywhere. No library
- * does so: `pg-connection-string` knows one host and passes unknown parameters on to the server. Pure.
+ * Parses a connection URI as libpq does: several hosts, IPv6 in brackets, socket folders, percent-encoding everywhere. No library does
+ * this: `pg-connection-string` knows one host, and passes unknown parameters on to the server. Pure.
  */
 import { closest } from "fastest-levenshtein";
 import { connectionParameters, isParameter, type ParameterName, type Parameters, problemOfValue } from "./connection-parameters.ts";
 
-/** What is wrong with it, in words without anything secret. */
+/** What is wrong with a URI, in words without secrets. */
 export class UriProblem extends Error {}
 
 /**
- * `//`, then perhaps user and password, hosts, a database, parameters. What is before the last @ of the first part is user and password.
+ * `//`, then optionally user and password, hosts, a database, parameters. User and password are everything before the last @ of the first
+ * part.
  */
 const shape = /^postgres(?:ql)?:\/\/(?:([^/]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s;
 const hostAndPort = /^(\[[^\]]*\]|[^:\]]*)(?::(\d*))?$/;
 
-/** The parameters that a URI gives. Throws UriProblem. */
+/** Returns the URI's parameters. Throws UriProblem. */
 export function parseConnectionUri(uri: string): Parameters {
 	const [, login, hosts = "", database, query] =
 		shape.exec(uri) ?? failed("must be postgres://user:password@host:port/name?parameter=value");
@@ -32,7 +33,7 @@ function takeLogin(login: string, given: Map<ParameterName, string>): void {
 	if (password.length > 0) given.set("password", decoded(password.join(":"), "the password"));
 }
 
-/** Lists of the same length; a host without a port has an empty one. */
+/** Sets hosts and ports as lists of the same length; a host without a port has an empty one. */
 function takeHosts(text: string, given: Map<ParameterName, string>): void {
 	const hosts: string[] = [];
 	const ports: string[] = [];
@@ -50,7 +51,7 @@ function takeParameter(pair: string, given: Map<ParameterName, string>): void {
 	if (at < 0) failed(`a parameter without = : ${pair}`);
 	const name = decoded(pair.slice(0, at), "a parameter's name");
 	const value = decoded(pair.slice(at + 1), name);
-	// What JDBC calls it; libpq knows this one value.
+	// JDBC's name for it; libpq accepts this one value.
 	if (name === "ssl") {
 		if (value !== "true") failed(`ssl=${value}: say it with sslmode`);
 		given.set("sslmode", "require");
@@ -63,7 +64,7 @@ function takeParameter(pair: string, given: Map<ParameterName, string>): void {
 	given.set(name, value);
 }
 
-/** A `+` is a plus here, as it is for libpq. */
+/** A `+` stays a plus, as in libpq. */
 function decoded(text: string, what: string): string {
 	try {
 		return decodeURIComponent(text);

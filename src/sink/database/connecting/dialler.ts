@@ -1,6 +1,6 @@
 /**
- * One connection to the database up to where the library's part begins: host by host, socket, TLS. What comes out is a stream that is ready
- * for the startup message, encrypted where the mode asks for it.
+ * Opens one connection to the database up to the point where the library takes over: host by host, socket, TLS. The result is a stream that
+ * is ready for the startup message, encrypted if the mode asks for it.
  */
 import net from "node:net";
 import tls from "node:tls";
@@ -9,15 +9,15 @@ import { PocKaffeError } from "../../../core/errors.ts";
 import type { ConnectionSettings, Host } from "./connection-settings.ts";
 import { explainTls, tlsOptions } from "./tls-context.ts";
 
-/** A stream to a server, and which one it is. */
+/** A stream to a server, and which server it is. */
 export interface Dialled {
 	readonly socket: net.Socket;
 	readonly host: Host;
-	/** Its place among the settings' hosts. */
+	/** Index among the settings' hosts. */
 	readonly index: number;
 }
 
-/** Its length, and the code that asks for TLS. */
+/** The message SSLRequest: its length, and the code that asks for TLS. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 const [YES, NO] = [0x53, 0x4e];
 
@@ -27,7 +27,7 @@ export class Dialler {
 	readonly #clock: Clock;
 	readonly #signal: AbortSignal;
 
-	/** Where the signal is aborted every call rejects with its reason. */
+	/** Once the signal is aborted, every call rejects with its reason. */
 	constructor(settings: ConnectionSettings, clock: Clock, signal: AbortSignal) {
 		this.#settings = settings;
 		this.#clock = clock;
@@ -35,8 +35,8 @@ export class Dialler {
 	}
 
 	/**
-	 * Tries the hosts in order, from `first` on and round. `prepare` is called for each before. Rejects with the error of the only one, or
-	 * with one that has the words of all and the code of the last.
+	 * Tries the hosts in order, beginning at `first` and wrapping around. Calls `prepare` before each. Rejects with the only host's error, or
+	 * with one error that has the words of all and the code of the last.
 	 */
 	async dial(first: number, prepare: (host: Host) => Promise<void>): Promise<Dialled> {
 		const { hosts } = this.#settings;
@@ -59,7 +59,7 @@ export class Dialler {
 
 	async #dial(host: Host): Promise<net.Socket> {
 		const { mode } = this.#settings.tls;
-		// A socket of this machine is not encrypted, whatever the mode, as for libpq.
+		// A local socket is never encrypted, whatever the mode, as in libpq.
 		if (mode === "disable" || isSocket(host)) return await this.#connect(host);
 		const isOptional = mode === "prefer" || mode === "allow";
 		const options = await tlsOptions(this.#settings.tls, host);
@@ -72,7 +72,7 @@ export class Dialler {
 		try {
 			return await this.#secure(plain, options, host);
 		} catch (error) {
-			// As libpq: what is only preferred is done without where it fails.
+			// As in libpq: if TLS is only preferred and fails, go on without it.
 			if (!isOptional) throw error;
 			return await this.#connect(host);
 		}
@@ -91,7 +91,7 @@ export class Dialler {
 	async #takesTls(socket: net.Socket, host: Host): Promise<boolean> {
 		socket.write(SSL_REQUEST);
 		const answer = (await this.#first(socket, "data", host)) as Buffer;
-		// More than the one byte would be somebody's in between, who wants it read as the encrypted part's (CVE-2021-23222).
+		// More than one byte comes from somebody in between who wants it read as encrypted data (CVE-2021-23222).
 		if (answer.length === 1 && answer[0] === YES) return true;
 		if (answer.length === 1 && answer[0] === NO) return false;
 		socket.destroy();
@@ -100,14 +100,14 @@ export class Dialler {
 
 	async #secure(plain: net.Socket, options: tls.ConnectionOptions, host: Host): Promise<net.Socket> {
 		const secured = tls.connect({ ...options, socket: plain });
-		// Also what the server says of the client's certificate, which comes behind the handshake.
+		// Also explains the server's refusal of the client certificate, which comes after the handshake.
 		secured.on("error", (error) => explainTls(error, host));
 		await this.#first(secured, "secureConnect", host);
 		secured.setNoDelay(true);
 		return secured;
 	}
 
-	/** What the event brings; the socket is destroyed where an error, its end, the time's end or the signal comes first. */
+	/** Resolves with the event's data. If an error, the end, the timeout or the signal comes first, it rejects and destroys the socket. */
 	#first(socket: net.Socket, name: "connect" | "secureConnect" | "data", host: Host): Promise<unknown> {
 		const { connectTimeoutMs } = this.#settings;
 		return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** The password of a connection, looked up anew for each: from the URL or environment, a file, a command, or libpq's password file. */
+/** Finds the password, anew for each connection: from the URL or environment, a file, a command, or libpq's password file. */
 import { execFile } from "node:child_process";
 import { readFile, stat } from "node:fs/promises";
 import { promisify } from "node:util";
@@ -13,10 +13,10 @@ export interface PasswordSource {
 }
 
 const COMMAND_TIMEOUT_MS = 5_000;
-/** Read or written by group or others. */
+/** Permission bits that let group or others read or write. */
 const NOT_PRIVATE = 0o077;
 
-/** Empty where there is none: the server may ask for none. Rejects with PocKaffeError `ERR_PASSWORD`. */
+/** The password; empty if there is none, because the server may ask for none. Rejects with PocKaffeError `ERR_PASSWORD`. */
 export async function passwordFor(source: PasswordSource, settings: ConnectionSettings, host: Host): Promise<string> {
 	const password = await lookUp(source, settings, host);
 	knownSecrets.add(password);
@@ -42,7 +42,7 @@ async function contents(path: string, what: string): Promise<string> {
 	}
 }
 
-/** What it prints stays unsaid, also where it fails. */
+/** Returns the command's output. The output never appears in an error. */
 async function output(command: string): Promise<string> {
 	try {
 		const { stdout } = await promisify(execFile)("/bin/sh", ["-c", command], { timeout: COMMAND_TIMEOUT_MS, encoding: "utf8" });
@@ -54,7 +54,7 @@ async function output(command: string): Promise<string> {
 	}
 }
 
-/** Without the line's end that editors and `echo` leave. */
+/** The first line, without the line end that editors and `echo` add. */
 function firstLine(text: string): string {
 	return text.split(/\r?\n/, 1)[0] as string;
 }
@@ -65,7 +65,10 @@ interface Wanted {
 	readonly database: string;
 }
 
-/** libpq's file: a line per server, host:port:database:user:password, * stands for any, \ before : and \. The first that fits counts. */
+/**
+ * Reads libpq's password file: a line per server, host:port:database:user:password; * matches anything, \ escapes : and \. The first match
+ * counts.
+ */
 async function fromPasswordFile(path: string, isNamed: boolean, wanted: Wanted): Promise<string> {
 	const found = await stat(path).catch(() => null);
 	if (!found?.isFile()) {
@@ -84,7 +87,7 @@ async function fromPasswordFile(path: string, isNamed: boolean, wanted: Wanted):
 function passwordIn(line: string, { host, user, database }: Wanted): string | null {
 	const [ofHost, port, ofDatabase, ofUser, password] = fieldsOf(line);
 	const fits = (field: string | undefined, value: string) => field === "*" || field === value;
-	// A socket goes by its folder, and by localhost.
+	// A socket matches by its folder, or by localhost.
 	const isHost = fits(ofHost, host.name) || (host.address.startsWith("/") && ofHost === "localhost");
 	const isIt = isHost && fits(port, String(host.port)) && fits(ofDatabase, database) && fits(ofUser, user);
 	return isIt && password !== undefined ? password : null;

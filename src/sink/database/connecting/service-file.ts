@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { isParameter, type ParameterName, type Parameters, problemOfValue } from "./connection-parameters.ts";
 import { UriProblem } from "./connection-uri.ts";
 
-/** The parameters of a service. `file`: where alone to look. Throws UriProblem where there is no such service, or its entry is wrong. */
+/**
+ * The parameters of a service. `file`: the only file to read, if given. Throws UriProblem if there is no such service, or its entry is
+ * wrong.
+ */
 export function serviceParameters(
 	service: string,
 	file: string | null,
@@ -53,6 +56,6 @@ function take(line: string, found: Map<ParameterName, string>, where: string): v
 		throw new UriProblem(`${where}: is no parameter=value that libpq knows`);
 	const problem = problemOfValue(name, value);
 	if (problem) throw new UriProblem(`${where}: ${problem}`);
-	// The first of several counts, as for libpq.
+	// The first of several entries counts, as in libpq.
 	if (!found.has(name)) found.set(name, value);
 }

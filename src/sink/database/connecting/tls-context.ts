@@ -1,7 +1,7 @@
 /**
- * libpq's TLS: what each sslmode looks at, with Node's TLS. Files are read at each connection, so that renewed ones are taken. Two things
- * are otherwise than there: without a root certificate the verifying modes go by Node's own CAs (and NODE_EXTRA_CA_CERTS) instead of
- * failing, and a file that is named and missing is an error in every mode.
+ * Implements libpq's sslmodes with Node's TLS. Files are read for each connection, so that renewed ones are used. Two things differ from
+ * libpq: without a root certificate the verifying modes use Node's own CAs (and NODE_EXTRA_CA_CERTS) instead of failing, and a named file
+ * that is missing is an error in every mode.
  */
 import { readFile, stat } from "node:fs/promises";
 import type net from "node:net";
@@ -10,19 +10,19 @@ import { messageOf, PocKaffeError } from "../../../core/errors.ts";
 import { certificateWords } from "../../../core/text/certificate-words.ts";
 import type { Host, NamedFile, TlsSettings } from "./connection-settings.ts";
 
-/** Where systems keep their CAs, for a Node without a way to ask. */
+/** Where systems keep their CAs, for Node versions that can't report them. */
 const SYSTEM_BUNDLES: readonly string[] = [
 	"/etc/ssl/certs/ca-certificates.crt",
 	"/etc/pki/tls/certs/ca-bundle.crt",
 	"/etc/ssl/ca-bundle.pem",
 	"/etc/ssl/cert.pem",
 ];
-/** Codes of a connection that the other side ended. */
+/** Error codes of a connection that the other side ended. */
 const ENDED: readonly string[] = ["ECONNRESET", "EPIPE"];
-/** A key that group or others may read; a group of root's may. */
+/** Forbidden permission bits of a key file; the group may read a file that belongs to root. */
 const [OTHERS, OTHERS_OF_ROOT] = [0o077, 0o027];
 
-/** For `tls.connect`. Rejects with PocKaffeError `ERR_TLS_FILE` where a file is missing or can't be used. */
+/** Options for `tls.connect`. Rejects with PocKaffeError `ERR_TLS_FILE` if a file is missing or unusable. */
 export async function tlsOptions(settings: TlsSettings, host: Host): Promise<ConnectionOptions> {
 	const ca = await rootCertificates(settings);
 	const verifies = settings.mode.startsWith("verify-") || ca !== null;
@@ -45,14 +45,14 @@ export async function tlsOptions(settings: TlsSettings, host: Host): Promise<Con
 	return {
 		...context,
 		rejectUnauthorized: verifies,
-		// By what was asked for: an address stays one, and is not taken for localhost.
+		// Checks the name that was asked for: an address stays an address, and is not treated as localhost.
 		checkServerIdentity: (_, certificate) => (settings.mode === "verify-full" ? identityProblem(host.name, certificate) : undefined),
 		...(settings.sni && !isAddress(host.name) ? { servername: host.name } : {}),
 		...(settings.direct ? { ALPNProtocols: ["postgresql"] } : {}),
 	};
 }
 
-/** Null: nothing to verify by but Node's own. */
+/** The root certificates; null: only Node's own. */
 async function rootCertificates({ rootCert }: TlsSettings): Promise<string | string[] | null> {
 	if (rootCert.value !== "system") return await pem(rootCert, "sslrootcert");
 	// Node 22.15 and later.
@@ -86,7 +86,7 @@ async function clientKey({ key }: TlsSettings): Promise<string> {
 	return found;
 }
 
-/** OpenSSL names no file, and not the one of them that is wrong. */
+/** Builds the error for unusable files: OpenSSL does not say which file is wrong. */
 function unusable({ cert, key, rootCert, crl, keyPassword }: TlsSettings, cause: unknown): string {
 	const words = messageOf(cause);
 	const name = ({ value }: NamedFile) => (value.includes("-----BEGIN ") ? "(given as text)" : value);
@@ -102,7 +102,7 @@ function fileProblem(message: string, cause?: unknown): PocKaffeError {
 	return new PocKaffeError("ERR_TLS_FILE", message, { cause });
 }
 
-/** Node looks for an address among addresses only; libpq takes the common name where the certificate lists nothing. */
+/** Node compares an address only with the certificate's addresses; libpq uses the common name if the certificate lists nothing. */
 function identityProblem(name: string, certificate: PeerCertificate): Error | undefined {
 	if (isAddress(name) && !certificate.subjectaltname && certificate.subject?.CN === name) return undefined;
 	return tls.checkServerIdentity(name, certificate);
@@ -112,19 +112,19 @@ function isAddress(name: string): boolean {
 	return name.includes(":") || /^\d+\.\d+\.\d+\.\d+$/.test(name);
 }
 
-/** True where the client shows a certificate of its own; to be asked while the socket lives. */
+/** True if the client sends a certificate. Ask while the socket is open. */
 export function isCertified(socket: net.Socket): boolean {
 	const sent = socket instanceof tls.TLSSocket ? socket.getCertificate() : null;
 	return sent !== null && Object.keys(sent).length > 0;
 }
 
-/** Who refuses a client's certificate says so behind the handshake, and the end may overtake the words. */
+/** A server refuses a client certificate after the handshake, and the connection's end may overtake the reason. */
 export function explainEarlyEnd(error: Error & { code?: string }, { name, port }: Host): void {
 	if (!ENDED.includes(error.code ?? "")) return;
 	error.message = `${name}:${port}: the server hung up behind the TLS handshake: it may not take the client certificate (sslcert)`;
 }
 
-/** A refusal in words, with the code kept. */
+/** Explains a refusal in words, and keeps the code. */
 export function explainTls(error: Error & { code?: string }, { name, port }: Host): Error {
 	const words = certificateWords(error, { peer: "server", ca: "sslrootcert", cert: "sslcert", revoked: "sslcrl" });
 	if (words === null) return error;

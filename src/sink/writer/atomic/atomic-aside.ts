@@ -1,9 +1,9 @@
 /**
- * Messages of one partition whose rows have to be written together but can't be written yet: other rows are in the way, a parent comes from
- * another partition, or only they meet a lock or a trigger. Each is tried again in a transaction of its own, with a growing pause. One that
- * can never be written is refused with all its rows. What each waits for is reported while it lasts.
+ * Messages of one partition whose rows must be written together but can't be written yet: other rows are in the way, a parent comes from
+ * another partition, or only these messages meet a lock or a trigger. Each is tried again in a transaction of its own, with growing pauses.
+ * A message that can never be written is refused with all its rows. What each message waits for is reported while it lasts.
  *
- *   waiting (growing pause) -> tried -> written | refused | waiting
+ *    waiting (growing pause) -> tried -> written | refused | waiting
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -27,17 +27,18 @@ export interface AtomicAsideParts {
 	/** By table. */
 	readonly writings: ReadonlyMap<string, Writing>;
 	readonly writers: ReadonlyMap<string, RowWriter>;
-	/** How long rows wait for a parent from elsewhere, ms, by table. */
+	/** By table, how long rows wait for a parent from another partition or topic, ms. */
 	readonly waits: ReadonlyMap<string, number>;
-	/** Tries messages together; null where they went in. */
+	/** Tries to write messages together; null if they were written. */
 	readonly attempt: (run: readonly AtomicMessage[]) => Promise<NotWritten | null>;
-	/** Takes messages back that met what is none of theirs: they wait with all others until it is mended. */
+	/** Takes messages back that met a problem which is not theirs: they wait with all others until it is over. */
 	readonly giveBack: (messages: readonly AtomicMessage[]) => void;
 	/**
-	 * True while other rows of the partition that had come by then (monotonic time) are under way or wait: they may be what it waits for.
+	 * True while other rows of the partition that had arrived by then (monotonic time) are under way or wait: the message may be waiting for
+	 * those.
 	 */
 	readonly isElsewhere: (partition: TopicPartition, cameBy: number) => boolean;
-	/** They were tried. */
+	/** Called after each attempt. */
 	readonly tried: () => void;
 	readonly limits: { readonly maxRows: number };
 	readonly clock: Clock;
@@ -47,24 +48,24 @@ export interface AtomicAsideParts {
 
 interface Waiting {
 	readonly not: NotWritten;
-	/** Tried since, and still so: worth telling. */
+	/** True if it failed again since: worth reporting. */
 	readonly isConfirmed: boolean;
 }
 
 const MISSING_PARENT = "23503";
 const LOCKED = "55P03";
 const RETRY = { minMs: 100, maxMs: 5_000 };
-/** Transactions of one try that may fail: each may wait for a lock. Of those whose time is over, messages. */
+/** Maximum failing transactions per attempt, because each may wait for a lock; also maximum messages whose time is over. */
 const MOST_FAILURES = 24;
 const MOST_OVER = 200;
-/** A try that moves nothing may keep a connection waiting: for no more than this share of the time. */
+/** Maximum share of the time for attempts that change nothing, because they may keep a connection waiting. */
 const MOST_OF_TIME = 0.25;
 
 /** Messages of one partition that can't be written yet, tried again one by one. */
 export class AtomicAside {
 	readonly #parts: AtomicAsideParts;
 	readonly #waiting = new Map<AtomicMessage, Waiting>();
-	/** When a message's wait began: by the monotonic clock, and the wall clock. */
+	/** When each message's wait began: monotonic and wall clock. */
 	readonly #began = new WeakMap<AtomicMessage, { readonly at: number; readonly sinceMs: number }>();
 	#isTrying = false;
 
@@ -72,23 +73,23 @@ export class AtomicAside {
 		this.#parts = parts;
 	}
 
-	/** Those that somebody waits for. */
+	/** The messages that a partition waits for. */
 	get messages(): AtomicMessage[] {
 		for (const message of this.#waiting.keys()) if (message.owner.released) this.#waiting.delete(message);
 		return [...this.#waiting.keys()];
 	}
 
-	/** True while one of them may go in yet, so that what others of the partition are refused for may change. */
+	/** True while one of them may still be written, which may change why others of the partition are refused. */
 	get isInTheWay(): boolean {
 		return this.messages.some((message) => this.#mayGoIn(message));
 	}
 
-	/** True while one of them has nothing to wait for any more: it goes in with the next try, or is refused. */
+	/** True while one of them has nothing left to wait for: its next attempt writes or refuses it. */
 	get isMoving(): boolean {
 		return this.messages.some((message) => this.#isBehind(message) && !this.#mayOthers(message));
 	}
 
-	/** What is to be told of messages that alone don't go in. */
+	/** Facts to report about messages that are stuck by themselves. */
 	get stuckFacts(): StuckFact[] {
 		return this.#byTable(({ not, isConfirmed }) => isConfirmed && not.problem.fault !== "order").map(
 			({ first, waiting, rows, sinceMs }) => {
@@ -99,7 +100,7 @@ export class AtomicAside {
 		);
 	}
 
-	/** What is to be told of messages that wait for a parent. */
+	/** Facts to report about messages that wait for a parent. */
 	get awaitedFacts(): AwaitedFact[] {
 		return this.#byTable((waiting) => this.#isAwaiting(waiting)).map(({ first, waiting, rows, sinceMs }) => {
 			const { problem, table, id } = waiting.not;
@@ -108,7 +109,7 @@ export class AtomicAside {
 		});
 	}
 
-	/** Takes a message that did not go in. */
+	/** Takes a message that could not be written. */
 	add(message: AtomicMessage, not: NotWritten): void {
 		const { clock } = this.#parts;
 		this.#waiting.set(message, { not, isConfirmed: this.#began.has(message) });
@@ -116,12 +117,12 @@ export class AtomicAside {
 		if (!this.#isTrying) void this.#keepTrying();
 	}
 
-	/** They went in. */
+	/** These messages were written. */
 	remove(messages: readonly AtomicMessage[]): void {
 		for (const message of messages) this.#waiting.delete(message);
 	}
 
-	/** All rows of the message are refused: the one that can't be written, and the others for its sake. */
+	/** Refuses all rows of the message: the one that can't be written, and the others with it. */
 	refuse(message: AtomicMessage, { problem, table, id }: NotWritten): void {
 		this.#waiting.delete(message);
 		const isToBlame = (each: AtomicMessage["rows"][number]) => each.table === table && each.row.id === id;
@@ -154,8 +155,8 @@ export class AtomicAside {
 	}
 
 	/**
-	 * Those whose time is over; or those that only others stand in the way of, and some of the rest. The first of the former is refused
-	 * where that moved nothing, and nothing was left that could. True where one went in or was refused.
+	 * Tries the messages whose time is over; otherwise those that only others keep from being written, and some of the rest. If that changed
+	 * nothing and nothing else can change it, refuses the first of these. True if a message was written or refused.
 	 */
 	async #tryThem(): Promise<boolean> {
 		const before = this.messages;
@@ -176,7 +177,7 @@ export class AtomicAside {
 		return true;
 	}
 
-	/** As many as a statement may have rows, at least one. */
+	/** The first messages, with as many rows as a statement may have, at least one. */
 	#front(messages: readonly AtomicMessage[]): AtomicMessage[] {
 		const front: AtomicMessage[] = [];
 		let rows = 0;
@@ -188,7 +189,7 @@ export class AtomicAside {
 		return front;
 	}
 
-	/** Together, and in halves where that fails, as far as need be; one that is found not to go in comes last the next time. */
+	/** Tries the messages together, and in halves if that fails, within the budget. A message found to fail comes last the next time. */
 	async #tryRun(run: readonly AtomicMessage[], budget: { failures: number }): Promise<void> {
 		const [first] = run;
 		const known = first && this.#waiting.get(first);
@@ -215,7 +216,7 @@ export class AtomicAside {
 		return not && { ...not, problem: withHolders(not.problem, holders, not.table) };
 	}
 
-	/** It is refused, or waits on, behind the others for its next turn. */
+	/** Refuses the message, or lets it wait, after the others for its next turn. */
 	#judge(message: AtomicMessage, known: Waiting, not: NotWritten): void {
 		this.#waiting.delete(message);
 		this.#waiting.set(message, { ...known, not, isConfirmed: true });
@@ -235,7 +236,7 @@ export class AtomicAside {
 		return `${problem.message}; so too behind everything earlier of its partition`;
 	}
 
-	/** True where it waits for what may pass, or for a parent that has time yet. */
+	/** True if it waits for something that may pass, or for a parent that still has time. */
 	#mayGoIn(message: AtomicMessage): boolean {
 		const waiting = this.#waiting.get(message);
 		if (!waiting) return false;
@@ -243,13 +244,13 @@ export class AtomicAside {
 		return fault === "order" ? this.#isAwaiting(waiting) && this.#leftOf(message) > 0 : fault !== "row";
 	}
 
-	/** True where only other rows stand in its way, and no parent from elsewhere is waited for. */
+	/** True if only other rows are in its way, and it waits for no parent from elsewhere. */
 	#isBehind(message: AtomicMessage): boolean {
 		const waiting = this.#waiting.get(message);
 		return waiting?.not.problem.fault === "order" && !this.#isAwaiting(waiting);
 	}
 
-	/** True where other rows of its partition may go in yet. */
+	/** True if other rows of its partition may still be written. */
 	#mayOthers(message: AtomicMessage): boolean {
 		const { place, isElsewhere } = this.#parts;
 		return this.messages.some((each) => each !== message && this.#mayGoIn(each)) || isElsewhere(place, message.since);
@@ -259,7 +260,7 @@ export class AtomicAside {
 		return problem.code === MISSING_PARENT && this.#parts.waits.has(table);
 	}
 
-	/** How long it may wait for its parent yet, ms; for ever where it waits for none. */
+	/** How much longer it may wait for its parent, ms; infinite if it waits for none. */
 	#leftOf(message: AtomicMessage): number {
 		const waiting = this.#waiting.get(message);
 		const began = this.#began.get(message);
@@ -273,7 +274,7 @@ export class AtomicAside {
 		return Math.max(0, untilMs);
 	}
 
-	/** Those that are meant, by table: the first in the log, how many rows they have, since when the oldest waits. */
+	/** The matching messages by table: the first in the log, their number of rows, and since when the oldest waits. */
 	#byTable(isMeant: (waiting: Waiting) => boolean) {
 		const found = new Map<string, { first: AtomicMessage; waiting: Waiting; rows: number; sinceMs: number }>();
 		for (const message of this.messages.sort(byOffset)) {

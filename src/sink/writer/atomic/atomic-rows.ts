@@ -22,22 +22,22 @@ import { AtomicAside, type AtomicAsideParts } from "./atomic-aside.ts";
 import { type AtomicMessage, isDefinite, messagesIn, sizeOf } from "./atomic-run.ts";
 import { AtomicTransactions, type NotWritten } from "./atomic-transactions.ts";
 
-/** What it needs of the writer. */
+/** What it needs from the writer. */
 export interface AtomicRowsParts extends Omit<AtomicAsideParts, "attempt" | "giveBack" | "place"> {
-	/** Tables whose rows land together. */
+	/** Tables whose rows of one message are written together. */
 	readonly tables: ReadonlySet<string>;
 	/** By table. */
 	readonly writings: ReadonlyMap<string, Writing>;
 	readonly writers: ReadonlyMap<string, RowWriter>;
 	readonly together: TogetherWriter;
-	/** Something went in, or out of the way. */
+	/** Something was written, or is out of the way. */
 	readonly moved: () => void;
 	readonly limits: StatementLimits & { readonly maxBytes: number };
 }
 
 interface Room {
 	readonly partition: TopicPartition;
-	/** In the log's order. */
+	/** Queued messages, in the log's order. */
 	readonly queue: Set<AtomicMessage>;
 	readonly places: ReadonlyMap<string, WritingPlace>;
 	readonly size: StatementSize;
@@ -45,16 +45,16 @@ interface Room {
 	isWriting: boolean;
 }
 
-/** One try of the messages in front. */
+/** One attempt with the first messages. */
 interface Attempt {
 	readonly search: StuckSearch | null;
-	/** Slow messages may be set aside. */
+	/** True if slow messages may be set aside. */
 	readonly isAgain: boolean;
 	readonly stuck: (readonly [AtomicMessage, NotWritten])[];
 	hasAnswered: boolean;
 }
 
-/** Statements of one search that may fail; so many messages alone, and not one that went in: it is none of theirs. */
+/** Maximum failing statements of one search. If this many messages fail alone and none succeeds, the messages are not to blame. */
 const MOST_FAILURES = 24;
 const ALONE_UNTIL_TABLE = 3;
 
@@ -71,35 +71,35 @@ export class AtomicRows {
 		this.#transactions = new AtomicTransactions({ ...parts, layouts: this.#layouts });
 	}
 
-	/** True where a table's rows come here. */
+	/** True if the table's rows come here. */
 	takes(table: string): boolean {
 		return this.#parts.tables.has(table);
 	}
 
-	/** Those that are aside. */
+	/** The messages set aside, per partition. */
 	get asides(): readonly AtomicAside[] {
 		return [...this.#rooms.values()].map(({ aside }) => aside);
 	}
 
-	/** What waits; `since` is monotonic. */
+	/** Rows and bytes that wait, and since when; `since` is monotonic. */
 	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
 		return sizeOf([...this.#rooms.values()].flatMap(({ queue, aside }) => [...waitedFor(queue), ...aside.messages]));
 	}
 
-	/** True while rows of this partition are in the queue that somebody waits for. */
+	/** True while the queue has rows of this partition that somebody waits for. */
 	holds(partition: TopicPartition): boolean {
 		const room = this.#rooms.get(partitionName(partition));
 		return room !== undefined && waitedFor(room.queue).length > 0;
 	}
 
-	/** The same of those that are not stuck: what a drain waits for. */
+	/** The same for rows that are not stuck: a drain waits for these. */
 	isMoving(partition: TopicPartition, isStuck: (place: WritingPlace) => boolean): boolean {
 		const room = this.#rooms.get(partitionName(partition));
 		if (!room) return false;
 		return room.aside.isMoving || (this.holds(partition) && ![...room.places.values()].some(isStuck));
 	}
 
-	/** True while messages of this partition are aside that others may be waiting for. */
+	/** True while messages of this partition are set aside that others may be waiting for. */
 	isStuck(partition: TopicPartition): boolean {
 		return this.#rooms.get(partitionName(partition))?.aside.isInTheWay === true;
 	}
@@ -131,13 +131,13 @@ export class AtomicRows {
 		return room;
 	}
 
-	/** Until the queue is empty. */
+	/** Works until the queue is empty. */
 	async #work(room: Room): Promise<void> {
 		const { ended, moved } = this.#parts;
 		room.isWriting = true;
 		let failures = 0;
 		let last: SqlProblem | null = null;
-		/** Where a search found nobody to blame the next one comes after twice as many failures. */
+		/** If a search finds no message to blame, the next search comes after twice as many failures. */
 		let threshold = 0;
 		for (let run = this.#front(room); run.length > 0; run = this.#front(room)) {
 			const isDue = last !== null && isToBeSearched(last, failures) && failures >= threshold;
@@ -159,7 +159,7 @@ export class AtomicRows {
 		moved();
 	}
 
-	/** The messages in front that a statement may have, at least one. */
+	/** The first messages, as many as a statement may have, at least one. */
 	#front({ queue, size }: Room): AtomicMessage[] {
 		const run: AtomicMessage[] = [];
 		let rows = 0;
@@ -178,8 +178,8 @@ export class AtomicRows {
 	}
 
 	/**
-	 * Null where each of them was written, refused or set aside; otherwise why the rest was not, which is none of a single message's
-	 * fault.
+	 * Tries the messages. Null if each was written, refused or set aside; otherwise why the rest was not, for a reason that is no single
+	 * message's fault.
 	 */
 	async #attempt(room: Room, run: AtomicMessage[], attempt: Attempt): Promise<NotWritten | null> {
 		const { search } = attempt;
@@ -207,7 +207,7 @@ export class AtomicRows {
 			attempt.stuck.push([only, not]);
 			return null;
 		}
-		// One row can't be there twice: it is a trigger or a default that found several of something.
+		// One row can't conflict with itself: a trigger or a default found several rows of something.
 		return fault === "split" ? { ...not, problem: { ...not.problem, fault: "systemic" } } : not;
 	}
 
@@ -227,14 +227,14 @@ export class AtomicRows {
 		return await this.#attempt(room, run.slice(middle), attempt);
 	}
 
-	/** They are in the queue no more. */
+	/** Removes them from the queue. */
 	#leave(room: Room, run: readonly AtomicMessage[], attempt: Attempt): void {
 		attempt.hasAnswered = true;
 		for (const message of run) room.queue.delete(message);
 		for (const place of room.places.values()) this.#listener.progressed(place);
 	}
 
-	/** Messages that alone did not go in leave the others' way; false where it is rather their table. */
+	/** Sets messages aside that failed alone, so that the others can go on. False if the table is more likely to blame. */
 	#setAside(room: Room, { stuck, hasAnswered }: Attempt, tried: number): boolean {
 		const [first] = stuck;
 		if (!first) return true;

@@ -1,6 +1,6 @@
 /**
- * Messages whose rows land together, and the statements that write a run of them in one transaction. Of each id only the newest row is
- * sent; the others stand behind it as in any batch. Pure.
+ * The messages whose rows are written together, and the statements that write a run of them in one transaction. Only the newest row of each
+ * id is sent; the others stand behind it, as in any batch. Pure.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -16,11 +16,11 @@ export interface AtomicRow {
 	readonly row: PendingRow;
 }
 
-/** The rows of one message in tables that ask for it. */
+/** The rows of one message, in tables with `atomic: message`. */
 export interface AtomicMessage {
 	readonly owner: BlockOwner;
 	readonly offset: number;
-	/** Monotonic time at which it came. */
+	/** Monotonic time at which it arrived. */
 	readonly since: number;
 	readonly rows: AtomicRow[];
 	bytes: number;
@@ -29,7 +29,7 @@ export interface AtomicMessage {
 /** by-id: a statement per table, in the order of ids · in-order: in the log's order · one-by-one: a statement per row. */
 export type RunForm = "by-id" | "in-order" | "one-by-one";
 
-/** What statements are made with: the tables in the order in which they are written, and what a statement may have. */
+/** What building statements needs: the tables in the order in which they are written, and the limits of a statement. */
 export interface RunParts {
 	readonly layouts: ReadonlyMap<string, TableLayout>;
 	readonly order: readonly string[];
@@ -59,12 +59,12 @@ export function messagesIn(
 	return [...messages.values()].sort((left, right) => left.offset - right.offset);
 }
 
-/** What writes these messages in one transaction. */
+/** The statements that write these messages in one transaction. */
 export function statementsOf(run: readonly AtomicMessage[], form: RunForm, { layouts, order, limits }: RunParts): TogetherStatement[] {
 	const byTable = new Map<string, PendingRows>();
 	for (const { rows } of run) {
 		for (const { table, row } of rows) {
-			// It may stand for others from a try before.
+			// It may still stand for others, from an earlier attempt.
 			row.superseded = null;
 			const pending = byTable.get(table) ?? new PendingRows(layouts.get(table) as TableLayout);
 			byTable.set(table, pending);
@@ -83,12 +83,12 @@ export function statementsOf(run: readonly AtomicMessage[], form: RunForm, { lay
 	});
 }
 
-/** True where some of the rows are to blame, whenever they are tried. */
+/** True if some of the rows are to blame, whenever they are tried. */
 export function isDefinite({ fault }: SqlProblem): boolean {
 	return fault === "row" || fault === "order" || fault === "split";
 }
 
-/** How many rows they are, with those that newer ones stand for. */
+/** Rows and bytes of messages, including superseded ones. */
 export function sizeOf(messages: Iterable<AtomicMessage>): {
 	readonly rows: number;
 	readonly bytes: number;
@@ -103,7 +103,7 @@ export function sizeOf(messages: Iterable<AtomicMessage>): {
 	return size;
 }
 
-/** The row that a statement of one failed at, or the newest of those that it stands for. */
+/** The row of this message at which the statement failed, or the newest of those that the failed row stands for. */
 export function rowAt(message: AtomicMessage, statement: TogetherStatement | undefined): AtomicRow {
 	const failed = new Set((statement?.rows ?? []).flatMap((row) => [...chainOf(row)]));
 	return message.rows.find(({ row }) => failed.has(row)) ?? (message.rows[0] as AtomicRow);

@@ -10,25 +10,25 @@ import type { NotTogether, TogetherStatement, TogetherTry, TogetherWriter } from
 import type { StatementSize } from "../tuning/statement-size.ts";
 import { type AtomicMessage, isDefinite, type RunForm, type RunParts, rowAt, sizeOf, statementsOf } from "./atomic-run.ts";
 
-/** What it needs of the writer. */
+/** What it needs from the writer. */
 export interface AtomicTransactionsParts extends Omit<RunParts, "order"> {
-	/** Tables whose rows land together. */
+	/** Tables whose rows of one message are written together. */
 	readonly tables: ReadonlySet<string>;
 	readonly together: TogetherWriter;
 	readonly ended: AbortSignal;
 }
 
-/** One try. */
+/** Options of one attempt. */
 export interface AtomicTry {
-	/** Told how long so many rows took. */
+	/** Learns how long a number of rows took. */
 	readonly size: StatementSize;
-	/** It is to be found out which message, and which of its rows, is to blame. */
+	/** True if the attempt should find out which message, and which of its rows, is to blame. */
 	readonly isSearch: boolean;
-	/** Told that all went in, before the last of their owners is. */
+	/** Called when all rows are written, before the last of their owners is told. */
 	readonly settling: () => void;
 }
 
-/** Why a message or a run of them did not go in, and at which of its rows as far as that is known. */
+/** Why messages were not written, and at which row, as far as that is known. */
 export interface NotWritten {
 	readonly problem: SqlProblem;
 	readonly table: string;
@@ -38,13 +38,13 @@ export interface NotWritten {
 type Timed = Pick<TogetherTry, "limits" | "settling">;
 
 const TRIGGER = "linger";
-/** A lock that is waited for holds up all rows that come before it. */
+/** Limits during a search: while a statement waits for a lock, it holds the locks of all rows before. */
 const SEARCH_LIMITS = { lockTimeoutMs: 200 };
 
 /** Tries one transaction with the rows of some messages, in several orders. One per writer. */
 export class AtomicTransactions {
 	readonly #parts: AtomicTransactionsParts;
-	/** In which the tables are written: parents before children, as was found out. */
+	/** Order in which the tables are written: parents before children, as learned from refusals. */
 	#order: readonly string[];
 
 	constructor(parts: AtomicTransactionsParts) {
@@ -52,7 +52,7 @@ export class AtomicTransactions {
 		this.#order = [...parts.tables];
 	}
 
-	/** One transaction of these messages, in the orders in which they may go in; null where all did, or where the writer was ended. */
+	/** Writes these messages in one transaction, trying the possible orders. Null if all were written, or the writer ended. */
 	async run(run: readonly AtomicMessage[], { size, isSearch, settling }: AtomicTry): Promise<NotWritten | null> {
 		const { rows } = sizeOf(run);
 		const timed: Timed = {
@@ -68,7 +68,7 @@ export class AtomicTransactions {
 		return isOneOfSeveral ? await this.#oneByOne(run, timed) : not;
 	}
 
-	/** A statement per table: children behind parents, and in the order of ids or, where that is refused, in the log's. */
+	/** A statement per table: parents before children; rows by id or, if that is refused, in the log's order. */
 	async #byTable(run: readonly AtomicMessage[], timed: Timed): Promise<NotWritten | null> {
 		let order = this.#order;
 		let mostMoves = (order.length * (order.length - 1)) / 2;
@@ -87,7 +87,7 @@ export class AtomicTransactions {
 		}
 	}
 
-	/** Each row in a statement of its own, and what is refused for the sake of others behind those: so far as that moves something. */
+	/** Each row in a statement of its own. Rows refused because of others are repeated after those, as long as that helps. */
 	async #oneByOne(run: readonly AtomicMessage[], timed: Timed): Promise<NotWritten | null> {
 		const statements = this.#statementsOf(run, "one-by-one", this.#order);
 		let moves = 0;

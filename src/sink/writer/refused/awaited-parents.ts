@@ -20,29 +20,29 @@ import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts
 import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
 import type { RefusedRow } from "./row-isolation.ts";
 
-/** What is told of the rows of one table and partition that wait for their parents. */
+/** What is reported about the rows of one table and partition that wait for their parents. */
 export interface AwaitedFact extends TopicPartition {
 	readonly table: string;
-	/** The first of them in the log, of so many, and which foreign key it waits for. */
+	/** The first of these rows in the log, how many there are, and the foreign key that the first waits for. */
 	readonly id: string;
 	readonly offset: number;
 	readonly rows: number;
 	readonly constraint: string | null;
-	/** How long the table's rows wait. */
+	/** How long the table's rows may wait, ms. */
 	readonly waitMs: number;
-	/** Wall time since when the oldest wait holds, ms. */
+	/** Wall-clock time at which the oldest wait began, ms. */
 	readonly sinceMs: number;
 }
 
-/** What it needs of the writer. */
+/** What it needs from the writer. */
 export interface AwaitedParentsParts {
-	/** How long rows wait, ms, by table; tables whose rows don't wait are not there. */
+	/** By table, how long rows wait, ms; tables whose rows don't wait are absent. */
 	readonly waits: ReadonlyMap<string, number>;
 	/** By table. */
 	readonly writers: ReadonlyMap<string, RowWriter>;
-	/** Takes rows back that met something else, or that have nobody to wait for any more: they are passed over once more. */
+	/** Takes back rows that failed for another reason, or that have nobody left to wait for: the held rows try them again. */
 	readonly giveBack: (rows: readonly HeldRow[]) => void;
-	/** They were tried. */
+	/** Called after each attempt. */
 	readonly tried: () => void;
 	readonly limits: StatementLimits & { readonly maxBytes: number };
 	readonly clock: Clock;
@@ -53,18 +53,18 @@ export interface AwaitedParentsParts {
 interface Room {
 	readonly partition: TopicPartition;
 	readonly rows: HeldPartition;
-	/** Where the next try begins: rows whose parents never come must not keep others from their turn. */
+	/** The row at which the next attempt begins: rows whose parents never come must not keep others from their turn. */
 	next: HeldRow | null;
 }
 
 const MISSING_PARENT = "23503";
 const RETRY = { minMs: 100, maxMs: 5_000 };
-/** Rows that are found one by one to be without a parent, for each try: two statements each. */
+/** Maximum rows per attempt that are found one by one to lack a parent: each costs two statements. */
 const MOST_MISSING = 8;
-/** Rows whose time is over, and statements, for each try: a partition's other work shares the connections. */
+/** Maximum rows whose time is over, and maximum statements, per attempt: the partition's other work shares the connections. */
 const MOST_OVER = 200;
 const MOST_STATEMENTS = 32;
-/** Tries that move nothing take no more than this share of the time. */
+/** Maximum share of the time for attempts that change nothing. */
 const MOST_OF_TIME = 0.25;
 
 /** Rows that wait for a parent from another partition or topic. One per writer. */
@@ -72,24 +72,24 @@ export class AwaitedParents {
 	readonly #parts: AwaitedParentsParts;
 	readonly #rooms = new Map<string, Room>();
 	readonly #places = new Map<string, WritingPlace>();
-	/** When a row's wait began: by the monotonic clock, and the wall clock. */
+	/** When each row's wait began: monotonic and wall clock. */
 	readonly #began = new WeakMap<PendingRow, { readonly at: number; readonly sinceMs: number }>();
 
 	constructor(parts: AwaitedParentsParts) {
 		this.#parts = parts;
 	}
 
-	/** True where a table's rows wait for their parents. */
+	/** True if the table's rows wait for their parents. */
 	hasWait(table: string): boolean {
 		return this.#parts.waits.has(table);
 	}
 
-	/** What waits; `since` is monotonic. */
+	/** Rows and bytes that wait, and since when; `since` is monotonic. */
 	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
 		return figuresOf([...this.#rooms.values()].flatMap(({ rows }) => rows.rows));
 	}
 
-	/** What is to be told at the moment. */
+	/** Facts to report now. */
 	get facts(): AwaitedFact[] {
 		return [...this.#rooms.values()].flatMap((room) => this.#factsOf(room));
 	}
@@ -99,7 +99,10 @@ export class AwaitedParents {
 		return (this.#rooms.get(partitionName(partition))?.rows.rows.length ?? 0) > 0;
 	}
 
-	/** True where it took these rows of a partition, which no pass moved: one of them waits for a parent, or others of the partition do. */
+	/**
+	 * Takes rows of a partition that no pass could write, if one of them waits for a parent or others of the partition do. True if it took
+	 * them.
+	 */
 	takes(partition: TopicPartition, rows: readonly HeldRow[]): boolean {
 		const name = partitionName(partition);
 		const known = this.#rooms.get(name);
@@ -122,7 +125,7 @@ export class AwaitedParents {
 		return problem.code === MISSING_PARENT && this.#parts.waits.has(table);
 	}
 
-	/** How long a row may wait yet, ms; for ever where it is not its own parent that it waits for. */
+	/** How much longer a row may wait, ms; infinite if it does not wait for its own parent. */
 	#leftOf(held: HeldRow): number {
 		const began = this.#began.get(held.row);
 		if (!this.#isWaiting(held) || !began) return Number.POSITIVE_INFINITY;
@@ -154,7 +157,9 @@ export class AwaitedParents {
 		return Math.max(0, untilMs);
 	}
 
-	/** One try: of those whose time is over, which are refused then, or of some of the others; true where some wait no more. */
+	/**
+	 * One attempt: with the rows whose time is over, which are then refused, or with some of the others. True if some rows no longer wait.
+	 */
 	async #try(room: Room): Promise<boolean> {
 		const over = room.rows.rows.filter((row) => this.#leftOf(row) <= 0).slice(0, MOST_OVER);
 		if (over.length === 0) return await this.#tryNext(room);
@@ -166,7 +171,7 @@ export class AwaitedParents {
 		return true;
 	}
 
-	/** Rows in the log's order from where the last try stopped, until enough of them are found to have no parent yet. */
+	/** Tries rows in the log's order, from where the last attempt stopped, until enough of them are found to lack a parent. */
 	async #tryNext(room: Room): Promise<boolean> {
 		const { rows } = room.rows;
 		const runs = runsOf(rows.slice(room.next ? Math.max(0, rows.indexOf(room.next)) : 0), this.#parts.limits);
@@ -188,7 +193,9 @@ export class AwaitedParents {
 		return hasMoved;
 	}
 
-	/** Tries a run; the rows of it that others still stand in the way of: those tried, at most so many, and then those that were not. */
+	/**
+	 * Tries a run. Returns its rows that others still keep from being written: first those tried, at most `mostHeld`, then those not tried.
+	 */
 	async #write(room: Room, run: readonly HeldRow[], mostHeld: number): Promise<readonly HeldRow[]> {
 		const { writers, giveBack, ended } = this.#parts;
 		const [{ table, trigger }] = run as [HeldRow];

@@ -24,7 +24,7 @@ import { HeldRows } from "./held-rows.ts";
 import { type StuckFact, StuckRows } from "./stuck-rows.ts";
 import { ToldFacts } from "./told-facts.ts";
 
-/** What it needs of the writer. */
+/** What it needs from the writer. */
 export interface BesideLanesParts {
 	/** By table. */
 	readonly writings: ReadonlyMap<string, Writing>;
@@ -33,11 +33,14 @@ export interface BesideLanesParts {
 	readonly waits: ReadonlyMap<string, number>;
 	readonly atomic: ReadonlySet<string>;
 	readonly lanes: {
-		/** True while they have rows of this partition that somebody waits for, and that had come by then (monotonic time). */
+		/**
+		 * True while the lanes have rows of this partition that somebody waits for. `cameBy` (monotonic time): only rows that had arrived by
+		 * then.
+		 */
 		readonly hold: (partition: TopicPartition, cameBy?: number) => boolean;
-		/** The same of lanes that are not stuck. */
+		/** The same for lanes that are not stuck. */
 		readonly isMoving: (partition: TopicPartition) => boolean;
-		/** Takes what waited behind rows that left the lanes. */
+		/** Takes submissions that waited behind rows outside the lanes. */
 		readonly goOn: (submission: Submission) => void;
 	};
 	readonly isPlaceStuck: (place: WritingPlace) => boolean;
@@ -55,7 +58,7 @@ export interface BesideLanesParts {
 	readonly ended: AbortSignal;
 }
 
-/** A parent that is just behind its children is not worth a word. */
+/** Waits are reported after this time: a parent just behind its children is not worth a message. */
 const TOLD_AFTER_MS = 1_000;
 
 /** Owns all rows outside the lanes, and decides which of them waits for which. One per writer. */
@@ -64,7 +67,7 @@ export class BesideLanes {
 	readonly #held: HeldRows;
 	readonly #stuck: StuckRows;
 	readonly #awaited: AwaitedParents;
-	/** Null where no table's rows land together. */
+	/** Null if no table has `atomic: message`. */
 	readonly #atomic: AtomicRows | null;
 	readonly #toldStuck = new ToldFacts<StuckFact>((told, fact) => told.message === fact.message && told.id === fact.id);
 	readonly #toldAwaited = new ToldFacts<AwaitedFact>(() => true);
@@ -93,13 +96,13 @@ export class BesideLanes {
 		});
 	}
 
-	/** Rows, bytes and age of each kind, older versions included; `since` is monotonic. */
+	/** Rows, bytes and age of each kind, including superseded rows; `since` is monotonic. */
 	get figures(): readonly { readonly rows: number; readonly bytes: number; readonly since: number | null }[] {
 		const kinds = [this.#held, this.#stuck, this.#awaited, ...(this.#atomic ? [this.#atomic] : [])];
 		return kinds.map(({ figures }) => figures);
 	}
 
-	/** Rows that don't go in, though others of their tables do. */
+	/** Rows that can't be written although others of their tables can. */
 	get stuckRows(): readonly StuckFact[] {
 		return [...this.#stuck.facts, ...(this.#atomic?.asides ?? []).flatMap(({ stuckFacts }) => stuckFacts)];
 	}
@@ -114,12 +117,12 @@ export class BesideLanes {
 		return this.#isMovingInFront(partition) || this.#held.isMoving(partition, this.#parts.isPlaceStuck);
 	}
 
-	/** True where the submission was taken because rows of its partition are held: it goes on behind them. */
+	/** Takes the submission if rows of its partition are held: it goes on after them. True if it was taken. */
 	takes(submission: Submission): boolean {
 		return this.#held.takes(submission);
 	}
 
-	/** True where a table's rows of one message land together. */
+	/** True if the table has `atomic: message`. */
 	landTogether(table: string): boolean {
 		return this.#atomic?.takes(table) === true;
 	}
@@ -129,16 +132,16 @@ export class BesideLanes {
 		this.#atomic?.write(submission, blocks);
 	}
 
-	/** Takes a row that only other rows stand in the way of; `moved` is to follow. */
+	/** Takes a row that only other rows keep from being written; call `moved` afterwards. */
 	readonly hold = (row: PendingRow, problem: SqlProblem, from: HeldFrom): void => this.#held.hold(row, problem, from);
 
-	/** Takes a row that alone does not go in, or a later one of its id (`problem` null). */
+	/** Takes a single row that can't be written, or a later row of its id (`problem` null). */
 	readonly stick = (row: PendingRow, problem: SqlProblem | null, from: HeldFrom): void => this.#stuck.add(row, problem, from);
 
-	/** Ids of a table that are stuck; null where there are none. */
+	/** The stuck ids of a table; null if there are none. */
 	readonly stuckIds = (table: string): Iterable<string> | null => this.#stuck.idsOf(table);
 
-	/** Something in the lanes was settled, or left them. */
+	/** Something in the lanes was settled or left them. */
 	moved(): void {
 		this.#held.moved();
 	}
@@ -153,7 +156,7 @@ export class BesideLanes {
 		return lanes.isMoving(partition) || this.#atomic?.isMoving(partition, isPlaceStuck) === true;
 	}
 
-	/** True while rows of other tables are under way, or wait, that had come by then. */
+	/** True while rows of other tables that had arrived by then are under way or wait. */
 	#isBesideAtomic(partition: TopicPartition, cameBy: number): boolean {
 		const isUnderWay = this.#parts.lanes.hold(partition, cameBy) || this.#held.holds(partition, cameBy);
 		return isUnderWay || this.#stuck.holds(partition) || this.#awaited.holds(partition);

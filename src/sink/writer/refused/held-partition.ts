@@ -1,6 +1,6 @@
 /**
- * The rows of one partition that wait for others of it, in the log's order: which may be tried, what goes into a statement together, and
- * what becomes of one that stands for superseded versions. Pure bookkeeping.
+ * The rows of one partition that wait for other rows of it, in the log's order: which may be tried, which go into one statement, and what
+ * happens to the superseded versions behind a row. Pure bookkeeping.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -9,14 +9,14 @@ import type { SqlProblem } from "../../database/sql-faults.ts";
 import type { Trigger } from "../lane.ts";
 import { chainOf, type PendingRow } from "../sql/pending-rows.ts";
 
-/** A row that waits. */
+/** A held row. */
 export interface HeldRow {
 	readonly table: string;
 	readonly row: PendingRow;
 	readonly trigger: Trigger;
-	/** Monotonic time at which it came to the writer. */
+	/** Monotonic time at which it reached the writer. */
 	readonly since: number;
-	/** Why it was not taken the last time. */
+	/** Why the last attempt failed. */
 	readonly problem: SqlProblem;
 }
 
@@ -26,8 +26,8 @@ export class HeldPartition {
 	#sorted: readonly HeldRow[] | null = null;
 
 	/**
-	 * Those that somebody still waits for. In the place of one that nobody waits for comes what it stands for: a new owner's may be among
-	 * it.
+	 * The rows that somebody still waits for. A row that nobody waits for is replaced by its superseded versions: a new owner's row may be
+	 * among them.
 	 */
 	get rows(): readonly HeldRow[] {
 		for (const held of this.#rows) {
@@ -56,8 +56,8 @@ export class HeldPartition {
 	}
 
 	/**
-	 * Adds a row that was tried and refused, parted from the superseded versions that it stands for: the log may have led over one of them to
-	 * what it asks for. False where it stands for none.
+	 * Adds a row that was tried and refused, together with its superseded versions as rows of their own: one of them may be what the log
+	 * needs in between. False if it has none.
 	 */
 	addAgain(held: HeldRow): boolean {
 		const older = held.row.superseded?.takeNewest() ?? null;
@@ -68,7 +68,7 @@ export class HeldPartition {
 	}
 }
 
-/** Rows that wait, with those that they stand for: how many, their bytes, and when the oldest came. */
+/** How many rows wait including superseded ones, their bytes, and when the oldest arrived. */
 export function figuresOf(rows: Iterable<HeldRow>): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
 	const figures = { rows: 0, bytes: 0, since: null as number | null };
 	for (const { row, since } of rows) {
@@ -81,7 +81,7 @@ export function figuresOf(rows: Iterable<HeldRow>): { readonly rows: number; rea
 	return figures;
 }
 
-/** Rows in the log's order, cut into what goes into one statement: rows of one table and of as many ids, within the limits. */
+/** Splits rows in the log's order into statements: rows of one table, at most one per id, within the limits. */
 export function runsOf(rows: readonly HeldRow[], limits: { readonly maxRows: number; readonly maxBytes: number }): HeldRow[][] {
 	const runs: HeldRow[][] = [];
 	let ids = new Set<string>();

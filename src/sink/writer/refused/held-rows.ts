@@ -23,23 +23,23 @@ import type { AwaitedParents } from "./awaited-parents.ts";
 import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
 import { stepAside } from "./step-aside.ts";
 
-/** What it needs of the writer. */
+/** What it needs from the writer. */
 export interface HeldRowsParts {
 	/** By table. */
 	readonly writers: ReadonlyMap<string, RowWriter>;
 	readonly together: TogetherWriter;
-	/** Takes rows that no pass moves, where they are to wait for a parent. */
+	/** Takes rows that no pass can write, if they may wait for a parent. */
 	readonly awaited: AwaitedParents;
-	/** True while rows of a partition are in the lanes that somebody waits for; and of lanes that are not stuck. */
+	/** True while the lanes have rows of a partition that somebody waits for; and the same for lanes that are not stuck. */
 	readonly isInLanes: (partition: TopicPartition) => boolean;
 	readonly isMovingInLanes: (partition: TopicPartition) => boolean;
-	/** True while rows of a partition alone don't go in: what waits for them is tried, and not refused. */
+	/** True while rows of a partition are stuck: rows that wait for those are tried, but not refused. */
 	readonly isStuck: (partition: TopicPartition) => boolean;
-	/** Takes a row that alone does not go in. */
+	/** Takes a single row that can't be written. */
 	readonly stick: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
-	/** Puts what waited behind held rows into the lanes. */
+	/** Puts submissions that waited behind held rows into the lanes. */
 	readonly goOn: (submission: Submission) => void;
-	/** Told when a partition's rows are not being tried any more: all went, or what is left can't go now. */
+	/** Called when a partition's rows are not being tried any more: all were written, or the rest can't be written now. */
 	readonly rested: () => void;
 	readonly limits: StatementLimits & { readonly maxBytes: number };
 	readonly monotonic: () => number;
@@ -49,15 +49,18 @@ export interface HeldRowsParts {
 interface Waiting {
 	readonly partition: TopicPartition;
 	readonly held: HeldPartition;
-	/** What came behind them. */
+	/** Submissions that arrived after the held rows. */
 	readonly behind: { readonly submission: Submission; readonly since: number }[];
-	/** Where its rows are written from, by table, and at the moment. */
+	/** The places that its rows are written from, by table, and the current one. */
 	readonly places: Map<string, WritingPlace>;
 	place: WritingPlace | null;
 	isPassing: boolean;
 }
 
-/** Children whose parents are in another topic come by the thousand: so many of a run are found one by one, with two statements each. */
+/**
+ * Maximum rows of a run that are found one by one to wait for parents, with two statements each: children whose parents are in another
+ * topic come by the thousand.
+ */
 const MOST_AWAITED = 8;
 
 /** Tries held rows again by partition, in the order of the log. One per writer. */
@@ -69,7 +72,7 @@ export class HeldRows {
 		this.#parts = parts;
 	}
 
-	/** What waits, with the older versions that it stands for. */
+	/** Rows and bytes that wait, including superseded versions. */
 	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
 		const all = [...this.#waiting.values()];
 		let { rows, bytes, since } = figuresOf(all.flatMap((waiting) => waiting.held.rows));
@@ -88,7 +91,7 @@ export class HeldRows {
 		return { rows, bytes, since };
 	}
 
-	/** True while rows of this partition are being tried, or will be in this turn, and what they are tried at is not stuck. */
+	/** True while rows of this partition are being tried, or will be in this turn, at a place that is not stuck. */
 	isMoving(partition: TopicPartition, isStuck: (place: WritingPlace) => boolean): boolean {
 		const waiting = this.#waiting.get(partitionName(partition));
 		if (!waiting) return false;
@@ -97,13 +100,13 @@ export class HeldRows {
 		return !waiting.place || !isStuck(waiting.place);
 	}
 
-	/** True while rows of this partition wait or are being tried that had come by then (monotonic time). */
+	/** True while rows of this partition wait or are being tried that had arrived by then (monotonic time). */
 	holds(partition: TopicPartition, cameBy: number): boolean {
 		const waiting = this.#waiting.get(partitionName(partition));
 		return waiting !== undefined && (waiting.isPassing || waiting.held.rows.some(({ since }) => since <= cameBy));
 	}
 
-	/** True where the submission was taken because rows of its partition are held: it goes on behind them. */
+	/** Takes the submission if rows of its partition are held: it goes on after them. True if it was taken. */
 	takes(submission: Submission): boolean {
 		if (this.#waiting.size === 0) return false;
 		const waiting = this.#waiting.get(partitionName(submission));
@@ -112,12 +115,12 @@ export class HeldRows {
 		return true;
 	}
 
-	/** `moved` is to follow. */
+	/** Holds a row; call `moved` afterwards. */
 	hold(row: PendingRow, problem: SqlProblem, { table, trigger, since }: HeldFrom): void {
 		this.#waitingOf(row).held.add({ table, row, trigger, since, problem });
 	}
 
-	/** Something in the lanes was settled, or held, or is stuck: what waited for it may go. */
+	/** Something in the lanes was settled, held or got stuck: rows that waited for it may go on. */
 	moved(): void {
 		for (const waiting of this.#waiting.values()) {
 			if (waiting.isPassing) continue;
@@ -136,7 +139,7 @@ export class HeldRows {
 		return waiting;
 	}
 
-	/** Behind rows that are stuck nobody else's wait. */
+	/** True if submissions have to wait behind these rows. Nothing waits behind stuck rows. */
 	#isInTheWay({ isPassing, partition, held }: Waiting): boolean {
 		return isPassing || (held.rows.length > 0 && this.#parts.isMovingInLanes(partition));
 	}
@@ -145,7 +148,7 @@ export class HeldRows {
 		for (const { submission } of waiting.behind.splice(0)) if (!submission.released) this.#parts.goOn(submission);
 	}
 
-	/** Nothing else of the partition is under way: pass by pass, until nothing is held any more. */
+	/** Nothing else of the partition is under way: tries the held rows pass by pass, until none is held. */
 	async #work(waiting: Waiting): Promise<void> {
 		const { held, partition } = waiting;
 		const { ended, isStuck } = this.#parts;
@@ -165,7 +168,7 @@ export class HeldRows {
 		this.#parts.rested();
 	}
 
-	/** Tries all of them, in the log's order; true where that moved something. */
+	/** Tries all held rows in the log's order; true if that wrote or moved any. */
 	async #pass(waiting: Waiting): Promise<boolean> {
 		const { held } = waiting;
 		let hasMoved = false;
@@ -181,7 +184,7 @@ export class HeldRows {
 		return hasMoved;
 	}
 
-	/** Writes a run; returns the rows of it that others still stand in the way of. */
+	/** Writes a run; returns its rows that others still keep from being written. */
 	async #write(waiting: Waiting, run: readonly HeldRow[]): Promise<ReadonlyMap<PendingRow, SqlProblem>> {
 		const [{ table, trigger, since }] = run as [HeldRow];
 		const writer = this.#parts.writers.get(table) as RowWriter;
@@ -189,14 +192,14 @@ export class HeldRows {
 		const given = new Set(run.map(({ row }) => row));
 		const held = (row: PendingRow, problem: SqlProblem) => {
 			refused.set(row, problem);
-			// An older version, in the place of one that can't be written whatever others do.
+			// An older version takes the place of a row that can never be written.
 			if (!given.has(row)) this.hold(row, problem, { table, trigger, since });
 		};
 		const pending = new PendingRows(writer.layout);
 		const rows = run.map(({ row }) => row);
 		const place = this.#placeOf(waiting, table, writer);
 		waiting.place = place;
-		// Those that are held untried are tried while they wait.
+		// Rows held untried are tried later, while they wait.
 		const mostHeld = this.#parts.awaited.hasWait(table) ? MOST_AWAITED : Number.POSITIVE_INFINITY;
 		const stuck = (row: PendingRow, problem: SqlProblem) => this.#parts.stick(row, problem, { table, trigger, since });
 		const task = { rows, pending, trigger, since, failures: 0, firstProblem: null, inOrder: true, mostHeld, held, stuck };
@@ -206,7 +209,7 @@ export class HeldRows {
 		return refused;
 	}
 
-	/** True where rows that ask for each other's values went in by way of none; the log did not lead through there. */
+	/** Writes rows that need each other's values by way of empty rows, if the log did not lead around the circle. True if that worked. */
 	async #stepAside(waiting: Waiting): Promise<boolean> {
 		const { held } = waiting;
 		const { writers, together } = this.#parts;
@@ -249,7 +252,7 @@ function earlier(left: number | null, right: number | null): number | null {
 
 const UNIQUE = new Set(["23505", "23P01"]);
 
-/** Why a row is refused that was tried again behind everything earlier of its partition. */
+/** The fault of a row that still fails after everything earlier of its partition. */
 function refusalOf({ table, problem }: HeldRow, refused: readonly HeldRow[]): string {
 	const { message, constraint, code } = problem;
 	const tried = `${message}; so too behind everything earlier of its partition`;

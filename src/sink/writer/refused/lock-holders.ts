@@ -1,6 +1,6 @@
 /**
- * Who holds the locks that the daemon's own sessions wait for, asked of the server while they wait, over a connection of its own. What the
- * daemon's role may not see of other roles' sessions stays unknown.
+ * Asks the server who holds the locks that the daemon's sessions wait for, while they wait, over a connection of its own. What the daemon's
+ * role may not see of other roles' sessions stays unknown.
  */
 import type { Clock } from "../../../core/clock.ts";
 import { connectDatabase, type DatabaseLogin } from "../../database/database.ts";
@@ -13,13 +13,13 @@ export interface LockHolder {
 	readonly user: string | null;
 	/** `idle in transaction`, `active`, … */
 	readonly state: string | null;
-	/** Since when its transaction runs; ISO text. */
+	/** Start of its transaction, as ISO text. */
 	readonly since: string | null;
-	/** What is waited for is a lock of the table itself, not of a row. */
+	/** True if the lock is on the table itself, not on a row. */
 	readonly isOfTable: boolean;
 }
 
-/** Asks who holds up statements that write a table; empty where nobody is found. Rejects where the server can't be asked. */
+/** Asks who holds up statements that write a table; empty if nobody is found. Rejects if the server can't be asked. */
 export type AskLockHolders = (table: string) => Promise<readonly LockHolder[]>;
 
 const MOST_HOLDERS = 5;
@@ -38,7 +38,7 @@ export function lockHoldersAt(login: DatabaseLogin, clock: Clock): AskLockHolder
 	};
 }
 
-/** Of those who wait for each other only the one that waits for nobody is to blame. */
+/** In a chain of waiting sessions only the one that waits for nobody is to blame. */
 const holdersStatement = `select distinct h.pid, nullif(a.application_name, '') as application, a.usename as "user", a.state,
        to_char(a.xact_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since, l.locktype = 'relation' as "isOfTable"
 from pg_stat_activity w
@@ -50,7 +50,7 @@ where w.datname = current_database() and w.usename = current_user and w.applicat
   and cardinality(pg_blocking_pids(h.pid)) = 0
 order by h.pid limit ${MOST_HOLDERS}`;
 
-/** What people are told: who, and what to do. */
+/** Words for people: who holds the lock, and what to do. */
 export function describeHolders(holders: readonly LockHolder[], table: string): { readonly message: string; readonly hint: string } | null {
 	const [first] = holders;
 	if (!first) return null;

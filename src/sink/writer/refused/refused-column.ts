@@ -1,6 +1,6 @@
 /**
- * Which column a row is refused for, where the server doesn't say. The row's own statement is asked with some of its values and null
- * for the others, halved until one is left, and rolled back each time.
+ * Finds the column that a row is refused for, if the server doesn't name it. Tries the row's own statement with some of its values and null
+ * for the others, halving until one is left, and rolls back each time.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -9,7 +9,7 @@ import type { Database } from "../../database/database.ts";
 import { problemOf, type SqlProblem } from "../../database/sql-faults.ts";
 import { rowParameters, type UpsertRow } from "../sql/row-parameters.ts";
 
-/** Places of functions that are remembered. */
+/** Maximum functions that are remembered. */
 const MOST_PLACES = 100;
 
 /** Finds the column for which the server refuses a row. For one table. */
@@ -17,9 +17,9 @@ export class RefusedColumn {
 	readonly #database: Pick<Database, "transaction">;
 	readonly #layout: TableLayout;
 	readonly #statement: string;
-	/** The column that was found last, by SQLSTATE: bad rows come in runs, and most for the same reason. */
+	/** The last column found, by SQLSTATE: bad rows come in runs, mostly for the same reason. */
 	readonly #last = new Map<string, number>();
-	/** What functions (triggers) raised for no single value, by their place: they will again. */
+	/** Functions (triggers) that raised an error for no single value, by their place: they will do so again. */
 	readonly #inVain = new Set<string>();
 
 	constructor(database: Pick<Database, "transaction">, layout: TableLayout, statement: string) {
@@ -28,7 +28,7 @@ export class RefusedColumn {
 		this.#statement = statement;
 	}
 
-	/** The problem with its column; as it is where none can be found. Never rejects. */
+	/** Returns the problem with its column; unchanged if no column can be found. Never rejects. */
 	async named(row: UpsertRow, problem: SqlProblem): Promise<SqlProblem> {
 		if (!isOfValue(problem) || row.isDelete || this.#inVain.has(problem.message)) return problem;
 		let index: number | null;
@@ -46,7 +46,7 @@ export class RefusedColumn {
 		return { ...problem, column: found.name, message: `${problem.message}, in column ${found.name} (${found.type})` };
 	}
 
-	/** Rejects with what is no answer: the connection's end. */
+	/** Rejects if there is no answer: the connection ended. */
 	async #search(row: UpsertRow, code: string): Promise<number | null> {
 		let left = row.values.flatMap((value, index) => (value === null ? [] : [index]));
 		const last = this.#last.get(code);
@@ -57,7 +57,7 @@ export class RefusedColumn {
 		}
 		const [only] = left;
 		if (only === undefined || !(await this.#isRefused(row, left, code))) return null;
-		// A trigger may refuse whatever comes.
+		// A trigger may refuse every row.
 		return (await this.#isRefused(row, [], code)) ? null : only;
 	}
 
@@ -78,7 +78,7 @@ export class RefusedColumn {
 	}
 }
 
-/** A value that its type refuses (class 22), or a domain's check: the server names neither column. */
+/** True for a value that its type refuses (class 22), or a domain's check: the server names no column for either. */
 function isOfValue({ code, column, table }: SqlProblem): boolean {
 	return column === null && (code.startsWith("22") || (code === "23514" && table === null));
 }

@@ -1,6 +1,6 @@
 /**
- * One batch to the server; where a row fault stops it, it is halved until the offenders stand alone, and everything else is written
- * (a failed statement rolls back whole, and early). Decides nothing about waiting.
+ * Sends one batch to the server. If a row fault stops it, it is halved until the offenders are alone, and all other rows are written (a
+ * failed statement is rolled back as a whole, and fails early). Decides nothing about waiting.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -14,8 +14,8 @@ import { rowParameters } from "../sql/row-parameters.ts";
 import { runUpsert } from "../sql/run-upsert.ts";
 
 /**
- * What became of a batch. `held`: only other rows stand in their way. `stuck`: each of them alone met what others did not. `left` was not
- * written because of `problem`: the same rows again, later.
+ * The result of a batch. `held`: only other rows are in the way. `stuck`: rows that failed alone while others did not. `left`: not written
+ * because of `problem`; the same rows again, later.
  */
 export interface WriteResult {
 	readonly written: PendingRow[];
@@ -27,39 +27,39 @@ export interface WriteResult {
 	readonly counts: UpsertCounts;
 }
 
-/** A row that was not taken, and why. */
+/** A row that was not written, and why. */
 export interface RefusedRow {
 	readonly row: PendingRow;
 	readonly problem: SqlProblem;
 }
 
-/** Where rows go: a table, and its statement in the order of ids and in the order in which rows are given. */
+/** The target of rows: a table, and its statement, which writes by id or in the given order. */
 export interface RowTarget {
 	readonly database: Pick<Database, "query">;
 	readonly layout: TableLayout;
 	readonly statements: { readonly byId: string; readonly inOrder: string };
 	/**
-	 * How many more may be held before the rest is held untried: where most of a batch waits for another's, there is no use in looking for
-	 * each.
+	 * How many more rows may be held before the rest is held untried: if most of a batch waits for another batch, looking for each is
+	 * useless.
 	 */
 	readonly budget: { held: number };
-	/** Set where the batch is taken apart for what waiting did not mend. */
+	/** Set if the batch is split because waiting did not help. */
 	readonly search: StuckSearch | null;
 }
 
-/** The search for rows that alone earn what their batch met: how far it came. */
+/** The progress of a search for single rows that cause their batch's failure. */
 export interface StuckSearch {
-	/** Statements that may fail yet: each may wait for a lock. */
+	/** How many more statements may fail: each may wait for a lock. */
 	failures: number;
-	/** Rows that failed alone, and rows that had an answer. */
+	/** Rows that failed alone, and rows with an answer. */
 	alone: number;
 	answered: number;
 }
 
-/** So many rows alone, and not one that went in: it is none of theirs. */
+/** If this many rows fail alone and none succeeds, the table is to blame, not the rows. */
 const ALONE_UNTIL_TABLE = 3;
 
-/** Of no rows. */
+/** Counts of zero rows. */
 export const noCounts: UpsertCounts = {
 	inserted: 0,
 	updated: 0,
@@ -68,7 +68,7 @@ export const noCounts: UpsertCounts = {
 	stale: { replay: 0, older: 0, other_partition: 0 },
 };
 
-/** Writes rows (one per id, in the log's order); `inOrder`: they are known to depend on each other. Never rejects. */
+/** Writes rows (one per id, in the log's order). `inOrder`: they are known to depend on each other. Never rejects. */
 export async function writeRows(target: RowTarget, rows: PendingRow[], inOrder: boolean): Promise<WriteResult> {
 	const { database, layout, statements, budget, search } = target;
 	const nothing = { written: [], refused: [], held: [], stuck: [], left: [], problem: null, counts: noCounts };
@@ -80,7 +80,7 @@ export async function writeRows(target: RowTarget, rows: PendingRow[], inOrder: 
 		const problem = problemOf(error, writtenColumns(layout));
 		const [only] = rows;
 		if (rows.length > 1) {
-			// By id `a` comes before the `z` that made room for it.
+			// By id, `a` would come before the `z` that made room for it.
 			if (problem.fault === "order" && !inOrder) return writeRows(target, rows, true);
 			if (isolated.has(problem.fault)) return writeHalves(target, rows, inOrder);
 			if (search && problem.mayBeOneRows && --search.failures > 0) return writeHalves(target, rows, inOrder);
@@ -96,20 +96,20 @@ export async function writeRows(target: RowTarget, rows: PendingRow[], inOrder: 
 				return { ...nothing, held: [{ row: only, problem }] };
 			}
 		}
-		// One row can't be there twice: it is a trigger or a default that found several of something.
+		// One row can't conflict with itself: a trigger or a default found several rows of something.
 		const fault = problem.fault === "split" ? "systemic" : problem.fault;
 		return { ...nothing, left: rows, problem: { ...problem, fault } };
 	}
 }
 
-/** Faults of some of a batch's rows. */
+/** Faults that concern only some of a batch's rows. */
 const isolated: ReadonlySet<SqlFault> = new Set(["row", "order", "split"]);
 
 async function writeHalves(target: RowTarget, rows: PendingRow[], inOrder: boolean): Promise<WriteResult> {
 	const middle = Math.ceil(rows.length / 2);
 	const first = await writeRows(target, rows.slice(0, middle), inOrder);
 	const others = rows.slice(middle);
-	// A fault that is not a row's would meet the other half as well.
+	// A fault that is not a row's would also stop the other half.
 	if (first.problem) return { ...first, left: [...first.left, ...others] };
 	const { search } = target;
 	const [stuck] = first.stuck;
@@ -130,7 +130,7 @@ async function writeHalves(target: RowTarget, rows: PendingRow[], inOrder: boole
 	};
 }
 
-/** The columns that hold what a message said; the others are ours, or their owner's. */
+/** The columns that hold a message's values; the others are PocKaffe's, or the owner's. */
 export function writtenColumns({ id, columns }: TableLayout): string[] {
 	return [id.column, ...columns.map(({ name }) => name)];
 }

@@ -10,26 +10,26 @@ import type { PendingRow } from "../sql/pending-rows.ts";
 import { type AskLockHolders, describeHolders, type LockHolder } from "./lock-holders.ts";
 import type { StuckSearch, WriteResult } from "./row-isolation.ts";
 
-/** So few rows alone don't tell a row from its table: what waits behind them is tried with them. */
+/** Up to this many rows can't show whether a row or its table is to blame: they are tried together with rows that wait behind them. */
 const FEW = 3;
-/** A second try is a hiccup. */
+/** Failures in a row before a search: a second attempt often succeeds. */
 const FAILURES_UNTIL_SEARCH = 2;
-/** The try has waited for the lock as long as a batch may. */
+/** SQLSTATE: the statement waited for a lock as long as a batch may. */
 const LOCKED = "55P03";
 const LOCKED_UNTIL_SEARCH = 1;
-/** Statements of one search that may fail: each may wait for a lock, and keeps a connection. */
+/** Maximum failing statements of one search: each may wait for a lock, and keeps a connection. */
 const MOST_FAILURES = 24;
 
-/** Decides when rows that still fail are taken apart to find the one at fault. For the rows of one task. */
+/** Decides when rows that still fail are split to find the one at fault. One per task. */
 export class RowSearch {
 	readonly #ask: AskLockHolders;
 	readonly #table: string;
-	/** So many failures in a row begin a search; null: as is usual for what was met. */
+	/** Failures in a row that begin the next search; null: the usual number for the problem. */
 	#threshold: number | null = null;
 	#isDue = false;
 	#isLocked = false;
 	#holders: readonly LockHolder[] = [];
-	/** Rows that are slow by themselves, and whether others had an answer. */
+	/** Rows that are slow by themselves, and whether other rows had an answer. */
 	readonly #slow = new Set<PendingRow>();
 	#hasAnswered = false;
 
@@ -39,17 +39,17 @@ export class RowSearch {
 		this.#table = table;
 	}
 
-	/** The search that the next try is; null where it is an ordinary one. */
+	/** The search for the next attempt; null if it is an ordinary one. */
 	next(): StuckSearch | null {
 		return this.#isDue ? { failures: MOST_FAILURES, alone: 0, answered: 0 } : null;
 	}
 
-	/** True where these rows alone would not tell. */
+	/** True if these rows alone can't show who is to blame. */
 	wantsMore(rows: readonly PendingRow[]): boolean {
 		return rows.length <= FEW;
 	}
 
-	/** Who holds the lock that is waited for is asked while it is. */
+	/** Asks who holds the lock while the statement waits for it. */
 	async watch<T>(search: StuckSearch | null, trying: Promise<T>): Promise<T> {
 		if (!search || !this.#isLocked) return await trying;
 		const [tried, holders] = await Promise.all([trying, this.#ask(this.#table)]);
@@ -57,14 +57,14 @@ export class RowSearch {
 		return tried;
 	}
 
-	/** A try failed, so many times in a row. */
+	/** An attempt failed, for the `failures`th time in a row. */
 	failed(problem: SqlProblem, failures: number): void {
 		this.#isLocked = problem.code === LOCKED;
 		const isDue = this.#threshold === null ? isToBeSearched(problem, failures) : failures >= this.#threshold;
 		this.#isDue = problem.mayBeOneRows && isDue;
 	}
 
-	/** What a try of `sent` came to: where it was a search, and what was found is the table's matter, nobody is stuck. */
+	/** Evaluates an attempt with `sent`: if it was a search and shows that the table is to blame, no row is stuck. */
 	judge(sent: readonly PendingRow[], result: WriteResult, search: StuckSearch | null, failures: number): WriteResult {
 		const [first] = result.stuck;
 		if (result.written.length + result.refused.length + result.held.length > 0) this.#hasAnswered = true;
@@ -75,19 +75,19 @@ export class RowSearch {
 			search.answered === 0 &&
 			(sent.length > FEW || first.problem.fault === "systemic" || this.#holders.some(({ isOfTable }) => isOfTable));
 		const stuck = result.stuck.map(({ row, problem }) => ({ row, problem: this.#withHolders(problem) }));
-		// There may be more of them among what is left.
+		// More of them may be among the rows left.
 		this.#threshold = isTables ? 2 * (failures + 1) : 0;
 		if (!isTables) return { ...result, stuck };
 		const rows = stuck.map(({ row }) => row);
 		return { ...result, stuck: [], left: [...rows, ...result.left], problem: this.#withHolders(result.problem ?? first.problem) };
 	}
 
-	/** True where nothing is left but rows that are slow by themselves. */
+	/** True if only rows that are slow by themselves are left. */
 	areSlow(rows: readonly PendingRow[]): boolean {
 		return rows.length > 0 && rows.every((row) => this.#slow.has(row));
 	}
 
-	/** True where other rows of the task had an answer: the table works. */
+	/** True if other rows of the task had an answer, so the table works. */
 	get hasAnswered(): boolean {
 		return this.#hasAnswered;
 	}
@@ -97,12 +97,12 @@ export class RowSearch {
 	}
 }
 
-/** True where rows that failed for this, so many times in a row, are to be taken apart. */
+/** True if rows that failed for this problem, `failures` times in a row, should be split. */
 export function isToBeSearched({ mayBeOneRows, code }: SqlProblem, failures: number): boolean {
 	return mayBeOneRows && failures >= (code === LOCKED ? LOCKED_UNTIL_SEARCH : FAILURES_UNTIL_SEARCH);
 }
 
-/** The problem with who holds the lock, where it is one and that is known. */
+/** Adds who holds the lock to the problem, if it is about a lock and that is known. */
 export function withHolders(problem: SqlProblem, holders: readonly LockHolder[], table: string): SqlProblem {
 	const described = problem.code === LOCKED ? describeHolders(holders, table) : null;
 	return described ? { ...problem, message: `${problem.message}; ${described.message}`, hint: described.hint } : problem;

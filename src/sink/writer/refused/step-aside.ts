@@ -1,9 +1,7 @@
 /**
- * A way out for rows that wait for each other in a circle, each for a value that another still has, though the log led around it: the
- * batch had left out a row in between, or another row took its value early. One transaction first writes an older version of such ids
- * without its values, which nobody ever sees, and then the newest of all. Pure.
- *
- * Step 8 of a message's way (docs/architecture.md).
+ * A way out for rows that wait for each other in a circle, each for a value that another row still has, although the log led around the
+ * circle: the batch had left out a row in between, or another row took its value early. One transaction first writes an older version of
+ * these ids without its values, which nobody ever sees, and then the newest version of all. Pure.
  */
 import type { TableLayout } from "../../../core/rows/rows.ts";
 import type { PendingRow } from "../sql/pending-rows.ts";
@@ -13,8 +11,8 @@ import type { TogetherStatement } from "../together-writer.ts";
 import type { HeldRow } from "./held-partition.ts";
 
 /**
- * The statements of the transaction, of rows in the log's order; null where no id has several, for then the log led through the circle
- * itself.
+ * The transaction's statements, for rows in the log's order. Null if no id has several versions: then the log itself led through the
+ * circle.
  */
 export function stepAside(held: readonly HeldRow[], layouts: ReadonlyMap<string, TableLayout>): TogetherStatement[] | null {
 	const byId = new Map<string, HeldRow[]>();
@@ -50,7 +48,7 @@ export function stepAside(held: readonly HeldRow[], layouts: ReadonlyMap<string,
 	return statements;
 }
 
-/** As a delete of its version would leave the row. */
+/** The row as a delete of its version would leave it. */
 function emptied(row: PendingRow, { version, columns }: TableLayout): PendingRow {
 	const keeps = version.kind === "field" ? version.column : null;
 	return { ...row, isDelete: true, values: row.values.map((value, column) => (columns[column]?.name === keeps ? value : null)) };

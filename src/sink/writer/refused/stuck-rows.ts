@@ -20,31 +20,31 @@ import type { Writing } from "../writing.ts";
 import { withHolders } from "./row-search.ts";
 import { type KnownStuck, StuckTable } from "./stuck-table.ts";
 
-/** What is told of the rows of one table and partition that are stuck. */
+/** What is reported about the stuck rows of one table and partition. */
 export interface StuckFact extends TopicPartition {
 	readonly table: string;
-	/** The first of them in the log, of so many. */
+	/** The first of these rows in the log, and how many there are. */
 	readonly id: string;
 	readonly offset: number;
 	readonly rows: number;
 	readonly sqlstate: string;
-	/** What the server says, and who holds the lock where it is one. */
+	/** The server's words, and who holds the lock if it is one. */
 	readonly message: string;
-	/** What to do; null where there is nothing better than the message. */
+	/** What to do; null if nothing is better than the message. */
 	readonly hint: string | null;
 	/** Wall time, ms. */
 	readonly sinceMs: number;
 }
 
-/** What it needs of the writer. */
+/** What it needs from the writer. */
 export interface StuckRowsParts {
 	/** By table. */
 	readonly writings: ReadonlyMap<string, Writing>;
 	readonly writers: ReadonlyMap<string, RowWriter>;
 	readonly limits: StatementLimits;
-	/** Takes a row that only others stand in the way of by now. */
+	/** Takes a row that now only other rows keep from being written. */
 	readonly hold: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
-	/** They were tried. */
+	/** Called after each attempt. */
 	readonly tried: () => void;
 }
 
@@ -55,9 +55,9 @@ interface Room {
 }
 
 const RETRY = { minMs: 250, maxMs: 5_000 };
-/** A try may keep a connection waiting for a lock: for no more than this share of the time. */
+/** Maximum share of the time for attempts: they may keep a connection waiting for a lock. */
 const MOST_OF_TIME = 0.25;
-/** Statements of one try that may fail. */
+/** Maximum failing statements per attempt. */
 const MOST_FAILURES = 8;
 
 /** Tries stuck rows again until they are written, refused or held. One per writer. */
@@ -69,13 +69,13 @@ export class StuckRows {
 		this.#parts = parts;
 	}
 
-	/** Ids of a table that are stuck; null where there are none. */
+	/** The stuck ids of a table; null if there are none. */
 	idsOf(table: string): Iterable<string> | null {
 		const stuck = this.#rooms.get(table)?.table;
 		return stuck && stuck.size > 0 ? stuck.ids : null;
 	}
 
-	/** What waits, with the older versions that it stands for; `since` is monotonic. */
+	/** Rows and bytes that wait, including superseded versions; `since` is monotonic. */
 	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
 		const figures = { rows: 0, bytes: 0, since: null as number | null };
 		for (const { table } of this.#rooms.values()) {
@@ -94,12 +94,12 @@ export class StuckRows {
 		return [...this.#rooms.values()].some(({ place }) => place.unsettled?.holds(partition));
 	}
 
-	/** What is to be told at the moment. */
+	/** Facts to report now. */
 	get facts(): StuckFact[] {
 		return [...this.#rooms.values()].flatMap(({ table }) => factsOf(table));
 	}
 
-	/** Takes a row that is stuck, or a later one of an id that is (`problem` null). */
+	/** Takes a stuck row, or a later row of a stuck id (`problem` null). */
 	add(row: PendingRow, problem: SqlProblem | null, from: HeldFrom): void {
 		const room = this.#roomOf(from.table);
 		const before = room.table.known(row.id);
@@ -137,13 +137,13 @@ export class StuckRows {
 		room.isOpen = false;
 	}
 
-	/** One try of all of them; true where some are no longer stuck. */
+	/** One attempt with all of them; true if some are no longer stuck. */
 	async #try({ table, place }: Room): Promise<boolean> {
 		const { name } = table.layout;
 		const writer = this.#parts.writers.get(name) as RowWriter;
 		const writing = this.#parts.writings.get(name) as Writing;
 		const { random, ended } = writing.parts;
-		// Each has its turn, though only so many statements may fail.
+		// In random order, so that each row has its turn although only a few statements may fail.
 		const rows = shuffled(table.take(), random);
 		const [first] = rows;
 		if (!first) return true;
@@ -169,7 +169,7 @@ export class StuckRows {
 	}
 }
 
-/** In any order. */
+/** The items in random order. */
 function shuffled<T>(items: readonly T[], random: Random): T[] {
 	const shuffled = [...items];
 	for (let last = shuffled.length - 1; last > 0; last--) {

@@ -1,6 +1,6 @@
 /**
- * The stuck rows of one table: one per id, with the older versions that it supersedes; since when it is stuck, and its last error.
- * Pure bookkeeping.
+ * The stuck rows of one table: one per id, with its superseded versions, the time since when it is stuck, and its last error. Pure
+ * bookkeeping.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -9,12 +9,12 @@ import type { SqlProblem } from "../../database/sql-faults.ts";
 import type { HeldFrom } from "../lane-writer.ts";
 import { chainOf, type PendingRow, PendingRows } from "../sql/pending-rows.ts";
 
-/** What is known of an id that is stuck. `sinceMs`: by the wall clock. */
+/** What is known about a stuck id. `sinceMs`: by the wall clock. */
 export interface KnownStuck {
 	readonly from: HeldFrom;
 	readonly sinceMs: number;
 	readonly problem: SqlProblem;
-	/** Tried since it was found to be stuck, and still so: worth telling. */
+	/** True if it failed again since: worth reporting. */
 	readonly isConfirmed: boolean;
 }
 
@@ -39,7 +39,7 @@ export class StuckTable {
 		return this.#known.keys();
 	}
 
-	/** All of them, older versions included. */
+	/** All stuck rows, including superseded versions. */
 	get rows(): PendingRow[] {
 		return [...this.#waiting, ...this.#inHand.flatMap((row) => [...chainOf(row)])];
 	}
@@ -53,7 +53,7 @@ export class StuckTable {
 		this.#waiting.add(row);
 	}
 
-	/** Takes all that somebody waits for in hand. */
+	/** Takes all rows that somebody waits for, to try them. */
 	take(): PendingRow[] {
 		const taken = this.#waiting.take(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
 		const rows = taken.filter((row) => [...chainOf(row)].some(({ owner }) => !owner.released));
@@ -62,19 +62,19 @@ export class StuckTable {
 		return rows;
 	}
 
-	/** Of those in hand these are left. */
+	/** These of the taken rows are still stuck. */
 	left(rows: readonly PendingRow[]): void {
 		this.#inHand = rows;
 		this.#forgetGone();
 	}
 
-	/** What is in hand waits again. */
+	/** Puts the taken rows back. */
 	putBack(): void {
 		for (const row of this.#inHand) this.#waiting.add(row);
 		this.#inHand = [];
 	}
 
-	/** What an id met last. */
+	/** Notes the last problem of an id. */
 	met(id: string, problem: SqlProblem): void {
 		const known = this.#known.get(id);
 		if (known) this.#known.set(id, { ...known, problem, isConfirmed: true });

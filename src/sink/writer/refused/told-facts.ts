@@ -1,10 +1,10 @@
-/** What was told of rows that don't go in, by partition and table: what is new, and what is over. Pure bookkeeping. */
+/** What was reported about rows that can't be written, by partition and table: finds what is new, and what is over. Pure bookkeeping. */
 import { partitionName, type TopicPartition } from "../../../core/messages/message.ts";
 
-/** What is told of a partition and table, as long as it holds. */
+/** A fact about a partition and table, as long as it holds. */
 type Fact = TopicPartition & { readonly table: string };
 
-/** Remembers what was reported about rows, so that only news is reported. `isSame`: not worth telling again. */
+/** Remembers what was reported, so that only news is reported. `isSame`: not worth reporting again. */
 export class ToldFacts<F extends Fact> {
 	readonly #isSame: (told: F, fact: F) => boolean;
 	#told = new Map<string, F>();
@@ -13,7 +13,7 @@ export class ToldFacts<F extends Fact> {
 		this.#isSame = isSame;
 	}
 
-	/** These hold at the moment, and no others: which of them are to be told, and which of those told before are over. */
+	/** Takes all facts that hold now. Returns which to report, and which reported ones are over. */
 	update(facts: readonly F[]): { readonly told: readonly F[]; readonly over: readonly F[] } {
 		const before = this.#told;
 		this.#told = new Map(facts.map((fact) => [`${fact.table} ${partitionName(fact)}`, fact]));

@@ -21,8 +21,8 @@ import { quoted, quotedTable } from "../../database/sql-names.ts";
 import { orderColumn, parameterAfterRows, rowsParameter, type StatementLayout, tuple, versionColumns } from "./row-parameters.ts";
 
 /**
- * What became of a statement's rows. `stale` by cause: docs/delivery.md. `suppressed`: not written although nothing as new is
- * stored, so a trigger or rule of the table kept them out.
+ * The results of a statement's rows. `stale` by cause: docs/delivery.md. `suppressed`: not written although nothing as new is stored,
+ * because a trigger or rule of the table kept them out.
  */
 export interface UpsertCounts {
 	readonly inserted: number;
@@ -33,8 +33,8 @@ export interface UpsertCounts {
 }
 
 /**
- * A prepared statement's text for a layout; parameters by `rowParameters`. `inGivenOrder`: the rows are written one after the other as they
- * are given, so that a later one may take a unique value that an earlier one gives up; otherwise by id, the order of locks for everybody.
+ * The statement's text for a layout; parameters by `rowParameters`. `inGivenOrder`: rows are written one after the other as given, so that
+ * a later row may take a unique value that an earlier one gives up. Otherwise by id, which is the lock order of all writers.
  */
 export function readFirstUpsert(layout: StatementLayout, { inGivenOrder = false } = {}): string {
 	const { id, targets } = namesOf(layout);
@@ -56,7 +56,7 @@ select (select count(*) from written)::int4 as written,
 from incoming i`;
 }
 
-/** The same, with one more parameter: how many rows there are. */
+/** The same for writing first, with one more parameter: the number of rows. */
 export function writeFirstUpsert(layout: StatementLayout): string {
 	const { id, targets } = namesOf(layout);
 	const total = `${parameterAfterRows(layout)}::int4`;
@@ -80,8 +80,8 @@ from counts c, lateral (
 }
 
 /**
- * Looks at the same rows again, behind a statement some of whose rows were neither written nor stale (`isUnexplained`): either somebody
- * wrote newer ones in that moment, or the table doesn't take them. Parameters by `rowParameters`.
+ * Reads the same rows again, after a statement some of whose rows were neither written nor stale (`isUnexplained`): either somebody wrote
+ * newer ones in that moment, or the table doesn't take them. Parameters by `rowParameters`.
  */
 export function lookAgain(layout: StatementLayout): string {
 	return `with incoming as (
@@ -96,14 +96,14 @@ from incoming i`;
 
 type CountRow = Readonly<Record<string, unknown>>;
 
-/** True where the statement's row doesn't say what became of all its rows: `lookAgain` does. */
+/** True if the statement's counts do not explain all its rows: then `lookAgain` does. */
 export function isUnexplained({ fresh, written }: CountRow): boolean {
 	return Number(fresh) > Number(written);
 }
 
 /**
- * Counts from the statement's row, and from that of `lookAgain` where there was need of it: what lost against a concurrent writer was stale
- * after all. What was stale when the statement began and went in after all (its newer row was deleted meanwhile) was not.
+ * Counts from the statement's result, and from that of `lookAgain` if it was needed. A row that lost against a concurrent writer counts as
+ * stale after all. A row that was stale at first, but was written after all because the newer row was deleted meanwhile, does not.
  */
 export function countsOf(row: CountRow, look: CountRow | null = null): UpsertCounts {
 	const number = (name: string) => Number(row[name] ?? 0);
@@ -123,7 +123,7 @@ function staleOf(row: CountRow, stale: number): UpsertCounts["stale"] {
 	return { replay, older, other_partition: stale - replay - older };
 }
 
-/** Rows that the statement wrote are among what is a replay now. */
+/** The rows that the statement itself wrote now look like replays. */
 function staleBehindLook(look: CountRow, stale: number): UpsertCounts["stale"] {
 	const older = Math.min(Number(look.older), stale);
 	const otherPartition = Math.min(Number(look.other_partition), stale - older);
@@ -136,7 +136,7 @@ function namesOf(layout: TableLayout): { readonly id: string; readonly targets: 
 	return { id, targets: [id, ...layout.columns.map(({ name }) => quoted(name)), ...system] };
 }
 
-/** The rows, each beside what was stored of its id when the statement began. */
+/** The rows, each beside the stored row of its id as it was when the statement began. */
 function withStored(layout: StatementLayout, numbered = false): string {
 	const id = quoted(layout.id.column);
 	const stored = versionColumns(layout);
@@ -146,7 +146,7 @@ function withStored(layout: StatementLayout, numbered = false): string {
   left join ${quotedTable(layout.name)} t on t.${id} = n.${id}`;
 }
 
-/** Of the rows `i` of `withStored`, how many are stale by which cause. A stored offset that is NULL is below every other. */
+/** Counts how many rows `i` of `withStored` are stale, by cause. A stored offset that is NULL is below every other. */
 function causes(layout: TableLayout): string {
 	const isReplay = `${samePartition(layout)} and i.stored_offset >= i.kafka_offset`;
 	const isOlder = `${samePartition(layout)} and (i.stored_offset >= i.kafka_offset) is not true`;
@@ -168,7 +168,10 @@ function onConflict(layout: TableLayout): string {
   where ${guard(layout)}`;
 }
 
-/** A comparison that meets a NULL before it is decided is neither true nor false. What is sent holds none. */
+/**
+ * The compare-and-set guard. A comparison that meets a NULL before it is decided is neither true nor false; the values sent contain no
+ * NULL.
+ */
 function guard(layout: TableLayout): string {
 	const columns = versionColumns(layout);
 	return `((${tuple(columns, "t")}) < (${tuple(columns, "excluded")})) is not false`;

@@ -1,6 +1,6 @@
 /**
- * The rows of a batch that can't be written as a whole, one by one: of each id only the newest version goes to the server, superseded ones
- * wait behind it and are settled with it; where it is refused, the next newest goes. Pure.
+ * The rows of a batch that can't be written as a whole, one by one. Only the newest version of each id goes to the server; superseded ones
+ * wait behind it and are settled with it. If it is refused, the next newest goes. Pure.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -9,27 +9,27 @@ import type { UpsertRow } from "./row-parameters.ts";
 import { compareVersions, type RowVersion } from "./row-version.ts";
 import { SupersededRows } from "./superseded-rows.ts";
 
-/** Who is told of a row's fate; a submission of a partition worker. */
+/** Gets a row's result: a submission of a partition worker. */
 export interface RowOwner {
-	/** True once nobody listens any more: the messages of what was not told by then are delivered again, to somebody else. */
+	/** True once nobody listens any more: messages without a reported result are delivered again, to somebody else. */
 	readonly released: boolean;
 	settled(message: number): void;
-	/** The same of several rows, by their messages. */
+	/** The same for several rows, by their messages' indexes. */
 	settledAll(messages: ArrayLike<number>): void;
 	refused(message: number, fault: RowFault): void;
 }
 
-/** A waiting row. `superseded` are older versions of its id, settled with it; null where there are none. */
+/** A waiting row. `superseded`: older versions of its id, settled with it; null if there are none. */
 export interface PendingRow extends UpsertRow, RowVersion {
 	readonly owner: RowOwner;
 	readonly message: number;
 	readonly bytes: number;
-	/** Its place among the rows that it came with: a partition's rows in the log's order. */
+	/** Its number among the rows that it arrived with: keeps a partition's rows in the log's order. */
 	readonly order: number;
 	superseded: SupersededRows | null;
 }
 
-/** Rows written one by one: per id the newest version, with the older ones behind it. */
+/** Rows to write one by one: the newest version per id, with the older ones behind it. */
 export class PendingRows {
 	readonly #strategy: VersionStrategy;
 	#newest = new Map<string, PendingRow>();
@@ -45,7 +45,7 @@ export class PendingRows {
 		return this.#newest.size;
 	}
 
-	/** All rows, coalesced ones included. */
+	/** All rows, including coalesced ones. */
 	get rows(): number {
 		return this.#waiting;
 	}
@@ -59,13 +59,13 @@ export class PendingRows {
 		this.#place(row, (present) => compareVersions(row, present, this.#strategy) >= 0);
 	}
 
-	/** The newest of these superseded versions takes the place of a row that was refused; what came meanwhile counts as later. */
+	/** The newest of these superseded versions takes the place of a refused row. Rows that arrived meanwhile count as later. */
 	putBack(superseded: SupersededRows): void {
 		const row = superseded.takeNewest();
 		if (row) this.#place(row, (present) => compareVersions(row, present, this.#strategy) > 0);
 	}
 
-	/** Takes what came first, at most `maxRows` ids and about `maxBytes` (but at least one), in the order in which the rows came. */
+	/** Takes the oldest rows, at most `maxRows` ids and about `maxBytes` (but at least one), in the order in which they arrived. */
 	take(maxRows: number, maxBytes: number): PendingRow[] {
 		const taken: PendingRow[] = [];
 		let bytes = 0;
@@ -105,15 +105,15 @@ export class PendingRows {
 		const newest = !present ? row : isNewerThan(present) ? this.#behind(row, present) : this.#behind(present, row);
 		if (newest !== present) this.#newest.set(row.id, newest);
 		this.#bytes += newest.bytes - (present?.bytes ?? 0);
-		// `row` is counted as part of what it was put into.
+		// `row` counts as part of the row that it was put behind.
 		this.#waiting += countOf(newest) - before;
 	}
 
-	/** `newest`, standing for `other` and what that stands for too. */
+	/** Returns `newest` with `other` and everything superseded by `other` behind it. */
 	#behind(newest: PendingRow, other: PendingRow): PendingRow {
 		const [kept, added] = [newest.superseded, other.superseded];
 		other.superseded = null;
-		// The larger list takes the smaller one in.
+		// Adds the smaller list to the larger one.
 		const [into, from] = (kept?.length ?? 0) >= (added?.length ?? 0) ? [kept, added] : [added, kept];
 		const superseded = into ?? new SupersededRows(this.#strategy);
 		if (from) for (const row of from) superseded.push(row);
@@ -123,7 +123,7 @@ export class PendingRows {
 	}
 }
 
-/** A row and everything it stands for; the others in no order. */
+/** A row and everything it supersedes; the others in no order. */
 export function* chainOf(row: PendingRow): Generator<PendingRow> {
 	yield row;
 	if (row.superseded) yield* row.superseded;

@@ -1,5 +1,5 @@
 /**
- * Rows on their way into a statement: one text per column, split and cast by the server, and the columns that make a version. Shared by
+ * Rows as parameters of a statement: one text per column, which the server splits and casts; and the columns that make a version. Shared by
  * the statement that writes and the one that compares. Pure.
  *
  * Step 8 of a message's way (docs/architecture.md).
@@ -11,7 +11,7 @@ import { quoted } from "../../database/sql-names.ts";
 import { castTo } from "../../tables/column-cast.ts";
 import type { BatchBlock } from "../pending-blocks.ts";
 
-/** One row to be written; `values` are the data columns' texts in the layout's order. */
+/** One row to write; `values` are the data columns' texts in the layout's order. */
 export interface UpsertRow {
 	readonly id: string;
 	readonly isDelete: boolean;
@@ -24,18 +24,18 @@ export interface UpsertRow {
 }
 
 /**
- * A layout as statements know it. `withoutDeletes`: none of the rows is a delete, and no column says so, which spares the server a
- * twentieth of a row's CPU or more (docs/performance.md).
+ * A layout as statements use it. `withoutDeletes`: no row is a delete, and no column says so, which saves the server a twentieth of a row's
+ * CPU or more (docs/performance.md).
  */
 export interface StatementLayout extends TableLayout {
 	readonly withoutDeletes?: boolean;
 }
 
-/** What a row is, as it is sent. One that a newer row of its id stands for has no id, and is left out. */
+/** Marks of a row as it is sent: an upsert or a delete. A superseded row is sent without an id, and the server leaves it out. */
 const UPSERT = "f";
 const DELETE = "t";
 
-/** The column of `rowsParameter` that numbers the rows as they are given; none of the layout's own. */
+/** Name of `rowsParameter`'s column that numbers the rows as given; differs from all columns of the layout. */
 export function orderColumn({ id, columns }: TableLayout): string {
 	const taken = new Set([id.column, ...columns.map(({ name }) => name)]);
 	let name = "kafka_order";
@@ -45,7 +45,7 @@ export function orderColumn({ id, columns }: TableLayout): string {
 
 /**
  * The rows as a table expression with the layout's columns, `kafka_…` and `deleted`, from the parameters of `rowParameters` or
- * `blockParameters`; `numbered`: and `orderColumn`.
+ * `blockParameters`. `numbered`: also with `orderColumn`.
  */
 export function rowsParameter(layout: StatementLayout, { numbered = false } = {}): string {
 	const inputs = inputColumns(layout);
@@ -61,12 +61,12 @@ export function rowsParameter(layout: StatementLayout, { numbered = false } = {}
         where x.c0 is not null)`;
 }
 
-/** The parameter behind those of `rowsParameter`. */
+/** The first parameter after those of `rowsParameter`. */
 export function parameterAfterRows(layout: StatementLayout): string {
 	return `$${inputColumns(layout).length + 3}`;
 }
 
-/** The parameters of `rowsParameter`: separator, mark for NULL, then one text per input column. */
+/** The parameters of `rowsParameter`: separator, mark for NULL, one text per input column. */
 export function rowParameters(layout: StatementLayout, rows: readonly UpsertRow[]): string[] {
 	const values = layout.columns.map((_, column) => rows.map((row) => row.values[column] ?? null));
 	const columns: (readonly (string | null)[])[] = [
@@ -82,13 +82,13 @@ export function rowParameters(layout: StatementLayout, rows: readonly UpsertRow[
 	return [separators.separator, separators.nullMark, ...columns.map((column) => joinTexts(column, separators))];
 }
 
-/** The same for no row at all: one that is left out. */
+/** The same for zero rows: one row that the server leaves out. */
 export function noRowParameters(layout: TableLayout): string[] {
 	const { separator, nullMark } = usualSeparators;
 	return [separator, nullMark, ...inputColumns(layout).map(() => nullMark)];
 }
 
-/** The same of blocks as they came from the threads, joined with the usual separators. */
+/** The same for blocks as they came from the threads, joined with the usual separators. */
 export function blockParameters(layout: StatementLayout, blocks: readonly BatchBlock[]): string[] {
 	const { separator, nullMark } = usualSeparators;
 	const joined = (text: (batch: BatchBlock) => string) =>
@@ -122,7 +122,7 @@ function kindsOf({ block: { deletes, length } }: BatchBlock): string {
 	);
 }
 
-/** How many characters a column holds; null where its type doesn't say. */
+/** Maximum characters of a column; null if its type has no limit. */
 export function maxCharacters(type: string): number | null {
 	const { name, args, dimensions } = columnTypeOf(type);
 	if ((name !== "varchar" && name !== "char") || dimensions > 0) return null;
@@ -166,7 +166,7 @@ function inputColumns(layout: StatementLayout): InputColumn[] {
 	];
 }
 
-/** A list of one empty text is an empty string, which the server would split into no element at all. */
+/** A list of one empty text is an empty string, which the server would split into no element at all: this expression handles it. */
 function splitParameter(index: number): string {
 	return `case when $${index}::text = '' then array['']::text[] else string_to_array($${index}::text, $1::text, $2::text) end`;
 }

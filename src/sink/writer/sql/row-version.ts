@@ -1,7 +1,7 @@
-/** Which of two rows of one id is newer, as the statement on the server decides it too. Pure. */
+/** Decides which of two rows of one id is newer, exactly as the statement does on the server. Pure. */
 import type { VersionStrategy } from "../../../core/rows/rows.ts";
 
-/** A row's version: the parts that any strategy compares. `field` is canonical text, null where the table has no version column. */
+/** A row's version: the parts that the strategies compare. `field` is canonical text; null if the table has no version column. */
 export interface RowVersion {
 	readonly field: string | null;
 	/** ms; -1 (no timestamp) counts as 0. */
@@ -11,7 +11,7 @@ export interface RowVersion {
 	readonly topic: string;
 }
 
-/** Negative where `left` is older than `right`, 0 where they are the same position. */
+/** Negative if `left` is older than `right`, 0 if they are equal. */
 export function compareVersions(left: RowVersion, right: RowVersion, strategy: VersionStrategy): number {
 	const { kind } = strategy;
 	if (kind === "field") {
@@ -24,11 +24,11 @@ export function compareVersions(left: RowVersion, right: RowVersion, strategy: V
 	if (kind !== "offset" && left.timestamp !== right.timestamp) return left.timestamp - right.timestamp;
 	if (left.offset !== right.offset) return left.offset - right.offset;
 	if (left.partition !== right.partition) return left.partition - right.partition;
-	// Topic names are ASCII, and the statement compares them as bytes: both agree with code units.
+	// Topic names are ASCII and the statement compares their bytes, which agrees with comparing code units.
 	return compareText(left.topic, right.topic);
 }
 
-/** Compares canonical decimals (no exponent, no leading zeros, no -0) of any length exactly; zeros at the end say nothing. */
+/** Compares canonical decimals (no exponent, no leading zeros, no -0) of any length exactly; trailing zeros do not matter. */
 export function compareDecimals(left: string, right: string): number {
 	const leftNegative = left.startsWith("-");
 	if (leftNegative !== right.startsWith("-")) return leftNegative ? -1 : 1;

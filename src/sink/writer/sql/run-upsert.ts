@@ -1,6 +1,6 @@
 /**
- * Runs the statement of a batch and says what became of its rows. Where some were neither written nor stale it looks at the table once
- * more: somebody wrote newer ones in that moment, or a trigger or rule of the table keeps them out.
+ * Runs the statement of a batch and counts the results of its rows. If some were neither written nor stale, it reads the table once more:
+ * either somebody wrote newer rows in that moment, or a trigger or rule of the table keeps them out.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -8,7 +8,10 @@ import type { Database } from "../../database/database.ts";
 import { countsOf, isUnexplained, lookAgain, type UpsertCounts } from "./cas-upsert.ts";
 import type { StatementLayout } from "./row-parameters.ts";
 
-/** A statement of cas-upsert.ts; `rows` are the parameters of the rows, `more` those behind them. Rejects with the database's error. */
+/**
+ * Runs a statement of cas-upsert.ts. `rows`: the parameters of the rows; `more`: the parameters after them. Rejects with the database's
+ * error.
+ */
 export async function runUpsert(
 	database: Pick<Database, "query">,
 	layout: StatementLayout,

@@ -1,25 +1,23 @@
 /**
- * The versions of one id that wait behind a newer one. They are needed in order only where that one is refused, which is rare, so they
- * are kept as they come and sorted when one is asked for.
+ * The versions of one id that wait behind a newer one. Their order matters only if the newer one is refused, which is rare, so they are
+ * kept as they arrive and sorted when one is asked for.
  *
  * Rows of released owners are not kept: while the database is away every new assignment brings them again. Pure.
- *
- * Step 8 of a message's way (docs/architecture.md).
  */
 import type { VersionStrategy } from "../../../core/rows/rows.ts";
 import type { PendingRow } from "./pending-rows.ts";
 import { compareVersions } from "./row-version.ts";
 
-/** Below this many rows none is worth looking for. */
+/** Minimum rows before released ones are looked for. */
 const SMALL = 16;
 
 /** The superseded rows of one id. */
 export class SupersededRows implements Iterable<PendingRow> {
 	readonly #strategy: VersionStrategy;
 	#rows: PendingRow[] = [];
-	/** True while the rows are in the order of their versions, oldest first: so they come as a rule. */
+	/** True while the rows are in the order of their versions, oldest first, as they usually arrive. */
 	#ordered = true;
-	/** Length at which released rows are looked for again; twice what was left the last time, so that a push costs no more than its share. */
+	/** Length at which released rows are looked for again: twice what was left the last time, so that a push has a constant average cost. */
 	#lookAt = SMALL;
 
 	constructor(strategy: VersionStrategy) {
@@ -30,7 +28,7 @@ export class SupersededRows implements Iterable<PendingRow> {
 		return this.#rows.length;
 	}
 
-	/** Adds a row, which stands for nothing itself; one of equal versions that came later counts as newer. */
+	/** Adds a row that supersedes nothing itself. Of equal versions the later one counts as newer. */
 	push(row: PendingRow): void {
 		if (row.owner.released) return;
 		const last = this.#rows.at(-1);
@@ -41,7 +39,7 @@ export class SupersededRows implements Iterable<PendingRow> {
 		this.#lookAt = Math.max(SMALL, 2 * this.#rows.length);
 	}
 
-	/** Takes the newest row somebody still waits for, which stands for all the others then; null where there is none. */
+	/** Takes the newest row that somebody still waits for, with all the others behind it; null if there is none. */
 	takeNewest(): PendingRow | null {
 		if (!this.#ordered) this.#rows.sort((left, right) => compareVersions(left, right, this.#strategy));
 		this.#ordered = true;

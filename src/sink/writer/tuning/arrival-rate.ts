@@ -1,19 +1,21 @@
 /**
- * How fast rows arrive at a lane, and whether waiting for more pays. On a quiet topic none would arrive in time; in a backlog there are
- * enough already. At 10,000 a second a linger of 5 ms brings 50 more rows; a row costs the server 18 µs in a statement of 100, 22 in one of
- * 50 (docs/performance.md). Always waiting would cost a single row the whole linger. Pure.
+ * Estimates how fast rows arrive at a lane, and whether waiting for more pays. On a quiet topic none would arrive in time; in a backlog
+ * there are enough already. At 10,000 rows a second a linger of 5 ms brings 50 more; a row costs the server 18 µs in a statement of 100,
+ * and 22 µs in one of 50 (docs/performance.md). Always waiting would delay a single row by the whole linger. Pure.
  */
 
-/** How far back the rate looks, in lingers: long enough to tell steady from lone, short enough to follow a change. */
+/**
+ * Number of lingers over which the rate is measured: long enough to tell a steady stream from a lone row, short enough to follow a change.
+ */
 const LINGERS_LOOKED_BACK = 10;
-/** Fewer rows than these in a linger are worth no wait, however few are at hand. */
+/** Minimum rows expected within a linger; fewer are never worth the wait. */
 const LEAST_GAIN = 2;
 
 /** Estimates how fast rows arrive at a lane, and how long to linger. Times in ms of a monotonic clock; `lingerMs` is `batch.lingerMs`. */
 export class ArrivalRate {
 	readonly #lingerMs: number;
 	readonly #periodMs: number;
-	/** Rows of about one period, decaying. */
+	/** Rows of about one period, as a decaying sum. */
 	#recent = 0;
 	#at = Number.NEGATIVE_INFINITY;
 
@@ -27,7 +29,7 @@ export class ArrivalRate {
 		this.#at = now;
 	}
 
-	/** How long to wait with so many rows at hand, in ms: `lingerMs` where at least as many again are to be expected, else 0. */
+	/** How long to wait with `atHand` rows, ms: `lingerMs` if at least as many again are expected, else 0. */
 	lingerMs(atHand: number, now: number): number {
 		const expected = (this.#decayed(now) / this.#periodMs) * this.#lingerMs;
 		return expected >= Math.max(LEAST_GAIN, atHand) ? this.#lingerMs : 0;

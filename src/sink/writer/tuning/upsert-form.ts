@@ -19,7 +19,7 @@ export class UpsertForm {
 		return this.#isFit && !this.#expectsStale;
 	}
 
-	/** What the last statement's rows came to. */
+	/** Takes the results of the last statement's rows. */
 	answered({ stale }: UpsertCounts): void {
 		this.#expectsStale = stale.replay + stale.older + stale.other_partition > 0;
 	}
@@ -29,7 +29,7 @@ export class UpsertForm {
 		this.#expectsStale = true;
 	}
 
-	/** Rows went in by reading first that writing first was refused. */
+	/** Reading first wrote rows that writing first was refused. */
 	foundUnfit(): void {
 		this.#isFit = false;
 	}

@@ -1,6 +1,6 @@
 /**
- * `pockaffe:json`: the value is a JSON object and becomes the row. `options.id` names the field that is the id, by default the
- * message's key is. Most messages are read by json-reader.ts; what is here reads any, and says what is wrong with one.
+ * `pockaffe:json`: the value is a JSON object and becomes the row. `options.id` names the field that is the id; by default the message's
+ * key is the id. json-reader.ts reads most messages; this file reads any message, and says what is wrong with a bad one.
  */
 import { isLosslessNumber } from "lossless-json";
 import type { TableLayout } from "../../../core/rows/rows.ts";
@@ -9,21 +9,21 @@ import { wholeNumber } from "../rows/whole-number.ts";
 import { JsonReader } from "./json-reader.ts";
 import { objectIn, textOf } from "./parse-json.ts";
 
-/** What init makes of the options. */
+/** The state that init makes from the options. */
 export interface JsonState {
-	/** Where the id is in the object; null: the key is the id. */
+	/** The id's path in the object; null: the message's key is the id. */
 	readonly idPath: readonly string[] | null;
-	/** The table's name where there are several; undefined: there is but one. */
+	/** The table's name if several are configured; undefined if there is only one. */
 	readonly table: string | undefined;
-	/** Of the table; null where there is none of the topic's name. */
+	/** The table's layout; null if no table has the topic's name. */
 	readonly layout: TableLayout | null;
-	/** Names of the object's fields that columns are read from. */
+	/** Top-level fields that columns are read from. */
 	readonly known: ReadonlySet<string>;
-	/** What reads messages from their bytes. */
+	/** Reads messages from their bytes; null if that is not possible. */
 	readonly reader: JsonReader | null;
 }
 
-/** What rows are made with; `maxBytes` is `handler.maxOutcomeBytes`. */
+/** What making rows needs; `maxBytes` is `handler.maxOutcomeBytes`. */
 export interface RowParts {
 	readonly tables: readonly TableLayout[];
 	readonly lanes: number;
@@ -32,10 +32,10 @@ export interface RowParts {
 
 type Fields = Record<string, unknown>;
 
-/** Names that are told of what a table takes, and of what an object has. */
+/** Maximum names listed in a message about a table's fields or an object's. */
 const NAMES = 5;
 
-/** Reads `options.id` and chooses the table. Throws where the options are wrong. */
+/** Reads `options.id` and chooses the table. Throws if the options are wrong. */
 export function init({ topic, tables }: PartitionInfo, options: unknown, { tables: layouts, lanes, maxBytes }: RowParts): JsonState {
 	const { id, ...rest } = (options ?? {}) as Record<string, unknown>;
 	if (id !== undefined && typeof id !== "string")
@@ -50,7 +50,7 @@ export function init({ topic, tables }: PartitionInfo, options: unknown, { table
 	return { idPath, table, layout, known, reader };
 }
 
-/** One message to one row, a delete, or a rejection. */
+/** Turns a message into one row, a delete, or a rejection. */
 export function handleMessage({ key, value }: Message, state: JsonState): Outcome {
 	const { idPath, table } = state;
 	if (value === null) {
@@ -75,7 +75,7 @@ function rowOf(row: Row | Delete, table: string | undefined): Row | Delete {
 	return table === undefined ? row : { ...row, table };
 }
 
-/** Own properties only, as a column's `from`. */
+/** Reads own properties only, as a column's `from` does. */
 function valueAt(fields: Fields, path: readonly string[]): unknown {
 	let at: unknown = fields;
 	for (const name of path) {
@@ -85,7 +85,7 @@ function valueAt(fields: Fields, path: readonly string[]): unknown {
 	return at;
 }
 
-/** A number's own text; of an integer its digits where the id is one. null: it is no id. */
+/** A number's own text; an integer's digits if the id is an integer. Null if the value is no id. */
 function idOf(value: unknown, { layout }: JsonState): string | number | null {
 	if (typeof value === "string" || typeof value === "number") return value;
 	if (!isLosslessNumber(value)) return null;
@@ -93,7 +93,7 @@ function idOf(value: unknown, { layout }: JsonState): string | number | null {
 	return isInteger ? wholeNumber(value.value) : value.value;
 }
 
-/** The field that holds the id is no stranger, whether a column takes it or not. */
+/** Leaves the id's field out unless a column takes it: it is no unknown field. */
 function withoutId(fields: Fields, { idPath, known }: JsonState): Fields {
 	const root = idPath?.[0] as string;
 	if (known.has(root)) return fields;
@@ -101,7 +101,10 @@ function withoutId(fields: Fields, { idPath, known }: JsonState): Fields {
 	return others;
 }
 
-/** An object of something else, like an envelope, would be a row of NULLs over a good one. An empty one says that there is nothing. */
+/**
+ * An object without any known field, like an envelope, would write a row of NULLs over a good one. An empty object says that there is
+ * nothing.
+ */
 function hasNothingFor({ known }: JsonState, fields: Fields): boolean {
 	const names = Object.keys(fields);
 	return known.size > 0 && names.length > 0 && !names.some((name) => known.has(name));

@@ -18,8 +18,8 @@ import { parseJson } from "./parse-json.ts";
 import { ScannedRows } from "./scanned-rows.ts";
 
 /**
- * What a column does with a value. `scalar`: a string's text, a number as it is written. `json`: the value's JSON. `other`: a scalar's
- * text, and the JSON of lists and objects. `integer`: as scalar, and digits alone. `made`: its encoder has to see it.
+ * What a column takes. `scalar`: a string's text, or a number as it is written. `json`: the value's JSON. `other`: a scalar's text, or the
+ * JSON of lists and objects. `integer`: like scalar, digits only. `made`: the column's encoder has to convert the value.
  */
 type Taking = "scalar" | "integer" | "json" | "other" | "made";
 
@@ -30,34 +30,31 @@ interface Column {
 	readonly encode: ValueEncoder;
 }
 
-/** What a reader is made for. */
+/** What a reader is built with. */
 export interface JsonReaderOptions {
 	readonly layout: TableLayout;
-	/** Lanes of the writer. */
+	/** Number of the writer's lanes. */
 	readonly lanes: number;
-	/** Where the id is in the object; null: the message's key is it. */
+	/** The id's path in the object; null: the message's key is the id. */
 	readonly idPath: readonly string[] | null;
-	/** Of one row. */
+	/** Maximum bytes of one row. */
 	readonly maxBytes: number;
 }
 
 const [POINT, SMALL_E, LARGE_E] = [0x2e, 0x65, 0x45];
-/** Of the literals numbers are below it. */
+/** First bytes of numbers are below this, those of true, false and null are not. */
 const FIRST_LETTER = 0x61;
-/** The bytes of keys may hold what separates texts. */
+/** A key's bytes below this may be the separators that join texts. */
 const FIRST_PRINTABLE = 0x20;
 
 const nothing = new Uint8Array(0);
 
-/**
- * Makes rows from messages of `pockaffe:json` by their bytes. One run after the other: `begin`, `read` per message, `take` now and then,
- * `end`.
- */
+/** Makes rows from the bytes of `pockaffe:json` messages. For each run: `begin`, `read` for each message, `take` now and then, `end`. */
 export class JsonReader {
 	readonly #layout: TableLayout;
 	readonly #maxBytes: number;
 	readonly #columns: readonly Column[];
-	/** null: the key is the id. */
+	/** The scanner's slot of the id; null: the message's key is the id. */
 	readonly #idSlot: number | null;
 	readonly #scanner: JsonScanner;
 	readonly #rows: ScannedRows;
@@ -93,19 +90,19 @@ export class JsonReader {
 		this.#packer = new RowPacker(layout, lanes);
 	}
 
-	/** Whose rows it reads. */
+	/** Name of the table that it makes rows for. */
 	get table(): string {
 		return this.#layout.name;
 	}
 
-	/** Begins a run; rows that were not taken are dropped. */
+	/** Begins a run, and drops rows that were not taken. */
 	begin(batch: PackedBatch): void {
 		this.#batch = batch;
 		this.#isUtf8 = isUtf8(batch.bytes);
 		this.#rows.begin(batch.bytes);
 	}
 
-	/** Ends the run: its bytes, which may be many, are held no longer. */
+	/** Ends the run, so that its bytes, which may be many, can be freed. */
 	end(): void {
 		this.#batch = null;
 		this.#rows.begin(nothing);
@@ -113,8 +110,8 @@ export class JsonReader {
 	}
 
 	/**
-	 * Adds the row or delete of message `index` of the run as `message`; its size in bytes, or 0 where it is to be read in the ordinary way.
-	 * `mayHaveStrangers`: fields that no column takes are ignored.
+	 * Adds the row or delete of message `index` of the run as message `message`. Returns its size in bytes, or 0 if json-handler.ts has to
+	 * read the message. `mayHaveStrangers`: ignore fields that no column takes.
 	 */
 	read(index: number, message: number, mayHaveStrangers: boolean): number {
 		const { starts, lengths, bytes } = this.#batch as PackedBatch;
@@ -140,7 +137,7 @@ export class JsonReader {
 		return rows.rowBytes;
 	}
 
-	/** A tombstone deletes the row of its key; where a field is the version it lacks one. */
+	/** A tombstone deletes the row of its key. If a field is the version, a tombstone has none and is left to json-handler.ts. */
 	#readDelete(message: number, start: number, keyLength: number): number {
 		const rows = this.#rows;
 		if (this.#layout.version.kind === "field" || keyLength < 0) return 0;
@@ -155,7 +152,7 @@ export class JsonReader {
 		return rows.rowBytes;
 	}
 
-	/** Rows that were read since the run began or the last `take`, as blocks: one per lane that has any. */
+	/** Takes the rows read since the run began or the last `take`, as blocks: one per lane that has any. */
 	take(positions: RunPositions): RowBlock[] {
 		const rows = this.#rows;
 		if (rows.length === 0) return [];
@@ -224,7 +221,7 @@ export class JsonReader {
 		return true;
 	}
 
-	/** The column's text of a value that is not it already. */
+	/** Makes the column's text from a value whose bytes are not that text already. */
 	#make(index: number, { encode }: Column, kind: number, start: number, stop: number): boolean {
 		const withQuotes = kind === STRING || kind === ESCAPED_STRING ? 1 : 0;
 		const text = made(() => encode(parseJson(this.#text(start - withQuotes, stop + withQuotes))));
@@ -233,7 +230,7 @@ export class JsonReader {
 		return true;
 	}
 
-	/** Or true or false; neither point nor exponent. */
+	/** True if the literal is digits only: no true or false, no point, no exponent. */
 	#isDigits(start: number, stop: number): boolean {
 		const bytes = this.#bytes;
 		for (let at = start; at < stop; at++) {
@@ -261,7 +258,7 @@ function takingOf(type: string): Taking {
 	return ordinaryTypes.has(name) ? "scalar" : "other";
 }
 
-/** null: it can't be made, and whoever reads the message in the ordinary way says why. */
+/** Null if the text can't be made: json-handler.ts then says why. */
 function made(text: () => string): string | null {
 	try {
 		return text();

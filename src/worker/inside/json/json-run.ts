@@ -1,6 +1,6 @@
 /**
- * A run of messages through `pockaffe:json`: read from their bytes, and one by one by the handler where that is not enough. It counts as a
- * call of the handler per group of messages: to look at the clock for each would take as long as to read it.
+ * Handles a run of messages with `pockaffe:json`: from their bytes, or one by one by the handler if that is not enough. Each group of
+ * messages counts as one call of the handler, because reading the clock for every message would take as long as reading the message.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -11,11 +11,11 @@ import type { OutcomeCollector } from "../outcome-collector.ts";
 import type { RunParts } from "../run-parts.ts";
 import type { JsonReader } from "./json-reader.ts";
 
-/** A group ends with so many messages, or so many bytes: some 50 µs, 1 ms. */
+/** A group ends after this many messages (about 50 µs) or this many bytes (about 1 ms). */
 const GROUP = 64;
 const GROUP_BYTES = 2 ** 18;
 
-/** What a run is read with; `from` is the index of its first message in the whole batch. */
+/** What reading a run needs; `from` is the index of its first message in the whole batch. */
 export interface JsonRun {
 	readonly batch: PackedBatch;
 	readonly from: number;
@@ -24,13 +24,13 @@ export interface JsonRun {
 	readonly progress: SharedProgress;
 	/** The handler's outcome of message `index` of the run. May throw. */
 	readonly handle: (index: number) => unknown;
-	/** So many bytes of rows leave the thread at once. */
+	/** Bytes of rows after which a part leaves the thread. */
 	readonly partBytes: number;
 	/** All messages before this index of the run are handled. */
 	readonly handledTo: (index: number) => void;
 }
 
-/** Resolves to what went wrong at the first message that is not handled; null: nothing. */
+/** Resolves to the failure of the first message that is not handled; null: none. */
 export async function readRun(run: JsonRun, parts: RunParts): Promise<{ readonly error: unknown } | null> {
 	const { batch, from, results, progress, reader } = run;
 	let startedAt = performance.now();
@@ -62,7 +62,7 @@ export async function readRun(run: JsonRun, parts: RunParts): Promise<{ readonly
 	return null;
 }
 
-/** Its value is null. */
+/** True if the message's value is null. */
 function isDelete({ lengths }: PackedBatch, index: number): boolean {
 	return (lengths[3 * index + 1] as number) < 0;
 }

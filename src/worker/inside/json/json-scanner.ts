@@ -1,37 +1,37 @@
 /**
- * Where the wanted values of a JSON object lie in its bytes, found in one pass that makes no object. Strict: what it takes is JSON in full
- * (RFC 8259), also where nothing is wanted; only whether its bytes are UTF-8 is not looked at. It gives up where reading it needs more than
- * a pass: escapes in names, a wanted name that comes twice, deep nesting. Whoever asked reads such a message in the ordinary way. Pure.
+ * Finds where the wanted values of a JSON object lie in its bytes, in one pass that creates no object. Strict: it accepts exactly JSON (RFC
+ * 8259), also in parts that nobody wants; only UTF-8 validity is not checked. It gives up if one pass is not enough: escapes in names, a
+ * wanted name that comes twice, deep nesting. Its caller then reads the message in the ordinary way. Pure.
  */
 
-/** A name that is wanted at one level. */
+/** A wanted name at one level. */
 interface Field {
 	readonly name: Uint8Array;
-	/** Where its value is noted, -1: nowhere. */
+	/** Slot in which its value is noted; -1: none. */
 	readonly slot: number;
-	/** Names that are wanted in it. */
+	/** Names that are wanted inside its value. */
 	readonly fields: FieldTable | null;
-	/** The message that had it last. */
+	/** Number of the last message that had this field. */
 	seen: number;
 }
 
-/** Fields by a hash of their names; two that meet are in one list. */
+/** Fields by the hash of their names; fields with equal hashes share a list. */
 interface FieldTable {
 	readonly mask: number;
 	readonly lists: readonly (Field[] | undefined)[];
 }
 
-/** What was found in a slot. Strings lie between their quotes. */
+/** Kinds of values found in a slot. Strings lie between their quotes. */
 export const MISSING = 0;
 export const NULL = 1;
 export const STRING = 2;
-/** With a backslash somewhere. */
+/** A string with a backslash. */
 export const ESCAPED_STRING = 3;
 /** A number, true or false. */
 export const LITERAL = 4;
-/** A list or object in the very bytes in which JSON.stringify would write it. */
+/** A list or object spelled exactly as JSON.stringify would write it. */
 export const CONTAINER = 5;
-/** One that is spelt otherwise. */
+/** A list or object spelled differently. */
 export const LOOSE_CONTAINER = 6;
 
 const QUOTE = 0x22;
@@ -42,17 +42,17 @@ const [OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x7b, 0x7d, 0x5b
 const [MINUS, PLUS, POINT, ZERO, NINE, UNDERSCORE] = [0x2d, 0x2b, 0x2e, 0x30, 0x39, 0x5f];
 const [SMALL_E, LARGE_E, SMALL_N, SMALL_T, SMALL_F, SMALL_U] = [0x65, 0x45, 0x6e, 0x74, 0x66, 0x75];
 
-/** Of four bytes. */
+/** The highest bit of each of four bytes. */
 const HIGH_BITS = 0x80808080;
 
-/** Levels below the object. */
+/** Maximum levels of nesting below the object. */
 const DEEPEST = 64;
-/** Names of one object that are compared with each other; and of all objects around one. */
+/** Maximum names of one object that are compared with each other, and of all objects around one. */
 const MOST_NAMES = 64;
 
-/** 1: what ends or changes a string: quote, backslash, control characters. */
+/** 1: a byte that ends or changes a string: quote, backslash, control characters. */
 const ends = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x20 || byte === QUOTE || byte === BACKSLASH ? 1 : 0));
-/** 1: stands behind a backslash. 2: and JSON.stringify writes it so. */
+/** 1: may follow a backslash. 2: and JSON.stringify writes it like this. */
 const escapes = new Uint8Array(256);
 for (const each of '"\\bfnrt') escapes[each.charCodeAt(0)] = 2;
 escapes["/".charCodeAt(0)] = 1;
@@ -60,34 +60,34 @@ const hexDigits = Uint8Array.from({ length: 256 }, (_, byte) => (/[\da-fA-F]/.te
 
 /** Finds the wanted values of a JSON object in its bytes. One for many messages: `scan`, then look at the slots. */
 export class JsonScanner {
-	/** By slot. */
+	/** The kind of value in each slot. */
 	readonly kinds: Uint8Array;
 	readonly starts: Int32Array;
-	/** Behind the value's last byte. */
+	/** The index after each value's last byte. */
 	readonly stops: Int32Array;
-	/** 1: it holds bytes that are not ASCII. */
+	/** 1: the value holds bytes that are not ASCII. */
 	readonly wide: Uint8Array;
-	/** The same of the whole message. */
+	/** True if the whole message holds bytes that are not ASCII. */
 	isWide = false;
-	/** The object has a name that is not wanted, */
+	/** The object has a name that is not wanted. */
 	hasStranger = false;
-	/** and one that is. */
+	/** The object has a wanted name. */
 	hasWanted = false;
 	readonly #root: FieldTable;
 	#bytes: Uint8Array = new Uint8Array(0);
 	#view: DataView = new DataView(new ArrayBuffer(0));
 	#end = 0;
 	#message = 0;
-	/** All bytes of strings since it was 0, or-ed. */
+	/** Bitwise or of all string bytes since it was last set to 0. */
 	#seen = 0;
 	#hasEscape = false;
-	/** The container is spelt as JSON.stringify would. */
+	/** The container is spelled as JSON.stringify would write it. */
 	#isStrict = false;
 	#hash = 0;
 	readonly #names = new Int32Array(DEEPEST * MOST_NAMES);
 	#nameCount = 0;
 
-	/** `paths`: the value of slot i is at `paths[i]`; no two are the same. */
+	/** `paths[i]` is the path of slot i's value; no two are the same. */
 	constructor(paths: readonly (readonly string[])[]) {
 		this.kinds = new Uint8Array(paths.length);
 		this.starts = new Int32Array(paths.length);
@@ -96,7 +96,7 @@ export class JsonScanner {
 		this.#root = tableOf(paths.map((path, slot) => ({ path, slot })));
 	}
 
-	/** Notes the values of the object that bytes `start` to `end` (excluded) spell. False: it gave up, and the slots mean nothing. */
+	/** Notes the values of the object in bytes `start` to `end` (excluded). False: it gave up, and the slots mean nothing. */
 	scan(bytes: Uint8Array, start: number, end: number): boolean {
 		if (bytes !== this.#bytes) this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 		this.#bytes = bytes;
@@ -114,13 +114,13 @@ export class JsonScanner {
 		return true;
 	}
 
-	/** Holds no message's bytes any longer. */
+	/** Releases the message's bytes. */
 	forget(): void {
 		this.#bytes = new Uint8Array(0);
 		this.#view = new DataView(new ArrayBuffer(0));
 	}
 
-	/** Reads the object behind its brace. Like all that read: where it ends, -1 where it gave up. */
+	/** Reads the object after its opening brace. Like all reading methods, returns the index where it ends, or -1 if it gave up. */
 	#fields(start: number, table: FieldTable, isRoot: boolean): number {
 		const bytes = this.#bytes;
 		let at = this.#behindSpace(start);
@@ -158,7 +158,7 @@ export class JsonScanner {
 		if (fields === null || stop < 0) return stop;
 		const first = this.#bytes[at] as number;
 		if (first === OPEN_BRACE) return this.#fields(at + 1, fields, false);
-		// What is wanted in a list or number is nothing or has an odd name; in the others it is nothing.
+		// Nothing can be found by name inside a list or number, except by odd names; inside other values, nothing at all.
 		if (first !== QUOTE && first !== SMALL_N && first !== SMALL_T && first !== SMALL_F) return -1;
 		return slot < 0 ? this.#value(at, 0) : stop;
 	}
@@ -205,7 +205,7 @@ export class JsonScanner {
 		}
 	}
 
-	/** Behind the quote that opens it; where its closing one is passed. */
+	/** Reads a string after its opening quote; returns the index after its closing quote. */
 	#string(start: number): number {
 		const bytes = this.#bytes;
 		const end = this.#end;
@@ -235,7 +235,7 @@ export class JsonScanner {
 		return at + 1;
 	}
 
-	/** Four bytes at a time, as long as none of them ends or changes a string: a long text takes half the time. */
+	/** Skips four bytes at a time while none of them ends or changes a string: halves the time for a long text. */
 	#behindPlain(start: number): number {
 		const view = this.#view;
 		const last = this.#end - 4;
@@ -246,7 +246,7 @@ export class JsonScanner {
 			const quotes = word ^ 0x22222222;
 			const slashes = word ^ 0x5c5c5c5c;
 			const controls = (word - 0x20202020) & ~word;
-			// The high bit of a byte that is zero, or below a space; and maybe of those above it.
+			// Sets the high bit of every byte that is special (a control character, quote or backslash), and perhaps of bytes above it.
 			if (((controls | ((quotes - 0x01010101) & ~quotes) | ((slashes - 0x01010101) & ~slashes)) & HIGH_BITS) !== 0) break;
 			wide |= word;
 		}
@@ -254,7 +254,7 @@ export class JsonScanner {
 		return at;
 	}
 
-	/** A name behind its quote; where its closing quote is. Leaves its hash. */
+	/** Reads a name after its opening quote; returns the index of its closing quote, and leaves its hash. */
 	#name(start: number): number {
 		const bytes = this.#bytes;
 		const end = this.#end;
@@ -293,7 +293,7 @@ export class JsonScanner {
 		return at;
 	}
 
-	/** One digit at least. */
+	/** Skips digits; at least one has to be there. */
 	#behindDigits(start: number): number {
 		const bytes = this.#bytes;
 		const end = this.#end;
@@ -340,7 +340,7 @@ export class JsonScanner {
 		}
 	}
 
-	/** A name that stays where it is: no number, which JavaScript puts first, and none that the object had before. */
+	/** True if the name keeps its place in a JavaScript object: it is not a number, which would come first, and not a repeated name. */
 	#isPlainName(start: number, stop: number, firstName: number): boolean {
 		const first = this.#bytes[start] as number;
 		if ((first >= ZERO && first <= NINE) || (first === UNDERSCORE && this.#bytes[start + 1] === UNDERSCORE)) return false;
@@ -382,7 +382,7 @@ export class JsonScanner {
 		return at;
 	}
 
-	/** From behind a name to its value. */
+	/** Skips from the end of a name to its value. */
 	#behindColon(start: number): number {
 		const at = this.#behindSpace(start);
 		return at < this.#end && this.#bytes[at] === COLON ? this.#behindSpace(at + 1) : -1;
@@ -412,7 +412,7 @@ interface Wanted {
 }
 
 function tableOf(wanted: readonly Wanted[]): FieldTable {
-	// A name with half a character in it has no bytes: it comes with escapes.
+	// A name with a lone surrogate has no UTF-8 bytes; in a message it comes with escapes.
 	const names = new Set(wanted.map(({ path }) => path[0] as string).filter((name) => name.isWellFormed()));
 	let size = 4;
 	while (size < 4 * names.size) size *= 2;

@@ -1,24 +1,24 @@
-/** JSON as it is written: numbers reach the server as their own text, and what can't be read is told in words. Pure. */
+/** Parses JSON as it is written: numbers reach the server with their own text, and errors are explained in words. Pure. */
 import { isUtf8 } from "node:buffer";
 import { isLosslessNumber, parse } from "lossless-json";
 
 /**
- * A number whose text JSON.parse may change, where one can stand: minus zero, with an exponent, of more than 15 digits, a fraction smaller
- * than a millionth or with a 0 at its end. In a string (", 1.50") it costs time only; ids and dates don't look like it.
+ * Finds numbers whose text JSON.parse may change: minus zero, an exponent, more than 15 digits, a fraction below a millionth, or a fraction
+ * with a 0 at its end. A match inside a string (", 1.50") costs only time; ids and dates don't look like it.
  */
 const delicateNumber = /[:,[\s]-?(?:\d+(?:\.\d+)?[eE]|(?:\d\.?){16}|0\.0{6}|\d+\.\d*0[\s,}\]]|(?<=-)0[\s,}\]])/;
 
-/** Levels of lists and objects that are read: as many as common parsers, few enough for any stack, ours and the server's. */
+/** Maximum nesting of lists and objects: as deep as common parsers go, and small enough for any stack, ours and the server's. */
 const DEEPEST = 1_000;
 
 const [LIST, LIST_END, OBJECT, OBJECT_END, QUOTE, BACKSLASH] = [0x5b, 0x5d, 0x7b, 0x7d, 0x22, 0x5c];
 
-/** Any JSON value, also one that is but a number, with numbers that keep their own text. Throws where it is none. */
+/** Parses any JSON value, including a bare number; numbers keep their own text. Throws if the text is not JSON. */
 export function parseJson(text: string): unknown {
 	return delicateNumber.test(` ${text} `) ? parse(text, null, { onDuplicateKey: ({ newValue }) => newValue }) : JSON.parse(text);
 }
 
-/** The object that a message's value spells, or why it is none. */
+/** The object in a message's value, or the reason why there is none. */
 export function objectIn(value: Buffer): Record<string, unknown> | string {
 	const mark = markOf(value);
 	if (mark !== null) return mark;
@@ -35,14 +35,14 @@ export function objectIn(value: Buffer): Record<string, unknown> | string {
 	return isObject ? (parsed as Record<string, unknown>) : "the value is JSON but no object";
 }
 
-/** UTF-8 text; null where it is none. Only bytes that aren't UTF-8, or spell it, become U+FFFD. */
+/** Decodes UTF-8; null if the bytes are not UTF-8. U+FFFD in the text comes from invalid bytes, or was spelled out. */
 export function textOf(bytes: Buffer | null): string | null {
 	if (bytes === null) return null;
 	const text = bytes.toString("utf8");
 	return text.includes("\ufffd") && !isUtf8(bytes) ? null : text;
 }
 
-/** What stands before the JSON and must not. */
+/** Names a mark that stands before the JSON and must not; null if there is none. */
 function markOf(value: Buffer): string | null {
 	const [first, second, third] = value;
 	if (first === 0xef && second === 0xbb && third === 0xbf) return "the value begins with a byte order mark (EF BB BF), which JSON must not";
@@ -53,7 +53,7 @@ function markOf(value: Buffer): string | null {
 	return `the value begins with the frame of Confluent's serializers (a zero byte, schema ${schema}): pockaffe:json reads plain JSON`;
 }
 
-/** JSON.parse takes any depth, and what reads its result none. */
+/** JSON.parse accepts any depth, but the code that reads its result does not. */
 function isTooDeep(text: string): boolean {
 	if (text.length <= DEEPEST) return false;
 	let depth = 0;

@@ -1,6 +1,6 @@
 /**
- * Rows whose texts are spans of a run's bytes, or of a buffer beside them for what had to be written otherwise. No value becomes a string
- * by itself: those of a column become one text at once. Knows nothing of JSON. Pure.
+ * Rows whose texts are spans of the run's bytes, or of a second buffer for texts that had to be rewritten. No value becomes a string by
+ * itself: all values of a column become one text at once. Knows nothing of JSON. Pure.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -9,33 +9,33 @@ import { laneOf } from "../../../core/rows/rows.ts";
 import type { GatheredRows } from "../rows/gathered-rows.ts";
 import { ROW_OVERHEAD } from "../rows/row-encoder.ts";
 
-/** The start of a value that is null. */
+/** Marks a null value: its span's start. */
 const NULL = -1;
 const [FNV_START, FNV_PRIME] = [0x811c9dc5, 0x01000193];
 const FEWEST_ROWS = 256;
 const FEWEST_BYTES = 4_096;
-/** A buffer above this is not kept for the next run. */
+/** A buffer larger than this is not kept for the next run. */
 const MOST_KEPT_BYTES = 2 ** 21;
 
 /**
- * Gathers rows of one table as spans of bytes. A row is begun, given its id and its values, and added; one that isn't added is dropped. Its
+ * Gathers rows of one table as spans of bytes. Begin a row, give it its id and values, and add it; a row that is not added is dropped. Its
  * texts contain none of the usual separators.
  */
 export class ScannedRows implements GatheredRows {
-	/** What texts are joined with. */
+	/** Separators that the texts are joined with. */
 	readonly separators = usualSeparators;
 	#length = 0;
 	#messages = new Int32Array(FEWEST_ROWS);
 	#bytes = new Int32Array(FEWEST_ROWS);
 	#deletes = new Uint8Array(FEWEST_ROWS);
-	/** FNV-1a of the id's bytes. */
+	/** FNV-1a hash of each row's id. */
 	#hashes = new Int32Array(FEWEST_ROWS);
 	/** 1: the id is not ASCII. */
 	#wideIds = new Uint8Array(FEWEST_ROWS);
-	/** By row the id and each column: start and stop. From the end of #source on they are in #beside. */
+	/** For each row, start and stop of the id and each column. Positions from the end of #source on are in #beside. */
 	#spans: Int32Array;
 	readonly #width: number;
-	/** Bytes of the row's values that are no character of their own; of the one that is being made. */
+	/** UTF-8 bytes that are not a character of their own, per row; and those of the row being made. */
 	#isWide = false;
 	#rowIsWide = false;
 	#rowIdIsWide = false;
@@ -67,13 +67,13 @@ export class ScannedRows implements GatheredRows {
 		return this.#deletes;
 	}
 
-	/** From here on spans are of these bytes; there are no rows. */
+	/** Begins a run: spans refer to these bytes, and there are no rows. */
 	begin(source: Uint8Array): void {
 		this.#source = source;
 		this.clear();
 	}
 
-	/** There are no rows. */
+	/** Removes all rows. */
 	clear(): void {
 		this.#length = 0;
 		this.#besideLength = 0;
@@ -91,18 +91,18 @@ export class ScannedRows implements GatheredRows {
 		this.#rowBeside = this.#besideLength;
 	}
 
-	/** The row's id is what `start` to `stop` spell; `isWide`: not in ASCII alone. */
+	/** Sets the row's id to bytes `start` to `stop`; `isWide`: not only ASCII. */
 	id(start: number, stop: number, isWide: boolean): void {
 		this.#rowIdIsWide = isWide;
 		this.#span(0, start, stop, isWide);
 	}
 
-	/** The same of a text that is in no bytes. */
+	/** Sets the row's id to a text that is not in the run's bytes. */
 	idText(text: string): void {
 		this.#rowIdIsWide = this.#write(0, text);
 	}
 
-	/** The row's value in a column. */
+	/** Sets the row's value in a column. */
 	value(column: number, start: number, stop: number, isWide: boolean): void {
 		this.#span(column + 1, start, stop, isWide);
 	}
@@ -117,7 +117,7 @@ export class ScannedRows implements GatheredRows {
 		this.#rowBytes++;
 	}
 
-	/** About how large the row is that was begun. */
+	/** About how many bytes the row has that was begun. */
 	get rowBytes(): number {
 		return this.#rowBytes;
 	}
@@ -134,7 +134,7 @@ export class ScannedRows implements GatheredRows {
 		this.#hashes[row] = this.#hashOf(row);
 	}
 
-	/** Forgets the row that was begun. */
+	/** Drops the row that was begun. */
 	forget(): void {
 		this.#besideLength = this.#rowBeside;
 	}
@@ -177,7 +177,7 @@ export class ScannedRows implements GatheredRows {
 		if (isWide) this.#rowIsWide = true;
 	}
 
-	/** Whether the text is not ASCII. */
+	/** Writes the text beside the run's bytes; returns whether it is not ASCII. */
 	#write(place: number, text: string): boolean {
 		const most = 3 * text.length;
 		if (this.#besideLength + most > this.#beside.length) this.#beside = grown(this.#beside, this.#besideLength + most);
@@ -271,7 +271,7 @@ function grown(buffer: Buffer, needed: number): Buffer {
 	return larger;
 }
 
-/** As JavaScript counts them: two for what UTF-8 writes with four bytes. */
+/** The text's length as JavaScript counts it: two for a character of four UTF-8 bytes. */
 function charactersIn(bytes: Uint8Array, start: number, stop: number): number {
 	let count = 0;
 	for (let at = start; at < stop; at++) {

@@ -1,4 +1,4 @@
-/** How the making of rows says that something is wrong: with the handler (an attempt failed), or with one row (a dead letter). */
+/** The errors of making rows: something is wrong with the handler's outcome (a failed attempt), or with one row (a dead letter). */
 import { types } from "node:util";
 import { isArray, keysOf } from "../built-ins.ts";
 
@@ -10,7 +10,7 @@ export class BadOutcomeError extends Error {
 	}
 }
 
-/** This row can't go into its table, whoever tries: found before the server would find it, with the SQLSTATE it would give. */
+/** This row can never be written to its table. Found before the server would refuse it, with the SQLSTATE that the server would give. */
 export class RowFaultError extends Error {
 	readonly sqlstate: string;
 	constructor(sqlstate: string, message: string) {
@@ -20,7 +20,7 @@ export class RowFaultError extends Error {
 	}
 }
 
-/** What something is, for people: `a string`, `an object with keys a, b`, `a list of 3`. Never a value. */
+/** Describes a value for people: `a string`, `an object with keys a, b`, `a list of 3`. Never the value itself. */
 export function kindOf(value: unknown): string {
 	if (value === null) return "null";
 	if (isArray(value)) return `a list of ${value.length}`;
@@ -34,7 +34,7 @@ export function kindOf(value: unknown): string {
 	return keys.length === 0 ? "an object without keys" : `an object with ${keys.join(", ")}`;
 }
 
-/** What holds its values elsewhere than in properties: as an object of them it would be empty. */
+/** True for objects that hold their values elsewhere than in properties (a Map, for example): read as an object they would be empty. */
 export function isContainer(value: object): boolean {
 	const { isPromise, isMap, isSet, isWeakMap, isWeakSet, isRegExp, isNativeError, isAnyArrayBuffer } = types;
 	if (isPromise(value) || isMap(value) || isSet(value) || isAnyArrayBuffer(value) || ArrayBuffer.isView(value)) return true;

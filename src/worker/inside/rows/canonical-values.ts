@@ -1,6 +1,6 @@
 /**
- * Ids and versions in one spelling, so that they can be compared as text or number before the server sees them: two spellings of one
- * uuid in a batch would be one row twice in a statement. Pure.
+ * Spells ids and versions in one canonical way, so that they can be compared as text or number before the server sees them. Otherwise two
+ * spellings of one uuid in a batch would put one row into a statement twice. Pure.
  */
 import { isLosslessNumber } from "lossless-json";
 import type { IdType } from "../../../core/rows/rows.ts";
@@ -17,7 +17,9 @@ const integerBounds = {
 
 const LONGEST_EXPONENT = 1000;
 
-/** An id's canonical text. Throws BadOutcomeError for what is no id, RowFaultError (22P02, 22003) for what its type can't hold. */
+/**
+ * An id's canonical text. Throws BadOutcomeError if the value is not an id, RowFaultError (22P02, 22003) if the id's type can't hold it.
+ */
 export function canonicalId(value: unknown, type: IdType): string {
 	if (typeof value !== "string" && typeof value !== "number" && typeof value !== "bigint") {
 		throw new BadOutcomeError(`an id must be a string, number or bigint, not ${kindOf(value)}`);
@@ -33,8 +35,8 @@ export function canonicalId(value: unknown, type: IdType): string {
 }
 
 /**
- * A version column's canonical text: plain decimal with the zeros it was written with, or UTC with microseconds. `type` is the column's:
- * what the server would round is rounded here, or two versions would be told apart while they wait and be equal once they are written.
+ * A version column's canonical text: a plain decimal with the zeros it was written with, or UTC with microseconds. `type` is the column's
+ * type: values are rounded as the server would round them. Otherwise two versions could differ while they wait and be equal once written.
  */
 export function canonicalVersion(value: unknown, type: string): string {
 	const text = value instanceof Date ? (isNotANumber(value.getTime()) ? "" : value.toISOString()) : textOf(value);
@@ -50,7 +52,7 @@ export function canonicalVersion(value: unknown, type: string): string {
 	}
 }
 
-/** Places behind the point of a numeric column; null where it takes any number of them. */
+/** Decimal places of a numeric column; null if it takes any number of them. */
 function scaleOf(type: string): number | null {
 	const [, precision, scale = "0"] = /^numeric\((\d+)(?:,(-?\d+))?\)$/.exec(type) ?? [];
 	return precision === undefined ? null : Number(scale);
@@ -88,7 +90,7 @@ function canonicalNumeric(text: string, scale: number | null): string {
 	return sign === "-" && /[1-9]/.test(plain) ? `-${plain}` : plain;
 }
 
-/** Digits with their point, rounded to so many places as the server does: half away from zero. */
+/** Digits with their decimal point, rounded to `scale` places as the server does it: half away from zero. */
 function rounded(digits: string, point: number, scale: number | null): { digits: string; point: number } {
 	const kept = scale === null ? digits.length : point + scale;
 	if (kept >= digits.length) return { digits, point };
@@ -105,12 +107,12 @@ function canonicalTimestamp(text: string): string {
 	if (!match) throw new RowFaultError("22007", "is no ISO 8601 timestamp with a time zone");
 	const [, year, month, day, hour, minute, second = "00", fraction = "0", zone = "Z"] = match;
 	const offset = zone.toUpperCase() === "Z" ? "Z" : zone.length === 3 ? `${zone}:00` : zone.replace(/^(...):?(..)$/, "$1:$2");
-	// A second 60 is the next minute's first, as the server has it; Date takes none.
+	// Second 60 is the next minute's first, as for the server; Date does not accept it.
 	const isLeap = second === "60";
 	const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${isLeap ? "59" : second}${offset}`);
-	// Date takes the 30th of February for the 2nd of March.
+	// Date reads February 30th as March 2nd.
 	const isDay = new Date(`${year}-${month}-${day}T00:00:00Z`).getUTCDate() === Number(day);
-	// Nanoseconds are rounded, as the server does.
+	// The server rounds nanoseconds too.
 	const micros = Math.round(Number(`0.${fraction}`) * 1e6);
 	const carried = Number(micros === 1e6) + Number(isLeap);
 	const seconds = isDay && !isNotANumber(ms) && carried < 2 ? new Date(ms + carried * 1_000).toISOString() : "";

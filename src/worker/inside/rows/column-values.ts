@@ -1,6 +1,6 @@
 /**
- * A handler's values as the text that Postgres casts to the column's type. Pure; one function per type, chosen once per column.
- * What the server will judge better (ranges, dates, uuids) is left to it; what it can't be sent at all is refused here.
+ * Turns a handler's values into the text that Postgres casts to the column's type. Pure; one function per type, chosen once per column. The
+ * server judges ranges, dates and uuids better, so that is left to it. Values that can't be sent at all are refused here.
  */
 import { isUtf8 } from "node:buffer";
 import { isLosslessNumber, stringify as losslessStringify } from "lossless-json";
@@ -10,10 +10,10 @@ import { bufferOf, getPrototypeOf, isArray, isNotANumber, jsonOf, textOf, values
 import { BadOutcomeError, isContainer, kindOf, RowFaultError } from "./bad-outcome.ts";
 import { wholeNumber } from "./whole-number.ts";
 
-/** Makes a value that is not null or undefined into text. Throws BadOutcomeError or RowFaultError, whose message the caller completes. */
+/** Turns a value that is not null or undefined into text. Throws BadOutcomeError or RowFaultError; the caller completes the message. */
 export type ValueEncoder = (value: unknown) => string;
 
-/** The encoder of a column type. `encoding`: what a string means that goes into bytea. */
+/** The encoder of a column type. `encoding`: how a string for a bytea column is read. */
 export function encoderOf(type: string, encoding: BytesEncoding = "utf8"): ValueEncoder {
 	const { name, dimensions } = columnTypeOf(type);
 	const element = elementEncoderOf(name, encoding);
@@ -42,7 +42,8 @@ export function isIntegerType(name: string): boolean {
 }
 
 /**
- * A list as an array's text; a string or bytes are taken for one that is written already. A list is an element only below `depth` others.
+ * A list as the text of an array. A string or bytes are taken as an array's text already. A list may be an element only below `depth`
+ * levels.
  */
 function encodeArray(value: unknown, element: ValueEncoder, depth: number): string {
 	if (typeof value === "string") return sendableText(value);
@@ -62,16 +63,16 @@ function arrayText(list: readonly unknown[], element: ValueEncoder, depth: numbe
 	return `{${elements.join(",")}}`;
 }
 
-/** For a type that only the server knows. Lists and objects as JSON: right for a domain over jsonb, and for vector. */
+/** Encoder for types that only the server knows. Lists and objects go as JSON, which is right for a domain over jsonb and for vector. */
 function encodeOther(value: unknown): string {
 	const isScalar = typeof value !== "object" || value instanceof Date || value instanceof Uint8Array || isLosslessNumber(value);
 	return isScalar ? encodeScalar(value) : encodeJson(value);
 }
 
-/** A longer text is looked at by methods of strings, which cost more by the call and less by the character. */
+/** Longer texts are checked by string methods, which cost more per call and less per character. */
 const SHORT = 48;
 
-/** A short text that is neither refused nor holds what texts are joined with: most are, and it is one look for all of it. */
+/** True for a short text that may be sent and contains no separator. Most texts are like this, and one pass finds out. */
 export function isPlainText(text: string): boolean {
 	if (text.length > SHORT) return false;
 	for (let i = 0; i < text.length; i++) {
@@ -81,12 +82,12 @@ export function isPlainText(text: string): boolean {
 	return true;
 }
 
-/** True where strings go as they are. */
+/** True if strings need no conversion. */
 export function takesText(encode: ValueEncoder): boolean {
 	return encode === encodeScalar || encode === encodeOther || encode === encodeInteger || encode === encodeTime || encode === encodeDay;
 }
 
-/** Text that can be sent: no NUL, no lone surrogate (which would silently become another character). */
+/** Returns the text if it can be sent: no NUL, no lone surrogate (which would silently become another character). */
 export function sendableText(text: string): string {
 	if (text.includes("\0")) throw new RowFaultError("22021", "holds a NUL character, which Postgres text can't");
 	if (!text.isWellFormed()) throw new RowFaultError("22021", "holds a lone surrogate, which is no character");
@@ -108,18 +109,18 @@ function encodeScalar(value: unknown): string {
 	}
 }
 
-/** A number that keeps its own text may be an integer with a point or an exponent, which the server would not read. */
+/** A number with its own text may be an integer with a point or an exponent, which the server would not read. */
 function encodeInteger(value: unknown): string {
 	return isLosslessNumber(value) ? wholeNumber(value.value) : encodeScalar(value);
 }
 
-/** A Date's time of the day; `Z` is left to the type that has a zone. */
+/** A Date's time of day; a type with a time zone gets the `Z`. */
 function encodeTime(value: unknown): string {
 	return value instanceof Date ? isoText(value).replace(/^.*T/, "") : encodeScalar(value);
 }
 
 /**
- * A Date as the server reads it: JavaScript counts years before 1 down from 0, and spells most of them, and those beyond 9999, with a sign.
+ * A Date as the server reads it. JavaScript counts years before 1 down from 0, and writes most of them, and years after 9999, with a sign.
  */
 function encodeDay(value: unknown): string {
 	if (!(value instanceof Date)) return encodeScalar(value);
@@ -148,7 +149,7 @@ function encodeJson(value: unknown): string {
 	return sendableText(text);
 }
 
-/** Throws BadOutcomeError for what has no JSON: a cycle, a bigint in a plain object, a toJSON that throws. */
+/** Throws BadOutcomeError for a value without JSON: a cycle, a bigint in a plain object, a toJSON that throws. */
 function jsonText(value: unknown): string | undefined {
 	try {
 		return holdsLosslessNumbers(value) ? losslessStringify(value) : jsonOf(value);
@@ -164,7 +165,7 @@ function encodeBytes(value: unknown, encoding: BytesEncoding): string {
 	throw new BadOutcomeError(`can't take ${kindOf(value)}`);
 }
 
-/** Buffer.from leaves out what is not of its encoding, without a word. */
+/** Buffer.from silently leaves out characters that are not of its encoding. */
 function bytesOf(text: string, encoding: BytesEncoding): Buffer {
 	if (encoding === "utf8") return bufferOf(sendableText(text));
 	const isWritten =
@@ -178,7 +179,7 @@ function utf8Text(bytes: Uint8Array): string {
 	return sendableText(bufferOf(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
 }
 
-/** Looked through to its end, for what JSON would make `{}` of without a word. */
+/** Searches the whole value for numbers that JSON would silently turn into `{}`. */
 function holdsLosslessNumbers(value: unknown): boolean {
 	if (typeof value !== "object" || value === null) return false;
 	if (isLosslessNumber(value)) return true;

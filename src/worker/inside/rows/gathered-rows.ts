@@ -1,6 +1,6 @@
 /**
- * Rows of one table as they are gathered in a thread, column by column: what packs them asks no more than this, however their texts are
- * kept. Pure.
+ * The rows of one table as a thread gathers them, column by column. This is all that packing them needs, however their texts are kept.
+ * Pure.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -8,17 +8,17 @@ import type { Separators } from "../../../core/rows/joined-texts.ts";
 import { laneOf } from "../../../core/rows/rows.ts";
 import { joinList } from "../built-ins.ts";
 
-/** Rows by number, in the order in which they came. All lists have an entry per row. */
+/** Rows by number, in the order in which they came. Every list has one entry per row. */
 export interface GatheredRows {
 	readonly length: number;
-	/** Index of the message in its batch. */
+	/** Index of each row's message in its batch. */
 	readonly messages: ArrayLike<number>;
-	/** 1: a delete. */
+	/** 1 if the row is a delete. */
 	readonly deletes: ArrayLike<number>;
 	readonly bytes: ArrayLike<number>;
-	/** The row's lane of so many. */
+	/** The row's lane, out of `lanes`. */
 	laneOf(row: number, lanes: number): number;
-	/** By row the number of its id, from 0 on: equal for equal ids. */
+	/** For each row a number of its id, from 0 on; equal ids have equal numbers. `different`: how many ids there are. */
 	numberIds(): { readonly numbers: Int32Array; readonly different: number };
 	/** The ids of these rows as one text. */
 	joinIds(rows: readonly number[], by: Separators): string;
@@ -81,7 +81,7 @@ export class TextRows implements GatheredRows {
 	}
 }
 
-/** Without methods of lists, which a handler may have changed. */
+/** Uses no list methods, because a handler may have changed them. */
 function joinChosen(values: readonly (string | null)[], rows: readonly number[], { separator, nullMark }: Separators): string {
 	const those = new Array<string>(rows.length);
 	for (let i = 0; i < rows.length; i++) those[i] = values[rows[i] as number] ?? nullMark;

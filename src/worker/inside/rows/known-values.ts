@@ -1,8 +1,8 @@
 /**
- * Whether the thread still makes the same texts of the same values. A handler may put its own in the place of what values inherit
- * (`String.prototype.includes`, `Date.prototype.toISOString`, a `toJSON` of all lists): rows of other messages would be wrong, or refused,
- * and no count would tell. So known values are made into text when the module has been loaded, and again with each answer. By index and
- * without methods, for those may be what was changed. Costs 5 µs, once for up to 2,000 messages.
+ * Checks whether the thread still turns the same values into the same texts. A handler may replace what values inherit
+ * (`String.prototype.includes`, `Date.prototype.toISOString`, a `toJSON` for all lists). Rows of other messages would then be wrong or
+ * refused, and no count would show it. So known values are encoded once after the module is loaded, and again with each answer. Uses
+ * indexes and no methods, because methods may be what was changed. Costs 5 µs, once per up to 2,000 messages.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -27,12 +27,12 @@ const versions: Readonly<Record<string, readonly unknown[]>> = {
 	numeric: ["12.50", "-3e2"],
 };
 
-/** Types that take a Date each in its own way. */
+/** Types that each encode a Date differently. */
 const days: ReadonlySet<string> = new Set(["date", "timestamp", "time", "timetz"]);
 
 type Known = readonly [textOf: (value: unknown) => string, values: readonly unknown[]];
 
-/** Checks that known values still encode to the known texts. Made when the handler's module has been loaded. */
+/** Checks that known values still encode to the known texts. Create it when the handler's module has been loaded. */
 export class KnownValues {
 	readonly #known: Known[];
 	readonly #texts: string;
@@ -51,7 +51,7 @@ export class KnownValues {
 		this.#texts = this.#make();
 	}
 
-	/** True where other texts come of them than at first. */
+	/** True if the texts differ from those at first. */
 	get changed(): boolean {
 		try {
 			return this.#make() !== this.#texts;
@@ -70,7 +70,7 @@ export class KnownValues {
 	}
 }
 
-/** Types that are encoded alike have one name. */
+/** Types that are encoded alike get the same name. */
 function kindOfType(type: string): string {
 	const name = type.replace(/\(.*/, "");
 	if (name === "jsonb") return "json";

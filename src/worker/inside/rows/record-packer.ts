@@ -1,6 +1,6 @@
 /**
- * What a handler wants produced, checked and packed record by record: one block a topic. What is wrong is said in words of its own; a
- * message whose outcome is bad leaves nothing behind (`rollBack`).
+ * Checks and packs the records that a handler wants produced: one block per topic. Errors say what is wrong; a message whose outcome is bad
+ * leaves nothing behind (`rollBack`).
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -20,24 +20,24 @@ const recordKeys: ReadonlySet<string> = new Set(["topic", "key", "value", "heade
 const ownHeaders: ReadonlySet<string> = new Set([SOURCE_HEADER, SOURCE_INDEX_HEADER, SOURCE_TIMESTAMP_HEADER, SOURCE_GROUP_HEADER]);
 const LEGAL_TOPIC = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/;
 const MOST_PARTITION = 2 ** 31 - 1;
-/** What a record takes beside its bytes, about. */
+/** About how many bytes a record takes beside its contents. */
 export const RECORD_OVERHEAD = 40;
 const FIRST_BYTES = 16_384;
 
-/** From before the user's module is loaded, which may put its own in their place. */
+/** Taken before the user's module is loaded, which may replace them. */
 const { byteLength, allocUnsafeSlow } = Buffer;
 const isSafe = Number.isSafeInteger;
 const isUtf8 = isUtf8Now;
 
-/** What records are packed with. */
+/** What packing records needs. */
 export interface RecordPackerOptions {
-	/** Topics that may be produced to; null: any. */
+	/** Topics that the handler may produce to; null: any. */
 	readonly topics: readonly string[] | null;
-	/** False: they are checked, and not kept (nothing is produced here). */
+	/** False: records are only checked, because nothing is produced here. */
 	readonly keeps: boolean;
 }
 
-/** The records of a topic as they come. */
+/** The records of one topic, in the order in which they were added. */
 class TopicRecords {
 	readonly topic: string;
 	messages: number[] = [];
@@ -53,7 +53,7 @@ class TopicRecords {
 		this.topic = topic;
 	}
 
-	/** Room for so many bytes more. */
+	/** Makes room for `more` bytes. */
 	grow(more: number): void {
 		if (this.end + more <= this.bytes.length) return;
 		const larger = allocUnsafeSlow(2 * (this.end + more));
@@ -100,7 +100,7 @@ export class RecordPacker {
 		return this.#count;
 	}
 
-	/** Where each topic stands, to roll back to. */
+	/** Marks how many records each topic has, to roll back to. */
 	mark(): ReadonlyMap<string, number> {
 		return new Map([...this.#topics].map(([topic, { messages }]) => [topic, messages.length]));
 	}
@@ -113,7 +113,7 @@ export class RecordPacker {
 		}
 	}
 
-	/** Takes back the records of a message, which is the last that had any. */
+	/** Removes the records of a message, which must be the last one that had any. */
 	drop(message: number): void {
 		for (const records of this.#topics.values()) {
 			let { length } = records.messages;
@@ -124,8 +124,8 @@ export class RecordPacker {
 	}
 
 	/**
-	 * Adds what an outcome's `produce` holds; returns its bytes. `first`: how many records of the message came before. `timestamp`: the
-	 * message's, which a record has where it says none, so that one that is produced again is the same.
+	 * Adds the records of an outcome's `produce`; returns their bytes. `first`: how many records of the message came before. `timestamp`: the
+	 * message's, which a record without its own gets, so that a record that is produced again is the same.
 	 */
 	add(message: number, produce: unknown, first: number, timestamp: number, mostBytes: number): { bytes: number; count: number } {
 		if (!isArray(produce)) throw new BadOutcomeError(`produce must be a list of records, not ${kindOf(produce)}`);
@@ -137,7 +137,7 @@ export class RecordPacker {
 		return { bytes, count: length };
 	}
 
-	/** Null where there are none. */
+	/** Returns the records and empties the packer; null if there are none. */
 	take(): Omit<PackedRecords, "only"> | null {
 		if (this.#count === 0) return null;
 		const blocks: RecordBlock[] = [];
@@ -216,7 +216,7 @@ function timestampOf(timestamp: unknown, source: number): number {
 	throw new BadOutcomeError(`a record's timestamp must be milliseconds, a whole number, not ${kindOf(timestamp)}`);
 }
 
-/** Those that tell the source of the message itself are not passed on: a record has its own. */
+/** Headers that name the message's own source are not passed on: the record has a source of its own. */
 function headersOf(headers: unknown): { list: (readonly [string, Content])[]; size: number } {
 	const list: (readonly [string, Content])[] = [];
 	if (headers === undefined || headers === null) return { list, size: 0 };
@@ -237,7 +237,7 @@ function headersOf(headers: unknown): { list: (readonly [string, Content])[]; si
 	return { list, size: list.length === 0 ? 0 : size };
 }
 
-/** The client passes a header's value on as text that ends at a NUL: what would arrive changed is not sent. */
+/** The client passes a header's value on as text that ends at a NUL, so a value that would arrive changed is refused. */
 function checkHeader(name: string, value: Content): void {
 	if (value === null) return;
 	const hasNul = typeof value === "string" ? value.includes("\0") : value.includes(0);
@@ -260,7 +260,7 @@ function write(records: TopicRecords, content: Content): void {
 	}
 }
 
-/** As messages have them (core/message-codec.ts). */
+/** Writes headers in the form that messages have (core/messages/message-codec.ts). */
 function writeHeaders(records: TopicRecords, headers: readonly (readonly [string, Content])[]): void {
 	records.end = records.bytes.writeInt32LE(headers.length, records.end);
 	for (const [name, value] of headers) {

@@ -1,7 +1,7 @@
 /**
- * Rows of one table, gathered column by column while a batch is handled: a handler's row checked against the table's layout, its
- * values made into text. Throws BadOutcomeError where the handler is wrong; a row that its table can't hold is a fault. Knows nothing of
- * lanes and versions (row-packer.ts). Pure.
+ * Gathers rows of one table column by column: checks each row against the table's layout and turns its values into text. Throws
+ * BadOutcomeError if the handler is wrong; a row that its table can't hold is a fault. Knows nothing of lanes and versions (row-packer.ts).
+ * Pure.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */
@@ -20,20 +20,20 @@ interface Column {
 	readonly path: readonly string[];
 	readonly nullable: boolean;
 	readonly encode: ValueEncoder;
-	/** Strings go as they are. */
+	/** True if strings need no conversion. */
 	readonly takesText: boolean;
 	readonly isVersion: boolean;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Bytes a row costs beside its values: offset, timestamp, partition. */
+/** Bytes that a row costs beside its values: offset, timestamp, partition. */
 export const ROW_OVERHEAD = 40;
 
-/** What a row came to: its size in bytes, or the fault that keeps it out. */
+/** The result of a row: its size in bytes, or the fault that keeps it out. */
 export type EncodedRow = { readonly bytes: number } | { readonly fault: RowFault };
 
-/** Encodes rows of one table, column by column. Reset by `take`. */
+/** Encodes rows of one table, column by column. `take` empties it. */
 export class RowEncoder {
 	readonly layout: TableLayout;
 	readonly #columns: readonly Column[];
@@ -43,11 +43,11 @@ export class RowEncoder {
 	#deletes: number[] = [];
 	#bytes: number[] = [];
 	#values: (string | null)[][];
-	/** Some value holds what texts are usually joined with. */
+	/** Some value contains one of the usual separators. */
 	#isUnusual = false;
 	readonly #packer: RowPacker;
 
-	/** `lanes`: how many the writer has. */
+	/** `lanes`: number of the writer's lanes. */
 	constructor(layout: TableLayout, lanes = 1) {
 		this.layout = layout;
 		this.#packer = new RowPacker(layout, lanes);
@@ -61,7 +61,7 @@ export class RowEncoder {
 		this.#values = layout.columns.map(() => []);
 	}
 
-	/** How many rows there are: a mark to roll back to. */
+	/** Number of rows; also the mark to roll back to. */
 	get length(): number {
 		return this.#ids.length;
 	}
@@ -81,12 +81,12 @@ export class RowEncoder {
 		return this.#add(message, id, fields, true);
 	}
 
-	/** The nearest column to a field that is none. */
+	/** The column whose name is nearest to this unknown field, in words. */
 	nearest(field: string): string {
 		return this.#known.size === 0 ? "" : `, the nearest is ${closest(field, [...this.#known])}`;
 	}
 
-	/** Drops the rows from `length` on: their message failed. */
+	/** Drops the rows from `length` on, because their message failed. */
 	rollBack(length: number): void {
 		this.#messages.length = length;
 		this.#ids.length = length;
@@ -95,14 +95,14 @@ export class RowEncoder {
 		for (const values of this.#values) values.length = length;
 	}
 
-	/** Drops the rows of the last message, if it is this one. */
+	/** Drops this message's rows if it is the last one that had any. */
 	drop(message: number): void {
 		let length = this.length;
 		while (length > 0 && this.#messages[length - 1] === message) length--;
 		this.rollBack(length);
 	}
 
-	/** The rows as blocks, one per lane that has any; the encoder is empty then. */
+	/** Returns the rows as blocks, one per lane that has any, and empties the encoder. */
 	take(positions: RunPositions): RowBlock[] {
 		if (this.length === 0) return [];
 		const separators = this.#isUnusual ? separatorsFor([this.#ids, ...this.#values]) : usualSeparators;
@@ -162,7 +162,7 @@ export class RowEncoder {
 	}
 }
 
-/** Own properties only: a field named `constructor` is no value. */
+/** Reads own properties only: a field named `constructor` must not give a value. */
 function valueAt(fields: Fields, path: readonly string[]): unknown {
 	let at: unknown = fields;
 	for (let i = 0; i < path.length; i++) {
@@ -177,7 +177,7 @@ function valueAt(fields: Fields, path: readonly string[]): unknown {
 	return at;
 }
 
-/** A row's `fields`, checked to be an object whose own properties are meant. `known`: names that columns take. */
+/** Returns a row's `fields`, checked to be an object with own properties. `known`: names that columns take. */
 export function fieldsOf(fields: unknown, needed: boolean, known: ReadonlySet<string>): Fields {
 	if (fields === undefined && !needed) return {};
 	if (typeof fields !== "object" || fields === null || isArray(fields))
@@ -190,7 +190,7 @@ export function fieldsOf(fields: unknown, needed: boolean, known: ReadonlySet<st
 	return fields as Fields;
 }
 
-/** Where `name`, or anything, would be read of what has no such property of its own: a NULL by accident. */
+/** Throws if `name` (or any property) would be read from an object that only inherits it: the value would be NULL by accident. */
 function checkPlain(value: object, what: string, name?: string): void {
 	if (isContainer(value)) throw new BadOutcomeError(`${what} must be a plain object, not ${kindOf(value)}`);
 	const prototype: unknown = getPrototypeOf(value);

@@ -1,34 +1,33 @@
 /**
- * The rows of a run as blocks: parted by lane, of each id the newest apart from those it stands for, each column one text. Pure.
- *
- * Step 5 of a message's way (docs/architecture.md).
+ * Packs the rows of a run into blocks: separated by lane, the newest row of each id apart from superseded ones, each column as one text.
+ * Pure.
  */
 import type { Separators } from "../../../core/rows/joined-texts.ts";
 import type { RowBlock, RowTexts, TableLayout } from "../../../core/rows/rows.ts";
 import { codeAt, latin1Of } from "../built-ins.ts";
 import type { GatheredRows } from "./gathered-rows.ts";
 
-/** Where the messages of a run lie: message `from` is the first entry. */
+/** Positions of a run's messages: message `from` is the first entry. */
 export interface RunPositions {
 	readonly from: number;
 	readonly offsets: ArrayLike<number>;
-	/** ms, -1 where there is none. */
+	/** ms; -1 if a message has none. */
 	readonly timestamps: ArrayLike<number>;
 }
 
-/** Below one superseded row in so many it isn't worth the look. */
+/** Skip the scan for a while if fewer than 1 row in this many was superseded. */
 const WORTH = 16;
-/** Runs after a look that found little, until the next. */
+/** Runs without a scan after one that found little. */
 const RUNS_BETWEEN_LOOKS = 16;
 
 /** Packs the rows of run after run of one table. */
 export class RowPacker {
 	readonly #layout: TableLayout;
 	readonly #lanes: number;
-	/** Runs that are packed without a look for superseded rows. */
+	/** Runs left to pack without a scan for superseded rows. */
 	#runsToPass = 0;
 
-	/** `lanes`: how many the writer has. */
+	/** `lanes`: number of the writer's lanes. */
 	constructor(layout: TableLayout, lanes: number) {
 		this.#layout = layout;
 		this.#lanes = lanes;
@@ -61,8 +60,8 @@ export class RowPacker {
 	}
 
 	/**
-	 * 1 by row where a newer one of its id is in the run; null where none was found or looked for. Versions are compared by what all rows of a
-	 * run differ in: timestamp and offset. Whoever writes compares again, across runs; a version field is compared only there.
+	 * For each row, 1 if the run has a newer row of its id; null if no row is superseded, or the scan was skipped. Rows of a run are compared
+	 * by timestamp and offset. The writer compares again across runs; a version field is compared only there.
 	 */
 	#supersededRows(rows: GatheredRows, { from, offsets, timestamps }: RunPositions): Uint8Array | null {
 		const { kind } = this.#layout.version;
@@ -83,7 +82,7 @@ export class RowPacker {
 				newest[id] = row;
 				continue;
 			}
-			// Calls that overlap end in any order; of one message's rows the later counts.
+			// Overlapping calls end in any order. Of one message's rows the later one counts.
 			const later = timeOf(row) - timeOf(present) || offsetOf(row) - offsetOf(present);
 			isSuperseded[later >= 0 ? present : row] = 1;
 			if (later >= 0) newest[id] = row;
@@ -111,7 +110,7 @@ function numbersOf<T extends Int32Array | Uint8Array>(into: T, values: ArrayLike
 	return into;
 }
 
-/** Numbers, at least 0, as one text. Neighbours often have the same timestamp, which is copied. */
+/** Joins numbers, 0 or more, as one text. Neighbours often have the same timestamp, which is then copied. */
 function joinPositions(
 	messages: ArrayLike<number>,
 	rows: readonly number[],
@@ -138,13 +137,13 @@ function joinPositions(
 	return latin1Of(digits, at);
 }
 
-/** As many as an integer of JavaScript's has. */
+/** A safe integer of JavaScript has no more digits. */
 const MOST_DIGITS = 16;
 const PART = 1e9;
 const PART_DIGITS = 9;
 let digits = Buffer.allocUnsafe(MOST_DIGITS * 256);
 
-/** Writes an integer's digits from `at` on; where they end. Some five times as fast as a text of each number. */
+/** Writes an integer's digits from `at` on; returns where they end. About five times as fast as a string per number. */
 function writeDigits(value: number, at: number): number {
 	if (value < PART) return writePart(value, at, widthOf(value));
 	const low = value % PART;

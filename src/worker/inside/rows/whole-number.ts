@@ -1,6 +1,6 @@
-/** Numbers of JSON that are integers however they are spelt. Pure. */
+/** Integers of JSON, however they are spelled. Pure. */
 
-/** No integer type of the server's has more digits. */
+/** No integer type of Postgres has more digits. */
 const MOST_DIGITS = 19;
 
 /** `1.0`, `1e3` and the like as the digits of an integer; any other text as it is. */
