@@ -340,6 +340,7 @@ export class Daemon {
 			threads: createHandlerThreads({
 				...threadOptions(config, this.layouts),
 				maxThreads: config.workers.maxThreads,
+				clock,
 				stuck: this.stuckThreads,
 				printed: (printed) => this.#observer.workers.printed(printed),
 				endedForOthers: (fact) => this.#observer.workers.threadEndedForOthers(fact),
@@ -466,7 +467,7 @@ export class Daemon {
 		if (config.handler.module.startsWith("pockaffe:")) return;
 		this.#watcher = new HandlerWatcher(config.handler.module, clock, (file) => {
 			logger.debug({ file }, `${file} changed beside the handler: failing partitions begin anew`);
-			this.delivery.supervisor.handlerChanged();
+			this.delivery.handlerChanged();
 		});
 	}
 

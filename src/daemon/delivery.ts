@@ -27,6 +27,7 @@ import { isIncremental } from "../kafka/client/consumer-settings.ts";
 import type { GroupClient } from "../kafka/client/group-client.ts";
 import { GroupConsumer } from "../kafka/group/group-consumer.ts";
 import { RestoredPartitions } from "../kafka/group/restored-partitions.ts";
+import { LeftPartitions } from "../kafka/offsets/left-partitions.ts";
 import { OffsetCommitter } from "../kafka/offsets/offset-committer.ts";
 import { type AssignedLog, OffsetLedger } from "../kafka/offsets/offset-ledger.ts";
 import { OffsetRequests } from "../kafka/offsets/offset-requests.ts";
@@ -117,6 +118,8 @@ const LEAST_LEAVE_MS = 500;
  * more.
  */
 const RELEASE_MS = 500;
+/** An assignment's own threads come first. */
+const WARM_AFTER_MS = 2_000;
 /** How long a skip request waits for a message that the handler has. */
 const SKIP_WAIT_MS = 3_000;
 
@@ -134,6 +137,7 @@ export class Delivery {
 	readonly #notes: StartRecorder;
 	readonly #hands: HandKeeper;
 	readonly #turn = new Turn();
+	readonly #left = new LeftPartitions();
 	readonly #logs: LogWatch;
 	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
@@ -207,6 +211,7 @@ export class Delivery {
 			brokers: config.kafka.brokers,
 			position: (partition) => this.ledger.of(partition)?.position ?? null,
 		});
+		this.consumer.on("rebalanced", ({ kind }) => kind === "assign" && this.#warmUpLater());
 		this.consumer.on("stats", ({ json }) => this.transactions.stats(json));
 		this.#guard = this.#buildGuard();
 		this.consumer.on("topic:unknown", () => void this.#logs.look());
@@ -235,11 +240,34 @@ export class Delivery {
 
 	/** Joins the group. Resolves when the member has subscribed. */
 	async start(): Promise<void> {
+		void this.#warmUp();
 		await this.consumer.start();
 		this.committer.start();
 		this.#logs.start();
 		this.#offsetWatch.start();
 		this.#access.start();
+	}
+
+	/** The handler's file changed. */
+	handlerChanged(): void {
+		this.#parts.threads.expire();
+		this.supervisor.handlerChanged();
+		this.#warmUpLater();
+	}
+
+	/** A thread in reserve, as any handler that begins: not while a message that may end the process is in hand. */
+	async #warmUp(): Promise<void> {
+		const { signal } = this.#stopping;
+		const endTurn = await this.#turn.together(signal);
+		if (endTurn && !signal.aborted) await this.#parts.threads.warm(this.#parts.config.handler.timeoutMs);
+		endTurn?.();
+	}
+
+	/** When those that wait for a thread have one. */
+	#warmUpLater(): void {
+		this.#parts.clock.after(WARM_AFTER_MS, () => {
+			if (!this.#stopping.signal.aborted) void this.#warmUp();
+		});
 	}
 
 	/** The problems between Kafka and the ledger, as long as they last. */
@@ -326,7 +354,9 @@ export class Delivery {
 		this.#offsetWatch.dispose();
 		this.#access.dispose();
 		this.committer.dispose();
+		const idleEnded = this.#parts.threads.dispose();
 		const left = await this.consumer.close({ leave, withinMs: Math.max(LEAST_LEAVE_MS, deadline - clock.monotonic()) });
+		await idleEnded;
 		await this.#parts.records.dispose();
 		await this.writer.dispose();
 		await this.#parts.deadLetters.dispose();
@@ -462,11 +492,21 @@ export class Delivery {
 			}),
 		);
 		const committed = await this.committer.commitWithin(timeoutMs, partitions);
+		for (const partition of committed ? partitions : []) {
+			const offsets = this.ledger.of(partition);
+			if (offsets) this.#left.left(partition, { logId: offsets.logId, offset: offsets.committable });
+		}
 		await new Promise<void>((resolve) => {
 			const timer = this.#parts.clock.after(RELEASE_MS, resolve);
 			void released.then(resolve).finally(() => timer.cancel());
 		});
 		return committed;
+	}
+
+	/** It begins where this member left it. */
+	#goesOn(partition: TopicPartition): boolean {
+		const begun = this.ledger.of(partition);
+		return begun !== undefined && this.#left.goesOn(partition, { logId: begun.logId, offset: begun.committable });
 	}
 
 	#createWorker({ partition, logId, suspicion, finished, isFull }: ChildSpec): PartitionWorker {
@@ -475,7 +515,7 @@ export class Delivery {
 			partition,
 			logId,
 			settings: workerSettings(config, layouts),
-			threads: threads.lease(partition),
+			threads: threads.lease(partition, this.#goesOn(partition)),
 			rows: this.writer,
 			records: this.#parts.records,
 			deadLetters,

@@ -67,6 +67,7 @@ export class SimDaemon {
 			},
 			threads: new SharedThreads({
 				maxThreads: config.workers.maxThreads,
+				clock: process,
 				createHost: () => new SimThread({ process, produces, faults: threadFaults, tables: layouts, lanes, handed, flushed, dies }),
 			}),
 			clock: process,

@@ -87,6 +87,10 @@ export class Invariants {
 	readonly #warnings: { readonly partition: number; readonly from: number; readonly to: number }[] = [];
 	/** The highest offset whose record came, by log. */
 	readonly #lastRecords = new Map<string, number>();
+	/** Partitions of a topic's lives that a member began, */
+	readonly #begunLogs = new Set<string>();
+	/** and what was handled before: of a new log what came behind the old one's offset. */
+	readonly #readOn = new Set<string>();
 	/** When the topic was made again, or the database put back. */
 	#otherSince = Number.NEGATIVE_INFINITY;
 
@@ -170,14 +174,15 @@ export class Invariants {
 	}
 
 	/**
-	 * The broker has the record of a message; first deliveries of a partition's messages are in its order. Where no id tells logs apart a new
-	 * one may be read from the old one's offset first, until that is found out.
+	 * The broker has the record of a message; first deliveries of a partition's messages are in its order. A new log may be read from the old
+	 * one's offset first, until that is found out, which it never is where no id tells logs apart.
 	 */
 	recordArrived(name: string, isFirst: boolean): void {
 		if (!isFirst || this.kafka.topicId === null) return;
 		const [, partition, offset, life] = /^(\d+)@(\d+) \d+ (?:id|order-\d+)-([\dx]+)-/.exec(name) ?? [];
 		if (life === undefined) return;
 		const log = `${partition} ${life}`;
+		if (!this.#begunLogs.has(log) || this.#readOn.has(name)) return;
 		const last = this.#lastRecords.get(log) ?? -1;
 		if (Number(offset) < last) this.#world.fail("out-of-order", `the record of ${name} came first behind that of offset ${last}`);
 		this.#lastRecords.set(log, Math.max(last, Number(offset)));
@@ -209,6 +214,9 @@ export class Invariants {
 
 	/** A partition begins, with this noted of it. */
 	begun(partition: number, { restored }: PositionNote): void {
+		const log = `${partition} ${this.kafka.logs[partition]?.life}`;
+		if (!this.#begunLogs.has(log)) for (const name of this.#handled.keys()) if (name.startsWith(`${partition}@`)) this.#readOn.add(name);
+		this.#begunLogs.add(log);
 		// A log without its end is read again from somewhere, and until Kafka hears of that its offset is further than what is noted.
 		const isWhole = this.kafka.logs[partition]?.losses === 0;
 		if (restored && isWhole && !this.#wasRestored)

@@ -50,6 +50,7 @@ const flushOutput = data.output === null ? () => {} : captureOutput(data.output,
 
 /** Answers one request. */
 export default async function answer(request: ThreadRequest): Promise<ThreadReply> {
+	if (request.type === "load") return { isLoaded: (await load()) === null };
 	const share =
 		request.type === "start" ? { partition: request.partition, state: undefined, reader: null } : (shares.get(request.share) as Share);
 	current = share;
@@ -68,7 +69,7 @@ export default async function answer(request: ThreadRequest): Promise<ThreadRepl
 	}
 }
 
-async function answerFor(share: Share, request: ThreadRequest): Promise<ThreadReply> {
+async function answerFor(share: Share, request: Exclude<ThreadRequest, { readonly type: "load" }>): Promise<ThreadReply> {
 	switch (request.type) {
 		case "start":
 			return start(request.share, share);

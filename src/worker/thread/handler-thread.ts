@@ -190,6 +190,11 @@ export interface HandlerThread {
 	 * another share's, only this share ends. Resolves when the thread is gone, or after a grace period if it can't be ended.
 	 */
 	kill(death?: ThreadDeath): Promise<void>;
+	/**
+	 * Behind `terminate`, where the partition is given away: leaves the thread, which may be kept for when the partition comes back. Resolves
+	 * when what ends with it is gone.
+	 */
+	rest(): Promise<void>;
 	/** Calls the listener when the thread dies while no call is outstanding (an uncaught exception between two batches). */
 	onIdleDeath(listener: (death: ThreadDeath) => void): void;
 }
@@ -206,5 +211,12 @@ export interface ThreadLease {
 
 /** Where threads come from. */
 export interface HandlerThreads {
-	lease(partition: TopicPartition): ThreadLease;
+	/** `goesOn`: the partition comes back as it was given away, and may have the thread that it had. */
+	lease(partition: TopicPartition, goesOn?: boolean): ThreadLease;
+	/** Puts a thread with the module loaded in reserve, where there is none. It has so long for that. Never rejects. */
+	warm(withinMs: number): Promise<void>;
+	/** What is on disk is another module now: no thread that nobody has is used any more. */
+	expire(): void;
+	/** Ends the threads that nobody has, and keeps none any more. */
+	dispose(): Promise<void>;
 }

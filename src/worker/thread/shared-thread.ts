@@ -31,6 +31,8 @@ export interface ThreadHost {
 	readonly id: number | null;
 	/** How it died; null while it lives. It may be dead although a start was answered. */
 	readonly death: ThreadDeath | null;
+	/** Loads the module, before the first start; false where that failed. */
+	load(): Promise<boolean>;
 	/** The calls of HandlerThread, each for one share, by number. */
 	start(share: number, partition: TopicPartition): Promise<StartReply>;
 	run(
@@ -90,6 +92,8 @@ export interface SharedDeath {
 export interface SharedThreadListener {
 	/** The thread ended: no share can join any more. */
 	ended(): void;
+	/** The last share leaves in peace: true where the thread is to live on without any. */
+	keeps(): boolean;
 	endedForOthers(fact: SharedDeath): void;
 }
 
@@ -190,6 +194,13 @@ export class SharedThread {
 		if (this.#shares.size === 0) return this.#end(wasEnded, share);
 		if (this.#begun.delete(share)) this.ask(share, "drop", (host) => host.drop(share.number)).catch(() => {});
 		this.#endIfAbandoned();
+	}
+
+	/** The share ends in peace: its state is terminated, and none of its calls is left. */
+	async rest(share: Share): Promise<void> {
+		const isIdle = this.#shares.size === 1 && this.#current === null && this.#waiting.length === 0;
+		if (this.#isEnded || this.#isRetiring || !this.#shares.has(share) || !isIdle || !this.#listener.keeps()) return this.leave(share, null);
+		this.#shares.delete(share);
 	}
 
 	#endIfAbandoned(): void {

@@ -3,9 +3,14 @@
  * keeps it as long as it is assigned, whatever dies. The thread of a place begins with the first start there and ends with its last share.
  * Without a limit every partition has its own place.
  *
+ * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So one stands in reserve with its module loaded, and where every
+ * partition has its own the thread is kept for a while when the partition is given away: eager groups give most of them back at once. It is used
+ * only where the partition comes back as it left: what a module keeps beside its state may else be of another past.
+ *
  * Step 4 of a message's way (docs/architecture.md).
  */
-import type { TopicPartition } from "../../core/messages/message.ts";
+import { type Clock, systemClock, type Timer } from "../../core/clock.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { HandlerThread, HandlerThreads, ThreadLease } from "./handler-thread.ts";
 import { type SharedDeath, SharedThread, type ThreadHost } from "./shared-thread.ts";
 import { ThreadShare } from "./thread-share.ts";
@@ -17,26 +22,94 @@ export interface SharedThreadsParts {
 	readonly createHost: () => ThreadHost;
 	/** A thread ended for partitions that had no part in its end. */
 	readonly endedForOthers?: (fact: SharedDeath) => void;
+	/** Default: the machine's. */
+	readonly clock?: Clock;
 }
+
+/** A rebalance is over by then, also where a member drains for a while. */
+const KEPT_MS = 10_000;
 
 /** Places partitions on at most `workers.maxThreads` threads. */
 export class SharedThreads implements HandlerThreads {
 	readonly #parts: SharedThreadsParts;
 	readonly #places: Place[] = [];
+	/** By partition. */
+	readonly #kept = new Map<string, { readonly place: Place; readonly timer: Timer }>();
+	/** Has a thread and nobody in it. */
+	#reserve: Place | null = null;
+	#isDisposed = false;
 
 	constructor(parts: SharedThreadsParts) {
 		this.#parts = parts;
 	}
 
-	lease(partition: TopicPartition): ThreadLease {
-		return new Lease(partition, () => this.#choose());
+	lease(partition: TopicPartition, goesOn = false): ThreadLease {
+		const kept = this.#takeKept(partitionName(partition));
+		if (!goesOn) void kept?.end();
+		const place = goesOn && kept?.hasThread ? kept : null;
+		return new Lease(partition, place, { choose: () => this.#choose(), released: (left) => this.#keep(partition, left) });
+	}
+
+	async warm(withinMs: number): Promise<void> {
+		const { maxThreads, clock = systemClock } = this.#parts;
+		if (this.#isDisposed || this.#reserve || (maxThreads > 0 && this.#places.length >= maxThreads)) return;
+		const place = new Place(this.#parts);
+		this.#reserve = place;
+		const giveUp = () => {
+			if (this.#reserve !== place) return;
+			this.#reserve = null;
+			void place.end();
+		};
+		const timer = clock.after(withinMs, giveUp);
+		const isLoaded = await place.warm();
+		timer.cancel();
+		// Whoever starts there tells what is wrong.
+		if (!isLoaded) giveUp();
+	}
+
+	expire(): void {
+		void this.#endIdle();
+	}
+
+	async dispose(): Promise<void> {
+		this.#isDisposed = true;
+		await this.#endIdle();
+	}
+
+	async #endIdle(): Promise<void> {
+		const idle = [...this.#kept.keys()].flatMap((name) => this.#takeKept(name) ?? []);
+		const ended = [...idle, ...(this.#reserve ? [this.#reserve] : [])];
+		this.#reserve = null;
+		await Promise.all(ended.map((place) => place.end()));
 	}
 
 	#choose(): Place {
 		const { maxThreads } = this.#parts;
-		if (maxThreads === 0) return new Place(this.#parts);
-		if (this.#places.length < maxThreads) this.#places.push(new Place(this.#parts));
+		if (maxThreads === 0) return this.#newPlace();
+		if (this.#places.length < maxThreads) this.#places.push(this.#newPlace());
 		return this.#places.reduce((least, place) => (place.leases.size < least.leases.size ? place : least));
+	}
+
+	#newPlace(): Place {
+		const place = this.#reserve ?? new Place(this.#parts);
+		this.#reserve = null;
+		return place;
+	}
+
+	#keep(partition: TopicPartition, place: Place): void {
+		const { maxThreads, clock = systemClock } = this.#parts;
+		if (maxThreads > 0 || !place.hasThread) return;
+		if (this.#isDisposed) return void place.end();
+		const name = partitionName(partition);
+		const timer = clock.after(KEPT_MS, () => void this.#takeKept(name)?.end());
+		this.#kept.set(name, { place, timer });
+	}
+
+	#takeKept(name: string): Place | null {
+		const kept = this.#kept.get(name);
+		kept?.timer.cancel();
+		this.#kept.delete(name);
+		return kept?.place ?? null;
 	}
 }
 
@@ -55,15 +128,33 @@ class Place {
 		this.#parts = parts;
 	}
 
+	get hasThread(): boolean {
+		return this.#thread !== null;
+	}
+
 	/** The thread to start on: one that has not expired. */
 	open(): SharedThread {
 		if (this.#isExpired) this.#retire();
-		this.#thread ??= this.#begin();
+		this.#thread ??= this.#begin(this.#parts.createHost(), this.#gone);
 		return this.#thread;
+	}
+
+	/** Begins a thread; resolves to whether it has loaded its module. */
+	warm(): Promise<boolean> {
+		const host = this.#parts.createHost();
+		const loaded = host.load().catch(() => false);
+		this.#thread = this.#begin(host, loaded);
+		return loaded;
 	}
 
 	expire(): void {
 		this.#isExpired = true;
+	}
+
+	/** Nobody is in it. Resolves when its thread is gone. */
+	async end(): Promise<void> {
+		this.#retire();
+		await this.#gone;
 	}
 
 	#retire(): void {
@@ -77,12 +168,13 @@ class Place {
 		this.#isExpired = false;
 	}
 
-	#begin(): SharedThread {
-		const { createHost, endedForOthers } = this.#parts;
-		const thread: SharedThread = new SharedThread(createHost(), this.#gone, {
+	#begin(host: ThreadHost, before: Promise<unknown>): SharedThread {
+		const { maxThreads, endedForOthers } = this.#parts;
+		const thread: SharedThread = new SharedThread(host, before, {
 			ended: () => {
 				if (this.#thread === thread) this.#forget();
 			},
+			keeps: () => maxThreads === 0 && this.#thread === thread && !this.#isExpired,
 			endedForOthers: (fact) => endedForOthers?.(fact),
 		});
 		this.#gone = Promise.all([this.#gone, thread.gone]).then(() => {});
@@ -90,18 +182,25 @@ class Place {
 	}
 }
 
+interface LeaseParts {
+	readonly choose: () => Place;
+	readonly released: (place: Place) => void;
+}
+
 class Lease implements ThreadLease {
 	readonly #partition: TopicPartition;
-	readonly #choose: () => Place;
-	#place: Place | null = null;
+	readonly #parts: LeaseParts;
+	#place: Place | null;
 
-	constructor(partition: TopicPartition, choose: () => Place) {
+	constructor(partition: TopicPartition, place: Place | null, parts: LeaseParts) {
 		this.#partition = partition;
-		this.#choose = choose;
+		this.#parts = parts;
+		this.#place = place;
+		place?.leases.add(this);
 	}
 
 	open(): HandlerThread {
-		this.#place ??= this.#choose();
+		this.#place ??= this.#parts.choose();
 		this.#place.leases.add(this);
 		return new ThreadShare(this.#place.open(), this.#partition);
 	}
@@ -111,7 +210,10 @@ class Lease implements ThreadLease {
 	}
 
 	release(): void {
-		this.#place?.leases.delete(this);
+		const place = this.#place;
 		this.#place = null;
+		if (!place) return;
+		place.leases.delete(this);
+		this.#parts.released(place);
 	}
 }

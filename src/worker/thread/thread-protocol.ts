@@ -37,6 +37,8 @@ export type ThreadRequest = { readonly share: number } & (
 	| { readonly type: "more"; readonly batch: PackedBatch | null }
 	| { readonly type: "terminate"; readonly reason: ExitReason }
 	| { readonly type: "drop" }
+	/** Loads the module, before any share is there. */
+	| { readonly type: "load" }
 );
 
 /** The result of a run so far. The run goes on, and waits until it is asked for more. */
@@ -48,7 +50,13 @@ export interface PartReply {
 }
 
 /** The answers, by request. */
-export type ThreadReply = StartReply | RunReply | PartReply | { readonly terminated: HandlerFailure | null } | null;
+export type ThreadReply =
+	| StartReply
+	| RunReply
+	| PartReply
+	| { readonly terminated: HandlerFailure | null }
+	| { readonly isLoaded: boolean }
+	| null;
 
 const phases = ["idle", "load", "init", "handle", "terminate"] as const;
 const phaseNumbers = { idle: 0, load: 1, init: 2, handle: 3, terminate: 4 } as const;

@@ -85,6 +85,10 @@ export class ThreadShare implements HandlerThread, Share {
 		return this.#thread.leave(this, death ?? null);
 	}
 
+	rest(): Promise<void> {
+		return this.#thread.rest(this);
+	}
+
 	onIdleDeath(listener: (death: ThreadDeath) => void): void {
 		this.#idleDeath = listener;
 	}

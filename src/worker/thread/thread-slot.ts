@@ -146,25 +146,36 @@ export class ThreadSlot {
 		return this.#thread?.progress() ?? idle;
 	}
 
-	/** Calls the handler's terminate if the thread is alive, and ends the thread. Never rejects. */
+	/**
+	 * Calls the handler's terminate where the thread is alive, and ends the thread; where its partition is given away a thread that is well
+	 * may be kept. Never rejects.
+	 */
 	async end(reason: ExitReason): Promise<void> {
 		const thread = this.#thread;
+		let isWell = !this.#stale;
 		if (thread && this.#started) {
 			const ended = thread.terminate(reason).catch(failureByDeath);
 			const failure = await this.#withDeadline(thread, ended);
 			if (failure) this.#parts.terminateFailed(failure);
-		}
-		await this.discard();
+			isWell &&= failure === null;
+		} else isWell = false;
+		if (isWell && reason === "revoked") await this.#empty()?.rest();
+		else await this.discard();
 	}
 
 	/** Ends the thread without calling the handler; the slot is empty at once. Resolves when the thread's `kill` does. */
 	async discard(): Promise<void> {
+		await this.#empty()?.kill();
+	}
+
+	/** Returns the thread that it had. */
+	#empty(): HandlerThread | null {
 		const thread = this.#thread;
 		this.#lastId = thread?.id ?? this.#lastId;
 		this.#thread = null;
 		this.#started = false;
 		this.#stale = false;
-		await thread?.kill();
+		return thread;
 	}
 
 	/** Ends the thread at once, without calling the handler; a call under way rejects. */

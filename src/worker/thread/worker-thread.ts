@@ -29,8 +29,8 @@ import {
 } from "./handler-thread.ts";
 import { livingThreads } from "./living-threads.ts";
 import type { Printed } from "./output-quota.ts";
-import type { SharedDeath, ThreadHost } from "./shared-thread.ts";
-import { SharedThreads } from "./shared-threads.ts";
+import type { ThreadHost } from "./shared-thread.ts";
+import { SharedThreads, type SharedThreadsParts } from "./shared-threads.ts";
 import { type EndedThread, StuckThreads } from "./stuck-threads.ts";
 import { type PartReply, SharedProgress, type ThreadData, type ThreadReply, type ThreadRequest } from "./thread-protocol.ts";
 
@@ -61,10 +61,9 @@ export interface WorkerThreadOptions {
 
 /** Creates real threads: at most `maxThreads` at a time, or one per partition (0). */
 export function createHandlerThreads(
-	options: WorkerThreadOptions & { readonly maxThreads?: number; readonly endedForOthers?: (fact: SharedDeath) => void },
+	options: WorkerThreadOptions & Partial<Pick<SharedThreadsParts, "maxThreads" | "endedForOthers" | "clock">>,
 ): HandlerThreads {
-	const { maxThreads = 0, endedForOthers = () => {} } = options;
-	return new SharedThreads({ maxThreads, endedForOthers, createHost: () => new WorkerThread(options) });
+	return new SharedThreads({ maxThreads: 0, ...options, createHost: () => new WorkerThread(options) });
 }
 
 /** The built entry file, even if this file runs from source: a thread can't load source files. */
@@ -146,6 +145,12 @@ class WorkerThread implements ThreadHost {
 
 	get death(): ThreadDeath | null {
 		return this.#death;
+	}
+
+	async load(): Promise<boolean> {
+		const { isLoaded } = (await this.#ask({ type: "load", share: 0 })) as { isLoaded: boolean };
+		this.#isLoaded = isLoaded;
+		return isLoaded;
 	}
 
 	async start(share: number, partition: TopicPartition): Promise<StartReply> {

@@ -8,7 +8,7 @@ import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 describeOnKafka("a rolling restart of three daemons under load", () => {
-	it.each(["classic", "consumer"] as const)(
+	it.each(["classic", "eager", "consumer"] as const)(
 		"handles no message twice, and all arrive (protocol %s)",
 		{ timeout: 240_000 },
 		async (protocol) => {

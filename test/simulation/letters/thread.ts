@@ -92,6 +92,10 @@ class MoodyThread implements HandlerThread {
 		void this.kill();
 	}
 
+	rest(): Promise<void> {
+		return this.kill();
+	}
+
 	async kill(death: ThreadDeath = { reason: "exit", message: "the thread was ended", stack: null }): Promise<void> {
 		this.#reject(new ThreadDiedError(death));
 	}

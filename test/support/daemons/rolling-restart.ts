@@ -21,6 +21,8 @@ export interface RollingRestartOptions {
 	readonly partitions: number;
 	readonly daemons: number;
 	readonly perSecond: number;
+	/** librdkafka properties of the daemons. */
+	readonly properties?: Readonly<Record<string, string | number>>;
 	/** How often every daemon is replaced. */
 	readonly rounds: number;
 	readonly say: (line: string) => void;
@@ -76,9 +78,9 @@ export async function rollingRestart(options: RollingRestartOptions): Promise<Ro
 	}
 }
 
-function configOf({ brokers, topic, group, protocol, databaseUrl }: RollingRestartOptions): Record<string, unknown> {
+function configOf({ brokers, topic, group, protocol, databaseUrl, properties = {} }: RollingRestartOptions): Record<string, unknown> {
 	return {
-		kafka: { brokers: [brokers], topics: [topic], group, protocol },
+		kafka: { brokers: [brokers], topics: [topic], group, protocol, properties },
 		handler: { module: "./handler.mjs" },
 		database: { url: databaseUrl },
 		tables: { events: { columns: { n: "bigint" }, create: true } },

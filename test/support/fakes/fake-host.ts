@@ -39,6 +39,10 @@ export class FakeHost implements ThreadHost {
 		this.id = id;
 	}
 
+	load(): Promise<boolean> {
+		return this.#call("load", 0, "load");
+	}
+
 	start(share: number, { partition }: { partition: number }): Promise<StartReply> {
 		this.#partitions.set(share, partition);
 		return this.#call("start", share, "init");
@@ -80,7 +84,7 @@ export class FakeHost implements ThreadHost {
 	}
 
 	/** Answers whatever is asked as if all went well. */
-	answer(reply: unknown = this.pending?.name.startsWith("start") ? { ok: true, handles: "message" } : null): void {
+	answer(reply: unknown = usualReply(this.pending?.name)): void {
 		this.#stand("idle");
 		this.#take()?.resolve(reply as never);
 	}
@@ -112,7 +116,7 @@ export class FakeHost implements ThreadHost {
 	#call<T>(type: string, share: number, phase: ThreadProgress["phase"], run?: [number, number]): Promise<T> {
 		if (this.death) return Promise.reject(new ThreadDiedError(this.death));
 		if (this.pending) throw new Error(`${type} while ${this.pending.name} is outstanding`);
-		const name = `${type} ${this.#partitions.get(share)}`;
+		const name = type === "load" ? type : `${type} ${this.#partitions.get(share)}`;
 		this.calls.push(run ? `${name} ${run.join("-")}` : name);
 		this.#stand(phase);
 		return new Promise((resolve, reject) => {
@@ -133,4 +137,9 @@ export class FakeHost implements ThreadHost {
 		this.pending = null;
 		return pending;
 	}
+}
+
+function usualReply(call = ""): unknown {
+	if (call.startsWith("start")) return { ok: true, handles: "message" };
+	return call === "load" ? true : null;
 }

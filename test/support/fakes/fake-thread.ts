@@ -80,6 +80,10 @@ export class FakeThread implements HandlerThread {
 		void this.kill();
 	}
 
+	rest(): Promise<void> {
+		return this.kill();
+	}
+
 	async kill(death: ThreadDeath = { reason: "exit", message: "the thread was ended", stack: null }): Promise<void> {
 		if (this.killed) return;
 		this.killed = death;

@@ -5,7 +5,7 @@ import { type HandlerThread, type ThreadDeath, ThreadDiedError, type ThreadLease
 import type { SharedDeath } from "../../../src/worker/thread/shared-thread.ts";
 import { SharedThreads } from "../../../src/worker/thread/shared-threads.ts";
 import { FakeHost } from "../../support/fakes/fake-host.ts";
-import { settle } from "../../support/fakes/manual-clock.ts";
+import { ManualClock, settle } from "../../support/fakes/manual-clock.ts";
 import { received } from "../../support/fakes/real-thread.ts";
 
 const batch = packMessages([received(0), received(1), received(2)]);
@@ -399,5 +399,165 @@ describe("a start that nobody needs any more", () => {
 		host().handled(3);
 		await settle();
 		expect([third.death, host().calls, host().death]).toMatchObject([{ reason: "exit" }, ["run 0 0-3"], null]);
+	});
+});
+
+/** As `threads`, with a clock. */
+function timed(maxThreads = 0) {
+	const hosts: FakeHost[] = [];
+	const clock = new ManualClock();
+	const createHost = () => {
+		hosts.push(new FakeHost(hosts.length));
+		return hosts.at(-1) as FakeHost;
+	};
+	const places = new SharedThreads({ maxThreads, createHost, clock });
+	const assign = (partition: number, goesOn = false) => new Partition(places.lease({ topic: "orders", partition }, goesOn));
+	const host = (index: number) => hosts[index] as FakeHost;
+	/** Partition 0 has had a run, and is given away in peace. */
+	const leave = async () => {
+		const partition = assign(0);
+		await settle();
+		host(0).answer();
+		await settle();
+		partition.run();
+		await settle();
+		host(0).handled(3);
+		await settle();
+		partition.terminate();
+		await settle();
+		host(0).answer();
+		await settle();
+		await partition.thread.rest();
+		partition.lease.release();
+	};
+	return { hosts, host, clock, places, assign, leave };
+}
+
+describe("a thread that its partition has left", () => {
+	it("is had again by the partition that goes on where it was left, with a state of its own", async () => {
+		const { hosts, host, assign, leave } = timed();
+		await leave();
+		const back = assign(0, true);
+		await settle();
+		host(0).answer();
+		await settle();
+		expect([hosts.length, host(0).death, host(0).calls]).toEqual([1, null, ["start 0", "run 0 0-3", "terminate 0", "start 0"]]);
+		// For the last attempt of a message it is not new.
+		expect(back.thread.hadOthers).toBe(true);
+	});
+
+	it("ends where its partition comes back from elsewhere", async () => {
+		const { hosts, host, assign, leave } = timed();
+		await leave();
+		assign(0);
+		expect([hosts.length, host(0).death]).toMatchObject([2, shared]);
+	});
+
+	it("is no other partition's", async () => {
+		const { hosts, host, assign, leave } = timed();
+		await leave();
+		assign(1, true);
+		expect([hosts.length, host(0).death]).toEqual([2, null]);
+	});
+
+	it("ends when its partition stays away, when the module changes, and when nobody needs threads any more", async () => {
+		for (const end of ["later", "expire", "dispose"] as const) {
+			const { host, clock, places, leave } = timed();
+			await leave();
+			if (end === "later") await clock.advance(10_000);
+			else void places[end]();
+			await settle();
+			expect(host(0).death).toMatchObject(shared);
+		}
+	});
+
+	it("is kept again where the partition comes and goes without a message", async () => {
+		const { hosts, host, clock, places, leave } = timed();
+		await leave();
+		await clock.advance(9_000);
+		const lease = places.lease({ topic: "orders", partition: 0 }, true);
+		await clock.advance(9_000);
+		lease.release();
+		await clock.advance(9_000);
+		expect([hosts.length, host(0).death]).toEqual([1, null]);
+		await clock.advance(1_000);
+		expect(host(0).death).toMatchObject(shared);
+	});
+
+	it("ends at once where it expired, where threads are limited, and where others of its calls are left", async () => {
+		const limited = timed(1);
+		await limited.leave();
+		expect(limited.host(0).death).not.toBe(null);
+		const expired = timed();
+		const partition = expired.assign(0);
+		await settle();
+		expired.host(0).answer();
+		await settle();
+		partition.lease.expire();
+		await partition.thread.rest();
+		expect(expired.host(0).death).not.toBe(null);
+		const busy = timed();
+		const running = busy.assign(0);
+		await running.thread.rest();
+		expect(busy.host(0).death).not.toBe(null);
+	});
+
+	it("gives way to a new one where it died meanwhile", async () => {
+		const { hosts, host, assign, leave } = timed();
+		await leave();
+		host(0).dieIdle();
+		assign(0, true);
+		expect([hosts.length, host(1).calls]).toEqual([2, []]);
+	});
+});
+
+describe("the thread in reserve", () => {
+	it("has its module loaded, and is the next partition's, which waits until it is loaded", async () => {
+		const { hosts, host, places, assign } = timed();
+		const warmed = places.warm(1_000);
+		await places.warm(1_000);
+		const partition = assign(0);
+		await settle();
+		expect([hosts.length, host(0).calls]).toEqual([1, ["load"]]);
+		host(0).answer();
+		await warmed;
+		await settle();
+		expect([hosts.length, host(0).calls, partition.thread.hadOthers]).toEqual([1, ["load", "start 0"], false]);
+		assign(1);
+		expect(hosts.length).toBe(2);
+	});
+
+	it.each<[string, (host: FakeHost, clock: ManualClock, places: SharedThreads) => unknown]>([
+		["does not load", (host) => host.answer(false)],
+		["dies of it", (host) => host.die("exit")],
+		["takes too long", (_, clock) => clock.advance(1_000)],
+		["is out of date", (_, __, places) => places.expire()],
+	])("is dropped where its module %s, and another may be made", async (_, goWrong) => {
+		const { hosts, host, clock, places, assign } = timed();
+		const warmed = places.warm(1_000);
+		await settle();
+		await goWrong(host(0), clock, places);
+		await warmed;
+		await settle();
+		expect(host(0).death).not.toBe(null);
+		void places.warm(1_000);
+		expect(hosts.length).toBe(2);
+		expect(assign(0).thread.id).toBe(1);
+	});
+
+	it("is one of those there may be", async () => {
+		const { hosts, places, assign } = timed(1);
+		void places.warm(1_000);
+		expect([assign(0).thread.id, assign(1).thread.id, hosts.length]).toEqual([0, 0, 1]);
+		await places.warm(1_000);
+		expect(hosts.length).toBe(1);
+	});
+
+	it("is not made for a daemon that stops", async () => {
+		const { hosts, host, places } = timed();
+		void places.warm(1_000);
+		await places.dispose();
+		await places.warm(1_000);
+		expect([hosts.length, host(0).death]).toMatchObject([1, shared]);
 	});
 });

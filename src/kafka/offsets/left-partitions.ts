@@ -1,0 +1,29 @@
+/**
+ * Where this member left the partitions that it gave away. One that begins at the same place has not been gone on with by anybody meanwhile: eager
+ * groups give most of them back at once. Pure.
+ */
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import type { LogId } from "../../core/offsets/log-identity.ts";
+
+/** A place in a log. */
+export interface LeftAt {
+	readonly logId: LogId;
+	/** The next message. */
+	readonly offset: number;
+}
+
+/** The partitions that were given away with all that was finished committed. */
+export class LeftPartitions {
+	readonly #left = new Map<string, LeftAt>();
+
+	left(partition: TopicPartition, { logId, offset }: LeftAt): void {
+		this.#left.set(partitionName(partition), { logId, offset });
+	}
+
+	/** It is assigned again: true where it begins as it was left. Asked once for each time. */
+	goesOn(partition: TopicPartition, { logId, offset }: LeftAt): boolean {
+		const left = this.#left.get(partitionName(partition));
+		this.#left.delete(partitionName(partition));
+		return left !== undefined && left.logId === logId && left.offset === offset;
+	}
+}
