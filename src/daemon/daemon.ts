@@ -38,7 +38,8 @@ import type { GroupConsumer, GroupConsumerEvents } from "../kafka/group/group-co
 import { nativeMissing, withoutAddon } from "../kafka/native.ts";
 import { LagClock } from "../kafka/offsets/lag-clock.ts";
 import type { CommitterEvents } from "../kafka/offsets/offset-committer.ts";
-import type { RecordProducer, RecordProducerEvents } from "../kafka/producing/record-producer.ts";
+import type { RecordProducer } from "../kafka/producing/record-producer.ts";
+import type { RecordProducerEvents } from "../kafka/producing/record-producer-parts.ts";
 import { StallDetector } from "../kafka/watches/stall-detector.ts";
 import type { HttpControl } from "../observe/http/http-control.ts";
 import { createHttpServer, type HttpServer } from "../observe/http/http-server.ts";

@@ -8,7 +8,7 @@ import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import { Producer, type ProducerRecord } from "../producer.ts";
 import { missingWriteRight } from "../watches/rights.ts";
 import type { Part } from "./record-lane.ts";
-import type { SingleRecords } from "./record-producer.ts";
+import type { SingleRecords } from "./record-producer-parts.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const DELIVERY_TIMEOUT_MS = 5_000;

@@ -2,10 +2,12 @@
 import { packMessages } from "../../../src/core/messages/message-codec.ts";
 import { recordAt } from "../../../src/core/messages/records.ts";
 import type { RowFault } from "../../../src/core/rows/rows.ts";
+import { unlessAborted } from "../../../src/core/unless-aborted.ts";
 import { KafkaError } from "../../../src/kafka/client/kafka-error.ts";
 import type { RecordClient, Reported } from "../../../src/kafka/producing/record-client.ts";
 import type { Part } from "../../../src/kafka/producing/record-lane.ts";
-import { type ProducedFact, RecordProducer, type SingleRecords } from "../../../src/kafka/producing/record-producer.ts";
+import { RecordProducer } from "../../../src/kafka/producing/record-producer.ts";
+import type { ProducedFact, SingleRecords } from "../../../src/kafka/producing/record-producer-parts.ts";
 import { RecordPacker } from "../../../src/worker/inside/rows/record-packer.ts";
 import { ManualClock, settle } from "./manual-clock.ts";
 
@@ -76,6 +78,9 @@ export class RecordScene {
 	readonly facts: ProducedFact[] = [];
 	/** What a client for single records waits for before each. */
 	singleWaits: () => Promise<void> = async () => {};
+	/** And before it is connected, and closed: closing rejects what it waits for. */
+	singleConnects: () => Promise<void> = async () => {};
+	singleCloses: () => Promise<void> = async () => {};
 	/** No broker answers. */
 	isAway = false;
 	readonly producer: RecordProducer;
@@ -98,19 +103,23 @@ export class RecordScene {
 		this.producer.on("records:produced", (fact) => this.facts.push(fact));
 	}
 
-	#single(): SingleRecords {
+	async #single(): Promise<SingleRecords> {
+		await this.singleConnects();
 		this.singles.open++;
 		this.singles.most = Math.max(this.singles.most, this.singles.open);
+		const closed = new AbortController();
 		return {
 			produce: async ({ parcel: { block }, from }) => {
 				const value = String(recordAt(block, from).value);
-				await this.singleWaits();
+				await unlessAborted(this.singleWaits(), closed.signal);
 				if (this.isAway) throw new KafkaError("timed out", -192);
 				if (this.missing.has(block.topic)) throw new KafkaError("no such topic", 3);
 				if (this.refused.has(value)) throw this.refusal;
 				this.single.push(value);
 			},
 			close: async () => {
+				closed.abort(new Error("closed"));
+				await this.singleCloses();
 				this.singles.open--;
 			},
 		};

@@ -313,6 +313,37 @@ describe("records on their way", () => {
 		expect(scene.client.taken).toEqual(["a", "b"]);
 	});
 
+	it("leave no client behind the end: one of a try under way is closed, and waited for", async () => {
+		const scene = new RecordScene();
+		scene.missing.add("out");
+		scene.singleWaits = () => new Promise(() => {});
+		await scene.produce("out", "a");
+		expect(scene.singles.open).toBe(1);
+		let goOn = () => {};
+		scene.singleCloses = () => new Promise((resolve) => (goOn = resolve));
+		let isOver = false;
+		const disposed = scene.producer.dispose().then(() => (isOver = true));
+		await scene.pass(60_000);
+		expect([scene.singles.open, isOver]).toEqual([1, false]);
+		goOn();
+		await disposed;
+		expect(scene.singles.open).toBe(0);
+		expect(scene.fates).toEqual([]);
+	});
+
+	it("leave none behind either that connects at the end", async () => {
+		const scene = new RecordScene();
+		scene.missing.add("out");
+		let connected = () => {};
+		scene.singleConnects = () => new Promise((resolve) => (connected = resolve));
+		await scene.produce("out", "a");
+		const disposed = scene.producer.dispose();
+		connected();
+		await disposed;
+		expect(scene.singles).toEqual({ open: 0, most: 1 });
+		expect(scene.single).toEqual([]);
+	});
+
 	it("go by a client with new settings", async () => {
 		const scene = new RecordScene();
 		await scene.produce("out", "a");
