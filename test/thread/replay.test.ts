@@ -6,11 +6,14 @@ import { type ReplayedLetter, replayLetters } from "../../src/audit/dead-letters
 import { loadConfig } from "../../src/config/load.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { StoredLetter } from "../../src/core/dead-letters/dead-letter.ts";
+import { startMockCluster } from "../../src/kafka/mock-cluster.ts";
 import { storedLetter } from "../support/fakes/dead-letters.ts";
+import { LongWaitsClock } from "../support/fakes/long-waits-clock.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** What a replay of three letters by this handler is given. */
-async function scene(handler: string) {
+async function scene(handler: string, brokers = "none:1") {
 	const folder = await temporaryFolder();
 	const module = join(folder.path, "handler.mjs");
 	await writeFile(module, handler);
@@ -18,7 +21,7 @@ async function scene(handler: string) {
 		file: undefined,
 		cwd: folder.path,
 		environment: {
-			POCKAFFE_KAFKA_BROKERS: "none:1",
+			POCKAFFE_KAFKA_BROKERS: brokers,
 			POCKAFFE_KAFKA_GROUP: "none",
 			POCKAFFE_KAFKA_TOPICS: "orders",
 			POCKAFFE_HANDLER_MODULE: module,
@@ -130,6 +133,33 @@ it("letters of two logs of a topic are replayed one log after the other, each in
 		for (const { letter, failure } of outcomes) told.push(`${letter.topicId} ${failure?.error}`);
 	});
 	expect(told.sort()).toEqual(["A 9@1", "B 4@2", "B 4@3", "B 9@2"]);
+});
+
+it("a replay whose records nobody acknowledges any more ends, and says so: what went through before is told, and nothing else", async () => {
+	const cluster = await startMockCluster({ topics: ["out"] });
+	const handler = 'export const handleMessage = ({ key, value }) => ({ produce: [{ topic: "out", key, value }] });';
+	await using replay = await scene(handler, cluster.brokers.join());
+	const clock = new LongWaitsClock();
+	const told: ReplayedLetter[] = [];
+	async function* pages() {
+		yield replay.letters.slice(0, 1);
+		await cluster[Symbol.asyncDispose]();
+		yield replay.letters.slice(1);
+	}
+	let error: unknown = null;
+	const replayed = replayLetters({ ...replay.parts, clock }, pages(), async (letters) => void told.push(...letters));
+	replayed.catch((reason) => (error = reason));
+	await waitFor("the first letter", () => told.length === 1);
+	await clock.passUntil("the end", () => error !== null, 500);
+	expect(error).toMatchObject({
+		code: "produce",
+		exitCode: 1,
+		message: expect.stringMatching(
+			/^Kafka has acknowledged no record for 3[01] s, and \d+ bytes wait\. Letters without a word stay as they are$/,
+		),
+	});
+	expect(told.map(offsetAndFate)).toEqual([[4, "replayed"]]);
+	expect(clock.monotonic()).toBeLessThan(35_000);
 });
 
 it("letters are handed over one after the other, and who hears it knows which", async () => {

@@ -3,6 +3,7 @@
  * that order, isolation and CAS hold here too (a newer row is not moved back). Results are stored in batches as they arrive.
  */
 import { tableLayouts } from "../../config/table-layouts.ts";
+import type { Timer } from "../../core/clock.ts";
 import type { DeadLetter, StoredLetter } from "../../core/dead-letters/dead-letter.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import { lifetime } from "../../core/lifetime.ts";
@@ -58,6 +59,10 @@ export async function replayLetters(
 	}
 }
 
+/** So long records may wait without a word from the brokers: those may be away for a moment, and a large record takes its time. */
+const LONGEST_SILENCE_MS = 30_000;
+const LOOK_MS = 1_000;
+
 class Replay {
 	readonly #parts: ReplayParts;
 	readonly #told: (letters: readonly ReplayedLetter[]) => Promise<void>;
@@ -72,6 +77,7 @@ class Replay {
 	#telling: Promise<void> = Promise.resolve();
 	#isTelling = false;
 	#toldCount = 0;
+	#look: Timer | null = null;
 
 	constructor(parts: ReplayParts, told: (letters: readonly ReplayedLetter[]) => Promise<void>) {
 		this.#parts = parts;
@@ -88,10 +94,8 @@ class Replay {
 			);
 		});
 		this.#records = buildRecords(parts);
-		this.#records.on("changed", () => {
-			const [problem] = this.#records.problems;
-			if (problem) this.#fail(new ExitError(exitCodes.found, "produce", `${problem.message}. Letters without a word stay as they are`));
-		});
+		this.#records.on("changed", () => this.#blockedFor(0));
+		this.#lookForSilence();
 		if (parts.signal.aborted) this.#onAbort();
 		parts.signal.addEventListener("abort", this.#onAbort, { once: true });
 	}
@@ -113,6 +117,7 @@ class Replay {
 	}
 
 	async dispose(): Promise<void> {
+		this.#look?.cancel();
 		this.#parts.signal.removeEventListener("abort", this.#onAbort);
 		// Letters that went through are reported even if the rest has no chance.
 		await this.#telling.catch(() => {});
@@ -229,6 +234,21 @@ class Replay {
 
 	async #within<T>(promise: Promise<T>): Promise<T> {
 		return await unlessAborted(promise, this.#ended.signal);
+	}
+
+	/** Ends the replay where records have been held up for so long. */
+	#blockedFor(ms: number): void {
+		const now = this.#parts.clock.now();
+		const problem = this.#records.problems.find(({ sinceMs }) => now - sinceMs >= ms);
+		if (problem) this.#fail(new ExitError(exitCodes.found, "produce", `${problem.message}. Letters without a word stay as they are`));
+	}
+
+	/** Brokers that go away tell nobody. */
+	#lookForSilence(): void {
+		this.#look = this.#parts.clock.after(LOOK_MS, () => {
+			this.#blockedFor(LONGEST_SILENCE_MS);
+			this.#lookForSilence();
+		});
 	}
 
 	#fail(error: unknown): void {

@@ -8,7 +8,7 @@ import { ManualClock } from "./manual-clock.ts";
 
 /** What is no longer passes by itself. */
 const SHORT_MS = 50;
-/** Small beside every deadline here. */
+/** Small beside most deadlines. */
 const STEP_MS = 50;
 
 /** See the file's header. */
@@ -31,10 +31,10 @@ export class LongWaitsClock implements Clock {
 		return this.#clockFor(delayMs).sleep(delayMs, signal);
 	}
 
-	/** Lets time pass until `isOver`. */
-	async passUntil(what: string, isOver: () => boolean): Promise<void> {
+	/** Lets time pass until `isOver`, in steps that are small beside the deadline. */
+	async passUntil(what: string, isOver: () => boolean, stepMs = STEP_MS): Promise<void> {
 		await waitFor(what, async () => {
-			if (!isOver()) await this.#long.advance(STEP_MS);
+			if (!isOver()) await this.#long.advance(stepMs);
 			return isOver();
 		});
 	}
