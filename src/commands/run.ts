@@ -7,13 +7,14 @@ import { requireConfiguration, requireForRun } from "../config/requirements.ts";
 import { nearest } from "../config/schema/problems.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";
-import { Daemon, type StopCause } from "../daemon/daemon.ts";
+import type { StopCause } from "../daemon/daemon.ts";
 import { embeddedFolder, removeEmbeddedFile, writeEmbeddedFile } from "../embedded/embedded-file.ts";
 import { EmbeddedPostgres } from "../embedded/embedded-postgres.ts";
 import { startSampleProducer } from "../embedded/sample-producer.ts";
 import { startSummary } from "../embedded/summary-line.ts";
 import { startMockCluster } from "../kafka/mock-cluster.ts";
 import { Producer } from "../kafka/producer.ts";
+import { LibraryDaemon } from "../library/create-daemon.ts";
 import { probeAddress } from "../observe/http/http-server.ts";
 import { createLogger, type DaemonLogger } from "../observe/logs/log.ts";
 import { probeDatabase } from "../sink/database/database.ts";
@@ -78,7 +79,7 @@ async function runEmbedded(config: Config, context: CommandContext, logger: Daem
 	logger.info({}, "the embedded broker listens on 127.0.0.1 without accounts: every user of this machine can read and write its topics");
 	const isExample = complete.handler.module === "pockaffe:example";
 	await using producer = isExample ? await Producer.connect(complete.kafka) : null;
-	const started = async (daemon: Daemon) => {
+	const started = async (daemon: LibraryDaemon) => {
 		const addresses = { brokers: cluster.brokers, databaseUrl: postgres.url, http: daemon.url, pid: process.pid };
 		await writeEmbeddedFile(cwd, { ...addresses, startedAt: new Date(clock.now()).toISOString() });
 		if (context.stdout.isTTY) printAddresses(context, addresses);
@@ -115,7 +116,7 @@ interface RunOptions {
 	/** `--leave`. */
 	readonly leave?: boolean;
 	readonly isEmbedded?: boolean;
-	readonly started?: (daemon: Daemon) => Promise<void>;
+	readonly started?: (daemon: LibraryDaemon) => Promise<void>;
 	readonly stopping?: () => Promise<unknown>;
 }
 
@@ -131,16 +132,17 @@ async function runDaemon(
 	const listening = async (url: string) => {
 		if (isNoted) forget = await noteDaemon(cwd, { url, group: config.kafka.group });
 	};
-	const daemon = new Daemon({ config, logger, clock, random: systemRandom, version, isEmbedded, listening });
+	const daemon = new LibraryDaemon({ config, logger, clock, random: systemRandom, version, isEmbedded, listening });
+	const requested = new Promise<StopCause>((resolve) => daemon.once("stopRequested", resolve));
 	const signalled = untilInterrupted(interrupted);
 	onIgnoredSignals(process, (signal) =>
 		logger.info({ signal }, `${signal} does nothing here; SIGTERM, SIGINT, SIGHUP or SIGQUIT drains and stops`),
 	);
 	const starting = daemon.start();
-	await Promise.race([starting, signalled, daemon.stopRequested]);
+	await Promise.race([starting, signalled, requested]);
 	if (!interrupted.aborted) await started(daemon);
 	using _summary = startSummary({ terminal: context.stdout, clock, read: () => daemon.summary() });
-	const cause = await Promise.race([signalled, daemon.stopRequested]);
+	const cause = await Promise.race([signalled, requested]);
 	await stopping();
 	const codeFor = (drained: boolean) => (drained || cause.exitCode !== exitCodes.done ? cause.exitCode : exitCodes.drainDeadline);
 	const killing = clock.after(config.drain.timeoutMs + STOP_GRACE_MS, () => {

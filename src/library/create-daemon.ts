@@ -1,6 +1,6 @@
 /**
- * PocKaffe in another program's process: the daemon that `pockaffe run` runs, without the command's signals and exit codes. Its owner
- * starts and stops it; several may live in one process, each in a group or with a port of its own.
+ * A daemon with an owner who starts and stops it: another program, or `pockaffe run`, which adds signals and exit codes. Several may live
+ * in one process, each in a group or with a port of its own.
  */
 import { isMainThread } from "node:worker_threads";
 import { EventEmitter } from "eventemitter3";
@@ -10,7 +10,8 @@ import { systemClock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import { packageVersion } from "../core/package-version.ts";
 import { systemRandom } from "../core/random.ts";
-import { Daemon } from "../daemon/daemon.ts";
+import { Daemon, type DaemonParts, type StopCause } from "../daemon/daemon.ts";
+import type { SummaryFigures } from "../embedded/summary-line.ts";
 import { createLogger } from "../observe/logs/log.ts";
 import type { ReadinessReport } from "../observe/readiness.ts";
 import { buildStatus, type Status } from "../observe/status.ts";
@@ -34,7 +35,7 @@ export interface DaemonEvents {
 	/** A handler failed; `next` is what is done about it. */
 	crashed: (report: { topic: string; partition: number; kind: string; error: { message: string }; next: unknown }) => void;
 	/** Policy, Kafka or `POST /drain` wants it stopped: the owner should call `stop`. */
-	stopRequested: (cause: { reason: string; exitCode: number }) => void;
+	stopRequested: (cause: StopCause) => void;
 	/** It is stopped; `drained`: everything in hand was finished and committed. */
 	stopped: (end: { drained: boolean }) => void;
 }
@@ -42,27 +43,32 @@ export interface DaemonEvents {
 /**
  * Checks the configuration, and throws (code `config_invalid` and the like) with all that is wrong in it. Nothing is opened before `start`.
  */
-export function createDaemon(config: DaemonConfig, options: LibraryOptions = {}): LibraryDaemon {
+export function createDaemon(written: DaemonConfig, { output = process.stdout }: LibraryOptions = {}): LibraryDaemon {
 	if (!isMainThread) throw new PocKaffeError("not_the_main_thread", "createDaemon works in the main thread only");
-	return new LibraryDaemon(config, options);
+	const { config, source } = loadConfig({ written, environment: {}, cwd: process.cwd() });
+	requireForRun(config, source);
+	const logger = createLogger(config.log, output as never);
+	return new LibraryDaemon({ config, logger, clock: systemClock, random: systemRandom, version: packageVersion });
 }
 
-/** A daemon. Made by `createDaemon`. One life: `start`, then `stop`. */
+/** How a stop ended. */
+export interface Stopped {
+	/** Everything in hand was finished and committed. */
+	readonly drained: boolean;
+	/** The Kafka client did not close in time: the end of the process would wait for it. */
+	readonly hangs: boolean;
+}
+
+/** A daemon. Made by `createDaemon`, or of a configuration that is loaded already. One life: `start`, then `stop`. */
 export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDisposable {
 	readonly #daemon: Daemon;
-	#stopping: Promise<{ drained: boolean }> | null = null;
+	#stopping: Promise<Stopped> | null = null;
 	#isStarted = false;
 
-	constructor(written: DaemonConfig, { output = process.stdout }: LibraryOptions) {
+	constructor(parts: Omit<DaemonParts, "told">) {
 		super();
-		const { config, source } = loadConfig({ written, environment: {}, cwd: process.cwd() });
-		requireForRun(config, source);
 		this.#daemon = new Daemon({
-			config,
-			logger: createLogger(config.log, output as never),
-			clock: systemClock,
-			random: systemRandom,
-			version: packageVersion,
+			...parts,
 			told: {
 				deadLettered: ({ topic, partition, offset, reason, error }) => this.emit("deadLetter", { topic, partition, offset, reason, error }),
 				crashed: ({ topic, partition, kind, error, next }) => this.emit("crashed", { topic, partition, kind, error, next }),
@@ -84,9 +90,12 @@ export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDi
 		this.emit("started");
 	}
 
-	/** Takes no more, drains, commits, leaves the group, ends the threads. Idempotent. */
-	stop(reason = "its owner stops it"): Promise<{ drained: boolean }> {
-		this.#stopping ??= this.#stop(reason);
+	/**
+	 * Takes no more, drains, commits, leaves the group (a static member only with `leave`), ends the threads. Idempotent: later calls have
+	 * the first one's end.
+	 */
+	stop(reason = "its owner stops it", { leave = false }: { readonly leave?: boolean } = {}): Promise<Stopped> {
+		this.#stopping ??= this.#stop(reason, leave);
 		return this.#stopping;
 	}
 
@@ -100,6 +109,11 @@ export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDi
 		return this.#daemon.readiness.report();
 	}
 
+	/** Counts since the start, lag, and whether it is ready. */
+	summary(): SummaryFigures {
+		return this.#daemon.summary();
+	}
+
 	/** Where its HTTP listens; null before it does. */
 	get url(): string | null {
 		return this.#daemon.url;
@@ -109,10 +123,10 @@ export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDi
 		await this.stop();
 	}
 
-	async #stop(reason: string): Promise<{ drained: boolean }> {
-		if (!this.#isStarted) return { drained: true };
-		const { drained } = await this.#daemon.stop(reason);
-		this.emit("stopped", { drained });
-		return { drained };
+	async #stop(reason: string, leave: boolean): Promise<Stopped> {
+		if (!this.#isStarted) return { drained: true, hangs: false };
+		const stopped = await this.#daemon.stop(reason, { leave });
+		this.emit("stopped", { drained: stopped.drained });
+		return stopped;
 	}
 }

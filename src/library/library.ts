@@ -1,5 +1,12 @@
 /** PocKaffe as a library: `import { createDaemon, createProducer } from "pockaffe/library"`. Main thread only. */
-export { createDaemon, type DaemonConfig, type DaemonEvents, LibraryDaemon, type LibraryOptions } from "./create-daemon.ts";
+export {
+	createDaemon,
+	type DaemonConfig,
+	type DaemonEvents,
+	type LibraryDaemon,
+	type LibraryOptions,
+	type Stopped,
+} from "./create-daemon.ts";
 export {
 	type ChoosePartition,
 	type Content,

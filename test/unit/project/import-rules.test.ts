@@ -21,8 +21,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 	embedded: ["core", "config"],
 	daemon: ["core", "config", "kafka", "supervisor", "worker", "sink", "observe", "embedded"],
 	audit: ["core", "config", "kafka", "supervisor", "worker", "sink", "daemon"],
-	library: ["core", "config", "kafka", "observe", "daemon"],
-	commands: ["core", "config", "kafka", "worker", "sink", "observe", "embedded", "daemon", "audit"],
+	library: ["core", "config", "kafka", "observe", "embedded", "daemon"],
+	commands: ["core", "config", "kafka", "worker", "sink", "observe", "embedded", "daemon", "audit", "library"],
 };
 
 /** Packages that one room alone knows. */
