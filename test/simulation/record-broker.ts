@@ -95,8 +95,8 @@ class SimRecordClient implements RecordClient {
 		return { taken: part.to - part.from, error: null };
 	}
 
-	async partitions(): Promise<number> {
-		return this.#broker.faults.isMissing ? 0 : 1;
+	async partitions(): Promise<{ count: number; leaderless: number[] }> {
+		return { count: this.#broker.faults.isMissing ? 0 : 1, leaderless: [] };
 	}
 
 	async close(): Promise<void> {

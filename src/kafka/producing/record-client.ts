@@ -7,7 +7,7 @@ import rdkafka, { type LibrdKafkaError } from "node-rdkafka";
 import type { Config } from "../../config/config.ts";
 import { recordAt, sourceHeaders } from "../../core/messages/records.ts";
 import { kafkaClientSettings } from "../client/client-settings.ts";
-import { connectOrExplain } from "../client/connect.ts";
+import { type ClusterMetadata, connectOrExplain } from "../client/connect.ts";
 import type { KafkaError } from "../client/kafka-error.ts";
 import { withNative } from "../native.ts";
 import { bufferOf, producerError } from "../producer.ts";
@@ -20,8 +20,8 @@ export type Reported = (topic: string, number: number, error: KafkaError | null)
 export interface RecordClient {
 	/** Hands over what it takes of these: fewer where its queue is full (`error` null), or where it refuses the next one at once. */
 	produce(part: Part): { readonly taken: number; readonly error: KafkaError | null };
-	/** Partitions of a topic; 0 where it is not there, or may not be seen. */
-	partitions(topic: string): Promise<number>;
+	/** A topic's partitions, none where it is not there or may not be seen, and which of them no broker leads. */
+	partitions(topic: string): Promise<{ readonly count: number; readonly leaderless: readonly number[] }>;
 	/** What was not reported by then may have been sent or not. */
 	close(): Promise<void>;
 }
@@ -30,7 +30,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const QUERY_TIMEOUT_MS = 5_000;
 const POLL_MS = 5;
 const QUEUE_FULL = -184;
-const MOST_QUEUED = 200_000;
+/** Never reached: what waits is bounded in bytes before. */
+const MOST_QUEUED = 10_000_000;
 
 /** Connects, or rejects saying what to look at. */
 export async function connectRecordClient(kafka: Config["kafka"], reported: Reported): Promise<RecordClient> {
@@ -68,7 +69,7 @@ export async function connectRecordClient(kafka: Config["kafka"], reported: Repo
 			new Promise((resolve, reject) => {
 				raw.getMetadata({ topic, timeout: QUERY_TIMEOUT_MS } as never, (error, metadata) => {
 					if (error) reject(producerError(error));
-					else resolve(metadata.topics.find(({ name }) => name === topic)?.partitions.length ?? 0);
+					else resolve(partitionsOf(metadata as ClusterMetadata, topic));
 				});
 			}),
 		async close() {
@@ -78,6 +79,11 @@ export async function connectRecordClient(kafka: Config["kafka"], reported: Repo
 			await new Promise<void>((resolve) => raw.disconnect(0, () => resolve()));
 		},
 	};
+}
+
+function partitionsOf({ topics }: ClusterMetadata, topic: string): { count: number; leaderless: number[] } {
+	const partitions = topics.find(({ name }) => name === topic)?.partitions ?? [];
+	return { count: partitions.length, leaderless: partitions.filter(({ leader }) => leader < 0).map(({ id }) => id) };
 }
 
 function produceOne(raw: rdkafka.Producer, { parcel: { source, block, first } }: Part, index: number, group: string): KafkaError | null {

@@ -43,6 +43,8 @@ const COMPACT_FROM = 1_024;
 
 /** The records of one topic, in their order. */
 export class RecordLane {
+	/** Told where the first parcel that is not done is another, or less is left of it: what lies behind may go on without it. */
+	readonly #moved: () => void;
 	#parcels: (Parcel | null)[] = [];
 	/** Numbers of the parcels' first records, also of those that are gone. */
 	#firsts: number[] = [];
@@ -56,12 +58,17 @@ export class RecordLane {
 	/** Of all that is not done. */
 	bytes = 0;
 
+	constructor(moved: () => void = () => {}) {
+		this.#moved = moved;
+	}
+
 	/** Returns the bytes that it takes until it is done. `first`: its first record's number, above all that came before. */
 	push(source: RecordSource, block: RecordBlock, first: number): number {
 		const parcel = { source, block, first, state: new Uint8Array(block.length), left: block.length };
 		this.#parcels.push(parcel);
 		this.#firsts.push(parcel.first);
 		const bytes = bytesOf(parcel);
+		if (this.bytes === 0) this.#moved();
 		this.bytes += bytes;
 		return bytes;
 	}
@@ -133,6 +140,7 @@ export class RecordLane {
 		if (parcel.state[index] === DONE) return 0;
 		parcel.state[index] = DONE;
 		parcel.left--;
+		if (this.#parcels[this.#head] === parcel) this.#moved();
 		return parcel.left === 0 ? this.#remove(parcel) : 0;
 	}
 
@@ -159,6 +167,7 @@ export class RecordLane {
 	#remove(parcel: Parcel): number {
 		const bytes = bytesOf(parcel);
 		this.bytes -= bytes;
+		if (this.#parcels[this.#head] === parcel) this.#moved();
 		this.#parcels[this.#placeOf(parcel.first)] = null;
 		while (this.#head < this.#parcels.length && this.#parcels[this.#head] === null) this.#head++;
 		this.#cursor = Math.max(this.#cursor, this.#head);

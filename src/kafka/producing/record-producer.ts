@@ -17,19 +17,20 @@ import { Acknowledgements } from "./acknowledgements.ts";
 import { CurrentClient } from "./current-client.ts";
 import type { RecordClient } from "./record-client.ts";
 import type { Part, RecordSource } from "./record-lane.ts";
+import { leaderlessWords, recordProblems } from "./record-problems.ts";
 import type { RecordProducerEvents, RecordProducerParts } from "./record-producer-parts.ts";
 import { isRefusedForGood, RecordTries } from "./record-tries.ts";
 import { type TopicLane, TopicLanes } from "./topic-lanes.ts";
 
-/** What the client may have at a time. */
+/** What the client may have at a time, beside topics that nobody acknowledges. */
 const MOST_HANDED = 100_000;
 const MOST_HANDED_BYTES = 32 * 2 ** 20;
 /** Records that go to the client in one call, before others get a turn. */
 const PART_RECORDS = 500;
 /** Then the rest of the daemon gets a turn: 3 µs a record. */
 const PARTS_A_TURN = 8;
-/** Nothing was acknowledged for so long although something waits: told. */
-const SILENT_MS = 10_000;
+/** While something waits, topics that are silent are looked for so often. */
+const WATCH_MS = 5_000;
 const FULL_AGAIN = 0.5;
 
 const { fatal, state, purgedInQueue, purgedInFlight } = kafkaErrors;
@@ -38,7 +39,7 @@ const GAVE_UP: readonly number[] = [fatal, state, purgedInQueue, purgedInFlight]
 /** Produces what handlers give: one client for all of it, a lane for each topic. */
 export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	readonly #parts: RecordProducerParts;
-	readonly #lanes = new TopicLanes();
+	readonly #lanes: TopicLanes;
 	readonly #ended = lifetime();
 	readonly #client: CurrentClient;
 	readonly #tries: RecordTries;
@@ -47,8 +48,8 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	readonly #underWay = new Set<Promise<void>>();
 	#bytes = 0;
 	#waiting = new Set<() => void>();
-	#lastReportMs = 0;
 	#isTurnAsked = false;
+	#isWatched = false;
 	/** Of all lanes, so that a report that comes late is of no record of a lane that was made anew. */
 	#nextNumber = 0;
 
@@ -57,12 +58,13 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		this.#parts = parts;
 		const { clock, random } = parts;
 		const { signal } = this.#ended;
+		this.#lanes = new TopicLanes(clock);
 		this.#client = new CurrentClient({
 			...{ clock, random, signal },
 			connect: () => parts.connect((topic, number, error) => this.#reported(topic, number, error)),
-			isBusy: () => this.#lanes.handed.records > 0,
+			isBusy: () => this.#lanes.hasHanded,
 			connected: () => {
-				this.#lastReportMs = clock.monotonic();
+				this.#lanes.begin();
 				this.#pump();
 			},
 			troubled: () => this.emit("changed"),
@@ -89,20 +91,20 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 
 	produce(submission: RecordSource & { readonly blocks: readonly RecordBlock[] }): void {
 		if (this.#ended.signal.aborted) return;
-		if (this.#bytes === 0) this.#lastReportMs = this.#parts.clock.monotonic();
 		for (const block of submission.blocks) {
 			this.#bytes += this.#lanes.of(block.topic).records.push(submission, block, this.#nextNumber);
 			this.#nextNumber += block.length;
 		}
 		this.#pump();
+		this.#watch();
 	}
 
 	/** True where something of the partition waits for nothing but a broker that answers, or to be told that it is acknowledged. */
 	isMoving({ topic, partition }: TopicPartition): boolean {
 		if (this.#acknowledgements.hasSome({ topic, partition })) return true;
-		if (this.#client.trouble || this.#isSilent) return false;
+		if (this.#client.trouble) return false;
 		return [...this.#lanes].some((lane) => {
-			if (lane.trouble) return false;
+			if (lane.trouble || this.#lanes.silentMs(lane) !== null) return false;
 			for (const { source } of lane.records.parcels()) if (source.topic === topic && source.partition === partition) return true;
 			return false;
 		});
@@ -111,17 +113,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	/** What holds records up, for as long as it does. */
 	get problems(): readonly Problem<"produce_blocked">[] {
 		this.#freed(this.#lanes.dropReleased());
-		const of = (where: Problem["where"], { message, sinceMs }: { message: string; sinceMs: number }) => ({
-			...{ code: "produce_blocked" as const, where, message, sinceMs },
-		});
-		const lanes = [...this.#lanes].flatMap(({ topic, trouble, records }) =>
-			trouble && !records.isEmpty ? [of({ topic, partition: null }, trouble)] : [],
-		);
-		if (lanes.length === 0 && this.#client.trouble) return [of(null, this.#client.trouble)];
-		if (lanes.length > 0 || !this.#isSilent) return lanes;
-		const silentMs = this.#parts.clock.monotonic() - this.#lastReportMs;
-		const message = `Kafka has acknowledged no record for ${Math.round(silentMs / 1000)} s, and ${this.#bytes} bytes wait`;
-		return [of(null, { message, sinceMs: this.#parts.clock.now() - silentMs })];
+		return recordProblems(this.#lanes, this.#client.trouble, this.#parts.clock);
 	}
 
 	/** The next records go by a new client, made of what its settings name by now. */
@@ -138,8 +130,26 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		this.#acknowledgements.tell();
 	}
 
-	get #isSilent(): boolean {
-		return this.#bytes > 0 && this.#parts.clock.monotonic() - this.#lastReportMs > SILENT_MS;
+	/** Nobody waits behind topics that are silent, and it is asked why they are. */
+	#watch(): void {
+		if (this.#isWatched) return;
+		this.#isWatched = true;
+		this.#parts.clock.after(WATCH_MS, () => {
+			this.#isWatched = false;
+			if (this.#ended.signal.aborted || this.#bytes === 0) return;
+			for (const lane of this.#lanes) if (lane.state === "open" && this.#lanes.silentMs(lane) !== null) this.#askWhy(lane);
+			this.#pump();
+			this.#watch();
+		});
+	}
+
+	#askWhy(lane: TopicLane): void {
+		const client = this.#client.ready;
+		if (!client) return;
+		const asked = client.partitions(lane.topic).then(({ leaderless }) => {
+			if (this.#lanes.silentMs(lane) !== null) lane.silence = leaderlessWords(leaderless);
+		});
+		this.#begin(asked.catch(() => {}));
 	}
 
 	#pump(): void {
@@ -166,10 +176,10 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 
 	/** Hands over the next records of the lane; false where there are none, or the client is full. */
 	#hand(lane: TopicLane, client: RecordClient): boolean {
-		const { records, bytes } = this.#lanes.handed;
-		if (records >= MOST_HANDED || bytes >= MOST_HANDED_BYTES) return false;
 		const next = lane.records.first();
 		if (!next) return false;
+		const { records, bytes } = this.#lanes.handedBeside(lane);
+		if (records >= MOST_HANDED || bytes >= MOST_HANDED_BYTES) return false;
 		if (next.parcel.source.released) {
 			this.#freed(lane.records.drop(next.parcel));
 			return true;
@@ -187,7 +197,6 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	#reported(topic: string, number: number, error: KafkaError | null): void {
 		const lane = this.#lanes.get(topic);
 		const found = lane?.records.find(number);
-		this.#lastReportMs = this.#parts.clock.monotonic();
 		if (lane && found) {
 			if (error === null) this.#acknowledged(lane, found);
 			else {
@@ -223,8 +232,8 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	/** Is the topic there? */
 	#look(lane: TopicLane, client: RecordClient): void {
 		lane.state = "trying";
-		const looked = client.partitions(lane.topic).catch(() => 0);
-		this.#begin(looked.then((partitions) => (partitions > 0 ? this.#opens(lane) : this.#try(lane))));
+		const looked = client.partitions(lane.topic).catch(() => ({ count: 0 }));
+		this.#begin(looked.then(({ count }) => (count > 0 ? this.#opens(lane) : this.#try(lane))));
 	}
 
 	/** Record by record, until those that failed went through or are refused. */
@@ -233,7 +242,6 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 			next: () => this.#firstOf(lane),
 			isLast: ({ parcel, from }) => parcel.first + from >= lane.suspectUntil,
 			acknowledged: (part) => {
-				this.#lastReportMs = this.#parts.clock.monotonic();
 				this.#acknowledged(lane, part);
 				this.#clear(lane);
 			},

@@ -1,4 +1,5 @@
 /** A lane for each topic that handlers produce to: a topic that is missing or forbidden holds up nobody else. */
+import type { Clock } from "../../core/clock.ts";
 import { RecordLane } from "./record-lane.ts";
 
 /** The records of one topic, and how far it is with them. */
@@ -12,14 +13,26 @@ export interface TopicLane {
 	/** The records up to this number are tried one by one; -1: only the next. */
 	suspectUntil: number;
 	trouble: { message: string; sinceMs: number } | null;
+	/** When its first records moved, monotonic. */
+	movedAtMs: number;
+	/** Why they don't, as far as it is known. */
+	silence: string | null;
 }
+
+/** Nothing of the first records was acknowledged for so long: told. */
+const SILENT_MS = 10_000;
 
 /** From so many on, lanes that have nothing are forgotten: a handler may name topics by what messages hold. */
 const MANY_LANES = 100;
 
 /** See the file's header. */
 export class TopicLanes implements Iterable<TopicLane> {
+	readonly #clock: Pick<Clock, "monotonic">;
 	readonly #lanes = new Map<string, TopicLane>();
+
+	constructor(clock: Pick<Clock, "monotonic">) {
+		this.#clock = clock;
+	}
 
 	[Symbol.iterator](): Iterator<TopicLane> {
 		return this.#lanes.values();
@@ -34,18 +47,51 @@ export class TopicLanes implements Iterable<TopicLane> {
 		let lane = this.#lanes.get(topic);
 		if (!lane) {
 			if (this.#lanes.size >= MANY_LANES) this.#forgetIdle();
-			lane = { topic, records: new RecordLane(), state: "new", isStopped: false, suspectUntil: -1, trouble: null };
+			lane = this.#make(topic);
 			this.#lanes.set(topic, lane);
 		}
 		return lane;
 	}
 
-	/** Records that the client has, of all topics, and their bytes. */
-	get handed(): { readonly records: number; readonly bytes: number } {
+	#make(topic: string): TopicLane {
+		const lane: TopicLane = {
+			...{ topic, state: "new", isStopped: false, suspectUntil: -1, trouble: null, silence: null },
+			records: new RecordLane(() => this.#moved(lane)),
+			movedAtMs: this.#clock.monotonic(),
+		};
+		return lane;
+	}
+
+	#moved(lane: TopicLane): void {
+		lane.movedAtMs = this.#clock.monotonic();
+		lane.silence = null;
+	}
+
+	/** From now on nobody is silent yet: there is another client. */
+	begin(): void {
+		for (const lane of this.#lanes.values()) this.#moved(lane);
+	}
+
+	/** How long nothing of the lane's first records has moved, ms; null where that is no matter. */
+	silentMs({ records, movedAtMs }: TopicLane): number | null {
+		const ms = this.#clock.monotonic() - movedAtMs;
+		return records.isEmpty || ms <= SILENT_MS ? null : ms;
+	}
+
+	/** Whether the client has any record. */
+	get hasHanded(): boolean {
+		for (const { records } of this.#lanes.values()) if (records.handed > 0) return true;
+		return false;
+	}
+
+	/** What the client has of those that share its room: all lanes but silent ones, each of which is counted by itself. */
+	handedBeside(lane: TopicLane): { readonly records: number; readonly bytes: number } {
+		const isAlone = this.silentMs(lane) !== null;
 		let [count, bytes] = [0, 0];
-		for (const { records } of this.#lanes.values()) {
-			count += records.handed;
-			bytes += records.handedBytes;
+		for (const each of this.#lanes.values()) {
+			if (isAlone ? each !== lane : this.silentMs(each) !== null) continue;
+			count += each.records.handed;
+			bytes += each.records.handedBytes;
 		}
 		return { records: count, bytes };
 	}

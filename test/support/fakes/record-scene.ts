@@ -38,9 +38,9 @@ export class FakeRecordClient implements RecordClient {
 		return { taken: to - from, error: null };
 	}
 
-	async partitions(topic: string): Promise<number> {
+	async partitions(topic: string): Promise<{ count: number; leaderless: number[] }> {
 		this.#scene.looks.push(topic);
-		return this.#scene.missing.has(topic) ? 0 : 3;
+		return { count: this.#scene.missing.has(topic) ? 0 : 3, leaderless: this.#scene.leaderless.get(topic) ?? [] };
 	}
 
 	async close(): Promise<void> {
@@ -66,6 +66,8 @@ export class RecordScene {
 	readonly single: string[] = [];
 	/** Topics that are not there. */
 	readonly missing = new Set<string>();
+	/** Partitions without a leader, by topic. */
+	readonly leaderless = new Map<string, number[]>();
 	/** Topics that were looked for. */
 	readonly looks: string[] = [];
 	/** Clients for single records that are open, and the most there were at a time. */

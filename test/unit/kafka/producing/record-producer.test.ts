@@ -240,9 +240,52 @@ describe("records on their way", () => {
 		expect(scene.producer.problems).toEqual([]);
 		await scene.pass(3_000);
 		expect(scene.producer.problems).toMatchObject([
-			{ where: null, message: expect.stringMatching(/no record for 12 s, and \d+ bytes wait/) },
+			{ where: { topic: "out" }, message: expect.stringMatching(/no record for topic out for 12 s, and \d+ bytes wait$/) },
 		]);
 		expect(scene.producer.isMoving({ topic: "orders", partition: 2 })).toBe(false);
+		scene.client.report();
+		await scene.pass();
+		expect(scene.producer.problems).toEqual([]);
+	});
+
+	it("say so of the topic that it concerns, and that a partition has no leader, though others go on", async () => {
+		const scene = new RecordScene();
+		scene.leaderless.set("out", [1]);
+		await scene.produce("out", "a", "b");
+		for (let second = 0; second < 16; second++) {
+			await scene.produce("other", `o${second}`);
+			scene.client.report(null, [`o${second}`]);
+			// Behind what waits for the leader the topic's other partitions go on.
+			await scene.produce("out", `c${second}`);
+			scene.client.report(null, [`c${second}`]);
+			await scene.pass(1_000);
+		}
+		expect(scene.producer.problems).toMatchObject([
+			{
+				where: { topic: "out", partition: null },
+				message: expect.stringMatching(
+					/no record for topic out for 16 s, and \d+ bytes wait: partition 1 has no leader: the broker is down/,
+				),
+			},
+		]);
+		scene.client.report(null, ["a"]);
+		await scene.pass();
+		expect(scene.producer.problems).toEqual([]);
+	});
+
+	it("hold up no other topic, however many of them nobody acknowledges", async () => {
+		const scene = new RecordScene(1e9);
+		const large = "x".repeat(2 ** 20);
+		await scene.produce("out", ...Array.from({ length: 40 }, () => large));
+		await scene.pass();
+		const before = scene.client.taken.length;
+		expect(before).toBeLessThan(40);
+		await scene.produce("other", "o");
+		await scene.pass(20_000);
+		expect(scene.client.taken.slice(before)).toEqual(["o"]);
+		scene.client.report(null, ["o"]);
+		await scene.pass();
+		expect(scene.fates).toEqual(["40"]);
 	});
 
 	it("of a partition that was given away are not sent any more, and nobody hears of those that were", async () => {
