@@ -114,9 +114,10 @@ export const readinessCodes = {
 	},
 	produce_blocked: {
 		means:
-			"records of a handler can't be produced: the topic is missing, the right to write to it is missing, or no broker answers; their messages wait, uncommitted",
+			"records of a handler can't be produced: the topic is missing, the right to write to it is missing, no broker answers, or the broker that has the topic is down or can't write to its disk; their messages wait, uncommitted",
 		look: "the message: it names the topic and the error",
-		remedy: "`pockaffe topic create TOPIC -p N`, grant the right, or start the broker, as the message says; nothing has to be restarted",
+		remedy:
+			"`pockaffe topic create TOPIC -p N`, grant the right, or start the broker (with room on its disk), as the message says; the daemon need not be restarted",
 		ends: "with the first record that the broker accepts; tried again within seconds",
 	},
 	draining: {

@@ -9,6 +9,7 @@ import type { DaemonProcess } from "../../support/daemons/daemon-process.ts";
 import { eventLog, eventTable, readTable } from "../../support/daemons/event-log.ts";
 import { committedOffsets, untilCommitted } from "../../support/kafka/group-offsets.ts";
 import { type KafkaServer, startKafka } from "../../support/kafka/kafka-server.ts";
+import { kafkaAt } from "../../support/kafka/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { SteadyLoad } from "../../support/kafka/steady-load.ts";
 import { createTestDatabase, type TestDatabase } from "../../support/postgres/test-database.ts";
@@ -120,8 +121,8 @@ describeOnKafka("a chain of daemons, from topic to topic to table", () => {
 		await load.stop();
 		for (const stage of stages) await stage.end();
 
-		const messages = await readTopic(brokers, source, PARTITIONS);
-		const records = await readTopic(brokers, middle, PARTITIONS);
+		const messages = await readTopic(kafkaAt(brokers), source, PARTITIONS);
+		const records = await readTopic(kafkaAt(brokers), middle, PARTITIONS);
 		const repeats = expectComplete(messages.flat(), records);
 		for (const each of records) expect(outOfOrder(each)).toEqual([]);
 		const fold = foldOf(messages);

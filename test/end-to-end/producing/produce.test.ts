@@ -32,7 +32,7 @@ describeOnKafka("a handler that produces", () => {
 		await using daemon = await service(brokers(), handler, { topic: source, url: db.url, handler: { produces: [out] } });
 		const running = await daemon.run();
 		await untilCommitted(brokers(), daemon.group, source);
-		const logs = await readTopic(brokers(), out, 3);
+		const logs = await readTopic(kafkaAt(brokers()), out, 3);
 		const told = logs.flat().map((m) => ({
 			...{ partition: m.partition, key: String(m.key), value: m.value && String(m.value), timestamp: m.timestamp },
 			...{ from: header(m, "pockaffe-source"), index: header(m, "pockaffe-source-index"), at: header(m, "pockaffe-source-timestamp") },
@@ -64,7 +64,7 @@ describeOnKafka("a handler that produces", () => {
 		await using daemon = await service(brokers(), handler, { topic: source, url: db.url, tables: { events: eventTable } });
 		const running = await daemon.run();
 		await untilCommitted(brokers(), daemon.group, source);
-		const [log = []] = await readTopic(brokers(), out, 1);
+		const [log = []] = await readTopic(kafkaAt(brokers()), out, 1);
 		expect(firsts(log).map(({ offset }) => offset)).toEqual(Array.from({ length: 200 }, (_, i) => i).filter((i) => i !== 100));
 		const letters = await storedLetters(db.database, daemon.group);
 		expect(letters).toMatchObject([{ offset: 100, reason: "row_fault", sqlstate: "kafka_10", table: `topic ${out}`, rowId: "record 0" }]);
@@ -87,7 +87,7 @@ describeOnKafka("a handler that produces", () => {
 		await makeTopic(brokers(), out, 1);
 		await untilCommitted(brokers(), daemon.group, source);
 		await running.ready();
-		expect(firsts((await readTopic(brokers(), out, 1))[0] ?? []).map(({ offset }) => offset)).toEqual(
+		expect(firsts((await readTopic(kafkaAt(brokers()), out, 1))[0] ?? []).map(({ offset }) => offset)).toEqual(
 			Array.from({ length: 10 }, (_, i) => i),
 		);
 		await deleteTopic(brokers(), out);
@@ -95,7 +95,7 @@ describeOnKafka("a handler that produces", () => {
 		await notReadyFor(running, "produce_blocked", new RegExp(out));
 		await makeTopic(brokers(), out, 1);
 		await untilCommitted(brokers(), daemon.group, source);
-		const [log = []] = await readTopic(brokers(), out, 1);
+		const [log = []] = await readTopic(kafkaAt(brokers()), out, 1);
 		expect(firsts(log).map(({ offset }) => offset)).toEqual(Array.from({ length: 10 }, (_, i) => 10 + i));
 		expect(await running.stop()).toBe(0);
 	});
@@ -114,7 +114,7 @@ describeOnKafka("a handler that produces", () => {
 		});
 		const running = await daemon.run();
 		await untilCommitted(brokers(), daemon.group, source);
-		const [log = []] = await readTopic(brokers(), out, 1);
+		const [log = []] = await readTopic(kafkaAt(brokers()), out, 1);
 		expect(log).toHaveLength(100_001);
 		expect(log.slice(0, 100_000).every(({ value }, i) => String(value) === String(i))).toBe(true);
 		expect(log[100_000]?.value?.length).toBe(20 * 2 ** 20);

@@ -1,6 +1,7 @@
 /** What tests of handlers that produce share: daemons with a handler of the test's own, and topics read with their source headers. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Config } from "../../../src/config/config.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import type { ReceivedMessage } from "../../../src/core/messages/message.ts";
 import { SOURCE_HEADER } from "../../../src/core/messages/records.ts";
@@ -63,8 +64,8 @@ export async function makeTopic(brokers: string, name: string, partitions: numbe
 }
 
 /** Each partition's messages, in its order. */
-export async function readTopic(brokers: string, topic: string, partitions: number): Promise<ReceivedMessage[][]> {
-	await using reader = await LogReader.connect(kafkaAt(brokers), systemClock, uniqueName("reader"), new AbortController().signal);
+export async function readTopic(kafka: Config["kafka"], topic: string, partitions: number): Promise<ReceivedMessage[][]> {
+	await using reader = await LogReader.connect(kafka, systemClock, uniqueName("reader"), new AbortController().signal);
 	const all = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }));
 	const ranges = await Promise.all(all.map(async (each) => ({ ...each, from: 0, to: (await reader.watermarks(each)).high })));
 	const logs = all.map((): ReceivedMessage[] => []);
