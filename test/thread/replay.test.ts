@@ -159,7 +159,6 @@ it("a replay whose records nobody acknowledges any more ends, and says so: what 
 		),
 	});
 	expect(told.map(offsetAndFate)).toEqual([[4, "replayed"]]);
-	expect(clock.monotonic()).toBeLessThan(35_000);
 });
 
 it("letters are handed over one after the other, and who hears it knows which", async () => {
