@@ -19,7 +19,7 @@ import { lifetime } from "../../core/lifetime.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { Random } from "../../core/random.ts";
 import { unlessAborted } from "../../core/unless-aborted.ts";
-import { KafkaError } from "../client/kafka-error.ts";
+import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import { Producer } from "../producer.ts";
 import { awaitTopic, createTopic, type NewTopic } from "../topics.ts";
 import { refused, withRight } from "../watches/rights.ts";
@@ -56,11 +56,21 @@ const MAX_MESSAGE_BYTES = 100_000_000;
 const refusedConfig = new Set(["kafka_40", "kafka_44"]);
 /** librdkafka's codes: the producer is unusable (fatal, state), the record is too large, the record was not accepted in time. */
 const codes = { fatal: "kafka_-150", state: "kafka_-172", tooLarge: "kafka_10", timedOut: "kafka_-192" };
+/**
+ * What a record of a topic that was deleted ends with: the client waits for the topic to come back until the record's time is over, and
+ * says so only then. The topic is looked for again, and made where it is missing.
+ */
+const goneCodes: readonly string[] = [
+	codes.timedOut,
+	...[kafkaErrors.unknownTopic, kafkaErrors.unknownPartition, kafkaErrors.unknownTopicOrPartition].map((code) => `kafka_${code}`),
+];
 
 interface Connection {
 	readonly producer: TopicProducer;
 	/** Partitions of the topic. */
 	readonly partitions: number;
+	/** The offset of the last letter, by partition. */
+	readonly offsets: Map<number, number>;
 }
 
 /** Stores letters in the topic, and tries until they are durable. */
@@ -69,6 +79,8 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	readonly #ended = lifetime();
 	/** Connections; the key says whether it is the one for large records. */
 	readonly #connections = new Map<boolean, Promise<Connection>>();
+	/** Clients that are on their way out: the process must not end before they have. */
+	readonly #closing = new Set<Promise<void>>();
 	readonly #storing = new Set<DeadLetter>();
 	/** Letters whose last attempt failed. */
 	readonly #failing = new Set<DeadLetter>();
@@ -153,15 +165,29 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 
 	async #produce({ next, isLarge }: LetterTrial, isBrief: boolean): Promise<void> {
 		const { topic } = this.#parts;
-		const { producer, partitions } = await this.#connected(isLarge);
+		const connecting = this.#connected(isLarge);
+		const { producer, partitions, offsets } = await connecting;
 		const { key, value } = next;
 		const headers = letterHeaders(next, this.#parts, { ageMs: Math.max(0, this.#parts.clock.monotonic() - next.receivedAtMs), isBrief });
 		const record = { topic, partition: next.partition % partitions, key, value, headers };
 		try {
-			await producer.produce(record).catch(refused(this.#parts.kafka, { topic: ["Write", topic] }));
+			const { partition, offset } = await producer.produce(record).catch(refused(this.#parts.kafka, { topic: ["Write", topic] }));
+			// Somebody deleted the topic and made another one, a broker by itself perhaps: that one may not keep letters.
+			if (offset <= (offsets.get(partition) ?? -1)) this.#lookAnew(isLarge, connecting, producer);
+			else offsets.set(partition, offset);
+		} catch (error) {
+			if (goneCodes.includes(codeOf(error))) this.#lookAnew(isLarge, connecting, producer);
+			throw error;
 		} finally {
 			if (producer.gaveUp) void this.#disconnect();
 		}
+	}
+
+	/** The next letter looks for the topic again. Of many letters that ask for it together only the first gives the client up. */
+	#lookAnew(forLarge: boolean, connecting: Promise<Connection>, producer: TopicProducer): void {
+		if (this.#connections.get(forLarge) !== connecting) return;
+		this.#connections.delete(forLarge);
+		void this.#close(producer);
 	}
 
 	#failed(letter: DeadLetter, error: unknown): void {
@@ -199,7 +225,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 			? await connectProducer()
 			: await Producer.connect(kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs });
 		try {
-			return { producer, partitions: await this.#existing(producer) };
+			return { producer, partitions: await this.#existing(producer), offsets: new Map() };
 		} catch (error) {
 			await producer[Symbol.asyncDispose]();
 			throw error;
@@ -233,6 +259,9 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	async #judged(producer: TopicProducer, sources: readonly string[], partitions: number): Promise<number> {
 		const { kafka, topic } = this.#parts;
 		const settings = await producer.topicSettings([topic, ...sources]).catch((error: KafkaError) => error);
+		const own = settings instanceof KafkaError ? null : settings?.get(topic);
+		// It is being deleted: the broker that told of it did not know yet.
+		if (own instanceof KafkaError && own.kafkaCode === kafkaErrors.unknownTopicOrPartition) throw own;
 		const { refusal, doubts, unknown } = letterTopicPolicy({ kafka, topic, sources, settings });
 		if (refusal !== null) throw new PocKaffeError("letters_compacted", refusal);
 		for (const doubt of unknown === null ? doubts : [unknown]) {
@@ -249,8 +278,15 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		for (const connection of connections) {
 			const { producer } = (await connection.catch(() => null)) ?? {};
 			// Letters still under way are given up by their callers, or tried again with the next connection.
-			await producer?.close(0);
+			if (producer) void this.#close(producer);
 		}
+		await Promise.all(this.#closing);
+	}
+
+	#close(producer: TopicProducer): Promise<void> {
+		const closing = producer.close(0).finally(() => this.#closing.delete(closing));
+		this.#closing.add(closing);
+		return closing;
 	}
 }
 

@@ -6,7 +6,7 @@ import { Producer } from "../../../src/kafka/producer.ts";
 import { pockaffe } from "../../support/daemons/command-line.ts";
 import { runDaemon } from "../../support/daemons/daemon-process.ts";
 import { notReadyFor } from "../../support/daemons/delivery-scene.ts";
-import { createTopicWith, kafkaAt, removeTopic } from "../../support/kafka/load-topic.ts";
+import { createTopicWith, deleteTopic, kafkaAt, removeTopic } from "../../support/kafka/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase, type TestDatabase } from "../../support/postgres/test-database.ts";
 import { withAddon } from "../../support/project/with-addon.ts";
@@ -111,6 +111,29 @@ describeOnKafka("a letters topic that is there already", () => {
 		const told = () => daemon.records.filter(({ msg }) => msg.startsWith(`dead letters go to topic ${letters}: `));
 		await daemon.record("its life is short", ({ msg }) => /after 7 days \(retention\.ms=604800000\), open or not/.test(msg));
 		expect(told()).toMatchObject([{ level: "warn" }]);
+		expect(await daemon.stop()).toBe(0);
+	});
+
+	it("and is deleted while letters come: the daemon makes it anew for the next one", withAddon, async () => {
+		const letters = uniqueName("deleted");
+		const source = uniqueName("source");
+		await createTopicWith(brokers, { name: source, partitions: 1 }, {});
+		await using producer = await Producer.connect(kafkaAt(brokers));
+		const config = configFor(letters);
+		await using daemon = await runDaemon(folder.path, { ...config, kafka: { ...config.kafka, topics: [source] } });
+		await daemon.ready();
+		await producer.produce({ topic: source, key: "a", value: "no JSON" });
+		await waitFor("the first letter", async () => (await daemon.metric("pockaffe_dead_letters_total")) === 1);
+		await deleteTopic(brokers, letters);
+		await producer.produce({ topic: source, key: "b", value: "no JSON either" });
+		await waitFor("the second letter", async () => (await daemon.metric("pockaffe_dead_letters_total")) === 2);
+		const { stdout } = await pockaffe(["dead-letters", "list", "--json"], { cwd: folder.path });
+		expect(
+			stdout
+				.trim()
+				.split("\n")
+				.map((line) => JSON.parse(line).key),
+		).toEqual(["b"]);
 		expect(await daemon.stop()).toBe(0);
 	});
 });

@@ -77,16 +77,22 @@ describe("the topic of dead letters", () => {
 		const stored: number[] = [];
 		const told: string[] = [];
 		const current = { ...settings };
+		/** What the cluster says: `gone` refuses what is looked up and what is written. */
+		const cluster = { partitions: 3, unknownSettings: false, gone: null as KafkaError | null, clients: 0, closed: 0 };
 		const producer = (): TopicProducer => ({
 			topics: async () =>
 				new Map([
-					["dead", 3],
+					["dead", cluster.partitions],
 					["orders", 3],
 				]),
-			topicSettings: async () => new Map([["dead", new Map(Object.entries(current))]]),
-			produce: async ({ partition = 0 }) => ({ partition, offset: stored.push(partition), timestamp: 0 }),
+			topicSettings: async () =>
+				new Map([["dead", cluster.unknownSettings ? new KafkaError("Unknown topic", 3) : new Map(Object.entries(current))]]),
+			produce: async ({ partition = 0 }) => {
+				if (cluster.gone) throw cluster.gone;
+				return { partition, offset: stored.push(partition), timestamp: 0 };
+			},
 			gaveUp: false,
-			close: async () => {},
+			close: async () => void cluster.closed++,
 			async [Symbol.asyncDispose]() {},
 		});
 		const letters = new DeadLetterTopic({
@@ -96,11 +102,14 @@ describe("the topic of dead letters", () => {
 			version: "1",
 			clock,
 			random: () => 0.5,
-			connectProducer: async () => producer(),
+			connectProducer: async () => {
+				cluster.clients++;
+				return producer();
+			},
 		});
 		letters.on("target:blocked", ({ message }) => told.push(message));
 		letters.on("target:doubtful", ({ message }) => told.push(message));
-		return { clock, current, letters, stored, told };
+		return { clock, cluster, current, letters, stored, told };
 	}
 
 	it("that is compacted takes no letter: its target is blocked, until the policy is another one", async () => {
@@ -128,6 +137,68 @@ describe("the topic of dead letters", () => {
 		await store();
 		expect(stored).toEqual([1, 1]);
 		expect(told).toEqual([expect.stringMatching(/^dead letters go to topic dead: Kafka deletes its letters after 7 days/)]);
+		await letters.dispose();
+	});
+
+	it.each([
+		["its time is over", -192],
+		["the client knows no such topic", -188],
+		["the client knows no such partition", -190],
+		["the broker knows no such topic", 3],
+	])("that is deleted under a letter is looked for anew, once for all letters, where %s", async (_, code) => {
+		const { clock, cluster, letters, stored } = scene(KEPT);
+		const store = (partition: number) => letters.store(deadLetter({ topic: "orders", partition }), new AbortController().signal);
+		await store(2);
+		expect(cluster).toMatchObject({ clients: 1, closed: 0 });
+		cluster.gone = new KafkaError("gone", code);
+		const storing = [store(1), store(2)];
+		await clock.advance(0);
+		expect([letters.blocked, cluster.clients, cluster.closed]).toEqual([true, 1, 1]);
+		Object.assign(cluster, { gone: null, partitions: 1 });
+		await clock.advance(60_000);
+		await Promise.all(storing);
+		expect([letters.blocked, stored, cluster.clients, cluster.closed]).toEqual([false, [2, 0, 0], 2, 1]);
+		await letters.dispose();
+	});
+
+	it("that somebody made anew is looked at again: what it does to letters is told", async () => {
+		const { clock, cluster, current, letters, stored, told } = scene(KEPT);
+		const store = () => letters.store(deadLetter({ topic: "orders", partition: 1 }), new AbortController().signal);
+		await store();
+		await store();
+		expect([cluster.clients, told]).toEqual([1, []]);
+		stored.length = 0;
+		current["retention.ms"] = "604800000";
+		await store();
+		await store();
+		expect([cluster.clients, cluster.closed]).toEqual([2, 1]);
+		expect(told).toEqual([expect.stringMatching(/^dead letters go to topic dead: Kafka deletes its letters after 7 days/)]);
+		await clock.advance(0);
+		await letters.dispose();
+	});
+
+	it("that refuses a letter for another reason keeps its client", async () => {
+		const { clock, cluster, letters } = scene(KEPT);
+		cluster.gone = new KafkaError("no right", 29);
+		const storing = letters.store(deadLetter({ topic: "orders", partition: 1 }), new AbortController().signal);
+		await clock.advance(60_000);
+		cluster.gone = null;
+		await clock.advance(60_000);
+		await storing;
+		expect(cluster).toMatchObject({ clients: 1, closed: 0 });
+		await letters.dispose();
+	});
+
+	it("that is being deleted while it is looked at takes no letter", async () => {
+		const { clock, cluster, letters, stored } = scene(KEPT);
+		cluster.unknownSettings = true;
+		const storing = letters.store(deadLetter({ topic: "orders", partition: 1 }), new AbortController().signal);
+		await clock.advance(60_000);
+		expect([letters.blocked, stored]).toEqual([true, []]);
+		cluster.unknownSettings = false;
+		await clock.advance(60_000);
+		await storing;
+		expect(stored).toEqual([1]);
 		await letters.dispose();
 	});
 });
