@@ -34,7 +34,7 @@ export interface VerificationState {
 /** What a verification was made for, part by part: each text changes when that part changes. */
 export type VerificationIdentity = Readonly<Record<string, string>>;
 
-const FORMAT = 1;
+const FORMAT = 2;
 const [STATE, NEXT, LETTERS, LOCK] = ["state.jsonl", "state.next", "letters.jsonl", "lock"];
 const OWN = /^(state\.jsonl|state\.next|letters\.jsonl|lock|.*\.run)$/;
 /** Characters written at a time. */

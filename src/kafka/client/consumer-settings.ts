@@ -3,10 +3,10 @@ import type { Config } from "../../config/config.ts";
 import { kafkaClientSettings } from "./client-settings.ts";
 
 /**
- * Prefetch per consumer. Pausing discards a partition's prefetched messages, so it is kept small; with a short queue back-off a small
- * prefetch costs nothing (measured: 315-320k messages/s against 327k with the defaults).
+ * Prefetch per partition. Pausing discards a partition's prefetched messages, so it is kept small; with a short queue back-off a small
+ * prefetch costs nothing (measured with four partitions: 5,000 take no more CPU than 20,000, and 30 MiB less).
  */
-const PREFETCH_MESSAGES = 20_000;
+const PREFETCH_MESSAGES = 5_000;
 const LARGEST_PREFETCH_KBYTES = 32_768;
 /**
  * Maximum (compressed) bytes of one partition per fetch. librdkafka delivers all of them before the next partition's. Its default of 1 MiB

@@ -20,15 +20,21 @@ export interface ExpectedRow extends UpsertRow, RowVersion {
 /** The rows that may be stored for an id: the newest required row, after newer optional ones. Newest first, never empty. */
 export type Candidates = readonly ExpectedRow[];
 
+/** Candidates as JSON, with the fields in a fixed order: a line of a run. In memory it takes a third of what the objects take. */
+type Packed = string;
+type Fields = readonly [...Parameters<typeof rowOf>];
+
 /** Rows are written to disk when memory holds about this many bytes, or ids. */
 export interface MemoryLimit {
 	readonly ids: number;
 	readonly bytes: number;
 }
 
-const DEFAULT_LIMIT: MemoryLimit = { ids: 200_000, bytes: 64 * 1024 * 1024 };
-/** Approximate memory of a row beside its texts: objects, keys, numbers. */
-const ROW_OVERHEAD_BYTES = 200;
+const DEFAULT_LIMIT: MemoryLimit = { ids: 200_000, bytes: 40 * 1024 * 1024 };
+/** Approximate memory of a row beside its texts: as an object, and packed as one text. */
+const OVERHEAD_BYTES = { row: 400, packed: 100 };
+/** Share of the limit that packed rows may take. */
+const PACKED_SHARE = 0.75;
 /** Characters written at a time: writing line by line would cost a turn of the event loop each. */
 const WRITE_CHARACTERS = 65_536;
 
@@ -55,7 +61,7 @@ export class ExpectedRows {
 	readonly chosen: ChosenIds;
 	readonly #limit: MemoryLimit;
 	readonly #runs: string[] = [];
-	#rows = new Map<string, Candidates>();
+	#rows = new Map<string, Candidates | Packed>();
 	#bytes = 0;
 
 	constructor({ layout, folder, name, chosen = everyId, limit = DEFAULT_LIMIT, runs = 0 }: ExpectedRowsParts) {
@@ -75,7 +81,8 @@ export class ExpectedRows {
 	/** Adds a row; of equal versions the later one counts. */
 	add(row: ExpectedRow): void {
 		if (!this.chosen.admit(row.id)) return;
-		const present = this.#rows.get(row.id);
+		const kept = this.#rows.get(row.id);
+		const present = kept === undefined ? undefined : unpacked(kept);
 		const isPlain = present?.length === 1 && !row.optional && !(present[0] as ExpectedRow).optional;
 		if (isPlain && compareVersions(row, present[0] as ExpectedRow, this.#strategy) < 0) return;
 		// A replaced row still counts: whatever is left of its batch keeps the whole batch's text in memory.
@@ -87,8 +94,8 @@ export class ExpectedRows {
 	async relieve(): Promise<void> {
 		if (!this.#isTooMuch) return;
 		this.#compact();
-		// Copy only if at least half can be freed.
-		if (this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes / 2) await this.#spill();
+		// With less room for new rows, all rows would be packed again and again for a few new ones.
+		if (this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes * PACKED_SHARE) await this.#spill();
 	}
 
 	/** Writes everything in memory to disk. Rejects (ExitError) if the disk fails. */
@@ -100,23 +107,23 @@ export class ExpectedRows {
 		return this.#rows.size >= this.#limit.ids || this.#bytes >= this.#limit.bytes;
 	}
 
-	/** Copies the rows that are still needed, so that they no longer keep their batches' texts in memory. */
+	/** Packs the rows that are still wanted. A row as it came keeps its whole batch's text in memory. */
 	#compact(): void {
 		const rows = this.#rows;
 		this.#rows = new Map();
 		this.#bytes = 0;
-		for (const [id, candidates] of rows) {
+		for (const [id, kept] of rows) {
 			rows.delete(id);
 			if (!this.chosen.has(id)) continue;
-			const copies = JSON.parse(JSON.stringify(candidates)) as Candidates;
-			this.#rows.set(idOf(copies), copies);
-			for (const row of copies) this.#bytes += bytesOf(row);
+			const line = packed(kept);
+			this.#rows.set(kept === line ? id : JSON.parse(JSON.stringify(id)), line);
+			this.#bytes += line.length + OVERHEAD_BYTES.packed;
 		}
 	}
 
 	/** All ids in the order of their UTF-8 bytes, each once. May be read several times; add no rows afterwards. */
 	async *sorted(): AsyncGenerator<Candidates> {
-		const sources = [...this.#runs.map(readRun), inOrder(this.#rows)];
+		const sources = [...this.#runs.map(readRun), unpackedInOrder(this.#rows)];
 		const heads = await Promise.all(sources.map((source) => next(source)));
 		for (;;) {
 			let least: string | null = null;
@@ -176,21 +183,51 @@ function rank(unit: number): number {
 }
 
 function bytesOf({ values }: ExpectedRow): number {
-	return values.reduce((sum, value) => sum + (value?.length ?? 0), ROW_OVERHEAD_BYTES);
+	return values.reduce((sum, value) => sum + (value?.length ?? 0), OVERHEAD_BYTES.row);
+}
+
+function packed(kept: Candidates | Packed): Packed {
+	return typeof kept === "string" ? kept : JSON.stringify(kept.map(fieldsOf));
+}
+
+function unpacked(kept: Candidates | Packed): Candidates {
+	return typeof kept === "string" ? (JSON.parse(kept) as Fields[]).map((fields) => rowOf(...fields)) : kept;
+}
+
+function fieldsOf({ id, isDelete, timestamp, offset, partition, topic, values, field, optional }: ExpectedRow): Fields {
+	return [id, isDelete, timestamp, offset, partition, topic, values, field, optional];
+}
+
+function rowOf(
+	id: string,
+	isDelete: boolean,
+	timestamp: number,
+	offset: number,
+	partition: number,
+	topic: string,
+	values: readonly (string | null)[],
+	field: string | null,
+	optional: boolean,
+): ExpectedRow {
+	return { id, isDelete, timestamp, offset, partition, topic, values, field, optional };
 }
 
 function idOf(candidates: Candidates): string {
 	return (candidates[0] as ExpectedRow).id;
 }
 
-function* inOrder(rows: ReadonlyMap<string, Candidates>): Generator<Candidates> {
-	for (const id of [...rows.keys()].sort(compareIds)) yield rows.get(id) as Candidates;
+function* inOrder(rows: ReadonlyMap<string, Candidates | Packed>): Generator<Candidates | Packed> {
+	for (const id of [...rows.keys()].sort(compareIds)) yield rows.get(id) as Candidates | Packed;
 }
 
-function* linesOf(rows: ReadonlyMap<string, Candidates>): Generator<string> {
+function* unpackedInOrder(rows: ReadonlyMap<string, Candidates | Packed>): Generator<Candidates> {
+	for (const kept of inOrder(rows)) yield unpacked(kept);
+}
+
+function* linesOf(rows: ReadonlyMap<string, Candidates | Packed>): Generator<string> {
 	let lines = "";
-	for (const candidates of inOrder(rows)) {
-		lines += `${JSON.stringify(candidates)}\n`;
+	for (const kept of inOrder(rows)) {
+		lines += `${packed(kept)}\n`;
 		if (lines.length < WRITE_CHARACTERS) continue;
 		yield lines;
 		lines = "";
@@ -199,7 +236,7 @@ function* linesOf(rows: ReadonlyMap<string, Candidates>): Generator<string> {
 }
 
 async function* readRun(file: string): AsyncGenerator<Candidates> {
-	for await (const line of readLines(createReadStream(file))) yield JSON.parse(line) as Candidates;
+	for await (const line of readLines(createReadStream(file))) yield unpacked(line);
 }
 
 async function next(source: AsyncIterator<Candidates> | Iterator<Candidates>): Promise<Candidates | null> {

@@ -70,10 +70,10 @@ export function createHandlerThreads(
 const entryFile = fileURLToPath(new URL("dist/worker/inside/thread-bridge.cjs", packageRoot));
 
 /**
- * Young generation of a thread's heap, MiB. What a thread allocates lives as long as its run, so a small one is collected as cheaply: a
- * full pipeline on four threads took 391 MiB of RSS instead of 472 with Node's default, at the same CPU.
+ * What a thread makes lives as long as its run, so a small one is collected as cheaply: the daemon of a full pipeline on four threads took
+ * 391 MiB of RSS with 12 in place of 472 with Node's default, and with 6 another 20 less, at no more CPU.
  */
-const YOUNG_GENERATION_MB = 12;
+const YOUNG_GENERATION_MB = 6;
 
 /** Number of threads created so far: gives each an output channel of its own. */
 let threads = 0;

@@ -61,6 +61,8 @@ describe("expected rows", () => {
 		expect(small.runs).toBeGreaterThan(20);
 		expect((await folded(rows, { ids: 1e9, bytes: 20_000 })).rows).toEqual(small.rows);
 		expect((await folded(rows)).rows).toEqual(small.rows);
+		// Most of them packed, and none on disk.
+		expect(await folded(rows, { ids: 1e9, bytes: 200_000 })).toEqual({ ...small, runs: 0 });
 		expect(small.ids).toEqual([...small.ids].sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right))));
 	});
 

@@ -143,7 +143,7 @@ it("what was begun with another configuration is refused, by the name of what di
 	await using again = await KeptVerification.open(folder, identity);
 	expect(again.state?.messages).toBe(4);
 	const file = join(folder, "state.jsonl");
-	await writeFile(file, (await readFile(file, "utf8")).replace('"format":1', '"format":0'));
+	await writeFile(file, (await readFile(file, "utf8")).replace('"format":2', '"format":0'));
 	await again[Symbol.asyncDispose]();
 	await expect(KeptVerification.open(folder, identity)).rejects.toMatchObject({
 		message: expect.stringContaining("another version of PocKaffe"),

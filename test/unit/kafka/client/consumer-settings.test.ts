@@ -43,7 +43,7 @@ describe("the consumer's settings", () => {
 
 	it.each([
 		["as little as the queues take", { maxQueuedMessages: 300, maxQueuedBytes: 8 * 2 ** 20 }, 300, 4_096],
-		["no more than pays", { maxQueuedMessages: 1_000_000, maxQueuedBytes: 2 ** 30 }, 20_000, 32_768],
+		["no more than pays", { maxQueuedMessages: 1_000_000, maxQueuedBytes: 2 ** 30 }, 5_000, 32_768],
 		["something at least", { maxQueuedMessages: 1, maxQueuedBytes: 1 }, 1, 1],
 	])("fetch ahead %s", (_, workers, messages, kbytes) => {
 		expect(settingsOf({}, workers).settings).toMatchObject({
