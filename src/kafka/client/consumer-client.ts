@@ -34,6 +34,8 @@ export const clientFeatures: readonly string[] = rdkafka.features;
 
 const COMMIT_TIMEOUT_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 10_000;
+/** Of librdkafka's main thread. */
+const LONGEST_SLEEP_MS = 1_000;
 const READ_TIMEOUT_MS = 10_000;
 const READ_POLL_MS = 100;
 /** Settings that make a client a member of its group. */
@@ -70,6 +72,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	/** Commits passed to librdkafka without a result yet. */
 	#unansweredCommits = 0;
 	#subscription: readonly string[] = [];
+	#isKeptAwake = false;
 	/** A close was requested: it takes no more calls. */
 	#isEnding = false;
 	/** Names of partitions that are paused. */
@@ -129,7 +132,30 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 
 	subscribe(topics: readonly string[]): void {
 		this.#subscription = topics;
+		this.#keepAwake();
 		this.#raw.subscribe(topics.map((topic) => (topic.startsWith("^") ? new RegExp(topic) : topic)));
+	}
+
+	/**
+	 * librdkafka's main thread sends the heartbeats, and sleeps up to a second unless something wakes it: on a quiet topic nothing else does.
+	 * Asked twice an interval, an interval of 100 ms is kept. What is asked is the cheapest that goes through that thread.
+	 */
+	#keepAwake(): void {
+		const intervalMs = Number(this.#settings["heartbeat.interval.ms"] ?? LONGEST_SLEEP_MS);
+		if (this.#isKeptAwake || intervalMs >= LONGEST_SLEEP_MS) return;
+		this.#isKeptAwake = true;
+		const wakeLater = () => this.#clock.after(intervalMs / 2, wake);
+		const wake = () => {
+			if (this.#isEnding || this.#fatal) return;
+			try {
+				this.#raw.subscription();
+			} catch {
+				// It is not connected any more: nobody waits for its heartbeats.
+				return;
+			}
+			wakeLater();
+		};
+		wakeLater();
 	}
 
 	unsubscribe(): void {

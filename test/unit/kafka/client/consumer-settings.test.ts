@@ -36,6 +36,12 @@ describe("the consumer's settings", () => {
 		expect(isIncremental(protocol)).toBe(incremental);
 	});
 
+	it("tell a rebalance soon, unless a user wants it later, or the broker decides", () => {
+		expect(settingsOf().settings["heartbeat.interval.ms"]).toBe(100);
+		expect(settingsOf({ properties: { "heartbeat.interval.ms": 3_000 } }).settings["heartbeat.interval.ms"]).toBe(3_000);
+		expect("heartbeat.interval.ms" in settingsOf({ protocol: "consumer" }).settings).toBe(false);
+	});
+
 	it("name a static member only where it is one", () => {
 		expect(settingsOf({ instanceId: "one" }).settings["group.instance.id"]).toBe("one");
 		expect("group.instance.id" in settingsOf({ instanceId: "" }).settings).toBe(false);
