@@ -1,12 +1,9 @@
 /**
  * The supervised child of one assigned partition: hands its messages to the handler's thread in offset order, one run at a time, and
  * carries out what the failure policy decides. Modelled on brod_group_subscriber_worker, which stops the whole subscriber when its
- * callback raises; here only this partition is disturbed.
+ * callback raises; here only this partition is disturbed. Its states and waits are worker-waits.ts's.
  *
- *   starting -> running <-> backing-off        parked: may not go on by itself but for a rare retry or a changed file
- *        any -> draining -> stopped            waiting: nothing to do yet, the thread starts with the first message
- *
- * Knows nothing of Kafka, Postgres or piscina: the thread, the sinks and the way back for offsets are handed in.
+ * Knows nothing of Kafka, Postgres or piscina: the thread, the sinks and the acknowledgement of offsets are passed in.
  *
  * Step 4 of a message's way (docs/architecture.md).
  */
@@ -16,14 +13,12 @@ import { type Evidence, suspicionWords } from "../core/messages/hand-note.ts";
 import type { PackedBatch } from "../core/messages/packed-batch.ts";
 import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
 import { withoutValues } from "../core/text/without-values.ts";
-import { WakeUp } from "../core/wake-up.ts";
 import { CarefulHand } from "./failures/careful-hand.ts";
 import { type CrashReport, keyText, type NextStep } from "./failures/crash-report.ts";
 import { CrashReports } from "./failures/crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failures/failure-policy.ts";
 import { MAX_RUN } from "./failures/suspects.ts";
-import type { HeldBatch } from "./message-queue.ts";
-import { type HeldMessage, MessageQueue, type Run } from "./message-queue.ts";
+import { type HeldBatch, MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcomes/outcome-router.ts";
 import { Repeats } from "./outcomes/repeats.ts";
 import { SkipRequests } from "./skip-requests.ts";
@@ -39,6 +34,7 @@ import {
 import { ThreadSlot } from "./thread/thread-slot.ts";
 import type { ParkReason, RestartReason, WorkerParts, WorkerState, WorkerTrouble } from "./worker-parts.ts";
 import { troublesOf } from "./worker-trouble.ts";
+import { WorkerWaits } from "./worker-waits.ts";
 
 /** The worker of one assigned partition: owns its queue, its thread and its state. One per assignment. */
 export class PartitionWorker {
@@ -48,9 +44,9 @@ export class PartitionWorker {
 	readonly #policy: FailurePolicy;
 	readonly #slot: ThreadSlot;
 	readonly #reports: CrashReports;
-	readonly #wake = new WakeUp();
+	readonly #waits: WorkerWaits;
 	/** The same function for the worker's whole life: the sink calls it once, however often the worker asks for room. */
-	readonly #hasRoom = () => this.#wake.wake();
+	readonly #hasRoom = () => this.#waits.wake();
 	readonly #skips = new SkipRequests();
 	readonly #repeats: Repeats | null;
 	readonly #life: Promise<void>;
@@ -59,12 +55,8 @@ export class PartitionWorker {
 	/** Null if no message is suspected. */
 	#careful: CarefulHand | null;
 	#isCarefulTold = false;
-	#state: WorkerState = { name: "waiting" };
 	#idleDeath: ThreadDeath | null = null;
-	#stopReason: ExitReason | null = null;
 	#held = false;
-	/** Requests to begin anew as soon as the worker can. They add up: none cancels another. */
-	readonly #anew = new Set<"file_changed" | "admin" | "out_of_memory" | "resumed" | "skip">();
 	/** The thread runs code that is no longer on disk. */
 	#isCodeOld = false;
 	/** The message whose last attempt was not counted for that reason. */
@@ -72,8 +64,9 @@ export class PartitionWorker {
 
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
+		this.#waits = new WorkerWaits(parts);
 		this.#careful = parts.hand ? new CarefulHand(parts.hand, parts) : null;
-		this.#router = new OutcomeRouter({ ...parts, handlerVersion: () => this.handlerVersion }, this.#queue, () => this.#wake.wake());
+		this.#router = new OutcomeRouter({ ...parts, handlerVersion: () => this.handlerVersion }, this.#queue, () => this.#waits.wake());
 		this.#policy = new FailurePolicy(parts);
 		this.#repeats = parts.settings.dropRepeats ? new Repeats() : null;
 		this.#reports = new CrashReports(parts);
@@ -88,14 +81,14 @@ export class PartitionWorker {
 			},
 			diedIdle: (death) => {
 				this.#idleDeath = death;
-				this.#wake.wake();
+				this.#waits.wake();
 			},
 		});
 		this.#life = this.#live();
 	}
 
 	get state(): WorkerState {
-		return this.#state;
+		return this.#waits.state;
 	}
 
 	get queue(): Pick<MessageQueue, "queued" | "handed" | "underway" | "bytes" | "unconfirmed" | "firstUnconfirmed"> {
@@ -134,7 +127,7 @@ export class PartitionWorker {
 	get troubles(): readonly WorkerTrouble[] {
 		const { failuresInARow } = this.#policy;
 		const { repeatedSinceMs: failingSinceMs, latest } = this.#reports;
-		return troublesOf({ state: this.#state, queue: this.#queue, failuresInARow, failingSinceMs, lastReport: latest[0] });
+		return troublesOf({ state: this.#waits.state, queue: this.#queue, failuresInARow, failingSinceMs, lastReport: latest[0] });
 	}
 
 	/** True while the open breaker keeps the partition parked. */
@@ -164,10 +157,10 @@ export class PartitionWorker {
 
 	/** Takes messages of this partition, in offset order, after those it already has. */
 	deliver(batch: PackedBatch): void {
-		if (this.#stopReason) return;
+		if (this.#waits.stopReason) return;
 		const held = this.#queue.push(batch, this.#parts.clock.monotonic());
 		if (this.#repeats) this.#dropRepeats(this.#repeats, held);
-		this.#wake.wake();
+		this.#waits.wake();
 	}
 
 	/**
@@ -176,7 +169,7 @@ export class PartitionWorker {
 	 */
 	handlerChanged(): void {
 		this.#isCodeOld = this.#slot.occupied;
-		if (this.failuresInARow > 0 || this.#state.name === "parked") this.#beginAnew("file_changed");
+		if (this.failuresInARow > 0 || this.#waits.state.name === "parked") this.#beginAnew("file_changed");
 		else this.#parts.threads.expire();
 	}
 
@@ -212,10 +205,10 @@ export class PartitionWorker {
 	 * none.
 	 */
 	async skip(offset: number, why: string): Promise<SkipAnswer> {
-		if (this.#stopReason) return "released";
+		if (this.#waits.stopReason) return "released";
 		const answer = this.#skips.ask(offset, why);
-		this.#anew.add("skip");
-		this.#wake.wake();
+		this.#waits.anew.add("skip");
+		this.#waits.wake();
 		return answer;
 	}
 
@@ -228,12 +221,12 @@ export class PartitionWorker {
 		this.#beginStop(reason);
 		await this.#life;
 		this.#parts.rows.flush();
-		while (this.#queue.underway > 0 && !this.#router.disposed && !rowsBlocked()) await this.#wake.next();
+		while (this.#queue.underway > 0 && !this.#router.disposed && !rowsBlocked()) await this.#waits.next();
 	}
 
 	/** Something that a drain may wait for changed outside: the database is blocked, a deadline passed. */
 	nudge(): void {
-		this.#wake.wake();
+		this.#waits.wake();
 	}
 
 	/** Calls the handler's terminate if its thread is alive, and ends the thread. Later answers of the sinks are ignored. */
@@ -256,47 +249,47 @@ export class PartitionWorker {
 
 	#stopped(): void {
 		this.#skips.release();
-		this.#state = { name: "stopped" };
+		this.#waits.state = { name: "stopped" };
 		this.#parts.threads.release();
 	}
 
 	#beginAnew(why: "file_changed" | "admin" | "resumed"): void {
-		this.#anew.add(why);
+		this.#waits.anew.add(why);
 		this.#careful?.pardon(this.#parts.settings.maxAttempts);
 		if (why !== "resumed") this.#parts.threads.expire();
 		this.#policy.begunAnew();
-		this.#wake.wake();
+		this.#waits.wake();
 	}
 
 	#release(): void {
 		this.#router.dispose();
-		this.#wake.wake();
+		this.#waits.wake();
 	}
 
 	#beginStop(reason: ExitReason): void {
-		if (this.#stopReason) return;
-		this.#stopReason = reason;
+		if (this.#waits.stopReason) return;
+		this.#waits.stopReason = reason;
 		this.#handing.abort(new Error("nothing more is handed over"));
 		this.#queue.dropQueued();
 		// A thread that is starting or making a new state holds no work that is worth waiting for.
 		const { phase } = this.#slot.progress();
-		if (this.#state.name === "starting" || phase === "init" || phase === "terminate") this.#slot.abandon();
+		if (this.#waits.state.name === "starting" || phase === "init" || phase === "terminate") this.#slot.abandon();
 		else this.#slot.cutShort();
-		this.#state = { name: "draining" };
-		this.#wake.wake();
+		this.#waits.state = { name: "draining" };
+		this.#waits.wake();
 	}
 
 	/** The worker's main loop: one run after the other until it is stopped. */
 	async #live(): Promise<void> {
-		while (!this.#stopReason) {
-			this.#passOver();
-			if (this.#anew.size > 0) {
+		while (!this.#waits.stopReason) {
+			this.#skips.carryOut(this.#queue, this.#router, (offset) => this.#gaveUp(offset));
+			if (this.#waits.anew.size > 0) {
 				await this.#replaceThread();
 				// Wake-ups during that await were missed: check everything again.
 				continue;
 			}
 			if (this.#held) {
-				await this.#wake.next();
+				await this.#waits.next();
 				continue;
 			}
 			if (this.#router.breakerReason !== null) {
@@ -310,41 +303,20 @@ export class PartitionWorker {
 			}
 			if (this.#router.waitsForBroker) {
 				this.#parts.records.whenRoom(this.#hasRoom);
-				await this.#wake.next();
+				await this.#waits.next();
 				continue;
 			}
 			const run = this.#queue.next(MAX_RUN);
 			if (!run) {
 				this.#idleDeath = this.#deathOfPlenty();
 				if (this.#idleDeath) continue;
-				this.#state = { name: this.#slot.ready ? "running" : "waiting" };
-				await this.#wake.next();
+				this.#waits.state = { name: this.#slot.ready ? "running" : "waiting" };
+				await this.#waits.next();
 				continue;
 			}
 			if (await this.#gaveUpForDeaths(run)) continue;
 			if (!(await this.#ensureStarted(run)) || this.#held) continue;
 			await this.#handOver(this.#router.onTrial ? this.#router.onTrialNext(run) : this.#policy.cut(run));
-		}
-	}
-
-	/** Carries out the requests to skip a message. */
-	#passOver(): void {
-		for (const [offset, { why, answered }] of this.#skips.take()) {
-			const found = this.#queue.find(offset);
-			if (found?.isWithheld) this.#queue.requeueOne(found);
-			else if (!found?.isQueued) {
-				answered(found ? "open" : "finished");
-				continue;
-			}
-			const { held, message } = found as HeldMessage;
-			const next = this.#queue.next(1);
-			const isNext = next?.held === held && next.from === message;
-			this.#queue.take({ held, from: message, to: message + 1 });
-			this.#router.skipByHand(held, message, why, () => answered("skipped"));
-			// Skipping a later message says nothing about the messages that fail before it.
-			if (!isNext) continue;
-			this.#careful?.gaveUp(offset);
-			this.#policy.gaveUp(offset);
 		}
 	}
 
@@ -381,7 +353,7 @@ export class PartitionWorker {
 	}
 
 	#mayHand({ held, from }: Run): boolean {
-		if (this.#stopReason || this.#held || this.#anew.size > 0 || this.#idleDeath || !this.#slot.ready) return false;
+		if (this.#waits.stopReason || this.#held || this.#waits.anew.size > 0 || this.#idleDeath || !this.#slot.ready) return false;
 		const next = this.#queue.next(1);
 		return next?.held === held && next.from === from;
 	}
@@ -395,7 +367,7 @@ export class PartitionWorker {
 	/** Ensures a live thread. False if it failed to start (the wait before the next try is then over). */
 	async #ensureStarted(run: Run): Promise<boolean> {
 		if (this.#slot.ready) return true;
-		this.#state = { name: "starting" };
+		this.#waits.state = { name: "starting" };
 		try {
 			const failure = await this.#makeReady();
 			if (failure === "not now") return false;
@@ -408,17 +380,17 @@ export class PartitionWorker {
 			const death = deathOf(error);
 			// If the share only waited for its turn to start, it had no state to lose yet.
 			if (death.reason === "shared") await this.#slot.discard();
-			else if (!this.#anew.has("admin")) await this.#died(death, () => this.#policy.threadDied(death, run));
+			else if (!this.#waits.anew.has("admin")) await this.#died(death, () => this.#policy.threadDied(death, run));
 			return false;
 		}
-		return this.#stopReason === null;
+		return this.#waits.stopReason === null;
 	}
 
 	/** `not now`: requests that came while it waited for its turn go first. */
 	async #makeReady(): Promise<HandlerFailure | "not now" | null> {
 		const endTurn = await this.#parts.turn.together(this.#handing.signal);
 		try {
-			if (!endTurn || this.#stopReason || this.#held || this.#anew.size > 0) return "not now";
+			if (!endTurn || this.#waits.stopReason || this.#held || this.#waits.anew.size > 0) return "not now";
 			if (!this.#slot.occupied) this.#isCodeOld = false;
 			return await this.#slot.makeReady();
 		} finally {
@@ -428,7 +400,7 @@ export class PartitionWorker {
 
 	/** Hands the run over and handles its answers. Calls `initsOver`, perhaps more than once, when the run makes no more handler states. */
 	async #hand(run: Run, initsOver: () => void): Promise<void> {
-		this.#state = { name: this.#stopReason ? "draining" : "running" };
+		this.#waits.state = { name: this.#waits.stopReason ? "draining" : "running" };
 		this.#queue.take(run);
 		let reply: RunReply;
 		try {
@@ -443,7 +415,7 @@ export class PartitionWorker {
 			this.#careful?.letGo();
 			const progress = this.#slot.progress();
 			this.#queue.giveBack(run);
-			if (this.#anew.has("admin")) return;
+			if (this.#waits.anew.has("admin")) return;
 			const death = deathOf(error);
 			await this.#died(death, () => this.#policy.threadDiedRunning(death, run, progress));
 			return;
@@ -470,7 +442,7 @@ export class PartitionWorker {
 	/** Not a failure: the thread is replaced between two runs, before V8 ends the process because of it. */
 	#holdsTooMuch(heldMb: number): void {
 		this.#parts.listener.heldTooMuch(this.#parts.partition, heldMb);
-		this.#anew.add("out_of_memory");
+		this.#waits.anew.add("out_of_memory");
 		this.#parts.threads.expire();
 	}
 
@@ -503,7 +475,7 @@ export class PartitionWorker {
 	async #died(death: ThreadDeath, judge: () => Verdict): Promise<void> {
 		this.#idleDeath = null;
 		const gone = this.#slot.discard();
-		if (!this.#stopReason) {
+		if (!this.#waits.stopReason) {
 			if (death.reason === "shared") this.#replaced("shared");
 			else await this.#carryOut(judge());
 		}
@@ -530,15 +502,15 @@ export class PartitionWorker {
 		if (isEnd(next.action) && run && this.#skips.has(run.held.batch.offsets[run.from] as number)) return;
 		switch (next.action) {
 			case "retry":
-				await this.#backOff(next.delayMs);
+				await this.#waits.backOff(next.delayMs);
 				if (next.inNewThread) await this.#takeNewThread(run as Run);
 				return;
 			case "restart":
-				return this.#backOff(next.delayMs);
+				return this.#waits.backOff(next.delayMs);
 			case "park":
-				return this.#park(reason as ParkReason, verdict.kind === "process" ? null : next.delayMs);
+				return this.#waits.park(reason as ParkReason, verdict.kind === "process" ? null : next.delayMs);
 			case "stop":
-				return this.#requestStop(reason as ParkReason);
+				return this.#waits.requestStop(reason as ParkReason);
 			case "dead-letter":
 			case "skip":
 				return this.#giveUp(run as Run, verdict);
@@ -566,36 +538,12 @@ export class PartitionWorker {
 		const poison = { kind, error, attempts: attempt };
 		if (next.action === "skip") this.#router.skip(held, from, poison);
 		else this.#router.poison(held, from, poison);
-		const offset = held.batch.offsets[from] as number;
+		this.#gaveUp(held.batch.offsets[from] as number);
+	}
+
+	#gaveUp(offset: number): void {
 		this.#careful?.gaveUp(offset);
 		this.#policy.gaveUp(offset);
-	}
-
-	async #backOff(delayMs: number): Promise<void> {
-		if (delayMs <= 0) return;
-		const untilMs = this.#parts.clock.now() + delayMs;
-		await this.#waitUnlessChanged(delayMs, { name: "backing-off", untilMs });
-	}
-
-	/** Waits at most `delayMs`. A changed file or a stop ends the wait; new messages do not. */
-	async #waitUnlessChanged(delayMs: number, state: WorkerState): Promise<void> {
-		if (this.#stopReason) return;
-		this.#state = state;
-		let over = false;
-		const timer = this.#parts.clock.after(delayMs, () => {
-			over = true;
-			this.#wake.wake();
-		});
-		while (!over && !this.#stopReason && this.#anew.size === 0) await this.#wake.next();
-		timer.cancel();
-	}
-
-	/** `retryAfterMs` null: no timer tries again, because the failure takes the whole process down. */
-	async #park(reason: ParkReason, retryAfterMs: number | null): Promise<void> {
-		this.#parts.listener.parked(this.#parts.partition, reason);
-		if (retryAfterMs === null) await this.#untilAnew(reason);
-		else await this.#waitUnlessChanged(retryAfterMs, this.#parked(reason));
-		this.#parts.listener.resumed(this.#parts.partition);
 	}
 
 	/** Parks until a changed file or a person ends it: a retry by timer would only make more dead letters. */
@@ -607,33 +555,17 @@ export class PartitionWorker {
 		}
 		const reason: ParkReason = { code: "breaker", message };
 		this.#parts.listener.parked(this.#parts.partition, reason);
-		await this.#untilAnew(reason);
-		if (this.#stopReason) return;
+		await this.#waits.untilAnew(reason);
+		if (this.#waits.stopReason) return;
 		// A skipped message does not decide the trial.
-		if (this.#anew.size > 1 || !this.#anew.has("skip")) this.#router.tryAgain();
+		if (this.#waits.anew.size > 1 || !this.#waits.anew.has("skip")) this.#router.tryAgain();
 		this.#parts.listener.resumed(this.#parts.partition);
-	}
-
-	/** Parked until a changed file or a person ends it, or the worker is stopped. */
-	async #untilAnew(reason: ParkReason): Promise<void> {
-		this.#state = this.#parked(reason);
-		while (!this.#stopReason && this.#anew.size === 0) await this.#wake.next();
-	}
-
-	async #requestStop(reason: ParkReason): Promise<void> {
-		this.#parts.listener.stopRequested(this.#parts.partition, reason);
-		this.#state = this.#parked(reason);
-		while (!this.#stopReason) await this.#wake.next();
-	}
-
-	#parked({ code, message }: ParkReason): WorkerState {
-		return { name: "parked", code, reason: message, sinceMs: this.#parts.clock.now() };
 	}
 
 	/** Gets a new thread, unless a person resumed it: then it keeps the thread it has. */
 	async #replaceThread(): Promise<void> {
-		const why = (["admin", "file_changed", "out_of_memory"] as const).find((each) => this.#anew.has(each)) ?? null;
-		this.#anew.clear();
+		const why = (["admin", "file_changed", "out_of_memory"] as const).find((each) => this.#waits.anew.has(each)) ?? null;
+		this.#waits.anew.clear();
 		if (!why || !this.#slot.occupied) return;
 		await this.#slot.end("restart");
 		this.#replaced(why);
@@ -650,7 +582,7 @@ export class PartitionWorker {
 	 */
 	async #takeNewThread({ held, from }: Run): Promise<void> {
 		// Stopped meanwhile, or replaced for another reason.
-		if (this.#stopReason || this.#anew.size > 0 || !this.#slot.ready) return;
+		if (this.#waits.stopReason || this.#waits.anew.size > 0 || !this.#slot.ready) return;
 		if (this.#slot.isNewFor(held.batch.offsets[from] as number)) return;
 		this.#parts.threads.expire();
 		await this.#takeNewState();

@@ -3,6 +3,8 @@
  * for the handler, it becomes a letter; if it was handled meanwhile, it is too late.
  */
 import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
+import type { MessageQueue } from "./message-queue.ts";
+import type { OutcomeRouter } from "./outcomes/outcome-router.ts";
 
 interface Request {
 	readonly why: string;
@@ -36,8 +38,29 @@ export class SkipRequests {
 		return this.#open.has(offset);
 	}
 
+	/**
+	 * Carries out all requests; the handler must have nothing in hand. Calls `gaveUp` if the skipped message was the next one: skipping a
+	 * later message says nothing about the messages that fail before it.
+	 */
+	carryOut(queue: MessageQueue, router: Pick<OutcomeRouter, "skipByHand">, gaveUp: (offset: number) => void): void {
+		for (const [offset, { why, answered }] of this.#take()) {
+			const found = queue.find(offset);
+			if (found?.isWithheld) queue.requeueOne(found);
+			else if (!found?.isQueued) {
+				answered(found ? "open" : "finished");
+				continue;
+			}
+			const { held, message } = found;
+			const next = queue.next(1);
+			const isNext = next?.held === held && next.from === message;
+			queue.take({ held, from: message, to: message + 1 });
+			router.skipByHand(held, message, why, () => answered("skipped"));
+			if (isNext) gaveUp(offset);
+		}
+	}
+
 	/** Takes all requests, to be answered one by one. */
-	take(): [offset: number, Pick<Request, "why" | "answered">][] {
+	#take(): [offset: number, Pick<Request, "why" | "answered">][] {
 		const all = [...this.#open];
 		this.#open.clear();
 		return all;
@@ -45,6 +68,6 @@ export class SkipRequests {
 
 	/** The worker hands nothing over any more: every open request is answered. */
 	release(): void {
-		for (const [, { answered }] of this.take()) answered("released");
+		for (const [, { answered }] of this.#take()) answered("released");
 	}
 }
