@@ -23,8 +23,6 @@ import type { DeadLetterEvents, DeadLetterTarget } from "../core/dead-letters/de
 import { type ExitCode, exitCodes, messageOf } from "../core/errors.ts";
 import { lifetime } from "../core/lifetime.ts";
 import { partitionName } from "../core/messages/message.ts";
-import { restoredWords } from "../core/offsets/position-note.ts";
-import type { Problem } from "../core/problem.ts";
 import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows/rows.ts";
 import { knownSecrets } from "../core/text/secret-mask.ts";
@@ -34,7 +32,8 @@ import { ConsumerClient, librdkafkaVersion } from "../kafka/client/consumer-clie
 import { consumerSettings } from "../kafka/client/consumer-settings.ts";
 import type { GroupClient } from "../kafka/client/group-client.ts";
 import { RenewedFiles } from "../kafka/client/renewed-files.ts";
-import type { GroupConsumer, GroupConsumerEvents } from "../kafka/group/group-consumer.ts";
+import type { GroupConsumer } from "../kafka/group/group-consumer.ts";
+import type { GroupConsumerEvents } from "../kafka/group/group-consumer-parts.ts";
 import { nativeMissing, withoutAddon } from "../kafka/native.ts";
 import { LagClock } from "../kafka/offsets/lag-clock.ts";
 import type { CommitterEvents } from "../kafka/offsets/offset-committer.ts";
@@ -50,8 +49,6 @@ import type { DaemonLogger } from "../observe/logs/log.ts";
 import { ProblemLog } from "../observe/logs/problem-log.ts";
 import { Metrics } from "../observe/metrics/metrics.ts";
 import { Readiness } from "../observe/readiness.ts";
-import type { ReadinessCode } from "../observe/readiness-codes.ts";
-import { rowProblems } from "../observe/row-problems.ts";
 import { buildStatus, type DaemonState, type StatusSnapshot } from "../observe/status.ts";
 import { connectDatabase, type Database } from "../sink/database/database.ts";
 import { prepareTables } from "../sink/tables/table-preparation.ts";
@@ -64,8 +61,10 @@ import { StuckThreads } from "../worker/thread/stuck-threads.ts";
 import { createHandlerThreads } from "../worker/thread/worker-thread.ts";
 import type { WorkerListener } from "../worker/worker-parts.ts";
 import { buildDeadLetters, buildRecords, mostStuckThreads, ownTables, threadOptions } from "./daemon-parts.ts";
+import { daemonProblems } from "./daemon-problems.ts";
 import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import { Delivery } from "./delivery.ts";
+import { httpControl } from "./http-requests.ts";
 
 /** What a daemon needs: a validated configuration with brokers and a database, and the outside world. */
 export interface DaemonParts {
@@ -125,7 +124,7 @@ export class Daemon {
 		this.parts = parts;
 		this.startedAt = clock.now();
 		this.layouts = tableLayouts(config);
-		this.readiness = new Readiness(clock, () => this.#problems());
+		this.readiness = new Readiness(clock, () => daemonProblems(this));
 		this.readiness.set("starting", "the daemon is starting");
 		this.stopRequested = new Promise((resolve) => {
 			this.#resolveStopCause = resolve;
@@ -283,29 +282,8 @@ export class Daemon {
 	}
 
 	#control(): HttpControl {
-		return {
-			control: (partition, action) => {
-				const isHere = this.delivery.control(partition, action);
-				if (isHere) this.#observer.adminAction(action, partitionName(partition));
-				return isHere;
-			},
-			skip: async (partition, offset, why) => {
-				const found = await this.delivery.skip(partition, offset, why);
-				if (found?.outcome === "skipped" || found?.outcome === "asked")
-					this.#observer.adminAction("skip", `${partitionName(partition)} offset ${offset}`);
-				return found;
-			},
-			setOffsets: async (id, wanted) => {
-				const found = await this.delivery.setOffsets(id, wanted);
-				const where = wanted.map((each) => `${partitionName(each)} to ${each.to}`).join(", ");
-				if (found.outcome === "set") this.#observer.adminAction("set_offsets", where);
-				return found;
-			},
-			drain: () => {
-				this.#observer.adminAction("drain", "the daemon");
-				this.#requestStop({ reason: "a drain was asked for over HTTP", exitCode: exitCodes.done });
-			},
-		};
+		const drain = () => this.#requestStop({ reason: "a drain was asked for over HTTP", exitCode: exitCodes.done });
+		return httpControl(this.delivery.requests, drain, (action, target) => this.#observer.adminAction(action, target));
 	}
 
 	#buildRenewedFiles(deadLetters: DeadLetterTarget): RenewedFiles {
@@ -439,22 +417,6 @@ export class Daemon {
 				this.parts.logger.info(partition, `${partitionName(partition)} goes on`);
 			},
 		});
-	}
-
-	/** The problems that the parts have now. */
-	#problems(): Problem<ReadinessCode>[] {
-		const { supervisor, problems } = this.delivery;
-		const workers = [...supervisor.children.values()].flatMap(({ topic, partition, child, parked }) => {
-			const where = { topic, partition };
-			const troubles = child.troubles.map((trouble): Problem<ReadinessCode> => ({ ...trouble, where }));
-			return parked ? [...troubles, { code: "parked" as const, where, message: parked.message, sinceMs: parked.sinceMs }] : troubles;
-		});
-		const restored = this.delivery.restored.all.map(({ sinceMs, ...each }): Problem<ReadinessCode> => {
-			const where = { topic: each.topic, partition: each.partition };
-			return { code: "table_restored", where, message: restoredWords(where, each), sinceMs };
-		});
-		const rows = rowProblems(this.delivery.writer, this.parts.clock.now());
-		return [...problems, ...workers, ...rows, ...this.stallDetector.stalls, ...restored, ...this.stuckThreads.problems];
 	}
 
 	#countDroppedRecords(): void {

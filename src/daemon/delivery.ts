@@ -8,20 +8,12 @@
  * Client, threads, database, clock and chance are handed in: the daemon brings the real ones, the simulation its own. Knows neither
  * metrics nor logs; `listener` and the parts' own events tell what happens.
  */
-import type { Config } from "../config/config.ts";
 import { referenceWaits } from "../config/table-layouts.ts";
 import { exponentialBackOff } from "../core/back-off.ts";
-import type { Clock } from "../core/clock.ts";
-import type { DeadLetterTarget } from "../core/dead-letters/dead-letter.ts";
 import { messageOf } from "../core/errors.ts";
 import { lifetime } from "../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../core/messages/message.ts";
-import type { SkipOutcome } from "../core/messages/skip-outcome.ts";
-import type { DisplacedOffset } from "../core/offsets/displaced-offset.ts";
-import type { OffsetSet, OffsetsSetOutcome, WantedOffset } from "../core/offsets/set-offset.ts";
 import type { Problem } from "../core/problem.ts";
-import type { Random } from "../core/random.ts";
-import type { TableLayout } from "../core/rows/rows.ts";
 import { Turn } from "../core/turn.ts";
 import { isIncremental } from "../kafka/client/consumer-settings.ts";
 import type { GroupClient } from "../kafka/client/group-client.ts";
@@ -30,16 +22,13 @@ import { RestoredPartitions } from "../kafka/group/restored-partitions.ts";
 import { LeftPartitions } from "../kafka/offsets/left-partitions.ts";
 import { OffsetCommitter } from "../kafka/offsets/offset-committer.ts";
 import { type AssignedLog, OffsetLedger } from "../kafka/offsets/offset-ledger.ts";
-import { OffsetRequests } from "../kafka/offsets/offset-requests.ts";
 import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "../kafka/offsets/offset-store.ts";
 import { OffsetWatch } from "../kafka/offsets/offset-watch.ts";
-import type { RecordProducer } from "../kafka/producing/record-producer.ts";
 import { AccessWatch } from "../kafka/watches/access-watch.ts";
 import { LogWatch } from "../kafka/watches/log-watch.ts";
-import { type JumpFact, PositionGuard } from "../kafka/watches/position-guard.ts";
+import { PositionGuard } from "../kafka/watches/position-guard.ts";
 import { isRefusal } from "../kafka/watches/rights.ts";
 import { StandingTransactions } from "../kafka/watches/standing-transactions.ts";
-import type { Database } from "../sink/database/database.ts";
 import { hintFor, problemOf } from "../sink/database/sql-faults.ts";
 import { HandKeeper } from "../sink/offsets/hand-keeper.ts";
 import { NoteFence } from "../sink/offsets/note-fence.ts";
@@ -47,54 +36,13 @@ import { OffsetTable } from "../sink/offsets/offset-table.ts";
 import { StartRecorder } from "../sink/offsets/start-recorder.ts";
 import { StartTable } from "../sink/offsets/start-table.ts";
 import type { BatchWriter } from "../sink/writer/batch-writer.ts";
-import type { AskLockHolders } from "../sink/writer/refused/lock-holders.ts";
 import { GroupSupervisor } from "../supervisor/group-supervisor.ts";
 import { RestartIntensity } from "../supervisor/restart-intensity.ts";
-import type { ChildSpec, SupervisorListener } from "../supervisor/supervisor-parts.ts";
+import type { ChildSpec } from "../supervisor/supervisor-parts.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
-import type { HandlerThreads } from "../worker/thread/handler-thread.ts";
-import type { WorkerListener } from "../worker/worker-parts.ts";
 import { buildWriter, workerSettings } from "./daemon-parts.ts";
-
-/** What is reported beside the events of consumer, writer and committer. */
-export interface DeliveryListener {
-	readonly supervisor: SupervisorListener;
-	readonly worker: WorkerListener;
-	/** The table of offsets no longer holds what was stored for these partitions. They are dropped, and the group is joined anew. */
-	offsetsDisplaced(partitions: readonly DisplacedOffset[]): void;
-	/**
-	 * The notes of these partitions differ from what was noted last: another member has them, or the database was restored to an earlier
-	 * time. They are dropped, and the group is joined anew: their next start shows which it was.
-	 */
-	notesDisplaced(partitions: readonly DisplacedOffset[]): void;
-	/** These topics were deleted, and perhaps created again. The group is joined anew. */
-	logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void;
-	/** Kafka's copy of the table's offsets could not be updated. */
-	mirrorFailed(message: string): void;
-	/** Positions can't be noted, or only some columns of the notes: the daemon works without. */
-	startsNotRecorded(message: string): void;
-	/** It could not be stored yet that a log was deleted. This is retried, and the log's partitions wait. */
-	logsNotForgotten(message: string): void;
-	/** A position was outside its log, and the partition went on elsewhere. */
-	jumped(fact: JumpFact): void;
-}
-
-/** What a delivery needs. */
-export interface DeliveryParts {
-	readonly config: Config;
-	readonly layouts: readonly TableLayout[];
-	readonly database: Database;
-	readonly deadLetters: DeadLetterTarget;
-	/** Sends the records of handlers. */
-	readonly records: RecordProducer;
-	/** Asks who holds the locks that rows wait for. Absent: nobody is asked. */
-	readonly lockHolders?: AskLockHolders;
-	readonly createClient: () => GroupClient;
-	readonly threads: HandlerThreads;
-	readonly clock: Clock;
-	readonly random: Random;
-	readonly listener: DeliveryListener;
-}
+import type { DeliveryParts } from "./delivery-parts.ts";
+import { PartitionRequests } from "./partition-requests.ts";
 
 const RETRY = { minMs: 200, maxMs: 5_000 };
 /** Rights on a topic are tried out after this time without a commit. */
@@ -118,10 +66,8 @@ const LEAST_LEAVE_MS = 500;
  * more.
  */
 const RELEASE_MS = 500;
-/** An assignment's own threads come first. */
+/** Delay before the reserve thread is started: an assignment's own threads come first. */
 const WARM_AFTER_MS = 2_000;
-/** How long a skip request waits for a message that the handler has. */
-const SKIP_WAIT_MS = 3_000;
 
 /** All parts between Kafka and the committed offset, wired. One life: `start`, then `stop`. */
 export class Delivery {
@@ -131,6 +77,7 @@ export class Delivery {
 	readonly consumer: GroupConsumer;
 	readonly committer: OffsetCommitter;
 	readonly restored: RestoredPartitions;
+	readonly requests: PartitionRequests;
 	readonly #parts: DeliveryParts;
 	readonly #offsetTable: OffsetTable | null;
 	readonly #offsets: OffsetStore;
@@ -141,7 +88,6 @@ export class Delivery {
 	readonly #logs: LogWatch;
 	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
-	readonly #requests: OffsetRequests;
 	readonly #access: AccessWatch;
 	readonly transactions: StandingTransactions;
 	readonly #stopping = lifetime();
@@ -190,13 +136,6 @@ export class Delivery {
 			await this.#offsets.look(() => [...this.supervisor.children.values()]);
 			await this.restored.look();
 		});
-		this.#requests = new OffsetRequests({
-			clock,
-			isAssigned: (partition) => this.supervisor.children.has(partitionName(partition)),
-			watermarks: async (partition) => this.#client.watermarks(partition),
-			pausesEnded: () => (isIncremental(config.kafka.protocol) ? [] : [...this.supervisor.children.values()].filter(({ held }) => held)),
-			move: (wanted) => this.#move(wanted),
-		});
 		this.committer = new OffsetCommitter({
 			ledger: this.ledger,
 			store: this.#offsets,
@@ -214,6 +153,15 @@ export class Delivery {
 		this.consumer.on("rebalanced", ({ kind }) => kind === "assign" && this.#warmUpLater());
 		this.consumer.on("stats", ({ json }) => this.transactions.stats(json));
 		this.#guard = this.#buildGuard();
+		this.requests = new PartitionRequests({
+			clock,
+			supervisor: this.supervisor,
+			ledger: this.ledger,
+			consumer: this.consumer,
+			incremental: isIncremental(config.kafka.protocol),
+			watermarks: async (partition) => this.#client.watermarks(partition),
+			decideAgain: (partition) => void this.#guard.decideAgain(partition),
+		});
 		this.consumer.on("topic:unknown", () => void this.#logs.look());
 		this.consumer.on("position:out_of_range", () => void this.#guard.lookAtAll());
 		this.consumer.on("start:resolved", (start) => {
@@ -291,46 +239,6 @@ export class Delivery {
 		const hint = hintFor(problem, this.#parts.config.offsets.table);
 		const message = `the database can't be asked: ${problem.message}${hint ? `; ${hint}` : ""}`;
 		return [{ code: "database", where: null, message, sinceMs: failing.sinceMs }];
-	}
-
-	/** A person controls a partition. False if it isn't assigned here. */
-	control(partition: TopicPartition, action: "pause" | "resume" | "restart"): boolean {
-		const isHere = this.supervisor.control(partition, action);
-		if (isHere && action === "resume") void this.#guard.decideAgain(partition);
-		return isHere;
-	}
-
-	/** A person wants a message skipped. Null if the partition isn't assigned here. */
-	async skip(partition: TopicPartition, offset: number, why: string): Promise<SkipOutcome | null> {
-		const position = this.ledger.of(partition)?.position;
-		if (position === undefined) return null;
-		if (offset >= position) return { outcome: "ahead", position };
-		const answer = this.supervisor.skip(partition, offset, why);
-		if (!answer) return null;
-		const waited = lifetime();
-		const asked = this.#parts.clock.sleep(SKIP_WAIT_MS, waited.signal).then(
-			() => "asked" as const,
-			() => "asked" as const,
-		);
-		const outcome = await Promise.race([answer, asked]);
-		waited.abort(new Error("there is an answer"));
-		return { outcome, position };
-	}
-
-	/**
-	 * A person wants partitions to go on elsewhere. `id` names the request: asked again with it, the request is answered again and not
-	 * repeated.
-	 */
-	setOffsets(id: string, wanted: readonly WantedOffset[]): Promise<OffsetsSetOutcome> {
-		return this.#requests.ask(id, wanted);
-	}
-
-	/** A partition that a person paused stays paused. */
-	async #move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null> {
-		const paused = wanted.filter((each) => this.supervisor.children.get(partitionName(each))?.held === true);
-		const moved = await this.consumer.move(wanted);
-		for (const each of paused) this.supervisor.control(each, "pause");
-		return moved;
 	}
 
 	/** A partition stands still: fetches it anew, or decides about a position outside its log. */

@@ -1,6 +1,7 @@
 /**
  * A member of the consumer group: connects, joins, replaces a client that is stuck, leaves. assignment.ts handles the partitions it is
- * given and gives away (brod's `assignments_received` and `assignments_revoked`), poller.ts the messages it receives.
+ * given and gives away (brod's `assignments_received` and `assignments_revoked`), poller.ts the messages it receives,
+ * coordinator-contact.ts whether the coordinator is there.
  *
  *    connecting -> looking (what existed before we joined) -> polling -> closing -> closed
  *
@@ -10,75 +11,25 @@
  */
 
 import { EventEmitter } from "eventemitter3";
-import type { Config } from "../../config/config.ts";
 import { exponentialBackOff } from "../../core/back-off.ts";
-import type { Clock, Timer } from "../../core/clock.ts";
+import type { Timer } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import { lifetime } from "../../core/lifetime.ts";
-import { isTopicMeant, type TopicPartition } from "../../core/messages/message.ts";
+import type { TopicPartition } from "../../core/messages/message.ts";
 import type { OffsetSet, WantedOffset } from "../../core/offsets/set-offset.ts";
 import type { Problem } from "../../core/problem.ts";
 import { explainUnreachable } from "../client/connect.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
-import type { OffsetStore } from "../offsets/offset-store.ts";
-import type { PositionNotes } from "../offsets/position-notes.ts";
 import { Poller } from "../polling/poller.ts";
-import { existingTopics } from "../watches/access-watch.ts";
-import { Assignment, type StartFailedFact } from "./assignment.ts";
-import type { GroupMember } from "./group-member.ts";
+import { Assignment } from "./assignment.ts";
+import { CoordinatorContact } from "./coordinator-contact.ts";
+import { lookBeforeJoining } from "./first-look.ts";
+import type { GroupConsumerEvents, GroupConsumerParts } from "./group-consumer-parts.ts";
 import { JoinRefusal } from "./join-refusal.ts";
-import { type Membership, readMembership } from "./membership.ts";
 import { SessionWatch } from "./session-watch.ts";
-import { FirstStart, type StartPosition } from "./start-position.ts";
-import { type OutdatedAssignment, returnsUnseen, StaticReturn } from "./static-return.ts";
-
-/** Events of the consumer: past facts. */
-export interface GroupConsumerEvents {
-	"connect:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
-	/** The existing topics and stored offsets could not be read yet. */
-	"look:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
-	/** Configured topics that don't exist yet. The member joins without them, and gets them once they exist. */
-	"topics:missing": (fact: { topics: readonly string[] }) => void;
-	/** A configured topic that this user may not see. The member gets it once the right is granted. */
-	"topic:refused": (fact: { topic: string; message: string }) => void;
-	"group:joined": (fact: { partitions: number }) => void;
-	/** The topics changed since the group made the assignment that this static member came back to: it joins anew. */
-	"assignment:outdated": (fact: OutdatedAssignment) => void;
-	rebalanced: (fact: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }) => void;
-	"start:resolved": (fact: StartPosition) => void;
-	/** A partition's start can't be resolved or stored yet. It is retried, and the other partitions don't wait. */
-	"start:failed": (fact: StartFailedFact) => void;
-	/** An offset that a person set is stored. */
-	"offset:set": (fact: OffsetSet) => void;
-	/** A revocation was answered. */
-	unassigned: (fact: { partitions: readonly TopicPartition[] }) => void;
-	"broker:error": (fact: { message: string; code: number }) => void;
-	"consume:failed": (fact: { message: string; code: number }) => void;
-	/** The client met a topic or partition that the broker does not know. */
-	"topic:unknown": () => void;
-	/** Some partition's position is outside its log; the client doesn't say which. */
-	"position:out_of_range": () => void;
-	/** The member can't go on, and nothing outside can correct that: it was fenced, or the client gave up for a reason of its own. */
-	fatal: (fact: { message: string; code: number }) => void;
-	stats: (fact: { json: string }) => void;
-	/** Whether the client is in touch with the group's coordinator, by its own statistics. */
-	membership: (fact: { member: boolean; message: string }) => void;
-	polled: (fact: { messages: number; busyMs: number }) => void;
-}
-
-/** What the consumer needs. `incremental`: assignments come as differences (cooperative, KIP-848). */
-export interface GroupConsumerParts {
-	readonly createClient: () => GroupClient;
-	readonly member: GroupMember;
-	readonly clock: Clock;
-	readonly kafka: Config["kafka"];
-	readonly incremental: boolean;
-	/** Where the group's offsets are kept. */
-	readonly offsets: OffsetStore;
-	/** The notes about its positions. */
-	readonly notes: Pick<PositionNotes, "read" | "begin" | "owner">;
-}
+import { FirstStart } from "./start-position.ts";
+import { returnsUnseen, StaticReturn } from "./static-return.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const LEAVE_TIMEOUT_MS = 5_000;
@@ -112,19 +63,15 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	#hasJoined = false;
 	#polling: Promise<void> = Promise.resolve();
 	#rebalances = 0;
+	readonly #contact: CoordinatorContact;
 	#firstStartEnds: Timer | null = null;
-	#membership: Membership = { state: "connecting", kind: "joining", message: "", stranded: false };
-	/** The coordinator was away, and the member has not been steady since. */
-	#outOfTouch = false;
-	/** The reason, if a broker was found and refused the client, or is not trusted. */
-	#cause: string | null = null;
-
 	constructor(parts: GroupConsumerParts) {
 		super();
 		this.#parts = parts;
 		const timeoutMs = Number(parts.kafka.properties["session.timeout.ms"] ?? DEFAULT_SESSION_TIMEOUT_MS);
 		this.#session = new SessionWatch(parts.clock, timeoutMs);
 		this.#refusal = new JoinRefusal(parts.clock, parts.kafka);
+		this.#contact = new CoordinatorContact(parts.kafka.brokers);
 	}
 
 	/** The partitions this member has. */
@@ -153,7 +100,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	/** The member's state in the group, in librdkafka's words once it has joined: `connecting`, `up/steady`, `wait-coord/init`, … */
 	get memberState(): string {
-		return this.#membership.state;
+		return this.#contact.state;
 	}
 
 	/** The connected client; null before that. For positions and commits. */
@@ -170,12 +117,14 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (!isConnected) return;
 		const hasLooked = await this.#untilDone(
 			async () => {
-				if (!this.#client || this.#membership.stranded) await this.#reconnect();
-				await this.#lookBeforeJoining();
+				if (!this.#client || this.#contact.isStranded) await this.#reconnect();
+				const { missing, refused } = await lookBeforeJoining(this.#client as GroupClient, this.#parts, this.#firstStart);
+				if (missing.length > 0) this.emit("topics:missing", { topics: missing });
+				for (const fact of refused) this.emit("topic:refused", fact);
 			},
 			(message, failures, retryInMs) => {
-				const { kind, message: why } = this.#membership;
-				this.emit("look:failed", { message: kind === "away" ? `${message}; ${why}` : message, failures, retryInMs });
+				const { away } = this.#contact;
+				this.emit("look:failed", { message: away === null ? message : `${message}; ${away}`, failures, retryInMs });
 			},
 		);
 		if (!hasLooked) return;
@@ -205,7 +154,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		const trial = this.#parts.createClient();
 		await trial.connect(CONNECT_TIMEOUT_MS).finally(() => this.#retire(trial));
 		if (this.#stopped.signal.aborted || this.#isStartingOver) return false;
-		if (!this.#outOfTouch) await this.#giveUpSubscription(GIVE_UP_MS);
+		if (!this.#contact.isLost) await this.#giveUpSubscription(GIVE_UP_MS);
 		this.replaceClient();
 		return true;
 	}
@@ -307,7 +256,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	async #reconnect(): Promise<void> {
 		const former = this.#client;
 		this.#client = null;
-		this.#membership = { ...this.#membership, stranded: false };
+		this.#contact.replaced();
 		if (former) {
 			this.#assignment?.abandon();
 			await this.#polling;
@@ -326,7 +275,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		client.on("broker:error", (fact) => {
 			this.emit("broker:error", fact);
 			if (UNKNOWN_TOPIC.includes(fact.code)) this.emit("topic:unknown");
-			this.#cause = fact.cause ?? null;
+			this.#contact.failed(fact.cause ?? null);
 		});
 		let lastError: string | null = null;
 		client.on("broker:error", ({ message }) => {
@@ -357,38 +306,13 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			// After a lost session an old assignment may arrive, mostly an empty one, before the revocation of the lost partitions.
 			if (code === kafkaErrors.assignPartitions && assignment.partitions.length === 0) {
 				this.#session.begun();
-				this.#outOfTouch = false;
+				this.#contact.assigned();
 			}
 			assignment.rebalanced(code, partitions);
 		});
 		this.#client = client;
 		// Polls begin before there is anything to fetch: only polls bring the statistics, which say why a request fails.
 		this.#polling = poller.run();
-	}
-
-	/** Reads which partitions exist, and whether the group has stored anything for their topics: see FirstStart. */
-	async #lookBeforeJoining(): Promise<void> {
-		const client = this.#client as GroupClient;
-		const existing = await client.metadata();
-		const noted = await this.#parts.notes.read();
-		for (const [topic, count] of existing) {
-			if (!this.#parts.kafka.topics.some((entry) => isTopicMeant(entry, topic))) continue;
-			const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }));
-			if (count > 0) this.#firstStart.seen(await this.#parts.offsets.stored(partitions), noted);
-		}
-		await this.#lookForMissing(this.#parts.kafka.topics.filter((topic) => !topic.startsWith("^") && !existing.get(topic)));
-	}
-
-	async #lookForMissing(topics: readonly string[]): Promise<void> {
-		if (topics.length === 0) return;
-		const found = await existingTopics(this.#client as GroupClient, topics);
-		const missing = topics.filter((topic) => !found.has(topic));
-		if (missing.length > 0) this.emit("topics:missing", { topics: missing });
-		for (const [topic, refusal] of found) {
-			if (!refusal) continue;
-			this.#firstStart.unseen(topic);
-			this.emit("topic:refused", { topic, message: refusal.message });
-		}
 	}
 
 	#createPoller(client: GroupClient): Poller {
@@ -437,26 +361,15 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	/** A connection that is open and silent looks healthy in the statistics. */
 	#loseSession(): void {
 		this.#session.lost();
-		this.#outOfTouch = true;
-		const message = `the group's coordinator did not answer for a session (${this.#session.timeoutMs} ms)`;
-		this.emit("membership", { member: false, message });
+		this.emit("membership", this.#contact.lost(this.#session.timeoutMs));
 	}
 
-	/** Does not report a rebalance alone. One after the coordinator was away is part of the way back, and takes as long as a session. */
 	#readMembership(json: string): void {
-		const membership = readMembership(json, this.#parts.kafka.brokers);
-		if (!membership) return;
-		this.#membership = membership;
-		const { kind, message } = membership;
-		if (kind === "away") this.#outOfTouch = true;
-		if (kind === "steady") {
-			this.#outOfTouch = false;
-			this.#cause = null;
-			if (this.#rebalances > 0) this.#hasJoinedGroup();
-		}
-		if (this.#outOfTouch) this.emit("membership", { member: false, message: this.#cause ? `${message}; ${this.#cause}` : message });
-		else if (kind === "steady" && this.#rebalances > 0) this.emit("membership", { member: true, message });
-		if (membership.stranded) this.replaceClient();
+		const read = this.#contact.read(json, this.#rebalances > 0);
+		if (!read) return;
+		if (read.isSteady) this.#hasJoinedGroup();
+		if (read.news) this.emit("membership", read.news);
+		if (this.#contact.isStranded) this.replaceClient();
 	}
 
 	/** Null if a rebalance checks the topics whenever this member joins. */

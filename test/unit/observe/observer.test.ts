@@ -2,7 +2,7 @@ import { EventEmitter } from "eventemitter3";
 import { beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
 import type { Logger } from "../../../src/core/logger.ts";
-import type { GroupConsumerEvents } from "../../../src/kafka/group/group-consumer.ts";
+import type { GroupConsumerEvents } from "../../../src/kafka/group/group-consumer-parts.ts";
 import type { CommitterEvents } from "../../../src/kafka/offsets/offset-committer.ts";
 import { DaemonObserver, listenTo } from "../../../src/observe/listeners/daemon-observer.ts";
 import type { WrittenFact } from "../../../src/observe/listeners/writer-observer.ts";

@@ -1,0 +1,33 @@
+/** What a member reads before it joins: which partitions exist, and whether the group has stored anything for their topics. */
+import { isTopicMeant } from "../../core/messages/message.ts";
+import type { GroupClient } from "../client/group-client.ts";
+import { existingTopics } from "../watches/access-watch.ts";
+import type { GroupConsumerParts } from "./group-consumer-parts.ts";
+import type { FirstStart } from "./start-position.ts";
+
+/** Configured topics that don't exist, and those that this user may not see. */
+export interface FirstLook {
+	readonly missing: readonly string[];
+	readonly refused: readonly { readonly topic: string; readonly message: string }[];
+}
+
+/** Tells `firstStart` what exists, and returns what is missing. Rejects if Kafka, the store or the notes can't be read. */
+export async function lookBeforeJoining(
+	client: GroupClient,
+	{ kafka, offsets, notes }: Pick<GroupConsumerParts, "kafka" | "offsets" | "notes">,
+	firstStart: FirstStart,
+): Promise<FirstLook> {
+	const existing = await client.metadata();
+	const noted = await notes.read();
+	for (const [topic, count] of existing) {
+		if (!kafka.topics.some((entry) => isTopicMeant(entry, topic))) continue;
+		const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }));
+		if (count > 0) firstStart.seen(await offsets.stored(partitions), noted);
+	}
+	const absent = kafka.topics.filter((topic) => !topic.startsWith("^") && !existing.get(topic));
+	if (absent.length === 0) return { missing: [], refused: [] };
+	const found = await existingTopics(client, absent);
+	const refused = [...found].flatMap(([topic, refusal]) => (refusal ? [{ topic, message: refusal.message }] : []));
+	for (const { topic } of refused) firstStart.unseen(topic);
+	return { missing: absent.filter((topic) => !found.has(topic)), refused };
+}
