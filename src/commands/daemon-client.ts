@@ -58,14 +58,18 @@ async function groupAt(client: DaemonClient): Promise<{ client: DaemonClient; gr
 	try {
 		const status = (await client.ask("GET", "/status")) as { group?: unknown } | null;
 		const group = typeof status?.group === "string" ? status.group : null;
-		return { client, group, trouble: new ExitError(exitCodes.found, "no_daemon", "what answers is no daemon: --url says where it is") };
+		return {
+			client,
+			group,
+			trouble: new ExitError(exitCodes.found, "no_daemon", "what answers there is not a daemon: give its address (--url)"),
+		};
 	} catch (trouble) {
 		return { client, group: null, trouble };
 	}
 }
 
 function otherGroup(url: string, theirs: string, group: string): ExitError {
-	const words = `the daemon at ${url} is of group ${theirs}, not of ${group}: is the one of ${group} running? --url says where`;
+	const words = `the daemon at ${url} belongs to group ${theirs}, not to ${group}: is a daemon of ${group} running? Give its address (--url)`;
 	return new ExitError(exitCodes.found, "other_group", words);
 }
 
@@ -80,7 +84,7 @@ function clientOf(base: string, token: string): DaemonClient {
 				answer = await fetch(new URL(path, base), { method, headers, ...sent, signal: AbortSignal.timeout(TIMEOUT_MS) });
 			} catch (cause) {
 				const why = messageOf((cause as { cause?: unknown }).cause ?? cause);
-				const message = `no daemon answers at ${base} (${why}): is it running? --url says where, or http.port of its configuration, or the POCKAFFE_HTTP_PORT it was started with`;
+				const message = `no daemon answers at ${base} (${why}): is it running? Give its address (--url), or its port (http.port, POCKAFFE_HTTP_PORT)`;
 				throw new ExitError(exitCodes.found, "no_daemon", message, { cause });
 			}
 			const told = (await answer.json().catch(() => null)) as { error?: { message?: string } } | null;

@@ -36,7 +36,7 @@ export async function createNamed(
 		throw new ExitError(
 			exitCodes.found,
 			"embedded_topics",
-			`the embedded broker creates topics by itself, with ${EMBEDDED_PARTITIONS} partitions: produce to ${name}`,
+			`the embedded broker creates topics automatically, with ${EMBEDDED_PARTITIONS} partitions: produce to ${name}`,
 		);
 	await createTopic(kafka, { name, partitions, replication }).catch(refused(kafka, { topic: ["Create", name] }));
 	await awaitTopic(kafka, context.clock, name, partitions);

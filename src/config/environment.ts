@@ -18,7 +18,7 @@ const notOptions = new Set(["POCKAFFE_CONFIG", NATIVE]);
 const reference = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
 
 /** `kafka.startFrom` → `POCKAFFE_KAFKA_START_FROM`. */
-export function variableOf(path: readonly string[]): string {
+function variableOf(path: readonly string[]): string {
 	return PREFIX + path.map((key) => key.replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2").toUpperCase()).join("_");
 }
 

@@ -38,18 +38,6 @@ export function requireForRun(config: Config, source: string): void {
 	if (missing.length > 0) throw configError(source, missing);
 }
 
-/** Throws ExitError (usage) where no broker is configured. */
-export function requireKafka(config: Config, source: string): void {
-	const missing = kafkaKeys(config);
-	if (missing.length > 0) throw configError(source, missing);
-}
-
-/** Throws ExitError (usage) where no database is configured. */
-export function requireDatabase(config: Config, source: string): void {
-	const missing = databaseKeys(config);
-	if (missing.length > 0) throw configError(source, missing);
-}
-
 function kafkaKeys({ kafka }: Config): Problem[] {
 	if (kafka.brokers.length > 0) return [];
 	return [{ path: ["kafka", "brokers"], rule: "is needed: set it in the file, or POCKAFFE_KAFKA_BROKERS=host:port" }];

@@ -22,7 +22,7 @@ export function readYaml(path: string): Record<string, unknown> {
 	return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith("x-")));
 }
 
-const TOO_DEEP = "its lists and maps stand too deep in each other";
+const TOO_DEEP = "its lists and maps are nested too deep";
 
 /** Maximum YAML errors listed: the first says most, and the others often follow from it. */
 const MAX_ERRORS = 5;
@@ -52,7 +52,7 @@ function valuesOf(document: Document): { value: object | string; problem?: strin
 	try {
 		const value = (document.toJS() as object | string | null) ?? {};
 		if (!isDeeperThan(DEEPEST, value)) return { value };
-		return { value: {}, problem: holdsItself(value, new Set()) ? "an alias (*name) stands inside of what it stands for" : TOO_DEEP };
+		return { value: {}, problem: holdsItself(value, new Set()) ? "an alias (*name) is inside the value that it stands for" : TOO_DEEP };
 	} catch (error) {
 		if (error instanceof RangeError) return { value: {}, problem: TOO_DEEP };
 		return { value: {}, problem: "its aliases (*name) stand for too many values, or for none; write out what they stand for" };

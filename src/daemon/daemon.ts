@@ -274,8 +274,8 @@ export class Daemon {
 		this.#state = "stopped";
 		const how = drained
 			? "stopped"
-			: "stopped before everything in hand was finished and committed: it is handled again by the next member";
-		const goodbye = left ? "" : "; the group's coordinator did not answer: it gives this member up after its session";
+			: "stopped before everything in hand was finished and committed: the next member handles the rest again";
+		const goodbye = left ? "" : "; the group's coordinator did not answer: it drops this member when its session ends";
 		logger.info({ drained, left }, `${how}${goodbye}`);
 		await this.#http?.close();
 		return { drained, hangs };

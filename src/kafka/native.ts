@@ -116,7 +116,7 @@ export const nativeMissing: string | null = loaded.missing;
 
 /** What follows if the addon is missing, for people. */
 export const withoutAddon =
-	"Kafka's ids of topics can't be had, so a topic that was made again is told by the timestamps of known records; messages come by " +
+	"topic ids are not available, so a topic that was created again is recognised by the timestamps of known records; messages come by " +
 	"node-rdkafka's own consume, at several times the CPU and without the type of their timestamps (see binding.gyp-notes.md)";
 
 /** Number of open clients and of requests under way, as the addon counts them; null without it. For tests. */
@@ -181,11 +181,11 @@ export async function askTopicIds(
 	if (!loaded.addon || name === undefined) return null;
 	const answer = await loaded.addon.topicIds(name, broker, wanted, timeoutMs);
 	if (!answer) return null;
-	if (answer.error !== 0) throw new KafkaError(`the ids of topics can't be had: ${answer.message}`, answer.error);
+	if (answer.error !== 0) throw new KafkaError(`can't get the ids of topics: ${answer.message}`, answer.error);
 	const ids = new Map<string, LogId>();
 	for (const { topic, id, error, message } of answer.topics) {
 		if (NO_SUCH_TOPIC.includes(error)) continue;
-		if (error !== 0) throw new KafkaError(`the id of topic ${topic} can't be had: ${message}`, error);
+		if (error !== 0) throw new KafkaError(`can't get the id of topic ${topic}: ${message}`, error);
 		// librdkafka writes base64, Kafka's tools base64url.
 		ids.set(topic, id.replaceAll("+", "-").replaceAll("/", "_") || null);
 	}
@@ -226,7 +226,7 @@ export async function askGroup({ name, broker }: AskedClient, group: string, tim
 	const failed = found ?? answer;
 	// The embedded broker does not support this request.
 	if (failed.error === kafkaErrors.unsupportedFeature) return null;
-	if (failed.error !== 0) throw new KafkaError(`the members of group ${group} can't be had: ${failed.message}`, failed.error);
+	if (failed.error !== 0) throw new KafkaError(`can't get the members of group ${group}: ${failed.message}`, failed.error);
 	return { state: found?.state ?? "Unknown", members: found?.members ?? [] };
 }
 
@@ -245,7 +245,7 @@ export async function askTopicSettings(
 	if (!loaded.addon || name === undefined) return null;
 	const answer = await loaded.addon.topicSettings(name, broker, [...new Set(topics)], timeoutMs);
 	if (!answer) return null;
-	if (answer.error !== 0) throw new KafkaError(`the settings of topics can't be had: ${answer.message}`, answer.error);
+	if (answer.error !== 0) throw new KafkaError(`can't get the settings of topics: ${answer.message}`, answer.error);
 	return new Map(
 		answer.topics.map(({ topic, error, message, settings }) => [
 			topic,

@@ -20,7 +20,7 @@ it("is found by its note while it runs; of several it has to be said which; what
 	await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(config));
 	const start = () => new DaemonProcess(["run"], { cwd: folder.path, env: { POCKAFFE_HTTP_PORT: "0" } });
 	const status = () => pockaffe(["status"], { cwd: folder.path });
-	expect(await status()).toMatchObject({ code: 1, stderr: expect.stringContaining("POCKAFFE_HTTP_PORT it was started with") });
+	expect(await status()).toMatchObject({ code: 1, stderr: expect.stringContaining("http.port, POCKAFFE_HTTP_PORT") });
 	await using first = start();
 	await first.url();
 	expect(await status()).toMatchObject({ code: 0, stdout: expect.stringContaining("not ready") });

@@ -33,8 +33,7 @@ export async function coveredPartitions(
 	const existing = await existingPartitions(config, reader);
 	const all = existing.filter(({ topic }) => topics.length === 0 || topics.includes(topic));
 	const other = topics.find((topic) => !all.some((partition) => partition.topic === topic));
-	if (other !== undefined)
-		throw new ExitError(exitCodes.usage, "no_topic", `${other} is none of the topics that group ${kafka.group} reads`);
+	if (other !== undefined) throw new ExitError(exitCodes.usage, "no_topic", `group ${kafka.group} does not read topic ${other}`);
 	const committed = offsets.store === "postgres" ? await storedInTable(config, database, all) : await reader.committed(all);
 	const starts = await new StartTable({ database, offsetsTable: offsets.table, consumerGroup }).read();
 	const reached = (partition: TopicPartition) => starts.get(partitionName(partition))?.note.reached ?? null;

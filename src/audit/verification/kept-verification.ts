@@ -95,7 +95,7 @@ export class KeptVerification implements AsyncDisposable {
 			await this.#write(NEXT, stateLines(head, coverage));
 			await rename(join(this.folder, NEXT), join(this.folder, STATE));
 		} catch (cause) {
-			const what = `how far it has come can't be kept in ${this.folder}: ${messageOf(cause)}`;
+			const what = `the progress can't be saved in ${this.folder}: ${messageOf(cause)}`;
 			throw new ExitError(exitCodes.found, "spill", what, { cause });
 		}
 	}
@@ -122,10 +122,7 @@ async function stateIn(folder: string, identity: VerificationIdentity): Promise<
 	if (format !== FORMAT) throw refusal(folder, "is of another version of PocKaffe: remove it to begin anew");
 	const others = Object.keys(identity).filter((part) => identity[part] !== was[part]);
 	if (others.length > 0)
-		throw refusal(
-			folder,
-			`was begun with another ${others.join(", another ")}: go on with what it was, or remove the folder to begin anew`,
-		);
+		throw refusal(folder, `was begun with another ${others.join(", another ")}: use the former one, or remove the folder to begin anew`);
 	const coverage: (KeptCoverage & { gaps: { pages: Map<number, Uint8Array> } })[] = [];
 	for await (const text of lines) {
 		const line = JSON.parse(text) as Line;

@@ -280,7 +280,7 @@ class Verification {
 
 function tablesIn(layouts: readonly TableLayout[], names: readonly string[]): readonly TableLayout[] {
 	const other = names.find((name) => !layouts.some((layout) => layout.name === name));
-	if (other !== undefined) throw new ExitError(exitCodes.usage, "no_table", `${other} is none of the configured tables`);
+	if (other !== undefined) throw new ExitError(exitCodes.usage, "no_table", `${other} is not a configured table`);
 	return names.length === 0 ? layouts : layouts.filter(({ name }) => names.includes(name));
 }
 

@@ -81,7 +81,7 @@ function refusedFinding(kafka: Config["kafka"], item: string, { operation, resou
 function brokerFinding({ brokers }: Config["kafka"], { metadata }: ClusterInspector, unreachable: readonly UnreachableBroker[]): Finding {
 	if (unreachable.length === 0) return ok("broker", metadata.brokers.map(({ host, port }) => `${host}:${port}`).join(", "));
 	const addresses = unreachable.map(({ id, address, why }) => `${address} of broker ${id} can't be reached (${why})`).join(", ");
-	const look = "that is what it tells clients to connect to: look at its advertised.listeners";
+	const look = "that is the address it advertises to clients: look at its advertised.listeners";
 	return failed("broker", `the cluster is found at ${brokers.join(",")}, but ${addresses}; ${look}`);
 }
 

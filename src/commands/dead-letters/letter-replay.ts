@@ -119,7 +119,7 @@ async function currentIds({ kafka }: Config, topics: readonly string[], { clock,
 		await using inspector = await ClusterInspector.connect(kafka, clock);
 		for (const [topic, id] of await inspector.topicIds(topics)) if (id !== null) known.set(topic, id);
 	} catch (error) {
-		print(stderr, `the topics' ids can't be had: ${messageOf(error)}`);
+		print(stderr, `can't get the topics' ids: ${messageOf(error)}`);
 	}
 	return known;
 }

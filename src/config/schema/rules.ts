@@ -21,7 +21,7 @@ const refusedProperties: Readonly<Record<string, string>> = {
 	"enable.auto.offset.store": "nothing: offsets are committed only behind durable rows",
 	"auto.commit.interval.ms": "offsets.commitIntervalMs",
 	"auto.offset.reset": "kafka.startFrom and kafka.onOffsetOutOfRange",
-	"enable.partition.eof": "nothing: the end of a partition has to be told",
+	"enable.partition.eof": "nothing: the daemon needs the ends of partitions",
 	"bootstrap.servers": "kafka.brokers",
 	"metadata.broker.list": "kafka.brokers",
 	"security.protocol": "kafka.tls and kafka.sasl",
@@ -95,7 +95,7 @@ function kafkaRules({ kafka }: Config): Problem[] {
 	}
 	if (kafka.protocol === "consumer") {
 		for (const name of brokersProperties.filter((each) => each in kafka.properties)) {
-			problems.push({ path: ["kafka", "properties", name], rule: "is the broker's to say where kafka.protocol is consumer" });
+			problems.push({ path: ["kafka", "properties", name], rule: "is set on the broker if kafka.protocol is consumer" });
 		}
 	}
 	const { mechanism, username, password, passwordFile } = kafka.sasl;

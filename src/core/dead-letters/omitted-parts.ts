@@ -45,11 +45,6 @@ export function withoutLargestPart<T extends Content & { readonly omitted: Omitt
 	return { ...letter, ...empty, omitted: { ...letter.omitted, [part]: { bytes, sha256: hashOf(letter, part) } } };
 }
 
-/** True if this message's part is the one that was left out. */
-export function isOmitted(content: Content, part: LetterPart, { bytes, sha256 }: OmittedPart): boolean {
-	return partBytes(content, part) === bytes && hashOf(content, part) === sha256;
-}
-
 /** For people, e.g. `value (20971520 bytes, SHA-256 ab…)`. */
 export function omittedText(omitted: OmittedParts): string {
 	return Object.entries(omitted)

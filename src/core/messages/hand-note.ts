@@ -40,14 +40,14 @@ export interface Suspicion extends Evidence {
 
 /** Explains why a partition is handled carefully. */
 export function suspicionWords({ held, deaths, until }: Suspicion): string {
-	const noted = `what is in hand is noted until offset ${until} is committed`;
+	const noted = `until offset ${until} is committed, each run is noted before the handler gets it`;
 	const offsets = [...deaths.map(([offset]) => offset), ...(held ? [held.from, held.to - 1] : [])];
 	if (offsets.length === 0) {
-		return `the process that had it ended without giving it away, and had committed little of it since its start: ${noted}`;
+		return `the process that had it ended without giving it away, soon after its start: ${noted}`;
 	}
 	const [first, last] = [Math.min(...offsets), Math.max(...offsets)];
 	const messages = first === last ? `offset ${first}` : `offsets ${first} to ${last}`;
-	return `the process died with ${messages} in hand: they go one by one, and who dies with it again is charged an attempt; ${noted}`;
+	return `the process died with ${messages} in hand: they run one by one, and one that is in hand at another death is charged an attempt; ${noted}`;
 }
 
 /**

@@ -89,8 +89,8 @@ export function restoredAt(former: PositionNote | null, offset: number): { reado
 export function restoredWords({ topic, partition }: TopicPartition, { from, to }: RestoredStretch): string {
 	const command = (offset: number) => `\`pockaffe offsets set --topic ${topic} --partition ${partition} --to ${offset}\``;
 	return (
-		`the database is older than the group's offset: it knows what was done up to offset ${from}, and the group had committed ${to}. ` +
-		"It was put back to another time (a backup, a fail-over to a server that was behind), or another tool set the group's offset forward. " +
+		`the database is older than the group's offset: its notes end at offset ${from}, but the group had committed ${to}. ` +
+		"It was restored to an earlier time (a backup, a fail-over to a server that lagged), or another tool set the group's offset forward. " +
 		`Rows of offsets ${from} to ${to - 1} may be missing. A running daemon has them read again (http.admin: true; --url), else stop the ` +
 		`group's daemons before: ${command(from)}; where nothing is missing, ${command(to)}`
 	);

@@ -193,8 +193,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	#failed(letter: DeadLetter, error: unknown): void {
 		const code = codeOf(error);
 		if (code === codes.fatal || code === codes.state) void this.#disconnect();
-		const hint =
-			code === codes.tooLarge ? "; raise the topic's max.message.bytes: what happened to the message does not fit by itself" : "";
+		const hint = code === codes.tooLarge ? "; raise the topic's max.message.bytes: even the letter without its message is too large" : "";
 		this.#changed(() => this.#failing.add(letter), `${messageOf(error)}${hint} (${partitionName(letter)} offset ${letter.offset})`);
 	}
 
@@ -295,7 +294,9 @@ function withRights(kafka: Config["kafka"], topic: string, error: unknown): unkn
 	if (!(error instanceof KafkaError)) return error;
 	const told = withRight(kafka, { topic: ["Write", topic] }, error);
 	if (told === error) return error;
-	return new KafkaError(`${told.message}; where there is no such topic yet, Create beside Write`, error.kafkaCode, { cause: error });
+	return new KafkaError(`${told.message}; if there is no such topic yet, it needs Create as well as Write`, error.kafkaCode, {
+		cause: error,
+	});
 }
 
 /**

@@ -53,5 +53,5 @@ function explain(known: readonly BrokerStatistics[], coordinator: BrokerStatisti
 	if (addresses.length === 0) return "";
 	const said = `: ${addresses.join(", ")} can't be reached`;
 	if (known.some(({ state }) => state === "UP") || addresses.some((address) => configured.includes(address))) return said;
-	return `${said}, which is what the brokers found at ${configured.join(",")} tell clients to connect to: where those run, look at their advertised.listeners`;
+	return `${said}, an address that the brokers found at ${configured.join(",")} advertise to clients: look at their advertised.listeners`;
 }

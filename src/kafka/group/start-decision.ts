@@ -86,7 +86,7 @@ export function outOfRangeWords(
 	const command = (to: string) => `pockaffe offsets set --topic ${topic} --partition ${partition} --to ${to}`;
 	return (
 		`offset ${position} is out of range (the log has ${low} to ${high}): ${gone}. ` +
-		`Choose where it goes on: \`${command("earliest")}\` (${low}) or \`${command("latest")}\` (${high}), ` +
+		`Choose where to go on: \`${command("earliest")}\` (${low}) or \`${command("latest")}\` (${high}), ` +
 		"a running daemon does it (http.admin: true; --url), else stop it first; kafka.onOffsetOutOfRange decides it beforehand"
 	);
 }

@@ -47,7 +47,7 @@ export class FailingCommits {
 		return [...byWords].map(([words, { names, sinceMs }]) => ({
 			code: "commits_failing",
 			where: null,
-			message: `the offsets of ${joined(names)} can't be committed: ${words}; rows are written where the database takes them, and a restart would handle their messages again; it goes on by itself once that is mended`,
+			message: `the offsets of ${joined(names)} can't be committed: ${words}; rows are still written, and a restart would handle their messages again; commits go on by themselves once this is corrected`,
 			sinceMs,
 		}));
 	}

@@ -75,7 +75,7 @@ export class StandingTransactions {
 			const { topic, partition, lastStable, high, sinceMs } = standing;
 			if (!this.isWaiting(standing) || clock.now() - sinceMs < PATIENCE_MS) return [];
 			const where = `--topic ${topic} --partition ${partition}`;
-			const message = `the last stable offset stands at ${lastStable} while the log goes on to ${high}: a transaction is open, and nothing behind it comes before it ends; find its producer: ${command} describe-producers ${where}; end that one, or the transaction: ${command} abort ${where} --start-offset ${lastStable}`;
+			const message = `the last stable offset stands at ${lastStable} while the log goes on to ${high}: a transaction is open, and nothing after it can be read until it ends; find its producer: ${command} describe-producers ${where}; end the producer, or abort the transaction: ${command} abort ${where} --start-offset ${lastStable}`;
 			return [{ code: "standing_transaction" as const, where: { topic, partition }, message, sinceMs }];
 		});
 	}

@@ -9,7 +9,7 @@ import type { OffsetsSetOutcome, WantedOffset } from "../../core/offsets/set-off
 import { bringsToken } from "./bearer-token.ts";
 
 /** What may be done to a partition. */
-export const partitionActions = ["pause", "resume", "restart"] as const;
+const partitionActions = ["pause", "resume", "restart"] as const;
 export type PartitionAction = (typeof partitionActions)[number];
 
 /** Maximum characters of a request's id. */

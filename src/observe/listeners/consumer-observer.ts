@@ -58,19 +58,16 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 			logger.warn({ failures, retryInMs }, `Kafka: ${message}; tried again in ${Math.round(retryInMs)} ms`);
 		},
 		"look:failed"({ message, failures, retryInMs }: { message: string; failures: number; retryInMs: number }): void {
-			logger.warn(
-				{ failures, retryInMs },
-				`the group's offsets can't be looked at yet: ${message}; tried again in ${Math.round(retryInMs)} ms`,
-			);
+			logger.warn({ failures, retryInMs }, `the group's offsets can't be read yet: ${message}; tried again in ${Math.round(retryInMs)} ms`);
 		},
 		"topics:missing"({ topics }: { topics: readonly string[] }): void {
 			logger.warn(
 				{ topics },
-				`no such topic: ${topics.join(", ")}; create it (pockaffe topic create ${topics[0]} -p N), it is found by itself`,
+				`no such topic: ${topics.join(", ")}; create it (pockaffe topic create ${topics[0]} -p N), and it is found without a restart`,
 			);
 		},
 		"topic:refused"({ topic, message }: { topic: string; message: string }): void {
-			logger.warn({ topic }, `topic ${topic} may not be seen by this user: ${message}; it is found by itself once it may be`);
+			logger.warn({ topic }, `this user may not see topic ${topic}: ${message}; it is found without a restart once the right is given`);
 		},
 		"group:joined"({ partitions }: { partitions: number }): void {
 			logger.info({ partitions }, `member of the group with ${counted(partitions, "partition")}`);
@@ -139,10 +136,13 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 export function observeRenewedFiles({ logger }: Pick<ObserverParts, "logger">) {
 	return {
 		renewed(files: readonly string[]): void {
-			logger.info({ files }, `taken from disk: ${files.join(", ")}; the group was left for a moment, with all in hand committed`);
+			logger.info(
+				{ files },
+				`renewed files are used now: ${files.join(", ")}; the member left the group for a moment, with everything in hand committed`,
+			);
 		},
 		refused(files: readonly string[], why: string): void {
-			logger.warn({ files }, `renewed on disk and not taken yet: ${files.join(", ")}; the connections stay as they are: ${why}`);
+			logger.warn({ files }, `renewed on disk, but not used yet: ${files.join(", ")}; connections keep the old ones: ${why}`);
 		},
 	};
 }
@@ -158,7 +158,7 @@ export function observeCommitter({ metrics, logger, clock }: ObserverParts) {
 		"offsets:commit_failed"({ message, code }: { message: string; code: string | number | null }): void {
 			metrics.count("offset_commits_total", { result: "failed" });
 			const held = failures.admit(String(code));
-			if (held !== null) logger.warn({ code, held }, `offsets could not be committed: ${message}; the next commit takes them along`);
+			if (held !== null) logger.warn({ code, held }, `offsets could not be committed: ${message}; the next commit includes them`);
 		},
 	};
 }
@@ -178,7 +178,7 @@ export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 			for (const each of partitions) {
 				const { topic, partition, expected, found } = each;
 				const what = `its note in the database ${noteWords(expected, found)}`;
-				const why = "another member took it over, or the database was put back to another time";
+				const why = "another member took it over, or the database was restored to an earlier time";
 				const next = "the group is joined anew, and the partition's start tells which";
 				logger.warn({ topic, partition, expected, found }, `${partitionName(each)}: ${what}: ${why}; ${next}`);
 			}
@@ -186,7 +186,7 @@ export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 		logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void {
 			const names = partitions.map(partitionName);
 			const again = "was deleted and made again: the group is joined anew to begin with the new log";
-			const gone = "was deleted: what was not read yet is gone; a topic that is made by this name is found and read from its beginning";
+			const gone = "was deleted, and messages not read yet are lost; a new topic of this name is found and read from its beginning";
 			logger.warn({ partitions: names }, `${names.join(", ")} ${what === "deleted" ? gone : again}`);
 		},
 		jumped(fact: TopicPartition & OutOfRangeFact & { low: number; high: number }): void {
@@ -195,12 +195,12 @@ export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 		logsNotForgotten(message: string): void {
 			const held = failures.admit("forget");
 			if (held !== null)
-				logger.warn({ held }, `that a topic was made again could not be stored yet, its partitions wait for it: ${message}`);
+				logger.warn({ held }, `it could not be stored yet that a topic was created again; its partitions wait: ${message}`);
 		},
 		mirrorFailed(message: string): void {
 			const held = failures.admit("mirror");
 			if (held !== null)
-				logger.warn({ held }, `Kafka's copy of the offsets could not follow the table: ${message}; the next one covers it`);
+				logger.warn({ held }, `Kafka's copy of the table's offsets could not be updated: ${message}; the next update covers it`);
 		},
 		startsNotRecorded(message: string): void {
 			const what = "a group that Kafka forgets begins as if it were new, and verify has to assume where it began";
@@ -217,11 +217,11 @@ function noteWords(expected: number, found: number | null): string {
 function displacedWords({ kind, expected, found }: DisplacedOffset): string {
 	switch (kind) {
 		case "taken_over":
-			return "another member took the offsets over: nothing of them is stored from here, the group is joined anew";
+			return "another member took the offsets over: this one stores them no more, and joins the group anew";
 		case "changed":
-			return `${changedWords(expected, found)}: it was put back to another time (a backup, a fail-over to a server that was behind), or somebody set it. The group is joined anew, and the partition is read from ${found} on`;
+			return `${changedWords(expected, found)}: it was restored to an earlier time (a backup, a fail-over to a server that lagged), or somebody set it. The group is joined anew, and the partition is read from ${found} on`;
 		case "gone":
-			return `its row in the table of offsets is gone, and this daemon had stored ${expected}: the table was put back to another time, or somebody emptied it. The group is joined anew, and the partition is read again`;
+			return `its row in the table of offsets is gone, and this daemon had stored ${expected}: the table was restored to an earlier time, or somebody emptied it. The group is joined anew, and the partition is read again`;
 		default:
 			return assertNever(kind);
 	}

@@ -28,7 +28,7 @@ export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
 		consumer: {
 			"connect:failed": ({ message }: { message: string }) => readiness.set("not_in_group", message),
 			"look:failed": ({ message }: { message: string }) =>
-				readiness.set("not_in_group", `the group's offsets can't be looked at yet: ${message}`),
+				readiness.set("not_in_group", `the group's offsets can't be read yet: ${message}`),
 			"group:joined": () => {
 				readiness.clear("starting");
 				readiness.clear("not_in_group");

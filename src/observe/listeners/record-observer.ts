@@ -40,7 +40,7 @@ export function observeRecords({ metrics, logger, clock }: ObserverParts) {
 			logger.warn({ topic, source, index, held }, `${partitionName(source)} offset ${source.offset}: ${message}`);
 		},
 		"client:replaced"({ message, records }: { message: string; records: number }): void {
-			logger.warn({ records }, `the producer gave itself up (${message}): another sends again what it had, ${records} records`);
+			logger.warn({ records }, `the producer gave up (${message}): a new one sends its ${records} records again`);
 		},
 	};
 }

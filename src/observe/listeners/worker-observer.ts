@@ -109,10 +109,10 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 			);
 		},
 		carefulBegan({ topic, partition }: TopicPartition, why: string): void {
-			logger.warn({ topic, partition }, `${partitionName({ topic, partition })} is handed over carefully: ${why}`);
+			logger.warn({ topic, partition }, `${partitionName({ topic, partition })} is handled carefully: ${why}`);
 		},
 		carefulEnded({ topic, partition }: TopicPartition): void {
-			logger.info({ topic, partition }, `${partitionName({ topic, partition })} is handed over as usual again: the process lives`);
+			logger.info({ topic, partition }, `${partitionName({ topic, partition })} is handled as usual again: the process survived`);
 		},
 		parked({ topic, partition }: TopicPartition, { code, message }: ParkReason): void {
 			logger.error({ topic, partition, code, reason: message }, `${partitionName({ topic, partition })} is parked: ${message}`);
@@ -133,7 +133,7 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 			metrics.count("handler_outcomes_total", { topic, outcome: "skipped" });
 			logger.warn(
 				{ topic, partition, offset, ...(why !== null && { why }) },
-				`${partitionName({ topic, partition })} offset ${offset} is skipped, ${why === null ? "as handler.onPoison says" : `as a person wants: ${why}`}`,
+				`${partitionName({ topic, partition })} offset ${offset} is skipped, ${why === null ? "as handler.onPoison says" : `on request: ${why}`}`,
 			);
 		},
 		/** A shared thread ended, and partitions that had no part in it begin anew. */
@@ -185,7 +185,7 @@ export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 			if (timestampRegressions === 0 || regressed.has(name)) return;
 			regressed.add(name);
 			const advice = "under cas.version timestamp such an update loses against the older offset; cas.version offset or field avoids it";
-			logger.warn({ topic, partition }, `${name} holds messages whose timestamp is older than one before them: ${advice}`);
+			logger.warn({ topic, partition }, `${name} has messages with an older timestamp than an earlier message: ${advice}`);
 		},
 		drained({ durationMs, timedOut, committed, unfinished, ...fact }: DrainedFact): void {
 			const partitions = fact.partitions.map(partitionName);
@@ -208,7 +208,7 @@ export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 			const name = partitionName({ topic, partition });
 			logger.warn(
 				{ topic, partition, offset, from },
-				`${name} went back from offset ${from} to ${offset}: the topic was made anew or reset`,
+				`${name} went back from offset ${from} to ${offset}: the topic was created again or reset`,
 			);
 		},
 	};

@@ -146,7 +146,7 @@ function nextOf({ kind, next: { action, delayMs, inNewThread }, coordinates }: C
 	const what = coordinates ? `offset ${coordinates.offset}` : "the partition";
 	switch (action) {
 		case "retry":
-			return `${what} is tried again ${wait}${inNewThread ? ", the last time, in a new thread where others have been in this one" : ""}`;
+			return `${what} is tried again ${wait}${inNewThread ? ", for the last time; in a new thread if other messages have been in this one" : ""}`;
 		case "restart":
 			return `a new thread goes on from ${what} ${wait}`;
 		case "park":

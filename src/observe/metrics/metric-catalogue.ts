@@ -41,7 +41,7 @@ const byteCounts = [1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216
 export const partitionStates = ["starting", "running", "backing-off", "paused", "parked", "draining"] as const;
 
 /** Why a worker thread was replaced or a worker started again. */
-export const restartReasons = [
+const restartReasons = [
 	"load",
 	"init",
 	"exception",

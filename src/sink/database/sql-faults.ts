@@ -115,7 +115,7 @@ export function hintFor({ code, fault, column, hint, message }: SqlProblem, tabl
 			return `create the schema of ${table}; it goes on by itself`;
 		case "28P01":
 		case "28000":
-			return "look at the user, at the password (database.passwordFile, passwordCommand, else database.url), and at the server's pg_hba.conf; a renewed password and what is mended on the server are tried by themselves";
+			return "look at the user, at the password (database.passwordFile, passwordCommand, else database.url), and at the server's pg_hba.conf; corrections are tried without a restart";
 		case "3D000":
 			return "look at the database's name in database.url, or create it; it goes on by itself";
 		case "53100":

@@ -219,7 +219,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		const key = this.#form.key === "own" ? null : await earlierKeyOf(database, table).catch(() => null);
 		const look = `pockaffe dead-letters replay --topic ${topic} --partition ${partition} --offset ${offset}`;
 		const renew = key === null ? "" : `, or let the table's owner run: ${renewKeyStatement(table, key)}`;
-		return new LetterInTheWay(`look after that one (${look}, or discard)${renew}`);
+		return new LetterInTheWay(`resolve that one first (${look}, or discard)${renew}`);
 	}
 }
 

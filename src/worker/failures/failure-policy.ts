@@ -142,7 +142,7 @@ export class FailurePolicy {
 		this.#suspects.chargedBefore(run.held.batch.offsets[run.from] as number, times);
 		if (times < this.#settings.maxAttempts) return null;
 		const count = times === 1 ? "once" : `${times} times`;
-		const message = `the process died ${count} while this message was in the handler's hand`;
+		const message = `the process died ${count} while the handler had this message`;
 		const offender = { ...run, to: run.from + 1 };
 		return this.#poison(
 			{ kind: "process", error: { name: "Error", message, stack: null }, run: offender, restarted: null },

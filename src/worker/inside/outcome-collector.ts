@@ -173,7 +173,7 @@ export class OutcomeCollector {
 	 */
 	take(to: number, over: Pick<BatchOutcome, "handled" | "finished"> = {}, read: readonly RowBlock[] = []): BatchOutcome {
 		if (listsInheritIndexes()) throw new Error("a handler gave all lists an index to inherit: what they hold can't be relied on");
-		if (this.#known.changed) throw new Error("a handler put built-ins out of order: what rows are made of known values differs");
+		if (this.#known.changed) throw new Error("a handler changed built-ins: known values no longer give the same rows");
 		const records = this.#records.take();
 		const outcome: BatchOutcome = {
 			from: over.handled?.[0] ?? this.#from,

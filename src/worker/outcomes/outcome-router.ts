@@ -155,7 +155,7 @@ export class OutcomeRouter {
 		if (reason === null) return null;
 		const { topic, partition } = this.#parts.partition;
 		const resume = `pockaffe resume ${topic} ${partition}`;
-		return `${reason}, the last ${this.#withheldFirst}; mend what makes them, then save the handler's file or \`${resume}\`: one message decides`;
+		return `${reason}, the last ${this.#withheldFirst}; correct the cause, then save the handler's file or \`${resume}\`: then one message decides`;
 	}
 
 	/** True while one message decides whether dead letters may be created again. */

@@ -80,7 +80,7 @@ export class StuckThreads {
 	#wordsOf(thread: EndedThread): string {
 		const cost = "it holds its memory, and maybe a processor, beside the thread that took its place";
 		const limit = Number.isFinite(this.#limit) ? `; with more than ${this.#limit} of them the daemon ends by itself` : "";
-		return `${whatOf(thread)}, and can't be ended (${thread.why}): ${cost}${limit}; look in that module for what waits or computes without a limit (execSync, a read from a hung mount, a walk over a sparse list)`;
+		return `${whatOf(thread)}, and can't be ended (${thread.why}): ${cost}${limit}; look in that module for code that waits or computes without a limit (execSync, a read from a hung mount, a walk over a sparse list)`;
 	}
 }
 

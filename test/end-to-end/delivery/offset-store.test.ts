@@ -89,7 +89,7 @@ describeOnKafka("offsets in the database", () => {
 		await produce(topic, 30, 31);
 		await reaches(31);
 		expect((await db.database.query("select 1 from events")).length).toBe(31);
-		await daemon.record("it says so", ({ msg }) => msg.includes("put back to another time"));
+		await daemon.record("it says so", ({ msg }) => msg.includes("restored to an earlier time"));
 		await daemon.ready();
 		expect(await daemon.stop()).toBe(0);
 	});
@@ -173,7 +173,7 @@ describeOnKafka("offsets in the database", () => {
 		await loadTopic(brokers, { name: topic, partitions: 1 }, events(topic, 0, 10));
 		await db.database.query("create table pockaffe_offsets (nothing text)");
 		await using daemon = await runDaemon(folder.path, configFor(topic, group, db.url, "postgres"));
-		await daemon.record("the reason", ({ msg }) => msg.includes("offsets can't be looked at"));
+		await daemon.record("the reason", ({ msg }) => msg.includes("offsets can't be read"));
 		await waitFor("a reason", async () => (await daemon.notReady()).some(({ code }) => code === "not_in_group"));
 		await db.database.query("drop table pockaffe_offsets");
 		await waitFor("all rows", async () => (await db.database.query("select 1 from events")).length === 10);

@@ -125,11 +125,11 @@ describe("a message that takes the process with it", () => {
 							offset: 7,
 							reason: "process_died",
 							attempts: MAX_ATTEMPTS,
-							error: `the process died ${MAX_ATTEMPTS} times while this message was in the handler's hand`,
+							error: `the process died ${MAX_ATTEMPTS} times while the handler had this message`,
 						},
 					]);
 					expect(daemon.records.map(({ msg }) => msg)).toEqual(
-						expect.arrayContaining([expect.stringMatching(/^events\/1 is handed over carefully: the process died with offset/)]),
+						expect.arrayContaining([expect.stringMatching(/^events\/1 is handled carefully: the process died with offset/)]),
 					);
 					await daemon.ready();
 					expect(await daemon.stop()).toBe(0);

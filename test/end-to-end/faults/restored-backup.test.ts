@@ -80,7 +80,7 @@ describeOnKafka("a backup that is put back, with the offsets in Kafka", () => {
 			// No message comes.
 			await test.putBack();
 			const { message } = await restoredAt(daemon);
-			expect(message).toMatch(/up to offset 10, and the group had committed 30.*--partition 0 --to 10`/);
+			expect(message).toMatch(/end at offset 10, but the group had committed 30.*--partition 0 --to 10`/);
 			expect(await daemon.metric("pockaffe_restored_offsets", `topic="${test.topic}"`)).toBe(20);
 			await daemon.record(
 				"the command",
@@ -135,7 +135,7 @@ describeOnKafka("a backup that is put back, with the offsets in Kafka", () => {
 		await using daemon = await test.start();
 		await test.arrived(10);
 		await test.query("delete from events", "delete from pockaffe_offsets_start");
-		expect((await restoredAt(daemon)).message).toMatch(/up to offset 0, and the group had committed 10/);
+		expect((await restoredAt(daemon)).message).toMatch(/end at offset 0, but the group had committed 10/);
 		expect(await daemon.stop()).toBe(0);
 	});
 

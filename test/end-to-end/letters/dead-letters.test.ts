@@ -176,7 +176,7 @@ describeOnKafka("dead letters", () => {
 			expect(parked).toMatchObject({
 				topic,
 				partition: 0,
-				message: `breaker: 20 dead letters in a row, the last at ${topic}/0 offset 19: rejected by pockaffe:json; mend what makes them, then save the handler's file or \`pockaffe resume ${topic} 0\`: one message decides`,
+				message: `breaker: 20 dead letters in a row, the last at ${topic}/0 offset 19: rejected by pockaffe:json; correct the cause, then save the handler's file or \`pockaffe resume ${topic} 0\`: then one message decides`,
 			});
 			const letters = async () => (await db.database.query("select count(*)::int as letters from pockaffe_dead_letters"))[0]?.letters;
 			await waitFor("the other partition", async () => (await db.database.query("select 1 from events")).length === 30);

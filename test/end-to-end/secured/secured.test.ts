@@ -109,7 +109,7 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 		const handled = () => daemon.metric("pockaffe_handler_outcomes_total");
 
 		// Under load, from one authority's to the other's.
-		const isTaken = () => daemon.records.some(({ msg }) => msg.startsWith("taken from disk"));
+		const isTaken = () => daemon.records.some(({ msg }) => msg.startsWith("renewed files are used now"));
 		const loading = load(isTaken);
 		await put(ofSecond);
 		await waitFor("the renewed certificate is taken", isTaken, TAKEN_WITHIN_MS);

@@ -389,12 +389,12 @@ describe("verify", () => {
 			expect((await found({ scope: { ...everything, tables: ["others"] } })).named).toEqual(["extra junk"]);
 			expect((await found({ scope: { ...everything, tables: ["events"] } })).named).toEqual(["missing first"]);
 			await scene.sql("truncate others");
-			await expect(found({ scope: { ...everything, tables: ["nope"] } })).rejects.toThrow("nope is none of the configured tables");
+			await expect(found({ scope: { ...everything, tables: ["nope"] } })).rejects.toThrow("nope is not a configured table");
 		});
 
 		it("of the topics", async () => {
 			expect((await found({ scope: { ...everything, topics: ["events"] } })).report.lookedAt.ids).toBe(IDS);
-			await expect(found({ scope: { ...everything, topics: ["nope"] } })).rejects.toThrow("nope is none of the topics that group g reads");
+			await expect(found({ scope: { ...everything, topics: ["nope"] } })).rejects.toThrow("group g does not read topic nope");
 		});
 
 		it("of the ids, by name", async () => {

@@ -191,7 +191,7 @@ describe("a client's certificate", () => {
 			/can't be decrypted with sslpassword/,
 		],
 		["without its key", () => `sslcert=${client.cert}&sslkey=/nowhere.key&`, /sslkey can't be read: .*nowhere\.key/],
-		["that is no PEM", () => `sslcert=${client.key}&sslkey=${client.key}&`, /is no PEM that OpenSSL takes/],
+		["that is no PEM", () => `sslcert=${client.key}&sslkey=${client.key}&`, /is not PEM that OpenSSL accepts/],
 	])("%s is refused in words", async (_, query, words) => {
 		await server.present(certificates.right as Certificate, ca);
 		for (const key of [client.key, strangerClient.key]) chmodSync(key, 0o600);

@@ -74,7 +74,7 @@ describe("a message that returns an order and its lines", () => {
 					rowId: "orphan",
 					sqlstate: "23503",
 					message:
-						"SQLSTATE 23503: table lines, constraint of_order (foreign_key_violation); so too behind everything earlier of its partition",
+						"SQLSTATE 23503: table lines, constraint of_order (foreign_key_violation); also after everything earlier of its partition was written",
 				},
 			},
 		]);
@@ -132,7 +132,7 @@ describe("a unique value", () => {
 		]);
 		await exchange.done;
 		const why =
-			"SQLSTATE 23505: table people, constraint one_each (unique_violation); so too behind everything earlier of its partition, with 1 more rows: where they exchange their values the constraint must be deferrable";
+			"SQLSTATE 23505: table people, constraint one_each (unique_violation); also after everything earlier of its partition was written, with 1 more rows: if rows exchange their values, the constraint must be deferrable";
 		expect(exchange.refusals.map(({ offset, fault }) => [offset, fault.rowId, fault.message])).toEqual([
 			[1, "a", why],
 			[1, "z", why],

@@ -52,7 +52,7 @@ it("is the one at the configured address, if it is of the configured group", asy
 it("is never another group's: nothing is posted there, and the error names it", async () => {
 	const told = await pause({ 4000: "theirs" });
 	expect(told).toMatchObject({ code: 1, posted: [] });
-	expect(told.stderr).toMatch(/4000 is of group theirs, not of ours/);
+	expect(told.stderr).toMatch(/4000 belongs to group theirs, not to ours/);
 });
 
 it("is the one that was started in this folder, where somebody else's has the configured address", async () => {
@@ -62,7 +62,7 @@ it("is the one that was started in this folder, where somebody else's has the co
 
 it.each([
 	["is noted for another group", "theirs", { 5000: "theirs" }, /no daemon answers at .*4000/],
-	["turned out to be another group's", "ours", { 5000: "theirs" }, /5000 is of group theirs, not of ours/],
+	["turned out to be another group's", "ours", { 5000: "theirs" }, /5000 belongs to group theirs, not to ours/],
 ])("is not the one of this folder that %s", async (_, group, groups, words) => {
 	await noted(group);
 	const told = await pause(groups as Record<string, string>);

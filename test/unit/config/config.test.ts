@@ -220,7 +220,7 @@ describe("the file", () => {
 	});
 
 	it.each([
-		["an alias of what it is in", "kafka: &k\n  topics: [*k]", /an alias .* stands inside of what it stands for/],
+		["an alias of what it is in", "kafka: &k\n  topics: [*k]", /an alias .* is inside the value that it stands for/],
 		[
 			"a bomb of aliases",
 			`a: &a [x,x]\n${"bcdefghij"
@@ -230,8 +230,8 @@ describe("the file", () => {
 			/its aliases .* too many/,
 		],
 		["an alias of nothing", "kafka: *nothing", /alias/],
-		["deeper than a stack", `kafka: ${"[".repeat(20_000)}${"]".repeat(20_000)}`, /lists and maps stand too deep in each other/],
-		["too deep", `kafka: ${"[".repeat(150)}${"]".repeat(150)}`, /lists and maps stand too deep in each other/],
+		["deeper than a stack", `kafka: ${"[".repeat(20_000)}${"]".repeat(20_000)}`, /lists and maps are nested too deep/],
+		["too deep", `kafka: ${"[".repeat(150)}${"]".repeat(150)}`, /lists and maps are nested too deep/],
 		["two documents", "kafka: {}\n---\nlog: {}", /line 2, column 1: a second document begins \(---\)/],
 		["a text", "hello", /a configuration is a map of keys/],
 		["a list", "[1]", /a configuration is a map of keys/],

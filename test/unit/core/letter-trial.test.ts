@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
 import { LetterTrial } from "../../../src/core/dead-letters/letter-trial.ts";
-import { isOmitted, omittedText } from "../../../src/core/dead-letters/omitted-parts.ts";
+import { omittedText } from "../../../src/core/dead-letters/omitted-parts.ts";
 import { deadLetter } from "../../support/fakes/dead-letters.ts";
 
 const large = Buffer.alloc(2 ** 21, "v");
@@ -56,8 +56,4 @@ it("a message is known again by what was left out of its letter", () => {
 	trial.tooLarge(true);
 	const { omitted } = trial.next;
 	expect(omittedText(omitted)).toBe(`value (2097152 bytes, SHA-256 ${sha256(large)})`);
-	const part = omitted.value as NonNullable<typeof omitted.value>;
-	expect(isOmitted(letter, "value", part)).toBe(true);
-	expect(isOmitted({ ...letter, value: Buffer.alloc(2 ** 21, "w") }, "value", part)).toBe(false);
-	expect(isOmitted({ ...letter, value: null }, "value", part)).toBe(false);
 });

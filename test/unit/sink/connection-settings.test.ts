@@ -122,7 +122,7 @@ describe("what is wrong or can't be had is an error, and never passed over", () 
 		["postgres://h:0/d", {}, "port 0 is no number from 1 to 65535"],
 		["postgres://h:99999/d", {}, "port 99999 is no number from 1 to 65535"],
 		["postgres://a,b/d?port=1,2,3", {}, "2 hosts and 3 ports"],
-		["postgres://[::1/d", {}, "a host of it is neither host:port nor [IPv6]:port"],
+		["postgres://[::1/d", {}, "a host is neither host:port nor [IPv6]:port"],
 		["postgres://h/d?connect_timeout=soon", {}, "connect_timeout=soon is no number of seconds"],
 		["postgres://h/d?service=nope", {}, "service nope is in none of "],
 		[

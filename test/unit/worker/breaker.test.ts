@@ -112,7 +112,7 @@ describe("a partition with too many dead letters", () => {
 		await poison.running(1);
 		await poison.act(() => poison.thread.threw("x is not a function"));
 		await told(poison);
-		const ends = "; mend what makes them, then save the handler's file or `pockaffe resume orders 2`: one message decides";
+		const ends = "; correct the cause, then save the handler's file or `pockaffe resume orders 2`: then one message decides";
 		expect(reasons).toEqual([
 			`breaker: 3 dead letters in a row, the last at orders/2 offset 2: rejected by ./handler.mjs${ends}`,
 			`breaker: 3 dead letters in a row, the last at orders/2 offset 2: row_fault, events refuses its row with SQLSTATE 23514${ends}`,

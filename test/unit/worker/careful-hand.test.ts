@@ -127,7 +127,7 @@ describe("a partition that the process died with", () => {
 		await h.act(() => h.thread.handled());
 		expect(h.runs).toEqual(["0", "2"]);
 		expect(h.letters).toMatchObject([
-			{ offset: 1, reason: "process_died", attempts: 3, error: "the process died 3 times while this message was in the handler's hand" },
+			{ offset: 1, reason: "process_died", attempts: 3, error: "the process died 3 times while the handler had this message" },
 		]);
 		expect(h.crashes).toMatchObject([{ kind: "process", attempt: 3, coordinates: { offset: 1 }, next: { action: "dead-letter" } }]);
 	});

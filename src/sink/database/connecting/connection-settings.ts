@@ -168,7 +168,7 @@ function tlsOf(given: Parameters, environment: Environment): TlsSettings {
 	const isSystem = rootCert.value === "system";
 	const mode = (given.get("sslmode") ?? (isSystem ? "verify-full" : "prefer")) as SslMode;
 	if (isSystem && mode !== "verify-full")
-		throw new UriProblem(`sslmode=${mode} with sslrootcert=system: anybody has a certificate of those; use verify-full`);
+		throw new UriProblem(`sslmode=${mode} with sslrootcert=system: anybody can get a certificate of those CAs; use verify-full`);
 	const direct = given.get("sslnegotiation") === "direct";
 	if (direct && mode !== "require" && !VERIFYING.includes(mode))
 		throw new UriProblem(`sslnegotiation=direct with sslmode=${mode}: use require, verify-ca or verify-full`);

@@ -38,7 +38,7 @@ function takeHosts(text: string, given: Map<ParameterName, string>): void {
 	const hosts: string[] = [];
 	const ports: string[] = [];
 	for (const each of text.split(",")) {
-		const [, host = "", port = ""] = hostAndPort.exec(each) ?? failed(`a host of it is neither host:port nor [IPv6]:port: ${each}`);
+		const [, host = "", port = ""] = hostAndPort.exec(each) ?? failed(`a host is neither host:port nor [IPv6]:port: ${each}`);
 		hosts.push(decoded(host.replace(/^\[|\]$/g, ""), "a host"));
 		ports.push(port);
 	}

@@ -95,7 +95,7 @@ export class Dialler {
 		if (answer.length === 1 && answer[0] === YES) return true;
 		if (answer.length === 1 && answer[0] === NO) return false;
 		socket.destroy();
-		throw new PocKaffeError("ERR_TLS_ANSWER", `${nameOf(host)}: what it answers to the question for TLS is no Postgres server's`);
+		throw new PocKaffeError("ERR_TLS_ANSWER", `${nameOf(host)}: its answer to the request for TLS is not a Postgres server's`);
 	}
 
 	async #secure(plain: net.Socket, options: tls.ConnectionOptions, host: Host): Promise<net.Socket> {

@@ -95,7 +95,7 @@ function unusable({ cert, key, rootCert, crl, keyPassword }: TlsSettings, cause:
 		const what = keyPassword === null ? "is encrypted: give sslpassword" : "can't be decrypted with sslpassword";
 		return `sslkey ${name(key)} ${what}`;
 	}
-	return `one of sslrootcert ${name(rootCert)}, sslcert ${name(cert)}, sslkey ${name(key)}, sslcrl ${name(crl)} is no PEM that OpenSSL takes: ${words}`;
+	return `one of sslrootcert ${name(rootCert)}, sslcert ${name(cert)}, sslkey ${name(key)}, sslcrl ${name(crl)} is not PEM that OpenSSL accepts: ${words}`;
 }
 
 function fileProblem(message: string, cause?: unknown): PocKaffeError {

@@ -233,7 +233,7 @@ export class AtomicAside {
 		if (problem.fault === "row") return problem.message;
 		if (problem.code === MISSING_PARENT && waitMs !== undefined)
 			return `${problem.message}; the row that it refers to did not come within ${waitMs} ms`;
-		return `${problem.message}; so too behind everything earlier of its partition`;
+		return `${problem.message}; also after everything earlier of its partition was written`;
 	}
 
 	/** True if it waits for something that may pass, or for a parent that still has time. */

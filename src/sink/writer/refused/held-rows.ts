@@ -255,8 +255,8 @@ const UNIQUE = new Set(["23505", "23P01"]);
 /** The fault of a row that still fails after everything earlier of its partition. */
 function refusalOf({ table, problem }: HeldRow, refused: readonly HeldRow[]): string {
 	const { message, constraint, code } = problem;
-	const tried = `${message}; so too behind everything earlier of its partition`;
+	const tried = `${message}; also after everything earlier of its partition was written`;
 	const others = refused.filter((each) => each.table === table && each.problem.constraint === constraint).length - 1;
 	if (!UNIQUE.has(code) || others === 0) return tried;
-	return `${tried}, with ${others} more rows: where they exchange their values the constraint must be deferrable`;
+	return `${tried}, with ${others} more rows: if rows exchange their values, the constraint must be deferrable`;
 }

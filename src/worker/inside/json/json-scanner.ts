@@ -32,7 +32,7 @@ export const LITERAL = 4;
 /** A list or object spelled exactly as JSON.stringify would write it. */
 export const CONTAINER = 5;
 /** A list or object spelled differently. */
-export const LOOSE_CONTAINER = 6;
+const LOOSE_CONTAINER = 6;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

@@ -21,7 +21,7 @@ const ownHeaders: ReadonlySet<string> = new Set([SOURCE_HEADER, SOURCE_INDEX_HEA
 const LEGAL_TOPIC = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$/;
 const MOST_PARTITION = 2 ** 31 - 1;
 /** About how many bytes a record takes beside its contents. */
-export const RECORD_OVERHEAD = 40;
+const RECORD_OVERHEAD = 40;
 const FIRST_BYTES = 16_384;
 
 /** Taken before the user's module is loaded, which may replace them. */

@@ -31,7 +31,7 @@ describe("a transaction that stands", () => {
 				where,
 				sinceMs,
 				message:
-					"the last stable offset stands at 51 while the log goes on to 102: a transaction is open, and nothing behind it comes before it ends; find its producer: kafka-transactions.sh --bootstrap-server a:1 describe-producers --topic t --partition 3; end that one, or the transaction: kafka-transactions.sh --bootstrap-server a:1 abort --topic t --partition 3 --start-offset 51",
+					"the last stable offset stands at 51 while the log goes on to 102: a transaction is open, and nothing after it can be read until it ends; find its producer: kafka-transactions.sh --bootstrap-server a:1 describe-producers --topic t --partition 3; end the producer, or abort the transaction: kafka-transactions.sh --bootstrap-server a:1 abort --topic t --partition 3 --start-offset 51",
 			},
 		]);
 	});

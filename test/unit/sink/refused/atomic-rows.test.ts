@@ -123,7 +123,7 @@ describe("the rows of one message in tables that ask for it", () => {
 			[1, "l", "23503"],
 			[1, "o1", "25P02"],
 		]);
-		expect(submission.refusals[0]?.fault.message).toContain("so too behind everything earlier of its partition");
+		expect(submission.refusals[0]?.fault.message).toContain("also after everything earlier of its partition was written");
 		expect([submission.settledOffsets.length, writer.queueRows]).toEqual([6, 0]);
 	});
 });
