@@ -12,9 +12,11 @@ export interface Message {
 	readonly key: Buffer | null;
 	/** null: the record has no value (a tombstone); an empty value is an empty buffer. */
 	readonly value: Buffer | null;
-	/** Timestamp of the record in ms, -1 where it has none. */
+	/** Timestamp of the record in ms; -1 if it has none. */
 	readonly ts: number;
-	/** What the record says: its producer's time, or the broker's. `undefined` where it has none, or nobody can tell. */
+	/**
+	 * Type of the timestamp: set by the producer (`create`) or by the broker (`append`). `undefined` if there is none, or it is not known.
+	 */
 	readonly tsType: "create" | "append" | "undefined";
 	/** In the order of the record, duplicates kept. */
 	readonly headers: readonly (readonly [name: string, value: Buffer | null])[];
@@ -24,9 +26,9 @@ export interface Message {
 export interface Row {
 	readonly id: string | number | bigint;
 	readonly fields: Readonly<Record<string, unknown>>;
-	/** Needed where several tables are configured. */
+	/** Required if several tables are configured. */
 	readonly table?: string;
-	/** Records that are produced beside it. */
+	/** Records to produce beside the row. */
 	readonly produce?: readonly ProducedRecord[];
 }
 
@@ -43,7 +45,7 @@ export interface ProducedRecord {
 	readonly value?: Buffer | Uint8Array | string | null;
 	/** In this order; duplicates are kept. A message's own `headers` can be handed on. */
 	readonly headers?: readonly (readonly [name: string, value: Buffer | Uint8Array | string | null])[];
-	/** In place of what the key says. */
+	/** Partition to use instead of the key's. */
 	readonly partition?: number;
 	/** ms; default: the message's own, so that a record that is produced again is the same. */
 	readonly timestamp?: number;
@@ -58,10 +60,10 @@ export interface Produce {
 export interface Delete {
 	readonly id: string | number | bigint;
 	readonly delete: true;
-	/** The version column, where `cas.version` is `field`. */
+	/** The version column, if `cas.version` is `field`. */
 	readonly fields?: Readonly<Record<string, unknown>>;
 	readonly table?: string;
-	/** Records that are produced beside it. */
+	/** Records to produce beside the row. */
 	readonly produce?: readonly ProducedRecord[];
 }
 
@@ -71,23 +73,24 @@ export interface Reject {
 }
 
 /**
- * What a handler makes of a message: nothing (null), a row, several, a delete, records to produce, or a rejection. `undefined` counts as
- * null if the daemon reads it, and is no part of the type: so the compiler finds a `return` that was forgotten.
+ * The result of a message: nothing (null), a row, several, a delete, records to produce, or a rejection. `undefined` counts as null at run
+ * time, but is not part of the type: so the compiler finds a forgotten `return`.
  */
 export type Outcome = null | Row | Delete | Produce | Reject | readonly (Row | Delete | Produce)[];
 
 /**
- * What `handleMessages` may return instead of a list: messages up to and including offset `finishedTo` are finished (null: none),
- * the rest finish with a later `finishedTo` and are not handed over again in this state's life. A new state (after a failed attempt, with a
- * new thread) is handed them again before anything newer. Rows made of them may come with a later message's outcome: what a `finishedTo`
- * finishes is finished when the rows of the same answer are durable. Kaffe's `{:ok, offset}` and `{:ok, :no_commit}`.
+ * What `handleMessages` may return instead of a list. Messages up to and including offset `finishedTo` are finished (null: none). Later
+ * ones stay unfinished until a later `finishedTo` covers them; while this state lives, they are not handed over again. A new state (after a
+ * failed attempt, or in a new thread) gets them again before anything newer. Rows made from them may come with a later message's outcome:
+ * the messages that a `finishedTo` covers are finished when the rows of the same answer are durable. Kaffe's `{:ok, offset}` and `{:ok,
+ * :no_commit}`.
  */
 export interface Finished {
 	readonly outcomes?: readonly Outcome[];
 	readonly finishedTo: number | null;
 }
 
-/** What `init` is told. `purpose` is `verify` where the handler runs only to compare, `reprocess` where rows are computed anew. */
+/** What `init` gets. `purpose` is `verify` if the handler runs only for a comparison, `reprocess` if rows are computed anew. */
 export interface PartitionInfo {
 	readonly topic: string;
 	readonly partition: number;
@@ -101,16 +104,16 @@ export type ExitReason = "shutdown" | "revoked" | "failed" | "restart";
 
 /** A handler module: exactly one of handleMessage and handleMessages. Every function may be async. */
 export interface Handler<State = unknown> {
-	/** Once per worker start and after each failed attempt; its result is the state. */
+	/** Called once per worker start and after each failed attempt; the result is the state. */
 	init?(partition: PartitionInfo, options: unknown): State | Promise<State>;
-	/** One message; a throw or rejection is a failed attempt, and the message comes again with a new state. */
+	/** Handles one message. A throw or rejection is a failed attempt, and the message comes again with a new state. */
 	handleMessage?(message: Message, state: State): Outcome | Promise<Outcome>;
 	/**
-	 * At most 2,000 messages, in offset order. If a call throws, rejects or returns something that is no outcome, it is repeated with its
-	 * first half, and so on, each time with a new state, until the message that fails alone is found. Side effects of a call may happen again
-	 * then. Messages that the old state had left unfinished come again first, in a call before.
+	 * Handles at most 2,000 messages, in offset order. If a call throws, rejects or returns something that is no outcome, it is repeated with
+	 * its first half, and so on, each time with a new state, until the message that fails alone is found. Side effects of a call may then
+	 * happen again. Messages that the old state had left unfinished come again first, in a call before.
 	 */
 	handleMessages?(batch: Message[], state: State): readonly Outcome[] | Finished | Promise<readonly Outcome[] | Finished>;
-	/** Where the thread is still alive. */
+	/** Called at the worker's end if its thread is still alive. */
 	terminate?(reason: ExitReason, state: State): void | Promise<void>;
 }

@@ -28,7 +28,7 @@ export function withEmbeddedProfile(config: Config, addresses: { brokers: readon
 		...config,
 		kafka: {
 			...kafka,
-			// Its broker knows no accounts and no certificates, and is in nobody's network.
+			// The embedded broker has no accounts and no certificates, and is reachable from this machine only.
 			...{ tls: {}, sasl: {}, properties: {}, instanceId: "" },
 			brokers: addresses.brokers,
 			group: kafka.group || profile.group,

@@ -1,7 +1,7 @@
 /** How long to wait before the next attempt: pure functions of the number of failures so far. */
 import type { Random } from "./random.ts";
 
-/** Bounds of an exponential back-off in ms; both at least 0, `maxMs` wins where they contradict. */
+/** Bounds of an exponential back-off in ms; both at least 0. `maxMs` wins if they contradict. */
 export interface BackOffBounds {
 	readonly minMs: number;
 	readonly maxMs: number;

@@ -1,18 +1,18 @@
 /**
  * The one place that knows every part: builds, wires, starts, drains, stops.
  *
- *   daemon
- *   ├── delivery (daemon/delivery.ts)
- *   │     ├── group consumer ............ polls Kafka, puts assignments and messages to the
- *   │     ├── group supervisor .......... one-for-one
- *   │     │     └── partition worker .... one per assigned partition; attempts, back-off, restarts
- *   │     │           └── worker thread . one-thread pool with the user's handler; shared where `workers.maxThreads` are fewer
- *   │     ├── batch writer .............. CAS statements, dead letters
- *   │     └── offset committer .......... what is finished, behind durable rows
- *   ├── stall detector .................. partitions that stand still
- *   └── observer, HTTP server ........... metrics, logs, readiness, status
+ *    daemon
+ *    ├── delivery (daemon/delivery.ts)
+ *    │     ├── group consumer ............ polls Kafka, passes on assignments and messages
+ *    │     ├── group supervisor .......... one-for-one
+ *    │     │     └── partition worker .... one per assigned partition; attempts, back-off, restarts
+ *    │     │           └── worker thread . one-thread pool with the user's handler; shared if `workers.maxThreads` are fewer
+ *    │     ├── batch writer .............. CAS statements, dead letters
+ *    │     └── offset committer .......... finished offsets, after durable rows
+ *    ├── stall detector .................. partitions that stand still
+ *    └── observer, HTTP server ........... metrics, logs, readiness, status
  *
- * States: starting -> running -> draining -> stopped. A stop is always the same walk: take no more, drain, flush, commit, leave, end
+ * States: starting -> running -> draining -> stopped. Every stop takes the same steps: take no more, drain, flush, commit, leave, end
  * threads, close the database, close HTTP last.
  */
 

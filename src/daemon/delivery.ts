@@ -1,12 +1,12 @@
 /**
- * Everything between a message in Kafka and its committed offset, wired: what is received goes to the supervisor's children, their rows
- * to the writer, what is finished to the ledger, and from there to where offsets are kept.
+ * Wires everything between a message in Kafka and its committed offset: received messages go to the supervisor's children, their rows to
+ * the writer, finished offsets to the ledger, and from there to the store of offsets.
  *
- *   group consumer -> group supervisor -> partition worker -> worker thread
- *                                               └-> batch writer, dead letters -> offset ledger -> offset committer
+ *    group consumer -> group supervisor -> partition worker -> worker thread
+ *                                                └-> batch writer, dead letters -> offset ledger -> offset committer
  *
- * Client, threads, database, clock and chance are handed in: the daemon brings the real ones, the simulation its own. Knows neither
- * metrics nor logs; `listener` and the parts' own events tell what happens.
+ * Client, threads, database, clock and random numbers are passed in: the daemon brings the real ones, the simulation its own. Knows neither
+ * metrics nor logs; `listener` and the parts' own events report what happens.
  */
 import { referenceWaits } from "../config/table-layouts.ts";
 import { exponentialBackOff } from "../core/back-off.ts";
@@ -273,7 +273,8 @@ export class Delivery {
 
 	/**
 	 * The partitions' topic was deleted and created again: drops what this member has of them before anything else, because it must not be
-	 * committed for the new log. After joining anew they begin as their notes say. If no id distinguishes the logs, the notes are told first.
+	 * committed for the new log. After joining anew they begin as their notes say. If no id distinguishes the logs, the notes are changed
+	 * first.
 	 */
 	#logsRemade(found: readonly AssignedLog[], what: "made_again" | "deleted"): void {
 		const remade = this.ledger.current(found);

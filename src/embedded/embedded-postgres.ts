@@ -1,9 +1,9 @@
 /**
- * A real Postgres on loopback under our own supervision, its data kept between runs: made once, started, adopted where a killed run
- * left it behind, started again when it dies, stopped cleanly. Runs in a process group of its own, so that Ctrl-C reaches us first
- * and it is there until we have drained.
+ * A real Postgres on loopback that PocKaffe supervises. Its data is kept between runs: created once, started, adopted if a killed run left
+ * it running, restarted when it dies, stopped cleanly. It runs in a process group of its own, so that Ctrl-C reaches PocKaffe first and the
+ * database is there until the drain has ended.
  *
- *   preparing -> (initdb) -> starting -> running <-> restarting -> stopped
+ *    preparing -> (initdb) -> starting -> running <-> restarting -> stopped
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { chown, lchown, lstat, mkdir, readFile, rename, rm } from "node:fs/promises";

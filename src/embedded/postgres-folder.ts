@@ -1,9 +1,9 @@
 /**
- * Whose Postgres it is and where its things are kept: the system user it runs as, a folder which that user can reach, the password.
+ * The user that the embedded Postgres runs as, a folder for its data which that user can reach, and its password.
  *
- * All that only we need (password, port, owner, log) stays in the folder below the working directory. The data of root's server lies in
- * a folder of its own where the server's user can't get at that one: made with a name nobody can guess, owned by root, entered but not
- * written by others. Its name is kept in our folder.
+ * What only PocKaffe needs (password, port, owner, log) stays in the folder below the working directory. If root's server can't reach that
+ * folder as its own user, its data lies in another folder: with a name that nobody can guess, owned by root, that others may enter but not
+ * write. Its name is kept in our folder.
  */
 import { randomBytes } from "node:crypto";
 import { chmod, lstat, mkdtemp, readFile, stat } from "node:fs/promises";

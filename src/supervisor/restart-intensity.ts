@@ -3,7 +3,7 @@
  * of the period, and more than the intensity are too many. Second, a limit on failures in a row, however far apart, because a slow crash
  * loop would never exceed a rate. Pure: the caller passes the time.
  *
- * A side way of a message's way (docs/architecture.md).
+ * Beside a message's way (docs/architecture.md).
  */
 
 /** The restart intensity of one child. One per partition worker. */

@@ -1,5 +1,5 @@
 /**
- * Reports when the handler's code changed on disk: its own file or a module beside it. A corrected handler, or one that was missing, is
+ * Reports when the handler's code changes on disk: its own file or a module beside it. A corrected handler, or one that was missing, is
  * then tried at once. A save by rename and a file that appears for the first time count as changes. Several saves in a row are reported
  * once, after they have settled.
  *

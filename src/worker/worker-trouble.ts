@@ -2,7 +2,7 @@
  * The problems of a partition, derived from its worker's current state. Nobody has to clear a problem: it is gone when its cause is,
  * however that ends (handled, dead-lettered, skipped, resumed, revoked). Pure.
  *
- * A side way of a message's way (docs/architecture.md).
+ * Beside a message's way (docs/architecture.md).
  */
 import type { CrashReport } from "./failures/crash-report.ts";
 import type { WorkerState, WorkerTrouble } from "./worker-parts.ts";

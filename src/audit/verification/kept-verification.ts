@@ -1,9 +1,9 @@
 /**
- * What a verification of a large log leaves in a folder of its owner's, so that another one goes on where it was stopped, even by a kill:
- * how far each partition was read, the rows folded so far (sorted runs) and the dead letters as they were at its beginning. Only for what
- * it was made for: the same configuration, handler and piece, which its identity tells.
+ * The progress of a verification, saved in a folder so that an interrupted one can continue, even after a kill: how far each partition was
+ * read, the rows folded so far (sorted runs), and the dead letters as they were at its beginning. It can only be continued for the same
+ * configuration, handler and scope, which its identity records.
  *
- * A state is one file, put in the other's place when it is whole. Runs that it does not count are written over.
+ * A state is one file, which replaces the former one when it is complete. Runs that the state does not count are overwritten.
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";

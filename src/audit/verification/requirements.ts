@@ -7,7 +7,7 @@ export interface LookedAt {
 	readonly ids: number;
 	/** All that were met in the log or in a table. */
 	readonly of: number;
-	/** `ids / of`; 1 where there are none. */
+	/** `ids / of`; 1 if there are none. */
 	readonly share: number;
 }
 

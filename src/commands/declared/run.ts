@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { RunCommandOptions } from "../run.ts";
 
-/** `optionHelp`: every key of the configuration, where the help of `run` is asked for. */
+/** `optionHelp`: every key of the configuration, if the help of `run` is requested. */
 export function declareRun(program: Command, context: CommandContext, optionHelp: () => string): void {
 	program
 		.command("run", { isDefault: true })

@@ -1,12 +1,12 @@
 /**
- * What may become of a letter, drawn as a line: it is opened by a message that fails, and ends by a replay that goes through or by a
- * person. Nothing else changes a state. Pure; the table's statements say the same in SQL, and a test holds one against the other.
+ * The states of a letter, and what changes them: a message that fails opens it; a replay that goes through, or a person, ends it. Nothing
+ * else changes a state. Pure; the table's statements say the same in SQL, and a test compares the two.
  *
- *   (fails) -> open       -- replay --> replayed
- *   (policy) -> skipped   -- replay --> replayed        open, skipped -- discard --> discarded -- replay --> replayed
- *   replayed, discarded -- the message is delivered anew, and fails --> open
- *   open, skipped, discarded -- a replay that fails --> as it was, and the record says what the replay met
- *   replayed, discarded -- purge --> gone               open, skipped -- purge, where the state is named --> gone
+ *    (fails) -> open       -- replay --> replayed
+ *    (policy) -> skipped   -- replay --> replayed        open, skipped -- discard --> discarded -- replay --> replayed
+ *    replayed, discarded -- the message is delivered anew, and fails --> open
+ *    open, skipped, discarded -- a replay that fails --> as it was, and the record says what the replay met
+ *    replayed, discarded -- purge --> gone               open, skipped -- purge, if the state is named --> gone
  */
 
 /** open: somebody has to replay or discard it · skipped: by `handler.onPoison: skip` or by a person · discarded: by a person. */

@@ -1,6 +1,6 @@
 /**
- * The note of the messages that a handler has in hand, for the start after the whole process died: V8 aborted out of memory, or a native
- * crash. Kept in the database, because a container loses its files with its process.
+ * A note of the messages that a handler has in hand, for the start after the whole process died: V8 aborted out of memory, or native code
+ * crashed. Kept in the database, because a container loses its files with its process.
  *
  * A note for each call would be far too slow. So an assignment first notes only that it began. If the next one begins at about the same
  * offset, and the earlier one was not given away in order, it is careful: it notes each run before the handler gets it. If the process dies

@@ -3,7 +3,7 @@
  * the letters of a partition stay in order. A redelivered message appends another letter, which replaces the first for readers. A letter
  * that is too large for the topic is stored without the part that makes it so large.
  *
- * A side way of a message's way (docs/architecture.md).
+ * Beside a message's way (docs/architecture.md).
  */
 
 import { EventEmitter } from "eventemitter3";

@@ -1,15 +1,16 @@
 /**
- * The partitions that the group gave this member: each is answered for, resolved to a start, fetched, and given away again.
+ * The partitions that the group assigned to this member: each assignment is answered, each partition is resolved to a start, fetched, and
+ * given away again.
  *
- *   resolving (its start is looked up and stored) -> fetching -> leaving
- *        <- a person sets its offset: it is drained, and begins there -┘
+ *    resolving (its start is looked up and stored) -> fetching -> leaving
+ *         <- a person sets its offset: it is drained, and begins there -┘
  *
- * Librdkafka fetches nothing at all while a change is unanswered, and under KIP-848 the whole group waits. So an assignment is answered at
- * once, and every partition is added when its own start is stored: one that can't be resolved (no leader, no right, topic deleted) holds
- * up nobody else. Eager groups assign as a whole: what could not be resolved by then comes with a rebalance of its own.
+ * librdkafka fetches nothing while a change is unanswered, and under KIP-848 the whole group waits. So an assignment is answered at once,
+ * and each partition is added when its own start is stored: one that can't be resolved (no leader, no right, topic deleted) holds up no
+ * other. Eager groups assign as a whole: partitions that could not be resolved by then come with a rebalance of their own.
  *
- * Every change is answered, in the order they came: librdkafka may put a revocation on top of an unanswered assignment (a topic was
- * deleted), and a difference that is never answered leaves the member standing.
+ * Every change is answered, in the order of arrival: librdkafka may put a revocation on top of an unanswered assignment (a topic was
+ * deleted), and a member with an unanswered difference stands still.
  */
 import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";

@@ -1,6 +1,6 @@
 /**
- * Whether the group may have removed this member: then revoked partitions already belong to somebody else. Either the client says so, or
- * the process was frozen for longer than a session and will be told.
+ * Knows whether the group may have removed this member: then revoked partitions already belong to somebody else. Either the client says so,
+ * or the process was frozen for longer than a session and will hear it soon.
  */
 import type { Clock } from "../../core/clock.ts";
 

@@ -1,9 +1,9 @@
 /**
- * Resolves where assigned partitions begin: takes them over in the store, asks what there is to know, and has it decided
- * (start-decision.ts). What is asked of the broker is behind `StartQueries`.
+ * Resolves where assigned partitions begin: claims them in the store, reads the facts, and lets start-decision.ts decide. `StartQueries`
+ * are the requests to the broker.
  *
- * Asked in this order: what is kept, what is noted, which log is there, where it begins and ends. A log that takes another's place in
- * between is then noticed later by its id; in another order its bounds could be taken for the older one's.
+ * The facts are read in this order: the stored offset, the note, the log's id, the log's bounds. If the log is replaced in between, its id
+ * shows that later; in another order its bounds could be taken for the older log's.
  */
 import { type HandNote, type Suspicion, suspicionAt } from "../../core/messages/hand-note.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";

@@ -1,12 +1,14 @@
 /**
- * How many messages to ask node-rdkafka's `consume` for, and sorting what came by partition. Pure.
- * `consume(n)` waits its timeout for each message, so a lone message of a quiet topic would wait; therefore one is asked for while
- * it is quiet and up to a thousand, without waiting, while there is a backlog.
- * Without waiting is not to be had: once a poll met the end of a partition behind messages, node-rdkafka waits a millisecond for each
- * further one (`KafkaConsumerConsumeNum::Execute`), and where they are produced faster than that it goes on until it has as many as were
- * asked for (a bare client saw 10,000 a second after 11 ms in place of 1, medians). So after such a poll no more are asked for than come
- * in two milliseconds. Polls that were full without an end waited for nothing: after some in a row it is a backlog, and each gets twice as
- * many; not after one, for what gathered in a moment's pause ends in a poll that would go on.
+ * Decides how many messages to ask node-rdkafka's `consume` for, and sorts the result by partition. Pure.
+ *
+ * `consume(n)` waits its timeout for each message, so a lone message of a quiet topic would wait. Therefore it is asked for one message
+ * while the topic is quiet, and for up to a thousand, without waiting, while there is a backlog.
+ *
+ * But it never quite goes without waiting. Once a poll met the end of a partition after messages, node-rdkafka waits a millisecond for each
+ * further message (`KafkaConsumerConsumeNum::Execute`), and if they are produced faster than that, it goes on until it has as many as
+ * requested (a bare client saw 10,000 a second after 11 ms instead of 1, medians). So after such a poll no more are requested than arrive
+ * in two milliseconds. Full polls without an end waited for nothing: several in a row are a backlog, and the size doubles with each. One is
+ * not enough, because messages that gathered in a moment's pause end in a poll that would go on.
  *
  * Step 1 of a message's way (docs/architecture.md).
  */

@@ -16,7 +16,7 @@ export function metricTableIn(readme: string): string | null {
 	return place && readme.slice(place.from, place.to).trim();
 }
 
-/** The page with the table between its markers replaced; unchanged where the markers are missing. */
+/** The page with the table between its markers replaced; unchanged if the markers are missing. */
 export function withMetricTable(readme: string): string {
 	const place = findPlace(readme);
 	if (!place) return readme;

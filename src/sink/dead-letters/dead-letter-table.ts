@@ -2,7 +2,7 @@
  * Stores dead letters in the table, durably, and tries for ever. Letters that wait together go in one statement. A redelivered message
  * updates its letter. A letter that is too large for the server is stored without the part that makes it so large.
  *
- * A side way of a message's way (docs/architecture.md).
+ * Beside a message's way (docs/architecture.md).
  */
 
 import { EventEmitter } from "eventemitter3";

@@ -3,7 +3,7 @@
  * run one by one, and only one at a time in the whole process, so that only the message at fault is charged. This class decides and notes;
  * the partition worker runs.
  *
- * A side way of a message's way (docs/architecture.md).
+ * Beside a message's way (docs/architecture.md).
  */
 import type { Clock } from "../../core/clock.ts";
 import type { Deaths, Evidence, HeldOffsets, Suspicion } from "../../core/messages/hand-note.ts";

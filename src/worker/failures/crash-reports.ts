@@ -1,7 +1,7 @@
 /**
  * The failures of one partition as they are reported: each once, to the worker's listener. The last few are kept for `/status`.
  *
- * A side way of a message's way (docs/architecture.md).
+ * Beside a message's way (docs/architecture.md).
  */
 import { withoutValues } from "../../core/text/without-values.ts";
 import type { WorkerParts } from "../worker-parts.ts";

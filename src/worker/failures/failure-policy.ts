@@ -3,7 +3,7 @@
  * attempts of a message (it failed alone in a live thread, or was the only one running when its thread died) and restarts of the thread.
  * This class decides and remembers; the partition worker carries it out.
  *
- * A side way of a message's way (docs/architecture.md).
+ * Beside a message's way (docs/architecture.md).
  */
 import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";

@@ -4,7 +4,7 @@
  * of the time dying.
  * Pure: asked with the time.
  *
- * A side way of a message's way (docs/architecture.md).
+ * Beside a message's way (docs/architecture.md).
  */
 import { equalJitter } from "../../core/back-off.ts";
 import type { Random } from "../../core/random.ts";

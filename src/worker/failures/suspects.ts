@@ -9,7 +9,7 @@
  * frequent, the runs of a batch handler stay shorter (half of the failed one, doubled with each success), so that each failure repeats
  * little.
  *
- * A side way of a message's way (docs/architecture.md).
+ * Beside a message's way (docs/architecture.md).
  */
 import type { Run } from "../message-queue.ts";
 

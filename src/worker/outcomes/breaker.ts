@@ -4,7 +4,7 @@
  *
  *    closed -> open (letters are withheld) -> trial (one message decides) -> closed | open
  *
- * Modelled on Arroyo's dead-letter policy. A side way of a message's way (docs/architecture.md).
+ * Modelled on Arroyo's dead-letter policy. Beside a message's way (docs/architecture.md).
  */
 
 /** `deadLetters.breaker` of the configuration. */

@@ -1,10 +1,11 @@
 /**
- * Rows whose parent (the row that a foreign key asks for) comes from another partition or topic, in tables that say how long to wait for
- * it. No pass over their own partition moved them. They are tried again with a growing pause, until they go in or their time is over and
- * they are refused. Rows of their partition that are refused meanwhile wait with them, for these may be what those wait for. Nothing else
- * waits: other rows go in, a newer row of the same id takes the older one's place, and a drain leaves them to the successor.
+ * Rows whose parent (the row that a foreign key refers to) comes from another partition or topic, in tables that say how long to wait for
+ * it (`references`). Passes over their own partition did not help. They are tried again with growing pauses, until they are written, or
+ * their time is over and they are refused. Rows of their partition that are refused meanwhile wait with them, because the first may be
+ * waiting for those. Nothing else waits: other rows are written, a newer row of the same id replaces the older one, and a drain leaves them
+ * to the successor.
  *
- *   waiting (growing pause) -> tried -> written, refused, given back | waiting -> (time is over) refused
+ *    waiting (growing pause) -> tried -> written, refused, given back | waiting -> (time is over) refused
  *
  * Step 8 of a message's way (docs/architecture.md).
  */

@@ -1,17 +1,17 @@
 /**
- * The statement of a batch and table in its two forms, and what their counts say. Pure. Both write under the same guard and give the same
- * counts; they differ in what they cost.
+ * The statement of a batch for a table, in its two forms, and the meaning of its counts. Pure. Both forms have the same guard and give the
+ * same counts; they differ in cost.
  *
- * The guard is total: parts of a version are compared in order, and a stored NULL is below every value. So a row without coordinates (of a
- * table that got the columns by `alter table`) is older than every message.
+ * The guard is total: the parts of a version are compared in order, and a stored NULL is below every value. So a row without coordinates
+ * (of a table that got the columns by `alter table`) is older than every message.
  *
- * Read first: what is stored is read (`incoming`, a left join on the primary key), rows that are already as new are left out, and the
- * rest is upserted (`written`). Costs a look-up per row; a stale row costs nothing more, where an upsert of it would lock and log it. A
- * row that another writer made newer in between is caught by the guard and counted as stale. No system column is read: everything stays
- * inside what CockroachDB documents.
+ * Read first: the stored rows are read (`incoming`, a left join on the primary key), rows that are not newer are left out, and the rest is
+ * upserted (`written`). Costs a look-up per row. A stale row costs nothing more, while an upsert of it would lock and log it. A row that
+ * another writer made newer in between is caught by the guard and counted as stale. No system column is read: everything stays within what
+ * CockroachDB documents.
  *
- * Write first: the rows are upserted at once, and looked up as they were before only where some of them were not taken. Tells new rows
- * from changed ones by the system column `xmax`, which Postgres has in its ordinary tables.
+ * Write first: the rows are upserted at once, and compared with the rows before only if some were not written. Distinguishes new rows from
+ * changed ones by the system column `xmax`, which ordinary tables of Postgres have.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
