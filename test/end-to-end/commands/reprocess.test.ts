@@ -366,7 +366,7 @@ describeOnKafka("reprocess", () => {
 		]);
 		await test.use(handler(`if (fields.name === "drop") return null; if (fields.name === "throw") throw new Error("a bug");`));
 		const { code, stderr } = await test.reprocess("--from", "1", "--topic", test.topic, "--yes");
-		expect([code, stderr]).toEqual([1, expect.stringMatching(/fails at .*@0, before the stretch.*Nothing was changed/)]);
+		expect([code, stderr]).toEqual([1, expect.stringMatching(/fails at .*@0, which lies before the stretch.*Nothing was changed/)]);
 		expect((await test.rows()).map(([, name]) => name)).toEqual(["drop"]);
 	});
 
