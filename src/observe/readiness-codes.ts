@@ -136,7 +136,7 @@ export const readinessCodeNames = Object.keys(readinessCodes) as ReadinessCode[]
 
 const markers = { opening: "<!-- readiness -->", closing: "<!-- /readiness -->" } as const;
 
-/** Markdown: code, meaning, end, remedy. */
+/** The codes as a Markdown table. */
 export function renderReadinessTable(): string {
 	const rows = Object.entries<CodeSpec>(readinessCodes).map(
 		([code, { means, look, remedy, ends }]) => `| \`${code}\` | ${means} | ${look} | ${remedy} | ${ends} |`,

@@ -1,18 +1,17 @@
 /** `npm run chaos -- --minutes N --seed S [--rate R]`: see chaos.ts. Exit 1 where anything was found. */
-import { parseArgs } from "node:util";
 import { kafkaMissing } from "../support/kafka/kafka-server.ts";
+import { scriptOptions } from "../support/script-options.ts";
 import { runChaos } from "./chaos.ts";
 
-const { values } = parseArgs({
-	options: {
-		minutes: { type: "string", default: "5" },
-		seed: { type: "string", default: String(Date.now() % 1_000_000) },
-		rate: { type: "string", default: "1000" },
-	},
+const usage = "type: npm run chaos -- --minutes 5 --seed 1 --rate 1000";
+const values = scriptOptions(usage, {
+	minutes: { type: "string", default: "5" },
+	seed: { type: "string", default: String(Date.now() % 1_000_000) },
+	rate: { type: "string", default: "1000" },
 });
 const [minutes, seed, perSecond] = [Number(values.minutes), Number(values.seed), Number(values.rate)];
 if (![minutes, seed, perSecond].every((value) => Number.isFinite(value) && value >= 0)) {
-	console.error("type: npm run chaos -- --minutes 5 --seed 1 --rate 1000");
+	console.error(usage);
 	process.exit(2);
 }
 const missing = await kafkaMissing();

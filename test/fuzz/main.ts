@@ -2,17 +2,16 @@
  * `npm run fuzz -- --minutes N [--seed S] [--target NAME]`: each target for N minutes, a seed after the other. Prints the seed of what
  * went wrong, which `--seed` plays again alone; exit 1 where anything did.
  */
-import { parseArgs } from "node:util";
+import { scriptOptions } from "../support/script-options.ts";
 import { Chance } from "./chance.ts";
 import { targets } from "./targets.ts";
 
-const { values } = parseArgs({
-	options: { minutes: { type: "string", default: "1" }, seed: { type: "string" }, target: { type: "string" } },
-});
+const usage = `type: npm run fuzz -- --minutes 60 [--seed 7] [--target ${Object.keys(targets).join(" | ")}]`;
+const values = scriptOptions(usage, { minutes: { type: "string", default: "1" }, seed: { type: "string" }, target: { type: "string" } });
 const minutes = Number(values.minutes);
 const names = Object.keys(targets).filter((name) => values.target === undefined || name === values.target);
 if (!(minutes > 0) || names.length === 0) {
-	console.error(`type: npm run fuzz -- --minutes 60 [--seed 7] [--target ${Object.keys(targets).join(" | ")}]`);
+	console.error(usage);
 	process.exit(2);
 }
 let failures = 0;

@@ -6,23 +6,23 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { seededRandom } from "../../src/core/random.ts";
+import { scriptOptions } from "../support/script-options.ts";
 import { equivalents } from "./equivalents.ts";
 import { type Mutant, mutantsOf } from "./mutators.ts";
 import { filesBelow, RelatedTests } from "./related-tests.ts";
 import { type Verdict, WorkCopy } from "./work-copy.ts";
 
-const { values } = parseArgs({
-	options: {
-		folder: { type: "string", default: "src" },
-		count: { type: "string", default: "40" },
-		seed: { type: "string", default: "1" },
-		limit: { type: "string", default: "90" },
-		nearest: { type: "string", default: "12" },
-		kinds: { type: "string" },
-		list: { type: "string" },
-	},
+const usage =
+	"type: npm run mutants -- --folder src/core[,src/kafka] --count 40 --seed 1 [--limit 90] [--nearest 12] [--kinds a,b], or --list FILE";
+const values = scriptOptions(usage, {
+	folder: { type: "string", default: "src" },
+	count: { type: "string", default: "40" },
+	seed: { type: "string", default: "1" },
+	limit: { type: "string", default: "90" },
+	nearest: { type: "string", default: "12" },
+	kinds: { type: "string" },
+	list: { type: "string" },
 });
 const project = new URL("../../", import.meta.url).pathname;
 const sources = new Map([...filesBelow(project, "src", ".ts")].map((file) => [file, readFileSync(join(project, file), "utf8")] as const));

@@ -2,25 +2,24 @@
  * `npm run simulate -- --seeds N [--from S] | --seed S`: see simulation.ts. Prints the seeds that fail; exit 1 where one does. `--kinds
  * a,b` forces kinds (kinds.ts); `--until CODE` goes on to the first seed that breaks this invariant.
  */
-import { parseArgs } from "node:util";
 import { messageOf } from "../../src/core/errors.ts";
+import { scriptOptions } from "../support/script-options.ts";
 import { simulate } from "./simulation.ts";
 import { Violation } from "./world.ts";
 
-const { values } = parseArgs({
-	options: {
-		seeds: { type: "string", default: "1000" },
-		from: { type: "string", default: "1" },
-		seed: { type: "string" },
-		kinds: { type: "string", default: "" },
-		until: { type: "string" },
-		"keep-going": { type: "boolean", default: false },
-	},
+const usage = "type: npm run simulate -- --seeds 1000 [--from 1] [--keep-going] [--kinds a,b] [--until CODE], or --seed 42";
+const values = scriptOptions(usage, {
+	seeds: { type: "string", default: "1000" },
+	from: { type: "string", default: "1" },
+	seed: { type: "string" },
+	kinds: { type: "string", default: "" },
+	until: { type: "string" },
+	"keep-going": { type: "boolean", default: false },
 });
 const from = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.seeds) : 1;
 if (!Number.isInteger(from) || !Number.isInteger(count)) {
-	console.error("type: npm run simulate -- --seeds 1000 [--from 1] [--keep-going], or --seed 42");
+	console.error(usage);
 	process.exit(2);
 }
 const kinds = values.kinds.split(",").filter(Boolean);

@@ -1,4 +1,4 @@
-// Messages of a poll, packed: those of each partition in two pieces of memory, laid out as src/core/packed-batch.ts
+// Messages of a poll, packed: those of each partition in two pieces of memory, laid out as src/core/messages/packed-batch.ts
 // says. Knows librdkafka's messages, and nothing of Node.
 #pragma once
 

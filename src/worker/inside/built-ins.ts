@@ -1,7 +1,7 @@
 /**
  * Built-in functions as they were before the user's module was loaded. PocKaffe's own code in the handler's thread uses these, because a
  * handler may replace the originals. Methods that arrays and strings inherit can't be kept this way without a cost per value; if a handler
- * breaks those, outcome-check.ts finds out by counting.
+ * breaks those, answer-check.ts finds out by counting.
  */
 export const { isArray } = Array;
 export const { getPrototypeOf, hasOwn, keys: keysOf, values: valuesOf } = Object;

@@ -12,7 +12,7 @@ import type { PackedBatch } from "../../core/messages/packed-batch.ts";
 import { packageRoot } from "../../core/package-root.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
 import { explainLoadFailure } from "../inside/handler-loader.ts";
-import { contradictionIn } from "../outcomes/outcome-check.ts";
+import { contradictionIn } from "../outcomes/answer-check.ts";
 import { listenToOutput } from "./handler-output.ts";
 import {
 	type BatchOutcome,

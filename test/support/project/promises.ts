@@ -127,9 +127,9 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		["test/end-to-end/faults/faults.test.ts", "exits 3 by policy, after the drain"],
 	],
 	"a native crash, V8 that ends the process out of memory, `kill -9`, power": [
-		["test/end-to-end/faults/process-deaths.test.ts", "becomes a dead letter after the told number of deaths, and nobody else does"],
-		["test/end-to-end/faults/process-deaths.test.ts", "charges nobody, however often it is killed under load"],
-		["test/end-to-end/faults/process-deaths.test.ts", "charges no message where an init ends it"],
+		["test/end-to-end/faults/deadly-messages.test.ts", "becomes a dead letter after the told number of deaths, and nobody else does"],
+		["test/end-to-end/faults/deadly-messages.test.ts", "charges nobody, however often it is killed under load"],
+		["test/end-to-end/faults/deadly-messages.test.ts", "charges no message where an init ends it"],
 		["test/end-to-end/delivery/delivery.test.ts", "loses nothing when the daemon is killed again and again"],
 		["test/end-to-end/faults/crashes.test.ts", "that take the whole process commit nothing wrong"],
 	],

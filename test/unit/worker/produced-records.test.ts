@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { recordAt } from "../../../src/core/messages/records.ts";
 import { OutcomeCollector } from "../../../src/worker/inside/outcome-collector.ts";
 import { RecordPacker } from "../../../src/worker/inside/rows/record-packer.ts";
-import { contradictionIn } from "../../../src/worker/outcomes/outcome-check.ts";
+import { contradictionIn } from "../../../src/worker/outcomes/answer-check.ts";
 import type { BatchOutcome } from "../../../src/worker/thread/handler-thread.ts";
 import { rowsFor } from "../../support/fakes/fake-thread.ts";
 import { settle } from "../../support/fakes/manual-clock.ts";

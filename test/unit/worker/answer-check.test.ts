@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { contradictionIn } from "../../../src/worker/outcomes/outcome-check.ts";
+import { contradictionIn } from "../../../src/worker/outcomes/answer-check.ts";
 import type { BatchOutcome } from "../../../src/worker/thread/handler-thread.ts";
 import { blockOf } from "../../support/fakes/row-blocks.ts";
 
