@@ -29,7 +29,7 @@ import { knownSecrets } from "../core/text/secret-mask.ts";
 import type { SummaryFigures } from "../embedded/summary-line.ts";
 import { filesOf, kafkaClientSettings } from "../kafka/client/client-settings.ts";
 import { ConsumerClient, librdkafkaVersion } from "../kafka/client/consumer-client.ts";
-import { consumerSettings } from "../kafka/client/consumer-settings.ts";
+import { consumerSettings, isIncremental } from "../kafka/client/consumer-settings.ts";
 import type { GroupClient } from "../kafka/client/group-client.ts";
 import { RenewedFiles } from "../kafka/client/renewed-files.ts";
 import type { GroupConsumer } from "../kafka/group/group-consumer.ts";
@@ -319,6 +319,8 @@ export class Daemon {
 			threads: createHandlerThreads({
 				...threadOptions(config, this.layouts),
 				maxThreads: config.workers.maxThreads,
+				// What an incremental rebalance takes away goes to another member.
+				keepsRevoked: !isIncremental(config.kafka.protocol),
 				clock,
 				stuck: this.stuckThreads,
 				printed: (printed) => this.#observer.workers.printed(printed),

@@ -10,6 +10,7 @@
  */
 import { referenceWaits } from "../config/table-layouts.ts";
 import { exponentialBackOff } from "../core/back-off.ts";
+import type { Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
 import { lifetime } from "../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../core/messages/message.ts";
@@ -85,6 +86,7 @@ export class Delivery {
 	readonly #hands: HandKeeper;
 	readonly #turn = new Turn();
 	readonly #left = new LeftPartitions();
+	#warming: Timer | null = null;
 	readonly #logs: LogWatch;
 	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
@@ -211,9 +213,10 @@ export class Delivery {
 		endTurn?.();
 	}
 
-	/** When those that wait for a thread have one. */
+	/** When those that wait for a thread have one, and the handler's files have settled: a handler may write beside itself all the time. */
 	#warmUpLater(): void {
-		this.#parts.clock.after(WARM_AFTER_MS, () => {
+		this.#warming?.cancel();
+		this.#warming = this.#parts.clock.after(WARM_AFTER_MS, () => {
 			if (!this.#stopping.signal.aborted) void this.#warmUp();
 		});
 	}
@@ -403,7 +406,9 @@ export class Delivery {
 		const committed = await this.committer.commitWithin(timeoutMs, partitions);
 		for (const partition of committed ? partitions : []) {
 			const offsets = this.ledger.of(partition);
-			if (offsets) this.#left.left(partition, { logId: offsets.logId, offset: offsets.committable });
+			const { child } = this.supervisor.children.get(partitionName(partition)) ?? {};
+			// The handler has seen what is unfinished, and will see it again: not with the variables that it has now.
+			if (offsets && child?.queue.handed === 0) this.#left.left(partition, { logId: offsets.logId, offset: offsets.committable });
 		}
 		await new Promise<void>((resolve) => {
 			const timer = this.#parts.clock.after(RELEASE_MS, resolve);

@@ -68,7 +68,18 @@ export class SimDaemon {
 			threads: new SharedThreads({
 				maxThreads: config.workers.maxThreads,
 				clock: process,
-				createHost: () => new SimThread({ process, produces, faults: threadFaults, tables: layouts, lanes, handed, flushed, dies }),
+				createHost: () =>
+					new SimThread({
+						isOwn: config.workers.maxThreads === 0,
+						process,
+						produces,
+						faults: threadFaults,
+						tables: layouts,
+						lanes,
+						handed,
+						flushed,
+						dies,
+					}),
 			}),
 			clock: process,
 			random,

@@ -57,9 +57,11 @@ export interface SimThreadParts {
 	readonly lanes?: number;
 	readonly handed: (partition: number, offset: number) => void;
 	readonly flushed: ((partition: number, messages: readonly Kept[]) => void) | null;
-	/** A message, or the handler's beginning, ends the process; default: nothing does. */
+	/** No two partitions share a thread. Default: they may. */
+	readonly isOwn?: boolean;
 	/** A record of each message that has rows. */
 	readonly produces?: boolean;
+	/** A message, or the handler's beginning, ends the process; default: nothing does. */
 	readonly dies?: (by: "message" | "beginning") => void;
 }
 
@@ -81,6 +83,8 @@ export class SimThread implements ThreadHost {
 	readonly #parts: SimThreadParts;
 	readonly #collector: OutcomeCollector;
 	readonly #shares = new Map<number, SimShare>();
+	/** By message: the share that had it. What a module keeps beside its state would take it for one that was handled. */
+	readonly #seen = new Map<string, SimShare>();
 	#isLoaded = false;
 	/** Others wait for the thread. */
 	#isAwaited = false;
@@ -218,10 +222,15 @@ export class SimThread implements ThreadHost {
 	}
 
 	/** What the handler makes of one message, if it gets that far. */
-	async #handle({ partition }: SimShare, { offset, timestamp, key, value }: UnpackedMessage): Promise<unknown> {
-		const { process, faults, handed, dies } = this.#parts;
+	async #handle(share: SimShare, { offset, timestamp, key, value }: UnpackedMessage): Promise<unknown> {
+		const { process, faults, handed, dies, isOwn } = this.#parts;
 		const { world } = process;
+		const { partition } = share;
 		handed(partition, offset);
+		const place = `${partition}@${offset} ${timestamp}`;
+		if (isOwn && (this.#seen.get(place) ?? share) !== share)
+			world.fail("another-past", `${place} came again to a module that had it before its partition was given away`);
+		this.#seen.set(place, share);
 		if (dies && isDeadly(value?.toString() ?? null)) {
 			dies("message");
 			await this.#pass(Number.POSITIVE_INFINITY);

@@ -58,12 +58,18 @@ export class HeapLimit {
 	}
 
 	/**
-	 * A partition has begun: the memory that its init added is expected to stay. `heldBefore` is 0 for the thread's first partition, whose
-	 * module counts too. Do not call this when a new state replaces an old one: the memory gathered until then would count as the state's
-	 * own.
+	 * The module is loaded (`heldBefore` 0), or a partition has begun: the memory that was added is expected to stay. Returns its bytes, for
+	 * `ended`. Do not call this when a new state replaces an old one: the memory gathered until then would count as the state's own.
 	 */
-	begun(heldBefore = 0): void {
-		this.#baseBytes += max(0, this.#queries.held() - heldBefore);
+	begun(heldBefore = 0): number {
+		const bytes = max(0, this.#queries.held() - heldBefore);
+		this.#baseBytes += bytes;
+		return bytes;
+	}
+
+	/** A partition has ended, which had `bytes` by `begun`. */
+	ended(bytes: number): void {
+		this.#baseBytes -= bytes;
 	}
 
 	/** True if a closer look is worth its cost. */

@@ -27,6 +27,8 @@ interface Share {
 	state: unknown;
 	/** The byte reader of pockaffe:json; null for other handlers. */
 	reader: JsonReader | null;
+	/** Memory that its first init added. */
+	bytes: number;
 }
 
 type JsonHandler = typeof import("./json/json-handler.ts");
@@ -52,7 +54,9 @@ const flushOutput = data.output === null ? () => {} : captureOutput(data.output,
 export default async function answer(request: ThreadRequest): Promise<ThreadReply> {
 	if (request.type === "load") return { isLoaded: (await load()) === null };
 	const share =
-		request.type === "start" ? { partition: request.partition, state: undefined, reader: null } : (shares.get(request.share) as Share);
+		request.type === "start"
+			? { partition: request.partition, state: undefined, reader: null, bytes: 0 }
+			: (shares.get(request.share) as Share);
 	current = share;
 	let isOver = true;
 	try {
@@ -79,11 +83,11 @@ async function answerFor(share: Share, request: Exclude<ThreadRequest, { readonl
 			return (goingOn as RunParts).ask(request.batch);
 		case "terminate": {
 			const terminated = await terminate(share, request.reason);
-			shares.delete(request.share);
+			forget(request.share);
 			return { terminated };
 		}
 		case "drop":
-			shares.delete(request.share);
+			forget(request.share);
 			return null;
 	}
 }
@@ -96,13 +100,18 @@ async function withHeld(reply: ThreadReply): Promise<ThreadReply> {
 }
 
 async function start(number: number, share: Share): Promise<StartReply> {
-	const heldBefore = loaded ? heap.held : 0;
 	const failure = loaded ? null : await load();
 	if (failure) return { ok: false, failure };
 	shares.set(number, share);
+	const heldBefore = heap.held;
 	const reply = await init(share);
-	heap.begun(heldBefore);
+	share.bytes = heap.begun(heldBefore);
 	return reply;
+}
+
+function forget(number: number): void {
+	heap.ended(shares.get(number)?.bytes ?? 0);
+	shares.delete(number);
 }
 
 async function load(): Promise<HandlerFailure | null> {
@@ -116,6 +125,7 @@ async function load(): Promise<HandlerFailure | null> {
 		return { kind: "load", name: "HandlerError", message, stack: null };
 	}
 	loaded = result.loaded;
+	heap.begun();
 	version = await handlerVersion(data.module);
 	const { tables, maxOutcomeBytes, lanes, purpose } = data;
 	const produces = data.produces.length > 0 ? data.produces : null;

@@ -3,9 +3,9 @@
  * keeps it as long as it is assigned, whatever dies. The thread of a place begins with the first start there and ends with its last share.
  * Without a limit every partition has its own place.
  *
- * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So one stands in reserve with its module loaded, and where every
- * partition has its own the thread is kept for a while when the partition is given away: eager groups give most of them back at once. It is used
- * only where the partition comes back as it left: what a module keeps beside its state may else be of another past.
+ * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So one stands in reserve with its module loaded. In an eager
+ * group, which gives most partitions back at once, the thread of a partition that is given away is kept for a while, if every partition has
+ * its own. It is used only if the partition comes back as it left: otherwise the module's variables would be of another past.
  *
  * Step 4 of a message's way (docs/architecture.md).
  */
@@ -22,6 +22,8 @@ export interface SharedThreadsParts {
 	readonly createHost: () => ThreadHost;
 	/** A thread ended for partitions that had no part in its end. */
 	readonly endedForOthers?: (fact: SharedDeath) => void;
+	/** Whether the thread of a partition that is given away is kept for a while. Default: true. */
+	readonly keepsRevoked?: boolean;
 	/** Default: the machine's. */
 	readonly clock?: Clock;
 }
@@ -35,8 +37,12 @@ export class SharedThreads implements HandlerThreads {
 	readonly #places: Place[] = [];
 	/** By partition. */
 	readonly #kept = new Map<string, { readonly place: Place; readonly timer: Timer }>();
+	/** By partition: an older one's thread may be of another past. */
+	readonly #newest = new Map<string, Lease>();
 	/** Has a thread and nobody in it. */
 	#reserve: Place | null = null;
+	/** Resolves when no reserve is left that was ended. */
+	#reserveGone: Promise<unknown> = Promise.resolve();
 	#isDisposed = false;
 
 	constructor(parts: SharedThreadsParts) {
@@ -44,21 +50,32 @@ export class SharedThreads implements HandlerThreads {
 	}
 
 	lease(partition: TopicPartition, goesOn = false): ThreadLease {
-		const kept = this.#takeKept(partitionName(partition));
+		const name = partitionName(partition);
+		const kept = this.#takeKept(name);
 		if (!goesOn) void kept?.end();
 		const place = goesOn && kept?.hasThread ? kept : null;
-		return new Lease(partition, place, { choose: () => this.#choose(), released: (left) => this.#keep(partition, left) });
+		const lease: Lease = new Lease(partition, place, {
+			choose: () => this.#choose(),
+			// What is on disk may be another module by now, which a watcher need not have seen.
+			expired: () => this.expire(),
+			released: (left) => {
+				const isNewest = this.#newest.get(name) === lease;
+				if (isNewest) this.#newest.delete(name);
+				if (left) this.#released(name, left, isNewest);
+			},
+		});
+		this.#newest.set(name, lease);
+		return lease;
 	}
 
 	async warm(withinMs: number): Promise<void> {
 		const { maxThreads, clock = systemClock } = this.#parts;
-		if (this.#isDisposed || this.#reserve || (maxThreads > 0 && this.#places.length >= maxThreads)) return;
+		// One that died is made again.
+		if (this.#isDisposed || this.#reserve?.hasThread || (maxThreads > 0 && this.#places.length >= maxThreads)) return;
 		const place = new Place(this.#parts);
 		this.#reserve = place;
 		const giveUp = () => {
-			if (this.#reserve !== place) return;
-			this.#reserve = null;
-			void place.end();
+			if (this.#reserve === place) void this.#endReserve();
 		};
 		const timer = clock.after(withinMs, giveUp);
 		const isLoaded = await place.warm();
@@ -77,10 +94,15 @@ export class SharedThreads implements HandlerThreads {
 	}
 
 	async #endIdle(): Promise<void> {
-		const idle = [...this.#kept.keys()].flatMap((name) => this.#takeKept(name) ?? []);
-		const ended = [...idle, ...(this.#reserve ? [this.#reserve] : [])];
+		const kept = [...this.#kept.keys()].flatMap((name) => this.#takeKept(name) ?? []);
+		await Promise.all([this.#endReserve(), ...kept.map((place) => place.end())]);
+	}
+
+	async #endReserve(): Promise<void> {
+		const ended = this.#reserve?.end();
 		this.#reserve = null;
-		await Promise.all(ended.map((place) => place.end()));
+		if (ended) this.#reserveGone = Promise.all([this.#reserveGone, ended]);
+		await this.#reserveGone;
 	}
 
 	#choose(): Place {
@@ -91,16 +113,18 @@ export class SharedThreads implements HandlerThreads {
 	}
 
 	#newPlace(): Place {
-		const place = this.#reserve ?? new Place(this.#parts);
+		// There may be no more than the limit, those on their way out included.
+		const place = this.#reserve ?? new Place(this.#parts, this.#parts.maxThreads > 0 ? this.#reserveGone : undefined);
 		this.#reserve = null;
 		return place;
 	}
 
-	#keep(partition: TopicPartition, place: Place): void {
+	/** Keeps the thread that the partition left in its place, if it left one. */
+	#released(name: string, place: Place, isNewest: boolean): void {
 		const { maxThreads, clock = systemClock } = this.#parts;
 		if (maxThreads > 0 || !place.hasThread) return;
-		if (this.#isDisposed) return void place.end();
-		const name = partitionName(partition);
+		if (this.#isDisposed || !isNewest) return void place.end();
+		void this.#takeKept(name)?.end();
 		const timer = clock.after(KEPT_MS, () => void this.#takeKept(name)?.end());
 		this.#kept.set(name, { place, timer });
 	}
@@ -122,10 +146,11 @@ class Place {
 	/**
 	 * Resolves when no earlier thread of this place is left, except one that can't be ended. So there are never more threads than allowed.
 	 */
-	#gone: Promise<unknown> = Promise.resolve();
+	#gone: Promise<unknown>;
 
-	constructor(parts: SharedThreadsParts) {
+	constructor(parts: SharedThreadsParts, before: Promise<unknown> = Promise.resolve()) {
 		this.#parts = parts;
+		this.#gone = before;
 	}
 
 	get hasThread(): boolean {
@@ -169,12 +194,12 @@ class Place {
 	}
 
 	#begin(host: ThreadHost, before: Promise<unknown>): SharedThread {
-		const { maxThreads, endedForOthers } = this.#parts;
+		const { maxThreads, keepsRevoked = true, endedForOthers } = this.#parts;
 		const thread: SharedThread = new SharedThread(host, before, {
 			ended: () => {
 				if (this.#thread === thread) this.#forget();
 			},
-			keeps: () => maxThreads === 0 && this.#thread === thread && !this.#isExpired,
+			keeps: () => keepsRevoked && maxThreads === 0 && this.#thread === thread && !this.#isExpired,
 			endedForOthers: (fact) => endedForOthers?.(fact),
 		});
 		this.#gone = Promise.all([this.#gone, thread.gone]).then(() => {});
@@ -184,7 +209,9 @@ class Place {
 
 interface LeaseParts {
 	readonly choose: () => Place;
-	readonly released: (place: Place) => void;
+	readonly expired: () => void;
+	/** With the place that it had, if it had one. */
+	readonly released: (place: Place | null) => void;
 }
 
 class Lease implements ThreadLease {
@@ -207,13 +234,13 @@ class Lease implements ThreadLease {
 
 	expire(): void {
 		this.#place?.expire();
+		this.#parts.expired();
 	}
 
 	release(): void {
 		const place = this.#place;
 		this.#place = null;
-		if (!place) return;
-		place.leases.delete(this);
+		place?.leases.delete(this);
 		this.#parts.released(place);
 	}
 }

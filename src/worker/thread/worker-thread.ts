@@ -61,7 +61,7 @@ export interface WorkerThreadOptions {
 
 /** Creates real threads: at most `maxThreads` at a time, or one per partition (0). */
 export function createHandlerThreads(
-	options: WorkerThreadOptions & Partial<Pick<SharedThreadsParts, "maxThreads" | "endedForOthers" | "clock">>,
+	options: WorkerThreadOptions & Partial<Pick<SharedThreadsParts, "maxThreads" | "endedForOthers" | "keepsRevoked" | "clock">>,
 ): HandlerThreads {
 	return new SharedThreads({ maxThreads: 0, ...options, createHost: () => new WorkerThread(options) });
 }
