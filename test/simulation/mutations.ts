@@ -322,4 +322,10 @@ export const mutations: readonly Mutation[] = [
 		kinds: "repeats",
 		edits: [{ file: "src/supervisor/group-supervisor.ts", from: "else if (committable < offset)", to: "else if (committable < 0)" }],
 	},
+	{
+		what: "a partition comes back to the thread that had what it left unfinished",
+		breaks: "another-past",
+		fromSeed: 101,
+		edits: [{ file: "src/daemon/delivery.ts", from: " && child?.queue.handed === 0", to: "" }],
+	},
 ];

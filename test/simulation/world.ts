@@ -19,6 +19,8 @@ export type InvariantCode =
 	| "row-moved-back"
 	/** A message reached the handler before one that comes before it in its partition. */
 	| "out-of-order"
+	/** A message came again to a module that had it before its partition was given away. */
+	| "another-past"
 	/** A message was handled twice where nothing had failed. */
 	| "handled-twice"
 	/** A partition was given away in peace with less committed than was handled. */

@@ -65,6 +65,18 @@ describe("the memory that a thread holds", () => {
 		expect([heap.looksFull, await heap.tooMuch()]).toEqual([true, 76]);
 	});
 
+	it("counts for a partition no more when it has ended: one that comes again and again adds nothing", async () => {
+		for (let times = 0; times < 10; times++) {
+			const { held } = heap;
+			live += 20 * MIB;
+			const bytes = heap.begun(held);
+			live -= 20 * MIB;
+			heap.ended(bytes);
+		}
+		live = 76 * MIB;
+		expect([heap.looksFull, await heap.tooMuch()]).toEqual([true, 76]);
+	});
+
 	it("may be much from the handler's init on: then only what is gathered beyond it counts", async () => {
 		const { held } = heap;
 		live = 80 * MIB;

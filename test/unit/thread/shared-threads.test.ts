@@ -403,14 +403,14 @@ describe("a start that nobody needs any more", () => {
 });
 
 /** As `threads`, with a clock. */
-function timed(maxThreads = 0) {
+function timed(maxThreads = 0, keepsRevoked?: boolean) {
 	const hosts: FakeHost[] = [];
 	const clock = new ManualClock();
 	const createHost = () => {
 		hosts.push(new FakeHost(hosts.length));
 		return hosts.at(-1) as FakeHost;
 	};
-	const places = new SharedThreads({ maxThreads, createHost, clock });
+	const places = new SharedThreads({ maxThreads, createHost, clock, ...(keepsRevoked === undefined ? {} : { keepsRevoked }) });
 	const assign = (partition: number, goesOn = false) => new Partition(places.lease({ topic: "orders", partition }, goesOn));
 	const host = (index: number) => hosts[index] as FakeHost;
 	/** Partition 0 has had a run, and is given away in peace. */
@@ -502,6 +502,28 @@ describe("a thread that its partition has left", () => {
 		expect(busy.host(0).death).not.toBe(null);
 	});
 
+	it("ends at once in a group that takes away only what goes to another member", async () => {
+		const { hosts, host, assign, leave } = timed(0, false);
+		await leave();
+		expect(host(0).death).not.toBe(null);
+		assign(0, true);
+		expect(hosts.length).toBe(2);
+	});
+
+	it("is not had where the partition had a later one", async () => {
+		const { hosts, host, places, assign, leave } = timed();
+		await leave();
+		const former = places.lease({ topic: "orders", partition: 0 }, true);
+		const later = assign(0);
+		expect(hosts.length).toBe(2);
+		former.release();
+		await settle();
+		expect(host(0).death).toMatchObject(shared);
+		later.lease.release();
+		expect(host(1).death).toBe(null);
+		expect([assign(0, true).thread.id, hosts.length]).toEqual([1, 2]);
+	});
+
 	it("gives way to a new one where it died meanwhile", async () => {
 		const { hosts, host, assign, leave } = timed();
 		await leave();
@@ -540,6 +562,31 @@ describe("the thread in reserve", () => {
 		await warmed;
 		await settle();
 		expect(host(0).death).not.toBe(null);
+		void places.warm(1_000);
+		expect(hosts.length).toBe(2);
+		expect(assign(0).thread.id).toBe(1);
+	});
+
+	it("is dropped where a partition's thread is to load the module anew: what is on disk may be another one", async () => {
+		const { host, places, assign } = timed();
+		const warmed = places.warm(1_000);
+		host(0).answer();
+		await warmed;
+		const reserved = assign(0);
+		void places.warm(1_000);
+		reserved.lease.expire();
+		await settle();
+		expect(host(1).death).not.toBe(null);
+		expect(assign(1).thread.id).toBe(2);
+	});
+
+	it("is made again where it died", async () => {
+		const { hosts, host, places, assign } = timed();
+		const warmed = places.warm(1_000);
+		host(0).answer();
+		await warmed;
+		host(0).dieIdle();
+		await settle();
 		void places.warm(1_000);
 		expect(hosts.length).toBe(2);
 		expect(assign(0).thread.id).toBe(1);
