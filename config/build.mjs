@@ -19,7 +19,7 @@ import {
 	writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { build } from "esbuild";
 
 /** Makes the folder `to` what `from` is; takes the files of `from`. Returns how many were changed or removed. */
@@ -59,6 +59,20 @@ module.enableCompileCache?.(fileURLToPath(new URL("compile-cache", import.meta.u
 await import("./bundle/main.js");
 `;
 
+/** The licences of the packages that these files belong to: each asks that its text goes with a copy. */
+function licencesOf(files) {
+	const folders = files.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []);
+	return [...new Set(folders)]
+		.sort()
+		.map((folder) => {
+			const { name, version, license, author } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+			const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+			const text = file ? readFileSync(join(folder, file), "utf8").trim() : `${license}, ${author?.name ?? author ?? "see its package"}`;
+			return `${name} ${version}\n\n${text}\n`;
+		})
+		.join(`\n${"-".repeat(78)}\n\n`);
+}
+
 /** How both are bundled. */
 export const bundleOptions = {
 	bundle: true,
@@ -79,10 +93,12 @@ export const bundleOptions = {
  * Stack traces name lines of `src` with `node --enable-source-maps`.
  */
 export async function bundle(root, made) {
-	const options = { ...bundleOptions, outdir: join(made, "bundle") };
-	await build({ ...options, entryPoints: [join(root, "src/main.ts")], splitting: true });
+	const options = { ...bundleOptions, absWorkingDir: root, outdir: join(made, "bundle"), metafile: true };
+	const command = await build({ ...options, entryPoints: [join(root, "src/main.ts")], splitting: true });
 	// One file: it is loaded by every thread.
-	await build({ ...options, entryPoints: [join(root, "src/worker/inside/thread-entry.ts")] });
+	const thread = await build({ ...options, entryPoints: [join(root, "src/worker/inside/thread-entry.ts")] });
+	const files = [command, thread].flatMap(({ metafile }) => Object.keys(metafile.inputs));
+	writeFileSync(join(made, "bundle/LICENSES.txt"), licencesOf(files.map((file) => resolve(root, file))));
 	writeFileSync(join(made, "main.js"), commandFile);
 	writeFileSync(join(made, "worker/inside/thread-entry.js"), 'export { default } from "../../bundle/thread-entry.js";\n');
 }

@@ -22,7 +22,7 @@ import { type CommandContext, print } from "./command-context.ts";
 import { configOf } from "./configured.ts";
 import { noteDaemon } from "./process/noted-daemons.ts";
 import { onIgnoredSignals } from "./process/signals.ts";
-import { leaveNow } from "./process/way-out.ts";
+import { leaveNow, prepareToLeave } from "./process/way-out.ts";
 
 /** Longest the whole stop may take beyond the drain: a client that hangs while closing must not keep the process. */
 const STOP_GRACE_MS = 20_000;
@@ -36,6 +36,7 @@ export interface RunCommandOptions {
 /** Resolves when the daemon has ended. */
 export async function run({ embedded, leave = false }: RunCommandOptions, command: Command, context: CommandContext): Promise<void> {
 	refuseArguments(command);
+	await prepareToLeave();
 	const { config, source } = configOf(command, context);
 	if (!embedded) {
 		requireConfiguration(config, source);

@@ -88,12 +88,12 @@ describe("a thread that comes to hold too much", () => {
 		expect(victim.events).toContain("held too much");
 	});
 
-	it("from its init on is left alone", async () => {
+	it.each([false, true])("from its init on is left alone (in a thread from the reserve: %s)", async (isWarm) => {
 		const source = `
 			const kept = Buffer.alloc(60_000_000, 1);
 			export function init({ partition }) { note(partition, "init"); return kept; }
 			export const handleMessage = ({ offset }) => ({ id: String(offset), fields: {} });`;
-		await using workers = await realWorkers({ source });
+		await using workers = await realWorkers({ source, isWarm });
 		for (let offset = 0; offset < 20; offset += 5) {
 			workers.victim.deliver(offset, offset + 5);
 			await workers.victim.done(offset + 5);

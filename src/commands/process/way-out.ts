@@ -25,9 +25,17 @@ export async function leave(code: number, outside: Outside): Promise<void> {
 /** Ends the process whatever still runs, as soon as its output is written. */
 export async function leaveNow(code: number, { stdout, stderr, clock }: Outside): Promise<void> {
 	await Promise.race([Promise.all([flushed(stdout), flushed(stderr)]), clock.sleep(FLUSH_MS)]);
-	const { exitNow } = await import("../../kafka/native.ts");
+	const { exitNow } = await prepareToLeave().catch(() => ({ exitNow: () => process.kill(process.pid, "SIGKILL") }));
 	exitNow(code);
 }
+
+/** Loads what `leaveNow` needs. For a command that runs for long: an upgrade in place may remove the file meanwhile. */
+export function prepareToLeave(): Promise<typeof import("../../kafka/native.ts")> {
+	wayOut ??= import("../../kafka/native.ts");
+	return wayOut;
+}
+
+let wayOut: Promise<typeof import("../../kafka/native.ts")> | null = null;
 
 /** Settles like `work`; after Ctrl-C rejects at once, whatever delays the work. For work that changes nothing. */
 export async function unlessInterrupted<T>(

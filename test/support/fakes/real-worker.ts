@@ -65,6 +65,8 @@ export interface RealWorkersOptions extends Partial<WorkerSettings> {
 	/** 1: the two share a thread. */
 	readonly maxThreads?: number;
 	readonly concurrency?: number;
+	/** A thread stands in reserve, with the module loaded. */
+	readonly isWarm?: boolean;
 	readonly stuck?: StuckThreads;
 }
 
@@ -90,7 +92,7 @@ function prelude(folder: string): string {
 
 /** See RealWorkers. */
 export async function realWorkers(options: RealWorkersOptions): Promise<RealWorkers> {
-	const { source, maxRestarts = 10, maxThreads = 0, concurrency = 1, stuck, ...settings } = options;
+	const { source, maxRestarts = 10, maxThreads = 0, concurrency = 1, stuck, isWarm = false, ...settings } = options;
 	const folder = await temporaryFolder();
 	const module = join(folder.path, "handler.mjs");
 	const notes = async (name: string) =>
@@ -106,6 +108,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 		printed: () => {},
 		...(stuck ? { stuck } : {}),
 	});
+	if (isWarm) await threads.warm(60_000);
 	const workers = [0, 1].map((partition): RealWorker => {
 		const [finished, crashes, log] = [[] as number[], [] as CrashReport[], [] as string[]];
 		const finishedAtCrash: number[] = [];

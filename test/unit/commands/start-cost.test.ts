@@ -2,6 +2,8 @@
  * What is loaded before a command does anything: Node takes about a millisecond of CPU for each file, and a daemon that starts late is a
  * partition that stands still. Whoever adds an import here that only some commands or moments need, loads it there.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { build, type Metafile } from "esbuild";
 import { describe, expect, it } from "vitest";
 
@@ -38,6 +40,17 @@ function loadedWith(source: string): { packages: string[]; own: string[]; kiloby
 		kilobytes: used.reduce((sum, [, { bytesInOutput }]) => sum + bytesInOutput, 0) / 1_000,
 	};
 }
+
+it("the bundle has the licences of what is in it", () => {
+	const licences = readFileSync(join(root, "dist/bundle/LICENSES.txt"), "utf8");
+	const packages = Object.values(outputs).flatMap(({ inputs }) =>
+		Object.keys(inputs).flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []),
+	);
+	expect(packages.length).toBeGreaterThan(100);
+	const named = new Set([...licences.matchAll(/^(\S+) \d\S*$/gm)].map(([, name]) => name));
+	expect([...new Set(packages)].filter((name) => !named.has(name))).toEqual([]);
+	expect(licences.match(/Permission is hereby granted/g)?.length).toBeGreaterThan(20);
+});
 
 const { dependencies } = (await import("../../../package.json", { with: { type: "json" } })).default as {
 	dependencies: Readonly<Record<string, string>>;
