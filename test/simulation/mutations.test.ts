@@ -18,6 +18,7 @@ async function mutant({ edits }: Mutation, name: string): Promise<string> {
 	await mkdir(folder, { recursive: true });
 	await cp(join(project, "src"), join(folder, "src"), { recursive: true });
 	await cp(join(project, "test", "simulation"), join(folder, "test", "simulation"), { recursive: true });
+	await cp(join(project, "test/support/script-options.ts"), join(folder, "test/support/script-options.ts"));
 	await cp(join(project, "package.json"), join(folder, "package.json"));
 	for (const { file, from, to } of edits) {
 		const path = join(folder, file);
