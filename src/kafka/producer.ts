@@ -92,8 +92,10 @@ export class Producer implements AsyncDisposable {
 		const { timeoutMs = 10_000 } = options;
 		const raw = new rdkafka.Producer(withNative(producerSettings(kafka, options)) as never, { partitioner: "murmur2_random" } as never);
 		raw.setPollInterval(POLL_MS);
+		// Listens before: it may give up for good as soon as a broker answers.
+		const producer = new Producer(raw);
 		await connectOrExplain(raw, kafka, timeoutMs);
-		return new Producer(raw);
+		return producer;
 	}
 
 	/** Resolves with the delivery report. */

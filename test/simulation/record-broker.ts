@@ -78,6 +78,7 @@ class SimRecordClient implements RecordClient {
 	readonly #process: SimProcess;
 	readonly #broker: SimRecordBroker;
 	readonly #reported: Reported;
+	readonly gaveUp = null;
 	#lastAt = 0;
 	#gaveUp = false;
 

@@ -94,6 +94,6 @@ export class CurrentClient {
 		this.#client = null;
 		await client.close();
 		this.#closing = null;
-		gone(error);
+		gone(error && (client.gaveUp ?? error));
 	}
 }

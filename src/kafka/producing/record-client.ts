@@ -7,7 +7,8 @@ import rdkafka, { type LibrdKafkaError } from "node-rdkafka";
 import type { Config } from "../../config/config.ts";
 import { recordAt, sourceHeaders } from "../../core/messages/records.ts";
 import { kafkaClientSettings } from "../client/client-settings.ts";
-import { type ClusterMetadata, connectOrExplain } from "../client/connect.ts";
+import { type ClusterMetadata, connectOrExplain, withoutThread } from "../client/connect.ts";
+import { fatalError } from "../client/error-words.ts";
 import type { KafkaError } from "../client/kafka-error.ts";
 import { withNative } from "../native.ts";
 import { bufferOf, producerError } from "../producer.ts";
@@ -24,6 +25,8 @@ export interface RecordClient {
 	partitions(topic: string): Promise<{ readonly count: number; readonly leaderless: readonly number[] }>;
 	/** What was not reported by then may have been sent or not. */
 	close(): Promise<void>;
+	/** Why it gave itself up, as soon as it says so: reports only say that it did. */
+	readonly gaveUp: KafkaError | null;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -51,12 +54,20 @@ export async function connectRecordClient(kafka: Config["kafka"], reported: Repo
 	const raw = new rdkafka.Producer(withNative(settings) as never, { partitioner: "murmur2_random" } as never);
 	raw.setPollInterval(POLL_MS);
 	let isOpen = true;
+	let gaveUp: KafkaError | null = null;
+	raw.on("event.log", (log) => {
+		const { fac, message } = log as { fac: string; message: string };
+		if (fac === "FATAL") gaveUp ??= fatalError(withoutThread(message));
+	});
 	raw.on("delivery-report", (error: LibrdKafkaError | null, report) => {
 		const { topic, opaque } = report as unknown as { topic: string; opaque: number };
 		if (isOpen) reported(topic, opaque, error ? producerError(error) : null);
 	});
 	await connectOrExplain(raw, kafka, CONNECT_TIMEOUT_MS);
 	return {
+		get gaveUp() {
+			return gaveUp;
+		},
 		produce(part) {
 			const { from, to } = part;
 			for (let index = from; index < to; index++) {

@@ -50,6 +50,8 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	#waiting = new Set<() => void>();
 	#isTurnAsked = false;
 	#isWatched = false;
+	/** The client has done so once: else it may be one that no broker takes a record from. */
+	#hasAcknowledged = false;
 	/** Of all lanes, so that a report that comes late is of no record of a lane that was made anew. */
 	#nextNumber = 0;
 
@@ -64,6 +66,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 			connect: () => parts.connect((topic, number, error) => this.#reported(topic, number, error)),
 			isBusy: () => this.#lanes.hasHanded,
 			connected: () => {
+				this.#hasAcknowledged = false;
 				this.#lanes.begin();
 				this.#pump();
 			},
@@ -195,6 +198,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 
 	/** Told by the client. */
 	#reported(topic: string, number: number, error: KafkaError | null): void {
+		if (error === null) this.#hasAcknowledged = true;
 		const lane = this.#lanes.get(topic);
 		const found = lane?.records.find(number);
 		if (lane && found) {
@@ -316,7 +320,11 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 			if (back > 0) this.emit("records:produced", { topic, result: "resent", records: back, bytes: 0, agesMs: [] });
 		}
 		if (error) this.emit("client:replaced", { message: error.message, records });
-		for (const lane of this.#lanes) if (lane.isStopped) this.#tryWhenBack(lane);
+		for (const lane of this.#lanes) {
+			// The next client would give itself up as well: a try tells why, and waits between one and the next.
+			if (error && !this.#hasAcknowledged && lane.state === "open" && !lane.records.isEmpty) lane.isStopped = true;
+			if (lane.isStopped) this.#tryWhenBack(lane);
+		}
 		this.#pump();
 	}
 

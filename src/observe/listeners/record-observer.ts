@@ -23,10 +23,13 @@ interface RefusedFact {
 
 /** Minimum time between two log records of the same refusal: the letters themselves are kept. */
 const SAME_REFUSAL_EVERY_MS = 10_000;
+/** And of two clients that gave themselves up. */
+const REPLACED_EVERY_MS = 10_000;
 
 /** Listeners for the record producer's events, by event. */
 export function observeRecords({ metrics, logger, clock }: ObserverParts) {
 	const refusals = new LogLimiter(() => clock.monotonic(), SAME_REFUSAL_EVERY_MS);
+	const replaced = new LogLimiter(() => clock.monotonic(), REPLACED_EVERY_MS);
 	return {
 		"records:produced"({ topic, result, records, bytes, agesMs }: ProducedFact): void {
 			metrics.count("produced_records_total", { topic, result }, records);
@@ -40,7 +43,9 @@ export function observeRecords({ metrics, logger, clock }: ObserverParts) {
 			logger.warn({ topic, source, index, held }, `${partitionName(source)} offset ${source.offset}: ${message}`);
 		},
 		"client:replaced"({ message, records }: { message: string; records: number }): void {
-			logger.warn({ records }, `the producer gave up (${message}): a new one sends its ${records} records again`);
+			const held = replaced.admit("client");
+			if (held === null) return;
+			logger.warn({ records, held }, `the producer gave up (${message}): a new one sends its ${records} records again`);
 		},
 	};
 }

@@ -1,6 +1,6 @@
 /**
- * The right to write to a topic is taken away from a running daemon whose handler produces, and given again: said with what gives it,
- * nothing is lost, no order is changed, and partitions that produce elsewhere, or only rows, go on.
+ * The right to write to a topic is taken away from a running daemon whose handler produces, or is missing at its start, and given again:
+ * said with what gives it, nothing is lost, no order is changed, and partitions that produce elsewhere, or only rows, go on.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
@@ -15,13 +15,14 @@ import { waitFor } from "../../support/wait-for.ts";
 import { firsts, readTopic, service } from "./producing-scene.ts";
 
 const COUNT = 200;
+const DRAIN_MS = 60_000;
 const offsets = Array.from({ length: 2 * COUNT }, (_, offset) => offset);
 
 describeOnKafka("the right to write to a produced topic", () => {
 	let kafka: SecuredKafka;
 
 	beforeAll(async () => {
-		kafka = await startSecuredKafka(["app"]);
+		kafka = await startSecuredKafka(["app", "starter"]);
 	});
 
 	afterAll(() => kafka?.[Symbol.asyncDispose]());
@@ -91,4 +92,52 @@ describeOnKafka("the right to write to a produced topic", () => {
 			expect(await running.stop()).toBe(0);
 		},
 	);
+
+	it("is missing at the start, for every topic: told with what gives it, a drain does not wait, and with it all goes on", {
+		timeout: 120_000,
+	}, async () => {
+		await using db = await createTestDatabase();
+		const [source, out, other] = [uniqueName("source"), uniqueName("out"), uniqueName("other")];
+		await kafka.createTopic(source, 3);
+		for (const topic of [out, other]) await kafka.createTopic(topic, 1);
+		await using daemon = await service(kafka.brokers, handler(out, other), {
+			...{ topic: source, url: db.url, kafka: kafka.as("starter"), drain: { timeoutMs: DRAIN_MS } },
+			handler: { produces: [out, other] },
+			tables: { events: eventTable },
+		});
+		await kafka.give("starter", ["Read", "topic", source], ["Read", "group", daemon.group]);
+		await kafka.give("starter", ["Describe", "topic", out], ["Describe", "topic", other]);
+		await using producer = await Producer.connect(kafka.admin);
+		const numbers = Array.from({ length: COUNT }, (_, i) => i);
+		await producer.produceMany(
+			numbers.flatMap((i) => [0, 1, 2].map((partition) => ({ topic: source, partition, key: `k${i}`, value: `v${i}` }))),
+		);
+		await using inspector = await ClusterInspector.connect(kafka.admin, systemClock, daemon.group);
+		const untilCommitted = (what: string, expected: readonly unknown[]) =>
+			waitFor(what, async () => {
+				const offsets = await inspector.groupOffsets([source]);
+				return JSON.stringify(offsets.map(({ committed }) => committed)) === JSON.stringify(expected);
+			});
+
+		const gives = (topic: string) => `--allow-principal User:starter --operation Write --topic ${topic}`;
+		const first = await daemon.run();
+		for (const topic of [out, other])
+			await first.record(`the right to write to ${topic} in the log`, ({ level, msg }) => level === "error" && msg.includes(gives(topic)));
+		const reason = await notReadyFor(first, "produce_blocked", /records for topic \S+ can't be produced: .*uthorization/);
+		expect(reason.message).toContain(gives(String(reason.topic)));
+		const stoppedAt = performance.now();
+		expect(await first.stop()).toBe(0);
+		expect(performance.now() - stoppedAt).toBeLessThan(DRAIN_MS / 2);
+
+		const second = await daemon.run();
+		await notReadyFor(second, "produce_blocked", /uthorization/);
+		await kafka.give("starter", ["Write", "topic", out], ["Write", "topic", other]);
+		await untilCommitted("all", [COUNT, COUNT, COUNT]);
+		await second.ready();
+		for (const topic of [out, other]) {
+			const [log = []] = await readTopic(kafka.admin, topic, 1);
+			expect(firsts(log).map(({ offset }) => offset)).toEqual(numbers);
+		}
+		expect(await second.stop()).toBe(0);
+	});
 });

@@ -21,6 +21,7 @@ export class FakeRecordClient implements RecordClient {
 	room = Number.POSITIVE_INFINITY;
 	error: KafkaError | null = null;
 	isClosed = false;
+	gaveUp: KafkaError | null = null;
 
 	constructor(scene: RecordScene, reported: Reported) {
 		this.#scene = scene;
@@ -28,6 +29,8 @@ export class FakeRecordClient implements RecordClient {
 	}
 
 	produce({ parcel: { block, first }, from, to }: Part): { taken: number; error: KafkaError | null } {
+		if (this.#scene.rights === "none") this.gaveUp = nowhere;
+		if (this.gaveUp) return { taken: 0, error: new KafkaError("Local: Fatal error", -150) };
 		for (let index = from; index < to; index++) {
 			if (this.error) return { taken: index - from, error: this.error };
 			if (this.#open.length >= this.room) return { taken: index - from, error: null };
@@ -45,6 +48,7 @@ export class FakeRecordClient implements RecordClient {
 
 	async close(): Promise<void> {
 		this.isClosed = true;
+		if (this.gaveUp) await this.#scene.clock.sleep(50);
 	}
 
 	/** Reports these records, or all that are open. */
@@ -85,6 +89,9 @@ export class RecordScene {
 	singleCloses: () => Promise<void> = async () => {};
 	/** No broker answers. */
 	isAway = false;
+	/** The user may write to no topic: each client gives itself up with its first record. */
+	rights: "all" | "none" = "all";
+	readonly replaced: { message: string; records: number }[] = [];
 	readonly producer: RecordProducer;
 	#offset = 0;
 
@@ -103,6 +110,7 @@ export class RecordScene {
 			hint: ({ kafkaCode }, topic) => (kafkaCode === 3 ? `make ${topic}` : null),
 		});
 		this.producer.on("records:produced", (fact) => this.facts.push(fact));
+		this.producer.on("client:replaced", (fact) => this.replaced.push(fact));
 	}
 
 	async #single(): Promise<SingleRecords> {
@@ -115,6 +123,7 @@ export class RecordScene {
 				const value = String(recordAt(block, from).value);
 				await unlessAborted(this.singleWaits(), closed.signal);
 				if (this.isAway) throw new KafkaError("timed out", -192);
+				if (this.rights === "none") throw nowhere;
 				if (this.missing.has(block.topic)) throw new KafkaError("no such topic", 3);
 				if (this.refused.has(value)) throw this.refusal;
 				this.single.push(value);
@@ -168,4 +177,5 @@ export class RecordScene {
 	}
 }
 
+const nowhere = new KafkaError("Broker: Cluster authorization failed", 31);
 const source = { topic: "orders", partition: 2 };

@@ -92,6 +92,29 @@ describe("records on their way", () => {
 		expect(scene.client.taken).toEqual(["b"]);
 	});
 
+	it("are tried one by one where a client gives itself up before it got any through, seldomer each time, and the cause is told", async () => {
+		const scene = new RecordScene();
+		scene.rights = "none";
+		await scene.produce("out", "a", "b");
+		await scene.produce("other", "c");
+		await scene.pass(60_000);
+		expect(scene.clients.length).toBeLessThan(4);
+		expect(scene.replaced[0]?.message).toBe("Broker: Cluster authorization failed");
+		expect(scene.producer.problems.map(({ where, message }) => [where?.topic, message])).toEqual([
+			["out", "records for topic out can't be produced: Broker: Cluster authorization failed"],
+			["other", "records for topic other can't be produced: Broker: Cluster authorization failed"],
+		]);
+		expect(scene.producer.isMoving({ topic: "orders", partition: 2 })).toBe(false);
+		scene.rights = "all";
+		await scene.pass(10_000);
+		scene.client.report();
+		await scene.pass();
+		expect(scene.fates.toSorted()).toEqual(["0", "1", "2"]);
+		expect(scene.single.slice(0, 2).toSorted()).toEqual(["a", "c"]);
+		expect(scene.client.taken).toEqual(["b"]);
+		expect([scene.producer.problems, scene.producer.bytes]).toEqual([[], 0]);
+	});
+
 	it("are tried one by one behind a refusal: only what is refused by itself is given up, and order is kept", async () => {
 		const scene = new RecordScene();
 		scene.refused.add("b");
