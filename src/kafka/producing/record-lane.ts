@@ -28,6 +28,8 @@ export interface Parcel {
 	readonly state: Uint8Array;
 	/** Records that are not done. */
 	left: number;
+	/** When it was given, or the last of its records was done. For whoever is told that it moved. */
+	movedAtMs: number;
 }
 
 /** Some consecutive records of a parcel; `to` is excluded. */
@@ -43,8 +45,8 @@ const COMPACT_FROM = 1_024;
 
 /** The records of one topic, in their order. */
 export class RecordLane {
-	/** Told where the first parcel that is not done is another, or less is left of it: what lies behind may go on without it. */
-	readonly #moved: () => void;
+	/** Told where a parcel is given, or less is left of it; `isFirst`: of the first one that is not done, or another is that now. */
+	readonly #moved: (parcel: Parcel, isFirst: boolean) => void;
 	#parcels: (Parcel | null)[] = [];
 	/** Numbers of the parcels' first records, also of those that are gone. */
 	#firsts: number[] = [];
@@ -58,17 +60,17 @@ export class RecordLane {
 	/** Of all that is not done. */
 	bytes = 0;
 
-	constructor(moved: () => void = () => {}) {
+	constructor(moved: (parcel: Parcel, isFirst: boolean) => void = () => {}) {
 		this.#moved = moved;
 	}
 
 	/** Returns the bytes that it takes until it is done. `first`: its first record's number, above all that came before. */
 	push(source: RecordSource, block: RecordBlock, first: number): number {
-		const parcel = { source, block, first, state: new Uint8Array(block.length), left: block.length };
+		const parcel = { source, block, first, state: new Uint8Array(block.length), left: block.length, movedAtMs: 0 };
 		this.#parcels.push(parcel);
 		this.#firsts.push(parcel.first);
 		const bytes = bytesOf(parcel);
-		if (this.bytes === 0) this.#moved();
+		this.#moved(parcel, this.bytes === 0);
 		this.bytes += bytes;
 		return bytes;
 	}
@@ -140,7 +142,7 @@ export class RecordLane {
 		if (parcel.state[index] === DONE) return 0;
 		parcel.state[index] = DONE;
 		parcel.left--;
-		if (this.#parcels[this.#head] === parcel) this.#moved();
+		this.#moved(parcel, this.#parcels[this.#head] === parcel);
 		return parcel.left === 0 ? this.#remove(parcel) : 0;
 	}
 
@@ -167,7 +169,7 @@ export class RecordLane {
 	#remove(parcel: Parcel): number {
 		const bytes = bytesOf(parcel);
 		this.bytes -= bytes;
-		if (this.#parcels[this.#head] === parcel) this.#moved();
+		if (this.#parcels[this.#head] === parcel) this.#moved(parcel, true);
 		this.#parcels[this.#placeOf(parcel.first)] = null;
 		while (this.#head < this.#parcels.length && this.#parcels[this.#head] === null) this.#head++;
 		this.#cursor = Math.max(this.#cursor, this.#head);

@@ -25,7 +25,7 @@ export function leaderlessWords(partitions: readonly number[]): string | null {
 }
 
 function silentWords({ topic, records, silence }: TopicLane, ms: number): string {
-	const what = `Kafka has acknowledged no record for topic ${topic} for ${Math.round(ms / 1000)} s, and ${records.bytes} bytes wait`;
+	const what = `Kafka has acknowledged none of the oldest records for topic ${topic} for ${Math.round(ms / 1000)} s, and ${records.bytes} bytes wait`;
 	return silence ? `${what}: ${silence}` : what;
 }
 

@@ -103,14 +103,8 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	}
 
 	/** True where something of the partition waits for nothing but a broker that answers, or to be told that it is acknowledged. */
-	isMoving({ topic, partition }: TopicPartition): boolean {
-		if (this.#acknowledgements.hasSome({ topic, partition })) return true;
-		if (this.#client.trouble) return false;
-		return [...this.#lanes].some((lane) => {
-			if (lane.trouble || this.#lanes.silentMs(lane) !== null) return false;
-			for (const { source } of lane.records.parcels()) if (source.topic === topic && source.partition === partition) return true;
-			return false;
-		});
+	isMoving(partition: TopicPartition): boolean {
+		return this.#acknowledgements.hasSome(partition) || (!this.#client.trouble && this.#lanes.isMoving(partition));
 	}
 
 	/** What holds records up, for as long as it does. */

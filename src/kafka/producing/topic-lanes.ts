@@ -1,5 +1,6 @@
 /** A lane for each topic that handlers produce to: a topic that is missing or forbidden holds up nobody else. */
 import type { Clock } from "../../core/clock.ts";
+import type { TopicPartition } from "../../core/messages/message.ts";
 import { RecordLane } from "./record-lane.ts";
 
 /** The records of one topic, and how far it is with them. */
@@ -56,7 +57,10 @@ export class TopicLanes implements Iterable<TopicLane> {
 	#make(topic: string): TopicLane {
 		const lane: TopicLane = {
 			...{ topic, state: "new", isStopped: false, suspectUntil: -1, trouble: null, silence: null },
-			records: new RecordLane(() => this.#moved(lane)),
+			records: new RecordLane((parcel, isFirst) => {
+				parcel.movedAtMs = this.#clock.monotonic();
+				if (isFirst) this.#moved(lane);
+			}),
 			movedAtMs: this.#clock.monotonic(),
 		};
 		return lane;
@@ -76,6 +80,21 @@ export class TopicLanes implements Iterable<TopicLane> {
 	silentMs({ records, movedAtMs }: TopicLane): number | null {
 		const ms = this.#clock.monotonic() - movedAtMs;
 		return records.isEmpty || ms <= SILENT_MS ? null : ms;
+	}
+
+	/**
+	 * Whether something of the partition moves, or has not stood for long. Each parcel is looked at by itself: behind one that waits for a
+	 * leader, others of its topic go on.
+	 */
+	isMoving({ topic, partition }: TopicPartition): boolean {
+		const since = this.#clock.monotonic() - SILENT_MS;
+		for (const lane of this.#lanes.values()) {
+			if (lane.trouble) continue;
+			const isSilent = this.silentMs(lane) !== null;
+			for (const { source, movedAtMs } of lane.records.parcels())
+				if (source.topic === topic && source.partition === partition && (!isSilent || movedAtMs >= since)) return true;
+		}
+		return false;
 	}
 
 	/** Whether the client has any record. */

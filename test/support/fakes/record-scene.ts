@@ -1,4 +1,5 @@
 /** The daemon's record producer on clients that the test plays: each record is noted, and reported when the test says so. */
+import type { TopicPartition } from "../../../src/core/messages/message.ts";
 import { packMessages } from "../../../src/core/messages/message-codec.ts";
 import { recordAt } from "../../../src/core/messages/records.ts";
 import type { RowFault } from "../../../src/core/rows/rows.ts";
@@ -142,7 +143,11 @@ export class RecordScene {
 	}
 
 	/** A message each that produces a record of this value; `release` gives its partition away. */
-	async produce(topic: string, ...values: string[]): Promise<{ release(): void }> {
+	produce(topic: string, ...values: string[]): Promise<{ release(): void }> {
+		return this.produceFrom(orders2, topic, ...values);
+	}
+
+	async produceFrom(source: TopicPartition, topic: string, ...values: string[]): Promise<{ release(): void }> {
 		const offsets = values.map(() => this.#offset++);
 		const messages = offsets.map((offset) => ({ ...source, offset, timestamp: 7, key: null, value: null, headers: [] }));
 		const packer = new RecordPacker({ topics: null, keeps: true });
@@ -178,4 +183,4 @@ export class RecordScene {
 }
 
 const nowhere = new KafkaError("Broker: Cluster authorization failed", 31);
-const source = { topic: "orders", partition: 2 };
+const orders2 = { topic: "orders", partition: 2 };

@@ -263,7 +263,7 @@ describe("records on their way", () => {
 		expect(scene.producer.problems).toEqual([]);
 		await scene.pass(3_000);
 		expect(scene.producer.problems).toMatchObject([
-			{ where: { topic: "out" }, message: expect.stringMatching(/no record for topic out for 12 s, and \d+ bytes wait$/) },
+			{ where: { topic: "out" }, message: expect.stringMatching(/none of the oldest records for topic out for 12 s, and \d+ bytes wait$/) },
 		]);
 		expect(scene.producer.isMoving({ topic: "orders", partition: 2 })).toBe(false);
 		scene.client.report();
@@ -287,13 +287,30 @@ describe("records on their way", () => {
 			{
 				where: { topic: "out", partition: null },
 				message: expect.stringMatching(
-					/no record for topic out for 16 s, and \d+ bytes wait: partition 1 has no leader: the broker is down/,
+					/none of the oldest records for topic out for 16 s, and \d+ bytes wait: partition 1 has no leader: the broker is down/,
 				),
 			},
 		]);
 		scene.client.report(null, ["a"]);
 		await scene.pass();
 		expect(scene.producer.problems).toEqual([]);
+	});
+
+	it("move behind one that waits for a leader: a drain waits for them, and no longer than they move", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a");
+		await scene.pass(20_000);
+		const other = { topic: "orders", partition: 3 };
+		await scene.produceFrom(other, "out", "b", "c");
+		expect(scene.producer.problems).toHaveLength(1);
+		const isMoving = () => [{ topic: "orders", partition: 2 }, other].map((partition) => scene.producer.isMoving(partition));
+		expect(isMoving()).toEqual([false, true]);
+		await scene.pass(9_000);
+		scene.client.report(null, ["b"]);
+		await scene.pass(9_000);
+		expect(isMoving()).toEqual([false, true]);
+		await scene.pass(2_000);
+		expect(isMoving()).toEqual([false, false]);
 	});
 
 	it("hold up no other topic, however many of them nobody acknowledges", async () => {
