@@ -48,6 +48,8 @@ export class RecordLane {
 	/** Told where a parcel is given, or less is left of it; `isFirst`: of the first one that is not done, or another is that now. */
 	readonly #moved: (parcel: Parcel, isFirst: boolean) => void;
 	#parcels: (Parcel | null)[] = [];
+	/** Of these, the parcels that are gone: also behind one that stays. */
+	#gone = 0;
 	/** Numbers of the parcels' first records, also of those that are gone. */
 	#firsts: number[] = [];
 	/** Everything before is done. */
@@ -171,15 +173,26 @@ export class RecordLane {
 		this.bytes -= bytes;
 		if (this.#parcels[this.#head] === parcel) this.#moved(parcel, true);
 		this.#parcels[this.#placeOf(parcel.first)] = null;
+		this.#gone++;
 		while (this.#head < this.#parcels.length && this.#parcels[this.#head] === null) this.#head++;
 		this.#cursor = Math.max(this.#cursor, this.#head);
-		if (this.#head >= COMPACT_FROM && 2 * this.#head >= this.#parcels.length) {
-			this.#parcels.splice(0, this.#head);
-			this.#firsts.splice(0, this.#head);
-			this.#cursor -= this.#head;
-			this.#head = 0;
-		}
+		if (this.#gone >= COMPACT_FROM && 2 * this.#gone >= this.#parcels.length) this.#compact();
 		return bytes;
+	}
+
+	#compact(): void {
+		let before = 0;
+		for (let at = 0; at < this.#cursor; at++) if (this.#parcels[at]) before++;
+		this.#parcels = this.#parcels.filter((parcel) => parcel !== null);
+		this.#firsts = this.#parcels.map((parcel) => (parcel as Parcel).first);
+		this.#cursor = before;
+		this.#head = 0;
+		this.#gone = 0;
+	}
+
+	/** Parcels that the lists have, also those that are gone. */
+	get length(): number {
+		return this.#parcels.length;
 	}
 
 	/** Where the parcel of this record's number is, or was. */

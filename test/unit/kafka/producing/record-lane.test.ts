@@ -43,6 +43,26 @@ describe("a lane", () => {
 		expect([lane.done(second, 0), lane.done(second, 1), lane.isEmpty]).toEqual([0, bytes / 2, true]);
 	});
 
+	it("keeps few of those that are gone behind one that stays, and goes on where it was", () => {
+		const { lane } = laneOf(2);
+		const [, second] = [...lane.parcels()] as [Parcel, Parcel];
+		const handed = () => lane.take(2, 1e9)?.parcel;
+		expect([handed(), handed()]).toEqual([...lane.parcels()]);
+		const block = blockOf(2);
+		for (let i = 2; i < 10_000; i++) {
+			lane.push(source, block, 2 * i);
+			const parcel = handed() as Parcel;
+			expect(parcel.first).toBe(2 * i);
+			for (const index of [0, 1]) lane.done(parcel, index);
+		}
+		expect(lane.length).toBeLessThan(2_100);
+		lane.push(source, blockOf(2), 20_000);
+		expect([handed()?.first, lane.first()]).toEqual([20_000, null]);
+		lane.giveBack({ parcel: second, from: 0, to: 2 });
+		expect([handed(), lane.find(3)?.parcel, lane.find(4)]).toEqual([second, second, null]);
+		expect(lane.handed).toBe(6);
+	});
+
 	it("finds none whose parcel is gone from the list, and is not taken for the first that is left", () => {
 		const { lane, all } = laneOf(1_100);
 		for (const parcel of all.slice(0, 1_050)) lane.drop(parcel);
