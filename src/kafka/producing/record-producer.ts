@@ -25,6 +25,8 @@ import { type TopicLane, TopicLanes } from "./topic-lanes.ts";
 /** What the client may have at a time, beside topics that nobody acknowledges. */
 const MOST_HANDED = 100_000;
 const MOST_HANDED_BYTES = 32 * 2 ** 20;
+/** What it may have beside, of partitions that were given away. */
+const MOST_LEFT_BYTES = 32 * 2 ** 20;
 /** Records that go to the client in one call, before others get a turn. */
 const PART_RECORDS = 500;
 /** Then the rest of the daemon gets a turn: 3 µs a record. */
@@ -150,7 +152,10 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	}
 
 	#pump(): void {
-		if (this.#ended.signal.aborted || this.#bytes === 0) return;
+		if (this.#ended.signal.aborted) return;
+		// Else each rebalance while Kafka is away leaves what it had handed over in the client, and hands it over again.
+		if (this.#lanes.leftBytes > MOST_LEFT_BYTES) void this.#client.replace(null);
+		if (this.#bytes === 0) return;
 		const client = this.#client.ready;
 		if (!client) {
 			this.#client.need();
@@ -178,7 +183,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		const { records, bytes } = this.#lanes.handedBeside(lane);
 		if (records >= MOST_HANDED || bytes >= MOST_HANDED_BYTES) return false;
 		if (next.parcel.source.released) {
-			this.#freed(lane.records.drop(next.parcel));
+			this.#freed(this.#lanes.drop(lane.records, next.parcel));
 			return true;
 		}
 		const part = lane.records.take(Math.min(PART_RECORDS, MOST_HANDED - records), MOST_HANDED_BYTES - bytes) as Part;
@@ -271,7 +276,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		for (;;) {
 			const next = lane.records.first();
 			if (!next?.parcel.source.released) return next;
-			this.#freed(lane.records.drop(next.parcel));
+			this.#freed(this.#lanes.drop(lane.records, next.parcel));
 		}
 	}
 
@@ -307,6 +312,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	}
 
 	#clientGone(error: KafkaError | null): void {
+		this.#lanes.leftBytes = 0;
 		let records = 0;
 		for (const { topic, records: those } of this.#lanes) {
 			const back = those.giveBackAll();

@@ -1,7 +1,7 @@
 /** A lane for each topic that handlers produce to: a topic that is missing or forbidden holds up nobody else. */
 import type { Clock } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
-import { RecordLane } from "./record-lane.ts";
+import { type Parcel, RecordLane } from "./record-lane.ts";
 
 /** The records of one topic, and how far it is with them. */
 export interface TopicLane {
@@ -30,6 +30,8 @@ const MANY_LANES = 100;
 export class TopicLanes implements Iterable<TopicLane> {
 	readonly #clock: Pick<Clock, "monotonic">;
 	readonly #lanes = new Map<string, TopicLane>();
+	/** Of records that were dropped while the client had them: it keeps them until they are reported, or it is closed. */
+	leftBytes = 0;
 
 	constructor(clock: Pick<Clock, "monotonic">) {
 		this.#clock = clock;
@@ -115,11 +117,19 @@ export class TopicLanes implements Iterable<TopicLane> {
 		return { records: count, bytes };
 	}
 
+	/** Nobody waits for it any more; returns the bytes that are free by that. */
+	drop(records: RecordLane, parcel: Parcel): number {
+		const before = records.handedBytes;
+		const bytes = records.drop(parcel);
+		this.leftBytes += before - records.handedBytes;
+		return bytes;
+	}
+
 	/** Partitions that were given away leave what was not sent behind; returns the bytes that are free by that. */
 	dropReleased(): number {
 		let bytes = 0;
 		for (const { records } of this.#lanes.values())
-			for (const parcel of [...records.parcels()]) if (parcel.source.released) bytes += records.drop(parcel);
+			for (const parcel of [...records.parcels()]) if (parcel.source.released) bytes += this.drop(records, parcel);
 		return bytes;
 	}
 

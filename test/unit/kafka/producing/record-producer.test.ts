@@ -344,6 +344,24 @@ describe("records on their way", () => {
 		expect(scene.producer.bytes).toBe(0);
 	});
 
+	it("of partitions that are given away again and again, and that nobody acknowledges, do not heap up in a client", async () => {
+		const scene = new RecordScene(1e9);
+		const large = "x".repeat(2 ** 20);
+		await scene.produce("other", "o");
+		for (let rebalance = 0; rebalance < 6; rebalance++) {
+			const { release } = await scene.produce("out", ...Array.from({ length: 12 }, () => large));
+			await scene.pass(2_000);
+			release();
+			// As the daemon does each second.
+			void scene.producer.problems;
+		}
+		await scene.pass(20_000);
+		const each = scene.clients.map(({ taken }) => taken.filter((value) => value === large).length);
+		expect(each).toEqual([36, 36, 0]);
+		expect(scene.clients.map(({ isClosed }) => isClosed)).toEqual([true, true, false]);
+		expect(scene.client.taken).toEqual(["o"]);
+	});
+
 	it("of a partition that is given away while one of them is tried take no room, and give none back twice", async () => {
 		const scene = new RecordScene();
 		scene.missing.add("out");
