@@ -37,6 +37,8 @@ export class CurrentClient {
 	#client: RecordClient | null = null;
 	#connecting: Promise<void> | null = null;
 	#closing: Promise<void> | null = null;
+	/** The one that connects is to be replaced. */
+	#isOld = false;
 	/** Why there is none. */
 	trouble: { message: string; sinceMs: number } | null = null;
 
@@ -54,9 +56,10 @@ export class CurrentClient {
 		if (!this.#client && !this.#closing && !this.#parts.signal.aborted) this.#connecting ??= this.#connect();
 	}
 
-	/** Another in the place of this one. */
+	/** Another in the place of this one; of one that connects, as soon as that is over. */
 	replace(error: KafkaError | null): Promise<void> {
 		if (this.#client) this.#closing ??= this.#close(this.#client, error);
+		else this.#isOld = true;
 		return this.#closing ?? Promise.resolve();
 	}
 
@@ -72,7 +75,10 @@ export class CurrentClient {
 		const { clock, random, signal, connect } = this.#parts;
 		for (let failures = 0; !signal.aborted && !this.#client; ) {
 			try {
-				this.#client = await connect();
+				this.#isOld = false;
+				const client = await connect();
+				if (this.#isOld) await client.close();
+				else this.#client = client;
 				this.trouble = null;
 			} catch (error) {
 				failures++;

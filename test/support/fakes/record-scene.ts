@@ -88,6 +88,8 @@ export class RecordScene {
 	/** And before it is connected, and closed: closing rejects what it waits for. */
 	singleConnects: () => Promise<void> = async () => {};
 	singleCloses: () => Promise<void> = async () => {};
+	/** What a client for many records waits for before it is connected. */
+	connects: () => Promise<void> = async () => {};
 	/** No broker answers. */
 	isAway = false;
 	/** The user may write to no topic: each client gives itself up with its first record. */
@@ -103,6 +105,7 @@ export class RecordScene {
 			mostBytes,
 			connect: async (reported) => {
 				if (this.isAway) throw new Error("no connection");
+				await this.connects();
 				const client = new FakeRecordClient(this, reported);
 				this.clients.push(client);
 				return client;

@@ -456,6 +456,21 @@ describe("records on their way", () => {
 		expect(scene.clients.map(({ taken }) => taken)).toEqual([["a"], ["b"]]);
 	});
 
+	it("go by one with new settings, too, where another was connecting with the old ones", async () => {
+		const scene = new RecordScene();
+		let connected = () => {};
+		scene.connects = () => new Promise((resolve) => (connected = resolve));
+		await scene.produce("out", "a");
+		scene.connects = async () => {};
+		await scene.producer.renew();
+		connected();
+		await scene.pass();
+		expect(scene.clients.map(({ taken, isClosed }) => [taken, isClosed])).toEqual([
+			[[], true],
+			[["a"], false],
+		]);
+	});
+
 	it("by the hundred thousand go in turns, in order", async () => {
 		const scene = new RecordScene(1e9);
 		const values = Array.from({ length: 30_000 }, (_, index) => String(index));
