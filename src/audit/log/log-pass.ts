@@ -60,6 +60,7 @@ export class LogPass {
 	readonly #second: SecondAttempts;
 	#wake: () => void = () => {};
 	#isStateful = false;
+	#recordsLeftOut = false;
 
 	constructor(parts: LogPassParts) {
 		this.#parts = parts;
@@ -75,6 +76,11 @@ export class LogPass {
 	/** True if the handler ever answered with `finishedTo`: then its rows depend on earlier messages too. */
 	get isStateful(): boolean {
 		return this.#isStateful;
+	}
+
+	/** The handler gave records, which were left out. */
+	get recordsLeftOut(): boolean {
+		return this.#recordsLeftOut;
 	}
 
 	/** Reads these ranges. Rejects with the reader's error, with ExitError if the handler can't be run, or with the signal's reason. */
@@ -107,6 +113,7 @@ export class LogPass {
 			await this.#parts.relieve();
 		} finally {
 			this.#isStateful ||= [...workers.values()].some(({ isStateful }) => isStateful);
+			this.#recordsLeftOut ||= [...workers.values()].some(({ recordsLeftOut }) => recordsLeftOut);
 			const { aborted } = this.#parts.signal;
 			const stopped = Promise.all([...workers.values()].map((worker) => worker.stop(aborted)));
 			// Nobody waits for a handler after Ctrl-C.

@@ -65,6 +65,7 @@ export class VerifyingWorker {
 	/** The handler left messages unfinished at some time. */
 	#keepsOpen = false;
 	#isStateful = false;
+	#recordsLeftOut = false;
 	#failure: Error | null = null;
 
 	constructor({ config, layouts, partition, threads, clock, random, rows, failed, inHand, moved, ...more }: VerifyingWorkerParts) {
@@ -109,6 +110,7 @@ export class VerifyingWorker {
 				handled: (_, outcome) => {
 					if (countHandled(outcome) > 0) this.#deathsInARow = 0;
 					if (outcome.finished) this.#isStateful = true;
+					if (outcome.recordsLeftOut) this.#recordsLeftOut = true;
 					if (this.#worker.queue.unconfirmed > 0) this.#keepsOpen = true;
 					moved();
 				},
@@ -147,6 +149,11 @@ export class VerifyingWorker {
 	/** True if the handler ever answered with `finishedTo`: then its rows depend on earlier messages too. */
 	get isStateful(): boolean {
 		return this.#isStateful;
+	}
+
+	/** True if the handler ever gave records: nothing is produced here. */
+	get recordsLeftOut(): boolean {
+		return this.#recordsLeftOut;
 	}
 
 	/** The first of these; null if there is none. */

@@ -10,6 +10,8 @@ export interface VerificationReport {
 	readonly partitions: readonly CoveredPartition[];
 	/** Messages read. */
 	readonly messages: number;
+	/** The handler produces records: they were left out, only rows are compared. */
+	readonly recordsLeftOut: boolean;
 	/** Offsets after the committed ones, as the log was at the beginning: not covered. */
 	readonly behind: number;
 	/** Offsets that the log does not have: nothing is known about them. */
@@ -39,13 +41,22 @@ export interface VerificationReport {
 export interface ReportParts {
 	readonly group: string;
 	readonly messages: number;
+	readonly recordsLeftOut: boolean;
 	readonly lettersMissing: string | null;
 	readonly coverage: LogCoverage;
 	readonly findings: Findings;
 	readonly requirements: readonly Requirement[];
 }
 
-export function reportOf({ group, messages, lettersMissing, coverage, findings, requirements }: ReportParts): VerificationReport {
+export function reportOf({
+	group,
+	messages,
+	recordsLeftOut,
+	lettersMissing,
+	coverage,
+	findings,
+	requirements,
+}: ReportParts): VerificationReport {
 	const { ranges: partitions, behind, absentOffsets, passedOver, letters, lettersOfOtherLogs } = coverage;
 	const { counts, differences, differing } = findings;
 	const looked = lookedAt(counts);
@@ -53,6 +64,7 @@ export function reportOf({ group, messages, lettersMissing, coverage, findings, 
 		group,
 		partitions,
 		messages,
+		recordsLeftOut,
 		behind,
 		absentOffsets,
 		passedOver,

@@ -146,6 +146,7 @@ class Verification {
 		return reportOf({
 			group: this.#parts.config.kafka.group,
 			messages: this.#messages,
+			recordsLeftOut: this.#pass.recordsLeftOut,
 			lettersMissing: this.#letters === null ? lettersTarget(this.#parts.config) : null,
 			coverage: this.#coverage,
 			findings: this.#findings,

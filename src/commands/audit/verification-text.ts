@@ -15,6 +15,7 @@ export function* reportLines(report: VerificationReport): Generator<string> {
 	for (const range of partitions) yield `  ${partitionName(range)}  ${rangeText(range)}`;
 	const begun = begunOnly > 0 ? `, those of ${begunOnly} partitions among them that were begun and of which nothing is committed` : "";
 	yield `not looked at: ${counted(behind, "message")} behind the committed offsets${begun}`;
+	if (report.recordsLeftOut) yield "records that the handler produces: left out, only rows are compared";
 	const { open = 0, discarded = 0, skipped = 0 } = letters;
 	yield `dead letters, left out: ${open} open, ${discarded} discarded, ${skipped} skipped`;
 	if (lettersOfOtherLogs > 0)

@@ -186,6 +186,7 @@ export class OutcomeCollector {
 			counts: this.#counts,
 			durationsMs: Float64Array.from(this.#durations),
 			warnings: this.#warnings,
+			...(this.#records.leftOut ? { recordsLeftOut: true } : {}),
 			...(records || this.#onlyRecords > 0 ? { records: { blocks: [], count: 0, ...records, only: this.#onlyRecords } } : {}),
 		};
 		this.#from = to;

@@ -35,6 +35,8 @@ export interface BatchOutcome {
 	readonly rejected: readonly { readonly message: number; readonly why: string }[];
 	/** Records to be produced. Absent: none. */
 	readonly records?: PackedRecords;
+	/** True if the handler gave records in this thread, and they were only checked (`verify`, `reprocess`). */
+	readonly recordsLeftOut?: boolean;
 	/**
 	 * Counts of messages, for metrics. `row`: at least one upsert and no delete; `delete`: at least one delete; `none`: neither row nor
 	 * record. Messages with records alone are counted in `records`.

@@ -1,6 +1,7 @@
 /** Handlers that produce, on a real Kafka: what is produced, what fails, and what waits. */
 import { expect, inject, it } from "vitest";
 import type { Database } from "../../../src/sink/database/database.ts";
+import { pockaffe } from "../../support/daemons/command-line.ts";
 import { notReadyFor } from "../../support/daemons/delivery-scene.ts";
 import { eventTable, readTable } from "../../support/daemons/event-log.ts";
 import { committedOffsets, untilCommitted } from "../../support/kafka/group-offsets.ts";
@@ -52,6 +53,8 @@ describeOnKafka("a handler that produces", () => {
 		expect(await running.metric("pockaffe_handler_outcomes_total", 'outcome="produced"')).toBe(3);
 		expect(await running.metric("pockaffe_produced_latency_seconds_count")).toBe(9);
 		expect(await running.stop()).toBe(0);
+		const { code, stdout } = await pockaffe(["verify"], { cwd: daemon.folder });
+		expect([code, stdout]).toEqual([0, expect.stringContaining("records that the handler produces: left out, only rows are compared\n")]);
 	});
 
 	it("has a dead letter for a record that is too large, with the broker's code; its neighbours of the batch arrive, in order", async () => {

@@ -26,7 +26,7 @@ function reportAfter(find: (findings: Findings) => void, requirements = "") {
 	const findings = new Findings({ coverage, onlyTopic: "t", maxDifferences: 10 });
 	find(findings);
 	const wanted = requirements === "" ? [] : requirementsOf(requirements);
-	return reportOf({ group: "g", messages: 50, lettersMissing: null, coverage, findings, requirements: wanted });
+	return reportOf({ group: "g", messages: 50, recordsLeftOut: false, lettersMissing: null, coverage, findings, requirements: wanted });
 }
 
 function row(kind: RowFinding["kind"], offset: number): RowFinding {

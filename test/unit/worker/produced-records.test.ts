@@ -94,7 +94,9 @@ describe("records that an outcome holds", () => {
 
 	it("are checked and not kept where nothing is produced", () => {
 		const outcome = outcomeOf([{ produce: [{ topic: "a" }] }], { keepsRecords: false });
-		expect(outcome.records).toEqual({ blocks: [], count: 0, only: 1 });
+		expect([outcome.records, outcome.recordsLeftOut]).toEqual([{ blocks: [], count: 0, only: 1 }, true]);
+		expect("recordsLeftOut" in outcomeOf([null], { keepsRecords: false })).toBe(false);
+		expect("recordsLeftOut" in outcomeOf([{ produce: [{ topic: "a" }] }])).toBe(false);
 		expect(contradictionIn(outcome)).toBeNull();
 		expect(() => outcomeOf([{ produce: [{}] }], { keepsRecords: false })).toThrow("must name its topic");
 	});

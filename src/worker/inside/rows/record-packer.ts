@@ -90,6 +90,7 @@ export class RecordPacker {
 	readonly #options: RecordPackerOptions;
 	readonly #topics = new Map<string, TopicRecords>();
 	#count = 0;
+	#leftOut = false;
 
 	constructor(options: RecordPackerOptions) {
 		this.#options = options;
@@ -98,6 +99,11 @@ export class RecordPacker {
 	/** Records added since the last `take`. */
 	get count(): number {
 		return this.#count;
+	}
+
+	/** Whether any record was only checked so far. */
+	get leftOut(): boolean {
+		return this.#leftOut;
 	}
 
 	/** Marks how many records each topic has, to roll back to. */
@@ -163,7 +169,10 @@ export class RecordPacker {
 		const timestamp = timestampOf(own("timestamp"), sourceTimestamp);
 		const headers = headersOf(own("headers"));
 		const size = sizeOf(key) + sizeOf(value) + headers.size;
-		if (!this.#options.keeps) return size + RECORD_OVERHEAD;
+		if (!this.#options.keeps) {
+			this.#leftOut = true;
+			return size + RECORD_OVERHEAD;
+		}
 		let records = this.#topics.get(topic);
 		if (!records) {
 			records = new TopicRecords(topic);
