@@ -109,6 +109,8 @@ export class Daemon {
 	readonly #stopping = lifetime();
 	#state: DaemonState = "starting";
 	#http: HttpServer | null = null;
+	/** The server, or what is to become it: a stop in the middle of the start closes it too. */
+	#opening: Promise<HttpServer> | null = null;
 	#watcher: HandlerWatcher | null = null;
 	#lastConsumeError: string | null = null;
 	/** The client met an unknown topic or partition, and has not been replaced since. */
@@ -187,12 +189,17 @@ export class Daemon {
 		return buildSnapshot(this);
 	}
 
-	/** Listens, prepares the tables, joins the group. Resolves when the member has subscribed; rejects (ExitError) for a port in use. */
+	/**
+	 * Listens, prepares the tables, joins the group. Resolves when the member has subscribed, or when a `stop` came first: then it opens
+	 * nothing more. Rejects (ExitError) for a port in use.
+	 */
 	async start(): Promise<void> {
 		const { config, clock, logger } = this.parts;
+		const { signal } = this.#stopping;
 		const { module } = config.handler;
 		this.#handlerVersion = config.handler.version || (await handlerVersion(module));
-		this.#http = await createHttpServer({
+		if (signal.aborted) return;
+		this.#opening = createHttpServer({
 			host: config.http.host,
 			port: config.http.port,
 			clock,
@@ -205,8 +212,11 @@ export class Daemon {
 			mask: knownSecrets.mask,
 			onError: (path, error) => logger.error({ path }, `HTTP: ${messageOf(error)}`),
 		});
+		this.#http = await this.#opening;
+		if (signal.aborted) return;
 		const { version, listening } = this.parts;
 		await listening?.(this.#http.url);
+		if (signal.aborted) return;
 		const addon = nativeMissing === null ? ("topic_ids" as const) : ("none" as const);
 		const consuming = nativeMissing === null ? ("packed" as const) : ("node_rdkafka" as const);
 		const facts = { version, librdkafka: librdkafkaVersion, addon, consuming, tables: this.layouts.map(({ name }) => name) };
@@ -234,7 +244,7 @@ export class Daemon {
 			names: [...this.layouts, ...ownTables(config)].map(({ name }) => name),
 			unsafe: (message) => logger.warn({}, message),
 			clock,
-			signal: this.#stopping.signal,
+			signal,
 			failed: (message, retryInMs) => {
 				this.#ready.tables.failed(message);
 				logger.warn({}, `tables can't be prepared yet: ${message}; tried again every ${retryInMs} ms`);
@@ -244,7 +254,9 @@ export class Daemon {
 				logger.info({}, "tables are prepared");
 			},
 		});
+		if (signal.aborted) return;
 		await this.#renewedFiles.start();
+		if (signal.aborted) return;
 		await this.delivery.start();
 		this.stallDetector.start();
 	}
@@ -277,7 +289,8 @@ export class Daemon {
 			: "stopped before everything in hand was finished and committed: the next member handles the rest again";
 		const goodbye = left ? "" : "; the group's coordinator did not answer: it drops this member when its session ends";
 		logger.info({ drained, left }, `${how}${goodbye}`);
-		await this.#http?.close();
+		const http = await this.#opening?.catch(() => null);
+		await http?.close();
 		return { drained, hangs };
 	}
 

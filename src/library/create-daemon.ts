@@ -84,15 +84,15 @@ export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDi
 	}
 
 	/**
-	 * Listens, prepares the tables, joins the group. Resolves when the member has subscribed; a database that is away is waited for. Rejects
-	 * with `already_stopped` or `already_started` at a second life.
+	 * Listens, prepares the tables, joins the group. Resolves when the member has subscribed, or when `stop` was called first; a database
+	 * that is away is waited for. Rejects with `already_stopped` or `already_started` at a second life.
 	 */
 	async start(): Promise<void> {
 		if (this.#stopping !== null) throw new PocKaffeError("already_stopped", "a stopped daemon can't be started: create another one");
 		if (this.#isStarted) throw new PocKaffeError("already_started", "the daemon was started already");
 		this.#isStarted = true;
 		await this.#daemon.start();
-		this.emit("started");
+		if (this.#stopping === null) this.emit("started");
 	}
 
 	/**

@@ -107,11 +107,10 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 
 	/** Begins to commit at the interval. */
 	start(): void {
+		if (this.#disposed) return;
 		this.#timer ??= this.#parts.clock.after(this.#parts.intervalMs, () => {
 			this.#timer = null;
-			void this.commit().finally(() => {
-				if (!this.#disposed) this.start();
-			});
+			void this.commit().finally(() => this.start());
 		});
 	}
 

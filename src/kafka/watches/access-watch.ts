@@ -51,6 +51,7 @@ export class AccessWatch {
 
 	/** Checks at once, and then at intervals. */
 	start(): void {
+		if (this.#disposed) return;
 		void this.look().finally(() => this.#lookLater());
 	}
 

@@ -104,6 +104,8 @@ describe("OffsetCommitter", () => {
 		await clock.advance(1_000);
 		expect(store.commits).toEqual([[1], [2]]);
 		committer.dispose();
+		// As where a stop comes in the middle of a start.
+		committer.start();
 		ledger.acknowledger(partition, epoch)(2);
 		await clock.advance(5_000);
 		expect(store.commits).toEqual([[1], [2]]);

@@ -139,7 +139,11 @@ describe.each([
 		expect(cluster.told).toEqual(["topic_missing b"]);
 		cluster.watch.dispose();
 		cluster.topics.add("b");
+		const commits = cluster.commits.length;
+		// As where a stop comes in the middle of a start.
+		cluster.watch.start();
 		await cluster.clock.advance(60_000);
 		expect(cluster.told).toEqual(["topic_missing b"]);
+		expect(cluster.commits).toHaveLength(commits);
 	});
 });
