@@ -209,8 +209,13 @@ export class Delivery {
 	async #warmUp(): Promise<void> {
 		const { signal } = this.#stopping;
 		const endTurn = await this.#turn.together(signal);
-		if (endTurn && !signal.aborted) await this.#parts.threads.warm(this.#parts.config.handler.timeoutMs);
-		endTurn?.();
+		try {
+			if (endTurn && !signal.aborted) await this.#parts.threads.warm(this.#parts.config.handler.timeoutMs);
+		} catch {
+			// A partition that needs the thread makes its own, and tells what is wrong.
+		} finally {
+			endTurn?.();
+		}
 	}
 
 	/** When those that wait for a thread have one, and the handler's files have settled: a handler may write beside itself all the time. */
