@@ -121,10 +121,10 @@ export class Producer implements AsyncDisposable {
 	}
 
 	/** Partition counts by topic: of all topics, or of the named one, which a broker that creates topics automatically then creates. */
-	topics(name?: string): Promise<Map<string, number>> {
+	topics(name?: string, timeoutMs = QUERY_TIMEOUT_MS): Promise<Map<string, number>> {
 		const what = name === undefined ? { allTopics: true } : { topic: name };
 		return new Promise((resolve, reject) => {
-			this.#raw.getMetadata({ ...what, timeout: QUERY_TIMEOUT_MS } as never, (error, metadata) => {
+			this.#raw.getMetadata({ ...what, timeout: timeoutMs } as never, (error, metadata) => {
 				if (error) return reject(producerError(error));
 				const present = metadata.topics.filter(({ partitions }) => partitions.length > 0);
 				resolve(new Map(present.map(({ name, partitions }) => [name, partitions.length])));

@@ -56,14 +56,10 @@ const MAX_MESSAGE_BYTES = 100_000_000;
 const refusedConfig = new Set(["kafka_40", "kafka_44"]);
 /** librdkafka's codes: the producer is unusable (fatal, state), the record is too large, the record was not accepted in time. */
 const codes = { fatal: "kafka_-150", state: "kafka_-172", tooLarge: "kafka_10", timedOut: "kafka_-192" };
-/**
- * What a record of a topic that was deleted ends with: the client waits for the topic to come back until the record's time is over, and
- * says so only then. The topic is looked for again, and made where it is missing.
- */
-const goneCodes: readonly string[] = [
-	codes.timedOut,
-	...[kafkaErrors.unknownTopic, kafkaErrors.unknownPartition, kafkaErrors.unknownTopicOrPartition].map((code) => `kafka_${code}`),
-];
+/** What a record of a topic that was deleted ends with. The topic is looked for again, and made where it is missing. */
+const goneCodes = [kafkaErrors.unknownTopic, kafkaErrors.unknownPartition, kafkaErrors.unknownTopicOrPartition].map(
+	(code) => `kafka_${code}`,
+);
 
 interface Connection {
 	readonly producer: TopicProducer;
@@ -71,6 +67,8 @@ interface Connection {
 	readonly partitions: number;
 	/** The offset of the last letter, by partition. */
 	readonly offsets: Map<number, number>;
+	/** Whether the topic is still there is being asked. */
+	isAsking: boolean;
 }
 
 /** Stores letters in the topic, and tries until they are durable. */
@@ -166,28 +164,50 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	async #produce({ next, isLarge }: LetterTrial, isBrief: boolean): Promise<void> {
 		const { topic } = this.#parts;
 		const connecting = this.#connected(isLarge);
-		const { producer, partitions, offsets } = await connecting;
+		const connection = await connecting;
+		const { producer, partitions, offsets } = connection;
 		const { key, value } = next;
 		const headers = letterHeaders(next, this.#parts, { ageMs: Math.max(0, this.#parts.clock.monotonic() - next.receivedAtMs), isBrief });
 		const record = { topic, partition: next.partition % partitions, key, value, headers };
 		try {
 			const { partition, offset } = await producer.produce(record).catch(refused(this.#parts.kafka, { topic: ["Write", topic] }));
+			// Of a record that it had already the broker tells no offset.
+			if (offset < 0) return;
 			// Somebody deleted the topic and made another one, a broker by itself perhaps: that one may not keep letters.
-			if (offset <= (offsets.get(partition) ?? -1)) this.#lookAnew(isLarge, connecting, producer);
+			if (offset <= (offsets.get(partition) ?? -1)) this.#lookAnew(isLarge, connecting, DELIVERY_TIMEOUT_MS);
 			else offsets.set(partition, offset);
 		} catch (error) {
-			if (goneCodes.includes(codeOf(error))) this.#lookAnew(isLarge, connecting, producer);
+			const code = codeOf(error);
+			if (goneCodes.includes(code)) this.#lookAnew(isLarge, connecting, 0);
+			if (code === codes.timedOut) void this.#askWhetherGone(isLarge, connecting, connection);
 			throw error;
 		} finally {
 			if (producer.gaveUp) void this.#disconnect();
 		}
 	}
 
-	/** The next letter looks for the topic again. Of many letters that ask for it together only the first gives the client up. */
-	#lookAnew(forLarge: boolean, connecting: Promise<Connection>, producer: TopicProducer): void {
+	/**
+	 * The client waits for a topic that was deleted until the record's time is over. It waits as long for one partition without a leader:
+	 * where the topic is as it was, the letters of the others go on. Once for many letters, and no letter waits for the answer.
+	 */
+	async #askWhetherGone(forLarge: boolean, connecting: Promise<Connection>, connection: Connection): Promise<void> {
+		if (connection.isAsking) return;
+		connection.isAsking = true;
+		const { producer, partitions } = connection;
+		const topics = await producer.topics(undefined, CONNECT_TIMEOUT_MS).catch(() => null);
+		connection.isAsking = false;
+		const found = topics?.get(this.#parts.topic);
+		if (topics && found !== partitions) this.#lookAnew(forLarge, connecting, found === undefined ? 0 : DELIVERY_TIMEOUT_MS);
+	}
+
+	/**
+	 * The next letter looks for the topic again. Of many letters that ask for it together only the first gives the client up, which has
+	 * `flushMs` to report those that it has under way.
+	 */
+	#lookAnew(forLarge: boolean, connecting: Promise<Connection>, flushMs: number): void {
 		if (this.#connections.get(forLarge) !== connecting) return;
 		this.#connections.delete(forLarge);
-		void this.#close(producer);
+		void this.#close(connecting, flushMs);
 	}
 
 	#failed(letter: DeadLetter, error: unknown): void {
@@ -211,7 +231,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		const known = this.#connections.get(forLarge);
 		if (known) return known;
 		const connecting = this.#connect(forLarge ? LARGE_DELIVERY_TIMEOUT_MS : DELIVERY_TIMEOUT_MS).catch((error) => {
-			this.#connections.delete(forLarge);
+			if (this.#connections.get(forLarge) === connecting) this.#connections.delete(forLarge);
 			throw error;
 		});
 		this.#connections.set(forLarge, connecting);
@@ -224,7 +244,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 			? await connectProducer()
 			: await Producer.connect(kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs });
 		try {
-			return { producer, partitions: await this.#existing(producer), offsets: new Map() };
+			return { producer, partitions: await this.#existing(producer), offsets: new Map(), isAsking: false };
 		} catch (error) {
 			await producer[Symbol.asyncDispose]();
 			throw error;
@@ -272,18 +292,19 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	}
 
 	async #disconnect(): Promise<void> {
-		const connections = [...this.#connections.values()];
+		// Letters still under way are given up by their callers, or tried again with the next connection.
+		for (const connecting of this.#connections.values()) void this.#close(connecting, 0);
 		this.#connections.clear();
-		for (const connection of connections) {
-			const { producer } = (await connection.catch(() => null)) ?? {};
-			// Letters still under way are given up by their callers, or tried again with the next connection.
-			if (producer) void this.#close(producer);
-		}
 		await Promise.all(this.#closing);
 	}
 
-	#close(producer: TopicProducer): Promise<void> {
-		const closing = producer.close(0).finally(() => this.#closing.delete(closing));
+	#close(connecting: Promise<Connection>, flushMs: number): Promise<void> {
+		const closing = connecting
+			.then(
+				({ producer }) => producer.close(flushMs),
+				() => {},
+			)
+			.finally(() => this.#closing.delete(closing));
 		this.#closing.add(closing);
 		return closing;
 	}

@@ -20,7 +20,22 @@ const kafka = loadConfig({
 	},
 }).config.kafka;
 const KEPT = { "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": "1048588" };
+const timedOut = new KafkaError("its time is over", -192);
 const alter = "kafka-configs.sh --bootstrap-server k1:9092,k2:9092 --alter --entity-type topics --entity-name dead --add-config";
+
+interface Deferred<T> {
+	readonly promise: Promise<T>;
+	resolve(value: T): void;
+	reject(error: Error): void;
+}
+
+function deferred<T>(): Deferred<T> {
+	let settle = {} as Omit<Deferred<T>, "promise">;
+	const promise = new Promise<T>((resolve, reject) => {
+		settle = { resolve, reject };
+	});
+	return { promise, ...settle };
+}
 
 function policyOf(own: Record<string, string> | KafkaError, sources: Record<string, Record<string, string> | KafkaError> = {}) {
 	const all = Object.entries({ dead: own, ...sources });
@@ -77,10 +92,21 @@ describe("the topic of dead letters", () => {
 		const stored: number[] = [];
 		const told: string[] = [];
 		const current = { ...settings };
-		/** What the cluster says: `gone` refuses what is looked up and what is written. */
-		const cluster = { partitions: 3, unknownSettings: false, gone: null as KafkaError | null, clients: 0, closed: 0 };
+		/** What the cluster says: `gone` refuses what is written, and `report` answers it in its own way; `flushes`: of each client closed. */
+		const cluster = {
+			partitions: 3,
+			unknownSettings: false,
+			gone: null as KafkaError | null,
+			report: null as ((partition: number) => Promise<number>) | null,
+			looked: null as (() => Promise<Map<string, number>>) | null,
+			connecting: null as Promise<unknown> | null,
+			clients: 0,
+			closed: 0,
+			flushes: [] as number[],
+		};
 		const producer = (): TopicProducer => ({
 			topics: async () =>
+				cluster.looked?.() ??
 				new Map([
 					["dead", cluster.partitions],
 					["orders", 3],
@@ -89,10 +115,14 @@ describe("the topic of dead letters", () => {
 				new Map([["dead", cluster.unknownSettings ? new KafkaError("Unknown topic", 3) : new Map(Object.entries(current))]]),
 			produce: async ({ partition = 0 }) => {
 				if (cluster.gone) throw cluster.gone;
+				if (cluster.report) return { partition, offset: await cluster.report(partition), timestamp: 0 };
 				return { partition, offset: stored.push(partition), timestamp: 0 };
 			},
 			gaveUp: false,
-			close: async () => void cluster.closed++,
+			close: async (flushMs) => {
+				cluster.closed++;
+				cluster.flushes.push(flushMs);
+			},
 			async [Symbol.asyncDispose]() {},
 		});
 		const letters = new DeadLetterTopic({
@@ -104,12 +134,14 @@ describe("the topic of dead letters", () => {
 			random: () => 0.5,
 			connectProducer: async () => {
 				cluster.clients++;
+				await cluster.connecting;
 				return producer();
 			},
 		});
 		letters.on("target:blocked", ({ message }) => told.push(message));
 		letters.on("target:doubtful", ({ message }) => told.push(message));
-		return { clock, cluster, current, letters, stored, told };
+		const store = (partition: number) => letters.store(deadLetter({ topic: "orders", partition }), new AbortController().signal);
+		return { clock, cluster, current, letters, store, stored, told };
 	}
 
 	it("that is compacted takes no letter: its target is blocked, until the policy is another one", async () => {
@@ -146,19 +178,106 @@ describe("the topic of dead letters", () => {
 		["the client knows no such partition", -190],
 		["the broker knows no such topic", 3],
 	])("that is deleted under a letter is looked for anew, once for all letters, where %s", async (_, code) => {
-		const { clock, cluster, letters, stored } = scene(KEPT);
-		const store = (partition: number) => letters.store(deadLetter({ topic: "orders", partition }), new AbortController().signal);
+		const { clock, cluster, letters, store, stored } = scene(KEPT);
 		await store(2);
 		expect(cluster).toMatchObject({ clients: 1, closed: 0 });
-		cluster.gone = new KafkaError("gone", code);
+		Object.assign(cluster, { gone: new KafkaError("gone", code), partitions: 1 });
 		const storing = [store(1), store(2)];
 		await clock.advance(0);
 		expect([letters.blocked, cluster.clients, cluster.closed]).toEqual([true, 1, 1]);
-		Object.assign(cluster, { gone: null, partitions: 1 });
+		cluster.gone = null;
 		await clock.advance(60_000);
 		await Promise.all(storing);
 		expect([letters.blocked, stored, cluster.clients, cluster.closed]).toEqual([false, [2, 0, 0], 2, 1]);
 		await letters.dispose();
+	});
+
+	it("that is not there when a letter's time is over is looked for anew at once", async () => {
+		const { clock, cluster, letters, store } = scene(KEPT);
+		await store(2);
+		Object.assign(cluster, { gone: timedOut, looked: async () => new Map() });
+		const storing = store(1);
+		await clock.advance(0);
+		expect(cluster).toMatchObject({ clients: 1, flushes: [0] });
+		Object.assign(cluster, { gone: null, looked: null });
+		await clock.advance(60_000);
+		await storing;
+		expect(cluster.clients).toBe(2);
+		await letters.dispose();
+	});
+
+	it("that is there when letters' time is over keeps its client: letters of other partitions are on their way", async () => {
+		const { clock, cluster, letters, store, told } = scene(KEPT);
+		await store(0);
+		const looks: Deferred<Map<string, number>>[] = [];
+		const report = deferred<number>();
+		cluster.looked = () => {
+			looks.push(deferred());
+			return (looks.at(-1) as Deferred<Map<string, number>>).promise;
+		};
+		cluster.report = async (partition) => {
+			if (partition === 1) throw timedOut;
+			return report.promise;
+		};
+		const [standing, moving] = [[store(1), store(1)], store(2)];
+		await clock.advance(10_000);
+		// One question for all of them, and the next one when that has its answer.
+		expect(looks).toHaveLength(1);
+		looks[0]?.reject(new KafkaError("no broker", -195));
+		await clock.advance(10_000);
+		expect(looks).toHaveLength(2);
+		cluster.looked = null;
+		looks[1]?.resolve(new Map([["dead", 3]]));
+		await clock.advance(10_000);
+		expect(cluster).toMatchObject({ clients: 1, closed: 0 });
+		report.resolve(7);
+		await moving;
+		let offset = 7;
+		cluster.report = async () => ++offset;
+		await clock.advance(60_000);
+		await Promise.all(standing);
+		expect([cluster.clients, cluster.closed, told.length]).toEqual([1, 0, 1]);
+		await letters.dispose();
+	});
+
+	it("that took a letter twice says so without an offset: its client stays", async () => {
+		const { cluster, letters, store } = scene(KEPT);
+		const offsets = [4, -1001, 5];
+		cluster.report = async () => offsets.shift() ?? 0;
+		for (let letter = 0; letter < 3; letter++) await store(1);
+		expect([cluster.clients, cluster.closed]).toEqual([1, 0]);
+		await store(1);
+		expect([cluster.clients, cluster.closed]).toEqual([1, 1]);
+		await letters.dispose();
+	});
+
+	it("whose client is replaced while it connects keeps the new one, whatever becomes of the old one", async () => {
+		const { clock, cluster, letters, store } = scene(KEPT);
+		const first = deferred<void>();
+		cluster.connecting = first.promise;
+		await letters.prepare();
+		const renewing = letters.renew();
+		cluster.connecting = null;
+		await store(1);
+		first.reject(new Error("no broker"));
+		await renewing;
+		await clock.advance(60_000);
+		await store(1);
+		expect(cluster).toMatchObject({ clients: 2, closed: 0 });
+		await letters.dispose();
+		expect(cluster.closed).toBe(1);
+	});
+
+	it("is disposed when a client that was given up before has gone", async () => {
+		const { cluster, letters } = scene(KEPT);
+		const first = deferred<void>();
+		cluster.connecting = first.promise;
+		await letters.prepare();
+		const renewing = letters.renew();
+		const disposing = letters.dispose().then(() => cluster.closed);
+		first.resolve();
+		expect(await disposing).toBe(1);
+		await renewing;
 	});
 
 	it("that somebody made anew is looked at again: what it does to letters is told", async () => {
@@ -172,6 +291,8 @@ describe("the topic of dead letters", () => {
 		await store();
 		await store();
 		expect([cluster.clients, cluster.closed]).toEqual([2, 1]);
+		// Letters of other partitions that it has under way may still report.
+		expect(cluster.flushes).toEqual([5_000]);
 		expect(told).toEqual([expect.stringMatching(/^dead letters go to topic dead: Kafka deletes its letters after 7 days/)]);
 		await clock.advance(0);
 		await letters.dispose();
