@@ -36,6 +36,8 @@ export interface ProducerOptions {
 	readonly timeoutMs?: number;
 	readonly lingerMs?: number;
 	readonly deliveryTimeoutMs?: number;
+	/** How long a topic that the brokers don't know any more is waited for, whatever `deliveryTimeoutMs` is. Default: librdkafka's 30 s. */
+	readonly absentTopicMs?: number;
 }
 
 interface Report {
@@ -201,13 +203,17 @@ export class Producer implements AsyncDisposable {
 }
 
 /** The user's `properties` override our defaults, but never the settings that delivery guarantees depend on. */
-export function producerSettings(kafka: Config["kafka"], { lingerMs = 0, deliveryTimeoutMs }: ProducerOptions): Record<string, unknown> {
+export function producerSettings(
+	kafka: Config["kafka"],
+	{ lingerMs = 0, deliveryTimeoutMs, absentTopicMs }: ProducerOptions,
+): Record<string, unknown> {
 	return {
 		"linger.ms": lingerMs,
 		"compression.codec": "lz4",
 		"queue.buffering.max.messages": 200_000,
 		// The broker and the topic decide what is too large.
 		"message.max.bytes": 1_000_000_000,
+		...(absentTopicMs === undefined ? {} : { "topic.metadata.propagation.max.ms": absentTopicMs }),
 		...kafkaClientSettings(kafka),
 		"enable.idempotence": true,
 		acks: "all",

@@ -45,6 +45,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const DELIVERY_TIMEOUT_MS = 5_000;
 /** The same for a large record. */
 const LARGE_DELIVERY_TIMEOUT_MS = 120_000;
+/** librdkafka's 30 s are for a new topic that not all brokers know yet. This one was there when the client connected. */
+const ABSENT_TOPIC_MS = 5_000;
 /**
  * From this size on a record may exceed 100 MiB as a request. By default no broker accepts that, and it hangs up instead of saying so.
  * Compressed, such a record may be smaller.
@@ -187,8 +189,8 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	}
 
 	/**
-	 * The client waits for a topic that was deleted until the record's time is over. It waits as long for one partition without a leader:
-	 * where the topic is as it was, the letters of the others go on. Once for many letters, and no letter waits for the answer.
+	 * A record's time is over where the topic is gone, and where its partition alone has no leader: then the letters of the others go on.
+	 * Asks once for many letters, and no letter waits for the answer.
 	 */
 	async #askWhetherGone(forLarge: boolean, connecting: Promise<Connection>, connection: Connection): Promise<void> {
 		if (connection.isAsking) return;
@@ -242,7 +244,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		const { kafka, connectProducer } = this.#parts;
 		const producer = connectProducer
 			? await connectProducer()
-			: await Producer.connect(kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs });
+			: await Producer.connect(kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs, absentTopicMs: ABSENT_TOPIC_MS });
 		try {
 			return { producer, partitions: await this.#existing(producer), offsets: new Map(), isAsking: false };
 		} catch (error) {

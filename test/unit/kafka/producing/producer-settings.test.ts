@@ -19,3 +19,9 @@ it("the user's properties lie over defaults, and not over what a delivery is pro
 		...{ "linger.ms": 7, "compression.codec": "zstd" },
 	});
 });
+
+it("a topic that is gone is waited for as long as it is said, or as librdkafka does", () => {
+	const setting = "topic.metadata.propagation.max.ms";
+	expect(producerSettings(kafka({}), { absentTopicMs: 5_000 })).toHaveProperty([setting], 5_000);
+	expect(producerSettings(kafka({}), {})).not.toHaveProperty([setting]);
+});
