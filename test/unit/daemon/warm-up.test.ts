@@ -4,7 +4,8 @@ import { expect, it, vi } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
 import { tableLayouts } from "../../../src/config/table-layouts.ts";
 import { Turn } from "../../../src/core/turn.ts";
-import { Delivery, type DeliveryParts } from "../../../src/daemon/delivery.ts";
+import { Delivery } from "../../../src/daemon/delivery.ts";
+import type { DeliveryParts } from "../../../src/daemon/delivery-parts.ts";
 import { noRecords } from "../../../src/worker/ports.ts";
 import { ManualClock, settle } from "../../support/fakes/manual-clock.ts";
 
