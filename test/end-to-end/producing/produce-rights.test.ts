@@ -94,7 +94,7 @@ describeOnKafka("the right to write to a produced topic", () => {
 	);
 
 	it("is missing at the start, for every topic: told with what gives it, a drain does not wait, and with it all goes on", {
-		timeout: 120_000,
+		timeout: 200_000,
 	}, async () => {
 		await using db = await createTestDatabase();
 		const [source, out, other] = [uniqueName("source"), uniqueName("out"), uniqueName("other")];
