@@ -1,9 +1,10 @@
 /**
- * Compiles `src` into `dist`, beside which it is made first: what didn't change isn't touched, what did is renamed into place, file by file. A
- * daemon of the same clone that loads a module meanwhile (`npm test` builds) finds whole files, and those it knows while nothing changed.
+ * Compiles `src` into `dist`, beside which it is made first: what didn't change isn't touched, what did is renamed into place, file by
+ * file. A daemon of the same clone that loads a module meanwhile (`npm test` builds) finds whole files, and those it knows while nothing
+ * changed.
  *
- * The command line and the threads' entry are bundled, too, with the packages they use: Node takes about a millisecond of CPU for each of the
- * 800 files that a daemon would load otherwise (0.6 s until it listens, 0.25 s bundled; a thread 80 ms, 45 ms bundled).
+ * The command line and the threads' entry are bundled, too, with the packages they use: Node takes about a millisecond of CPU for each of
+ * the 800 files that a daemon would load otherwise (docs/performance.md has what it saves).
  */
 import { spawnSync } from "node:child_process";
 import {
@@ -50,7 +51,8 @@ function filesIn(folder) {
 }
 
 /**
- * What the command is. Node 22 keeps what it compiled, in a folder that nobody else can write to; where this process can't either, nothing is kept.
+ * What the command is. Node 22 keeps what it compiled, in a folder that nobody else can write to; where this process can't either, nothing
+ * is kept.
  */
 const commandFile = `#!/usr/bin/env node
 import module from "node:module";

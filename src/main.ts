@@ -5,8 +5,8 @@ import { listenToSignals } from "./commands/process/signals.ts";
 import { leave } from "./commands/process/way-out.ts";
 import { runProgram } from "./commands/program.ts";
 import { exitCodes } from "./core/errors.ts";
-import { lifetime } from "./core/lifetime.ts";
-import { packageVersion } from "./core/package-version.ts";
+import { packageVersion } from "./core/package.ts";
+import { lifetime } from "./core/waiting/lifetime.ts";
 
 const interrupted = lifetime();
 let exitCode: number = exitCodes.done;

@@ -5,6 +5,7 @@ import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { isUnconfigured, requireForRun } from "../config/requirements.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
+import { isAlive } from "../core/is-alive.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 import type { CommandContext } from "./command-context.ts";
 
@@ -37,13 +38,4 @@ export async function kafkaOf(command: Command, context: CommandContext): Promis
 		throw new ExitError(exitCodes.usage, "embedded_gone", rule);
 	}
 	return { kafka: { ...config.kafka, brokers: addresses.brokers }, embedded: true };
-}
-
-function isAlive(pid: number): boolean {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch (error) {
-		return (error as { code?: string }).code === "EPERM";
-	}
 }

@@ -10,12 +10,11 @@
  */
 import { referenceWaits } from "../config/table-layouts.ts";
 import { exponentialBackOff } from "../core/back-off.ts";
-import type { Timer } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
-import { lifetime } from "../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../core/messages/message.ts";
 import type { Problem } from "../core/problem.ts";
-import { Turn } from "../core/turn.ts";
+import { lifetime } from "../core/waiting/lifetime.ts";
+import { Turn } from "../core/waiting/turn.ts";
 import { isIncremental } from "../kafka/client/consumer-settings.ts";
 import type { GroupClient } from "../kafka/client/group-client.ts";
 import { GroupConsumer } from "../kafka/group/group-consumer.ts";
@@ -86,7 +85,6 @@ export class Delivery {
 	readonly #hands: HandKeeper;
 	readonly #turn = new Turn();
 	readonly #left = new LeftPartitions();
-	#warming: Timer | null = null;
 	readonly #logs: LogWatch;
 	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
@@ -198,11 +196,13 @@ export class Delivery {
 		this.#access.start();
 	}
 
-	/** The handler's file changed. */
+	/**
+	 * The handler's file changed, or one beside it. Makes no other thread in reserve: a handler that writes a file beside itself at each load
+	 * would have one made for ever.
+	 */
 	handlerChanged(): void {
 		this.#parts.threads.expire();
 		this.supervisor.handlerChanged();
-		this.#warmUpLater();
 	}
 
 	/** A thread in reserve, as any handler that begins: not while a message that may end the process is in hand. */
@@ -218,10 +218,9 @@ export class Delivery {
 		}
 	}
 
-	/** When those that wait for a thread have one, and the handler's files have settled: a handler may write beside itself all the time. */
+	/** When those that wait for a thread have one. */
 	#warmUpLater(): void {
-		this.#warming?.cancel();
-		this.#warming = this.#parts.clock.after(WARM_AFTER_MS, () => {
+		this.#parts.clock.after(WARM_AFTER_MS, () => {
 			if (!this.#stopping.signal.aborted) void this.#warmUp();
 		});
 	}

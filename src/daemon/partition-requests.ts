@@ -1,9 +1,9 @@
 /** What people ask of partitions while the daemon runs (HTTP, the commands): pause, resume, restart, skip a message, set offsets. */
 import type { Clock } from "../core/clock.ts";
-import { lifetime } from "../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../core/messages/message.ts";
 import type { SkipOutcome } from "../core/messages/skip-outcome.ts";
 import type { OffsetSet, OffsetsSetOutcome, WantedOffset } from "../core/offsets/set-offset.ts";
+import { lifetime } from "../core/waiting/lifetime.ts";
 import type { GroupConsumer } from "../kafka/group/group-consumer.ts";
 import type { OffsetLedger } from "../kafka/offsets/offset-ledger.ts";
 import { OffsetRequests } from "../kafka/offsets/offset-requests.ts";

@@ -4,6 +4,7 @@
  */
 import { readFile, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { isAlive } from "../core/is-alive.ts";
 
 /** The contents of the file. */
 export interface Postmaster {
@@ -24,11 +25,7 @@ export async function readPostmasterPid(data: string): Promise<Postmaster | null
  * reaps it, it stays one for ever), and so does another program that has got the pid meanwhile. Without /proc any living process counts.
  */
 export async function isPostgresOf({ pid }: Postmaster, data: string, user: { readonly uid: number } | null): Promise<boolean> {
-	try {
-		process.kill(pid, 0);
-	} catch (error) {
-		if ((error as { code?: string }).code !== "EPERM") return false;
-	}
+	if (!isAlive(pid)) return false;
 	let commandLine: string;
 	try {
 		commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8");

@@ -7,7 +7,7 @@ import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/messages/message.ts";
 import type { LogId } from "../core/offsets/log-identity.ts";
-import { unlessAborted } from "../core/unless-aborted.ts";
+import { unlessAborted } from "../core/waiting/unless-aborted.ts";
 import { kafkaClientSettings } from "./client/client-settings.ts";
 import { type ClusterMetadata, connectOrExplain } from "./client/connect.ts";
 import { type Consumed, ConsumerClient } from "./client/consumer-client.ts";

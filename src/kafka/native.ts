@@ -13,7 +13,7 @@ import "node-rdkafka";
 import { messageOf } from "../core/errors.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/messages/message.ts";
 import type { LogId } from "../core/offsets/log-identity.ts";
-import { packageRoot } from "../core/package-root.ts";
+import { packageRoot } from "../core/package.ts";
 import { KafkaError, kafkaErrors } from "./client/kafka-error.ts";
 import type { Operation } from "./watches/rights.ts";
 

@@ -8,7 +8,7 @@ import { loadConfig } from "../config/load.ts";
 import { requireForRun } from "../config/requirements.ts";
 import { systemClock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
-import { packageVersion } from "../core/package-version.ts";
+import { packageVersion } from "../core/package.ts";
 import { systemRandom } from "../core/random.ts";
 import { Daemon, type DaemonParts, type StopCause } from "../daemon/daemon.ts";
 import type { SummaryFigures } from "../embedded/summary-line.ts";

@@ -8,11 +8,11 @@
  * Step 4 of a message's way (docs/architecture.md).
  */
 
-import { lifetime } from "../core/lifetime.ts";
 import { type Evidence, suspicionWords } from "../core/messages/hand-note.ts";
 import type { PackedBatch } from "../core/messages/packed-batch.ts";
 import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
 import { withoutValues } from "../core/text/without-values.ts";
+import { lifetime } from "../core/waiting/lifetime.ts";
 import { CarefulHand } from "./failures/careful-hand.ts";
 import { type CrashReport, keyText, type NextStep } from "./failures/crash-report.ts";
 import { CrashReports } from "./failures/crash-reports.ts";

@@ -4,7 +4,7 @@ import type { DeadLetter } from "../core/dead-letters/dead-letter.ts";
 import type { TopicPartition } from "../core/messages/message.ts";
 import type { LogId } from "../core/offsets/log-identity.ts";
 import type { Random } from "../core/random.ts";
-import type { Turn } from "../core/turn.ts";
+import type { Turn } from "../core/waiting/turn.ts";
 import type { HandNotes } from "./failures/careful-hand.ts";
 import type { CrashReport } from "./failures/crash-report.ts";
 import type { BreakerLimits } from "./outcomes/breaker.ts";

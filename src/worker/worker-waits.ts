@@ -9,7 +9,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import type { TopicPartition } from "../core/messages/message.ts";
-import { WakeUp } from "../core/wake-up.ts";
+import { WakeUp } from "../core/waiting/wake-up.ts";
 import type { ExitReason } from "./thread/handler-thread.ts";
 import type { ParkReason, WorkerListener, WorkerState } from "./worker-parts.ts";
 

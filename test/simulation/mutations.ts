@@ -276,11 +276,11 @@ export const mutations: readonly Mutation[] = [
 		kinds: "deadly beginnings",
 		edits: [
 			{
-				file: "src/core/turn.ts",
+				file: "src/core/waiting/turn.ts",
 				from: "return turn.begin(this.#loners, signal);",
 				to: "return turn.begin(Promise.resolve(), signal);",
 			},
-			{ file: "src/core/turn.ts", from: "this.#everybody = Promise.all([this.#everybody, turn.ended]);", to: "" },
+			{ file: "src/core/waiting/turn.ts", from: "this.#everybody = Promise.all([this.#everybody, turn.ended]);", to: "" },
 		],
 	},
 	{

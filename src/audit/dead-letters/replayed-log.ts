@@ -13,7 +13,7 @@ import { packMessages } from "../../core/messages/message-codec.ts";
 import type { LogId } from "../../core/offsets/log-identity.ts";
 import type { Random } from "../../core/random.ts";
 import { splitTexts } from "../../core/rows/joined-texts.ts";
-import { Turn } from "../../core/turn.ts";
+import { Turn } from "../../core/waiting/turn.ts";
 import { workerSettings } from "../../daemon/daemon-parts.ts";
 import { RestartIntensity } from "../../supervisor/restart-intensity.ts";
 import type { HandNotes } from "../../worker/failures/careful-hand.ts";

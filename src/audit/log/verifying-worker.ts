@@ -12,7 +12,7 @@ import type { ReceivedMessage, TopicPartition } from "../../core/messages/messag
 import { packMessages } from "../../core/messages/message-codec.ts";
 import type { Random } from "../../core/random.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
-import { Turn } from "../../core/turn.ts";
+import { Turn } from "../../core/waiting/turn.ts";
 import { workerSettings } from "../../daemon/daemon-parts.ts";
 import { RestartIntensity } from "../../supervisor/restart-intensity.ts";
 import type { FailureKind } from "../../worker/failures/crash-report.ts";

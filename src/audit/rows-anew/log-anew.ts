@@ -1,6 +1,6 @@
 /**
- * Computes the rows of a log anew: which part of each partition is handled again, what the handler makes of it, which messages it rejects or
- * fails at. Knows the log and the handler; reprocessing.ts decides what to change in the tables.
+ * Computes the rows of a log anew: which part of each partition is handled again, what the handler makes of it, which messages it rejects
+ * or fails at. Knows the log and the handler; reprocessing.ts decides what to change in the tables.
  */
 import type { Config } from "../../config/config.ts";
 import { tableLayouts } from "../../config/table-layouts.ts";

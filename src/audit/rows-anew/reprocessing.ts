@@ -1,6 +1,7 @@
 /**
- * Computes rows anew after the handler was corrected (log-anew.ts), and changes the tables: reads a stretch of the log without joining a group, runs today's handler over it, and
- * replaces the rows that the same messages made before. Daemons may run meanwhile: a row that belongs to another message by then stays.
+ * Computes rows anew after the handler was corrected (log-anew.ts), and changes the tables: reads a stretch of the log without joining a
+ * group, runs today's handler over it, and replaces the rows that the same messages made before. Daemons may run meanwhile: a row that
+ * belongs to another message by then stays.
  *
  * For each id the newest row counts that the log makes from the stretch's beginning to the committed offset. If a message no longer makes
  * its stored row, the id's previous message counts. That message may lie before the stretch: then the log is read from its beginning. A

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { LetterPosition } from "../../core/dead-letters/dead-letter.ts";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
+import { isAlive } from "../../core/is-alive.ts";
 import { readLines } from "../../core/text/lines.ts";
 import type { CoveredPartition, KeptCoverage } from "../log/log-coverage.ts";
 import type { Difference } from "./findings.ts";
@@ -166,16 +167,6 @@ async function lock(folder: string): Promise<void> {
 		const pid = Number(await readFile(file, "utf8"));
 		if (pid !== process.pid && isAlive(pid)) throw refusal(folder, `is in use by process ${pid} (if that is none of ours, remove ${file})`);
 		await writeFile(file, String(process.pid));
-	}
-}
-
-function isAlive(pid: number): boolean {
-	if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch (error) {
-		return (error as { code?: string }).code === "EPERM";
 	}
 }
 

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { HeldOffsets } from "../../core/messages/hand-note.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
-import { packageRoot } from "../../core/package-root.ts";
+import { packageRoot } from "../../core/package.ts";
 
 /**
  * A child process that names the messages in hand if this process crashes. Dispose it when the handler's work is over, however it ended.

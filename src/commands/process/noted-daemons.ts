@@ -4,6 +4,7 @@
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { isAlive } from "../../core/is-alive.ts";
 import { embeddedFolder } from "../../embedded/embedded-file.ts";
 import { checkFolder, ownFolder, readOwnFile, writeOwnFile } from "../../embedded/private-files.ts";
 
@@ -54,16 +55,6 @@ async function noteIn(folder: string, name: string): Promise<NotedDaemon | null>
 		// Not ours, or half written.
 	}
 	return null;
-}
-
-/** A process that we may not signal exists. */
-function isAlive(pid: number): boolean {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch (error) {
-		return (error as { code?: string }).code === "EPERM";
-	}
 }
 
 function folderIn(cwd: string): string {

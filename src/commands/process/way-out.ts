@@ -5,7 +5,7 @@
  */
 import type { Writable } from "node:stream";
 import { ExitError, exitCodes } from "../../core/errors.ts";
-import { unlessAborted } from "../../core/unless-aborted.ts";
+import { unlessAborted } from "../../core/waiting/unless-aborted.ts";
 import { endAllThreads } from "../../worker/thread/living-threads.ts";
 import type { CommandContext } from "../command-context.ts";
 

@@ -18,9 +18,8 @@ const FETCH_BYTES = 262_144;
 const FETCH_QUEUE_BACK_OFF_MS = 5;
 const STATISTICS_INTERVAL_MS = 5_000;
 /**
- * A member learns of a rebalance by the answer to its heartbeat, and all partitions that move stand still until the last one has learnt of it.
- * With librdkafka's 3 s a partition stood still for up to 3.1 s when a member was replaced, with 100 ms for up to 1 s (eager: 0.15 s). The
- * coordinator has ten small requests a second from each member.
+ * A member learns of a rebalance by the answer to its heartbeat, and partitions that move stand still until the last member has learnt of
+ * it: up to 3 s with librdkafka's default. The coordinator has ten small requests a second from each member.
  */
 const HEARTBEAT_MS = 100;
 /** How soon a new topic or partition is found; librdkafka's default is five minutes. */

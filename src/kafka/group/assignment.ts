@@ -14,12 +14,12 @@
  */
 import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
-import { eitherSignal } from "../../core/either-signal.ts";
 import { messageOf } from "../../core/errors.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
 import type { ReachedPosition } from "../../core/offsets/position-note.ts";
 import type { OffsetSet, WantedOffset } from "../../core/offsets/set-offset.ts";
-import { unlessAborted, unlessAbortedFor } from "../../core/unless-aborted.ts";
+import { eitherSignal } from "../../core/waiting/either-signal.ts";
+import { unlessAborted, unlessAbortedFor } from "../../core/waiting/unless-aborted.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import type { OffsetStore } from "../offsets/offset-store.ts";

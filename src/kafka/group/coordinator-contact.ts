@@ -66,8 +66,8 @@ export class CoordinatorContact {
 	}
 
 	/**
-	 * Takes the client's statistics; null if they say nothing about the group. `isSteady`: it is a member that has had an assignment. Does not
-	 * report a rebalance alone; one after the coordinator was away is part of the way back, and takes as long as a session.
+	 * Takes the client's statistics; null if they say nothing about the group. `isSteady`: it is a member that has had an assignment. Does
+	 * not report a rebalance alone; one after the coordinator was away is part of the way back, and takes as long as a session.
 	 */
 	read(json: string, hasRebalanced: boolean): { readonly isSteady: boolean; readonly news: MembershipNews | null } | null {
 		const membership = readMembership(json, this.#brokers);

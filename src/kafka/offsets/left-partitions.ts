@@ -1,6 +1,6 @@
 /**
- * Where this member left the partitions that it gave away. One that begins at the same place has not been gone on with by anybody meanwhile: eager
- * groups give most of them back at once. Pure.
+ * Where this member left the partitions that it gave away. One that begins at the same place has not been gone on with by anybody
+ * meanwhile: eager groups give most of them back at once. Pure.
  */
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { LogId } from "../../core/offsets/log-identity.ts";

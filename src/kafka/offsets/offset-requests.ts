@@ -5,9 +5,9 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
-import { lifetime } from "../../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { OffsetSet, OffsetsSetOutcome, WantedOffset } from "../../core/offsets/set-offset.ts";
+import { lifetime } from "../../core/waiting/lifetime.ts";
 import type { LogBounds } from "../group/start-decision.ts";
 
 /** How long a request waits for what is in hand to finish. */

@@ -21,7 +21,7 @@ export interface CurrentClientParts {
 	/** It has records that it has not reported. */
 	readonly isBusy: () => boolean;
 	readonly connected: () => void;
-	/** `trouble` is another. */
+	/** `trouble` changed. */
 	readonly troubled: () => void;
 	/** It is closed, because it gave itself up (`error`) or is old: what it has not reported it will never report. */
 	readonly gone: (error: KafkaError | null) => void;
@@ -37,7 +37,7 @@ export class CurrentClient {
 	#client: RecordClient | null = null;
 	#connecting: Promise<void> | null = null;
 	#closing: Promise<void> | null = null;
-	/** The one that connects is to be replaced. */
+	/** The client that is connecting is to be replaced: its settings are old. */
 	#isOld = false;
 	/** Why there is none. */
 	trouble: { message: string; sinceMs: number } | null = null;
@@ -51,12 +51,12 @@ export class CurrentClient {
 		return this.#closing ? null : this.#client;
 	}
 
-	/** One is made, unless it is on its way. */
+	/** Makes one, unless one is connecting. */
 	need(): void {
 		if (!this.#client && !this.#closing && !this.#parts.signal.aborted) this.#connecting ??= this.#connect();
 	}
 
-	/** Another in the place of this one; of one that connects, as soon as that is over. */
+	/** Replaces the client; one that is connecting is replaced as soon as it has connected. */
 	replace(error: KafkaError | null): Promise<void> {
 		if (this.#client) this.#closing ??= this.#close(this.#client, error);
 		else this.#isOld = true;

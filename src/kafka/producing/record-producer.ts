@@ -8,10 +8,10 @@
  */
 import { EventEmitter } from "eventemitter3";
 import { messageOf } from "../../core/errors.ts";
-import { lifetime } from "../../core/lifetime.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import { type RecordBlock, sizeOfRecord } from "../../core/messages/records.ts";
 import type { Problem } from "../../core/problem.ts";
+import { lifetime } from "../../core/waiting/lifetime.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import { Acknowledgements } from "./acknowledgements.ts";
 import { CurrentClient } from "./current-client.ts";

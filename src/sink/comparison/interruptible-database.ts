@@ -2,7 +2,7 @@
  * A database whose answers the caller may stop waiting for. A comparison takes minutes, and its first page may take as long as sorting the
  * whole table. Statements under way end when the owner closes the connections.
  */
-import { unlessAborted } from "../../core/unless-aborted.ts";
+import { unlessAborted } from "../../core/waiting/unless-aborted.ts";
 import type { Database } from "../database/database.ts";
 
 /** Wraps `database`: its calls and pages reject with the signal's reason as soon as it is aborted. */

@@ -6,7 +6,7 @@ import net from "node:net";
 import postgres from "postgres";
 import type { Clock } from "../../core/clock.ts";
 import { PocKaffeError } from "../../core/errors.ts";
-import { lifetime } from "../../core/lifetime.ts";
+import { lifetime } from "../../core/waiting/lifetime.ts";
 import type { ConnectionSettings, Host } from "./connecting/connection-settings.ts";
 import { Dialler } from "./connecting/dialler.ts";
 import { type PasswordSource, passwordFor } from "./connecting/passwords.ts";

@@ -12,9 +12,9 @@ import { type DeadLetter, type DeadLetterEvents, type DeadLetterTarget, letterNa
 import { LetterTrial } from "../../core/dead-letters/letter-trial.ts";
 import { contentBytes } from "../../core/dead-letters/omitted-parts.ts";
 import { PocKaffeError } from "../../core/errors.ts";
-import { lifetime } from "../../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { Random } from "../../core/random.ts";
+import { lifetime } from "../../core/waiting/lifetime.ts";
 import type { Database } from "../database/database.ts";
 import { hintFor, problemOf, type SqlProblem } from "../database/sql-faults.ts";
 import { earlierKeyOf, prepareLetterTable, renewKeyStatement } from "./dead-letter-preparation.ts";

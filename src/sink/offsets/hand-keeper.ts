@@ -7,7 +7,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Evidence, HandNote } from "../../core/messages/hand-note.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { NOTES_REFUSED } from "../../core/offsets/position-note.ts";
-import { unlessAborted } from "../../core/unless-aborted.ts";
+import { unlessAborted } from "../../core/waiting/unless-aborted.ts";
 import type { StartRecorder } from "./start-recorder.ts";
 
 /** A partition that is given away, with its worker's remaining suspects. */

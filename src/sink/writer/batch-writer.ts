@@ -7,9 +7,9 @@
  */
 
 import { EventEmitter } from "eventemitter3";
-import { lifetime } from "../../core/lifetime.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { RowBlock, TableLayout } from "../../core/rows/rows.ts";
+import { lifetime } from "../../core/waiting/lifetime.ts";
 import { hintFor, type SqlProblem } from "../database/sql-faults.ts";
 import { Lane, type Trigger, type WritingPlace } from "./lane.ts";
 import { LaneTroubles } from "./lane-troubles.ts";

@@ -8,7 +8,7 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Deaths, Evidence, HeldOffsets, Suspicion } from "../../core/messages/hand-note.ts";
 import type { Random } from "../../core/random.ts";
-import type { Turn } from "../../core/turn.ts";
+import type { Turn } from "../../core/waiting/turn.ts";
 import type { Run } from "../message-queue.ts";
 
 /** What a careful worker needs from outside. */

@@ -7,7 +7,6 @@
 
 import type { Clock } from "../../core/clock.ts";
 import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
-import { lifetime } from "../../core/lifetime.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { keyAt } from "../../core/messages/message-codec.ts";
 import type { RecordBlock } from "../../core/messages/records.ts";
@@ -15,6 +14,7 @@ import { withoutRecordsOf } from "../../core/messages/records.ts";
 import type { LogId } from "../../core/offsets/log-identity.ts";
 import { type RowBlock, withoutMessages } from "../../core/rows/rows.ts";
 import { withoutValues } from "../../core/text/without-values.ts";
+import { lifetime } from "../../core/waiting/lifetime.ts";
 import { type HeldBatch, type HeldMessage, LETTERED, type MessageQueue, PASSED, type Run } from "../message-queue.ts";
 import type { DeadLetterSink, RecordSink, RecordSubmission, RowSink, RowSubmission } from "../ports.ts";
 import { type BatchOutcome, countHandled } from "../thread/handler-thread.ts";

@@ -9,7 +9,7 @@ import { open } from "node:fs/promises";
 import { builtinModules } from "node:module";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { packageRoot } from "../../core/package-root.ts";
+import { packageRoot } from "../../core/package.ts";
 
 /** Quoted text after `from`, `import` or `require`. A match in a comment or string does no harm: it only adds a file. */
 const IMPORTED = /\b(?:from|import|require)\s*\(?\s*(["'])([^"'\n]+)\1/g;

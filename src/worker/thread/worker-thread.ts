@@ -9,7 +9,7 @@ import { Piscina } from "piscina";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import { sliceBatch } from "../../core/messages/message-codec.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";
-import { packageRoot } from "../../core/package-root.ts";
+import { packageRoot } from "../../core/package.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
 import { explainLoadFailure } from "../inside/handler-loader.ts";
 import { contradictionIn } from "../outcomes/answer-check.ts";

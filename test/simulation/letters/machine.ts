@@ -10,7 +10,7 @@ import type { DeadLetterTarget, LetterFilter, LetterStore } from "../../../src/c
 import { type LetterState, letterVerbs } from "../../../src/core/dead-letters/letter-state.ts";
 import type { ReceivedMessage } from "../../../src/core/messages/message.ts";
 import { packMessages } from "../../../src/core/messages/message-codec.ts";
-import { Turn } from "../../../src/core/turn.ts";
+import { Turn } from "../../../src/core/waiting/turn.ts";
 import { buildWriter, workerSettings } from "../../../src/daemon/daemon-parts.ts";
 import { readLetterRecord } from "../../../src/kafka/dead-letters/dead-letter-record.ts";
 import { DeadLetterTopic } from "../../../src/kafka/dead-letters/dead-letter-topic.ts";

@@ -6,7 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DeadLetter } from "../../../src/core/dead-letters/dead-letter.ts";
 import { packMessages } from "../../../src/core/messages/message-codec.ts";
-import { Turn } from "../../../src/core/turn.ts";
+import { Turn } from "../../../src/core/waiting/turn.ts";
 import { RestartIntensity } from "../../../src/supervisor/restart-intensity.ts";
 import type { CrashReport } from "../../../src/worker/failures/crash-report.ts";
 import { PartitionWorker } from "../../../src/worker/partition-worker.ts";

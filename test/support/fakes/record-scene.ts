@@ -3,7 +3,7 @@ import type { TopicPartition } from "../../../src/core/messages/message.ts";
 import { packMessages } from "../../../src/core/messages/message-codec.ts";
 import { recordAt } from "../../../src/core/messages/records.ts";
 import type { RowFault } from "../../../src/core/rows/rows.ts";
-import { unlessAborted } from "../../../src/core/unless-aborted.ts";
+import { unlessAborted } from "../../../src/core/waiting/unless-aborted.ts";
 import { KafkaError } from "../../../src/kafka/client/kafka-error.ts";
 import type { RecordClient, Reported } from "../../../src/kafka/producing/record-client.ts";
 import type { Part } from "../../../src/kafka/producing/record-lane.ts";

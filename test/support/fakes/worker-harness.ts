@@ -2,7 +2,7 @@
 import type { DeadLetter } from "../../../src/core/dead-letters/dead-letter.ts";
 import type { ReceivedMessage } from "../../../src/core/messages/message.ts";
 import { packMessages } from "../../../src/core/messages/message-codec.ts";
-import { Turn } from "../../../src/core/turn.ts";
+import { Turn } from "../../../src/core/waiting/turn.ts";
 import { RestartIntensity } from "../../../src/supervisor/restart-intensity.ts";
 import type { HandNotes } from "../../../src/worker/failures/careful-hand.ts";
 import type { CrashReport } from "../../../src/worker/failures/crash-report.ts";

@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { expect, it } from "vitest";
-import { eitherSignal } from "../../../src/core/either-signal.ts";
+import { eitherSignal } from "../../../src/core/waiting/either-signal.ts";
 
 it("ends with the first, for its reason", () => {
 	const [one, other] = [new AbortController(), new AbortController()];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Turn } from "../../../src/core/turn.ts";
+import { Turn } from "../../../src/core/waiting/turn.ts";
 import { settle } from "../../support/fakes/manual-clock.ts";
 
 /** Asks by name in this order; `begun` are those whose turn has begun. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Evidence, type HandNote, type Suspicion, suspicionAt } from "../../../src/core/messages/hand-note.ts";
-import { Turn } from "../../../src/core/turn.ts";
+import { Turn } from "../../../src/core/waiting/turn.ts";
 import { settle } from "../../support/fakes/manual-clock.ts";
 import { WorkerHarness } from "../../support/fakes/worker-harness.ts";
 

@@ -1,5 +1,5 @@
 /** Limits waits for promises that take no signal of their own. */
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 
 /** Settles like the promise, or rejects with the signal's reason as soon as it is aborted; the promise's later result is ignored. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
