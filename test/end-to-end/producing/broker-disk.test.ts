@@ -79,7 +79,7 @@ describeOnKafka("a full disk of the broker", () => {
 			({ produce: [{ topic: ["${out}", "${other}"][partition], key, value: randomBytes(6_000) }] });`;
 		await using daemon = await service(brokers, handler, { topic: source, url: db.url, handler: { produces: [out, other] } });
 		const running = await daemon.run();
-		await notReadyFor(running, "produce_blocked", new RegExp(`no record for topic ${out} .*partition 0 has no leader`));
+		await notReadyFor(running, "produce_blocked", new RegExp(`none of the oldest records for topic ${out} .*partition 0 has no leader`));
 		await waitFor("the other partition", async () => (await committedOffsets(brokers, daemon.group, source))[1] === COUNT / 2);
 		expect((await committedOffsets(brokers, daemon.group, source))[0]).toBeLessThan(COUNT / 2);
 		await kafka.kill();

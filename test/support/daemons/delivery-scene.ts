@@ -163,14 +163,15 @@ export class DeliveryScene implements AsyncDisposable {
 
 /** The reason of this code that `/readyz` gives, waiting for one whose message fits; rejects with all that it gave meanwhile. */
 export async function notReadyFor(daemon: DaemonProcess, code: string, message: RegExp, timeoutMs?: number): Promise<ReadinessReason> {
-	const given = new Set<string>();
+	// The last of each: seconds and bytes in a message change with every look.
+	const given = new Map<string, string>();
 	const look = async () => {
 		const reasons = await daemon.notReady();
-		for (const reason of reasons) given.add(`${reason.code}: ${reason.message}`);
+		for (const reason of reasons) given.set(reason.message.replace(/\d+/g, "0"), `${reason.code}: ${reason.message}`);
 		return reasons.find((reason) => reason.code === code && message.test(reason.message));
 	};
 	return waitFor(`not ready for ${code}: ${message}`, look, timeoutMs).catch((cause) => {
-		throw new Error(`/readyz gave ${given.size === 0 ? "no reason" : [...given].join(" | ")}`, { cause });
+		throw new Error(`/readyz gave ${given.size === 0 ? "no reason" : [...given.values()].join(" | ")}`, { cause });
 	});
 }
 
