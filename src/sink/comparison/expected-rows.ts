@@ -30,7 +30,7 @@ export interface MemoryLimit {
 	readonly bytes: number;
 }
 
-const DEFAULT_LIMIT: MemoryLimit = { ids: 200_000, bytes: 40 * 1024 * 1024 };
+const DEFAULT_LIMIT: MemoryLimit = { ids: 200_000, bytes: 32 * 1024 * 1024 };
 /** Approximate memory of a row beside its texts: as an object, and packed as one text. */
 const OVERHEAD_BYTES = { row: 400, packed: 100 };
 /** Share of the limit that packed rows may take. */
