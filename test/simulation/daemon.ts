@@ -7,6 +7,7 @@ import { Delivery } from "../../src/daemon/delivery.ts";
 import { type Position, StallDetector } from "../../src/kafka/watches/stall-detector.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letters/dead-letter-table.ts";
 import { SharedThreads } from "../../src/worker/thread/shared-threads.ts";
+import type { Place } from "./charges.ts";
 import { SimClient } from "./client.ts";
 import type { SimServer } from "./database.ts";
 import type { Invariants } from "./invariants.ts";
@@ -47,8 +48,8 @@ export class SimDaemon {
 		const layouts = tableLayouts(config);
 		const handed = (partition: number, offset: number) => invariants.handed(process.name, partition, offset);
 		const flushed = keeps ? (partition: number, messages: readonly Kept[]) => invariants.flushed(partition, messages) : null;
-		const dies = (by: "message" | "beginning") => {
-			if (by === "beginning" && this.client && kafka.isMember(this.client)) invariants.beginningEnded(this.#careful());
+		const dies = (message: Place | null) => {
+			if (this.client && kafka.isMember(this.client)) invariants.processEnded(message, this.#careful());
 			died(this);
 		};
 		const lanes = config.database.connections;

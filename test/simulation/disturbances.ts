@@ -6,7 +6,7 @@ import type { Invariants } from "./invariants.ts";
 import type { SimKafka } from "./kafka.ts";
 import type { SimLog } from "./log.ts";
 import type { SimProducer } from "./producer.ts";
-import type { SimRecordBroker } from "./record-broker.ts";
+import { healthy, type SimRecordBroker } from "./record-broker.ts";
 import type { Scenario } from "./scenario.ts";
 import type { State } from "./sql/tables.ts";
 import type { ThreadFaults } from "./thread.ts";
@@ -99,14 +99,13 @@ export class Disturbances {
 	#failures(): (() => void)[] {
 		const { scenario, world, threadFaults } = this.#run;
 		const { faults: records } = this.#run.records;
-		const atRecords = [
-			() => this.#for(() => Object.assign(records, { gaveUp: 0.05 })),
-			() => this.#for(() => Object.assign(records, { isMissing: true })),
-		];
+		const clientGivesUp = () => this.#for(() => Object.assign(records, { gaveUp: 0.1, latencyMs: world.pick([30, 1_000]) }));
+		const topicIsMissing = () => this.#for(() => Object.assign(records, { isMissing: true }));
+		const atRecords = [...Array.from({ length: 10 }, () => clientGivesUp), topicIsMissing, topicIsMissing];
 		const { faults: database } = this.#run.server;
 		const { faults: kafka } = this.#run.kafka;
 		return [
-			...(scenario.extras.has("records") ? [...atRecords, ...atRecords] : []),
+			...(scenario.extras.has("records") ? atRecords : []),
 			() => this.#kill(),
 			() => this.#kill(),
 			() => this.#freeze(),
@@ -158,7 +157,7 @@ export class Disturbances {
 
 	#resetFaults(): void {
 		const { kafka, records, server, threadFaults } = this.#run;
-		Object.assign(records.faults, { gaveUp: 0, isMissing: false });
+		Object.assign(records.faults, healthy);
 		Object.assign(kafka.faults, { latencyMs: 20, fails: 0, answerLost: 0, repeats: 0 });
 		Object.assign(server.faults, { latencyMs: 30, stalls: 0, fails: 0, answerLost: 0, denied: [] });
 		Object.assign(threadFaults, this.#atBest);

@@ -7,7 +7,7 @@ import type { Evidence } from "../../src/core/messages/hand-note.ts";
 import type { DisplacedOffset } from "../../src/core/offsets/displaced-offset.ts";
 import type { PositionNote, SkippedStretch } from "../../src/core/offsets/position-note.ts";
 import type { DatabaseRow } from "../../src/sink/database/database.ts";
-import { wronglyCharged } from "./charges.ts";
+import { isSuspect, type Place, wronglyCharged } from "./charges.ts";
 import type { SimClient } from "./client.ts";
 import type { SimRow, SimServer } from "./database.ts";
 import { type HandledRow, isDeadly, isRefused, rowsOf } from "./handler.ts";
@@ -296,9 +296,12 @@ export class Invariants {
 		return isDeadly(record.value) && (this.#handled.get(recordName(partition, record)) ?? 0) > this.#parts.maxAttempts / 2;
 	}
 
-	/** The handler's beginning ended a process whose partitions know this of earlier deaths. A backup that was put back knows of others. */
-	beginningEnded(evidence: ReadonlyMap<number, Evidence | null>): void {
-		if (this.#wasRestored) return;
+	/**
+	 * A message, or the handler's beginning (null), ended a process whose partitions know this of earlier deaths. A message that nobody
+	 * suspected yet may take another partition's suspect along. A backup that was put back knows of others.
+	 */
+	processEnded(culprit: Place | null, evidence: ReadonlyMap<number, Evidence | null>): void {
+		if (this.#wasRestored || (culprit && !isSuspect(culprit, evidence))) return;
 		const notes = [...this.server.rows(NOTES).values()].filter(({ partition }) => evidence.has(partition as number));
 		const charged = wronglyCharged(
 			notes.map((row) => {
@@ -306,9 +309,10 @@ export class Invariants {
 				const committed = this.committed(partition) ?? 0;
 				return { partition, evidence: evidence.get(partition) ?? null, committed, noted: row.in_hand as unknown as Evidence | null };
 			}),
+			culprit,
 		);
-		if (charged !== null)
-			this.#world.fail("wrong-charge", `${charged} is charged with a death that the handler's beginning was to blame for`);
+		const toBlame = culprit ? `offset ${culprit.offset} of partition ${culprit.partition}` : "the handler's beginning";
+		if (charged !== null) this.#world.fail("wrong-charge", `${charged} is charged with a death that ${toBlame} was to blame for`);
 	}
 
 	/** The topic's logs are gone; others begin at 0. To be told before. */

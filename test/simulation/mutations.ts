@@ -53,7 +53,12 @@ export const mutations: readonly Mutation[] = [
 			{
 				file: "src/kafka/producing/record-lane.ts",
 				from: "this.#cursor = Math.min(this.#cursor, this.#placeOf(parcel.first));",
-				to: "if (this.first() === null) this.#cursor = Math.min(this.#cursor, this.#placeOf(parcel.first));",
+				to: "",
+			},
+			{
+				file: "src/kafka/producing/record-lane.ts",
+				from: "for (; this.#cursor < this.#parcels.length; this.#cursor++) {",
+				to: "for (let left = this.#parcels.length; left > 0; left--, this.#cursor = (this.#cursor + 1) % this.#parcels.length) {",
 			},
 		],
 	},
@@ -128,7 +133,8 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a start position in Kafka is neither noted nor stored before the first message",
-		breaks: "begun-past-unsettled",
+		breaks: "loss-not-told",
+		kinds: "records deleted",
 		edits: [
 			{ file: "src/kafka/group/assignment.ts", from: "await noteThose(false);", to: "" },
 			{
@@ -169,6 +175,7 @@ export const mutations: readonly Mutation[] = [
 	{
 		what: "a last commit that a rebalance refuses is given up",
 		breaks: "given-away-uncommitted",
+		kinds: "calm",
 		edits: [
 			{
 				file: "src/kafka/offsets/offset-committer.ts",
@@ -303,9 +310,8 @@ export const mutations: readonly Mutation[] = [
 	},
 	{
 		what: "a suspect that passed is noted as in hand while another one has its turn",
-		breaks: "wrong-letter",
+		breaks: "wrong-charge",
 		kinds: "deadly",
-		fromSeed: 1_801,
 		edits: [
 			{
 				file: "src/worker/failures/careful-hand.ts",

@@ -9,7 +9,6 @@ import type { Part } from "../../src/kafka/producing/record-lane.ts";
 import { RecordProducer } from "../../src/kafka/producing/record-producer.ts";
 import type { SimProcess, World } from "./world.ts";
 
-const LATENCY_MS = 30;
 const TOPIC = "out";
 
 /** How often things go wrong. */
@@ -18,12 +17,17 @@ export interface RecordFaults {
 	gaveUp: number;
 	/** The topic is missing, or may not be written to. */
 	isMissing: boolean;
+	/** Longest time a record or its answer takes, ms. */
+	latencyMs: number;
 }
+
+/** How it is while nothing goes wrong. */
+export const healthy: RecordFaults = { gaveUp: 0, isMissing: false, latencyMs: 30 };
 
 /** See the file's header. */
 export class SimRecordBroker {
 	readonly world: World;
-	readonly faults: RecordFaults = { gaveUp: 0, isMissing: false };
+	readonly faults: RecordFaults = { ...healthy };
 	/** Told of each arrival. */
 	arrived: (name: string, isFirst: boolean) => void = () => {};
 	readonly #names = new Set<string>();
@@ -54,7 +58,7 @@ export function simRecords(process: SimProcess, broker: SimRecordBroker): Record
 		mostBytes: 20_000,
 		connect: async (reported) => {
 			await process.request(
-				() => process.world.random() * LATENCY_MS,
+				() => process.world.random() * broker.faults.latencyMs,
 				() => {},
 			);
 			return new SimRecordClient(process, broker, reported);
@@ -62,7 +66,7 @@ export function simRecords(process: SimProcess, broker: SimRecordBroker): Record
 		connectSingle: async () => ({
 			produce: (part) =>
 				process.request(
-					() => process.world.random() * LATENCY_MS,
+					() => process.world.random() * broker.faults.latencyMs,
 					() => {
 						if (broker.faults.isMissing) throw new KafkaError("no such topic", kafkaErrors.unknownTopicOrPartition);
 						broker.append(part);
@@ -106,7 +110,8 @@ class SimRecordClient implements RecordClient {
 
 	#send(part: Part): void {
 		const { world } = this.#process;
-		this.#lastAt = Math.max(this.#lastAt, world.now + world.random() * LATENCY_MS);
+		const { latencyMs } = this.#broker.faults;
+		this.#lastAt = Math.max(this.#lastAt, world.now + world.random() * latencyMs);
 		world.after(this.#lastAt - world.now, () => {
 			let error: KafkaError | null = null;
 			if (this.#gaveUp) error = new KafkaError("thrown away", kafkaErrors.purgedInQueue);
@@ -118,7 +123,7 @@ class SimRecordClient implements RecordClient {
 				error = new KafkaError("gave up", kafkaErrors.purgedInFlight);
 			}
 			if (error) this.#gaveUp = true;
-			world.after(world.random() * LATENCY_MS, () =>
+			world.after(world.random() * latencyMs, () =>
 				this.#process.enter(() => this.#reported(TOPIC, part.parcel.first + part.from, error)),
 			);
 		});

@@ -19,6 +19,7 @@ import {
 	type ThreadProgress,
 } from "../../src/worker/thread/handler-thread.ts";
 import type { ThreadHost } from "../../src/worker/thread/shared-thread.ts";
+import type { Place } from "./charges.ts";
 import { handle, isDeadly } from "./handler.ts";
 import { recordName } from "./log.ts";
 import type { SimProcess } from "./world.ts";
@@ -61,8 +62,8 @@ export interface SimThreadParts {
 	readonly isOwn?: boolean;
 	/** A record of each message that has rows. */
 	readonly produces?: boolean;
-	/** A message, or the handler's beginning, ends the process; default: nothing does. */
-	readonly dies?: (by: "message" | "beginning") => void;
+	/** A message, or the handler's beginning (null), ends the process; default: nothing does. */
+	readonly dies?: (message: Place | null) => void;
 }
 
 const START_MS = 20;
@@ -158,7 +159,7 @@ export class SimThread implements ThreadHost {
 	async #mayEndProcess(): Promise<void> {
 		const { process, faults, dies } = this.#parts;
 		if (!dies || faults.beginningEnds === 0 || !process.world.chance(faults.beginningEnds)) return;
-		dies("beginning");
+		dies(null);
 		await this.#pass(Number.POSITIVE_INFINITY);
 	}
 
@@ -232,7 +233,7 @@ export class SimThread implements ThreadHost {
 			world.fail("another-past", `${place} came again to a module that had it before its partition was given away`);
 		this.#seen.set(place, share);
 		if (dies && isDeadly(value?.toString() ?? null)) {
-			dies("message");
+			dies({ partition, offset });
 			await this.#pass(Number.POSITIVE_INFINITY);
 		}
 		if (world.chance(faults.hangs)) await this.#pass(Number.POSITIVE_INFINITY);

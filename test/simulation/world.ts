@@ -33,7 +33,7 @@ export type InvariantCode =
 	| "row-of-nothing"
 	/** A message that nothing is wrong with became a dead letter. */
 	| "wrong-letter"
-	/** A message is charged with a death of the process that was nobody's. */
+	/** A message is charged with a death of the process that was another's, or nobody's. */
 	| "wrong-charge"
 	/** A dead letter is another record than its message, or took another one's place. */
 	| "letter-lost"
