@@ -198,6 +198,7 @@ export const mutations: readonly Mutation[] = [
 	{
 		what: "a new state is not handed what the old one held",
 		breaks: "committed-unsettled",
+		kinds: "keeps",
 		edits: [
 			{
 				file: "src/worker/partition-worker.ts",
@@ -210,6 +211,7 @@ export const mutations: readonly Mutation[] = [
 	{
 		what: "a thread that ended for all who share it takes with it what their states held",
 		breaks: "committed-unsettled",
+		kinds: "keeps,shared threads",
 		edits: [
 			{
 				file: "src/worker/partition-worker.ts",
@@ -222,6 +224,7 @@ export const mutations: readonly Mutation[] = [
 	{
 		what: "a thread renews a state that holds messages on its way to the offender",
 		breaks: "committed-unsettled",
+		kinds: "keeps",
 		edits: [
 			{
 				file: "src/worker/inside/batch-calls.ts",
@@ -238,6 +241,7 @@ export const mutations: readonly Mutation[] = [
 	{
 		what: "a commit is as durable as the server's setting says",
 		breaks: "committed-unsettled",
+		kinds: "commits that don't wait",
 		edits: [{ file: "src/sink/database/durable-commit.ts", from: "('on', 'remote_apply')", to: "('on', 'remote_apply', 'off')" }],
 	},
 	{

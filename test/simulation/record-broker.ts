@@ -123,9 +123,7 @@ class SimRecordClient implements RecordClient {
 				error = new KafkaError("gave up", kafkaErrors.purgedInFlight);
 			}
 			if (error) this.#gaveUp = true;
-			world.after(world.random() * latencyMs, () =>
-				this.#process.enter(() => this.#reported(TOPIC, part.parcel.first + part.from, error)),
-			);
+			world.after(world.random() * latencyMs, () => this.#process.enter(() => this.#reported(TOPIC, part.parcel.first + part.from, error)));
 		});
 	}
 }

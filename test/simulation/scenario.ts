@@ -51,7 +51,7 @@ const base: Config = loadConfig({
 /** What columns of the simulated tables must keep beside what PocKaffe would make. */
 export const RULES: Readonly<Record<string, string>> = { "lines.event": "references events", "contacts.address": "unique" };
 
-/** Draws it. `forced` are kinds that are there in any case; `calm`: nothing fails. */
+/** Draws it. `forced` are kinds that are there in any case; `calm`, `keeps` and `shared threads` are among them. */
 export function drawScenario(world: World, forced: readonly string[]): Scenario {
 	const calm = world.chance(0.25) || forced.includes("calm");
 	const strategy = world.chance(0.7) ? "timestamp" : "offset";
@@ -77,7 +77,7 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 		batch: { ...base.batch, maxRows: world.pick([2, 20, 5_000]), lingerMs: world.pick([0, 5, 50]), answerMs: world.pick([5, 250]) },
 		workers: {
 			...base.workers,
-			maxThreads: world.pick([0, 0, 0, 1, 2]),
+			maxThreads: pickThreads(world, forced),
 			maxQueuedMessages: pickQueue(world, extras),
 			...(extras.has("tight bytes") && !extras.has("parents elsewhere") ? { maxQueuedBytes: world.pick([100, 400, 2_000]) } : {}),
 		},
@@ -95,9 +95,14 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 		calm,
 		// What a state still holds is flushed by the next message, which a log without its end doesn't get, nor one whose messages go
 		// elsewhere.
-		keeps: !calm && world.chance(0.33) && kinds.history !== "truncated" && !extras.has("parents elsewhere"),
+		keeps: !calm && (world.chance(0.33) || forced.includes("keeps")) && kinds.history !== "truncated" && !extras.has("parents elsewhere"),
 		hasIds: world.chance(0.6),
 	};
+}
+
+function pickThreads(world: World, forced: readonly string[]): number {
+	const picked = world.pick([0, 0, 0, 1, 2]);
+	return forced.includes("shared threads") ? Math.max(1, picked) : picked;
 }
 
 /** Two partitions with little room could each wait for what is behind the other's. */
