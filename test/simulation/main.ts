@@ -1,6 +1,6 @@
 /**
  * `npm run simulate -- --seeds N [--from S] | --seed S`: see simulation.ts. Prints the seeds that fail; exit 1 where one does. `--kinds
- * a,b` forces kinds (kinds.ts); `--until CODE` goes on to the first seed that breaks this invariant.
+ * a,b` forces kinds (drawScenario); `--until CODE` goes on to the first seed that breaks this invariant.
  */
 import { messageOf } from "../../src/core/errors.ts";
 import { scriptOptions } from "../support/script-options.ts";

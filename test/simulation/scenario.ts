@@ -3,7 +3,7 @@ import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import type { Strategy } from "./invariants.ts";
 import { TOPIC } from "./kafka.ts";
-import { drawKinds, KAFKA_FORGIVES, type Kinds } from "./kinds.ts";
+import { extras as allExtras, drawKinds, histories, KAFKA_FORGIVES, type Kinds } from "./kinds.ts";
 import type { World } from "./world.ts";
 
 /** See the file's header. */
@@ -51,8 +51,13 @@ const base: Config = loadConfig({
 /** What columns of the simulated tables must keep beside what PocKaffe would make. */
 export const RULES: Readonly<Record<string, string>> = { "lines.event": "references events", "contacts.address": "unique" };
 
-/** Draws it. `forced` are kinds that are there in any case; `calm`, `keeps` and `shared threads` are among them. */
+/** What may be asked for. */
+const FORCIBLE: readonly string[] = [...Object.keys(allExtras), ...Object.keys(histories), "calm", "keeps", "shared threads"];
+
+/** Draws it. `forced` are kinds (kinds.ts) that are there in any case; `calm`, `keeps` and `shared threads` may be among them. */
 export function drawScenario(world: World, forced: readonly string[]): Scenario {
+	const unknown = forced.find((name) => !FORCIBLE.includes(name));
+	if (unknown !== undefined) throw new Error(`no kind "${unknown}": there are ${FORCIBLE.join(", ")}`);
 	const calm = world.chance(0.25) || forced.includes("calm");
 	const strategy = world.chance(0.7) ? "timestamp" : "offset";
 	const kinds = drawKinds(world, calm, forced);
