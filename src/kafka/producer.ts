@@ -67,6 +67,7 @@ export class Producer implements AsyncDisposable {
 	readonly #raw: rdkafka.Producer;
 	readonly #open = new Set<OpenRecord>();
 	#hasGivenUp = false;
+	#closing: Promise<void> | null = null;
 	/** Resolves with the reason when the client gives up for good. */
 	readonly #fatal: Promise<KafkaError>;
 
@@ -105,6 +106,7 @@ export class Producer implements AsyncDisposable {
 		const { topic, partition, key, value, timestamp = Date.now(), headers = [] } = record;
 		return new Promise((resolve, reject) => {
 			const nul = headers.find(([, content]) => Buffer.from(content as string).includes(0));
+			if (!this.#raw.isConnected()) throw new PocKaffeError("producer_closed", "the producer is closed");
 			if (nul) throw new PocKaffeError("header_nul", `header ${nul[0]}: the client can't send a value with a NUL byte in it`);
 			const opaque = { resolve, reject, timestamp };
 			const rawHeaders = headers.map(([name, content]) => ({ [name]: content }));
@@ -169,8 +171,14 @@ export class Producer implements AsyncDisposable {
 
 	/**
 	 * Waits at most `flushMs` for outstanding deliveries. Records without a report by then are refused: the broker may or may not have them.
+	 * Later calls wait for the first: node-rdkafka never answers a second disconnect, and throws after the first.
 	 */
-	async close(flushMs: number): Promise<void> {
+	close(flushMs: number): Promise<void> {
+		this.#closing ??= this.#close(flushMs);
+		return this.#closing;
+	}
+
+	async #close(flushMs: number): Promise<void> {
 		if (flushMs > 0) await new Promise<void>((resolve) => this.#raw.flush(flushMs, () => resolve()));
 		await this.#reportsInHand();
 		// The client is freed on another thread while node-rdkafka keeps polling it: the process would crash.

@@ -5,6 +5,7 @@
 import { isMainThread } from "node:worker_threads";
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
+import { configError, nearest, type Problem } from "../config/schema/problems.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import { Producer } from "../kafka/producer.ts";
 
@@ -53,8 +54,26 @@ export interface Delivered {
 export async function createProducer(config: ProducerConfig): Promise<LibraryProducer> {
 	if (!isMainThread)
 		throw new PocKaffeError("not_the_main_thread", "createProducer works in the main thread only: in a handler, return { produce: […] }");
+	const problems = problemsOf(config);
+	if (problems.length > 0) throw configError("createProducer", problems);
 	const { kafka } = loadConfig({ written: { kafka: config.kafka }, environment: {}, cwd: process.cwd() }).config;
 	return new LibraryProducer(await connect(kafka, config), config);
+}
+
+const known: readonly (keyof ProducerConfig)[] = ["kafka", "topics", "partitionStrategy", "lingerMs", "deliveryTimeoutMs"];
+const strategies: readonly unknown[] = ["murmur2", "random", "round-robin"];
+
+/** Mistakes that would send records elsewhere without an error: Kaffe's `md5` would be taken for `round-robin`, and lose each key's order. */
+function problemsOf(config: ProducerConfig): readonly Problem[] {
+	const problems: Problem[] = Object.keys(config)
+		.filter((key) => !(known as readonly string[]).includes(key))
+		.map((key) => ({ path: [key], rule: `is no known key${nearest(key, known)}` }));
+	const { topics = [], partitionStrategy: strategy = "murmur2" } = config;
+	if (!Array.isArray(topics) || topics.some((topic) => typeof topic !== "string" || topic === ""))
+		problems.push({ path: ["topics"], value: topics, rule: "must be a list of names" });
+	if (typeof strategy !== "function" && !strategies.includes(strategy))
+		problems.push({ path: ["partitionStrategy"], value: strategy, rule: `must be ${strategies.join(", ")} or a function` });
+	return problems;
 }
 
 function connect(kafka: Config["kafka"], { lingerMs, deliveryTimeoutMs }: ProducerConfig): Promise<Producer> {

@@ -22,3 +22,12 @@ it.each([0, 1_000])("a producer that is closed within %i ms is polled no more wh
 	await producer.close(flushMs);
 	expect(intervals).toEqual([undefined]);
 });
+
+it("a producer that is closed twice is closed once: at the same time, and afterwards", async () => {
+	await using mock = await startMockCluster({ topics: ["a"] });
+	await using producer = await Producer.connect(kafkaAt(mock.brokers.join(",")));
+	await producer.produce({ topic: "a", key: "k", value: "v" });
+	await Promise.all([producer.close(1_000), producer.close(0)]);
+	await producer.close(0);
+	await expect(producer.produce({ topic: "a", key: "k", value: "v" })).rejects.toMatchObject({ code: "producer_closed" });
+});

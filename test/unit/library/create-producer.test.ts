@@ -1,7 +1,7 @@
 /** What is produced where, by how `produceSync` is called. */
 import { describe, expect, it } from "vitest";
 import type { Producer, ProducerRecord } from "../../../src/kafka/producer.ts";
-import { LibraryProducer } from "../../../src/library/create-producer.ts";
+import { createProducer, LibraryProducer } from "../../../src/library/create-producer.ts";
 
 function scene() {
 	const produced: string[] = [];
@@ -36,5 +36,22 @@ describe("produceSync", () => {
 		const { produced, call } = scene();
 		await expect(call(...given)).rejects.toThrow(words);
 		expect(produced).toEqual([]);
+	});
+});
+
+describe("createProducer", () => {
+	const kafka = { brokers: ["127.0.0.1:1"] };
+
+	it.each<[written: object, words: string]>([
+		[{ partitionStrategy: "md5" }, 'partitionStrategy: "md5" – must be murmur2, random, round-robin or a function'],
+		[{ partitionStrategy: null }, "partitionStrategy: null – must be"],
+		[{ topics: "orders" }, 'topics: "orders" – must be a list of names'],
+		[{ topics: [""] }, 'topics: [""] – must be a list of names'],
+		[{ topic: ["orders"] }, "topic – is no known key (did you mean topics?)"],
+	])("refuses what would go elsewhere without a word: %o", async (written, words) => {
+		await expect(createProducer({ kafka, ...written } as never)).rejects.toMatchObject({
+			code: "config_invalid",
+			message: expect.stringContaining(words),
+		});
 	});
 });
