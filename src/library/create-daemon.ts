@@ -1,6 +1,6 @@
 /**
- * A daemon with an owner who starts and stops it: another program, or `pockaffe run`, which adds signals and exit codes. Several may live
- * in one process, each in a group or with a port of its own.
+ * A daemon with an owner who starts and stops it: another program, or `pockaffe run`, which adds signals and exit codes. One process may
+ * have several; each needs its own HTTP port.
  */
 import { isMainThread } from "node:worker_threads";
 import { EventEmitter } from "eventemitter3";
@@ -17,31 +17,32 @@ import type { ReadinessReport } from "../observe/readiness.ts";
 import { buildStatus, type Status } from "../observe/status.ts";
 import { tell } from "./tell.ts";
 
-/** As pockaffe.yaml: the same sections and keys. Paths are relative to the working directory. */
+/** The same sections and keys as in pockaffe.yaml. Paths are relative to the working directory. */
 export type DaemonConfig = Readonly<Record<string, unknown>>;
 
-/** Beside the configuration. */
+/** What is no part of the configuration. */
 export interface LibraryOptions {
-	/** Where the log goes; default: the process's output. `log.level: silent` keeps it quiet. */
+	/** Where the log goes. Default: stdout. `log.level: silent` turns it off. */
 	readonly output?: NodeJS.WritableStream;
 }
 
-/** What happens to it. */
+/** Events of a daemon. */
 export interface DaemonEvents {
-	/** It has subscribed. */
+	/** The member has subscribed to its topics. */
 	started: () => void;
 	/** A message became a dead letter. */
 	deadLetter: (letter: { topic: string; partition: number; offset: number; reason: string; error: string }) => void;
-	/** A handler failed; `next` is what is done about it. */
+	/** A handler failed. `next`: what the daemon does about it. */
 	crashed: (report: { topic: string; partition: number; kind: string; error: { message: string }; next: unknown }) => void;
-	/** Policy, Kafka or `POST /drain` wants it stopped: the owner should call `stop`. */
+	/** A policy, a fatal error of Kafka or `POST /drain` asks for a stop: the owner should call `stop`. */
 	stopRequested: (cause: StopCause) => void;
-	/** It is stopped; `drained`: everything in hand was finished and committed. */
+	/** The daemon has stopped. `drained`: everything in hand was finished and committed. */
 	stopped: (end: { drained: boolean }) => void;
 }
 
 /**
- * Checks the configuration, and throws (code `config_invalid` and the like) with all that is wrong in it. Nothing is opened before `start`.
+ * Makes a daemon; `start` opens everything. Throws with all mistakes of the configuration in one error (code `config_invalid`), or with
+ * `not_the_main_thread`.
  */
 export function createDaemon(written: DaemonConfig, { output = process.stdout }: LibraryOptions = {}): LibraryDaemon {
 	if (!isMainThread) throw new PocKaffeError("not_the_main_thread", "createDaemon works in the main thread only");
@@ -55,11 +56,11 @@ export function createDaemon(written: DaemonConfig, { output = process.stdout }:
 export interface Stopped {
 	/** Everything in hand was finished and committed. */
 	readonly drained: boolean;
-	/** The Kafka client did not close in time: the end of the process would wait for it. */
+	/** The Kafka client did not close in time: a normal end of the process would wait for it. */
 	readonly hangs: boolean;
 }
 
-/** A daemon. Made by `createDaemon`, or of a configuration that is loaded already. One life: `start`, then `stop`. */
+/** A daemon. Make it with `createDaemon`; `pockaffe run` passes a configuration that is loaded already. One life: `start`, then `stop`. */
 export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDisposable {
 	readonly #daemon: Daemon;
 	#stopping: Promise<Stopped> | null = null;
@@ -77,15 +78,15 @@ export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDi
 		void this.#daemon.stopRequested.then((cause) => this.emit("stopRequested", cause));
 	}
 
-	/** A listener that throws ends nothing here; what it threw is the process's uncaught exception. */
+	/** A listener that throws ends nothing in the daemon: what it threw becomes the process's uncaught exception. */
 	override emit<E extends keyof DaemonEvents>(event: E, ...args: EventEmitter.EventArgs<DaemonEvents, E>): boolean {
 		tell(() => super.emit(event, ...args));
 		return this.listenerCount(event) > 0;
 	}
 
 	/**
-	 * Listens, prepares the tables, joins the group. Resolves when the member has subscribed, or when `stop` was called first; a database
-	 * that is away is waited for. Rejects with `already_stopped` or `already_started` at a second life.
+	 * Listens on HTTP, prepares the tables, joins the group. Waits for a database that is down. Resolves when the member has subscribed, or
+	 * when `stop` was called meanwhile. The second call rejects with `already_started`, a call after `stop` with `already_stopped`.
 	 */
 	async start(): Promise<void> {
 		if (this.#stopping !== null) throw new PocKaffeError("already_stopped", "a stopped daemon can't be started: create another one");
@@ -96,30 +97,30 @@ export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDi
 	}
 
 	/**
-	 * Takes no more, drains, commits, leaves the group (a static member only with `leave`), ends the threads. Idempotent: later calls have
-	 * the first one's end.
+	 * Takes no more messages, drains, commits, leaves the group (a static member only with `leave`), ends the threads. Later calls wait for
+	 * the first and have its result.
 	 */
 	stop(reason = "its owner stops it", { leave = false }: { readonly leave?: boolean } = {}): Promise<Stopped> {
 		this.#stopping ??= this.#stop(reason, leave);
 		return this.#stopping;
 	}
 
-	/** As `/status`. */
+	/** What `/status` shows. */
 	status(): Status {
 		return buildStatus(this.#daemon.snapshot());
 	}
 
-	/** As `/readyz`: ready, or why not. */
+	/** What `/readyz` shows: ready, or why not. */
 	readiness(): ReadinessReport {
 		return this.#daemon.readiness.report();
 	}
 
-	/** Counts since the start, lag, and whether it is ready. */
+	/** Counts since the start, the lag, and why it is not ready. */
 	summary(): SummaryFigures {
 		return this.#daemon.summary();
 	}
 
-	/** Where its HTTP listens; null before it does. */
+	/** The HTTP address, e.g. `http://127.0.0.1:9464`; null before it listens. */
 	get url(): string | null {
 		return this.#daemon.url;
 	}

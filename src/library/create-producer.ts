@@ -1,6 +1,6 @@
 /**
- * A producer for other programs, with Kaffe's calls: `produceSync` resolves when the broker has the record. Idempotent, `acks=all`; keys
- * decide the partition as Java clients have it, unless told otherwise.
+ * A producer for other programs, with Kaffe's calls: `produceSync` resolves when the broker has the record. Idempotent, `acks=all`. By
+ * default the key decides the partition, as in Java clients.
  */
 import { isMainThread } from "node:worker_threads";
 import type { Config } from "../config/config.ts";
@@ -9,25 +9,25 @@ import { configError, nearest, type Problem } from "../config/schema/problems.ts
 import { PocKaffeError } from "../core/errors.ts";
 import { Producer } from "../kafka/producer.ts";
 
-/** What a record may hold. */
+/** A record's key or value; null: none. */
 export type Content = Buffer | string | null;
 
 /** Chooses a partition, from 0 to `partitions` - 1. Kaffe's `partition_strategy` function. */
 export type ChoosePartition = (topic: string, partitions: number, key: Content, value: Content) => number;
 
-/** `murmur2` (default): by key, as Java clients; a record without a key goes to any. */
+/** `murmur2` (default): by key, as Java clients do; a record without a key goes to any partition. */
 export type PartitionStrategy = "murmur2" | "random" | "round-robin" | ChoosePartition;
 
-/** See `createProducer`. */
+/** Options of `createProducer`. */
 export interface ProducerConfig {
-	/** As `kafka` in pockaffe.yaml: `brokers`, `tls`, `sasl`, `properties`. */
+	/** The keys of `kafka` in pockaffe.yaml: `brokers`, `tls`, `sasl`, `properties`. */
 	readonly kafka: { readonly brokers: readonly string[] } & Readonly<Record<string, unknown>>;
-	/** The first is where records go that name no topic. */
+	/** `produceSync(key, value)` produces to the first of these. */
 	readonly topics?: readonly string[];
 	readonly partitionStrategy?: PartitionStrategy;
-	/** How long a record may wait for others to go with it, ms; default 0. */
+	/** How long a record waits for others to be sent with it, ms. Default 0. */
 	readonly lingerMs?: number;
-	/** How long a record is tried, ms; default: librdkafka's five minutes. */
+	/** How long a record is tried, ms. Default: 5 minutes (librdkafka's). */
 	readonly deliveryTimeoutMs?: number;
 }
 
@@ -36,9 +36,9 @@ export interface ListedRecord {
 	readonly key?: Content;
 	readonly value: Content;
 	readonly headers?: readonly (readonly [name: string, value: string | Buffer])[];
-	/** In place of what the strategy says. */
+	/** Overrides the strategy. */
 	readonly partition?: number;
-	/** ms; default: now. */
+	/** ms since 1970. Default: now. */
 	readonly timestamp?: number;
 }
 
@@ -50,7 +50,13 @@ export interface Delivered {
 	readonly timestamp: number;
 }
 
-/** Connects; rejects within ten seconds, saying what to look at, where no broker answers. Close it, or `await using` it. */
+/**
+ * Connects a producer. Rejects with `config_invalid`, or, if no broker answers within 10 s, with `kafka_connect` and what to look at. Close
+ * it, or use `await using`.
+ *
+ *   await using producer = await createProducer({ kafka: { brokers: ["127.0.0.1:9092"] }, topics: ["orders"] });
+ *   const { partition, offset } = await producer.produceSync("key", "value");
+ */
 export async function createProducer(config: ProducerConfig): Promise<LibraryProducer> {
 	if (!isMainThread)
 		throw new PocKaffeError("not_the_main_thread", "createProducer works in the main thread only: in a handler, return { produce: […] }");
@@ -63,7 +69,7 @@ export async function createProducer(config: ProducerConfig): Promise<LibraryPro
 const known: readonly (keyof ProducerConfig)[] = ["kafka", "topics", "partitionStrategy", "lingerMs", "deliveryTimeoutMs"];
 const strategies: readonly unknown[] = ["murmur2", "random", "round-robin"];
 
-/** Mistakes that would send records elsewhere without an error: Kaffe's `md5` would be taken for `round-robin`, and lose each key's order. */
+/** Mistakes that would send records elsewhere without an error: Kaffe's `md5` would mean `round-robin`, and lose the order of each key. */
 function problemsOf(config: ProducerConfig): readonly Problem[] {
 	const problems: Problem[] = Object.keys(config)
 		.filter((key) => !(known as readonly string[]).includes(key))
@@ -83,7 +89,7 @@ function connect(kafka: Config["kafka"], { lingerMs, deliveryTimeoutMs }: Produc
 	});
 }
 
-/** A connected producer. Made by `createProducer`. */
+/** A connected producer; `createProducer` makes it. */
 export class LibraryProducer implements AsyncDisposable {
 	readonly #producer: Producer;
 	readonly #config: ProducerConfig;
@@ -95,15 +101,15 @@ export class LibraryProducer implements AsyncDisposable {
 		this.#config = config;
 	}
 
-	/** One record to the first configured topic; resolves when the broker has it. */
+	/** Produces a record to the first of `topics`. Resolves when the broker has it; rejects with `no_topic` if `topics` is empty. */
 	produceSync(key: Content, value: Content): Promise<Delivered>;
-	/** One record. */
+	/** Produces a record. Rejects with `bad_record`, or with Kafka's error (`kafka_10` and the like). */
 	produceSync(topic: string, key: Content, value: Content): Promise<Delivered>;
-	/** A list, in order; resolves when the broker has all of them, and rejects with the first error once each has its answer. */
+	/** Produces a list, in order. Waits for the answer to every record; then resolves, or rejects with the list's first error. */
 	produceSync(topic: string, records: readonly ListedRecord[]): Promise<readonly Delivered[]>;
 	async produceSync(...given: readonly unknown[]): Promise<Delivered | readonly Delivered[]> {
 		if (Array.isArray(given[1])) return this.#produceAll(topicOf(given[0]), given[1]);
-		// By how many they are: a value that is undefined by mistake must not make the topic a key.
+		// The number of arguments decides: if the value is undefined by mistake, the topic must not be taken for the key.
 		if (given.length > 2) return this.#produce(topicOf(given[0]), { key: contentOf("key", given[1]), value: contentOf("value", given[2]) });
 		const record = { key: contentOf("key", given[0]), value: contentOf("value", given[1]) };
 		const [topic] = this.#config.topics ?? [];
@@ -111,7 +117,7 @@ export class LibraryProducer implements AsyncDisposable {
 		return this.#produce(topic, record);
 	}
 
-	/** Waits at most so long, ms, for what is under way. */
+	/** Waits at most `flushMs` for records under way; then their calls reject with `producer_closed`. Later calls wait for the first. */
 	async close(flushMs = 5_000): Promise<void> {
 		await this.#producer.close(flushMs);
 	}
@@ -121,7 +127,7 @@ export class LibraryProducer implements AsyncDisposable {
 	}
 
 	async #produceAll(topic: string, records: readonly ListedRecord[]): Promise<readonly Delivered[]> {
-		// The strategy may have to ask once; then all go in order.
+		// Asked before the first record, so that nothing comes between two of them.
 		const count = this.#isChosenHere ? await this.#countOf(topic) : 0;
 		const settled = await Promise.allSettled(records.map((record) => this.#send(topic, record, count)));
 		const failed = settled.find(({ status }) => status === "rejected") as PromiseRejectedResult | undefined;
@@ -164,7 +170,7 @@ export class LibraryProducer implements AsyncDisposable {
 		return next % count;
 	}
 
-	/** Asked once for each topic. */
+	/** Number of partitions; asked once per topic, so partitions added later are not used. */
 	#countOf(topic: string): Promise<number> {
 		let count = this.#partitions.get(topic);
 		if (!count) {

@@ -1,4 +1,4 @@
-/** Tells listeners of others: what one throws ends no partition and no stop. It is thrown again in a turn of its own, for the process. */
+/** Calls listeners of other programs. What one throws ends no partition and no stop: it is thrown again later, as an uncaught exception. */
 export function tell(listeners: () => unknown): void {
 	try {
 		listeners();

@@ -1,8 +1,8 @@
-// What JavaScript sees of the addon: promises in place of requests; a consumer's polls are in consumer_calls.cc. See
-// src/kafka/native.ts, its only user.
+// The addon's functions for JavaScript: each request becomes a promise. A consumer's polls are in consumer_calls.cc. The
+// only caller is src/kafka/native.ts.
 //
-// A thread-safe function carries the number of a request that may have ended to the thread of JavaScript. It keeps the
-// process alive while requests are under way.
+// When a request may have ended, a thread-safe function of Node-API passes its number to the JavaScript thread. It keeps
+// the process alive while requests are under way.
 #include <node_api.h>
 #include <unistd.h>
 
@@ -22,10 +22,10 @@ namespace {
 struct Question {
   napi_deferred deferred;
   std::unique_ptr<AdminRequest> request;
-  std::function<napi_value()> topics;  // of the answer, once it has ended
+  std::function<napi_value()> topics;  // makes the list of the answer, once the request has ended
 };
 
-// Of one JavaScript thread, and used on it alone.
+// The state of one JavaScript thread. Only that thread uses it, except for `wake`.
 struct Environment {
   napi_threadsafe_function wake = nullptr;
   std::map<uintptr_t, std::unique_ptr<Question>> questions;
@@ -52,7 +52,7 @@ napi_value list_of(napi_env env, const std::vector<T>& all, napi_value (*value_o
   return result;
 }
 
-// What is told of any topic: { topic, error, message }
+// { topic, error, message }, for any topic or group
 napi_value topic_value(napi_env env, const std::string& topic, rd_kafka_resp_err_t error, const std::string& message) {
   napi_value result = nullptr;
   napi_create_object(env, &result);
@@ -118,7 +118,7 @@ napi_value value_of(napi_env env, const Question& question) {
 }
 
 void on_wake(napi_env env, napi_value, void* context, void* told) {
-  if (env == nullptr) return;  // the environment ends
+  if (env == nullptr) return;  // the JavaScript thread is ending
   auto* environment = static_cast<Environment*>(context);
   const auto found = environment->questions.find(reinterpret_cast<uintptr_t>(told));
   if (found == environment->questions.end()) return;
@@ -126,7 +126,7 @@ void on_wake(napi_env env, napi_value, void* context, void* told) {
     std::lock_guard<std::mutex> lock(clients_mutex());
     if (!found->second->request->has_ended()) return;
   }
-  // It is this thread's alone now.
+  // From here on only this thread has a pointer to the request.
   const std::unique_ptr<Question> question = std::move(found->second);
   environment->questions.erase(found);
   if (environment->questions.empty()) napi_unref_threadsafe_function(env, environment->wake);
@@ -136,13 +136,13 @@ void on_wake(napi_env env, napi_value, void* context, void* told) {
   napi_close_handle_scope(env, scope);
 }
 
-// A promise of the answer; of null where no such client lives. `send` asks, with the clients' mutex held.
+// Returns a promise of the answer, or of null if no client has this name. `send` is called with the clients' mutex held.
 template <typename Request, typename Send>
 napi_value ask(napi_env env, Environment& environment, const std::string& client,
                napi_value (*topics_of)(napi_env, const Request&), Send send) {
   napi_deferred deferred = nullptr;
   napi_value promise = nullptr, null = nullptr;
-  if (napi_create_promise(env, &deferred, &promise) != napi_ok) return nullptr;  // the thread ends: nobody asks any more
+  if (napi_create_promise(env, &deferred, &promise) != napi_ok) return nullptr;  // the JavaScript thread is ending
   const uintptr_t number = ++environment.last_number;
   auto request = std::make_unique<Request>([&environment, number] {
     napi_call_threadsafe_function(environment.wake, reinterpret_cast<void*>(number), napi_tsfn_nonblocking);
@@ -167,7 +167,7 @@ napi_value ask(napi_env env, Environment& environment, const std::string& client
   return promise;
 }
 
-// What every question has: (client: string, broker: number, topics: string[], timeoutMs: number, …)
+// The arguments that all requests share: (client: string, broker: number, topics: string[], timeoutMs: number, ...)
 struct Asked {
   std::string client;
   int32_t broker = 0;
@@ -188,7 +188,7 @@ napi_value topic_ids(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   const Asked asked(env, arguments);
   bool with_operations = false;
-  napi_get_value_bool(env, arguments[4], &with_operations);  // false where it is left out
+  napi_get_value_bool(env, arguments[4], &with_operations);  // stays false if it is left out
   const auto topics = [](napi_env env, const TopicIdsRequest& of) { return list_of(env, of.topics(), id_value); };
   return ask<TopicIdsRequest>(env, *static_cast<Environment*>(data), asked.client, topics,
                               [&](TopicIdsRequest& request, rd_kafka_t* handle) {
@@ -210,7 +210,7 @@ napi_value topic_settings(napi_env env, napi_callback_info info) {
                                    });
 }
 
-// groupMembers(client, broker, groups, timeoutMs): Promise<{ error, message, topics } | null>; `broker` is not looked at
+// groupMembers(client, broker, groups, timeoutMs): Promise<{ error, message, topics } | null>; `broker` is ignored
 napi_value group_members(napi_env env, napi_callback_info info) {
   size_t count = 4;
   napi_value arguments[4] = {};
@@ -224,7 +224,7 @@ napi_value group_members(napi_env env, napi_callback_info info) {
                                   });
 }
 
-// living(): { clients, requests }, for tests.
+// living(): { clients, requests }. For tests.
 napi_value living(napi_env env, napi_callback_info) {
   Counts found;
   {
@@ -238,13 +238,14 @@ napi_value living(napi_env env, napi_callback_info) {
   return result;
 }
 
-// The process or the thread ends. Runs before the thread-safe function goes: no request may use it any more.
+// The process or the JavaScript thread ends. Node runs this before it frees the thread-safe function, which no request may
+// call after that.
 void on_cleanup(void* data) {
   std::lock_guard<std::mutex> lock(clients_mutex());
   static_cast<Environment*>(data)->questions.clear();
 }
 
-// exitNow(code): ends the process without waiting for any of its threads. Does not come back.
+// exitNow(code): ends the process at once, without waiting for its threads. Does not return.
 napi_value exit_now(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value argument = nullptr;

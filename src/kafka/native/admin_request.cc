@@ -10,7 +10,7 @@ rd_kafka_AdminOptions_t* AdminRequest::begin(rd_kafka_t* client, rd_kafka_admin_
                                              int timeout_ms) {
   queue_ = rd_kafka_queue_new(client);
   add_dependent(client, this);
-  // Called under the queue's lock, so never again once `end` has taken it away.
+  // librdkafka calls this with the queue's lock held, so it is never called after `end` has removed it.
   rd_kafka_queue_cb_event_enable(
       queue_, [](rd_kafka_t*, void* self) { static_cast<AdminRequest*>(self)->wake_(); }, this);
   rd_kafka_AdminOptions_t* options = rd_kafka_AdminOptions_new(client, operation);

@@ -1,8 +1,8 @@
-// A question to Kafka by librdkafka's admin functions, on a client that node-rdkafka made.
+// A request of librdkafka's Admin API, on a client that node-rdkafka made.
 //
-// No thread waits for the answer. The request has a queue of its own; librdkafka says on one of its threads that
-// something is in it. A request ends once, by one of two: its answer (which may be its timeout), or its client's end.
-// From then on no other thread knows of it. Knows nothing of Node.
+// No thread waits for the answer. The request has its own queue, and one of librdkafka's threads calls back when the
+// answer is in it. A request ends once: with its answer (which may be a timeout), or when its client is destroyed. After
+// that no other thread has a pointer to it. Knows nothing of Node.
 #pragma once
 
 #include <cstdint>
@@ -13,43 +13,44 @@
 
 namespace pockaffe {
 
-// All of it is called with the clients' mutex held, but for `error`, `message` and the answer once it has ended.
+// Call everything with the clients' mutex held. Exception: `error`, `message` and the answer of a request that has ended.
 class AdminRequest : public Dependent {
  public:
-  // `wake` is called, on any thread and under locks, when it may have ended. It must not call back.
+  // `wake` is called when the request may have ended: on any thread, with locks held. It must not call into this class.
   explicit AdminRequest(std::function<void()> wake) : wake_(std::move(wake)) {}
   ~AdminRequest() override { end(); }
   AdminRequest(const AdminRequest&) = delete;
   AdminRequest& operator=(const AdminRequest&) = delete;
 
-  // Reads the answer where there is one.
+  // Reads the answer if it has come. False if it has not.
   bool has_ended();
 
   void client_gone() override;
 
-  // Of the request as a whole.
+  // Error of the whole request, e.g. a timeout; single topics and groups have their own.
   rd_kafka_resp_err_t error() const { return error_; }
   const std::string& message() const { return message_; }
 
  protected:
-  // The queue for the answer, and options with this broker (-1: the controller) and timeout; the caller destroys them.
+  // Makes the queue for the answer, and options with this timeout and broker (-1: librdkafka's choice). The caller
+  // destroys the options.
   rd_kafka_AdminOptions_t* begin(rd_kafka_t* client, rd_kafka_admin_op_t operation, int32_t broker, int timeout_ms);
 
   rd_kafka_queue_t* queue() const { return queue_; }
 
-  // Of an answer that is no error.
+  // Reads an answer without an error.
   virtual void read(rd_kafka_event_t* event) = 0;
 
  private:
   void end();
 
   const std::function<void()> wake_;
-  rd_kafka_queue_t* queue_ = nullptr;  // null before it was asked, and once it has ended
+  rd_kafka_queue_t* queue_ = nullptr;  // null before `begin`, and once the request has ended
   rd_kafka_resp_err_t error_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   std::string message_;
 };
 
-// librdkafka's words for an error; its own for the code where it has none.
+// The message if there is one, else librdkafka's text for the code.
 std::string words(const char* message, rd_kafka_resp_err_t error);
 
 }  // namespace pockaffe

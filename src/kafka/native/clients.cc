@@ -14,7 +14,7 @@ struct Client {
   std::vector<Dependent*> dependents;
 };
 
-// Never destroyed: librdkafka's threads may outlive the end of `main`.
+// Never destroyed, because librdkafka's threads may still run after `main` has returned.
 std::mutex& mutex = *new std::mutex;
 std::list<Client>& clients = *new std::list<Client>;
 
@@ -22,7 +22,7 @@ std::list<Client>::iterator find(rd_kafka_t* handle) {
   return std::find_if(clients.begin(), clients.end(), [&](const Client& each) { return each.handle == handle; });
 }
 
-// On the client's own main thread, at the beginning of `rd_kafka_destroy`; or where `rd_kafka_new` failed.
+// Called at the beginning of `rd_kafka_destroy`, on the client's main thread; or by `rd_kafka_new` when it fails.
 rd_kafka_resp_err_t on_destroy(rd_kafka_t* handle, void*) {
   std::lock_guard<std::mutex> lock(mutex);
   const auto client = find(handle);
@@ -33,7 +33,7 @@ rd_kafka_resp_err_t on_destroy(rd_kafka_t* handle, void*) {
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-// By now the client has its name. `rd_kafka_new` waits for this thread, so whoever was told the name finds it.
+// The client has its name only now. `rd_kafka_new` waits for this thread, so whoever learns the name finds the client.
 rd_kafka_resp_err_t on_thread_start(rd_kafka_t* handle, rd_kafka_thread_type_t type, const char*, void*) {
   if (type != RD_KAFKA_THREAD_MAIN) return RD_KAFKA_RESP_ERR_NO_ERROR;
   std::lock_guard<std::mutex> lock(mutex);
@@ -48,7 +48,7 @@ rd_kafka_resp_err_t on_new(rd_kafka_t* handle, const rd_kafka_conf_t*, void*, ch
   const rd_kafka_resp_err_t error = rd_kafka_interceptor_add_on_destroy(handle, "pockaffe", on_destroy, nullptr);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
     return rd_kafka_interceptor_add_on_thread_start(handle, "pockaffe", on_thread_start, nullptr);
-  // Nobody would tell of its end.
+  // Nothing would report its end.
   clients.pop_back();
   return error;
 }
@@ -85,7 +85,7 @@ Counts counts() {
 
 }  // namespace pockaffe
 
-// librdkafka's entry into a plugin.
+// librdkafka calls this in each plugin.
 extern "C" __attribute__((visibility("default"))) rd_kafka_resp_err_t conf_init(rd_kafka_conf_t* conf, void**, char*,
                                                                                size_t) {
   return rd_kafka_conf_interceptor_add_on_new(conf, "pockaffe", pockaffe::on_new, nullptr);

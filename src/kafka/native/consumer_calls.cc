@@ -1,5 +1,6 @@
-// A poll waits on a thread of Node's pool. It holds the queue, and the object of JavaScript that it was made for: the
-// collector must not destroy the client under it. What it brought becomes JavaScript's without a copy.
+// A poll waits on a thread of Node's pool (libuv). Meanwhile it keeps the queue alive, and also its owner, the JavaScript
+// object of the client: the garbage collector must not destroy the client during a poll. The messages go to JavaScript
+// without a copy.
 #include "consumer_calls.h"
 
 #include <cstring>
@@ -27,11 +28,11 @@ struct Poll {
 
 void free_memory(napi_env, void* memory, void*) { std::free(memory); }
 
-// JavaScript's from here on, which frees it. Where Node takes no foreign memory it is copied.
+// Gives the memory to JavaScript, which frees it. Copies it if this Node takes no external memory.
 napi_value buffer_of(napi_env env, Memory memory, size_t size) {
   napi_value buffer = nullptr;
   void* copy = nullptr;
-  // Of an empty one Node would not tell when it is gone.
+  // Not for an empty buffer: Node would not call `free_memory` for it.
   if (size > 0) {
     const napi_status made = napi_create_external_arraybuffer(env, memory.get(), size, free_memory, nullptr, &buffer);
     if (made == napi_ok) return memory.release(), buffer;
@@ -85,7 +86,7 @@ void complete(napi_env env, napi_status, void* data) {
   napi_handle_scope scope;
   napi_open_handle_scope(env, &scope);
   const napi_value result = object(env);
-  // Refused where the thread of JavaScript ends: then nobody waits, and the memory stays ours.
+  // `set` fails if the JavaScript thread is ending. Then nobody waits for the result, and `poll` frees the memory.
   if (set(env, result, "errors", list_of(env, poll->polled.errors))) {
     set(env, result, "ends", list_of(env, poll->polled.ends));
     set(env, result, "partitions", list_of(env, poll->polled.partitions));
@@ -102,7 +103,7 @@ Queue& queue_of(napi_env env, napi_value value) {
   return *static_cast<Queue*>(queue);
 }
 
-// openConsumer(client: string): a handle; null where no such client lives, or it is no consumer.
+// openConsumer(client: string): a handle, or null if no client has this name or it is not a consumer.
 napi_value open_consumer(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value argument = nullptr, result = nullptr;
@@ -137,14 +138,14 @@ napi_value poll_consumer(napi_env env, napi_callback_info info) {
   poll->count = count > 0 ? count : 1;
   poll->most_bytes = most_bytes;
   napi_value promise = nullptr;
-  if (napi_create_promise(env, &poll->deferred, &promise) != napi_ok) return nullptr;  // the thread ends: nobody polls any more
+  if (napi_create_promise(env, &poll->deferred, &promise) != napi_ok) return nullptr;  // the JavaScript thread is ending
   napi_create_reference(env, arguments[1], 1, &poll->owner);
   napi_create_async_work(env, nullptr, text(env, "pockaffe:poll"), execute, complete, poll.get(), &poll->work);
   napi_queue_async_work(env, poll.release()->work);
   return promise;
 }
 
-// releaseConsumer(handle): what it held of librdkafka's is given back; waits for a poll under way.
+// releaseConsumer(handle): gives the queue back to librdkafka. Blocks until a poll under way has ended.
 napi_value release_consumer(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value argument = nullptr;

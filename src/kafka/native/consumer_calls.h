@@ -1,4 +1,5 @@
-// What JavaScript sees of a consumer's queue: `openConsumer`, `pollConsumer`, `releaseConsumer`. See src/kafka/native.ts.
+// The functions for a consumer's queue that JavaScript calls: `openConsumer`, `pollConsumer`, `releaseConsumer`. Their
+// only caller is src/kafka/native.ts.
 #pragma once
 
 #include <node_api.h>

@@ -15,8 +15,8 @@ Polled ConsumerQueue::poll(size_t count, int timeout_ms, size_t most_bytes) {
   }
   std::vector<rd_kafka_message_t*> messages;
   size_t bytes = 0;
-  // One by one. Librdkafka's batch call (2.12) takes the end of a partition for a message: behind a pause, as in every
-  // rebalance, the message at that offset would be left out.
+  // One by one. librdkafka's batch call (2.12) counts the end of a partition as a message. After a pause, as in every
+  // rebalance, the consumer would then skip the message at that offset.
   while (messages.size() < count && bytes < most_bytes) {
     rd_kafka_message_t* message = rd_kafka_consume_queue(queue_, messages.empty() ? timeout_ms : 0);
     if (message == nullptr) break;
@@ -24,7 +24,7 @@ Polled ConsumerQueue::poll(size_t count, int timeout_ms, size_t most_bytes) {
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
       bytes += packed_size(message);
     else if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-      break;  // What is told behind an error must not overtake it.
+      break;  // messages after an error must not overtake it
   }
   return pack(messages);
 }

@@ -1,8 +1,8 @@
-// The queue that a consumer of node-rdkafka's polls, polled past it: its messages come packed, and whatever else is in
-// it (rebalances, results of commits, statistics) is served on the way by the callbacks that node-rdkafka set.
+// Polls the queue of a consumer that node-rdkafka made, without node-rdkafka, and packs the messages. Other events in the
+// queue (rebalances, results of commits, statistics) go to the callbacks that node-rdkafka set.
 //
-// Nobody else may consume from the client meanwhile. Librdkafka wants the queue released before the client is closed;
-// where it isn't, the client's end waits for the poll that is under way and releases it. Knows nothing of Node.
+// Nobody else may consume from the client meanwhile. librdkafka wants the queue released before the client is closed. If
+// it was not, the client's destruction waits for the poll under way and releases the queue. Knows nothing of Node.
 #pragma once
 
 #include <mutex>
@@ -14,21 +14,22 @@ namespace pockaffe {
 
 class ConsumerQueue final : public Dependent {
  public:
-  // With the clients' mutex held.
+  // Call it with the clients' mutex held.
   explicit ConsumerQueue(rd_kafka_t* client);
-  // Without it.
+  // Call it without the clients' mutex.
   ~ConsumerQueue() override { release(); }
   ConsumerQueue(const ConsumerQueue&) = delete;
   ConsumerQueue& operator=(const ConsumerQueue&) = delete;
 
-  // False where the client is no consumer.
+  // False if the client is not a consumer, or the queue was released.
   bool is_open() const { return queue_ != nullptr; }
 
-  // Waits up to `timeout_ms` for something, then takes what is there: up to `count` messages, and as many as make
-  // `most_bytes` full. On any thread, one at a time. The error __STATE where it was released.
+  // Waits up to `timeout_ms` for the first message or event, then takes what is there: up to `count` messages, until they
+  // reach `most_bytes` (the last may exceed it). On any thread; a second poll waits for the first. Brings the error
+  // __STATE if the queue was released.
   Polled poll(size_t count, int timeout_ms, size_t most_bytes);
 
-  // Waits for a poll under way; those that come later bring an error. Without the clients' mutex.
+  // Waits for a poll under way; later polls bring an error. Call it without the clients' mutex.
   void release();
 
   void client_gone() override;
@@ -36,7 +37,7 @@ class ConsumerQueue final : public Dependent {
  private:
   void destroy_queue();
 
-  std::mutex use_;  // held while the queue is used; may be waited for with the clients' mutex held, never the other way
+  std::mutex use_;  // held while the queue is used. Order: the clients' mutex first, then this one
   rd_kafka_queue_t* queue_;
 };
 

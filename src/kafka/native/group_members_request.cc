@@ -3,7 +3,7 @@
 namespace pockaffe {
 namespace {
 
-constexpr int32_t ANY_BROKER = -1;  // librdkafka finds the group's coordinator itself
+constexpr int32_t ANY_BROKER = -1;  // librdkafka asks the group's coordinator
 
 std::string text_or_nothing(const char* text) { return text != nullptr ? text : ""; }
 

@@ -1,4 +1,4 @@
-// Who is in a consumer group, and which partitions each member has, by librdkafka's DescribeConsumerGroups.
+// The members of consumer groups and their partitions: librdkafka's DescribeConsumerGroups.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace pockaffe {
 
 struct GroupMember {
   std::string client_id;
-  std::string instance_id;  // empty where it is no static member
+  std::string instance_id;  // empty if it is a dynamic member
   std::string member_id;
   std::string host;
   std::vector<std::pair<std::string, int32_t>> partitions;
@@ -19,9 +19,9 @@ struct GroupMember {
 
 struct GroupMembers {
   std::string group;
-  rd_kafka_resp_err_t error;  // no right to describe it
+  rd_kafka_resp_err_t error;  // e.g. no right to describe the group
   std::string message;  // of the error
-  std::string state;
+  std::string state;  // Kafka's name: Stable, Empty, Dead, ...
   std::vector<GroupMember> members;
 };
 

@@ -1,5 +1,5 @@
-// Values of JavaScript's, made and read. Null where they can't be made: a thread may be ended in the middle of a call,
-// and takes nothing from there on.
+// Makes and reads JavaScript values. A value that can't be made is null: the JavaScript thread may be terminated during a
+// call, and every later call of Node-API then fails.
 #pragma once
 
 #include <node_api.h>
@@ -8,7 +8,7 @@
 
 namespace pockaffe {
 
-// False where JavaScript takes nothing any more.
+// False if the JavaScript thread is ending.
 inline bool set(napi_env env, napi_value object, const char* name, napi_value value) {
   return napi_set_named_property(env, object, name, value) == napi_ok;
 }
@@ -31,7 +31,7 @@ inline napi_value text(napi_env env, const std::string& value) {
   return result;
 }
 
-// Empty where it is no text.
+// Empty if the value is not a string.
 inline std::string text_of(napi_env env, napi_value value) {
   size_t length = 0;
   if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return "";

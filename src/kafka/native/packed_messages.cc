@@ -8,27 +8,27 @@ namespace pockaffe {
 namespace {
 
 constexpr int32_t kNull = -1;
-constexpr size_t kArrayBytes = 2 * sizeof(double) + 4 * sizeof(int32_t) + 1;  // of one message
+constexpr size_t kArrayBytes = 2 * sizeof(double) + 4 * sizeof(int32_t) + 1;  // per message
 
 Memory allocate(size_t size) {
   auto* memory = static_cast<uint8_t*>(std::malloc(size > 0 ? size : 1));
-  // Messages that were taken can't be given back: without them the process must not go on.
+  // Messages that were taken from librdkafka can't be given back, and going on without them would lose them.
   if (memory == nullptr) std::abort();
   return Memory(memory);
 }
 
 struct HeaderView {
   const char* name;
-  const void* value;  // null: the header has none
+  const void* value;  // null if the header has no value
   size_t size;
 };
 
-// False behind the last one.
+// False after the last header.
 bool header_at(const rd_kafka_headers_t* headers, size_t index, HeaderView* header) {
   return rd_kafka_header_get_all(headers, index, &header->name, &header->value, &header->size) == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-// Null where the message has none.
+// Null if the message has no headers.
 rd_kafka_headers_t* headers_of(const rd_kafka_message_t* message) {
   rd_kafka_headers_t* headers = nullptr;
   const rd_kafka_resp_err_t error = rd_kafka_message_headers(message, &headers);
@@ -48,7 +48,7 @@ uint8_t* write(uint8_t* at, const void* data, size_t size) {
   return at + size;
 }
 
-// Little endian, as all machines are that this is built for.
+// Little-endian, like all machines that this is built for.
 uint8_t* write(uint8_t* at, int32_t number) { return write(at, &number, sizeof number); }
 
 uint8_t* write(uint8_t* at, const rd_kafka_headers_t* headers) {
@@ -64,7 +64,7 @@ uint8_t* write(uint8_t* at, const rd_kafka_headers_t* headers) {
   return at;
 }
 
-// Messages of one partition, and what they take.
+// The messages of one partition, and the bytes they take.
 struct Group {
   std::vector<rd_kafka_message_t*> messages;
   std::vector<rd_kafka_headers_t*> headers;

@@ -24,7 +24,7 @@ void TopicIdsRequest::ask(rd_kafka_t* client, int32_t broker, const std::vector<
   std::vector<const char*> names;
   for (const std::string& each : topics) names.push_back(each.c_str());
   rd_kafka_AdminOptions_t* options = begin(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, broker, timeout_ms);
-  // Brokers before Kafka 2.3 refuse the whole question.
+  // Asked only if wanted: brokers before Kafka 2.3 refuse the whole request.
   if (with_operations) rd_kafka_error_destroy(rd_kafka_AdminOptions_set_include_authorized_operations(options, 1));
   rd_kafka_TopicCollection_t* collection = rd_kafka_TopicCollection_of_topic_names(names.data(), names.size());
   rd_kafka_DescribeTopics(client, collection, options, queue());
@@ -38,7 +38,7 @@ void TopicIdsRequest::read(rd_kafka_event_t* event) {
   size_t count = 0;
   const rd_kafka_TopicDescription_t** topics = rd_kafka_DescribeTopics_result_topics(result, &count);
   for (size_t i = 0; i < count; i++) {
-    if (topics[i] == nullptr) continue;  // a broker that left one out
+    if (topics[i] == nullptr) continue;  // the broker left this topic out
     const rd_kafka_error_t* error = rd_kafka_TopicDescription_error(topics[i]);
     const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
     topics_.push_back({rd_kafka_TopicDescription_name(topics[i]), id_of(topics[i]), code,

@@ -1,4 +1,4 @@
-// The ids (KIP-516) of topics, and what this user may do with them where that is asked, by librdkafka's DescribeTopics.
+// The ids (KIP-516) of topics and, if asked for, what this user may do with them: librdkafka's DescribeTopics.
 #pragma once
 
 #include <string>
@@ -10,17 +10,17 @@ namespace pockaffe {
 
 struct TopicId {
   std::string topic;
-  std::string id;  // as librdkafka writes it (base64 without padding); empty: the broker has none
+  std::string id;  // as librdkafka writes it (base64 without padding); empty if the broker has no ids
   rd_kafka_resp_err_t error;
   std::string message;  // of the error
-  std::vector<int32_t> operations;  // that this user may do, by Kafka's numbers (AclOperation); empty where it was not asked
+  std::vector<int32_t> operations;  // allowed to this user, as Kafka's AclOperation numbers; empty if not asked for
 };
 
 class TopicIdsRequest final : public AdminRequest {
  public:
   using AdminRequest::AdminRequest;
 
-  // Asks this broker. The controller, librdkafka's own choice, may be away while all others answer.
+  // Asks this broker, because librdkafka's own choice, the controller, may be down while all others answer.
   void ask(rd_kafka_t* client, int32_t broker, const std::vector<std::string>& topics, int timeout_ms,
            bool with_operations);
 

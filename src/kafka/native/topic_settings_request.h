@@ -1,4 +1,4 @@
-// The settings of topics as they are in force, defaults of the broker among them, by librdkafka's DescribeConfigs.
+// The effective settings of topics, including the broker's defaults: librdkafka's DescribeConfigs.
 #pragma once
 
 #include <string>
@@ -11,9 +11,9 @@ namespace pockaffe {
 
 struct TopicSettings {
   std::string topic;
-  rd_kafka_resp_err_t error;  // no such topic, no right to describe it
+  rd_kafka_resp_err_t error;  // e.g. no such topic, no right to describe it
   std::string message;  // of the error
-  std::vector<std::pair<std::string, std::string>> settings;  // without those that have no value
+  std::vector<std::pair<std::string, std::string>> settings;  // only those with a value
 };
 
 class TopicSettingsRequest final : public AdminRequest {

@@ -1,16 +1,17 @@
-/** What the broker has, told to the records' sources a turn later: many at once, as reports come by the hundred. */
+/** Collects acknowledgements, and tells the records' sources in the next turn of the event loop: reports come by the hundred. */
 import type { Clock } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import { sizeOfRecord } from "../../core/messages/records.ts";
 import type { Parcel, Part } from "./record-lane.ts";
 import type { ProducedFact } from "./record-producer-parts.ts";
 
+/** Acknowledged records of one parcel: the message of each, and their bytes. */
 interface Told {
 	readonly messages: number[];
 	bytes: number;
 }
 
-/** See the file's header. */
+/** Acknowledgements that the records' sources have not heard of yet. */
 export class Acknowledgements {
 	readonly #clock: Clock;
 	readonly #produced: (fact: ProducedFact) => void;
@@ -21,6 +22,7 @@ export class Acknowledgements {
 		this.#produced = produced;
 	}
 
+	/** The broker has the part's first record. */
 	add({ parcel, from }: Part): void {
 		if (this.#told.size === 0) this.#clock.after(0, () => this.tell());
 		let told = this.#told.get(parcel);
@@ -32,13 +34,13 @@ export class Acknowledgements {
 		told.bytes += sizeOfRecord(parcel.block, from);
 	}
 
-	/** Whether the partition has to be told of any. */
+	/** Whether any is for this source partition. */
 	hasSome({ topic, partition }: TopicPartition): boolean {
 		for (const { source } of this.#told.keys()) if (source.topic === topic && source.partition === partition) return true;
 		return false;
 	}
 
-	/** At once. */
+	/** Tells all of them now. */
 	tell(): void {
 		const all = this.#told;
 		this.#told = new Map();

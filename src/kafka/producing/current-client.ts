@@ -1,6 +1,6 @@
 /**
- * The client that records go by at the moment: made when it is needed for the first time, and replaced where it gives itself up or its
- * settings are old.
+ * The client that sends records now. It is made when it is first needed. It is replaced when it gives up (a fatal error of librdkafka), or
+ * when its settings are old.
  *
  *   none -> connecting -> ready -> closing -> none
  */
@@ -12,58 +12,60 @@ import type { KafkaError } from "../client/kafka-error.ts";
 import type { RecordClient } from "./record-client.ts";
 import { RETRY } from "./record-producer-parts.ts";
 
-/** What it is made of. */
+/** What the current client is made of. */
 export interface CurrentClientParts {
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly signal: AbortSignal;
 	readonly connect: () => Promise<RecordClient>;
-	/** It has records that it has not reported. */
+	/** Whether the client has records that it has not reported. */
 	readonly isBusy: () => boolean;
+	/** `ready` has a new client; or the signal was aborted, and it has none. */
 	readonly connected: () => void;
-	/** `trouble` changed. */
+	/** It could not connect: see `trouble`. */
 	readonly troubled: () => void;
-	/** It is closed, because it gave itself up (`error`) or is old: what it has not reported it will never report. */
+	/** The client is closed because it gave up (`error`), or because it was old (null). What it has not reported it never will. */
 	readonly gone: (error: KafkaError | null) => void;
 }
 
-/** A client that gave itself up reports what it threw away within so long. */
+/** A client that is to be closed has this long for its last reports. */
 const LAST_REPORTS_MS = 1_000;
+/** At this interval it is looked whether they are complete. */
 const LOOK_MS = 20;
 
-/** See the file's header. */
+/** Makes, replaces and closes the client; one at a time. */
 export class CurrentClient {
 	readonly #parts: CurrentClientParts;
 	#client: RecordClient | null = null;
 	#connecting: Promise<void> | null = null;
 	#closing: Promise<void> | null = null;
-	/** The client that is connecting is to be replaced: its settings are old. */
+	/** `replace` was called while a client connects: it may have read its settings before they changed. */
 	#isOld = false;
-	/** Why there is none. */
+	/** Why there is no client, and since when (wall clock, ms); null once it is connected. */
 	trouble: { message: string; sinceMs: number } | null = null;
 
 	constructor(parts: CurrentClientParts) {
 		this.#parts = parts;
 	}
 
-	/** Null where there is none that takes records; then `need` makes one. */
+	/** The client that takes records; null if there is none: then call `need`. */
 	get ready(): RecordClient | null {
 		return this.#closing ? null : this.#client;
 	}
 
-	/** Makes one, unless one is connecting. */
+	/** Makes a client, unless there is one or one is connecting or closing. Tries until it has connected, or the signal is aborted. */
 	need(): void {
 		if (!this.#client && !this.#closing && !this.#parts.signal.aborted) this.#connecting ??= this.#connect();
 	}
 
-	/** Replaces the client; one that is connecting is replaced as soon as it has connected. */
+	/** Closes the client; `need` makes the next. One that is connecting is replaced when it has connected. Resolves when it is closed. */
 	replace(error: KafkaError | null): Promise<void> {
 		if (this.#client) this.#closing ??= this.#close(this.#client, error);
 		else this.#isOld = true;
 		return this.#closing ?? Promise.resolve();
 	}
 
-	/** Once the signal is aborted: closes what there is. */
+	/** Closes the client for good. Abort the signal before. */
 	async close(): Promise<void> {
 		await this.#connecting;
 		await this.#closing;
@@ -94,7 +96,7 @@ export class CurrentClient {
 
 	async #close(client: RecordClient, error: KafkaError | null): Promise<void> {
 		const { clock, isBusy, gone } = this.#parts;
-		// What it still has to say spares a record a second sending.
+		// Each report that still comes saves sending that record twice.
 		const until = clock.monotonic() + LAST_REPORTS_MS;
 		while (isBusy() && clock.monotonic() < until) await clock.sleep(LOOK_MS);
 		this.#client = null;

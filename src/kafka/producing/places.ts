@@ -1,4 +1,4 @@
-/** So many places, first come first served: what each holder has (a native client, some MiB and a thread) is bounded by that. */
+/** A semaphore, first come first served. It bounds what the holders have together: a native client each, some MiB and threads. */
 export class Places {
 	#free: number;
 	readonly #waiting: (() => void)[] = [];
@@ -7,7 +7,7 @@ export class Places {
 		this.#free = count;
 	}
 
-	/** Resolves when the caller has a place, to what gives it back. */
+	/** Resolves when the caller has a place, with the function that gives it back. Call that once. */
 	async enter(): Promise<() => void> {
 		if (this.#free > 0) this.#free--;
 		else await new Promise<void>((resolve) => this.#waiting.push(resolve));

@@ -1,7 +1,6 @@
 /**
- * The client that a daemon's records go by: idempotent, in order, and without a time after which it gives a record up. Where the broker
- * refuses one it gives itself up instead of going on behind the gap (`enable.gapless.guarantee`), so that whatever comes next is sent in
- * order by another.
+ * The client that sends a daemon's records: idempotent, in order, without a delivery timeout. If the broker refuses a record, the client
+ * gives up instead of sending the records after it (`enable.gapless.guarantee`); another client then sends them in order.
  */
 import rdkafka, { type LibrdKafkaError } from "node-rdkafka";
 import type { Config } from "../../config/config.ts";
@@ -14,29 +13,34 @@ import { withNative } from "../native.ts";
 import { bufferOf, producerError } from "../producer.ts";
 import type { Part } from "./record-lane.ts";
 
-/** Told per record: null where the broker has it. */
+/** Called for each delivery report. `number` is the record's, `error` is null if the broker has it. */
 export type Reported = (topic: string, number: number, error: KafkaError | null) => void;
 
-/** What the record producer needs of a client. */
+/** A connected client, as the record producer uses it. */
 export interface RecordClient {
-	/** Hands over what it takes of these: fewer where its queue is full (`error` null), or where it refuses the next one at once. */
+	/** Hands over records; returns how many were taken: fewer if the queue is full (`error` null), or if the next one is refused (`error`). */
 	produce(part: Part): { readonly taken: number; readonly error: KafkaError | null };
-	/** A topic's partitions, none where it is not there or may not be seen, and which of them no broker leads. */
+	/**
+	 * Asks how many partitions the topic has (0: it is missing, or this user may not see it), and which of them have no leader. Rejects if no
+	 * broker answers within 5 s.
+	 */
 	partitions(topic: string): Promise<{ readonly count: number; readonly leaderless: readonly number[] }>;
-	/** What was not reported by then may have been sent or not. */
+	/** Reports nothing more. The broker may or may not have the records without a report. */
 	close(): Promise<void>;
-	/** Why it gave itself up, as soon as it says so: reports only say that it did. */
+	/** Why the client gave up, once its log has said so (delivery reports only say that it did); null before. */
 	readonly gaveUp: KafkaError | null;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const QUERY_TIMEOUT_MS = 5_000;
+/** How often delivery reports are fetched. */
 const POLL_MS = 5;
+/** librdkafka's `_QUEUE_FULL`. */
 const QUEUE_FULL = -184;
-/** Never reached: what waits is bounded in bytes before. */
+/** Too many to be reached: the record producer hands over far fewer. */
 const MOST_QUEUED = 10_000_000;
 
-/** Connects, or rejects saying what to look at. */
+/** Connects within 5 s, or rejects (code `kafka_connect`) with what to look at. */
 export async function connectRecordClient(kafka: Config["kafka"], reported: Reported): Promise<RecordClient> {
 	const settings = {
 		"compression.codec": "lz4",
@@ -47,7 +51,7 @@ export async function connectRecordClient(kafka: Config["kafka"], reported: Repo
 		acks: "all",
 		"message.timeout.ms": 0,
 		"queue.buffering.max.messages": MOST_QUEUED,
-		// What is too large is for the broker and the topic to say.
+		// The broker and the topic decide what is too large.
 		"message.max.bytes": 1_000_000_000,
 		dr_cb: true,
 	};
@@ -85,7 +89,7 @@ export async function connectRecordClient(kafka: Config["kafka"], reported: Repo
 			}),
 		async close() {
 			isOpen = false;
-			// The client is freed on another thread, and node-rdkafka's polling doesn't look: the process would crash.
+			// Another thread frees the client. If node-rdkafka polled it meanwhile, the process would crash.
 			raw.setPollInterval(0);
 			await new Promise<void>((resolve) => raw.disconnect(0, () => resolve()));
 		},

@@ -1,18 +1,22 @@
 /**
- * The records for one topic, from when a handler gave them until the broker has them: in their order, each pending, handed to the client,
- * or done. What a client had when it gave up is pending again, and goes first. Pure bookkeeping.
+ * The records of one topic, in order, from the handler's answer until the broker has them. Each is pending, handed to the client, or done.
+ * When a client gives up, the records it had are pending again and go first. Pure bookkeeping.
  */
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";
 import { type RecordBlock, sizeOfRecord } from "../../core/messages/records.ts";
 import type { RowFault } from "../../core/rows/rows.ts";
 
-/** Where records come from, and the way back for their fate: a partition worker's submission. */
+/** A partition worker's submission: where records come from, and who is told what became of them. */
 export interface RecordSource extends TopicPartition {
 	readonly batch: PackedBatch;
+	/** Monotonic. */
 	readonly receivedAtMs: number;
+	/** The partition was revoked or lost: nobody waits for its records any more. */
 	readonly released: boolean;
+	/** The broker has a record of each of these messages (indexes in the batch); a message with two records may come twice. */
 	settledAll(messages: ArrayLike<number>): void;
+	/** The broker never takes a record of this message. */
 	refused(message: number, fault: RowFault): void;
 }
 
@@ -20,53 +24,55 @@ const PENDING = 0;
 const HANDED = 1;
 const DONE = 2;
 
-/** A block of records on its way. Record `i` has the number `first + i`. */
+/** A block of records in a lane. Record `i` has the number `first + i`. */
 export interface Parcel {
 	readonly source: RecordSource;
 	readonly block: RecordBlock;
 	readonly first: number;
+	/** PENDING, HANDED or DONE, for each record. */
 	readonly state: Uint8Array;
 	/** Records that are not done. */
 	left: number;
-	/** When it was given, or the last of its records was done. For whoever is told that it moved. */
+	/** When it came in, or when a record of it was last done; monotonic. The lane's listener sets it. */
 	movedAtMs: number;
 }
 
-/** Some consecutive records of a parcel; `to` is excluded. */
+/** Consecutive records of a parcel: `from` up to `to`, without `to`. */
 export interface Part {
 	readonly parcel: Parcel;
 	readonly from: number;
 	readonly to: number;
 }
 
-/** What a parcel takes beside its bytes: its lists. */
+/** About how many bytes the lists of a parcel take, per record. */
 const LIST_BYTES = 40;
+/** The lists are compacted when at least so many parcels are gone, and they are half of all. */
 const COMPACT_FROM = 1_024;
 
-/** The records of one topic, in their order. */
+/** The records of one topic, in order. */
 export class RecordLane {
-	/** Told where a parcel is given, or less is left of it; `isFirst`: of the first one that is not done, or another is that now. */
+	/** Called when a parcel comes in, or less of it is left. `isFirst`: it is the oldest parcel, or was until now. */
 	readonly #moved: (parcel: Parcel, isFirst: boolean) => void;
 	#parcels: (Parcel | null)[] = [];
-	/** Of these, the parcels that are gone: also behind one that stays. */
+	/** How many entries of `#parcels` are gone (null), also behind one that stays. */
 	#gone = 0;
-	/** Numbers of the parcels' first records, also of those that are gone. */
+	/** `first` of each entry of `#parcels`, also of those that are gone. */
 	#firsts: number[] = [];
-	/** Everything before is done. */
+	/** Every parcel before this index is gone. */
 	#head = 0;
-	/** Everything before is handed or done. */
+	/** No parcel before this index has a pending record. */
 	#cursor = 0;
 	/** Records that the client has. */
 	handed = 0;
 	handedBytes = 0;
-	/** Of all that is not done. */
+	/** Of all parcels that are not done. */
 	bytes = 0;
 
 	constructor(moved: (parcel: Parcel, isFirst: boolean) => void = () => {}) {
 		this.#moved = moved;
 	}
 
-	/** Returns the bytes that it takes until it is done. `first`: its first record's number, above all that came before. */
+	/** Returns the bytes that the parcel takes until it is done. `first`: number of its first record, above all earlier numbers. */
 	push(source: RecordSource, block: RecordBlock, first: number): number {
 		const parcel = { source, block, first, state: new Uint8Array(block.length), left: block.length, movedAtMs: 0 };
 		this.#parcels.push(parcel);
@@ -89,7 +95,7 @@ export class RecordLane {
 		}
 	}
 
-	/** The next pending records, at most so many, which the client has from now on; null where none is pending. */
+	/** Hands out the next pending records of one parcel; null if none is pending. At least one, even if it is larger than `mostBytes`. */
 	take(most: number, mostBytes: number): Part | null {
 		const first = this.first();
 		if (!first) return null;
@@ -105,7 +111,7 @@ export class RecordLane {
 		return { parcel, from, to };
 	}
 
-	/** The first pending record; null where none is. */
+	/** The first pending record; null if none is pending. */
 	first(): Part | null {
 		for (; this.#cursor < this.#parcels.length; this.#cursor++) {
 			const parcel = this.#parcels[this.#cursor];
@@ -115,29 +121,29 @@ export class RecordLane {
 		return null;
 	}
 
-	/** The client did not take these, or has them no more. */
+	/** These are pending again: the client did not take them, or no longer has them. */
 	giveBack({ parcel, from, to }: Part): void {
 		for (let index = from; index < to; index++) if (this.#leave(parcel, index)) parcel.state[index] = PENDING;
 		this.#cursor = Math.min(this.#cursor, this.#placeOf(parcel.first));
 	}
 
-	/** The client has none any more; returns how many it had. */
+	/** All records of the client are pending again: it is closed. Returns how many it had. */
 	giveBackAll(): number {
 		const { handed } = this;
 		if (handed > 0) for (const parcel of this.parcels()) this.giveBack({ parcel, from: 0, to: parcel.block.length });
 		return handed;
 	}
 
-	/** The record of this number; null where its parcel is gone. */
+	/** The record with this number; null if its parcel is gone. */
 	find(number: number): Part | null {
 		const parcel = this.#parcels[this.#placeOf(number)];
-		// Of a parcel that is gone from the list, too, the place found is a neighbour's.
+		// If the parcel was compacted away, the place is a neighbour's.
 		if (!parcel || number < parcel.first || number >= parcel.first + parcel.block.length) return null;
 		const from = number - parcel.first;
 		return { parcel, from, to: from + 1 };
 	}
 
-	/** The record is done; returns the bytes that are free by that: of a whole parcel, with its last. */
+	/** The record is done. Returns the bytes that this frees: none before the parcel's last record, then the whole parcel's. */
 	done(parcel: Parcel, index: number): number {
 		if (!this.#has(parcel)) return 0;
 		this.#leave(parcel, index);
@@ -148,19 +154,19 @@ export class RecordLane {
 		return parcel.left === 0 ? this.#remove(parcel) : 0;
 	}
 
-	/** Nobody waits for it any more; returns the bytes that are free by that. What the client has of it goes on, and is not looked for. */
+	/** Forgets a parcel that nobody waits for; returns the bytes that this frees. The client may still send what it has of it. */
 	drop(parcel: Parcel): number {
 		if (!this.#has(parcel)) return 0;
 		for (let index = 0; index < parcel.block.length; index++) this.#leave(parcel, index);
 		return this.#remove(parcel);
 	}
 
-	/** False of one that was dropped while somebody still had it in hand: its bytes are free already. */
+	/** False if the parcel was dropped while somebody still worked on it: its bytes are free already. */
 	#has(parcel: Parcel): boolean {
 		return this.#parcels[this.#placeOf(parcel.first)] === parcel;
 	}
 
-	/** True where the client had it. */
+	/** Takes the record from what the client has; false if the client did not have it. */
 	#leave(parcel: Parcel, index: number): boolean {
 		if (parcel.state[index] !== HANDED) return false;
 		this.handed--;
@@ -190,12 +196,12 @@ export class RecordLane {
 		this.#gone = 0;
 	}
 
-	/** Parcels that the lists have, also those that are gone. */
+	/** Entries of the lists, gone ones too. For tests. */
 	get length(): number {
 		return this.#parcels.length;
 	}
 
-	/** Where the parcel of this record's number is, or was. */
+	/** Index of the parcel with this record number, or of where it was. */
 	#placeOf(number: number): number {
 		let [low, high] = [0, this.#firsts.length - 1];
 		while (low < high) {

@@ -1,4 +1,4 @@
-/** What holds records up, in words. Pure. */
+/** What holds records up, as problems of `/readyz`. Pure. */
 import type { Clock } from "../../core/clock.ts";
 import type { Problem } from "../../core/problem.ts";
 import type { CurrentClient } from "./current-client.ts";
@@ -6,7 +6,10 @@ import type { TopicLane, TopicLanes } from "./topic-lanes.ts";
 
 type Blocked = Problem<"produce_blocked">;
 
-/** Topics that are blocked by themselves, then the client, else topics that nobody acknowledges. */
+/**
+ * The topics that are blocked. If there is no client: only these, or the client's trouble if there are none. Else also the topics that
+ * nobody acknowledges.
+ */
 export function recordProblems(lanes: TopicLanes, trouble: CurrentClient["trouble"], clock: Pick<Clock, "now">): readonly Blocked[] {
 	const blocked = [...lanes].flatMap(({ topic, trouble, records }) => (trouble && !records.isEmpty ? [problem(topic, trouble)] : []));
 	if (trouble) return blocked.length > 0 ? blocked : [problem(null, trouble)];
@@ -17,7 +20,7 @@ export function recordProblems(lanes: TopicLanes, trouble: CurrentClient["troubl
 	return [...blocked, ...silent];
 }
 
-/** What a topic's partitions without a leader mean; null where there are none. */
+/** What it means that these partitions have no leader; null if the list is empty. */
 export function leaderlessWords(partitions: readonly number[]): string | null {
 	if (partitions.length === 0) return null;
 	const those = partitions.length === 1 ? `partition ${partitions[0]} has` : `partitions ${partitions.join(", ")} have`;

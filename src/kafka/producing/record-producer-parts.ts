@@ -1,4 +1,4 @@
-/** What the record producer is made of, and what it tells. */
+/** What the record producer is made of, and its events. */
 import type { Clock } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { Random } from "../../core/random.ts";
@@ -9,45 +9,46 @@ import type { Part } from "./record-lane.ts";
 /** What became of some records of a topic. */
 export interface ProducedFact {
 	readonly topic: string;
-	/** `resent`: a client gave itself up before it reported them. */
+	/** `resent`: a client gave up or was replaced before it reported them; the next sends them again. */
 	readonly result: "acknowledged" | "refused" | "resent";
 	readonly records: number;
 	readonly bytes: number;
-	/** From when their messages were received, ms; of what is acknowledged, an entry each. */
+	/** For each acknowledged record, ms from when its message was received until now; else empty. */
 	readonly agesMs: ArrayLike<number>;
 }
 
-/** What it tells. */
+/** Events of the record producer. */
 export interface RecordProducerEvents {
+	/** Records of a topic were acknowledged, refused or sent again. Many in one event. */
 	"records:produced": (fact: ProducedFact) => void;
-	/** The client gave itself up; another is made. */
+	/** The client gave up, and another is made. `records`: how many are sent again. */
 	"client:replaced": (fact: { message: string; records: number }) => void;
-	/** The broker never takes a record. */
+	/** The broker will never take this record. `source`: its message; `index`: which of the message's records. */
 	"record:refused": (fact: { topic: string; source: TopicPartition & { offset: number }; index: number; message: string }) => void;
-	/** A topic is blocked, or not any more: whoever waits for it looks again. */
+	/** A topic or the client is blocked, or a topic is no longer: `problems` has changed. */
 	changed: () => void;
 }
 
-/** A record by itself. */
+/** A client that produces records one by one. */
 export interface SingleRecords {
-	/** Rejects with KafkaError. */
+	/** Resolves when the broker has the part's first record; rejects with KafkaError, or PocKaffeError `header_nul` or `producer_closed`. */
 	produce(part: Part): Promise<void>;
-	/** What is not reported by then is rejected. */
+	/** Rejects what is not reported yet. */
 	close(): Promise<void>;
 }
 
-/** What it is made of. */
+/** What the record producer is made of. */
 export interface RecordProducerParts {
 	readonly clock: Clock;
 	readonly random: Random;
-	/** Bytes that may wait for the broker, or a little more. */
+	/** The producer is full when so many bytes wait for the broker. The last submission may exceed it. */
 	readonly mostBytes: number;
 	readonly connect: (reported: Reported) => Promise<RecordClient>;
-	/** A client for records one by one. `bytes`: how large the first of them is. */
+	/** Connects a client for records one by one. `bytes`: size of the first. */
 	readonly connectSingle: (bytes: number) => Promise<SingleRecords>;
-	/** What mends an error at a topic; null where nothing is known. */
+	/** What to do about an error of a topic; null if nothing is known. */
 	readonly hint: (error: KafkaError, topic: string) => string | null;
 }
 
-/** What does not go now is tried again so often. */
+/** Back-off between tries, with full jitter. */
 export const RETRY = { minMs: 200, maxMs: 5_000 };

@@ -1,10 +1,11 @@
 /**
- * What handlers produce, on its way to the broker: one client for the whole daemon, made when something is produced for the first time.
- * Each topic has a lane of its own: one that is missing or forbidden holds up nobody else. Nothing is given up by itself: records wait, in
- * their order, until the broker has them or refuses them for good.
+ * Sends the records of handlers to the broker, with one client for the whole daemon; the first record makes it. Each topic has its own
+ * lane, so a topic that is missing or forbidden holds up no other. There is no delivery timeout: records wait, in order, until the broker
+ * has them or refuses them for good.
  *
- * A record that fails stops its lane, and what the client had of it is tried one by one (record-tries.ts). A client that gave itself up is
- * replaced (current-client.ts); what it had and did not report is sent again, in order.
+ * A record that fails stops its lane. When the client has reported the rest of the lane, the records that failed are tried one by one
+ * (record-tries.ts). A client that gives up (a fatal error of librdkafka) is replaced (current-client.ts), and the next one sends again, in
+ * order, what the first had and did not report.
  */
 import { EventEmitter } from "eventemitter3";
 import { messageOf } from "../../core/errors.ts";
@@ -22,23 +23,25 @@ import type { RecordProducerEvents, RecordProducerParts } from "./record-produce
 import { isRefusedForGood, RecordTries } from "./record-tries.ts";
 import { type TopicLane, TopicLanes } from "./topic-lanes.ts";
 
-/** What the client may have at a time, beside topics that nobody acknowledges. */
+/** Most that the client has at a time, in records and bytes. A topic that nobody acknowledges has the same limit for itself. */
 const MOST_HANDED = 100_000;
 const MOST_HANDED_BYTES = 32 * 2 ** 20;
-/** What it may have beside, of partitions that were given away. */
+/** The client still holds records of partitions that were revoked or lost. From so many bytes on it is replaced to get rid of them. */
 const MOST_LEFT_BYTES = 32 * 2 ** 20;
-/** Records that go to the client in one call, before others get a turn. */
+/** A lane hands over at most so many records, then the next lane has its turn. */
 const PART_RECORDS = 500;
-/** Then the rest of the daemon gets a turn: 3 µs a record. */
+/** Rounds over all lanes before the event loop goes on. A record takes about 3 µs. */
 const PARTS_A_TURN = 8;
-/** While something waits, topics that are silent are looked for so often. */
+/** While records wait, silent topics are looked for at this interval. */
 const WATCH_MS = 5_000;
+/** A full queue has room again when it is down to this part of `mostBytes`. */
 const FULL_AGAIN = 0.5;
 
 const { fatal, state, purgedInQueue, purgedInFlight } = kafkaErrors;
+/** Errors of a client that takes nothing more: its own fatal error, and what it threw away because of one. */
 const GAVE_UP: readonly number[] = [fatal, state, purgedInQueue, purgedInFlight];
 
-/** Produces what handlers give: one client for all of it, a lane for each topic. */
+/** Produces the records of handlers, in order and at least once: one client for all, one lane per topic. */
 export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	readonly #parts: RecordProducerParts;
 	readonly #lanes: TopicLanes;
@@ -46,15 +49,15 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	readonly #client: CurrentClient;
 	readonly #tries: RecordTries;
 	readonly #acknowledgements: Acknowledgements;
-	/** Looks and tries. */
+	/** Questions to the broker and tries; `dispose` waits for them. */
 	readonly #underWay = new Set<Promise<void>>();
 	#bytes = 0;
 	#waiting = new Set<() => void>();
 	#isTurnAsked = false;
 	#isWatched = false;
-	/** The client has done so once: else it may be one that no broker takes a record from. */
+	/** This client had a record acknowledged. If one gives up before that, the next would give up too, so records are tried instead. */
 	#hasAcknowledged = false;
-	/** Of all lanes, so that a report that comes late is of no record of a lane that was made anew. */
+	/** Number of the next record. All lanes share the numbers, so a late report never fits a record of a lane that was made again. */
 	#nextNumber = 0;
 
 	constructor(parts: RecordProducerParts) {
@@ -84,16 +87,19 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		return this.#bytes;
 	}
 
+	/** True while `mostBytes` or more wait: hand in nothing more until `whenRoom`. */
 	get isFull(): boolean {
 		if (this.#bytes < this.#parts.mostBytes) return false;
 		this.#freed(this.#lanes.dropReleased());
 		return this.#bytes >= this.#parts.mostBytes;
 	}
 
+	/** Calls the listener once, when half of `mostBytes` or less waits. Ask for it while `isFull`. */
 	whenRoom(listener: () => void): void {
 		this.#waiting.add(listener);
 	}
 
+	/** Takes the records of a submission. Its source learns their fate: `settledAll` once acknowledged, `refused` for good. */
 	produce(submission: RecordSource & { readonly blocks: readonly RecordBlock[] }): void {
 		if (this.#ended.signal.aborted) return;
 		for (const block of submission.blocks) {
@@ -104,23 +110,23 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		this.#watch();
 	}
 
-	/** True where something of the partition waits for nothing but a broker that answers, or to be told that it is acknowledged. */
+	/** True if records of this source partition make progress, so that a drain should wait for them. */
 	isMoving(partition: TopicPartition): boolean {
 		return this.#acknowledgements.hasSome(partition) || (!this.#client.trouble && this.#lanes.isMoving(partition));
 	}
 
-	/** What holds records up, for as long as it does. */
+	/** What holds records up now. */
 	get problems(): readonly Problem<"produce_blocked">[] {
 		this.#freed(this.#lanes.dropReleased());
 		return recordProblems(this.#lanes, this.#client.trouble, this.#parts.clock);
 	}
 
-	/** The next records go by a new client, made of what its settings name by now. */
+	/** Replaces the client, so that changed settings and files (a certificate) are used. Resolves when the old one is closed. */
 	async renew(): Promise<void> {
 		await this.#client.replace(null);
 	}
 
-	/** What is not acknowledged by now is not looked for any more: whoever gets its message next produces it. */
+	/** Ends without waiting for acknowledgements: the offsets of such messages are not committed, so their next owner produces them. */
 	async dispose(): Promise<void> {
 		this.#ended.abort(new Error("the records were ended"));
 		await this.#tries.close();
@@ -129,7 +135,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		this.#acknowledgements.tell();
 	}
 
-	/** Nobody waits behind topics that are silent, and it is asked why they are. */
+	/** Asks why silent topics are silent, and lets the others go on: a silent topic no longer takes up their share of the client. */
 	#watch(): void {
 		if (this.#isWatched) return;
 		this.#isWatched = true;
@@ -153,7 +159,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 
 	#pump(): void {
 		if (this.#ended.signal.aborted) return;
-		// Else each rebalance while Kafka is away leaves what it had handed over in the client, and hands it over again.
+		// Without this each rebalance while Kafka is away would leave its records in the client, and hand over the same records again.
 		if (this.#lanes.leftBytes > MOST_LEFT_BYTES) void this.#client.replace(null);
 		if (this.#bytes === 0) return;
 		const client = this.#client.ready;
@@ -176,7 +182,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		});
 	}
 
-	/** Hands over the next records of the lane; false where there are none, or the client is full. */
+	/** Hands over the next records of the lane. False if there are none, or the client is full. */
 	#hand(lane: TopicLane, client: RecordClient): boolean {
 		const next = lane.records.first();
 		if (!next) return false;
@@ -195,7 +201,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		return false;
 	}
 
-	/** Told by the client. */
+	/** A delivery report of the client. */
 	#reported(topic: string, number: number, error: KafkaError | null): void {
 		if (error === null) this.#hasAcknowledged = true;
 		const lane = this.#lanes.get(topic);
@@ -232,14 +238,14 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		this.#begin(this.#try(lane));
 	}
 
-	/** Is the topic there? */
+	/** Asks whether the topic exists. If it does not, or nobody answers, its first record is tried by itself. */
 	#look(lane: TopicLane, client: RecordClient): void {
 		lane.state = "trying";
 		const looked = client.partitions(lane.topic).catch(() => ({ count: 0 }));
 		this.#begin(looked.then(({ count }) => (count > 0 ? this.#opens(lane) : this.#try(lane))));
 	}
 
-	/** Record by record, until those that failed went through or are refused. */
+	/** Record by record, until the broker has those that failed, or refuses them. */
 	async #try(lane: TopicLane): Promise<void> {
 		await this.#tries.run({
 			next: () => this.#firstOf(lane),
@@ -321,7 +327,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 		}
 		if (error) this.emit("client:replaced", { message: error.message, records });
 		for (const lane of this.#lanes) {
-			// The next client would give itself up as well: a try tells why, and waits between one and the next.
+			// The next client would give up as well. A try finds out why, and waits before it tries again.
 			if (error && !this.#hasAcknowledged && lane.state === "open" && !lane.records.isEmpty) lane.isStopped = true;
 			if (lane.isStopped) this.#tryWhenBack(lane);
 		}

@@ -1,6 +1,6 @@
 /**
- * Records of a topic one by one, each until the broker has it or refuses it for good: so it is found which of a batch is refused, and a
- * missing topic or right is met by one record and not by all. A few clients for all topics; who waits for the next try has none.
+ * Produces the records of a topic one by one, each until the broker has it or refuses it for good. This finds the bad record of a batch;
+ * and only one record at a time meets a missing topic or right. All topics share a few clients; a topic in its back-off has none.
  */
 import { fullJitter } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -12,15 +12,16 @@ import { Places } from "./places.ts";
 import type { Part } from "./record-lane.ts";
 import { RETRY, type SingleRecords } from "./record-producer-parts.ts";
 
-/** A topic whose records are tried. */
+/** A topic whose records are tried, as its lane shows it. */
 export interface TriedTopic {
-	/** The next record that somebody waits for; null where there is none. */
+	/** The next record that somebody waits for; null if there is none. */
 	next(): Part | null;
-	/** No more have to be tried behind this one. */
+	/** True if no record after this one has to be tried. */
 	isLast(part: Part): boolean;
 	acknowledged(part: Part): void;
+	/** The broker never takes it. */
 	refused(part: Part, error: KafkaError): void;
-	/** It is tried again. */
+	/** The record could not be produced now; it is tried again after a back-off. */
 	blocked(error: unknown): void;
 }
 
@@ -29,24 +30,25 @@ export interface RecordTriesParts {
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly signal: AbortSignal;
+	/** `bytes`: size of the first record. */
 	readonly connect: (bytes: number) => Promise<SingleRecords>;
 }
 
-/** Topics that are tried at a time: each has a native client meanwhile. */
+/** Topics that are tried at the same time. Each has a native client of its own meanwhile. */
 const MOST_TRIES = 4;
 /**
- * Never, whoever tries: too large (10, 18), no name of a topic (17), its timestamp (32), refused by a policy of the broker (44), what is in
- * it (87), a partition that is not there (-190).
+ * Kafka's codes for a record that no later try changes: too large (10, 18), invalid topic name (17), invalid timestamp (32), against a
+ * policy of the broker (44), invalid content (87), no such partition (-190).
  */
 const INVALID_RECORD = 87;
 const REFUSED: readonly number[] = [10, kafkaErrors.invalidTopic, 18, 32, 44, INVALID_RECORD, kafkaErrors.unknownPartition];
 
-/** Whether the broker never takes what it answers so. */
+/** Whether this error means that the broker will never take the record. */
 export function isRefusedForGood({ kafkaCode }: KafkaError): boolean {
 	return REFUSED.includes(kafkaCode);
 }
 
-/** See the file's header. */
+/** Tries records one by one, for several topics at the same time. */
 export class RecordTries {
 	readonly #parts: RecordTriesParts;
 	readonly #places = new Places(MOST_TRIES);
@@ -56,7 +58,7 @@ export class RecordTries {
 		this.#parts = parts;
 	}
 
-	/** Resolves when the topic's last record is tried, or the signal is aborted. */
+	/** Resolves when the broker has the topic's last record or refuses it, or when the signal is aborted. Never rejects. */
 	async run(topic: TriedTopic): Promise<void> {
 		const { clock, random, signal } = this.#parts;
 		for (let failures = 0; !signal.aborted; ) {
@@ -68,14 +70,14 @@ export class RecordTries {
 		}
 	}
 
-	/** Ends what is under way: nobody looks for it any more. */
+	/** Closes the clients of the tries under way, without waiting for their records. The signal is aborted before. */
 	async close(): Promise<void> {
 		const clients = [...this.#clients];
 		this.#clients.clear();
 		await Promise.all(clients.map((client) => client.close()));
 	}
 
-	/** Until the last record, or the first that does not go now: then why, and whether any went. */
+	/** Null after the topic's last record. If one can't be produced now: why, and whether any was done before it. */
 	async #byOneClient(topic: TriedTopic): Promise<{ error: unknown; hasMoved: boolean } | null> {
 		const leave = await this.#places.enter();
 		let client: SingleRecords | null = null;
@@ -91,7 +93,7 @@ export class RecordTries {
 		} catch (error) {
 			return { error, hasMoved };
 		} finally {
-			// Else it is closed already.
+			// If it is not in the set, `close` closed it.
 			if (client && this.#clients.delete(client)) await client.close();
 			leave();
 		}
@@ -107,7 +109,7 @@ export class RecordTries {
 		return client;
 	}
 
-	/** Throws where it may go through later. */
+	/** Throws if the record may go through later. */
 	async #one(client: SingleRecords, topic: TriedTopic, part: Part): Promise<void> {
 		try {
 			await client.produce(part);
@@ -121,7 +123,7 @@ export class RecordTries {
 	}
 }
 
-/** Null where it may go through later. What the client itself can't send is refused, too: no waiting changes it. */
+/** The error to refuse the record with; null if it may go through later. What the client itself can't send is refused as well. */
 function refusalOf(error: unknown): KafkaError | null {
 	if (error instanceof KafkaError) return isRefusedForGood(error) ? error : null;
 	if (!(error instanceof PocKaffeError) || error.code !== "header_nul") return null;

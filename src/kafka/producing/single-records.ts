@@ -1,6 +1,6 @@
 /**
- * Records one by one, by a client of their own: which of a batch does the broker refuse, and is a topic there again, that may be written
- * to? A record whose fate is not known in time rejects, and may have been taken all the same.
+ * A client that produces records one by one. It answers two questions: which record of a batch does the broker refuse, and does it take
+ * records for this topic again? If the answer to a record takes too long, `produce` rejects; the broker may have the record all the same.
  */
 import type { Config } from "../../config/config.ts";
 import { recordAt, sourceHeaders } from "../../core/messages/records.ts";
@@ -12,11 +12,13 @@ import type { SingleRecords } from "./record-producer-parts.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const DELIVERY_TIMEOUT_MS = 5_000;
+/** If the first record is larger than this, each may take `LARGE_DELIVERY_TIMEOUT_MS`. */
 const LARGE_BYTES = 2 ** 20;
 const LARGE_DELIVERY_TIMEOUT_MS = 120_000;
+/** librdkafka's `_MSG_TIMED_OUT`. */
 const MESSAGE_TIMED_OUT = -192;
 
-/** `bytes`: how large the first record is. */
+/** Connects within 5 s, or rejects with `kafka_connect`. `bytes`: size of the first record, which decides how long each may take. */
 export async function connectSingleRecords(kafka: Config["kafka"], bytes: number): Promise<SingleRecords> {
 	const deliveryTimeoutMs = bytes > LARGE_BYTES ? LARGE_DELIVERY_TIMEOUT_MS : DELIVERY_TIMEOUT_MS;
 	const producer = await Producer.connect(kafka, { timeoutMs: CONNECT_TIMEOUT_MS, deliveryTimeoutMs });
@@ -33,13 +35,13 @@ export async function connectSingleRecords(kafka: Config["kafka"], bytes: number
 	};
 }
 
-/** What mends an error at a topic; null where nothing is known. */
+/** What to do about this error of a topic, e.g. `make it: pockaffe topic create orders -p N`; null if nothing is known. */
 export function produceHint(kafka: Config["kafka"], error: KafkaError, topic: string): string | null {
 	if (isMissing(error.kafkaCode)) return `make it: pockaffe topic create ${topic} -p N`;
 	return missingWriteRight(kafka, error.kafkaCode, topic);
 }
 
-/** Of a topic that is not there the client only says that the time is over. */
+/** If the topic is missing, the client only says that the time is over: asks the broker, and says it. */
 async function explained(producer: Producer, topic: string, error: unknown): Promise<unknown> {
 	if (!(error instanceof KafkaError) || error.kafkaCode !== MESSAGE_TIMED_OUT) return error;
 	const topics = await producer.topics().catch(() => null);

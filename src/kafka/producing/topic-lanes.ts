@@ -1,36 +1,40 @@
-/** A lane for each topic that handlers produce to: a topic that is missing or forbidden holds up nobody else. */
+/** A lane for each topic that handlers produce to, so that a topic that is missing or forbidden holds up no other. */
 import type { Clock } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import { type Parcel, RecordLane } from "./record-lane.ts";
 
-/** The records of one topic, and how far it is with them. */
+/** The records of one topic, and the state of the topic. */
 export interface TopicLane {
 	readonly topic: string;
 	readonly records: RecordLane;
-	/** new -> open <-> trying. New: is the topic there? Trying: record by record. */
+	/** new -> trying <-> open. New: nobody has asked yet whether the topic exists. Trying: that is asked, or records go one by one. */
 	state: "new" | "open" | "trying";
-	/** A record failed: nothing more is handed over until the client has none of the lane. */
+	/** A record failed: nothing more is handed over. When the client has none of the lane, tries begin. */
 	isStopped: boolean;
-	/** The records up to this number are tried one by one; -1: only the next. */
+	/** Records up to this number are tried one by one; -1: only the next one. */
 	suspectUntil: number;
+	/** Why its records can't be produced, and since when (wall clock, ms). */
 	trouble: { message: string; sinceMs: number } | null;
-	/** When its first records moved, monotonic. */
+	/** When the oldest parcel came in or made progress; monotonic. */
 	movedAtMs: number;
-	/** Why they don't, as far as it is known. */
+	/** Why it makes none, if that is known. */
 	silence: string | null;
 }
 
-/** Nothing of the first records was acknowledged for so long: told. */
+/** A topic is silent if nothing of its oldest parcel was acknowledged for longer than this. */
 const SILENT_MS = 10_000;
 
-/** From so many on, lanes that have nothing are forgotten: a handler may name topics by what messages hold. */
+/** From so many lanes on, idle ones are forgotten: a handler may take topic names from messages. */
 const MANY_LANES = 100;
 
-/** See the file's header. */
+/** All lanes, by topic. */
 export class TopicLanes implements Iterable<TopicLane> {
 	readonly #clock: Pick<Clock, "monotonic">;
 	readonly #lanes = new Map<string, TopicLane>();
-	/** Of records that were dropped while the client had them: it keeps them until they are reported, or it is closed. */
+	/**
+	 * Bytes of records that were dropped while the client had them. It holds them until it has sent them or is closed; reports are not
+	 * subtracted, so this is an upper bound.
+	 */
 	leftBytes = 0;
 
 	constructor(clock: Pick<Clock, "monotonic">) {
@@ -45,7 +49,7 @@ export class TopicLanes implements Iterable<TopicLane> {
 		return this.#lanes.get(topic);
 	}
 
-	/** Made where there is none. */
+	/** The topic's lane; makes one if there is none. */
 	of(topic: string): TopicLane {
 		let lane = this.#lanes.get(topic);
 		if (!lane) {
@@ -73,20 +77,20 @@ export class TopicLanes implements Iterable<TopicLane> {
 		lane.silence = null;
 	}
 
-	/** From now on nobody is silent yet: there is another client. */
+	/** A new client begins: no topic counts as silent yet. */
 	begin(): void {
 		for (const lane of this.#lanes.values()) this.#moved(lane);
 	}
 
-	/** How long nothing of the lane's first records has moved, ms; null where that is no matter. */
+	/** For how many ms a silent topic has been silent; null if it is not. */
 	silentMs({ records, movedAtMs }: TopicLane): number | null {
 		const ms = this.#clock.monotonic() - movedAtMs;
 		return records.isEmpty || ms <= SILENT_MS ? null : ms;
 	}
 
 	/**
-	 * Whether something of the partition moves, or has not stood for long. Each parcel is looked at by itself: behind one that waits for a
-	 * leader, others of its topic go on.
+	 * Whether records of this source partition make progress, or stopped less than 10 s ago. Each parcel counts by itself: while one waits
+	 * for a leader, others of the same topic go on.
 	 */
 	isMoving({ topic, partition }: TopicPartition): boolean {
 		const since = this.#clock.monotonic() - SILENT_MS;
@@ -99,13 +103,13 @@ export class TopicLanes implements Iterable<TopicLane> {
 		return false;
 	}
 
-	/** Whether the client has any record. */
+	/** Whether the client has any record that it has not reported. */
 	get hasHanded(): boolean {
 		for (const { records } of this.#lanes.values()) if (records.handed > 0) return true;
 		return false;
 	}
 
-	/** What the client has of those that share its room: all lanes but silent ones, each of which is counted by itself. */
+	/** What the client has of the lanes that share a limit with this one. A silent lane has a limit to itself; all others share one. */
 	handedBeside(lane: TopicLane): { readonly records: number; readonly bytes: number } {
 		const isAlone = this.silentMs(lane) !== null;
 		let [count, bytes] = [0, 0];
@@ -117,7 +121,7 @@ export class TopicLanes implements Iterable<TopicLane> {
 		return { records: count, bytes };
 	}
 
-	/** Nobody waits for it any more; returns the bytes that are free by that. */
+	/** Forgets a parcel that nobody waits for; returns the bytes that this frees. */
 	drop(records: RecordLane, parcel: Parcel): number {
 		const before = records.handedBytes;
 		const bytes = records.drop(parcel);
@@ -125,7 +129,7 @@ export class TopicLanes implements Iterable<TopicLane> {
 		return bytes;
 	}
 
-	/** Partitions that were given away leave what was not sent behind; returns the bytes that are free by that. */
+	/** Forgets the records of partitions that were revoked or lost; returns the bytes that this frees. */
 	dropReleased(): number {
 		let bytes = 0;
 		for (const { records } of this.#lanes.values())
