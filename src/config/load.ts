@@ -28,7 +28,10 @@ export interface LoadOptions {
 /** Origin of a configuration without a file. */
 export const withoutFile = "environment and defaults";
 
-/** A configuration and where it came from: a path, or `withoutFile`. */
+/** Origin of a configuration that a program passed (`written`). */
+export const passed = "the object that was passed";
+
+/** A configuration and where it came from: a path, `withoutFile` or `passed`. */
 export interface LoadedConfig {
 	readonly config: Config;
 	readonly source: string;
@@ -43,7 +46,7 @@ const DEFAULT_FILE = "pockaffe.yaml";
  */
 export function loadConfig(options: LoadOptions): LoadedConfig {
 	const path = options.written ? null : configPath(options);
-	const source = path ?? withoutFile;
+	const source = options.written ? passed : (path ?? withoutFile);
 	const problems: Problem[] = [];
 	const origins = new Map<string, string>();
 	const written = substitute(

@@ -1,7 +1,7 @@
 /** Checks what a command needs from the configuration before it begins, and lists all missing keys at once. Pure. */
 import { ExitError, exitCodes } from "../core/errors.ts";
 import type { Config } from "./config.ts";
-import { withoutFile } from "./load.ts";
+import { passed, withoutFile } from "./load.ts";
 import { configError, type Problem } from "./schema/problems.ts";
 
 /** True if neither a broker nor a database is configured. */
@@ -27,7 +27,9 @@ export function requireConfiguration(config: Config, source: string): void {
  * Throws ExitError (usage) with every key that `run` needs and lacks: a broker or a database alone must not commit a real group's offsets.
  */
 export function requireForRun(config: Config, source: string): void {
-	const missing: Problem[] = [...kafkaKeys(config), ...databaseKeys(config)];
+	const missing: Problem[] = [...missingBrokers(config, source)];
+	if (config.database.url === "")
+		missing.push({ path: ["database", "url"], rule: needed(source, "postgres://…", "POCKAFFE_DATABASE_URL") });
 	if (config.kafka.group === "") missing.push({ path: ["kafka", "group"], rule: "is needed: the consumer group" });
 	if (config.kafka.topics.length === 0) missing.push({ path: ["kafka", "topics"], rule: "is needed: the topics to read" });
 	if (config.handler.module === "")
@@ -38,12 +40,11 @@ export function requireForRun(config: Config, source: string): void {
 	if (missing.length > 0) throw configError(source, missing);
 }
 
-function kafkaKeys({ kafka }: Config): Problem[] {
-	if (kafka.brokers.length > 0) return [];
-	return [{ path: ["kafka", "brokers"], rule: "is needed: set it in the file, or POCKAFFE_KAFKA_BROKERS=host:port" }];
+/** The problem that there is no broker, if so. */
+export function missingBrokers({ kafka }: Pick<Config, "kafka">, source: string): Problem[] {
+	return kafka.brokers.length > 0 ? [] : [{ path: ["kafka", "brokers"], rule: needed(source, "host:port", "POCKAFFE_KAFKA_BROKERS") }];
 }
 
-function databaseKeys({ database }: Config): Problem[] {
-	if (database.url !== "") return [];
-	return [{ path: ["database", "url"], rule: "is needed: set it in the file, or POCKAFFE_DATABASE_URL=postgres://…" }];
+function needed(source: string, value: string, variable: string): string {
+	return source === passed ? `is needed: ${value}` : `is needed: set it in the file, or ${variable}=${value}`;
 }

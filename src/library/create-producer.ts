@@ -5,6 +5,7 @@
 import { isMainThread } from "node:worker_threads";
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
+import { missingBrokers } from "../config/requirements.ts";
 import { configError, nearest, type Problem } from "../config/schema/problems.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import { Producer } from "../kafka/producer.ts";
@@ -60,10 +61,11 @@ export interface Delivered {
 export async function createProducer(config: ProducerConfig): Promise<LibraryProducer> {
 	if (!isMainThread)
 		throw new PocKaffeError("not_the_main_thread", "createProducer works in the main thread only: in a handler, return { produce: […] }");
-	const problems = problemsOf(config);
-	if (problems.length > 0) throw configError("createProducer", problems);
-	const { kafka } = loadConfig({ written: { kafka: config.kafka }, environment: {}, cwd: process.cwd() }).config;
-	return new LibraryProducer(await connect(kafka, config), config);
+	const { kafka = {} } = config;
+	const loaded = loadConfig({ written: { kafka }, environment: {}, cwd: process.cwd() });
+	const problems = [...missingBrokers(loaded.config, loaded.source), ...problemsOf(config)];
+	if (problems.length > 0) throw configError(loaded.source, problems);
+	return new LibraryProducer(await connect(loaded.config.kafka, config), config);
 }
 
 const known: readonly (keyof ProducerConfig)[] = ["kafka", "topics", "partitionStrategy", "lingerMs", "deliveryTimeoutMs"];

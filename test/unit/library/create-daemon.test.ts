@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
 import { systemClock } from "../../../src/core/clock.ts";
 import { systemRandom } from "../../../src/core/random.ts";
-import { LibraryDaemon } from "../../../src/library/create-daemon.ts";
+import { createDaemon, LibraryDaemon } from "../../../src/library/create-daemon.ts";
 import { createLogger } from "../../../src/observe/logs/log.ts";
 
 /** Neither a broker nor a database is there. */
@@ -75,4 +75,10 @@ it("a stop while its address is noted lets it begin nothing more", async () => {
 	expect(written).toContain("stopping: its owner stops it");
 	expect(written).not.toContain("listens at");
 	await expect(fetch(`${daemon.url}/healthz`)).rejects.toMatchObject({ cause: { code: "ECONNREFUSED" } });
+});
+
+it("a configuration that lacks something is told without a file and variables, which the library does not read", () => {
+	expect(() => createDaemon({ handler: { module: "pockaffe:log" }, kafka: { group: "g", topics: ["t"] } })).toThrow(
+		"2 errors in the configuration (the object that was passed):\n  kafka.brokers – is needed: host:port\n  database.url – is needed: postgres://…",
+	);
 });

@@ -47,8 +47,10 @@ describe("createProducer", () => {
 		[{ partitionStrategy: null }, "partitionStrategy: null – must be"],
 		[{ topics: "orders" }, 'topics: "orders" – must be a list of names'],
 		[{ topics: [""] }, 'topics: [""] – must be a list of names'],
+		[{ kafka: {} }, "kafka.brokers – is needed: host:port"],
+		[{ kafka: undefined }, "kafka.brokers – is needed: host:port"],
 		[{ topic: ["orders"] }, "topic – is no known key (did you mean topics?)"],
-	])("refuses what would go elsewhere without a word: %o", async (written, words) => {
+	])("refuses what would go elsewhere or nowhere: %o", async (written, words) => {
 		await expect(createProducer({ kafka, ...written } as never)).rejects.toMatchObject({
 			code: "config_invalid",
 			message: expect.stringContaining(words),
