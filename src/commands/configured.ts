@@ -30,7 +30,8 @@ export async function kafkaOf(command: Command, context: CommandContext): Promis
 	if (config.kafka.brokers.length > 0) return { kafka: config.kafka, embedded: false };
 	const addresses = await readEmbeddedFile(context.cwd);
 	if (!addresses) {
-		const rule = "kafka.brokers is needed: set POCKAFFE_KAFKA_BROKERS=host:port, or run an embedded daemon here (pockaffe run --embedded)";
+		const rule =
+			"kafka.brokers is needed: name a configuration (-c FILE), set POCKAFFE_KAFKA_BROKERS=host:port, or run an embedded daemon here (pockaffe run --embedded)";
 		throw new ExitError(exitCodes.usage, "no_brokers", rule);
 	}
 	if (!isAlive(addresses.pid)) {

@@ -84,20 +84,22 @@ function clientOf(base: string, token: string): DaemonClient {
 				answer = await fetch(new URL(path, base), { method, headers, ...sent, signal: AbortSignal.timeout(TIMEOUT_MS) });
 			} catch (cause) {
 				const why = messageOf((cause as { cause?: unknown }).cause ?? cause);
-				const message = `no daemon answers at ${base} (${why}): is it running? Give its address (--url), or its port (http.port, POCKAFFE_HTTP_PORT)`;
+				const message = `no daemon answers at ${base} (${why}): is it running? Give its address (--url http://HOST:PORT), or its port (http.port, POCKAFFE_HTTP_PORT)`;
 				throw new ExitError(exitCodes.found, "no_daemon", message, { cause });
 			}
-			const told = (await answer.json().catch(() => null)) as { error?: { message?: string } } | null;
+			const told = (await answer.json().catch(() => null)) as { error?: { code?: string; message?: string } } | null;
 			if (answer.ok || (told && !told.error)) return told;
 			throw new ExitError(
 				exitCodes.found,
 				"refused",
-				`${base}${path}: ${told?.error?.message ?? `HTTP ${answer.status}`}${hintFor(answer.status)}`,
+				`${base}${path}: ${told?.error?.message ?? `HTTP ${answer.status}`}${hintFor(answer.status, told?.error?.code)}`,
 			);
 		},
 	};
 }
 
-function hintFor(status: number): string {
-	return status === 405 ? " (control is off: set http.admin: true)" : "";
+function hintFor(status: number, code?: string): string {
+	if (status === 405) return " (control is off: set http.admin: true, and restart the daemon)";
+	if (code === "not_assigned") return ": is the name right? Or another daemon of the group has it (--url)";
+	return "";
 }

@@ -136,7 +136,7 @@ function* reportLines(report: ReprocessingReport, isDryRun: boolean): Generator<
 	if (moved > 0) yield `${counted(moved, "row")} stay as they are: they are of other messages by now.`;
 	if (unknownStart.length > 0)
 		yield `It is not known where the group began in ${unknownStart.map(partitionName).join(", ")}: what was added may be of messages that it never read (--from says from where).`;
-	if (lettered > 0) yield `${counted(lettered, "message")} left out: they are dead letters (pockaffe dead-letters replay).`;
+	if (lettered > 0) yield `${counted(lettered, "message")} left out as dead letters (pockaffe dead-letters replay).`;
 	if (failed.length > 0) yield `${counted(failed.length, "message")} failed, and their rows stay:`;
 	for (const { topic, partition, offset, reason, error } of failed.slice(0, MAX_LINES))
 		yield `  ${topic}/${partition} offset ${offset}: ${reason}: ${error.replaceAll(/\s+/g, " ")}`;

@@ -24,7 +24,7 @@ export function* reportLines(report: VerificationReport): Generator<string> {
 		yield `  there is no ${lettersMissing}: if letters were kept elsewhere, their messages are taken for lost (is deadLetters the daemon's?)`;
 	yield `rows: ${counts.matched} as the log says, ${counts.purged} deleted and purged, ${counts.ahead} ahead (newer than the committed offsets), ${counts.lettered} of dead letters`;
 	if (passedOver > 0) yield `passed over unread: ${passedOver} offsets; what they would have made is not looked at`;
-	yield `unchecked: ${absentOffsets} offsets that the log doesn't hold, ${counts.unchecked} rows of such messages`;
+	yield `unchecked: ${absentOffsets} offsets that the log doesn't hold, ${counts.unchecked} rows of messages that were not read`;
 	const { missing, older, newer, different, extra, unwritable, failed, beyond } = counts;
 	yield `differences: ${missing} missing, ${older} older, ${newer} newer, ${different} different, ${extra} extra, ${unwritable} unwritable, ${failed} failed, ${beyond} beyond`;
 	for (const difference of differences) yield `  ${differenceLine(difference)}`;
@@ -46,7 +46,7 @@ function verdict({ verified, lookedAt: { ids, of }, unmet }: VerificationReport,
 function notLookedAt({ counts: { ahead, unchecked, lettered }, behind, passedOver, letters: { open = 0 } }: VerificationReport): string {
 	const parts: [count: number, one: string, more: string][] = [
 		[ahead, "id is ahead", "ids are ahead"],
-		[unchecked, "is of a message that the log doesn't hold", "are of messages that the log doesn't hold"],
+		[unchecked, "is of a message that was not read", "are of messages that were not read"],
 		[lettered, "is of a dead letter", "are of dead letters"],
 		[behind, "message is unread", "messages are unread"],
 		[open, "dead letter is open", "dead letters are open"],
@@ -64,7 +64,8 @@ function grouped(count: number): string {
 	return count.toLocaleString("en-US");
 }
 
-const HARMLESS = ". A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
+const HARMLESS =
+	". After a change of the handler: pockaffe reprocess. A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
 
 /** True if every message arrived and only the contents of rows differ. Missing or older rows are lost, whatever the handler does. */
 function mayBeHarmless({ missing, older, newer, different, extra, failed, beyond }: VerificationReport["counts"]): boolean {

@@ -92,7 +92,7 @@ function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Fi
 		return (matching.length > 0 ? ok : warning)(`topic ${topic}`, detail);
 	}
 	const found = metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
-	if (!found) return failed(`topic ${topic}`, `is missing: pockaffe topic create ${topic} -p N`);
+	if (!found) return failed(`topic ${topic}`, `is missing: is the name right? Else create it: pockaffe topic create ${topic} -p N`);
 	return ok(`topic ${topic}`, counted(found.partitions.length, "partition"));
 }
 
@@ -102,7 +102,10 @@ function producedFinding(kafka: Config["kafka"], topic: string, refused: Missing
 	if (refused) return refusedFinding(kafka, item, refused);
 	const partitions = inspector.partitionsOf(topic).length;
 	if (partitions > 0) return ok(item, counted(partitions, "partition"));
-	return warning(item, `the topic is missing: its records would wait for it; pockaffe topic create ${topic} -p N`);
+	return warning(
+		item,
+		`the topic is missing, and its records would wait for it: is the name right? Else create it: pockaffe topic create ${topic} -p N`,
+	);
 }
 
 async function deadLetterFindings(

@@ -46,7 +46,14 @@ async function allFindings(command: Command, context: CommandContext): Promise<F
 		requireForRun(config, source);
 		findings.push(ok("configuration", source));
 	} catch (error) {
-		findings.push(failed("configuration", messageOf(error).replaceAll(/\s*\n\s*/g, " ")));
+		findings.push(
+			failed(
+				"configuration",
+				messageOf(error)
+					.replace(/:\s*\n\s*/, ": ")
+					.replaceAll(/\s*\n\s*/g, "; "),
+			),
+		);
 	}
 	findings.push(...strategyFindings(config));
 	if (config.handler.module) findings.push(await handlerFinding(config, context));

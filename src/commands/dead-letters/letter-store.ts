@@ -71,7 +71,7 @@ async function lettersConfigOf(command: Command, context: CommandContext): Promi
 	if (embedded) return withEmbeddedProfile(config, embedded);
 	if (!isThere) {
 		const key = inTopic ? "kafka.brokers is needed: set POCKAFFE_KAFKA_BROKERS" : "database.url is needed: set POCKAFFE_DATABASE_URL";
-		throw missing(`${key}, or run an embedded daemon here (pockaffe run --embedded)`);
+		throw missing(`${key}, name a configuration (-c FILE), or run an embedded daemon here (pockaffe run --embedded)`);
 	}
 	if (config.kafka.group === "") throw missing("kafka.group is needed: dead letters belong to a consumer group");
 	return config;

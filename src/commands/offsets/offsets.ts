@@ -61,7 +61,9 @@ function ownersOf(group: GroupDescription | null): ReadonlyMap<string, Owner> | 
 function groupWords(group: string, { state, members }: GroupDescription): string {
 	const idle = members.filter(({ partitions }) => partitions.length === 0).map(({ clientId, host }) => `${clientId} ${host}`);
 	const without = idle.length === 0 ? "" : `; without a partition: ${idle.join(", ")}`;
-	return `group ${group}: ${state}, ${counted(members.length, "member")}${without}`;
+	// Kafka's word for a group that it does not have: it never was, or has expired.
+	const unknown = state === "Dead" ? ": Kafka has no such group; is the name right?" : "";
+	return `group ${group}: ${state}, ${counted(members.length, "member")}${without}${unknown}`;
 }
 
 function row(

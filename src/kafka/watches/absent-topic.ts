@@ -24,5 +24,5 @@ export async function absentTopic({ client, kafka, wanted }: AbsentTopicParts, t
 
 /** The hint to create the topic. */
 export function creationHint(topic: string): string {
-	return `; create it: pockaffe topic create ${topic} -p N`;
+	return `: is the name right? Else create it: pockaffe topic create ${topic} -p N`;
 }

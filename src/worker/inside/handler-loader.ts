@@ -70,7 +70,16 @@ export function explainLoadFailure(module: string, failure: HandlerFailure, code
 			message: `${module}: imports node-rdkafka, which can't be loaded in a worker thread: produce from a process of its own`,
 		};
 	}
-	// Only the first line of a syntax error's stack has its place.
-	const place = failure.name === "SyntaxError" ? (failure.stack?.split("\n")[0] ?? "") : "";
-	return { ...failure, message: `${module}: ${failure.name}: ${failure.message}${place ? ` (${place})` : ""}` };
+	if (code === "ERR_UNKNOWN_FILE_EXTENSION") {
+		const hint = "compile it to JavaScript (npx tsc), and name that file in handler.module";
+		return { ...failure, message: `${module}: Node.js ${process.version} can't load it: ${failure.message}; ${hint}` };
+	}
+	return { ...failure, message: `${module}: ${failure.name}: ${failure.message}${placeOf(failure)}` };
+}
+
+/** Where a syntax error is. Only the first line of its stack may say so; often that has the words once more, and no place. */
+function placeOf({ name, message, stack }: HandlerFailure): string {
+	if (name !== "SyntaxError") return "";
+	const first = stack?.split("\n")[0] ?? "";
+	return first === "" || first.includes(message) ? " (node --check FILE says where)" : ` (${first})`;
 }

@@ -67,7 +67,10 @@ describeOnKafka("control", () => {
 
 		const refused = await pockaffe(["pause", topic, "0", "--url", await daemon.url()], { cwd: "/" });
 		expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("http.token") });
-		expect(await run("pause", topic, "7")).toMatchObject({ code: 1, stderr: expect.stringContaining("not assigned") });
+		expect(await run("pause", topic, "7")).toMatchObject({
+			code: 1,
+			stderr: expect.stringContaining("is not assigned to this member: is the name right?"),
+		});
 		await fetch(`${await daemon.url()}/drain`, { method: "POST", headers: { authorization: "Bearer s3cret-token" } });
 		expect(await daemon.exited()).toBe(0);
 		expect(daemon.output).not.toContain("s3cret-token");

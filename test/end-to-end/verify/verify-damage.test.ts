@@ -251,7 +251,7 @@ const harmless: readonly Kind[] = [
 			insert("theirs", [0, 0]),
 			set("theirs", "kafka_topic = 'once'"),
 		],
-		last: /^verified 9 of 10 ids: .*; 1 is of a message that the log doesn't hold; /,
+		last: /^verified 9 of 10 ids: .*; 1 is of a message that was not read; /,
 	},
 	{
 		what: "rows are newer than what is committed",

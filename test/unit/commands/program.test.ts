@@ -104,6 +104,23 @@ describe("the command line", () => {
 		]);
 	});
 
+	it("tells each error of the configuration apart in the one line that check has for them", async () => {
+		const { code, stdout } = await run(["check", "--json"], {});
+		expect(code).toBe(1);
+		expect(JSON.parse(stdout)[0].detail).toMatch(
+			/^\d+ errors in the configuration \([^)]*\): kafka\.brokers – [^;]*; database\.url – [^;]*; kafka\.group – /,
+		);
+	});
+
+	it("says how to name a configuration where a command has no broker or no database", async () => {
+		for (const command of [
+			["topic", "describe", "t"],
+			["offsets", "g"],
+			["dead-letters", "list"],
+		])
+			expect(await run(command, {})).toMatchObject({ code: 2, stderr: expect.stringContaining("name a configuration (-c FILE)") });
+	});
+
 	it("refuses to run with a broker and no database: a forgotten URL must not commit a real group's offsets", async () => {
 		const { code, stderr } = await run(["run"], { POCKAFFE_KAFKA_BROKERS: "127.0.0.1:1" });
 		expect(code).toBe(2);

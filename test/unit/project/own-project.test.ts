@@ -1,6 +1,6 @@
 /** The files of docs/your-own-project.md are a project that works: its test passes, its handler loads, its configuration is one. */
 import { execFile } from "node:child_process";
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
@@ -44,4 +44,26 @@ it("fits the package's types", async () => {
 	const tsc = join(root, "node_modules/typescript/bin/tsc");
 	const found = await promisify(execFile)(process.execPath, [tsc, "-p", config], { cwd: folder.path }).catch((error) => error);
 	expect(found.stdout).toBe("");
+});
+
+it("has a handler in TypeScript, which its tsconfig.json compiles to a module that makes rows of two tables", async () => {
+	await using folder = await temporaryFolder();
+	const root = new URL("../../../", import.meta.url).pathname;
+	const written = [...page.matchAll(/^```\w+\n\/\/ (\S+)\n([\s\S]*?)^```$/gm)].map(
+		([, name, text]) => [name as string, text as string] as const,
+	);
+	expect(written.map(([name]) => name)).toEqual(["handler.ts", "tsconfig.json"]);
+	for (const [name, text] of written) await writeFile(join(folder.path, name), text);
+	await writeFile(join(folder.path, "package.json"), files[0]?.[1] ?? "");
+	await mkdir(join(folder.path, "node_modules"));
+	await symlink(root, join(folder.path, "node_modules/pockaffe"));
+	await symlink(join(root, "node_modules/@types"), join(folder.path, "node_modules/@types"));
+	const tsc = join(root, "node_modules/typescript/bin/tsc");
+	const found = await promisify(execFile)(process.execPath, [tsc], { cwd: folder.path }).catch((error) => error);
+	expect(found.stdout).toBe("");
+	const script = `import { handleMessage } from "./built/handler.js";
+		const value = Buffer.from('{"customer":"Ada","lines":[{"sku":"a","quantity":1}]}');
+		console.log(JSON.stringify(handleMessage({ key: Buffer.from("7"), value }).map(({ table, id }) => [table, id])));`;
+	const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], { cwd: folder.path });
+	expect(stdout.trim()).toBe('[["orders","7"],["order_lines","7-0"]]');
 });
