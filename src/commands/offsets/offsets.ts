@@ -22,7 +22,7 @@ export async function showOffsets(
 	command: Command,
 	context: CommandContext,
 ): Promise<void> {
-	const { kafka } = await kafkaOf(command, context);
+	const { kafka, embedded } = await kafkaOf(command, context);
 	await using inspector = await ClusterInspector.connect(kafka, context.clock, group);
 	if (topic !== undefined && !inspector.topics.includes(topic)) throw await inspector.absent(topic, "Describe", "");
 	const all = await inspector
@@ -42,6 +42,7 @@ export async function showOffsets(
 	);
 	print(context.stdout, table);
 	if (members) print(context.stderr, groupWords(group, members));
+	else if (embedded) print(context.stderr, "the embedded broker does not tell who has which partition: see pockaffe status");
 	else print(context.stderr, "who has which partition can't be told without the addon (binding.gyp-notes.md)");
 }
 

@@ -37,6 +37,8 @@ it("shows the main job: inserts, updates, stale rows, a crash with its restart; 
 	expect(jsonLines(consumed.stdout).some(({ key }) => key === "by-hand")).toBe(true);
 	const offsets = await pockaffe(["offsets", "pockaffe-example", "--json"], { cwd });
 	expect(JSON.parse(offsets.stdout)).toHaveLength(4);
+	const owners = await pockaffe(["offsets", "pockaffe-example"], { cwd });
+	expect(owners).toMatchObject({ code: 0, stderr: "the embedded broker does not tell who has which partition: see pockaffe status\n" });
 
 	const addresses = await readEmbeddedFile(cwd);
 	expect(addresses).toMatchObject({ http: await daemon.url(), pid: daemon.child.pid });
