@@ -24,10 +24,7 @@ export interface LogRange extends TopicPartition {
 }
 
 /** What the reader needs from a client. */
-export type LogClient = Pick<
-	ConsumerClient,
-	"assign" | "pause" | "resume" | "consume" | "watermarks" | "committed" | "topicIds" | "close"
-> &
+export type LogClient = Pick<ConsumerClient, "assign" | "unassign" | "consume" | "watermarks" | "committed" | "topicIds" | "close"> &
 	Pick<EventEmitter<GroupClientEvents>, "on">;
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -109,8 +106,6 @@ export class LogReader implements AsyncDisposable {
 			[...open.values()].map(({ topic, partition, from }) => ({ topic, partition, offset: from })),
 			false,
 		);
-		// librdkafka keeps a pause beyond the assignment.
-		this.#client.resume([...open.values()]);
 		for (let heardAt = this.#clock.monotonic(); open.size > 0; ) {
 			this.#signal.throwIfAborted();
 			const { messages, ends } = await this.#poll();
@@ -164,9 +159,10 @@ export class LogReader implements AsyncDisposable {
 		}
 	}
 
+	/** Given back, not paused: librdkafka keeps a pause beyond the assignment, and a resume beside the next one may lose its start. */
 	#finish(open: Map<string, LogRange>, range: LogRange): void {
 		open.delete(partitionName(range));
-		this.#client.pause([range]);
+		this.#client.unassign([range], true);
 	}
 
 	#silence(left: readonly LogRange[]): KafkaError {

@@ -47,9 +47,9 @@ export class BackPressure<AChild extends Pick<Child, "queue">> {
 		return isFlowing;
 	}
 
-	/** A partition received more messages. */
+	/** A partition received more messages. A full one that goes on receiving is paused again: the client may have lost the pause. */
 	received(supervised: Supervised<AChild>): void {
-		if (supervised.paused || this.#load(supervised) < 1) return;
+		if (this.#load(supervised) < 1) return;
 		supervised.paused = true;
 		this.#parts.valve.pause([supervised]);
 	}

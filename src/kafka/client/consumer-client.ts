@@ -223,11 +223,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
+		// librdkafka keeps a partition paused even if it was given away meanwhile. A resume after the assignment may overtake the start.
+		this.resume(partitions.filter((each) => this.#paused.has(partitionName(each))));
 		const list = partitions.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
 		if (incremental) this.#raw.incrementalAssign(list);
 		else this.#raw.assign(list);
-		// librdkafka keeps a partition paused even if it was given away meanwhile.
-		this.resume(partitions.filter((each) => this.#paused.has(partitionName(each))));
 	}
 
 	/** Assigns with the committed offset, or `auto.offset.reset` if there is none. For readers without start positions of their own. */
@@ -249,9 +249,14 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		}
 	}
 
-	/** A real seek is refused if fetching has stopped, so the partition is unassigned and assigned again. */
+	/**
+	 * A real seek is refused if fetching has stopped, so the partition is unassigned and assigned again. It stops a moment after the first
+	 * call, and begins no earlier. A pause or resume that overtakes the beginning has it dropped for good (librdkafka#5591), so the second
+	 * call comes after the stop: after one more request to librdkafka's main thread.
+	 */
 	seek({ topic, partition, offset }: TopicPartitionOffset): void {
 		this.#raw.incrementalUnassign([{ topic, partition }] as RawPartition[]);
+		this.#raw.subscription();
 		this.#raw.incrementalAssign([{ topic, partition, offset }]);
 	}
 
@@ -260,10 +265,15 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		if (!this.#isEnding) this.#raw.pause(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
 	}
 
+	/**
+	 * Twice: librdkafka drops a request that one of its own overtakes, as in a rebalance, and tells nobody. Of a partition that is resumed
+	 * already the second asks nothing.
+	 */
 	resume(partitions: readonly TopicPartition[]): void {
 		if (partitions.length === 0) return;
 		for (const each of partitions) this.#paused.delete(partitionName(each));
-		if (!this.#isEnding) this.#raw.resume(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
+		const list = partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[];
+		for (let times = 0; times < 2 && !this.#isEnding; times++) this.#raw.resume(list);
 	}
 
 	/**

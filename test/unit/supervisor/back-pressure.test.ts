@@ -53,15 +53,23 @@ function open(count: number) {
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 describe("a partition", () => {
-	it("is paused at its share of the messages, once, and not one below it", () => {
+	it("is paused at its share of the messages, and not one below it", () => {
 		const { pressure, all, told, has } = open(2);
 		has(0, { unfinished: 49 });
 		pressure.received(all[0]);
 		expect([told, all[0].paused]).toEqual([[], false]);
 		has(0, { unfinished: 50 });
 		pressure.received(all[0]);
-		pressure.received(all[0]);
 		expect([told, all[0].paused, all[1].paused]).toEqual([["pause 0"], true, false]);
+	});
+
+	it("is paused again where the client lost the pause, and more messages come", () => {
+		const { pressure, all, told, has } = open(2);
+		has(0, { unfinished: 50 });
+		pressure.received(all[0]);
+		has(0, { unfinished: 60 });
+		pressure.received(all[0]);
+		expect([told, all[0].paused]).toEqual([["pause 0", "pause 0"], true]);
 	});
 
 	it("is paused at its share of the bytes as well", () => {

@@ -19,21 +19,20 @@ class PlayedClient extends EventEmitter<GroupClientEvents> implements LogClient 
 	asked = 0;
 	readonly interrupt = new AbortController();
 
-	#isPaused = false;
+	#isAssigned = false;
 
-	assign(): void {}
-	pause(): void {
-		this.#isPaused = true;
+	assign(): void {
+		this.#isAssigned = true;
 	}
-	resume(): void {
-		this.#isPaused = false;
+	unassign(): void {
+		this.#isAssigned = false;
 	}
 	async close(): Promise<boolean> {
 		return true;
 	}
 
 	async consume(_: number, timeoutMs: number): Promise<Consumed> {
-		const poll = this.#isPaused ? undefined : this.polls.shift();
+		const poll = this.#isAssigned ? this.polls.shift() : undefined;
 		if (poll instanceof Error) throw poll;
 		if (!poll) await this.clock.sleep(timeoutMs || 1);
 		return { messages: poll ?? [], ends: [] };
