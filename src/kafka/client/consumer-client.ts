@@ -228,6 +228,20 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		const list = partitions.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
 		if (incremental) this.#raw.incrementalAssign(list);
 		else this.#raw.assign(list);
+		if (partitions.length > 0) this.#untilBegun();
+	}
+
+	/**
+	 * Waits until what was assigned begins. librdkafka's main thread stops first what was given back, with one request, and begins with the
+	 * next; a pause or resume that overtakes the beginning has it dropped for good (librdkafka#5591). So two more requests are made of that
+	 * thread, of the cheapest kind. (A commit under way can still hold it up: then the stall detector has the partition fetched anew.)
+	 */
+	#untilBegun(): void {
+		try {
+			for (let requests = 0; requests < 2; requests++) this.#raw.subscription();
+		} catch {
+			// The client closes: it fetches nothing any more.
+		}
 	}
 
 	/** Assigns with the committed offset, or `auto.offset.reset` if there is none. For readers without start positions of their own. */
@@ -249,15 +263,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		}
 	}
 
-	/**
-	 * A real seek is refused if fetching has stopped, so the partition is unassigned and assigned again. It stops a moment after the first
-	 * call, and begins no earlier. A pause or resume that overtakes the beginning has it dropped for good (librdkafka#5591), so the second
-	 * call comes after the stop: after one more request to librdkafka's main thread.
-	 */
+	/** A real seek is refused if fetching has stopped, so the partition is unassigned and assigned again. */
 	seek({ topic, partition, offset }: TopicPartitionOffset): void {
 		this.#raw.incrementalUnassign([{ topic, partition }] as RawPartition[]);
-		this.#raw.subscription();
 		this.#raw.incrementalAssign([{ topic, partition, offset }]);
+		this.#untilBegun();
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {

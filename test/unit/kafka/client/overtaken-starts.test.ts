@@ -60,6 +60,16 @@ it("one that was paused, and is assigned anew in place of others", async () => {
 	expect(await fetched()).toEqual(["t/0@4", "t/0@5"]);
 });
 
+it("one that is assigned in place of itself, paused at once, and resumed later", async () => {
+	const { client, fetched } = openClient();
+	client.assign([{ ...one, offset: 0 }], false);
+	client.assign([{ ...one, offset: 4 }], false);
+	client.pause([one]);
+	expect(await fetched()).toEqual([]);
+	client.resume([one]);
+	expect(await fetched()).toEqual(["t/0@4", "t/0@5"]);
+});
+
 it("one whose first resume was overtaken", async () => {
 	const { client, overtaking, fetched } = openClient();
 	client.assign([{ ...one, offset: 4 }], true);
