@@ -171,7 +171,7 @@ export class Producer implements AsyncDisposable {
 
 	/**
 	 * Waits at most `flushMs` for outstanding deliveries. Records without a report by then are refused: the broker may or may not have them.
-	 * Later calls wait for the first: node-rdkafka never answers a second disconnect, and throws after the first.
+	 * Later calls wait for the first: node-rdkafka never answers a second disconnect.
 	 */
 	close(flushMs: number): Promise<void> {
 		this.#closing ??= this.#close(flushMs);
