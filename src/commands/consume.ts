@@ -2,11 +2,12 @@
 import type { Command } from "commander";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../core/messages/message.ts";
+import { missingTopicHint } from "../core/text/missing-topic.ts";
 import { kafkaClientSettings } from "../kafka/client/client-settings.ts";
 import { connectOrExplain } from "../kafka/client/connect.ts";
 import { ConsumerClient } from "../kafka/client/consumer-client.ts";
 import { KafkaError, kafkaErrors } from "../kafka/client/kafka-error.ts";
-import { absentTopic, creationHint } from "../kafka/watches/absent-topic.ts";
+import { absentTopic } from "../kafka/watches/absent-topic.ts";
 import { withRight } from "../kafka/watches/rights.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { kafkaOf } from "./configured.ts";
@@ -48,7 +49,7 @@ export async function consume(topic: string, options: ConsumeOptions, command: C
 	const { topics } = await connectOrExplain(client.raw, kafka, TIMEOUT_MS);
 	try {
 		if (!topics.some(({ name, partitions }) => name === topic && partitions.length > 0))
-			throw await absentTopic({ client, kafka, wanted: "Read" }, topic, creationHint(topic));
+			throw await absentTopic({ client, kafka, wanted: "Read" }, topic, `: ${missingTopicHint(topic)}`);
 		const explain = (error: KafkaError) => withRight({ ...kafka, group: options.group }, { group: "Read", topic: ["Read", topic] }, error);
 		await new Follower(client, options, context, explain).follow(topic);
 	} finally {

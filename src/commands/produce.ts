@@ -2,9 +2,9 @@
 import type { Command } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { readLines } from "../core/text/lines.ts";
+import { missingTopicHint } from "../core/text/missing-topic.ts";
 import { Producer } from "../kafka/producer.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
-import { creationHint } from "../kafka/watches/absent-topic.ts";
 import { refused } from "../kafka/watches/rights.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { kafkaOf } from "./configured.ts";
@@ -55,5 +55,5 @@ async function produceLines(
 async function requireTopic(topic: string, kafka: Parameters<typeof Producer.connect>[0], context: CommandContext): Promise<void> {
 	await using inspector = await ClusterInspector.connect(kafka, context.clock);
 	if (inspector.topics.includes(topic)) return;
-	throw await inspector.absent(topic, "Write", creationHint(topic));
+	throw await inspector.absent(topic, "Write", `: ${missingTopicHint(topic)}`);
 }

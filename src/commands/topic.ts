@@ -3,8 +3,8 @@
 import type { Command } from "commander";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { counted } from "../core/text/counted.ts";
+import { missingTopicHint } from "../core/text/missing-topic.ts";
 import { awaitTopic, ClusterInspector, createTopic } from "../kafka/topics.ts";
-import { creationHint } from "../kafka/watches/absent-topic.ts";
 import { refused } from "../kafka/watches/rights.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { kafkaOf } from "./configured.ts";
@@ -48,7 +48,7 @@ export async function describe(name: string, { json }: DescribeTopicOptions, com
 	const { kafka } = await kafkaOf(command, context);
 	await using inspector = await ClusterInspector.connect(kafka, context.clock);
 	const partitions = await inspector.describe(name);
-	if (!partitions) throw await inspector.absent(name, "Describe", creationHint(name));
+	if (!partitions) throw await inspector.absent(name, "Describe", `: ${missingTopicHint(name)}`);
 	if (json) {
 		print(context.stdout, JSON.stringify({ topic: name, partitions }));
 		return;

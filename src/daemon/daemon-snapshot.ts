@@ -37,7 +37,12 @@ export function buildSnapshot(daemon: Daemon): StatusSnapshot {
 			lastError: writer.lastError,
 		},
 		connections: [
-			{ name: "kafka", target: config.kafka.brokers.join(","), state: consumer.connected ? "connected" : "connecting", message: null },
+			{
+				name: "kafka",
+				target: config.kafka.brokers.join(","),
+				state: !consumer.connected ? "connecting" : consumer.away === null ? "connected" : "away",
+				message: consumer.away,
+			},
 			{
 				name: "database",
 				target: describeTarget(config.database.url, process.env),

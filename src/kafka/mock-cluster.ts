@@ -5,6 +5,9 @@
 import rdkafka from "node-rdkafka";
 import { PocKaffeError } from "../core/errors.ts";
 
+/** What the mock cluster answers as the append time of every record, although it stores the record's own (rdkafka_mock_handlers.c). */
+export const MOCK_APPEND_TIME_MS = 1234;
+
 /** A running mock cluster. */
 export interface MockCluster extends AsyncDisposable {
 	/** Addresses, `127.0.0.1:port`. */

@@ -10,6 +10,7 @@ import { kafkaClientSettings } from "./client/client-settings.ts";
 import { connectOrExplain, withoutThread } from "./client/connect.ts";
 import { codeOfWords, fatalError } from "./client/error-words.ts";
 import { KafkaError, kafkaErrors } from "./client/kafka-error.ts";
+import { MOCK_APPEND_TIME_MS } from "./mock-cluster.ts";
 import { askTopicSettings, type TopicSettings, withNative } from "./native.ts";
 
 /**
@@ -237,7 +238,8 @@ export function producerError(error: LibrdKafkaError): KafkaError {
 }
 
 function deliver({ partition, offset, timestamp, opaque }: Report): void {
-	opaque.resolve({ partition, offset, timestamp: timestamp ?? opaque.timestamp });
+	const isStored = timestamp !== undefined && timestamp !== MOCK_APPEND_TIME_MS;
+	opaque.resolve({ partition, offset, timestamp: isStored ? timestamp : opaque.timestamp });
 }
 
 /** The client treats a buffer without memory as null, so an empty value would arrive as a delete: this one has a byte of memory. */

@@ -1,6 +1,7 @@
 /** Topics for the commands: create, describe, and a group's offsets. Metadata and watermarks supply what the admin client can't. */
 import rdkafka from "node-rdkafka";
 import type { Config } from "../config/config.ts";
+import { nearest } from "../config/schema/problems.ts";
 import type { Clock } from "../core/clock.ts";
 import { type ExitError, PocKaffeError } from "../core/errors.ts";
 import type { TopicPartition, TopicPartitionOffset } from "../core/messages/message.ts";
@@ -86,9 +87,9 @@ export class ClusterInspector implements AsyncDisposable {
 		return (found?.partitions ?? []).map(({ id }) => id).sort((left, right) => left - right);
 	}
 
-	/** Why a topic is missing: see absentTopic. */
+	/** Why a topic is missing: see absentTopic. Names a topic that may be meant. */
 	absent(topic: string, wanted: Operation, otherwise: string): Promise<ExitError> {
-		return absentTopic({ client: this.#client, kafka: this.#kafka, wanted }, topic, otherwise);
+		return absentTopic({ client: this.#client, kafka: this.#kafka, wanted }, topic, `${nearest(topic, this.topics)}${otherwise}`);
 	}
 
 	/** Committed offsets of the group; null if nothing is committed. */

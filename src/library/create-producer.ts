@@ -8,6 +8,7 @@ import { loadConfig } from "../config/load.ts";
 import { missingBrokers } from "../config/requirements.ts";
 import { configError, nearest, type Problem } from "../config/schema/problems.ts";
 import { PocKaffeError } from "../core/errors.ts";
+import { missingTopicHint } from "../core/text/missing-topic.ts";
 import { Producer } from "../kafka/producer.ts";
 
 /** A record's key or value; null: none. */
@@ -178,7 +179,7 @@ export class LibraryProducer implements AsyncDisposable {
 		if (!count) {
 			count = this.#producer.topics(topic).then((topics) => {
 				const found = topics.get(topic);
-				if (found === undefined) throw new PocKaffeError("no_topic", `topic ${topic} is missing: pockaffe topic create ${topic} -p N`);
+				if (found === undefined) throw new PocKaffeError("no_topic", `there is no topic ${topic}: ${missingTopicHint(topic)}`);
 				return found;
 			});
 			this.#partitions.set(topic, count);

@@ -43,7 +43,8 @@ export const readinessCodes = {
 	topic_missing: {
 		means: "a topic of `kafka.topics` does not exist, or was deleted",
 		look: "the name in the message: a typing error, or a topic that nobody has created yet?",
-		remedy: "`pockaffe topic create TOPIC -p N`; or take it out of `kafka.topics` and restart",
+		remedy:
+			"`pockaffe topic create TOPIC -p N` (or `kafka-topics.sh --create --topic TOPIC --partitions N`); a mistyped name: correct `kafka.topics` and restart. A topic that this user may not see is `not_authorized` instead",
 		ends: "about ten seconds after the topic is created; it is read from its beginning",
 	},
 	commits_failing: {
@@ -96,7 +97,7 @@ export const readinessCodes = {
 			"the partition does not go on by itself: too many restarts, a poison message under `onPoison: park`, the breaker is open, or nothing arrives although its log grows",
 		look: "the message: it says which; `pockaffe status` has the last failures; for the breaker also `pockaffe dead-letters list`",
 		remedy:
-			"correct the cause, then save the handler's file or `pockaffe resume TOPIC PARTITION`; or `pockaffe skip TOPIC PARTITION OFFSET`",
+			"correct the cause, then save the handler's file or `pockaffe resume TOPIC PARTITION`; a message that nobody needs: `pockaffe skip TOPIC PARTITION OFFSET`",
 		ends: "too many restarts and poison: tried again every `supervisor.maxBackoffMs`; nothing arrives: with the next message; breaker: never",
 	},
 	dead_letter_target: {
@@ -117,7 +118,7 @@ export const readinessCodes = {
 			"records of a handler can't be produced: the topic is missing, the right to write to it is missing, no broker answers, or the broker that has the topic is down or can't write to its disk; their messages wait, uncommitted",
 		look: "the message: it names the topic and the error",
 		remedy:
-			"`pockaffe topic create TOPIC -p N`, grant the right, or start the broker (with room on its disk), as the message says; the daemon need not be restarted",
+			"as the message says: `pockaffe topic create TOPIC -p N` (or `kafka-topics.sh --create --topic TOPIC --partitions N`); a mistyped name: correct it in the handler and save the file; grant the right by the message's `kafka-acls.sh` command; or start the broker, with room on its disk. The daemon need not be restarted",
 		ends: "with the first record that the broker accepts; tried again within seconds",
 	},
 	draining: {

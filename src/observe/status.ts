@@ -87,7 +87,7 @@ export interface StatusSnapshot {
 	readonly notReady: readonly Pick<ReadinessReason, "code">[];
 	readonly group: string;
 	readonly protocol: string;
-	/** The member's state in the group: `connecting`, then librdkafka's words: `up/steady`, `wait-coord/init`, … */
+	/** The member's state in the group: `connecting`, `joining`, then librdkafka's words: `up/steady`, `wait-coord/init`, … */
 	readonly memberState: string;
 	readonly rebalances: number;
 	readonly partitions: readonly PartitionSnapshot[];

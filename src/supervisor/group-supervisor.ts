@@ -228,13 +228,15 @@ export class GroupSupervisor<AChild extends Child> {
 		const supervised = this.#current(position);
 		const offsets = this.#parts.offsets.of(position);
 		if (!supervised || !offsets) return null;
+		const { topic, partition } = position;
+		const isAhead = offset >= offsets.position;
+		const from = isAhead ? offset : Math.min(offset, offsets.committable);
+		if (supervised.parked) this.#parts.listener.positionUnparked?.({ topic, partition, offset: from });
 		supervised.parked = null;
-		if (offset >= offsets.position) {
+		if (isAhead) {
 			this.#parts.offsets.endOfPartition(position, offset);
 			return offset;
 		}
-		const { topic, partition } = position;
-		const from = Math.min(offset, offsets.committable);
 		const { held, suspicion } = supervised;
 		this.#startChild({ topic, partition, offset: from, committed: null, logId: offsets.logId, suspicion }).held = held;
 		return from;

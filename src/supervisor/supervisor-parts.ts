@@ -130,6 +130,8 @@ export interface SupervisorListener {
 	rewound(fact: TopicPartition & { offset: number; from: number }): void;
 	/** The partition is stopped until somebody decides. */
 	positionParked(fact: TopicPartition & ParkedPosition): void;
+	/** Such a partition goes on from `offset`. */
+	positionUnparked?(fact: TopicPartition & { offset: number }): void;
 	drained(fact: DrainedFact): void;
 }
 

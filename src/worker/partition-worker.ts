@@ -454,6 +454,7 @@ export class PartitionWorker {
 		const last = run.held.batch.offsets[outcome.to - 1] as number;
 		this.#careful?.handled(last);
 		this.#policy.progressed(last);
+		this.#reports.handled(last);
 	}
 
 	/**
@@ -544,6 +545,7 @@ export class PartitionWorker {
 	#gaveUp(offset: number): void {
 		this.#careful?.gaveUp(offset);
 		this.#policy.gaveUp(offset);
+		this.#reports.gaveUp(offset);
 	}
 
 	/** Parks until a changed file or a person ends it: a retry by timer would only make more dead letters. */

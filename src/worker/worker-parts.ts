@@ -7,6 +7,7 @@ import type { Random } from "../core/random.ts";
 import type { Turn } from "../core/waiting/turn.ts";
 import type { HandNotes } from "./failures/careful-hand.ts";
 import type { CrashReport } from "./failures/crash-report.ts";
+import type { Recovery } from "./failures/standstill.ts";
 import type { BreakerLimits } from "./outcomes/breaker.ts";
 import type { DeadLetterSink, RecordSink, RowSink } from "./ports.ts";
 import type { BatchOutcome, HandlerFailure, ThreadLease } from "./thread/handler-thread.ts";
@@ -60,7 +61,12 @@ export interface WorkerListener {
 	/** Nobody is suspected any more. */
 	carefulEnded(partition: TopicPartition): void;
 	parked(partition: TopicPartition, reason: ParkReason): void;
+	/** It is no longer parked, and tries again; whether that works is told by `recovered` or `breakerClosed`. */
 	resumed(partition: TopicPartition): void;
+	/** What failed is handled. */
+	recovered?(partition: TopicPartition, recovery: Recovery): void;
+	/** The message at `offset` was finished on trial: dead letters may be made again. */
+	breakerClosed?(partition: TopicPartition, offset: number): void;
 	deadLettered(letter: DeadLetter): void;
 	/** A message was skipped. `why`: the reason that a person gave; null: handler.onPoison says so. */
 	skipped(partition: TopicPartition, offset: number, why: string | null): void;

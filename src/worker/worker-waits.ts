@@ -59,7 +59,7 @@ export class WorkerWaits {
 		this.#listener.parked(this.#partition, reason);
 		if (retryAfterMs === null) await this.untilAnew(reason);
 		else await this.#unlessChanged(retryAfterMs, this.#parked(reason));
-		this.#listener.resumed(this.#partition);
+		if (!this.stopReason) this.#listener.resumed(this.#partition);
 	}
 
 	/** Parked until a changed file or a person ends it, or the worker is stopped. */

@@ -139,7 +139,7 @@ describeOnKafka("offsets set", () => {
 		const cases = [
 			[["--to", "5"], 2, "offset 5 is outside the log of .*/0, which has 0 to 0"],
 			[["--to", "yesterday"], 2, "earliest, latest, a time such as"],
-			[["--to", "earliest", "--partition", "7"], 2, "has no partition 7: 0 to 0"],
+			[["--to", "earliest", "--partition", "7"], 2, "has no partition 7: its only one is 0"],
 			[["--to", "earliest", "--topic", "nowhere"], 1, "there is no topic nowhere"],
 			[[], 2, "--to"],
 		] as const;

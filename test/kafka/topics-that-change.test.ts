@@ -212,7 +212,11 @@ describeOnKafka("a position outside the log", () => {
 			async () => (await run.daemon.notReady()).find(({ code }) => code === "topic_missing"),
 			HEARD_OF_MS,
 		);
-		expect(reason).toMatchObject({ topic, partition: null, message: expect.stringMatching(`^topic ${topic} was deleted: create it`) });
+		expect(reason).toMatchObject({
+			topic,
+			partition: null,
+			message: expect.stringMatching(`^topic ${topic} was deleted: create it again: pockaffe topic create ${topic} -p N`),
+		});
 		expect(run.daemon.output).not.toContain("made again");
 		await loadTopic(brokers, { name: topic, partitions: 1 }, records(topic, 5, { prefix: "n" }));
 		await waitFor("the new log's rows", async () => (await ids(run)).length === 15, HEARD_OF_MS);
@@ -224,7 +228,7 @@ describeOnKafka("a position outside the log", () => {
 		const topic = uniqueName("missing");
 		await using run = await start({ topics: [topic] });
 		const reason = await waitFor("the reason", async () => (await run.daemon.notReady()).find(({ code }) => code === "topic_missing"));
-		expect(reason).toMatchObject({ topic, message: expect.stringMatching(`^topic ${topic} does not exist: create it`) });
+		expect(reason).toMatchObject({ topic, message: expect.stringMatching(`^topic ${topic} does not exist: is the name right`) });
 		await loadTopic(brokers, { name: topic, partitions: 1 }, records(topic, 5));
 		await waitFor("its rows", async () => (await ids(run)).length === 5, HEARD_OF_MS);
 		await run.daemon.ready(HEARD_OF_MS);

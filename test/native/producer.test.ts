@@ -23,6 +23,18 @@ describe("a producer that closes", () => {
 		expect((await Promise.all(reports)).map(({ offset }) => offset)).toEqual(reports.map((_, index) => index));
 	});
 
+	it("says the record's own timestamp, not the mock cluster's answer", async () => {
+		const timestamps = [1_700_000_000_123, undefined].map(async (timestamp) => {
+			const record = { topic: "events", key: "a", value: "1", ...(timestamp === undefined ? {} : { timestamp }) };
+			return (await producer.produce(record)).timestamp;
+		});
+		const before = Date.now();
+		const [given = 0, own = 0] = await Promise.all(timestamps);
+		expect(given).toBe(1_700_000_000_123);
+		expect(Math.abs(own - before)).toBeLessThan(60_000);
+		await producer.close(0);
+	});
+
 	it("refuses what has no report by then", async () => {
 		const away = await startMockCluster({ topics: ["events"] });
 		const left = await Producer.connect(kafkaAt(away.brokers.join()));

@@ -5,6 +5,7 @@ import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import { isTopicMeant } from "../../core/messages/message.ts";
 import { counted } from "../../core/text/counted.ts";
+import { missingTopicHint } from "../../core/text/missing-topic.ts";
 import type { KafkaError } from "../../kafka/client/kafka-error.ts";
 import { type UnreachableBroker, unreachableBrokers } from "../../kafka/client/reachability.ts";
 import { letterTopicPolicy } from "../../kafka/dead-letters/letter-topic-policy.ts";
@@ -92,7 +93,7 @@ function topicFinding(topic: string, { metadata, topics }: ClusterInspector): Fi
 		return (matching.length > 0 ? ok : warning)(`topic ${topic}`, detail);
 	}
 	const found = metadata.topics.find(({ name, partitions }) => name === topic && partitions.length > 0);
-	if (!found) return failed(`topic ${topic}`, `is missing: is the name right? Else create it: pockaffe topic create ${topic} -p N`);
+	if (!found) return failed(`topic ${topic}`, `is missing: ${missingTopicHint(topic)}`);
 	return ok(`topic ${topic}`, counted(found.partitions.length, "partition"));
 }
 
@@ -102,10 +103,7 @@ function producedFinding(kafka: Config["kafka"], topic: string, refused: Missing
 	if (refused) return refusedFinding(kafka, item, refused);
 	const partitions = inspector.partitionsOf(topic).length;
 	if (partitions > 0) return ok(item, counted(partitions, "partition"));
-	return warning(
-		item,
-		`the topic is missing, and its records would wait for it: is the name right? Else create it: pockaffe topic create ${topic} -p N`,
-	);
+	return warning(item, `the topic is missing, and its records would wait for it: ${missingTopicHint(topic)}`);
 }
 
 async function deadLetterFindings(

@@ -33,12 +33,18 @@ export async function chosenPartitions(
 	if (partition !== undefined && topics.length > 1)
 		throw new ExitError(exitCodes.usage, "topic", `--partition ${partition} of which topic? Add --topic: ${topics.join(", ")}`);
 	const chosen = all.filter((each) => partition === undefined || each.partition === partition);
-	if (chosen.length === 0)
-		throw new ExitError(exitCodes.usage, "partition", `${topics[0]} has no partition ${partition}: 0 to ${all.length - 1}`);
+	if (partition !== undefined && chosen.length === 0)
+		throw noPartition(topics[0] as string, partition, inspector.partitionsOf(topics[0] as string));
 	for (const [option, where] of Object.entries(offsets)) {
 		if (where?.kind !== "offset" || chosen.length === 1) continue;
 		const what = `${option} ${where.offset} is an offset of one partition: add --topic and --partition`;
 		throw new ExitError(exitCodes.usage, "partition", what);
 	}
 	return chosen;
+}
+
+/** The error for a partition that the topic does not have. */
+export function noPartition(topic: string, partition: number, existing: readonly number[]): ExitError {
+	const those = existing.length === 1 ? "its only one is 0" : `it has 0 to ${existing.length - 1}`;
+	return new ExitError(exitCodes.usage, "partition", `topic ${topic} has no partition ${partition}: ${those}`);
 }

@@ -14,6 +14,7 @@ import { type CommandContext, print } from "../command-context.ts";
 import { daemonConfig } from "../configured.ts";
 import { daemonOf } from "../daemon-client.ts";
 import { StoredLetters } from "../dead-letters/stored-letters.ts";
+import { noPartition } from "./chosen-partitions.ts";
 import { setOffsets } from "./offset-setting.ts";
 
 interface Place {
@@ -114,8 +115,9 @@ async function nextMessage(
 	const name = `${partitionName(place)} offset ${offset}`;
 	const refusal = (code: string, words: string) => new ExitError(exitCodes.found, code, words);
 	await using inspector = await ClusterInspector.connect(kafka, clock, kafka.group);
-	if (!inspector.partitionsOf(topic).includes(partition))
-		throw await inspector.absent(topic, "Read", `: there is no partition ${partition}`);
+	const partitions = inspector.partitionsOf(topic);
+	if (partitions.length === 0) throw await inspector.absent(topic, "Read", "");
+	if (!partitions.includes(partition)) throw noPartition(topic, partition, partitions);
 	const kept = await (offsets.store === "postgres"
 		? new OffsetTable({ database, table: offsets.table, consumerGroup: kafka.group, readOnly: true }).stored([place])
 		: inspector.committed([place]).catch(refused(kafka, { group: "Read" })));

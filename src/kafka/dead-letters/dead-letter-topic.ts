@@ -16,6 +16,7 @@ import { contentBytes } from "../../core/dead-letters/omitted-parts.ts";
 import { messageOf, PocKaffeError } from "../../core/errors.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { Random } from "../../core/random.ts";
+import { missingTopicHint } from "../../core/text/missing-topic.ts";
 import { eitherSignal } from "../../core/waiting/either-signal.ts";
 import { lifetime } from "../../core/waiting/lifetime.ts";
 import { unlessAborted } from "../../core/waiting/unless-aborted.ts";
@@ -272,7 +273,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 			return this.#judged(producer, names, made);
 		}
 		const made = (await producer.topics(topic)).get(topic);
-		if (made === undefined) throw new PocKaffeError("no_topic", `topic ${topic} is missing: pockaffe topic create ${topic} -p N`);
+		if (made === undefined) throw new PocKaffeError("no_topic", `there is no topic ${topic}: ${missingTopicHint(topic)}`);
 		return made;
 	}
 

@@ -1,6 +1,7 @@
 /**
- * Whether this member is in touch with the group's coordinator, from the client's statistics (membership.ts), its errors and its lost
- * sessions: what there is to report of it. Pure bookkeeping.
+ * Whether this member is in touch with the group's coordinator, from the client's statistics (membership.ts), its errors, its lost
+ * sessions and its rebalances: what there is to report of it. Statistics come every few seconds, so a rebalance counts as soon as it is
+ * known. Pure bookkeeping.
  */
 import { type Membership, readMembership } from "./membership.ts";
 
@@ -9,6 +10,10 @@ export interface MembershipNews {
 	readonly member: boolean;
 	readonly message: string;
 }
+
+const STEADY = "up/steady";
+/** librdkafka waits for the answer to an assignment. */
+const ANSWERING = "up/wait-assign-call";
 
 /** Follows the member's contact with its coordinator. One per consumer, over all its clients. */
 export class CoordinatorContact {
@@ -44,9 +49,24 @@ export class CoordinatorContact {
 		return this.#membership.kind === "away" ? this.#membership.message : null;
 	}
 
-	/** A new client took the old one's place. */
+	/** A new client takes the old one's place. */
 	replaced(): void {
-		this.#membership = { ...this.#membership, stranded: false };
+		this.#membership = { ...this.#membership, state: "connecting", stranded: false };
+	}
+
+	/** The client has subscribed. */
+	joining(): void {
+		this.#membership = { ...this.#membership, state: "joining" };
+	}
+
+	/** An assignment was answered: it came from the coordinator. */
+	joined(): void {
+		this.#membership = { state: STEADY, kind: "steady", message: "", stranded: false };
+	}
+
+	/** Partitions were revoked, and another assignment will follow. */
+	rebalancing(): void {
+		this.#membership = { ...this.#membership, state: "up/rebalancing" };
 	}
 
 	/** The client failed at a broker; `cause` is what to correct, if known. */
@@ -62,6 +82,7 @@ export class CoordinatorContact {
 	/** The coordinator did not answer for a session of `timeoutMs`. */
 	lost(timeoutMs: number): MembershipNews {
 		this.#isLost = true;
+		this.#membership = { ...this.#membership, state: "lost" };
 		return { member: false, message: `the group's coordinator did not answer for a session (${timeoutMs} ms)` };
 	}
 
@@ -72,7 +93,9 @@ export class CoordinatorContact {
 	read(json: string, hasRebalanced: boolean): { readonly isSteady: boolean; readonly news: MembershipNews | null } | null {
 		const membership = readMembership(json, this.#brokers);
 		if (!membership) return null;
-		this.#membership = membership;
+		// Read before the assignment was answered, and come after.
+		const isOutdated = membership.state === ANSWERING && this.#membership.state === STEADY;
+		if (!isOutdated) this.#membership = membership;
 		const { kind, message } = membership;
 		if (kind === "away") this.#isLost = true;
 		if (kind === "steady") {

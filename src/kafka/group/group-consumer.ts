@@ -98,9 +98,14 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return this.#rebalances;
 	}
 
-	/** The member's state in the group, in librdkafka's words once it has joined: `connecting`, `up/steady`, `wait-coord/init`, … */
+	/** The member's state in the group, in librdkafka's words once it has joined: `connecting`, `joining`, `up/steady`, `wait-coord/init`, … */
 	get memberState(): string {
 		return this.#contact.state;
+	}
+
+	/** Why the group's coordinator can't be reached; null if it can. */
+	get away(): string | null {
+		return this.#contact.away;
 	}
 
 	/** The connected client; null before that. For positions and commits. */
@@ -128,7 +133,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			},
 		);
 		if (!hasLooked) return;
-		this.#client?.subscribe(this.#parts.kafka.topics);
+		this.#subscribe();
 		this.#hasJoined = true;
 	}
 
@@ -136,7 +141,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	rejoin(): void {
 		if (this.#stopped.signal.aborted) return;
 		this.#client?.unsubscribe();
-		this.#client?.subscribe(this.#parts.kafka.topics);
+		this.#subscribe();
 	}
 
 	/** Replaces a stuck client by a new one, which joins anew. */
@@ -250,7 +255,12 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			() => this.#reconnect(),
 			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
 		);
-		if (isConnected) this.#client?.subscribe(this.#parts.kafka.topics);
+		if (isConnected) this.#subscribe();
+	}
+
+	#subscribe(): void {
+		this.#client?.subscribe(this.#parts.kafka.topics);
+		this.#contact.joining();
 	}
 
 	async #reconnect(): Promise<void> {
@@ -407,9 +417,14 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			clock,
 			stopped: this.#stopped.signal,
 			listener: {
-				rebalanced: (kind, partitions) => this.emit("rebalanced", { kind, partitions }),
+				rebalanced: (kind, partitions) => {
+					// With KIP-848 no assignment has to follow.
+					if (kind === "revoke" && kafka.protocol !== "consumer") this.#contact.rebalancing();
+					this.emit("rebalanced", { kind, partitions });
+				},
 				joined: (partitions) => {
 					this.#hasJoinedGroup();
+					this.#contact.joined();
 					returned?.joined();
 					this.emit("group:joined", { partitions });
 				},

@@ -4,6 +4,7 @@
  */
 import type { Config } from "../../config/config.ts";
 import { recordAt, sourceHeaders } from "../../core/messages/records.ts";
+import { missingTopicHint } from "../../core/text/missing-topic.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import { Producer, type ProducerRecord } from "../producer.ts";
 import { missingWriteRight } from "../watches/rights.ts";
@@ -35,9 +36,9 @@ export async function connectSingleRecords(kafka: Config["kafka"], bytes: number
 	};
 }
 
-/** What to do about this error of a topic, e.g. `make it: pockaffe topic create orders -p N`; null if nothing is known. */
+/** What to do about this error of a topic, e.g. how to create it; null if nothing is known. */
 export function produceHint(kafka: Config["kafka"], error: KafkaError, topic: string): string | null {
-	if (isMissing(error.kafkaCode)) return `make it: pockaffe topic create ${topic} -p N`;
+	if (isMissing(error.kafkaCode)) return missingTopicHint(topic);
 	return missingWriteRight(kafka, error.kafkaCode, topic);
 }
 

@@ -21,8 +21,3 @@ export async function absentTopic({ client, kafka, wanted }: AbsentTopicParts, t
 	const words = `${refusal.message}; give the right: ${aclCommand(kafka, wanted, "topic", topic)}`;
 	return new ExitError(exitCodes.found, "not_authorized", words, { cause: refusal });
 }
-
-/** The hint to create the topic. */
-export function creationHint(topic: string): string {
-	return `: is the name right? Else create it: pockaffe topic create ${topic} -p N`;
-}

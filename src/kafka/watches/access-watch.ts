@@ -8,6 +8,7 @@
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { Problem } from "../../core/problem.ts";
+import { missingTopicHint } from "../../core/text/missing-topic.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import { missingRight, type RightsConfig } from "./rights.ts";
@@ -118,7 +119,8 @@ export class AccessWatch {
 		const sinceMs = this.#problems.get(topic)?.sinceMs ?? clock.now();
 		if (code === null) {
 			const what = this.#seen.has(topic) ? "was deleted" : "does not exist";
-			const message = `topic ${topic} ${what}: create it (pockaffe topic create ${topic} -p N); it is found by itself and read from its beginning`;
+			const remedy = this.#seen.has(topic) ? `create it again: pockaffe topic create ${topic} -p N` : missingTopicHint(topic);
+			const message = `topic ${topic} ${what}: ${remedy}; it is found by itself and read from its beginning`;
 			return { code: "topic_missing", where, message, sinceMs };
 		}
 		const what = topic === GROUP ? `the group ${kafka.group}` : `topic ${topic}`;

@@ -6,6 +6,7 @@ import type { DisplacedOffset } from "../../core/offsets/displaced-offset.ts";
 import { type RestoredStretch, restoredWords } from "../../core/offsets/position-note.ts";
 import type { OffsetSet } from "../../core/offsets/set-offset.ts";
 import { counted } from "../../core/text/counted.ts";
+import { missingTopicHint } from "../../core/text/missing-topic.ts";
 import { LogLimiter } from "../logs/log-limiter.ts";
 import { readClientStatistics } from "../metrics/client-statistics.ts";
 import type { ObserverParts } from "./observer-parts.ts";
@@ -63,7 +64,7 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 		"topics:missing"({ topics }: { topics: readonly string[] }): void {
 			logger.warn(
 				{ topics },
-				`no such topic: ${topics.join(", ")}; create it (pockaffe topic create ${topics[0]} -p N), and it is found without a restart`,
+				`there is no topic ${topics.join(", ")}: ${missingTopicHint(topics[0] as string)}; it is found without a restart`,
 			);
 		},
 		"topic:refused"({ topic, message }: { topic: string; message: string }): void {

@@ -37,6 +37,13 @@ type LetterFact = Pick<DeadLetter, "topic" | "partition" | "offset" | "reason" |
 	readonly error?: string;
 };
 
+/** A partition that goes on after failures. */
+interface RecoveryFact extends TopicPartition {
+	readonly offset: number;
+	readonly failures: number;
+	readonly stoodMs: number;
+}
+
 /** The partition whose call ended a shared thread (null: it was replaced), and the other partitions. */
 interface SharedDeathFact {
 	readonly partition: TopicPartition | null;
@@ -55,6 +62,11 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 	const letters = new CrashStorm<LetterFact>(clock, (last, held) => {
 		const more = `${held} more ${held === 1 ? "dead letter" : "dead letters"} of ${last.topic} within ${PERIOD_MS / 1000} s, the last at`;
 		logger.warn({ ...last, held }, `${more} ${partitionName(last)} offset ${last.offset}: ${letterCause(last)}`);
+	});
+	// A handler that fails now and then goes on as often.
+	const recoveries = new CrashStorm<RecoveryFact>(clock, (last, held) => {
+		const more = `${held} more times partitions of ${last.topic} went on after failures within ${PERIOD_MS / 1000} s, the last`;
+		logger.info({ ...last, held }, `${more} ${partitionName(last)}: ${recoveryWords(last)}`);
 	});
 	const deaths = new LogLimiter(() => clock.monotonic(), SAME_DEATH_EVERY_MS);
 	const growths = new LogLimiter(() => clock.monotonic(), SAME_GROWTH_EVERY_MS);
@@ -118,7 +130,16 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 			logger.error({ topic, partition, code, reason: message }, `${partitionName({ topic, partition })} is parked: ${message}`);
 		},
 		resumed({ topic, partition }: TopicPartition): void {
-			logger.info({ topic, partition }, `${partitionName({ topic, partition })} goes on`);
+			logger.info({ topic, partition }, `${partitionName({ topic, partition })} is no longer parked: it tries again`);
+		},
+		recovered({ topic, partition }: TopicPartition, { offset, failures, stoodMs }: Omit<RecoveryFact, keyof TopicPartition>): void {
+			const fact = { topic, partition, offset, failures, stoodMs: Math.round(stoodMs) };
+			if (!recoveries.admit(topic, fact)) return;
+			logger.info({ ...fact, held: 0 }, `${partitionName(fact)} goes on: ${recoveryWords(fact)}`);
+		},
+		breakerClosed({ topic, partition }: TopicPartition, offset: number): void {
+			const name = partitionName({ topic, partition });
+			logger.info({ topic, partition, offset }, `${name} goes on: offset ${offset} went well, and dead letters are made again`);
 		},
 		deadLettered({ topic, partition, offset, reason, sqlstate, table, attempts, error }: DeadLetter): void {
 			// Leaves out the message, which may be large.
@@ -204,6 +225,9 @@ export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 		positionParked({ topic, partition, code, message }: TopicPartition & { code: string; message: string }): void {
 			logger.error({ topic, partition, code }, `${partitionName({ topic, partition })} is parked: ${message}`);
 		},
+		positionUnparked({ topic, partition, offset }: TopicPartition & { offset: number }): void {
+			logger.info({ topic, partition, offset }, `${partitionName({ topic, partition })} goes on at offset ${offset}`);
+		},
 		rewound({ topic, partition, offset, from }: TopicPartition & { offset: number; from: number }): void {
 			const name = partitionName({ topic, partition });
 			logger.warn(
@@ -218,6 +242,11 @@ function sumOf(values: ArrayLike<number>): number {
 	let sum = 0;
 	for (let index = 0; index < values.length; index++) sum += values[index] as number;
 	return sum;
+}
+
+function recoveryWords({ offset, failures, stoodMs }: RecoveryFact): string {
+	const stood = stoodMs < 10_000 ? `${(stoodMs / 1000).toFixed(1)} s` : `${Math.round(stoodMs / 1000)} s`;
+	return `offset ${offset} is handled, after ${counted(failures, "failure")} in ${stood}`;
 }
 
 function letterCause({ reason, sqlstate, error }: LetterFact): string {

@@ -7,6 +7,7 @@ import { withoutValues } from "../../core/text/without-values.ts";
 import type { WorkerParts } from "../worker-parts.ts";
 import type { CrashReport } from "./crash-report.ts";
 import type { Verdict } from "./failure-policy.ts";
+import { Standstill } from "./standstill.ts";
 
 /** Reports kept per partition. */
 const KEPT = 5;
@@ -22,10 +23,11 @@ export interface Circumstances {
 	readonly key: string | null;
 }
 
-/** Reports each failure of a partition once, and keeps the last few. */
+/** Reports each failure of a partition once, and that it goes on after failures. Keeps the last few failures. */
 export class CrashReports {
 	readonly #parts: WorkerParts;
 	readonly #latest: CrashReport[] = [];
+	readonly #standstill = new Standstill();
 	#repeatedSinceMs: number | null = null;
 
 	constructor(parts: WorkerParts) {
@@ -60,6 +62,19 @@ export class CrashReports {
 		else this.#repeatedSinceMs ??= report.time;
 		this.#latest.unshift(report);
 		this.#latest.splice(KEPT);
+		this.#standstill.failed(kind, run, clock.monotonic());
 		listener.crashed(report);
+	}
+
+	/** Messages up to `offset` were handled. */
+	handled(offset: number): void {
+		const { partition, clock, listener } = this.#parts;
+		const recovery = this.#standstill.handled(offset, clock.monotonic());
+		if (recovery) listener.recovered?.(partition, recovery);
+	}
+
+	/** The message at `offset` was given up. */
+	gaveUp(offset: number): void {
+		this.#standstill.gaveUp(offset);
 	}
 }

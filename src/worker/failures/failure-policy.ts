@@ -7,6 +7,7 @@
  */
 import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
+import type { TopicPartition } from "../../core/messages/message.ts";
 import type { Random } from "../../core/random.ts";
 import type { Run } from "../message-queue.ts";
 import type { HandlerFailure, ThreadDeath, ThreadProgress } from "../thread/handler-thread.ts";
@@ -42,6 +43,7 @@ type Failure = Pick<Verdict, "kind" | "error" | "run" | "restarted">;
 
 /** Decides what a failure means: attempt or restart, and what to do next. One per partition worker. */
 export class FailurePolicy {
+	readonly #partition: TopicPartition;
 	readonly #settings: WorkerSettings;
 	readonly #intensity: Intensity;
 	readonly #clock: Clock;
@@ -52,7 +54,8 @@ export class FailurePolicy {
 	/** Messages up to this offset come again because the handler's state is gone. Handling them is no progress. */
 	#repeatedTo = -1;
 
-	constructor(parts: { settings: WorkerSettings; intensity: Intensity; clock: Clock; random: Random }) {
+	constructor(parts: { partition: TopicPartition; settings: WorkerSettings; intensity: Intensity; clock: Clock; random: Random }) {
+		this.#partition = parts.partition;
 		this.#settings = parts.settings;
 		this.#intensity = parts.intensity;
 		this.#clock = parts.clock;
@@ -191,7 +194,8 @@ export class FailurePolicy {
 	#poison(failure: Failure, run: Run, attempt: number): Verdict {
 		const { onPoison, maxBackoffMs } = this.#settings;
 		const offset = run.held.batch.offsets[run.from] as number;
-		const reason = { code: "poison", message: `poison: offset ${offset} failed ${attempt} times` } as const;
+		const what = `poison: offset ${offset} failed ${attempt} times`;
+		const reason = { code: "poison", message: onPoison === "park" ? `${what}; ${this.#waysOut(offset)}` : what } as const;
 		return { ...failure, attempt, next: { action: onPoison, delayMs: onPoison === "park" ? maxBackoffMs : 0 }, reason };
 	}
 
@@ -200,10 +204,21 @@ export class FailurePolicy {
 		const { maxBackoffMs, onExceeded } = this.#settings;
 		const delayMs = this.#backOff.next(this.#clock.monotonic());
 		if (this.#countRestart()) {
-			const reason = { code: "restart_intensity", message: `restart intensity exceeded: ${failure.error.message}` } as const;
+			const what = `restart intensity exceeded: ${failure.error.message}`;
+			// A message that was not charged may have nothing to do with it.
+			const offset = attempt > 0 && failure.run ? (failure.run.held.batch.offsets[failure.run.from] as number) : null;
+			const message = onExceeded === "park" ? `${what}; ${this.#waysOut(offset)}` : what;
+			const reason = { code: "restart_intensity", message } as const;
 			return { ...failure, attempt, next: { action: onExceeded, delayMs: maxBackoffMs }, reason };
 		}
 		return { ...failure, attempt, next: { action: "restart", delayMs }, reason: null };
+	}
+
+	/** What lets a parked partition go on. `offset`: the message that it stands at; null if no message is to blame. */
+	#waysOut(offset: number | null): string {
+		const { topic, partition } = this.#partition;
+		const ways = `correct the handler and save its file, or \`pockaffe resume ${topic} ${partition}\``;
+		return offset === null ? ways : `${ways}; a message that nobody needs: \`pockaffe skip ${topic} ${partition} ${offset}\``;
 	}
 
 	/** True if the intensity is exceeded. */

@@ -44,6 +44,7 @@ export interface RouterParts {
 	readonly listener: {
 		deadLettered(letter: DeadLetter): void;
 		skipped(partition: TopicPartition, offset: number, why: string | null): void;
+		breakerClosed?(partition: TopicPartition, offset: number): void;
 	};
 	readonly finished: (offset: number) => void;
 }
@@ -398,7 +399,7 @@ export class OutcomeRouter {
 		if (held.told[message] !== 0 || !this.#decides(offset)) return;
 		held.told[message] = PASSED;
 		this.#passed++;
-		if (this.#breaker.onTrial) this.#pass();
+		if (this.#breaker.onTrial) this.#pass(offset);
 	}
 
 	/** False if a trial is under way and this message is not part of it. */
@@ -407,11 +408,12 @@ export class OutcomeRouter {
 	}
 
 	/**
-	 * A trial message went through, so the breaker closes. Letters of earlier messages were withheld meanwhile: those messages are handled
+	 * The trial message at `offset` went through, so the breaker closes. Letters of earlier messages were withheld meanwhile: those messages are handled
 	 * again.
 	 */
-	#pass(): void {
+	#pass(offset: number): void {
 		this.#tellPassed();
+		this.#parts.listener.breakerClosed?.(this.#parts.partition, offset);
 		this.#queue.requeueWithheld();
 		this.#moved();
 	}

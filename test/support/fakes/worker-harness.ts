@@ -6,6 +6,7 @@ import { Turn } from "../../../src/core/waiting/turn.ts";
 import { RestartIntensity } from "../../../src/supervisor/restart-intensity.ts";
 import type { HandNotes } from "../../../src/worker/failures/careful-hand.ts";
 import type { CrashReport } from "../../../src/worker/failures/crash-report.ts";
+import type { Recovery } from "../../../src/worker/failures/standstill.ts";
 import { PartitionWorker } from "../../../src/worker/partition-worker.ts";
 import type { RecordSubmission, RowSubmission } from "../../../src/worker/ports.ts";
 import type { WorkerParts, WorkerSettings } from "../../../src/worker/worker-parts.ts";
@@ -45,6 +46,8 @@ export class WorkerHarness {
 	readonly lease: string[] = [];
 	readonly finished: number[] = [];
 	readonly crashes: CrashReport[] = [];
+	/** What it went on after. */
+	readonly recoveries: Recovery[] = [];
 	readonly events: string[] = [];
 	readonly letters: DeadLetter[] = [];
 	readonly submissions: RowSubmission[] = [];
@@ -104,6 +107,8 @@ export class WorkerHarness {
 				terminateFailed: (_, { message }) => this.events.push(`terminate failed ${message}`),
 				parked: (_, { message }) => this.events.push(`parked ${message}`),
 				resumed: () => this.events.push("resumed"),
+				recovered: (_, recovery) => this.recoveries.push(recovery),
+				breakerClosed: (_, offset) => this.events.push(`breaker closed by ${offset}`),
 				deadLettered: ({ offset, reason }) => this.events.push(`dead letter ${offset} ${reason}`),
 				skipped: (_, offset) => this.events.push(`skipped ${offset}`),
 				stopRequested: (_, { message }) => this.events.push(`stop ${message}`),

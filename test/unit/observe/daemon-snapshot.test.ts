@@ -22,7 +22,7 @@ function daemonWith(environment: Record<string, string>): Daemon {
 	const writer = { queueRows: 0, queueBytes: 0, oldestAgeMs: null, awaitingParents: 0, choices: [], inFlight: 0, lastError: null };
 	const delivery = {
 		writer,
-		consumer: { connected: true, memberState: "stable", rebalances: 1 },
+		consumer: { connected: true, memberState: "stable", away: null, rebalances: 1 },
 		restored: { all: [] },
 		supervisor: { children: new Map() },
 	};

@@ -275,6 +275,38 @@ describe("crash log", () => {
 	});
 });
 
+describe("a partition that goes on", () => {
+	it("is told with the message, how many failures there were and how long it stood", () => {
+		observer.workers.recovered(orders2, { offset: 7, failures: 4, stoodMs: 12_431 });
+		observer.workers.recovered(orders2, { offset: 8, failures: 1, stoodMs: 52.4 });
+		observer.workers.resumed(orders2);
+		observer.workers.breakerClosed(orders2, 9);
+		observer.supervisor.positionUnparked({ ...orders2, offset: 10 });
+		expect(log).toEqual([
+			{
+				level: "info",
+				fields: { ...orders2, offset: 7, failures: 4, stoodMs: 12_431, held: 0 },
+				message: "orders/2 goes on: offset 7 is handled, after 4 failures in 12 s",
+			},
+			expect.objectContaining({ message: "orders/2 goes on: offset 8 is handled, after 1 failure in 0.1 s" }),
+			expect.objectContaining({ message: "orders/2 is no longer parked: it tries again" }),
+			expect.objectContaining({ message: "orders/2 goes on: offset 9 went well, and dead letters are made again" }),
+			expect.objectContaining({ message: "orders/2 goes on at offset 10" }),
+		]);
+	});
+
+	it("again and again is told in one line for the rest", async () => {
+		const clock = new ManualClock();
+		const { workers } = new DaemonObserver({ metrics, logger: listLogger(log), clock, module: "./handler.mjs", makesRows: true });
+		for (let offset = 0; offset < BURST + 3; offset++) workers.recovered(orders2, { offset, failures: 1, stoodMs: 100 });
+		expect(log).toHaveLength(BURST);
+		await clock.advance(PERIOD_MS);
+		expect(log.slice(BURST).map(({ message }) => message)).toEqual([
+			`3 more times partitions of orders went on after failures within 10 s, the last orders/2: offset ${BURST + 2} is handled, after 1 failure in 0.1 s`,
+		]);
+	});
+});
+
 describe("observer of dead letters", () => {
 	it("names several that come at once, and tells how many more there were in one line, also where none comes behind", async () => {
 		const clock = new ManualClock();

@@ -94,6 +94,7 @@ function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000, commit
 			received: () => {},
 			rewound: ({ partition, offset, from }) => log.push(`rewound ${partition} ${from}->${offset}`),
 			positionParked: ({ partition, code }) => log.push(`parked ${partition} ${code}`),
+			positionUnparked: ({ partition, offset }) => log.push(`unparked ${partition} at ${offset}`),
 			drained: ({ timedOut, committed }) => log.push(`drained${timedOut ? " too late" : ""}${committed ? "" : ", not committed"}`),
 		},
 	});
@@ -257,7 +258,7 @@ describe("the group supervisor", () => {
 		const { epoch } = supervisor.children.get("t/0") as { epoch: number };
 		expect(supervisor.goOn({ ...partition, epoch }, 1)).toBe(1);
 		await clock.advance(20_000);
-		expect(log).toHaveLength(5);
+		expect(log.slice(5)).toEqual(["unparked 0 at 1"]);
 		supervisor.messagesReceived(partition, messages(...range(1, 6)));
 		expect(child(0).delivered).toEqual([1, 2, 3, 4, 5, 6]);
 	});
@@ -540,12 +541,13 @@ describe("a crowded supervisor", () => {
 		});
 
 		it("goes on behind what was passed over, and commits it once all before is finished", () => {
-			const { supervisor, ledger, child } = supervise();
+			const { supervisor, ledger, child, log } = supervise();
 			const partition = { topic: "t", partition: 0 };
 			supervisor.assignmentsReceived([assigned(0)]);
 			supervisor.messagesReceived(partition, messages(...range(0, 2)));
 			supervisor.park({ ...partition, epoch: 1 }, reason);
 			expect(supervisor.goOn({ ...partition, epoch: 1 }, 50)).toBe(50);
+			expect(log.at(-1)).toBe("unparked 0 at 50");
 			expect(ledger.of(partition)).toMatchObject({ epoch: 1, position: 50, committable: 0 });
 			supervisor.messagesReceived(partition, messages(...range(50, 1)));
 			child(0).spec.finished(0);

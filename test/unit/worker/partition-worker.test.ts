@@ -233,7 +233,9 @@ describe("failed attempts", () => {
 
 	it("make a message poison: the partition parks at it, and begins anew when the file changes", async () => {
 		const h = await poison("park");
-		expect(h.worker.state).toMatchObject({ name: "parked", reason: expect.stringContaining("offset 0") });
+		const ways =
+			"correct the handler and save its file, or `pockaffe resume orders 2`; a message that nobody needs: `pockaffe skip orders 2 0`";
+		expect(h.worker.state).toMatchObject({ name: "parked", reason: `poison: offset 0 failed 2 times; ${ways}` });
 		expect(h.finished).toEqual([]);
 		await h.act(() => h.worker.handlerChanged());
 		await h.act(() => h.thread.ready());
@@ -315,6 +317,100 @@ describe("a thread that dies", () => {
 	});
 });
 
+describe("a partition that goes on after failures says so once", () => {
+	it("when the message that failed is handled, not when its thread is up", async () => {
+		const h = new WorkerHarness();
+		await h.running(4);
+		await h.act(() => h.thread.died(1, 2));
+		for (let death = 0; death < 2; death++) {
+			await h.clock.advance(h.clock.pending[0] ?? 0);
+			await h.act(() => h.thread.ready());
+			// Those before it are innocent.
+			if (death === 0) await h.act(() => h.thread.handled());
+			expect([h.runs.at(-1), h.recoveries]).toEqual(["2", []]);
+			if (death === 0) await h.act(() => h.thread.died(1));
+		}
+		await h.act(() => h.thread.handled());
+		await h.act(() => h.thread.handled());
+		expect(h.recoveries).toEqual([{ offset: 2, failures: 2, stoodMs: 75 }]);
+		expect(h.finished).toEqual([0, 1, 2, 3]);
+	});
+
+	it("when all that may have failed are handled, if nobody can be charged", async () => {
+		const h = new WorkerHarness();
+		await h.running(3);
+		await h.act(() => h.thread.died(3));
+		await h.clock.advance(60);
+		await h.act(() => h.thread.ready());
+		const told: number[] = [];
+		for (let message = 0; message < 3; message++) {
+			await h.act(() => h.thread.handled());
+			told.push(h.recoveries.length);
+		}
+		expect([told, h.recoveries]).toEqual([[0, 0, 1], [{ offset: 2, failures: 1, stoodMs: 60 }]]);
+	});
+
+	it("when what could not be entered has handled the message that waited, parked or not", async () => {
+		const h = new WorkerHarness({ maxRestarts: 0 });
+		await h.deliver(2);
+		await h.act(() => h.thread.failToStart("load"));
+		await h.clock.advance(2_000);
+		await h.act(() => h.worker.handlerChanged());
+		await h.act(() => h.thread.ready());
+		expect([h.events.at(-2), h.recoveries]).toEqual(["resumed", []]);
+		await h.act(() => h.thread.handled());
+		expect(h.recoveries).toEqual([{ offset: 0, failures: 1, stoodMs: 2_000 }]);
+	});
+
+	it("and not at all where the message was given up, which its letter tells", async () => {
+		const h = new WorkerHarness({ maxAttempts: 1 });
+		await h.running(2);
+		await h.act(() => h.thread.threw());
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.handled());
+		expect([h.events, h.finished, h.recoveries]).toEqual([["started", "dead letter 0 poison"], [0, 1], []]);
+	});
+
+	it("and not of a thread that died with no message there", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		await h.act(() => h.thread.handled());
+		await h.act(() => h.thread.diedIdle());
+		await h.clock.advance(100_000);
+		await h.deliver(1);
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.handled());
+		expect([h.finished, h.recoveries]).toEqual([[0, 1], []]);
+	});
+
+	it("when the breaker's trial went well", async () => {
+		const h = new WorkerHarness({ maxAttempts: 1, breaker: { share: 1, minMessages: 1_000, withinMs: 1_000, consecutive: 2 } });
+		await h.running(3);
+		for (let letter = 0; letter < 2; letter++) {
+			await h.act(() => h.thread.threw());
+			await h.act(() => h.thread.ready());
+		}
+		await h.act(() => h.worker.handlerChanged());
+		await h.act(() => h.thread.ready());
+		expect(h.events.filter((event) => event !== "started")).toEqual([
+			"dead letter 0 poison",
+			expect.stringMatching(/^parked breaker: 2 dead letters in a row/),
+			"resumed",
+			"restarted file_changed",
+		]);
+		await h.act(() => h.thread.handled());
+		expect([h.events.at(-1), h.finished]).toEqual(["breaker closed by 1", [0, 1]]);
+	});
+
+	it("but not when it stops", async () => {
+		const h = new WorkerHarness({ maxRestarts: 0 });
+		await h.deliver(1);
+		await h.act(() => h.thread.failToStart("load"));
+		await h.worker.stop("shutdown");
+		expect(h.events).toEqual(["restarted load", expect.stringMatching(/^parked restart intensity/)]);
+	});
+});
+
 describe("a call that takes too long", () => {
 	it("kills the thread at handler.timeoutMs and charges the message", async () => {
 		const h = new WorkerHarness();
@@ -356,7 +452,9 @@ describe("a handler that does not load", () => {
 			["load", 0, "restart"],
 			["load", 0, "park"],
 		]);
-		expect(h.worker.state).toMatchObject({ name: "parked", reason: expect.stringContaining("no such file") });
+		// No message is to blame: skipping one would not help.
+		const ways = "correct the handler and save its file, or `pockaffe resume orders 2`";
+		expect(h.worker.state).toMatchObject({ name: "parked", reason: `restart intensity exceeded: no such file; ${ways}` });
 		expect([h.letters, h.finished]).toEqual([[], []]);
 	});
 

@@ -75,7 +75,9 @@ describe.each([
 		const cluster = new Cluster(withIds);
 		cluster.topics.delete("b");
 		expect(await cluster.look()).toEqual(["topic_missing b"]);
-		expect(cluster.watch.problems[0]?.message).toMatch(/^topic b does not exist: create it \(pockaffe topic create b -p N\)/);
+		expect(cluster.watch.problems[0]?.message).toMatch(
+			/^topic b does not exist: is the name right\? Else create it: pockaffe topic create b -p N; it is found by itself/,
+		);
 		cluster.topics.delete("a");
 		await cluster.look();
 		expect(cluster.watch.problems.map(({ message }) => message.slice(0, 19))).toEqual(["topic a was deleted", "topic b does not ex"]);

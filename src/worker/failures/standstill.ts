@@ -1,0 +1,58 @@
+/**
+ * How long a partition has stood at messages that fail, until they are through: handled again, not merely in a new thread. A message that
+ * is given up ends it without a word, because its letter says so. Pure.
+ *
+ * Beside a message's way (docs/architecture.md).
+ */
+import type { Run } from "../message-queue.ts";
+import type { FailureKind } from "./crash-report.ts";
+
+/** A partition goes on after failures. */
+export interface Recovery {
+	/** The last message that it stood at. */
+	readonly offset: number;
+	/** Failures until then, each of them reported. */
+	readonly failures: number;
+	/** From the first failure until the message was handled. */
+	readonly stoodMs: number;
+}
+
+interface Standing {
+	readonly sinceMs: number;
+	/** The message of the last failure. */
+	at: number;
+	/** The last message that has to be handled before the failures are over. */
+	through: number;
+	failures: number;
+}
+
+/** The standstill of one partition, if there is one. Times are monotonic. */
+export class Standstill {
+	#standing: Standing | null = null;
+
+	/** `run` is the message that failed, or all that may have; null if there was none: then nothing stands. */
+	failed(kind: FailureKind, run: Run | null, nowMs: number): void {
+		if (!run) return;
+		const { offsets } = run.held.batch;
+		const at = offsets[run.from] as number;
+		// What could not be entered has met no message; the next one shows that it works.
+		const last = kind === "load" || kind === "init" ? at : (offsets[run.to - 1] as number);
+		this.#standing ??= { sinceMs: nowMs, at, through: last, failures: 0 };
+		this.#standing.failures++;
+		this.#standing.at = at;
+		this.#standing.through = Math.max(this.#standing.through, last);
+	}
+
+	/** Messages up to `offset` were handled; returns what is over by that, if anything is. */
+	handled(offset: number, nowMs: number): Recovery | null {
+		if (!this.#standing || offset < this.#standing.through) return null;
+		const { sinceMs, through, failures } = this.#standing;
+		this.#standing = null;
+		return { offset: through, failures, stoodMs: nowMs - sinceMs };
+	}
+
+	/** The message at `offset` was given up. */
+	gaveUp(offset: number): void {
+		if (this.#standing?.at === offset) this.#standing = null;
+	}
+}
