@@ -313,6 +313,11 @@ function offsetOf({ held, message }: HeldMessage): number {
 	return held.batch.offsets[message] as number;
 }
 
+/** Offset of the run's first message. */
+export function firstOffset({ held, from }: Run): number {
+	return held.batch.offsets[from] as number;
+}
+
 /** How many entries of `open` these waits stand for. */
 function countOf(waits: number): number {
 	return (waits & UNCONFIRMED) + (waits >> 1);

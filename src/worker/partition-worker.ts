@@ -8,29 +8,21 @@
  * Step 4 of a message's way (docs/architecture.md).
  */
 
-import { type Evidence, suspicionWords } from "../core/messages/hand-note.ts";
+import type { Evidence } from "../core/messages/hand-note.ts";
 import type { PackedBatch } from "../core/messages/packed-batch.ts";
 import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
 import { withoutValues } from "../core/text/without-values.ts";
 import { lifetime } from "../core/waiting/lifetime.ts";
-import { CarefulHand } from "./failures/careful-hand.ts";
-import { type CrashReport, keyText, type NextStep } from "./failures/crash-report.ts";
+import { type CrashReport, isEnd } from "./failures/crash-report.ts";
 import { CrashReports } from "./failures/crash-reports.ts";
 import { FailurePolicy, type Verdict } from "./failures/failure-policy.ts";
 import { MAX_RUN } from "./failures/suspects.ts";
-import { type HeldBatch, MessageQueue, type Run } from "./message-queue.ts";
+import { type HandedOver, HandOver } from "./hand-over.ts";
+import { firstOffset, type HeldBatch, MessageQueue, type Run } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcomes/outcome-router.ts";
 import { Repeats } from "./outcomes/repeats.ts";
 import { SkipRequests } from "./skip-requests.ts";
-import {
-	type BatchOutcome,
-	countHandled,
-	deathOf,
-	type ExitReason,
-	type HandlerFailure,
-	type RunReply,
-	type ThreadDeath,
-} from "./thread/handler-thread.ts";
+import type { BatchOutcome, ExitReason, ThreadDeath } from "./thread/handler-thread.ts";
 import { ThreadSlot } from "./thread/thread-slot.ts";
 import type { ParkReason, RestartReason, WorkerParts, WorkerState, WorkerTrouble } from "./worker-parts.ts";
 import { troublesOf } from "./worker-trouble.ts";
@@ -43,6 +35,7 @@ export class PartitionWorker {
 	readonly #router: OutcomeRouter;
 	readonly #policy: FailurePolicy;
 	readonly #slot: ThreadSlot;
+	readonly #handOver: HandOver;
 	readonly #reports: CrashReports;
 	readonly #waits: WorkerWaits;
 	/** The same function for the worker's whole life: the sink calls it once, however often the worker asks for room. */
@@ -52,20 +45,10 @@ export class PartitionWorker {
 	readonly #life: Promise<void>;
 	/** Aborted as soon as no more messages may be handed over. */
 	readonly #handing = lifetime();
-	/** Null if no message is suspected. */
-	#careful: CarefulHand | null;
-	#isCarefulTold = false;
-	#idleDeath: ThreadDeath | null = null;
-	#held = false;
-	/** The thread runs code that is no longer on disk. */
-	#isCodeOld = false;
-	/** The message whose last attempt was not counted for that reason. */
-	#sparedOffset = -1;
 
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
 		this.#waits = new WorkerWaits(parts);
-		this.#careful = parts.hand ? new CarefulHand(parts.hand, parts) : null;
 		this.#router = new OutcomeRouter({ ...parts, handlerVersion: () => this.handlerVersion }, this.#queue, () => this.#waits.wake());
 		this.#policy = new FailurePolicy(parts);
 		this.#repeats = parts.settings.dropRepeats ? new Repeats() : null;
@@ -80,9 +63,16 @@ export class PartitionWorker {
 				parts.listener.terminateFailed(parts.partition, { ...failure, message: withoutValues(message), stack: withoutValues(stack) });
 			},
 			diedIdle: (death) => {
-				this.#idleDeath = death;
+				this.#waits.idleDeath = death;
 				this.#waits.wake();
 			},
+		});
+		this.#handOver = new HandOver(parts, {
+			slot: this.#slot,
+			queue: this.#queue,
+			waits: this.#waits,
+			signal: this.#handing.signal,
+			handled: (held, outcome, last) => this.#handled(held, outcome, last),
 		});
 		this.#life = this.#live();
 	}
@@ -142,17 +132,17 @@ export class PartitionWorker {
 
 	/** True while every message is noted before it is handed over, because the process died before. */
 	get isCareful(): boolean {
-		return this.#careful !== null && !this.#careful.isOver;
+		return this.#handOver.careful?.isOver === false;
 	}
 
 	/** The messages that the partition's next owner has to suspect; null if there are none. Valid only when nothing is in hand. */
 	get evidence(): Evidence | null {
-		return this.#careful?.evidence ?? null;
+		return this.#handOver.careful?.evidence ?? null;
 	}
 
 	/** The consumer has read the partition to its end for now. `offset` is the next one that will be written. */
 	readToEnd(offset: number): void {
-		this.#careful?.readToEnd(offset);
+		this.#handOver.careful?.readToEnd(offset);
 	}
 
 	/** Takes messages of this partition, in offset order, after those it already has. */
@@ -168,21 +158,21 @@ export class PartitionWorker {
 	 * is resumed, or gets another thread.
 	 */
 	handlerChanged(): void {
-		this.#isCodeOld = this.#slot.occupied;
+		this.#slot.codeChanged();
 		if (this.failuresInARow > 0 || this.#waits.state.name === "parked") this.#beginAnew("file_changed");
 		else this.#parts.threads.expire();
 	}
 
 	/** A person pauses the partition: the running call finishes, then nothing is handed over until `resume`. */
 	hold(): void {
-		this.#held = true;
+		this.#waits.held = true;
 		this.#slot.cutShort();
 	}
 
 	/** A person resumes the partition, with the code that is on disk. A parked or backing-off worker tries again at once. */
 	resume(): void {
-		this.#held = false;
-		this.#beginAnew(this.#isCodeOld ? "file_changed" : "resumed");
+		this.#waits.held = false;
+		this.#beginAnew(this.#slot.isCodeOld ? "file_changed" : "resumed");
 	}
 
 	/** A person wants a new thread now: a running call is cut off, its messages are handled again, and none of them is charged. */
@@ -255,7 +245,7 @@ export class PartitionWorker {
 
 	#beginAnew(why: "file_changed" | "admin" | "resumed"): void {
 		this.#waits.anew.add(why);
-		this.#careful?.pardon(this.#parts.settings.maxAttempts);
+		this.#handOver.careful?.pardon(this.#parts.settings.maxAttempts);
 		if (why !== "resumed") this.#parts.threads.expire();
 		this.#policy.begunAnew();
 		this.#waits.wake();
@@ -288,7 +278,7 @@ export class PartitionWorker {
 				// Wake-ups during that await were missed: check everything again.
 				continue;
 			}
-			if (this.#held) {
+			if (this.#waits.held) {
 				await this.#waits.next();
 				continue;
 			}
@@ -296,8 +286,8 @@ export class PartitionWorker {
 				await this.#parkAtBreaker(this.#router.breakerReason);
 				continue;
 			}
-			if (this.#idleDeath) {
-				const death = this.#idleDeath;
+			const death = this.#waits.idleDeath;
+			if (death) {
 				await this.#died(death, () => this.#policy.threadDied(death, this.#queue.next(1)));
 				continue;
 			}
@@ -308,135 +298,53 @@ export class PartitionWorker {
 			}
 			const run = this.#queue.next(MAX_RUN);
 			if (!run) {
-				this.#idleDeath = this.#deathOfPlenty();
-				if (this.#idleDeath) continue;
+				this.#waits.idleDeath = this.#deathOfPlenty();
+				if (this.#waits.idleDeath) continue;
 				this.#waits.state = { name: this.#slot.ready ? "running" : "waiting" };
 				await this.#waits.next();
 				continue;
 			}
 			if (await this.#gaveUpForDeaths(run)) continue;
-			if (!(await this.#ensureStarted(run)) || this.#held) continue;
-			await this.#handOver(this.#router.onTrial ? this.#router.onTrialNext(run) : this.#policy.cut(run));
+			if (this.#slot.ready)
+				await this.#go(await this.#handOver.hand(this.#router.onTrial ? this.#router.onTrialNext(run) : this.#policy.cut(run)));
+			else {
+				this.#waits.state = { name: "starting" };
+				await this.#go(await this.#handOver.start(run));
+			}
 		}
 	}
 
 	/** Gives the next message up if the process died too often with it in hand; true if so. */
 	async #gaveUpForDeaths(run: Run): Promise<boolean> {
-		const deaths = this.#careful?.deathsOf(run) ?? 0;
+		const deaths = this.#handOver.careful?.deathsOf(run) ?? 0;
 		const verdict = deaths > 0 ? this.#policy.processDied(run, deaths) : null;
 		if (verdict) await this.#carryOut(verdict);
 		return verdict !== null;
 	}
 
-	async #handOver(run: Run): Promise<void> {
-		if (this.#careful?.isOver) this.#endCare(this.#careful);
-		const careful = this.#careful;
-		const isSuspect = careful?.isSuspect(run.held.batch.offsets[run.from] as number) === true;
-		// A suspect runs alone: no other init may end the process meanwhile, and neither may its own.
-		if (isSuspect && this.#slot.renews) return this.#takeNewState();
-		const isWithInit = !isSuspect && (this.#slot.renews || this.#slot.mayRenew);
-		const endTurn = isWithInit ? await this.#parts.turn.together(this.#handing.signal) : () => {};
-		if (!endTurn) return;
-		if (careful) await this.#handCarefully(careful, run, endTurn);
-		else if (this.#mayHand(run)) await this.#hand(run, endTurn);
-		endTurn();
-	}
-
-	async #handCarefully(careful: CarefulHand, run: Run, initsOver: () => void): Promise<void> {
-		const { partition, hand, listener } = this.#parts;
-		if (hand && !this.#isCarefulTold) listener.carefulBegan(partition, suspicionWords(hand.suspicion));
-		this.#isCarefulTold = true;
-		const next = careful.cut(run);
-		// Requests that came while it waited go first: another message may be next now, or none.
-		if ((await careful.ready(next, this.#handing.signal)) && this.#mayHand(next)) await this.#hand(next, initsOver);
-		careful.letGo();
-	}
-
-	#mayHand({ held, from }: Run): boolean {
-		if (this.#waits.stopReason || this.#held || this.#waits.anew.size > 0 || this.#idleDeath || !this.#slot.ready) return false;
-		const next = this.#queue.next(1);
-		return next?.held === held && next.from === from;
-	}
-
-	#endCare(careful: CarefulHand): void {
-		careful.end(this.#handing.signal);
-		this.#careful = null;
-		if (this.#isCarefulTold) this.#parts.listener.carefulEnded(this.#parts.partition);
-	}
-
-	/** Ensures a live thread. False if it failed to start (the wait before the next try is then over). */
-	async #ensureStarted(run: Run): Promise<boolean> {
-		if (this.#slot.ready) return true;
-		this.#waits.state = { name: "starting" };
-		try {
-			const failure = await this.#makeReady();
-			if (failure === "not now") return false;
-			if (failure) {
-				await this.#slot.discard();
-				await this.#carryOut(this.#policy.startFailed(run, failure));
-				return false;
+	/** Decides what a hand-over means, and carries that out. */
+	async #go(handed: HandedOver): Promise<void> {
+		switch (handed.what) {
+			case "done":
+			case "not-now":
+				return;
+			case "holds-too-much":
+				return this.#holdsTooMuch(handed.heldMb);
+			case "needs-new-state":
+				return this.#takeNewState();
+			case "start-failed":
+				return this.#carryOut(this.#policy.startFailed(handed.run, handed.failure));
+			case "failed":
+				this.#slot.needsRenewal();
+				this.#stateEnded();
+				return this.#carryOut(this.#policy.attemptFailed(handed.run, handed.failure, handed.batched));
+			case "died": {
+				const { death, run, progress } = handed;
+				return this.#died(death, () =>
+					progress ? this.#policy.threadDiedRunning(death, run, progress) : this.#policy.threadDied(death, run),
+				);
 			}
-		} catch (error) {
-			const death = deathOf(error);
-			// If the share only waited for its turn to start, it had no state to lose yet.
-			if (death.reason === "shared") await this.#slot.discard();
-			else if (!this.#waits.anew.has("admin")) await this.#died(death, () => this.#policy.threadDied(death, run));
-			return false;
 		}
-		return this.#waits.stopReason === null;
-	}
-
-	/** `not now`: requests that came while it waited for its turn go first. */
-	async #makeReady(): Promise<HandlerFailure | "not now" | null> {
-		const endTurn = await this.#parts.turn.together(this.#handing.signal);
-		try {
-			if (!endTurn || this.#waits.stopReason || this.#held || this.#waits.anew.size > 0) return "not now";
-			if (!this.#slot.occupied) this.#isCodeOld = false;
-			return await this.#slot.makeReady();
-		} finally {
-			endTurn?.();
-		}
-	}
-
-	/** Hands the run over and handles its answers. Calls `initsOver`, perhaps more than once, when the run makes no more handler states. */
-	async #hand(run: Run, initsOver: () => void): Promise<void> {
-		this.#waits.state = { name: this.#waits.stopReason ? "draining" : "running" };
-		this.#queue.take(run);
-		let reply: RunReply;
-		try {
-			reply = await this.#slot.run(run, this.#queue.unconfirmed > 0, (part) => {
-				if (!this.#slot.mayRenew) initsOver();
-				this.#handled(run, part);
-				// If each message makes many records, the run ends early.
-				if (this.#router.waitsForBroker) this.#slot.cutShort();
-			});
-		} catch (error) {
-			initsOver();
-			this.#careful?.letGo();
-			const progress = this.#slot.progress();
-			this.#queue.giveBack(run);
-			if (this.#waits.anew.has("admin")) return;
-			const death = deathOf(error);
-			await this.#died(death, () => this.#policy.threadDiedRunning(death, run, progress));
-			return;
-		}
-		initsOver();
-		this.#handled(run, reply.outcome);
-		this.#careful?.letGo();
-		this.#queue.giveBack(run);
-		if (reply.ok) {
-			if (reply.heldMb !== undefined) this.#holdsTooMuch(reply.heldMb);
-			return;
-		}
-		const failed = { ...run, from: reply.failed, to: reply.failed + (reply.together ?? 1) };
-		if (reply.failure.kind === "init") {
-			await this.#slot.discard();
-			await this.#carryOut(this.#policy.startFailed(failed, reply.failure));
-			return;
-		}
-		this.#slot.needsRenewal();
-		this.#stateEnded();
-		await this.#carryOut(this.#policy.attemptFailed(failed, reply.failure, reply.batched ? run.to - run.from : null));
 	}
 
 	/** Not a failure: the thread is replaced between two runs, before V8 ends the process because of it. */
@@ -446,15 +354,13 @@ export class PartitionWorker {
 		this.#parts.threads.expire();
 	}
 
-	/** Takes the outcome of a part of the run, or of the rest of it. */
-	#handled(run: Run, outcome: BatchOutcome): void {
-		if (countHandled(outcome) === 0) return;
-		this.#router.route(run.held, outcome);
+	/** Takes the outcome of a part of a run. False if the run should end early, because each of its messages makes many records. */
+	#handled(held: HeldBatch, outcome: BatchOutcome, last: number): boolean {
+		this.#router.route(held, outcome);
 		this.#parts.listener.handled(this.#parts.partition, outcome);
-		const last = run.held.batch.offsets[outcome.to - 1] as number;
-		this.#careful?.handled(last);
 		this.#policy.progressed(last);
 		this.#reports.handled(last);
+		return !this.#router.waitsForBroker;
 	}
 
 	/**
@@ -474,7 +380,7 @@ export class PartitionWorker {
 	 * that can't be ended is given up only after a while, and the next one waits for that.
 	 */
 	async #died(death: ThreadDeath, judge: () => Verdict): Promise<void> {
-		this.#idleDeath = null;
+		this.#waits.idleDeath = null;
 		const gone = this.#slot.discard();
 		if (!this.#waits.stopReason) {
 			if (death.reason === "shared") this.#replaced("shared");
@@ -492,15 +398,17 @@ export class PartitionWorker {
 
 	/** Reports what happened and carries out what the policy decided; resolves when the worker may go on. */
 	async #carryOut(judged: Verdict): Promise<void> {
-		const verdict = this.#isCodeOld ? this.#withNewCode(judged) : judged;
+		const isCodeOld = this.#slot.isCodeOld;
+		if (isCodeOld) this.#beginAnew("file_changed");
+		const verdict = isCodeOld ? this.#policy.ofOldCode(judged) : judged;
 		const { next, run, reason } = verdict;
 		if (verdict.restarted) {
 			this.#parts.listener.restarted(this.#parts.partition, verdict.restarted);
 			this.#stateEnded();
 		}
-		this.#report(verdict);
+		this.#reports.tell(verdict, this.#slot.threadId, this.#policy);
 		// A person asked to skip this message before it failed.
-		if (isEnd(next.action) && run && this.#skips.has(run.held.batch.offsets[run.from] as number)) return;
+		if (isEnd(next) && run && this.#skips.has(firstOffset(run))) return;
 		switch (next.action) {
 			case "retry":
 				await this.#waits.backOff(next.delayMs);
@@ -518,39 +426,25 @@ export class PartitionWorker {
 		}
 	}
 
-	/**
-	 * The failure came from code that is no longer on disk: try again at once with what is there now. This also holds if the failure would
-	 * end the message or the partition, but then only once per message: a handler that writes files beside itself would otherwise never give
-	 * a message up.
-	 */
-	#withNewCode(verdict: Verdict): Verdict {
-		const { run, attempt, next } = verdict;
-		this.#beginAnew("file_changed");
-		const offset = run ? (run.held.batch.offsets[run.from] as number) : -1;
-		const isPoison = attempt > 0 && next.action !== "retry" && next.action !== "restart";
-		if (isPoison && offset === this.#sparedOffset) return verdict;
-		if (isPoison) this.#sparedOffset = offset;
-		return { ...verdict, next: { action: "restart", delayMs: 0 } };
-	}
-
 	/** Gives up the poison message at `run.from`: it leaves the queue, and the next one is handled. */
-	#giveUp({ held, from }: Run, { next, kind, error, attempt }: Verdict): void {
+	#giveUp(run: Run, { next, kind, error, attempt }: Verdict): void {
+		const { held, from } = run;
 		this.#queue.take({ held, from, to: from + 1 });
 		const poison = { kind, error, attempts: attempt };
 		if (next.action === "skip") this.#router.skip(held, from, poison);
 		else this.#router.poison(held, from, poison);
-		this.#gaveUp(held.batch.offsets[from] as number);
+		this.#gaveUp(firstOffset(run));
 	}
 
 	#gaveUp(offset: number): void {
-		this.#careful?.gaveUp(offset);
+		this.#handOver.careful?.gaveUp(offset);
 		this.#policy.gaveUp(offset);
 		this.#reports.gaveUp(offset);
 	}
 
 	/** Parks until a changed file or a person ends it: a retry by timer would only make more dead letters. */
 	async #parkAtBreaker(message: string): Promise<void> {
-		if (this.#isCodeOld) {
+		if (this.#slot.isCodeOld) {
 			this.#beginAnew("file_changed");
 			this.#router.tryAgain();
 			return;
@@ -582,10 +476,10 @@ export class PartitionWorker {
 	 * Takes a new thread for the last attempt, so that what other messages left behind in the old one has no part in it. Not a failure, and
 	 * no restart that the intensity counts.
 	 */
-	async #takeNewThread({ held, from }: Run): Promise<void> {
+	async #takeNewThread(run: Run): Promise<void> {
 		// Stopped meanwhile, or replaced for another reason.
 		if (this.#waits.stopReason || this.#waits.anew.size > 0 || !this.#slot.ready) return;
-		if (this.#slot.isNewFor(held.batch.offsets[from] as number)) return;
+		if (this.#slot.isNewFor(firstOffset(run))) return;
 		this.#parts.threads.expire();
 		await this.#takeNewState();
 	}
@@ -598,16 +492,4 @@ export class PartitionWorker {
 		const last = this.#queue.requeueUnconfirmed();
 		if (last !== null) this.#policy.repeated(last);
 	}
-
-	#report(verdict: Verdict): void {
-		const { run } = verdict;
-		const key = run && keyText(this.#router.keyOf(run.held, run.from));
-		const { restarts, failuresInARow } = this.#policy;
-		this.#reports.tell(verdict, { threadId: this.#slot.threadId, restarts, failuresInARow, key });
-	}
-}
-
-/** True if the step ends the message, or parks the partition or stops the daemon because of it. */
-function isEnd(action: NextStep["action"]): boolean {
-	return action !== "retry" && action !== "restart";
 }

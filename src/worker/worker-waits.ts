@@ -10,7 +10,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { TopicPartition } from "../core/messages/message.ts";
 import { WakeUp } from "../core/waiting/wake-up.ts";
-import type { ExitReason } from "./thread/handler-thread.ts";
+import type { ExitReason, ThreadDeath } from "./thread/handler-thread.ts";
 import type { ParkReason, WorkerListener, WorkerState } from "./worker-parts.ts";
 
 /** Why a worker should begin anew. */
@@ -23,6 +23,10 @@ export class WorkerWaits {
 	stopReason: ExitReason | null = null;
 	/** Requests to begin anew as soon as the worker can. They add up: none cancels another. */
 	readonly anew = new Set<AnewReason>();
+	/** A person paused the partition. */
+	held = false;
+	/** The thread died between two runs, and nobody judged that yet. */
+	idleDeath: ThreadDeath | null = null;
 	readonly #clock: Clock;
 	readonly #partition: TopicPartition;
 	readonly #listener: Pick<WorkerListener, "parked" | "resumed" | "stopRequested">;
@@ -36,6 +40,11 @@ export class WorkerWaits {
 		this.#clock = parts.clock;
 		this.#partition = parts.partition;
 		this.#listener = parts.listener;
+	}
+
+	/** True if something else goes before the next message. */
+	get isInterrupted(): boolean {
+		return this.stopReason !== null || this.held || this.anew.size > 0 || this.idleDeath !== null;
 	}
 
 	/** Something changed: whoever waits checks again. */

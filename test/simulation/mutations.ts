@@ -204,7 +204,7 @@ export const mutations: readonly Mutation[] = [
 			{
 				file: "src/worker/partition-worker.ts",
 				from: `this.#slot.needsRenewal();
-		this.#stateEnded();`,
+				this.#stateEnded();`,
 				to: "this.#slot.needsRenewal();",
 			},
 		],
@@ -301,8 +301,8 @@ export const mutations: readonly Mutation[] = [
 		kinds: "deadly beginnings",
 		edits: [
 			{
-				file: "src/worker/partition-worker.ts",
-				from: "if (isSuspect && this.#slot.renews) return this.#takeNewState();",
+				file: "src/worker/hand-over.ts",
+				from: 'if (isSuspect && slot.renews) return { what: "needs-new-state" };',
 				to: "",
 			},
 		],
@@ -311,7 +311,7 @@ export const mutations: readonly Mutation[] = [
 		what: "a suspect is in hand while another partition halves a batch",
 		breaks: "wrong-charge",
 		kinds: "deadly beginnings,keeps",
-		edits: [{ file: "src/worker/partition-worker.ts", from: "(this.#slot.renews || this.#slot.mayRenew)", to: "this.#slot.renews" }],
+		edits: [{ file: "src/worker/hand-over.ts", from: "(slot.renews || slot.mayRenew)", to: "slot.renews" }],
 	},
 	{
 		what: "a suspect that passed is noted as in hand while another one has its turn",

@@ -9,7 +9,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Deaths, Evidence, HeldOffsets, Suspicion } from "../../core/messages/hand-note.ts";
 import type { Random } from "../../core/random.ts";
 import type { Turn } from "../../core/waiting/turn.ts";
-import type { Run } from "../message-queue.ts";
+import { firstOffset, type Run } from "../message-queue.ts";
 
 /** What a careful worker needs from outside. */
 export interface HandNotes {
@@ -79,8 +79,8 @@ export class CarefulHand {
 	}
 
 	/** How many times the process died while only the message at `run.from` was in hand. */
-	deathsOf({ held, from }: Run): number {
-		return this.#deaths.get(held.batch.offsets[from] as number) ?? 0;
+	deathsOf(run: Run): number {
+		return this.#deaths.get(firstOffset(run)) ?? 0;
 	}
 
 	/** True if the process may have died because of this message; it is handed over alone. */
@@ -92,8 +92,9 @@ export class CarefulHand {
 	/** `run`, cut to what may be handed over next. */
 	cut(run: Run): Run {
 		const { offsets } = run.held.batch;
-		this.#passed((offsets[run.from] as number) - 1);
-		if (this.isSuspect(offsets[run.from] as number)) return { ...run, to: run.from + 1 };
+		const first = firstOffset(run);
+		this.#passed(first - 1);
+		if (this.isSuspect(first)) return { ...run, to: run.from + 1 };
 		let to = run.from + 1;
 		const size = Math.min(this.#size, this.#notes.maxRun ?? MAX_RUN);
 		while (to < run.to && to - run.from < size && !this.isSuspect(offsets[to] as number)) to++;

@@ -18,6 +18,11 @@ export interface NextStep {
 	readonly inNewThread?: boolean;
 }
 
+/** True if the step ends the message, or parks the partition or stops the daemon because of it. */
+export function isEnd({ action }: NextStep): boolean {
+	return action !== "retry" && action !== "restart";
+}
+
 /** One failure of one partition. */
 export interface CrashReport extends TopicPartition {
 	/** Wall clock in ms. */

@@ -3,25 +3,16 @@
  *
  * Beside a message's way (docs/architecture.md).
  */
+import { keyAt } from "../../core/messages/message-codec.ts";
 import { withoutValues } from "../../core/text/without-values.ts";
+import { firstOffset } from "../message-queue.ts";
 import type { WorkerParts } from "../worker-parts.ts";
-import type { CrashReport } from "./crash-report.ts";
-import type { Verdict } from "./failure-policy.ts";
+import { type CrashReport, keyText } from "./crash-report.ts";
+import type { FailurePolicy, Verdict } from "./failure-policy.ts";
 import { Standstill } from "./standstill.ts";
 
 /** Reports kept per partition. */
 const KEPT = 5;
-
-/** What the worker adds to a verdict. */
-export interface Circumstances {
-	readonly threadId: number | null;
-	/** Restarts so far. */
-	readonly restarts: number;
-	/** Failures since the last progress, this one included. */
-	readonly failuresInARow: number;
-	/** The message's key, as people read it. */
-	readonly key: string | null;
-}
 
 /** Reports each failure of a partition once, and that it goes on after failures. Keeps the last few failures. */
 export class CrashReports {
@@ -44,14 +35,19 @@ export class CrashReports {
 		return this.#repeatedSinceMs ?? this.#parts.clock.now();
 	}
 
-	tell({ kind, error, run, attempt, next }: Verdict, { threadId, restarts, failuresInARow, key }: Circumstances): void {
+	/** The counts include this failure. */
+	tell(
+		{ kind, error, run, attempt, next }: Verdict,
+		threadId: number | null,
+		{ restarts, failuresInARow }: Pick<FailurePolicy, "restarts" | "failuresInARow">,
+	): void {
 		const { partition, settings, clock, listener } = this.#parts;
 		const report: CrashReport = {
 			...partition,
 			time: clock.now(),
 			threadId,
 			kind,
-			coordinates: run && { offset: run.held.batch.offsets[run.from] as number, key },
+			coordinates: run && { offset: firstOffset(run), key: keyText(keyAt(run.held.batch, run.from)) },
 			attempt,
 			maxAttempts: settings.maxAttempts,
 			restarts,

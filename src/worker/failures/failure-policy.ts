@@ -9,10 +9,10 @@ import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { Random } from "../../core/random.ts";
-import type { Run } from "../message-queue.ts";
+import { firstOffset, type Run } from "../message-queue.ts";
 import type { HandlerFailure, ThreadDeath, ThreadProgress } from "../thread/handler-thread.ts";
 import type { Intensity, ParkReason, RestartReason, WorkerSettings } from "../worker-parts.ts";
-import type { FailureKind, NextStep } from "./crash-report.ts";
+import { type FailureKind, isEnd, type NextStep } from "./crash-report.ts";
 import { LastAttempts } from "./last-attempts.ts";
 import { RestartBackOff } from "./restart-back-off.ts";
 import { Suspects } from "./suspects.ts";
@@ -53,6 +53,8 @@ export class FailurePolicy {
 	#restarts = 0;
 	/** Messages up to this offset come again because the handler's state is gone. Handling them is no progress. */
 	#repeatedTo = -1;
+	/** The message whose last attempt was not counted, because the code had changed. */
+	#sparedOffset = -1;
 
 	constructor(parts: { partition: TopicPartition; settings: WorkerSettings; intensity: Intensity; clock: Clock; random: Random }) {
 		this.#partition = parts.partition;
@@ -126,7 +128,7 @@ export class FailurePolicy {
 		this.#intensity.failed();
 		const { maxAttempts, retryBackoffMs, maxRetryBackoffMs } = this.#settings;
 		const attempt = this.#suspects.charge(run);
-		const offset = run.held.batch.offsets[run.from] as number;
+		const offset = firstOffset(run);
 		if (attempt >= maxAttempts) {
 			this.#lastAttempts.failed(offset, failure, this.#clock.monotonic());
 			return this.#poison(failure, run, attempt);
@@ -142,7 +144,7 @@ export class FailurePolicy {
 	 * have another attempt; otherwise it is given up before the handler sees it again.
 	 */
 	processDied(run: Run, times: number): Verdict | null {
-		this.#suspects.chargedBefore(run.held.batch.offsets[run.from] as number, times);
+		this.#suspects.chargedBefore(firstOffset(run), times);
 		if (times < this.#settings.maxAttempts) return null;
 		const count = times === 1 ? "once" : `${times} times`;
 		const message = `the process died ${count} while the handler had this message`;
@@ -193,10 +195,23 @@ export class FailurePolicy {
 
 	#poison(failure: Failure, run: Run, attempt: number): Verdict {
 		const { onPoison, maxBackoffMs } = this.#settings;
-		const offset = run.held.batch.offsets[run.from] as number;
+		const offset = firstOffset(run);
 		const what = `poison: offset ${offset} failed ${attempt} times`;
 		const reason = { code: "poison", message: onPoison === "park" ? `${what}; ${this.#waysOut(offset)}` : what } as const;
 		return { ...failure, attempt, next: { action: onPoison, delayMs: onPoison === "park" ? maxBackoffMs : 0 }, reason };
+	}
+
+	/**
+	 * What becomes of a decision about code that is no longer on disk: another try at once, with what is there now. A message that would end
+	 * is spared only once: a handler that writes files beside itself would otherwise never give a message up.
+	 */
+	ofOldCode(verdict: Verdict): Verdict {
+		const { run, attempt, next } = verdict;
+		const offset = run ? firstOffset(run) : -1;
+		const isPoison = attempt > 0 && isEnd(next);
+		if (isPoison && offset === this.#sparedOffset) return verdict;
+		if (isPoison) this.#sparedOffset = offset;
+		return { ...verdict, next: { action: "restart", delayMs: 0 } };
 	}
 
 	/** Asks for a new thread after the back-off. If the restart intensity is exceeded: park, or stop the daemon. */
@@ -206,7 +221,7 @@ export class FailurePolicy {
 		if (this.#countRestart()) {
 			const what = `restart intensity exceeded: ${failure.error.message}`;
 			// A message that was not charged may have nothing to do with it.
-			const offset = attempt > 0 && failure.run ? (failure.run.held.batch.offsets[failure.run.from] as number) : null;
+			const offset = attempt > 0 && failure.run ? firstOffset(failure.run) : null;
 			const message = onExceeded === "park" ? `${what}; ${this.#waysOut(offset)}` : what;
 			const reason = { code: "restart_intensity", message } as const;
 			return { ...failure, attempt, next: { action: onExceeded, delayMs: maxBackoffMs }, reason };

@@ -4,7 +4,7 @@
  *
  * Beside a message's way (docs/architecture.md).
  */
-import type { Run } from "../message-queue.ts";
+import { firstOffset, type Run } from "../message-queue.ts";
 import type { FailureKind } from "./crash-report.ts";
 
 /** A partition goes on after failures. */
@@ -34,7 +34,7 @@ export class Standstill {
 	failed(kind: FailureKind, run: Run | null, nowMs: number): void {
 		if (!run) return;
 		const { offsets } = run.held.batch;
-		const at = offsets[run.from] as number;
+		const at = firstOffset(run);
 		// What could not be entered has met no message; the next one shows that it works.
 		const last = kind === "load" || kind === "init" ? at : (offsets[run.to - 1] as number);
 		this.#standing ??= { sinceMs: nowMs, at, through: last, failures: 0 };

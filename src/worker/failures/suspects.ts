@@ -11,7 +11,7 @@
  *
  * Beside a message's way (docs/architecture.md).
  */
-import type { Run } from "../message-queue.ts";
+import { firstOffset, type Run } from "../message-queue.ts";
 
 /** Messages of one run at most: large enough that a crossing costs little per message, small enough that a repeat repeats little. */
 export const MAX_RUN = 2000;
@@ -46,8 +46,7 @@ export class Suspects {
 
 	/** `run`, cut to what may be handed over next. */
 	cut(run: Run): Run {
-		const { offsets } = run.held.batch;
-		const first = offsets[run.from] as number;
+		const first = firstOffset(run);
 		const range = this.#range;
 		if (!range || first > range.last) {
 			this.#range = null;
@@ -79,7 +78,7 @@ export class Suspects {
 
 	/** The message at `run.from` failed alone; returns its failed attempts, this one included. */
 	charge(run: Run): number {
-		const offset = run.held.batch.offsets[run.from] as number;
+		const offset = firstOffset(run);
 		const attempts = (this.#attempts.get(offset) ?? 0) + 1;
 		this.#attempts.delete(offset);
 		this.#attempts.set(offset, attempts);

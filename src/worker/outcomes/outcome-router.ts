@@ -8,7 +8,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
-import { keyAt } from "../../core/messages/message-codec.ts";
 import type { RecordBlock } from "../../core/messages/records.ts";
 import { withoutRecordsOf } from "../../core/messages/records.ts";
 import type { LogId } from "../../core/offsets/log-identity.ts";
@@ -143,11 +142,6 @@ export class OutcomeRouter {
 			stored();
 		});
 		this.#givenUp(held, message);
-	}
-
-	/** The key of a message, for reports. */
-	keyOf(held: HeldBatch, message: number): Buffer | null {
-		return keyAt(held.batch, message);
 	}
 
 	/** Why dead letters are withheld and the partition has to wait, and what ends that; null while none are withheld. */

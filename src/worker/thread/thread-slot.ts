@@ -7,7 +7,7 @@
  * Step 4 of a message's way (docs/architecture.md).
  */
 import type { Clock } from "../../core/clock.ts";
-import type { Run } from "../message-queue.ts";
+import { firstOffset, type Run } from "../message-queue.ts";
 import { withCallDeadline } from "./call-deadline.ts";
 import {
 	type BatchOutcome,
@@ -43,6 +43,7 @@ export class ThreadSlot {
 	#thread: HandlerThread | null = null;
 	#started = false;
 	#stale = false;
+	#isCodeOld = false;
 	#takesBatches = false;
 	#calls = 0;
 	/** Offset of the only message handed over since the thread began; null before, -1 after several. */
@@ -89,6 +90,16 @@ export class ThreadSlot {
 		return this.#calls > 0;
 	}
 
+	/** The thread runs code that is no longer on disk. */
+	get isCodeOld(): boolean {
+		return this.#isCodeOld;
+	}
+
+	/** The handler's files changed. */
+	codeChanged(): void {
+		this.#isCodeOld = this.occupied;
+	}
+
 	/** True if no other message than the one at `offset` has been in this thread. */
 	isNewFor(offset: number): boolean {
 		return this.#thread?.hadOthers === false && (this.#only === null || this.#only === offset);
@@ -116,9 +127,10 @@ export class ThreadSlot {
 	 * Hands a run to the handler; only while `ready`. `keepState`: the state holds unfinished messages. `handled` gets the results so far of
 	 * a long run.
 	 */
-	async run({ held, from, to }: Run, keepState: boolean, handled: (part: BatchOutcome) => void): Promise<RunReply> {
+	async run(run: Run, keepState: boolean, handled: (part: BatchOutcome) => void): Promise<RunReply> {
 		const thread = this.#thread as HandlerThread;
-		const offset = held.batch.offsets[from] as number;
+		const { held, from, to } = run;
+		const offset = firstOffset(run);
 		this.#only = to - from === 1 && (this.#only === null || this.#only === offset) ? offset : -1;
 		const rule = this.#stale ? "renew" : keepState ? "keep" : "free";
 		const told = (part: BatchOutcome) => {
@@ -188,6 +200,7 @@ export class ThreadSlot {
 		const thread = this.#parts.create();
 		this.#thread = thread;
 		this.#only = null;
+		this.#isCodeOld = false;
 		thread.onIdleDeath((death) => {
 			if (this.#thread === thread) this.#parts.diedIdle(death);
 		});
