@@ -1,6 +1,6 @@
 /**
- * node-rdkafka's consumer as promises: one call, one answer, errors with Kafka's codes. Handles the client's traps (asynchronous commit
- * results, a close that can hang); decides nothing. The group consumer on top of it knows groups and assignments.
+ * node-rdkafka's consumer as promises: one call, one answer, errors with Kafka's codes. Handles the client's traps (errors without a reason,
+ * a close that can hang); decides nothing. The group consumer on top of it knows groups and assignments.
  */
 import { EventEmitter } from "eventemitter3";
 import rdkafka, { type LibrdKafkaError, type KafkaConsumer as RawConsumer, type TopicPartition as RawPartition } from "node-rdkafka";
@@ -19,12 +19,15 @@ import type { MessagePolls } from "../polling/message-polls.ts";
 import { PackedPolls } from "../polling/packed-polls.ts";
 import { PlainPolls } from "../polling/plain-polls.ts";
 import type { Operation } from "../watches/rights.ts";
+import { ClientCommits } from "./client-commits.ts";
 import { ClientQueries, kafkaErrorOf } from "./client-queries.ts";
 import { withoutThread } from "./connect.ts";
 import { ConnectionFailure } from "./connection-failure.ts";
 import { codeOfWords, fatalError } from "./error-words.ts";
+import { FetchedPartitions } from "./fetched-partitions.ts";
 import type { CloseOptions, GroupClient, GroupClientEvents, Polled, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
+import { keepAwake } from "./keep-awake.ts";
 
 /** The version of librdkafka that node-rdkafka was built with. */
 export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
@@ -32,21 +35,13 @@ export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
 /** Features that librdkafka was built with: `zstd`, `ssl`, `sasl_scram`, … */
 export const clientFeatures: readonly string[] = rdkafka.features;
 
-const COMMIT_TIMEOUT_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 10_000;
-/** Of librdkafka's main thread. */
-const LONGEST_SLEEP_MS = 1_000;
 const READ_TIMEOUT_MS = 10_000;
 const READ_POLL_MS = 100;
 /** Settings that make a client a member of its group. */
 const MEMBERSHIP: readonly string[] = ["group.instance.id", "group.protocol", "partition.assignment.strategy"];
 /** How soon after a fatal error the client's log gives the reason. */
 const LOG_WITHIN_MS = 1_000;
-
-interface PendingCommit {
-	readonly offsets: string;
-	settle(error: KafkaError | null): void;
-}
 
 /** The result of `consume`: each partition's messages in order, and the partition ends that were reached. */
 export interface Consumed {
@@ -58,6 +53,8 @@ export interface Consumed {
 export class ConsumerClient extends EventEmitter<GroupClientEvents> implements GroupClient {
 	readonly #raw: RawConsumer;
 	readonly #queries: ClientQueries;
+	readonly #commits: ClientCommits;
+	readonly #fetched: FetchedPartitions;
 	readonly #settings: Record<string, unknown>;
 	readonly #clock: Clock;
 	readonly #timestampType: TimestampType;
@@ -67,16 +64,9 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	#lastPoll: Promise<unknown> = Promise.resolve();
 	/** Errors that `consume` has not thrown yet, one of each code. */
 	readonly #untold: KafkaError[] = [];
-	#pendingCommit: PendingCommit | null = null;
-	#lastCommit: Promise<void> = Promise.resolve();
-	/** Commits passed to librdkafka without a result yet. */
-	#unansweredCommits = 0;
 	#subscription: readonly string[] = [];
-	#isKeptAwake = false;
 	/** A close was requested: it takes no more calls. */
 	#isEnding = false;
-	/** Names of partitions that are paused. */
-	readonly #paused = new Set<string>();
 	/** Resolves when the client has closed; null until a close was requested. */
 	#closing: Promise<void> | null = null;
 	#isClosed = false;
@@ -104,6 +94,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		const settingsWithCallbacks = { ...withNative(settings), rebalance_cb: rebalance, offset_commit_cb: true };
 		this.#raw = new rdkafka.KafkaConsumer(settingsWithCallbacks as never, topicSettings as never);
 		this.#queries = new ClientQueries(this.#raw, clock);
+		this.#commits = new ClientCommits(this.#raw, clock, (error) => this.#errorOf(error));
+		this.#fetched = new FetchedPartitions(this.#raw);
 		this.#raw.on("event.error", ({ message }) => {
 			this.#failure.whenExplained(() =>
 				this.emit("broker:error", { message: this.#withFailure(message), code: codeOfWords(message), cause: this.#failure.cause }),
@@ -111,7 +103,6 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		});
 		this.#raw.on("event.log", (log: { fac: string; message: string }) => this.#logged(log));
 		this.#raw.on("event.stats", ({ message }: { message: string }) => this.emit("stats", { json: message }));
-		this.#raw.on("offset.commit", (error, offsets) => this.#committed(error, offsets));
 	}
 
 	/** The client itself, for `connectOrExplain`. */
@@ -131,31 +122,10 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	subscribe(topics: readonly string[]): void {
+		const heartbeatMs = Number(this.#settings["heartbeat.interval.ms"] ?? Number.POSITIVE_INFINITY);
+		if (this.#subscription.length === 0) keepAwake(this.#raw, this.#clock, heartbeatMs, () => this.#isEnding || this.#fatal !== null);
 		this.#subscription = topics;
-		this.#keepAwake();
 		this.#raw.subscribe(topics.map((topic) => (topic.startsWith("^") ? new RegExp(topic) : topic)));
-	}
-
-	/**
-	 * librdkafka's main thread sends the heartbeats, and sleeps up to a second unless something wakes it: on a quiet topic nothing else does.
-	 * Asked twice an interval, an interval of 100 ms is kept. What is asked is the cheapest that goes through that thread.
-	 */
-	#keepAwake(): void {
-		const intervalMs = Number(this.#settings["heartbeat.interval.ms"] ?? LONGEST_SLEEP_MS);
-		if (this.#isKeptAwake || intervalMs >= LONGEST_SLEEP_MS) return;
-		this.#isKeptAwake = true;
-		const wakeLater = () => this.#clock.after(intervalMs / 2, wake);
-		const wake = () => {
-			if (this.#isEnding || this.#fatal) return;
-			try {
-				this.#raw.subscription();
-			} catch {
-				// It is not connected any more: nobody waits for its heartbeats.
-				return;
-			}
-			wakeLater();
-		};
-		wakeLater();
 	}
 
 	unsubscribe(): void {
@@ -223,102 +193,33 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
-		// librdkafka keeps a partition paused even if it was given away meanwhile. A resume after the assignment may overtake the start.
-		this.resume(partitions.filter((each) => this.#paused.has(partitionName(each))));
-		const list = partitions.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
-		if (incremental) this.#raw.incrementalAssign(list);
-		else this.#raw.assign(list);
-		if (partitions.length > 0) this.#untilBegun();
-	}
-
-	/**
-	 * Waits until what was assigned begins. librdkafka's main thread stops first what was given back, with one request, and begins with the
-	 * next; a pause or resume that overtakes the beginning has it dropped for good (librdkafka#5591). So two more requests are made of that
-	 * thread, of the cheapest kind. (A commit under way can still hold it up: then the stall detector has the partition fetched anew.)
-	 */
-	#untilBegun(): void {
-		try {
-			for (let requests = 0; requests < 2; requests++) this.#raw.subscription();
-		} catch {
-			// The client closes: it fetches nothing any more.
-		}
+		this.#fetched.assign(partitions, incremental);
 	}
 
 	/** Assigns with the committed offset, or `auto.offset.reset` if there is none. For readers without start positions of their own. */
 	assignStored(partitions: readonly TopicPartition[]): void {
-		this.#raw.assign(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
+		this.#fetched.assignStored(partitions);
 	}
 
-	/**
-	 * Answers a revocation. While closing, the client may have forgotten its protocol, so the other call is tried too (node-rdkafka#1144).
-	 */
 	unassign(partitions: readonly TopicPartition[], incremental: boolean): void {
-		const list = partitions.map(({ topic, partition }) => ({ topic, partition }));
-		const calls = [() => this.#raw.incrementalUnassign(list as RawPartition[]), () => this.#raw.unassign()];
-		if (!incremental) calls.reverse();
-		try {
-			calls[0]?.();
-		} catch {
-			calls[1]?.();
-		}
+		this.#fetched.unassign(partitions, incremental);
 	}
 
-	/** A real seek is refused if fetching has stopped, so the partition is unassigned and assigned again. */
-	seek({ topic, partition, offset }: TopicPartitionOffset): void {
-		this.#raw.incrementalUnassign([{ topic, partition }] as RawPartition[]);
-		this.#raw.incrementalAssign([{ topic, partition, offset }]);
-		this.#untilBegun();
+	seek(position: TopicPartitionOffset): void {
+		this.#fetched.seek(position);
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {
-		for (const each of partitions) this.#paused.add(partitionName(each));
-		if (!this.#isEnding) this.#raw.pause(partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[]);
+		this.#fetched.pause(partitions);
 	}
 
-	/**
-	 * Twice: librdkafka drops a request that one of its own overtakes, as in a rebalance, and tells nobody. Of a partition that is resumed
-	 * already the second asks nothing.
-	 */
 	resume(partitions: readonly TopicPartition[]): void {
-		if (partitions.length === 0) return;
-		for (const each of partitions) this.#paused.delete(partitionName(each));
-		const list = partitions.map(({ topic, partition }) => ({ topic, partition })) as RawPartition[];
-		for (let times = 0; times < 2 && !this.#isEnding; times++) this.#raw.resume(list);
+		this.#fetched.resume(partitions);
 	}
 
-	/**
-	 * Commits offsets, after a commit that is under way, because results are matched by their offsets alone. The result comes as an event
-	 * while polling goes on; if none comes, the outcome is unknown and the promise rejects. Every partition must have an offset: node-rdkafka
-	 * commits 0 for a missing one.
-	 */
+	/** Commits after the commit that is under way; rejects with an unknown outcome if no answer comes while polling goes on. */
 	commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
-		const commit = this.#lastCommit.then(() => this.#commit(offsets));
-		this.#lastCommit = commit.catch(() => {});
-		return commit;
-	}
-
-	#commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
-		const list = offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
-		return new Promise((resolve, reject) => {
-			const timer = this.#clock.after(COMMIT_TIMEOUT_MS, () =>
-				this.#pendingCommit?.settle(new KafkaError(`no answer to the commit within ${COMMIT_TIMEOUT_MS} ms`, -1)),
-			);
-			this.#pendingCommit = {
-				offsets: commitIdentity(list),
-				settle: (error) => {
-					timer.cancel();
-					this.#pendingCommit = null;
-					if (error) reject(error);
-					else resolve();
-				},
-			};
-			try {
-				this.#raw.commit(list);
-				this.#unansweredCommits++;
-			} catch (error) {
-				this.#pendingCommit.settle(this.#errorOf(error as LibrdKafkaError));
-			}
-		});
+		return this.#commits.commit(offsets);
 	}
 
 	/** Committed offsets of the group; null if none. */
@@ -404,6 +305,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	 */
 	async close({ withinMs = CLOSE_TIMEOUT_MS, onlyIfAnswered = false }: CloseOptions = {}): Promise<boolean> {
 		this.#isEnding = true;
+		this.#fetched.end();
 		const deadline = this.#clock.monotonic() + withinMs;
 		if (onlyIfAnswered && !this.#closing && !(await this.#isAnswered(deadline))) return false;
 		this.#closing ??= this.#disconnect();
@@ -432,7 +334,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		if (topic === undefined) return true;
 		this.#queries.endBy(deadline);
 		while (this.#clock.monotonic() < deadline) {
-			if (this.#unansweredCommits > 0) await this.serveEvents().catch(() => {});
+			if (this.#commits.unanswered > 0) await this.serveEvents().catch(() => {});
 			else if (await this.#coordinatorAnswers(topic)) return true;
 		}
 		return false;
@@ -479,23 +381,8 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		const { words } = this.#failure;
 		return words === null ? message : `${message} (${words})`;
 	}
-
-	#committed(error: LibrdKafkaError | null, offsets: RawPartition[]): void {
-		this.#unansweredCommits = Math.max(0, this.#unansweredCommits - 1);
-		const failed = error ? this.#errorOf(error) : null;
-		const pending = this.#pendingCommit;
-		if (!pending || pending.offsets !== commitIdentity(offsets as TopicPartitionOffset[])) return;
-		pending.settle(failed);
-	}
 }
 
 function readerSettings(settings: Record<string, unknown>): Record<string, unknown> {
 	return Object.fromEntries(Object.entries(settings).filter(([name]) => !MEMBERSHIP.includes(name)));
-}
-
-function commitIdentity(offsets: readonly TopicPartitionOffset[]): string {
-	return offsets
-		.map(({ topic, partition, offset }) => `${topic}/${partition}@${offset}`)
-		.sort()
-		.join();
 }
