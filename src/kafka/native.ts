@@ -90,6 +90,7 @@ interface Addon {
 	/** Null if no open consumer has that name. */
 	openConsumer(client: string): unknown;
 	pollConsumer(handle: unknown, owner: object, count: number, timeoutMs: number, mostBytes: number): Promise<PackedPoll>;
+	wakeConsumer(handle: unknown): void;
 	releaseConsumer(handle: unknown): void;
 }
 
@@ -137,6 +138,8 @@ export function exitNow(code: number): void {
 export interface ConsumerQueue {
 	/** Takes up to `count` messages, or about `mostBytes`; waits up to `timeoutMs` for the first. One poll at a time. */
 	poll(count: number, timeoutMs: number, mostBytes: number): Promise<PackedPoll>;
+	/** Ends the wait of a poll under way: it brings what it has. */
+	wake(): void;
 	/** Call it before the client is closed. Waits, without running JavaScript, for a poll under way. */
 	release(): void;
 }
@@ -148,6 +151,7 @@ export function openConsumerQueue(name: string | undefined, owner: object): Cons
 	if (!addon || !handle) return null;
 	return {
 		poll: (count, timeoutMs, mostBytes) => addon.pollConsumer(handle, owner, count, timeoutMs, mostBytes),
+		wake: () => addon.wakeConsumer(handle),
 		release: () => addon.releaseConsumer(handle),
 	};
 }
@@ -260,7 +264,7 @@ function load(): { readonly addon: Addon | null; readonly missing: string | null
 	if (file.includes(";")) return { addon: null, missing: `the addon can't be used from a folder with a semicolon in its name (${file})` };
 	try {
 		const addon = createRequire(import.meta.url)(file) as Partial<Addon>;
-		if (!addon.openConsumer) return { addon: null, missing: "the addon is of an earlier version (npm run native compiles it again)" };
+		if (!addon.wakeConsumer) return { addon: null, missing: "the addon is of an earlier version (npm run native compiles it again)" };
 		return { addon: addon as Addon, missing: null };
 	} catch (error) {
 		const isThere = (error as { code?: string }).code !== "MODULE_NOT_FOUND";

@@ -104,6 +104,31 @@ async function all(client: ConsumerClient, ends = PARTITIONS.length): Promise<Po
 }
 
 describe("a packed poll", withAddon, () => {
+	it("waits no longer once it is woken, and what comes later is not lost", async () => {
+		const client = await reading();
+		await all(client);
+		const waiting = client.poll(1_000, 600_000);
+		// Once it waits: until then a wake ends the poll before it takes what is there, which is as good.
+		client.wake();
+		expect(await waiting).toEqual({ batches: [], notTaken: [], ends: [], errors: [] });
+		await using producer = await Producer.connect(kafkaAt(mock.brokers.join()));
+		await producer.produce({ topic, partition: 0, key: "k", value: "woken", timestamp: FIRST_TIMESTAMP });
+		(log[0] as ReceivedMessage[]).push({
+			topic,
+			partition: 0,
+			offset: log[0]?.length as number,
+			timestamp: FIRST_TIMESTAMP,
+			timestampType: "create",
+			key: Buffer.from("k"),
+			value: Buffer.from("woken"),
+			headers: [],
+		});
+		const later: Polled[] = [];
+		while (later.flatMap(({ batches }) => batches).length === 0) later.push(await client.poll(1_000, 100));
+		expect(later.flatMap(({ batches }) => batches.map(({ partition, batch }) => [partition, batch.length]))).toEqual([[0, 1]]);
+		await client.close();
+	});
+
 	it("brings what packing on the main thread would make of the same messages, partition by partition", async () => {
 		const client = await reading();
 		const polls = await all(client);

@@ -143,6 +143,9 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		});
 	}
 
+	/** Like a client without the addon: a poll waits for its time. */
+	wake(): void {}
+
 	/**
 	 * From here on commits are taken for those of the new log. In between the client knows of it and the daemon doesn't: a commit of that
 	 * moment would move the new log's offset, and nobody could tell; Kafka's commits don't name the topic's id.

@@ -138,6 +138,10 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return this.#poll(count, timeoutMs);
 	}
 
+	wake(): void {
+		this.#polls?.wake();
+	}
+
 	/**
 	 * For callers that read without a handler: each message as an object. Rejects if there is only an error. An error that came together with
 	 * messages is kept and rejects the next call, before it polls: librdkafka reports some errors only once.

@@ -71,6 +71,8 @@ export interface GroupClient extends EventEmitter<GroupClientEvents> {
 	unsubscribe(): void;
 	/** Waits up to `timeoutMs` for something, and returns what has arrived, up to `count` messages. One poll at a time. */
 	poll(count: number, timeoutMs: number): Promise<Polled>;
+	/** Ends the wait of a poll under way; it brings what it has. Without the addon the poll waits for its time. */
+	wake(): void;
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void;
 	unassign(partitions: readonly TopicPartition[], incremental: boolean): void;
 	/**

@@ -212,6 +212,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#firstStartEnds?.cancel();
 		await this.#startingOver;
 		const client = this.#client;
+		client?.wake();
 		await this.#polling;
 		const formers = [...this.#formers].map((each) => each.close({ withinMs }));
 		const closed = await Promise.all([client?.close({ withinMs, onlyIfAnswered: true }) ?? true, ...formers]);

@@ -145,6 +145,15 @@ napi_value poll_consumer(napi_env env, napi_callback_info info) {
   return promise;
 }
 
+// wakeConsumer(handle): ends the wait of a poll under way.
+napi_value wake_consumer(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument = nullptr;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  queue_of(env, argument)->wake();
+  return nullptr;
+}
+
 // releaseConsumer(handle): gives the queue back to librdkafka. Blocks until a poll under way has ended.
 napi_value release_consumer(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -159,6 +168,7 @@ napi_value release_consumer(napi_env env, napi_callback_info info) {
 void add_consumer_calls(napi_env env, napi_value exports) {
   set(env, exports, "openConsumer", function(env, "openConsumer", open_consumer, nullptr));
   set(env, exports, "pollConsumer", function(env, "pollConsumer", poll_consumer, nullptr));
+  set(env, exports, "wakeConsumer", function(env, "wakeConsumer", wake_consumer, nullptr));
   set(env, exports, "releaseConsumer", function(env, "releaseConsumer", release_consumer, nullptr));
 }
 

@@ -29,6 +29,12 @@ Polled ConsumerQueue::poll(size_t count, int timeout_ms, size_t most_bytes) {
   return pack(messages);
 }
 
+void ConsumerQueue::wake() {
+  // Not `use_`: the poll holds it. Whoever destroys the queue holds the clients' mutex too.
+  std::lock_guard<std::mutex> clients(clients_mutex());
+  if (queue_ != nullptr) rd_kafka_queue_yield(queue_);
+}
+
 void ConsumerQueue::release() {
   std::lock_guard<std::mutex> clients(clients_mutex());
   remove_dependent(this);

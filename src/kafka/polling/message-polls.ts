@@ -10,6 +10,8 @@ import type { Polled } from "../client/group-client.ts";
 export interface MessagePolls {
 	/** See GroupClient.poll. Errors come beside the messages; rejects if the client can't be polled at all. */
 	poll(count: number, timeoutMs: number): Promise<Polled>;
+	/** Ends the wait of a poll under way, if that can be done. */
+	wake(): void;
 	/** Ends polling: call it before the client disconnects, after a poll that was under way. */
 	end(): void;
 }

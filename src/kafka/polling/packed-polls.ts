@@ -31,6 +31,10 @@ export class PackedPolls implements MessagePolls {
 		return { batches, notTaken: [], ends, errors: errors.map(this.#errorOf) };
 	}
 
+	wake(): void {
+		this.#queue.wake();
+	}
+
 	end(): void {
 		this.#queue.release();
 	}

@@ -46,6 +46,9 @@ export class PlainPolls implements MessagePolls {
 		return { ...packedByPartition(messages), ends, errors };
 	}
 
+	/** node-rdkafka can't: a poll waits for its time. */
+	wake(): void {}
+
 	end(): void {}
 
 	/** node-rdkafka's timeout applies to each message. */

@@ -15,7 +15,7 @@ import { waitForRoom } from "./poll-pace.ts";
 
 /** What the poller needs. */
 export interface PollerParts {
-	readonly client: Pick<GroupClient, "poll">;
+	readonly client: Pick<GroupClient, "poll" | "wake">;
 	readonly member: Pick<GroupMember, "isCrowded" | "messagesReceived" | "messagesNotTaken" | "endOfPartition">;
 	readonly clock: Clock;
 	readonly ended: AbortSignal;
@@ -44,7 +44,10 @@ export class Poller {
 		this.#parts = parts;
 	}
 
-	/** Calls `act` while no poll is under way: at once, or when the current poll's messages have been passed on. */
+	/**
+	 * Calls `act` while no poll is under way: at once, or when the current poll's messages have been passed on. That poll waits no longer:
+	 * in a rebalance nothing may come, and a partition would stand for the poll's whole time.
+	 */
 	betweenPolls<T>(act: () => T): Promise<T> {
 		return new Promise((resolve, reject) => {
 			const call = () => {
@@ -54,8 +57,9 @@ export class Poller {
 					reject(error);
 				}
 			};
-			if (this.#isPolling) this.#between.push(call);
-			else call();
+			if (!this.#isPolling) return call();
+			this.#between.push(call);
+			this.#parts.client.wake();
 		});
 	}
 

@@ -18,6 +18,12 @@ function messages(partition: number, ...offsets: number[]): ReceivedMessage[] {
 class PlayedClient extends EventEmitter {
 	answer: (messages: readonly ReceivedMessage[] | Error, beside?: Partial<Polled>) => Promise<void> = async () => {};
 	polls = 0;
+	/** By the poll under way. */
+	readonly wakes: number[] = [];
+
+	wake(): void {
+		this.wakes.push(this.polls);
+	}
 
 	poll(): Promise<Polled> {
 		this.polls++;
@@ -87,7 +93,14 @@ describe("what happens between polls", () => {
 		ended.abort(new Error("closing"));
 		await client.answer([]);
 		await clock.advance(1_000);
-		expect(await poller.betweenPolls(() => client.polls)).toBe(1);
+		expect([await poller.betweenPolls(() => client.polls), client.wakes]).toEqual([1, []]);
+	});
+
+	it("has the poll that is under way wait no longer: in a rebalance nothing may come to end it", async () => {
+		const { client, poller } = await open();
+		await client.answer([]);
+		void poller.betweenPolls(() => {});
+		expect(client.wakes).toEqual([2]);
 	});
 });
 
