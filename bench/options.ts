@@ -26,6 +26,11 @@ export function number(flags: string, help: string, fallback: number): BenchOpti
 	return { flags, help, fallback, parse: wholeNumber, scaled: (value) => value };
 }
 
+/** A whole number, 0 allowed. */
+export function count(flags: string, help: string, fallback: number): BenchOption<number> {
+	return { flags, help, fallback, parse: (text) => (text === "0" ? 0 : wholeNumber(text)), scaled: (value) => value };
+}
+
 /** How much is done: a whole number above 0 that `--scale` changes. */
 export function amount(flags: string, help: string, fallback: number): BenchOption<number> {
 	return { flags, help, fallback, parse: wholeNumber, scaled: (value, share) => Math.max(1, Math.round(value * share)) };

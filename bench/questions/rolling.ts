@@ -1,15 +1,21 @@
 /**
  * Question: how long does a partition stand still when all daemons of a group are replaced one after the other, and is anything handled
- * twice? Messages come at a steady rate; of each partition and each restart the longest time between two messages counts.
+ * twice? Messages come at a steady rate; of each partition and each restart the longest time between two messages counts. Beside the
+ * daemons, in the same run, members that note each message and do no more: what Kafka's rebalances alone take.
  */
-import { rollingRestart } from "../../test/support/daemons/rolling-restart.ts";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { type RollingMember, type RollingRestartOptions, rollingRestart } from "../../test/support/daemons/rolling-restart.ts";
 import { defineBench } from "../bench.ts";
+import { endWithProcess, signalTo } from "../measuring/end-with-process.ts";
 import { startRealServers } from "../measuring/servers.ts";
 import { quantile } from "../measuring/statistics.ts";
-import { amount, number, word } from "../options.ts";
+import { amount, count, number, word, words } from "../options.ts";
 import { Tally } from "../report/figures.ts";
 
-const TOPIC = "bench-rolling";
+const script = new URL("../baselines/rolling-member.mjs", import.meta.url).pathname;
+/** From a successor's first partitions to the next restart: in a deployment nobody is replaced before the last one has been ready a while. */
+const REST_MS = 3_000;
 
 export const rollingBench = defineBench({
 	name: "rolling",
@@ -20,38 +26,72 @@ export const rollingBench = defineBench({
 		partitions: number("--partitions <count>", "partitions", 6),
 		rounds: amount("--rounds <count>", "how often each daemon is replaced", 5),
 		protocol: word("--protocol <name>", "the group's protocol", ["classic", "eager", "consumer"], "classic"),
+		absence: count("--absence <ms>", "from the end of a daemon to the start of its successor", 0),
+		work: count("--work <ms>", "how long the daemons' handler takes for a message", 0),
+		contenders: words("--contenders <names>", "who is restarted", ["pockaffe", "bare"]),
 	},
-	async run({ rate: perSecond, daemons, partitions, rounds, protocol }, setting) {
+	async run({ rate, daemons, partitions, rounds, protocol, absence, work, contenders }, setting) {
 		await using servers = await startRealServers(setting);
 		const { brokers, databaseUrl, folder, db } = servers;
-		const { say } = setting;
 		const tally = new Tally();
 		const findings: string[] = [];
 		for (let round = 1; round <= setting.repeats; round++) {
-			const names = { topic: `${TOPIC}-${round}`, group: `rolling-${round}` };
-			const result = await rollingRestart({
-				brokers,
-				databaseUrl,
-				folder,
-				...names,
-				protocol,
-				partitions,
-				daemons,
-				perSecond,
-				rounds,
-				say,
-			});
-			await db.database.query("drop table events");
-			note(tally, "a restart", result.pausesMs);
-			note(tally, "before any restart", result.quietMs);
-			tally.note("a restart", { label: "handled twice", unit: "messages", digits: 0 }, result.handledTwice.length);
-			const failed = result.exitCodes.filter((code) => code !== 0);
-			if (failed.length > 0) findings.push(`rolling: daemons ended with ${failed.join(", ")}`);
+			for (const contender of contenders) {
+				const names = { topic: `rolling-${contender}-${round}`, group: `rolling-${contender}-${round}` };
+				const options: RollingRestartOptions = {
+					brokers,
+					databaseUrl,
+					folder,
+					...names,
+					protocol,
+					partitions,
+					daemons,
+					perSecond: rate,
+					workMs: work,
+					absenceMs: absence,
+					restMs: REST_MS,
+					rounds,
+					say: (line) => setting.say(`${contender}: ${line}`),
+				};
+				const isBare = contender === "bare";
+				const result = await rollingRestart(isBare ? { ...options, start: startBare(options) } : options);
+				note(tally, contender, result.pausesMs);
+				tally.note(contender, { label: "before any restart, max ms", unit: "ms", digits: 0 }, quantile(result.quietMs, 1));
+				tally.note(contender, { label: "handled twice", unit: "messages", digits: 0 }, result.handledTwice.length);
+				const failed = result.exitCodes.filter((code) => code !== 0);
+				if (failed.length > 0) findings.push(`rolling: ${contender} ended with ${failed.join(", ")}`);
+				if (!isBare) await db.database.query("drop table events");
+			}
 		}
 		const notes = ["The longest time between two messages of a partition, of each partition and restart."];
 		return { broker: servers.broker, database: db.version, figures: tally.figures(), courses: [], notes, findings };
 	},
 });
+
+/** Starts members of node-rdkafka alone. */
+function startBare({ brokers, topic, group, protocol }: RollingRestartOptions): NonNullable<RollingRestartOptions["start"]> {
+	return async (slot, notes): Promise<RollingMember> => {
+		const given = JSON.stringify({ brokers, topic, group, protocol, clientId: `bare-${slot}`, notes });
+		const child = spawn(process.execPath, [script, given], { stdio: ["ignore", "pipe", "inherit"] });
+		const exit = once(child, "exit");
+		const forget = endWithProcess(() => signalTo(child.pid as number, "SIGKILL"));
+		let partitions = 0;
+		child.stdout.setEncoding("utf8").on("data", (lines: string) => {
+			partitions = Number(lines.trim().split("\n").at(-1));
+		});
+		const end = async (signal: NodeJS.Signals) => {
+			child.kill(signal);
+			const [code] = (await exit) as [number | null];
+			forget();
+			return code ?? 1;
+		};
+		return {
+			partitions: async () => partitions,
+			stop: () => end("SIGTERM"),
+			[Symbol.asyncDispose]: async () => void (await end("SIGKILL")),
+		};
+	};
+}
 
 function note(tally: Tally, subject: string, times: readonly number[]): void {
 	for (const [label, share] of shares) tally.note(subject, { label, unit: "ms", digits: 0 }, quantile(times, share));

@@ -66,8 +66,13 @@ const LEAST_LEAVE_MS = 500;
  * more.
  */
 const RELEASE_MS = 500;
-/** Delay before the reserve thread is started: an assignment's own threads come first. */
+/** Delay before reserve threads are started: an assignment's own threads come first. */
 const WARM_AFTER_MS = 2_000;
+/**
+ * Threads in reserve, of 10 MB each. `empty`: a member without partitions gets several at once. `eager`, at most: after a rebalance a member
+ * may have all others than before. `incremental`: a member that has some mostly gets one more.
+ */
+const RESERVES = { empty: 2, eager: 4, incremental: 1 };
 
 /** All parts between Kafka and the committed offset, wired. One life: `start`, then `stop`. */
 export class Delivery {
@@ -188,7 +193,7 @@ export class Delivery {
 
 	/** Joins the group. Resolves when the member has subscribed. */
 	async start(): Promise<void> {
-		void this.#warmUp();
+		void this.#warmUp(this.#reserves());
 		await this.consumer.start();
 		this.committer.start();
 		this.#logs.start();
@@ -205,12 +210,12 @@ export class Delivery {
 		this.supervisor.handlerChanged();
 	}
 
-	/** A thread in reserve, as any handler that begins: not while a message that may end the process is in hand. */
-	async #warmUp(): Promise<void> {
+	/** Threads in reserve, as any handler that begins: not while a message that may end the process is in hand. */
+	async #warmUp(count: number): Promise<void> {
 		const { signal } = this.#stopping;
 		const endTurn = await this.#turn.together(signal);
 		try {
-			if (endTurn && !signal.aborted) await this.#parts.threads.warm(this.#parts.config.handler.timeoutMs);
+			if (endTurn && !signal.aborted) await this.#parts.threads.warm(count, this.#parts.config.handler.timeoutMs);
 		} catch {
 			// A partition that needs the thread makes its own, and tells what is wrong.
 		} finally {
@@ -221,8 +226,16 @@ export class Delivery {
 	/** When those that wait for a thread have one. */
 	#warmUpLater(): void {
 		this.#parts.clock.after(WARM_AFTER_MS, () => {
-			if (!this.#stopping.signal.aborted) void this.#warmUp();
+			if (!this.#stopping.signal.aborted) void this.#warmUp(this.#reserves());
 		});
+	}
+
+	#reserves(): number {
+		const { length } = this.consumer.assigned;
+		if (length === 0) return RESERVES.empty;
+		return isIncremental(this.#parts.config.kafka.protocol)
+			? RESERVES.incremental
+			: Math.min(RESERVES.eager, Math.max(RESERVES.empty, length));
 	}
 
 	/** The problems between Kafka and the ledger, as long as they last. */

@@ -215,8 +215,8 @@ export interface ThreadLease {
 export interface HandlerThreads {
 	/** `goesOn`: the partition comes back as it was given away, and may have the thread that it had. */
 	lease(partition: TopicPartition, goesOn?: boolean): ThreadLease;
-	/** Puts a thread with the module loaded in reserve, where there is none. It has so long for that. Never rejects. */
-	warm(withinMs: number): Promise<void>;
+	/** Puts threads with the module loaded in reserve, until there are `count`. Each has so long for that. Never rejects. */
+	warm(count: number, withinMs: number): Promise<void>;
 	/** What is on disk is another module now: no thread that nobody has is used any more. */
 	expire(): void;
 	/** Ends the threads that nobody has, and keeps none any more. */

@@ -3,7 +3,7 @@
  * keeps it as long as it is assigned, whatever dies. The thread of a place begins with the first start there and ends with its last share.
  * Without a limit every partition has its own place.
  *
- * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So one stands in reserve with its module loaded. In an eager
+ * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So some stand in reserve with their module loaded. In an eager
  * group, which gives most partitions back at once, the thread of a partition that is given away is kept for a while, if every partition has
  * its own. It is used only if the partition comes back as it left: otherwise the module's variables would be of another past.
  *
@@ -39,8 +39,8 @@ export class SharedThreads implements HandlerThreads {
 	readonly #kept = new Map<string, { readonly place: Place; readonly timer: Timer }>();
 	/** By partition: an older one's thread may be of another past. */
 	readonly #newest = new Map<string, Lease>();
-	/** Has a thread and nobody in it. */
-	#reserve: Place | null = null;
+	/** Each has a thread, unless it died, and nobody in it. */
+	#reserves: Place[] = [];
 	/** Resolves when no reserve is left that was ended. */
 	#reserveGone: Promise<unknown> = Promise.resolve();
 	#isDisposed = false;
@@ -68,14 +68,20 @@ export class SharedThreads implements HandlerThreads {
 		return lease;
 	}
 
-	async warm(withinMs: number): Promise<void> {
-		const { maxThreads, clock = systemClock } = this.#parts;
+	async warm(count: number, withinMs: number): Promise<void> {
+		const { maxThreads } = this.#parts;
 		// One that died is made again.
-		if (this.#isDisposed || this.#reserve?.hasThread || (maxThreads > 0 && this.#places.length >= maxThreads)) return;
-		const place = new Place(this.#parts);
-		this.#reserve = place;
+		this.#reserves = this.#reserves.filter((place) => place.hasThread);
+		const most = maxThreads > 0 ? Math.min(count, maxThreads - this.#places.length) : count;
+		const made = Array.from({ length: this.#isDisposed ? 0 : Math.max(0, most - this.#reserves.length) }, () => new Place(this.#parts));
+		this.#reserves.push(...made);
+		await Promise.all(made.map((place) => this.#load(place, withinMs)));
+	}
+
+	async #load(place: Place, withinMs: number): Promise<void> {
+		const { clock = systemClock } = this.#parts;
 		const giveUp = () => {
-			if (this.#reserve === place) void this.#endReserve();
+			if (this.#reserves.includes(place)) void this.#endReserves([place]);
 		};
 		const timer = clock.after(withinMs, giveUp);
 		const isLoaded = await place.warm();
@@ -95,13 +101,12 @@ export class SharedThreads implements HandlerThreads {
 
 	async #endIdle(): Promise<void> {
 		const kept = [...this.#kept.keys()].flatMap((name) => this.#takeKept(name) ?? []);
-		await Promise.all([this.#endReserve(), ...kept.map((place) => place.end())]);
+		await Promise.all([this.#endReserves(this.#reserves), ...kept.map((place) => place.end())]);
 	}
 
-	async #endReserve(): Promise<void> {
-		const ended = this.#reserve?.end();
-		this.#reserve = null;
-		if (ended) this.#reserveGone = Promise.all([this.#reserveGone, ended]);
+	async #endReserves(places: readonly Place[]): Promise<void> {
+		this.#reserves = this.#reserves.filter((place) => !places.includes(place));
+		this.#reserveGone = Promise.all([this.#reserveGone, ...places.map((place) => place.end())]);
 		await this.#reserveGone;
 	}
 
@@ -114,9 +119,8 @@ export class SharedThreads implements HandlerThreads {
 
 	#newPlace(): Place {
 		// There may be no more than the limit, those on their way out included.
-		const place = this.#reserve ?? new Place(this.#parts, this.#parts.maxThreads > 0 ? this.#reserveGone : undefined);
-		this.#reserve = null;
-		return place;
+		const reserve = this.#reserves.shift();
+		return reserve ?? new Place(this.#parts, this.#parts.maxThreads > 0 ? this.#reserveGone : undefined);
 	}
 
 	/** Keeps the thread that the partition left in its place, if it left one. */

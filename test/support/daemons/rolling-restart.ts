@@ -1,13 +1,15 @@
 /**
  * A rolling restart under load: one daemon after the other is stopped by SIGTERM and replaced, while messages come at a steady rate. Each
- * handler notes what it was given and when, so that repeats and pauses can be told afterwards.
+ * handler notes what it was given and when, so that repeats and pauses can be told afterwards. Another member of a group can take the
+ * daemons' place.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { loadTopic } from "../kafka/load-topic.ts";
 import { SteadyLoad } from "../kafka/steady-load.ts";
 import { waitFor } from "../wait-for.ts";
-import { type DaemonProcess, runDaemon } from "./daemon-process.ts";
+import { runDaemon } from "./daemon-process.ts";
 import type { LogEvent } from "./event-log.ts";
 
 /** What is wanted. */
@@ -21,11 +23,25 @@ export interface RollingRestartOptions {
 	readonly partitions: number;
 	readonly daemons: number;
 	readonly perSecond: number;
-	/** librdkafka properties of the daemons. */
-	readonly properties?: Readonly<Record<string, string | number>>;
+	/** How long a handler takes for a message, ms. Default 0. */
+	readonly workMs?: number;
+	/** From the end of a daemon to the start of its successor, ms. Default 0. */
+	readonly absenceMs?: number;
+	/** From a successor's first partitions to the next restart, ms. Default 0. */
+	readonly restMs?: number;
+	/** What is restarted: a daemon unless said. `slot`: which one, `notes`: where each message is noted as "partition offset time" (ms). */
+	readonly start?: (slot: number, notes: string) => Promise<RollingMember>;
 	/** How often every daemon is replaced. */
 	readonly rounds: number;
 	readonly say: (line: string) => void;
+}
+
+/** What is stopped and replaced. */
+export interface RollingMember extends AsyncDisposable {
+	/** How many partitions it has. */
+	partitions(): Promise<number>;
+	/** SIGTERM; resolves to its exit code. */
+	stop(): Promise<number>;
 }
 
 /** What came of it. */
@@ -49,12 +65,13 @@ export async function rollingRestart(options: RollingRestartOptions): Promise<Ro
 	await loadTopic(brokers, { name: topic, partitions }, []);
 	const notes = join(folder, "notes");
 	await writeFile(notes, "");
-	await writeFile(join(folder, "handler.mjs"), handlerNoting(notes));
-	const running: DaemonProcess[] = [];
+	await writeFile(join(folder, "handler.mjs"), handlerNoting(notes, options.workMs ?? 0));
+	const start = options.start ?? ((slot) => startDaemon(options, slot));
+	const running: RollingMember[] = [];
 	const exitCodes: number[] = [];
 	const marks: number[] = [];
 	try {
-		for (let i = 0; i < options.daemons; i++) running.push(await runDaemon(folder, configOf(options)));
+		for (let i = 0; i < options.daemons; i++) running.push(await start(i, notes));
 		await untilShared(running, partitions);
 		await using load = await SteadyLoad.start(brokers, messages(options), options.perSecond, { tickMs: TICK_MS });
 		await untilHandled(notes, options.perSecond);
@@ -62,10 +79,12 @@ export async function rollingRestart(options: RollingRestartOptions): Promise<Ro
 		await untilHandled(notes, options.perSecond * 3);
 		for (let restart = 0; restart < rounds * options.daemons; restart++) {
 			marks.push(Date.now());
-			const leaving = running.shift() as DaemonProcess;
+			const leaving = running.shift() as RollingMember;
 			exitCodes.push(await leaving.stop());
-			running.push(await runDaemon(folder, configOf(options)));
+			await sleep(options.absenceMs ?? 0);
+			running.push(await start(restart % options.daemons, notes));
 			await untilShared(running, partitions);
+			await sleep(options.restMs ?? 0);
 			say(`${restart + 1} of ${rounds * options.daemons} replaced`);
 		}
 		marks.push(Date.now());
@@ -78,30 +97,40 @@ export async function rollingRestart(options: RollingRestartOptions): Promise<Ro
 	}
 }
 
-function configOf({ brokers, topic, group, protocol, databaseUrl, properties = {} }: RollingRestartOptions): Record<string, unknown> {
-	return {
-		kafka: { brokers: [brokers], topics: [topic], group, protocol, properties },
+async function startDaemon(
+	{ brokers, topic, group, protocol, databaseUrl, folder }: RollingRestartOptions,
+	slot: number,
+): Promise<RollingMember> {
+	const daemon = await runDaemon(folder, {
+		kafka: { brokers: [brokers], topics: [topic], group, protocol, properties: { "client.id": `pockaffe-${slot}` } },
 		handler: { module: "./handler.mjs" },
 		database: { url: databaseUrl },
 		tables: { events: { columns: { n: "bigint" }, create: true } },
+	});
+	return {
+		partitions: async () => (await daemon.status()).partitions.length,
+		stop: () => daemon.stop(),
+		[Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
 	};
 }
 
-function handlerNoting(file: string): string {
+function handlerNoting(file: string, workMs: number): string {
+	const wait = workMs > 0 ? `await new Promise((resolve) => setTimeout(resolve, ${workMs}));` : "";
 	return `
 		import { openSync, writeSync } from "node:fs";
 		const notes = openSync(${JSON.stringify(file)}, "a");
-		export function handleMessage({ partition, offset, key }) {
+		export ${wait && "async "}function handleMessage({ partition, offset, key }) {
+			${wait}
 			writeSync(notes, partition + " " + offset + " " + (performance.timeOrigin + performance.now()) + "\\n");
 			return { id: key.toString(), fields: { n: offset } };
 		}`;
 }
 
-async function untilShared(daemons: readonly DaemonProcess[], partitions: number): Promise<void> {
+async function untilShared(members: readonly RollingMember[], partitions: number): Promise<void> {
 	await waitFor(
 		"a share for each",
 		async () => {
-			const counts = await Promise.all(daemons.map(async (daemon) => (await daemon.status()).partitions.length));
+			const counts = await Promise.all(members.map((member) => member.partitions()));
 			return counts.every((count) => count > 0) && counts.reduce((sum, count) => sum + count, 0) === partitions;
 		},
 		60_000,

@@ -108,7 +108,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 		printed: () => {},
 		...(stuck ? { stuck } : {}),
 	});
-	if (isWarm) await threads.warm(60_000);
+	if (isWarm) await threads.warm(1, 60_000);
 	const workers = [0, 1].map((partition): RealWorker => {
 		const [finished, crashes, log] = [[] as number[], [] as CrashReport[], [] as string[]];
 		const finishedAtCrash: number[] = [];

@@ -536,8 +536,8 @@ describe("a thread that its partition has left", () => {
 describe("the thread in reserve", () => {
 	it("has its module loaded, and is the next partition's, which waits until it is loaded", async () => {
 		const { hosts, host, places, assign } = timed();
-		const warmed = places.warm(1_000);
-		await places.warm(1_000);
+		const warmed = places.warm(1, 1_000);
+		await places.warm(1, 1_000);
 		const partition = assign(0);
 		await settle();
 		expect([hosts.length, host(0).calls]).toEqual([1, ["load"]]);
@@ -556,24 +556,24 @@ describe("the thread in reserve", () => {
 		["is out of date", (_, __, places) => places.expire()],
 	])("is dropped where its module %s, and another may be made", async (_, goWrong) => {
 		const { hosts, host, clock, places, assign } = timed();
-		const warmed = places.warm(1_000);
+		const warmed = places.warm(1, 1_000);
 		await settle();
 		await goWrong(host(0), clock, places);
 		await warmed;
 		await settle();
 		expect(host(0).death).not.toBe(null);
-		void places.warm(1_000);
+		void places.warm(1, 1_000);
 		expect(hosts.length).toBe(2);
 		expect(assign(0).thread.id).toBe(1);
 	});
 
 	it("is dropped where a partition's thread is to load the module anew: what is on disk may be another one", async () => {
 		const { host, places, assign } = timed();
-		const warmed = places.warm(1_000);
+		const warmed = places.warm(1, 1_000);
 		host(0).answer();
 		await warmed;
 		const reserved = assign(0);
-		void places.warm(1_000);
+		void places.warm(1, 1_000);
 		reserved.lease.expire();
 		await settle();
 		expect(host(1).death).not.toBe(null);
@@ -582,29 +582,48 @@ describe("the thread in reserve", () => {
 
 	it("is made again where it died", async () => {
 		const { hosts, host, places, assign } = timed();
-		const warmed = places.warm(1_000);
+		const warmed = places.warm(1, 1_000);
 		host(0).answer();
 		await warmed;
 		host(0).dieIdle();
 		await settle();
-		void places.warm(1_000);
+		void places.warm(1, 1_000);
 		expect(hosts.length).toBe(2);
 		expect(assign(0).thread.id).toBe(1);
 	});
 
+	it("has others beside it, as many as are wanted: the next partitions take them one by one", async () => {
+		const { hosts, host, places, assign } = timed();
+		void places.warm(3, 1_000);
+		host(1).die("exit");
+		await settle();
+		expect([assign(0).thread.id, assign(1).thread.id, hosts.length]).toEqual([0, 2, 3]);
+		void places.warm(2, 1_000);
+		void places.warm(1, 1_000);
+		expect([assign(2).thread.id, assign(3).thread.id, assign(4).thread.id, hosts.length]).toEqual([3, 4, 5, 6]);
+	});
+
+	it("and those beside it are no more than there may be", async () => {
+		const { hosts, places, assign } = timed(3);
+		assign(0);
+		void places.warm(4, 1_000);
+		expect(hosts.length).toBe(3);
+		expect([assign(1).thread.id, assign(2).thread.id, hosts.length]).toEqual([1, 2, 3]);
+	});
+
 	it("is one of those there may be", async () => {
 		const { hosts, places, assign } = timed(1);
-		void places.warm(1_000);
+		void places.warm(1, 1_000);
 		expect([assign(0).thread.id, assign(1).thread.id, hosts.length]).toEqual([0, 0, 1]);
-		await places.warm(1_000);
+		await places.warm(1, 1_000);
 		expect(hosts.length).toBe(1);
 	});
 
 	it("is not made for a daemon that stops", async () => {
 		const { hosts, host, places } = timed();
-		void places.warm(1_000);
+		void places.warm(1, 1_000);
 		await places.dispose();
-		await places.warm(1_000);
+		await places.warm(1, 1_000);
 		expect([hosts.length, host(0).death]).toMatchObject([1, shared]);
 	});
 });
