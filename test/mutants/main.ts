@@ -1,5 +1,5 @@
 /**
- * `npm run mutants -- --folder src/core --count 40 --seed 1 [--limit 90] [--nearest 12]`: small careless changes, one at a time, in a copy
+ * `npm run mutants -- --folder src/core --count 40 --seed 1 [--nearest 12] [--slowest 4000]`: small careless changes, one at a time, in a copy
  * of the work tree. `--folder` takes several, or files. Does a test notice? Prints who survived, and the score by folder; exit 0 whatever
  * it is. See docs/testing.md.
  * `--list FILE` tries the changes of a JSON file instead: [{file, from, to}], `from` a text that stands there once.
@@ -10,26 +10,27 @@ import { seededRandom } from "../../src/core/random.ts";
 import { scriptOptions } from "../support/script-options.ts";
 import { equivalents } from "./equivalents.ts";
 import { type Mutant, mutantsOf } from "./mutators.ts";
-import { filesBelow, RelatedTests } from "./related-tests.ts";
-import { type Verdict, WorkCopy } from "./work-copy.ts";
+import { filesBelow, knownDurations, RelatedTests } from "./related-tests.ts";
+import { type TestFile, type Verdict, WorkCopy } from "./work-copy.ts";
 
 const usage =
-	"type: npm run mutants -- --folder src/core[,src/kafka] --count 40 --seed 1 [--limit 90] [--nearest 12] [--kinds a,b], or --list FILE";
+	"type: npm run mutants -- --folder src/core[,src/kafka] --count 40 --seed 1 [--nearest 12] [--slowest 4000] [--kinds a,b], or --list FILE";
 const values = scriptOptions(usage, {
 	folder: { type: "string", default: "src" },
 	count: { type: "string", default: "40" },
 	seed: { type: "string", default: "1" },
-	limit: { type: "string", default: "90" },
 	nearest: { type: "string", default: "12" },
+	slowest: { type: "string", default: "4000" },
 	kinds: { type: "string" },
 	list: { type: "string" },
 });
 const project = new URL("../../", import.meta.url).pathname;
 const sources = new Map([...filesBelow(project, "src", ".ts")].map((file) => [file, readFileSync(join(project, file), "utf8")] as const));
-const tests = ["unit", "contract", "thread", "simulation"]
+const tests = ["unit", "contract", "native", "thread", "simulation"]
 	.flatMap((folder) => filesBelow(project, `test/${folder}`, ".test.ts"))
 	.filter((test) => !/\.(?:kafka|postgres)\.test|simulation\/(?:simulation|mutations)\.test|unit\/project/.test(test));
 const related = new RelatedTests(project, tests);
+const durations = knownDurations(project);
 
 /** What stands in the line before and after. */
 function linesOf({ file, from, to, text }: Mutant): readonly [string, string] {
@@ -66,11 +67,18 @@ function sampled(): readonly Mutant[] {
 	return all.slice(0, Number(values.count));
 }
 
-/** Those that import the file first, one by one; of the others the nearest, together. */
-function testLists(file: string): readonly (readonly string[])[] {
-	const reached = related.of(file).slice(0, Number(values.nearest));
-	const [direct, others] = [reached.filter(({ distance }) => distance === 1), reached.filter(({ distance }) => distance > 1)];
-	return [direct, others].map((list) => list.map(({ test }) => test)).filter((list) => list.length > 0);
+/** The nearest: those that import the file first, of each kind the shortest first. */
+function testsOf(file: string): readonly TestFile[] {
+	const durationOf = ({ test }: { test: string }) => durations.get(test) ?? 0;
+	const [direct, others] = [true, false].map((isDirect) =>
+		related
+			.of(file)
+			.filter((test) => durationOf(test) <= Number(values.slowest))
+			.slice(0, Number(values.nearest))
+			.filter(({ distance }) => (distance === 1) === isDirect)
+			.sort((left, right) => durationOf(left) - durationOf(right)),
+	);
+	return [...(direct ?? []), ...(others ?? [])].map(({ test }) => ({ test, runsBuilt: related.runsBuilt(test) }));
 }
 
 const why = new Map(equivalents.map(({ file, line, why }) => [`${file}: ${line}`, why]));
@@ -83,7 +91,7 @@ for (const mutant of values.list === undefined ? sampled() : listed(values.list)
 	scores.set(folder, score);
 	const begunAt = performance.now();
 	const reason = why.get(`${mutant.file}: ${after}`);
-	const verdict = reason === undefined ? await copy.try(mutant, testLists(mutant.file), Number(values.limit) * 1_000) : null;
+	const verdict = reason === undefined ? await copy.try(mutant, testsOf(mutant.file)) : null;
 	const seconds = ((performance.now() - begunAt) / 1_000).toFixed(1);
 	const what = `${mutant.file}:${mutant.line} (${mutant.kind})`;
 	const change = `\n    - ${before}\n    + ${after}`;

@@ -1,10 +1,12 @@
 /** Which tests reach a source file, by who imports whom; the nearest first. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
-/** What tests of threads run is the built entry: they import it by no name. */
-const threadEntry = "src/worker/inside/thread-entry.ts";
-const startsThreads = /^test\/support\/fakes\/real-(?:thread|worker)\.ts$/;
+/** What tests of threads and of the command line run is built: they import it by no name. */
+const built: readonly (readonly [importer: RegExp, entry: string])[] = [
+	[/^test\/support\/fakes\/real-(?:thread|worker)\.ts$/, "src/worker/inside/thread-entry.ts"],
+	[/^test\/support\/daemons\/(?:command-line|daemon-process)\.ts$/, "src/main.ts"],
+];
 
 /** See the file's header. `root` ends with a slash. */
 export class RelatedTests {
@@ -27,6 +29,11 @@ export class RelatedTests {
 			.sort((left, right) => left.distance - right.distance);
 	}
 
+	/** Whether it runs `dist`. */
+	runsBuilt(test: string): boolean {
+		return [...(this.#distances.get(test)?.keys() ?? [])].some((file) => built.some(([importer]) => importer.test(file)));
+	}
+
 	#reach(test: string): ReadonlyMap<string, number> {
 		const reached = new Map([[test, 0]]);
 		for (const [file, distance] of reached)
@@ -42,14 +49,26 @@ export class RelatedTests {
 		const imports = [...source.matchAll(/^(?:import|export)(?! type\b)[^;"]*?"(\.[^"]+\.ts)"|\bimport\("(\.[^"]+\.ts)"\)/gm)].map(
 			([, one, other]) => normalize(join(dirname(file), (one ?? other) as string)),
 		);
-		if (startsThreads.test(file) || /dist\/worker\/inside/.test(source)) imports.push(threadEntry);
+		for (const [importer, entry] of built) if (importer.test(file)) imports.push(entry);
 		this.#imports.set(file, imports);
 		return imports;
 	}
 }
 
+/** How many milliseconds each test file without servers took when vitest last ran it; of none that it never ran. */
+export function knownDurations(root: string): ReadonlyMap<string, number> {
+	const [known] = filesBelow(root, "node_modules/.vite/vitest", "results.json");
+	const { results = [] } = known === undefined ? {} : (JSON.parse(readFileSync(join(root, known), "utf8")) as VitestResults);
+	return new Map(results.map(([test, { duration }]) => [test.replace(/^alone:/, ""), duration]));
+}
+
+interface VitestResults {
+	readonly results?: readonly (readonly [test: string, { readonly duration: number }])[];
+}
+
 /** Files below `folder`, as paths from the root. */
 export function filesBelow(root: string, folder: string, end: string): readonly string[] {
+	if (!existsSync(join(root, folder))) return [];
 	return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
 		.filter((name) => name.endsWith(end))
 		.map((name) => join(folder, name))

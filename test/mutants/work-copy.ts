@@ -7,10 +7,16 @@ import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/pr
 import { join } from "node:path";
 import { transform } from "esbuild";
 import type { Mutant } from "./mutators.ts";
-import type { RunAnswer, RunOrder } from "./runner.ts";
+import { fileLimitMs, isFarWithinLimits, type RunAnswer, type RunOrder } from "./run-order.ts";
 
-/** What became of a mutant; `by` names the test that noticed. */
+/** What became of a mutant; `by` names the test that noticed. Timed out is what the machine may have made late, and not the mutant. */
 export type Verdict = { readonly kind: "killed"; readonly by: string } | { readonly kind: "survived" } | { readonly kind: "timed out" };
+
+/** A test file, and whether it runs what is built. */
+export interface TestFile {
+	readonly test: string;
+	readonly runsBuilt: boolean;
+}
 
 const { bundle } = (await import("../../config/build.mjs" as string)) as { bundle(root: string, made: string): Promise<void> };
 
@@ -46,17 +52,26 @@ export class WorkCopy implements AsyncDisposable {
 		return new WorkCopy(root);
 	}
 
-	/** Runs the tests, list after list until one fails, on the mutant; null where it is no code. */
-	async try(mutant: Mutant, lists: readonly (readonly string[])[], limitMs: number): Promise<Verdict | null> {
+	/** Runs the test files one by one on the mutant, until one fails; null where it is no code. */
+	async try(mutant: Mutant, tests: readonly TestFile[]): Promise<Verdict | null> {
 		const source = await readFile(join(this.root, mutant.file), "utf8");
-		this.#runner ??= await this.#start();
-		const until = performance.now() + limitMs;
+		let isBundled = false;
 		try {
 			if (!(await this.#put(mutant.file, source.slice(0, mutant.from) + mutant.text + source.slice(mutant.to)))) return null;
-			for (const tests of lists) {
-				const answer = await this.#run({ changed: mutant.file, tests }, until - performance.now());
-				if (answer === null) return { kind: "timed out" };
-				if (answer.failed !== null) return { kind: "killed", by: answer.failed };
+			for (const { test, runsBuilt } of tests) {
+				if (runsBuilt && !isBundled) await bundle(this.root, join(this.root, "dist"));
+				isBundled ||= runsBuilt;
+				const answer = await this.#run({ changed: mutant.file, test });
+				if (answer !== null && !answer.isLate) {
+					if (answer.failed === null) continue;
+					return { kind: "killed", by: answer.failed };
+				}
+				// Was it the change, or the machine?
+				await this.#put(mutant.file, source);
+				if (isBundled) await bundle(this.root, join(this.root, "dist"));
+				const unchanged = await this.#run({ changed: mutant.file, test });
+				if (!unchanged || !isFarWithinLimits(unchanged)) return { kind: "timed out" };
+				return { kind: "killed", by: `${answer?.failed ?? test}, over its time limit` };
 			}
 			return { kind: "survived" };
 		} finally {
@@ -69,18 +84,17 @@ export class WorkCopy implements AsyncDisposable {
 		await rm(this.root, { recursive: true, force: true });
 	}
 
-	/** The built file as well: a handler's thread runs that. */
+	/** The built file as well: a handler's thread runs that, of a bundle that is made before the first test that needs it. */
 	async #put(file: string, source: string): Promise<boolean> {
 		const code = await built(source);
 		if (code === null) return false;
 		await writeFile(join(this.root, file), source);
 		await writeFile(join(this.root, file.replace(/^src\//, "dist/").replace(/\.ts$/, ".js")), code);
-		await bundle(this.root, join(this.root, "dist"));
 		return true;
 	}
 
 	/** Null where the time is over: the runner, and what it started, are ended. */
-	async #run(order: RunOrder, withinMs: number): Promise<RunAnswer | null> {
+	async #run(order: RunOrder): Promise<RunAnswer | null> {
 		this.#runner ??= await this.#start();
 		const runner = this.#runner;
 		return new Promise((resolve) => {
@@ -90,7 +104,7 @@ export class WorkCopy implements AsyncDisposable {
 				if (answer === null) this.#end();
 				resolve(answer);
 			};
-			const timer = setTimeout(() => finish(null), Math.max(withinMs, 0));
+			const timer = setTimeout(() => finish(null), fileLimitMs);
 			runner.once("message", (answer) => finish(answer as RunAnswer));
 			runner.once("exit", () => finish(null));
 			runner.send(order);

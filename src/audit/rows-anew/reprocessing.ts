@@ -77,21 +77,32 @@ export async function reprocess(
 		await database.query("select 1");
 		await using folder = await spillFolder();
 		await using reader = await LogReader.connect(config.kafka, clock, config.kafka.group, signal);
-		const covered = await coveredPartitions(config, database, reader);
-		const letters = (await parts.letters(database)) ?? [];
-		const log = new LogAnew(parts, { reader, folder: folder.path, covered, letters });
-		await refuseTables(parts, database, log.layouts);
-		const changes = new TableChanges({ ...parts, database }, reader, log, await log.readStretch());
-		const plan = await changes.change(false);
-		if (!(await isWanted(plan))) return null;
-		const done = await changes.change(true);
-		await changes.catchUp();
-		return done;
+		return await reprocessLog({ ...parts, database }, reader, folder.path, isWanted);
 	} catch (cause) {
 		if (!signal.aborted) throw cause;
 		const what = "interrupted: what was written stays, and the same command goes on from there";
 		throw new ExitError(exitCodes.found, "interrupted", what, { cause });
 	}
+}
+
+/** Reprocesses with an open reader; what does not fit into memory goes into the folder. */
+export async function reprocessLog(
+	parts: ReprocessingParts,
+	reader: LogReader,
+	folder: string,
+	isWanted: (plan: ReprocessingReport) => Promise<boolean>,
+): Promise<ReprocessingReport | null> {
+	const { config, database } = parts;
+	const covered = await coveredPartitions(config, database, reader);
+	const letters = (await parts.letters(database)) ?? [];
+	const log = new LogAnew(parts, { reader, folder, covered, letters });
+	await refuseTables(parts, database, log.layouts);
+	const changes = new TableChanges(parts, reader, log, await log.readStretch());
+	const plan = await changes.change(false);
+	if (!(await isWanted(plan))) return null;
+	const done = await changes.change(true);
+	await changes.catchUp();
+	return done;
 }
 
 /** What has to change in the tables, and doing it. */

@@ -49,8 +49,7 @@ export async function verify(parts: VerificationParts): Promise<VerificationRepo
 			: null;
 		await using own = kept ? null : await spillFolder();
 		await using reader = await LogReader.connect(config.kafka, clock, config.kafka.group, signal);
-		const verification = await Verification.of({ ...parts, database }, reader, kept ?? own?.path ?? "");
-		const report = await verification.run();
+		const report = await verifyLog({ ...parts, database }, reader, kept ?? own?.path ?? "");
 		await kept?.finish();
 		return report;
 	} catch (cause) {
@@ -58,6 +57,15 @@ export async function verify(parts: VerificationParts): Promise<VerificationRepo
 		const goesOn = parts.resume ? `; the same command goes on with what is kept in ${parts.resume.folder}` : "";
 		throw new ExitError(exitCodes.found, "interrupted", `the verification was interrupted${goesOn}`, { cause });
 	}
+}
+
+/** Verifies with an open reader; what does not fit into memory goes into the folder. */
+export async function verifyLog(
+	parts: VerificationParts,
+	reader: LogReader,
+	folder: string | KeptVerification,
+): Promise<VerificationReport> {
+	return (await Verification.of(parts, reader, folder)).run();
 }
 
 class Verification {

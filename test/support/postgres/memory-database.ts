@@ -80,7 +80,7 @@ export class MemoryDatabase implements Database {
 		return answers;
 	}
 
-	async *stream(): AsyncIterable<readonly DatabaseRow[]> {}
+	async *stream(_: string): AsyncIterable<readonly DatabaseRow[]> {}
 
 	async close(): Promise<void> {}
 
@@ -100,7 +100,7 @@ export class MemoryDatabase implements Database {
 		const counts = { written: 0, deleted: 0, candidates_new: 0, inserted: 0, fresh: 0, replay: 0, total: rows.length };
 		for (const row of rows) {
 			const present = changed.get(row.id);
-			if (present && compare(present, row) >= 0) {
+			if (present && compareRows(present, row) >= 0) {
 				counts.replay++;
 				continue;
 			}
@@ -161,7 +161,12 @@ export function memoryWriter(
 	return { clock, database, writer };
 }
 
-function rowsOf(layout: TableLayout, [separator = "", nullMark = "", ...texts]: readonly string[], withoutDeletes: boolean): MemoryRow[] {
+/** The rows in a statement's parameters. */
+export function rowsOf(
+	layout: TableLayout,
+	[separator = "", nullMark = "", ...texts]: readonly string[],
+	withoutDeletes: boolean,
+): MemoryRow[] {
 	const count = (texts[0] as string).split(separator).length;
 	const ts = 1 + layout.columns.length;
 	const kind = ts + 3 + (layout.withTopic ? 1 : 0);
@@ -181,7 +186,8 @@ function rowsOf(layout: TableLayout, [separator = "", nullMark = "", ...texts]: 
 	});
 }
 
-function compare(left: MemoryRow, right: MemoryRow): number {
+/** As versions are compared. */
+export function compareRows(left: MemoryRow, right: MemoryRow): number {
 	return left.timestamp - right.timestamp || left.offset - right.offset || left.partition - right.partition;
 }
 

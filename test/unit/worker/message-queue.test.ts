@@ -69,6 +69,15 @@ describe("the bytes of a queue", () => {
 	});
 });
 
+it("goes on in the middle of a batch when one before it is finished", () => {
+	const queue = new MessageQueue();
+	for (const from of [0, 3, 6]) queue.push(batch(from, from + 3), 0);
+	const first = handle(queue);
+	handle(queue, 1);
+	for (const { held, message } of first) queue.answered(held, message);
+	expect(all(queue)).toEqual([4, 5, 6, 7, 8]);
+});
+
 describe("messages that are withheld", () => {
 	it("are handed over again in the order of their offsets, in whatever order they came back", () => {
 		const queue = new MessageQueue();

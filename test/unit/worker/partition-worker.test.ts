@@ -304,6 +304,21 @@ describe("a thread that dies", () => {
 		expect(h.letters).toMatchObject([{ offset: 0, reason: "poison", attempts: 2 }]);
 	});
 
+	it("charges a message that ran alone, also behind its call: what it left may have killed the thread", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		h.thread.state = { calls: 2, phase: "idle", message: 0, running: 0 };
+		await h.act(() => void h.thread.kill());
+		expect(h.crashes).toMatchObject([{ coordinates: { offset: 0 }, attempt: 1, next: { action: "restart" } }]);
+	});
+
+	it("charges nobody where the message had not reached the handler", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		await h.act(() => void h.thread.kill());
+		expect(h.crashes).toMatchObject([{ attempt: 0, next: { action: "restart" } }]);
+	});
+
 	it("is replaced when it dies between runs, without charging anybody", async () => {
 		const h = new WorkerHarness();
 		await h.running(1);

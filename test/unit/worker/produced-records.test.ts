@@ -137,6 +137,26 @@ describe("records that an outcome holds", () => {
 		expect(() => outcomeOf([{ produce }])).toThrow(words);
 	});
 
+	it("count with what each costs beside, and their headers with what packs them", () => {
+		const bytesOf = (records: readonly object[]) => new RecordPacker({ topics: null, keeps: true }).add(0, records, 0, 0, 1_000);
+		expect(bytesOf([{ topic: "a" }])).toEqual({ bytes: 40, count: 1 });
+		// 4 for the headers' count, 8 for the lengths of each; "ä" is two bytes.
+		const headers = [
+			["h", "ä12"],
+			["hh", null],
+		];
+		const record = { topic: "a", key: "12", value: Buffer.alloc(5), headers };
+		expect(bytesOf([record, { topic: "b", value: "1" }])).toEqual({ bytes: 40 + 2 + 5 + (4 + 9 + 4 + 10) + 40 + 1, count: 2 });
+	});
+
+	it("have room for headers, however many: what is packed grows", () => {
+		const headers = Array.from({ length: 100 }, (_, i) => [`h${i}`, "v".repeat(300 + i)]);
+		const packer = new RecordPacker({ topics: null, keeps: true });
+		packer.add(0, [{ topic: "a", value: "1", headers }], 0, 0, 1_000_000);
+		const [block] = (packer.take()?.blocks ?? []) as [never];
+		expect(recordAt(block, 0).headers.map(([name, value]) => [name, `${value}`])).toEqual(headers);
+	});
+
 	it("go to topics of handler.produces only, where that is said", () => {
 		expect(told(outcomeOf([{ produce: [{ topic: "a" }] }], { produces: ["a", "b"] }))).toHaveLength(1);
 		expect(() => outcomeOf([{ produce: [{ topic: "c" }] }], { produces: ["a", "b"] })).toThrow(
