@@ -2,7 +2,8 @@
  * `npm run mutants -- --folder src/core --count 40 --seed 1 [--nearest 12] [--slowest 4000]`: small careless changes, one at a time, in a copy
  * of the work tree. `--folder` takes several, or files. Does a test notice? Prints who survived, and the score by folder; exit 0 whatever
  * it is. See docs/testing.md.
- * `--list FILE` tries the changes of a JSON file instead: [{file, from, to}], `from` a text that stands there once.
+ * `--skip 12` goes on with a sample behind its first twelve. `--list FILE` tries the changes of a JSON file instead: [{file, from, to}],
+ * `from` a text that stands there once.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,10 +15,11 @@ import { filesBelow, knownDurations, RelatedTests } from "./related-tests.ts";
 import { type TestFile, type Verdict, WorkCopy } from "./work-copy.ts";
 
 const usage =
-	"type: npm run mutants -- --folder src/core[,src/kafka] --count 40 --seed 1 [--nearest 12] [--slowest 4000] [--kinds a,b], or --list FILE";
+	"type: npm run mutants -- --folder src/core[,src/kafka] --count 40 --seed 1 [--skip 0] [--nearest 12] [--slowest 4000] [--kinds a,b], or --list FILE";
 const values = scriptOptions(usage, {
 	folder: { type: "string", default: "src" },
 	count: { type: "string", default: "40" },
+	skip: { type: "string", default: "0" },
 	seed: { type: "string", default: "1" },
 	nearest: { type: "string", default: "12" },
 	slowest: { type: "string", default: "4000" },
@@ -63,8 +65,10 @@ function sampled(): readonly Mutant[] {
 		const other = Math.floor(random() * (last + 1));
 		[all[last], all[other]] = [all[other] as Mutant, all[last] as Mutant];
 	}
-	console.log(`${all.length} places to change below ${values.folder}, of which ${Math.min(all.length, Number(values.count))} are tried`);
-	return all.slice(0, Number(values.count));
+	console.log(
+		`${all.length} places to change below ${values.folder}, of which ${Math.min(all.length, Number(values.count))} are tried${values.skip === "0" ? "" : `, but for the first ${values.skip}`}`,
+	);
+	return all.slice(Number(values.skip), Number(values.count));
 }
 
 /** The nearest: those that import the file first, of each kind the shortest first. */

@@ -46,10 +46,23 @@ describe("a refusal by the group", () => {
 		const { clock, refusal } = refused(kafkaErrors.groupMaxSizeReached, "words");
 		refusal.joined();
 		expect(refusal.problems).toEqual([]);
+		// However long the daemon has been running.
+		await clock.advance(100_000);
 		refusal.refused(kafkaErrors.groupMaxSizeReached, "words");
 		await clock.advance(59_999);
 		expect(refusal.problems).toHaveLength(1);
 		await clock.advance(1);
+		expect(refusal.problems).toEqual([]);
+		const againMs = clock.now();
+		refusal.refused(kafkaErrors.groupMaxSizeReached, "words");
+		expect(refusal.problems).toMatchObject([{ sinceMs: againMs }]);
+	});
+
+	it("of a missing right is told once by the client, and stays until the member is taken", async () => {
+		const { clock, refusal } = refused(kafkaErrors.groupAuthorizationFailed, "words");
+		await clock.advance(3_600_000);
+		expect(refusal.problems).toHaveLength(1);
+		refusal.joined();
 		expect(refusal.problems).toEqual([]);
 	});
 });

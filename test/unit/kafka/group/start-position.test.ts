@@ -238,7 +238,10 @@ describe("the start position", () => {
 		["latest", 200, 99, "latest"],
 		["earliest", 20, 5, "earliest"],
 	] as const)("under %s with %i in Kafka, where the table has none, is the lower one", async (startFrom, elsewhere, offset, from) => {
-		expect(await resolved({ startFrom, keptIn: "table", elsewhere })).toMatchObject({ offset, from, committed: null });
+		const start = await resolved({ startFrom, keptIn: "table", elsewhere });
+		expect(start).toMatchObject({ offset, from, committed: null });
+		// Where the group began is not known, if it has a position already.
+		expect(start.note.note).toMatchObject({ start: offset, assumed: from === "kafka" });
 	});
 
 	it("in Kafka, where the table has none, is out of range as any other", async () => {
