@@ -12,8 +12,8 @@ const common = {
 /** Every project that runs the code: the contract of the group client's real side needs it too. */
 const addon = "test/support/project/addon.ts";
 
-/** The longest of those without servers: hundreds of runs of the simulation, and its mutations. Of the runs a few are there always. */
-const simulated = "test/simulation/{simulation,mutations}.test.ts";
+/** The longest of those without servers: hundreds of runs of the simulation, its mutations, letters. Of the runs a few are there always. */
+const simulated = "test/simulation/{simulation,mutations,letters}.test.ts";
 
 /** Random cases by the thousand: the fast run has a part of them, this project all. */
 const long = ["test/unit/worker/legal-logs.test.ts", "test/unit/thread/json-reader.test.ts"];
@@ -32,8 +32,18 @@ export default defineConfig({
 				test: {
 					...common,
 					name: "alone",
-					include: ["test/{unit,thread,native,simulation,contract}/**/*.test.ts"],
+					include: ["test/{unit,simulation,contract}/**/*.test.ts"],
 					exclude: [contractsOnServers, simulated],
+					globalSetup: [addon],
+					// A file's imports take longer than its tests: files of one process share them.
+					isolate: false,
+				},
+			},
+			{
+				test: {
+					...common,
+					name: "threads",
+					include: ["test/{thread,native}/**/*.test.ts"],
 					globalSetup: [addon],
 				},
 			},

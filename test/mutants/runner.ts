@@ -10,7 +10,9 @@ const root = process.cwd();
 const vitest = await createVitest("test", {
 	root,
 	config: join(root, "config/vitest.config.ts"),
-	project: ["alone"],
+	project: ["alone", "threads"],
+	// A file that another file's tests loaded before would be the one without the mutant.
+	isolate: true,
 	watch: false,
 	bail: 1,
 	maxWorkers: 1,
