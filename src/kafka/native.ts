@@ -74,8 +74,9 @@ interface Addon {
 	topicSettings(
 		client: string,
 		broker: number,
-		topics: readonly string[],
+		names: readonly string[],
 		timeoutMs: number,
+		ofBrokers?: boolean,
 	): Promise<{ readonly error: number; readonly message: string; readonly topics: readonly FoundSettings[] } | null>;
 	/** Null if no open client has that name. */
 	groupMembers(
@@ -256,6 +257,17 @@ export async function askTopicSettings(
 			error === 0 ? new Map(Object.entries(settings)) : new KafkaError(message, error),
 		]),
 	);
+}
+
+/** A broker's setting; null if nobody can tell: no addon, no broker known yet. Rejects with KafkaError, e.g. without the right to see it. */
+export async function askBrokerSetting({ name, broker }: AskedClient, setting: string, timeoutMs: number): Promise<string | null> {
+	if (!loaded.addon || name === undefined || broker < 0) return null;
+	const answer = await loaded.addon.topicSettings(name, broker, [String(broker)], timeoutMs, true);
+	if (!answer) return null;
+	const [found] = answer.topics;
+	const failed = found ?? answer;
+	if (failed.error !== 0) throw new KafkaError(`can't get the settings of broker ${broker}: ${failed.message}`, failed.error);
+	return found?.settings[setting] ?? null;
 }
 
 function load(): { readonly addon: Addon | null; readonly missing: string | null } {

@@ -143,6 +143,10 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		});
 	}
 
+	async brokerSetting(): Promise<null> {
+		return null;
+	}
+
 	/** Like a client without the addon: a poll waits for its time. */
 	wake(): void {}
 

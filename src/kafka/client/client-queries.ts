@@ -12,7 +12,15 @@ import type {
 import type { Clock } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { LogId } from "../../core/offsets/log-identity.ts";
-import { askGroup, askOperations, askTopicIds, askTopicSettings, type GroupDescription, type TopicSettings } from "../native.ts";
+import {
+	askBrokerSetting,
+	askGroup,
+	askOperations,
+	askTopicIds,
+	askTopicSettings,
+	type GroupDescription,
+	type TopicSettings,
+} from "../native.ts";
 import { topicIdsFrom } from "../topic-ids.ts";
 import type { Operation } from "../watches/rights.ts";
 import { codeOfWords } from "./error-words.ts";
@@ -112,6 +120,12 @@ export class ClientQueries {
 	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
 		const { name } = this.#raw as unknown as { readonly name?: string };
 		return askTopicSettings({ name, broker: this.#broker }, topics, this.#timeoutMs());
+	}
+
+	/** A setting of the broker that gave the last metadata; null if nobody can tell. */
+	brokerSetting(setting: string): Promise<string | null> {
+		const { name } = this.#raw as unknown as { readonly name?: string };
+		return askBrokerSetting({ name, broker: this.#broker }, setting, this.#timeoutMs());
 	}
 
 	/** Who is in a group; null if nobody can tell. */

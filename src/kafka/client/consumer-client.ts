@@ -283,6 +283,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return this.#queries.operationsOn(topic);
 	}
 
+	/** A setting of the broker that gave the last metadata; null if nobody can tell. Rejects without the right to see it. */
+	brokerSetting(setting: string): Promise<string | null> {
+		return this.#queries.brokerSetting(setting);
+	}
+
 	/** The members of a group; null if nobody can tell. */
 	group(group: string): Promise<GroupDescription | null> {
 		return this.#queries.group(group);

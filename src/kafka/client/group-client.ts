@@ -92,6 +92,8 @@ export interface GroupClient extends EventEmitter<GroupClientEvents> {
 	/** The first record at or after this offset, read without disturbing the assignment; null if there is none. */
 	recordAt(position: TopicPartitionOffset): Promise<Witness | null>;
 	metadata(): Promise<Map<string, number>>;
+	/** A setting of the broker that gave the last metadata; null if nobody can tell. Rejects without the right to see it. */
+	brokerSetting(setting: string): Promise<string | null>;
 	/** From now on every request ends by `deadline` (monotonic), answered or not: the end of the process waits for them. */
 	endQueriesBy(deadline: number): void;
 	/** True while a close is under way, and the process can't end by itself before it is over. */

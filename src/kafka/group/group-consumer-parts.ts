@@ -20,6 +20,8 @@ export interface GroupConsumerEvents {
 	"topics:missing": (fact: { topics: readonly string[] }) => void;
 	/** A configured topic that this user may not see. The member gets it once the right is granted. */
 	"topic:refused": (fact: { topic: string; message: string }) => void;
+	/** A KIP-848 group whose broker has its members send heartbeats so rarely that restarts take long. */
+	"heartbeats:rare": (fact: { intervalMs: number }) => void;
 	"group:joined": (fact: { partitions: number }) => void;
 	/** The topics changed since the group made the assignment that this static member came back to: it joins anew. */
 	"assignment:outdated": (fact: OutdatedAssignment) => void;

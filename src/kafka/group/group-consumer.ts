@@ -23,6 +23,7 @@ import type { GroupClient } from "../client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import { Poller } from "../polling/poller.ts";
 import { Assignment } from "./assignment.ts";
+import { longHeartbeats } from "./broker-heartbeats.ts";
 import { CoordinatorContact } from "./coordinator-contact.ts";
 import { lookBeforeJoining } from "./first-look.ts";
 import type { GroupConsumerEvents, GroupConsumerParts } from "./group-consumer-parts.ts";
@@ -135,6 +136,12 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (!hasLooked) return;
 		this.#subscribe();
 		this.#hasJoined = true;
+		if (this.#parts.kafka.protocol === "consumer") void this.#tellRareHeartbeats();
+	}
+
+	async #tellRareHeartbeats(): Promise<void> {
+		const intervalMs = this.#client ? await longHeartbeats(this.#client) : null;
+		if (intervalMs !== null) this.emit("heartbeats:rare", { intervalMs });
 	}
 
 	/** Gives up its partitions and joins anew, so that the group assigns them again: for a member that found out that it is a zombie. */

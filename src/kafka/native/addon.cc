@@ -196,17 +196,19 @@ napi_value topic_ids(napi_env env, napi_callback_info info) {
                               });
 }
 
-// topicSettings(client, broker, topics, timeoutMs): Promise<{ error, message, topics } | null>
+// topicSettings(client, broker, names, timeoutMs, ofBrokers = false): Promise<{ error, message, topics } | null>
 napi_value topic_settings(napi_env env, napi_callback_info info) {
-  size_t count = 4;
-  napi_value arguments[4] = {};
+  size_t count = 5;
+  napi_value arguments[5] = {};
   void* data = nullptr;
   napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
   const Asked asked(env, arguments);
+  bool of_brokers = false;
+  if (count > 4) napi_get_value_bool(env, arguments[4], &of_brokers);
   const auto topics = [](napi_env env, const TopicSettingsRequest& of) { return list_of(env, of.topics(), settings_value); };
   return ask<TopicSettingsRequest>(env, *static_cast<Environment*>(data), asked.client, topics,
                                    [&](TopicSettingsRequest& request, rd_kafka_t* handle) {
-                                     request.ask(handle, asked.broker, asked.topics, asked.timeout_ms);
+                                     request.ask(handle, asked.broker, asked.topics, asked.timeout_ms, of_brokers);
                                    });
 }
 

@@ -16,11 +16,11 @@ std::vector<std::pair<std::string, std::string>> settings_of(const rd_kafka_Conf
 
 }  // namespace
 
-void TopicSettingsRequest::ask(rd_kafka_t* client, int32_t broker, const std::vector<std::string>& topics,
-                               int timeout_ms) {
+void TopicSettingsRequest::ask(rd_kafka_t* client, int32_t broker, const std::vector<std::string>& names,
+                               int timeout_ms, bool of_brokers) {
+  const rd_kafka_ResourceType_t type = of_brokers ? RD_KAFKA_RESOURCE_BROKER : RD_KAFKA_RESOURCE_TOPIC;
   std::vector<rd_kafka_ConfigResource_t*> resources;
-  for (const std::string& each : topics)
-    resources.push_back(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, each.c_str()));
+  for (const std::string& each : names) resources.push_back(rd_kafka_ConfigResource_new(type, each.c_str()));
   rd_kafka_AdminOptions_t* options = begin(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, broker, timeout_ms);
   rd_kafka_DescribeConfigs(client, resources.data(), resources.size(), options, queue());
   rd_kafka_ConfigResource_destroy_array(resources.data(), resources.size());

@@ -53,6 +53,11 @@ describe("partitions", () => {
 		expect(await series('offsets_skipped_total{topic="orders",partition="2",reason="offsets_set"}')).toBe(20);
 	});
 
+	it("of a group whose members send few heartbeats may stand still at a restart: a warning with the interval", () => {
+		observeConsumer(parts)["heartbeats:rare"]({ intervalMs: 5_000 });
+		expect(log).toEqual([["warn", expect.stringContaining("every 5000 ms"), { intervalMs: 5_000 }]]);
+	});
+
 	it("of topics that changed while a static member was away are named by what became of them", () => {
 		const outdated = observeConsumer(parts)["assignment:outdated"];
 		outdated({ gone: [orders2], unread: [{ topic: "orders", partition: 3 }] });
