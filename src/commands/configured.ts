@@ -9,15 +9,21 @@ import { isAlive } from "../core/is-alive.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 import type { CommandContext } from "./command-context.ts";
 
-/** The configuration that the global options select. */
-export function configOf(command: Command, { environment, cwd }: CommandContext): LoadedConfig {
+/** The configuration that the global options select. `isEmbedded`: for an embedded run. */
+export function configOf(command: Command, { environment, cwd }: CommandContext, isEmbedded = false): LoadedConfig {
 	const { config: file } = command.optsWithGlobals<{ config?: string }>();
-	return loadConfig({ file, environment, cwd });
+	return loadConfig({ file, environment, cwd, isEmbedded });
+}
+
+/** The same. While an embedded daemon runs in this folder, what it replaces may name variables that are not set: that daemon is meant then. */
+export async function configHere(command: Command, context: CommandContext): Promise<LoadedConfig> {
+	const embedded = await readEmbeddedFile(context.cwd);
+	return configOf(command, context, embedded !== null && isAlive(embedded.pid));
 }
 
 /** The daemon's whole configuration, or that of this folder's embedded daemon. Throws ExitError (usage) if something is missing. */
 export async function daemonConfig(command: Command, context: CommandContext): Promise<LoadedConfig> {
-	const { config, source } = configOf(command, context);
+	const { config, source } = await configHere(command, context);
 	const embedded = isUnconfigured(config) ? await readEmbeddedFile(context.cwd) : null;
 	if (embedded) return { config: withEmbeddedProfile(config, embedded), source };
 	requireForRun(config, source);
@@ -26,7 +32,7 @@ export async function daemonConfig(command: Command, context: CommandContext): P
 
 /** The Kafka to use: the configured one, or that of an embedded daemon running in this folder. `embedded` tells which. */
 export async function kafkaOf(command: Command, context: CommandContext): Promise<{ kafka: Config["kafka"]; embedded: boolean }> {
-	const { config } = configOf(command, context);
+	const { config } = await configHere(command, context);
 	if (config.kafka.brokers.length > 0) return { kafka: config.kafka, embedded: false };
 	const addresses = await readEmbeddedFile(context.cwd);
 	if (!addresses) {

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 import type { CommandContext } from "./command-context.ts";
-import { configOf } from "./configured.ts";
+import { configHere } from "./configured.ts";
 import { notedDaemons } from "./process/noted-daemons.ts";
 
 const TIMEOUT_MS = 5_000;
@@ -27,7 +27,7 @@ export function daemonOf(command: Command, context: CommandContext): Promise<Dae
  * group's daemon answers: pausing or skipping there would harm somebody else.
  */
 export async function daemonAt(url: string | undefined, command: Command, context: CommandContext, wanted?: string): Promise<DaemonClient> {
-	const { config } = configOf(command, context);
+	const { config } = await configHere(command, context);
 	const { host, port, token } = config.http;
 	if (url !== undefined) return clientOf(url, token);
 	const embedded = config.kafka.brokers.length === 0 ? await readEmbeddedFile(context.cwd) : null;

@@ -37,7 +37,7 @@ export interface RunCommandOptions {
 export async function run({ embedded, leave = false }: RunCommandOptions, command: Command, context: CommandContext): Promise<void> {
 	refuseArguments(command);
 	await prepareToLeave();
-	const { config, source } = configOf(command, context);
+	const { config, source } = configOf(command, context, embedded === true);
 	if (!embedded) {
 		requireConfiguration(config, source);
 		requireForRun(config, source);

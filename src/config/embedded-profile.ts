@@ -1,7 +1,30 @@
 /** What an embedded run adds to an unconfigured daemon: the built-in example. The user's own settings win. */
 import { knownSecrets } from "../core/text/secret-mask.ts";
 import type { Config } from "./config.ts";
+import type { Problem } from "./schema/problems.ts";
+import { remove } from "./schema/remaining.ts";
+import { configSchema } from "./schema/schema.ts";
 import { passwordsIn } from "./secrets.ts";
+
+/** What an embedded run replaces by its own. `database.connections` stays. */
+const replaced: readonly (readonly string[])[] = [
+	["kafka", "brokers"],
+	["kafka", "tls"],
+	["kafka", "sasl"],
+	["kafka", "properties"],
+	["kafka", "instanceId"],
+	...Object.keys(configSchema.shape.database.unwrap().shape).flatMap((key) => (key === "connections" ? [] : [["database", key]])),
+];
+
+/** Takes out of `written` what an embedded run replaces and what names a variable that is not set. Returns the problems that are left. */
+export function withoutReplaced(written: unknown, unset: readonly Problem[]): Problem[] {
+	const isPartOf = (path: readonly (string | number)[], whole: readonly string[]) => whole.every((key, index) => path[index] === key);
+	return unset.filter(({ path }) => {
+		const whole = replaced.find((each) => isPartOf(path, each));
+		if (whole) remove(written, whole);
+		return !whole;
+	});
+}
 
 /** The mock cluster keeps 5 MiB a partition, so a start may be out of range and must not park. */
 const profile = {

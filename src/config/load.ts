@@ -8,6 +8,7 @@ import type { z } from "zod";
 import { builtInHandlers } from "../core/built-in-handlers.ts";
 import { knownSecrets } from "../core/text/secret-mask.ts";
 import type { Config } from "./config.ts";
+import { withoutReplaced } from "./embedded-profile.ts";
 import { type Environment, override, substitute } from "./environment.ts";
 import { configError, keyOf, nearest, type Problem } from "./schema/problems.ts";
 import { remainingOf, touches } from "./schema/remaining.ts";
@@ -23,6 +24,8 @@ export interface LoadOptions {
 	readonly file?: string | undefined;
 	readonly environment: Environment;
 	readonly cwd: string;
+	/** For an embedded run: what it replaces may name variables that are not set, and counts as absent then. */
+	readonly isEmbedded?: boolean;
 }
 
 /** Origin of a configuration without a file. */
@@ -49,12 +52,10 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
 	const source = options.written ? passed : (path ?? withoutFile);
 	const problems: Problem[] = [];
 	const origins = new Map<string, string>();
-	const written = substitute(
-		path === null ? structuredClone(options.written ?? {}) : readYaml(path),
-		options.environment,
-		[],
-		problems,
-	) as Record<string, unknown>;
+	const unset: Problem[] = [];
+	const file = path === null ? structuredClone(options.written ?? {}) : readYaml(path);
+	const written = substitute(file, options.environment, [], unset) as Record<string, unknown>;
+	problems.push(...(options.isEmbedded ? withoutReplaced(written, unset) : unset));
 	override(written, options.environment, origins, problems);
 	problems.push(...unkept(written, []));
 	const result = configSchema.safeParse(written);

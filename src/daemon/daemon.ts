@@ -237,6 +237,8 @@ export class Daemon {
 		);
 		this.#problemLog.start();
 		this.#watchHandler();
+		// Beside everything that is waited for: a module that can't be loaded is told also while Kafka and the database are away.
+		void this.delivery.reserves.begin();
 		await prepareTables({
 			database: this.database,
 			layouts: this.layouts,
@@ -380,6 +382,7 @@ export class Daemon {
 			},
 			started: (partition) => {
 				told.started(partition);
+				this.delivery.reserves.loaded();
 				this.#handlers.started();
 			},
 			stopRequested: (partition, reason) => {

@@ -43,11 +43,13 @@ import { PartitionWorker } from "../worker/partition-worker.ts";
 import { buildWriter, workerSettings } from "./daemon-parts.ts";
 import type { DeliveryParts } from "./delivery-parts.ts";
 import { PartitionRequests } from "./partition-requests.ts";
+import { ReserveThreads } from "./reserve-threads.ts";
 
 const RETRY = { minMs: 200, maxMs: 5_000 };
 /** Rights on a topic are tried out after this time without a commit. */
 const ACCESS_IDLE_MS = 5_000;
 type DeliveryProblemCode =
+	| "handler_not_loaded"
 	| "produce_blocked"
 	| "cannot_join"
 	| "not_authorized"
@@ -66,8 +68,6 @@ const LEAST_LEAVE_MS = 500;
  * more.
  */
 const RELEASE_MS = 500;
-/** Delay before reserve threads are started: an assignment's own threads come first. */
-const WARM_AFTER_MS = 2_000;
 /**
  * Threads in reserve, of 10 MB each. `empty`: a member without partitions gets several at once. `eager`, at most: after a rebalance a member
  * may have all others than before. `incremental`: a member that has some mostly gets one more.
@@ -96,6 +96,8 @@ export class Delivery {
 	readonly #access: AccessWatch;
 	readonly transactions: StandingTransactions;
 	readonly #stopping = lifetime();
+	/** The threads that the next partitions get. */
+	readonly reserves: ReserveThreads;
 
 	constructor(parts: DeliveryParts) {
 		const { config, database, clock, deadLetters } = parts;
@@ -114,6 +116,13 @@ export class Delivery {
 			{ config, database, clock, random: parts.random, waits, ...(lockHolders ? { lockHolders } : {}) },
 			parts.layouts,
 		);
+		this.reserves = new ReserveThreads({
+			...parts,
+			turn: this.#turn,
+			count: () => this.#reserves(),
+			withinMs: config.handler.timeoutMs,
+			stopping: this.#stopping.signal,
+		});
 		this.supervisor = this.#buildSupervisor();
 		this.#offsets = this.#buildOffsetStore();
 		this.consumer = new GroupConsumer({
@@ -155,7 +164,7 @@ export class Delivery {
 			brokers: config.kafka.brokers,
 			position: (partition) => this.ledger.of(partition)?.position ?? null,
 		});
-		this.consumer.on("rebalanced", ({ kind }) => kind === "assign" && this.#warmUpLater());
+		this.consumer.on("rebalanced", ({ kind }) => kind === "assign" && this.reserves.beginLater());
 		this.consumer.on("stats", ({ json }) => this.transactions.stats(json));
 		this.#guard = this.#buildGuard();
 		this.requests = new PartitionRequests({
@@ -193,7 +202,6 @@ export class Delivery {
 
 	/** Joins the group. Resolves when the member has subscribed. */
 	async start(): Promise<void> {
-		void this.#warmUp(this.#reserves());
 		await this.consumer.start();
 		this.committer.start();
 		this.#logs.start();
@@ -201,33 +209,11 @@ export class Delivery {
 		this.#access.start();
 	}
 
-	/**
-	 * The handler's file changed, or one beside it. Makes no other thread in reserve: a handler that writes a file beside itself at each load
-	 * would have one made for ever.
-	 */
+	/** The handler's file changed, or one beside it. */
 	handlerChanged(): void {
 		this.#parts.threads.expire();
 		this.supervisor.handlerChanged();
-	}
-
-	/** Threads in reserve, as any handler that begins: not while a message that may end the process is in hand. */
-	async #warmUp(count: number): Promise<void> {
-		const { signal } = this.#stopping;
-		const endTurn = await this.#turn.together(signal);
-		try {
-			if (endTurn && !signal.aborted) await this.#parts.threads.warm(count, this.#parts.config.handler.timeoutMs);
-		} catch {
-			// A partition that needs the thread makes its own, and tells what is wrong.
-		} finally {
-			endTurn?.();
-		}
-	}
-
-	/** When those that wait for a thread have one. */
-	#warmUpLater(): void {
-		this.#parts.clock.after(WARM_AFTER_MS, () => {
-			if (!this.#stopping.signal.aborted) void this.#warmUp(this.#reserves());
-		});
+		this.reserves.handlerChanged();
 	}
 
 	#reserves(): number {
@@ -242,6 +228,7 @@ export class Delivery {
 	get problems(): readonly Problem<DeliveryProblemCode>[] {
 		const { consumer, committer, transactions } = this;
 		return [
+			...this.reserves.problems,
 			...consumer.problems,
 			...this.#access.problems,
 			...committer.problems,

@@ -22,6 +22,13 @@ export const readinessCodes = {
 		remedy: "nothing in the first minute; then what the message says",
 		ends: "with the first assignment, or once the partition's start is stored",
 	},
+	handler_not_loaded: {
+		means:
+			"the handler's module can't be loaded: it is missing, does not parse, misses a dependency, or exports no handler; its messages wait",
+		look: "the message: it names the module and what was found; `pockaffe check` tries it too",
+		remedy: "correct the file and save it; a mistyped name: correct `handler.module` and restart",
+		ends: "when the module is loaded: within seconds after a file in its folder is saved, or with the next start of its thread",
+	},
 	not_in_group: {
 		means: "no connection to Kafka or to the group's coordinator",
 		look: "the message: it names the address, and any certificate or password that is refused, and why; then the broker itself",

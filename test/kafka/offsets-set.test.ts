@@ -29,7 +29,7 @@ describeOnKafka("offsets set", () => {
 		expect(JSON.parse(dry.stdout)).toEqual([plan]);
 		expect(await scene.committed()).toBe(10);
 		const set = await scene.run("offsets", "set", "--to", "3", "--yes");
-		expect(set).toMatchObject({ code: 0, stdout: expect.stringMatching(/7 messages at most are read again, 0 are passed over/) });
+		expect(set).toMatchObject({ code: 0, stdout: expect.stringMatching(/at most 7 messages are read again, 0 are passed over/) });
 		await using daemon = scene.start();
 		expect(await daemon.record("the start", ({ from }) => from !== undefined)).toMatchObject({
 			offset: 3,
@@ -46,7 +46,7 @@ describeOnKafka("offsets set", () => {
 		await using scene = await stoppedAtTen(store);
 		await scene.produce("passed", 5);
 		expect((await scene.run("offsets", "set", "--to", "latest", "--yes")).stdout).toMatch(
-			/0 messages at most are read again, 5 are passed over/,
+			/at most 0 messages are read again, 5 are passed over/,
 		);
 		await scene.produce("later", 2);
 		await using daemon = scene.start();
@@ -130,7 +130,7 @@ describeOnKafka("offsets set", () => {
 	it("asks before: without a terminal --yes has to say so, and nothing was changed", async () => {
 		await using scene = await stoppedAtTen();
 		const asked = await scene.run("offsets", "set", "--to", "3");
-		expect([asked.code, asked.stderr]).toEqual([2, expect.stringMatching(/7 messages at most are read again, .*--yes/s)]);
+		expect([asked.code, asked.stderr]).toEqual([2, expect.stringMatching(/at most 7 messages are read again, .*--yes/s)]);
 		expect(await scene.committed()).toBe(10);
 	});
 
@@ -146,6 +146,22 @@ describeOnKafka("offsets set", () => {
 		for (const [args, code, words] of cases) {
 			expect(await scene.run("offsets", "set", ...args)).toMatchObject({ code, stdout: "", stderr: expect.stringMatching(words) });
 		}
+		const mistyped = [`${scene.group.slice(0, -1)}x`, "--to", "earliest", "--yes"];
+		expect(await scene.run("offsets", "set", ...mistyped)).toMatchObject({
+			code: 1,
+			stdout: "",
+			stderr: expect.stringContaining(`there is no group ${mistyped[0]} (did you mean ${scene.group}?): nothing is committed`),
+		});
+		expect(await scene.run("offsets", mistyped[0] as string)).toMatchObject({
+			code: 1,
+			stdout: "",
+			stderr: expect.stringMatching(`^pockaffe: there is no group ${mistyped[0]}`),
+		});
+		// Its own may be set before its first start.
+		expect(await scene.run("offsets", "set", "--to", "earliest", "--dry-run")).toMatchObject({
+			code: 0,
+			stderr: `group ${scene.group} has not begun yet (is kafka.group right?): its first start will be at these offsets\n`,
+		});
 		// A group of that name is shown as any other.
 		expect(await scene.run("offsets", scene.group, "--topic", scene.topic, "--json")).toMatchObject({ code: 0 });
 	});

@@ -104,20 +104,20 @@ export class SimThread implements ThreadHost {
 		return this.#death;
 	}
 
-	async load(): Promise<boolean> {
+	async load(): Promise<HandlerFailure | null> {
 		const { process, faults } = this.#parts;
 		const { world } = process;
 		this.#enter("load");
 		await this.#pass(world.random() * START_MS);
 		await this.#mayEndProcess();
 		this.#isLoaded = !world.chance(faults.loadFails);
-		return this.#answer(this.#isLoaded);
+		return this.#answer(this.#isLoaded ? null : failureOf("load"));
 	}
 
 	async start(share: number, { partition }: TopicPartition): Promise<StartReply> {
 		const { process, faults } = this.#parts;
 		const { world } = process;
-		if (!this.#isLoaded && !(await this.load())) return this.#answer({ ok: false, failure: failureOf("load") });
+		if (!this.#isLoaded && (await this.load())) return this.#answer({ ok: false, failure: failureOf("load") });
 		this.#shares.set(share, { partition, state: [] });
 		this.#enter("init");
 		await this.#pass(world.random() * START_MS);

@@ -6,7 +6,7 @@ import { tableLayouts } from "../../config/table-layouts.ts";
 import type { Timer } from "../../core/clock.ts";
 import type { DeadLetter, StoredLetter } from "../../core/dead-letters/dead-letter.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
-import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
 import { lifetime } from "../../core/waiting/lifetime.ts";
 import { unlessAborted } from "../../core/waiting/unless-aborted.ts";
 import { buildRecords, buildWriter, threadOptions } from "../../daemon/daemon-parts.ts";
@@ -37,7 +37,13 @@ export interface ReplayedLetter {
 	/** True if the handler left it unfinished (`finishedTo`) and no later letter finished it: its result is not known. */
 	readonly isLeft: boolean;
 	/** Set if it went through, but another message's newer row is stored in place of this one of its rows. */
-	readonly newer: WrittenRow | null;
+	readonly newer: NewerRow | null;
+}
+
+/** A row that stands in place of a letter's. */
+export interface NewerRow extends WrittenRow {
+	/** Its message, which may be another letter of the same replay; null if the row has no coordinates. */
+	readonly of: TopicPartitionOffset | null;
 }
 
 /**
@@ -211,8 +217,8 @@ class Replay {
 		}
 	}
 
-	async #newerRows(known: readonly ReplayOutcome[]): Promise<Map<StoredLetter, WrittenRow>> {
-		const found = new Map<StoredLetter, WrittenRow>();
+	async #newerRows(known: readonly ReplayOutcome[]): Promise<Map<StoredLetter, NewerRow>> {
+		const found = new Map<StoredLetter, NewerRow>();
 		const through = known.filter(({ failure }) => failure === null);
 		for (const layout of tableLayouts(this.#parts.config)) {
 			const rows = through.flatMap((outcome) => outcome.rows.flatMap(({ table, id }) => (table === layout.name ? [{ outcome, id }] : [])));
@@ -222,10 +228,10 @@ class Replay {
 				offset: letter.offset,
 				id,
 			}));
-			for (const { offset, partition, topic, id } of await newerRows(this.#parts.database, layout, sent)) {
+			for (const { offset, partition, topic, id, by } of await newerRows(this.#parts.database, layout, sent)) {
 				for (const { letter } of through) {
 					if (letter.offset === offset && letter.partition === partition && letter.topic === topic)
-						found.set(letter, { table: layout.name, id });
+						found.set(letter, { table: layout.name, id, of: by });
 				}
 			}
 		}

@@ -12,6 +12,8 @@ const EVERY_MS = 10_000;
 export class LetterProgress implements Disposable {
 	replayed = 0;
 	failed = 0;
+	/** Of the replayed ones: a newer row stayed in their row's place. */
+	#overtaken = 0;
 	readonly #total: number;
 	readonly #stderr: Writable;
 	readonly #clock: Clock;
@@ -31,8 +33,15 @@ export class LetterProgress implements Disposable {
 		this.#toldAt = this.#beganAt;
 	}
 
-	/** Takes the result of one more letter. */
-	told(isReplayed: boolean): void {
+	/** How it ended. */
+	get words(): string {
+		const overtaken = this.#overtaken > 0 ? ` (${grouped(this.#overtaken)} of them left a newer row as it is)` : "";
+		return `${grouped(this.replayed)} replayed${overtaken}, ${grouped(this.failed)} still ${this.failed === 1 ? "fails" : "fail"}.`;
+	}
+
+	/** Takes the result of one more letter. `isOvertaken`: a newer row stays in place of one of its rows. */
+	told(isReplayed: boolean, isOvertaken: boolean): void {
+		if (isOvertaken) this.#overtaken++;
 		if (isReplayed) this.replayed++;
 		else this.failed++;
 		const done = this.replayed + this.failed;

@@ -5,7 +5,7 @@ import { tableLayouts } from "../../config/table-layouts.ts";
 import type { DeadLetterReason, LetterFilter, StoredLetter } from "../../core/dead-letters/dead-letter.ts";
 import { omittedText } from "../../core/dead-letters/omitted-parts.ts";
 import { exitCodes, messageOf } from "../../core/errors.ts";
-import { partitionName } from "../../core/messages/message.ts";
+import { partitionName, type TopicPartitionOffset } from "../../core/messages/message.ts";
 import { systemRandom } from "../../core/random.ts";
 import { knownSecrets, maskedFailure } from "../../core/text/secret-mask.ts";
 import { ClusterInspector } from "../../kafka/topics.ts";
@@ -47,14 +47,15 @@ export async function replay(
 	const topics = [...new Set(counts.map(({ topic }) => topic))];
 	const obstacle = await obstacles(config, topics, filter, context);
 	using progress = new LetterProgress(total, { stdout, stderr, clock });
+	const logWords = namesOtherLogs();
 	const tell = async (
 		letter: StoredLetter,
 		{ error, words, ...more }: { readonly error: string | null; readonly words: string; newer_row?: boolean },
 	) => {
-		progress.told(error === null);
+		progress.told(error === null, more.newer_row === true);
 		const { topic, partition, offset, topicId } = letter;
 		const document = { topic, partition, offset, topicId, replayed: error === null, error, ...more };
-		await printPaced(stdout, asJson ? JSON.stringify(document) : `${partitionName(letter)} offset ${offset}: ${words}`);
+		await printPaced(stdout, asJson ? JSON.stringify(document) : `${partitionName(letter)} offset ${offset}${logWords(letter)}: ${words}`);
 	};
 	const told = async (outcome: ReplayedLetter) => tell(outcome.letter, wordsOf(outcome));
 	async function* replayable(): AsyncGenerator<StoredLetter[]> {
@@ -75,7 +76,7 @@ export async function replay(
 		await store.settle(outcomes.filter(({ isLeft }) => !isLeft));
 		for (const outcome of outcomes) await told(outcome);
 	});
-	if (!asJson) print(stdout, `${progress.replayed} replayed, ${progress.failed} still fail.`);
+	if (!asJson) print(stdout, progress.words);
 	if (progress.failed > 0) exit(exitCodes.found);
 }
 
@@ -83,11 +84,23 @@ function wordsOf({ failure, isLeft, newer }: ReplayedLetter): {
 	readonly error: string | null;
 	readonly words: string;
 	readonly newer_row?: boolean;
+	readonly row_of?: TopicPartitionOffset | null;
 } {
 	if (isLeft) return { error: LEFT, words: `still unfinished: ${LEFT}` };
 	if (failure) return { error: failure.error, words: `still fails: ${oneLine(failure.error)}` };
 	if (!newer) return { error: null, words: "replayed" };
-	return { error: null, words: `replayed: a newer row is there (${newer.table} ${JSON.stringify(newer.id)})`, newer_row: true };
+	const { table, id, of } = newer;
+	const whose = of ? ` of ${partitionName(of)} offset ${of.offset}` : "";
+	return { error: null, words: `replayed: ${table} ${JSON.stringify(id)} keeps the newer row${whose}`, newer_row: true, row_of: of };
+}
+
+/** Names the log of letters whose topic was created again: of a topic's several logs, all but the first that it meets. */
+function namesOtherLogs(): (letter: Pick<StoredLetter, "topic" | "topicId">) => string {
+	const first = new Map<string, string | null>();
+	return ({ topic, topicId }) => {
+		if (!first.has(topic)) first.set(topic, topicId);
+		return first.get(topic) === topicId ? "" : ` of the log ${topicId ?? "without an id"}`;
+	};
 }
 
 /** Why a letter can't be replayed as it is; null if it can. */

@@ -10,7 +10,7 @@ import { connectDatabase, type Database } from "../../sink/database/database.ts"
 import { problemOf } from "../../sink/database/sql-faults.ts";
 import { DeadLetterTableStore } from "../../sink/dead-letters/dead-letter-table-store.ts";
 import type { CommandContext } from "../command-context.ts";
-import { configOf } from "../configured.ts";
+import { configHere } from "../configured.ts";
 
 /** What the subcommands use; the database is connected only if it is asked for. */
 export interface LetterTools {
@@ -64,7 +64,7 @@ export async function unreplayedLetters(config: Config, database: Database, cont
 
 /** Requires the options that the target needs, unless an embedded daemon has it. */
 async function lettersConfigOf(command: Command, context: CommandContext): Promise<Config> {
-	const { config } = configOf(command, context);
+	const { config } = await configHere(command, context);
 	const inTopic = config.deadLetters.target === "topic";
 	const isThere = inTopic ? config.kafka.brokers.length > 0 : config.database.url !== "";
 	const embedded = isThere ? null : await readEmbeddedFile(context.cwd);

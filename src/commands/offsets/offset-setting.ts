@@ -19,6 +19,7 @@ import { StartRecorder } from "../../sink/offsets/start-recorder.ts";
 import { StartTable } from "../../sink/offsets/start-table.ts";
 import { type CommandContext, print } from "../command-context.ts";
 import { chosenPartitions } from "./chosen-partitions.ts";
+import { notedGroups } from "./unknown-group.ts";
 
 /** `stored` is the offset that was found, of whichever log; only that is replaced. */
 export type StoredPlan = OffsetPlan & { readonly stored: number | null };
@@ -72,6 +73,7 @@ export function setOffsets(config: Config, wanted: WantedOffsets, context: Comma
 /** Plans and stores offsets. Killed in the middle, it leaves each offset either as it was or as wanted; run again, it finishes. */
 export class OffsetSetting {
 	readonly #config: Config;
+	readonly #database: Database;
 	readonly #inspector: ClusterInspector;
 	readonly #table: OffsetTable | null;
 	readonly #notes: StartRecorder;
@@ -80,6 +82,7 @@ export class OffsetSetting {
 		const { table, store } = config.offsets;
 		const consumerGroup = config.kafka.group;
 		this.#config = config;
+		this.#database = database;
 		this.#inspector = inspector;
 		this.#table = store === "postgres" ? new OffsetTable({ database, table, consumerGroup }) : null;
 		this.#notes = new StartRecorder({
@@ -115,6 +118,23 @@ export class OffsetSetting {
 				};
 			}),
 		);
+	}
+
+	/**
+	 * True if the group has begun, whatever the plans are about: an offset or a note of it is stored, or it has members. Only Kafka's
+	 * offsets of topics that this user may see count.
+	 */
+	async hasBegun(plans: readonly StoredPlan[]): Promise<boolean> {
+		if (plans.some(({ stored }) => stored !== null)) return true;
+		if ((await this.#notes.read()).size > 0) return true;
+		const members = await this.#inspector.group(this.#config.kafka.group);
+		if (members && members.members.length > 0) return true;
+		return (await this.#inspector.groupOffsets(this.#inspector.topics)).some(({ committed }) => committed !== null);
+	}
+
+	/** Groups with notes in the database. */
+	notedGroups(): Promise<string[]> {
+		return notedGroups(this.#config, this.#database);
 	}
 
 	/**

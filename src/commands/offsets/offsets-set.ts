@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { counted } from "../../core/text/counted.ts";
 import type { OffsetPlan, SetTo } from "../../kafka/offsets/offset-plan.ts";
 import type { ClusterInspector } from "../../kafka/topics.ts";
 import { refused } from "../../kafka/watches/rights.ts";
@@ -16,6 +17,7 @@ import { textTable } from "../terminal/text-table.ts";
 import { GroupDaemons } from "./group-daemons.ts";
 import { hasMoved } from "./moved-meanwhile.ts";
 import { type OffsetSetting, type StoredPlan, withSetting } from "./offset-setting.ts";
+import { noGroup } from "./unknown-group.ts";
 
 const NOTHING = "nothing was changed";
 
@@ -34,6 +36,8 @@ type Shown = Pick<OffsetPlan, "topic" | "partition" | "log" | "kept" | "to" | "a
 
 interface Setting {
 	readonly config: Config;
+	/** `kafka.group`; the command may name another. */
+	readonly configuredGroup: string;
 	readonly setting: OffsetSetting;
 	readonly inspector: ClusterInspector;
 	readonly daemons: () => Promise<GroupDaemons>;
@@ -48,13 +52,14 @@ export async function setGroupsOffsets(group: string | undefined, command: Comma
 	const config = group === undefined ? base : { ...base, kafka: { ...base.kafka, group } };
 	await withSetting(config, context, async (setting, inspector) => {
 		const daemons = () => GroupDaemons.find(config.kafka.group, options.url ?? [], command, context);
-		await set({ config, setting, inspector, daemons, options }, context);
+		await set({ config, configuredGroup: base.kafka.group, setting, inspector, daemons, options }, context);
 	});
 }
 
-async function set({ config, setting, inspector, daemons, options }: Setting, context: CommandContext): Promise<void> {
+async function set({ config, configuredGroup, setting, inspector, daemons, options }: Setting, context: CommandContext): Promise<void> {
 	const { stdout } = context;
 	const plans = await setting.plan(options);
+	await requireGroup(config.kafka.group, configuredGroup, setting, plans, context);
 	if (options.dryRun) {
 		if (options.json) print(stdout, JSON.stringify(plans.map(shown)));
 		else print(stdout, `${planTable(plans)}\nNothing was changed (--dry-run). Set so, ${countWords(plans)}.`);
@@ -112,6 +117,27 @@ async function carryOut(
 	throw new ExitError(exitCodes.found, "not_all_set", `not set, ${left.join("; ")}. Run this again`);
 }
 
+/**
+ * A group that has not begun may be set where its daemon is configured here: it begins there. Any other name is taken for mistyped. Throws
+ * ExitError then.
+ */
+async function requireGroup(
+	group: string,
+	configured: string,
+	setting: OffsetSetting,
+	plans: readonly StoredPlan[],
+	{ stderr }: CommandContext,
+): Promise<void> {
+	if (await setting.hasBegun(plans)) return;
+	if (group !== configured)
+		throw noGroup(
+			group,
+			[configured, ...(await setting.notedGroups())],
+			`; to set where a new group begins, configure it (kafka.group); ${NOTHING}`,
+		);
+	print(stderr, `group ${group} has not begun yet (is kafka.group right?): its first start will be at these offsets`);
+}
+
 /** The daemons that answer. Throws ExitError if offsets in Kafka belong to a daemon that doesn't. */
 async function runningDaemons(
 	{ kafka, offsets }: Config,
@@ -156,7 +182,11 @@ function planTable(plans: readonly Shown[]): string {
 	);
 }
 
+function areOf(count: number): string {
+	return count === 1 ? "is" : "are";
+}
+
 function countWords(plans: readonly Shown[]): string {
 	const [again, passedOver] = [plans.reduce((sum, plan) => sum + plan.again, 0), plans.reduce((sum, plan) => sum + plan.passedOver, 0)];
-	return `${again} messages at most are read again, ${passedOver} are passed over`;
+	return `at most ${counted(again, "message")} ${areOf(again)} read again, ${passedOver} ${areOf(passedOver)} passed over`;
 }

@@ -8,6 +8,10 @@ import { refused } from "../../kafka/watches/rights.ts";
 import { type CommandContext, print } from "../command-context.ts";
 import { kafkaOf } from "../configured.ts";
 import { textTable } from "../terminal/text-table.ts";
+import { noGroup } from "./unknown-group.ts";
+
+/** Kafka's word for a group that it does not have: it never was, or has expired. */
+const DEAD = "Dead";
 
 /** What to show. */
 export interface OffsetsOptions {
@@ -32,6 +36,9 @@ export async function showOffsets(
 	const owners = ownersOf(members);
 	const used = new Set([...all.filter(({ committed }) => committed !== null), ...owned(members)].map((each) => each.topic));
 	const shown = topic === undefined ? all.filter((each) => used.has(each.topic)) : all;
+	// Without the addon, and at the embedded broker, nobody knows of members without offsets.
+	const isUnknown = shown.length === 0 && (members === null || (members.members.length === 0 && members.state === DEAD));
+	if (isUnknown) throw noGroup(group, [kafka.group]);
 	if (json) {
 		const told = shown.map((each) => ({ group, ...each, member: owners?.get(partitionName(each)) ?? null }));
 		return print(context.stdout, JSON.stringify(told));
@@ -62,8 +69,7 @@ function ownersOf(group: GroupDescription | null): ReadonlyMap<string, Owner> | 
 function groupWords(group: string, { state, members }: GroupDescription): string {
 	const idle = members.filter(({ partitions }) => partitions.length === 0).map(({ clientId, host }) => `${clientId} ${host}`);
 	const without = idle.length === 0 ? "" : `; without a partition: ${idle.join(", ")}`;
-	// Kafka's word for a group that it does not have: it never was, or has expired.
-	const unknown = state === "Dead" ? ": Kafka has no such group; is the name right?" : "";
+	const unknown = state === DEAD ? ": Kafka has no such group; is the name right?" : "";
 	return `group ${group}: ${state}, ${counted(members.length, "member")}${without}${unknown}`;
 }
 

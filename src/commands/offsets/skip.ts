@@ -123,14 +123,20 @@ async function nextMessage(
 		: inspector.committed([place]).catch(refused(kafka, { group: "Read" })));
 	const committed = kept[0]?.offset ?? null;
 	if (committed === null)
-		throw refusal("not_begun", `group ${kafka.group} has committed nothing of ${partitionName(place)}: start a daemon, which finds it`);
+		throw refusal(
+			"not_begun",
+			`group ${kafka.group} has committed nothing of ${partitionName(place)}: start a daemon, which finds it (is kafka.group right?)`,
+		);
 	if (offset < committed) throw refusal("finished", `${name} is finished already: group ${kafka.group} stands at ${committed}`);
 	const { high } = await inspector.watermarks(place);
 	if (offset >= high) throw refusal("ahead", `${name} is not there yet: the log ends at ${high}`);
 	// Checked before a useless letter is stored, and an offset set while a daemon runs.
 	const members = await inspector.group(kafka.group).catch(refused(kafka, { group: "Describe" }));
 	if (!members)
-		throw refusal("unknown_members", "without the addon it can't be known whether a daemon runs (binding.gyp-notes.md): ask it by --url");
+		throw refusal(
+			"unknown_members",
+			`no daemon answered, and whether one runs can't be known without the addon or from the embedded broker: say where it is (--url). ${trouble}`,
+		);
 	if (members.members.length > 0) {
 		const killed = "one that was killed counts until its session is over";
 		const where = `--url says where the daemon is that has ${partitionName(place)}`;

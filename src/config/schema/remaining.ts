@@ -31,7 +31,8 @@ export function touches(path: readonly (string | number)[], removed: readonly (s
 	return path.slice(0, shared).every((key, index) => removed[index] === key);
 }
 
-function remove(root: unknown, path: readonly (string | number)[]): void {
+/** Removes the value at this path; of a list all of it. */
+export function remove(root: unknown, path: readonly (string | number)[]): void {
 	const owner = path.slice(0, -1).reduce<unknown>((at, key) => (at as Record<string | number, unknown> | undefined)?.[key], root);
 	const last = path.at(-1);
 	if (typeof owner !== "object" || owner === null || last === undefined) return;

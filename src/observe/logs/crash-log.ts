@@ -132,7 +132,9 @@ function whatOf(kind: string): string {
 function placeOf({ coordinates, attempt, maxAttempts, ...partition }: CrashFact): string {
 	if (!coordinates) return partitionName(partition);
 	const key = coordinates.key === null ? "no key" : `key ${JSON.stringify(coordinates.key)}`;
-	const count = attempt > 0 ? `, attempt ${attempt} of ${maxAttempts}` : "";
+	// A parked message is tried again beyond the maximum.
+	const of = attempt > maxAttempts ? "" : ` of ${maxAttempts}`;
+	const count = attempt > 0 ? `, attempt ${attempt}${of}` : "";
 	return `${partitionName(partition)} offset ${coordinates.offset} (${key}${count})`;
 }
 

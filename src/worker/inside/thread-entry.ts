@@ -52,7 +52,7 @@ const flushOutput = data.output === null ? () => {} : captureOutput(data.output,
 
 /** Answers one request. */
 export default async function answer(request: ThreadRequest): Promise<ThreadReply> {
-	if (request.type === "load") return { isLoaded: (await load()) === null };
+	if (request.type === "load") return { loadFailure: await load() };
 	const share =
 		request.type === "start"
 			? { partition: request.partition, state: undefined, reader: null, bytes: 0 }

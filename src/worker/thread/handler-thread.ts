@@ -211,12 +211,21 @@ export interface ThreadLease {
 	release(): void;
 }
 
+/** Whether the thread in reserve has loaded the module. Neither: nobody knows, for example because it took too long. */
+export interface WarmReply {
+	readonly isLoaded: boolean;
+	readonly failure: HandlerFailure | null;
+}
+
 /** Where threads come from. */
 export interface HandlerThreads {
 	/** `goesOn`: the partition comes back as it was given away, and may have the thread that it had. */
 	lease(partition: TopicPartition, goesOn?: boolean): ThreadLease;
-	/** Puts threads with the module loaded in reserve, until there are `count`. Each has so long for that. Never rejects. */
-	warm(count: number, withinMs: number): Promise<void>;
+	/**
+	 * Puts threads with the module loaded in reserve, until there are `count`. Each has so long for that. Resolves to what became of those
+	 * that were made. Never rejects.
+	 */
+	warm(count: number, withinMs: number): Promise<WarmReply>;
 	/** What is on disk is another module now: no thread that nobody has is used any more. */
 	expire(): void;
 	/** Ends the threads that nobody has, and keeps none any more. */

@@ -31,8 +31,8 @@ export interface ThreadHost {
 	readonly id: number | null;
 	/** How it died; null while it lives. It may be dead although a start was answered. */
 	readonly death: ThreadDeath | null;
-	/** Loads the module, before the first start; false where that failed. */
-	load(): Promise<boolean>;
+	/** Loads the module, before the first start; resolves to why it can't be loaded, or null. */
+	load(): Promise<HandlerFailure | null>;
 	/** The calls of HandlerThread, each for one share, by number. */
 	start(share: number, partition: TopicPartition): Promise<StartReply>;
 	run(

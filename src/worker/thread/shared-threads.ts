@@ -11,7 +11,14 @@
  */
 import { type Clock, systemClock, type Timer } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
-import type { HandlerThread, HandlerThreads, ThreadLease } from "./handler-thread.ts";
+import {
+	deathOf,
+	type HandlerFailure,
+	type HandlerThread,
+	type HandlerThreads,
+	type ThreadLease,
+	type WarmReply,
+} from "./handler-thread.ts";
 import { type SharedDeath, SharedThread, type ThreadHost } from "./shared-thread.ts";
 import { ThreadShare } from "./thread-share.ts";
 
@@ -30,6 +37,8 @@ export interface SharedThreadsParts {
 
 /** A rebalance is over by then, also where a member drains for a while. */
 const KEPT_MS = 10_000;
+
+const notKnown: WarmReply = { isLoaded: false, failure: null };
 
 /** Places partitions on at most `workers.maxThreads` threads. */
 export class SharedThreads implements HandlerThreads {
@@ -68,26 +77,29 @@ export class SharedThreads implements HandlerThreads {
 		return lease;
 	}
 
-	async warm(count: number, withinMs: number): Promise<void> {
+	async warm(count: number, withinMs: number): Promise<WarmReply> {
 		const { maxThreads } = this.#parts;
 		// One that died is made again.
 		this.#reserves = this.#reserves.filter((place) => place.hasThread);
 		const most = maxThreads > 0 ? Math.min(count, maxThreads - this.#places.length) : count;
 		const made = Array.from({ length: this.#isDisposed ? 0 : Math.max(0, most - this.#reserves.length) }, () => new Place(this.#parts));
 		this.#reserves.push(...made);
-		await Promise.all(made.map((place) => this.#load(place, withinMs)));
+		const replies = await Promise.all(made.map((place) => this.#load(place, withinMs)));
+		return replies.find(({ isLoaded, failure }) => isLoaded || failure !== null) ?? notKnown;
 	}
 
-	async #load(place: Place, withinMs: number): Promise<void> {
+	async #load(place: Place, withinMs: number): Promise<WarmReply> {
 		const { clock = systemClock } = this.#parts;
 		const giveUp = () => {
 			if (this.#reserves.includes(place)) void this.#endReserves([place]);
 		};
 		const timer = clock.after(withinMs, giveUp);
-		const isLoaded = await place.warm();
+		const failure = await place.warm();
 		timer.cancel();
-		// Whoever starts there tells what is wrong.
-		if (!isLoaded) giveUp();
+		// A partition that took it tells by itself what is wrong.
+		const isReserve = this.#reserves.includes(place);
+		if (failure) giveUp();
+		return failure === null ? { isLoaded: true, failure } : isReserve ? { isLoaded: false, failure } : notKnown;
 	}
 
 	expire(): void {
@@ -168,10 +180,13 @@ class Place {
 		return this.#thread;
 	}
 
-	/** Begins a thread; resolves to whether it has loaded its module. */
-	warm(): Promise<boolean> {
+	/** Begins a thread; resolves to why it could not load its module, or null. */
+	warm(): Promise<HandlerFailure | null> {
 		const host = this.#parts.createHost();
-		const loaded = host.load().catch(() => false);
+		const loaded = host.load().catch((error: unknown) => {
+			const { message, stack } = deathOf(error);
+			return { kind: "load", name: "ThreadDied", message, stack } as const;
+		});
 		this.#thread = this.#begin(host, loaded);
 		return loaded;
 	}

@@ -55,7 +55,7 @@ export type ThreadReply =
 	| RunReply
 	| PartReply
 	| { readonly terminated: HandlerFailure | null }
-	| { readonly isLoaded: boolean }
+	| { readonly loadFailure: HandlerFailure | null }
 	| null;
 
 const phases = ["idle", "load", "init", "handle", "terminate"] as const;

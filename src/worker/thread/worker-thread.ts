@@ -147,10 +147,10 @@ class WorkerThread implements ThreadHost {
 		return this.#death;
 	}
 
-	async load(): Promise<boolean> {
-		const { isLoaded } = (await this.#ask({ type: "load", share: 0 })) as { isLoaded: boolean };
-		this.#isLoaded = isLoaded;
-		return isLoaded;
+	async load(): Promise<HandlerFailure | null> {
+		const { loadFailure } = (await this.#ask({ type: "load", share: 0 })) as { loadFailure: HandlerFailure | null };
+		this.#isLoaded = loadFailure === null;
+		return loadFailure;
 	}
 
 	async start(share: number, partition: TopicPartition): Promise<StartReply> {

@@ -80,6 +80,36 @@ describe("the defaults", () => {
 	});
 });
 
+describe("the file of an embedded run", () => {
+	const written = {
+		kafka: {
+			brokers: ["${BROKERS}"],
+			group: "${GROUP}",
+			topics: ["t"],
+			sasl: { mechanism: "PLAIN", username: "me", password: "${PASSWORD}" },
+			instanceId: "${HOSTNAME}",
+			properties: { "client.id": "${HOSTNAME}" },
+		},
+		database: { url: "${DATABASE_URL}", connections: 5 },
+	};
+	const load = (environment: Record<string, string>, isEmbedded: boolean) =>
+		loadConfig({ written, environment, cwd: "/", isEmbedded }).config;
+
+	it("needs no variable for what the run replaces", () => {
+		const { kafka, database } = load({ GROUP: "g" }, true);
+		expect(kafka).toMatchObject({ brokers: [], group: "g", topics: ["t"], sasl: {}, instanceId: "", properties: {} });
+		expect(database).toEqual({ url: "", connections: 5 });
+	});
+
+	it("needs those of everything else, and is read as ever where they are set", () => {
+		expect(() => load({}, true)).toThrow(/^1 error in [^\n]*\n {2}kafka\.group – \$\{GROUP\} is not set[^\n]*$/);
+		const all = { GROUP: "g", BROKERS: "a:1", PASSWORD: "p", HOSTNAME: "h", DATABASE_URL: "postgres://b" };
+		expect(load(all, true)).toEqual(load(all, false));
+		expect(load(all, true)).toMatchObject({ kafka: { brokers: ["a:1"], instanceId: "h" }, database: { url: "postgres://b" } });
+		expect(() => load({ GROUP: "g" }, false)).toThrow(/^5 errors/);
+	});
+});
+
 describe("the file", () => {
 	it("is read with variables in its texts, and paths relative to itself", async () => {
 		await using folder = await temporaryFolder();

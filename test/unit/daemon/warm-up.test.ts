@@ -1,4 +1,4 @@
-/** A thread in reserve that can't be begun is no harm to the daemon. */
+/** A thread in reserve that can't be begun is no harm to the daemon; a module that can't be loaded is told. */
 import { EventEmitter } from "eventemitter3";
 import { expect, it, vi } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
@@ -7,10 +7,17 @@ import { Turn } from "../../../src/core/waiting/turn.ts";
 import { Delivery } from "../../../src/daemon/delivery.ts";
 import type { DeliveryParts } from "../../../src/daemon/delivery-parts.ts";
 import { noRecords } from "../../../src/worker/ports.ts";
+import type { WarmReply } from "../../../src/worker/thread/handler-thread.ts";
 import { ManualClock, settle } from "../../support/fakes/manual-clock.ts";
 
+const loaded: WarmReply = { isLoaded: true, failure: null };
+
+function broken(message: string): WarmReply {
+	return { isLoaded: false, failure: { kind: "load", name: "Error", message, stack: null } };
+}
+
 /** A delivery that can't reach its broker, with threads that are told what is asked of them. */
-function scene(warm: () => Promise<void>) {
+function scene(warm: () => Promise<WarmReply>) {
 	const { config } = loadConfig({
 		file: undefined,
 		cwd: "/",
@@ -47,7 +54,7 @@ it("a thread in reserve that can't be made ends the shared turn that it has, and
 	const { delivery, threads } = scene(async () => {
 		throw new Error("no thread");
 	});
-	const starting = delivery.start();
+	const begun = delivery.reserves.begin();
 	await settle();
 	expect(threads.warm).toHaveBeenCalledOnce();
 	const turn = asked.mock.contexts[0] as Turn;
@@ -55,17 +62,43 @@ it("a thread in reserve that can't be made ends the shared turn that it has, and
 	void turn.alone(new AbortController().signal).then(alone);
 	await settle();
 	expect(alone).toHaveBeenCalledWith(expect.any(Function));
+	await begun;
+	expect(delivery.reserves.problems).toEqual([]);
 	await delivery.stop();
-	await starting;
 });
 
 it("a file that changes beside the handler ends the thread in reserve, and has no other made: its load may have written the file", async () => {
-	const { clock, delivery, threads } = scene(async () => {});
-	const starting = delivery.start();
-	await settle();
+	const { clock, delivery, threads } = scene(async () => loaded);
+	await delivery.reserves.begin();
 	delivery.handlerChanged();
 	await clock.advance(60_000);
 	expect([threads.warm.mock.calls.length, threads.expire.mock.calls.length]).toEqual([1, 1]);
 	await delivery.stop();
-	await starting;
+});
+
+it("a module that can't be loaded is told before anything else is there, until it is loaded", async () => {
+	const replies = [broken("no such file"), broken("exports nothing"), { isLoaded: false, failure: null }, loaded];
+	const { clock, delivery } = scene(async () => replies.shift() as WarmReply);
+	const told = () => delivery.reserves.problems.map(({ code, message, sinceMs }) => [code, message, sinceMs]);
+	await delivery.reserves.begin();
+	const since = clock.now();
+	const words = (what: string) => `the handler can't be loaded: ${what}. Save the corrected file, and it is loaded without a restart`;
+	expect(told()).toEqual([["handler_not_loaded", words("no such file"), since]]);
+	for (const what of ["exports nothing", "exports nothing"]) {
+		delivery.handlerChanged();
+		await clock.advance(2_000);
+		expect(told()).toEqual([["handler_not_loaded", words(what), since]]);
+	}
+	delivery.handlerChanged();
+	await clock.advance(2_000);
+	expect(told()).toEqual([]);
+	await delivery.stop();
+});
+
+it("a module that a partition's thread has loaded is told no longer", async () => {
+	const { delivery } = scene(async () => broken("no such file"));
+	await delivery.reserves.begin();
+	delivery.reserves.loaded();
+	expect(delivery.reserves.problems).toEqual([]);
+	await delivery.stop();
 });

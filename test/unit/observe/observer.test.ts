@@ -240,6 +240,11 @@ describe("crash log", () => {
 		expect(fields).toMatchObject({ module: "./handler.mjs", topic: "orders", partition: 2, offset: 7, key: "key1", next: "retry" });
 	});
 
+	it("names no maximum for a parked message that is tried again beyond it", () => {
+		const { message } = new CrashLog("./handler.mjs").record(crash({ attempt: 6 }));
+		expect(message).toContain('at orders/2 offset 7 (key "key1", attempt 6): ');
+	});
+
 	it("names the function that was looked for when a module does not load", () => {
 		const error = { name: "Error", message: "Cannot find module './missing.mjs'", stack: null };
 		const next = { action: "restart", delayMs: 50 };

@@ -1,7 +1,13 @@
 /** Threads that partitions share: who is where, whose turn it is, and what becomes of the others when one dies. */
 import { describe, expect, it } from "vitest";
 import { packMessages } from "../../../src/core/messages/message-codec.ts";
-import { type HandlerThread, type ThreadDeath, ThreadDiedError, type ThreadLease } from "../../../src/worker/thread/handler-thread.ts";
+import {
+	type HandlerThread,
+	type ThreadDeath,
+	ThreadDiedError,
+	type ThreadLease,
+	type WarmReply,
+} from "../../../src/worker/thread/handler-thread.ts";
 import type { SharedDeath } from "../../../src/worker/thread/shared-thread.ts";
 import { SharedThreads } from "../../../src/worker/thread/shared-threads.ts";
 import { FakeHost } from "../../support/fakes/fake-host.ts";
@@ -534,6 +540,30 @@ describe("a thread that its partition has left", () => {
 });
 
 describe("the thread in reserve", () => {
+	const failure = { kind: "load", name: "Error", message: "no such file", stack: null } as const;
+
+	it.each<[string, (host: FakeHost, clock: ManualClock, places: SharedThreads) => unknown, WarmReply]>([
+		["is loaded", (host) => host.answer(), { isLoaded: true, failure: null }],
+		["does not load", (host) => host.answer(failure), { isLoaded: false, failure }],
+		["ends its thread", (host) => host.die("exit"), { isLoaded: false, failure: { ...failure, name: "ThreadDied", message: "it died" } }],
+		["takes too long", (_, clock) => clock.advance(1_000), { isLoaded: false, failure: null }],
+		["is out of date", (_, __, places) => places.expire(), { isLoaded: false, failure: null }],
+	])("says what became of it where its module %s", async (_, goOn, reply) => {
+		const { host, clock, places } = timed();
+		const warmed = places.warm(1, 1_000);
+		await settle();
+		await goOn(host(0), clock, places);
+		expect(await warmed).toEqual(reply);
+	});
+
+	it("leaves it to the partition that took it to tell why it can't be loaded", async () => {
+		const { host, places, assign } = timed();
+		const warmed = places.warm(1, 1_000);
+		assign(0);
+		host(0).answer(failure);
+		expect(await warmed).toEqual({ isLoaded: false, failure: null });
+	});
+
 	it("has its module loaded, and is the next partition's, which waits until it is loaded", async () => {
 		const { hosts, host, places, assign } = timed();
 		const warmed = places.warm(1, 1_000);
@@ -550,7 +580,7 @@ describe("the thread in reserve", () => {
 	});
 
 	it.each<[string, (host: FakeHost, clock: ManualClock, places: SharedThreads) => unknown]>([
-		["does not load", (host) => host.answer(false)],
+		["does not load", (host) => host.answer(failure)],
 		["dies of it", (host) => host.die("exit")],
 		["takes too long", (_, clock) => clock.advance(1_000)],
 		["is out of date", (_, __, places) => places.expire()],

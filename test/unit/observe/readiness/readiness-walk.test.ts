@@ -6,6 +6,8 @@ import { describe, expect, it } from "vitest";
 import { partitionName, type TopicPartition } from "../../../../src/core/messages/message.ts";
 import type { RestoredStretch, StoredNote } from "../../../../src/core/offsets/position-note.ts";
 import type { TableLayout } from "../../../../src/core/rows/rows.ts";
+import { Turn } from "../../../../src/core/waiting/turn.ts";
+import { ReserveThreads } from "../../../../src/daemon/reserve-threads.ts";
 import { KafkaError, kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
 import { JoinRefusal } from "../../../../src/kafka/group/join-refusal.ts";
 import { RestoredPartitions } from "../../../../src/kafka/group/restored-partitions.ts";
@@ -17,6 +19,7 @@ import { isLongAwaited } from "../../../../src/observe/awaited-words.ts";
 import { observeReadiness } from "../../../../src/observe/listeners/readiness-observer.ts";
 import { Readiness } from "../../../../src/observe/readiness.ts";
 import { type ReadinessCode, readinessCodeNames } from "../../../../src/observe/readiness-codes.ts";
+import type { HandlerFailure } from "../../../../src/worker/thread/handler-thread.ts";
 import { StuckThreads } from "../../../../src/worker/thread/stuck-threads.ts";
 import { rowsFor } from "../../../support/fakes/fake-thread.ts";
 import { ManualClock } from "../../../support/fakes/manual-clock.ts";
@@ -398,6 +401,34 @@ const suites: readonly Suite<never>[] = [
 		ends: {
 			"a commit goes in": ({ failing }: { failing: FailingCommits }) => failing.committed([orders2]),
 			"the partition is given away": ({ assigned }: { assigned: Set<number> }) => assigned.clear(),
+		},
+	},
+	{
+		code: "handler_not_loaded",
+		cause: "the module is not there at the start",
+		async start() {
+			const clock = new ManualClock();
+			const missing = { kind: "load", name: "Error", message: "there is no such file", stack: null } as const;
+			let failure: HandlerFailure | null = missing;
+			const threads = { warm: async () => ({ isLoaded: failure === null, failure }) };
+			const stopping = new AbortController().signal;
+			const reserve = new ReserveThreads({ threads, turn: new Turn(), clock, count: () => 1, withinMs: 1_000, stopping });
+			await reserve.begin();
+			return {
+				reserve,
+				async corrected() {
+					failure = null;
+					reserve.handlerChanged();
+					await clock.advance(2_000);
+				},
+				get codes() {
+					return reserve.problems.map(({ code }) => code);
+				},
+			};
+		},
+		ends: {
+			"its file is there": ({ corrected }: { corrected: () => Promise<void> }) => corrected(),
+			"a partition's thread has loaded it": ({ reserve }: { reserve: ReserveThreads }) => reserve.loaded(),
 		},
 	},
 	{
