@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { readLines } from "../core/text/lines.ts";
 import { missingTopicHint } from "../core/text/missing-topic.ts";
+import { KafkaError, kafkaErrors } from "../kafka/client/kafka-error.ts";
 import { Producer } from "../kafka/producer.ts";
 import { ClusterInspector } from "../kafka/topics.ts";
 import { refused } from "../kafka/watches/rights.ts";
@@ -46,7 +47,9 @@ async function produceLines(
 			const sentence = `Sent record to partition ${partition} at offset ${offset} with timestamp ${timestamp}.`;
 			print(context.stdout, options.json ? JSON.stringify({ topic, partition, offset, timestamp }) : sentence);
 		} catch (cause) {
-			const message = `line ${line} was not sent: ${messageOf(cause)}; the lines after it were not sent either`;
+			const isPartition = cause instanceof KafkaError && cause.kafkaCode === kafkaErrors.unknownPartition;
+			const why = isPartition ? `topic ${topic} has no partition ${options.partition}` : messageOf(cause);
+			const message = `line ${line} was not sent: ${why}; the lines after it were not sent either`;
 			throw new ExitError(exitCodes.found, "not_sent", message, { cause });
 		}
 	}

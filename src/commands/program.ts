@@ -32,7 +32,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 			writeOut: (text) => context.stdout.write(text),
 			writeErr: (text) => context.stderr.write(text),
 			// One line that says what to type.
-			outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, " ")}\n`),
+			outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, " ")} (--help says more)\n`),
 		});
 	declareRun(program, context, await optionHelp(args));
 	const declarations = [

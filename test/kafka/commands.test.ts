@@ -45,6 +45,15 @@ describeOnKafka("produce", () => {
 		]);
 	});
 
+	it("says that the topic does not have the partition", async () => {
+		const topic = await topicWith(2);
+		expect(await run(["produce", topic, "-p", "9"], "x\n")).toMatchObject({
+			code: 1,
+			stdout: "",
+			stderr: `pockaffe: line 1 was not sent: topic ${topic} has no partition 9; the lines after it were not sent either\n`,
+		});
+	});
+
 	it("says that the topic is missing, and sends nothing", async () => {
 		const topic = uniqueName("missing");
 		expect(await run(["produce", topic], "x\n")).toMatchObject({

@@ -4,6 +4,7 @@
  * contradicts.
  */
 import type { Config } from "../../config/config.ts";
+import { nearest } from "../../config/schema/problems.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { compareIds } from "../../core/offsets/log-identity.ts";
@@ -33,7 +34,13 @@ export async function coveredPartitions(
 	const existing = await existingPartitions(config, reader);
 	const all = existing.filter(({ topic }) => topics.length === 0 || topics.includes(topic));
 	const other = topics.find((topic) => !all.some((partition) => partition.topic === topic));
-	if (other !== undefined) throw new ExitError(exitCodes.usage, "no_topic", `group ${kafka.group} does not read topic ${other}`);
+	if (other !== undefined) {
+		const meant = nearest(
+			other,
+			existing.map(({ topic }) => topic),
+		);
+		throw new ExitError(exitCodes.usage, "no_topic", `group ${kafka.group} does not read topic ${other}${meant}`);
+	}
 	const committed = offsets.store === "postgres" ? await storedInTable(config, database, all) : await reader.committed(all);
 	const starts = await new StartTable({ database, offsetsTable: offsets.table, consumerGroup }).read();
 	const reached = (partition: TopicPartition) => starts.get(partitionName(partition))?.note.reached ?? null;

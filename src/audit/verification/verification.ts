@@ -6,6 +6,7 @@
  * end.
  */
 import type { Config } from "../../config/config.ts";
+import { nearest } from "../../config/schema/problems.ts";
 import { tableLayouts } from "../../config/table-layouts.ts";
 import type { LetterPosition } from "../../core/dead-letters/dead-letter.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
@@ -289,7 +290,13 @@ class Verification {
 
 function tablesIn(layouts: readonly TableLayout[], names: readonly string[]): readonly TableLayout[] {
 	const other = names.find((name) => !layouts.some((layout) => layout.name === name));
-	if (other !== undefined) throw new ExitError(exitCodes.usage, "no_table", `${other} is not a configured table`);
+	if (other !== undefined) {
+		const meant = nearest(
+			other,
+			layouts.map(({ name }) => name),
+		);
+		throw new ExitError(exitCodes.usage, "no_table", `${other} is not a configured table${meant}`);
+	}
 	return names.length === 0 ? layouts : layouts.filter(({ name }) => names.includes(name));
 }
 

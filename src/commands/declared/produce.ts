@@ -21,6 +21,6 @@ export function declareProduce(program: Command, context: CommandContext): void 
 
 function addHeader(text: string, headers: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {
 	const at = text.indexOf("=");
-	if (at < 1) throw new InvalidArgumentError("name=value.");
+	if (at < 1) throw new InvalidArgumentError("Wanted: name=value.");
 	return [...headers, [text.slice(0, at), text.slice(at + 1)]];
 }

@@ -49,6 +49,6 @@ function required(text: string, earlier: readonly Requirement[]): readonly Requi
 
 function seconds(text: string): number {
 	const value = text.trim() === "" ? Number.NaN : Number(text);
-	if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError("seconds, 0 or more.");
+	if (!Number.isFinite(value) || value < 0) throw new InvalidArgumentError("Wanted: seconds, 0 or more.");
 	return value;
 }

@@ -13,7 +13,10 @@ export async function isConfirmed(
 ): Promise<boolean> {
 	if (yes) return true;
 	if (!(stdin as Readable & { readonly isTTY?: boolean }).isTTY) {
-		throw new ExitError(exitCodes.usage, "not_confirmed", `${what} Say --yes to do it, or --dry-run to look only`);
+		// A table stands above the error, so that its head and its rows have the same columns.
+		const sentence = what.slice(what.lastIndexOf("\n") + 1);
+		if (sentence !== what) print(stderr, what.slice(0, -sentence.length - 1));
+		throw new ExitError(exitCodes.usage, "not_confirmed", `${sentence} Say --yes to do it, or --dry-run to look only`);
 	}
 	stderr.write(visibleText(`${what} Type yes to do it: `));
 	for await (const answer of readLines(stdin)) {

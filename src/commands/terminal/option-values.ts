@@ -6,17 +6,17 @@ const DIGITS = /^\d+$/;
 
 /** A whole number above 0, for options. */
 export function wholeNumber(text: string): number {
-	return digits(text, 1, "a whole number above 0.");
+	return digits(text, 1, "Wanted: a whole number above 0.");
 }
 
 /** The number of a partition. */
 export function partitionNumber(text: string): number {
-	return digits(text, 0, "a partition's number, 0 or more.");
+	return digits(text, 0, "Wanted: a partition's number, 0 or more.");
 }
 
 /** An offset. */
 export function offsetNumber(text: string): number {
-	return digits(text, 0, "an offset, 0 or more.");
+	return digits(text, 0, "Wanted: an offset, 0 or more.");
 }
 
 /** An option that may be repeated: collects all values. */
@@ -30,7 +30,7 @@ export function whereTo(text: string): SetTo {
 	if (DIGITS.test(text) && Number.isSafeInteger(Number(text))) return { kind: "offset", offset: Number(text) };
 	const timestampMs = Date.parse(text);
 	if (Number.isNaN(timestampMs) || !/^\d{4}-/.test(text))
-		throw new InvalidArgumentError("earliest, latest, a time such as 2024-05-01T12:00:00Z, or an offset.");
+		throw new InvalidArgumentError("Wanted: earliest, latest, a time such as 2024-05-01T12:00:00Z, or an offset.");
 	return { kind: "time", timestampMs };
 }
 
