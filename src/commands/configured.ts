@@ -9,10 +9,10 @@ import { isAlive } from "../core/is-alive.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
 import type { CommandContext } from "./command-context.ts";
 
-/** The configuration that the global options select. `isEmbedded`: for an embedded run. */
-export function configOf(command: Command, { environment, cwd }: CommandContext, isEmbedded = false): LoadedConfig {
+/** The configuration that the global options select. `withoutServers`: Kafka and the database are not needed, or are the embedded ones. */
+export function configOf(command: Command, { environment, cwd }: CommandContext, withoutServers = false): LoadedConfig {
 	const { config: file } = command.optsWithGlobals<{ config?: string }>();
-	return loadConfig({ file, environment, cwd, isEmbedded });
+	return loadConfig({ file, environment, cwd, withoutServers });
 }
 
 /** The same. While an embedded daemon runs in this folder, what it replaces may name variables that are not set: that daemon is meant then. */

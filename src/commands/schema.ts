@@ -13,7 +13,7 @@ export interface SchemaOptions {
 
 /** Prints the DDL. */
 export function schema({ json }: SchemaOptions, command: Command, context: CommandContext): void {
-	const { config } = configOf(command, context);
+	const { config } = configOf(command, context, true);
 	const statements = tableLayouts(config).map((layout) => ({ table: layout.name, sql: tableDdl(layout) }));
 	if (config.deadLetters.target === "table")
 		statements.push({ table: config.deadLetters.table, sql: deadLetterDdl(config.deadLetters.table) });

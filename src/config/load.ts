@@ -24,8 +24,11 @@ export interface LoadOptions {
 	readonly file?: string | undefined;
 	readonly environment: Environment;
 	readonly cwd: string;
-	/** For an embedded run: what it replaces may name variables that are not set, and counts as absent then. */
-	readonly isEmbedded?: boolean;
+	/**
+	 * Where servers are and how to log in is not needed: an embedded run has its own. Such values may name variables that are not set, and
+	 * count as absent then.
+	 */
+	readonly withoutServers?: boolean;
 }
 
 /** Origin of a configuration without a file. */
@@ -55,7 +58,7 @@ export function loadConfig(options: LoadOptions): LoadedConfig {
 	const unset: Problem[] = [];
 	const file = path === null ? structuredClone(options.written ?? {}) : readYaml(path);
 	const written = substitute(file, options.environment, [], unset) as Record<string, unknown>;
-	problems.push(...(options.isEmbedded ? withoutReplaced(written, unset) : unset));
+	problems.push(...(options.withoutServers ? withoutReplaced(written, unset) : unset));
 	override(written, options.environment, origins, problems);
 	problems.push(...unkept(written, []));
 	const result = configSchema.safeParse(written);

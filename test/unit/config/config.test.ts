@@ -92,8 +92,8 @@ describe("the file of an embedded run", () => {
 		},
 		database: { url: "${DATABASE_URL}", connections: 5 },
 	};
-	const load = (environment: Record<string, string>, isEmbedded: boolean) =>
-		loadConfig({ written, environment, cwd: "/", isEmbedded }).config;
+	const load = (environment: Record<string, string>, withoutServers: boolean) =>
+		loadConfig({ written, environment, cwd: "/", withoutServers }).config;
 
 	it("needs no variable for what the run replaces", () => {
 		const { kafka, database } = load({ GROUP: "g" }, true);

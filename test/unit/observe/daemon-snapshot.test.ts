@@ -17,12 +17,12 @@ const secrets = {
 };
 
 /** A daemon without partitions. */
-function daemonWith(environment: Record<string, string>): Daemon {
+function daemonWith(environment: Record<string, string>, away: string | null = null): Daemon {
 	const { config } = loadConfig({ environment, cwd: "/nowhere" });
 	const writer = { queueRows: 0, queueBytes: 0, oldestAgeMs: null, awaitingParents: 0, choices: [], inFlight: 0, lastError: null };
 	const delivery = {
 		writer,
-		consumer: { connected: true, memberState: "stable", away: null, rebalances: 1 },
+		consumer: { connected: true, memberState: "stable", away, rebalances: 1 },
 		restored: { all: [] },
 		supervisor: { children: new Map() },
 	};
@@ -46,4 +46,11 @@ it("a snapshot says where Kafka and the database are, without a word of the log-
 		["database", "postgres://db.example:5433/events"],
 	]);
 	expect(JSON.stringify(snapshot)).not.toContain("secret");
+});
+
+it("a snapshot says that the group's coordinator can't be reached, and why", () => {
+	const kafkaOf = (daemon: Daemon) => buildSnapshot(daemon).connections.find(({ name }) => name === "kafka");
+	expect(kafkaOf(daemonWith(secrets))).toMatchObject({ state: "connected", message: null });
+	const why = "the group's coordinator is away (wait-coord/init)";
+	expect(kafkaOf(daemonWith(secrets, why))).toMatchObject({ state: "away", message: why });
 });
