@@ -23,7 +23,7 @@ const { outputs } = (
 ).metafile as Metafile;
 
 /** What comes with the file that has `source` as its entry: packages, and our own files. */
-function loadedWith(source: string): { packages: string[]; own: string[]; kilobytes: number } {
+function loadedWith(source: string): { packages: string[]; builtIns: string[]; own: string[]; kilobytes: number } {
 	const [entry] = Object.entries(outputs).find(([, output]) => output.entryPoint === source) ?? [""];
 	const files = new Set([entry]);
 	// A set takes in what is added while it is walked.
@@ -36,6 +36,7 @@ function loadedWith(source: string): { packages: string[]; own: string[]; kiloby
 	const inside = used.flatMap(([path]) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []);
 	return {
 		packages: [...new Set([...inside, ...outside.filter((path) => !path.startsWith("node:") && path in dependencies)])].sort(),
+		builtIns: outside.filter((path) => !(path in dependencies)),
 		own: used.map(([path]) => path).filter((path) => path.startsWith("src/")),
 		kilobytes: used.reduce((sum, [, { bytesInOutput }]) => sum + bytesInOutput, 0) / 1_000,
 	};
@@ -68,7 +69,7 @@ describe("what is loaded", () => {
 	});
 
 	it("for run is what a daemon works with", () => {
-		const { packages, own } = loadedWith("src/commands/run.ts");
+		const { packages, builtIns, own } = loadedWith("src/commands/run.ts");
 		expect(packages.filter((name) => name in dependencies)).toEqual([
 			"@hono/node-server",
 			"chokidar",
@@ -84,6 +85,8 @@ describe("what is loaded", () => {
 			"yaml",
 			"zod",
 		]);
+		expect(builtIns).toContain("node:http");
+		expect(builtIns.filter((path) => /http2|inspector|repl/.test(path))).toEqual([]);
 		expect(own.filter((path) => /^src\/(audit|commands\/(audit|check|dead-letters|offsets|terminal))/.test(path))).toEqual([]);
 	});
 });
