@@ -19,7 +19,7 @@
 import type { Config } from "../config/config.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
-import type { DeadLetterEvents, DeadLetterTarget } from "../core/dead-letters/dead-letter.ts";
+import type { DeadLetterTarget } from "../core/dead-letters/dead-letter.ts";
 import { type ExitCode, exitCodes, messageOf } from "../core/errors.ts";
 import { partitionName } from "../core/messages/message.ts";
 import type { Random } from "../core/random.ts";
@@ -30,21 +30,13 @@ import type { SummaryFigures } from "../embedded/summary-line.ts";
 import { filesOf, kafkaClientSettings } from "../kafka/client/client-settings.ts";
 import { ConsumerClient, librdkafkaVersion } from "../kafka/client/consumer-client.ts";
 import { consumerSettings, isIncremental } from "../kafka/client/consumer-settings.ts";
-import type { GroupClient } from "../kafka/client/group-client.ts";
 import { RenewedFiles } from "../kafka/client/renewed-files.ts";
-import type { GroupConsumer } from "../kafka/group/group-consumer.ts";
-import type { GroupConsumerEvents } from "../kafka/group/group-consumer-parts.ts";
 import { nativeMissing, withoutAddon } from "../kafka/native.ts";
-import { LagClock } from "../kafka/offsets/lag-clock.ts";
-import type { CommitterEvents } from "../kafka/offsets/offset-committer.ts";
+import type { LagClock } from "../kafka/offsets/lag-clock.ts";
 import type { RecordProducer } from "../kafka/producing/record-producer.ts";
-import type { RecordProducerEvents } from "../kafka/producing/record-producer-parts.ts";
-import { StallDetector } from "../kafka/watches/stall-detector.ts";
+import type { StallDetector } from "../kafka/watches/stall-detector.ts";
 import type { HttpControl } from "../observe/http/http-control.ts";
 import { createHttpServer, type HttpServer } from "../observe/http/http-server.ts";
-import { DaemonObserver, listenTo } from "../observe/listeners/daemon-observer.ts";
-import { HandlerObserver } from "../observe/listeners/handler-observer.ts";
-import { observeReadiness } from "../observe/listeners/readiness-observer.ts";
 import type { DaemonLogger } from "../observe/logs/log.ts";
 import { ProblemLog } from "../observe/logs/problem-log.ts";
 import { Metrics } from "../observe/metrics/metrics.ts";
@@ -53,18 +45,18 @@ import { buildStatus, type DaemonState, type StatusSnapshot } from "../observe/s
 import { connectDatabase, type Database } from "../sink/database/database.ts";
 import { prepareTables } from "../sink/tables/table-preparation.ts";
 import { lockHoldersAt } from "../sink/writer/refused/lock-holders.ts";
-import type { WriterEvents } from "../sink/writer/writer-events.ts";
-import type { SupervisorListener } from "../supervisor/supervisor-parts.ts";
 import { HandlerWatcher } from "../worker/handler-watcher.ts";
 import { handlerVersion } from "../worker/thread/handler-version.ts";
 import { StuckThreads } from "../worker/thread/stuck-threads.ts";
 import { createHandlerThreads } from "../worker/thread/worker-thread.ts";
 import type { WorkerListener } from "../worker/worker-parts.ts";
+import { DaemonListeners } from "./daemon-listeners.ts";
 import { buildDeadLetters, buildRecords, mostStuckThreads, ownTables, threadOptions } from "./daemon-parts.ts";
 import { daemonProblems } from "./daemon-problems.ts";
 import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import { Delivery } from "./delivery.ts";
 import { httpControl } from "./http-requests.ts";
+import { buildStallDetector } from "./stall-detection.ts";
 
 /** What a daemon needs: a validated configuration with brokers and a database, and the outside world. */
 export interface DaemonParts {
@@ -93,28 +85,22 @@ export class Daemon {
 	readonly layouts: readonly TableLayout[];
 	readonly metrics = new Metrics({ nodeMetrics: true });
 	readonly readiness: Readiness;
-	readonly lagClock = new LagClock();
 	readonly startedAt: number;
 	readonly delivery: Delivery;
 	readonly database: Database;
 	readonly records: RecordProducer;
 	readonly stallDetector: StallDetector;
 	readonly stuckThreads: StuckThreads;
-	readonly #observer: DaemonObserver;
-	readonly #handlers: HandlerObserver;
+	readonly #listeners: DaemonListeners;
 	#handlerVersion: string | null = null;
 	readonly #problemLog: ProblemLog;
 	readonly #renewedFiles: RenewedFiles;
-	readonly #ready: ReturnType<typeof observeReadiness>;
 	readonly #stopping = lifetime();
 	#state: DaemonState = "starting";
 	#http: HttpServer | null = null;
 	/** The server, or what is to become it: a stop in the middle of the start closes it too. */
 	#opening: Promise<HttpServer> | null = null;
 	#watcher: HandlerWatcher | null = null;
-	#lastConsumeError: string | null = null;
-	/** The client met an unknown topic or partition, and has not been replaced since. */
-	#topicWasUnknown = false;
 	#droppedRecords = 0;
 	#resolveStopCause: (cause: StopCause) => void = () => {};
 
@@ -133,17 +119,15 @@ export class Daemon {
 		});
 		const { module } = config.handler;
 		const makesRows = module !== "pockaffe:log" && Object.keys(config.tables).length > 0;
-		this.#observer = new DaemonObserver({ metrics: this.metrics, logger: parts.logger, clock, module, makesRows });
-		this.#handlers = new HandlerObserver(parts.logger, module, () =>
-			[...this.delivery.supervisor.children.values()].map(({ topic, partition, child }) => ({
-				topic,
-				partition,
-				handlerHash: child.handlerHash,
-			})),
-		);
-		this.#ready = observeReadiness({
+		this.#listeners = new DaemonListeners({
+			...parts,
+			metrics: this.metrics,
 			readiness: this.readiness,
-			rowsStuck: (table) => this.delivery.writer.isStuck(table),
+			module,
+			makesRows,
+			told: parts.told ?? {},
+			delivery: () => this.delivery,
+			stopRequested: (cause) => this.#requestStop(cause),
 		});
 		this.database = connectDatabase({ ...config.database, clock });
 		this.stuckThreads = new StuckThreads({
@@ -155,12 +139,19 @@ export class Daemon {
 		this.records = buildRecords(parts);
 		this.delivery = this.#buildDelivery(deadLetters);
 		this.#renewedFiles = this.#buildRenewedFiles(deadLetters);
-		this.stallDetector = this.#buildStallDetector();
+		this.stallDetector = buildStallDetector(this.delivery, clock, {
+			stalled: (partition, reason) => parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`),
+			moving: (partition) => parts.logger.info(partition, `${partitionName(partition)} goes on`),
+		});
 		this.#problemLog = new ProblemLog({
 			clock,
 			logger: parts.logger,
 			problems: () => [...this.delivery.problems, ...this.stuckThreads.problems],
 		});
+	}
+
+	get lagClock(): LagClock {
+		return this.#listeners.lagClock;
 	}
 
 	get state(): DaemonState {
@@ -174,7 +165,7 @@ export class Daemon {
 
 	/** The handler's version that all partitions run, or else the one on disk at the start. `mixed`: partitions run different ones. */
 	get handler(): { readonly version: string | null; readonly mixed: boolean } {
-		const { only, mixed } = this.#handlers;
+		const { only, mixed } = this.#listeners.handlers;
 		return { version: this.parts.config.handler.version || (only ?? this.#handlerVersion), mixed };
 	}
 
@@ -220,7 +211,7 @@ export class Daemon {
 		const addon = nativeMissing === null ? ("topic_ids" as const) : ("none" as const);
 		const consuming = nativeMissing === null ? ("packed" as const) : ("node_rdkafka" as const);
 		const facts = { version, librdkafka: librdkafkaVersion, addon, consuming, tables: this.layouts.map(({ name }) => name) };
-		this.#observer.started(facts, () => this.snapshot());
+		this.#listeners.observer.started(facts, () => this.snapshot());
 		if (nativeMissing !== null) logger.warn({}, `${nativeMissing}: ${withoutAddon}`);
 		this.metrics.onScrape(() => this.#countDroppedRecords());
 		this.metrics.onScrape(() => this.metrics.set("produce_queue_bytes", [[{}, this.records.bytes]]));
@@ -248,11 +239,11 @@ export class Daemon {
 			clock,
 			signal,
 			failed: (message, retryInMs) => {
-				this.#ready.tables.failed(message);
+				this.#listeners.readiness.tables.failed(message);
 				logger.warn({}, `tables can't be prepared yet: ${message}; tried again every ${retryInMs} ms`);
 			},
 			prepared: () => {
-				this.#ready.tables.prepared();
+				this.#listeners.readiness.tables.prepared();
 				logger.info({}, "tables are prepared");
 			},
 		});
@@ -265,7 +256,7 @@ export class Daemon {
 
 	/** Figures for the summary line on a terminal. */
 	summary(): SummaryFigures {
-		return buildSummary(this.snapshot(), this.readiness.report(), this.#observer.totals);
+		return buildSummary(this.snapshot(), this.readiness.report(), this.#listeners.observer.totals);
 	}
 
 	/**
@@ -298,7 +289,7 @@ export class Daemon {
 
 	#control(): HttpControl {
 		const drain = () => this.#requestStop({ reason: "a drain was asked for over HTTP", exitCode: exitCodes.done });
-		return httpControl(this.delivery.requests, drain, (action, target) => this.#observer.adminAction(action, target));
+		return httpControl(this.delivery.requests, drain, (action, target) => this.#listeners.observer.adminAction(action, target));
 	}
 
 	#buildRenewedFiles(deadLetters: DeadLetterTarget): RenewedFiles {
@@ -313,7 +304,7 @@ export class Daemon {
 				if (isRenewed) await this.records.renew();
 				return isRenewed;
 			},
-			listener: this.#observer.renewedFiles,
+			listener: this.#listeners.observer.renewedFiles,
 		});
 	}
 
@@ -338,103 +329,18 @@ export class Daemon {
 				keepsRevoked: !isIncremental(config.kafka.protocol),
 				clock,
 				stuck: this.stuckThreads,
-				printed: (printed) => this.#observer.workers.printed(printed),
-				endedForOthers: (fact) => this.#observer.workers.threadEndedForOthers(fact),
+				printed: (printed) => this.#listeners.observer.workers.printed(printed),
+				endedForOthers: (fact) => this.#listeners.observer.workers.threadEndedForOthers(fact),
 			}),
 			clock,
 			random,
-			listener: { ...this.#observer.delivery, supervisor: this.#supervisorListener(), worker: this.#workerListener() },
+			listener: this.#listeners.delivery,
 		});
-		listenTo<RecordProducerEvents>(this.records)(this.#observer.records);
-		listenTo<DeadLetterEvents>(deadLetters)(this.#observer.deadLetters);
-		listenTo<DeadLetterEvents>(deadLetters)(this.#ready.deadLetters);
-		listenTo<WriterEvents>(delivery.writer)(this.#observer.writer);
-		listenTo<WriterEvents>(delivery.writer)(this.#ready.writer);
-		listenTo<CommitterEvents>(delivery.committer)(this.#observer.committer);
-		this.#listenToConsumer(delivery.consumer);
-		return delivery;
-	}
-
-	#supervisorListener(): SupervisorListener {
-		return {
-			...this.#observer.supervisor,
-			received: (fact) => {
-				this.#observer.supervisor.received(fact);
-				this.lagClock.received(fact, fact.nextOffset, fact.firstTimestamp);
-				// Read at once, so that it forgets finished messages whether or not anybody scrapes.
-				this.lagClock.oldest(fact, this.delivery.ledger.of(fact)?.committable ?? 0);
-			},
-		};
-	}
-
-	#workerListener(): WorkerListener {
-		const told = this.#observer.workers;
-		const { deadLettered = () => {}, crashed = () => {} } = this.parts.told ?? {};
-		return {
-			...told,
-			deadLettered: (letter) => {
-				told.deadLettered(letter);
-				deadLettered(letter);
-			},
-			crashed: (report) => {
-				told.crashed(report);
-				crashed(report);
-			},
-			started: (partition) => {
-				told.started(partition);
-				this.delivery.reserves.loaded();
-				this.#handlers.started();
-			},
-			stopRequested: (partition, reason) => {
-				told.stopRequested(partition, reason);
-				this.#requestStop({ reason: `${partitionName(partition)}: ${reason.message}`, exitCode: exitCodes.stoppedByPolicy });
-			},
-		};
-	}
-
-	#listenToConsumer(consumer: GroupConsumer): void {
-		listenTo<GroupConsumerEvents>(consumer)(this.#observer.consumer);
-		listenTo<GroupConsumerEvents>(consumer)(this.#ready.consumer);
-		consumer.on("group:joined", () => {
+		this.#listeners.listenTo(delivery, deadLetters, this.records);
+		delivery.consumer.on("group:joined", () => {
 			if (this.#state === "starting") this.#state = "running";
 		});
-		consumer.on("rebalanced", ({ kind, partitions }) => {
-			if (kind !== "assign") for (const partition of partitions) this.lagClock.forget(partition);
-		});
-		consumer.on("offset:set", (partition) => this.lagClock.forget(partition));
-		consumer.on("consume:failed", ({ message }) => {
-			this.#lastConsumeError = message;
-		});
-		consumer.on("topic:unknown", () => {
-			this.#topicWasUnknown = true;
-		});
-		consumer.on("fatal", ({ message }) => this.#requestStop({ reason: message, exitCode: exitCodes.fatalKafka }));
-	}
-
-	#buildStallDetector(): StallDetector {
-		return new StallDetector({
-			clock: this.parts.clock,
-			positions: () =>
-				[...this.delivery.supervisor.children.values()].map(({ topic, partition, child, paused, held, parked }) => ({
-					topic,
-					partition,
-					position: this.delivery.ledger.of({ topic, partition })?.position ?? 0,
-					idle: !paused && !held && !parked && child.queue.queued === 0 && child.queue.underway === 0,
-				})),
-			watermarks: (partition) => (this.delivery.consumer.client as GroupClient).watermarks(partition),
-			isWaiting: (partition) => this.delivery.transactions.isWaiting(partition),
-			fetchAgain: (standing) => this.delivery.fetchAgain(standing),
-			lastError: () => this.#lastConsumeError,
-			stalled: (partition, reason) => {
-				this.parts.logger.error({ ...partition, reason }, `${partitionName(partition)} is parked: ${reason}`);
-				// After a topic was created again, librdkafka may fetch the old one for ever.
-				if (this.#topicWasUnknown) this.delivery.consumer.replaceClient();
-				this.#topicWasUnknown = false;
-			},
-			moving: (partition) => {
-				this.parts.logger.info(partition, `${partitionName(partition)} goes on`);
-			},
-		});
+		return delivery;
 	}
 
 	#countDroppedRecords(): void {

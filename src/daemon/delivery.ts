@@ -11,7 +11,7 @@
 import { referenceWaits } from "../config/table-layouts.ts";
 import { exponentialBackOff } from "../core/back-off.ts";
 import { messageOf } from "../core/errors.ts";
-import { partitionName, type TopicPartition } from "../core/messages/message.ts";
+import type { TopicPartition } from "../core/messages/message.ts";
 import type { Problem } from "../core/problem.ts";
 import { lifetime } from "../core/waiting/lifetime.ts";
 import { Turn } from "../core/waiting/turn.ts";
@@ -19,7 +19,6 @@ import { isIncremental } from "../kafka/client/consumer-settings.ts";
 import type { GroupClient } from "../kafka/client/group-client.ts";
 import { GroupConsumer } from "../kafka/group/group-consumer.ts";
 import { RestoredPartitions } from "../kafka/group/restored-partitions.ts";
-import { LeftPartitions } from "../kafka/offsets/left-partitions.ts";
 import { OffsetCommitter } from "../kafka/offsets/offset-committer.ts";
 import { type AssignedLog, OffsetLedger } from "../kafka/offsets/offset-ledger.ts";
 import { KafkaOffsetStore, MirroredOffsetStore, type OffsetStore } from "../kafka/offsets/offset-store.ts";
@@ -42,6 +41,7 @@ import type { ChildSpec } from "../supervisor/supervisor-parts.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
 import { buildWriter, workerSettings } from "./daemon-parts.ts";
 import type { DeliveryParts } from "./delivery-parts.ts";
+import { GivenAway } from "./given-away.ts";
 import { PartitionRequests } from "./partition-requests.ts";
 import { ReserveThreads } from "./reserve-threads.ts";
 
@@ -64,11 +64,6 @@ type DeliveryProblemCode =
  */
 const LEAST_LEAVE_MS = 500;
 /**
- * Maximum wait, after the commit, for the note that a partition was given away. Without the note the next owner is careful for a while, no
- * more.
- */
-const RELEASE_MS = 500;
-/**
  * Threads in reserve, of 10 MB each. `empty`: a member without partitions gets several at once. `eager`, at most: after a rebalance a member
  * may have all others than before. `incremental`: a member that has some mostly gets one more.
  */
@@ -89,7 +84,7 @@ export class Delivery {
 	readonly #notes: StartRecorder;
 	readonly #hands: HandKeeper;
 	readonly #turn = new Turn();
-	readonly #left = new LeftPartitions();
+	readonly #givenAway: GivenAway;
 	readonly #logs: LogWatch;
 	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
@@ -110,6 +105,7 @@ export class Delivery {
 			notRecorded: (message) => parts.listener.startsNotRecorded(message),
 		});
 		this.#hands = new HandKeeper(this.#notes, clock);
+		this.#givenAway = new GivenAway(this, this.#hands, clock);
 		const { lockHolders } = parts;
 		const waits = referenceWaits(config);
 		this.writer = buildWriter(
@@ -389,7 +385,7 @@ export class Delivery {
 				pause: (partitions) => this.consumer.pause(partitions),
 				resume: (partitions) => this.consumer.resume(partitions),
 			},
-			commit: (partitions, timeoutMs) => this.#giveAway(partitions, timeoutMs),
+			commit: (partitions, timeoutMs) => this.#givenAway.give(partitions, timeoutMs),
 			decideAgain: (partition) => void this.#guard.decideAgain(partition),
 			rowsBlocked: (partition) =>
 				!this.writer.isMoving(partition) && !deadLetters.isMoving(partition) && !this.#parts.records.isMoving(partition),
@@ -399,41 +395,13 @@ export class Delivery {
 		});
 	}
 
-	/** Commits what is finished, and notes that no message is suspected of a death. */
-	async #giveAway(partitions: readonly TopicPartition[], timeoutMs: number): Promise<boolean> {
-		const released = this.#hands.release(
-			partitions.map(({ topic, partition }) => {
-				const { child } = this.supervisor.children.get(partitionName({ topic, partition })) ?? {};
-				return { topic, partition, evidence: child?.evidence ?? null };
-			}),
-		);
-		const committed = await this.committer.commitWithin(timeoutMs, partitions);
-		for (const partition of committed ? partitions : []) {
-			const offsets = this.ledger.of(partition);
-			const { child } = this.supervisor.children.get(partitionName(partition)) ?? {};
-			// The handler has seen what is unfinished, and will see it again: not with the variables that it has now.
-			if (offsets && child?.queue.handed === 0) this.#left.left(partition, { logId: offsets.logId, offset: offsets.committable });
-		}
-		await new Promise<void>((resolve) => {
-			const timer = this.#parts.clock.after(RELEASE_MS, resolve);
-			void released.then(resolve).finally(() => timer.cancel());
-		});
-		return committed;
-	}
-
-	/** It begins where this member left it. */
-	#goesOn(partition: TopicPartition): boolean {
-		const begun = this.ledger.of(partition);
-		return begun !== undefined && this.#left.goesOn(partition, { logId: begun.logId, offset: begun.committable });
-	}
-
 	#createWorker({ partition, logId, suspicion, finished, isFull }: ChildSpec): PartitionWorker {
 		const { config, layouts, clock, random, threads, deadLetters, listener } = this.#parts;
 		return new PartitionWorker({
 			partition,
 			logId,
 			settings: workerSettings(config, layouts),
-			threads: threads.lease(partition, this.#goesOn(partition)),
+			threads: threads.lease(partition, this.#givenAway.goesOn(partition)),
 			rows: this.writer,
 			records: this.#parts.records,
 			deadLetters,

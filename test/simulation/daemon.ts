@@ -4,7 +4,8 @@ import { tableLayouts } from "../../src/config/table-layouts.ts";
 import type { Evidence } from "../../src/core/messages/hand-note.ts";
 import { partitionName } from "../../src/core/messages/message.ts";
 import { Delivery } from "../../src/daemon/delivery.ts";
-import { type Position, StallDetector } from "../../src/kafka/watches/stall-detector.ts";
+import { buildStallDetector } from "../../src/daemon/stall-detection.ts";
+import type { StallDetector } from "../../src/kafka/watches/stall-detector.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letters/dead-letter-table.ts";
 import { SharedThreads } from "../../src/worker/thread/shared-threads.ts";
 import type { Place } from "./charges.ts";
@@ -92,16 +93,7 @@ export class SimDaemon {
 				jumped: ({ partition, position, offset }) => invariants.jumped(partition, position, offset),
 			},
 		});
-		this.#stallDetector = new StallDetector({
-			clock: process,
-			positions: () => this.#positions(),
-			watermarks: (partition) => (this.client as SimClient).watermarks(partition),
-			isWaiting: (partition) => this.#delivery.transactions.isWaiting(partition),
-			fetchAgain: (standing) => this.#delivery.fetchAgain(standing),
-			lastError: () => null,
-			stalled: nothing,
-			moving: nothing,
-		});
+		this.#stallDetector = buildStallDetector(this.#delivery, process, { stalled: nothing, moving: nothing });
 		this.#delivery.consumer.on("start:resolved", ({ partition, note, outOfRange }) => {
 			invariants.begun(partition, note.note);
 			if (outOfRange?.kind === "jump") invariants.jumped(partition, outOfRange.position, outOfRange.offset);
@@ -158,15 +150,6 @@ export class SimDaemon {
 		if (this.#isStopping) return;
 		await this.#delivery.start();
 		this.#stallDetector.start();
-	}
-
-	#positions(): Position[] {
-		return [...this.#delivery.supervisor.children.values()].map(({ topic, partition, child, paused, held, parked }) => ({
-			topic,
-			partition,
-			position: this.#delivery.ledger.of({ topic, partition })?.position ?? 0,
-			idle: !paused && !held && !parked && child.queue.queued === 0 && child.queue.underway === 0,
-		}));
 	}
 
 	#trace(): void {

@@ -337,6 +337,6 @@ export const mutations: readonly Mutation[] = [
 		what: "a partition comes back to the thread that had what it left unfinished",
 		breaks: "another-past",
 		kinds: "breaker",
-		edits: [{ file: "src/daemon/delivery.ts", from: " && child?.queue.handed === 0", to: "" }],
+		edits: [{ file: "src/daemon/given-away.ts", from: " && childOf(partition)?.queue.handed === 0", to: "" }],
 	},
 ];
