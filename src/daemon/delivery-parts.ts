@@ -54,3 +54,14 @@ export interface DeliveryParts {
 	readonly random: Random;
 	readonly listener: DeliveryListener;
 }
+
+/** Problems between Kafka and the ledger. */
+export type DeliveryProblemCode =
+	| "handler_not_loaded"
+	| "produce_blocked"
+	| "cannot_join"
+	| "not_authorized"
+	| "topic_missing"
+	| "commits_failing"
+	| "standing_transaction"
+	| "database";

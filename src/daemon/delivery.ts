@@ -40,7 +40,7 @@ import { RestartIntensity } from "../supervisor/restart-intensity.ts";
 import type { ChildSpec } from "../supervisor/supervisor-parts.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
 import { buildWriter, workerSettings } from "./daemon-parts.ts";
-import type { DeliveryParts } from "./delivery-parts.ts";
+import type { DeliveryParts, DeliveryProblemCode } from "./delivery-parts.ts";
 import { GivenAway } from "./given-away.ts";
 import { PartitionRequests } from "./partition-requests.ts";
 import { ReserveThreads } from "./reserve-threads.ts";
@@ -48,16 +48,6 @@ import { ReserveThreads } from "./reserve-threads.ts";
 const RETRY = { minMs: 200, maxMs: 5_000 };
 /** Rights on a topic are tried out after this time without a commit. */
 const ACCESS_IDLE_MS = 5_000;
-type DeliveryProblemCode =
-	| "handler_not_loaded"
-	| "produce_blocked"
-	| "cannot_join"
-	| "not_authorized"
-	| "topic_missing"
-	| "commits_failing"
-	| "standing_transaction"
-	| "database";
-
 /**
  * Minimum time to leave the group after a drain that took all its time, or the partitions would wait for a session; still within a
  * container's ten seconds.

@@ -15,8 +15,7 @@
 import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
-import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
-import type { ReachedPosition } from "../../core/offsets/position-note.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { OffsetSet, WantedOffset } from "../../core/offsets/set-offset.ts";
 import { eitherSignal } from "../../core/waiting/either-signal.ts";
 import { unlessAborted, unlessAbortedFor } from "../../core/waiting/unless-aborted.ts";
@@ -34,6 +33,7 @@ import {
 	type StartFrom,
 	type StartPosition,
 } from "./start-position.ts";
+import { storeStarts } from "./stored-starts.ts";
 
 /** A partition whose start can't be resolved yet. */
 export interface StartFailedFact extends TopicPartition {
@@ -229,7 +229,7 @@ export class Assignment {
 				tries,
 			);
 			const wanted = starts.filter((start) => open.has(partitionName(start)));
-			const stored = await this.#storeStarts(wanted);
+			const stored = await storeStarts(wanted, this.#parts);
 			for (const { counts, ...start } of stored) if (counts) this.#isSet(open.get(partitionName(start)) as Held, { ...start, ...counts });
 			return stored.filter((start) => isResolving(open.get(partitionName(start)) as Held));
 		} catch (error) {
@@ -240,38 +240,6 @@ export class Assignment {
 			);
 			return [];
 		}
-	}
-
-	/**
-	 * Stores new positions before the first message, so that a crash can't choose again. They are noted before they are stored, with two
-	 * exceptions:
-	 *
-	 * A log that replaces another: its note would say that Kafka's offset is of this log, and a late commit of the old log may lie there
-	 * until ours comes after it.
-	 *
-	 * An offset that a person sets back: a note behind the stored offset would look like a restored database.
-	 */
-	async #storeStarts(starts: readonly StartPosition[]): Promise<StartPosition[]> {
-		const { offsets, notes } = this.#parts;
-		const noteThose = (behind: boolean) => notes.begin(starts.filter((start) => isNotedBehind(start) === behind).map(({ note }) => note));
-		await noteThose(false);
-		const begun = new Map((await this.#beginThere(starts)).map((each) => [partitionName(each), each.offset]));
-		const lost = starts.find((start) => !begun.has(partitionName(start)));
-		if (lost) throw new Error(`the offset of ${partitionName(lost)} was taken over by another member meanwhile`);
-		await noteThose(true);
-		const stored = starts.map((start) => {
-			const offset = begun.get(partitionName(start)) as number;
-			return { ...start, offset, committed: offset };
-		});
-		await offsets.goOn(stored.map(reached));
-		return stored;
-	}
-
-	/** Where the partitions begin: already stored, or stored now. */
-	async #beginThere(starts: readonly StartPosition[]): Promise<readonly TopicPartitionOffset[]> {
-		const fresh = starts.filter(({ committed }) => committed === null);
-		const kept = starts.filter(({ committed }) => committed !== null);
-		return fresh.length > 0 ? [...kept, ...(await this.#parts.offsets.begin(fresh.map(reached)))] : kept;
 	}
 
 	/**
@@ -416,15 +384,6 @@ export class Assignment {
 function parkedAt({ topic, partition, outOfRange }: StartPosition): BegunPartition["parked"] {
 	if (outOfRange?.kind !== "park") return null;
 	return { code: "out_of_range", message: outOfRangeWords({ topic, partition, position: outOfRange.position }, outOfRange.log) };
-}
-
-function isNotedBehind({ from, kept, offset }: StartPosition): boolean {
-	return from === "new_log" || (from === "set" && kept !== null && offset < kept);
-}
-
-/** The position that is stored for a start. */
-function reached({ topic, partition, offset, logId, note }: StartPosition): ReachedPosition {
-	return { topic, partition, offset, logId, witness: note.note.log.witness };
 }
 
 function namesOf(held: Iterable<TopicPartition>): TopicPartition[] {
