@@ -122,7 +122,7 @@ export class PartitionWorker {
 
 	/** True while the open breaker keeps the partition parked. */
 	get breakerOpen(): boolean {
-		return this.#router.breakerReason !== null;
+		return this.#router.letters.reason !== null;
 	}
 
 	/** The last failures, newest first. */
@@ -282,8 +282,8 @@ export class PartitionWorker {
 				await this.#waits.next();
 				continue;
 			}
-			if (this.#router.breakerReason !== null) {
-				await this.#parkAtBreaker(this.#router.breakerReason);
+			if (this.#router.letters.reason !== null) {
+				await this.#parkAtBreaker(this.#router.letters.reason);
 				continue;
 			}
 			const death = this.#waits.idleDeath;
@@ -306,7 +306,9 @@ export class PartitionWorker {
 			}
 			if (await this.#gaveUpForDeaths(run)) continue;
 			if (this.#slot.ready)
-				await this.#go(await this.#handOver.hand(this.#router.onTrial ? this.#router.onTrialNext(run) : this.#policy.cut(run)));
+				await this.#go(
+					await this.#handOver.hand(this.#router.letters.onTrial ? this.#router.letters.onTrialNext(run) : this.#policy.cut(run)),
+				);
 			else {
 				this.#waits.state = { name: "starting" };
 				await this.#go(await this.#handOver.start(run));
@@ -446,7 +448,7 @@ export class PartitionWorker {
 	async #parkAtBreaker(message: string): Promise<void> {
 		if (this.#slot.isCodeOld) {
 			this.#beginAnew("file_changed");
-			this.#router.tryAgain();
+			this.#router.letters.tryAgain();
 			return;
 		}
 		const reason: ParkReason = { code: "breaker", message };
@@ -454,7 +456,7 @@ export class PartitionWorker {
 		await this.#waits.untilAnew(reason);
 		if (this.#waits.stopReason) return;
 		// A skipped message does not decide the trial.
-		if (this.#waits.anew.size > 1 || !this.#waits.anew.has("skip")) this.#router.tryAgain();
+		if (this.#waits.anew.size > 1 || !this.#waits.anew.has("skip")) this.#router.letters.tryAgain();
 		this.#parts.listener.resumed(this.#parts.partition);
 	}
 

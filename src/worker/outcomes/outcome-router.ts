@@ -7,19 +7,20 @@
 
 import type { Clock } from "../../core/clock.ts";
 import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
-import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import type { TopicPartition } from "../../core/messages/message.ts";
 import type { RecordBlock } from "../../core/messages/records.ts";
 import { withoutRecordsOf } from "../../core/messages/records.ts";
 import type { LogId } from "../../core/offsets/log-identity.ts";
 import { type RowBlock, withoutMessages } from "../../core/rows/rows.ts";
-import { withoutValues } from "../../core/text/without-values.ts";
 import { lifetime } from "../../core/waiting/lifetime.ts";
-import { type HeldBatch, type HeldMessage, LETTERED, type MessageQueue, PASSED, type Run } from "../message-queue.ts";
+import type { HeldBatch, MessageQueue } from "../message-queue.ts";
 import type { DeadLetterSink, RecordSink, RecordSubmission, RowSink, RowSubmission } from "../ports.ts";
 import { type BatchOutcome, countHandled } from "../thread/handler-thread.ts";
-import { Breaker, type BreakerLimits } from "./breaker.ts";
+import type { BreakerLimits } from "./breaker.ts";
 import { FinishedTogether } from "./finished-together.ts";
-import { type LetterCause, MessageLetters, refusal } from "./message-letters.ts";
+import { futureMessages } from "./future-messages.ts";
+import { LetterGate } from "./letter-gate.ts";
+import { type LetterCause, refusal } from "./message-letters.ts";
 import { withRefusedTogether } from "./refused-together.ts";
 
 /** What the router needs from its worker. */
@@ -60,17 +61,7 @@ export class OutcomeRouter {
 	readonly #parts: RouterParts;
 	readonly #queue: MessageQueue;
 	readonly #moved: () => void;
-	readonly #breaker: Breaker;
-	readonly #letters: MessageLetters;
-	/** Messages that finished without a dead letter and that the breaker was not told about yet. */
-	#passed = 0;
-	/** Offsets handed over on trial: only these decide it. Rows of messages handed over before may still be refused or written. */
-	readonly #trial = new Set<number>();
-	/**
-	 * Describes the first letter that the breaker withheld: its message, and why it would have been made. Contains none of the handler's
-	 * words.
-	 */
-	#withheldFirst = "";
+	readonly #letters: LetterGate;
 	readonly #ended = lifetime();
 	/** Number of records not settled yet. */
 	#openRecords = 0;
@@ -80,11 +71,10 @@ export class OutcomeRouter {
 		this.#parts = parts;
 		this.#queue = queue;
 		this.#moved = moved;
-		this.#breaker = new Breaker(parts.settings.breaker);
-		this.#letters = new MessageLetters({
+		this.#letters = new LetterGate({
 			...parts,
+			queue,
 			signal: this.#ended.signal,
-			opened: ({ held, message }) => queue.opened(held, message),
 			closed: ({ held, message }) => this.#close(held, message),
 		});
 	}
@@ -92,8 +82,10 @@ export class OutcomeRouter {
 	/** Routes the outcome of messages `handled.from` to `handled.to` (excluded) of `held`. They must be taken from the queue. */
 	route(held: HeldBatch, handled: BatchOutcome): void {
 		const outcome = withRefusedTogether(handled, this.#parts.settings.atomic);
-		const future = this.#futureMessages(held, outcome.blocks);
-		const blocks = future.size === 0 ? outcome.blocks : withoutFuture(outcome.blocks, future);
+		const { clock, settings } = this.#parts;
+		const future = futureMessages(held.batch, outcome.blocks, settings.futureLimits, clock.now());
+		const blocks =
+			future.size === 0 ? outcome.blocks : outcome.blocks.map((block) => withoutMessages(block, future)).filter(({ length }) => length > 0);
 		for (const { messages } of blocks) {
 			this.#letters.begin(held, messages);
 			for (const message of messages) this.#queue.opened(held, message);
@@ -106,24 +98,22 @@ export class OutcomeRouter {
 		together?.routed();
 		const count = countHandled(outcome);
 		for (let i = 0; i < count; i++) this.#answered(held, outcome.handled?.[i] ?? outcome.from + i);
-		this.#tellPassed();
+		this.#letters.tellPassed();
 		this.#moved();
 	}
 
 	/** Makes a dead letter of a poison message. */
 	poison(held: HeldBatch, message: number, poison: Poison): void {
 		this.#letters.begin(held, [message]);
-		this.#passedBefore(held, message);
-		this.#letter(held, message, causeOf(poison));
+		this.#letters.passedBefore(held, message);
+		this.#letters.make(held, message, causeOf(poison));
 		this.#givenUp(held, message);
 	}
 
 	/** Skips a poison message, as configured: its letter is not open, and the breaker does not count it. */
 	skip(held: HeldBatch, message: number, poison: Poison): void {
 		const { partition, listener } = this.#parts;
-		held.told[message] = LETTERED;
-		this.#letters.begin(held, [message]);
-		this.#letters.make(held, message, causeOf(poison), "skipped", ({ offset }) => listener.skipped(partition, offset, null));
+		this.#letters.makeSkipped(held, message, causeOf(poison), ({ offset }) => listener.skipped(partition, offset, null));
 		this.#givenUp(held, message);
 	}
 
@@ -135,43 +125,16 @@ export class OutcomeRouter {
 	/** Skips a message because a person asked for it, whatever the message is. `stored` is called once its letter is durable. */
 	skipByHand(held: HeldBatch, message: number, why: string, stored: () => void): void {
 		const { partition, listener } = this.#parts;
-		held.told[message] = LETTERED;
-		this.#letters.begin(held, [message]);
-		this.#letters.make(held, message, { reason: "skipped", error: why, attempts: 0 }, "skipped", ({ offset }) => {
+		this.#letters.makeSkipped(held, message, { reason: "skipped", error: why, attempts: 0 }, ({ offset }) => {
 			listener.skipped(partition, offset, why);
 			stored();
 		});
 		this.#givenUp(held, message);
 	}
 
-	/** Why dead letters are withheld and the partition has to wait, and what ends that; null while none are withheld. */
-	get breakerReason(): string | null {
-		const { reason } = this.#breaker;
-		if (reason === null) return null;
-		const { topic, partition } = this.#parts.partition;
-		const resume = `pockaffe resume ${topic} ${partition}`;
-		return `${reason}, the last ${this.#withheldFirst}; correct the cause, then save the handler's file or \`${resume}\`: then one message decides`;
-	}
-
-	/** True while one message decides whether dead letters may be created again. */
-	get onTrial(): boolean {
-		return this.#breaker.onTrial;
-	}
-
-	/** Queues the withheld messages again; the first of them decides. */
-	tryAgain(): void {
-		this.#tellPassed();
-		this.#trial.clear();
-		this.#queue.requeueWithheld();
-		this.#breaker.tryAgain();
-	}
-
-	/** During a trial messages are handed over one by one: returns the first of `run`. */
-	onTrialNext({ held, from }: Run): Run {
-		// Earlier results of this message do not decide.
-		held.told[from] = 0;
-		this.#trial.add(held.batch.offsets[from] as number);
-		return { held, from, to: from + 1 };
+	/** Decides which dead letters may be made; asked why the partition has to wait, and to try again. */
+	get letters(): Pick<LetterGate, "reason" | "onTrial" | "onTrialNext" | "tryAgain"> {
+		return this.#letters;
 	}
 
 	/** True if the partition should not hand over more: the broker is slow, and does not have this partition's records yet. */
@@ -216,10 +179,10 @@ export class OutcomeRouter {
 				if (signal.aborted) return;
 				// A message has one letter, and the breaker counts it once.
 				const isRenewed = this.#letters.refuse(held, message, fault);
-				if (!isRenewed) this.#letter(held, message, refusal(fault), together?.with(message));
+				if (!isRenewed) this.#letters.make(held, message, refusal(fault), together?.with(message));
 				this.#close(held, message);
 				together?.settled(message);
-				if (this.#breaker.reason !== null) this.#moved();
+				if (this.#letters.isShut) this.#moved();
 			},
 		};
 	}
@@ -299,71 +262,10 @@ export class OutcomeRouter {
 		for (const { message, fault } of faults) if (causes.get(message)?.reason === "row_fault") this.#letters.refuse(held, message, fault);
 		for (const message of [...causes.keys()].sort((left, right) => left - right)) {
 			const cause = causes.get(message) as LetterCause;
-			this.#passedBefore(held, message);
+			this.#letters.passedBefore(held, message);
 			// A rejected message has no rows, so it holds no other message's rows.
-			this.#letter(held, message, cause, cause.reason === "rejected" ? [] : together?.with(message));
+			this.#letters.make(held, message, cause, cause.reason === "rejected" ? [] : together?.with(message));
 		}
-	}
-
-	/**
-	 * The messages whose timestamp is too far ahead for a table with `cas.version: timestamp`. They become dead letters, and none of their
-	 * rows is written.
-	 */
-	#futureMessages(held: HeldBatch, blocks: readonly RowBlock[]): ReadonlyMap<number, LetterCause> {
-		const future = new Map<number, LetterCause>();
-		const now = this.#parts.clock.now();
-		for (const { table, messages } of blocks) {
-			const maxFutureMs = this.#parts.settings.futureLimits.get(table);
-			if (maxFutureMs === undefined) continue;
-			const latest = now + maxFutureMs;
-			for (const message of messages) {
-				const timestamp = held.batch.timestamps[message] as number;
-				if (timestamp <= latest || future.has(message)) continue;
-				const ahead = Math.round((timestamp - now) / 1000);
-				const error = `the message's timestamp is ${ahead} s ahead of this machine's clock, more than cas.maxFutureMs allows`;
-				future.set(message, { reason: "future_timestamp", error });
-			}
-		}
-		return future;
-	}
-
-	/**
-	 * Stores a dead letter, or withholds it. The message stays open until the letter is durable. If the letter is withheld, `others` stay
-	 * open too: what is made of them was in this message's rows.
-	 */
-	#letter(held: HeldBatch, message: number, cause: LetterCause, others: readonly HeldMessage[] = []): void {
-		if (this.#ended.signal.aborted) return;
-		this.#tellPassed();
-		const offset = held.batch.offsets[message] as number;
-		const wasOpen = this.#breaker.reason !== null;
-		if (!this.#decides(offset) || !this.#breaker.admits(this.#parts.clock.monotonic())) {
-			if (!wasOpen && this.#breaker.reason !== null) this.#withheldFirst = this.#nameOf(offset, cause);
-			for (const each of [...others, { held, message }]) this.#queue.withhold(each.held, each.message);
-			return;
-		}
-		held.told[message] = LETTERED;
-		this.#letters.make(held, message, cause, "open", (letter) => this.#parts.listener.deadLettered(letter));
-	}
-
-	/**
-	 * When a letter is made for a message in the thread, the messages before it were handled well. Tells the breaker so, without waiting
-	 * until the database has their rows: otherwise the letters of a backlog would look consecutive when they are not.
-	 */
-	#passedBefore(held: HeldBatch, message: number): void {
-		if (this.#breaker.onTrial || this.#breaker.reason !== null) return;
-		for (let before = message - 1; before >= 0 && held.told[before] === 0; before--) {
-			held.told[before] = PASSED;
-			this.#passed++;
-		}
-	}
-
-	#nameOf(offset: number, { reason, sqlstate, table, error }: LetterCause): string {
-		const { partition, settings } = this.#parts;
-		const at = `at ${partitionName(partition)} offset ${offset}: ${reason}`;
-		if (reason === "row_fault" && sqlstate?.startsWith("kafka_")) return `${at}, ${table} refuses its record with ${sqlstate}`;
-		if (reason === "row_fault") return `${at}, ${table} refuses its row with SQLSTATE ${sqlstate}`;
-		if (reason === "rejected") return `${at} by ${settings.module}`;
-		return reason === "future_timestamp" ? `${at}: ${error}` : `${at}, ${settings.module}: ${withoutValues(error)}`;
 	}
 
 	#close(held: HeldBatch, message: number): void {
@@ -390,40 +292,11 @@ export class OutcomeRouter {
 	#finished(held: HeldBatch, message: number): void {
 		const offset = held.batch.offsets[message] as number;
 		this.#parts.finished(offset);
-		if (held.told[message] !== 0 || !this.#decides(offset)) return;
-		held.told[message] = PASSED;
-		this.#passed++;
-		if (this.#breaker.onTrial) this.#pass(offset);
-	}
-
-	/** False if a trial is under way and this message is not part of it. */
-	#decides(offset: number): boolean {
-		return !this.#breaker.onTrial || this.#trial.has(offset);
-	}
-
-	/**
-	 * The trial message at `offset` went through, so the breaker closes. Letters of earlier messages were withheld meanwhile: those messages are handled
-	 * again.
-	 */
-	#pass(offset: number): void {
-		this.#tellPassed();
-		this.#parts.listener.breakerClosed?.(this.#parts.partition, offset);
-		this.#queue.requeueWithheld();
-		this.#moved();
-	}
-
-	/** Messages are counted one by one and reported to the breaker in bulk, because this runs for every message. */
-	#tellPassed(): void {
-		this.#breaker.passed(this.#passed, this.#parts.clock.monotonic());
-		this.#passed = 0;
+		if (this.#letters.finished(held, message, offset)) this.#moved();
 	}
 }
 
 const noRecords: readonly RecordBlock[] = [];
-
-function withoutFuture(blocks: readonly RowBlock[], future: ReadonlyMap<number, unknown>): RowBlock[] {
-	return blocks.map((block) => withoutMessages(block, future)).filter(({ length }) => length > 0);
-}
 
 function causeOf({ kind, error, attempts }: Poison): LetterCause {
 	const reason = kind === "timeout" ? "timeout" : kind === "process" ? "process_died" : "poison";
