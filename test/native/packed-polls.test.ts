@@ -288,6 +288,20 @@ describe("a process with a packed poll under way", withAddon, () => {
 		expect(await run(body)).toEqual([{ clients: 1, requests: 0 }, true]);
 	});
 
+	it("is refused for what is no handle of the addon's own, and the process goes on", async () => {
+		const told = await run(
+			`const { createRequire } = await import("node:module");
+			const addon = createRequire(import.meta.url)(${JSON.stringify(addon)});
+			const answer = (call) => { try { return String(call()); } catch ({ name, message }) { return name + ": " + message; } };
+			const others = [undefined, null, {}, 7, "x"];
+			print([...new Set(others.flatMap((handle) => [
+				answer(() => addon.pollConsumer(handle, {}, 1, 1, 1)),
+				answer(() => addon.releaseConsumer(handle)),
+			]))]);`,
+		);
+		expect(told).toEqual(["TypeError: this is no handle of a consumer"]);
+	});
+
 	it("keeps a forgotten client until its poll is over, and then lets the collector have it", async () => {
 		const body = `let left = 0;
 			await (async () => {

@@ -97,10 +97,19 @@ void complete(napi_env env, napi_status, void* data) {
   napi_close_handle_scope(env, scope);
 }
 
-Queue& queue_of(napi_env env, napi_value value) {
+// Marks the handles of `open_consumer`: another addon's external would be taken for a queue.
+constexpr napi_type_tag handle_tag = {0x6f3c2d9a5b7e4810, 0xa1d4e86b93c05f27};
+
+// Null if the value is no handle of `open_consumer`: then JavaScript gets a TypeError.
+Queue* queue_of(napi_env env, napi_value value) {
+  napi_valuetype type = napi_undefined;
+  bool is_handle = false;
   void* queue = nullptr;
-  napi_get_value_external(env, value, &queue);
-  return *static_cast<Queue*>(queue);
+  napi_typeof(env, value, &type);
+  if (type == napi_external) napi_check_object_type_tag(env, value, &handle_tag, &is_handle);
+  if (is_handle) napi_get_value_external(env, value, &queue);
+  if (queue == nullptr) napi_throw_type_error(env, nullptr, "this is no handle of a consumer");
+  return static_cast<Queue*>(queue);
 }
 
 // openConsumer(client: string): a handle, or null if no client has this name or it is not a consumer.
@@ -119,7 +128,10 @@ napi_value open_consumer(napi_env env, napi_callback_info info) {
   if (!queue || !queue->is_open()) return result;
   const auto forget = [](napi_env, void* data, void*) { delete static_cast<Queue*>(data); };
   auto handle = std::make_unique<Queue>(queue);
-  if (napi_create_external(env, handle.get(), forget, nullptr, &result) == napi_ok) handle.release();
+  if (napi_create_external(env, handle.get(), forget, nullptr, &result) == napi_ok) {
+    handle.release();
+    napi_type_tag_object(env, result, &handle_tag);
+  }
   return result;
 }
 
@@ -130,8 +142,10 @@ napi_value poll_consumer(napi_env env, napi_callback_info info) {
   napi_value arguments[5] = {};
   napi_get_cb_info(env, info, &arguments_count, arguments, nullptr, nullptr);
   uint32_t count = 1, most_bytes = 0;
+  Queue* const queue = queue_of(env, arguments[0]);
+  if (queue == nullptr) return nullptr;
   auto poll = std::make_unique<Poll>();
-  poll->queue = queue_of(env, arguments[0]);
+  poll->queue = *queue;
   napi_get_value_uint32(env, arguments[2], &count);
   napi_get_value_int32(env, arguments[3], &poll->timeout_ms);
   napi_get_value_uint32(env, arguments[4], &most_bytes);
@@ -159,7 +173,7 @@ napi_value release_consumer(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value argument = nullptr;
   napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  queue_of(env, argument)->release();
+  if (Queue* const queue = queue_of(env, argument)) (*queue)->release();
   return nullptr;
 }
 

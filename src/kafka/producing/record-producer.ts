@@ -212,7 +212,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 				lane.records.giveBack(found);
 				this.#failed(lane, number, error);
 			}
-		}
+		} else this.#lanes.leftReported();
 		if (lane?.isStopped) this.#tryWhenBack(lane);
 		this.#pump();
 	}
@@ -318,7 +318,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	}
 
 	#clientGone(error: KafkaError | null): void {
-		this.#lanes.leftBytes = 0;
+		this.#lanes.clientGone();
 		let records = 0;
 		for (const { topic, records: those } of this.#lanes) {
 			const back = those.giveBackAll();

@@ -31,14 +31,27 @@ const MANY_LANES = 100;
 export class TopicLanes implements Iterable<TopicLane> {
 	readonly #clock: Pick<Clock, "monotonic">;
 	readonly #lanes = new Map<string, TopicLane>();
-	/**
-	 * Bytes of records that were dropped while the client had them. It holds them until it has sent them or is closed; reports are not
-	 * subtracted, so this is an upper bound.
-	 */
-	leftBytes = 0;
+	/** Records that were dropped while the client had them. It holds them until it reports them or is closed. */
+	#left = { records: 0, bytes: 0 };
 
 	constructor(clock: Pick<Clock, "monotonic">) {
 		this.#clock = clock;
+	}
+
+	/** Bytes of what the client holds for nobody. An upper bound: they count until all of it is reported. */
+	get leftBytes(): number {
+		return this.#left.bytes;
+	}
+
+	/** The client reported a record that no lane has any more. */
+	leftReported(): void {
+		this.#left.records--;
+		if (this.#left.records <= 0) this.clientGone();
+	}
+
+	/** The client is closed, and holds nothing. */
+	clientGone(): void {
+		this.#left = { records: 0, bytes: 0 };
 	}
 
 	[Symbol.iterator](): Iterator<TopicLane> {
@@ -123,9 +136,10 @@ export class TopicLanes implements Iterable<TopicLane> {
 
 	/** Forgets a parcel that nobody waits for; returns the bytes that this frees. */
 	drop(records: RecordLane, parcel: Parcel): number {
-		const before = records.handedBytes;
+		const { handed, handedBytes } = records;
 		const bytes = records.drop(parcel);
-		this.leftBytes += before - records.handedBytes;
+		this.#left.records += handed - records.handed;
+		this.#left.bytes += handedBytes - records.handedBytes;
 		return bytes;
 	}
 

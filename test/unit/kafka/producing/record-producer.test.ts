@@ -362,6 +362,20 @@ describe("records on their way", () => {
 		expect(scene.client.taken).toEqual(["o"]);
 	});
 
+	it("of partitions that are given away do not count as held by the client behind its reports: it is not replaced for them", async () => {
+		const scene = new RecordScene(1e9);
+		const large = "x".repeat(2 ** 20);
+		for (let rebalance = 0; rebalance < 6; rebalance++) {
+			const { release } = await scene.produce("out", ...Array.from({ length: 12 }, () => large));
+			await scene.pass();
+			release();
+			void scene.producer.problems;
+			scene.client.report();
+			await scene.pass();
+		}
+		expect(scene.clients.map(({ taken, isClosed }) => [taken.length, isClosed])).toEqual([[72, false]]);
+	});
+
 	it("of a partition that is given away while one of them is tried take no room, and give none back twice", async () => {
 		const scene = new RecordScene();
 		scene.missing.add("out");
