@@ -30,6 +30,8 @@ export type LogClient = Pick<ConsumerClient, "assign" | "unassign" | "consume" |
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Maximum time without a record or an answer, whatever errors come meanwhile. A broker restarts in less. */
 const SILENCE_MS = 30_000;
+/** After so much of it, what is left is fetched anew, once: librdkafka may have dropped the start of a partition for good. */
+const FETCH_AGAIN_MS = 10_000;
 const RETRY_MS = 250;
 /** Maximum prefetch of a partition; the client's default of 64 MiB is meant for a consumer that keeps up. */
 const FETCH_AHEAD_KBYTES = 1_024;
@@ -102,10 +104,13 @@ export class LogReader implements AsyncDisposable {
 		const open = new Map(ranges.filter(({ from, to }) => from < to).map((range) => [partitionName(range), range]));
 		if (open.size === 0) return;
 		const next = new Map([...open].map(([name, { from }]) => [name, from]));
-		this.#client.assign(
-			[...open.values()].map(({ topic, partition, from }) => ({ topic, partition, offset: from })),
-			false,
-		);
+		const fetchRest = () =>
+			this.#client.assign(
+				[...open].map(([name, { topic, partition }]) => ({ topic, partition, offset: next.get(name) as number })),
+				false,
+			);
+		fetchRest();
+		let isFetchedAgain = false;
 		for (let heardAt = this.#clock.monotonic(); open.size > 0; ) {
 			this.#signal.throwIfAborted();
 			const { messages, ends } = await this.#poll();
@@ -119,13 +124,18 @@ export class LogReader implements AsyncDisposable {
 				if (wanted.length > 0) yield [partition, wanted];
 				if (last.offset + 1 >= range.to) this.#finish(open, range);
 				heardAt = this.#clock.monotonic();
+				isFetchedAgain = false;
 				this.#complaint = null;
 			}
 			for (const end of ends) {
 				const range = open.get(partitionName(end));
 				if (range && end.offset >= range.to) this.#finish(open, range);
 			}
-			if (this.#clock.monotonic() - heardAt > SILENCE_MS) throw this.#silence([...open.values()]);
+			const silentMs = this.#clock.monotonic() - heardAt;
+			if (silentMs > SILENCE_MS) throw this.#silence([...open.values()]);
+			if (silentMs <= FETCH_AGAIN_MS || isFetchedAgain || open.size === 0) continue;
+			isFetchedAgain = true;
+			fetchRest();
 		}
 	}
 

@@ -18,11 +18,16 @@ class PlayedClient extends EventEmitter<GroupClientEvents> implements LogClient 
 	failures: Error[] = [];
 	asked = 0;
 	readonly interrupt = new AbortController();
+	/** First offsets of each assignment. */
+	readonly assigned: number[][] = [];
+	/** Nothing is fetched from these assignments on, by their number. */
+	readonly dropped = new Set<number>();
 
 	#isAssigned = false;
 
-	assign(): void {
-		this.#isAssigned = true;
+	assign(partitions: readonly { readonly offset: number }[]): void {
+		this.assigned.push(partitions.map(({ offset }) => offset));
+		this.#isAssigned = !this.dropped.has(this.assigned.length);
 	}
 	unassign(): void {
 		this.#isAssigned = false;
@@ -144,6 +149,18 @@ describe("reading the log", () => {
 		expect(client.clock.monotonic()).toBeGreaterThan(30_000);
 		const quiet = new PlayedClient();
 		await expect(played(quiet, offsetsRead(quiet, 3))).rejects.toThrow(new RegExp(`^${silence}$`));
+	});
+
+	it("fetches anew, once, what does not come for ten seconds, from where it had come to: a start may have been dropped", async () => {
+		const client = new PlayedClient();
+		client.polls = [messages(0, 2), ...Array.from({ length: 20 }, transport), messages(2, 3)];
+		client.dropped.add(1);
+		expect(await played(client, offsetsRead(client, 3))).toEqual([0, 1, 2]);
+		expect([client.assigned, client.clock.monotonic() < 20_000]).toEqual([[[0], [0]], true]);
+		const late = new PlayedClient();
+		late.polls = [messages(0, 2), ...Array.from({ length: 1_000 }, transport)];
+		await expect(played(late, offsetsRead(late, 9))).rejects.toThrow("t/0 can't be read up to offset 9: nothing came for 30000 ms");
+		expect(late.assigned).toEqual([[0], [2]]);
 	});
 
 	it("ends at once at what time doesn't mend", async () => {
