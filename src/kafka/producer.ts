@@ -2,9 +2,9 @@
  * Produces records as Java clients would: murmur2 partitioning, all in-sync replicas, idempotent. Used by the commands, dead letters, the
  * embedded sample messages and tests; record-producer.ts sends what handlers produce.
  */
-import { setTimeout } from "node:timers/promises";
 import rdkafka, { type LibrdKafkaError } from "node-rdkafka";
 import type { Config } from "../config/config.ts";
+import { systemClock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import { kafkaClientSettings } from "./client/client-settings.ts";
 import { connectOrExplain, withoutThread } from "./client/connect.ts";
@@ -195,7 +195,7 @@ export class Producer implements AsyncDisposable {
 		const failed = producerError(error);
 		if (!BEHIND_FATAL.includes(failed.kafkaCode)) return failed;
 		this.#hasGivenUp = true;
-		return Promise.race([this.#fatal, setTimeout(LOG_WITHIN_MS, failed)]);
+		return Promise.race([this.#fatal, systemClock.sleep(LOG_WITHIN_MS).then(() => failed)]);
 	}
 
 	/** node-rdkafka passes on a hundred reports per turn of the loop, and drops the rest when the client is closed: wait for them. */

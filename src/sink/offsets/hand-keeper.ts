@@ -34,7 +34,10 @@ export class HandKeeper {
 		this.#began.set(partitionName({ topic, partition }), offset);
 	}
 
-	/** Resolves when the evidence is noted, or can't be noted. Rejects if `signal` was aborted before. */
+	/**
+	 * Resolves when the evidence is noted, or can't be noted. Rejects if `signal` was aborted before. Tries once all the same: a partition that
+	 * is lost withdraws its note like that.
+	 */
 	async hold(partition: TopicPartition, evidence: Evidence, signal: AbortSignal): Promise<void> {
 		const note = this.#noteOf(partition, evidence, this.#notes.owner);
 		for (let failures = 1; ; failures++) {

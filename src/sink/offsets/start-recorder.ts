@@ -7,7 +7,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { PocKaffeError } from "../../core/errors.ts";
-import type { TopicPartition } from "../../core/messages/message.ts";
+import type { HandNote } from "../../core/messages/hand-note.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { DisplacedOffset } from "../../core/offsets/displaced-offset.ts";
 import {
 	type HandChange,
@@ -31,6 +32,8 @@ export class StartRecorder {
 	/** Identifies this process in the notes. */
 	readonly owner: string = randomUUID();
 	readonly #parts: StartRecorderParts;
+	/** What this process last noted of its handlers, by partition, whether or not that reached the table. */
+	readonly #hands = new Map<string, HandNote | null>();
 	#isTold = false;
 
 	constructor(parts: StartRecorderParts) {
@@ -43,16 +46,29 @@ export class StartRecorder {
 		if ((await table.prepare()) !== "notes") this.#tellOnce(`${table.name} can't be made, or lacks columns (pockaffe schema prints it)`);
 	}
 
-	/** All notes of the group, by partition name; empty if they can't be kept. */
-	read(): Promise<ReadonlyMap<string, StoredNote>> {
-		return this.#insist(() => this.#parts.table.read(), new Map());
+	/**
+	 * All notes of the group, by partition name; empty if they can't be kept. Of its own handlers this process knows best: a partition may be
+	 * lost together with the database, and the message that was in hand then must not be charged, because the process goes on.
+	 */
+	async read(): Promise<ReadonlyMap<string, StoredNote>> {
+		const notes = new Map(await this.#insist(() => this.#parts.table.read(), new Map<string, StoredNote>()));
+		for (const [name, hand] of this.#hands) {
+			const stored = notes.get(name);
+			if (stored?.note.hand?.by !== this.owner) continue;
+			const { hand: _, ...note } = stored.note;
+			notes.set(name, { ...stored, note: hand === null ? note : { ...note, hand } });
+		}
+		return notes;
 	}
 
 	/** Stores notes of partitions that begin. Also rejects if somebody else changed one since it was read. */
 	async begin(changes: readonly NoteChange[]): Promise<void> {
 		if (changes.length === 0) return;
 		const [stale] = await this.#insist(() => this.#parts.table.change(changes), []);
-		if (!stale) return;
+		if (!stale) {
+			for (const { note, ...partition } of changes) this.#hands.set(partitionName(partition), note.hand ?? null);
+			return;
+		}
 		throw new PocKaffeError("note_changed", `the note of ${stale.topic}/${stale.partition} was changed by another member meanwhile`);
 	}
 
@@ -69,6 +85,7 @@ export class StartRecorder {
 
 	/** Notes what the handler has in hand. Changes nothing for partitions that another assignment has. */
 	hold(changes: readonly HandChange[]): Promise<void> {
+		for (const { hand, ...partition } of changes) this.#hands.set(partitionName(partition), hand);
 		return this.#insist(() => this.#parts.table.hold(changes), undefined);
 	}
 

@@ -13,7 +13,7 @@ const LONGEST_LINE = 8_000;
 /** Dropped lines are reported when the thread is quiet again, and at the latest after this time. */
 const TELL_AFTER_MS = 1_000;
 
-/** Taken before the user's module is loaded, which may replace them. */
+/** Not the clock, which lives on the main thread; taken before the user's module is loaded, which may replace them. */
 const { setImmediate, setTimeout, queueMicrotask } = globalThis;
 const now = performance.now.bind(performance);
 
