@@ -1,16 +1,6 @@
 /** The words for rows that wait for their parents: in the log and in `/readyz`. */
-import { partitionName, type TopicPartition } from "../core/messages/message.ts";
-
-/** The first such row of a partition and table, and how many there are; see the writer's AwaitedFact. */
-export interface AwaitedFact extends TopicPartition {
-	readonly table: string;
-	readonly id: string;
-	readonly offset: number;
-	readonly rows: number;
-	readonly constraint: string | null;
-	readonly waitMs: number;
-	readonly sinceMs: number;
-}
+import { partitionName } from "../core/messages/message.ts";
+import type { AwaitedFact } from "../core/rows/waiting-rows.ts";
 
 /** Maximum time before a wait is reported: by then the lag shows, and people ask why. */
 const MOST_UNTOLD_MS = 30_000;

@@ -1,8 +1,9 @@
 /** Why the daemon is not ready because of single rows, as the writer reports them. */
 import type { Problem } from "../core/problem.ts";
-import { type AwaitedFact, awaitedWords, isLongAwaited } from "./awaited-words.ts";
+import type { AwaitedFact, StuckFact } from "../core/rows/waiting-rows.ts";
+import { awaitedWords, isLongAwaited } from "./awaited-words.ts";
 import type { ReadinessCode } from "./readiness-codes.ts";
-import { type StuckFact, stuckWords } from "./stuck-words.ts";
+import { stuckWords } from "./stuck-words.ts";
 
 /** What is read from the writer. */
 interface RowFacts {

@@ -140,24 +140,11 @@ export interface FailureStatus {
 }
 
 /** A partition in the document. */
-export interface PartitionStatus extends TopicPartition {
+export interface PartitionStatus
+	extends Omit<PartitionSnapshot, "worker" | "pauseReason" | "oldestUnfinishedTimestamp" | "breakerOpen" | "restoredOffsets" | "failures"> {
 	readonly state: PartitionState;
 	readonly reason: string | null;
-	readonly assignmentEpoch: number;
-	readonly position: number | null;
-	readonly committed: number | null;
-	readonly highWatermark: number | null;
 	readonly lag: number | null;
-	readonly queued: number;
-	readonly inFlight: number;
-	/** Node's id of its worker thread, the same for all that share one; null while it has none. */
-	readonly thread: number | null;
-	/** What its handler is called; null before it was loaded. */
-	readonly handlerVersion: string | null;
-	readonly restarts: number;
-	readonly attempts: number;
-	/** Its messages are noted before they are handed over, because the process died before. */
-	readonly careful: boolean;
 	readonly lastFailure: FailureStatus | null;
 	/** The last failures, newest first. */
 	readonly failures: readonly FailureStatus[];

@@ -1,17 +1,6 @@
 /** The words for rows that can't be written although others of their table can: in the log and in `/readyz`. */
-import { partitionName, type TopicPartition } from "../core/messages/message.ts";
-
-/** The first such row of a partition and table, and how many there are; see the writer's StuckFact. */
-export interface StuckFact extends TopicPartition {
-	readonly table: string;
-	readonly id: string;
-	readonly offset: number;
-	readonly rows: number;
-	readonly sqlstate: string;
-	readonly message: string;
-	readonly hint: string | null;
-	readonly sinceMs: number;
-}
+import { partitionName } from "../core/messages/message.ts";
+import type { StuckFact } from "../core/rows/waiting-rows.ts";
 
 /** Says which row is stuck, why, and what to do. */
 export function stuckWords(fact: StuckFact): string {

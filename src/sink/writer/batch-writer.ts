@@ -5,19 +5,17 @@
  *
  * Step 7 of a message's way (docs/architecture.md).
  */
-
 import { EventEmitter } from "eventemitter3";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { RowBlock, TableLayout } from "../../core/rows/rows.ts";
+import type { AwaitedFact, StuckFact } from "../../core/rows/waiting-rows.ts";
 import { lifetime } from "../../core/waiting/lifetime.ts";
 import { hintFor, type SqlProblem } from "../database/sql-faults.ts";
 import { Lane, type Trigger, type WritingPlace } from "./lane.ts";
 import { LaneTroubles } from "./lane-troubles.ts";
 import { LaneWriter } from "./lane-writer.ts";
 import type { RowBatch, Submission } from "./pending-blocks.ts";
-import type { AwaitedFact } from "./refused/awaited-parents.ts";
 import { BesideLanes } from "./refused/beside-lanes.ts";
-import type { StuckFact } from "./refused/stuck-rows.ts";
 import { RowWriter } from "./row-writer.ts";
 import { StatementSlots } from "./statement-slots.ts";
 import { LanesInUse } from "./tuning/lanes-in-use.ts";

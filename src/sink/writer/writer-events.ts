@@ -2,11 +2,10 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
+import type { AwaitedFact, StuckFact } from "../../core/rows/waiting-rows.ts";
 import type { Database } from "../database/database.ts";
 import type { BatchLimits } from "./lane.ts";
-import type { AwaitedFact } from "./refused/awaited-parents.ts";
 import type { AskLockHolders } from "./refused/lock-holders.ts";
-import type { StuckFact } from "./refused/stuck-rows.ts";
 import type { WrittenFact } from "./writing.ts";
 
 /** Events of the writer: past facts. */

@@ -1,13 +1,12 @@
 /** The real batch writer on a database of the test's own, its tables made, everything it tells noted. */
 import { systemClock } from "../../../src/core/clock.ts";
 import type { TableLayout } from "../../../src/core/rows/rows.ts";
+import type { AwaitedFact, StuckFact } from "../../../src/core/rows/waiting-rows.ts";
 import type { Database, DatabaseRow } from "../../../src/sink/database/database.ts";
 import { createTables } from "../../../src/sink/tables/schema.ts";
 import { BatchWriter } from "../../../src/sink/writer/batch-writer.ts";
 import type { BatchLimits } from "../../../src/sink/writer/lane.ts";
-import type { AwaitedFact } from "../../../src/sink/writer/refused/awaited-parents.ts";
 import { lockHoldersAt } from "../../../src/sink/writer/refused/lock-holders.ts";
-import type { StuckFact } from "../../../src/sink/writer/refused/stuck-rows.ts";
 import type { WriterEvents, WriterParts } from "../../../src/sink/writer/writer-events.ts";
 import type { WrittenFact } from "../../../src/sink/writer/writing.ts";
 import { messagesOf, type RowMessage, type TrackedMessages } from "../fakes/message-submissions.ts";

@@ -13,6 +13,7 @@ import { fullJitter } from "../../../core/back-off.ts";
 import type { Clock } from "../../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../../core/messages/message.ts";
 import type { Random } from "../../../core/random.ts";
+import type { AwaitedFact } from "../../../core/rows/waiting-rows.ts";
 import type { SqlProblem } from "../../database/sql-faults.ts";
 import type { WritingPlace } from "../lane.ts";
 import type { RowWriter } from "../row-writer.ts";
@@ -20,20 +21,6 @@ import type { PendingRow } from "../sql/pending-rows.ts";
 import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
 import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
 import type { RefusedRow } from "./row-isolation.ts";
-
-/** What is reported about the rows of one table and partition that wait for their parents. */
-export interface AwaitedFact extends TopicPartition {
-	readonly table: string;
-	/** The first of these rows in the log, how many there are, and the foreign key that the first waits for. */
-	readonly id: string;
-	readonly offset: number;
-	readonly rows: number;
-	readonly constraint: string | null;
-	/** How long the table's rows may wait, ms. */
-	readonly waitMs: number;
-	/** Wall-clock time at which the oldest wait began, ms. */
-	readonly sinceMs: number;
-}
 
 /** What it needs from the writer. */
 export interface AwaitedParentsParts {

@@ -9,6 +9,7 @@ import type { Clock } from "../../../core/clock.ts";
 import type { TopicPartition } from "../../../core/messages/message.ts";
 import type { Random } from "../../../core/random.ts";
 import type { RowBlock } from "../../../core/rows/rows.ts";
+import type { AwaitedFact, StuckFact } from "../../../core/rows/waiting-rows.ts";
 import type { SqlProblem } from "../../database/sql-faults.ts";
 import { AtomicRows } from "../atomic/atomic-rows.ts";
 import type { BatchLimits, WritingPlace } from "../lane.ts";
@@ -18,10 +19,10 @@ import type { RowWriter } from "../row-writer.ts";
 import type { PendingRow } from "../sql/pending-rows.ts";
 import { TogetherWriter } from "../together-writer.ts";
 import type { Writing } from "../writing.ts";
-import { type AwaitedFact, AwaitedParents } from "./awaited-parents.ts";
+import { AwaitedParents } from "./awaited-parents.ts";
 import type { HeldRow } from "./held-partition.ts";
 import { HeldRows } from "./held-rows.ts";
-import { type StuckFact, StuckRows } from "./stuck-rows.ts";
+import { StuckRows } from "./stuck-rows.ts";
 import { ToldFacts } from "./told-facts.ts";
 
 /** What it needs from the writer. */

@@ -10,6 +10,7 @@
 import { fullJitter } from "../../../core/back-off.ts";
 import { partitionName, type TopicPartition } from "../../../core/messages/message.ts";
 import type { Random } from "../../../core/random.ts";
+import type { StuckFact } from "../../../core/rows/waiting-rows.ts";
 import { hintFor, type SqlProblem } from "../../database/sql-faults.ts";
 import type { WritingPlace } from "../lane.ts";
 import type { HeldFrom } from "../lane-writer.ts";
@@ -19,22 +20,6 @@ import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts
 import type { Writing } from "../writing.ts";
 import { withHolders } from "./row-search.ts";
 import { type KnownStuck, StuckTable } from "./stuck-table.ts";
-
-/** What is reported about the stuck rows of one table and partition. */
-export interface StuckFact extends TopicPartition {
-	readonly table: string;
-	/** The first of these rows in the log, and how many there are. */
-	readonly id: string;
-	readonly offset: number;
-	readonly rows: number;
-	readonly sqlstate: string;
-	/** The server's words, and who holds the lock if it is one. */
-	readonly message: string;
-	/** What to do; null if nothing is better than the message. */
-	readonly hint: string | null;
-	/** Wall time, ms. */
-	readonly sinceMs: number;
-}
 
 /** What it needs from the writer. */
 export interface StuckRowsParts {
