@@ -2,8 +2,8 @@
 import { isTopicMeant } from "../../core/messages/message.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import { existingTopics } from "../watches/access-watch.ts";
+import type { FirstStart } from "./first-start.ts";
 import type { GroupConsumerParts } from "./group-consumer-parts.ts";
-import type { FirstStart } from "./start-position.ts";
 
 /** Configured topics that don't exist, and those that this user may not see. */
 export interface FirstLook {

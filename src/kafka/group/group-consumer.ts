@@ -12,7 +12,6 @@
 
 import { EventEmitter } from "eventemitter3";
 import { exponentialBackOff } from "../../core/back-off.ts";
-import type { Timer } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { OffsetSet, WantedOffset } from "../../core/offsets/set-offset.ts";
@@ -26,10 +25,10 @@ import { Assignment } from "./assignment.ts";
 import { longHeartbeats } from "./broker-heartbeats.ts";
 import { CoordinatorContact } from "./coordinator-contact.ts";
 import { lookBeforeJoining } from "./first-look.ts";
+import { FirstStart } from "./first-start.ts";
 import type { GroupConsumerEvents, GroupConsumerParts } from "./group-consumer-parts.ts";
 import { JoinRefusal } from "./join-refusal.ts";
 import { SessionWatch } from "./session-watch.ts";
-import { FirstStart } from "./start-position.ts";
 import { returnsUnseen, StaticReturn } from "./static-return.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -49,7 +48,7 @@ const REFUSED = { minMs: 2_000, maxMs: 30_000 };
 /** The member of the consumer group. */
 export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #parts: GroupConsumerParts;
-	readonly #firstStart = new FirstStart();
+	readonly #firstStart: FirstStart;
 	readonly #stopped = lifetime();
 	readonly #session: SessionWatch;
 	#client: GroupClient | null = null;
@@ -65,12 +64,13 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	#polling: Promise<void> = Promise.resolve();
 	#rebalances = 0;
 	readonly #contact: CoordinatorContact;
-	#firstStartEnds: Timer | null = null;
+
 	constructor(parts: GroupConsumerParts) {
 		super();
 		this.#parts = parts;
 		const timeoutMs = Number(parts.kafka.properties["session.timeout.ms"] ?? DEFAULT_SESSION_TIMEOUT_MS);
 		this.#session = new SessionWatch(parts.clock, timeoutMs);
+		this.#firstStart = new FirstStart(parts.clock, timeoutMs);
 		this.#refusal = new JoinRefusal(parts.clock, parts.kafka);
 		this.#contact = new CoordinatorContact(parts.kafka.brokers);
 	}
@@ -216,7 +216,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (this.#stopped.signal.aborted) return true;
 		if (leave && this.#client) await this.#giveUpSubscription(LEAVE_TIMEOUT_MS);
 		this.#stopped.abort(new Error("closing"));
-		this.#firstStartEnds?.cancel();
+		this.#firstStart.end();
 		await this.#startingOver;
 		const client = this.#client;
 		client?.wake();
@@ -437,10 +437,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 					this.emit("group:joined", { partitions });
 				},
 				startResolved: (start) => {
-					// By then every member that began together with this one has stored its starts, or was given up and others have stored them.
-					this.#firstStartEnds ??= clock.after(2 * this.#session.timeoutMs, () => this.#firstStart.end());
-					const wasUnseen = this.#firstStart.begun(start);
-					if (wasUnseen) clock.after(2 * this.#session.timeoutMs, () => this.#firstStart.seenBy(start.topic));
+					this.#firstStart.begun(start);
 					this.emit("start:resolved", start);
 				},
 				startFailed: (fact) => this.emit("start:failed", fact),

@@ -21,6 +21,7 @@ import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import { type OffsetPlan, planOffset } from "../offsets/offset-plan.ts";
 import type { OffsetStore } from "../offsets/offset-store.ts";
 import type { PositionNotes } from "../offsets/position-notes.ts";
+import type { FirstStart } from "./first-start.ts";
 import { decidePosition, decideStart, type LogBounds, type OutOfRange, type OutOfRangePolicy } from "./start-decision.ts";
 
 /** Requests to the broker. All reject with the broker's error; offsets are numbers, null if there is none. */
@@ -86,59 +87,6 @@ export interface StartResolution {
 	readonly notes: Pick<PositionNotes, "read" | "owner">;
 	/** Offsets that a person wants, by partition name. */
 	readonly set?: ReadonlyMap<string, number>;
-}
-
-/**
- * The partitions that `startFrom` applies to: those that existed when this member looked before it joined, in topics without any committed
- * or noted position. Partitions that appear later start at their beginning. Looking before joining avoids races between members that start
- * together: whoever joins the first generation looked before anybody could commit. It is over once every first start must have been stored:
- * a partition without a commit then belongs to a topic that was deleted and created again.
- */
-export class FirstStart {
-	readonly #present = new Set<string>();
-
-	/** Topics that this user may not see: nobody can tell whether they exist. */
-	readonly #unseen = new Set<string>();
-	/** Partitions of these topics that have begun since. */
-	readonly #begun = new Set<string>();
-
-	/** From now on every start counts as a later one, except in topics that were not seen yet. Idempotent. */
-	end(): void {
-		this.#present.clear();
-	}
-
-	/** A topic that this user may not see may still exist: once it may be seen, it starts as if it had been there. */
-	unseen(topic: string): void {
-		this.#unseen.add(topic);
-	}
-
-	/** Notes a topic's partitions with what the group has committed for them, as seen before joining; `noted` are names of partitions. */
-	seen(partitions: readonly StoredOffset[], noted: { has(name: string): boolean } = new Set()): void {
-		if (partitions.some((each) => each.offset !== null || noted.has(partitionName(each)))) return;
-		for (const partition of partitions) this.#present.add(partitionName(partition));
-	}
-
-	/**
-	 * The partition has begun. If it has no offset later, it belongs to another log or a restored table, and must not begin by `startFrom`.
-	 * True if its topic was unseen.
-	 */
-	begun(partition: TopicPartition): boolean {
-		const name = partitionName(partition);
-		this.#present.delete(name);
-		const wasUnseen = this.#unseen.has(partition.topic);
-		if (wasUnseen) this.#begun.add(name);
-		return wasUnseen;
-	}
-
-	/** An unseen topic has begun everywhere by now: a partition added to it later counts as a later one. */
-	seenBy(topic: string): void {
-		this.#unseen.delete(topic);
-	}
-
-	has(partition: TopicPartition): boolean {
-		const name = partitionName(partition);
-		return this.#present.has(name) || (this.#unseen.has(partition.topic) && !this.#begun.has(name));
-	}
 }
 
 /** A partition whose start can't be resolved now. */

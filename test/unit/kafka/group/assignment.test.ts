@@ -5,7 +5,7 @@ import type { StoredNote } from "../../../../src/core/offsets/position-note.ts";
 import type { GroupClient } from "../../../../src/kafka/client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
 import { Assignment } from "../../../../src/kafka/group/assignment.ts";
-import { FirstStart } from "../../../../src/kafka/group/start-position.ts";
+import { FirstStart } from "../../../../src/kafka/group/first-start.ts";
 import { ManualClock, settle } from "../../../support/fakes/manual-clock.ts";
 
 const { assignPartitions, revokePartitions } = kafkaErrors;
@@ -101,7 +101,7 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 				if (changes.length > 0) steps.push(`noted ${names(changes)} in ${changes[0]?.note.log.id}`);
 			},
 		},
-		firstStart: new FirstStart(),
+		firstStart: new FirstStart(clock, 10_000),
 		startFrom: "earliest",
 		onOffsetOutOfRange: "park",
 		incremental,

@@ -3,13 +3,14 @@ import type { TopicPartition } from "../../../../src/core/messages/message.ts";
 import type { LogId, LogIdentity } from "../../../../src/core/offsets/log-identity.ts";
 import type { PositionNote } from "../../../../src/core/offsets/position-note.ts";
 import { KafkaError, kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
+import { FirstStart } from "../../../../src/kafka/group/first-start.ts";
 import {
-	FirstStart,
 	resolveStartPositions,
 	type StartFrom,
 	type StartQueries,
 	type StartResolution,
 } from "../../../../src/kafka/group/start-position.ts";
+import { ManualClock } from "../../../support/fakes/manual-clock.ts";
 
 const partition = { topic: "t", partition: 0 };
 
@@ -75,8 +76,14 @@ function begun(offset: number) {
 	return { by: "me", began: offset, held: null, deaths: [] };
 }
 
-function present(): FirstStart {
-	const first = new FirstStart();
+const SESSION_MS = 10_000;
+
+function firstStartOf(clock = new ManualClock()): FirstStart {
+	return new FirstStart(clock, SESSION_MS);
+}
+
+function present(clock?: ManualClock): FirstStart {
+	const first = firstStartOf(clock);
 	first.seen([{ ...partition, offset: null }]);
 	return first;
 }
@@ -127,35 +134,43 @@ describe("the start position", () => {
 	});
 
 	it("is the beginning for a partition that appeared later", async () => {
-		expect(await resolved({ startFrom: "latest", firstStart: new FirstStart() })).toMatchObject({ offset: 5, from: "beginning" });
+		expect(await resolved({ startFrom: "latest", firstStart: firstStartOf() })).toMatchObject({ offset: 5, from: "beginning" });
 	});
 
 	it.each([
 		["had committed others before", { ...partition, partition: 1, offset: 3 }, []],
 		["had noted others before", { ...partition, partition: 1, offset: null }, ["t/1"]],
 	])("is the beginning for partitions of a topic of which the group %s", async (_, other, noted) => {
-		const firstStart = new FirstStart();
+		const firstStart = firstStartOf();
 		firstStart.seen([other, { ...partition, offset: null }], new Set(noted));
 		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 5, from: "beginning" });
 	});
 
 	it("of a topic that could not be seen before is as configured, once for each partition; of one that is added later its beginning", async () => {
-		const firstStart = new FirstStart();
+		const clock = new ManualClock();
+		const firstStart = firstStartOf(clock);
+		const added = { ...partition, partition: 7 };
 		firstStart.unseen(partition.topic);
-		firstStart.end();
+		firstStart.begun({ topic: "another", partition: 0 });
+		await clock.advance(3 * SESSION_MS);
 		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 99, from: "latest" });
-		expect(firstStart.begun(partition)).toBe(true);
+		firstStart.begun(partition);
 		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 5, from: "beginning" });
-		expect(firstStart.has({ ...partition, partition: 7 })).toBe(true);
-		firstStart.seenBy(partition.topic);
-		expect(firstStart.has({ ...partition, partition: 7 })).toBe(false);
-		expect(firstStart.begun({ ...partition, partition: 7 })).toBe(false);
+		await clock.advance(2 * SESSION_MS - 1);
+		expect(firstStart.has(added)).toBe(true);
+		await clock.advance(1);
+		expect(firstStart.has(added)).toBe(false);
 	});
 
-	it("is the beginning of a topic that was made again after every first start", async () => {
-		const firstStart = present();
-		firstStart.end();
+	it("is the beginning of a topic that was made again after every first start: two sessions behind this member's first", async () => {
+		const clock = new ManualClock();
+		const firstStart = present(clock);
+		firstStart.begun({ ...partition, partition: 7 });
+		await clock.advance(2 * SESSION_MS - 1);
+		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 99, from: "latest" });
+		await clock.advance(1);
 		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 5, from: "beginning" });
+		expect(clock.pending).toEqual([]);
 	});
 
 	it("of a partition that has begun and of which nothing is kept any more is the beginning, whatever it was at first", async () => {

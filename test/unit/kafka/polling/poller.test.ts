@@ -6,7 +6,7 @@ import type { PackedBatch } from "../../../../src/core/messages/packed-batch.ts"
 import type { Polled } from "../../../../src/kafka/client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
 import { Assignment } from "../../../../src/kafka/group/assignment.ts";
-import { FirstStart } from "../../../../src/kafka/group/start-position.ts";
+import { FirstStart } from "../../../../src/kafka/group/first-start.ts";
 import { packedByPartition } from "../../../../src/kafka/polling/plain-polls.ts";
 import { Poller } from "../../../../src/kafka/polling/poller.ts";
 import { ManualClock, settle } from "../../../support/fakes/manual-clock.ts";
@@ -167,7 +167,7 @@ describe("messages that a poll gathered under an assignment that is over", () =>
 				goOn: async () => {},
 			},
 			notes: { owner: "me", read: async () => new Map(), begin: async () => {} },
-			firstStart: new FirstStart(),
+			firstStart: new FirstStart(clock, 10_000),
 			startFrom: "earliest",
 			onOffsetOutOfRange: "park",
 			incremental: true,

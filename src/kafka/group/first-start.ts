@@ -1,0 +1,60 @@
+/**
+ * The partitions that `startFrom` applies to: those that existed when this member looked before it joined, in topics without any committed
+ * or noted position. Partitions that appear later start at their beginning. Looking before joining avoids races between members that start
+ * together: whoever joins the first generation looked before anybody could commit. It is over once every first start must have been stored:
+ * a partition without a commit then belongs to a topic that was deleted and created again.
+ */
+import type { Clock, Timer } from "../../core/clock.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import type { StoredOffset } from "../client/group-client.ts";
+
+/** Knows which partitions begin for the first time. One per member. */
+export class FirstStart {
+	readonly #clock: Clock;
+	/** By then every member that began together with this one has stored its starts, or was given up and others have stored them. */
+	readonly #overAfterMs: number;
+	readonly #present = new Set<string>();
+	/** Topics that this user may not see: nobody can tell whether they exist. */
+	readonly #unseen = new Set<string>();
+	/** Partitions of these topics that have begun since. */
+	readonly #begun = new Set<string>();
+	#ends: Timer | null = null;
+
+	constructor(clock: Clock, sessionMs: number) {
+		this.#clock = clock;
+		this.#overAfterMs = 2 * sessionMs;
+	}
+
+	/** From now on every start counts as a later one, except in topics that were not seen yet. Idempotent. */
+	end(): void {
+		this.#ends?.cancel();
+		this.#present.clear();
+	}
+
+	/** A topic that this user may not see may still exist: once it may be seen, it starts as if it had been there. */
+	unseen(topic: string): void {
+		this.#unseen.add(topic);
+	}
+
+	/** Notes a topic's partitions with what the group has committed for them, as seen before joining; `noted` are names of partitions. */
+	seen(partitions: readonly StoredOffset[], noted: { has(name: string): boolean } = new Set()): void {
+		if (partitions.some((each) => each.offset !== null || noted.has(partitionName(each)))) return;
+		for (const partition of partitions) this.#present.add(partitionName(partition));
+	}
+
+	/** The partition has begun. If it has no offset later, it belongs to another log or a restored table, and must not begin by `startFrom`. */
+	begun({ topic, partition }: TopicPartition): void {
+		const name = partitionName({ topic, partition });
+		this.#ends ??= this.#clock.after(this.#overAfterMs, () => this.end());
+		this.#present.delete(name);
+		if (!this.#unseen.has(topic)) return;
+		this.#begun.add(name);
+		// By then it has begun everywhere: a partition added to it later counts as a later one.
+		this.#clock.after(this.#overAfterMs, () => this.#unseen.delete(topic));
+	}
+
+	has(partition: TopicPartition): boolean {
+		const name = partitionName(partition);
+		return this.#present.has(name) || (this.#unseen.has(partition.topic) && !this.#begun.has(name));
+	}
+}
