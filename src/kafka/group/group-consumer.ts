@@ -12,14 +12,12 @@
 
 import { EventEmitter } from "eventemitter3";
 import { exponentialBackOff } from "../../core/back-off.ts";
-import { messageOf } from "../../core/errors.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { OffsetSet, WantedOffset } from "../../core/offsets/set-offset.ts";
 import type { Problem } from "../../core/problem.ts";
 import { lifetime } from "../../core/waiting/lifetime.ts";
-import { explainUnreachable } from "../client/connect.ts";
 import type { GroupClient } from "../client/group-client.ts";
-import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import { kafkaErrors } from "../client/kafka-error.ts";
 import { Poller } from "../polling/poller.ts";
 import { Assignment } from "./assignment.ts";
 import { longHeartbeats } from "./broker-heartbeats.ts";
@@ -28,16 +26,15 @@ import { lookBeforeJoining } from "./first-look.ts";
 import { FirstStart } from "./first-start.ts";
 import type { GroupConsumerEvents, GroupConsumerParts } from "./group-consumer-parts.ts";
 import { JoinRefusal } from "./join-refusal.ts";
+import { MemberClient } from "./member-client.ts";
 import { SessionWatch } from "./session-watch.ts";
 import { returnsUnseen, StaticReturn } from "./static-return.ts";
 
-const CONNECT_TIMEOUT_MS = 5_000;
 const LEAVE_TIMEOUT_MS = 5_000;
 /** Maximum wait of a close. A drain ends by its own deadline; this is for a client that reports no revocation. */
 const GIVE_UP_MS = 60_000;
 /** How long to wait after leaving without partitions: nothing confirms that the request was sent, but it is sent at once. */
 const LEAVE_WITHOUT_PARTITIONS_MS = 500;
-const RETRY = { minMs: 200, maxMs: 5_000 };
 /** librdkafka's default of `session.timeout.ms`. */
 const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
 const OUT_OF_RANGE_CODES: readonly number[] = [kafkaErrors.autoOffsetReset, kafkaErrors.offsetOutOfRange];
@@ -51,12 +48,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #firstStart: FirstStart;
 	readonly #stopped = lifetime();
 	readonly #session: SessionWatch;
-	#client: GroupClient | null = null;
+	readonly #clients: MemberClient;
 	#assignment: Assignment | null = null;
-	/** Former clients that are not closed yet. */
-	readonly #formers = new Set<GroupClient>();
-	#startingOver: Promise<void> = Promise.resolve();
-	#isStartingOver = false;
 	readonly #refusal: JoinRefusal;
 	/** How many clients in a row gave up because the group refused them. */
 	#refusedClients = 0;
@@ -73,6 +66,26 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#firstStart = new FirstStart(parts.clock, timeoutMs);
 		this.#refusal = new JoinRefusal(parts.clock, parts.kafka);
 		this.#contact = new CoordinatorContact(parts.kafka.brokers);
+		this.#clients = new MemberClient({
+			...parts,
+			stopped: this.#stopped.signal,
+			made: (client) =>
+				client.on("broker:error", (fact) => {
+					this.emit("broker:error", fact);
+					if (UNKNOWN_TOPIC.includes(fact.code)) this.emit("topic:unknown");
+					this.#contact.failed(fact.cause ?? null);
+				}),
+			connected: (client) => this.#use(client),
+			gone: () => {
+				this.#contact.replaced();
+				this.#assignment?.abandon();
+			},
+			idle: () => this.#polling,
+			connectFailed: (fact) => this.emit("connect:failed", fact),
+			refused: ({ kafkaCode, message }) => {
+				if (JoinRefusal.isOne(kafkaCode)) this.#refusal.refused(kafkaCode, message);
+			},
+		});
 	}
 
 	/** The partitions this member has. */
@@ -81,12 +94,12 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	}
 
 	get connected(): boolean {
-		return this.#client !== null;
+		return this.client !== null;
 	}
 
 	/** True while a client's close is under way: the process can't end by itself before that is over. */
 	get hangs(): boolean {
-		return [this.#client, ...this.#formers].some((each) => each?.hangs === true);
+		return this.#clients.hangs;
 	}
 
 	/** Why it is not a member of its group, if the group gave a reason. */
@@ -111,26 +124,22 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	/** The connected client; null before that. For positions and commits. */
 	get client(): GroupClient | null {
-		return this.#client;
+		return this.#clients.current;
 	}
 
 	/** Connects (trying for ever), reads what exists, joins. Resolves when subscribed, or when `close` came first. */
 	async start(): Promise<void> {
-		const isConnected = await this.#untilDone(
-			() => this.#connect(),
-			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
-		);
-		if (!isConnected) return;
-		const hasLooked = await this.#untilDone(
+		if (!(await this.#clients.connect())) return;
+		const hasLooked = await this.#clients.untilDone(
 			async () => {
-				if (!this.#client || this.#contact.isStranded) await this.#reconnect();
-				const { missing, refused } = await lookBeforeJoining(this.#client as GroupClient, this.#parts, this.#firstStart);
+				if (!this.client || this.#contact.isStranded) await this.#clients.reconnect();
+				const { missing, refused } = await lookBeforeJoining(this.client as GroupClient, this.#parts, this.#firstStart);
 				if (missing.length > 0) this.emit("topics:missing", { topics: missing });
 				for (const fact of refused) this.emit("topic:refused", fact);
 			},
-			(message, failures, retryInMs) => {
+			(fact) => {
 				const { away } = this.#contact;
-				this.emit("look:failed", { message: away === null ? message : `${message}; ${away}`, failures, retryInMs });
+				this.emit("look:failed", away === null ? fact : { ...fact, message: `${fact.message}; ${away}` });
 			},
 		);
 		if (!hasLooked) return;
@@ -147,13 +156,13 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	/** Gives up its partitions and joins anew, so that the group assigns them again: for a member that found out that it is a zombie. */
 	rejoin(): void {
 		if (this.#stopped.signal.aborted) return;
-		this.#client?.unsubscribe();
+		this.client?.unsubscribe();
 		this.#subscribe();
 	}
 
 	/** Replaces a stuck client by a new one, which joins anew. */
 	replaceClient(): void {
-		if (this.#hasJoined && this.#client) this.#startOverIn(0);
+		if (this.#hasJoined && this.client) this.#startOverIn(0);
 	}
 
 	/**
@@ -162,26 +171,16 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	 * already.
 	 */
 	async renewClient(): Promise<boolean> {
-		if (!this.#hasJoined || !this.#client || this.#isStartingOver) return false;
-		const trial = this.#parts.createClient();
-		await trial.connect(CONNECT_TIMEOUT_MS).finally(() => this.#retire(trial));
-		if (this.#stopped.signal.aborted || this.#isStartingOver) return false;
+		if (!this.#hasJoined || !this.client || this.#clients.isStartingOver) return false;
+		await this.#clients.tryOut();
+		if (this.#stopped.signal.aborted || this.#clients.isStartingOver) return false;
 		if (!this.#contact.isLost) await this.#giveUpSubscription(GIVE_UP_MS);
 		this.replaceClient();
 		return true;
 	}
 
 	#startOverIn(delayMs: number): void {
-		const { signal } = this.#stopped;
-		if (this.#isStartingOver || signal.aborted) return;
-		this.#isStartingOver = true;
-		const waited = delayMs > 0 ? this.#parts.clock.sleep(delayMs, signal) : Promise.resolve();
-		this.#startingOver = waited
-			.then(() => this.#startOver())
-			.catch(() => {})
-			.finally(() => {
-				this.#isStartingOver = false;
-			});
+		this.#clients.startOverIn(delayMs, () => this.#subscribe());
 	}
 
 	/** Moves a partition to the offset that `from` returns, which is called when no poll is under way; null: leave it. */
@@ -195,16 +194,16 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {
-		this.#client?.pause(partitions);
+		this.client?.pause(partitions);
 	}
 
 	resume(partitions: readonly TopicPartition[]): void {
-		this.#client?.resume(partitions);
+		this.client?.resume(partitions);
 	}
 
 	/** The daemon begins to stop, and wants to be done by then (monotonic). */
 	stopsBy(deadline: number): void {
-		this.#client?.endQueriesBy(deadline);
+		this.client?.endQueriesBy(deadline);
 	}
 
 	/**
@@ -214,16 +213,10 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	 */
 	async close({ leave = false, withinMs }: { leave?: boolean; withinMs: number }): Promise<boolean> {
 		if (this.#stopped.signal.aborted) return true;
-		if (leave && this.#client) await this.#giveUpSubscription(LEAVE_TIMEOUT_MS);
+		if (leave && this.client) await this.#giveUpSubscription(LEAVE_TIMEOUT_MS);
 		this.#stopped.abort(new Error("closing"));
 		this.#firstStart.end();
-		await this.#startingOver;
-		const client = this.#client;
-		client?.wake();
-		await this.#polling;
-		const formers = [...this.#formers].map((each) => each.close({ withinMs }));
-		const closed = await Promise.all([client?.close({ withinMs, onlyIfAnswered: true }) ?? true, ...formers]);
-		return closed.every(Boolean);
+		return this.#clients.close(withinMs);
 	}
 
 	/** A static member that closes stays in the group; one that ends its subscription first leaves it. */
@@ -234,93 +227,31 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 				timer.cancel();
 				resolve();
 			});
-			this.#client?.unsubscribe();
+			this.client?.unsubscribe();
 		});
-	}
-
-	/** Repeats `attempt` until it succeeds (true), is fatal (false), or `close` comes first (false). */
-	async #untilDone(attempt: () => Promise<void>, failed: (message: string, failures: number, retryInMs: number) => void): Promise<boolean> {
-		const { signal } = this.#stopped;
-		for (let failures = 1; !signal.aborted; failures++) {
-			try {
-				await attempt();
-				if (!signal.aborted) return true;
-				// Closed meanwhile: this client never joined, and nobody else will close it.
-				await this.#client?.close();
-			} catch (error) {
-				const retryInMs = exponentialBackOff(failures, RETRY);
-				failed(messageOf(error), failures, retryInMs);
-				if (error instanceof KafkaError && JoinRefusal.isOne(error.kafkaCode)) this.#refusal.refused(error.kafkaCode, error.message);
-				await this.#parts.clock.sleep(retryInMs, signal).catch(() => {});
-			}
-		}
-		return false;
-	}
-
-	/** Starts over with a new client in place of a stuck one, whose partitions belong to others by now. */
-	async #startOver(): Promise<void> {
-		const isConnected = await this.#untilDone(
-			() => this.#reconnect(),
-			(message, failures, retryInMs) => this.emit("connect:failed", { message, failures, retryInMs }),
-		);
-		if (isConnected) this.#subscribe();
 	}
 
 	#subscribe(): void {
-		this.#client?.subscribe(this.#parts.kafka.topics);
+		this.client?.subscribe(this.#parts.kafka.topics);
 		this.#contact.joining();
 	}
 
-	async #reconnect(): Promise<void> {
-		const former = this.#client;
-		this.#client = null;
-		this.#contact.replaced();
-		if (former) {
-			this.#assignment?.abandon();
-			await this.#polling;
-			this.#retire(former);
-		}
-		await this.#connect();
-	}
-
-	#retire(client: GroupClient): void {
-		this.#formers.add(client);
-		void client.close().then((isClosed) => isClosed && this.#formers.delete(client));
-	}
-
-	async #connect(): Promise<void> {
-		const client = this.#parts.createClient();
-		client.on("broker:error", (fact) => {
-			this.emit("broker:error", fact);
-			if (UNKNOWN_TOPIC.includes(fact.code)) this.emit("topic:unknown");
-			this.#contact.failed(fact.cause ?? null);
-		});
-		let lastError: string | null = null;
-		client.on("broker:error", ({ message }) => {
-			lastError = message;
-		});
-		try {
-			await client.connect(CONNECT_TIMEOUT_MS);
-		} catch (error) {
-			void client.close();
-			if (!(error instanceof KafkaError)) throw error;
-			const words = explainUnreachable(this.#parts.kafka, lastError ?? error.message);
-			throw new KafkaError(words, error.kafkaCode, { cause: error });
-		}
+	/** Listens to the client, and polls it. */
+	#use(client: GroupClient): void {
 		client.on("session:lost", () => this.#loseSession());
 		client.on("poll:late", () => this.#session.lost());
 		client.on("fatal", (fact) => {
-			if (this.#client === client) this.#clientGaveUp(fact);
+			if (this.client === client) this.#clientGaveUp(fact);
 		});
 		client.on("stats", (fact) => {
-			if (this.#client === client) this.#readMembership(fact.json);
+			if (this.client === client) this.#readMembership(fact.json);
 			this.emit("stats", fact);
 		});
 		const poller = this.#createPoller(client);
 		const assignment = this.#createAssignment(client, poller, this.#createReturn(client));
 		this.#assignment = assignment;
 		client.on("rebalance", ({ code, partitions }) => {
-			if (this.#client === client) this.#rebalances++;
+			if (this.client === client) this.#rebalances++;
 			// After a lost session an old assignment may arrive, mostly an empty one, before the revocation of the lost partitions.
 			if (code === kafkaErrors.assignPartitions && assignment.partitions.length === 0) {
 				this.#session.begun();
@@ -328,7 +259,6 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			}
 			assignment.rebalanced(code, partitions);
 		});
-		this.#client = client;
 		// Polls begin before there is anything to fetch: only polls bring the statistics, which say why a request fails.
 		this.#polling = poller.run();
 	}
@@ -339,7 +269,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 			member: this.#parts.member,
 			clock: this.#parts.clock,
 			ended: this.#stopped.signal,
-			isCurrent: () => this.#client === client,
+			isCurrent: () => this.client === client,
 			listener: {
 				polling: () => this.#session.polling(),
 				polled: (fact) => this.emit("polled", fact),
@@ -397,7 +327,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return new StaticReturn({
 			clock,
 			ended: this.#stopped.signal,
-			isCurrent: () => this.#client === client,
+			isCurrent: () => this.client === client,
 			topics: kafka.topics,
 			client,
 			offsets,
