@@ -53,11 +53,6 @@ const ACCESS_IDLE_MS = 5_000;
  * container's ten seconds.
  */
 const LEAST_LEAVE_MS = 500;
-/**
- * Threads in reserve, of 10 MB each. `empty`: a member without partitions gets several at once. `eager`, at most: after a rebalance a member
- * may have all others than before. `incremental`: a member that has some mostly gets one more.
- */
-const RESERVES = { empty: 2, eager: 4, incremental: 1 };
 
 /** All parts between Kafka and the committed offset, wired. One life: `start`, then `stop`. */
 export class Delivery {
@@ -105,7 +100,8 @@ export class Delivery {
 		this.reserves = new ReserveThreads({
 			...parts,
 			turn: this.#turn,
-			count: () => this.#reserves(),
+			assigned: () => this.consumer.assigned.length,
+			incremental: isIncremental(config.kafka.protocol),
 			withinMs: config.handler.timeoutMs,
 			stopping: this.#stopping.signal,
 		});
@@ -200,14 +196,6 @@ export class Delivery {
 		this.#parts.threads.expire();
 		this.supervisor.handlerChanged();
 		this.reserves.handlerChanged();
-	}
-
-	#reserves(): number {
-		const { length } = this.consumer.assigned;
-		if (length === 0) return RESERVES.empty;
-		return isIncremental(this.#parts.config.kafka.protocol)
-			? RESERVES.incremental
-			: Math.min(RESERVES.eager, Math.max(RESERVES.empty, length));
 	}
 
 	/** The problems between Kafka and the ledger, as long as they last. */

@@ -9,14 +9,21 @@ import type { HandlerThreads } from "../worker/thread/handler-thread.ts";
 
 /** Delay before reserve threads are started again: an assignment's own threads come first. */
 const AGAIN_AFTER_MS = 2_000;
+/**
+ * Threads in reserve, of 10 MB each. `empty`: a member without partitions gets several at once. `eager`, at most: after a rebalance a member
+ * may have all others than before. `incremental`: a member that has some mostly gets one more.
+ */
+const RESERVES = { empty: 2, eager: 4, incremental: 1 };
 
 /** What keeping threads in reserve needs. */
 export interface ReserveThreadsParts {
 	readonly threads: Pick<HandlerThreads, "warm">;
 	readonly turn: Turn;
 	readonly clock: Clock;
-	/** How many threads there should be in reserve. */
-	readonly count: () => number;
+	/** Partitions that this member has now. */
+	readonly assigned: () => number;
+	/** True if assignments come as differences (cooperative, KIP-848). */
+	readonly incremental: boolean;
 	/** `handler.timeoutMs`. */
 	readonly withinMs: number;
 	readonly stopping: AbortSignal;
@@ -38,11 +45,11 @@ export class ReserveThreads {
 
 	/** As any handler that begins: not while a message that may end the process is in hand. Never rejects. */
 	async begin(): Promise<void> {
-		const { threads, turn, count, withinMs, stopping } = this.#parts;
+		const { threads, turn, withinMs, stopping } = this.#parts;
 		const endTurn = await turn.together(stopping);
 		try {
 			if (!endTurn || stopping.aborted) return;
-			const { isLoaded, failure } = await threads.warm(count(), withinMs);
+			const { isLoaded, failure } = await threads.warm(this.#count(), withinMs);
 			if (isLoaded) this.loaded();
 			else if (failure) this.#failed(failure.message);
 		} catch {
@@ -70,6 +77,12 @@ export class ReserveThreads {
 	/** A thread has loaded the module. */
 	loaded(): void {
 		this.#trouble = null;
+	}
+
+	#count(): number {
+		const assigned = this.#parts.assigned();
+		if (assigned === 0) return RESERVES.empty;
+		return this.#parts.incremental ? RESERVES.incremental : Math.min(RESERVES.eager, Math.max(RESERVES.empty, assigned));
 	}
 
 	#failed(words: string): void {

@@ -296,6 +296,7 @@ describe("a process with a packed poll under way", withAddon, () => {
 			const others = [undefined, null, {}, 7, "x"];
 			print([...new Set(others.flatMap((handle) => [
 				answer(() => addon.pollConsumer(handle, {}, 1, 1, 1)),
+				answer(() => addon.wakeConsumer(handle)),
 				answer(() => addon.releaseConsumer(handle)),
 			]))]);`,
 		);

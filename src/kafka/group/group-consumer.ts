@@ -149,7 +149,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	}
 
 	async #tellRareHeartbeats(): Promise<void> {
-		const intervalMs = this.#client ? await longHeartbeats(this.#client) : null;
+		const intervalMs = this.client ? await longHeartbeats(this.client) : null;
 		if (intervalMs !== null) this.emit("heartbeats:rare", { intervalMs });
 	}
 

@@ -164,7 +164,7 @@ napi_value wake_consumer(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value argument = nullptr;
   napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  queue_of(env, argument)->wake();
+  if (Queue* const queue = queue_of(env, argument)) (*queue)->wake();
   return nullptr;
 }
 

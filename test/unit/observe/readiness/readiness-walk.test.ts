@@ -412,7 +412,15 @@ const suites: readonly Suite<never>[] = [
 			let failure: HandlerFailure | null = missing;
 			const threads = { warm: async () => ({ isLoaded: failure === null, failure }) };
 			const stopping = new AbortController().signal;
-			const reserve = new ReserveThreads({ threads, turn: new Turn(), clock, count: () => 1, withinMs: 1_000, stopping });
+			const reserve = new ReserveThreads({
+				threads,
+				turn: new Turn(),
+				clock,
+				assigned: () => 1,
+				incremental: true,
+				withinMs: 1_000,
+				stopping,
+			});
 			await reserve.begin();
 			return {
 				reserve,
