@@ -6,7 +6,7 @@ import { ExitError } from "../../core/errors.ts";
 import { ownTables } from "../../daemon/daemon-parts.ts";
 import { type CrashSafety, crashSafetyOf } from "../../sink/database/crash-safety.ts";
 import { connectDatabase } from "../../sink/database/database.ts";
-import { problemOf } from "../../sink/database/sql-faults.ts";
+import { connectionHint, problemOf } from "../../sink/database/sql-faults.ts";
 import { withoutForeignKeys } from "../../sink/tables/foreign-keys.ts";
 import { checkOwnTables, checkTables, type TableFindings } from "../../sink/tables/schema-check.ts";
 import { type Finding, failed, ok, warning } from "./check-finding.ts";
@@ -31,7 +31,10 @@ export async function databaseFindings(config: Config, clock: Clock): Promise<Fi
 			...own.flatMap((table) => tableFindings(withUnlogged(table, safety), "the table is there")),
 		];
 	} catch (error) {
-		return [failed("database", error instanceof ExitError ? error.message : problemOf(error).message)];
+		if (error instanceof ExitError) return [failed("database", error.message)];
+		const problem = problemOf(error);
+		const hint = connectionHint(problem);
+		return [failed("database", hint ? `${problem.message}; ${hint}` : problem.message)];
 	} finally {
 		await database.close();
 	}

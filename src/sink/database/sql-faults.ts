@@ -93,6 +93,25 @@ function safeMessage(error: ServerError): string {
 	return safeMessageClasses.has(code.slice(0, 2)) && (!where || ownRoutines.has(routine)) ? message : "";
 }
 
+/** What to do if no connection can be made at a start or by a command; null if nothing is better than the message. */
+export function connectionHint({ code }: Pick<SqlProblem, "code">): string | null {
+	return unreachable.has(code) ? "is the address in database.url right, and does the server run?" : logInHint(code);
+}
+
+const unreachable: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH", "CONNECT_TIMEOUT"]);
+
+function logInHint(code: string): string | null {
+	switch (code) {
+		case "28P01":
+		case "28000":
+			return "look at the user, at the password (database.passwordFile, passwordCommand, else database.url), and at the server's pg_hba.conf; corrections are tried without a restart";
+		case "3D000":
+			return "look at the database's name in database.url, or create it; it goes on by itself";
+		default:
+			return null;
+	}
+}
+
 /** What to do about a systemic fault; null if nothing is better than the message. */
 export function hintFor({ code, fault, column, hint, message }: SqlProblem, table: string): string | null {
 	if (hint !== undefined) return hint;
@@ -115,9 +134,8 @@ export function hintFor({ code, fault, column, hint, message }: SqlProblem, tabl
 			return `create the schema of ${table}; it goes on by itself`;
 		case "28P01":
 		case "28000":
-			return "look at the user, at the password (database.passwordFile, passwordCommand, else database.url), and at the server's pg_hba.conf; corrections are tried without a restart";
 		case "3D000":
-			return "look at the database's name in database.url, or create it; it goes on by itself";
+			return logInHint(code);
 		case "53100":
 			return "free space on the server's disk; it goes on by itself";
 		case "23502":

@@ -6,7 +6,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
 import { crashSafetyOf } from "../database/crash-safety.ts";
 import type { Database } from "../database/database.ts";
-import { problemOf } from "../database/sql-faults.ts";
+import { connectionHint, problemOf } from "../database/sql-faults.ts";
 import { createTables } from "./schema.ts";
 
 /** What preparing tables needs. `signal` ends the attempts. */
@@ -45,7 +45,9 @@ async function tryOnce(parts: TablePreparationParts): Promise<boolean> {
 		await createTables(database, layouts);
 		await prepareOwn();
 	} catch (error) {
-		if (!signal.aborted) failed(problemOf(error).message, RETRY_MS);
+		const problem = problemOf(error);
+		const hint = connectionHint(problem);
+		if (!signal.aborted) failed(hint ? `${problem.message}; ${hint}` : problem.message, RETRY_MS);
 		return false;
 	}
 	await tellUnsafe(parts).catch(() => {});

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { joinTexts, separatorsFor, splitTexts } from "../../../src/core/rows/joined-texts.ts";
 import { faultCatalogue, renderFaultTable, type SqlFault } from "../../../src/sink/database/sql-fault-catalogue.ts";
-import { hintFor, problemOf } from "../../../src/sink/database/sql-faults.ts";
+import { connectionHint, hintFor, problemOf } from "../../../src/sink/database/sql-faults.ts";
 
 describe("what an error of the database means", () => {
 	it.each<[code: string, fault: SqlFault]>([
@@ -244,4 +244,16 @@ describe("separators", () => {
 	it("are the usual ones where nothing collides", () => {
 		expect(separatorsFor([["a", null]])).toEqual({ separator: "\x1e", nullMark: "\x1d" });
 	});
+});
+
+it("what to look at where no connection can be made", () => {
+	const hints = ["ECONNREFUSED", "ENOTFOUND", "28P01", "3D000", "42P01", "57P03"].map((code) => connectionHint(problemOf({ code })));
+	expect(hints).toEqual([
+		expect.stringMatching(/address in database\.url right/),
+		expect.stringMatching(/address in database\.url right/),
+		expect.stringMatching(/look at the user, at the password/),
+		expect.stringMatching(/database's name/),
+		null,
+		null,
+	]);
 });
