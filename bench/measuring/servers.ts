@@ -9,6 +9,7 @@ import { Producer } from "../../src/kafka/producer.ts";
 import { type EventLogOptions, eventLog } from "../../test/support/daemons/event-log.ts";
 import { kafkaMissing, startKafka } from "../../test/support/kafka/kafka-server.ts";
 import { kafkaAt, loadTopic } from "../../test/support/kafka/load-topic.ts";
+import { produceMany } from "../../test/support/kafka/produce-many.ts";
 import type { BenchSetting } from "../bench.ts";
 import { BenchDatabase } from "./bench-database.ts";
 import { endWithProcess } from "./end-with-process.ts";
@@ -58,7 +59,7 @@ export async function loadLog({ broker, brokers }: Servers, log: EventLogOptions
 		return;
 	}
 	await using producer = await Producer.connect(kafkaAt(brokers), { lingerMs: 20 });
-	await producer.produceMany(eventLog(log));
+	await produceMany(producer, eventLog(log));
 }
 
 /** Loads so many events of 100,000 ids, each id on one partition, none deleted; what a bench takes that asks about something else. */

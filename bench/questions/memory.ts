@@ -8,6 +8,7 @@ import { Producer, type ProducerRecord } from "../../src/kafka/producer.ts";
 import type { DaemonProcess } from "../../test/support/daemons/daemon-process.ts";
 import { differences, eventLog, type FoldedRow, foldingAlong, readTable } from "../../test/support/daemons/event-log.ts";
 import { createTopicWith, kafkaAt } from "../../test/support/kafka/load-topic.ts";
+import { produceMany } from "../../test/support/kafka/produce-many.ts";
 import { type BenchSetting, defineBench } from "../bench.ts";
 import { runningDaemon, startDaemon } from "../contenders/daemon-contender.ts";
 import { CommittedProgress } from "../measuring/committed-progress.ts";
@@ -125,7 +126,7 @@ class Backlog implements AsyncDisposable {
 
 	async #produceSome(): Promise<void> {
 		const some = Array.from({ length: PRODUCED_AT_ONCE }, () => this.#events.next().value as ProducerRecord);
-		this.produced += await this.#producer.produceMany(some);
+		this.produced += await produceMany(this.#producer, some);
 	}
 }
 

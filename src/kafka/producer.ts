@@ -143,33 +143,6 @@ export class Producer implements AsyncDisposable {
 		return askTopicSettings({ name, broker: CONTROLLER }, topics, QUERY_TIMEOUT_MS);
 	}
 
-	/** Produces many records in order, keeping the queue full. Resolves with the number delivered. */
-	async produceMany(records: Iterable<ProducerRecord>, inFlight = 50_000): Promise<number> {
-		let delivered = 0;
-		let failure: unknown;
-		let pending = 0;
-		let wake: () => void = () => {};
-		for (const record of records) {
-			pending++;
-			this.produce(record)
-				.then(
-					() => delivered++,
-					(error) => {
-						failure ??= error;
-					},
-				)
-				.finally(() => {
-					pending--;
-					wake();
-				});
-			if (failure) throw failure;
-			while (pending >= inFlight) await new Promise<void>((resolve) => (wake = resolve));
-		}
-		while (pending > 0) await new Promise<void>((resolve) => (wake = resolve));
-		if (failure) throw failure;
-		return delivered;
-	}
-
 	/**
 	 * Waits at most `flushMs` for outstanding deliveries. Records without a report by then are refused: the broker may or may not have them.
 	 * Later calls wait for the first: node-rdkafka never answers a second disconnect.

@@ -11,6 +11,7 @@ import { ClusterInspector, type GroupOffset } from "../../src/kafka/topics.ts";
 import { pockaffe } from "../support/daemons/command-line.ts";
 import { runDaemon } from "../support/daemons/daemon-process.ts";
 import { kafkaAt, loadTopic } from "../support/kafka/load-topic.ts";
+import { produceMany } from "../support/kafka/produce-many.ts";
 import { uniqueName } from "../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../support/postgres/test-database.ts";
 import { slowness } from "../support/slowness.ts";
@@ -77,7 +78,7 @@ export async function play(cases: readonly HostileCase[], way: Way): Promise<voi
 	await service.start();
 	await service.whileRunning(() => caughtUp({ brokers, group, topics: names, count: WAVE, withinMs: catchUpMs }));
 	await using producer = await Producer.connect(kafkaAt(brokers), { lingerMs: 0 });
-	for (const each of topics) await producer.produceMany(wave(each, WAVE));
+	for (const each of topics) await produceMany(producer, wave(each, WAVE));
 	await service.whileRunning(() => caughtUp({ brokers, group, topics: names, count: 2 * WAVE, withinMs: catchUpMs }));
 
 	const left = await Promise.all(topics.map(async (topic) => [topic, await readTables(db, topic)] as const));

@@ -7,6 +7,7 @@ import { type DaemonProcess, runDaemon } from "../support/daemons/daemon-process
 import { differences, eventLog, eventTable, foldEvents, readTable } from "../support/daemons/event-log.ts";
 import { committedOffsets } from "../support/kafka/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../support/kafka/load-topic.ts";
+import { produceMany } from "../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../support/postgres/test-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -93,9 +94,9 @@ describeOnKafka("partitions that change hands", () => {
 			await using producer = await Producer.connect(kafkaAt(brokers), { lingerMs: 5 });
 			await first.ready();
 			const other = await runDaemon(second.path, config);
-			await producer.produceMany(events.slice(20_000, 40_000));
+			await produceMany(producer, events.slice(20_000, 40_000));
 			await shared(first, other);
-			await producer.produceMany(events.slice(40_000));
+			await produceMany(producer, events.slice(40_000));
 			expect(await first.stop()).toBe(0);
 			try {
 				await waitFor(

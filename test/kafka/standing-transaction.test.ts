@@ -5,6 +5,7 @@ import { runDaemon } from "../support/daemons/daemon-process.ts";
 import { notReadyFor } from "../support/daemons/delivery-scene.ts";
 import { kafkaAt, loadTopic } from "../support/kafka/load-topic.ts";
 import { openTransaction } from "../support/kafka/open-transaction.ts";
+import { produceMany } from "../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../support/postgres/test-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -31,7 +32,7 @@ describeOnKafka("a transaction that hangs", () => {
 		await waitFor("ten rows", async () => (await rows()) === 10);
 		const transaction = await openTransaction(brokers, topic);
 		await using producer = await Producer.connect(kafkaAt(brokers));
-		await producer.produceMany(records(10, 30));
+		await produceMany(producer, records(10, 30));
 		await waitFor("the lag", async () => (await daemon.metric("pockaffe_consumer_lag_messages")) === 21);
 		// A series of its own although nobody here has seen the age of what waits.
 		expect(await daemon.metrics()).toMatch(/pockaffe_consumer_lag_seconds\{[^}]*partition="0"\} /);

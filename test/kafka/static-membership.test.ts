@@ -8,6 +8,7 @@ import { notReadyFor } from "../support/daemons/delivery-scene.ts";
 import { eventLog } from "../support/daemons/event-log.ts";
 import { untilCommitted } from "../support/kafka/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../support/kafka/load-topic.ts";
+import { produceMany } from "../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
 import { SteadyLoad } from "../support/kafka/steady-load.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres/test-database.ts";
@@ -66,7 +67,10 @@ async function scene(sessionTimeoutMs: number): Promise<Scene> {
 async function produce({ topic }: Scene, prefix: string): Promise<void> {
 	await using producer = await Producer.connect(kafkaAt(brokers));
 	const record = (i: number) => ({ topic, partition: i % PARTITIONS, key: `${prefix}${i}`, value: '{"name":"x"}' });
-	await producer.produceMany(Array.from({ length: 40 }, (_, i) => record(i)));
+	await produceMany(
+		producer,
+		Array.from({ length: 40 }, (_, i) => record(i)),
+	);
 }
 
 async function untilRows({ db }: Scene, count: number): Promise<void> {

@@ -6,6 +6,7 @@ import { Producer } from "../../src/kafka/producer.ts";
 import { DaemonProcess } from "../support/daemons/daemon-process.ts";
 import { untilCommitted } from "../support/kafka/group-offsets.ts";
 import { deleteTopic, kafkaAt, loadTopic, raisePartitions } from "../support/kafka/load-topic.ts";
+import { produceMany } from "../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../support/postgres/test-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -75,7 +76,7 @@ async function makeAgain(topic: string, partitions: number): Promise<void> {
 async function raise(topic: string, partitions: number): Promise<void> {
 	await raisePartitions(brokers, topic, partitions);
 	await using producer = await Producer.connect(kafkaAt(brokers));
-	await producer.produceMany(records(topic, partitions, "after"));
+	await produceMany(producer, records(topic, partitions, "after"));
 }
 
 describeOnKafka("the partitions of a static member that comes back", () => {

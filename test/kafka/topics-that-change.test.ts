@@ -6,6 +6,7 @@ import { ClusterInspector } from "../../src/kafka/topics.ts";
 import { type DaemonProcess, runDaemon } from "../support/daemons/daemon-process.ts";
 import { committedOffsets, setOffsets, untilCommitted } from "../support/kafka/group-offsets.ts";
 import { createTopicWith, deleteTopic, kafkaAt, loadTopic, raisePartitions } from "../support/kafka/load-topic.ts";
+import { produceMany } from "../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres/test-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -51,7 +52,7 @@ function records(topic: string, count: number, { partition = 0, prefix = "k" } =
 
 async function produce(topic: string, ...args: [count: number, where?: { partition?: number; prefix?: string }]): Promise<void> {
 	await using producer = await Producer.connect(kafkaAt(brokers));
-	await producer.produceMany(records(topic, ...args));
+	await produceMany(producer, records(topic, ...args));
 }
 
 async function ids({ db }: Run): Promise<string[]> {
@@ -146,7 +147,10 @@ describeOnKafka("a position outside the log", () => {
 		await waitFor("retention", async () => (await lowWatermark(topic)) === 10);
 		await using producer = await Producer.connect(kafkaAt(brokers));
 		const now = Date.now();
-		await producer.produceMany(records(topic, 5, { prefix: "kept" }).map((record) => ({ ...record, timestamp: now })));
+		await produceMany(
+			producer,
+			records(topic, 5, { prefix: "kept" }).map((record) => ({ ...record, timestamp: now })),
+		);
 		return topic;
 	}
 

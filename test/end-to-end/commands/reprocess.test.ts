@@ -12,6 +12,7 @@ import { connectDatabase } from "../../../src/sink/database/database.ts";
 import { type CommandResult, pockaffe } from "../../support/daemons/command-line.ts";
 import { DaemonProcess, runDaemon } from "../../support/daemons/daemon-process.ts";
 import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -66,7 +67,8 @@ async function scene(
 	let at = FIRST;
 	const produce = async (more: typeof records) => {
 		await using producer = await Producer.connect(kafkaAt(brokers));
-		await producer.produceMany(
+		await produceMany(
+			producer,
 			more.map(([key, value, partition = 0]): ProducerRecord => {
 				at += 1_000;
 				return { topic, partition, key, value: value && JSON.stringify(value), timestamp: at };

@@ -6,6 +6,7 @@ import { Producer, type ProducerRecord } from "../../../src/kafka/producer.ts";
 import { runDaemon } from "../../support/daemons/daemon-process.ts";
 import { untilCommitted } from "../../support/kafka/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase, type TestDatabase } from "../../support/postgres/test-database.ts";
 import { slowness } from "../../support/slowness.ts";
@@ -173,7 +174,7 @@ describeOnKafka("a log of rows that depend on each other", () => {
 		await using second = await runDaemon(folder.path, config);
 		await waiting(second);
 		await using producer = await Producer.connect(kafkaAt(brokers), { lingerMs: 5 });
-		await producer.produceMany(records(parents, 0, orders));
+		await produceMany(producer, records(parents, 0, orders));
 		await untilCommitted(brokers, group, children);
 		expect(await letters(db)).toEqual([]);
 		expect(await stored(db)).toEqual(fold([...lines, ...orders]));

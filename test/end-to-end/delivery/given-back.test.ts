@@ -3,6 +3,7 @@ import { expect, inject, it } from "vitest";
 import { Producer } from "../../../src/kafka/producer.ts";
 import { type DaemonProcess, runDaemon } from "../../support/daemons/daemon-process.ts";
 import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -40,7 +41,7 @@ describeOnKafka("a partition that an eager rebalance gives back", () => {
 		await using second = await runDaemon(folder.path, config);
 		await waitFor("a share for each", async () => (await second.status()).partitions.length === 1, 60_000);
 		await using producer = await Producer.connect(kafkaAt(brokers));
-		await producer.produceMany(records());
+		await produceMany(producer, records());
 		const after = await threadsOf(first, 1, 2);
 		const [kept] = [...after.keys()];
 		expect(after.get(kept as number)).toBe(before.get(kept as number));

@@ -7,6 +7,7 @@ import { notReadyFor } from "../../support/daemons/delivery-scene.ts";
 import { eventTable } from "../../support/daemons/event-log.ts";
 import { committedOffsets } from "../../support/kafka/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -42,7 +43,7 @@ function events(topic: string, from: number, to: number) {
 
 async function produce(topic: string, from: number, to: number): Promise<void> {
 	await using producer = await Producer.connect(kafkaAt(brokers));
-	await producer.produceMany(events(topic, from, to));
+	await produceMany(producer, events(topic, from, to));
 }
 
 async function inKafka(group: string, topic: string): Promise<number | null | undefined> {
@@ -103,7 +104,7 @@ describeOnKafka("offsets in the database", () => {
 		const over = (from: number, to: number) => events(topic, from, to).map((event, i) => ({ ...event, partition: (from + i) % 4 }));
 		const add = async (from: number, to: number) => {
 			await using producer = await Producer.connect(kafkaAt(brokers));
-			await producer.produceMany(over(from, to));
+			await produceMany(producer, over(from, to));
 		};
 		await loadTopic(brokers, { name: topic, partitions: 4 }, over(0, 40));
 		await using first = await runDaemon(one.path, config);

@@ -9,6 +9,7 @@ import { Producer } from "../../../src/kafka/producer.ts";
 import { type DaemonProcess, runDaemon } from "../../support/daemons/daemon-process.ts";
 import { committedOffsets, untilCommitted } from "../../support/kafka/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -73,7 +74,7 @@ async function open(handler: SlowHandler) {
 		run: () => runDaemon(folder.path, config),
 		async produceMore(many: number): Promise<void> {
 			await using producer = await Producer.connect(kafkaAt(brokers));
-			await producer.produceMany(recordsFrom(count, many));
+			await produceMany(producer, recordsFrom(count, many));
 		},
 		calls,
 		async moreCalls(count: number): Promise<void> {

@@ -4,6 +4,7 @@ import { Producer } from "../../../src/kafka/producer.ts";
 import { type DaemonProcess, runDaemon } from "../../support/daemons/daemon-process.ts";
 import { committedOffsets } from "../../support/kafka/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { DatabaseProxy } from "../../support/postgres/database-proxy.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
@@ -142,7 +143,7 @@ async function startedRun(sections: Record<string, unknown> = {}) {
 		arrived,
 		produce: async (count: number) => {
 			await using producer = await Producer.connect(kafkaAt(brokers));
-			await producer.produceMany(messages(topic, produced, count));
+			await produceMany(producer, messages(topic, produced, count));
 			produced += count;
 		},
 		notReady: (message: RegExp, timeoutMs?: number) =>

@@ -9,6 +9,7 @@ import { type MockCluster, startMockCluster } from "../../../src/kafka/mock-clus
 import { Producer } from "../../../src/kafka/producer.ts";
 import { type DaemonProcess, runDaemon } from "../../support/daemons/daemon-process.ts";
 import { kafkaAt } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { createTestDatabase, type TestDatabase } from "../../support/postgres/test-database.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { waitFor } from "../../support/wait-for.ts";
@@ -75,7 +76,8 @@ async function start(
 /** `count` messages in each partition; those of `special` are something else than `quick`. */
 async function produce({ brokers }: MockCluster, count: number, special: (partition: number, offset: number) => string | null) {
 	await using producer = await Producer.connect(kafkaAt(brokers.join()));
-	await producer.produceMany(
+	await produceMany(
+		producer,
 		Array.from({ length: PARTITIONS * count }, (_, index) => {
 			const [partition, offset] = [index % PARTITIONS, Math.floor(index / PARTITIONS)];
 			return { topic: TOPIC, partition, key: `${partition}-${offset}`, value: special(partition, offset) ?? "quick" };

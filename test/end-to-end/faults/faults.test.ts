@@ -1,5 +1,4 @@
 /** What is wrong around the daemon when it starts or while it runs: it says what, loses nothing, and goes on by itself once mended. */
-
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
@@ -11,6 +10,7 @@ import { freePort } from "../../support/free-port.ts";
 import { committedOffsets } from "../../support/kafka/group-offsets.ts";
 import { startKafka } from "../../support/kafka/kafka-server.ts";
 import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase, type TestDatabase } from "../../support/postgres/test-database.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -196,7 +196,7 @@ function* hundred(topic: string, from = 0) {
 
 async function loadMore(topic: string): Promise<void> {
 	await using producer = await Producer.connect(kafkaAt(inject("kafkaBrokers")));
-	await producer.produceMany(hundred(topic, 100));
+	await produceMany(producer, hundred(topic, 100));
 }
 
 async function reason(daemon: DaemonProcess, code: string, message: RegExp): Promise<void> {

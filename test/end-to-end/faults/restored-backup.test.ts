@@ -8,6 +8,7 @@ import { pockaffe } from "../../support/daemons/command-line.ts";
 import { type DaemonProcess, runDaemon } from "../../support/daemons/daemon-process.ts";
 import { setOffsets, untilCommitted } from "../../support/kafka/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -42,7 +43,7 @@ async function open() {
 		async produce(count: number) {
 			await using producer = await Producer.connect(kafkaAt(brokers));
 			const records = Array.from({ length: count }, () => ({ topic, partition: 0, key: `k${produced++}`, value: '{"name":"x"}' }));
-			await producer.produceMany(records);
+			await produceMany(producer, records);
 		},
 		async arrived(count: number) {
 			await waitFor(`${count} rows`, async () => (await rows()) === count);

@@ -8,6 +8,7 @@ import { Producer } from "../../../src/kafka/producer.ts";
 import { ClusterInspector } from "../../../src/kafka/topics.ts";
 import { notReadyFor } from "../../support/daemons/delivery-scene.ts";
 import { eventTable } from "../../support/daemons/event-log.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { type Right, type SecuredKafka, startSecuredKafka } from "../../support/kafka/secured-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
@@ -57,7 +58,7 @@ describeOnKafka("the right to write to a produced topic", () => {
 			const load = async () => {
 				const numbers = Array.from({ length: COUNT }, () => next++);
 				const records = numbers.flatMap((i) => [0, 1, 2].map((partition) => ({ topic: source, partition, key: `k${i}`, value: `v${i}` })));
-				await producer.produceMany(records);
+				await produceMany(producer, records);
 			};
 			await using inspector = await ClusterInspector.connect(kafka.admin, systemClock, daemon.group);
 			const committed = async () => (await inspector.groupOffsets([source])).map((each) => each.committed);
@@ -109,7 +110,8 @@ describeOnKafka("the right to write to a produced topic", () => {
 		await kafka.give("starter", ["Describe", "topic", out], ["Describe", "topic", other]);
 		await using producer = await Producer.connect(kafka.admin);
 		const numbers = Array.from({ length: COUNT }, (_, i) => i);
-		await producer.produceMany(
+		await produceMany(
+			producer,
 			numbers.flatMap((i) => [0, 1, 2].map((partition) => ({ topic: source, partition, key: `k${i}`, value: `v${i}` }))),
 		);
 		await using inspector = await ClusterInspector.connect(kafka.admin, systemClock, daemon.group);

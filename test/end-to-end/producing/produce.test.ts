@@ -6,6 +6,7 @@ import { notReadyFor } from "../../support/daemons/delivery-scene.ts";
 import { eventTable, readTable } from "../../support/daemons/event-log.ts";
 import { committedOffsets, untilCommitted } from "../../support/kafka/group-offsets.ts";
 import { createTopicWith, deleteTopic, kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { firsts, header, makeTopic, readTopic, service } from "./producing-scene.ts";
@@ -143,5 +144,5 @@ async function newSource(count: number): Promise<string> {
 async function loadMore(topic: string, count: number): Promise<void> {
 	const { Producer } = await import("../../../src/kafka/producer.ts");
 	await using producer = await Producer.connect(kafkaAt(brokers()));
-	await producer.produceMany(records(count, topic));
+	await produceMany(producer, records(count, topic));
 }

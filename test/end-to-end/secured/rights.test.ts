@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { Producer } from "../../../src/kafka/producer.ts";
 import { type DaemonProcess, runDaemon } from "../../support/daemons/daemon-process.ts";
 import { notReadyFor } from "../../support/daemons/delivery-scene.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { type Right, type SecuredKafka, startSecuredKafka } from "../../support/kafka/secured-kafka.ts";
 import { createTestDatabase, type TestDatabase } from "../../support/postgres/test-database.ts";
@@ -64,7 +65,10 @@ describeOnKafka("rights", () => {
 			async produce(count, prefix) {
 				for (const topic of topics) {
 					const record = (i: number) => ({ topic, partition: i % 2, key: `${topic}-${prefix}${i}`, value: '{"name":"x"}' });
-					await producer.produceMany(Array.from({ length: count }, (_, i) => record(i)));
+					await produceMany(
+						producer,
+						Array.from({ length: count }, (_, i) => record(i)),
+					);
 				}
 			},
 			rows: async () => (await db.database.query("select 1 from events")).length,

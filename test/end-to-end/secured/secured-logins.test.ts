@@ -10,6 +10,7 @@ import { Authority, type Certificate } from "../../support/certificates.ts";
 import { pockaffe, pockaffeInProcess } from "../../support/daemons/command-line.ts";
 import { runDaemon } from "../../support/daemons/daemon-process.ts";
 import { notReadyFor } from "../../support/daemons/delivery-scene.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { type SecuredKafka, startSecuredKafka } from "../../support/kafka/secured-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
@@ -116,7 +117,7 @@ describeOnKafka("logins to a Kafka with TLS", () => {
 		await using producer = await Producer.connect(kafka.admin);
 		const record = () => ({ topic, partition: sent % 2, key: `key${sent++}`, value: '{"name":"x"}' });
 		const load = async (until: () => boolean) => {
-			while (!until()) await producer.produceMany(Array.from({ length: 25 }, record));
+			while (!until()) await produceMany(producer, Array.from({ length: 25 }, record));
 		};
 		let isOut = false;
 		const loading = load(() => isOut);

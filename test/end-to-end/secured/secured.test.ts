@@ -11,6 +11,7 @@ import { Producer } from "../../../src/kafka/producer.ts";
 import { Authority, type Certificate, joined } from "../../support/certificates.ts";
 import { runDaemon } from "../../support/daemons/daemon-process.ts";
 import { notReadyFor } from "../../support/daemons/delivery-scene.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { type SecuredKafka, startSecuredKafka } from "../../support/kafka/secured-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
@@ -103,7 +104,7 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 		await using producer = await Producer.connect(kafka.admin);
 		const record = () => ({ topic, partition: sent % 2, key: `key${sent++}`, value: '{"name":"x"}' });
 		const load = async (until: () => boolean) => {
-			while (!until()) await producer.produceMany(Array.from({ length: 25 }, record));
+			while (!until()) await produceMany(producer, Array.from({ length: 25 }, record));
 		};
 		const rows = async () => Number((await db.database.query("select count(*) as count from events"))[0]?.count);
 		const handled = () => daemon.metric("pockaffe_handler_outcomes_total");
@@ -168,7 +169,10 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 		await using producer = await Producer.connect(kafka.admin);
 		const rows = async () => Number((await postgres.query("select count(*) as count from events"))[0]?.count);
 		const produce = (from: number) =>
-			producer.produceMany(Array.from({ length: 10 }, (_, i) => ({ topic, partition: i % 2, key: `k${from + i}`, value: '{"name":"x"}' })));
+			produceMany(
+				producer,
+				Array.from({ length: 10 }, (_, i) => ({ topic, partition: i % 2, key: `k${from + i}`, value: '{"name":"x"}' })),
+			);
 		await produce(0);
 		await waitFor("ten rows", async () => (await rows()) === 10);
 		// Two sessions' time: it had to show its password anew.

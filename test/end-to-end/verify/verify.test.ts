@@ -13,6 +13,7 @@ import { type CommandResult, pockaffe } from "../../support/daemons/command-line
 import { DaemonProcess, runDaemon } from "../../support/daemons/daemon-process.ts";
 import { setOffsets, untilCommitted } from "../../support/kafka/group-offsets.ts";
 import { createTopicWith, deleteTopic, kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
+import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { slowness } from "../../support/slowness.ts";
@@ -79,7 +80,7 @@ async function scene({ kafka = {}, handling = {} }: { kafka?: object; handling?:
 				at += 1_000;
 				return { topic, partition: 0, key, value: value && JSON.stringify(value), timestamp: at };
 			});
-			await producer.produceMany(all);
+			await produceMany(producer, all);
 		},
 		async consume() {
 			await using daemon = await runDaemon(folder.path, config);

@@ -16,6 +16,7 @@ import { Producer } from "../../../src/kafka/producer.ts";
 import { ClusterInspector } from "../../../src/kafka/topics.ts";
 import { DeadLetterTableStore } from "../../../src/sink/dead-letters/dead-letter-table-store.ts";
 import { kafkaAt } from "../kafka/load-topic.ts";
+import { produceMany } from "../kafka/produce-many.ts";
 import { createTestDatabase, type TestDatabase } from "../postgres/test-database.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 import { waitFor } from "../wait-for.ts";
@@ -83,7 +84,7 @@ export class VerifiedScene implements AsyncDisposable {
 			const timestamp = FIRST_MS + 1_000 * this.#produced++;
 			return { topic: TOPIC, partition, key, value: value && JSON.stringify(value), timestamp };
 		});
-		await producer.produceMany(all);
+		await produceMany(producer, all);
 	}
 
 	/** A daemon until all is committed. */

@@ -6,6 +6,7 @@ import { type CommandResult, pockaffe } from "../daemons/command-line.ts";
 import { DaemonProcess } from "../daemons/daemon-process.ts";
 import { committedOffsets, untilCommitted } from "../kafka/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../kafka/load-topic.ts";
+import { produceMany } from "../kafka/produce-many.ts";
 import { uniqueName } from "../kafka/real-kafka.ts";
 import { createTestDatabase, type TestDatabase } from "../postgres/test-database.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
@@ -64,7 +65,7 @@ export async function positionScene(brokers: string, kafka: Record<string, unkno
 				value: '{"name":"x"}',
 				timestamp: FIRST_TIMESTAMP + produced++,
 			}));
-			await producer.produceMany(records);
+			await produceMany(producer, records);
 		},
 		untilRows: async (daemon, count) =>
 			void (await waitFor(

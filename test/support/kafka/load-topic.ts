@@ -6,6 +6,7 @@ import { systemClock } from "../../../src/core/clock.ts";
 import { Producer, type ProducerRecord } from "../../../src/kafka/producer.ts";
 import { awaitTopic, createTopic } from "../../../src/kafka/topics.ts";
 import { waitFor } from "../wait-for.ts";
+import { produceMany } from "./produce-many.ts";
 
 /** A configuration with nothing but brokers. */
 export function loadConfigAt(brokers: string): Config {
@@ -28,7 +29,7 @@ export async function loadTopic(
 	await createTopic(kafka, { ...topic, replication: 1 });
 	await awaitTopic(kafka, systemClock, topic.name, topic.partitions);
 	await using producer = await Producer.connect(kafka, { lingerMs: 20 });
-	return await producer.produceMany(records);
+	return await produceMany(producer, records);
 }
 
 /** Creates a topic with settings of its own (`max.message.bytes`, …). */
