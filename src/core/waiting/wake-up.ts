@@ -1,12 +1,10 @@
 /** Wakes loops that have nothing to do. Check the condition, then await `next()` without anything asynchronous in between. */
 export class WakeUp {
-	#waiting: (() => void)[] = [];
+	readonly #waiting: (() => void)[] = [];
 
 	/** Wakes everyone who waits; they check again. */
 	wake(): void {
-		const waiting = this.#waiting;
-		this.#waiting = [];
-		for (const resolve of waiting) resolve();
+		for (const resolve of this.#waiting.splice(0)) resolve();
 	}
 
 	/** Resolves at the next `wake`. */

@@ -15,3 +15,8 @@ it.each([
 it("an ordinary one has neither arguments nor dimensions", () => {
 	for (const name of ordinaryTypes) expect(columnTypeOf(name)).toEqual({ name, args: "", dimensions: 0 });
 });
+
+it("the ordinary ones are these: of another a list or a cast may do more than an assignment", () => {
+	const names = "bigint boolean bytea char date double precision inet int4 interval json jsonb numeric real smallint text time timestamp";
+	expect([...ordinaryTypes].sort().join(" ")).toBe(`${names} timestamptz uuid varchar`);
+});

@@ -1,0 +1,16 @@
+/** The machine's clock: what the contract of clocks does not say. */
+import { expect, it } from "vitest";
+import { systemClock } from "../../../src/core/clock.ts";
+
+it("a timer keeps no process alive, a sleep does", async () => {
+	const alive = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+	const before = alive();
+	const timer = systemClock.after(60_000, () => {});
+	expect(alive()).toBe(before);
+	timer.cancel();
+	const ended = new AbortController();
+	const sleeping = systemClock.sleep(60_000, ended.signal);
+	expect(alive()).toBe(before + 1);
+	ended.abort(new Error("enough"));
+	await expect(sleeping).rejects.toThrow();
+});
