@@ -185,3 +185,9 @@ describe("a handler that keeps messages in its state", () => {
 		await auditedConfig(folder.path);
 	});
 });
+
+it("a handler that can't be run changes nothing", async () => {
+	log.holds([{ offset: 0, value: {} }]);
+	const broken = { ...config, handler: { ...config.handler, module: "/nowhere.mjs" } };
+	await expect(reprocessed({ config: broken })).rejects.toMatchObject({ message: expect.stringContaining("nothing was changed") });
+});

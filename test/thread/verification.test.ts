@@ -227,6 +227,14 @@ describe("rows that were newer than what is committed", () => {
 		expect([patient.slept, easy.slept, none.slept]).toEqual([[1_000, 1_000, 500], [], []]);
 	});
 
+	it("are the only ones that are waited for: of those of unread messages no more will be known", async () => {
+		tables.starts = [[0, 1]];
+		tables.put("events", storedRow("a", "1", 0));
+		const { clock, slept } = waiting(() => {});
+		const report = await verified({ clock, comeBackMs: 2_500 });
+		expect([report.counts.unchecked, report.lookedAt.ids < report.lookedAt.of, slept]).toEqual([1, true, []]);
+	});
+
 	it("are not compared again in another log, nor in one that lost its end", async () => {
 		const other = waiting(() => {
 			log.topicId = "log-2";
@@ -245,6 +253,22 @@ describe("rows that were newer than what is committed", () => {
 });
 
 describe("an interrupted verification", () => {
+	it("goes on from the beginning where it was not yet time to save anything", async () => {
+		log.holds(ids(5));
+		const resume = { folder: join(folder.path, "early") };
+		const ended = new AbortController();
+		const progress = ({ read }: { read: number }) => {
+			if (read >= 4) ended.abort(new Error("Ctrl-C"));
+		};
+		{
+			await using kept = await KeptVerification.open(resume.folder, { it: "is" });
+			const parts = { clock: { ...systemClock, monotonic: () => 0 }, resume, signal: ended.signal, progress };
+			await expect(verified(parts, kept)).rejects.toThrow("Ctrl-C");
+		}
+		await using kept = await KeptVerification.open(resume.folder, { it: "is" });
+		expect(kept.state).toBeNull();
+	});
+
 	it("goes on behind what it had read, with what it had found", async () => {
 		log.holds([{ offset: 0, value: { id: "f", n: "1", fails: true } }, ...ids(8).slice(1), { offset: 8, value: { id: "i1", n: "new" } }]);
 		tables.put(
@@ -271,4 +295,10 @@ describe("an interrupted verification", () => {
 		expect(report.differences).toMatchObject([{ kind: "failed", offset: 0 }]);
 		expect(told.at(-1)).toMatchObject({ read: 9, total: 9 });
 	});
+});
+
+it("a handler that can't be run ends it", async () => {
+	log.holds(ids(1));
+	const broken = { ...config, handler: { ...config.handler, module: "/nowhere.mjs" } };
+	await expect(verified({ config: broken })).rejects.toMatchObject({ message: expect.stringContaining("nothing can be verified") });
 });

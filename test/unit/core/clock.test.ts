@@ -1,5 +1,5 @@
 /** The machine's clock: what the contract of clocks does not say. */
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { systemClock } from "../../../src/core/clock.ts";
 
 it("a timer keeps no process alive, a sleep does", async () => {
@@ -13,4 +13,19 @@ it("a timer keeps no process alive, a sleep does", async () => {
 	expect(alive()).toBe(before + 1);
 	ended.abort(new Error("enough"));
 	await expect(sleeping).rejects.toThrow();
+});
+
+it("a timer may be longer than any of Node's", () => {
+	vi.useFakeTimers();
+	try {
+		let times = 0;
+		const longMs = 2 * (2 ** 31 - 1) + 5_000;
+		systemClock.after(longMs, () => times++);
+		vi.advanceTimersByTime(longMs - 1);
+		expect(times).toBe(0);
+		vi.advanceTimersByTime(1);
+		expect(times).toBe(1);
+	} finally {
+		vi.useRealTimers();
+	}
 });

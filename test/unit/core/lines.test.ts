@@ -26,6 +26,10 @@ describe("lines", () => {
 		expect(await lines(["a"])).toEqual(["a"]);
 	});
 
+	it("end with what stands for a character that the end cut off", async () => {
+		expect(await lines([Buffer.from("a\né").subarray(0, 3)])).toEqual(["a", "\ufffd"]);
+	});
+
 	it("are the same however the bytes come", async () => {
 		const bytes = Buffer.from("1 \u{1F600}\n2 \u2028é\n\n4");
 		const expected = ["1 \u{1F600}", "2 \u2028é", "", "4"];

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Config } from "../../../src/config/config.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { secretsOf } from "../../../src/config/secrets.ts";
-import { SecretMask } from "../../../src/core/text/secret-mask.ts";
+import { maskedFailure, SecretMask } from "../../../src/core/text/secret-mask.ts";
 
 const defaults = loadConfig({ environment: {}, cwd: "/nowhere" }).config;
 const withUrl = (url: string): Config => ({ ...defaults, database: { ...defaults.database, url } });
@@ -70,4 +70,13 @@ describe("a secret in a text", () => {
 	it("of three characters is none: it would blank out words", () => {
 		expect(secretMask(["abc"])("abcdef")).toBe("abcdef");
 	});
+});
+
+it("a failure goes on with its words and its stack masked; what else it says stays", () => {
+	const mask = secretMask(["hunter2-long"]);
+	const failure = { error: "no hunter2-long", stack: "at hunter2-long", attempts: 2 };
+	const masked = maskedFailure(failure, mask);
+	expect(masked).toEqual({ error: mask(failure.error), stack: mask(failure.stack), attempts: 2 });
+	expect(JSON.stringify(masked)).not.toContain("hunter2");
+	expect(maskedFailure({ error: "hunter2-long", stack: null }, mask)).toEqual({ error: mask("hunter2-long"), stack: null });
 });
