@@ -79,13 +79,18 @@ export class SharedThreads implements HandlerThreads {
 
 	async warm(count: number, withinMs: number): Promise<WarmReply> {
 		const { maxThreads } = this.#parts;
-		// One that died is made again.
-		this.#reserves = this.#reserves.filter((place) => place.hasThread);
-		const most = maxThreads > 0 ? Math.min(count, maxThreads - this.#places.length) : count;
-		const made = Array.from({ length: this.#isDisposed ? 0 : Math.max(0, most - this.#reserves.length) }, () => new Place(this.#parts));
-		this.#reserves.push(...made);
-		const replies = await Promise.all(made.map((place) => this.#load(place, withinMs)));
-		return replies.find(({ isLoaded, failure }) => isLoaded || failure !== null) ?? notKnown;
+		let told: WarmReply = notKnown;
+		// One after the other: each needs a processor for a while, which partitions want that are at work.
+		for (let tries = 0; tries < count && told.failure === null; tries++) {
+			this.#dropDead();
+			const most = maxThreads > 0 ? Math.min(count, maxThreads - this.#places.length) : count;
+			if (this.#isDisposed || this.#reserves.length >= most) break;
+			const place = new Place(this.#parts);
+			this.#reserves.push(place);
+			const reply = await this.#load(place, withinMs);
+			if (reply.isLoaded || reply.failure) told = reply;
+		}
+		return told;
 	}
 
 	async #load(place: Place, withinMs: number): Promise<WarmReply> {
@@ -131,8 +136,13 @@ export class SharedThreads implements HandlerThreads {
 
 	#newPlace(): Place {
 		// There may be no more than the limit, those on their way out included.
+		this.#dropDead();
 		const reserve = this.#reserves.shift();
 		return reserve ?? new Place(this.#parts, this.#parts.maxThreads > 0 ? this.#reserveGone : undefined);
+	}
+
+	#dropDead(): void {
+		this.#reserves = this.#reserves.filter((place) => place.hasThread);
 	}
 
 	/** Keeps the thread that the partition left in its place, if it left one. */

@@ -622,21 +622,36 @@ describe("the thread in reserve", () => {
 		expect(assign(0).thread.id).toBe(1);
 	});
 
-	it("has others beside it, as many as are wanted: the next partitions take them one by one", async () => {
+	it("has others beside it, made one after the other: the next partitions take them in this order", async () => {
 		const { hosts, host, places, assign } = timed();
-		void places.warm(3, 1_000);
-		host(1).die("exit");
+		const warmed = places.warm(3, 1_000);
+		for (const each of [0, 1, 2]) {
+			expect(hosts.length).toBe(each + 1);
+			host(each).answer();
+			await settle();
+		}
+		expect(await warmed).toEqual({ isLoaded: true, failure: null });
+		host(1).dieIdle();
 		await settle();
-		expect([assign(0).thread.id, assign(1).thread.id, hosts.length]).toEqual([0, 2, 3]);
-		void places.warm(2, 1_000);
-		void places.warm(1, 1_000);
-		expect([assign(2).thread.id, assign(3).thread.id, assign(4).thread.id, hosts.length]).toEqual([3, 4, 5, 6]);
+		expect([assign(0).thread.id, assign(1).thread.id, assign(2).thread.id, hosts.length]).toEqual([0, 2, 3, 4]);
+	});
+
+	it("has no other beside it whose module does not load either", async () => {
+		const { hosts, host, places } = timed();
+		const warmed = places.warm(3, 1_000);
+		host(0).answer(failure);
+		expect(await warmed).toEqual({ isLoaded: false, failure });
+		expect(hosts.length).toBe(1);
 	});
 
 	it("and those beside it are no more than there may be", async () => {
-		const { hosts, places, assign } = timed(3);
+		const { hosts, host, places, assign } = timed(3);
 		assign(0);
 		void places.warm(4, 1_000);
+		for (const each of [1, 2]) {
+			host(each).answer();
+			await settle();
+		}
 		expect(hosts.length).toBe(3);
 		expect([assign(1).thread.id, assign(2).thread.id, hosts.length]).toEqual([1, 2, 3]);
 	});
