@@ -56,6 +56,15 @@ describe("setting a group's offset", () => {
 		expect(made.note).toEqual({ start: 70, assumed: false, log: { id: "a", witness: null }, reached: 70, skipped: [] });
 	});
 
+	it("on replaces what was passed over behind where the group stands, and keeps what lies before", () => {
+		const [before, behind] = [
+			{ from: 20, to: 25, reason: "log_begins_after" },
+			{ from: 60, to: 65, reason: "log_begins_after" },
+		] as const;
+		const { note } = plan({ noted: noted({ skipped: [before, behind] }) }, 70);
+		expect(note.skipped).toEqual([before, { from: 50, to: 70, reason: "offsets_set" }]);
+	});
+
 	it("counts from where rows are durable for certain: a table that was restored knows less than Kafka", () => {
 		expect(plan({ kept: 80, noted: noted({ reached: 30 }) }, 60)).toMatchObject({ again: 0, passedOver: 30, note: { reached: 60 } });
 		expect(plan({ kept: 80, noted: noted({ reached: 30 }) }, 30)).toMatchObject({

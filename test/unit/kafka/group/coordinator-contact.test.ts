@@ -16,7 +16,7 @@ describe("the member's state", () => {
 		seen.push(contact.state);
 		contact.joined();
 		seen.push(contact.state);
-		contact.lost(45_000);
+		expect(contact.lost(45_000)).toEqual({ member: false, message: expect.stringContaining("45000 ms") });
 		seen.push(contact.state);
 		contact.replaced();
 		seen.push(contact.state);

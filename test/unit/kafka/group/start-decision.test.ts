@@ -51,6 +51,16 @@ describe("a start, where", () => {
 			{ kept: 5, keptIn: "table", inKafka: null, sameLog: "unknown" },
 			{ kind: "park", position: 5, offset: 5, reason: "log_begins_after" },
 		],
+		[
+			"no id tells, and a table has it at the log's very end, where every group is that has read all",
+			{ kept: 90, keptIn: "table", inKafka: 90, sameLog: "unknown" },
+			at(90, "committed"),
+		],
+		[
+			"logs have no ids, and Kafka has it at the log's very end",
+			{ kept: 90, noted: noted(90), sameLog: "unknown", hasId: false },
+			at(90, "committed"),
+		],
 		["no id tells, and a table has more than the log", { kept: 500, keptIn: "table", inKafka: 500, sameLog: "unknown" }, at(10, "new_log")],
 		[
 			"logs have no ids, and Kafka has more than the log",

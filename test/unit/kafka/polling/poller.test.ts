@@ -56,7 +56,11 @@ async function open() {
 		clock,
 		ended: ended.signal,
 		isCurrent: () => true,
-		listener: { polling: () => {}, polled: () => {}, failed: ({ message }) => void told.push(`failed: ${message}`) },
+		listener: {
+			polling: () => {},
+			polled: () => {},
+			failed: ({ message, code }) => void told.push(`failed: ${message}${code === -1 ? "" : ` (${code})`}`),
+		},
 	});
 	void poller.run();
 	await settle();
@@ -86,6 +90,12 @@ describe("what happens between polls", () => {
 		void client.answer(new Error("no poll"));
 		await expect(done).rejects.toThrow("refused");
 		expect(told).toEqual(["failed: no poll"]);
+	});
+
+	it("of which Kafka's code is told", async () => {
+		const { client, told } = await open();
+		await client.answer(new KafkaError("the client is closing", -172));
+		expect(told).toEqual(["failed: the client is closing (-172)"]);
 	});
 
 	it("comes at once where no poll is under way", async () => {
@@ -133,7 +143,7 @@ describe("what a poll brought", () => {
 		const ends = [0, 1].map((partition) => ({ topic: "t", partition, offset: 3 }));
 		const errors = [new KafkaError("one", 1), new KafkaError("two", 2)];
 		await client.answer(messages(0, 2, 5), { ends, errors });
-		expect(told).toEqual(["0: 2 5", "1 ends at 3", "failed: one", "failed: two"]);
+		expect(told).toEqual(["0: 2 5", "1 ends at 3", "failed: one (1)", "failed: two (2)"]);
 		// It goes on at once, but not where errors are all there is.
 		expect(client.polls).toBe(2);
 		await client.answer([], { errors });

@@ -81,6 +81,12 @@ describe("a batch of pending blocks", () => {
 		expect(blockParameters({ ...layout, withoutDeletes: true }, none.blocks)[2]).toBe("\x1d\x1ea");
 	});
 
+	it("is full at exactly as many rows, or bytes of 50 each, as asked for", () => {
+		const three = () => pendingOf([row("a", 1), row("b", 2)], [row("c", 3)], [row("d", 4)]);
+		expect([take(three(), 2).rows, take(three(), 3).rows, take(three(), 4).rows]).toEqual([2, 3, 4]);
+		expect([take(three(), LARGE, 149).rows, take(three(), LARGE, 150).rows, take(three(), LARGE, 200).rows]).toEqual([2, 3, 4]);
+	});
+
 	it("has no more ids than asked for, in whole blocks; a larger block is cut alone", () => {
 		const pending = pendingOf([row("a", 1), row("b", 2)], [row("a", 3), row("c", 4)], [row("d", 5)]);
 		expect(pending.rows).toBe(5);
