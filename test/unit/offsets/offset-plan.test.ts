@@ -63,6 +63,8 @@ describe("setting a group's offset", () => {
 		] as const;
 		const { note } = plan({ noted: noted({ skipped: [before, behind] }) }, 70);
 		expect(note.skipped).toEqual([before, { from: 50, to: 70, reason: "offsets_set" }]);
+		const unknown = plan({ kept: null, noted: noted({ reached: null, skipped: [before, behind] }) }, 62);
+		expect(unknown.note.skipped).toEqual([before, { ...behind, to: 62 }]);
 	});
 
 	it("counts from where rows are durable for certain: a table that was restored knows less than Kafka", () => {
