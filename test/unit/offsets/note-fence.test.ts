@@ -106,6 +106,15 @@ describe("how far partitions came", () => {
 		expect([noted(0)?.reached, noted(1)?.reached]).toEqual([9, 6]);
 	});
 
+	it("is of another log too where somebody noted a newer one meanwhile: no database was put back", async () => {
+		await fence.reach([at(0, 9), at(1, 9)]);
+		for (const partition of [0, 1]) {
+			const note = { ...begun(2), log: { id: "newer", witness: null } };
+			table.notes.set(`t/${partition}`, { note, version: table.version });
+		}
+		expect(await fence.reach([at(0, 12)])).toEqual({ others: [at(0, 12)], displaced: [] });
+	});
+
 	it("is of no matter where the table holds only beginnings", async () => {
 		table.isWhole = false;
 		expect(await fence.reach([at(0, 9)])).toEqual(all);
