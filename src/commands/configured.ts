@@ -1,7 +1,7 @@
 /** The configuration of a command: from the global options, or of this folder's embedded daemon. */
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
-import { withEmbeddedProfile } from "../config/embedded-profile.ts";
+import { withEmbeddedProfile, withoutAccounts } from "../config/embedded-profile.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { isUnconfigured, requireForRun } from "../config/requirements.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
@@ -15,10 +15,16 @@ export function configOf(command: Command, { environment, cwd }: CommandContext,
 	return loadConfig({ file, environment, cwd, withoutServers });
 }
 
-/** The same. While an embedded daemon runs in this folder, what it replaces may name variables that are not set: that daemon is meant then. */
+/**
+ * The same. While an embedded daemon of this very file runs in this folder, what it replaces may name variables that are not set: that daemon
+ * is meant then. Where the file or the environment names a broker or a database after all, nothing may be missing: a login or TLS that is
+ * left out would be left out of a real connection.
+ */
 export async function configHere(command: Command, context: CommandContext): Promise<LoadedConfig> {
 	const embedded = await readEmbeddedFile(context.cwd);
-	return configOf(command, context, embedded !== null && isAlive(embedded.pid));
+	if (!embedded || !isAlive(embedded.pid)) return configOf(command, context);
+	const loaded = configOf(command, context, true);
+	return embedded.config === loaded.source && isUnconfigured(loaded.config) ? loaded : configOf(command, context);
 }
 
 /** The daemon's whole configuration, or that of this folder's embedded daemon. Throws ExitError (usage) if something is missing. */
@@ -44,5 +50,5 @@ export async function kafkaOf(command: Command, context: CommandContext): Promis
 		const rule = `the embedded daemon of .pockaffe/embedded.json (pid ${addresses.pid}) is gone: start it (pockaffe run --embedded), or set kafka.brokers`;
 		throw new ExitError(exitCodes.usage, "embedded_gone", rule);
 	}
-	return { kafka: { ...config.kafka, brokers: addresses.brokers }, embedded: true };
+	return { kafka: { ...config.kafka, ...withoutAccounts, brokers: addresses.brokers }, embedded: true };
 }

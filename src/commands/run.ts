@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
+import type { LoadedConfig } from "../config/load.ts";
 import { requireConfiguration, requireForRun } from "../config/requirements.ts";
 import { nearest } from "../config/schema/problems.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
@@ -43,7 +44,7 @@ export async function run({ embedded, leave = false }: RunCommandOptions, comman
 		requireForRun(config, source);
 	}
 	const logger = createLogger(config.log, context.stdout);
-	if (embedded) await runEmbedded(config, context, logger);
+	if (embedded) await runEmbedded({ config, source }, context, logger);
 	else await runDaemon(config, context, logger, { leave });
 }
 
@@ -58,7 +59,7 @@ function refuseArguments({ args: [first], parent }: Command): void {
 	);
 }
 
-async function runEmbedded(config: Config, context: CommandContext, logger: DaemonLogger): Promise<void> {
+async function runEmbedded({ config, source }: LoadedConfig, context: CommandContext, logger: DaemonLogger): Promise<void> {
 	const { cwd, clock } = context;
 	logger.warn({ embedded: true }, "embedded: a broker in memory and a database in .pockaffe, for demos and trials, not for production");
 	if (config.kafka.brokers.length > 0 || config.database.url !== "")
@@ -82,7 +83,7 @@ async function runEmbedded(config: Config, context: CommandContext, logger: Daem
 	await using producer = isExample ? await Producer.connect(complete.kafka) : null;
 	const started = async (daemon: LibraryDaemon) => {
 		const addresses = { brokers: cluster.brokers, databaseUrl: postgres.url, http: daemon.url, pid: process.pid };
-		await writeEmbeddedFile(cwd, { ...addresses, startedAt: new Date(clock.now()).toISOString() });
+		await writeEmbeddedFile(cwd, { ...addresses, startedAt: new Date(clock.now()).toISOString(), config: source });
 		if (context.stdout.isTTY) printAddresses(context, addresses);
 	};
 	const [topic = ""] = complete.kafka.topics;

@@ -43,6 +43,9 @@ const profile = {
 	},
 } as const;
 
+/** The embedded broker has no accounts and no certificates, and is reachable from this machine only. */
+export const withoutAccounts = { tls: {}, sasl: {}, properties: {}, instanceId: "" } as const;
+
 /** `config` for an embedded run at these addresses. */
 export function withEmbeddedProfile(config: Config, addresses: { brokers: readonly string[]; databaseUrl: string }): Config {
 	const { kafka, handler, tables, database } = config;
@@ -51,8 +54,7 @@ export function withEmbeddedProfile(config: Config, addresses: { brokers: readon
 		...config,
 		kafka: {
 			...kafka,
-			// The embedded broker has no accounts and no certificates, and is reachable from this machine only.
-			...{ tls: {}, sasl: {}, properties: {}, instanceId: "" },
+			...withoutAccounts,
 			brokers: addresses.brokers,
 			group: kafka.group || profile.group,
 			topics: kafka.topics.length > 0 ? kafka.topics : profile.topics,

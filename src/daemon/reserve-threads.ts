@@ -2,13 +2,16 @@
  * The threads in reserve, with the handler's module loaded. They are begun before Postgres and Kafka are waited for, so a module that can't
  * be loaded is told at once, and not with the first message.
  */
-import type { Clock } from "../core/clock.ts";
+import type { Clock, Timer } from "../core/clock.ts";
 import type { Problem } from "../core/problem.ts";
+import { withoutValues } from "../core/text/without-values.ts";
 import type { Turn } from "../core/waiting/turn.ts";
 import type { HandlerThreads } from "../worker/thread/handler-thread.ts";
 
 /** Delay before reserve threads are started again: an assignment's own threads come first. */
 const AGAIN_AFTER_MS = 2_000;
+/** Until a module that could not be loaded is tried again. */
+const RETRY_MS = 10_000;
 /**
  * Threads in reserve, of 10 MB each. `empty`: a member without partitions gets several at once. `eager`, at most: after a rebalance a member
  * may have all others than before. `incremental`: a member that has some mostly gets one more.
@@ -33,6 +36,11 @@ export interface ReserveThreadsParts {
 export class ReserveThreads {
 	readonly #parts: ReserveThreadsParts;
 	#trouble: Problem<"handler_not_loaded"> | null = null;
+	/** Some thread has loaded the module. From then on partitions tell what is wrong: a spare thread that can't be made harms nobody. */
+	#hasLoaded = false;
+	#isWanted = false;
+	#isAtWork = false;
+	#retry: Timer | null = null;
 
 	constructor(parts: ReserveThreadsParts) {
 		this.#parts = parts;
@@ -43,17 +51,32 @@ export class ReserveThreads {
 		return this.#trouble ? [this.#trouble] : [];
 	}
 
-	/** As any handler that begins: not while a message that may end the process is in hand. Never rejects. */
+	/** Makes those that are missing, one after the other: each needs a processor, which partitions want that are at work. Never rejects. */
 	async begin(): Promise<void> {
+		this.#isWanted = true;
+		if (this.#isAtWork) return;
+		this.#isAtWork = true;
+		while (this.#isWanted) {
+			this.#isWanted = false;
+			for (let left = this.#count(); left > 0; left--) if (!(await this.#oneMore())) break;
+		}
+		this.#isAtWork = false;
+	}
+
+	/** True if another may be made. As any handler that begins: not while a message that may end the process is in hand. */
+	async #oneMore(): Promise<boolean> {
 		const { threads, turn, withinMs, stopping } = this.#parts;
 		const endTurn = await turn.together(stopping);
 		try {
-			if (!endTurn || stopping.aborted) return;
-			const { isLoaded, failure } = await threads.warm(this.#count(), withinMs);
-			if (isLoaded) this.loaded();
-			else if (failure) this.#failed(failure.message);
+			if (!endTurn || stopping.aborted) return false;
+			const reply = await threads.warm(this.#count(), withinMs);
+			if (reply.kind === "loaded" || reply.kind === "enough") this.loaded();
+			else if (reply.kind === "full") this.#trouble = null;
+			else if (reply.kind === "failed" && !this.#hasLoaded) this.#failed(reply.failure.message);
+			return reply.kind === "loaded";
 		} catch {
 			// A partition that needs the thread makes its own, and tells what is wrong.
+			return false;
 		} finally {
 			endTurn?.();
 		}
@@ -76,6 +99,7 @@ export class ReserveThreads {
 
 	/** A thread has loaded the module. */
 	loaded(): void {
+		this.#hasLoaded = true;
 		this.#trouble = null;
 	}
 
@@ -86,7 +110,13 @@ export class ReserveThreads {
 	}
 
 	#failed(words: string): void {
-		const message = `the handler can't be loaded: ${words}. Save the corrected file, and it is loaded without a restart`;
-		this.#trouble = { code: "handler_not_loaded", where: null, message, sinceMs: this.#trouble?.sinceMs ?? this.#parts.clock.now() };
+		const { clock, stopping } = this.#parts;
+		const message = `the handler can't be loaded: ${withoutValues(words)}. Save the corrected file, and it is loaded without a restart`;
+		this.#trouble = { code: "handler_not_loaded", where: null, message, sinceMs: this.#trouble?.sinceMs ?? clock.now() };
+		// What it needs may come without a file that changes: a package, a service.
+		this.#retry?.cancel();
+		this.#retry = clock.after(RETRY_MS, () => {
+			if (this.#trouble && !stopping.aborted) void this.begin();
+		});
 	}
 }

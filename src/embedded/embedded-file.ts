@@ -13,6 +13,8 @@ export interface EmbeddedAddresses {
 	readonly http: string | null;
 	readonly pid: number;
 	readonly startedAt: string;
+	/** What it was configured by: a path, or what says that there was none. */
+	readonly config: string;
 }
 
 /** Writes the file for its owner only: the database's URL has a password in it. */

@@ -27,7 +27,7 @@ export const readinessCodes = {
 			"the handler's module can't be loaded: it is missing, does not parse, misses a dependency, or exports no handler; its messages wait",
 		look: "the message: it names the module and what was found; `pockaffe check` tries it too",
 		remedy: "correct the file and save it; a mistyped name: correct `handler.module` and restart",
-		ends: "when the module is loaded: within seconds after a file in its folder is saved, or with the next start of its thread",
+		ends: "when the module is loaded: it is tried again every ten seconds, and within two after a file in its folder is saved",
 	},
 	not_in_group: {
 		means: "no connection to Kafka or to the group's coordinator",

@@ -129,7 +129,8 @@ export class OffsetSetting {
 		if ((await this.#notes.read()).size > 0) return true;
 		const members = await this.#inspector.group(this.#config.kafka.group);
 		if (members && members.members.length > 0) return true;
-		return (await this.#inspector.groupOffsets(this.#inspector.topics)).some(({ committed }) => committed !== null);
+		const all = this.#inspector.topics.flatMap((topic) => this.#inspector.partitionsOf(topic).map((partition) => ({ topic, partition })));
+		return all.length > 0 && (await this.#inspector.committed(all)).some(({ offset }) => offset !== null);
 	}
 
 	/** Groups with notes in the database. */

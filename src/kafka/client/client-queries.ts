@@ -123,7 +123,7 @@ export class ClientQueries {
 	}
 
 	/** A setting of the broker that gave the last metadata; null if nobody can tell. */
-	brokerSetting(setting: string): Promise<string | null> {
+	async brokerSetting(setting: string): Promise<string | null> {
 		const { name } = this.#raw as unknown as { readonly name?: string };
 		return askBrokerSetting({ name, broker: this.#broker }, setting, this.#timeoutMs());
 	}

@@ -21,6 +21,8 @@ export class CoordinatorContact {
 	#membership: Membership = { state: "connecting", kind: "joining", message: "", stranded: false };
 	/** The coordinator was away, and the member has not been steady since. */
 	#isLost = false;
+	/** An assignment was answered since the last statistics. */
+	#hasJustJoined = false;
 	/** The reason, if a broker was found and refused the client, or is not trusted. */
 	#cause: string | null = null;
 
@@ -62,6 +64,7 @@ export class CoordinatorContact {
 	/** An assignment was answered: it came from the coordinator. */
 	joined(): void {
 		this.#membership = { state: STEADY, kind: "steady", message: "", stranded: false };
+		this.#hasJustJoined = true;
 	}
 
 	/** Partitions were revoked, and another assignment will follow. */
@@ -93,8 +96,9 @@ export class CoordinatorContact {
 	read(json: string, hasRebalanced: boolean): { readonly isSteady: boolean; readonly news: MembershipNews | null } | null {
 		const membership = readMembership(json, this.#brokers);
 		if (!membership) return null;
-		// Read before the assignment was answered, and come after.
-		const isOutdated = membership.state === ANSWERING && this.#membership.state === STEADY;
+		// Read before the assignment was answered, and come after: the first of them alone.
+		const isOutdated = membership.state === ANSWERING && this.#hasJustJoined;
+		this.#hasJustJoined = false;
 		if (!isOutdated) this.#membership = membership;
 		const { kind, message } = membership;
 		if (kind === "away") this.#isLost = true;

@@ -31,6 +31,11 @@ export class FirstStart {
 		this.#present.clear();
 	}
 
+	/** The member closes. A start that is being looked up is still one of the first: it may be stored, and has to be as configured. */
+	close(): void {
+		this.#ends?.cancel();
+	}
+
 	/** A topic that this user may not see may still exist: once it may be seen, it starts as if it had been there. */
 	unseen(topic: string): void {
 		this.#unseen.add(topic);

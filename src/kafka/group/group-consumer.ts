@@ -215,7 +215,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (this.#stopped.signal.aborted) return true;
 		if (leave && this.client) await this.#giveUpSubscription(LEAVE_TIMEOUT_MS);
 		this.#stopped.abort(new Error("closing"));
-		this.#firstStart.end();
+		this.#firstStart.close();
 		return this.#clients.close(withinMs);
 	}
 

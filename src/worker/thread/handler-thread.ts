@@ -211,20 +211,19 @@ export interface ThreadLease {
 	release(): void;
 }
 
-/** Whether the thread in reserve has loaded the module. Neither: nobody knows, for example because it took too long. */
-export interface WarmReply {
-	readonly isLoaded: boolean;
-	readonly failure: HandlerFailure | null;
-}
+/**
+ * What became of one more thread in reserve. `enough`: as many as wanted stand there. `full`: partitions have all the threads that there may
+ * be. `unknown`: it took too long, a partition took it meanwhile, or it is out of date.
+ */
+export type WarmReply =
+	| { readonly kind: "loaded" | "enough" | "full" | "unknown" }
+	| { readonly kind: "failed"; readonly failure: HandlerFailure };
 
 /** Where threads come from. */
 export interface HandlerThreads {
 	/** `goesOn`: the partition comes back as it was given away, and may have the thread that it had. */
 	lease(partition: TopicPartition, goesOn?: boolean): ThreadLease;
-	/**
-	 * Puts threads with the module loaded in reserve, until there are `count`. Each has so long for that. Resolves to what became of those
-	 * that were made. Never rejects.
-	 */
+	/** Puts one more thread with the module loaded in reserve, unless there are `count`. It has so long for that. Never rejects. */
 	warm(count: number, withinMs: number): Promise<WarmReply>;
 	/** What is on disk is another module now: no thread that nobody has is used any more. */
 	expire(): void;

@@ -38,7 +38,7 @@ export interface SharedThreadsParts {
 /** A rebalance is over by then, also where a member drains for a while. */
 const KEPT_MS = 10_000;
 
-const notKnown: WarmReply = { isLoaded: false, failure: null };
+const unknown: WarmReply = { kind: "unknown" };
 
 /** Places partitions on at most `workers.maxThreads` threads. */
 export class SharedThreads implements HandlerThreads {
@@ -78,23 +78,14 @@ export class SharedThreads implements HandlerThreads {
 	}
 
 	async warm(count: number, withinMs: number): Promise<WarmReply> {
-		const { maxThreads } = this.#parts;
-		let told: WarmReply = notKnown;
-		// One after the other: each needs a processor for a while, which partitions want that are at work.
-		for (let tries = 0; tries < count && told.failure === null; tries++) {
-			this.#dropDead();
-			const most = maxThreads > 0 ? Math.min(count, maxThreads - this.#places.length) : count;
-			if (this.#isDisposed || this.#reserves.length >= most) break;
-			const place = new Place(this.#parts);
-			this.#reserves.push(place);
-			const reply = await this.#load(place, withinMs);
-			if (reply.isLoaded || reply.failure) told = reply;
-		}
-		return told;
-	}
-
-	async #load(place: Place, withinMs: number): Promise<WarmReply> {
-		const { clock = systemClock } = this.#parts;
+		const { maxThreads, clock = systemClock } = this.#parts;
+		// One that died is made again.
+		this.#dropDead();
+		if (this.#isDisposed) return unknown;
+		if (this.#reserves.length >= count) return { kind: "enough" };
+		if (maxThreads > 0 && this.#reserves.length + this.#places.length >= maxThreads) return { kind: "full" };
+		const place = this.#emptyPlace();
+		this.#reserves.push(place);
 		const giveUp = () => {
 			if (this.#reserves.includes(place)) void this.#endReserves([place]);
 		};
@@ -104,7 +95,7 @@ export class SharedThreads implements HandlerThreads {
 		// A partition that took it tells by itself what is wrong.
 		const isReserve = this.#reserves.includes(place);
 		if (failure) giveUp();
-		return failure === null ? { isLoaded: true, failure } : isReserve ? { isLoaded: false, failure } : notKnown;
+		return failure === null ? { kind: "loaded" } : isReserve ? { kind: "failed", failure } : unknown;
 	}
 
 	expire(): void {
@@ -137,12 +128,16 @@ export class SharedThreads implements HandlerThreads {
 	#newPlace(): Place {
 		// There may be no more than the limit, those on their way out included.
 		this.#dropDead();
-		const reserve = this.#reserves.shift();
-		return reserve ?? new Place(this.#parts, this.#parts.maxThreads > 0 ? this.#reserveGone : undefined);
+		return this.#reserves.shift() ?? this.#emptyPlace();
+	}
+
+	#emptyPlace(): Place {
+		return new Place(this.#parts, this.#parts.maxThreads > 0 ? this.#reserveGone : undefined);
 	}
 
 	#dropDead(): void {
-		this.#reserves = this.#reserves.filter((place) => place.hasThread);
+		const dead = this.#reserves.filter((place) => !place.hasThread);
+		if (dead.length > 0) void this.#endReserves(dead);
 	}
 
 	/** Keeps the thread that the partition left in its place, if it left one. */
@@ -193,7 +188,9 @@ class Place {
 	/** Begins a thread; resolves to why it could not load its module, or null. */
 	warm(): Promise<HandlerFailure | null> {
 		const host = this.#parts.createHost();
-		const loaded = host.load().catch((error: unknown) => {
+		// Where threads are counted, those on their way out count too.
+		const begun = this.#parts.maxThreads > 0 ? this.#gone.then(() => host.load()) : host.load();
+		const loaded = begun.catch((error: unknown) => {
 			const { message, stack } = deathOf(error);
 			return { kind: "load", name: "ThreadDied", message, stack } as const;
 		});

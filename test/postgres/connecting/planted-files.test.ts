@@ -142,7 +142,7 @@ asRoot("what another user planted for the embedded database", () => {
 });
 
 asRoot("the addresses of an embedded daemon", () => {
-	const addresses = { brokers: ["127.0.0.1:1"], databaseUrl: "postgres://x", http: null, pid: 1, startedAt: "" };
+	const addresses = { brokers: ["127.0.0.1:1"], databaseUrl: "postgres://x", http: null, pid: 1, startedAt: "", config: "" };
 
 	it("that another user wrote are not believed", async () => {
 		await using folders = await ownFolders();

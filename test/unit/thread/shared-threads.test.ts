@@ -543,11 +543,11 @@ describe("the thread in reserve", () => {
 	const failure = { kind: "load", name: "Error", message: "no such file", stack: null } as const;
 
 	it.each<[string, (host: FakeHost, clock: ManualClock, places: SharedThreads) => unknown, WarmReply]>([
-		["is loaded", (host) => host.answer(), { isLoaded: true, failure: null }],
-		["does not load", (host) => host.answer(failure), { isLoaded: false, failure }],
-		["ends its thread", (host) => host.die("exit"), { isLoaded: false, failure: { ...failure, name: "ThreadDied", message: "it died" } }],
-		["takes too long", (_, clock) => clock.advance(1_000), { isLoaded: false, failure: null }],
-		["is out of date", (_, __, places) => places.expire(), { isLoaded: false, failure: null }],
+		["is loaded", (host) => host.answer(), { kind: "loaded" }],
+		["does not load", (host) => host.answer(failure), { kind: "failed", failure }],
+		["ends its thread", (host) => host.die("exit"), { kind: "failed", failure: { ...failure, name: "ThreadDied", message: "it died" } }],
+		["takes too long", (_, clock) => clock.advance(1_000), { kind: "unknown" }],
+		["is out of date", (_, __, places) => places.expire(), { kind: "unknown" }],
 	])("says what became of it where its module %s", async (_, goOn, reply) => {
 		const { host, clock, places } = timed();
 		const warmed = places.warm(1, 1_000);
@@ -561,7 +561,7 @@ describe("the thread in reserve", () => {
 		const warmed = places.warm(1, 1_000);
 		assign(0);
 		host(0).answer(failure);
-		expect(await warmed).toEqual({ isLoaded: false, failure: null });
+		expect(await warmed).toEqual({ kind: "unknown" });
 	});
 
 	it("has its module loaded, and is the next partition's, which waits until it is loaded", async () => {
@@ -622,38 +622,51 @@ describe("the thread in reserve", () => {
 		expect(assign(0).thread.id).toBe(1);
 	});
 
-	it("has others beside it, made one after the other: the next partitions take them in this order", async () => {
+	it("has others beside it, one for each time that it is asked for: the next partitions take them in this order", async () => {
 		const { hosts, host, places, assign } = timed();
-		const warmed = places.warm(3, 1_000);
 		for (const each of [0, 1, 2]) {
-			expect(hosts.length).toBe(each + 1);
-			host(each).answer();
+			const warmed = places.warm(3, 1_000);
 			await settle();
+			host(each).answer();
+			expect(await warmed).toEqual({ kind: "loaded" });
+			expect(hosts.length).toBe(each + 1);
 		}
-		expect(await warmed).toEqual({ isLoaded: true, failure: null });
+		expect(await places.warm(3, 1_000)).toEqual({ kind: "enough" });
 		host(1).dieIdle();
 		await settle();
 		expect([assign(0).thread.id, assign(1).thread.id, assign(2).thread.id, hosts.length]).toEqual([0, 2, 3, 4]);
 	});
 
-	it("has no other beside it whose module does not load either", async () => {
-		const { hosts, host, places } = timed();
-		const warmed = places.warm(3, 1_000);
-		host(0).answer(failure);
-		expect(await warmed).toEqual({ isLoaded: false, failure });
-		expect(hosts.length).toBe(1);
-	});
-
 	it("and those beside it are no more than there may be", async () => {
 		const { hosts, host, places, assign } = timed(3);
 		assign(0);
-		void places.warm(4, 1_000);
 		for (const each of [1, 2]) {
-			host(each).answer();
+			const warmed = places.warm(4, 1_000);
 			await settle();
+			host(each).answer();
+			await warmed;
 		}
-		expect(hosts.length).toBe(3);
+		expect(await places.warm(4, 1_000)).toEqual({ kind: "full" });
 		expect([assign(1).thread.id, assign(2).thread.id, hosts.length]).toEqual([1, 2, 3]);
+	});
+
+	it("that died counts among those there may be until it is gone", async () => {
+		const { hosts, host, places } = timed(1);
+		const warmed = places.warm(1, 1_000);
+		await settle();
+		host(0).answer();
+		await warmed;
+		host(0).diesSlowly = true;
+		host(0).dieIdle();
+		await settle();
+		const again = places.warm(1, 1_000);
+		await settle();
+		expect(host(1).calls).toEqual([]);
+		host(0).gone();
+		await settle();
+		expect([hosts.length, host(1).calls]).toEqual([2, ["load"]]);
+		host(1).answer();
+		expect(await again).toEqual({ kind: "loaded" });
 	});
 
 	it("is one of those there may be", async () => {

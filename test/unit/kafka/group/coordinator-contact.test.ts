@@ -31,6 +31,8 @@ describe("the member's state", () => {
 		contact.joined();
 		contact.read(statistics("up", "wait-assign-call"), true);
 		expect(contact.state).toBe("up/steady");
+		contact.read(statistics("up", "wait-assign-call"), true);
+		expect(contact.state).toBe("up/wait-assign-call");
 		contact.read(statistics("up", "wait-join"), true);
 		expect(contact.state).toBe("up/wait-join");
 	});

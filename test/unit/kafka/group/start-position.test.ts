@@ -162,6 +162,13 @@ describe("the start position", () => {
 		expect(firstStart.has(added)).toBe(false);
 	});
 
+	it("is as configured also while the member closes: what is looked up then is stored, and counts at the next start", async () => {
+		const clock = new ManualClock();
+		const firstStart = present(clock);
+		firstStart.close();
+		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 99, from: "latest" });
+	});
+
 	it("is the beginning of a topic that was made again after every first start: two sessions behind this member's first", async () => {
 		const clock = new ManualClock();
 		const firstStart = present(clock);

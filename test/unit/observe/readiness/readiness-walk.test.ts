@@ -410,7 +410,7 @@ const suites: readonly Suite<never>[] = [
 			const clock = new ManualClock();
 			const missing = { kind: "load", name: "Error", message: "there is no such file", stack: null } as const;
 			let failure: HandlerFailure | null = missing;
-			const threads = { warm: async () => ({ isLoaded: failure === null, failure }) };
+			const threads = { warm: async () => (failure === null ? ({ kind: "enough" } as const) : ({ kind: "failed", failure } as const)) };
 			const stopping = new AbortController().signal;
 			const reserve = new ReserveThreads({
 				threads,
