@@ -14,7 +14,7 @@ import { amount, count, number, word, words } from "../options.ts";
 import { Tally } from "../report/figures.ts";
 
 const script = new URL("../baselines/rolling-member.mjs", import.meta.url).pathname;
-/** From a successor's first partitions to the next restart: in a deployment nobody is replaced before the last one has been ready a while. */
+/** From a successor's first partitions to the next restart: in a deployment the last one has to be ready for a while before. */
 const REST_MS = 3_000;
 
 export const rollingBench = defineBench({

@@ -16,9 +16,9 @@ export function configOf(command: Command, { environment, cwd }: CommandContext,
 }
 
 /**
- * The same. While an embedded daemon of this very file runs in this folder, what it replaces may name variables that are not set: that daemon
- * is meant then. Where the file or the environment names a broker or a database after all, nothing may be missing: a login or TLS that is
- * left out would be left out of a real connection.
+ * The same. While an embedded daemon of this very file runs in this folder, that daemon is meant, and what it replaces may name variables
+ * that are not set. If a broker or a database is named all the same, nothing may be missing: a log-in or TLS that is left out would be left
+ * out of a real connection.
  */
 export async function configHere(command: Command, context: CommandContext): Promise<LoadedConfig> {
 	const embedded = await readEmbeddedFile(context.cwd);

@@ -1,6 +1,6 @@
 /**
- * Partitions that are given away in order: what is finished is committed, and their notes say that no message is suspected of a death. What
- * comes back as it was left goes on with the thread that it had.
+ * Partitions that are given away in order: what is finished is committed, and their notes say that no message is suspected of a death. A
+ * partition that comes back as it was left goes on with the thread that it had.
  */
 import type { Clock } from "../core/clock.ts";
 import { partitionName, type TopicPartition } from "../core/messages/message.ts";

@@ -1,6 +1,6 @@
 /**
- * The threads in reserve, with the handler's module loaded. They are begun before Postgres and Kafka are waited for, so a module that can't
- * be loaded is told at once, and not with the first message.
+ * The threads in reserve, with the handler's module loaded. They begin beside the wait for Postgres and Kafka, so a module that can't be
+ * loaded is told at once, and not with the first message.
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Problem } from "../core/problem.ts";
@@ -13,8 +13,8 @@ const AGAIN_AFTER_MS = 2_000;
 /** Until a module that could not be loaded is tried again. */
 const RETRY_MS = 10_000;
 /**
- * Threads in reserve, of 10 MB each. `empty`: a member without partitions gets several at once. `eager`, at most: after a rebalance a member
- * may have all others than before. `incremental`: a member that has some mostly gets one more.
+ * Threads in reserve, of 10 MB each. `empty`: a member without partitions gets several at once. `eager`, at most: after a rebalance a
+ * member may have all others than before. `incremental`: a member that has some mostly gets one more.
  */
 const RESERVES = { empty: 2, eager: 4, incremental: 1 };
 

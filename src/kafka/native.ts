@@ -259,7 +259,7 @@ export async function askTopicSettings(
 	);
 }
 
-/** A broker's setting; null if nobody can tell: no addon, no broker known yet. Rejects with KafkaError, e.g. without the right to see it. */
+/** A broker's setting; null if nobody can tell: no addon, no broker known yet. Rejects with KafkaError, e.g. without the right to see. */
 export async function askBrokerSetting({ name, broker }: AskedClient, setting: string, timeoutMs: number): Promise<string | null> {
 	if (!loaded.addon || name === undefined || broker < 0) return null;
 	const answer = await loaded.addon.topicSettings(name, broker, [String(broker)], timeoutMs, true);

@@ -1,6 +1,6 @@
 /**
- * What a node-rdkafka consumer fetches: assigned, paused, resumed and moved so that nothing overtakes the start of a partition. librdkafka's
- * main thread stops first what was given back, with one request, and begins with the next; a pause or resume that overtakes the beginning
+ * What a node-rdkafka consumer fetches: assigned, paused, resumed and moved so that nothing overtakes the start of a partition. The main
+ * thread of librdkafka stops first what was given back, with one request, and begins with the next; a pause or resume that overtakes the beginning
  * has it dropped for good (librdkafka#5591).
  */
 import type { KafkaConsumer as RawConsumer, TopicPartition as RawPartition } from "node-rdkafka";
@@ -72,8 +72,8 @@ export class FetchedPartitions {
 	}
 
 	/**
-	 * Waits until what was assigned begins: with two requests of the main thread, of the cheapest kind. (A commit under way can still hold it
-	 * up: then the stall detector has the partition fetched anew.)
+	 * Waits until what was assigned begins: with two requests of the main thread, of the cheapest kind. (A commit under way can still hold
+	 * it up: then the stall detector has the partition fetched anew.)
 	 */
 	#untilBegun(): void {
 		try {

@@ -25,12 +25,6 @@ export class FirstStart {
 		this.#overAfterMs = 2 * sessionMs;
 	}
 
-	/** From now on every start counts as a later one, except in topics that were not seen yet. Idempotent. */
-	end(): void {
-		this.#ends?.cancel();
-		this.#present.clear();
-	}
-
 	/** The member closes. A start that is being looked up is still one of the first: it may be stored, and has to be as configured. */
 	close(): void {
 		this.#ends?.cancel();
@@ -47,10 +41,13 @@ export class FirstStart {
 		for (const partition of partitions) this.#present.add(partitionName(partition));
 	}
 
-	/** The partition has begun. If it has no offset later, it belongs to another log or a restored table, and must not begin by `startFrom`. */
+	/**
+	 * The partition has begun. If it has no offset later, it belongs to another log or a restored table, and must not begin by `startFrom`.
+	 * After a while that holds for all partitions, except in topics that were not seen yet.
+	 */
 	begun({ topic, partition }: TopicPartition): void {
 		const name = partitionName({ topic, partition });
-		this.#ends ??= this.#clock.after(this.#overAfterMs, () => this.end());
+		this.#ends ??= this.#clock.after(this.#overAfterMs, () => this.#present.clear());
 		this.#present.delete(name);
 		if (!this.#unseen.has(topic)) return;
 		this.#begun.add(name);

@@ -112,7 +112,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return this.#rebalances;
 	}
 
-	/** The member's state in the group, in librdkafka's words once it has joined: `connecting`, `joining`, `up/steady`, `wait-coord/init`, … */
+	/** The member's state in the group, in librdkafka's words once it has joined: `connecting`, `joining`, `up/steady`, … */
 	get memberState(): string {
 		return this.#contact.state;
 	}

@@ -112,6 +112,14 @@ Queue* queue_of(napi_env env, napi_value value) {
   return static_cast<Queue*>(queue);
 }
 
+// The queue of a call whose only argument is a handle; see `queue_of`.
+Queue* queue_of_call(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value argument = nullptr;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  return queue_of(env, argument);
+}
+
 // openConsumer(client: string): a handle, or null if no client has this name or it is not a consumer.
 napi_value open_consumer(napi_env env, napi_callback_info info) {
   size_t count = 1;
@@ -161,19 +169,13 @@ napi_value poll_consumer(napi_env env, napi_callback_info info) {
 
 // wakeConsumer(handle): ends the wait of a poll under way.
 napi_value wake_consumer(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument = nullptr;
-  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  if (Queue* const queue = queue_of(env, argument)) (*queue)->wake();
+  if (Queue* const queue = queue_of_call(env, info)) (*queue)->wake();
   return nullptr;
 }
 
 // releaseConsumer(handle): gives the queue back to librdkafka. Blocks until a poll under way has ended.
 napi_value release_consumer(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value argument = nullptr;
-  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
-  if (Queue* const queue = queue_of(env, argument)) (*queue)->release();
+  if (Queue* const queue = queue_of_call(env, info)) (*queue)->release();
   return nullptr;
 }
 

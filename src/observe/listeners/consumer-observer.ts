@@ -71,10 +71,9 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 			logger.warn({ topic }, `this user may not see topic ${topic}: ${message}; it is found without a restart once the right is given`);
 		},
 		"heartbeats:rare"({ intervalMs }: { intervalMs: number }): void {
-			const why = `the broker has the group's members send heartbeats every ${intervalMs} ms (group.consumer.heartbeat.interval.ms)`;
-			const what = "when a daemon is replaced, a partition can stand still that long";
-			const better = "1000 is better, unless the group has an interval of its own; or take kafka.protocol: eager (docs/operating.md)";
-			logger.warn({ intervalMs }, `${why}: ${what}; ${better}`);
+			const why = `the broker wants heartbeats only every ${intervalMs} ms (group.consumer.heartbeat.interval.ms)`;
+			const what = "when a daemon is replaced, a partition can stand still that long, unless the group has an interval of its own";
+			logger.warn({ intervalMs }, `${why}: ${what}. Set 1000 on the broker, or use kafka.protocol: eager (docs/operating.md)`);
 		},
 		"group:joined"({ partitions }: { partitions: number }): void {
 			logger.info({ partitions }, `member of the group with ${counted(partitions, "partition")}`);

@@ -164,7 +164,9 @@ export class FailurePolicy {
 
 	/** The thread died outside the handler: during its start, or between two runs. `waiting` is the next message, if any. */
 	threadDied(death: ThreadDeath, waiting: Run | null): Verdict {
-		return this.#restart({ kind: death.reason, error: errorOf(death), run: waiting, restarted: death.reason }, 0);
+		// It met none of the messages that wait: the first of them shows that the next thread works.
+		const next = waiting && { ...waiting, to: waiting.from + 1 };
+		return this.#restart({ kind: death.reason, error: errorOf(death), run: next, restarted: death.reason }, 0);
 	}
 
 	/** The thread died while it had `run`. `progress` is what it was doing. */

@@ -212,8 +212,8 @@ export interface ThreadLease {
 }
 
 /**
- * What became of one more thread in reserve. `enough`: as many as wanted stand there. `full`: partitions have all the threads that there may
- * be. `unknown`: it took too long, a partition took it meanwhile, or it is out of date.
+ * What became of one more thread in reserve. `enough`: as many as wanted stand there. `full`: partitions have all the threads that there
+ * may be. `unknown`: it took too long, a partition took it meanwhile, or it is out of date.
  */
 export type WarmReply =
 	| { readonly kind: "loaded" | "enough" | "full" | "unknown" }

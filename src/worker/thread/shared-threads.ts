@@ -3,8 +3,8 @@
  * keeps it as long as it is assigned, whatever dies. The thread of a place begins with the first start there and ends with its last share.
  * Without a limit every partition has its own place.
  *
- * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So some stand in reserve with their module loaded. In an eager
- * group, which gives most partitions back at once, the thread of a partition that is given away is kept for a while, if every partition has
+ * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So some stand in reserve with their module loaded. In an
+ * eager group, which gives most partitions back at once, the thread of a partition that is given away is kept for a while, if every partition has
  * its own. It is used only if the partition comes back as it left: otherwise the module's variables would be of another past.
  *
  * Step 4 of a message's way (docs/architecture.md).

@@ -377,6 +377,16 @@ describe("a partition that goes on after failures says so once", () => {
 		expect(h.recoveries).toEqual([{ offset: 0, failures: 1, stoodMs: 2_000 }]);
 	});
 
+	it("when the next message is handled, if the thread died in its start: it had met none of those that wait", async () => {
+		const h = new WorkerHarness();
+		await h.deliver(3);
+		await h.act(() => h.thread.died(0, 0, "timeout"));
+		await h.clock.advance(h.clock.pending[0] ?? 0);
+		await h.act(() => h.thread.ready());
+		await h.act(() => h.thread.handledSoFar([0]));
+		expect(h.recoveries).toMatchObject([{ offset: 0, failures: 1 }]);
+	});
+
 	it("and not at all where the message was given up, which its letter tells", async () => {
 		const h = new WorkerHarness({ maxAttempts: 1 });
 		await h.running(2);
