@@ -30,7 +30,7 @@ import type { SummaryFigures } from "../embedded/summary-line.ts";
 import { filesOf, kafkaClientSettings } from "../kafka/client/client-settings.ts";
 import { ConsumerClient, librdkafkaVersion } from "../kafka/client/consumer-client.ts";
 import { consumerSettings, isIncremental } from "../kafka/client/consumer-settings.ts";
-import { RenewedFiles } from "../kafka/client/renewed-files.ts";
+import { RenewedFiles } from "../kafka/connecting/renewed-files.ts";
 import { nativeMissing, withoutAddon } from "../kafka/native.ts";
 import type { LagClock } from "../kafka/offsets/lag-clock.ts";
 import type { RecordProducer } from "../kafka/producing/record-producer.ts";

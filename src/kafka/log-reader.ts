@@ -9,11 +9,11 @@ import { partitionName, type ReceivedMessage, type TopicPartition } from "../cor
 import type { LogId } from "../core/offsets/log-identity.ts";
 import { unlessAborted } from "../core/waiting/unless-aborted.ts";
 import { kafkaClientSettings } from "./client/client-settings.ts";
-import { type ClusterMetadata, connectOrExplain } from "./client/connect.ts";
 import { type Consumed, ConsumerClient } from "./client/consumer-client.ts";
 import type { GroupClientEvents, StoredOffset } from "./client/group-client.ts";
 import { KafkaError, kafkaErrors } from "./client/kafka-error.ts";
 import { polledAnswer } from "./client/polled-answer.ts";
+import { type ClusterMetadata, connectOrExplain } from "./connecting/connect.ts";
 import { POLL_COUNT, POLL_TIMEOUT_MS } from "./polling/message-polls.ts";
 import { groupMessages } from "./polling/poll-size.ts";
 

@@ -7,9 +7,9 @@ import type { Config } from "../config/config.ts";
 import { systemClock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import { kafkaClientSettings } from "./client/client-settings.ts";
-import { connectOrExplain, withoutThread } from "./client/connect.ts";
 import { codeOfWords, fatalError } from "./client/error-words.ts";
 import { KafkaError, kafkaErrors } from "./client/kafka-error.ts";
+import { connectOrExplain, withoutThread } from "./connecting/connect.ts";
 import { MOCK_APPEND_TIME_MS } from "./mock-cluster.ts";
 import { askTopicSettings, type TopicSettings, withNative } from "./native.ts";
 

@@ -137,9 +137,9 @@ export const mutations: readonly Mutation[] = [
 		breaks: "loss-not-told",
 		kinds: "records deleted",
 		edits: [
-			{ file: "src/kafka/group/stored-starts.ts", from: "await noteThose(false);", to: "" },
+			{ file: "src/kafka/starts/stored-starts.ts", from: "await noteThose(false);", to: "" },
 			{
-				file: "src/kafka/group/stored-starts.ts",
+				file: "src/kafka/starts/stored-starts.ts",
 				from: "return fresh.length > 0 ? [...kept, ...(await offsets.begin(fresh.map(reached)))] : kept;",
 				to: 'return (offsets as { keptIn?: string }).keptIn === "kafka" ? [...kept, ...fresh] : [...kept, ...(await offsets.begin(fresh.map(reached)))];',
 			},

@@ -7,7 +7,7 @@ import { isTopicMeant } from "../../core/messages/message.ts";
 import { counted } from "../../core/text/counted.ts";
 import { missingTopicHint } from "../../core/text/missing-topic.ts";
 import type { KafkaError } from "../../kafka/client/kafka-error.ts";
-import { type UnreachableBroker, unreachableBrokers } from "../../kafka/client/reachability.ts";
+import { type UnreachableBroker, unreachableBrokers } from "../../kafka/connecting/reachability.ts";
 import { letterTopicPolicy } from "../../kafka/dead-letters/letter-topic-policy.ts";
 import { ClusterInspector } from "../../kafka/topics.ts";
 import type { MissingRight } from "../../kafka/watches/access-check.ts";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
 import { knownSecrets } from "../../core/text/secret-mask.ts";
-import { checkTlsFiles } from "./tls-files.ts";
+import { checkTlsFiles } from "../connecting/tls-files.ts";
 
 /**
  * If no known broker answers for this long, the configured addresses are asked again: nothing else finds a cluster that came back at other

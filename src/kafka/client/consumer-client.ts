@@ -14,6 +14,8 @@ import {
 } from "../../core/messages/message.ts";
 import { unpackMessages } from "../../core/messages/message-codec.ts";
 import type { LogId, Witness } from "../../core/offsets/log-identity.ts";
+import { withoutThread } from "../connecting/connect.ts";
+import { ConnectionFailure } from "../connecting/connection-failure.ts";
 import { type GroupDescription, openConsumerQueue, type TopicSettings, withNative } from "../native.ts";
 import type { MessagePolls } from "../polling/message-polls.ts";
 import { PackedPolls } from "../polling/packed-polls.ts";
@@ -21,8 +23,6 @@ import { PlainPolls } from "../polling/plain-polls.ts";
 import type { Operation } from "../watches/rights.ts";
 import { ClientCommits } from "./client-commits.ts";
 import { ClientQueries, kafkaErrorOf } from "./client-queries.ts";
-import { withoutThread } from "./connect.ts";
-import { ConnectionFailure } from "./connection-failure.ts";
 import { codeOfWords, fatalError } from "./error-words.ts";
 import { FetchedPartitions } from "./fetched-partitions.ts";
 import type { CloseOptions, GroupClient, GroupClientEvents, Polled, StoredOffset } from "./group-client.ts";

@@ -23,11 +23,11 @@ import type { GroupClient } from "../client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import type { OffsetStore } from "../offsets/offset-store.ts";
 import type { PositionNotes } from "../offsets/position-notes.ts";
-import type { FirstStart } from "./first-start.ts";
+import type { FirstStart } from "../starts/first-start.ts";
+import { type OutOfRangePolicy, outOfRangeWords } from "../starts/start-decision.ts";
+import { resolveStartPositions, type SetCounts, type StartFailure, type StartFrom, type StartPosition } from "../starts/start-position.ts";
+import { storeStarts } from "../starts/stored-starts.ts";
 import type { BegunPartition, GroupMember } from "./group-member.ts";
-import { type OutOfRangePolicy, outOfRangeWords } from "./start-decision.ts";
-import { resolveStartPositions, type SetCounts, type StartFailure, type StartFrom, type StartPosition } from "./start-position.ts";
-import { storeStarts } from "./stored-starts.ts";
 
 /** A partition whose start can't be resolved yet. */
 export interface StartFailedFact extends TopicPartition {

@@ -6,9 +6,9 @@ import type { OffsetSet } from "../../core/offsets/set-offset.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import type { OffsetStore } from "../offsets/offset-store.ts";
 import type { PositionNotes } from "../offsets/position-notes.ts";
+import type { StartPosition } from "../starts/start-position.ts";
 import type { StartFailedFact } from "./assignment.ts";
 import type { GroupMember } from "./group-member.ts";
-import type { StartPosition } from "./start-position.ts";
 import type { OutdatedAssignment } from "./static-return.ts";
 
 /** Events of the consumer: past facts. */

@@ -9,9 +9,9 @@
 import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
-import { explainUnreachable } from "../client/connect.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import { KafkaError } from "../client/kafka-error.ts";
+import { explainUnreachable } from "../connecting/connect.ts";
 import type { GroupConsumerParts } from "./group-consumer-parts.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;

@@ -6,7 +6,7 @@ import type { Clock } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { RestoredStretch } from "../../core/offsets/position-note.ts";
 import type { PositionNotes } from "../offsets/position-notes.ts";
-import type { StartPosition } from "./start-position.ts";
+import type { StartPosition } from "../starts/start-position.ts";
 
 /** Such a partition, and since when that is known (wall clock, ms). */
 export interface RestoredPartition extends TopicPartition, RestoredStretch {

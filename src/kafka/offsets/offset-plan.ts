@@ -6,7 +6,7 @@
 import type { TopicPartition } from "../../core/messages/message.ts";
 import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
 import { type PositionNote, stretchesBefore, withStretch } from "../../core/offsets/position-note.ts";
-import type { LogBounds } from "../group/start-decision.ts";
+import type { LogBounds } from "../starts/start-decision.ts";
 
 /** The target: the log's beginning or end, the first message with at least this time (ms), or an offset. */
 export type SetTo =

@@ -8,7 +8,7 @@ import { messageOf } from "../../core/errors.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { OffsetSet, OffsetsSetOutcome, WantedOffset } from "../../core/offsets/set-offset.ts";
 import { lifetime } from "../../core/waiting/lifetime.ts";
-import type { LogBounds } from "../group/start-decision.ts";
+import type { LogBounds } from "../starts/start-decision.ts";
 
 /** How long a request waits for what is in hand to finish. */
 const WAIT_MS = 3_000;

@@ -11,8 +11,8 @@ import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { type PositionNote, restoredAt, stretchesBefore, withStretch } from "../../core/offsets/position-note.ts";
-import { decidePosition, type LogBounds, type OutOfRange, type OutOfRangePolicy, outOfRangeWords } from "../group/start-decision.ts";
 import type { PositionNotes } from "../offsets/position-notes.ts";
+import { decidePosition, type LogBounds, type OutOfRange, type OutOfRangePolicy, outOfRangeWords } from "../starts/start-decision.ts";
 
 /** An assigned partition and the next offset that it expects. */
 export interface GuardedPosition extends TopicPartition {

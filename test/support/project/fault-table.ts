@@ -71,7 +71,7 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 	],
 	"a certificate, key or CA of `kafka.tls` is renewed on disk": [
 		["test/end-to-end/secured/secured.test.ts", "takes a certificate that is renewed on disk, without a message lost or handled twice"],
-		["test/unit/kafka/client/renewed-files.test.ts", "are taken once they have stopped changing"],
+		["test/unit/kafka/connecting/renewed-files.test.ts", "are taken once they have stopped changing"],
 	],
 	"a broker's certificate, the client's, or the password is not taken": [
 		["test/native/connection-failure.test.ts", "a certificate that is %s is told as that"],

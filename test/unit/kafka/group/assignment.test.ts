@@ -5,7 +5,7 @@ import type { StoredNote } from "../../../../src/core/offsets/position-note.ts";
 import type { GroupClient } from "../../../../src/kafka/client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
 import { Assignment } from "../../../../src/kafka/group/assignment.ts";
-import { FirstStart } from "../../../../src/kafka/group/first-start.ts";
+import { FirstStart } from "../../../../src/kafka/starts/first-start.ts";
 import { ManualClock, settle } from "../../../support/fakes/manual-clock.ts";
 
 const { assignPartitions, revokePartitions } = kafkaErrors;

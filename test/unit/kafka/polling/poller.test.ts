@@ -6,9 +6,9 @@ import type { PackedBatch } from "../../../../src/core/messages/packed-batch.ts"
 import type { Polled } from "../../../../src/kafka/client/group-client.ts";
 import { KafkaError, kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
 import { Assignment } from "../../../../src/kafka/group/assignment.ts";
-import { FirstStart } from "../../../../src/kafka/group/first-start.ts";
 import { packedByPartition } from "../../../../src/kafka/polling/plain-polls.ts";
 import { Poller } from "../../../../src/kafka/polling/poller.ts";
+import { FirstStart } from "../../../../src/kafka/starts/first-start.ts";
 import { ManualClock, settle } from "../../../support/fakes/manual-clock.ts";
 
 function messages(partition: number, ...offsets: number[]): ReceivedMessage[] {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { NoteChange, PositionNote, StoredNote } from "../../../../src/core/offsets/position-note.ts";
-import type { LogBounds, OutOfRangePolicy } from "../../../../src/kafka/group/start-decision.ts";
+import type { LogBounds, OutOfRangePolicy } from "../../../../src/kafka/starts/start-decision.ts";
 import { type GuardedPosition, PositionGuard } from "../../../../src/kafka/watches/position-guard.ts";
 import { ManualClock, settle } from "../../../support/fakes/manual-clock.ts";
 

@@ -3,13 +3,13 @@ import type { TopicPartition } from "../../../../src/core/messages/message.ts";
 import type { LogId, LogIdentity } from "../../../../src/core/offsets/log-identity.ts";
 import type { PositionNote } from "../../../../src/core/offsets/position-note.ts";
 import { KafkaError, kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
-import { FirstStart } from "../../../../src/kafka/group/first-start.ts";
+import { FirstStart } from "../../../../src/kafka/starts/first-start.ts";
 import {
 	resolveStartPositions,
 	type StartFrom,
 	type StartQueries,
 	type StartResolution,
-} from "../../../../src/kafka/group/start-position.ts";
+} from "../../../../src/kafka/starts/start-position.ts";
 import { ManualClock } from "../../../support/fakes/manual-clock.ts";
 
 const partition = { topic: "t", partition: 0 };

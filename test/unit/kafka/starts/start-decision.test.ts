@@ -8,7 +8,7 @@ import {
 	type OutOfRangePolicy,
 	outOfRangeWords,
 	type PartitionFacts,
-} from "../../../../src/kafka/group/start-decision.ts";
+} from "../../../../src/kafka/starts/start-decision.ts";
 
 const log = { low: 10, high: 90 };
 

@@ -1,9 +1,9 @@
 /** What a member reads before it joins: which partitions exist, and whether the group has stored anything for their topics. */
 import { isTopicMeant } from "../../core/messages/message.ts";
 import type { GroupClient } from "../client/group-client.ts";
+import type { GroupConsumerParts } from "../group/group-consumer-parts.ts";
 import { existingTopics } from "../watches/access-watch.ts";
 import type { FirstStart } from "./first-start.ts";
-import type { GroupConsumerParts } from "./group-consumer-parts.ts";
 
 /** Configured topics that don't exist, and those that this user may not see. */
 export interface FirstLook {

@@ -1,6 +1,6 @@
 /** Why a broker can't be reached, by the client's own line about it, as far as nobody has to be asked. */
 import { describe, expect, it } from "vitest";
-import { ConnectionFailure } from "../../../../src/kafka/client/connection-failure.ts";
+import { ConnectionFailure } from "../../../../src/kafka/connecting/connection-failure.ts";
 
 const line = (what: string, protocol = "sasl_ssl") => `${protocol}://b1:9093/bootstrap: ${what} (after 3ms in state SSL_HANDSHAKE)`;
 const alert = (what: string) => line(`SSL handshake failed: ssl3_read_bytes: ssl/tls alert ${what}: SSL alert number 42`, "ssl");

@@ -5,7 +5,7 @@
 import type { Client } from "node-rdkafka";
 import type { Config } from "../../config/config.ts";
 import { PocKaffeError } from "../../core/errors.ts";
-import { kafkaClientSettings, securityProtocol } from "./client-settings.ts";
+import { kafkaClientSettings, securityProtocol } from "../client/client-settings.ts";
 import { ConnectionFailure } from "./connection-failure.ts";
 
 /** Metadata of the cluster as the client gives it. */

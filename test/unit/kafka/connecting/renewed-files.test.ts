@@ -2,7 +2,7 @@
 import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { RenewedFiles } from "../../../../src/kafka/client/renewed-files.ts";
+import { RenewedFiles } from "../../../../src/kafka/connecting/renewed-files.ts";
 import { ManualClock } from "../../../support/fakes/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 

@@ -1,7 +1,7 @@
 /** A connection that comes about, or the best reason why not. */
 import { EventEmitter } from "node:events";
 import { expect, it } from "vitest";
-import { connectOrExplain, withoutThread } from "../../../../src/kafka/client/connect.ts";
+import { connectOrExplain, withoutThread } from "../../../../src/kafka/connecting/connect.ts";
 import { kafkaAt } from "../../../support/kafka/load-topic.ts";
 
 /** A client whose connecting the test ends. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { loadConfig } from "../../../../src/config/load.ts";
 import { filesOf, kafkaClientSettings } from "../../../../src/kafka/client/client-settings.ts";
-import { checkTlsFiles } from "../../../../src/kafka/client/tls-files.ts";
+import { checkTlsFiles } from "../../../../src/kafka/connecting/tls-files.ts";
 import { Authority, type Certificate, encryptedKey } from "../../../support/certificates.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pockaffe-kafka-tls-"));
