@@ -26,7 +26,7 @@ export async function runBenches(args: readonly string[]): Promise<number> {
 		if (results.some(({ findings }) => findings.length > 0)) code = exitCodes.found;
 	};
 	const program = new Command("bench")
-		.description("Measures, as ratios against a ceiling or a peer in the same run; asserts nothing about time")
+		.description("Measures PocKaffe, and compares with other ways or with an upper limit, measured in the same run. No time makes it fail")
 		.helpCommand(false)
 		.showSuggestionAfterError()
 		.exitOverride();
@@ -57,7 +57,7 @@ function addBench(program: Command, bench: Bench, done: (results: BenchResult[])
 function addGroup(program: Command, name: string, done: (results: BenchResult[]) => void): void {
 	const benches = benchesNamed(name);
 	const names = benches.map((bench) => bench.name).join(", ");
-	const command = withCommonOptions(program.command(name).description(`one after the other, each with its defaults: ${names}`));
+	const command = withCommonOptions(program.command(name).description(`runs these one after the other, each with its defaults: ${names}`));
 	command.action(async () => {
 		const common = command.opts<CommonOptions>();
 		done(await runEach(benches, common, (result) => printResult(result, common.json ?? false)));
@@ -68,7 +68,7 @@ function addReport(program: Command, done: (results: BenchResult[]) => void): vo
 	const command = withCommonOptions(program.command("report"))
 		.argument("[names...]", "which benches; default: all")
 		.description("runs benches and writes one HTML page with plots, and a Markdown table beside it")
-		.option("--out <file>", "the page; the table is beside it, ending in .md", "bench-report.html");
+		.option("--out <file>", "where to write the page; the table gets the same name ending in .md", "bench-report.html");
 	command.action(async (names: string[], { out }: { out: string }) => {
 		const chosen = new Set((names.length === 0 ? ["all"] : names).flatMap(benchesNamed));
 		const results = await runEach([...chosen], command.opts<CommonOptions>(), (result) => printResult(result, false));
@@ -79,11 +79,11 @@ function addReport(program: Command, done: (results: BenchResult[]) => void): vo
 
 function withCommonOptions(command: Command): Command {
 	return command
-		.option("--json", "a line of JSON in place of the table")
+		.option("--json", "print a line of JSON instead of the table")
 		.option("--repeats <count>", "how often everything is measured", wholeNumber, 3)
-		.option("--database-url <url>", "a server on which a database may be made, in place of the embedded one")
-		.option("--embedded", "the embedded broker even where a real Kafka can be had")
-		.option("--scale <share>", "this share of the usual messages and seconds, e.g. 0.02 to try", share, 1);
+		.option("--database-url <url>", "use this server instead of the embedded one; the bench creates its own database there")
+		.option("--embedded", "use the embedded broker even if a real Kafka is available")
+		.option("--scale <share>", "multiply the number of messages and the seconds by this, e.g. 0.02 for a quick try", share, 1);
 }
 
 /** One that can't run here is said; of one that fails the error is its finding. The others go on: they may have taken an hour. */
@@ -96,7 +96,7 @@ async function runEach(benches: readonly Bench[], common: CommonOptions, told: (
 			results.push(await runBench(bench, options, common));
 		} catch (error) {
 			if (error instanceof ExitError) {
-				say(`${bench.name} is left out: ${error.message}`);
+				say(`${bench.name} is skipped: ${error.message}`);
 				continue;
 			}
 			results.push(failedResult(bench, options, error));

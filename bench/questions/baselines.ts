@@ -37,7 +37,7 @@ const handWritten: readonly Name[] = ["by-hand", "by-hand-10000", "kafkajs-batch
 
 export const baselinesBench = defineBench({
 	name: "baselines",
-	question: "the same topic and table with what one would write or take instead",
+	question: "the same topic and table with the alternatives: code by hand with node-rdkafka, kafkajs, Debezium's JDBC sink",
 	options: {
 		messages: amount("--messages <count>", "messages in the topic", 3_000_000),
 		ids: number("--ids <count>", "different ids", 100_000),

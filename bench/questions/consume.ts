@@ -20,7 +20,7 @@ export const packedConsumer = scriptContender({ name: "packed, PocKaffe's own", 
 
 export const consumeBench = defineBench({
 	name: "consume",
-	question: "what node-rdkafka delivers, and what packed polls do, where nothing is done with it",
+	question: "how fast node-rdkafka and packed polls deliver messages if nothing is done with them",
 	options: {
 		messages: amount("--messages <count>", "messages in the topic", 2_000_000),
 		partitions: number("--partitions <count>", "partitions", 4),

@@ -19,7 +19,7 @@ const CALIBRATION_ROUNDS = 100_000;
 
 export const cpuHandlerBench = defineBench({
 	name: "cpu-handler",
-	question: "a handler that needs the processor: a thread per partition against one thread",
+	question: "a handler that computes: a thread per partition compared with one thread",
 	options: {
 		messages: amount("--messages <count>", "messages in the topic", 100_000),
 		micros: number("--micros <count>", "work per message, µs of an idle processor", 100),

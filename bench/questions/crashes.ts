@@ -20,8 +20,11 @@ const BACK_OFF_MS = 1;
 
 export const crashesBench = defineBench({
 	name: "crashes",
-	question: "how long a partition stands still after a death of its thread, and after a correction of its handler",
-	options: { crashes: amount("--crashes <count>", "deaths", 50), saves: amount("--saves <count>", "corrections", 10) },
+	question: "how long a partition stands still after its thread dies, and after its handler is corrected",
+	options: {
+		crashes: amount("--crashes <count>", "how often a thread dies", 50),
+		saves: amount("--saves <count>", "how often the handler is corrected", 10),
+	},
 	async run({ crashes, saves }, setting) {
 		const tally = new Tally();
 		await using servers = await startRealServers(setting);

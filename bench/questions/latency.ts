@@ -43,8 +43,8 @@ export const latencyBench = defineBench({
 	name: "latency",
 	question: "from the producer to the handler, and to a durable row, at a steady rate",
 	options: {
-		rates: numbers("--rates <counts>", "messages a second, beside the quiet topic", [100, 1_000, 10_000]),
-		seconds: amount("--seconds <count>", "seconds of each rate", 30),
+		rates: numbers("--rates <counts>", "messages a second, measured after the quiet topic", [100, 1_000, 10_000]),
+		seconds: amount("--seconds <count>", "seconds for each rate", 30),
 		partitions: number("--partitions <count>", "partitions", 4),
 		connections: number("--connections <count>", "connections to the database", 2),
 	},

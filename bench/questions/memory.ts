@@ -49,7 +49,7 @@ export const memoryBench = defineBench({
 	question: "RSS, heap and queues over minutes of backlog",
 	options: {
 		seconds: amount("--seconds <count>", "how long", 600),
-		ahead: amount("--ahead <count>", "messages that always wait, above what the daemon may take at once", 1_000_000),
+		ahead: amount("--ahead <count>", "messages that always wait in the topic, besides those that the daemon may hold", 1_000_000),
 		ids: number("--ids <count>", "different ids", 100_000),
 		partitions: number("--partitions <count>", "partitions", 4),
 		connections: number("--connections <count>", "connections to the database", 2),

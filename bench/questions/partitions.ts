@@ -40,7 +40,7 @@ export const partitionsBench = defineBench({
 		partitions: numbers("--partitions <counts>", "numbers of partitions", [1, 4, 16, 64, 256]),
 		messages: amount("--messages <count>", "messages in each topic", 1_000_000),
 		ids: number("--ids <count>", "different ids", 100_000),
-		maxThreads: number("--max-threads <count>", "most threads; by default one for each processor, and at least 4", DEFAULT_THREADS),
+		maxThreads: number("--max-threads <count>", "maximum threads; by default one for each processor, and at least 4", DEFAULT_THREADS),
 		connections: number("--connections <count>", "connections to the database", 2),
 	},
 	async run({ partitions: counts, messages: count, ids, maxThreads, connections }, setting) {

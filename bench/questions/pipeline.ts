@@ -38,11 +38,11 @@ const notes = [
 
 export const pipelineBench = defineBench({
 	name: "pipeline",
-	question: "preloaded topic → handler → table, against rows that the server makes itself",
+	question: "preloaded topic → handler → table, compared with rows that the server generates itself",
 	options: {
 		messages: amount("--messages <count>", "messages in the topic", 1_000_000),
 		ids: number("--ids <count>", "different ids", 100_000),
-		hotIds: number("--hot-ids <count>", "different ids where some are hot", 10_000),
+		hotIds: number("--hot-ids <count>", "different ids if some are hot", 10_000),
 		partitions: number("--partitions <count>", "partitions", 4),
 		connections: number("--connections <count>", "connections to the database", 2),
 		handler: words("--handler <names>", "what makes the rows", ["json", "js"]),

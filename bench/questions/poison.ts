@@ -27,7 +27,7 @@ interface Rates {
 
 export const poisonBench = defineBench({
 	name: "poison",
-	question: "1 % of the messages of half the partitions fail: the rate of the others, and of themselves",
+	question: "1 % of the messages of half the partitions fail: the rate of these partitions, and of the others",
 	options: { messages: amount("--messages <count>", "messages per partition", 100_000) },
 	async run({ messages: count }, setting) {
 		await using servers = await startRealServers(setting);

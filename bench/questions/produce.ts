@@ -28,7 +28,7 @@ const both = daemonContender("daemon, rows and records", { handler: { module, pr
 
 export const produceBench = defineBench({
 	name: "produce",
-	question: "messages in, records out: a handler that produces, beside node-rdkafka's own producer",
+	question: "messages in, records out: a handler that produces, compared with node-rdkafka's own producer",
 	options: {
 		messages: amount("--messages <count>", "messages in the topic", 500_000),
 		partitions: number("--partitions <count>", "partitions", 4),

@@ -16,7 +16,7 @@ const daemon = daemonContender("pockaffe:json", { handler: { module: "pockaffe:j
 
 export const replayBench = defineBench({
 	name: "replay",
-	question: "a topic read again, every row stale, against its first run",
+	question: "a topic read again, every row stale, compared with its first run",
 	options: {
 		messages: amount("--messages <count>", "messages in the topic", 1_000_000),
 		ids: number("--ids <count>", "different ids", 100_000),

@@ -19,7 +19,7 @@ const REST_MS = 3_000;
 
 export const rollingBench = defineBench({
 	name: "rolling",
-	question: "how long partitions stand still while all daemons are replaced under load, and what is handled twice",
+	question: "how long partitions stand still while all daemons are replaced one after the other under load, and what is handled twice",
 	options: {
 		rate: number("--rate <count>", "messages a second", 5_000),
 		daemons: number("--daemons <count>", "daemons", 3),

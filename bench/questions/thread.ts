@@ -30,12 +30,12 @@ const handlers = {
 
 export const threadBench = defineBench({
 	name: "thread",
-	question: "packed messages → a handler's thread → packed rows, without servers and crossings",
+	question: "packed messages → a handler's thread → packed rows, without servers and without passing data between threads",
 	options: {
 		messages: amount("--messages <count>", "messages of a case", 1_000_000),
 		ids: number("--ids <count>", "different ids", 100_000),
 		hotIds: number("--hot-ids <count>", "different ids where some are hot", 10_000),
-		lanes: number("--lanes <count>", "the writer's lanes; 4 for 2 connections", 4),
+		lanes: number("--lanes <count>", "the writer's lanes; a daemon has one for each connection", 4),
 	},
 	async run({ messages, ids, hotIds, lanes }, setting) {
 		const tally = new Tally();

@@ -15,7 +15,7 @@ const daemon = daemonContender("daemon, outcome nothing", { handler: { module: h
 
 export const workersBench = defineBench({
 	name: "workers",
-	question: "topic → worker threads → commit, without rows, against node-rdkafka alone",
+	question: "topic → worker threads → commit, without rows, compared with node-rdkafka alone",
 	options: {
 		messages: amount("--messages <count>", "messages in the topic", 2_000_000),
 		partitions: number("--partitions <count>", "partitions", 4),

@@ -49,11 +49,11 @@ interface Options {
 
 export const writerBench = defineBench({
 	name: "writer",
-	question: "rows → batch writer → table, against rows that the server makes itself",
+	question: "rows → batch writer → table, compared with rows that the server generates itself",
 	options: {
 		rows: amount("--rows <count>", "rows of a case", 500_000),
 		ids: number("--ids <count>", "different ids", 100_000),
-		connections: number("--connections <count>", "connections, the server's own rows included", 2),
+		connections: number("--connections <count>", "connections, also for the server's own rows", 2),
 		cases: words("--cases <names>", "what is written", cases),
 	},
 	async run(options, setting) {

@@ -17,22 +17,24 @@ export interface CodeSpec {
 /** The codes, in the order in which a daemon may meet them. */
 export const readinessCodes = {
 	starting: {
-		means: "the daemon has not joined its group yet; with a partition: where that partition begins is not known or not stored yet",
+		means:
+			"the daemon has not joined its group yet; or, if a partition is named, the daemon does not know yet where it begins, or could not store it yet",
 		look: "the message: it says what the daemon waits for",
 		remedy: "nothing in the first minute; then what the message says",
 		ends: "with the first assignment, or once the partition's start is stored",
 	},
 	handler_not_loaded: {
 		means:
-			"the handler's module can't be loaded: it is missing, does not parse, misses a dependency, or exports no handler; its messages wait",
+			"the handler's module can't be loaded: it is missing, has a syntax error, lacks a dependency, or exports no handler; messages wait",
 		look: "the message: it names the module and what was found; `pockaffe check` tries it too",
-		remedy: "correct the file and save it; a mistyped name: correct `handler.module` and restart",
-		ends: "when the module is loaded: it is tried again every ten seconds, and within two after a file in its folder is saved",
+		remedy: "correct the file and save it; if the name is mistyped, correct `handler.module` and restart",
+		ends: "when the module is loaded: it is tried again every ten seconds, and within two seconds after a file in its folder is saved",
 	},
 	not_in_group: {
 		means: "no connection to Kafka or to the group's coordinator",
 		look: "the message: it names the address, and any certificate or password that is refused, and why; then the broker itself",
-		remedy: "`pockaffe check` to try again from here; start the broker, or correct address, listeners, TLS or credentials",
+		remedy:
+			"run `pockaffe check` on this machine to test the connection; start the broker, or correct address, listeners, TLS or credentials",
 		ends: "when the coordinator answers again",
 	},
 	cannot_join: {
@@ -44,14 +46,14 @@ export const readinessCodes = {
 	not_authorized: {
 		means: "Kafka denies this user a right on the group or on a topic",
 		look: "the message: it names user, operation and topic or group",
-		remedy: "the `kafka-acls.sh` command of the message; `pockaffe check --rights` prints all that are missing",
-		ends: "within half a minute after the right is given",
+		remedy: "run the `kafka-acls.sh` command in the message; `pockaffe check --rights` prints the commands for all missing rights",
+		ends: "within half a minute after the right is granted",
 	},
 	topic_missing: {
 		means: "a topic of `kafka.topics` does not exist, or was deleted",
-		look: "the name in the message: a typing error, or a topic that nobody has created yet?",
+		look: "the name in the message: is it mistyped, or has nobody created the topic yet? (A topic that this user may not see is `not_authorized` instead)",
 		remedy:
-			"`pockaffe topic create TOPIC -p N` (or `kafka-topics.sh --create --topic TOPIC --partitions N`); a mistyped name: correct `kafka.topics` and restart. A topic that this user may not see is `not_authorized` instead",
+			"`pockaffe topic create TOPIC -p N` (or `kafka-topics.sh --create --topic TOPIC --partitions N`); if the name is mistyped, correct `kafka.topics` and restart",
 		ends: "about ten seconds after the topic is created; it is read from its beginning",
 	},
 	commits_failing: {
@@ -63,7 +65,7 @@ export const readinessCodes = {
 	standing_transaction: {
 		means: "a producer's transaction has been open for half a minute or longer, and nothing after its first record can be read",
 		look: "the message: it has both offsets and the command that finds the producer",
-		remedy: "end the producer, or abort its transaction with the `kafka-transactions.sh` command of the message",
+		remedy: "end the producer, or abort its transaction with the `kafka-transactions.sh` command in the message",
 		ends: "when the transaction ends",
 	},
 	database: {
@@ -76,13 +78,15 @@ export const readinessCodes = {
 		means:
 			"one row can't be written although others of its table can: another session has locked it, a trigger or an extension fails on it, or it is slow by itself; only its partition's commits wait",
 		look: "the message: it has the row's id and offset, the server's words, and who holds the lock",
-		remedy: "`select pg_terminate_backend(PID)` as in the message, or correct the trigger; nothing has to be restarted",
+		remedy:
+			"end the session that holds the lock: `select pg_terminate_backend(PID)` with the PID in the message; or correct the trigger. Nothing has to be restarted",
 		ends: "when the row is written or refused, or its partition goes to another member",
 	},
 	parent_missing: {
 		means: "a row has waited for its foreign key's row longer than half of `tables.<name>.references.waitMs` (at most 30 s)",
 		look: "the message: it has id, offset and constraint; then the parent's topic: its lag (`pockaffe offsets GROUP`), its dead letters (`pockaffe dead-letters list`), its producer",
-		remedy: "whatever brings the parent row; `pockaffe dead-letters replay` if the parent became a dead letter",
+		remedy:
+			"make the parent row arrive: let its topic's lag shrink, start its producer, or run `pockaffe dead-letters replay` if it became a dead letter",
 		ends: "when the parent row is written; when `waitMs` is over and the row becomes a dead letter; or when its partition goes to another member",
 	},
 	crash_loop: {
@@ -94,17 +98,17 @@ export const readinessCodes = {
 	},
 	thread_stuck: {
 		means:
-			"a handler's thread can't be ended: it waits in a native call, or walks a list of billions of holes; its message counted as a `timeout`, and the next thread already works beside it",
+			"a handler's thread can't be ended: it waits in a native call, or walks a sparse list with billions of holes; its message counts as a `timeout`, and a new thread already works beside it",
 		look: "the message: it names the place in the module; `pockaffe_threads_stuck` counts such threads",
-		remedy: "correct the module at that place; a restart of the daemon frees the thread",
-		ends: "when the thread ends; with more than 2 × `handler.maxAttempts` of them (at least 4) the daemon drains and ends (exit 6)",
+		remedy: "correct the module at that place; a restart of the daemon ends the thread",
+		ends: "when the thread ends; with more than 2 × `handler.maxAttempts` of them (and more than 4) the daemon drains and ends (exit 6)",
 	},
 	parked: {
 		means:
-			"the partition does not go on by itself: too many restarts, a poison message under `onPoison: park`, the breaker is open, or nothing arrives although its log grows",
+			"the partition stopped: too many restarts, a poison message under `onPoison: park`, too many dead letters (the breaker is open), an offset outside the log, or nothing arrives although its log grows",
 		look: "the message: it says which; `pockaffe status` has the last failures; for the breaker also `pockaffe dead-letters list`",
 		remedy:
-			"correct the cause, then save the handler's file or `pockaffe resume TOPIC PARTITION`; a message that nobody needs: `pockaffe skip TOPIC PARTITION OFFSET`",
+			"correct the cause, then save the handler's file or run `pockaffe resume TOPIC PARTITION`; if nobody needs the message, run `pockaffe skip TOPIC PARTITION OFFSET`",
 		ends: "too many restarts and poison: tried again every `supervisor.maxBackoffMs`; nothing arrives: with the next message; breaker: never",
 	},
 	dead_letter_target: {
@@ -117,7 +121,8 @@ export const readinessCodes = {
 		means:
 			"only with `offsets.store: kafka`: the database is older than the group's committed offset. Either it was restored to an earlier time (a backup, a fail-over to a server that lagged), or another tool moved the offset forward. Rows of the offsets in between may be missing",
 		look: "the message: it has the partition and both offsets; [after a restored backup](delivery.md#after-a-restored-backup)",
-		remedy: "run the command of the message; a running daemon does it (`http.admin: true`), else stop the group's daemons first",
+		remedy:
+			"run the command in the message. A running daemon carries it out if it has `http.admin: true`; otherwise stop the group's daemons first",
 		ends: "when the group's offset is set back, or set by `pockaffe offsets set`",
 	},
 	produce_blocked: {
@@ -125,7 +130,7 @@ export const readinessCodes = {
 			"records of a handler can't be produced: the topic is missing, the right to write to it is missing, no broker answers, or the broker that has the topic is down or can't write to its disk; their messages wait, uncommitted",
 		look: "the message: it names the topic and the error",
 		remedy:
-			"as the message says: `pockaffe topic create TOPIC -p N` (or `kafka-topics.sh --create --topic TOPIC --partitions N`); a mistyped name: correct it in the handler and save the file; grant the right by the message's `kafka-acls.sh` command; or start the broker, with room on its disk. The daemon need not be restarted",
+			"what the message says: `pockaffe topic create TOPIC -p N` (or `kafka-topics.sh --create --topic TOPIC --partitions N`); correct a mistyped name in the handler and save the file; grant the right with the `kafka-acls.sh` command in the message; or start the broker, with room on its disk. The daemon need not be restarted",
 		ends: "with the first record that the broker accepts; tried again within seconds",
 	},
 	draining: {

@@ -1,9 +1,11 @@
-/** `npm run chaos -- --minutes N --seed S [--rate R]`: see chaos.ts. Exit 1 where anything was found. */
+/** `npm run chaos -- --minutes N --seed S [--rate R]`: see chaos.ts. Exit code 1 if anything was found. */
 import { kafkaMissing } from "../support/kafka/kafka-server.ts";
 import { scriptOptions } from "../support/script-options.ts";
 import { runChaos } from "./chaos.ts";
 
-const usage = "type: npm run chaos -- --minutes 5 --seed 1 --rate 1000";
+const usage = `type: npm run chaos -- --minutes 5 --seed 1 --rate 1000
+Kills, freezes, replaces and cuts off three daemons, a real Kafka and a real Postgres, and runs verify at the end.
+--seed: what happens and when; by default another one each time. --rate: messages per second.`;
 const values = scriptOptions(usage, {
 	minutes: { type: "string", default: "5" },
 	seed: { type: "string", default: String(Date.now() % 1_000_000) },

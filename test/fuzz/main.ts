@@ -1,12 +1,13 @@
 /**
- * `npm run fuzz -- --minutes N [--seed S] [--target NAME]`: each target for N minutes, a seed after the other. Prints the seed of what
- * went wrong, which `--seed` plays again alone; exit 1 where anything did.
+ * `npm run fuzz -- --minutes N [--seed S] [--target NAME]`: each target for N minutes, one seed after the other. Prints the seed of what
+ * went wrong; `--seed` runs that one again, alone. Exit code 1 if anything went wrong.
  */
 import { scriptOptions } from "../support/script-options.ts";
 import { Chance } from "./chance.ts";
 import { targets } from "./targets.ts";
 
-const usage = `type: npm run fuzz -- --minutes 60 [--seed 7] [--target ${Object.keys(targets).join(" | ")}]`;
+const usage = `type: npm run fuzz -- --minutes 60 [--seed 7] [--target ${Object.keys(targets).join(" | ")}]
+--minutes: for each target; by default 1. --seed: only this one, to repeat a finding. --target: only this one.`;
 const values = scriptOptions(usage, { minutes: { type: "string", default: "1" }, seed: { type: "string" }, target: { type: "string" } });
 const minutes = Number(values.minutes);
 const names = Object.keys(targets).filter((name) => values.target === undefined || name === values.target);

@@ -1,9 +1,9 @@
 /**
  * `npm run mutants -- --folder src/core --count 40 --seed 1 [--nearest 12] [--slowest 4000]`: small careless changes, one at a time, in a copy
- * of the work tree. `--folder` takes several, or files. Does a test notice? Prints who survived, and the score by folder; exit 0 whatever
- * it is. See docs/testing.md.
- * `--skip 12` goes on with a sample behind its first twelve. `--list FILE` tries the changes of a JSON file instead: [{file, from, to}],
- * `from` a text that stands there once.
+ * of the work tree. `--folder` takes several folders or files. Does a test notice? Prints the changes that none noticed, and the score by
+ * folder; the exit code is 0 whatever the score. See docs/testing.md.
+ * `--skip 12` goes on with a sample after its first twelve. `--list FILE` tries the changes of a JSON file instead: [{file, from, to}],
+ * where `from` is a text that the file has once.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,8 +14,10 @@ import { type Mutant, mutantsOf } from "./mutators.ts";
 import { filesBelow, knownDurations, RelatedTests } from "./related-tests.ts";
 import { type TestFile, type Verdict, WorkCopy } from "./work-copy.ts";
 
-const usage =
-	"type: npm run mutants -- --folder src/core[,src/kafka] --count 40 --seed 1 [--skip 0] [--nearest 12] [--slowest 4000] [--kinds a,b], or --list FILE";
+const usage = `type: npm run mutants -- --folder src/core[,src/kafka] --count 40 --seed 1 [--skip 0] [--nearest 12] [--slowest 4000] [--kinds a,b], or --list FILE
+Changes the code carelessly, one place at a time, in a copy, and says which changes no test noticed (docs/testing.md).
+--count: how many places. --skip: leave out this many of the sample's first. --nearest: at most this many test files for a change.
+--slowest: no test files that took longer, ms. --kinds: only these kinds of changes. --list: the changes of a JSON file, [{file, from, to}].`;
 const values = scriptOptions(usage, {
 	folder: { type: "string", default: "src" },
 	count: { type: "string", default: "40" },
@@ -66,7 +68,7 @@ function sampled(): readonly Mutant[] {
 		[all[last], all[other]] = [all[other] as Mutant, all[last] as Mutant];
 	}
 	console.log(
-		`${all.length} places to change below ${values.folder}, of which ${Math.min(all.length, Number(values.count))} are tried${values.skip === "0" ? "" : `, but for the first ${values.skip}`}`,
+		`${all.length} places to change in ${values.folder}, of which ${Math.min(all.length, Number(values.count))} are tried${values.skip === "0" ? "" : `, without the first ${values.skip}`}`,
 	);
 	return all.slice(Number(values.skip), Number(values.count));
 }

@@ -1,13 +1,16 @@
 /**
- * `npm run simulate -- --seeds N [--from S] | --seed S`: see simulation.ts. Prints the seeds that fail; exit 1 where one does. `--kinds
- * a,b` forces kinds (drawScenario); `--until CODE` goes on to the first seed that breaks this invariant.
+ * `npm run simulate -- --seeds N [--from S] | --seed S`: see simulation.ts. Prints the seeds that fail; exit code 1 if one does. `--kinds
+ * a,b` forces kinds of scenarios (drawScenario); `--until CODE` goes on to the first seed that breaks this invariant.
  */
 import { messageOf } from "../../src/core/errors.ts";
 import { scriptOptions } from "../support/script-options.ts";
 import { simulate } from "./simulation.ts";
 import { Violation } from "./world.ts";
 
-const usage = "type: npm run simulate -- --seeds 1000 [--from 1] [--keep-going] [--kinds a,b] [--until CODE], or --seed 42";
+const usage = `type: npm run simulate -- --seeds 1000 [--from 1] [--keep-going] [--kinds a,b] [--until CODE], or --seed 42
+Runs the real delivery code with simulated Kafka, threads, database and clocks, once per seed, and stops at the first seed that fails.
+--from: the first seed. --keep-going: also after a failure. --kinds: force these kinds of scenarios.
+--until: go on to the first seed that breaks this invariant. --seed: only this one.`;
 const values = scriptOptions(usage, {
 	seeds: { type: "string", default: "1000" },
 	from: { type: "string", default: "1" },

@@ -7,7 +7,7 @@ export function declareCheck(program: Command, context: CommandContext): void {
 	program
 		.command("check")
 		.description("check configuration, handler, broker, topics, codecs, database and tables")
-		.option("--json", "as JSON")
+		.option("--json", "print JSON")
 		.option("--rights", "print only the commands that grant the missing rights")
 		.action(async (options: CheckOptions, command: Command) => (await import("../check/check.ts")).check(options, command, context));
 }

@@ -9,9 +9,9 @@ export function declareConsume(program: Command, context: CommandContext): void 
 		.command("consume")
 		.description("print messages as JSON lines, and commit their offsets")
 		.argument("<topic>", "name of the topic")
-		.requiredOption("-g, --group <group>", "consumer group; starts at the beginning where it has committed nothing")
+		.requiredOption("-g, --group <group>", "consumer group; partitions without a committed offset are read from their beginning")
 		.option("-n, --number <count>", "end after this many messages", wholeNumber)
-		.option("--exit-at-end", "end when every partition is read to its end")
+		.option("--exit-at-end", "end when all partitions are read to their ends")
 		.action(async (topic: string, options: ConsumeOptions, command: Command) =>
 			(await import("../consume.ts")).consume(topic, options, command, context),
 		);

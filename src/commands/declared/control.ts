@@ -5,7 +5,7 @@ import type { ControlOptions } from "../control.ts";
 import { partitionNumber } from "../terminal/option-values.ts";
 
 const actions = {
-	pause: ["pause a partition of a running daemon: the running call is finished, no further message is handled", "paused"],
+	pause: ["pause a partition of a running daemon: the running call finishes, and no other begins", "paused"],
 	resume: ["let a paused or parked partition go on at once", "goes on"],
 	restart: ["replace a partition's thread: its running call is cut off, and the messages are handled again", "gets a new thread"],
 } as const;
@@ -18,7 +18,7 @@ export function declareControl(program: Command, context: CommandContext): void 
 		withUrl(program.command(action).description(description))
 			.argument("<topic>", "name of the topic")
 			.argument("<partition>", "number of the partition", partitionNumber)
-			.option("--json", "as JSON")
+			.option("--json", "print JSON")
 			.action(async (topic: string, partition: number, options: ControlOptions, command: Command) =>
 				(await import("../control.ts")).control({ topic, partition, action, done }, options, command, context),
 			);

@@ -23,7 +23,7 @@ export function declareDeadLetters(program: Command, context: CommandContext): v
 			);
 		});
 	withFilters(group.command("list").description("list letters; default: open ones"), letterStates)
-		.option("--limit <count>", "show at most this many; all: every one", (text: string) => (text === "all" ? text : wholeNumber(text)), 100)
+		.option("--limit <count>", "show at most this many, or: all", (text: string) => (text === "all" ? text : wholeNumber(text)), 100)
 		.option("--json", "print a JSON line for each letter")
 		.action(async (options: LetterOptions, command: Command) => (await commands()).listLetters(options, command, context));
 	group
@@ -32,7 +32,7 @@ export function declareDeadLetters(program: Command, context: CommandContext): v
 		.argument("<topic>", "topic of the message")
 		.argument("<partition>", "its partition", partitionNumber)
 		.argument("<offset>", "its offset", offsetNumber)
-		.option("--json", "as JSON")
+		.option("--json", "print JSON")
 		.action(async (topic: string, partition: number, offset: number, options: LetterOptions, command: Command) =>
 			(await commands()).showLetter({ topic, partition, offset }, options, command, context),
 		);
@@ -49,14 +49,16 @@ export function declareDeadLetters(program: Command, context: CommandContext): v
 	withFilters(
 		group
 			.command("discard")
-			.description("mark open letters (or, with --state, skipped ones) as resolved without replaying them; or delete letters with --purge"),
+			.description(
+				"mark open letters as resolved without replaying them (with --state skipped: skipped ones), or delete letters (--purge)",
+			),
 		letterStates,
 	)
 		.option("--all", "letters of all topics; without this a filter is needed")
 		.option("--purge", "delete replayed and discarded letters; open or skipped ones only if --state names them")
 		.option("--dry-run", "only count them")
 		.option("-y, --yes", "do not ask; needed without a terminal")
-		.option("--json", "as JSON")
+		.option("--json", "print JSON")
 		.action(async (options: LetterOptions, command: Command) => (await commands()).discardLetters(options, command, context));
 }
 
@@ -66,7 +68,10 @@ function withFilters(command: Command, states: readonly LetterState[]): Command 
 		.option("--topic <topic>", "only letters of this topic")
 		.option("--partition <number>", "only letters of this partition", partitionNumber)
 		.option("--offset <number>", "only the letter at this offset", offsetNumber)
-		.option("--topic-id <id>", "only letters of the log with this Kafka topic id; - for letters without one")
+		.option(
+			"--topic-id <id>",
+			"only letters of the topic with this Kafka topic id (a topic that is created again has another id); -: letters without an id",
+		)
 		.addOption(new Option("--reason <reason>", "only letters with this reason").choices(reasons))
 		.addOption(new Option("--state <state>", "only letters in this state").choices([...states]));
 }

@@ -7,10 +7,10 @@ import { declareOffsetsSet } from "./offsets-set.ts";
 export function declareOffsets(program: Command, context: CommandContext): void {
 	const offsets = program
 		.command("offsets")
-		.description("show a group's committed offsets, lag and members as Kafka has them; or set the offsets")
+		.description("show a group's committed offsets, lag and members, as Kafka has them; or set its offsets")
 		.argument("<group>", "consumer group")
-		.option("--topic <topic>", "only this topic, even if nothing is committed")
-		.option("--json", "as JSON")
+		.option("--topic <topic>", "only this topic, even if nothing is committed for it")
+		.option("--json", "print JSON")
 		.action(async (group: string, options: OffsetsOptions, command: Command) =>
 			(await import("../offsets/offsets.ts")).showOffsets(group, options, command, context),
 		);

@@ -15,15 +15,16 @@ export function declareReprocess(program: Command, context: CommandContext): voi
 		.option("--keys <file>", "only messages with the keys in this file, one per line")
 		.option("--dry-run", "only say what would change")
 		.option("-y, --yes", "do not ask; needed without a terminal")
-		.option("--json", "as JSON")
+		.option("--json", "print JSON")
 		.addHelpText(
 			"after",
 			`
+First restart the daemons with the corrected handler: messages that they handle while this runs are not reprocessed.
+
 Reads the log without joining a group, up to the committed offsets, and runs the handler on it (init gets purpose "reprocess"). Daemons
-may run meanwhile: a row of a newer message stays. A row that its message no longer makes is replaced by the row of the id's previous
-message, or removed. A message that the handler rejects becomes a dead letter; one at which it fails keeps its row. Messages that are
-already dead letters are left out (use dead-letters replay). After an interruption or a kill run the same command again. Restart the
-daemons with the corrected handler first: messages that they handle while this runs are not reprocessed.`,
+may run meanwhile: a row of a newer message stays. If a message no longer makes its row, the row of the id's previous message takes its
+place, or the row is removed. If the handler rejects a message, it becomes a dead letter. If the handler fails at a message, its row stays.
+Messages that are already dead letters are left out (use dead-letters replay). After an interruption or a kill run the same command again.`,
 		)
 		.action(async (options: ReprocessOptions, command: Command) =>
 			(await import("../audit/reprocess.ts")).reprocess(options, command, context),

@@ -8,8 +8,8 @@ export function declareRun(program: Command, context: CommandContext, optionHelp
 	program
 		.command("run", { isDefault: true })
 		.description("run the daemon")
-		.option("--embedded", "for a demo, or to try your handler: use an embedded broker and database in this folder, whatever is configured")
-		.option("--leave", "leave the group when stopping even with kafka.instanceId, so that others take over at once")
+		.option("--embedded", "for a demo, or to try your handler: use an embedded broker and database in this folder, not the configured ones")
+		.option("--leave", "leave the group at a stop even with kafka.instanceId, so that other members take over at once")
 		.addHelpText("after", () => `\n${optionHelp()}`)
 		.allowExcessArguments()
 		.action(async (options: RunCommandOptions, command: Command) => (await import("../run.ts")).run(options, command, context));

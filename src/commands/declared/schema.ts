@@ -7,6 +7,6 @@ export function declareSchema(program: Command, context: CommandContext): void {
 	program
 		.command("schema")
 		.description("print the SQL that creates the tables")
-		.option("--json", "as JSON: a list of {table, sql}")
+		.option("--json", "print JSON: a list of {table, sql}")
 		.action(async (options: SchemaOptions, command: Command) => (await import("../schema.ts")).schema(options, command, context));
 }

@@ -13,13 +13,14 @@ export function declareSkip(program: Command, context: CommandContext): void {
 		.argument("<offset>", "offset of the message", offsetNumber)
 		.option("--reason <reason>", "why; stored in the letter")
 		.option("--url <url>", "HTTP address of the daemon; default: the configuration's, or the embedded daemon of this folder")
-		.option("--json", "as JSON")
+		.option("--json", "print JSON")
 		.addHelpText(
 			"after",
 			`
 While daemons run, the one that has the partition does it (http.admin: true), whether the partition is running, backing off, parked or
-paused. While none runs, the command sets the group's offset after the message, which has to be the partition's next one. A message that
-was already handled is not skipped: its rows are there. To bring a skipped message back: pockaffe dead-letters replay --state skipped --topic T --partition P --offset O`,
+paused. While none runs, the command itself stores the dead letter and sets the group's offset after the message; then the message has to be
+the partition's next one. A message that was already handled can't be skipped, because its rows are there. To bring a skipped message back:
+pockaffe dead-letters replay --state skipped --topic T --partition P --offset O`,
 		)
 		.action(async (topic: string, partition: number, offset: number, options: SkipOptions, command: Command) =>
 			(await import("../offsets/skip.ts")).skip({ topic, partition, offset }, options, command, context),

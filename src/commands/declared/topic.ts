@@ -21,7 +21,7 @@ export function declareTopic(program: Command, context: CommandContext): void {
 		.command("create")
 		.description("create a topic")
 		.argument("<topic>", "name of the topic")
-		.requiredOption("-p, --partitions <count>", "partitions", wholeNumber)
+		.requiredOption("-p, --partitions <count>", "number of partitions", wholeNumber)
 		.option("-r, --replication <count>", "replicas of each partition", wholeNumber, 1)
 		.action(async (name: string, options: CreateTopicOptions, command: Command) =>
 			(await import("../topic.ts")).createNamed(name, options, command, context),
@@ -30,7 +30,7 @@ export function declareTopic(program: Command, context: CommandContext): void {
 		.command("describe")
 		.description("show a topic's partitions: leader, replicas, in-sync replicas, watermarks")
 		.argument("<topic>", "name of the topic")
-		.option("--json", "as JSON")
+		.option("--json", "print JSON")
 		.action(async (name: string, options: DescribeTopicOptions, command: Command) =>
 			(await import("../topic.ts")).describe(name, options, command, context),
 		);

@@ -11,26 +11,26 @@ export function declareVerify(program: Command, context: CommandContext): void {
 		.command("verify")
 		.description("compare the tables with the log up to the committed offsets: did everything arrive?")
 		.option("--limit <count>", "show at most this many differences", wholeNumber, 20)
-		.option("--json", "one JSON document")
+		.option("--json", "print one JSON document")
 		.option("--topic <topic>", "only this topic; may be repeated", added, [])
 		.option("--table <table>", "only this table; may be repeated", added, [])
 		.addOption(new Option("--ids <file>", "only the ids in this file, one per line").conflicts("sample"))
 		.option("--sample <count>", "only this many random ids of each table", wholeNumber)
-		.option("--require <name=value,…>", `exit with 1 unless these hold too: ${requirementNames.join(", ")}`, required, [])
-		.option("--within <seconds>", "try rows that are ahead again for this long (default with --require share=…: 60)", seconds)
+		.option("--require <name=value,…>", `also exit with 1 unless these hold: ${requirementNames.join(", ")}`, required, [])
+		.option("--within <seconds>", "for this long compare ids that are ahead of the log again (default with --require share=…: 60)", seconds)
 		.addOption(
 			new Option(
 				"--resume <folder>",
-				"save the progress in this folder, and go on from the progress that an interrupted verification saved there",
+				"save the progress in this folder; if an interrupted verification saved its progress there, go on from it",
 			).conflicts("sample"),
 		)
 		.addHelpText(
 			"after",
 			`
 Runs the handler again on the log (init gets purpose "verify") and changes nothing. A handler can't be verified if it has side effects,
-or if its rows depend on more than the message. Rows whose messages the log no longer has count as unchecked; dead letters are taken into
-account. The last line says how many of the ids were compared. Exit code 1 if anything differs, if nothing could be compared, or if a
-requirement does not hold. In a script that has to be sure of everything: --require open-letters=0,unread=0,share=1`,
+or if its rows depend on more than the message. Rows whose messages the log no longer has count as unchecked. A message with a dead letter
+is not missing. The last line says how many of the ids were compared. Exit code 1 if anything differs, if nothing could be compared, or if
+a requirement does not hold. For a script that has to be sure of everything: --require open-letters=0,unread=0,share=1`,
 		)
 		.action(async (options: VerifyOptions, command: Command) => (await import("../audit/verify.ts")).verify(options, command, context));
 }

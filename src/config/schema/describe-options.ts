@@ -43,8 +43,8 @@ export function renderExampleFile(): string {
 	const described = new Map(leaves(configSchema).map((leaf) => [leaf.path.join("."), leaf]));
 	comment(document.contents as unknown as YAMLMap, [], described);
 	document.commentBefore =
-		" Every option. What is set here equals its default, but for kafka.brokers, group and topics, handler.module, database.url and tables.\n" +
-		" Each can be set by a variable too: kafka.startFrom is POCKAFFE_KAFKA_START_FROM. Texts may hold references to variables, as database.url does.";
+		" Every option with its default. Only kafka.brokers, group and topics, handler.module, database.url and tables are examples.\n" +
+		" Each can also be set by an environment variable: kafka.startFrom is POCKAFFE_KAFKA_START_FROM. Texts may refer to variables, as database.url does.";
 	return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }
 
@@ -55,7 +55,7 @@ export function renderOptionHelp(): string {
 	);
 	const width = Math.max(...rows.map(([key]) => key.length));
 	return [
-		"Configuration (a YAML file; every key also as a variable: kafka.startFrom is POCKAFFE_KAFKA_START_FROM):",
+		"Configuration (a YAML file; each key can also be set by an environment variable: kafka.startFrom is POCKAFFE_KAFKA_START_FROM):",
 		...rows.map(([key, fallback, description]) => `  ${key.padEnd(width)}  ${description}${fallback ? ` [${fallback}]` : ""}`),
 	].join("\n");
 }

@@ -62,10 +62,10 @@ const kafka = z.strictObject({
 	topics: z.array(topic, "a list of topics").default([]).describe("Topics to read; one that begins with ^ is a regular expression"),
 	startFrom: startFrom
 		.default("earliest")
-		.describe("Where a group without committed offsets starts: earliest, latest, or a timestamp; the start is committed at once"),
+		.describe("Where a group without committed offsets starts: earliest, latest, or a timestamp (ISO date or ms); committed at once"),
 	onOffsetOutOfRange: oneOf("park", "earliest", "latest")
 		.default("park")
-		.describe("When the next offset is no longer, or not yet, in the log: park the partition, or go on at the earliest or latest offset"),
+		.describe("If the next offset is outside the log: park the partition, or jump to the earliest or latest offset"),
 	protocol: oneOf("classic", "eager", "consumer")
 		.default("classic")
 		.describe("Group protocol: classic (cooperative-sticky), eager, or consumer (KIP-848)"),
@@ -74,7 +74,7 @@ const kafka = z.strictObject({
 		.describe("Static membership (group.instance.id): a restart within the session timeout causes no rebalance"),
 	timestampType: oneOf("", "create", "append")
 		.default("")
-		.describe("Type of all record timestamps; used only without the addon, when the client can't tell"),
+		.describe("Type of all record timestamps (tsType); used only without the addon, because node-rdkafka does not report it"),
 	tls: z
 		.strictObject({
 			ca: text().optional().describe("CA certificates: a file or PEM text"),
@@ -92,24 +92,24 @@ const kafka = z.strictObject({
 			password: text().optional().describe("Password; never printed"),
 			passwordFile: text()
 				.optional()
-				.describe("File whose first line is the password, relative to this file; a changed password is used without a restart"),
+				.describe("File whose first line is the password (path relative to this file); a changed password is used without a restart"),
 		})
 		.default({})
 		.describe("SASL"),
 	properties: z
 		.record(z.string(), z.union([z.string(), z.number(), z.boolean()], "a text, number or boolean"))
 		.default({})
-		.describe("Other librdkafka properties; those that delivery depends on are refused"),
+		.describe("Other librdkafka properties; an error for those that delivery depends on"),
 });
 
 const handler = z.strictObject({
 	module: text()
 		.default("")
-		.describe("ES module with handleMessage or handleMessages, relative to this file; or pockaffe:json, pockaffe:log"),
+		.describe("ES module with handleMessage or handleMessages (path relative to this file); or pockaffe:json, pockaffe:log"),
 	options: z
 		.record(z.string(), z.unknown())
 		.default({})
-		.describe("Passed to the handler's init; for pockaffe:json: `id`, the field that is the row's id (or a path: after.id)"),
+		.describe("Passed to the handler's init; for pockaffe:json: `id`, the field (or path, like after.id) with the row's id"),
 	concurrency: positive()
 		.default(1)
 		.describe("How many async handleMessage calls of one partition may run at once; never two for the same key"),
@@ -130,13 +130,13 @@ const handler = z.strictObject({
 		.array(producedTopic, "a list of topics")
 		.default([])
 		.describe(
-			"Topics that the handler may produce to; `check` checks them, and a record for another topic is a failed attempt; empty: any topic",
+			"Topics that the handler may produce to; `check` checks them; a record for any other topic is a failed attempt; empty: all topics allowed",
 		),
 	dropRepeats: z
 		.boolean("true or false")
 		.default(false)
 		.describe(
-			"Drop records that PocKaffe produced a second time (recognised by their source's headers): they are finished without calling the handler",
+			"Do not call the handler for records that PocKaffe produced a second time (recognised by the headers that name their source)",
 		),
 });
 
@@ -152,8 +152,8 @@ const supervisor = z.strictObject({
 
 const workers = z.strictObject({
 	maxThreads: notNegative().default(0).describe("Maximum handler threads, shared by the partitions; 0: one thread per assigned partition"),
-	maxQueuedMessages: positive().default(100_000).describe("Maximum messages received but not yet committable, in the whole daemon"),
-	maxQueuedBytes: positive("bytes: a whole number above 0").default(67_108_864).describe("Maximum bytes of these messages"),
+	maxQueuedMessages: positive().default(100_000).describe("Maximum messages in hand (received, not yet finished) in the whole daemon"),
+	maxQueuedBytes: positive("bytes: a whole number above 0").default(67_108_864).describe("Maximum bytes of the messages in hand"),
 	maxHeapMb: positive("MiB: a whole number above 0").default(256).describe("Memory limit of one handler thread: its heap and its Buffers"),
 });
 
@@ -162,7 +162,9 @@ const database = z.strictObject({
 		.regex(/^(postgres(ql)?:\/\/.*)?$/s, "postgres://user:password@host:port/name")
 		.default("")
 		.describe("Connection URL as for psql: postgres://user:password@host:port/name?sslmode=…; never printed"),
-	passwordFile: text().optional().describe("File whose first line is the password, relative to this file; read for each new connection"),
+	passwordFile: text()
+		.optional()
+		.describe("File whose first line is the password (path relative to this file); read for each new connection"),
 	passwordCommand: text().optional().describe("Shell command that prints the password; run for each new connection; never printed"),
 	connections: positive().default(2).describe("Database connections for writing; each runs one statement at a time"),
 });
@@ -173,7 +175,7 @@ const version = {
 	),
 	field: text().describe("Column that decides when `version` is `field`"),
 	maxFutureMs: duration(0, "a hundred years").describe(
-		"With version `timestamp`: a message dated further in the future than this becomes a dead letter",
+		"With version `timestamp`: a message whose timestamp is further in the future than this becomes a dead letter",
 	),
 };
 
@@ -219,11 +221,13 @@ const table = z.strictObject({
 	create: z.boolean("true or false").default(false).describe("Create the table at start if it is missing"),
 	atomic: oneOf("none", "message")
 		.default("none")
-		.describe("message: all rows of one message in such tables are written in one transaction, or none is"),
+		.describe("message: a message's rows in all tables with this setting are written in one transaction, or none of them is"),
 	references: z
 		.union([oneOf("none"), z.strictObject({ waitMs: duration(1, "a day").describe("How long, in ms") })], { error: "none, or {waitMs}" })
 		.default("none")
-		.describe("`{waitMs: …}`: how long a row waits for its foreign key's row when that comes from another partition or topic"),
+		.describe(
+			"`{waitMs: …}`: how long a row waits for the row that its foreign key refers to, if that comes from another partition or topic",
+		),
 	cas: z
 		.strictObject({ version: version.version.optional(), field: version.field.optional(), maxFutureMs: version.maxFutureMs.optional() })
 		.default({})
@@ -239,20 +243,26 @@ const cas = z.strictObject({
 const batch = z.strictObject({
 	maxRows: positive().default(5_000).describe("Maximum rows per statement"),
 	maxBytes: positive("bytes: a whole number above 0").default(4_194_304).describe("Maximum bytes per statement"),
-	lingerMs: duration(0, "a minute").default(5).describe("Maximum time a batch waits for more rows; it does not wait when few would arrive"),
-	minRows: positive().default(100).describe("Minimum rows per statement to which a slow database lowers it (at most maxRows)"),
+	lingerMs: duration(0, "a minute")
+		.default(5)
+		.describe("Maximum time a batch waits for more rows; it does not wait if only few would arrive"),
+	minRows: positive()
+		.default(100)
+		.describe("If the database is slow, statements get smaller, but not below this number of rows (at most maxRows)"),
 	answerMs: duration(1, "a minute").default(250).describe("Target latency per statement; the number of rows is tuned to meet it"),
 });
 
 const offsets = z.strictObject({
 	store: oneOf("kafka", "postgres")
 		.default("kafka")
-		.describe("Where offsets are stored: kafka; or postgres (in the database, fenced by an epoch; Kafka's offsets follow)"),
+		.describe("Where offsets are stored: kafka; or postgres (in the database, fenced by an epoch, and afterwards in Kafka too)"),
 	commitIntervalMs: duration(1, "a day").default(1_000).describe("Interval between commits of finished offsets"),
 	table: text()
 		.min(1, "a table's name")
 		.default("pockaffe_offsets")
-		.describe("Table for `postgres`; <table>_start holds where the group began (with either store)"),
+		.describe(
+			"Table for store `postgres`; with either store, the table <table>_start has PocKaffe's notes of where the group began and how far it came",
+		),
 });
 
 const deadLetters = z.strictObject({
@@ -266,14 +276,14 @@ const deadLetters = z.strictObject({
 				.gt(0, "a number above 0, at most 1")
 				.max(1, "a number above 0, at most 1")
 				.default(0.1)
-				.describe("Share of the period's messages that may become dead letters; more opens the breaker; 1 disables this check"),
+				.describe("Share of a period's messages that may become dead letters; a larger share opens the breaker; 1 disables this check"),
 			minMessages: positive().default(100).describe("Minimum messages in the period before the share is checked"),
 			withinMs: duration(1, "a week").default(60_000).describe("Period in which messages and dead letters are counted"),
 			consecutive: notNegative().default(20).describe("Consecutive dead letters that open the breaker; 0 disables this check"),
 		})
 		.prefault({})
 		.describe(
-			"Parks a partition before it makes too many dead letters; after a changed handler, a resume or a restart one message decides whether it stays parked",
+			"The breaker parks a partition before it makes too many dead letters; after a changed handler, a resume or a restart, one message decides whether it stays parked",
 		),
 });
 
@@ -281,7 +291,7 @@ const deadLetters = z.strictObject({
 export const configSchema = z.strictObject({
 	kafka: kafka.prefault({}).describe("Where messages come from"),
 	handler: handler.prefault({}).describe("What is done with messages"),
-	supervisor: supervisor.prefault({}).describe("When a partition's thread is restarted, and when that is given up"),
+	supervisor: supervisor.prefault({}).describe("How often a partition's thread is restarted, and what happens after too many restarts"),
 	workers: workers.prefault({}).describe("Threads and queues"),
 	database: database.prefault({}).describe("Where rows go"),
 	tables: z.record(identifier, table).default({}).describe("The tables by name"),
@@ -308,7 +318,7 @@ export const configSchema = z.strictObject({
 				.describe("Allow control over HTTP: pause, resume, restart, skip, set offsets, drain"),
 			token: text()
 				.default("")
-				.describe("Bearer token for control; beyond loopback also for /status and the details of /readyz; never printed"),
+				.describe("Bearer token for control, and for /status and the details of /readyz if host is not loopback; never printed"),
 		})
 		.prefault({})
 		.describe("Metrics, health, status"),

@@ -70,11 +70,11 @@ function histogram<const L extends Readonly<Record<string, LabelValues>>>(labels
 export const metricCatalogue = {
 	build_info: gauge(
 		{ version: open, node: open, librdkafka: open, addon: ["topic_ids", "none"], consuming: ["packed", "node_rdkafka"] },
-		"Always 1; the labels are versions and the way of consuming. `addon`: `none` if PocKaffe's addon is missing. `consuming`: `packed` by the addon, or `node_rdkafka` by node-rdkafka's own call",
+		"Always 1; the labels are versions, and how messages are received. `addon`: `none` if PocKaffe's addon is missing. `consuming`: `packed` by the addon, or `node_rdkafka` by node-rdkafka's own call",
 	),
 	handler_info: gauge(
 		{ module: open, version: open },
-		"Partitions that run this version of the handler; more than one series above 0 means that different versions run",
+		"Partitions that run this version of the handler; several series above 0 mean that different versions run",
 	),
 	embedded: gauge(none, "1 if the daemon runs with `--embedded` (a demo or a trial, never production), else 0"),
 	ready: gauge(none, "1 when /readyz answers 200, else 0"),
@@ -84,7 +84,7 @@ export const metricCatalogue = {
 	message_bytes_total: counter(topic, "Bytes of keys and values received"),
 	handler_outcomes_total: counter(
 		{ topic: open, outcome: ["row", "delete", "produced", "none", "rejected", "failed", "timeout", "skipped", "repeated"] },
-		"Outcomes of the handler; `failed` and `timeout` count attempts, the others messages; `produced`: records and no row; `repeated`: dropped by handler.dropRepeats",
+		"Outcomes of the handler; `failed` and `timeout` count attempts, the others messages; `produced`: records but no row; `none`: neither; `repeated`: dropped by handler.dropRepeats",
 	),
 	handler_duration_seconds: histogram(
 		topic,
@@ -98,23 +98,23 @@ export const metricCatalogue = {
 	partitions_paused: gauge({ reason: open }, "Paused partitions, by reason: queue_full, database, admin"),
 	partitions_parked: gauge(
 		{ reason: open },
-		"Parked partitions, by reason: poison, restart_intensity, breaker, standstill, out_of_range, not_taken; stopped until somebody acts, or until the next try",
+		"Parked partitions, by reason: poison, restart_intensity, breaker, standstill (nothing arrives), out_of_range, not_taken (being fetched again); they are stopped until somebody acts, or until the next try",
 	),
 
 	cas_rows_total: counter(
 		{ table: open, result: ["inserted", "updated", "deleted", "stale", "suppressed", "coalesced", "refused"] },
-		"Rows returned by handlers, by result. `stale`: the stored row was as new or newer; `coalesced`: superseded by a newer row of the same id before it was written; `suppressed`: left out by a trigger or rule of the table",
+		"Rows returned by handlers, by result. `stale`: not written, because the stored row was as new or newer; `coalesced`: superseded by a newer row of the same id before it was written; `suppressed`: left out by a trigger or rule of the table",
 	),
 	stale_rows_total: counter(
 		{ table: open, cause: ["replay", "older", "other_partition"] },
-		"Rows not written because the stored row was as new or newer, by cause. `older` is an update lost because a producer's clock stepped back",
+		"Rows not written because the stored row was as new or newer, by cause. `replay`: its message was handled again; `older`: an update lost because a producer's clock stepped back; `other_partition`: another partition or topic wrote the id more recently",
 	),
 	timestamp_regressions_total: counter(perPartition, "Messages with an older timestamp than an earlier message of their partition"),
 	write_batch_rows: histogram(none, rowCounts, "Rows per batch sent to the database"),
 	write_batch_bytes: histogram(none, byteCounts, "Bytes per batch sent to the database"),
 	write_batches_total: counter(
 		{ trigger: ["rows", "bytes", "linger", "drain"] },
-		"Batches, by what completed them: enough rows, enough bytes, the linger, or a drain",
+		"Batches, by what completed them: enough rows, enough bytes, the linger time, or a drain",
 	),
 	write_duration_seconds: histogram({ table: open }, statementSeconds, "Duration of a batch's statement, without the waits before retries"),
 	write_retries_total: counter({ sqlstate: open }, "Batches sent again, by SQLSTATE or the client's error code"),
@@ -126,10 +126,13 @@ export const metricCatalogue = {
 		{ table: open },
 		"Current maximum of rows per statement, tuned by how fast the database answers (`batch.answerMs`)",
 	),
-	write_lanes: gauge({ table: open }, "Write lanes in use per table: one, or one per connection if one could not keep up"),
+	write_lanes: gauge(
+		{ table: open },
+		"Lanes (queues of rows with one statement in flight each) in use: one, or one per connection if one could not keep up",
+	),
 	write_linger_seconds: gauge(
 		{ table: open },
-		"Current linger: how long a batch waits for more rows, tuned by the rate at which they arrive",
+		"How long a batch currently waits for more rows (linger), tuned by the rate at which they arrive",
 	),
 	stage_busy_seconds_total: counter(
 		{ stage: ["consume", "handle", "write", "commit"] },
@@ -139,11 +142,11 @@ export const metricCatalogue = {
 	offset_commits_total: counter({ result: ["committed", "failed"] }, "Offset commits by result"),
 	offsets_displaced_total: counter(
 		{ kind: ["taken_over", "changed", "gone"] },
-		"Times the position stored in the database was not the one that this member stored last. `taken_over`: another member has the partition; `changed`: the database was restored, or somebody set it; `gone`: its row is missing",
+		"How often the offset in the database was not the one that this member stored last. `taken_over`: another member has the partition; `changed`: the database was restored, or somebody set the offset; `gone`: its row is missing",
 	),
 	offsets_skipped_total: counter(
 		{ ...perPartition, reason: ["log_begins_after", "log_ends_before", "offsets_set"] },
-		"Offsets skipped without being read: the position was outside the log (kafka.onOffsetOutOfRange), or `offsets set` moved it forward",
+		"Offsets skipped without being read: the next offset was outside the log (kafka.onOffsetOutOfRange), or `offsets set` moved it forward",
 	),
 	restored_offsets: gauge(
 		perPartition,
@@ -157,10 +160,10 @@ export const metricCatalogue = {
 
 	produced_records_total: counter(
 		{ topic: open, result: ["acknowledged", "refused", "resent"] },
-		"Records that handlers gave for a topic; resent: sent again, because the client gave itself up before it said what became of them",
+		"Records that handlers produced, by result. `refused`: by the broker; `resent`: sent again, because the client failed before it reported what became of them",
 	),
 	produced_bytes_total: counter(topic, "Bytes of acknowledged records: keys, values, headers"),
-	produced_latency_seconds: histogram(topic, ageSeconds, "From a message's receipt to the broker's acknowledgement of its record"),
+	produced_latency_seconds: histogram(topic, ageSeconds, "Time from a message's receipt to the broker's acknowledgement of its record"),
 	produce_queue_bytes: gauge(none, "Bytes of records that wait for the broker's acknowledgement"),
 
 	rebalances_total: counter({ kind: ["assign", "revoke", "lost"] }, "Changes of this member's assignment"),

@@ -51,10 +51,14 @@ export const faultCatalogue: readonly FaultEntry[] = [
 		codes: ["0A000"],
 		only: ({ routine }) => /RevalidateCachedQuery|cached/i.test(routine ?? ""),
 		fault: "transient",
-		means: "cached plan no longer valid after a change of the table; the statement is prepared again",
+		means: "a cached plan is no longer valid after a change of the table; the statement is prepared again",
 	},
 	{ codes: ["0A…"], fault: "systemic", means: "something the server can't do" },
-	{ codes: ["21000"], fault: "split", means: "the same id twice in one statement, as the database compares them" },
+	{
+		codes: ["21000"],
+		fault: "split",
+		means: "the database finds two ids of one statement equal; or a trigger finds several rows where it expects one",
+	},
 	{ codes: ["2200H"], fault: "systemic", means: "a sequence of the table has reached its end" },
 	{ codes: ["22C01"], fault: "systemic", means: "CockroachDB: a function that can't run here" },
 	{ codes: ["22…"], fault: "row", means: "a value that its type refuses" },
@@ -81,12 +85,16 @@ export const faultCatalogue: readonly FaultEntry[] = [
 	{ codes: ["25P02"], fault: "transient", remedy: "reconnect", means: "a pooler handed over a broken transaction" },
 	{ codes: ["25P03"], fault: "transient", means: "session ended by an idle timeout" },
 	{ codes: ["25P04"], fault: "transient", remedy: "smaller", means: "transaction timeout" },
-	{ codes: ["26000", "42P05"], fault: "transient", means: "prepared statement gone, or there already (poolers); it is prepared again" },
+	{
+		codes: ["26000", "42P05"],
+		fault: "transient",
+		means: "a prepared statement is missing, or exists already (poolers); it is prepared again",
+	},
 	{ codes: ["28…"], fault: "connection", means: "user, password, `pg_hba.conf`" },
 	{ codes: ["3D000"], fault: "connection", means: "the database does not exist" },
 	{ codes: ["40002"], fault: "systemic", means: "rolled back by a constraint" },
 	{ codes: ["40…"], fault: "transient", means: "deadlock, serialization failure, outcome unknown" },
-	{ codes: ["42501"], fault: "systemic", means: "no permission, row-level security included" },
+	{ codes: ["42501"], fault: "systemic", means: "no permission, or refused by row-level security" },
 	{ codes: ["42…"], fault: "systemic", means: "table, column, type, constraint or function missing or different" },
 	// A view's condition is about the row's contents, like a check constraint.
 	{ codes: ["44000"], fault: "row", means: "`with check option` of a view" },
@@ -104,8 +112,8 @@ export const faultCatalogue: readonly FaultEntry[] = [
 	{ codes: ["58030", "58P01", "58P02"], fault: "systemic", means: "I/O error; a file of the server is missing or exists already" },
 	{ codes: ["58…"], fault: "transient", means: "system error; CockroachDB: range or node unavailable" },
 	{ codes: ["72…"], fault: "transient", means: "snapshot too old" },
-	{ codes: ["P0001"], fault: "row", means: "`raise exception` in a trigger: the way to refuse a row" },
-	{ codes: ["P0…"], fault: "systemic", means: "an error in a function or trigger itself" },
+	{ codes: ["P0001"], fault: "row", means: "`raise exception` in a trigger: that is how a trigger refuses a row" },
+	{ codes: ["P0…"], fault: "systemic", means: "an error inside a function or trigger" },
 	{ codes: ["XX000"], fault: "transient", means: "internal error, mostly a race with a change of the table" },
 	{ codes: ["XX001", "XX002"], fault: "systemic", means: "corrupted table or index" },
 	{
@@ -146,14 +154,14 @@ export function renderFaultTable(): string {
 
 const actions: Readonly<Record<SqlFault, string>> = {
 	row: "**dead letter** for that message; the rest of the batch is written",
-	order: "**again**, after everything earlier of its partition is written; **dead letter** if that does not help",
-	split: "the batch is halved; a single row that still fails **waits**",
-	transient: "the same batch **again**",
+	order: "sends the row **again** after everything earlier of its partition is written; **dead letter** if that does not help",
+	split: "halves the batch; a single row that still fails **waits**",
+	transient: "sends the same batch **again**",
 	systemic: "the table's rows **wait**",
 	connection: "all rows **wait**",
 };
 
 const remedies: Readonly<Record<SqlRemedy, string>> = {
-	smaller: "**again** in statements half as large; they grow again with success",
-	reconnect: "**again**, on new connections",
+	smaller: "sends the rows **again**, half as many per statement; more again once that works",
+	reconnect: "sends the same batch **again**, on new connections",
 };

@@ -18,7 +18,7 @@ const lists: Readonly<Record<string, string>> = {
 	"the iterator's next": "Object.getPrototypeOf([][Symbol.iterator]()).next = () => ({ done: true });",
 	"Array's species": "Object.defineProperty(Array, Symbol.species, { value: Set });",
 	"an index setter": "Object.defineProperty(Array.prototype, 0, { set() {}, get() { return 7; }, configurable: true });",
-	"the lists' JSON": "Array.prototype.toJSON = () => 'patched';",
+	"Array.prototype.toJSON": "Array.prototype.toJSON = () => 'patched';",
 };
 
 const others: Readonly<Record<string, string>> = {
@@ -41,7 +41,7 @@ const others: Readonly<Record<string, string>> = {
 	"Object.keys": "Object.keys = () => [];",
 	"Object.entries": "Object.entries = () => [];",
 	"Object.getPrototypeOf": "Object.getPrototypeOf = () => Array.prototype;",
-	"every object's JSON": "Object.prototype.toJSON = () => 'patched';",
+	"Object.prototype.toJSON": "Object.prototype.toJSON = () => 'patched';",
 	"Math.max": "Math.max = () => 3;",
 	"Math.min": "Math.min = () => 3;",
 	"Buffer.from": "Buffer.from = () => { throw new Error('patched'); };",
@@ -73,9 +73,9 @@ const tried = [
 ];
 
 export const builtIns: HostileKind = {
-	title: "puts built-ins out of order",
+	title: "breaks built-ins",
 	happens:
-		"each answer is checked: its rows are counted a second time, and known values are encoded beside them. If anything differs, the answer is thrown away, the thread replaced, and the run repeated one by one. PocKaffe's own code keeps the built-ins it needs most from before your module loads",
+		"each answer of the thread is checked: its rows are counted a second time, and values with a known result are encoded beside them. If anything differs, the answer is thrown away, the thread is replaced, and its messages are handled again one by one. PocKaffe's own code uses copies of the most important built-ins, made before your module loads",
 	costs: "a new thread, and maybe a dead letter for the message; in a shared thread the other partitions start again too",
 	cases: Object.entries({ ...lists, ...others }).map(
 		([name, act]): HostileCase => ({

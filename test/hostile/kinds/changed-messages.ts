@@ -4,9 +4,9 @@ const rowOf = "const { n } = JSON.parse(value); const id = String(key);";
 
 /** A message is as it came, each time. */
 export const changedMessages: HostileKind = {
-	title: "changes its messages",
+	title: "modifies its messages",
 	happens:
-		"a later attempt, a halved batch and the dead letter have the bytes of the log, whatever an earlier call did to its copy; a key is read once",
+		"a later attempt, a halved batch and the dead letter have the bytes of the log, whatever an earlier call did to its copy; which calls may overlap is decided by the key as it came",
 	costs: "nothing; but a write through `value.buffer` into other messages of the same run is not noticed",
 	cases: [
 		{

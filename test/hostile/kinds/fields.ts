@@ -18,12 +18,12 @@ const cases: readonly HostileCase[] = [
 		act: returnsFields("new Entity(fields)"),
 		culprit: "row or letter",
 	},
-	{ what: "returns fields over defaults", act: returnsFields("Object.create(fields)"), culprit: "row or letter" },
+	{ what: "returns fields that inherit defaults", act: returnsFields("Object.create(fields)"), culprit: "row or letter" },
 	{ what: "returns fields without a prototype", act: returnsFields("Object.assign(Object.create(null), fields)"), culprit: "row" },
 	{ what: "returns fields that throw", act: returnsFields('{ ...fields, get doc() { throw new Error("no"); } }'), culprit: "letter" },
 	{ what: "returns fields through a proxy", act: returnsFields("new Proxy(fields, {})"), culprit: "row or letter" },
 	{
-		what: "returns fields by a revoked proxy",
+		what: "returns fields through a revoked proxy",
 		act: "const { proxy, revoke } = Proxy.revocable({}, {}); revoke(); return proxy;",
 		culprit: "letter",
 	},
@@ -38,12 +38,12 @@ const cases: readonly HostileCase[] = [
 	},
 	{ what: "returns a bigint in a json column", act: returnsDoc("[5n]"), culprit: "letter" },
 	{
-		what: "returns a depth of 100,000 in a json column",
+		what: "returns lists nested 100,000 deep in a json column",
 		act: returnsDoc("(() => { let deep = []; for (let i = 0; i < 1e5; i++) deep = [deep]; return deep; })()"),
 		culprit: "letter",
 	},
 	{ what: "returns a NUL in a json column", act: returnsDoc('["a\\u0000b"]'), culprit: "letter" },
-	{ what: "returns half a character in a json column", act: returnsDoc('["\\ud800"]'), culprit: "any" },
+	{ what: "returns half a surrogate pair in a json column", act: returnsDoc('["\\ud800"]'), culprit: "any" },
 	{ what: "returns an Error in a json column", act: returnsDoc('new Error("no")'), culprit: "letter" },
 	{ what: "returns a function in a json column", act: returnsDoc("() => 5"), culprit: "letter" },
 	{ what: "returns a promise for a number", act: returnsFields("{ ...fields, n: Promise.resolve(5) }"), culprit: "letter", words: /await/ },
@@ -52,7 +52,7 @@ const cases: readonly HostileCase[] = [
 	{ what: "returns a promise in a list", act: "return [Promise.resolve(ROW(message))];", culprit: "letter", words: /await/ },
 	{ what: "returns a Date in a json column", act: returnsDoc("new Date(0)"), culprit: "any" },
 	{
-		what: "returns undefined beside a row's fields",
+		what: "returns a row with `table`, `delete` and `reject` undefined",
 		act: "return { ...ROW(message), table: undefined, delete: undefined, reject: undefined };",
 		culprit: "row",
 	},
@@ -60,7 +60,7 @@ const cases: readonly HostileCase[] = [
 
 /** A refusal in words, or the values; never NULLs. */
 export const fields: HostileKind = {
-	title: "returns fields that are no plain object",
+	title: "returns fields that are not a plain object",
 	happens:
 		"a failed attempt; the error says what was returned (`fields is a Promise: is an await missing?`), also inside json columns; never a NULL by accident",
 	costs: "a dead letter for that message",

@@ -18,7 +18,7 @@ const merges = (name: string): HostileCase => ({
 
 /** What is inherited is not said. */
 export const inherited: HostileKind = {
-	title: "spoils what objects inherit",
+	title: "pollutes prototypes",
 	happens: "only own properties of an outcome and of its `fields` count",
 	costs: "nothing; if the thread can't go on with it, a new thread and maybe a dead letter for the message",
 	cases: [

@@ -9,12 +9,12 @@ const gluttons: readonly HostileCase[] = [
 	{ what: "fills a Map", act: "const all = new Map(); for (let i = 0; ; i++) all.set(i, { i });" },
 	{ what: "fills a Set", act: "const all = new Set(); for (let i = 0; ; i++) all.add(i);" },
 	{ what: "fills an object", act: 'const all = {}; for (let i = 0; ; i++) all["key" + i] = i;' },
-	{ what: "parses a giant", act: 'JSON.parse("[" + "[1],".repeat(3e7) + "1]");' },
-	{ what: "splits a giant", act: '"a,".repeat(1e8).split(",");' },
+	{ what: "parses a huge text", act: 'JSON.parse("[" + "[1],".repeat(3e7) + "1]");' },
+	{ what: "splits a huge text", act: '"a,".repeat(1e8).split(",");' },
 	{ what: "spreads a list into itself", act: "let all = [1, 2, 3]; for (;;) all = [...all, ...all];" },
 	{ what: "joins a list to itself", act: "let all = [1.5]; for (;;) all = all.concat(all);" },
-	{ what: "fills a giant", act: grows("for (;;) all.push(new Array(3e7).fill(1.5));") },
-	{ what: "makes a list from a length", act: "Array.from({ length: 5e8 }, (_, i) => ({ i }));" },
+	{ what: "fills huge arrays", act: grows("for (;;) all.push(new Array(3e7).fill(1.5));") },
+	{ what: "makes a huge list with `Array.from`", act: "Array.from({ length: 5e8 }, (_, i) => ({ i }));" },
 	{ what: "pushes numbers", act: grows("for (let i = 0.5; ; i++) all.push(i);") },
 ].map((each) => ({ ...each, config, culprit: "letter", mayEndProcess: true }) as const);
 

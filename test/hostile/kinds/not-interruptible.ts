@@ -24,7 +24,7 @@ const cases: readonly HostileCase[] = [
 		stuck: "burns",
 	},
 	{
-		what: "has a Worker of its own that waits, and waits for it",
+		what: "waits for a Worker of its own that never answers",
 		top: ownWorker,
 		act: "new Worker(waits, { eval: true }); return new Promise(() => {});",
 		culprit: "letter",
@@ -53,7 +53,7 @@ const cases: readonly HostileCase[] = [
 		culprit: "row",
 	},
 	{
-		what: "has a Worker of its own and never settles",
+		what: "starts a Worker of its own and never settles",
 		top: ownWorker,
 		act: 'new Worker("for (;;);", { eval: true }); return new Promise(() => {});',
 		culprit: "letter",
@@ -63,7 +63,7 @@ const cases: readonly HostileCase[] = [
 export const notInterruptible: HostileKind = {
 	title: "can't be interrupted",
 	happens:
-		"a failed attempt at `handler.timeoutMs`, like any other call; a second later the next thread works beside the old one; `/readyz` says `thread_stuck` while the old one lives. A stop does not wait for it",
+		"a failed attempt at `handler.timeoutMs`, like any other call; a second later a new thread works beside the old one; `/readyz` says `thread_stuck` while the old one lives. A stop does not wait for it",
 	costs: "a dead letter; the memory that the thread holds until it ends; with too many such threads the daemon ends (exit 6)",
 	cases,
 };

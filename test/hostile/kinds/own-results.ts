@@ -13,7 +13,7 @@ const lists: readonly HostileCase[] = [
 		short: true,
 	},
 	{
-		what: "returns a list of an own species",
+		what: "returns a list with a species of its own",
 		top: "class Rows extends Array { static get [Symbol.species]() { throw new Error('no'); } }",
 		act: "const rows = new Rows(); rows.push(ROW(message)); return rows;",
 		culprit: "row",
@@ -32,7 +32,7 @@ const lists: readonly HostileCase[] = [
 	{ what: "returns a list of lists", act: "return [[ROW(message)]];", culprit: "letter" },
 	{ what: "returns an empty list", act: "return [];", culprit: "none" },
 	{
-		what: "returns a batch answer of an own class",
+		what: "returns a batch answer of its own class",
 		source: `
 		${rows}
 		export function handleMessages(batch) { const rows = new Rows(); for (const { key, value } of batch) { ${handled} rows.push({ id: String(key), fields: { n, doc: [n] } }); } return rows; }`,
@@ -56,7 +56,7 @@ const lists: readonly HostileCase[] = [
 const thenables: readonly HostileCase[] = [
 	{ what: "returns a thenable that throws", act: "return { then() { throw new Error('no'); } };", culprit: "letter", also: everyWay },
 	{
-		what: "returns a thenable that can't be looked at",
+		what: "returns a thenable whose `then` throws when it is read",
 		act: "return { get then() { throw new Error('no'); } };",
 		culprit: "letter",
 		also: everyWay,
@@ -69,7 +69,7 @@ const thenables: readonly HostileCase[] = [
 	},
 	{ what: "returns a thenable that never settles", act: "return { then() {} };", culprit: "letter" },
 	{
-		what: "returns a thenable of thenables without end",
+		what: "returns a thenable that resolves to thenables without end",
 		act: "const endless = { then(resolve) { resolve(endless); } }; return endless;",
 		culprit: "letter",
 	},
@@ -116,9 +116,9 @@ const odd: readonly HostileCase[] = [
 
 /** Outcomes that answer in their own way. */
 export const ownResults: HostileKind = {
-	title: "returns results of its own kind",
+	title: "returns unusual results",
 	happens:
-		"lists are read by index, their length once; their own methods are never called; anything that is no outcome is a failed attempt, and the error says what it was",
+		"lists are read by index, and their length only once; methods of the list are never called; anything that is no outcome is a failed attempt, and the error says what it was",
 	costs:
 		'a dead letter if it is no outcome. A handler that forgets its `return` for one message in a hundred makes no row for that one, and only `outcome="none"` counts it',
 	cases: [...lists, ...thenables, ...odd],

@@ -16,17 +16,17 @@ const failing: readonly HostileCase[] = [
 	throws("a promise that rejects", "Promise.reject(new Error('later'))"),
 	throws("a proxy that throws", "new Proxy({}, { get() { throw new Error('no'); }, getPrototypeOf() { throw new Error('no'); } })"),
 	throws("an error whose message throws", "Object.defineProperty(new Error(), 'message', { get() { throw new Error('no'); } })"),
-	throws("an error without words", "Object.assign(Object.create(Error.prototype), { message: 5, stack: {}, name: null })"),
+	throws("an error without a message", "Object.assign(Object.create(Error.prototype), { message: 5, stack: {}, name: null })"),
 	{ what: "rejects", act: 'return Promise.reject(new Error("boom"));', culprit: "letter", words: /boom/, also: everyWay },
-	{ what: "calls itself without end", act: "const deeper = () => deeper() + 1; deeper();", culprit: "letter" },
+	{ what: "recurses without end", act: "const deeper = () => deeper() + 1; deeper();", culprit: "letter" },
 	{ what: "loops", act: "for (;;);", culprit: "letter", also: everyWay },
-	{ what: "looks for a pattern for ever", act: '/^(a+)+$/.test("a".repeat(60) + "b");', culprit: "letter" },
+	{ what: "runs a regular expression without end", act: '/^(a+)+$/.test("a".repeat(60) + "b");', culprit: "letter" },
 	{ what: "waits on shared memory", act: "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);", culprit: "letter" },
 	{ what: "never settles", act: "return new Promise(() => {});", culprit: "letter", also: everyWay },
 	{ what: "ends the thread", act: "process.exit(3);", culprit: "letter", also: everyWay },
 	{ what: "aborts", act: "process.abort();", culprit: "letter" },
-	{ what: "leaves its folder", act: "process.chdir('/');", culprit: "letter" },
-	{ what: "imports what is not there", act: "return import('./nowhere.mjs');", culprit: "letter" },
+	{ what: "changes the working directory", act: "process.chdir('/');", culprit: "letter" },
+	{ what: "imports a module that does not exist", act: "return import('./nowhere.mjs');", culprit: "letter" },
 ];
 
 const states: readonly HostileCase[] = [
@@ -51,7 +51,7 @@ const states: readonly HostileCase[] = [
 
 const surroundings: readonly HostileCase[] = [
 	{
-		what: "freezes what is built in",
+		what: "freezes the built-ins",
 		act: "for (const each of [Object, Array, Map, Promise, String]) { Object.freeze(each); Object.freeze(each.prototype); }",
 		culprit: "row",
 		also: everyWay,
@@ -68,16 +68,16 @@ const surroundings: readonly HostileCase[] = [
 		culprit: "row",
 	},
 	{
-		what: "listens to all that goes wrong",
+		what: "listens for all errors of the process",
 		act: "process.on('uncaughtException', () => {}); process.on('unhandledRejection', () => {}); process.on('exit', () => { for (;;); });",
 		culprit: "row",
 	},
-	{ what: "takes all listeners of the process away", act: "process.removeAllListeners();", culprit: "row or letter" },
+	{ what: "removes all listeners of the process", act: "process.removeAllListeners();", culprit: "row or letter" },
 ];
 
 /** What held from the beginning. */
 export const plain: HostileKind = {
-	title: "fails in plain ways",
+	title: "fails in the usual ways",
 	happens:
 		"a failed attempt, tried again; poison after `handler.maxAttempts`. A dead thread is replaced; a module that does not load, or whose `init` fails, is loaded again with back-off",
 	costs: "a dead letter for that message; the partition stands still during back-offs, and for `handler.timeoutMs` if a call hangs",

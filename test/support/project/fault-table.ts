@@ -36,29 +36,29 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		[returns, "of a topic that was made meanwhile and fits its pattern are read"],
 		[returns, "are read from the beginning where its topic was made again with more, and offsets are in postgres"],
 	],
-	"a static member does not come back, leaves by `--leave`, or is fenced": [
+	"a static member does not come back, leaves with `--leave`, or is fenced": [
 		[statics, "lose their partitions to the others"],
 		[statics, "leave at their stop where --leave says so"],
 		[statics, "are fenced: exit 5"],
 		[statics, "whose name is taken under load end with 5 within seconds"],
 	],
-	"`max.poll.interval.ms` exceeded": [
+	"`max.poll.interval.ms` is exceeded": [
 		["test/end-to-end/delivery/poll-interval.test.ts", "drops its partitions without a commit, joins anew"],
 	],
 	"a partition's start can't be looked up or stored": [
 		["test/unit/kafka/group/assignment.test.ts", "one that can't be resolved holds up nobody else"],
 		[offsets, "that can't be read hold the start up, not for good"],
 	],
-	"a topic or partition is made later": [
+	"a topic or partition is created later": [
 		[topics, "are found by their pattern when they are made later"],
 		[topics, "get more partitions while the daemon runs"],
 	],
-	"a topic is deleted and made again, while a daemon runs or while none does": [
+	"a topic is deleted and created again, while a daemon runs or while none does": [
 		[topics, "are deleted and made again while the daemon runs"],
 		[topics, "is read from its beginning (offsets in %s)"],
 		[kept, "is read from its beginning (offsets in %s, startFrom %s)"],
 	],
-	"a topic is deleted and not made again, or was never there": [
+	"a topic is deleted and not created again, or never existed": [
 		[topics, "are deleted: said as such, ready no more"],
 		[topics, "are missing at the start"],
 	],
@@ -73,34 +73,34 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		["test/end-to-end/secured/secured.test.ts", "takes a certificate that is renewed on disk, without a message lost or handled twice"],
 		["test/unit/kafka/connecting/renewed-files.test.ts", "are taken once they have stopped changing"],
 	],
-	"a broker's certificate, the client's, or the password is not taken": [
+	"a broker's certificate, the client's, or the password is refused": [
 		["test/native/connection-failure.test.ts", "a certificate that is %s is told as that"],
 		["test/end-to-end/secured/secured.test.ts", "takes a certificate that is renewed on disk, without a message lost or handled twice"],
 		["test/end-to-end/secured/authorization.test.ts", "keeps trying with a wrong password, and says what to look at"],
 	],
-	"a right to read a topic or to work in the group is taken away, or given later": [
+	"a right to read a topic or to use the group is revoked, or granted later": [
 		["test/end-to-end/secured/rights.test.ts", "to read a topic is taken away"],
 		["test/end-to-end/secured/rights.test.ts", "to the group are taken away"],
 		["test/end-to-end/secured/rights.test.ts", "come after the start, under startFrom latest"],
 	],
 	"offsets can't be committed": [[offsets, "can't be stored are told after half a minute"]],
 	"Kafka forgets the group's offsets (expired, deleted)": [[kept, "goes on from where it had come (startFrom %s)"]],
-	"a position outside the log": [
+	"the next offset is outside the log": [
 		[topics, "parks the partition, says so, and goes on once the offset is set right"],
 		[topics, "goes to the %s offset where it is configured so"],
 		[kept, "under a running daemon are told at once, and it goes on (%s)"],
 		[kept, "park the partition at once where nobody chose"],
 	],
-	"gaps: compaction, aborted transactions": [
+	"gaps in the offsets: compaction, aborted transactions": [
 		[outages, "aborted transactions are not seen, and the lag reaches 0"],
 		["test/end-to-end/verify/verify.test.ts", "whose lag reaches 0 all the same"],
 	],
 	"the broker is killed and comes back": [[outages, "the broker is killed and comes back"]],
-	"a broker of three dies, the leader or the coordinator": [
+	"one of three brokers dies, the leader or the coordinator": [
 		[brokers, "a leader of partitions"],
 		[brokers, "the group's coordinator"],
 	],
-	"all brokers away, for longer than the session": [[brokers, "all of them, for longer than the session"]],
+	"all brokers are down for longer than the session": [[brokers, "all of them, for longer than the session"]],
 	"wrong `advertised.listeners`": [[network, "an advertised address where nobody listens is named by readiness and check"]],
 	"a broker comes back at another address": [[network, "a broker that comes back at another address is found there"]],
 	"a slow network": [[network, "slow in both directions: no rebalance, and a stop drains"]],
@@ -109,15 +109,15 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		[network, "silent at a stop"],
 	],
 	"the database is killed": [[outages, "the database is killed three times and comes back"]],
-	"the database is killed where server, database or role say `synchronous_commit = off`": [
+	"the database is killed, and server, database or role have `synchronous_commit = off`": [
 		["test/postgres/own-tables/durable-commit.test.ts", "is there after the server was killed"],
 		["test/postgres/own-tables/durable-commit.test.ts", "commits durably where the database says synchronous_commit = %s"],
 	],
-	"connection reset, its answer lost": [
+	"the connection is reset, and the answer is lost": [
 		[statements, "that is reset when the work is done and the answer on its way"],
 		[statements, "whose session is terminated in the middle of a statement"],
 	],
-	"half-open connection": [
+	"a half-open connection": [
 		[statements, "that is half open ends by an own deadline"],
 		[daemons, "its connections fall silent"],
 	],
@@ -134,17 +134,17 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		[statements, "too large for its timeout is sent in smaller ones"],
 		[statements, "with one row that is too slow by itself holds up no other row"],
 	],
-	"deadlock, serialization failure, lock held elsewhere": [
+	"deadlock, serialization failure, a lock held by another session": [
 		[statements, "that meets a deadlock with another session (40P01)"],
 		[statements, "that can't be serialized (40001)"],
 		[statements, "that waits for another session's lock too long (55P03)"],
 	],
-	"password changed, login taken away": [
+	"password changed, login revoked": [
 		[daemons, "the password is changed, and changed back"],
 		[mended, "a role that may not log in"],
 	],
-	"table dropped and made again": [[daemons, "the table is dropped and made again"]],
-	"column added, dropped, of another type; cached plan invalid": [
+	"table dropped and created again": [[daemons, "the table is dropped and made again"]],
+	"a column is added, dropped, or gets another type; a cached plan is no longer valid": [
 		[statements, "whose cached plan a changed table made invalid"],
 		[mended, "a column that is dropped, and added again"],
 		[mended, "a column of another type"],
@@ -157,23 +157,23 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 	"SIGTERM with full queues": [
 		[processes, "finishes what is in the handler's hands, commits it, exits 0, and the successor handles none of it again"],
 	],
-	"SIGTERM while Kafka or the database is away": [
+	"SIGTERM while Kafka or the database is down": [
 		[processes, "exits 4 and says why where Kafka is away"],
 		["test/end-to-end/faults/broker-dies-at-stop.test.ts", "under load (round %i): exit 4 by the deadline"],
 		["test/end-to-end/faults/broker-dies-at-stop.test.ts", "with nothing left to commit: exit 0 by the deadline"],
 		[daemons, "a SIGTERM while the database"],
 	],
-	"a second signal, a drain that takes too long": [
+	"a second signal; a drain that takes too long": [
 		[ends, "is killed by a second signal"],
 		[ends, "exits 4 where the drain's deadline passes"],
 	],
-	"`kill -9` between handler and row, row and commit, anywhere": [
+	"`kill -9` at any point: between handler and row, between row and commit": [
 		[processes, "between the handler and the row"],
 		[processes, "between the row and the commit"],
 		["test/end-to-end/delivery/delivery.test.ts", "loses nothing when the daemon is killed again and again"],
 	],
-	"SIGSTOP past the session, then SIGCONT": [[outages, "a member is frozen past its session and wakes up as a zombie"]],
-	"the log's disk full, its reader gone": [[processes, "costs log records, which are counted, and nothing else"]],
+	"SIGSTOP for longer than the session, then SIGCONT": [[outages, "a member is frozen past its session and wakes up as a zombie"]],
+	"the log's disk is full, or its reader is gone": [[processes, "costs log records, which are counted, and nothing else"]],
 	"a backup of the database is restored, or a fail-over to a server that lagged loses commits": [
 		[offsets, "are put back under running daemons: told, and read again from there"],
 		["test/end-to-end/faults/restored-backup.test.ts", "under a running daemon is told within a minute"],

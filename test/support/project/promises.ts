@@ -48,7 +48,7 @@ export const leadingPromises: Readonly<Record<string, readonly TestName[]>> = {
 
 /** By the first column of the table of what goes wrong, in its order. */
 export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
-	"the handler's module is missing, does not parse, misses a dependency, exports no handler or not a function, imports node-rdkafka": [
+	"the handler's module is missing, has a syntax error, lacks a dependency, exports no handler function, or imports node-rdkafka": [
 		[matrix, "module missing"],
 		[matrix, "syntax error"],
 		[matrix, "a dependency missing"],
@@ -58,13 +58,14 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		[worker, "restarts with a growing back-off, then parks with a reason"],
 	],
 	"`init` throws, rejects, ends the thread, or takes longer than `handler.timeoutMs`": [[matrix, "init"]],
-	"the handler throws or rejects, an Error or anything else; overflows the stack; calls `process.abort` (threads are refused it)": [
-		[matrix, "throws a string"],
-		[matrix, "overflows the stack"],
-		[matrix, "calls process.abort"],
-		[worker, "renew the state and hand the same message over again after a back-off that doubles to its maximum"],
-	],
-	"it returns what is no outcome, an unknown field, what can't cross the thread's boundary, a list of the wrong length, more than `handler.maxOutcomeBytes`":
+	"the handler throws or rejects (with an Error or anything else), overflows the stack, or calls `process.abort` (which throws in a thread)":
+		[
+			[matrix, "throws a string"],
+			[matrix, "overflows the stack"],
+			[matrix, "calls process.abort"],
+			[worker, "renew the state and hand the same message over again after a back-off that doubles to its maximum"],
+		],
+	"it returns something that is no outcome, an unknown field, a value that can't be passed between threads, a list of the wrong length, or more than `handler.maxOutcomeBytes`":
 		[
 			[matrix, "returns what is no outcome"],
 			[matrix, "returns an unknown field"],
@@ -72,19 +73,18 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 			[matrix, "returns a giant"],
 			[crashes, "returns a list of the wrong length from handleMessages"],
 		],
-	"`handleMessages` fails with several messages": [
+	"a call of `handleMessages` with several messages fails": [
 		[matrix, "that throws at one message: found by halving, its neighbours handled in order and once"],
 		[matrix, "that fails with several messages and with none of them alone goes on, and it is told"],
 	],
-	"a message fails `handler.maxAttempts` times, the last of them in a new thread: an earlier message may have put built-ins, globals or the module's state out of order":
-		[
-			["test/thread/changed-built-ins.test.ts", "innocents behind it are handled in a new thread, and none becomes poison"],
-			[matrix, "that a message makes poison are maxAttempts"],
-			[worker, "make a message poison: a dead letter, and the next one is handled"],
-			[worker, "make a message poison: skipped where configured"],
-			[worker, "make a message poison: the partition parks at it"],
-			[worker, "make a message poison: the daemon is asked to stop"],
-		],
+	"a message fails `handler.maxAttempts` times, the last time in a new thread": [
+		["test/thread/changed-built-ins.test.ts", "innocents behind it are handled in a new thread, and none becomes poison"],
+		[matrix, "that a message makes poison are maxAttempts"],
+		[worker, "make a message poison: a dead letter, and the next one is handled"],
+		[worker, "make a message poison: skipped where configured"],
+		[worker, "make a message poison: the partition parks at it"],
+		[worker, "make a message poison: the daemon is asked to stop"],
+	],
 	"an uncaught exception, an unhandled rejection, `process.exit`, out of memory (`workers.maxHeapMb`)": [
 		[matrix, "an uncaught exception in a timer"],
 		[matrix, "an unhandled rejection"],
@@ -92,14 +92,14 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		[matrix, "out of memory"],
 		[worker, "charges nobody while several messages were running"],
 	],
-	"a call longer than `handler.timeoutMs` (a busy loop, a promise that never settles), or a thread that does not answer for so long with no call under way (a timer that loops, work that is not awaited)":
+	"a call takes longer than `handler.timeoutMs` (a busy loop, a promise that never settles), or a thread does not answer for that long with no call under way (a timer that loops, work that is not awaited)":
 		[
 			["test/unit/thread/call-deadline.test.ts", "ends a thread that stands between two calls of a run, or behind the last"],
 			[matrix, "a busy loop"],
 			[matrix, "a promise that never settles"],
 			[worker, "kills the thread at handler.timeoutMs and charges the message"],
 		],
-	"such a call in a thread that can't be ended: it waits for a child process, reads from a mount that hangs, walks a list of billions of holes":
+	"such a thread can't be ended: it waits for a child process, reads from a mount that hangs, or walks a sparse list with billions of holes":
 		[
 			[
 				"test/thread/stuck-thread.test.ts",
@@ -117,7 +117,7 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		[matrix, "patches globals"],
 		[crashes, "does not hurt anybody when it closes the output or patches what is global"],
 	],
-	"a thread gathers more than three quarters of `workers.maxHeapMb` (heap and Buffers, garbage aside)": [
+	"a thread's memory grows above three quarters of `workers.maxHeapMb` (heap and Buffers, without garbage)": [
 		["test/unit/thread/heap-limit.test.ts", "is too much above three quarters of the limit"],
 	],
 	"restarts exceed `supervisor.maxRestarts`": [
@@ -126,30 +126,31 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		[worker, "goes on from the very offset as soon as the file changes"],
 		["test/end-to-end/faults/faults.test.ts", "exits 3 by policy, after the drain"],
 	],
-	"a native crash, V8 that ends the process out of memory, `kill -9`, power": [
+	"the process dies: a native crash, V8 out of memory, `kill -9`, a power cut": [
 		["test/end-to-end/faults/deadly-messages.test.ts", "becomes a dead letter after the told number of deaths, and nobody else does"],
 		["test/end-to-end/faults/deadly-messages.test.ts", "charges nobody, however often it is killed under load"],
 		["test/end-to-end/faults/deadly-messages.test.ts", "charges no message where an init ends it"],
 		["test/end-to-end/delivery/delivery.test.ts", "loses nothing when the daemon is killed again and again"],
 		["test/end-to-end/faults/crashes.test.ts", "that take the whole process commit nothing wrong"],
 	],
-	"the database refuses a row (SQLSTATE class 22, 23, 44, 54, P0001, but for the exceptions in [faults](faults.md#faults-of-the-database-by-sqlstate))":
+	"the database refuses a row (SQLSTATE classes 22, 23, 44 and 54, and P0001, with the exceptions in [faults](faults.md#faults-of-the-database-by-sqlstate))":
 		[
 			[writer, "is found among many others"],
 			["test/end-to-end/faults/bad-input.test.ts", "writes everything else"],
 		],
-	"the database refuses a row because of other rows: its parent is not there yet (foreign key), another row still has its unique value": [
-		["test/postgres/rows/dependent-rows.test.ts", "loses no line: %s"],
-		["test/postgres/rows/dependent-rows.test.ts", "whose parent never comes loses that line alone, and says so"],
-		["test/unit/worker/legal-logs.test.ts", "goes in whole"],
-	],
+	"the database refuses a row because of other rows: its parent is not there yet (foreign key), or another row still has its unique value":
+		[
+			["test/postgres/rows/dependent-rows.test.ts", "loses no line: %s"],
+			["test/postgres/rows/dependent-rows.test.ts", "whose parent never comes loses that line alone, and says so"],
+			["test/unit/worker/legal-logs.test.ts", "goes in whole"],
+		],
 	"a row's parent (foreign key) comes from another partition or topic": [
 		["test/unit/sink/refused/awaited-parents.test.ts", "is refused where its table does not wait"],
 		["test/unit/sink/refused/awaited-parents.test.ts", "waits for it, keeps nobody else waiting, and goes in behind it"],
 		["test/postgres/rows/awaited-parents.test.ts", "waits for it, and goes in behind it"],
 		["test/end-to-end/delivery/dependent-rows.test.ts", "is as the log says, without a dead letter"],
 	],
-	"one row of a message is refused, others of it could go in": [
+	"one row of a message is refused, but the message's other rows could be written": [
 		["test/unit/sink/refused/atomic-rows.test.ts", "are refused together where one of them is, and everything else goes in"],
 		["test/unit/sink/refused/atomic-rows.test.ts", "are not refused for being stale"],
 		[
@@ -162,7 +163,7 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 			"one of whose rows is refused leaves none of them behind, and one letter names them",
 		],
 	],
-	"table or column missing, no permission, password changed, disk full, any SQLSTATE that [faults](faults.md#faults-of-the-database-by-sqlstate) does not list":
+	"table or column missing, no permission, password changed, disk full, or any SQLSTATE that [faults](faults.md#faults-of-the-database-by-sqlstate) does not list":
 		[
 			[mended, "a table that is dropped, and made again"],
 			[mended, "a disk that is full"],
@@ -171,7 +172,7 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 				"waits for a table that is missing, then for its columns, and dead-letters nothing meanwhile",
 			],
 		],
-	"the database is away, fails over to a read-only server, deadlocks, locks, resets the connection before its answer": [
+	"the database is down, fails over to a read-only server, reports a deadlock or a lock, or resets the connection before its answer": [
 		[connections, "that is reset when the work is done and the answer on its way"],
 		[connections, "to a server that became read-only is made anew"],
 		[connections, "that meets a deadlock with another session (40P01)"],
@@ -181,7 +182,7 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		[connections, "too large for its timeout is sent in smaller ones"],
 		[connections, "with one row that is too slow by itself holds up no other row of its batch"],
 	],
-	"one row does not go in though others of its table do: another session keeps it locked, a trigger or an extension fails at it, it is slow by itself":
+	"one row can't be written although others of its table can: another session keeps it locked, a trigger or an extension fails on it, or it is slow by itself":
 		[
 			["test/unit/sink/refused/stuck-rows.test.ts", "%s: all others go in, and it goes on by itself"],
 			[stuck, "holds up no other row, not for as long as its lock may be waited for, and who holds it is told"],
@@ -190,9 +191,9 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		],
 	"another session locks the whole table": [[stuck, "a locked table is told soon with who holds the lock, and no row is to blame"]],
 	"the database's connection is half open": [[connections, "that is half open ends by an own deadline"]],
-	"SIGTERM while the database is away": [[daemons, "a SIGTERM while the database"]],
+	"SIGTERM while the database is down": [[daemons, "a SIGTERM while the database"]],
 	"dead letters can't be stored": [[own, "wait while the server is read-only"]],
-	"too many dead letters (`deadLetters.breaker`: a share of the period, or so many in a row)": [
+	"too many dead letters (`deadLetters.breaker`: too large a share of a period's messages, or too many in a row)": [
 		[breaker, "parks before the message that opened the breaker is dead-lettered; no timer tries it again"],
 		[breaker, "lets one message decide when the file changes, then goes on in order"],
 		[
@@ -200,15 +201,15 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 			"stop at the breaker: the partition parks, says so, and a person lets one message decide",
 		],
 	],
-	"the broker is away": [
+	"the broker is down": [
 		[outages, "the broker is killed and comes back"],
 		["test/end-to-end/faults/broker-faults.test.ts", "all of them, for longer than the session"],
 	],
-	"a position outside the log": [
+	"the next offset is outside the log": [
 		[topics, "a position outside the log"],
 		[topics, "goes to the %s offset where it is configured so"],
 	],
-	"a codec that is not built in": [
+	"messages are compressed with a codec that is not built in": [
 		["test/unit/kafka/watches/stall-detector.test.ts", "tells a partition that stands still while its log goes on"],
 	],
 };
