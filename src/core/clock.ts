@@ -1,6 +1,6 @@
 /**
- * Time, handed in: the only home of timers. Parts that wait take a Clock and an AbortSignal, so that tests and the simulation
- * can move time by hand.
+ * The clock, and the only home of timers. Parts that wait are given a Clock and an AbortSignal, so that tests and the simulation can move
+ * time by hand.
  */
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -21,7 +21,7 @@ export interface Clock {
 	sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** A longer timer of Node's fires after a millisecond: longer waits are made of several. */
+/** Node fires a longer timer after one millisecond. So a longer wait is made of several timers. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** The machine's clock. */

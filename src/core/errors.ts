@@ -10,7 +10,7 @@ export class PocKaffeError extends Error {
 	}
 }
 
-/** Exit codes of the command line: API, service managers depend on them. */
+/** Exit codes of the command line. They are API: service managers depend on them. */
 export const exitCodes = {
 	done: 0,
 	found: 1,

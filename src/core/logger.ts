@@ -1,6 +1,6 @@
 /**
- * What a part needs to report to people: structured fields and one sentence. The real one is observe/logs/log.ts; tests use a list. Fields
- * never hold values of messages or rows.
+ * How a part reports to people: structured fields and one sentence. The real one is observe/logs/log.ts; tests use a list. Fields never
+ * hold values of messages or rows.
  */
 
 /** Writes records. None of the methods throws or waits, whatever becomes of the output. */

@@ -30,7 +30,7 @@ export type LogClient = Pick<ConsumerClient, "assign" | "unassign" | "consume" |
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Maximum time without a record or an answer, whatever errors come meanwhile. A broker restarts in less. */
 const SILENCE_MS = 30_000;
-/** After so much of it, what is left is fetched anew, once: librdkafka may have dropped the start of a partition for good. */
+/** After this much silence the rest is fetched again, once: librdkafka may have dropped the start of a partition for good. */
 const FETCH_AGAIN_MS = 10_000;
 const RETRY_MS = 250;
 /** Maximum prefetch of a partition; the client's default of 64 MiB is meant for a consumer that keeps up. */
@@ -169,7 +169,10 @@ export class LogReader implements AsyncDisposable {
 		}
 	}
 
-	/** Given back, not paused: librdkafka keeps a pause beyond the assignment, and a resume beside the next one may lose its start. */
+	/**
+	 * Unassigns the partition instead of pausing it. librdkafka keeps a pause beyond the assignment, and a resume together with the next
+	 * assignment may lose its start.
+	 */
 	#finish(open: Map<string, LogRange>, range: LogRange): void {
 		open.delete(partitionName(range));
 		this.#client.unassign([range], true);

@@ -37,7 +37,7 @@ export interface ProducerOptions {
 	readonly timeoutMs?: number;
 	readonly lingerMs?: number;
 	readonly deliveryTimeoutMs?: number;
-	/** How long a topic that the brokers don't know any more is waited for, whatever `deliveryTimeoutMs` is. Default: librdkafka's 30 s. */
+	/** How long to wait for a topic that the brokers don't know any more, whatever `deliveryTimeoutMs` is. Default: librdkafka's 30 s. */
 	readonly absentTopicMs?: number;
 }
 
@@ -60,7 +60,7 @@ const LOG_WITHIN_MS = 1_000;
 /** Fatal error, erroneous state, purged in queue, purged in flight. */
 const BEHIND_FATAL: readonly number[] = [kafkaErrors.fatal, kafkaErrors.state, kafkaErrors.purgedInQueue, kafkaErrors.purgedInFlight];
 const QUERY_TIMEOUT_MS = 10_000;
-/** With KRaft, where controllers are separate, any broker. */
+/** Asks the controller; any broker if controllers are separate (KRaft). */
 const CONTROLLER = -1;
 
 /** A connected producer. */
@@ -96,7 +96,7 @@ export class Producer implements AsyncDisposable {
 		const { timeoutMs = 10_000 } = options;
 		const raw = new rdkafka.Producer(withNative(producerSettings(kafka, options)) as never, { partitioner: "murmur2_random" } as never);
 		raw.setPollInterval(POLL_MS);
-		// Listens before: it may give up for good as soon as a broker answers.
+		// Listens before it connects: the client may give up for good as soon as a broker answers.
 		const producer = new Producer(raw);
 		await connectOrExplain(raw, kafka, timeoutMs);
 		return producer;
@@ -163,7 +163,7 @@ export class Producer implements AsyncDisposable {
 		this.#open.clear();
 	}
 
-	/** Only the client's log gives the reason of a fatal error, and of records dropped because of one, a moment later. */
+	/** The reason of a fatal error, and of records dropped because of it, comes only in the client's log, a moment later. */
 	async #errorOf(error: LibrdKafkaError): Promise<KafkaError> {
 		const failed = producerError(error);
 		if (!BEHIND_FATAL.includes(failed.kafkaCode)) return failed;

@@ -25,8 +25,8 @@ const TAKE_AGAIN_MS = 10_000;
 const LEAST_COMMIT_MS = 1_000;
 
 /**
- * Starts, drains and ends one child per assigned partition. It is the group consumer's member: the four `assignments…`/`messages…` calls
- * come from there.
+ * Starts, drains and ends one child per assigned partition. It is the group consumer's member: the `assignments…`, `messages…` and
+ * `endOfPartition` calls come from there.
  */
 export class GroupSupervisor<AChild extends Child> {
 	readonly #parts: SupervisorParts<AChild>;
@@ -69,7 +69,7 @@ export class GroupSupervisor<AChild extends Child> {
 		const released = named.filter(({ draining }) => draining === null);
 		const draining = this.#release(released, reason);
 		for (const supervised of released) supervised.draining = draining;
-		// A stop may meet a revocation, or a revocation a stop: nobody is drained twice.
+		// A stop and a revocation may overlap: no child is drained twice.
 		const results = await Promise.all(named.map((supervised) => supervised.draining));
 		return results.every((isDrained) => isDrained !== false);
 	}
@@ -108,8 +108,8 @@ export class GroupSupervisor<AChild extends Child> {
 	}
 
 	/**
-	 * Messages of this partition arrived and were lost. If the partition is parked, nothing would be taken anyway, and its decision says
-	 * where it goes on.
+	 * Messages of this partition arrived and were lost. A parked partition takes no messages anyway; where it goes on is decided when it is
+	 * unparked.
 	 */
 	messagesNotTaken(partition: TopicPartition, reason: string): void {
 		if (!this.#children.get(partitionName(partition))?.parked) this.#takeAgain(partition, reason);
@@ -139,8 +139,8 @@ export class GroupSupervisor<AChild extends Child> {
 	}
 
 	/**
-	 * Messages could not be taken: no memory, a bug of ours, or some came twice. Nothing says how many were noted, and later ones would skip
-	 * them. So the partition stops, and is fetched again from its first unfinished message.
+	 * Messages could not be taken: no memory, a bug of ours, or some came twice. Nobody knows how many of them were noted, and taking later
+	 * messages would skip the rest. So the partition stops, and is fetched again from its first unfinished message.
 	 */
 	#takeAgain(partition: TopicPartition, reason: string): void {
 		const former = this.#children.get(partitionName(partition));
@@ -155,8 +155,8 @@ export class GroupSupervisor<AChild extends Child> {
 	}
 
 	/**
-	 * Asks again as long as the partition is stopped for this reason: a broker that is away has no answer. Outside its log the partition
-	 * waits for a person.
+	 * Decides again every TAKE_AGAIN_MS while the partition is parked for this reason: the broker may be away. If its position turns out to
+	 * be outside the log, the partition waits for a person.
 	 */
 	#untilFetched(supervised: Supervised<AChild>): void {
 		this.#parts.clock.after(TAKE_AGAIN_MS, () => {
@@ -242,7 +242,7 @@ export class GroupSupervisor<AChild extends Child> {
 		return from;
 	}
 
-	/** The client fetches these partitions anew: pauses exactly those that have to be paused. */
+	/** The client fetches these partitions again: pauses exactly those that have to be paused. */
 	refetched(partitions: readonly TopicPartition[]): void {
 		for (const supervised of partitions.flatMap((each) => this.#children.get(partitionName(each)) ?? [])) {
 			if (isShut(supervised)) this.#parts.valve.pause([supervised]);

@@ -24,20 +24,20 @@ import type { WorkerWaits } from "./worker-waits.ts";
 export type HandedOver =
 	/** The thread is ready, or the run was handled as far as it went. */
 	| { readonly what: "done" }
-	/** Handled as well, but the thread holds too much: so many MiB. */
+	/** The run was handled, but the thread holds too much memory: `heldMb` MiB. */
 	| { readonly what: "holds-too-much"; readonly heldMb: number }
 	/** Nothing was handed over: something else goes first. */
 	| { readonly what: "not-now" }
-	/** A suspect is next, and its new state would be made while it is in hand: the state has to be renewed before. */
+	/** A suspect is next, and the run would make a new state while the suspect is in hand: the state has to be renewed first. */
 	| { readonly what: "needs-new-state" }
-	/** The thread has no state, and is gone. `run` comes next. */
+	/** The module did not load or its init failed, and the thread is discarded. `run` comes next. */
 	| { readonly what: "start-failed"; readonly run: Run; readonly failure: HandlerFailure }
 	/** The messages of `run` failed together. `batched`: the size of a batch handler's run; null for other handlers. */
 	| { readonly what: "failed"; readonly run: Run; readonly failure: HandlerFailure; readonly batched: number | null }
 	/** The thread died. `progress`: what it was doing; null if it had no message. */
 	| { readonly what: "died"; readonly run: Run; readonly death: ThreadDeath; readonly progress: ThreadProgress | null };
 
-/** What handing over needs of its worker. */
+/** What handing over needs from its worker. */
 export interface HandOverParts {
 	readonly slot: ThreadSlot;
 	readonly queue: MessageQueue;
@@ -66,7 +66,7 @@ export class HandOver {
 		return this.#careful;
 	}
 
-	/** Starts the thread if there is none; only while it is not ready. `run` comes next. */
+	/** Starts the thread if there is none. Call it only while the thread is not ready. `run` comes next. */
 	async start(run: Run): Promise<HandedOver> {
 		const { slot, waits } = this.#with;
 		try {
@@ -94,13 +94,13 @@ export class HandOver {
 		}
 	}
 
-	/** Hands over what may be handed of `run`; only while the thread is ready. */
+	/** Hands over as much of `run` as may be handed over. Call it only while the thread is ready. */
 	async hand(run: Run): Promise<HandedOver> {
 		const { slot, signal } = this.#with;
 		if (this.#careful?.isOver) this.#endCare(this.#careful);
 		const careful = this.#careful;
 		const isSuspect = careful?.isSuspect(firstOffset(run)) === true;
-		// A suspect runs alone: no other init may end the process meanwhile, and neither may its own.
+		// A suspect runs alone: no init, another partition's or its own, may end the process meanwhile.
 		if (isSuspect && slot.renews) return { what: "needs-new-state" };
 		const isWithInit = !isSuspect && (slot.renews || slot.mayRenew);
 		const endTurn = isWithInit ? await this.#parts.turn.together(signal) : () => {};

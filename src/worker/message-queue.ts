@@ -132,8 +132,8 @@ export class MessageQueue {
 	}
 
 	/**
-	 * Finds the message at `offset`. `isQueued`: it waits for the thread, or only for its withheld dead letter. Null if it is finished or not
-	 * in this queue.
+	 * Finds the message at `offset`. `isQueued`: it waits for the thread. `isWithheld`: it waits only for its withheld dead letter. Null if
+	 * it is finished or not in this queue.
 	 */
 	find(offset: number): (HeldMessage & { readonly isQueued: boolean; readonly isWithheld: boolean }) | null {
 		for (const held of this.#batches) {
@@ -145,7 +145,7 @@ export class MessageQueue {
 		return null;
 	}
 
-	/** A withheld message alone is queued again. */
+	/** Queues one withheld message again, and no other. */
 	requeueOne({ held, message }: HeldMessage): void {
 		this.#requeue(this.#withheld.filter((each) => each.held === held && each.message === message));
 	}

@@ -14,7 +14,7 @@ export interface RowSubmission extends TopicPartition {
 	readonly blocks: readonly RowBlock[];
 	/** True once the partition was released: later reports are ignored. */
 	readonly released: boolean;
-	/** The row is durable, stale, or coalesced behind a row that is. Called once per row, with its message's index. */
+	/** The row is durable, stale, or superseded by a row that is. Called once per row, with its message's index. */
 	settled(message: number): void;
 	/** The same for several rows, by their messages' indexes. */
 	settledAll(messages: ArrayLike<number>): void;
@@ -49,7 +49,7 @@ export interface RecordSubmission extends TopicPartition {
 /** Where records go. Takes everything it is given: the caller checks `isFull` first. */
 export interface RecordSink {
 	produce(submission: RecordSubmission): void;
-	/** True while as much as allowed waits for the broker. Producers hand over no messages until there is room. */
+	/** True while as much as is allowed waits for the broker: hand over no messages until there is room. */
 	readonly isFull: boolean;
 	/** Calls `listener` once when there is room again, even if the same listener is passed several times. */
 	whenRoom(listener: () => void): void;

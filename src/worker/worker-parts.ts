@@ -63,7 +63,7 @@ export interface WorkerListener {
 	parked(partition: TopicPartition, reason: ParkReason): void;
 	/** It is no longer parked, and tries again; whether that works is told by `recovered` or `breakerClosed`. */
 	resumed(partition: TopicPartition): void;
-	/** What failed is handled. */
+	/** The messages that failed are handled. */
 	recovered?(partition: TopicPartition, recovery: Recovery): void;
 	/** The message at `offset` was finished on trial: dead letters may be made again. */
 	breakerClosed?(partition: TopicPartition, offset: number): void;

@@ -45,13 +45,16 @@ export interface DeadLetter extends LetterIdentity {
 	readonly rowsLeftOut: number;
 	/** Attempts made; 0 if a person skipped the message. */
 	readonly attempts: number;
-	/** The handler's version that it met; null or absent if that is not known, or it met none. */
+	/** The version of the handler that had the message; null or absent if it is not known, or if no handler had it. */
 	readonly handlerVersion?: string | null;
 	/** `skipped`: by `handler.onPoison: skip` or by a person; kept so that it can be found and accounted for. */
 	readonly state: "open" | "skipped";
 }
 
-/** A letter as its target keeps it. Times as ISO text: when the message that first became it was received, and when it last changed. */
+/**
+ * A letter as its target keeps it. `firstAt`: when its message was first received; `lastAt`: when the letter last changed; both as ISO
+ * text.
+ */
 export interface StoredLetter extends LetterIdentity {
 	readonly key: Buffer | null;
 	readonly value: Buffer | null;
@@ -70,7 +73,7 @@ export interface StoredLetter extends LetterIdentity {
 	readonly firstAt: string;
 	readonly lastAt: string;
 	readonly pockaffeVersion: string;
-	/** The handler's version that it met; null if that is not known. */
+	/** The version of the handler that had the message; null if it is not known. */
 	readonly handlerVersion: string | null;
 }
 
@@ -110,7 +113,7 @@ export interface LetterFate {
 export interface DeadLetterEvents {
 	"target:blocked": (fact: { message: string }) => void;
 	"target:unblocked": () => void;
-	/** Letters may not be kept there as long as they should be, or that can't be known. */
+	/** The target may delete letters too early, or nobody can tell whether it does. */
 	"target:doubtful": (fact: { message: string }) => void;
 	/** A letter was stored without a part of its message, because it is too large for the target. `why`: the target's answer. */
 	"letter:cut": (fact: { letter: DeadLetter; why: string }) => void;
@@ -120,7 +123,7 @@ export interface DeadLetterEvents {
 export interface DeadLetterTarget extends EventEmitter<DeadLetterEvents> {
 	/** True while letters can't be stored. */
 	readonly blocked: boolean;
-	/** True while letters of this partition are on their way and no attempt has shown that they can't be stored now. */
+	/** True while letters of this partition are being stored, and no attempt has shown that this fails. */
 	isMoving(partition: TopicPartition): boolean;
 	/** Creates the target if it is missing. Rejects if the start should try again. */
 	prepare(): Promise<void>;
@@ -148,10 +151,10 @@ export interface LetterStore extends AsyncDisposable {
 	count(filter: LetterFilter): Promise<readonly LetterCount[]>;
 	/**
 	 * The first `most` matching letters by topic, partition and offset, one log of a topic after the other. In pages of some hundreds that
-	 * fit into memory; a letter opened at a position that was already read comes with a later call.
+	 * fit into memory. A letter opened at a position that was already read comes with a later call.
 	 */
 	read(filter: LetterFilter, most?: number): AsyncGenerator<readonly StoredLetter[]>;
-	/** All letters that were not replayed successfully: open, discarded, skipped. In no order. */
+	/** All letters that were not replayed successfully: open, discarded, skipped. In any order. */
 	unreplayed(): Promise<LetterPosition[]>;
 	/**
 	 * Stores the results of a replay (letter-state.ts): letters whose messages went through become `replayed`, the others' records are

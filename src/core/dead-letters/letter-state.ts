@@ -4,7 +4,7 @@
  *
  *    (fails) -> open       -- replay --> replayed
  *    (policy) -> skipped   -- replay --> replayed        open, skipped -- discard --> discarded -- replay --> replayed
- *    replayed, discarded -- the message is delivered anew, and fails --> open
+ *    replayed, discarded -- the message is delivered again, and fails --> open
  *    open, skipped, discarded -- a replay that fails --> as it was, and the record says what the replay met
  *    replayed, discarded -- purge --> gone               open, skipped -- purge, if the state is named --> gone
  */
@@ -30,8 +30,8 @@ export const letterVerbs: Readonly<Record<LetterVerb, { readonly from: readonly 
 
 /**
  * The letter's state after one more failure of its message. `current`: its state before. `isOlder`: this attempt's message was received
- * before the letter reached that state, so somebody has replayed or discarded it since; this happens with a late letter of a member that
- * was given up.
+ * before the letter reached that state, so somebody has replayed or discarded it since. A member that has lost its partition may store such
+ * a late letter.
  */
 export function stateAfterFailure(current: LetterState, failed: "open" | "skipped", isOlder: boolean): LetterState {
 	switch (current) {

@@ -1,6 +1,6 @@
 /**
- * A letter on its way into a target that may refuse it for its size: tried whole, then without its largest part, and so on; whole again if
- * the size turns out not to be the cause. Pure.
+ * Makes a letter fit into a target that may refuse it for its size. It is tried whole, then without its largest part, and so on. If the
+ * size turns out not to be the cause, it is tried whole again. Pure.
  */
 import type { DeadLetter } from "./dead-letter.ts";
 import { contentBytes, withoutLargestPart } from "./omitted-parts.ts";
@@ -9,7 +9,7 @@ import { contentBytes, withoutLargestPart } from "./omitted-parts.ts";
 const LARGE_BYTES = 2 ** 20;
 /** Parts up to this size stay. */
 const SMALL_BYTES = 256;
-/** How often in a row a target that answers otherwise may fail with a large letter. */
+/** So often in a row a large letter may be refused for an unclear reason before a part is left out. */
 const REFUSALS = 3;
 
 /** Decides which parts of a letter to leave out after the target found it too large. */

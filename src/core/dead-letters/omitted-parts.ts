@@ -1,6 +1,6 @@
 /**
- * The parts that a letter leaves out if its target can't take it whole: such a part is kept as its size and hash, and can be read from the
- * log as long as that has it. The largest part is left out first.
+ * The parts that a letter leaves out if its target can't take it whole, the largest first. Of such a part only size and hash are kept. It
+ * can be read from the log as long as the log has it.
  */
 import { createHash } from "node:crypto";
 import type { Header } from "../messages/message.ts";

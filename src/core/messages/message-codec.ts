@@ -13,7 +13,7 @@ const VALUE = 1;
 const HEADERS = 2;
 const NULL = -1;
 
-/** Taken before the user's module is loaded, which may replace it. */
+/** Taken before the user's module is loaded, which may replace `Buffer.from`. */
 const { from: bufferOf } = Buffer;
 
 /** One unpacked message: everything except where it comes from. */
@@ -85,7 +85,7 @@ export function messageAt(batch: PackedBatch, index: number): UnpackedMessage {
 	};
 }
 
-/** Yields each message with a copy of its bytes, for callers that read a log and may keep some messages. */
+/** Returns the messages, each with a copy of its bytes: callers that read a log may keep some of them. */
 export function unpackMessages({ topic, partition }: TopicPartition, batch: PackedBatch): ReceivedMessage[] {
 	return Array.from({ length: batch.length }, (_, index) => {
 		const { key, value, headers, ...rest } = messageAt(batch, index);

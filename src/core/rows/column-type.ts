@@ -18,7 +18,9 @@ export function columnTypeOf(type: string): ColumnType {
 	return { name, args, dimensions: brackets.length / 2 };
 }
 
-/** Well-known types: they accept no list except JSON's own, and a cast to them does what an assignment does, unless they have a length. */
+/**
+ * Well-known types. Of these only json and jsonb take a list. Unless the type has a length, a cast to it does the same as an assignment.
+ */
 export const ordinaryTypes: ReadonlySet<string> = new Set([
 	"text",
 	"varchar",

@@ -1,4 +1,7 @@
-/** What is told of rows that do not go in although others of their table do: the first such row of a partition and table, and how many. */
+/**
+ * Facts about rows that can't be written although others of their table can: the first such row of a partition and table, and how many
+ * there are.
+ */
 import type { TopicPartition } from "../messages/message.ts";
 
 /** Rows of one table and partition; the first in the log. */
@@ -8,7 +11,7 @@ interface WaitingRows extends TopicPartition {
 	readonly id: string;
 	readonly offset: number;
 	readonly rows: number;
-	/** Wall-clock time since when they wait, ms. */
+	/** Wall-clock time at which their wait began, ms. */
 	readonly sinceMs: number;
 }
 

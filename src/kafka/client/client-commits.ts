@@ -1,6 +1,6 @@
 /**
- * Commits of a node-rdkafka consumer. The result of one comes as an event while polling goes on, and only its offsets tell whose it is: so
- * commits go one by one. If none comes, the outcome is unknown.
+ * Commits of a node-rdkafka consumer. A commit's result comes as an event during a poll, and only its offsets tell which commit it belongs
+ * to. So commits go one at a time. If no result comes, the outcome is unknown.
  */
 import type { LibrdKafkaError, KafkaConsumer as RawConsumer, TopicPartition as RawPartition } from "node-rdkafka";
 import type { Clock } from "../../core/clock.ts";

@@ -50,7 +50,7 @@ export function filesOf(kafka: Config["kafka"]): string[] {
 	return passwordFile ? [...named, passwordFile] : named;
 }
 
-/** Reads the password, anew for each client. A file without one may be half written. */
+/** Reads the password, again for each client. A file without one may be half written. */
 function passwordOf({ password, passwordFile }: Config["kafka"]["sasl"]): string | undefined {
 	if (!passwordFile) return password;
 	const problem = (what: string) => new ExitError(exitCodes.usage, "kafka_sasl", `kafka.sasl.passwordFile: ${passwordFile} ${what}`);

@@ -1,7 +1,7 @@
 /**
- * What a node-rdkafka consumer fetches: assigned, paused, resumed and moved so that nothing overtakes the start of a partition. The main
- * thread of librdkafka stops first what was given back, with one request, and begins with the next; a pause or resume that overtakes the beginning
- * has it dropped for good (librdkafka#5591).
+ * Assigns, pauses, resumes and moves the partitions that a node-rdkafka consumer fetches, so that no request overtakes the start of a
+ * partition. librdkafka's main thread first stops the partitions that were given back, and starts the new ones with its next request. If a
+ * pause or resume overtakes that start, the partition never starts (librdkafka#5591).
  */
 import type { KafkaConsumer as RawConsumer, TopicPartition as RawPartition } from "node-rdkafka";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
@@ -17,7 +17,7 @@ export class FetchedPartitions {
 		this.#raw = raw;
 	}
 
-	/** A close was requested: pauses and resumes ask nothing of the client any more. */
+	/** A close was requested: from now on pauses and resumes don't call the client. */
 	end(): void {
 		this.#isEnding = true;
 	}
@@ -62,8 +62,8 @@ export class FetchedPartitions {
 	}
 
 	/**
-	 * Twice: librdkafka drops a request that one of its own overtakes, as in a rebalance, and tells nobody. Of a partition that is resumed
-	 * already the second asks nothing.
+	 * Asks twice: librdkafka silently drops a request that one of its own overtakes, as in a rebalance. If the first request was carried out,
+	 * the second changes nothing.
 	 */
 	resume(partitions: readonly TopicPartition[]): void {
 		if (partitions.length === 0) return;
@@ -72,8 +72,8 @@ export class FetchedPartitions {
 	}
 
 	/**
-	 * Waits until what was assigned begins: with two requests of the main thread, of the cheapest kind. (A commit under way can still hold
-	 * it up: then the stall detector has the partition fetched anew.)
+	 * Waits until the assigned partitions have started: makes two requests that go through the main thread, the cheapest that there are. (If
+	 * a commit under way still delays the start, the stall detector has the partition fetched again.)
 	 */
 	#untilBegun(): void {
 		try {

@@ -10,7 +10,7 @@ export interface GroupClientEvents {
 	rebalance: (fact: { code: number; partitions: TopicPartition[] }) => void;
 	/** `cause`: what to correct, if the broker was found and refused the client, or is not trusted. */
 	"broker:error": (fact: { message: string; code: number; cause?: string | null }) => void;
-	/** The coordinator did not answer for a session: the client revokes its partitions, as if told to, and joins anew. */
+	/** The coordinator did not answer for a session: the client revokes its partitions, as if told to, and joins again. */
 	"session:lost": (fact: { message: string }) => void;
 	/** It did not poll for longer than `max.poll.interval.ms`, and left the group. */
 	"poll:late": () => void;

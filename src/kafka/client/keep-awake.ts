@@ -1,6 +1,6 @@
 /**
- * librdkafka's main thread sends the heartbeats, and sleeps up to a second unless something wakes it: on a quiet topic nothing else does.
- * Asked twice an interval, an interval of 100 ms is kept. What is asked is the cheapest that goes through that thread.
+ * librdkafka's main thread sends the heartbeats. It sleeps up to a second unless something wakes it, and on a quiet topic nothing does. Two
+ * calls per interval keep an interval of 100 ms. The call is the cheapest that goes through that thread.
  */
 import type { KafkaConsumer as RawConsumer } from "node-rdkafka";
 import type { Clock } from "../../core/clock.ts";

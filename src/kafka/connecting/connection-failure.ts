@@ -1,7 +1,7 @@
 /**
- * Explains why a broker can't be reached if the client's own words don't. About a broker's certificate that it refuses, librdkafka only
- * says "verify failed"; if the broker refuses the client's certificate, it only gives an alert number. So the broker's certificate is
- * checked once more with Node's TLS, and the client's own is read.
+ * Explains why a broker can't be reached if the client's own words don't. If librdkafka refuses the broker's certificate, it only says
+ * "verify failed". If the broker refuses the client's certificate, it only gives an alert number. So the broker's certificate is checked
+ * once more with Node's TLS, and the client's own is read.
  */
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";

@@ -59,7 +59,7 @@ const MAX_MESSAGE_BYTES = 100_000_000;
 const refusedConfig = new Set(["kafka_40", "kafka_44"]);
 /** librdkafka's codes: the producer is unusable (fatal, state), the record is too large, the record was not accepted in time. */
 const codes = { fatal: "kafka_-150", state: "kafka_-172", tooLarge: "kafka_10", timedOut: "kafka_-192" };
-/** What a record of a topic that was deleted ends with. The topic is looked for again, and made where it is missing. */
+/** Codes of a record whose topic was deleted. The topic is looked up again, and created if it is missing. */
 const goneCodes = [kafkaErrors.unknownTopic, kafkaErrors.unknownPartition, kafkaErrors.unknownTopicOrPartition].map(
 	(code) => `kafka_${code}`,
 );
@@ -70,7 +70,7 @@ interface Connection {
 	readonly partitions: number;
 	/** The offset of the last letter, by partition. */
 	readonly offsets: Map<number, number>;
-	/** Whether the topic is still there is being asked. */
+	/** A request is under way that asks whether the topic still exists. */
 	isAsking: boolean;
 }
 
@@ -80,14 +80,14 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	readonly #ended = lifetime();
 	/** Connections; the key says whether it is the one for large records. */
 	readonly #connections = new Map<boolean, Promise<Connection>>();
-	/** Clients that are on their way out: the process must not end before they have. */
+	/** Clients that are closing: the process must not end before they have closed. */
 	readonly #closing = new Set<Promise<void>>();
 	readonly #storing = new Set<DeadLetter>();
 	/** Letters whose last attempt failed. */
 	readonly #failing = new Set<DeadLetter>();
 	/** Doubts about the topic that were reported. */
 	readonly #told = new Set<string>();
-	/** The topic could not be reached at the last attempt without a letter. */
+	/** The last attempt in the background could not reach the topic. */
 	#unreachable = false;
 
 	constructor(parts: DeadLetterTopicParts) {
@@ -174,9 +174,9 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		const record = { topic, partition: next.partition % partitions, key, value, headers };
 		try {
 			const { partition, offset } = await producer.produce(record).catch(refused(this.#parts.kafka, { topic: ["Write", topic] }));
-			// Of a record that it had already the broker tells no offset.
+			// The broker gives no offset for a record that it had already.
 			if (offset < 0) return;
-			// Somebody deleted the topic and made another one, a broker by itself perhaps: that one may not keep letters.
+			// The topic was deleted and created again, perhaps by a broker itself. The new one may not keep letters.
 			if (offset <= (offsets.get(partition) ?? -1)) this.#lookAnew(isLarge, connecting, DELIVERY_TIMEOUT_MS);
 			else offsets.set(partition, offset);
 		} catch (error) {
@@ -190,8 +190,8 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	}
 
 	/**
-	 * A record's time is over where the topic is gone, and where its partition alone has no leader: then the letters of the others go on.
-	 * Asks once for many letters, and no letter waits for the answer.
+	 * A record times out if the topic is gone, but also if only its partition has no leader; letters of other partitions go on then. Asks
+	 * once for many letters, and no letter waits for the answer.
 	 */
 	async #askWhetherGone(forLarge: boolean, connecting: Promise<Connection>, connection: Connection): Promise<void> {
 		if (connection.isAsking) return;
@@ -204,8 +204,8 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	}
 
 	/**
-	 * The next letter looks for the topic again. Of many letters that ask for it together only the first gives the client up, which has
-	 * `flushMs` to report those that it has under way.
+	 * The next letter looks for the topic again. If several letters find this out together, only the first closes the client. The client gets
+	 * `flushMs` to report the records that it still has.
 	 */
 	#lookAnew(forLarge: boolean, connecting: Promise<Connection>, flushMs: number): void {
 		if (this.#connections.get(forLarge) !== connecting) return;
@@ -282,7 +282,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 		const { kafka, topic } = this.#parts;
 		const settings = await producer.topicSettings([topic, ...sources]).catch((error: KafkaError) => error);
 		const own = settings instanceof KafkaError ? null : settings?.get(topic);
-		// It is being deleted: the broker that told of it did not know yet.
+		// The topic is being deleted; the broker that listed it did not know that yet.
 		if (own instanceof KafkaError && own.kafkaCode === kafkaErrors.unknownTopicOrPartition) throw own;
 		const { refusal, doubts, unknown } = letterTopicPolicy({ kafka, topic, sources, settings });
 		if (refusal !== null) throw new PocKaffeError("letters_compacted", refusal);

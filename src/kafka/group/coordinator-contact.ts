@@ -1,6 +1,6 @@
 /**
- * Whether this member is in touch with the group's coordinator, from the client's statistics (membership.ts), its errors, its lost
- * sessions and its rebalances: what there is to report of it. Statistics come every few seconds, so a rebalance counts as soon as it is
+ * Whether this member is in touch with the group's coordinator, and what to report about it. Its sources are the client's statistics
+ * (membership.ts), errors, lost sessions and rebalances. Statistics come only every few seconds, so a rebalance counts as soon as it is
  * known. Pure bookkeeping.
  */
 import { type Membership, readMembership } from "./membership.ts";
@@ -77,7 +77,7 @@ export class CoordinatorContact {
 		this.#cause = cause;
 	}
 
-	/** A member with nothing left to lose was given partitions. */
+	/** A member that had no partitions was given some. */
 	assigned(): void {
 		this.#isLost = false;
 	}
@@ -90,13 +90,14 @@ export class CoordinatorContact {
 	}
 
 	/**
-	 * Takes the client's statistics; null if they say nothing about the group. `isSteady`: it is a member that has had an assignment. Does
-	 * not report a rebalance alone; one after the coordinator was away is part of the way back, and takes as long as a session.
+	 * Takes the client's statistics; null if they say nothing about the group. `isSteady`: it is a member that has had an assignment. A
+	 * rebalance by itself is not reported. One after the coordinator was away is: until it ends, which may take a session, the member is not
+	 * back.
 	 */
 	read(json: string, hasRebalanced: boolean): { readonly isSteady: boolean; readonly news: MembershipNews | null } | null {
 		const membership = readMembership(json, this.#brokers);
 		if (!membership) return null;
-		// Read before the assignment was answered, and come after: the first of them alone.
+		// The first statistics that arrive after the answer to an assignment may have been made before it.
 		const isOutdated = membership.state === ANSWERING && this.#hasJustJoined;
 		this.#hasJustJoined = false;
 		if (!isOutdated) this.#membership = membership;

@@ -23,7 +23,7 @@ export interface GroupConsumerEvents {
 	/** A KIP-848 group whose broker has its members send heartbeats so rarely that restarts take long. */
 	"heartbeats:rare": (fact: { intervalMs: number }) => void;
 	"group:joined": (fact: { partitions: number }) => void;
-	/** The topics changed since the group made the assignment that this static member came back to: it joins anew. */
+	/** The topics changed since the group made the assignment that this static member came back to: it joins again. */
 	"assignment:outdated": (fact: OutdatedAssignment) => void;
 	rebalanced: (fact: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }) => void;
 	"start:resolved": (fact: StartPosition) => void;

@@ -21,7 +21,7 @@ export interface GroupMember {
 	/** True if so much is in hand that more messages should arrive slowly. */
 	readonly isCrowded: boolean;
 	assignmentsReceived(partitions: readonly BegunPartition[]): void;
-	/** The client fetches these partitions anew: those that were paused have to be paused again. */
+	/** The client fetches these partitions again: those that were paused have to be paused again. */
 	refetched(partitions: readonly TopicPartition[]): void;
 	/** Resolves when the partitions may be given away; must resolve by its own deadline. */
 	assignmentsRevoked(partitions: readonly TopicPartition[]): Promise<unknown>;

@@ -4,15 +4,15 @@
  */
 import type { Clock } from "../../core/clock.ts";
 
-/** How soon after waking up a frozen member hears from the coordinator that it was given up. */
+/** How soon after waking up a frozen member hears from the coordinator that the group has removed it. */
 const VERDICT_WITHIN_MS = 15_000;
 
-/** Knows whether the group may have given this member up. */
+/** Knows whether the group may have removed this member. */
 export class SessionWatch {
 	readonly timeoutMs: number;
 	readonly #clock: Clock;
 	#isLost = false;
-	/** Monotonic time of the last poll; and when more than a session was last found between two polls. */
+	/** Monotonic time of the last poll; and of the last poll that began more than a session after the one before. */
 	#polledAt = Number.POSITIVE_INFINITY;
 	#outlivedAt = Number.NEGATIVE_INFINITY;
 
@@ -37,7 +37,7 @@ export class SessionWatch {
 		this.#isLost = true;
 	}
 
-	/** A member with nothing left to lose was given partitions. */
+	/** A member that had no partitions was given some. */
 	begun(): void {
 		this.#isLost = false;
 		this.#outlivedAt = Number.NEGATIVE_INFINITY;

@@ -19,7 +19,7 @@ export interface OutdatedAssignment {
 	readonly unread: readonly TopicPartition[];
 }
 
-/** What it needs. `outdated`: the member should join anew. */
+/** What it needs. `outdated`: the member should join again. */
 export interface StaticReturnParts {
 	readonly clock: Clock;
 	readonly ended: AbortSignal;

@@ -1,5 +1,5 @@
-// The functions for a consumer's queue that JavaScript calls: `openConsumer`, `pollConsumer`, `releaseConsumer`. Their
-// only caller is src/kafka/native.ts.
+// The functions for a consumer's queue that JavaScript calls: `openConsumer`, `pollConsumer`, `wakeConsumer`,
+// `releaseConsumer`. Their only caller is src/kafka/native.ts.
 #pragma once
 
 #include <node_api.h>

@@ -29,7 +29,7 @@ class ConsumerQueue final : public Dependent {
   // __STATE if the queue was released.
   Polled poll(size_t count, int timeout_ms, size_t most_bytes);
 
-  // Ends the wait of a poll under way; the next one where none is. It loses no message. On any thread.
+  // Ends the wait of the poll under way, or of the next poll if there is none. No message is lost. On any thread.
   void wake();
 
   // Waits for a poll under way; later polls bring an error. Call it without the clients' mutex.

@@ -1,6 +1,7 @@
 /**
- * Offsets that could not be committed for so long that somebody has to know: which partitions, since when, in the store's own words. The
- * next commit makes up for a single failure. A problem ends with a commit, or with the partition.
+ * Offsets that could not be committed for so long that somebody has to know: which partitions, since when, and why in the store's own
+ * words. A single failure is not reported, because the next commit makes up for it. A problem ends with the next commit, or when the
+ * partition is given away.
  */
 import type { Clock } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";

@@ -33,8 +33,8 @@ export class LagClock {
 	}
 
 	/**
-	 * The same. If there is no such delivery, or it has no timestamp: since when (ms) the partition has been seen waiting at this offset,
-	 * which is the least age. Null if everything up to the high watermark is finished, or that is not known.
+	 * Like `oldest`. If there is no such delivery, or it has no timestamp: the time (ms) since when the partition has been seen waiting at
+	 * this offset. Its message is at least that old. Null if everything up to the high watermark is finished, or that is not known.
 	 */
 	oldestKnown(
 		partition: TopicPartition,

@@ -1,6 +1,6 @@
 /**
- * Where this member left the partitions that it gave away. One that begins at the same place has not been gone on with by anybody
- * meanwhile: eager groups give most of them back at once. Pure.
+ * Where this member left the partitions that it gave away. If a partition begins again at the same place, nobody else has handled it
+ * meanwhile. Eager groups give most partitions back at once. Pure.
  */
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { LogId } from "../../core/offsets/log-identity.ts";
@@ -20,7 +20,7 @@ export class LeftPartitions {
 		this.#left.set(partitionName(partition), { logId, offset });
 	}
 
-	/** It is assigned again: true where it begins as it was left. Asked once for each time. */
+	/** The partition is assigned again: true if it begins where it was left. Then forgets the place. */
 	goesOn(partition: TopicPartition, { logId, offset }: LeftAt): boolean {
 		const left = this.#left.get(partitionName(partition));
 		this.#left.delete(partitionName(partition));

@@ -18,7 +18,7 @@ export interface OffsetRequestsParts {
 	readonly clock: Clock;
 	isAssigned(partition: TopicPartition): boolean;
 	watermarks(partition: TopicPartition): Promise<LogBounds>;
-	/** Partitions whose manual pause a move would end: an eager group joins anew for it, and all its partitions begin anew. */
+	/** Partitions whose manual pause a move would end: an eager group joins again for it, and all its partitions begin anew. */
 	pausesEnded(): readonly TopicPartition[];
 	/** Null if one of them is not fetched here: then nothing was done. */
 	move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null>;

@@ -85,7 +85,10 @@ export class KafkaOffsetStore implements OffsetStore {
 		return await this.#connected.committed(partitions);
 	}
 
-	/** A commit queued before a session was lost is sent in the next one, and would move past the start that is noted meanwhile. */
+	/**
+	 * First waits for a commit under way: one that was queued before a session was lost is sent in the next session, and would overtake the
+	 * start that is noted meanwhile.
+	 */
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
 		await this.#answered();
 		const claimed = await this.#connected.committed(partitions);
@@ -116,7 +119,7 @@ export class KafkaOffsetStore implements OffsetStore {
 		for (const each of offsets) this.#known.add(partitionName(each));
 	}
 
-	/** A partition without messages notes nothing that would find this out. */
+	/** Needed for partitions without messages: they note nothing, so nothing else would find a changed note. */
 	async look(assigned: () => readonly TopicPartition[]): Promise<void> {
 		const displaced = stillAssigned(await this.#notes.compare(assigned()), assigned);
 		if (displaced.length > 0) this.#displaced(displaced);
@@ -202,8 +205,8 @@ export class MirroredOffsetStore implements OffsetStore {
 
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
 		for (const name of partitions.map(partitionName)) this.#claims.set(name, (this.#claims.get(name) ?? 0) + 1);
-		// The present offsets in Kafka are noticed once they are gone, even if our own copy never gets there. If Kafka does not answer, a later
-		// look reads them.
+		// `forgotten` remembers which partitions have an offset in Kafka, so that its disappearance is noticed even if our own copy never gets
+		// there. If Kafka does not answer, a later look reads them.
 		const [claimed] = await Promise.all([this.#table.claim(partitions), this.#kafka.forgotten(partitions).catch(() => {})]);
 		return claimed;
 	}
@@ -218,7 +221,7 @@ export class MirroredOffsetStore implements OffsetStore {
 		return this.#mirror(starts);
 	}
 
-	/** The table is the note. */
+	/** Nothing to do: the table itself is the note. */
 	async note(): Promise<readonly TopicPartition[]> {
 		return [];
 	}
@@ -233,7 +236,7 @@ export class MirroredOffsetStore implements OffsetStore {
 		if (displaced.length > 0) this.#listener.displaced(displaced);
 	}
 
-	/** A partition without messages stores nothing that would find this out. */
+	/** Needed for partitions without messages: they store nothing, so nothing else would find a changed offset. */
 	async look(assigned: () => readonly TopicPartition[]): Promise<void> {
 		const displaced = stillAssigned(await this.#table.look(assigned()), assigned);
 		if (displaced.length > 0) this.#listener.displaced(displaced);

@@ -1,6 +1,6 @@
 /**
- * Checks now and then whether stored offsets are still what this member stored: a partition without messages stores nothing that would find
- * out.
+ * Regularly checks whether the stored offsets are still what this member stored. A partition without messages stores nothing, so nothing
+ * else would find out.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 

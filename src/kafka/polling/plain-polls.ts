@@ -46,7 +46,7 @@ export class PlainPolls implements MessagePolls {
 		return { ...packedByPartition(messages), ends, errors };
 	}
 
-	/** node-rdkafka can't: a poll waits for its time. */
+	/** node-rdkafka can't do that: a poll waits its full time. */
 	wake(): void {}
 
 	end(): void {}

@@ -4,11 +4,11 @@
  * `consume(n)` waits its timeout for each message, so a lone message of a quiet topic would wait. Therefore it is asked for one message
  * while the topic is quiet, and for up to a thousand, without waiting, while there is a backlog.
  *
- * But it never quite goes without waiting. Once a poll met the end of a partition after messages, node-rdkafka waits a millisecond for each
- * further message (`KafkaConsumerConsumeNum::Execute`), and if they are produced faster than that, it goes on until it has as many as
- * requested (a bare client saw 10,000 a second after 11 ms instead of 1, medians). So after such a poll no more are requested than arrive
- * in two milliseconds. Full polls without an end waited for nothing: several in a row are a backlog, and the size doubles with each. One is
- * not enough, because messages that gathered in a moment's pause end in a poll that would go on.
+ * But `consume` waits a little even then. Once a poll has met the end of a partition after messages, node-rdkafka waits a millisecond for
+ * each further message (`KafkaConsumerConsumeNum::Execute`). If they are produced faster than that, the poll goes on until it has as many
+ * as requested (a bare client saw 10,000 a second after 11 ms instead of 1, medians). So after such a poll no more are requested than
+ * arrive in two milliseconds. A full poll without an end waited for nothing. Several of these in a row are a backlog, and double the size.
+ * One is not enough: messages that gathered during a short pause fill one poll as well.
  *
  * Step 1 of a message's way (docs/architecture.md).
  */

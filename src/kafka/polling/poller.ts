@@ -45,8 +45,8 @@ export class Poller {
 	}
 
 	/**
-	 * Calls `act` while no poll is under way: at once, or when the current poll's messages have been passed on. That poll waits no longer:
-	 * in a rebalance nothing may come, and a partition would stand for the poll's whole time.
+	 * Calls `act` while no poll is under way: at once, or when the current poll's messages have been passed on. Ends the current poll's wait:
+	 * in a rebalance nothing may come, and a partition would stand still for the poll's whole timeout.
 	 */
 	betweenPolls<T>(act: () => T): Promise<T> {
 		return new Promise((resolve, reject) => {

@@ -54,7 +54,7 @@ export class RecordLane {
 	/** Called when a parcel comes in, or less of it is left. `isFirst`: it is the oldest parcel, or was until now. */
 	readonly #moved: (parcel: Parcel, isFirst: boolean) => void;
 	#parcels: (Parcel | null)[] = [];
-	/** How many entries of `#parcels` are gone (null), also behind one that stays. */
+	/** How many entries of `#parcels` are gone (null), including those after a parcel that is still there. */
 	#gone = 0;
 	/** `first` of each entry of `#parcels`, also of those that are gone. */
 	#firsts: number[] = [];
@@ -65,7 +65,7 @@ export class RecordLane {
 	/** Records that the client has. */
 	handed = 0;
 	handedBytes = 0;
-	/** Of all parcels that are not done. */
+	/** Bytes of all parcels that are not done. */
 	bytes = 0;
 
 	constructor(moved: (parcel: Parcel, isFirst: boolean) => void = () => {}) {

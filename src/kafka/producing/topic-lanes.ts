@@ -17,7 +17,7 @@ export interface TopicLane {
 	trouble: { message: string; sinceMs: number } | null;
 	/** When the oldest parcel came in or made progress; monotonic. */
 	movedAtMs: number;
-	/** Why it makes none, if that is known. */
+	/** Why it makes no progress, if that is known. */
 	silence: string | null;
 }
 

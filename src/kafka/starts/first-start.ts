@@ -1,8 +1,8 @@
 /**
  * The partitions that `startFrom` applies to: those that existed when this member looked before it joined, in topics without any committed
  * or noted position. Partitions that appear later start at their beginning. Looking before joining avoids races between members that start
- * together: whoever joins the first generation looked before anybody could commit. It is over once every first start must have been stored:
- * a partition without a commit then belongs to a topic that was deleted and created again.
+ * together: whoever joins the first generation looked before anybody could commit. `startFrom` no longer applies once every first start
+ * must have been stored: a partition without a commit then belongs to a topic that was deleted and created again.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -11,7 +11,9 @@ import type { StoredOffset } from "../client/group-client.ts";
 /** Knows which partitions begin for the first time. One per member. */
 export class FirstStart {
 	readonly #clock: Clock;
-	/** By then every member that began together with this one has stored its starts, or was given up and others have stored them. */
+	/**
+	 * By then every member that began together with this one has stored its starts, or the group has removed it and others have stored them.
+	 */
 	readonly #overAfterMs: number;
 	readonly #present = new Set<string>();
 	/** Topics that this user may not see: nobody can tell whether they exist. */
@@ -25,7 +27,7 @@ export class FirstStart {
 		this.#overAfterMs = 2 * sessionMs;
 	}
 
-	/** The member closes. A start that is being looked up is still one of the first: it may be stored, and has to be as configured. */
+	/** The member closes. The partitions stay known: a start that is still being looked up may be stored, and has to be as configured. */
 	close(): void {
 		this.#ends?.cancel();
 	}
@@ -51,7 +53,7 @@ export class FirstStart {
 		this.#present.delete(name);
 		if (!this.#unseen.has(topic)) return;
 		this.#begun.add(name);
-		// By then it has begun everywhere: a partition added to it later counts as a later one.
+		// By then all partitions of the topic have begun. One that is added later starts at its beginning.
 		this.#clock.after(this.#overAfterMs, () => this.#unseen.delete(topic));
 	}
 

@@ -286,7 +286,7 @@ class StartOfOne {
 	}
 }
 
-/** A table of offsets is its own note, and is trusted even if somebody empties or restores it. */
+/** The note that is kept beside a table of offsets: without the offset. The table is trusted even if somebody empties or restores it. */
 function besideTable({ restored: _, ...note }: PositionNote): PositionNote {
 	return { ...note, reached: null };
 }

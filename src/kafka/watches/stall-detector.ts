@@ -20,7 +20,7 @@ export interface StallDetectorParts {
 	/** True if the partition waits for the end of a transaction: that is reported elsewhere, and is no standstill. */
 	readonly isWaiting: (partition: TopicPartition) => boolean;
 	/**
-	 * The partition has to be fetched anew, or decided on if its position is outside the log. This is not yet a standstill: a client that met
+	 * The partition has to be fetched again, or decided on if its position is outside the log. This is not yet a standstill: a client that met
 	 * the end of a log does not go on by itself, though the log has grown since.
 	 */
 	readonly fetchAgain: (standing: TopicPartition & { readonly position: number }) => void;
@@ -31,7 +31,7 @@ export interface StallDetectorParts {
 
 const LOOK_EVERY_MS = 5_000;
 /**
- * Checks at one position, with messages after it, before the partition is fetched anew: at the first check the messages may just have
+ * Checks at one position, with messages after it, before the partition is fetched again: at the first check the messages may just have
  * arrived.
  */
 const FETCH_AGAIN_AT = 2;

@@ -17,8 +17,8 @@ export function namedIds(ids: ReadonlySet<string>): ChosenIds {
 }
 
 /**
- * Chooses the `size` ids with the smallest hashes; `seed` makes them other ids each time. All ids if there are no more. Holds at most twice
- * as many.
+ * Chooses the `size` ids with the smallest hashes, or all if there are no more. Another `seed` chooses other ids. Holds at most `2 * size`
+ * hashes.
  */
 export class SampledIds implements ChosenIds {
 	readonly #size: number;

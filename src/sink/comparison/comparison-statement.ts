@@ -92,8 +92,8 @@ function differenceIn({ name, type, ownType }: OwnColumn): string {
 }
 
 /**
- * Whether the column would refuse the text, because more than spaces exceeds its length. If the text is stored all the same, the column is
- * wider than configured.
+ * Whether the column would refuse the text, because it is too long even without its trailing spaces. If the text is stored all the same,
+ * the column is wider than configured.
  */
 function isRefused({ name, type, ownType }: OwnColumn): string[] {
 	const limiting = [type, ownType].find(isBounded);

@@ -211,7 +211,7 @@ function isOfPooler(error: unknown): boolean {
 }
 
 /**
- * After a statement that failed behind its first rows, the library stores the next result's rows that many places too far
+ * After a statement that failed after its first rows, the library stores the next result's rows that many places too far
  * (postgres.js#1181): the places before them are empty.
  */
 function withoutHoles(rows: readonly unknown[]): DatabaseRow[] {

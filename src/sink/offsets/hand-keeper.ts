@@ -1,6 +1,6 @@
 /**
- * Writes two kinds of notes (core/messages/hand-note.ts): what careful partitions have in hand, and that a partition was given away in
- * order. Without the right to the table's columns it writes none; then a message that kills the process is handled again at each start.
+ * Writes two kinds of notes (core/messages/hand-note.ts): what careful partitions have in hand, and that an assignment ended properly.
+ * Without the right to the table's columns it writes none; then a message that kills the process is handled again at each start.
  */
 import { exponentialBackOff } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -17,7 +17,7 @@ export interface ReleasedPartition extends TopicPartition {
 
 const RETRY = { minMs: 100, maxMs: 2_000 };
 
-/** Notes what handlers have in hand, and that partitions were given away in order. */
+/** Notes what handlers have in hand, and that assignments ended properly. */
 export class HandKeeper {
 	readonly #notes: Pick<StartRecorder, "owner" | "hold">;
 	readonly #clock: Clock;
@@ -35,8 +35,8 @@ export class HandKeeper {
 	}
 
 	/**
-	 * Resolves when the evidence is noted, or can't be noted. Rejects if `signal` was aborted before. Tries once all the same: a partition that
-	 * is lost withdraws its note like that.
+	 * Resolves when the evidence is noted, or can't be noted. Rejects if `signal` was aborted before, but tries once all the same: so a lost
+	 * partition can withdraw its note.
 	 */
 	async hold(partition: TopicPartition, evidence: Evidence, signal: AbortSignal): Promise<void> {
 		const note = this.#noteOf(partition, evidence, this.#notes.owner);
@@ -52,7 +52,7 @@ export class HandKeeper {
 		}
 	}
 
-	/** These partitions are given away in order. Never rejects: if that can't be noted, the next owner is careful for a while. */
+	/** The assignments of these partitions end properly. Never rejects: if that can't be noted, the next owner is careful for a while. */
 	async release(partitions: readonly ReleasedPartition[]): Promise<void> {
 		const changes = partitions.map(({ topic, partition, evidence }) => this.#noteOf({ topic, partition }, evidence, null));
 		await this.#notes.hold(changes).catch(() => {});

@@ -88,7 +88,7 @@ export class NoteFence {
 	}
 
 	/**
-	 * Returns partitions whose note differs from what this member noted last. The other notes are written anew, so that an older state of
+	 * Returns partitions whose note differs from what this member noted last. The other notes are written again, so that an older state of
 	 * them can't pass for the present one later.
 	 */
 	async compare(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {

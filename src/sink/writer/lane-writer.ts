@@ -19,7 +19,7 @@ import { runUpsert } from "./sql/run-upsert.ts";
 import { UpsertForm } from "./tuning/upsert-form.ts";
 import { Samples, type Writing } from "./writing.ts";
 
-/** Where a row comes from that only other rows keep from being written. */
+/** Where a held row comes from. */
 export interface HeldFrom {
 	readonly table: string;
 	readonly trigger: Trigger;
@@ -43,8 +43,8 @@ export interface LaneWriterParts {
 }
 
 /**
- * Up to this many rows of a batch are found one by one to wait for others. More are no accident (their parents are on the way in another
- * lane), and each costs two statements.
+ * Maximum rows of a batch that are found one by one to wait for others; the rest is then held untried. Each costs two statements, and if
+ * there are more than this, the parents of most rows are probably on the way in another lane.
  */
 const MOST_HELD = 8;
 
@@ -137,7 +137,7 @@ export class LaneWriter {
 	}
 
 	#settleWhole(lane: Lane, batch: RowBatch, trigger: Trigger, counts: UpsertCounts, durationMs: number): void {
-		// A drain that the last of these rows wakes asks for what is still under way.
+		// Comes first: settling the last of these rows may wake a drain, which asks for what is still under way.
 		lane.unsettled = null;
 		const samples = new Samples();
 		for (const { block, owner } of batch.blocks) {

@@ -149,7 +149,7 @@ export class RowWriter {
 		const { written, refused } = result;
 		if (written.length + refused.length + result.held.length > 0) listener.progressed(place);
 		const bytes = bytesOf(written) + bytesOf(rowsOf(refused));
-		// A drain that these settled rows wake asks for what is still under way.
+		// Comes first: settling the rows may wake a drain, which asks for what is still under way.
 		for (const { row, problem } of result.held) held(row, problem);
 		this.#settle(pending, result, { trigger, durationMs, bytes });
 		// Listeners that these last results wake must see the final state.

@@ -1,7 +1,7 @@
 /**
  * How messages are handed over after the process died (core/messages/hand-note.ts): in short runs, each noted before it begins. Suspects
  * run one by one, and only one at a time in the whole process, so that only the message at fault is charged. This class decides and notes;
- * the partition worker runs.
+ * the partition worker carries it out.
  *
  * Beside a message's way (docs/architecture.md).
  */
@@ -23,8 +23,8 @@ export interface HandNotes {
 }
 
 /**
- * After a crash every message of the noted run is a suspect, and each suspect needs a note of its own. That takes about a second for so
- * many.
+ * Maximum messages of a run. After a crash every message of the noted run is a suspect, and each suspect needs a note of its own. That
+ * takes about a second for this many.
  */
 const MAX_RUN = 256;
 /** Target duration of a run. A longer run has few messages anyway; in a shorter one the note costs more than the messages. */

@@ -14,7 +14,7 @@ export type FailureKind = HandlerFailure["kind"] | ThreadDeath["reason"] | "proc
 export interface NextStep {
 	readonly action: "retry" | "restart" | "park" | "stop" | "dead-letter" | "skip";
 	readonly delayMs: number;
-	/** Set for the last retry: it runs in a new thread, so that messages handled before have no part in it. */
+	/** Set for the last retry: it runs in a new thread, so that messages handled before can't be the cause. */
 	readonly inNewThread?: boolean;
 }
 

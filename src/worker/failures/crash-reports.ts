@@ -35,7 +35,7 @@ export class CrashReports {
 		return this.#repeatedSinceMs ?? this.#parts.clock.now();
 	}
 
-	/** The counts include this failure. */
+	/** Reports a failure; the counts include it. */
 	tell(
 		{ kind, error, run, attempt, next }: Verdict,
 		threadId: number | null,

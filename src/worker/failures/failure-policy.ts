@@ -164,7 +164,7 @@ export class FailurePolicy {
 
 	/** The thread died outside the handler: during its start, or between two runs. `waiting` is the next message, if any. */
 	threadDied(death: ThreadDeath, waiting: Run | null): Verdict {
-		// It met none of the messages that wait: the first of them shows that the next thread works.
+		// The thread had none of the waiting messages. Once the first of them is handled, it is known that the next thread works.
 		const next = waiting && { ...waiting, to: waiting.from + 1 };
 		return this.#restart({ kind: death.reason, error: errorOf(death), run: next, restarted: death.reason }, 0);
 	}
@@ -176,7 +176,7 @@ export class FailurePolicy {
 		if (progress.phase === "init" || progress.phase === "terminate") return this.threadDied(death, run);
 		const isSingle = run.to - run.from === 1;
 		const isCalled = progress.phase === "handle" && (progress.running === 1 || isSingle);
-		// Also after its call has ended, if its answer doesn't add up.
+		// A single message is also to blame after its call has ended, if the answer doesn't add up.
 		if (isCalled || (isSingle && progress.message >= 0)) {
 			const from = isSingle ? run.from : progress.message;
 			const offender = { ...run, from, to: from + 1 };
@@ -204,8 +204,8 @@ export class FailurePolicy {
 	}
 
 	/**
-	 * What becomes of a decision about code that is no longer on disk: another try at once, with what is there now. A message that would end
-	 * is spared only once: a handler that writes files beside itself would otherwise never give a message up.
+	 * Changes a decision about code that is no longer on disk: another try at once, with the present code. A message that would be given up
+	 * is spared only once. Otherwise a handler that writes files beside itself would never give one up.
 	 */
 	ofOldCode(verdict: Verdict): Verdict {
 		const { run, attempt, next } = verdict;

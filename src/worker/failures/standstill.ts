@@ -1,6 +1,6 @@
 /**
- * How long a partition has stood at messages that fail, until they are through: handled again, not merely in a new thread. A message that
- * is given up ends it without a word, because its letter says so. Pure.
+ * How long failing messages have held up a partition. The standstill ends when they are handled, not merely when a new thread begins. If a
+ * message is given up, it ends without a report, because the letter says so. Pure.
  *
  * Beside a message's way (docs/architecture.md).
  */
@@ -35,7 +35,7 @@ export class Standstill {
 		if (!run) return;
 		const { offsets } = run.held.batch;
 		const at = firstOffset(run);
-		// What could not be entered has met no message; the next one shows that it works.
+		// A module that does not load, or an init that fails, had no message. Once the next one is handled, it is known that they work.
 		const last = kind === "load" || kind === "init" ? at : (offsets[run.to - 1] as number);
 		this.#standing ??= { sinceMs: nowMs, at, through: last, failures: 0 };
 		this.#standing.failures++;
@@ -43,7 +43,7 @@ export class Standstill {
 		this.#standing.through = Math.max(this.#standing.through, last);
 	}
 
-	/** Messages up to `offset` were handled; returns what is over by that, if anything is. */
+	/** Messages up to `offset` were handled. Returns the standstill that is over now, if one is. */
 	handled(offset: number, nowMs: number): Recovery | null {
 		if (!this.#standing || offset < this.#standing.through) return null;
 		const { sinceMs, through, failures } = this.#standing;

@@ -13,7 +13,7 @@
  */
 import { firstOffset, type Run } from "../message-queue.ts";
 
-/** Messages of one run at most: large enough that a crossing costs little per message, small enough that a repeat repeats little. */
+/** Maximum messages of a run: enough that crossing to the thread costs little per message, few enough that a failure repeats little. */
 export const MAX_RUN = 2000;
 
 /**

@@ -4,7 +4,7 @@
  * those after it are not.
  *
  * A state that holds unfinished messages of earlier runs may not be renewed here, because those messages would have to come again first. In
- * that case the failure is reported as it is, and the worker halves the run. Pure but for the calls it is given.
+ * that case the failure is reported as it is, and the worker halves the run. Pure, except for the calls it is given.
  *
  * Step 5 of a message's way (docs/architecture.md).
  */

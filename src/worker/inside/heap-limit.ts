@@ -15,15 +15,15 @@ const SHARE = 0.75;
  * Memory that a handler holds since its init is its own: a thread is replaced only for what it gathered afterwards, beyond this multiple.
  */
 const GROWTH = 1.5;
-/** After a collection that found the memory within the limit, the next one comes when this share of the free memory is used up, */
+/** The next collection comes when this share of the memory that was free after the last one is used up. */
 const STEP = 0.5;
-/** but no sooner than this many times the collection's duration (about 100 ms for a full heap), */
+/** But it comes no sooner than this many times the last collection's duration (about 100 ms for a full heap). */
 const PAUSE = 10;
-/** unless memory is so full that V8 would soon collect by itself, or end the thread. */
+/** Above this share of the limit it does not wait for PAUSE: V8 would soon collect by itself, or end the thread. */
 const NEAR = 0.9;
 const MIB = 2 ** 20;
 
-/** From before the user's module is loaded, which may put its own in their place. */
+/** Taken before the user's module is loaded, which may replace them. */
 const now = performance.now.bind(performance);
 const { setImmediate } = globalThis;
 
@@ -67,7 +67,7 @@ export class HeapLimit {
 		return bytes;
 	}
 
-	/** A partition has ended, which had `bytes` by `begun`. */
+	/** A partition has ended; `bytes` is what `begun` returned for it. */
 	ended(bytes: number): void {
 		this.#baseBytes -= bytes;
 	}

@@ -101,7 +101,7 @@ export class OutcomeCollector {
 		this.#bytes = 0;
 	}
 
-	/** About how many bytes the rows have that were added since the run began or the last `take`. */
+	/** Approximate bytes of the rows added since the run began or the last `take`. */
 	get bytes(): number {
 		return this.#bytes;
 	}
@@ -251,7 +251,7 @@ export class OutcomeCollector {
 			if (!hasOwn(row, "id")) {
 				if (hasOwn(row, "fields") || hasOwn(row, "table") || hasOwn(row, "delete"))
 					throw new BadOutcomeError("a row must have an id; records alone are {produce: […]}");
-				// The id is a property of the row's class: taken for records alone, the row would be lost silently.
+				// The row inherits its id from its class. If this counted as records alone, the row would be lost silently.
 				if ("id" in row && !("id" in nothing)) throw notARow(row);
 				return 0;
 			}

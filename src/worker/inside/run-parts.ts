@@ -19,7 +19,7 @@ const TURN_MS = 20;
 /** Interval between two checks of the memory, ms: a check takes 0.5 µs, and little is gathered in between. */
 const LOOK_MS = 2;
 
-/** Not the clock, which lives on the main thread; taken before the user's module is loaded, which may replace them. */
+/** Not core's Clock, which lives on the main thread. Taken before the user's module is loaded, which may replace them. */
 const { setTimeout, clearTimeout } = globalThis;
 const now = performance.now.bind(performance);
 

@@ -82,7 +82,7 @@ export class LetterGate {
 		return { ...run, to: run.from + 1 };
 	}
 
-	/** These messages are handed over anew: rows refused earlier no longer count. */
+	/** These messages were handed over: rows refused in an earlier hand-over no longer count. */
 	begin(held: HeldBatch, messages: Iterable<number>): void {
 		this.#letters.begin(held, messages);
 	}
@@ -94,7 +94,7 @@ export class LetterGate {
 
 	/**
 	 * Stores a dead letter, or withholds it. The message stays open until the letter is durable. If the letter is withheld, `others` stay
-	 * open too: what is made of them was in this message's rows.
+	 * open too: their results may be in this message's rows.
 	 */
 	make(held: HeldBatch, message: number, cause: LetterCause, others: readonly HeldMessage[] = []): void {
 		const { signal, clock, queue, listener } = this.#parts;
@@ -131,8 +131,8 @@ export class LetterGate {
 	}
 
 	/**
-	 * The message at `offset` is finished. If it is a trial message without a letter, the breaker closes. Letters of earlier messages were
-	 * withheld meanwhile: those messages are handled again. True then.
+	 * The message at `offset` is finished. If it is a trial message without a letter, the breaker closes, and messages whose letters were
+	 * withheld meanwhile are handled again: returns true then.
 	 */
 	finished(held: HeldBatch, message: number, offset: number): boolean {
 		if (held.told[message] !== 0 || !this.#decides(offset)) return false;

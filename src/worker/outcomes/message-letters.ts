@@ -48,7 +48,7 @@ export class MessageLetters {
 		this.#parts = parts;
 	}
 
-	/** These messages are handed over anew: rows refused earlier no longer count. */
+	/** These messages were handed over: rows refused in an earlier hand-over no longer count. */
 	begin(held: HeldBatch, messages: Iterable<number>): void {
 		const ofBatch = this.#progress.get(held);
 		if (ofBatch) for (const message of messages) ofBatch.delete(message);

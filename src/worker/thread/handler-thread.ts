@@ -193,8 +193,8 @@ export interface HandlerThread {
 	 */
 	kill(death?: ThreadDeath): Promise<void>;
 	/**
-	 * Behind `terminate`, where the partition is given away: leaves the thread, which may be kept for when the partition comes back. Resolves
-	 * when what ends with it is gone.
+	 * Leaves the thread after `terminate`, when the partition is given away. The thread may be kept in case the partition comes back;
+	 * otherwise this resolves when it is gone.
 	 */
 	rest(): Promise<void>;
 	/** Calls the listener when the thread dies while no call is outstanding (an uncaught exception between two batches). */
@@ -205,15 +205,15 @@ export interface HandlerThread {
 export interface ThreadLease {
 	/** Returns the thread to use, for each start and restart. With shared threads it is always a share of the same place. */
 	open(): HandlerThread;
-	/** The next `open` must load the module anew. A thread of this moment then ends, for all who share it, after the call that runs. */
+	/** The next `open` must load the module again. The present thread then ends, for all who share it, after the running call. */
 	expire(): void;
 	/** The partition was given away, and its last thread is killed. */
 	release(): void;
 }
 
 /**
- * What became of one more thread in reserve. `enough`: as many as wanted stand there. `full`: partitions have all the threads that there
- * may be. `unknown`: it took too long, a partition took it meanwhile, or it is out of date.
+ * The result of `warm`. `enough`: as many as wanted are in reserve. `full`: partitions have all the threads that there may be. `unknown`:
+ * it took too long, a partition took the thread meanwhile, or the module changed.
  */
 export type WarmReply =
 	| { readonly kind: "loaded" | "enough" | "full" | "unknown" }
@@ -223,10 +223,12 @@ export type WarmReply =
 export interface HandlerThreads {
 	/** `goesOn`: the partition comes back as it was given away, and may have the thread that it had. */
 	lease(partition: TopicPartition, goesOn?: boolean): ThreadLease;
-	/** Puts one more thread with the module loaded in reserve, unless there are `count`. It has so long for that. Never rejects. */
+	/**
+	 * Puts one more thread in reserve, with the module loaded, unless there are `count` already. Gives up after `withinMs`. Never rejects.
+	 */
 	warm(count: number, withinMs: number): Promise<WarmReply>;
-	/** What is on disk is another module now: no thread that nobody has is used any more. */
+	/** The module on disk has changed: threads that no partition has are not used any more. */
 	expire(): void;
-	/** Ends the threads that nobody has, and keeps none any more. */
+	/** Ends the threads that no partition has, and keeps none from now on. */
 	dispose(): Promise<void>;
 }

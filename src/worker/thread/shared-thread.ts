@@ -92,7 +92,7 @@ export interface SharedDeath {
 export interface SharedThreadListener {
 	/** The thread ended: no share can join any more. */
 	ended(): void;
-	/** The last share leaves in peace: true where the thread is to live on without any. */
+	/** The last share leaves without a fault: true if the thread should live on without a share. */
 	keeps(): boolean;
 	endedForOthers(fact: SharedDeath): void;
 }
@@ -196,7 +196,7 @@ export class SharedThread {
 		this.#endIfAbandoned();
 	}
 
-	/** The share ends in peace: its state is terminated, and none of its calls is left. */
+	/** The share ends without a fault: its state is terminated, and none of its calls is left. */
 	async rest(share: Share): Promise<void> {
 		const isIdle = this.#shares.size === 1 && this.#current === null && this.#waiting.length === 0;
 		if (this.#isEnded || this.#isRetiring || !this.#shares.has(share) || !isIdle || !this.#listener.keeps()) return this.leave(share, null);
@@ -244,7 +244,7 @@ export class SharedThread {
 			reply = turn.insteadOf ?? (await turn.call(this.#host));
 		} catch (error) {
 			const { phase, message } = this.#host.progress();
-			// The share is to blame also after its call has ended: the answer did not add up.
+			// The share is also to blame after its call has ended, if the answer did not add up.
 			const ran = phase !== "idle" || (turn.type === "run" && message >= 0);
 			void this.#end(deathOf(error), ran && turn.type !== "drop" ? turn.share : null, true);
 			return;

@@ -3,9 +3,9 @@
  * keeps it as long as it is assigned, whatever dies. The thread of a place begins with the first start there and ends with its last share.
  * Without a limit every partition has its own place.
  *
- * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So some stand in reserve with their module loaded. In an
- * eager group, which gives most partitions back at once, the thread of a partition that is given away is kept for a while, if every partition has
- * its own. It is used only if the partition comes back as it left: otherwise the module's variables would be of another past.
+ * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So some stand in reserve with their module loaded. An eager
+ * group gives most partitions back at once. So if every partition has a thread of its own, the thread of a partition that is given away is
+ * kept for a while. It is used only if the partition goes on where it left: otherwise the module's variables would not fit its messages.
  *
  * Step 4 of a message's way (docs/architecture.md).
  */
@@ -35,7 +35,7 @@ export interface SharedThreadsParts {
 	readonly clock?: Clock;
 }
 
-/** A rebalance is over by then, also where a member drains for a while. */
+/** A rebalance is over by then, even if a member drains for a while. */
 const KEPT_MS = 10_000;
 
 const unknown: WarmReply = { kind: "unknown" };
@@ -46,11 +46,11 @@ export class SharedThreads implements HandlerThreads {
 	readonly #places: Place[] = [];
 	/** By partition. */
 	readonly #kept = new Map<string, { readonly place: Place; readonly timer: Timer }>();
-	/** By partition: an older one's thread may be of another past. */
+	/** The newest lease of each partition. The thread of an older lease may not fit the partition's messages. */
 	readonly #newest = new Map<string, Lease>();
-	/** Each has a thread, unless it died, and nobody in it. */
+	/** Places in reserve. Each has a thread, unless it died, and no partition. */
 	#reserves: Place[] = [];
-	/** Resolves when no reserve is left that was ended. */
+	/** Resolves when the threads of all ended reserves are gone. */
 	#reserveGone: Promise<unknown> = Promise.resolve();
 	#isDisposed = false;
 
@@ -65,7 +65,7 @@ export class SharedThreads implements HandlerThreads {
 		const place = goesOn && kept?.hasThread ? kept : null;
 		const lease: Lease = new Lease(partition, place, {
 			choose: () => this.#choose(),
-			// What is on disk may be another module by now, which a watcher need not have seen.
+			// The module on disk may have changed, even if no watcher saw it.
 			expired: () => this.expire(),
 			released: (left) => {
 				const isNewest = this.#newest.get(name) === lease;
@@ -92,7 +92,7 @@ export class SharedThreads implements HandlerThreads {
 		const timer = clock.after(withinMs, giveUp);
 		const failure = await place.warm();
 		timer.cancel();
-		// A partition that took it tells by itself what is wrong.
+		// If a partition took the thread, it reports by itself what is wrong.
 		const isReserve = this.#reserves.includes(place);
 		if (failure) giveUp();
 		return failure === null ? { kind: "loaded" } : isReserve ? { kind: "failed", failure } : unknown;
@@ -126,7 +126,7 @@ export class SharedThreads implements HandlerThreads {
 	}
 
 	#newPlace(): Place {
-		// There may be no more than the limit, those on their way out included.
+		// Threads that are ending count towards the limit.
 		this.#dropDead();
 		return this.#reserves.shift() ?? this.#emptyPlace();
 	}
@@ -188,7 +188,7 @@ class Place {
 	/** Begins a thread; resolves to why it could not load its module, or null. */
 	warm(): Promise<HandlerFailure | null> {
 		const host = this.#parts.createHost();
-		// Where threads are counted, those on their way out count too.
+		// If there is a limit, threads that are ending count towards it.
 		const begun = this.#parts.maxThreads > 0 ? this.#gone.then(() => host.load()) : host.load();
 		const loaded = begun.catch((error: unknown) => {
 			const { message, stack } = deathOf(error);
@@ -202,7 +202,7 @@ class Place {
 		this.#isExpired = true;
 	}
 
-	/** Nobody is in it. Resolves when its thread is gone. */
+	/** Ends the thread of a place without partitions. Resolves when it is gone. */
 	async end(): Promise<void> {
 		this.#retire();
 		await this.#gone;
@@ -236,7 +236,7 @@ class Place {
 interface LeaseParts {
 	readonly choose: () => Place;
 	readonly expired: () => void;
-	/** With the place that it had, if it had one. */
+	/** Gets the place that the lease had, if it had one. */
 	readonly released: (place: Place | null) => void;
 }
 

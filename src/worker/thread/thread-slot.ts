@@ -124,8 +124,8 @@ export class ThreadSlot {
 	}
 
 	/**
-	 * Hands a run to the handler; only while `ready`. `keepState`: the state holds unfinished messages. `handled` gets the results so far of
-	 * a long run.
+	 * Hands a run to the handler. Call it only while `ready`. `keepState`: the state holds unfinished messages. `handled` gets the results so
+	 * far of a long run.
 	 */
 	async run(run: Run, keepState: boolean, handled: (part: BatchOutcome) => void): Promise<RunReply> {
 		const thread = this.#thread as HandlerThread;
@@ -159,8 +159,8 @@ export class ThreadSlot {
 	}
 
 	/**
-	 * Calls the handler's terminate where the thread is alive, and ends the thread; where its partition is given away a thread that is well
-	 * may be kept. Never rejects.
+	 * Calls the handler's terminate if the thread is alive, and ends the thread. If the partition is given away, a healthy thread may be
+	 * kept. Never rejects.
 	 */
 	async end(reason: ExitReason): Promise<void> {
 		const thread = this.#thread;
@@ -180,7 +180,7 @@ export class ThreadSlot {
 		await this.#empty()?.kill();
 	}
 
-	/** Returns the thread that it had. */
+	/** Empties the slot, and returns the thread that it had. */
 	#empty(): HandlerThread | null {
 		const thread = this.#thread;
 		this.#lastId = thread?.id ?? this.#lastId;

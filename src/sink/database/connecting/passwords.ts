@@ -1,4 +1,4 @@
-/** Finds the password, anew for each connection: from the URL or environment, a file, a command, or libpq's password file. */
+/** Finds the password, again for each connection: from the URL or environment, a file, a command, or libpq's password file. */
 import { execFile } from "node:child_process";
 import { readFile, stat } from "node:fs/promises";
 import { promisify } from "node:util";

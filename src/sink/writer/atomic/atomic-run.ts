@@ -1,6 +1,6 @@
 /**
  * The messages whose rows are written together, and the statements that write a run of them in one transaction. Only the newest row of each
- * id is sent; the others stand behind it, as in any batch. Pure.
+ * id is sent and supersedes the others, as in any batch. Pure.
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
@@ -64,7 +64,7 @@ export function statementsOf(run: readonly AtomicMessage[], form: RunForm, { lay
 	const byTable = new Map<string, PendingRows>();
 	for (const { rows } of run) {
 		for (const { table, row } of rows) {
-			// It may still stand for others, from an earlier attempt.
+			// It may still supersede others, from an earlier attempt.
 			row.superseded = null;
 			const pending = byTable.get(table) ?? new PendingRows(layouts.get(table) as TableLayout);
 			byTable.set(table, pending);
@@ -103,7 +103,7 @@ export function sizeOf(messages: Iterable<AtomicMessage>): {
 	return size;
 }
 
-/** The row of this message at which the statement failed, or the newest of those that the failed row stands for. */
+/** The row of this message at which the statement failed: the failed row, or one that it supersedes. */
 export function rowAt(message: AtomicMessage, statement: TogetherStatement | undefined): AtomicRow {
 	const failed = new Set((statement?.rows ?? []).flatMap((row) => [...chainOf(row)]));
 	return message.rows.find(({ row }) => failed.has(row)) ?? (message.rows[0] as AtomicRow);

@@ -19,7 +19,7 @@ export class RefusedColumn {
 	readonly #statement: string;
 	/** The last column found, by SQLSTATE: bad rows come in runs, mostly for the same reason. */
 	readonly #last = new Map<string, number>();
-	/** Functions (triggers) that raised an error for no single value, by their place: they will do so again. */
+	/** Functions (triggers) whose error no single value causes, by their place: searching again would find nothing. */
 	readonly #inVain = new Set<string>();
 
 	constructor(database: Pick<Database, "transaction">, layout: TableLayout, statement: string) {

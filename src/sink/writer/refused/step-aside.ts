@@ -1,6 +1,6 @@
 /**
- * A way out for rows that wait for each other in a circle, each for a value that another row still has, although the log led around the
- * circle: the batch had left out a row in between, or another row took its value early. One transaction first writes an older version of
+ * A way out for rows that wait for each other in a circle, each for a value that another row still has. The log itself led around that
+ * circle, but the batch left out a row in between, or another row took its value early. One transaction first writes an older version of
  * these ids without its values, which nobody ever sees, and then the newest version of all. Pure.
  */
 import type { TableLayout } from "../../../core/rows/rows.ts";

@@ -56,7 +56,7 @@ select (select count(*) from written)::int4 as written,
 from incoming i`;
 }
 
-/** The same for writing first, with one more parameter: the number of rows. */
+/** The statement that writes first. It has one more parameter: the number of rows. */
 export function writeFirstUpsert(layout: StatementLayout): string {
 	const { id, targets } = namesOf(layout);
 	const total = `${parameterAfterRows(layout)}::int4`;

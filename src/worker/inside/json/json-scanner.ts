@@ -142,7 +142,7 @@ export class JsonScanner {
 		if (fields === null || stop < 0) return stop;
 		const first = this.#bytes[at] as number;
 		if (first === OPEN_BRACE) return this.#fields(at + 1, fields, false);
-		// Nothing can be found by name inside a list or number, except by odd names; inside other values, nothing at all.
+		// In a list or number the handler could find something by an odd name (`length`), so give up. In other values it finds nothing.
 		if (first !== QUOTE && first !== SMALL_N && first !== SMALL_T && first !== SMALL_F) return -1;
 		return slot < 0 ? this.#value(at, 0) : stop;
 	}

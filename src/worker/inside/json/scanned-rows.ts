@@ -35,7 +35,7 @@ export class ScannedRows implements GatheredRows {
 	/** For each row, start and stop of the id and each column. Positions from the end of #source on are in #beside. */
 	#spans: Int32Array;
 	readonly #width: number;
-	/** UTF-8 bytes that are not a character of their own, per row; and those of the row being made. */
+	/** Whether any row, the row being made, or its id holds more than ASCII. */
 	#isWide = false;
 	#rowIsWide = false;
 	#rowIdIsWide = false;
@@ -117,7 +117,7 @@ export class ScannedRows implements GatheredRows {
 		this.#rowBytes++;
 	}
 
-	/** About how many bytes the row has that was begun. */
+	/** Approximate bytes of the row that was begun. */
 	get rowBytes(): number {
 		return this.#rowBytes;
 	}
