@@ -61,12 +61,14 @@ export class RenewedFiles {
 		const found = await this.#contents();
 		const changed = differing(found, this.#used);
 		const isSettled = before !== null && differing(found, before).length === 0;
+		if (changed.length === 0) this.#toldOf = "";
 		if (changed.length === 0 || this.#disposed) return this.#lookIn(LOOK_EVERY_MS, null);
 		if (!isSettled) return this.#lookIn(SETTLED_AFTER_MS, found);
 		try {
 			this.#parts.check();
 			if (await this.#parts.renew()) {
 				this.#used = found;
+				this.#toldOf = "";
 				this.#parts.listener.renewed(changed);
 			}
 		} catch (error) {

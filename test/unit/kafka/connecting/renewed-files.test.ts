@@ -105,6 +105,27 @@ it("that can't be used, or whose client is not let in, are told once, and taken 
 	expect(told.slice(2)).toEqual(["joined anew", "renewed cert"]);
 });
 
+it.each([
+	["taken", "three"],
+	["put back", "one"],
+])("that are refused for the same reason after they were %s are told again", async (_, next) => {
+	usable = false;
+	await watch("cert");
+	await put("cert", "two");
+	await look(10_000);
+	await look(1_000);
+	usable = true;
+	await put("cert", next);
+	await look(10_000);
+	if (next !== "one") await look(1_000);
+	usable = false;
+	await put("cert", "four");
+	await look(10_000);
+	await look(1_000);
+	const refused = "refused: kafka.tls.key is not the key of kafka.tls.cert";
+	expect(told).toEqual([refused, ...(next === "one" ? [] : ["joined anew", "renewed cert"]), refused]);
+});
+
 it("wait where there is no member to join anew yet", async () => {
 	renew = async () => false;
 	await watch("cert");
