@@ -21,6 +21,7 @@ export class FirstStart {
 	/** Partitions of these topics that have begun since. */
 	readonly #begun = new Set<string>();
 	#ends: Timer | null = null;
+	#isClosed = false;
 
 	constructor(clock: Clock, sessionMs: number) {
 		this.#clock = clock;
@@ -29,7 +30,7 @@ export class FirstStart {
 
 	/** The member closes. The partitions stay known: a start that is still being looked up may be stored, and has to be as configured. */
 	close(): void {
-		this.#ends?.cancel();
+		this.#isClosed = true;
 	}
 
 	/** A topic that this user may not see may still exist: once it may be seen, it starts as if it had been there. */
@@ -49,16 +50,22 @@ export class FirstStart {
 	 */
 	begun({ topic, partition }: TopicPartition): void {
 		const name = partitionName({ topic, partition });
-		this.#ends ??= this.#clock.after(this.#overAfterMs, () => this.#present.clear());
+		this.#ends ??= this.#later(() => this.#present.clear());
 		this.#present.delete(name);
 		if (!this.#unseen.has(topic)) return;
 		this.#begun.add(name);
 		// By then all partitions of the topic have begun. One that is added later starts at its beginning.
-		this.#clock.after(this.#overAfterMs, () => this.#unseen.delete(topic));
+		this.#later(() => this.#unseen.delete(topic));
 	}
 
 	has(partition: TopicPartition): boolean {
 		const name = partitionName(partition);
 		return this.#present.has(name) || (this.#unseen.has(partition.topic) && !this.#begun.has(name));
+	}
+
+	#later(forget: () => void): Timer {
+		return this.#clock.after(this.#overAfterMs, () => {
+			if (!this.#isClosed) forget();
+		});
 	}
 }

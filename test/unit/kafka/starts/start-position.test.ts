@@ -78,8 +78,10 @@ function begun(offset: number) {
 
 const SESSION_MS = 10_000;
 
-function firstStartOf(clock = new ManualClock()): FirstStart {
-	return new FirstStart(clock, SESSION_MS);
+function firstStartOf(clock = new ManualClock(), unseen: readonly string[] = []): FirstStart {
+	const first = new FirstStart(clock, SESSION_MS);
+	for (const topic of unseen) first.unseen(topic);
+	return first;
 }
 
 function present(clock?: ManualClock): FirstStart {
@@ -166,6 +168,18 @@ describe("the start position", () => {
 		const clock = new ManualClock();
 		const firstStart = present(clock);
 		firstStart.close();
+		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 99, from: "latest" });
+	});
+
+	it.each([
+		["that was seen", present],
+		["that could not be seen", (clock: ManualClock) => firstStartOf(clock, [partition.topic])],
+	])("of a topic %s stays as configured however long the close takes", async (_, firstOf) => {
+		const clock = new ManualClock();
+		const firstStart = firstOf(clock);
+		firstStart.begun({ ...partition, partition: 7 });
+		firstStart.close();
+		await clock.advance(2 * SESSION_MS);
 		expect(await resolved({ startFrom: "latest", firstStart })).toMatchObject({ offset: 99, from: "latest" });
 	});
 
