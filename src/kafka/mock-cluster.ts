@@ -37,5 +37,5 @@ async function createMockTopic(owner: rdkafka.Producer, topic: string): Promise<
 		});
 		if (count > 0) return;
 	}
-	throw new PocKaffeError("mock_topic", `the mock cluster did not make the topic ${topic}`);
+	throw new PocKaffeError("mock_topic", `the mock cluster did not create the topic ${topic}`);
 }

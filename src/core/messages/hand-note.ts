@@ -2,10 +2,10 @@
  * A note of the messages that a handler has in hand, for the start after the whole process died: V8 aborted out of memory, or native code
  * crashed. Kept in the database, because a container loses its files with its process.
  *
- * A note for each call would be far too slow. So an assignment first notes only that it began. If the next one begins at about the same
- * offset, and the earlier one was not given away in order, it is careful: it notes each run before the handler gets it. If the process dies
+ * A note for each call would be far too slow. So an assignment first notes only that it began. If the next assignment begins at about the
+ * same offset, and the earlier one did not end properly, it is careful: it notes each run before the handler gets it. If the process dies
  * again, the messages of the noted run are only suspects (kill -9 and a power cut look the same). From then on they run alone, one at a
- * time in the whole process, and only a message that was alone in hand at a death is charged.
+ * time in the whole process. Only a message that was alone in hand when the process died is charged.
  */
 
 /** Offsets `from` (included) to `to` (excluded). */
@@ -26,7 +26,7 @@ export interface Evidence {
 
 /** The note of one assignment. */
 export interface HandNote extends Evidence {
-	/** Identifies the assignment that has the partition; null if it was given away in order. */
+	/** Identifies the assignment that has the partition; null if it ended properly. */
 	readonly by: string | null;
 	/** The offset where it began. */
 	readonly began: number;
@@ -34,7 +34,7 @@ export interface HandNote extends Evidence {
 
 /** Why an assignment has to be careful. */
 export interface Suspicion extends Evidence {
-	/** Careful until this offset is committed. A commit is progress, so anything later is found at the next death. */
+	/** Careful until this offset is committed. A commit is progress: a later message that kills the process is found at the next death. */
 	readonly until: number;
 }
 
@@ -43,17 +43,14 @@ export function suspicionWords({ held, deaths, until }: Suspicion): string {
 	const noted = `until offset ${until} is committed, each run is noted before the handler gets it`;
 	const offsets = [...deaths.map(([offset]) => offset), ...(held ? [held.from, held.to - 1] : [])];
 	if (offsets.length === 0) {
-		return `the process that had it ended without giving it away, soon after its start: ${noted}`;
+		return `the process that had the partition ended soon after its start without giving it away: ${noted}`;
 	}
 	const [first, last] = [Math.min(...offsets), Math.max(...offsets)];
 	const messages = first === last ? `offset ${first}` : `offsets ${first} to ${last}`;
-	return `the process died with ${messages} in hand: they run one by one, and one that is in hand at another death is charged an attempt; ${noted}`;
+	return `the process died with ${messages} in hand: they run one by one, and the one in hand when the process dies again is charged an attempt; ${noted}`;
 }
 
-/**
- * Committing less than a whole run is no progress: each start may commit the few messages that it was given first, and die at the same
- * later one.
- */
+/** Fewer offsets than this are no progress: each start may commit the few messages that it got first, and die at the same later one. */
 const PROGRESS_OFFSETS = 2_000;
 
 /** About as many offsets as a fast handler finishes between two commits. */

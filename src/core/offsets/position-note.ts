@@ -42,7 +42,7 @@ export interface PositionNote {
 	readonly hand?: HandNote;
 }
 
-/** The code of an error that waiting does not help: the database refuses notes. */
+/** Code of the error that the database refuses notes. Waiting does not help. */
 export const NOTES_REFUSED = "notes_refused";
 
 /** A note as it was read. `version` identifies this state of it: when it was written, by the server's clock (µs). */
@@ -58,7 +58,7 @@ export interface NoteChange extends TopicPartition {
 }
 
 /**
- * What a current assignment notes about the messages in hand; `by` identifies the assignment. Null: it ended in order, and leaves nothing
+ * What the current assignment notes about the messages in hand; `by` identifies the assignment. Null: it ended properly, and leaves nothing
  * behind.
  */
 export interface HandChange extends TopicPartition {
@@ -74,8 +74,8 @@ export interface ReachedPosition extends TopicPartition {
 }
 
 /**
- * The stretch that may be missing if the group goes on at `offset`, which it had committed: offsets noted as missing that are not read
- * again from there, and committed offsets that the note does not know.
+ * The offsets whose rows may be missing if the group goes on at `offset`, its committed offset: those that were noted as missing before it,
+ * and those that the group committed beyond the note.
  */
 export function restoredAt(former: PositionNote | null, offset: number): { readonly restored?: RestoredStretch } {
 	const known = former?.restored;
@@ -91,8 +91,8 @@ export function restoredWords({ topic, partition }: TopicPartition, { from, to }
 	return (
 		`the database is older than the group's offset: its notes end at offset ${from}, but the group had committed ${to}. ` +
 		"It was restored to an earlier time (a backup, a fail-over to a server that lagged), or another tool set the group's offset forward. " +
-		`Rows of offsets ${from} to ${to - 1} may be missing. A running daemon has them read again (http.admin: true; --url), else stop the ` +
-		`group's daemons before: ${command(from)}; where nothing is missing, ${command(to)}`
+		`Rows of offsets ${from} to ${to - 1} may be missing. To read them again: ${command(from)}; if nothing is missing: ${command(to)}. ` +
+		"The command asks a running daemon (http.admin: true; --url), or else needs the group's daemons to be stopped"
 	);
 }
 

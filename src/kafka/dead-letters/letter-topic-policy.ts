@@ -67,8 +67,8 @@ function sizeDoubts(
 	});
 	const largest = limits.reduce((most, each) => (each.bytes > most.bytes ? each : most), { topic: "", bytes: own });
 	if (largest.bytes <= own) return [];
-	const less = `it takes records of ${own} bytes (max.message.bytes), and ${largest.topic} messages of ${largest.bytes}`;
-	return [`${less}: a letter that is larger goes in without its value; to take it: ${mend(`max.message.bytes=${largest.bytes}`)}`];
+	const less = `it takes records of up to ${own} bytes (max.message.bytes), and ${largest.topic} messages of up to ${largest.bytes}`;
+	return [`${less}: a larger letter is stored without its value; to store it whole: ${mend(`max.message.bytes=${largest.bytes}`)}`];
 }
 
 function sizeLimit(settings: TopicSettings): number | null {

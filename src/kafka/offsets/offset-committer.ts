@@ -37,7 +37,7 @@ export interface OffsetCommitterParts {
 	readonly intervalMs: number;
 }
 
-/** `refused`: not just for a moment. */
+/** `refused`: it does not pass by itself. */
 type CommitResult = "stored" | "failed" | "refused";
 
 /** From best to worst: of several results the worst counts. */
@@ -48,8 +48,8 @@ const RETRY_MS = 100;
 const LONG_NOTE_MS = 1_000;
 /**
  * Refusals by Kafka that pass by themselves: at the end of a rebalance, when the coordinator has moved, or, for a deleted topic, once
- * `LogWatch` has removed its offsets. For a coordinator that is away the client has waited six seconds itself, and its close waits for a
- * commit under way.
+ * `LogWatch` has removed its offsets. The error for a coordinator that is away is not one of them: the client has already waited six
+ * seconds for it, and its close waits for a commit under way.
  */
 const MOMENTARY: readonly number[] = [
 	kafkaErrors.coordinatorLoadInProgress,
@@ -79,7 +79,7 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 		this.#failing = new FailingCommits(parts.clock, (partition) => parts.ledger.of(partition) !== undefined);
 	}
 
-	/** Offsets that can't be committed for longer than a hiccup. */
+	/** Offsets that can't be committed for a while. */
 	get problems(): readonly Problem<"commits_failing">[] {
 		return this.#failing.problems;
 	}
@@ -192,7 +192,7 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 		try {
 			await store.commit(due);
 		} catch (error) {
-			return error ?? new Error("refused without a word");
+			return error ?? new Error("refused without a reason");
 		}
 		ledger.committed(due);
 		const now = clock.monotonic();

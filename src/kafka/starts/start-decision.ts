@@ -86,7 +86,8 @@ export function outOfRangeWords(
 	const command = (to: string) => `pockaffe offsets set --topic ${topic} --partition ${partition} --to ${to}`;
 	return (
 		`offset ${position} is out of range (the log has ${low} to ${high}): ${gone}. ` +
-		`Choose where to go on: \`${command("earliest")}\` (${low}) or \`${command("latest")}\` (${high}), ` +
-		"a running daemon does it (http.admin: true; --url), else stop it first; kafka.onOffsetOutOfRange decides it beforehand"
+		`Choose where to go on: \`${command("earliest")}\` (${low}) or \`${command("latest")}\` (${high}). ` +
+		"The command asks a running daemon (http.admin: true; --url), or else needs the group's daemons to be stopped. " +
+		"kafka.onOffsetOutOfRange decides this beforehand"
 	);
 }

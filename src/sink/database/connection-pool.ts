@@ -34,7 +34,7 @@ const RECONNECT_S = 0.25;
 const BACKEND_KEY = Buffer.from([0x4b, 0, 0, 0, 12]);
 /** SQLSTATE of a server that takes no writes. */
 export const READ_ONLY = "25006";
-/** Code of the error that a pooler is in between although the pool was made for direct sessions. */
+/** Error code: a pooler is in between, although the pool was made for direct sessions. */
 export const POOLER = "POOLER";
 
 /** The library's pool with a count of its statements: a retired pool ends with its last statement. */
@@ -92,7 +92,7 @@ export class Pool {
 		this.#endWhenIdle();
 	}
 
-	/** Gives running statements up. */
+	/** Ends the connections at once; running statements fail. */
 	destroy(): void {
 		this.#ended.abort(new PocKaffeError("CONNECTION_DESTROYED", "the connections were ended"));
 		void this.sql.end({ timeout: 0 }).catch(() => {});
@@ -191,7 +191,7 @@ export class Pool {
 	 */
 	#untilReady(socket: net.Socket, host: Host): net.Socket {
 		let said = Buffer.alloc(0);
-		const hungUp = () => socket.destroy(Object.assign(new Error("the database's address hung up"), { code: "ECONNRESET" }));
+		const hungUp = () => socket.destroy(Object.assign(new Error("the server closed the connection"), { code: "ECONNRESET" }));
 		const certified = isCertified(socket);
 		const explain = (error: Error) => certified && explainEarlyEnd(error, host);
 		const look = (bytes: Buffer) => {

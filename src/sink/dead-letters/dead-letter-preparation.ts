@@ -32,7 +32,7 @@ export async function outdatedLetterTable(database: Database, table: string): Pr
 		...(columns.length > 0 ? [`alter table ${quotedTable(table)} ${columns.join(", ")}`] : []),
 		...(key === null ? [] : [renewKeyStatement(table, key)]),
 	];
-	const remedy = statements.length > 0 ? `; a start does it where it may, else run: ${statements.join("; ")}` : "";
+	const remedy = statements.length > 0 ? `; the daemon adds this at its start if it may, else run: ${statements.join("; ")}` : "";
 	return `was made by an earlier version: it lacks ${missing.join(", ")}${remedy}`;
 }
 

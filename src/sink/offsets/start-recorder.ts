@@ -1,5 +1,6 @@
 /**
- * Keeps the group's notes (note-fence.ts) for a running daemon: what a failure of the database means for whoever notes something.
+ * Keeps the group's notes (note-fence.ts) for a running daemon, and decides what a failure of the database means for whoever notes
+ * something.
  *
  * Database down: the caller waits and tries again. Table or columns missing, and they can't be created: there is no note that could get
  * outdated, so the daemon works without notes and says so once. Table with notes that refuses a new one: the caller waits too, because
@@ -43,12 +44,13 @@ export class StartRecorder {
 	/** Creates the table if it is missing. Rejects only if the database can't be asked. */
 	async prepare(): Promise<void> {
 		const { table } = this.#parts;
-		if ((await table.prepare()) !== "notes") this.#tellOnce(`${table.name} can't be made, or lacks columns (pockaffe schema prints it)`);
+		if ((await table.prepare()) !== "notes") this.#tellOnce(`${table.name} can't be created, or lacks columns (pockaffe schema prints it)`);
 	}
 
 	/**
-	 * All notes of the group, by partition name; empty if they can't be kept. Of its own handlers this process knows best: a partition may be
-	 * lost together with the database, and the message that was in hand then must not be charged, because the process goes on.
+	 * All notes of the group, by partition name; empty if they can't be kept. For its own handlers this process takes what it noted last,
+	 * even if that never reached the table. A partition may be lost while the database is away: the message in hand then must not be charged,
+	 * because the process did not die.
 	 */
 	async read(): Promise<ReadonlyMap<string, StoredNote>> {
 		const notes = new Map(await this.#insist(() => this.#parts.table.read(), new Map<string, StoredNote>()));

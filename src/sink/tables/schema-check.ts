@@ -132,7 +132,7 @@ async function coordinateWarnings(database: Database, layout: TableLayout, store
 	const found = counted ? `${counted} rows have a null there and count` : "a row with a null there counts";
 	const mended = columns.map((name) => `alter column ${name} set not null`).join(", ");
 	return [
-		`${columns.join(", ")} may be null: ${found} as older than every message (alter table ${quotedTable(layout.name)} ${mended}, once none has)`,
+		`${columns.join(", ")} may be null: ${found} as older than every message (alter table ${quotedTable(layout.name)} ${mended}, once no row has one)`,
 	];
 }
 

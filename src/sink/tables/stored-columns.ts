@@ -130,12 +130,12 @@ export async function rowFindings(database: Database, layout: TableLayout, store
 	const mayBeFilled = strangers.length > 0 && (await hasTriggerBeforeInsert(database, base, layout.name));
 	for (const [name] of strangers) {
 		const words = `column ${name} is ${base === null ? "not configured" : "not in the view"}, not null and without default`;
-		if (mayBeFilled) warnings.push(`${words}: a row goes in only where a trigger fills it`);
+		if (mayBeFilled) warnings.push(`${words}: a row is written only if a trigger fills it`);
 		else problems.push(`${words}: every insert would fail`);
 	}
 	for (const { name } of layout.columns)
 		if (columns.get(name)?.notNull)
-			warnings.push(`column ${name} is not null, but a delete nulls it: a delete is a dead letter (drop not null, if there are any)`);
+			warnings.push(`column ${name} is not null, but a delete nulls it: a delete is a dead letter (if there are deletes: drop not null)`);
 	if (await hasDeferrableKey(database, layout, base))
 		problems.push(`the key on ${layout.id.column} is deferrable, which on conflict can't take: every insert would fail (55000)`);
 	return { problems, warnings };

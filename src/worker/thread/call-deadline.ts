@@ -1,7 +1,7 @@
 /**
  * Kills a thread whose call into the user's code takes too long, or that does not answer. The thread's progress is read from shared memory,
  * so a busy loop is seen as well. Every call has the full time for itself, also each of several overlapping calls. If no call begins or
- * ends for that time, the thread is stuck between two calls: a timer keeps it, or work that nobody awaits.
+ * ends for that time, the thread is stuck between two calls: a timer keeps it busy, or work that nobody awaits.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { HandlerThread, ThreadProgress } from "./handler-thread.ts";
@@ -61,7 +61,7 @@ class ThreadWatch {
 		this.#calls = progress.calls;
 		const mostMs = progress.calls === 0 ? Math.max(this.#timeoutMs, LONGEST_BEGIN_MS) : this.#timeoutMs;
 		if (this.#still * this.#timeoutMs < LOOKS * mostMs) return null;
-		return `the handler's thread did not answer for longer than ${limit}, with no call under way: a timer keeps it, or work that is not awaited`;
+		return `the handler's thread did not answer for longer than ${limit}, with no call under way: a timer keeps it busy, or work that is not awaited`;
 	}
 }
 

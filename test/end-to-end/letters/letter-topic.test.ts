@@ -68,7 +68,9 @@ describeOnKafka("a letters topic that is there already", () => {
 				],
 				[
 					"warning",
-					expect.stringMatching(new RegExp(`^it takes records of 10485\\d\\d bytes .* ${topic} messages of 3000000: .*=3000000$`)),
+					expect.stringMatching(
+						new RegExp(`^it takes records of up to 10485\\d\\d bytes .* ${topic} messages of up to 3000000: .*=3000000$`),
+					),
 				],
 			],
 		});

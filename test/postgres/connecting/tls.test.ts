@@ -173,7 +173,7 @@ describe("a client's certificate", () => {
 		[
 			"of an authority that the server doesn't know",
 			() => `sslcert=${strangerClient.cert}&sslkey=${strangerClient.key}&`,
-			/server does not know the CA of the client certificate|it may not take the client certificate/,
+			/server does not know the CA of the client certificate|perhaps it does not accept the client certificate/,
 		],
 		[
 			"whose key is another's",

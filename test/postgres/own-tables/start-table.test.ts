@@ -91,7 +91,7 @@ describe("a table of notes", () => {
 		expect((await read())?.note).toEqual(noted(12, { log: { id: null, witness: null }, reached: null }));
 		await recorder.begin([{ ...partition, note: noted(3), replaces: await read() }]);
 		expect((await read())?.note.start).toBe(3);
-		expect(told).toEqual([expect.stringContaining(`${name} can't be made, or lacks columns`)]);
+		expect(told).toEqual([expect.stringContaining(`${name} can't be created, or lacks columns`)]);
 		// What its owner adds is used from then on.
 		for (const column of [
 			"topic_id text",

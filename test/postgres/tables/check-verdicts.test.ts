@@ -54,7 +54,7 @@ const verdicts: Readonly<Record<string, Verdict>> = {
 	},
 	"a column that a trigger fills": {
 		sql: `${made(`${usual}, more text not null`)}; create function filled() returns trigger language plpgsql as $$ begin new.more := 'x'; return new; end $$; create trigger filled before insert on events for each row execute function filled()`,
-		warnings: ["column more is not configured, not null and without default: a row goes in only where a trigger fills it"],
+		warnings: ["column more is not configured, not null and without default: a row is written only if a trigger fills it"],
 	},
 	"a data column that must not be null": {
 		sql: made("name text not null, amount bigint"),

@@ -45,7 +45,7 @@ describe("an assignment is careful", () => {
 it.each([
 	[
 		{ held: null, deaths: [], until: 9 },
-		/^the process that had it ended without giving it away.* until offset 9 is committed, each run is noted/,
+		/^the process that had the partition ended soon after its start without giving it away: until offset 9 is committed, each run is noted/,
 	],
 	[{ held: { from: 5, to: 6 }, deaths: [], until: 9 }, /^the process died with offset 5 in hand/],
 	[{ held: { from: 5, to: 8 }, deaths: [], until: 9 }, /^the process died with offsets 5 to 7 in hand/],

@@ -147,7 +147,7 @@ describe("observer of the consumer", () => {
 		observer.consumer["start:resolved"]({ ...orders2, offset: 40, from: "committed", kept: null, outOfRange: null, note: restored });
 		expect(log[0]).toMatchObject({ level: "error", fields: { topic: "orders", partition: 2, from: 30, to: 40 } });
 		expect(log[0]?.message).toMatch(
-			/^orders\/2: the database is older.*Rows of offsets 30 to 39.*stop.*--topic orders --partition 2 --to 30`.*--to 40`$/,
+			/^orders\/2: the database is older.*Rows of offsets 30 to 39.*--topic orders --partition 2 --to 30`.*--to 40`.*stopped$/,
 		);
 	});
 

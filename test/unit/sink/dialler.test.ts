@@ -72,7 +72,7 @@ describe("an answer that is none of a Postgres server", () => {
 	it("is a connection that ends", async () => {
 		const { port } = await serverAnswering(null);
 		const { result } = await dial(`postgres://u@127.0.0.1:${port}/d?sslmode=prefer`);
-		await expect(result).rejects.toMatchObject({ code: "ECONNRESET", message: expect.stringContaining("hung up") });
+		await expect(result).rejects.toMatchObject({ code: "ECONNRESET", message: expect.stringContaining("closed the connection") });
 	});
 });
 
@@ -89,7 +89,7 @@ describe("several hosts", () => {
 	it("that all refuse are told with all reasons; a single one with its own error", async () => {
 		const [one, two] = [await serverAnswering(null), await serverAnswering("E")];
 		const both = await dial(`postgres://u@127.0.0.1:${one.port},127.0.0.1:${two.port}/d?sslmode=prefer`);
-		const message = expect.stringMatching(new RegExp(`:${one.port}: .*hung up; .*:${two.port}: its answer`));
+		const message = expect.stringMatching(new RegExp(`:${one.port}: .*closed the connection; .*:${two.port}: its answer`));
 		await expect(both.result).rejects.toMatchObject({ code: "ERR_TLS_ANSWER", message });
 		const single = await dial(`postgres://u@127.0.0.1:${one.port}/d?sslmode=prefer`);
 		await expect(single.result).rejects.not.toThrow(";");

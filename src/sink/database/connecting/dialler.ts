@@ -125,7 +125,7 @@ export class Dialler {
 				socket.on("error", () => {}).destroy();
 				reject(error);
 			};
-			const hungUp = () => failed(new PocKaffeError("ECONNRESET", `${nameOf(host)}: the database's address hung up`));
+			const hungUp = () => failed(new PocKaffeError("ECONNRESET", `${nameOf(host)}: the server closed the connection`));
 			const aborted = () => failed(this.#signal.reason as Error);
 			const timer = this.#clock.after(connectTimeoutMs, () => {
 				failed(new PocKaffeError("CONNECT_TIMEOUT", `${nameOf(host)}: no connection within ${connectTimeoutMs} ms`));

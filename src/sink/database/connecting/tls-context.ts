@@ -81,7 +81,7 @@ async function clientKey({ key }: TlsSettings): Promise<string> {
 	if (!key.value.includes("-----BEGIN ") && process.platform !== "win32") {
 		const { mode, uid } = await stat(key.value);
 		if ((mode & (uid === 0 ? OTHERS_OF_ROOT : OTHERS)) !== 0)
-			throw fileProblem(`sslkey ${key.value} may be read by others: chmod 0600 it (0640 where it is root's)`);
+			throw fileProblem(`sslkey ${key.value} may be read by others: chmod 0600 it (0640 if root owns it)`);
 	}
 	return found;
 }
@@ -121,7 +121,7 @@ export function isCertified(socket: net.Socket): boolean {
 /** A server refuses a client certificate after the handshake, and the connection's end may overtake the reason. */
 export function explainEarlyEnd(error: Error & { code?: string }, { name, port }: Host): void {
 	if (!ENDED.includes(error.code ?? "")) return;
-	error.message = `${name}:${port}: the server hung up behind the TLS handshake: it may not take the client certificate (sslcert)`;
+	error.message = `${name}:${port}: the server closed the connection after the TLS handshake: perhaps it does not accept the client certificate (sslcert)`;
 }
 
 /** Explains a refusal in words, and keeps the code. */

@@ -69,7 +69,7 @@ describe("the policy of a letters topic", () => {
 	it("that takes smaller records than a source's is a doubt, with the largest of them", () => {
 		const sources = { orders: { "max.message.bytes": "2000000" }, "many.1": { "max.message.bytes": "9000000" } };
 		expect(policyOf(KEPT, sources).doubts).toEqual([
-			`it takes records of 1048588 bytes (max.message.bytes), and many.1 messages of 9000000: a letter that is larger goes in without its value; to take it: ${alter} max.message.bytes=9000000`,
+			`it takes records of up to 1048588 bytes (max.message.bytes), and many.1 messages of up to 9000000: a larger letter is stored without its value; to store it whole: ${alter} max.message.bytes=9000000`,
 		]);
 	});
 

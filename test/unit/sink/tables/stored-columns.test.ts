@@ -104,7 +104,7 @@ describe("what only a row would meet", () => {
 	it("is a warning where a trigger may fill it", async () => {
 		expect(await rowFindings(catalogue({ pg_trigger: [{ found: true }] }), layout, stored(stranger))).toEqual({
 			problems: [],
-			warnings: [`${words}: a row goes in only where a trigger fills it`],
+			warnings: [`${words}: a row is written only if a trigger fills it`],
 		});
 	});
 
