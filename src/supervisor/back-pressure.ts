@@ -20,6 +20,8 @@ export interface BackPressureParts<AChild> {
  * the next one's: one partition may be far above the others before they reach the point where polls slow down.
  */
 const CROWDED = 0.5;
+/** Share below which a paused partition is resumed, so that it doesn't flap (River's completer does the same). */
+const RESUMED_BELOW = 0.5;
 
 /** Pauses partitions whose queue is full, and resumes them below half of their share. */
 export class BackPressure<AChild extends Pick<Child, "queue">> {
@@ -30,10 +32,10 @@ export class BackPressure<AChild extends Pick<Child, "queue">> {
 	}
 
 	/**
-	 * True while every partition that isn't paused has half of its limit or more in hand. Each is paused at its own share, but in an even
-	 * backlog this comes first. A partition that stands still holds up nobody: the others fall below half, it fills up to its share and is
-	 * paused. If nothing in hand makes room by itself (a handler that keeps all messages, by `finishedTo`), waiting is useless; a drain waits
-	 * for results that arrive by polls.
+	 * True while every partition that isn't paused has at least half of its share in hand. In an even backlog polls slow down before any
+	 * partition is paused. A partition that stands still holds up nobody: the others fall below half, and it fills up and is paused. False if
+	 * nothing in hand makes room by itself (the handler keeps all messages, by `finishedTo`): waiting would be useless. False during a drain:
+	 * its results arrive by polls.
 	 */
 	get isCrowded(): boolean {
 		let isFlowing = false;
@@ -65,15 +67,17 @@ export class BackPressure<AChild extends Pick<Child, "queue">> {
 		});
 	}
 
-	/** The hysteresis is for a queue that empties by itself; if nothing is in hand, any room counts as room. */
+	/**
+	 * For a child that waits for more messages, so that its queue does not empty by itself: resumes the partition as soon as there is any
+	 * room.
+	 */
 	isFull(supervised: Supervised<AChild>): boolean {
 		if (supervised.paused && this.#load(supervised) < 1) this.#resume(supervised);
 		return supervised.paused;
 	}
 
-	/** Hysteresis: resumed below half of the share, so that a partition doesn't flap (River's completer does the same). */
 	#resumeWhenDrained(supervised: Supervised<AChild>): void {
-		if (!supervised.draining && this.#load(supervised) < 0.5) this.#resume(supervised);
+		if (!supervised.draining && this.#load(supervised) < RESUMED_BELOW) this.#resume(supervised);
 	}
 
 	#resume(supervised: Supervised<AChild>): void {

@@ -1,7 +1,7 @@
 /**
  * The supervised child of one assigned partition: hands its messages to the handler's thread in offset order, one run at a time, and
- * carries out what the failure policy decides. Modelled on brod_group_subscriber_worker, which stops the whole subscriber when its
- * callback raises; here only this partition is disturbed. Its states and waits are worker-waits.ts's.
+ * carries out what the failure policy decides. Modelled on brod_group_subscriber_worker, which stops the whole subscriber when its callback
+ * raises; here only this partition is disturbed. worker-waits.ts has its states and waits.
  *
  * Knows nothing of Kafka, Postgres or piscina: the thread, the sinks and the acknowledgement of offsets are passed in.
  *
@@ -298,7 +298,7 @@ export class PartitionWorker {
 			}
 			const run = this.#queue.next(MAX_RUN);
 			if (!run) {
-				this.#waits.idleDeath = this.#deathOfPlenty();
+				this.#waits.idleDeath = this.#deathByFullQueue();
 				if (this.#waits.idleDeath) continue;
 				this.#waits.state = { name: this.#slot.ready ? "running" : "waiting" };
 				await this.#waits.next();
@@ -369,7 +369,7 @@ export class PartitionWorker {
 	 * The handler waits for messages that have no room beside those it left unfinished, and nothing in hand will make room: it would wait for
 	 * ever.
 	 */
-	#deathOfPlenty(): ThreadDeath | null {
+	#deathByFullQueue(): ThreadDeath | null {
 		const { unconfirmed, underway } = this.#queue;
 		if (unconfirmed === 0 || underway > 0 || !this.#parts.isFull()) return null;
 		const limits = "workers.maxQueuedMessages, maxQueuedBytes";
@@ -475,7 +475,7 @@ export class PartitionWorker {
 	}
 
 	/**
-	 * Takes a new thread for the last attempt, so that what other messages left behind in the old one has no part in it. Not a failure, and
+	 * Takes a new thread for the last attempt, so that what other messages left behind in the old one can't be the cause. Not a failure, and
 	 * no restart that the intensity counts.
 	 */
 	async #takeNewThread(run: Run): Promise<void> {

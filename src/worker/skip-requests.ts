@@ -16,10 +16,6 @@ interface Request {
 export class SkipRequests {
 	readonly #open = new Map<number, Request>();
 
-	get size(): number {
-		return this.#open.size;
-	}
-
 	/** Two requests for the same message are one. */
 	ask(offset: number, why: string): Promise<SkipAnswer> {
 		let request = this.#open.get(offset);

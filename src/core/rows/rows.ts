@@ -89,7 +89,7 @@ export interface RowBlock extends RowTexts {
 	/** Per row, in the order of `messages`: its approximate size in bytes, for cutting batches. */
 	readonly bytes: Int32Array;
 	readonly separators: Separators;
-	/** The superseded rows, which newer rows of the block stand for: written only if the newer one can't be. Null if there are none. */
+	/** Rows that newer rows of the block supersede. One is written only if the newer row can't be. Null if there are none. */
 	readonly superseded: RowTexts | null;
 }
 
@@ -126,7 +126,7 @@ function rowsIn({ messages, deletes, bytes, separators }: RowBlock, texts: RowTe
 
 /** The block without the rows of these messages. Rows that they superseded have to be sent then. */
 export function withoutMessages(block: RowBlock, dropped: ReadonlyMap<number, unknown>): RowBlock {
-	const whole = withOlder(block);
+	const whole = withSuperseded(block);
 	const { separators, length } = whole;
 	const kept: number[] = [];
 	for (let row = 0; row < length; row++) if (!dropped.has(whole.messages[row] as number)) kept.push(row);
@@ -151,7 +151,7 @@ export function withoutMessages(block: RowBlock, dropped: ReadonlyMap<number, un
 }
 
 /** The same rows, all to be sent, superseded ones first. */
-function withOlder(block: RowBlock): RowBlock {
+function withSuperseded(block: RowBlock): RowBlock {
 	const { length, messages, deletes, bytes, superseded, separators } = block;
 	if (superseded === null) return block;
 	const both = (first: string, second: string) => first + separators.separator + second;

@@ -153,14 +153,14 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (intervalMs !== null) this.emit("heartbeats:rare", { intervalMs });
 	}
 
-	/** Gives up its partitions and joins anew, so that the group assigns them again: for a member that found out that it is a zombie. */
+	/** Gives up its partitions and joins again, so that the group assigns them again: for a member that found out that it is a zombie. */
 	rejoin(): void {
 		if (this.#stopped.signal.aborted) return;
 		this.client?.unsubscribe();
 		this.#subscribe();
 	}
 
-	/** Replaces a stuck client by a new one, which joins anew. */
+	/** Replaces a stuck client by a new one, which joins again. */
 	replaceClient(): void {
 		if (this.#hasJoined && this.client) this.#startOverIn(0);
 	}
@@ -301,7 +301,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		this.#startOverIn(exponentialBackOff(++this.#refusedClients, REFUSED));
 	}
 
-	#hasJoinedGroup(): void {
+	#joinedGroup(): void {
 		this.#refusal.joined();
 		this.#refusedClients = 0;
 	}
@@ -315,7 +315,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	#readMembership(json: string): void {
 		const read = this.#contact.read(json, this.#rebalances > 0);
 		if (!read) return;
-		if (read.isSteady) this.#hasJoinedGroup();
+		if (read.isSteady) this.#joinedGroup();
 		if (read.news) this.emit("membership", read.news);
 		if (this.#contact.isStranded) this.replaceClient();
 	}
@@ -361,7 +361,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 					this.emit("rebalanced", { kind, partitions });
 				},
 				joined: (partitions) => {
-					this.#hasJoinedGroup();
+					this.#joinedGroup();
 					this.#contact.joined();
 					returned?.joined();
 					this.emit("group:joined", { partitions });

@@ -35,7 +35,7 @@ const PARTS_A_TURN = 8;
 /** While records wait, silent topics are looked for at this interval. */
 const WATCH_MS = 5_000;
 /** A full queue has room again when it is down to this part of `mostBytes`. */
-const FULL_AGAIN = 0.5;
+const ROOM_AGAIN = 0.5;
 
 const { fatal, state, purgedInQueue, purgedInFlight } = kafkaErrors;
 /** Errors of a client that takes nothing more: its own fatal error, and what it threw away because of one. */
@@ -337,7 +337,7 @@ export class RecordProducer extends EventEmitter<RecordProducerEvents> {
 	#freed(bytes: number): void {
 		if (bytes === 0) return;
 		this.#bytes -= bytes;
-		if (this.#waiting.size === 0 || this.#bytes > FULL_AGAIN * this.#parts.mostBytes) return;
+		if (this.#waiting.size === 0 || this.#bytes > ROOM_AGAIN * this.#parts.mostBytes) return;
 		const waiting = this.#waiting;
 		this.#waiting = new Set();
 		for (const listener of waiting) listener();

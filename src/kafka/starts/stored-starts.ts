@@ -2,8 +2,8 @@
  * Stores where partitions begin before their first message, so that a crash can't choose again. A start is noted before it is stored, with
  * two exceptions:
  *
- * A log that replaces another: its note would say that Kafka's offset is of this log, and a late commit of the old log may lie there
- * until ours comes after it.
+ * A log that replaces another: its note would say that Kafka's offset belongs to this log. But until ours is stored, a late commit of the
+ * old log may be there.
  *
  * An offset that a person sets back: a note behind the stored offset would look like a restored database.
  */
@@ -21,7 +21,7 @@ export interface StartStores {
 
 /** Notes and stores the starts; returns them as they are stored. Rejects if one was taken over by another member meanwhile. */
 export async function storeStarts(starts: readonly StartPosition[], { offsets, notes }: StartStores): Promise<StartPosition[]> {
-	const noteThose = (behind: boolean) => notes.begin(starts.filter((start) => isNotedBehind(start) === behind).map(({ note }) => note));
+	const noteThose = (after: boolean) => notes.begin(starts.filter((start) => isNotedAfter(start) === after).map(({ note }) => note));
 	await noteThose(false);
 	const begun = new Map((await begin(starts, offsets)).map((each) => [partitionName(each), each.offset]));
 	const lost = starts.find((start) => !begun.has(partitionName(start)));
@@ -42,7 +42,7 @@ async function begin(starts: readonly StartPosition[], offsets: StartStores["off
 	return fresh.length > 0 ? [...kept, ...(await offsets.begin(fresh.map(reached)))] : kept;
 }
 
-function isNotedBehind({ from, kept, offset }: StartPosition): boolean {
+function isNotedAfter({ from, kept, offset }: StartPosition): boolean {
 	return from === "new_log" || (from === "set" && kept !== null && offset < kept);
 }
 
