@@ -7,6 +7,12 @@ export interface BackOffBounds {
 	readonly maxMs: number;
 }
 
+/** Between attempts at Kafka. */
+export const KAFKA_RETRY: BackOffBounds = { minMs: 200, maxMs: 5_000 };
+
+/** Between attempts at the database: short, because a database that is back should get its rows soon. */
+export const DATABASE_RETRY: BackOffBounds = { minMs: 100, maxMs: 5_000 };
+
 /** `minMs` doubled with each failure, at most `maxMs`. `failures` counts from 1; 0 means no wait. */
 export function exponentialBackOff(failures: number, { minMs, maxMs }: BackOffBounds): number {
 	if (failures <= 0) return 0;

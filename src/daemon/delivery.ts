@@ -9,7 +9,7 @@
  * metrics nor logs; `listener` and the parts' own events report what happens.
  */
 import { referenceWaits } from "../config/table-layouts.ts";
-import { exponentialBackOff } from "../core/back-off.ts";
+import { exponentialBackOff, KAFKA_RETRY } from "../core/back-off.ts";
 import { messageOf } from "../core/errors.ts";
 import type { TopicPartition } from "../core/messages/message.ts";
 import type { Problem } from "../core/problem.ts";
@@ -45,7 +45,6 @@ import { GivenAway } from "./given-away.ts";
 import { PartitionRequests } from "./partition-requests.ts";
 import { ReserveThreads } from "./reserve-threads.ts";
 
-const RETRY = { minMs: 200, maxMs: 5_000 };
 /** Rights on a topic are tried out after this time without a commit. */
 const ACCESS_IDLE_MS = 5_000;
 /**
@@ -274,7 +273,7 @@ export class Delivery {
 				return await this.#offsets.forget(partitions);
 			} catch (error) {
 				listener.logsNotForgotten(messageOf(error));
-				await clock.sleep(exponentialBackOff(failures, RETRY), signal).catch(() => {});
+				await clock.sleep(exponentialBackOff(failures, KAFKA_RETRY), signal).catch(() => {});
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import type { LogId } from "../core/offsets/log-identity.ts";
 import { kafkaClientSettings } from "./client/client-settings.ts";
 import { ConsumerClient } from "./client/consumer-client.ts";
 import type { StoredOffset } from "./client/group-client.ts";
-import { KafkaError } from "./client/kafka-error.ts";
+import { KafkaError, kafkaErrors } from "./client/kafka-error.ts";
 import { polledAnswer } from "./client/polled-answer.ts";
 import { type ClusterMetadata, connectOrExplain } from "./connecting/connect.ts";
 import type { GroupDescription, TopicSettings } from "./native.ts";
@@ -175,7 +175,7 @@ export async function createTopic(kafka: Config["kafka"], topic: NewTopic): Prom
 		});
 	} catch (cause) {
 		const { code, message } = cause as { code: number; message: string };
-		if (code === 36) throw new PocKaffeError("topic_exists", `topic ${topic.name} is there already`, { cause });
+		if (code === kafkaErrors.topicExists) throw new PocKaffeError("topic_exists", `topic ${topic.name} is there already`, { cause });
 		throw new KafkaError(`topic ${topic.name} could not be created: ${message}`, code, { cause });
 	} finally {
 		admin.disconnect();

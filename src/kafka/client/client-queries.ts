@@ -13,6 +13,7 @@ import type { Clock } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { LogId } from "../../core/offsets/log-identity.ts";
 import {
+	type AskedClient,
 	askBrokerSetting,
 	askGroup,
 	askOperations,
@@ -64,7 +65,7 @@ export class ClientQueries {
 		await Promise.allSettled(this.#underWay);
 	}
 
-	/** Committed offsets of the group; null if none. Fewer `attempts` than usual give up sooner. */
+	/** Committed offsets of the group; null if none. `attempts`: fewer than usual, to give up sooner. */
 	async committed(partitions: readonly TopicPartition[], attempts = ATTEMPTS): Promise<StoredOffset[]> {
 		const list = partitions.map(({ topic, partition }) => ({ topic, partition }));
 		const found = await this.#ask<unknown[]>(
@@ -105,33 +106,34 @@ export class ClientQueries {
 
 	/** Asks the broker that gave the last metadata. Holds no pool thread, and ends with the client. */
 	topicIds(topics: readonly string[]): Promise<ReadonlyMap<string, LogId>> {
-		const { name } = this.#raw as unknown as { readonly name?: string };
-		const ask = async (wanted: readonly string[]) => askTopicIds({ name, broker: this.#broker }, wanted, this.#timeoutMs());
+		const ask = async (wanted: readonly string[]) => askTopicIds(this.#asked, wanted, this.#timeoutMs());
 		return topicIdsFrom({ ask, metadata: () => this.metadata() }, topics);
 	}
 
 	/** What this user may do with a topic; null if nobody can tell. */
 	operationsOn(topic: string): Promise<ReadonlySet<Operation> | null> {
-		const { name } = this.#raw as unknown as { readonly name?: string };
-		return askOperations({ name, broker: this.#broker }, topic, this.#timeoutMs());
+		return askOperations(this.#asked, topic, this.#timeoutMs());
 	}
 
 	/** The settings of topics, or Kafka's error in their place; null if nobody can tell. */
 	topicSettings(topics: readonly string[]): Promise<ReadonlyMap<string, TopicSettings | KafkaError> | null> {
-		const { name } = this.#raw as unknown as { readonly name?: string };
-		return askTopicSettings({ name, broker: this.#broker }, topics, this.#timeoutMs());
+		return askTopicSettings(this.#asked, topics, this.#timeoutMs());
 	}
 
 	/** A setting of the broker that gave the last metadata; null if nobody can tell. */
 	async brokerSetting(setting: string): Promise<string | null> {
-		const { name } = this.#raw as unknown as { readonly name?: string };
-		return askBrokerSetting({ name, broker: this.#broker }, setting, this.#timeoutMs());
+		return askBrokerSetting(this.#asked, setting, this.#timeoutMs());
 	}
 
 	/** Who is in a group; null if nobody can tell. */
 	group(group: string): Promise<GroupDescription | null> {
+		return askGroup(this.#asked, group, this.#timeoutMs());
+	}
+
+	/** This client, and the broker that gave the last metadata. */
+	get #asked(): AskedClient {
 		const { name } = this.#raw as unknown as { readonly name?: string };
-		return askGroup({ name, broker: this.#broker }, group, this.#timeoutMs());
+		return { name, broker: this.#broker };
 	}
 
 	#ask<T>(start: Question<T>, attempts = ATTEMPTS): Promise<T> {
@@ -164,8 +166,8 @@ export class ClientQueries {
 
 /**
  * The broker that gave the metadata. The first answer comes from a bootstrap address, whose broker has no number yet (-1): then it is the
- * broker in the list with that address. -1 if there is none: then the controller is asked, and an embedded broker names one that does not
- * exist.
+ * broker in the list with that address. -1 if there is none. Then the controller is asked, which fails with an embedded broker: it names a
+ * controller that does not exist.
  */
 export function answeringBroker({ orig_broker_id, orig_broker_name, brokers }: Metadata): number {
 	if (orig_broker_id >= 0) return orig_broker_id;

@@ -12,6 +12,10 @@ export const kafkaErrors = {
 	unsupportedFeature: -165,
 	state: -172,
 	timedOut: -185,
+	/** The client's own queue is full. */
+	queueFull: -184,
+	/** A record was not acknowledged within its delivery timeout. */
+	messageTimedOut: -192,
 	transport: -195,
 	/** A position is outside its log, and `auto.offset.reset` is `error`. */
 	autoOffsetReset: -140,
@@ -19,10 +23,12 @@ export const kafkaErrors = {
 	unknownTopic: -188,
 	unknownPartition: -190,
 	unknownTopicOrPartition: 3,
+	messageTooLarge: 10,
 	coordinatorLoadInProgress: 14,
 	coordinatorNotAvailable: 15,
 	notCoordinator: 16,
 	invalidTopic: 17,
+	recordListTooLarge: 18,
 	illegalGeneration: 22,
 	inconsistentGroupProtocol: 23,
 	unknownMember: 25,
@@ -31,9 +37,14 @@ export const kafkaErrors = {
 	topicAuthorizationFailed: 29,
 	groupAuthorizationFailed: 30,
 	clusterAuthorizationFailed: 31,
+	invalidTimestamp: 32,
 	unsupportedVersion: 35,
+	topicExists: 36,
+	invalidConfig: 40,
+	policyViolation: 44,
 	groupMaxSizeReached: 81,
 	fencedInstanceId: 82,
+	invalidRecord: 87,
 	unreleasedInstanceId: 111,
 	unsupportedAssignor: 112,
 } as const;
@@ -45,4 +56,9 @@ export class KafkaError extends PocKaffeError {
 		super(`kafka_${kafkaCode}`, message, options);
 		this.kafkaCode = kafkaCode;
 	}
+}
+
+/** The error's librdkafka code; 0 for an error that is not Kafka's. */
+export function kafkaCodeOf(error: unknown): number {
+	return error instanceof KafkaError ? error.kafkaCode : 0;
 }

@@ -1,7 +1,7 @@
 /**
  * The dead-letter topic as the commands use it. It is read each time from its beginning to its present end, without joining a group. The
  * records of each letter are folded (letter-fold.ts), keeping only their places; whole letters are read a second time, page by page. A
- * letter's new state is appended as a record: a mark, or the letter again. Letters can't be deleted: they end by the topic's retention.
+ * letter's new state is appended as a record: a mark, or the letter again. Letters can't be deleted, except by the topic's retention.
  */
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -18,7 +18,8 @@ import {
 } from "../../core/dead-letters/dead-letter.ts";
 import { letterVerbs } from "../../core/dead-letters/letter-state.ts";
 import { contentBytes } from "../../core/dead-letters/omitted-parts.ts";
-import { ExitError, exitCodes, PocKaffeError } from "../../core/errors.ts";
+import { ExitError, exitCodes } from "../../core/errors.ts";
+import { kafkaCodeOf, kafkaErrors } from "../client/kafka-error.ts";
 import { LogReader } from "../log-reader.ts";
 import { Producer, type ProducerRecord } from "../producer.ts";
 import { absentTopic } from "../watches/absent-topic.ts";
@@ -50,11 +51,6 @@ type Found = FoldedLetter<LetterPlace>;
 
 /** Maximum records under way at a time. */
 const AT_ONCE = 1_000;
-/** Kafka's code: the record is too large for the topic. */
-const TOO_LARGE = "kafka_10";
-/** librdkafka's code for a partition that was added after the producer had connected. */
-const UNKNOWN_PARTITION = "kafka_-190";
-
 /** Lists, reads and marks letters of the topic. */
 export class DeadLetterTopicStore implements LetterStore {
 	readonly #parts: DeadLetterTopicStoreParts;
@@ -122,7 +118,7 @@ export class DeadLetterTopicStore implements LetterStore {
 
 	async purge(): Promise<never> {
 		const { topic } = this.#parts;
-		const rule = `the letters of topic ${topic} can't be deleted: they end by the topic's retention (retention.ms)`;
+		const rule = `the letters of topic ${topic} can't be deleted one by one: only the topic's retention (retention.ms) deletes them`;
 		throw new ExitError(exitCodes.usage, "letters_in_topic", rule);
 	}
 
@@ -161,7 +157,7 @@ export class DeadLetterTopicStore implements LetterStore {
 			return this.#produce({ partition, key: letter.key, value: letter.value, headers });
 		};
 		await write(false).catch((error) => {
-			if (!(error instanceof PocKaffeError) || error.code !== TOO_LARGE) throw error;
+			if (kafkaCodeOf(error) !== kafkaErrors.messageTooLarge) throw error;
 			return write(true);
 		});
 		// Until all marks are written the letter stays open: better shown once too often than lost.
@@ -180,8 +176,8 @@ export class DeadLetterTopicStore implements LetterStore {
 		const produce = () => producer.produce({ topic, ...record });
 		await produce()
 			.catch(async (error) => {
-				if (!(error instanceof PocKaffeError) || error.code !== UNKNOWN_PARTITION) throw error;
-				// The producer knows the topic's partitions after asking.
+				if (kafkaCodeOf(error) !== kafkaErrors.unknownPartition) throw error;
+				// The partition was added after the producer had connected: it knows the topic's partitions after asking.
 				await producer.topics(topic);
 				return produce();
 			})

@@ -20,7 +20,7 @@ import { missingTopicHint } from "../../core/text/missing-topic.ts";
 import { eitherSignal } from "../../core/waiting/either-signal.ts";
 import { lifetime } from "../../core/waiting/lifetime.ts";
 import { unlessAborted } from "../../core/waiting/unless-aborted.ts";
-import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import { KafkaError, kafkaCodeOf, kafkaErrors } from "../client/kafka-error.ts";
 import { Producer } from "../producer.ts";
 import { awaitTopic, createTopic, type NewTopic } from "../topics.ts";
 import { refused, withRight } from "../watches/rights.ts";
@@ -55,14 +55,10 @@ const ABSENT_TOPIC_MS = 5_000;
 const HUGE_BYTES = 64 * 2 ** 20;
 /** `max.message.bytes` of a topic that PocKaffe creates: by default brokers accept requests of up to 100 MiB. */
 const MAX_MESSAGE_BYTES = 100_000_000;
-/** Kafka's codes: invalid configuration, refused by the cluster's policy. */
-const refusedConfig = new Set(["kafka_40", "kafka_44"]);
-/** librdkafka's codes: the producer is unusable (fatal, state), the record is too large, the record was not accepted in time. */
-const codes = { fatal: "kafka_-150", state: "kafka_-172", tooLarge: "kafka_10", timedOut: "kafka_-192" };
+/** The cluster refuses a setting of the topic. */
+const REFUSED_CONFIG: readonly number[] = [kafkaErrors.invalidConfig, kafkaErrors.policyViolation];
 /** Codes of a record whose topic was deleted. The topic is looked up again, and created if it is missing. */
-const goneCodes = [kafkaErrors.unknownTopic, kafkaErrors.unknownPartition, kafkaErrors.unknownTopicOrPartition].map(
-	(code) => `kafka_${code}`,
-);
+const GONE: readonly number[] = [kafkaErrors.unknownTopic, kafkaErrors.unknownPartition, kafkaErrors.unknownTopicOrPartition];
 
 interface Connection {
 	readonly producer: TopicProducer;
@@ -124,7 +120,7 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 				} catch (error) {
 					ended.throwIfAborted();
 					why = messageOf(error);
-					const verdict = verdictOn(trial, codeOf(error));
+					const verdict = verdictOn(trial, kafkaCodeOf(error));
 					if (verdict === "lighter") continue;
 					if (verdict === "brief" && !isBrief) {
 						isBrief = true;
@@ -180,9 +176,9 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 			if (offset <= (offsets.get(partition) ?? -1)) this.#lookAnew(isLarge, connecting, DELIVERY_TIMEOUT_MS);
 			else offsets.set(partition, offset);
 		} catch (error) {
-			const code = codeOf(error);
-			if (goneCodes.includes(code)) this.#lookAnew(isLarge, connecting, 0);
-			if (code === codes.timedOut) void this.#askWhetherGone(isLarge, connecting, connection);
+			const code = kafkaCodeOf(error);
+			if (GONE.includes(code)) this.#lookAnew(isLarge, connecting, 0);
+			if (code === kafkaErrors.messageTimedOut) void this.#askWhetherGone(isLarge, connecting, connection);
 			throw error;
 		} finally {
 			if (producer.gaveUp) void this.#disconnect();
@@ -214,9 +210,10 @@ export class DeadLetterTopic extends EventEmitter<DeadLetterEvents> implements D
 	}
 
 	#failed(letter: DeadLetter, error: unknown): void {
-		const code = codeOf(error);
-		if (code === codes.fatal || code === codes.state) void this.#disconnect();
-		const hint = code === codes.tooLarge ? "; raise the topic's max.message.bytes: even the letter without its message is too large" : "";
+		const code = kafkaCodeOf(error);
+		if (code === kafkaErrors.fatal || code === kafkaErrors.state) void this.#disconnect();
+		const hint =
+			code === kafkaErrors.messageTooLarge ? "; raise the topic's max.message.bytes: even the letter without its message is too large" : "";
 		this.#changed(() => this.#failing.add(letter), `${messageOf(error)}${hint} (${partitionName(letter)} offset ${letter.offset})`);
 	}
 
@@ -333,20 +330,16 @@ async function createLetterTopic(kafka: Config["kafka"], topic: NewTopic): Promi
 		await createTopic(kafka, { ...topic, config: { ...keep, "max.message.bytes": String(MAX_MESSAGE_BYTES) } });
 	} catch (error) {
 		// A cluster may have limits of its own; then a letter that is too large is stored without its value.
-		if (!refusedConfig.has(codeOf(error))) throw error;
+		if (!REFUSED_CONFIG.includes(kafkaCodeOf(error))) throw error;
 		await createTopic(kafka, { ...topic, config: keep });
 	}
 }
 
 /** What to try at once: `lighter` with less of the message, `brief` with shorter texts. Null: the same again, later. */
-function verdictOn(trial: LetterTrial, code: string): "lighter" | "brief" | null {
+function verdictOn(trial: LetterTrial, code: number): "lighter" | "brief" | null {
 	const before = trial.next;
-	if (code === codes.tooLarge) return trial.tooLarge(true) ? "lighter" : "brief";
-	if (code === codes.timedOut && contentBytes(trial.letter) > HUGE_BYTES) trial.tooLarge(false);
+	if (code === kafkaErrors.messageTooLarge) return trial.tooLarge(true) ? "lighter" : "brief";
+	if (code === kafkaErrors.messageTimedOut && contentBytes(trial.letter) > HUGE_BYTES) trial.tooLarge(false);
 	else trial.failed();
 	return trial.isCut && trial.next !== before ? "lighter" : null;
-}
-
-function codeOf(error: unknown): string {
-	return error instanceof PocKaffeError ? error.code : "";
 }

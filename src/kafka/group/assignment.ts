@@ -12,7 +12,7 @@
  * Every change is answered, in the order of arrival: librdkafka may put a revocation on top of an unanswered assignment (a topic was
  * deleted), and a member with an unanswered difference stands still.
  */
-import { exponentialBackOff } from "../../core/back-off.ts";
+import { exponentialBackOff, KAFKA_RETRY } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -47,7 +47,7 @@ export interface AssignmentListener {
 	offsetSet(fact: OffsetSet): void;
 	/** A revocation was answered. */
 	unassigned(partitions: readonly TopicPartition[]): void;
-	/** The client refused an answer: only joining anew helps. */
+	/** The client refused an answer: only joining again helps. */
 	answerRefused(message: string): void;
 	/** A partition that an eager assignment had to leave out can start now. */
 	assignmentOutdated(): void;
@@ -89,7 +89,6 @@ interface Held extends TopicPartition {
 	set: { readonly to: number; done: OffsetSet | null } | null;
 }
 
-const RETRY = { minMs: 200, maxMs: 5_000 };
 const GONE: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.unknownPartition];
 /** How long a stop waits for a start that is being stored: a store that doesn't answer must not hold it up. */
 const LAST_STORE_MS = 1_000;
@@ -184,7 +183,7 @@ export class Assignment {
 		for (let tries = failures; !stopped.aborted; tries++) {
 			const open = held.filter(isResolving);
 			if (open.length === 0) return;
-			if (tries > 1) await clock.sleep(exponentialBackOff(tries - 1, RETRY), stopped).catch(() => {});
+			if (tries > 1) await clock.sleep(exponentialBackOff(tries - 1, KAFKA_RETRY), stopped).catch(() => {});
 			const starts = await unlessAborted(this.#attempt(open.filter(isResolving), tries), stopped).catch(() => []);
 			if (!incremental) {
 				if (starts.length === open.length) return;
@@ -216,7 +215,7 @@ export class Assignment {
 			const set = new Map(held.flatMap((each) => (each.set ? [[partitionName(each), each.set.to]] : [])));
 			const resolution = { startFrom, onOffsetOutOfRange, firstStart, queries, store, notes, set };
 			const { starts, failed } = await resolveStartPositions(held, resolution);
-			// A partition given away meanwhile may be back already, but then it is resolved anew.
+			// A partition given away meanwhile may be back already, but then it is resolved again.
 			const open = new Map(held.filter(isResolving).map((each) => [partitionName(each), each]));
 			this.#tellFailures(
 				failed.filter(({ partition }) => open.has(partitionName(partition))),
@@ -224,7 +223,7 @@ export class Assignment {
 			);
 			const wanted = starts.filter((start) => open.has(partitionName(start)));
 			const stored = await storeStarts(wanted, this.#parts);
-			for (const { counts, ...start } of stored) if (counts) this.#isSet(open.get(partitionName(start)) as Held, { ...start, ...counts });
+			for (const { counts, ...start } of stored) if (counts) this.#noteSet(open.get(partitionName(start)) as Held, { ...start, ...counts });
 			return stored.filter((start) => isResolving(open.get(partitionName(start)) as Held));
 		} catch (error) {
 			const open = held.filter(isResolving);
@@ -238,8 +237,8 @@ export class Assignment {
 
 	/**
 	 * Moves a fetched partition to the offset that `from` returns, which is called when no more messages of the old fetch can come; null:
-	 * leave it. Done between two changes of the assignment, because during one the client would take it for the answer. Eager groups assign
-	 * as a whole, so they join anew.
+	 * leave it. Done between two changes of the assignment: during a change the client would take the move for its answer. Eager groups
+	 * assign as a whole, so they join again.
 	 */
 	refetch({ topic, partition }: TopicPartition, from: () => number | null): Promise<void> {
 		const { client, member, incremental, listener, stopped } = this.#parts;
@@ -259,7 +258,7 @@ export class Assignment {
 
 	/**
 	 * Moves partitions to offsets that a person wants, all or none. What is in hand is finished and committed as for a revocation, the new
-	 * position is stored like any start, and fetching begins there; eager groups join anew for that. Partitions given away meanwhile are left
+	 * position is stored like any start, and fetching begins there; eager groups join again for that. Partitions given away meanwhile are left
 	 * out and begin where they were. Null if one of them is not fetched.
 	 */
 	async move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null> {
@@ -290,15 +289,15 @@ export class Assignment {
 		return held;
 	}
 
-	#isSet(held: Held, { topic, partition, offset, kept, again, passedOver }: StartPosition & SetCounts): void {
+	#noteSet(held: Held, { topic, partition, offset, kept, again, passedOver }: StartPosition & SetCounts): void {
 		if (!held.set || held.set.done) return;
 		held.set.done = { topic, partition, to: offset, committed: kept ?? offset, again, passedOver };
 		this.#parts.listener.offsetSet(held.set.done);
 	}
 
 	/**
-	 * Tells the client about these starts. For partitions that it already has, this happens between two changes: during one it would take it
-	 * for the answer.
+	 * Tells the client about these starts. A partition that it already has is moved between two changes of the assignment: during a change
+	 * the client would take the move for its answer.
 	 */
 	async #begun(starts: readonly StartPosition[], open: readonly Held[]): Promise<void> {
 		const take = () => this.#parts.betweenPolls(() => this.#take(starts, open));
@@ -365,7 +364,7 @@ export class Assignment {
 	}
 
 	#tellFailures(failed: readonly StartFailure[], failures: number): void {
-		const retryInMs = exponentialBackOff(failures, RETRY);
+		const retryInMs = exponentialBackOff(failures, KAFKA_RETRY);
 		for (const { partition, error } of failed) {
 			const isGone = error instanceof KafkaError && GONE.includes(error.kafkaCode);
 			const message = isGone ? `${messageOf(error)} (it was deleted?)` : messageOf(error);

@@ -4,9 +4,9 @@
  *
  *    none -> current -> former (closing) -> closed
  *
- * What happens with a client between these steps (it joins, polls, leaves) is its owner's.
+ * What a client does between these steps (join, poll, leave) is its owner's business.
  */
-import { exponentialBackOff } from "../../core/back-off.ts";
+import { exponentialBackOff, KAFKA_RETRY } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { GroupClient } from "../client/group-client.ts";
@@ -15,7 +15,6 @@ import { explainUnreachable } from "../connecting/connect.ts";
 import type { GroupConsumerParts } from "./group-consumer-parts.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
-const RETRY = { minMs: 200, maxMs: 5_000 };
 
 /** A failed attempt, which is tried again. */
 export interface FailedAttempt {
@@ -24,7 +23,7 @@ export interface FailedAttempt {
 	readonly retryInMs: number;
 }
 
-/** What it needs of its owner. */
+/** What it needs from its owner. */
 export interface MemberClientParts extends Pick<GroupConsumerParts, "createClient" | "kafka"> {
 	readonly clock: Clock;
 	readonly stopped: AbortSignal;
@@ -86,7 +85,7 @@ export class MemberClient {
 		await this.#connect();
 	}
 
-	/** The same, after `delayMs` and until it succeeds; then `begun` is called. Does nothing if that is under way already. */
+	/** Reconnects after `delayMs`, again and again until it succeeds, and then calls `begun`. Does nothing if that is under way already. */
 	startOverIn(delayMs: number, begun: () => void): void {
 		const { clock, stopped, connectFailed } = this.#parts;
 		if (this.#isStartingOver || stopped.aborted) return;
@@ -130,7 +129,7 @@ export class MemberClient {
 				// Closed meanwhile: this client never joined, and nobody else will close it.
 				await this.#current?.close();
 			} catch (error) {
-				const retryInMs = exponentialBackOff(failures, RETRY);
+				const retryInMs = exponentialBackOff(failures, KAFKA_RETRY);
 				failed({ message: messageOf(error), failures, retryInMs });
 				if (error instanceof KafkaError) refused(error);
 				await clock.sleep(retryInMs, stopped).catch(() => {});

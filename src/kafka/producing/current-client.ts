@@ -4,13 +4,12 @@
  *
  *   none -> connecting -> ready -> closing -> none
  */
-import { fullJitter } from "../../core/back-off.ts";
+import { fullJitter, KAFKA_RETRY } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Random } from "../../core/random.ts";
 import type { KafkaError } from "../client/kafka-error.ts";
 import type { RecordClient } from "./record-client.ts";
-import { RETRY } from "./record-producer-parts.ts";
 
 /** What the current client is made of. */
 export interface CurrentClientParts {
@@ -24,13 +23,13 @@ export interface CurrentClientParts {
 	readonly connected: () => void;
 	/** It could not connect: see `trouble`. */
 	readonly troubled: () => void;
-	/** The client is closed because it gave up (`error`), or because it was old (null). What it has not reported it never will. */
+	/** The client is closed because it gave up (`error`), or because it was old (null). It reports nothing more. */
 	readonly gone: (error: KafkaError | null) => void;
 }
 
 /** A client that is to be closed has this long for its last reports. */
 const LAST_REPORTS_MS = 1_000;
-/** At this interval it is looked whether they are complete. */
+/** How often to look whether they are complete. */
 const LOOK_MS = 20;
 
 /** Makes, replaces and closes the client; one at a time. */
@@ -87,7 +86,7 @@ export class CurrentClient {
 				const message = `records can't be produced: ${messageOf(error)}`;
 				this.trouble = { message, sinceMs: this.trouble?.sinceMs ?? clock.now() };
 				this.#parts.troubled();
-				await clock.sleep(fullJitter(failures, RETRY, random), signal).catch(() => {});
+				await clock.sleep(fullJitter(failures, KAFKA_RETRY, random), signal).catch(() => {});
 			}
 		}
 		this.#connecting = null;

@@ -7,7 +7,7 @@ import type { Config } from "../../config/config.ts";
 import { recordAt, sourceHeaders } from "../../core/messages/records.ts";
 import { kafkaClientSettings } from "../client/client-settings.ts";
 import { fatalError } from "../client/error-words.ts";
-import type { KafkaError } from "../client/kafka-error.ts";
+import { type KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import { type ClusterMetadata, connectOrExplain, withoutThread } from "../connecting/connect.ts";
 import { withNative } from "../native.ts";
 import { bufferOf, producerError } from "../producer.ts";
@@ -35,8 +35,6 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const QUERY_TIMEOUT_MS = 5_000;
 /** How often delivery reports are fetched. */
 const POLL_MS = 5;
-/** librdkafka's `_QUEUE_FULL`. */
-const QUEUE_FULL = -184;
 /** Too many to be reached: the record producer hands over far fewer. */
 const MOST_QUEUED = 10_000_000;
 
@@ -76,7 +74,7 @@ export async function connectRecordClient(kafka: Config["kafka"], reported: Repo
 			const { from, to } = part;
 			for (let index = from; index < to; index++) {
 				const error = produceOne(raw, part, index, kafka.group);
-				if (error) return { taken: index - from, error: error.kafkaCode === QUEUE_FULL ? null : error };
+				if (error) return { taken: index - from, error: error.kafkaCode === kafkaErrors.queueFull ? null : error };
 			}
 			return { taken: to - from, error: null };
 		},

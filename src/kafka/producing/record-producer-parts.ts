@@ -49,6 +49,3 @@ export interface RecordProducerParts {
 	/** What to do about an error of a topic; null if nothing is known. */
 	readonly hint: (error: KafkaError, topic: string) => string | null;
 }
-
-/** Back-off between tries, with full jitter. */
-export const RETRY = { minMs: 200, maxMs: 5_000 };

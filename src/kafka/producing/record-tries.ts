@@ -2,15 +2,15 @@
  * Produces the records of a topic one by one, each until the broker has it or refuses it for good. This finds the bad record of a batch;
  * and only one record at a time meets a missing topic or right. All topics share a few clients; a topic in its back-off has none.
  */
-import { fullJitter } from "../../core/back-off.ts";
+import { fullJitter, KAFKA_RETRY } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import { PocKaffeError } from "../../core/errors.ts";
 import { sizeOfRecord } from "../../core/messages/records.ts";
 import type { Random } from "../../core/random.ts";
+import { Semaphore } from "../../core/waiting/semaphore.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
-import { Places } from "./places.ts";
 import type { Part } from "./record-lane.ts";
-import { RETRY, type SingleRecords } from "./record-producer-parts.ts";
+import type { SingleRecords } from "./record-producer-parts.ts";
 
 /** A topic whose records are tried, as its lane shows it. */
 export interface TriedTopic {
@@ -36,12 +36,16 @@ export interface RecordTriesParts {
 
 /** Topics that are tried at the same time. Each has a native client of its own meanwhile. */
 const MOST_TRIES = 4;
-/**
- * Kafka's codes for a record that no later try changes: too large (10, 18), invalid topic name (17), invalid timestamp (32), against a
- * policy of the broker (44), invalid content (87), no such partition (-190).
- */
-const INVALID_RECORD = 87;
-const REFUSED: readonly number[] = [10, kafkaErrors.invalidTopic, 18, 32, 44, INVALID_RECORD, kafkaErrors.unknownPartition];
+/** Errors of a record that no later try changes. */
+const REFUSED: readonly number[] = [
+	kafkaErrors.messageTooLarge,
+	kafkaErrors.recordListTooLarge,
+	kafkaErrors.invalidTopic,
+	kafkaErrors.invalidTimestamp,
+	kafkaErrors.policyViolation,
+	kafkaErrors.invalidRecord,
+	kafkaErrors.unknownPartition,
+];
 
 /** Whether this error means that the broker will never take the record. */
 export function isRefusedForGood({ kafkaCode }: KafkaError): boolean {
@@ -51,7 +55,7 @@ export function isRefusedForGood({ kafkaCode }: KafkaError): boolean {
 /** Tries records one by one, for several topics at the same time. */
 export class RecordTries {
 	readonly #parts: RecordTriesParts;
-	readonly #places = new Places(MOST_TRIES);
+	readonly #places = new Semaphore(MOST_TRIES);
 	readonly #clients = new Set<SingleRecords>();
 
 	constructor(parts: RecordTriesParts) {
@@ -62,11 +66,11 @@ export class RecordTries {
 	async run(topic: TriedTopic): Promise<void> {
 		const { clock, random, signal } = this.#parts;
 		for (let failures = 0; !signal.aborted; ) {
-			const failed = await this.#byOneClient(topic);
+			const failed = await this.#places.run(() => this.#byOneClient(topic));
 			if (!failed || signal.aborted) return;
 			failures = failed.hasMoved ? 1 : failures + 1;
 			topic.blocked(failed.error);
-			await clock.sleep(fullJitter(failures, RETRY, random), signal).catch(() => {});
+			await clock.sleep(fullJitter(failures, KAFKA_RETRY, random), signal).catch(() => {});
 		}
 	}
 
@@ -79,7 +83,6 @@ export class RecordTries {
 
 	/** Null after the topic's last record. If one can't be produced now: why, and whether any was done before it. */
 	async #byOneClient(topic: TriedTopic): Promise<{ error: unknown; hasMoved: boolean } | null> {
-		const leave = await this.#places.enter();
 		let client: SingleRecords | null = null;
 		let hasMoved = false;
 		try {
@@ -95,7 +98,6 @@ export class RecordTries {
 		} finally {
 			// If it is not in the set, `close` closed it.
 			if (client && this.#clients.delete(client)) await client.close();
-			leave();
 		}
 	}
 
@@ -127,5 +129,5 @@ export class RecordTries {
 function refusalOf(error: unknown): KafkaError | null {
 	if (error instanceof KafkaError) return isRefusedForGood(error) ? error : null;
 	if (!(error instanceof PocKaffeError) || error.code !== "header_nul") return null;
-	return new KafkaError(error.message, INVALID_RECORD, { cause: error });
+	return new KafkaError(error.message, kafkaErrors.invalidRecord, { cause: error });
 }

@@ -5,7 +5,7 @@
 import type { Config } from "../../config/config.ts";
 import { recordAt, sourceHeaders } from "../../core/messages/records.ts";
 import { missingTopicHint } from "../../core/text/missing-topic.ts";
-import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
+import { KafkaError, kafkaCodeOf, kafkaErrors } from "../client/kafka-error.ts";
 import { Producer, type ProducerRecord } from "../producer.ts";
 import { missingWriteRight } from "../watches/rights.ts";
 import type { Part } from "./record-lane.ts";
@@ -16,9 +16,6 @@ const DELIVERY_TIMEOUT_MS = 5_000;
 /** If the first record is larger than this, each may take `LARGE_DELIVERY_TIMEOUT_MS`. */
 const LARGE_BYTES = 2 ** 20;
 const LARGE_DELIVERY_TIMEOUT_MS = 120_000;
-/** librdkafka's `_MSG_TIMED_OUT`. */
-const MESSAGE_TIMED_OUT = -192;
-
 /** Connects within 5 s, or rejects with `kafka_connect`. `bytes`: size of the first record, which decides how long each may take. */
 export async function connectSingleRecords(kafka: Config["kafka"], bytes: number): Promise<SingleRecords> {
 	const deliveryTimeoutMs = bytes > LARGE_BYTES ? LARGE_DELIVERY_TIMEOUT_MS : DELIVERY_TIMEOUT_MS;
@@ -44,7 +41,7 @@ export function produceHint(kafka: Config["kafka"], error: KafkaError, topic: st
 
 /** If the topic is missing, the client only says that the time is over: asks the broker, and says it. */
 async function explained(producer: Producer, topic: string, error: unknown): Promise<unknown> {
-	if (!(error instanceof KafkaError) || error.kafkaCode !== MESSAGE_TIMED_OUT) return error;
+	if (kafkaCodeOf(error) !== kafkaErrors.messageTimedOut) return error;
 	const topics = await producer.topics().catch(() => null);
 	if (!topics || topics.has(topic)) return error;
 	return new KafkaError("the topic does not exist", kafkaErrors.unknownTopicOrPartition, { cause: error });

@@ -4,10 +4,10 @@
  * same poll). So positions are compared with the log's bounds: when the client reports it, when partitions begin, and when one stands
  * still.
  *
- * What happens to a position is decided as at a start (start-decision.ts). A jump is noted before anything after it is fetched: `verify`
- * reads there what was passed over.
+ * What happens to a position is decided as at a start (start-decision.ts). A jump is noted before anything after it is fetched: the note
+ * tells `verify` which offsets were passed over.
  */
-import { exponentialBackOff } from "../../core/back-off.ts";
+import { exponentialBackOff, KAFKA_RETRY } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { type PositionNote, restoredAt, stretchesBefore, withStretch } from "../../core/offsets/position-note.ts";
@@ -48,8 +48,6 @@ export interface PositionGuardParts {
 	readonly jumped: (fact: JumpFact) => void;
 }
 
-const RETRY = { minMs: 200, maxMs: 5_000 };
-
 /** Finds positions outside their log, and moves or parks them. */
 export class PositionGuard {
 	readonly #parts: PositionGuardParts;
@@ -82,7 +80,7 @@ export class PositionGuard {
 		});
 	}
 
-	/** The partition stands still: fetches it anew from this position, even if the log contains it. Never rejects. */
+	/** The partition stands still: fetches it again from this position, even if the log contains it. Never rejects. */
 	fetchAgain(standing: TopicPartition & { readonly position: number }): Promise<void> {
 		return this.#next(async () => {
 			const position = this.#parts.positions().find((each) => partitionName(each) === partitionName(standing));
@@ -162,7 +160,7 @@ export class PositionGuard {
 				await this.#noteOnce(position, jump);
 				return true;
 			} catch {
-				await clock.sleep(exponentialBackOff(failures, RETRY), stopped).catch(() => {});
+				await clock.sleep(exponentialBackOff(failures, KAFKA_RETRY), stopped).catch(() => {});
 			}
 		}
 		return false;
@@ -171,7 +169,7 @@ export class PositionGuard {
 	async #noteOnce({ topic, partition, position }: GuardedPosition, jump: OutOfRange): Promise<void> {
 		const { notes } = this.#parts;
 		const replaces = (await notes.read()).get(partitionName({ topic, partition })) ?? null;
-		// A member that was given up and does not know it yet would overwrite what the next owner noted.
+		// A member that the group has removed, and that does not know it yet, would overwrite what the next owner noted.
 		const by = replaces?.note.hand?.by ?? null;
 		const isOfNext = (by !== null && by !== notes.owner) || (replaces?.note.reached ?? 0) > position;
 		if (isOfNext) throw new Error("another member noted its start meanwhile");
@@ -179,7 +177,10 @@ export class PositionGuard {
 	}
 }
 
-/** Forward, the note keeps the finished offset until that is committed; backward, it follows. */
+/**
+ * The note after a jump. After a jump forward it keeps the finished offset until the new one is committed; after a jump backward it has the
+ * new offset.
+ */
 function noteOfJump(former: PositionNote | null, { position, offset, reason }: OutOfRange): PositionNote {
 	const known = former ?? {
 		start: Math.min(position, offset),

@@ -5,6 +5,15 @@
  * Step 8 of a message's way (docs/architecture.md).
  */
 
+/** foreign_key_violation: here, that the referenced row is missing. */
+export const MISSING_PARENT = "23503";
+
+/** lock_not_available: the statement waited for a lock as long as it may. */
+export const LOCKED = "55P03";
+
+/** undefined_table, undefined_column: the table was dropped, and another may have its name by now. */
+export const OTHER_TABLE: readonly string[] = ["42P01", "42703"];
+
 /** By class: the last three characters of a code, then its name, alternating. */
 const byClass: Readonly<Record<string, string>> = {
 	"03": "000 sql_statement_not_yet_complete",

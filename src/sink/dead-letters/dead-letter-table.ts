@@ -6,7 +6,7 @@
  */
 
 import { EventEmitter } from "eventemitter3";
-import { fullJitter } from "../../core/back-off.ts";
+import { DATABASE_RETRY, fullJitter } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import { type DeadLetter, type DeadLetterEvents, type DeadLetterTarget, letterName } from "../../core/dead-letters/dead-letter.ts";
 import { LetterTrial } from "../../core/dead-letters/letter-trial.ts";
@@ -17,6 +17,7 @@ import type { Random } from "../../core/random.ts";
 import { lifetime } from "../../core/waiting/lifetime.ts";
 import type { Database } from "../database/database.ts";
 import { hintFor, problemOf, type SqlProblem } from "../database/sql-faults.ts";
+import { OTHER_TABLE } from "../database/sqlstate-names.ts";
 import { earlierKeyOf, prepareLetterTable, renewKeyStatement } from "./dead-letter-preparation.ts";
 import {
 	adoptStatement,
@@ -38,11 +39,8 @@ export interface DeadLetterTableParts {
 	readonly random: Random;
 }
 
-/** SQLSTATEs: the table or one of its columns is missing. */
-const OTHER_TABLE: readonly string[] = ["42P01", "42703"];
 /** SQLSTATE: no unique constraint matches the `on conflict`. */
 const NO_SUCH_KEY = "42P10";
-const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Limits of one statement; a letter larger than this goes alone. */
 const STATEMENT = { letters: 200, bytes: 4 * 2 ** 20 };
 /** Time limit for a large letter's statement: no network and no disk is slower than `bytesPerMs`. */
@@ -204,7 +202,7 @@ export class DeadLetterTable extends EventEmitter<DeadLetterEvents> implements D
 		if (OTHER_TABLE.includes(code)) await this.prepare().catch(() => {});
 		// The table has the topic id's column, but still the earlier key.
 		if (code === NO_SUCH_KEY) this.#use({ ...this.#form, key: this.#form.key === "own" ? "earlier" : "own" });
-		await clock.sleep(fullJitter(failures, RETRY, random), this.#ended.signal).catch(() => {});
+		await clock.sleep(fullJitter(failures, DATABASE_RETRY, random), this.#ended.signal).catch(() => {});
 	}
 
 	#problem(error: unknown): { readonly code: string; readonly message: string; readonly hint: string | null } {

@@ -16,11 +16,9 @@ import type { LogId, LogIdentity } from "../../core/offsets/log-identity.ts";
 import type { ReachedPosition } from "../../core/offsets/position-note.ts";
 import type { Database, DatabaseRow } from "../database/database.ts";
 import { quotedTable } from "../database/sql-names.ts";
+import { OTHER_TABLE } from "../database/sqlstate-names.ts";
 import { exists, hasColumn, offsetsDdl, offsetsLateColumns } from "../tables/schema.ts";
 import { type OffsetStatements, offsetStatements } from "./offset-statements.ts";
-
-/** SQLSTATEs: the table or a column is missing. It was dropped, and another table may have its name by now. */
-const OTHER_TABLE: readonly string[] = ["42P01", "42703"];
 
 /** This member's claim to a partition: its epoch, and the offsets that may be stored. */
 interface Claim {
@@ -144,7 +142,7 @@ export class OffsetTable {
 	}
 
 	/**
-	 * Returns claimed partitions whose stored row differs from what this member wrote last. The other rows are written anew, so that an older
+	 * Returns claimed partitions whose stored row differs from what this member wrote last. The other rows are written again, so that an older
 	 * state of them can't pass for the present one later.
 	 */
 	async look(partitions: readonly TopicPartition[]): Promise<DisplacedOffset[]> {
@@ -260,8 +258,8 @@ export class OffsetTable {
 }
 
 /**
- * The row that is stored under this claim is known now, unless another statement is under way. A later claim to the partition learns
- * nothing from it.
+ * The row that is stored under this claim is known now, unless another statement is under way. A later claim to the partition is not
+ * changed by it.
  */
 function answered(claim: Claim, row: DatabaseRow): void {
 	const offset = Number(row.next_offset);

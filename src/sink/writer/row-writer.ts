@@ -11,8 +11,16 @@ import type { Statement } from "../database/database.ts";
 import type { SqlProblem } from "../database/sql-faults.ts";
 import type { Trigger, Unsettled, WritingPlace } from "./lane.ts";
 import { RefusedColumn } from "./refused/refused-column.ts";
-import { noCounts, type RefusedRow, type RowTarget, type StuckSearch, type WriteResult, writeRows } from "./refused/row-isolation.ts";
-import { RowSearch } from "./refused/row-search.ts";
+import {
+	noCounts,
+	type RefusedRow,
+	type RowTarget,
+	rowsOf,
+	type StuckSearch,
+	type WriteResult,
+	writeRows,
+} from "./refused/row-isolation.ts";
+import { RowSearch, SEARCH_LIMITS } from "./refused/row-search.ts";
 import { readFirstUpsert, type UpsertCounts } from "./sql/cas-upsert.ts";
 import { chainOf, type PendingRow, type PendingRows } from "./sql/pending-rows.ts";
 import { rowParameters } from "./sql/row-parameters.ts";
@@ -52,9 +60,6 @@ export interface RowTry extends Pick<RowTask, "trigger" | "inOrder" | "held"> {
 	/** Called with the result before the rows' owners are told. */
 	readonly settling: (result: WriteResult) => void;
 }
-
-/** Maximum wait for a lock during a search, ms: meanwhile the statement holds the locks of all rows before. */
-const SEARCH_LOCK_TIMEOUT_MS = 200;
 
 /** Writes rows one by one if they can't be written as a batch. For one table. */
 export class RowWriter {
@@ -138,7 +143,7 @@ export class RowWriter {
 		{ trigger, inOrder, held, pending, budget, search, settling }: RowTry,
 	): Promise<{ readonly result: WriteResult; readonly durationMs: number }> {
 		const { ended, listener, database } = this.#parts;
-		const limits = search ? { lockTimeoutMs: SEARCH_LOCK_TIMEOUT_MS } : undefined;
+		const limits = search ? SEARCH_LIMITS : undefined;
 		const query: RowTarget["database"]["query"] = (text, parameters) => database.query(text, parameters, limits);
 		const target = { database: { query }, layout: this.layout, statements: this.#statements, budget, search };
 		const { answer, durationMs } = await this.#writing.timed(() => writeRows(target, rows, inOrder));
@@ -232,10 +237,6 @@ export function unsettledOf(rows: () => readonly PendingRow[], since: number): U
 		},
 		holds: (partition, cameBy = Number.POSITIVE_INFINITY) => since <= cameBy && rows().some((row) => isOf(row, partition)),
 	};
-}
-
-function rowsOf(refused: readonly RefusedRow[]): PendingRow[] {
-	return refused.map(({ row }) => row);
 }
 
 function bytesOf(rows: readonly PendingRow[]): number {

@@ -4,16 +4,16 @@
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
-import { fullJitter } from "../../core/back-off.ts";
+import { DATABASE_RETRY, fullJitter } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
+import type { Semaphore } from "../../core/waiting/semaphore.ts";
 import type { Database } from "../database/database.ts";
 import type { SqlProblem } from "../database/sql-faults.ts";
 import type { Trigger, WritingPlace } from "./lane.ts";
 import type { AskLockHolders, LockHolder } from "./refused/lock-holders.ts";
 import type { UpsertCounts } from "./sql/cas-upsert.ts";
-import type { StatementSlots } from "./statement-slots.ts";
 
 /** Rows that were settled or refused; the counts add up to the rows handed in. */
 export interface WrittenFact extends UpsertCounts {
@@ -43,8 +43,11 @@ export interface WritingListener {
 /** What writing needs. */
 export interface WritingParts {
 	readonly database: Database;
-	/** The connections' slots, shared by all writers. */
-	readonly slots: StatementSlots;
+	/**
+	 * One slot per connection, shared by all writers. There are more lanes than connections, so that the next statement is prepared while one
+	 * runs. Without slots it would wait in the client's queue, where the wait counts as the database's latency and against the deadline.
+	 */
+	readonly slots: Semaphore;
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly ended: AbortSignal;
@@ -55,8 +58,6 @@ export interface WritingParts {
 }
 
 const UNTIL_WAITING_MS = 50;
-/** Wait before a retry: short, because a database that is back should get its rows soon. */
-const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Timestamps per topic and batch for the latency histogram: enough for quantiles, cheap at any rate. */
 const SAMPLES = 20;
 
@@ -99,7 +100,7 @@ export class Writing {
 	/** Waits before the next attempt with the same rows; false if the writer ended meanwhile. */
 	async waitAfter(problem: SqlProblem, place: WritingPlace, failures: number): Promise<boolean> {
 		const { clock, random, ended, listener } = this.parts;
-		const delayMs = fullJitter(failures, RETRY, random);
+		const delayMs = fullJitter(failures, DATABASE_RETRY, random);
 		listener.failed(place, problem, failures, delayMs);
 		await clock.sleep(delayMs, ended).catch(() => {});
 		return !ended.aborted;

@@ -7,13 +7,15 @@
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
-import { fullJitter } from "../../../core/back-off.ts";
+import { DATABASE_RETRY, fullJitter } from "../../../core/back-off.ts";
 import type { Clock } from "../../../core/clock.ts";
 import type { TopicPartition } from "../../../core/messages/message.ts";
 import type { Random } from "../../../core/random.ts";
 import { refusedTogether } from "../../../core/rows/rows.ts";
 import type { AwaitedFact, StuckFact } from "../../../core/rows/waiting-rows.ts";
 import { hintFor } from "../../database/sql-faults.ts";
+import { LOCKED, MISSING_PARENT } from "../../database/sqlstate-names.ts";
+import { stillRefused, withoutParent } from "../refused/refusal-words.ts";
 import { withHolders } from "../refused/row-search.ts";
 import type { RowWriter } from "../row-writer.ts";
 import type { Writing } from "../writing.ts";
@@ -51,9 +53,6 @@ interface Waiting {
 	readonly isConfirmed: boolean;
 }
 
-const MISSING_PARENT = "23503";
-const LOCKED = "55P03";
-const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Maximum failing transactions per attempt, because each may wait for a lock; also maximum messages whose time is over. */
 const MOST_FAILURES = 24;
 const MOST_OVER = 200;
@@ -80,12 +79,12 @@ export class AtomicAside {
 
 	/** True while one of them may still be written, which may change why others of the partition are refused. */
 	get isInTheWay(): boolean {
-		return this.messages.some((message) => this.#mayGoIn(message));
+		return this.messages.some((message) => this.#mayBeWritten(message));
 	}
 
 	/** True while one of them has nothing left to wait for: its next attempt writes or refuses it. */
 	get isMoving(): boolean {
-		return this.messages.some((message) => this.#isBehind(message) && !this.#mayOthers(message));
+		return this.messages.some((message) => this.#isBehind(message) && !this.#mayOthersBeWritten(message));
 	}
 
 	/** Facts to report about messages that are stuck by themselves. */
@@ -140,7 +139,7 @@ export class AtomicAside {
 		this.#isTrying = true;
 		let tookMs = 0;
 		for (let failures = 0; this.messages.length > 0; failures++) {
-			const pauseMs = Math.max(fullJitter(failures, RETRY, random), tookMs / MOST_OF_TIME - tookMs);
+			const pauseMs = Math.max(fullJitter(failures, DATABASE_RETRY, random), tookMs / MOST_OF_TIME - tookMs);
 			await clock.sleep(Math.min(pauseMs, this.#untilOverMs()), ended).catch(() => {});
 			if (ended.aborted) return;
 			const startedAt = clock.monotonic();
@@ -154,8 +153,9 @@ export class AtomicAside {
 	}
 
 	/**
-	 * Tries the messages whose time is over; otherwise those that only others keep from being written, and some of the rest. If that changed
-	 * nothing and nothing else can change it, refuses the first of these. True if a message was written or refused.
+	 * Tries the messages whose time is over; otherwise those that only others keep from being written, and some of the rest. If that wrote
+	 * none, and nothing else can help, refuses the first of those that only others keep from being written. True if a message was written or
+	 * refused.
 	 */
 	async #tryThem(): Promise<boolean> {
 		const before = this.messages;
@@ -163,7 +163,7 @@ export class AtomicAside {
 		const behind = before.filter((message) => this.#isBehind(message)).sort(byOffset);
 		const budget = { failures: over.length > 0 ? Number.POSITIVE_INFINITY : MOST_FAILURES };
 		const [first] = behind;
-		const mayChange = first === undefined || this.#mayOthers(first);
+		const mayChange = first === undefined || this.#mayOthersBeWritten(first);
 		await this.#tryRun(over.length > 0 ? over.sort(byOffset) : this.#front(behind), budget);
 		const isTried = over.length === 0 && budget.failures < MOST_FAILURES;
 		const ofBehind = new Set(behind);
@@ -171,7 +171,7 @@ export class AtomicAside {
 		if (over.length === 0 && !this.#parts.ended.aborted) await this.#tryRun(this.#front(others).sort(byOffset), budget);
 		if (this.#parts.ended.aborted) return false;
 		const hasMoved = before.some((message) => !this.#waiting.has(message));
-		if (hasMoved || !first || mayChange || !isTried || !this.#isBehind(first) || this.#mayOthers(first)) return hasMoved;
+		if (hasMoved || !first || mayChange || !isTried || !this.#isBehind(first) || this.#mayOthersBeWritten(first)) return hasMoved;
 		this.#refuseAsIs(first);
 		return true;
 	}
@@ -230,13 +230,12 @@ export class AtomicAside {
 	#refusalOf({ problem, table }: NotWritten): string {
 		const waitMs = this.#parts.waits.get(table);
 		if (problem.fault === "row") return problem.message;
-		if (problem.code === MISSING_PARENT && waitMs !== undefined)
-			return `${problem.message}; the row that it refers to did not come within ${waitMs} ms`;
-		return `${problem.message}; also after everything earlier of its partition was written`;
+		if (problem.code === MISSING_PARENT && waitMs !== undefined) return withoutParent(problem.message, waitMs);
+		return stillRefused(problem.message);
 	}
 
 	/** True if it waits for something that may pass, or for a parent that still has time. */
-	#mayGoIn(message: AtomicMessage): boolean {
+	#mayBeWritten(message: AtomicMessage): boolean {
 		const waiting = this.#waiting.get(message);
 		if (!waiting) return false;
 		const { fault } = waiting.not.problem;
@@ -250,9 +249,9 @@ export class AtomicAside {
 	}
 
 	/** True if other rows of its partition may still be written. */
-	#mayOthers(message: AtomicMessage): boolean {
+	#mayOthersBeWritten(message: AtomicMessage): boolean {
 		const { place, isElsewhere } = this.#parts;
-		return this.messages.some((each) => each !== message && this.#mayGoIn(each)) || isElsewhere(place, message.since);
+		return this.messages.some((each) => each !== message && this.#mayBeWritten(each)) || isElsewhere(place, message.since);
 	}
 
 	#isAwaiting({ not: { problem, table } }: Waiting): boolean {

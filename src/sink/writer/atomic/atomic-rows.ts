@@ -15,6 +15,7 @@ import type { Submission } from "../pending-blocks.ts";
 import type { StuckSearch } from "../refused/row-isolation.ts";
 import { isToBeSearched } from "../refused/row-search.ts";
 import type { RowWriter } from "../row-writer.ts";
+import type { RowFigures } from "../sql/pending-rows.ts";
 import type { TogetherWriter } from "../together-writer.ts";
 import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
 import type { Writing } from "../writing.ts";
@@ -82,7 +83,7 @@ export class AtomicRows {
 	}
 
 	/** Rows and bytes that wait, and since when; `since` is monotonic. */
-	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
+	get figures(): RowFigures {
 		return sizeOf([...this.#rooms.values()].flatMap(({ queue, aside }) => [...waitedFor(queue), ...aside.messages]));
 	}
 

@@ -7,7 +7,7 @@
 import type { RowBlock, TableLayout } from "../../../core/rows/rows.ts";
 import type { SqlProblem } from "../../database/sql-faults.ts";
 import { type BlockOwner, pendingRowsOf, type Submission } from "../pending-blocks.ts";
-import { chainOf, type PendingRow, PendingRows } from "../sql/pending-rows.ts";
+import { chainOf, type PendingRow, PendingRows, type RowFigures } from "../sql/pending-rows.ts";
 import type { TogetherStatement } from "../together-writer.ts";
 
 /** A row and its table. */
@@ -89,11 +89,7 @@ export function isDefinite({ fault }: SqlProblem): boolean {
 }
 
 /** Rows and bytes of messages, including superseded ones. */
-export function sizeOf(messages: Iterable<AtomicMessage>): {
-	readonly rows: number;
-	readonly bytes: number;
-	readonly since: number | null;
-} {
+export function sizeOf(messages: Iterable<AtomicMessage>): RowFigures {
 	const size = { rows: 0, bytes: 0, since: null as number | null };
 	for (const { rows, bytes, since } of messages) {
 		size.rows += rows.length;

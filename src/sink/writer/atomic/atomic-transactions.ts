@@ -6,6 +6,8 @@
  */
 
 import type { SqlProblem } from "../../database/sql-faults.ts";
+import { MISSING_PARENT } from "../../database/sqlstate-names.ts";
+import { SEARCH_LIMITS } from "../refused/row-search.ts";
 import type { NotTogether, TogetherStatement, TogetherTry, TogetherWriter } from "../together-writer.ts";
 import type { StatementSize } from "../tuning/statement-size.ts";
 import { type AtomicMessage, isDefinite, type RunForm, type RunParts, rowAt, sizeOf, statementsOf } from "./atomic-run.ts";
@@ -38,9 +40,6 @@ export interface NotWritten {
 type Timed = Pick<TogetherTry, "limits" | "settling">;
 
 const TRIGGER = "linger";
-/** Limits during a search: while a statement waits for a lock, it holds the locks of all rows before. */
-const SEARCH_LIMITS = { lockTimeoutMs: 200 };
-
 /** Tries one transaction with the rows of some messages, in several orders. One per writer. */
 export class AtomicTransactions {
 	readonly #parts: AtomicTransactionsParts;
@@ -80,7 +79,7 @@ export class AtomicTransactions {
 				return null;
 			}
 			const table = statements[not.statement]?.table as string;
-			const isChildFirst = not.problem.code === "23503" && statements.slice(not.statement + 1).some((each) => each.table !== table);
+			const isChildFirst = not.problem.code === MISSING_PARENT && statements.slice(not.statement + 1).some((each) => each.table !== table);
 			if (isChildFirst && mostMoves-- > 0) order = [...order.filter((each) => each !== table), table];
 			else if (not.problem.fault === "order" && form === "by-id" && run.length > 1) form = "in-order";
 			else return notWritten(run, statements, not);

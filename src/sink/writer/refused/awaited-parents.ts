@@ -1,26 +1,28 @@
 /**
  * Rows whose parent (the row that a foreign key refers to) comes from another partition or topic, in tables that say how long to wait for
- * it (`references`). Passes over their own partition did not help. They are tried again with growing pauses, until they are written, or
- * their time is over and they are refused. Rows of their partition that are refused meanwhile wait with them, because the first may be
- * waiting for those. Nothing else waits: other rows are written, a newer row of the same id replaces the older one, and a drain leaves them
- * to the successor.
+ * it (`references`). Trying them after everything earlier of their own partition did not help. They are tried again with growing pauses,
+ * until they are written, or their time is over and they are refused. Rows of their partition that can't be written meanwhile wait with
+ * them, because the first may be waiting for those. Nothing else waits: other rows are written, a newer row of the same id replaces the
+ * older one, and a drain leaves them to the successor.
  *
  *    waiting (growing pause) -> tried -> written, refused, given back | waiting -> (time is over) refused
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
-import { fullJitter } from "../../../core/back-off.ts";
+import { DATABASE_RETRY, fullJitter } from "../../../core/back-off.ts";
 import type { Clock } from "../../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../../core/messages/message.ts";
 import type { Random } from "../../../core/random.ts";
 import type { AwaitedFact } from "../../../core/rows/waiting-rows.ts";
 import type { SqlProblem } from "../../database/sql-faults.ts";
+import { MISSING_PARENT } from "../../database/sqlstate-names.ts";
 import type { WritingPlace } from "../lane.ts";
 import type { RowWriter } from "../row-writer.ts";
-import type { PendingRow } from "../sql/pending-rows.ts";
+import type { PendingRow, RowFigures } from "../sql/pending-rows.ts";
 import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
 import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
-import type { RefusedRow } from "./row-isolation.ts";
+import { withoutParent } from "./refusal-words.ts";
+import { rowsOf } from "./row-isolation.ts";
 
 /** What it needs from the writer. */
 export interface AwaitedParentsParts {
@@ -28,7 +30,7 @@ export interface AwaitedParentsParts {
 	readonly waits: ReadonlyMap<string, number>;
 	/** By table. */
 	readonly writers: ReadonlyMap<string, RowWriter>;
-	/** Takes back rows that failed for another reason, or that have nobody left to wait for: the held rows try them again. */
+	/** Takes back rows that failed for another reason, or that wait for no parent any more: the held rows try them again. */
 	readonly giveBack: (rows: readonly HeldRow[]) => void;
 	/** Called after each attempt. */
 	readonly tried: () => void;
@@ -45,8 +47,6 @@ interface Room {
 	next: HeldRow | null;
 }
 
-const MISSING_PARENT = "23503";
-const RETRY = { minMs: 100, maxMs: 5_000 };
 /** Maximum rows per attempt that are found one by one to lack a parent: each costs two statements. */
 const MOST_MISSING = 8;
 /** Maximum rows whose time is over, and maximum statements, per attempt: the partition's other work shares the connections. */
@@ -73,7 +73,7 @@ export class AwaitedParents {
 	}
 
 	/** Rows and bytes that wait, and since when; `since` is monotonic. */
-	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
+	get figures(): RowFigures {
 		return figuresOf([...this.#rooms.values()].flatMap(({ rows }) => rows.rows));
 	}
 
@@ -124,7 +124,7 @@ export class AwaitedParents {
 		const { clock, random, ended, tried, giveBack } = this.#parts;
 		let tookMs = 0;
 		for (let failures = 1; room.rows.rows.some((row) => this.#isWaiting(row)); failures++) {
-			const pauseMs = Math.max(fullJitter(failures, RETRY, random), tookMs / MOST_OF_TIME - tookMs);
+			const pauseMs = Math.max(fullJitter(failures, DATABASE_RETRY, random), tookMs / MOST_OF_TIME - tookMs);
 			await clock.sleep(Math.min(pauseMs, this.#untilOverMs(room)), ended).catch(() => {});
 			if (ended.aborted) return;
 			const startedAt = clock.monotonic();
@@ -146,7 +146,8 @@ export class AwaitedParents {
 	}
 
 	/**
-	 * One attempt: with the rows whose time is over, which are then refused, or with some of the others. True if some rows no longer wait.
+	 * One attempt: with the rows whose time is over, of which those that still fail are refused; or else with some of the others. True if
+	 * some rows no longer wait.
 	 */
 	async #try(room: Room): Promise<boolean> {
 		const over = room.rows.rows.filter((row) => this.#leftOf(row) <= 0).slice(0, MOST_OVER);
@@ -216,8 +217,7 @@ export class AwaitedParents {
 		room.rows.remove(each);
 		const { table, row, problem, trigger } = each;
 		const waitMs = this.#parts.waits.get(table) as number;
-		const message = `${problem.message}; the row that it refers to did not come within ${waitMs} ms`;
-		const told: SqlProblem = { ...problem, message };
+		const told: SqlProblem = { ...problem, message: withoutParent(problem.message, waitMs) };
 		this.#parts.writers.get(table)?.refuse([{ row, problem: told }], trigger);
 	}
 
@@ -242,8 +242,4 @@ export class AwaitedParents {
 		}
 		return [...facts.values()];
 	}
-}
-
-function rowsOf(refused: readonly RefusedRow[]): PendingRow[] {
-	return refused.map(({ row }) => row);
 }

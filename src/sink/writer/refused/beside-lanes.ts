@@ -16,7 +16,7 @@ import type { BatchLimits, WritingPlace } from "../lane.ts";
 import type { HeldFrom } from "../lane-writer.ts";
 import type { Submission } from "../pending-blocks.ts";
 import type { RowWriter } from "../row-writer.ts";
-import type { PendingRow } from "../sql/pending-rows.ts";
+import type { PendingRow, RowFigures } from "../sql/pending-rows.ts";
 import { TogetherWriter } from "../together-writer.ts";
 import type { Writing } from "../writing.ts";
 import { AwaitedParents } from "./awaited-parents.ts";
@@ -98,7 +98,7 @@ export class BesideLanes {
 	}
 
 	/** Rows, bytes and age of each kind, including superseded rows; `since` is monotonic. */
-	get figures(): readonly { readonly rows: number; readonly bytes: number; readonly since: number | null }[] {
+	get figures(): readonly RowFigures[] {
 		const kinds = [this.#held, this.#stuck, this.#awaited, ...(this.#atomic ? [this.#atomic] : [])];
 		return kinds.map(({ figures }) => figures);
 	}

@@ -7,7 +7,7 @@
 
 import type { SqlProblem } from "../../database/sql-faults.ts";
 import type { Trigger } from "../lane.ts";
-import { chainOf, type PendingRow } from "../sql/pending-rows.ts";
+import { chainOf, type PendingRow, type RowFigures } from "../sql/pending-rows.ts";
 
 /** A held row. */
 export interface HeldRow {
@@ -69,7 +69,7 @@ export class HeldPartition {
 }
 
 /** How many rows wait including superseded ones, their bytes, and when the oldest arrived. */
-export function figuresOf(rows: Iterable<HeldRow>): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
+export function figuresOf(rows: Iterable<HeldRow>): RowFigures {
 	const figures = { rows: 0, bytes: 0, since: null as number | null };
 	for (const { row, since } of rows) {
 		figures.since = Math.min(figures.since ?? since, since);

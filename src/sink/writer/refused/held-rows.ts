@@ -16,11 +16,12 @@ import type { WritingPlace } from "../lane.ts";
 import type { HeldFrom } from "../lane-writer.ts";
 import type { Submission } from "../pending-blocks.ts";
 import { type RowWriter, unsettledOf } from "../row-writer.ts";
-import { chainOf, type PendingRow, PendingRows } from "../sql/pending-rows.ts";
+import { chainOf, type PendingRow, PendingRows, type RowFigures } from "../sql/pending-rows.ts";
 import type { TogetherWriter } from "../together-writer.ts";
 import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
 import type { AwaitedParents } from "./awaited-parents.ts";
 import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
+import { stillRefused } from "./refusal-words.ts";
 import { stepAside } from "./step-aside.ts";
 
 /** What it needs from the writer. */
@@ -73,7 +74,7 @@ export class HeldRows {
 	}
 
 	/** Rows and bytes that wait, including superseded versions. */
-	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
+	get figures(): RowFigures {
 		const all = [...this.#waiting.values()];
 		let { rows, bytes, since } = figuresOf(all.flatMap((waiting) => waiting.held.rows));
 		for (const { place } of all) {
@@ -209,7 +210,7 @@ export class HeldRows {
 		return refused;
 	}
 
-	/** Writes rows that need each other's values by way of empty rows, if the log did not lead around the circle. True if that worked. */
+	/** Writes rows that need each other's values, by writing some of them without values first (step-aside.ts). True if that worked. */
 	async #stepAside(waiting: Waiting): Promise<boolean> {
 		const { held } = waiting;
 		const { writers, together } = this.#parts;
@@ -255,7 +256,7 @@ const UNIQUE = new Set(["23505", "23P01"]);
 /** The fault of a row that still fails after everything earlier of its partition. */
 function refusalOf({ table, problem }: HeldRow, refused: readonly HeldRow[]): string {
 	const { message, constraint, code } = problem;
-	const tried = `${message}; also after everything earlier of its partition was written`;
+	const tried = stillRefused(message);
 	const others = refused.filter((each) => each.table === table && each.problem.constraint === constraint).length - 1;
 	if (!UNIQUE.has(code) || others === 0) return tried;
 	return `${tried}, with ${others} more rows: if rows exchange their values, the constraint must be deferrable`;

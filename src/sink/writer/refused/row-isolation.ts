@@ -33,6 +33,11 @@ export interface RefusedRow {
 	readonly problem: SqlProblem;
 }
 
+/** The rows alone. */
+export function rowsOf(refused: readonly RefusedRow[]): PendingRow[] {
+	return refused.map(({ row }) => row);
+}
+
 /** The target of rows: a table, and its statement, which writes by id or in the given order. */
 export interface RowTarget {
 	readonly database: Pick<Database, "query">;

@@ -6,6 +6,7 @@
  */
 
 import type { SqlProblem } from "../../database/sql-faults.ts";
+import { LOCKED } from "../../database/sqlstate-names.ts";
 import type { PendingRow } from "../sql/pending-rows.ts";
 import { type AskLockHolders, describeHolders, type LockHolder } from "./lock-holders.ts";
 import type { StuckSearch, WriteResult } from "./row-isolation.ts";
@@ -14,11 +15,12 @@ import type { StuckSearch, WriteResult } from "./row-isolation.ts";
 const FEW = 3;
 /** Failures in a row before a search: a second attempt often succeeds. */
 const FAILURES_UNTIL_SEARCH = 2;
-/** SQLSTATE: the statement waited for a lock as long as a batch may. */
-const LOCKED = "55P03";
 const LOCKED_UNTIL_SEARCH = 1;
 /** Maximum failing statements of one search: each may wait for a lock, and keeps a connection. */
 const MOST_FAILURES = 24;
+
+/** Limits of a statement during a search: while it waits for a lock, it holds the locks of all rows before. */
+export const SEARCH_LIMITS = { lockTimeoutMs: 200 };
 
 /** Decides when rows that still fail are split to find the one at fault. One per task. */
 export class RowSearch {

@@ -12,10 +12,11 @@ import { partitionName, type TopicPartition } from "../../../core/messages/messa
 import type { Random } from "../../../core/random.ts";
 import type { StuckFact } from "../../../core/rows/waiting-rows.ts";
 import { hintFor, type SqlProblem } from "../../database/sql-faults.ts";
+import { LOCKED } from "../../database/sqlstate-names.ts";
 import type { WritingPlace } from "../lane.ts";
 import type { HeldFrom } from "../lane-writer.ts";
 import { type RowWriter, unsettledOf } from "../row-writer.ts";
-import { type PendingRow, PendingRows } from "../sql/pending-rows.ts";
+import { type PendingRow, PendingRows, type RowFigures } from "../sql/pending-rows.ts";
 import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
 import type { Writing } from "../writing.ts";
 import { withHolders } from "./row-search.ts";
@@ -61,7 +62,7 @@ export class StuckRows {
 	}
 
 	/** Rows and bytes that wait, including superseded versions; `since` is monotonic. */
-	get figures(): { readonly rows: number; readonly bytes: number; readonly since: number | null } {
+	get figures(): RowFigures {
 		const figures = { rows: 0, bytes: 0, since: null as number | null };
 		for (const { table } of this.#rooms.values()) {
 			for (const { id, bytes } of table.rows) {
@@ -144,7 +145,7 @@ export class StuckRows {
 			search: { failures: MOST_FAILURES, alone: 0, answered: 1 },
 			settling: ({ stuck, left }) => table.left([...stuck.map(({ row }) => row), ...left]),
 		});
-		const [{ result }, holders] = await Promise.all([trying, problem.code === "55P03" ? writing.holders() : []]);
+		const [{ result }, holders] = await Promise.all([trying, problem.code === LOCKED ? writing.holders() : []]);
 		if (ended.aborted) return false;
 		for (const { id } of result.left) table.met(id, (known.get(id) as KnownStuck).problem);
 		for (const { row, problem: met } of result.stuck) table.met(row.id, withHolders(met, holders, name));

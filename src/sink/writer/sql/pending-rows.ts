@@ -9,6 +9,13 @@ import type { UpsertRow } from "./row-parameters.ts";
 import { compareVersions, type RowVersion } from "./row-version.ts";
 import { SupersededRows } from "./superseded-rows.ts";
 
+/** Rows that wait, including superseded ones. `since`: when the oldest arrived (monotonic); null if there are none. */
+export interface RowFigures {
+	readonly rows: number;
+	readonly bytes: number;
+	readonly since: number | null;
+}
+
 /** Gets a row's result: a submission of a partition worker. */
 export interface RowOwner {
 	/** True once nobody listens any more: messages without a reported result are delivered again, to somebody else. */
@@ -33,8 +40,6 @@ export interface PendingRow extends UpsertRow, RowVersion {
 export class PendingRows {
 	readonly #strategy: VersionStrategy;
 	#newest = new Map<string, PendingRow>();
-	#bytes = 0;
-	#waiting = 0;
 
 	constructor(layout: TableLayout) {
 		this.#strategy = layout.version;
@@ -43,15 +48,6 @@ export class PendingRows {
 	/** Rows that would go to the server: one per id. */
 	get size(): number {
 		return this.#newest.size;
-	}
-
-	/** All rows, including coalesced ones. */
-	get rows(): number {
-		return this.#waiting;
-	}
-
-	get bytes(): number {
-		return this.#bytes;
 	}
 
 	/** Adds a row. Of equal versions (several rows of one id in one message) the last counts. */
@@ -74,9 +70,7 @@ export class PendingRows {
 			taken.push(row);
 			bytes += row.bytes;
 			this.#newest.delete(id);
-			this.#waiting -= countOf(row);
 		}
-		this.#bytes -= bytes;
 		return taken.sort((left, right) => left.order - right.order);
 	}
 
@@ -88,25 +82,19 @@ export class PendingRows {
 			if (!row) continue;
 			taken.push(row);
 			this.#newest.delete(id);
-			this.#bytes -= row.bytes;
-			this.#waiting -= countOf(row);
 		}
 		return taken;
 	}
 
-	/** All rows, in no order. */
+	/** All rows, in any order. */
 	*[Symbol.iterator](): Iterator<PendingRow> {
 		for (const newest of this.#newest.values()) yield* chainOf(newest);
 	}
 
 	#place(row: PendingRow, isNewerThan: (present: PendingRow) => boolean): void {
 		const present = this.#newest.get(row.id);
-		const before = countOf(present);
 		const newest = !present ? row : isNewerThan(present) ? this.#behind(row, present) : this.#behind(present, row);
 		if (newest !== present) this.#newest.set(row.id, newest);
-		this.#bytes += newest.bytes - (present?.bytes ?? 0);
-		// `row` counts as part of the row that it was put behind.
-		this.#waiting += countOf(newest) - before;
 	}
 
 	/** Returns `newest` with `other` and everything superseded by `other` behind it. */
@@ -123,12 +111,8 @@ export class PendingRows {
 	}
 }
 
-/** A row and everything it supersedes; the others in no order. */
+/** A row, and everything it supersedes in any order. */
 export function* chainOf(row: PendingRow): Generator<PendingRow> {
 	yield row;
 	if (row.superseded) yield* row.superseded;
-}
-
-function countOf(row: PendingRow | undefined): number {
-	return row ? 1 + (row.superseded?.length ?? 0) : 0;
 }

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { StatementSlots } from "../../../../src/sink/writer/statement-slots.ts";
-import { settle } from "../../../support/fakes/manual-clock.ts";
+import { Semaphore } from "../../../src/core/waiting/semaphore.ts";
+import { settle } from "../../support/fakes/manual-clock.ts";
 
-describe("the slots of statements", () => {
-	it("let as many run as there are connections, and the others in their order", async () => {
-		const slots = new StatementSlots(2);
+describe("a semaphore", () => {
+	it("lets as many run as it has places, and the others in their order", async () => {
+		const places = new Semaphore(2);
 		const begun: string[] = [];
 		const ends = new Map<string, () => void>();
 		const runs = ["a", "b", "c", "d"].map((name) =>
-			slots.run(() => {
+			places.run(() => {
 				begun.push(name);
 				return new Promise<string>((resolve) => ends.set(name, () => resolve(name)));
 			}),
@@ -25,13 +25,13 @@ describe("the slots of statements", () => {
 		expect(await Promise.all(runs)).toEqual(["a", "b", "c", "d"]);
 	});
 
-	it("are given back by a statement that fails, also before it is sent", async () => {
-		const slots = new StatementSlots(1);
-		await expect(slots.run(() => Promise.reject(new Error("away")))).rejects.toThrow("away");
-		const thrown = slots.run(() => {
+	it("gives the place of work that fails to the next, also if the work throws at once", async () => {
+		const places = new Semaphore(1);
+		await expect(places.run(() => Promise.reject(new Error("away")))).rejects.toThrow("away");
+		const thrown = places.run(() => {
 			throw new Error("no");
 		});
 		await expect(thrown).rejects.toThrow("no");
-		expect(await slots.run(async () => "next")).toBe("next");
+		expect(await places.run(async () => "next")).toBe("next");
 	});
 });
