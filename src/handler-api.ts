@@ -3,7 +3,7 @@
  * Stands alone: nothing of the daemon is imported here.
  */
 
-/** A message as Kaffe's map has it. Keys and values are copies of the worker thread's own. */
+/** A message, with the fields of Kaffe's message map. Key and value are copies that belong to the handler's thread. */
 export interface Message {
 	readonly topic: string;
 	readonly partition: number;

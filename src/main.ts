@@ -13,11 +13,11 @@ let exitCode: number = exitCodes.done;
 const context = processContext(packageVersion, interrupted.signal, (code) => {
 	exitCode = code;
 });
-// The reader of a pipe may go (`| head`), and so may the terminal: not an error of ours.
+// The reader of a pipe (`| head`) or the terminal may go away: not an error of ours.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
 listenToSignals(process, interrupted, () => performance.now());
-// The timers of clock, client and thread pool hold no process: Node would end one that waits for nothing else.
+// Keeps the process alive: the timers of clock, client and thread pool don't.
 setInterval(() => {}, 3_600_000);
 const code = await runProgram(process.argv.slice(2), context);
 await leave(code === exitCodes.done ? exitCode : code, context);

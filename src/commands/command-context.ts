@@ -5,7 +5,7 @@ import { type Clock, systemClock } from "../core/clock.ts";
 import type { ExitCode } from "../core/errors.ts";
 import { visibleText } from "../core/text/visible-text.ts";
 
-/** Streams, environment, and how to end. A command resolves to its exit code by `exit`. */
+/** Streams, environment, and how to end. A command sets its exit code by `exit`. */
 export interface CommandContext {
 	readonly environment: Environment;
 	readonly cwd: string;
@@ -13,7 +13,7 @@ export interface CommandContext {
 	readonly stdout: Writable & { readonly isTTY?: boolean };
 	readonly stderr: Writable & { readonly isTTY?: boolean };
 	readonly clock: Clock;
-	/** Of PocKaffe, from package.json. */
+	/** PocKaffe's version, from package.json. */
 	readonly version: string;
 	/** Aborted by SIGINT and SIGTERM; for commands that follow something. */
 	readonly interrupted: AbortSignal;
@@ -21,7 +21,7 @@ export interface CommandContext {
 	exit(code: ExitCode): void;
 }
 
-/** The real process; commands that want `interrupted` connect it to signals. */
+/** The context of the real process. The caller connects `interrupted` to signals. */
 export function processContext(version: string, interrupted: AbortSignal, exit: (code: ExitCode) => void): CommandContext {
 	const { env: environment, stdin, stdout, stderr } = process;
 	return { environment, cwd: process.cwd(), stdin, stdout, stderr, clock: systemClock, version, interrupted, exit };

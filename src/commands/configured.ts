@@ -16,9 +16,9 @@ export function configOf(command: Command, { environment, cwd }: CommandContext,
 }
 
 /**
- * The same. While an embedded daemon of this very file runs in this folder, that daemon is meant, and what it replaces may name variables
- * that are not set. If a broker or a database is named all the same, nothing may be missing: a log-in or TLS that is left out would be left
- * out of a real connection.
+ * As `configOf`, but an embedded daemon of the same file that runs in this folder is meant first. Then the settings that it replaces may
+ * name variables that are not set. If a broker or a database is configured nevertheless, every variable must be set: otherwise a real
+ * connection would be made without its log-in or TLS.
  */
 export async function configHere(command: Command, context: CommandContext): Promise<LoadedConfig> {
 	const embedded = await readEmbeddedFile(context.cwd);

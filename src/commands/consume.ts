@@ -22,9 +22,7 @@ export interface ConsumeOptions {
 
 const TIMEOUT_MS = 10_000;
 const POLL = { count: 500, timeoutMs: 50 };
-/**
- * Time between two commits. Each costs a round trip, and limits what a kill would print again. Only the last one, at the end, is awaited.
- */
+/** Time between two commits. Each costs a round trip, and limits what is printed again after a kill. Only the last one is awaited. */
 const COMMIT_EVERY_MS = 1_000;
 const regrouping: readonly number[] = [kafkaErrors.illegalGeneration, kafkaErrors.unknownMember, kafkaErrors.rebalanceInProgress];
 const fatalCodes: readonly number[] = [
@@ -129,7 +127,7 @@ export class Follower {
 		await this.#commitRest();
 	}
 
-	/** Consumes; returns nothing if the client fails, which tries again by itself. */
+	/** Consumes. Returns nothing if the client fails with an error after which it tries again by itself. */
 	async #consume(count: number): Promise<readonly ReceivedMessage[]> {
 		try {
 			const { messages, ends } = await this.#client.consume(count, POLL.timeoutMs);
@@ -169,7 +167,7 @@ export class Follower {
 		}
 	}
 
-	/** The result of a commit arrives with later polls: one is under way at a time. Throws the last one's failure. */
+	/** Starts a commit if it is due and none is under way: its result arrives with later polls. Throws if the last one failed. */
 	#commitNowAndThen(): void {
 		if (this.#failure !== null) throw this.#failure;
 		const now = this.#context.clock.monotonic();
@@ -194,7 +192,7 @@ export class Follower {
 			});
 	}
 
-	/** Commits everything printed. Messages of these polls are not printed, and stay uncommitted. */
+	/** Commits everything printed. Messages that arrive meanwhile are neither printed nor committed. */
 	async #commitRest(): Promise<void> {
 		for (let isLast = false; ; isLast = true) {
 			while (this.#underway !== null) await this.#client.serveEvents();

@@ -35,7 +35,7 @@ export async function daemonAt(url: string | undefined, command: Command, contex
 	return await daemonOfGroup(wanted ?? config.kafka.group, configured, token, context);
 }
 
-/** If no group is configured, any daemon will do. If none answers, the client of the configured address reports it. */
+/** If no group is configured, any daemon will do. If none answers, throws the error of the configured address. */
 async function daemonOfGroup(group: string, configured: string, token: string, { cwd }: CommandContext): Promise<DaemonClient> {
 	const isMeant = (theirs: string | null) => theirs !== null && (group === "" || theirs === group);
 	const first = clientOf(configured, token);
@@ -53,7 +53,7 @@ async function daemonOfGroup(group: string, configured: string, token: string, {
 	throw second.trouble;
 }
 
-/** The daemon's group; null if it doesn't say, and why. */
+/** Asks for the daemon's group; null if it doesn't say. `trouble` says why. */
 async function groupAt(client: DaemonClient): Promise<{ client: DaemonClient; group: string | null; trouble: unknown }> {
 	try {
 		const status = (await client.ask("GET", "/status")) as { group?: unknown } | null;

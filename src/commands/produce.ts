@@ -1,4 +1,4 @@
-/** `produce`: a record per line of standard input, each awaited, so that what is printed is stored. */
+/** `produce`: a record per line of standard input. Each is awaited: what is printed is stored. */
 import type { Command } from "commander";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { readLines } from "../core/text/lines.ts";
@@ -37,7 +37,7 @@ async function produceLines(
 	let line = 0;
 	for await (const read of readLines(context.stdin)) {
 		line++;
-		// A file from Windows.
+		// Lines of a Windows file end in \r\n.
 		const text = read.endsWith("\r") ? read.slice(0, -1) : read;
 		const value = options.null && text === "" ? null : text;
 		const where = options.partition === undefined ? {} : { partition: options.partition };

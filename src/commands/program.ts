@@ -57,7 +57,7 @@ export async function runProgram(args: readonly string[], context: CommandContex
 	}
 }
 
-/** The options' help. Help is written synchronously, and only this command's loads the schema behind it. */
+/** Loads the help of the options, if the help of `run` is requested: Commander writes help synchronously. */
 async function optionHelp(args: readonly string[]): Promise<() => string> {
 	const isAsked = args.includes("run") && args.some((arg) => ["-h", "--help", "help"].includes(arg));
 	return isAsked ? (await import("../config/schema/describe-options.ts")).renderOptionHelp : () => "";

@@ -25,7 +25,7 @@ import { noteDaemon } from "./process/noted-daemons.ts";
 import { onIgnoredSignals } from "./process/signals.ts";
 import { leaveNow, prepareToLeave } from "./process/way-out.ts";
 
-/** Longest the whole stop may take beyond the drain: a client that hangs while closing must not keep the process. */
+/** Maximum time of a stop beyond the drain: a client that hangs while closing must not keep the process. */
 const STOP_GRACE_MS = 20_000;
 
 /** What the command line says. */
@@ -48,7 +48,7 @@ export async function run({ embedded, leave = false }: RunCommandOptions, comman
 	else await runDaemon(config, context, logger, { leave });
 }
 
-/** `run` is the default: what is no command arrives here. */
+/** `run` is the default command, so a mistyped command arrives here as an argument. */
 function refuseArguments({ args: [first], parent }: Command): void {
 	if (first === undefined) return;
 	const names = (parent?.commands ?? []).map((command) => command.name());
@@ -67,7 +67,7 @@ async function runEmbedded({ config, source }: LoadedConfig, context: CommandCon
 			{},
 			"a Kafka or a database is configured here, too: this run leaves them alone, but the other commands (produce, verify, …) go there and not to this one",
 		);
-	// Before a database is made for nothing.
+	// Checked before a database is created for nothing.
 	await probeAddress(config.http);
 	await using postgres = await EmbeddedPostgres.start({
 		folder: join(cwd, embeddedFolder, "postgres"),

@@ -1,4 +1,4 @@
-/** `schema`: prints the DDL of the configured tables and of our own. */
+/** `schema`: prints the DDL of the configured tables and of PocKaffe's own. */
 import type { Command } from "commander";
 import { tableLayouts } from "../config/table-layouts.ts";
 import { startsDdl, startTableName } from "../sink/offsets/start-table.ts";
@@ -19,7 +19,7 @@ export function schema({ json }: SchemaOptions, command: Command, context: Comma
 		statements.push({ table: config.deadLetters.table, sql: deadLetterDdl(config.deadLetters.table) });
 	const { store, table } = config.offsets;
 	if (store === "postgres") statements.push({ table, sql: offsetsDdl(table) });
-	// Every partition's start is noted there, whatever kafka.startFrom says.
+	// Always needed: it has a note for every partition.
 	statements.push({ table: startTableName(table), sql: startsDdl(startTableName(table)) });
 	print(context.stdout, json ? JSON.stringify(statements) : statements.map(({ sql }) => sql).join("\n\n"));
 }

@@ -1,5 +1,4 @@
 /** `topic create` and `topic describe`. */
-
 import type { Command } from "commander";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { counted } from "../core/text/counted.ts";
@@ -10,7 +9,7 @@ import { type CommandContext, print } from "./command-context.ts";
 import { kafkaOf } from "./configured.ts";
 import { textTable } from "./terminal/text-table.ts";
 
-/** What the mock cluster gives every topic. */
+/** Partitions of every topic of the mock cluster. */
 const EMBEDDED_PARTITIONS = 4;
 
 /** Options of `create`. */

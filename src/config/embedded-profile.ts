@@ -6,7 +6,7 @@ import { remove } from "./schema/remaining.ts";
 import { configSchema } from "./schema/schema.ts";
 import { passwordsIn } from "./secrets.ts";
 
-/** What an embedded run replaces by its own. `database.connections` stays. */
+/** Keys that an embedded run replaces by its own values. `database.connections` stays. */
 const replaced: readonly (readonly string[])[] = [
 	["kafka", "brokers"],
 	["kafka", "tls"],
@@ -16,7 +16,7 @@ const replaced: readonly (readonly string[])[] = [
 	...Object.keys(configSchema.shape.database.unwrap().shape).flatMap((key) => (key === "connections" ? [] : [["database", key]])),
 ];
 
-/** Takes out of `written` what an embedded run replaces and what names a variable that is not set. Returns the problems that are left. */
+/** Removes from `written` the replaced keys that name variables which are not set. Returns the problems that are left. */
 export function withoutReplaced(written: unknown, unset: readonly Problem[]): Problem[] {
 	const isPartOf = (path: readonly (string | number)[], whole: readonly string[]) => whole.every((key, index) => path[index] === key);
 	return unset.filter(({ path }) => {
@@ -26,7 +26,7 @@ export function withoutReplaced(written: unknown, unset: readonly Problem[]): Pr
 	});
 }
 
-/** The mock cluster keeps 5 MiB a partition, so a start may be out of range and must not park. */
+/** The example's values, for keys that are not configured. */
 const profile = {
 	group: "pockaffe-example",
 	topics: ["events"],
@@ -58,6 +58,7 @@ export function withEmbeddedProfile(config: Config, addresses: { brokers: readon
 			brokers: addresses.brokers,
 			group: kafka.group || profile.group,
 			topics: kafka.topics.length > 0 ? kafka.topics : profile.topics,
+			// The mock cluster keeps 5 MiB per partition: a start is often out of range, and must not park.
 			onOffsetOutOfRange: "earliest",
 		},
 		handler: { ...handler, module: handler.module || profile.module },

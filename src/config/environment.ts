@@ -1,10 +1,9 @@
 /**
- * The environment's two ways into the configuration: `${NAME}` in the file's texts, and `POCKAFFE_…` variables over its keys. Pure.
- * Substitution happens in parsed scalars, never in YAML text, so that no value can change the file's structure.
+ * The environment enters the configuration in two ways: `${NAME}` in the file's texts, and `POCKAFFE_…` variables that override its keys.
+ * Pure. Parsed scalars are substituted, never YAML text, so that no value can change the file's structure.
  */
 import { DEEPEST, isDeeperThan } from "../core/text/nesting.ts";
-import type { Problem } from "./schema/problems.ts";
-import { nearest } from "./schema/problems.ts";
+import { nearest, type Problem } from "./schema/problems.ts";
 import { configSchema } from "./schema/schema.ts";
 import { type Leaf, leaves } from "./schema/schema-leaves.ts";
 
@@ -32,7 +31,7 @@ export function substitute(value: unknown, environment: Environment, path: (stri
 	return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, substitute(item, environment, [...path, key], problems)]));
 }
 
-/** `value` with the POCKAFFE_ variables applied; `origins` gets the variable of each key. */
+/** Writes the POCKAFFE_ variables into `value`; `origins` gets the variable of each key that has one. */
 export function override(
 	value: Record<string, unknown>,
 	environment: Environment,

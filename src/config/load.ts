@@ -1,6 +1,6 @@
 /**
- * Turns file and environment into one frozen, validated configuration, or one error that lists everything that is wrong. Reads one file and
- * nothing else.
+ * Turns file and environment into one frozen, validated configuration, or one error that lists everything that is wrong. Reads that file
+ * and no other.
  */
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
@@ -24,10 +24,7 @@ export interface LoadOptions {
 	readonly file?: string | undefined;
 	readonly environment: Environment;
 	readonly cwd: string;
-	/**
-	 * Where servers are and how to log in is not needed: an embedded run has its own. Such values may name variables that are not set, and
-	 * count as absent then.
-	 */
+	/** True if servers and log-ins are not needed. Then values of theirs that name a variable which is not set count as absent. */
 	readonly withoutServers?: boolean;
 }
 
@@ -121,7 +118,7 @@ function rulesOf(config: Config): Problem[] {
 	return [...brokenRules(config), ...moduleProblems(config)];
 }
 
-/** Broken rules between keys, whatever happens to values that are invalid by themselves. */
+/** Broken rules between the keys whose own values are valid. */
 function rulesOfRemaining(written: unknown): Problem[] {
 	const remaining = remainingOf(configSchema, written);
 	if (!remaining) return [];
@@ -129,7 +126,7 @@ function rulesOfRemaining(written: unknown): Problem[] {
 	return rulesOf(data as Config).filter(({ path }) => !removed.some((gone) => touches(path, gone)));
 }
 
-/** The one name that a JavaScript object does not keep as its own property: a column with this name would be dropped silently. */
+/** Refuses `__proto__`: a JavaScript object does not keep it as a property, so a column with this name would be dropped silently. */
 function unkept(value: unknown, path: readonly (string | number)[]): Problem[] {
 	if (typeof value !== "object" || value === null) return [];
 	return Object.entries(value).flatMap(([key, inner]) => {

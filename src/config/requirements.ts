@@ -40,7 +40,7 @@ export function requireForRun(config: Config, source: string): void {
 	if (missing.length > 0) throw configError(source, missing);
 }
 
-/** The problem that there is no broker, if so. */
+/** The problem of a missing broker; empty if there is one. */
 export function missingBrokers({ kafka }: Pick<Config, "kafka">, source: string): Problem[] {
 	return kafka.brokers.length > 0 ? [] : [{ path: ["kafka", "brokers"], rule: needed(source, "host:port", "POCKAFFE_KAFKA_BROKERS") }];
 }

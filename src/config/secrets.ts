@@ -1,7 +1,4 @@
-/**
- * Knows which values of a configuration are secret: they appear neither in an error about them nor in anything else that the daemon says.
- * Pure.
- */
+/** Which values of a configuration are secret: no error, log or answer may show them. Pure. */
 import type { Config } from "./config.ts";
 import type { Environment } from "./environment.ts";
 

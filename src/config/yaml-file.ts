@@ -36,7 +36,7 @@ const wordsOf: Readonly<Record<string, string>> = {
 	RESOURCE_EXHAUSTION: TOO_DEEP,
 };
 
-/** After a colon the library quotes what it found. */
+/** After a colon the library quotes what it found, which may be a secret. */
 const found = /(?<=\S): .*$/s;
 
 function errorLines(errors: readonly YAMLError[], lines: LineCounter): string[] {

@@ -1,5 +1,5 @@
 /**
- * Who hears what happens in the daemon's parts: metrics and log, readiness, the lag clock, the comparison of handlers' versions, the
+ * Connects those who listen to the daemon's parts: metrics and log, readiness, the lag clock, the comparison of handlers' versions, the
  * daemon's owner. Only `stopRequested` comes back to the daemon.
  */
 import type { Clock } from "../core/clock.ts";
@@ -24,7 +24,7 @@ import type { StopCause } from "./daemon.ts";
 import type { Delivery } from "./delivery.ts";
 import type { DeliveryListener } from "./delivery-parts.ts";
 
-/** What the listeners need. `module` and `makesRows` as the observer has them. */
+/** What the listeners need. `module` and `makesRows`: see DaemonObserverParts. */
 export interface DaemonListenersParts {
 	readonly logger: DaemonLogger;
 	readonly clock: Clock;
@@ -90,7 +90,7 @@ export class DaemonListeners {
 			received: (fact) => {
 				told.received(fact);
 				this.lagClock.received(fact, fact.nextOffset, fact.firstTimestamp);
-				// Read at once, so that it forgets finished messages whether or not anybody scrapes.
+				// Asked each time, not only at a scrape: asking makes it forget finished messages.
 				this.lagClock.oldest(fact, this.#parts.delivery().ledger.of(fact)?.committable ?? 0);
 			},
 		};

@@ -1,4 +1,4 @@
-/** Parts that both a daemon and a replay of dead letters build from a configuration. Wires nothing. */
+/** Builds parts from a configuration, for a daemon and for commands that need the same parts. Wires nothing. */
 import type { Config } from "../config/config.ts";
 import { atomicTables } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
@@ -21,7 +21,7 @@ import type { WriterParts } from "../sink/writer/writer-events.ts";
 import type { WorkerThreadOptions } from "../worker/thread/worker-thread.ts";
 import type { WorkerSettings } from "../worker/worker-parts.ts";
 
-/** The outside world of these parts. */
+/** What these parts need from outside. */
 interface World {
 	readonly config: Config;
 	readonly database: Database;
@@ -45,7 +45,7 @@ export function buildRecords({ config, clock, random }: Pick<World, "config" | "
 	return new RecordProducer({
 		clock,
 		random,
-		// In addition to as many bytes of messages: what a handler makes from a full queue may be as large again.
+		// As many bytes as the queue: what a handler makes from a full queue may be as large.
 		mostBytes: workers.maxQueuedBytes,
 		connect: (reported) => connectRecordClient(kafka, reported),
 		connectSingle: (bytes) => connectSingleRecords(kafka, bytes),
@@ -70,7 +70,7 @@ function withoutSecrets(letters: DeadLetterTarget): DeadLetterTarget {
 	return letters;
 }
 
-/** PocKaffe's own tables. The daemon works without notes, but not with notes that it can't renew. */
+/** PocKaffe's own tables. `isNeeded`: the daemon works without the table of notes, but not with one that it can't write to. */
 export function ownTables({ deadLetters, offsets }: Config): OwnTable[] {
 	return [
 		...(deadLetters.target === "table" ? [{ name: deadLetters.table, isNeeded: true, outdated: outdatedLetterTable }] : []),
@@ -93,8 +93,8 @@ export function threadOptions({ handler, workers, database }: Config, tables: re
 }
 
 /**
- * How many threads that can't be ended may exist. Each attempt at a bad message may leave one behind. With room for two such messages both
- * become dead letters, and the next start does not meet them again. More would fill memory and processors.
+ * Maximum threads that can't be ended. Each attempt at a bad message may leave one behind. There is room for two such messages: both become
+ * dead letters, and the next start does not meet them again. More threads would fill memory and processors.
  */
 export function mostStuckThreads({ maxAttempts }: Pick<Config["handler"], "maxAttempts">): number {
 	return Math.max(4, 2 * maxAttempts);

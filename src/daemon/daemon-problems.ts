@@ -1,4 +1,4 @@
-/** The problems that the daemon's parts have now: the reasons of `/readyz` that are read from their state. Changes nothing. */
+/** The present problems of the daemon's parts: the reasons of `/readyz` that are read from their state. Changes nothing. */
 import { restoredWords } from "../core/offsets/position-note.ts";
 import type { Problem } from "../core/problem.ts";
 import type { ReadinessCode } from "../observe/readiness-codes.ts";

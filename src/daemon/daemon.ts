@@ -12,10 +12,8 @@
  *    ├── stall detector .................. partitions that stand still
  *    └── observer, HTTP server ........... metrics, logs, readiness, status
  *
- * States: starting -> running -> draining -> stopped. Every stop takes the same steps: take no more, drain, flush, commit, leave, end
- * threads, close the database, close HTTP last.
+ * States: starting -> running -> draining -> stopped.
  */
-
 import type { Config } from "../config/config.ts";
 import { tableLayouts } from "../config/table-layouts.ts";
 import type { Clock } from "../core/clock.ts";
@@ -69,7 +67,7 @@ export interface DaemonParts {
 	readonly told?: Partial<Pick<WorkerListener, "deadLettered" | "crashed">>;
 	/** Called with the HTTP address, before anything else is waited for. */
 	readonly listening?: (url: string) => Promise<void>;
-	/** Broker and database are the daemon's own; this is shown wherever somebody looks. */
+	/** True if broker and database are the daemon's own; log, metrics and HTTP say so. */
 	readonly isEmbedded?: boolean;
 }
 
@@ -98,7 +96,7 @@ export class Daemon {
 	readonly #stopping = lifetime();
 	#state: DaemonState = "starting";
 	#http: HttpServer | null = null;
-	/** The server, or what is to become it: a stop in the middle of the start closes it too. */
+	/** The server that is being opened: a stop during the start closes it too. */
 	#opening: Promise<HttpServer> | null = null;
 	#watcher: HandlerWatcher | null = null;
 	#droppedRecords = 0;
@@ -163,7 +161,7 @@ export class Daemon {
 		return this.#http?.url ?? null;
 	}
 
-	/** The handler's version that all partitions run, or else the one on disk at the start. `mixed`: partitions run different ones. */
+	/** The handler's version that all partitions run, else the one on disk at the start. `mixed`: partitions run different versions. */
 	get handler(): { readonly version: string | null; readonly mixed: boolean } {
 		const { only, mixed } = this.#listeners.handlers;
 		return { version: this.parts.config.handler.version || (only ?? this.#handlerVersion), mixed };
@@ -181,8 +179,8 @@ export class Daemon {
 	}
 
 	/**
-	 * Listens, prepares the tables, joins the group. Resolves when the member has subscribed, or when a `stop` came first: then it opens
-	 * nothing more. Rejects (ExitError) for a port in use.
+	 * Listens on HTTP, prepares the tables, joins the group. Resolves when the member has subscribed, or when `stop` is called meanwhile:
+	 * then it opens nothing more. Rejects (ExitError) if the port is in use.
 	 */
 	async start(): Promise<void> {
 		const { config, clock, logger } = this.parts;
@@ -228,7 +226,7 @@ export class Daemon {
 		);
 		this.#problemLog.start();
 		this.#watchHandler();
-		// Beside everything that is waited for: a module that can't be loaded is told also while Kafka and the database are away.
+		// Not awaited: a module that can't be loaded is reported also while Kafka and the database are away.
 		void this.delivery.reserves.begin();
 		await prepareTables({
 			database: this.database,
@@ -325,7 +323,7 @@ export class Daemon {
 			threads: createHandlerThreads({
 				...threadOptions(config, this.layouts),
 				maxThreads: config.workers.maxThreads,
-				// What an incremental rebalance takes away goes to another member.
+				// In an incremental rebalance, what is revoked goes to another member.
 				keepsRevoked: !isIncremental(config.kafka.protocol),
 				clock,
 				stuck: this.stuckThreads,

@@ -22,17 +22,17 @@ export interface DeliveryListener {
 	/** The table of offsets no longer holds what was stored for these partitions. They are dropped, and the group is joined anew. */
 	offsetsDisplaced(partitions: readonly DisplacedOffset[]): void;
 	/**
-	 * The notes of these partitions differ from what was noted last: another member has them, or the database was restored to an earlier
-	 * time. They are dropped, and the group is joined anew: their next start shows which it was.
+	 * The notes of these partitions are not those that were written last: another member has the partitions, or the database was restored to
+	 * an earlier time. They are dropped, and the group is joined anew: their next start shows which it was.
 	 */
 	notesDisplaced(partitions: readonly DisplacedOffset[]): void;
 	/** These topics were deleted, and perhaps created again. The group is joined anew. */
 	logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void;
 	/** Kafka's copy of the table's offsets could not be updated. */
 	mirrorFailed(message: string): void;
-	/** Positions can't be noted, or only some columns of the notes: the daemon works without. */
+	/** Notes can't be written, or only some of their columns: the daemon works without them. */
 	startsNotRecorded(message: string): void;
-	/** It could not be stored yet that a log was deleted. This is retried, and the log's partitions wait. */
+	/** The deletion of a log could not be stored yet. This is retried, and the log's partitions wait. */
 	logsNotForgotten(message: string): void;
 	/** A position was outside its log, and the partition went on elsewhere. */
 	jumped(fact: JumpFact): void;

@@ -45,11 +45,11 @@ import { GivenAway } from "./given-away.ts";
 import { PartitionRequests } from "./partition-requests.ts";
 import { ReserveThreads } from "./reserve-threads.ts";
 
-/** Rights on a topic are tried out after this time without a commit. */
+/** After this time without a commit, the rights on a topic are tried out. */
 const ACCESS_IDLE_MS = 5_000;
 /**
- * Minimum time to leave the group after a drain that took all its time, or the partitions would wait for a session; still within a
- * container's ten seconds.
+ * Minimum time for leaving the group, even if the drain took all of its time: otherwise the partitions wait until the session ends. Drain
+ * and leave together fit into the ten seconds that a container gets.
  */
 const LEAST_LEAVE_MS = 500;
 
@@ -174,7 +174,7 @@ export class Delivery {
 		parts.records.on("changed", () => this.supervisor.nudge());
 	}
 
-	/** Creates PocKaffe's own tables that are missing. Rejects if this should be tried again. */
+	/** Creates those of PocKaffe's own tables that are missing. Rejects if this should be tried again. */
 	async prepare(): Promise<void> {
 		await this.#parts.deadLetters.prepare();
 		await this.#offsetTable?.prepare();
@@ -207,12 +207,12 @@ export class Delivery {
 			...committer.problems,
 			...transactions.problems,
 			...this.#parts.records.problems,
-			...this.#unasked(),
+			...this.#databaseAway(),
 		];
 	}
 
-	/** If no rows come, nothing else notices that the database is away. */
-	#unasked(): Problem<"database">[] {
+	/** A database that is away while no rows come: only the watch of offsets notices it. */
+	#databaseAway(): Problem<"database">[] {
 		const { failing } = this.#offsetWatch;
 		if (failing === null || this.writer.stuck) return [];
 		const problem = problemOf(failing.error);
@@ -221,16 +221,15 @@ export class Delivery {
 		return [{ code: "database", where: null, message, sinceMs: failing.sinceMs }];
 	}
 
-	/** A partition stands still: fetches it anew, or decides about a position outside its log. */
+	/** For a partition that stands still: fetches it anew, or decides about a position outside its log. */
 	fetchAgain(standing: TopicPartition & { readonly position: number }): void {
 		void this.#guard.fetchAgain(standing);
 	}
 
 	/**
-	 * Takes no more, drains, flushes, commits, leaves the group (a static member only with `leave`), ends the threads. `drained` is false if
-	 * the deadline passed or offsets could not be committed. `left` is false if the coordinator didn't confirm the leave by then. `hangs`: a
-	 * client's close is still under way, and the process would wait for it. The database and the dead letters' target stay open: their owner
-	 * closes them.
+	 * Takes no more, drains, flushes, commits, leaves the group (a static member only with `leave`), ends the threads. The database stays
+	 * open: its owner closes it. `drained` is false if the deadline passed or offsets could not be committed; `left`, if the coordinator
+	 * didn't confirm the leave in time. `hangs`: a client is still closing, and the process would wait for it.
 	 */
 	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean; hangs: boolean }> {
 		const { clock, config } = this.#parts;
@@ -252,9 +251,8 @@ export class Delivery {
 	}
 
 	/**
-	 * The partitions' topic was deleted and created again: drops what this member has of them before anything else, because it must not be
-	 * committed for the new log. After joining anew they begin as their notes say. If no id distinguishes the logs, the notes are changed
-	 * first.
+	 * The partitions' topic was deleted, and perhaps created again. First drops what this member has of them, because it must not be committed
+	 * for the new log. After joining anew they begin as their notes say. If no id distinguishes the logs, the notes are changed before that.
 	 */
 	#logsRemade(found: readonly AssignedLog[], what: "made_again" | "deleted"): void {
 		const remade = this.ledger.current(found);
@@ -278,13 +276,13 @@ export class Delivery {
 		}
 	}
 
-	/** This member's knowledge of these partitions is wrong: drops them without a commit, and lets the group assign them anew. */
+	/** What this member knows of these partitions is wrong: drops them without a commit, and lets the group assign them anew. */
 	#giveUp(partitions: readonly TopicPartition[]): void {
 		this.supervisor.assignmentsLost(partitions);
 		this.#rejoin();
 	}
 
-	/** A member that is stopping does not join again, whatever its drain still finds. */
+	/** Joins the group anew, unless the daemon is stopping. */
 	#rejoin(): void {
 		if (!this.#stopping.signal.aborted) this.consumer.rejoin();
 	}
@@ -316,7 +314,7 @@ export class Delivery {
 		});
 	}
 
-	/** Checks at once if an error says that something may be wrong with a topic or a right. */
+	/** It also looks at once if an error says that something may be wrong with a topic or a right. */
 	#buildAccessWatch(): AccessWatch {
 		const { clock, config } = this.#parts;
 		const access = new AccessWatch({

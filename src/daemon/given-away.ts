@@ -1,6 +1,6 @@
 /**
- * Partitions that are given away in order: what is finished is committed, and their notes say that no message is suspected of a death. A
- * partition that comes back as it was left goes on with the thread that it had.
+ * Gives partitions away in order: commits what is finished, and notes that no message is suspected of a death. A partition that comes back
+ * as it was left goes on with the thread that it had.
  */
 import type { Clock } from "../core/clock.ts";
 import { partitionName, type TopicPartition } from "../core/messages/message.ts";
@@ -8,13 +8,10 @@ import { LeftPartitions } from "../kafka/offsets/left-partitions.ts";
 import type { HandKeeper } from "../sink/offsets/hand-keeper.ts";
 import type { Delivery } from "./delivery.ts";
 
-/**
- * Maximum wait, after the commit, for the note that a partition was given away. Without the note the next owner is careful for a while, no
- * more.
- */
+/** Maximum wait, after the commit, for the note. Without it, the next owner is careful for a while; nothing worse happens. */
 const RELEASE_MS = 500;
 
-/** Gives partitions of a delivery away, and knows them again. */
+/** Gives partitions of a delivery away, and recognises them when they come back. */
 export class GivenAway {
 	readonly #delivery: Pick<Delivery, "supervisor" | "committer" | "ledger">;
 	readonly #hands: HandKeeper;
@@ -37,7 +34,7 @@ export class GivenAway {
 		const committed = await committer.commitWithin(timeoutMs, partitions);
 		for (const partition of committed ? partitions : []) {
 			const offsets = ledger.of(partition);
-			// The handler has seen what is unfinished, and will see it again: not with the variables that it has now.
+			// A message in hand will be handled again: not with the variables that the handler has set for it already.
 			if (offsets && childOf(partition)?.queue.handed === 0)
 				this.#left.left(partition, { logId: offsets.logId, offset: offsets.committable });
 		}

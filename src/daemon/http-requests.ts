@@ -1,4 +1,4 @@
-/** Control over HTTP, carried out: requests about partitions and the drain. What was done is reported. */
+/** Carries out control over HTTP (partitions, offsets, the drain), and reports what was done. */
 import { partitionName } from "../core/messages/message.ts";
 import type { HttpControl } from "../observe/http/http-control.ts";
 import type { DaemonObserver } from "../observe/listeners/daemon-observer.ts";

@@ -67,12 +67,12 @@ export class PartitionRequests {
 		return { outcome, position };
 	}
 
-	/** Sets offsets. `id` names the request: asked again with it, the request is answered again and not repeated. */
+	/** Sets offsets. `id` names the request: a second call with the same id asks for the result, and sets nothing again. */
 	setOffsets(id: string, wanted: readonly WantedOffset[]): Promise<OffsetsSetOutcome> {
 		return this.#offsets.ask(id, wanted);
 	}
 
-	/** A partition that a person paused stays paused. */
+	/** Moves the positions. A partition that a person paused stays paused. */
 	async #move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null> {
 		const { supervisor, consumer } = this.#parts;
 		const paused = wanted.filter((each) => supervisor.children.get(partitionName(each))?.held === true);

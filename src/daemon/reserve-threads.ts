@@ -1,6 +1,6 @@
 /**
- * The threads in reserve, with the handler's module loaded. They begin beside the wait for Postgres and Kafka, so a module that can't be
- * loaded is told at once, and not with the first message.
+ * Threads in reserve, which have loaded the handler's module. The first start while the daemon still waits for Postgres and Kafka: so a
+ * module that can't be loaded is reported at once, and not with the first message.
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Problem } from "../core/problem.ts";
@@ -8,13 +8,13 @@ import { withoutValues } from "../core/text/without-values.ts";
 import type { Turn } from "../core/waiting/turn.ts";
 import type { HandlerThreads } from "../worker/thread/handler-thread.ts";
 
-/** Delay before reserve threads are started again: an assignment's own threads come first. */
+/** Delay before threads are made after an assignment or a changed file: the partitions' own threads come first. */
 const AGAIN_AFTER_MS = 2_000;
-/** Until a module that could not be loaded is tried again. */
+/** Delay before a module that could not be loaded is tried again. */
 const RETRY_MS = 10_000;
 /**
- * Threads in reserve, of 10 MB each. `empty`: a member without partitions gets several at once. `eager`, at most: after a rebalance a
- * member may have all others than before. `incremental`: a member that has some mostly gets one more.
+ * Number of threads in reserve, 10 MB each. `empty`: for a member without partitions, which will get several at once. `eager` (maximum): a
+ * rebalance may give a member entirely new partitions. `incremental`: a rebalance mostly gives one more.
  */
 const RESERVES = { empty: 2, eager: 4, incremental: 1 };
 
@@ -36,7 +36,7 @@ export interface ReserveThreadsParts {
 export class ReserveThreads {
 	readonly #parts: ReserveThreadsParts;
 	#trouble: Problem<"handler_not_loaded"> | null = null;
-	/** Some thread has loaded the module. From then on partitions tell what is wrong: a spare thread that can't be made harms nobody. */
+	/** A thread has loaded the module. From then on partitions report what is wrong: a missing reserve harms nobody. */
 	#hasLoaded = false;
 	#isWanted = false;
 	#isAtWork = false;
@@ -46,12 +46,12 @@ export class ReserveThreads {
 		this.#parts = parts;
 	}
 
-	/** The module can't be loaded; empty if it can, or if that is not known. */
+	/** The problem that the module can't be loaded; empty if it can, or if that is not known. */
 	get problems(): readonly Problem<"handler_not_loaded">[] {
 		return this.#trouble ? [this.#trouble] : [];
 	}
 
-	/** Makes those that are missing, one after the other: each needs a processor, which partitions want that are at work. Never rejects. */
+	/** Makes the missing threads one after the other, so that busy partitions keep their processors. Never rejects. */
 	async begin(): Promise<void> {
 		this.#isWanted = true;
 		if (this.#isAtWork) return;
@@ -63,7 +63,7 @@ export class ReserveThreads {
 		this.#isAtWork = false;
 	}
 
-	/** True if another may be made. As any handler that begins: not while a message that may end the process is in hand. */
+	/** Makes one thread; true if another may be made. Like every start of a handler: not while a message that may end the process is in hand. */
 	async #oneMore(): Promise<boolean> {
 		const { threads, turn, withinMs, stopping } = this.#parts;
 		const endTurn = await turn.together(stopping);
@@ -75,14 +75,14 @@ export class ReserveThreads {
 			else if (reply.kind === "failed" && !this.#hasLoaded) this.#failed(reply.failure.message);
 			return reply.kind === "loaded";
 		} catch {
-			// A partition that needs the thread makes its own, and tells what is wrong.
+			// A partition that needs a thread makes its own, and reports what is wrong.
 			return false;
 		} finally {
 			endTurn?.();
 		}
 	}
 
-	/** When those that wait for a thread have one. */
+	/** Begins after a moment: partitions that wait for a thread get theirs first. */
 	beginLater(): void {
 		this.#parts.clock.after(AGAIN_AFTER_MS, () => {
 			if (!this.#parts.stopping.aborted) void this.begin();
@@ -90,8 +90,8 @@ export class ReserveThreads {
 	}
 
 	/**
-	 * The handler's file changed, or one beside it. Makes no other thread, unless the module could not be loaded before: a handler that
-	 * writes a file beside itself at each load would have one made for ever.
+	 * The handler's file changed, or one beside it. Makes threads only if the module could not be loaded before: a handler that writes a file
+	 * beside itself at each load would otherwise get new threads for ever.
 	 */
 	handlerChanged(): void {
 		if (this.#trouble) this.beginLater();
@@ -113,7 +113,7 @@ export class ReserveThreads {
 		const { clock, stopping } = this.#parts;
 		const message = `the handler can't be loaded: ${withoutValues(words)}. Save the corrected file, and it is loaded without a restart`;
 		this.#trouble = { code: "handler_not_loaded", where: null, message, sinceMs: this.#trouble?.sinceMs ?? clock.now() };
-		// What it needs may come without a file that changes: a package, a service.
+		// What it misses may come without a change of a file here: a package, a service.
 		this.#retry?.cancel();
 		this.#retry = clock.after(RETRY_MS, () => {
 			if (this.#trouble && !stopping.aborted) void this.begin();

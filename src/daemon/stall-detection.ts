@@ -4,7 +4,7 @@ import type { GroupClient } from "../kafka/client/group-client.ts";
 import { StallDetector, type StallDetectorParts } from "../kafka/watches/stall-detector.ts";
 import type { Delivery } from "./delivery.ts";
 
-/** Builds the stall detector of a delivery. After `start` it looks until it is disposed. */
+/** Builds the stall detector of a delivery. `start` and dispose it. */
 export function buildStallDetector(
 	delivery: Delivery,
 	clock: Clock,

@@ -13,7 +13,7 @@ export interface EmbeddedAddresses {
 	readonly http: string | null;
 	readonly pid: number;
 	readonly startedAt: string;
-	/** What it was configured by: a path, or what says that there was none. */
+	/** Its configuration's source, as LoadedConfig has it. */
 	readonly config: string;
 }
 
@@ -28,10 +28,7 @@ export async function removeEmbeddedFile(cwd: string): Promise<void> {
 	await rm(embeddedFile(cwd), { force: true });
 }
 
-/**
- * The addresses of an embedded daemon in this folder; null if there is no file, or it can't be read, or is not ours: its database may be
- * anybody's.
- */
+/** The addresses of an embedded daemon in this folder; null if there is no file, it can't be read, or it may be written by others. */
 export async function readEmbeddedFile(cwd: string): Promise<EmbeddedAddresses | null> {
 	try {
 		return JSON.parse((await readOwnFile(embeddedFile(cwd))) ?? "null") as EmbeddedAddresses | null;

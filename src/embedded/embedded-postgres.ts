@@ -22,13 +22,13 @@ export interface EmbeddedPostgresOptions {
 	/** Where everything is kept, e.g. `.pockaffe/postgres`. */
 	readonly folder: string;
 	readonly clock: Clock;
-	/** True if a database answers at this URL; passed in because the client lives elsewhere. */
+	/** True if a database answers at this URL; passed in because this folder may not import the client. */
 	readonly probe: (url: string) => Promise<boolean>;
 	readonly log: (message: string) => void;
 }
 
 const USER = "pockaffe";
-/** initdb makes this one; another would have to be created by a client. */
+/** initdb makes this one; another would need a client. */
 const DATABASE = "postgres";
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 20_000;
@@ -38,7 +38,7 @@ const RESTART = { minMs: 100, maxMs: 5_000 };
 const settings: Readonly<Record<string, string>> = {
 	listen_addresses: "127.0.0.1",
 	unix_socket_directories: "",
-	// Few checkpoints: full-page images after them cost more than anything else.
+	// Few checkpoints: the full-page images after each cost most.
 	max_wal_size: "4GB",
 	checkpoint_timeout: "15min",
 	shared_buffers: "256MB",
@@ -83,7 +83,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 			await checkFolder(data, user?.uid ?? process.getuid?.());
 			await server.#adoptOrStart(folder);
 		} catch (error) {
-			// Our server that does not answer must not stay behind.
+			// A server of ours that does not answer must not stay behind.
 			if (server.#child) await server[Symbol.asyncDispose]();
 			throw error;
 		}
@@ -115,7 +115,10 @@ export class EmbeddedPostgres implements AsyncDisposable {
 		await this.#end(this.#pid);
 	}
 
-	/** `place` belongs to us, so what is created in it can't be swapped for a link before it is given to the server's user. */
+	/**
+	 * Creates the database's files if they are missing. `place` belongs to us: nobody can swap a new file for a link before we give it to the
+	 * server's user.
+	 */
 	async #makeCluster(place: string): Promise<void> {
 		if (await exists(join(this.#data, "PG_VERSION"))) {
 			await this.#checkVersion();
@@ -165,7 +168,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 			}
 			await this.#end(left.pid);
 		} else if (left) {
-			// Left by a killed server; its pid may be somebody else's by now.
+			// Left by a killed server; another process may have its pid by now.
 			await rm(join(this.#data, "postmaster.pid"), { force: true });
 		}
 		this.#port = await freePort(Number((await readOwnFile(join(folder, "port"))) ?? "0"));

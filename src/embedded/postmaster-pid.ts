@@ -22,7 +22,7 @@ export async function readPostmasterPid(data: string): Promise<Postmaster | null
 
 /**
  * True if that process is a living Postgres of this folder, run by the server's user (null: by us). A zombie counts as gone (if nobody
- * reaps it, it stays one for ever), and so does another program that has got the pid meanwhile. Without /proc any living process counts.
+ * reaps it, it stays one for ever), and so does another program that got the pid meanwhile. Without /proc any living process counts.
  */
 export async function isPostgresOf({ pid }: Postmaster, data: string, user: { readonly uid: number } | null): Promise<boolean> {
 	if (!isAlive(pid)) return false;

@@ -1,14 +1,14 @@
 /**
- * Folders and files that must be ours alone: created for the present user, and checked each time before they are used. A link, another
- * owner, or write access for others is refused: whoever planted it could read the password, run programs as us, or make us overwrite a
- * file. The checks are made on the opened file, which nobody can swap in between.
+ * Folders and files that must be ours alone: created for the present user, and checked before each use. A link, another owner, or write
+ * access for others is refused: whoever planted it could read the password, run programs as us, or make us overwrite a file. The opened
+ * file itself is checked, so nobody can swap it in between.
  */
 import { constants, type Stats } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open } from "node:fs/promises";
 import { ExitError, exitCodes } from "../core/errors.ts";
 
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
-/** Users often have a group of their own, and earlier versions created folders by its umask: group access is removed, not refused. */
+/** Removed, not refused: earlier versions created folders by the umask of users with a group of their own. */
 const GROUP_MAY_WRITE = 0o020;
 const ANYBODY_MAY_WRITE = 0o002;
 
@@ -66,9 +66,7 @@ export async function openOwnLog(path: string): Promise<FileHandle> {
 	return file;
 }
 
-/**
- * Never truncates, and never follows a link at the path's end. The opened file must be a plain file with a single name that belongs to us.
- */
+/** Opens without truncating or following a link at the path's end. The file must be a plain one, with a single name, and belong to us. */
 async function openOwn(path: string, flags: number, mode: number): Promise<FileHandle> {
 	// Does not block: a planted pipe would have nobody at its other end.
 	const file = await open(path, flags | O_NOFOLLOW | O_NONBLOCK, mode).catch((error) => {

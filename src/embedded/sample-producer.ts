@@ -1,6 +1,6 @@
 /**
- * Produces a trickle of sample events for the example: about 200 sensors that report again and again, so that one sees inserts, updates,
- * stale rows (a late clock), a delete now and then, and a crash every 20 seconds. The producer is passed in.
+ * Produces a trickle of sample events for the example: 200 sensors that report again and again. They show inserts, updates, stale rows (a
+ * late clock), a delete now and then, and a crash about every 20 seconds. The producer is passed in.
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
@@ -73,7 +73,7 @@ export function sampleRecord(topic: string, index: number, now: number, random: 
 	const amount = Math.floor(random() * 1000);
 	const fate = random();
 	const key = `sensor-${String(sensor).padStart(3, "0")}`;
-	// The handler recognises a crash event because it is younger than the thread, so its clock must be right.
+	// The handler compares this timestamp with its thread's start, so no late clock here.
 	if (index % CRASH_EVERY === FIRST_CRASH) return { topic, key, value: JSON.stringify({ name: key, amount, crash: true }), timestamp: now };
 	if (fate < DELETE_SHARE) return { topic, key, value: null, timestamp: now };
 	const timestamp = fate > 1 - LATE_SHARE ? now - LATE_MS : now;

@@ -1,6 +1,6 @@
 /**
- * A daemon with an owner who starts and stops it: another program, or `pockaffe run`, which adds signals and exit codes. One process may
- * have several; each needs its own HTTP port.
+ * A daemon that its owner starts and stops. The owner is another program, or `pockaffe run`, which adds signals and exit codes. One process
+ * may have several daemons; each needs its own HTTP port.
  */
 import { isMainThread } from "node:worker_threads";
 import { EventEmitter } from "eventemitter3";
@@ -20,7 +20,7 @@ import { tell } from "./tell.ts";
 /** The same sections and keys as in pockaffe.yaml. Paths are relative to the working directory. */
 export type DaemonConfig = Readonly<Record<string, unknown>>;
 
-/** What is no part of the configuration. */
+/** Options beside the configuration. */
 export interface LibraryOptions {
 	/** Where the log goes. Default: stdout. `log.level: silent` turns it off. */
 	readonly output?: NodeJS.WritableStream;
@@ -60,7 +60,7 @@ export interface Stopped {
 	readonly hangs: boolean;
 }
 
-/** A daemon. Make it with `createDaemon`; `pockaffe run` passes a configuration that is loaded already. One life: `start`, then `stop`. */
+/** A daemon. Make it with `createDaemon`; only `pockaffe run` constructs it itself. One life: `start`, then `stop`. */
 export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDisposable {
 	readonly #daemon: Daemon;
 	#stopping: Promise<Stopped> | null = null;
@@ -78,7 +78,7 @@ export class LibraryDaemon extends EventEmitter<DaemonEvents> implements AsyncDi
 		void this.#daemon.stopRequested.then((cause) => this.emit("stopRequested", cause));
 	}
 
-	/** A listener that throws ends nothing in the daemon: what it threw becomes the process's uncaught exception. */
+	/** What a listener throws does not harm the daemon: it becomes an uncaught exception of the process. */
 	override emit<E extends keyof DaemonEvents>(event: E, ...args: EventEmitter.EventArgs<DaemonEvents, E>): boolean {
 		tell(() => super.emit(event, ...args));
 		return this.listenerCount(event) > 0;

@@ -72,7 +72,7 @@ export async function createProducer(config: ProducerConfig): Promise<LibraryPro
 const known: readonly (keyof ProducerConfig)[] = ["kafka", "topics", "partitionStrategy", "lingerMs", "deliveryTimeoutMs"];
 const strategies: readonly unknown[] = ["murmur2", "random", "round-robin"];
 
-/** Mistakes that would send records elsewhere without an error: Kaffe's `md5` would mean `round-robin`, and lose the order of each key. */
+/** Mistakes that would silently send records elsewhere: Kaffe's `md5` would mean `round-robin`, and lose the order of each key. */
 function problemsOf(config: ProducerConfig): readonly Problem[] {
 	const problems: Problem[] = Object.keys(config)
 		.filter((key) => !(known as readonly string[]).includes(key))
@@ -112,7 +112,7 @@ export class LibraryProducer implements AsyncDisposable {
 	produceSync(topic: string, records: readonly ListedRecord[]): Promise<readonly Delivered[]>;
 	async produceSync(...given: readonly unknown[]): Promise<Delivered | readonly Delivered[]> {
 		if (Array.isArray(given[1])) return this.#produceAll(topicOf(given[0]), given[1]);
-		// The number of arguments decides: if the value is undefined by mistake, the topic must not be taken for the key.
+		// The number of arguments decides: with a value that is undefined by mistake, the topic must not be taken for the key.
 		if (given.length > 2) return this.#produce(topicOf(given[0]), { key: contentOf("key", given[1]), value: contentOf("value", given[2]) });
 		const record = { key: contentOf("key", given[0]), value: contentOf("value", given[1]) };
 		const [topic] = this.#config.topics ?? [];
@@ -130,7 +130,7 @@ export class LibraryProducer implements AsyncDisposable {
 	}
 
 	async #produceAll(topic: string, records: readonly ListedRecord[]): Promise<readonly Delivered[]> {
-		// Asked before the first record, so that nothing comes between two of them.
+		// Asked before the first record: a wait between two records would let others in.
 		const count = this.#isChosenHere ? await this.#countOf(topic) : 0;
 		const settled = await Promise.allSettled(records.map((record) => this.#send(topic, record, count)));
 		const failed = settled.find(({ status }) => status === "rejected") as PromiseRejectedResult | undefined;

@@ -1,4 +1,4 @@
-/** Calls listeners of other programs. What one throws ends no partition and no stop: it is thrown again later, as an uncaught exception. */
+/** Calls listeners of other programs. What one throws does not reach the daemon: it is thrown again later, as an uncaught exception. */
 export function tell(listeners: () => unknown): void {
 	try {
 		listeners();

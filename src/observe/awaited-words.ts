@@ -2,7 +2,7 @@
 import { partitionName } from "../core/messages/message.ts";
 import type { AwaitedFact } from "../core/rows/waiting-rows.ts";
 
-/** Maximum time before a wait is reported: by then the lag shows, and people ask why. */
+/** A wait is reported after this time at the latest: by then the lag shows, and people ask why. */
 const MOST_UNTOLD_MS = 30_000;
 
 /** True if rows wait longer than expected: half of their time is over. `now` is the wall clock. */

@@ -1,7 +1,7 @@
 /**
- * Why the daemon is not ready, if it isn't: the answer of `/readyz`. There are two kinds of reasons. Those that a part shows in its own
- * state (`Problem`) are read each time, so that none stays behind when its cause ends in an unforeseen way. Those that are known from
- * events alone are set and cleared by a listener. A rebalance alone sets none, and a member without partitions is ready.
+ * Whether the daemon is ready, and why not: the answer of `/readyz`. There are two kinds of reasons. Those that a part has in its state
+ * (`Problem`) are read each time, so none stays behind when its cause ends in an unforeseen way. Those that are known from events alone
+ * are set and cleared by a listener. A rebalance alone sets none, and a member without partitions is ready.
  */
 import type { TopicPartition } from "../core/messages/message.ts";
 import type { Problem } from "../core/problem.ts";
@@ -21,7 +21,7 @@ export interface ReadinessReason {
 /** The body of `/readyz`. */
 export type ReadinessReport = { readonly ready: true } | { readonly ready: false; readonly reasons: readonly ReadinessReason[] };
 
-/** The reasons in the order in which they began; those that were set, by code, topic and partition. */
+/** Collects the reasons; the report has them in the order in which they began. */
 export class Readiness {
 	readonly #reasons = new Map<string, ReadinessReason>();
 	readonly #now: () => number;

@@ -1,4 +1,4 @@
-/** Why the daemon is not ready because of single rows, as the writer reports them. */
+/** Reasons of `/readyz` about single rows, as the writer reports them. */
 import type { Problem } from "../core/problem.ts";
 import type { AwaitedFact, StuckFact } from "../core/rows/waiting-rows.ts";
 import { awaitedWords, isLongAwaited } from "./awaited-words.ts";
@@ -11,7 +11,7 @@ interface RowFacts {
 	readonly awaitedParents: readonly AwaitedFact[];
 }
 
-/** `now` is the wall clock. */
+/** The problems of stuck rows, and of rows that have waited long for their parents. `now` is the wall clock. */
 export function rowProblems({ stuckRows, awaitedParents }: RowFacts, now: number): Problem<ReadinessCode>[] {
 	const stuck = stuckRows.map((fact) => problemOf("row_stuck", fact, stuckWords(fact)));
 	const awaited = awaitedParents.filter((fact) => isLongAwaited(fact, now));

@@ -27,7 +27,7 @@ export interface FailureSnapshot {
 
 /** One assigned partition, as its parts know it. */
 export interface PartitionSnapshot extends TopicPartition {
-	/** The worker's own state; for `parked` with a sentence, and with the code that metrics use. */
+	/** The worker's state; `parked` has a message for people and a code for metrics. */
 	readonly worker:
 		| { readonly name: "waiting" | "starting" | "running" | "backing-off" | "draining" | "stopped" }
 		| { readonly name: "parked"; readonly reason: string; readonly code: string };
@@ -44,11 +44,11 @@ export interface PartitionSnapshot extends TopicPartition {
 	readonly inFlight: number;
 	/** Node's id of its worker thread, the same for all that share one; null while it has none. */
 	readonly thread: number | null;
-	/** What its handler is called; null before it was loaded. */
+	/** The name or hash of the handler's version; null before it is loaded. */
 	readonly handlerVersion: string | null;
 	readonly restarts: number;
 	readonly attempts: number;
-	/** Its messages are noted before they are handed over, because the process died before. */
+	/** True while its messages are noted before the handler gets them, because the process died at one before. */
 	readonly careful: boolean;
 	readonly breakerOpen: boolean;
 	/** Number of offsets that the group has committed and the database does not know. */
@@ -201,7 +201,7 @@ export function buildStatus(snapshot: StatusSnapshot): Status {
 	};
 }
 
-/** The state of a partition in one word: a drain hides everything, then come states that the worker can't leave by itself, then a pause. */
+/** The state of a partition in one word: a drain hides all others, parked and backing-off hide a pause. */
 export function partitionState({ worker, pauseReason }: Pick<PartitionSnapshot, "worker" | "pauseReason">): PartitionState {
 	switch (worker.name) {
 		case "draining":

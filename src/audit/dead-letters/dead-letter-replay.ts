@@ -1,6 +1,6 @@
 /**
- * Replays dead letters: hands them to the handler again under their original coordinates, page by page and log by log (replayed-log.ts), so
- * that order, isolation and CAS hold here too (a newer row is not moved back). Results are stored in batches as they arrive.
+ * Replays dead letters: hands them to the handler again under their original coordinates, page by page and log by log (replayed-log.ts).
+ * So order, isolation and CAS hold here too: a stored row that is newer stays. Results are stored in batches as they arrive.
  */
 import { tableLayouts } from "../../config/table-layouts.ts";
 import type { Timer } from "../../core/clock.ts";
@@ -23,7 +23,6 @@ export interface ReplayParts extends Pick<ReplayedLogParts, "config" | "clock" |
 	readonly database: Database;
 	/** Ends the replay; letters without a stored result stay as they are. */
 	readonly signal: AbortSignal;
-	/** Called with each letter that is handed over, and with null when none is any more: the listener may outlive the process. */
 	readonly inHand?: NonNullable<ReplayedLogParts["inHand"]>;
 	/** A partition's threads; default: real ones. */
 	readonly threads?: (partition: TopicPartition) => ThreadLease;
@@ -36,20 +35,20 @@ export interface ReplayedLetter {
 	readonly failure: DeadLetter | null;
 	/** True if the handler left it unfinished (`finishedTo`) and no later letter finished it: its result is not known. */
 	readonly isLeft: boolean;
-	/** Set if it went through, but another message's newer row is stored in place of this one of its rows. */
+	/** Set if it went through, but the table has another message's newer row instead of one of the letter's rows. */
 	readonly newer: NewerRow | null;
 }
 
-/** A row that stands in place of a letter's. */
+/** A newer row that is stored instead of a letter's row. */
 export interface NewerRow extends WrittenRow {
-	/** Its message, which may be another letter of the same replay; null if the row has no coordinates. */
+	/** The newer row's message, which may be another letter of the same replay; null if the row has no coordinates. */
 	readonly of: TopicPartitionOffset | null;
 }
 
 /**
- * Replays letters as a store reads them. Calls back with letters whose result is known, one call at a time. Rejects if the handler can't be
- * loaded or a table can't be written, with the signal's reason, or with whatever a callback rejects with; results known by then are
- * reported first.
+ * Replays letters as a store reads them. Calls `told` with letters whose result is known, one call at a time. Rejects with ExitError if the
+ * handler can't be loaded, a table can't be written, or the signal is aborted; and with whatever `told` or `pages` rejects with. Results
+ * known by then are reported first.
  */
 export async function replayLetters(
 	parts: ReplayParts,
@@ -65,7 +64,7 @@ export async function replayLetters(
 	}
 }
 
-/** So long records may wait without a word from the brokers: those may be away for a moment, and a large record takes its time. */
+/** How long records may stay unacknowledged before the replay ends: brokers may be away for a moment, and a large record takes time. */
 const LONGEST_SILENCE_MS = 30_000;
 const LOOK_MS = 1_000;
 
@@ -76,7 +75,7 @@ class Replay {
 	readonly #records: RecordProducer;
 	readonly #ended = lifetime();
 	readonly #onAbort = () => this.#fail(new ExitError(exitCodes.found, "interrupted", "the replay was interrupted"));
-	/** The logs of one topic, partition and id; several if offsets repeat, because nothing distinguishes the logs. */
+	/** The logs of one topic, partition and topic id. Several if offsets repeat, because no id tells the logs apart. */
 	#logs: ReplayedLog[] = [];
 	#name = "";
 	#known: ReplayOutcome[] = [];
@@ -132,9 +131,7 @@ class Replay {
 		await this.#writer.dispose();
 	}
 
-	/**
-	 * Distributes letters to workers: each handles one log's messages in offset order. If no topic id distinguishes two logs, offsets repeat.
-	 */
+	/** Distributes letters to logs. A log takes ascending offsets; an offset that repeats belongs to another log without a topic id. */
 	#shares(letters: readonly StoredLetter[]): Map<ReplayedLog, StoredLetter[]> {
 		const shares = new Map<ReplayedLog, StoredLetter[]>();
 		for (const letter of letters) {
@@ -242,14 +239,14 @@ class Replay {
 		return await unlessAborted(promise, this.#ended.signal);
 	}
 
-	/** Ends the replay where records have been held up for so long. */
+	/** Ends the replay if records have been held up for `ms`. */
 	#blockedFor(ms: number): void {
 		const now = this.#parts.clock.now();
 		const problem = this.#records.problems.find(({ sinceMs }) => now - sinceMs >= ms);
 		if (problem) this.#fail(new ExitError(exitCodes.found, "produce", `${problem.message}. Letters without a word stay as they are`));
 	}
 
-	/** Brokers that go away tell nobody. */
+	/** Looks again and again: no event says that brokers have gone away. */
 	#lookForSilence(): void {
 		this.#look = this.#parts.clock.after(LOOK_MS, () => {
 			this.#blockedFor(LONGEST_SILENCE_MS);

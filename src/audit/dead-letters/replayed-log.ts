@@ -29,7 +29,7 @@ export interface ReplayedLogParts {
 	readonly threads: ThreadLease;
 	readonly rows: RowSink;
 	readonly records: RecordSink;
-	/** Called with each letter that is handed over, and with null when none is any more: the listener may outlive the process. */
+	/** Called with the letter that the handler gets next, and with null when it has none: if the process dies, the listener knows which. */
 	readonly inHand: ((partition: TopicPartition, held: HeldOffsets | null) => void) | null;
 	/** A letter is finished. */
 	readonly finished: (outcome: ReplayOutcome) => void;
@@ -50,10 +50,10 @@ export interface WrittenRow {
 	readonly id: string;
 }
 
-/** A worker whose thread dies with every letter must not be given up: each letter has its one attempt. */
+/** No limit in practice: each letter gets its one attempt, even if the thread dies with every letter. */
 const MAX_RESTARTS = 1_000_000;
-/** Maximum bytes of the queue: one letter may be larger than the daemon's queue. */
-const MOST_OF_A_PAGE = 512 * 2 ** 20;
+/** The queue may hold at least this: one letter may be larger than the daemon's queue. */
+const LEAST_QUEUE_BYTES = 512 * 2 ** 20;
 
 /** Replays letters of one log. `end` or `kill` it. */
 export class ReplayedLog {
@@ -74,7 +74,7 @@ export class ReplayedLog {
 		this.#worker = this.#makeWorker(logId);
 	}
 
-	/** The last letter that it was given. */
+	/** Offset of the last letter handed over; -1 before the first. */
 	get lastOffset(): number {
 		return this.#lastOffset;
 	}
@@ -97,7 +97,7 @@ export class ReplayedLog {
 		this.#parts.inHand?.(this.#partition, null);
 	}
 
-	/** Ends the thread in order; letters still unfinished stay so. */
+	/** Stops the worker; letters that are still unfinished stay so. */
 	async end(): Promise<void> {
 		await this.#worker.stop("shutdown");
 	}
@@ -113,7 +113,7 @@ export class ReplayedLog {
 			partition: this.#partition,
 			logId,
 			settings: {
-				// A timestamp in the future is refused again.
+				// A message too far in the future is refused again.
 				...workerSettings(config, tableLayouts(config)),
 				maxAttempts: 1,
 				retryBackoffMs: 0,
@@ -170,10 +170,10 @@ export class ReplayedLog {
 		if (this.#letters.size === 0) this.#rest();
 	}
 
-	/** Nothing is under way, and the unfinished letters wait for later ones. */
+	/** Asked when nothing is under way and the unfinished letters wait for later ones. */
 	#isFull(): boolean {
 		const { maxQueuedMessages, maxQueuedBytes } = this.#parts.config.workers;
-		if (this.#letters.size > maxQueuedMessages || this.#bytes > Math.max(maxQueuedBytes, MOST_OF_A_PAGE)) {
+		if (this.#letters.size > maxQueuedMessages || this.#bytes > Math.max(maxQueuedBytes, LEAST_QUEUE_BYTES)) {
 			const limits = "workers.maxQueuedMessages, maxQueuedBytes";
 			const why = `the handler left ${this.#letters.size} letters of ${partitionName(this.#partition)} unfinished by finishedTo: more than the queue may hold (${limits})`;
 			this.#parts.failed(new ExitError(exitCodes.found, "handler", why));
@@ -189,7 +189,7 @@ function sizeOf(letters: Iterable<StoredLetter>): number {
 	return bytes;
 }
 
-/** Letters run one by one: each may end the process, and then it must be known which one did. */
+/** Runs letters one by one: each may end the process, and then the user must learn which one did. */
 function oneByOne(inHand: (held: HeldOffsets | null) => void): HandNotes {
 	return {
 		suspicion: { held: null, deaths: [], until: Number.POSITIVE_INFINITY },

@@ -1,7 +1,6 @@
 /**
  * The part of the log that a verification covers: every partition of the configured topics, from where the group began to what it has
- * committed, as far as the log still has it. Determined once, before anything is read. A note excuses nothing that the log itself
- * contradicts.
+ * committed, as far as the log still has it. Determined once, before anything is read. A note that the log contradicts is not believed.
  */
 import type { Config } from "../../config/config.ts";
 import { nearest } from "../../config/schema/problems.ts";
@@ -79,8 +78,8 @@ export async function knownTopics(config: Config, database: Database, reader: Lo
 	return (topic) => known.has(topic) || kafka.topics.some((entry) => isTopicMeant(entry, topic));
 }
 
-/** The parts as they were at the beginning, with what was added since. Rejects (ExitError) if a log was replaced by another. */
-export function goneOnWith(before: readonly CoveredPartition[], now: readonly CoveredPartition[]): readonly CoveredPartition[] {
+/** The ranges of an interrupted verification, and the partitions added since. Throws ExitError if another log replaced one of them. */
+export function resumedRanges(before: readonly CoveredPartition[], now: readonly CoveredPartition[]): readonly CoveredPartition[] {
 	const byName = new Map(now.map((range) => [partitionName(range), range]));
 	for (const range of before) {
 		const current = byName.get(partitionName(range));
@@ -111,7 +110,7 @@ async function existingPartitions({ kafka }: Config, reader: LogReader): Promise
 	);
 }
 
-/** Offsets removed before they were read are not in the log; offsets that the log still has could be read, whatever is noted. */
+/** Splits the noted stretches: what the log no longer has was passed over; what it still has could be read, whatever the note says. */
 function believed(stretches: readonly SkippedStretch[], low: number): Pick<CoveredPartition, "skipped" | "disbelieved"> {
 	const skipped = stretches.flatMap((stretch) => {
 		if (stretch.reason === "offsets_set") return stretch;

@@ -1,8 +1,8 @@
 /**
- * Knows which part of the log was read, and so what a row's origin means: its message was to be expected, lies past the end, became a dead
- * letter, or can't be known any more. Pure.
+ * Tracks which part of the log was read, and judges a row by its message: was the message read, does it lie past the end, is it a dead
+ * letter, or can nothing be known about it any more? Pure.
  *
- * Its memory is bounded for gaps (offset-gaps.ts), but not for dead letters: about 300 bytes each, because a row may belong to any of them.
+ * Memory is bounded for gaps (offset-gaps.ts), but not for dead letters: about 300 bytes each, because a row may belong to any of them.
  */
 import type { LetterPosition } from "../../core/dead-letters/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -27,10 +27,7 @@ export interface CoveredPartition extends TopicPartition {
 	readonly high: number;
 	/** The group's committed offset; null if nothing is committed. */
 	readonly committed: number | null;
-	/**
-	 * True if Kafka has no offset of the group (any more): then `committed` is the position in the daemon's note, where the next daemon goes
-	 * on.
-	 */
+	/** True if Kafka has no offset of the group: then `committed` is the position in the daemon's note, where the next daemon goes on. */
 	readonly isNoted: boolean;
 	/** True if nothing is committed although a daemon noted that it began here: messages of it may be in the tables, or lost. */
 	readonly hasBegun?: boolean;
@@ -43,9 +40,9 @@ export interface CoveredPartition extends TopicPartition {
 }
 
 /**
- * inside: the message is in the log, before the end, and no dead letter · ahead: at or past the end · past: at or past the log's own first
- * end, where no message was yet · lettered: a dead letter · unchecked: the log does not have it (any more), the group began after it or
- * passed it over, or its topic is not covered.
+ * inside: the message was read, and is no dead letter · ahead: at or past the committed offset · past: at or past the end that the log had
+ * at the beginning · lettered: a dead letter · unchecked: the log does not have it (any more), the group began after it or passed it over,
+ * or its topic is not covered.
  */
 export type Standing = "inside" | "ahead" | "past" | "lettered" | "unchecked";
 
@@ -70,12 +67,11 @@ interface Covered {
 	readonly gaps: OffsetGaps;
 }
 
-/** Knows what was read of the log, and what that means for a row. */
+/** Tracks what was read of the log, and judges a row by its message. */
 export class LogCoverage {
 	readonly #partitions = new Map<string, Covered>();
 	readonly #topics: ReadonlySet<string>;
 	#lettersOfOtherLogs = 0;
-
 	readonly #isKnown: (topic: string) => boolean;
 
 	/** `isKnown`: whether the group, or anybody who may have fed the tables, ever read this topic. */
@@ -164,15 +160,15 @@ export class LogCoverage {
 	read(partition: TopicPartition, offsets: Iterable<number>): number {
 		const covered = this.#partitions.get(partitionName(partition));
 		if (!covered) return 0;
-		let news = 0;
+		let added = 0;
 		for (const offset of offsets) {
 			// Already read by a verification that was interrupted.
 			if (offset < covered.next) continue;
 			if (offset > covered.next) covered.gaps.add(covered.next, offset);
 			covered.next = offset + 1;
-			news++;
+			added++;
 		}
-		return news;
+		return added;
 	}
 
 	/** How far each partition was read, to be kept and given to `restore`. */
@@ -201,7 +197,7 @@ export class LogCoverage {
 
 	/** What a row's origin means. `isOptional`: the message's letter may be about this very row. */
 	standingOf(origin: MessagePlace, isOptional = false): Standing {
-		// A topic that was deleted or is not read any more; or one that nobody ever read.
+		// Nothing is known about a topic that was deleted or is not read any more. A topic that nobody ever read can't have made a row.
 		if (!this.#topics.has(origin.topic)) return this.#isKnown(origin.topic) ? "unchecked" : "inside";
 		const covered = this.#partitions.get(partitionName(origin));
 		if (!covered || origin.offset < 0) return "inside";
@@ -231,8 +227,8 @@ export class LogCoverage {
 }
 
 /**
- * True if the handler runs again on a letter's message, to find the rows it may have made: a rejected message, or one whose row the
- * database refused, can run once more; one that made it fail is not handed over again.
+ * True if the handler runs again on a letter's message, to find the rows that it may have made. A rejected message, or one with a refused
+ * row, can run once more; a message at which the handler failed is not handed over again.
  */
 export function isHandledAgain({ reason }: Pick<LetterPosition, "reason">): boolean {
 	return reason === "row_fault" || reason === "rejected" || reason === "future_timestamp";

@@ -35,15 +35,16 @@ export interface LogPassParts {
 	/** The purpose that the handler's `init` gets. */
 	readonly purpose: "verify" | "reprocess";
 	readonly signal: AbortSignal;
+	/** Called with the offsets that the handler gets next, null if it has none: if the process dies, the listener knows which. */
 	readonly inHand?: ((partition: TopicPartition, held: HeldOffsets | null) => void) | undefined;
 	/** Gets messages as they are read; returns those that the handler should handle. */
 	readonly read: (partition: TopicPartition, messages: readonly ReceivedMessage[]) => readonly ReceivedMessage[];
 	readonly rows: (submission: RowSubmission) => void;
 	/** Makes room for rows before more of them come. */
 	readonly relieve: () => Promise<void>;
-	/** Saves the progress, so that it may be interrupted and go on later. */
+	/** Saves the progress, so that an interrupted pass can go on later. */
 	readonly checkpoint?: Checkpoint | undefined;
-	/** True if this message's result does not matter. */
+	/** True if a failure of this message does not matter. */
 	readonly mayFail: (letter: DeadLetter) => boolean;
 	/** Called if the handler failed at the message in two threads. */
 	readonly failed: (letter: DeadLetter) => void;
@@ -78,7 +79,7 @@ export class LogPass {
 		return this.#isStateful;
 	}
 
-	/** The handler gave records, which were left out. */
+	/** True if the handler ever gave records: nothing is produced here. */
 	get recordsLeftOut(): boolean {
 		return this.#recordsLeftOut;
 	}

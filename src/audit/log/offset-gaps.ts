@@ -11,7 +11,7 @@ const PAGE_BYTES = PAGE_OFFSETS / 8;
 export class GapMemory {
 	#left: number;
 
-	/** `bytes`: default 256 MiB, enough for two thousand million offsets near gaps. */
+	/** `bytes`: default 256 MiB, enough for two billion offsets near gaps. */
 	constructor(bytes = 256 * 1024 * 1024) {
 		this.#left = bytes;
 	}

@@ -1,8 +1,8 @@
 /**
- * Second attempts of messages that failed, so that no message counts as failed because of what earlier ones left in the thread (memory,
- * above all). The failed messages of a partition share a new thread. Those that fail there after others go into the next thread, twice as
- * many as succeeded. If none succeeds, each gets a thread of its own. A message is reported as failed if it failed again as the first of
- * its thread, or if many have failed alone before it.
+ * Tries failed messages once more in new threads: a message may have failed only because of what earlier ones left in the thread (memory,
+ * above all). The first message of a thread has none before it; if it fails again, it is reported. Messages that fail after others are
+ * tried in the next thread, which gets twice as many messages as succeeded in the last one, or a single one if none did. If many in a row
+ * fail alone, the others are reported without a try.
  */
 import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -10,7 +10,7 @@ import type { VerifyingWorker, VerifyingWorkerParts } from "./verifying-worker.t
 
 /** Maximum messages and bytes held; then they are tried. */
 const MAX_HELD = { messages: 1_000, bytes: 16 * 1024 * 1024 };
-/** If this many in a row fail alone too, the others are reported without a try: a thread for each of thousands takes minutes. */
+/** Maximum in a row that fail alone before the others are reported without a try: a thread for each of thousands takes minutes. */
 const MAX_ALONE = 50;
 
 /** What second attempts need. */
@@ -39,7 +39,7 @@ export class SecondAttempts {
 		return this.#messages >= MAX_HELD.messages || this.#bytes >= MAX_HELD.bytes;
 	}
 
-	/** Adds a failed message. A message that the handler rejects would be rejected again. */
+	/** Adds a failed message. A rejected message or an impossible row is reported at once: another attempt would not change it. */
 	add(letter: DeadLetter): void {
 		if (letter.reason === "rejected" || letter.reason === "row_fault") {
 			this.#parts.failed(letter);
@@ -63,10 +63,7 @@ export class SecondAttempts {
 		for (const letters of held) await this.#tryAll(letters.sort((one, other) => one.offset - other.offset));
 	}
 
-	/**
-	 * Tries them in groups twice as large as the number that succeeded before. The first message of a thread has none before it, so its
-	 * failure is reported.
-	 */
+	/** Each round is one new thread (see the file's header for its size). */
 	async #tryAll(letters: readonly DeadLetter[]): Promise<void> {
 		const open = letters.map((letter) => ({ letter, isAgain: false }));
 		let size = MAX_HELD.messages;
@@ -104,12 +101,12 @@ export class SecondAttempts {
 			const stopped = worker.stop(this.#parts.isAborted());
 			if (!this.#parts.isAborted()) await stopped;
 		}
-		// The state lacks the messages before them, so this shows nothing.
+		// The handler waits for other messages, and its state lacks those before: nothing is known.
 		return worker.leftOpen > 0 ? [...letters] : failed;
 	}
 }
 
-/** Copies its buffers: they are parts of the whole batch's, which they would keep in memory. */
+/** Copies the letter's buffers: they are views of the whole batch's buffer, and would keep it in memory. */
 export function withOwnBytes(letter: DeadLetter): DeadLetter {
 	const own = (bytes: Buffer | null) => (bytes === null ? null : Buffer.from(bytes));
 	return { ...letter, key: own(letter.key), value: own(letter.value), headers: letter.headers.map(([name, value]) => [name, own(value)]) };

@@ -1,6 +1,4 @@
-/**
- * A folder for what does not fit into a verification's memory: its own folder in the system's temporary one, removed with everything in it.
- */
+/** A temporary folder for what does not fit into the memory of a verification or a reprocessing. Disposing it removes it. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

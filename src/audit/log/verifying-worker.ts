@@ -1,7 +1,8 @@
 /**
- * Runs the handler over one partition's log with the daemon's own partition worker, so that the result of a message is the daemon's:
- * without dead letters, with the rows going to the caller. One attempt each, because the second is made elsewhere (second-attempts.ts); two
- * if the handler keeps messages open in its state (`finishedTo`), which no other thread has.
+ * Runs the handler over one partition's log with the daemon's own partition worker, so that each message has the same result as in the
+ * daemon. Stores no dead letters, and gives the rows to the caller. Each message has one attempt here; second-attempts.ts makes the second
+ * one in another thread. If the handler keeps messages open in its state (`finishedTo`), no other thread has that state: then each message
+ * has two attempts here.
  */
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
@@ -32,12 +33,9 @@ export interface VerifyingWorkerParts {
 	readonly random: Random;
 	/** Rows of handled messages, in the order of the log. */
 	readonly rows: (submission: RowSubmission) => void;
-	/**
-	 * A message that the handler rejects, fails at, or makes an impossible row of. `isFinal`: another attempt elsewhere would show nothing
-	 * more.
-	 */
+	/** A message that the handler rejects, fails at, or makes an impossible row of. `isFinal`: another thread would show nothing more. */
 	readonly failed: (letter: DeadLetter, isFinal: boolean) => void;
-	/** Called with what is handed over: the listener may outlive the process. */
+	/** As `LogPassParts.inHand`. */
 	readonly inHand?: ((partition: TopicPartition, held: HeldOffsets | null) => void) | undefined;
 	/** Called when `pending` may have changed. */
 	readonly moved: () => void;
@@ -49,11 +47,11 @@ export interface VerifyingWorkerParts {
 
 /** Attempts of a message; also used for the default of `maxDeaths`. */
 const ATTEMPTS = 2;
-/** The limit on deaths in a row is this file's own: the daemon's would park the partition, and nobody would resume it. */
+/** No limit in practice: the daemon's would park the partition, and nobody would resume it. `maxDeaths` limits the deaths in a row. */
 const MAX_RESTARTS = 1_000_000_000;
-/** Every run is short and reported before it begins; no message is run alone. */
+/** Every run is short and reported before it begins; no message has to run alone. */
 const everyRun: Suspicion = { held: null, deaths: [], until: Number.POSITIVE_INFINITY };
-/** Reasons for the end of a thread before any answer of the handler. */
+/** Restarts because the thread died or did not answer. */
 const deaths: ReadonlySet<RestartReason> = new Set(["exit", "timeout", "out_of_memory", "exception"]);
 
 /** Runs the handler on one partition's log, without dead letters. */
@@ -84,7 +82,7 @@ export class VerifyingWorker {
 				retryBackoffMs: 0,
 				minBackoffMs: 0,
 				onPoison: "dead-letter",
-				// A message that was in the future is a dead letter, or is not in the future any more.
+				// A message that was too far in the future is a dead letter by now, or is no longer in the future.
 				futureLimits: new Map(),
 				breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
 			},
@@ -156,7 +154,7 @@ export class VerifyingWorker {
 		return this.#recordsLeftOut;
 	}
 
-	/** The first of these; null if there is none. */
+	/** Offset of the first message that the handler left unfinished; null if there is none. */
 	get firstOpen(): number | null {
 		return this.#worker.queue.firstUnconfirmed;
 	}
@@ -171,9 +169,7 @@ export class VerifyingWorker {
 		this.#worker.deliver(packMessages(messages));
 	}
 
-	/**
-	 * A message that ends its thread counts as failed. A thread that always ends would take a timeout per message of the log, or never begin.
-	 */
+	/** A message whose thread dies counts as failed. If every message does, this gives up: the log would take a timeout per message. */
 	#crashed(kind: FailureKind, message: string): void {
 		if (kind === "load" || kind === "init") this.#failure ??= this.#endOf(message);
 		if (this.#deathsInARow <= this.#maxDeaths) return;

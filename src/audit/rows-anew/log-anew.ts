@@ -1,6 +1,6 @@
 /**
- * Computes the rows of a log anew: which part of each partition is handled again, what the handler makes of it, which messages it rejects
- * or fails at. Knows the log and the handler; reprocessing.ts decides what to change in the tables.
+ * Computes the rows of a log anew: which part of each partition is handled again, what the handler makes of it, and at which messages it
+ * fails or rejects. Knows the log and the handler; reprocessing.ts decides what to change in the tables.
  */
 import type { Config } from "../../config/config.ts";
 import { tableLayouts } from "../../config/table-layouts.ts";
@@ -33,12 +33,12 @@ export interface LogAnewParts {
 	readonly random: Random;
 	/** Ends it early, whatever it waits for: the promise then rejects. */
 	readonly signal: AbortSignal;
-	/** Called with what is handed over: the listener may outlive the process. */
+	/** As `LogPassParts.inHand`. */
 	readonly inHand?: (partition: TopicPartition, held: HeldOffsets | null) => void;
 	readonly progress: (progress: { readonly phase: string; readonly done: number; readonly total: number }) => void;
 }
 
-/** What is beside the parts: an open reader, a folder for rows, and the log and letters as they are at the beginning. */
+/** What it works on: an open reader, a folder for rows, and the log and letters as they are at the beginning. */
 export interface LogAnewSource {
 	readonly reader: LogReader;
 	readonly folder: string;
@@ -50,12 +50,12 @@ export interface LogAnewSource {
 const MAX_FAILED = 1_000;
 const MAX_REJECTED = 10_000;
 const MAX_REJECTED_BYTES = 256 * 1024 * 1024;
-/** Between the committed offset and what a daemon has received lies no more than its queue and a poll. */
+/** Messages of one poll, at most. Beyond the committed offset, a daemon has received its queue and one poll at most. */
 const A_POLL = 10_000;
 
 /**
- * The part of a partition that is handled again, up to the committed offset; rows of messages in `stretch` are changed. Partitions without
- * anything to change have an empty part, because an id may come from any partition.
+ * The part of a partition that is handled again, up to the committed offset. Only rows of messages in `stretch` are changed. A partition
+ * without anything to change has an empty part, and is kept, because an id may come from any partition.
  */
 interface Piece extends CoveredPartition {
 	readonly stretch: LogRange;
@@ -81,7 +81,7 @@ export class LogAnew {
 	#lettered = 0;
 	#done = 0;
 	#total = 0;
-	/** What is being read: from the stretch's beginning on, what is before it, or what came since. */
+	/** What is being read: the stretch and what follows it, what is before it, or what came since. */
 	#stage: "stretch" | "before" | "since" = "stretch";
 	#passes = 0;
 	/** Set if too many messages are rejected or fail. */
@@ -156,7 +156,7 @@ export class LogAnew {
 		return (await this.#handle(before, ({ name }) => name === layout.name, ids)).get(layout.name) as ExpectedRows;
 	}
 
-	/** The log goes on: `now` and `letters` are what it and its dead letters are by now. */
+	/** The log has grown: `now` and `letters` are the log and its dead letters as they are now. */
 	goesOn(now: readonly CoveredPartition[], letters: readonly LetterPosition[]): void {
 		this.#stage = "since";
 		this.#coverage.extend(now, letters);
@@ -261,11 +261,11 @@ export class LogAnew {
 		}
 	}
 
-	/** A rejected message makes no rows; of a failed one that is not known. */
+	/** A rejected message makes no rows. Which rows a failed message would make is not known. */
 	#failedAt(letter: DeadLetter): void {
 		const { topic, partition, offset, reason, error } = letter;
 		if (!this.isMeant(letter)) {
-			// It is not known which row the message would have made: a removed row may be that one.
+			// A row that is to be removed may be one that this message would make.
 			if (reason !== "rejected" && this.#stage === "before") {
 				const where = `the handler fails at ${placeName(letter)}, which lies before the stretch and may have made a row that counts again: ${error}`;
 				this.#excess ??= new ExitError(exitCodes.found, "handler", `${where}. Nothing was changed`);

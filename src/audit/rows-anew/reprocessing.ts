@@ -39,7 +39,7 @@ export interface ReprocessingParts extends LogAnewParts {
 	readonly letters: (database: Database) => Promise<readonly LetterPosition[] | null>;
 	/** Stores the dead letters of messages that the handler rejects now. */
 	readonly store: (letter: DeadLetter) => Promise<void>;
-	/** Called when the database is away and has to be waited for. */
+	/** Called when the database is away and this waits for it. */
 	readonly waits: (message: string) => void;
 }
 
@@ -112,7 +112,10 @@ class TableChanges {
 	readonly #log: LogAnew;
 	/** The rows that the tables should have of the stretch, by table. */
 	readonly #expected: ReadonlyMap<string, ExpectedRows>;
-	/** Ids, by table, whose row was removed or went back to an older message: a daemon may have found newer rows stale meanwhile. */
+	/**
+	 * By table, ids whose row was removed or went back to an older message. Meanwhile a daemon may have left out, as stale, a row that is
+	 * newer than that.
+	 */
 	readonly #lowered = new Map<string, Set<string>>();
 
 	constructor(parts: ReprocessingParts, reader: LogReader, log: LogAnew, expected: ReadonlyMap<string, ExpectedRows>) {
@@ -161,10 +164,7 @@ class TableChanges {
 		return { ...this.#log.counts, ...sum, rejected: rejected.length, failed, refused, unknownStart };
 	}
 
-	/**
-	 * While this ran, daemons may have received messages that were older than a row that is gone now: those counted as stale, and are written
-	 * here.
-	 */
+	/** Writes the rows that daemons left out as stale while this ran: the newer row that stood in their way may be gone now. */
 	async catchUp(): Promise<void> {
 		const { database, clock, signal, waits, config } = this.#parts;
 		if ([...this.#lowered.values()].every(({ size }) => size === 0)) return;

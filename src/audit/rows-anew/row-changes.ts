@@ -7,7 +7,7 @@ import type { RefusedReplacement, Replacement } from "../../sink/comparison/row-
 import type { ComparisonListener, RowFinding, RowOrigin } from "../../sink/comparison/table-comparison.ts";
 import type { RowPlace } from "../log/expected-row.ts";
 
-/** A stored row that its message no longer makes, or makes with an older version. `row`: the row of the stretch that counts instead. */
+/** A stored row that its message no longer makes, or makes with an older version. `row`: the row of the stretch that takes its place. */
 export interface Orphan {
 	readonly id: string;
 	readonly row: ExpectedRow | null;
@@ -27,7 +27,7 @@ export interface RowChangesParts {
 	readonly orphaned: (candidates: readonly Orphan[]) => Promise<readonly Orphan[]>;
 	/** The row of this id is removed or goes back to an older message. */
 	readonly lowered: (id: string) => void;
-	/** True if a message before the stretch may have made the row that counts then: this is found out at the end. */
+	/** True if a message before the stretch may have made the row that takes its place: that is found out at the end. */
 	readonly mayBeBefore: (place: RowPlace) => boolean;
 }
 

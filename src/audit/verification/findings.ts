@@ -1,7 +1,7 @@
 /**
  * The findings so far: all counted, the first differences kept. A row that is newer than expected, or not expected at all, may have an
- * origin that explains it. A row past the log's first end is held back until the present end is known, because a running daemon and its
- * producers go on meanwhile.
+ * origin that explains it. A running daemon and its producers go on meanwhile, so a row past the end that the log had at the beginning is
+ * held back until the present end is known.
  */
 import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
@@ -126,7 +126,7 @@ export class Findings {
 		return differenceKinds.reduce((sum, kind) => sum + this.#counts[kind], 0);
 	}
 
-	/** True if the id's row was ahead at the last comparison, so that nothing is reported yet. */
+	/** True if the id's row was ahead at the last comparison. */
 	isAhead(table: string, id: string): boolean {
 		return this.#ahead.has(nameOf(table, id));
 	}
@@ -163,10 +163,10 @@ export class Findings {
 		const origin = { ...stored, topic: stored.topic ?? this.#parts.onlyTopic };
 		const standing = this.#parts.coverage.standingOf(origin, isOptional);
 		if (standing === "inside") this.#differ(finding);
-		else if (standing === "ahead") this.#isAheadNow(finding);
+		else if (standing === "ahead") this.#countAhead(finding);
 		else if (standing !== "past") this.#counts[standing]++;
 		else if (this.#held.length < (this.#parts.maxHeld ?? MAX_HELD)) this.#held.push({ finding, origin });
-		else this.#isAheadNow(finding);
+		else this.#countAhead(finding);
 	}
 
 	/** Judges what was held back, after all comparisons. `highOf` returns the present end of a partition. */
@@ -177,12 +177,12 @@ export class Findings {
 			const high = highs.get(name) ?? (await highOf({ topic: origin.topic, partition: origin.partition }));
 			highs.set(name, high);
 			if (origin.offset >= high) this.#differ(finding);
-			else this.#isAheadNow(finding);
+			else this.#countAhead(finding);
 		}
 		this.#held = [];
 	}
 
-	#isAheadNow({ table, id }: RowFinding): void {
+	#countAhead({ table, id }: RowFinding): void {
 		this.#counts.ahead++;
 		if (this.#ahead.size < MAX_AHEAD) this.#ahead.add(nameOf(table, id));
 	}

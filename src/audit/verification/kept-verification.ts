@@ -3,7 +3,7 @@
  * read, the rows folded so far (sorted runs), and the dead letters as they were at its beginning. It can only be continued for the same
  * configuration, handler and scope, which its identity records.
  *
- * A state is one file, which replaces the former one when it is complete. Runs that the state does not count are overwritten.
+ * A state is one file, which replaces the former one when it is complete. Runs that no state counts yet are overwritten.
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";

@@ -1,10 +1,7 @@
 /** Decides which rows of a message its letter is about. Pure. */
 import type { LetterPosition } from "../../core/dead-letters/dead-letter.ts";
 
-/**
- * True if the letter is about this row: then the row may be there (it went through another time) or not. The message's other rows must be
- * there.
- */
+/** True if the letter is about this row: it may be in the table (if it went through another time) or not. The other rows must be there. */
 export function isRefused(letter: LetterPosition | undefined, table: string, id: string): boolean {
 	if (!letter) return false;
 	// Not all refused rows are named: it may be any row.

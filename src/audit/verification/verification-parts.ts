@@ -21,7 +21,7 @@ export interface VerificationParts {
 	readonly random: Random;
 	/** Ends it early, whatever it waits for: the promise then rejects. The owner closes the database. */
 	readonly signal: AbortSignal;
-	/** Called with what is handed over: the listener may outlive the process. */
+	/** As `LogPassParts.inHand`. */
 	readonly inHand?: (partition: TopicPartition, held: HeldOffsets | null) => void;
 	/** Maximum differences kept; all are counted. */
 	readonly maxDifferences: number;
@@ -30,8 +30,8 @@ export interface VerificationParts {
 	/** What has to hold for `fulfilled`. */
 	readonly requirements?: readonly Requirement[];
 	/**
-	 * How long, in ms, it compares rows again that were newer than the committed offsets, until the required share of the ids was compared
-	 * (by default all). Default 0: not at all.
+	 * How long, in ms, to compare again the rows that were newer than the committed offsets. Ends early when the required share of the ids
+	 * was compared (default: all). Default 0: not at all.
 	 */
 	readonly comeBackMs?: number;
 	/**

@@ -1,5 +1,4 @@
 /** The result of a verification. Pure. */
-
 import type { CoveredPartition, LogCoverage } from "../log/log-coverage.ts";
 import type { Difference, Findings, VerificationCounts } from "./findings.ts";
 import { type LookedAt, lookedAt, type Requirement, unmet } from "./requirements.ts";
@@ -10,7 +9,7 @@ export interface VerificationReport {
 	readonly partitions: readonly CoveredPartition[];
 	/** Messages read. */
 	readonly messages: number;
-	/** The handler produces records: they were left out, only rows are compared. */
+	/** True if the handler gave records: they were left out, only rows are compared. */
 	readonly recordsLeftOut: boolean;
 	/** Offsets after the committed ones, as the log was at the beginning: not covered. */
 	readonly behind: number;

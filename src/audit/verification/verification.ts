@@ -18,7 +18,7 @@ import { ExpectedRows } from "../../sink/comparison/expected-rows.ts";
 import { interruptible } from "../../sink/comparison/interruptible-database.ts";
 import { type ComparisonListener, compareTable } from "../../sink/comparison/table-comparison.ts";
 import type { RowSubmission } from "../../worker/ports.ts";
-import { coveredPartitions, goneOnWith, knownTopics } from "../log/covered-partitions.ts";
+import { coveredPartitions, knownTopics, resumedRanges } from "../log/covered-partitions.ts";
 import { expectedRows, type RowPlace } from "../log/expected-row.ts";
 import { isHandledAgain, LogCoverage } from "../log/log-coverage.ts";
 import { LogPass } from "../log/log-pass.ts";
@@ -33,7 +33,7 @@ import { reportOf, type VerificationReport } from "./verification-report.ts";
 
 /** Minimum time between two saves of the progress. */
 const KEEP_EVERY_MS = 5_000;
-/** Saving takes at most one part in this many of the time. */
+/** Saving takes at most one in this many parts of the time. */
 const KEEPING_SHARE = 20;
 /** Time between two reads of the group's committed offsets. */
 const COME_BACK_MS = 1_000;
@@ -84,7 +84,7 @@ class Verification {
 	#expected: ReadonlyMap<string, ExpectedRows> = new Map();
 	#total = 0;
 	#messages = 0;
-	/** By partition, the next offset to read. After an interruption some are read again, because a handler had left them unfinished. */
+	/** By partition, the next offset to read. A resumed verification reads messages again that the handler had left unfinished. */
 	#next = new Map<string, number>();
 	/** Monotonic clock, ms. */
 	#keepNextAt = 0;
@@ -128,7 +128,7 @@ class Verification {
 		const { config, database, scope } = parts;
 		const state = folder instanceof KeptVerification ? folder.state : null;
 		const now = await coveredPartitions(config, database, reader, scope?.topics);
-		const ranges = state ? goneOnWith(state.ranges, now) : now;
+		const ranges = state ? resumedRanges(state.ranges, now) : now;
 		// Read the letters after the ends are known: all letters of what is committed up to there are stored.
 		const letters = state ? state.letters : await parts.letters(database);
 		const coverage = new LogCoverage(ranges, letters ?? [], { isKnown: await knownTopics(config, database, reader) });
@@ -163,7 +163,7 @@ class Verification {
 		});
 	}
 
-	/** Compares rows that were newer than the committed offsets, once these have passed them. */
+	/** Compares again the rows that were newer than the committed offsets, when the group has committed past them. */
 	async #comeBack(): Promise<void> {
 		const { clock, signal, comeBackMs = 0, requirements = [] } = this.#parts;
 		const share = requirements.find(({ name }) => name === "share")?.value ?? 1;

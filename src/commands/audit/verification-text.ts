@@ -1,5 +1,4 @@
 /** A verification's report as text, line by line. */
-
 import type { CoveredPartition } from "../../audit/log/log-coverage.ts";
 import type { Difference } from "../../audit/verification/findings.ts";
 import type { VerificationReport } from "../../audit/verification/verification-report.ts";

@@ -56,9 +56,8 @@ function tableFindings({ table, problems, warnings, grants }: TableFindings, fin
 	const item = `table ${table}`;
 	if (problems.length + warnings.length === 0) return [ok(item, fine)];
 	const commands = (at: number) => (at === 0 ? (grants ?? []) : []);
-	const all = [
+	return [
 		...problems.map((detail, at) => failed(item, detail, commands(at))),
 		...warnings.map((detail, at) => warning(item, detail, commands(at + problems.length))),
 	];
-	return all;
 }

@@ -1,5 +1,4 @@
 /** `check` for Kafka: broker, topics, group, and the rights on them. Changes nothing. */
-
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
@@ -73,7 +72,7 @@ async function accessFindings({ kafka, handler, deadLetters }: Config, inspector
 	return findings;
 }
 
-/** With the words that `run` uses. */
+/** In the same words as `run`. */
 function refusedFinding(kafka: Config["kafka"], item: string, { operation, resource, name, words }: MissingRight): Finding {
 	const command = aclCommand(kafka, operation, resource, name);
 	return failed(item, `this user lacks the right ${operation}: ${words}; give it: ${command}`, [command]);

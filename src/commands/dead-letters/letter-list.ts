@@ -9,7 +9,7 @@ import { textTable } from "../terminal/text-table.ts";
 import { grouped, noneWords, sumOf } from "./letter-selection.ts";
 
 const LONGEST_ERROR = 100;
-/** Rows of one table: a table takes its widths from its rows, so more rows make further tables below. */
+/** Rows of one table. Its widths come from its rows, so it is held in memory; more rows make further tables below. */
 const TABLE_ROWS = 1_000;
 
 /** What to list, and the maximum number. */
@@ -34,7 +34,7 @@ export async function list(store: LetterStore, { filter, most, json }: Listing, 
 	if (total > most) print(stderr, `${grouped(most)} of ${grouped(total)} letters: --limit all lists every one.`);
 }
 
-/** Shows one letter; several logs of a topic have one each. */
+/** Shows the letter at this position; if the topic was created again, each of its logs may have one. */
 export async function show(
 	store: LetterStore,
 	at: { topic: string; partition: number; offset: number },

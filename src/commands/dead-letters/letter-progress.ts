@@ -5,15 +5,15 @@ import { print } from "../command-context.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import { grouped } from "./letter-selection.ts";
 
-/** A short replay needs no such line. */
+/** Time between two lines; a short replay prints none. */
 const EVERY_MS = 10_000;
 
 /** Shows the progress of a replay. */
 export class LetterProgress implements Disposable {
 	replayed = 0;
 	failed = 0;
-	/** Of the replayed ones: a newer row stayed in their row's place. */
-	#overtaken = 0;
+	/** Replayed letters with a stale row: the table kept another message's newer row. */
+	#stale = 0;
 	readonly #total: number;
 	readonly #stderr: Writable;
 	readonly #clock: Clock;
@@ -35,13 +35,13 @@ export class LetterProgress implements Disposable {
 
 	/** How it ended. */
 	get words(): string {
-		const overtaken = this.#overtaken > 0 ? ` (${grouped(this.#overtaken)} of them left a newer row as it is)` : "";
-		return `${grouped(this.replayed)} replayed${overtaken}, ${grouped(this.failed)} still ${this.failed === 1 ? "fails" : "fail"}.`;
+		const stale = this.#stale > 0 ? ` (${grouped(this.#stale)} of them left a newer row as it is)` : "";
+		return `${grouped(this.replayed)} replayed${stale}, ${grouped(this.failed)} still ${this.failed === 1 ? "fails" : "fail"}.`;
 	}
 
-	/** Takes the result of one more letter. `isOvertaken`: a newer row stays in place of one of its rows. */
-	told(isReplayed: boolean, isOvertaken: boolean): void {
-		if (isOvertaken) this.#overtaken++;
+	/** Takes the result of one more letter. `isStale`: one of its rows was stale. */
+	told(isReplayed: boolean, isStale: boolean): void {
+		if (isStale) this.#stale++;
 		if (isReplayed) this.replayed++;
 		else this.failed++;
 		const done = this.replayed + this.failed;

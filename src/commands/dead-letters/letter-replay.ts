@@ -94,7 +94,7 @@ function wordsOf({ failure, isLeft, newer }: ReplayedLetter): {
 	return { error: null, words: `replayed: ${table} ${JSON.stringify(id)} keeps the newer row${whose}`, newer_row: true, row_of: of };
 }
 
-/** Names the log of letters whose topic was created again: of a topic's several logs, all but the first that it meets. */
+/** Returns a function that names a letter's log if its topic was created again; of a topic's logs, the first that it meets stays unnamed. */
 function namesOtherLogs(): (letter: Pick<StoredLetter, "topic" | "topicId">) => string {
 	const first = new Map<string, string | null>();
 	return ({ topic, topicId }) => {

@@ -62,7 +62,7 @@ export async function unreplayedLetters(config: Config, database: Database, cont
 	}
 }
 
-/** Requires the options that the target needs, unless an embedded daemon has it. */
+/** The configuration to use. Throws ExitError (usage) if the target's options are missing and no embedded daemon has the letters. */
 async function lettersConfigOf(command: Command, context: CommandContext): Promise<Config> {
 	const { config } = await configHere(command, context);
 	const inTopic = config.deadLetters.target === "topic";

@@ -1,7 +1,4 @@
-/**
- * Stores dead letters that a command makes, in the daemon's own target. The target is prepared for the first letter, and not waited for
- * without end.
- */
+/** Stores dead letters that a command makes, in the daemon's own target. The first letter prepares the target. */
 import type { Config } from "../../config/config.ts";
 import type { DeadLetter, DeadLetterTarget } from "../../core/dead-letters/dead-letter.ts";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";

@@ -17,7 +17,7 @@ const LONGEST_MS = 120_000;
 /** The result. */
 export interface SetByDaemons {
 	readonly set: readonly OffsetSet[];
-	/** By daemon: its partitions, and its answer. */
+	/** By daemon that could not: its partitions, and why. */
 	readonly failed: readonly { readonly partitions: readonly TopicPartition[]; readonly why: string }[];
 }
 
@@ -27,7 +27,7 @@ export class GroupDaemons {
 
 	readonly #owners: ReadonlyMap<string, DaemonClient>;
 	readonly #clock: Clock | null;
-	/** Why a daemon that was looked for didn't answer. */
+	/** Why the configured daemon didn't answer; null if it did, or if nobody asked it. */
 	readonly trouble: string | null;
 
 	private constructor(owners: ReadonlyMap<string, DaemonClient>, clock: Clock | null, trouble: string | null) {
@@ -98,7 +98,7 @@ export class GroupDaemons {
 	}
 }
 
-/** A busy daemon that answers too late may carry the request out all the same; the next request, with the same id, asks for the result. */
+/** Null if the daemon answered too late: it may do it all the same, and the next request, with the same id, asks for the result. */
 function unlessLate(error: unknown): null {
 	const { cause } = error as { cause?: { name?: string } };
 	if (cause?.name === "TimeoutError") return null;

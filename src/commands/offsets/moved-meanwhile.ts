@@ -3,8 +3,8 @@ import { partitionName } from "../../core/messages/message.ts";
 import type { OffsetPlan } from "../../kafka/offsets/offset-plan.ts";
 
 /**
- * True if what was confirmed no longer holds. A daemon goes on committing while somebody thinks, and reports what it had; so the stored
- * offset is compared only if no daemon is asked.
+ * True if what was confirmed no longer holds. A running daemon goes on committing while a person thinks, and it reports the offset that it
+ * had; so stored offsets are compared only where no daemon runs.
  */
 export function hasMoved(
 	plans: readonly OffsetPlan[],

@@ -1,6 +1,6 @@
 /**
- * Sets a group's offsets directly. With offsets in Kafka only while the group has no members, which Kafka enforces. With offsets in the
- * database also while daemons run: they notice within some seconds and begin there.
+ * Sets a group's offsets directly. Offsets in Kafka: only while the group has no members, which Kafka enforces. Offsets in the database:
+ * also while daemons run, which notice within some seconds and go on there.
  */
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
@@ -21,7 +21,7 @@ import { type CommandContext, print } from "../command-context.ts";
 import { chosenPartitions } from "./chosen-partitions.ts";
 import { notedGroups } from "./unknown-group.ts";
 
-/** `stored` is the offset that was found, of whichever log; only that is replaced. */
+/** `stored` is the offset that was found, of whichever log. The table of offsets replaces no other. */
 export type StoredPlan = OffsetPlan & { readonly stored: number | null };
 
 /** What to set. */
@@ -29,7 +29,7 @@ export interface WantedOffsets {
 	readonly to: SetTo;
 	readonly topic?: string;
 	readonly partition?: number;
-	/** True: offsets in between are finished, not passed over. The notes about the group's way stay. */
+	/** True: offsets before the target are finished, not passed over. The note keeps its start and what it says was skipped. */
 	readonly isFinished?: boolean;
 }
 
@@ -139,9 +139,11 @@ export class OffsetSetting {
 	}
 
 	/**
-	 * Stores the plans. In the database a daemon may begin at once and must find the note, so the note is first. In Kafka a note behind the
-	 * stored offset would look like a restored database, so when setting back, the note comes after. The next start shortens a note that is
-	 * ahead. Returns partitions that were not set: their stored offset is not the planned one.
+	 * Stores the plans. Returns partitions that were not set, because their stored offset is no longer the planned one.
+	 *
+	 * The order of note and offset: if offsets are in the database, a daemon may begin at once and must find the note, so the note is first.
+	 * If they are in Kafka, a note behind the offset would look like a restored database: so the note is first when going forward, and last
+	 * when going back. A kill in between leaves a note that is ahead, which the next start shortens.
 	 */
 	async carryOut(plans: readonly StoredPlan[]): Promise<TopicPartition[]> {
 		const positions = plans.map(({ topic, partition, to, note, stored }) => ({

@@ -1,6 +1,6 @@
 /**
- * `offsets set`: sets where a group goes on. The daemons that have the partitions do it, after finishing what they have in hand; while none
- * runs, the command does it through the group itself (offset-setting.ts). Offsets in the database are also set if a daemon can't be asked.
+ * `offsets set`: sets where a group goes on. The daemons that have the partitions do it, after finishing what they have in hand. While none
+ * runs, the command sets them itself (offset-setting.ts). If offsets are in the database, it also does so when a daemon can't be asked.
  */
 import type { Command } from "commander";
 import type { Config } from "../../config/config.ts";
@@ -117,10 +117,7 @@ async function carryOut(
 	throw new ExitError(exitCodes.found, "not_all_set", `not set, ${left.join("; ")}. Run this again`);
 }
 
-/**
- * A group that has not begun may be set where its daemon is configured here: it begins there. Any other name is taken for mistyped. Throws
- * ExitError then.
- */
+/** A group that has not begun can be set only if it is the configured one: another name is probably mistyped, and ends in ExitError. */
 async function requireGroup(
 	group: string,
 	configured: string,
@@ -146,7 +143,7 @@ async function runningDaemons(
 	daemons: () => Promise<GroupDaemons>,
 ): Promise<GroupDaemons> {
 	const group = await inspector.group(kafka.group).catch(refused(kafka, { group: "Describe" }));
-	// Without the addon nobody knows; then Kafka refuses a group with members.
+	// Without the addon the members are not known; then Kafka itself refuses a group with members.
 	if (group?.members.length === 0) return GroupDaemons.none;
 	const found = await daemons();
 	if (offsets.store === "postgres" || !group) return found;

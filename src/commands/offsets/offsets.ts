@@ -10,7 +10,7 @@ import { kafkaOf } from "../configured.ts";
 import { textTable } from "../terminal/text-table.ts";
 import { noGroup } from "./unknown-group.ts";
 
-/** Kafka's word for a group that it does not have: it never was, or has expired. */
+/** Kafka's state of a group that does not exist, or has expired. */
 const DEAD = "Dead";
 
 /** What to show. */
@@ -36,7 +36,7 @@ export async function showOffsets(
 	const owners = ownersOf(members);
 	const used = new Set([...all.filter(({ committed }) => committed !== null), ...owned(members)].map((each) => each.topic));
 	const shown = topic === undefined ? all.filter((each) => used.has(each.topic)) : all;
-	// Without the addon, and at the embedded broker, nobody knows of members without offsets.
+	// Without the addon, and at the embedded broker, members without offsets can't be seen.
 	const isUnknown = shown.length === 0 && (members === null || (members.members.length === 0 && members.state === DEAD));
 	if (isUnknown) throw noGroup(group, [kafka.group]);
 	if (json) {

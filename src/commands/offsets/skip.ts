@@ -1,4 +1,4 @@
-/** `skip`: skips one message for good. The daemon that has its partition does it, or the command through the group while no daemon runs. */
+/** `skip`: skips one message for good. The daemon that has its partition does it; while none runs, the command does it itself. */
 import { hostname, userInfo } from "node:os";
 import type { Command } from "commander";
 import type { Config } from "../../config/config.ts";
@@ -44,7 +44,7 @@ export async function skip(place: Place, options: SkipOptions, command: Command,
 	print(context.stdout, options.json ? JSON.stringify({ ...place, outcome, why }) : words[outcome]);
 }
 
-/** Returns `trouble` if no daemon of the group answers. Throws ExitError with the daemon's words if it refuses. */
+/** Asks the daemon; returns `trouble` if none of the group answers. Throws ExitError with the daemon's words if it refuses. */
 async function skippedByDaemon(
 	{ topic, partition, offset }: Place,
 	why: string,
@@ -62,7 +62,7 @@ async function skippedByDaemon(
 	}
 }
 
-/** The letter first: a message without one would be lost. */
+/** Stores the letter first: without it, the skipped message would be lost. */
 async function skippedInGroup(
 	place: Place,
 	why: string,
@@ -102,7 +102,7 @@ async function skippedInGroup(
 	}
 }
 
-/** The message at this position. The group has to stand at it, and may not have members. */
+/** The message at this position. Throws ExitError unless it is the group's next one and the group has no members. */
 async function nextMessage(
 	config: Config,
 	{ topic, partition, offset }: Place,
@@ -130,7 +130,7 @@ async function nextMessage(
 	if (offset < committed) throw refusal("finished", `${name} is finished already: group ${kafka.group} stands at ${committed}`);
 	const { high } = await inspector.watermarks(place);
 	if (offset >= high) throw refusal("ahead", `${name} is not there yet: the log ends at ${high}`);
-	// Checked before a useless letter is stored, and an offset set while a daemon runs.
+	// Checked first: otherwise a letter would be stored for nothing, or an offset set while a daemon runs.
 	const members = await inspector.group(kafka.group).catch(refused(kafka, { group: "Describe" }));
 	if (!members)
 		throw refusal(
@@ -142,7 +142,7 @@ async function nextMessage(
 		const where = `--url says where the daemon is that has ${partitionName(place)}`;
 		throw refusal("has_members", `group ${kafka.group} has members, and no daemon answered: ${where} (${killed}). ${trouble}`);
 	}
-	// Sets the present offset, which changes nothing: shows whether this user may set offset and note, before a letter is stored.
+	// Setting the present offset changes nothing, and shows before a letter is stored whether this user may set offset and note.
 	await setOffsets(config, { to: { kind: "offset", offset: committed }, ...place, isFinished: true }, context);
 	await using reader = await LogReader.connect(kafka, clock, kafka.group, interrupted);
 	for await (const [, messages] of reader.read([{ ...place, from: committed, to: offset + 1 }])) {

@@ -1,6 +1,6 @@
 /**
- * Outlives a command whose process crashes, and says what the handler had in hand. Its standard input has a line for each change, an empty
- * one for nothing; the last complete line counts. The command answers the terminal's signals.
+ * Outlives a command whose process crashes, and prints what the handler had in hand. Reads a line for each change from standard input, an
+ * empty one if nothing is in hand; prints the last complete line. Ignores the terminal's signals, which are the command's.
  */
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(signal, () => {});
 let last = "";

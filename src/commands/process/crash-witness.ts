@@ -1,6 +1,6 @@
 /**
- * V8 out of memory, or a crash in native code, ends a command's process without any message. A child process that only waits then says on
- * standard error what the handler had in hand.
+ * If V8 runs out of memory or native code crashes, a command's process ends without a message. Then a child process, which only waits for
+ * this, prints on standard error what the handler had in hand.
  */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -18,16 +18,16 @@ export class CrashWitness implements Disposable {
 	readonly #hands = new Map<string, HeldOffsets>();
 	readonly #then: string;
 
-	/** `then`: what the crash means, for the reader. */
+	/** `then`: a sentence that says what the crash leaves behind. */
 	constructor(then: string) {
 		this.#then = then;
-		// The command also works without the child.
+		// The command works without the child, too.
 		this.#child.on("error", () => {});
 		this.#child.stdin.on("error", () => {});
 		this.#child.unref();
 	}
 
-	/** These offsets are handed over next; null: nothing of the partition is in hand. */
+	/** The handler gets these offsets next; null: it has nothing of the partition in hand. */
 	inHand(partition: TopicPartition, held: HeldOffsets | null): void {
 		if (held) this.#hands.set(partitionName(partition), held);
 		else this.#hands.delete(partitionName(partition));
@@ -37,7 +37,7 @@ export class CrashWitness implements Disposable {
 		this.runs(hands.length === 0 ? null : `In its hand, or handed over last: ${hands.join(", ")}.`);
 	}
 
-	/** The user's code runs; `what` describes it. Null: none runs. */
+	/** `what` describes which code of the user runs; null: none does. */
 	runs(what: string | null): void {
 		const words = "the handler ended the process (memory, a crash in native code, a kill).";
 		this.#child.stdin.write(what === null ? "\n" : `pockaffe: ${words} ${what} ${this.#then}\n`);

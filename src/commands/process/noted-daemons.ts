@@ -1,6 +1,6 @@
 /**
- * `.pockaffe/daemons/PID.json`: the address of a daemon that was started in this folder with its address from the environment
- * (POCKAFFE_HTTP_PORT). If the folder can't be written, there is no such file, and `--url` is needed.
+ * `.pockaffe/daemons/PID.json`: the address of a daemon that was started in this folder and got its address from the environment
+ * (POCKAFFE_HTTP_PORT). If the folder can't be written, there is no such file, and commands need `--url`.
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ export interface NotedDaemon {
 	readonly group: string;
 }
 
-/** Notes this process. Returns a function that removes the note; neither ever rejects. */
+/** Writes this process's file. Returns a function that removes it; neither ever rejects. */
 export async function noteDaemon(cwd: string, { url, group }: NotedDaemon): Promise<() => Promise<void>> {
 	const file = join(folderIn(cwd), `${process.pid}.json`);
 	try {
@@ -28,8 +28,8 @@ export async function noteDaemon(cwd: string, { url, group }: NotedDaemon): Prom
 }
 
 /**
- * The daemons whose process exists; notes left by killed ones are removed. Folders that are not ours alone are ignored: otherwise somebody
- * could plant a link and have the files behind it removed.
+ * The daemons whose process exists; removes the files of killed ones. Ignores folders that others may write to: somebody could plant a link
+ * there, and have the files behind it removed.
  */
 export async function notedDaemons(cwd: string): Promise<readonly NotedDaemon[]> {
 	try {

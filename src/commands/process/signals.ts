@@ -1,17 +1,17 @@
 /**
- * What each signal does to our process, in one table; a test compares it with docs/operating.md. Signals that Node would handle in its own
- * way (an end without a drain, the inspector's port) are handled here instead.
+ * What each signal does to our process, in one table; a test compares it with docs/operating.md. Node's own reaction to them would be an end
+ * without a drain, or an open inspector port.
  */
 
-/** What a signal does. `drain`: stops in order, as `run` describes; `ignore`: logs one line. */
+/** What a signal does. `drain`: drains and stops; `ignore`: only logs a line. */
 export interface SignalAction {
 	readonly action: "drain" | "ignore";
-	/** True if it also ends a process that is already draining: somebody is in a hurry. */
+	/** True if it ends a process at once that is already draining: somebody is in a hurry. */
 	readonly hurries: boolean;
 }
 
 const drain = { action: "drain", hurries: true } as const;
-/** These may arrive twice without anybody asking twice: from a terminal that closed and its shell, or every second at a limit. */
+/** These may arrive twice although nobody is in a hurry: from a closed terminal and from its shell, or every second at a CPU limit. */
 const drainOnce = { action: "drain", hurries: false } as const;
 const ignore = { action: "ignore", hurries: false } as const;
 

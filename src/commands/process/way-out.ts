@@ -1,7 +1,7 @@
 /**
- * Ends the process. Node's own exit waits for every thread, so one that can't be ended (a handler in a native call, a Kafka client that
- * hangs while closing) would keep the process for ever. Then the addon ends it past the threads; without the addon only SIGKILL does, which
- * shells report as 137.
+ * Ends the process. Node's own exit waits for every thread. A thread that can't be ended (a handler in a native call, a Kafka client that
+ * hangs while closing) would keep the process for ever. Then the addon ends the process without waiting; without the addon only SIGKILL
+ * does, which shells report as 137.
  */
 import type { Writable } from "node:stream";
 import { ExitError, exitCodes } from "../../core/errors.ts";
@@ -9,14 +9,14 @@ import { unlessAborted } from "../../core/waiting/unless-aborted.ts";
 import { endAllThreads } from "../../worker/thread/living-threads.ts";
 import type { CommandContext } from "../command-context.ts";
 
-/** Threads that can be ended take milliseconds. */
+/** Maximum wait for threads: those that can be ended take milliseconds. */
 const THREADS_MS = 300;
 /** Maximum time to write the last lines of the log. */
 const FLUSH_MS = 500;
 
 type Outside = Pick<CommandContext, "stdout" | "stderr" | "clock">;
 
-/** Ends the process when its threads are gone, or a moment later without them. */
+/** Ends the process when its threads have ended, or after a moment whether they have or not. */
 export async function leave(code: number, outside: Outside): Promise<void> {
 	if (await endAllThreads(THREADS_MS)) process.exit(code);
 	await leaveNow(code, outside);
@@ -29,7 +29,7 @@ export async function leaveNow(code: number, { stdout, stderr, clock }: Outside)
 	exitNow(code);
 }
 
-/** Loads what `leaveNow` needs. For a command that runs for long: an upgrade in place may remove the file meanwhile. */
+/** Loads what `leaveNow` needs. A long-running command calls this early: an upgrade in place may remove the file meanwhile. */
 export function prepareToLeave(): Promise<typeof import("../../kafka/native.ts")> {
 	wayOut ??= import("../../kafka/native.ts");
 	return wayOut;
@@ -37,7 +37,7 @@ export function prepareToLeave(): Promise<typeof import("../../kafka/native.ts")
 
 let wayOut: Promise<typeof import("../../kafka/native.ts")> | null = null;
 
-/** Settles like `work`; after Ctrl-C rejects at once, whatever delays the work. For work that changes nothing. */
+/** Settles like `work`, but rejects at once after Ctrl-C. For work that changes nothing. */
 export async function unlessInterrupted<T>(
 	work: Promise<T>,
 	{ interrupted }: Pick<CommandContext, "interrupted">,

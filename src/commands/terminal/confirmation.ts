@@ -5,7 +5,9 @@ import { readLines } from "../../core/text/lines.ts";
 import { visibleText } from "../../core/text/visible-text.ts";
 import { type CommandContext, print } from "../command-context.ts";
 
-/** True if it may be done. `what` is a sentence that says it. Throws ExitError (usage) if nobody can be asked. */
+/**
+ * True if it may be done. `what` says it in a sentence, below a table if there is one. Throws ExitError (usage) if nobody can be asked.
+ */
 export async function isConfirmed(
 	what: string,
 	yes: boolean,
@@ -13,7 +15,7 @@ export async function isConfirmed(
 ): Promise<boolean> {
 	if (yes) return true;
 	if (!(stdin as Readable & { readonly isTTY?: boolean }).isTTY) {
-		// A table stands above the error, so that its head and its rows have the same columns.
+		// The table is printed first: inside the error, `pockaffe: ` would shift its head.
 		const sentence = what.slice(what.lastIndexOf("\n") + 1);
 		if (sentence !== what) print(stderr, what.slice(0, -sentence.length - 1));
 		throw new ExitError(exitCodes.usage, "not_confirmed", `${sentence} Say --yes to do it, or --dry-run to look only`);

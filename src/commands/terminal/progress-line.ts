@@ -1,7 +1,4 @@
-/**
- * The progress of a long command: a bar on a terminal; elsewhere (a log, a job's output) a line now and then. Written to standard error,
- * never into the output.
- */
+/** The progress of a long command on standard error: a bar on a terminal; elsewhere (a log, a job's output) a line now and then. */
 import type { Writable } from "node:stream";
 import { SingleBar } from "cli-progress";
 import type { Clock } from "../../core/clock.ts";
@@ -9,7 +6,7 @@ import type { Clock } from "../../core/clock.ts";
 /** Time between two lines without a terminal. */
 const LINE_EVERY_MS = 10_000;
 
-/** Dispose it before anything else is printed. */
+/** Shows the progress. Dispose it before anything else is printed. */
 export class ProgressLine implements Disposable {
 	readonly #bar: SingleBar | null;
 	readonly #stream: Writable;

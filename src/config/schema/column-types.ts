@@ -11,7 +11,7 @@ export const idTypes = ["text", "uuid", "smallint", "int", "bigint"] as const;
 /** The types that most tables have, for help and for hints. */
 const columnTypes = [...ordinaryTypes].map((name) => (name === "int4" ? "int" : name));
 
-/** For help: what may stand where a type is asked for. */
+/** For help: the values that a type may have. */
 export const typeHelp = `${columnTypes.join(", ")}, an array of one (text[]), or any other type of the server's by its name (app.mood)`;
 
 const withArguments: Record<string, RegExp> = {

@@ -1,5 +1,4 @@
-/** Rules between several keys of a valid configuration, which schema.ts can't check for one value. Pure. */
-
+/** Rules between several keys of a valid configuration; schema.ts has those for a single value. Pure. */
 import { isLoopbackName } from "../../core/loopback.ts";
 import { isTopicMeant } from "../../core/messages/message.ts";
 import { columnTypeOf } from "../../core/rows/column-type.ts";

@@ -1,4 +1,4 @@
-/** The options of a schema, one by one: path, kind, default, description. Tables, help and variables are made from them. Pure. */
+/** The options of a schema, one by one: path, kind, default, description. Docs, help and variables are made from them. Pure. */
 import type { z } from "zod";
 
 /** An option. `kind` says how an environment variable's text is read; `map` is JSON. */

@@ -1,7 +1,7 @@
 /** Compares the token of a request's `Authorization: Bearer …`. Pure. */
 import { timingSafeEqual } from "node:crypto";
 
-/** True if the header has this token. The scheme's case does not matter; a header's characters are bytes, as Node passes them on. */
+/** True if the header has this token. The scheme's case does not matter; Node passes a header's bytes on as Latin-1 characters. */
 export function bringsToken(header: string | undefined, token: string): boolean {
 	const [, brought] = /^bearer +(.+)$/i.exec(header ?? "") ?? [];
 	if (brought === undefined || token === "") return false;

@@ -15,7 +15,7 @@ export type PartitionAction = (typeof partitionActions)[number];
 /** Maximum characters of a request's id. */
 const LONGEST_ID = 100;
 
-/** What is called. */
+/** The functions that do the work. */
 export interface HttpControl {
 	/** False if the partition isn't assigned here. */
 	readonly control: (partition: TopicPartition, action: PartitionAction) => boolean;
@@ -28,7 +28,7 @@ export interface HttpControl {
 /** Adds the routes to `app`. `token`: the bearer token; empty: none is needed. */
 export function addControl(app: Hono, { control, skip, setOffsets, drain }: HttpControl, token: string): void {
 	const permitted = (context: Context) => {
-		// Only a browser sends Origin: the page that asks.
+		// Only a browser sends Origin, the page that asks.
 		if (context.req.header("origin") !== undefined) return refusal(context, 403, "forbidden_origin", "not from a web page");
 		if (token === "" || bringsToken(context.req.header("authorization"), token)) return null;
 		context.header("WWW-Authenticate", "Bearer");

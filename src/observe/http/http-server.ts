@@ -1,7 +1,7 @@
 /**
  * The daemon's HTTP server: `/metrics`, `/healthz`, `/readyz`, `/status`, and control if configured (http-control.ts). Functions passed in
- * give the answers, so it knows nothing of the daemon. On loopback a request must name a loopback host, against DNS rebinding: a web page
- * whose name was made to point here gets nothing.
+ * give the answers, so it knows nothing of the daemon. On loopback a request's Host header must name a loopback host, against DNS
+ * rebinding: a web page whose name resolves to this machine gets nothing.
  */
 import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -23,7 +23,7 @@ export interface HttpServerOptions {
 	readonly port: number;
 	readonly metrics: () => Promise<RenderedMetrics>;
 	readonly readiness: () => ReadinessReport;
-	/** `/readyz` says that broker and database are the daemon's own. */
+	/** True if broker and database are the daemon's own: `/readyz` says so. */
 	readonly isEmbedded?: boolean;
 	readonly status: () => Status;
 	readonly clock: Clock;
@@ -33,7 +33,7 @@ export interface HttpServerOptions {
 	readonly token?: string;
 	/** Blanks out secrets in `/status` and `/readyz`: a handler's error may quote one. */
 	readonly mask?: (text: string) => string;
-	/** Called when an answer could not be made; the client sees a bare 500. */
+	/** Called when an answer could not be made; the client gets a 500 without the reason. */
 	readonly onError?: (path: string, error: unknown) => void;
 }
 
@@ -81,18 +81,18 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 	return { host, port, url, close, [Symbol.asyncDispose]: () => close() };
 }
 
-/** The adaptor answers a host in another spelling than a URL's (capitals, a mapped address) with an empty 400. */
+/** Rewrites the Host header as a URL has it: the adaptor answers another spelling (capitals, a mapped address) with an empty 400. */
 const withPlainHost = ((options: ServerOptions, listener: RequestListener) =>
 	createServer(options, (request, response) => {
 		try {
 			request.headers.host &&= new URL(`http://${request.headers.host}`).host;
 		} catch {
-			// What is no host is refused behind. URL.canParse is no help: once compiled it takes some of these for good.
+			// The adaptor refuses an invalid host. URL.canParse is no help: after V8 has compiled it, it accepts some of them.
 		}
 		listener(request, response);
 	})) as typeof createServer;
 
-/** Rejects as `createHttpServer` would; nothing listens afterwards. For callers that have much to do before they listen. */
+/** Rejects if `createHttpServer` could not listen there now; nothing listens afterwards. For callers with much to do before. */
 export async function probeAddress({ host, port }: Pick<HttpServerOptions, "host" | "port">): Promise<void> {
 	const server = createServer();
 	await listen(server, { host, port });
@@ -212,7 +212,7 @@ function closeServer(server: Server, graceMs: number, clock: Clock): Promise<voi
 	});
 }
 
-/** While closing: a kept-alive connection becomes idle only after its answer, and nobody else closes it then. */
+/** While closing, closes a kept-alive connection after its answer: it becomes idle only then, and nobody else closes it. */
 function closeIdleAfter(server: Server): void {
 	if (!server.listening) setImmediate(() => server.closeIdleConnections());
 }

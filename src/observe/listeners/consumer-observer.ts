@@ -1,7 +1,6 @@
 /** Metrics and log records about consuming from Kafka and committing offsets. Listeners; they decide nothing. */
 import { assertNever } from "../../core/errors.ts";
-import type { TopicPartition, TopicPartitionOffset } from "../../core/messages/message.ts";
-import { partitionName } from "../../core/messages/message.ts";
+import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
 import type { DisplacedOffset } from "../../core/offsets/displaced-offset.ts";
 import { type RestoredStretch, restoredWords } from "../../core/offsets/position-note.ts";
 import type { OffsetSet } from "../../core/offsets/set-offset.ts";

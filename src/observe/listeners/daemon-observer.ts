@@ -2,7 +2,6 @@
  * Everything that listens to the daemon's parts and turns events into metrics and log records. Wired by the daemon. The parts know neither
  * metrics nor logs, and nothing here decides anything.
  */
-
 import type { EventEmitter } from "eventemitter3";
 import type { LabelsOf } from "../metrics/metric-catalogue.ts";
 import { setSnapshotGauges } from "../metrics/snapshot-gauges.ts";
@@ -41,7 +40,7 @@ export class DaemonObserver {
 	readonly supervisor: ReturnType<typeof observeSupervisor>;
 	readonly workers: ReturnType<typeof observeWorkers>;
 	readonly writer: ReturnType<typeof observeWriter>;
-	/** Sums since the start; updated all the time, read only. */
+	/** Sums since the start, always up to date. */
 	readonly totals: Readonly<RunTotals>;
 	readonly #parts: ObserverParts;
 
@@ -83,8 +82,8 @@ export class DaemonObserver {
 type ListenersOf<Events, Listeners> = { readonly [Event in keyof Listeners]: Event extends keyof Events ? Events[Event] : never };
 
 /**
- * Adds listeners, by event name, to an emitter of `Events`: `listenTo<WriterEvents>(writer)(listeners)`. In two steps, because the events
- * have to be named and the listeners' type is inferred.
+ * Adds listeners, by event name, to an emitter of `Events`: `listenTo<WriterEvents>(writer)(listeners)`. Two calls, because TypeScript infers
+ * either all type arguments of a call or none: here `Events` is named, and the listeners' type is inferred.
  */
 export function listenTo<Events extends object>(emitter: EventEmitter<Events>) {
 	return <Listeners extends ListenersOf<Events, Listeners>>(listeners: Listeners): void => {

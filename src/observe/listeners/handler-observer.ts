@@ -1,4 +1,4 @@
-/** Reports when partitions run different versions of the handler: a file changed, and only some threads loaded it since. */
+/** Different versions of the handler run at the same time if its file changed and only some threads have loaded it since. */
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { ObserverParts } from "./observer-parts.ts";
 

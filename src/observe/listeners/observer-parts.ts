@@ -14,7 +14,7 @@ export interface RunTotals {
 	deadLetters: number;
 }
 
-/** From the daemon. `module` is `handler.module` as configured; `makesRows`: the handler is expected to make rows. */
+/** What the daemon gives. `module` is `handler.module` as configured; `makesRows`: the handler is expected to make rows. */
 export interface DaemonObserverParts {
 	readonly metrics: Metrics;
 	readonly logger: Logger;

@@ -12,12 +12,12 @@ export interface ReadinessParts {
 	readonly rowsStuck: (table: string) => boolean;
 }
 
-/** Key of a failed preparation: no table has an empty name. */
+/** Stands for the failed preparation of tables in place of a table: no table has an empty name. */
 const PREPARATION = "";
-/** Failed starts that are reported: a second attempt often succeeds. */
+/** A start is reported after this many failures: a second attempt often succeeds. */
 const START_TRIES_UNTIL_TOLD = 3;
 
-/** Listeners by part; for emitters by event name. */
+/** Listeners by part, then by event name. */
 export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
 	const database = new DatabaseReasons(readiness);
 	const blocked = new Set<string>();
@@ -51,7 +51,7 @@ export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
 				rowsGoIn(fact);
 			},
 			"write:retried": ({ table, message, hint }: { table: string; message: string; hint: string | null }) => {
-				// A single retry is a hiccup, and a blocked table has its own reason already.
+				// A single retry is not reported, and a blocked table has its own reason already.
 				const isToBeTold = rowsStuck(table) && !blocked.has(table);
 				if (isToBeTold) database.set(table, `rows can't be written: ${hint ? `${message}; ${hint}` : message}`);
 			},
@@ -85,7 +85,7 @@ class DatabaseReasons {
 		this.#show();
 	}
 
-	/** Written rows show that the table exists, prepared or not. */
+	/** Also clears a failed preparation: written rows show that the table exists. */
 	clear(table: string): void {
 		const cleared = [table, PREPARATION].filter((each) => this.#messages.delete(each));
 		if (cleared.length > 0) this.#show();

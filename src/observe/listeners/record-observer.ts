@@ -23,7 +23,7 @@ interface RefusedFact {
 
 /** Minimum time between two log records of the same refusal: the letters themselves are kept. */
 const SAME_REFUSAL_EVERY_MS = 10_000;
-/** And of two clients that gave themselves up. */
+/** Minimum time between two log records about replaced producers. */
 const REPLACED_EVERY_MS = 10_000;
 
 /** Listeners for the record producer's events, by event. */

@@ -1,8 +1,8 @@
 /** Warns if a handler that should make rows makes none: usually a forgotten `return`, which nothing else would show. */
 
-/** If none of this many messages has a row, that is no accident. */
+/** Warned about if none of the first so many messages has a row. */
 const FIRST = 100;
-/** Of this many messages one in ten should have a row; a handler that filters more is warned about once. */
+/** Of the first so many messages, one in ten should have a row. A handler that filters more on purpose is warned about once. */
 const MANY = 1_000;
 const RARE = 0.1;
 
@@ -14,7 +14,7 @@ export interface RunOutcomes {
 	readonly finished?: unknown;
 }
 
-/** One per handler: over all its partitions. */
+/** Counts the messages with and without rows. One per handler, for all its partitions. */
 export class RowlessHandler {
 	#messages = 0;
 	#without = 0;

@@ -1,8 +1,6 @@
 /** Metrics and log records about partition workers and their supervisor. Listeners; they decide nothing. */
-
 import type { DeadLetter } from "../../core/dead-letters/dead-letter.ts";
-import type { TopicPartition } from "../../core/messages/message.ts";
-import { partitionName } from "../../core/messages/message.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { counted } from "../../core/text/counted.ts";
 import { failureName } from "../../core/text/failure-name.ts";
 import { withoutValues } from "../../core/text/without-values.ts";
@@ -14,7 +12,7 @@ import type { LabelsOf } from "../metrics/metric-catalogue.ts";
 import type { ObserverParts } from "./observer-parts.ts";
 import { RowlessHandler } from "./rowless-handler.ts";
 
-/** Minimum time between two log records of the same death of a shared thread: a handler may end its thread with every other message. */
+/** Minimum time between two log records of deaths of a shared thread at one partition: it may die with every other message. */
 const SAME_DEATH_EVERY_MS = 10_000;
 /** Minimum time between two log records about a growing thread: many partitions may leak in the same way. */
 const SAME_GROWTH_EVERY_MS = 10_000;
@@ -33,7 +31,7 @@ const LONGEST_ERROR = 300;
 
 /** The part of a letter that is logged. */
 type LetterFact = Pick<DeadLetter, "topic" | "partition" | "offset" | "reason" | "sqlstate" | "table" | "attempts"> & {
-	/** The cause if nothing else in the log says it: the reason of a reject, the column of a refused row. */
+	/** The cause, if nothing else in the log says it: why the handler rejected, or which column of a row was refused. */
 	readonly error?: string;
 };
 
@@ -44,7 +42,7 @@ interface RecoveryFact extends TopicPartition {
 	readonly stoodMs: number;
 }
 
-/** The partition whose call ended a shared thread (null: it was replaced), and the other partitions. */
+/** The partition at which a shared thread ended (null: the thread was replaced), and the other partitions of the thread. */
 interface SharedDeathFact {
 	readonly partition: TopicPartition | null;
 	readonly death: { readonly reason: string };
@@ -58,12 +56,12 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 		const { fields, message } = crashes.summary(last, held, PERIOD_MS);
 		logger.error(fields, message);
 	});
-	// A topic full of bad messages must not fill the disk with log records about letters: the letters themselves are kept.
+	// The letters themselves are kept: a topic full of bad messages must not fill the disk with log records about them.
 	const letters = new CrashStorm<LetterFact>(clock, (last, held) => {
 		const more = `${held} more ${held === 1 ? "dead letter" : "dead letters"} of ${last.topic} within ${PERIOD_MS / 1000} s, the last at`;
 		logger.warn({ ...last, held }, `${more} ${partitionName(last)} offset ${last.offset}: ${letterCause(last)}`);
 	});
-	// A handler that fails now and then goes on as often.
+	// A handler that fails again and again also goes on again and again.
 	const recoveries = new CrashStorm<RecoveryFact>(clock, (last, held) => {
 		const more = `${held} more times partitions of ${last.topic} went on after failures within ${PERIOD_MS / 1000} s, the last`;
 		logger.info({ ...last, held }, `${more} ${partitionName(last)}: ${recoveryWords(last)}`);

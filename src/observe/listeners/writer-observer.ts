@@ -19,7 +19,7 @@ export interface WrittenFact {
 	readonly inserted: number;
 	readonly updated: number;
 	readonly deleted: number;
-	/** Kept out by a trigger or rule of the table. */
+	/** Left out by a trigger or rule of the table. */
 	readonly suppressed: number;
 	readonly stale: { readonly replay: number; readonly older: number; readonly other_partition: number };
 	readonly coalesced: number;
@@ -40,7 +40,7 @@ interface RetriedFact {
 }
 
 const SAME_RETRY_EVERY_MS = 10_000;
-/** Minimum time between two log records about the same rows: the server's words may change with every attempt. */
+/** Minimum time between two log records about the same rows, even if the server's message changes with every attempt. */
 const SAME_ROWS_EVERY_MS = 60_000;
 
 /** Listeners for the batch writer's events, by event. */

@@ -1,10 +1,8 @@
 /**
- * The log record of a failure: which partition and message, what happened, what happens next. One per failure; the first of a kind has its
- * stack, later ones not. Pure, except that it remembers the kinds it has seen. Never a message's value.
+ * The log record of a failure: which partition and message, what happened, what happens next. Only the first of a kind has the stack. Pure,
+ * except that it remembers the kinds that it has seen. Never shows a message's value.
  */
-
-import type { TopicPartition } from "../../core/messages/message.ts";
-import { partitionName } from "../../core/messages/message.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { failureName } from "../../core/text/failure-name.ts";
 
 /** A failure as a worker reports it. */
@@ -26,7 +24,7 @@ export interface LogRecord {
 	readonly message: string;
 }
 
-/** Maximum kinds remembered; more means that messages differ each time, and the memory begins anew. */
+/** Maximum kinds remembered. With more, error messages probably differ each time, and the memory begins anew. */
 const MOST_KINDS = 200;
 const LONGEST_MESSAGE = 2000;
 

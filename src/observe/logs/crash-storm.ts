@@ -4,11 +4,11 @@
  */
 import type { Clock } from "../../core/clock.ts";
 
-/** How many pass at first: more than a person reads, fewer than fill a screen. */
+/** How many pass at first: as many as a person reads. */
 export const BURST = 10;
 /** How long a storm is watched before its summary, in ms. */
 export const PERIOD_MS = 10_000;
-/** Maximum names watched at a time; further ones share one entry, because then every message has another name. */
+/** Maximum names watched at a time; further ones share one entry, because then names probably differ each time. */
 const MOST_NAMES = 200;
 
 interface Storm<Fact> {

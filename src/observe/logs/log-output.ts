@@ -1,6 +1,6 @@
 /**
- * Writes log lines to a stream that may be closed, full or slow. Never throws, never waits; drops and counts. A regular file is written
- * through its descriptor, because Node's stream for a file ends at the first full disk and would stay silent when there is room again.
+ * Writes log lines to a stream that may be closed, full or slow. Never throws or waits: it drops lines and counts them. A regular file is
+ * written through its descriptor: Node's stream for a file ends at the first full disk, and would stay silent when there is room again.
  */
 import { fstatSync, writeSync } from "node:fs";
 
@@ -28,7 +28,7 @@ export class LogOutput {
 		this.#stream = stream;
 		this.#file = fileOf(stream);
 		this.#onDropped = onDropped;
-		// An 'error' event without a listener ends the process; the write's callback has counted the error.
+		// An 'error' event without a listener ends the process. The write's callback counts the error.
 		stream.on("error", () => {});
 	}
 

@@ -1,6 +1,6 @@
 /**
- * Structured logs: JSON on a pipe, text on a terminal. Written in order from the caller's thread, without a transport thread that a crash
- * would cut off. Whatever happens to the output, the daemon lives on: lines that can't be written are dropped and counted.
+ * Structured logs: JSON on a pipe, text on a terminal. Written in order and in the caller's thread: a crash would cut off a transport
+ * thread. Lines that can't be written are dropped and counted, and the daemon goes on.
  */
 import { pino } from "pino";
 import { prettyFactory } from "pino-pretty";
@@ -32,7 +32,7 @@ export interface DaemonLogger extends Logger {
 const MASK = "***";
 const secretKeys = ["password", "secret", "token", "sasl"];
 
-/** A message's author can't control the terminal, nor begin a line that looks like a record. */
+/** Text from a message can't control the terminal, nor begin a line that looks like a record. */
 function indented(_key: string, value: unknown): unknown {
 	return typeof value === "string" ? indentedText(value) : value;
 }

@@ -1,9 +1,8 @@
 /**
- * Puts what handlers print into the log, labelled with partition and stream, up to a number of lines per second for all threads together.
- * Lines beyond are counted, and that is reported at once and then every ten seconds. A listener; it decides nothing.
+ * Puts what handlers print into the log, labelled with partition and stream, up to a limit of lines per second for all threads together.
+ * Lines beyond it are left out and counted; their number is logged at once, and then every ten seconds.
  */
-import type { TopicPartition } from "../../core/messages/message.ts";
-import { partitionName } from "../../core/messages/message.ts";
+import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { ObserverParts } from "../listeners/observer-parts.ts";
 
 /** What a thread printed; see worker/thread/output-quota.ts. */
@@ -71,7 +70,7 @@ export function observeOutput({ metrics, logger, clock }: Pick<ObserverParts, "m
 	}
 
 	return {
-		/** Lines that a handler printed; without partition if several share its thread and none of them was being handled. */
+		/** Lines that a handler printed. Without a partition if several share the thread and no message was being handled. */
 		printed({ lines, leftOut: dropped }: PrintedFact): void {
 			let over = 0;
 			for (const { partition, stream, line } of lines) {

@@ -1,6 +1,6 @@
 /**
- * Logs the parts' problems: when one begins, when its message changes, and when it is over. `/readyz` shows it only while it lasts. Workers
- * and standstills have listeners of their own.
+ * Logs the parts' problems: when one begins, when its message changes, and when it is over. `/readyz` shows a problem only while it lasts.
+ * For problems of workers and standstills, listeners write the log.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import type { Logger } from "../../core/logger.ts";
@@ -74,7 +74,7 @@ function fieldsOf({ code, where }: Problem): object {
 	return { reason: code, ...(where ? { topic: where.topic } : {}), ...(where?.partition == null ? {} : { partition: where.partition }) };
 }
 
-/** The partition's name, unless the message has it. */
+/** The partition's name, for a problem of a partition. */
 function placeOf({ where }: Problem): string {
 	return where?.partition == null ? "" : `${where.topic}/${where.partition}: `;
 }

@@ -34,7 +34,7 @@ export function readClientStatistics(json: string): ClientStatistics | null {
 	if (!statistics) return null;
 	const partitions = objectsIn(statistics.topics).flatMap((topic) =>
 		objectsIn(topic.partitions)
-			// Without `desired` the client only knows of the partition; -1 is its own, for messages without one.
+			// Only partitions that the client fetches are `desired`. Number -1 is the client's own, for messages without a partition.
 			.filter(({ partition, desired }) => Number(partition) >= 0 && desired === true)
 			.map((partition) => ({
 				topic: String(topic.topic),

@@ -2,7 +2,6 @@
  * Every metric of the daemon. Names, types, labels and buckets are API: dashboards and alerts depend on them. The table in docs/metrics.md
  * is rendered from this file, and a test compares the two. Knows no values: metrics.ts keeps them.
  */
-
 import { readinessCodeNames } from "../readiness-codes.ts";
 
 /** Values that a label may have; null if the configuration or the cluster decides (topics, partitions, tables, brokers). */

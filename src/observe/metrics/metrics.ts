@@ -7,7 +7,7 @@ import type { TopicPartition } from "../../core/messages/message.ts";
 import { BulkHistogram } from "./bulk-histogram.ts";
 import { type LabelsOf, type MetricName, metricNames, metricPrefix, type NamesOf, specOf } from "./metric-catalogue.ts";
 
-/** Gauges of prom-client that are named like counters, which `promtool check metrics` reports; each is the sum of one that stays. */
+/** Gauges of prom-client that are left out: they are named like counters, and each is only the sum of a gauge that stays. */
 const misnamed = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"];
 
 /** A gauge's series: its labels and its value; null if the value is not known, and then not exported. */
@@ -83,7 +83,7 @@ export class Metrics {
 			try {
 				collector();
 			} catch {
-				// One part's failing figures must not take those of the others with them.
+				// The figures of the other parts are still shown.
 			}
 		}
 		return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };

@@ -1,5 +1,4 @@
 /** Gauges that show the daemon's present state: set anew from a snapshot at every scrape, so that no released partition stays behind. */
-
 import { readinessCodeNames } from "../readiness-codes.ts";
 import { lagOf, type PartitionSnapshot, partitionState, type StatusSnapshot } from "../status.ts";
 import { partitionStates } from "./metric-catalogue.ts";
