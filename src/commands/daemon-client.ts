@@ -43,7 +43,7 @@ async function daemonOfGroup(group: string, configured: string, token: string, {
 	if (isMeant(there.group)) return first;
 	const noted = (await notedDaemons(cwd)).filter((each) => isMeant(each.group));
 	if (noted.length > 1) {
-		const words = `several daemons were started in this folder: say --url and one of ${noted.map(({ url }) => url).join(", ")}`;
+		const words = `several daemons were started in this folder: name one by --url: ${noted.map(({ url }) => url).join(", ")}`;
 		throw new ExitError(exitCodes.usage, "several_daemons", words);
 	}
 	const [{ url } = { url: configured }] = noted;

@@ -65,7 +65,7 @@ async function runEmbedded({ config, source }: LoadedConfig, context: CommandCon
 	if (config.kafka.brokers.length > 0 || config.database.url !== "")
 		logger.warn(
 			{},
-			"a Kafka or a database is configured here, too: this run leaves them alone, but the other commands (produce, verify, …) go there and not to this one",
+			"a Kafka or a database is configured here, too: this run does not use them, but the other commands (produce, verify, …) do",
 		);
 	// Checked before a database is created for nothing.
 	await probeAddress(config.http);

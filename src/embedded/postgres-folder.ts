@@ -51,7 +51,7 @@ export async function dataPlace(folder: string, user: ServerUser | null, log: (m
 	await chmod(made, folderMode(user));
 	await writeOwnFile(kept, made);
 	const gone = known ? ` (${known} is gone, and its data with it)` : "";
-	log(`the system user that runs Postgres can't get at ${folder}: the data is kept in ${made}${gone}`);
+	log(`the system user that runs Postgres can't reach ${folder}: the data is kept in ${made}${gone}`);
 	return made;
 }
 

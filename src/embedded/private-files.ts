@@ -94,6 +94,6 @@ function unsafe(path: string, why: string): ExitError {
 	return new ExitError(
 		exitCodes.usage,
 		"unsafe_path",
-		`${path} ${why}: PocKaffe does not use it, for somebody else could get at its database. Look at it, and remove it or start in another folder`,
+		`${path} ${why}: PocKaffe does not use it, because somebody else could reach its database. Look at it, and remove it or start in another folder`,
 	);
 }

@@ -15,6 +15,7 @@ export function awaitedWords(fact: AwaitedFact): string {
 	const { table, id, offset, rows, constraint, waitMs } = fact;
 	const which = `row ${JSON.stringify(id)} of ${table} (${partitionName(fact)} at offset ${offset})`;
 	const others = rows > 1 ? ` and ${rows - 1} more of the partition wait` : " waits";
-	const what = `${others} for the row that ${constraint === null ? "its foreign key" : `its foreign key ${constraint}`} asks for`;
-	return `${which}${what}, for ${waitMs} ms at the most; the partition's commits wait with it. Then it is a dead letter; look where the other row stays`;
+	const what = `${others} for the row that ${constraint === null ? "its foreign key" : `its foreign key ${constraint}`} refers to`;
+	const then = "after that it becomes a dead letter. The partition's commits wait with it: find out why the other row does not come";
+	return `${which}${what}, at most ${waitMs} ms; ${then}`;
 }

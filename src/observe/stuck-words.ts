@@ -6,7 +6,7 @@ import type { StuckFact } from "../core/rows/waiting-rows.ts";
 export function stuckWords(fact: StuckFact): string {
 	const { table, id, offset, rows, message, hint } = fact;
 	const which = `row ${JSON.stringify(id)} of ${table} (${partitionName(fact)} at offset ${offset})`;
-	const others = rows > 1 ? ` and ${rows - 1} more of the partition do` : " does";
-	const remedy = hint ?? "mend what it meets there (a trigger, a function, an extension); it goes on by itself";
-	return `${which}${others} not go in, the partition's commits wait: ${message}; ${remedy}`;
+	const others = rows > 1 ? `, nor can ${rows - 1} more of the partition` : "";
+	const remedy = hint ?? "correct what fails there (a trigger, a function, an extension): then it goes on by itself";
+	return `${which} can't be written${others}; the partition's commits wait: ${message}; ${remedy}`;
 }

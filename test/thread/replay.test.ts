@@ -155,7 +155,7 @@ it("a replay whose records nobody acknowledges any more ends, and says so: what 
 		code: "produce",
 		exitCode: 1,
 		message: expect.stringMatching(
-			/^Kafka has acknowledged none of the oldest records for topic out for 3[01] s, and \d+ bytes wait\. Letters without a word stay as they are$/,
+			/^Kafka has acknowledged none of the oldest records for topic out for 3[01] s, and \d+ bytes wait\. Letters without a printed result stay as they are$/,
 		),
 	});
 	expect(told.map(offsetAndFate)).toEqual([[4, "replayed"]]);

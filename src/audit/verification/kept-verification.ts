@@ -165,7 +165,7 @@ async function lock(folder: string): Promise<void> {
 	} catch (error) {
 		if ((error as { code?: string }).code !== "EEXIST") throw error;
 		const pid = Number(await readFile(file, "utf8"));
-		if (pid !== process.pid && isAlive(pid)) throw refusal(folder, `is in use by process ${pid} (if that is none of ours, remove ${file})`);
+		if (pid !== process.pid && isAlive(pid)) throw refusal(folder, `is in use by process ${pid} (if that is not PocKaffe, remove ${file})`);
 		await writeFile(file, String(process.pid));
 	}
 }

@@ -239,7 +239,7 @@ class Verification {
 
 	#nothingChecked(): ExitError {
 		const { group } = this.#parts.config.kafka;
-		const what = `group ${group}: no message was read, and ${this.#coverage.behind} are behind the committed offsets: nothing was checked`;
+		const what = `group ${group}: no message was read, and ${this.#coverage.behind} come after the committed offsets: nothing was checked`;
 		return new ExitError(exitCodes.found, "nothing_checked", `${what} (did the daemon run?)`);
 	}
 

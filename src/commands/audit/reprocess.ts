@@ -123,7 +123,7 @@ function isNothing({ changed, added, removed, rejected }: ReprocessingReport): b
 }
 
 function planWords({ changed, added, removed, rejected }: ReprocessingReport): string {
-	const letters = rejected === 0 ? "" : `, and ${counted(rejected, "message")} become dead letters`;
+	const letters = rejected === 0 ? "" : `, and ${counted(rejected, "message")} would become ${rejected === 1 ? "a dead letter" : "dead letters"}`;
 	return `${counted(changed, "row")} would change, ${grouped(added)} be added, ${grouped(removed)} be removed${letters}`;
 }
 
@@ -133,9 +133,9 @@ function* reportLines(report: ReprocessingReport, isDryRun: boolean): Generator<
 	if (isDryRun) yield `${planWords(report)}; ${grouped(same)} are the same. Nothing was changed (--dry-run).`;
 	else
 		yield `${counted(changed, "row")} changed, ${grouped(added)} added, ${grouped(removed)} removed, ${grouped(same)} the same, ${grouped(rejected)} rejected.`;
-	if (moved > 0) yield `${counted(moved, "row")} stay as they are: they are of other messages by now.`;
+	if (moved > 0) yield `${counted(moved, "row")} stay as they are: they belong to other messages by now.`;
 	if (unknownStart.length > 0)
-		yield `It is not known where the group began in ${unknownStart.map(partitionName).join(", ")}: what was added may be of messages that it never read (--from says from where).`;
+		yield `It is not known where the group began in ${unknownStart.map(partitionName).join(", ")}: added rows may belong to messages that it never read (--from leaves those out).`;
 	if (lettered > 0) yield `${counted(lettered, "message")} left out as dead letters (pockaffe dead-letters replay).`;
 	if (failed.length > 0) yield `${counted(failed.length, "message")} failed, and their rows stay:`;
 	for (const { topic, partition, offset, reason, error } of failed.slice(0, MAX_LINES))

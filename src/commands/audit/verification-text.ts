@@ -12,17 +12,17 @@ export function* reportLines(report: VerificationReport): Generator<string> {
 	const { counts, differences, begunOnly } = report;
 	yield `group ${group}: ${counted(messages, "message")} read, in ${counted(partitions.length, "partition")}`;
 	for (const range of partitions) yield `  ${partitionName(range)}  ${rangeText(range)}`;
-	const begun = begunOnly > 0 ? `, those of ${begunOnly} partitions among them that were begun and of which nothing is committed` : "";
-	yield `not looked at: ${counted(behind, "message")} behind the committed offsets${begun}`;
+	const begun = begunOnly > 0 ? `; in ${counted(begunOnly, "partition")} a daemon began, and nothing is committed` : "";
+	yield `not looked at: ${counted(behind, "message")} after the committed offsets${begun}`;
 	if (report.recordsLeftOut) yield "records that the handler produces: left out, only rows are compared";
 	const { open = 0, discarded = 0, skipped = 0 } = letters;
 	yield `dead letters, left out: ${open} open, ${discarded} discarded, ${skipped} skipped`;
 	if (lettersOfOtherLogs > 0)
-		yield `  and ${lettersOfOtherLogs} of earlier logs of these topics, which were deleted and made again: they account for nothing here`;
+		yield `  and ${lettersOfOtherLogs} of earlier logs of these topics, which were deleted and created again: they explain nothing here`;
 	if (lettersMissing !== null)
-		yield `  there is no ${lettersMissing}: if letters were kept elsewhere, their messages are taken for lost (is deadLetters the daemon's?)`;
+		yield `  there is no ${lettersMissing}: if the daemon stores letters elsewhere, their messages count as lost here (is deadLetters the daemon's?)`;
 	yield `rows: ${counts.matched} as the log says, ${counts.purged} deleted and purged, ${counts.ahead} ahead (newer than the committed offsets), ${counts.lettered} of dead letters`;
-	if (passedOver > 0) yield `passed over unread: ${passedOver} offsets; what they would have made is not looked at`;
+	if (passedOver > 0) yield `passed over unread: ${passedOver} offsets; no rows are expected of them`;
 	yield `unchecked: ${absentOffsets} offsets that the log doesn't hold, ${counts.unchecked} rows of messages that were not read`;
 	const { missing, older, newer, different, extra, unwritable, failed, beyond } = counts;
 	yield `differences: ${missing} missing, ${older} older, ${newer} newer, ${different} different, ${extra} extra, ${unwritable} unwritable, ${failed} failed, ${beyond} beyond`;
@@ -72,20 +72,20 @@ function mayBeHarmless({ missing, older, newer, different, extra, failed, beyond
 }
 
 function rangeText({ hasBegun, from, to, low, start, startIs, committed, isNoted, skipped, disbelieved }: CoveredPartition): string {
-	if (startIs === "new_log") return "the topic was made again, and what is committed is of the log before: nothing of this one";
+	if (startIs === "new_log") return "the topic was created again, and the committed offset belongs to the earlier log: nothing of this one is committed";
 	if (committed === null) return hasBegun ? "nothing is committed, though a daemon began here: not looked at" : "nothing is committed";
 	const gone = low > start ? `; offsets ${start} to ${low - 1} are no longer in the log` : "";
 	const beginning = {
 		recorded: start > low ? `; the group began at ${start}: what the log holds before it is not looked at` : "",
-		assumed: `; the group had committed before: where it was met, at ${start}, is taken for its beginning`,
-		unknown: "; where the group began is not recorded: taken for 0",
+		assumed: `; the group had committed before its first note: its offset then, ${start}, is taken for its beginning`,
+		unknown: "; where the group began is not recorded: 0 is assumed",
 	};
-	const noted = isNoted ? "; Kafka has no offset of the group: how far it came is taken from its note" : "";
+	const noted = isNoted ? "; Kafka has no offset of the group: its note says how far it came" : "";
 	const stretches = skipped.map((stretch) => `; ${stretchText(stretch)} were passed over (${stretch.reason})`).join("");
 	const impossible = disbelieved
 		.map(
 			(stretch) =>
-				`; ${stretchText(stretch)} are noted as passed over (${stretch.reason}), which can't be: the log holds them, so they are looked at`,
+				`; ${stretchText(stretch)} are noted as passed over (${stretch.reason}), but the log has them: they are looked at`,
 		)
 		.join("");
 	return `offsets ${from} to ${to}${gone}${beginning[startIs]}${noted}${stretches}${impossible}`;

@@ -57,7 +57,7 @@ async function discard(store: LetterStore, options: LetterOptions, context: Comm
 		return;
 	}
 	const isForEver = isPurge ? ", for ever" : "";
-	if (total > 0 && !(await isConfirmed(`This is to ${verb} ${which}${isForEver}.`, yes, context))) return;
+	if (total > 0 && !(await isConfirmed(`This will ${verb} ${which}${isForEver}.`, yes, context))) return;
 	const count = total === 0 ? 0 : await (isPurge ? store.purge(filter) : store.discard(filter));
 	print(stdout, json ? JSON.stringify({ [done as string]: count }) : `${count} ${done}.`);
 }

@@ -115,12 +115,12 @@ async function obstacles(
 	const { topic, partition, offset, reason: asked } = filter;
 	const isNamed = asked === PROCESS_DIED || (topic !== undefined && partition !== undefined && offset !== undefined);
 	return ({ topic, topicId, omitted, reason }) => {
-		if (reason === PROCESS_DIED && !isNamed) return "it ended the daemon's process: --topic, --partition and --offset try it all the same";
+		if (reason === PROCESS_DIED && !isNamed) return "it ended the daemon's process: to try it nevertheless, name it by --topic, --partition and --offset";
 		// A handler would take a message without a value as a delete.
-		if (Object.keys(omitted).length > 0) return `it was too large for deadLetters, which has it without its ${omittedText(omitted)}`;
+		if (Object.keys(omitted).length > 0) return `it was too large for deadLetters, and is stored without its ${omittedText(omitted)}`;
 		if (!byOffset || topicId === null || ids.get(topic) === topicId) return null;
 		const log = ids.has(topic) ? "is of an earlier log of the topic" : "may be of an earlier log of the topic (Kafka could not be asked)";
-		return `it ${log}, whose offsets say nothing beside this one's, and table ${byOffset.name} is guarded by them (cas.version: offset)`;
+		return `it ${log}: table ${byOffset.name} decides by offsets (cas.version: offset), and those of two logs can't be compared`;
 	};
 }
 

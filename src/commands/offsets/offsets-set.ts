@@ -62,11 +62,11 @@ async function set({ config, configuredGroup, setting, inspector, daemons, optio
 	await requireGroup(config.kafka.group, configuredGroup, setting, plans, context);
 	if (options.dryRun) {
 		if (options.json) print(stdout, JSON.stringify(plans.map(shown)));
-		else print(stdout, `${planTable(plans)}\nNothing was changed (--dry-run). Set so, ${countWords(plans)}.`);
+		else print(stdout, `${planTable(plans)}\nNothing was changed (--dry-run). With these offsets, ${countWords(plans)}.`);
 		return;
 	}
 	const running = await runningDaemons(config, plans, inspector, daemons);
-	const question = `${planTable(plans)}\nThis is to set the offsets of group ${config.kafka.group}: ${countWords(plans)}.`;
+	const question = `${planTable(plans)}\nThis will set the offsets of group ${config.kafka.group}: ${countWords(plans)}.`;
 	if (!(await isConfirmed(question, options.yes === true, context))) return;
 	if (options.yes !== true) {
 		// A person may think for a long time. The target was confirmed; the present offsets may have moved.

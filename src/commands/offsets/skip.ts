@@ -39,7 +39,7 @@ export async function skip(place: Place, options: SkipOptions, command: Command,
 	const name = `${partitionName(place)} offset ${offset}`;
 	const words = {
 		skipped: `${name} is skipped; its letter: pockaffe dead-letters show ${topic} ${partition} ${offset}`,
-		asked: `${name} is in the handler's hand, or its letter is being stored: it is skipped when that is over, unless the handler gets through it`,
+		asked: `the handler has ${name} in hand, or its letter is being stored: it is skipped after that, unless the handler succeeds`,
 	};
 	print(context.stdout, options.json ? JSON.stringify({ ...place, outcome, why }) : words[outcome]);
 }

@@ -34,7 +34,7 @@ export class CrashWitness implements Disposable {
 		const hands = [...this.#hands].map(
 			([name, { from, to }]) => `${name} ${to - from === 1 ? `offset ${from}` : `offsets ${from} to ${to - 1}`}`,
 		);
-		this.runs(hands.length === 0 ? null : `In its hand, or handed over last: ${hands.join(", ")}.`);
+		this.runs(hands.length === 0 ? null : `In hand, or handed over last: ${hands.join(", ")}.`);
 	}
 
 	/** `what` describes which code of the user runs; null: none does. */

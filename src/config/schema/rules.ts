@@ -43,8 +43,8 @@ const refusedProperties: Readonly<Record<string, string>> = {
 
 /** Numeric properties that the daemon needs for the client's reports. */
 const neededNumbers: Readonly<Record<string, { readonly least: number; readonly most: number; readonly why: string }>> = {
-	"statistics.interval.ms": { least: 1, most: 60_000, why: "the client's statistics alone tell that the group's coordinator is away" },
-	log_level: { least: 4, most: 7, why: "the client's warnings alone tell that the session is over" },
+	"statistics.interval.ms": { least: 1, most: 60_000, why: "only the client's statistics tell that the group's coordinator is away" },
+	log_level: { least: 4, most: 7, why: "only the client's warnings tell that the session is over" },
 };
 
 /** Properties that a client of a KIP-848 group may not have: librdkafka refuses to start with them. */

@@ -16,7 +16,7 @@ const SAME_ERROR_EVERY_MS = 10_000;
 const reasons: Readonly<Record<string, string>> = {
 	committed: "the committed offset",
 	kafka: "Kafka's committed offset, which is lower than kafka.startFrom; the table of offsets has none",
-	noted: "no offset is kept of it any more (expired, deleted, or the store was changed), and the group is noted to have come so far",
+	noted: "its offset is no longer stored (expired, deleted, or the store was changed), and the group's note says that it came this far",
 	set: "it was set (offsets set)",
 	new_log: "the topic was deleted and made again, and this is the beginning of the new log",
 };
@@ -105,7 +105,7 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 				tellJump({ metrics, logger }, { topic, partition, ...outOfRange, ...outOfRange.log });
 			} else if (!outOfRange) {
 				const why = reasons[from] ?? `${from}, nothing was committed`;
-				const instead = kept === null ? "" : ` (kept was ${kept})`;
+				const instead = kept === null ? "" : ` (the stored offset was ${kept})`;
 				const fields = { topic, partition, offset, from, kept: kept ?? undefined };
 				logger[remarkable.includes(from) ? "warn" : "info"](fields, `${name} starts at offset ${offset}: ${why}${instead}`);
 			}

@@ -113,7 +113,7 @@ function whatOf(kind: string): string {
 		case "init":
 			return "failed";
 		case "bad_outcome":
-			return "returned what is no outcome";
+			return "returned something that is no outcome";
 		case "timeout":
 			return "did not answer in time";
 		case "exit":

@@ -165,7 +165,7 @@ describeOnKafka("a log of rows that depend on each other", () => {
 		await using first = await runDaemon(folder.path, config);
 		await waiting(first);
 		const told = await first.record("what they wait for", ({ msg }) =>
-			msg.includes("for the row that its foreign key lines_order_id_fkey asks for"),
+			msg.includes("for the row that its foreign key lines_order_id_fkey refers to"),
 		);
 		expect(told).toMatchObject({ level: "warn", topic: children, partition: 0, table: "lines", id: "l0", offset: 0 });
 		const startedAt = performance.now();

@@ -133,7 +133,7 @@ describeOnKafka("dead letters", () => {
 		expect(jsonLines((await run("list", "--json", "--state", "replayed")).stdout)).toHaveLength(5);
 
 		// What destroys says what it will do, and asks before.
-		const asked = `This is to discard 1 letter (${topic}: 1 open). Say --yes to do it`;
+		const asked = `This will discard 1 letter (${topic}: 1 open). Say --yes to do it`;
 		expect(await run("discard", "--offset", "6")).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining(asked) });
 		expect((await run("discard", "--all", "--dry-run")).stdout).toBe(
 			`Would discard 1 letter (${topic}: 1 open). Nothing was changed (--dry-run).\n`,

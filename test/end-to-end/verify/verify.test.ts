@@ -176,13 +176,13 @@ describeOnKafka("verify", () => {
 		expect([nothing.code, nothing.stdout, nothing.stderr]).toEqual([
 			1,
 			"",
-			`pockaffe: group ${test.group}: no message was read, and 2 are behind the committed offsets: nothing was checked (did the daemon run?)\n`,
+			`pockaffe: group ${test.group}: no message was read, and 2 come after the committed offsets: nothing was checked (did the daemon run?)\n`,
 		]);
 		await test.consume();
 		await test.produce([["more lag", { name: "x" }]]);
 		expect((await test.verify()).report).toMatchObject({ verified: true, messages: 2, behind: 1 });
 		const text = await pockaffe(["verify"], { cwd: test.folder });
-		expect(text.stdout).toContain("not looked at: 1 message behind the committed offsets\n");
+		expect(text.stdout).toContain("not looked at: 1 message after the committed offsets\n");
 	});
 
 	it.each([
@@ -374,7 +374,7 @@ describeOnKafka("verify", () => {
 		const { report } = await test.verify();
 		expect(report).toMatchObject({ verified: true, partitions: [{ start: 2, startIs: "assumed" }], counts: { matched: 1 } });
 		const text = await pockaffe(["verify"], { cwd: test.folder });
-		expect(text.stdout).toContain("offsets 2 to 3; the group had committed before: where it was met, at 2, is taken for its beginning");
+		expect(text.stdout).toContain("offsets 2 to 3; the group had committed before its first note: its offset then, 2, is taken for its beginning");
 		await test.db.database.query("delete from pockaffe_offsets_start");
 		const unknown = await test.verify();
 		expect(unknown.report).toMatchObject({ verified: false, partitions: [{ start: 0, startIs: "unknown" }], counts: { missing: 2 } });

@@ -33,7 +33,7 @@ describe("a report", () => {
 		expect(lines()).toEqual([
 			"group g: 1 message read, in 1 partition",
 			"  orders/3  offsets 10 to 70",
-			"not looked at: 0 messages behind the committed offsets",
+			"not looked at: 0 messages after the committed offsets",
 			"dead letters, left out: 0 open, 0 discarded, 0 skipped",
 			"rows: 0 as the log says, 0 deleted and purged, 0 ahead (newer than the committed offsets), 0 of dead letters",
 			"unchecked: 0 offsets that the log doesn't hold, 0 rows of messages that were not read",
@@ -52,13 +52,13 @@ describe("a report", () => {
 			...{ letters: { open: 19, discarded: 20, skipped: 21 }, lettersMissing: "table dead", recordsLeftOut: true },
 		};
 		expect(lines(over).slice(2)).toEqual([
-			"not looked at: 14 messages behind the committed offsets, those of 15 partitions among them that were begun and of which nothing is committed",
+			"not looked at: 14 messages after the committed offsets; in 15 partitions a daemon began, and nothing is committed",
 			"records that the handler produces: left out, only rows are compared",
 			"dead letters, left out: 19 open, 20 discarded, 21 skipped",
-			"  and 18 of earlier logs of these topics, which were deleted and made again: they account for nothing here",
-			"  there is no table dead: if letters were kept elsewhere, their messages are taken for lost (is deadLetters the daemon's?)",
+			"  and 18 of earlier logs of these topics, which were deleted and created again: they explain nothing here",
+			"  there is no table dead: if the daemon stores letters elsewhere, their messages count as lost here (is deadLetters the daemon's?)",
 			"rows: 1 as the log says, 2 deleted and purged, 3 ahead (newer than the committed offsets), 5 of dead letters",
-			"passed over unread: 17 offsets; what they would have made is not looked at",
+			"passed over unread: 17 offsets; no rows are expected of them",
 			"unchecked: 16 offsets that the log doesn't hold, 4 rows of messages that were not read",
 			"differences: 6 missing, 7 older, 8 newer, 9 different, 10 extra, 11 unwritable, 12 failed, 13 beyond",
 			"  … and 76 more (--limit)",
@@ -110,18 +110,18 @@ describe("a report", () => {
 
 describe("a partition's line", () => {
 	it.each<[over: Partial<CoveredPartition>, words: string]>([
-		[{ startIs: "new_log" }, "the topic was made again, and what is committed is of the log before: nothing of this one"],
+		[{ startIs: "new_log" }, "the topic was created again, and the committed offset belongs to the earlier log: nothing of this one is committed"],
 		[{ committed: null }, "nothing is committed"],
 		[{ committed: null, hasBegun: true }, "nothing is committed, though a daemon began here: not looked at"],
 		[{ low: 13, from: 13 }, "offsets 13 to 70; offsets 10 to 12 are no longer in the log"],
 		[{ start: 20, from: 20 }, "offsets 20 to 70; the group began at 20: what the log holds before it is not looked at"],
-		[{ startIs: "assumed" }, "offsets 10 to 70; the group had committed before: where it was met, at 10, is taken for its beginning"],
-		[{ startIs: "unknown", start: 0, low: 0 }, "offsets 10 to 70; where the group began is not recorded: taken for 0"],
-		[{ isNoted: true }, "offsets 10 to 70; Kafka has no offset of the group: how far it came is taken from its note"],
+		[{ startIs: "assumed" }, "offsets 10 to 70; the group had committed before its first note: its offset then, 10, is taken for its beginning"],
+		[{ startIs: "unknown", start: 0, low: 0 }, "offsets 10 to 70; where the group began is not recorded: 0 is assumed"],
+		[{ isNoted: true }, "offsets 10 to 70; Kafka has no offset of the group: its note says how far it came"],
 		[{ skipped: [{ from: 30, to: 40, reason: "offsets_set" }] }, "offsets 10 to 70; 30 to 39 were passed over (offsets_set)"],
 		[
 			{ disbelieved: [{ from: 50, to: 52, reason: "log_begins_after" }] },
-			"offsets 10 to 70; 50 to 51 are noted as passed over (log_begins_after), which can't be: the log holds them, so they are looked at",
+			"offsets 10 to 70; 50 to 51 are noted as passed over (log_begins_after), but the log has them: they are looked at",
 		],
 	])("of %o", (over, words) => {
 		expect(lines({ partitions: [{ ...range, ...over }] })[1]).toBe(`  orders/3  ${words}`);

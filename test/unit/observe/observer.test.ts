@@ -130,12 +130,12 @@ describe("observer of the consumer", () => {
 	});
 
 	it.each([
-		["noted", 40, null, "orders/2 starts at offset 40: no offset is kept of it any more"],
+		["noted", 40, null, "orders/2 starts at offset 40: its offset is no longer stored"],
 		[
 			"new_log",
 			0,
 			500,
-			"orders/2 starts at offset 0: the topic was deleted and made again, and this is the beginning of the new log (kept was 500)",
+			"orders/2 starts at offset 0: the topic was deleted and made again, and this is the beginning of the new log (the stored offset was 500)",
 		],
 	])("warns of a start that somebody should know of: %s", (from, offset, kept, words) => {
 		observer.consumer["start:resolved"]({ ...orders2, offset, from, kept, outOfRange: null, note });
