@@ -146,25 +146,3 @@ export type ReadinessCode = keyof typeof readinessCodes;
 
 /** All codes of `/readyz`. */
 export const readinessCodeNames = Object.keys(readinessCodes) as ReadinessCode[];
-
-const markers = { opening: "<!-- readiness -->", closing: "<!-- /readiness -->" } as const;
-
-/** The codes as a Markdown table. */
-export function renderReadinessTable(): string {
-	const rows = Object.entries<CodeSpec>(readinessCodes).map(
-		([code, { means, look, remedy, ends }]) => `| \`${code}\` | ${means} | ${look} | ${remedy} | ${ends} |`,
-	);
-	return [
-		"| code | what it means | what to look at | what to do | when it ends by itself |",
-		"| --- | --- | --- | --- | --- |",
-		...rows,
-	].join("\n");
-}
-
-/** The page with the table between its markers replaced; unchanged if they are missing. */
-export function withReadinessTable(readme: string): string {
-	const from = readme.indexOf(markers.opening);
-	const to = readme.indexOf(markers.closing, from);
-	if (from < 0 || to < 0) return readme;
-	return `${readme.slice(0, from + markers.opening.length)}\n${renderReadinessTable()}\n${readme.slice(to)}`;
-}

@@ -26,14 +26,6 @@ export function renderCases(kinds: readonly HostileKind[]): string {
 	return ["| a handler that … | and … | its message becomes |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
-/** `text` with what stands between `<!-- name -->` and `<!-- /name -->` replaced. */
-export function withTable(text: string, name: string, table: string): string {
-	const [opening, closing] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
-	const [from, to] = [text.indexOf(opening), text.indexOf(closing)];
-	if (from < 0 || to < from) throw new Error(`there is no place for ${name}`);
-	return `${text.slice(0, from + opening.length)}\n${table}\n${text.slice(to)}`;
-}
-
 function exampleOf(cases: readonly HostileCase[]): HostileCase {
 	return cases.find(({ short }) => short) ?? (cases[0] as HostileCase);
 }

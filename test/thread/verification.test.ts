@@ -143,7 +143,7 @@ describe("a verification", () => {
 	it("has checked nothing where all messages are behind", async () => {
 		log.holds(ids(9), { committed: [5] });
 		tables.starts = [[0, 5]];
-		await expect(verified()).rejects.toMatchObject({ code: "nothing_checked", message: expect.stringContaining("4 are behind") });
+		await expect(verified()).rejects.toMatchObject({ code: "nothing_checked", message: expect.stringContaining("4 come after") });
 	});
 
 	it("reads what the group passed over, and handles none of it", async () => {

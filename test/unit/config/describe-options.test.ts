@@ -1,21 +1,20 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
-import { renderExampleFile, renderOptionHelp, renderOptionTable } from "../../../src/config/schema/describe-options.ts";
+import { renderOptionHelp } from "../../../src/config/schema/describe-options.ts";
 import { configSchema } from "../../../src/config/schema/schema.ts";
 import { leaves } from "../../../src/config/schema/schema-leaves.ts";
+import { pageWith, renderOptionTable } from "../../support/project/docs-tables.ts";
+import { renderExampleFile } from "../../support/project/example-file.ts";
 
 const exampleFile = new URL("../../../config/example.yaml", import.meta.url);
 const page = new URL("../../../docs/configuration.md", import.meta.url);
-const opening = "<!-- options -->";
-const closing = "<!-- /options -->";
+
 
 // `UPDATE_DOCS=1 npx vitest run --config config/vitest.config.ts test/unit/config/describe-options.test.ts` writes both.
-const updating = process.env.UPDATE_DOCS === "1";
-
 describe("what is written about the options", () => {
 	it("equals config/example.yaml", () => {
-		if (updating) writeFileSync(exampleFile, renderExampleFile());
+		if (process.env.UPDATE_DOCS) writeFileSync(exampleFile, renderExampleFile());
 		expect(readFileSync(exampleFile, "utf8")).toBe(renderExampleFile());
 	});
 
@@ -32,11 +31,8 @@ describe("what is written about the options", () => {
 	});
 
 	it("names every option in the handbook's table, the example and the help", () => {
-		const text = readFileSync(page, "utf8");
-		const from = text.indexOf(opening) + opening.length;
-		const to = text.indexOf(closing);
-		if (updating) writeFileSync(page, `${text.slice(0, from)}\n${renderOptionTable()}\n${text.slice(to)}`);
-		else expect(text.slice(from, to).trim()).toBe(renderOptionTable());
+		const { text, wanted } = pageWith(page, { options: renderOptionTable() });
+		expect(text).toBe(wanted);
 		for (const { path, description } of leaves(configSchema)) {
 			expect(renderOptionTable()).toContain(`\`${path.join(".")}\``);
 			expect(renderOptionHelp()).toContain(`  ${path.join(".")}`);

@@ -1,9 +1,8 @@
-import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { BulkHistogram } from "../../../src/observe/metrics/bulk-histogram.ts";
 import { metricCatalogue, metricNames, specOf } from "../../../src/observe/metrics/metric-catalogue.ts";
-import { metricTableIn, renderMetricTable, withMetricTable } from "../../../src/observe/metrics/metric-table.ts";
 import { Metrics } from "../../../src/observe/metrics/metrics.ts";
+import { pageWith, renderMetricTable, withTable } from "../../support/project/docs-tables.ts";
 
 const page = new URL("../../../docs/metrics.md", import.meta.url);
 
@@ -46,20 +45,15 @@ describe("metric catalogue", () => {
 	});
 
 	it("replaces the table between the markers and leaves the rest alone", () => {
-		const text = "# T\n<!-- metrics -->\nold\n<!-- /metrics -->\nend\n";
-		const updated = withMetricTable(text);
-		expect(metricTableIn(updated)).toBe(renderMetricTable());
-		expect(updated.startsWith("# T\n<!-- metrics -->\n")).toBe(true);
-		expect(updated.endsWith("\n<!-- /metrics -->\nend\n")).toBe(true);
-		expect(withMetricTable(updated)).toBe(updated);
-		expect(metricTableIn("no markers")).toBeNull();
+		const page = (table: string) => `# T\n<!-- metrics -->\n${table}\n<!-- /metrics -->\nend\n`;
+		expect(withTable(page("old"), "metrics", "new")).toBe(page("new"));
+		expect(() => withTable("no markers", "metrics", "new")).toThrow("there is no place for metrics");
 	});
 
 	// `UPDATE_DOCS=1 npx vitest run --config config/vitest.config.ts test/unit/observe/metrics.test.ts` writes the table.
 	it("equals the handbook's table", () => {
-		const text = readFileSync(page, "utf8");
-		if (process.env.UPDATE_DOCS) writeFileSync(page, withMetricTable(text));
-		expect(metricTableIn(readFileSync(page, "utf8"))).toBe(renderMetricTable());
+		const { text, wanted } = pageWith(page, { metrics: renderMetricTable() });
+		expect(text).toBe(wanted);
 	});
 });
 

@@ -1,8 +1,8 @@
-import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { joinTexts, separatorsFor, splitTexts } from "../../../src/core/rows/joined-texts.ts";
 import { faultCatalogue, renderFaultTable, type SqlFault } from "../../../src/sink/database/sql-fault-catalogue.ts";
 import { connectionHint, hintFor, problemOf } from "../../../src/sink/database/sql-faults.ts";
+import { pageWith } from "../../support/project/docs-tables.ts";
 
 describe("what an error of the database means", () => {
 	it.each<[code: string, fault: SqlFault]>([
@@ -175,14 +175,8 @@ describe("what an error of the database means", () => {
 	// `UPDATE_DOCS=1 npx vitest run --config config/vitest.config.ts test/unit/sink/sql-faults.test.ts` writes the table.
 	it("equals the handbook's table", () => {
 		const page = new URL("../../../docs/faults.md", import.meta.url);
-		const marked = /(<!-- sqlstates -->\n)([\s\S]*)(\n<!-- \/sqlstates -->)/;
-		const text = readFileSync(page, "utf8");
-		if (process.env.UPDATE_DOCS)
-			writeFileSync(
-				page,
-				text.replace(marked, (_, before, __, after) => before + renderFaultTable() + after),
-			);
-		expect(marked.exec(readFileSync(page, "utf8"))?.[2]).toBe(renderFaultTable());
+		const { text, wanted } = pageWith(page, { sqlstates: renderFaultTable() });
+		expect(text).toBe(wanted);
 	});
 
 	it("is looked up from the particular to the general: no line of the table is hidden by one above it", () => {

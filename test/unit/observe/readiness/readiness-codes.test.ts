@@ -1,16 +1,14 @@
-import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { readinessCodes, renderReadinessTable, withReadinessTable } from "../../../../src/observe/readiness-codes.ts";
+import { readinessCodes } from "../../../../src/observe/readiness-codes.ts";
+import { pageWith, renderReadinessTable } from "../../../support/project/docs-tables.ts";
 
 const page = new URL("../../../../docs/failures.md", import.meta.url);
 
 describe("the codes of /readyz", () => {
 	// `UPDATE_DOCS=1 npx vitest run --config config/vitest.config.ts test/unit/observe/readiness/readiness-codes.test.ts` writes the table.
 	it("are the handbook's table, with what each means, what to look at, what to do and when it ends", () => {
-		if (process.env.UPDATE_DOCS) writeFileSync(page, withReadinessTable(readFileSync(page, "utf8")));
-		const text = readFileSync(page, "utf8");
-		expect(text).toContain(renderReadinessTable());
-		expect(withReadinessTable(text)).toBe(text);
+		const { text, wanted } = pageWith(page, { readiness: renderReadinessTable() });
+		expect(text).toBe(wanted);
 	});
 
 	it("say something in every column", () => {
